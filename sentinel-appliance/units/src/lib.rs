@@ -1,0 +1,21 @@
+//! Quantities that could be mistaken for another quantity.
+//!
+//! In: plain integers from the wire, the kernel or a settings file. Out: types that carry the unit.
+//! Memory: none. It never reads a clock, never allocates and holds no logic beyond arithmetic.
+
+#![no_std]
+#![forbid(unsafe_code)]
+
+mod address;
+mod count;
+mod link;
+mod mac;
+mod prefix;
+mod time;
+
+pub use address::Address;
+pub use count::{ByteCount, Port, Rate};
+pub use link::LinkType;
+pub use mac::{Mac, ParseMacError};
+pub use prefix::{ParsePrefixError, Prefix};
+pub use time::{Timestamp, TimestampText, Uptime};

@@ -1,0 +1,59 @@
+//! What the first bytes of a frame are.
+
+use core::fmt;
+
+/// A link-layer header type by its number in pcap files (<https://www.tcpdump.org/linktypes.html>).
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct LinkType(pub u16);
+
+impl LinkType {
+    /// BSD loopback: four bytes of address family in the byte order of the capturing machine.
+    pub const NULL: Self = Self(0);
+    /// Ethernet II or IEEE 802.3, from the destination address on.
+    pub const ETHERNET: Self = Self(1);
+    /// Bare IPv4 or IPv6; the version nibble tells which.
+    pub const RAW: Self = Self(101);
+    /// OpenBSD loopback: as [`LinkType::NULL`], always big-endian.
+    pub const LOOP: Self = Self(108);
+    /// Linux cooked capture, version 1: sixteen bytes.
+    pub const LINUX_SLL: Self = Self(113);
+    /// Bare IPv4.
+    pub const IPV4: Self = Self(228);
+    /// Bare IPv6.
+    pub const IPV6: Self = Self(229);
+    /// Linux cooked capture, version 2: twenty bytes.
+    pub const LINUX_SLL2: Self = Self(276);
+
+    /// Whether the sensor can read what follows such a header.
+    #[must_use]
+    pub const fn is_supported(self) -> bool {
+        matches!(
+            self,
+            Self::NULL
+                | Self::ETHERNET
+                | Self::RAW
+                | Self::LOOP
+                | Self::LINUX_SLL
+                | Self::IPV4
+                | Self::IPV6
+                | Self::LINUX_SLL2
+        )
+    }
+}
+
+impl fmt::Display for LinkType {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = match *self {
+            Self::NULL => "NULL",
+            Self::ETHERNET => "EN10MB",
+            Self::RAW => "RAW",
+            Self::LOOP => "LOOP",
+            Self::LINUX_SLL => "LINUX_SLL",
+            Self::IPV4 => "IPV4",
+            Self::IPV6 => "IPV6",
+            Self::LINUX_SLL2 => "LINUX_SLL2",
+            Self(number) => return write!(out, "{number}"),
+        };
+        out.write_str(name)
+    }
+}
