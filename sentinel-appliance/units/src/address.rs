@@ -55,7 +55,7 @@ impl Address {
         last == 0 && a == 0 && b == 0 && (c == 0 || c == MAPPED_PREFIX)
     }
 
-    /// Whether the address never leaves its link: 169.254/16, fe80::/10.
+    /// Whether the address never leaves its link: `169.254.0.0/16`, `fe80::/10`.
     #[must_use]
     pub const fn is_link_local(self) -> bool {
         let Self([first, _, _, last]) = self;
