@@ -1,0 +1,173 @@
+//! An alert as one JSON object (RFC 8259), for scripts, the log export and the collector's API.
+//!
+//! Field names are stable; new ones may be added at any time.
+
+use core::fmt::{self, Write};
+
+use sentinel_units::Port;
+
+use crate::{Alert, AlertId, Evidence};
+
+/// Writes the object, without a line end.
+///
+/// With `id`, `boot` and `seq` stand at its front.
+///
+/// # Errors
+/// Only those of `out`; what was written before stays written.
+pub fn write(alert: &Alert, id: Option<AlertId>, out: &mut impl Write) -> fmt::Result {
+    out.write_char('{')?;
+    if let Some(AlertId { boot, seq }) = id {
+        write!(out, "\"boot\":{boot},\"seq\":{seq},")?;
+    }
+    let kind = alert.test.kind();
+    write!(out, "\"time\":\"{}\",\"kind\":\"{kind}\"", alert.time.rfc3339())?;
+    write!(out, ",\"test\":\"{}\",\"severity\":\"{}\"", alert.test.name(), alert.severity)?;
+    let subject = &alert.subject;
+    optional_address(out, "src", subject.source)?;
+    optional_address(out, "dst", subject.destination)?;
+    optional_port(out, "src_port", subject.source_port)?;
+    optional_port(out, "dst_port", subject.destination_port)?;
+    out.write_str(",\"summary\":\"")?;
+    write!(Escaped(out), "{}", alert.summary())?;
+    out.write_str("\",\"evidence\":{")?;
+    evidence(&alert.evidence, out)?;
+    write!(out, "}},\"phase\":\"{}\"", alert.phase)?;
+    write!(out, ",\"first_time\":\"{}\",\"incident\":{}", alert.first.rfc3339(), alert.incident)?;
+    write!(out, ",\"suppressed\":{},\"technique\":\"{}\"", alert.suppressed, kind.technique())?;
+    if let Some(mac) = subject.mac {
+        write!(out, ",\"src_mac\":\"{mac}\"")?;
+    }
+    if let Some(host) = &subject.host {
+        out.write_str(",\"host\":")?;
+        string(host, out)?;
+    }
+    out.write_char('}')
+}
+
+/// Writes `text` as a JSON string with its quotes.
+///
+/// # Errors
+/// Only those of `out`.
+pub fn string(text: &str, out: &mut impl Write) -> fmt::Result {
+    out.write_char('"')?;
+    Escaped(out).write_str(text)?;
+    out.write_char('"')
+}
+
+/// Passes text on with all that JSON strings forbid, and every control character, escaped.
+struct Escaped<'w, W>(&'w mut W);
+
+impl<W: Write> Write for Escaped<'_, W> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for char in text.chars() {
+            match char {
+                '"' => self.0.write_str("\\\"")?,
+                '\\' => self.0.write_str("\\\\")?,
+                '\n' => self.0.write_str("\\n")?,
+                '\t' => self.0.write_str("\\t")?,
+                '\r' => self.0.write_str("\\r")?,
+                control if control.is_control() => write!(self.0, "\\u{:04x}", u32::from(control))?,
+                plain => self.0.write_char(plain)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+fn optional_address(
+    out: &mut impl Write,
+    name: &str,
+    address: Option<sentinel_units::Address>,
+) -> fmt::Result {
+    match address {
+        Some(address) => write!(out, ",\"{name}\":\"{address}\""),
+        None => write!(out, ",\"{name}\":null"),
+    }
+}
+
+fn optional_port(out: &mut impl Write, name: &str, port: Option<Port>) -> fmt::Result {
+    match port {
+        Some(port) => write!(out, ",\"{name}\":{port}"),
+        None => write!(out, ",\"{name}\":null"),
+    }
+}
+
+fn evidence(evidence: &Evidence, out: &mut impl Write) -> fmt::Result {
+    match evidence {
+        Evidence::Ports { at_least, at_most, threshold, window_s } => write!(
+            out,
+            "\"ports_at_least\":{at_least},\"ports_at_most\":{at_most},\
+             \"threshold_ports\":{threshold},\"window_s\":{window_s}"
+        ),
+        Evidence::Packets { count, threshold, window_s } => {
+            write!(out, "\"packets\":{count},\"threshold_packets\":{threshold},\"window_s\":{window_s}")
+        }
+        Evidence::Attempts { count, threshold, window_s } => {
+            write!(out, "\"attempts\":{count},\"threshold_attempts\":{threshold},\"window_s\":{window_s}")
+        }
+        Evidence::ListedPort { count, label } => {
+            write!(out, "\"contacts\":{count},\"label\":")?;
+            string(label, out)
+        }
+        Evidence::Binding { before, after, changes } => {
+            write!(out, "\"mac_before\":\"{before}\",\"mac_after\":\"{after}\",\"changes\":{changes}")
+        }
+        Evidence::Name { length, threshold, count, suffix } => {
+            write!(out, "\"name_characters\":{length},\"threshold_characters\":{threshold}")?;
+            write!(out, ",\"names\":{count},\"name_suffix\":")?;
+            string(suffix, out)
+        }
+        Evidence::Bytes { count, threshold, window_s } => {
+            write!(out, "\"bytes\":{},\"threshold_bytes\":{},\"window_s\":{window_s}", count.0, threshold.0)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::tests::{every_evidence, sample};
+
+    #[test]
+    fn strings_from_traffic_cannot_break_out() {
+        let mut out = heapless::String::<64>::new();
+        string("a\"b\\c\n\u{1b}[31m\u{9b}", &mut out).unwrap();
+        assert_eq!(out, "\"a\\\"b\\\\c\\n\\u001b[31m\\u009b\"");
+    }
+
+    #[test]
+    fn quotes_in_a_label_do_not_end_the_summary() {
+        let label = crate::ShortName::try_from("a\"},\\").unwrap();
+        let mut out = heapless::String::<1024>::new();
+        let evidence = Evidence::ListedPort { count: 1, label };
+        write(&Alert { evidence, ..sample() }, None, &mut out).unwrap();
+        assert!(out.contains("listed port (a\\\"},\\\\)"), "{out}");
+    }
+
+    #[test]
+    fn the_object_is_stable() {
+        let mut out = heapless::String::<1024>::new();
+        write(&sample(), Some(AlertId { boot: 7, seq: 9 }), &mut out).unwrap();
+        assert_eq!(
+            out,
+            "{\"boot\":7,\"seq\":9,\"time\":\"2023-11-14T22:13:29.000000Z\",\"kind\":\"port_scan\",\
+             \"test\":\"ports_in_window\",\"severity\":\"medium\",\"src\":\"10.20.30.66\",\
+             \"dst\":\"10.20.30.10\",\"src_port\":null,\"dst_port\":null,\
+             \"summary\":\"10.20.30.66 tried 15 ports of 10.20.30.10 within 10 s\",\
+             \"evidence\":{\"ports_at_least\":15,\"ports_at_most\":15,\"threshold_ports\":15,\"window_s\":10},\
+             \"phase\":\"open\",\"first_time\":\"2023-11-14T22:13:20.000000Z\",\"incident\":1,\"suppressed\":0,\
+             \"technique\":\"T1046\",\"src_mac\":\"02:20:30:00:00:66\"}"
+        );
+    }
+
+    #[test]
+    fn every_evidence_makes_balanced_json() {
+        for evidence in every_evidence() {
+            let mut out = heapless::String::<1024>::new();
+            write(&Alert { evidence, ..sample() }, None, &mut out).unwrap();
+            assert!(out.starts_with("{\"time\":") && out.ends_with('}'));
+            assert_eq!(out.matches('{').count(), out.matches('}').count());
+            assert_eq!(out.matches('"').count() % 2, 0, "{out}");
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! An alert as one sentence.
+
+use core::fmt;
+
+use crate::{Alert, Evidence, Phase, Test};
+
+/// Displays an alert as one sentence, made of known words, numbers and addresses.
+///
+/// Names from traffic are shown with every character outside printable ASCII replaced by `?`, so that
+/// nothing captured can steer a terminal.
+#[derive(Clone, Copy, Debug)]
+pub struct Summary<'a>(pub(crate) &'a Alert);
+
+impl fmt::Display for Summary<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let alert = self.0;
+        let subject = &alert.subject;
+        match subject.source {
+            Some(source) => write!(out, "{source} ")?,
+            None => out.write_str("someone ")?,
+        }
+        action(alert, out)?;
+        if let Some(destination) = subject.destination {
+            write!(out, " {} {destination}", preposition(alert.test))?;
+            if let Some(port) = subject.destination_port {
+                write!(out, " port {port}")?;
+            }
+        }
+        match (alert.phase, window_s(&alert.evidence)) {
+            (Phase::Close, _) => write!(out, ", over after {} s", alert.time.since(alert.first).as_secs()),
+            (_, Some(window_s)) => write!(out, " within {window_s} s"),
+            (_, None) => Ok(()),
+        }
+    }
+}
+
+/// The verb and its numbers.
+fn action(alert: &Alert, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match &alert.evidence {
+        Evidence::Ports { at_least, at_most, .. } if at_least == at_most => {
+            write!(out, "tried {at_least} ports")
+        }
+        Evidence::Ports { at_least, at_most, .. } => {
+            write!(out, "tried at least {at_least}, at most {at_most} ports")
+        }
+        Evidence::Packets { count, .. } => match alert.test {
+            Test::SynFloodPerSource => write!(out, "sent {count} connection requests"),
+            Test::IcmpFloodPerSource => write!(out, "sent {count} echo requests"),
+            _ => write!(out, "sent {count} packets"),
+        },
+        Evidence::Attempts { count, .. } => write!(out, "made {count} login connections"),
+        Evidence::ListedPort { count: 1, label } => {
+            write!(out, "contacted a listed port ({})", Printable(label))
+        }
+        Evidence::ListedPort { count, label } => {
+            write!(out, "contacted a listed port {count} times ({})", Printable(label))
+        }
+        Evidence::Binding { before, after, .. } => write!(out, "moved from {before} to {after}"),
+        Evidence::Name { length, count: 1, suffix, .. } => {
+            write!(out, "asked for a name of {length} characters ending in {}", Printable(suffix))
+        }
+        Evidence::Name { length, count, suffix, .. } => {
+            write!(
+                out,
+                "asked for {count} names of up to {length} characters ending in {}",
+                Printable(suffix)
+            )
+        }
+        Evidence::Bytes { count, .. } => write!(out, "sent {count} out"),
+    }
+}
+
+const fn preposition(test: Test) -> &'static str {
+    match test {
+        Test::PortScanPortsInWindow => "of",
+        Test::SuspiciousPort => "at",
+        Test::ArpSpoof => "as told to",
+        Test::DnsTunnelNameLength => "through",
+        _ => "to",
+    }
+}
+
+const fn window_s(evidence: &Evidence) -> Option<u32> {
+    match evidence {
+        Evidence::Ports { window_s, .. }
+        | Evidence::Packets { window_s, .. }
+        | Evidence::Attempts { window_s, .. }
+        | Evidence::Bytes { window_s, .. } => Some(*window_s),
+        _ => None,
+    }
+}
+
+struct Printable<'a>(&'a str);
+
+impl fmt::Display for Printable<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use fmt::Write;
+        self.0.chars().try_for_each(|char| out.write_char(if char.is_ascii_graphic() { char } else { '?' }))
+    }
+}
