@@ -1,1 +1,4 @@
 //! placeholder
+#![no_std]
+#![forbid(unsafe_code)]
+pub mod registry;

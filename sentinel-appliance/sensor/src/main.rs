@@ -1,1 +1,5 @@
-fn main(){}
+//! The program `sentinel`: everything that runs on the router.
+
+mod settings;
+
+fn main() {}
