@@ -1,1 +1,33 @@
-//! placeholder
+//! A log in a fixed space: sealed, deflated, rotated, and the spool for what the collector has not taken yet.
+//!
+//! In: records (byte strings up to [`MAX_RECORD`]), two storages behind `embedded-io` traits, a [`LogKey`], and a random
+//! [`Salt`] per opening. Out: [`RecordId`]s, the records again in order, what is about to be overwritten, and a verdict on
+//! the whole log. The bytes are described in `FORMAT.md`.
+//!
+//! Memory: one segment of records not yet on flash, one segment for the block being written or read, 64 bytes per segment
+//! of the ring; all allocated by [`RingLog::open`]. Deflating takes 320 KB and inflating 43 KB more: each is allocated
+//! the first time it is needed, kept, and given back by [`RingLog::release_buffers`].
+//!
+//! It never reads a clock, draws a random number, starts a thread, or writes to flash on its own account: *main* is
+//! written when a segment's worth of records has gathered, on [`RingLog::flush`] and on [`RingLog::rotate`], in whole
+//! pages, one after the other. Opening writes nothing.
+
+#![forbid(unsafe_code)]
+
+mod error;
+mod file;
+mod geometry;
+mod key;
+mod log;
+mod record;
+mod storage;
+mod verify;
+
+pub use error::{AppendError, FlushError, OpenError, ReadError};
+pub use file::FileStorage;
+pub use geometry::{Geometry, GeometryError, PAGE_BYTES};
+pub use key::{KeyError, LogKey, Mode, Salt};
+pub use log::{Cursor, Recovery, RingLog, Stats};
+pub use record::{MAX_RECORD, RecordId};
+pub use storage::{RamStorage, Storage};
+pub use verify::{Finding, Head, Report, SegmentInfo, SegmentState};
