@@ -1,1 +1,69 @@
-//! placeholder
+//! Bytes to facts: what a frame says, read in one pass.
+//!
+//! In: the bytes of one frame, its link type and its length on the wire ([`packet`]), or the payload of
+//! a segment or datagram ([`dns`], [`tls`], [`http`]). Out: plain values and slices of the same bytes.
+//! Memory: none; everything borrows from the frame, and the one buffer there is ([`dns::NameBuffer`])
+//! is the caller's. It never allocates, never panics, never keeps state between packets, never verifies
+//! checksums (network cards fill them in after a local capture), and judges nothing: a packet that lies
+//! about itself is a [`Malformed`] fact that a detector may count.
+//!
+//! # The map
+//!
+//! | bytes | file |
+//! |---|---|
+//! | frame -> everything up to the transport header | `packet` |
+//! | link layer | `ethernet`, `vlan`, `cooked`, `loopback`, `pppoe`, `mpls` |
+//! | network | `arp`, `ipv4`, `ipv6` (both give [`Ip`]) |
+//! | transport | `tcp`, `udp`, `icmp`, `icmpv6` |
+//! | application | [`dns`], [`tls`], [`http`] |
+//!
+//! [`registry`] lists all of them with their sources.
+//!
+//! # Two lengths
+//!
+//! A capture may hold less of a frame than was on the wire. So every layer carries the bytes that are
+//! there and a length taken from the headers: `payload` and `payload_wire_len`. The first is never
+//! longer than the second, and neither holds link-layer padding.
+//!
+//! # Views of `pnet_packet`
+//!
+//! Headers of fixed size whose fields have no conditions (Ethernet, VLAN, ARP, UDP, ICMP) are read
+//! through `pnet_packet` views: their constructors check the size, so their getters cannot fail. The
+//! payload is always taken from our own slice, because a view's payload borrows from the view. IPv4,
+//! IPv6 and TCP have lengths inside that `pnet_packet` clamps silently where a sensor must notice, and
+//! its DNS, GRE and NDP option readers panic on hostile bytes: those are read by own code.
+
+#![no_std]
+#![forbid(unsafe_code)]
+
+mod arp;
+mod cooked;
+pub mod cursor;
+pub mod dns;
+mod ethernet;
+mod extent;
+mod icmp;
+mod icmpv6;
+mod ip;
+mod ipv4;
+mod ipv6;
+mod loopback;
+mod malformed;
+mod mpls;
+mod packet;
+mod pppoe;
+mod tcp;
+mod udp;
+mod vlan;
+
+pub use arp::Arp;
+pub use cooked::Cooked;
+pub use ethernet::Ethernet;
+pub use icmp::Icmp;
+pub use icmpv6::{Icmpv6, Neighbour};
+pub use ip::{Fragment, Ip, protocol};
+pub use malformed::{Layer, Malformed};
+pub use packet::{Network, Packet, Transport, packet};
+pub use tcp::{Tcp, TcpFlags, TcpOption, TcpOptions};
+pub use udp::Udp;
+pub use vlan::{VlanTag, Vlans};

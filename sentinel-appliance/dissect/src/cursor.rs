@@ -1,0 +1,135 @@
+//! A reader that cannot overrun.
+//!
+//! Everything a parser takes comes off the front; when the bytes do not suffice it gets
+//! [`Malformed::Truncated`] and the cursor stays where it was.
+
+use crate::Malformed;
+
+/// The bytes not read yet.
+#[derive(Clone, Copy, Debug)]
+pub struct Cursor<'p> {
+    rest: &'p [u8],
+}
+
+impl<'p> Cursor<'p> {
+    /// Starts at the first of `bytes`.
+    #[inline]
+    #[must_use]
+    pub const fn new(bytes: &'p [u8]) -> Self {
+        Self { rest: bytes }
+    }
+
+    /// What is left, without taking it.
+    #[inline]
+    #[must_use]
+    pub const fn rest(&self) -> &'p [u8] {
+        self.rest
+    }
+
+    /// How many bytes are left.
+    #[inline]
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.rest.len()
+    }
+
+    /// Whether nothing is left.
+    #[inline]
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    /// Takes `N` bytes.
+    ///
+    /// # Errors
+    /// [`Malformed::Truncated`] if there are fewer.
+    #[inline]
+    pub fn array<const N: usize>(&mut self) -> Result<&'p [u8; N], Malformed> {
+        let (taken, rest) = self.rest.split_first_chunk::<N>().ok_or(Malformed::Truncated)?;
+        self.rest = rest;
+        Ok(taken)
+    }
+
+    /// Takes one byte.
+    ///
+    /// # Errors
+    /// [`Malformed::Truncated`] if there is none.
+    #[inline]
+    pub fn u8(&mut self) -> Result<u8, Malformed> {
+        let [byte] = *self.array()?;
+        Ok(byte)
+    }
+
+    /// Takes two bytes, big-endian.
+    ///
+    /// # Errors
+    /// [`Malformed::Truncated`] if there are fewer.
+    #[inline]
+    pub fn u16(&mut self) -> Result<u16, Malformed> {
+        Ok(u16::from_be_bytes(*self.array()?))
+    }
+
+    /// Takes three bytes, big-endian.
+    ///
+    /// # Errors
+    /// [`Malformed::Truncated`] if there are fewer.
+    #[inline]
+    pub fn u24(&mut self) -> Result<u32, Malformed> {
+        let [high, middle, low] = *self.array()?;
+        Ok(u32::from_be_bytes([0, high, middle, low]))
+    }
+
+    /// Takes four bytes, big-endian.
+    ///
+    /// # Errors
+    /// [`Malformed::Truncated`] if there are fewer.
+    #[inline]
+    pub fn u32(&mut self) -> Result<u32, Malformed> {
+        Ok(u32::from_be_bytes(*self.array()?))
+    }
+
+    /// Takes `len` bytes.
+    ///
+    /// # Errors
+    /// [`Malformed::Truncated`] if there are fewer.
+    #[inline]
+    pub fn take(&mut self, len: usize) -> Result<&'p [u8], Malformed> {
+        let (taken, rest) = self.rest.split_at_checked(len).ok_or(Malformed::Truncated)?;
+        self.rest = rest;
+        Ok(taken)
+    }
+
+    /// Takes `len` bytes, or all that is left if there are fewer.
+    #[inline]
+    pub fn take_up_to(&mut self, len: usize) -> &'p [u8] {
+        let (taken, rest) = self.rest.split_at_checked(len).unwrap_or((self.rest, &[]));
+        self.rest = rest;
+        taken
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_come_off_the_front_big_endian() {
+        let mut at = Cursor::new(&[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+        assert_eq!(
+            (at.u8(), at.u16(), at.u24(), at.u32()),
+            (Ok(1), Ok(0x0203), Ok(0x04_0506), Ok(0x0708_090a))
+        );
+        assert!(at.is_empty());
+    }
+
+    #[test]
+    fn a_read_that_fails_takes_nothing() {
+        let mut at = Cursor::new(&[1, 2]);
+        assert_eq!(at.u32(), Err(Malformed::Truncated));
+        assert_eq!(at.take(3), Err(Malformed::Truncated));
+        assert_eq!(at.len(), 2);
+        assert_eq!(at.take_up_to(3), [1, 2]);
+        assert_eq!(at.u8(), Err(Malformed::Truncated));
+    }
+}

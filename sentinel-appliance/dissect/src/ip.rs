@@ -1,0 +1,93 @@
+//! What IPv4 and IPv6 have in common.
+//!
+//! Read first: RFC 791; RFC 8200.
+
+use sentinel_units::Address;
+
+/// Protocol numbers (<https://www.iana.org/assignments/protocol-numbers>) that this crate reads or names.
+pub mod protocol {
+    /// Internet Control Message Protocol.
+    pub const ICMP: u8 = 1;
+    /// Internet Group Management Protocol.
+    pub const IGMP: u8 = 2;
+    /// IPv4 inside IP.
+    pub const IPV4: u8 = 4;
+    /// Transmission Control Protocol.
+    pub const TCP: u8 = 6;
+    /// User Datagram Protocol.
+    pub const UDP: u8 = 17;
+    /// IPv6 inside IP.
+    pub const IPV6: u8 = 41;
+    /// Generic Routing Encapsulation.
+    pub const GRE: u8 = 47;
+    /// Encapsulating Security Payload.
+    pub const ESP: u8 = 50;
+    /// ICMP for IPv6.
+    pub const ICMPV6: u8 = 58;
+    /// Nothing follows the IPv6 headers.
+    pub const NO_NEXT_HEADER: u8 = 59;
+    /// Stream Control Transmission Protocol.
+    pub const SCTP: u8 = 132;
+}
+
+/// The largest datagram without jumbo payload.
+const LARGEST_DATAGRAM: u32 = 65_535;
+
+/// An IPv4 or IPv6 datagram or a fragment of one.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Ip<'p> {
+    /// Who claims to have sent it.
+    pub source: Address,
+    /// Who it is for.
+    pub destination: Address,
+    /// What the payload is, after IPv6 extension headers and authentication headers.
+    pub protocol: u8,
+    /// Hops left (IPv4: time to live). 255 proves that the sender is on the link.
+    pub hop_limit: u8,
+    /// Differentiated services (6 bits) and congestion notification (2 bits).
+    pub traffic_class: u8,
+    /// Set if this is a part of a datagram. An IPv6 fragment header on a whole datagram does not count
+    /// (RFC 6946: such a datagram is handled as if it had none).
+    pub fragment: Option<Fragment>,
+    /// Bytes of the datagram on the wire: headers and payload, no padding.
+    pub wire_len: u32,
+    /// Captured bytes behind all headers.
+    pub payload: &'p [u8],
+    /// Bytes behind all headers on the wire.
+    pub payload_wire_len: u32,
+}
+
+impl Ip<'_> {
+    /// Whether it is IPv4. An address tells: IPv4-mapped addresses in IPv6 headers are refused.
+    #[inline]
+    #[must_use]
+    pub const fn is_v4(&self) -> bool {
+        self.source.is_v4()
+    }
+
+    /// Whether this is a fragment other than the first, so that no transport header is in it.
+    #[inline]
+    #[must_use]
+    pub const fn is_later_fragment(&self) -> bool {
+        matches!(self.fragment, Some(Fragment { offset: 1.., .. }))
+    }
+}
+
+/// Which part of a datagram a fragment is.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct Fragment {
+    /// Equal for all parts of a datagram; 16 bits in IPv4.
+    pub identification: u32,
+    /// Where the payload of this part belongs, in bytes.
+    pub offset: u16,
+    /// Whether parts follow.
+    pub more: bool,
+}
+
+impl Fragment {
+    /// Whether a payload of this length ends within the largest datagram.
+    #[inline]
+    pub(crate) fn fits(self, payload_wire_len: u32) -> bool {
+        u32::from(self.offset).saturating_add(payload_wire_len) <= LARGEST_DATAGRAM
+    }
+}
