@@ -1,0 +1,139 @@
+//! A bounded window over the bytes of a file.
+
+use std::io::{ErrorKind, Read};
+
+use super::FileFault;
+
+/// The longest frame that is read; libpcap's limit too (`MAXIMUM_SNAPLEN`).
+pub const MAX_FRAME: u32 = 262_144;
+
+/// The longest piece that must be whole in memory: the longest frame with its block header and options.
+pub(super) const MAX_PIECE: u32 = MAX_FRAME + 65_536;
+
+/// What is allocated at first. A larger piece grows the buffer once, to [`MAX_PIECE`].
+const USUAL_BYTES: usize = 131_072;
+
+/// The bytes of a file that are in memory now.
+pub(super) struct Input<R> {
+    source: R,
+    buffer: Vec<u8>,
+    /// The bytes not yet consumed are `buffer[start..end]`.
+    start: usize,
+    end: usize,
+    /// Bytes of the file before `start`.
+    offset: u64,
+    /// Where the record that is being read begins.
+    record: u64,
+    at_end: bool,
+}
+
+impl<R: Read> Input<R> {
+    pub(super) fn new(source: R) -> Self {
+        Self { source, buffer: vec![0; USUAL_BYTES], start: 0, end: 0, offset: 0, record: 0, at_end: false }
+    }
+
+    /// What comes next is a new record.
+    pub(super) fn begin_record(&mut self) {
+        self.record = self.offset;
+    }
+
+    /// Bytes of the file before the record that is being read.
+    pub(super) fn record_offset(&self) -> u64 {
+        self.record
+    }
+
+    /// The next `wanted` bytes, or as many as the file still has.
+    ///
+    /// Never reads on once they are there, so frames from a pipe do not wait for later ones.
+    pub(super) fn peek(&mut self, wanted: u32) -> Result<&[u8], FileFault> {
+        if wanted > MAX_PIECE {
+            return Err(FileFault::BlockTooLong { length: wanted, most: MAX_PIECE });
+        }
+        let wanted = to_usize(wanted);
+        if self.available() < wanted {
+            self.make_room(wanted);
+            while self.available() < wanted && !self.at_end {
+                self.read_some()?;
+            }
+        }
+        Ok(self.window().get(..wanted).unwrap_or_else(|| self.window()))
+    }
+
+    /// As [`Input::peek`], but all of `wanted` or [`FileFault::Truncated`].
+    pub(super) fn peek_all(&mut self, wanted: u32) -> Result<&[u8], FileFault> {
+        let found = self.peek(wanted)?.len();
+        if found < to_usize(wanted) {
+            let found = u32::try_from(found).unwrap_or(u32::MAX);
+            return Err(FileFault::Truncated { wanted, found });
+        }
+        self.peek(wanted)
+    }
+
+    /// The bytes in memory, without reading.
+    pub(super) fn window(&self) -> &[u8] {
+        self.buffer.get(self.start..self.end).unwrap_or_default()
+    }
+
+    /// Steps over `count` bytes that [`Input::peek`] returned.
+    pub(super) fn consume(&mut self, count: u32) {
+        let count = to_usize(count).min(self.available());
+        self.start += count;
+        self.offset = self.offset.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
+    }
+
+    /// Steps over `count` bytes however many they are, keeping none; [`FileFault::Truncated`] if the file ends first.
+    pub(super) fn skip(&mut self, count: u32) -> Result<(), FileFault> {
+        let mut left = count;
+        loop {
+            self.consume_up_to(&mut left);
+            if left == 0 {
+                return Ok(());
+            }
+            self.make_room(1);
+            self.read_some()?;
+            if self.at_end {
+                return Err(FileFault::Truncated { wanted: count, found: count - left });
+            }
+        }
+    }
+
+    fn consume_up_to(&mut self, left: &mut u32) {
+        let step = u32::try_from(self.available()).unwrap_or(u32::MAX).min(*left);
+        self.consume(step);
+        *left -= step;
+    }
+
+    fn available(&self) -> usize {
+        self.end - self.start
+    }
+
+    /// Makes `wanted` bytes from `start` on fit.
+    fn make_room(&mut self, wanted: usize) {
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+        }
+        if self.start + wanted > self.buffer.len() {
+            self.buffer.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
+        }
+        if wanted > self.buffer.len() {
+            self.buffer.resize(to_usize(MAX_PIECE), 0);
+        }
+    }
+
+    fn read_some(&mut self) -> Result<(), FileFault> {
+        let Some(room) = self.buffer.get_mut(self.end..) else { return Ok(()) };
+        match self.source.read(room) {
+            Ok(0) => self.at_end = true,
+            Ok(count) => self.end += count.min(room.len()),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(FileFault::Unreadable(error)),
+        }
+        Ok(())
+    }
+}
+
+/// Lossless on every target: the sensor runs on 32-bit machines and larger.
+pub(super) fn to_usize(count: u32) -> usize {
+    usize::try_from(count).unwrap_or(usize::MAX)
+}

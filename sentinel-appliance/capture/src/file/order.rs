@@ -1,0 +1,78 @@
+//! Numbers in the byte order that a file announces.
+
+use super::FileFault;
+
+/// The byte order of a file or section.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Order {
+    Big,
+    Little,
+}
+
+impl Order {
+    /// Takes fields off the front of `bytes`.
+    pub(super) fn fields(self, bytes: &[u8]) -> Fields<'_> {
+        Fields { order: self, whole: bytes.len(), rest: bytes }
+    }
+}
+
+/// A cursor that cannot overrun.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fields<'b> {
+    order: Order,
+    whole: usize,
+    rest: &'b [u8],
+}
+
+impl<'b> Fields<'b> {
+    pub(super) fn u16(&mut self) -> Result<u16, FileFault> {
+        let bytes = self.array()?;
+        Ok(match self.order {
+            Order::Big => u16::from_be_bytes(bytes),
+            Order::Little => u16::from_le_bytes(bytes),
+        })
+    }
+
+    pub(super) fn u32(&mut self) -> Result<u32, FileFault> {
+        let bytes = self.array()?;
+        Ok(match self.order {
+            Order::Big => u32::from_be_bytes(bytes),
+            Order::Little => u32::from_le_bytes(bytes),
+        })
+    }
+
+    pub(super) fn u64(&mut self) -> Result<u64, FileFault> {
+        let bytes = self.array()?;
+        Ok(match self.order {
+            Order::Big => u64::from_be_bytes(bytes),
+            Order::Little => u64::from_le_bytes(bytes),
+        })
+    }
+
+    pub(super) fn take(&mut self, count: usize) -> Result<&'b [u8], FileFault> {
+        let Some((taken, rest)) = self.rest.split_at_checked(count) else { return Err(self.short(count)) };
+        self.rest = rest;
+        Ok(taken)
+    }
+
+    /// Fields of `bytes` in the same byte order.
+    pub(super) fn like<'c>(&self, bytes: &'c [u8]) -> Fields<'c> {
+        self.order.fields(bytes)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], FileFault> {
+        let Some((taken, rest)) = self.rest.split_first_chunk() else { return Err(self.short(N)) };
+        self.rest = rest;
+        Ok(*taken)
+    }
+
+    fn short(&self, count: usize) -> FileFault {
+        let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        let least = self.whole - self.rest.len() + count;
+        FileFault::BlockTooShort { length: number(self.whole), least: number(least) }
+    }
+}

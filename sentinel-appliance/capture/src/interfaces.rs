@@ -1,0 +1,17 @@
+//! The machine's interfaces.
+
+use sentinel_units::LinkType;
+
+/// What frames of a hardware type (`ARPHRD_*`) begin with, if it is known here.
+#[must_use]
+pub fn link_type(hardware_type: u16) -> Option<LinkType> {
+    match hardware_type {
+        libc::ARPHRD_ETHER | libc::ARPHRD_LOOPBACK => Some(LinkType::ETHERNET),
+        // The driver takes the tunnel's header off before it hands frames to the ring.
+        libc::ARPHRD_NONE | libc::ARPHRD_PPP | ARPHRD_RAWIP => Some(LinkType::RAW),
+        _ => None,
+    }
+}
+
+/// Bare IP, as cellular modems have it; not in libc.
+const ARPHRD_RAWIP: u16 = 519;

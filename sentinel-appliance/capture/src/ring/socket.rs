@@ -1,0 +1,293 @@
+//! A ring on an interface.
+
+use std::cell::Cell;
+use std::ffi::{c_int, c_uint};
+use std::fmt;
+use std::marker::PhantomData;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::time::Duration;
+
+use rustix::io::Errno;
+use sentinel_filter::{Instruction, MAX_INSTRUCTIONS, code};
+use sentinel_units::LinkType;
+
+use super::block::{Frames, Origin};
+use super::config::{Config, Fanout, FanoutMode};
+use super::map::Map;
+use crate::interfaces::link_type;
+use crate::packet_socket::{OpenError, PacketSocket, last_errno, system};
+
+/// A packet ring on one interface: frames that come in and go out, as the kernel sees them.
+///
+/// Its memory is mapped when it is opened and stays as it is. Reading makes no system call.
+#[derive(Debug)]
+pub struct Ring {
+    map: Map,
+    socket: PacketSocket,
+    origin: Origin,
+    /// The block that comes next.
+    next: usize,
+    counters: Counters,
+    damaged: Cell<u32>,
+}
+
+/// What became of the frames so far.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Counters {
+    /// Frames that passed the filter, those dropped included.
+    pub received: u64,
+    /// Frames that found no room in the ring.
+    pub dropped: u64,
+    /// Times that the ring was full and the kernel stopped filling it.
+    pub freezes: u64,
+    /// Blocks that were left before their end because an offset in them was wrong.
+    pub damaged_blocks: u32,
+}
+
+/// Why [`Ring::wait`] came back.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Wake {
+    /// A block is ready.
+    Ready,
+    /// The time was up.
+    TimedOut,
+    /// A signal was handled.
+    Interrupted,
+    /// The interface went down. Frames come again when it is up, unless [`Ring::is_attached`] says it is gone.
+    InterfaceDown,
+}
+
+/// Waiting failed; the ring stays open.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct WaitError(pub Errno);
+
+impl fmt::Display for WaitError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "waiting for frames: {}", self.0)
+    }
+}
+
+impl std::error::Error for WaitError {}
+
+impl Ring {
+    /// Opens a ring. No frame that the filter refuses gets into it, not even at the start.
+    ///
+    /// # Errors
+    /// Any [`OpenError`]; nothing is left open.
+    pub fn open(config: &Config<'_>) -> Result<Self, OpenError> {
+        let (block_bytes, block_count) = sizes(config)?;
+        let socket = PacketSocket::open(config.interface)?;
+        set_up_ring(&socket, config, block_count)?;
+        attach_filter(&socket, config)?;
+        let counted = usize::try_from(block_count).map_err(|_| system("mmap", Errno::NOMEM))?;
+        // SAFETY: the ring was just set up with these sizes, and this is its first mapping.
+        let map = unsafe { Map::new(socket.as_fd(), block_bytes, counted) }
+            .map_err(|errno| system("mmap", errno))?;
+        // Only now do frames arrive: until here the socket had no protocol.
+        socket.bind(libc::ETH_P_ALL)?;
+        let hardware_type = socket.bound()?.hardware_type;
+        let link = link_type(hardware_type).ok_or(OpenError::HardwareType(hardware_type))?;
+        if config.promiscuous {
+            be_promiscuous(&socket)?;
+        }
+        if let Some(fanout) = config.fanout {
+            join(&socket, fanout)?;
+        }
+        let origin = Origin { link, interface: config.number };
+        Ok(Self { map, socket, origin, next: 0, counters: Counters::default(), damaged: Cell::new(0) })
+    }
+
+    /// What the frames begin with.
+    #[must_use]
+    pub fn link(&self) -> LinkType {
+        self.origin.link
+    }
+
+    /// The next block that the kernel has handed over, if there is one. Dropping it gives it back.
+    pub fn next_block(&mut self) -> Option<Block<'_>> {
+        let index = self.next;
+        if !self.map.is_ours(index) {
+            return None;
+        }
+        self.next = if index + 1 == self.map.block_count() { 0 } else { index + 1 };
+        Some(Block {
+            map: &self.map,
+            index,
+            origin: self.origin,
+            damaged: &self.damaged,
+            exclusive: PhantomData,
+        })
+    }
+
+    /// Sleeps until a block is ready, the interface goes down, or `timeout` has passed (rounded up to milliseconds).
+    ///
+    /// # Errors
+    /// [`WaitError`]; the ring stays open and may be waited on again.
+    pub fn wait(&mut self, timeout: Duration) -> Result<Wake, WaitError> {
+        if self.map.is_ours(self.next) {
+            return Ok(Wake::Ready);
+        }
+        let millis = c_int::try_from(timeout.as_nanos().div_ceil(1_000_000)).unwrap_or(c_int::MAX);
+        let mut entry =
+            libc::pollfd { fd: self.socket.as_fd().as_raw_fd(), events: libc::POLLIN, revents: 0 };
+        // SAFETY: the pointer and the count describe `entry`, which outlives the call.
+        let ready = unsafe { libc::poll(&raw mut entry, 1, millis) };
+        match ready {
+            0 => Ok(Wake::TimedOut),
+            1.. if entry.revents & libc::POLLERR != 0 => self.socket_error(),
+            1.. => Ok(Wake::Ready),
+            _ => match last_errno() {
+                Errno::INTR => Ok(Wake::Interrupted),
+                errno => Err(WaitError(errno)),
+            },
+        }
+    }
+
+    /// Reads and clears the error that poll reported.
+    ///
+    /// # Errors
+    /// [`WaitError`]; the ring stays open and may be waited on again.
+    pub fn socket_error(&self) -> Result<Wake, WaitError> {
+        match rustix::net::sockopt::socket_error(&self.socket) {
+            Ok(Err(Errno::NETDOWN)) => Ok(Wake::InterfaceDown),
+            Ok(Ok(())) => Ok(Wake::Ready),
+            Ok(Err(errno)) | Err(errno) => Err(WaitError(errno)),
+        }
+    }
+
+    /// Whether the interface still exists. If not, no frame will come, even if one of the same name appears: open
+    /// another ring.
+    #[must_use]
+    pub fn is_attached(&self) -> bool {
+        self.socket.bound().is_ok_and(|bound| bound.interface == self.socket.interface())
+    }
+
+    /// What became of the frames since the ring was opened.
+    ///
+    /// The kernel counts in 32 bits and starts again at each reading, so read at least once per 2^32 frames.
+    ///
+    /// # Errors
+    /// [`OpenError::System`] if the kernel refuses; no count is lost.
+    pub fn counters(&mut self) -> Result<Counters, OpenError> {
+        let mut more = libc::tpacket_stats_v3 { tp_packets: 0, tp_drops: 0, tp_freeze_q_cnt: 0 };
+        self.socket.read("PACKET_STATISTICS", libc::SOL_PACKET, libc::PACKET_STATISTICS, &mut more)?;
+        let counters = &mut self.counters;
+        counters.received = counters.received.saturating_add(u64::from(more.tp_packets));
+        counters.dropped = counters.dropped.saturating_add(u64::from(more.tp_drops));
+        counters.freezes = counters.freezes.saturating_add(u64::from(more.tp_freeze_q_cnt));
+        counters.damaged_blocks = self.damaged.get();
+        Ok(*counters)
+    }
+}
+
+/// For polling together with other descriptors: readable when a block is ready.
+impl AsFd for Ring {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+/// A block of frames that is ours until it is dropped.
+#[derive(Debug)]
+pub struct Block<'r> {
+    map: &'r Map,
+    index: usize,
+    origin: Origin,
+    damaged: &'r Cell<u32>,
+    /// One block of a ring at a time, so that blocks go back in the order in which they came.
+    exclusive: PhantomData<&'r mut Ring>,
+}
+
+impl Block<'_> {
+    /// The frames, in the order in which the kernel took them in.
+    #[must_use]
+    pub fn frames(&self) -> Frames<'_> {
+        // SAFETY: the block is given back only when `self` is dropped, which the borrow of `self` prevents.
+        let bytes = unsafe { self.map.block(self.index) }.unwrap_or_default();
+        Frames::new(bytes, self.origin, self.damaged)
+    }
+}
+
+impl<'b> IntoIterator for &'b Block<'_> {
+    type Item = crate::Frame<'b>;
+    type IntoIter = Frames<'b>;
+
+    fn into_iter(self) -> Frames<'b> {
+        self.frames()
+    }
+}
+
+impl Drop for Block<'_> {
+    fn drop(&mut self) {
+        self.map.give_back(self.index);
+    }
+}
+
+/// Bytes in a block and number of blocks.
+fn sizes(config: &Config<'_>) -> Result<(usize, c_uint), OpenError> {
+    let Config { ring_bytes, block_bytes, .. } = *config;
+    let page_bytes = u32::try_from(rustix::param::page_size()).unwrap_or(4096);
+    let fits =
+        block_bytes != 0 && block_bytes.is_multiple_of(page_bytes) && ring_bytes.is_multiple_of(block_bytes);
+    let count = ring_bytes.checked_div(block_bytes).filter(|count| fits && *count >= 2);
+    match (usize::try_from(block_bytes), count) {
+        (Ok(bytes), Some(count)) => Ok((bytes, count)),
+        _ => Err(OpenError::RingSize { ring_bytes, block_bytes, page_bytes }),
+    }
+}
+
+fn set_up_ring(socket: &PacketSocket, config: &Config<'_>, block_count: c_uint) -> Result<(), OpenError> {
+    /// Only their number is checked by the kernel: version 3 packs frames of any size.
+    const FRAME_BYTES: c_uint = 2048;
+    const VERSION_3: c_int = 2; // TPACKET_V3 of the enumeration that begins with TPACKET_V1 = 0
+    socket.set("PACKET_VERSION", libc::SOL_PACKET, libc::PACKET_VERSION, &VERSION_3)?;
+    let millis = c_uint::try_from(config.block_timeout.as_millis()).unwrap_or(c_uint::MAX);
+    let request = libc::tpacket_req3 {
+        tp_block_size: config.block_bytes,
+        tp_block_nr: block_count,
+        tp_frame_size: FRAME_BYTES,
+        tp_frame_nr: config.block_bytes / FRAME_BYTES * block_count,
+        tp_retire_blk_tov: millis.max(1), // zero would let the kernel choose
+        tp_sizeof_priv: 0,
+        tp_feature_req_word: 0,
+    };
+    socket.set("PACKET_RX_RING", libc::SOL_PACKET, libc::PACKET_RX_RING, &request)
+}
+
+/// Attaches the filter with its matches cut to the snap length, or a program that only cuts.
+fn attach_filter(socket: &PacketSocket, config: &Config<'_>) -> Result<(), OpenError> {
+    let cut = [Instruction::plain(code::RET_K, u32::MAX)];
+    let program = config.filter.unwrap_or(&cut);
+    let length = match u16::try_from(program.len()) {
+        Ok(length @ 1..) if program.len() <= MAX_INSTRUCTIONS => length,
+        _ => return Err(OpenError::FilterLength(program.len())),
+    };
+    let mut lines: Vec<libc::sock_filter> = program
+        .iter()
+        .map(|line| {
+            let k = if line.code == code::RET_K { line.k.min(config.snap_bytes) } else { line.k };
+            libc::sock_filter { code: line.code, jt: line.jt, jf: line.jf, k }
+        })
+        .collect();
+    let program = libc::sock_fprog { len: length, filter: lines.as_mut_ptr() };
+    socket.set("SO_ATTACH_FILTER", libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &program)
+}
+
+fn be_promiscuous(socket: &PacketSocket) -> Result<(), OpenError> {
+    let membership = libc::packet_mreq {
+        mr_ifindex: socket.interface(),
+        mr_type: u16::try_from(libc::PACKET_MR_PROMISC).unwrap_or(1),
+        mr_alen: 0,
+        mr_address: [0; 8],
+    };
+    socket.set("PACKET_ADD_MEMBERSHIP", libc::SOL_PACKET, libc::PACKET_ADD_MEMBERSHIP, &membership)
+}
+
+fn join(socket: &PacketSocket, fanout: Fanout) -> Result<(), OpenError> {
+    let mode = match fanout.mode {
+        FanoutMode::Flow => libc::PACKET_FANOUT_HASH | libc::PACKET_FANOUT_FLAG_DEFRAG,
+        FanoutMode::Cpu => libc::PACKET_FANOUT_CPU,
+    };
+    let argument: u32 = u32::from(fanout.group) | mode << 16;
+    socket.set("PACKET_FANOUT", libc::SOL_PACKET, libc::PACKET_FANOUT, &argument)
+}

@@ -1,0 +1,85 @@
+//! Puts instructions together: jumps name a label and are turned into distances at the end.
+
+use alloc::vec::Vec;
+
+use crate::code;
+use crate::instruction::Instruction;
+
+/// A place in the program, which may come later.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Label(usize);
+
+/// A branch distance does not fit its eight bits, or a label was never placed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Unreachable;
+
+#[derive(Default)]
+pub(crate) struct Assembler {
+    drafts: Vec<Draft>,
+    /// Where each label stands.
+    places: Vec<Option<usize>>,
+}
+
+enum Draft {
+    Plain(Instruction),
+    Jump(Label),
+    Branch { code: u16, k: u32, yes: Option<Label>, no: Option<Label> },
+}
+
+impl Assembler {
+    pub(crate) fn label(&mut self) -> Label {
+        self.places.push(None);
+        Label(self.places.len() - 1)
+    }
+
+    /// `label` is the next instruction.
+    pub(crate) fn place(&mut self, label: Label) {
+        if let Some(place) = self.places.get_mut(label.0) {
+            *place = Some(self.drafts.len());
+        }
+    }
+
+    pub(crate) fn plain(&mut self, code: u16, k: u32) {
+        self.drafts.push(Draft::Plain(Instruction::plain(code, k)));
+    }
+
+    pub(crate) fn jump(&mut self, to: Label) {
+        self.drafts.push(Draft::Jump(to));
+    }
+
+    /// Goes to `yes` if the comparison holds, and on otherwise.
+    pub(crate) fn branch_if(&mut self, code: u16, k: u32, yes: Label) {
+        self.drafts.push(Draft::Branch { code, k, yes: Some(yes), no: None });
+    }
+
+    /// Goes to `no` unless the comparison holds.
+    pub(crate) fn branch_unless(&mut self, code: u16, k: u32, no: Label) {
+        self.drafts.push(Draft::Branch { code, k, yes: None, no: Some(no) });
+    }
+
+    pub(crate) fn finish(self) -> Result<Vec<Instruction>, Unreachable> {
+        let distance = |from: usize, to: Option<Label>| match to {
+            None => Ok(0),
+            Some(label) => {
+                let place = self.places.get(label.0).copied().flatten().ok_or(Unreachable)?;
+                place.checked_sub(from + 1).ok_or(Unreachable)
+            }
+        };
+        let short =
+            |from: usize, to: Option<Label>| u8::try_from(distance(from, to)?).map_err(|_| Unreachable);
+        self.drafts
+            .iter()
+            .enumerate()
+            .map(|(at, draft)| match *draft {
+                Draft::Plain(instruction) => Ok(instruction),
+                Draft::Jump(to) => {
+                    let skip = u32::try_from(distance(at, Some(to))?).map_err(|_| Unreachable)?;
+                    Ok(Instruction::plain(code::JA, skip))
+                }
+                Draft::Branch { code, k, yes, no } => {
+                    Ok(Instruction::branch(code, k, short(at, yes)?, short(at, no)?))
+                }
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,182 @@
+//! What the kernel refuses, refused here first and with a reason.
+//!
+//! Read first: `bpf_check_classic` and `check_load_and_stores` in the kernel's `net/core/filter.c`.
+
+use alloc::vec;
+use core::fmt;
+
+use crate::code;
+use crate::instruction::Instruction;
+
+/// The longest program the kernel takes (`BPF_MAXINSNS`).
+pub const MAX_INSTRUCTIONS: usize = 4096;
+
+/// Why a program is refused, and where.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Invalid {
+    /// Index of the instruction.
+    pub at: usize,
+    /// What is wrong with it.
+    pub fault: Fault,
+}
+
+/// What is wrong with an instruction.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Fault {
+    /// There is no instruction at all.
+    Empty,
+    /// There are more than [`MAX_INSTRUCTIONS`].
+    TooLong,
+    /// No such instruction.
+    UnknownCode(u16),
+    /// A division or remainder by the constant zero.
+    DivisionByZero,
+    /// A shift by a constant of 32 or more.
+    Shift(u32),
+    /// A scratch slot of 16 or more.
+    Slot(u32),
+    /// A scratch slot that is read and was not written on every way there.
+    SlotUnwritten(u32),
+    /// A jump past the last instruction.
+    JumpTooFar,
+    /// A load from a negative offset that is no known fact about the packet.
+    Offset(u32),
+    /// The last instruction is not a return.
+    NoReturn,
+}
+
+impl fmt::Display for Invalid {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "instruction {}: ", self.at)?;
+        match self.fault {
+            Fault::Empty => out.write_str("a program has at least one"),
+            Fault::TooLong => write!(out, "a program has at most {MAX_INSTRUCTIONS}"),
+            Fault::UnknownCode(code) => write!(out, "code {code:#06x} does not exist"),
+            Fault::DivisionByZero => out.write_str("division by zero"),
+            Fault::Shift(bits) => write!(out, "shift by {bits}, the most is 31"),
+            Fault::Slot(slot) => write!(out, "scratch slot {slot}, the last is 15"),
+            Fault::SlotUnwritten(slot) => write!(out, "scratch slot {slot} is read before it is written"),
+            Fault::JumpTooFar => out.write_str("jump past the end"),
+            Fault::Offset(offset) => write!(out, "offset {offset:#010x} is not in a packet"),
+            Fault::NoReturn => out.write_str("the last must be a return"),
+        }
+    }
+}
+
+impl core::error::Error for Invalid {}
+
+/// Checks that the kernel would accept `program` and that the interpreter can run all of it.
+///
+/// # Errors
+/// [`Invalid`] names the first instruction that is wrong.
+pub fn validate(program: &[Instruction]) -> Result<(), Invalid> {
+    let last = match program {
+        [] => return Err(Invalid { at: 0, fault: Fault::Empty }),
+        [.., last] => last,
+    };
+    if program.len() > MAX_INSTRUCTIONS {
+        return Err(Invalid { at: MAX_INSTRUCTIONS, fault: Fault::TooLong });
+    }
+    for (at, instruction) in program.iter().enumerate() {
+        let rest = program.len() - at - 1;
+        check(instruction, rest).map_err(|fault| Invalid { at, fault })?;
+    }
+    if !matches!(last.code, code::RET_K | code::RET_A) {
+        return Err(Invalid { at: program.len() - 1, fault: Fault::NoReturn });
+    }
+    check_scratch(program)
+}
+
+/// One instruction by itself; `rest` instructions follow it.
+fn check(instruction: &Instruction, rest: usize) -> Result<(), Fault> {
+    let k = instruction.k;
+    match instruction.code {
+        code::DIV_K | code::MOD_K if k == 0 => Err(Fault::DivisionByZero),
+        code::LSH_K | code::RSH_K if k >= 32 => Err(Fault::Shift(k)),
+        code::LD_MEM | code::LDX_MEM | code::ST | code::STX if k >= code::SCRATCH_SLOTS => {
+            Err(Fault::Slot(k))
+        }
+        code::LD_W_ABS | code::LD_H_ABS | code::LD_B_ABS => match k {
+            code::ANCILLARY_VLAN_TAG | code::ANCILLARY_VLAN_TAG_PRESENT => Ok(()),
+            _ if k > u32::MAX / 2 => Err(Fault::Offset(k)),
+            _ => Ok(()),
+        },
+        code::LDX_B_MSH if k > u32::MAX / 2 => Err(Fault::Offset(k)),
+        code::JA => within(k, rest),
+        code if is_branch(code) => {
+            within(u32::from(instruction.jt), rest)?;
+            within(u32::from(instruction.jf), rest)
+        }
+        code if is_known(code) => Ok(()),
+        code => Err(Fault::UnknownCode(code)),
+    }
+}
+
+fn within(skip: u32, rest: usize) -> Result<(), Fault> {
+    match usize::try_from(skip) {
+        Ok(skip) if skip < rest => Ok(()),
+        _ => Err(Fault::JumpTooFar),
+    }
+}
+
+fn is_branch(code: u16) -> bool {
+    matches!(
+        code,
+        code::JEQ_K
+            | code::JGT_K
+            | code::JGE_K
+            | code::JSET_K
+            | code::JEQ_X
+            | code::JGT_X
+            | code::JGE_X
+            | code::JSET_X
+    )
+}
+
+#[rustfmt::skip]
+fn is_known(code: u16) -> bool {
+    matches!(
+        code,
+        code::LD_W_IND | code::LD_H_IND | code::LD_B_IND | code::LD_W_LEN | code::LD_IMM | code::LD_MEM
+            | code::LDX_IMM | code::LDX_MEM | code::LDX_W_LEN | code::LDX_B_MSH | code::ST | code::STX
+            | code::ADD_K | code::SUB_K | code::MUL_K | code::DIV_K | code::OR_K | code::AND_K | code::LSH_K
+            | code::RSH_K | code::NEG | code::MOD_K | code::XOR_K
+            | code::ADD_X | code::SUB_X | code::MUL_X | code::DIV_X | code::OR_X | code::AND_X | code::LSH_X
+            | code::RSH_X | code::MOD_X | code::XOR_X
+            | code::RET_K | code::RET_A | code::TAX | code::TXA
+    )
+}
+
+/// Follows every way through the program and remembers which slots were written on all of them.
+fn check_scratch(program: &[Instruction]) -> Result<(), Invalid> {
+    let mut written_before = vec![u16::MAX; program.len()];
+    let mut written = 0_u16;
+    for (at, instruction) in program.iter().enumerate() {
+        written &= written_before.get(at).copied().unwrap_or(0);
+        let bit = 1_u16.checked_shl(instruction.k).unwrap_or(0);
+        let mut meet = |skip: u32, written: u16| {
+            let target = usize::try_from(skip).ok().and_then(|skip| at.checked_add(skip)?.checked_add(1));
+            if let Some(slots) = target.and_then(|target| written_before.get_mut(target)) {
+                *slots &= written;
+            }
+        };
+        match instruction.code {
+            code::ST | code::STX => written |= bit,
+            code::LD_MEM | code::LDX_MEM if written & bit == 0 => {
+                return Err(Invalid { at, fault: Fault::SlotUnwritten(instruction.k) });
+            }
+            code::JA => {
+                meet(instruction.k, written);
+                written = u16::MAX; // what follows is reached only by a jump
+            }
+            code if is_branch(code) => {
+                meet(u32::from(instruction.jt), written);
+                meet(u32::from(instruction.jf), written);
+                written = u16::MAX;
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
