@@ -1,1 +1,26 @@
-//! Settings.
+//! Settings: from the defaults, a UCI file, the environment and flags to one typed [`Settings`].
+//!
+//! In: text that an operator wrote. Out: values within their ranges, each with its origin, or every
+//! problem at once, each with its place. Everything is allocated at start and at a reload; the packet path
+//! sees plain numbers only. Nothing here logs, exits or keeps state between two loads.
+//!
+//! - `uci`: the syntax of the file;
+//! - `field`: the types of values, their ranges and their text;
+//! - `registry`: every setting, declared once;
+//! - `relation`: rules between settings;
+//! - `load`: the layers default < file < environment < flag;
+//! - `report`: `sentinel config check|show|docs`.
+
+mod field;
+mod load;
+mod problem;
+mod registry;
+mod relation;
+mod report;
+mod uci;
+
+pub(crate) use field::{Cipher, LogLevel};
+pub(crate) use load::{DEFAULT_FILE, Loaded, split_assignment};
+pub(crate) use problem::{Origin, Problem};
+pub(crate) use registry::{Settings, restart_needed};
+pub(crate) use report::{check, docs, show};

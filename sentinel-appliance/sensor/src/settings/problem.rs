@@ -1,0 +1,78 @@
+//! Where a value comes from, and what can be wrong with it.
+
+use std::fmt;
+
+/// The layer that a value comes from; a later one wins.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) enum Origin {
+    /// Nobody set it.
+    Default,
+    /// The settings file; both numbers count from one.
+    File { line: u32, column: u32 },
+    /// An environment variable.
+    Environment,
+    /// `--set` on the command line.
+    Flag,
+}
+
+/// Something that the operator has to change.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Problem {
+    /// Which layer.
+    pub(crate) origin: Origin,
+    /// Path of the file, name of the variable, or name of the flag.
+    pub(crate) source: String,
+    /// What is wrong, and what is allowed.
+    pub(crate) what: String,
+}
+
+/// `/etc/config/sentinel-appliance:3:9: unknown option 'prots'; did you mean 'ports'?`
+impl fmt::Display for Problem {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { origin, source, what } = self;
+        match origin {
+            Origin::File { line, column } => write!(out, "{source}:{line}:{column}: {what}"),
+            Origin::Environment => write!(out, "environment variable {source}: {what}"),
+            Origin::Flag => write!(out, "--set {source}: {what}"),
+            Origin::Default => write!(out, "{source}: {what}"),
+        }
+    }
+}
+
+impl std::error::Error for Problem {}
+
+/// The name that was probably meant: at most one change in four characters away, and the nearest.
+pub(super) fn nearest<'n>(wrong: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+    if wrong.len() > LONGEST_NAME {
+        return None;
+    }
+    let wrong = wrong.to_ascii_lowercase();
+    let allowed = 1 + wrong.len() / 4;
+    names
+        .map(|name| (distance(wrong.as_bytes(), name.to_ascii_lowercase().as_bytes()), name))
+        .filter(|(distance, _)| *distance <= allowed)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, name)| name)
+}
+
+/// Longer words are not compared; no setting has such a name.
+const LONGEST_NAME: usize = 64;
+
+/// Levenshtein distance, one row at a time.
+fn distance(from: &[u8], to: &[u8]) -> usize {
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (index, left) in from.iter().enumerate() {
+        let mut diagonal = index;
+        let mut before = index + 1;
+        for (cell, right) in row.iter_mut().skip(1).zip(to) {
+            let above = *cell;
+            *cell = (diagonal + usize::from(left != right)).min(above + 1).min(before + 1);
+            diagonal = above;
+            before = *cell;
+        }
+        if let Some(first) = row.first_mut() {
+            *first = index + 1;
+        }
+    }
+    row.last().copied().unwrap_or_default()
+}

@@ -1,0 +1,290 @@
+//! Every setting, declared once: the file, the environment, flags and the reference all read this.
+//!
+//! Those of the detectors come from [`DETECTORS`], which declares them for the engine too.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use sentinel_alert::Severity;
+use sentinel_detect::registry::{Config, DETECTORS, Detector};
+use sentinel_units::Prefix;
+
+use super::field::{Cipher, Field, LogLevel};
+
+/// Declares the fields of [`Settings`] together with their lines in [`MAIN`].
+macro_rules! main_settings {
+    ($($field:ident: $type:ty = $name:literal {
+        $help:literal, $unit:literal, default $default:literal, $change:ident, |$value:ident| $typed:expr
+    })*) => {
+        /// The values in force, each within its range.
+        #[derive(Clone, Debug, Eq, PartialEq)]
+        pub(crate) struct Settings {
+            $(#[doc = $help] pub(crate) $field: $type,)*
+            /// One for each of [`DETECTORS`], in that order.
+            pub(crate) detectors: [Config; DETECTORS.len()],
+        }
+
+        const MAIN: &[Main] = &[$(Main {
+            name: $name,
+            unit: $unit,
+            default: $default,
+            change: Change::$change,
+            help: $help,
+            field: |settings| {
+                let $value = &mut settings.$field;
+                $typed
+            },
+        },)*];
+
+        impl Settings {
+            fn blank() -> Self {
+                Self {
+                    $($field: <$type>::default(),)*
+                    detectors: DETECTORS.each_ref().map(Detector::default_config),
+                }
+            }
+        }
+    };
+}
+
+main_settings! {
+    interface: Vec<String> = "interface" {
+        "interfaces to capture on; a bridge sees the traffic of all its ports",
+        "", default "br-lan", Restart, |value| Field::Interfaces(value, 8)
+    }
+    home_net: Vec<Prefix> = "home_net" {
+        "networks that count as inside; decides what is outbound",
+        "", default "10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 fc00::/7 fe80::/10", Live,
+        |value| Field::Networks(value, 16)
+    }
+    memory_kib: u32 = "memory_kib" {
+        "memory of the analysis tables, taken once at start",
+        "KiB", default "2048", Restart, |value| Field::Number(value, 256..=262_144)
+    }
+    ring_kib: u32 = "ring_kib" {
+        "capture ring in the kernel, for each interface",
+        "KiB", default "1024", Restart, |value| Field::Number(value, 64..=65_536)
+    }
+    snap_bytes: u32 = "snap_bytes" {
+        "bytes of each frame that are looked at; what is cut off is counted",
+        "bytes", default "1600", Restart, |value| Field::Number(value, 96..=65_535)
+    }
+    block_timeout: Duration = "block_timeout_ms" {
+        "longest time a frame waits in the ring until its block is handed over; shorter alerts sooner, longer wakes less often",
+        "ms", default "20", Restart, |value| Field::Millis(value, 1..=1_000)
+    }
+    promiscuous: bool = "promiscuous" {
+        "ask the interface for frames that are not addressed to it",
+        "", default "on", Restart, |value| Field::Switch(value)
+    }
+    incident_quiet: Duration = "incident_quiet_s" {
+        "an incident that has been quiet for so long is closed",
+        "s", default "60", Live, |value| Field::Seconds(value, 1..=3_600)
+    }
+    incident_update: Duration = "incident_update_s" {
+        "shortest time between two updates of one incident",
+        "s", default "30", Live, |value| Field::Seconds(value, 1..=3_600)
+    }
+    state_dir: PathBuf = "state_dir" {
+        "directory on flash: keys, enrolment, sealed log",
+        "", default "/var/lib/sentinel-appliance", Restart, |value| Field::Path(value, 255)
+    }
+    run_dir: PathBuf = "run_dir" {
+        "directory on a RAM disk: status socket, open log segment; short, because the path of a socket has at most 107 bytes",
+        "", default "/run/sentinel-appliance", Restart, |value| Field::Path(value, 80)
+    }
+    log_segment_kib: u32 = "log_segment_kib" {
+        "size of one segment of the sealed log: kept in RAM until full, then written to flash at once",
+        "KiB", default "64", Restart, |value| Field::Number(value, 16..=1_024)
+    }
+    log_segments: u32 = "log_segments" {
+        "segments kept; the oldest is overwritten, and that is counted",
+        "segments", default "16", Restart, |value| Field::Number(value, 3..=1_024)
+    }
+    log_flush_severity: Severity = "log_flush_severity" {
+        "an alert at least so severe is written to flash at once",
+        "", default "critical", Live, |value| Field::Choice(value)
+    }
+    log_daily_kib: u32 = "log_daily_kib" {
+        "most that is written to flash within a day; 0 is no limit",
+        "KiB", default "1024", Live, |value| Field::Number(value, 0..=1_048_576)
+    }
+    uplink_enabled: bool = "uplink_enabled" {
+        "send alerts to the collector, once enrolled",
+        "", default "on", Live, |value| Field::Switch(value)
+    }
+    uplink_cipher: Cipher = "uplink_cipher" {
+        "cipher of the channel; chachapoly is faster on a CPU without AES instructions; the collector must use the same",
+        "", default "aesgcm", Live, |value| Field::Choice(value)
+    }
+    uplink_telemetry: Duration = "uplink_telemetry_s" {
+        "time between two reports of counters to the collector",
+        "s", default "30", Live, |value| Field::Seconds(value, 5..=3_600)
+    }
+    suspicious_ports_file: Option<PathBuf> = "suspicious_ports_file" {
+        "list of ports for the detector of such ports; empty is the built-in list",
+        "", default "", Live, |value| Field::OptionalPath(value, 255)
+    }
+    log_level: LogLevel = "log_level" {
+        "least important messages that are printed",
+        "", default "info", Live, |value| Field::Choice(value)
+    }
+}
+
+/// What it takes to change a setting.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Change {
+    /// A reload is enough.
+    Live,
+    /// The program must start again.
+    Restart,
+}
+
+/// A setting of the section `main`.
+struct Main {
+    name: &'static str,
+    unit: &'static str,
+    /// As in a file; elements of a list are separated by spaces.
+    default: &'static str,
+    change: Change,
+    help: &'static str,
+    field: fn(&mut Settings) -> Field<'_>,
+}
+
+/// One setting, whatever it belongs to.
+#[derive(Clone, Copy)]
+pub(super) struct Setting {
+    pub(super) section: Section,
+    pub(super) name: &'static str,
+    /// Empty if there is none.
+    pub(super) unit: &'static str,
+    pub(super) change: Change,
+    pub(super) help: &'static str,
+    place: Place,
+}
+
+/// A section of the file: its type and name.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Section {
+    /// `config sentinel 'main'`
+    Main,
+    /// `config detector 'NAME'`
+    Detector(&'static str),
+}
+
+/// Where in [`Settings`] a value is.
+#[derive(Clone, Copy)]
+enum Place {
+    Main(fn(&mut Settings) -> Field<'_>),
+    Enabled(usize),
+    Severity(usize),
+    Number(usize, usize),
+    Ports(usize),
+}
+
+impl Section {
+    /// Type of the main section.
+    pub(super) const SENTINEL: &'static str = "sentinel";
+    /// Type of the sections of detectors.
+    pub(super) const DETECTOR: &'static str = "detector";
+
+    /// The word after `config`.
+    pub(super) const fn kind(self) -> &'static str {
+        match self {
+            Self::Main => Self::SENTINEL,
+            Self::Detector(_) => Self::DETECTOR,
+        }
+    }
+
+    /// The word after the type.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Main => "main",
+            Self::Detector(name) => name,
+        }
+    }
+}
+
+impl Setting {
+    /// `memory_kib`, `port_scan.ports`: what `--set` takes.
+    pub(super) fn key(&self) -> String {
+        match self.section {
+            Section::Main => self.name.into(),
+            Section::Detector(section) => format!("{section}.{}", self.name),
+        }
+    }
+
+    /// `SENTINEL_MEMORY_KIB`, `SENTINEL_PORT_SCAN_PORTS`.
+    pub(super) fn variable(&self) -> String {
+        format!("SENTINEL_{}", self.key().replace('.', "_").to_ascii_uppercase())
+    }
+
+    /// The value inside `settings`, with its type and range.
+    #[expect(clippy::indexing_slicing, reason = "`all` counts the indices over DETECTORS itself")]
+    pub(super) fn field<'s>(&self, settings: &'s mut Settings) -> Field<'s> {
+        match self.place {
+            Place::Main(field) => field(settings),
+            Place::Enabled(at) => Field::Switch(&mut settings.detectors[at].enabled),
+            Place::Severity(at) => Field::Choice(&mut settings.detectors[at].severity),
+            Place::Number(at, index) => {
+                let number = &DETECTORS[at].numbers[index];
+                Field::Number(&mut settings.detectors[at].numbers[index], number.min..=number.max)
+            }
+            Place::Ports(at) => Field::Ports(&mut settings.detectors[at].ports),
+        }
+    }
+}
+
+/// All settings, section by section.
+pub(super) fn all() -> Vec<Setting> {
+    let mut settings: Vec<Setting> = MAIN
+        .iter()
+        .map(|&Main { name, unit, change, help, field, .. }| Setting {
+            section: Section::Main,
+            name,
+            unit,
+            change,
+            help,
+            place: Place::Main(field),
+        })
+        .collect();
+    for (at, detector) in DETECTORS.iter().enumerate() {
+        let section = Section::Detector(detector.kind.name());
+        let mut declare = |name, unit, help, place| {
+            settings.push(Setting { section, name, unit, change: Change::Live, help, place });
+        };
+        declare("enabled", "", "whether the detector runs", Place::Enabled(at));
+        declare("severity", "", "severity of its alerts", Place::Severity(at));
+        for (index, number) in detector.numbers.iter().enumerate() {
+            declare(number.name, number.unit, number.help, Place::Number(at, index));
+        }
+        if let Some(ports) = &detector.ports {
+            declare(ports.name, "", ports.help, Place::Ports(at));
+        }
+    }
+    settings
+}
+
+/// The settings of a sensor that nobody has configured.
+impl Default for Settings {
+    fn default() -> Self {
+        let mut settings = Self::blank();
+        for main in MAIN {
+            let words: Vec<&str> = main.default.split(' ').collect();
+            let outcome = (main.field)(&mut settings).set(&words);
+            debug_assert_eq!(outcome, Ok(()), "default of {}", main.name);
+        }
+        settings
+    }
+}
+
+/// Names of the settings that differ and that a running sensor cannot take over.
+pub(crate) fn restart_needed(old: &Settings, new: &Settings) -> Vec<&'static str> {
+    let (mut old, mut new) = (old.clone(), new.clone());
+    all()
+        .into_iter()
+        .filter(|setting| setting.change == Change::Restart)
+        .filter(|setting| setting.field(&mut old).texts() != setting.field(&mut new).texts())
+        .map(|setting| setting.name)
+        .collect()
+}
