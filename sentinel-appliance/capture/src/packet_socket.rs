@@ -1,4 +1,4 @@
-//! AF_PACKET sockets: what opening one for receiving and for sending share.
+//! `AF_PACKET` sockets: what opening one for receiving and for sending share.
 //!
 //! Read first: `packet(7)`. All constants come from libc, because MIPS numbers socket options its own way.
 
@@ -65,14 +65,14 @@ impl fmt::Display for OpenError {
 
 impl std::error::Error for OpenError {}
 
-/// An AF_PACKET socket that receives nothing yet: its protocol is zero until [`PacketSocket::bind`].
+/// An `AF_PACKET` socket that receives nothing yet: its protocol is zero until [`PacketSocket::bind`].
 #[derive(Debug)]
 pub(crate) struct PacketSocket {
     fd: OwnedFd,
     interface: c_int,
 }
 
-/// What the kernel says an AF_PACKET socket is bound to.
+/// What the kernel says an `AF_PACKET` socket is bound to.
 pub(crate) struct Bound {
     /// Negative once the interface is gone.
     pub(crate) interface: c_int,

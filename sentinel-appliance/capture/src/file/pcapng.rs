@@ -276,7 +276,7 @@ impl Resolution {
             Self::Nanos(nanos) => ticks.saturating_mul(nanos),
             Self::PartOfNano(parts) => u64::try_from(u128::from(ticks) / parts).unwrap_or(u64::MAX),
             Self::PowerOfTwo(exponent) => {
-                let nanos = u128::from(ticks) * 1_000_000_000 >> exponent;
+                let nanos = (u128::from(ticks) * 1_000_000_000) >> exponent;
                 u64::try_from(nanos).unwrap_or(u64::MAX)
             }
         }

@@ -1,4 +1,4 @@
-//! Live capture: a ring of blocks that the kernel fills and we read in place (TPACKET_V3).
+//! Live capture: a ring of blocks that the kernel fills and we read in place (`TPACKET_V3`).
 //!
 //! Read first: `packet(7)`; the kernel's `Documentation/networking/packet_mmap.rst`; `linux/if_packet.h`.
 

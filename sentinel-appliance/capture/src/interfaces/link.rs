@@ -1,4 +1,4 @@
-//! The machine's interfaces.
+//! Hardware types and the headers that frames of each begin with.
 
 use sentinel_units::LinkType;
 

@@ -1,0 +1,191 @@
+//! Names, addresses and bridge membership of all interfaces.
+
+use std::fs;
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::path::Path;
+
+use sentinel_units::{Address, LinkType, Mac, ParsePrefixError, Prefix};
+
+use super::link::link_type;
+use super::netlink::{Attributes, ListError, dump, u16_at, u32_at};
+
+/// One interface as it is now.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Interface {
+    /// Name, at most 15 bytes.
+    pub name: String,
+    /// Number in its network namespace.
+    pub index: u32,
+    /// Hardware address, if it has one of 48 bits.
+    pub mac: Option<Mac>,
+    /// IP addresses.
+    pub addresses: Vec<InterfaceAddress>,
+    /// Switched on by the administrator.
+    pub is_up: bool,
+    /// Has a carrier.
+    pub is_running: bool,
+    /// The bridge that it is a port of.
+    pub bridge: Option<String>,
+    /// The ports of this bridge, by name.
+    pub ports: Vec<String>,
+    /// `bridge`, `veth`, `vlan`, `wireguard`... as the kernel calls it; else `loopback`, `wireless`, `ethernet` or
+    /// `other`.
+    pub kind: String,
+    /// The driver's name, if there is a device and `/sys` shows it.
+    pub driver: Option<String>,
+    /// Longest packet in bytes, without the link-layer header.
+    pub mtu: u32,
+    /// What frames captured on it begin with; `None` if they cannot be read.
+    pub link: Option<LinkType>,
+}
+
+/// An address of an interface.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct InterfaceAddress {
+    /// The address itself.
+    pub address: Address,
+    /// How many of its leading bits are the network's.
+    pub prefix_length: u8,
+}
+
+impl InterfaceAddress {
+    /// The network that the address lies in.
+    ///
+    /// # Errors
+    /// [`ParsePrefixError`] if the kernel gave a length that the address has not.
+    pub fn prefix(&self) -> Result<Prefix, ParsePrefixError> {
+        Prefix::new(self.address, self.prefix_length)
+    }
+}
+
+/// The interfaces of this network namespace, by index. Needs no privilege.
+///
+/// # Errors
+/// [`ListError`] if the kernel does not answer, or not as it should.
+pub fn list() -> Result<Vec<Interface>, ListError> {
+    let mut links = dump(libc::RTM_GETLINK, libc::RTM_NEWLINK, Link::parse)?;
+    let addresses = dump(libc::RTM_GETADDR, libc::RTM_NEWADDR, parse_address)?;
+    let addresses: Vec<_> = addresses.into_iter().flatten().collect();
+    links.sort_by_key(|link| link.index);
+    Ok(links.iter().map(|link| link.describe(&links, &addresses)).collect())
+}
+
+/// An interface as one message tells it, before what others tell about it.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+struct Link {
+    name: String,
+    index: u32,
+    hardware_type: u16,
+    flags: u32,
+    mac: Option<Mac>,
+    mtu: u32,
+    /// Index of the bridge, bond or VRF that it belongs to.
+    master: Option<u32>,
+    kind: Option<String>,
+}
+
+impl Link {
+    /// Reads an `ifinfomsg` and its attributes.
+    fn parse(payload: &[u8]) -> Option<Self> {
+        const HEADER_LEN: usize = 16;
+        const INFO_KIND: u16 = 1;
+        let mut link = Self {
+            hardware_type: u16_at(payload, 2)?,
+            index: u32_at(payload, 4)?,
+            flags: u32_at(payload, 8)?,
+            ..Self::default()
+        };
+        for (kind, value) in Attributes(payload.get(HEADER_LEN..)?) {
+            match kind {
+                libc::IFLA_IFNAME => link.name = text(value),
+                libc::IFLA_ADDRESS => link.mac = value.try_into().ok().map(Mac),
+                libc::IFLA_MTU => link.mtu = u32_at(value, 0)?,
+                libc::IFLA_MASTER => link.master = Some(u32_at(value, 0)?),
+                libc::IFLA_LINKINFO => {
+                    let named = Attributes(value).find(|(kind, _)| *kind == INFO_KIND);
+                    link.kind = named.map(|(_, name)| text(name));
+                }
+                _ => {}
+            }
+        }
+        Some(link)
+    }
+
+    fn describe(&self, all: &[Self], addresses: &[(u32, InterfaceAddress)]) -> Interface {
+        let has_flag = |flag: i32| self.flags & flag.cast_unsigned() != 0;
+        let master = all.iter().find(|other| Some(other.index) == self.master && other.is_bridge());
+        let ports = all.iter().filter(|other| self.is_bridge() && other.master == Some(self.index));
+        let device = Path::new("/sys/class/net").join(&self.name);
+        Interface {
+            name: self.name.clone(),
+            index: self.index,
+            mac: self.mac.filter(|_| self.hardware_type != libc::ARPHRD_LOOPBACK),
+            addresses: addresses
+                .iter()
+                .filter(|(index, _)| *index == self.index)
+                .map(|(_, own)| *own)
+                .collect(),
+            is_up: has_flag(libc::IFF_UP),
+            is_running: has_flag(libc::IFF_RUNNING),
+            bridge: master.map(|bridge| bridge.name.clone()),
+            ports: ports.map(|port| port.name.clone()).collect(),
+            kind: self.kind.clone().unwrap_or_else(|| self.kind_of_device(&device).to_owned()),
+            driver: driver(&device),
+            mtu: self.mtu,
+            link: link_type(self.hardware_type),
+        }
+    }
+
+    fn is_bridge(&self) -> bool {
+        self.kind.as_deref() == Some("bridge")
+    }
+
+    fn kind_of_device(&self, device: &Path) -> &'static str {
+        match self.hardware_type {
+            libc::ARPHRD_LOOPBACK => "loopback",
+            libc::ARPHRD_ETHER if device.join("phy80211").exists() => "wireless",
+            libc::ARPHRD_ETHER => "ethernet",
+            _ => "other",
+        }
+    }
+}
+
+/// Reads an `ifaddrmsg` and its attributes: the interface's index and its address.
+///
+/// The outer `None` is a malformed message, the inner one a family other than IP.
+fn parse_address(payload: &[u8]) -> Option<Option<(u32, InterfaceAddress)>> {
+    const HEADER_LEN: usize = 8;
+    let [family, prefix_length, ..] = *payload else { return None };
+    let index = u32_at(payload, 4)?;
+    let family = i32::from(family);
+    // On a point-to-point link IFA_ADDRESS is the other end and IFA_LOCAL ours; elsewhere both are ours.
+    let mut found = None;
+    for (kind, value) in Attributes(payload.get(HEADER_LEN..)?) {
+        match kind {
+            libc::IFA_LOCAL => found = Some(value),
+            libc::IFA_ADDRESS => found = found.or(Some(value)),
+            _ => {}
+        }
+    }
+    let address: Option<std::net::IpAddr> = match family {
+        libc::AF_INET => {
+            found.and_then(|value| Some(Ipv4Addr::from(<[u8; 4]>::try_from(value).ok()?).into()))
+        }
+        libc::AF_INET6 => {
+            found.and_then(|value| Some(Ipv6Addr::from(<[u8; 16]>::try_from(value).ok()?).into()))
+        }
+        _ => None,
+    };
+    Some(address.map(|address| (index, InterfaceAddress { address: address.into(), prefix_length })))
+}
+
+/// A name that ends at a zero byte.
+fn text(value: &[u8]) -> String {
+    let name = value.split(|byte| *byte == 0).next().unwrap_or_default();
+    String::from_utf8_lossy(name).into_owned()
+}
+
+fn driver(device: &Path) -> Option<String> {
+    let target = fs::read_link(device.join("device/driver")).ok()?;
+    Some(target.file_name()?.to_string_lossy().into_owned())
+}

@@ -1,0 +1,156 @@
+//! Questions to the kernel about its interfaces, and the walk over the answers.
+//!
+//! Read first: `netlink(7)`, `rtnetlink(7)`. Numbers are in the byte order of this machine. (`qemu-user` does not
+//! swap them for a guest of the other order, so under it [`dump`] fails; on a real machine it does not.)
+
+use std::fmt;
+
+use rustix::io::{Errno, retry_on_intr};
+use rustix::net::{
+    AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socket_with,
+};
+
+/// Why the interfaces could not be listed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum ListError {
+    /// The kernel refused a call.
+    System {
+        /// The call.
+        call: &'static str,
+        /// Why.
+        errno: Errno,
+    },
+    /// The kernel's answer does not follow its own format.
+    Malformed,
+    /// The interfaces changed again and again while they were listed.
+    Unstable,
+}
+
+impl fmt::Display for ListError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::System { call, errno } => write!(out, "listing interfaces: {call}: {errno}"),
+            Self::Malformed => out.write_str("listing interfaces: the kernel's answer is malformed"),
+            Self::Unstable => out.write_str("listing interfaces: they keep changing"),
+        }
+    }
+}
+
+impl std::error::Error for ListError {}
+
+/// Asks for all objects of a kind (`RTM_GETLINK`, `RTM_GETADDR`) and parses the payload of each answer.
+///
+/// Starts over if the kernel says that they changed meanwhile.
+pub(super) fn dump<T>(
+    question: u16,
+    answer: u16,
+    parse: impl Fn(&[u8]) -> Option<T>,
+) -> Result<Vec<T>, ListError> {
+    const TRIES: usize = 4;
+    for _ in 0..TRIES {
+        if let Some(found) = dump_once(question, answer, &parse)? {
+            return Ok(found);
+        }
+    }
+    Err(ListError::Unstable)
+}
+
+/// One dump; `None` if it was interrupted by a change.
+fn dump_once<T>(
+    question: u16,
+    answer: u16,
+    parse: &impl Fn(&[u8]) -> Option<T>,
+) -> Result<Option<Vec<T>>, ListError> {
+    const ROUTE: Option<Protocol> = None; // NETLINK_ROUTE is zero, the default
+    const INTERRUPTED: u16 = 0x10; // NLM_F_DUMP_INTR
+    const BUFFER_BYTES: usize = 32_768; // the most that the kernel puts into one message of a dump
+    const MOST_READS: usize = 65_536;
+    let error = |call| move |errno| ListError::System { call, errno };
+    let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, ROUTE)
+        .map_err(error("socket"))?;
+    retry_on_intr(|| send(&socket, &request(question), SendFlags::empty())).map_err(error("send"))?;
+    let mut buffer = vec![0; BUFFER_BYTES];
+    let mut is_whole = true;
+    let mut found = Vec::new();
+    for _ in 0..MOST_READS {
+        let (length, _) = retry_on_intr(|| recv(&socket, buffer.as_mut_slice(), RecvFlags::empty()))
+            .map_err(error("recv"))?;
+        let mut rest = buffer.get(..length).ok_or(ListError::Malformed)?;
+        if rest.is_empty() {
+            return Err(ListError::Malformed);
+        }
+        while !rest.is_empty() {
+            let (message, after) = Message::split(rest).ok_or(ListError::Malformed)?;
+            rest = after;
+            is_whole &= message.flags & INTERRUPTED == 0;
+            match i32::from(message.kind) {
+                libc::NLMSG_DONE => return Ok(is_whole.then_some(found)),
+                libc::NLMSG_ERROR => return Err(error("dump")(message.errno())),
+                _ if message.kind == answer => {
+                    found.push(parse(message.payload).ok_or(ListError::Malformed)?);
+                }
+                _ => {}
+            }
+        }
+    }
+    Err(ListError::Malformed)
+}
+
+/// A request to dump, with an empty `ifinfomsg`: family "any" and no filter, for links and addresses alike.
+fn request(question: u16) -> [u8; 32] {
+    const REQUEST_DUMP: u16 = 0x301; // NLM_F_REQUEST | NLM_F_ROOT | NLM_F_MATCH
+    let mut bytes = [0; 32];
+    let header =
+        32_u32.to_ne_bytes().into_iter().chain(question.to_ne_bytes()).chain(REQUEST_DUMP.to_ne_bytes());
+    bytes.iter_mut().zip(header).for_each(|(byte, value)| *byte = value);
+    bytes
+}
+
+/// One netlink message.
+struct Message<'m> {
+    kind: u16,
+    flags: u16,
+    payload: &'m [u8],
+}
+
+impl<'m> Message<'m> {
+    const HEADER_LEN: usize = 16;
+
+    /// The first message and what follows it.
+    fn split(bytes: &'m [u8]) -> Option<(Self, &'m [u8])> {
+        let length = usize::try_from(u32_at(bytes, 0)?).ok()?;
+        let payload = bytes.get(Self::HEADER_LEN..length)?;
+        let after = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
+        Some((Self { kind: u16_at(bytes, 4)?, flags: u16_at(bytes, 6)?, payload }, after))
+    }
+
+    fn errno(&self) -> Errno {
+        let code = u32_at(self.payload, 0).map_or(0, u32::cast_signed);
+        Errno::from_raw_os_error(code.wrapping_neg())
+    }
+}
+
+/// Iterates over attributes: a kind and a value each. Ends at the first that does not fit.
+pub(super) struct Attributes<'m>(pub(super) &'m [u8]);
+
+impl<'m> Iterator for Attributes<'m> {
+    type Item = (u16, &'m [u8]);
+
+    fn next(&mut self) -> Option<(u16, &'m [u8])> {
+        const FLAGS: u16 = 0xc000; // NLA_F_NESTED | NLA_F_NET_BYTEORDER
+        let length = usize::from(u16_at(self.0, 0)?);
+        let kind = u16_at(self.0, 2)? & !FLAGS;
+        let value = self.0.get(4..length)?;
+        self.0 = self.0.get(length.next_multiple_of(4)..).unwrap_or_default();
+        Some((kind, value))
+    }
+}
+
+pub(super) fn u16_at(bytes: &[u8], offset: usize) -> Option<u16> {
+    bytes.get(offset..)?.first_chunk().map(|bytes| u16::from_ne_bytes(*bytes))
+}
+
+pub(super) fn u32_at(bytes: &[u8], offset: usize) -> Option<u32> {
+    bytes.get(offset..)?.first_chunk().map(|bytes| u32::from_ne_bytes(*bytes))
+}
