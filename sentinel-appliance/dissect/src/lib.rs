@@ -42,6 +42,7 @@ pub mod cursor;
 pub mod dns;
 mod ethernet;
 mod extent;
+pub mod http;
 mod icmp;
 mod icmpv6;
 mod ip;
@@ -53,6 +54,7 @@ mod mpls;
 mod packet;
 mod pppoe;
 mod tcp;
+pub mod tls;
 mod udp;
 mod vlan;
 
