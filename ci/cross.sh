@@ -1,0 +1,211 @@
+#!/usr/bin/env bash
+# Builds the program `sentinel` for the boards, statically, and proves each build under qemu-user.
+#
+#   ci/cross.sh [--no-golden] [--tests] [TARGET ...|all|light]
+#
+# TARGET is armv7, aarch64, mipsel, mips (big-endian), x86_64 or a full target triple; `light`, the default, is mips
+# alone: it differs most from the machine we develop on (32 bits, big-endian, no 64-bit atomics, no rustix system calls).
+#
+# Each build must be one static, stripped file within the budget of ci/budgets.toml, must say its version, and must give
+# for every golden capture exactly the alerts that are committed beside it, byte by byte.
+#
+#   --no-golden  do not compare alerts
+#   --tests      instead, run the unit tests of the crates without I/O on the target, under qemu-user
+#
+# Results go to dist/TARGET/sentinel. What took long to build stays in ${SENTINEL_CACHE:-~/.cache/sentinel}, which may be
+# removed at any time. `ci/install.sh cross` installs what this needs.
+#
+# Why not rustup: MIPS is a tier-3 target without a prebuilt standard library, and on an unlucky network only packages
+# can be had. Debian's rustc-web brings the library's source, zig a C compiler, linker and musl for every target.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+cache=${SENTINEL_CACHE:-$HOME/.cache/sentinel}
+dist=${SENTINEL_DIST:-dist}
+golden="sentinel-appliance/sensor/tests/data/golden"
+all=(armv7 aarch64 mipsel mips x86_64)
+pure_crates=(sentinel-units sentinel-seal sentinel-alert sentinel-filter sentinel-dissect sentinel-track sentinel-detect
+    sentinel-ringlog sentinel-uplink)
+
+usage() {
+    sed -n '2,15s/^# \{0,1\}//p' "$0" >&2
+    exit 2
+}
+
+triple_of() {
+    case $1 in
+        armv7 | armv7-unknown-linux-musleabihf) echo armv7-unknown-linux-musleabihf ;;
+        aarch64 | aarch64-unknown-linux-musl) echo aarch64-unknown-linux-musl ;;
+        mipsel | mipsel-unknown-linux-musl) echo mipsel-unknown-linux-musl ;;
+        mips | mips-unknown-linux-musl) echo mips-unknown-linux-musl ;;
+        x86_64 | x86_64-unknown-linux-musl) echo x86_64-unknown-linux-musl ;;
+        *) return 1 ;;
+    esac
+}
+
+# link-self-contained=no: zig brings crt1.o and libunwind. The two `compact` settings halve the flash that software AES
+# and SHA-256 take.
+flags_of() {
+    local flags='-C link-self-contained=no --cfg aes_backend_soft="compact" --cfg sha2_backend_soft="compact"'
+    case $1 in
+        # In a static PIE linked by lld for MIPS an undefined weak symbol resolves to the load address instead of null,
+        # and std calls one (__cxa_thread_atexit_impl) at the first thread. Hence static relocation.
+        # musl 1.2 has a 64-bit time_t, the libc crate and the standard library take the 32-bit doors that musl keeps for
+        # old programs (good until 2038), and rustix always hands over 64 bits. On little-endian MIPS rustix does its own
+        # system calls and goes round the question. On big-endian MIPS it cannot: fix_y2038 makes it convert field by
+        # field. Telling libc of musl 1.2 instead (libc_unstable_musl_v1_2) compiles and is wrong: rustix's nanoseconds
+        # then stand where musl has padding, and a timer shorter than a second never fires; and telling the standard
+        # library (RUST_LIBC_UNSTABLE_MUSL_V1_2_3) makes every wait with a timeout end at once and spin.
+        mipsel-*) echo "$flags -C relocation-model=static --cfg rustix_use_experimental_asm" ;;
+        mips-*) echo "$flags -C relocation-model=static --cfg fix_y2038 -C link-arg=-Wl,--defsym=dlsym=__dlsym" ;;
+        *) echo "$flags" ;;
+    esac
+}
+
+emulator_of() {
+    case $1 in
+        armv7-*) echo qemu-arm-static ;;
+        x86_64-*) [[ $(uname -m) == x86_64 ]] || echo qemu-x86_64-static ;;
+        *) echo "qemu-${1%%-*}-static" ;;
+    esac
+}
+
+# One directory per set of flags: cargo would otherwise build std anew at each change of target.
+target_dir_of() {
+    local key
+    key=$( (flags_of "$1"; /usr/bin/rustc --version) | cksum | cut -d' ' -f1)
+    echo "$cache/target/$1-$key"
+}
+
+# device_cargo TRIPLE ARGUMENTS...: Debian's cargo and rustc, with zig as linker, and nothing of the caller's tool chain.
+device_cargo() {
+    local triple=$1 emulator runner
+    shift
+    emulator=$(emulator_of "$triple")
+    runner=CARGO_TARGET_$(tr 'a-z-' 'A-Z_' <<<"$triple")_RUNNER
+    env -u CARGO -u RUSTC -u RUST_LIBC_UNSTABLE_MUSL_V1_2_3 -u RUSTC_WRAPPER -u RUSTDOC -u RUSTUP_TOOLCHAIN -u CARGO_ENCODED_RUSTFLAGS \
+        PATH="$cache/venv/bin:/usr/bin:/bin:$PATH" \
+        RUSTC_BOOTSTRAP=1 \
+        RUSTFLAGS="$(flags_of "$triple")" \
+        ZIG_GLOBAL_CACHE_DIR="$cache/zig" \
+        CARGO_ZIGBUILD_CACHE_DIR="$cache/cargo-zigbuild" \
+        CARGO_TARGET_DIR="$(target_dir_of "$triple")" \
+        "$runner=$emulator" \
+        /usr/bin/cargo "$@"
+}
+
+build() {
+    rm -f "$dist/$1/sentinel"
+    device_cargo "$1" zigbuild --quiet --locked --package sentinel-appliance --profile device --target "$1" \
+        -Z build-std=std,panic_abort -Z build-std-features=optimize_for_size || return
+    mkdir -p "$dist/$1"
+    cp "$(target_dir_of "$1")/$1/device/sentinel" "$dist/$1/sentinel"
+}
+
+# cargo-zigbuild sets linkers only for `zigbuild` and `test`; `test` runs through the emulator.
+run_tests() {
+    local crate packages=()
+    for crate in "${pure_crates[@]}"; do
+        packages+=(--package "$crate")
+    done
+    device_cargo "$1" zigbuild test --quiet --locked --lib "${packages[@]}" --target "$1" -Z build-std=std,panic_unwind,test
+}
+
+check_file() {
+    local kind
+    kind=$(file -b "$dist/$1/sentinel")
+    [[ $kind == *"statically linked"* || $kind == *"static-pie linked"* ]] || { echo "$1: not static: $kind" >&2; return 1; }
+    [[ $kind == *", stripped"* ]] || { echo "$1: not stripped: $kind" >&2; return 1; }
+}
+
+# The word after the emulator is one file on purpose; an empty emulator means that this machine runs it.
+check_version() {
+    local says
+    # shellcheck disable=SC2046
+    says=$($(emulator_of "$1") "$dist/$1/sentinel" --version) || { echo "$1: sentinel --version fails" >&2; return 1; }
+    [[ $says == "sentinel "[0-9]* ]] || { echo "$1: sentinel --version says '$says'" >&2; return 1; }
+}
+
+# Named as the user would from beside the file, so that no path of this machine gets into the output.
+run_read() {
+    # shellcheck disable=SC2046
+    (cd "$(dirname "$3")" && timeout 120 $(emulator_of "$1") "$2" read "${3##*/}" --alerts)
+}
+
+# Prints "n of n"; fails if they differ or if there is nothing to compare.
+check_golden() {
+    local capture wanted same=0 count=0 sentinel got
+    sentinel=$(realpath "$dist/$1/sentinel")
+    got=$(mktemp)
+    for capture in "$golden"/*.pcap "$golden"/*.pcapng; do
+        [[ -e $capture ]] || continue
+        wanted=${capture%.pcap*}.alerts.ndjson
+        count=$((count + 1))
+        if [[ ! -e $wanted ]]; then
+            echo "$1: $capture has no ${wanted##*/} beside it" >&2
+        elif ! run_read "$1" "$sentinel" "$capture" >"$got" 2>"$got.error"; then
+            echo "$1: sentinel read $capture fails: $(tail -n 1 "$got.error")" >&2
+        elif ! cmp -s "$got" "$wanted"; then
+            echo "$1: alerts of $capture differ from ${wanted##*/}:" >&2
+            diff "$wanted" "$got" | head -n 4 | cut -c 1-300 >&2
+        else
+            same=$((same + 1))
+        fi
+    done
+    rm -f "$got" "$got.error"
+    echo "$same of $count"
+    [[ $count -gt 0 ]] || { echo "$1: no golden captures in $golden" >&2; return 1; }
+    [[ $same -eq $count ]]
+}
+
+with_golden=yes
+only_tests=no
+triples=()
+for argument in "$@"; do
+    case $argument in
+        --no-golden) with_golden=no ;;
+        --tests) only_tests=yes ;;
+        light) triples+=("$(triple_of mips)") ;;
+        all) for board in "${all[@]}"; do triples+=("$(triple_of "$board")"); done ;;
+        -*) usage ;;
+        *) triples+=("$(triple_of "$argument")") || usage ;;
+    esac
+done
+[[ ${#triples[@]} -gt 0 ]] || triples=("$(triple_of mips)")
+
+if ! ci/install.sh --check cross >&2; then
+    echo "ci/cross.sh: run \`ci/install.sh cross\` first" >&2
+    exit 1
+fi
+
+passed=0
+failed=0
+table=$(printf '%-32s %7s %7s  %s' target KiB budget golden)
+for triple in "${triples[@]}"; do
+    if [[ $only_tests == yes ]]; then
+        if run_tests "$triple"; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
+        continue
+    fi
+    size=- budget=- compared=- verdict=passed
+    if build "$triple"; then
+        check_file "$triple" || verdict=failed
+        if says=$(cargo run --quiet --locked --package xtask -- size "$dist/$triple/sentinel" --board "${triple%%-*}"); then
+            # "armv7: 467 KiB of 900 KiB (51 %)"
+            read -r _ size _ _ budget _ <<<"$says"
+        else
+            size=$(($(stat -c %s "$dist/$triple/sentinel") / 1024)) verdict=failed
+        fi
+        check_version "$triple" || verdict=failed
+        if [[ $with_golden == yes ]]; then
+            compared=$(check_golden "$triple") || verdict=failed
+        fi
+    else
+        echo "$triple: build fails" >&2
+        verdict=failed
+    fi
+    if [[ $verdict == passed ]]; then passed=$((passed + 1)); else failed=$((failed + 1)); compared="$compared  FAILED"; fi
+    table+=$(printf '\n%-32s %7s %7s  %s' "$triple" "$size" "$budget" "$compared")
+done
+[[ $only_tests == yes ]] || printf '%s\n' "$table"
+echo "cross: $passed passed, $failed failed"
+[[ $failed -eq 0 ]]

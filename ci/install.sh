@@ -1,0 +1,116 @@
+#!/usr/bin/env bash
+# What the checks need beside Rust, for Debian 12 and its relatives.
+#
+#   ci/install.sh base|cross|all            install what is missing (root, or sudo without a password)
+#   ci/install.sh --check base|cross|all    install nothing; say what is missing and how to get it
+#
+# base:  a C compiler and OpenSSL for the encrypted store, and the tools that judge us (tcpdump, valgrind, ip, ethtool)
+# cross: a Rust with the source of its standard library, zig as C compiler and linker, and qemu-user to run the result
+#
+# It is safe to call again: what is present is left alone. Python packages go into a virtual environment below
+# ${SENTINEL_CACHE:-~/.cache/sentinel}, never into the system.
+set -euo pipefail
+
+base_packages=(build-essential ca-certificates ethtool iproute2 libssl-dev perl pkg-config procps python3 tcpdump valgrind)
+# rustc-web and its siblings own /usr/bin/cargo and /usr/bin/rustc. `ci/cross.sh` calls them by that name; everything
+# else must keep the tool chain of rustup, which `ci/check.sh` therefore puts first in PATH.
+cross_packages=(cargo-web file python3-venv qemu-user-static rust-web-src rustc-web)
+# zig 0.17 fails to link MIPS.
+python_packages=(ziglang==0.15.2 cargo-zigbuild==0.24.0)
+
+cache=${SENTINEL_CACHE:-${HOME:-/root}/.cache/sentinel}
+venv=$cache/venv
+
+usage() {
+    sed -n '2,6s/^# \{0,1\}//p' "$0" >&2
+    exit 2
+}
+
+missing_packages() {
+    local package
+    for package in "$@"; do
+        [[ $(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null) == installed ]] || echo "$package"
+    done
+}
+
+missing_python() {
+    [[ -x $venv/bin/pip ]] || { printf '%s\n' "${python_packages[@]}"; return; }
+    local wanted present
+    present=$("$venv/bin/pip" freeze --disable-pip-version-check 2>/dev/null)
+    for wanted in "${python_packages[@]}"; do
+        grep -qixF -- "$wanted" <<<"$present" || echo "$wanted"
+    done
+}
+
+as_root() {
+    if [[ $(id -u) -eq 0 ]]; then
+        "$@"
+    elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
+        sudo -n env DEBIAN_FRONTEND=noninteractive "$@"
+    else
+        echo "ci/install.sh: must be root to install; as root run: $*" >&2
+        return 1
+    fi
+}
+
+# Prints the log only if the command fails: a package manager that works has nothing to tell.
+quietly() {
+    local log
+    log=$(mktemp)
+    if ! "$@" >"$log" 2>&1 </dev/null; then
+        tail -n 40 "$log" >&2
+        rm -f "$log"
+        echo "ci/install.sh: failed: $*" >&2
+        return 1
+    fi
+    rm -f "$log"
+}
+
+install_packages() {
+    export DEBIAN_FRONTEND=noninteractive
+    quietly as_root apt-get -q -o Acquire::Retries=3 update
+    quietly as_root apt-get -q -o Acquire::Retries=3 install -y --no-install-recommends "$@"
+}
+
+install_python() {
+    mkdir -p "$cache"
+    [[ -x $venv/bin/pip ]] || quietly /usr/bin/python3 -m venv "$venv"
+    quietly "$venv/bin/pip" install --disable-pip-version-check "$@"
+}
+
+check_only=no
+if [[ ${1:-} == --check ]]; then
+    check_only=yes
+    shift
+fi
+[[ $# -eq 1 ]] || usage
+wanted=()
+want_python=no
+case $1 in
+    base) wanted=("${base_packages[@]}") ;;
+    cross) wanted=("${cross_packages[@]}") want_python=yes ;;
+    all) wanted=("${base_packages[@]}" "${cross_packages[@]}") want_python=yes ;;
+    *) usage ;;
+esac
+
+if ! command -v dpkg-query >/dev/null; then
+    echo "ci/install.sh: this is not Debian. Install by your own means: ${wanted[*]}" >&2
+    [[ $want_python == no ]] || echo "ci/install.sh: and from PyPI into $venv: ${python_packages[*]}" >&2
+    exit 1
+fi
+
+mapfile -t packages < <(missing_packages "${wanted[@]}")
+python=()
+if [[ $want_python == yes ]]; then
+    mapfile -t python < <(missing_python)
+fi
+
+if [[ $check_only == yes ]]; then
+    [[ ${#packages[@]} -eq 0 ]] || echo "missing Debian packages: apt-get install ${packages[*]}"
+    [[ ${#python[@]} -eq 0 ]] || echo "missing Python packages: ${python[*]} (ci/install.sh $1 puts them into $venv)"
+    [[ ${#packages[@]} -eq 0 && ${#python[@]} -eq 0 ]]
+    exit
+fi
+
+[[ ${#packages[@]} -eq 0 ]] || install_packages "${packages[@]}"
+[[ ${#python[@]} -eq 0 ]] || install_python "${python[@]}"
