@@ -1,0 +1,130 @@
+//! `dns_tunnel`: a DNS query asks for a very long name.
+//!
+//! Read first: RFC 1035 section 3.1; RFC 3596 section 2.5 (reverse names of IPv6 addresses). Only
+//! queries to port 53 count: the answer repeats the name, and multicast DNS names services in long
+//! sentences. Weak evidence: content networks use long names too, hence the low default severity.
+
+use sentinel_alert::{Evidence, Severity, ShortName, Subject, Test};
+use sentinel_dissect::{Transport, dns};
+use sentinel_units::Port;
+
+use crate::event::Event;
+use crate::incident::Finding;
+use crate::registry::Config;
+
+const DNS: Port = Port(53);
+/// Queries read from one TCP segment.
+const MAX_TCP_MESSAGES: usize = 16;
+/// Labels of `ip6.arpa` names for whole addresses: a nibble each, and the two of the zone.
+const IP6_ARPA_LABELS: usize = 34;
+
+#[derive(Debug)]
+pub(crate) struct DnsTunnel {
+    enabled: bool,
+    severity: Severity,
+    threshold: u16,
+}
+
+impl DnsTunnel {
+    pub(crate) fn new(config: &Config) -> Self {
+        let mut new = Self { enabled: false, severity: Severity::Info, threshold: 0 };
+        new.configure(config);
+        new
+    }
+
+    pub(crate) fn configure(&mut self, config: &Config) {
+        let [characters, ..] = config.numbers;
+        self.threshold = u16::try_from(characters).unwrap_or(u16::MAX);
+        (self.enabled, self.severity) = (config.enabled, config.severity);
+    }
+
+    #[inline]
+    pub(crate) fn packet(&mut self, event: &Event<'_, '_>, report: &mut dyn FnMut(Finding)) {
+        if !self.enabled {
+            return;
+        }
+        match &event.packet.transport {
+            Transport::Udp(udp) if udp.destination_port == DNS => self.message(event, udp.payload, report),
+            Transport::Tcp(tcp) if tcp.destination_port == DNS && !tcp.payload.is_empty() => {
+                for message in dns::tcp_messages(tcp.payload).take(MAX_TCP_MESSAGES) {
+                    self.message(event, message, report);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+impl DnsTunnel {
+    #[inline]
+    fn message(&self, event: &Event<'_, '_>, bytes: &[u8], report: &mut dyn FnMut(Finding)) {
+        let Ok(message) = dns::Message::parse(bytes) else { return };
+        if message.is_response() {
+            return;
+        }
+        let Ok(Some(question)) = message.question() else { return };
+        let length = characters(&question.name);
+        if length > self.threshold && !is_reverse_of_ipv6(&question.name) {
+            report(self.finding(event, &question.name, length));
+        }
+    }
+
+    #[cold]
+    fn finding(&self, event: &Event<'_, '_>, name: &dns::Name<'_>, length: u16) -> Finding {
+        let (suffix, scope) = suffix(event, name);
+        Finding {
+            test: Test::DnsTunnelNameLength,
+            severity: self.severity,
+            first: event.now,
+            subject: Subject {
+                source: event.ip.map(|ip| ip.source),
+                destination: event.ip.map(|ip| ip.destination),
+                destination_port: Some(DNS),
+                mac: event.sender_mac(),
+                ..Subject::default()
+            },
+            evidence: Evidence::Name { length, threshold: self.threshold, count: 1, suffix },
+            adds: 1,
+            scope,
+        }
+    }
+}
+
+/// Bytes of all labels and the dots between them: the length of the name as people write it, but for
+/// bytes that need an escape.
+#[inline]
+fn characters(name: &dns::Name<'_>) -> u16 {
+    u16::try_from(name.wire_len().saturating_sub(2)).unwrap_or(u16::MAX)
+}
+
+/// Whether this is the reverse name of a whole IPv6 address, which every resolver asks for.
+fn is_reverse_of_ipv6(name: &dns::Name<'_>) -> bool {
+    let mut labels = 0;
+    let well_formed = name.labels().enumerate().all(|(index, label)| {
+        labels = index + 1;
+        match index {
+            0..32 => matches!(label, [digit] if digit.is_ascii_hexdigit()),
+            32 => label.eq_ignore_ascii_case(b"ip6"),
+            33 => label.eq_ignore_ascii_case(b"arpa"),
+            _ => false,
+        }
+    });
+    well_formed && labels == IP6_ARPA_LABELS
+}
+
+/// The last two labels, for people, and a number that tells them apart.
+fn suffix(event: &Event<'_, '_>, name: &dns::Name<'_>) -> (ShortName, u32) {
+    let skip = name.labels().count().saturating_sub(2);
+    let (mut text, mut scope) = (ShortName::new(), 0);
+    for label in name.labels().skip(skip) {
+        if !text.is_empty() {
+            let _full_is_cut = text.push('.');
+        }
+        for byte in label {
+            let lower = byte.to_ascii_lowercase();
+            scope = event.key.with(scope, lower.into());
+            let _full_is_cut = text.push(if lower.is_ascii_graphic() { char::from(lower) } else { '?' });
+        }
+    }
+    (text, scope)
+}

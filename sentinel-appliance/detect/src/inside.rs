@@ -1,0 +1,78 @@
+//! What is inside: the networks that this sensor guards.
+
+use sentinel_units::{Address, Prefix};
+
+/// Networks that fit.
+pub const MAX_PREFIXES: usize = 32;
+
+/// More networks than [`MAX_PREFIXES`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct TooManyPrefixes;
+
+impl core::fmt::Display for TooManyPrefixes {
+    fn fmt(&self, out: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(out, "more than {MAX_PREFIXES} inside networks")
+    }
+}
+
+impl core::error::Error for TooManyPrefixes {}
+
+/// The inside networks: setting `home_net` and the prefixes of the captured interfaces.
+#[derive(Clone, Debug, Default)]
+pub struct Inside {
+    prefixes: heapless::Vec<Prefix, MAX_PREFIXES>,
+}
+
+impl Inside {
+    /// Adds a network.
+    ///
+    /// # Errors
+    /// [`TooManyPrefixes`]; those added before stay.
+    pub fn add(&mut self, prefix: Prefix) -> Result<(), TooManyPrefixes> {
+        self.prefixes.push(prefix).map_err(|_| TooManyPrefixes)
+    }
+
+    /// Whether `address` lies inside.
+    #[inline]
+    #[must_use]
+    pub fn contains(&self, address: Address) -> bool {
+        self.prefixes.iter().any(|prefix| prefix.contains(address))
+    }
+
+    /// Whether `address` is a single machine that lies outside.
+    #[inline]
+    #[must_use]
+    pub fn is_outside(&self, address: Address) -> bool {
+        !self.contains(address)
+            && !address.is_group()
+            && !address.is_link_local()
+            && !address.is_unspecified()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::net::IpAddr;
+
+    #[test]
+    fn groups_and_link_local_addresses_are_neither_inside_nor_outside() {
+        let mut inside = Inside::default();
+        inside.add("10.0.0.0/8".parse().unwrap()).unwrap();
+        let address = |text: &str| Address::from(text.parse::<IpAddr>().unwrap());
+        assert!(inside.contains(address("10.1.2.3")) && !inside.is_outside(address("10.1.2.3")));
+        assert!(inside.is_outside(address("203.0.113.1")) && inside.is_outside(address("2001:db8::1")));
+        for text in ["224.0.0.251", "ff02::1", "fe80::1", "169.254.1.1", "0.0.0.0", "255.255.255.255"] {
+            assert!(!inside.contains(address(text)) && !inside.is_outside(address(text)), "{text}");
+        }
+    }
+
+    #[test]
+    fn one_network_too_many_is_refused() {
+        let mut inside = Inside::default();
+        for _ in 0..MAX_PREFIXES {
+            inside.add("10.0.0.0/8".parse().unwrap()).unwrap();
+        }
+        assert_eq!(inside.add("10.0.0.0/8".parse().unwrap()), Err(TooManyPrefixes));
+    }
+}
