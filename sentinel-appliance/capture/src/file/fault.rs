@@ -93,7 +93,7 @@ impl fmt::Display for FileFault {
             Self::OtherFormat(name) => write!(out, "this is a {name} file; pcap and pcapng are read"),
             Self::Version { major, minor } => write!(out, "format version {major}.{minor} is not known"),
             Self::Truncated { wanted, found } => {
-                write!(out, "the file ends after {found} of {wanted} bytes; the frames before are complete")
+                write!(out, "the file is cut off here: {found} of {wanted} bytes are there")
             }
             Self::FrameTooLong(length) => {
                 write!(out, "record says {length} bytes, more than the {MAX_FRAME} allowed")

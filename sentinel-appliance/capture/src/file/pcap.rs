@@ -124,3 +124,158 @@ pub(super) fn link_type(number: u16) -> LinkType {
         number => LinkType(number),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::file::{FileKind, Reader};
+    use crate::fuzzing::drain;
+
+    /// A file header: version 2.4, snap length 65535, link type 1 with four bytes of check sequence announced.
+    fn header(order: Order, magic: u32) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        word(&mut bytes, order, magic);
+        half(&mut bytes, order, 2);
+        half(&mut bytes, order, 4);
+        for field in [0, 0, 65_535, 0x5000_0001] {
+            word(&mut bytes, order, field);
+        }
+        bytes
+    }
+
+    fn word(bytes: &mut Vec<u8>, order: Order, word: u32) {
+        bytes.extend(if order == Order::Big { word.to_be_bytes() } else { word.to_le_bytes() });
+    }
+
+    fn half(bytes: &mut Vec<u8>, order: Order, half: u16) {
+        bytes.extend(if order == Order::Big { half.to_be_bytes() } else { half.to_le_bytes() });
+    }
+
+    /// A record at 7 s and `fraction`, cut to `frame` from 60 bytes.
+    fn record(bytes: &mut Vec<u8>, order: Order, fraction: u32, frame: &[u8], is_modified: bool) {
+        for field in [7, fraction, u32::try_from(frame.len()).unwrap(), 60] {
+            word(bytes, order, field);
+        }
+        if is_modified {
+            bytes.extend([0xee; 8]);
+        }
+        bytes.extend(frame);
+    }
+
+    #[test]
+    fn all_magics_are_read_in_both_byte_orders() {
+        for order in [Order::Big, Order::Little] {
+            for (magic, nanos) in [(MICROSECONDS, 8_000), (NANOSECONDS, 8), (MODIFIED, 8_000)] {
+                let mut bytes = header(order, magic);
+                record(&mut bytes, order, 8, &[1, 2, 3], magic == MODIFIED);
+                record(&mut bytes, order, 9, &[], magic == MODIFIED);
+                let mut reader = Reader::open(bytes.as_slice()).unwrap();
+                assert_eq!(reader.kind(), FileKind::Pcap);
+                assert_eq!(reader.link_types().collect::<Vec<_>>(), [LinkType::ETHERNET]);
+                let frame = reader.next().unwrap().unwrap();
+                assert_eq!(frame.at, Timestamp::from_parts(7, nanos), "{order:?} {magic:08x}");
+                assert_eq!((frame.bytes, frame.wire_len), (&[1, 2, 3][..], 60));
+                assert_eq!((frame.link, frame.vlan, frame.interface), (LinkType::ETHERNET, None, 0));
+                assert_eq!(reader.offset(), 24);
+                assert!(reader.next().unwrap().unwrap().bytes.is_empty());
+                assert!(reader.next().unwrap().is_none());
+                assert!(reader.next().unwrap().is_none());
+            }
+        }
+    }
+
+    #[test]
+    fn every_cut_gives_the_complete_frames_and_then_an_error() {
+        let mut bytes = header(Order::Little, MICROSECONDS);
+        let mut ends = vec![bytes.len()];
+        for frame in [&[1_u8; 14][..], &[2; 3], &[]] {
+            record(&mut bytes, Order::Little, 0, frame, false);
+            ends.push(bytes.len());
+        }
+        for cut in 0..=bytes.len() {
+            let (frames, error) = drain(&bytes[..cut]);
+            let complete = ends.iter().filter(|end| **end <= cut).count();
+            assert_eq!(frames, complete.saturating_sub(1), "cut at {cut}");
+            assert_eq!(error.is_none(), ends.contains(&cut), "cut at {cut}");
+            if let Some(error) = error {
+                let start = ends.iter().rev().find(|end| **end < cut).copied().unwrap_or(0);
+                assert_eq!(error.offset, u64::try_from(start).unwrap(), "cut at {cut}");
+                assert!(
+                    matches!(error.reason, FileFault::Truncated { .. } | FileFault::Empty),
+                    "cut at {cut}: {error}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn an_absurd_length_is_named_with_its_place() {
+        let mut bytes = header(Order::Big, NANOSECONDS);
+        for field in [7, 8, u32::MAX, u32::MAX] {
+            word(&mut bytes, Order::Big, field);
+        }
+        let (frames, error) = drain(bytes.as_slice());
+        assert_eq!(frames, 0);
+        assert_eq!(
+            error.unwrap().to_string(),
+            "offset 24: record says 4294967295 bytes, more than the 262144 allowed"
+        );
+    }
+
+    #[test]
+    fn the_longest_frame_is_read() {
+        let frame: Vec<u8> = (0..MAX_FRAME).map(|index| index.to_le_bytes()[0]).collect();
+        let mut bytes = header(Order::Little, MICROSECONDS);
+        record(&mut bytes, Order::Little, 0, &[5; 100_000], false);
+        record(&mut bytes, Order::Little, 0, &frame, false);
+        let mut reader = Reader::open(bytes.as_slice()).unwrap();
+        assert_eq!(reader.next().unwrap().unwrap().bytes.len(), 100_000);
+        assert_eq!(reader.next().unwrap().unwrap().bytes, frame);
+        assert!(reader.next().unwrap().is_none());
+    }
+
+    #[test]
+    fn old_versions_have_their_lengths_the_other_way_round() {
+        for (minor, first, second) in [(4, 3, 60), (3, 3, 60), (3, 60, 3), (2, 60, 3)] {
+            let mut bytes = header(Order::Big, MICROSECONDS);
+            bytes[7] = minor;
+            for field in [7, 8, first, second] {
+                word(&mut bytes, Order::Big, field);
+            }
+            bytes.extend([1, 2, 3]);
+            let mut reader = Reader::open(bytes.as_slice()).unwrap();
+            let frame = reader.next().unwrap().unwrap();
+            assert_eq!((frame.bytes.len(), frame.wire_len), (3, 60), "2.{minor}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_version_is_refused() {
+        let mut bytes = header(Order::Big, MICROSECONDS);
+        bytes[5] = 3;
+        let error = drain(bytes.as_slice()).1.unwrap();
+        assert_eq!(error.to_string(), "offset 0: format version 3.4 is not known");
+    }
+
+    #[test]
+    fn other_formats_are_named() {
+        for (start, message) in [
+            (&b""[..], "offset 0: the file is empty; a capture begins with a pcap or pcapng header"),
+            (b"snoop\0\0\0\0\0\0\x02", "offset 0: this is a snoop file; pcap and pcapng are read"),
+            (b"\x1f\x8b\x08\0", "offset 0: this is a gzip file; pcap and pcapng are read"),
+            (b"GIF89a", "offset 0: not a capture file (it begins with 47494638); pcap and pcapng are read"),
+            (b"\xd4\xc3", "offset 0: the file is cut off here: 2 of 24 bytes are there"),
+        ] {
+            assert_eq!(drain(start).1.unwrap().to_string(), message);
+        }
+    }
+
+    #[test]
+    fn a_link_type_that_nobody_dissects_is_no_error() {
+        let mut bytes = header(Order::Big, MICROSECONDS);
+        bytes[22..24].copy_from_slice(&[0x01, 0x1c]);
+        record(&mut bytes, Order::Big, 0, &[1], false);
+        let mut reader = Reader::open(bytes.as_slice()).unwrap();
+        assert_eq!(reader.next().unwrap().unwrap().link, LinkType(284));
+    }
+}

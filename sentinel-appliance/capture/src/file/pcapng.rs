@@ -282,3 +282,271 @@ impl Resolution {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::file::{FileKind, Reader};
+    use crate::fuzzing::drain;
+
+    /// Builds a file block by block.
+    struct File {
+        order: Order,
+        bytes: Vec<u8>,
+        /// Where each block ends.
+        ends: Vec<usize>,
+    }
+
+    impl File {
+        fn new(order: Order) -> Self {
+            let mut file = Self { order, bytes: Vec::new(), ends: Vec::new() };
+            file.section(order);
+            file
+        }
+
+        fn section(&mut self, order: Order) {
+            self.order = order;
+            let mut body = Vec::new();
+            body.extend(self.word(BYTE_ORDER_MARK));
+            body.extend(self.half(1));
+            body.extend(self.half(0));
+            body.extend([0xff; 8]);
+            self.block(SECTION_HEADER, &body);
+        }
+
+        fn interface(&mut self, link: u16, snap_len: u32, options: &[u8]) {
+            let mut body = Vec::new();
+            body.extend(self.half(link));
+            body.extend([0; 2]);
+            body.extend(self.word(snap_len));
+            body.extend(options);
+            self.block(INTERFACE_DESCRIPTION, &body);
+        }
+
+        fn packet(&mut self, interface: u32, ticks: u64, frame: &[u8]) {
+            let mut body = Vec::new();
+            let captured = u32::try_from(frame.len()).unwrap();
+            let (high, low) =
+                (u32::try_from(ticks >> 32).unwrap(), u32::try_from(ticks & 0xffff_ffff).unwrap());
+            for field in [interface, high, low, captured, 60] {
+                body.extend(self.word(field));
+            }
+            body.extend(frame);
+            self.block(ENHANCED_PACKET, &body);
+        }
+
+        fn option(&self, code: u16, value: &[u8]) -> Vec<u8> {
+            let mut bytes = Vec::new();
+            bytes.extend(self.half(code));
+            bytes.extend(self.half(u16::try_from(value.len()).unwrap()));
+            bytes.extend(value);
+            bytes.resize(bytes.len().next_multiple_of(4), 0);
+            bytes
+        }
+
+        fn block(&mut self, kind: u32, body: &[u8]) {
+            let mut body = body.to_vec();
+            body.resize(body.len().next_multiple_of(4), 0);
+            let length = u32::try_from(body.len()).unwrap() + EMPTY_BLOCK;
+            self.bytes.extend(self.word(kind));
+            self.bytes.extend(self.word(length));
+            self.bytes.extend(body);
+            self.bytes.extend(self.word(length));
+            self.ends.push(self.bytes.len());
+        }
+
+        fn word(&self, word: u32) -> [u8; 4] {
+            if self.order == Order::Big { word.to_be_bytes() } else { word.to_le_bytes() }
+        }
+
+        fn half(&self, half: u16) -> [u8; 2] {
+            if self.order == Order::Big { half.to_be_bytes() } else { half.to_le_bytes() }
+        }
+    }
+
+    #[test]
+    fn packets_of_all_kinds_are_read_in_both_byte_orders() {
+        for order in [Order::Big, Order::Little] {
+            let mut file = File::new(order);
+            file.interface(1, 4, &[]);
+            file.interface(101, 0, &[]);
+            file.block(0x0bad, &[9; 40]); // unknown, to be stepped over
+            file.packet(1, 5_000_006, &[1, 2, 3]);
+            let mut body = file.half(1).to_vec();
+            body.extend(file.half(7)); // frames dropped before this one
+            for field in [0, 8, 2, 60] {
+                body.extend(file.word(field));
+            }
+            body.extend([4, 5]);
+            file.block(PACKET, &body);
+            let mut body = file.word(60).to_vec();
+            body.extend([6, 7, 8, 9, 10, 11, 12, 13]); // four more than the interface's snap length
+            file.block(SIMPLE_PACKET, &body);
+
+            let mut reader = Reader::open(file.bytes.as_slice()).unwrap();
+            assert_eq!(reader.kind(), FileKind::Pcapng);
+            let frame = reader.next().unwrap().unwrap();
+            assert_eq!((frame.at, frame.bytes), (Timestamp::from_micros(5_000_006), &[1, 2, 3][..]));
+            assert_eq!((frame.link, frame.interface, frame.wire_len), (LinkType::RAW, 1, 60));
+            let frame = reader.next().unwrap().unwrap();
+            assert_eq!((frame.at, frame.bytes), (Timestamp::from_micros(8), &[4, 5][..]));
+            assert_eq!(frame.interface, 1);
+            let frame = reader.next().unwrap().unwrap();
+            assert_eq!((frame.at, frame.bytes, frame.wire_len), (Timestamp::ZERO, &[6, 7, 8, 9][..], 60));
+            assert_eq!(frame.link, LinkType::ETHERNET);
+            assert!(reader.next().unwrap().is_none());
+            assert_eq!(reader.link_types().collect::<Vec<_>>(), [LinkType::ETHERNET, LinkType::RAW]);
+        }
+    }
+
+    #[test]
+    fn a_new_section_forgets_the_interfaces_and_may_change_the_byte_order() {
+        let mut file = File::new(Order::Big);
+        file.interface(1, 0, &[]);
+        file.packet(0, 1, &[1]);
+        file.section(Order::Little);
+        file.interface(113, 0, &[]);
+        file.packet(0, 2, &[2]);
+        file.section(Order::Little);
+        file.packet(0, 3, &[3]);
+        let mut reader = Reader::open(file.bytes.as_slice()).unwrap();
+        assert_eq!(reader.next().unwrap().unwrap().link, LinkType::ETHERNET);
+        let frame = reader.next().unwrap().unwrap();
+        assert_eq!((frame.link, frame.at), (LinkType::LINUX_SLL, Timestamp::from_micros(2)));
+        let error = reader.next().unwrap_err();
+        assert!(matches!(error.reason, FileFault::UnknownInterface { number: 0, known: 0 }), "{error}");
+    }
+
+    #[test]
+    fn stamps_have_the_interface_s_resolution_and_offset() {
+        // (if_tsresol, if_tsoffset, ticks, nanoseconds since the epoch)
+        for (resolution, offset, ticks, nanos) in [
+            (0, 0, 3, 3_000_000_000),
+            (3, 0, 1_500, 1_500_000_000),
+            (6, 0, 1_500_000, 1_500_000_000),
+            (9, 0, 1_500_000_001, 1_500_000_001),
+            (12, 0, 1_500_000_000_999, 1_500_000_000),
+            (0x7f, 0, u64::MAX, 0),
+            (0x80, 0, 3, 3_000_000_000),
+            (0x8a, 0, 1_536, 1_500_000_000), // 2^-10
+            (0x80 | 32, 0, 0x1_8000_0000, 1_500_000_000),
+            (0xff, 0, u64::MAX, 0),
+            (0, 0, u64::MAX, u64::MAX), // past what fits: the last instant there is
+            (6, 10, 1_500_000, 11_500_000_000),
+            (6, -1, 1_500_000, 500_000_000),
+            (6, -2, 1_500_000, 0), // before the epoch
+            (6, i64::MAX, 0, u64::MAX),
+        ] {
+            let mut file = File::new(Order::Little);
+            let mut options = file.option(2, b"eth0");
+            options.extend(file.option(9, &[resolution]));
+            options.extend(file.option(14, &i64::to_le_bytes(offset)));
+            options.extend(file.option(0, &[]));
+            file.interface(1, 0, &options);
+            file.packet(0, ticks, &[]);
+            let mut reader = Reader::open(file.bytes.as_slice()).unwrap();
+            let at = reader.next().unwrap().unwrap().at;
+            assert_eq!(at.as_nanos(), nanos, "resolution {resolution:#x}, offset {offset}, ticks {ticks}");
+        }
+    }
+
+    #[test]
+    fn every_cut_gives_the_complete_frames_and_then_an_error() {
+        let mut file = File::new(Order::Little);
+        let options = file.option(9, &[9]);
+        file.interface(1, 0, &options);
+        file.packet(0, 1, &[1; 14]);
+        file.block(0x0bad, &[7; 20]);
+        file.packet(0, 2, &[2; 3]);
+        let with_frame = [file.ends[2], file.ends[4]];
+        for cut in 0..=file.bytes.len() {
+            let (frames, error) = drain(&file.bytes[..cut]);
+            assert_eq!(frames, with_frame.iter().filter(|end| **end <= cut).count(), "cut at {cut}");
+            let is_whole = file.ends.contains(&cut);
+            assert_eq!(error.is_none(), is_whole, "cut at {cut}: {error:?}");
+            if let Some(error) = error {
+                let start = file.ends.iter().rev().find(|end| **end < cut).copied().unwrap_or(0);
+                assert_eq!(error.offset, u64::try_from(start).unwrap(), "cut at {cut}");
+            }
+        }
+    }
+
+    /// The message about a file of one interface and then `bytes`.
+    fn message_after_interface(bytes: &[u8]) -> String {
+        let mut file = File::new(Order::Little);
+        file.interface(1, 0, &[]);
+        file.bytes.extend(bytes);
+        let (frames, error) = drain(file.bytes.as_slice());
+        assert_eq!(frames, 0);
+        error.unwrap().to_string()
+    }
+
+    #[test]
+    fn wrong_lengths_are_named_with_their_place() {
+        let words = |words: &[u32]| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>();
+        for (block, message) in [
+            (words(&[6, 8]), "offset 48: block says 8 bytes, less than the 12 that it needs"),
+            (words(&[6, 28]), "offset 48: block says 28 bytes, less than the 32 that it needs"),
+            (words(&[6, 33, 0]), "offset 48: block says 33 bytes, not a multiple of 4"),
+            (
+                words(&[6, 32, 0, 0, 0, 1, 1, 32]),
+                "offset 48: block says 32 bytes, less than the 33 that it needs",
+            ),
+            (
+                words(&[6, 32, 0, 0, 0, u32::MAX, 1, 32]),
+                "offset 48: record says 4294967295 bytes, more than the 262144 allowed",
+            ),
+            (
+                words(&[6, 0xffff_fffc, 0, 0, 0, 1, 1]),
+                "offset 48: block says 4294967292 bytes, more than the 327680 allowed",
+            ),
+            (
+                words(&[6, 32, 0, 0, 0, 0, 0, 36]),
+                "offset 48: block says 32 bytes at its start and 36 at its end",
+            ),
+            (
+                words(&[6, 32, 1, 0, 0, 0, 0, 32]),
+                "offset 48: packet of interface 1, but 1 are described before it",
+            ),
+            (words(&[0x0bad, 12, 16]), "offset 48: block says 12 bytes at its start and 16 at its end"),
+            (
+                words(&[0x0bad, 0xffff_fffc, 0]),
+                "offset 48: the file is cut off here: 12 of 4294967288 bytes are there",
+            ),
+            // An option of an interface that is longer than its block.
+            (
+                words(&[1, 24, 1, 0, 0x0008_0009, 24]),
+                "offset 48: block says 12 bytes, less than the 20 that it needs",
+            ),
+            (
+                words(&[SECTION_HEADER, 28, 0x1111_1111, 1]),
+                "offset 48: byte-order mark 11111111 is neither 1a2b3c4d nor 4d3c2b1a",
+            ),
+            (
+                words(&[SECTION_HEADER, 28, BYTE_ORDER_MARK, 2, 0, 0, 28]),
+                "offset 48: format version 2.0 is not known",
+            ),
+        ] {
+            assert_eq!(message_after_interface(&block), message);
+        }
+    }
+
+    #[test]
+    fn a_large_block_without_packets_is_stepped_over() {
+        let mut file = File::new(Order::Little);
+        file.interface(1, 0, &[]);
+        file.block(0x0bad, &vec![0; 1 << 20]);
+        file.packet(0, 1, &[1]);
+        assert_eq!(drain(file.bytes.as_slice()).0, 1);
+    }
+
+    #[test]
+    fn interfaces_are_bounded() {
+        let mut file = File::new(Order::Little);
+        for _ in 0..=MAX_INTERFACES {
+            file.interface(1, 0, &[]);
+        }
+        let error = drain(file.bytes.as_slice()).1.unwrap();
+        assert!(matches!(error.reason, FileFault::TooManyInterfaces), "{error}");
+    }
+}

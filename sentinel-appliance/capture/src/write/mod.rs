@@ -25,3 +25,83 @@ fn tagged<'f>(frame: &Frame<'f>) -> (&'f [u8], Option<[u8; 4]>, &'f [u8]) {
         _ => (frame.bytes, None, &[]),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::file::{MAX_FRAME, Reader};
+    use sentinel_units::Timestamp;
+
+    const BYTES: [u8; 16] = [1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 8, 0, 0x45, 0];
+
+    fn frame(vlan: Option<u16>) -> Frame<'static> {
+        Frame {
+            at: Timestamp::from_nanos(1_700_000_000_123_456_789),
+            wire_len: 1_500,
+            link: LinkType::ETHERNET,
+            vlan,
+            interface: 3,
+            bytes: &BYTES,
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let mut pcap = PcapWriter::new(Vec::new(), LinkType::ETHERNET, MAX_FRAME).unwrap();
+        let mut pcapng = PcapngWriter::new(Vec::new()).unwrap();
+        let _other = pcapng.add_interface("br-lan", LinkType::RAW, 96).unwrap();
+        let interface = pcapng.add_interface("eth0", LinkType::ETHERNET, MAX_FRAME).unwrap();
+        for _ in 0..2 {
+            pcap.write(&frame(None)).unwrap();
+            pcapng.write(interface, &frame(None)).unwrap();
+        }
+        for (file, number) in [(pcap.into_inner(), 0), (pcapng.into_inner(), 1)] {
+            let mut reader = Reader::open(file.as_slice()).unwrap();
+            for _ in 0..2 {
+                let read = reader.next().unwrap().unwrap();
+                assert_eq!(read, Frame { interface: number, ..frame(None) });
+            }
+            assert!(reader.next().unwrap().is_none());
+        }
+    }
+
+    #[test]
+    fn a_tag_goes_back_behind_the_addresses() {
+        let mut pcap = PcapWriter::new(Vec::new(), LinkType::ETHERNET, MAX_FRAME).unwrap();
+        pcap.write(&frame(Some(0x6064))).unwrap();
+        let file = pcap.into_inner();
+        let mut reader = Reader::open(file.as_slice()).unwrap();
+        let read = reader.next().unwrap().unwrap();
+        assert_eq!(read.wire_len, 1_504);
+        assert_eq!(read.bytes, [1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 0x81, 0, 0x60, 0x64, 8, 0, 0x45, 0]);
+    }
+
+    #[test]
+    fn a_frame_that_no_reader_takes_is_cut() {
+        let bytes = vec![0; 300_000];
+        let long = Frame { bytes: &bytes, wire_len: 300_000, ..frame(Some(1)) };
+        let mut pcap = PcapWriter::new(Vec::new(), LinkType::ETHERNET, MAX_FRAME).unwrap();
+        pcap.write(&long).unwrap();
+        let mut pcapng = PcapngWriter::new(Vec::new()).unwrap();
+        let interface = pcapng.add_interface("eth0", LinkType::ETHERNET, 0).unwrap();
+        pcapng.write(interface, &long).unwrap();
+        for file in [pcap.into_inner(), pcapng.into_inner()] {
+            let mut reader = Reader::open(file.as_slice()).unwrap();
+            let read = reader.next().unwrap().unwrap();
+            assert_eq!((read.bytes.len(), read.wire_len), (262_144, 300_004));
+        }
+    }
+
+    #[test]
+    fn the_bytes_of_a_pcap_file_are_those_of_the_format() {
+        let mut pcap = PcapWriter::new(Vec::new(), LinkType::RAW, 96).unwrap();
+        pcap.write(&Frame { bytes: &[0x45], wire_len: 2, link: LinkType::RAW, ..frame(None) }).unwrap();
+        let expected = [
+            &[0x4d, 0x3c, 0xb2, 0xa1, 2, 0, 4, 0][..], // nanoseconds, version 2.4
+            &[0, 0, 0, 0, 0, 0, 0, 0, 96, 0, 0, 0, 101, 0, 0, 0], // snap length 96, raw IP
+            &[0x00, 0xf1, 0x53, 0x65, 0x15, 0xcd, 0x5b, 0x07], // 1,700,000,000 s and 123,456,789 ns
+            &[1, 0, 0, 0, 2, 0, 0, 0, 0x45],           // one byte of two
+        ];
+        assert_eq!(pcap.into_inner(), expected.concat());
+    }
+}
