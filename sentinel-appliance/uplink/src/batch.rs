@@ -1,0 +1,247 @@
+//! Several alerts of one run in one message.
+//!
+//! Layout of `entries`, repeated: step from the sequence number before (varint, at least 1; counted from
+//! `first_seq - 1`), length of the alert (varint), alert ([`sentinel_alert::wire`], relative to the base).
+//! The length costs a byte and lets an older collector step over kinds of alerts that it does not know.
+
+use core::fmt;
+
+use sentinel_alert::wire::{self, MAX_ALERT_LEN, WireError};
+use sentinel_alert::{Alert, AlertId};
+use sentinel_units::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// Bytes that a frame spends on everything but the entries of a batch, at most: Noise tag 16, message
+/// tag 1, boot 6, first sequence number 10, base 10, length of the entries 3.
+pub const BATCH_OVERHEAD_LEN: usize = 16 + 1 + 6 + 10 + 10 + 3;
+
+/// What the batches of a session are relative to; from [`crate::Hello::origin`].
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Origin {
+    /// The run that speaks. Alerts of earlier runs name theirs.
+    pub boot: u32,
+    /// Start of the sensor.
+    pub base: Timestamp,
+}
+
+/// Alerts of one run, in sending order.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Batch<'a> {
+    /// Not on the wire: both sides know it from the hello.
+    #[serde(skip)]
+    origin: Origin,
+    /// The run that raised them, if it is not the one that speaks.
+    boot: Option<u32>,
+    first_seq: u64,
+    /// Base of the alert times, microseconds after the origin.
+    base_after_us: i64,
+    entries: &'a [u8],
+}
+
+impl<'a> Batch<'a> {
+    /// The run that raised the alerts.
+    #[must_use]
+    pub fn boot(&self) -> u32 {
+        self.boot.unwrap_or(self.origin.boot)
+    }
+
+    /// The alerts.
+    #[must_use]
+    pub fn iter(&self) -> BatchIter<'a> {
+        let base_us = self.origin.base.as_micros().wrapping_add(self.base_after_us.cast_unsigned());
+        BatchIter {
+            boot: self.boot(),
+            before_next: self.first_seq.checked_sub(1),
+            base: Timestamp::from_micros(base_us),
+            rest: self.entries,
+        }
+    }
+
+    /// The same bytes, seen from the origin of their session.
+    pub(crate) const fn with_origin(mut self, origin: Origin) -> Self {
+        self.origin = origin;
+        self
+    }
+}
+
+impl<'a> IntoIterator for Batch<'a> {
+    type Item = Result<Entry<'a>, BatchError>;
+    type IntoIter = BatchIter<'a>;
+
+    fn into_iter(self) -> BatchIter<'a> {
+        self.iter()
+    }
+}
+
+/// Why an alert was not taken into a batch. The batch stays as it was.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum PushError {
+    /// There is no room left: send the batch and start another.
+    Full,
+    /// The alert is of another run, or not newer than the one before: send the batch and start another.
+    NewBatchNeeded,
+    /// Sequence numbers start at 1.
+    ZeroSeq,
+}
+
+impl fmt::Display for PushError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Full => "the batch is full",
+            Self::NewBatchNeeded => "the alert belongs into another batch",
+            Self::ZeroSeq => "an alert has sequence number 0",
+        })
+    }
+}
+
+impl core::error::Error for PushError {}
+
+/// Collects alerts into the bytes of a batch.
+#[derive(Debug)]
+pub struct BatchBuilder<'b> {
+    buffer: &'b mut [u8],
+    len: usize,
+    count: u32,
+    origin: Origin,
+    first: AlertId,
+    last: AlertId,
+    base: Timestamp,
+}
+
+impl<'b> BatchBuilder<'b> {
+    /// An empty batch in `buffer`, of which at most [`crate::SensorSession::batch_limit`] bytes may be lent.
+    #[must_use]
+    pub const fn new(origin: Origin, buffer: &'b mut [u8]) -> Self {
+        let none = AlertId { boot: 0, seq: 0 };
+        Self { buffer, len: 0, count: 0, origin, first: none, last: none, base: Timestamp::ZERO }
+    }
+
+    /// Adds an alert.
+    ///
+    /// # Errors
+    /// See [`PushError`]; the batch stays as it was.
+    pub fn push(&mut self, id: AlertId, alert: &Alert) -> Result<(), PushError> {
+        let before = if self.count == 0 {
+            id.seq.checked_sub(1).ok_or(PushError::ZeroSeq)?
+        } else if id.boot == self.last.boot && id.seq > self.last.seq {
+            self.last.seq
+        } else {
+            return Err(PushError::NewBatchNeeded);
+        };
+        let base = if self.count == 0 { alert.time } else { self.base };
+        let mut bytes = [0; MAX_ALERT_LEN];
+        let bytes: &[u8] = wire::encode(alert, base, &mut bytes).map_err(|_| PushError::Full)?;
+        let room = self.buffer.get_mut(self.len..).unwrap_or_default();
+        let entry = WireEntry { step: id.seq - before, alert: bytes };
+        let used = postcard::to_slice(&entry, room).map_err(|_| PushError::Full)?.len();
+        if self.count == 0 {
+            (self.first, self.base) = (id, base);
+        }
+        self.last = id;
+        self.len += used;
+        self.count += 1;
+        Ok(())
+    }
+
+    /// Alerts in the batch.
+    #[must_use]
+    pub const fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// The last alert, by which the whole batch will be acknowledged; `None` while it is empty.
+    #[must_use]
+    pub const fn last(&self) -> Option<AlertId> {
+        if self.count == 0 { None } else { Some(self.last) }
+    }
+
+    /// The message; `None` while it is empty.
+    #[must_use]
+    pub fn batch(&self) -> Option<Batch<'_>> {
+        self.last()?;
+        let after_us = self.base.as_micros().wrapping_sub(self.origin.base.as_micros());
+        Some(Batch {
+            origin: self.origin,
+            boot: (self.first.boot != self.origin.boot).then_some(self.first.boot),
+            first_seq: self.first.seq,
+            base_after_us: after_us.cast_signed(),
+            entries: self.buffer.get(..self.len)?,
+        })
+    }
+}
+
+/// One alert of a batch.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Entry<'a> {
+    /// Which one.
+    pub id: AlertId,
+    /// What it says, or why this version cannot read it; such an alert counts as received all the same.
+    pub alert: Result<Alert, WireError>,
+    /// Its bytes, relative to [`Entry::base`], for readers that keep what they cannot read.
+    pub bytes: &'a [u8],
+    /// What its times are relative to.
+    pub base: Timestamp,
+}
+
+/// The entries of a batch cannot be told apart.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum BatchError {
+    /// An entry ends after the batch does.
+    Truncated,
+    /// Sequence numbers start at 0, stand still or overflow.
+    Sequence,
+}
+
+impl fmt::Display for BatchError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Truncated => "an entry ends after its batch",
+            Self::Sequence => "sequence numbers of a batch do not rise",
+        })
+    }
+}
+
+impl core::error::Error for BatchError {}
+
+/// Goes through the alerts of a batch. After an error it ends.
+#[derive(Clone, Debug)]
+pub struct BatchIter<'a> {
+    boot: u32,
+    before_next: Option<u64>,
+    base: Timestamp,
+    rest: &'a [u8],
+}
+
+impl<'a> Iterator for BatchIter<'a> {
+    type Item = Result<Entry<'a>, BatchError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        // Each turn takes two bytes at least, or ends.
+        let taken = core::mem::take(&mut self.rest);
+        let Ok((entry, rest)) = postcard::take_from_bytes::<WireEntry<'a>>(taken) else {
+            return Some(Err(BatchError::Truncated));
+        };
+        let seq =
+            self.before_next.filter(|_| entry.step > 0).and_then(|before| before.checked_add(entry.step));
+        let Some(seq) = seq else {
+            return Some(Err(BatchError::Sequence));
+        };
+        self.before_next = Some(seq);
+        self.rest = rest;
+        // Bytes after the fields we know are those of a later version.
+        let alert = wire::decode(entry.alert, self.base).map(|(alert, _)| alert);
+        let id = AlertId { boot: self.boot, seq };
+        Some(Ok(Entry { id, alert, bytes: entry.alert, base: self.base }))
+    }
+}
+
+#[derive(Deserialize, Serialize)]
+struct WireEntry<'a> {
+    step: u64,
+    alert: &'a [u8],
+}

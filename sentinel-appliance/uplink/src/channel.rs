@@ -1,0 +1,600 @@
+//! Preface, frames and Noise under the messages: bytes in, plain messages out, and back.
+//!
+//! One type for both ends; [`crate::SensorSession`] and [`crate::CollectorSession`] put messages and their
+//! order on top.
+
+use alloc::boxed::Box;
+use alloc::vec;
+use core::mem;
+use core::time::Duration;
+
+use sentinel_units::Uptime;
+use serde::Serialize;
+use snow::error::StateProblem;
+use snow::{HandshakeState, TransportState};
+
+use crate::error::{SendError, SessionError};
+use crate::key::{KeyPair, PublicKey};
+use crate::noise::{Resolver, TAG_LEN};
+use crate::suite::{PREFACE_LEN, Suite};
+use crate::token::{Secret, Token, TokenId};
+
+/// Bytes of the length before each frame.
+const LENGTH_LEN: usize = 2;
+/// First handshake message of IK: ephemeral key, sealed static key, sealed payload.
+const FIRST_LEN: usize = 32 + 32 + TAG_LEN + TAG_LEN;
+/// Second handshake message: ephemeral key, empty sealed payload.
+const SECOND_LEN: usize = 32 + TAG_LEN;
+/// Room for a handshake in either direction, and for one short frame behind it.
+const HANDSHAKE_ROOM_LEN: usize = 256;
+/// After so many messages of one direction its key moves on (Noise section 11.3).
+pub(crate) const REKEY_INTERVAL: u64 = 1 << 16;
+
+/// Sizes and times of a session. Both ends of a connection may have different ones; what one sends
+/// must fit into what the other receives.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Limits {
+    /// Longest Noise message to send, in bytes (without its length), at least 256.
+    pub send_len: u16,
+    /// Longest Noise message to take, in bytes (without its length), at least 256.
+    pub receive_len: u16,
+    /// From the first byte until the peer has proved that it is there.
+    pub handshake: Duration,
+    /// Without any message of the peer.
+    pub idle: Duration,
+    /// Without the peer taking a byte of what waits to be sent.
+    pub stall: Duration,
+    /// A collector that has sent nothing for so long sends a ping.
+    pub keep_alive: Duration,
+}
+
+impl Limits {
+    /// For a sensor: 4 KiB up, 2 KiB down.
+    pub const SENSOR: Self = Self { send_len: 4096, receive_len: 2048, ..Self::COLLECTOR };
+    /// For a collector: 2 KiB down, 4 KiB up.
+    pub const COLLECTOR: Self = Self {
+        send_len: 2048,
+        receive_len: 4096,
+        handshake: Duration::from_secs(10),
+        idle: Duration::from_secs(300),
+        stall: Duration::from_secs(60),
+        keep_alive: Duration::from_secs(120),
+    };
+    const LEAST_LEN: u16 = 256;
+
+    fn send_room(self) -> usize {
+        usize::from(self.send_len.max(Self::LEAST_LEN))
+    }
+
+    fn receive_room(self) -> usize {
+        usize::from(self.receive_len.max(Self::LEAST_LEN))
+    }
+}
+
+/// Where the cryptography stands.
+enum Phase {
+    /// Responder: waits for the preface.
+    Preface(KeyPair),
+    /// Initiator: waits for the second message. Responder: waits for the first.
+    Handshake(Box<HandshakeState>, Suite),
+    /// Responder: knows who asks, waits for its owner to admit or refuse.
+    Decision(Box<HandshakeState>, Option<TokenId>),
+    /// Messages flow.
+    Transport(Box<TransportState>),
+    /// It is over.
+    Closed(SessionError),
+}
+
+/// What [`Channel::read`] found.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Received {
+    /// Nothing until more bytes come.
+    Nothing,
+    /// Responder: who asks. Goes on with [`Channel::admit`].
+    Peer { key: PublicKey, token: Option<TokenId> },
+    /// Initiator: the responder has proved itself, messages may flow.
+    Established,
+    /// A message of so many bytes stands in [`Channel::plain`].
+    Message(usize),
+}
+
+pub(crate) struct Channel {
+    phase: Phase,
+    limits: Limits,
+    incoming: Incoming,
+    outgoing: Outgoing,
+    plain: Box<[u8]>,
+    started: Uptime,
+    /// Last valid transport message.
+    heard: Option<Uptime>,
+    /// Last message handed over for sending.
+    pub(crate) spoke: Uptime,
+    /// Since when bytes wait without one being taken.
+    waiting_since: Uptime,
+}
+
+impl Channel {
+    /// The side that connects. The first message is pending at once.
+    pub(crate) fn initiator(
+        local: &KeyPair,
+        remote: &PublicKey,
+        suite: Suite,
+        token: Option<&Token>,
+        limits: Limits,
+        now: Uptime,
+        fixed_ephemeral: Option<&[u8; 32]>,
+    ) -> Result<Self, SessionError> {
+        let psk = token.map(|token| token.secret().psk(token.id()));
+        let preface = suite.preface();
+        let secret = local.secret_bytes();
+        let mut builder = builder(suite)?
+            .prologue(&preface)
+            .and_then(|builder| builder.local_private_key(secret.as_slice()))
+            .and_then(|builder| builder.remote_public_key(remote.as_bytes()))
+            .map_err(close_reason)?;
+        if let Some(psk) = &psk {
+            builder = builder.psk(2, psk).map_err(close_reason)?;
+        }
+        if let Some(ephemeral) = fixed_ephemeral {
+            builder = builder.fixed_ephemeral_key_for_testing_only(ephemeral);
+        }
+        let mut handshake = builder.build_initiator().map_err(close_reason)?;
+        let mut outgoing = Outgoing::new(HANDSHAKE_ROOM_LEN);
+        outgoing.put(&preface).ok_or(SessionError::Internal)?;
+        let id = token.map(Token::id);
+        let payload: &[u8] = id.as_ref().map_or(&[], |id| &id.0);
+        outgoing.put_frame(|room| handshake.write_message(payload, room).map_err(close_reason))?;
+        let phase = Phase::Handshake(Box::new(handshake), suite);
+        let mut channel = Self::new(phase, Incoming::new(Stage::Length), outgoing, limits, now);
+        channel.incoming.allowed = (SECOND_LEN, SECOND_LEN);
+        Ok(channel)
+    }
+
+    /// The side that is connected to.
+    pub(crate) fn responder(local: &KeyPair, limits: Limits, now: Uptime) -> Self {
+        let phase = Phase::Preface(local.clone());
+        Self::new(phase, Incoming::new(Stage::Preface), Outgoing::new(HANDSHAKE_ROOM_LEN), limits, now)
+    }
+
+    fn new(phase: Phase, incoming: Incoming, outgoing: Outgoing, limits: Limits, now: Uptime) -> Self {
+        Self {
+            phase,
+            limits,
+            incoming,
+            outgoing,
+            plain: Box::default(),
+            started: now,
+            heard: None,
+            spoke: now,
+            waiting_since: now,
+        }
+    }
+
+    /// Takes bytes from the socket up to the end of one frame; the rest waits until [`Channel::read`] has
+    /// taken that frame. Returns how many were taken.
+    pub(crate) fn receive(&mut self, bytes: &[u8]) -> Result<usize, SessionError> {
+        if let Phase::Closed(reason) = self.phase {
+            return Err(reason);
+        }
+        self.receive_open(bytes).map_err(|reason| self.close(reason))
+    }
+
+    fn receive_open(&mut self, bytes: &[u8]) -> Result<usize, SessionError> {
+        let mut taken = self.incoming.fill(bytes)?;
+        if let Some(suite) = self.incoming.suite.take() {
+            self.begin_response(suite)?;
+            taken = taken.saturating_add(self.incoming.fill(bytes.get(taken..).unwrap_or_default())?);
+        }
+        Ok(taken)
+    }
+
+    /// The preface is complete: now the kind of handshake is known.
+    fn begin_response(&mut self, suite: Suite) -> Result<(), SessionError> {
+        let Phase::Preface(local) = &self.phase else { return Err(SessionError::Internal) };
+        let preface = suite.preface();
+        let secret = local.secret_bytes();
+        let handshake = builder(suite)?
+            .prologue(&preface)
+            .and_then(|builder| builder.local_private_key(secret.as_slice()))
+            .map_err(close_reason)?;
+        let handshake = handshake.build_responder().map_err(close_reason)?;
+        let first_len = if suite.enrolment { FIRST_LEN + TokenId::LEN } else { FIRST_LEN };
+        self.incoming.allowed = (first_len, first_len);
+        self.phase = Phase::Handshake(Box::new(handshake), suite);
+        Ok(())
+    }
+
+    /// Takes the frame that is complete, if one is, and looks at the deadlines.
+    pub(crate) fn read(&mut self, now: Uptime) -> Result<Received, SessionError> {
+        if let Phase::Closed(reason) = self.phase {
+            return Err(reason);
+        }
+        let received = self.read_open(now).map_err(|reason| self.close(reason))?;
+        if received == Received::Nothing {
+            self.check_deadlines(now).map_err(|reason| self.close(reason))?;
+        }
+        Ok(received)
+    }
+
+    fn read_open(&mut self, now: Uptime) -> Result<Received, SessionError> {
+        if self.incoming.stage != Stage::Complete {
+            return Ok(Received::Nothing);
+        }
+        if let Phase::Transport(transport) = &mut self.phase {
+            let counter = transport.receiving_nonce();
+            let len = transport.read_message(self.incoming.frame(), &mut self.plain).map_err(close_reason)?;
+            if is_rekey_due(counter) {
+                transport.rekey_incoming();
+            }
+            self.incoming.next_frame();
+            self.heard = Some(now);
+            return Ok(Received::Message(len));
+        }
+        match mem::replace(&mut self.phase, Phase::Closed(SessionError::Internal)) {
+            Phase::Handshake(handshake, suite) if handshake.is_initiator() => {
+                self.finish_initiation(handshake, suite, now)
+            }
+            Phase::Handshake(handshake, suite) => self.identify(handshake, suite),
+            undecided @ Phase::Decision(..) => {
+                self.phase = undecided;
+                Ok(Received::Nothing)
+            }
+            Phase::Preface(_) | Phase::Transport(_) | Phase::Closed(_) => Err(SessionError::Internal),
+        }
+    }
+
+    /// Initiator, second message.
+    fn finish_initiation(
+        &mut self,
+        mut handshake: Box<HandshakeState>,
+        _suite: Suite,
+        now: Uptime,
+    ) -> Result<Received, SessionError> {
+        handshake.read_message(self.incoming.frame(), &mut []).map_err(close_reason)?;
+        self.begin_transport(handshake)?;
+        self.heard = Some(now);
+        Ok(Received::Established)
+    }
+
+    /// Responder, first message.
+    fn identify(
+        &mut self,
+        mut handshake: Box<HandshakeState>,
+        suite: Suite,
+    ) -> Result<Received, SessionError> {
+        let mut id = [0; TokenId::LEN];
+        let len = handshake.read_message(self.incoming.frame(), &mut id).map_err(close_reason)?;
+        let token = if suite.enrolment { Some(TokenId(id)) } else { None };
+        if len != token.map_or(0, |_| TokenId::LEN) {
+            return Err(SessionError::Malformed);
+        }
+        let key = handshake.get_remote_static().and_then(|key| key.try_into().ok());
+        let key = PublicKey::from_bytes(key.ok_or(SessionError::Internal)?);
+        self.phase = Phase::Decision(handshake, token);
+        Ok(Received::Peer { key, token })
+    }
+
+    /// Responder: answers the first message. An enrolment needs the secret of its token.
+    pub(crate) fn admit(&mut self, secret: Option<&Secret>, now: Uptime) -> Result<(), SessionError> {
+        match mem::replace(&mut self.phase, Phase::Closed(SessionError::Internal)) {
+            Phase::Decision(mut handshake, token) => {
+                let answer = answer(&mut handshake, token, secret, &mut self.outgoing);
+                answer.and_then(|()| self.begin_transport(handshake)).map_err(|reason| self.close(reason))?;
+                self.waiting_since = now;
+                Ok(())
+            }
+            other => {
+                self.phase = other;
+                Err(SessionError::Internal)
+            }
+        }
+    }
+
+    /// The handshake is done: the only place that allocates after construction.
+    fn begin_transport(&mut self, handshake: Box<HandshakeState>) -> Result<(), SessionError> {
+        let transport = handshake.into_transport_mode().map_err(close_reason)?;
+        let (send, receive) = (self.limits.send_room(), self.limits.receive_room());
+        self.incoming.grow(receive);
+        self.outgoing.grow(LENGTH_LEN + send);
+        self.plain = vec![0; send.max(receive)].into_boxed_slice();
+        self.phase = Phase::Transport(Box::new(transport));
+        Ok(())
+    }
+
+    /// The message that [`Received::Message`] announced.
+    pub(crate) fn plain(&self, len: usize) -> &[u8] {
+        self.plain.get(..len).unwrap_or_default()
+    }
+
+    /// Encodes, seals and queues one message.
+    pub(crate) fn send(&mut self, message: &impl Serialize, now: Uptime) -> Result<(), SendError> {
+        let transport = match &mut self.phase {
+            Phase::Transport(transport) => transport,
+            Phase::Closed(reason) => return Err(SendError::Closed(*reason)),
+            _ => return Err(SendError::NotEstablished),
+        };
+        let longest = self.limits.send_room().saturating_sub(TAG_LEN);
+        let buffer = self.plain.get_mut(..longest).unwrap_or_default();
+        let plain: &[u8] = postcard::to_slice(message, buffer).map_err(|_| SendError::TooLarge)?;
+        if !self.outgoing.has_room(LENGTH_LEN + plain.len() + TAG_LEN) {
+            return Err(SendError::Busy);
+        }
+        let was_empty = self.outgoing.pending().is_empty();
+        let counter = transport.sending_nonce();
+        let sealed =
+            self.outgoing.put_frame(|room| transport.write_message(plain, room).map_err(close_reason));
+        if is_rekey_due(counter) {
+            transport.rekey_outgoing();
+        }
+        if let Err(reason) = sealed {
+            return Err(SendError::Closed(self.close(reason)));
+        }
+        if was_empty {
+            self.waiting_since = now;
+        }
+        self.spoke = now;
+        Ok(())
+    }
+
+    /// Bytes for the socket.
+    pub(crate) fn pending(&self) -> &[u8] {
+        self.outgoing.pending()
+    }
+
+    /// The socket took the first `count` bytes of [`Channel::pending`].
+    pub(crate) fn sent(&mut self, count: usize, now: Uptime) {
+        self.outgoing.take(count);
+        if count > 0 {
+            self.waiting_since = now;
+        }
+    }
+
+    /// When [`Channel::read`] must be called even if no bytes come.
+    pub(crate) fn next_deadline(&self) -> Uptime {
+        if matches!(self.phase, Phase::Closed(_)) {
+            return Uptime::ZERO;
+        }
+        let silence = match self.heard {
+            Some(heard) => heard.after(self.limits.idle),
+            None => self.started.after(self.limits.handshake),
+        };
+        if self.pending().is_empty() {
+            silence
+        } else {
+            silence.min(self.waiting_since.after(self.limits.stall))
+        }
+    }
+
+    fn check_deadlines(&self, now: Uptime) -> Result<(), SessionError> {
+        match self.heard {
+            None if now >= self.started.after(self.limits.handshake) => Err(SessionError::HandshakeTimeout),
+            Some(heard) if now >= heard.after(self.limits.idle) => Err(SessionError::Idle),
+            _ if !self.pending().is_empty() && now >= self.waiting_since.after(self.limits.stall) => {
+                Err(SessionError::Stalled)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Ends the session for `reason`, wipes its keys, and gives the reason back.
+    pub(crate) fn close(&mut self, reason: SessionError) -> SessionError {
+        self.phase = Phase::Closed(reason);
+        reason
+    }
+
+    pub(crate) const fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    pub(crate) const fn is_open(&self) -> bool {
+        matches!(self.phase, Phase::Transport(_))
+    }
+}
+
+impl core::fmt::Debug for Channel {
+    fn fmt(&self, out: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let phase = match &self.phase {
+            Phase::Preface(_) => "preface",
+            Phase::Handshake(..) => "handshake",
+            Phase::Decision(..) => "decision",
+            Phase::Transport(_) => "transport",
+            Phase::Closed(_) => "closed",
+        };
+        out.debug_struct("Channel").field("phase", &phase).finish_non_exhaustive()
+    }
+}
+
+fn builder<'k>(suite: Suite) -> Result<snow::Builder<'k>, SessionError> {
+    let params = suite.noise_name().parse().map_err(close_reason)?;
+    Ok(snow::Builder::with_resolver(params, Box::new(Resolver)))
+}
+
+/// Writes the second message.
+fn answer(
+    handshake: &mut HandshakeState,
+    token: Option<TokenId>,
+    secret: Option<&Secret>,
+    outgoing: &mut Outgoing,
+) -> Result<(), SessionError> {
+    if let Some(id) = token {
+        let psk = secret.ok_or(SessionError::Internal)?.psk(id);
+        handshake.set_psk(2, psk.as_slice()).map_err(close_reason)?;
+    }
+    outgoing.put_frame(|room| handshake.write_message(&[], room).map_err(close_reason))
+}
+
+const fn is_rekey_due(counter: u64) -> bool {
+    (counter % REKEY_INTERVAL) == REKEY_INTERVAL - 1
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]
+const fn close_reason(error: snow::Error) -> SessionError {
+    match error {
+        snow::Error::Decrypt => SessionError::Authentication,
+        snow::Error::Dh => SessionError::WeakKey,
+        snow::Error::Rng => SessionError::Randomness,
+        snow::Error::State(StateProblem::Exhausted) => SessionError::NonceExhausted,
+        _ => SessionError::Internal,
+    }
+}
+
+/// What the next bytes of the peer are.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Stage {
+    Preface,
+    Length,
+    Body(usize),
+    /// A whole frame waits to be read.
+    Complete,
+}
+
+/// Puts frames together. Holds one, takes no byte of the next.
+struct Incoming {
+    stage: Stage,
+    buffer: Box<[u8]>,
+    filled: usize,
+    /// Shortest and longest frame that may come now.
+    allowed: (usize, usize),
+    /// Set when the preface is complete.
+    suite: Option<Suite>,
+}
+
+impl Incoming {
+    fn new(stage: Stage) -> Self {
+        Self {
+            stage,
+            buffer: vec![0; HANDSHAKE_ROOM_LEN].into_boxed_slice(),
+            filled: 0,
+            allowed: (0, 0),
+            suite: None,
+        }
+    }
+
+    /// Takes bytes until a preface or a frame is complete.
+    fn fill(&mut self, bytes: &[u8]) -> Result<usize, SessionError> {
+        let mut taken = 0;
+        // Bounded: each turn takes a byte at least or ends, or moves to a stage that does.
+        loop {
+            let wanted = match self.stage {
+                Stage::Preface => PREFACE_LEN,
+                Stage::Length => LENGTH_LEN,
+                Stage::Body(len) => len,
+                Stage::Complete => return Ok(taken),
+            };
+            let rest = bytes.get(taken..).unwrap_or_default();
+            let part = rest.get(..wanted.saturating_sub(self.filled)).unwrap_or(rest);
+            let room = self.buffer.get_mut(self.filled..wanted).unwrap_or_default();
+            room.get_mut(..part.len()).ok_or(SessionError::Internal)?.copy_from_slice(part);
+            self.filled += part.len();
+            taken += part.len();
+            if self.stage == Stage::Preface {
+                self.suite = Suite::read(self.buffer.get(..self.filled).unwrap_or_default())?;
+            }
+            if self.filled < wanted {
+                return Ok(taken);
+            }
+            match self.stage {
+                Stage::Preface => {
+                    self.restart(Stage::Length);
+                    return Ok(taken);
+                }
+                Stage::Length => self.begin_body()?,
+                Stage::Body(_) | Stage::Complete => self.stage = Stage::Complete,
+            }
+        }
+    }
+
+    fn begin_body(&mut self) -> Result<(), SessionError> {
+        let length = u16::from_be_bytes(*self.buffer.first_chunk().ok_or(SessionError::Internal)?);
+        let (least, most) = self.allowed;
+        if !(least..=most).contains(&usize::from(length)) {
+            return Err(SessionError::FrameLength(length));
+        }
+        self.restart(Stage::Body(usize::from(length)));
+        Ok(())
+    }
+
+    fn restart(&mut self, stage: Stage) {
+        self.stage = stage;
+        self.filled = 0;
+    }
+
+    /// The complete frame.
+    fn frame(&self) -> &[u8] {
+        self.buffer.get(..self.filled).unwrap_or_default()
+    }
+
+    fn next_frame(&mut self) {
+        self.restart(Stage::Length);
+    }
+
+    /// From here on frames are transport messages of at least one byte.
+    fn grow(&mut self, len: usize) {
+        self.buffer = vec![0; len].into_boxed_slice();
+        self.allowed = (TAG_LEN + 1, len);
+        self.next_frame();
+    }
+}
+
+/// Bytes that wait for the socket.
+struct Outgoing {
+    buffer: Box<[u8]>,
+    start: usize,
+    end: usize,
+}
+
+impl Outgoing {
+    fn new(len: usize) -> Self {
+        Self { buffer: vec![0; len].into_boxed_slice(), start: 0, end: 0 }
+    }
+
+    fn pending(&self) -> &[u8] {
+        self.buffer.get(self.start..self.end).unwrap_or_default()
+    }
+
+    fn take(&mut self, count: usize) {
+        self.start = self.start.saturating_add(count).min(self.end);
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+        }
+    }
+
+    fn has_room(&self, len: usize) -> bool {
+        self.buffer.len().saturating_sub(self.pending().len()) >= len
+    }
+
+    /// Moves what is pending to the front.
+    fn compact(&mut self) {
+        self.buffer.copy_within(self.start..self.end, 0);
+        (self.start, self.end) = (0, self.end - self.start);
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> Option<()> {
+        self.compact();
+        self.buffer.get_mut(self.end..)?.get_mut(..bytes.len())?.copy_from_slice(bytes);
+        self.end += bytes.len();
+        Some(())
+    }
+
+    /// Lets `write` put a Noise message behind what is pending, and sets its length before it.
+    fn put_frame(
+        &mut self,
+        write: impl FnOnce(&mut [u8]) -> Result<usize, SessionError>,
+    ) -> Result<(), SessionError> {
+        self.compact();
+        let room = self.buffer.get_mut(self.end..).unwrap_or_default();
+        let (length, body) = room.split_first_chunk_mut::<LENGTH_LEN>().ok_or(SessionError::Internal)?;
+        let len = write(body)?;
+        *length = u16::try_from(len).map_err(|_| SessionError::Internal)?.to_be_bytes();
+        self.end += LENGTH_LEN + len;
+        Ok(())
+    }
+
+    /// Room for whole transport frames, keeping what is pending.
+    fn grow(&mut self, len: usize) {
+        let mut larger = Self::new(len.max(self.pending().len() + HANDSHAKE_ROOM_LEN));
+        // Larger than what is pending, so there is room.
+        let _moved = larger.put(self.pending());
+        *self = larger;
+    }
+}

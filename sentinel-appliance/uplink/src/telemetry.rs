@@ -1,0 +1,179 @@
+//! Counters that travel. Append only: a counter keeps its place in the list for ever.
+
+use core::fmt;
+
+use serde::de::{SeqAccess, Visitor};
+use serde::ser::SerializeSeq;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Declares each counter once: place on the wire, name, meaning.
+macro_rules! counters {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal,)+) => {
+        /// What is counted. The order is the order on the wire.
+        #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+        #[non_exhaustive]
+        pub enum Counter {
+            $($(#[doc = $doc])+ $variant,)+
+        }
+
+        impl Counter {
+            /// Every counter, in wire order.
+            pub const ALL: [Self; [$($name),+].len()] = [$(Self::$variant),+];
+
+            /// Name in metrics and machine output.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)+
+                }
+            }
+        }
+    };
+}
+
+counters! {
+    /// Milliseconds since the sensor started.
+    UptimeMs = "uptime_ms",
+    /// Frames that the kernel put into the ring or dropped for want of room.
+    FramesSeen = "frames_seen",
+    /// Frames that the detectors saw.
+    FramesAnalysed = "frames_analysed",
+    /// Frames left out by a configured filter.
+    FramesFiltered = "frames_filtered",
+    /// Frames that the kernel dropped because the ring was full.
+    FramesDropped = "frames_dropped",
+    /// Times that the ring was full.
+    RingFreezes = "ring_freezes",
+    /// Frames that break the rules of their protocol.
+    Malformed = "malformed",
+    /// Frames cut by the snap length where more was needed.
+    Truncated = "truncated",
+    /// Entries pushed out of full tables.
+    TableEvictions = "table_evictions",
+    /// Alerts that the detectors raised.
+    AlertsRaised = "alerts_raised",
+    /// Alerts that the collector acknowledged.
+    AlertsDelivered = "alerts_delivered",
+    /// Alerts that a full spool gave up.
+    AlertsEvicted = "alerts_evicted",
+    /// Bytes of the spool in use.
+    SpoolBytes = "spool_bytes",
+    /// Bytes written to the log since start.
+    LogBytesWritten = "log_bytes_written",
+    /// Resident memory, in KiB.
+    ResidentKib = "resident_kib",
+    /// Incidents that are open.
+    OpenIncidents = "open_incidents",
+    /// Times that the uplink had to connect again.
+    Reconnects = "reconnects",
+}
+
+const LEN: usize = Counter::ALL.len();
+
+/// One reading of every counter. On the wire a list of varints: a reader that knows more counters than
+/// the writer sees zeros, one that knows fewer skips the rest.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Telemetry {
+    values: [u64; LEN],
+}
+
+impl Telemetry {
+    /// All zero.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { values: [0; LEN] }
+    }
+
+    /// The value of one counter.
+    #[must_use]
+    pub fn value(&self, counter: Counter) -> u64 {
+        self.iter().find(|(known, _)| *known == counter).map_or(0, |(_, value)| value)
+    }
+
+    /// Sets one counter.
+    pub fn set(&mut self, counter: Counter, value: u64) {
+        for (known, slot) in Counter::ALL.iter().zip(&mut self.values) {
+            if *known == counter {
+                *slot = value;
+            }
+        }
+    }
+
+    /// Every counter and its value, in wire order.
+    pub fn iter(&self) -> impl Iterator<Item = (Counter, u64)> + '_ {
+        Counter::ALL.into_iter().zip(self.values)
+    }
+}
+
+impl Serialize for Telemetry {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut list = serializer.serialize_seq(Some(LEN))?;
+        self.values.iter().try_for_each(|value| list.serialize_element(value))?;
+        list.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for Telemetry {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct List;
+        impl<'de> Visitor<'de> for List {
+            type Value = Telemetry;
+
+            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str("a list of counters")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Telemetry, A::Error> {
+                let mut telemetry = Telemetry::new();
+                let mut known = telemetry.values.iter_mut();
+                // Bounded by the frame: each element takes a byte at least.
+                while let Some(value) = list.next_element::<u64>()? {
+                    if let Some(slot) = known.next() {
+                        *slot = value;
+                    }
+                }
+                Ok(telemetry)
+            }
+        }
+        deserializer.deserialize_seq(List)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_longer_and_a_shorter_list_are_read() {
+        let mut telemetry = Telemetry::new();
+        telemetry.set(Counter::UptimeMs, 300);
+        telemetry.set(Counter::Reconnects, 9);
+        let mut buffer = [0; 256];
+        let bytes = postcard::to_slice(&telemetry, &mut buffer).unwrap();
+        assert_eq!(postcard::from_bytes(bytes), Ok(telemetry));
+        assert_eq!(bytes[..3], [17, 0xac, 0x02]);
+
+        let mut first_only = Telemetry::new();
+        first_only.set(Counter::UptimeMs, 300);
+        assert_eq!(postcard::from_bytes(&[1, 0xac, 0x02]), Ok(first_only));
+
+        let mut newer = [7; 21];
+        newer[0] = 20;
+        let read: Telemetry = postcard::from_bytes(&newer).unwrap();
+        assert!(read.iter().all(|(_, value)| value == 7));
+    }
+
+    #[test]
+    fn a_list_longer_than_its_bytes_is_an_error() {
+        assert!(postcard::from_bytes::<Telemetry>(&[0xff, 0xff, 0xff, 0xff, 0x0f, 1]).is_err());
+        assert!(postcard::from_bytes::<Telemetry>(&[2, 1]).is_err());
+    }
+
+    #[test]
+    fn places_on_the_wire_never_move() {
+        let names = Counter::ALL.map(Counter::name);
+        assert_eq!(names[..4], ["uptime_ms", "frames_seen", "frames_analysed", "frames_filtered"]);
+        assert_eq!(names[8..12], ["table_evictions", "alerts_raised", "alerts_delivered", "alerts_evicted"]);
+        assert_eq!(names[16], "reconnects");
+    }
+}
