@@ -1,7 +1,7 @@
 //! Bytes to facts: what a frame says, read in one pass.
 //!
 //! In: the bytes of one frame, its link type and its length on the wire ([`packet`]), or the payload of
-//! a segment or datagram ([`dns`], [`tls`], [`http`]). Out: plain values and slices of the same bytes.
+//! a segment or datagram ([`dhcp`], [`dns`], [`tls`], [`http`]). Out: plain values and slices of the same bytes.
 //! Memory: none; everything borrows from the frame, and the one buffer there is ([`dns::NameBuffer`])
 //! is the caller's. It never allocates, never panics, never keeps state between packets, never verifies
 //! checksums (network cards fill them in after a local capture), and judges nothing: a packet that lies
@@ -15,7 +15,7 @@
 //! | link layer | `ethernet`, `vlan`, `cooked`, `loopback`, `pppoe`, `mpls` |
 //! | network | `arp`, `ipv4`, `ipv6` (both give [`Ip`]) |
 //! | transport | `tcp`, `udp`, `icmp`, `icmpv6` |
-//! | application | [`dns`], [`tls`], [`http`] |
+//! | application | [`dhcp`], [`dns`], [`tls`], [`http`] |
 //!
 //! [`registry`] lists all of them with their sources.
 //!
@@ -39,9 +39,12 @@
 mod arp;
 mod cooked;
 pub mod cursor;
+pub mod dhcp;
 pub mod dns;
 mod ethernet;
 mod extent;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod http;
 mod icmp;
 mod icmpv6;
@@ -53,6 +56,7 @@ mod malformed;
 mod mpls;
 mod packet;
 mod pppoe;
+pub mod registry;
 mod tcp;
 pub mod tls;
 mod udp;

@@ -56,7 +56,7 @@ pub enum Layer {
     Network,
     /// TCP, UDP, ICMP, `ICMPv6`.
     Transport,
-    /// DNS, TLS, HTTP.
+    /// DHCP, DNS, TLS, HTTP.
     Application,
 }
 

@@ -286,3 +286,239 @@ fn read_transport<'p>(ip: &Ip<'p>) -> Result<Transport<'p>, Malformed> {
         other => Transport::Other(other),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use crate::TcpFlags;
+    use std::vec;
+    use std::vec::Vec;
+
+    const ADDRESSES: [u8; 12] = [2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1];
+    const SYN: [u8; 20] = [0x30, 0x39, 0, 22, 0, 0, 0, 7, 0, 0, 0, 0, 0x50, 0x02, 0xff, 0xff, 0, 0, 0, 0];
+    const QUERY: [u8; 11] = [0xc0, 0, 0, 53, 0, 11, 0, 0, 1, 2, 3];
+
+    /// A frame from 02:00:00:00:00:01 with these types and tags, then `inside`.
+    fn frame(types: &[u16], inside: &[u8]) -> Vec<u8> {
+        let types: Vec<u8> = types.iter().flat_map(|word| word.to_be_bytes()).collect();
+        [&ADDRESSES[..], &types, inside].concat()
+    }
+
+    /// 10.0.0.1 to 10.0.0.2, flags and offset of fragments as given.
+    fn v4(protocol: u8, fragment: u16, payload: &[u8]) -> Vec<u8> {
+        let len = u16::try_from(20 + payload.len()).unwrap().to_be_bytes();
+        let mut bytes = vec![0x45, 0, len[0], len[1], 0, 9];
+        bytes.extend_from_slice(&fragment.to_be_bytes());
+        bytes.extend_from_slice(&[64, protocol, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2]);
+        bytes.extend_from_slice(payload);
+        bytes
+    }
+
+    /// `fd00::1` to `fd00::2`.
+    fn v6(next: u8, payload: &[u8]) -> Vec<u8> {
+        let len = u16::try_from(payload.len()).unwrap().to_be_bytes();
+        let mut bytes = vec![0x60, 0, 0, 0, len[0], len[1], next, 255];
+        for last in [1, 2] {
+            bytes.extend_from_slice(&[0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, last]);
+        }
+        bytes.extend_from_slice(payload);
+        bytes
+    }
+
+    fn read(bytes: &[u8]) -> Packet<'_> {
+        packet(LinkType::ETHERNET, None, bytes, 0)
+    }
+
+    fn is_syn_to_ssh(packet: &Packet<'_>) -> bool {
+        packet.malformed.is_none()
+            && packet.ports() == Some((Port(12345), Port(22)))
+            && packet.tcp().is_some_and(|tcp| tcp.flags == TcpFlags::SYN && tcp.payload_wire_len == 0)
+    }
+
+    #[test]
+    fn a_segment_is_read_from_link_to_transport() {
+        let bytes = frame(&[IPV4], &v4(6, 0, &SYN));
+        let packet = read(&bytes);
+        assert!(is_syn_to_ssh(&packet));
+        assert_eq!(packet.source_mac(), Some(Mac([2, 0, 0, 0, 0, 1])));
+        assert_eq!((packet.wire_len, packet.vlans.count()), (54, 0));
+        assert_eq!(packet.ip().map(|ip| ip.wire_len), Some(40));
+    }
+
+    #[test]
+    fn padding_never_becomes_payload() {
+        let mut bytes = frame(&[IPV4], &v4(6, 0, &SYN));
+        bytes.resize(60, 0xee);
+        assert!(is_syn_to_ssh(&read(&bytes)));
+        let mut bytes = frame(&[IPV6], &v6(17, &QUERY));
+        bytes.resize(120, 0xee);
+        assert_eq!(read(&bytes).udp().map(|udp| udp.payload), Some(&[1, 2, 3][..]));
+    }
+
+    #[test]
+    fn tags_are_kept_in_order_wherever_they_come_from() {
+        let inside = v4(6, 0, &SYN);
+        let bytes = frame(&[0x88a8, 100, 0x8100, 0x6000 | 7, IPV4], &inside);
+        let stacked = read(&bytes);
+        assert!(is_syn_to_ssh(&stacked));
+        let ids = |packet: &Packet<'_>| {
+            (
+                packet.vlans.outer().map(VlanTag::id),
+                packet.vlans.inner().map(VlanTag::id),
+                packet.vlans.count(),
+            )
+        };
+        assert_eq!(ids(&stacked), (Some(100), Some(7), 2));
+        let bytes = frame(&[0x8100, 7, IPV4], &inside);
+        assert_eq!(ids(&packet(LinkType::ETHERNET, Some(100), &bytes, 0)), (Some(100), Some(7), 2));
+        let bytes = frame(&[0x9100, 1, 0x8100, 2, 0x8100, 3, IPV4], &inside);
+        let three = read(&bytes);
+        assert!(is_syn_to_ssh(&three));
+        assert_eq!(ids(&three), (Some(1), Some(2), 3));
+        let bytes = frame(&[0x8100, 1, 0x8100, 2, 0x8100, 3, 0x8100, 4, 0x8100, 5, IPV4], &inside);
+        assert_eq!(read(&bytes).malformed, Some((Layer::Link, Malformed::TooManyHeaders)));
+    }
+
+    #[test]
+    fn what_stands_between_link_and_network_is_opened() {
+        let inside = v4(6, 0, &SYN);
+        let session = [&[0x11, 0, 0, 1, 0, 42, 0, 0x21][..], &inside, &[0xee; 8]].concat();
+        let labels = [&[0, 0x01, 0x01, 64][..], &inside].concat();
+        let snap = [&[0xaa, 0xaa, 3, 0, 0, 0, 8, 0][..], &inside].concat();
+        for (types, inside) in [
+            (&[PPPOE_SESSION][..], &session),
+            (&[0x8100, 7, PPPOE_SESSION], &session),
+            (&[MPLS], &labels),
+            (&[MPLS_UPSTREAM], &labels),
+            (&[48], &snap),
+            (&[0x8100, 7, 48], &snap),
+        ] {
+            let bytes = frame(types, inside);
+            assert!(is_syn_to_ssh(&read(&bytes)), "{types:x?}");
+        }
+        let bytes = frame(&[PPPOE_SESSION], &[0x11, 0, 0, 1, 0, 2, 0xc0, 0x21]);
+        assert_eq!(read(&bytes).network, Network::Other(PPPOE_SESSION));
+        let bytes = frame(&[3], &[0x42, 0x42, 3]);
+        assert_eq!(read(&bytes).network, Network::Llc { destination: 0x42, source: 0x42 });
+        assert_eq!(read(&frame(&[0x88cc], &[0; 46])).network, Network::Other(0x88cc));
+    }
+
+    #[test]
+    fn each_link_type_leads_to_the_same_packet() {
+        let inside = v4(6, 0, &SYN);
+        let sll = [&[0, 4, 0, 1, 0, 6, 2, 0, 0, 0, 0, 1, 0, 0, 8, 0][..], &inside].concat();
+        let sll2 = [&[8, 0, 0, 0, 0, 0, 0, 3, 0, 1, 4, 6, 2, 0, 0, 0, 0, 1, 0, 0][..], &inside].concat();
+        let tagged = [&[0, 4, 0, 1, 0, 6, 2, 0, 0, 0, 0, 1, 0, 0, 0x81, 0, 0, 7, 8, 0][..], &inside].concat();
+        for (link, bytes) in [
+            (LinkType::RAW, inside.clone()),
+            (LinkType::IPV4, inside.clone()),
+            (LinkType::NULL, [&[2, 0, 0, 0][..], &inside].concat()),
+            (LinkType::LOOP, [&[0, 0, 0, 2][..], &inside].concat()),
+            (LinkType::LINUX_SLL, sll),
+            (LinkType::LINUX_SLL, tagged),
+            (LinkType::LINUX_SLL2, sll2),
+        ] {
+            let packet = packet(link, None, &bytes, 0);
+            assert!(is_syn_to_ssh(&packet), "{link}");
+            assert_eq!(packet.source_mac().is_some(), packet.cooked.is_some());
+        }
+        let inside = v6(6, &SYN);
+        for (link, bytes) in [
+            (LinkType::RAW, inside.clone()),
+            (LinkType::IPV6, inside.clone()),
+            (LinkType::NULL, [&[30, 0, 0, 0][..], &inside].concat()),
+        ] {
+            assert!(is_syn_to_ssh(&packet(link, None, &bytes, 0)), "{link}");
+        }
+        assert_eq!(packet(LinkType(999), None, &inside, 0).malformed, None);
+        let wrong = packet(LinkType::RAW, None, &[0x10; 40], 0);
+        assert_eq!(wrong.malformed, Some((Layer::Link, Malformed::BadVersion)));
+        let wrong = packet(LinkType::IPV4, None, &inside, 0);
+        assert_eq!(wrong.malformed, Some((Layer::Network, Malformed::BadVersion)));
+    }
+
+    #[test]
+    fn the_first_fragment_gives_ports_and_later_ones_do_not() {
+        // the datagram announces more than is in the fragment
+        let mut datagram = QUERY;
+        datagram[4] = 0x05;
+        let bytes = frame(&[IPV4], &v4(17, 0x2000, &datagram));
+        let first = read(&bytes);
+        assert_eq!((first.ports(), first.malformed), (Some((Port(0xc000), Port(53))), None));
+        let bytes = frame(&[IPV4], &v4(17, 0x0003, &datagram));
+        let later = read(&bytes);
+        assert_eq!((later.transport, later.malformed), (Transport::None, None));
+        assert!(later.ip().is_some_and(Ip::is_later_fragment));
+        let mut fragment = vec![17, 0, 0, 1, 0, 0, 0, 5];
+        fragment.extend_from_slice(&datagram);
+        let bytes = frame(&[IPV6], &v6(44, &fragment));
+        assert_eq!(read(&bytes).ports(), Some((Port(0xc000), Port(53))));
+    }
+
+    #[test]
+    fn icmp_belongs_to_its_own_family() {
+        let ping = [8, 0, 0, 0, 0, 1, 0, 2];
+        let bytes = frame(&[IPV4], &v4(1, 0, &ping));
+        assert!(matches!(read(&bytes).transport, Transport::Icmp(icmp) if icmp.is_echo_request()));
+        let bytes = frame(&[IPV6], &v6(58, &[128, 0, 0, 0, 0, 1, 0, 2]));
+        assert!(matches!(read(&bytes).transport, Transport::Icmpv6(icmp) if icmp.is_echo_request()));
+        let bytes = frame(&[IPV6], &v6(1, &ping));
+        assert_eq!(read(&bytes).transport, Transport::Other(1));
+        let bytes = frame(&[IPV4], &v4(58, 0, &ping));
+        assert_eq!(read(&bytes).transport, Transport::Other(58));
+    }
+
+    #[test]
+    fn what_was_read_before_a_fault_stays() {
+        let mut bytes = frame(&[IPV4], &v4(6, 0, &SYN));
+        bytes[46] = 0xf0; // TCP header longer than the segment
+        let packet = read(&bytes);
+        assert_eq!(packet.malformed, Some((Layer::Transport, Malformed::BadLength)));
+        assert!(packet.ip().is_some() && packet.transport == Transport::None);
+        bytes[14] = 0x41; // IPv4 header shorter than a header
+        let packet = read(&bytes);
+        assert_eq!(packet.malformed, Some((Layer::Network, Malformed::BadLength)));
+        assert!(packet.ip().is_some() && packet.source_mac().is_some());
+        // a datagram that says it is longer than the frame is dropped by every host
+        let mut bytes = frame(&[IPV4], &v4(6, 0, &SYN));
+        bytes[17] += 1;
+        let packet = read(&bytes);
+        assert_eq!(packet.malformed, Some((Layer::Network, Malformed::BadLength)));
+        assert_eq!(packet.transport, Transport::None);
+    }
+
+    #[test]
+    fn every_cut_is_an_error_or_a_shorter_payload() {
+        let arp = [0, 1, 8, 0, 6, 4, 0, 1, 2, 0, 0, 0, 0, 1, 10, 0, 0, 1, 0, 0, 0, 0, 0, 0, 10, 0, 0, 2];
+        let session = [&[0x11, 0, 0, 1, 0, 33, 0, 0x21][..], &v4(17, 0, &QUERY)].concat();
+        for whole in [
+            frame(&[IPV4], &v4(17, 0, &QUERY)),
+            frame(&[0x88a8, 1, 0x8100, 2, IPV6], &v6(17, &QUERY)),
+            frame(&[IPV6], &v6(58, &[135, 0, 0, 0, 0, 0, 0, 0, 0xfe, 0x80])),
+            frame(&[IPV4], &v4(6, 0, &SYN)),
+            frame(&[PPPOE_SESSION], &session),
+            frame(&[ARP], &arp),
+        ] {
+            let wire_len = u32::try_from(whole.len()).unwrap();
+            let all = read(&whole);
+            assert_eq!(all.malformed, None);
+            for cut in 0..whole.len() {
+                let part = packet(LinkType::ETHERNET, None, &whole[..cut], wire_len);
+                assert_eq!(part.wire_len, wire_len);
+                match part.malformed {
+                    Some((_, fault)) => assert_eq!(fault, Malformed::Truncated, "{cut}"),
+                    None => {
+                        assert_eq!(part.ports(), all.ports());
+                        let lengths =
+                            |packet: &Packet<'_>| packet.ip().map(|ip| (ip.wire_len, ip.payload_wire_len));
+                        assert_eq!(lengths(&part), lengths(&all));
+                        assert!(
+                            part.udp().is_none_or(|udp| udp.payload_wire_len == 3 && udp.payload.len() < 3)
+                        );
+                    }
+                }
+            }
+        }
+    }
+}

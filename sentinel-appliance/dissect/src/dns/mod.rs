@@ -239,3 +239,111 @@ impl<'m> Iterator for TcpMessages<'m> {
         Some(message)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use std::string::ToString;
+    use std::vec::Vec;
+
+    /// An answer for `www.example.org`, type A: a canonical name, an address, an authority and an OPT record.
+    const RESPONSE: &[u8] = b"\x12\x34\x81\x80\x00\x01\x00\x02\x00\x01\x00\x01\
+        \x03www\x07example\x03org\x00\x00\x01\x00\x01\
+        \xc0\x0c\x00\x05\x00\x01\x00\x00\x00\x3c\x00\x06\x03cdn\xc0\x10\
+        \xc0\x2d\x00\x01\x00\x01\x00\x00\x00\x3c\x00\x04\xc0\x00\x02\x01\
+        \xc0\x10\x00\x02\x00\x01\x00\x00\x00\x3c\x00\x05\x02ns\xc0\x10\
+        \x00\x00\x29\x04\xd0\x00\x00\x00\x00\x00\x00";
+
+    #[test]
+    fn the_header_is_read() {
+        let message = Message::parse(RESPONSE).unwrap();
+        assert_eq!((message.id(), message.opcode(), message.response_code()), (0x1234, 0, 0));
+        assert!(message.is_response() && message.recursion_desired() && message.recursion_available());
+        assert!(!message.is_truncated() && !message.is_authoritative() && message.counts_fit());
+        let counts = (message.question_count(), message.answer_count());
+        assert_eq!((counts, message.authority_count(), message.additional_count()), ((1, 2), 1, 1));
+        // opcode 5, authoritative, truncated, refused
+        let message = Message::parse(b"\0\0\x2e\x05\0\0\0\0\0\0\0\0").unwrap();
+        assert_eq!((message.opcode(), message.response_code()), (5, 5));
+        assert!(!message.is_response() && message.is_authoritative() && message.is_truncated());
+    }
+
+    #[test]
+    fn questions_and_records_are_read() {
+        let message = Message::parse(RESPONSE).unwrap();
+        let question = message.question().unwrap().unwrap();
+        assert_eq!(question.name.to_string(), "www.example.org");
+        assert_eq!((question.qtype, question.qclass), (RecordType::A, 1));
+        let records: Vec<_> = message
+            .records()
+            .map(|record| record.map(|it| (it.section, it.name.to_string(), it.record_type)).unwrap())
+            .collect();
+        let expected = [
+            (Section::Answer, "www.example.org", RecordType::CNAME),
+            (Section::Answer, "cdn.example.org", RecordType::A),
+            (Section::Authority, "example.org", RecordType::NS),
+            (Section::Additional, ".", RecordType::OPT),
+        ];
+        assert_eq!(records, expected.map(|(section, name, kind)| (section, name.to_string(), kind)));
+        assert_eq!(message.answers().count(), 2);
+    }
+
+    #[test]
+    fn every_cut_is_an_error_or_a_shorter_payload() {
+        for cut in 0..RESPONSE.len() {
+            let Ok(message) = Message::parse(&RESPONSE[..cut]) else {
+                assert!(cut < 12);
+                continue;
+            };
+            assert_eq!(message.question().is_ok(), cut >= 33, "{cut}");
+            let records: Vec<_> = message.records().collect();
+            assert!(records.len() <= 4);
+            assert_eq!(records.last().unwrap().as_ref().err(), Some(&Malformed::Truncated), "{cut}");
+        }
+    }
+
+    #[test]
+    fn each_count_too_big_ends_with_the_bytes() {
+        for position in [4, 6, 8, 10] {
+            let mut bytes = RESPONSE.to_vec();
+            bytes[position] = 0xff;
+            let message = Message::parse(&bytes).unwrap();
+            assert!(!message.counts_fit(), "{position}");
+            assert!(message.records().count() <= 5, "{position}");
+            let last = message.records().last().unwrap();
+            assert!(last.is_err(), "{position}");
+        }
+    }
+
+    #[test]
+    fn a_message_without_questions_is_no_error() {
+        let message = Message::parse(&[0; 12]).unwrap();
+        assert!(message.question().unwrap().is_none() && message.counts_fit());
+        assert_eq!(message.records().count(), 0);
+    }
+
+    #[test]
+    fn a_malformed_question_hides_the_records() {
+        let mut bytes = RESPONSE.to_vec();
+        bytes[12] = 0x80; // reserved label type
+        let message = Message::parse(&bytes).unwrap();
+        assert_eq!(message.question().err(), Some(Malformed::BadName));
+        let records: Vec<_> = message.records().map(Result::err).collect();
+        assert_eq!(records, [Some(Malformed::BadName)]);
+    }
+
+    #[test]
+    fn messages_in_a_stream_have_their_length_before_them() {
+        let length = u8::try_from(RESPONSE.len()).unwrap();
+        let stream = [&[0, length][..], RESPONSE, &[0, length], RESPONSE].concat();
+        let messages: Vec<_> = tcp_messages(&stream).collect();
+        assert_eq!(messages, [RESPONSE, RESPONSE]);
+        for cut in 0..stream.len() {
+            let found: Vec<_> = tcp_messages(&stream[..cut]).collect();
+            let bytes: usize = found.iter().map(|message| message.len() + 2).sum();
+            assert!(cut - bytes <= 2, "{cut}");
+        }
+        assert_eq!(tcp_messages(b"\x00\x05hello\x00\x0c............").count(), 0);
+    }
+}

@@ -273,3 +273,131 @@ impl fmt::Debug for NameBuffer {
         self.as_str().fmt(out)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use std::string::{String, ToString};
+    use std::vec;
+    use std::vec::Vec;
+
+    /// `www.Example.org` at 0, `ftp` and a pointer to `Example.org` at 17, a pointer to that at 23.
+    const NAMES: &[u8] = b"\x03www\x07Example\x03org\x00\x03ftp\xc0\x04\xc0\x11";
+
+    fn text(message: &[u8], start: usize) -> Result<String, Malformed> {
+        Name::parse(message, start).map(|(name, _)| name.text(&mut NameBuffer::new()).to_string())
+    }
+
+    fn name_of(labels: &[&[u8]]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for label in labels {
+            bytes.push(u8::try_from(label.len()).unwrap());
+            bytes.extend_from_slice(label);
+        }
+        bytes.push(0);
+        bytes
+    }
+
+    #[test]
+    fn names_are_read_with_and_without_pointers() {
+        for (start, expected, behind, wire_len) in
+            [(0, "www.Example.org", 17, 17), (17, "ftp.Example.org", 23, 17), (23, "ftp.Example.org", 25, 17)]
+        {
+            let (name, found) = Name::parse(NAMES, start).unwrap();
+            assert_eq!((name.to_string().as_str(), found, name.wire_len()), (expected, behind, wire_len));
+            assert_eq!(name.text_len(), expected.len());
+            assert_eq!(name.labels().nth(1), Some(&b"Example"[..]));
+        }
+        let (name, _) = Name::parse(NAMES, 0).unwrap();
+        assert_eq!(name.lowercase(&mut NameBuffer::new()), "www.example.org");
+    }
+
+    #[test]
+    fn the_root_has_no_text() {
+        let (name, behind) = Name::parse(b"\x00", 0).unwrap();
+        assert!(name.is_root());
+        assert_eq!((name.text_len(), name.labels().count(), behind), (0, 0, 1));
+        assert_eq!((name.text(&mut NameBuffer::new()), name.to_string().as_str()), ("", "."));
+    }
+
+    #[test]
+    fn bytes_that_would_mislead_are_escaped() {
+        let bytes = name_of(&[b"a.b\\c", b"\x00\x7f \xff", b"org"]);
+        let (name, _) = Name::parse(&bytes, 0).unwrap();
+        let expected = r"a\.b\\c.\000\127\032\255.org";
+        assert_eq!((name.to_string().as_str(), name.text_len()), (expected, expected.len()));
+    }
+
+    #[test]
+    fn a_buffer_is_used_again_from_its_start() {
+        let mut buffer = NameBuffer::new();
+        assert_eq!(Name::parse(NAMES, 0).unwrap().0.text(&mut buffer), "www.Example.org");
+        assert_eq!(Name::parse(b"\x01a\x00", 0).unwrap().0.text(&mut buffer), "a");
+        assert_eq!(buffer.as_str(), "a");
+    }
+
+    #[test]
+    fn the_longest_name_fits_and_a_longer_one_is_refused() {
+        let longest = name_of(&[&[0xff; 63], &[0xff; 63], &[0xff; 63], &[0xff; 61]]);
+        let (name, _) = Name::parse(&longest, 0).unwrap();
+        assert_eq!((name.wire_len(), name.text_len()), (255, LONGEST_TEXT));
+        assert_eq!(name.text(&mut NameBuffer::new()).len(), LONGEST_TEXT);
+        let too_long = name_of(&[&[b'a'; 63], &[b'a'; 63], &[b'a'; 63], &[b'a'; 62]]);
+        assert_eq!(text(&too_long, 0), Err(Malformed::BadName));
+    }
+
+    #[test]
+    fn a_name_made_too_long_by_pointers_is_refused() {
+        // 200 bytes, then 60 more with a pointer to them
+        let mut bytes = name_of(&[&[b'a'; 63], &[b'a'; 63], &[b'a'; 63], &[b'a'; 6]]);
+        let start = bytes.len();
+        bytes.push(60);
+        bytes.extend_from_slice(&[b'b'; 60]);
+        bytes.extend_from_slice(&[0xc0, 0]);
+        assert_eq!(text(&bytes, start), Err(Malformed::BadName));
+    }
+
+    #[test]
+    fn pointers_forward_or_to_themselves_are_refused() {
+        for (bytes, start) in [
+            (&b"\xc0\x00"[..], 0),              // to itself
+            (b"\xc0\x02\x00", 0),               // forward
+            (b"\x01a\xc0\x00", 0),              // to the labels that lead to it
+            (b"\x01a\xc0\x02", 0),              // to its own first byte
+            (b"\x01a\x01b\xc0\x02", 0),         // into the labels that lead to it
+            (b"\xc0\x02\xc0\x00", 2),           // to one that points forward again
+            (b"\x01a\xc0\x04\x01b\xc0\x00", 4), // two that point to each other
+            (b"\x00\xff\xff", 1),               // far outside
+        ] {
+            assert_eq!(text(bytes, start), Err(Malformed::BadPointer), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn a_chain_of_pointers_has_an_end() {
+        // the root, then pointers each to the one before
+        let mut bytes = vec![0, 0];
+        for target in 0..40_u8 {
+            bytes.extend_from_slice(&[0xc0, target * 2]);
+        }
+        assert_eq!(text(&bytes, 2 * 32).as_deref(), Ok(""));
+        assert_eq!(text(&bytes, 2 * 33), Err(Malformed::BadPointer));
+    }
+
+    #[test]
+    fn reserved_label_types_are_refused() {
+        for first in [0x40, 0x41, 0x80, 0xbf] {
+            assert_eq!(text(&[first, 0, 0, 0], 0), Err(Malformed::BadName), "{first:#x}");
+        }
+    }
+
+    #[test]
+    fn every_cut_is_an_error_or_a_shorter_payload() {
+        for cut in 0..NAMES.len() {
+            assert_eq!(text(&NAMES[..cut], 0).is_ok(), cut >= 17, "{cut}");
+            assert_eq!(text(&NAMES[..cut], 17).is_ok(), cut >= 23, "{cut}");
+            assert_eq!(text(&NAMES[..cut], 23), Err(Malformed::Truncated), "{cut}");
+        }
+    }
+}

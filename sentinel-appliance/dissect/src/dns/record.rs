@@ -319,3 +319,150 @@ impl<'m> Iterator for Records<'m> {
         Some(record)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use crate::dns::{Message, NameBuffer};
+    use std::string::ToString;
+    use std::vec::Vec;
+
+    /// An answer of one record at 12 with this type and data; its name is `a.example`.
+    fn message(record_type: RecordType, data: &[u8]) -> Vec<u8> {
+        let header = [0, 7, 0x81, 0x80, 0, 0, 0, 1, 0, 0, 0, 0];
+        let len = u16::try_from(data.len()).unwrap().to_be_bytes();
+        let fixed = [&record_type.0.to_be_bytes()[..], &[0, 1, 0, 0, 0x0e, 0x10], &len].concat();
+        [&header[..], b"\x01a\x07example\x00", &fixed, data].concat()
+    }
+
+    fn with_data<T>(
+        record_type: RecordType,
+        data: &[u8],
+        check: impl Fn(Result<RecordData<'_>, Malformed>) -> T,
+    ) -> T {
+        let bytes = message(record_type, data);
+        let record = Message::parse(&bytes).unwrap().answers().next().unwrap().unwrap();
+        assert_eq!((record.name.to_string().as_str(), record.record_type), ("a.example", record_type));
+        assert_eq!((record.class, record.ttl_s, record.section), (1, 3600, Section::Answer));
+        check(record.data())
+    }
+
+    /// Data of each type that is decoded, how many bytes the type needs at least, and its text.
+    const SAMPLES: [(RecordType, &[u8], usize, &str); 12] = [
+        (RecordType::A, &[192, 0, 2, 1], 4, "192.0.2.1"),
+        (RecordType::AAAA, &[0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1], 16, "2001:db8::1"),
+        (RecordType::CNAME, b"\x01b\xc0\x0e", 4, "b.example"),
+        (RecordType::NS, b"\x02ns\xc0\x0e", 5, "ns.example"),
+        (RecordType::PTR, b"\xc0\x0c", 2, "a.example"),
+        (RecordType::MX, b"\x00\x0a\x02mx\xc0\x0e", 7, "10 mx.example"),
+        (
+            RecordType::SOA,
+            b"\x02ns\xc0\x0e\x04root\xc0\x0e\x00\x00\x00\x07\0\0\0\0\0\0\0\0\0\0\0\0\x00\x00\x00\x3c",
+            32,
+            "ns.example root.example 7 60",
+        ),
+        (RecordType::TXT, b"\x03abc\x00\x01d", 0, "abc||d|"),
+        (RecordType::SRV, b"\x00\x01\x00\x02\x14\xe7\x01h\xc0\x0e", 10, "1 2 5351 h.example"),
+        (RecordType::SVCB, b"\x00\x00\x01s\xc0\x0e", 6, "0 s.example 0"),
+        (RecordType::HTTPS, b"\x00\x01\x00\x00\x01\x00\x03\x02h2", 3, "1 . 7"),
+        (RecordType::NULL, b"\x01\x02", 0, "[1, 2]"),
+    ];
+
+    fn shown(data: RecordData<'_>) -> std::string::String {
+        match data {
+            RecordData::A(address) | RecordData::Aaaa(address) => address.to_string(),
+            RecordData::Cname(name) | RecordData::Ns(name) | RecordData::Ptr(name) => name.to_string(),
+            RecordData::Mx { preference, exchange } => std::format!("{preference} {exchange}"),
+            RecordData::Soa { primary, mailbox, serial, minimum_s } => {
+                std::format!("{primary} {mailbox} {serial} {minimum_s}")
+            }
+            RecordData::Txt(strings) => {
+                strings.map(|string| std::format!("{}|", str::from_utf8(string).unwrap())).collect()
+            }
+            RecordData::Srv { priority, weight, port, target } => {
+                std::format!("{priority} {weight} {port} {target}")
+            }
+            RecordData::Service { priority, target, parameters } => {
+                std::format!("{priority} {target} {}", parameters.len())
+            }
+            RecordData::Other(bytes) => std::format!("{bytes:?}"),
+        }
+    }
+
+    #[test]
+    fn each_type_is_decoded() {
+        for (record_type, data, _, expected) in SAMPLES {
+            with_data(record_type, data, |data| assert_eq!(shown(data.unwrap()), expected));
+        }
+    }
+
+    #[test]
+    fn every_cut_is_an_error_or_a_shorter_payload() {
+        for (record_type, data, needed, _) in SAMPLES {
+            // the whole message cut
+            let bytes = message(record_type, data);
+            for cut in 12..bytes.len() {
+                let mut records = Message::parse(&bytes[..cut]).unwrap().records();
+                assert_eq!(records.next().unwrap().err(), Some(Malformed::Truncated), "{record_type} {cut}");
+                assert!(records.next().is_none());
+            }
+            // the record shortened, its length with it
+            for cut in 0..data.len() {
+                with_data(record_type, &data[..cut], |data| {
+                    assert_eq!(data.is_ok(), cut >= needed, "{record_type} {cut}");
+                });
+            }
+        }
+    }
+
+    #[test]
+    fn data_longer_than_its_type_is_refused() {
+        with_data(RecordType::A, &[0; 5], |data| assert_eq!(data.err(), Some(Malformed::BadLength)));
+        with_data(RecordType::AAAA, &[0; 17], |data| assert_eq!(data.err(), Some(Malformed::BadLength)));
+    }
+
+    #[test]
+    fn a_name_does_not_reach_beyond_its_record() {
+        // two records; the data of the first ends within its name, which goes on in the second
+        let mut bytes = message(RecordType::CNAME, b"\x05ab");
+        bytes[7] = 2;
+        bytes.extend_from_slice(b"\x00\x00\x00\x00\x01\x00\x01\x00\x00\x00\x00\x00\x00");
+        let record = Message::parse(&bytes).unwrap().records().next().unwrap().unwrap();
+        assert_eq!(record.data().err(), Some(Malformed::BadLength));
+    }
+
+    #[test]
+    fn a_data_length_too_big_is_noticed() {
+        let mut bytes = message(RecordType::A, &[192, 0, 2, 1]);
+        for length in [5, 255] {
+            bytes[32] = length;
+            let record = Message::parse(&bytes).unwrap().records().next().unwrap();
+            assert_eq!(record.err(), Some(Malformed::Truncated));
+        }
+    }
+
+    #[test]
+    fn a_string_longer_than_its_record_ends_the_walk() {
+        with_data(RecordType::TXT, b"\x01a\x09b", |data| match data {
+            Ok(RecordData::Txt(strings)) => assert_eq!(strings.collect::<Vec<_>>(), [b"a"]),
+            other => panic!("{other:?}"),
+        });
+    }
+
+    #[test]
+    fn types_have_names() {
+        assert_eq!(RecordType::HTTPS.to_string(), "HTTPS");
+        assert_eq!(RecordType(999).to_string(), "TYPE999");
+    }
+
+    #[test]
+    fn one_buffer_serves_all_names_of_a_message() {
+        let bytes = message(RecordType::MX, b"\x00\x0a\x02mx\xc0\x0e");
+        let mut buffer = NameBuffer::new();
+        let record = Message::parse(&bytes).unwrap().answers().next().unwrap().unwrap();
+        assert_eq!(record.name.text(&mut buffer), "a.example");
+        let Ok(RecordData::Mx { exchange, .. }) = record.data() else { panic!("no mail exchange") };
+        assert_eq!(exchange.text(&mut buffer), "mx.example");
+    }
+}
