@@ -2,12 +2,11 @@
 
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
 use sentinel_alert::Severity;
 use sentinel_detect::registry::MAX_PORTS;
-use sentinel_units::Prefix;
+use sentinel_units::{ParsePrefixError, Prefix};
 
 /// A value of the settings with the range it must keep: the one place through which text gets in and out.
 pub(super) enum Field<'s> {
@@ -53,7 +52,7 @@ impl Field<'_> {
         if self.is_list() {
             return self.set_list(words);
         }
-        // Whoever repeats an option means the last one, as in libuci.
+        // The layers hand over one word for a setting that takes one value.
         let word = words.last().copied().unwrap_or_default();
         self.set_one(word).map_err(|why| vec![Fault { index: words.len().saturating_sub(1), why }])
     }
@@ -80,10 +79,7 @@ impl Field<'_> {
     fn set_list(&mut self, words: &[&str]) -> Result<(), Vec<Fault>> {
         match self {
             Self::Interfaces(value, most) => **value = list(words, *most, interface)?,
-            Self::Networks(value, most) => {
-                **value =
-                    list(words, *most, |word| Prefix::from_str(word).map_err(|error| error.to_string()))?;
-            }
+            Self::Networks(value, most) => **value = list(words, *most, network)?,
             Self::Ports(value) => {
                 let ports = list(words, MAX_PORTS, port)?;
                 value.clear();
@@ -129,7 +125,7 @@ impl Field<'_> {
     /// What is allowed, in words, without the unit.
     pub(super) fn allowed(&self) -> String {
         match self {
-            Self::Switch(_) => "on, off (or 1, 0, yes, no, true, false, enabled, disabled)".into(),
+            Self::Switch(_) => "on, off".into(),
             Self::Number(_, range) | Self::Seconds(_, range) | Self::Millis(_, range) => {
                 format!("{} to {}", range.start(), range.end())
             }
@@ -268,6 +264,13 @@ fn path(word: &str, longest: usize) -> Result<PathBuf, String> {
     Ok(word.into())
 }
 
+fn network(word: &str) -> Result<Prefix, String> {
+    word.parse().map_err(|error| match error {
+        ParsePrefixError::TooLong { longest, .. } => format!("has a length over {longest}"),
+        _ => "is not a network".into(),
+    })
+}
+
 /// The rule of the kernel (`dev_valid_name` in net/core/dev.c).
 fn interface(word: &str) -> Result<String, String> {
     if word.len() > LONGEST_INTERFACE {
@@ -307,4 +310,135 @@ fn list<T: PartialEq>(
         faults.push(Fault { index: 0, why: "is an empty list".into() });
     }
     if faults.is_empty() { Ok(values) } else { Err(faults) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::registry::{self, Settings};
+    use super::*;
+
+    fn why(field: &mut Field<'_>, words: &[&str]) -> Vec<(usize, String)> {
+        field.set(words).unwrap_err().into_iter().map(|fault| (fault.index, fault.why)).collect()
+    }
+
+    #[test]
+    fn numbers_keep_both_ends_of_their_range() {
+        let mut settings = Settings::default();
+        let mut seen = 0;
+        for setting in registry::all() {
+            let mut field = setting.field(&mut settings);
+            let (Field::Number(_, range) | Field::Seconds(_, range) | Field::Millis(_, range)) = &field
+            else {
+                continue;
+            };
+            let (min, max) = (*range.start(), *range.end());
+            for good in [min, max] {
+                assert_eq!(field.set(&[&good.to_string()]), Ok(()), "{}", setting.key());
+                assert_eq!(field.texts(), [good.to_string()]);
+            }
+            let below = min.checked_sub(1).map(|value| value.to_string());
+            for bad in below.into_iter().chain([(u64::from(max) + 1).to_string(), "9".repeat(40)]) {
+                assert_eq!(why(&mut field, &[&bad]), [(0, "is out of range".into())], "{}", setting.key());
+            }
+            for bad in ["", "-1", "+5", "5.0", "0x10", "1e3", " 5", "5s", "\u{665}"] {
+                assert_eq!(why(&mut field, &[bad]), [(0, "is not a whole number".into())], "{bad:?}");
+            }
+            assert_eq!(field.texts(), [max.to_string()], "a refused value changes nothing");
+            seen += 1;
+        }
+        assert!(seen >= 20, "the registry has numbers");
+    }
+
+    #[test]
+    fn switches_know_the_words_of_the_router_system() {
+        let mut value = false;
+        for (word, on) in [("1", true), ("on", true), ("true", true), ("yes", true), ("enabled", true)]
+            .into_iter()
+            .chain([("0", false), ("off", false), ("false", false), ("no", false), ("disabled", false)])
+        {
+            value = !on;
+            Field::Switch(&mut value).set(&[word]).unwrap();
+            assert_eq!(value, on, "{word}");
+        }
+        for word in ["", "2", "ON", "maybe"] {
+            let faults = why(&mut Field::Switch(&mut value), &[word]);
+            assert_eq!(faults, [(0, "is neither on nor off".into())], "{word}");
+        }
+    }
+
+    #[test]
+    fn every_choice_has_a_name_that_chooses_it() {
+        let (mut severity, mut cipher, mut level) = (Severity::Info, Cipher::AesGcm, LogLevel::Info);
+        let choices: [&mut dyn Choice; 3] = [&mut severity, &mut cipher, &mut level];
+        for choice in choices {
+            for name in choice.choices() {
+                assert!(choice.choose(name));
+                assert_eq!(choice.chosen(), name);
+                assert!(!choice.choose("other"));
+                assert_eq!(choice.chosen(), name, "a refused value changes nothing");
+            }
+        }
+        assert_eq!((severity, cipher, level), (Severity::Critical, Cipher::ChaChaPoly, LogLevel::Debug));
+    }
+
+    #[test]
+    fn paths_are_absolute_and_bounded() {
+        let mut value = PathBuf::new();
+        let mut field = Field::Path(&mut value, 10);
+        assert_eq!(field.set(&["/123456789"]), Ok(()));
+        assert_eq!(why(&mut field, &["/1234567890"]), [(0, "has 11 bytes".into())]);
+        assert_eq!(why(&mut field, &["tmp"]), [(0, "is not an absolute path".into())]);
+        assert_eq!(why(&mut field, &[""]), [(0, "is not an absolute path".into())]);
+        assert_eq!(why(&mut field, &["/a\u{7}"]), [(0, "holds a control character".into())]);
+        let mut value = Some(value);
+        Field::OptionalPath(&mut value, 10).set(&[""]).unwrap();
+        assert_eq!(value, None);
+    }
+
+    #[test]
+    fn lists_report_every_bad_element() {
+        let mut value = vec!["old".to_owned()];
+        let mut field = Field::Interfaces(&mut value, 2);
+        assert_eq!(
+            why(&mut field, &["eth0", "a/b", "eth0", "sixteen_bytes_xy", ".."]),
+            [
+                (1, "cannot be the name of an interface".into()),
+                (2, "stands in the list twice".into()),
+                (3, "has 16 bytes".into()),
+                (4, "cannot be the name of an interface".into()),
+            ]
+        );
+        assert_eq!(why(&mut field, &["a", "b", "c", "d"]), [(2, "is one too many after 2".into())]);
+        assert_eq!(why(&mut field, &[]), [(0, "is an empty list".into())]);
+        assert_eq!(field.texts(), ["old"]);
+        assert_eq!(field.set(&["fifteen_bytes_x", "eth0.1"]), Ok(()));
+    }
+
+    #[test]
+    fn ports_and_networks_keep_their_range() {
+        let mut value = heapless::Vec::new();
+        let mut field = Field::Ports(&mut value);
+        field.set(&["1", "65535"]).unwrap();
+        assert_eq!(why(&mut field, &["0", "65536"]), [0, 1].map(|index| (index, "is out of range".into())));
+        let most: Vec<String> = (1..=MAX_PORTS).map(|port| port.to_string()).collect();
+        let mut most: Vec<&str> = most.iter().map(String::as_str).collect();
+        field.set(&most).unwrap();
+        most.push("99");
+        assert_eq!(why(&mut field, &most), [(MAX_PORTS, format!("is one too many after {MAX_PORTS}"))]);
+
+        let mut value = Vec::new();
+        let mut field = Field::Networks(&mut value, 16);
+        assert_eq!(
+            why(&mut field, &["10.0.0.0/33", "fd00::/129", "home", "10.0.0.0/", "10.1.0.0/8", "10.2.0.0/8"]),
+            [
+                (0, "has a length over 32".into()),
+                (1, "has a length over 128".into()),
+                (2, "is not a network".into()),
+                (3, "is not a network".into()),
+                (5, "stands in the list twice".into()),
+            ]
+        );
+        field.set(&["10.1.2.3/8", "fd00::/8"]).unwrap();
+        assert_eq!(field.texts(), ["10.0.0.0/8", "fd00::/8"]);
+    }
 }

@@ -1,5 +1,6 @@
 //! The layers: default < file < environment < flag.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
@@ -15,7 +16,7 @@ pub(crate) const DEFAULT_FILE: &str = "/etc/config/sentinel-appliance";
 /// Largest file that is read, in bytes.
 const MAX_FILE: usize = 64 * 1024;
 
-/// Problems after which reading goes on but no more are noted.
+/// Problems that are noted; those after them are only counted.
 const MAX_PROBLEMS: usize = 100;
 
 /// Name of the UCI package, which is the name of its file.
@@ -47,13 +48,9 @@ impl Settings {
         flags: &[(String, String)],
     ) -> Result<Loaded, Vec<Problem>> {
         let mut loader = Loader::new(path.unwrap_or(Path::new(DEFAULT_FILE)));
-        match read(&loader.file) {
-            Ok(bytes) => loader.file_layer(&bytes),
-            Err((ErrorKind::NotFound, _)) if path.is_none() => {}
-            Err((_, what)) => {
-                let source = loader.file.display().to_string();
-                loader.problems.push(Problem { origin: Origin::Default, source, what });
-            }
+        match path {
+            Some(_) => loader.named_file(),
+            None => loader.default_file(),
         }
         loader.environment_layer(environment);
         loader.flag_layer(flags);
@@ -64,6 +61,13 @@ impl Settings {
 /// Splits the `section.name=value` of `--set`; nothing without an equals sign.
 pub(crate) fn split_assignment(text: &str) -> Option<(String, String)> {
     text.split_once('=').map(|(key, value)| (key.trim().into(), value.into()))
+}
+
+/// The variables of this process for [`Settings::load`]. Bytes that are not UTF-8 become U+FFFD, which no
+/// setting accepts; `std::env::vars` would panic on them.
+pub(crate) fn environment() -> impl Iterator<Item = (String, String)> {
+    let text = |text: OsString| text.to_string_lossy().into_owned();
+    std::env::vars_os().map(move |(name, value)| (text(name), text(value)))
 }
 
 /// The whole file, or the kind of failure and a text for it.
@@ -87,6 +91,8 @@ struct Loader {
     faulty: Vec<bool>,
     settings: Settings,
     problems: Vec<Problem>,
+    /// Problems beyond [`MAX_PROBLEMS`].
+    unnoted: u32,
     file: PathBuf,
 }
 
@@ -109,9 +115,30 @@ impl Loader {
             faulty: vec![false; registry.len()],
             settings: Settings::default(),
             problems: Vec::new(),
+            unnoted: 0,
             file: file.into(),
             registry,
         }
+    }
+
+    fn named_file(&mut self) {
+        match read(&self.file) {
+            Ok(bytes) => self.file_layer(&bytes),
+            Err((_, what)) => self.wrong_file(what),
+        }
+    }
+
+    fn default_file(&mut self) {
+        match read(&self.file) {
+            Ok(bytes) => self.file_layer(&bytes),
+            Err((ErrorKind::NotFound, _)) => {}
+            Err((_, what)) => self.wrong_file(what),
+        }
+    }
+
+    fn wrong_file(&mut self, what: String) {
+        let source = self.file.display().to_string();
+        self.note(Origin::Default, &source, what);
     }
 
     fn file_layer(&mut self, bytes: &[u8]) {
@@ -159,7 +186,9 @@ impl Loader {
         if found.is_none() {
             let names = sections.iter().filter(of_kind).map(|section| section.name());
             match name {
-                Some(name) => self.wrong_word(name.at, &kind.text, &name.text, names),
+                Some(name) => {
+                    self.wrong_word(name.at, &format!("{} section", kind.text), &name.text, names);
+                }
                 None => {
                     let names: Vec<_> = names.collect();
                     let what = format!("this detector has no name; allowed: {}", names.join(", "));
@@ -315,6 +344,8 @@ impl Loader {
     fn note(&mut self, origin: Origin, source: &str, what: String) {
         if self.problems.len() < MAX_PROBLEMS {
             self.problems.push(Problem { origin, source: source.into(), what });
+        } else {
+            self.unnoted += 1;
         }
     }
 
@@ -324,6 +355,11 @@ impl Loader {
             return Ok(Loaded { settings: self.settings, origins: self.origins, file: self.file });
         }
         self.problems.sort_by_key(|problem| problem.origin);
+        if self.unnoted > 0 {
+            let source = self.file.display().to_string();
+            let what = format!("and {} more problems", self.unnoted);
+            self.problems.push(Problem { origin: Origin::Default, source, what });
+        }
         Err(self.problems)
     }
 }
@@ -351,4 +387,322 @@ fn show(text: &str) -> String {
         shown.push_str("...");
     }
     shown
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::super::field::Field;
+    use super::super::report;
+    use super::super::uci::tests::{fuzz, mutate};
+    use super::*;
+
+    type Pairs<'p> = &'p [(&'p str, &'p str)];
+
+    fn owned(pairs: Pairs<'_>) -> Vec<(String, String)> {
+        pairs.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect()
+    }
+
+    /// As [`Settings::load`] with a file of these bytes.
+    pub(in super::super) fn load(
+        file: &[u8],
+        environment: Pairs<'_>,
+        flags: Pairs<'_>,
+    ) -> Result<Loaded, Vec<String>> {
+        let mut loader = Loader::new(Path::new("F"));
+        loader.file_layer(file);
+        loader.environment_layer(owned(environment).into_iter());
+        loader.flag_layer(&owned(flags));
+        loader.finish().map_err(|problems| problems.iter().map(ToString::to_string).collect())
+    }
+
+    fn problems(file: &str, environment: Pairs<'_>, flags: Pairs<'_>) -> Vec<String> {
+        load(file.as_bytes(), environment, flags).map(|_| ()).unwrap_err()
+    }
+
+    #[test]
+    fn all_problems_of_a_file_are_reported_with_place_and_what_is_allowed() {
+        let file = "\
+package sentinel
+option early 1
+config sentinel main
+\toption memory_kib abc
+\toption ring_kib '99999999'
+\tlist snap_bytes 5
+\toptoin x
+\toption interface \"br-lan
+\tlist home_net '10.0.0.0/33'
+\tlist home_net '10.0.0.0/8 foo'
+\toption state_dir var
+config detector 'port_scn'
+\toption passed_over 1
+config detector 'port_scan'
+\toption prots 15
+config detector
+config sentinel other
+config wifi x
+config 'detector' brute_force
+    list ports '22, 22 70000'
+    option severity urgent
+    option enabled maybe
+    option zzzzzzzz 1
+    option ports ''
+";
+        let networks = "allowed: 1 to 16 networks such as 192.168.0.0/16 or fd00::/8";
+        let expected = [
+            "F:1:9: unknown package 'sentinel'; allowed: sentinel-appliance",
+            "F:2:8: 'early' stands before the first section; begin with config sentinel 'main'",
+            "F:4:20: memory_kib 'abc' is not a whole number; allowed: 256 to 262144 KiB",
+            "F:5:18: ring_kib '99999999' is out of range; allowed: 64 to 65536 KiB",
+            "F:6:7: snap_bytes takes one value; write option instead of list",
+            "F:7:2: unknown keyword 'optoin'; a line starts with config, option, list, package or #",
+            "F:8:19: this \" is not closed on its line; a value stands between two \" and holds no line break",
+            &format!("F:9:16: home_net '10.0.0.0/33' has a length over 32; {networks}"),
+            &format!("F:10:16: home_net 'foo' is not a network; {networks}"),
+            "F:11:19: state_dir 'var' is not an absolute path; allowed: an absolute path of at most 255 bytes",
+            "F:12:17: unknown detector section 'port_scn'; did you mean 'port_scan'?",
+            "F:15:9: unknown option 'prots'; did you mean 'ports'?",
+            "F:16:8: this detector has no name; allowed: port_scan, syn_flood, icmp_flood, suspicious_port, \
+             arp_spoof, dns_tunnel, exfiltration, brute_force",
+            "F:17:17: unknown sentinel section 'other'; allowed: main",
+            "F:18:8: unknown section type 'wifi'; allowed: sentinel, detector",
+            "F:21:21: severity 'urgent' is none of them; allowed: info, low, medium, high, critical",
+            "F:22:20: enabled 'maybe' is neither on nor off; allowed: on, off",
+            "F:23:12: unknown option 'zzzzzzzz'; allowed: enabled, severity, attempts, window_s, ports",
+            "F:24:18: ports '' is an empty list; allowed: 1 to 32 ports, each 1 to 65535",
+        ];
+        assert_eq!(problems(file, &[], &[]), expected);
+    }
+
+    #[test]
+    fn every_bad_element_of_a_list_is_reported_where_it_stands() {
+        let file = "config detector brute_force\nlist ports '22, 22 70000'\nlist ports '\u{1f41b}x'";
+        let allowed = "allowed: 1 to 32 ports, each 1 to 65535";
+        let expected = [
+            format!("F:2:12: ports '22' stands in the list twice; {allowed}"),
+            format!("F:2:12: ports '70000' is out of range; {allowed}"),
+            format!("F:3:12: ports '\u{1f41b}x' is not a whole number; {allowed}"),
+        ];
+        assert_eq!(problems(file, &[], &[]), expected);
+    }
+
+    #[test]
+    fn environment_and_flags_are_judged_like_the_file() {
+        let environment = [
+            ("SENTINEL_RINGKIB", "4"),
+            ("SENTINEL_LOG_LEVEL", "trace"),
+            ("SENTINEL_COLLECTOR_URL", "x"),
+            ("PATH", "/bin"),
+        ];
+        let flags = [("port_scan.portz", "3"), ("main.memory_kib", "0"), ("zz.yy", "1\n2")];
+        let found = problems("", &environment, &flags);
+        assert_eq!(
+            &found[..4],
+            [
+                "environment variable SENTINEL_RINGKIB: unknown setting 'SENTINEL_RINGKIB'; \
+                 did you mean 'SENTINEL_RING_KIB'?",
+                "environment variable SENTINEL_LOG_LEVEL: log_level 'trace' is none of them; \
+                 allowed: error, warn, info, debug",
+                "--set port_scan.portz: unknown setting 'port_scan.portz'; did you mean 'port_scan.ports'?",
+                "--set main.memory_kib: memory_kib '0' is out of range; allowed: 256 to 262144 KiB",
+            ]
+        );
+        assert!(found[4].starts_with("--set zz.yy: unknown setting 'zz.yy'; allowed: interface, home_net,"));
+        assert_eq!(found.len(), 5);
+    }
+
+    #[test]
+    fn a_later_layer_wins_and_the_origin_tells() {
+        let file = b"config sentinel 'main'\n\toption ring_kib '128'\n";
+        let index = registry::all().iter().position(|setting| setting.name == "ring_kib").unwrap();
+        let of = |file: &[u8], environment: Pairs<'_>, flags: Pairs<'_>| {
+            let loaded = load(file, environment, flags).unwrap();
+            (loaded.settings.ring_kib, loaded.origins[index])
+        };
+        let (environment, flags) = ([("SENTINEL_RING_KIB", "256")], [("ring_kib", "512")]);
+        assert_eq!(of(b"", &[], &[]), (1_024, Origin::Default));
+        assert_eq!(of(file, &[], &[]), (128, Origin::File { line: 2, column: 18 }));
+        assert_eq!(of(file, &environment, &[]), (256, Origin::Environment));
+        assert_eq!(of(file, &environment, &flags), (512, Origin::Flag));
+        assert_eq!(of(file, &[], &[("ring_kib", "64"), ("main.ring_kib", "65536")]), (65_536, Origin::Flag));
+    }
+
+    #[test]
+    fn a_bad_value_is_reported_even_if_a_later_layer_replaces_it() {
+        let found = problems("config sentinel\noption ring_kib x", &[], &[("ring_kib", "512")]);
+        assert_eq!(found, ["F:2:17: ring_kib 'x' is not a whole number; allowed: 64 to 65536 KiB"]);
+    }
+
+    #[test]
+    fn option_replaces_and_list_adds() {
+        let interfaces = |lines: &str| {
+            let file = format!("config sentinel main\n{lines}");
+            load(file.as_bytes(), &[], &[]).unwrap().settings.interface
+        };
+        assert_eq!(interfaces("list interface eth1"), ["eth1"]);
+        assert_eq!(interfaces("list interface eth1\nlist interface eth2"), ["eth1", "eth2"]);
+        assert_eq!(interfaces("option interface 'eth1 eth2'"), ["eth1", "eth2"]);
+        assert_eq!(interfaces("option interface eth1,eth2\nlist interface eth3"), ["eth1", "eth2", "eth3"]);
+        assert_eq!(interfaces("list interface eth1\noption interface eth2"), ["eth2"]);
+        assert_eq!(
+            interfaces("list interface a\nconfig detector arp_spoof\nconfig sentinel\nlist interface b"),
+            ["a", "b"]
+        );
+        let twice = load(b"config sentinel\noption ring_kib 64\noption ring_kib 128", &[], &[]).unwrap();
+        assert_eq!(twice.settings.ring_kib, 128);
+    }
+
+    /// Another text for the value that keeps the rules between settings, found by trying.
+    fn other_value(setting: &Setting) -> String {
+        let mut settings = Settings::default();
+        let field = setting.field(&mut settings);
+        let candidates = match &field {
+            Field::Switch(value) => vec![if **value { "no" } else { "yes" }.into()],
+            Field::Number(_, range) | Field::Seconds(_, range) | Field::Millis(_, range) => {
+                vec![range.start().to_string(), range.end().to_string()]
+            }
+            Field::Choice(choice) => choice.choices().into_iter().map(String::from).collect(),
+            Field::Path(..) | Field::OptionalPath(..) => vec!["/mnt/it's".into()],
+            Field::Interfaces(..) => vec!["eth1 wlan0".into()],
+            Field::Networks(..) => vec!["192.0.2.0/24 2001:db8::/32".into()],
+            Field::Ports(_) => vec!["2222,2323".into()],
+        };
+        let default = field.texts();
+        let key = setting.key();
+        let changes = |value: &&String| {
+            load(b"", &[], &[(&key, value)])
+                .is_ok_and(|mut loaded| setting.field(&mut loaded.settings).texts() != default)
+        };
+        candidates.iter().find(changes).unwrap_or_else(|| panic!("no other value for {key}")).clone()
+    }
+
+    #[test]
+    fn every_setting_can_be_set_in_all_three_ways_and_shown() {
+        for (index, setting) in registry::all().iter().enumerate() {
+            let (key, variable, value) = (setting.key(), setting.variable(), other_value(setting));
+            let (kind, section) = (setting.section.kind(), setting.section.name());
+            let file = format!(
+                "config {kind} {section}\noption {} '{}'",
+                setting.name,
+                value.replace('\'', "'\\''")
+            );
+            let long = format!("{section}.{}", setting.name);
+            let ways = [
+                load(file.as_bytes(), &[], &[]).unwrap(),
+                load(b"", &[(&variable, &value)], &[]).unwrap(),
+                load(b"", &[], &[(&key, &value)]).unwrap(),
+                load(b"", &[], &[(&long, &value)]).unwrap(),
+            ];
+            for way in &ways {
+                assert_eq!(way.settings, ways[0].settings, "{key}");
+                assert_ne!(way.settings, Settings::default(), "{key}");
+                for (other, origin) in way.origins.iter().enumerate() {
+                    assert_eq!(*origin == Origin::Default, other != index, "{key}");
+                }
+                let mut shown = Vec::new();
+                report::show(way, true, &mut shown).unwrap();
+                let again = load(&shown, &[], &[]).unwrap();
+                assert_eq!(again.settings, way.settings, "what is shown reads back: {key}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_missing_file_matters_only_if_it_was_named() {
+        let missing = std::env::temp_dir().join(format!("sentinel-settings-{}-missing", std::process::id()));
+        let found = Settings::load(Some(&missing), std::iter::empty(), &[]).unwrap_err();
+        let text = format!("{}: cannot be read: No such file or directory", missing.display());
+        assert!(found[0].to_string().starts_with(&text), "{}", found[0]);
+        assert_eq!(found.len(), 1);
+        let mut loader = Loader::new(&missing);
+        loader.default_file();
+        assert_eq!(loader.finish().unwrap().settings, Settings::default());
+    }
+
+    #[test]
+    fn files_are_read_up_to_their_largest_size() {
+        let path = std::env::temp_dir().join(format!("sentinel-settings-{}-large", std::process::id()));
+        let mut text = "config sentinel\noption ring_kib 64\n".to_owned();
+        text.push_str(&"\n".repeat(MAX_FILE - text.len()));
+        let mut outcome = Vec::new();
+        for more in ["", "\n"] {
+            text.push_str(more);
+            std::fs::write(&path, &text).unwrap();
+            outcome.push(Settings::load(Some(&path), std::iter::empty(), &[]));
+        }
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(outcome[0].as_ref().unwrap().settings.ring_kib, 64);
+        let found = outcome[1].as_ref().unwrap_err();
+        assert_eq!(found[0].to_string(), format!("{}: is larger than 65536 bytes", path.display()));
+    }
+
+    #[test]
+    fn a_directory_is_not_a_file() {
+        let found = Settings::load(Some(Path::new("/")), std::iter::empty(), &[]).unwrap_err();
+        assert!(found[0].to_string().starts_with("/: cannot be read: "), "{}", found[0]);
+    }
+
+    #[test]
+    fn the_largest_files_are_read_in_one_pass() {
+        for piece in ["'", "\\\n", "\\", ";", "#", "o a b;", "l ports 1\n", "config a\n", "'\\''", "\"\\\""] {
+            let file = "c detector brute_force\n".to_owned() + &piece.repeat(MAX_FILE / piece.len());
+            fuzz(file.as_bytes());
+            assert!(
+                load(file.as_bytes(), &[], &[]).map_or_else(|found| found.len(), |_| 1) <= MAX_PROBLEMS + 1
+            );
+        }
+    }
+
+    #[test]
+    fn problems_without_end_are_cut() {
+        let found = problems(&"x\n".repeat(5_000), &[], &[]);
+        assert_eq!(found.len(), MAX_PROBLEMS + 1);
+        assert!(found[0].starts_with("F:1:1: "));
+        assert_eq!(found[MAX_PROBLEMS], "F: and 4900 more problems");
+    }
+
+    #[test]
+    fn words_of_strangers_are_printed_safely() {
+        assert_eq!(show("a\u{1b}[31m'\n"), "a\\u{1b}[31m\\'\\n");
+        assert_eq!(show(&"x".repeat(61)), format!("{}...", "x".repeat(60)));
+        assert_eq!(show(&"x".repeat(60)), "x".repeat(60));
+    }
+
+    #[test]
+    fn assignments_are_split_at_the_first_equals_sign() {
+        assert_eq!(split_assignment("a.b=c=d"), Some(("a.b".into(), "c=d".into())));
+        assert_eq!(split_assignment("a="), Some(("a".into(), String::new())));
+        assert_eq!(split_assignment("a"), None);
+    }
+
+    /// The public uci crate loops forever on some odd bytes; this one must end on all of these.
+    #[test]
+    fn mutated_files_are_read_or_refused() {
+        let mut shown = Vec::new();
+        report::show(&load(b"", &[], &[]).unwrap(), false, &mut shown).unwrap();
+        let samples = [
+            &shown[..],
+            b"package sentinel-appliance\nconfig sentinel 'main'\n\tlist interface \"br\\\n-lan\" # x\r\n",
+            b"config detector brute_force;option ports '22,23'\n\toption severity 'hi\\gh'\n",
+        ];
+        let mut random = 0x5eed_0000_0000_0001;
+        let (mut read, mut refused) = (0, 0);
+        for round in 0..3_000 {
+            let mut bytes = samples[round % samples.len()].to_vec();
+            mutate(&mut bytes, &mut random);
+            fuzz(&bytes);
+            match load(&bytes, &[], &[]) {
+                Ok(loaded) => {
+                    let mut shown = Vec::new();
+                    report::show(&loaded, false, &mut shown).unwrap();
+                    assert_eq!(load(&shown, &[], &[]).unwrap().settings, loaded.settings);
+                    read += 1;
+                }
+                Err(problems) => {
+                    assert!(!problems.is_empty());
+                    refused += 1;
+                }
+            }
+        }
+        assert!(read > 100 && refused > 100, "both ways are tried: {read} {refused}");
+    }
 }

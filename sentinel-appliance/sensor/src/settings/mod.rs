@@ -20,7 +20,7 @@ mod report;
 mod uci;
 
 pub(crate) use field::{Cipher, LogLevel};
-pub(crate) use load::{DEFAULT_FILE, Loaded, split_assignment};
+pub(crate) use load::{DEFAULT_FILE, Loaded, environment, split_assignment};
 pub(crate) use problem::{Origin, Problem};
 pub(crate) use registry::{Settings, restart_needed};
 pub(crate) use report::{check, docs, show};

@@ -76,3 +76,35 @@ fn distance(from: &[u8], to: &[u8]) -> usize {
     }
     row.last().copied().unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_name_is_found_and_far_ones_are_not() {
+        let names = ["enabled", "severity", "ports", "window_s"];
+        for (wrong, meant) in [
+            ("prots", Some("ports")),
+            ("port", Some("ports")),
+            ("Ports", Some("ports")),
+            ("windows", Some("window_s")),
+            ("enable", Some("enabled")),
+            ("severty", Some("severity")),
+            ("wifi", None),
+            ("", None),
+        ] {
+            assert_eq!(nearest(wrong, names.into_iter()), meant, "{wrong}");
+        }
+        assert_eq!(nearest(&"ports".repeat(100), names.into_iter()), None);
+    }
+
+    #[test]
+    fn distance_counts_changes() {
+        for (from, to, changes) in
+            [("", "", 0), ("", "abc", 3), ("abc", "", 3), ("abc", "abc", 0), ("kitten", "sitting", 3)]
+        {
+            assert_eq!(distance(from.as_bytes(), to.as_bytes()), changes, "{from} {to}");
+        }
+    }
+}

@@ -288,3 +288,75 @@ pub(crate) fn restart_needed(old: &Settings, new: &Settings) -> Vec<&'static str
         .map(|setting| setting.name)
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_are_the_promised_ones() {
+        let settings = Settings::default();
+        assert_eq!(settings.interface, ["br-lan"]);
+        assert_eq!(settings.home_net.len(), 5);
+        assert_eq!((settings.memory_kib, settings.ring_kib, settings.snap_bytes), (2_048, 1_024, 1_600));
+        assert_eq!(settings.block_timeout, Duration::from_millis(20));
+        assert_eq!(settings.incident_quiet, Duration::from_secs(60));
+        assert_eq!(settings.suspicious_ports_file, None);
+        assert!(settings.promiscuous && settings.uplink_enabled);
+        assert_eq!(settings.log_flush_severity, Severity::Critical);
+        assert_eq!(settings.detectors[0].numbers[0], 15);
+    }
+
+    #[test]
+    fn a_default_reads_back_as_it_is_shown() {
+        let mut settings = Settings::default();
+        for setting in all() {
+            let mut field = setting.field(&mut settings);
+            let texts = field.texts();
+            let words: Vec<&str> = texts.iter().map(String::as_str).collect();
+            assert_eq!(field.set(&words), Ok(()), "{}", setting.key());
+            assert_eq!(field.texts(), texts);
+        }
+        assert_eq!(settings, Settings::default());
+    }
+
+    #[test]
+    fn no_two_settings_share_a_variable() {
+        let mut variables: Vec<String> = all().iter().map(Setting::variable).collect();
+        variables.sort();
+        let count = variables.len();
+        variables.dedup();
+        assert_eq!(variables.len(), count);
+    }
+
+    #[test]
+    fn names_carry_their_unit() {
+        for setting in all() {
+            for (suffix, unit) in [("_kib", "KiB"), ("_s", "s"), ("_ms", "ms"), ("bytes", "bytes")] {
+                if setting.name.ends_with(suffix) {
+                    assert_eq!(setting.unit, unit, "{}", setting.key());
+                }
+            }
+            let mut settings = Settings::default();
+            match setting.field(&mut settings) {
+                Field::Seconds(..) => assert_eq!(setting.unit, "s"),
+                Field::Millis(..) => assert_eq!(setting.unit, "ms"),
+                Field::Number(..) => assert_ne!(setting.unit, "", "{}", setting.key()),
+                _ => assert_eq!(setting.unit, "", "{}", setting.key()),
+            }
+        }
+    }
+
+    #[test]
+    fn only_what_cannot_change_live_asks_for_a_restart() {
+        let old = Settings::default();
+        assert!(restart_needed(&old, &old).is_empty());
+        let mut new = old.clone();
+        new.log_level = LogLevel::Debug;
+        new.detectors[0].enabled = false;
+        assert!(restart_needed(&old, &new).is_empty());
+        new.ring_kib = 2_048;
+        new.interface.push("eth1".into());
+        assert_eq!(restart_needed(&old, &new), ["interface", "ring_kib"]);
+    }
+}

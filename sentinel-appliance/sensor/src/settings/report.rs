@@ -46,7 +46,8 @@ pub(crate) fn show(loaded: &Loaded, changed_only: bool, out: &mut dyn Write) -> 
         let space = if setting.unit.is_empty() { "" } else { ", " };
         for text in field.texts() {
             let text = text.replace('\'', "'\\''");
-            write!(out, "\t{keyword} {} '{text}'\t# {}{space}", setting.name, setting.unit)?;
+            let line = format!("{keyword} {} '{text}'", setting.name);
+            write!(out, "\t{line:<44} # {}{space}", setting.unit)?;
             match origin {
                 Origin::Default => writeln!(out, "default")?,
                 Origin::File { line, .. } => writeln!(out, "{}:{line}", loaded.file.display())?,
@@ -54,6 +55,9 @@ pub(crate) fn show(loaded: &Loaded, changed_only: bool, out: &mut dyn Write) -> 
                 Origin::Flag => writeln!(out, "--set {}", setting.key())?,
             }
         }
+    }
+    if section.is_none() {
+        writeln!(out, "# every setting has its default")?;
     }
     Ok(())
 }
@@ -114,4 +118,110 @@ const INTRODUCTION: &str = "\
 # Settings of `sentinel`
 
 This page is the output of `sentinel config docs`; a test keeps the two equal.
+
+A value comes from the last of these that sets it:
+
+1. the default;
+2. the file `/etc/config/sentinel-appliance`, which may be missing, or the file named on the command line;
+3. an environment variable, such as `SENTINEL_RING_KIB=2048` or `SENTINEL_PORT_SCAN_PORTS=20`;
+4. a flag, such as `--set ring_kib=2048` or `--set port_scan.ports=20`.
+
+A switch is `on` or `off`; 1, yes, true, enabled and 0, no, false, disabled mean the same.
+In the environment and in flags, spaces or commas separate the elements of a list. A list replaces the list of
+the layer before, it does not add to it. Unknown names and values out of range are errors in every layer;
+variables that start with `SENTINEL_COLLECTOR_` belong to the collector and are passed over.
+
+`sentinel config check [FILE]` prints every problem with its place. `sentinel config show` prints the values in
+force with their unit and origin, in a form that can be used as a file; `--changed` leaves out the defaults.
+
+SIGHUP reads all layers again. With any problem the old settings stay in force. A setting marked **restart**
+takes effect at the next start.
+
+The file has the UCI syntax of OpenWrt, at most 65536 bytes, with lines of at most 4096 bytes:
+
+```
+config sentinel 'main'
+\tlist interface 'br-lan'
+\tlist interface 'eth1'
+\toption ring_kib '2048'
+
+config detector 'port_scan'
+\toption ports '20' # a comment
+
+config detector 'brute_force'
+\toption enabled '0'
+```
+
+`option` replaces what an earlier line of the file said about the same name, `list` adds to it.
 ";
+
+#[cfg(test)]
+mod tests {
+    use super::super::load::tests::load;
+    use super::*;
+
+    fn text(write: impl Fn(&mut dyn Write) -> io::Result<()>) -> String {
+        let mut out = Vec::new();
+        write(&mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    /// After a change: `cargo run -p sentinel-appliance -- config docs > sentinel-appliance/sensor/SETTINGS.md`.
+    #[test]
+    fn the_reference_page_is_up_to_date() {
+        assert_eq!(text(docs), include_str!("../../SETTINGS.md"));
+    }
+
+    #[test]
+    fn the_reference_page_is_sound() {
+        let page = text(docs);
+        for setting in registry::all() {
+            assert!(page.contains(&format!("`{}`", setting.variable())), "{}", setting.key());
+            assert!(!setting.help.is_empty());
+        }
+        for line in page.lines().filter(|line| line.starts_with('|')) {
+            assert_eq!(line.matches('|').count(), 8, "{line}");
+        }
+        let sample = page.split("```\n").nth(1).unwrap();
+        assert_eq!(load(sample.as_bytes(), &[], &[]).map(|_| ()), Ok(()));
+    }
+
+    #[test]
+    fn show_gives_value_unit_and_origin() {
+        let file = b"config detector port_scan\noption ports 20\nconfig sentinel\nlist interface a\nlist interface b";
+        let environment = [("SENTINEL_RING_KIB", "64")];
+        let flags = [("state_dir", "/it's"), ("suspicious_ports_file", "")];
+        let loaded = load(file, &environment, &flags).unwrap();
+        let expected = "\
+config sentinel 'main'
+\tlist interface 'a'                           # F:4
+\tlist interface 'b'                           # F:4
+\toption ring_kib '64'                         # KiB, environment SENTINEL_RING_KIB
+\toption state_dir '/it'\\''s'                  # --set state_dir
+\toption suspicious_ports_file ''              # --set suspicious_ports_file
+
+config detector 'port_scan'
+\toption ports '20'                            # ports, F:2
+";
+        assert_eq!(text(|out| show(&loaded, true, out)), expected);
+        let all = text(|out| show(&loaded, false, out));
+        assert!(all.contains("\toption memory_kib '2048'                     # KiB, default\n"));
+        assert_eq!(load(all.as_bytes(), &[], &[]).unwrap().settings, loaded.settings);
+        let nothing = load(b"", &[], &[]).unwrap();
+        assert_eq!(text(|out| show(&nothing, true, out)), "# every setting has its default\n");
+    }
+
+    #[test]
+    fn check_counts_or_complains() {
+        let count = registry::all().len();
+        let good = Ok(load(b"", &[], &[]).unwrap());
+        assert_eq!(
+            text(|out| check(&good, out).map(|good| assert!(good))),
+            format!("{count} settings, no problems\n")
+        );
+        let problem =
+            |line| Problem { origin: Origin::File { line, column: 3 }, source: "F".into(), what: "w".into() };
+        let bad = Err(vec![problem(1), problem(2)]);
+        assert_eq!(text(|out| check(&bad, out).map(|good| assert!(!good))), "F:1:3: w\nF:2:3: w\n");
+    }
+}

@@ -283,3 +283,196 @@ const MOST_WORDS: usize = 4;
 const fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | 0x0b | 0x0c)
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// Statements in one line each, errors with their place: easy to compare.
+    fn read(text: &[u8]) -> Vec<String> {
+        let line = |item: Result<Statement, SyntaxError>| match item {
+            Ok(Statement::Package(name)) => format!("package [{}]", name.text),
+            Ok(Statement::Section { kind, name: None }) => format!("config [{}]", kind.text),
+            Ok(Statement::Section { kind, name: Some(name) }) => {
+                format!("config [{}] [{}]", kind.text, name.text)
+            }
+            Ok(Statement::Value { list, name, value }) => {
+                format!("{} [{}] [{}]", if list { "list" } else { "option" }, name.text, value.text)
+            }
+            Err(SyntaxError { at, mistake }) => format!("{}:{} {mistake}", at.line, at.column),
+        };
+        parse(text).map(line).collect()
+    }
+
+    #[test]
+    fn the_syntax_is_that_of_the_router_system() {
+        for (text, expected) in [
+            ("", &[][..]),
+            ("\n\n  \t\r\n", &[]),
+            ("# config a\n   # option b c", &[]),
+            ("package sentinel-appliance", &["package [sentinel-appliance]"]),
+            ("config sentinel", &["config [sentinel]"]),
+            ("config 'sentinel' \"main\"", &["config [sentinel] [main]"]),
+            ("\tconfig\tsentinel\tmain\t", &["config [sentinel] [main]"]),
+            ("option a b\r\nlist c d\r\n", &["option [a] [b]", "list [c] [d]"]),
+            ("option a 'b c'", &["option [a] [b c]"]),
+            ("option a \"b 'c'\"", &["option [a] [b 'c']"]),
+            ("option a 'b \"c\"'", &["option [a] [b \"c\"]"]),
+            ("option a ''", &["option [a] []"]),
+            // Pieces without a space between them are one word; this is how a single quote is written.
+            ("option a 'it'\\''s'", &["option [a] [it's]"]),
+            ("option a b'c'\"d\"e", &["option [a] [bcde]"]),
+            // The backslash: any byte outside quotes and in double quotes, itself in single quotes.
+            ("option a b\\ c\\#\\\\", &["option [a] [b c#\\]"]),
+            ("option a \"b\\\"c\\\\\"", &["option [a] [b\"c\\]"]),
+            ("option a 'b\\c\\'", &["option [a] [b\\c\\]"]),
+            ("option a b \\\n", &["option [a] [b]"]),
+            ("option a \\\n  b", &["option [a] [b]"]),
+            ("option a b\\\r\nc", &["option [a] [bc]"]),
+            ("option a \"b\\\nc\"", &["option [a] [bc]"]),
+            // A comment starts at any # outside quotes, even inside a word.
+            ("option a b#c", &["option [a] [b]"]),
+            ("option a b # c ' d", &["option [a] [b]"]),
+            ("option a 'b#c'", &["option [a] [b#c]"]),
+            // Statements may share a line; keywords may be one letter.
+            ("config a b; option c d;list e f", &["config [a] [b]", "option [c] [d]", "list [e] [f]"]),
+            ("option a 'b;c'", &["option [a] [b;c]"]),
+            (
+                "p a\nc a b\no c d\nl e f",
+                &["package [a]", "config [a] [b]", "option [c] [d]", "list [e] [f]"],
+            ),
+            ("option a '\u{e9}\u{1f41b}'", &["option [a] [\u{e9}\u{1f41b}]"]),
+        ] {
+            assert_eq!(read(text.as_bytes()), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn every_mistake_has_its_place_and_text() {
+        let quote = |quote| {
+            format!(
+                "1:10 this {quote} is not closed on its line; a value stands between two {quote} and holds no line break"
+            )
+        };
+        for (text, expected) in [
+            (&b"option a 'b\noption c d"[..], quote('\'')),
+            (b"option a \"b'\noption c d", quote('"')),
+            (b"option a \"b\\\"\noption c d", quote('"')),
+            (b"option a b\x00\noption c d", "1:11 control character 0x00; values are printable text".into()),
+            (
+                b"option a '\x1b[m'\noption c d",
+                "1:11 control character 0x1b; values are printable text".into(),
+            ),
+            (b"option a \xc3\xa9 \xff\noption c d", "1:12 bytes that are not UTF-8 text".into()),
+            (b"option a \xff\noption c d", "1:10 bytes that are not UTF-8 text".into()),
+            (
+                b"Config a\noption c d",
+                "1:1 unknown keyword 'Config'; a line starts with config, option, list, package or #".into(),
+            ),
+            (
+                b"  ''\noption c d",
+                "1:3 unknown keyword ''; a line starts with config, option, list, package or #".into(),
+            ),
+            (b"package\noption c d", "1:1 package needs a name: package NAME".into()),
+            (b"config # x\noption c d", "1:1 config needs a type: config TYPE 'NAME'".into()),
+            (b"option a;\noption c d", "1:1 option needs a name and a value: option NAME 'VALUE'".into()),
+            (b"list\noption c d", "1:1 list needs a name and a value: list NAME 'VALUE'".into()),
+            (
+                b"option a b c d e f\noption c d",
+                "1:12 'c' is one word too many; a value with spaces stands in quotes".into(),
+            ),
+            (
+                b"config a b c\noption c d",
+                "1:12 'c' is one word too many; a value with spaces stands in quotes".into(),
+            ),
+            (
+                b"package a b\noption c d",
+                "1:11 'b' is one word too many; a value with spaces stands in quotes".into(),
+            ),
+        ] {
+            let shown = String::from_utf8_lossy(text);
+            assert_eq!(read(text), [expected, "option [c] [d]".into()], "{shown:?}");
+        }
+    }
+
+    #[test]
+    fn lines_have_a_longest_length() {
+        let line = |value: usize| format!("option a {}\noption c d", "x".repeat(value));
+        assert_eq!(read(line(MAX_LINE - 9).as_bytes()).len(), 2);
+        assert_eq!(
+            read(line(MAX_LINE - 8).as_bytes()),
+            ["1:1 line is longer than 4096 bytes", "option [c] [d]"]
+        );
+        // Lines joined by backslashes count as one word.
+        let joined = format!("option a {}\noption c d", format!("{}\\\n", "x".repeat(1000)).repeat(5));
+        assert_eq!(read(joined.as_bytes()), ["1:10 line is longer than 4096 bytes", "option [c] [d]"]);
+    }
+
+    #[test]
+    fn columns_count_characters() {
+        assert_eq!(
+            read("option '\u{e9}\u{e9}' b c".as_bytes()),
+            ["1:15 'c' is one word too many; a value with spaces stands in quotes"]
+        );
+    }
+
+    /// Fuzz body: whatever the bytes, reading ends, goes forwards, and stays inside the file.
+    pub(crate) fn fuzz(bytes: &[u8]) {
+        let lines = bytes.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let mut statements = parse(bytes);
+        let mut left = bytes.len();
+        while let Some(item) = statements.next() {
+            assert!(statements.rest.len() < left, "a statement uses up at least one byte");
+            left = statements.rest.len();
+            let at = match item {
+                Ok(Statement::Package(word) | Statement::Section { kind: word, .. }) => word.at,
+                Ok(Statement::Value { name, value, .. }) => {
+                    assert!(value.text.len() <= MAX_LINE && name.at < value.at);
+                    name.at
+                }
+                Err(error) => error.at,
+            };
+            assert!((1..=lines).contains(&usize::try_from(at.line).unwrap()), "line {} of {lines}", at.line);
+            assert!(at.column >= 1);
+        }
+        assert!(statements.rest.is_empty(), "the whole file is read");
+    }
+
+    /// Changes `bytes` a little, the same way for the same `random`.
+    pub(crate) fn mutate(bytes: &mut Vec<u8>, random: &mut u64) {
+        const ODD: &[u8] = b"'\"\\#;\n\r\t \x00\x0b\x7f\x80\xc3\xff, coplist0123456789";
+        let mut next = |below: usize| {
+            *random ^= *random << 13;
+            *random ^= *random >> 7;
+            *random ^= *random << 17;
+            usize::try_from(*random % u64::try_from(below.max(1)).unwrap()).unwrap()
+        };
+        for _ in 0..=next(6) {
+            let at = next(bytes.len());
+            let byte = ODD[next(ODD.len())];
+            match next(4) {
+                0 if !bytes.is_empty() => bytes[at] = byte,
+                1 if !bytes.is_empty() => drop(bytes.drain(at..(at + next(8)).min(bytes.len()))),
+                2 => {
+                    let piece = bytes[at..(at + next(40)).min(bytes.len())].to_vec();
+                    bytes.splice(at..at, piece);
+                }
+                _ => bytes.insert(at, byte),
+            }
+        }
+    }
+
+    #[test]
+    fn reading_ends_for_every_cut_and_every_pair_of_bytes() {
+        let sample = b"config a 'b'\n\toption \"c\\\" d\" e\\ f;list g 'h' # i\r\n\\\n";
+        for cut in 0..=sample.len() {
+            fuzz(&sample[..cut]);
+        }
+        for first in 0..=u8::MAX {
+            for second in 0..=u8::MAX {
+                fuzz(&[first, second]);
+                fuzz(&[b'o', b' ', b'a', b' ', first, second, b'\n']);
+            }
+        }
+    }
+}
