@@ -15,3 +15,17 @@ pub fn link_type(hardware_type: u16) -> Option<LinkType> {
 
 /// Bare IP, as cellular modems have it; not in libc.
 const ARPHRD_RAWIP: u16 = 519;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn types_without_a_known_header_have_no_link_type() {
+        assert_eq!(link_type(1), Some(LinkType::ETHERNET));
+        assert_eq!(link_type(0xfffe), Some(LinkType::RAW)); // tun, WireGuard
+        for kind in [libc::ARPHRD_TUNNEL, libc::ARPHRD_SIT, 803] {
+            assert_eq!(link_type(kind), None, "{kind}"); // ipip, sit, radiotap
+        }
+    }
+}

@@ -154,3 +154,59 @@ pub(super) fn u16_at(bytes: &[u8], offset: usize) -> Option<u16> {
 pub(super) fn u32_at(bytes: &[u8], offset: usize) -> Option<u32> {
     bytes.get(offset..)?.first_chunk().map(|bytes| u32::from_ne_bytes(*bytes))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A message of kind 16 whose payload is `payload`.
+    fn message(payload: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(payload.len() + 16).unwrap();
+        let mut bytes = length.to_ne_bytes().to_vec();
+        bytes.extend(16_u16.to_ne_bytes());
+        bytes.extend(2_u16.to_ne_bytes());
+        bytes.extend([0; 8]);
+        bytes.extend(payload);
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+        bytes
+    }
+
+    #[test]
+    fn messages_are_taken_off_one_by_one() {
+        let bytes = [message(&[1, 2, 3]), message(&[4])].concat();
+        let (first, rest) = Message::split(&bytes).unwrap();
+        assert_eq!((first.kind, first.flags, first.payload), (16, 2, &[1, 2, 3][..]));
+        let (second, rest) = Message::split(rest).unwrap();
+        assert_eq!(second.payload, [4]);
+        assert!(rest.is_empty() && Message::split(rest).is_none());
+    }
+
+    #[test]
+    fn a_message_longer_than_the_answer_or_shorter_than_its_header_is_refused() {
+        for length in [0_u32, 15, 21, u32::MAX] {
+            let mut bytes = message(&[1, 2, 3, 4]);
+            bytes[..4].copy_from_slice(&length.to_ne_bytes());
+            assert!(Message::split(&bytes).is_none(), "{length}");
+        }
+    }
+
+    #[test]
+    fn attributes_end_at_the_first_that_does_not_fit() {
+        let attribute = |length: u16, kind: u16, value: &[u8]| {
+            [&length.to_ne_bytes()[..], &kind.to_ne_bytes(), value].concat()
+        };
+        let bytes =
+            [attribute(5, 0x8003, &[7, 0, 0, 0]), attribute(4, 1, &[]), attribute(9, 2, &[1; 4])].concat();
+        let found: Vec<_> = Attributes(&bytes).collect();
+        assert_eq!(found, [(3, &[7][..]), (1, &[])]);
+        for length in [0, 3] {
+            assert_eq!(Attributes(&attribute(length, 1, &[])).count(), 0);
+        }
+    }
+
+    #[test]
+    fn a_refusal_carries_the_error_number() {
+        let bytes = message(&(-1_i32).to_ne_bytes());
+        assert_eq!(Message::split(&bytes).unwrap().0.errno(), Errno::PERM);
+    }
+}

@@ -102,3 +102,111 @@ fn word(bytes: &[u8], offset: usize) -> Option<u32> {
 fn half(bytes: &[u8], offset: usize) -> Option<u16> {
     bytes.get(offset..)?.first_chunk().map(|bytes| u16::from_ne_bytes(*bytes))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ORIGIN: Origin = Origin { link: LinkType::ETHERNET, interface: 4 };
+    /// Of the first packet header: behind the block's own, as the kernel places it.
+    const FIRST_PACKET: usize = 48;
+    /// From one packet header to the next, in these blocks.
+    const STEP: usize = 80;
+
+    /// A block of two frames: four bytes with tag 0x2007 at 5 s + 6 ns, three bytes of 60 at 7 s + 8 ns.
+    fn block() -> Vec<u8> {
+        let mut block = vec![0; 256];
+        put(&mut block, COUNT, 2);
+        put(&mut block, FIRST, 48);
+        let tagged = libc::TP_STATUS_USER | libc::TP_STATUS_VLAN_VALID;
+        packet(&mut block, FIRST_PACKET, [80, 5, 6, 4, 4, tagged], &[1, 2, 3, 4]);
+        packet(&mut block, FIRST_PACKET + STEP, [0, 7, 8, 3, 60, libc::TP_STATUS_USER], &[5, 6, 7]);
+        block
+    }
+
+    /// A packet header (next offset, seconds, nanoseconds, captured, wire length, status) and its bytes.
+    fn packet(block: &mut [u8], at: usize, fields: [u32; 6], bytes: &[u8]) {
+        const MAC: usize = 56;
+        for (index, field) in fields.into_iter().enumerate() {
+            put(block, at + index * 4, field);
+        }
+        block[at + 24..at + 26].copy_from_slice(&56_u16.to_ne_bytes());
+        put(block, at + 32, 0x2007);
+        block[at + MAC..at + MAC + bytes.len()].copy_from_slice(bytes);
+    }
+
+    fn put(block: &mut [u8], at: usize, field: u32) {
+        block[at..at + 4].copy_from_slice(&field.to_ne_bytes());
+    }
+
+    /// Frames of `block` and how often it was found damaged.
+    fn walk(block: &[u8]) -> (usize, u32) {
+        let damaged = Cell::new(0);
+        let count = Frames::new(block, ORIGIN, &damaged).count();
+        (count, damaged.get())
+    }
+
+    #[test]
+    fn frames_are_read_where_the_kernel_put_them() {
+        let (block, damaged) = (block(), Cell::new(0));
+        let frames: Vec<_> = Frames::new(&block, ORIGIN, &damaged).collect();
+        let common = Frame {
+            at: Timestamp::from_parts(5, 6),
+            wire_len: 4,
+            link: LinkType::ETHERNET,
+            vlan: Some(0x2007),
+            interface: 4,
+            bytes: &[1, 2, 3, 4],
+        };
+        let second =
+            Frame { at: Timestamp::from_parts(7, 8), wire_len: 60, vlan: None, bytes: &[5, 6, 7], ..common };
+        assert_eq!(frames, [common, second]);
+        assert_eq!(damaged.get(), 0);
+    }
+
+    #[test]
+    fn an_empty_block_has_no_frames() {
+        assert_eq!(walk(&[0; 256]), (0, 0));
+        assert_eq!(walk(&[]), (0, 0));
+    }
+
+    #[test]
+    fn offsets_outside_the_block_end_it_and_are_counted() {
+        let far = [250, 256, 0x7fff_ffff, u32::MAX];
+        for offset in far {
+            let mut first = block();
+            put(&mut first, FIRST, offset);
+            assert_eq!(walk(&first), (0, 1), "first packet at {offset}");
+            let mut next = block();
+            put(&mut next, FIRST_PACKET, offset);
+            assert_eq!(walk(&next), (1, 1), "next packet at {offset}");
+            let mut length = block();
+            put(&mut length, FIRST_PACKET + 12, offset);
+            assert_eq!(walk(&length), (0, 1), "{offset} bytes captured");
+        }
+        let mut start = block();
+        start[FIRST_PACKET + 24..FIRST_PACKET + 26].copy_from_slice(&u16::MAX.to_ne_bytes());
+        assert_eq!(walk(&start), (0, 1));
+        let mut too_many = block();
+        put(&mut too_many, COUNT, u32::MAX);
+        assert_eq!(walk(&too_many), (1, 1), "the second says that none follows");
+    }
+
+    #[test]
+    fn a_packet_that_points_at_itself_ends_the_block() {
+        for step in [0, 1, 47] {
+            let mut block = block();
+            put(&mut block, FIRST_PACKET, step);
+            assert_eq!(walk(&block), (0, 1));
+        }
+    }
+
+    #[test]
+    fn every_cut_of_a_block_is_safe() {
+        let block = block();
+        for cut in 0..block.len() {
+            let (frames, damaged) = walk(&block[..cut]);
+            assert!(frames + usize::try_from(damaged).unwrap() <= 2, "cut at {cut}");
+        }
+    }
+}

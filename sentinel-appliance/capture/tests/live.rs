@@ -1,0 +1,324 @@
+//! Ring, sender and interface list on a real wire: a pair of virtual interfaces in a network namespace.
+//!
+//! Each test runs in a namespace of its own thread, which ends with the thread: nothing to clean up, nothing that
+//! another test or the machine could disturb. Without root there is no namespace, and the test says so and passes.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
+
+use std::io::{Write, stderr};
+use std::process::Command;
+use std::time::Duration;
+
+use rustix::thread::{UnshareFlags, unshare_unsafe};
+use sentinel_capture::interfaces;
+use sentinel_capture::ring::{Config, Counters, Fanout, FanoutMode, OpenError, Ring, Wake};
+use sentinel_capture::send::Sender;
+use sentinel_filter::{Packet, Protocol, Simple};
+use sentinel_units::{LinkType, Mac, Port, Timestamp};
+
+/// Runs `body` in a new namespace where what goes into `left0` comes out of `right0`.
+fn on_wire(name: &'static str, body: fn()) {
+    let in_namespace = move || {
+        // SAFETY: only the network namespace is left; descriptors stay shared.
+        if let Err(error) = unsafe { unshare_unsafe(UnshareFlags::NEWNET) } {
+            // Not by a print macro, whose output the test runner would hide.
+            let message = format!("{name}: SKIPPED, needs root for a network namespace: {error}\n");
+            stderr().write_all(message.as_bytes()).unwrap();
+            return;
+        }
+        // Neighbour discovery would send frames that no test expects.
+        let _absent = std::fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1");
+        ip("link add left0 type veth peer name right0");
+        ip("link set left0 up");
+        ip("link set right0 up");
+        body();
+    };
+    std::thread::spawn(in_namespace).join().unwrap();
+}
+
+/// Children are in the namespace of the thread that starts them.
+fn ip(arguments: &str) {
+    let status = Command::new("ip").args(arguments.split(' ')).status().expect("iproute2 is installed");
+    assert!(status.success(), "ip {arguments}");
+}
+
+/// An Ethernet frame of the type for local experiments, with its number behind the header, `length` bytes long.
+fn numbered(number: u16, tag: Option<u16>, length: usize) -> Vec<u8> {
+    let mut bytes = vec![2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1];
+    if let Some(tag) = tag {
+        bytes.extend([0x81, 0x00]);
+        bytes.extend(tag.to_be_bytes());
+    }
+    bytes.extend([0x88, 0xb5]);
+    bytes.extend(number.to_be_bytes());
+    bytes.resize(length, 0xaa);
+    bytes
+}
+
+/// A frame as kept by a test.
+#[derive(Debug, Eq, PartialEq)]
+struct Kept {
+    at: Timestamp,
+    wire_len: u32,
+    vlan: Option<u16>,
+    interface: u16,
+    bytes: Vec<u8>,
+}
+
+/// Everything that arrives until nothing has for half a second.
+fn read_all(ring: &mut Ring) -> Vec<Kept> {
+    let mut kept = Vec::new();
+    loop {
+        while let Some(block) = ring.next_block() {
+            kept.extend(block.frames().map(|frame| Kept {
+                at: frame.at,
+                wire_len: frame.wire_len,
+                vlan: frame.vlan,
+                interface: frame.interface,
+                bytes: frame.bytes.to_vec(),
+            }));
+        }
+        match ring.wait(Duration::from_millis(500)).unwrap() {
+            Wake::TimedOut => return kept,
+            Wake::Ready | Wake::Interrupted => {}
+            Wake::InterfaceDown => panic!("nobody takes the interface down"),
+        }
+    }
+}
+
+fn open(config: &Config<'_>) -> Ring {
+    let ring = Ring::open(config).unwrap();
+    assert_eq!(ring.link(), LinkType::ETHERNET);
+    assert!(ring.is_attached());
+    ring
+}
+
+#[test]
+fn all_frames_arrive_with_length_and_tag() {
+    on_wire("all_frames_arrive_with_length_and_tag", || {
+        let room_for_all = Config { number: 9, ring_bytes: 1 << 22, ..Config::new("right0") };
+        let mut ring = open(&room_for_all);
+        let sender = Sender::open("left0").unwrap();
+        let count = 2_000_u16;
+        let tag_of = |number: u16| number.is_multiple_of(3).then_some(0x2000 | (number & 0xfff));
+        let length_of = |number: u16| 60 + usize::from(number % 1_000);
+        for number in 0..count {
+            sender.send(&numbered(number, tag_of(number), length_of(number))).unwrap();
+        }
+        let kept = read_all(&mut ring);
+        assert_eq!(kept.len(), usize::from(count));
+        for (number, frame) in (0..count).zip(&kept) {
+            // The kernel takes the tag off, so the rest is what was sent less four bytes.
+            let length = length_of(number) - if tag_of(number).is_some() { 4 } else { 0 };
+            assert_eq!(frame.bytes, numbered(number, None, length), "frame {number}");
+            assert_eq!(frame.wire_len, u32::try_from(length).unwrap());
+            assert_eq!((frame.vlan, frame.interface), (tag_of(number), 9));
+        }
+        assert!(kept[0].at > Timestamp::ZERO && kept.is_sorted_by_key(|frame| frame.at));
+        let all = Counters { received: u64::from(count), ..Counters::default() };
+        assert_eq!(ring.counters().unwrap(), all);
+        assert_eq!(ring.counters().unwrap(), all, "the kernel forgets, we do not");
+    });
+}
+
+#[test]
+fn a_full_ring_loses_frames_and_the_books_balance() {
+    on_wire("a_full_ring_loses_frames_and_the_books_balance", || {
+        let small = Config { ring_bytes: 8_192, block_bytes: 4_096, ..Config::new("right0") };
+        let mut ring = open(&small);
+        let sender = Sender::open("left0").unwrap();
+        for number in 0..500 {
+            sender.send(&numbered(number, None, 200)).unwrap();
+        }
+        let kept = read_all(&mut ring);
+        let counters = ring.counters().unwrap();
+        assert!(counters.dropped > 0 && counters.freezes > 0, "{counters:?}");
+        assert_eq!(counters.received, 500);
+        assert_eq!(counters.received, counters.dropped + u64::try_from(kept.len()).unwrap());
+        for number in 0..5 {
+            sender.send(&numbered(number, None, 200)).unwrap();
+        }
+        assert_eq!(read_all(&mut ring).len(), 5, "there is room again");
+        assert_eq!(ring.counters().unwrap().received, 505);
+    });
+}
+
+#[test]
+fn frames_are_cut_to_the_snap_length() {
+    on_wire("frames_are_cut_to_the_snap_length", || {
+        let mut ring = open(&Config { snap_bytes: 96, ..Config::new("right0") });
+        let sender = Sender::open("left0").unwrap();
+        for length in [60, 96, 97, 1_000] {
+            sender.send(&numbered(0, None, length)).unwrap();
+        }
+        let lengths: Vec<_> =
+            read_all(&mut ring).iter().map(|frame| (frame.bytes.len(), frame.wire_len)).collect();
+        assert_eq!(lengths, [(60, 60), (96, 96), (96, 97), (96, 1_000)]);
+    });
+}
+
+/// UDP or TCP over IPv4, 60 bytes, with the ports given.
+fn datagram(protocol: u8, tag: Option<u16>, source_port: u16, destination_port: u16) -> Vec<u8> {
+    let mut bytes = numbered(0, tag, 0);
+    bytes.resize(12 + tag.map_or(0, |_| 4), 0);
+    let mut bytes = [bytes, vec![8, 0, 0x45, 0, 0, 46, 0, 0, 0, 0, 64, protocol, 0, 0]].concat();
+    bytes.extend([192, 0, 2, 1, 192, 0, 2, 2]);
+    bytes.extend(source_port.to_be_bytes());
+    bytes.extend(destination_port.to_be_bytes());
+    bytes.resize(64, 0);
+    bytes
+}
+
+#[test]
+fn the_kernel_and_the_interpreter_agree() {
+    on_wire("the_kernel_and_the_interpreter_agree", || {
+        let address = "192.0.2.2".parse().ok();
+        let port = Some(Port(53));
+        let sender = Sender::open("left0").unwrap();
+        for wanted in [
+            Simple { port, ..Simple::default() },
+            Simple { protocol: Some(Protocol::Dns), address, port },
+            Simple { protocol: Some(Protocol::Tls), ..Simple::default() },
+            Simple { address, ..Simple::default() },
+            Simple { protocol: Some(Protocol::Arp), ..Simple::default() },
+        ] {
+            let program = wanted.compile(LinkType::ETHERNET).unwrap();
+            let config = Config { filter: Some(program.instructions()), ..Config::new("right0") };
+            let mut ring = open(&config);
+            let (mut sent, mut expected) = (0_u64, 0_usize);
+            let mut state = 0x2545_f491_4f6c_dd1d_u64; // the seed; xorshift64 (Marsaglia 2003)
+            for round in 0..40_u16 {
+                for (protocol, tag) in [(6, None), (17, None), (17, Some(7)), (1, Some(7)), (6, Some(8))] {
+                    let mut bytes =
+                        datagram(protocol, tag, 40_000, [53, 443, 5_353, 80][usize::from(round % 4)]);
+                    if round >= 4 {
+                        // Somewhere in the headers, anything; the addresses of the frame stay.
+                        state ^= state << 13;
+                        state ^= state >> 7;
+                        state ^= state << 17;
+                        let [at, value, ..] = state.to_le_bytes();
+                        bytes[12 + usize::from(at) % 40] = value;
+                    }
+                    if sender.send(&bytes).is_err() {
+                        continue; // the kernel refuses some damaged lengths of its own tag
+                    }
+                    sent += 1;
+                    let wire_len = u32::try_from(bytes.len()).unwrap();
+                    let packet = Packet { bytes: &bytes, wire_len, vlan: None };
+                    expected += usize::from(program.matches(&packet));
+                }
+            }
+            let passed = read_all(&mut ring);
+            assert_eq!(passed.len(), expected, "{wanted:?}");
+            assert_eq!(ring.counters().unwrap().received, u64::try_from(expected).unwrap());
+            let is_arp = wanted.protocol == Some(Protocol::Arp); // which nobody sent
+            assert!(sent > 100 && (expected > 0) != is_arp);
+        }
+    });
+}
+
+#[test]
+fn an_interface_that_goes_down_is_an_event_not_the_end() {
+    on_wire("an_interface_that_goes_down_is_an_event_not_the_end", || {
+        let mut ring = open(&Config::new("right0"));
+        let sender = Sender::open("left0").unwrap();
+        ip("link set right0 down");
+        assert_eq!(ring.wait(Duration::from_secs(5)).unwrap(), Wake::InterfaceDown);
+        assert_eq!(ring.wait(Duration::ZERO).unwrap(), Wake::TimedOut);
+        assert!(ring.is_attached());
+        ip("link set right0 up");
+        // The kernel tells the other end of the carrier a little later; until then it drops what is sent.
+        let arrives = |_| {
+            sender.send(&numbered(1, None, 60)).is_ok()
+                && ring.wait(Duration::from_millis(100)).unwrap() == Wake::Ready
+        };
+        assert!((0..50).any(arrives));
+        read_all(&mut ring);
+        ip("link del right0");
+        assert_eq!(ring.wait(Duration::from_secs(5)).unwrap(), Wake::InterfaceDown);
+        assert!(!ring.is_attached());
+    });
+}
+
+#[test]
+fn a_group_of_rings_shares_the_frames_flow_by_flow() {
+    on_wire("a_group_of_rings_shares_the_frames_flow_by_flow", || {
+        let fanout = Some(Fanout { group: 7, mode: FanoutMode::Flow });
+        let config = Config { fanout, ..Config::new("right0") };
+        let mut rings = [open(&config), open(&config)];
+        let sender = Sender::open("left0").unwrap();
+        for _ in 0..3 {
+            for port in 1_000..1_064 {
+                sender.send(&datagram(17, None, port, 53)).unwrap();
+                sender.send(&datagram(17, None, port, 53)).unwrap();
+            }
+        }
+        let ports = rings.each_mut().map(|ring| {
+            let kept = read_all(ring);
+            kept.iter()
+                .map(|frame| u16::from_be_bytes([frame.bytes[34], frame.bytes[35]]))
+                .collect::<Vec<_>>()
+        });
+        let [first, second] = &ports;
+        assert_eq!(first.len() + second.len(), 64 * 6);
+        assert!(!first.is_empty() && !second.is_empty());
+        assert!(!first.iter().any(|port| second.contains(port)), "a flow stays on its ring");
+    });
+}
+
+#[test]
+fn what_cannot_be_opened_says_why() {
+    on_wire("what_cannot_be_opened_says_why", || {
+        let error = Ring::open(&Config::new("eth77")).unwrap_err();
+        assert_eq!(error, OpenError::UnknownInterface);
+        assert_eq!(Sender::open("eth77").unwrap_err(), OpenError::UnknownInterface);
+        for (ring_bytes, block_bytes) in [(0, 0), (65_536, 65_536), (100_000, 65_536), (8_192, 4_000)] {
+            let error = Ring::open(&Config { ring_bytes, block_bytes, ..Config::new("right0") }).unwrap_err();
+            assert!(matches!(error, OpenError::RingSize { .. }), "{ring_bytes} {block_bytes}: {error}");
+        }
+        let error = Ring::open(&Config { filter: Some(&[]), ..Config::new("right0") }).unwrap_err();
+        assert_eq!(error, OpenError::FilterLength(0));
+    });
+}
+
+#[test]
+fn without_the_capability_the_error_names_it() {
+    on_wire("without_the_capability_the_error_names_it", || {
+        use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
+        let none = CapabilitySet::empty();
+        set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })
+            .unwrap();
+        let error = Ring::open(&Config::new("right0")).unwrap_err();
+        assert_eq!(error, OpenError::NotPermitted);
+        assert!(error.to_string().contains("CAP_NET_RAW"));
+    });
+}
+
+#[test]
+fn a_bridge_knows_its_ports_and_a_port_its_bridge() {
+    on_wire("a_bridge_knows_its_ports_and_a_port_its_bridge", || {
+        std::fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "0").unwrap();
+        ip("link add br-lan type bridge");
+        ip("link set right0 master br-lan");
+        ip("link set br-lan up");
+        ip("link set left0 address 02:00:00:00:00:01 mtu 1400");
+        ip("address add 192.0.2.1/24 dev br-lan");
+        ip("address add 2001:db8::1/64 dev br-lan nodad");
+        let all = interfaces::list().unwrap();
+        let find = |name: &str| all.iter().find(|interface| interface.name == name).unwrap();
+        let bridge = find("br-lan");
+        assert_eq!((bridge.kind.as_str(), bridge.ports.as_slice()), ("bridge", &["right0".to_owned()][..]));
+        assert!(bridge.is_up && bridge.is_running && bridge.bridge.is_none());
+        let networks: Vec<_> =
+            bridge.addresses.iter().map(|address| address.prefix().unwrap().to_string()).collect();
+        assert!(networks.starts_with(&["192.0.2.0/24".into(), "2001:db8::/64".into()]), "{networks:?}");
+        assert_eq!(find("right0").bridge.as_deref(), Some("br-lan"));
+        let left = find("left0");
+        assert_eq!((left.kind.as_str(), left.mtu, left.bridge.as_ref()), ("veth", 1_400, None));
+        assert_eq!(left.mac, Some(Mac([2, 0, 0, 0, 0, 1])));
+        assert_eq!(left.link, Some(LinkType::ETHERNET));
+        let loopback = find("lo");
+        assert_eq!((loopback.kind.as_str(), loopback.is_up, loopback.mac), ("loopback", false, None));
+        assert!(all.is_sorted_by_key(|interface| interface.index));
+    });
+}
