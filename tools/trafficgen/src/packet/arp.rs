@@ -1,0 +1,122 @@
+//! Address resolution.
+//!
+//! Read first: RFC 826, RFC 5227 (probes and announcements).
+
+use std::net::Ipv4Addr;
+
+use pnet_packet::arp::{ArpHardwareTypes, ArpOperation, MutableArpPacket};
+use pnet_packet::ethernet::EtherTypes;
+use sentinel_units::Mac;
+
+use super::{Link, ethertype, hardware, view};
+use crate::Station;
+
+/// What an ARP packet asks or says.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Operation {
+    /// Who has the target address?
+    Request,
+    /// The sender address is at the sender's hardware address.
+    Reply,
+}
+
+/// An ARP packet for IPv4 over Ethernet.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Arp {
+    /// Question or answer.
+    pub operation: Operation,
+    /// Whose address the packet tells.
+    pub sender: (Mac, Ipv4Addr),
+    /// Whom it asks for or tells it to.
+    pub target: (Mac, Ipv4Addr),
+}
+
+const ARP_LEN: usize = 28;
+
+impl Arp {
+    /// `from` asks everybody for `wanted`.
+    #[must_use]
+    pub const fn request(from: &Station, wanted: Ipv4Addr) -> Self {
+        Self { operation: Operation::Request, sender: (from.mac, from.v4), target: (Mac::ZERO, wanted) }
+    }
+
+    /// `owner` tells `to` that `address` is at `owner`'s hardware address.
+    #[must_use]
+    pub const fn reply(owner: Mac, address: Ipv4Addr, to: &Station) -> Self {
+        Self { operation: Operation::Reply, sender: (owner, address), target: (to.mac, to.v4) }
+    }
+
+    /// An announcement: a request for one's own address (RFC 5227 section 2.3).
+    #[must_use]
+    pub const fn announcement(owner: Mac, address: Ipv4Addr) -> Self {
+        Self { operation: Operation::Request, sender: (owner, address), target: (Mac::ZERO, address) }
+    }
+
+    /// A probe: "does anybody use `address`?", with no sender address (RFC 5227 section 2.1.1).
+    #[must_use]
+    pub const fn probe(asker: Mac, address: Ipv4Addr) -> Self {
+        Self {
+            operation: Operation::Request,
+            sender: (asker, Ipv4Addr::UNSPECIFIED),
+            target: (Mac::ZERO, address),
+        }
+    }
+
+    /// The 28 bytes of the packet.
+    #[must_use]
+    pub fn packet(&self) -> Vec<u8> {
+        let mut bytes = vec![0; ARP_LEN];
+        let mut header = view(MutableArpPacket::new(&mut bytes));
+        header.set_hardware_type(ArpHardwareTypes::Ethernet);
+        header.set_protocol_type(EtherTypes::Ipv4);
+        header.set_hw_addr_len(6);
+        header.set_proto_addr_len(4);
+        header.set_operation(ArpOperation(match self.operation {
+            Operation::Request => 1,
+            Operation::Reply => 2,
+        }));
+        header.set_sender_hw_addr(hardware(self.sender.0));
+        header.set_sender_proto_addr(self.sender.1);
+        header.set_target_hw_addr(hardware(self.target.0));
+        header.set_target_proto_addr(self.target.1);
+        bytes
+    }
+
+    /// The link it goes over: a request to everybody, a reply to the target.
+    #[must_use]
+    pub const fn link(&self) -> Link {
+        match self.operation {
+            Operation::Request => Link::new(self.sender.0, Mac::BROADCAST),
+            Operation::Reply => Link::new(self.sender.0, self.target.0),
+        }
+    }
+
+    /// The whole frame over [`Arp::link`].
+    #[must_use]
+    pub fn frame(&self) -> Vec<u8> {
+        self.link().frame(ethertype::ARP, &self.packet())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reply_reads_as_rfc_826_says() {
+        let to = Station::inside(Ipv4Addr::new(10, 0, 0, 2));
+        let reply = Arp::reply(Mac([2, 1, 1, 1, 1, 1]), Ipv4Addr::new(10, 0, 0, 1), &to);
+        // Ethernet, IPv4, lengths 6 and 4, reply; sender pair; target pair
+        let expected =
+            [0, 1, 8, 0, 6, 4, 0, 2, 2, 1, 1, 1, 1, 1, 10, 0, 0, 1, 2, 0, 10, 0, 0, 2, 10, 0, 0, 2];
+        assert_eq!(reply.packet(), expected);
+        assert_eq!(reply.frame().get(..14).unwrap(), [2, 0, 10, 0, 0, 2, 2, 1, 1, 1, 1, 1, 8, 6]);
+    }
+
+    #[test]
+    fn a_probe_has_no_sender_address() {
+        let probe = Arp::probe(Mac([2; 6]), Ipv4Addr::new(10, 0, 0, 1));
+        assert_eq!(probe.packet().get(14..18).unwrap(), [0; 4]);
+        assert_eq!(probe.link().destination, Mac::BROADCAST);
+    }
+}

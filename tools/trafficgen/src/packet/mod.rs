@@ -1,0 +1,42 @@
+//! Headers from numbers, with lengths and checksums that are right.
+//!
+//! Inside out: [`Tcp`], [`udp`], [`Icmp`] make a segment for given [`Addresses`], [`Network`] puts an IP header in
+//! front, [`Link`] a frame header with its tags. [`Path`] does all three for one direction between two machines.
+//!
+//! Every builder panics if a payload does not fit a 16-bit length field: that is a mistake of the scenario.
+
+mod arp;
+mod icmp;
+mod link;
+mod network;
+mod path;
+mod transport;
+
+pub use arp::{Arp, Operation};
+pub use icmp::{Icmp, Icmp6};
+pub use link::{Encapsulation, Link, ethertype};
+pub use network::{Addresses, Extension, Network, protocol};
+pub use path::{Family, Path};
+pub use transport::{Options, Tcp, flags, udp};
+
+use pnet_base::MacAddr;
+use sentinel_units::Mac;
+
+fn hardware(mac: Mac) -> MacAddr {
+    MacAddr::from(mac.0)
+}
+
+/// A length as it stands in a header.
+#[expect(
+    clippy::expect_used,
+    reason = "scenarios are constants; too long a payload must stop the test that made it"
+)]
+fn length_field(length: usize) -> u16 {
+    u16::try_from(length).expect("a payload must fit a 16-bit length field")
+}
+
+/// The header view over a buffer made for it.
+#[expect(clippy::expect_used, reason = "each caller makes the buffer at least as long as the header")]
+fn view<V>(view: Option<V>) -> V {
+    view.expect("the buffer holds the header")
+}

@@ -1,0 +1,71 @@
+//! All attacks among ordinary traffic, for a demonstration.
+
+use std::time::Duration;
+
+use super::{Expected, Parameters, Scenario, find, mixed};
+use crate::{Packets, Tape};
+
+const FIRES: &[Expected] = &[
+    ("port_scan", "ports_in_window"),
+    ("syn_flood", "per_source"),
+    ("icmp_flood", "per_source"),
+    ("suspicious_port", "suspicious_port"),
+    ("arp_spoof", "arp_spoof"),
+    ("dns_tunnel", "name_length"),
+    ("exfiltration", "bytes_in_window"),
+    ("brute_force", "syn_in_window"),
+];
+
+pub(super) const SCENARIOS: &[Scenario] = &[Scenario::fires(
+    "attack-mix",
+    "all eight attacks one after the other among ordinary traffic, in 20 s",
+    FIRES,
+    build,
+)];
+
+/// When each begins, in milliseconds. The longest last twenty seconds and begin at once.
+const PROGRAMME: [(&str, u64); 8] = [
+    ("brute-force-at", 0),
+    ("exfiltration-above", 100),
+    ("port-scan-above", 1_500),
+    ("suspicious-port-4444", 4_000),
+    ("dns-tunnel-data", 6_000),
+    ("arp-spoof-reply", 9_000),
+    ("icmp-flood-above", 14_000),
+    ("syn-flood-above", 17_000),
+];
+
+fn build(parameters: &Parameters) -> Packets {
+    let mut tape = Tape::default();
+    let ordinary = Parameters { packets: 3_000, duration: Duration::from_secs(20), ..*parameters };
+    tape.splice(Duration::ZERO, mixed::mixed(&ordinary));
+    for (turn, (name, begin_ms)) in (1..).zip(PROGRAMME) {
+        // A seed of its own each, or all would draw the same ports.
+        let own = Parameters { seed: parameters.seed.wrapping_add(turn), ..*parameters };
+        if let Some(scenario) = find(name) {
+            tape.splice(Duration::from_millis(begin_ms), scenario.packets(&own));
+        }
+    }
+    tape.play()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_attack_is_in_the_programme() {
+        let mut played: Vec<_> =
+            PROGRAMME.iter().flat_map(|(name, _)| find(name).expect("a scenario").expected).collect();
+        played.sort_unstable();
+        let mut promised: Vec<_> = FIRES.iter().collect();
+        promised.sort_unstable();
+        assert_eq!(played, promised);
+    }
+
+    #[test]
+    fn it_lasts_twenty_seconds() {
+        let last = build(&Parameters::default()).last().unwrap().offset;
+        assert!((19..=24).contains(&last.as_secs()), "{last:?}");
+    }
+}

@@ -1,0 +1,144 @@
+//! Brute force: thirty connection requests from one source to one login service of one target in thirty seconds.
+
+use std::time::Duration;
+
+use super::port_scan::opening;
+use super::{Burst, Expected, MILLISECOND, Parameters, Scenario, straddle_times};
+use crate::application::http;
+use crate::packet::{Encapsulation, Family, Path};
+use crate::{Connection, Packets, Random, Station, Tape};
+
+const FIRES: &[Expected] = &[("brute_force", "syn_in_window")];
+const WINDOW: Duration = Duration::from_secs(30);
+const SSH: u16 = 22;
+
+pub(super) const SCENARIOS: &[Scenario] = &[
+    Scenario::silent("brute-force-below", "29 connections to SSH in 20 s", |p| service(p, SSH, steady(29))),
+    Scenario::fires("brute-force-at", "30 connections to SSH in 20 s", FIRES, |p| {
+        service(p, SSH, steady(30))
+    }),
+    Scenario::fires("brute-force-above", "60 connections to SSH in 20 s", FIRES, |p| {
+        service(p, SSH, steady(60))
+    }),
+    Scenario::silent("brute-force-two-windows", "40 connections to SSH over 80 s", |p| {
+        service(p, SSH, Burst::of(40, Duration::from_secs(80)))
+    }),
+    Scenario::fires(
+        "brute-force-straddle",
+        "32 connections in 3 s across a window's edge, one before",
+        FIRES,
+        |p| {
+            let cast = &p.cast;
+            let path = Path::between(&cast.attacker, &cast.victim, Family::V4);
+            attempts(p, &[(path, SSH)], straddle_times(WINDOW, 32))
+        },
+    ),
+    Scenario::fires("brute-force-ftp", "30 connections to FTP in 20 s", FIRES, |p| {
+        service(p, 21, steady(30))
+    }),
+    Scenario::fires("brute-force-telnet", "30 connections to Telnet in 20 s", FIRES, |p| {
+        service(p, 23, steady(30))
+    }),
+    Scenario::fires("brute-force-smb", "30 connections to SMB in 20 s", FIRES, |p| {
+        service(p, 445, steady(30))
+    }),
+    Scenario::fires("brute-force-mysql", "30 connections to MySQL in 20 s", FIRES, |p| {
+        service(p, 3_306, steady(30))
+    }),
+    Scenario::fires("brute-force-rdp", "30 connections to RDP in 20 s", FIRES, |p| {
+        service(p, 3_389, steady(30))
+    }),
+    Scenario::fires("brute-force-postgresql", "30 connections to PostgreSQL in 20 s", FIRES, |p| {
+        service(p, 5_432, steady(30))
+    }),
+    Scenario::fires("brute-force-vnc", "30 connections to VNC in 20 s", FIRES, |p| {
+        service(p, 5_900, steady(30))
+    }),
+    Scenario::fires("brute-force-ipv6", "30 connections to SSH over IPv6", FIRES, |p| {
+        service(p, SSH, steady(30).v6())
+    }),
+    Scenario::fires("brute-force-vlan", "30 connections to SSH inside a VLAN", FIRES, |p| {
+        service(p, SSH, steady(30).within(Encapsulation::Vlan(100)))
+    }),
+    Scenario::fires(
+        "brute-force-table-full",
+        "30 connections to SSH, after and among thousands of other sources",
+        FIRES,
+        crowded,
+    ),
+    Scenario::silent("brute-force-web", "60 connections to port 80 in 20 s", |p| {
+        service(p, http::PORT, steady(60))
+    }),
+    Scenario::silent("brute-force-two-targets", "20 connections to SSH of each of two hosts in 20 s", |p| {
+        let cast = &p.cast;
+        spread(p, [(cast.attacker, cast.victim, SSH), (cast.attacker, cast.client, SSH)])
+    }),
+    Scenario::silent(
+        "brute-force-two-sources",
+        "20 connections to SSH from each of two hosts in 20 s",
+        |p| {
+            let cast = &p.cast;
+            spread(p, [(cast.attacker, cast.victim, SSH), (cast.client, cast.victim, SSH)])
+        },
+    ),
+    Scenario::silent("brute-force-two-services", "20 connections to each of SSH and FTP in 20 s", |p| {
+        let cast = &p.cast;
+        spread(p, [(cast.attacker, cast.victim, SSH), (cast.attacker, cast.victim, 21)])
+    }),
+];
+
+const fn steady(count: u32) -> Burst {
+    Burst::of(count, Duration::from_secs(20))
+}
+
+fn service(parameters: &Parameters, port: u16, burst: Burst) -> Packets {
+    let path = burst.path(&parameters.cast.attacker, &parameters.cast.victim);
+    attempts(parameters, &[(path, port)], (0..burst.count).map(|index| burst.time(index)))
+}
+
+fn spread(parameters: &Parameters, ways: [(Station, Station, u16); 2]) -> Packets {
+    let ways = ways.map(|(from, to, port)| (Path::between(&from, &to, Family::V4), port));
+    let burst = steady(40);
+    attempts(parameters, &ways, (0..burst.count).map(|index| burst.time(index)))
+}
+
+/// Attempts at `times`, over the `ways` in turn.
+fn attempts(parameters: &Parameters, ways: &[(Path, u16)], times: impl Iterator<Item = Duration>) -> Packets {
+    let mut random = parameters.random();
+    let mut tape = Tape::default();
+    for (time, (path, port)) in times.zip(ways.iter().cycle()) {
+        tape.seek(time);
+        attempt(&mut tape, path, *port, &mut random);
+    }
+    tape.play()
+}
+
+/// One try: the server greets, the client offers something, the server turns it away.
+fn attempt(tape: &mut Tape, path: &Path, port: u16, random: &mut Random) {
+    let mut connection = Connection::new(path.clone(), port, MILLISECOND, random);
+    connection.open(tape);
+    if port == SSH {
+        connection.receive(tape, b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n");
+        connection.send(tape, b"SSH-2.0-libssh_0.10.6\r\n");
+    } else {
+        connection.send(tape, &random.bytes(40));
+        connection.receive(tape, &random.bytes(20));
+    }
+    connection.reset(tape);
+}
+
+fn crowded(parameters: &Parameters) -> Packets {
+    let mut random = parameters.random();
+    let mut tape = Tape::default();
+    for index in 0..parameters.sources {
+        tape.seek(Duration::from_micros(100).saturating_mul(index));
+        opening(&mut tape, parameters, index, SSH, &mut random);
+    }
+    let begin = tape.now();
+    for index in 0..300 {
+        tape.seek(begin + (MILLISECOND * 66).saturating_mul(index));
+        opening(&mut tape, parameters, parameters.sources + index, SSH, &mut random);
+    }
+    tape.splice(begin, service(parameters, SSH, steady(30)));
+    tape.play()
+}

@@ -1,0 +1,168 @@
+//! DNS tunnels: names of more than fifty characters, counted as text without the final dot.
+
+use super::{Expected, MILLISECOND, Parameters, Scenario};
+use crate::application::dns::{self, Answer, record};
+use crate::packet::{Encapsulation, Family, Path};
+use crate::{Connection, Packets, Random, Tape};
+
+const FIRES: &[Expected] = &[("dns_tunnel", "name_length")];
+
+pub(super) const SCENARIOS: &[Scenario] = &[
+    Scenario::silent("dns-tunnel-below", "one name of 49 characters", |p| {
+        one(p, 49, Family::V4, Encapsulation::Plain)
+    }),
+    Scenario::silent("dns-tunnel-at", "one name of 50 characters: not yet too long", |p| {
+        one(p, 50, Family::V4, Encapsulation::Plain)
+    }),
+    Scenario::fires("dns-tunnel-above", "one name of 51 characters", FIRES, |p| {
+        one(p, 51, Family::V4, Encapsulation::Plain)
+    }),
+    Scenario::fires("dns-tunnel-longest", "one name of 253 characters, the most there can be", FIRES, |p| {
+        one(p, 253, Family::V4, Encapsulation::Plain)
+    }),
+    Scenario::fires("dns-tunnel-ipv6", "one name of 51 characters over IPv6", FIRES, |p| {
+        one(p, 51, Family::V6, Encapsulation::Plain)
+    }),
+    Scenario::fires("dns-tunnel-vlan", "one name of 51 characters inside a VLAN", FIRES, |p| {
+        one(p, 51, Family::V4, Encapsulation::Vlan(100))
+    }),
+    Scenario::silent("dns-tunnel-tcp-at", "one name of 50 characters over TCP", |p| stream(p, 50)),
+    Scenario::fires("dns-tunnel-tcp-above", "one name of 51 characters over TCP", FIRES, |p| stream(p, 51)),
+    Scenario::fires("dns-tunnel-tcp-longest", "one name of 253 characters over TCP", FIRES, |p| {
+        stream(p, 253)
+    }),
+    Scenario::fires(
+        "dns-tunnel-data",
+        "40 names full of data under one domain, answered with text",
+        FIRES,
+        data,
+    ),
+    Scenario::silent(
+        "dns-content-network",
+        "names of content networks, none over 50 characters",
+        content_network,
+    ),
+    Scenario::silent("dns-reverse-ipv6", "the names of IPv6 addresses, 72 characters in ip6.arpa", reverse),
+];
+
+/// Real shapes: 36, 49, 50 and 33 characters.
+const CONTENT_NETWORK: [&str; 4] = [
+    "d111111abcdef8.cloudfront.example.net",
+    "r4---sn-4g5e6nzz.googlevideo-content.example.net",
+    "a1234.dscq.akamai-edge-content-network.example.net",
+    "e8652.dscx.akamaiedge.example.net",
+];
+
+/// A name of exactly `length` characters that ends in `example.net`.
+fn name(length: usize, random: &mut Random) -> String {
+    const SUFFIX: &str = "example.net";
+    let mut text = String::with_capacity(length);
+    let mut left = length.saturating_sub(SUFFIX.len());
+    while left > 1 {
+        // A label of one character fewer where otherwise a lone dot would remain.
+        let label = if left - 1 > 60 { (left - 1).min(60) - usize::from(left == 62) } else { left - 1 };
+        text.push_str(&random.base32(label));
+        text.push('.');
+        left -= label + 1;
+    }
+    text.push_str(SUFFIX);
+    text
+}
+
+fn one(parameters: &Parameters, length: usize, family: Family, encapsulation: Encapsulation) -> Packets {
+    let mut random = parameters.random();
+    let mut tape = Tape::default();
+    let mut up = Path::between(&parameters.cast.client, &parameters.cast.gateway, family);
+    up.link.encapsulation = encapsulation;
+    let asked = name(length, &mut random);
+    exchange(&mut tape, &up, &asked, record::A, &[Answer::A(parameters.cast.outside.v4)], &mut random);
+    tape.play()
+}
+
+fn exchange(tape: &mut Tape, up: &Path, name: &str, kind: u16, answers: &[Answer], random: &mut Random) {
+    let (port, identifier) = (random.ephemeral_port(), random.half());
+    tape.push(up.udp(port, dns::PORT, &dns::query(identifier, name, kind)));
+    tape.wait(MILLISECOND * 12);
+    tape.push(up.reversed().udp(dns::PORT, port, &dns::response(identifier, name, kind, answers)));
+    tape.wait(MILLISECOND * 40);
+}
+
+fn stream(parameters: &Parameters, length: usize) -> Packets {
+    let mut random = parameters.random();
+    let mut tape = Tape::default();
+    let path = Path::between(&parameters.cast.client, &parameters.cast.gateway, Family::V4);
+    let (identifier, asked) = (random.half(), name(length, &mut random));
+    let mut connection = Connection::new(path, dns::PORT, MILLISECOND, &mut random);
+    connection.open(&mut tape);
+    connection.send(&mut tape, &dns::over_stream(&dns::query(identifier, &asked, record::A)));
+    let answer = dns::response(identifier, &asked, record::A, &[Answer::A(parameters.cast.outside.v4)]);
+    connection.receive(&mut tape, &dns::over_stream(&answer));
+    connection.close(&mut tape);
+    tape.play()
+}
+
+fn data(parameters: &Parameters) -> Packets {
+    let mut random = parameters.random();
+    let mut tape = Tape::default();
+    let path = Path::between(&parameters.cast.client, &parameters.cast.gateway, Family::V4);
+    for _ in 0..40 {
+        let asked = name(200, &mut random);
+        let answer = Answer::Txt(random.base32(180).into_bytes());
+        exchange(&mut tape, &path, &asked, record::TXT, &[answer], &mut random);
+    }
+    tape.play()
+}
+
+fn content_network(parameters: &Parameters) -> Packets {
+    let mut random = parameters.random();
+    let mut tape = Tape::default();
+    let path = Path::between(&parameters.cast.client, &parameters.cast.gateway, Family::V4);
+    for asked in CONTENT_NETWORK {
+        let address = parameters.cast.outside;
+        exchange(&mut tape, &path, asked, record::A, &[Answer::A(address.v4)], &mut random);
+        exchange(&mut tape, &path, asked, record::AAAA, &[Answer::Aaaa(address.v6)], &mut random);
+    }
+    tape.play()
+}
+
+fn reverse(parameters: &Parameters) -> Packets {
+    let mut random = parameters.random();
+    let mut tape = Tape::default();
+    let path = Path::between(&parameters.cast.client, &parameters.cast.gateway, Family::V4);
+    for index in 0..10 {
+        let station = parameters.cast.beyond(index);
+        let answer = Answer::Ptr(format!("host{index}.example.net"));
+        exchange(&mut tape, &path, &reverse_name(station.v6), record::PTR, &[answer], &mut random);
+    }
+    tape.play()
+}
+
+/// RFC 3596 section 2.5: 32 digits backwards, each a label.
+fn reverse_name(address: std::net::Ipv6Addr) -> String {
+    let digits = format!("{:032x}", address.to_bits());
+    digits.chars().rev().flat_map(|digit| [digit, '.']).chain("ip6.arpa".chars()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_have_the_length_asked_for() {
+        let mut random = Random::new(1);
+        for length in 13..=253 {
+            let name = name(length, &mut random);
+            assert_eq!(name.len(), length);
+            assert!(name.split('.').all(|label| (1..=63).contains(&label.len())), "{name}");
+        }
+        assert!(CONTENT_NETWORK.iter().all(|name| name.len() <= 50));
+        assert_eq!(CONTENT_NETWORK.iter().map(|name| name.len()).max(), Some(50));
+    }
+
+    #[test]
+    fn a_reverse_name_has_72_characters() {
+        let name = reverse_name("2001:db8::1".parse().unwrap());
+        assert_eq!(name.len(), 72);
+        assert!(name.starts_with("1.0.0.") && name.ends_with(".8.b.d.0.1.0.0.2.ip6.arpa"));
+    }
+}

@@ -1,0 +1,141 @@
+//! ICMP floods: a hundred echo requests from one source in five seconds.
+
+use std::time::Duration;
+
+use super::{Burst, Expected, MILLISECOND, Parameters, Scenario, straddle_times};
+use crate::packet::{Encapsulation, Family, Icmp, Path, protocol, udp};
+use crate::{Packets, Tape};
+
+const FIRES: &[Expected] = &[("icmp_flood", "per_source")];
+const ANY: &[Expected] = &[("icmp_flood", "*")];
+const WINDOW: Duration = Duration::from_secs(5);
+
+pub(super) const SCENARIOS: &[Scenario] = &[
+    Scenario::silent("icmp-flood-below", "99 echo requests in 2 s, all answered", |p| flood(p, quick(99))),
+    Scenario::fires("icmp-flood-at", "100 echo requests in 2 s, all answered", FIRES, |p| {
+        flood(p, quick(100))
+    }),
+    Scenario::fires("icmp-flood-above", "300 echo requests in 2 s, all answered", FIRES, |p| {
+        flood(p, quick(300))
+    }),
+    Scenario::silent("icmp-flood-two-windows", "120 echo requests over 10 s", |p| {
+        flood(p, Burst::of(120, Duration::from_secs(10)))
+    }),
+    Scenario::fires(
+        "icmp-flood-straddle",
+        "110 echo requests in 0.5 s across a window's edge, one before",
+        FIRES,
+        |p| {
+            let times = straddle_times(WINDOW, 110);
+            requests(p, &quick(0), times)
+        },
+    ),
+    Scenario::fires("icmp-flood-ipv6", "120 ICMPv6 echo requests", FIRES, |p| flood(p, quick(120).v6())),
+    Scenario::fires("icmp-flood-vlan", "120 echo requests inside a VLAN", FIRES, |p| {
+        flood(p, quick(120).within(Encapsulation::Vlan(100)))
+    }),
+    Scenario::fires(
+        "icmp-flood-table-full",
+        "120 echo requests, after and among thousands of other sources",
+        FIRES,
+        crowded,
+    ),
+    Scenario::silent("icmp-flood-replies", "a host answers 150 echo requests of 15 sources", |p| {
+        replies(p, Family::V4)
+    }),
+    Scenario::silent("icmp-flood-replies-ipv6", "the same over ICMPv6", |p| replies(p, Family::V6)),
+    Scenario::silent("icmp-flood-unreachables", "a host reports 150 unreachable ports", unreachables),
+    Scenario::silent(
+        "icmp-flood-spoofed",
+        "300 echo requests to one host, each from another source",
+        spoofed,
+    )
+    .allowing(ANY),
+];
+
+/// What ping sends after its timestamp.
+const PAYLOAD: [u8; 24] = *b"\x10\x11\x12\x13\x14\x15\x16\x17\x18\x19\x1a\x1b\x1c\x1d\x1e\x1f !\"#$%&'";
+
+const fn quick(count: u32) -> Burst {
+    Burst::of(count, Duration::from_secs(2))
+}
+
+fn ping(tape: &mut Tape, path: &Path, identifier: u16, sequence: u16) {
+    tape.push(path.icmp(&Icmp::EchoRequest { identifier, sequence, payload: &PAYLOAD }));
+    tape.wait(MILLISECOND);
+    tape.push(path.reversed().icmp(&Icmp::EchoReply { identifier, sequence, payload: &PAYLOAD }));
+}
+
+fn flood(parameters: &Parameters, burst: Burst) -> Packets {
+    requests(parameters, &burst, (0..burst.count).map(|index| burst.time(index)))
+}
+
+fn requests(parameters: &Parameters, burst: &Burst, times: impl Iterator<Item = Duration>) -> Packets {
+    let mut random = parameters.random();
+    let mut tape = Tape::default();
+    let path = burst.path(&parameters.cast.attacker, &parameters.cast.victim);
+    let identifier = random.half();
+    for (sequence, time) in (1_u16..).zip(times) {
+        tape.seek(time);
+        ping(&mut tape, &path, identifier, sequence);
+    }
+    tape.play()
+}
+
+fn crowded(parameters: &Parameters) -> Packets {
+    let mut random = parameters.random();
+    let mut tape = Tape::default();
+    let cast = &parameters.cast;
+    let other = |tape: &mut Tape, index, identifier| {
+        let path = Path::between(&cast.inside(index), &cast.beyond(index), Family::V4);
+        tape.push(path.icmp(&Icmp::EchoRequest { identifier, sequence: 1, payload: &PAYLOAD }));
+    };
+    for index in 0..parameters.sources {
+        tape.seek(Duration::from_micros(100).saturating_mul(index));
+        other(&mut tape, index, random.half());
+    }
+    let path = Path::between(&cast.attacker, &cast.victim, Family::V4);
+    for (index, sequence) in (0..120).zip(1_u16..) {
+        tape.wait(MILLISECOND * 10);
+        ping(&mut tape, &path, 7, sequence);
+        other(&mut tape, parameters.sources + index, random.half());
+    }
+    tape.play()
+}
+
+fn replies(parameters: &Parameters, family: Family) -> Packets {
+    let mut tape = Tape::default();
+    for index in 0..150 {
+        let path = Path::between(&parameters.cast.inside(index % 15), &parameters.cast.victim, family);
+        tape.seek((MILLISECOND * 20).saturating_mul(index));
+        ping(&mut tape, &path, 77, u16::try_from(index / 15).unwrap_or_default());
+    }
+    tape.play()
+}
+
+/// Ten machines each ask the same closed port of one host fifteen times.
+fn unreachables(parameters: &Parameters) -> Packets {
+    let mut random = parameters.random();
+    let mut tape = Tape::default();
+    for index in 0..150 {
+        let path = Path::between(&parameters.cast.inside(index % 10), &parameters.cast.victim, Family::V4);
+        let datagram = udp(random.ephemeral_port(), 161, &path.network.addresses, &random.bytes(40));
+        let packet = path.network.packet(protocol::UDP, &datagram);
+        tape.push(path.wrap(&packet));
+        tape.wait(MILLISECOND);
+        tape.push(path.reversed().icmp(&Icmp::PortUnreachable(&packet)));
+        tape.wait(MILLISECOND * 20);
+    }
+    tape.play()
+}
+
+fn spoofed(parameters: &Parameters) -> Packets {
+    let mut tape = Tape::default();
+    for index in 0..300 {
+        let mut path = Path::between(&parameters.cast.beyond(index), &parameters.cast.victim, Family::V4);
+        path.link.source = parameters.cast.attacker.mac;
+        tape.push(path.icmp(&Icmp::EchoRequest { identifier: 7, sequence: 1, payload: &PAYLOAD }));
+        tape.wait(MILLISECOND * 5);
+    }
+    tape.play()
+}

@@ -1,0 +1,268 @@
+//! Port scans: fifteen distinct ports from one source in ten seconds.
+
+use std::time::Duration;
+
+use super::{Burst, Expected, MILLISECOND, Parameters, Scenario, straddle_times};
+use crate::application::{dns, tls};
+use crate::packet::{Encapsulation, Family, Icmp, Path, Tcp, flags, protocol, udp};
+use crate::{Connection, Packets, Random, Tape};
+
+const FIRES: &[Expected] = &[("port_scan", "ports_in_window")];
+const WINDOW: Duration = Duration::from_secs(10);
+const SECOND: Duration = Duration::from_secs(1);
+
+pub(super) const SCENARIOS: &[Scenario] = &[
+    Scenario::silent("port-scan-below", "14 TCP ports of one host in 2 s", |p| {
+        scan(p, Probe::Syn, quick(14))
+    }),
+    Scenario::fires("port-scan-at", "15 TCP ports of one host in 2 s", FIRES, |p| {
+        scan(p, Probe::Syn, quick(15))
+    }),
+    Scenario::fires("port-scan-above", "60 TCP ports of one host in 2 s", FIRES, |p| {
+        scan(p, Probe::Syn, quick(60))
+    }),
+    Scenario::silent("port-scan-two-windows", "20 TCP ports, one a second", |p| {
+        scan(p, Probe::Syn, Burst::of(20, SECOND.saturating_mul(20)))
+    }),
+    Scenario::fires(
+        "port-scan-straddle",
+        "16 TCP ports in 1 s across a window's edge, one before",
+        FIRES,
+        straddle,
+    ),
+    Scenario::fires("port-scan-udp", "20 UDP ports, answered by port unreachable", FIRES, |p| {
+        scan(p, Probe::Udp, quick(20))
+    }),
+    Scenario::fires("port-scan-fin", "20 TCP ports probed with FIN alone", FIRES, |p| {
+        scan(p, Probe::Flags(flags::FIN), quick(20))
+    }),
+    Scenario::fires("port-scan-null", "20 TCP ports probed without any flag", FIRES, |p| {
+        scan(p, Probe::Flags(0), quick(20))
+    }),
+    Scenario::fires("port-scan-xmas", "20 TCP ports probed with FIN, PSH and URG", FIRES, |p| {
+        scan(p, Probe::Flags(flags::FIN | flags::PSH | flags::URG), quick(20))
+    }),
+    Scenario::fires("port-scan-ipv6", "20 TCP ports over IPv6", FIRES, |p| {
+        scan(p, Probe::Syn, quick(20).v6())
+    }),
+    Scenario::fires("port-scan-vlan", "20 TCP ports inside a VLAN", FIRES, |p| {
+        scan(p, Probe::Syn, quick(20).within(Encapsulation::Vlan(100)))
+    }),
+    Scenario::fires("port-scan-qinq", "20 TCP ports inside two VLAN tags", FIRES, |p| {
+        scan(p, Probe::Syn, quick(20).within(Encapsulation::QinQ { outer: 200, inner: 100 }))
+    }),
+    Scenario::fires("port-scan-pppoe", "20 TCP ports inside a PPPoE session", FIRES, |p| {
+        scan(p, Probe::Syn, quick(20).within(Encapsulation::Pppoe { session: 17 }))
+    }),
+    Scenario::fires(
+        "port-scan-table-full",
+        "20 TCP ports, after and among thousands of other sources",
+        FIRES,
+        crowded,
+    ),
+    Scenario::silent("port-scan-two-sources", "10 TCP ports from each of two sources", two_sources),
+    Scenario::silent("port-scan-retries", "14 TCP ports, three attempts each", retries),
+    Scenario::silent("port-scan-same-ports", "the same 10 UDP ports, 100 times each in 10 s", same_ports),
+    Scenario::silent("port-scan-server", "a server answers 60 client ports", server),
+    Scenario::silent("port-scan-resolver", "a resolver answers 60 client ports", resolver),
+    Scenario::silent(
+        "port-scan-browser",
+        "a browser opens 60 connections to port 443 of 20 servers",
+        browser,
+    ),
+];
+
+/// Services that scanners try first. None of them is a login service or a known back door.
+const PORTS: [u16; 60] = [
+    7, 9, 13, 17, 19, 25, 37, 49, 53, 70, 79, 80, 81, 88, 106, 110, 111, 113, 119, 135, 139, 143, 144, 179,
+    199, 389, 427, 443, 444, 465, 513, 514, 515, 543, 544, 548, 554, 587, 631, 636, 646, 873, 990, 993, 995,
+    1_025, 1_026, 1_027, 1_028, 1_029, 1_110, 1_720, 1_723, 1_755, 2_000, 2_001, 2_049, 2_121, 2_717, 3_000,
+];
+
+#[derive(Clone, Copy)]
+enum Probe {
+    Syn,
+    Flags(u8),
+    Udp,
+}
+
+const fn quick(count: u32) -> Burst {
+    Burst::of(count, Duration::from_secs(2))
+}
+
+fn port(index: u32) -> u16 {
+    usize::try_from(index).ok().and_then(|index| PORTS.get(index % PORTS.len()).copied()).unwrap_or(7)
+}
+
+fn scan(parameters: &Parameters, probe: Probe, burst: Burst) -> Packets {
+    let mut random = parameters.random();
+    let mut tape = Tape::default();
+    let path = burst.path(&parameters.cast.attacker, &parameters.cast.victim);
+    let source = random.ephemeral_port();
+    for index in 0..burst.count {
+        tape.seek(burst.time(index));
+        probe_port(&mut tape, &path, probe, (source, port(index)), &mut random);
+    }
+    tape.play()
+}
+
+/// One probe and what a host without that service says to it.
+fn probe_port(tape: &mut Tape, path: &Path, probe: Probe, ports: (u16, u16), random: &mut Random) {
+    let (source, destination) = ports;
+    let control = match probe {
+        Probe::Udp => {
+            let datagram = udp(source, destination, &path.network.addresses, &[]);
+            let packet = path.network.packet(protocol::UDP, &datagram);
+            tape.push(path.wrap(&packet));
+            tape.wait(MILLISECOND);
+            tape.push(path.reversed().icmp(&Icmp::PortUnreachable(&packet)));
+            return;
+        }
+        Probe::Syn => flags::SYN,
+        Probe::Flags(control) => control,
+    };
+    let sequence = random.word();
+    let header = Tcp { source, destination, sequence, flags: control, window: 1_024, ..Tcp::default() };
+    tape.push(path.tcp(&header, &[]));
+    tape.wait(MILLISECOND);
+    // A closed port answers everything but RST with RST (RFC 9293 section 3.10.7.1).
+    let occupied = u32::from(control & flags::SYN != 0) + u32::from(control & flags::FIN != 0);
+    let reset = Tcp {
+        source: destination,
+        destination: source,
+        acknowledgement: sequence.wrapping_add(occupied),
+        flags: flags::RST | flags::ACK,
+        ..Tcp::default()
+    };
+    tape.push(path.reversed().tcp(&reset, &[]));
+}
+
+fn straddle(parameters: &Parameters) -> Packets {
+    let mut random = parameters.random();
+    let mut tape = Tape::default();
+    let path = Path::between(&parameters.cast.attacker, &parameters.cast.victim, Family::V4);
+    for (index, time) in (0..).zip(straddle_times(WINDOW, 16)) {
+        tape.seek(time);
+        probe_port(&mut tape, &path, Probe::Syn, (40_000, port(index)), &mut random);
+    }
+    tape.play()
+}
+
+/// Every other source opens one conversation with a server of its own: one entry each, no alert.
+fn crowded(parameters: &Parameters) -> Packets {
+    let mut random = parameters.random();
+    let mut tape = Tape::default();
+    for index in 0..parameters.sources {
+        tape.seek(Duration::from_micros(100).saturating_mul(index));
+        opening(&mut tape, parameters, index, tls::PORT, &mut random);
+    }
+    let begin = tape.now();
+    let path = Path::between(&parameters.cast.attacker, &parameters.cast.victim, Family::V4);
+    for index in 0..20 {
+        tape.seek(begin + (MILLISECOND * 50).saturating_mul(index));
+        probe_port(&mut tape, &path, Probe::Syn, (40_000, port(index)), &mut random);
+        (0..5).for_each(|other| {
+            opening(&mut tape, parameters, parameters.sources + index * 5 + other, tls::PORT, &mut random);
+        });
+    }
+    tape.play()
+}
+
+/// A lone SYN from the `index`-th further machine inside to the `index`-th beyond.
+pub(super) fn opening(tape: &mut Tape, parameters: &Parameters, index: u32, port: u16, random: &mut Random) {
+    let cast = &parameters.cast;
+    let path = Path::between(&cast.inside(index), &cast.beyond(index), Family::V4);
+    let header = Tcp {
+        source: random.ephemeral_port(),
+        destination: port,
+        sequence: random.word(),
+        flags: flags::SYN,
+        window: 64_240,
+        ..Tcp::default()
+    };
+    tape.push(path.tcp(&header, &[]));
+}
+
+fn two_sources(parameters: &Parameters) -> Packets {
+    let mut random = parameters.random();
+    let mut tape = Tape::default();
+    let cast = &parameters.cast;
+    for index in 0..20 {
+        let source = if index % 2 == 0 { cast.attacker } else { cast.client };
+        let path = Path::between(&source, &cast.victim, Family::V4);
+        tape.seek((MILLISECOND * 100).saturating_mul(index));
+        probe_port(&mut tape, &path, Probe::Syn, (40_000, port(index)), &mut random);
+    }
+    tape.play()
+}
+
+fn retries(parameters: &Parameters) -> Packets {
+    let mut random = parameters.random();
+    let mut tape = Tape::default();
+    let path = Path::between(&parameters.cast.client, &parameters.cast.victim, Family::V4);
+    for index in 0..42 {
+        tape.seek((MILLISECOND * 100).saturating_mul(index));
+        probe_port(&mut tape, &path, Probe::Syn, (40_000, port(index % 14)), &mut random);
+    }
+    tape.play()
+}
+
+fn same_ports(parameters: &Parameters) -> Packets {
+    let mut random = parameters.random();
+    let mut tape = Tape::default();
+    let path = Path::between(&parameters.cast.client, &parameters.cast.victim, Family::V4);
+    // Datagrams: a thousand SYN in ten seconds would be a flood. None to the port of DNS, which they are not.
+    for index in 0..1_000 {
+        tape.seek((MILLISECOND * 10).saturating_mul(index));
+        tape.push(path.udp(40_000, port(10 + index % 10), &random.bytes(16)));
+    }
+    tape.play()
+}
+
+fn server(parameters: &Parameters) -> Packets {
+    let mut random = parameters.random();
+    let mut tape = Tape::default();
+    let path = Path::between(&parameters.cast.client, &parameters.cast.victim, Family::V4);
+    for (index, port) in (0..60).zip(40_000_u16..) {
+        tape.seek((MILLISECOND * 100).saturating_mul(index));
+        let mut connection = Connection::from_port(path.clone(), port, tls::PORT, MILLISECOND, &mut random);
+        connection.open(&mut tape);
+        connection.send(&mut tape, &random.bytes(100));
+        connection.receive(&mut tape, &random.bytes(200));
+        connection.close(&mut tape);
+    }
+    tape.play()
+}
+
+fn resolver(parameters: &Parameters) -> Packets {
+    let mut random = parameters.random();
+    let mut tape = Tape::default();
+    let up = Path::between(&parameters.cast.client, &parameters.cast.gateway, Family::V4);
+    let down = up.reversed();
+    for (index, port) in (0..60).zip(50_000_u16..) {
+        tape.seek((MILLISECOND * 50).saturating_mul(index));
+        let (identifier, name) = (random.half(), format!("host{index}.example.net"));
+        let address = parameters.cast.beyond(index).v4;
+        tape.push(up.udp(port, dns::PORT, &dns::query(identifier, &name, dns::record::A)));
+        tape.wait(MILLISECOND * 5);
+        let answer = dns::response(identifier, &name, dns::record::A, &[dns::Answer::A(address)]);
+        tape.push(down.udp(dns::PORT, port, &answer));
+    }
+    tape.play()
+}
+
+fn browser(parameters: &Parameters) -> Packets {
+    let mut random = parameters.random();
+    let mut tape = Tape::default();
+    for index in 0..60 {
+        tape.seek((MILLISECOND * 30).saturating_mul(index));
+        let server = parameters.cast.beyond(index % 20);
+        let path = Path::between(&parameters.cast.client, &server, Family::V4);
+        let mut connection = Connection::new(path, tls::PORT, MILLISECOND * 10, &mut random);
+        connection.open(&mut tape);
+        connection
+            .send(&mut tape, &tls::client_hello(&format!("cdn{}.example.net", index % 20), &mut random));
+        connection.receive(&mut tape, &tls::server_hello(800, &mut random));
+    }
+    tape.play()
+}

@@ -1,0 +1,158 @@
+//! SYN floods: two hundred SYN-only segments from one source in five seconds.
+
+use std::time::Duration;
+
+use super::port_scan::opening;
+use super::{Burst, Expected, MILLISECOND, Parameters, Scenario, straddle_times};
+use crate::application::http;
+use crate::packet::{Encapsulation, Family, Options, Path, Tcp, flags};
+use crate::{Connection, Packets, Random, Tape};
+
+const FIRES: &[Expected] = &[("syn_flood", "per_source")];
+const ANY: &[Expected] = &[("syn_flood", "*")];
+const WINDOW: Duration = Duration::from_secs(5);
+
+pub(super) const SCENARIOS: &[Scenario] = &[
+    Scenario::silent("syn-flood-below", "199 SYN from one source in 2 s", |p| flood(p, quick(199))),
+    Scenario::fires("syn-flood-at", "200 SYN from one source in 2 s", FIRES, |p| flood(p, quick(200))),
+    Scenario::fires("syn-flood-above", "400 SYN from one source in 2 s", FIRES, |p| flood(p, quick(400))),
+    Scenario::silent("syn-flood-two-windows", "240 SYN from one source over 10 s", |p| {
+        flood(p, Burst::of(240, Duration::from_secs(10)))
+    }),
+    Scenario::fires(
+        "syn-flood-straddle",
+        "220 SYN in 0.5 s across a window's edge, one before",
+        FIRES,
+        straddle,
+    ),
+    Scenario::fires("syn-flood-ipv6", "250 SYN over IPv6", FIRES, |p| flood(p, quick(250).v6())),
+    Scenario::fires("syn-flood-vlan", "250 SYN inside a VLAN", FIRES, |p| {
+        flood(p, quick(250).within(Encapsulation::Vlan(100)))
+    }),
+    Scenario::fires(
+        "syn-flood-table-full",
+        "250 SYN, after and among thousands of other sources",
+        FIRES,
+        crowded,
+    ),
+    Scenario::silent(
+        "syn-flood-backscatter",
+        "300 SYN-ACK of a server whose clients were made up",
+        backscatter,
+    ),
+    Scenario::silent("syn-flood-handshakes", "150 completed connections of one source in 5 s", |p| {
+        handshakes(p, 1)
+    }),
+    Scenario::silent(
+        "syn-flood-busy-server",
+        "300 completed connections of 30 sources to one server in 5 s",
+        |p| handshakes(p, 30),
+    ),
+    Scenario::silent("syn-flood-spoofed", "400 SYN to one host, each from another source", spoofed)
+        .allowing(ANY),
+];
+
+const fn quick(count: u32) -> Burst {
+    Burst::of(count, Duration::from_secs(2))
+}
+
+fn syn(random: &mut Random) -> Tcp {
+    Tcp {
+        source: random.ephemeral_port(),
+        destination: http::PORT,
+        sequence: random.word(),
+        flags: flags::SYN,
+        window: 512,
+        options: Options::SegmentSize(1_460),
+        ..Tcp::default()
+    }
+}
+
+fn flood(parameters: &Parameters, burst: Burst) -> Packets {
+    let mut random = parameters.random();
+    let mut tape = Tape::default();
+    let path = burst.path(&parameters.cast.attacker, &parameters.cast.victim);
+    for index in 0..burst.count {
+        tape.seek(burst.time(index));
+        tape.push(path.tcp(&syn(&mut random), &[]));
+    }
+    tape.play()
+}
+
+fn straddle(parameters: &Parameters) -> Packets {
+    let mut random = parameters.random();
+    let mut tape = Tape::default();
+    let path = Path::between(&parameters.cast.attacker, &parameters.cast.victim, Family::V4);
+    for time in straddle_times(WINDOW, 220) {
+        tape.seek(time);
+        tape.push(path.tcp(&syn(&mut random), &[]));
+    }
+    tape.play()
+}
+
+fn crowded(parameters: &Parameters) -> Packets {
+    let mut random = parameters.random();
+    let mut tape = Tape::default();
+    for index in 0..parameters.sources {
+        tape.seek(Duration::from_micros(100).saturating_mul(index));
+        opening(&mut tape, parameters, index, http::PORT, &mut random);
+    }
+    let path = Path::between(&parameters.cast.attacker, &parameters.cast.victim, Family::V4);
+    for index in 0..250 {
+        tape.wait(MILLISECOND * 5);
+        tape.push(path.tcp(&syn(&mut random), &[]));
+        opening(&mut tape, parameters, parameters.sources + index, http::PORT, &mut random);
+    }
+    tape.play()
+}
+
+fn backscatter(parameters: &Parameters) -> Packets {
+    let mut random = parameters.random();
+    let mut tape = Tape::default();
+    for index in 0..300 {
+        let path = Path::between(&parameters.cast.victim, &parameters.cast.beyond(index), Family::V4);
+        let asked = syn(&mut random);
+        let answer = Tcp {
+            source: asked.destination,
+            destination: asked.source,
+            sequence: random.word(),
+            acknowledgement: asked.sequence.wrapping_add(1),
+            flags: flags::SYN | flags::ACK,
+            window: 64_240,
+            options: Options::SegmentSize(1_460),
+        };
+        tape.push(path.tcp(&answer, &[]));
+        tape.wait(MILLISECOND * 10);
+    }
+    tape.play()
+}
+
+/// 150 connections of one source, or ten of each of `sources`.
+fn handshakes(parameters: &Parameters, sources: u32) -> Packets {
+    let mut random = parameters.random();
+    let mut tape = Tape::default();
+    let burst = Burst::of(if sources == 1 { 150 } else { sources * 10 }, WINDOW);
+    for index in 0..burst.count {
+        let source =
+            if sources == 1 { parameters.cast.client } else { parameters.cast.inside(index % sources) };
+        let path = burst.path(&source, &parameters.cast.victim);
+        tape.seek(burst.time(index));
+        let mut connection = Connection::new(path, http::PORT, MILLISECOND, &mut random);
+        connection.open(&mut tape);
+        connection.close(&mut tape);
+    }
+    tape.play()
+}
+
+fn spoofed(parameters: &Parameters) -> Packets {
+    let mut random = parameters.random();
+    let mut tape = Tape::default();
+    for index in 0..400 {
+        // The sources are made up; the frames still come from the attacker's network card.
+        let mut path = Path::between(&parameters.cast.beyond(index), &parameters.cast.victim, Family::V4);
+        path.link.source = parameters.cast.attacker.mac;
+        tape.push(path.tcp(&syn(&mut random), &[]));
+        tape.wait(MILLISECOND * 5);
+    }
+    tape.play()
+}

@@ -1,0 +1,61 @@
+//! The program `trafficgen`, from outside.
+
+use std::fs;
+use std::process::{Command, Output};
+
+#[expect(clippy::unwrap_used, reason = "a test: without the program there is nothing to test")]
+fn trafficgen(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_trafficgen")).args(arguments).output().unwrap()
+}
+
+#[test]
+fn a_file_holds_the_frames_counted() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("scan.pcap");
+    let written = trafficgen(&["write", "port-scan-at", "-o", path.to_str().unwrap(), "--start", "5"]);
+    assert!(written.status.success());
+    assert_eq!(String::from_utf8(written.stderr).unwrap(), "port-scan-at: 30 frames, 1620 bytes\n");
+    let bytes = fs::read(path).unwrap();
+    assert_eq!(bytes.len(), 24 + 30 * 16 + 1_620);
+    assert_eq!(bytes[24..28], [5, 0, 0, 0]);
+}
+
+#[test]
+fn roles_can_be_moved_to_real_machines() {
+    let written = trafficgen(&[
+        "write",
+        "arp-spoof-reply",
+        "-o",
+        "-",
+        "--attacker-mac",
+        "02:00:00:00:00:66",
+        "--gateway-ip",
+        "192.0.2.1",
+    ]);
+    let claim = [&[2, 0, 0, 0, 0, 0x66][..], &[192, 0, 2, 1]].concat();
+    assert_eq!(written.stdout.windows(claim.len()).filter(|window| **window == claim).count(), 5);
+}
+
+#[test]
+fn the_list_is_json_with_what_to_expect() {
+    let listed = trafficgen(&["list", "--json"]);
+    let list: serde_json::Value = serde_json::from_slice(&listed.stdout).unwrap();
+    let scan = list.as_array().unwrap().iter().find(|line| line["name"] == "port-scan-at").unwrap();
+    assert_eq!(scan["expected"], serde_json::json!([{"kind": "port_scan", "test": "ports_in_window"}]));
+}
+
+#[test]
+fn wrong_use_is_explained() {
+    let unknown = trafficgen(&["write", "port-scam", "-o", "-"]);
+    assert!(!unknown.status.success());
+    assert_eq!(
+        String::from_utf8(unknown.stderr).unwrap(),
+        "trafficgen: no scenario port-scam; `trafficgen list` shows all\n"
+    );
+    // Sending needs to be told where: never a default interface.
+    let nowhere = trafficgen(&["send", "mixed"]);
+    assert_eq!(nowhere.status.code(), Some(2));
+    assert!(String::from_utf8(nowhere.stderr).unwrap().contains("--interface"));
+    let elsewhere = trafficgen(&["send", "mixed", "-i", "no-such-wire"]);
+    assert_eq!(elsewhere.status.code(), Some(1));
+}

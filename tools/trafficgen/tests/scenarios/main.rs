@@ -1,0 +1,104 @@
+//! Every scenario: its frames are right, it plays what its line in the registry says, and it never changes.
+
+#[cfg(test)]
+mod oracle;
+#[cfg(test)]
+mod walk;
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::time::Duration;
+
+use sentinel_trafficgen::{Parameters, Scenario, scenario};
+use sha2::{Digest, Sha256};
+
+fn well_formed() -> impl Iterator<Item = &'static Scenario> {
+    scenario::all().filter(|scenario| scenario.well_formed)
+}
+
+#[test]
+fn every_scenario_raises_what_it_says_and_nothing_else() {
+    let parameters = Parameters::default();
+    for scenario in well_formed() {
+        let mut oracle = oracle::Oracle::default();
+        let mut last = Duration::ZERO;
+        for frame in scenario.packets(&parameters) {
+            assert!(frame.offset >= last, "{}: time goes back at {last:?}", scenario.name);
+            last = frame.offset;
+            oracle.see(&frame);
+        }
+        let expected: BTreeSet<_> = scenario.expected.iter().map(|(kind, _)| *kind).collect();
+        assert_eq!(oracle.raised(), expected, "{}", scenario.name);
+    }
+}
+
+#[test]
+fn other_seeds_raise_the_same() {
+    for seed in [0, 2, u64::MAX] {
+        let parameters = Parameters { seed, sources: 50, ..Parameters::default() };
+        for scenario in well_formed() {
+            let mut oracle = oracle::Oracle::default();
+            scenario.packets(&parameters).for_each(|frame| oracle.see(&frame));
+            let expected: BTreeSet<_> = scenario.expected.iter().map(|(kind, _)| *kind).collect();
+            assert_eq!(oracle.raised(), expected, "{} with seed {seed}", scenario.name);
+        }
+    }
+}
+
+#[test]
+fn malformed_frames_keep_their_order_and_stay_small() {
+    for scenario in scenario::all().filter(|scenario| !scenario.well_formed) {
+        let frames: Vec<_> = scenario.packets(&Parameters::default()).collect();
+        assert!(frames.is_sorted_by_key(|frame| frame.offset), "{}", scenario.name);
+        assert!(
+            frames.len() > 500 && frames.iter().all(|frame| frame.bytes.len() <= 1_514),
+            "{}",
+            scenario.name
+        );
+        assert!(frames.iter().any(|frame| frame.bytes.is_empty()), "{}: the shortest cut", scenario.name);
+    }
+}
+
+#[test]
+fn names_are_unique_and_fit_files_and_tables() {
+    let mut names = BTreeSet::new();
+    for scenario in scenario::all() {
+        assert!(names.insert(scenario.name), "{} twice", scenario.name);
+        assert!(scenario.name.len() <= 26, "{}", scenario.name);
+        assert!(
+            scenario
+                .name
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+        );
+        assert_eq!(scenario::find(scenario.name).map(|found| found.name), Some(scenario.name));
+    }
+}
+
+/// One line per scenario: name, frames, SHA-256 over time, length and bytes of each frame.
+/// After a change that is meant: `TRAFFICGEN_BLESS=1 cargo test -p sentinel-trafficgen`, and say why in the commit.
+#[test]
+fn bytes_are_those_of_the_golden_file() {
+    let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/scenarios/golden.txt");
+    let mut now = String::new();
+    for scenario in scenario::all() {
+        let (mut frames, mut hash) = (0, Sha256::new());
+        for frame in scenario.packets(&Parameters::default()) {
+            frames += 1;
+            hash.update(frame.offset.as_nanos().to_be_bytes());
+            hash.update(u64::try_from(frame.bytes.len()).unwrap().to_be_bytes());
+            hash.update(&frame.bytes);
+        }
+        write!(now, "{} {frames} ", scenario.name).unwrap();
+        hash.finalize().iter().for_each(|byte| write!(now, "{byte:02x}").unwrap());
+        now.push('\n');
+    }
+    if std::env::var_os("TRAFFICGEN_BLESS").is_some() {
+        std::fs::write(golden, &now).unwrap();
+    }
+    let before = std::fs::read_to_string(golden).unwrap();
+    for (before, now) in before.lines().zip(now.lines()) {
+        assert_eq!(before, now);
+    }
+    assert_eq!(before.lines().count(), now.lines().count());
+}

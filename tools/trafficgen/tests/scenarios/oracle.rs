@@ -1,0 +1,178 @@
+//! What a sensor with unlimited memory would say, straight from the definitions of the eight kinds.
+//!
+//! It looks at every window, not only those that begin at an edge, and is as slow as it is simple.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use sentinel_trafficgen::TimedFrame;
+
+use crate::walk::{self, Fact};
+
+const LOGIN_PORTS: [u16; 9] = [21, 22, 23, 445, 1_433, 3_306, 3_389, 5_432, 5_900];
+
+#[derive(Default)]
+pub(crate) struct Oracle {
+    /// By source: time and port of what opens a conversation.
+    ports: BTreeMap<IpAddr, Vec<(Duration, u16)>>,
+    requests: BTreeMap<IpAddr, Vec<(Duration, u64)>>,
+    echoes: BTreeMap<IpAddr, Vec<(Duration, u64)>>,
+    outbound: BTreeMap<IpAddr, Vec<(Duration, u64)>>,
+    logins: BTreeMap<(IpAddr, IpAddr, u16), Vec<(Duration, u64)>>,
+    owners: BTreeMap<Ipv4Addr, [u8; 6]>,
+    leases: BTreeSet<(Ipv4Addr, [u8; 6])>,
+    conversations: BTreeSet<(IpAddr, IpAddr, (u16, u16))>,
+    raised: BTreeSet<&'static str>,
+}
+
+impl Oracle {
+    pub(crate) fn see(&mut self, frame: &TimedFrame) {
+        let at = frame.offset;
+        match walk::frame(&frame.bytes) {
+            Fact::Arp { sender: (mac, address) } => self.arp(mac, address),
+            Fact::Echo { source, request } => {
+                if request {
+                    self.echoes.entry(source).or_default().push((at, 1));
+                }
+            }
+            Fact::Tcp { source, destination, ports, flags, payload } => {
+                self.tcp(at, (source, destination), ports, flags, payload);
+                self.bytes(at, source, destination, frame.bytes.len());
+            }
+            Fact::Udp { source, destination, ports, payload } => {
+                self.udp(at, (source, destination), ports, payload);
+                self.bytes(at, source, destination, frame.bytes.len());
+            }
+            Fact::Control => {}
+        }
+    }
+
+    pub(crate) fn raised(mut self) -> BTreeSet<&'static str> {
+        let mut over = |kind, reached: bool| {
+            if reached {
+                self.raised.insert(kind);
+            }
+        };
+        over("port_scan", self.ports.values().any(|opened| most_distinct(opened, 10) >= 15));
+        over("syn_flood", self.requests.values().any(|events| most(events, 5) >= 200));
+        over("icmp_flood", self.echoes.values().any(|events| most(events, 5) >= 100));
+        over("exfiltration", self.outbound.values().any(|events| most(events, 60) >= 5_000_000));
+        over("brute_force", self.logins.values().any(|events| most(events, 30) >= 30));
+        self.raised
+    }
+
+    fn arp(&mut self, mac: [u8; 6], address: Ipv4Addr) {
+        if address.is_unspecified() {
+            return;
+        }
+        let before = self.owners.insert(address, mac);
+        let virtual_router = mac.starts_with(&[0, 0, 0x5e, 0, 1]);
+        let leased = self.leases.contains(&(address, mac));
+        if before.is_some_and(|before| before != mac) && !virtual_router && !leased {
+            self.raised.insert("arp_spoof");
+        }
+    }
+
+    fn tcp(&mut self, at: Duration, ends: (IpAddr, IpAddr), ports: (u16, u16), flags: u8, payload: &[u8]) {
+        let (source, destination) = ends;
+        let first = self.first(source, destination, ports);
+        if flags & 0x12 == 0x02 {
+            self.requests.entry(source).or_default().push((at, 1));
+            if [4_444, 31_337].contains(&ports.1) {
+                self.raised.insert("suspicious_port");
+            }
+            if LOGIN_PORTS.contains(&ports.1) {
+                self.logins.entry((source, destination, ports.1)).or_default().push((at, 1));
+            }
+        }
+        // SYN without ACK, or a first segment that no stack would begin with.
+        if flags & 0x12 == 0x02 || (first && flags & 0x14 == 0) {
+            self.ports.entry(source).or_default().push((at, ports.1));
+        }
+        if ports.1 == 53 && !payload.is_empty() {
+            assert_eq!(usize::from(u16::from_be_bytes([payload[0], payload[1]])), payload.len() - 2);
+            self.name(&payload[2..]);
+        }
+    }
+
+    fn udp(&mut self, at: Duration, ends: (IpAddr, IpAddr), ports: (u16, u16), payload: &[u8]) {
+        let (source, destination) = ends;
+        if self.first(source, destination, ports) {
+            self.ports.entry(source).or_default().push((at, ports.1));
+        }
+        if ports.1 == 53 && !payload.is_empty() {
+            self.name(payload);
+        }
+        // An acknowledged lease: operation reply, option 53 with value 5 right behind the cookie.
+        if ports.1 == 68 && payload[0] == 2 && payload[240..243] == [53, 1, 5] {
+            let address = Ipv4Addr::new(payload[16], payload[17], payload[18], payload[19]);
+            self.leases.insert((address, payload[28..34].try_into().unwrap()));
+        }
+    }
+
+    /// Whether nobody answered to this before: the packet opens a conversation, or goes on with one it opened.
+    fn first(&mut self, source: IpAddr, destination: IpAddr, ports: (u16, u16)) -> bool {
+        self.conversations.insert((source, destination, ports));
+        !self.conversations.contains(&(destination, source, (ports.1, ports.0)))
+    }
+
+    fn name(&mut self, message: &[u8]) {
+        let name = walk::question(message).expect("a message to port 53 asks");
+        if name.len() > 50 && !name.ends_with(".arpa") {
+            self.raised.insert("dns_tunnel");
+        }
+    }
+
+    fn bytes(&mut self, at: Duration, source: IpAddr, destination: IpAddr, length: usize) {
+        if inside(source) && !inside(destination) && !destination.is_multicast() && !is_broadcast(destination)
+        {
+            self.outbound.entry(source).or_default().push((at, u64::try_from(length).unwrap()));
+        }
+    }
+}
+
+fn inside(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => v4.is_private() || v4.is_unspecified(),
+        IpAddr::V6(v6) => v6.is_unique_local() || v6.is_unicast_link_local(),
+    }
+}
+
+fn is_broadcast(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V4(v4) if v4.is_broadcast())
+}
+
+/// The largest sum of any window of that many seconds, both ends included less one nanosecond.
+fn most(events: &[(Duration, u64)], seconds: u64) -> u64 {
+    let (mut begin, mut total, mut most) = (0, 0, 0);
+    for (at, amount) in events {
+        total += amount;
+        while *at - events[begin].0 >= Duration::from_secs(seconds) {
+            total -= events[begin].1;
+            begin += 1;
+        }
+        most = most.max(total);
+    }
+    most
+}
+
+fn most_distinct(opened: &[(Duration, u16)], seconds: u64) -> usize {
+    let mut begin = 0;
+    let mut counts: BTreeMap<u16, usize> = BTreeMap::new();
+    let mut most = 0;
+    for (at, port) in opened {
+        *counts.entry(*port).or_default() += 1;
+        while *at - opened[begin].0 >= Duration::from_secs(seconds) {
+            let gone = opened[begin].1;
+            let count = counts.get_mut(&gone).unwrap();
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&gone);
+            }
+            begin += 1;
+        }
+        most = most.max(counts.len());
+    }
+    most
+}
