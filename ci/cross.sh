@@ -56,8 +56,8 @@ flags_of() {
         # field. Telling libc of musl 1.2 instead (libc_unstable_musl_v1_2) compiles and is wrong: rustix's nanoseconds
         # then stand where musl has padding, and a timer shorter than a second never fires; and telling the standard
         # library (RUST_LIBC_UNSTABLE_MUSL_V1_2_3) makes every wait with a timeout end at once and spin.
-        mipsel-*) echo "$flags -C relocation-model=static --cfg rustix_use_experimental_asm" ;;
-        mips-*) echo "$flags -C relocation-model=static --cfg fix_y2038 -C link-arg=-Wl,--defsym=dlsym=__dlsym" ;;
+        mipsel-*) echo "$flags -C relocation-model=static --cfg rustix_use_experimental_asm -C link-arg=$cache/static-dlsym-mipsel.o" ;;
+        mips-*) echo "$flags -C relocation-model=static --cfg fix_y2038 -C link-arg=$cache/static-dlsym-mips.o" ;;
         *) echo "$flags" ;;
     esac
 }
@@ -94,8 +94,19 @@ device_cargo() {
         /usr/bin/cargo "$@"
 }
 
+# See ci/static-dlsym.c.
+build_dlsym() {
+    case $1 in
+        mips-* | mipsel-*)
+            ZIG_GLOBAL_CACHE_DIR="$cache/zig" "$cache/venv/bin/python" -m ziglang cc -target "${1%%-*}-linux-musleabi" -Os \
+                -c ci/static-dlsym.c -o "$cache/static-dlsym-${1%%-*}.o"
+            ;;
+    esac
+}
+
 build() {
     rm -f "$dist/$1/sentinel"
+    build_dlsym "$1" || return
     device_cargo "$1" zigbuild --quiet --locked --package sentinel-appliance --profile device --target "$1" \
         -Z build-std=std,panic_abort -Z build-std-features=optimize_for_size || return
     mkdir -p "$dist/$1"
@@ -108,6 +119,7 @@ run_tests() {
     for crate in "${pure_crates[@]}"; do
         packages+=(--package "$crate")
     done
+    build_dlsym "$1" || return
     device_cargo "$1" zigbuild test --quiet --locked --lib "${packages[@]}" --target "$1" -Z build-std=std,panic_unwind,test
 }
 

@@ -1,0 +1,158 @@
+#!/usr/bin/env bash
+# Every check of this repository, each of which runs alone at home.
+#
+#   ci/check.sh all|PART...
+#
+#   fmt     the formatting is rustfmt's
+#   lint    clippy without a warning, scripts that parse, nothing in the tree that may not stand there
+#   layers  who may use whom, and what is linked into the device program
+#   docs    the reference builds without a warning
+#   test    unit, integration and documentation tests of every crate but the lab
+#   lab     the whole system in network namespaces (root)
+#   corpus  the extra suite over the captures in ${SENTINEL_CORPUS:-../shared/corpus}, if they are there
+#   size    the static x86-64 program: its size against ci/budgets.toml, and its alerts against the golden ones
+#   cross   the same on big-endian MIPS, and the unit tests of the crates without I/O, under qemu-user
+#   fuzz    each fuzz target for ${SENTINEL_FUZZ_SECONDS:-60} seconds (cargo-fuzz and a nightly tool chain); not in `all`
+#
+# `all` is all but fuzz. ci/install.sh gets what is missing; with CI=true it is called, otherwise it only says what to
+# install. A part that cannot run here is skipped, and says so. The last line counts the parts; the exit code is 1 if
+# one failed.
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit 2
+
+everything=(fmt lint layers docs test lab corpus size cross)
+skipped_code=77
+
+# Debian's cargo, which the cross-build needs, may come first in PATH; it has neither clippy nor rustfmt.
+rustup_bin=${CARGO_HOME:-${HOME:-/nonexistent}/.cargo}/bin
+[[ -x $rustup_bin/cargo ]] && PATH=$rustup_bin:$PATH
+export PATH
+export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-auto}
+
+usage() {
+    sed -n '2,20s/^# \{0,1\}//p' "$0" >&2
+    exit 2
+}
+
+skip() {
+    echo "skipped: $*"
+    return "$skipped_code"
+}
+
+# needs base|cross
+needs() {
+    if [[ ${CI:-} == true ]]; then
+        ci/install.sh "$1"
+    else
+        ci/install.sh --check "$1" || { echo "\`ci/install.sh $1\` installs what this part needs" && return 1; }
+    fi
+}
+
+part_fmt() {
+    cargo fmt --all --check
+}
+
+part_lint() {
+    local script failed=0
+    while IFS= read -r script; do
+        bash -n "$script" || failed=1
+    done < <(git ls-files '*.sh' .ci/run)
+    # procd scripts run in ash; dash is the nearest that Debian always has.
+    while IFS= read -r script; do
+        sh -n "$script" || failed=1
+    done < <(git ls-files 'rootfs/etc/init.d/*')
+    if command -v shellcheck >/dev/null; then
+        git ls-files -z '*.sh' .ci/run | xargs -0 -r shellcheck || failed=1
+    else
+        echo "shellcheck is not installed; scripts were only parsed"
+    fi
+    cargo xtask tree || failed=1
+    needs base && cargo clippy --workspace --all-targets --locked -- -D warnings || failed=1
+    return "$failed"
+}
+
+part_layers() {
+    cargo xtask layers
+}
+
+part_docs() {
+    needs base && RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
+}
+
+part_test() {
+    needs base || return
+    if cargo nextest --version >/dev/null 2>&1; then
+        cargo nextest run --workspace --exclude sentinel-lab --locked --no-fail-fast || return
+    else
+        cargo test --workspace --exclude sentinel-lab --all-targets --locked --no-fail-fast || return
+    fi
+    cargo test --workspace --exclude sentinel-lab --doc --locked --quiet
+}
+
+part_lab() {
+    [[ $(id -u) -eq 0 ]] || { skip "network namespaces need root"; return; }
+    unshare --net true 2>/dev/null || { skip "this kernel or container gives no network namespaces"; return; }
+    needs base || return
+    cargo build --locked --bins --package sentinel-appliance --package sentinel-collector || return
+    cargo test --locked --package sentinel-lab -- --test-threads 1
+}
+
+part_corpus() {
+    local corpus
+    corpus=$(realpath -q "${SENTINEL_CORPUS:-../shared/corpus}")
+    [[ -f $corpus/INDEX.tsv ]] || { skip "no corpus; SENTINEL_CORPUS names its folder"; return; }
+    [[ -n $(git ls-files '*/tests/corpus.rs') ]] || { skip "no crate has tests/corpus.rs"; return; }
+    needs base && SENTINEL_CORPUS=$corpus cargo test --workspace --locked --no-fail-fast --test corpus
+}
+
+part_size() {
+    needs cross && ci/cross.sh x86_64
+}
+
+part_cross() {
+    needs cross && ci/cross.sh light && ci/cross.sh --tests light
+}
+
+part_fuzz() {
+    [[ -f tools/fuzz/Cargo.toml ]] || { skip "no tools/fuzz; the fuzz bodies run over their corpora in \`test\`"; return; }
+    cargo fuzz --version >/dev/null 2>&1 || { skip "cargo-fuzz is not installed"; return; }
+    local target failed=0
+    while IFS= read -r target; do
+        (cd tools && cargo +nightly fuzz run --fuzz-dir fuzz "$target" -- \
+            -max_total_time="${SENTINEL_FUZZ_SECONDS:-60}" -rss_limit_mb=512) || failed=1
+    done < <(cd tools && cargo +nightly fuzz list --fuzz-dir fuzz)
+    return "$failed"
+}
+
+[[ $# -gt 0 ]] || usage
+parts=()
+for argument in "$@"; do
+    if [[ $argument == all ]]; then
+        parts+=("${everything[@]}")
+    elif declare -F "part_$argument" >/dev/null; then
+        parts+=("$argument")
+    else
+        usage
+    fi
+done
+
+passed=0
+failed=()
+skipped=()
+for part in "${parts[@]}"; do
+    printf '\n== %s\n' "$part"
+    began=$SECONDS
+    "part_$part" 2>&1
+    case $? in
+        0) passed=$((passed + 1)) verdict=passed ;;
+        "$skipped_code") skipped+=("$part") verdict=skipped ;;
+        *) failed+=("$part") verdict=failed ;;
+    esac
+    echo "-- $part: $verdict after $((SECONDS - began)) s"
+done
+
+echo
+[[ ${#skipped[@]} -eq 0 ]] || echo "skipped: ${skipped[*]}"
+[[ ${#failed[@]} -eq 0 ]] || echo "failed: ${failed[*]}"
+echo "$passed passed, ${#failed[@]} failed"
+[[ ${#failed[@]} -eq 0 ]]
