@@ -1,6 +1,6 @@
 //! One instruction of the classic BPF machine.
 //!
-//! Read first: McCanne and Jacobson, "The BSD Packet Filter" (1993); `linux/filter.h`.
+//! Read first: "The BSD Packet Filter" (1993); `linux/filter.h`.
 
 /// One instruction, field for field the kernel's `struct sock_filter`.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]

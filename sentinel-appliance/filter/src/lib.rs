@@ -14,12 +14,14 @@ mod assembler;
 pub mod code;
 mod instruction;
 mod program;
+mod protocol;
 mod run;
 mod simple;
 mod validate;
 
 pub use instruction::Instruction;
 pub use program::Program;
+pub use protocol::{ParseProtocolError, Protocol};
 pub use run::{Packet, run};
-pub use simple::{CompileError, ParseProtocolError, Protocol, Simple};
+pub use simple::{CompileError, Simple};
 pub use validate::{Fault, Invalid, MAX_INSTRUCTIONS, validate};

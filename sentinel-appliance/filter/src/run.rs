@@ -181,3 +181,157 @@ impl Packet<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use crate::code::*;
+    use std::vec::Vec;
+
+    const PACKET: Packet<'static> =
+        Packet { bytes: &[0x12, 0x34, 0x56, 0x78, 0x9a, 0x45], wire_len: 1_500, vlan: Some(0x2064) };
+
+    /// Runs lines of (code, k) and returns A.
+    fn a_after(lines: &[(u16, u32)]) -> u32 {
+        let mut program: Vec<_> = lines.iter().map(|(code, k)| Instruction::plain(*code, *k)).collect();
+        program.push(Instruction::plain(RET_A, 0));
+        run(&program, &PACKET)
+    }
+
+    #[test]
+    fn loads_take_big_endian_numbers_from_the_packet() {
+        assert_eq!(a_after(&[(LD_W_ABS, 0)]), 0x1234_5678);
+        assert_eq!(a_after(&[(LD_W_ABS, 2)]), 0x5678_9a45);
+        assert_eq!(a_after(&[(LD_H_ABS, 1)]), 0x3456);
+        assert_eq!(a_after(&[(LD_B_ABS, 4)]), 0x9a);
+        assert_eq!(a_after(&[(LDX_IMM, 1), (LD_W_IND, 1)]), 0x5678_9a45);
+        assert_eq!(a_after(&[(LDX_IMM, 1), (LD_H_IND, 0)]), 0x3456);
+        assert_eq!(a_after(&[(LDX_IMM, 3), (LD_B_IND, 1)]), 0x9a);
+        assert_eq!(a_after(&[(LDX_IMM, 5), (LD_B_IND, 0xffff_ffff)]), 0x9a); // 5 - 1
+    }
+
+    #[test]
+    fn a_load_outside_the_packet_ends_without_a_match() {
+        for (code, k) in [
+            (LD_W_ABS, 3),
+            (LD_H_ABS, 5),
+            (LD_B_ABS, 6),
+            (LD_B_ABS, u32::MAX / 2),
+            (LD_B_ABS, u32::MAX),
+            (LD_B_IND, u32::MAX),
+            (LDX_B_MSH, 6),
+        ] {
+            let program = [Instruction::plain(code, k), Instruction::plain(RET_K, 1)];
+            assert_eq!(run(&program, &PACKET), 0, "code {code:#x}, offset {k:#x}");
+        }
+    }
+
+    #[test]
+    fn lengths_constants_and_facts_are_loaded() {
+        assert_eq!(a_after(&[(LD_W_LEN, 0)]), 1_500);
+        assert_eq!(a_after(&[(LD_IMM, 77)]), 77);
+        assert_eq!(a_after(&[(LDX_W_LEN, 0), (TXA, 0)]), 1_500);
+        assert_eq!(a_after(&[(LDX_IMM, 78), (TXA, 0)]), 78);
+        assert_eq!(a_after(&[(LDX_B_MSH, 5), (TXA, 0)]), 20); // 5 words of IPv4 header
+        assert_eq!(a_after(&[(LD_H_ABS, ANCILLARY_VLAN_TAG)]), 0x2064);
+        assert_eq!(a_after(&[(LD_B_ABS, ANCILLARY_VLAN_TAG_PRESENT)]), 1);
+        let untagged = Packet { vlan: None, ..PACKET };
+        for fact in [ANCILLARY_VLAN_TAG, ANCILLARY_VLAN_TAG_PRESENT] {
+            let program = [Instruction::plain(LD_W_ABS, fact), Instruction::plain(RET_A, 0)];
+            assert_eq!(run(&program, &untagged), 0);
+        }
+    }
+
+    #[test]
+    fn scratch_memory_keeps_what_is_stored() {
+        assert_eq!(a_after(&[(LD_IMM, 5), (ST, 15), (LD_IMM, 6), (ST, 0), (LD_MEM, 15)]), 5);
+        assert_eq!(a_after(&[(LDX_IMM, 7), (STX, 3), (LDX_IMM, 0), (LDX_MEM, 3), (TXA, 0)]), 7);
+        assert_eq!(a_after(&[(LD_IMM, 5), (ST, 16)]), 0, "there is no such slot");
+    }
+
+    #[test]
+    fn arithmetic_is_unsigned_and_wraps() {
+        for (with_constant, with_register, a, operand, result) in [
+            (ADD_K, ADD_X, u32::MAX, 2, 1),
+            (SUB_K, SUB_X, 1, 2, u32::MAX),
+            (MUL_K, MUL_X, 0x8000_0001, 2, 2),
+            (DIV_K, DIV_X, u32::MAX, 2, 0x7fff_ffff),
+            (MOD_K, MOD_X, 17, 5, 2),
+            (OR_K, OR_X, 0b1100, 0b1010, 0b1110),
+            (AND_K, AND_X, 0b1100, 0b1010, 0b1000),
+            (XOR_K, XOR_X, 0b1100, 0b1010, 0b0110),
+            (LSH_K, LSH_X, 0x8000_0001, 1, 2),
+            (RSH_K, RSH_X, 0x8000_0001, 1, 0x4000_0000),
+        ] {
+            assert_eq!(a_after(&[(LD_IMM, a), (with_constant, operand)]), result, "{with_constant:#x}");
+            assert_eq!(
+                a_after(&[(LD_IMM, a), (LDX_IMM, operand), (with_register, 99)]),
+                result,
+                "{with_register:#x}"
+            );
+        }
+        assert_eq!(a_after(&[(LD_IMM, 1), (NEG, 0)]), u32::MAX);
+        assert_eq!(a_after(&[(LD_IMM, 9), (TAX, 0), (LD_IMM, 1), (ADD_X, 0)]), 10);
+        assert_eq!(
+            a_after(&[(LD_IMM, 3), (LDX_IMM, 33), (LSH_X, 0)]),
+            6,
+            "the kernel shifts by the low five bits"
+        );
+    }
+
+    #[test]
+    fn division_by_zero_ends_without_a_match() {
+        for code in [DIV_X, MOD_X, DIV_K, MOD_K] {
+            let program =
+                [Instruction::plain(LD_IMM, 5), Instruction::plain(code, 0), Instruction::plain(RET_K, 1)];
+            assert_eq!(run(&program, &PACKET), 0, "{code:#x}");
+        }
+    }
+
+    #[test]
+    fn branches_compare_without_sign() {
+        for (with_constant, with_register, operand, holds) in [
+            (JEQ_K, JEQ_X, 0x9000_0000, true),
+            (JEQ_K, JEQ_X, 1, false),
+            (JGT_K, JGT_X, 1, true),
+            (JGT_K, JGT_X, 0x9000_0000, false),
+            (JGE_K, JGE_X, 0x9000_0000, true),
+            (JGE_K, JGE_X, 0x9000_0001, false),
+            (JSET_K, JSET_X, 0x1000_0001, true),
+            (JSET_K, JSET_X, 0x6fff_ffff, false),
+        ] {
+            for code in [with_constant, with_register] {
+                let k = if code == with_constant { operand } else { 0 };
+                let program = [
+                    Instruction::plain(LDX_IMM, operand),
+                    Instruction::plain(LD_IMM, 0x9000_0000),
+                    Instruction::branch(code, k, 1, 2),
+                    Instruction::plain(RET_K, 1),
+                    Instruction::plain(RET_K, 2),
+                    Instruction::plain(RET_K, 3),
+                ];
+                assert_eq!(run(&program, &PACKET), if holds { 2 } else { 3 }, "{code:#x} {operand:#x}");
+            }
+        }
+    }
+
+    #[test]
+    fn jumps_skip_and_may_not_leave_the_program() {
+        let skip =
+            |k| [Instruction::plain(JA, k), Instruction::plain(RET_K, 1), Instruction::plain(RET_K, 2)];
+        assert_eq!(run(&skip(0), &PACKET), 1);
+        assert_eq!(run(&skip(1), &PACKET), 2);
+        assert_eq!(run(&skip(2), &PACKET), 0);
+        assert_eq!(run(&skip(u32::MAX), &PACKET), 0);
+        assert_eq!(run(&[], &PACKET), 0);
+    }
+
+    #[test]
+    fn unknown_codes_end_without_a_match() {
+        for code in [0x08, 0x18, 0xa0, 0xb0, 0xb4, 0x55, 0x1e, 0xffff, 0x100] {
+            let program = [Instruction::plain(code, 0), Instruction::plain(RET_K, 1)];
+            assert_eq!(run(&program, &PACKET), 0, "{code:#x}");
+        }
+    }
+}

@@ -4,17 +4,17 @@
 //!
 //! What matches: up to two VLAN tags (802.1Q, 802.1ad) are stepped over, whether or not the kernel took the outer
 //! one off; so are up to three IPv6 extension headers. Later fragments match by address and transport, and never
-//! by port, because they carry none. Tunnels and PPPoE are not looked into.
+//! by port, because they carry none. Tunnels and `PPPoE` are not looked into.
 
 use core::fmt;
 use core::net::IpAddr;
-use core::str::FromStr;
 
 use sentinel_units::{LinkType, Port};
 
 use crate::assembler::{Assembler, Label, Unreachable};
 use crate::code;
 use crate::program::Program;
+use crate::protocol::{ANY_WITH_PORTS, Carriage, Protocol};
 use crate::validate::Invalid;
 
 /// Which frames to keep. A part that is absent asks for nothing.
@@ -26,114 +26,6 @@ pub struct Simple {
     pub address: Option<IpAddr>,
     /// Source or destination port of TCP, UDP or SCTP.
     pub port: Option<Port>,
-}
-
-/// A protocol by its name in settings and on the command line.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[non_exhaustive]
-pub enum Protocol {
-    /// TCP.
-    Tcp,
-    /// UDP.
-    Udp,
-    /// ICMP and ICMPv6.
-    Icmp,
-    /// ARP.
-    Arp,
-    /// HTTP: TCP with one of its usual ports.
-    Http,
-    /// DNS: UDP or TCP with its port or that of multicast DNS.
-    Dns,
-    /// TLS: TCP with one of the ports that IANA gives to a protocol over TLS.
-    Tls,
-    /// QUIC: UDP with the port of HTTPS.
-    Quic,
-}
-
-/// One way a protocol travels: its number in an IP header, and its ports if it has some of its own.
-struct Carriage {
-    v4: Option<u8>,
-    v6: Option<u8>,
-    ports: &'static [u16],
-}
-
-const TCP: u8 = 6;
-const UDP: u8 = 17;
-const SCTP: u8 = 132;
-
-const fn over(transport: u8, ports: &'static [u16]) -> Carriage {
-    Carriage { v4: Some(transport), v6: Some(transport), ports }
-}
-
-/// HTTPS, SMTPS, NNTPS, LDAPS, DNS over TLS, FTPS, TELNETS, IMAPS, POP3S, HTTPS on an unprivileged port.
-const TLS_PORTS: &[u16] = &[443, 465, 563, 636, 853, 989, 990, 992, 993, 995, 8443];
-
-/// One line per protocol; the names are those of `--protocol`.
-const PROTOCOLS: &[(Protocol, &str, &[Carriage])] = &[
-    (Protocol::Tcp, "tcp", &[over(TCP, &[])]),
-    (Protocol::Udp, "udp", &[over(UDP, &[])]),
-    (Protocol::Icmp, "icmp", &[Carriage { v4: Some(1), v6: Some(58), ports: &[] }]),
-    (Protocol::Arp, "arp", &[]),
-    (Protocol::Http, "http", &[over(TCP, &[80, 8000, 8080])]),
-    (Protocol::Dns, "dns", &[over(UDP, &[53, 5353]), over(TCP, &[53])]),
-    (Protocol::Tls, "tls", &[over(TCP, TLS_PORTS)]),
-    (Protocol::Quic, "quic", &[over(UDP, &[443])]),
-];
-
-/// What a port without a protocol means.
-const ANY_WITH_PORTS: &[Carriage] = &[over(TCP, &[]), over(UDP, &[]), over(SCTP, &[])];
-
-impl Protocol {
-    /// All of them, in the order of the help text.
-    pub fn all() -> impl Iterator<Item = Self> {
-        PROTOCOLS.iter().map(|(protocol, ..)| *protocol)
-    }
-
-    /// The name used in settings.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        PROTOCOLS.iter().find(|(protocol, ..)| *protocol == self).map_or("", |(_, name, _)| name)
-    }
-
-    fn carriages(self) -> &'static [Carriage] {
-        PROTOCOLS.iter().find(|(protocol, ..)| *protocol == self).map_or(&[], |(.., carriages)| carriages)
-    }
-
-    fn has_ports(self) -> bool {
-        !matches!(self, Self::Icmp | Self::Arp)
-    }
-}
-
-impl fmt::Display for Protocol {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(self.name())
-    }
-}
-
-/// The text is no protocol's name.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct ParseProtocolError;
-
-impl fmt::Display for ParseProtocolError {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("a protocol is one of")?;
-        for (index, protocol) in Protocol::all().enumerate() {
-            out.write_str(if index == 0 { " " } else { ", " })?;
-            out.write_str(protocol.name())?;
-        }
-        Ok(())
-    }
-}
-
-impl core::error::Error for ParseProtocolError {}
-
-impl FromStr for Protocol {
-    type Err = ParseProtocolError;
-
-    fn from_str(text: &str) -> Result<Self, ParseProtocolError> {
-        let found = PROTOCOLS.iter().find(|(_, name, _)| text.eq_ignore_ascii_case(name));
-        found.map(|(protocol, ..)| *protocol).ok_or(ParseProtocolError)
-    }
 }
 
 /// Why a filter cannot be compiled.
@@ -473,3 +365,235 @@ impl Compiler {
 /// Scratch slots.
 const NEXT: u32 = 0;
 const LATER_FRAGMENT: u32 = 1;
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use crate::run::Packet;
+    use std::vec::Vec;
+
+    const LINKS: [LinkType; 8] = [
+        LinkType::ETHERNET,
+        LinkType::LINUX_SLL,
+        LinkType::LINUX_SLL2,
+        LinkType::RAW,
+        LinkType::IPV4,
+        LinkType::IPV6,
+        LinkType::NULL,
+        LinkType::LOOP,
+    ];
+
+    /// `text` is `protocol,address,port`, each of which may be `-`.
+    fn simple(text: &str) -> Simple {
+        let mut parts = text.split(',').map(|part| if part == "-" { None } else { Some(part) });
+        let mut part = || parts.next().flatten();
+        Simple {
+            protocol: part().map(|name| name.parse().unwrap()),
+            address: part().map(|address| address.parse().unwrap()),
+            port: part().map(|port| Port(port.parse().unwrap())),
+        }
+    }
+
+    fn matches(filter: &str, link: LinkType, bytes: &[u8]) -> bool {
+        let program = simple(filter).compile(link).unwrap();
+        program.matches(&Packet { bytes, wire_len: u32::try_from(bytes.len()).unwrap(), vlan: None })
+    }
+
+    /// Puts a link header and `tags` (their types) in front of a network header of type `kind`.
+    fn linked(link: LinkType, tags: &[u16], kind: u16, network: &[u8]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        // The type of what follows, the tags each with the type of what follows it.
+        let mut types: Vec<u16> = tags.to_vec();
+        types.push(kind);
+        let (first, inner) = types.split_first().unwrap();
+        match link {
+            LinkType::ETHERNET => bytes.extend([[2; 12].as_slice(), &first.to_be_bytes()].concat()),
+            LinkType::LINUX_SLL => bytes.extend([[0; 14].as_slice(), &first.to_be_bytes()].concat()),
+            LinkType::LINUX_SLL2 => bytes.extend([&first.to_be_bytes()[..], &[0; 18]].concat()),
+            LinkType::NULL | LinkType::LOOP => bytes.extend([0, 0, 0, 2]),
+            _ => {}
+        }
+        for inner in inner {
+            bytes.extend([0x20, 0x64]); // priority 1, VLAN 100
+            bytes.extend(inner.to_be_bytes());
+        }
+        bytes.extend(network);
+        bytes
+    }
+
+    /// An IPv4 header from 192.0.2.1 to 198.51.100.2 and what follows it.
+    fn v4(protocol: u8, fragment: u16, options: usize, payload: &[u8]) -> Vec<u8> {
+        let words = u8::try_from(5 + options).unwrap();
+        let mut bytes = std::vec![0x40 | words, 0, 0, 40, 0, 0];
+        bytes.extend(fragment.to_be_bytes());
+        bytes.extend([64, protocol, 0, 0, 192, 0, 2, 1, 198, 51, 100, 2]);
+        bytes.resize(usize::from(words) * 4, 1);
+        bytes.extend(payload);
+        bytes
+    }
+
+    /// An IPv6 header from `2001:db8::1` to `2001:db8:0:1::2` and what follows it.
+    fn v6(next: u8, payload: &[u8]) -> Vec<u8> {
+        let mut bytes = std::vec![0x60, 0, 0, 0, 0, 8, next, 64];
+        bytes.extend([0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
+        bytes.extend([0x20, 1, 0x0d, 0xb8, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2]);
+        bytes.extend(payload);
+        bytes
+    }
+
+    /// The ports of a transport header and no more of it.
+    fn ports(source: u16, destination: u16) -> Vec<u8> {
+        [source.to_be_bytes(), destination.to_be_bytes()].concat()
+    }
+
+    /// An ARP request of 192.0.2.1 for 192.0.2.9.
+    fn arp() -> Vec<u8> {
+        let mut bytes = std::vec![0, 1, 8, 0, 6, 4, 0, 1, 2, 0, 0, 0, 0, 1, 192, 0, 2, 1];
+        bytes.extend([0, 0, 0, 0, 0, 0, 192, 0, 2, 9]);
+        bytes
+    }
+
+    #[test]
+    fn each_part_alone_finds_its_packets_on_every_link() {
+        let packets: [(&str, u16, Vec<u8>); 9] = [
+            ("tcp4", 0x0800, v4(6, 0, 0, &ports(40_000, 443))),
+            ("udp4", 0x0800, v4(17, 0, 2, &ports(53, 40_000))),
+            ("icmp4", 0x0800, v4(1, 0, 0, &[8, 0, 0, 0])),
+            ("sctp4", 0x0800, v4(132, 0x4000, 0, &ports(5_353, 80))),
+            ("tcp6", 0x86dd, v6(6, &ports(8_080, 40_000))),
+            ("udp6", 0x86dd, v6(17, &ports(40_000, 443))),
+            ("icmp6", 0x86dd, v6(58, &[128, 0, 0, 0])),
+            ("arp", 0x0806, arp()),
+            ("lldp", 0x88cc, Vec::from([2, 7, 4, 2])),
+        ];
+        for (filter, expected) in [
+            ("-,-,-", "tcp4 udp4 icmp4 sctp4 tcp6 udp6 icmp6 arp lldp"),
+            ("tcp,-,-", "tcp4 tcp6"),
+            ("udp,-,-", "udp4 udp6"),
+            ("icmp,-,-", "icmp4 icmp6"),
+            ("arp,-,-", "arp"),
+            ("http,-,-", "tcp6"),
+            ("dns,-,-", "udp4"),
+            ("tls,-,-", "tcp4"),
+            ("quic,-,-", "udp6"),
+            ("-,192.0.2.1,-", "tcp4 udp4 icmp4 sctp4 arp"),
+            ("-,198.51.100.2,-", "tcp4 udp4 icmp4 sctp4"),
+            ("-,192.0.2.9,-", "arp"),
+            ("-,203.0.113.1,-", ""),
+            ("-,2001:db8::1,-", "tcp6 udp6 icmp6"),
+            ("-,2001:db8:0:1::2,-", "tcp6 udp6 icmp6"),
+            ("-,2001:db8::2,-", ""),
+            ("-,-,443", "tcp4 udp6"),
+            ("-,-,80", "sctp4"),
+            ("-,-,40000", "tcp4 udp4 tcp6 udp6"),
+            ("tcp,-,40000", "tcp4 tcp6"),
+            ("udp,192.0.2.1,53", "udp4"),
+            ("udp,2001:db8::1,53", ""),
+            ("tcp,192.0.2.1,444", ""),
+            ("tls,-,40000", "tcp4"),
+            ("tls,-,8443", ""),
+            ("arp,192.0.2.1,-", "arp"),
+            ("arp,198.51.100.2,-", ""),
+            ("http,2001:db8::1,8080", "tcp6"),
+        ] {
+            for link in LINKS {
+                let has_type =
+                    matches!(link, LinkType::ETHERNET | LinkType::LINUX_SLL | LinkType::LINUX_SLL2);
+                for tags in [&[][..], &[0x8100], &[0x88a8, 0x8100]] {
+                    if !tags.is_empty() && !has_type {
+                        continue;
+                    }
+                    let found: Vec<&str> = packets
+                        .iter()
+                        .filter(|(_, kind, _)| has_type || matches!(kind, 0x0800 | 0x86dd))
+                        .filter(|(_, kind, network)| {
+                            matches(filter, link, &linked(link, tags, *kind, network))
+                        })
+                        .map(|(name, ..)| *name)
+                        .collect();
+                    let expected: Vec<&str> = expected
+                        .split_whitespace()
+                        .filter(|name| has_type || !matches!(*name, "arp" | "lldp"))
+                        .collect();
+                    assert_eq!(found, expected, "{filter} on {link}, tags {tags:x?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn later_fragments_match_by_transport_and_not_by_port() {
+        let link = LinkType::ETHERNET;
+        let first = linked(link, &[], 0x0800, &v4(17, 0x2000, 0, &ports(53, 53)));
+        let later = linked(link, &[], 0x0800, &v4(17, 0x2003, 0, &ports(53, 53)));
+        assert!(matches("udp,-,-", link, &first) && matches("udp,-,-", link, &later));
+        assert!(matches("-,-,53", link, &first) && !matches("-,-,53", link, &later));
+        // Fragment header: next header, reserved, offset and flags, identification.
+        let first =
+            linked(link, &[], 0x86dd, &v6(44, &[&[17, 0, 0, 1, 0, 0, 0, 9], &*ports(53, 53)].concat()));
+        let later =
+            linked(link, &[], 0x86dd, &v6(44, &[&[17, 0, 0, 9, 0, 0, 0, 9], &*ports(53, 53)].concat()));
+        assert!(matches("udp,-,-", link, &first) && matches("udp,-,-", link, &later));
+        assert!(matches("-,-,53", link, &first) && !matches("-,-,53", link, &later));
+    }
+
+    #[test]
+    fn up_to_three_extension_headers_are_stepped_over() {
+        let link = LinkType::ETHERNET;
+        let hop_by_hop = [43_u8, 0, 1, 4, 0, 0, 0, 0];
+        let routing = [60_u8, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        let options = [6_u8, 0, 1, 4, 0, 0, 0, 0];
+        let payload = [&hop_by_hop[..], &routing, &options, &ports(40_000, 443)].concat();
+        let three = linked(link, &[0x8100], 0x86dd, &v6(0, &payload));
+        assert!(matches("tcp,-,443", link, &three) && matches("tls,-,-", link, &three));
+        assert!(!matches("udp,-,-", link, &three) && !matches("tcp,-,444", link, &three));
+        let payload =
+            [&hop_by_hop[..], &routing, &[60, 0, 1, 4, 0, 0, 0, 0], &options, &ports(1, 443)].concat();
+        let four = linked(link, &[], 0x86dd, &v6(0, &payload));
+        assert!(!matches("tcp,-,-", link, &four));
+    }
+
+    #[test]
+    fn a_packet_that_is_cut_off_does_not_match() {
+        let whole = linked(LinkType::ETHERNET, &[0x8100], 0x0800, &v4(6, 0, 0, &ports(1, 443)));
+        for cut in 0..whole.len() {
+            assert!(!matches("tcp,192.0.2.1,443", LinkType::ETHERNET, &whole[..cut]), "cut at {cut}");
+        }
+        assert!(matches("tcp,192.0.2.1,443", LinkType::ETHERNET, &whole));
+    }
+
+    #[test]
+    fn every_combination_compiles_or_says_why_not() {
+        let addresses = [None, Some("192.0.2.1"), Some("2001:db8::1")];
+        let protocols: Vec<Option<Protocol>> = [None].into_iter().chain(Protocol::all().map(Some)).collect();
+        for link in LINKS {
+            for protocol in &protocols {
+                for address in addresses {
+                    for port in [None, Some(Port(443))] {
+                        let address = address.map(|text| text.parse().unwrap());
+                        let simple = Simple { protocol: *protocol, address, port };
+                        let expected = match simple {
+                            Simple { protocol: Some(Protocol::Icmp), port: Some(_), .. } => {
+                                Some(CompileError::NoPorts(Protocol::Icmp))
+                            }
+                            Simple { protocol: Some(Protocol::Arp), port: Some(_), .. } => {
+                                Some(CompileError::NoPorts(Protocol::Arp))
+                            }
+                            Simple {
+                                protocol: Some(Protocol::Arp), address: Some(IpAddr::V6(_)), ..
+                            } => Some(CompileError::ArpOverV6),
+                            _ => None,
+                        };
+                        assert_eq!(simple.compile(link).err(), expected, "{simple:?} on {link}");
+                    }
+                }
+            }
+        }
+        assert_eq!(
+            simple("tcp,-,-").compile(LinkType(105)),
+            Err(CompileError::Link(LinkType(105))),
+            "802.11 has no fixed header"
+        );
+    }
+}

@@ -180,3 +180,86 @@ fn check_scratch(program: &[Instruction]) -> Result<(), Invalid> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use crate::code::*;
+    use std::vec::Vec;
+
+    const RETURN: Instruction = Instruction::plain(RET_K, 0);
+
+    /// The fault of a program of one line and a return, if it has one.
+    fn fault(code: u16, k: u32) -> Option<Fault> {
+        validate(&[Instruction::plain(code, k), RETURN]).err().map(|invalid| invalid.fault)
+    }
+
+    #[test]
+    fn each_kind_of_fault_is_named() {
+        for (code, k, expected) in [
+            (DIV_K, 0, Fault::DivisionByZero),
+            (MOD_K, 0, Fault::DivisionByZero),
+            (LSH_K, 32, Fault::Shift(32)),
+            (RSH_K, u32::MAX, Fault::Shift(u32::MAX)),
+            (ST, 16, Fault::Slot(16)),
+            (LDX_MEM, 99, Fault::Slot(99)),
+            (LD_MEM, 3, Fault::SlotUnwritten(3)),
+            (JA, 1, Fault::JumpTooFar),
+            (JA, u32::MAX, Fault::JumpTooFar),
+            (LD_W_ABS, 0xffff_f000, Fault::Offset(0xffff_f000)),
+            (LDX_B_MSH, 0x8000_0000, Fault::Offset(0x8000_0000)),
+            (0x08, 0, Fault::UnknownCode(0x08)),
+            (0x0e, 0, Fault::UnknownCode(0x0e)), // return X: libpcap has it, the kernel has not
+            (0x120, 0, Fault::UnknownCode(0x120)),
+        ] {
+            assert_eq!(fault(code, k), Some(expected), "{code:#x} {k:#x}");
+        }
+        assert_eq!(validate(&[]), Err(Invalid { at: 0, fault: Fault::Empty }));
+        let long: Vec<_> = (0..=MAX_INSTRUCTIONS).map(|_| RETURN).collect();
+        assert_eq!(validate(&long), Err(Invalid { at: MAX_INSTRUCTIONS, fault: Fault::TooLong }));
+        assert_eq!(validate(&long[1..]), Ok(()));
+        let no_return = [RETURN, Instruction::plain(LD_IMM, 1)];
+        assert_eq!(validate(&no_return), Err(Invalid { at: 1, fault: Fault::NoReturn }));
+    }
+
+    #[test]
+    fn what_the_kernel_takes_is_taken() {
+        for (code, k) in [
+            (LD_W_ABS, u32::MAX / 2),
+            (LD_B_IND, u32::MAX),
+            (LD_H_ABS, ANCILLARY_VLAN_TAG),
+            (LSH_K, 31),
+            (DIV_X, 0),
+            (ST, 15),
+            (JA, 0),
+        ] {
+            assert_eq!(fault(code, k), None, "{code:#x} {k:#x}");
+        }
+    }
+
+    #[test]
+    fn both_ways_of_a_branch_must_stay_inside() {
+        for (jt, jf) in [(1, 0), (0, 1), (255, 255)] {
+            let program = [Instruction::branch(JEQ_K, 0, jt, jf), RETURN];
+            assert_eq!(validate(&program), Err(Invalid { at: 0, fault: Fault::JumpTooFar }));
+        }
+    }
+
+    #[test]
+    fn a_slot_must_be_written_on_every_way() {
+        let read = Instruction::plain(LD_MEM, 0);
+        let write = Instruction::plain(ST, 0);
+        let one_way = [Instruction::branch(JEQ_K, 0, 0, 1), write, read, RETURN];
+        assert_eq!(validate(&one_way), Err(Invalid { at: 2, fault: Fault::SlotUnwritten(0) }));
+        let both_ways =
+            [Instruction::branch(JEQ_K, 0, 0, 2), write, Instruction::plain(JA, 1), write, read, RETURN];
+        assert_eq!(validate(&both_ways), Ok(()));
+    }
+
+    #[test]
+    fn messages_say_where_and_what() {
+        let message = std::format!("{}", Invalid { at: 7, fault: Fault::Shift(40) });
+        assert_eq!(message, "instruction 7: shift by 40, the most is 31");
+    }
+}
