@@ -35,6 +35,20 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         flood(p, quick(120).within(Encapsulation::Vlan(100)))
     }),
     Scenario::fires(
+        "icmp-flood-fragments",
+        "120 echo requests of 3,000 bytes, in three pieces each",
+        FIRES,
+        |p| pieces(p, Family::V4, 120),
+    ),
+    Scenario::fires("icmp-flood-fragments-ipv6", "the same over ICMPv6", FIRES, |p| {
+        pieces(p, Family::V6, 120)
+    }),
+    Scenario::silent(
+        "icmp-flood-fragments-below",
+        "99 echo requests in three pieces each: 297 packets",
+        |p| pieces(p, Family::V4, 99),
+    ),
+    Scenario::fires(
         "icmp-flood-table-full",
         "120 echo requests, after and among thousands of other sources",
         FIRES,
@@ -78,6 +92,26 @@ fn requests(parameters: &Parameters, burst: &Burst, times: impl Iterator<Item = 
     for (sequence, time) in (1_u16..).zip(times) {
         tape.seek(time);
         ping(&mut tape, &path, identifier, sequence);
+    }
+    tape.play()
+}
+
+/// Only the first piece of each says that it is an echo request.
+fn pieces(parameters: &Parameters, family: Family, count: u32) -> Packets {
+    let mut random = parameters.random();
+    let mut tape = Tape::default();
+    let burst = quick(count);
+    let payload = random.bytes(3_000);
+    for (index, sequence) in (0..count).zip(1_u16..) {
+        tape.seek(burst.time(index));
+        let mut path = Path::between(&parameters.cast.attacker, &parameters.cast.victim, family);
+        path.network.identification = sequence;
+        let request = Icmp::EchoRequest { identifier: 5, sequence, payload: &payload };
+        let (number, message) = request.message(&path.network.addresses);
+        for packet in path.network.fragments(number, &message, 1_400) {
+            tape.push(path.wrap(&packet));
+            tape.wait_us(12);
+        }
     }
     tape.play()
 }

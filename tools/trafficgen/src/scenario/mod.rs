@@ -1,6 +1,7 @@
 //! The registry of scenarios: what each is called, what it plays, and what a sensor must say about it.
 //!
-//! Edges are exact for the default thresholds: `-below` is one short, `-at` just enough. `-two-windows` has enough
+//! Edges are exact for the default thresholds: `-below` is one short, `-at` just enough (a name of fifty characters
+//! is not yet over fifty: there `-at` is the longest that stays silent). `-two-windows` has enough
 //! in all but never within one window, so a sensor stays silent. `-straddle` has enough within one window that
 //! lies across the edges of counting windows, whether those are counted from the first packet or (with the default
 //! start) from the epoch; a sensor that only looks at whole counting windows misses it.

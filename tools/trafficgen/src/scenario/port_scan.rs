@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Burst, Expected, MILLISECOND, Parameters, Scenario, straddle_times};
 use crate::application::{dns, tls};
-use crate::packet::{Encapsulation, Family, Icmp, Path, Tcp, flags, protocol, udp};
+use crate::packet::{Encapsulation, Extension, Family, Icmp, Path, Tcp, flags, protocol, udp};
 use crate::{Connection, Packets, Random, Tape};
 
 const FIRES: &[Expected] = &[("port_scan", "ports_in_window")];
@@ -42,6 +42,21 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario::fires("port-scan-xmas", "20 TCP ports probed with FIN, PSH and URG", FIRES, |p| {
         scan(p, Probe::Flags(flags::FIN | flags::PSH | flags::URG), quick(20))
     }),
+    Scenario::fires(
+        "port-scan-connect",
+        "20 TCP ports, every fourth open, by complete handshakes",
+        FIRES,
+        connect,
+    ),
+    Scenario::fires("port-scan-outside", "20 TCP ports of an inside host, from outside", FIRES, |p| {
+        probes(p, &Path::between(&p.cast.outside, &p.cast.victim, Family::V4), Probe::Syn, quick(20))
+    }),
+    Scenario::fires(
+        "port-scan-extensions",
+        "20 TCP ports behind four IPv6 extension headers",
+        FIRES,
+        extended,
+    ),
     Scenario::fires("port-scan-ipv6", "20 TCP ports over IPv6", FIRES, |p| {
         scan(p, Probe::Syn, quick(20).v6())
     }),
@@ -95,13 +110,47 @@ fn port(index: u32) -> u16 {
 }
 
 fn scan(parameters: &Parameters, probe: Probe, burst: Burst) -> Packets {
+    probes(parameters, &burst.path(&parameters.cast.attacker, &parameters.cast.victim), probe, burst)
+}
+
+fn probes(parameters: &Parameters, path: &Path, probe: Probe, burst: Burst) -> Packets {
     let mut random = parameters.random();
     let mut tape = Tape::default();
-    let path = burst.path(&parameters.cast.attacker, &parameters.cast.victim);
     let source = random.ephemeral_port();
     for index in 0..burst.count {
         tape.seek(burst.time(index));
-        probe_port(&mut tape, &path, probe, (source, port(index)), &mut random);
+        probe_port(&mut tape, path, probe, (source, port(index)), &mut random);
+    }
+    tape.play()
+}
+
+fn extended(parameters: &Parameters) -> Packets {
+    let mut path = Path::between(&parameters.cast.attacker, &parameters.cast.victim, Family::V6);
+    // The order that RFC 8200 section 4.1 recommends.
+    path.network.extensions = vec![
+        Extension::HopByHop,
+        Extension::Destination(3),
+        Extension::Routing,
+        Extension::AtomicFragment(0x5ca1_ab1e),
+    ];
+    probes(parameters, &path, Probe::Syn, quick(20))
+}
+
+/// What an unprivileged scanner does: it lets its system connect.
+fn connect(parameters: &Parameters) -> Packets {
+    let mut random = parameters.random();
+    let mut tape = Tape::default();
+    let burst = quick(20);
+    for index in 0..burst.count {
+        let path = burst.path(&parameters.cast.attacker, &parameters.cast.victim);
+        tape.seek(burst.time(index));
+        let mut connection = Connection::new(path, port(index), MILLISECOND, &mut random);
+        if index % 4 == 0 {
+            connection.open(&mut tape);
+            connection.reset(&mut tape);
+        } else {
+            connection.refuse(&mut tape);
+        }
     }
     tape.play()
 }

@@ -8,7 +8,10 @@ use std::time::Duration;
 
 use sentinel_trafficgen::TimedFrame;
 
-use crate::walk::{self, Fact};
+use crate::walk::{self, Fact, Piece};
+
+/// Ends, identification, protocol.
+type PieceKey = ((IpAddr, IpAddr), u32, u8);
 
 const LOGIN_PORTS: [u16; 9] = [21, 22, 23, 445, 1_433, 3_306, 3_389, 5_432, 5_900];
 
@@ -23,13 +26,18 @@ pub(crate) struct Oracle {
     owners: BTreeMap<Ipv4Addr, [u8; 6]>,
     leases: BTreeSet<(Ipv4Addr, [u8; 6])>,
     conversations: BTreeSet<(IpAddr, IpAddr, (u16, u16))>,
+    pieces: BTreeMap<PieceKey, Vec<u8>>,
     raised: BTreeSet<&'static str>,
 }
 
 impl Oracle {
     pub(crate) fn see(&mut self, frame: &TimedFrame) {
+        self.fact(frame, walk::frame(&frame.bytes));
+    }
+
+    fn fact(&mut self, frame: &TimedFrame, fact: Fact<'_>) {
         let at = frame.offset;
-        match walk::frame(&frame.bytes) {
+        match fact {
             Fact::Arp { sender: (mac, address) } => self.arp(mac, address),
             Fact::Echo { source, request } => {
                 if request {
@@ -44,11 +52,13 @@ impl Oracle {
                 self.udp(at, (source, destination), ports, payload);
                 self.bytes(at, source, destination, frame.bytes.len());
             }
+            Fact::Piece(piece) => self.piece(frame, &piece),
             Fact::Control => {}
         }
     }
 
     pub(crate) fn raised(mut self) -> BTreeSet<&'static str> {
+        assert!(self.pieces.is_empty(), "a packet of which pieces are missing");
         let mut over = |kind, reached: bool| {
             if reached {
                 self.raised.insert(kind);
@@ -60,6 +70,19 @@ impl Oracle {
         over("exfiltration", self.outbound.values().any(|events| most(events, 60) >= 5_000_000));
         over("brute_force", self.logins.values().any(|events| most(events, 30) >= 30));
         self.raised
+    }
+
+    /// Pieces come in order here; the last one makes the packet whole.
+    fn piece(&mut self, frame: &TimedFrame, piece: &Piece<'_>) {
+        let key = (piece.ends, piece.identification, piece.protocol);
+        let mut bytes = self.pieces.remove(&key).unwrap_or_default();
+        assert_eq!(bytes.len(), piece.offset, "pieces without gap or overlap");
+        bytes.extend_from_slice(piece.bytes);
+        if piece.more {
+            self.pieces.insert(key, bytes);
+        } else {
+            self.fact(frame, walk::transport(piece.protocol, &bytes, piece.ends.0, piece.ends.1));
+        }
     }
 
     fn arp(&mut self, mac: [u8; 6], address: Ipv4Addr) {

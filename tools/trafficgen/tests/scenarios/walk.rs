@@ -7,11 +7,39 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// What one frame turned out to be.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Fact<'f> {
-    Arp { sender: ([u8; 6], Ipv4Addr) },
-    Tcp { source: IpAddr, destination: IpAddr, ports: (u16, u16), flags: u8, payload: &'f [u8] },
-    Udp { source: IpAddr, destination: IpAddr, ports: (u16, u16), payload: &'f [u8] },
-    Echo { source: IpAddr, request: bool },
+    Arp {
+        sender: ([u8; 6], Ipv4Addr),
+    },
+    Tcp {
+        source: IpAddr,
+        destination: IpAddr,
+        ports: (u16, u16),
+        flags: u8,
+        payload: &'f [u8],
+    },
+    Udp {
+        source: IpAddr,
+        destination: IpAddr,
+        ports: (u16, u16),
+        payload: &'f [u8],
+    },
+    Echo {
+        source: IpAddr,
+        request: bool,
+    },
+    /// A part of a packet; the whole can be read once the last is there.
+    Piece(Piece<'f>),
     Control,
+}
+
+#[derive(Debug, PartialEq)]
+pub(crate) struct Piece<'f> {
+    pub(crate) ends: (IpAddr, IpAddr),
+    pub(crate) identification: u32,
+    pub(crate) protocol: u8,
+    pub(crate) offset: usize,
+    pub(crate) more: bool,
+    pub(crate) bytes: &'f [u8],
 }
 
 pub(crate) fn frame(bytes: &[u8]) -> Fact<'_> {
@@ -67,13 +95,17 @@ fn ipv4<'f>(frame: &[u8], packet: &'f [u8]) -> Fact<'f> {
     assert_eq!(sum(&packet[..20], 0), 0xffff, "header checksum");
     let length = usize::from(number16(packet, 2));
     padding(frame, &packet[length..]);
-    assert_eq!(number16(packet, 6), 0x4000, "whole, and not to be cut");
     assert!(packet[8] > 0, "time to live");
     let address = |at: usize| Ipv4Addr::new(packet[at], packet[at + 1], packet[at + 2], packet[at + 3]);
-    let (source, destination) = (IpAddr::V4(address(12)), IpAddr::V4(address(16)));
-    let body = &packet[20..length];
-    let pseudo = sum(&packet[12..20], pseudo_end(packet[9], body));
-    transport(packet[9], body, pseudo, source, destination)
+    let ends = (IpAddr::V4(address(12)), IpAddr::V4(address(16)));
+    let (protocol, body, cut) = (packet[9], &packet[20..length], number16(packet, 6));
+    if cut == 0x4000 {
+        return transport(protocol, body, ends.0, ends.1);
+    }
+    assert_eq!(cut & 0xc000, 0, "a piece must not say that it may not be cut");
+    let identification = u32::from(number16(packet, 4));
+    let (offset, more) = (usize::from(cut & 0x1fff) * 8, cut & 0x2000 != 0);
+    Fact::Piece(Piece { ends, identification, protocol, offset, more, bytes: body })
 }
 
 fn ipv6<'f>(frame: &[u8], packet: &'f [u8]) -> Fact<'f> {
@@ -81,14 +113,48 @@ fn ipv6<'f>(frame: &[u8], packet: &'f [u8]) -> Fact<'f> {
     let length = usize::from(number16(packet, 4)) + 40;
     padding(frame, &packet[length..]);
     let address = |at: usize| Ipv6Addr::from(<[u8; 16]>::try_from(&packet[at..at + 16]).unwrap());
-    let (source, destination) = (IpAddr::V6(address(8)), IpAddr::V6(address(24)));
-    let body = &packet[40..length];
-    let pseudo = sum(&packet[8..40], pseudo_end(packet[6], body));
-    transport(packet[6], body, pseudo, source, destination)
+    let ends = (IpAddr::V6(address(8)), IpAddr::V6(address(24)));
+    let (mut protocol, mut body) = (packet[6], &packet[40..length]);
+    for place in 0..5 {
+        match protocol {
+            0 => assert_eq!(place, 0, "hop-by-hop options come first"),
+            43 => assert_eq!(body[3], 0, "a route that is done"),
+            60 => {}
+            44 => {
+                let cut = number16(body, 2);
+                let (offset, more) = (usize::from(cut & 0xfff8), cut & 1 != 0);
+                let identification = u32::from(number16(body, 4)) << 16 | u32::from(number16(body, 6));
+                if offset == 0 && !more {
+                    (protocol, body) = (body[0], &body[8..]);
+                    continue;
+                }
+                let protocol = body[0];
+                return Fact::Piece(Piece {
+                    ends,
+                    identification,
+                    protocol,
+                    offset,
+                    more,
+                    bytes: &body[8..],
+                });
+            }
+            _ => break,
+        }
+        let header = usize::from(body[1]) * 8 + 8;
+        if protocol != 43 {
+            padding_options(&body[2..header]);
+        }
+        (protocol, body) = (body[0], &body[header..]);
+    }
+    transport(protocol, body, ends.0, ends.1)
 }
 
-fn pseudo_end(protocol: u8, body: &[u8]) -> u32 {
-    u32::from(protocol) + u32::try_from(body.len()).unwrap()
+/// Options that only fill: kind 0 is one byte, kind 1 says how many follow.
+fn padding_options(mut list: &[u8]) {
+    while let [kind, rest @ ..] = list {
+        assert!(*kind <= 1);
+        list = if *kind == 0 { rest } else { &rest[1 + usize::from(rest[0])..] };
+    }
 }
 
 /// The sum of 16-bit words with end-around carry (RFC 1071); the last odd byte counts as the upper half.
@@ -101,9 +167,21 @@ fn sum(bytes: &[u8], start: u32) -> u32 {
     total
 }
 
-fn transport(protocol: u8, body: &[u8], pseudo: u32, source: IpAddr, destination: IpAddr) -> Fact<'_> {
+/// What a whole packet carries.
+pub(crate) fn transport(protocol: u8, body: &[u8], source: IpAddr, destination: IpAddr) -> Fact<'_> {
     let ports = || (number16(body, 0), number16(body, 2));
-    let covered = if protocol == 1 { sum(body, 0) } else { sum(body, pseudo) };
+    let addresses = |address| match address {
+        IpAddr::V4(v4) => v4.octets().to_vec(),
+        IpAddr::V6(v6) => v6.octets().to_vec(),
+    };
+    let pseudo = match protocol {
+        1 => 0,
+        _ => sum(
+            &[addresses(source), addresses(destination)].concat(),
+            u32::from(protocol) + u32::try_from(body.len()).unwrap(),
+        ),
+    };
+    let covered = sum(body, pseudo);
     assert_eq!(covered, 0xffff, "checksum of protocol {protocol} from {source} to {destination}");
     match protocol {
         6 => {
