@@ -11,9 +11,9 @@ use crate::extent::Extent;
 
 /// `ARPHRD_NETLINK` of the kernel header `if_arp.h`: the protocol field is no ethertype there.
 const NETLINK: u16 = 824;
-/// `ETH_P_802_3` and `ETH_P_802_2` of the kernel header `if_ether.h`.
-const NOVELL: u16 = 1;
+/// `ETH_P_802_2` and `ETH_P_802_3_MIN` of the kernel header `if_ether.h`.
 const LLC: u16 = 4;
+const LOWEST_ETHERTYPE: u16 = 0x0600;
 
 /// What a cooked header says about the link.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -62,9 +62,10 @@ fn carried(
     rest: Extent<'_>,
 ) -> Result<(Cooked, Carried, Extent<'_>), Malformed> {
     match protocol {
-        _ if cooked.hardware == NETLINK => Ok((cooked, Carried::Llc(0, 0), rest)),
-        NOVELL => Ok((cooked, Carried::Llc(0xff, 0xff), rest)),
+        // Numbers below 1,536 are the kernel's own (`ETH_P_CAN` is 12), not lengths as in a frame.
+        _ if cooked.hardware == NETLINK => Ok((cooked, Carried::Unknown(protocol), rest)),
         LLC => crate::ethernet::parse_llc(rest).map(|(carried, rest)| (cooked, carried, rest)),
+        0..LOWEST_ETHERTYPE => Ok((cooked, Carried::Unknown(protocol), rest)),
         ethertype => Ok((cooked, Carried::EtherType(ethertype), rest)),
     }
 }
@@ -114,6 +115,14 @@ mod tests {
         assert_eq!(parse_v1(Extent::new(&llc, 20)).unwrap().1, Carried::Llc(0x42, 0x42));
         let mut netlink = V1;
         netlink[2..4].copy_from_slice(&NETLINK.to_be_bytes());
-        assert!(matches!(parse_v1(Extent::new(&netlink, 17)).unwrap().1, Carried::Llc(..)));
+        assert_eq!(parse_v1(Extent::new(&netlink, 17)).unwrap().1, Carried::Unknown(0x0800));
+    }
+
+    #[test]
+    fn the_kernels_own_numbers_are_no_lengths() {
+        // frames of a CAN bus were once taken for LLC frames of twelve bytes
+        let mut can = V1;
+        can[14..16].copy_from_slice(&[0, 12]);
+        assert_eq!(parse_v1(Extent::new(&can, 17)).unwrap().1, Carried::Unknown(12));
     }
 }

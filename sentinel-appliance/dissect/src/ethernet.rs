@@ -27,6 +27,8 @@ pub struct Ethernet {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Carried {
     EtherType(u16),
+    /// A number that is no ethertype and that nothing more is known of.
+    Unknown(u16),
     /// LLC without an ethertype: destination and source service access point.
     Llc(u8, u8),
 }

@@ -171,7 +171,13 @@ impl<'p> Packet<'p> {
             Some(carried) => carried,
             None => return Ok(()),
         };
-        self.read_carried(carried, rest)
+        match carried.ethertype() {
+            Ok(ethertype) => self.read_ethertype(ethertype, rest),
+            Err(network) => {
+                self.network = network;
+                Ok(())
+            }
+        }
     }
 
     /// Link types other than Ethernet.
@@ -204,16 +210,6 @@ impl<'p> Packet<'p> {
         Ok(Some(carried))
     }
 
-    fn read_carried(&mut self, carried: Carried, rest: Extent<'p>) -> Result<(), Fault> {
-        match carried {
-            Carried::EtherType(ethertype) => self.read_ethertype(ethertype, rest),
-            Carried::Llc(destination, source) => {
-                self.network = Network::Llc { destination, source };
-                Ok(())
-            }
-        }
-    }
-
     /// What an ethertype announces, through tags and the headers that stand between link and network.
     #[inline]
     fn read_ethertype(&mut self, mut ethertype: u16, mut rest: Extent<'p>) -> Result<(), Fault> {
@@ -225,15 +221,15 @@ impl<'p> Packet<'p> {
             self.vlans.push(tag);
             (ethertype, rest) = (next, inside);
         }
-        match ethertype {
-            IPV4 | IPV6 | ARP => {}
-            _ => match between(ethertype, rest).map_err(at(Layer::Link))? {
-                (Carried::EtherType(next), inside) => (ethertype, rest) = (next, inside),
-                (Carried::Llc(destination, source), _) => {
-                    self.network = Network::Llc { destination, source };
+        if !matches!(ethertype, IPV4 | IPV6 | ARP) {
+            let (carried, inside) = between(ethertype, rest).map_err(at(Layer::Link))?;
+            match carried.ethertype() {
+                Ok(next) => (ethertype, rest) = (next, inside),
+                Err(network) => {
+                    self.network = network;
                     return Ok(());
                 }
-            },
+            }
         }
         self.read_network(ethertype, rest)
     }
@@ -263,7 +259,19 @@ impl<'p> Packet<'p> {
     }
 }
 
-/// Headers between link and network other than tags. An ethertype that is none of them comes back.
+impl Carried {
+    /// The ethertype, or what to say of a packet that has none.
+    #[inline]
+    const fn ethertype<'p>(self) -> Result<u16, Network<'p>> {
+        match self {
+            Self::EtherType(ethertype) => Ok(ethertype),
+            Self::Unknown(number) => Err(Network::Other(number)),
+            Self::Llc(destination, source) => Err(Network::Llc { destination, source }),
+        }
+    }
+}
+
+/// Headers between link and network other than tags.
 #[cold]
 fn between(ethertype: u16, rest: Extent<'_>) -> Result<(Carried, Extent<'_>), Malformed> {
     let (inside, extent) = match ethertype {
@@ -272,7 +280,7 @@ fn between(ethertype: u16, rest: Extent<'_>) -> Result<(Carried, Extent<'_>), Ma
         length if ethernet::is_length(length) => return ethernet::parse_length(rest, length),
         _ => (None, rest),
     };
-    Ok((Carried::EtherType(inside.unwrap_or(ethertype)), extent))
+    Ok((inside.map_or(Carried::Unknown(ethertype), Carried::EtherType), extent))
 }
 
 #[inline]

@@ -11,6 +11,10 @@ use super::Name;
 use crate::Malformed;
 use crate::cursor::Cursor;
 
+const INTERNET: u16 = 1;
+/// Top bit of the class in multicast DNS (RFC 6762 section 10.2).
+const CACHE_FLUSH: u16 = 0x8000;
+
 /// Type of a record: <https://www.iana.org/assignments/dns-parameters>.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct RecordType(pub u16);
@@ -170,6 +174,11 @@ impl<'m> Record<'m> {
     /// - [`Malformed::BadLength`] if it is longer, or a name in it ends beyond it.
     /// - [`Malformed::BadName`], [`Malformed::BadPointer`] as for [`Name`].
     pub fn data(&self) -> Result<RecordData<'m>, Malformed> {
+        // In other classes a type may mean something else; updates delete by records without data in class
+        // "none" and "any" (RFC 2136 section 2.4).
+        if self.class & !CACHE_FLUSH != INTERNET {
+            return Ok(RecordData::Other(self.bytes));
+        }
         let mut fields = Fields { record: self, position: self.start };
         let data = match self.record_type {
             RecordType::A => RecordData::A(Address::v4(fields.cursor()?.u32()?)).fixed(self, 4)?,
@@ -448,6 +457,19 @@ mod tests {
             Ok(RecordData::Txt(strings)) => assert_eq!(strings.collect::<Vec<_>>(), [b"a"]),
             other => panic!("{other:?}"),
         });
+    }
+
+    #[test]
+    fn records_of_other_classes_are_not_decoded() {
+        // any (an update that deletes), the Internet with the bit of multicast DNS
+        let mut bytes = message(RecordType::A, &[]);
+        bytes[25..27].copy_from_slice(&[0, 255]);
+        let record = Message::parse(&bytes).unwrap().answers().next().unwrap().unwrap();
+        assert!(matches!(record.data(), Ok(RecordData::Other([]))));
+        let mut bytes = message(RecordType::A, &[192, 0, 2, 1]);
+        bytes[25..27].copy_from_slice(&[0x80, 1]);
+        let record = Message::parse(&bytes).unwrap().answers().next().unwrap().unwrap();
+        assert!(matches!(record.data(), Ok(RecordData::A(_))));
     }
 
     #[test]
