@@ -77,9 +77,9 @@ enum Command {
 
 #[derive(Args)]
 struct FileChoices {
-    /// Time of the scenario's beginning, seconds since 1970
+    /// Time of the scenario's beginning, seconds since 1970 (a pcap file ends in 2106)
     #[arg(long, default_value_t = 1_700_000_000, value_name = "UNIX_SECONDS")]
-    start: u64,
+    start: u32,
     /// What the file's stamps count
     #[arg(long, value_enum, default_value_t = Stamps::Nanoseconds)]
     stamps: Stamps,
@@ -290,7 +290,9 @@ fn write(scenario: &Scenario, output: &Path, file: &FileChoices, parameters: &Pa
         Stamps::Nanoseconds => Resolution::Nanoseconds,
     };
     let written = Writer::new(BufWriter::new(out), resolution)
-        .and_then(|mut writer| writer.all(Timestamp::from_parts(file.start, 0), scenario.packets(parameters)))
+        .and_then(|mut writer| {
+            writer.all(Timestamp::from_parts(file.start.into(), 0), scenario.packets(parameters))
+        })
         .with_context(|| format!("writing {}", output.display()))?;
     Ok(written)
 }
