@@ -78,14 +78,20 @@ impl Field<'_> {
 
     fn set_list(&mut self, words: &[&str]) -> Result<(), Vec<Fault>> {
         match self {
-            Self::Interfaces(value, most) => **value = list(words, *most, interface)?,
-            Self::Networks(value, most) => **value = list(words, *most, network)?,
+            Self::Interfaces(value, most) => {
+                let mut names = Vec::new();
+                list(words, *most, &mut |word| Ok(add(&mut names, interface(word)?)))?;
+                **value = names;
+            }
+            Self::Networks(value, most) => {
+                let mut networks = Vec::new();
+                list(words, *most, &mut |word| Ok(add(&mut networks, network(word)?)))?;
+                **value = networks;
+            }
             Self::Ports(value) => {
-                let ports = list(words, MAX_PORTS, port)?;
-                value.clear();
-                for port in ports.into_iter().take(MAX_PORTS) {
-                    let _fits_by_take = value.push(port);
-                }
+                let mut ports = Vec::new();
+                list(words, MAX_PORTS, &mut |word| Ok(add(&mut ports, port(word)?)))?;
+                **value = ports.into_iter().take(MAX_PORTS).collect();
             }
             _ => {}
         }
@@ -283,25 +289,25 @@ fn interface(word: &str) -> Result<String, String> {
     Ok(word.into())
 }
 
-/// Every word read by `read`, all faults at once.
-fn list<T: PartialEq>(
+/// Hands every word to `take`, which tells whether it was new, and gathers all faults.
+fn list(
     words: &[&str],
     most: usize,
-    read: impl Fn(&str) -> Result<T, String>,
-) -> Result<Vec<T>, Vec<Fault>> {
-    let mut values = Vec::new();
+    take: &mut dyn FnMut(&str) -> Result<bool, String>,
+) -> Result<(), Vec<Fault>> {
     let mut faults = Vec::new();
+    let mut taken = 0;
     for (index, word) in words.iter().enumerate() {
-        let why = match read(word) {
-            Ok(value) if values.contains(&value) => "stands in the list twice".into(),
-            Ok(_) if values.len() == most => {
+        let why = match take(word) {
+            Ok(true) if taken == most => {
                 faults.push(Fault { index, why: format!("is one too many after {most}") });
                 break; // bounds what follows: the rest would only repeat this
             }
-            Ok(value) => {
-                values.push(value);
+            Ok(true) => {
+                taken += 1;
                 continue;
             }
+            Ok(false) => "stands in the list twice".into(),
             Err(why) => why,
         };
         faults.push(Fault { index, why });
@@ -309,7 +315,16 @@ fn list<T: PartialEq>(
     if words.is_empty() {
         faults.push(Fault { index: 0, why: "is an empty list".into() });
     }
-    if faults.is_empty() { Ok(values) } else { Err(faults) }
+    if faults.is_empty() { Ok(()) } else { Err(faults) }
+}
+
+/// Adds `value` unless it is there already.
+fn add<T: PartialEq>(values: &mut Vec<T>, value: T) -> bool {
+    let new = !values.contains(&value);
+    if new {
+        values.push(value);
+    }
+    new
 }
 
 #[cfg(test)]
@@ -400,12 +415,13 @@ mod tests {
         let mut value = vec!["old".to_owned()];
         let mut field = Field::Interfaces(&mut value, 2);
         assert_eq!(
-            why(&mut field, &["eth0", "a/b", "eth0", "sixteen_bytes_xy", ".."]),
+            why(&mut field, &["eth0", "a/b", "eth0", "sixteen_bytes_xy", "..", "eth0:1"]),
             [
                 (1, "cannot be the name of an interface".into()),
                 (2, "stands in the list twice".into()),
                 (3, "has 16 bytes".into()),
                 (4, "cannot be the name of an interface".into()),
+                (5, "cannot be the name of an interface".into()),
             ]
         );
         assert_eq!(why(&mut field, &["a", "b", "c", "d"]), [(2, "is one too many after 2".into())]);

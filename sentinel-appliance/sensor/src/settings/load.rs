@@ -52,9 +52,7 @@ impl Settings {
             Some(_) => loader.named_file(),
             None => loader.default_file(),
         }
-        loader.environment_layer(environment);
-        loader.flag_layer(flags);
-        loader.finish()
+        loader.finish(environment, flags)
     }
 }
 
@@ -147,7 +145,7 @@ impl Loader {
             match statement {
                 Ok(Statement::Package(name)) if name.text == PACKAGE => {}
                 Ok(Statement::Package(name)) => {
-                    self.wrong_word(name.at, "package", &name.text, [PACKAGE].into_iter());
+                    self.wrong_word(name.at, "package", &name.text, &[PACKAGE]);
                 }
                 Ok(Statement::Section { kind, name }) => {
                     current = self.section(&kind, name.as_ref()).map_or(Current::Unknown, Current::Known);
@@ -174,24 +172,24 @@ impl Loader {
 
     /// The section that a `config` line opens.
     fn section(&mut self, kind: &Word, name: Option<&Word>) -> Option<Section> {
-        let sections: Vec<Section> = self.sections();
-        let name_or_main = name.map_or(Section::Main.name(), |name| name.text.as_str());
-        let of_kind = |section: &&Section| section.kind() == kind.text;
-        if !sections.iter().any(|section| of_kind(&section)) {
-            let kinds = [Section::SENTINEL, Section::DETECTOR];
-            self.wrong_word(kind.at, "section type", &kind.text, kinds.into_iter());
+        let mut sections: Vec<Section> = self.registry.iter().map(|setting| setting.section).collect();
+        sections.dedup();
+        sections.retain(|section| section.kind() == kind.text);
+        if sections.is_empty() {
+            self.wrong_word(kind.at, "section type", &kind.text, &[Section::SENTINEL, Section::DETECTOR]);
             return None;
         }
-        let found = sections.iter().filter(of_kind).find(|section| section.name() == name_or_main);
+        // There is one section of the type sentinel, so it may go without its name.
+        let wanted = name.map_or(Section::Main.name(), |name| name.text.as_str());
+        let found = sections.iter().find(|section| section.name() == wanted);
         if found.is_none() {
-            let names = sections.iter().filter(of_kind).map(|section| section.name());
+            let names: Vec<&str> = sections.iter().map(|section| section.name()).collect();
             match name {
                 Some(name) => {
-                    self.wrong_word(name.at, &format!("{} section", kind.text), &name.text, names);
+                    self.wrong_word(name.at, &format!("{} section", kind.text), &name.text, &names);
                 }
                 None => {
-                    let names: Vec<_> = names.collect();
-                    let what = format!("this detector has no name; allowed: {}", names.join(", "));
+                    let what = format!("this {} has no name; allowed: {}", kind.text, names.join(", "));
                     self.wrong_line(kind.at, what);
                 }
             }
@@ -203,9 +201,9 @@ impl Loader {
     fn value(&mut self, section: Section, list: bool, name: &Word, value: Word) {
         let position = |setting: &Setting| setting.section == section && setting.name == name.text;
         let Some(index) = self.registry.iter().position(position) else {
-            let names: Vec<_> = self.registry.iter().filter(|setting| setting.section == section).collect();
-            let names: Vec<_> = names.iter().map(|setting| setting.name).collect();
-            return self.wrong_word(name.at, "option", &name.text, names.into_iter());
+            let here = self.registry.iter().filter(|setting| setting.section == section);
+            let names: Vec<&str> = here.map(|setting| setting.name).collect();
+            return self.wrong_word(name.at, "option", &name.text, &names);
         };
         let takes_list =
             self.registry.get(index).is_some_and(|setting| setting.field(&mut self.settings).is_list());
@@ -224,15 +222,8 @@ impl Loader {
     fn environment_layer(&mut self, environment: impl Iterator<Item = (String, String)>) {
         let known: Vec<String> = self.registry.iter().map(Setting::variable).collect();
         for (variable, value) in environment {
-            if !variable.starts_with("SENTINEL_") || variable.starts_with(NOT_OURS) {
-                continue;
-            }
-            match known.iter().position(|name| *name == variable) {
-                Some(index) => self.assign(index, &variable, &[(Origin::Environment, &value)]),
-                None => {
-                    let what = unknown("setting", &variable, known.iter().map(String::as_str));
-                    self.note(Origin::Environment, &variable, what);
-                }
+            if variable.starts_with("SENTINEL_") && !variable.starts_with(NOT_OURS) {
+                self.named(Origin::Environment, &variable, &known, &variable, &value);
             }
         }
     }
@@ -240,15 +231,17 @@ impl Loader {
     fn flag_layer(&mut self, flags: &[(String, String)]) {
         let known: Vec<String> = self.registry.iter().map(Setting::key).collect();
         for (key, value) in flags {
-            let short = key.strip_prefix("main.").unwrap_or(key);
-            match known.iter().position(|name| name == short) {
-                Some(index) => self.assign(index, key, &[(Origin::Flag, value)]),
-                None => {
-                    let what = unknown("setting", short, known.iter().map(String::as_str));
-                    self.note(Origin::Flag, key, what);
-                }
-            }
+            self.named(Origin::Flag, key, &known, key.strip_prefix("main.").unwrap_or(key), value);
         }
+    }
+
+    /// Gives a value to the setting that is called `name` among the names `known` of this layer.
+    fn named(&mut self, origin: Origin, source: &str, known: &[String], name: &str, value: &str) {
+        if let Some(index) = known.iter().position(|known| known == name) {
+            return self.assign(index, source, &[(origin, value)]);
+        }
+        let known: Vec<&str> = known.iter().map(String::as_str).collect();
+        self.note(origin, source, unknown("setting", name, &known));
     }
 
     /// Gives a setting the values of one layer; none at all is no change.
@@ -320,19 +313,7 @@ impl Loader {
         }
     }
 
-    fn sections(&self) -> Vec<Section> {
-        let mut sections: Vec<Section> = self.registry.iter().map(|setting| setting.section).collect();
-        sections.dedup();
-        sections
-    }
-
-    fn wrong_word<'n>(
-        &mut self,
-        at: At,
-        kind: &str,
-        word: &str,
-        names: impl Iterator<Item = &'n str> + Clone,
-    ) {
+    fn wrong_word(&mut self, at: At, kind: &str, word: &str, names: &[&str]) {
         self.wrong_line(at, unknown(kind, word, names));
     }
 
@@ -343,18 +324,26 @@ impl Loader {
 
     fn note(&mut self, origin: Origin, source: &str, what: String) {
         if self.problems.len() < MAX_PROBLEMS {
-            self.problems.push(Problem { origin, source: source.into(), what });
+            // Values are judged after the whole file is read: back to the order of the lines.
+            let at = self.problems.partition_point(|problem| problem.origin <= origin);
+            self.problems.insert(at, Problem { origin, source: source.into(), what });
         } else {
             self.unnoted += 1;
         }
     }
 
-    fn finish(mut self) -> Result<Loaded, Vec<Problem>> {
+    /// The layers above the file, then the rules between settings.
+    fn finish(
+        mut self,
+        environment: impl Iterator<Item = (String, String)>,
+        flags: &[(String, String)],
+    ) -> Result<Loaded, Vec<Problem>> {
+        self.environment_layer(environment);
+        self.flag_layer(flags);
         self.check_relations();
         if self.problems.is_empty() {
             return Ok(Loaded { settings: self.settings, origins: self.origins, file: self.file });
         }
-        self.problems.sort_by_key(|problem| problem.origin);
         if self.unnoted > 0 {
             let source = self.file.display().to_string();
             let what = format!("and {} more problems", self.unnoted);
@@ -371,18 +360,18 @@ impl From<At> for Origin {
 }
 
 /// `unknown option 'prots'; did you mean 'ports'?`, or all names if none is near.
-fn unknown<'n>(kind: &str, word: &str, names: impl Iterator<Item = &'n str> + Clone) -> String {
+fn unknown(kind: &str, word: &str, names: &[&str]) -> String {
     let start = format!("unknown {kind} '{}'", show(word));
-    match nearest(word, names.clone()) {
+    match nearest(word, names) {
         Some(name) => format!("{start}; did you mean '{name}'?"),
-        None => format!("{start}; allowed: {}", names.collect::<Vec<_>>().join(", ")),
+        None => format!("{start}; allowed: {}", names.join(", ")),
     }
 }
 
-/// Text of a stranger, made fit to print: cut, and without control characters.
+/// Text of a stranger, made fit for any terminal: cut, and in ASCII.
 fn show(text: &str) -> String {
     const MOST: usize = 60;
-    let mut shown: String = text.chars().take(MOST).flat_map(char::escape_debug).collect();
+    let mut shown: String = text.chars().take(MOST).flat_map(char::escape_default).collect();
     if text.chars().nth(MOST).is_some() {
         shown.push_str("...");
     }
@@ -410,9 +399,9 @@ pub(super) mod tests {
     ) -> Result<Loaded, Vec<String>> {
         let mut loader = Loader::new(Path::new("F"));
         loader.file_layer(file);
-        loader.environment_layer(owned(environment).into_iter());
-        loader.flag_layer(&owned(flags));
-        loader.finish().map_err(|problems| problems.iter().map(ToString::to_string).collect())
+        loader
+            .finish(owned(environment).into_iter(), &owned(flags))
+            .map_err(|problems| problems.iter().map(ToString::to_string).collect())
     }
 
     fn problems(file: &str, environment: Pairs<'_>, flags: Pairs<'_>) -> Vec<String> {
@@ -480,7 +469,7 @@ config 'detector' brute_force
         let expected = [
             format!("F:2:12: ports '22' stands in the list twice; {allowed}"),
             format!("F:2:12: ports '70000' is out of range; {allowed}"),
-            format!("F:3:12: ports '\u{1f41b}x' is not a whole number; {allowed}"),
+            format!("F:3:12: ports '\\u{{1f41b}}x' is not a whole number; {allowed}"),
         ];
         assert_eq!(problems(file, &[], &[]), expected);
     }
@@ -594,8 +583,10 @@ config 'detector' brute_force
             ];
             for way in &ways {
                 assert_eq!(way.settings, ways[0].settings, "{key}");
-                assert_ne!(way.settings, Settings::default(), "{key}");
-                for (other, origin) in way.origins.iter().enumerate() {
+                let (mut old, mut new) = (Settings::default(), way.settings.clone());
+                for (other, (any, origin)) in registry::all().iter().zip(&way.origins).enumerate() {
+                    let same = any.field(&mut old).texts() == any.field(&mut new).texts();
+                    assert_eq!(same, other != index, "{key} changes {}", any.key());
                     assert_eq!(*origin == Origin::Default, other != index, "{key}");
                 }
                 let mut shown = Vec::new();
@@ -615,7 +606,7 @@ config 'detector' brute_force
         assert_eq!(found.len(), 1);
         let mut loader = Loader::new(&missing);
         loader.default_file();
-        assert_eq!(loader.finish().unwrap().settings, Settings::default());
+        assert_eq!(loader.finish(std::iter::empty(), &[]).unwrap().settings, Settings::default());
     }
 
     #[test]

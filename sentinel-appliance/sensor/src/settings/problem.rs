@@ -42,17 +42,18 @@ impl fmt::Display for Problem {
 impl std::error::Error for Problem {}
 
 /// The name that was probably meant: at most one change in four characters away, and the nearest.
-pub(super) fn nearest<'n>(wrong: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+pub(super) fn nearest<'n>(wrong: &str, names: &[&'n str]) -> Option<&'n str> {
     if wrong.len() > LONGEST_NAME {
         return None;
     }
     let wrong = wrong.to_ascii_lowercase();
     let allowed = 1 + wrong.len() / 4;
     names
+        .iter()
         .map(|name| (distance(wrong.as_bytes(), name.to_ascii_lowercase().as_bytes()), name))
         .filter(|(distance, _)| *distance <= allowed)
         .min_by_key(|(distance, _)| *distance)
-        .map(|(_, name)| name)
+        .map(|(_, name)| *name)
 }
 
 /// Longer words are not compared; no setting has such a name.
@@ -94,9 +95,9 @@ mod tests {
             ("wifi", None),
             ("", None),
         ] {
-            assert_eq!(nearest(wrong, names.into_iter()), meant, "{wrong}");
+            assert_eq!(nearest(wrong, &names), meant, "{wrong}");
         }
-        assert_eq!(nearest(&"ports".repeat(100), names.into_iter()), None);
+        assert_eq!(nearest(&"ports".repeat(100), &names), None);
     }
 
     #[test]

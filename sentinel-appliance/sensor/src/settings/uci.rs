@@ -81,7 +81,7 @@ impl fmt::Display for Mistake {
             Self::Keyword(word) => write!(
                 out,
                 "unknown keyword '{}'; a line starts with config, option, list, package or #",
-                word.escape_debug()
+                word.escape_default()
             ),
             Self::PackageName => out.write_str("package needs a name: package NAME"),
             Self::SectionType => out.write_str("config needs a type: config TYPE 'NAME'"),
@@ -91,7 +91,7 @@ impl fmt::Display for Mistake {
             Self::Surplus(word) => write!(
                 out,
                 "'{}' is one word too many; a value with spaces stands in quotes",
-                word.escape_debug()
+                word.escape_default()
             ),
         }
     }
@@ -319,6 +319,7 @@ pub(crate) mod tests {
             ("option a \"b 'c'\"", &["option [a] [b 'c']"]),
             ("option a 'b \"c\"'", &["option [a] [b \"c\"]"]),
             ("option a ''", &["option [a] []"]),
+            ("option a 'b\tc'", &["option [a] [b\tc]"]),
             // Pieces without a space between them are one word; this is how a single quote is written.
             ("option a 'it'\\''s'", &["option [a] [it's]"]),
             ("option a b'c'\"d\"e", &["option [a] [bcde]"]),
