@@ -3,7 +3,13 @@
 //! Each test runs in a namespace of its own thread, which ends with the thread: nothing to clean up, nothing that
 //! another test or the machine could disturb. Without root there is no namespace, and the test says so and passes.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests fail by panicking"
+)]
 
 use std::io::{Write, stderr};
 use std::process::Command;
@@ -13,7 +19,7 @@ use rustix::thread::{UnshareFlags, unshare_unsafe};
 use sentinel_capture::interfaces;
 use sentinel_capture::ring::{Config, Counters, Fanout, FanoutMode, OpenError, Ring, Wake};
 use sentinel_capture::send::Sender;
-use sentinel_filter::{Packet, Protocol, Simple};
+use sentinel_filter::{Fault, Instruction, Packet, Protocol, Simple, code, run, validate};
 use sentinel_units::{LinkType, Mac, Port, Timestamp};
 
 /// Runs `body` in a new namespace where what goes into `left0` comes out of `right0`.
@@ -214,6 +220,94 @@ fn the_kernel_and_the_interpreter_agree() {
             let is_arp = wanted.protocol == Some(Protocol::Arp); // which nobody sent
             assert!(sent > 100 && (expected > 0) != is_arp);
         }
+    });
+}
+
+/// Some program of up to twelve instructions, drawn from the codes that exist and operands that matter.
+fn random_program(random: &mut impl FnMut(usize) -> usize) -> Vec<Instruction> {
+    #[rustfmt::skip]
+    const CODES: [u16; 45] = [
+        code::LD_W_ABS, code::LD_H_ABS, code::LD_B_ABS, code::LD_W_IND, code::LD_H_IND, code::LD_B_IND,
+        code::LD_W_LEN, code::LD_IMM, code::LD_MEM, code::LDX_IMM, code::LDX_MEM, code::LDX_W_LEN,
+        code::LDX_B_MSH, code::ST, code::STX, code::ADD_K, code::SUB_K, code::MUL_K, code::DIV_K, code::OR_K,
+        code::AND_K, code::LSH_K, code::RSH_K, code::NEG, code::MOD_K, code::XOR_K, code::ADD_X, code::SUB_X,
+        code::MUL_X, code::DIV_X, code::OR_X, code::AND_X, code::LSH_X, code::RSH_X, code::MOD_X, code::XOR_X,
+        code::JA, code::JEQ_K, code::JGT_K, code::JGE_X, code::JSET_X, code::RET_K, code::RET_A, code::TAX,
+        code::TXA,
+    ];
+    const OPERANDS: [u32; 14] =
+        [0, 1, 2, 3, 12, 14, 15, 16, 31, 32, 60, 0x88b5, u32::MAX, code::ANCILLARY_VLAN_TAG];
+    let count = 1 + random(12);
+    let mut program: Vec<_> = (0..count)
+        .map(|_| {
+            let distance = |step: usize| u8::try_from(step).unwrap();
+            let (jt, jf) = (distance(random(4)), distance(random(4)));
+            Instruction::branch(CODES[random(CODES.len())], OPERANDS[random(OPERANDS.len())], jt, jf)
+        })
+        .collect();
+    program.push(Instruction::plain(code::RET_A, 0));
+    program
+}
+
+#[test]
+fn the_kernel_takes_the_programs_that_we_take_and_gives_the_same_results() {
+    on_wire("the_kernel_takes_the_programs_that_we_take_and_gives_the_same_results", || {
+        let sender = Sender::open("left0").unwrap();
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64; // the seed; xorshift64 (Marsaglia 2003)
+        let mut random = |below: usize| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            usize::try_from(state >> 33).unwrap() % below
+        };
+        let (mut taken, mut kept_any) = (0, 0);
+        while taken < 60 {
+            let program = random_program(&mut random);
+            // The kernel ignores the jump fields of instructions that do not jump, and so do we.
+            let config = Config {
+                filter: Some(&program),
+                block_timeout: Duration::from_millis(1),
+                ..Config::new("right0")
+            };
+            let opened = Ring::open(&config);
+            if let Err(invalid) = validate(&program) {
+                // Negative offsets are the one thing that the kernel takes and we do not: they read what no file has.
+                let is_ours_alone = matches!(invalid.fault, Fault::Offset(_));
+                assert!(
+                    opened.is_err() || is_ours_alone,
+                    "the kernel takes what we refuse: {invalid}\n{program:?}"
+                );
+                continue;
+            }
+            taken += 1;
+            let mut ring = opened.unwrap();
+            let mut expected = Vec::new();
+            for (number, tag) in [(1, None), (0x4503, Some(0x2064)), (0xffff, None)] {
+                let sent = numbered(number, tag, 64 + usize::from(number % 5));
+                sender.send(&sent).unwrap();
+                let seen = numbered(number, None, sent.len() - if tag.is_some() { 4 } else { 0 });
+                let wire_len = u32::try_from(seen.len()).unwrap();
+                let keep = run(&program, &Packet { bytes: &seen, wire_len, vlan: tag });
+                if keep > 0 {
+                    let kept = usize::try_from(keep).unwrap().min(seen.len());
+                    expected.push((seen[..kept].to_vec(), wire_len, tag));
+                }
+            }
+            let mut got = Vec::new();
+            while got.len() < expected.len() || ring.wait(Duration::from_millis(5)).unwrap() == Wake::Ready {
+                if ring.wait(Duration::from_secs(1)).unwrap() != Wake::Ready {
+                    break;
+                }
+                while let Some(block) = ring.next_block() {
+                    got.extend(
+                        block.frames().map(|frame| (frame.bytes.to_vec(), frame.wire_len, frame.vlan)),
+                    );
+                }
+            }
+            assert_eq!(got, expected, "{program:?}");
+            kept_any += usize::from(!expected.is_empty());
+        }
+        assert!(kept_any > 12, "{kept_any} programs kept a frame");
     });
 }
 

@@ -12,6 +12,8 @@ extern crate alloc;
 
 mod assembler;
 pub mod code;
+#[doc(hidden)]
+pub mod fuzzing;
 mod instruction;
 mod program;
 mod protocol;

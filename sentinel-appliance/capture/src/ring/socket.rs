@@ -131,6 +131,8 @@ impl Ring {
         let mut entry =
             libc::pollfd { fd: self.socket.as_fd().as_raw_fd(), events: libc::POLLIN, revents: 0 };
         // SAFETY: the pointer and the count describe `entry`, which outlives the call.
+        // JUSTIFICATION: the safe `rustix::event::poll` takes a `timespec`, which on 32-bit musl has one of two
+        // layouts, as the build's flags say; milliseconds in an int have one.
         let ready = unsafe { libc::poll(&raw mut entry, 1, millis) };
         match ready {
             0 => Ok(Wake::TimedOut),
@@ -290,4 +292,28 @@ fn join(socket: &PacketSocket, fanout: Fanout) -> Result<(), OpenError> {
     };
     let argument: u32 = u32::from(fanout.group) | mode << 16;
     socket.set("PACKET_FANOUT", libc::SOL_PACKET, libc::PACKET_FANOUT, &argument)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ring_may_move_to_the_thread_that_reads_it() {
+        fn moves<T: Send>() {}
+        moves::<Ring>();
+    }
+
+    #[test]
+    fn a_ring_is_two_or_more_whole_blocks_of_whole_pages() {
+        let page = u32::try_from(rustix::param::page_size()).unwrap();
+        let config = |ring_bytes, block_bytes| Config { ring_bytes, block_bytes, ..Config::new("eth0") };
+        assert_eq!(sizes(&config(page * 6, page * 2)), Ok((usize::try_from(page * 2).unwrap(), 3)));
+        for (ring_bytes, block_bytes) in
+            [(page, page), (page * 3, page * 2), (page, page / 2), (page, 0), (0, page), (u32::MAX, page)]
+        {
+            let refused = OpenError::RingSize { ring_bytes, block_bytes, page_bytes: page };
+            assert_eq!(sizes(&config(ring_bytes, block_bytes)), Err(refused));
+        }
+    }
 }

@@ -1,0 +1,88 @@
+//! Reading a file allocates nothing per frame.
+
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use sentinel_capture::Frame;
+use sentinel_capture::file::{MAX_FRAME, Reader};
+use sentinel_capture::write::{PcapWriter, PcapngWriter};
+use sentinel_units::{LinkType, Timestamp};
+
+/// Counts what this thread asks for and leaves the rest to the system.
+struct Counting;
+
+thread_local! {
+    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+}
+
+// SAFETY: everything is passed on to the system's allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        // SAFETY: the caller keeps the contract of `alloc`.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller keeps the contract of `dealloc`, and the pointer came from `System`.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+const COUNT: usize = 5_000;
+
+fn frame(bytes: &[u8]) -> Frame<'_> {
+    Frame {
+        at: Timestamp::from_parts(1_700_000_000, 1),
+        wire_len: 1_500,
+        link: LinkType::ETHERNET,
+        vlan: None,
+        interface: 0,
+        bytes,
+    }
+}
+
+/// Frames in `file`, and how often reading them allocated.
+fn read(file: &[u8]) -> (usize, usize) {
+    let mut reader = Reader::open(file).unwrap();
+    // The first frame may bring the description of its interface.
+    let mut frames = usize::from(reader.next().unwrap().is_some());
+    let before = ALLOCATIONS.get();
+    while reader.next().unwrap().is_some() {
+        frames += 1;
+    }
+    (frames, ALLOCATIONS.get() - before)
+}
+
+#[test]
+fn files_are_read_without_allocating() {
+    let bytes = [7; 1_500];
+    let mut pcap = PcapWriter::new(Vec::new(), LinkType::ETHERNET, MAX_FRAME).unwrap();
+    let mut pcapng = PcapngWriter::new(Vec::new()).unwrap();
+    let interface = pcapng.add_interface("eth0", LinkType::ETHERNET, MAX_FRAME).unwrap();
+    for length in (0..COUNT).map(|number| number % 1_500) {
+        pcap.write(&frame(&bytes[..length])).unwrap();
+        pcapng.write(interface, &frame(&bytes[..length])).unwrap();
+    }
+    assert_eq!(read(&pcap.into_inner()), (COUNT, 0));
+    assert_eq!(read(&pcapng.into_inner()), (COUNT, 0));
+}
+
+#[test]
+fn the_longest_frames_grow_the_buffer_once() {
+    let bytes = vec![7; 262_144];
+    let mut pcap = PcapWriter::new(Vec::new(), LinkType::ETHERNET, MAX_FRAME).unwrap();
+    for length in [60, 262_144, 60, 262_144] {
+        pcap.write(&frame(&bytes[..length])).unwrap();
+    }
+    let file = pcap.into_inner();
+    let (frames, allocations) = read(&file);
+    assert_eq!(frames, 4);
+    // Growing may go by way of one other block of memory.
+    assert!((1..=2).contains(&allocations), "{allocations}");
+}
