@@ -181,7 +181,7 @@ choice!(Severity);
 choice!(Cipher);
 choice!(LogLevel);
 
-/// Cipher of the channel to the collector; both ends must name the same.
+/// Cipher of the channel to the collector.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) enum Cipher {
     /// AES-256-GCM: for CPUs with AES instructions.
@@ -199,6 +199,15 @@ impl Cipher {
         match self {
             Self::AesGcm => "aesgcm",
             Self::ChaChaPoly => "chachapoly",
+        }
+    }
+}
+
+impl From<Cipher> for sentinel_uplink::Cipher {
+    fn from(cipher: Cipher) -> Self {
+        match cipher {
+            Cipher::AesGcm => Self::AesGcm,
+            Cipher::ChaChaPoly => Self::ChaChaPoly,
         }
     }
 }

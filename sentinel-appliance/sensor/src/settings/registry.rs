@@ -114,7 +114,7 @@ main_settings! {
         "", default "on", Live, |value| Field::Switch(value)
     }
     uplink_cipher: Cipher = "uplink_cipher" {
-        "cipher of the channel; chachapoly is faster on a CPU without AES instructions; the collector must use the same",
+        "cipher of the channel; chachapoly is faster on a CPU without AES instructions; the collector takes both",
         "", default "aesgcm", Live, |value| Field::Choice(value)
     }
     uplink_telemetry: Duration = "uplink_telemetry_s" {
@@ -278,6 +278,18 @@ impl Default for Settings {
     }
 }
 
+impl Settings {
+    /// Takes over what a running sensor can change; the rest keeps its value until the next start.
+    pub(crate) fn take_live(&mut self, mut new: Self) {
+        for setting in all().iter().filter(|setting| setting.change == Change::Live) {
+            let texts = setting.field(&mut new).texts();
+            let words: Vec<&str> = texts.iter().map(String::as_str).collect();
+            let outcome = setting.field(self).set(&words);
+            debug_assert_eq!(outcome, Ok(()), "text of {}", setting.name);
+        }
+    }
+}
+
 /// Names of the settings that differ and that a running sensor cannot take over.
 pub(crate) fn restart_needed(old: &Settings, new: &Settings) -> Vec<&'static str> {
     let (mut old, mut new) = (old.clone(), new.clone());
@@ -357,6 +369,14 @@ mod tests {
         assert!(restart_needed(&old, &new).is_empty());
         new.ring_kib = 2_048;
         new.interface.push("eth1".into());
+        new.suspicious_ports_file = Some("/mnt/it's a list".into());
         assert_eq!(restart_needed(&old, &new), ["interface", "ring_kib"]);
+        let mut running = old.clone();
+        running.take_live(new.clone());
+        assert_eq!(restart_needed(&old, &running), [""; 0]);
+        let expected = Settings { interface: old.interface, ring_kib: old.ring_kib, ..new };
+        assert_eq!(running, expected);
+        running.take_live(Settings::default());
+        assert_eq!(running, Settings::default());
     }
 }

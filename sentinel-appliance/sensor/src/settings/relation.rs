@@ -44,6 +44,12 @@ pub(super) const RELATIONS: &[Relation] = &[
         holds: |settings| settings.incident_update <= settings.incident_quiet,
     },
     Relation {
+        names: &["log_segment_kib"],
+        rule: "log_segment_kib must be a multiple of 4",
+        because: "flash is written in whole pages of 4 KiB",
+        holds: |settings| settings.log_segment_kib.is_multiple_of(4),
+    },
+    Relation {
         names: &["log_segment_kib", "log_segments"],
         rule: "log_segment_kib times log_segments must be at most 262144 KiB",
         because: "the log takes its space from the flash of the device",
@@ -78,7 +84,7 @@ mod tests {
     #[test]
     fn each_rule_holds_at_its_limit_and_not_beyond() {
         let dir = "/tmp/x";
-        let cases: [(&str, Flags<'_>, Flags<'_>); 7] = [
+        let cases: [(&str, Flags<'_>, Flags<'_>); 8] = [
             ("a power of two", &[("ring_kib", "2048")], &[("ring_kib", "2047")]),
             (
                 "room for 8 frames",
@@ -95,10 +101,11 @@ mod tests {
                 &[("incident_update_s", "9"), ("incident_quiet_s", "9")],
                 &[("incident_update_s", "10"), ("incident_quiet_s", "9")],
             ),
+            ("a multiple of 4", &[("log_segment_kib", "20")], &[("log_segment_kib", "18")]),
             (
                 "at most 262144 KiB",
                 &[("log_segment_kib", "256"), ("log_segments", "1024")],
-                &[("log_segment_kib", "257"), ("log_segments", "1024")],
+                &[("log_segment_kib", "260"), ("log_segments", "1024")],
             ),
             ("0 or at least log_segment_kib", &[("log_daily_kib", "64")], &[("log_daily_kib", "63")]),
             (
