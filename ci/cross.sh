@@ -79,10 +79,11 @@ target_dir_of() {
 
 # device_cargo TRIPLE ARGUMENTS...: Debian's cargo and rustc, with zig as linker, and nothing of the caller's tool chain.
 device_cargo() {
-    local triple=$1 emulator runner
+    local triple=$1 emulator runner=()
     shift
     emulator=$(emulator_of "$triple")
-    runner=CARGO_TARGET_$(tr 'a-z-' 'A-Z_' <<<"$triple")_RUNNER
+    # Only where it is needed: cargo refuses an empty one.
+    [[ -z $emulator ]] || runner=("CARGO_TARGET_$(tr 'a-z-' 'A-Z_' <<<"$triple")_RUNNER=$emulator")
     env -u CARGO -u RUSTC -u RUST_LIBC_UNSTABLE_MUSL_V1_2_3 -u RUSTC_WRAPPER -u RUSTDOC -u RUSTUP_TOOLCHAIN -u CARGO_ENCODED_RUSTFLAGS \
         PATH="$cache/venv/bin:/usr/bin:/bin:$PATH" \
         RUSTC_BOOTSTRAP=1 \
@@ -90,7 +91,7 @@ device_cargo() {
         ZIG_GLOBAL_CACHE_DIR="$cache/zig" \
         CARGO_ZIGBUILD_CACHE_DIR="$cache/cargo-zigbuild" \
         CARGO_TARGET_DIR="$(target_dir_of "$triple")" \
-        "$runner=$emulator" \
+        "${runner[@]}" \
         /usr/bin/cargo "$@"
 }
 
@@ -134,14 +135,15 @@ check_file() {
 check_version() {
     local says
     # shellcheck disable=SC2046
-    says=$($(emulator_of "$1") "$dist/$1/sentinel" --version) || { echo "$1: sentinel --version fails" >&2; return 1; }
+    says=$(env -u SENTINEL_CACHE -u SENTINEL_DIST $(emulator_of "$1") "$dist/$1/sentinel" --version) || { echo "$1: sentinel --version fails" >&2; return 1; }
     [[ $says == "sentinel "[0-9]* ]] || { echo "$1: sentinel --version says '$says'" >&2; return 1; }
 }
 
-# Named as the user would from beside the file, so that no path of this machine gets into the output.
+# Named as the user would from beside the file, so that no path of this machine gets into the output. The sensor takes
+# every SENTINEL_ variable for a setting.
 run_read() {
     # shellcheck disable=SC2046
-    (cd "$(dirname "$3")" && timeout 120 $(emulator_of "$1") "$2" read "${3##*/}" --alerts)
+    (cd "$(dirname "$3")" && env -u SENTINEL_CACHE -u SENTINEL_DIST timeout 120 $(emulator_of "$1") "$2" read "${3##*/}" --alerts)
 }
 
 # Prints "n of n"; fails if they differ or if there is nothing to compare.
