@@ -187,6 +187,21 @@ mod tests {
     }
 
     #[test]
+    fn the_sample_file_names_every_setting_with_its_default() {
+        let loaded = load(include_bytes!("../../../../config/sentinel.conf.sample"), &[], &[]).unwrap();
+        assert_eq!(loaded.settings, Settings::default());
+        for (setting, origin) in registry::all().iter().zip(&loaded.origins) {
+            assert_ne!(*origin, Origin::Default, "{} is missing", setting.key());
+        }
+    }
+
+    #[test]
+    fn the_file_of_the_package_is_good() {
+        let file = include_bytes!("../../../../rootfs/etc/config/sentinel-appliance");
+        assert_eq!(load(file, &[], &[]).map(|_| ()), Ok(()));
+    }
+
+    #[test]
     fn show_gives_value_unit_and_origin() {
         let file = b"config detector port_scan\noption ports 20\nconfig sentinel\nlist interface a\nlist interface b";
         let environment = [("SENTINEL_RING_KIB", "64")];
