@@ -14,20 +14,32 @@
 
 #![forbid(unsafe_code)]
 
+mod account;
 mod error;
 mod file;
+mod format;
 mod geometry;
+mod journal;
 mod key;
 mod log;
+mod pack;
+mod pending;
+mod read;
 mod record;
+mod ring;
 mod storage;
+pub mod testing;
+#[cfg(test)]
+mod tests;
 mod verify;
 
+pub use account::{Recovery, Stats};
 pub use error::{AppendError, FlushError, OpenError, ReadError};
 pub use file::FileStorage;
 pub use geometry::{Geometry, GeometryError, PAGE_BYTES};
 pub use key::{KeyError, LogKey, Mode, Salt};
-pub use log::{Cursor, Recovery, RingLog, Stats};
+pub use log::RingLog;
+pub use read::Cursor;
 pub use record::{MAX_RECORD, RecordId};
 pub use storage::{RamStorage, Storage};
 pub use verify::{Finding, Head, Report, SegmentInfo, SegmentState};
