@@ -1,8 +1,9 @@
 //! Several alerts of one run in one message.
 //!
 //! Layout of `entries`, repeated: step from the sequence number before (varint, at least 1; counted from
-//! `first_seq - 1`), length of the alert (varint), alert ([`sentinel_alert::wire`], relative to the base).
-//! The length costs a byte and lets an older collector step over kinds of alerts that it does not know.
+//! `first_seq - 1`), length of the alert (varint), alert ([`sentinel_alert::wire`], relative to the base,
+//! shortened by pointing at the alerts before). The length costs a byte and lets an older collector step over
+//! kinds of alerts that it does not know.
 
 use core::fmt;
 
@@ -10,6 +11,8 @@ use sentinel_alert::wire::{self, MAX_ALERT_LEN, WireError};
 use sentinel_alert::{Alert, AlertId};
 use sentinel_units::Timestamp;
 use serde::{Deserialize, Serialize};
+
+use crate::squeeze::History;
 
 /// Bytes that a frame spends on everything but the entries of a batch, at most: Noise tag 16, message
 /// tag 1, boot 6, first sequence number 10, base 10, length of the entries 3.
@@ -54,6 +57,7 @@ impl<'a> Batch<'a> {
             before_next: self.first_seq.checked_sub(1),
             base: Timestamp::from_micros(base_us),
             rest: self.entries,
+            history: History::new(),
         }
     }
 
@@ -65,7 +69,7 @@ impl<'a> Batch<'a> {
 }
 
 impl<'a> IntoIterator for Batch<'a> {
-    type Item = Result<Entry<'a>, BatchError>;
+    type Item = Result<Entry, BatchError>;
     type IntoIter = BatchIter<'a>;
 
     fn into_iter(self) -> BatchIter<'a> {
@@ -107,14 +111,16 @@ pub struct BatchBuilder<'b> {
     first: AlertId,
     last: AlertId,
     base: Timestamp,
+    history: History,
 }
 
 impl<'b> BatchBuilder<'b> {
     /// An empty batch in `buffer`, of which at most [`crate::SensorSession::batch_limit`] bytes may be lent.
     #[must_use]
-    pub const fn new(origin: Origin, buffer: &'b mut [u8]) -> Self {
+    pub fn new(origin: Origin, buffer: &'b mut [u8]) -> Self {
         let none = AlertId { boot: 0, seq: 0 };
-        Self { buffer, len: 0, count: 0, origin, first: none, last: none, base: Timestamp::ZERO }
+        let history = History::new();
+        Self { buffer, len: 0, count: 0, origin, first: none, last: none, base: Timestamp::ZERO, history }
     }
 
     /// Adds an alert.
@@ -133,8 +139,7 @@ impl<'b> BatchBuilder<'b> {
         let mut bytes = [0; MAX_ALERT_LEN];
         let bytes: &[u8] = wire::encode(alert, base, &mut bytes).map_err(|_| PushError::Full)?;
         let room = self.buffer.get_mut(self.len..).unwrap_or_default();
-        let entry = WireEntry { step: id.seq - before, alert: bytes };
-        let used = postcard::to_slice(&entry, room).map_err(|_| PushError::Full)?.len();
+        let used = put_entry(id.seq - before, bytes, &mut self.history, room).ok_or(PushError::Full)?;
         if self.count == 0 {
             (self.first, self.base) = (id, base);
         }
@@ -173,13 +178,13 @@ impl<'b> BatchBuilder<'b> {
 
 /// One alert of a batch.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Entry<'a> {
+pub struct Entry {
     /// Which one.
     pub id: AlertId,
     /// What it says, or why this version cannot read it; such an alert counts as received all the same.
     pub alert: Result<Alert, WireError>,
     /// Its bytes, relative to [`Entry::base`], for readers that keep what they cannot read.
-    pub bytes: &'a [u8],
+    pub bytes: heapless::Vec<u8, MAX_ALERT_LEN>,
     /// What its times are relative to.
     pub base: Timestamp,
 }
@@ -190,6 +195,8 @@ pub struct Entry<'a> {
 pub enum BatchError {
     /// An entry ends after the batch does.
     Truncated,
+    /// An entry points at bytes that never were, or makes more than an alert may have.
+    Expansion,
     /// Sequence numbers start at 0, stand still or overflow.
     Sequence,
 }
@@ -198,6 +205,7 @@ impl fmt::Display for BatchError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(match self {
             Self::Truncated => "an entry ends after its batch",
+            Self::Expansion => "an entry does not expand to an alert",
             Self::Sequence => "sequence numbers of a batch do not rise",
         })
     }
@@ -212,10 +220,11 @@ pub struct BatchIter<'a> {
     before_next: Option<u64>,
     base: Timestamp,
     rest: &'a [u8],
+    history: History,
 }
 
-impl<'a> Iterator for BatchIter<'a> {
-    type Item = Result<Entry<'a>, BatchError>;
+impl Iterator for BatchIter<'_> {
+    type Item = Result<Entry, BatchError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.rest.is_empty() {
@@ -223,25 +232,52 @@ impl<'a> Iterator for BatchIter<'a> {
         }
         // Each turn takes two bytes at least, or ends.
         let taken = core::mem::take(&mut self.rest);
-        let Ok((entry, rest)) = postcard::take_from_bytes::<WireEntry<'a>>(taken) else {
-            return Some(Err(BatchError::Truncated));
-        };
-        let seq =
-            self.before_next.filter(|_| entry.step > 0).and_then(|before| before.checked_add(entry.step));
-        let Some(seq) = seq else {
-            return Some(Err(BatchError::Sequence));
-        };
-        self.before_next = Some(seq);
-        self.rest = rest;
-        // Bytes after the fields we know are those of a later version.
-        let alert = wire::decode(entry.alert, self.base).map(|(alert, _)| alert);
-        let id = AlertId { boot: self.boot, seq };
-        Some(Ok(Entry { id, alert, bytes: entry.alert, base: self.base }))
+        match self.take_entry(taken) {
+            Ok((entry, rest)) => {
+                self.rest = rest;
+                Some(Ok(entry))
+            }
+            Err(error) => Some(Err(error)),
+        }
     }
 }
+
+impl<'a> BatchIter<'a> {
+    fn take_entry(&mut self, bytes: &'a [u8]) -> Result<(Entry, &'a [u8]), BatchError> {
+        let (entry, rest) =
+            postcard::take_from_bytes::<WireEntry<'a>>(bytes).map_err(|_| BatchError::Truncated)?;
+        let before = self.before_next.filter(|_| entry.step > 0).ok_or(BatchError::Sequence)?;
+        let seq = before.checked_add(entry.step).ok_or(BatchError::Sequence)?;
+        self.before_next = Some(seq);
+        let bytes = self.history.restore(entry.tokens).map_err(|_| BatchError::Expansion)?;
+        // Bytes after the fields we know are those of a later version.
+        let alert = wire::decode(bytes, self.base).map(|(alert, _)| alert);
+        let bytes = heapless::Vec::from_slice(bytes).map_err(|_| BatchError::Expansion)?;
+        Ok((Entry { id: AlertId { boot: self.boot, seq }, alert, bytes, base: self.base }, rest))
+    }
+}
+
+/// Writes one entry, the alert shortened, and returns its length; `None` if there is no room.
+fn put_entry(step: u64, alert: &[u8], history: &mut History, room: &mut [u8]) -> Option<usize> {
+    let mut tokens = [0; MAX_TOKENS_LEN];
+    let before = history.clone();
+    let tokens = history.shorten(alert, &mut tokens)?;
+    let entry = WireEntry { step, tokens };
+    match postcard::to_slice(&entry, room) {
+        Ok(used) => Some(used.len()),
+        Err(_) => {
+            *history = before;
+            None
+        }
+    }
+}
+
+/// All literals, in runs of 128 with a byte before each.
+const MAX_TOKENS_LEN: usize = MAX_ALERT_LEN + MAX_ALERT_LEN.div_ceil(128);
 
 #[derive(Deserialize, Serialize)]
 struct WireEntry<'a> {
     step: u64,
-    alert: &'a [u8],
+    /// See [`crate::squeeze`].
+    tokens: &'a [u8],
 }

@@ -38,8 +38,10 @@ pub struct Limits {
     pub send_len: u16,
     /// Longest Noise message to take, in bytes (without its length), at least 256.
     pub receive_len: u16,
-    /// From the first byte until the peer has proved that it is there.
+    /// From the start until the peer has proved that it is there.
     pub handshake: Duration,
+    /// From then until the collector has answered the first message of the sensor.
+    pub welcome: Duration,
     /// Without any message of the peer.
     pub idle: Duration,
     /// Without the peer taking a byte of what waits to be sent.
@@ -56,6 +58,7 @@ impl Limits {
         send_len: 2048,
         receive_len: 4096,
         handshake: Duration::from_secs(10),
+        welcome: Duration::from_secs(30),
         idle: Duration::from_secs(300),
         stall: Duration::from_secs(60),
         keep_alive: Duration::from_secs(120),
@@ -71,10 +74,30 @@ impl Limits {
     }
 }
 
+/// Where the ephemeral key of a handshake comes from.
+#[derive(Clone)]
+pub(crate) enum Ephemeral {
+    /// The random source of the system.
+    Random,
+    /// The test that replays a recorded session.
+    #[cfg(test)]
+    Fixed([u8; 32]),
+}
+
+impl Ephemeral {
+    fn give_to<'k>(&'k self, builder: snow::Builder<'k>) -> snow::Builder<'k> {
+        match self {
+            Self::Random => builder,
+            #[cfg(test)]
+            Self::Fixed(key) => builder.fixed_ephemeral_key_for_testing_only(key),
+        }
+    }
+}
+
 /// Where the cryptography stands.
 enum Phase {
     /// Responder: waits for the preface.
-    Preface(KeyPair),
+    Preface(KeyPair, Ephemeral),
     /// Initiator: waits for the second message. Responder: waits for the first.
     Handshake(Box<HandshakeState>, Suite),
     /// Responder: knows who asks, waits for its owner to admit or refuse.
@@ -122,7 +145,7 @@ impl Channel {
         token: Option<&Token>,
         limits: Limits,
         now: Uptime,
-        fixed_ephemeral: Option<&[u8; 32]>,
+        ephemeral: &Ephemeral,
     ) -> Result<Self, SessionError> {
         let psk = token.map(|token| token.secret().psk(token.id()));
         let preface = suite.preface();
@@ -135,10 +158,7 @@ impl Channel {
         if let Some(psk) = &psk {
             builder = builder.psk(2, psk).map_err(close_reason)?;
         }
-        if let Some(ephemeral) = fixed_ephemeral {
-            builder = builder.fixed_ephemeral_key_for_testing_only(ephemeral);
-        }
-        let mut handshake = builder.build_initiator().map_err(close_reason)?;
+        let mut handshake = ephemeral.give_to(builder).build_initiator().map_err(close_reason)?;
         let mut outgoing = Outgoing::new(HANDSHAKE_ROOM_LEN);
         outgoing.put(&preface).ok_or(SessionError::Internal)?;
         let id = token.map(Token::id);
@@ -151,8 +171,8 @@ impl Channel {
     }
 
     /// The side that is connected to.
-    pub(crate) fn responder(local: &KeyPair, limits: Limits, now: Uptime) -> Self {
-        let phase = Phase::Preface(local.clone());
+    pub(crate) fn responder(local: &KeyPair, limits: Limits, now: Uptime, ephemeral: Ephemeral) -> Self {
+        let phase = Phase::Preface(local.clone(), ephemeral);
         Self::new(phase, Incoming::new(Stage::Preface), Outgoing::new(HANDSHAKE_ROOM_LEN), limits, now)
     }
 
@@ -190,14 +210,14 @@ impl Channel {
 
     /// The preface is complete: now the kind of handshake is known.
     fn begin_response(&mut self, suite: Suite) -> Result<(), SessionError> {
-        let Phase::Preface(local) = &self.phase else { return Err(SessionError::Internal) };
+        let Phase::Preface(local, ephemeral) = &self.phase else { return Err(SessionError::Internal) };
         let preface = suite.preface();
         let secret = local.secret_bytes();
         let handshake = builder(suite)?
             .prologue(&preface)
             .and_then(|builder| builder.local_private_key(secret.as_slice()))
             .map_err(close_reason)?;
-        let handshake = handshake.build_responder().map_err(close_reason)?;
+        let handshake = ephemeral.give_to(handshake).build_responder().map_err(close_reason)?;
         let first_len = if suite.enrolment { FIRST_LEN + TokenId::LEN } else { FIRST_LEN };
         self.incoming.allowed = (first_len, first_len);
         self.phase = Phase::Handshake(Box::new(handshake), suite);
@@ -231,15 +251,15 @@ impl Channel {
             return Ok(Received::Message(len));
         }
         match mem::replace(&mut self.phase, Phase::Closed(SessionError::Internal)) {
-            Phase::Handshake(handshake, suite) if handshake.is_initiator() => {
-                self.finish_initiation(handshake, suite, now)
+            Phase::Handshake(handshake, _) if handshake.is_initiator() => {
+                self.finish_initiation(handshake, now)
             }
             Phase::Handshake(handshake, suite) => self.identify(handshake, suite),
             undecided @ Phase::Decision(..) => {
                 self.phase = undecided;
                 Ok(Received::Nothing)
             }
-            Phase::Preface(_) | Phase::Transport(_) | Phase::Closed(_) => Err(SessionError::Internal),
+            Phase::Preface(..) | Phase::Transport(_) | Phase::Closed(_) => Err(SessionError::Internal),
         }
     }
 
@@ -247,7 +267,6 @@ impl Channel {
     fn finish_initiation(
         &mut self,
         mut handshake: Box<HandshakeState>,
-        _suite: Suite,
         now: Uptime,
     ) -> Result<Received, SessionError> {
         handshake.read_message(self.incoming.frame(), &mut []).map_err(close_reason)?;
@@ -394,7 +413,7 @@ impl Channel {
 impl core::fmt::Debug for Channel {
     fn fmt(&self, out: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         let phase = match &self.phase {
-            Phase::Preface(_) => "preface",
+            Phase::Preface(..) => "preface",
             Phase::Handshake(..) => "handshake",
             Phase::Decision(..) => "decision",
             Phase::Transport(_) => "transport",

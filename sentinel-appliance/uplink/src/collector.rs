@@ -3,7 +3,7 @@
 use sentinel_units::Uptime;
 
 use crate::batch::Origin;
-use crate::channel::{Channel, Limits, Received};
+use crate::channel::{Channel, Ephemeral, Limits, Received};
 use crate::error::{SendError, SessionError};
 use crate::key::{KeyPair, PublicKey};
 use crate::message::{Refusal, ToCollector, ToSensor};
@@ -59,11 +59,15 @@ impl CollectorSession {
     /// For a connection that has just been accepted.
     #[must_use]
     pub fn accept(local: &KeyPair, limits: Limits, now: Uptime) -> Self {
-        Self { channel: Channel::responder(local, limits, now), turn: Turn::Hello }
+        Self::new(Channel::responder(local, limits, now, Ephemeral::Random))
+    }
+
+    pub(crate) const fn new(channel: Channel) -> Self {
+        Self { channel, turn: Turn::Hello }
     }
 
     /// Takes bytes from the socket, up to the end of one frame, and returns how many. After each call poll
-    /// until idle, then call again with the rest.
+    /// until idle, then call again with the rest. Takes none while a peer waits to be admitted.
     ///
     /// # Errors
     /// [`SessionError::Foreign`], [`SessionError::Version`], [`SessionError::Suite`] or

@@ -28,7 +28,8 @@ pub enum SessionError {
     Malformed,
     /// A well-formed message came when it may not, such as alerts before the hello.
     OutOfTurn,
-    /// The handshake took longer than [`crate::Limits::handshake`].
+    /// The handshake took longer than [`crate::Limits::handshake`], or its welcome than
+    /// [`crate::Limits::welcome`].
     HandshakeTimeout,
     /// Nothing valid came for [`crate::Limits::idle`].
     Idle,

@@ -31,7 +31,10 @@ pub mod fuzzing;
 mod key;
 mod message;
 mod noise;
+#[cfg(test)]
+mod recorded;
 mod sensor;
+mod squeeze;
 mod suite;
 mod telemetry;
 mod token;

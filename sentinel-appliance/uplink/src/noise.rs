@@ -228,3 +228,136 @@ fn open<A: AeadInOut<NonceSize = U12, TagSize = U16>>(
         .map_err(|_| Error::Decrypt)?;
     Ok(body.len())
 }
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use snow::{Builder, HandshakeState, TransportState};
+    use std::collections::BTreeMap;
+    use std::vec::Vec;
+
+    fn bytes(hex: &str) -> Vec<u8> {
+        (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
+    }
+
+    struct Vector {
+        fields: BTreeMap<&'static str, &'static str>,
+        /// Payload and what it looks like on the wire.
+        messages: Vec<(Vec<u8>, Vec<u8>)>,
+    }
+
+    fn vectors() -> Vec<Vector> {
+        let mut vectors: Vec<Vector> = Vec::new();
+        let mut payload = Vec::new();
+        for line in include_str!("../tests/data/noise-vectors.txt").lines() {
+            let (name, value) = line.split_once(' ').unwrap();
+            if name == "protocol" {
+                vectors.push(Vector { fields: BTreeMap::new(), messages: Vec::new() });
+            }
+            let vector = vectors.last_mut().unwrap();
+            match name {
+                "payload" => payload = bytes(value),
+                "ciphertext" => vector.messages.push((core::mem::take(&mut payload), bytes(value))),
+                _ => assert!(vector.fields.insert(name, value).is_none()),
+            }
+        }
+        vectors
+    }
+
+    impl Vector {
+        fn handshake(&self, initiator: bool) -> HandshakeState {
+            let side = if initiator { "init" } else { "resp" };
+            let field = |name: &str| bytes(self.fields[std::format!("{side}_{name}").as_str()]);
+            let (prologue, secret, ephemeral) = (field("prologue"), field("static"), field("ephemeral"));
+            let psk: [u8; 32] = self.fields.get("psk").map_or([0; 32], |psk| bytes(psk).try_into().unwrap());
+            let remote = bytes(self.fields["init_remote_static"]);
+            let mut builder =
+                Builder::with_resolver(self.fields["protocol"].parse().unwrap(), Box::new(Resolver))
+                    .prologue(&prologue)
+                    .unwrap()
+                    .local_private_key(&secret)
+                    .unwrap()
+                    .psk(2, &psk)
+                    .unwrap()
+                    .fixed_ephemeral_key_for_testing_only(&ephemeral);
+            if initiator {
+                builder = builder.remote_public_key(&remote).unwrap();
+                return builder.build_initiator().unwrap();
+            }
+            builder.build_responder().unwrap()
+        }
+    }
+
+    fn carry(
+        sender: &mut impl FnMut(&[u8], &mut [u8]) -> usize,
+        receiver: &mut impl FnMut(&[u8], &mut [u8]) -> usize,
+        (payload, ciphertext): &(Vec<u8>, Vec<u8>),
+    ) {
+        let (mut wire, mut plain) = ([0; 512], [0; 512]);
+        let len = sender(payload, &mut wire);
+        assert_eq!(&wire[..len], ciphertext);
+        let len = receiver(&wire[..len], &mut plain);
+        assert_eq!(&plain[..len], payload);
+    }
+
+    #[test]
+    fn published_vectors_of_all_our_suites() {
+        let vectors = vectors();
+        assert_eq!(vectors.len(), crate::suite::Suite::ALL.len());
+        for vector in vectors {
+            let name = vector.fields["protocol"];
+            assert!(crate::suite::Suite::ALL.iter().any(|suite| suite.noise_name() == name));
+            assert_eq!(vector.messages.len(), 6);
+            let (mut init, mut resp) = (vector.handshake(true), vector.handshake(false));
+            carry(
+                &mut |plain, out| init.write_message(plain, out).unwrap(),
+                &mut |wire, out| resp.read_message(wire, out).unwrap(),
+                &vector.messages[0],
+            );
+            carry(
+                &mut |plain, out| resp.write_message(plain, out).unwrap(),
+                &mut |wire, out| init.read_message(wire, out).unwrap(),
+                &vector.messages[1],
+            );
+            assert_eq!(init.get_handshake_hash(), bytes(vector.fields["handshake_hash"]));
+            let mut ends: [TransportState; 2] =
+                [init.into_transport_mode().unwrap(), resp.into_transport_mode().unwrap()];
+            for message in &vector.messages[2..] {
+                let [sender, receiver] = &mut ends;
+                carry(
+                    &mut |plain, out| sender.write_message(plain, out).unwrap(),
+                    &mut |wire, out| receiver.read_message(wire, out).unwrap(),
+                    message,
+                );
+                ends.reverse();
+            }
+        }
+    }
+
+    /// Points of small order, RFC 7748 section 6.1 and <https://cr.yp.to/ecdh.html#validate>: 0, 1, and the
+    /// two of order eight.
+    #[test]
+    fn keys_without_entropy_are_refused() {
+        let mut one = [0; 32];
+        one[0] = 1;
+        let order_eight = [
+            bytes("e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800"),
+            bytes("5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157"),
+        ];
+        let own = X25519::from_bytes([7; 32]);
+        for weak in [&[0; 32][..], &one, &order_eight[0], &order_eight[1]] {
+            assert!(matches!(own.dh(weak, &mut [0; 56]), Err(Error::Dh)), "{weak:02x?}");
+        }
+        let mut out = [0; 56];
+        own.dh(X25519::from_bytes([8; 32]).pubkey(), &mut out).unwrap();
+        assert_ne!(out[..32], [0; 32]);
+    }
+
+    #[test]
+    fn only_our_primitives_are_offered() {
+        assert!(Resolver.resolve_dh(&DHChoice::Curve448).is_none());
+        assert!(Resolver.resolve_hash(&HashChoice::SHA512).is_none());
+        assert!(Resolver.resolve_hash(&HashChoice::Blake2s).is_none());
+    }
+}

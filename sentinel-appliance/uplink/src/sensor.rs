@@ -3,7 +3,7 @@
 use sentinel_units::Uptime;
 
 use crate::batch::BATCH_OVERHEAD_LEN;
-use crate::channel::{Channel, Limits, Received};
+use crate::channel::{Channel, Ephemeral, Limits, Received};
 use crate::error::{SendError, SessionError};
 use crate::key::{KeyPair, PublicKey};
 use crate::message::{ToCollector, ToSensor};
@@ -32,7 +32,18 @@ pub enum SensorEvent<'s> {
 pub struct SensorSession {
     channel: Channel,
     owes_pong: bool,
-    welcomed: bool,
+    welcome: WelcomeState,
+}
+
+/// How far the collector has come to know us.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum WelcomeState {
+    /// The handshake goes on.
+    Handshake,
+    /// Due by then.
+    Due(Uptime),
+    /// It came, or the refusal did.
+    Over,
 }
 
 impl SensorSession {
@@ -49,7 +60,7 @@ impl SensorSession {
         now: Uptime,
     ) -> Result<Self, SessionError> {
         let suite = Suite { cipher, enrolment: false };
-        Channel::initiator(local, collector, suite, None, limits, now, None).map(Self::new)
+        Channel::initiator(local, collector, suite, None, limits, now, &Ephemeral::Random).map(Self::new)
     }
 
     /// Starts a session that makes this sensor known to the collector named in `token`. It carries one
@@ -67,11 +78,12 @@ impl SensorSession {
         now: Uptime,
     ) -> Result<Self, SessionError> {
         let suite = Suite { cipher, enrolment: true };
-        Channel::initiator(local, token.collector(), suite, Some(token), limits, now, None).map(Self::new)
+        Channel::initiator(local, token.collector(), suite, Some(token), limits, now, &Ephemeral::Random)
+            .map(Self::new)
     }
 
     pub(crate) const fn new(channel: Channel) -> Self {
-        Self { channel, owes_pong: false, welcomed: false }
+        Self { channel, owes_pong: false, welcome: WelcomeState::Handshake }
     }
 
     /// Takes bytes from the socket, up to the end of one frame, and returns how many. After each call poll
@@ -90,15 +102,23 @@ impl SensorSession {
     pub fn poll(&mut self, now: Uptime) -> Result<SensorEvent<'_>, SessionError> {
         self.pay_pong(now);
         match self.channel.read(now)? {
-            Received::Nothing => Ok(SensorEvent::Idle),
-            Received::Established => Ok(SensorEvent::Established),
+            Received::Nothing => match self.welcome {
+                WelcomeState::Due(due) if now >= due => {
+                    Err(self.channel.close(SessionError::HandshakeTimeout))
+                }
+                _ => Ok(SensorEvent::Idle),
+            },
+            Received::Established => {
+                self.welcome = WelcomeState::Due(now.after(self.channel.limits().welcome));
+                Ok(SensorEvent::Established)
+            }
             Received::Message(len) => self.message(len, now),
             Received::Peer { .. } => Err(self.channel.close(SessionError::Internal)),
         }
     }
 
     fn message(&mut self, len: usize, now: Uptime) -> Result<SensorEvent<'_>, SessionError> {
-        let first = !self.welcomed;
+        let first = self.welcome != WelcomeState::Over;
         let fault = match decode(self.channel.plain(len)) {
             Ok(ToSensor::Ping) => {
                 self.owes_pong = true;
@@ -108,7 +128,9 @@ impl SensorSession {
             Ok(ToSensor::Ack(_)) if first => SessionError::OutOfTurn,
             Ok(ToSensor::Welcome(_)) if !first => SessionError::OutOfTurn,
             Ok(message) => {
-                self.welcomed |= matches!(message, ToSensor::Welcome(_));
+                if matches!(message, ToSensor::Welcome(_) | ToSensor::Refused(_)) {
+                    self.welcome = WelcomeState::Over;
+                }
                 return decode(self.channel.plain(len)).map(SensorEvent::Message);
             }
             Err(fault) => fault,
@@ -145,7 +167,10 @@ impl SensorSession {
     /// When to call [`poll`](Self::poll) even if no bytes come.
     #[must_use]
     pub fn next_deadline(&self) -> Uptime {
-        self.channel.next_deadline()
+        match self.welcome {
+            WelcomeState::Due(due) => self.channel.next_deadline().min(due),
+            WelcomeState::Handshake | WelcomeState::Over => self.channel.next_deadline(),
+        }
     }
 
     /// Whether the collector has proved its key and messages may be sent.

@@ -1,59 +1,135 @@
 //! Whole sessions between both ends, through the public interface.
 
-use sentinel_units::Uptime;
+#![cfg(test)]
+
+mod support;
+
+use sentinel_alert::AlertId;
 use sentinel_uplink::{
-    Cipher, CollectorEvent, CollectorSession, Hello, KeyPair, Limits, PROTOCOL_VERSION, SensorEvent,
-    SensorSession, ToCollector, ToSensor, Welcome,
+    BatchBuilder, BatchError, Cipher, CollectorEvent, Gap, GapReason, PushError, SensorEvent, ToCollector,
+    ToSensor,
 };
-
-const NOW: Uptime = Uptime::ZERO;
-
-fn sensor_key() -> KeyPair {
-    KeyPair::from_bytes(&[1; 32])
-}
-
-fn collector_key() -> KeyPair {
-    KeyPair::from_bytes(&[2; 32])
-}
-
-const HELLO: Hello<'static> = Hello {
-    protocol: PROTOCOL_VERSION,
-    software: "0.1.0",
-    host: "router",
-    boot: 0x1234_5678,
-    started_us: 1_700_000_000_000_000,
-    interfaces: "br-lan",
-};
+use support::{HELLO, NOW, alert, to_collector, to_sensor, welcomed};
 
 #[test]
-fn a_session_from_start_to_first_ack() {
-    let mut sensor =
-        SensorSession::connect(&sensor_key(), &collector_key().public(), Cipher::AesGcm, Limits::SENSOR, NOW)
-            .unwrap();
-    let mut collector = CollectorSession::accept(&collector_key(), Limits::COLLECTOR, NOW);
+fn alerts_of_two_runs_arrive_as_they_were() {
+    for cipher in [Cipher::AesGcm, Cipher::ChaChaPoly] {
+        let (mut sensor, mut collector) = welcomed(cipher);
+        for (boot, seqs) in [(77, [3, 4, 900]), (HELLO.boot, [1, 2, u64::MAX])] {
+            let mut buffer = [0; 1024];
+            let mut builder = BatchBuilder::new(HELLO.origin(), &mut buffer);
+            assert_eq!((builder.count(), builder.last(), builder.batch()), (0, None, None));
+            for seq in seqs {
+                builder.push(AlertId { boot, seq }, &alert(seq % 1_000)).unwrap();
+            }
+            assert_eq!(builder.last(), Some(AlertId { boot, seq: seqs[2] }));
+            sensor.send(&ToCollector::Alerts(builder.batch().unwrap()), NOW).unwrap();
+            to_collector(&mut sensor, &mut collector);
+            let Ok(CollectorEvent::Message(ToCollector::Alerts(batch))) = collector.poll(NOW) else {
+                panic!()
+            };
+            assert_eq!(batch.boot(), boot);
+            let entries: Vec<_> = batch.into_iter().map(Result::unwrap).collect();
+            for (entry, seq) in entries.iter().zip(seqs) {
+                assert_eq!(entry.id, AlertId { boot, seq });
+                assert_eq!(entry.alert, Ok(alert(seq % 1_000)));
+                let (again, rest) = sentinel_alert::wire::decode(&entry.bytes, entry.base).unwrap();
+                assert_eq!((again, rest), (alert(seq % 1_000), &[][..]));
+            }
+            assert_eq!(entries.len(), 3);
+        }
+    }
+}
 
-    let first = sensor.pending().to_vec();
-    sensor.sent(first.len(), NOW);
-    assert_eq!(collector.receive(&first), Ok(first.len()));
-    assert_eq!(collector.poll(NOW), Ok(CollectorEvent::Peer { key: sensor_key().public() }));
-    assert_eq!(collector.poll(NOW), Ok(CollectorEvent::Idle));
-    collector.admit(NOW).unwrap();
+#[test]
+fn a_gap_and_its_acknowledgement() {
+    let (mut sensor, mut collector) = welcomed(Cipher::AesGcm);
+    let gap = Gap {
+        boot: 3,
+        first_seq: 10,
+        last_seq: 40,
+        lost_by_severity: [20, 1, 0, 0, 0],
+        reason: GapReason::Other(99),
+    };
+    sensor.send(&ToCollector::Gap(gap), NOW).unwrap();
+    to_collector(&mut sensor, &mut collector);
+    assert_eq!(collector.poll(NOW), Ok(CollectorEvent::Message(ToCollector::Gap(gap))));
+    assert_eq!((gap.last(), gap.lost()), (AlertId { boot: 3, seq: 40 }, 21));
+    collector.send(&ToSensor::Ack(gap.last()), NOW).unwrap();
+    to_sensor(&mut collector, &mut sensor);
+    assert_eq!(sensor.poll(NOW), Ok(SensorEvent::Message(ToSensor::Ack(gap.last()))));
+}
 
-    let second = collector.pending().to_vec();
-    collector.sent(second.len(), NOW);
-    assert!(first.len() + second.len() <= 240, "handshake of {} bytes", first.len() + second.len());
-    assert_eq!(sensor.receive(&second), Ok(second.len()));
-    assert_eq!(sensor.poll(NOW), Ok(SensorEvent::Established));
+#[test]
+fn a_batch_takes_rising_numbers_of_one_run_until_it_is_full() {
+    let mut buffer = [0; 100];
+    let mut builder = BatchBuilder::new(HELLO.origin(), &mut buffer);
+    let id = |boot, seq| AlertId { boot, seq };
+    assert_eq!(builder.push(id(1, 0), &alert(1)), Err(PushError::ZeroSeq));
+    builder.push(id(1, 5), &alert(1)).unwrap();
+    assert_eq!(builder.push(id(1, 5), &alert(2)), Err(PushError::NewBatchNeeded));
+    assert_eq!(builder.push(id(1, 4), &alert(2)), Err(PushError::NewBatchNeeded));
+    assert_eq!(builder.push(id(2, 6), &alert(2)), Err(PushError::NewBatchNeeded));
+    let mut seq = 6;
+    while builder.push(id(1, seq), &alert(seq)).is_ok() {
+        seq += 1;
+    }
+    assert_eq!(builder.push(id(1, seq), &alert(seq)), Err(PushError::Full));
+    // What did not fit left no trace: all that did fit is read back.
+    let read: Vec<_> = builder.batch().unwrap().iter().map(|entry| entry.unwrap()).collect();
+    assert_eq!(read.len(), usize::try_from(builder.count()).unwrap());
+    assert_eq!(read.last().unwrap().id, id(1, seq - 1));
+    for (entry, seq) in read.iter().skip(1).zip(6..) {
+        assert_eq!(entry.alert, Ok(alert(seq)));
+    }
+}
 
-    sensor.send(&ToCollector::Hello(HELLO), NOW).unwrap();
-    let third = sensor.pending().to_vec();
-    sensor.sent(third.len(), NOW);
-    assert_eq!(collector.receive(&third), Ok(third.len()));
-    assert_eq!(collector.poll(NOW), Ok(CollectorEvent::Message(ToCollector::Hello(HELLO))));
+/// An older collector gets a kind of alert that it does not know between two that it does.
+#[test]
+fn an_unknown_alert_does_not_hide_those_around_it() {
+    let mut buffer = [0; 256];
+    let mut builder = BatchBuilder::new(HELLO.origin(), &mut buffer);
+    builder.push(AlertId { boot: 1, seq: 1 }, &alert(0)).unwrap();
+    let mut bytes = [0; 256];
+    let batch = postcard::to_slice(&builder.batch().unwrap(), &mut bytes).unwrap().to_vec();
+    // Steps of 1; then length, and tokens: a run of three literals that starts with the number of the test.
+    // Number 0x7e is not given to any test yet.
+    let entries = [raw_entry(1, &batch).as_slice(), &[1, 4, 2, 0x7e, 1, 1], &[1, 2, 0, 0]].concat();
+    let bytes = [&[1, 1, 1, 0, u8::try_from(entries.len()).unwrap()][..], &entries].concat();
+    let batch: sentinel_uplink::Batch<'_> = postcard::from_bytes(&bytes).unwrap();
+    let read: Vec<_> = batch.iter().map(|entry| entry.unwrap()).collect();
+    assert!(read[0].alert.is_ok());
+    assert!(read[1].alert.is_err() && read[1].bytes == [0x7e, 1, 1]);
+    assert_eq!(read[2].id, AlertId { boot: 1, seq: 3 });
+}
 
-    let welcome = ToSensor::Welcome(Welcome { protocol: 1, sensor_id: 3, name: "attic", acked: None });
-    collector.send(&welcome, NOW).unwrap();
-    let fourth = collector.pending().to_vec();
-    assert_eq!(sensor.receive(&fourth), Ok(fourth.len()));
-    assert_eq!(sensor.poll(NOW), Ok(SensorEvent::Message(welcome)));
+/// The first entry of an encoded batch, found by its step and length at the end.
+fn raw_entry(step: u8, batch: &[u8]) -> Vec<u8> {
+    let start = (0..batch.len() - 1)
+        .find(|at| batch[*at] == step && usize::from(batch[at + 1]) == batch.len() - at - 2)
+        .unwrap();
+    batch[start..].to_vec()
+}
+
+#[test]
+fn entries_that_cannot_be_end_the_batch() {
+    for (entries, error) in [
+        (&[1][..], BatchError::Truncated),
+        (&[1, 5, 0], BatchError::Truncated),
+        (&[0, 1, 0], BatchError::Sequence),
+        (&[1, 2, 0x80, 0xff], BatchError::Expansion),
+    ] {
+        let len = u8::try_from(entries.len()).unwrap();
+        let bytes = [&[0, 1, 0, len][..], entries].concat();
+        let batch: sentinel_uplink::Batch<'_> = postcard::from_bytes(&bytes).unwrap();
+        let mut entries = batch.iter();
+        assert_eq!(entries.next(), Some(Err(error)));
+        assert_eq!(entries.next(), None);
+    }
+    // Sequence numbers that start at 0, or overflow.
+    for first in [&[0][..], &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01]] {
+        let bytes = [&[0][..], first, &[0, 6, 1, 2, 0, 0, 1, 0]].concat();
+        let batch: sentinel_uplink::Batch<'_> = postcard::from_bytes(&bytes).unwrap();
+        assert_eq!(batch.iter().last(), Some(Err(BatchError::Sequence)));
+    }
 }
