@@ -14,6 +14,7 @@ pub mod send;
 pub mod write;
 
 mod packet_socket;
+mod readiness;
 
 #[doc(hidden)]
 pub mod fuzzing;

@@ -128,6 +128,21 @@ fn all_frames_arrive_with_length_and_tag() {
 }
 
 #[test]
+fn on_the_loopback_each_frame_comes_once() {
+    on_wire("on_the_loopback_each_frame_comes_once", || {
+        ip("link set lo up");
+        let mut ring = open(&Config::new("lo"));
+        let sender = Sender::open("lo").unwrap();
+        for number in 0..10 {
+            sender.send(&numbered(number, None, 60)).unwrap();
+        }
+        let kept = read_all(&mut ring);
+        let numbers: Vec<_> = kept.iter().map(|frame| usize::from(frame.bytes[15])).collect();
+        assert_eq!(numbers, (0..10).collect::<Vec<_>>());
+    });
+}
+
+#[test]
 fn a_full_ring_loses_frames_and_the_books_balance() {
     on_wire("a_full_ring_loses_frames_and_the_books_balance", || {
         let small = Config { ring_bytes: 8_192, block_bytes: 4_096, ..Config::new("right0") };

@@ -4,11 +4,15 @@
 //! swap them for a guest of the other order, so under it [`dump`] fails; on a real machine it does not.)
 
 use std::fmt;
+use std::os::fd::AsFd;
+use std::time::Duration;
 
 use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{
     AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socket_with,
 };
+
+use crate::readiness;
 
 /// Why the interfaces could not be listed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -66,6 +70,7 @@ fn dump_once<T>(
     const INTERRUPTED: u16 = 0x10; // NLM_F_DUMP_INTR
     const BUFFER_BYTES: usize = 32_768; // the most that the kernel puts into one message of a dump
     const MOST_READS: usize = 65_536;
+    const PATIENCE: Duration = Duration::from_secs(2);
     let error = |call| move |errno| ListError::System { call, errno };
     let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, ROUTE)
         .map_err(error("socket"))?;
@@ -74,6 +79,10 @@ fn dump_once<T>(
     let mut is_whole = true;
     let mut found = Vec::new();
     for _ in 0..MOST_READS {
+        // The kernel answers at once; a translator between us and it (qemu-user) may swallow the question.
+        retry_on_intr(|| readiness::wait(socket.as_fd(), PATIENCE))
+            .and_then(|ready| ready.ok_or(Errno::TIMEDOUT))
+            .map_err(error("poll"))?;
         let (length, _) = retry_on_intr(|| recv(&socket, buffer.as_mut_slice(), RecvFlags::empty()))
             .map_err(error("recv"))?;
         let mut rest = buffer.get(..length).ok_or(ListError::Malformed)?;

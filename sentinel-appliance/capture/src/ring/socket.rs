@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::ffi::{c_int, c_uint};
 use std::fmt;
 use std::marker::PhantomData;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use rustix::io::Errno;
@@ -15,9 +15,11 @@ use super::block::{Frames, Origin};
 use super::config::{Config, Fanout, FanoutMode};
 use super::map::Map;
 use crate::interfaces::link_type;
-use crate::packet_socket::{OpenError, PacketSocket, last_errno, system};
+use crate::packet_socket::{OpenError, PacketSocket, system};
+use crate::readiness;
 
-/// A packet ring on one interface: frames that come in and go out, as the kernel sees them.
+/// A packet ring on one interface: frames that come in and go out, as the kernel sees them. On the loopback each
+/// frame comes once.
 ///
 /// Its memory is mapped when it is opened and stays as it is. Reading makes no system call.
 #[derive(Debug)]
@@ -75,8 +77,17 @@ impl Ring {
     /// # Errors
     /// Any [`OpenError`]; nothing is left open.
     pub fn open(config: &Config<'_>) -> Result<Self, OpenError> {
+        const NO_PROTOCOL: c_int = 0;
+        const TRUE: c_int = 1;
         let (block_bytes, block_count) = sizes(config)?;
         let socket = PacketSocket::open(config.interface)?;
+        socket.bind(NO_PROTOCOL)?; // so that the kernel tells what the interface is
+        let hardware_type = socket.bound()?.hardware_type;
+        let link = link_type(hardware_type).ok_or(OpenError::HardwareType(hardware_type))?;
+        if hardware_type == libc::ARPHRD_LOOPBACK {
+            // There every frame would come twice: as it goes out and as it comes in.
+            socket.set("PACKET_IGNORE_OUTGOING", libc::SOL_PACKET, libc::PACKET_IGNORE_OUTGOING, &TRUE)?;
+        }
         set_up_ring(&socket, config, block_count)?;
         attach_filter(&socket, config)?;
         let counted = usize::try_from(block_count).map_err(|_| system("mmap", Errno::NOMEM))?;
@@ -85,8 +96,6 @@ impl Ring {
             .map_err(|errno| system("mmap", errno))?;
         // Only now do frames arrive: until here the socket had no protocol.
         socket.bind(libc::ETH_P_ALL)?;
-        let hardware_type = socket.bound()?.hardware_type;
-        let link = link_type(hardware_type).ok_or(OpenError::HardwareType(hardware_type))?;
         if config.promiscuous {
             be_promiscuous(&socket)?;
         }
@@ -127,21 +136,12 @@ impl Ring {
         if self.map.is_ours(self.next) {
             return Ok(Wake::Ready);
         }
-        let millis = c_int::try_from(timeout.as_nanos().div_ceil(1_000_000)).unwrap_or(c_int::MAX);
-        let mut entry =
-            libc::pollfd { fd: self.socket.as_fd().as_raw_fd(), events: libc::POLLIN, revents: 0 };
-        // SAFETY: the pointer and the count describe `entry`, which outlives the call.
-        // JUSTIFICATION: the safe `rustix::event::poll` takes a `timespec`, which on 32-bit musl has one of two
-        // layouts, as the build's flags say; milliseconds in an int have one.
-        let ready = unsafe { libc::poll(&raw mut entry, 1, millis) };
-        match ready {
-            0 => Ok(Wake::TimedOut),
-            1.. if entry.revents & libc::POLLERR != 0 => self.socket_error(),
-            1.. => Ok(Wake::Ready),
-            _ => match last_errno() {
-                Errno::INTR => Ok(Wake::Interrupted),
-                errno => Err(WaitError(errno)),
-            },
+        match readiness::wait(self.socket.as_fd(), timeout) {
+            Ok(None) => Ok(Wake::TimedOut),
+            Ok(Some(events)) if events & libc::POLLERR != 0 => self.socket_error(),
+            Ok(Some(_)) => Ok(Wake::Ready),
+            Err(Errno::INTR) => Ok(Wake::Interrupted),
+            Err(errno) => Err(WaitError(errno)),
         }
     }
 
