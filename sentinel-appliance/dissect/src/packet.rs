@@ -136,137 +136,166 @@ impl<'p> Packet<'p> {
 #[must_use]
 pub fn packet(link: LinkType, offloaded_vlan: Option<u16>, bytes: &[u8], wire_len: u32) -> Packet<'_> {
     let frame = Extent::new(bytes, wire_len);
-    let mut packet = Packet {
-        ethernet: None,
-        cooked: None,
-        vlans: Vlans::default(),
-        network: Network::None,
-        transport: Transport::None,
-        malformed: None,
-        wire_len: frame.wire_len,
-    };
+    let mut front = Front { ethernet: None, cooked: None, vlans: Vlans::default(), wire_len: frame.wire_len };
     if let Some(tag) = offloaded_vlan {
-        packet.vlans.push(VlanTag(tag));
+        front.vlans.push(VlanTag(tag));
     }
-    packet.malformed = packet.read(link, frame).err();
-    packet
+    match front.read_link(link, frame) {
+        Ok((ethertype, rest)) => front.read_network(ethertype, rest),
+        Err(Stop::Done(network)) => front.packet(network, Transport::None, None),
+        Err(Stop::Fault(fault)) => front.packet(Network::None, Transport::None, Some((Layer::Link, fault))),
+    }
 }
 
-/// A layer and what is wrong with it.
-type Fault = (Layer, Malformed);
-
-fn at(layer: Layer) -> impl Fn(Malformed) -> Fault {
-    move |malformed| (layer, malformed)
+/// What is known before the network layer. A packet is put together once, at the end: filling one in
+/// step by step costs a copy of it, and the copy waits for the single stores before it.
+struct Front {
+    ethernet: Option<Ethernet>,
+    cooked: Option<Cooked>,
+    vlans: Vlans,
+    wire_len: u32,
 }
 
-impl<'p> Packet<'p> {
-    #[inline]
-    fn read(&mut self, link: LinkType, frame: Extent<'p>) -> Result<(), Fault> {
-        if link == LinkType::ETHERNET {
-            let (addresses, ethertype, rest) = ethernet::parse(frame).map_err(at(Layer::Link))?;
+/// Why there is no network header to read.
+enum Stop<'p> {
+    /// There is nothing more to read.
+    Done(Network<'p>),
+    /// What there is cannot be read.
+    Fault(Malformed),
+}
+
+impl From<Malformed> for Stop<'_> {
+    fn from(fault: Malformed) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+impl Front {
+    #[inline(always)]
+    fn packet<'p>(
+        self,
+        network: Network<'p>,
+        transport: Transport<'p>,
+        malformed: Option<(Layer, Malformed)>,
+    ) -> Packet<'p> {
+        let Self { ethernet, cooked, vlans, wire_len } = self;
+        Packet { ethernet, cooked, vlans, network, transport, malformed, wire_len }
+    }
+
+    /// Goes to the network header: its ethertype, and where it starts.
+    #[inline(always)]
+    fn read_link<'p>(&mut self, link: LinkType, frame: Extent<'p>) -> Result<(u16, Extent<'p>), Stop<'p>> {
+        let (mut ethertype, mut rest) = if link == LinkType::ETHERNET {
+            let (addresses, ethertype, rest) = ethernet::parse(frame)?;
             self.ethernet = Some(addresses);
-            return self.read_ethertype(ethertype, rest);
-        }
-        let (carried, rest) = match self.read_other_link(link, frame).map_err(at(Layer::Link))? {
-            Some(carried) => carried,
-            None => return Ok(()),
+            (ethertype, rest)
+        } else {
+            let (cooked, carried, rest) = other_link(link, frame)?;
+            self.cooked = cooked;
+            (carried.ethertype()?, rest)
         };
-        match carried.ethertype() {
-            Ok(ethertype) => self.read_ethertype(ethertype, rest),
-            Err(network) => {
-                self.network = network;
-                Ok(())
-            }
-        }
-    }
-
-    /// Link types other than Ethernet.
-    fn read_other_link(
-        &mut self,
-        link: LinkType,
-        frame: Extent<'p>,
-    ) -> Result<Option<(Carried, Extent<'p>)>, Malformed> {
-        let carried = match link {
-            LinkType::IPV4 => (Carried::EtherType(IPV4), frame),
-            LinkType::IPV6 => (Carried::EtherType(IPV6), frame),
-            LinkType::RAW => match *frame.header::<1>()? {
-                [first] if first >> 4 == 4 => (Carried::EtherType(IPV4), frame),
-                [first] if first >> 4 == 6 => (Carried::EtherType(IPV6), frame),
-                _ => return Err(Malformed::BadVersion),
-            },
-            LinkType::NULL | LinkType::LOOP => {
-                let (ethertype, rest) = loopback::parse(frame)?;
-                let Some(ethertype) = ethertype else { return Ok(None) };
-                (Carried::EtherType(ethertype), rest)
-            }
-            LinkType::LINUX_SLL | LinkType::LINUX_SLL2 => {
-                let parse = if link == LinkType::LINUX_SLL { cooked::parse_v1 } else { cooked::parse_v2 };
-                let (cooked, carried, rest) = parse(frame)?;
-                self.cooked = Some(cooked);
-                (carried, rest)
-            }
-            _ => return Ok(None),
-        };
-        Ok(Some(carried))
-    }
-
-    /// What an ethertype announces, through tags and the headers that stand between link and network.
-    #[inline]
-    fn read_ethertype(&mut self, mut ethertype: u16, mut rest: Extent<'p>) -> Result<(), Fault> {
         while vlan::is_tag(ethertype) {
             if self.vlans.count() >= MAX_TAGS {
-                return Err((Layer::Link, Malformed::TooManyHeaders));
+                return Err(Stop::Fault(Malformed::TooManyHeaders));
             }
-            let (tag, next, inside) = vlan::parse(rest).map_err(at(Layer::Link))?;
+            let (tag, next, inside) = vlan::parse(rest)?;
             self.vlans.push(tag);
             (ethertype, rest) = (next, inside);
         }
         if !matches!(ethertype, IPV4 | IPV6 | ARP) {
-            let (carried, inside) = between(ethertype, rest).map_err(at(Layer::Link))?;
-            match carried.ethertype() {
-                Ok(next) => (ethertype, rest) = (next, inside),
-                Err(network) => {
-                    self.network = network;
-                    return Ok(());
-                }
-            }
+            let (carried, inside) = between(ethertype, rest)?;
+            (ethertype, rest) = (carried.ethertype()?, inside);
         }
-        self.read_network(ethertype, rest)
+        Ok((ethertype, rest))
     }
 
-    #[inline]
-    fn read_network(&mut self, ethertype: u16, rest: Extent<'p>) -> Result<(), Fault> {
-        let (ip, state) = match ethertype {
-            IPV4 => ipv4::parse(rest).map_err(at(Layer::Network))?,
-            IPV6 => ipv6::parse(rest).map_err(at(Layer::Network))?,
+    #[inline(always)]
+    fn read_network<'p>(self, ethertype: u16, rest: Extent<'p>) -> Packet<'p> {
+        let parsed = match ethertype {
+            IPV4 => ipv4::parse(rest),
+            IPV6 => ipv6::parse(rest),
             ARP => {
-                let arp = Arp::parse(rest).map_err(at(Layer::Network))?;
-                self.network = arp.map_or(Network::Other(ARP), Network::Arp);
-                return Ok(());
+                return match Arp::parse(rest) {
+                    Ok(Some(arp)) => self.packet(Network::Arp(arp), Transport::None, None),
+                    Ok(None) => self.packet(Network::Other(ARP), Transport::None, None),
+                    Err(fault) => self.packet(Network::None, Transport::None, Some((Layer::Network, fault))),
+                };
             }
-            other => {
-                self.network = Network::Other(other);
-                return Ok(());
-            }
+            other => return self.packet(Network::Other(other), Transport::None, None),
         };
-        self.network = Network::Ip(ip);
-        state.map_err(at(Layer::Network))?;
-        if ipv4::has_no_transport(&ip) {
-            return Ok(());
+        match parsed {
+            Ok((ip, Ok(()))) if ipv4::has_no_transport(&ip) => {
+                self.packet(Network::Ip(ip), Transport::None, None)
+            }
+            Ok((ip, Ok(()))) => self.read_transport(ip),
+            Ok((ip, Err(fault))) => {
+                self.packet(Network::Ip(ip), Transport::None, Some((Layer::Network, fault)))
+            }
+            Err(fault) => self.packet(Network::None, Transport::None, Some((Layer::Network, fault))),
         }
-        self.transport = read_transport(&ip).map_err(at(Layer::Transport))?;
-        Ok(())
     }
+
+    #[inline(always)]
+    fn read_transport<'p>(self, ip: Ip<'p>) -> Packet<'p> {
+        let extent = Extent { captured: ip.payload, wire_len: ip.payload_wire_len };
+        let fault = match ip.protocol {
+            protocol::TCP => match Tcp::parse(extent) {
+                Ok(tcp) => return self.packet(Network::Ip(ip), Transport::Tcp(tcp), None),
+                Err(fault) => fault,
+            },
+            protocol::UDP => match Udp::parse(extent, ip.fragment.is_some()) {
+                Ok(udp) => return self.packet(Network::Ip(ip), Transport::Udp(udp), None),
+                Err(fault) => fault,
+            },
+            protocol::ICMP if ip.is_v4() => match Icmp::parse(extent) {
+                Ok(icmp) => return self.packet(Network::Ip(ip), Transport::Icmp(icmp), None),
+                Err(fault) => fault,
+            },
+            protocol::ICMPV6 if !ip.is_v4() => match Icmpv6::parse(extent) {
+                Ok(icmp) => return self.packet(Network::Ip(ip), Transport::Icmpv6(icmp), None),
+                Err(fault) => fault,
+            },
+            other => return self.packet(Network::Ip(ip), Transport::Other(other), None),
+        };
+        self.packet(Network::Ip(ip), Transport::None, Some((Layer::Transport, fault)))
+    }
+}
+
+/// Link types other than Ethernet.
+fn other_link<'p>(
+    link: LinkType,
+    frame: Extent<'p>,
+) -> Result<(Option<Cooked>, Carried, Extent<'p>), Stop<'p>> {
+    let carried = match link {
+        LinkType::IPV4 => (None, Carried::EtherType(IPV4), frame),
+        LinkType::IPV6 => (None, Carried::EtherType(IPV6), frame),
+        LinkType::RAW => match *frame.header::<1>()? {
+            [first] if first >> 4 == 4 => (None, Carried::EtherType(IPV4), frame),
+            [first] if first >> 4 == 6 => (None, Carried::EtherType(IPV6), frame),
+            _ => return Err(Stop::Fault(Malformed::BadVersion)),
+        },
+        LinkType::NULL | LinkType::LOOP => match loopback::parse(frame)? {
+            (Some(ethertype), rest) => (None, Carried::EtherType(ethertype), rest),
+            (None, _) => return Err(Stop::Done(Network::None)),
+        },
+        LinkType::LINUX_SLL | LinkType::LINUX_SLL2 => {
+            let parse = if link == LinkType::LINUX_SLL { cooked::parse_v1 } else { cooked::parse_v2 };
+            let (cooked, carried, rest) = parse(frame)?;
+            (Some(cooked), carried, rest)
+        }
+        _ => return Err(Stop::Done(Network::None)),
+    };
+    Ok(carried)
 }
 
 impl Carried {
     /// The ethertype, or what to say of a packet that has none.
     #[inline]
-    const fn ethertype<'p>(self) -> Result<u16, Network<'p>> {
+    const fn ethertype<'p>(self) -> Result<u16, Stop<'p>> {
         match self {
             Self::EtherType(ethertype) => Ok(ethertype),
-            Self::Unknown(number) => Err(Network::Other(number)),
-            Self::Llc(destination, source) => Err(Network::Llc { destination, source }),
+            Self::Unknown(number) => Err(Stop::Done(Network::Other(number))),
+            Self::Llc(destination, source) => Err(Stop::Done(Network::Llc { destination, source })),
         }
     }
 }
@@ -281,18 +310,6 @@ fn between(ethertype: u16, rest: Extent<'_>) -> Result<(Carried, Extent<'_>), Ma
         _ => (None, rest),
     };
     Ok((inside.map_or(Carried::Unknown(ethertype), Carried::EtherType), extent))
-}
-
-#[inline]
-fn read_transport<'p>(ip: &Ip<'p>) -> Result<Transport<'p>, Malformed> {
-    let extent = Extent { captured: ip.payload, wire_len: ip.payload_wire_len };
-    Ok(match ip.protocol {
-        protocol::TCP => Transport::Tcp(Tcp::parse(extent)?),
-        protocol::UDP => Transport::Udp(Udp::parse(extent, ip.fragment.is_some())?),
-        protocol::ICMP if ip.is_v4() => Transport::Icmp(Icmp::parse(extent)?),
-        protocol::ICMPV6 if !ip.is_v4() => Transport::Icmpv6(Icmpv6::parse(extent)?),
-        other => Transport::Other(other),
-    })
 }
 
 #[cfg(test)]

@@ -2,7 +2,6 @@
 //!
 //! Read first: RFC 768; RFC 8200 section 8.1 (checksum over IPv6); RFC 2675 section 4 (length zero).
 
-use pnet_packet::udp::UdpPacket;
 use sentinel_units::Port;
 
 use crate::Malformed;
@@ -30,10 +29,10 @@ impl<'p> Udp<'p> {
     /// - [`Malformed::Truncated`] if the capture ends within the header.
     /// - [`Malformed::BadLength`] if the length field is under eight or more than the datagram has. Zero
     ///   stands for a length that does not fit and is taken as the rest.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn parse(extent: Extent<'p>, is_first_fragment: bool) -> Result<Self, Malformed> {
-        let view = UdpPacket::new(extent.captured).ok_or_else(|| extent.why_shorter_than(8))?;
-        let announced = u32::from(view.get_length());
+        let [s0, s1, d0, d1, l0, l1, _, _] = *extent.header::<8>()?;
+        let announced = u32::from(u16::from_be_bytes([l0, l1]));
         let datagram = if announced == 0 || is_first_fragment && announced > extent.wire_len {
             extent
         } else if announced < HEADER_LEN {
@@ -43,8 +42,8 @@ impl<'p> Udp<'p> {
         };
         let payload = datagram.after(HEADER_LEN);
         Ok(Self {
-            source_port: Port(view.get_source()),
-            destination_port: Port(view.get_destination()),
+            source_port: Port(u16::from_be_bytes([s0, s1])),
+            destination_port: Port(u16::from_be_bytes([d0, d1])),
             payload: payload.captured,
             payload_wire_len: payload.wire_len,
         })
