@@ -1,5 +1,48 @@
 //! The program `sentinel`: everything that runs on the router.
+//!
+//! In: frames, settings, commands. Out: alerts to the log, the collector and the terminal; status.
+//! Memory: all tables and rings are taken at start; the packet path allocates nothing after that.
+//! This is the only crate that reads a clock, opens a socket or starts a task. It parses no packets and
+//! detects nothing itself.
+//!
+//! - `command`: the command line; one module for each command: `read`, `run`, `status_command`,
+//!   `log_command`, `enroll`, `interfaces_command`;
+//! - `analysis`: tables and engine over one allocation; `worker`: rings to alerts; `snapshot`: what the
+//!   worker tells of itself;
+//! - `control`: the other thread: `spool` (log and numbering), `link` (uplink), `status`, signals;
+//! - `settings`, `ports` (list of suspicious ports), `identity` (keys), `clock`,
+//!   `message` (standard error), `output` (standard output), `failure`.
 
+#![forbid(unsafe_code)]
+
+mod analysis;
+mod clock;
+mod command;
+mod control;
+mod enroll;
+mod failure;
+mod identity;
+mod interfaces_command;
+mod link;
+mod log_command;
+mod message;
+mod output;
+mod ports;
+mod read;
+mod record;
+mod run;
 mod settings;
+mod snapshot;
+mod spool;
+mod status;
+mod status_command;
+mod worker;
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match command::run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}

@@ -22,8 +22,8 @@ const MAX_PROBLEMS: usize = 100;
 /// Name of the UCI package, which is the name of its file.
 const PACKAGE: &str = "sentinel-appliance";
 
-/// Variables with this prefix are the collector's.
-const NOT_OURS: &str = "SENTINEL_COLLECTOR_";
+/// Variables that belong to the collector, or to building and testing.
+const NOT_OURS: [&str; 4] = ["SENTINEL_COLLECTOR_", "SENTINEL_DB_KEY", "SENTINEL_CORPUS", "SENTINEL_CACHE"];
 
 /// Settings in force and where each comes from.
 #[derive(Clone, Debug)]
@@ -222,7 +222,8 @@ impl Loader {
     fn environment_layer(&mut self, environment: impl Iterator<Item = (String, String)>) {
         let known: Vec<String> = self.registry.iter().map(Setting::variable).collect();
         for (variable, value) in environment {
-            if variable.starts_with("SENTINEL_") && !variable.starts_with(NOT_OURS) {
+            let is_ours = !NOT_OURS.iter().any(|prefix| variable.starts_with(prefix));
+            if variable.starts_with("SENTINEL_") && is_ours {
                 self.named(Origin::Environment, &variable, &known, &variable, &value);
             }
         }

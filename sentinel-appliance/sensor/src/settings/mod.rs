@@ -19,8 +19,7 @@ mod relation;
 mod report;
 mod uci;
 
-pub(crate) use field::{Cipher, LogLevel};
-pub(crate) use load::{DEFAULT_FILE, Loaded, environment, split_assignment};
-pub(crate) use problem::{Origin, Problem};
+pub(crate) use field::LogLevel;
+pub(crate) use load::{environment, split_assignment};
 pub(crate) use registry::{Settings, restart_needed};
 pub(crate) use report::{check, docs, show};

@@ -1,0 +1,132 @@
+//! Tables and engine: from frames to alerts, live and from files alike.
+
+use std::time::Duration;
+
+use sentinel_alert::Alert;
+use sentinel_capture::Frame;
+use sentinel_detect::{Capacities, Engine, Inside, ListedPort, Pace, Storage, TableSize};
+use sentinel_track::hash::HashKey;
+use sentinel_units::{Prefix, Timestamp};
+
+use crate::settings::Settings;
+
+/// What became of the frames so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counts {
+    /// Frames that the detectors saw.
+    pub(crate) analysed: u64,
+    /// Frames of a link type that is not read.
+    pub(crate) unsupported: u64,
+    /// Frames that break the rules of a protocol.
+    pub(crate) malformed: u64,
+    /// Frames cut by the snap length.
+    pub(crate) truncated: u64,
+}
+
+/// The engine and its counters.
+#[derive(Debug)]
+pub(crate) struct Analyser {
+    engine: Engine<'static>,
+    pub(crate) counts: Counts,
+}
+
+/// The part of the settings that a running engine can take over.
+#[derive(Debug)]
+pub(crate) struct Tuning {
+    inside: Inside,
+    pace: Pace,
+    detectors: [sentinel_detect::registry::Config; 8],
+    listed_ports: Vec<ListedPort>,
+}
+
+impl Tuning {
+    /// From settings, the prefixes of the captured interfaces, and the list of ports.
+    pub(crate) fn new(
+        settings: &Settings,
+        interface_prefixes: &[Prefix],
+        listed_ports: Vec<ListedPort>,
+    ) -> Self {
+        let mut inside = Inside::default();
+        for prefix in settings.home_net.iter().chain(interface_prefixes) {
+            // The settings allow 16 of the 32; a machine with more prefixes than the rest loses the last.
+            let _full = inside.add(*prefix);
+        }
+        let pace = Pace { quiet: settings.incident_quiet, update: settings.incident_update };
+        Self { inside, pace, detectors: settings.detectors.clone(), listed_ports }
+    }
+}
+
+/// Slots of each table for a budget of so many KiB.
+pub(crate) fn capacities(memory_kib: u32) -> Capacities {
+    Capacities::within(usize::try_from(memory_kib).unwrap_or(usize::MAX).saturating_mul(1024))
+}
+
+/// The tables and their sizes, for status.
+pub(crate) fn tables(memory_kib: u32) -> [TableSize; 9] {
+    capacities(memory_kib).tables()
+}
+
+impl Analyser {
+    /// Takes the memory of all tables, once, for the life of the program.
+    pub(crate) fn new(memory_kib: u32, key: HashKey, tuning: &Tuning) -> Self {
+        let capacities = capacities(memory_kib);
+        let storage = Storage {
+            flows: lend(capacities.flows),
+            scans: lend(capacities.scans),
+            requests: lend(capacities.requests),
+            echoes: lend(capacities.echoes),
+            doors: lend(capacities.doors),
+            outbound: lend(capacities.outbound),
+            neighbours: lend(capacities.neighbours),
+            incidents: lend(capacities.incidents),
+            listed_ports: lend(capacities.listed_ports),
+        };
+        let mut engine = Engine::new(storage, key, tuning.inside.clone(), tuning.pace, &tuning.detectors);
+        engine.set_listed_ports(&tuning.listed_ports);
+        Self { engine, counts: Counts::default() }
+    }
+
+    /// Takes over new settings; tables and open incidents stay.
+    pub(crate) fn tune(&mut self, tuning: &Tuning) {
+        self.engine.configure(tuning.inside.clone(), tuning.pace, &tuning.detectors);
+        self.engine.set_listed_ports(&tuning.listed_ports);
+    }
+
+    /// Looks at one frame.
+    #[inline]
+    pub(crate) fn frame(&mut self, frame: &Frame<'_>, raise: &mut impl FnMut(Alert)) {
+        if !frame.link.is_supported() {
+            self.counts.unsupported += 1;
+            return;
+        }
+        let packet = sentinel_dissect::packet(frame.link, frame.vlan, frame.bytes, frame.wire_len);
+        self.counts.analysed += 1;
+        self.counts.malformed += u64::from(packet.malformed.is_some());
+        let captured = u32::try_from(frame.bytes.len()).unwrap_or(u32::MAX);
+        self.counts.truncated += u64::from(captured < frame.wire_len);
+        self.engine.packet(frame.at, &packet, raise);
+    }
+
+    /// Lets time pass while there is no traffic.
+    pub(crate) fn tick(&mut self, now: Timestamp, raise: &mut impl FnMut(Alert)) {
+        self.engine.tick(now, raise);
+    }
+
+    /// Closes all incidents.
+    pub(crate) fn finish(&mut self, raise: &mut impl FnMut(Alert)) {
+        self.engine.finish(raise);
+    }
+
+    /// The engine, for its losses and open incidents.
+    pub(crate) const fn engine(&self) -> &Engine<'static> {
+        &self.engine
+    }
+}
+
+/// How long the worker sleeps at most: how late a closing may come when there is no traffic.
+pub(crate) const LONGEST_SLEEP: Duration = Duration::from_millis(250);
+
+/// Memory that is never given back, every page of it touched.
+fn lend<T: Clone + Default>(slots: usize) -> &'static mut [T] {
+    Box::leak(vec![T::default(); slots].into_boxed_slice())
+}

@@ -1,0 +1,394 @@
+//! The control thread: one executor for spool, uplink, status socket and signals.
+
+use std::cell::{Cell, RefCell};
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_signal::{Signal, Signals};
+use heapless::spsc::{Consumer, Producer};
+use sentinel_alert::Alert;
+use sentinel_units::{Prefix, Timestamp, Uptime};
+use sentinel_uplink::{Counter, KeyPair, Telemetry};
+use smol::stream::StreamExt;
+use smol::{Async, LocalExecutor, Timer, future};
+
+use crate::analysis::Tuning;
+use crate::clock::Clock;
+use crate::failure::Failure;
+use crate::identity::{self, Collector};
+use crate::link::{self, LinkEnd};
+use crate::message;
+use crate::settings::{Settings, environment, restart_needed};
+use crate::snapshot::Board;
+use crate::spool::{FlushPolicy, Spool};
+use crate::worker::Bell;
+
+/// A bell may be missed only if the eventfd fails; looking this often bounds the harm.
+const LOOK_ANYWAY: Duration = Duration::from_secs(1);
+
+/// Where the uplink stands.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum LinkPhase {
+    /// Switched off by the settings.
+    Disabled,
+    /// `sentinel enroll` has not been run.
+    NotEnrolled,
+    /// A connection is being made.
+    Connecting,
+    /// The collector has said welcome.
+    Connected,
+    /// Waiting until the next attempt.
+    Waiting,
+}
+
+impl LinkPhase {
+    /// Name in machine output.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Disabled => "disabled",
+            Self::NotEnrolled => "not_enrolled",
+            Self::Connecting => "connecting",
+            Self::Connected => "connected",
+            Self::Waiting => "waiting",
+        }
+    }
+}
+
+/// What status says of the uplink.
+#[derive(Clone, Debug)]
+pub(crate) struct LinkState {
+    pub(crate) phase: LinkPhase,
+    pub(crate) since: Uptime,
+    /// Connections lost or not made since the start.
+    pub(crate) failures: u64,
+    pub(crate) last_error: Option<String>,
+}
+
+/// A flag that tasks wait for.
+#[derive(Debug)]
+pub(crate) struct News {
+    sender: smol::channel::Sender<()>,
+    receiver: smol::channel::Receiver<()>,
+}
+
+impl News {
+    fn new() -> Self {
+        let (sender, receiver) = smol::channel::bounded(1);
+        Self { sender, receiver }
+    }
+
+    /// There is something; said once or often before anybody waits, it wakes once.
+    pub(crate) fn tell(&self) {
+        let _told_already = self.sender.try_send(());
+    }
+
+    /// Waits for the next telling.
+    pub(crate) async fn wait(&self) {
+        let _never_closed = self.receiver.recv().await;
+    }
+}
+
+/// What the tasks of the control thread share.
+pub(crate) struct Shared {
+    pub(crate) clock: Clock,
+    /// Time of day at the start.
+    pub(crate) started: Timestamp,
+    pub(crate) board: &'static Board,
+    pub(crate) settings: RefCell<Settings>,
+    pub(crate) collector: RefCell<Option<Collector>>,
+    pub(crate) spool: RefCell<Spool>,
+    pub(crate) link: RefCell<LinkState>,
+    /// New alerts for the uplink, or another reason to look up.
+    pub(crate) news: News,
+    /// Grows when the uplink must start afresh.
+    pub(crate) generation: Cell<u32>,
+    /// When shutting down: until when the last alerts may be delivered.
+    farewell_until: Cell<Option<Uptime>>,
+}
+
+impl Shared {
+    /// Whether the program is shutting down.
+    pub(crate) fn stopping(&self) -> bool {
+        self.farewell_until.get().is_some()
+    }
+
+    /// Shutting down, and either everything is delivered or the time for it is over.
+    pub(crate) fn farewell_is_over(&self) -> bool {
+        self.farewell_until
+            .get()
+            .is_some_and(|until| self.clock.uptime() >= until || self.spool.borrow().waiting() == 0)
+    }
+
+    /// Sleeps, but wakes for a reload and for shutdown.
+    pub(crate) async fn pause(&self, span: Duration) {
+        let until = self.clock.uptime().after(span);
+        let generation = self.generation.get();
+        while self.clock.uptime() < until && !self.stopping() && self.generation.get() == generation {
+            let time = async {
+                Timer::at(self.clock.instant(until)).await;
+            };
+            future::or(self.news.wait(), time).await;
+        }
+    }
+
+    /// `sentinel enroll` may have been run since.
+    pub(crate) fn look_for_enrolment(&self) {
+        let state_dir = self.settings.borrow().state_dir.clone();
+        if let Ok(Some(found)) = identity::collector(&state_dir) {
+            self.collector.replace(Some(found));
+        }
+    }
+
+    /// Notes where the uplink stands.
+    pub(crate) fn set_link(&self, phase: LinkPhase) {
+        let mut link = self.link.borrow_mut();
+        if link.phase != phase {
+            link.phase = phase;
+            link.since = self.clock.uptime();
+            if phase == LinkPhase::Connected {
+                message::info(format_args!("connected to the collector"));
+                link.last_error = None;
+            }
+        }
+    }
+
+    /// Notes that a conversation ended; the same reason is told once.
+    pub(crate) fn link_lost(&self, end: &LinkEnd, wait: Duration) {
+        self.set_link(LinkPhase::Waiting);
+        let mut link = self.link.borrow_mut();
+        link.failures += 1;
+        let reason = end.to_string();
+        if link.last_error.as_ref() != Some(&reason) {
+            message::warn(format_args!("uplink: {reason}; next attempt in {} ms", wait.as_millis()));
+            link.last_error = Some(reason);
+        }
+    }
+
+    /// `br-lan, eth1`
+    pub(crate) fn interface_list(&self) -> String {
+        self.settings.borrow().interface.join(", ")
+    }
+
+    /// The counters that travel to the collector.
+    pub(crate) fn telemetry(&self) -> Telemetry {
+        let snapshot = self.board.read();
+        let spool = self.spool.borrow();
+        let counts = spool.counts();
+        let total =
+            |pick: fn(&crate::snapshot::InterfaceCounts) -> u64| snapshot.interfaces.iter().map(pick).sum();
+        let stats = spool.log().stats();
+        link::telemetry(&[
+            (Counter::UptimeMs, self.clock.uptime().as_millis()),
+            (Counter::FramesSeen, total(|interface| interface.seen)),
+            (Counter::FramesAnalysed, snapshot.analysed),
+            (Counter::FramesFiltered, snapshot.unsupported),
+            (Counter::FramesDropped, total(|interface| interface.dropped)),
+            (Counter::RingFreezes, total(|interface| interface.freezes)),
+            (Counter::Malformed, snapshot.malformed),
+            (Counter::Truncated, snapshot.truncated),
+            (Counter::TableEvictions, snapshot.evictions),
+            (Counter::AlertsRaised, snapshot.raised),
+            (Counter::AlertsDelivered, spool.delivered()),
+            (Counter::AlertsEvicted, counts.lost_full + counts.lost_queue + counts.lost_storage),
+            (Counter::SpoolBytes, spool.waiting()),
+            (Counter::LogBytesWritten, stats.main_bytes),
+            (Counter::ResidentKib, resident_kib()),
+            (Counter::OpenIncidents, snapshot.open_incidents),
+            (Counter::Reconnects, self.link.borrow().failures),
+        ])
+    }
+}
+
+/// The other thread's ends of the queues.
+pub(crate) struct FromWorker {
+    pub(crate) alerts: Consumer<'static, Alert>,
+    pub(crate) tunings: Producer<'static, Box<Tuning>>,
+    pub(crate) bell: Bell,
+    pub(crate) stop: &'static AtomicBool,
+    pub(crate) thread: std::thread::JoinHandle<()>,
+}
+
+/// How settings are read again at SIGHUP.
+pub(crate) struct Reload {
+    pub(crate) file: Option<PathBuf>,
+    pub(crate) flags: Vec<(String, String)>,
+    pub(crate) prefixes: Vec<Prefix>,
+}
+
+/// Everything `run` has prepared.
+pub(crate) struct Prepared {
+    pub(crate) clock: Clock,
+    pub(crate) board: &'static Board,
+    pub(crate) settings: Settings,
+    pub(crate) collector: Option<Collector>,
+    pub(crate) spool: Spool,
+    pub(crate) keys: KeyPair,
+    pub(crate) listener: std::os::unix::net::UnixListener,
+    pub(crate) reload: Reload,
+}
+
+/// Runs the control thread until SIGTERM or SIGINT.
+pub(crate) fn run(prepared: Prepared, worker: FromWorker) -> Result<(), Failure> {
+    let Prepared { clock, board, settings, collector, spool, keys, listener, reload } = prepared;
+    let shared = Rc::new(Shared {
+        clock,
+        started: link::started(&clock),
+        board,
+        settings: RefCell::new(settings),
+        collector: RefCell::new(collector),
+        spool: RefCell::new(spool),
+        link: RefCell::new(LinkState {
+            phase: LinkPhase::NotEnrolled,
+            since: clock.uptime(),
+            failures: 0,
+            last_error: None,
+        }),
+        news: News::new(),
+        generation: Cell::new(0),
+        farewell_until: Cell::new(None),
+    });
+    let FromWorker { alerts, tunings, bell, stop, thread } = worker;
+    let executor = LocalExecutor::new();
+    let outcome = smol::block_on(executor.run(async {
+        let listener =
+            Async::new(listener).map_err(|error| Failure::new(format!("status socket: {error}")))?;
+        executor.spawn(crate::status::serve(Rc::clone(&shared), listener)).detach();
+        let uplink = executor.spawn(link::keep_connected(Rc::clone(&shared), keys));
+        let intake = executor.spawn(take_alerts(Rc::clone(&shared), alerts, bell));
+        wait_for_end(&shared, tunings, &reload).await?;
+        // The worker closes its incidents, which raises the last alerts.
+        stop.store(true, Ordering::Relaxed);
+        while !thread.is_finished() {
+            Timer::after(Duration::from_millis(5)).await;
+        }
+        shared.farewell_until.set(Some(clock.uptime().after(link::FAREWELL)));
+        intake.await;
+        shared.spool.borrow_mut().flush();
+        shared.news.tell();
+        // Ends by itself: what is on its way is delivered or its time is over.
+        let time = async {
+            Timer::after(link::FAREWELL).await;
+        };
+        future::or(uplink, time).await;
+        Ok(())
+    }));
+    shared.spool.borrow_mut().flush();
+    outcome
+}
+
+/// Moves alerts from the queue into the spool.
+async fn take_alerts(shared: Rc<Shared>, mut alerts: Consumer<'static, Alert>, bell: Bell) {
+    let Ok(bell) = Async::new(bell.0) else { return };
+    let mut lost_before = [0; 5];
+    loop {
+        let stopping = shared.stopping();
+        let now = shared.clock.uptime();
+        let lost = shared.board.read().queue_lost();
+        let mut newly_lost = [0; 5];
+        for ((new, now), before) in newly_lost.iter_mut().zip(lost).zip(lost_before) {
+            *new = u32::try_from(now - before).unwrap_or(u32::MAX);
+        }
+        lost_before = lost;
+        let mut taken = 0_u32;
+        {
+            let mut spool = shared.spool.borrow_mut();
+            while let Some(alert) = alerts.dequeue() {
+                spool.take(&alert, now);
+                taken += 1;
+            }
+            spool.lost_on_the_way(newly_lost, now);
+            spool.rest();
+        }
+        if taken > 0 || newly_lost != [0; 5] {
+            shared.news.tell();
+        }
+        if stopping {
+            return;
+        }
+        let rung = async {
+            let _rings = bell.readable().await;
+            let _count = rustix::io::read(bell.get_ref(), &mut [0_u8; 8]);
+        };
+        let time = async {
+            Timer::after(LOOK_ANYWAY).await;
+        };
+        future::or(rung, time).await;
+    }
+}
+
+/// Handles signals until one says to end.
+async fn wait_for_end(
+    shared: &Shared,
+    mut tunings: Producer<'static, Box<Tuning>>,
+    reload: &Reload,
+) -> Result<(), Failure> {
+    let mut signals = Signals::new([Signal::Term, Signal::Int, Signal::Hup])
+        .map_err(|error| Failure::new(format!("signals: {error}")))?;
+    while let Some(signal) = signals.next().await {
+        match signal {
+            Ok(Signal::Hup) => reload_settings(shared, &mut tunings, reload),
+            Ok(_) => return Ok(()),
+            Err(error) => return Err(Failure::new(format!("signals: {error}"))),
+        }
+    }
+    Ok(())
+}
+
+/// Reads the settings again. With any problem the old ones stay.
+fn reload_settings(shared: &Shared, tunings: &mut Producer<'static, Box<Tuning>>, reload: &Reload) {
+    let new = match Settings::load(reload.file.as_deref(), environment(), &reload.flags) {
+        Ok(loaded) => loaded.settings,
+        Err(problems) => {
+            problems.iter().for_each(|problem| message::error(format_args!("{problem}")));
+            message::error(format_args!("settings not reloaded, the old ones stay in force"));
+            return;
+        }
+    };
+    let listed = match crate::ports::load(new.suspicious_ports_file.as_deref()) {
+        Ok(listed) => listed,
+        Err(what) => {
+            message::error(format_args!("{what}; settings not reloaded, the old ones stay in force"));
+            return;
+        }
+    };
+    let waiting = restart_needed(&shared.settings.borrow(), &new);
+    if !waiting.is_empty() {
+        message::warn(format_args!("these changes wait for a restart: {}", waiting.join(", ")));
+    }
+    if tunings.enqueue(Box::new(Tuning::new(&new, &reload.prefixes, listed))).is_err() {
+        message::error(format_args!("settings not reloaded: the last reload is still under way"));
+        return;
+    }
+    message::set_level(new.log_level);
+    shared.spool.borrow_mut().set_policy(FlushPolicy::new(&new));
+    let restart_uplink = {
+        let old = shared.settings.borrow();
+        (old.uplink_enabled, old.uplink_cipher) != (new.uplink_enabled, new.uplink_cipher)
+    };
+    let before = shared.collector.borrow().clone();
+    shared.look_for_enrolment();
+    shared.settings.borrow_mut().take_live(new);
+    if restart_uplink || before != *shared.collector.borrow() {
+        shared.generation.set(shared.generation.get().wrapping_add(1));
+    }
+    shared.news.tell();
+    message::info(format_args!("settings reloaded"));
+}
+
+/// Name of this machine.
+pub(crate) fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+/// Resident memory of this process, in KiB; zero if `/proc` is not there.
+pub(crate) fn resident_kib() -> u64 {
+    let Ok(status) = std::fs::read_to_string("/proc/self/status") else { return 0 };
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .and_then(|value| value.trim().split(' ').next())
+        .and_then(|number| number.parse().ok())
+        .unwrap_or(0)
+}

@@ -1,0 +1,423 @@
+//! The uplink: moves bytes between the session and a socket, and alerts from the spool into the session.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::rc::Rc;
+use std::time::Duration;
+
+use sentinel_units::{Timestamp, Uptime};
+use sentinel_uplink::{
+    Backoff, BatchBuilder, Cipher, Counter, Hello, KeyPair, Limits, Origin, PROTOCOL_VERSION, PushError,
+    Refusal, SendError, SensorEvent, SensorSession, SessionError, Telemetry, ToCollector, ToSensor,
+};
+use smol::{Async, Timer, future};
+
+use crate::control::{LinkPhase, Shared};
+use crate::failure::Failure;
+use crate::identity::Collector;
+use crate::spool::Item;
+
+/// A TCP connection that takes longer is given up.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Waiting for enrolment or for `uplink_enabled`.
+const RECHECK: Duration = Duration::from_secs(5);
+/// After a refusal that only a person can mend.
+const REFUSED_WAIT: Duration = Duration::from_secs(300);
+/// Time for delivering the last alerts at shutdown.
+pub(crate) const FAREWELL: Duration = Duration::from_secs(2);
+/// Room for one batch; the session may set a lower limit.
+const BATCH_BYTES: usize = 4096;
+
+/// Why a conversation ended.
+#[derive(Debug)]
+pub(crate) enum LinkEnd {
+    /// The socket failed or the collector closed it.
+    Socket(String),
+    /// The session failed.
+    Session(SessionError),
+    /// The collector said no.
+    Refused(Refusal),
+    /// The collector took too long to acknowledge.
+    Overdue,
+    /// Settings or enrolment changed, or the program ends.
+    Ours,
+}
+
+impl std::fmt::Display for LinkEnd {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Socket(what) => out.write_str(what),
+            Self::Session(error) => error.fmt(out),
+            Self::Refused(reason) => reason.fmt(out),
+            Self::Overdue => out.write_str("no acknowledgement within 30 s"),
+            Self::Ours => out.write_str("closed by the sensor"),
+        }
+    }
+}
+
+impl From<SessionError> for LinkEnd {
+    fn from(error: SessionError) -> Self {
+        Self::Session(error)
+    }
+}
+
+impl From<std::io::Error> for LinkEnd {
+    fn from(error: std::io::Error) -> Self {
+        Self::Socket(error.to_string())
+    }
+}
+
+/// Keeps the sensor connected for as long as it runs.
+pub(crate) async fn keep_connected(shared: Rc<Shared>, keys: KeyPair) {
+    let mut backoff = Backoff::new();
+    while !shared.stopping() {
+        let (enabled, cipher) = {
+            let settings = shared.settings.borrow();
+            (settings.uplink_enabled, settings.uplink_cipher.into())
+        };
+        let collector = shared.collector.borrow().clone();
+        let Some(collector) = collector.filter(|_| enabled) else {
+            shared.set_link(if enabled { LinkPhase::NotEnrolled } else { LinkPhase::Disabled });
+            shared.pause(RECHECK).await;
+            shared.look_for_enrolment();
+            continue;
+        };
+        shared.set_link(LinkPhase::Connecting);
+        let delivered = shared.spool.borrow().delivered();
+        let end = converse(&shared, &keys, &collector, cipher).await;
+        shared.spool.borrow_mut().delivery().disconnected();
+        if shared.spool.borrow().delivered() > delivered {
+            backoff.reset();
+        }
+        let random = crate::identity::random_u64().unwrap_or_default().to_le_bytes();
+        let [a, b, c, d, ..] = random;
+        let wait = match &end {
+            LinkEnd::Refused(reason) if !reason.is_temporary() => REFUSED_WAIT,
+            LinkEnd::Ours => Duration::ZERO,
+            _ => backoff.next(u32::from_le_bytes([a, b, c, d])),
+        };
+        if !matches!(end, LinkEnd::Ours) {
+            shared.link_lost(&end, wait);
+        }
+        shared.pause(wait).await;
+    }
+}
+
+/// One connection from the first byte to the last.
+async fn converse(shared: &Shared, keys: &KeyPair, collector: &Collector, cipher: Cipher) -> LinkEnd {
+    match try_converse(shared, keys, collector, cipher).await {
+        Ok(never) => match never {},
+        Err(end) => end,
+    }
+}
+
+async fn try_converse(
+    shared: &Shared,
+    keys: &KeyPair,
+    collector: &Collector,
+    cipher: Cipher,
+) -> Result<std::convert::Infallible, LinkEnd> {
+    let stream = connect(&collector.address).await?;
+    let session =
+        SensorSession::connect(keys, &collector.key, cipher, Limits::SENSOR, shared.clock.uptime())?;
+    let host = crate::control::host_name();
+    let interfaces = shared.interface_list();
+    let hello = Hello {
+        protocol: PROTOCOL_VERSION,
+        software: env!("CARGO_PKG_VERSION"),
+        host: cut(&host, 64),
+        boot: shared.spool.borrow().boot(),
+        started_us: shared.started.as_micros(),
+        interfaces: cut(&interfaces, 128),
+    };
+    let mut talk = Conversation {
+        shared,
+        session,
+        origin: hello.origin(),
+        welcomed: false,
+        telemetry_due: Uptime::ZERO,
+    };
+    let generation = shared.generation.get();
+    let mut incoming = [0; 2048];
+    loop {
+        talk.events(&hello)?;
+        talk.fill()?;
+        flush(&stream, &mut talk.session, shared.clock.uptime())?;
+        if shared.generation.get() != generation || shared.farewell_is_over() {
+            return Err(LinkEnd::Ours);
+        }
+        let deadline = talk.deadline()?;
+        wait(shared, &stream, !talk.session.pending().is_empty(), deadline).await?;
+        match (&mut stream.get_ref()).read(&mut incoming) {
+            Ok(0) => return Err(LinkEnd::Socket("the collector closed the connection".into())),
+            Ok(count) => talk.take(incoming.get(..count).unwrap_or_default(), &hello)?,
+            Err(error) if is_later(error.kind()) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// The session and what it needs of the rest.
+struct Conversation<'s> {
+    shared: &'s Shared,
+    session: SensorSession,
+    origin: Origin,
+    welcomed: bool,
+    telemetry_due: Uptime,
+}
+
+impl Conversation<'_> {
+    /// Feeds bytes frame by frame.
+    fn take(&mut self, mut bytes: &[u8], hello: &Hello<'_>) -> Result<(), LinkEnd> {
+        while !bytes.is_empty() {
+            let used = self.session.receive(bytes)?;
+            self.events(hello)?;
+            bytes = bytes.get(used..).unwrap_or_default();
+        }
+        Ok(())
+    }
+
+    /// Acts on what the session says until it is idle.
+    fn events(&mut self, hello: &Hello<'_>) -> Result<(), LinkEnd> {
+        let now = self.shared.clock.uptime();
+        loop {
+            match self.session.poll(now)? {
+                SensorEvent::Idle => return Ok(()),
+                SensorEvent::Established => queued(self.session.send(&ToCollector::Hello(*hello), now))?,
+                SensorEvent::Message(ToSensor::Welcome(welcome)) => {
+                    self.welcomed = true;
+                    self.shared.spool.borrow_mut().welcome(welcome.acked);
+                    self.shared.set_link(LinkPhase::Connected);
+                }
+                SensorEvent::Message(ToSensor::Ack(id)) => {
+                    // An acknowledgement of nothing that was sent changes nothing.
+                    let _durable = self.shared.spool.borrow_mut().delivery().acked(id);
+                }
+                SensorEvent::Message(ToSensor::Refused(reason)) => return Err(LinkEnd::Refused(reason)),
+                SensorEvent::Message(_) | _ => {}
+            }
+        }
+    }
+
+    /// Queues what there is to say, as long as there is room.
+    fn fill(&mut self) -> Result<(), LinkEnd> {
+        if !self.welcomed {
+            return Ok(());
+        }
+        let now = self.shared.clock.uptime();
+        if now >= self.telemetry_due && self.session.pending().is_empty() {
+            self.telemetry_due = now.after(self.shared.settings.borrow().uplink_telemetry);
+            queued(self.session.send(&ToCollector::Telemetry(self.shared.telemetry()), now))?;
+        }
+        let mut spool = self.shared.spool.borrow_mut();
+        if spool.delivery().is_overdue(now) {
+            return Err(LinkEnd::Overdue);
+        }
+        while self.session.pending().is_empty() && spool.delivery().has_room() {
+            let mut buffer = [0; BATCH_BYTES];
+            let limit = self.session.batch_limit().min(BATCH_BYTES);
+            let mut batch = BatchBuilder::new(self.origin, buffer.get_mut(..limit).unwrap_or_default());
+            let (mut last_record, mut gap) = (None, None);
+            spool.unsent(|record, item| match item {
+                Item::Alert(id, alert) => match batch.push(id, &alert) {
+                    Ok(()) => {
+                        last_record = Some(record);
+                        true
+                    }
+                    Err(PushError::Full | PushError::NewBatchNeeded | _) => false,
+                },
+                Item::Gap(found) if batch.count() == 0 => {
+                    gap = Some((record, found));
+                    false
+                }
+                Item::Gap(_) => false,
+            });
+            let (message, last, record, records) = match (gap, batch.batch(), batch.last(), last_record) {
+                (Some((record, gap)), ..) => (ToCollector::Gap(gap), gap.last(), record, 1),
+                (None, Some(alerts), Some(last), Some(record)) => {
+                    (ToCollector::Alerts(alerts), last, record, batch.count())
+                }
+                _ => return Ok(()),
+            };
+            if let Err(SendError::Busy) = self.session.send(&message, now) {
+                return Ok(());
+            }
+            let _booked_because_there_was_room = spool.delivery().sent(last, record, records, now);
+        }
+        Ok(())
+    }
+
+    fn deadline(&self) -> Result<Uptime, LinkEnd> {
+        let mut deadline = self.session.next_deadline();
+        if self.welcomed {
+            deadline = deadline.min(self.telemetry_due);
+        }
+        if let Some(ack_due) = self.shared.spool.borrow_mut().delivery().deadline() {
+            deadline = deadline.min(ack_due);
+        }
+        Ok(deadline)
+    }
+}
+
+/// A full send buffer is no error: the session keeps its turn.
+fn queued(outcome: Result<(), SendError>) -> Result<(), LinkEnd> {
+    match outcome {
+        Ok(()) | Err(SendError::Busy) => Ok(()),
+        Err(SendError::Closed(error)) => Err(error.into()),
+        Err(other) => Err(LinkEnd::Socket(other.to_string())),
+    }
+}
+
+fn flush(stream: &Async<TcpStream>, session: &mut SensorSession, now: Uptime) -> Result<(), LinkEnd> {
+    while !session.pending().is_empty() {
+        match (&mut stream.get_ref()).write(session.pending()) {
+            Ok(count) => session.sent(count, now),
+            Err(error) if is_later(error.kind()) => break,
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+fn is_later(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::WouldBlock | ErrorKind::Interrupted)
+}
+
+/// Until the socket is ready, new alerts are there, or time is up.
+async fn wait(
+    shared: &Shared,
+    stream: &Async<TcpStream>,
+    wants_to_write: bool,
+    deadline: Uptime,
+) -> Result<(), LinkEnd> {
+    let socket = async {
+        if wants_to_write {
+            future::or(stream.readable(), stream.writable()).await
+        } else {
+            stream.readable().await
+        }
+    };
+    let news = async {
+        shared.news.wait().await;
+        Ok(())
+    };
+    let time = async {
+        Timer::at(shared.clock.instant(deadline)).await;
+        Ok(())
+    };
+    future::or(socket, future::or(news, time)).await.map_err(LinkEnd::from)
+}
+
+/// Looks the name up on a thread of its own, because the C library blocks, then connects.
+pub(crate) async fn connect(address: &str) -> Result<Async<TcpStream>, LinkEnd> {
+    let (sender, receiver) = smol::channel::bounded(1);
+    let name = address.to_owned();
+    std::thread::Builder::new().name("resolve".into()).spawn(move || {
+        let _nobody_waits_any_more =
+            sender.try_send(name.to_socket_addrs().map(Iterator::collect::<Vec<SocketAddr>>));
+    })?;
+    let attempt = async {
+        let addresses = receiver.recv().await.map_err(|error| LinkEnd::Socket(error.to_string()))??;
+        let mut last = LinkEnd::Socket(format!("{address}: the name has no address"));
+        for address in addresses {
+            match Async::<TcpStream>::connect(address).await {
+                Ok(stream) => {
+                    stream.get_ref().set_nodelay(true)?;
+                    return Ok(stream);
+                }
+                Err(error) => last = LinkEnd::Socket(format!("{address}: {error}")),
+            }
+        }
+        Err(last)
+    };
+    let timeout = async {
+        Timer::after(CONNECT_TIMEOUT).await;
+        Err(LinkEnd::Socket(format!("{address}: no connection within {} s", CONNECT_TIMEOUT.as_secs())))
+    };
+    future::or(attempt, timeout).await
+}
+
+/// One exchange that makes this sensor known: for `sentinel enroll`.
+pub(crate) async fn enroll(
+    keys: &KeyPair,
+    token: &sentinel_uplink::Token,
+    name: &str,
+    cipher: Cipher,
+    clock: &crate::clock::Clock,
+) -> Result<(u32, String), Failure> {
+    let failed = |end: LinkEnd| Failure::new(format!("enrolling at {}: {end}", token.address()));
+    let stream = connect(token.address()).await.map_err(failed)?;
+    let mut session = SensorSession::enroll(keys, token, cipher, Limits::SENSOR, clock.uptime())
+        .map_err(|error| failed(error.into()))?;
+    let mut incoming = [0; 2048];
+    loop {
+        flush(&stream, &mut session, clock.uptime()).map_err(failed)?;
+        let deadline = session.next_deadline();
+        let readable = async { stream.readable().await.map_err(LinkEnd::from) };
+        let time = async {
+            Timer::at(clock.instant(deadline)).await;
+            Ok(())
+        };
+        future::or(readable, time).await.map_err(failed)?;
+        let count = match (&mut stream.get_ref()).read(&mut incoming) {
+            Ok(0) => {
+                return Err(Failure::new(format!(
+                    "{} does not accept the token: it was made by another collector, or is used or expired",
+                    token.address()
+                )));
+            }
+            Ok(count) => count,
+            Err(error) if is_later(error.kind()) => 0,
+            Err(error) => return Err(failed(error.into())),
+        };
+        let mut bytes = incoming.get(..count).unwrap_or_default();
+        loop {
+            let now = clock.uptime();
+            match session.poll(now).map_err(|error| failed(error.into()))? {
+                SensorEvent::Established => {
+                    let request = sentinel_uplink::Enroll {
+                        protocol: PROTOCOL_VERSION,
+                        name: cut(name, 64),
+                        software: env!("CARGO_PKG_VERSION"),
+                    };
+                    queued(session.send(&ToCollector::Enroll(request), now)).map_err(failed)?;
+                }
+                SensorEvent::Message(ToSensor::Welcome(welcome)) => {
+                    return Ok((welcome.sensor_id, welcome.name.to_owned()));
+                }
+                SensorEvent::Message(ToSensor::Refused(reason)) => {
+                    return Err(failed(LinkEnd::Refused(reason)));
+                }
+                SensorEvent::Message(_) => {}
+                _ if bytes.is_empty() => break,
+                _ => {
+                    let used = session.receive(bytes).map_err(|error| failed(error.into()))?;
+                    bytes = bytes.get(used..).unwrap_or_default();
+                }
+            }
+        }
+    }
+}
+
+/// The counters that travel.
+pub(crate) fn telemetry(values: &[(Counter, u64)]) -> Telemetry {
+    let mut telemetry = Telemetry::new();
+    values.iter().for_each(|(counter, value)| telemetry.set(*counter, *value));
+    telemetry
+}
+
+/// At most so many bytes of a text, cut between characters.
+fn cut(text: &str, most: usize) -> &str {
+    let mut end = text.len().min(most);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.get(..end).unwrap_or_default()
+}
+
+/// Wall-clock time of the start, for the hello.
+pub(crate) fn started(clock: &crate::clock::Clock) -> Timestamp {
+    let since = clock.uptime().since(Uptime::ZERO);
+    let now = crate::clock::wall().as_nanos();
+    Timestamp::from_nanos(now.saturating_sub(Timestamp::ZERO.after(since).as_nanos()))
+}

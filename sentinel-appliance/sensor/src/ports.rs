@@ -1,0 +1,121 @@
+//! The list of ports that malware is known to use, as data.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use sentinel_alert::ShortName;
+use sentinel_detect::{ListedPort, PortProtocol};
+use sentinel_units::Port;
+use tinyjson::JsonValue;
+
+/// `config/suspicious-ports.json` of the time of building.
+const BUILT_IN: &str = include_str!("../../../config/suspicious-ports.json");
+/// Largest list that is read, in bytes.
+const MAX_FILE: u64 = 256 * 1024;
+/// Deepest nesting: the parser recurses, and a deeper file must not exhaust the stack.
+const MAX_DEPTH: usize = 8;
+
+/// The list in `path`, or the built-in one.
+///
+/// # Errors
+/// What is wrong with the file, and what would be right.
+pub(crate) fn load(path: Option<&Path>) -> Result<Vec<ListedPort>, String> {
+    let Some(path) = path else { return parse(BUILT_IN) };
+    let name = path.display();
+    let size = std::fs::metadata(path).map_err(|error| format!("{name}: {error}"))?.len();
+    if size > MAX_FILE {
+        return Err(format!("{name}: {size} bytes; a list of ports has at most {MAX_FILE}"));
+    }
+    let text = std::fs::read_to_string(path).map_err(|error| format!("{name}: {error}"))?;
+    parse(&text).map_err(|what| format!("{name}: {what}"))
+}
+
+fn parse(text: &str) -> Result<Vec<ListedPort>, String> {
+    check_depth(text)?;
+    let document: JsonValue = text.parse().map_err(|error| format!("not JSON: {error}"))?;
+    let ports = document
+        .get::<std::collections::HashMap<String, JsonValue>>()
+        .and_then(|object| object.get("ports"))
+        .and_then(JsonValue::get::<Vec<JsonValue>>)
+        .ok_or("want an object with a list \"ports\"")?;
+    // Sorted and without doubles, whatever the order in the file.
+    let mut listed = BTreeMap::new();
+    for (index, entry) in ports.iter().enumerate() {
+        let port = entry_of(entry).map_err(|what| format!("entry {} of \"ports\": {what}", index + 1))?;
+        listed.insert((port.protocol, port.port), port);
+    }
+    Ok(listed.into_values().collect())
+}
+
+fn entry_of(entry: &JsonValue) -> Result<ListedPort, String> {
+    let field = |name: &str| {
+        entry.get::<std::collections::HashMap<String, JsonValue>>().and_then(|object| object.get(name))
+    };
+    let number: f64 = *field("port").and_then(JsonValue::get).ok_or("want a number \"port\"")?;
+    // Numbers of tinyjson are floating point; a port is compared with each that it may be.
+    let port = (1..=u16::MAX)
+        .find(|port| f64::from(*port) == number)
+        .ok_or_else(|| format!("port {number} is not one of 1 to 65535"))?;
+    let protocol = match field("protocol").and_then(JsonValue::get::<String>).map(String::as_str) {
+        Some("tcp") => PortProtocol::Tcp,
+        Some("udp") => PortProtocol::Udp,
+        _ => return Err(format!("port {port}: \"protocol\" is neither \"tcp\" nor \"udp\"")),
+    };
+    let label: &String = field("name").and_then(JsonValue::get).ok_or("want a text \"name\"")?;
+    let mut short = ShortName::new();
+    for char in label.chars().filter(|char| !char.is_control()) {
+        if short.push(char).is_err() {
+            break;
+        }
+    }
+    Ok(ListedPort { protocol, port: Port(port), label: short })
+}
+
+fn check_depth(text: &str) -> Result<(), String> {
+    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'[' | b'{' if !in_string => depth += 1,
+            b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > MAX_DEPTH {
+            return Err(format!("nested deeper than {MAX_DEPTH} levels"));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_built_in_list_is_sound() {
+        let list = parse(BUILT_IN).unwrap();
+        assert!(list.iter().any(|listed| listed.port == Port(4444)));
+        assert!(list.len() <= 128, "{} entries do not fit the table", list.len());
+        for normal in [22, 53, 80, 123, 443, 993, 3389, 5353, 8080] {
+            assert!(list.iter().all(|listed| listed.port != Port(normal)), "{normal}");
+        }
+    }
+
+    #[test]
+    fn wrong_lists_are_explained() {
+        for (text, what) in [
+            ("", "not JSON"),
+            ("[]", "want an object with a list \"ports\""),
+            (r#"{"ports":[{"port":0,"protocol":"tcp","name":"x"}]}"#, "port 0 is not one of 1 to 65535"),
+            (r#"{"ports":[{"port":1.5,"protocol":"tcp","name":"x"}]}"#, "port 1.5 is not one of"),
+            (r#"{"ports":[{"port":9,"protocol":"sctp","name":"x"}]}"#, "neither \"tcp\" nor \"udp\""),
+            (r#"{"ports":[{"port":9,"protocol":"tcp"}]}"#, "want a text \"name\""),
+        ] {
+            let error = parse(text).unwrap_err();
+            assert!(error.contains(what), "{error}");
+        }
+        assert!(parse(&"[".repeat(200_000)).unwrap_err().contains("nested deeper"));
+    }
+}

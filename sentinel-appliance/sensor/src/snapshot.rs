@@ -1,0 +1,172 @@
+//! What the worker tells of itself, once per block, without a lock.
+//!
+//! A sequence lock over 32-bit words, because 32-bit MIPS has no 64-bit atomics: the writer makes the
+//! sequence odd, writes, and makes it even; a reader that saw it odd or changed tries again.
+
+use std::sync::atomic::{AtomicU32, Ordering, fence};
+
+/// Interfaces that are told apart.
+pub(crate) const MAX_INTERFACES: usize = 8;
+
+/// Counters of one interface.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct InterfaceCounts {
+    /// Frames that the kernel offered, the dropped ones included.
+    pub(crate) seen: u64,
+    /// Frames that found no room in the ring.
+    pub(crate) dropped: u64,
+    /// Times that the ring was full.
+    pub(crate) freezes: u64,
+    /// 1 while the ring is open and the interface is there.
+    pub(crate) is_open: u64,
+}
+
+/// Declares the snapshot and its way into words and back.
+macro_rules! snapshot {
+    ($($(#[doc = $doc:literal])+ $name:ident,)+) => {
+        /// All counters of the worker.
+        #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+        pub(crate) struct Snapshot {
+            $($(#[doc = $doc])+ pub(crate) $name: u64,)+
+            /// By the order in which the interfaces are captured.
+            pub(crate) interfaces: [InterfaceCounts; MAX_INTERFACES],
+        }
+
+        impl Snapshot {
+            fn each(&mut self, visit: &mut impl FnMut(&mut u64)) {
+                $(visit(&mut self.$name);)+
+                for interface in &mut self.interfaces {
+                    visit(&mut interface.seen);
+                    visit(&mut interface.dropped);
+                    visit(&mut interface.freezes);
+                    visit(&mut interface.is_open);
+                }
+            }
+        }
+
+        impl Snapshot {
+            /// Alerts lost on the way to the other thread, least severe first.
+            pub(crate) const fn queue_lost(&self) -> [u64; 5] {
+                [self.lost_info, self.lost_low, self.lost_medium, self.lost_high, self.lost_critical]
+            }
+        }
+
+        const VALUES: usize = [$(stringify!($name)),+].len() + 4 * MAX_INTERFACES;
+    };
+}
+
+snapshot! {
+    /// Frames that the detectors saw.
+    analysed,
+    /// Frames of a link type that is not read.
+    unsupported,
+    /// Frames that break the rules of a protocol.
+    malformed,
+    /// Frames cut by the snap length.
+    truncated,
+    /// Live entries pushed out of full tables.
+    evictions,
+    /// Incidents closed early to make room.
+    closed_early,
+    /// Incidents open now.
+    open_incidents,
+    /// Alerts raised.
+    raised,
+    /// Alerts of severity info lost because the queue to the other thread was full.
+    lost_info,
+    /// The same, low.
+    lost_low,
+    /// The same, medium.
+    lost_medium,
+    /// The same, high.
+    lost_high,
+    /// The same, critical.
+    lost_critical,
+    /// Blocks taken from the rings.
+    blocks,
+}
+
+/// The shared place.
+#[derive(Debug)]
+pub(crate) struct Board {
+    sequence: AtomicU32,
+    words: [AtomicU32; 2 * VALUES],
+}
+
+impl Board {
+    /// All zero.
+    pub(crate) const fn new() -> Self {
+        Self { sequence: AtomicU32::new(0), words: [const { AtomicU32::new(0) }; 2 * VALUES] }
+    }
+
+    /// Shows a new snapshot. Only the worker calls this.
+    pub(crate) fn publish(&self, mut snapshot: Snapshot) {
+        let sequence = self.sequence.load(Ordering::Relaxed);
+        self.sequence.store(sequence.wrapping_add(1), Ordering::Relaxed);
+        fence(Ordering::Release);
+        let mut words = self.words.iter();
+        snapshot.each(&mut |value| {
+            let [a, b, c, d, e, f, g, h] = value.to_le_bytes();
+            for half in [[a, b, c, d], [e, f, g, h]] {
+                if let Some(word) = words.next() {
+                    word.store(u32::from_le_bytes(half), Ordering::Relaxed);
+                }
+            }
+        });
+        self.sequence.store(sequence.wrapping_add(2), Ordering::Release);
+    }
+
+    /// The newest snapshot that is whole. Writing takes less than a microsecond, so that this ends soon.
+    pub(crate) fn read(&self) -> Snapshot {
+        loop {
+            let before = self.sequence.load(Ordering::Acquire);
+            let mut snapshot = Snapshot::default();
+            let mut words = self.words.iter();
+            snapshot.each(&mut |value| {
+                let mut half = || words.next().map_or(0, |word| u64::from(word.load(Ordering::Relaxed)));
+                *value = half() | half() << 32;
+            });
+            fence(Ordering::Acquire);
+            if before.is_multiple_of(2) && self.sequence.load(Ordering::Relaxed) == before {
+                return snapshot;
+            }
+            std::hint::spin_loop();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicBool;
+
+    #[test]
+    fn values_above_32_bits_survive() {
+        let board = Board::new();
+        let mut snapshot = Snapshot { analysed: u64::MAX - 5, blocks: 1 << 40, ..Snapshot::default() };
+        snapshot.interfaces[7].is_open = 7;
+        board.publish(snapshot);
+        assert_eq!(board.read(), snapshot);
+    }
+
+    #[test]
+    fn a_reader_never_sees_half_a_snapshot() {
+        static BOARD: Board = Board::new();
+        static STOP: AtomicBool = AtomicBool::new(false);
+        let writer = std::thread::spawn(|| {
+            for number in 0..200_000_u64 {
+                let value = number << 30 | number;
+                let mut snapshot = Snapshot::default();
+                snapshot.each(&mut |word| *word = value);
+                BOARD.publish(snapshot);
+            }
+            STOP.store(true, Ordering::Relaxed);
+        });
+        while !STOP.load(Ordering::Relaxed) {
+            let mut snapshot = BOARD.read();
+            let first = snapshot.analysed;
+            snapshot.each(&mut |word| assert_eq!(*word, first));
+        }
+        writer.join().unwrap();
+    }
+}

@@ -1,0 +1,483 @@
+//! Numbers alerts, keeps them in the sealed log, and reads them back for the collector.
+//!
+//! The log is the spool: an alert stays readable until the collector has acknowledged it, or until the
+//! ring comes round to it. Then the most severe ones that fit are written again at the front, and a gap
+//! record says what went.
+
+use std::io;
+use std::ops::Range;
+use std::path::Path;
+
+use sentinel_alert::{Alert, AlertId, Severity, wire};
+use sentinel_ringlog::{
+    AppendError, Cursor, FileStorage, Geometry, LogKey, MAX_RECORD, Mode, RecordId, Recovery, RingLog, Salt,
+};
+use sentinel_units::{Timestamp, Uptime};
+use sentinel_uplink::{Delivery, Gap, GapReason, Resume};
+use serde::{Deserialize, Serialize};
+
+use crate::failure::Failure;
+use crate::identity;
+use crate::settings::Settings;
+
+/// Name of the log in the state directory.
+pub(crate) const MAIN_FILE: &str = "log";
+/// Name of the journal in the run directory.
+pub(crate) const JOURNAL_FILE: &str = "journal";
+
+/// The log as it lies on this machine.
+pub(crate) type Log = RingLog<FileStorage, FileStorage>;
+
+/// One record of the log. Append only; the layout is in FORMAT.md ("Records").
+#[derive(Debug, Deserialize, PartialEq, Serialize)]
+pub(crate) enum Record<'a> {
+    /// The sensor started.
+    Start {
+        /// Random number of this run.
+        boot: u32,
+        /// Time of day, microseconds since 1970.
+        at_us: u64,
+        /// Version of the sensor.
+        version: &'a str,
+    },
+    /// An alert.
+    Alert {
+        /// Run and number within it.
+        boot: u32,
+        seq: u64,
+        /// `sentinel_alert::wire` bytes with base zero.
+        alert: &'a [u8],
+    },
+    /// Alerts that went before they were delivered.
+    Gap(Gap),
+}
+
+/// What is read back for the collector.
+#[derive(Debug)]
+pub(crate) enum Item {
+    /// An alert to be sent.
+    Alert(AlertId, Alert),
+    /// A gap to be sent.
+    Gap(Gap),
+}
+
+/// Counters of the spool.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct SpoolCounts {
+    /// Alerts taken over from the worker.
+    pub(crate) taken: u64,
+    /// Alerts stored in the log.
+    pub(crate) stored: u64,
+    /// Alerts that were lost before they were delivered, by reason: spool full, queue full, storage failed.
+    pub(crate) lost_full: u64,
+    /// See [`SpoolCounts::lost_full`].
+    pub(crate) lost_queue: u64,
+    /// See [`SpoolCounts::lost_full`].
+    pub(crate) lost_storage: u64,
+    /// Alerts written again at the front of the ring because they were not delivered yet.
+    pub(crate) carried: u64,
+    /// Flushes left out because the day's budget was spent.
+    pub(crate) deferred: u64,
+}
+
+/// The spool.
+#[derive(Debug)]
+pub(crate) struct Spool {
+    log: Log,
+    state_dir: std::path::PathBuf,
+    segment_bytes: usize,
+    boot: u32,
+    next_seq: u64,
+    delivery: Delivery<RecordId>,
+    counts: SpoolCounts,
+    /// Alerts that could not be stored, to be told in a gap record as soon as storing works again.
+    untold: Option<Gap>,
+    policy: FlushPolicy,
+    day_start: Uptime,
+    day_bytes: u64,
+    last_error: Option<String>,
+}
+
+/// When to write to flash.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FlushPolicy {
+    /// An alert at least so severe is written at once.
+    pub(crate) severity: Severity,
+    /// Most bytes in a day; `u64::MAX` for no limit.
+    pub(crate) daily_bytes: u64,
+}
+
+impl FlushPolicy {
+    /// From settings.
+    pub(crate) fn new(settings: &Settings) -> Self {
+        let daily_bytes = match settings.log_daily_kib {
+            0 => u64::MAX,
+            kib => u64::from(kib) * 1024,
+        };
+        Self { severity: settings.log_flush_severity, daily_bytes }
+    }
+}
+
+/// The shape of the log by the settings.
+pub(crate) fn geometry(settings: &Settings) -> Result<Geometry, Failure> {
+    Geometry::new(settings.log_segment_kib * 1024, settings.log_segments)
+        .map_err(|error| Failure::new(format!("log_segment_kib, log_segments: {error}")))
+}
+
+const DAY_MS: u64 = 86_400_000;
+
+impl Spool {
+    /// Opens the log in the directories of the settings and writes the start record.
+    pub(crate) fn open(settings: &Settings, key: LogKey) -> Result<(Self, Recovery), Failure> {
+        let main = storage(&settings.state_dir.join(MAIN_FILE))?;
+        let journal = storage(&settings.run_dir.join(JOURNAL_FILE))?;
+        let mut salt = [0; 16];
+        identity::random(&mut salt)?;
+        let (log, recovery) = Log::open(main, journal, geometry(settings)?, key, Mode::Append(Salt(salt)))
+            .map_err(|error| Failure::new(format!("log in {}: {error}", settings.state_dir.display())))?;
+        let boot = boot_number()?;
+        let mut spool = Self {
+            log,
+            state_dir: settings.state_dir.clone(),
+            segment_bytes: usize::try_from(settings.log_segment_kib * 1024).unwrap_or(usize::MAX),
+            boot,
+            next_seq: 1,
+            delivery: Delivery::new(None),
+            counts: SpoolCounts::default(),
+            untold: None,
+            policy: FlushPolicy::new(settings),
+            day_start: Uptime::ZERO,
+            day_bytes: 0,
+            last_error: None,
+        };
+        let start = Record::Start {
+            boot,
+            at_us: crate::clock::wall().as_micros(),
+            version: env!("CARGO_PKG_VERSION"),
+        };
+        // A log that cannot take the start record will not take alerts either, and they are counted.
+        let _counted_by_later_appends = spool.store(&start, Uptime::ZERO);
+        Ok((spool, recovery))
+    }
+
+    /// Random number of this run.
+    pub(crate) const fn boot(&self) -> u32 {
+        self.boot
+    }
+
+    /// Counters.
+    pub(crate) const fn counts(&self) -> SpoolCounts {
+        self.counts
+    }
+
+    /// The log, for its counters.
+    pub(crate) const fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// What the last failed write said, until a later one succeeds.
+    pub(crate) fn last_error(&self) -> Option<&str> {
+        self.last_error.as_deref()
+    }
+
+    /// Takes over a changed policy.
+    pub(crate) const fn set_policy(&mut self, policy: FlushPolicy) {
+        self.policy = policy;
+    }
+
+    /// Numbers an alert and stores it.
+    pub(crate) fn take(&mut self, alert: &Alert, now: Uptime) {
+        let id = AlertId { boot: self.boot, seq: self.next_seq };
+        self.next_seq += 1;
+        self.counts.taken += 1;
+        let mut bytes = [0; wire::MAX_ALERT_LEN];
+        let stored = wire::encode(alert, Timestamp::ZERO, &mut bytes).is_ok_and(|bytes| {
+            let bytes: &[u8] = bytes;
+            self.store_after_gap(&Record::Alert { boot: id.boot, seq: id.seq, alert: bytes }, now)
+        });
+        if stored {
+            self.counts.stored += 1;
+            if alert.severity >= self.policy.severity {
+                self.flush_within_budget(now);
+            }
+        } else {
+            self.counts.lost_storage += 1;
+            self.lost(id.seq, id.seq, alert.severity, 1, GapReason::StorageLost);
+        }
+    }
+
+    /// The worker could not hand over so many alerts, least severe first: they get numbers and a gap.
+    pub(crate) fn lost_on_the_way(&mut self, by_severity: [u32; 5], now: Uptime) {
+        let count = by_severity.iter().map(|count| u64::from(*count)).sum::<u64>();
+        if count == 0 {
+            return;
+        }
+        let first_seq = self.next_seq;
+        self.next_seq += count;
+        self.counts.lost_queue += count;
+        let gap = Gap {
+            boot: self.boot,
+            first_seq,
+            last_seq: first_seq + count - 1,
+            lost_by_severity: by_severity,
+            reason: GapReason::QueueFull,
+        };
+        if !self.store_after_gap(&Record::Gap(gap), now) {
+            self.counts.lost_storage += count;
+        }
+    }
+
+    /// Adds to the gap that waits to be told.
+    fn lost(&mut self, first: u64, last: u64, severity: Severity, count: u32, reason: GapReason) {
+        let gap = self.untold.get_or_insert(Gap {
+            boot: self.boot,
+            first_seq: first,
+            last_seq: last,
+            lost_by_severity: [0; 5],
+            reason,
+        });
+        gap.last_seq = gap.last_seq.max(last);
+        add(&mut gap.lost_by_severity, severity, count);
+    }
+
+    fn store_after_gap(&mut self, record: &Record<'_>, now: Uptime) -> bool {
+        if let Some(gap) = self.untold {
+            if !self.store(&Record::Gap(gap), now) {
+                return false;
+            }
+            self.untold = None;
+        }
+        self.store(record, now)
+    }
+
+    /// Brings a record into the log; makes room first if the open segment is full.
+    fn store(&mut self, record: &Record<'_>, now: Uptime) -> bool {
+        if self.log.needs_flush() {
+            self.make_room(now);
+        }
+        self.append(record)
+    }
+
+    fn append(&mut self, record: &Record<'_>) -> bool {
+        let mut bytes = [0; MAX_RECORD];
+        let Ok(bytes) = postcard::to_slice(record, &mut bytes) else { return false };
+        match self.log.append(bytes) {
+            Ok(_) => {
+                self.last_error = None;
+                true
+            }
+            Err(error) => {
+                self.note(&error);
+                false
+            }
+        }
+    }
+
+    fn note(&mut self, error: &AppendError<io::Error>) {
+        self.last_error = Some(error.to_string());
+    }
+
+    /// The open segment is full. Alerts that rotation would destroy undelivered are written again, the most
+    /// severe first, as many as fit into an eighth of a segment; a gap record tells of the rest.
+    fn make_room(&mut self, now: Uptime) {
+        if let Some(range) = self.log.about_to_overwrite() {
+            self.carry_forward(range);
+        }
+        self.flush_within_budget(now);
+    }
+
+    fn carry_forward(&mut self, range: Range<RecordId>) {
+        let from = self.delivery.durable().map_or(range.start, |durable| durable.next().max(range.start));
+        if from >= range.end {
+            return;
+        }
+        // First pass: bytes of each severity. Second: write again from the cut on, count what is under it.
+        let mut bytes_of = [0_usize; 5];
+        self.each_alert(from..range.end, |_, alert, length| {
+            if let Some(bytes) = bytes_of.get_mut(index(alert.severity)) {
+                *bytes += length;
+            }
+        });
+        let room = self.segment_bytes / 8;
+        let (mut used, mut cut) = (0, Severity::ALL.len());
+        for (severity, bytes) in bytes_of.iter().enumerate().rev() {
+            used += bytes;
+            if used > room {
+                break;
+            }
+            cut = severity;
+        }
+        let mut carried = Vec::new();
+        let mut gaps: Vec<Gap> = Vec::new();
+        self.each_alert(from..range.end, |id, alert, _| {
+            if index(alert.severity) >= cut {
+                carried.push((id, alert));
+                return;
+            }
+            match gaps.last_mut().filter(|gap| gap.boot == id.boot) {
+                Some(gap) => {
+                    gap.last_seq = gap.last_seq.max(id.seq);
+                    add(&mut gap.lost_by_severity, alert.severity, 1);
+                }
+                None => {
+                    let mut lost_by_severity = [0; 5];
+                    add(&mut lost_by_severity, alert.severity, 1);
+                    let AlertId { boot, seq } = id;
+                    let reason = GapReason::SpoolFull;
+                    gaps.push(Gap { boot, first_seq: seq, last_seq: seq, lost_by_severity, reason });
+                }
+            }
+        });
+        for gap in gaps {
+            self.counts.lost_full += gap.lost();
+            self.append(&Record::Gap(gap));
+        }
+        for (id, alert) in carried {
+            let mut bytes = [0; wire::MAX_ALERT_LEN];
+            let Ok(bytes) = wire::encode(&alert, Timestamp::ZERO, &mut bytes) else { continue };
+            if self.append(&Record::Alert { boot: id.boot, seq: id.seq, alert: bytes }) {
+                self.counts.carried += 1;
+            } else {
+                self.counts.lost_storage += 1;
+            }
+        }
+    }
+
+    /// Visits the alerts among the records of `range`, with the bytes that each takes.
+    fn each_alert(&mut self, range: Range<RecordId>, mut visit: impl FnMut(AlertId, Alert, usize)) {
+        let (mut cursor, mut buffer) = (Cursor::new(range.start), [0; MAX_RECORD]);
+        while let Ok(Some((record, length))) = self.log.read_next(&mut cursor, &mut buffer) {
+            if record >= range.end {
+                break;
+            }
+            if let Some(Item::Alert(id, alert)) = buffer.get(..length).and_then(decode) {
+                visit(id, alert, length);
+            }
+        }
+    }
+
+    fn flush_within_budget(&mut self, now: Uptime) {
+        if now.since(self.day_start).as_millis() >= DAY_MS.into() {
+            (self.day_start, self.day_bytes) = (now, self.log.stats().main_bytes);
+        }
+        if self.log.stats().main_bytes - self.day_bytes >= self.policy.daily_bytes {
+            self.counts.deferred += 1;
+            return;
+        }
+        self.flush();
+    }
+
+    /// Writes everything to flash.
+    pub(crate) fn flush(&mut self) {
+        match self.log.flush() {
+            Ok(()) => self.move_key_on(),
+            Err(error) => self.last_error = Some(error.to_string()),
+        }
+    }
+
+    /// Makes segments unreadable that have been overwritten, wherever a copy may lie.
+    fn move_key_on(&mut self) {
+        let before = self.log.key().epoch();
+        let oldest = self.log.oldest();
+        let after = self.log.advance_key(oldest).clone();
+        if after.epoch() != before {
+            if let Err(failure) = identity::store_log_key(&self.state_dir, &after) {
+                self.last_error = Some(format!("{failure:?}"));
+            }
+        }
+    }
+
+    /// Gives back memory that only flushing and reading back need.
+    pub(crate) fn rest(&mut self) {
+        self.log.release_buffers();
+    }
+
+    /// The books of what was sent.
+    pub(crate) const fn delivery(&mut self) -> &mut Delivery<RecordId> {
+        &mut self.delivery
+    }
+
+    /// Alerts acknowledged by the collector since the start.
+    pub(crate) const fn delivered(&self) -> u64 {
+        self.delivery.delivered()
+    }
+
+    /// A new connection is up and the collector says what it has.
+    pub(crate) fn welcome(&mut self, acked: Option<AlertId>) {
+        if let Resume::Find(id) = self.delivery.welcome(acked) {
+            // We have been restarted: look up how far the collector is.
+            let (mut cursor, mut buffer) = (Cursor::new(self.log.oldest()), [0; MAX_RECORD]);
+            let mut found = None;
+            while let Ok(Some((record, length))) = self.log.read_next(&mut cursor, &mut buffer) {
+                let item = buffer.get(..length).and_then(decode);
+                let named = match item {
+                    Some(Item::Alert(alert, _)) => alert == id,
+                    Some(Item::Gap(gap)) => gap.last() == id,
+                    None => false,
+                };
+                if named {
+                    found = Some(record);
+                }
+            }
+            if let Some(record) = found {
+                self.delivery.found(record);
+            }
+        }
+    }
+
+    /// Reads on after what was sent: calls `visit` with each record until it says stop or there are no more.
+    pub(crate) fn unsent(&mut self, mut visit: impl FnMut(RecordId, Item) -> bool) {
+        let from = self.delivery.next_after().map_or(self.log.oldest(), RecordId::next);
+        let (mut cursor, mut buffer) = (Cursor::new(from), [0; MAX_RECORD]);
+        while let Ok(Some((record, length))) = self.log.read_next(&mut cursor, &mut buffer) {
+            if let Some(item) = buffer.get(..length).and_then(decode) {
+                if !visit(record, item) {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Records that are in the log and not acknowledged.
+    pub(crate) fn waiting(&self) -> u64 {
+        let from = self.delivery.durable().map_or(self.log.oldest(), RecordId::next);
+        self.log.next_id().since(from.min(self.log.next_id()))
+    }
+}
+
+/// An alert or a gap; `None` for what the collector does not get and for what this version cannot read.
+fn decode(bytes: &[u8]) -> Option<Item> {
+    match read_record(bytes)? {
+        Record::Alert { boot, seq, alert } => {
+            let (alert, _) = wire::decode(alert, Timestamp::ZERO).ok()?;
+            Some(Item::Alert(AlertId { boot, seq }, alert))
+        }
+        Record::Gap(gap) => Some(Item::Gap(gap)),
+        Record::Start { .. } => None,
+    }
+}
+
+/// A record of the log; `None` for what this version cannot read.
+pub(crate) fn read_record(bytes: &[u8]) -> Option<Record<'_>> {
+    postcard::from_bytes(bytes).ok()
+}
+
+fn storage(path: &Path) -> Result<FileStorage, Failure> {
+    FileStorage::create(path).map_err(|error| Failure::new(format!("{}: {error}", path.display())))
+}
+
+/// Never zero, which is for files.
+fn boot_number() -> Result<u32, Failure> {
+    let [a, b, c, d, ..] = identity::random_u64()?.to_le_bytes();
+    Ok(u32::from_le_bytes([a, b, c, d]).max(1))
+}
+
+fn index(severity: Severity) -> usize {
+    Severity::ALL.iter().position(|known| *known == severity).unwrap_or_default()
+}
+
+fn add(by_severity: &mut [u32; 5], severity: Severity, count: u32) {
+    if let Some(slot) = by_severity.get_mut(index(severity)) {
+        *slot = slot.saturating_add(count);
+    }
+}

@@ -1,0 +1,157 @@
+//! The status socket: whoever connects gets one JSON object and the end of the stream.
+
+use std::fmt::Write;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::Duration;
+
+use sentinel_alert::json;
+use smol::io::AsyncWriteExt;
+use smol::{Async, Timer, future};
+
+use crate::analysis;
+use crate::control::{self, Shared};
+use crate::failure::Failure;
+
+/// Name of the socket in the run directory.
+const SOCKET_FILE: &str = "sentinel.sock";
+/// A reader that takes longer is dropped.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Where the socket of a sensor with this run directory is.
+pub(crate) fn path(run_dir: &Path) -> PathBuf {
+    run_dir.join(SOCKET_FILE)
+}
+
+/// Opens the socket; only our own user may connect. One left over by a killed sensor is replaced.
+///
+/// # Errors
+/// If another sensor answers on it, or the file system refuses.
+pub(crate) fn listen(run_dir: &Path) -> Result<UnixListener, Failure> {
+    let path = path(run_dir);
+    let at = |error: std::io::Error| Failure::new(format!("{}: {error}", path.display()));
+    if std::os::unix::net::UnixStream::connect(&path).is_ok() {
+        return Err(Failure::new(format!(
+            "{}: another sensor is running; stop it first, or set another run_dir and state_dir",
+            path.display()
+        )));
+    }
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(at(error)),
+        _ => {}
+    }
+    // The run directory is 0700, so that nobody else reaches the socket between these two calls.
+    let listener = UnixListener::bind(&path).map_err(at)?;
+    let owner_only = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(&path, owner_only).map_err(at)?;
+    Ok(listener)
+}
+
+/// Answers everyone who connects, one after the other.
+pub(crate) async fn serve(shared: Rc<Shared>, listener: Async<UnixListener>) {
+    loop {
+        let Ok((mut stream, _)) = listener.accept().await else {
+            Timer::after(WRITE_TIMEOUT).await;
+            continue;
+        };
+        let mut answer = String::new();
+        if write(&shared, &mut answer).is_err() {
+            continue;
+        }
+        let time = async {
+            Timer::after(WRITE_TIMEOUT).await;
+            Ok(())
+        };
+        let _reader_gone = future::or(stream.write_all(answer.as_bytes()), time).await;
+    }
+}
+
+/// The status as one JSON object. Counters are numbers; all stay below 2^53 for the life of a device.
+fn write(shared: &Shared, out: &mut String) -> std::fmt::Result {
+    let snapshot = shared.board.read();
+    let settings = shared.settings.borrow();
+    let spool = shared.spool.borrow();
+    let counts = spool.counts();
+    write!(out, "{{\"version\":\"{}\",\"uptime_ms\":", env!("CARGO_PKG_VERSION"))?;
+    write!(out, "{},\"boot\":{},\"host\":", shared.clock.uptime().as_millis(), spool.boot())?;
+    json::string(&control::host_name(), out)?;
+    out.push_str(",\"interfaces\":[");
+    for (index, (name, counts)) in settings.interface.iter().zip(&snapshot.interfaces).enumerate() {
+        out.push_str(if index == 0 { "{\"name\":" } else { ",{\"name\":" });
+        json::string(name, out)?;
+        write!(out, ",\"open\":{},\"seen\":{}", counts.is_open != 0, counts.seen)?;
+        write!(out, ",\"dropped\":{},\"freezes\":{}}}", counts.dropped, counts.freezes)?;
+    }
+    let total = |pick: fn(&crate::snapshot::InterfaceCounts) -> u64| -> u64 {
+        snapshot.interfaces.iter().map(pick).sum()
+    };
+    let (seen, dropped) = (total(|interface| interface.seen), total(|interface| interface.dropped));
+    // What the kernel has counted and the worker not yet taken is in the ring.
+    let waiting = seen.saturating_sub(dropped + snapshot.analysed + snapshot.unsupported);
+    write!(out, "],\"frames\":{{\"seen\":{seen},\"analysed\":{}", snapshot.analysed)?;
+    write!(out, ",\"filtered\":{},\"dropped\":{dropped},\"in_ring\":{waiting}", snapshot.unsupported)?;
+    write!(out, ",\"freezes\":{}", total(|interface| interface.freezes))?;
+    write!(out, ",\"malformed\":{},\"truncated\":{}}}", snapshot.malformed, snapshot.truncated)?;
+    write!(out, ",\"alerts\":{{\"raised\":{},\"stored\":{}", snapshot.raised, counts.stored)?;
+    write!(out, ",\"delivered\":{},\"waiting\":{}", spool.delivered(), spool.waiting())?;
+    write!(out, ",\"lost_queue_full\":{},\"lost_spool_full\":{}", counts.lost_queue, counts.lost_full)?;
+    write!(
+        out,
+        ",\"lost_storage\":{},\"open_incidents\":{}}}",
+        counts.lost_storage, snapshot.open_incidents
+    )?;
+    write_link(shared, out)?;
+    write_log(&spool, out)?;
+    write!(out, ",\"memory\":{{\"resident_kib\":{}", control::resident_kib())?;
+    write!(
+        out,
+        ",\"evictions\":{},\"incidents_closed_early\":{}",
+        snapshot.evictions, snapshot.closed_early
+    )?;
+    out.push_str(",\"tables\":[");
+    for (index, table) in analysis::tables(settings.memory_kib).iter().enumerate() {
+        out.push_str(if index == 0 { "{" } else { ",{" });
+        write!(out, "\"name\":\"{}\",\"slots\":{},\"bytes\":{}}}", table.name, table.slots, table.bytes())?;
+    }
+    write!(out, "],\"ring_kib\":{}}}}}", settings.ring_kib)?;
+    out.push('\n');
+    Ok(())
+}
+
+fn write_link(shared: &Shared, out: &mut String) -> std::fmt::Result {
+    let link = shared.link.borrow();
+    let since = shared.clock.uptime().since(link.since).as_millis();
+    write!(out, ",\"uplink\":{{\"state\":\"{}\",\"since_ms\":{since}", link.phase.name())?;
+    out.push_str(",\"collector\":");
+    match &*shared.collector.borrow() {
+        Some(collector) => json::string(&collector.address, out)?,
+        None => out.push_str("null"),
+    }
+    write!(out, ",\"failures\":{},\"last_error\":", link.failures)?;
+    optional_string(link.last_error.as_deref(), out)?;
+    out.push('}');
+    Ok(())
+}
+
+fn write_log(spool: &crate::spool::Spool, out: &mut String) -> std::fmt::Result {
+    let (stats, counts) = (spool.log().stats(), spool.counts());
+    let records = spool.log().next_id().since(spool.log().oldest());
+    write!(out, ",\"log\":{{\"records\":{records},\"flash_bytes\":{}", stats.main_bytes)?;
+    write!(out, ",\"journal_bytes\":{},\"rotations\":{}", stats.journal_bytes, stats.rotations)?;
+    write!(out, ",\"overwritten\":{},\"write_errors\":{}", stats.overwritten, stats.write_errors)?;
+    write!(out, ",\"carried\":{},\"flushes_deferred\":{},\"last_error\":", counts.carried, counts.deferred)?;
+    optional_string(spool.last_error(), out)?;
+    out.push('}');
+    Ok(())
+}
+
+fn optional_string(text: Option<&str>, out: &mut String) -> std::fmt::Result {
+    match text {
+        Some(text) => json::string(text, out),
+        None => {
+            out.push_str("null");
+            Ok(())
+        }
+    }
+}

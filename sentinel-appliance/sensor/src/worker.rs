@@ -1,0 +1,236 @@
+//! The analysis thread: rings in, alerts out.
+//!
+//! It owns rings, parsers, tables and detectors. Per turn it takes at most one block of each ring; it
+//! makes no system call but polling the rings, waking the other thread when a block raised alerts, and
+//! reading the kernel's counters once a second.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use heapless::spsc::{Consumer, Producer};
+use rustix::event::{PollFd, PollFlags, Timespec};
+use sentinel_alert::{Alert, Severity};
+use sentinel_capture::ring::{Config, OpenError, Ring, Wake};
+use sentinel_units::{Timestamp, Uptime};
+
+use crate::analysis::{Analyser, LONGEST_SLEEP, Tuning};
+use crate::clock::{self, Clock};
+use crate::snapshot::{Board, InterfaceCounts, MAX_INTERFACES, Snapshot};
+
+/// Alerts that may wait for the other thread. It looks within milliseconds; past this they are lost and counted.
+pub(crate) const QUEUE_LEN: usize = 256;
+/// Reloads that may wait for the worker.
+pub(crate) const TUNING_QUEUE_LEN: usize = 4;
+/// Ticks stay so far behind the clock that no frame still in the kernel is older: packet time alone decides.
+const TICK_BEHIND_NS: u64 = 2_000_000_000;
+/// Time between two readings of the kernel's counters, and two attempts to open a lost interface again.
+const HOUSEKEEPING: Duration = Duration::from_secs(1);
+
+/// One captured interface.
+#[derive(Debug)]
+pub(crate) struct Source {
+    name: String,
+    options: RingOptions,
+    /// `None` while the interface is gone.
+    ring: Option<Ring>,
+    /// Counts of rings that were closed.
+    before: InterfaceCounts,
+}
+
+/// How rings are opened.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RingOptions {
+    pub(crate) ring_bytes: u32,
+    pub(crate) block_bytes: u32,
+    pub(crate) snap_bytes: u32,
+    pub(crate) block_timeout: Duration,
+    pub(crate) promiscuous: bool,
+}
+
+impl Source {
+    /// Opens the ring.
+    pub(crate) fn open(name: &str, options: RingOptions) -> Result<Self, OpenError> {
+        let ring = Some(open(name, options)?);
+        Ok(Self { name: name.to_owned(), options, ring, before: InterfaceCounts::default() })
+    }
+
+    /// Counts of all rings that this interface has had.
+    fn counts(&mut self) -> InterfaceCounts {
+        let mut counts = InterfaceCounts { is_open: u64::from(self.ring.is_some()), ..self.before };
+        if let Some(now) = self.ring.as_mut().and_then(|ring| ring.counters().ok()) {
+            counts.seen += now.received;
+            counts.dropped += now.dropped;
+            counts.freezes += now.freezes;
+        }
+        counts
+    }
+
+    /// Drops the ring of an interface that is gone, and opens one when it is back.
+    fn mend(&mut self) {
+        match &self.ring {
+            Some(ring) if ring.is_attached() => {}
+            Some(_) => {
+                self.before = InterfaceCounts { is_open: 0, ..self.counts() };
+                self.ring = None;
+            }
+            None => self.ring = open(&self.name, self.options).ok(),
+        }
+    }
+}
+
+fn open(name: &str, options: RingOptions) -> Result<Ring, OpenError> {
+    let RingOptions { ring_bytes, block_bytes, snap_bytes, block_timeout, promiscuous } = options;
+    Ring::open(&Config {
+        ring_bytes,
+        block_bytes,
+        snap_bytes,
+        block_timeout,
+        promiscuous,
+        ..Config::new(name)
+    })
+}
+
+/// Everything the worker has.
+pub(crate) struct Worker {
+    pub(crate) sources: Vec<Source>,
+    pub(crate) analyser: Analyser,
+    pub(crate) alerts: Producer<'static, Alert>,
+    pub(crate) tunings: Consumer<'static, Box<Tuning>>,
+    pub(crate) board: &'static Board,
+    pub(crate) bell: Bell,
+    pub(crate) stop: &'static AtomicBool,
+    pub(crate) clock: Clock,
+}
+
+/// Wakes the control thread.
+#[derive(Clone, Debug)]
+pub(crate) struct Bell(pub(crate) Arc<rustix::fd::OwnedFd>);
+
+impl Bell {
+    /// Rings; a bell that rings already stays so.
+    pub(crate) fn ring(&self) {
+        let _already_ringing = rustix::io::write(&*self.0, &1_u64.to_ne_bytes());
+    }
+}
+
+impl Worker {
+    /// Works until told to stop, then closes all incidents.
+    pub(crate) fn run(mut self) {
+        let mut counts = Snapshot::default();
+        let mut housekeeping_due = Uptime::ZERO;
+        while !self.stop.load(Ordering::Relaxed) {
+            while let Some(tuning) = self.tunings.dequeue() {
+                self.analyser.tune(&tuning);
+            }
+            let now = self.clock.uptime();
+            let housekeeping = now >= housekeeping_due;
+            if housekeeping {
+                housekeeping_due = now.after(HOUSEKEEPING);
+                self.housekeeping(&mut counts);
+            }
+            let (blocks, raised) = (counts.blocks, counts.raised);
+            self.turn(&mut counts);
+            if counts.blocks == blocks {
+                self.sleep();
+                let quiet = self.sources.iter().filter_map(|source| source.ring.as_ref()).count() == 0
+                    || self.nothing_waits();
+                if quiet {
+                    self.idle(&mut counts);
+                }
+            }
+            if counts.raised != raised {
+                self.bell.ring();
+            }
+            if counts.blocks != blocks || counts.raised != raised || housekeeping {
+                self.publish(&mut counts);
+            }
+        }
+        self.finish(&mut counts);
+    }
+
+    /// One block of each ring.
+    fn turn(&mut self, counts: &mut Snapshot) {
+        let Self { sources, analyser, alerts, .. } = self;
+        for ring in sources.iter_mut().filter_map(|source| source.ring.as_mut()) {
+            let Some(block) = ring.next_block() else { continue };
+            counts.blocks += 1;
+            for frame in &block {
+                analyser.frame(&frame, &mut |alert| hand_over(alerts, alert, counts));
+            }
+        }
+    }
+
+    fn nothing_waits(&mut self) -> bool {
+        self.sources
+            .iter_mut()
+            .filter_map(|source| source.ring.as_mut())
+            .all(|ring| matches!(ring.wait(Duration::ZERO), Ok(Wake::TimedOut)))
+    }
+
+    /// No frame waits anywhere: time passes all the same.
+    fn idle(&mut self, counts: &mut Snapshot) {
+        let Self { analyser, alerts, .. } = self;
+        let at = Timestamp::from_nanos(clock::wall().as_nanos().saturating_sub(TICK_BEHIND_NS));
+        analyser.tick(at, &mut |alert| hand_over(alerts, alert, counts));
+    }
+
+    fn sleep(&mut self) {
+        let rings = self.sources.iter().filter_map(|source| source.ring.as_ref());
+        let mut entries: heapless::Vec<PollFd<'_>, MAX_INTERFACES> =
+            rings.map(|ring| PollFd::new(ring, PollFlags::IN)).take(MAX_INTERFACES).collect();
+        let timeout = Timespec { tv_sec: 0, tv_nsec: LONGEST_SLEEP.subsec_nanos().into() };
+        // An error is seen again by the next turn; a signal is for the other thread.
+        let _woken = rustix::event::poll(&mut entries, Some(&timeout));
+        let failed = entries.iter().any(|entry| entry.revents().intersects(PollFlags::ERR | PollFlags::NVAL));
+        if failed {
+            // The interface is down: reading the error clears it, or poll would not sleep again.
+            for ring in self.sources.iter().filter_map(|source| source.ring.as_ref()) {
+                let _interface_down = ring.socket_error();
+            }
+        }
+    }
+
+    fn housekeeping(&mut self, counts: &mut Snapshot) {
+        self.sources.iter_mut().for_each(Source::mend);
+        for (source, slot) in self.sources.iter_mut().zip(&mut counts.interfaces) {
+            *slot = source.counts();
+        }
+    }
+
+    fn publish(&self, counts: &mut Snapshot) {
+        let engine = self.analyser.engine();
+        let losses = engine.losses();
+        counts.analysed = self.analyser.counts.analysed;
+        counts.unsupported = self.analyser.counts.unsupported;
+        counts.malformed = self.analyser.counts.malformed;
+        counts.truncated = self.analyser.counts.truncated;
+        counts.evictions = losses.evictions;
+        counts.closed_early = losses.closed_early;
+        counts.open_incidents = engine.open_incidents().0.into();
+        self.board.publish(*counts);
+    }
+
+    fn finish(mut self, counts: &mut Snapshot) {
+        let Self { analyser, alerts, .. } = &mut self;
+        analyser.finish(&mut |alert| hand_over(alerts, alert, counts));
+        self.housekeeping(counts);
+        self.publish(counts);
+        self.bell.ring();
+    }
+}
+
+/// Gives an alert to the other thread, or counts it as lost.
+fn hand_over(alerts: &mut Producer<'static, Alert>, alert: Alert, counts: &mut Snapshot) {
+    counts.raised += 1;
+    let severity = alert.severity;
+    if alerts.enqueue(alert).is_err() {
+        *match severity {
+            Severity::Info => &mut counts.lost_info,
+            Severity::Low => &mut counts.lost_low,
+            Severity::Medium => &mut counts.lost_medium,
+            Severity::High => &mut counts.lost_high,
+            Severity::Critical => &mut counts.lost_critical,
+        } += 1;
+    }
+}
