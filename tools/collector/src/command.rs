@@ -1,0 +1,222 @@
+//! The command line. Every setting is a flag and an environment variable.
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::bail;
+use clap::{Args, Parser, Subcommand};
+
+use crate::api::parse_span;
+use crate::log::Log;
+use crate::store::Files;
+use crate::{enroll, run, watch};
+
+/// Takes in the alerts of many sensors, keeps them encrypted, shows them.
+#[derive(Debug, Parser)]
+#[command(name = "sentinel-collector", version, max_term_width = 100)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Take in alerts and serve the page and the API until told to stop.
+    Run(RunArguments),
+    /// Print a one-time token that makes one sensor known.
+    Enroll(EnrollArguments),
+    /// List the sensors and what was stored and lost of each.
+    Sensors {
+        #[command(flatten)]
+        store: StoreArguments,
+        /// Print JSON as GET /api/v1/sensors does.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Shut a sensor out. A running collector ends its session within a second.
+    Revoke {
+        #[command(flatten)]
+        store: StoreArguments,
+        /// Name, number or public key of the sensor.
+        sensor: String,
+    },
+    /// Show alerts as they arrive.
+    Watch(WatchArguments),
+}
+
+#[derive(Args, Debug)]
+struct StoreArguments {
+    /// Directory of the database and the keys; made with mode 0700 if it is not there.
+    #[arg(
+        long,
+        env = "SENTINEL_COLLECTOR_DATA",
+        value_name = "DIR",
+        default_value = "/var/lib/sentinel-collector"
+    )]
+    data: PathBuf,
+    /// Key of the database: 64 hexadecimal digits, or a passphrase. Without it DIR/db.key is used, and
+    /// made at the first start. Only as a variable, because others can read the flags of a program.
+    #[arg(skip = database_key())]
+    key: Option<String>,
+}
+
+fn database_key() -> Option<String> {
+    std::env::var("SENTINEL_DB_KEY").ok()
+}
+
+impl StoreArguments {
+    fn files(&self) -> anyhow::Result<Files> {
+        Ok(Files::locate(&self.data, self.key.as_deref())?)
+    }
+
+    /// Files that `run` or `enroll` has made before: listing must not make an empty database.
+    fn existing_files(&self) -> anyhow::Result<Files> {
+        if !self.data.join(crate::store::DATABASE).exists() {
+            bail!(
+                "there is no database in {}; start with run or enroll, or give --data",
+                self.data.display()
+            );
+        }
+        self.files()
+    }
+}
+
+#[derive(Args, Debug)]
+#[command(
+    after_help = "The database is encrypted with the key in SENTINEL_DB_KEY (64 hexadecimal digits, or a \
+    passphrase), else with DIR/db.key. Keep a copy of it: without it the alerts are gone."
+)]
+struct RunArguments {
+    #[command(flatten)]
+    store: StoreArguments,
+    /// Where sensors connect.
+    #[arg(long, env = "SENTINEL_COLLECTOR_LISTEN", value_name = "ADDRESS:PORT", default_value = DEFAULT_LISTEN)]
+    listen: SocketAddr,
+    /// Where the page and the API are served.
+    #[arg(
+        long,
+        env = "SENTINEL_COLLECTOR_HTTP",
+        value_name = "ADDRESS:PORT",
+        default_value = "127.0.0.1:8080"
+    )]
+    http: SocketAddr,
+    /// Allow --http to be an address that other machines reach. Nobody has to log in: whoever reaches it
+    /// reads every alert.
+    #[arg(long, env = "SENTINEL_COLLECTOR_HTTP_ALLOW_REMOTE")]
+    http_allow_remote: bool,
+    /// Append log lines to this file instead of standard error.
+    #[arg(long, env = "SENTINEL_COLLECTOR_LOG", value_name = "FILE")]
+    log: Option<PathBuf>,
+    /// Sensors connected at the same time; more are refused.
+    #[arg(long, env = "SENTINEL_COLLECTOR_MAX_CONNECTIONS", value_name = "NUMBER", default_value_t = 10_000,
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    max_connections: u32,
+}
+
+const DEFAULT_LISTEN: &str = "0.0.0.0:4477";
+
+#[derive(Args, Debug)]
+struct EnrollArguments {
+    #[command(flatten)]
+    store: StoreArguments,
+    /// Name that the sensor will have; without it the sensor chooses.
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// Where the sensor reaches this collector; without it the main address of this machine.
+    #[arg(long, env = "SENTINEL_COLLECTOR_ADDRESS", value_name = "HOST:PORT")]
+    address: Option<String>,
+    /// Where the collector listens; gives the port if there is no --address.
+    #[arg(long, env = "SENTINEL_COLLECTOR_LISTEN", value_name = "ADDRESS:PORT", default_value = DEFAULT_LISTEN)]
+    listen: SocketAddr,
+    /// How long the token is good, such as 30m, 24h or 7d.
+    #[arg(long, value_name = "SPAN", default_value = "24h", value_parser = span)]
+    expires: Duration,
+}
+
+fn span(text: &str) -> Result<Duration, String> {
+    let longest = Duration::from_secs(365 * 86_400);
+    parse_span(text)
+        .filter(|span| !span.is_zero() && *span <= longest)
+        .ok_or_else(|| "a span is a number and a unit, such as 90s, 30m, 24h or 7d, up to 365d".into())
+}
+
+#[derive(Args, Debug)]
+struct WatchArguments {
+    /// The collector's HTTP address.
+    #[arg(long, env = "SENTINEL_COLLECTOR_URL", default_value = "http://127.0.0.1:8080")]
+    url: String,
+    /// Show the sensors once, as a table.
+    #[arg(long)]
+    sensors: bool,
+    /// Alerts shown at the start.
+    #[arg(long, short = 'n', value_name = "NUMBER", default_value_t = 10,
+          value_parser = clap::value_parser!(u32).range(0..=1_000))]
+    last: u32,
+}
+
+impl Arguments {
+    /// Does what was asked.
+    ///
+    /// # Errors
+    /// What an operator has to know and can change, as one line.
+    pub fn execute(self) -> anyhow::Result<()> {
+        match self.command {
+            Command::Run(arguments) => run::run(run::Settings {
+                files: arguments.store.files()?,
+                listen: arguments.listen,
+                http: arguments.http,
+                http_allow_remote: arguments.http_allow_remote,
+                log: Log::open(arguments.log.as_deref())?,
+                max_connections: usize::try_from(arguments.max_connections).unwrap_or(usize::MAX),
+            }),
+            Command::Enroll(arguments) => arguments.execute(),
+            Command::Sensors { store, json } => print(&enroll::list(&store.existing_files()?, json)?),
+            Command::Revoke { store, sensor } => {
+                let revoked = enroll::revoke(&store.existing_files()?, &sensor)?;
+                print(&format!("revoked {}\n", revoked.name))
+            }
+            Command::Watch(arguments) => watch::watch(&watch::Settings {
+                url: arguments.url,
+                sensors: arguments.sensors,
+                last: arguments.last,
+                colour: io::stdout().is_terminal()
+                    && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+            }),
+        }
+    }
+}
+
+impl EnrollArguments {
+    fn execute(self) -> anyhow::Result<()> {
+        let files = self.store.files()?;
+        let address = self.address.unwrap_or_else(|| enroll::likely_address(self.listen));
+        let name = self.name.unwrap_or_default();
+        let token = enroll::token(&files, &name, &address, self.expires)?;
+        // The token alone goes to standard output, for scripts; the rest is for people.
+        eprintln!(
+            "One sensor can use this token within {}. It connects to {address}; if it cannot reach that, make\n\
+             another with --address. On the device: sentinel enroll TOKEN",
+            describe(self.expires)
+        );
+        print(&format!("{token}\n"))
+    }
+}
+
+fn describe(span: Duration) -> String {
+    match span.as_secs() {
+        seconds if seconds % 86_400 == 0 => format!("{} days", seconds / 86_400),
+        seconds if seconds % 3_600 == 0 => format!("{} hours", seconds / 3_600),
+        seconds if seconds % 60 == 0 => format!("{} minutes", seconds / 60),
+        seconds => format!("{seconds} seconds"),
+    }
+}
+
+/// A reader that has enough, such as `head`, is no error.
+fn print(text: &str) -> anyhow::Result<()> {
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,309 @@
+// Live alerts and sensors. Reads /api/v1/events, /api/v1/sensors and /api/v1/stats.
+// Whatever comes from the network becomes a text node, never markup.
+"use strict";
+
+const SEVERITIES = ["info", "low", "medium", "high", "critical"];
+const ROWS_MAX = 500; // alerts kept on the page; older ones are in /api/v1/alerts
+const REFRESH_MS = 5000;
+const SVG = "http://www.w3.org/2000/svg";
+
+const byId = (id) => document.getElementById(id);
+const whole = new Intl.NumberFormat("en");
+const state = { alerts: [], held: [], paused: false, filter: "", least: 0, lastId: "" };
+
+function element(tag, className, text) {
+  const node = document.createElement(tag);
+  if (className) node.className = className;
+  if (text !== undefined) node.textContent = text;
+  return node;
+}
+
+function words(name) {
+  const text = String(name).replaceAll("_", " ");
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+const KINDS = { syn_flood: "SYN flood", icmp_flood: "ICMP flood", arp_spoof: "ARP spoof", dns_tunnel: "DNS tunnel" };
+const kindName = (kind) => (Object.hasOwn(KINDS, kind) ? KINDS[kind] : words(kind));
+
+function clockTime(text) {
+  const date = new Date(text);
+  if (Number.isNaN(date.getTime())) return { day: "", time: String(text) };
+  const two = (number) => String(number).padStart(2, "0");
+  const day = `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
+  return { day, time: `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}` };
+}
+
+function ago(text) {
+  const seconds = Math.max(0, Math.round((Date.now() - Date.parse(text)) / 1000));
+  if (!Number.isFinite(seconds)) return "never";
+  if (seconds < 120) return `${seconds} s ago`;
+  if (seconds < 7200) return `${Math.floor(seconds / 60)} min ago`;
+  if (seconds < 172800) return `${Math.floor(seconds / 3600)} h ago`;
+  return `${Math.floor(seconds / 86400)} d ago`;
+}
+
+function size(bytes) {
+  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
+  let unit = 0;
+  let value = bytes;
+  while (value >= 1024 && unit < units.length - 1) { value /= 1024; unit += 1; }
+  return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]}`;
+}
+
+// Alerts
+
+function severityRank(alert) {
+  return Math.max(0, SEVERITIES.indexOf(alert.severity));
+}
+
+function matches(alert) {
+  if (severityRank(alert) < state.least) return false;
+  if (state.filter === "") return true;
+  const text = [alert.summary, alert.kind, kindName(alert.kind), alert.sensor, alert.severity, alert.technique, alert.host]
+    .join(" ").toLowerCase();
+  return state.filter.split(/\s+/).every((part) => text.includes(part));
+}
+
+function alertRow(alert, fresh) {
+  const row = element("tr", fresh ? "fresh" : "");
+  const severity = SEVERITIES[severityRank(alert)];
+  const level = element("td");
+  level.append(element("span", `badge ${severity}`, words(severity)));
+  const when = element("td", "time");
+  const { day, time } = clockTime(alert.time);
+  if (day !== clockTime(new Date().toISOString()).day) when.append(`${day} `);
+  when.append(element("strong", "", time));
+  when.title = String(alert.time);
+  const what = element("td", "what", alert.summary);
+  if (alert.phase === "update") what.append(element("span", "phase", "goes on"));
+  if (alert.phase === "close") { what.append(element("span", "phase", "closed")); row.classList.add("closed"); }
+  const kind = element("td", "kind", kindName(alert.kind));
+  kind.title = `MITRE ATT&CK ${alert.technique}`;
+  row.append(level, when, element("td", "sensor", alert.sensor), kind, what);
+  return row;
+}
+
+function drawAlerts() {
+  const shown = state.alerts.filter(matches);
+  byId("alert-rows").replaceChildren(...shown.map((alert) => alertRow(alert, false)));
+  footAlerts(shown.length);
+}
+
+function footAlerts(shown) {
+  const empty = byId("alerts-empty");
+  empty.hidden = shown > 0;
+  empty.textContent = state.alerts.length === 0
+    ? "No alerts yet. They appear here as sensors send them."
+    : "No alert matches the filter.";
+  const held = state.held.length > 0 ? ` ${whole.format(state.held.length)} new while paused.` : "";
+  const total = state.alerts.length;
+  byId("alerts-foot").textContent = total === 0 ? held.trim()
+    : `${shown === total ? "The latest" : `${whole.format(shown)} of the latest`} ${whole.format(total)} alerts. Times are local.${held}`;
+}
+
+// Many alerts at once are drawn once: the page stays usable during a flood.
+let arriving = [];
+function arrive(alert) {
+  if (arriving.length === 0) requestAnimationFrame(flush);
+  arriving.push(alert);
+  if (arriving.length > 2 * ROWS_MAX) arriving.splice(0, ROWS_MAX);
+}
+
+function flush() {
+  const batch = arriving;
+  arriving = [];
+  if (state.paused) {
+    state.held = state.held.concat(batch).slice(-ROWS_MAX);
+    footAlerts(byId("alert-rows").childElementCount);
+    return;
+  }
+  show(batch);
+}
+
+function show(batch) {
+  const fresh = batch.length < 50;
+  state.alerts = batch.toReversed().concat(state.alerts).slice(0, ROWS_MAX);
+  const rows = byId("alert-rows");
+  rows.prepend(...batch.filter(matches).slice(-ROWS_MAX).toReversed().map((alert) => alertRow(alert, fresh)));
+  while (rows.childElementCount > ROWS_MAX) rows.lastElementChild.remove();
+  footAlerts(rows.childElementCount);
+}
+
+byId("filter").addEventListener("input", (event) => {
+  state.filter = event.target.value.trim().toLowerCase();
+  drawAlerts();
+});
+byId("least").addEventListener("change", (event) => {
+  state.least = Number(event.target.value);
+  drawAlerts();
+});
+byId("pause").addEventListener("click", () => {
+  state.paused = !state.paused;
+  byId("pause").setAttribute("aria-pressed", String(state.paused));
+  byId("pause").textContent = state.paused ? "Resume" : "Pause";
+  if (!state.paused) {
+    const held = state.held;
+    state.held = [];
+    show(held);
+  }
+});
+
+// Timeline and summary
+
+function drawTimeline(minutes) {
+  const sums = minutes.map((minute) => SEVERITIES.reduce((sum, name) => sum + minute[name], 0));
+  const peak = Math.max(4, ...sums);
+  const width = 600 / minutes.length;
+  const height = 96;
+  const parts = [];
+  for (const part of [0.25, 0.5, 0.75]) {
+    const line = document.createElementNS(SVG, "line");
+    line.setAttribute("class", "grid");
+    for (const [name, value] of [["x1", 0], ["x2", 600], ["y1", height * part], ["y2", height * part]]) line.setAttribute(name, value);
+    parts.push(line);
+  }
+  minutes.forEach((minute, place) => {
+    let top = height;
+    for (const name of SEVERITIES) {
+      if (minute[name] === 0) continue;
+      const tall = Math.max(1, (minute[name] / peak) * (height - 6));
+      top -= tall;
+      const bar = document.createElementNS(SVG, "rect");
+      bar.setAttribute("class", name);
+      bar.setAttribute("x", place * width + width * 0.14);
+      bar.setAttribute("width", width * 0.72);
+      bar.setAttribute("y", Math.max(0, top));
+      bar.setAttribute("height", tall);
+      parts.push(bar);
+    }
+    if (sums[place] > 0) {
+      const title = document.createElementNS(SVG, "title");
+      title.textContent = `${clockTime(minute.minute).time.slice(0, 5)}: ${whole.format(sums[place])}`;
+      parts.at(-1).append(title);
+    }
+  });
+  byId("timeline").replaceChildren(...parts);
+  const total = sums.reduce((sum, count) => sum + count, 0);
+  const most = Math.max(0, ...sums);
+  byId("timeline").setAttribute("aria-label",
+    `Alerts per minute over the last hour: ${whole.format(total)} in all, ${whole.format(most)} in the busiest minute`);
+  byId("peak").textContent = most > 0 ? `peak ${whole.format(most)}` : "";
+}
+
+function drawSummary(stats) {
+  const hour = stats.per_minute;
+  const count = (names) => hour.reduce((sum, minute) => sum + names.reduce((part, name) => part + minute[name], 0), 0);
+  const severe = count(["high", "critical"]);
+  const lost = stats.alerts.lost + stats.alerts.missing;
+  byId("tile-connected").textContent = whole.format(stats.sensors.connected);
+  byId("tile-connected").classList.toggle("warn", stats.sensors.connected < stats.sensors.enrolled);
+  byId("tile-enrolled").textContent = `of ${whole.format(stats.sensors.enrolled)} enrolled`;
+  byId("tile-hour").textContent = whole.format(count(SEVERITIES));
+  byId("tile-stored").textContent = `${whole.format(stats.alerts.stored)} stored, ${size(stats.store_bytes)} on disk`;
+  byId("tile-severe").textContent = whole.format(severe);
+  byId("tile-severe").classList.toggle("warn", severe > 0);
+  byId("tile-severe-note").textContent = `${whole.format(count(["critical"]))} critical`;
+  byId("tile-lost").textContent = whole.format(lost);
+  byId("tile-lost").classList.toggle("warn", lost > 0);
+  byId("tile-lost-note").textContent = lost > 0
+    ? `${whole.format(stats.alerts.lost)} given up by sensors, ${whole.format(stats.alerts.missing)} unexplained`
+    : "every alert is accounted for";
+}
+
+// Sensors
+
+function figure(name, value, warn) {
+  const pair = element("div");
+  pair.append(element("dt", "", name), element("dd", warn ? "warn" : "", value));
+  return pair;
+}
+
+function sensorItem(sensor) {
+  const item = element("li");
+  item.dataset.state = sensor.state;
+  const top = element("div", "sensor-top");
+  const dot = element("span", "dot");
+  dot.setAttribute("aria-hidden", "true");
+  const stateText = sensor.state === "connected" ? "connected"
+    : sensor.last_seen === null ? words(sensor.state) : `${sensor.state}, seen ${ago(sensor.last_seen)}`;
+  top.append(dot, element("span", "sensor-name", sensor.name), element("span", "sensor-state", stateText));
+  const note = [sensor.host, sensor.interfaces, sensor.peer && `from ${sensor.peer}`].filter(Boolean).join(" · ");
+  const figures = element("dl", "figures");
+  const counter = (name) => (sensor.telemetry && typeof sensor.telemetry[name] === "number" ? sensor.telemetry[name] : null);
+  const shown = (value, unit = "") => (value === null || value === undefined ? "–" : `${whole.format(value)}${unit}`);
+  const lost = sensor.alerts_lost + sensor.alerts_missing;
+  const dropped = counter("frames_dropped");
+  figures.append(
+    figure("Alerts", shown(sensor.alerts_stored), false),
+    figure("Frames/s", shown(sensor.frames_per_s), false),
+    figure("Memory", counter("resident_kib") === null ? "–" : size(counter("resident_kib") * 1024), false),
+    figure("Alerts lost", shown(lost), lost > 0),
+    figure("Frames dropped", shown(dropped), dropped > 0),
+    figure("Reconnects", shown(counter("reconnects")), false),
+  );
+  item.append(top, element("p", "sensor-note", note || "has not connected yet"), figures);
+  return item;
+}
+
+function drawSensors(sensors) {
+  const order = ["connected", "offline", "enrolled", "revoked"];
+  const sorted = sensors.toSorted((a, b) => order.indexOf(a.state) - order.indexOf(b.state) || a.name.localeCompare(b.name));
+  byId("sensor-rows").replaceChildren(...sorted.map(sensorItem));
+  byId("sensors-empty").hidden = sensors.length > 0;
+}
+
+// Keeping up to date
+
+async function read(path) {
+  const response = await fetch(path, { cache: "no-store" });
+  if (!response.ok) throw new Error(`${path}: ${response.status}`);
+  return response.json();
+}
+
+let refreshing = false;
+async function refresh() {
+  if (refreshing) return;
+  refreshing = true;
+  try {
+    const [stats, sensors] = await Promise.all([read("/api/v1/stats?minutes=60"), read("/api/v1/sensors")]);
+    drawSummary(stats);
+    drawTimeline(stats.per_minute);
+    drawSensors(sensors.sensors);
+  } catch {
+    // The event stream tells the reader that the collector is away; the next turn tries again.
+  } finally {
+    refreshing = false;
+  }
+}
+
+let soon = 0;
+function refreshSoon() {
+  if (soon === 0) soon = setTimeout(() => { soon = 0; refresh(); }, 400);
+}
+
+function setLink(name, text) {
+  byId("link").dataset.state = name;
+  byId("link-text").textContent = text;
+}
+
+function listen() {
+  // The browser reconnects by itself and tells where it stopped; the collector sends what was missed.
+  const from = state.lastId === "" ? "recent=100" : `last_event_id=${state.lastId}`;
+  const events = new EventSource(`/api/v1/events?${from}`);
+  events.addEventListener("open", () => { setLink("up", "Live"); refreshSoon(); });
+  events.addEventListener("error", () => {
+    setLink("down", "Collector not reachable, trying again");
+    if (events.readyState === EventSource.CLOSED) setTimeout(listen, 3000);
+  });
+  events.addEventListener("alert", (event) => {
+    state.lastId = event.lastEventId;
+    arrive(JSON.parse(event.data));
+    refreshSoon();
+  });
+  events.addEventListener("sensor", refreshSoon);
+}
+
+listen();
+refresh();
+setInterval(refresh, REFRESH_MS);

@@ -1,0 +1,616 @@
+//! One connection, from its first byte to its last.
+
+use std::future::{Future, pending};
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use sentinel_alert::AlertId;
+use sentinel_uplink::{
+    Batch, CollectorEvent, CollectorSession, Gap, PROTOCOL_VERSION, PublicKey, Refusal, SendError,
+    SessionError, Telemetry, ToCollector, ToSensor, TokenId, Welcome,
+};
+use tokio::net::TcpStream;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use super::{End, IngestShared, LiveGuard};
+use crate::clock;
+use crate::enroll::tame_name;
+use crate::log::printable;
+use crate::metrics::Refused;
+use crate::store::{Delivery, Enrolment, Introduction, Receipt, Sensor, StoreError, Unreadable, sensors};
+
+/// Bytes read from the socket at once.
+const READ_LEN: usize = 8 * 1024;
+/// Alerts gathered while earlier ones are being stored; then nothing more is read.
+const GATHER_LEN: usize = 512;
+/// How long a goodbye may take to be written.
+const GOODBYE: Duration = Duration::from_secs(2);
+
+/// Serves one connection to its end, and logs why it ended if a sensor was known.
+pub(super) async fn serve(
+    stream: TcpStream,
+    peer: SocketAddr,
+    handshake: OwnedSemaphorePermit,
+    shared: &IngestShared,
+) {
+    let now = shared.uptime();
+    let session = CollectorSession::accept(&shared.identity, shared.limits.session, now);
+    let mut connection = Connection {
+        stream,
+        peer,
+        shared,
+        session,
+        stage: Stage::Handshake(handshake),
+        input: Vec::new(),
+        gathered: None,
+        storing: None,
+        ack: None,
+    };
+    let ended = connection.run().await;
+    connection.finish(ended).await;
+}
+
+/// Why a connection ended.
+#[derive(Debug)]
+enum Ended {
+    /// The peer closed it, or the network did.
+    Socket(Option<io::Error>),
+    /// The peer broke the protocol or fell silent.
+    Session(SessionError),
+    /// We turned it away; what is pending says so.
+    Refused,
+    /// Replaced or revoked.
+    Told(End),
+    /// The collector stops.
+    Stopping,
+    /// What arrived cannot be stored.
+    Store(StoreError),
+}
+
+impl From<SessionError> for Ended {
+    fn from(error: SessionError) -> Self {
+        Self::Session(error)
+    }
+}
+
+enum Stage {
+    /// Nobody has proved who he is. The permit bounds how many there are of these.
+    Handshake(OwnedSemaphorePermit),
+    /// The owner of a known key, once his hello proves that it is he.
+    Claimed(OwnedSemaphorePermit, Box<Sensor>),
+    /// The holder of a token, once his request proves that it is he.
+    Enrolling(OwnedSemaphorePermit, PublicKey, TokenId),
+    /// A sensor at work.
+    Serving(Box<Serving>),
+    /// Turned away, or enrolled: nothing more is expected.
+    Over,
+}
+
+struct Serving {
+    sensor: Sensor,
+    name: Arc<str>,
+    guard: LiveGuard,
+    told: oneshot::Receiver<End>,
+}
+
+type Storing = Pin<Box<dyn Future<Output = (Result<Receipt, StoreError>, AlertId, Instant)> + Send>>;
+
+struct Connection<'c> {
+    stream: TcpStream,
+    peer: SocketAddr,
+    shared: &'c IngestShared,
+    session: CollectorSession,
+    stage: Stage,
+    /// Read from the socket and not yet taken by the session.
+    input: Vec<u8>,
+    /// Waiting for its turn to be stored, and since when.
+    gathered: Option<(Delivery, Instant)>,
+    /// Being stored.
+    storing: Option<Storing>,
+    /// Stored, and not yet acknowledged for want of room.
+    ack: Option<AlertId>,
+}
+
+/// What a session said, in a form that does not borrow from it.
+enum Heard {
+    Peer(PublicKey),
+    Enrolment(PublicKey, TokenId),
+    Hello { protocol: u16, said: Introduction },
+    Enroll { name: String },
+    Telemetry(Telemetry),
+    Gathered,
+}
+
+/// What ended the wait.
+enum Wake {
+    Socket,
+    Deadline,
+    Stored(Result<Receipt, StoreError>, AlertId, Instant),
+    Told(End),
+    Stopping,
+}
+
+impl Connection<'_> {
+    async fn run(&mut self) -> Ended {
+        loop {
+            if let Err(ended) = self.advance().await {
+                return ended;
+            }
+            match self.wait().await {
+                Wake::Socket => {
+                    if let Err(ended) = self.transfer() {
+                        return ended;
+                    }
+                }
+                Wake::Deadline => {}
+                Wake::Stored(result, last, arrived) => {
+                    self.storing = None;
+                    match result {
+                        Ok(_) => {
+                            self.shared.metrics.observe_ingest(arrived.elapsed());
+                            self.ack = Some(last);
+                        }
+                        Err(error) => return Ended::Store(error),
+                    }
+                }
+                Wake::Told(end) => return Ended::Told(end),
+                Wake::Stopping => return Ended::Stopping,
+            }
+        }
+    }
+
+    /// Does all that can be done without waiting for the peer.
+    async fn advance(&mut self) -> Result<(), Ended> {
+        // Bounded: each turn takes bytes of the input, which holds READ_LEN at most.
+        loop {
+            // Also without input: deadlines pass, and pings fall due.
+            while let Some(heard) = self.poll()? {
+                self.handle(heard).await?;
+            }
+            if self.input.is_empty() || self.is_full() {
+                break;
+            }
+            let taken = self.session.receive(&self.input)?;
+            self.input.drain(..taken);
+            if taken == 0 {
+                break;
+            }
+        }
+        self.start_storing();
+        if let Some(last) = self.ack {
+            match self.session.send(&ToSensor::Ack(last), self.shared.uptime()) {
+                Ok(()) => self.ack = None,
+                Err(SendError::Closed(reason)) => return Err(reason.into()),
+                Err(_) => {} // no room yet: a later acknowledgement may take its place
+            }
+        }
+        self.write().map_err(|error| Ended::Socket(Some(error)))
+    }
+
+    /// The next thing that the session has to say; none if it is idle.
+    fn poll(&mut self) -> Result<Option<Heard>, Ended> {
+        let event = self.session.poll(self.shared.uptime())?;
+        Ok(Some(match event {
+            CollectorEvent::Peer { key } => Heard::Peer(key),
+            CollectorEvent::Enrolment { key, token } => Heard::Enrolment(key, token),
+            CollectorEvent::Message(ToCollector::Hello(hello)) => Heard::Hello {
+                protocol: hello.protocol,
+                said: Introduction {
+                    software: printable(hello.software),
+                    host: printable(hello.host),
+                    interfaces: printable(hello.interfaces),
+                },
+            },
+            CollectorEvent::Message(ToCollector::Enroll(enroll)) => {
+                Heard::Enroll { name: tame_name(enroll.name) }
+            }
+            CollectorEvent::Message(ToCollector::Telemetry(telemetry)) => Heard::Telemetry(telemetry),
+            CollectorEvent::Message(ToCollector::Alerts(batch)) => {
+                if let Stage::Serving(serving) = &self.stage {
+                    gather_batch(&mut self.gathered, &serving.sensor, batch)?;
+                }
+                Heard::Gathered
+            }
+            CollectorEvent::Message(ToCollector::Gap(gap)) => {
+                if let Stage::Serving(serving) = &self.stage {
+                    gather_gap(&mut self.gathered, &serving.sensor, gap);
+                }
+                Heard::Gathered
+            }
+            // Idle, a pong, or what a later version of the session says.
+            _ => return Ok(None),
+        }))
+    }
+
+    async fn handle(&mut self, heard: Heard) -> Result<(), Ended> {
+        match heard {
+            Heard::Peer(key) => self.claimed(key).await,
+            Heard::Enrolment(key, token) => self.enrolling(key, token).await,
+            Heard::Hello { protocol, said } => self.hello(protocol, said).await,
+            Heard::Enroll { name } => self.enroll(name).await,
+            Heard::Telemetry(telemetry) => self.telemetry(&telemetry).await,
+            Heard::Gathered => Ok(()),
+        }
+    }
+
+    async fn claimed(&mut self, key: PublicKey) -> Result<(), Ended> {
+        let found =
+            self.shared.readers.read(move |connection| sensors::with_key(connection, key.as_bytes())).await;
+        let refusal = match found {
+            Err(error) => return Err(self.storage_failed(error)),
+            Ok(None) => (Refused::UnknownKey, Refusal::UnknownSensor),
+            Ok(Some(sensor)) if sensor.revoked_at.is_some() => (Refused::Revoked, Refusal::Revoked),
+            Ok(Some(sensor)) => {
+                self.session.admit(self.shared.uptime())?;
+                if let Stage::Handshake(permit) = std::mem::replace(&mut self.stage, Stage::Over) {
+                    self.stage = Stage::Claimed(permit, Box::new(sensor));
+                }
+                return Ok(());
+            }
+        };
+        let (reason, refusal) = refusal;
+        self.shared.refusals.key(reason, key, self.peer.ip(), refusal);
+        Err(self.refuse(refusal))
+    }
+
+    async fn enrolling(&mut self, key: PublicKey, token: TokenId) -> Result<(), Ended> {
+        let found = self.shared.readers.read(move |connection| sensors::token(connection, token)).await;
+        match found {
+            Err(error) => Err(Ended::Store(error)),
+            Ok(None) => {
+                let detail = format_args!("there is no token {token}");
+                self.shared.refusals.key(Refused::Token, key, self.peer.ip(), detail);
+                Err(Ended::Refused)
+            }
+            Ok(Some(kept)) => {
+                self.session.admit_enrolment(&kept.secret, self.shared.uptime())?;
+                if let Stage::Handshake(permit) = std::mem::replace(&mut self.stage, Stage::Over) {
+                    self.stage = Stage::Enrolling(permit, key, token);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    async fn enroll(&mut self, name: String) -> Result<(), Ended> {
+        let Stage::Enrolling(_permit, key, token) = std::mem::replace(&mut self.stage, Stage::Over) else {
+            return Err(SessionError::OutOfTurn.into());
+        };
+        let wanted = Enrolment { token, public_key: key, name, at: clock::now() };
+        match self.shared.writer.enrol(wanted).await {
+            Err(error) => Err(self.storage_failed(error)),
+            Ok(Err(refusal)) => {
+                let reason = match refusal {
+                    Refusal::TokenExpired => Refused::ExpiredToken,
+                    Refusal::NameTaken => Refused::NameTaken,
+                    _ => Refused::Token,
+                };
+                self.shared.refusals.key(reason, key, self.peer.ip(), refusal);
+                Err(self.refuse(refusal))
+            }
+            Ok(Ok(sensor)) => {
+                self.shared.log.info(format_args!("enrolled {} from {}, key {key}", sensor.name, self.peer));
+                self.announce("enrolled", &sensor.name, None);
+                self.welcome(&sensor)
+            }
+        }
+    }
+
+    async fn hello(&mut self, protocol: u16, said: Introduction) -> Result<(), Ended> {
+        let Stage::Claimed(_permit, sensor) = std::mem::replace(&mut self.stage, Stage::Over) else {
+            return Err(SessionError::OutOfTurn.into());
+        };
+        if protocol == 0 {
+            self.shared.refusals.key(Refused::Version, sensor.key(), self.peer.ip(), Refusal::TooOld);
+            return Err(self.refuse(Refusal::TooOld));
+        }
+        let now = clock::now();
+        let (guard, told) = self.shared.live.enter(sensor.id, self.peer, now);
+        // Read again: since the claim, an earlier session may have stored more, or somebody may have
+        // revoked the sensor.
+        let key = sensor.public_key;
+        let sensor =
+            match self.shared.readers.read(move |connection| sensors::with_key(connection, &key)).await {
+                Ok(Some(sensor)) if sensor.revoked_at.is_none() => sensor,
+                Ok(_) => return Err(self.refuse(Refusal::Revoked)),
+                Err(error) => return Err(self.storage_failed(error)),
+            };
+        self.welcome(&sensor)?;
+        self.shared.log.info(format_args!(
+            "{} connected from {}: version {}, host {}, interfaces {}",
+            sensor.name, self.peer, said.software, said.host, said.interfaces
+        ));
+        self.announce("connected", &sensor.name, None);
+        self.shared.metrics.sensors_connected.inc();
+        let name = sensor.name.as_str().into();
+        let introduced = self.shared.writer.introduce(sensor.id, said, now).await;
+        self.stage = Stage::Serving(Box::new(Serving { sensor, name, guard, told }));
+        introduced.map_err(Ended::Store)
+    }
+
+    async fn telemetry(&mut self, telemetry: &Telemetry) -> Result<(), Ended> {
+        let Stage::Serving(serving) = &self.stage else { return Ok(()) };
+        serving.guard.telemetry(telemetry);
+        let object: serde_json::Map<String, serde_json::Value> =
+            telemetry.iter().map(|(counter, value)| (counter.name().into(), value.into())).collect();
+        let json = serde_json::Value::Object(object).to_string();
+        self.shared.writer.telemetry(serving.sensor.id, json, clock::now()).await.map_err(Ended::Store)
+    }
+
+    fn welcome(&mut self, sensor: &Sensor) -> Result<(), Ended> {
+        let sensor_id = u32::try_from(sensor.id.0).unwrap_or(u32::MAX);
+        let welcome =
+            Welcome { protocol: PROTOCOL_VERSION, sensor_id, name: &sensor.name, acked: sensor.acked };
+        match self.session.send(&ToSensor::Welcome(welcome), self.shared.uptime()) {
+            Ok(()) => Ok(()),
+            Err(SendError::Closed(reason)) => Err(reason.into()),
+            Err(_) => Err(SessionError::Internal.into()), // the first message always has room
+        }
+    }
+
+    fn storage_failed(&mut self, error: StoreError) -> Ended {
+        let _ = self.session.refuse(Refusal::StorageFailed, self.shared.uptime());
+        Ended::Store(error)
+    }
+
+    /// Queues the reason; [`Connection::finish`] writes it.
+    fn refuse(&mut self, reason: Refusal) -> Ended {
+        let _ = self.session.refuse(reason, self.shared.uptime()); // it is turned away in any case
+        self.stage = Stage::Over;
+        Ended::Refused
+    }
+
+    fn is_full(&self) -> bool {
+        self.storing.is_some()
+            && self.gathered.as_ref().is_some_and(|(delivery, _)| weight(delivery) >= GATHER_LEN)
+    }
+
+    /// Hands on what was gathered, unless something is on its way already: then more gathers.
+    fn start_storing(&mut self) {
+        if self.storing.is_some() {
+            return;
+        }
+        let Stage::Serving(serving) = &self.stage else { return };
+        let Some((delivery, arrived)) = self.gathered.take() else { return };
+        let (writer, name, last) = (self.shared.writer.clone(), Arc::clone(&serving.name), delivery.last);
+        self.storing = Some(Box::pin(async move { (writer.deliver(delivery, name).await, last, arrived) }));
+    }
+
+    async fn wait(&mut self) -> Wake {
+        let deadline = self.session.next_deadline().since(self.shared.uptime());
+        let wants_write = !self.session.pending().is_empty();
+        let wants_read = self.input.is_empty() && !self.is_full();
+        let told = match &mut self.stage {
+            Stage::Serving(serving) => Some(&mut serving.told),
+            _ => None,
+        };
+        let mut stopping = self.shared.stopping.clone();
+        tokio::select! {
+            biased;
+            _ = stopping.wait_for(|stop| *stop) => Wake::Stopping,
+            end = or_never(told) => Wake::Told(end.unwrap_or(End::Replaced)),
+            (result, last, arrived) = or_never(self.storing.as_mut()) => Wake::Stored(result, last, arrived),
+            _ = self.stream.writable(), if wants_write => Wake::Socket,
+            _ = self.stream.readable(), if wants_read => Wake::Socket,
+            () = tokio::time::sleep(deadline.max(Duration::from_millis(1))) => Wake::Deadline,
+        }
+    }
+
+    /// Moves what the socket gives and takes without blocking.
+    fn transfer(&mut self) -> Result<(), Ended> {
+        self.write().map_err(|error| Ended::Socket(Some(error)))?;
+        if !self.input.is_empty() || self.is_full() {
+            return Ok(());
+        }
+        let mut buffer = [0; READ_LEN];
+        match self.stream.try_read(&mut buffer) {
+            Ok(0) => Err(Ended::Socket(None)),
+            Ok(count) => {
+                self.input.extend_from_slice(buffer.get(..count).unwrap_or_default());
+                Ok(())
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            Err(error) => Err(Ended::Socket(Some(error))),
+        }
+    }
+
+    fn write(&mut self) -> io::Result<()> {
+        while !self.session.pending().is_empty() {
+            match self.stream.try_write(self.session.pending()) {
+                Ok(count) => self.session.sent(count, self.shared.uptime()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn announce(&self, event: &str, sensor: &str, reason: Option<&str>) {
+        let json = serde_json::json!({
+            "time": clock::now().rfc3339().to_string(),
+            "event": event,
+            "sensor": sensor,
+            "peer": self.peer.to_string(),
+            "reason": reason,
+        });
+        self.shared.writer.announce(json.to_string());
+    }
+
+    /// Stores what has arrived, says goodbye where that is possible, counts and logs.
+    async fn finish(mut self, ended: Ended) {
+        if let Ended::Session(error) = &ended {
+            self.count(*error);
+        }
+        let stopping = matches!(ended, Ended::Stopping);
+        let refusal = match ended {
+            Ended::Stopping => Some(Refusal::ShuttingDown),
+            Ended::Told(End::Revoked) => Some(Refusal::Revoked),
+            Ended::Store(_) => Some(Refusal::StorageFailed),
+            _ => None,
+        };
+        if !matches!(ended, Ended::Store(_)) {
+            self.store_rest(stopping).await;
+        }
+        if let Some(refusal) = refusal {
+            let _ = tokio::time::timeout(GOODBYE, self.flush()).await; // make room
+            let _ = self.session.refuse(refusal, self.shared.uptime());
+        }
+        if !matches!(ended, Ended::Socket(_) | Ended::Session(_)) {
+            let _ = tokio::time::timeout(GOODBYE, self.goodbye()).await;
+        }
+        if let Stage::Serving(serving) = std::mem::replace(&mut self.stage, Stage::Over) {
+            self.shared.metrics.sensors_connected.dec();
+            let why = describe(&ended);
+            self.shared.log.info(format_args!("{} disconnected: {why}", serving.name));
+            self.announce("disconnected", &serving.name, Some(&why));
+            let _ = self.shared.writer.seen(serving.sensor.id, clock::now()).await; // closing: it is in the log
+        }
+    }
+
+    /// What arrived whole is stored even if its connection is gone: the sensor has less to send again.
+    async fn store_rest(&mut self, acknowledge: bool) {
+        // At most two turns: what is being stored, and what was gathered meanwhile.
+        loop {
+            self.start_storing();
+            let Some(storing) = self.storing.as_mut() else { break };
+            let (result, last, arrived) = storing.await;
+            self.storing = None;
+            if result.is_err() {
+                return;
+            }
+            self.shared.metrics.observe_ingest(arrived.elapsed());
+            self.ack = Some(last);
+        }
+        if let Some(last) = self.ack.filter(|_| acknowledge) {
+            let _ = tokio::time::timeout(GOODBYE, self.flush()).await;
+            let _ = self.session.send(&ToSensor::Ack(last), self.shared.uptime()); // else it is sent again
+        }
+    }
+
+    async fn flush(&mut self) -> io::Result<()> {
+        self.write()?;
+        while !self.session.pending().is_empty() {
+            self.stream.writable().await?;
+            self.write()?;
+        }
+        Ok(())
+    }
+
+    /// Writes what is pending and waits for the peer to close: closing a socket with unread bytes would
+    /// make the kernel throw away what we have just written.
+    async fn goodbye(&mut self) -> io::Result<()> {
+        use tokio::io::AsyncWriteExt as _;
+        self.flush().await?;
+        self.stream.shutdown().await?;
+        let mut buffer = [0; 1024];
+        loop {
+            self.stream.readable().await?;
+            match self.stream.try_read(&mut buffer) {
+                Ok(0) => return Ok(()),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn count(&self, error: SessionError) {
+        let reason = match error {
+            SessionError::Foreign { .. } => Refused::ForeignProtocol,
+            SessionError::Version(_) | SessionError::Suite(_) => Refused::Version,
+            SessionError::Authentication | SessionError::WeakKey => match self.stage {
+                Stage::Enrolling(..) => Refused::Token, // the secret is not that of the token
+                _ => Refused::Authentication,
+            },
+            SessionError::HandshakeTimeout => Refused::HandshakeTimeout,
+            SessionError::FrameLength(_) | SessionError::Malformed | SessionError::OutOfTurn => {
+                Refused::Malformed
+            }
+            _ => return,
+        };
+        match &self.stage {
+            Stage::Serving(serving) => {
+                self.shared.refusals.key(reason, serving.sensor.key(), self.peer.ip(), error);
+            }
+            Stage::Claimed(_, sensor) => {
+                self.shared.refusals.key(reason, sensor.key(), self.peer.ip(), error);
+            }
+            Stage::Enrolling(_, key, _) => self.shared.refusals.key(reason, *key, self.peer.ip(), error),
+            _ => self.shared.refusals.address(reason, self.peer.ip(), error),
+        }
+    }
+}
+
+async fn or_never<F: Future + Unpin>(future: Option<F>) -> F::Output {
+    match future {
+        Some(future) => future.await,
+        None => pending().await,
+    }
+}
+
+fn describe(ended: &Ended) -> String {
+    match ended {
+        Ended::Socket(None) => "the sensor closed the connection".into(),
+        Ended::Socket(Some(error)) => error.to_string(),
+        Ended::Session(error) => error.to_string(),
+        Ended::Refused => "turned away".into(),
+        Ended::Told(End::Replaced) => "the sensor connected again".into(),
+        Ended::Told(End::Revoked) => "revoked".into(),
+        Ended::Stopping => "the collector stops".into(),
+        Ended::Store(error) => error.to_string(),
+    }
+}
+
+/// How much memory a delivery holds, counted in alerts.
+fn weight(delivery: &Delivery) -> usize {
+    delivery.alerts.len() + delivery.unreadable.len() + delivery.gaps.len()
+}
+
+type Gathered = Option<(Delivery, Instant)>;
+
+fn open<'g>(gathered: &'g mut Gathered, sensor: &Sensor, last: AlertId) -> &'g mut Delivery {
+    let (delivery, _) = gathered.get_or_insert_with(|| {
+        let delivery = Delivery {
+            sensor: sensor.id,
+            alerts: Vec::new(),
+            unreadable: Vec::new(),
+            gaps: Vec::new(),
+            last,
+            received_at: clock::now(),
+        };
+        (delivery, Instant::now())
+    });
+    delivery.last = last;
+    delivery
+}
+
+fn gather_gap(gathered: &mut Gathered, sensor: &Sensor, gap: Gap) {
+    open(gathered, sensor, gap.last()).gaps.push(gap);
+}
+
+/// A batch that cannot be taken apart to its end is not taken at all.
+fn gather_batch(gathered: &mut Gathered, sensor: &Sensor, batch: Batch<'_>) -> Result<(), SessionError> {
+    let Some(last) = batch.iter().try_fold(None, |_, entry| Ok(Some(entry?.id))).map_err(malformed)? else {
+        return Ok(()); // an empty batch says nothing
+    };
+    let delivery = open(gathered, sensor, last);
+    for entry in batch.iter() {
+        let entry = entry.map_err(malformed)?;
+        match entry.alert {
+            Ok(alert) => delivery.alerts.push((entry.id, alert)),
+            Err(_) => delivery.unreadable.push(Unreadable {
+                id: entry.id,
+                base: entry.base,
+                bytes: entry.bytes.to_vec(),
+            }),
+        }
+    }
+    Ok(())
+}
+
+fn malformed(_: sentinel_uplink::BatchError) -> SessionError {
+    SessionError::Malformed
+}

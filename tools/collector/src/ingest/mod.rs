@@ -1,0 +1,17 @@
+//! Taking in what sensors send: accept, shake hands, store, acknowledge.
+//!
+//! ```text
+//! socket -> CollectorSession (no I/O) -> gathered messages -> store writer -> ack -> socket
+//! ```
+//!
+//! One task per connection. Each holds one frame each way, one gathered delivery and one that is being
+//! stored, and reads no further until there is room: a peer costs a bounded amount, however it behaves.
+
+mod connection;
+mod listener;
+mod live;
+mod refusals;
+
+pub use listener::{Ingest, IngestLimits, IngestShared};
+pub use live::{End, Live, LiveGuard, LiveSensor};
+pub use refusals::Refusals;

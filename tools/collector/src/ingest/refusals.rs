@@ -1,0 +1,83 @@
+//! Counting and logging of those who are not served.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use sentinel_uplink::PublicKey;
+
+use crate::log::Log;
+use crate::metrics::{Metrics, Refused};
+
+/// Peers remembered as logged. When it is full the memory starts anew: at worst a line comes again.
+const REMEMBERED: usize = 4_096;
+
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+enum Who {
+    Key(PublicKey),
+    Address(IpAddr),
+}
+
+/// Counts every refusal and logs the first of each peer and reason. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Refusals {
+    metrics: Arc<Metrics>,
+    log: Log,
+    logged: Arc<Mutex<HashSet<(Refused, Who)>>>,
+}
+
+impl Refusals {
+    /// Counts into `metrics`, logs into `log`.
+    #[must_use]
+    pub fn new(metrics: Arc<Metrics>, log: Log) -> Self {
+        Self { metrics, log, logged: Arc::default() }
+    }
+
+    /// A peer that did not get as far as showing a key.
+    pub fn address(&self, reason: Refused, address: IpAddr, detail: impl fmt::Display) {
+        let who = Who::Address(address);
+        self.refuse(reason, who, format_args!("refused {address} ({}): {detail}", reason.name()));
+    }
+
+    /// A peer that claims to own `key`.
+    pub fn key(&self, reason: Refused, key: PublicKey, address: IpAddr, detail: impl fmt::Display) {
+        let text = format_args!("refused key {key} from {address} ({}): {detail}", reason.name());
+        self.refuse(reason, Who::Key(key), text);
+    }
+
+    fn refuse(&self, reason: Refused, who: Who, text: fmt::Arguments<'_>) {
+        self.metrics.refuse(reason);
+        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
+        if logged.len() >= REMEMBERED {
+            logged.clear();
+        }
+        if logged.insert((reason, who)) {
+            drop(logged);
+            self.log.warn(format_args!("{text}; logged once, counted in connections_refused"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_refusal_is_counted_and_the_first_is_logged() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log");
+        let metrics = Arc::new(Metrics::new(&[]));
+        let refusals = Refusals::new(Arc::clone(&metrics), Log::open(Some(&path)).unwrap());
+        let address = IpAddr::from([192, 0, 2, 7]);
+        for _ in 0..3 {
+            refusals.address(Refused::ForeignProtocol, address, "byte 0 is 0x47");
+        }
+        refusals.address(Refused::HandshakeTimeout, address, "10 s");
+        refusals.key(Refused::UnknownKey, PublicKey::from_bytes([3; 32]), address, "not enrolled");
+        let text = std::fs::read_to_string(path).unwrap();
+        assert_eq!(text.lines().count(), 3, "{text}");
+        let labels = crate::metrics::RefusedLabels { reason: Refused::ForeignProtocol };
+        assert_eq!(metrics.refused.get_or_create(&labels).get(), 3);
+    }
+}

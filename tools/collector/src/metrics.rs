@@ -1,0 +1,217 @@
+//! Every counter of the collector, declared once.
+//!
+//! What belongs to one sensor (last seen, losses) is not here: it is read from the store when asked for.
+
+use std::fmt;
+use std::time::Duration;
+
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+use sentinel_alert::{Kind, Severity};
+
+use crate::store::{Delivery, Receipt};
+
+/// Kind and severity of alerts.
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+pub struct AlertLabels {
+    /// [`Kind::name`].
+    pub kind: &'static str,
+    /// [`Severity::name`].
+    pub severity: &'static str,
+}
+
+/// Why a connection was not served.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Refused {
+    /// Its first bytes are not ours.
+    ForeignProtocol,
+    /// The sensor's key is not enrolled.
+    UnknownKey,
+    /// The sensor was shut out.
+    Revoked,
+    /// The token does not exist, was used, or its secret is wrong.
+    Token,
+    /// The token's time was over.
+    ExpiredToken,
+    /// A frame did not authenticate.
+    Authentication,
+    /// The handshake was not done in time.
+    HandshakeTimeout,
+    /// Too many connections.
+    TooMany,
+    /// Another version of the protocol.
+    Version,
+    /// A message that is malformed or out of turn.
+    Malformed,
+    /// The name that a token or a sensor asks for belongs to another sensor.
+    NameTaken,
+}
+
+impl Refused {
+    /// Name in metrics and in the log.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ForeignProtocol => "foreign_protocol",
+            Self::UnknownKey => "unknown_key",
+            Self::Revoked => "revoked",
+            Self::Token => "token",
+            Self::ExpiredToken => "expired_token",
+            Self::Authentication => "authentication",
+            Self::HandshakeTimeout => "handshake_timeout",
+            Self::TooMany => "too_many",
+            Self::Version => "version",
+            Self::Malformed => "malformed",
+            Self::NameTaken => "name_taken",
+        }
+    }
+
+    /// All of them: each is shown from the start, with zero.
+    pub const ALL: [Self; 11] = [
+        Self::ForeignProtocol,
+        Self::UnknownKey,
+        Self::Revoked,
+        Self::Token,
+        Self::ExpiredToken,
+        Self::Authentication,
+        Self::HandshakeTimeout,
+        Self::TooMany,
+        Self::Version,
+        Self::Malformed,
+        Self::NameTaken,
+    ];
+}
+
+impl EncodeLabelValue for Refused {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+        self.name().encode(encoder)
+    }
+}
+
+/// Label of [`Metrics::refused`].
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+pub struct RefusedLabels {
+    /// Why.
+    pub reason: Refused,
+}
+
+/// Every counter of the collector.
+#[derive(Debug)]
+pub struct Metrics {
+    /// Where the counters are read from.
+    pub registry: Registry,
+    /// Sessions with a sensor that are established now.
+    pub sensors_connected: Gauge,
+    /// Connections open now, with those that are still shaking hands.
+    pub connections: Gauge,
+    /// Connections accepted since the start.
+    pub connections_accepted: Counter,
+    /// Connections not served, by reason.
+    pub refused: Family<RefusedLabels, Counter>,
+    /// Alerts stored, with those of earlier starts.
+    pub alerts_stored: Family<AlertLabels, Counter>,
+    /// Alerts that came again and were not stored again.
+    pub duplicates: Counter,
+    /// Alerts that sensors said they had to throw away.
+    pub lost: Counter,
+    /// Alerts of kinds that this version cannot read; they are kept.
+    pub unreadable: Counter,
+    /// From the arrival of a batch to its commit.
+    pub ingest_seconds: Histogram,
+    /// One commit of the store.
+    pub commit_seconds: Histogram,
+    /// Commits that failed, each try.
+    pub store_errors: Counter,
+    /// 1 while commits fail.
+    pub store_failing: Gauge,
+}
+
+impl Metrics {
+    /// Every counter at zero, but for `totals`: the alerts stored by earlier starts.
+    #[must_use]
+    pub fn new(totals: &[(Kind, Severity, u64)]) -> Self {
+        let buckets = || exponential_buckets(0.000_25, 2.0, 16); // 250 us to 8 s
+        let metrics = Self {
+            registry: Registry::with_prefix("sentinel_collector"),
+            sensors_connected: Gauge::default(),
+            connections: Gauge::default(),
+            connections_accepted: Counter::default(),
+            refused: Family::default(),
+            alerts_stored: Family::default(),
+            duplicates: Counter::default(),
+            lost: Counter::default(),
+            unreadable: Counter::default(),
+            store_failing: Gauge::default(),
+            ingest_seconds: Histogram::new(buckets()),
+            commit_seconds: Histogram::new(buckets()),
+            store_errors: Counter::default(),
+        };
+        for reason in Refused::ALL {
+            drop(metrics.refused.get_or_create(&RefusedLabels { reason })); // made, with zero
+        }
+        for (kind, severity, stored) in totals {
+            metrics.alerts_of(*kind, *severity).inc_by(*stored);
+        }
+        metrics.registered()
+    }
+
+    fn registered(mut self) -> Self {
+        let to = &mut self.registry;
+        to.register("sensors_connected", "Sensors connected now", self.sensors_connected.clone());
+        to.register("connections", "Connections open now", self.connections.clone());
+        to.register("connections_accepted", "Connections accepted", self.connections_accepted.clone());
+        to.register("connections_refused", "Connections not served, by reason", self.refused.clone());
+        to.register("alerts_stored", "Alerts stored, by kind and severity", self.alerts_stored.clone());
+        to.register("alerts_duplicate", "Alerts that came again and were dropped", self.duplicates.clone());
+        to.register("alerts_lost", "Alerts that sensors said they threw away", self.lost.clone());
+        to.register("alerts_unreadable", "Alerts of kinds unknown to this version", self.unreadable.clone());
+        to.register("store_failing", "1 while nothing can be stored", self.store_failing.clone());
+        let seconds = || Unit::Seconds;
+        to.register_with_unit(
+            "ingest",
+            "From the arrival of a batch to its commit",
+            seconds(),
+            self.ingest_seconds.clone(),
+        );
+        to.register_with_unit("commit", "One commit of the store", seconds(), self.commit_seconds.clone());
+        to.register("store_errors", "Commits that failed, each try", self.store_errors.clone());
+        self
+    }
+
+    /// Counts one refused connection.
+    pub fn refuse(&self, reason: Refused) {
+        self.refused.get_or_create(&RefusedLabels { reason }).inc();
+    }
+
+    /// Counts what became of a delivery.
+    pub fn count_receipt(&self, delivery: &Delivery, receipt: &Receipt) {
+        for (_, place) in &receipt.fresh {
+            if let Some((_, alert)) = delivery.alerts.get(*place) {
+                self.alerts_of(alert.test.kind(), alert.severity).inc();
+            }
+        }
+        self.duplicates.inc_by(receipt.duplicates);
+        self.lost.inc_by(receipt.lost);
+        self.unreadable.inc_by(u64::try_from(delivery.unreadable.len()).unwrap_or_default());
+    }
+
+    /// Whether the latest commit failed.
+    #[must_use]
+    pub fn is_store_failing(&self) -> bool {
+        self.store_failing.get() != 0
+    }
+
+    /// Notes how long a batch took from its arrival to its commit.
+    pub fn observe_ingest(&self, took: Duration) {
+        self.ingest_seconds.observe(took.as_secs_f64());
+    }
+
+    fn alerts_of(&self, kind: Kind, severity: Severity) -> Counter {
+        let labels = AlertLabels { kind: kind.name(), severity: severity.name() };
+        self.alerts_stored.get_or_create(&labels).clone()
+    }
+}

@@ -1,0 +1,103 @@
+//! Why the store could not do what was asked.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use rusqlite::ErrorCode;
+
+/// Why the store could not do what was asked. Nothing of the failed request is stored.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The file is there, but the key does not open it, or it is not a database of ours.
+    WrongKey(PathBuf),
+    /// The file is there, but the key file beside it is gone.
+    KeyMissing {
+        /// The database.
+        database: PathBuf,
+        /// Where its key was expected.
+        key: PathBuf,
+    },
+    /// The key file can be read by others; the mode it has.
+    KeyExposed(PathBuf, u32),
+    /// The key file, or the variable, holds no usable key.
+    KeyMalformed(String),
+    /// The library is not `SQLCipher`: the file would not be encrypted.
+    NotEncrypted,
+    /// A newer program wrote this file; its schema version.
+    NewerSchema(i64),
+    /// A sensor or token of this name exists already.
+    NameTaken(String),
+    /// A file could not be read or written.
+    Io(PathBuf, std::io::Error),
+    /// Anything else that the database says: disk full, locked for too long, damaged file.
+    Sqlite(rusqlite::Error),
+    /// The writer has stopped.
+    Closed,
+}
+
+impl StoreError {
+    /// Whether the same request can succeed later without anybody changing it: full disk, locked file.
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        matches!(self, Self::Sqlite(error) if matches!(
+            error.sqlite_error_code(),
+            Some(
+                ErrorCode::DiskFull
+                    | ErrorCode::DatabaseBusy
+                    | ErrorCode::DatabaseLocked
+                    | ErrorCode::SystemIoFailure
+                    | ErrorCode::OutOfMemory
+                    | ErrorCode::CannotOpen
+                    | ErrorCode::ReadOnly
+            )
+        ))
+    }
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::WrongKey(path) => write!(
+                out,
+                "{} is not opened by this key (or is not a collector's database); \
+                 set SENTINEL_DB_KEY or restore db.key",
+                path.display()
+            ),
+            Self::KeyMissing { database, key } => write!(
+                out,
+                "{} exists but its key {} does not; restore the key or set SENTINEL_DB_KEY",
+                database.display(),
+                key.display()
+            ),
+            Self::KeyExposed(path, mode) => {
+                write!(out, "{} has mode {mode:04o}, others can read it; run chmod 600", path.display())
+            }
+            Self::KeyMalformed(what) => out.write_str(what),
+            Self::NotEncrypted => out.write_str("the SQLite library in this program has no encryption"),
+            Self::NewerSchema(version) => {
+                write!(out, "the database has schema {version}, newer than this program knows")
+            }
+            Self::NameTaken(name) => write!(out, "the name {name} is taken"),
+            Self::Io(path, error) => write!(out, "{}: {error}", path.display()),
+            Self::Sqlite(error) => write!(out, "database: {error}"),
+            Self::Closed => out.write_str("the store is closing"),
+        }
+    }
+}
+
+impl std::error::Error for StoreError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Io(_, error) => Some(error),
+            Self::Sqlite(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
+    }
+}

@@ -1,0 +1,145 @@
+//! Opening the file, and what is in it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use super::{DatabaseKey, StoreError};
+
+/// How long a statement waits for another process, such as `sentinel-collector enroll`.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Steps from an empty file to the present schema; `user_version` says how many were taken.
+/// Append only: files of every older version are brought up to date at start.
+const STEPS: [&str; 1] = [include_str!("schema_1.sql")];
+
+/// Opens for reading and writing; makes the file and brings its schema up to date.
+///
+/// # Errors
+/// [`StoreError::WrongKey`], [`StoreError::NewerSchema`], [`StoreError::NotEncrypted`] and what the database says.
+pub fn open_writer(path: &Path, key: &DatabaseKey) -> Result<Connection, StoreError> {
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = unlock(path, key, flags)?;
+    // Write-ahead log: readers and other processes go on while we write. FULL: what was acknowledged
+    // survives a power cut, because the sensor forgets it.
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024)?;
+    migrate(&mut connection)?;
+    Ok(connection)
+}
+
+/// Opens for reading only.
+///
+/// # Errors
+/// As [`open_writer`].
+pub fn open_reader(path: &Path, key: &DatabaseKey) -> Result<Connection, StoreError> {
+    // Not SQLITE_OPEN_READ_ONLY: a reader of a write-ahead log must be able to make its shared index.
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = unlock(path, key, flags)?;
+    connection.pragma_update(None, "query_only", true)?;
+    Ok(connection)
+}
+
+fn unlock(path: &Path, key: &DatabaseKey, flags: OpenFlags) -> Result<Connection, StoreError> {
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    // What goes wrong is in our errors; the library would print it once more.
+    connection.pragma_update(None, "cipher_log_level", "NONE")?;
+    connection.pragma_update(None, "key", key.pragma())?; // before anything that touches the file
+    let version: Result<String, _> = connection.query_row("PRAGMA cipher_version", [], |row| row.get(0));
+    if version.is_err() {
+        return Err(StoreError::NotEncrypted);
+    }
+    match connection.query_row("SELECT count(*) FROM sqlite_master", [], |row| row.get::<_, i64>(0)) {
+        Ok(_) => {}
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::NotADatabase) => {
+            return Err(StoreError::WrongKey(path.into()));
+        }
+        Err(error) => return Err(error.into()),
+    }
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}
+
+fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
+    let known = i64::try_from(STEPS.len()).unwrap_or(i64::MAX);
+    // IMMEDIATE: two processes that start on a new file must not both make the tables.
+    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    let version: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    if version > known {
+        return Err(StoreError::NewerSchema(version));
+    }
+    for step in STEPS.iter().skip(usize::try_from(version).unwrap_or_default()) {
+        transaction.execute_batch(step)?;
+    }
+    if version < known {
+        transaction.pragma_update(None, "user_version", known)?;
+    }
+    transaction.commit()?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_is_ciphertext_and_only_its_key_opens_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("db");
+        for (right, wrong) in [("a passphrase", "b passphrase"), (&"0f".repeat(32), &"0e".repeat(32))] {
+            let _ = std::fs::remove_file(&path);
+            drop(open_writer(&path, &DatabaseKey::from_text(right)).unwrap());
+            let bytes = std::fs::read(&path).unwrap();
+            assert_ne!(&bytes[..16], b"SQLite format 3\0");
+            assert!(!bytes.windows(12).any(|window| window == b"CREATE TABLE"));
+            let wrong = open_writer(&path, &DatabaseKey::from_text(wrong)).unwrap_err();
+            assert!(matches!(wrong, StoreError::WrongKey(_)), "{wrong}");
+            // No key at all, as any SQLite shell would try it.
+            let plain = Connection::open(&path).unwrap();
+            assert!(plain.query_row("SELECT count(*) FROM sqlite_master", [], |_| Ok(())).is_err());
+            drop(open_writer(&path, &DatabaseKey::from_text(right)).unwrap());
+        }
+    }
+
+    #[test]
+    fn a_passphrase_with_quotes_is_a_passphrase() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("db");
+        let key = DatabaseKey::from_text("it's; DROP TABLE x'--");
+        drop(open_writer(&path, &key).unwrap());
+        drop(open_reader(&path, &key).unwrap());
+    }
+
+    #[test]
+    fn a_reader_cannot_write() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("db");
+        let key = DatabaseKey::from_text(&"0f".repeat(32));
+        drop(open_writer(&path, &key).unwrap());
+        let reader = open_reader(&path, &key).unwrap();
+        assert!(reader.execute("DELETE FROM alerts", []).is_err());
+    }
+
+    #[test]
+    fn a_newer_schema_is_left_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("db");
+        let key = DatabaseKey::from_text(&"0f".repeat(32));
+        open_writer(&path, &key).unwrap().pragma_update(None, "user_version", 99).unwrap();
+        assert!(matches!(open_writer(&path, &key), Err(StoreError::NewerSchema(99))));
+    }
+
+    #[test]
+    fn a_file_that_is_no_database_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("db");
+        std::fs::write(&path, vec![7; 8192]).unwrap();
+        let error = open_writer(&path, &DatabaseKey::from_text("k")).unwrap_err();
+        assert!(error.to_string().contains("is not opened by this key"), "{error}");
+    }
+}

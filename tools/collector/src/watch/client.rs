@@ -1,0 +1,174 @@
+//! As much of HTTP/1.0 and server-sent events as talking to our own collector takes.
+//!
+//! Read first: RFC 9112 sections 3 to 6; HTML standard section 9.2.6. HTTP/1.0, because its answers end
+//! with the connection and are never chunked.
+
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use anyhow::bail;
+
+/// The collector sends a comment every ten seconds; three missing ones mean that it is gone.
+const SILENCE: Duration = Duration::from_secs(35);
+/// Longest line of a header or an event, and longest whole answer.
+const LINE_MAX: u64 = 64 * 1024;
+const BODY_MAX: u64 = 64 * 1024 * 1024;
+
+/// Where the collector is.
+#[derive(Debug)]
+pub(super) struct Client {
+    /// `host:port`, as it stands in the URL.
+    authority: String,
+    /// The same with a port always.
+    address: String,
+}
+
+/// One event of the stream.
+#[derive(Debug, Eq, PartialEq)]
+pub(super) struct ServerEvent {
+    pub(super) name: String,
+    pub(super) id: Option<String>,
+    pub(super) data: String,
+}
+
+impl Client {
+    /// # Errors
+    /// Anything but `http://host[:port]`.
+    pub(super) fn new(url: &str) -> anyhow::Result<Self> {
+        let Some(rest) = url.strip_prefix("http://") else {
+            bail!("the URL {url:?} does not start with http://");
+        };
+        let authority = rest.strip_suffix('/').unwrap_or(rest);
+        let unwanted = |char: char| char.is_control() || matches!(char, '/' | ' ' | '@' | '?' | '#');
+        if authority.is_empty() || authority.contains(unwanted) {
+            bail!("the URL {url:?} is not http://host:port");
+        }
+        let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+        let address = if has_port { authority.to_owned() } else { format!("{authority}:80") };
+        Ok(Self { authority: authority.to_owned(), address })
+    }
+
+    /// The whole body of `path`.
+    pub(super) fn get(&self, path: &str) -> io::Result<String> {
+        let mut body = String::new();
+        self.request(path, "")?.take(BODY_MAX).read_to_string(&mut body)?;
+        Ok(body)
+    }
+
+    /// The stream at `path`, after the event `last_id`.
+    pub(super) fn events(
+        &self,
+        path: &str,
+        last_id: Option<&str>,
+    ) -> io::Result<Events<BufReader<TcpStream>>> {
+        let header = last_id.map(|id| format!("Last-Event-ID: {id}\r\n")).unwrap_or_default();
+        Ok(Events(self.request(path, &header)?))
+    }
+
+    fn request(&self, path: &str, headers: &str) -> io::Result<BufReader<TcpStream>> {
+        let mut stream = TcpStream::connect(&self.address)?;
+        stream.set_read_timeout(Some(SILENCE))?;
+        stream.set_write_timeout(Some(SILENCE))?;
+        write!(stream, "GET {path} HTTP/1.0\r\nHost: {}\r\nAccept: */*\r\n{headers}\r\n", self.authority)?;
+        let mut reader = BufReader::new(stream);
+        let status = line(&mut reader)?.unwrap_or_default();
+        while line(&mut reader)?.is_some_and(|header| !header.is_empty()) {}
+        match status.split(' ').nth(1) {
+            Some("200") => Ok(reader),
+            Some(_) if status.starts_with("HTTP/") => {
+                let mut body = String::new();
+                reader.take(4_096).read_to_string(&mut body)?;
+                let text = format!("the collector answered {status}: {}", crate::log::printable(&body));
+                Err(io::Error::new(io::ErrorKind::InvalidData, text))
+            }
+            _ => Err(io::Error::new(io::ErrorKind::InvalidData, "what answers there is no web server")),
+        }
+    }
+}
+
+/// One line without its end; none at the end of the stream.
+fn line(reader: &mut impl io::BufRead) -> io::Result<Option<String>> {
+    let mut text = String::new();
+    let count = reader.by_ref().take(LINE_MAX).read_line(&mut text)?;
+    if count == 0 {
+        return Ok(None);
+    }
+    if !text.ends_with('\n') {
+        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "a line is cut off or too long"));
+    }
+    text.truncate(text.trim_end_matches(['\r', '\n']).len());
+    Ok(Some(text))
+}
+
+/// Reads events off a stream.
+#[derive(Debug)]
+pub(super) struct Events<R>(R);
+
+impl<R: io::BufRead> Events<R> {
+    /// The next event with data; none at the end of the stream. An event cut off by the end is dropped.
+    pub(super) fn next(&mut self) -> io::Result<Option<ServerEvent>> {
+        let mut event = ServerEvent { name: "message".into(), id: None, data: String::new() };
+        let mut data_seen = false;
+        while let Some(text) = line(&mut self.0)? {
+            if text.is_empty() {
+                if data_seen {
+                    return Ok(Some(event));
+                }
+                continue;
+            }
+            let (field, value) = text.split_once(':').unwrap_or((&text, ""));
+            let value = value.strip_prefix(' ').unwrap_or(value);
+            match field {
+                "event" => event.name = value.into(),
+                "id" => event.id = Some(value.into()),
+                "data" => {
+                    if data_seen {
+                        event.data.push('\n');
+                    }
+                    event.data.push_str(value);
+                    data_seen = true;
+                }
+                _ => {} // a comment, or a field that we have no use for
+            }
+        }
+        Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_are_read_as_the_standard_says() {
+        let stream =
+            ": comment\n\nevent: alert\nid: 7\ndata: {\"a\":1}\n\ndata:x\r\ndata: y\r\n\r\ndata: cut";
+        let mut events = Events(stream.as_bytes());
+        let first = events.next().unwrap().unwrap();
+        assert_eq!(
+            first,
+            ServerEvent { name: "alert".into(), id: Some("7".into()), data: "{\"a\":1}".into() }
+        );
+        let second = events.next().unwrap().unwrap();
+        assert_eq!(second, ServerEvent { name: "message".into(), id: None, data: "x\ny".into() });
+        assert!(events.next().is_err(), "the last line has no end");
+    }
+
+    #[test]
+    fn a_line_without_end_is_refused_before_it_fills_memory() {
+        let endless = io::repeat(b'x');
+        assert!(Events(BufReader::new(endless)).next().is_err());
+    }
+
+    #[test]
+    fn only_plain_http_urls_are_taken() {
+        assert_eq!(Client::new("http://127.0.0.1:8080/").unwrap().address, "127.0.0.1:8080");
+        assert_eq!(Client::new("http://[::1]").unwrap().address, "[::1]:80");
+        for wrong in
+            ["", "127.0.0.1:8080", "https://a", "http://", "http://a b", "http://a/b", "http://a\r\nX: y"]
+        {
+            assert!(Client::new(wrong).is_err(), "{wrong}");
+        }
+    }
+}

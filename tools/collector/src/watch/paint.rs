@@ -1,0 +1,230 @@
+//! Alerts and sensors as lines of text, with colours if wanted.
+
+use std::fmt::Write as _;
+
+use sentinel_units::Timestamp;
+use serde_json::Value;
+
+use crate::api::parse_rfc3339;
+use crate::enroll::ago;
+use crate::log::printable;
+
+const RESET: &str = "\x1b[0m";
+const DIM: &str = "\x1b[2m";
+const GREEN: &str = "\x1b[32m";
+const RED: &str = "\x1b[31m";
+
+/// Turns what the interface says into lines.
+#[derive(Clone, Copy, Debug)]
+pub struct Painter {
+    colour: bool,
+}
+
+impl Painter {
+    /// Plain text without `colour`.
+    #[must_use]
+    pub const fn new(colour: bool) -> Self {
+        Self { colour }
+    }
+
+    /// `2025-05-15 10:30:01.123456  HIGH      port_scan        branch-7  10.0.0.66 tried 15 ports ...`
+    #[must_use]
+    pub fn alert(&self, alert: &Value) -> String {
+        let (severity, kind) = (text(alert, "severity"), text(alert, "kind"));
+        let time = self.paint(DIM, &clock_text(&text(alert, "time")));
+        let label = self.paint(severity_colour(&severity), &format!("{:<8}", severity.to_uppercase()));
+        let kind = self.paint(kind_colour(&kind), &format!("{kind:<15}"));
+        let phase = match text(alert, "phase").as_str() {
+            "open" => String::new(),
+            other => format!(" [{other}]"),
+        };
+        let summary = text(alert, "summary");
+        format!(
+            "{time}  {label}  {kind}  {:<16}  {summary}{}\n",
+            text(alert, "sensor"),
+            self.paint(DIM, &phase)
+        )
+    }
+
+    /// `2025-05-15 10:30:01.123456  --        sensor           branch-7  connected`
+    #[must_use]
+    pub fn sensor_event(&self, event: &Value) -> String {
+        let mut what = text(event, "event");
+        let reason = text(event, "reason");
+        if !reason.is_empty() {
+            let _ = write!(what, ": {reason}");
+        }
+        let colour = if what.starts_with("disconnected") { RED } else { GREEN };
+        let time = self.paint(DIM, &clock_text(&text(event, "time")));
+        let what = self.paint(colour, &what);
+        format!("{time}  {:<8}  {:<15}  {:<16}  {what}\n", "--", "sensor", text(event, "sensor"))
+    }
+
+    /// The answer of `/api/v1/sensors` as a table.
+    #[must_use]
+    pub fn sensors(&self, answer: &Value, now: Timestamp) -> String {
+        let mut table = format!(
+            "{:<20} {:<10} {:>10} {:>9} {:>10} {:>7} {:>7} {:>9}  {}\n",
+            "SENSOR", "STATE", "LAST SEEN", "FRAMES/S", "ALERTS", "LOST", "MISSING", "DROPPED", "FROM"
+        );
+        let rows = answer.get("sensors").and_then(Value::as_array);
+        for row in rows.into_iter().flatten() {
+            let state = text(row, "state");
+            let colour = match state.as_str() {
+                "connected" => GREEN,
+                "offline" | "revoked" => RED,
+                _ => DIM,
+            };
+            let seen = parse_rfc3339(&text(row, "last_seen"));
+            let seen = seen.map_or_else(|| "never".into(), |at| ago(now.since(at)));
+            let dropped = row.get("telemetry").map(|telemetry| number(telemetry, "frames_dropped"));
+            let _ = writeln!(
+                table,
+                "{:<20} {} {seen:>10} {:>9} {:>10} {:>7} {:>7} {:>9}  {}",
+                text(row, "name"),
+                self.paint(colour, &format!("{state:<10}")),
+                number(row, "frames_per_s"),
+                number(row, "alerts_stored"),
+                number(row, "alerts_lost"),
+                number(row, "alerts_missing"),
+                dropped.unwrap_or_else(|| "-".into()),
+                text(row, "peer"),
+            );
+        }
+        if rows.is_none_or(Vec::is_empty) {
+            table.push_str("no sensor is enrolled; make a token with sentinel-collector enroll\n");
+        }
+        table
+    }
+
+    fn paint(self, colour: &str, text: &str) -> String {
+        if self.colour && !text.is_empty() { format!("{colour}{text}{RESET}") } else { text.into() }
+    }
+}
+
+/// What comes over the network can neither steer the terminal nor make lines endless.
+fn text(value: &Value, name: &str) -> String {
+    let text = value.get(name).and_then(Value::as_str).unwrap_or_default();
+    text.split_inclusive(' ').map(printable).collect::<String>().chars().take(400).collect()
+}
+
+fn number(value: &Value, name: &str) -> String {
+    value.get(name).and_then(Value::as_u64).map_or_else(|| "-".into(), |number| number.to_string())
+}
+
+/// `2025-05-15T10:30:01.123456Z` as packets are printed: `2025-05-15 10:30:01.123456` (UTC).
+fn clock_text(rfc3339: &str) -> String {
+    format!("{:<26}", rfc3339.replacen('T', " ", 1).trim_end_matches('Z'))
+}
+
+fn severity_colour(severity: &str) -> &'static str {
+    match severity {
+        "critical" => "\x1b[1;97;41m",
+        "high" => "\x1b[1;31m",
+        "medium" => "\x1b[33m",
+        "low" => "\x1b[36m",
+        _ => DIM,
+    }
+}
+
+/// The colour of the protocol, as packets are printed: TCP blue, UDP green, HTTP cyan, TLS magenta, DNS
+/// yellow; what is of no such protocol stays plain or takes the nearest.
+fn kind_colour(kind: &str) -> &'static str {
+    match kind {
+        "port_scan" | "syn_flood" | "brute_force" | "suspicious_port" => "\x1b[34m",
+        "icmp_flood" => "\x1b[32m",
+        "exfiltration" => "\x1b[36m",
+        "arp_spoof" => "\x1b[35m",
+        "dns_tunnel" => "\x1b[33m",
+        _ => "\x1b[37m",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn alert() -> Value {
+        serde_json::json!({
+            "id": 7, "sensor": "branch-7", "time": "2025-05-15T10:30:01.123456Z", "kind": "port_scan",
+            "severity": "high", "summary": "10.0.0.66 tried 15 ports of 10.0.0.10 within 10 s", "phase": "open",
+        })
+    }
+
+    #[test]
+    fn a_plain_line_is_stable() {
+        assert_eq!(
+            Painter::new(false).alert(&alert()),
+            "2025-05-15 10:30:01.123456  HIGH      port_scan        branch-7          \
+             10.0.0.66 tried 15 ports of 10.0.0.10 within 10 s\n"
+        );
+        let mut closing = alert();
+        closing["phase"] = "close".into();
+        assert!(Painter::new(false).alert(&closing).ends_with("within 10 s [close]\n"));
+    }
+
+    #[test]
+    fn a_coloured_line_is_stable() {
+        assert_eq!(
+            Painter::new(true).alert(&alert()),
+            "\x1b[2m2025-05-15 10:30:01.123456\x1b[0m  \x1b[1;31mHIGH    \x1b[0m  \x1b[34mport_scan      \x1b[0m  \
+             branch-7          10.0.0.66 tried 15 ports of 10.0.0.10 within 10 s\n"
+        );
+    }
+
+    #[test]
+    fn colour_changes_nothing_but_colour() {
+        let coloured = Painter::new(true).alert(&alert());
+        let mut plain = String::new();
+        for part in coloured.split("\x1b[") {
+            plain.push_str(if plain.is_empty() && part.is_empty() {
+                part
+            } else {
+                part.split_once('m').unwrap().1
+            });
+        }
+        assert_eq!(plain, Painter::new(false).alert(&alert()));
+    }
+
+    #[test]
+    fn text_from_the_network_cannot_steer_the_terminal() {
+        let mut hostile = alert();
+        hostile["sensor"] = "\x1b]0;owned\x07".into();
+        hostile["summary"] = "a\x1b[2J\nb\u{9b}c".into();
+        let line = Painter::new(false).alert(&hostile);
+        assert!(line.contains("a?[2J?b?c") && !line.contains('\x1b'), "{line}");
+        assert_eq!(line.matches('\n').count(), 1);
+    }
+
+    #[test]
+    fn sensors_come_and_go() {
+        let event = serde_json::json!({
+            "time": "2025-05-15T10:30:01.123456Z", "event": "disconnected", "sensor": "branch-7",
+            "reason": "the sensor closed the connection",
+        });
+        assert_eq!(
+            Painter::new(false).sensor_event(&event),
+            "2025-05-15 10:30:01.123456  --        sensor           branch-7          \
+             disconnected: the sensor closed the connection\n"
+        );
+    }
+
+    #[test]
+    fn the_table_is_stable() {
+        let answer = serde_json::json!({ "sensors": [
+            { "name": "branch-7", "state": "connected", "last_seen": "2025-05-15T10:30:00Z", "frames_per_s": 1200,
+              "alerts_stored": 42, "alerts_lost": 0, "alerts_missing": 0, "peer": "192.0.2.7:5000",
+              "telemetry": { "frames_dropped": 3 } },
+            { "name": "new", "state": "enrolled", "last_seen": null, "alerts_stored": 0 },
+        ]});
+        let now = parse_rfc3339("2025-05-15T10:30:42Z").unwrap();
+        assert_eq!(
+            Painter::new(false).sensors(&answer, now),
+            "SENSOR               STATE       LAST SEEN  FRAMES/S     ALERTS    LOST MISSING   DROPPED  FROM\n\
+             branch-7             connected    42 s ago      1200         42       0       0         3  192.0.2.7:5000\n\
+             new                  enrolled        never         -          0       -       -         -  \n"
+        );
+        let none = Painter::new(false).sensors(&serde_json::json!({ "sensors": [] }), now);
+        assert!(none.contains("no sensor is enrolled"));
+    }
+}
