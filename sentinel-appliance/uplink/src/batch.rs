@@ -12,6 +12,7 @@ use sentinel_alert::{Alert, AlertId};
 use sentinel_units::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::message::GAP_BIT;
 use crate::squeeze::History;
 
 /// Bytes that a frame spends on everything but the entries of a batch, at most: Noise tag 16, message
@@ -85,8 +86,8 @@ pub enum PushError {
     Full,
     /// The alert is of another run, or not newer than the one before: send the batch and start another.
     NewBatchNeeded,
-    /// Sequence numbers start at 1.
-    ZeroSeq,
+    /// Sequence numbers start at 1 and end below 2^62.
+    NoSuchSeq,
 }
 
 impl fmt::Display for PushError {
@@ -94,7 +95,7 @@ impl fmt::Display for PushError {
         out.write_str(match self {
             Self::Full => "the batch is full",
             Self::NewBatchNeeded => "the alert belongs into another batch",
-            Self::ZeroSeq => "an alert has sequence number 0",
+            Self::NoSuchSeq => "an alert has a sequence number that no alert has",
         })
     }
 }
@@ -128,8 +129,11 @@ impl<'b> BatchBuilder<'b> {
     /// # Errors
     /// See [`PushError`]; the batch stays as it was.
     pub fn push(&mut self, id: AlertId, alert: &Alert) -> Result<(), PushError> {
+        if id.seq == 0 || id.seq >= GAP_BIT {
+            return Err(PushError::NoSuchSeq);
+        }
         let before = if self.count == 0 {
-            id.seq.checked_sub(1).ok_or(PushError::ZeroSeq)?
+            id.seq - 1
         } else if id.boot == self.last.boot && id.seq > self.last.seq {
             self.last.seq
         } else {
@@ -197,7 +201,7 @@ pub enum BatchError {
     Truncated,
     /// An entry points at bytes that never were, or makes more than an alert may have.
     Expansion,
-    /// Sequence numbers start at 0, stand still or overflow.
+    /// Sequence numbers start at 0, stand still or reach 2^62.
     Sequence,
 }
 
@@ -247,7 +251,7 @@ impl<'a> BatchIter<'a> {
         let (entry, rest) =
             postcard::take_from_bytes::<WireEntry<'a>>(bytes).map_err(|_| BatchError::Truncated)?;
         let before = self.before_next.filter(|_| entry.step > 0).ok_or(BatchError::Sequence)?;
-        let seq = before.checked_add(entry.step).ok_or(BatchError::Sequence)?;
+        let seq = before.checked_add(entry.step).filter(|seq| *seq < GAP_BIT).ok_or(BatchError::Sequence)?;
         self.before_next = Some(seq);
         let bytes = self.history.restore(entry.tokens).map_err(|_| BatchError::Expansion)?;
         // Bytes after the fields we know are those of a later version.

@@ -25,7 +25,9 @@ pub enum Resume<C> {
     After(C),
     /// After [`Delivery::next_after`], as known here. The collector names an alert whose record is not
     /// known here (we have been restarted): look it up in the spool and call [`Delivery::found`] if it is
-    /// there. Without that everything in the spool is sent again, which costs bytes and nothing else.
+    /// there. Without that everything in the spool is sent again, which costs bytes and nothing else. An
+    /// alert that was written again behind later records is not the record to look for: what stands between
+    /// its old and its new place has not arrived.
     Find(AlertId),
     /// After [`Delivery::next_after`], as known here.
     AsKnown,
@@ -46,6 +48,8 @@ pub struct Delivery<C> {
     acked: Option<C>,
     /// Messages sent and not acknowledged, oldest first, cursors rising.
     in_flight: Deque<InFlight<C>, WINDOW_LEN>,
+    /// Last record that the collector may have, if a connection died before it could say so.
+    maybe_delivered: Option<C>,
     /// Whether `in_flight` was sent on the connection that is up now.
     connected: bool,
     delivered: u64,
@@ -55,7 +59,7 @@ impl<C: Copy + Ord> Delivery<C> {
     /// `acked` is the last record known to be durable upstream, if the spool remembers one.
     #[must_use]
     pub const fn new(acked: Option<C>) -> Self {
-        Self { acked, in_flight: Deque::new(), connected: false, delivered: 0 }
+        Self { acked, in_flight: Deque::new(), maybe_delivered: acked, connected: false, delivered: 0 }
     }
 
     /// The connection is lost: what was in flight counts as not sent. Nothing may be sent until
@@ -68,6 +72,7 @@ impl<C: Copy + Ord> Delivery<C> {
     pub fn welcome(&mut self, acked: Option<AlertId>) -> Resume<C> {
         let known = acked.and_then(|id| self.settle(id));
         self.in_flight.clear();
+        self.maybe_delivered = self.acked;
         self.connected = true;
         match (known, acked) {
             (Some(cursor), _) => Resume::After(cursor),
@@ -81,6 +86,7 @@ impl<C: Copy + Ord> Delivery<C> {
     pub fn found(&mut self, cursor: C) {
         if self.in_flight.is_empty() {
             self.acked = self.acked.max(Some(cursor));
+            self.maybe_delivered = self.acked;
         }
     }
 
@@ -107,6 +113,7 @@ impl<C: Copy + Ord> Delivery<C> {
         if !self.has_room() || Some(cursor) <= self.next_after() {
             return false;
         }
+        self.maybe_delivered = Some(cursor);
         self.in_flight.push_back(InFlight { last, cursor, records, sent_at: now }).is_ok()
     }
 
@@ -120,6 +127,13 @@ impl<C: Copy + Ord> Delivery<C> {
     #[must_use]
     pub const fn durable(&self) -> Option<C> {
         self.acked
+    }
+
+    /// The last record that the collector has or may have. A full spool gives up records after this one
+    /// first: one before it may have arrived, and a gap that names it would count a loss that never was.
+    #[must_use]
+    pub const fn maybe_delivered(&self) -> Option<C> {
+        self.maybe_delivered
     }
 
     /// Records acknowledged since this was made.
@@ -159,5 +173,91 @@ impl<C: Copy + Ord> Delivery<C> {
             }
         }
         self.acked
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Uptime = Uptime::ZERO;
+
+    fn id(seq: u64) -> AlertId {
+        AlertId { boot: 1, seq }
+    }
+
+    /// Connected, with messages that end in alerts 1, 2 and 3 and records 10, 20 and 30 on their way.
+    fn three_sent() -> Delivery<u64> {
+        let mut delivery = Delivery::new(None);
+        assert_eq!(delivery.welcome(None), Resume::AsKnown);
+        for seq in 1..=3 {
+            assert!(delivery.sent(id(seq), seq * 10, 2, NOW));
+        }
+        delivery
+    }
+
+    #[test]
+    fn an_ack_covers_everything_before_it() {
+        let mut delivery = three_sent();
+        assert_eq!((delivery.in_flight(), delivery.next_after()), (3, Some(30)));
+        assert_eq!(delivery.acked(id(2)), Some(20));
+        assert_eq!((delivery.in_flight(), delivery.durable(), delivery.delivered()), (1, Some(20), 4));
+        assert_eq!(delivery.acked(id(2)), None, "a second time");
+        assert_eq!(delivery.acked(id(9)), None, "never sent");
+        assert_eq!(delivery.durable(), Some(20));
+        assert_eq!(delivery.acked(id(3)), Some(30));
+        assert_eq!((delivery.in_flight(), delivery.next_after(), delivery.deadline()), (0, Some(30), None));
+    }
+
+    #[test]
+    fn after_a_break_everything_unacknowledged_is_sent_again() {
+        let mut delivery = three_sent();
+        delivery.acked(id(1));
+        delivery.disconnected();
+        assert_eq!((delivery.in_flight(), delivery.next_after(), delivery.has_room()), (0, Some(10), false));
+        assert_eq!(delivery.maybe_delivered(), Some(30));
+        assert!(!delivery.sent(id(4), 40, 1, NOW), "not while disconnected");
+        assert_eq!(delivery.acked(id(2)), None, "an ack of the old connection");
+        assert_eq!(delivery.welcome(Some(id(1))), Resume::Find(id(1)), "known and gone");
+        assert_eq!((delivery.next_after(), delivery.maybe_delivered()), (Some(10), Some(10)));
+    }
+
+    #[test]
+    fn a_welcome_can_acknowledge_what_a_lost_ack_did_not() {
+        let mut delivery = three_sent();
+        delivery.disconnected();
+        assert_eq!(delivery.welcome(Some(id(2))), Resume::After(20));
+        assert_eq!(
+            (delivery.durable(), delivery.next_after(), delivery.delivered()),
+            (Some(20), Some(20), 4)
+        );
+        assert!(delivery.sent(id(3), 30, 2, NOW));
+    }
+
+    #[test]
+    fn after_a_restart_the_spool_knows() {
+        let mut delivery = Delivery::new(Some(5));
+        assert_eq!(delivery.welcome(Some(id(7))), Resume::Find(id(7)));
+        delivery.found(8);
+        delivery.found(6); // older than what is known by now
+        assert_eq!((delivery.durable(), delivery.next_after()), (Some(8), Some(8)));
+        assert!(delivery.sent(id(8), 9, 1, NOW));
+        delivery.found(20);
+        assert_eq!(delivery.durable(), Some(8), "too late once something is on its way");
+    }
+
+    #[test]
+    fn the_window_is_bounded_and_cursors_rise() {
+        let mut delivery = Delivery::new(None);
+        delivery.welcome(None);
+        assert!(delivery.sent(id(1), 10, 1, NOW));
+        assert!(!delivery.sent(id(2), 10, 1, NOW), "the same record again");
+        for seq in 2..=16 {
+            assert!(delivery.has_room() && delivery.sent(id(seq), seq * 10, 1, NOW));
+        }
+        assert!(!delivery.has_room() && !delivery.sent(id(17), 170, 1, NOW));
+        assert_eq!(delivery.next_after(), Some(160), "what was not booked was not sent");
+        delivery.acked(id(1));
+        assert!(delivery.sent(id(17), 170, 1, NOW));
     }
 }

@@ -16,6 +16,9 @@ use crate::telemetry::Telemetry;
 /// Version of the messages that this crate speaks. Both sides use the lower of the two that they announce.
 pub const PROTOCOL_VERSION: u16 = 1;
 
+/// Sequence numbers of alerts are below this one; it is set in the id that acknowledges a gap.
+pub(crate) const GAP_BIT: u64 = 1 << 62;
+
 /// Longest name of a sensor, host or software version in a message, in bytes.
 const MAX_NAME_LEN: usize = 64;
 /// Longest summary of interfaces, in bytes.
@@ -49,7 +52,8 @@ pub enum ToSensor<'a> {
     /// Answer to [`ToCollector::Hello`] and to [`ToCollector::Enroll`]: the sensor is known.
     #[serde(borrow)]
     Welcome(Welcome<'a>),
-    /// Everything that the sensor sent up to and including this alert, or this [`Gap::last`], is durable.
+    /// Everything that the sensor sent up to and including this alert, or the gap with this [`Gap::last`],
+    /// is durable.
     Ack(#[serde(with = "wire_alert_id")] AlertId),
     /// The collector will not serve this sensor; it closes the connection after this.
     Refused(Refusal),
@@ -97,7 +101,8 @@ pub struct Enroll<'a> {
 /// Alerts that were given up before the collector had them.
 ///
 /// `first_seq` and `last_seq` are themselves lost; between them are lost ones and others. Once sent, a gap
-/// never changes: later losses make another one. It is acknowledged by [`Gap::last`].
+/// never changes: later losses make another one. It is acknowledged by [`Gap::last`]. The counts are exact,
+/// unless the sensor was restarted in between: then some of the alerts may have arrived before.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Gap {
     /// The run that raised them.
@@ -113,10 +118,13 @@ pub struct Gap {
 }
 
 impl Gap {
-    /// The alert by which this gap is acknowledged.
+    /// The id by which this gap is acknowledged: the last alert lost, with bit 62 of its number set.
+    ///
+    /// Never the id of an alert. It must not be: after a power cut a sensor can give up an alert that had
+    /// arrived, and then "everything up to this alert" and "everything up to the gap that names it" differ.
     #[must_use]
     pub const fn last(&self) -> AlertId {
-        AlertId { boot: self.boot, seq: self.last_seq }
+        AlertId { boot: self.boot, seq: self.last_seq | GAP_BIT }
     }
 
     /// Alerts lost, of all severities.
@@ -219,7 +227,7 @@ pub struct Welcome<'a> {
     pub sensor_id: u32,
     /// Name of the sensor at this collector, at most 64 bytes.
     pub name: &'a str,
-    /// The last alert, in the sending order of the sensor, that is durable at the collector.
+    /// The last alert or gap, in the sending order of the sensor, that is durable at the collector.
     #[serde(with = "wire_optional_alert_id")]
     pub acked: Option<AlertId>,
 }
@@ -236,7 +244,7 @@ impl ToCollector<'_> {
             Self::Enroll(enroll) => {
                 enroll.name.len() <= MAX_NAME_LEN && enroll.software.len() <= MAX_NAME_LEN
             }
-            Self::Gap(gap) => gap.first_seq <= gap.last_seq,
+            Self::Gap(gap) => gap.first_seq <= gap.last_seq && gap.last_seq < GAP_BIT,
             Self::Alerts(_) | Self::Telemetry(_) | Self::Pong => true,
         };
         if fits { Ok(()) } else { Err(SessionError::Malformed) }

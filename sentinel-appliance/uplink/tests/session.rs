@@ -15,7 +15,7 @@ use support::{HELLO, NOW, alert, to_collector, to_sensor, welcomed};
 fn alerts_of_two_runs_arrive_as_they_were() {
     for cipher in [Cipher::AesGcm, Cipher::ChaChaPoly] {
         let (mut sensor, mut collector) = welcomed(cipher);
-        for (boot, seqs) in [(77, [3, 4, 900]), (HELLO.boot, [1, 2, u64::MAX])] {
+        for (boot, seqs) in [(77, [3, 4, 900]), (HELLO.boot, [1, 2, (1 << 62) - 1])] {
             let mut buffer = [0; 1024];
             let mut builder = BatchBuilder::new(HELLO.origin(), &mut buffer);
             assert_eq!((builder.count(), builder.last(), builder.batch()), (0, None, None));
@@ -54,7 +54,7 @@ fn a_gap_and_its_acknowledgement() {
     sensor.send(&ToCollector::Gap(gap), NOW).unwrap();
     to_collector(&mut sensor, &mut collector);
     assert_eq!(collector.poll(NOW), Ok(CollectorEvent::Message(ToCollector::Gap(gap))));
-    assert_eq!((gap.last(), gap.lost()), (AlertId { boot: 3, seq: 40 }, 21));
+    assert_eq!((gap.last(), gap.lost()), (AlertId { boot: 3, seq: 40 | 1 << 62 }, 21));
     collector.send(&ToSensor::Ack(gap.last()), NOW).unwrap();
     to_sensor(&mut collector, &mut sensor);
     assert_eq!(sensor.poll(NOW), Ok(SensorEvent::Message(ToSensor::Ack(gap.last()))));
@@ -65,7 +65,8 @@ fn a_batch_takes_rising_numbers_of_one_run_until_it_is_full() {
     let mut buffer = [0; 100];
     let mut builder = BatchBuilder::new(HELLO.origin(), &mut buffer);
     let id = |boot, seq| AlertId { boot, seq };
-    assert_eq!(builder.push(id(1, 0), &alert(1)), Err(PushError::ZeroSeq));
+    assert_eq!(builder.push(id(1, 0), &alert(1)), Err(PushError::NoSuchSeq));
+    assert_eq!(builder.push(id(1, 1 << 62), &alert(1)), Err(PushError::NoSuchSeq));
     builder.push(id(1, 5), &alert(1)).unwrap();
     assert_eq!(builder.push(id(1, 5), &alert(2)), Err(PushError::NewBatchNeeded));
     assert_eq!(builder.push(id(1, 4), &alert(2)), Err(PushError::NewBatchNeeded));
@@ -126,8 +127,8 @@ fn entries_that_cannot_be_end_the_batch() {
         assert_eq!(entries.next(), Some(Err(error)));
         assert_eq!(entries.next(), None);
     }
-    // Sequence numbers that start at 0, or overflow.
-    for first in [&[0][..], &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01]] {
+    // Sequence numbers that start at 0, or reach 2^62 with the second alert.
+    for first in [&[0][..], &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f]] {
         let bytes = [&[0][..], first, &[0, 6, 1, 2, 0, 0, 1, 0]].concat();
         let batch: sentinel_uplink::Batch<'_> = postcard::from_bytes(&bytes).unwrap();
         assert_eq!(batch.iter().last(), Some(Err(BatchError::Sequence)));

@@ -106,7 +106,7 @@ fn a_full_batch_fits_its_frame() {
     let mut buffer = [0; 4096];
     let limit = sensor.batch_limit();
     let mut builder = BatchBuilder::new(HELLO.origin(), &mut buffer[..limit]);
-    let mut seq = u64::MAX - 1_000;
+    let mut seq = (1 << 62) - 1_000;
     while builder.push(AlertId { boot: u32::MAX, seq }, &alert(seq % 1_000)).is_ok() {
         seq += 1;
     }
