@@ -28,6 +28,8 @@ rustup_bin=${CARGO_HOME:-${HOME:-/nonexistent}/.cargo}/bin
 [[ -x $rustup_bin/cargo ]] && PATH=$rustup_bin:$PATH
 export PATH
 export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-auto}
+# A checkout that belongs to another user than the one who checks it, as in a container.
+export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0=$PWD
 
 usage() {
     sed -n '2,20s/^# \{0,1\}//p' "$0" >&2

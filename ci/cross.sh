@@ -92,7 +92,7 @@ device_cargo() {
         CARGO_ZIGBUILD_CACHE_DIR="$cache/cargo-zigbuild" \
         CARGO_TARGET_DIR="$(target_dir_of "$triple")" \
         "${runner[@]}" \
-        /usr/bin/cargo "$@"
+        cargo-zigbuild "$@"
 }
 
 # See ci/static-dlsym.c.
@@ -114,14 +114,14 @@ build() {
     cp "$(target_dir_of "$1")/$1/device/sentinel" "$dist/$1/sentinel"
 }
 
-# cargo-zigbuild sets linkers only for `zigbuild` and `test`; `test` runs through the emulator.
+# Run through the emulator, like any cargo test with a runner.
 run_tests() {
     local crate packages=()
     for crate in "${pure_crates[@]}"; do
         packages+=(--package "$crate")
     done
     build_dlsym "$1" || return
-    device_cargo "$1" zigbuild test --quiet --locked --lib "${packages[@]}" --target "$1" -Z build-std=std,panic_unwind,test
+    device_cargo "$1" test --quiet --locked --lib "${packages[@]}" --target "$1" -Z build-std=std,panic_unwind,test
 }
 
 check_file() {
