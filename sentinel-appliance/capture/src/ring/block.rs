@@ -62,13 +62,9 @@ impl<'b> Frames<'b> {
             interface: self.origin.interface,
             bytes,
         };
-        if self.left > 1 {
-            let step = usize::try_from(field(offset_of!(tpacket3_hdr, tp_next_offset))?).ok()?;
-            if step < size_of::<tpacket3_hdr>() {
-                return None; // would read the same header again, for ever
-            }
-            self.at = self.at.checked_add(step)?;
-        }
+        let step = usize::try_from(field(offset_of!(tpacket3_hdr, tp_next_offset))?).unwrap_or(usize::MAX);
+        // A shorter step would read the same header again, for ever. Wrong steps lead out of the block.
+        self.at = if step < size_of::<tpacket3_hdr>() { usize::MAX } else { self.at.saturating_add(step) };
         self.left -= 1;
         Some(frame)
     }
@@ -189,7 +185,7 @@ mod tests {
         assert_eq!(walk(&start), (0, 1));
         let mut too_many = block();
         put(&mut too_many, COUNT, u32::MAX);
-        assert_eq!(walk(&too_many), (1, 1), "the second says that none follows");
+        assert_eq!(walk(&too_many), (2, 1), "the second says that none follows");
     }
 
     #[test]
@@ -197,7 +193,7 @@ mod tests {
         for step in [0, 1, 47] {
             let mut block = block();
             put(&mut block, FIRST_PACKET, step);
-            assert_eq!(walk(&block), (0, 1));
+            assert_eq!(walk(&block), (1, 1), "{step}");
         }
     }
 

@@ -15,7 +15,7 @@ pub struct Config<'c> {
     pub ring_bytes: u32,
     /// Memory of one block, in whole pages: what is handed over at once. A frame longer than a block is cut.
     pub block_bytes: u32,
-    /// Most bytes to keep of a frame.
+    /// Most bytes to keep of a frame. A filter that returns a computed length (`RET_A`) overrides it.
     pub snap_bytes: u32,
     /// How long a block that is not full may wait before it is handed over. Whole milliseconds, at least one.
     pub block_timeout: Duration,
