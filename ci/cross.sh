@@ -15,8 +15,8 @@
 # Results go to dist/TARGET/sentinel. What took long to build stays in ${SENTINEL_CACHE:-~/.cache/sentinel}, which may be
 # removed at any time. `ci/install.sh cross` installs what this needs.
 #
-# Why not rustup: MIPS is a tier-3 target without a prebuilt standard library, and on an unlucky network only packages
-# can be had. Debian's rustc-web brings the library's source, zig a C compiler, linker and musl for every target.
+# Two tool chains: MIPS has no prebuilt standard library. Debian's rustc-web comes with the library's source as a
+# package, zig with a C compiler, a linker and musl for every target; rustup's own tool chain stays as it is.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -28,7 +28,7 @@ pure_crates=(sentinel-units sentinel-seal sentinel-alert sentinel-filter sentine
     sentinel-ringlog sentinel-uplink)
 
 usage() {
-    sed -n '2,15s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,17s/^# \{0,1\}//p' "$0" >&2
     exit 2
 }
 

@@ -22,7 +22,7 @@ cache=${SENTINEL_CACHE:-${HOME:-/root}/.cache/sentinel}
 venv=$cache/venv
 
 usage() {
-    sed -n '2,6s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,11s/^# \{0,1\}//p' "$0" >&2
     exit 2
 }
 
