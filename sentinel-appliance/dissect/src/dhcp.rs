@@ -62,7 +62,7 @@ impl Message {
     ///
     /// # Errors
     /// - [`Malformed::Truncated`] if the fixed part is not all there.
-    /// - [`Malformed::BadLength`] if it is not about Ethernet or has no magic cookie: not DHCP.
+    /// - [`Malformed::OtherProtocol`] if it is not about Ethernet or has no magic cookie: not DHCP.
     pub fn parse(bytes: &[u8]) -> Result<Self, Malformed> {
         let mut at = Cursor::new(bytes);
         let (operation, hardware, hardware_len) = (at.u8()?, at.u8()?, at.u8()?);
@@ -74,7 +74,7 @@ impl Message {
         let client_mac = Mac(*at.array()?);
         at.take(UNTIL_COOKIE)?;
         if (hardware, hardware_len) != ETHERNET || at.u32()? != MAGIC_COOKIE {
-            return Err(Malformed::BadLength);
+            return Err(Malformed::OtherProtocol);
         }
         Ok(Self { is_reply: operation == REPLY, kind: kind(at), client_ip, your_ip, client_mac })
     }
@@ -165,7 +165,7 @@ mod tests {
         for (at, value) in [(1, 6), (2, 16), (236, 0)] {
             let mut bytes = ack();
             bytes[at] = value;
-            assert_eq!(Message::parse(&bytes), Err(Malformed::BadLength));
+            assert_eq!(Message::parse(&bytes), Err(Malformed::OtherProtocol));
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Bytes to facts: what a frame says, read in one pass.
 //!
-//! In: the bytes of one frame, its link type and its length on the wire ([`packet`]), or the payload of
+//! In: the bytes of one frame, its link type and its length on the wire ([`packet()`]), or the payload of
 //! a segment or datagram ([`dhcp`], [`dns`], [`tls`], [`http`]). Out: plain values and slices of the same bytes.
 //! Memory: none; everything borrows from the frame, and the one buffer there is ([`dns::NameBuffer`])
 //! is the caller's. It never allocates, never panics, never keeps state between packets, never verifies

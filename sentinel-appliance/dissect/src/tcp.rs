@@ -44,7 +44,7 @@ impl<'p> Tcp<'p> {
     /// # Errors
     /// - [`Malformed::Truncated`] if the capture ends within the first 20 bytes.
     /// - [`Malformed::BadLength`] if the header length is under 20 or more than the segment has.
-    #[inline(always)]
+    #[inline(always)] // a call would put the fields on the stack and copy them from there
     pub(crate) fn parse(extent: Extent<'p>) -> Result<Self, Malformed> {
         let [s0, s1, d0, d1, q0, q1, q2, q3, a0, a1, a2, a3, offset, flags, w0, w1, _, _, _, _] =
             *extent.header::<20>()?;

@@ -28,7 +28,7 @@ const HOST_NAME: u8 = 0;
 pub struct ClientHello<'p> {
     /// Version of the record; 3.1 (`0x0301`) in most first records whatever the client speaks.
     pub record_version: u16,
-    /// Version of the message; 3.3 (TLS 1.2) in every TLS 1.3 hello. See [`ClientHello::versions`].
+    /// Version of the message; 3.3 (TLS 1.2) in every TLS 1.3 hello. See [`ClientHello::newest_version`].
     pub legacy_version: u16,
     /// 32 random bytes.
     pub random: &'p [u8; 32],

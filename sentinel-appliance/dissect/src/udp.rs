@@ -29,7 +29,7 @@ impl<'p> Udp<'p> {
     /// - [`Malformed::Truncated`] if the capture ends within the header.
     /// - [`Malformed::BadLength`] if the length field is under eight or more than the datagram has. Zero
     ///   stands for a length that does not fit and is taken as the rest.
-    #[inline(always)]
+    #[inline(always)] // a call would put the fields on the stack and copy them from there
     pub(crate) fn parse(extent: Extent<'p>, is_first_fragment: bool) -> Result<Self, Malformed> {
         let [s0, s1, d0, d1, l0, l1, _, _] = *extent.header::<8>()?;
         let announced = u32::from(u16::from_be_bytes([l0, l1]));
