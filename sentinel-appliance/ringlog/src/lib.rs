@@ -18,6 +18,8 @@ mod account;
 mod error;
 mod file;
 mod format;
+#[doc(hidden)]
+pub mod fuzzing;
 mod geometry;
 mod journal;
 mod key;

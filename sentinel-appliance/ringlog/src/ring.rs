@@ -543,6 +543,12 @@ impl<M: Storage> Ring<M> {
         Ok(opened.is_ok().then_some(chain))
     }
 
+    /// The storage, to be changed behind the log's back.
+    #[cfg(test)]
+    pub(crate) fn storage_mut(&mut self) -> &mut M {
+        &mut self.storage
+    }
+
     pub(crate) fn into_storage(self) -> M {
         self.storage
     }

@@ -120,6 +120,15 @@ impl FaultyStorage {
         self.current.bytes()
     }
 
+    /// Changes a byte, durably.
+    pub fn overwrite(&mut self, at: usize, byte: u8) {
+        for bytes in [self.current.bytes_mut(), &mut self.durable] {
+            if let Some(place) = bytes.get_mut(at) {
+                *place = byte;
+            }
+        }
+    }
+
     /// What a power cut leaves: of the sectors written since the last flush, those that `reaches` says, which is asked once
     /// for each.
     #[must_use]

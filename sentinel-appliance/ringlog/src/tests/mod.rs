@@ -1,7 +1,10 @@
 //! Tests of the log as a whole. Each file breaks it in one way.
 
 mod basics;
+mod model;
 mod power_cut;
+mod replay;
+mod tamper;
 
 use std::ops::Range;
 

@@ -1,0 +1,232 @@
+//! Long made-up lives of a log, beside a model that says what must be in it.
+
+use super::*;
+use crate::{AppendError, SegmentState};
+
+/// What must be readable: a run of records by number.
+struct Model {
+    /// By number.
+    records: Vec<Vec<u8>>,
+    /// Everything below was in main when last flushed.
+    flushed: u64,
+}
+
+impl Model {
+    /// `was_cut`: the oldest segment may be half overwritten; what is readable in it must still be right.
+    fn check(&self, log: &mut Log, was_cut: bool, seed: u64) {
+        let mut firsts = Vec::new();
+        log.list(&mut |segment| {
+            if segment.state != SegmentState::OlderKey {
+                firsts.push(segment.records.start.0);
+            }
+        })
+        .unwrap();
+        let oldest = if was_cut { firsts.get(1).or(firsts.first()) } else { firsts.first() };
+        let oldest = oldest.copied().unwrap_or(log.oldest().0);
+        let found = read_from(log, 0);
+        for (number, bytes) in &found {
+            assert!(
+                self.records[usize::try_from(*number).unwrap()] == *bytes,
+                "seed {seed}: record {number} changed"
+            );
+        }
+        let numbers: Vec<_> =
+            found.iter().map(|(number, _)| *number).filter(|number| *number >= oldest).collect();
+        let all = u64::try_from(self.records.len()).unwrap();
+        assert_eq!(numbers, (oldest..all).collect::<Vec<_>>(), "seed {seed}");
+        assert_eq!(log.next_id().0, all, "seed {seed}");
+    }
+}
+
+fn random_record(dice: &mut Dice, number: u64) -> Vec<u8> {
+    match dice.roll(10) {
+        0 => Vec::new(),
+        1 => noise(number, usize::try_from(dice.roll(1025)).unwrap()),
+        2..5 => noise(number, 40),
+        _ => record(number),
+    }
+}
+
+/// One life: appends, flushes, rotations, kills (the journal survives) and power cuts (it does not), at random bytes.
+fn live(seed: u64) {
+    let mut dice = Dice::new(seed);
+    let geometry = Geometry::new(16_384, [2, 3, 7][usize::try_from(dice.roll(3)).unwrap()]).unwrap();
+    let power = Power::lasting();
+    let mut key = first_key();
+    let (mut log, _) = Image::default().open_with(geometry, key.clone(), seed << 16, &power);
+    let mut power = power;
+    let mut model = Model { records: Vec::new(), flushed: 0 };
+    for turn in 1..=12_u64 {
+        for _ in 0..dice.roll(400) {
+            let number = log.next_id().0;
+            let bytes = random_record(&mut dice, number);
+            match log.append(&bytes) {
+                Ok(id) | Err(AppendError::NotJournalled(id, _)) => {
+                    assert_eq!(id.0, number, "seed {seed}");
+                    model.records.push(bytes);
+                }
+                Err(error) => panic!("seed {seed}: {error}"),
+            }
+            match dice.roll(60) {
+                0 => log.flush().unwrap(),
+                1 => log.rotate().unwrap(),
+                2 => key = log.advance_key(RecordId(number.saturating_sub(dice.roll(300)))).clone(),
+                _ => {}
+            }
+            // Whatever led to it, what is in main is durable.
+            model.flushed = log.head().next_id.0;
+        }
+        // Beginning the next segment heals what a cut left.
+        let was_cut = turn > 1 && log.stats().rotations == 0;
+        model.check(&mut log, was_cut, seed);
+        if !was_cut {
+            assert_sound(&mut log);
+        }
+
+        // One more append or flush that does not come to its end.
+        power.end_after(dice.roll(9000));
+        let number = log.next_id().0;
+        let last = random_record(&mut dice, number);
+        let was_taken = match log.append(&last) {
+            Ok(_) | Err(AppendError::NotJournalled(..)) => true,
+            Err(_) => false,
+        };
+        let flushed_all = log.flush().is_ok();
+        let survives_power = dice.roll(2) == 0;
+        if was_taken {
+            model.records.push(last);
+        }
+        if flushed_all {
+            model.flushed = u64::try_from(model.records.len()).unwrap();
+        }
+        let (main, journal) = log.into_storages();
+        let image = if survives_power {
+            Image { main: main.bytes().to_vec(), journal: journal.bytes().to_vec() }
+        } else {
+            Image { main: main.after_power_cut(&mut || dice.roll(2) == 0), journal: Vec::new() }
+        };
+        power = Power::lasting();
+        (log, _) = image.open_with(geometry, key.clone(), seed << 16 | turn, &power);
+        let next = log.next_id().0;
+        let all = u64::try_from(model.records.len()).unwrap();
+        let least = if survives_power { number } else { model.flushed };
+        assert!(next >= least && next <= all, "seed {seed}, turn {turn}: {next}, not {least} to {all}");
+        model.records.truncate(usize::try_from(next).unwrap());
+        model.check(&mut log, true, seed);
+    }
+}
+
+#[test]
+fn forty_lives_hold_what_the_model_says() {
+    for seed in 0..40 {
+        live(seed);
+    }
+}
+
+#[test]
+fn a_full_disk_refuses_countably_and_everything_goes_on_when_there_is_room() {
+    let power = Power::lasting();
+    let main = FaultyStorage::new(Vec::new(), &power);
+    let journal = FaultyStorage::new(Vec::new(), &power);
+    let (main_end, journal_end) = (main.capacity(), journal.capacity());
+    let (mut log, _) =
+        RingLog::open(main, journal, four_segments(), first_key(), Mode::Append(salt(1))).unwrap();
+    // Room for one and a half segments, found out in the middle of a block.
+    main_end.set(25_000);
+    let mut kept = Vec::new();
+    let mut refused = 0;
+    for number in 0..1200 {
+        match log.append(&noise(number, 60)) {
+            Ok(id) => kept.push((id.0, noise(number, 60))),
+            Err(AppendError::Full(_)) => refused += 1,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    assert!(refused > 300, "{refused}");
+    let stats = log.stats();
+    assert_eq!((stats.refused, stats.write_errors >= refused), (refused, true));
+    assert_eq!(read_from(&mut log, 0), kept);
+    assert!(log.flush().is_err());
+    assert_eq!(read_from(&mut log, 0), kept);
+
+    // The RAM disk is full too: what is appended is kept in memory, and said to be.
+    main_end.set(u64::MAX);
+    log.flush().unwrap();
+    journal_end.set(150);
+    for number in 0..5 {
+        let id = match log.append(&record(number)) {
+            Ok(id) | Err(AppendError::NotJournalled(id, _)) => id,
+            Err(error) => panic!("{error}"),
+        };
+        kept.push((id.0, record(number)));
+    }
+    assert_eq!(read_from(&mut log, 0), kept);
+    assert_eq!(log.waiting(), 5);
+    // With room again, the next append takes along what the journal lacks.
+    journal_end.set(u64::MAX);
+    let id = log.append(b"room again").unwrap();
+    kept.push((id.0, b"room again".to_vec()));
+    let (mut log, recovery) = Image::of(log).open(four_segments(), 2);
+    assert_eq!(recovery.from_journal, 6);
+    assert_eq!(read_from(&mut log, 0), kept);
+    assert_sound(&mut log);
+}
+
+#[test]
+fn failing_flushes_do_not_eat_the_ring() {
+    let power = Power::lasting();
+    let main = FaultyStorage::new(Vec::new(), &power);
+    let end = main.capacity();
+    let journal = FaultyStorage::new(Vec::new(), &power);
+    let (mut log, _) =
+        RingLog::open(main, journal, four_segments(), first_key(), Mode::Append(salt(1))).unwrap();
+    for number in 0..48 {
+        log.append(&record(number)).unwrap();
+        if number % 12 == 11 {
+            log.rotate().unwrap();
+        }
+    }
+    log.append(&record(48)).unwrap();
+    end.set(0);
+    for _ in 0..20 {
+        assert!(log.flush().is_err());
+    }
+    // One segment had to go for the new one; the others stay.
+    assert_holds(&mut log, 12..49);
+    assert_eq!(log.stats().overwritten, 12);
+    end.set(u64::MAX);
+    log.flush().unwrap();
+    assert_holds(&mut log, 12..49);
+    assert_sound(&mut log);
+}
+
+#[test]
+fn no_nonce_is_used_twice() {
+    // Everything that is sealed lies at a known place with its salt and counter: gather them from all that was ever
+    // written in a life with kills, torn writes and retries.
+    let mut seen = std::collections::BTreeMap::new();
+    let mut image = Image::default();
+    let mut dice = Dice::new(3);
+    for opening in 0..60 {
+        let power = Power::ending_after(3000 + dice.roll(20_000));
+        let (mut log, _) = image.open_with(smallest(), first_key(), opening, &power);
+        for number in 0..40 {
+            let _ = log.append(&noise(number, 50));
+            if dice.roll(6) == 0 {
+                let _ = log.flush();
+            }
+        }
+        let written = power.written();
+        for at in 0..written.len().saturating_sub(112) {
+            let bytes = &written[at..at + 112];
+            if bytes.starts_with(b"RBLK") {
+                // epoch, counter, salt -> the header that was sealed with them
+                let nonce = [&bytes[24..32], &bytes[40..64]].concat();
+                let before = seen.insert(nonce, bytes[..96].to_vec());
+                assert_eq!(before, None, "opening {opening}, byte {at}");
+            }
+        }
+        image = Image::of(log);
+    }
+    assert!(seen.len() > 150, "{}", seen.len());
+}

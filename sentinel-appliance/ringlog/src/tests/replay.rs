@@ -1,0 +1,99 @@
+//! Committed bytes: logs of the past that must be readable for ever, and the fuzz corpus.
+
+use super::*;
+use crate::fuzzing;
+use std::path::Path;
+
+const MAIN: &[u8] = include_bytes!("../../tests/data/golden-v1.main");
+const JOURNAL: &[u8] = include_bytes!("../../tests/data/golden-v1.journal");
+
+/// The life of the golden log. Changing this changes nothing for logs in the field: the bytes stay as they are.
+fn golden() -> Image {
+    let (mut log, _) = Image::default().open(smallest(), 1);
+    for number in 0..40 {
+        log.append(&record(number)).unwrap();
+        if number % 10 == 9 {
+            log.flush().unwrap();
+        }
+    }
+    log.rotate().unwrap();
+    log.append(&noise(40, 300)).unwrap();
+    let (mut log, _) = Image::of(log).open(smallest(), 2);
+    for number in 41..45 {
+        log.append(&record(number)).unwrap();
+    }
+    log.flush().unwrap();
+    log.append(&record(45)).unwrap();
+    let (mut log, _) = Image::of(log).open(smallest(), 3);
+    log.append(&record(46)).unwrap();
+    Image::of(log)
+}
+
+#[test]
+fn the_golden_log_reads_as_on_the_day_it_was_written() {
+    let image = Image { main: MAIN.to_vec(), journal: JOURNAL.to_vec() };
+    let (mut log, recovery) = image.open(smallest(), 9);
+    let expected = Recovery { records: 47, from_journal: 2, ..Recovery::default() };
+    assert_eq!(recovery, expected);
+    let found = read_from(&mut log, 0);
+    assert_eq!(found.len(), 47);
+    for (number, bytes) in found {
+        let expected = if number == 40 { noise(40, 300) } else { record(number) };
+        assert_eq!(bytes, expected, "record {number}");
+    }
+    let report = assert_sound(&mut log);
+    assert_eq!((report.segments, report.blocks, report.records), (2, 5, 45));
+    let head: [u8; 4] = log.head().chain.as_bytes()[..4].try_into().unwrap();
+    assert_eq!(head, GOLDEN_HEAD, "the chain is computed as it was");
+}
+const GOLDEN_HEAD: [u8; 4] = [0xeb, 0x2c, 0x89, 0xe5];
+
+/// Writes the golden log anew: only for a new version of the format, under a new name.
+#[test]
+#[ignore = "writes into the source tree"]
+fn write_golden() {
+    let image = golden();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
+    std::fs::write(folder.join("golden-v1.main"), image.main).unwrap();
+    std::fs::write(folder.join("golden-v1.journal"), image.journal).unwrap();
+}
+
+type Body = fn(&[u8]);
+
+#[test]
+fn the_corpus_is_replayed() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus");
+    let bodies: [(&str, Body); 3] = [
+        ("open_anything", fuzzing::open_anything),
+        ("open_changed", fuzzing::open_changed),
+        ("unpack", fuzzing::unpack),
+    ];
+    for (name, body) in bodies {
+        let mut count = 0;
+        for entry in std::fs::read_dir(folder.join(name)).unwrap() {
+            body(&std::fs::read(entry.unwrap().path()).unwrap());
+            count += 1;
+        }
+        assert!(count >= 4, "{name}: {count} files");
+    }
+}
+
+#[test]
+fn made_up_bytes_do_no_harm() {
+    let mut dice = Dice::new(11);
+    for round in 0..60_u64 {
+        // Any number of single changes, or a run of noise over one header.
+        let changes = dice.roll(6) + 1;
+        let mut data: Vec<u8> = (0..changes * 3).map(|_| dice.roll(256).to_le_bytes()[0]).collect();
+        if round % 3 == 0 {
+            data = (0..40_u8).flat_map(|at| [0x80, at, 0xff]).collect();
+        }
+        fuzzing::open_changed(&data);
+        fuzzing::unpack(&noise(round, 500));
+        let mut image = vec![0x40, 0];
+        image.extend(&MAIN[..usize::try_from(dice.roll(20_000)).unwrap()]);
+        let at = usize::try_from(dice.roll(u64::try_from(image.len()).unwrap())).unwrap();
+        image[at] ^= 0xff;
+        fuzzing::open_anything(&image);
+    }
+}
