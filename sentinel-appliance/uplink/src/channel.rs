@@ -617,3 +617,73 @@ impl Outgoing {
         *self = larger;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use crate::suite::Cipher;
+
+    const NOW: Uptime = Uptime::ZERO;
+
+    /// A sensor's channel against bare snow, which moves no keys by itself.
+    #[test]
+    fn the_key_moves_on_after_65_536_messages() {
+        let (local, remote) = (KeyPair::from_bytes(&[1; 32]), KeyPair::from_bytes(&[2; 32]));
+        let suite = Suite { cipher: Cipher::AesGcm, enrolment: false };
+        let ephemeral = Ephemeral::Random;
+        let mut channel =
+            Channel::initiator(&local, &remote.public(), suite, None, Limits::SENSOR, NOW, &ephemeral)
+                .unwrap();
+        let preface = suite.preface();
+        let secret = remote.secret_bytes();
+        let bare = builder(suite).unwrap().prologue(&preface).unwrap();
+        let mut bare = bare.local_private_key(secret.as_slice()).unwrap().build_responder().unwrap();
+        let mut scratch = [0; 128];
+        assert_eq!(channel.pending()[..6], [b'S', b'A', 1, 1, 0, 96]);
+        bare.read_message(&channel.pending()[6..], &mut scratch).unwrap();
+        channel.sent(usize::MAX, NOW);
+        let len = bare.write_message(&[], &mut scratch).unwrap();
+        channel.receive(&[0, 48]).unwrap();
+        channel.receive(&scratch[..len]).unwrap();
+        assert_eq!(channel.read(NOW), Ok(Received::Established));
+        let mut bare = bare.into_transport_mode().unwrap();
+
+        for counter in 0..=REKEY_INTERVAL {
+            channel.send(&7_u8, NOW).unwrap();
+            let frame = channel.pending()[LENGTH_LEN..].to_vec();
+            channel.sent(usize::MAX, NOW);
+            if counter == REKEY_INTERVAL {
+                assert!(bare.read_message(&frame, &mut scratch).is_err(), "the old key still works");
+                bare.rekey_incoming();
+            }
+            assert_eq!(bare.read_message(&frame, &mut scratch), Ok(1), "message {counter}");
+        }
+        // The other direction has sent nothing and keeps its key.
+        let len = bare.write_message(&[9], &mut scratch).unwrap();
+        channel.receive(&[0, 17]).unwrap();
+        channel.receive(&scratch[..len]).unwrap();
+        assert_eq!(channel.read(NOW), Ok(Received::Message(1)));
+        assert_eq!(channel.plain(1), [9]);
+    }
+
+    #[test]
+    fn the_counter_never_wraps() {
+        assert_eq!(close_reason(StateProblem::Exhausted.into()), SessionError::NonceExhausted);
+        assert!(is_rekey_due(REKEY_INTERVAL - 1) && is_rekey_due(2 * REKEY_INTERVAL - 1));
+        assert!(!is_rekey_due(0) && !is_rekey_due(REKEY_INTERVAL) && !is_rekey_due(u64::MAX - 1));
+    }
+
+    #[test]
+    fn what_waits_keeps_its_order_when_there_is_room_again() {
+        let mut outgoing = Outgoing::new(8);
+        outgoing.put(&[1, 2, 3, 4, 5, 6]).unwrap();
+        outgoing.take(4);
+        assert!(outgoing.has_room(6) && !outgoing.has_room(7));
+        outgoing.put(&[7, 8, 9]).unwrap();
+        assert_eq!(outgoing.pending(), [5, 6, 7, 8, 9]);
+        outgoing.take(99);
+        assert!(outgoing.pending().is_empty());
+        assert_eq!(outgoing.put(&[0; 9]), None);
+    }
+}

@@ -307,3 +307,108 @@ mod wire_optional_alert_id {
         Ok(Option::<WireAlertId>::deserialize(deserializer)?.map(AlertId::from))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::BatchBuilder;
+
+    /// The bytes of one message, as section 4 of PROTOCOL.md has them.
+    fn check(message: &impl Serialize, expected: &[u8]) {
+        assert_eq!(postcard::to_slice(message, &mut [0; 128]).unwrap(), expected);
+    }
+
+    const HELLO: Hello<'static> =
+        Hello { protocol: 1, software: "0.1", host: "r", boot: 300, started_us: 128, interfaces: "e" };
+    const ID: AlertId = AlertId { boot: 300, seq: 5 };
+
+    #[test]
+    fn messages_of_the_sensor_keep_their_bytes() {
+        check(&ToCollector::Hello(HELLO), b"\x00\x01\x030.1\x01r\xac\x02\x80\x01\x01e");
+        let enroll = Enroll { protocol: 1, name: "attic", software: "0.1" };
+        check(&ToCollector::Enroll(enroll), b"\x01\x01\x05attic\x030.1");
+        let gap = Gap {
+            boot: 300,
+            first_seq: 1,
+            last_seq: 9,
+            lost_by_severity: [4, 3, 2, 1, 0],
+            reason: GapReason::StorageLost,
+        };
+        check(&ToCollector::Gap(gap), &[3, 0xac, 2, 1, 9, 4, 3, 2, 1, 0, 2]);
+        let counters = [4, 17, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        check(&ToCollector::Telemetry(Telemetry::new()), &counters);
+        check(&ToCollector::Pong, &[5]);
+    }
+
+    #[test]
+    fn a_batch_keeps_its_bytes() {
+        let alert = sentinel_alert::Alert {
+            time: Timestamp::from_micros(128 + 64),
+            first: Timestamp::from_micros(128 + 64),
+            test: sentinel_alert::Test::IcmpFloodPerSource,
+            severity: sentinel_alert::Severity::High,
+            phase: sentinel_alert::Phase::Open,
+            incident: 1,
+            suppressed: 0,
+            subject: sentinel_alert::Subject::default(),
+            evidence: sentinel_alert::Evidence::Packets { count: 100, threshold: 100, window_s: 5 },
+        };
+        for (boot, head) in [(300, &[2, 0, 5, 0x80, 1][..]), (301, &[2, 1, 0xad, 2, 5, 0x80, 1])] {
+            let mut buffer = [0; 64];
+            let mut builder = BatchBuilder::new(HELLO.origin(), &mut buffer);
+            builder.push(AlertId { boot, seq: 5 }, &alert).unwrap();
+            builder.push(AlertId { boot, seq: 7 }, &alert).unwrap();
+            let mut bytes = [0; 64];
+            let bytes =
+                postcard::to_slice(&ToCollector::Alerts(builder.batch().unwrap()), &mut bytes).unwrap();
+            assert_eq!(&bytes[..head.len()], head);
+            #[rustfmt::skip]
+            let entries = [
+                16,         // bytes of both entries
+                1, 10,      // number 5, ten bytes of tokens
+                2, 2, 3, 0, // literals: ICMP flood, high, open
+                0x80, 6,    // 3 bytes from 7 back, in the seed: incident 1, none suppressed, at the base
+                0x88, 0,    // 7 bytes from 1 back: lasted 0, no subject
+                0x82, 0x23, // 4 bytes from 36 back, in the seed: 100 packets, threshold 100, 5 s
+                2, 2,       // number 7, two bytes of tokens
+                0x9c, 0x10, // 17 bytes from 17 back: the alert before
+            ];
+            assert_eq!(&bytes[head.len()..], entries);
+        }
+    }
+
+    #[test]
+    fn messages_of_the_collector_keep_their_bytes() {
+        let welcome = Welcome { protocol: 1, sensor_id: 300, name: "attic", acked: None };
+        check(&ToSensor::Welcome(welcome), b"\x00\x01\xac\x02\x05attic\x00");
+        let welcome = Welcome { acked: Some(ID), ..welcome };
+        check(&ToSensor::Welcome(welcome), b"\x00\x01\xac\x02\x05attic\x01\xac\x02\x05");
+        check(&ToSensor::Ack(ID), &[1, 0xac, 2, 5]);
+        let gap = AlertId { boot: 0, seq: 9 | 1 << 62 };
+        check(&ToSensor::Ack(gap), &[1, 0, 0x89, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x40]);
+        for (number, reason) in (0..).zip([
+            Refusal::UnknownSensor,
+            Refusal::Revoked,
+            Refusal::TokenExpired,
+            Refusal::TokenUsed,
+            Refusal::NameTaken,
+            Refusal::TooOld,
+            Refusal::Busy,
+            Refusal::ShuttingDown,
+            Refusal::StorageFailed,
+            Refusal::Other(9),
+        ]) {
+            check(&ToSensor::Refused(reason), &[2, number]);
+            assert_eq!(postcard::from_bytes(&[2, number]), Ok(ToSensor::Refused(reason)));
+        }
+        check(&ToSensor::Ping, &[3]);
+    }
+
+    #[test]
+    fn bytes_of_a_later_version_are_ignored() {
+        let bytes = b"\x00\x01\xac\x02\x05attic\x00later";
+        let (message, rest): (ToSensor<'_>, _) = postcard::take_from_bytes(bytes).unwrap();
+        assert_eq!(rest, b"later");
+        assert!(matches!(message, ToSensor::Welcome(Welcome { sensor_id: 300, .. })));
+    }
+}
