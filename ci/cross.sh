@@ -21,7 +21,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 cache=${SENTINEL_CACHE:-$HOME/.cache/sentinel}
-dist=${SENTINEL_DIST:-dist}
+dist=dist
 golden="sentinel-appliance/sensor/tests/data/golden"
 all=(armv7 aarch64 mipsel mips x86_64)
 pure_crates=(sentinel-units sentinel-seal sentinel-alert sentinel-filter sentinel-dissect sentinel-track sentinel-detect
@@ -135,15 +135,14 @@ check_file() {
 check_version() {
     local says
     # shellcheck disable=SC2046
-    says=$(env -u SENTINEL_CACHE -u SENTINEL_DIST $(emulator_of "$1") "$dist/$1/sentinel" --version) || { echo "$1: sentinel --version fails" >&2; return 1; }
+    says=$($(emulator_of "$1") "$dist/$1/sentinel" --version) || { echo "$1: sentinel --version fails" >&2; return 1; }
     [[ $says == "sentinel "[0-9]* ]] || { echo "$1: sentinel --version says '$says'" >&2; return 1; }
 }
 
-# Named as the user would from beside the file, so that no path of this machine gets into the output. The sensor takes
-# every SENTINEL_ variable for a setting.
+# Named as the user would from beside the file, so that no path of this machine gets into the output.
 run_read() {
     # shellcheck disable=SC2046
-    (cd "$(dirname "$3")" && env -u SENTINEL_CACHE -u SENTINEL_DIST timeout 120 $(emulator_of "$1") "$2" read "${3##*/}" --alerts)
+    (cd "$(dirname "$3")" && timeout 120 $(emulator_of "$1") "$2" read "${3##*/}" --alerts)
 }
 
 # Prints "n of n"; fails if they differ or if there is nothing to compare.

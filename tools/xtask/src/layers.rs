@@ -84,6 +84,7 @@ const RULES: &[Rule] = &[
             "log",
             "postcard",
             "rustix",
+            "serde",
             "smol",
             "tinyjson",
             "zeroize",
