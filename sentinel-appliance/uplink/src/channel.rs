@@ -14,19 +14,16 @@ use snow::error::StateProblem;
 use snow::{HandshakeState, TransportState};
 
 use crate::error::{SendError, SessionError};
+use crate::frame::{HANDSHAKE_ROOM_LEN, Incoming, LENGTH_LEN, Outgoing, Stage};
 use crate::key::{KeyPair, PublicKey};
 use crate::noise::{Resolver, TAG_LEN};
-use crate::suite::{PREFACE_LEN, Suite};
+use crate::suite::Suite;
 use crate::token::{Secret, Token, TokenId};
 
-/// Bytes of the length before each frame.
-const LENGTH_LEN: usize = 2;
 /// First handshake message of IK: ephemeral key, sealed static key, sealed payload.
 const FIRST_LEN: usize = 32 + 32 + TAG_LEN + TAG_LEN;
 /// Second handshake message: ephemeral key, empty sealed payload.
 const SECOND_LEN: usize = 32 + TAG_LEN;
-/// Room for a handshake in either direction, and for one short frame behind it.
-const HANDSHAKE_ROOM_LEN: usize = 256;
 /// After so many messages of one direction its key moves on (Noise section 11.3).
 pub(crate) const REKEY_INTERVAL: u64 = 1 << 16;
 
@@ -65,7 +62,7 @@ impl Limits {
     };
     const LEAST_LEN: u16 = 256;
 
-    fn send_room(self) -> usize {
+    pub(crate) fn send_room(self) -> usize {
         usize::from(self.send_len.max(Self::LEAST_LEN))
     }
 
@@ -457,167 +454,6 @@ const fn close_reason(error: snow::Error) -> SessionError {
     }
 }
 
-/// What the next bytes of the peer are.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Stage {
-    Preface,
-    Length,
-    Body(usize),
-    /// A whole frame waits to be read.
-    Complete,
-}
-
-/// Puts frames together. Holds one, takes no byte of the next.
-struct Incoming {
-    stage: Stage,
-    buffer: Box<[u8]>,
-    filled: usize,
-    /// Shortest and longest frame that may come now.
-    allowed: (usize, usize),
-    /// Set when the preface is complete.
-    suite: Option<Suite>,
-}
-
-impl Incoming {
-    fn new(stage: Stage) -> Self {
-        Self {
-            stage,
-            buffer: vec![0; HANDSHAKE_ROOM_LEN].into_boxed_slice(),
-            filled: 0,
-            allowed: (0, 0),
-            suite: None,
-        }
-    }
-
-    /// Takes bytes until a preface or a frame is complete.
-    fn fill(&mut self, bytes: &[u8]) -> Result<usize, SessionError> {
-        let mut taken = 0;
-        // Bounded: each turn takes a byte at least or ends, or moves to a stage that does.
-        loop {
-            let wanted = match self.stage {
-                Stage::Preface => PREFACE_LEN,
-                Stage::Length => LENGTH_LEN,
-                Stage::Body(len) => len,
-                Stage::Complete => return Ok(taken),
-            };
-            let rest = bytes.get(taken..).unwrap_or_default();
-            let part = rest.get(..wanted.saturating_sub(self.filled)).unwrap_or(rest);
-            let room = self.buffer.get_mut(self.filled..wanted).unwrap_or_default();
-            room.get_mut(..part.len()).ok_or(SessionError::Internal)?.copy_from_slice(part);
-            self.filled += part.len();
-            taken += part.len();
-            if self.stage == Stage::Preface {
-                self.suite = Suite::read(self.buffer.get(..self.filled).unwrap_or_default())?;
-            }
-            if self.filled < wanted {
-                return Ok(taken);
-            }
-            match self.stage {
-                Stage::Preface => {
-                    self.restart(Stage::Length);
-                    return Ok(taken);
-                }
-                Stage::Length => self.begin_body()?,
-                Stage::Body(_) | Stage::Complete => self.stage = Stage::Complete,
-            }
-        }
-    }
-
-    fn begin_body(&mut self) -> Result<(), SessionError> {
-        let length = u16::from_be_bytes(*self.buffer.first_chunk().ok_or(SessionError::Internal)?);
-        let (least, most) = self.allowed;
-        if !(least..=most).contains(&usize::from(length)) {
-            return Err(SessionError::FrameLength(length));
-        }
-        self.restart(Stage::Body(usize::from(length)));
-        Ok(())
-    }
-
-    fn restart(&mut self, stage: Stage) {
-        self.stage = stage;
-        self.filled = 0;
-    }
-
-    /// The complete frame.
-    fn frame(&self) -> &[u8] {
-        self.buffer.get(..self.filled).unwrap_or_default()
-    }
-
-    fn next_frame(&mut self) {
-        self.restart(Stage::Length);
-    }
-
-    /// From here on frames are transport messages of at least one byte.
-    fn grow(&mut self, len: usize) {
-        self.buffer = vec![0; len].into_boxed_slice();
-        self.allowed = (TAG_LEN + 1, len);
-        self.next_frame();
-    }
-}
-
-/// Bytes that wait for the socket.
-struct Outgoing {
-    buffer: Box<[u8]>,
-    start: usize,
-    end: usize,
-}
-
-impl Outgoing {
-    fn new(len: usize) -> Self {
-        Self { buffer: vec![0; len].into_boxed_slice(), start: 0, end: 0 }
-    }
-
-    fn pending(&self) -> &[u8] {
-        self.buffer.get(self.start..self.end).unwrap_or_default()
-    }
-
-    fn take(&mut self, count: usize) {
-        self.start = self.start.saturating_add(count).min(self.end);
-        if self.start == self.end {
-            (self.start, self.end) = (0, 0);
-        }
-    }
-
-    fn has_room(&self, len: usize) -> bool {
-        self.buffer.len().saturating_sub(self.pending().len()) >= len
-    }
-
-    /// Moves what is pending to the front.
-    fn compact(&mut self) {
-        self.buffer.copy_within(self.start..self.end, 0);
-        (self.start, self.end) = (0, self.end - self.start);
-    }
-
-    fn put(&mut self, bytes: &[u8]) -> Option<()> {
-        self.compact();
-        self.buffer.get_mut(self.end..)?.get_mut(..bytes.len())?.copy_from_slice(bytes);
-        self.end += bytes.len();
-        Some(())
-    }
-
-    /// Lets `write` put a Noise message behind what is pending, and sets its length before it.
-    fn put_frame(
-        &mut self,
-        write: impl FnOnce(&mut [u8]) -> Result<usize, SessionError>,
-    ) -> Result<(), SessionError> {
-        self.compact();
-        let room = self.buffer.get_mut(self.end..).unwrap_or_default();
-        let (length, body) = room.split_first_chunk_mut::<LENGTH_LEN>().ok_or(SessionError::Internal)?;
-        let len = write(body)?;
-        *length = u16::try_from(len).map_err(|_| SessionError::Internal)?.to_be_bytes();
-        self.end += LENGTH_LEN + len;
-        Ok(())
-    }
-
-    /// Room for whole transport frames, keeping what is pending.
-    fn grow(&mut self, len: usize) {
-        let mut larger = Self::new(len.max(self.pending().len() + HANDSHAKE_ROOM_LEN));
-        // Larger than what is pending, so there is room.
-        let _moved = larger.put(self.pending());
-        *self = larger;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     extern crate std;
@@ -672,18 +508,5 @@ mod tests {
         assert_eq!(close_reason(StateProblem::Exhausted.into()), SessionError::NonceExhausted);
         assert!(is_rekey_due(REKEY_INTERVAL - 1) && is_rekey_due(2 * REKEY_INTERVAL - 1));
         assert!(!is_rekey_due(0) && !is_rekey_due(REKEY_INTERVAL) && !is_rekey_due(u64::MAX - 1));
-    }
-
-    #[test]
-    fn what_waits_keeps_its_order_when_there_is_room_again() {
-        let mut outgoing = Outgoing::new(8);
-        outgoing.put(&[1, 2, 3, 4, 5, 6]).unwrap();
-        outgoing.take(4);
-        assert!(outgoing.has_room(6) && !outgoing.has_room(7));
-        outgoing.put(&[7, 8, 9]).unwrap();
-        assert_eq!(outgoing.pending(), [5, 6, 7, 8, 9]);
-        outgoing.take(99);
-        assert!(outgoing.pending().is_empty());
-        assert_eq!(outgoing.put(&[0; 9]), None);
     }
 }

@@ -27,6 +27,7 @@ mod channel;
 mod collector;
 mod delivery;
 mod error;
+mod frame;
 #[doc(hidden)]
 pub mod fuzzing;
 mod key;

@@ -182,7 +182,7 @@ impl SensorSession {
     /// Largest buffer that may be lent to a [`crate::BatchBuilder`] so that its batch fits a frame.
     #[must_use]
     pub fn batch_limit(&self) -> usize {
-        usize::from(self.channel.limits().send_len).saturating_sub(BATCH_OVERHEAD_LEN)
+        self.channel.limits().send_room().saturating_sub(BATCH_OVERHEAD_LEN)
     }
 }
 
