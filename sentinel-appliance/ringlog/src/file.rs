@@ -78,3 +78,63 @@ fn retry(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Cursor, Geometry, LogKey, Mode, OpenError, RecordId, RingLog, Salt};
+    use sentinel_seal::Key;
+
+    #[test]
+    fn a_log_in_files_is_read_back_and_belongs_to_its_owner() {
+        let folder = tempfile::tempdir().unwrap();
+        let (main, journal) = (folder.path().join("main"), folder.path().join("journal"));
+        let geometry = Geometry::new(16_384, 2).unwrap();
+        let key = || LogKey::new(0, Key::from_bytes([1; 32]));
+        let create = |salt| {
+            let (main, journal) =
+                (FileStorage::create(&main).unwrap(), FileStorage::create(&journal).unwrap());
+            RingLog::open(main, journal, geometry, key(), Mode::Append(Salt([salt; 16]))).unwrap()
+        };
+        let (mut log, recovery) = create(1);
+        assert!(recovery.is_new);
+        for text in ["one", "two"] {
+            log.append(text.as_bytes()).unwrap();
+        }
+        log.flush().unwrap();
+        log.append(b"three").unwrap();
+        drop(log);
+        let (mut log, recovery) = create(2);
+        assert_eq!((recovery.records, recovery.from_journal), (3, 1));
+
+        // Another program looks on.
+        let read = || (FileStorage::read_only(&main).unwrap(), FileStorage::read_only(&journal).unwrap());
+        let (main_file, journal_file) = read();
+        let (mut watcher, _) =
+            RingLog::open(main_file, journal_file, geometry, key(), Mode::ReadOnly).unwrap();
+        let (mut cursor, mut buf) = (Cursor::new(RecordId(1)), [0; 8]);
+        assert_eq!(watcher.read_next(&mut cursor, &mut buf).unwrap(), Some((RecordId(1), 3)));
+        assert_eq!(watcher.read_next(&mut cursor, &mut buf).unwrap(), Some((RecordId(2), 5)));
+        assert_eq!(&buf[..5], b"three");
+        assert_eq!(log.append(b"four").unwrap(), RecordId(3));
+
+        #[cfg(unix)]
+        for path in [&main, &journal] {
+            use std::os::unix::fs::PermissionsExt;
+            assert_eq!(std::fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+        let (mut file, _) = read();
+        assert!(file.write(b"x").is_err(), "opened for reading");
+    }
+
+    #[test]
+    fn an_error_of_the_system_says_what_failed() {
+        let folder = tempfile::tempdir().unwrap();
+        let storage = || FileStorage::from(File::open(folder.path()).unwrap());
+        let geometry = Geometry::new(16_384, 2).unwrap();
+        let key = LogKey::new(0, Key::from_bytes([1; 32]));
+        let error = RingLog::open(storage(), storage(), geometry, key, Mode::ReadOnly).unwrap_err();
+        assert!(matches!(error, OpenError::Main(_)));
+        assert!(error.to_string().starts_with("log not readable: "), "{error}");
+    }
+}

@@ -34,6 +34,8 @@ pub mod testing;
 #[cfg(test)]
 mod tests;
 mod verify;
+mod walk;
+mod write;
 
 pub use account::{Recovery, Stats};
 pub use error::{AppendError, FlushError, OpenError, ReadError};

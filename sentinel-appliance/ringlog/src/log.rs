@@ -11,9 +11,10 @@ use crate::pack::Packer;
 use crate::pending::Pending;
 use crate::read::Reader;
 use crate::record::{MAX_RECORD, RecordId};
-use crate::ring::{Ring, Writer};
+use crate::ring::Ring;
 use crate::storage::Storage;
 use crate::verify::Head;
+use crate::write::Writer;
 
 /// The log. See the crate's documentation for the memory it holds.
 ///
@@ -55,7 +56,7 @@ impl<M: Storage, J: Storage<Error = M::Error>> RingLog<M, J> {
             Mode::ReadOnly => None,
         };
         let mut recovery = Recovery::default();
-        let ring = Ring::open(main, geometry, &key, salt, &mut recovery)?;
+        let (ring, key) = Ring::open(main, geometry, key, salt, &mut recovery)?;
         let mut journal = Journal::new(journal);
         let mut pending = Pending::new(Ring::<M>::capacity(geometry), ring.head().next_id);
         let found = journal

@@ -7,8 +7,8 @@ use crate::format::BlockHeader;
 use crate::log::RingLog;
 use crate::pack::Unpacker;
 use crate::record::RecordId;
-use crate::ring::{Load, Step, Walk};
 use crate::storage::Storage;
+use crate::walk::{Load, Step, Walk};
 
 /// A place in the log for reading on. Costs nothing to keep. Reading with one cursor inflates each block once; with
 /// several in turns, again at each turn.

@@ -8,8 +8,9 @@ use crate::error::ReadError;
 use crate::format::FoundHeader;
 use crate::log::RingLog;
 use crate::record::RecordId;
-use crate::ring::{Load, Segment, Step};
+use crate::ring::Segment;
 use crate::storage::Storage;
+use crate::walk::{Load, Step};
 
 /// Where main ended at some time. Kept elsewhere (at the collector, in a backup), it shows later whether main was rolled
 /// back or rewritten.
@@ -179,7 +180,7 @@ struct Track {
 }
 
 impl<M: Storage, J: Storage<Error = M::Error>> RingLog<M, J> {
-    /// Describes each segment, oldest first.
+    /// Describes each segment, oldest first, then slots with a damaged header (without records, and with epoch 0).
     ///
     /// # Errors
     /// [`ReadError::Main`]: main cannot be read.
@@ -211,6 +212,13 @@ impl<M: Storage, J: Storage<Error = M::Error>> RingLog<M, J> {
             each(&SegmentInfo { slot, epoch: segment.epoch, records, blocks, bytes, state });
             let Some(after) = segment.epoch.checked_add(1) else { break };
             epoch = after;
+        }
+        for slot in 0..self.ring.geometry().segments() {
+            let (_, header) = self.ring.read_header(slot).map_err(ReadError::Main)?;
+            if self.ring.at(slot).is_none() && header != FoundHeader::Blank {
+                let (records, state) = (RecordId(0)..RecordId(0), SegmentState::Damaged);
+                each(&SegmentInfo { slot, epoch: 0, records, blocks: 0, bytes: 0, state });
+            }
         }
         Ok(())
     }

@@ -312,3 +312,26 @@ fn the_key_does_not_leave_the_journal_behind() {
     let (mut log, _) = Image::of(log).open_with(four_segments(), key, 2, &Power::lasting());
     assert_holds(&mut log, 2..4);
 }
+
+#[test]
+fn a_key_that_was_never_stored_again_still_reaches_the_ring() {
+    // Segments 65,531 to 65,540 with the key of epoch 0 in the file: the oldest one left is 65,536 steps away, and the newest
+    // one more than the key goes in one leap.
+    let start = first_key().advance_to(65_531).unwrap();
+    let (mut log, _) = Image::default().open_with(four_segments(), start, 1, &Power::lasting());
+    for number in 0..9 {
+        log.append(&record(number)).unwrap();
+        log.rotate().unwrap();
+    }
+    assert_eq!(log.oldest(), RecordId(5));
+    let (mut log, recovery) = Image::of(log).open(four_segments(), 2);
+    assert_eq!(recovery, Recovery { records: 4, ..Recovery::default() });
+    log.append(&record(9)).unwrap();
+    log.rotate().unwrap();
+    log.append(&record(10)).unwrap();
+    log.flush().unwrap();
+    let key = log.key().clone();
+    assert!(key.epoch() > 65_530, "{}", key.epoch());
+    let (mut log, _) = Image::of(log).open_with(four_segments(), key, 3, &Power::lasting());
+    assert_eq!(read_from(&mut log, 0), (6..11).map(|number| (number, record(number))).collect::<Vec<_>>());
+}

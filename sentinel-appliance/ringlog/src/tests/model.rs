@@ -16,7 +16,7 @@ impl Model {
     fn check(&self, log: &mut Log, was_cut: bool, seed: u64) {
         let mut firsts = Vec::new();
         log.list(&mut |segment| {
-            if segment.state != SegmentState::OlderKey {
+            if matches!(segment.state, SegmentState::Sealed | SegmentState::Open) {
                 firsts.push(segment.records.start.0);
             }
         })

@@ -256,6 +256,20 @@ fn segments_of_older_keys_are_still_bound_by_the_chain() {
 }
 
 #[test]
+fn a_damaged_header_shows_in_the_listing_and_the_rest_stays_readable() {
+    let mut image = written();
+    image.main[2 * 16_384 + 40] ^= 1;
+    let (mut log, recovery) = image.open(four_segments(), 5);
+    assert_eq!(recovery.damaged_segments, 1);
+    let mut lines = Vec::new();
+    log.list(&mut |segment| lines.push((segment.slot, segment.state))).unwrap();
+    use crate::SegmentState::{Damaged, Open, Sealed};
+    assert_eq!(lines, [(3, Sealed), (0, Sealed), (1, Open), (2, Damaged)]);
+    let numbers: Vec<_> = read_from(&mut log, 0).into_iter().map(|(number, _)| number).collect();
+    assert_eq!(numbers, (36..72).collect::<Vec<_>>());
+}
+
+#[test]
 fn findings_are_said_in_words() {
     let text = |finding: Finding| finding.to_string();
     assert_eq!(text(Finding::RecordsMissing(RecordId(3)..RecordId(7))), "records 3 to 6 are missing");
