@@ -239,7 +239,7 @@ function sensorItem(sensor) {
     figure("Frames/s", shown(sensor.frames_per_s), false),
     figure("Memory", counter("resident_kib") === null ? "–" : size(counter("resident_kib") * 1024), false),
     figure("Alerts lost", shown(lost), lost > 0),
-    figure("Frames dropped", shown(dropped), dropped > 0),
+    figure("Dropped", shown(dropped), dropped > 0),
     figure("Reconnects", shown(counter("reconnects")), false),
   );
   item.append(top, element("p", "sensor-note", note || "has not connected yet"), figures);
@@ -247,7 +247,7 @@ function sensorItem(sensor) {
 }
 
 function drawSensors(sensors) {
-  const order = ["connected", "offline", "enrolled", "revoked"];
+  const order = ["offline", "connected", "enrolled", "revoked"]; // what needs a look first
   const sorted = sensors.toSorted((a, b) => order.indexOf(a.state) - order.indexOf(b.state) || a.name.localeCompare(b.name));
   byId("sensor-rows").replaceChildren(...sorted.map(sensorItem));
   byId("sensors-empty").hidden = sensors.length > 0;

@@ -392,3 +392,220 @@ pub fn timeline(connection: &Connection, now: Timestamp, count: u16) -> Result<V
     }
     Ok(minutes)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use sentinel_alert::{Evidence, Phase, Subject, Test};
+    use sentinel_uplink::GapReason;
+
+    use super::*;
+    use crate::store::{DatabaseKey, schema};
+
+    fn key() -> DatabaseKey {
+        DatabaseKey::from_text(&"0f".repeat(32))
+    }
+
+    /// A database with one sensor.
+    fn open(path: &Path) -> Connection {
+        let connection = schema::open_writer(path, &key()).unwrap();
+        let sql =
+            "INSERT OR IGNORE INTO sensors (public_key, name, enrolled_at_us) VALUES (zeroblob(32), 'a', 0)";
+        connection.execute(sql, []).unwrap();
+        connection
+    }
+
+    fn alert(time_s: u64) -> Alert {
+        Alert {
+            time: Timestamp::from_parts(time_s, 0),
+            first: Timestamp::from_parts(time_s, 0),
+            test: Test::SynFloodPerSource,
+            severity: Severity::High,
+            phase: Phase::Open,
+            incident: 1,
+            suppressed: 0,
+            subject: Subject::default(),
+            evidence: Evidence::Packets { count: 200, threshold: 200, window_s: 5 },
+        }
+    }
+
+    fn delivery(seqs: std::ops::RangeInclusive<u64>) -> Delivery {
+        let last = AlertId { boot: 3, seq: *seqs.end() };
+        Delivery {
+            sensor: SensorId(1),
+            alerts: seqs.map(|seq| (AlertId { boot: 3, seq }, alert(seq))).collect(),
+            unreadable: Vec::new(),
+            gaps: Vec::new(),
+            last,
+            received_at: Timestamp::from_parts(99, 0),
+        }
+    }
+
+    fn commit(connection: &mut Connection, delivery: &Delivery) -> Result<Receipt, StoreError> {
+        let transaction = connection.transaction()?;
+        let receipt = store(&transaction, delivery)?;
+        transaction.commit()?;
+        Ok(receipt)
+    }
+
+    fn number(connection: &Connection, sql: &str) -> u64 {
+        connection.query_row(sql, [], |row| row.get(0)).unwrap()
+    }
+
+    /// Position, alerts, sums and books agree; returns the position.
+    fn consistent(connection: &Connection) -> u64 {
+        let position = number(connection, "SELECT coalesce(max(acked_seq), 0) FROM sensors");
+        for sql in [
+            "SELECT count(*) FROM alerts",
+            "SELECT coalesce(max(seq), 0) FROM alerts",
+            "SELECT coalesce(sum(stored), 0) FROM totals",
+            "SELECT coalesce(sum(stored), 0) FROM minutes",
+            "SELECT coalesce(sum(stored), 0) FROM runs",
+            "SELECT coalesce(max(highest), 0) FROM runs",
+            "SELECT coalesce(sum(stored), 0) FROM sensors",
+        ] {
+            assert_eq!(number(connection, sql), position, "{sql}");
+        }
+        position
+    }
+
+    #[test]
+    fn an_alert_that_comes_again_is_counted_and_not_stored() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut connection = open(&directory.path().join("db"));
+        let first = commit(&mut connection, &delivery(1..=10)).unwrap();
+        assert_eq!((first.fresh.len(), first.duplicates), (10, 0));
+        let second = commit(&mut connection, &delivery(6..=12)).unwrap();
+        assert_eq!((second.fresh.len(), second.duplicates), (2, 5));
+        assert_eq!(second.fresh.iter().map(|(_, place)| *place).collect::<Vec<_>>(), [5, 6]);
+        assert_eq!(consistent(&connection), 12);
+        // The same number of another run is another alert.
+        let mut other = delivery(1..=1);
+        other.alerts[0].0.boot = 4;
+        assert_eq!(commit(&mut connection, &other).unwrap().fresh.len(), 1);
+    }
+
+    #[test]
+    fn what_was_stored_is_read_back_as_it_was() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("db");
+        commit(&mut open(&path), &delivery(1..=3)).unwrap();
+        let connection = schema::open_reader(&path, &key()).unwrap();
+        let rows = query(&connection, &AlertQuery { limit: 10, ..AlertQuery::default() }).unwrap();
+        assert_eq!(rows.len(), 3);
+        assert_eq!(rows[0].alert, alert(3));
+        assert_eq!((rows[0].alert_id, rows[0].sensor.as_str()), (AlertId { boot: 3, seq: 3 }, "a"));
+        assert!(rows[0].json().starts_with("{\"id\":3,\"sensor\":\"a\",\"received\":\"1970-01-01T00:01:39.000000Z\",\"boot\":3,\"seq\":3,\"time\":"));
+        serde_json::from_str::<serde_json::Value>(&rows[0].json()).unwrap();
+    }
+
+    #[test]
+    fn a_crash_leaves_whole_deliveries_wherever_it_strikes() {
+        // What a power cut can leave: the database file and any prefix of the write-ahead log.
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("db");
+        let mut connection = open(&path);
+        connection.pragma_update(None, "wal_autocheckpoint", 0).unwrap();
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+        for delivered in 0..8 {
+            commit(&mut connection, &delivery(delivered * 25 + 1..=delivered * 25 + 25)).unwrap();
+        }
+        let (main, log) =
+            (std::fs::read(&path).unwrap(), std::fs::read(directory.path().join("db-wal")).unwrap());
+        let mut positions = std::collections::BTreeSet::new();
+        let step = log.len() / 90;
+        for cut in (0..log.len()).step_by(step).chain([log.len()]) {
+            let after = tempfile::tempdir().unwrap();
+            let path = after.path().join("db");
+            std::fs::write(&path, &main).unwrap();
+            std::fs::write(after.path().join("db-wal"), &log[..cut]).unwrap();
+            let mut connection = open(&path);
+            let position = consistent(&connection);
+            assert_eq!(position % 25, 0, "a delivery is there as a whole or not at all");
+            positions.insert(position);
+            // The sensor sends everything after its last acknowledgement again, here: all of it.
+            commit(&mut connection, &delivery(1..=200)).unwrap();
+            assert_eq!(consistent(&connection), 200);
+        }
+        assert_eq!(positions.len(), 9, "the cuts have met every delivery: {positions:?}");
+    }
+
+    #[test]
+    fn an_unfinished_transaction_leaves_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("db");
+        let mut connection = open(&path);
+        commit(&mut connection, &delivery(1..=5)).unwrap();
+        connection.pragma_update(None, "cache_size", 5).unwrap(); // so that pages reach the disk early
+        let transaction = connection.transaction().unwrap();
+        store(&transaction, &delivery(6..=3_000)).unwrap();
+        let after = tempfile::tempdir().unwrap();
+        for name in ["db", "db-wal"] {
+            std::fs::copy(directory.path().join(name), after.path().join(name)).unwrap();
+        }
+        assert!(
+            std::fs::metadata(after.path().join("db-wal")).unwrap().len() > 100_000,
+            "nothing was spilled"
+        );
+        assert_eq!(consistent(&open(&after.path().join("db"))), 5);
+    }
+
+    #[test]
+    fn a_full_disk_stores_nothing_and_passes() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut connection = open(&directory.path().join("db"));
+        commit(&mut connection, &delivery(1..=5)).unwrap();
+        let pages = number(&connection, "PRAGMA page_count");
+        connection.pragma_update(None, "max_page_count", pages + 2).unwrap();
+        let error = commit(&mut connection, &delivery(6..=3_000)).unwrap_err();
+        assert!(error.is_temporary(), "{error}");
+        assert_eq!(consistent(&connection), 5);
+        connection.pragma_update(None, "max_page_count", 1_000_000).unwrap();
+        commit(&mut connection, &delivery(6..=3_000)).unwrap();
+        assert_eq!(consistent(&connection), 3_000);
+    }
+
+    #[test]
+    fn what_this_version_cannot_read_is_kept() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut connection = open(&directory.path().join("db"));
+        let id = AlertId { boot: 3, seq: 1 };
+        let unreadable = Unreadable { id, base: Timestamp::ZERO, bytes: vec![0xff, 1, 2] };
+        let mut strange = Delivery { alerts: Vec::new(), unreadable: vec![unreadable], ..delivery(1..=1) };
+        commit(&mut connection, &strange).unwrap();
+        assert_eq!(commit(&mut connection, &strange).unwrap().duplicates, 1);
+        strange.unreadable.clear();
+        assert_eq!(number(&connection, "SELECT length(wire) FROM unreadable"), 3);
+        assert_eq!(number(&connection, "SELECT stored FROM runs"), 1);
+    }
+
+    #[test]
+    fn a_gap_counts_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut connection = open(&directory.path().join("db"));
+        let gap = Gap {
+            boot: 3,
+            first_seq: 1,
+            last_seq: 4,
+            lost_by_severity: [3, 1, 0, 0, 0],
+            reason: GapReason::SpoolFull,
+        };
+        let lossy = Delivery { gaps: vec![gap], ..delivery(5..=6) };
+        assert_eq!(commit(&mut connection, &lossy).unwrap().lost, 4);
+        assert_eq!(commit(&mut connection, &lossy).unwrap().lost, 0);
+        assert_eq!(number(&connection, "SELECT lost FROM runs"), 4);
+        assert_eq!(number(&connection, "SELECT highest - stored - lost FROM runs"), 0);
+    }
+
+    #[test]
+    fn minutes_without_alerts_are_there() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut connection = open(&directory.path().join("db"));
+        commit(&mut connection, &delivery(55..=65)).unwrap(); // 00:00:55 to 00:01:05
+        let minutes = timeline(&connection, Timestamp::from_parts(190, 0), 4).unwrap();
+        let high: Vec<(u64, u64)> =
+            minutes.iter().map(|(time, counts)| (time.as_secs(), counts[3])).collect();
+        assert_eq!(high, [(0, 5), (60, 6), (120, 0), (180, 0)]);
+    }
+}

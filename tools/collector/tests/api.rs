@@ -1,0 +1,358 @@
+//! The HTTP interface over real sockets: each path, and what it says to wrong questions.
+
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "the lints spare test functions only, and what they call serves tests alone"
+)]
+
+mod support;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use sentinel_collector::log::Log;
+use sentinel_collector::run::{Running, Settings};
+use sentinel_uplink::{Counter, Telemetry, ToCollector};
+use support::{
+    PATIENCE, Peer, connected, enrolled, eventually, files, get, get_json, metric, request,
+    request_with_headers, start,
+};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::TcpStream;
+
+/// A collector with one sensor that has sent `count` alerts.
+async fn with_alerts(directory: &std::path::Path, count: u64) -> (Running, Peer) {
+    let collector = start(directory).await;
+    let (pair, key) = enrolled(directory, collector.listen, "branch-7").await;
+    let (mut peer, _) = connected(collector.listen, &pair, &key, 1).await;
+    let mut first = 1;
+    while first <= count {
+        let end = count.min(first + 49);
+        let last = peer.send_alerts(1, first..=end).await;
+        peer.until_acked(last).await;
+        first = end + 1;
+    }
+    (collector, peer)
+}
+
+fn seqs(answer: &serde_json::Value) -> Vec<u64> {
+    answer["alerts"].as_array().unwrap().iter().map(|alert| alert["seq"].as_u64().unwrap()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn health_tells_whether_alerts_can_be_stored() {
+    let directory = tempfile::tempdir().unwrap();
+    let collector = start(directory.path()).await;
+    let (status, answer) = get_json(collector.http, "/health").await;
+    assert_eq!((status, &answer["status"]), (200, &"ok".into()));
+    collector.metrics.store_failing.set(1);
+    let (status, answer) = get_json(collector.http, "/health").await;
+    assert_eq!((status, &answer["status"]), (503, &"failing".into()));
+    collector.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn alerts_are_paged_without_holes_or_repeats() {
+    let directory = tempfile::tempdir().unwrap();
+    let (collector, mut peer) = with_alerts(directory.path(), 25).await;
+    let mut all = Vec::new();
+    let mut path = "/api/v1/alerts?limit=10".to_owned();
+    loop {
+        let (status, answer) = get_json(collector.http, &path).await;
+        assert_eq!(status, 200);
+        all.extend(seqs(&answer));
+        if all.len() == 10 {
+            let last = peer.send_alerts(1, 26..=30).await; // new ones do not shift the pages
+            peer.until_acked(last).await;
+        }
+        let Some(next) = answer["next"].as_str() else { break };
+        path = format!("/api/v1/alerts?limit=10&cursor={next}");
+    }
+    assert_eq!(all, (1..=25).rev().collect::<Vec<_>>());
+    let (_, answer) = get_json(collector.http, "/api/v1/alerts?after=25").await;
+    assert_eq!(seqs(&answer), (26..=30).collect::<Vec<_>>(), "oldest first when following");
+    let (_, answer) = get_json(collector.http, "/api/v1/alerts?limit=30").await;
+    assert_eq!((seqs(&answer).len(), &answer["next"]), (30, &serde_json::Value::Null));
+    collector.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_filter_filters() {
+    let directory = tempfile::tempdir().unwrap();
+    let (collector, _peer) = with_alerts(directory.path(), 20).await;
+    // Alert n has packet time 22:13:20 plus n seconds, kind port_scan, severity medium.
+    for (filter, count) in [
+        ("", 20),
+        ("sensor=branch-7", 20),
+        ("sensor=1", 20),
+        ("kind=port_scan", 20),
+        ("kind=port_scan,syn_flood", 20),
+        ("kind=syn_flood", 0),
+        ("severity=medium", 20),
+        ("severity=high,critical", 0),
+        ("since=2023-11-14T22:13:35Z", 6),
+        ("since=1700000015", 6),
+        ("until=2023-11-14T22:13:35Z", 14),
+        ("since=1700000005&until=1700000010", 5),
+        ("since=24h", 0),
+        ("limit=3", 3),
+    ] {
+        let (status, answer) = get_json(collector.http, &format!("/api/v1/alerts?{filter}")).await;
+        assert_eq!((status, seqs(&answer).len()), (200, count), "{filter}");
+    }
+    let (_, answer) = get_json(collector.http, "/api/v1/alerts?limit=1").await;
+    let alert = &answer["alerts"][0];
+    assert_eq!(alert["sensor"], "branch-7");
+    assert_eq!(alert["time"], "2023-11-14T22:13:40.000000Z");
+    assert_eq!(alert["evidence"]["ports_at_least"], 15);
+    assert!(alert["received"].as_str().unwrap().ends_with('Z') && alert["id"].is_i64());
+    collector.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_question_is_answered_with_what_is_allowed() {
+    let directory = tempfile::tempdir().unwrap();
+    let (collector, _peer) = with_alerts(directory.path(), 1).await;
+    for (path, parameter, allowed) in [
+        ("/api/v1/alerts?kind=portscan", "kind", "port_scan"),
+        ("/api/v1/alerts?severity=bad", "severity", "critical"),
+        ("/api/v1/alerts?severity=", "severity", "critical"),
+        ("/api/v1/alerts?sensor=nobody", "sensor", "branch-7"),
+        ("/api/v1/alerts?since=yesterday", "since", "2025-05-15T10:30:00Z"),
+        ("/api/v1/alerts?limit=0", "limit", "1 to 1000"),
+        ("/api/v1/alerts?limit=1001", "limit", "1 to 1000"),
+        ("/api/v1/alerts?limit=-1", "limit", "1 to 1000"),
+        ("/api/v1/alerts?cursor=x", "cursor", "1 to"),
+        ("/api/v1/alerts?colour=red", "colour", "severity"),
+        ("/api/v1/alerts?kind=port_scan%27--", "kind", "port_scan"),
+        ("/api/v1/sensors?x=1", "x", ""),
+        ("/api/v1/stats?minutes=0", "minutes", "1 to 1440"),
+        ("/api/v1/events?last_event_id=x", "last_event_id", "0 to"),
+        ("/api/v1/events?recent=1001", "recent", "0 to 1000"),
+    ] {
+        let (status, answer) = get_json(collector.http, path).await;
+        assert_eq!((status, &answer["parameter"]), (400, &parameter.into()), "{path}: {answer}");
+        assert!(answer["error"].as_str().is_some_and(|text| !text.is_empty()), "{path}");
+        assert!(answer["allowed"].to_string().contains(allowed), "{path}: {answer}");
+    }
+    let (status, answer) = get_json(collector.http, "/api/v1/alerts?limit=1&limit=2").await;
+    assert_eq!((status, &answer["parameter"]), (400, &"limit".into()));
+    let (status, answer) = get_json(collector.http, "/api/v1/alerts?cursor=5&after=1").await;
+    assert_eq!((status, &answer["parameter"]), (400, &"after".into()));
+    let (status, answer) = get_json(collector.http, "/api/v2").await;
+    assert_eq!(status, 404);
+    assert!(answer["allowed"].to_string().contains("/api/v1/alerts"));
+    let http = collector.http;
+    let (status, body) =
+        request(http, &format!("DELETE /api/v1/alerts HTTP/1.0\r\nHost: {http}\r\n\r\n")).await;
+    assert_eq!(status, 405);
+    assert!(body.contains("only reads"), "{body}");
+    collector.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn telemetry_reaches_sensors_and_metrics() {
+    let directory = tempfile::tempdir().unwrap();
+    let (collector, mut peer) = with_alerts(directory.path(), 3).await;
+    for (uptime_ms, frames) in [(1_000, 100), (3_000, 500)] {
+        let mut telemetry = Telemetry::new();
+        telemetry.set(Counter::UptimeMs, uptime_ms);
+        telemetry.set(Counter::FramesSeen, frames);
+        telemetry.set(Counter::FramesDropped, 4);
+        peer.send(&ToCollector::Telemetry(telemetry)).await;
+    }
+    let http = collector.http;
+    eventually("a rate", || async {
+        get_json(http, "/api/v1/sensors").await.1["sensors"][0]["telemetry"]["frames_seen"] == 500
+    })
+    .await;
+    let (_, answer) = get_json(http, "/api/v1/sensors").await;
+    let sensor = &answer["sensors"][0];
+    assert_eq!((&sensor["frames_per_s"], &sensor["telemetry"]["frames_dropped"]), (&200.into(), &4.into()));
+    for (line, value) in [
+        ("sentinel_sensor_telemetry_frames_dropped{sensor=\"branch-7\"}", "4"),
+        ("sentinel_sensor_up{sensor=\"branch-7\"}", "1"),
+        ("sentinel_sensor_stored{sensor=\"branch-7\"}", "3"),
+        ("sentinel_collector_sensors_connected", "1"),
+        ("sentinel_collector_alerts_stored_total{kind=\"port_scan\",severity=\"medium\"}", "3"),
+        ("sentinel_collector_alerts_duplicate_total", "0"),
+        ("sentinel_collector_connections_refused_total{reason=\"unknown_key\"}", "0"),
+        ("sentinel_collector_ingest_seconds_count", "1"),
+    ] {
+        assert_eq!(metric(http, line).await.as_deref(), Some(value), "{line}");
+    }
+    let (_, body) = get(http, "/metrics").await;
+    assert!(body.ends_with("# EOF\n") && body.contains("sentinel_collector_store_bytes "), "{body}");
+    collector.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stats_add_up() {
+    let directory = tempfile::tempdir().unwrap();
+    let (collector, _peer) = with_alerts(directory.path(), 7).await;
+    let (_, answer) = get_json(collector.http, "/api/v1/stats?minutes=5").await;
+    assert_eq!(answer["alerts"]["stored"], 7);
+    assert_eq!(answer["alerts"]["by_kind"]["port_scan"], 7);
+    assert_eq!(answer["alerts"]["by_severity"]["medium"], 7);
+    assert_eq!(answer["alerts"]["by_severity"]["high"], 0);
+    assert_eq!(answer["sensors"], serde_json::json!({ "enrolled": 1, "connected": 1, "revoked": 0 }));
+    assert_eq!(answer["per_minute"].as_array().unwrap().len(), 5);
+    assert!(answer["store_bytes"].as_u64().unwrap() > 4_096);
+    collector.stop().await;
+}
+
+/// The next `count` events of a stream as (name, id, data).
+struct Stream(BufReader<TcpStream>);
+
+impl Stream {
+    async fn open(http: SocketAddr, path: &str, header: &str) -> Self {
+        let mut stream = TcpStream::connect(http).await.unwrap();
+        let request = format!("GET {path} HTTP/1.0\r\nHost: {http}\r\n{header}\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut reader = BufReader::new(stream);
+        let mut line = String::new();
+        while line != "\r\n" {
+            line.clear();
+            assert!(reader.read_line(&mut line).await.unwrap() > 0);
+        }
+        Self(reader)
+    }
+
+    async fn next(&mut self) -> Option<(String, Option<i64>, serde_json::Value)> {
+        let (mut name, mut id, mut data) = (String::new(), None, None);
+        loop {
+            let mut line = String::new();
+            let read = tokio::time::timeout(PATIENCE, self.0.read_line(&mut line)).await.expect("no event");
+            if read.unwrap() == 0 {
+                return None;
+            }
+            match line.trim_end().split_once(':') {
+                Some(("event", value)) => name = value.trim().into(),
+                Some(("id", value)) => id = Some(value.trim().parse().unwrap()),
+                Some(("data", value)) => data = Some(serde_json::from_str(value.trim()).unwrap()),
+                _ if line == "\n" && data.is_some() => return Some((name, id, data.unwrap())),
+                _ => {}
+            }
+        }
+    }
+
+    async fn alerts(&mut self, count: usize) -> Vec<i64> {
+        let mut ids = Vec::new();
+        while ids.len() < count {
+            let (name, id, data) = self.next().await.unwrap();
+            if name == "alert" {
+                assert_eq!(data["id"].as_i64(), id);
+                ids.push(id.unwrap());
+            }
+        }
+        ids
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_resumes_from_the_store_and_goes_on_live() {
+    let directory = tempfile::tempdir().unwrap();
+    let (collector, mut peer) = with_alerts(directory.path(), 20).await;
+    let http = collector.http;
+    let mut new = Stream::open(http, "/api/v1/events", "").await;
+    let mut recent = Stream::open(http, "/api/v1/events?recent=3", "").await;
+    let mut resumed = Stream::open(http, "/api/v1/events?recent=3", "Last-Event-ID: 12\r\n").await;
+    let mut from_start = Stream::open(http, "/api/v1/events?last_event_id=0", "").await;
+    assert_eq!(recent.alerts(3).await, [18, 19, 20]);
+    assert_eq!(resumed.alerts(8).await, (13..=20).collect::<Vec<_>>(), "the header wins");
+    let last = peer.send_alerts(1, 21..=25).await;
+    peer.until_acked(last).await;
+    for stream in [&mut new, &mut recent, &mut resumed] {
+        assert_eq!(stream.alerts(5).await, (21..=25).collect::<Vec<_>>());
+    }
+    assert_eq!(from_start.alerts(25).await, (1..=25).collect::<Vec<_>>());
+    collector.stop().await;
+    assert_eq!(new.next().await, None, "the stream ends when the collector stops");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_lags_behind_misses_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let (collector, mut peer) = with_alerts(directory.path(), 1).await;
+    let mut slow = Stream::open(collector.http, "/api/v1/events", "").await;
+    // More than listeners may lag behind, and more than the socket buffers hold.
+    let count = 12_000;
+    let mut last = sentinel_alert::AlertId::default();
+    for batch in 0..count / 80 {
+        last = peer.send_alerts(1, batch * 80 + 2..=batch * 80 + 81).await;
+    }
+    peer.until_acked(last).await;
+    let ids = slow.alerts(usize::try_from(count).unwrap()).await;
+    assert_eq!(ids, (2..=i64::try_from(count).unwrap() + 1).collect::<Vec<_>>());
+    collector.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sensors_that_come_and_go_are_events() {
+    let directory = tempfile::tempdir().unwrap();
+    let collector = start(directory.path()).await;
+    let mut stream = Stream::open(collector.http, "/api/v1/events", "").await;
+    let (pair, key) = enrolled(directory.path(), collector.listen, "branch-7").await;
+    let (peer, _) = connected(collector.listen, &pair, &key, 1).await;
+    drop(peer);
+    let mut events = Vec::new();
+    while events.len() < 3 {
+        let (name, id, data) = stream.next().await.unwrap();
+        assert_eq!((name.as_str(), id, &data["sensor"]), ("sensor", None, &"branch-7".into()));
+        events.push(data["event"].as_str().unwrap().to_owned());
+    }
+    assert_eq!(events, ["enrolled", "connected", "disconnected"]);
+    collector.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_is_whole_and_closed_to_strangers() {
+    let directory = tempfile::tempdir().unwrap();
+    let collector = start(directory.path()).await;
+    let http = collector.http;
+    for (path, media_type) in [
+        ("/", "text/html"),
+        ("/page.css", "text/css"),
+        ("/page.js", "text/javascript"),
+        ("/favicon.svg", "image/svg"),
+    ] {
+        let text = format!("GET {path} HTTP/1.0\r\nHost: {http}\r\n\r\n");
+        let (status, head, body) = request_with_headers(http, &text).await;
+        assert_eq!(status, 200, "{path}");
+        assert!(head.contains(&format!("content-type: {media_type}")), "{head}");
+        assert!(head.contains("content-security-policy: default-src 'none'; script-src 'self'"), "{head}");
+        assert!(head.contains("x-content-type-options: nosniff"), "{head}");
+        assert!(
+            !body.replace("http://www.w3.org/2000/svg", "").contains("http"),
+            "{path} names another host"
+        );
+        assert!(!body.contains("innerHTML") && !body.contains("style="), "{path}");
+    }
+    // A page of another site whose name was pointed at this machine (DNS rebinding).
+    let (status, body) = request(http, "GET /api/v1/alerts HTTP/1.0\r\nHost: evil.example\r\n\r\n").await;
+    assert_eq!(status, 403, "{body}");
+    let (status, _) = request(http, "GET /api/v1/alerts HTTP/1.0\r\n\r\n").await;
+    assert_eq!(status, 403);
+    collector.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_others_reach_has_to_be_asked_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = |http_allow_remote| Settings {
+        files: files(directory.path()),
+        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        http: SocketAddr::from(([0, 0, 0, 0], 0)),
+        http_allow_remote,
+        log: Log::open(Some(&directory.path().join("log"))).unwrap(),
+        max_connections: 10,
+    };
+    let error = Running::start(settings(false)).await.unwrap_err().to_string();
+    assert!(error.contains("--http-allow-remote") && error.contains("reads every alert"), "{error}");
+    let collector = Running::start(settings(true)).await.unwrap();
+    let (status, _) = get(SocketAddr::from(([127, 0, 0, 1], collector.http.port())), "/health").await;
+    assert_eq!(status, 200);
+    tokio::time::timeout(Duration::from_secs(10), collector.stop()).await.expect("stops");
+}

@@ -1,0 +1,263 @@
+//! The program as it is started: signals, kill -9, two processes on one database, its messages.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "the lints spare test functions only, and what they call serves tests alone"
+)]
+
+mod support;
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use sentinel_alert::AlertId;
+use sentinel_uplink::{KeyPair, Token};
+use support::{Heard, PATIENCE, connected, enrol, get_json};
+
+const KEY: &str = "a passphrase for tests";
+
+fn program(arguments: &[&str], data: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sentinel-collector"));
+    command.args(arguments).env_clear().env("SENTINEL_COLLECTOR_DATA", data).env("SENTINEL_DB_KEY", KEY);
+    command
+}
+
+fn output(arguments: &[&str], data: &Path) -> Output {
+    program(arguments, data).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// A running collector; killed when dropped.
+struct Collector {
+    child: Child,
+    listen: SocketAddr,
+    http: SocketAddr,
+    log: mpsc::Receiver<String>,
+}
+
+impl Collector {
+    fn start(data: &Path) -> Self {
+        let arguments = ["run", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"];
+        let mut child = program(&arguments, data).stderr(Stdio::piped()).spawn().unwrap();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let (lines, log) = mpsc::channel();
+        std::thread::spawn(move || {
+            stderr.lines().map_while(Result::ok).try_for_each(|line| lines.send(line))
+        });
+        loop {
+            let line = log.recv_timeout(PATIENCE).expect("it does not say where it listens");
+            let Some((_, rest)) = line.split_once("sensors connect to ") else { continue };
+            let (listen, rest) = rest.split_once(';').unwrap();
+            let http = rest.rsplit_once("http://").unwrap().1.trim_end_matches('/');
+            return Self { child, listen: listen.parse().unwrap(), http: http.parse().unwrap(), log };
+        }
+    }
+
+    fn signal(&self, name: &str) {
+        let status = Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap();
+        assert!(status.success());
+    }
+}
+
+impl Drop for Collector {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Makes a token by the program and enrols with it.
+async fn enrol_by_program(collector: &Collector, data: &Path, name: &str) -> (KeyPair, Token) {
+    let address = collector.listen.to_string();
+    let made = output(&["enroll", "--name", name, "--address", &address], data);
+    assert!(made.status.success(), "{}", text(&made.stderr));
+    let token: Token = text(&made.stdout).trim().parse().unwrap();
+    assert_eq!(token.address(), address);
+    let pair = KeyPair::generate().unwrap();
+    let answer = enrol(&pair, &token, collector.listen, "").await;
+    assert_eq!(answer, Heard::Welcome { name: name.into(), acked: None });
+    (pair, token)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_at_any_time_it_keeps_what_it_acknowledged() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut sent = 0;
+    let mut identity = None;
+    for round in 0..4_u64 {
+        let mut collector = Collector::start(directory.path());
+        let (pair, key) = match &identity {
+            Some(known) => known,
+            None => {
+                let (pair, token) = enrol_by_program(&collector, directory.path(), "branch-7").await;
+                identity.insert((pair, *token.collector()))
+            }
+        };
+        let (mut peer, acked) = connected(collector.listen, pair, key, 1).await;
+        let kept = acked.map_or(0, |id: AlertId| id.seq);
+        assert!(kept >= sent, "acknowledged up to {sent}, and only {kept} are there");
+        let mut next = kept + 1;
+        for _ in 0..20 + round * 3 {
+            peer.send_alerts(1, next..=next + 29).await;
+            next += 30;
+        }
+        for _ in 0..=round {
+            if let Heard::Ack(id) = peer.next().await {
+                sent = id.seq;
+            }
+        }
+        collector.child.kill().unwrap(); // -9, in the middle of the work
+        collector.child.wait().unwrap();
+    }
+    let collector = Collector::start(directory.path());
+    let (_, answer) = get_json(collector.http, "/api/v1/sensors").await;
+    let sensor = &answer["sensors"][0];
+    let (_, newest) = get_json(collector.http, "/api/v1/alerts?limit=1").await;
+    assert_eq!(sensor["alerts_stored"], newest["alerts"][0]["seq"], "every number once");
+    assert!(sensor["alerts_stored"].as_u64().unwrap() >= sent && sensor["alerts_missing"] == 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_ends_it_in_order() {
+    for signal in ["-TERM", "-INT"] {
+        let directory = tempfile::tempdir().unwrap();
+        let mut collector = Collector::start(directory.path());
+        let (pair, token) = enrol_by_program(&collector, directory.path(), "branch-7").await;
+        let (mut peer, _) = connected(collector.listen, &pair, token.collector(), 1).await;
+        let last = peer.send_alerts(1, 1..=9).await;
+        peer.until_acked(last).await;
+        drop(peer);
+        collector.signal(signal);
+        let status = tokio::task::spawn_blocking(move || {
+            let status = collector.child.wait().unwrap();
+            (status, collector.log.iter().collect::<Vec<_>>())
+        });
+        let (status, lines) = tokio::time::timeout(Duration::from_secs(20), status).await.unwrap().unwrap();
+        assert!(status.success(), "{signal}: {status}");
+        assert!(lines.last().unwrap().ends_with("info stopped"), "{lines:?}");
+        // Everything is in the main file then.
+        assert!(!directory.path().join("sentinel.db-wal").exists());
+        let listed = output(&["sensors", "--json"], directory.path());
+        let listed: serde_json::Value = serde_json::from_slice(&listed.stdout).unwrap();
+        assert_eq!(listed["sensors"][0]["alerts_stored"], 9);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operators_work_beside_a_running_collector() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path();
+    let collector = Collector::start(data);
+    let (pair, token) = enrol_by_program(&collector, data, "branch-7").await;
+    let listed = output(&["sensors"], data);
+    assert!(text(&listed.stdout).contains("branch-7"), "{}", text(&listed.stdout));
+    let (mut peer, _) = connected(collector.listen, &pair, token.collector(), 1).await;
+    let revoked = output(&["revoke", "branch-7"], data);
+    assert_eq!(text(&revoked.stdout), "revoked branch-7\n");
+    assert_eq!(peer.next().await, Heard::Refused(sentinel_uplink::Refusal::Revoked));
+    let again = output(&["revoke", "branch-7"], data);
+    assert!(!again.status.success() && text(&again.stderr).contains("was revoked before"), "{again:?}");
+    let nobody = output(&["revoke", "nobody"], data);
+    assert!(text(&nobody.stderr).contains("there are branch-7"), "{nobody:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn watch_shows_the_last_alerts_and_goes_on_after_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path();
+    let collector = Collector::start(data);
+    let (pair, token) = enrol_by_program(&collector, data, "branch-7").await;
+    let (mut peer, _) = connected(collector.listen, &pair, token.collector(), 1).await;
+    let last = peer.send_alerts(1, 1..=5).await;
+    peer.until_acked(last).await;
+    let url = format!("http://{}", collector.http);
+    let mut watch = program(&["watch", "--url", &url, "-n", "2"], data)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines();
+    let line = |seconds: u64| {
+        format!(
+            "2023-11-14 22:13:{:02}.000000  MEDIUM    port_scan        branch-7          \
+             10.20.30.66 tried 15 ports of 10.20.30.10 within 10 s",
+            20 + seconds
+        )
+    };
+    for seconds in [4, 5] {
+        assert_eq!(lines.next().unwrap().unwrap(), line(seconds));
+    }
+    // Restart on the same HTTP port, with alerts that arrive while nobody watches.
+    let http = collector.http.to_string();
+    drop(collector);
+    let arguments = ["run", "--listen", "127.0.0.1:0", "--http", &http];
+    let mut child = program(&arguments, data).stderr(Stdio::piped()).spawn().unwrap();
+    let mut started = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let told = started
+        .find_map(|line| Some(line.split_once("sensors connect to ")?.1.split_once(';')?.0.to_owned()));
+    let (mut peer, _) = connected(told.unwrap().parse().unwrap(), &pair, token.collector(), 1).await;
+    let last = peer.send_alerts(1, 6..=7).await;
+    peer.until_acked(last).await;
+    let shown: Vec<String> =
+        lines.by_ref().map(Result::unwrap).filter(|line| line.contains("port_scan")).take(2).collect();
+    assert_eq!(shown, [line(6), line(7)], "no hole and no repeat");
+    let _ = (watch.kill(), watch.wait(), child.kill(), child.wait());
+}
+
+#[test]
+fn mistakes_are_explained() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    for (arguments, complaint) in [
+        (&["run", "--http", "0.0.0.0:0"][..], "--http-allow-remote"),
+        (&["run", "--listen", "somewhere"], "--listen"),
+        (&["enroll", "--name", "a b", "--address", "a:1"], "letters, digits"),
+        (&["enroll", "--address", "nowhere"], "address \"nowhere\""),
+        (&["enroll", "--expires", "5w"], "30m"),
+        (&["enroll", "--expires", "0s"], "30m"),
+        (&["watch", "--url", "https://x"], "http://"),
+        (&["watch", "--sensors", "--url", "http://127.0.0.1:1"], "is `sentinel-collector run` running?"),
+        (&["frobnicate"], "--help"),
+    ] {
+        let output = output(arguments, &data);
+        assert!(!output.status.success(), "{arguments:?}");
+        assert!(text(&output.stderr).contains(complaint), "{arguments:?}: {}", text(&output.stderr));
+    }
+    let empty = output(&["sensors"], &directory.path().join("nothing"));
+    assert!(text(&empty.stderr).contains("there is no database"), "{empty:?}");
+    assert!(!directory.path().join("nothing").exists());
+
+    let made = output(&["enroll", "--address", "a:1"], &data);
+    assert!(made.status.success());
+    let wrong = program(&["sensors"], &data).env("SENTINEL_DB_KEY", "another").output().unwrap();
+    assert!(text(&wrong.stderr).contains("is not opened by this key"), "{wrong:?}");
+    let none = program(&["sensors"], &data).env_remove("SENTINEL_DB_KEY").output().unwrap();
+    assert!(text(&none.stderr).contains("restore the key"), "{none:?}");
+}
+
+#[test]
+fn the_file_on_disk_is_ciphertext_and_keys_are_private() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let made = program(&["enroll", "--name", "branch-7", "--address", "a:1"], &data)
+        .env_remove("SENTINEL_DB_KEY")
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{made:?}");
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&data), 0o700);
+    assert_eq!((mode(&data.join("db.key")), mode(&data.join("collector.key"))), (0o600, 0o600));
+    let mut bytes = Vec::new();
+    std::fs::File::open(data.join("sentinel.db")).unwrap().read_to_end(&mut bytes).unwrap();
+    assert!(!bytes.starts_with(b"SQLite format 3"));
+    assert!(!bytes.windows(8).any(|window| window == b"branch-7"), "the name is in the clear");
+}
