@@ -335,3 +335,20 @@ fn a_key_that_was_never_stored_again_still_reaches_the_ring() {
     let (mut log, _) = Image::of(log).open_with(four_segments(), key, 3, &Power::lasting());
     assert_eq!(read_from(&mut log, 0), (6..11).map(|number| (number, record(number))).collect::<Vec<_>>());
 }
+
+#[test]
+fn a_full_ring_announces_what_goes_also_after_rotating() {
+    let (mut log, _) = Image::default().open(four_segments(), 1);
+    for number in 0..4 {
+        log.append(&record(number)).unwrap();
+        assert_eq!(log.about_to_overwrite(), None, "the ring has room");
+        log.rotate().unwrap();
+    }
+    assert_eq!(log.about_to_overwrite(), None, "there is nothing to write");
+    log.append(&record(4)).unwrap();
+    assert_eq!(log.about_to_overwrite(), Some(RecordId(0)..RecordId(1)));
+    log.flush().unwrap();
+    log.append(&record(5)).unwrap();
+    assert_eq!(log.about_to_overwrite(), None, "the segment begun has room");
+    assert_holds(&mut log, 1..6);
+}

@@ -256,6 +256,36 @@ fn segments_of_older_keys_are_still_bound_by_the_chain() {
 }
 
 #[test]
+fn an_overwritten_segment_that_comes_back_is_left_out() {
+    let image = written();
+    let (mut log, _) = image.open(four_segments(), 5);
+    for number in 72..100 {
+        log.append(&record(number)).unwrap();
+        if number % 10 == 9 {
+            log.rotate().unwrap();
+        }
+    }
+    log.flush().unwrap();
+    let new = Image::of(log);
+    let (mut log, _) = new.open(four_segments(), 6);
+    assert_sound(&mut log);
+    assert_eq!((log.oldest(), log.head().next_id), (RecordId(48), RecordId(100)));
+    // Segments 4 to 7 are there. Back come: 5 as it was before it was filled, 2 in the place of 6, 3 in that of 7.
+    for (slot, damaged_segments) in [(1, 0), (2, 1), (3, 0)] {
+        let mut changed = new.clone();
+        changed.main.resize(65_536, 0);
+        copy_segment(&image.main, slot, &mut changed.main, slot);
+        let (mut log, recovery) = changed.open(four_segments(), 7);
+        assert_ne!(verify(&mut log).1, [], "slot {slot}");
+        assert_eq!(recovery.damaged_segments, damaged_segments, "slot {slot}");
+        // 3 is within the ring if 7, the newest, never was; only the journal knows better.
+        assert_eq!(recovery.missing_records > 0, slot == 3, "slot {slot}");
+        let first = read_from(&mut log, 0)[0].0;
+        assert_eq!(first < 48, slot == 3, "slot {slot}: {first}");
+    }
+}
+
+#[test]
 fn a_damaged_header_shows_in_the_listing_and_the_rest_stays_readable() {
     let mut image = written();
     image.main[2 * 16_384 + 40] ^= 1;
