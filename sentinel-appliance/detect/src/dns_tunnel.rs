@@ -63,7 +63,7 @@ impl DnsTunnel {
             return;
         }
         let Ok(Some(question)) = message.question() else { return };
-        let length = characters(&question.name);
+        let length = u16::try_from(question.name.character_count()).unwrap_or(u16::MAX);
         if length > self.threshold && !is_reverse_of_ipv6(&question.name) {
             report(self.finding(event, &question.name, length));
         }
@@ -88,13 +88,6 @@ impl DnsTunnel {
             scope,
         }
     }
-}
-
-/// Bytes of all labels and the dots between them: the length of the name as people write it, but for
-/// bytes that need an escape.
-#[inline]
-fn characters(name: &dns::Name<'_>) -> u16 {
-    u16::try_from(name.wire_len().saturating_sub(2)).unwrap_or(u16::MAX)
 }
 
 /// Whether this is the reverse name of a whole IPv6 address, which every resolver asks for.

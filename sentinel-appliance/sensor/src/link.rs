@@ -190,8 +190,7 @@ impl Conversation<'_> {
                     self.shared.set_link(LinkPhase::Connected);
                 }
                 SensorEvent::Message(ToSensor::Ack(id)) => {
-                    // An acknowledgement of nothing that was sent changes nothing.
-                    let _durable = self.shared.spool.borrow_mut().delivery().acked(id);
+                    self.shared.spool.borrow_mut().acked(id);
                 }
                 SensorEvent::Message(ToSensor::Refused(reason)) => return Err(LinkEnd::Refused(reason)),
                 SensorEvent::Message(_) | _ => {}

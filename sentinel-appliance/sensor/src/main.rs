@@ -10,7 +10,7 @@
 //! - `analysis`: tables and engine over one allocation; `worker`: rings to alerts; `snapshot`: what the
 //!   worker tells of itself;
 //! - `control`: the other thread: `spool` (log and numbering), `link` (uplink), `status`, signals;
-//! - `settings`, `ports` (list of suspicious ports), `identity` (keys), `clock`,
+//! - `settings`, `ports` (list of suspicious ports), `identity` (keys), `document` (JSON), `clock`,
 //!   `message` (standard error), `output` (standard output), `failure`.
 
 #![forbid(unsafe_code)]
@@ -19,6 +19,7 @@ mod analysis;
 mod clock;
 mod command;
 mod control;
+mod document;
 mod enroll;
 mod failure;
 mod identity;

@@ -54,6 +54,7 @@ pub(crate) enum Record<'a> {
 
 /// What is read back for the collector.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "lives on the stack of one call, and nearly all are alerts")]
 pub(crate) enum Item {
     /// An alert to be sent.
     Alert(AlertId, Alert),
@@ -89,6 +90,8 @@ pub(crate) struct Spool {
     boot: u32,
     next_seq: u64,
     delivery: Delivery<RecordId>,
+    /// Alerts and gaps in the log that the collector has not acknowledged, as far as we know.
+    undelivered: u64,
     counts: SpoolCounts,
     /// Alerts that could not be stored, to be told in a gap record as soon as storing works again.
     untold: Option<Gap>,
@@ -143,6 +146,7 @@ impl Spool {
             boot,
             next_seq: 1,
             delivery: Delivery::new(None),
+            undelivered: 0,
             counts: SpoolCounts::default(),
             untold: None,
             policy: FlushPolicy::new(settings),
@@ -150,6 +154,8 @@ impl Spool {
             day_bytes: 0,
             last_error: None,
         };
+        let oldest = spool.log.oldest();
+        spool.undelivered = spool.count_items(oldest);
         let start = Record::Start {
             boot,
             at_us: crate::clock::wall().as_micros(),
@@ -264,6 +270,7 @@ impl Spool {
         match self.log.append(bytes) {
             Ok(_) => {
                 self.last_error = None;
+                self.undelivered += u64::from(!matches!(record, Record::Start { .. }));
                 true
             }
             Err(error) => {
@@ -291,6 +298,8 @@ impl Spool {
         if from >= range.end {
             return;
         }
+        let going = self.count_items_until(from, range.end);
+        self.undelivered = self.undelivered.saturating_sub(going);
         // First pass: bytes of each severity. Second: write again from the cut on, count what is under it.
         let mut bytes_of = [0_usize; 5];
         self.each_alert(from..range.end, |_, alert, length| {
@@ -380,10 +389,11 @@ impl Spool {
         let before = self.log.key().epoch();
         let oldest = self.log.oldest();
         let after = self.log.advance_key(oldest).clone();
-        if after.epoch() != before {
-            if let Err(failure) = identity::store_log_key(&self.state_dir, &after) {
-                self.last_error = Some(format!("{failure:?}"));
-            }
+        if after.epoch() == before {
+            return;
+        }
+        if let Err(failure) = identity::store_log_key(&self.state_dir, &after) {
+            self.last_error = Some(failure.to_string());
         }
     }
 
@@ -395,6 +405,13 @@ impl Spool {
     /// The books of what was sent.
     pub(crate) const fn delivery(&mut self) -> &mut Delivery<RecordId> {
         &mut self.delivery
+    }
+
+    /// The collector has everything up to `id`. An acknowledgement of nothing that was sent changes nothing.
+    pub(crate) fn acked(&mut self, id: AlertId) {
+        let before = self.delivery.delivered();
+        let _durable = self.delivery.acked(id);
+        self.undelivered = self.undelivered.saturating_sub(self.delivery.delivered() - before);
     }
 
     /// Alerts acknowledged by the collector since the start.
@@ -423,6 +440,8 @@ impl Spool {
                 self.delivery.found(record);
             }
         }
+        let from = self.delivery.next_after().map_or(self.log.oldest(), RecordId::next);
+        self.undelivered = self.count_items(from);
     }
 
     /// Reads on after what was sent: calls `visit` with each record until it says stop or there are no more.
@@ -430,18 +449,33 @@ impl Spool {
         let from = self.delivery.next_after().map_or(self.log.oldest(), RecordId::next);
         let (mut cursor, mut buffer) = (Cursor::new(from), [0; MAX_RECORD]);
         while let Ok(Some((record, length))) = self.log.read_next(&mut cursor, &mut buffer) {
-            if let Some(item) = buffer.get(..length).and_then(decode) {
-                if !visit(record, item) {
-                    return;
-                }
+            let item = buffer.get(..length).and_then(decode);
+            if item.is_some_and(|item| !visit(record, item)) {
+                return;
             }
         }
     }
 
-    /// Records that are in the log and not acknowledged.
-    pub(crate) fn waiting(&self) -> u64 {
-        let from = self.delivery.durable().map_or(self.log.oldest(), RecordId::next);
-        self.log.next_id().since(from.min(self.log.next_id()))
+    /// Alerts and gaps in the log that the collector has not acknowledged, as far as we know.
+    pub(crate) const fn waiting(&self) -> u64 {
+        self.undelivered
+    }
+
+    fn count_items(&mut self, from: RecordId) -> u64 {
+        let end = self.log.next_id();
+        self.count_items_until(from, end)
+    }
+
+    /// Alerts and gaps among the records from `from` to before `end`.
+    fn count_items_until(&mut self, from: RecordId, end: RecordId) -> u64 {
+        let (mut cursor, mut buffer, mut count) = (Cursor::new(from), [0; MAX_RECORD], 0);
+        while let Ok(Some((record, length))) = self.log.read_next(&mut cursor, &mut buffer) {
+            if record >= end {
+                break;
+            }
+            count += u64::from(buffer.get(..length).and_then(decode).is_some());
+        }
+        count
     }
 }
 

@@ -1,6 +1,5 @@
 //! `sentinel status`: asks the running sensor, and shows the answer within 80 by 24 characters.
 
-use std::collections::HashMap;
 use std::fmt::Write;
 use std::io::{IsTerminal, Read};
 use std::os::unix::net::UnixStream;
@@ -10,6 +9,7 @@ use std::time::Duration;
 use sentinel_units::{ByteCount, Rate};
 use tinyjson::JsonValue;
 
+use crate::document::{self, member};
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::status;
@@ -77,10 +77,9 @@ struct View(JsonValue);
 
 impl View {
     fn new(answer: &str) -> Result<Self, Failure> {
-        answer
-            .parse()
+        document::parse(answer)
             .map(Self)
-            .map_err(|error| Failure::new(format!("the sensor's answer is not JSON: {error}")))
+            .map_err(|what| Failure::new(format!("the sensor's answer is {what}")))
     }
 
     fn number(&self, path: &str) -> u64 {
@@ -216,10 +215,6 @@ impl View {
         writeln!(out, "ring, each interface    {:>12}", self.number("memory.ring_kib") * 1024)?;
         write!(out, "resident                {:>12}", self.number("memory.resident_kib") * 1024)
     }
-}
-
-fn member<'v>(value: &'v JsonValue, name: &str) -> Option<&'v JsonValue> {
-    value.get::<HashMap<String, JsonValue>>().and_then(|object| object.get(name))
 }
 
 /// Counters are whole numbers below 2^53, which floating point holds exactly.
