@@ -1,0 +1,157 @@
+//! The golden captures of the sensor are what the traffic generator makes, today as on the day they were committed.
+//!
+//! The sensor's own tests only read them: nothing on the device may use a crate of `tools`. After a change that is
+//! meant: `GOLDEN_BLESS=1 cargo test -p sentinel-bench --test golden_captures`, then
+//! `GOLDEN_BLESS=1 cargo test -p sentinel-appliance --test golden`, and say why in the commit.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
+
+use std::fmt::Write;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use sentinel_trafficgen::pcap::{Resolution, Writer};
+use sentinel_trafficgen::{Parameters, Scenario, scenario};
+use sentinel_units::Timestamp;
+use serde_json::json;
+
+const START: Timestamp = Timestamp::from_parts(1_700_000_000, 0);
+/// Scenarios up to this many bytes are committed whole.
+const LARGEST_BYTES: usize = 30_000;
+/// Small enough, and left out: the other services of `brute-force` differ in one number only.
+const LEFT_OUT: [&str; 10] = [
+    "brute-force-ftp",
+    "brute-force-telnet",
+    "brute-force-smb",
+    "brute-force-mysql",
+    "brute-force-postgresql",
+    "brute-force-vnc",
+    "brute-force-vlan",
+    "brute-force-two-services",
+    "brute-force-two-sources",
+    "icmp-flood-replies-ipv6",
+];
+/// Larger, and committed all the same.
+const LARGE: [&str; 2] = ["bad", "attack-mix"];
+/// Committed with the bytes that the sensor needs, as a capture with a short snap length would have them.
+const HEADERS_ONLY: [&str; 1] = ["attack-mix"];
+
+fn directory() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../sentinel-appliance/sensor/tests/data/golden")
+}
+
+fn whole(scenario: &Scenario) -> Vec<u8> {
+    let mut file = Vec::new();
+    Writer::new(&mut file, Resolution::Nanoseconds)
+        .and_then(|mut writer| writer.all(START, scenario.packets(&Parameters::default())))
+        .unwrap();
+    file
+}
+
+/// DNS stays whole; of other frames over 200 bytes the first 54 (Ethernet, IPv4, TCP) or 74 (IPv6) stay. The length
+/// on the wire is kept.
+fn headers_only(file: &[u8]) -> Vec<u8> {
+    let (header, mut rest) = file.split_at(24);
+    let mut short = header.to_vec();
+    while !rest.is_empty() {
+        let length = usize::try_from(u32::from_le_bytes(rest[8..12].try_into().unwrap())).unwrap();
+        let (record, next) = rest.split_at(16 + length);
+        let frame = &record[16..];
+        let is_dns = frame.get(23) == Some(&17) && frame.get(36..38) == Some(&53_u16.to_be_bytes());
+        let kept = match frame.get(12..14) {
+            Some([0x08, 0x00]) if length > 200 && !is_dns => 54,
+            Some([0x86, 0xdd]) if length > 200 => 74,
+            _ => length,
+        };
+        short.extend(&record[..8]);
+        short.extend(u32::try_from(kept).unwrap().to_le_bytes());
+        short.extend(&record[12..16]);
+        short.extend(&frame[..kept]);
+        rest = next;
+    }
+    short
+}
+
+/// What is committed: the scenario, and its file.
+fn committed() -> Vec<(&'static Scenario, Vec<u8>)> {
+    scenario::all()
+        .filter(|scenario| !LEFT_OUT.contains(&scenario.name))
+        .filter_map(|scenario| {
+            let file = whole(scenario);
+            let chosen = file.len() <= LARGEST_BYTES || LARGE.contains(&scenario.name);
+            let file = if HEADERS_ONLY.contains(&scenario.name) { headers_only(&file) } else { file };
+            chosen.then_some((scenario, file))
+        })
+        .collect()
+}
+
+fn expected(scenarios: &[(&'static Scenario, Vec<u8>)]) -> String {
+    let pairs = |list: &[(&str, &str)]| -> Vec<_> {
+        list.iter().map(|(kind, test)| json!({"kind": kind, "test": test})).collect()
+    };
+    let list: serde_json::Value = scenarios
+        .iter()
+        .map(|(scenario, _)| {
+            let (expected, allowed) = (pairs(scenario.expected), pairs(scenario.allowed));
+            json!({"name": scenario.name, "expected": expected, "allowed": allowed})
+        })
+        .collect();
+    serde_json::to_string_pretty(&list).unwrap() + "\n"
+}
+
+fn origin(scenarios: &[(&'static Scenario, Vec<u8>)]) -> String {
+    let mut text = String::from(
+        "# Where the golden captures come from\n\n\
+         All are made up, by `tools/trafficgen` with its default seed and start (`trafficgen write NAME`): no packet of\n\
+         anybody's network is in them. `NAME.alerts.ndjson` is what `sentinel read NAME.pcap --alerts` prints;\n\
+         `expected.json` says which kinds and tests must be in it. `tools/bench/tests/golden_captures.rs` holds captures,\n\
+         `expected.json` and this file to the generator, `golden.rs` holds the alerts to the sensor.\n\n\
+         Of `attack-mix` only DNS is whole; of other frames over 200 bytes the headers are there.\n\n",
+    );
+    for (scenario, _) in scenarios {
+        writeln!(text, "- `{}.pcap`: {}", scenario.name, scenario.description).unwrap();
+    }
+    text
+}
+
+#[test]
+fn committed_captures_are_what_the_generator_makes() {
+    let directory = directory();
+    let scenarios = committed();
+    let mut files: Vec<(PathBuf, Vec<u8>)> = scenarios
+        .iter()
+        .map(|(scenario, file)| (directory.join(format!("{}.pcap", scenario.name)), file.clone()))
+        .collect();
+    files.push((directory.join("expected.json"), expected(&scenarios).into_bytes()));
+    files.push((directory.join("ORIGIN.md"), origin(&scenarios).into_bytes()));
+    let bless = std::env::var_os("GOLDEN_BLESS").is_some();
+    let mut captures = 0;
+    for (path, bytes) in &files {
+        if bless {
+            fs::write(path, bytes).unwrap();
+        }
+        let found = fs::read(path).unwrap_or_default();
+        assert!(found == *bytes, "{} is not what trafficgen makes", path.display());
+        captures += usize::from(path.extension().is_some_and(|extension| extension == "pcap"));
+    }
+    let there = fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().path());
+    let there = there.filter(|path| path.extension().is_some_and(|extension| extension == "pcap")).count();
+    assert_eq!(there, captures, "captures that no scenario makes lie in {}", directory.display());
+}
+
+/// Every detection has its edges, its windows and its harmless twins in the committed set; those of `exfiltration`
+/// are megabytes and played by `scenarios.rs`.
+#[test]
+fn the_edges_of_every_detection_are_committed() {
+    let names: Vec<&str> = committed().iter().map(|(scenario, _)| scenario.name).collect();
+    for detection in ["port-scan", "syn-flood", "icmp-flood", "brute-force"] {
+        for edge in ["below", "at", "two-windows", "straddle", "ipv6"] {
+            assert!(names.contains(&format!("{detection}-{edge}").as_str()), "{detection}-{edge}");
+        }
+    }
+    for kind in scenario::all().flat_map(|scenario| scenario.expected) {
+        let fires = |name: &&str| scenario::find(name).is_some_and(|found| found.expected.contains(kind));
+        assert!(names.iter().any(fires), "nothing committed fires {kind:?}");
+    }
+    assert!(names.iter().filter(|name| scenario::find(name).unwrap().expected.is_empty()).count() >= 20);
+}
