@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use sentinel_units::{Timestamp, Uptime};
 use sentinel_uplink::{
-    Backoff, BatchBuilder, Cipher, Counter, Hello, KeyPair, Limits, Origin, PROTOCOL_VERSION, PushError,
-    Refusal, SendError, SensorEvent, SensorSession, SessionError, Telemetry, ToCollector, ToSensor,
+    Backoff, BatchBuilder, Cipher, Counter, Hello, KeyPair, Limits, Origin, PROTOCOL_VERSION, Refusal,
+    SendError, SensorEvent, SensorSession, SessionError, Telemetry, ToCollector, ToSensor,
 };
 use smol::{Async, Timer, future};
 
@@ -141,7 +141,10 @@ async fn try_converse(
     let mut incoming = [0; 2048];
     loop {
         talk.events(&hello)?;
-        talk.fill()?;
+        // Until the spool is empty, the window is full, or the socket takes no more.
+        while talk.fill()? {
+            flush(&stream, &mut talk.session, shared.clock.uptime())?;
+        }
         flush(&stream, &mut talk.session, shared.clock.uptime())?;
         if shared.generation.get() != generation || shared.farewell_is_over() {
             return Err(LinkEnd::Ours);
@@ -198,52 +201,56 @@ impl Conversation<'_> {
         }
     }
 
-    /// Queues what there is to say, as long as there is room.
-    fn fill(&mut self) -> Result<(), LinkEnd> {
-        if !self.welcomed {
-            return Ok(());
+    /// Queues one message of what there is to say, if there is room; says whether it did.
+    fn fill(&mut self) -> Result<bool, LinkEnd> {
+        if !self.welcomed || !self.session.pending().is_empty() {
+            return Ok(false);
         }
         let now = self.shared.clock.uptime();
-        if now >= self.telemetry_due && self.session.pending().is_empty() {
+        if now >= self.telemetry_due {
             self.telemetry_due = now.after(self.shared.settings.borrow().uplink_telemetry);
             queued(self.session.send(&ToCollector::Telemetry(self.shared.telemetry()), now))?;
+            return Ok(true);
         }
         let mut spool = self.shared.spool.borrow_mut();
         if spool.delivery().is_overdue(now) {
             return Err(LinkEnd::Overdue);
         }
-        while self.session.pending().is_empty() && spool.delivery().has_room() {
-            let mut buffer = [0; BATCH_BYTES];
-            let limit = self.session.batch_limit().min(BATCH_BYTES);
-            let mut batch = BatchBuilder::new(self.origin, buffer.get_mut(..limit).unwrap_or_default());
-            let (mut last_record, mut gap) = (None, None);
-            spool.unsent(|record, item| match item {
-                Item::Alert(id, alert) => match batch.push(id, &alert) {
-                    Ok(()) => {
-                        last_record = Some(record);
-                        true
-                    }
-                    Err(PushError::Full | PushError::NewBatchNeeded | _) => false,
-                },
-                Item::Gap(found) if batch.count() == 0 => {
-                    gap = Some((record, found));
-                    false
-                }
-                Item::Gap(_) => false,
-            });
-            let (message, last, record, records) = match (gap, batch.batch(), batch.last(), last_record) {
-                (Some((record, gap)), ..) => (ToCollector::Gap(gap), gap.last(), record, 1),
-                (None, Some(alerts), Some(last), Some(record)) => {
-                    (ToCollector::Alerts(alerts), last, record, batch.count())
-                }
-                _ => return Ok(()),
-            };
-            if let Err(SendError::Busy) = self.session.send(&message, now) {
-                return Ok(());
-            }
-            let _booked_because_there_was_room = spool.delivery().sent(last, record, records, now);
+        if !spool.delivery().has_room() {
+            return Ok(false);
         }
-        Ok(())
+        let mut buffer = [0; BATCH_BYTES];
+        let limit = self.session.batch_limit().min(BATCH_BYTES);
+        let mut batch = BatchBuilder::new(self.origin, buffer.get_mut(..limit).unwrap_or_default());
+        let (mut last_record, mut gap) = (None, None);
+        spool.unsent(|record, item| match item {
+            Item::Alert(id, alert) => {
+                // Full, or of another run: it starts the next batch.
+                let fits = batch.push(id, &alert).is_ok();
+                if fits {
+                    last_record = Some(record);
+                }
+                fits
+            }
+            Item::Gap(found) => {
+                if batch.count() == 0 {
+                    gap = Some((record, found));
+                }
+                false
+            }
+        });
+        let (message, last, record, records) = match (gap, batch.batch(), batch.last(), last_record) {
+            (Some((record, gap)), ..) => (ToCollector::Gap(gap), gap.last(), record, 1),
+            (None, Some(alerts), Some(last), Some(record)) => {
+                (ToCollector::Alerts(alerts), last, record, batch.count())
+            }
+            _ => return Ok(false),
+        };
+        if let Err(SendError::Busy) = self.session.send(&message, now) {
+            return Ok(false);
+        }
+        let _booked_because_there_was_room = spool.delivery().sent(last, record, records, now);
+        Ok(true)
     }
 
     fn deadline(&self) -> Result<Uptime, LinkEnd> {

@@ -4,9 +4,13 @@
 //! ring comes round to it. Then the most severe ones that fit are written again at the front, and a gap
 //! record says what went.
 
-use std::io;
+use std::fs::OpenOptions;
 use std::ops::Range;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 
 use sentinel_alert::{Alert, AlertId, Severity, wire};
 use sentinel_ringlog::{
@@ -267,21 +271,14 @@ impl Spool {
     fn append(&mut self, record: &Record<'_>) -> bool {
         let mut bytes = [0; MAX_RECORD];
         let Ok(bytes) = postcard::to_slice(record, &mut bytes) else { return false };
-        match self.log.append(bytes) {
-            Ok(_) => {
-                self.last_error = None;
-                self.undelivered += u64::from(!matches!(record, Record::Start { .. }));
-                true
-            }
-            Err(error) => {
-                self.note(&error);
-                false
-            }
+        let outcome = self.log.append(bytes);
+        self.last_error = outcome.as_ref().err().map(ToString::to_string);
+        // Not in the journal is in memory still: it is sent, and goes to flash with the next flush.
+        let stored = matches!(outcome, Ok(_) | Err(AppendError::NotJournalled(..)));
+        if stored && !matches!(record, Record::Start { .. }) {
+            self.undelivered += 1;
         }
-    }
-
-    fn note(&mut self, error: &AppendError<io::Error>) {
-        self.last_error = Some(error.to_string());
+        stored
     }
 
     /// The open segment is full. Alerts that rotation would destroy undelivered are written again, the most
@@ -496,8 +493,19 @@ pub(crate) fn read_record(bytes: &[u8]) -> Option<Record<'_>> {
     postcard::from_bytes(bytes).ok()
 }
 
+/// Opens a file that only we can read, and keeps other sensors from writing to it.
 fn storage(path: &Path) -> Result<FileStorage, Failure> {
-    FileStorage::create(path).map_err(|error| Failure::new(format!("{}: {error}", path.display())))
+    let at = |what: String| Failure::new(format!("{}: {what}", path.display()));
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false).mode(0o600);
+    let file = options.open(path).map_err(|error| at(error.to_string()))?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(FileStorage::from(file)),
+        Err(Errno::WOULDBLOCK) => {
+            Err(at("another sensor writes to this log; give this one other directories".into()))
+        }
+        Err(error) => Err(at(error.to_string())),
+    }
 }
 
 /// Never zero, which is for files.
