@@ -1,5 +1,6 @@
 //! The command line. Every setting is a flag and an environment variable.
 
+use std::env::VarError;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -56,19 +57,17 @@ struct StoreArguments {
         default_value = "/var/lib/sentinel-collector"
     )]
     data: PathBuf,
-    /// Key of the database: 64 hexadecimal digits, or a passphrase. Without it DIR/db.key is used, and
-    /// made at the first start. Only as a variable, because others can read the flags of a program.
-    #[arg(skip = database_key())]
-    key: Option<String>,
-}
-
-fn database_key() -> Option<String> {
-    std::env::var("SENTINEL_DB_KEY").ok()
 }
 
 impl StoreArguments {
     fn files(&self) -> anyhow::Result<Files> {
-        Ok(Files::locate(&self.data, self.key.as_deref())?)
+        // Only as a variable, because others can read the flags of a program.
+        let key = match std::env::var("SENTINEL_DB_KEY") {
+            Ok(key) => Some(key),
+            Err(VarError::NotPresent) => None,
+            Err(VarError::NotUnicode(_)) => bail!("SENTINEL_DB_KEY is not UTF-8"),
+        };
+        Ok(Files::locate(&self.data, key.as_deref())?)
     }
 
     /// Files that `run` or `enroll` has made before: listing must not make an empty database.
@@ -83,11 +82,12 @@ impl StoreArguments {
     }
 }
 
+const KEY_HELP: &str = "The database is encrypted with the key in SENTINEL_DB_KEY (64 hexadecimal digits, or a \
+    passphrase), else with DIR/db.key, which is made at the first start. Keep a copy of it: without it the alerts \
+    are gone.";
+
 #[derive(Args, Debug)]
-#[command(
-    after_help = "The database is encrypted with the key in SENTINEL_DB_KEY (64 hexadecimal digits, or a \
-    passphrase), else with DIR/db.key. Keep a copy of it: without it the alerts are gone."
-)]
+#[command(after_help = KEY_HELP)]
 struct RunArguments {
     #[command(flatten)]
     store: StoreArguments,
@@ -118,6 +118,7 @@ struct RunArguments {
 const DEFAULT_LISTEN: &str = "0.0.0.0:4477";
 
 #[derive(Args, Debug)]
+#[command(after_help = KEY_HELP)]
 struct EnrollArguments {
     #[command(flatten)]
     store: StoreArguments,

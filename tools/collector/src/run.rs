@@ -1,5 +1,6 @@
 //! `sentinel-collector run`: wiring, signals, an orderly end.
 
+use std::fs::File;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -68,6 +69,8 @@ pub struct Running {
     ingest: tokio::task::JoinHandle<()>,
     server: tokio::task::JoinHandle<()>,
     writer: Writer,
+    /// Held until the store is closed.
+    lock: File,
 }
 
 impl Running {
@@ -94,6 +97,7 @@ impl Running {
         }
         allow_many_files(&log, max_connections);
         let files = Arc::new(files);
+        let lock = files.lock()?;
         let connection = files.open_writer()?;
         let metrics = Arc::new(Metrics::new(&alerts::totals(&connection)?));
         let identity = enroll::identity(&files)?;
@@ -135,7 +139,7 @@ impl Running {
         let server = tokio::spawn(serve(pages, app, stopping, log.clone()));
         log.info(format_args!("sentinel-collector {} key {key}", env!("CARGO_PKG_VERSION")));
         log.info(format_args!("sensors connect to {listen}; page and API on http://{http}/"));
-        Ok(Self { listen, http, metrics, log, stop, ingest, server, writer })
+        Ok(Self { listen, http, metrics, log, stop, ingest, server, writer, lock })
     }
 
     /// Stops accepting, stores and acknowledges what has arrived, and closes the store.
@@ -149,6 +153,7 @@ impl Running {
         }
         let writer = self.writer;
         let _ = tokio::task::spawn_blocking(move || writer.join()).await;
+        drop(self.lock);
         self.log.info(format_args!("stopped"));
     }
 }

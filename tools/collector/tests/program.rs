@@ -165,6 +165,8 @@ async fn operators_work_beside_a_running_collector() {
     assert_eq!(peer.next().await, Heard::Refused(sentinel_uplink::Refusal::Revoked));
     let again = output(&["revoke", "branch-7"], data);
     assert!(!again.status.success() && text(&again.stderr).contains("was revoked before"), "{again:?}");
+    let second = output(&["run", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"], data);
+    assert!(text(&second.stderr).contains("another sentinel-collector runs on"), "{second:?}");
     let nobody = output(&["revoke", "nobody"], data);
     assert!(text(&nobody.stderr).contains("there are branch-7"), "{nobody:?}");
 }
@@ -256,6 +258,7 @@ fn the_file_on_disk_is_ciphertext_and_keys_are_private() {
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&data), 0o700);
     assert_eq!((mode(&data.join("db.key")), mode(&data.join("collector.key"))), (0o600, 0o600));
+    assert_eq!(mode(&data.join("sentinel.db")), 0o600);
     let mut bytes = Vec::new();
     std::fs::File::open(data.join("sentinel.db")).unwrap().read_to_end(&mut bytes).unwrap();
     assert!(!bytes.starts_with(b"SQLite format 3"));

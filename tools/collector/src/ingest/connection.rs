@@ -43,7 +43,8 @@ pub(super) async fn serve(
         peer,
         shared,
         session,
-        stage: Stage::Handshake(handshake),
+        handshake: Some(handshake),
+        stage: Stage::Handshake,
         input: Vec::new(),
         gathered: None,
         storing: None,
@@ -77,12 +78,12 @@ impl From<SessionError> for Ended {
 }
 
 enum Stage {
-    /// Nobody has proved who he is. The permit bounds how many there are of these.
-    Handshake(OwnedSemaphorePermit),
+    /// Nobody has said who he is.
+    Handshake,
     /// The owner of a known key, once his hello proves that it is he.
-    Claimed(OwnedSemaphorePermit, Box<Sensor>),
+    Claimed(Box<Sensor>),
     /// The holder of a token, once his request proves that it is he.
-    Enrolling(OwnedSemaphorePermit, PublicKey, TokenId),
+    Enrolling(PublicKey, TokenId),
     /// A sensor at work.
     Serving(Box<Serving>),
     /// Turned away, or enrolled: nothing more is expected.
@@ -103,6 +104,8 @@ struct Connection<'c> {
     peer: SocketAddr,
     shared: &'c IngestShared,
     session: CollectorSession,
+    /// Bounds how many there are without a proved key; given back when a hello proves one.
+    handshake: Option<OwnedSemaphorePermit>,
     stage: Stage,
     /// Read from the socket and not yet taken by the session.
     input: Vec<u8>,
@@ -245,9 +248,7 @@ impl Connection<'_> {
             Ok(Some(sensor)) if sensor.revoked_at.is_some() => (Refused::Revoked, Refusal::Revoked),
             Ok(Some(sensor)) => {
                 self.session.admit(self.shared.uptime())?;
-                if let Stage::Handshake(permit) = std::mem::replace(&mut self.stage, Stage::Over) {
-                    self.stage = Stage::Claimed(permit, Box::new(sensor));
-                }
+                self.stage = Stage::Claimed(Box::new(sensor));
                 return Ok(());
             }
         };
@@ -267,16 +268,14 @@ impl Connection<'_> {
             }
             Ok(Some(kept)) => {
                 self.session.admit_enrolment(&kept.secret, self.shared.uptime())?;
-                if let Stage::Handshake(permit) = std::mem::replace(&mut self.stage, Stage::Over) {
-                    self.stage = Stage::Enrolling(permit, key, token);
-                }
+                self.stage = Stage::Enrolling(key, token);
                 Ok(())
             }
         }
     }
 
     async fn enroll(&mut self, name: String) -> Result<(), Ended> {
-        let Stage::Enrolling(_permit, key, token) = std::mem::replace(&mut self.stage, Stage::Over) else {
+        let Stage::Enrolling(key, token) = std::mem::replace(&mut self.stage, Stage::Over) else {
             return Err(SessionError::OutOfTurn.into());
         };
         let wanted = Enrolment { token, public_key: key, name, at: clock::now() };
@@ -300,13 +299,14 @@ impl Connection<'_> {
     }
 
     async fn hello(&mut self, protocol: u16, said: Introduction) -> Result<(), Ended> {
-        let Stage::Claimed(_permit, sensor) = std::mem::replace(&mut self.stage, Stage::Over) else {
+        let Stage::Claimed(sensor) = std::mem::replace(&mut self.stage, Stage::Over) else {
             return Err(SessionError::OutOfTurn.into());
         };
         if protocol == 0 {
             self.shared.refusals.key(Refused::Version, sensor.key(), self.peer.ip(), Refusal::TooOld);
             return Err(self.refuse(Refusal::TooOld));
         }
+        self.handshake = None;
         let now = clock::now();
         let (guard, told) = self.shared.live.enter(sensor.id, self.peer, now);
         // Read again: since the claim, an earlier session may have stored more, or somebody may have
@@ -535,10 +535,10 @@ impl Connection<'_> {
             Stage::Serving(serving) => {
                 self.shared.refusals.key(reason, serving.sensor.key(), self.peer.ip(), error);
             }
-            Stage::Claimed(_, sensor) => {
+            Stage::Claimed(sensor) => {
                 self.shared.refusals.key(reason, sensor.key(), self.peer.ip(), error);
             }
-            Stage::Enrolling(_, key, _) => self.shared.refusals.key(reason, *key, self.peer.ip(), error),
+            Stage::Enrolling(key, _) => self.shared.refusals.key(reason, *key, self.peer.ip(), error),
             _ => self.shared.refusals.address(reason, self.peer.ip(), error),
         }
     }

@@ -28,6 +28,8 @@ pub enum StoreError {
     NewerSchema(i64),
     /// A sensor or token of this name exists already.
     NameTaken(String),
+    /// Another collector runs on this directory.
+    InUse(PathBuf),
     /// A file could not be read or written.
     Io(PathBuf, std::io::Error),
     /// Anything else that the database says: disk full, locked for too long, damaged file.
@@ -79,6 +81,7 @@ impl fmt::Display for StoreError {
                 write!(out, "the database has schema {version}, newer than this program knows")
             }
             Self::NameTaken(name) => write!(out, "the name {name} is taken"),
+            Self::InUse(path) => write!(out, "another sentinel-collector runs on {}", path.display()),
             Self::Io(path, error) => write!(out, "{}: {error}", path.display()),
             Self::Sqlite(error) => write!(out, "database: {error}"),
             Self::Closed => out.write_str("the store is closing"),

@@ -23,6 +23,8 @@ pub use reader::Readers;
 pub use sensors::{Enrolment, Introduction, KeptToken, Sensor, SensorId};
 pub use writer::{Event, Events, Writer, WriterHandle};
 
+use std::fs::{File, OpenOptions, TryLockError};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 /// The files of a collector and what opens them.
@@ -61,6 +63,10 @@ impl Files {
     /// # Errors
     /// As [`schema::open_writer`].
     pub fn open_writer(&self) -> Result<rusqlite::Connection, StoreError> {
+        // Made by us if it is not there, because the library would let others read it.
+        let path = self.database();
+        let made = OpenOptions::new().append(true).create(true).mode(0o600).open(&path);
+        made.map_err(|error| StoreError::Io(path, error))?;
         schema::open_writer(&self.database(), &self.key)
     }
 
@@ -70,6 +76,21 @@ impl Files {
     /// As [`schema::open_reader`].
     pub fn open_reader(&self) -> Result<rusqlite::Connection, StoreError> {
         schema::open_reader(&self.database(), &self.key)
+    }
+
+    /// Makes sure that one collector at most runs on these files, as long as the file returned is kept.
+    ///
+    /// # Errors
+    /// [`StoreError::InUse`] if another one does; [`StoreError::Io`].
+    pub fn lock(&self) -> Result<File, StoreError> {
+        let path = self.directory.join("collector.lock");
+        let file = OpenOptions::new().append(true).create(true).mode(0o600).open(&path);
+        let file = file.map_err(|error| StoreError::Io(path.clone(), error))?;
+        match file.try_lock() {
+            Ok(()) => Ok(file),
+            Err(TryLockError::WouldBlock) => Err(StoreError::InUse(self.directory.clone())),
+            Err(TryLockError::Error(error)) => Err(StoreError::Io(path, error)),
+        }
     }
 
     /// Bytes on disk: the database and its write-ahead log.

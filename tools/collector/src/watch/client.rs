@@ -80,7 +80,10 @@ impl Client {
                 let mut body = String::new();
                 reader.take(4_096).read_to_string(&mut body)?;
                 let text = format!("the collector answered {status}: {}", crate::log::printable(&body));
-                Err(io::Error::new(io::ErrorKind::InvalidData, text))
+                // A collector that starts or stops may be unable for a while; a wrong question stays wrong.
+                let kind =
+                    if status.contains(" 5") { io::ErrorKind::Other } else { io::ErrorKind::InvalidData };
+                Err(io::Error::new(kind, text))
             }
             _ => Err(io::Error::new(io::ErrorKind::InvalidData, "what answers there is no web server")),
         }
