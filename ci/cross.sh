@@ -73,7 +73,7 @@ emulator_of() {
 # One directory per set of flags: cargo would otherwise build std anew at each change of target.
 target_dir_of() {
     local key
-    key=$( (flags_of "$1"; /usr/bin/rustc --version) | cksum | cut -d' ' -f1)
+    key=$( (flags_of "$1"; echo "${more_flags:-}"; /usr/bin/rustc --version) | cksum | cut -d' ' -f1)
     echo "$cache/target/$1-$key"
 }
 
@@ -87,7 +87,7 @@ device_cargo() {
     env -u CARGO -u RUSTC -u RUST_LIBC_UNSTABLE_MUSL_V1_2_3 -u RUSTC_WRAPPER -u RUSTDOC -u RUSTUP_TOOLCHAIN -u CARGO_ENCODED_RUSTFLAGS \
         PATH="$cache/venv/bin:/usr/bin:/bin:$PATH" \
         RUSTC_BOOTSTRAP=1 \
-        RUSTFLAGS="$(flags_of "$triple")" \
+        RUSTFLAGS="$(flags_of "$triple") ${more_flags:-}" \
         ZIG_GLOBAL_CACHE_DIR="$cache/zig" \
         CARGO_ZIGBUILD_CACHE_DIR="$cache/cargo-zigbuild" \
         CARGO_TARGET_DIR="$(target_dir_of "$triple")" \
@@ -105,13 +105,20 @@ build_dlsym() {
     esac
 }
 
+# Nothing unwinds in a program that aborts on panic; the tables would be a twentieth of it. `more_flags` reaches
+# device_cargo and target_dir_of.
 build() {
+    local more_flags='-C force-unwind-tables=no'
     rm -f "$dist/$1/sentinel"
     build_dlsym "$1" || return
     device_cargo "$1" zigbuild --quiet --locked --package sentinel-appliance --profile device --target "$1" \
         -Z build-std=std,panic_abort -Z build-std-features=optimize_for_size || return
     mkdir -p "$dist/$1"
     cp "$(target_dir_of "$1")/$1/device/sentinel" "$dist/$1/sentinel"
+    # lld keeps what only a debugger reads: a tenth of the file. These binutils know both byte orders.
+    case $1 in
+        mips-* | mipsel-*) mipsel-linux-gnu-objcopy -R .pdr -R .mdebug.abi32 -R .comment "$dist/$1/sentinel" ;;
+    esac
 }
 
 # Run through the emulator, like any cargo test with a runner.

@@ -14,7 +14,7 @@ set -euo pipefail
 base_packages=(build-essential ca-certificates ethtool iproute2 libssl-dev perl pkg-config procps python3 tcpdump valgrind)
 # rustc-web and its siblings own /usr/bin/cargo and /usr/bin/rustc. `ci/cross.sh` calls them by that name; everything
 # else must keep the tool chain of rustup, which `ci/check.sh` therefore puts first in PATH.
-cross_packages=(cargo-web file python3-venv qemu-user-static rust-web-src rustc-web)
+cross_packages=(binutils-mipsel-linux-gnu cargo-web file python3-venv qemu-user-static rust-web-src rustc-web)
 # zig 0.17 fails to link MIPS.
 python_packages=(ziglang==0.15.2 cargo-zigbuild==0.24.0)
 
