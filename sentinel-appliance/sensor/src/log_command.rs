@@ -145,10 +145,12 @@ fn show(id: RecordId, record: &Record<'_>, line: &mut String) -> std::fmt::Resul
             let at = Timestamp::from_micros(*at_us).rfc3339();
             write!(line, "{at} sensor {version} started, run {boot}")
         }
-        Record::Alert { alert, .. } => match wire::decode(alert, Timestamp::ZERO) {
-            Ok((alert, _)) => crate::output::alert_text(&alert, line),
-            Err(error) => write!(line, "alert of a later version: {error}"),
-        },
+        Record::Alert { alert, .. } | Record::Carried { alert, .. } => {
+            match wire::decode(alert, Timestamp::ZERO) {
+                Ok((alert, _)) => crate::output::alert_text(&alert, line),
+                Err(error) => write!(line, "alert of a later version: {error}"),
+            }
+        }
         Record::Gap(gap) => {
             write!(line, "{} alerts of run {} lost", gap.lost(), gap.boot)?;
             write!(line, " between {} and {}: {}", gap.first_seq, gap.last_seq, gap.reason)
@@ -166,12 +168,14 @@ fn export(id: RecordId, record: &Record<'_>, line: &mut String) -> std::fmt::Res
             line.push('}');
             Ok(())
         }
-        Record::Alert { boot, seq, alert } => match wire::decode(alert, Timestamp::ZERO) {
-            Ok((alert, _)) => {
-                sentinel_alert::json::write(&alert, Some(AlertId { boot: *boot, seq: *seq }), line)
+        Record::Alert { boot, seq, alert } | Record::Carried { boot, seq, alert } => {
+            match wire::decode(alert, Timestamp::ZERO) {
+                Ok((alert, _)) => {
+                    sentinel_alert::json::write(&alert, Some(AlertId { boot: *boot, seq: *seq }), line)
+                }
+                Err(_) => write!(line, "{{\"record\":\"unknown_alert\",\"boot\":{boot},\"seq\":{seq}}}"),
             }
-            Err(_) => write!(line, "{{\"record\":\"unknown_alert\",\"boot\":{boot},\"seq\":{seq}}}"),
-        },
+        }
         Record::Gap(gap) => {
             write!(line, "{{\"record\":\"gap\",\"id\":{},\"boot\":{}", id.0, gap.boot)?;
             write!(line, ",\"first_seq\":{},\"last_seq\":{}", gap.first_seq, gap.last_seq)?;

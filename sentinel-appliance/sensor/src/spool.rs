@@ -54,6 +54,13 @@ pub(crate) enum Record<'a> {
     },
     /// Alerts that went before they were delivered.
     Gap(Gap),
+    /// An alert written again at the front of the ring, before rotation destroyed its first record.
+    Carried {
+        /// As in [`Record::Alert`].
+        boot: u32,
+        seq: u64,
+        alert: &'a [u8],
+    },
 }
 
 /// What is read back for the collector.
@@ -341,7 +348,7 @@ impl Spool {
         for (id, alert) in carried {
             let mut bytes = [0; wire::MAX_ALERT_LEN];
             let Ok(bytes) = wire::encode(&alert, Timestamp::ZERO, &mut bytes) else { continue };
-            if self.append(&Record::Alert { boot: id.boot, seq: id.seq, alert: bytes }) {
+            if self.append(&Record::Carried { boot: id.boot, seq: id.seq, alert: bytes }) {
                 self.counts.carried += 1;
             } else {
                 self.counts.lost_storage += 1;
@@ -423,11 +430,12 @@ impl Spool {
             let (mut cursor, mut buffer) = (Cursor::new(self.log.oldest()), [0; MAX_RECORD]);
             let mut found = None;
             while let Ok(Some((record, length))) = self.log.read_next(&mut cursor, &mut buffer) {
-                let item = buffer.get(..length).and_then(decode);
-                let named = match item {
-                    Some(Item::Alert(alert, _)) => alert == id,
-                    Some(Item::Gap(gap)) => gap.last() == id,
-                    None => false,
+                let named = match buffer.get(..length).and_then(read_record) {
+                    Some(Record::Alert { boot, seq, .. }) => AlertId { boot, seq } == id,
+                    Some(Record::Gap(gap)) => gap.last() == id,
+                    // The collector may have had it from its first place: what lies between the two
+                    // places would count as delivered. Not finding it costs only sending again.
+                    Some(Record::Carried { .. } | Record::Start { .. }) | None => false,
                 };
                 if named {
                     found = Some(record);
@@ -479,7 +487,7 @@ impl Spool {
 /// An alert or a gap; `None` for what the collector does not get and for what this version cannot read.
 fn decode(bytes: &[u8]) -> Option<Item> {
     match read_record(bytes)? {
-        Record::Alert { boot, seq, alert } => {
+        Record::Alert { boot, seq, alert } | Record::Carried { boot, seq, alert } => {
             let (alert, _) = wire::decode(alert, Timestamp::ZERO).ok()?;
             Some(Item::Alert(AlertId { boot, seq }, alert))
         }
