@@ -121,7 +121,7 @@ part_fuzz() {
     local target failed=0
     while IFS= read -r target; do
         (cd tools && cargo +nightly fuzz run --fuzz-dir fuzz "$target" -- \
-            -max_total_time="${FUZZ_SECONDS:-60}" -rss_limit_mb=512) || failed=1
+            -max_total_time="${SENTINEL_FUZZ_SECONDS:-60}" -rss_limit_mb=512) || failed=1
     done < <(cd tools && cargo +nightly fuzz list --fuzz-dir fuzz)
     return "$failed"
 }
