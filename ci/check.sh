@@ -12,7 +12,7 @@
 #   corpus  the extra suite over the captures in ${SENTINEL_CORPUS:-../shared/corpus}, if they are there
 #   size    the static x86-64 program: its size against ci/budgets.toml, and its alerts against the golden ones
 #   cross   the same on big-endian MIPS, and the unit tests of the crates without I/O, under qemu-user
-#   fuzz    each fuzz target for ${FUZZ_SECONDS:-60} seconds (cargo-fuzz and a nightly tool chain); not in `all`
+#   fuzz    each fuzz target for ${SENTINEL_FUZZ_SECONDS:-60} seconds (cargo-fuzz and a nightly tool chain); not in `all`
 #
 # `all` is all but fuzz. ci/install.sh gets what is missing; with CI=true it is called, otherwise it only says what to
 # install. A part that cannot run here is skipped, and says so. The last line counts the parts; the exit code is 1 if

@@ -95,6 +95,8 @@ struct Printable<'a>(&'a str);
 impl fmt::Display for Printable<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         use fmt::Write;
-        self.0.chars().try_for_each(|char| out.write_char(if char.is_ascii_graphic() || char == ' ' { char } else { '?' }))
+        self.0.chars().try_for_each(|char| {
+            out.write_char(if char.is_ascii_graphic() || char == ' ' { char } else { '?' })
+        })
     }
 }
