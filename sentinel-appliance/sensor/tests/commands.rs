@@ -1,0 +1,409 @@
+//! The program from outside: bad input, wrong use, filters, pipes. No network.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
+
+mod support;
+
+use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use sentinel_uplink::{KeyPair, Token};
+use support::{Order, Record, golden, pcap, pcapng, records, run, run_with_input, sentinel, stderr, stdout};
+
+fn capture(name: &str) -> Vec<u8> {
+    fs::read(golden().join(format!("{name}.pcap"))).unwrap()
+}
+
+fn alerts(name: &str) -> String {
+    fs::read_to_string(golden().join(format!("{name}.alerts.ndjson"))).unwrap()
+}
+
+/// Exit code, and the one line on standard error.
+fn failure(output: &Output) -> (i32, String) {
+    (output.status.code().unwrap(), stderr(output))
+}
+
+/// Where each record of a little-endian pcap file begins, and where the file ends.
+fn boundaries(file: &[u8]) -> Vec<usize> {
+    let mut at = 24;
+    let mut found = vec![at];
+    while at < file.len() {
+        at += 16 + usize::try_from(u32::from_le_bytes(file[at + 8..at + 12].try_into().unwrap())).unwrap();
+        found.push(at);
+    }
+    found
+}
+
+/// A file cut at any byte gives the alerts of its whole frames, exit code 1, and the place and reason.
+#[test]
+fn a_capture_cut_at_any_byte_gives_what_came_before() {
+    const NAME: &str = "arp-spoof-both-ways";
+    let file = capture(NAME);
+    let boundaries = boundaries(&file);
+    let whole: Vec<String> = boundaries
+        .iter()
+        .map(|end| {
+            let output = run_with_input(&["read", "-", "--alerts"], &file[..*end]);
+            assert_eq!(output.status.code(), Some(0), "whole frames up to {end}: {}", stderr(&output));
+            stdout(&output)
+        })
+        .collect();
+    assert_eq!(whole.first().map(String::as_str), Some(""));
+    assert_eq!(*whole.last().unwrap(), alerts(NAME));
+    assert!(whole.iter().any(|alerts| !alerts.is_empty() && alerts != whole.last().unwrap()));
+
+    let check = |cut: usize| {
+        if boundaries.contains(&cut) {
+            return;
+        }
+        let output = run_with_input(&["read", "-", "--alerts"], &file[..cut]);
+        let (before, offset) = match boundaries.iter().rposition(|start| *start < cut) {
+            Some(index) => (whole[index].as_str(), boundaries[index]),
+            None => ("", 0),
+        };
+        assert_eq!(stdout(&output), before, "cut at {cut}");
+        let (code, message) = failure(&output);
+        assert_eq!(code, 1, "cut at {cut}");
+        let reason = if cut == 0 { "the file is empty" } else { "the file is cut off here: " };
+        let expected = format!("sentinel: standard input: offset {offset}: {reason}");
+        assert!(message.starts_with(&expected), "cut at {cut}: {message}");
+        assert_eq!(message.lines().count(), 1, "cut at {cut}: {message}");
+    };
+    let length = file.len();
+    std::thread::scope(|scope| {
+        for share in 0..4 {
+            let check = &check;
+            scope.spawn(move || (0..length).filter(|cut| cut % 4 == share).for_each(check));
+        }
+    });
+}
+
+#[test]
+fn what_is_no_capture_is_named_with_place_and_reason() {
+    let directory = tempfile::tempdir().unwrap();
+    let records = records(&capture("port-scan-at"));
+    let mut too_long = pcap(&records, Order::Little, true, 1);
+    too_long[24 + 8..24 + 12].copy_from_slice(&u32::MAX.to_le_bytes());
+    let mut version = pcap(&records, Order::Little, true, 1);
+    version[4] = 9;
+    let mut unaligned = pcapng(&records, Order::Big, true);
+    unaligned[7] += 1;
+    for (name, bytes, expected) in [
+        ("empty.pcap", &b""[..], "offset 0: the file is empty"),
+        (
+            "text.pcap",
+            b"GET / HTTP/1.1\r\n\r\n and more bytes",
+            "offset 0: not a capture file (it begins with 47455420)",
+        ),
+        (
+            "packed.pcap",
+            b"\x1f\x8b\x08\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
+            "offset 0: this is a gzip file",
+        ),
+        ("wifi.pcap", &pcap(&records, Order::Big, false, 105), "offset 20: link type "),
+        ("long.pcap", &too_long, "offset 24: record says 4294967295 bytes, more than the "),
+        ("version.pcap", &version, "offset 0: format version 9.4 is not known"),
+        ("unaligned.pcapng", &unaligned, "offset 0: block says 29 bytes, not a multiple of 4"),
+    ] {
+        let path = directory.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        let output = run(&["read", path.to_str().unwrap(), "--alerts"]);
+        let (code, message) = failure(&output);
+        assert_eq!(code, 1, "{name}");
+        assert_eq!(stdout(&output), "", "{name}");
+        assert!(
+            message.starts_with(&format!("sentinel: {}: {expected}", path.display())),
+            "{name}: {message}"
+        );
+    }
+    let absent = directory.path().join("absent.pcap");
+    let (code, message) = failure(&run(&["read", absent.to_str().unwrap()]));
+    assert_eq!(code, 1);
+    assert!(message.starts_with(&format!("sentinel: {}: No such file", absent.display())), "{message}");
+}
+
+/// Damage in the middle: what came before it is told, as `tcpdump -r` does.
+#[test]
+fn alerts_before_a_damaged_record_are_printed() {
+    let mut file = capture("arp-spoof-both-ways");
+    let boundaries = boundaries(&file);
+    let last = boundaries[boundaries.len() - 2];
+    file[last + 8..last + 12].copy_from_slice(&0x7fff_ffff_u32.to_le_bytes());
+    let output = run_with_input(&["read", "-", "--alerts"], &file);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stdout(&output).lines().any(|line| line.contains("\"phase\":\"open\"")));
+    assert!(stderr(&output).contains(&format!("offset {last}: record says 2147483647 bytes")));
+}
+
+#[test]
+fn wrong_use_says_what_is_wrong_and_where_help_is() {
+    let file = golden().join("arp-probe.pcap");
+    let file = file.to_str().unwrap();
+    for (words, expected) in [
+        (&["frobnicate"][..], "unknown command 'frobnicate'"),
+        (&[], "no command given"),
+        (&["read"], "read: want a file"),
+        (&["read", file, "--frobnicate"], "--frobnicate"),
+        (&["read", file, "extra"], "unexpected 'extra'"),
+        (&["read", file, "--watch"], "--watch does not belong here"),
+        (&["read", file, "--alerts", "--count-only"], "does not go with another view"),
+        (&["read", file, "--protocol", "pigeon"], "protocol 'pigeon' is not one of tcp, udp"),
+        (&["read", file, "--ip", "10.0.0"], "'10.0.0' is not an IPv4 or IPv6 address"),
+        (&["read", file, "--port", "65536"], "port '65536' is not a number from 0 to 65535"),
+        (&["read", file, "--seed", "x"], "--seed x: want a whole number"),
+        (&["read", file, "--port"], "--port"),
+        (&["log", "burn"], "log: want list, show, verify or export"),
+        (&["config"], "config: want check, show or docs"),
+        (&["enroll"], "enroll: want a token"),
+        (&["run", "--set", "interface"], "want [SECTION.]NAME=VALUE"),
+    ] {
+        let (code, message) = failure(&run(words));
+        assert_eq!(code, 2, "{words:?}: {message}");
+        assert!(message.contains(expected), "{words:?}: {message}");
+        assert!(message.ends_with("Try 'sentinel --help'.\n"), "{words:?}: {message}");
+    }
+    let help = run(&["--help"]);
+    assert_eq!(help.status.code(), Some(0));
+    for command in ["run", "read", "status", "enroll", "log", "config", "interfaces"] {
+        assert!(stdout(&help).contains(&format!("sentinel {command}")), "{command}");
+    }
+    assert_eq!(stdout(&run(&["--version"])), format!("sentinel {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+/// Counted by hand from the bytes: plain Ethernet, IPv4 without options, IPv6 without extension headers.
+fn count(records: &[Record], passes: impl Fn(u8, &[u8]) -> bool) -> String {
+    let passing = records.iter().filter(|record| match record.bytes.get(12..14) {
+        Some([0x08, 0x00]) => passes(record.bytes[23], &record.bytes[34..]),
+        Some([0x86, 0xdd]) => passes(record.bytes[20], &record.bytes[54..]),
+        _ => false,
+    });
+    format!("{}\n", passing.count())
+}
+
+#[test]
+fn count_only_counts_what_passes_the_filter() {
+    let path = golden().join("attack-mix.pcap");
+    let records = records(&fs::read(&path).unwrap());
+    let counted = |words: &[&str]| {
+        let output = run(&[&["read", path.to_str().unwrap(), "--count-only"][..], words].concat());
+        assert_eq!(output.status.code(), Some(0), "{words:?}: {}", stderr(&output));
+        stdout(&output)
+    };
+    assert_eq!(counted(&[]), format!("{}\n", records.len()));
+    let tcp = count(&records, |protocol, _| protocol == 6);
+    let udp = count(&records, |protocol, _| protocol == 17);
+    assert_eq!(counted(&["--protocol", "tcp"]), tcp);
+    assert_eq!(counted(&["--protocol", "udp"]), udp);
+    let arp = records.iter().filter(|record| record.bytes[12..14] == [0x08, 0x06]).count();
+    assert_eq!(counted(&["--protocol", "arp"]), format!("{arp}\n"));
+    let is_ssh = |transport: &[u8]| [&transport[..2], &transport[2..4]].contains(&&22_u16.to_be_bytes()[..]);
+    let ssh = count(&records, |protocol, transport| matches!(protocol, 6 | 17) && is_ssh(transport));
+    assert_ne!(ssh, "0\n");
+    assert_eq!(counted(&["--port", "22"]), ssh);
+    assert_eq!(counted(&["--port", "22", "--protocol", "tcp"]), ssh);
+    assert_eq!(counted(&["--port", "22", "--protocol", "udp"]), "0\n");
+    assert_eq!(counted(&["--ip", "198.51.100.199"]), "0\n");
+    // An address out of the capture itself.
+    let first = records.iter().find(|record| record.bytes[12..14] == [0x08, 0x00]).unwrap();
+    let address: [u8; 4] = first.bytes[26..30].try_into().unwrap();
+    let with_address = records
+        .iter()
+        .filter(|record| match record.bytes[12..14] {
+            [0x08, 0x00] => record.bytes[26..30] == address || record.bytes[30..34] == address,
+            [0x08, 0x06] => record.bytes[28..32] == address || record.bytes[38..42] == address,
+            _ => false,
+        })
+        .count();
+    let text = std::net::Ipv4Addr::from(address).to_string();
+    assert_eq!(counted(&["--ip", &text]), format!("{with_address}\n"));
+}
+
+#[test]
+fn a_filter_keeps_the_other_packets_from_the_detectors() {
+    let path = golden().join("attack-mix.pcap");
+    let output = run(&["read", path.to_str().unwrap(), "--alerts", "--protocol", "arp"]);
+    assert_eq!(output.status.code(), Some(0));
+    let text = stdout(&output);
+    assert!(!text.is_empty() && text.lines().all(|line| line.contains("\"kind\":\"arp_spoof\"")), "{text}");
+}
+
+#[test]
+fn standard_input_reads_as_the_file_does() {
+    for name in ["port-scan-at", "dns-tunnel-data"] {
+        let output = run_with_input(&["read", "-", "--alerts"], &capture(name));
+        assert_eq!((output.status.code(), stdout(&output)), (Some(0), alerts(name)), "{name}");
+    }
+    let output = run_with_input(&["read", "-", "--count-only"], &capture("port-scan-at"));
+    assert_eq!(stdout(&output), "30\n");
+}
+
+#[test]
+fn people_get_lines_and_a_summary() {
+    let output = run(&["read", golden().join("port-scan-at.pcap").to_str().unwrap()]);
+    let text = stdout(&output);
+    assert_eq!(text.lines().count(), alerts("port-scan-at").lines().count());
+    assert!(
+        text.starts_with("2023-11-14T22:13:2") && text.contains(" medium   port_scan       open "),
+        "{text}"
+    );
+    assert!(!text.contains('\x1b'), "no colours into a pipe");
+    assert!(
+        stderr(&output).contains("30 packets, 30 analysed, 0 filtered, 0 malformed"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn records_are_one_object_for_each_message() {
+    let output = run(&["read", golden().join("dns-tunnel-data.pcap").to_str().unwrap(), "--records"]);
+    assert_eq!(output.status.code(), Some(0));
+    let lines: Vec<serde_json::Value> =
+        stdout(&output).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 80, "40 queries and 40 answers");
+    assert!(lines.iter().all(|line| line["record"] == "dns" && line["query"].is_string()));
+    assert_eq!(lines.iter().filter(|line| line["response"] == true).count(), 40);
+}
+
+/// `sentinel read x | head`: the reader has gone before the first byte comes. No message, success.
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    for view in [&["--records"][..], &["--alerts"], &["--count-only"], &[]] {
+        let mut child = sentinel()
+            .args(["read", "-"])
+            .args(view)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        let file = capture("attack-mix");
+        let mut stdin = child.stdin.take().unwrap();
+        let _may_stop_reading = stdin.write_all(&file);
+        drop(stdin);
+        let mut message = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut message).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(0), "{view:?}: {message}");
+        assert!(!message.contains("roken pipe") && !message.contains("panick"), "{view:?}: {message}");
+    }
+}
+
+/// Words that give a command its own directories.
+fn directories(root: &Path) -> Vec<String> {
+    let [state, run] = ["state_dir", "run_dir"].map(|name| format!("{name}={}", root.join(name).display()));
+    ["--set".into(), state, "--set".into(), run].into()
+}
+
+#[test]
+fn an_unknown_interface_is_answered_with_those_that_exist() {
+    let directory = tempfile::tempdir().unwrap();
+    let output =
+        sentinel().args(["run", "-i", "no-such-wire"]).args(directories(directory.path())).output().unwrap();
+    let (code, message) = failure(&output);
+    assert_eq!(code, 1, "{message}");
+    let listed = message.strip_prefix("sentinel: interface 'no-such-wire' does not exist; there are: ");
+    let listed: Vec<&str> = listed.unwrap_or_else(|| panic!("{message}")).trim().split(", ").collect();
+    let table = stdout(&run(&["interfaces"]));
+    let table: Vec<&str> = table.lines().skip(1).filter_map(|line| line.split_whitespace().next()).collect();
+    assert_eq!(listed, table);
+    assert!(listed.contains(&"lo"), "{message}");
+}
+
+/// Whoever may not capture is told which capability is missing.
+#[test]
+fn without_permission_the_capability_is_named() {
+    const NOBODY: u32 = 65_534;
+    let identity = Command::new("setpriv")
+        .args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "id", "-u"])
+        .output();
+    if !identity.is_ok_and(|output| output.stdout == b"65534\n") {
+        let message = "without_permission_the_capability_is_named: SKIPPED, needs root and setpriv\n";
+        std::io::stderr().write_all(message.as_bytes()).unwrap();
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    chown(directory.path(), Some(NOBODY), Some(NOBODY)).unwrap();
+    // The built program may lie where only we can enter.
+    let program = directory.path().join("sentinel");
+    fs::copy(env!("CARGO_BIN_EXE_sentinel"), &program).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let output = Command::new("setpriv")
+        .args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "--inh-caps=-all"])
+        .arg(&program)
+        .args(["run", "-i", "lo"])
+        .args(directories(directory.path()))
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let (code, message) = failure(&output);
+    assert_eq!(code, 1, "{message}");
+    assert!(message.contains("CAP_NET_RAW"), "{message}");
+    assert!(message.contains("interface 'lo'"), "{message}");
+}
+
+#[test]
+fn config_check_names_file_line_and_what_is_allowed() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("settings");
+    let check = |text: &str| {
+        fs::write(&path, text).unwrap();
+        run(&["config", "check", path.to_str().unwrap()])
+    };
+    let good = check("config sentinel 'main'\n\toption ring_kib '2048'\n");
+    assert_eq!(good.status.code(), Some(0), "{}{}", stdout(&good), stderr(&good));
+    let bad = check(
+        "config sentinel 'main'\n\toption ring_kb '2048'\n\toption memory_kib 'much'\n\n\
+         config detector 'port_scan'\n\toption ports '1'\n",
+    );
+    assert_eq!(bad.status.code(), Some(1));
+    let text = stdout(&bad) + &stderr(&bad);
+    let at = |line: &str| format!("{}:{line}:", path.display());
+    for (place, what) in [("2", "ring_kib"), ("3", "memory_kib"), ("6", "ports")] {
+        let found = text.lines().find(|line| line.starts_with(&at(place)));
+        assert!(found.is_some_and(|line| line.contains(what)), "line {place}, {what}: {text}");
+    }
+    assert!(text.contains("3 problems"), "{text}");
+    // Every command refuses to work with such a file, and says the same.
+    let read = sentinel()
+        .args(["--config", path.to_str().unwrap(), "read", golden().join("arp-probe.pcap").to_str().unwrap()])
+        .output()
+        .unwrap();
+    assert_eq!(read.status.code(), Some(1));
+    assert!(stderr(&read).contains(&at("2")), "{}", stderr(&read));
+    let flag = run(&["config", "check", path.to_str().unwrap(), "--set", "ring_kib=lots"]);
+    assert!((stdout(&flag) + &stderr(&flag)).contains("--set ring_kib"), "{}", stdout(&flag));
+}
+
+/// One wrong character anywhere in a token is noticed before anything is sent or written.
+#[test]
+fn a_token_with_a_typo_is_refused_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let collector = KeyPair::generate().unwrap();
+    let token = Token::generate("192.0.2.7:7443", collector.public()).unwrap().to_string();
+    for at in (0..token.len()).step_by(7) {
+        let mut typo = token.clone().into_bytes();
+        typo[at] = if typo[at] == b'a' { b'b' } else { b'a' };
+        let typo = String::from_utf8(typo).unwrap();
+        let output = sentinel().args(["enroll", &typo]).args(directories(directory.path())).output().unwrap();
+        let (code, message) = failure(&output);
+        assert_eq!(code, 1, "{typo}: {message}");
+        assert!(message.starts_with("sentinel: token: "), "{typo}: {message}");
+    }
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0, "nothing is written for a wrong token");
+}
+
+#[test]
+fn commands_that_need_a_sensor_say_that_there_is_none() {
+    let directory = tempfile::tempdir().unwrap();
+    for words in [&["status"][..], &["log", "list"]] {
+        let output = sentinel().args(words).args(directories(directory.path())).output().unwrap();
+        let (code, message) = failure(&output);
+        assert_eq!(code, 1, "{words:?}: {message}");
+        assert!(message.contains(directory.path().to_str().unwrap()), "{words:?}: {message}");
+    }
+}

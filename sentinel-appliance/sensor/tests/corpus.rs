@@ -1,0 +1,206 @@
+//! A corpus of captures with known answers, which is too large for the repository.
+//!
+//! Its folder is `SENTINEL_CORPUS`, or `../shared/corpus` beside the workspace; without it this suite says so and
+//! passes. Release builds read all of it, debug builds the selection in `SMOKE.tsv` unless `SENTINEL_CORPUS_ALL` is 1.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde_json::Value;
+use support::{stderr, stdout};
+
+/// What a capture may cost: enough for the largest tables and buffers, far below any leak or decompression bomb.
+const MOST_MEMORY_KIB: u32 = 64 * 1024;
+const MOST_SECONDS: u32 = if cfg!(debug_assertions) { 60 } else { 10 };
+const THREADS: usize = 4;
+
+/// Names of `expected_alerts` in the corpus that are kinds of this program. Others belong to detections it has not.
+const NAMES: [(&str, &str); 8] = [
+    ("PortScan", "port_scan"),
+    ("SynFlood", "syn_flood"),
+    ("IcmpFlood", "icmp_flood"),
+    ("SuspiciousPort", "suspicious_port"),
+    ("ArpSpoof", "arp_spoof"),
+    ("DnsTunnel", "dns_tunnel"),
+    ("Exfiltration", "exfiltration"),
+    ("BruteForce", "brute_force"),
+];
+
+/// Files with custom blocks, which the index counts as packets (its tool shows each as a frame). They hold none.
+const WITH_CUSTOM_BLOCKS: [&str; 6] = [
+    "gopkt__be--test017",
+    "gopkt__be--test102",
+    "gopkt__be--test202",
+    "gopkt__le--test017",
+    "gopkt__le--test102",
+    "gopkt__le--test202",
+];
+
+struct Capture {
+    /// Path inside the corpus: `pcap/<category>/<file>`.
+    file: String,
+    /// Packets, if the index knows: it says 0 of files whose link type its tool could not open.
+    packets: Option<u64>,
+}
+
+/// Not by a print macro, whose output the test runner would hide.
+fn say(what: &str) {
+    std::io::stderr().write_all(format!("{what}\n").as_bytes()).unwrap();
+}
+
+fn corpus() -> Option<PathBuf> {
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/corpus");
+    let folder = std::env::var_os("SENTINEL_CORPUS").map_or(beside, PathBuf::from);
+    if folder.join("INDEX.tsv").is_file() {
+        return Some(folder);
+    }
+    say(&format!("corpus suite skipped: no folder {}", folder.display()));
+    None
+}
+
+/// The rows of a table, each as a map from its heading.
+fn rows(path: &Path) -> Vec<BTreeMap<String, String>> {
+    let text = fs::read_to_string(path).unwrap();
+    let mut lines = text.lines();
+    let headings: Vec<&str> = lines.next().unwrap().split('\t').collect();
+    let row = |line: &str| -> BTreeMap<String, String> {
+        headings.iter().zip(line.split('\t')).map(|(name, cell)| ((*name).into(), cell.into())).collect()
+    };
+    lines.map(row).collect()
+}
+
+fn captures(corpus: &Path) -> Vec<Capture> {
+    let all = !cfg!(debug_assertions) || std::env::var("SENTINEL_CORPUS_ALL").is_ok_and(|all| all == "1");
+    let smoke: BTreeSet<String> =
+        rows(&corpus.join("SMOKE.tsv")).into_iter().map(|row| row["file"].clone()).collect();
+    let chosen: Vec<Capture> = rows(&corpus.join("INDEX.tsv"))
+        .into_iter()
+        .filter(|row| all || smoke.contains(&row["file"]))
+        .map(|row| {
+            let packets: u64 = row["packets"].parse().unwrap();
+            let misled = WITH_CUSTOM_BLOCKS.iter().any(|name| row["file"].contains(name));
+            Capture {
+                file: row["file"].clone(),
+                packets: Some(packets).filter(|count| *count > 0 && !misled),
+            }
+        })
+        .collect();
+    assert!(chosen.len() >= 100, "the corpus is not whole");
+    chosen
+}
+
+/// The program with a bound on its time (exit code 124) and on its address space (it would abort).
+fn bounded(path: &Path, view: &str) -> Output {
+    let script = format!("ulimit -v {MOST_MEMORY_KIB}; exec timeout {MOST_SECONDS} \"$0\" \"$@\"");
+    let inner = support::sentinel();
+    let mut command = Command::new("sh");
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("SENTINEL_") {
+            command.env_remove(name);
+        }
+    }
+    command.arg("-c").arg(script).arg(inner.get_program()).args(inner.get_args());
+    command.arg("read").arg(path).arg(view).output().unwrap()
+}
+
+/// What is wrong with the answers to each capture; all captures are asked, some at the same time.
+fn judge(captures: &[Capture], check: impl Fn(&Capture) -> Vec<String> + Sync) -> Vec<String> {
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut wrong = Vec::new();
+        while let Some(capture) = captures.get(next.fetch_add(1, Ordering::Relaxed)) {
+            wrong.extend(check(capture).into_iter().map(|what| format!("{}: {what}", capture.file)));
+        }
+        wrong
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(work)).collect();
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+    })
+}
+
+/// Ends with 0 or 1, never by a signal, and says why in one line if with 1.
+fn ending(output: &Output) -> Vec<String> {
+    let message = stderr(output);
+    match output.status.code() {
+        Some(0) => Vec::new(),
+        Some(1) if message.starts_with("sentinel: ") && message.contains(": offset ") => Vec::new(),
+        _ => vec![format!("{}: {message}", output.status)],
+    }
+}
+
+/// What the capture must raise and what it may, or `None` if the corpus does not say.
+fn wanted(corpus: &Path, capture: &Capture) -> Option<(BTreeSet<&'static str>, BTreeSet<&'static str>)> {
+    let path = corpus.join(format!("expected/{}.json", capture.file.strip_prefix("pcap/")?));
+    let answers: Value = serde_json::from_slice(&fs::read(path).ok()?).unwrap();
+    let names: Vec<&str> = answers["expected_alerts"].as_array()?.iter().filter_map(Value::as_str).collect();
+    let kind = |name: &str| NAMES.iter().find(|(theirs, _)| *theirs == name).map(|(_, ours)| *ours);
+    let must = names.iter().filter_map(|name| kind(name)).collect();
+    let may = names.iter().filter_map(|name| kind(name.trim_end_matches('?'))).collect();
+    Some((must, may))
+}
+
+fn alerts_of(corpus: &Path, capture: &Capture) -> Vec<String> {
+    let output = bounded(&corpus.join(&capture.file), "--alerts");
+    let mut wrong = ending(&output);
+    let text = stdout(&output);
+    let opened: Vec<Value> = text
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .filter(|alert| alert["phase"] == "open")
+        .collect();
+    let kinds: BTreeSet<&str> = opened.iter().filter_map(|alert| alert["kind"].as_str()).collect();
+    if let Some((must, may)) = wanted(corpus, capture) {
+        let missing: Vec<_> = must.difference(&kinds).collect();
+        let extra: Vec<_> = kinds.difference(&may).collect();
+        if !missing.is_empty() || !extra.is_empty() {
+            wrong.push(format!("missing {missing:?}, not asked for {extra:?}"));
+        }
+    }
+    if capture.file.starts_with("pcap/benign/") {
+        let claims = |alert: &&Value| !matches!(alert["severity"].as_str(), Some("info" | "low"));
+        wrong.extend(opened.iter().filter(claims).map(|alert| format!("accused: {alert}")));
+    }
+    wrong
+}
+
+#[test]
+fn alerts_are_those_expected_and_nothing_harms_the_reader() {
+    let Some(corpus) = corpus() else { return };
+    let captures = captures(&corpus);
+    let wrong = judge(&captures, |capture| alerts_of(&corpus, capture));
+    assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), captures.len(), wrong.join("\n"));
+    let judged = captures.iter().filter(|capture| wanted(&corpus, capture).is_some()).count();
+    assert!(judged > 20, "{judged} captures with expected alerts");
+    say(&format!("corpus suite: {} captures read, {judged} with expected alerts", captures.len()));
+}
+
+#[test]
+fn packets_are_counted_as_the_index_does() {
+    let Some(corpus) = corpus() else { return };
+    let captures = captures(&corpus);
+    let counted = AtomicUsize::new(0);
+    let wrong = judge(&captures, |capture| {
+        let output = bounded(&corpus.join(&capture.file), "--count-only");
+        let mut wrong = ending(&output);
+        if let (true, Some(packets)) = (output.status.success(), capture.packets) {
+            counted.fetch_add(1, Ordering::Relaxed);
+            let found = stdout(&output);
+            if found.trim() != packets.to_string() {
+                wrong.push(format!("{} packets, the index says {packets}", found.trim()));
+            }
+        }
+        wrong
+    });
+    assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), captures.len(), wrong.join("\n"));
+    let good = counted.load(Ordering::Relaxed);
+    assert!(good * 10 > captures.len() * 9, "only {good} of {} are good files", captures.len());
+}
