@@ -261,25 +261,40 @@ async function read(path) {
   return response.json();
 }
 
-let refreshing = false;
-async function refresh() {
-  if (refreshing) return;
-  refreshing = true;
-  try {
-    const [stats, sensors] = await Promise.all([read("/api/v1/stats?minutes=60"), read("/api/v1/sensors")]);
-    drawSummary(stats);
-    drawTimeline(stats.per_minute);
-    drawSensors(sensors.sensors);
-  } catch {
-    // The event stream tells the reader that the collector is away; the next turn tries again.
-  } finally {
-    refreshing = false;
-  }
+async function drawStats() {
+  const stats = await read("/api/v1/stats?minutes=60");
+  drawSummary(stats);
+  drawTimeline(stats.per_minute);
 }
 
-let soon = 0;
-function refreshSoon() {
-  if (soon === 0) soon = setTimeout(() => { soon = 0; refresh(); }, 400);
+async function drawSensorList() {
+  drawSensors((await read("/api/v1/sensors")).sensors);
+}
+
+// Runs `work` now or a second after its last run, however often it is asked for.
+function atMostEachSecond(work) {
+  let planned = false;
+  let earliest = 0;
+  return () => {
+    if (planned) return;
+    planned = true;
+    setTimeout(async () => {
+      try {
+        await work();
+      } catch {
+        // The event stream tells the reader that the collector is away; the next turn tries again.
+      }
+      earliest = Date.now() + 1000;
+      planned = false;
+    }, Math.max(0, earliest - Date.now()));
+  };
+}
+
+const refreshStats = atMostEachSecond(drawStats);
+const refreshSensors = atMostEachSecond(drawSensorList);
+function refresh() {
+  refreshStats();
+  refreshSensors();
 }
 
 function setLink(name, text) {
@@ -291,7 +306,7 @@ function listen() {
   // The browser reconnects by itself and tells where it stopped; the collector sends what was missed.
   const from = state.lastId === "" ? "recent=100" : `last_event_id=${state.lastId}`;
   const events = new EventSource(`/api/v1/events?${from}`);
-  events.addEventListener("open", () => { setLink("up", "Live"); refreshSoon(); });
+  events.addEventListener("open", () => { setLink("up", "Live"); refresh(); });
   events.addEventListener("error", () => {
     setLink("down", "Collector not reachable, trying again");
     if (events.readyState === EventSource.CLOSED) setTimeout(listen, 3000);
@@ -299,9 +314,9 @@ function listen() {
   events.addEventListener("alert", (event) => {
     state.lastId = event.lastEventId;
     arrive(JSON.parse(event.data));
-    refreshSoon();
+    refreshStats();
   });
-  events.addEventListener("sensor", refreshSoon);
+  events.addEventListener("sensor", refresh);
 }
 
 listen();

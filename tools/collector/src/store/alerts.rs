@@ -67,6 +67,7 @@ struct Run {
 pub fn store(connection: &Connection, delivery: &Delivery) -> Result<Receipt, StoreError> {
     let mut receipt = Receipt::default();
     let mut runs: BTreeMap<u32, Run> = BTreeMap::new();
+    let mut sums = Sums::default();
     for (place, (id, alert)) in delivery.alerts.iter().enumerate() {
         let run = runs.entry(id.boot).or_default();
         run.highest = run.highest.max(id.seq);
@@ -74,6 +75,7 @@ pub fn store(connection: &Connection, delivery: &Delivery) -> Result<Receipt, St
             Some(row) => {
                 receipt.fresh.push((row, place));
                 run.stored += 1;
+                sums.count(alert);
             }
             None => receipt.duplicates += 1,
         }
@@ -95,6 +97,7 @@ pub fn store(connection: &Connection, delivery: &Delivery) -> Result<Receipt, St
             receipt.lost = receipt.lost.saturating_add(gap.lost());
         }
     }
+    sums.add(connection)?;
     book(connection, delivery, &receipt, &runs)?;
     Ok(receipt)
 }
@@ -195,14 +198,38 @@ fn insert(
     if connection.prepare_cached(sql)?.execute(values)? == 0 {
         return Ok(None);
     }
-    let row = connection.last_insert_rowid();
-    let sql = "INSERT INTO totals (kind, severity, stored) VALUES (?, ?, 1)
-               ON CONFLICT (kind, severity) DO UPDATE SET stored = stored + 1";
-    connection.prepare_cached(sql)?.execute(params![kind, severity])?;
-    let sql = "INSERT INTO minutes (minute, severity, stored) VALUES (?, ?, 1)
-               ON CONFLICT (minute, severity) DO UPDATE SET stored = stored + 1";
-    connection.prepare_cached(sql)?.execute(params![time_us / MINUTE_US, severity])?;
-    Ok(Some(row))
+    Ok(Some(connection.last_insert_rowid()))
+}
+
+/// How many new alerts fall into each row of `totals` and of `minutes`: written once for a delivery.
+#[derive(Default)]
+struct Sums {
+    totals: BTreeMap<(i64, i64), i64>,
+    minutes: BTreeMap<(i64, i64), i64>,
+}
+
+impl Sums {
+    fn count(&mut self, alert: &Alert) {
+        let (kind, severity) = (kind_row(alert.test.kind()), severity_row(alert.severity));
+        *self.totals.entry((kind, severity)).or_default() += 1;
+        *self.minutes.entry((to_micros(alert.time) / MINUTE_US, severity)).or_default() += 1;
+    }
+
+    fn add(&self, connection: &Connection) -> Result<(), StoreError> {
+        let sql = "INSERT INTO totals (kind, severity, stored) VALUES (?, ?, ?)
+                   ON CONFLICT (kind, severity) DO UPDATE SET stored = stored + excluded.stored";
+        let mut statement = connection.prepare_cached(sql)?;
+        for ((kind, severity), stored) in &self.totals {
+            statement.execute([kind, severity, stored])?;
+        }
+        let sql = "INSERT INTO minutes (minute, severity, stored) VALUES (?, ?, ?)
+                   ON CONFLICT (minute, severity) DO UPDATE SET stored = stored + excluded.stored";
+        let mut statement = connection.prepare_cached(sql)?;
+        for ((minute, severity), stored) in &self.minutes {
+            statement.execute([minute, severity, stored])?;
+        }
+        Ok(())
+    }
 }
 
 const MINUTE_US: i64 = 60_000_000;

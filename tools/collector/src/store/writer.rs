@@ -328,3 +328,99 @@ fn alerts_in(jobs: &[Job]) -> usize {
         })
         .sum()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use sentinel_alert::{Alert, AlertId, Evidence, Phase, Severity, Subject, Test};
+
+    use super::*;
+    use crate::store::{DatabaseKey, schema};
+
+    fn open(path: &Path) -> Connection {
+        let connection = schema::open_writer(path, &DatabaseKey::from_text(&"0f".repeat(32))).unwrap();
+        let sql =
+            "INSERT OR IGNORE INTO sensors (public_key, name, enrolled_at_us) VALUES (zeroblob(32), 'a', 0)";
+        connection.execute(sql, []).unwrap();
+        connection.busy_timeout(Duration::ZERO).unwrap();
+        connection
+    }
+
+    fn delivery(sensor: i64, seq: u64) -> Delivery {
+        let id = AlertId { boot: 1, seq };
+        let alert = Alert {
+            time: Timestamp::from_parts(seq, 0),
+            first: Timestamp::from_parts(seq, 0),
+            test: Test::ArpSpoof,
+            severity: Severity::Low,
+            phase: Phase::Open,
+            incident: 1,
+            suppressed: 0,
+            subject: Subject::default(),
+            evidence: Evidence::Packets { count: 1, threshold: 1, window_s: 1 },
+        };
+        Delivery {
+            sensor: SensorId(sensor),
+            alerts: vec![(id, alert)],
+            unreadable: Vec::new(),
+            gaps: Vec::new(),
+            last: id,
+            received_at: Timestamp::ZERO,
+        }
+    }
+
+    #[test]
+    fn a_store_that_cannot_be_written_is_tried_again_until_it_can() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("db");
+        let log = Log::open(Some(&directory.path().join("log"))).unwrap();
+        let metrics = Arc::new(Metrics::new(&[]));
+        let (writer, handle) = Writer::start(open(&path), Arc::clone(&metrics), log).unwrap();
+        let blocker = open(&path);
+        blocker.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let receipt = runtime.block_on(async {
+            let waiting = tokio::spawn(async move { handle.deliver(delivery(1, 1), "a".into()).await });
+            while metrics.store_errors.get() < 2 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            assert!(metrics.is_store_failing() && !waiting.is_finished());
+            blocker.execute_batch("COMMIT").unwrap();
+            waiting.await.unwrap()
+        });
+        assert_eq!(receipt.unwrap().fresh.len(), 1);
+        assert!(!metrics.is_store_failing());
+        writer.join();
+        let log = std::fs::read_to_string(directory.path().join("log")).unwrap();
+        assert_eq!(log.matches("nothing can be stored").count(), 1, "{log}");
+        assert_eq!(log.matches("takes alerts again").count(), 1, "{log}");
+    }
+
+    #[test]
+    fn a_job_that_can_never_be_stored_does_not_hold_up_the_others() {
+        let directory = tempfile::tempdir().unwrap();
+        let metrics = Arc::new(Metrics::new(&[]));
+        let log = Log::open(Some(&directory.path().join("log"))).unwrap();
+        let (events, mut listener) = broadcast::channel(8);
+        let connection = open(&directory.path().join("db"));
+        let mut state = State { connection, events, metrics: Arc::clone(&metrics), log, reminded: None };
+        let (_jobs, queue) = mpsc::channel(1);
+        // There is no sensor 99, and rows refer to sensors.
+        let (jobs, mut replies): (Vec<Job>, Vec<_>) = [(1, 1), (99, 1), (1, 2)]
+            .into_iter()
+            .map(|(sensor, seq)| {
+                let (reply, answer) = oneshot::channel();
+                (Job::Deliver { delivery: delivery(sensor, seq), sensor: "a".into(), reply }, answer)
+            })
+            .unzip();
+        state.commit(jobs, &queue);
+        let results: Vec<bool> = replies.iter_mut().map(|reply| reply.try_recv().unwrap().is_ok()).collect();
+        assert_eq!(results, [true, false, true]);
+        assert!(!metrics.is_store_failing());
+        for _ in 0..2 {
+            assert!(matches!(listener.try_recv(), Ok(Event::Alert { .. })));
+        }
+        assert!(listener.try_recv().is_err());
+    }
+}
