@@ -1,0 +1,204 @@
+//! The sensor under test, seen through its command line.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::collector::Collector;
+use crate::disk::SmallDisk;
+use crate::json;
+use crate::lab::Lab;
+use crate::program::{Program, run};
+use crate::wait;
+
+/// A sensor on the router, with one state directory over all its starts.
+#[derive(Debug)]
+pub struct Sensor<'l> {
+    lab: &'l Lab,
+    name: String,
+    directory: PathBuf,
+    disk: Option<&'l SmallDisk>,
+    program: Option<Program>,
+}
+
+impl<'l> Sensor<'l> {
+    /// A sensor that has not run yet and captures on the bridge. `options` are lines of its settings file after
+    /// `config sentinel 'main'`.
+    ///
+    /// # Errors
+    /// That its files cannot be written.
+    pub fn new(lab: &'l Lab, name: &str, options: &str) -> Result<Self> {
+        let directory = lab.path(name);
+        fs::create_dir_all(&directory)?;
+        let sensor = Self { lab, name: name.to_owned(), directory, disk: None, program: None };
+        sensor.write_settings(options)?;
+        Ok(sensor)
+    }
+
+    /// As [`Sensor::new`], enrolled at `collector`, started and connected.
+    ///
+    /// # Errors
+    /// What any of it says.
+    pub fn started(lab: &'l Lab, collector: &Collector<'_>, name: &str, options: &str) -> Result<Self> {
+        let mut sensor = Self::new(lab, name, options)?;
+        sensor.enroll(&collector.token(name, &[])?)?;
+        sensor.start()?;
+        collector.wait_for(name, wait::PATIENCE)?;
+        Ok(sensor)
+    }
+
+    /// Runs from now on where `disk` is mounted; it must hold [`Sensor::state_dir`].
+    #[must_use]
+    pub const fn on_disk(mut self, disk: &'l SmallDisk) -> Self {
+        self.disk = Some(disk);
+        self
+    }
+
+    /// Keys, enrolment, log.
+    #[must_use]
+    pub fn state_dir(&self) -> PathBuf {
+        self.directory.join("state")
+    }
+
+    /// Socket, journal.
+    #[must_use]
+    pub fn run_dir(&self) -> PathBuf {
+        self.directory.join("run")
+    }
+
+    /// Replaces the settings file.
+    ///
+    /// # Errors
+    /// That it cannot be written.
+    pub fn write_settings(&self, options: &str) -> Result<()> {
+        let text = format!(
+            "config sentinel 'main'\n\tlist interface 'br-lan'\n\toption state_dir '{}'\n\toption run_dir '{}'\n{options}\n",
+            self.state_dir().display(),
+            self.run_dir().display(),
+        );
+        fs::write(self.settings_file(), text).context("the settings file")
+    }
+
+    /// `sentinel WORDS --config ...` on the router.
+    #[must_use]
+    pub fn command(&self, words: &[&str]) -> Command {
+        let router = &self.lab.network.router;
+        let mut command = match self.disk {
+            Some(disk) => disk.command(&router.command(&self.lab.binaries.sensor)),
+            None => router.command(&self.lab.binaries.sensor),
+        };
+        command.args(words).arg("--config").arg(self.settings_file());
+        command
+    }
+
+    /// Makes it known to the collector.
+    ///
+    /// # Errors
+    /// What the command says.
+    pub fn enroll(&self, token: &str) -> Result<String> {
+        run(&mut self.command(&["enroll", token]))
+    }
+
+    /// Starts it and waits until it captures.
+    ///
+    /// # Errors
+    /// That it ends, or does not answer.
+    pub fn start(&mut self) -> Result<()> {
+        let mut program =
+            Program::start(self.command(&["run"]), &self.lab.path(&format!("{}-run", self.name)))?;
+        wait::until_true("the sensor captures", wait::PATIENCE, || {
+            if !program.is_running()? {
+                anyhow::bail!("the sensor has ended: {}", program.errors()?);
+            }
+            // The worker publishes the state of the interface with its first turn.
+            let is_open = |status: &Value| status.pointer("/interfaces/0/open") == Some(&Value::Bool(true));
+            Ok(self.status().is_ok_and(|status| is_open(&status)))
+        })?;
+        self.program = Some(program);
+        Ok(())
+    }
+
+    /// The running process.
+    ///
+    /// # Errors
+    /// That it is not running.
+    pub fn program(&mut self) -> Result<&mut Program> {
+        self.program.as_mut().context("the sensor is not running")
+    }
+
+    /// Ends it without warning.
+    ///
+    /// # Errors
+    /// That it had ended before.
+    pub fn kill(&mut self) -> Result<()> {
+        self.program.take().context("the sensor is not running")?.kill()
+    }
+
+    /// Ends it in order.
+    ///
+    /// # Errors
+    /// That it had ended before, does not end in time, or reports a failure.
+    pub fn stop(&mut self) -> Result<()> {
+        self.program.take().context("the sensor is not running")?.terminate(wait::PATIENCE)
+    }
+
+    /// Makes it read its settings again.
+    ///
+    /// # Errors
+    /// That it is not running.
+    pub fn reload(&mut self) -> Result<()> {
+        self.program()?.signal(Signal::HUP)
+    }
+
+    /// What `sentinel status --json` says.
+    ///
+    /// # Errors
+    /// What the command says.
+    pub fn status(&self) -> Result<Value> {
+        let answer = run(&mut self.command(&["status", "--json"]))?;
+        serde_json::from_str(&answer).with_context(|| answer.clone())
+    }
+
+    /// What all its starts have said on standard error.
+    ///
+    /// # Errors
+    /// That it is not running.
+    pub fn messages(&mut self) -> Result<String> {
+        self.program()?.errors()
+    }
+
+    /// Every record of its log, oldest first.
+    ///
+    /// # Errors
+    /// What the command says.
+    pub fn log_export(&self) -> Result<Vec<Value>> {
+        let text = run(&mut self.command(&["log", "export"]))?;
+        text.lines().map(|line| serde_json::from_str(line).with_context(|| line.to_owned())).collect()
+    }
+
+    /// Waits until every frame that the kernel has seen is booked, and returns the status.
+    ///
+    /// # Errors
+    /// That the books do not balance within the patience.
+    pub fn settled(&self) -> Result<Value> {
+        let mut before = None;
+        let mut last = Value::Null;
+        let outcome = wait::until("the sensor's books balance", wait::PATIENCE, || {
+            last = self.status()?;
+            let frame_count = |name: &str| json::number(&last, &format!("/frames/{name}"));
+            let booked = frame_count("analysed")? + frame_count("filtered")? + frame_count("dropped")?;
+            let balanced = frame_count("seen")? == booked;
+            let quiet = before.replace(booked) == Some(booked);
+            Ok((balanced && quiet).then(|| last.clone()))
+        });
+        outcome.with_context(|| format!("last answer: {last}"))
+    }
+
+    fn settings_file(&self) -> PathBuf {
+        Path::new(&self.directory).join("settings")
+    }
+}
