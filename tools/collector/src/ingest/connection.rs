@@ -9,25 +9,25 @@ use std::time::{Duration, Instant};
 
 use sentinel_alert::AlertId;
 use sentinel_uplink::{
-    Batch, CollectorEvent, CollectorSession, Gap, PROTOCOL_VERSION, PublicKey, Refusal, SendError,
-    SessionError, Telemetry, ToCollector, ToSensor, TokenId, Welcome,
+    CollectorEvent, CollectorSession, PROTOCOL_VERSION, PublicKey, Refusal, SendError, SessionError,
+    Telemetry, ToCollector, ToSensor, TokenId, Welcome,
 };
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
+use super::ending::Ended;
+use super::gather::{Gathered, gather_batch, gather_gap, weight};
 use super::{End, IngestShared, LiveGuard};
 use crate::clock;
 use crate::enroll::tame_name;
 use crate::log::printable;
 use crate::metrics::Refused;
-use crate::store::{Delivery, Enrolment, Introduction, Receipt, Sensor, StoreError, Unreadable, sensors};
+use crate::store::{Enrolment, Introduction, Receipt, Sensor, StoreError, sensors};
 
 /// Bytes read from the socket at once.
 const READ_LEN: usize = 8 * 1024;
 /// Alerts gathered while earlier ones are being stored; then nothing more is read.
 const GATHER_LEN: usize = 512;
-/// How long a goodbye may take to be written.
-const GOODBYE: Duration = Duration::from_secs(2);
 
 /// Serves one connection to its end, and logs why it ended if a sensor was known.
 pub(super) async fn serve(
@@ -54,30 +54,8 @@ pub(super) async fn serve(
     connection.finish(ended).await;
 }
 
-/// Why a connection ended.
-#[derive(Debug)]
-enum Ended {
-    /// The peer closed it, or the network did.
-    Socket(Option<io::Error>),
-    /// The peer broke the protocol or fell silent.
-    Session(SessionError),
-    /// We turned it away; what is pending says so.
-    Refused,
-    /// Replaced or revoked.
-    Told(End),
-    /// The collector stops.
-    Stopping,
-    /// What arrived cannot be stored.
-    Store(StoreError),
-}
-
-impl From<SessionError> for Ended {
-    fn from(error: SessionError) -> Self {
-        Self::Session(error)
-    }
-}
-
-enum Stage {
+/// How far a connection has come.
+pub(super) enum Stage {
     /// Nobody has said who he is.
     Handshake,
     /// The owner of a known key, once his hello proves that it is he.
@@ -90,31 +68,34 @@ enum Stage {
     Over,
 }
 
-struct Serving {
-    sensor: Sensor,
-    name: Arc<str>,
-    guard: LiveGuard,
-    told: oneshot::Receiver<End>,
+/// A sensor at work.
+pub(super) struct Serving {
+    pub(super) sensor: Sensor,
+    pub(super) name: Arc<str>,
+    pub(super) guard: LiveGuard,
+    pub(super) told: oneshot::Receiver<End>,
 }
 
-type Storing = Pin<Box<dyn Future<Output = (Result<Receipt, StoreError>, AlertId, Instant)> + Send>>;
+pub(super) type Storing =
+    Pin<Box<dyn Future<Output = (Result<Receipt, StoreError>, AlertId, Instant)> + Send>>;
 
-struct Connection<'c> {
-    stream: TcpStream,
-    peer: SocketAddr,
-    shared: &'c IngestShared,
-    session: CollectorSession,
+/// One connection.
+pub(super) struct Connection<'c> {
+    pub(super) stream: TcpStream,
+    pub(super) peer: SocketAddr,
+    pub(super) shared: &'c IngestShared,
+    pub(super) session: CollectorSession,
     /// Bounds how many there are without a proved key; given back when a hello proves one.
     handshake: Option<OwnedSemaphorePermit>,
-    stage: Stage,
+    pub(super) stage: Stage,
     /// Read from the socket and not yet taken by the session.
     input: Vec<u8>,
     /// Waiting for its turn to be stored, and since when.
-    gathered: Option<(Delivery, Instant)>,
+    pub(super) gathered: Gathered,
     /// Being stored.
-    storing: Option<Storing>,
+    pub(super) storing: Option<Storing>,
     /// Stored, and not yet acknowledged for want of room.
-    ack: Option<AlertId>,
+    pub(super) ack: Option<AlertId>,
 }
 
 /// What a session said, in a form that does not borrow from it.
@@ -369,7 +350,7 @@ impl Connection<'_> {
     }
 
     /// Hands on what was gathered, unless something is on its way already: then more gathers.
-    fn start_storing(&mut self) {
+    pub(super) fn start_storing(&mut self) {
         if self.storing.is_some() {
             return;
         }
@@ -417,7 +398,7 @@ impl Connection<'_> {
         }
     }
 
-    fn write(&mut self) -> io::Result<()> {
+    pub(super) fn write(&mut self) -> io::Result<()> {
         while !self.session.pending().is_empty() {
             match self.stream.try_write(self.session.pending()) {
                 Ok(count) => self.session.sent(count, self.shared.uptime()),
@@ -428,7 +409,7 @@ impl Connection<'_> {
         Ok(())
     }
 
-    fn announce(&self, event: &str, sensor: &str, reason: Option<&str>) {
+    pub(super) fn announce(&self, event: &str, sensor: &str, reason: Option<&str>) {
         let json = serde_json::json!({
             "time": clock::now().rfc3339().to_string(),
             "event": event,
@@ -438,110 +419,6 @@ impl Connection<'_> {
         });
         self.shared.writer.announce(json.to_string());
     }
-
-    /// Stores what has arrived, says goodbye where that is possible, counts and logs.
-    async fn finish(mut self, ended: Ended) {
-        if let Ended::Session(error) = &ended {
-            self.count(*error);
-        }
-        let stopping = matches!(ended, Ended::Stopping);
-        let refusal = match ended {
-            Ended::Stopping => Some(Refusal::ShuttingDown),
-            Ended::Told(End::Revoked) => Some(Refusal::Revoked),
-            Ended::Store(_) => Some(Refusal::StorageFailed),
-            _ => None,
-        };
-        if !matches!(ended, Ended::Store(_)) {
-            self.store_rest(stopping).await;
-        }
-        if let Some(refusal) = refusal {
-            let _ = tokio::time::timeout(GOODBYE, self.flush()).await; // make room
-            let _ = self.session.refuse(refusal, self.shared.uptime());
-        }
-        if !matches!(ended, Ended::Socket(_) | Ended::Session(_)) {
-            let _ = tokio::time::timeout(GOODBYE, self.goodbye()).await;
-        }
-        if let Stage::Serving(serving) = std::mem::replace(&mut self.stage, Stage::Over) {
-            self.shared.metrics.sensors_connected.dec();
-            let why = describe(&ended);
-            self.shared.log.info(format_args!("{} disconnected: {why}", serving.name));
-            self.announce("disconnected", &serving.name, Some(&why));
-            let _ = self.shared.writer.seen(serving.sensor.id, clock::now()).await; // closing: it is in the log
-        }
-    }
-
-    /// What arrived whole is stored even if its connection is gone: the sensor has less to send again.
-    async fn store_rest(&mut self, acknowledge: bool) {
-        // At most two turns: what is being stored, and what was gathered meanwhile.
-        loop {
-            self.start_storing();
-            let Some(storing) = self.storing.as_mut() else { break };
-            let (result, last, arrived) = storing.await;
-            self.storing = None;
-            if result.is_err() {
-                return;
-            }
-            self.shared.metrics.observe_ingest(arrived.elapsed());
-            self.ack = Some(last);
-        }
-        if let Some(last) = self.ack.filter(|_| acknowledge) {
-            let _ = tokio::time::timeout(GOODBYE, self.flush()).await;
-            let _ = self.session.send(&ToSensor::Ack(last), self.shared.uptime()); // else it is sent again
-        }
-    }
-
-    async fn flush(&mut self) -> io::Result<()> {
-        self.write()?;
-        while !self.session.pending().is_empty() {
-            self.stream.writable().await?;
-            self.write()?;
-        }
-        Ok(())
-    }
-
-    /// Writes what is pending and waits for the peer to close: closing a socket with unread bytes would
-    /// make the kernel throw away what we have just written.
-    async fn goodbye(&mut self) -> io::Result<()> {
-        use tokio::io::AsyncWriteExt as _;
-        self.flush().await?;
-        self.stream.shutdown().await?;
-        let mut buffer = [0; 1024];
-        loop {
-            self.stream.readable().await?;
-            match self.stream.try_read(&mut buffer) {
-                Ok(0) => return Ok(()),
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
-    fn count(&self, error: SessionError) {
-        let reason = match error {
-            SessionError::Foreign { .. } => Refused::ForeignProtocol,
-            SessionError::Version(_) | SessionError::Suite(_) => Refused::Version,
-            SessionError::Authentication | SessionError::WeakKey => match self.stage {
-                Stage::Enrolling(..) => Refused::Token, // the secret is not that of the token
-                _ => Refused::Authentication,
-            },
-            SessionError::HandshakeTimeout => Refused::HandshakeTimeout,
-            SessionError::FrameLength(_) | SessionError::Malformed | SessionError::OutOfTurn => {
-                Refused::Malformed
-            }
-            _ => return,
-        };
-        match &self.stage {
-            Stage::Serving(serving) => {
-                self.shared.refusals.key(reason, serving.sensor.key(), self.peer.ip(), error);
-            }
-            Stage::Claimed(sensor) => {
-                self.shared.refusals.key(reason, sensor.key(), self.peer.ip(), error);
-            }
-            Stage::Enrolling(key, _) => self.shared.refusals.key(reason, *key, self.peer.ip(), error),
-            _ => self.shared.refusals.address(reason, self.peer.ip(), error),
-        }
-    }
 }
 
 async fn or_never<F: Future + Unpin>(future: Option<F>) -> F::Output {
@@ -549,68 +426,4 @@ async fn or_never<F: Future + Unpin>(future: Option<F>) -> F::Output {
         Some(future) => future.await,
         None => pending().await,
     }
-}
-
-fn describe(ended: &Ended) -> String {
-    match ended {
-        Ended::Socket(None) => "the sensor closed the connection".into(),
-        Ended::Socket(Some(error)) => error.to_string(),
-        Ended::Session(error) => error.to_string(),
-        Ended::Refused => "turned away".into(),
-        Ended::Told(End::Replaced) => "the sensor connected again".into(),
-        Ended::Told(End::Revoked) => "revoked".into(),
-        Ended::Stopping => "the collector stops".into(),
-        Ended::Store(error) => error.to_string(),
-    }
-}
-
-/// How much memory a delivery holds, counted in alerts.
-fn weight(delivery: &Delivery) -> usize {
-    delivery.alerts.len() + delivery.unreadable.len() + delivery.gaps.len()
-}
-
-type Gathered = Option<(Delivery, Instant)>;
-
-fn open<'g>(gathered: &'g mut Gathered, sensor: &Sensor, last: AlertId) -> &'g mut Delivery {
-    let (delivery, _) = gathered.get_or_insert_with(|| {
-        let delivery = Delivery {
-            sensor: sensor.id,
-            alerts: Vec::new(),
-            unreadable: Vec::new(),
-            gaps: Vec::new(),
-            last,
-            received_at: clock::now(),
-        };
-        (delivery, Instant::now())
-    });
-    delivery.last = last;
-    delivery
-}
-
-fn gather_gap(gathered: &mut Gathered, sensor: &Sensor, gap: Gap) {
-    open(gathered, sensor, gap.last()).gaps.push(gap);
-}
-
-/// A batch that cannot be taken apart to its end is not taken at all.
-fn gather_batch(gathered: &mut Gathered, sensor: &Sensor, batch: Batch<'_>) -> Result<(), SessionError> {
-    let Some(last) = batch.iter().try_fold(None, |_, entry| Ok(Some(entry?.id))).map_err(malformed)? else {
-        return Ok(()); // an empty batch says nothing
-    };
-    let delivery = open(gathered, sensor, last);
-    for entry in batch.iter() {
-        let entry = entry.map_err(malformed)?;
-        match entry.alert {
-            Ok(alert) => delivery.alerts.push((entry.id, alert)),
-            Err(_) => delivery.unreadable.push(Unreadable {
-                id: entry.id,
-                base: entry.base,
-                bytes: entry.bytes.to_vec(),
-            }),
-        }
-    }
-    Ok(())
-}
-
-fn malformed(_: sentinel_uplink::BatchError) -> SessionError {
-    SessionError::Malformed
 }

@@ -8,6 +8,8 @@
 //! stored, and reads no further until there is room: a peer costs a bounded amount, however it behaves.
 
 mod connection;
+mod ending;
+mod gather;
 mod listener;
 mod live;
 mod refusals;
