@@ -145,7 +145,7 @@ impl<'m> Engine<'m> {
 
     /// Closes all incidents: the traffic has ended.
     pub fn finish(&mut self, raise: &mut impl FnMut(Alert)) {
-        self.incidents.close_all(raise);
+        self.incidents.close_all(self.now, raise);
     }
 
     /// What the tables have lost so far.

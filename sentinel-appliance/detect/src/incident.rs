@@ -132,9 +132,12 @@ impl<'m> Incidents<'m> {
         }
     }
 
-    /// Closes all, because the traffic has ended.
-    pub(crate) fn close_all(&mut self, raise: &mut impl FnMut(Alert)) {
-        self.close_until(Timestamp::MAX, raise);
+    /// Closes all, because the traffic has ended at `now`. No closing lies after that.
+    pub(crate) fn close_all(&mut self, now: Timestamp, raise: &mut impl FnMut(Alert)) {
+        self.close_until(Timestamp::MAX, &mut |alert: Alert| {
+            let time = alert.time.min(now.max(alert.first));
+            raise(Alert { time, ..alert });
+        });
     }
 
     #[cold]
@@ -278,7 +281,8 @@ mod tests {
             incidents.report(at(1), finding, &mut |alert| raised.push(alert));
         }
         assert_eq!(raised.iter().map(|alert| alert.incident).collect::<Vec<_>>(), [1, 2, 3]);
-        incidents.close_all(&mut |alert| raised.push(alert));
+        incidents.close_all(at(5), &mut |alert| raised.push(alert));
+        assert!(raised.iter().all(|alert| alert.time <= at(5)), "a closing does not lie in the future");
         assert_eq!(raised.iter().filter(|alert| alert.phase == Phase::Close).count(), 3);
     }
 

@@ -176,16 +176,14 @@ impl Shared {
         let snapshot = self.board.read();
         let spool = self.spool.borrow();
         let counts = spool.counts();
-        let total =
-            |pick: fn(&crate::snapshot::InterfaceCounts) -> u64| snapshot.interfaces.iter().map(pick).sum();
         let stats = spool.log().stats();
         link::telemetry(&[
             (Counter::UptimeMs, self.clock.uptime().as_millis()),
-            (Counter::FramesSeen, total(|interface| interface.seen)),
+            (Counter::FramesSeen, snapshot.seen()),
             (Counter::FramesAnalysed, snapshot.analysed),
             (Counter::FramesFiltered, snapshot.unsupported),
-            (Counter::FramesDropped, total(|interface| interface.dropped)),
-            (Counter::RingFreezes, total(|interface| interface.freezes)),
+            (Counter::FramesDropped, snapshot.dropped()),
+            (Counter::RingFreezes, snapshot.freezes()),
             (Counter::Malformed, snapshot.malformed),
             (Counter::Truncated, snapshot.truncated),
             (Counter::TableEvictions, snapshot.evictions),

@@ -45,6 +45,23 @@ macro_rules! snapshot {
         }
 
         impl Snapshot {
+            /// Frames that the kernel offered. The kernel is asked once a second; what was analysed since counts
+            /// at once, so that the books balance at any time.
+            pub(crate) fn seen(&self) -> u64 {
+                let asked: u64 = self.interfaces.iter().map(|interface| interface.seen).sum();
+                asked.max(self.analysed + self.unsupported + self.dropped())
+            }
+
+            /// Frames that found no room in a ring.
+            pub(crate) fn dropped(&self) -> u64 {
+                self.interfaces.iter().map(|interface| interface.dropped).sum()
+            }
+
+            /// Times that a ring was full.
+            pub(crate) fn freezes(&self) -> u64 {
+                self.interfaces.iter().map(|interface| interface.freezes).sum()
+            }
+
             /// Alerts lost on the way to the other thread, least severe first.
             pub(crate) const fn queue_lost(&self) -> [u64; 5] {
                 [self.lost_info, self.lost_low, self.lost_medium, self.lost_high, self.lost_critical]

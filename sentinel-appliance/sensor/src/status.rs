@@ -83,15 +83,12 @@ fn write(shared: &Shared, out: &mut String) -> std::fmt::Result {
         write!(out, ",\"open\":{},\"seen\":{}", counts.is_open != 0, counts.seen)?;
         write!(out, ",\"dropped\":{},\"freezes\":{}}}", counts.dropped, counts.freezes)?;
     }
-    let total = |pick: fn(&crate::snapshot::InterfaceCounts) -> u64| -> u64 {
-        snapshot.interfaces.iter().map(pick).sum()
-    };
-    let (seen, dropped) = (total(|interface| interface.seen), total(|interface| interface.dropped));
+    let (seen, dropped) = (snapshot.seen(), snapshot.dropped());
     // What the kernel has counted and the worker not yet taken is in the ring.
     let waiting = seen.saturating_sub(dropped + snapshot.analysed + snapshot.unsupported);
     write!(out, "],\"frames\":{{\"seen\":{seen},\"analysed\":{}", snapshot.analysed)?;
     write!(out, ",\"filtered\":{},\"dropped\":{dropped},\"in_ring\":{waiting}", snapshot.unsupported)?;
-    write!(out, ",\"freezes\":{}", total(|interface| interface.freezes))?;
+    write!(out, ",\"freezes\":{}", snapshot.freezes())?;
     write!(out, ",\"malformed\":{},\"truncated\":{}}}", snapshot.malformed, snapshot.truncated)?;
     write!(out, ",\"alerts\":{{\"raised\":{},\"stored\":{}", snapshot.raised, counts.stored)?;
     write!(out, ",\"delivered\":{},\"waiting\":{}", spool.delivered(), spool.waiting())?;

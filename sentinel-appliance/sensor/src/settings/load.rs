@@ -23,7 +23,15 @@ const MAX_PROBLEMS: usize = 100;
 const PACKAGE: &str = "sentinel-appliance";
 
 /// Variables that belong to the collector, or to building and testing.
-const NOT_OURS: [&str; 4] = ["SENTINEL_COLLECTOR_", "SENTINEL_DB_KEY", "SENTINEL_CORPUS", "SENTINEL_CACHE"];
+const NOT_OURS: [&str; 7] = [
+    "SENTINEL_COLLECTOR_",
+    "SENTINEL_DB_KEY",
+    "SENTINEL_CACHE",
+    "SENTINEL_CORPUS",
+    "SENTINEL_FUZZ_",
+    "SENTINEL_LAB_",
+    "SENTINEL_RUNS",
+];
 
 /// Settings in force and where each comes from.
 #[derive(Clone, Debug)]
