@@ -1,0 +1,125 @@
+//! From frame to alert nothing is allocated once the tables are there.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
+
+mod support;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::fmt::Write;
+use std::fs;
+
+use sentinel_alert::{Alert, Phase};
+use sentinel_detect::registry::DETECTORS;
+use sentinel_detect::{Capacities, Engine, Inside, ListedPort, Pace, PortProtocol, Storage};
+use sentinel_track::hash::HashKey;
+use sentinel_units::{LinkType, Port, Timestamp};
+use support::{Record, golden, records};
+
+/// Counts what this thread asks for and leaves the rest to the system.
+struct Counting;
+
+thread_local! {
+    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+}
+
+// SAFETY: everything is passed on to the system's allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        // SAFETY: the caller keeps the contract of `alloc`.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller keeps the contract of `dealloc`, and the pointer came from `System`.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+const PACKETS: usize = 100_000;
+
+fn lend<T: Clone + Default>(slots: usize) -> &'static mut [T] {
+    Box::leak(vec![T::default(); slots].into_boxed_slice())
+}
+
+fn engine(capacities: Capacities) -> Engine<'static> {
+    let storage = Storage {
+        flows: lend(capacities.flows),
+        scans: lend(capacities.scans),
+        requests: lend(capacities.requests),
+        echoes: lend(capacities.echoes),
+        doors: lend(capacities.doors),
+        outbound: lend(capacities.outbound),
+        neighbours: lend(capacities.neighbours),
+        incidents: lend(capacities.incidents),
+        listed_ports: lend(capacities.listed_ports),
+    };
+    let mut inside = Inside::default();
+    for prefix in ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"] {
+        inside.add(prefix.parse().unwrap()).unwrap();
+    }
+    let seconds = std::time::Duration::from_secs;
+    let pace = Pace { quiet: seconds(60), update: seconds(30) };
+    let configs = DETECTORS.map(|detector| detector.default_config());
+    let mut engine = Engine::new(storage, HashKey::new(1), inside, pace, &configs);
+    let label = "test".try_into().unwrap();
+    engine.set_listed_ports(&[ListedPort { protocol: PortProtocol::Tcp, port: Port(4444), label }]);
+    engine
+}
+
+/// The capture again and again, each turn 700 s after the one before, so that every incident and every conversation
+/// of a turn is over before the next. Gives how often this allocated, and what was raised of each phase.
+fn play(engine: &mut Engine<'_>, records: &[Record], line: &mut String) -> (usize, [u32; 3]) {
+    let (mut raised, mut packets, mut turn) = ([0; 3], 0, 0);
+    let mut raise = |alert: Alert| {
+        let phase = match alert.phase {
+            Phase::Open => 0,
+            Phase::Update => 1,
+            Phase::Close => 2,
+        };
+        raised[phase] += 1;
+        line.clear();
+        sentinel_alert::json::write(&alert, None, line).unwrap();
+    };
+    let before = ALLOCATIONS.get();
+    while packets < PACKETS {
+        for record in records {
+            let at = Timestamp::from_parts(u64::from(record.seconds) + turn * 700, record.nanos);
+            let packet = sentinel_dissect::packet(LinkType::ETHERNET, None, &record.bytes, record.wire_len);
+            engine.packet(at, &packet, &mut raise);
+            packets += 1;
+        }
+        turn += 1;
+    }
+    engine.finish(&mut raise);
+    (ALLOCATIONS.get() - before, raised)
+}
+
+#[test]
+fn a_hundred_thousand_packets_of_attacks_allocate_nothing() {
+    let records = records(&fs::read(golden().join("attack-mix.pcap")).unwrap());
+    let turns = u32::try_from(PACKETS.div_ceil(records.len())).unwrap();
+    // The memory of a default sensor, and so little that every table overflows.
+    for bytes in [2 << 20, 1 << 16] {
+        let mut engine = engine(Capacities::within(bytes));
+        let mut line = String::with_capacity(4_096);
+        let (allocations, raised) = play(&mut engine, &records, &mut line);
+        assert_eq!(allocations, 0, "{bytes} bytes of tables");
+        assert!(raised[0] >= 8 * turns && raised[0] == raised[2], "{bytes} bytes of tables: {raised:?}");
+    }
+}
+
+/// Without this, a test that counts nothing would pass too.
+#[test]
+fn the_counter_counts() {
+    let before = ALLOCATIONS.get();
+    let text = String::with_capacity(10);
+    assert_eq!((ALLOCATIONS.get() - before, text.len()), (1, 0));
+    let mut text = text;
+    write!(text, "longer than the ten bytes that were taken").unwrap();
+    assert!(ALLOCATIONS.get() - before >= 2);
+}
