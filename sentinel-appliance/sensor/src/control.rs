@@ -296,7 +296,8 @@ async fn take_alerts(shared: Rc<Shared>, mut alerts: Consumer<'static, Alert>, b
                 spool.take(&alert, now);
                 taken += 1;
             }
-            spool.lost_on_the_way(newly_lost, now);
+            spool.lost_on_the_way(newly_lost);
+            spool.tell_gaps();
             spool.rest();
         }
         if taken > 0 || newly_lost != [0; 5] {

@@ -5,7 +5,6 @@
 //! record says what went.
 
 use std::fs::OpenOptions;
-use std::ops::Range;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -23,6 +22,10 @@ use serde::{Deserialize, Serialize};
 use crate::failure::Failure;
 use crate::identity;
 use crate::settings::Settings;
+
+mod carry;
+
+use carry::{gather, lost_alert};
 
 /// Name of the log in the state directory.
 pub(crate) const MAIN_FILE: &str = "log";
@@ -104,8 +107,11 @@ pub(crate) struct Spool {
     /// Alerts and gaps in the log that the collector has not acknowledged, as far as we know.
     undelivered: u64,
     counts: SpoolCounts,
-    /// Alerts that could not be stored, to be told in a gap record as soon as storing works again.
-    untold: Option<Gap>,
+    /// Alerts that could not be stored, to be told in gap records as soon as storing works again: one for each
+    /// run and reason.
+    untold: Vec<Gap>,
+    /// Gaps written again that may have been sent: they must not change.
+    sent_gaps: Vec<AlertId>,
     policy: FlushPolicy,
     day_start: Uptime,
     day_bytes: u64,
@@ -159,7 +165,8 @@ impl Spool {
             delivery: Delivery::new(None),
             undelivered: 0,
             counts: SpoolCounts::default(),
-            untold: None,
+            untold: Vec::new(),
+            sent_gaps: Vec::new(),
             policy: FlushPolicy::new(settings),
             day_start: Uptime::ZERO,
             day_bytes: 0,
@@ -173,7 +180,7 @@ impl Spool {
             version: env!("CARGO_PKG_VERSION"),
         };
         // A log that cannot take the start record will not take alerts either, and they are counted.
-        let _counted_by_later_appends = spool.store(&start, Uptime::ZERO);
+        let _counted_by_later_appends = spool.store(&start);
         Ok((spool, recovery))
     }
 
@@ -210,7 +217,7 @@ impl Spool {
         let mut bytes = [0; wire::MAX_ALERT_LEN];
         let stored = wire::encode(alert, Timestamp::ZERO, &mut bytes).is_ok_and(|bytes| {
             let bytes: &[u8] = bytes;
-            self.store_after_gap(&Record::Alert { boot: id.boot, seq: id.seq, alert: bytes }, now)
+            self.store_after_gaps(&Record::Alert { boot: id.boot, seq: id.seq, alert: bytes })
         });
         if stored {
             self.counts.stored += 1;
@@ -219,12 +226,12 @@ impl Spool {
             }
         } else {
             self.counts.lost_storage += 1;
-            self.lost(id.seq, id.seq, alert.severity, 1, GapReason::StorageLost);
+            gather(&mut self.untold, lost_alert(id, alert.severity, GapReason::StorageLost));
         }
     }
 
     /// The worker could not hand over so many alerts, least severe first: they get numbers and a gap.
-    pub(crate) fn lost_on_the_way(&mut self, by_severity: [u32; 5], now: Uptime) {
+    pub(crate) fn lost_on_the_way(&mut self, by_severity: [u32; 5]) {
         let count = by_severity.iter().map(|count| u64::from(*count)).sum::<u64>();
         if count == 0 {
             return;
@@ -239,38 +246,30 @@ impl Spool {
             lost_by_severity: by_severity,
             reason: GapReason::QueueFull,
         };
-        if !self.store_after_gap(&Record::Gap(gap), now) {
-            self.counts.lost_storage += count;
-        }
+        gather(&mut self.untold, gap);
+        self.tell_gaps();
     }
 
-    /// Adds to the gap that waits to be told.
-    fn lost(&mut self, first: u64, last: u64, severity: Severity, count: u32, reason: GapReason) {
-        let gap = self.untold.get_or_insert(Gap {
-            boot: self.boot,
-            first_seq: first,
-            last_seq: last,
-            lost_by_severity: [0; 5],
-            reason,
-        });
-        gap.last_seq = gap.last_seq.max(last);
-        add(&mut gap.lost_by_severity, severity, count);
-    }
-
-    fn store_after_gap(&mut self, record: &Record<'_>, now: Uptime) -> bool {
-        if let Some(gap) = self.untold {
-            if !self.store(&Record::Gap(gap), now) {
+    /// Stores the gaps that could not be stored before; says whether none is left.
+    pub(crate) fn tell_gaps(&mut self) -> bool {
+        while let Some(gap) = self.untold.pop() {
+            if !self.store(&Record::Gap(gap)) {
+                gather(&mut self.untold, gap);
                 return false;
             }
-            self.untold = None;
         }
-        self.store(record, now)
+        true
     }
 
-    /// Brings a record into the log; makes room first if the open segment is full.
-    fn store(&mut self, record: &Record<'_>, now: Uptime) -> bool {
+    fn store_after_gaps(&mut self, record: &Record<'_>) -> bool {
+        self.tell_gaps() && self.store(record)
+    }
+
+    /// Brings a record into the log; makes room first if the open segment is full. That is no matter of the
+    /// day's budget: the log would do it by itself, and destroy what nobody has carried forward.
+    fn store(&mut self, record: &Record<'_>) -> bool {
         if self.log.needs_flush() {
-            self.make_room(now);
+            self.flush();
         }
         self.append(record)
     }
@@ -288,87 +287,6 @@ impl Spool {
         stored
     }
 
-    /// The open segment is full. Alerts that rotation would destroy undelivered are written again, the most
-    /// severe first, as many as fit into an eighth of a segment; a gap record tells of the rest.
-    fn make_room(&mut self, now: Uptime) {
-        if let Some(range) = self.log.about_to_overwrite() {
-            self.carry_forward(range);
-        }
-        self.flush_within_budget(now);
-    }
-
-    fn carry_forward(&mut self, range: Range<RecordId>) {
-        let from = self.delivery.durable().map_or(range.start, |durable| durable.next().max(range.start));
-        if from >= range.end {
-            return;
-        }
-        let going = self.count_items_until(from, range.end);
-        self.undelivered = self.undelivered.saturating_sub(going);
-        // First pass: bytes of each severity. Second: write again from the cut on, count what is under it.
-        let mut bytes_of = [0_usize; 5];
-        self.each_alert(from..range.end, |_, alert, length| {
-            if let Some(bytes) = bytes_of.get_mut(index(alert.severity)) {
-                *bytes += length;
-            }
-        });
-        let room = self.segment_bytes / 8;
-        let (mut used, mut cut) = (0, Severity::ALL.len());
-        for (severity, bytes) in bytes_of.iter().enumerate().rev() {
-            used += bytes;
-            if used > room {
-                break;
-            }
-            cut = severity;
-        }
-        let mut carried = Vec::new();
-        let mut gaps: Vec<Gap> = Vec::new();
-        self.each_alert(from..range.end, |id, alert, _| {
-            if index(alert.severity) >= cut {
-                carried.push((id, alert));
-                return;
-            }
-            match gaps.last_mut().filter(|gap| gap.boot == id.boot) {
-                Some(gap) => {
-                    gap.last_seq = gap.last_seq.max(id.seq);
-                    add(&mut gap.lost_by_severity, alert.severity, 1);
-                }
-                None => {
-                    let mut lost_by_severity = [0; 5];
-                    add(&mut lost_by_severity, alert.severity, 1);
-                    let AlertId { boot, seq } = id;
-                    let reason = GapReason::SpoolFull;
-                    gaps.push(Gap { boot, first_seq: seq, last_seq: seq, lost_by_severity, reason });
-                }
-            }
-        });
-        for gap in gaps {
-            self.counts.lost_full += gap.lost();
-            self.append(&Record::Gap(gap));
-        }
-        for (id, alert) in carried {
-            let mut bytes = [0; wire::MAX_ALERT_LEN];
-            let Ok(bytes) = wire::encode(&alert, Timestamp::ZERO, &mut bytes) else { continue };
-            if self.append(&Record::Carried { boot: id.boot, seq: id.seq, alert: bytes }) {
-                self.counts.carried += 1;
-            } else {
-                self.counts.lost_storage += 1;
-            }
-        }
-    }
-
-    /// Visits the alerts among the records of `range`, with the bytes that each takes.
-    fn each_alert(&mut self, range: Range<RecordId>, mut visit: impl FnMut(AlertId, Alert, usize)) {
-        let (mut cursor, mut buffer) = (Cursor::new(range.start), [0; MAX_RECORD]);
-        while let Ok(Some((record, length))) = self.log.read_next(&mut cursor, &mut buffer) {
-            if record >= range.end {
-                break;
-            }
-            if let Some(Item::Alert(id, alert)) = buffer.get(..length).and_then(decode) {
-                visit(id, alert, length);
-            }
-        }
-    }
-
     fn flush_within_budget(&mut self, now: Uptime) {
         if now.since(self.day_start).as_millis() >= DAY_MS.into() {
             (self.day_start, self.day_bytes) = (now, self.log.stats().main_bytes);
@@ -380,8 +298,11 @@ impl Spool {
         self.flush();
     }
 
-    /// Writes everything to flash.
+    /// Writes everything to flash. What the ring gives up for it is carried forward first.
     pub(crate) fn flush(&mut self) {
+        if let Some(range) = self.log.about_to_overwrite() {
+            self.carry_forward(range);
+        }
         match self.log.flush() {
             Ok(()) => self.move_key_on(),
             Err(error) => self.last_error = Some(error.to_string()),
@@ -416,6 +337,9 @@ impl Spool {
         let before = self.delivery.delivered();
         let _durable = self.delivery.acked(id);
         self.undelivered = self.undelivered.saturating_sub(self.delivery.delivered() - before);
+        if self.undelivered == 0 {
+            self.sent_gaps.clear();
+        }
     }
 
     /// Alerts acknowledged by the collector since the start.
@@ -432,10 +356,9 @@ impl Spool {
             while let Ok(Some((record, length))) = self.log.read_next(&mut cursor, &mut buffer) {
                 let named = match buffer.get(..length).and_then(read_record) {
                     Some(Record::Alert { boot, seq, .. }) => AlertId { boot, seq } == id,
-                    Some(Record::Gap(gap)) => gap.last() == id,
-                    // The collector may have had it from its first place: what lies between the two
-                    // places would count as delivered. Not finding it costs only sending again.
-                    Some(Record::Carried { .. } | Record::Start { .. }) | None => false,
+                    // The collector may have had these from their first place: what lies between the two
+                    // places would count as delivered. Not finding them costs only sending again.
+                    Some(Record::Carried { .. } | Record::Gap(_) | Record::Start { .. }) | None => false,
                 };
                 if named {
                     found = Some(record);
@@ -522,12 +445,5 @@ fn boot_number() -> Result<u32, Failure> {
     Ok(u32::from_le_bytes([a, b, c, d]).max(1))
 }
 
-fn index(severity: Severity) -> usize {
-    Severity::ALL.iter().position(|known| *known == severity).unwrap_or_default()
-}
-
-fn add(by_severity: &mut [u32; 5], severity: Severity, count: u32) {
-    if let Some(slot) = by_severity.get_mut(index(severity)) {
-        *slot = slot.saturating_add(count);
-    }
-}
+#[cfg(test)]
+mod tests;

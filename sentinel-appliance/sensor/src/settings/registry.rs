@@ -106,7 +106,7 @@ main_settings! {
         "", default "critical", Live, |value| Field::Choice(value)
     }
     log_daily_kib: u32 = "log_daily_kib" {
-        "most that is written to flash within a day; 0 is no limit",
+        "once so much was written to flash within a day, severe alerts wait in RAM until a segment is full; 0 is no limit",
         "KiB", default "1024", Live, |value| Field::Number(value, 0..=1_048_576)
     }
     uplink_enabled: bool = "uplink_enabled" {

@@ -1,0 +1,252 @@
+//! What rotation would destroy undelivered is written again at the front of the ring, or told in a gap.
+
+use std::ops::Range;
+
+use sentinel_alert::{AlertId, Severity, wire};
+use sentinel_ringlog::{Cursor, MAX_RECORD, RecordId};
+use sentinel_units::Timestamp;
+use sentinel_uplink::{Gap, GapReason};
+
+use super::{Item, Record, Spool, decode};
+
+impl Spool {
+    /// Records of `range` are about to be destroyed. Undelivered alerts among them are written again, the most
+    /// severe first, as many severities as fit into an eighth of a segment; gap records tell of the rest.
+    /// Undelivered gaps are written again: as they are if they may have been sent, otherwise joined.
+    pub(super) fn carry_forward(&mut self, range: Range<RecordId>) {
+        let from = self.delivery.durable().map_or(range.start, |durable| durable.next().max(range.start));
+        if from >= range.end {
+            return;
+        }
+        let range = from..range.end;
+        // First pass: bytes of each severity. Second: write again from the cut on, count what is under it.
+        let cut = self.cut(range.clone());
+        let maybe_sent = self.delivery.maybe_delivered();
+        let mut known_as_sent = core::mem::take(&mut self.sent_gaps);
+        let (mut carried, mut sent_gaps, mut gaps) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut going, mut newly_lost) = (0, 0);
+        self.each_item(range, |record, item, _| {
+            going += 1;
+            match item {
+                Item::Alert(id, alert) if index(alert.severity) >= cut => carried.push((id, alert)),
+                Item::Alert(id, alert) => {
+                    newly_lost += 1;
+                    gather(&mut gaps, lost_alert(id, alert.severity, GapReason::SpoolFull));
+                }
+                Item::Gap(gap) if Some(record) <= maybe_sent || known_as_sent.contains(&gap.last()) => {
+                    sent_gaps.push(gap);
+                }
+                Item::Gap(gap) => gather(&mut gaps, gap),
+            }
+        });
+        known_as_sent.extend(sent_gaps.iter().map(Gap::last));
+        known_as_sent.sort_unstable();
+        known_as_sent.dedup();
+        self.sent_gaps = known_as_sent;
+        self.undelivered = self.undelivered.saturating_sub(going);
+        self.counts.lost_full += newly_lost;
+        for gap in sent_gaps.into_iter().chain(gaps) {
+            if !self.append(&Record::Gap(gap)) {
+                gather(&mut self.untold, gap);
+            }
+        }
+        for (id, alert) in carried {
+            let mut bytes = [0; wire::MAX_ALERT_LEN];
+            let Ok(bytes) = wire::encode(&alert, Timestamp::ZERO, &mut bytes) else { continue };
+            if self.append(&Record::Carried { boot: id.boot, seq: id.seq, alert: bytes }) {
+                self.counts.carried += 1;
+            } else {
+                self.counts.lost_storage += 1;
+                gather(&mut self.untold, lost_alert(id, alert.severity, GapReason::StorageLost));
+            }
+        }
+    }
+
+    /// The least severity, by its index, that is carried forward.
+    fn cut(&mut self, range: Range<RecordId>) -> usize {
+        let mut bytes_of = [0_usize; Severity::ALL.len()];
+        self.each_item(range, |_, item, length| {
+            if let Item::Alert(_, alert) = item
+                && let Some(bytes) = bytes_of.get_mut(index(alert.severity))
+            {
+                *bytes += length;
+            }
+        });
+        let room = self.segment_bytes / 8;
+        let (mut used, mut cut) = (0, Severity::ALL.len());
+        for (severity, bytes) in bytes_of.iter().enumerate().rev() {
+            used += bytes;
+            if used > room {
+                break;
+            }
+            cut = severity;
+        }
+        cut
+    }
+
+    /// Visits the alerts and gaps among the records of `range`, with the bytes that each takes.
+    fn each_item(&mut self, range: Range<RecordId>, mut visit: impl FnMut(RecordId, Item, usize)) {
+        let (mut cursor, mut buffer) = (Cursor::new(range.start), [0; MAX_RECORD]);
+        while let Ok(Some((record, length))) = self.log.read_next(&mut cursor, &mut buffer) {
+            if record >= range.end {
+                break;
+            }
+            if let Some(item) = buffer.get(..length).and_then(decode) {
+                visit(record, item, length);
+            }
+        }
+    }
+}
+
+/// A gap of one alert.
+pub(super) fn lost_alert(AlertId { boot, seq }: AlertId, severity: Severity, reason: GapReason) -> Gap {
+    let mut lost_by_severity = [0; Severity::ALL.len()];
+    if let Some(count) = lost_by_severity.get_mut(index(severity)) {
+        *count = 1;
+    }
+    Gap { boot, first_seq: seq, last_seq: seq, lost_by_severity, reason }
+}
+
+/// Adds a gap that was never sent to others: those of one run and one reason become one.
+pub(super) fn gather(gaps: &mut Vec<Gap>, more: Gap) {
+    let Some(gap) = gaps.iter_mut().find(|gap| (gap.boot, gap.reason) == (more.boot, more.reason)) else {
+        gaps.push(more);
+        return;
+    };
+    gap.first_seq = gap.first_seq.min(more.first_seq);
+    gap.last_seq = gap.last_seq.max(more.last_seq);
+    for (count, more) in gap.lost_by_severity.iter_mut().zip(more.lost_by_severity) {
+        *count = count.saturating_add(more);
+    }
+}
+
+fn index(severity: Severity) -> usize {
+    Severity::ALL.iter().position(|known| *known == severity).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use sentinel_alert::{Alert, Evidence, Phase, Subject, Test};
+    use sentinel_units::Uptime;
+
+    use super::*;
+    use crate::identity;
+    use crate::settings::Settings;
+
+    /// A spool of three segments of 16 KiB in a directory of its own.
+    fn spool(change: impl FnOnce(&mut Settings)) -> (tempfile::TempDir, Spool) {
+        let directory = tempfile::tempdir().unwrap();
+        let mut settings = Settings {
+            state_dir: directory.path().to_owned(),
+            run_dir: directory.path().to_owned(),
+            log_segment_kib: 16,
+            log_segments: 3,
+            ..Settings::default()
+        };
+        change(&mut settings);
+        let key = identity::log_key(&settings.state_dir).unwrap();
+        let spool = Spool::open(&settings, key).unwrap().0;
+        (directory, spool)
+    }
+
+    /// An alert that does not deflate well.
+    fn alert(number: u64, severity: Severity) -> Alert {
+        let noise = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let label = format!("{noise:016x}{:016x}", noise.rotate_left(29).wrapping_mul(noise | 1));
+        Alert {
+            time: Timestamp::from_nanos(noise >> 8),
+            first: Timestamp::ZERO,
+            test: Test::SuspiciousPort,
+            severity,
+            phase: Phase::Open,
+            incident: u32::try_from(number).unwrap(),
+            suppressed: 0,
+            subject: Subject::default(),
+            evidence: Evidence::ListedPort { count: noise, label: label.as_str().try_into().unwrap() },
+        }
+    }
+
+    /// How many alerts can be sent, how many the gaps name, how many gaps there are. No alert is there twice.
+    fn told(spool: &mut Spool) -> (u64, u64, u64) {
+        let (mut alerts, mut lost, mut gaps) = (BTreeSet::new(), 0, 0);
+        spool.unsent(|_, item| {
+            match item {
+                Item::Alert(id, _) => assert!(alerts.insert(id.seq), "{} twice", id.seq),
+                Item::Gap(gap) => (lost, gaps) = (lost + gap.lost(), gaps + 1),
+            }
+            true
+        });
+        (u64::try_from(alerts.len()).unwrap(), lost, gaps)
+    }
+
+    /// A ring that went round twice without a collector had forgotten the gaps of the first round.
+    #[test]
+    fn every_alert_is_in_the_spool_or_in_a_gap_however_often_the_ring_goes_round() {
+        let (_directory, mut spool) = spool(|_| {});
+        for number in 1..=5_000 {
+            let severity = if number % 50 == 0 { Severity::High } else { Severity::Low };
+            spool.take(&alert(number, severity), Uptime::ZERO);
+        }
+        assert!(spool.log().stats().overwritten > 2_000, "went round");
+        let (alerts, lost, gaps) = told(&mut spool);
+        assert_eq!((alerts + lost, spool.counts().lost_full), (5_000, lost));
+        assert_eq!((spool.waiting(), gaps <= 3), (alerts + gaps, true), "{gaps} gaps");
+    }
+
+    /// A gap that may have been sent keeps its name: the collector must see that it has it.
+    #[test]
+    fn a_gap_that_was_sent_does_not_change() {
+        let (_directory, mut spool) = spool(|_| {});
+        spool.welcome(None);
+        spool.lost_on_the_way([7, 0, 0, 0, 0]);
+        let mut sent = None;
+        spool.unsent(|record, item| {
+            if let Item::Gap(gap) = item {
+                sent = Some((record, gap));
+            }
+            false
+        });
+        let (record, gap) = sent.unwrap();
+        assert!(spool.delivery().sent(gap.last(), record, 1, Uptime::ZERO));
+        spool.delivery().disconnected();
+        for number in 1..=2_000 {
+            spool.lost_on_the_way([1, 0, 0, 0, 0]);
+            spool.take(&alert(number, Severity::Low), Uptime::ZERO);
+        }
+        assert!(spool.log().stats().overwritten > 500, "went round");
+        let mut found = 0;
+        spool.unsent(|_, item| {
+            found += u32::from(matches!(item, Item::Gap(other) if other == gap));
+            true
+        });
+        let (alerts, lost, _) = told(&mut spool);
+        assert_eq!((found, alerts + lost), (1, 4_007));
+    }
+
+    /// Flushing at once for a severe alert destroyed the oldest segment without a word.
+    #[test]
+    fn a_flush_for_a_severe_alert_loses_nothing_silently() {
+        let (_directory, mut spool) = spool(|settings| {
+            (settings.log_flush_severity, settings.log_daily_kib) = (Severity::High, 0);
+        });
+        for number in 1..=200 {
+            spool.take(&alert(number, Severity::High), Uptime::ZERO);
+        }
+        assert!(spool.log().stats().overwritten > 20, "went round");
+        let (alerts, lost, _) = told(&mut spool);
+        assert_eq!(alerts + lost, 200);
+    }
+
+    /// With the budget spent, the same segment was carried forward again at each alert.
+    #[test]
+    fn a_spent_budget_counts_no_loss_twice() {
+        let (_directory, mut spool) = spool(|settings| settings.log_daily_kib = 1);
+        for number in 1..=3_000 {
+            spool.take(&alert(number, Severity::Low), Uptime::ZERO);
+        }
+        let (alerts, lost, _) = told(&mut spool);
+        assert_eq!((alerts + lost, spool.counts().lost_full), (3_000, lost));
+    }
+}

@@ -1,0 +1,235 @@
+//! The spool over real files in a directory of its own.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sentinel_alert::{Evidence, Phase, Subject, Test};
+use tempfile::TempDir;
+
+use super::*;
+
+const NOW: Uptime = Uptime::ZERO;
+
+struct Place {
+    _directory: TempDir,
+    settings: Settings,
+}
+
+/// Three segments of 16 KiB: a few thousand alerts go once round.
+fn place() -> Place {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = Settings {
+        state_dir: directory.path().join("state"),
+        run_dir: directory.path().join("run"),
+        log_segment_kib: 16,
+        log_segments: 3,
+        log_daily_kib: 0,
+        ..Settings::default()
+    };
+    identity::private_directory(&settings.state_dir).unwrap();
+    identity::private_directory(&settings.run_dir).unwrap();
+    Place { _directory: directory, settings }
+}
+
+impl Place {
+    fn open(&self) -> Spool {
+        Spool::open(&self.settings, identity::log_key(&self.settings.state_dir).unwrap()).unwrap().0
+    }
+}
+
+fn alert(number: u32, severity: Severity) -> Alert {
+    Alert {
+        time: Timestamp::from_parts(1_700_000_000 + u64::from(number), 0),
+        first: Timestamp::from_parts(1_700_000_000, 0),
+        test: Test::SynFloodPerSource,
+        severity,
+        phase: Phase::Open,
+        incident: number,
+        suppressed: 0,
+        // Spread over all bits, so that deflating does not make the log hold too much.
+        subject: Subject {
+            source: Some(sentinel_units::Address::v4(number.wrapping_mul(0x9e37_79b1))),
+            destination: Some(sentinel_units::Address::v4(number.wrapping_mul(0x85eb_ca6b))),
+            ..Subject::default()
+        },
+        evidence: Evidence::Packets { count: 200, threshold: 200, window_s: 5 },
+    }
+}
+
+/// Ids of the unsent alerts in sending order, and the sum of the unsent gaps.
+fn unsent(spool: &mut Spool) -> (Vec<AlertId>, u64) {
+    let (mut ids, mut lost) = (Vec::new(), 0);
+    spool.unsent(|_, item| {
+        match item {
+            Item::Alert(id, _) => ids.push(id),
+            Item::Gap(gap) => lost += gap.lost(),
+        }
+        true
+    });
+    (ids, lost)
+}
+
+/// Sends everything unsent as one message and lets the collector acknowledge it.
+fn deliver_all(spool: &mut Spool) -> Option<AlertId> {
+    let mut last = None;
+    let mut count = 0;
+    spool.unsent(|record, item| {
+        let id = match item {
+            Item::Alert(id, _) => id,
+            Item::Gap(gap) => gap.last(),
+        };
+        last = Some((id, record));
+        count += 1;
+        true
+    });
+    let (id, record) = last?;
+    assert!(spool.delivery().sent(id, record, count, NOW));
+    spool.acked(id);
+    Some(id)
+}
+
+#[test]
+fn alerts_outlive_a_killed_program_under_their_old_numbers() {
+    let place = place();
+    let mut spool = place.open();
+    let boot = spool.boot();
+    for number in 1..=5 {
+        spool.take(&alert(number, Severity::Medium), NOW);
+    }
+    drop(spool); // no flush, as after kill -9
+    let mut spool = place.open();
+    assert_ne!(spool.boot(), boot);
+    assert_eq!(spool.waiting(), 5);
+    spool.take(&alert(6, Severity::Medium), NOW);
+    let expected: Vec<AlertId> =
+        (1..=5).map(|seq| AlertId { boot, seq }).chain([AlertId { boot: spool.boot(), seq: 1 }]).collect();
+    assert_eq!(unsent(&mut spool), (expected, 0));
+}
+
+#[test]
+fn after_a_restart_the_collector_says_where_to_go_on() {
+    let place = place();
+    let mut spool = place.open();
+    spool.welcome(None);
+    for number in 1..=3 {
+        spool.take(&alert(number, Severity::Medium), NOW);
+    }
+    let acked = deliver_all(&mut spool);
+    spool.take(&alert(4, Severity::Medium), NOW);
+    assert_eq!(spool.waiting(), 1);
+    let boot = spool.boot();
+    drop(spool);
+    let mut spool = place.open();
+    spool.welcome(acked);
+    assert_eq!(unsent(&mut spool), (vec![AlertId { boot, seq: 4 }], 0));
+    assert_eq!(spool.waiting(), 1);
+}
+
+/// raised = stored + evicted, whatever happened; and what goes first is the least severe.
+#[test]
+fn a_full_spool_gives_up_the_least_severe_and_says_so() {
+    let place = place();
+    let mut spool = place.open();
+    let mut severe = BTreeSet::new();
+    let mut lives = BTreeMap::new();
+    for number in 1..=6_000 {
+        // One in a hundred is severe.
+        let severity = if number % 100 == 0 { Severity::High } else { Severity::Low };
+        spool.take(&alert(number, severity), NOW);
+        if severity == Severity::High {
+            severe.insert(u64::from(number));
+        }
+    }
+    let counts = spool.counts();
+    assert_eq!((counts.taken, counts.lost_storage, counts.lost_queue), (6_000, 0, 0));
+    assert!(counts.lost_full > 0 && counts.carried > 0, "{counts:?}");
+    let (ids, lost) = unsent(&mut spool);
+    for id in &ids {
+        *lives.entry(id.seq).or_insert(0) += 1;
+    }
+    assert!(lives.values().all(|copies| *copies == 1), "no alert stands twice among the unsent");
+    // Gap records are themselves overwritten in the end; the counter is not.
+    assert!(lost <= counts.lost_full);
+    assert_eq!(u64::try_from(lives.len()).unwrap() + counts.lost_full, 6_000);
+    let survived = severe.iter().filter(|seq| lives.contains_key(seq)).count();
+    assert_eq!(survived, severe.len(), "all severe ones are still there");
+}
+
+#[test]
+fn what_was_delivered_is_neither_carried_nor_missed() {
+    let place = place();
+    let mut spool = place.open();
+    spool.welcome(None);
+    for number in 1..=6_000 {
+        spool.take(&alert(number, Severity::High), NOW);
+        if number % 50 == 0 {
+            deliver_all(&mut spool);
+        }
+    }
+    let counts = spool.counts();
+    assert_eq!((counts.carried, counts.lost_full), (0, 0), "{counts:?}");
+    assert_eq!((spool.delivered(), spool.waiting()), (6_000, 0));
+    assert!(spool.log().stats().overwritten > 0, "the ring came round");
+}
+
+/// An alert was sent from its first place and the acknowledgement was lost; then the ring came round and carried it
+/// forward; then the program was killed. The collector names that alert. What lies before the copy must be sent.
+#[test]
+fn a_carried_copy_does_not_stand_for_what_lies_before_it() {
+    let place = place();
+    let mut spool = place.open();
+    spool.welcome(None);
+    spool.take(&alert(1, Severity::High), NOW);
+    let boot = spool.boot();
+    spool.delivery().disconnected();
+    for number in 2..=4_000 {
+        spool.take(&alert(number, Severity::Low), NOW);
+    }
+    assert!(spool.counts().carried > 0);
+    drop(spool);
+    let mut spool = place.open();
+    let waiting = spool.waiting();
+    spool.welcome(Some(AlertId { boot, seq: 1 }));
+    assert_eq!(spool.waiting(), waiting, "nothing counts as delivered");
+}
+
+#[test]
+fn alerts_lost_before_they_were_numbered_become_a_gap() {
+    let place = place();
+    let mut spool = place.open();
+    spool.take(&alert(1, Severity::Medium), NOW);
+    spool.lost_on_the_way([0, 2, 0, 1, 0]);
+    spool.take(&alert(2, Severity::Medium), NOW);
+    let (ids, lost) = unsent(&mut spool);
+    assert_eq!(ids.iter().map(|id| id.seq).collect::<Vec<_>>(), [1, 5]);
+    assert_eq!((lost, spool.counts().lost_queue), (3, 3));
+}
+
+#[test]
+fn only_a_severe_alert_goes_to_flash_at_once_and_not_past_the_daily_budget() {
+    let mut place = place();
+    place.settings.log_daily_kib = 16;
+    let mut spool = place.open();
+    spool.take(&alert(1, Severity::High), NOW);
+    assert_eq!(spool.log().stats().main_bytes, 0);
+    spool.take(&alert(2, Severity::Critical), NOW);
+    assert!(spool.log().stats().main_bytes > 0);
+    for number in 3..=20 {
+        spool.take(&alert(number, Severity::Critical), NOW);
+    }
+    let stats = spool.log().stats();
+    assert!(spool.counts().deferred > 0);
+    assert!(stats.main_bytes <= 16 * 1024 + 8 * 1024, "{} bytes in a day", stats.main_bytes);
+    spool.take(&alert(21, Severity::Critical), NOW.after(std::time::Duration::from_millis(DAY_MS)));
+    assert!(spool.log().stats().main_bytes > stats.main_bytes, "the next day has its own budget");
+}
+
+#[test]
+fn two_sensors_do_not_share_a_log() {
+    let place = place();
+    let spool = place.open();
+    let second = Spool::open(&place.settings, identity::log_key(&place.settings.state_dir).unwrap());
+    let refused = second.map(|_| ()).unwrap_err().to_string();
+    assert!(refused.contains("another sensor writes to this log"), "{refused}");
+    drop(spool);
+    place.open();
+}
