@@ -17,8 +17,10 @@ use crate::failure::Failure;
 use crate::identity::Collector;
 use crate::spool::Item;
 
-/// A TCP connection that takes longer is given up.
+/// Looking a name up and connecting to one of its addresses are given up if they take longer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Addresses of one name that are tried.
+const MOST_ADDRESSES: usize = 8;
 /// Waiting for enrolment or for `uplink_enabled`.
 const RECHECK: Duration = Duration::from_secs(5);
 /// After a refusal that only a person can mend.
@@ -203,19 +205,19 @@ impl Conversation<'_> {
 
     /// Queues one message of what there is to say, if there is room; says whether it did.
     fn fill(&mut self) -> Result<bool, LinkEnd> {
+        let now = self.shared.clock.uptime();
+        if self.shared.spool.borrow_mut().delivery().is_overdue(now) {
+            return Err(LinkEnd::Overdue);
+        }
         if !self.welcomed || !self.session.pending().is_empty() {
             return Ok(false);
         }
-        let now = self.shared.clock.uptime();
         if now >= self.telemetry_due {
             self.telemetry_due = now.after(self.shared.settings.borrow().uplink_telemetry);
             queued(self.session.send(&ToCollector::Telemetry(self.shared.telemetry()), now))?;
             return Ok(true);
         }
         let mut spool = self.shared.spool.borrow_mut();
-        if spool.delivery().is_overdue(now) {
-            return Err(LinkEnd::Overdue);
-        }
         if !spool.delivery().has_room() {
             return Ok(false);
         }
@@ -255,7 +257,8 @@ impl Conversation<'_> {
 
     fn deadline(&self) -> Result<Uptime, LinkEnd> {
         let mut deadline = self.session.next_deadline();
-        if self.welcomed {
+        // While the socket takes nothing, telemetry waits for it and not for the time.
+        if self.welcomed && self.session.pending().is_empty() {
             deadline = deadline.min(self.telemetry_due);
         }
         if let Some(ack_due) = self.shared.spool.borrow_mut().delivery().deadline() {
@@ -322,25 +325,39 @@ pub(crate) async fn connect(address: &str) -> Result<Async<TcpStream>, LinkEnd> 
         let _nobody_waits_any_more =
             sender.try_send(name.to_socket_addrs().map(Iterator::collect::<Vec<SocketAddr>>));
     })?;
-    let attempt = async {
-        let addresses = receiver.recv().await.map_err(|error| LinkEnd::Socket(error.to_string()))??;
-        let mut last = LinkEnd::Socket(format!("{address}: the name has no address"));
-        for address in addresses {
-            match Async::<TcpStream>::connect(address).await {
-                Ok(stream) => {
-                    stream.get_ref().set_nodelay(true)?;
-                    return Ok(stream);
-                }
-                Err(error) => last = LinkEnd::Socket(format!("{address}: {error}")),
-            }
-        }
-        Err(last)
-    };
-    let timeout = async {
+    let resolved = async { receiver.recv().await.map_err(|error| LinkEnd::Socket(error.to_string())) };
+    let late = async {
         Timer::after(CONNECT_TIMEOUT).await;
-        Err(LinkEnd::Socket(format!("{address}: no connection within {} s", CONNECT_TIMEOUT.as_secs())))
+        Err(LinkEnd::Socket(format!("{address}: not resolved within {} s", CONNECT_TIMEOUT.as_secs())))
     };
-    future::or(attempt, timeout).await
+    let addresses = future::or(resolved, late).await??;
+    if addresses.is_empty() {
+        return Err(LinkEnd::Socket(format!("{address}: the name has no address")));
+    }
+    let stream = first_reachable(&addresses, CONNECT_TIMEOUT, Async::<TcpStream>::connect).await?;
+    stream.get_ref().set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// Tries one address after the other, each for its own time: where IPv6 is configured and leads nowhere, the
+/// first address would otherwise use up the time of the second for ever.
+async fn first_reachable<T>(
+    addresses: &[SocketAddr],
+    patience: Duration,
+    connect: impl AsyncFn(SocketAddr) -> std::io::Result<T>,
+) -> Result<T, LinkEnd> {
+    let mut last = LinkEnd::Socket("no address".into());
+    for address in addresses.iter().take(MOST_ADDRESSES) {
+        let late = async {
+            Timer::after(patience).await;
+            Err(ErrorKind::TimedOut.into())
+        };
+        match future::or(connect(*address), late).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = LinkEnd::Socket(format!("{address}: {error}")),
+        }
+    }
+    Err(last)
 }
 
 /// One exchange that makes this sensor known: for `sentinel enroll`.
@@ -426,4 +443,25 @@ pub(crate) fn started(clock: &crate::clock::Clock) -> Timestamp {
     let since = clock.uptime().since(Uptime::ZERO);
     let now = crate::clock::wall().as_nanos();
     Timestamp::from_nanos(now.saturating_sub(Timestamp::ZERO.after(since).as_nanos()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The first address swallowed packets for the ten seconds that all of them had together.
+    #[test]
+    fn an_address_that_leads_nowhere_does_not_hide_the_next() {
+        let addresses: [SocketAddr; 3] =
+            ["[2001:db8::1]:1", "192.0.2.1:2", "192.0.2.1:3"].map(|text| text.parse().unwrap());
+        let connect = async |address: SocketAddr| match address.port() {
+            1 => future::pending().await,
+            2 => Err(ErrorKind::ConnectionRefused.into()),
+            port => Ok(port),
+        };
+        let patience = Duration::from_millis(5);
+        assert_eq!(smol::block_on(first_reachable(&addresses, patience, connect)).unwrap(), 3);
+        let end = smol::block_on(first_reachable(&addresses[..2], patience, connect)).unwrap_err();
+        assert_eq!(end.to_string(), "192.0.2.1:2: connection refused");
+    }
 }
