@@ -104,7 +104,9 @@ pub(crate) struct Shared {
     pub(crate) news: News,
     /// Grows when the uplink must start afresh.
     pub(crate) generation: Cell<u32>,
-    /// When shutting down: until when the last alerts may be delivered.
+    /// The worker has ended and raises no more alerts.
+    worker_ended: Cell<bool>,
+    /// When shutting down: until when the last alerts may be delivered. Set once they are in the spool.
     farewell_until: Cell<Option<Uptime>>,
 }
 
@@ -245,6 +247,7 @@ pub(crate) fn run(prepared: Prepared, worker: FromWorker) -> Result<(), Failure>
         }),
         news: News::new(),
         generation: Cell::new(0),
+        worker_ended: Cell::new(false),
         farewell_until: Cell::new(None),
     });
     let FromWorker { alerts, tunings, bell, stop, thread } = worker;
@@ -254,16 +257,18 @@ pub(crate) fn run(prepared: Prepared, worker: FromWorker) -> Result<(), Failure>
             Async::new(listener).map_err(|error| Failure::new(format!("status socket: {error}")))?;
         executor.spawn(crate::status::serve(Rc::clone(&shared), listener)).detach();
         let uplink = executor.spawn(link::keep_connected(Rc::clone(&shared), keys));
-        let intake = executor.spawn(take_alerts(Rc::clone(&shared), alerts, bell));
+        let intake = executor.spawn(take_alerts(Rc::clone(&shared), alerts, bell.clone()));
         wait_for_end(&shared, tunings, &reload).await?;
         // The worker closes its incidents, which raises the last alerts.
         stop.store(true, Ordering::Relaxed);
         while !thread.is_finished() {
             Timer::after(Duration::from_millis(5)).await;
         }
-        shared.farewell_until.set(Some(clock.uptime().after(link::FAREWELL)));
+        shared.worker_ended.set(true);
+        bell.ring();
         intake.await;
         shared.spool.borrow_mut().flush();
+        shared.farewell_until.set(Some(clock.uptime().after(link::FAREWELL)));
         shared.news.tell();
         // Ends by itself: what is on its way is delivered or its time is over.
         let time = async {
@@ -281,7 +286,7 @@ async fn take_alerts(shared: Rc<Shared>, mut alerts: Consumer<'static, Alert>, b
     let Ok(bell) = Async::new(bell.0) else { return };
     let mut lost_before = [0; 5];
     loop {
-        let stopping = shared.stopping();
+        let is_last_look = shared.worker_ended.get();
         let now = shared.clock.uptime();
         let lost = shared.board.read().queue_lost();
         let mut newly_lost = [0; 5];
@@ -303,7 +308,7 @@ async fn take_alerts(shared: Rc<Shared>, mut alerts: Consumer<'static, Alert>, b
         if taken > 0 || newly_lost != [0; 5] {
             shared.news.tell();
         }
-        if stopping {
+        if is_last_look {
             return;
         }
         let rung = async {

@@ -139,11 +139,12 @@ impl Worker {
                     self.idle(&mut counts);
                 }
             }
-            if counts.raised != raised {
-                self.bell.ring();
-            }
             if counts.blocks != blocks || counts.raised != raised || housekeeping {
                 self.publish(&mut counts);
+            }
+            // After publishing: who wakes up reads how many alerts the queue had no room for.
+            if counts.raised != raised {
+                self.bell.ring();
             }
         }
         self.finish(&mut counts);
