@@ -1,0 +1,76 @@
+//! One JSON line per run.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::{Map, Value, json};
+
+/// Writes lines and remembers the figures in them.
+#[derive(Debug)]
+pub(crate) struct Report {
+    common: Map<String, Value>,
+    figures: Vec<(&'static str, f64)>,
+}
+
+impl Report {
+    /// With what every line says: what was measured, where and how.
+    pub(crate) fn new(sentinel: &Path) -> Self {
+        let words: Vec<String> = std::env::args().skip(1).collect();
+        let mut common = Map::new();
+        common.insert("commit".into(), json!(commit()));
+        common.insert("target".into(), json!(target()));
+        common.insert("command".into(), json!(format!("bench {}", words.join(" "))));
+        common.insert("program".into(), json!(sentinel.display().to_string()));
+        Self { common, figures: Vec::new() }
+    }
+
+    /// Prints a line with `fields` first.
+    pub(crate) fn line(&self, fields: Value) {
+        let mut line = match fields {
+            Value::Object(fields) => fields,
+            other => Map::from_iter([("value".to_owned(), other)]),
+        };
+        line.extend(self.common.clone());
+        println!("{}", Value::Object(line));
+    }
+
+    /// Remembers a figure under the name that it has in the budgets.
+    pub(crate) fn figure(&mut self, name: &'static str, value: f64) {
+        self.figures.push((name, value));
+    }
+
+    /// All figures so far.
+    pub(crate) fn figures(&self) -> &[(&'static str, f64)] {
+        &self.figures
+    }
+}
+
+/// The commit of the working directory, with a plus sign if files differ from it.
+fn commit() -> String {
+    let git = |words: &[&str]| {
+        let output =
+            Command::new("git").args(words).output().ok().filter(|output| output.status.success())?;
+        Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    let Some(commit) = git(&["rev-parse", "--short=12", "HEAD"]) else { return "unknown".into() };
+    match git(&["status", "--porcelain", "--untracked-files=no"]) {
+        Some(changes) if changes.is_empty() => commit,
+        _ => commit + "+",
+    }
+}
+
+fn target() -> String {
+    let environment = if cfg!(target_env = "musl") { "musl" } else { "gnu" };
+    format!("{}-{}-{environment}", std::env::consts::ARCH, std::env::consts::OS)
+}
+
+/// `part` of `whole` things each, to three digits after the point.
+pub(crate) fn per(part: u64, whole: u64) -> f64 {
+    #[expect(
+        clippy::as_conversions,
+        clippy::cast_precision_loss,
+        reason = "figures for people; nothing here comes near 2^53"
+    )]
+    let quotient = part as f64 / whole.max(1) as f64;
+    (quotient * 1_000.0).round() / 1_000.0
+}
