@@ -14,6 +14,7 @@ use sentinel_units::{Address, Timestamp};
 
 use crate::event::{Conversation, Event};
 use crate::incident::Finding;
+use crate::per_source::earlier;
 use crate::registry::Config;
 
 /// Ports of one source, and since when.
@@ -81,7 +82,7 @@ impl<'m> PortScan<'m> {
         report(Finding {
             test: Test::PortScanPortsInWindow,
             severity: self.severity,
-            first: entry.value.since,
+            first: entry.value.since.max(earlier(now, window)),
             subject: Subject {
                 source: Some(ip.source),
                 destination: Some(ip.destination),
@@ -115,4 +116,66 @@ fn asks(event: &Event<'_, '_>, conversation: &Conversation) -> bool {
 /// FIN without ACK ends no conversation of a real TCP (RFC 9293 section 3.10.7.4 wants ACK on all but the first).
 const fn is_bare_fin(flags: TcpFlags) -> bool {
     flags.has(TcpFlags::FIN) && !flags.has_any(TcpFlags(0x16))
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use sentinel_alert::Kind;
+    use sentinel_dissect::packet;
+    use sentinel_track::flow::{End, Role};
+    use sentinel_track::hash::HashKey;
+    use sentinel_units::{LinkType, Port};
+    use std::vec::Vec;
+
+    use crate::event::IpFacts;
+    use crate::registry::DETECTORS;
+
+    const KEY: HashKey = HashKey::new(1);
+    const SOURCE: Address = Address::v4(0x0a00_0007);
+    const TARGET: Address = Address::v4(0x0a00_0009);
+
+    /// Ethernet, IPv4 10.0.0.7 to 10.0.0.9, TCP with SYN alone; its ports are given beside it.
+    #[rustfmt::skip]
+    const SYN: [u8; 54] = [
+        2, 0, 0, 0, 0, 9,  2, 0, 0, 0, 0, 7,  0x08, 0x00,
+        0x45, 0, 0, 40,  0, 1, 0, 0,  64, 6, 0, 0,  10, 0, 0, 7,  10, 0, 0, 9,
+        0xc3, 0x50, 0, 80,  0, 0, 0, 1,  0, 0, 0, 0,  0x50, 0x02, 4, 0,  0, 0, 0, 0,
+    ];
+
+    fn probe(scan: &mut PortScan<'_>, second: u64, port: u16) -> Option<Finding> {
+        let packet = packet(LinkType::ETHERNET, None, &SYN, 54);
+        let end = |address, port| End { address, port: Port(port) };
+        let source_hash = KEY.address(SOURCE);
+        let event = Event {
+            now: Timestamp::from_parts(1_700_000_000 + second, 0),
+            packet: &packet,
+            key: KEY,
+            ip: Some(IpFacts { source: SOURCE, destination: TARGET, source_hash, is_outbound: false }),
+            conversation: Some(Conversation {
+                source: end(SOURCE, 50_000),
+                destination: end(TARGET, port),
+                role: Role { from_opener: true, certain: true, is_first: true },
+            }),
+        };
+        let mut found = None;
+        scan.packet(&event, &mut |finding| found = Some(finding));
+        found
+    }
+
+    /// A host that had been opening conversations all day had its scan begin in the morning.
+    #[test]
+    fn a_scan_begins_within_the_window_however_long_its_source_has_been_seen() {
+        let config = DETECTORS.iter().find(|detector| detector.kind == Kind::PortScan).unwrap();
+        let mut slots = std::vec![ScanSlot::default(); 4];
+        let mut scan = PortScan::new(&mut slots, &config.default_config());
+        for second in (0..3_600).step_by(5) {
+            assert!(probe(&mut scan, second, 443).is_none());
+        }
+        let found: Vec<Finding> = (1..=15).filter_map(|port| probe(&mut scan, 3_600, port)).collect();
+        assert_eq!(found.len(), 2, "with 443 in the window, the 14th makes 15");
+        let first = found.first().unwrap().first;
+        assert_eq!(first, Timestamp::from_parts(1_700_000_000 + 3_590, 0));
+    }
 }
