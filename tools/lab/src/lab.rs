@@ -1,6 +1,7 @@
 //! Wires and files of one experiment.
 
 use std::fs::{self, File};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -54,6 +55,20 @@ impl Drop for Lab {
             eprintln!("{}", last_words(self.directory.path()));
         }
     }
+}
+
+/// Does `work` in a lab of its own. Where none can be built it says `skipped: ` and why, and that is no failure.
+///
+/// # Errors
+/// What `work` says, after the end of what every program has said.
+pub fn experiment(work: impl FnOnce(&Lab) -> Result<()>) -> Result<()> {
+    if let Some(reason) = impossible() {
+        // Not with a macro: the test harness would keep it for itself.
+        writeln!(io::stderr(), "skipped: {reason}")?;
+        return Ok(());
+    }
+    let lab = Lab::new()?;
+    work(&lab).inspect_err(|_| eprintln!("{}", last_words(lab.directory.path())))
 }
 
 /// Why no lab can be built here, if so.

@@ -40,7 +40,7 @@ pub mod wait;
 pub use binaries::Binaries;
 pub use collector::{AlertKey, Collector, key};
 pub use disk::SmallDisk;
-pub use lab::{Lab, impossible};
+pub use lab::{Lab, experiment, impossible};
 pub use namespace::Namespace;
 pub use network::{COLLECTOR_ADDRESS, COLLECTOR_PORT, Network};
 pub use program::{Program, run};

@@ -180,6 +180,31 @@ impl<'l> Sensor<'l> {
         text.lines().map(|line| serde_json::from_str(line).with_context(|| line.to_owned())).collect()
     }
 
+    /// The alerts among [`Sensor::log_export`].
+    ///
+    /// # Errors
+    /// What the command says.
+    pub fn logged_alerts(&self) -> Result<Vec<Value>> {
+        let mut records = self.log_export()?;
+        records.retain(|record| record.get("kind").is_some());
+        Ok(records)
+    }
+
+    /// Waits until its log has an alert of `kind` and `phase` whose source is `source`.
+    ///
+    /// # Errors
+    /// That none comes.
+    pub fn wait_for_alert(&self, kind: &str, phase: &str, source: &str) -> Result<Value> {
+        wait::until(&format!("{kind} of {source}, {phase}"), wait::PATIENCE, || {
+            let wanted = [("/kind", kind), ("/phase", phase), ("/src", source)];
+            let alerts = self.logged_alerts()?;
+            let matches = |alert: &&Value| {
+                wanted.iter().all(|(name, value)| json::text(alert, name).is_ok_and(|is| is == *value))
+            };
+            Ok(alerts.iter().find(matches).cloned())
+        })
+    }
+
     /// Waits until every frame that the kernel has seen is booked, and returns the status.
     ///
     /// # Errors
@@ -191,7 +216,11 @@ impl<'l> Sensor<'l> {
             last = self.status()?;
             let frame_count = |name: &str| json::number(&last, &format!("/frames/{name}"));
             let booked = frame_count("analysed")? + frame_count("filtered")? + frame_count("dropped")?;
-            let balanced = frame_count("seen")? == booked;
+            let mut interfaces = json::list(&last, "/interfaces")?.iter();
+            // The kernel is asked once a second: what it says of the interfaces is the last to be known.
+            let counted = interfaces
+                .try_fold(0, |sum, each| Ok::<_, anyhow::Error>(sum + json::number(each, "/seen")?))?;
+            let balanced = frame_count("seen")? == booked && counted == booked;
             let quiet = before.replace(booked) == Some(booked);
             Ok((balanced && quiet).then(|| last.clone()))
         });

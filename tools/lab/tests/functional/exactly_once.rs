@@ -1,0 +1,133 @@
+//! Every alert is stored exactly once, whatever is killed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use sentinel_lab::{AlertKey, Collector, Lab, Sensor, experiment, json, key, traffic, wait};
+
+/// Incidents that end and begin again all the time.
+const BUSY: &str = "\toption incident_update_s '1'\n\toption incident_quiet_s '1'\n";
+
+/// How long the collector is away.
+fn outage() -> Duration {
+    Duration::from_secs(if std::env::var_os("LAB_FULL").is_some_and(|value| value == "1") { 30 } else { 5 })
+}
+
+/// How long a connection may take to come back: the sensor's longest back-off and a little more.
+const RECONNECT: Duration = Duration::from_secs(90);
+
+#[test]
+fn every_alert_is_stored_once_though_collector_and_sensor_are_killed() -> Result<()> {
+    experiment(|lab| {
+        let mut collector = Collector::start(lab)?;
+        let mut sensor = Sensor::started(lab, &collector, "router", BUSY)?;
+        traffic::during_attacks(lab, 8, || {
+            stored_grows(&collector, 10)?;
+            collector.kill()?;
+            // The outage itself is what is tested, so that this is no waiting for something.
+            thread::sleep(outage());
+            alerts_wait(&sensor, 1)?;
+            sensor.kill()?;
+            sensor.start()?;
+            alerts_wait(&sensor, 5)?;
+            collector.start_again()?;
+            collector.wait_for("router", RECONNECT)?;
+            stored_grows(&collector, 10)?;
+            // In the middle of a conversation, too.
+            sensor.kill()?;
+            sensor.start()?;
+            collector.wait_for("router", RECONNECT)?;
+            stored_grows(&collector, 10)?;
+            collector.kill()?;
+            collector.start_again()?;
+            collector.wait_for("router", RECONNECT)?;
+            stored_grows(&collector, 10)
+        })?;
+        each_is_stored_once(&collector, &sensor, 3)
+    })
+}
+
+#[test]
+fn a_cut_wire_delays_alerts_and_loses_none() -> Result<()> {
+    experiment(|lab| {
+        let collector = Collector::start(lab)?;
+        let sensor = Sensor::started(lab, &collector, "router", BUSY)?;
+        traffic::during_attacks(lab, 8, || {
+            stored_grows(&collector, 5)?;
+            lab.network.set_management(false)?;
+            alerts_wait(&sensor, 10)?;
+            lab.network.set_management(true)?;
+            stored_grows(&collector, 10)
+        })?;
+        each_is_stored_once(&collector, &sensor, 1)
+    })
+}
+
+/// Waits until so many more alerts are stored than now.
+fn stored_grows(collector: &Collector<'_>, by: usize) -> Result<()> {
+    let before = collector.alerts()?.len();
+    wait::until_true(&format!("{by} more alerts are stored"), RECONNECT, || {
+        Ok(collector.alerts()?.len() >= before + by)
+    })
+}
+
+/// Waits until so many alerts are raised and not delivered.
+fn alerts_wait(sensor: &Sensor<'_>, count: u64) -> Result<()> {
+    wait::until_true("alerts wait for the collector", wait::PATIENCE, || {
+        Ok(json::number(&sensor.status()?, "/alerts/waiting")? >= count)
+    })
+}
+
+/// The sensor's log says what must be there: it was started `starts` times, and is long enough to hold all of it.
+fn each_is_stored_once(collector: &Collector<'_>, sensor: &Sensor<'_>, starts: usize) -> Result<()> {
+    wait::until_true("nothing waits and no incident is open", RECONNECT, || {
+        let status = sensor.status()?;
+        Ok(json::number(&status, "/alerts/waiting")? == 0
+            && json::number(&status, "/alerts/open_incidents")? == 0)
+    })?;
+    let records = sensor.log_export()?;
+    let of = |kind: &str| records.iter().filter(|record| record["record"] == kind).count();
+    ensure!(of("start") == starts, "{} starts in the log", of("start"));
+    ensure!(of("gap") == 0, "{} gaps in the log", of("gap"));
+    let raised: BTreeSet<AlertKey> =
+        records.iter().filter(|record| record.get("kind").is_some()).map(key).collect::<Result<_>>()?;
+
+    let mut last_of: BTreeMap<u64, u64> = BTreeMap::new();
+    for (boot, seq) in &raised {
+        let last = last_of.entry(*boot).or_insert(0);
+        ensure!(*seq == *last + 1, "run {boot}: alert {seq} follows {last}");
+        *last = *seq;
+    }
+
+    let stored = collector.stored()?;
+    let twice: Vec<_> = stored.iter().filter(|(_, times)| **times != 1).collect();
+    ensure!(twice.is_empty(), "stored more than once: {twice:?}");
+    let stored: BTreeSet<AlertKey> = stored.into_keys().collect();
+    let missing: Vec<_> = raised.difference(&stored).collect();
+    ensure!(missing.is_empty(), "raised and not stored: {missing:?}");
+    let invented: Vec<_> = stored.difference(&raised).collect();
+    ensure!(invented.is_empty(), "stored and never raised: {invented:?}");
+
+    let row = collector.sensor("router").context("the sensor's row")?;
+    ensure!(json::number(&row, "/alerts_stored")? == u64::try_from(raised.len())?, "{row}");
+    ensure!(json::number(&row, "/alerts_lost")? == 0 && json::number(&row, "/alerts_missing")? == 0, "{row}");
+    Ok(())
+}
+
+#[test]
+fn a_stopped_collector_acknowledges_what_it_has_stored() -> Result<()> {
+    experiment(|lab: &Lab| {
+        let mut collector = Collector::start(lab)?;
+        let sensor = Sensor::started(lab, &collector, "router", BUSY)?;
+        traffic::during_attacks(lab, 8, || {
+            stored_grows(&collector, 5)?;
+            collector.stop()?;
+            collector.start_again()?;
+            collector.wait_for("router", RECONNECT)?;
+            stored_grows(&collector, 5)
+        })?;
+        each_is_stored_once(&collector, &sensor, 1)
+    })
+}

@@ -1,0 +1,13 @@
+//! The whole system does what it is for: attacks on a bridge become alerts at a collector, each exactly once, whatever
+//! is killed, cut, reloaded or taken away meanwhile.
+//!
+//! Root only; elsewhere each test says `skipped:`. `LAB_FULL=1` makes outages as long as the promise speaks of.
+
+#![cfg(test)]
+
+mod exactly_once;
+mod interfaces;
+mod live;
+mod reload;
+mod status;
+mod stop;

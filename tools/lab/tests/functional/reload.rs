@@ -1,0 +1,93 @@
+//! SIGHUP changes settings and nothing else.
+
+use anyhow::{Result, ensure};
+use sentinel_lab::{Sensor, experiment, json, traffic, wait};
+
+fn ports(count: u32) -> String {
+    format!("config detector 'port_scan'\n\toption ports '{count}'\n")
+}
+
+fn scan(lab: &sentinel_lab::Lab, from: &str) -> Result<()> {
+    traffic::sent(lab, "port-scan-at", &["--attacker-ip", from, "--speed", "10"])
+}
+
+/// Waits until the sensor has said `what` so many times.
+fn said(sensor: &mut Sensor<'_>, what: &str, times: usize) -> Result<()> {
+    wait::until_true(what, wait::PATIENCE, || Ok(sensor.messages()?.matches(what).count() >= times))
+}
+
+#[test]
+fn a_changed_threshold_holds_from_then_on_and_counters_go_on() -> Result<()> {
+    experiment(|lab| {
+        let mut sensor = Sensor::new(lab, "router", &ports(16))?;
+        sensor.start()?;
+        scan(lab, "10.20.30.101")?;
+        let before = sensor.settled()?;
+        ensure!(json::number(&before, "/frames/analysed")? >= 15, "{before}");
+        ensure!(sensor.logged_alerts()?.is_empty(), "15 ports are less than 16");
+
+        sensor.write_settings(&ports(15))?;
+        sensor.reload()?;
+        said(&mut sensor, "settings reloaded", 1)?;
+        scan(lab, "10.20.30.102")?;
+        sensor.wait_for_alert("port_scan", "open", "10.20.30.102")?;
+        let after = sensor.settled()?;
+        ensure!(
+            json::number(&after, "/boot")? == json::number(&before, "/boot")?,
+            "the sensor was restarted"
+        );
+        for counter in ["/uptime_ms", "/frames/seen", "/frames/analysed"] {
+            let (before, after) = (json::number(&before, counter)?, json::number(&after, counter)?);
+            ensure!(after > before, "{counter} was {before} and is {after}");
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn a_scan_under_way_is_not_forgotten() -> Result<()> {
+    experiment(|lab| {
+        let mut sensor = Sensor::new(lab, "router", &ports(15))?;
+        sensor.start()?;
+        let mut sender =
+            traffic::send(lab, "port-scan-at", &["--attacker-ip", "10.20.30.103", "--speed", "3"])?;
+        wait::until_true("a third of the scan", wait::PATIENCE, || {
+            Ok(json::number(&sensor.status()?, "/frames/analysed")? >= 5)
+        })?;
+        let other = "config detector 'syn_flood'\n\toption packets '300'\n";
+        sensor.write_settings(&format!("{}{other}", ports(15)))?;
+        sensor.reload()?;
+        said(&mut sensor, "settings reloaded", 1)?;
+        ensure!(sender.is_running()?, "the scan was over before the reload: this shows nothing");
+        ensure!(sensor.logged_alerts()?.is_empty(), "the scan was complete before the reload");
+        ensure!(sender.end(wait::PATIENCE)?.success());
+        let alert = sensor.wait_for_alert("port_scan", "open", "10.20.30.103")?;
+        ensure!(json::number(&alert, "/evidence/ports_at_least")? == 15, "{alert}");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_bad_file_changes_nothing_and_is_named() -> Result<()> {
+    experiment(|lab| {
+        let mut sensor = Sensor::new(lab, "router", &ports(15))?;
+        sensor.start()?;
+        sensor.write_settings("config detector 'port_scan'\n\toption ports 'many'\n")?;
+        sensor.reload()?;
+        said(&mut sensor, "the old ones stay in force", 1)?;
+        let messages = sensor.messages()?;
+        // Three lines before it: the section, and what the lab sets itself.
+        ensure!(messages.contains("settings:6:") && messages.contains("many"), "{messages}");
+        // A good file that nobody has reloaded yet, because `sentinel log` refuses the bad one as well.
+        sensor.write_settings(&ports(16))?;
+        scan(lab, "10.20.30.104")?;
+        sensor.wait_for_alert("port_scan", "open", "10.20.30.104")?;
+        sensor.reload()?;
+        said(&mut sensor, "settings reloaded", 1)?;
+        let before = sensor.logged_alerts()?.len();
+        scan(lab, "10.20.30.105")?;
+        sensor.settled()?;
+        ensure!(sensor.logged_alerts()?.len() == before, "15 ports are less than 16");
+        Ok(())
+    })
+}

@@ -1,0 +1,61 @@
+//! What `sentinel status` says is true, and fits a serial line.
+
+use anyhow::{Result, ensure};
+use sentinel_lab::{Collector, Sensor, experiment, json, run, traffic};
+
+#[test]
+fn the_text_fits_80_by_24_and_has_no_control_characters() -> Result<()> {
+    experiment(|lab| {
+        let collector = Collector::start(lab)?;
+        let sensor = Sensor::started(lab, &collector, "router", "")?;
+        traffic::sent(lab, "attack-mix", &["--speed", "0"])?;
+        sensor.settled()?;
+        let text = run(&mut sensor.command(&["status"]))?;
+        ensure!(text.lines().count() <= 24, "{text}");
+        let longest = text.lines().map(|line| line.chars().count()).max();
+        ensure!(longest.is_some_and(|longest| longest <= 80), "{longest:?} characters:\n{text}");
+        ensure!(!text.chars().any(|character| character.is_control() && character != '\n'), "{text:?}");
+        for part in ["br-lan", "capturing", "frames", "alerts", "connected to 192.0.2.1:4477", "memory"] {
+            ensure!(text.contains(part), "no {part} in\n{text}");
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn the_books_balance_after_a_flood() -> Result<()> {
+    experiment(|lab| {
+        let mut sensor = Sensor::new(lab, "router", "\toption ring_kib '64'\n\toption snap_bytes '1024'\n")?;
+        sensor.start()?;
+        // More than so small a ring holds, as fast as the machine can: whether frames are dropped is its affair.
+        traffic::sent(lab, "mixed", &["--packets", "100000", "--speed", "0"])?;
+        // Waits for seen = analysed + filtered + dropped.
+        let status = sensor.settled()?;
+        let frames = |name: &str| json::number(&status, &format!("/frames/{name}"));
+        ensure!(frames("seen")? >= 100_000, "{status}");
+        ensure!(frames("in_ring")? == 0, "{status}");
+        let alerts = |name: &str| json::number(&status, &format!("/alerts/{name}"));
+        let lost = alerts("lost_queue_full")? + alerts("lost_spool_full")? + alerts("lost_storage")?;
+        ensure!(alerts("raised")? == alerts("stored")? + lost, "{status}");
+        Ok(())
+    })
+}
+
+#[test]
+fn the_books_balance_at_every_look() -> Result<()> {
+    experiment(|lab| {
+        let mut sensor = Sensor::new(lab, "router", "")?;
+        sensor.start()?;
+        let mut sender = traffic::send(lab, "mixed", &["--packets", "30000", "--duration", "5"])?;
+        let mut looks = 0;
+        while sender.is_running()? {
+            let status = sensor.status()?;
+            let frames = |name: &str| json::number(&status, &format!("/frames/{name}"));
+            let booked = frames("analysed")? + frames("filtered")? + frames("dropped")? + frames("in_ring")?;
+            ensure!(frames("seen")? == booked, "{status}");
+            looks += 1;
+        }
+        ensure!(looks > 20, "{looks} looks");
+        Ok(())
+    })
+}

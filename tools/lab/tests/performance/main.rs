@@ -1,0 +1,109 @@
+//! Start, memory and latency of the programs of this build. Each test prints one JSON line and holds it to a bound that
+//! also a debug build on a busy machine keeps; `ci/budgets.toml` has the promises.
+//!
+//! Root only; elsewhere each test says `skipped:`.
+
+#![cfg(test)]
+
+use std::io::{self, Write as _};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use sentinel_lab::{Collector, Sensor, experiment, json, time, traffic, wait};
+use serde_json::{Value, json};
+
+/// Not with a macro: the test harness would keep it for itself.
+fn print(line: &Value) -> Result<()> {
+    let build = if cfg!(debug_assertions) { "debug" } else { "release" };
+    let mut line = line.clone();
+    line["build"] = build.into();
+    writeln!(io::stderr(), "{line}").context("standard error")
+}
+
+#[test]
+fn start_and_memory() -> Result<()> {
+    experiment(|lab| {
+        let mut sensor = Sensor::new(lab, "router", "")?;
+        let begin = Instant::now();
+        sensor.start()?;
+        let answers_ms = begin.elapsed().as_millis();
+        let messages = sensor.messages()?;
+        let ready_ms: u64 = messages
+            .split("ready after ")
+            .nth(1)
+            .and_then(|rest| rest.split(' ').next()?.parse().ok())
+            .with_context(|| messages.clone())?;
+        let (after_start, _) = sensor.program()?.resident_kib()?;
+        let flood = || -> Result<()> {
+            // Every table sees more than it holds, the ring is gone round several times.
+            for scenario in ["mixed", "attack-mix", "syn-flood-table-full"] {
+                traffic::sent(lab, scenario, &["--speed", "0"])?;
+            }
+            sensor.settled().map(drop)
+        };
+        flood()?;
+        let (after_flood, _) = sensor.program()?.resident_kib()?;
+        let status = sensor.status()?;
+        for _ in 0..2 {
+            for scenario in ["mixed", "attack-mix", "syn-flood-table-full"] {
+                traffic::sent(lab, scenario, &["--speed", "0"])?;
+            }
+        }
+        sensor.settled()?;
+        let (after_more, highest) = sensor.program()?.resident_kib()?;
+        print(&json!({
+            "measure": "start_and_memory",
+            "ready_ms": ready_ms,
+            "answers_ms": u64::try_from(answers_ms)?,
+            "resident_after_start_kib": after_start,
+            "resident_after_flood_kib": after_flood,
+            "resident_after_more_kib": after_more,
+            "resident_highest_kib": highest,
+            "frames": json::number(&status, "/frames/seen")?,
+        }))?;
+        ensure!(ready_ms < 1_000, "ready after {ready_ms} ms");
+        // Pages are touched for the first time; after that nothing may grow. A page or two is the allocator's.
+        ensure!(after_more <= after_flood + 128, "{after_flood} KiB grew to {after_more} KiB");
+        Ok(())
+    })
+}
+
+#[test]
+fn latency_from_packet_to_listener() -> Result<()> {
+    const ROUNDS: u32 = 60;
+    experiment(|lab| {
+        let collector = Collector::start(lab)?;
+        let _sensor = Sensor::started(lab, &collector, "router", "")?;
+        let events = collector.events()?;
+        let (mut from_packet, mut to_store, mut from_start) = (Vec::new(), Vec::new(), Vec::new());
+        for round in 0..ROUNDS {
+            let client = format!("10.20.31.{}", round + 1);
+            let begin = time::now();
+            traffic::sent(lab, "suspicious-port-4444", &["--client-ip", &client, "--speed", "0"])?;
+            let (at, alert) = events.next(wait::PATIENCE)?;
+            ensure!(json::text(&alert, "/src")? == client, "{alert}");
+            let since = |name: &str| -> Result<Duration> {
+                time::since_1970(json::text(&alert, name)?).with_context(|| format!("{name} of {alert}"))
+            };
+            from_packet.push(at.saturating_sub(since("/time")?));
+            to_store.push(since("/received")?.saturating_sub(since("/time")?));
+            from_start.push(at.saturating_sub(begin));
+        }
+        let millis = |span: Duration| (span.as_secs_f64() * 1e6).round() / 1e3;
+        let mut line = json!({"measure": "latency", "rounds": ROUNDS});
+        for (name, spans) in [
+            ("packet_to_listener", &mut from_packet),
+            ("packet_to_collector", &mut to_store),
+            ("send_to_listener", &mut from_start),
+        ] {
+            spans.sort();
+            let (median, late) = (spans[spans.len() / 2], spans[spans.len() * 99 / 100]);
+            line[format!("{name}_p50_ms")] = millis(median).into();
+            line[format!("{name}_p99_ms")] = millis(late).into();
+        }
+        print(&line)?;
+        let worst = from_packet.last().copied().unwrap_or_default();
+        ensure!(worst < Duration::from_secs(1), "{worst:?} from packet to listener");
+        Ok(())
+    })
+}

@@ -1,0 +1,97 @@
+//! The flash of the sensor is full.
+
+use anyhow::{Result, ensure};
+use sentinel_lab::{Collector, Sensor, SmallDisk, experiment, json, run, traffic, wait};
+
+/// Writes to flash often; a small ring, so that it comes round; incidents that end at once.
+const OPTIONS: &str = "\toption log_segment_kib '16'\n\toption log_segments '8'\n\toption log_daily_kib '0'\n\
+    \toption log_flush_severity 'info'\n\toption incident_quiet_s '1'\n\toption incident_update_s '1'\n";
+
+#[test]
+fn the_log_stays_readable_the_loss_is_counted_and_it_ends_with_the_fullness() -> Result<()> {
+    experiment(|lab| {
+        let collector = Collector::start(lab)?;
+        let sensor = Sensor::new(lab, "router", OPTIONS)?;
+        let disk = SmallDisk::mount(lab, &sensor.state_dir(), 256)?;
+        let mut sensor = sensor.on_disk(&disk);
+        sensor.enroll(&collector.token("router", &[])?)?;
+        sensor.start()?;
+        collector.wait_for("router", wait::PATIENCE)?;
+        traffic::attack(lab, 0, 0)?;
+        sensor.wait_for_alert("port_scan", "open", "10.21.0.1")?;
+
+        // The collector is cut off as well, so that what is lost here is lost indeed.
+        lab.network.set_management(false)?;
+        disk.fill()?;
+        let mut round = 0;
+        let full = wait::until("the fullness is felt", wait::PATIENCE * 3, || {
+            round += 1;
+            traffic::attack(lab, round, 0)?;
+            let status = sensor.status()?;
+            let lost = json::number(&status, "/alerts/lost_storage")? > 0;
+            let told =
+                json::text(&status, "/log/last_error").is_ok_and(|error| error.contains("No space left"));
+            Ok((lost && told).then_some(status))
+        })?;
+        ensure!(json::number(&full, "/log/write_errors")? > 0, "{full}");
+
+        // What was stored before can be read, and what is lost is in the books.
+        let records = sensor.logged_alerts()?;
+        ensure!(records.iter().any(|alert| alert["src"] == "10.21.0.1"), "the first alerts are gone");
+        let report = run(&mut sensor.command(&["log", "verify"]))?;
+        ensure!(report.contains(" 0 findings"), "{report}");
+        books_balance(&sensor)?;
+
+        disk.empty()?;
+        lab.network.set_management(true)?;
+        wait::until_true("alerts are stored again", wait::PATIENCE * 3, || {
+            round += 1;
+            traffic::attack(lab, round, 0)?;
+            let status = sensor.status()?;
+            Ok(json::number(&status, "/alerts/stored")? > json::number(&full, "/alerts/stored")? + 20)
+        })?;
+        ensure!(sensor.log_export()?.iter().any(|record| record["record"] == "gap"), "no gap is told");
+        wait::until_true("all is delivered", wait::PATIENCE * 3, || {
+            let status = sensor.status()?;
+            Ok(json::number(&status, "/alerts/waiting")? == 0
+                && json::number(&status, "/alerts/open_incidents")? == 0)
+        })?;
+        let status = books_balance(&sensor)?;
+        ensure!(sensor.program()?.is_running()?);
+
+        // The collector knows of every number, stored or lost.
+        let row = collector.sensor("router")?;
+        let lost = ["lost_storage", "lost_spool_full", "lost_queue_full"]
+            .iter()
+            .map(|name| json::number(&status, &format!("/alerts/{name}")))
+            .sum::<Result<u64>>()?;
+        ensure!(json::number(&row, "/alerts_missing")? == 0, "{row}");
+        ensure!(json::number(&row, "/alerts_lost")? == lost, "{lost} lost by the sensor's books: {row}");
+        Ok(())
+    })
+}
+
+/// Raised is stored and lost; what was lost because the spool was full had been stored before.
+fn books_balance(sensor: &Sensor<'_>) -> Result<serde_json::Value> {
+    wait::until("raised = stored + lost", wait::PATIENCE, || {
+        let status = sensor.status()?;
+        let alerts = |name: &str| json::number(&status, &format!("/alerts/{name}"));
+        let balanced =
+            alerts("raised")? == alerts("stored")? + alerts("lost_queue_full")? + alerts("lost_storage")?;
+        Ok(balanced.then_some(status))
+    })
+}
+
+#[test]
+fn a_disk_that_is_full_from_the_start_is_told_plainly() -> Result<()> {
+    experiment(|lab| {
+        let sensor = Sensor::new(lab, "router", OPTIONS)?;
+        let disk = SmallDisk::mount(lab, &sensor.state_dir(), 64)?;
+        let sensor = sensor.on_disk(&disk);
+        disk.fill()?;
+        // It cannot make its keys: that is no state to run in.
+        let error = run(&mut sensor.command(&["run"])).unwrap_err().to_string();
+        ensure!(error.contains("exit status: 1") && error.contains("No space left"), "{error}");
+        Ok(())
+    })
+}

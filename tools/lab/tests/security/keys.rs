@@ -1,0 +1,75 @@
+//! Who can read the keys.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use anyhow::{Context as _, Result, ensure};
+use sentinel_lab::{Collector, Sensor, experiment, run};
+
+fn mode(path: &Path) -> Result<u32> {
+    Ok(fs::metadata(path).with_context(|| path.display().to_string())?.permissions().mode() & 0o7777)
+}
+
+#[test]
+fn keys_and_logs_are_their_owners_alone() -> Result<()> {
+    experiment(|lab| {
+        let collector = Collector::start(lab)?;
+        let mut sensor = Sensor::started(lab, &collector, "router", "")?;
+        sensor.stop()?;
+        let state = sensor.state_dir();
+        for directory in [&state, &sensor.run_dir(), &lab.path("collector")] {
+            ensure!(mode(directory)? == 0o700, "{}: {:o}", directory.display(), mode(directory)?);
+        }
+        let ours = ["sensor.key", "log.key", "collector", "log"].map(|name| state.join(name));
+        let theirs = ["db.key", "collector.key"].map(|name| lab.path("collector").join(name));
+        for file in ours.iter().chain(&theirs) {
+            ensure!(mode(file)? == 0o600, "{}: {:o}", file.display(), mode(file)?);
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn a_key_that_others_can_read_is_refused() -> Result<()> {
+    experiment(|lab| {
+        let collector = Collector::start(lab)?;
+        let mut sensor = Sensor::started(lab, &collector, "router", "")?;
+        sensor.stop()?;
+        for name in ["sensor.key", "log.key"] {
+            let key = sensor.state_dir().join(name);
+            fs::set_permissions(&key, Permissions::from_mode(0o644))?;
+            let error = run(&mut sensor.command(&["run"])).unwrap_err().to_string();
+            ensure!(error.contains(name) && error.contains("chmod 600"), "{error}");
+            fs::set_permissions(&key, Permissions::from_mode(0o600))?;
+        }
+        sensor.start()?;
+        sensor.stop()
+    })
+}
+
+#[test]
+fn neither_database_nor_log_holds_what_it_protects_in_the_clear() -> Result<()> {
+    experiment(|lab| {
+        let mut collector = Collector::start(lab)?;
+        let mut sensor = Sensor::started(lab, &collector, "router", "")?;
+        sentinel_lab::traffic::sent(lab, "dns-tunnel-data", &["--speed", "10"])?;
+        sensor.wait_for_alert("dns_tunnel", "open", "10.20.30.20")?;
+        sensor.stop()?;
+        collector.stop()?;
+        let mut files = vec![sensor.state_dir().join("log"), sensor.run_dir().join("journal")];
+        for entry in fs::read_dir(lab.path("collector"))? {
+            files.push(entry?.path());
+        }
+        ensure!(files.iter().any(|file| file.ends_with("sentinel.db")), "{files:?}");
+        for file in files {
+            let bytes = fs::read(&file)?;
+            // The tunnel's domain and the sensor's name are in the alert and nowhere in the clear.
+            for secret in ["example.net", "router", "SQLite format"] {
+                let found = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
+                ensure!(!found, "{} holds {secret:?}", file.display());
+            }
+        }
+        Ok(())
+    })
+}

@@ -1,0 +1,234 @@
+//! Peers that are not welcome at the collector's port.
+
+use std::fs;
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::TcpStream;
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use sentinel_lab::{
+    COLLECTOR_ADDRESS, COLLECTOR_PORT, Collector, Lab, Sensor, experiment, json, run, traffic, wait,
+};
+
+/// Does `work`, which must not touch the connected sensor, and must be counted as so many refusals for `reason`, each
+/// logged at most once more than before.
+fn refused(
+    collector: &Collector<'_>,
+    reason: &str,
+    times: u64,
+    work: impl FnOnce() -> Result<()>,
+) -> Result<()> {
+    let marker = format!("({reason})");
+    let lines = || Ok::<_, anyhow::Error>(collector.log()?.matches(&marker).count());
+    let (counted, logged) = (collector.refused(reason)?, lines()?);
+    work()?;
+    wait::until_true(&format!("{times} refusals for {reason}"), wait::PATIENCE, || {
+        Ok(collector.refused(reason)? == counted + times)
+    })?;
+    ensure!(lines()? == logged + 1, "logged {} times: {}", lines()? - logged, collector.log()?);
+    Ok(())
+}
+
+/// A connected sensor that must stay so through `work`, and still deliver afterwards.
+fn undisturbed(lab: &Lab, work: impl FnOnce(&Collector<'_>) -> Result<()>) -> Result<()> {
+    let collector = Collector::start(lab)?;
+    let sensor = Sensor::started(lab, &collector, "bystander", "")?;
+    let since = json::text(&collector.sensor("bystander")?, "/connected_since")?.to_owned();
+    work(&collector)?;
+    let row = collector.sensor("bystander")?;
+    ensure!(json::text(&row, "/connected_since")? == since, "it had to connect again: {row}");
+    ensure!(json::number(&sensor.status()?, "/uplink/failures")? == 0);
+    traffic::sent(lab, "suspicious-port-4444", &["--speed", "100"])?;
+    wait::until_true("its alert arrives", wait::PATIENCE, || Ok(!collector.alerts()?.is_empty()))
+}
+
+/// Enrolling with `token` must fail, with a message that says `what`.
+fn not_enrolled(lab: &Lab, name: &str, token: &str, what: &str) -> Result<()> {
+    let stranger = Sensor::new(lab, name, "")?;
+    match stranger.enroll(token) {
+        Ok(said) => anyhow::bail!("{name} was enrolled: {said}"),
+        Err(error) => ensure!(error.to_string().contains(what), "{error}"),
+    }
+    ensure!(!stranger.state_dir().join("collector").exists(), "a refused sensor remembers the collector");
+    Ok(())
+}
+
+#[test]
+fn a_token_is_good_once() -> Result<()> {
+    experiment(|lab| {
+        undisturbed(lab, |collector| {
+            let token = collector.token("first", &[])?;
+            Sensor::new(lab, "first", "")?.enroll(&token)?;
+            refused(collector, "token", 1, || not_enrolled(lab, "second", &token, "used before"))
+        })
+    })
+}
+
+#[test]
+fn a_token_expires() -> Result<()> {
+    experiment(|lab| {
+        undisturbed(lab, |collector| {
+            let token = collector.token("late", &["--expires", "1s"])?;
+            // Its whole life and a little more; trying whether it is over would use it.
+            thread::sleep(Duration::from_millis(1_200));
+            refused(collector, "expired_token", 1, || not_enrolled(lab, "late", &token, "has expired"))
+        })
+    })
+}
+
+#[test]
+fn a_token_of_another_collector_is_refused() -> Result<()> {
+    experiment(|lab| {
+        undisturbed(lab, |collector| {
+            let mut command: Command = lab.network.collector.command(&lab.binaries.collector);
+            command.arg("enroll").arg("--data").arg(lab.path("other-collector"));
+            command.args(["--name", "lost", "--address", &format!("{COLLECTOR_ADDRESS}:{COLLECTOR_PORT}")]);
+            let token = run(&mut command)?;
+            let before = refusals(collector)?;
+            not_enrolled(lab, "lost", token.trim(), "made by another collector")?;
+            wait::until_true("the refusal is counted", wait::PATIENCE, || {
+                Ok(refusals(collector)? == before + 1)
+            })
+        })
+    })
+}
+
+#[test]
+fn a_token_with_a_wrong_letter_is_refused_without_asking() -> Result<()> {
+    experiment(|lab| {
+        undisturbed(lab, |collector| {
+            let token = collector.token("typo", &[])?;
+            let accepted = collector.metric("sentinel_collector_connections_accepted_total")?;
+            let (place, letter) = (token.len() / 2, &token[token.len() / 2..=token.len() / 2]);
+            let mut wrong = token.clone();
+            wrong.replace_range(place..=place, if letter == "a" { "b" } else { "a" });
+            not_enrolled(lab, "typo", &wrong, "token")?;
+            ensure!(collector.metric("sentinel_collector_connections_accepted_total")? == accepted);
+            // It was not used up by that.
+            Sensor::new(lab, "right", "")?.enroll(&token).map(drop)
+        })
+    })
+}
+
+#[test]
+fn an_unknown_sensor_is_refused_and_waits() -> Result<()> {
+    experiment(|lab| {
+        undisturbed(lab, |collector| {
+            let mut stranger = Sensor::new(lab, "stranger", "")?;
+            refused(collector, "unknown_key", 1, || {
+                // It knows where the collector is and its key, and was never enrolled.
+                fs::create_dir(stranger.state_dir())?;
+                let known = lab.path("bystander").join("state/collector");
+                fs::copy(known, stranger.state_dir().join("collector"))?;
+                stranger.start()?;
+                wait::until_true("it is told", wait::PATIENCE, || {
+                    Ok(json::number(&stranger.status()?, "/uplink/failures")? == 1)
+                })
+            })?;
+            // It does not knock again and again, and its own work goes on.
+            ensure!(stranger.status()?["uplink"]["state"] == "waiting", "{}", stranger.status()?);
+            traffic::sent(lab, "port-scan-at", &["--speed", "10", "--attacker-ip", "10.20.30.99"])?;
+            stranger.wait_for_alert("port_scan", "open", "10.20.30.99").map(drop)
+        })
+    })
+}
+
+#[test]
+fn a_revoked_sensor_is_shut_out() -> Result<()> {
+    experiment(|lab| {
+        undisturbed(lab, |collector| {
+            let mut traitor = Sensor::started(lab, collector, "traitor", "")?;
+            run(collector.command("revoke").arg("traitor"))?;
+            wait::until_true("its session is ended", wait::PATIENCE, || {
+                Ok(traitor.status()?["uplink"]["state"] == "waiting")
+            })?;
+            ensure!(collector.log()?.contains("traitor disconnected: revoked"), "{}", collector.log()?);
+            ensure!(traitor.messages()?.contains("was revoked"), "{}", traitor.messages()?);
+            // It would come again in five minutes; a restart makes it come at once.
+            refused(collector, "revoked", 1, || {
+                traitor.stop()?;
+                traitor.start()?;
+                wait::until_true("it is refused", wait::PATIENCE, || {
+                    Ok(json::number(&traitor.status()?, "/uplink/failures")? == 1)
+                })
+            })?;
+            ensure!(traitor.program()?.is_running()?);
+            Ok(())
+        })
+    })
+}
+
+#[test]
+fn foreign_protocols_are_refused_at_once_counted_each_and_logged_once() -> Result<()> {
+    experiment(|lab| {
+        undisturbed(lab, |collector| {
+            let http = b"GET / HTTP/1.1\r\nHost: collector\r\n\r\n".to_vec();
+            // A TLS 1.2 record with the beginning of a ClientHello.
+            let tls =
+                [0x16, 3, 1, 0, 0xa5, 1, 0, 0, 0xa1, 3, 3].into_iter().chain((0..160).map(|_| 7)).collect();
+            let ssh = b"SSH-2.0-OpenSSH_9.2p1\r\n".to_vec();
+            let noise = pseudo_random(4_096);
+            let foreign: [Vec<u8>; 4] = [http, tls, ssh, noise];
+            refused(collector, "foreign_protocol", 4, || {
+                foreign.iter().try_for_each(|bytes| lab.network.router.inside(|| closes(bytes))?)
+            })?;
+            // Two hundred more leave no further line.
+            let log = collector.log()?;
+            let before = collector.refused("foreign_protocol")?;
+            lab.network.router.inside(|| (0..200).try_for_each(|_| closes(&foreign[0])))??;
+            wait::until_true("all are counted", wait::PATIENCE, || {
+                Ok(collector.refused("foreign_protocol")? == before + 200)
+            })?;
+            ensure!(collector.log()? == log, "{}", collector.log()?);
+            Ok(())
+        })
+    })
+}
+
+/// Sends bytes to the collector's port and expects that it closes the connection.
+fn closes(bytes: &[u8]) -> Result<()> {
+    let mut stream = TcpStream::connect((COLLECTOR_ADDRESS, COLLECTOR_PORT))?;
+    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    // It may close before everything is written.
+    let _closed_early = stream.write_all(bytes);
+    let mut answer = Vec::new();
+    match stream.read_to_end(&mut answer) {
+        Ok(_) => {}
+        Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
+        Err(error) => anyhow::bail!("not closed: {error}"),
+    }
+    ensure!(answer.is_empty(), "it answered {answer:02x?}");
+    Ok(())
+}
+
+/// The same bytes every time (xorshift, Marsaglia 2003); the first two are a length that no first frame has.
+fn pseudo_random(count: usize) -> Vec<u8> {
+    let mut state = 0x2545_f491_u32;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        state.to_be_bytes()[0]
+    };
+    (0..count).map(|_| next()).collect()
+}
+
+/// All refusals, whatever the reason.
+fn refusals(collector: &Collector<'_>) -> Result<u64> {
+    let reasons = [
+        "foreign_protocol",
+        "unknown_key",
+        "revoked",
+        "token",
+        "expired_token",
+        "authentication",
+        "handshake_timeout",
+        "too_many",
+        "version",
+        "malformed",
+        "name_taken",
+    ];
+    reasons.iter().map(|reason| collector.refused(reason)).sum()
+}
