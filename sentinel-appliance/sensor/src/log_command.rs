@@ -61,7 +61,11 @@ fn open(key: Option<&Path>, settings: &Settings) -> Result<Log, Failure> {
         FileStorage::read_only(&path).map_err(|error| Failure::new(format!("{}: {error}", path.display())))
     };
     let main = storage(&settings.state_dir, MAIN_FILE)?;
-    let journal = storage(&settings.run_dir, JOURNAL_FILE)?;
+    // A RAM disk forgets its files at a restart of the machine: then the journal is empty, like this file.
+    let journal = match storage(&settings.run_dir, JOURNAL_FILE) {
+        Err(_) if !settings.run_dir.join(JOURNAL_FILE).exists() => storage(Path::new("/dev"), "null")?,
+        found => found?,
+    };
     let (log, _) = Log::open(main, journal, spool::geometry(settings)?, key, Mode::ReadOnly)
         .map_err(|error| Failure::new(format!("log in {}: {error}", settings.state_dir.display())))?;
     Ok(log)

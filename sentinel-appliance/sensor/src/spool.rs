@@ -115,7 +115,12 @@ pub(crate) struct Spool {
     policy: FlushPolicy,
     day_start: Uptime,
     day_bytes: u64,
-    last_error: Option<String>,
+    /// What the last append said, if it failed.
+    append_error: Option<String>,
+    /// What the last flush said, if it failed.
+    flush_error: Option<String>,
+    /// After a failed flush: appends to wait before trying again, because a full disk stays full for a while.
+    flush_rest: u32,
 }
 
 /// When to write to flash.
@@ -145,6 +150,8 @@ pub(crate) fn geometry(settings: &Settings) -> Result<Geometry, Failure> {
 }
 
 const DAY_MS: u64 = 86_400_000;
+/// Appends between two attempts to flush onto a storage that refuses.
+const FLUSH_REST: u32 = 64;
 
 impl Spool {
     /// Opens the log in the directories of the settings and writes the start record.
@@ -170,7 +177,9 @@ impl Spool {
             policy: FlushPolicy::new(settings),
             day_start: Uptime::ZERO,
             day_bytes: 0,
-            last_error: None,
+            append_error: None,
+            flush_error: None,
+            flush_rest: 0,
         };
         let oldest = spool.log.oldest();
         spool.undelivered = spool.count_items(oldest);
@@ -199,9 +208,9 @@ impl Spool {
         &self.log
     }
 
-    /// What the last failed write said, until a later one succeeds.
+    /// What the last failed write said, until one of its sort succeeds.
     pub(crate) fn last_error(&self) -> Option<&str> {
-        self.last_error.as_deref()
+        self.flush_error.as_deref().or(self.append_error.as_deref())
     }
 
     /// Takes over a changed policy.
@@ -269,7 +278,7 @@ impl Spool {
     /// day's budget: the log would do it by itself, and destroy what nobody has carried forward.
     fn store(&mut self, record: &Record<'_>) -> bool {
         if self.log.needs_flush() {
-            self.flush();
+            self.try_flush();
         }
         self.append(record)
     }
@@ -278,7 +287,7 @@ impl Spool {
         let mut bytes = [0; MAX_RECORD];
         let Ok(bytes) = postcard::to_slice(record, &mut bytes) else { return false };
         let outcome = self.log.append(bytes);
-        self.last_error = outcome.as_ref().err().map(ToString::to_string);
+        self.append_error = outcome.as_ref().err().map(ToString::to_string);
         // Not in the journal is in memory still: it is sent, and goes to flash with the next flush.
         let stored = matches!(outcome, Ok(_) | Err(AppendError::NotJournalled(..)));
         if stored && !matches!(record, Record::Start { .. }) {
@@ -295,7 +304,15 @@ impl Spool {
             self.counts.deferred += 1;
             return;
         }
-        self.flush();
+        self.try_flush();
+    }
+
+    /// Flushes, but not again and again onto a storage that has just refused.
+    fn try_flush(&mut self) {
+        match self.flush_rest.checked_sub(1) {
+            Some(left) => self.flush_rest = left,
+            None => self.flush(),
+        }
     }
 
     /// Writes everything to flash. What the ring gives up for it is carried forward first.
@@ -304,8 +321,11 @@ impl Spool {
             self.carry_forward(range);
         }
         match self.log.flush() {
-            Ok(()) => self.move_key_on(),
-            Err(error) => self.last_error = Some(error.to_string()),
+            Ok(()) => {
+                (self.flush_error, self.flush_rest) = (None, 0);
+                self.move_key_on();
+            }
+            Err(error) => (self.flush_error, self.flush_rest) = (Some(error.to_string()), FLUSH_REST),
         }
     }
 
@@ -318,7 +338,7 @@ impl Spool {
             return;
         }
         if let Err(failure) = identity::store_log_key(&self.state_dir, &after) {
-            self.last_error = Some(failure.to_string());
+            self.flush_error = Some(failure.to_string());
         }
     }
 

@@ -12,7 +12,7 @@ use heapless::spsc::{Consumer, Producer};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use sentinel_alert::{Alert, Severity};
 use sentinel_capture::ring::{Config, OpenError, Ring, Wake};
-use sentinel_units::{Timestamp, Uptime};
+use sentinel_units::Timestamp;
 
 use crate::analysis::{Analyser, LONGEST_SLEEP, Tuning};
 use crate::clock::{self, Clock};
@@ -118,7 +118,10 @@ impl Worker {
     /// Works until told to stop, then closes all incidents.
     pub(crate) fn run(mut self) {
         let mut counts = Snapshot::default();
-        let mut housekeeping_due = Uptime::ZERO;
+        let mut housekeeping_due = self.clock.uptime().after(HOUSEKEEPING);
+        // At once, so that status tells the truth from the start.
+        self.housekeeping(&mut counts);
+        self.publish(&mut counts);
         while !self.stop.load(Ordering::Relaxed) {
             while let Some(tuning) = self.tunings.dequeue() {
                 self.analyser.tune(&tuning);
