@@ -1,6 +1,6 @@
 //! Wires and files of one experiment.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process;
@@ -95,6 +95,11 @@ fn is_left_behind(name: &str) -> bool {
 fn take_turn() -> Result<File> {
     let path = std::env::temp_dir().join("sentinel-lab.lock");
     let file = File::create(&path).with_context(|| path.display().to_string())?;
+    match file.try_lock() {
+        Ok(()) => return Ok(file),
+        Err(TryLockError::WouldBlock) => eprintln!("waiting for another lab on this machine to end"),
+        Err(TryLockError::Error(error)) => return Err(error).with_context(|| path.display().to_string()),
+    }
     file.lock().with_context(|| path.display().to_string())?;
     Ok(file)
 }

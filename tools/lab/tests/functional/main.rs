@@ -5,9 +5,12 @@
 
 #![cfg(test)]
 
+mod cleanup;
 mod exactly_once;
 mod interfaces;
 mod live;
+mod page;
 mod reload;
 mod status;
 mod stop;
+mod two_sensors;

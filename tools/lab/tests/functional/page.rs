@@ -1,0 +1,59 @@
+//! The page and the terminal view, as somebody at this machine gets them.
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use sentinel_lab::{Collector, Program, Relay, Sensor, experiment, http, traffic, wait};
+
+fn fetch(from: SocketAddr, path: &str) -> Result<String> {
+    let mut stream = TcpStream::connect(from)?;
+    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: {from}\r\n\r\n").as_bytes())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
+}
+
+#[test]
+fn the_page_is_reached_from_outside_the_namespace_until_the_relay_is_closed() -> Result<()> {
+    experiment(|lab| {
+        let collector = Collector::start(lab)?;
+        let relay = Relay::open(lab, 0, http::HTTP_ADDRESS)?;
+        let address = relay.address();
+        ensure!(address.ip().is_loopback(), "{address} can be reached by others");
+        let page = fetch(address, "/")?;
+        ensure!(page.starts_with("HTTP/1.0 200") && page.contains("<html"), "{page}");
+        let _sensor = Sensor::started(lab, &collector, "router", "")?;
+        ensure!(fetch(address, "/api/v1/sensors")?.contains("\"name\":\"router\""));
+        drop(relay);
+        ensure!(TcpStream::connect(address).is_err(), "the relay still accepts");
+        Ok(())
+    })
+}
+
+#[test]
+fn watch_shows_alerts_as_they_come_and_plain_text_when_piped() -> Result<()> {
+    experiment(|lab| {
+        let collector = Collector::start(lab)?;
+        let _sensor = Sensor::started(lab, &collector, "router", "")?;
+        let mut command = lab.network.collector.command(&lab.binaries.collector);
+        command.arg("watch");
+        let mut watch = Program::start(command, &lab.path("watch"))?;
+        traffic::sent(lab, "port-scan-at", &["--speed", "10"])?;
+        let line = wait::until("the alert is shown", wait::PATIENCE, || {
+            ensure!(watch.is_running()?, "{}", watch.errors()?);
+            let shown = watch.output()?;
+            Ok(shown.lines().find(|line| line.contains("port_scan")).map(str::to_owned))
+        })?;
+        ensure!(line.contains("router") && line.contains("10.20.30.66"), "{line}");
+        ensure!(!watch.output()?.contains('\u{1b}'), "colours in a file: {line:?}");
+        drop(watch);
+        let mut command = lab.network.collector.command(&lab.binaries.collector);
+        let table = sentinel_lab::run(command.args(["watch", "--sensors"]))?;
+        let row = table.lines().find(|line| line.contains("router")).context(table.clone())?;
+        ensure!(row.contains("connected"), "{table}");
+        Ok(())
+    })
+}
