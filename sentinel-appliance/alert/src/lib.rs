@@ -81,7 +81,7 @@ pub struct Subject {
 pub enum Evidence {
     /// Distinct destination ports.
     Ports {
-        /// Ports certainly seen within one window, or in the whole incident when closing.
+        /// Ports certainly seen: the most within one window so far.
         at_least: u32,
         /// Ports that may have been seen: re-visits after an eviction count again.
         at_most: u32,
@@ -92,7 +92,7 @@ pub enum Evidence {
     },
     /// Packets of one sort.
     Packets {
-        /// Packets within one window, or in the whole incident when closing.
+        /// Packets: within one window when opening, later in the incident so far.
         count: u64,
         /// The configured threshold, in packets.
         threshold: u32,
@@ -101,7 +101,7 @@ pub enum Evidence {
     },
     /// Connection attempts to a service that asks for a password.
     Attempts {
-        /// Attempts within one window, or in the whole incident when closing.
+        /// Attempts: within one window when opening, later in the incident so far.
         count: u64,
         /// The configured threshold, in attempts.
         threshold: u32,
@@ -137,7 +137,7 @@ pub enum Evidence {
     },
     /// Volume sent.
     Bytes {
-        /// Bytes on the wire within one window, or in the whole incident when closing.
+        /// Bytes on the wire: within one window when opening, later in the incident so far.
         count: ByteCount,
         /// The configured threshold, in bytes.
         threshold: ByteCount,

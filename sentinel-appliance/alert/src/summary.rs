@@ -28,8 +28,12 @@ impl fmt::Display for Summary<'_> {
         }
         match (alert.phase, window_s(&alert.evidence)) {
             (Phase::Close, _) => write!(out, ", over after {} s", alert.time.since(alert.first).as_secs()),
-            (_, Some(window_s)) => write!(out, " within {window_s} s"),
-            (_, None) => Ok(()),
+            // Its numbers are of the whole incident, no longer of one window.
+            (Phase::Update, _) => {
+                write!(out, ", going on for {} s", alert.time.since(alert.first).as_secs())
+            }
+            (Phase::Open, Some(window_s)) => write!(out, " within {window_s} s"),
+            (Phase::Open, None) => Ok(()),
         }
     }
 }
@@ -98,5 +102,37 @@ impl fmt::Display for Printable<'_> {
         self.0.chars().try_for_each(|char| {
             out.write_char(if char.is_ascii_graphic() || char == ' ' { char } else { '?' })
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use crate::{Severity, Subject};
+    use sentinel_units::{Address, Timestamp};
+    use std::string::ToString;
+
+    /// An update said that all packets of a long flood had come within five seconds.
+    #[test]
+    fn a_window_is_named_only_where_the_numbers_are_of_one_window() {
+        let at = |second: u64| Timestamp::from_parts(1_700_000_000 + second, 0);
+        let mut alert = Alert {
+            time: at(4),
+            first: at(0),
+            test: Test::SynFloodPerSource,
+            severity: Severity::High,
+            phase: Phase::Open,
+            incident: 1,
+            suppressed: 0,
+            subject: Subject { source: Some(Address::v4(0x0a00_0007)), ..Subject::default() },
+            evidence: Evidence::Packets { count: 200, threshold: 200, window_s: 5 },
+        };
+        assert_eq!(alert.summary().to_string(), "10.0.0.7 sent 200 connection requests within 5 s");
+        alert.evidence = Evidence::Packets { count: 90_000, threshold: 200, window_s: 5 };
+        (alert.time, alert.phase) = (at(60), Phase::Update);
+        assert_eq!(alert.summary().to_string(), "10.0.0.7 sent 90000 connection requests, going on for 60 s");
+        (alert.time, alert.phase) = (at(90), Phase::Close);
+        assert_eq!(alert.summary().to_string(), "10.0.0.7 sent 90000 connection requests, over after 90 s");
     }
 }
