@@ -37,18 +37,21 @@ pub(crate) fn measure(sentinel: &Path, packets: u32, report: &mut Report) -> Res
     // A first packet, so that everything that is touched once is touched.
     flood(&namespace, Traffic::Mixed, 100)?;
     sensor.analysed(sentinel, 100)?;
-    let ready_kib = sensor.resident_kib()?;
+    let ready_kib = sensor.resident_kib("VmRSS")?;
     let mut sent = 100;
     for traffic in [Traffic::Mixed, Traffic::SynSpoofed, Traffic::UniqueDns] {
         flood(&namespace, traffic, packets)?;
         sent += u64::from(packets);
     }
     let seen = sensor.analysed(sentinel, sent)?;
-    let after_kib = sensor.resident_kib()?;
+    let after_kib = sensor.resident_kib("VmRSS")?;
     report.line(json!({
         "bench": "memory",
         "rss_kib": ready_kib,
         "rss_after_flood_kib": after_kib,
+        "anonymous_kib": sensor.resident_kib("RssAnon")?,
+        "file_kib": sensor.resident_kib("RssFile")?,
+        "shared_kib": sensor.resident_kib("RssShmem")?,
         "growth_kib": after_kib.saturating_sub(ready_kib),
         "flood_packets": sent,
         "analysed": seen.analysed,
@@ -118,10 +121,12 @@ impl Sensor {
         anyhow::bail!("sentinel run: {said}")
     }
 
-    fn resident_kib(&self) -> Result<u64> {
+    /// `VmRSS`, or one of its parts: `RssAnon` (own memory), `RssFile` (program and libraries), `RssShmem` (the ring).
+    fn resident_kib(&self, part: &str) -> Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let number = line.and_then(|rest| rest.split_whitespace().next()).context("no VmRSS")?;
+        let line = status.lines().find_map(|line| line.strip_prefix(part)?.strip_prefix(':'));
+        let number =
+            line.and_then(|rest| rest.split_whitespace().next()).with_context(|| format!("no {part}"))?;
         Ok(number.parse()?)
     }
 
