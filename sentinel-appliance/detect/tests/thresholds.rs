@@ -177,6 +177,52 @@ fn suspicious_port_looks_at_the_side_that_was_called() {
     assert_eq!(opened([(0, udp((CLIENT, 40_000), (OUTSIDE, 31_337), &[0]))]), [Test::SuspiciousPort]);
 }
 
+/// A contact is a conversation, not a packet.
+#[test]
+fn suspicious_port_counts_each_conversation_once() {
+    let (client, server) = ((CLIENT, 40_000), (OUTSIDE, 4444));
+    let mut sensor = play([
+        (0, tcp(client, server, SYN)),
+        (1, tcp(server, client, SYN_ACK)),
+        (2, tcp(client, server, ACK)),
+        (3, tcp(client, server, SYN)),
+        (4, tcp((CLIENT, 40_001), server, SYN)),
+    ]);
+    sensor.finish();
+    let counts: Vec<_> = sensor
+        .raised
+        .iter()
+        .map(|alert| match &alert.evidence {
+            Evidence::ListedPort { count, label } => (alert.phase, *count, label.as_str()),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(counts, [(Phase::Open, 1, "test"), (Phase::Close, 2, "test")]);
+}
+
+/// A source that never rests: its entry is never forgotten, so only the times inside it can tell the windows apart.
+#[test]
+fn what_has_left_the_window_does_not_count_though_the_source_goes_on() {
+    // At 0 almost enough, one in the middle that keeps the entry alive, the rest when the first have left the window.
+    let slowly = |almost: u16, rest: u16, window_ms: u64, frame: &dyn Fn(u16) -> Vec<u8>| {
+        let first = (0..almost).map(|number| (0, frame(number)));
+        let middle = std::iter::once((window_ms * 8 / 10, frame(almost)));
+        let last = (0..rest).map(|number| (window_ms * 16 / 10, frame(almost + 1 + number)));
+        opened(first.chain(middle).chain(last))
+    };
+    let knock = |number| tcp((ATTACKER, 40_000 + number), (VICTIM, 22), SYN);
+    let ping = |_| echo(ATTACKER, VICTIM, 8);
+    assert_eq!(slowly(13, 13, 10_000, &probe), [], "14 ports in any window, 27 in all");
+    assert_eq!(slowly(198, 198, 5_000, &request), [], "199 requests in any window");
+    assert_eq!(slowly(98, 98, 5_000, &ping), [], "99 echo requests in any window");
+    assert_eq!(slowly(28, 28, 30_000, &knock), [], "29 attempts in any window");
+    // One more in either half is enough: the one in the middle belongs to both.
+    assert_eq!(slowly(14, 13, 10_000, &probe), [Test::PortScanPortsInWindow]);
+    assert_eq!(slowly(198, 199, 5_000, &request), [Test::SynFloodPerSource]);
+    assert_eq!(slowly(98, 99, 5_000, &ping), [Test::IcmpFloodPerSource]);
+    assert_eq!(slowly(29, 28, 30_000, &knock), [Test::BruteForceSynInWindow]);
+}
+
 fn claim(mac: support::Mac) -> Vec<u8> {
     arp(2, (mac, GATEWAY), (MAC, CLIENT))
 }
