@@ -39,7 +39,12 @@ rustup_bin=${CARGO_HOME:-${HOME:-/root}/.cargo}/bin
 [[ -x $rustup_bin/cargo ]] && PATH=$rustup_bin:$PATH
 
 missing=()
-[[ $(id -u) -eq 0 ]] || missing+=("root, for network namespaces: run it again as root, or with sudo")
+as_root=()
+if [[ $(id -u) -ne 0 ]]; then
+    # Only what makes namespaces runs as root; what is built belongs to whoever builds it.
+    command -v sudo >/dev/null || missing+=("root, for network namespaces: run it again as root")
+    as_root=(sudo)
+fi
 command -v cargo >/dev/null ||
     missing+=("Rust 1.95 or later: curl --proto '=https' -sSf https://sh.rustup.rs | sh")
 packages=()
@@ -68,5 +73,5 @@ echo "Building the sensor, the collector, the traffic generator and the lab; the
 cargo build --locked --profile "$profile" --bins \
     --package sentinel-appliance --package sentinel-collector --package sentinel-trafficgen --package sentinel-lab
 directory=${CARGO_TARGET_DIR:-target}/${profile/dev/debug}
-LAB_SENSOR=$directory/sentinel LAB_COLLECTOR=$directory/sentinel-collector LAB_TRAFFICGEN=$directory/trafficgen \
-    exec "$directory/lab" demo "${arguments[@]}"
+exec "${as_root[@]}" env LAB_SENSOR="$directory/sentinel" LAB_COLLECTOR="$directory/sentinel-collector" \
+    LAB_TRAFFICGEN="$directory/trafficgen" "$directory/lab" demo "${arguments[@]}"

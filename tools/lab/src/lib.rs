@@ -14,6 +14,10 @@
 //! their process id. Nothing sleeps to synchronise: [`wait::until`] polls a condition and fails at a deadline.
 //! One lab exists at a time on a machine, because times are measured in it.
 //!
+//! `LAB_FULL=1` makes outages as long as the promise speaks of (30 s); `LAB_SENSOR`, `LAB_COLLECTOR` and `LAB_TRAFFICGEN`
+//! name other programs than those of this build, such as a release or a static one. Variables that begin with `SENTINEL_`
+//! are not passed on. Experiments by hand: `cargo run -p sentinel-lab -- network`.
+//!
 //! Memory: the output of programs lies in files of a temporary directory; answers are held whole.
 //!
 //! The map: [`Namespace`] and [`Network`] are the wires, [`Program`] is a process, [`Sensor`], [`Collector`] and

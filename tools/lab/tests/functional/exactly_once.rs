@@ -80,13 +80,18 @@ fn alerts_wait(sensor: &Sensor<'_>, count: u64) -> Result<()> {
     })
 }
 
-/// The sensor's log says what must be there: it was started `starts` times, and is long enough to hold all of it.
-fn each_is_stored_once(collector: &Collector<'_>, sensor: &Sensor<'_>, starts: usize) -> Result<()> {
+/// Waits until every incident is closed and every alert is delivered.
+fn nothing_waits(sensor: &Sensor<'_>) -> Result<()> {
     wait::until_true("nothing waits and no incident is open", RECONNECT, || {
         let status = sensor.status()?;
         Ok(json::number(&status, "/alerts/waiting")? == 0
             && json::number(&status, "/alerts/open_incidents")? == 0)
-    })?;
+    })
+}
+
+/// The sensor's log says what must be there: it was started `starts` times, and is long enough to hold all of it.
+fn each_is_stored_once(collector: &Collector<'_>, sensor: &Sensor<'_>, starts: usize) -> Result<()> {
+    nothing_waits(sensor)?;
     let records = sensor.log_export()?;
     let of = |kind: &str| records.iter().filter(|record| record["record"] == kind).count();
     ensure!(of("start") == starts, "{} starts in the log", of("start"));
@@ -114,6 +119,39 @@ fn each_is_stored_once(collector: &Collector<'_>, sensor: &Sensor<'_>, starts: u
     ensure!(json::number(&row, "/alerts_stored")? == u64::try_from(raised.len())?, "{row}");
     ensure!(json::number(&row, "/alerts_lost")? == 0 && json::number(&row, "/alerts_missing")? == 0, "{row}");
     Ok(())
+}
+
+#[test]
+fn what_the_spool_cannot_hold_is_told_and_counted() -> Result<()> {
+    // The smallest log there is: 48 KiB.
+    let small = format!(
+        "{BUSY}\toption log_segment_kib '16'\n\toption log_segments '3'\n\toption log_daily_kib '0'\n"
+    );
+    experiment(|lab| {
+        let mut collector = Collector::start(lab)?;
+        let sensor = Sensor::started(lab, &collector, "router", &small)?;
+        collector.kill()?;
+        let mut round = 0;
+        wait::until_true("the spool is full", RECONNECT, || {
+            round += 1;
+            traffic::attack(lab, round, 0)?;
+            Ok(json::number(&sensor.status()?, "/alerts/lost_spool_full")? > 50)
+        })?;
+        collector.start_again()?;
+        collector.wait_for("router", RECONNECT)?;
+        nothing_waits(&sensor)?;
+        let status = sensor.status()?;
+        let of = |name: &str| json::number(&status, &format!("/alerts/{name}"));
+        let lost = of("lost_spool_full")? + of("lost_queue_full")? + of("lost_storage")?;
+        let row = collector.sensor("router")?;
+        ensure!(json::number(&row, "/alerts_lost")? == lost, "the sensor lost {lost}: {row}");
+        ensure!(json::number(&row, "/alerts_missing")? == 0, "{row}");
+        let stored = json::number(&row, "/alerts_stored")?;
+        ensure!(stored + lost == of("raised")?, "{stored} stored and {lost} lost: {status}");
+        let gaps = sensor.log_export()?.iter().filter(|record| record["record"] == "gap").count();
+        ensure!(gaps > 0, "no gap is told");
+        Ok(())
+    })
 }
 
 #[test]

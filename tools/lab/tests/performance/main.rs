@@ -9,14 +9,14 @@ use std::io::{self, Write as _};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use sentinel_lab::{Collector, Sensor, experiment, json, time, traffic, wait};
+use sentinel_lab::{Collector, Lab, Sensor, experiment, json, time, traffic, wait};
 use serde_json::{Value, json};
 
 /// Not with a macro: the test harness would keep it for itself.
-fn print(line: &Value) -> Result<()> {
-    let build = if cfg!(debug_assertions) { "debug" } else { "release" };
-    let mut line = line.clone();
-    line["build"] = build.into();
+fn print(lab: &Lab, mut line: Value) -> Result<()> {
+    // The directory of a program of cargo is named for its profile.
+    let build = lab.binaries.sensor.parent().and_then(|directory| directory.file_name());
+    line["build"] = build.unwrap_or_default().to_string_lossy().into();
     writeln!(io::stderr(), "{line}").context("standard error")
 }
 
@@ -51,16 +51,19 @@ fn start_and_memory() -> Result<()> {
         }
         sensor.settled()?;
         let (after_more, highest) = sensor.program()?.resident_kib()?;
-        print(&json!({
-            "measure": "start_and_memory",
-            "ready_ms": ready_ms,
-            "answers_ms": u64::try_from(answers_ms)?,
-            "resident_after_start_kib": after_start,
-            "resident_after_flood_kib": after_flood,
-            "resident_after_more_kib": after_more,
-            "resident_highest_kib": highest,
-            "frames": json::number(&status, "/frames/seen")?,
-        }))?;
+        print(
+            lab,
+            json!({
+                "measure": "start_and_memory",
+                "ready_ms": ready_ms,
+                "answers_ms": u64::try_from(answers_ms)?,
+                "resident_after_start_kib": after_start,
+                "resident_after_flood_kib": after_flood,
+                "resident_after_more_kib": after_more,
+                "resident_highest_kib": highest,
+                "frames": json::number(&status, "/frames/seen")?,
+            }),
+        )?;
         ensure!(ready_ms < 1_000, "ready after {ready_ms} ms");
         // Pages are touched for the first time; after that nothing may grow. A page or two is the allocator's.
         ensure!(after_more <= after_flood + 128, "{after_flood} KiB grew to {after_more} KiB");
@@ -101,7 +104,7 @@ fn latency_from_packet_to_listener() -> Result<()> {
             line[format!("{name}_p50_ms")] = millis(median).into();
             line[format!("{name}_p99_ms")] = millis(late).into();
         }
-        print(&line)?;
+        print(lab, line)?;
         let worst = from_packet.last().copied().unwrap_or_default();
         ensure!(worst < Duration::from_secs(1), "{worst:?} from packet to listener");
         Ok(())

@@ -187,6 +187,27 @@ fn foreign_protocols_are_refused_at_once_counted_each_and_logged_once() -> Resul
     })
 }
 
+#[test]
+fn connections_that_say_nothing_are_closed_after_a_while() -> Result<()> {
+    const SILENT: usize = 50;
+    experiment(|lab| {
+        undisturbed(lab, |collector| {
+            let connect = || TcpStream::connect((COLLECTOR_ADDRESS, COLLECTOR_PORT));
+            refused(collector, "handshake_timeout", u64::try_from(SILENT)?, || {
+                let mut silent: Vec<_> = lab
+                    .network
+                    .router
+                    .inside(|| (0..SILENT).map(|_| connect()).collect::<Result<_, _>>())??;
+                for stream in &mut silent {
+                    stream.set_read_timeout(Some(wait::PATIENCE))?;
+                    ensure!(matches!(stream.read(&mut [0]), Ok(0)), "it was not closed");
+                }
+                Ok(())
+            })
+        })
+    })
+}
+
 /// Sends bytes to the collector's port and expects that it closes the connection.
 fn closes(bytes: &[u8]) -> Result<()> {
     let mut stream = TcpStream::connect((COLLECTOR_ADDRESS, COLLECTOR_PORT))?;
