@@ -101,10 +101,19 @@ pub const TAX: u16 = 0x07;
 /// A = X.
 pub const TXA: u16 = 0x87;
 
+/// Set in the code of arithmetic and branches whose operand is X instead of k (`BPF_X`).
+pub const FROM_X: u16 = 0x08;
+
+/// The last offset of an absolute load that the kernel takes for a byte of the packet.
+pub const LAST_OFFSET: u32 = i32::MAX.unsigned_abs();
 /// Slots of scratch memory (`BPF_MEMWORDS`).
 pub const SCRATCH_SLOTS: u32 = 16;
 /// Absolute loads from here up read facts about the packet instead of its bytes (`SKF_AD_OFF`).
 pub const ANCILLARY: u32 = 0xffff_f000;
+/// Which way the packet went (`SKF_AD_PKTTYPE`): 4 is outgoing. The kernel knows, a file does not.
+pub const ANCILLARY_PACKET_TYPE: u32 = ANCILLARY + 4;
+/// Number of the interface (`SKF_AD_IFINDEX`). The kernel knows, a file does not.
+pub const ANCILLARY_INTERFACE: u32 = ANCILLARY + 8;
 /// The tag control information that was taken off the frame (`SKF_AD_VLAN_TAG`).
 pub const ANCILLARY_VLAN_TAG: u32 = ANCILLARY + 44;
 /// One if a tag was taken off the frame (`SKF_AD_VLAN_TAG_PRESENT`).

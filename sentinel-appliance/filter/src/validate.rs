@@ -98,7 +98,10 @@ fn check(instruction: &Instruction, rest: usize) -> Result<(), Fault> {
             Err(Fault::Slot(k))
         }
         code::LD_W_ABS | code::LD_H_ABS | code::LD_B_ABS => match k {
-            code::ANCILLARY_VLAN_TAG | code::ANCILLARY_VLAN_TAG_PRESENT => Ok(()),
+            code::ANCILLARY_VLAN_TAG
+            | code::ANCILLARY_VLAN_TAG_PRESENT
+            | code::ANCILLARY_PACKET_TYPE
+            | code::ANCILLARY_INTERFACE => Ok(()),
             _ if k > u32::MAX / 2 => Err(Fault::Offset(k)),
             _ => Ok(()),
         },

@@ -1,0 +1,115 @@
+//! What is wrong with an expression, and where.
+
+use core::fmt;
+
+use sentinel_units::LinkType;
+
+/// Why an expression is refused.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct ExpressionError {
+    /// Character of the expression, from 1, at which it goes wrong; one past the last if it ends too early.
+    pub column: usize,
+    /// What goes wrong there.
+    pub kind: ExpressionFault,
+}
+
+/// What is wrong with an expression.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum ExpressionFault {
+    /// Something else belongs here: what, and after which word.
+    Expected {
+        /// What belongs here.
+        what: &'static str,
+        /// The word or sign before it; empty at the beginning.
+        after: &'static str,
+    },
+    /// A word that the language does not have.
+    UnknownWord,
+    /// A character that the language does not have.
+    UnknownSign,
+    /// A host or network by name: there is no resolver here.
+    HostName,
+    /// No port, protocol or frame type of that name is known here.
+    UnknownName(&'static str),
+    /// A number that is not one, or above 2^32 - 1.
+    Number,
+    /// An address that is not one.
+    Address,
+    /// A number above the largest of its kind.
+    TooLarge {
+        /// What the number is of.
+        what: &'static str,
+        /// The largest.
+        most: u32,
+    },
+    /// The address of a network with bits set outside its mask.
+    HostBits,
+    /// The word before does not go with the word after.
+    Mismatch {
+        /// What qualifies.
+        qualifier: &'static str,
+        /// What it was applied to.
+        to: &'static str,
+    },
+    /// An access to 3 or more than 4 bytes.
+    AccessSize,
+    /// A division or remainder by zero.
+    DivisionByZero,
+    /// A shift by 32 bits or more.
+    ShiftTooFar,
+    /// A part of tcpdump's language that is not supported.
+    NotSupported(&'static str),
+    /// Frames of this link type do not have it.
+    NotOnLink {
+        /// What they do not have.
+        what: &'static str,
+        /// The link type.
+        link: LinkType,
+    },
+    /// Only the kernel knows it while it captures, and this program is for files.
+    OnlyLive(&'static str),
+    /// Parentheses, brackets or arithmetic nested too deep.
+    TooDeep,
+    /// The program would be longer than the kernel takes.
+    TooLong,
+    /// No packet can match.
+    RejectsAll,
+}
+
+impl fmt::Display for ExpressionError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "column {}: {}", self.column, self.kind)
+    }
+}
+
+impl fmt::Display for ExpressionFault {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Expected { what, after: "" } => write!(out, "expected {what}"),
+            Self::Expected { what, after } => write!(out, "expected {what} after '{after}'"),
+            Self::UnknownWord => {
+                out.write_str("unknown word; expected a protocol, 'host', 'net', 'port', ...")
+            }
+            Self::UnknownSign => out.write_str("unexpected character"),
+            Self::HostName => out.write_str("expected an address: names of hosts are not looked up"),
+            Self::UnknownName(what) => write!(out, "unknown {what}; expected a number or a well-known name"),
+            Self::Number => out.write_str("expected a number of at most 32 bits"),
+            Self::Address => out.write_str("expected an address: this is not one"),
+            Self::TooLarge { what, most } => write!(out, "{what} is more than {most}"),
+            Self::HostBits => out.write_str("expected a network: bits are set outside the mask"),
+            Self::Mismatch { qualifier, to } => write!(out, "'{qualifier}' does not go with {to}"),
+            Self::AccessSize => out.write_str("expected a size of 1, 2 or 4 bytes"),
+            Self::DivisionByZero => out.write_str("division by zero"),
+            Self::ShiftTooFar => out.write_str("shift by more than 31 bits"),
+            Self::NotSupported(what) => write!(out, "'{what}' is not supported"),
+            Self::NotOnLink { what, link } => write!(out, "frames of link type {link} have no {what}"),
+            Self::OnlyLive(what) => write!(out, "'{what}' is known to the kernel only, not in a file"),
+            Self::TooDeep => out.write_str("nested too deep"),
+            Self::TooLong => out.write_str("the program would be too long"),
+            Self::RejectsAll => out.write_str("no packet can match"),
+        }
+    }
+}
+
+impl core::error::Error for ExpressionError {}

@@ -1,0 +1,209 @@
+//! Tests and where they lead. A condition is built in the order in which it is evaluated, so every edge leads to
+//! a test with a higher number, and every pass is a loop.
+
+use alloc::vec::Vec;
+
+use crate::value::{Operation, Size, Value, ValueId, Values};
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Comparison {
+    Equal,
+    Greater,
+    AtLeast,
+    AnyBit,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Test {
+    pub(crate) left: ValueId,
+    pub(crate) comparison: Comparison,
+    pub(crate) right: ValueId,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Target {
+    Accept,
+    Reject,
+    Node(usize),
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Node {
+    pub(crate) test: Test,
+    /// Where to go: first if the test fails, second if it holds.
+    pub(crate) edges: [Target; 2],
+}
+
+impl Node {
+    pub(crate) fn edge(&self, holds: bool) -> Target {
+        let [no, yes] = self.edges;
+        if holds { yes } else { no }
+    }
+
+    pub(crate) fn edge_mut(&mut self, holds: bool) -> &mut Target {
+        let [no, yes] = &mut self.edges;
+        if holds { yes } else { no }
+    }
+}
+
+/// An edge by its node and outcome.
+type Edge = (usize, bool);
+
+/// A condition whose outcomes lead nowhere yet.
+#[derive(Clone, Debug)]
+pub(crate) struct Condition {
+    entry: usize,
+    yes: Vec<Edge>,
+    no: Vec<Edge>,
+}
+
+impl Condition {
+    pub(crate) fn negated(self) -> Self {
+        Self { entry: self.entry, yes: self.no, no: self.yes }
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct Graph {
+    pub(crate) values: Values,
+    pub(crate) nodes: Vec<Node>,
+}
+
+impl Graph {
+    /// A test and its outcomes.
+    pub(crate) fn compare(&mut self, left: ValueId, comparison: Comparison, right: ValueId) -> Condition {
+        let (test, as_asked) = self.simplify(Test { left, comparison, right });
+        let entry = self.nodes.len();
+        self.nodes.push(Node { test, edges: [Target::Reject, Target::Accept] });
+        let condition = Condition { entry, yes: Vec::from([(entry, true)]), no: Vec::from([(entry, false)]) };
+        if as_asked { condition } else { condition.negated() }
+    }
+
+    pub(crate) fn equal(&mut self, value: ValueId, k: u32) -> Condition {
+        self.against(value, Comparison::Equal, k)
+    }
+
+    pub(crate) fn against(&mut self, value: ValueId, comparison: Comparison, k: u32) -> Condition {
+        let k = self.values.constant(k);
+        self.compare(value, comparison, k)
+    }
+
+    /// A condition whose outcome is known.
+    pub(crate) fn settled(&mut self, holds: bool) -> Condition {
+        let zero = self.values.constant(0);
+        self.equal(zero, u32::from(!holds))
+    }
+
+    /// `second` must have been built after `first`.
+    pub(crate) fn and(&mut self, first: Condition, second: Condition) -> Condition {
+        self.join(&first.yes, second.entry);
+        let mut no = first.no;
+        no.extend(second.no);
+        Condition { entry: first.entry, yes: second.yes, no }
+    }
+
+    /// `second` must have been built after `first`.
+    pub(crate) fn or(&mut self, first: Condition, second: Condition) -> Condition {
+        self.and(first.negated(), second.negated()).negated()
+    }
+
+    /// Lets the condition decide about the packet.
+    pub(crate) fn finish(&mut self, condition: &Condition) -> Target {
+        for (edges, target) in [(&condition.yes, Target::Accept), (&condition.no, Target::Reject)] {
+            for (node, holds) in edges {
+                if let Some(node) = self.nodes.get_mut(*node) {
+                    *node.edge_mut(*holds) = target;
+                }
+            }
+        }
+        Target::Node(condition.entry)
+    }
+
+    fn join(&mut self, edges: &[Edge], to: usize) {
+        for (node, holds) in edges {
+            if let Some(node) = self.nodes.get_mut(*node) {
+                *node.edge_mut(*holds) = Target::Node(to);
+            }
+        }
+    }
+
+    /// An equivalent test that costs less, and whether it holds when the first does (and not when it does not).
+    fn simplify(&mut self, test: Test) -> (Test, bool) {
+        let Test { mut left, mut comparison, mut right } = test;
+        let mut as_asked = true;
+        if self.values.constant_of(left).is_some() && self.values.constant_of(right).is_none() {
+            (left, right) = (right, left);
+            match comparison {
+                Comparison::Greater => (comparison, as_asked) = (Comparison::AtLeast, false),
+                Comparison::AtLeast => (comparison, as_asked) = (Comparison::Greater, false),
+                Comparison::Equal | Comparison::AnyBit => {}
+            }
+        }
+        while let (Comparison::Equal, Some(k), Value::Binary(operation, inner, operand)) =
+            (comparison, self.values.constant_of(right), self.values.look(left))
+        {
+            let Some(operand) = self.values.constant_of(operand) else { break };
+            let wanted = match operation {
+                Operation::Add => k.wrapping_sub(operand),
+                Operation::Subtract => k.wrapping_add(operand),
+                Operation::Xor => k ^ operand,
+                Operation::And if k & !operand != 0 => {
+                    // No bit outside the mask is ever set.
+                    left = self.values.constant(0);
+                    right = self.values.constant(1);
+                    break;
+                }
+                Operation::And if k == 0 || k == operand && operand.is_power_of_two() => {
+                    comparison = Comparison::AnyBit;
+                    as_asked ^= k == 0;
+                    left = inner;
+                    right = self.values.constant(operand);
+                    break;
+                }
+                _ => break,
+            };
+            left = inner;
+            right = self.values.constant(wanted);
+        }
+        (Test { left, comparison, right }, as_asked)
+    }
+
+    /// The outcome of a test of constants, or one that its constant decides.
+    pub(crate) fn constant_outcome(&self, test: &Test) -> Option<bool> {
+        if test.left == test.right {
+            match test.comparison {
+                Comparison::Equal | Comparison::AtLeast => return Some(true),
+                Comparison::Greater => return Some(false),
+                Comparison::AnyBit => {}
+            }
+        }
+        let right = self.values.constant_of(test.right)?;
+        match (self.values.constant_of(test.left), test.comparison, right) {
+            (Some(left), ..) => Some(outcome(left, test.comparison, right)),
+            (None, Comparison::AnyBit, 0) | (None, Comparison::Greater, u32::MAX) => Some(false),
+            (None, Comparison::AtLeast, 0) => Some(true),
+            _ => None,
+        }
+    }
+}
+
+pub(crate) fn outcome(left: u32, comparison: Comparison, right: u32) -> bool {
+    match comparison {
+        Comparison::Equal => left == right,
+        Comparison::Greater => left > right,
+        Comparison::AtLeast => left >= right,
+        Comparison::AnyBit => left & right != 0,
+    }
+}
+
+impl Size {
+    /// How many bytes.
+    pub(crate) fn of(bytes: u32) -> Option<Self> {
+        match bytes {
+            1 => Some(Self::Byte),
+            2 => Some(Self::Half),
+            4 => Some(Self::Word),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! Text to tokens. A token is as long as it can be, as in tcpdump's scanner.
+
+use alloc::vec::Vec;
+use core::net::Ipv6Addr;
+
+use crate::fault::{ExpressionError, ExpressionFault};
+use crate::names::{Keyword, keyword};
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Token<'t> {
+    Keyword(&'static str, Keyword),
+    /// A word that is no keyword, or was escaped with a backslash.
+    Name(&'t str),
+    Number(u32),
+    /// An IPv4 address or its first `bits` bits.
+    V4 {
+        address: u32,
+        bits: u32,
+    },
+    V6([u32; 4]),
+    Mac([u8; 6]),
+    Sign(&'static str),
+    End,
+}
+
+/// A token and the byte at which it starts.
+pub(crate) type Placed<'t> = (Token<'t>, usize);
+
+/// Longest first.
+const SIGNS: [&str; 23] = [
+    "&&", "||", "==", "!=", ">=", "<=", "<<", ">>", "(", ")", "[", "]", ":", "=", "!", "<", ">", "+", "-",
+    "*", "/", "&", "|",
+];
+const MORE_SIGNS: [&str; 2] = ["%", "^"];
+
+/// Longest text of an IPv6 address.
+const V6_TEXT: usize = 45;
+
+pub(crate) fn tokens(text: &str) -> Result<Vec<Placed<'_>>, ExpressionError> {
+    let mut found = Vec::new();
+    let mut at = 0;
+    loop {
+        let rest = text.get(at..).unwrap_or("");
+        let Some(first) = rest.chars().next() else {
+            found.push((Token::End, at));
+            return Ok(found);
+        };
+        if matches!(first, ' ' | '\t' | '\n' | '\r') {
+            at += 1;
+            continue;
+        }
+        let (token, length) = token(rest).map_err(|kind| error(text, at, kind))?;
+        found.push((token, at));
+        at += length;
+    }
+}
+
+/// An error at the character that starts at byte `at`.
+pub(crate) fn error(text: &str, at: usize, kind: ExpressionFault) -> ExpressionError {
+    let before = text.char_indices().take_while(|(start, _)| *start < at).count();
+    ExpressionError { column: before + 1, kind }
+}
+
+fn token(rest: &str) -> Result<(Token<'_>, usize), ExpressionFault> {
+    if let Some((token, length)) = hardware_or_v6(rest)? {
+        return Ok((token, length));
+    }
+    if let Some(escaped) = rest.strip_prefix('\\') {
+        let end = escaped.find([' ', '!', '(', ')', '\t', '\n']).unwrap_or(escaped.len());
+        let name = escaped.get(..end).filter(|name| !name.is_empty()).ok_or(ExpressionFault::UnknownSign)?;
+        return Ok((Token::Name(name), end + 1));
+    }
+    if rest.starts_with(|first: char| first.is_ascii_alphanumeric()) {
+        let is_inside = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+        let end = rest.bytes().take_while(is_inside).count();
+        let word = rest.get(..end).unwrap_or("").trim_end_matches(['-', '_']);
+        return Ok((self::word(word)?, word.len()));
+    }
+    let sign = SIGNS.iter().chain(&MORE_SIGNS).find(|sign| rest.starts_with(**sign));
+    let sign = *sign.ok_or(ExpressionFault::UnknownSign)?;
+    let token = match sign {
+        "&&" => Token::Keyword("&&", Keyword::And),
+        "||" => Token::Keyword("||", Keyword::Or),
+        "!" => Token::Keyword("!", Keyword::Not),
+        "==" => Token::Sign("="),
+        _ => Token::Sign(sign),
+    };
+    Ok((token, sign.len()))
+}
+
+/// What contains colons: the longest text that is an address.
+fn hardware_or_v6(rest: &str) -> Result<Option<(Token<'_>, usize)>, ExpressionFault> {
+    let is_inside = |byte: &u8| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.');
+    let end = rest.bytes().take_while(is_inside).count();
+    let whole = rest.get(..end).unwrap_or("");
+    if whole.bytes().filter(|byte| *byte == b':').count() < 2 {
+        return Ok(None);
+    }
+    for length in (2..=end.min(V6_TEXT)).rev() {
+        let Some(text) = whole.get(..length) else { continue };
+        if let Some(mac) = mac(text, ':') {
+            return Ok(Some((Token::Mac(mac), length)));
+        }
+        if let Ok(address) = text.parse::<Ipv6Addr>() {
+            let [a, b, c, d, e, f, g, h] = address.segments().map(u32::from);
+            return Ok(Some((Token::V6([a << 16 | b, c << 16 | d, e << 16 | f, g << 16 | h]), length)));
+        }
+    }
+    Err(ExpressionFault::Address)
+}
+
+/// Six groups of one or two hexadecimal digits.
+fn mac(text: &str, separator: char) -> Option<[u8; 6]> {
+    let mut address = [0; 6];
+    let mut groups = text.split(separator);
+    for byte in &mut address {
+        let group = groups.next().filter(|group| matches!(group.len(), 1 | 2))?;
+        *byte = u8::from_str_radix(group, 16).ok()?;
+    }
+    groups.next().is_none().then_some(address)
+}
+
+/// Twelve hexadecimal digits, whole or in groups of four.
+fn bare_mac(word: &str) -> Option<[u8; 6]> {
+    let mut address = [0; 6];
+    let is_grouped = word.len() == 14;
+    let mut digits = word.bytes().enumerate().filter(|(at, _)| !is_grouped || !matches!(at, 4 | 9));
+    if is_grouped && !word.bytes().enumerate().all(|(at, byte)| matches!(at, 4 | 9) == (byte == b'.')) {
+        return None;
+    }
+    for byte in &mut address {
+        let (high, low) = (digits.next()?.1, digits.next()?.1);
+        let value = char::from(high).to_digit(16)? << 4 | char::from(low).to_digit(16)?;
+        *byte = u8::try_from(value).ok()?;
+    }
+    digits.next().is_none().then_some(address)
+}
+
+fn word(word: &str) -> Result<Token<'_>, ExpressionFault> {
+    if let Some((name, keyword)) = keyword(word) {
+        return Ok(match keyword {
+            Keyword::Constant(number) => Token::Number(number),
+            _ => Token::Keyword(name, keyword),
+        });
+    }
+    if let Some(mac) = mac(word, '-').or_else(|| mac(word, '.')).or_else(|| bare_mac(word)) {
+        return Ok(Token::Mac(mac));
+    }
+    let hexadecimal = word.strip_prefix("0x").or_else(|| word.strip_prefix("0X"));
+    if let Some(digits) = hexadecimal
+        && !digits.is_empty()
+        && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+    {
+        return number(digits, 16);
+    }
+    if word.bytes().all(|byte| byte.is_ascii_digit()) {
+        let is_octal = word.len() > 1 && word.starts_with('0');
+        return number(word, if is_octal { 8 } else { 10 });
+    }
+    let is_dotted =
+        word.split('.').all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()));
+    if is_dotted && word.split('.').count() <= 4 {
+        let (mut address, mut bits) = (0_u32, 0);
+        for part in word.split('.') {
+            let part: u8 = part.parse().map_err(|_| ExpressionFault::Address)?;
+            address = address << 8 | u32::from(part);
+            bits += 8;
+        }
+        return Ok(Token::V4 { address: address << (32 - bits), bits });
+    }
+    Ok(Token::Name(word))
+}
+
+fn number<'t>(digits: &str, radix: u32) -> Result<Token<'t>, ExpressionFault> {
+    u32::from_str_radix(digits, radix).map(Token::Number).map_err(|_| ExpressionFault::Number)
+}

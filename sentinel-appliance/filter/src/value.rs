@@ -1,0 +1,246 @@
+//! What a test looks at: a number computed from the packet. Equal computations are one value.
+
+use alloc::vec::Vec;
+
+use crate::code;
+
+/// A value by its place in [`Values`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct ValueId(usize);
+
+/// How a number is computed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Value {
+    Constant(u32),
+    /// Length of the packet on the wire.
+    Length,
+    /// Big-endian bytes at `at`, plus `index` if there is one. Past the end of the frame the program ends.
+    Load {
+        size: Size,
+        at: u32,
+        index: Option<ValueId>,
+    },
+    /// Four times the low nibble of the byte at this offset.
+    HeaderLength(u32),
+    Binary(Operation, ValueId, ValueId),
+    Negated(ValueId),
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Size {
+    Byte,
+    Half,
+    Word,
+}
+
+/// The numbers are the operation bits of an instruction code (`BPF_OP`).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Operation {
+    Add,
+    Subtract,
+    Multiply,
+    Divide,
+    Or,
+    And,
+    ShiftLeft,
+    ShiftRight,
+    Remainder,
+    Xor,
+}
+
+impl Operation {
+    pub(crate) fn with_constant(self) -> u16 {
+        match self {
+            Self::Add => code::ADD_K,
+            Self::Subtract => code::SUB_K,
+            Self::Multiply => code::MUL_K,
+            Self::Divide => code::DIV_K,
+            Self::Or => code::OR_K,
+            Self::And => code::AND_K,
+            Self::ShiftLeft => code::LSH_K,
+            Self::ShiftRight => code::RSH_K,
+            Self::Remainder => code::MOD_K,
+            Self::Xor => code::XOR_K,
+        }
+    }
+
+    pub(crate) fn with_register(self) -> u16 {
+        self.with_constant() | code::FROM_X
+    }
+
+    pub(crate) fn is_commutative(self) -> bool {
+        matches!(self, Self::Add | Self::Multiply | Self::Or | Self::And | Self::Xor)
+    }
+
+    /// `None` for what has no answer or a different one on different machines.
+    fn fold(self, left: u32, right: u32) -> Option<u32> {
+        Some(match self {
+            Self::Add => left.wrapping_add(right),
+            Self::Subtract => left.wrapping_sub(right),
+            Self::Multiply => left.wrapping_mul(right),
+            Self::Divide => left.checked_div(right)?,
+            Self::Or => left | right,
+            Self::And => left & right,
+            Self::ShiftLeft => left.checked_shl(right)?,
+            Self::ShiftRight => left.checked_shr(right)?,
+            Self::Remainder => left.checked_rem(right)?,
+            Self::Xor => left ^ right,
+        })
+    }
+}
+
+/// Arithmetic that can never work.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum ArithmeticFault {
+    DivisionByZero,
+    ShiftTooFar,
+}
+
+/// An offset: fixed, or fixed plus what a value says.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Place {
+    pub(crate) fixed: u32,
+    pub(crate) moving: Option<ValueId>,
+}
+
+impl Place {
+    pub(crate) const fn at(fixed: u32) -> Self {
+        Self { fixed, moving: None }
+    }
+
+    pub(crate) fn plus(self, bytes: u32) -> Self {
+        Self { fixed: self.fixed.wrapping_add(bytes), ..self }
+    }
+}
+
+/// All values of one program.
+#[derive(Default)]
+pub(crate) struct Values(Vec<Value>);
+
+impl Values {
+    pub(crate) fn look(&self, id: ValueId) -> Value {
+        self.0.get(id.0).copied().unwrap_or(Value::Constant(0))
+    }
+
+    pub(crate) fn constant_of(&self, id: ValueId) -> Option<u32> {
+        match self.look(id) {
+            Value::Constant(k) => Some(k),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn intern(&mut self, value: Value) -> ValueId {
+        let known = self.0.iter().position(|other| *other == value);
+        ValueId(known.unwrap_or_else(|| {
+            self.0.push(value);
+            self.0.len() - 1
+        }))
+    }
+
+    pub(crate) fn constant(&mut self, k: u32) -> ValueId {
+        self.intern(Value::Constant(k))
+    }
+
+    pub(crate) fn length(&mut self) -> ValueId {
+        self.intern(Value::Length)
+    }
+
+    pub(crate) fn load(&mut self, place: Place, size: Size) -> ValueId {
+        let Place { mut fixed, moving: mut index } = place;
+        while let Some(id) = index {
+            match self.look(id) {
+                Value::Constant(k) => {
+                    fixed = fixed.wrapping_add(k);
+                    index = None;
+                }
+                Value::Binary(Operation::Add, base, more) => {
+                    let Some(k) = self.constant_of(more) else { break };
+                    fixed = fixed.wrapping_add(k);
+                    index = Some(base);
+                }
+                _ => break,
+            }
+        }
+        if index.is_none() && fixed > code::LAST_OFFSET && fixed < code::ANCILLARY {
+            // The kernel refuses this offset when it sees it; it may still be asked for, and is never there.
+            index = Some(self.constant(fixed));
+            fixed = 0;
+        }
+        self.intern(Value::Load { size, at: fixed, index })
+    }
+
+    /// Length of the IPv4 header at `place`.
+    pub(crate) fn header_length(&mut self, place: Place) -> ValueId {
+        if place.moving.is_none() {
+            return self.intern(Value::HeaderLength(place.fixed));
+        }
+        let first = self.load(place, Size::Byte);
+        let (mask, two) = (self.constant(0x0f), self.constant(2));
+        let words = self.intern(Value::Binary(Operation::And, first, mask));
+        self.intern(Value::Binary(Operation::ShiftLeft, words, two))
+    }
+
+    pub(crate) fn negated(&mut self, value: ValueId) -> ValueId {
+        match self.look(value) {
+            Value::Constant(k) => self.constant(k.wrapping_neg()),
+            _ => self.intern(Value::Negated(value)),
+        }
+    }
+
+    /// The sum, where a fault is not possible.
+    pub(crate) fn sum(&mut self, left: ValueId, right: ValueId) -> ValueId {
+        self.binary(Operation::Add, left, right).unwrap_or(left)
+    }
+
+    pub(crate) fn masked(&mut self, value: ValueId, mask: u32) -> ValueId {
+        let mask = self.constant(mask);
+        self.binary(Operation::And, value, mask).unwrap_or(value)
+    }
+
+    pub(crate) fn binary(
+        &mut self,
+        operation: Operation,
+        left: ValueId,
+        right: ValueId,
+    ) -> Result<ValueId, ArithmeticFault> {
+        use Operation::{Add, And, Divide, Multiply, Or, Remainder, ShiftLeft, ShiftRight, Subtract, Xor};
+        let (mut left, mut right) = (left, right);
+        if operation.is_commutative() && self.constant_of(left).is_some() {
+            (left, right) = (right, left);
+        }
+        let Some(k) = self.constant_of(right) else {
+            return Ok(self.intern(Value::Binary(operation, left, right)));
+        };
+        match (operation, k) {
+            (Divide | Remainder, 0) => return Err(ArithmeticFault::DivisionByZero),
+            (ShiftLeft | ShiftRight, 32..) => return Err(ArithmeticFault::ShiftTooFar),
+            (Add | Subtract | Or | Xor | ShiftLeft | ShiftRight, 0) | (Multiply | Divide, 1) => {
+                return Ok(left);
+            }
+            (Multiply | And, 0) => return Ok(right),
+            (And, u32::MAX) => return Ok(left),
+            _ => {}
+        }
+        match (operation, self.look(left)) {
+            (_, Value::Constant(first)) => {
+                if let Some(result) = operation.fold(first, k) {
+                    return Ok(self.constant(result));
+                }
+            }
+            // (v & m) & k
+            (And, Value::Binary(And, inner, mask)) => {
+                if let Some(mask) = self.constant_of(mask) {
+                    return Ok(self.masked(inner, mask & k));
+                }
+            }
+            (And, Value::Load { size: Size::Byte, .. }) if k & 0xff == 0xff => return Ok(left),
+            (And, Value::Load { size: Size::Half, .. }) if k & 0xffff == 0xffff => return Ok(left),
+            _ => {}
+        }
+        Ok(self.intern(Value::Binary(operation, left, right)))
+    }
+}
