@@ -61,9 +61,9 @@ pub struct Alert {
 /// Who an alert speaks about. What is not known or does not apply is `None`.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Subject {
-    /// The side that acted.
+    /// The side that acted; `None` if there were so many that they share an incident.
     pub source: Option<Address>,
-    /// The side acted upon; the latest one if there were several.
+    /// The side acted upon; `None` if there were several.
     pub destination: Option<Address>,
     /// Port of the source, if it is part of the finding.
     pub source_port: Option<Port>,

@@ -17,7 +17,7 @@ impl fmt::Display for Summary<'_> {
         let subject = &alert.subject;
         match subject.source {
             Some(source) => write!(out, "{source} ")?,
-            None => out.write_str("someone ")?,
+            None => out.write_str("many sources ")?,
         }
         action(alert, out)?;
         if let Some(destination) = subject.destination {
@@ -27,7 +27,10 @@ impl fmt::Display for Summary<'_> {
             }
         }
         match (alert.phase, window_s(&alert.evidence)) {
-            (Phase::Close, _) => write!(out, ", over after {} s", alert.time.since(alert.first).as_secs()),
+            // The silence after the last evidence is part of this time.
+            (Phase::Close, _) => {
+                write!(out, ", over {} s after it began", alert.time.since(alert.first).as_secs())
+            }
             // Its numbers are of the whole incident, no longer of one window.
             (Phase::Update, _) => {
                 write!(out, ", going on for {} s", alert.time.since(alert.first).as_secs())
@@ -133,6 +136,6 @@ mod tests {
         (alert.time, alert.phase) = (at(60), Phase::Update);
         assert_eq!(alert.summary().to_string(), "10.0.0.7 sent 90000 connection requests, going on for 60 s");
         (alert.time, alert.phase) = (at(90), Phase::Close);
-        assert_eq!(alert.summary().to_string(), "10.0.0.7 sent 90000 connection requests, over after 90 s");
+        assert_eq!(alert.summary().to_string(), "10.0.0.7 sent 90000 connection requests, over 90 s after it began");
     }
 }

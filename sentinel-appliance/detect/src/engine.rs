@@ -23,8 +23,8 @@ use crate::suspicious_port::{ListedPort, SuspiciousPort};
 use crate::syn_flood::SynFlood;
 
 /// A stamp this much before the newest one means that the clock was set back; less is disorder, as
-/// between the rings of two interfaces.
-const CLOCK_SET_BACK: Duration = Duration::from_secs(60);
+/// between the rings of two interfaces, whose blocks wait a second at most.
+const CLOCK_SET_BACK: Duration = Duration::from_secs(5);
 
 /// How often an incident speaks.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use sentinel_alert::{Alert, Evidence, Phase, Severity, Subject, Test};
+use sentinel_alert::{Alert, Evidence, Kind, Phase, Severity, Subject, Test};
 use sentinel_units::{Address, ByteCount, Port, Timestamp};
 
 /// What a detector reports: evidence that is at or over its threshold.
@@ -35,6 +35,14 @@ struct Open {
     alert: Alert,
 }
 
+/// Incidents that fit. They are searched one by one, by a tag of four bytes each.
+pub(crate) const MAX_INCIDENTS: usize = 128;
+
+/// Openings of one kind in a row before the rate counts, and the time that earns another one. Past that, new
+/// sources share one incident of the kind: spoofed addresses must not become an alert each.
+const OPENINGS: u32 = 32;
+const OPENING_EARNED: Duration = Duration::from_secs(2);
+
 /// The open incidents.
 ///
 /// When all slots are taken, the incident quiet for longest is closed early to make room, which bumps
@@ -42,6 +50,8 @@ struct Open {
 #[derive(Debug)]
 pub(crate) struct Incidents<'m> {
     slots: &'m mut [Incident],
+    /// A hash of kind, source and scope for each slot, never zero; zero for an empty slot.
+    tags: [u32; MAX_INCIDENTS],
     /// Silence after which an incident is over.
     pub(crate) quiet: Duration,
     /// Time between two messages of one incident.
@@ -49,14 +59,29 @@ pub(crate) struct Incidents<'m> {
     numbers: u32,
     /// No incident is over before this.
     next_close: Timestamp,
+    /// For each kind, when all its openings will have been earned back.
+    earned_at: [Timestamp; Kind::ALL.len()],
     closed_early: u64,
     open: u32,
 }
 
 impl<'m> Incidents<'m> {
+    /// Over lent storage, of which at most [`MAX_INCIDENTS`] are used.
     pub(crate) fn new(slots: &'m mut [Incident], quiet: Duration, update: Duration) -> Self {
+        let used = slots.len().min(MAX_INCIDENTS);
+        let slots = slots.get_mut(..used).unwrap_or_default();
         slots.iter_mut().for_each(|slot| slot.0 = None);
-        Self { slots, quiet, update, numbers: 0, next_close: Timestamp::MAX, closed_early: 0, open: 0 }
+        Self {
+            slots,
+            tags: [0; MAX_INCIDENTS],
+            quiet,
+            update,
+            numbers: 0,
+            next_close: Timestamp::MAX,
+            earned_at: [Timestamp::ZERO; Kind::ALL.len()],
+            closed_early: 0,
+            open: 0,
+        }
     }
 
     pub(crate) const fn closed_early(&self) -> u64 {
@@ -69,34 +94,73 @@ impl<'m> Incidents<'m> {
 
     /// Takes in a finding and raises an alert if one is due.
     pub(crate) fn report(&mut self, now: Timestamp, finding: Finding, raise: &mut impl FnMut(Alert)) {
-        let update = self.update;
-        if let Some(open) = self.slots.iter_mut().filter_map(|slot| slot.0.as_mut()).find(|open| {
+        let tag = tag(finding.test, finding.subject.source, finding.scope);
+        if let Some(finding) = self.go_on(tag, now, finding, raise) {
+            if self.may_open(finding.test.kind(), now) {
+                self.open_new(tag, now, finding, raise);
+                return;
+            }
+            // So many sources at once: from here on they share one incident.
+            let subject =
+                Subject { source: None, source_port: None, mac: None, host: None, ..finding.subject };
+            let shared = Finding { subject, scope: SHARED, ..finding };
+            let tag = self::tag(shared.test, None, SHARED);
+            if let Some(shared) = self.go_on(tag, now, shared, raise) {
+                self.open_new(tag, now, shared, raise);
+            }
+        }
+    }
+
+    /// Adds a finding to its incident; gives it back if there is none.
+    fn go_on(
+        &mut self,
+        tag: u32,
+        now: Timestamp,
+        finding: Finding,
+        raise: &mut impl FnMut(Alert),
+    ) -> Option<Finding> {
+        let tagged = self.tags.iter().zip(self.slots.iter_mut()).filter(|(held, _)| **held == tag);
+        let open = tagged.filter_map(|(_, slot)| slot.0.as_mut()).find(|open| {
             open.scope == finding.scope
                 && open.alert.test == finding.test
                 && open.alert.subject.source == finding.subject.source
-        }) {
-            open.last = now;
-            merge(&mut open.alert.evidence, finding.evidence, finding.adds);
-            open.alert.subject = finding.subject;
-            if now.since(open.last_message) < update {
-                open.alert.suppressed = open.alert.suppressed.saturating_add(1);
-                return;
-            }
-            open.last_message = now;
-            raise(Alert { time: now, phase: Phase::Update, ..open.alert.clone() });
-            open.alert.suppressed = 0;
-            return;
+        });
+        let Some(open) = open else { return Some(finding) };
+        open.last = now;
+        merge(&mut open.alert.evidence, finding.evidence, finding.adds);
+        keep_common(&mut open.alert.subject, &finding.subject);
+        if now.since(open.last_message) < self.update {
+            open.alert.suppressed = open.alert.suppressed.saturating_add(1);
+            return None;
         }
-        self.open_new(now, finding, raise);
+        open.last_message = now;
+        raise(Alert { time: now, phase: Phase::Update, ..open.alert.clone() });
+        open.alert.suppressed = 0;
+        None
     }
 
-    fn open_new(&mut self, now: Timestamp, finding: Finding, raise: &mut impl FnMut(Alert)) {
+    /// Whether a kind may open one more incident now; books it if so.
+    fn may_open(&mut self, kind: Kind, now: Timestamp) -> bool {
+        let index = Kind::ALL.iter().position(|known| *known == kind);
+        let Some(earned_at) = index.and_then(|index| self.earned_at.get_mut(index)) else { return true };
+        let after_this = (*earned_at).max(now).after(OPENING_EARNED);
+        let allowed = after_this <= now.after(OPENING_EARNED * OPENINGS);
+        if allowed {
+            *earned_at = after_this;
+        }
+        allowed
+    }
+
+    fn open_new(&mut self, tag: u32, now: Timestamp, finding: Finding, raise: &mut impl FnMut(Alert)) {
         if self.slots.iter().all(|slot| slot.0.is_some()) {
-            let quietest =
-                self.slots.iter_mut().min_by_key(|slot| slot.0.as_ref().map(|open| (open.last, open.number)));
-            if let Some(open) = quietest.and_then(|slot| slot.0.take()) {
+            let quietest = self
+                .slots
+                .iter()
+                .enumerate()
+                .min_by_key(|(_, slot)| slot.0.as_ref().map(|open| (open.last, open.number)))
+                .map(|(index, _)| index);
+            if let Some(open) = quietest.and_then(|index| self.take(index)) {
                 self.closed_early += 1;
-                self.open -= 1;
                 close(open, now, raise);
             }
         }
@@ -114,11 +178,23 @@ impl<'m> Incidents<'m> {
             evidence,
         };
         raise(alert.clone());
-        if let Some(slot) = self.slots.iter_mut().find(|slot| slot.0.is_none()) {
+        let mut places = self.tags.iter_mut().zip(self.slots.iter_mut());
+        if let Some((held, slot)) = places.find(|(_, slot)| slot.0.is_none()) {
+            *held = tag;
             slot.0 = Some(Open { number: self.numbers, scope, last: now, last_message: now, alert });
             self.open += 1;
             self.next_close = self.next_close.min(now.after(self.quiet));
         }
+    }
+
+    /// Empties a slot.
+    fn take(&mut self, index: usize) -> Option<Open> {
+        let open = self.slots.get_mut(index)?.0.take()?;
+        if let Some(held) = self.tags.get_mut(index) {
+            *held = 0;
+        }
+        self.open -= 1;
+        Some(open)
     }
 
     /// Closes the incidents that have been quiet for long enough, earliest first.
@@ -143,30 +219,35 @@ impl<'m> Incidents<'m> {
     #[cold]
     fn close_until(&mut self, now: Timestamp, raise: &mut impl FnMut(Alert)) {
         loop {
-            let earliest = self.slots.iter_mut().min_by_key(|slot| {
-                slot.0.as_ref().map_or((Timestamp::MAX, u32::MAX), |open| (open.last, open.number))
-            });
-            let Some(slot) = earliest else { return };
-            let Some(over_at) = slot.0.as_ref().map(|open| open.last.after(self.quiet)) else {
+            let earliest = self
+                .slots
+                .iter()
+                .enumerate()
+                .filter_map(|(index, slot)| slot.0.as_ref().map(|open| (open.last, open.number, index)))
+                .min();
+            let Some((last, _, index)) = earliest else {
                 self.next_close = Timestamp::MAX;
                 return;
             };
+            let over_at = last.after(self.quiet);
             if over_at > now {
                 self.next_close = over_at;
                 return;
             }
-            if let Some(open) = slot.0.take() {
-                self.open -= 1;
+            if let Some(open) = self.take(index) {
                 close(open, over_at, raise);
             }
         }
     }
 
-    /// The clock was set back to `now`: incidents of the time it left are closed.
+    /// The clock was set back to `now`: incidents of the time it left are closed, and what was booked there
+    /// does not count.
     pub(crate) fn clock_set_back(&mut self, now: Timestamp, raise: &mut impl FnMut(Alert)) {
-        for slot in self.slots.iter_mut() {
-            if let Some(open) = slot.0.take_if(|open| open.last > now) {
-                self.open -= 1;
+        self.earned_at = [Timestamp::ZERO; Kind::ALL.len()];
+        for index in 0..self.slots.len() {
+            let is_later =
+                self.slots.get(index).and_then(|slot| slot.0.as_ref()).is_some_and(|open| open.last > now);
+            if is_later && let Some(open) = self.take(index) {
                 let over_at = open.last.after(self.quiet);
                 close(open, over_at, raise);
             }
@@ -176,6 +257,30 @@ impl<'m> Incidents<'m> {
 
 fn close(open: Open, time: Timestamp, raise: &mut impl FnMut(Alert)) {
     raise(Alert { time, phase: Phase::Close, ..open.alert });
+}
+
+/// Keeps what holds for all of an incident: of several destinations or ports none is named.
+fn keep_common(subject: &mut Subject, finding: &Subject) {
+    if subject.destination != finding.destination {
+        subject.destination = None;
+    }
+    if subject.destination_port != finding.destination_port || subject.destination.is_none() {
+        subject.destination_port = None;
+    }
+    if subject.mac != finding.mac {
+        subject.mac = None;
+    }
+}
+
+/// Scope of the incident that sources share when there are too many of them.
+const SHARED: u32 = u32::MAX;
+
+/// Tells incidents apart quickly; equal tags are compared in full.
+fn tag(test: Test, source: Option<Address>, scope: u32) -> u32 {
+    let kind = Kind::ALL.iter().position(|known| *known == test.kind()).unwrap_or_default();
+    let kind = u16::try_from(kind).unwrap_or_default();
+    let address = self::scope(source.unwrap_or_default(), Port(kind));
+    (address ^ scope.rotate_left(7)) | 1
 }
 
 /// Adds a finding's evidence to what the incident holds: peaks stay, counts grow.
@@ -191,10 +296,8 @@ fn merge(total: &mut Evidence, finding: Evidence, adds: u32) {
             | Evidence::ListedPort { count, .. },
             _,
         ) => *count = count.saturating_add(adds.into()),
-        (Evidence::Binding { before, after, changes }, Evidence::Binding { before: was, after: is, .. }) => {
-            (*before, *after) = (was, is);
-            *changes = changes.saturating_add(adds);
-        }
+        // The move that opened it stays named; moves back and forth are counted.
+        (Evidence::Binding { changes, .. }, _) => *changes = changes.saturating_add(adds),
         (Evidence::Name { length, count, suffix, .. }, Evidence::Name { length: now, suffix: seen, .. }) => {
             *count = count.saturating_add(adds.into());
             if now > *length {
@@ -310,6 +413,48 @@ mod tests {
         }
         incidents.expire(at(1_000), &mut |alert| raised.push(alert));
         assert_eq!(raised.iter().map(|alert| alert.time).collect::<Vec<_>>(), [at(63), at(64), at(65)]);
+    }
+
+    #[test]
+    fn of_several_destinations_none_is_named() {
+        let mut slots = vec![Incident::default(); 4];
+        let mut incidents = Incidents::new(&mut slots, QUIET, UPDATE);
+        let mut raised = Vec::new();
+        for (second, destination, port) in [(0, 7, 80), (40, 7, 80), (80, 7, 22), (120, 8, 22)] {
+            let subject = Subject {
+                destination: Some(Address::v4(destination)),
+                destination_port: Some(Port(port)),
+                ..finding(1).subject
+            };
+            incidents.report(at(second), Finding { subject, ..finding(1) }, &mut |alert| raised.push(alert));
+        }
+        let told: Vec<_> = raised
+            .iter()
+            .map(|alert| (alert.subject.destination.is_some(), alert.subject.destination_port.is_some()))
+            .collect();
+        assert_eq!(told, [(true, true), (true, true), (true, false), (false, false)]);
+    }
+
+    /// A hundred thousand spoofed sources once made two hundred thousand alerts.
+    #[test]
+    fn too_many_sources_share_one_incident() {
+        let mut slots = vec![Incident::default(); MAX_INCIDENTS];
+        let mut incidents = Incidents::new(&mut slots, QUIET, UPDATE);
+        let mut raised = Vec::new();
+        for source in 0..100_000 {
+            incidents.report(at(1), finding(source), &mut |alert| raised.push(alert));
+        }
+        assert_eq!(raised.len(), 33);
+        let shared = raised.last().unwrap();
+        assert_eq!((shared.phase, shared.subject.source), (Phase::Open, None));
+        raised.clear();
+        incidents.expire(at(1_000), &mut |alert| raised.push(alert));
+        assert_eq!(raised.len(), 33, "each is closed");
+        let shared = raised.iter().find(|alert| alert.subject.source.is_none()).unwrap();
+        assert_eq!(count(shared), 200 + 100_000 - 33);
+        // Later a new source has an incident of its own again.
+        incidents.report(at(2_000), finding(5), &mut |alert| raised.push(alert));
+        assert_eq!(raised.last().unwrap().subject.source, Some(Address::v4(5)));
     }
 
     #[test]

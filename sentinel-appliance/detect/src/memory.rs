@@ -7,7 +7,7 @@ use sentinel_track::table::WAYS;
 use crate::ListedPort;
 use crate::brute_force::DoorSlot;
 use crate::exfiltration::OutboundSlot;
-use crate::incident::Incident;
+use crate::incident::{Incident, MAX_INCIDENTS};
 use crate::per_source::SourceSlot;
 use crate::port_scan::ScanSlot;
 
@@ -80,8 +80,6 @@ impl TableSize {
     }
 }
 
-/// Open incidents: searched one by one, so their number is kept small.
-const INCIDENTS: usize = 128;
 const LISTED_PORTS: usize = 128;
 
 impl Capacities {
@@ -92,7 +90,7 @@ impl Capacities {
     /// as the tables use no others.
     #[must_use]
     pub const fn within(bytes: usize) -> Self {
-        let fixed = INCIDENTS * size_of::<Incident>() + LISTED_PORTS * size_of::<ListedPort>();
+        let fixed = MAX_INCIDENTS * size_of::<Incident>() + LISTED_PORTS * size_of::<ListedPort>();
         let rest = bytes.saturating_sub(fixed);
         // Shares in 1/32 of what is left; they add up to 32.
         Self {
@@ -103,7 +101,7 @@ impl Capacities {
             doors: slots::<DoorSlot>(rest, 3),
             outbound: slots::<OutboundSlot>(rest, 2),
             neighbours: slots::<NeighbourSlot>(rest, 2),
-            incidents: INCIDENTS,
+            incidents: MAX_INCIDENTS,
             listed_ports: LISTED_PORTS,
         }
     }

@@ -22,9 +22,12 @@ use crate::registry::Config;
 pub struct Ports {
     distinct: Distinct,
     since: Timestamp,
+    /// The host tried, and whether there were others since the window was last empty.
+    host: Address,
+    several: bool,
 }
 
-/// Storage for one source: about 440 bytes.
+/// Storage for one source: about 450 bytes.
 pub type ScanSlot = Slot<Address, Ports>;
 
 #[derive(Debug)]
@@ -74,7 +77,12 @@ impl<'m> PortScan<'m> {
         if entry.is_new {
             entry.value.since = now;
         }
-        let seen = entry.value.distinct.add(conversation.destination.port.0, now, window);
+        let ports = entry.value;
+        let seen = ports.distinct.add(conversation.destination.port.0, now, window);
+        if seen.distinct == 1 {
+            (ports.host, ports.several) = (ip.destination, false);
+        }
+        ports.several |= ports.host != ip.destination;
         if seen.distinct < self.threshold || !seen.is_new {
             return;
         }
@@ -82,10 +90,10 @@ impl<'m> PortScan<'m> {
         report(Finding {
             test: Test::PortScanPortsInWindow,
             severity: self.severity,
-            first: entry.value.since.max(earlier(now, window)),
+            first: ports.since.max(earlier(now, window)),
             subject: Subject {
                 source: Some(ip.source),
-                destination: Some(ip.destination),
+                destination: Some(ip.destination).filter(|_| !ports.several),
                 mac: event.sender_mac(),
                 ..Subject::default()
             },

@@ -70,13 +70,13 @@ fn closings_come_in_the_order_of_time() {
 
 /// Stamps a little out of order, as from two rings, neither close anything nor lose a count.
 #[test]
-fn disorder_below_a_minute_is_no_change_of_the_clock() {
+fn disorder_of_seconds_is_no_change_of_the_clock() {
     let mut sensor = Sensor::new();
     flood(&mut sensor, (0..99).map(|number| 100_000 + number));
-    flood(&mut sensor, std::iter::once(50_000));
+    flood(&mut sensor, std::iter::once(96_000));
     assert_eq!(sensor.opened(), [Test::IcmpFloodPerSource]);
     assert_eq!(sensor.raised[0].time, at(100_098), "the clock does not go back");
-    flood(&mut sensor, std::iter::once(40_100));
+    flood(&mut sensor, std::iter::once(95_100));
     assert!(sensor.raised.iter().all(|alert| alert.phase != Phase::Close));
 }
 

@@ -19,7 +19,7 @@ pub type NeighbourSlot = Slot<Address, Binding>;
 pub struct Binding {
     /// The last one to claim it.
     mac: Mac,
-    /// The one a DHCP server gave it to, if that was seen later than the last change.
+    /// The one that a DHCP server gave it to last.
     leased_to: Option<Mac>,
 }
 
