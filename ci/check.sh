@@ -95,7 +95,7 @@ part_lab() {
     [[ $(id -u) -eq 0 ]] || { skip "network namespaces need root"; return; }
     unshare --net true 2>/dev/null || { skip "this kernel or container gives no network namespaces"; return; }
     needs base || return
-    cargo build --locked --bins --package sentinel-appliance --package sentinel-collector || return
+    cargo build --locked --bins --package sentinel-appliance --package sentinel-collector --package sentinel-trafficgen || return
     cargo test --locked --package sentinel-lab -- --test-threads 1
 }
 
