@@ -1,7 +1,7 @@
 //! The uplink: moves bytes between the session and a socket, and alerts from the spool into the session.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::TcpStream;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -12,15 +12,11 @@ use sentinel_uplink::{
 };
 use smol::{Async, Timer, future};
 
+use crate::connect::connect;
 use crate::control::{LinkPhase, Shared};
-use crate::failure::Failure;
 use crate::identity::Collector;
 use crate::spool::Item;
 
-/// Looking a name up and connecting to one of its addresses are given up if they take longer.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Addresses of one name that are tried.
-const MOST_ADDRESSES: usize = 8;
 /// Waiting for enrolment or for `uplink_enabled`.
 const RECHECK: Duration = Duration::from_secs(5);
 /// After a refusal that only a person can mend.
@@ -269,7 +265,7 @@ impl Conversation<'_> {
 }
 
 /// A full send buffer is no error: the session keeps its turn.
-fn queued(outcome: Result<(), SendError>) -> Result<(), LinkEnd> {
+pub(crate) fn queued(outcome: Result<(), SendError>) -> Result<(), LinkEnd> {
     match outcome {
         Ok(()) | Err(SendError::Busy) => Ok(()),
         Err(SendError::Closed(error)) => Err(error.into()),
@@ -277,7 +273,11 @@ fn queued(outcome: Result<(), SendError>) -> Result<(), LinkEnd> {
     }
 }
 
-fn flush(stream: &Async<TcpStream>, session: &mut SensorSession, now: Uptime) -> Result<(), LinkEnd> {
+pub(crate) fn flush(
+    stream: &Async<TcpStream>,
+    session: &mut SensorSession,
+    now: Uptime,
+) -> Result<(), LinkEnd> {
     while !session.pending().is_empty() {
         match (&mut stream.get_ref()).write(session.pending()) {
             Ok(count) => session.sent(count, now),
@@ -288,7 +288,7 @@ fn flush(stream: &Async<TcpStream>, session: &mut SensorSession, now: Uptime) ->
     Ok(())
 }
 
-fn is_later(kind: ErrorKind) -> bool {
+pub(crate) fn is_later(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::WouldBlock | ErrorKind::Interrupted)
 }
 
@@ -317,111 +317,6 @@ async fn wait(
     future::or(socket, future::or(news, time)).await.map_err(LinkEnd::from)
 }
 
-/// Looks the name up on a thread of its own, because the C library blocks, then connects.
-pub(crate) async fn connect(address: &str) -> Result<Async<TcpStream>, LinkEnd> {
-    let (sender, receiver) = smol::channel::bounded(1);
-    let name = address.to_owned();
-    std::thread::Builder::new().name("resolve".into()).spawn(move || {
-        let _nobody_waits_any_more =
-            sender.try_send(name.to_socket_addrs().map(Iterator::collect::<Vec<SocketAddr>>));
-    })?;
-    let resolved = async { receiver.recv().await.map_err(|error| LinkEnd::Socket(error.to_string())) };
-    let late = async {
-        Timer::after(CONNECT_TIMEOUT).await;
-        Err(LinkEnd::Socket(format!("{address}: not resolved within {} s", CONNECT_TIMEOUT.as_secs())))
-    };
-    let addresses = future::or(resolved, late).await??;
-    if addresses.is_empty() {
-        return Err(LinkEnd::Socket(format!("{address}: the name has no address")));
-    }
-    let stream = first_reachable(&addresses, CONNECT_TIMEOUT, Async::<TcpStream>::connect).await?;
-    stream.get_ref().set_nodelay(true)?;
-    Ok(stream)
-}
-
-/// Tries one address after the other, each for its own time: where IPv6 is configured and leads nowhere, the
-/// first address would otherwise use up the time of the second for ever.
-async fn first_reachable<T>(
-    addresses: &[SocketAddr],
-    patience: Duration,
-    connect: impl AsyncFn(SocketAddr) -> std::io::Result<T>,
-) -> Result<T, LinkEnd> {
-    let mut last = LinkEnd::Socket("no address".into());
-    for address in addresses.iter().take(MOST_ADDRESSES) {
-        let late = async {
-            Timer::after(patience).await;
-            Err(ErrorKind::TimedOut.into())
-        };
-        match future::or(connect(*address), late).await {
-            Ok(stream) => return Ok(stream),
-            Err(error) => last = LinkEnd::Socket(format!("{address}: {error}")),
-        }
-    }
-    Err(last)
-}
-
-/// One exchange that makes this sensor known: for `sentinel enroll`.
-pub(crate) async fn enroll(
-    keys: &KeyPair,
-    token: &sentinel_uplink::Token,
-    name: &str,
-    cipher: Cipher,
-    clock: &crate::clock::Clock,
-) -> Result<(u32, String), Failure> {
-    let failed = |end: LinkEnd| Failure::new(format!("enrolling at {}: {end}", token.address()));
-    let stream = connect(token.address()).await.map_err(failed)?;
-    let mut session = SensorSession::enroll(keys, token, cipher, Limits::SENSOR, clock.uptime())
-        .map_err(|error| failed(error.into()))?;
-    let mut incoming = [0; 2048];
-    loop {
-        flush(&stream, &mut session, clock.uptime()).map_err(failed)?;
-        let deadline = session.next_deadline();
-        let readable = async { stream.readable().await.map_err(LinkEnd::from) };
-        let time = async {
-            Timer::at(clock.instant(deadline)).await;
-            Ok(())
-        };
-        future::or(readable, time).await.map_err(failed)?;
-        let count = match (&mut stream.get_ref()).read(&mut incoming) {
-            Ok(0) => {
-                return Err(Failure::new(format!(
-                    "{} does not accept the token: it was made by another collector, or is used or expired",
-                    token.address()
-                )));
-            }
-            Ok(count) => count,
-            Err(error) if is_later(error.kind()) => 0,
-            Err(error) => return Err(failed(error.into())),
-        };
-        let mut bytes = incoming.get(..count).unwrap_or_default();
-        loop {
-            let now = clock.uptime();
-            match session.poll(now).map_err(|error| failed(error.into()))? {
-                SensorEvent::Established => {
-                    let request = sentinel_uplink::Enroll {
-                        protocol: PROTOCOL_VERSION,
-                        name: cut(name, 64),
-                        software: env!("CARGO_PKG_VERSION"),
-                    };
-                    queued(session.send(&ToCollector::Enroll(request), now)).map_err(failed)?;
-                }
-                SensorEvent::Message(ToSensor::Welcome(welcome)) => {
-                    return Ok((welcome.sensor_id, welcome.name.to_owned()));
-                }
-                SensorEvent::Message(ToSensor::Refused(reason)) => {
-                    return Err(failed(LinkEnd::Refused(reason)));
-                }
-                SensorEvent::Message(_) => {}
-                _ if bytes.is_empty() => break,
-                _ => {
-                    let used = session.receive(bytes).map_err(|error| failed(error.into()))?;
-                    bytes = bytes.get(used..).unwrap_or_default();
-                }
-            }
-        }
-    }
-}
-
 /// The counters that travel.
 pub(crate) fn telemetry(values: &[(Counter, u64)]) -> Telemetry {
     let mut telemetry = Telemetry::new();
@@ -430,7 +325,7 @@ pub(crate) fn telemetry(values: &[(Counter, u64)]) -> Telemetry {
 }
 
 /// At most so many bytes of a text, cut between characters.
-fn cut(text: &str, most: usize) -> &str {
+pub(crate) fn cut(text: &str, most: usize) -> &str {
     let mut end = text.len().min(most);
     while !text.is_char_boundary(end) {
         end -= 1;
@@ -443,25 +338,4 @@ pub(crate) fn started(clock: &crate::clock::Clock) -> Timestamp {
     let since = clock.uptime().since(Uptime::ZERO);
     let now = crate::clock::wall().as_nanos();
     Timestamp::from_nanos(now.saturating_sub(Timestamp::ZERO.after(since).as_nanos()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The first address swallowed packets for the ten seconds that all of them had together.
-    #[test]
-    fn an_address_that_leads_nowhere_does_not_hide_the_next() {
-        let addresses: [SocketAddr; 3] =
-            ["[2001:db8::1]:1", "192.0.2.1:2", "192.0.2.1:3"].map(|text| text.parse().unwrap());
-        let connect = async |address: SocketAddr| match address.port() {
-            1 => future::pending().await,
-            2 => Err(ErrorKind::ConnectionRefused.into()),
-            port => Ok(port),
-        };
-        let patience = Duration::from_millis(5);
-        assert_eq!(smol::block_on(first_reachable(&addresses, patience, connect)).unwrap(), 3);
-        let end = smol::block_on(first_reachable(&addresses[..2], patience, connect)).unwrap_err();
-        assert_eq!(end.to_string(), "192.0.2.1:2: connection refused");
-    }
 }

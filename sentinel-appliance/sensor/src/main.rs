@@ -18,6 +18,7 @@
 mod analysis;
 mod clock;
 mod command;
+mod connect;
 mod control;
 mod document;
 mod enroll;
