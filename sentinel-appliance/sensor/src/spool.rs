@@ -4,28 +4,25 @@
 //! ring comes round to it. Then the most severe ones that fit are written again at the front, and a gap
 //! record says what went.
 
-use std::fs::OpenOptions;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
-
-use rustix::fs::{FlockOperation, flock};
-use rustix::io::Errno;
-
 use sentinel_alert::{Alert, AlertId, Severity, wire};
 use sentinel_ringlog::{
     AppendError, Cursor, FileStorage, Geometry, LogKey, MAX_RECORD, Mode, RecordId, Recovery, RingLog, Salt,
 };
 use sentinel_units::{Timestamp, Uptime};
 use sentinel_uplink::{Delivery, Gap, GapReason, Resume};
-use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
 use crate::identity;
 use crate::settings::Settings;
 
 mod carry;
+mod open;
+mod record;
 
 use carry::{gather, lost_alert};
+use open::{boot_number, storage};
+use record::decode;
+pub(crate) use record::{Item, Record, read_record};
 
 /// Name of the log in the state directory.
 pub(crate) const MAIN_FILE: &str = "log";
@@ -34,47 +31,6 @@ pub(crate) const JOURNAL_FILE: &str = "journal";
 
 /// The log as it lies on this machine.
 pub(crate) type Log = RingLog<FileStorage, FileStorage>;
-
-/// One record of the log. Append only; the layout is in FORMAT.md ("Records").
-#[derive(Debug, Deserialize, PartialEq, Serialize)]
-pub(crate) enum Record<'a> {
-    /// The sensor started.
-    Start {
-        /// Random number of this run.
-        boot: u32,
-        /// Time of day, microseconds since 1970.
-        at_us: u64,
-        /// Version of the sensor.
-        version: &'a str,
-    },
-    /// An alert.
-    Alert {
-        /// Run and number within it.
-        boot: u32,
-        seq: u64,
-        /// `sentinel_alert::wire` bytes with base zero.
-        alert: &'a [u8],
-    },
-    /// Alerts that went before they were delivered.
-    Gap(Gap),
-    /// An alert written again at the front of the ring, before rotation destroyed its first record.
-    Carried {
-        /// As in [`Record::Alert`].
-        boot: u32,
-        seq: u64,
-        alert: &'a [u8],
-    },
-}
-
-/// What is read back for the collector.
-#[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "lives on the stack of one call, and nearly all are alerts")]
-pub(crate) enum Item {
-    /// An alert to be sent.
-    Alert(AlertId, Alert),
-    /// A gap to be sent.
-    Gap(Gap),
-}
 
 /// Counters of the spool.
 #[derive(Clone, Copy, Debug, Default)]
@@ -425,44 +381,6 @@ impl Spool {
         }
         count
     }
-}
-
-/// An alert or a gap; `None` for what the collector does not get and for what this version cannot read.
-fn decode(bytes: &[u8]) -> Option<Item> {
-    match read_record(bytes)? {
-        Record::Alert { boot, seq, alert } | Record::Carried { boot, seq, alert } => {
-            let (alert, _) = wire::decode(alert, Timestamp::ZERO).ok()?;
-            Some(Item::Alert(AlertId { boot, seq }, alert))
-        }
-        Record::Gap(gap) => Some(Item::Gap(gap)),
-        Record::Start { .. } => None,
-    }
-}
-
-/// A record of the log; `None` for what this version cannot read.
-pub(crate) fn read_record(bytes: &[u8]) -> Option<Record<'_>> {
-    postcard::from_bytes(bytes).ok()
-}
-
-/// Opens a file that only we can read, and keeps other sensors from writing to it.
-fn storage(path: &Path) -> Result<FileStorage, Failure> {
-    let at = |what: String| Failure::new(format!("{}: {what}", path.display()));
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false).mode(0o600);
-    let file = options.open(path).map_err(|error| at(error.to_string()))?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(FileStorage::from(file)),
-        Err(Errno::WOULDBLOCK) => {
-            Err(at("another sensor writes to this log; give this one other directories".into()))
-        }
-        Err(error) => Err(at(error.to_string())),
-    }
-}
-
-/// Never zero, which is for files.
-fn boot_number() -> Result<u32, Failure> {
-    let [a, b, c, d, ..] = identity::random_u64()?.to_le_bytes();
-    Ok(u32::from_le_bytes([a, b, c, d]).max(1))
 }
 
 #[cfg(test)]
