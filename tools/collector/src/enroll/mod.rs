@@ -117,10 +117,26 @@ pub fn revoke(files: &Files, text: &str) -> anyhow::Result<Sensor> {
 pub fn list(files: &Files, as_json: bool) -> Result<String, StoreError> {
     let all = sensors::all(&files.open_reader()?)?;
     if as_json {
-        let rows: Vec<_> = all.iter().map(|sensor| crate::api::sensor_row(sensor, None)).collect();
+        let row = |sensor| {
+            let mut row = crate::api::sensor_row(sensor, None);
+            if let Some(shown) = row.get_mut("state") {
+                *shown = state(sensor).into();
+            }
+            row
+        };
+        let rows: Vec<_> = all.iter().map(row).collect();
         return Ok(format!("{}\n", serde_json::json!({ "sensors": rows })));
     }
     Ok(table(&all, clock::now()))
+}
+
+/// What the file knows. Who is connected only the running collector knows.
+const fn state(sensor: &Sensor) -> &'static str {
+    match (sensor.revoked_at, sensor.last_seen_at) {
+        (Some(_), _) => "revoked",
+        (None, Some(_)) => "seen",
+        (None, None) => "enrolled",
+    }
 }
 
 fn table(all: &[Sensor], now: Timestamp) -> String {
@@ -129,7 +145,7 @@ fn table(all: &[Sensor], now: Timestamp) -> String {
         "ID", "NAME", "STATE", "LAST SEEN", "STORED", "AGAIN", "LOST", "MISSING"
     );
     for sensor in all {
-        let state = if sensor.revoked_at.is_some() { "revoked" } else { "enrolled" };
+        let state = state(sensor);
         let seen = sensor.last_seen_at.map_or_else(|| "never".into(), |at| ago(now.since(at)));
         let _ = writeln!(
             text,
