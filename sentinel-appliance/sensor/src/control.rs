@@ -303,6 +303,7 @@ async fn take_alerts(shared: Rc<Shared>, mut alerts: Consumer<'static, Alert>, b
             }
             spool.lost_on_the_way(newly_lost);
             spool.tell_gaps();
+            spool.note_delivered(now);
             spool.rest();
         }
         if taken > 0 || newly_lost != [0; 5] {

@@ -159,6 +159,7 @@ fn show(id: RecordId, record: &Record<'_>, line: &mut String) -> std::fmt::Resul
             write!(line, "{} alerts of run {} lost", gap.lost(), gap.boot)?;
             write!(line, " between {} and {}: {}", gap.first_seq, gap.last_seq, gap.reason)
         }
+        Record::Delivered { before } => write!(line, "records below {before} are delivered"),
     }
 }
 
@@ -184,6 +185,9 @@ fn export(id: RecordId, record: &Record<'_>, line: &mut String) -> std::fmt::Res
             write!(line, "{{\"record\":\"gap\",\"id\":{},\"boot\":{}", id.0, gap.boot)?;
             write!(line, ",\"first_seq\":{},\"last_seq\":{}", gap.first_seq, gap.last_seq)?;
             write!(line, ",\"lost\":{},\"reason\":\"{}\"}}", gap.lost(), gap.reason)
+        }
+        Record::Delivered { before } => {
+            write!(line, "{{\"record\":\"delivered\",\"id\":{},\"before\":{before}}}", id.0)
         }
     }
 }

@@ -4,6 +4,8 @@
 //! ring comes round to it. Then the most severe ones that fit are written again at the front, and a gap
 //! record says what went.
 
+use std::time::Duration;
+
 use sentinel_alert::{Alert, AlertId, Severity, wire};
 use sentinel_ringlog::{
     AppendError, Cursor, FileStorage, Geometry, LogKey, MAX_RECORD, Mode, RecordId, Recovery, RingLog, Salt,
@@ -20,7 +22,7 @@ mod open;
 mod record;
 
 use carry::{gather, lost_alert};
-use open::{boot_number, storage};
+use open::{Past, boot_number, storage, survey};
 use record::decode;
 pub(crate) use record::{Item, Record, read_record};
 
@@ -60,6 +62,9 @@ pub(crate) struct Spool {
     boot: u32,
     next_seq: u64,
     delivery: Delivery<RecordId>,
+    /// What the newest record in the log says of [`Spool::delivery`], and when it was written.
+    remembered: Option<RecordId>,
+    remembered_at: Uptime,
     /// Alerts and gaps in the log that the collector has not acknowledged, as far as we know.
     undelivered: u64,
     counts: SpoolCounts,
@@ -106,6 +111,8 @@ pub(crate) fn geometry(settings: &Settings) -> Result<Geometry, Failure> {
 }
 
 const DAY_MS: u64 = 86_400_000;
+/// Least time between two records that everything is delivered, but for those that go with a flush.
+const REMEMBER_INTERVAL: Duration = Duration::from_secs(60);
 /// Appends between two attempts to flush onto a storage that refuses.
 const FLUSH_REST: u32 = 64;
 
@@ -116,8 +123,10 @@ impl Spool {
         let journal = storage(&settings.run_dir.join(JOURNAL_FILE))?;
         let mut salt = [0; 16];
         identity::random(&mut salt)?;
-        let (log, recovery) = Log::open(main, journal, geometry(settings)?, key, Mode::Append(Salt(salt)))
-            .map_err(|error| Failure::new(format!("log in {}: {error}", settings.state_dir.display())))?;
+        let (mut log, recovery) =
+            Log::open(main, journal, geometry(settings)?, key, Mode::Append(Salt(salt)))
+                .map_err(|error| Failure::new(format!("log in {}: {error}", settings.state_dir.display())))?;
+        let Past { delivered } = survey(&mut log);
         let boot = boot_number()?;
         let mut spool = Self {
             log,
@@ -125,7 +134,9 @@ impl Spool {
             segment_bytes: usize::try_from(settings.log_segment_kib * 1024).unwrap_or(usize::MAX),
             boot,
             next_seq: 1,
-            delivery: Delivery::new(None),
+            delivery: Delivery::new(delivered),
+            remembered: delivered,
+            remembered_at: Uptime::ZERO,
             undelivered: 0,
             counts: SpoolCounts::default(),
             untold: Vec::new(),
@@ -137,8 +148,7 @@ impl Spool {
             flush_error: None,
             flush_rest: 0,
         };
-        let oldest = spool.log.oldest();
-        spool.undelivered = spool.count_items(oldest);
+        spool.undelivered = spool.count_undelivered();
         let start = Record::Start {
             boot,
             at_us: crate::clock::wall().as_micros(),
@@ -246,7 +256,7 @@ impl Spool {
         self.append_error = outcome.as_ref().err().map(ToString::to_string);
         // Not in the journal is in memory still: it is sent, and goes to flash with the next flush.
         let stored = matches!(outcome, Ok(_) | Err(AppendError::NotJournalled(..)));
-        if stored && !matches!(record, Record::Start { .. }) {
+        if stored && !matches!(record, Record::Start { .. } | Record::Delivered { .. }) {
             self.undelivered += 1;
         }
         stored
@@ -273,6 +283,11 @@ impl Spool {
 
     /// Writes everything to flash. What the ring gives up for it is carried forward first.
     pub(crate) fn flush(&mut self) {
+        // Before asking what the ring gives up, because this record takes room too. While flushes fail, the room
+        // that the log keeps free for us may be gone.
+        if self.flush_error.is_none() {
+            self.remember_delivered();
+        }
         if let Some(range) = self.log.about_to_overwrite() {
             self.carry_forward(range);
         }
@@ -282,6 +297,25 @@ impl Spool {
                 self.move_key_on();
             }
             Err(error) => (self.flush_error, self.flush_rest) = (Some(error.to_string()), FLUSH_REST),
+        }
+    }
+
+    /// From time to time: remembers that everything is delivered, so that a killed program finds it in the journal.
+    /// Not after each acknowledgement, which would double what goes into the journal.
+    pub(crate) fn note_delivered(&mut self, now: Uptime) {
+        let is_due = now.since(self.remembered_at) >= REMEMBER_INTERVAL;
+        if self.undelivered == 0 && is_due && !self.log.needs_flush() {
+            self.remembered_at = now;
+            self.remember_delivered();
+        }
+    }
+
+    /// Writes into the log how far delivering has come, if it has come further since.
+    fn remember_delivered(&mut self) {
+        let durable = self.delivery.durable();
+        let before = durable.map_or(0, |last| last.next().0);
+        if durable != self.remembered && self.append(&Record::Delivered { before }) {
+            self.remembered = durable;
         }
     }
 
@@ -325,6 +359,10 @@ impl Spool {
 
     /// A new connection is up and the collector says what it has.
     pub(crate) fn welcome(&mut self, acked: Option<AlertId>) {
+        if acked.is_none() && self.delivery.delivered() == 0 {
+            // Another collector than the one that took what the log remembers, or it has forgotten us.
+            self.delivery = Delivery::new(None);
+        }
         if let Resume::Find(id) = self.delivery.welcome(acked) {
             // We have been restarted: look up how far the collector is.
             let (mut cursor, mut buffer) = (Cursor::new(self.log.oldest()), [0; MAX_RECORD]);
@@ -334,7 +372,7 @@ impl Spool {
                     Some(Record::Alert { boot, seq, .. }) => AlertId { boot, seq } == id,
                     // The collector may have had these from their first place: what lies between the two
                     // places would count as delivered. Not finding them costs only sending again.
-                    Some(Record::Carried { .. } | Record::Gap(_) | Record::Start { .. }) | None => false,
+                    Some(_) | None => false,
                 };
                 if named {
                     found = Some(record);
@@ -344,8 +382,7 @@ impl Spool {
                 self.delivery.found(record);
             }
         }
-        let from = self.delivery.next_after().map_or(self.log.oldest(), RecordId::next);
-        self.undelivered = self.count_items(from);
+        self.undelivered = self.count_undelivered();
     }
 
     /// Reads on after what was sent: calls `visit` with each record until it says stop or there are no more.
@@ -365,20 +402,13 @@ impl Spool {
         self.undelivered
     }
 
-    fn count_items(&mut self, from: RecordId) -> u64 {
-        let end = self.log.next_id();
-        self.count_items_until(from, end)
-    }
-
-    /// Alerts and gaps among the records from `from` to before `end`.
-    fn count_items_until(&mut self, from: RecordId, end: RecordId) -> u64 {
-        let (mut cursor, mut buffer, mut count) = (Cursor::new(from), [0; MAX_RECORD], 0);
-        while let Ok(Some((record, length))) = self.log.read_next(&mut cursor, &mut buffer) {
-            if record >= end {
-                break;
-            }
-            count += u64::from(buffer.get(..length).and_then(decode).is_some());
-        }
+    /// Alerts and gaps among the records after those that are delivered; nothing may be on its way.
+    fn count_undelivered(&mut self) -> u64 {
+        let mut count = 0;
+        self.unsent(|_, _| {
+            count += 1;
+            true
+        });
         count
     }
 }

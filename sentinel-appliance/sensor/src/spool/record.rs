@@ -34,6 +34,12 @@ pub(crate) enum Record<'a> {
         seq: u64,
         alert: &'a [u8],
     },
+    /// How far delivering has come. The newest such record counts.
+    Delivered {
+        /// Number of the first record that the collector has not: those below it are delivered. A number above
+        /// that of this record itself would speak of records that are not written yet, and is not believed.
+        before: u64,
+    },
 }
 
 /// What is read back for the collector.
@@ -54,7 +60,7 @@ pub(super) fn decode(bytes: &[u8]) -> Option<Item> {
             Some(Item::Alert(AlertId { boot, seq }, alert))
         }
         Record::Gap(gap) => Some(Item::Gap(gap)),
-        Record::Start { .. } => None,
+        Record::Start { .. } | Record::Delivered { .. } => None,
     }
 }
 

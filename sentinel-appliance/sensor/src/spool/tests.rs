@@ -219,7 +219,7 @@ fn only_a_severe_alert_goes_to_flash_at_once_and_not_past_the_daily_budget() {
     let stats = spool.log().stats();
     assert!(spool.counts().deferred > 0);
     assert!(stats.main_bytes <= 16 * 1024 + 8 * 1024, "{} bytes in a day", stats.main_bytes);
-    spool.take(&alert(21, Severity::Critical), NOW.after(std::time::Duration::from_millis(DAY_MS)));
+    spool.take(&alert(21, Severity::Critical), NOW.after(Duration::from_millis(DAY_MS)));
     assert!(spool.log().stats().main_bytes > stats.main_bytes, "the next day has its own budget");
 }
 
@@ -232,4 +232,110 @@ fn two_sensors_do_not_share_a_log() {
     assert!(refused.contains("another sensor writes to this log"), "{refused}");
     drop(spool);
     place.open();
+}
+
+/// After a restart everything in the ring counted as undelivered until the collector had said welcome.
+#[test]
+fn a_restart_remembers_what_was_delivered() {
+    let place = place();
+    let mut spool = place.open();
+    spool.welcome(None);
+    for number in 1..=500 {
+        spool.take(&alert(number, Severity::High), NOW);
+    }
+    deliver_all(&mut spool);
+    spool.flush(); // at the end of the program
+    drop(spool);
+    let mut spool = place.open();
+    assert_eq!((spool.waiting(), unsent(&mut spool).0.len()), (0, 0));
+    for number in 1..=6_000 {
+        spool.take(&alert(number, Severity::Low), NOW);
+    }
+    let boot = spool.boot();
+    let (ids, lost) = unsent(&mut spool);
+    assert!(spool.log().stats().overwritten > 500, "the ring came round");
+    assert!(ids.iter().all(|id| id.boot == boot), "nothing delivered is sent again");
+    assert_eq!((u64::try_from(ids.len()).unwrap() + lost, lost), (6_000, spool.counts().lost_full));
+}
+
+#[test]
+fn a_killed_program_remembers_what_was_delivered_to_the_minute() {
+    let place = place();
+    let mut spool = place.open();
+    spool.welcome(None);
+    let later = |seconds| NOW.after(Duration::from_secs(seconds));
+    for minute in 1..=3 {
+        spool.take(&alert(minute, Severity::Low), NOW);
+        spool.note_delivered(later(u64::from(minute) * 60));
+        let before = spool.log().stats().appended;
+        deliver_all(&mut spool);
+        for second in 0..59 {
+            spool.note_delivered(later(u64::from(minute) * 60 + second));
+        }
+        assert_eq!(spool.log().stats().appended - before, 1, "one record in a minute");
+    }
+    spool.take(&alert(9, Severity::Low), NOW);
+    deliver_all(&mut spool);
+    let boot = spool.boot();
+    drop(spool); // as after kill -9
+    let mut spool = place.open();
+    assert_eq!(unsent(&mut spool).0, [AlertId { boot, seq: 4 }], "what came within the minute is sent again");
+}
+
+/// After a power cut record numbers are given again: what was said of lost records says nothing of the new ones.
+#[test]
+fn a_power_cut_does_not_make_new_alerts_count_as_delivered() {
+    let place = place();
+    let mut spool = place.open();
+    spool.welcome(None);
+    spool.take(&alert(1, Severity::Low), NOW);
+    spool.flush();
+    for number in 2..=50 {
+        spool.take(&alert(number, Severity::Low), NOW);
+    }
+    deliver_all(&mut spool);
+    spool.note_delivered(NOW.after(REMEMBER_INTERVAL));
+    drop(spool);
+    std::fs::write(place.settings.run_dir.join(JOURNAL_FILE), []).unwrap();
+    let mut spool = place.open();
+    for number in 1..=100 {
+        spool.take(&alert(number, Severity::Low), NOW);
+    }
+    assert_eq!((spool.waiting(), unsent(&mut spool).0.len()), (101, 101));
+    drop(spool);
+    assert_eq!(place.open().waiting(), 101);
+}
+
+#[test]
+fn a_record_that_claims_more_than_there_was_is_not_believed() {
+    let place = place();
+    let mut spool = place.open();
+    for number in 1..=3 {
+        spool.take(&alert(number, Severity::Low), NOW);
+    }
+    let own_number = spool.log().next_id().0;
+    assert!(spool.append(&Record::Delivered { before: own_number + 1 }));
+    drop(spool);
+    assert_eq!(place.open().waiting(), 3);
+}
+
+/// The log remembers what the old collector took; a new one has nothing of it.
+#[test]
+fn a_collector_that_has_nothing_gets_everything() {
+    let place = place();
+    let mut spool = place.open();
+    spool.welcome(None);
+    for number in 1..=3 {
+        spool.take(&alert(number, Severity::Low), NOW);
+    }
+    deliver_all(&mut spool);
+    spool.flush();
+    drop(spool);
+    let mut spool = place.open();
+    assert_eq!(spool.waiting(), 0);
+    spool.welcome(None);
+    assert_eq!((spool.waiting(), unsent(&mut spool).0.len()), (3, 3));
+    spool.flush();
+    drop(spool);
+    assert_eq!(place.open().waiting(), 3, "the log has taken it back");
 }
