@@ -1,7 +1,6 @@
 //! The control thread: one executor for spool, uplink, status socket and signals.
 
 use std::cell::{Cell, RefCell};
-use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -9,7 +8,7 @@ use std::time::Duration;
 use async_signal::{Signal, Signals};
 use heapless::spsc::{Consumer, Producer};
 use sentinel_alert::Alert;
-use sentinel_units::{Prefix, Timestamp, Uptime};
+use sentinel_units::{Timestamp, Uptime};
 use sentinel_uplink::{Counter, KeyPair, Telemetry};
 use smol::stream::StreamExt;
 use smol::{Async, LocalExecutor, Timer, future};
@@ -20,9 +19,10 @@ use crate::failure::Failure;
 use crate::identity::{self, Collector};
 use crate::link::{self, LinkEnd};
 use crate::message;
-use crate::settings::{Settings, environment, restart_needed};
+use crate::reload::{Reload, reload_settings};
+use crate::settings::Settings;
 use crate::snapshot::Board;
-use crate::spool::{FlushPolicy, Spool};
+use crate::spool::Spool;
 use crate::worker::Bell;
 
 /// A bell may be missed only if the eventfd fails; looking this often bounds the harm.
@@ -210,13 +210,6 @@ pub(crate) struct FromWorker {
     pub(crate) thread: std::thread::JoinHandle<()>,
 }
 
-/// How settings are read again at SIGHUP.
-pub(crate) struct Reload {
-    pub(crate) file: Option<PathBuf>,
-    pub(crate) flags: Vec<(String, String)>,
-    pub(crate) prefixes: Vec<Prefix>,
-}
-
 /// Everything `run` has prepared.
 pub(crate) struct Prepared {
     pub(crate) clock: Clock,
@@ -339,47 +332,6 @@ async fn wait_for_end(
         }
     }
     Ok(())
-}
-
-/// Reads the settings again. With any problem the old ones stay.
-fn reload_settings(shared: &Shared, tunings: &mut Producer<'static, Box<Tuning>>, reload: &Reload) {
-    let new = match Settings::load(reload.file.as_deref(), environment(), &reload.flags) {
-        Ok(loaded) => loaded.settings,
-        Err(problems) => {
-            problems.iter().for_each(|problem| message::error(format_args!("{problem}")));
-            message::error(format_args!("settings not reloaded, the old ones stay in force"));
-            return;
-        }
-    };
-    let listed = match crate::ports::load(new.suspicious_ports_file.as_deref()) {
-        Ok(listed) => listed,
-        Err(what) => {
-            message::error(format_args!("{what}; settings not reloaded, the old ones stay in force"));
-            return;
-        }
-    };
-    let waiting = restart_needed(&shared.settings.borrow(), &new);
-    if !waiting.is_empty() {
-        message::warn(format_args!("these changes wait for a restart: {}", waiting.join(", ")));
-    }
-    if tunings.enqueue(Box::new(Tuning::new(&new, &reload.prefixes, listed))).is_err() {
-        message::error(format_args!("settings not reloaded: the last reload is still under way"));
-        return;
-    }
-    message::set_level(new.log_level);
-    shared.spool.borrow_mut().set_policy(FlushPolicy::new(&new));
-    let restart_uplink = {
-        let old = shared.settings.borrow();
-        (old.uplink_enabled, old.uplink_cipher) != (new.uplink_enabled, new.uplink_cipher)
-    };
-    let before = shared.collector.borrow().clone();
-    shared.look_for_enrolment();
-    shared.settings.borrow_mut().take_live(new);
-    if restart_uplink || before != *shared.collector.borrow() {
-        shared.generation.set(shared.generation.get().wrapping_add(1));
-    }
-    shared.news.tell();
-    message::info(format_args!("settings reloaded"));
 }
 
 /// Name of this machine.

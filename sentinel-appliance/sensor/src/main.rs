@@ -32,6 +32,7 @@ mod output;
 mod ports;
 mod read;
 mod record;
+mod reload;
 mod run;
 mod settings;
 mod snapshot;

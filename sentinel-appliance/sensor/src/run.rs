@@ -13,10 +13,11 @@ use sentinel_units::Prefix;
 
 use crate::analysis::{Analyser, Tuning};
 use crate::clock::Clock;
-use crate::control::{self, FromWorker, Prepared, Reload};
+use crate::control::{self, FromWorker, Prepared};
 use crate::failure::Failure;
 use crate::identity;
 use crate::message;
+use crate::reload::Reload;
 use crate::settings::Settings;
 use crate::snapshot::{Board, MAX_INTERFACES};
 use crate::spool::Spool;

@@ -1,0 +1,64 @@
+//! SIGHUP: the settings are read again, and what can change while running does.
+
+use std::path::PathBuf;
+
+use heapless::spsc::Producer;
+use sentinel_units::Prefix;
+
+use crate::analysis::Tuning;
+use crate::control::Shared;
+use crate::message;
+use crate::settings::{Settings, environment, restart_needed};
+use crate::spool::FlushPolicy;
+
+/// How settings are read again at SIGHUP.
+pub(crate) struct Reload {
+    pub(crate) file: Option<PathBuf>,
+    pub(crate) flags: Vec<(String, String)>,
+    pub(crate) prefixes: Vec<Prefix>,
+}
+
+/// Reads the settings again. With any problem the old ones stay.
+pub(crate) fn reload_settings(
+    shared: &Shared,
+    tunings: &mut Producer<'static, Box<Tuning>>,
+    reload: &Reload,
+) {
+    let new = match Settings::load(reload.file.as_deref(), environment(), &reload.flags) {
+        Ok(loaded) => loaded.settings,
+        Err(problems) => {
+            problems.iter().for_each(|problem| message::error(format_args!("{problem}")));
+            message::error(format_args!("settings not reloaded, the old ones stay in force"));
+            return;
+        }
+    };
+    let listed = match crate::ports::load(new.suspicious_ports_file.as_deref()) {
+        Ok(listed) => listed,
+        Err(what) => {
+            message::error(format_args!("{what}; settings not reloaded, the old ones stay in force"));
+            return;
+        }
+    };
+    let waiting = restart_needed(&shared.settings.borrow(), &new);
+    if !waiting.is_empty() {
+        message::warn(format_args!("these changes wait for a restart: {}", waiting.join(", ")));
+    }
+    if tunings.enqueue(Box::new(Tuning::new(&new, &reload.prefixes, listed))).is_err() {
+        message::error(format_args!("settings not reloaded: the last reload is still under way"));
+        return;
+    }
+    message::set_level(new.log_level);
+    shared.spool.borrow_mut().set_policy(FlushPolicy::new(&new));
+    let restart_uplink = {
+        let old = shared.settings.borrow();
+        (old.uplink_enabled, old.uplink_cipher) != (new.uplink_enabled, new.uplink_cipher)
+    };
+    let before = shared.collector.borrow().clone();
+    shared.look_for_enrolment();
+    shared.settings.borrow_mut().take_live(new);
+    if restart_uplink || before != *shared.collector.borrow() {
+        shared.generation.set(shared.generation.get().wrapping_add(1));
+    }
+    shared.news.tell();
+    message::info(format_args!("settings reloaded"));
+}
