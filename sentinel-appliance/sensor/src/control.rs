@@ -23,6 +23,7 @@ use crate::reload::{Reload, reload_settings};
 use crate::settings::Settings;
 use crate::snapshot::Board;
 use crate::spool::Spool;
+use crate::watch;
 use crate::worker::Bell;
 
 /// A bell may be missed only if the eventfd fails; looking this often bounds the harm.
@@ -222,7 +223,8 @@ pub(crate) struct Prepared {
     pub(crate) reload: Reload,
 }
 
-/// Runs the control thread until SIGTERM or SIGINT.
+/// Runs the control thread until SIGTERM or SIGINT, or until the worker ends by itself. What is in the queue then is
+/// stored and delivered all the same.
 pub(crate) fn run(prepared: Prepared, worker: FromWorker) -> Result<(), Failure> {
     let Prepared { clock, board, settings, collector, spool, keys, listener, reload } = prepared;
     let shared = Rc::new(Shared {
@@ -251,7 +253,8 @@ pub(crate) fn run(prepared: Prepared, worker: FromWorker) -> Result<(), Failure>
         executor.spawn(crate::status::serve(Rc::clone(&shared), listener)).detach();
         let uplink = executor.spawn(link::keep_connected(Rc::clone(&shared), keys));
         let intake = executor.spawn(take_alerts(Rc::clone(&shared), alerts, bell.clone()));
-        wait_for_end(&shared, tunings, &reload).await?;
+        let worker_end = async { Err(watch::worker_end(&thread).await) };
+        let ended = future::or(wait_for_end(&shared, tunings, &reload), worker_end).await;
         // The worker closes its incidents, which raises the last alerts.
         stop.store(true, Ordering::Relaxed);
         while !thread.is_finished() {
@@ -268,7 +271,7 @@ pub(crate) fn run(prepared: Prepared, worker: FromWorker) -> Result<(), Failure>
             Timer::after(link::FAREWELL).await;
         };
         future::or(uplink, time).await;
-        Ok(())
+        ended
     }));
     shared.spool.borrow_mut().flush();
     outcome

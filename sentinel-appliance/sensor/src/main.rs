@@ -39,6 +39,7 @@ mod snapshot;
 mod spool;
 mod status;
 mod status_command;
+mod watch;
 mod worker;
 
 use std::process::ExitCode;
