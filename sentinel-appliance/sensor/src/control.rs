@@ -251,6 +251,7 @@ pub(crate) fn run(prepared: Prepared, worker: FromWorker) -> Result<(), Failure>
         let listener =
             Async::new(listener).map_err(|error| Failure::new(format!("status socket: {error}")))?;
         executor.spawn(crate::status::serve(Rc::clone(&shared), listener)).detach();
+        executor.spawn(watch::interfaces(Rc::clone(&shared))).detach();
         let uplink = executor.spawn(link::keep_connected(Rc::clone(&shared), keys));
         let intake = executor.spawn(take_alerts(Rc::clone(&shared), alerts, bell.clone()));
         let worker_end = async { Err(watch::worker_end(&thread).await) };
