@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 
 use heapless::spsc::Producer;
-use sentinel_units::Prefix;
 
 use crate::analysis::Tuning;
 use crate::control::Shared;
 use crate::message;
+use crate::run::interface_prefixes;
 use crate::settings::{Settings, environment, restart_needed};
 use crate::spool::FlushPolicy;
 
@@ -15,7 +15,6 @@ use crate::spool::FlushPolicy;
 pub(crate) struct Reload {
     pub(crate) file: Option<PathBuf>,
     pub(crate) flags: Vec<(String, String)>,
-    pub(crate) prefixes: Vec<Prefix>,
 }
 
 /// Reads the settings again. With any problem the old ones stay.
@@ -39,11 +38,20 @@ pub(crate) fn reload_settings(
             return;
         }
     };
+    // Addresses change while we run: a new prefix from the provider, an interface that came back with another. The
+    // interfaces are those that are captured, whatever the new settings say.
+    let prefixes = match interface_prefixes(&shared.settings.borrow().interface) {
+        Ok(prefixes) => prefixes,
+        Err(failure) => {
+            message::error(format_args!("{failure}; settings not reloaded, the old ones stay in force"));
+            return;
+        }
+    };
     let waiting = restart_needed(&shared.settings.borrow(), &new);
     if !waiting.is_empty() {
         message::warn(format_args!("these changes wait for a restart: {}", waiting.join(", ")));
     }
-    if tunings.enqueue(Box::new(Tuning::new(&new, &reload.prefixes, listed))).is_err() {
+    if tunings.enqueue(Box::new(Tuning::new(&new, &prefixes, listed))).is_err() {
         message::error(format_args!("settings not reloaded: the last reload is still under way"));
         return;
     }

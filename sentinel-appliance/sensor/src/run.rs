@@ -97,7 +97,7 @@ pub(crate) fn run(request: Request, settings: Settings) -> Result<(), Failure> {
         settings.interface.join(", "),
         clock.uptime().as_millis()
     ));
-    let reload = Reload { file: request.config, flags: request.flags, prefixes };
+    let reload = Reload { file: request.config, flags: request.flags };
     let prepared = Prepared { clock, board, settings, collector, spool, keys, listener, reload };
     let from_worker = FromWorker { alerts: alert_consumer, tunings: tuning_producer, bell, stop, thread };
     control::run(prepared, from_worker)
@@ -105,18 +105,27 @@ pub(crate) fn run(request: Request, settings: Settings) -> Result<(), Failure> {
 
 /// Opens a ring on each interface; also gives the networks that these interfaces are in.
 fn open_sources(settings: &Settings) -> Result<(Vec<Source>, Vec<Prefix>), Failure> {
-    let existing =
-        interfaces::list().map_err(|error| Failure::new(format!("listing interfaces: {error}")))?;
+    let existing = existing_interfaces()?;
     let options = ring_options(settings);
     let mut sources = Vec::new();
-    let mut prefixes = Vec::new();
     for name in settings.interface.iter().take(MAX_INTERFACES) {
         sources.push(Source::open(name, options).map_err(|error| explain(name, error, &existing))?);
-        let addresses =
-            existing.iter().filter(|interface| interface.name == *name).flat_map(|found| &found.addresses);
-        prefixes.extend(addresses.filter_map(|address| address.prefix().ok()));
     }
-    Ok((sources, prefixes))
+    Ok((sources, prefixes(&existing, &settings.interface)))
+}
+
+fn existing_interfaces() -> Result<Vec<Interface>, Failure> {
+    interfaces::list().map_err(|error| Failure::new(format!("listing interfaces: {error}")))
+}
+
+/// The networks that the captured interfaces are in now.
+pub(crate) fn interface_prefixes(captured: &[String]) -> Result<Vec<Prefix>, Failure> {
+    Ok(prefixes(&existing_interfaces()?, captured))
+}
+
+fn prefixes(existing: &[Interface], captured: &[String]) -> Vec<Prefix> {
+    let captured = existing.iter().filter(|interface| captured.contains(&interface.name));
+    captured.flat_map(|found| &found.addresses).filter_map(|address| address.prefix().ok()).collect()
 }
 
 fn ring_options(settings: &Settings) -> RingOptions {
@@ -139,4 +148,33 @@ fn explain(name: &str, error: OpenError, existing: &[Interface]) -> Failure {
         return Failure::new(format!("interface '{name}' does not exist; there are: {}", names.join(", ")));
     }
     Failure::new(format!("interface '{name}': {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use sentinel_capture::interfaces::InterfaceAddress;
+    use sentinel_units::Address;
+
+    use super::*;
+
+    #[test]
+    fn the_prefixes_are_those_of_the_captured_interfaces() {
+        let interface = |name: &str, address, prefix_length| Interface {
+            name: name.into(),
+            index: 1,
+            mac: None,
+            addresses: vec![InterfaceAddress { address: Address::v4(address), prefix_length }],
+            is_up: true,
+            is_running: true,
+            bridge: None,
+            ports: Vec::new(),
+            kind: "ethernet".into(),
+            driver: None,
+            mtu: 1500,
+            link: None,
+        };
+        let existing = [interface("br-lan", 0xc0a8_0101, 24), interface("wan", 0xc633_6401, 22)];
+        let found = prefixes(&existing, &["br-lan".into(), "gone".into()]);
+        assert_eq!(found, [Prefix::new(Address::v4(0xc0a8_0100), 24).unwrap()]);
+    }
 }
