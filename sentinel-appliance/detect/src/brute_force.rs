@@ -75,7 +75,7 @@ impl<'m> BruteForce<'m> {
         }
         let door = Door { source: ip.source, target: ip.destination, port: tcp.destination_port };
         let scope = scope(door.target, door.port);
-        let hash = event.key.with(ip.source_hash, scope);
+        let hash = event.key.with(event.key.address(door.source), scope);
         let Some(entry) = self.table.entry(hash, door, event.now) else { return };
         let Some(span) = entry.value.add(self.threshold, event.now) else { return };
         report(Finding {

@@ -126,15 +126,10 @@ impl<'m> Engine<'m> {
     #[inline]
     pub fn packet(&mut self, at: Timestamp, packet: &Packet<'_>, raise: &mut impl FnMut(Alert)) {
         self.advance(at, raise);
-        let ip = packet.ip().map(|ip| IpFacts {
-            source: ip.source,
-            destination: ip.destination,
-            source_hash: self.key.address(ip.source),
-            is_outbound: self.inside.contains(ip.source) && self.inside.is_outside(ip.destination),
-        });
+        let ip = packet.ip().map(|ip| IpFacts { source: ip.source, destination: ip.destination });
         let conversation = ip.as_ref().and_then(|ip| self.conversation(ip, packet));
-        let event = Event { now: self.now, packet, key: self.key, ip, conversation };
-        let Self { incidents, detectors, now, .. } = self;
+        let Self { incidents, detectors, now, key, inside, .. } = self;
+        let event = Event { now: *now, packet, key, inside, ip, conversation };
         detectors.packet(&event, &mut |finding| incidents.report(*now, finding, raise));
     }
 
@@ -189,13 +184,13 @@ impl<'m> Engine<'m> {
             Transport::Tcp(tcp) => {
                 let source = end(ip.source, tcp.source_port);
                 let destination = end(ip.destination, tcp.destination_port);
-                let role = self.flows.tcp(self.key, source, destination, tcp.flags, self.now);
+                let role = self.flows.tcp(&self.key, source, destination, tcp.flags, self.now);
                 Some(Conversation { source, destination, role })
             }
             Transport::Udp(udp) => {
                 let source = end(ip.source, udp.source_port);
                 let destination = end(ip.destination, udp.destination_port);
-                let role = self.flows.udp(self.key, source, destination, self.now);
+                let role = self.flows.udp(&self.key, source, destination, self.now);
                 Some(Conversation { source, destination, role })
             }
             _ => None,

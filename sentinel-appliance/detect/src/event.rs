@@ -5,15 +5,19 @@ use sentinel_track::flow::{End, Role};
 use sentinel_track::hash::HashKey;
 use sentinel_units::{Address, Mac, Timestamp};
 
+use crate::inside::Inside;
+
 /// One packet and what the tables say of it.
 #[derive(Debug)]
 pub(crate) struct Event<'e, 'p> {
     /// Packet time, never before that of an earlier packet by more than the clock was set back.
     pub(crate) now: Timestamp,
+    /// What is inside.
+    pub(crate) inside: &'e Inside,
     /// The packet itself.
     pub(crate) packet: &'e Packet<'p>,
     /// The key of all tables.
-    pub(crate) key: HashKey,
+    pub(crate) key: &'e HashKey,
     /// Its addresses, if it is IP.
     pub(crate) ip: Option<IpFacts>,
     /// Its conversation, if it is TCP or UDP with readable ports.
@@ -25,10 +29,6 @@ pub(crate) struct Event<'e, 'p> {
 pub(crate) struct IpFacts {
     pub(crate) source: Address,
     pub(crate) destination: Address,
-    /// Keyed hash of the source.
-    pub(crate) source_hash: u32,
-    /// From an inside host to a single machine outside.
-    pub(crate) is_outbound: bool,
 }
 
 /// Both ends of a TCP or UDP packet and how it stands to its conversation.

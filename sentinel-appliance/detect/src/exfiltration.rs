@@ -72,12 +72,15 @@ impl<'m> Exfiltration<'m> {
 
     #[inline]
     pub(crate) fn packet(&mut self, event: &Event<'_, '_>, report: &mut dyn FnMut(Finding)) {
-        let Some(ip) = event.ip.as_ref().filter(|ip| self.enabled && ip.is_outbound) else { return };
+        let Some(ip) = event.ip.as_ref().filter(|_| self.enabled) else { return };
         if event.conversation.is_some_and(|conversation| !conversation.role.from_opener) {
             return;
         }
+        if !event.inside.contains(ip.source) || !event.inside.is_outside(ip.destination) {
+            return;
+        }
         let (now, bytes) = (event.now, event.packet.wire_len);
-        let Some(entry) = self.table.entry(ip.source_hash, ip.source, now) else { return };
+        let Some(entry) = self.table.entry(event.key.address(ip.source), ip.source, now) else { return };
         if entry.is_new {
             entry.value.since = now;
         }

@@ -50,7 +50,7 @@ impl<'m> IcmpFlood<'m> {
         if !self.enabled || !is_request {
             return;
         }
-        let Some(first) = self.requests.add(ip, event.now) else { return };
+        let Some(first) = self.requests.add(event.key, ip.source, event.now) else { return };
         let Self { threshold, window_s, .. } = *self;
         report(Finding {
             test: Test::IcmpFloodPerSource,

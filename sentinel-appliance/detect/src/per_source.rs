@@ -2,11 +2,10 @@
 
 use core::time::Duration;
 
+use sentinel_track::hash::HashKey;
 use sentinel_track::recent::{Recent, Threshold};
 use sentinel_track::table::{Slot, Table};
 use sentinel_units::{Address, Timestamp};
-
-use crate::event::IpFacts;
 
 /// Events told apart exactly; above, within 1 %.
 const MARKS: usize = 256;
@@ -36,9 +35,9 @@ impl<'m> PerSource<'m> {
 
     /// Counts one event of the source. At or over the threshold, says when the first of them was.
     #[inline]
-    pub(crate) fn add(&mut self, ip: &IpFacts, now: Timestamp) -> Option<Timestamp> {
+    pub(crate) fn add(&mut self, key: &HashKey, source: Address, now: Timestamp) -> Option<Timestamp> {
         let threshold = self.threshold;
-        let span = self.table.entry(ip.source_hash, ip.source, now)?.value.add(threshold, now)?;
+        let span = self.table.entry(key.address(source), source, now)?.value.add(threshold, now)?;
         Some(earlier(now, span))
     }
 

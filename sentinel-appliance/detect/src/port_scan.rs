@@ -73,7 +73,7 @@ impl<'m> PortScan<'m> {
             return;
         }
         let (now, window) = (event.now, self.window);
-        let Some(entry) = self.table.entry(ip.source_hash, ip.source, now) else { return };
+        let Some(entry) = self.table.entry(event.key.address(ip.source), ip.source, now) else { return };
         if entry.is_new {
             entry.value.since = now;
         }
@@ -138,9 +138,9 @@ mod tests {
     use std::vec::Vec;
 
     use crate::event::IpFacts;
+    use crate::inside::Inside;
     use crate::registry::DETECTORS;
 
-    const KEY: HashKey = HashKey::new(1);
     const SOURCE: Address = Address::v4(0x0a00_0007);
     const TARGET: Address = Address::v4(0x0a00_0009);
 
@@ -155,12 +155,14 @@ mod tests {
     fn probe(scan: &mut PortScan<'_>, second: u64, port: u16) -> Option<Finding> {
         let packet = packet(LinkType::ETHERNET, None, &SYN, 54);
         let end = |address, port| End { address, port: Port(port) };
-        let source_hash = KEY.address(SOURCE);
+        let inside = Inside::default();
+        let key = HashKey::new(1);
         let event = Event {
             now: Timestamp::from_parts(1_700_000_000 + second, 0),
             packet: &packet,
-            key: KEY,
-            ip: Some(IpFacts { source: SOURCE, destination: TARGET, source_hash, is_outbound: false }),
+            key: &key,
+            inside: &inside,
+            ip: Some(IpFacts { source: SOURCE, destination: TARGET }),
             conversation: Some(Conversation {
                 source: end(SOURCE, 50_000),
                 destination: end(TARGET, port),

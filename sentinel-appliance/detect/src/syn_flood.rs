@@ -44,7 +44,7 @@ impl<'m> SynFlood<'m> {
         if !self.enabled || !tcp.flags.syn_only() {
             return;
         }
-        let Some(first) = self.requests.add(ip, event.now) else { return };
+        let Some(first) = self.requests.add(event.key, ip.source, event.now) else { return };
         let Self { threshold, window_s, .. } = *self;
         report(Finding {
             test: Test::SynFloodPerSource,

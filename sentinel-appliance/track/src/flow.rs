@@ -83,7 +83,7 @@ impl<'m> Flows<'m> {
     #[inline]
     pub fn tcp(
         &mut self,
-        key: HashKey,
+        key: &HashKey,
         source: End,
         destination: End,
         flags: TcpFlags,
@@ -102,7 +102,7 @@ impl<'m> Flows<'m> {
     /// Notes a UDP packet from `source` to `destination`. The first packet opens, unless its ports say
     /// that it is an answer whose question came before the sensor.
     #[inline]
-    pub fn udp(&mut self, key: HashKey, source: End, destination: End, now: Timestamp) -> Role {
+    pub fn udp(&mut self, key: &HashKey, source: End, destination: End, now: Timestamp) -> Role {
         self.note(key, 17, source, destination, None, now)
     }
 
@@ -110,7 +110,7 @@ impl<'m> Flows<'m> {
     #[inline]
     fn note(
         &mut self,
-        key: HashKey,
+        key: &HashKey,
         protocol: u8,
         source: End,
         destination: End,
@@ -144,16 +144,16 @@ impl<'m> Flows<'m> {
 }
 
 #[inline]
-fn hash(key: HashKey, flow: &FlowKey) -> u32 {
+fn hash(key: &HashKey, flow: &FlowKey) -> u32 {
     let ports = u32::from(flow.low_port.0) << 16 | u32::from(flow.high_port.0);
     let protocol = u32::from(flow.protocol);
     let (low, high) = (flow.low.words(), flow.high.words());
     if flow.low.is_v4() && flow.high.is_v4() {
         let ([.., low], [.., high]) = (low, high);
-        return key.words(&[low, high, ports, protocol]);
+        return key.words([low, high, ports, protocol]);
     }
     let ([a, b, c, d], [e, f, g, h]) = (low, high);
-    key.words(&[a, b, c, d, e, f, g, h, ports, protocol])
+    key.words([a, b, c, d, e, f, g, h, ports, protocol])
 }
 
 /// Whether the sender of a lone packet is likelier to have opened the conversation than its receiver.
@@ -195,9 +195,9 @@ mod tests {
         for (client, server) in [(end(1, 40_000), end(2, 80)), (end(9, 40_000), end(2, 80))] {
             let mut slots = vec![FlowSlot::default(); 64];
             let mut flows = Flows::new(&mut slots);
-            let first = flows.tcp(KEY, client, server, SYN, NOW);
+            let first = flows.tcp(&KEY, client, server, SYN, NOW);
             assert_eq!(first, Role { from_opener: true, certain: true, is_first: true });
-            let answer = flows.tcp(KEY, server, client, SYN_ACK, NOW);
+            let answer = flows.tcp(&KEY, server, client, SYN_ACK, NOW);
             assert_eq!(answer, Role { from_opener: false, certain: true, is_first: false });
         }
     }
@@ -207,17 +207,17 @@ mod tests {
         let mut slots = vec![FlowSlot::default(); 64];
         let mut flows = Flows::new(&mut slots);
         // The ports alone would say the opposite.
-        assert!(!flows.tcp(KEY, end(1, 50_000), end(2, 80), SYN_ACK, NOW).from_opener);
-        assert!(flows.tcp(KEY, end(2, 80), end(1, 50_000), ACK, NOW).from_opener);
+        assert!(!flows.tcp(&KEY, end(1, 50_000), end(2, 80), SYN_ACK, NOW).from_opener);
+        assert!(flows.tcp(&KEY, end(2, 80), end(1, 50_000), ACK, NOW).from_opener);
     }
 
     #[test]
     fn without_an_opening_the_ports_decide_and_a_later_syn_corrects() {
         let mut slots = vec![FlowSlot::default(); 64];
         let mut flows = Flows::new(&mut slots);
-        let role = flows.tcp(KEY, end(1, 443), end(2, 50_000), ACK, NOW);
+        let role = flows.tcp(&KEY, end(1, 443), end(2, 50_000), ACK, NOW);
         assert_eq!(role, Role { from_opener: false, certain: false, is_first: true });
-        let role = flows.tcp(KEY, end(1, 443), end(2, 50_000), SYN, NOW);
+        let role = flows.tcp(&KEY, end(1, 443), end(2, 50_000), SYN, NOW);
         assert_eq!(role, Role { from_opener: true, certain: true, is_first: false });
     }
 
@@ -225,14 +225,14 @@ mod tests {
     fn an_answer_of_a_resolver_opens_nothing() {
         let mut slots = vec![FlowSlot::default(); 64];
         let mut flows = Flows::new(&mut slots);
-        assert!(!flows.udp(KEY, end(1, 53), end(2, 33_000), NOW).from_opener);
-        assert!(flows.udp(KEY, end(2, 33_001), end(1, 53), NOW).from_opener);
-        assert!(flows.udp(KEY, end(2, 5_000), end(1, 5_001), NOW).from_opener);
+        assert!(!flows.udp(&KEY, end(1, 53), end(2, 33_000), NOW).from_opener);
+        assert!(flows.udp(&KEY, end(2, 33_001), end(1, 53), NOW).from_opener);
+        assert!(flows.udp(&KEY, end(2, 5_000), end(1, 5_001), NOW).from_opener);
     }
 
     #[test]
     fn without_storage_the_packet_alone_decides() {
         let mut flows = Flows::new(&mut []);
-        assert!(flows.tcp(KEY, end(1, 1), end(2, 2), SYN, NOW).from_opener);
+        assert!(flows.tcp(&KEY, end(1, 1), end(2, 2), SYN, NOW).from_opener);
     }
 }

@@ -60,7 +60,7 @@ impl<'m> Neighbours<'m> {
     }
 
     /// `mac` claims to hold `address`. The claim stands until the next one.
-    pub fn claim(&mut self, key: HashKey, address: Address, mac: Mac, now: Timestamp) -> Claim {
+    pub fn claim(&mut self, key: &HashKey, address: Address, mac: Mac, now: Timestamp) -> Claim {
         let Some(entry) = self.table.entry(key.address(address), address, now) else {
             return Claim::First;
         };
@@ -80,7 +80,7 @@ impl<'m> Neighbours<'m> {
     }
 
     /// A DHCP server gave `address` to `mac`: a coming claim by it is in order.
-    pub fn lease(&mut self, key: HashKey, address: Address, mac: Mac, now: Timestamp) {
+    pub fn lease(&mut self, key: &HashKey, address: Address, mac: Mac, now: Timestamp) {
         if let Some(entry) = self.table.entry(key.address(address), address, now) {
             if entry.is_new {
                 entry.value.mac = mac;
@@ -110,36 +110,36 @@ mod tests {
     fn a_change_without_reason_is_a_move_each_time() {
         let mut slots = vec![NeighbourSlot::default(); 8];
         let mut neighbours = Neighbours::new(&mut slots);
-        assert_eq!(neighbours.claim(KEY, GATEWAY, REAL, at(1)), Claim::First);
-        assert_eq!(neighbours.claim(KEY, GATEWAY, REAL, at(2)), Claim::Same);
-        assert_eq!(neighbours.claim(KEY, GATEWAY, FALSE, at(3)), Claim::Moved { before: REAL });
-        assert_eq!(neighbours.claim(KEY, GATEWAY, REAL, at(4)), Claim::Moved { before: FALSE });
+        assert_eq!(neighbours.claim(&KEY, GATEWAY, REAL, at(1)), Claim::First);
+        assert_eq!(neighbours.claim(&KEY, GATEWAY, REAL, at(2)), Claim::Same);
+        assert_eq!(neighbours.claim(&KEY, GATEWAY, FALSE, at(3)), Claim::Moved { before: REAL });
+        assert_eq!(neighbours.claim(&KEY, GATEWAY, REAL, at(4)), Claim::Moved { before: FALSE });
     }
 
     #[test]
     fn a_lease_explains_its_holder_and_nobody_else() {
         let mut slots = vec![NeighbourSlot::default(); 8];
         let mut neighbours = Neighbours::new(&mut slots);
-        neighbours.claim(KEY, GATEWAY, REAL, at(1));
-        neighbours.lease(KEY, GATEWAY, FALSE, at(2));
-        assert_eq!(neighbours.claim(KEY, GATEWAY, FALSE, at(3)), Claim::Explained);
-        assert_eq!(neighbours.claim(KEY, GATEWAY, REAL, at(4)), Claim::Moved { before: FALSE });
+        neighbours.claim(&KEY, GATEWAY, REAL, at(1));
+        neighbours.lease(&KEY, GATEWAY, FALSE, at(2));
+        assert_eq!(neighbours.claim(&KEY, GATEWAY, FALSE, at(3)), Claim::Explained);
+        assert_eq!(neighbours.claim(&KEY, GATEWAY, REAL, at(4)), Claim::Moved { before: FALSE });
     }
 
     #[test]
     fn virtual_routers_move_on_purpose() {
         let mut slots = vec![NeighbourSlot::default(); 8];
         let mut neighbours = Neighbours::new(&mut slots);
-        neighbours.claim(KEY, GATEWAY, REAL, at(1));
-        assert_eq!(neighbours.claim(KEY, GATEWAY, VIRTUAL, at(2)), Claim::Explained);
-        assert_eq!(neighbours.claim(KEY, GATEWAY, REAL, at(3)), Claim::Explained);
+        neighbours.claim(&KEY, GATEWAY, REAL, at(1));
+        assert_eq!(neighbours.claim(&KEY, GATEWAY, VIRTUAL, at(2)), Claim::Explained);
+        assert_eq!(neighbours.claim(&KEY, GATEWAY, REAL, at(3)), Claim::Explained);
     }
 
     #[test]
     fn a_binding_older_than_a_day_is_forgotten() {
         let mut slots = vec![NeighbourSlot::default(); 8];
         let mut neighbours = Neighbours::new(&mut slots);
-        neighbours.claim(KEY, GATEWAY, REAL, at(1));
-        assert_eq!(neighbours.claim(KEY, GATEWAY, FALSE, at(86_402)), Claim::First);
+        neighbours.claim(&KEY, GATEWAY, REAL, at(1));
+        assert_eq!(neighbours.claim(&KEY, GATEWAY, FALSE, at(86_402)), Claim::First);
     }
 }
