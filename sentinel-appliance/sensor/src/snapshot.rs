@@ -103,6 +103,9 @@ snapshot! {
     blocks,
 }
 
+/// Readings without giving way to the writer.
+const READ_TRIES: u32 = 16;
+
 /// The shared place.
 #[derive(Debug)]
 pub(crate) struct Board {
@@ -135,6 +138,7 @@ impl Board {
 
     /// The newest snapshot that is whole. Writing takes less than a microsecond, so that this ends soon.
     pub(crate) fn read(&self) -> Snapshot {
+        let mut tries = 0_u32;
         loop {
             let before = self.sequence.load(Ordering::Acquire);
             let mut snapshot = Snapshot::default();
@@ -147,7 +151,9 @@ impl Board {
             if before.is_multiple_of(2) && self.sequence.load(Ordering::Relaxed) == before {
                 return snapshot;
             }
-            std::hint::spin_loop();
+            // On one core the worker was interrupted in the middle and goes on only if we let it.
+            tries = tries.saturating_add(1);
+            if tries < READ_TRIES { std::hint::spin_loop() } else { std::thread::yield_now() }
         }
     }
 }
