@@ -11,14 +11,24 @@ pub(crate) const MAX_INTERFACES: usize = 8;
 /// Counters of one interface.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct InterfaceCounts {
-    /// Frames that the kernel offered, the dropped ones included.
-    pub(crate) seen: u64,
+    /// Frames that the kernel had offered when it was last asked, the dropped ones included.
+    pub(crate) counted: u64,
+    /// Frames that the worker took.
+    pub(crate) taken: u64,
     /// Frames that found no room in the ring.
     pub(crate) dropped: u64,
     /// Times that the ring was full.
     pub(crate) freezes: u64,
     /// 1 while the ring is open and the interface is there.
     pub(crate) is_open: u64,
+}
+
+impl InterfaceCounts {
+    /// Frames that the kernel offered. It is asked once a second; what was taken since counts at once, so that the
+    /// books balance at any time.
+    pub(crate) fn seen(&self) -> u64 {
+        self.counted.max(self.taken + self.dropped)
+    }
 }
 
 /// Declares the snapshot and its way into words and back.
@@ -36,7 +46,8 @@ macro_rules! snapshot {
             fn each(&mut self, visit: &mut impl FnMut(&mut u64)) {
                 $(visit(&mut self.$name);)+
                 for interface in &mut self.interfaces {
-                    visit(&mut interface.seen);
+                    visit(&mut interface.counted);
+                    visit(&mut interface.taken);
                     visit(&mut interface.dropped);
                     visit(&mut interface.freezes);
                     visit(&mut interface.is_open);
@@ -45,11 +56,9 @@ macro_rules! snapshot {
         }
 
         impl Snapshot {
-            /// Frames that the kernel offered. The kernel is asked once a second; what was analysed since counts
-            /// at once, so that the books balance at any time.
+            /// Frames that the kernel offered.
             pub(crate) fn seen(&self) -> u64 {
-                let asked: u64 = self.interfaces.iter().map(|interface| interface.seen).sum();
-                asked.max(self.analysed + self.unsupported + self.dropped())
+                self.interfaces.iter().map(InterfaceCounts::seen).sum()
             }
 
             /// Frames that found no room in a ring.
@@ -68,7 +77,7 @@ macro_rules! snapshot {
             }
         }
 
-        const VALUES: usize = [$(stringify!($name)),+].len() + 4 * MAX_INTERFACES;
+        const VALUES: usize = [$(stringify!($name)),+].len() + 5 * MAX_INTERFACES;
     };
 }
 
@@ -170,6 +179,19 @@ mod tests {
         snapshot.interfaces[7].is_open = 7;
         board.publish(snapshot);
         assert_eq!(board.read(), snapshot);
+    }
+
+    /// The sum was ahead of the interfaces by up to a second.
+    #[test]
+    fn the_interfaces_add_up_to_what_was_seen() {
+        let mut snapshot = Snapshot { analysed: 90, unsupported: 10, ..Snapshot::default() };
+        // One whose ring was read since the kernel was asked, one with frames still in the ring.
+        snapshot.interfaces[0] =
+            InterfaceCounts { counted: 8, taken: 70, dropped: 5, freezes: 1, is_open: 1 };
+        snapshot.interfaces[1] =
+            InterfaceCounts { counted: 50, taken: 30, dropped: 9, freezes: 1, is_open: 1 };
+        assert_eq!(snapshot.interfaces.map(|interface| interface.seen())[..3], [75, 50, 0]);
+        assert_eq!(snapshot.seen(), 125);
     }
 
     #[test]

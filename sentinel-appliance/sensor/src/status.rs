@@ -80,7 +80,7 @@ fn write(shared: &Shared, out: &mut String) -> std::fmt::Result {
     for (index, (name, counts)) in settings.interface.iter().zip(&snapshot.interfaces).enumerate() {
         out.push_str(if index == 0 { "{\"name\":" } else { ",{\"name\":" });
         json::string(name, out)?;
-        write!(out, ",\"open\":{},\"seen\":{}", counts.is_open != 0, counts.seen)?;
+        write!(out, ",\"open\":{},\"seen\":{}", counts.is_open != 0, counts.seen())?;
         write!(out, ",\"dropped\":{},\"freezes\":{}}}", counts.dropped, counts.freezes)?;
     }
     let (seen, dropped) = (snapshot.seen(), snapshot.dropped());

@@ -34,6 +34,8 @@ pub(crate) struct Source {
     options: RingOptions,
     /// `None` while the interface is gone.
     ring: Option<Ring>,
+    /// Frames taken from all rings that this interface has had.
+    taken: u64,
     /// Counts of rings that were closed.
     before: InterfaceCounts,
 }
@@ -52,14 +54,15 @@ impl Source {
     /// Opens the ring.
     pub(crate) fn open(name: &str, options: RingOptions) -> Result<Self, OpenError> {
         let ring = Some(open(name, options)?);
-        Ok(Self { name: name.to_owned(), options, ring, before: InterfaceCounts::default() })
+        Ok(Self { name: name.to_owned(), options, ring, taken: 0, before: InterfaceCounts::default() })
     }
 
     /// Counts of all rings that this interface has had.
     fn counts(&mut self) -> InterfaceCounts {
-        let mut counts = InterfaceCounts { is_open: u64::from(self.ring.is_some()), ..self.before };
+        let is_open = u64::from(self.ring.is_some());
+        let mut counts = InterfaceCounts { is_open, taken: self.taken, ..self.before };
         if let Some(now) = self.ring.as_mut().and_then(|ring| ring.counters().ok()) {
-            counts.seen += now.received;
+            counts.counted += now.received;
             counts.dropped += now.dropped;
             counts.freezes += now.freezes;
         }
@@ -156,11 +159,15 @@ impl Worker {
     /// One block of each ring.
     fn turn(&mut self, counts: &mut Snapshot) {
         let Self { sources, analyser, alerts, .. } = self;
-        for ring in sources.iter_mut().filter_map(|source| source.ring.as_mut()) {
-            let Some(block) = ring.next_block() else { continue };
+        for (index, source) in sources.iter_mut().enumerate() {
+            let Some(block) = source.ring.as_mut().and_then(Ring::next_block) else { continue };
             counts.blocks += 1;
             for frame in &block {
+                source.taken += 1;
                 analyser.frame(&frame, &mut |alert| hand_over(alerts, alert, counts));
+            }
+            if let Some(slot) = counts.interfaces.get_mut(index) {
+                slot.taken = source.taken;
             }
         }
     }
