@@ -29,6 +29,12 @@ impl InterfaceCounts {
     pub(crate) fn seen(&self) -> u64 {
         self.counted.max(self.taken + self.dropped)
     }
+
+    /// What is left of these counts once the ring is closed: what was not taken by then never will be.
+    pub(crate) fn closed(self) -> Self {
+        let dropped = self.dropped.max(self.counted.saturating_sub(self.taken));
+        Self { is_open: 0, dropped, ..self }
+    }
 }
 
 /// Declares the snapshot and its way into words and back.
@@ -192,6 +198,16 @@ mod tests {
             InterfaceCounts { counted: 50, taken: 30, dropped: 9, freezes: 1, is_open: 1 };
         assert_eq!(snapshot.interfaces.map(|interface| interface.seen())[..3], [75, 50, 0]);
         assert_eq!(snapshot.seen(), 125);
+    }
+
+    /// Frames in the ring of an interface that vanished stayed "in the ring" for ever.
+    #[test]
+    fn what_a_closed_ring_held_is_dropped() {
+        let counts = InterfaceCounts { counted: 50, taken: 30, dropped: 9, freezes: 1, is_open: 1 };
+        let closed = counts.closed();
+        assert_eq!((closed.dropped, closed.is_open, closed.seen()), (20, 0, 50));
+        let ahead = InterfaceCounts { taken: 60, ..counts }.closed();
+        assert_eq!((ahead.dropped, ahead.seen()), (9, 69));
     }
 
     #[test]

@@ -69,16 +69,14 @@ impl Source {
         counts
     }
 
-    /// Drops the ring of an interface that is gone, and opens one when it is back.
-    fn mend(&mut self) {
-        match &self.ring {
-            Some(ring) if ring.is_attached() => {}
-            Some(_) => {
-                self.before = InterfaceCounts { is_open: 0, ..self.counts() };
-                self.ring = None;
-            }
-            None => self.ring = open(&self.name, self.options).ok(),
-        }
+    /// The interface is gone, and the ring will get no more frames.
+    fn is_orphaned(&self) -> bool {
+        self.ring.as_ref().is_some_and(|ring| !ring.is_attached())
+    }
+
+    fn close(&mut self) {
+        self.before = self.counts().closed();
+        self.ring = None;
     }
 }
 
@@ -129,13 +127,13 @@ impl Worker {
             while let Some(tuning) = self.tunings.dequeue() {
                 self.analyser.tune(&tuning);
             }
+            let (blocks, raised) = (counts.blocks, counts.raised);
             let now = self.clock.uptime();
             let housekeeping = now >= housekeeping_due;
             if housekeeping {
                 housekeeping_due = now.after(HOUSEKEEPING);
                 self.housekeeping(&mut counts);
             }
-            let (blocks, raised) = (counts.blocks, counts.raised);
             self.turn(&mut counts);
             if counts.blocks == blocks {
                 self.sleep();
@@ -158,18 +156,25 @@ impl Worker {
 
     /// One block of each ring.
     fn turn(&mut self, counts: &mut Snapshot) {
-        let Self { sources, analyser, alerts, .. } = self;
-        for (index, source) in sources.iter_mut().enumerate() {
-            let Some(block) = source.ring.as_mut().and_then(Ring::next_block) else { continue };
-            counts.blocks += 1;
-            for frame in &block {
-                source.taken += 1;
-                analyser.frame(&frame, &mut |alert| hand_over(alerts, alert, counts));
-            }
-            if let Some(slot) = counts.interfaces.get_mut(index) {
-                slot.taken = source.taken;
-            }
+        for index in 0..self.sources.len() {
+            self.take_block(index, counts);
         }
+    }
+
+    /// One block of one ring; says whether one was there.
+    fn take_block(&mut self, index: usize, counts: &mut Snapshot) -> bool {
+        let Self { sources, analyser, alerts, .. } = self;
+        let Some(source) = sources.get_mut(index) else { return false };
+        let Some(block) = source.ring.as_mut().and_then(Ring::next_block) else { return false };
+        counts.blocks += 1;
+        for frame in &block {
+            source.taken += 1;
+            analyser.frame(&frame, &mut |alert| hand_over(alerts, alert, counts));
+        }
+        if let Some(slot) = counts.interfaces.get_mut(index) {
+            slot.taken = source.taken;
+        }
+        true
     }
 
     fn nothing_waits(&mut self) -> bool {
@@ -202,10 +207,21 @@ impl Worker {
         }
     }
 
+    /// Empties and closes the rings of interfaces that are gone, opens them when they are back, and asks the kernel.
     fn housekeeping(&mut self, counts: &mut Snapshot) {
-        self.sources.iter_mut().for_each(Source::mend);
-        for (source, slot) in self.sources.iter_mut().zip(&mut counts.interfaces) {
-            *slot = source.counts();
+        for index in 0..self.sources.len() {
+            let is_orphaned = self.sources.get(index).is_some_and(Source::is_orphaned);
+            // Ends, because the kernel adds nothing to such a ring.
+            while is_orphaned && self.take_block(index, counts) {}
+            let Some(source) = self.sources.get_mut(index) else { continue };
+            if is_orphaned {
+                source.close();
+            } else if source.ring.is_none() {
+                source.ring = open(&source.name, source.options).ok();
+            }
+            if let Some(slot) = counts.interfaces.get_mut(index) {
+                *slot = source.counts();
+            }
         }
     }
 
