@@ -58,6 +58,8 @@ pub(crate) struct SpoolCounts {
 pub(crate) struct Spool {
     log: Log,
     state_dir: std::path::PathBuf,
+    /// Epoch of the key in the state directory. The log moves its own on by itself when the ring comes round.
+    stored_epoch: u64,
     segment_bytes: usize,
     boot: u32,
     next_seq: u64,
@@ -80,6 +82,8 @@ pub(crate) struct Spool {
     append_error: Option<String>,
     /// What the last flush said, if it failed.
     flush_error: Option<String>,
+    /// Why the key of the log could not be stored, while it waits for the next attempt.
+    key_error: Option<String>,
     /// After a failed flush: appends to wait before trying again, because a full disk stays full for a while.
     flush_rest: u32,
 }
@@ -121,6 +125,7 @@ impl Spool {
     pub(crate) fn open(settings: &Settings, key: LogKey) -> Result<(Self, Recovery), Failure> {
         let main = storage(&settings.state_dir.join(MAIN_FILE))?;
         let journal = storage(&settings.run_dir.join(JOURNAL_FILE))?;
+        let stored_epoch = key.epoch();
         let mut salt = [0; 16];
         identity::random(&mut salt)?;
         let (mut log, recovery) =
@@ -131,6 +136,7 @@ impl Spool {
         let mut spool = Self {
             log,
             state_dir: settings.state_dir.clone(),
+            stored_epoch,
             segment_bytes: usize::try_from(settings.log_segment_kib * 1024).unwrap_or(usize::MAX),
             boot,
             next_seq: 1,
@@ -146,6 +152,7 @@ impl Spool {
             day_bytes: 0,
             append_error: None,
             flush_error: None,
+            key_error: None,
             flush_rest: 0,
         };
         spool.undelivered = spool.count_undelivered();
@@ -176,7 +183,7 @@ impl Spool {
 
     /// What the last failed write said, until one of its sort succeeds.
     pub(crate) fn last_error(&self) -> Option<&str> {
-        self.flush_error.as_deref().or(self.append_error.as_deref())
+        self.flush_error.as_deref().or(self.append_error.as_deref()).or(self.key_error.as_deref())
     }
 
     /// Takes over a changed policy.
@@ -319,16 +326,17 @@ impl Spool {
         }
     }
 
-    /// Makes segments unreadable that have been overwritten, wherever a copy may lie.
+    /// Makes segments unreadable that have been overwritten, wherever a copy may lie. Tried again at the next flush if the
+    /// key cannot be stored: until then the older key in the file opens the log just as well.
     fn move_key_on(&mut self) {
-        let before = self.log.key().epoch();
         let oldest = self.log.oldest();
-        let after = self.log.advance_key(oldest).clone();
-        if after.epoch() == before {
+        let key = self.log.advance_key(oldest);
+        if key.epoch() == self.stored_epoch {
             return;
         }
-        if let Err(failure) = identity::store_log_key(&self.state_dir, &after) {
-            self.flush_error = Some(failure.to_string());
+        match identity::store_log_key(&self.state_dir, key) {
+            Ok(()) => (self.stored_epoch, self.key_error) = (key.epoch(), None),
+            Err(failure) => self.key_error = Some(failure.to_string()),
         }
     }
 

@@ -339,3 +339,36 @@ fn a_collector_that_has_nothing_gets_everything() {
     drop(spool);
     assert_eq!(place.open().waiting(), 3, "the log has taken it back");
 }
+
+/// The log had moved its key on by itself, which went unnoticed; and a key that could not be stored was forgotten.
+#[test]
+fn the_key_in_the_state_directory_follows_the_ring() {
+    let place = place();
+    let mut spool = place.open();
+    let stored = || identity::log_key(&place.settings.state_dir).unwrap().epoch();
+    let mut number = 0;
+    let mut go_round = |spool: &mut Spool| {
+        for _ in 0..2_000 {
+            number += 1;
+            spool.take(&alert(number, Severity::Low), NOW);
+        }
+        spool.flush();
+    };
+    go_round(&mut spool);
+    assert!(spool.log().key().epoch() > 0, "the ring came round");
+    assert_eq!(stored(), spool.log().key().epoch());
+
+    // A directory in the way of the new file.
+    let obstacle = place.settings.state_dir.join("log.new");
+    std::fs::create_dir(&obstacle).unwrap();
+    let before = stored();
+    go_round(&mut spool);
+    assert!(spool.last_error().unwrap().contains("log.key"), "{:?}", spool.last_error());
+    assert_eq!(stored(), before);
+    std::fs::remove_dir(&obstacle).unwrap();
+    spool.take(&alert(number + 1, Severity::Critical), NOW); // flushes, and nothing rotates
+    assert_eq!((stored(), spool.last_error()), (spool.log().key().epoch(), None));
+    let waiting = spool.waiting();
+    drop(spool);
+    assert_eq!(place.open().waiting(), waiting, "the stored key opens all of it");
+}
