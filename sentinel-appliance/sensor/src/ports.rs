@@ -47,10 +47,12 @@ fn parse(text: &str) -> Result<Vec<ListedPort>, String> {
 fn entry_of(entry: &JsonValue) -> Result<ListedPort, String> {
     let field = |name: &str| member(entry, name);
     let number: f64 = *field("port").and_then(JsonValue::get).ok_or("want a number \"port\"")?;
-    // Numbers of tinyjson are floating point; a port is compared with each that it may be.
-    let port = (1..=u16::MAX)
-        .find(|port| f64::from(*port) == number)
-        .ok_or_else(|| format!("port {number} is not one of 1 to 65535"))?;
+    // Numbers of tinyjson are floating point; what is no whole number in range differs from its own cast.
+    #[expect(clippy::as_conversions, reason = "saturates, and is compared with what it came from")]
+    let port = number as u16;
+    if port == 0 || f64::from(port) != number {
+        return Err(format!("port {number} is not one of 1 to 65535"));
+    }
     let protocol = match field("protocol").and_then(JsonValue::get::<String>).map(String::as_str) {
         Some("tcp") => PortProtocol::Tcp,
         Some("udp") => PortProtocol::Udp,

@@ -45,28 +45,50 @@ impl<R: Read> Input<R> {
     /// The next `wanted` bytes, or as many as the file still has.
     ///
     /// Never reads on once they are there, so frames from a pipe do not wait for later ones.
+    #[inline]
     pub(super) fn peek(&mut self, wanted: u32) -> Result<&[u8], FileFault> {
-        if wanted > MAX_PIECE {
-            return Err(FileFault::BlockTooLong { length: wanted, most: MAX_PIECE });
-        }
-        let wanted = to_usize(wanted);
-        if self.available() < wanted {
-            self.make_room(wanted);
-            while self.available() < wanted && !self.at_end {
-                self.read_some()?;
-            }
-        }
-        Ok(self.window().get(..wanted).unwrap_or_else(|| self.window()))
+        let found = self.fill(wanted)?;
+        Ok(self.front(found))
     }
 
     /// As [`Input::peek`], but all of `wanted` or [`FileFault::Truncated`].
+    #[inline]
     pub(super) fn peek_all(&mut self, wanted: u32) -> Result<&[u8], FileFault> {
-        let found = self.peek(wanted)?.len();
+        let found = self.fill(wanted)?;
         if found < to_usize(wanted) {
             let found = u32::try_from(found).unwrap_or(u32::MAX);
             return Err(FileFault::Truncated { wanted, found });
         }
-        self.peek(wanted)
+        Ok(self.front(found))
+    }
+
+    /// Reads until `wanted` bytes are in memory; says how many of them there are.
+    #[inline]
+    fn fill(&mut self, wanted: u32) -> Result<usize, FileFault> {
+        let count = to_usize(wanted);
+        if self.available() < count {
+            self.fill_slowly(wanted)?;
+        }
+        Ok(count.min(self.available()))
+    }
+
+    #[cold]
+    fn fill_slowly(&mut self, wanted: u32) -> Result<(), FileFault> {
+        if wanted > MAX_PIECE {
+            return Err(FileFault::BlockTooLong { length: wanted, most: MAX_PIECE });
+        }
+        let wanted = to_usize(wanted);
+        self.make_room(wanted);
+        while self.available() < wanted && !self.at_end {
+            self.read_some()?;
+        }
+        Ok(())
+    }
+
+    /// The first `count` bytes in memory.
+    #[inline]
+    fn front(&self, count: usize) -> &[u8] {
+        self.buffer.get(self.start..self.start + count).unwrap_or_default()
     }
 
     /// The bytes in memory, without reading.
@@ -75,6 +97,7 @@ impl<R: Read> Input<R> {
     }
 
     /// Steps over `count` bytes that [`Input::peek`] returned.
+    #[inline]
     pub(super) fn consume(&mut self, count: u32) {
         let count = to_usize(count).min(self.available());
         self.start += count;
@@ -103,6 +126,7 @@ impl<R: Read> Input<R> {
         *left -= step;
     }
 
+    #[inline]
     fn available(&self) -> usize {
         self.end - self.start
     }
