@@ -131,8 +131,8 @@ impl Spool {
         let (mut log, recovery) =
             Log::open(main, journal, geometry(settings)?, key, Mode::Append(Salt(salt)))
                 .map_err(|error| Failure::new(format!("log in {}: {error}", settings.state_dir.display())))?;
-        let Past { delivered } = survey(&mut log);
-        let boot = boot_number()?;
+        let Past { delivered, boots } = survey(&mut log);
+        let boot = boot_number(&boots, identity::random_u64)?;
         let mut spool = Self {
             log,
             state_dir: settings.state_dir.clone(),

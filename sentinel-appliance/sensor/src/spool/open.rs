@@ -9,7 +9,6 @@ use rustix::io::Errno;
 use sentinel_ringlog::{Cursor, FileStorage, MAX_RECORD, RecordId};
 
 use crate::failure::Failure;
-use crate::identity;
 
 use super::{Log, Record, read_record};
 
@@ -33,13 +32,21 @@ pub(super) fn storage(path: &Path) -> Result<FileStorage, Failure> {
 pub(super) struct Past {
     /// Last record that was delivered, by the newest record that speaks of it.
     pub(super) delivered: Option<RecordId>,
+    /// Numbers of earlier runs, seldom one of them twice.
+    pub(super) boots: Vec<u32>,
 }
 
 /// Reads the whole log.
 pub(super) fn survey(log: &mut Log) -> Past {
     let (mut cursor, mut buffer, mut past) = (Cursor::new(log.oldest()), [0; MAX_RECORD], Past::default());
     while let Ok(Some((id, length))) = log.read_next(&mut cursor, &mut buffer) {
-        match buffer.get(..length).and_then(read_record) {
+        let record = buffer.get(..length).and_then(read_record);
+        if let Some(boot) = record.as_ref().and_then(Record::boot)
+            && past.boots.last() != Some(&boot)
+        {
+            past.boots.push(boot);
+        }
+        match record {
             // After a power cut the numbers of lost records are given again, but never one below a record that
             // is still there: what this record says of those before it stays true.
             Some(Record::Delivered { before }) if before <= id.0 => {
@@ -51,8 +58,29 @@ pub(super) fn survey(log: &mut Log) -> Past {
     past
 }
 
-/// Never zero, which is for files.
-pub(super) fn boot_number() -> Result<u32, Failure> {
-    let [a, b, c, d, ..] = identity::random_u64()?.to_le_bytes();
-    Ok(u32::from_le_bytes([a, b, c, d]).max(1))
+/// A number for this run: never zero, which is for files, and none that is still in the log, or the collector would
+/// take our alerts for those of that run.
+pub(super) fn boot_number(
+    taken: &[u32],
+    mut random: impl FnMut() -> Result<u64, Failure>,
+) -> Result<u32, Failure> {
+    loop {
+        let [a, b, c, d, ..] = random()?.to_le_bytes();
+        let boot = u32::from_le_bytes([a, b, c, d]);
+        if boot != 0 && !taken.contains(&boot) {
+            return Ok(boot);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_of_an_earlier_run_is_not_used_again() {
+        let mut draws = [7, 0, 5 << 32, 8, 9].into_iter();
+        let boot = boot_number(&[8, 7], || draws.next().ok_or_else(|| Failure::new("no more")));
+        assert_eq!(boot.unwrap(), 9);
+    }
 }

@@ -42,6 +42,19 @@ pub(crate) enum Record<'a> {
     },
 }
 
+impl Record<'_> {
+    /// The run that the record names.
+    pub(super) fn boot(&self) -> Option<u32> {
+        match self {
+            Self::Start { boot, .. }
+            | Self::Alert { boot, .. }
+            | Self::Carried { boot, .. }
+            | Self::Gap(Gap { boot, .. }) => Some(*boot),
+            Self::Delivered { .. } => None,
+        }
+    }
+}
+
 /// What is read back for the collector.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "lives on the stack of one call, and nearly all are alerts")]

@@ -372,3 +372,16 @@ fn the_key_in_the_state_directory_follows_the_ring() {
     drop(spool);
     assert_eq!(place.open().waiting(), waiting, "the stored key opens all of it");
 }
+
+#[test]
+fn the_runs_that_the_log_knows_are_found() {
+    let place = place();
+    let mut runs = Vec::new();
+    for number in 1..=3 {
+        let mut spool = place.open();
+        spool.take(&alert(number, Severity::Low), NOW);
+        spool.lost_on_the_way([1, 0, 0, 0, 0]);
+        runs.push(spool.boot());
+    }
+    assert_eq!(survey(&mut place.open().log).boots[..3], runs);
+}
