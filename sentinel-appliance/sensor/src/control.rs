@@ -99,6 +99,8 @@ pub(crate) struct Shared {
     pub(crate) board: &'static Board,
     pub(crate) settings: RefCell<Settings>,
     pub(crate) collector: RefCell<Option<Collector>>,
+    /// Why the file that names the collector cannot be read.
+    collector_problem: RefCell<Option<String>>,
     pub(crate) spool: RefCell<Spool>,
     pub(crate) link: RefCell<LinkState>,
     /// New alerts for the uplink, or another reason to look up.
@@ -136,12 +138,24 @@ impl Shared {
         }
     }
 
-    /// `sentinel enroll` may have been run since.
+    /// `sentinel enroll` may have been run since. A file that cannot be read changes nothing, and is told once.
     pub(crate) fn look_for_enrolment(&self) {
-        let state_dir = self.settings.borrow().state_dir.clone();
-        if let Ok(Some(found)) = identity::collector(&state_dir) {
-            self.collector.replace(Some(found));
+        let found = identity::collector(&self.settings.borrow().state_dir);
+        let problem = match found {
+            Ok(found) => {
+                if found.is_some() {
+                    self.collector.replace(found);
+                }
+                None
+            }
+            Err(failure) => Some(failure.to_string()),
+        };
+        if let Some(problem) =
+            problem.as_ref().filter(|new| self.collector_problem.borrow().as_ref() != Some(*new))
+        {
+            message::warn(format_args!("{problem}"));
         }
+        self.collector_problem.replace(problem);
     }
 
     /// Notes where the uplink stands.
@@ -233,6 +247,7 @@ pub(crate) fn run(prepared: Prepared, worker: FromWorker) -> Result<(), Failure>
         board,
         settings: RefCell::new(settings),
         collector: RefCell::new(collector),
+        collector_problem: RefCell::new(None),
         spool: RefCell::new(spool),
         link: RefCell::new(LinkState {
             phase: LinkPhase::NotEnrolled,
