@@ -207,7 +207,7 @@ impl Shared {
             (Counter::AlertsRaised, snapshot.raised),
             (Counter::AlertsDelivered, spool.delivered()),
             (Counter::AlertsEvicted, counts.lost_full + counts.lost_queue + counts.lost_storage),
-            (Counter::SpoolBytes, spool.waiting()),
+            (Counter::SpoolBytes, spool.waiting_bytes()),
             (Counter::LogBytesWritten, stats.main_bytes),
             (Counter::ResidentKib, resident_kib()),
             (Counter::OpenIncidents, snapshot.open_incidents),

@@ -68,7 +68,7 @@ pub(crate) struct Spool {
     remembered: Option<RecordId>,
     remembered_at: Uptime,
     /// Alerts and gaps in the log that the collector has not acknowledged, as far as we know.
-    undelivered: u64,
+    undelivered: Waiting,
     counts: SpoolCounts,
     /// Alerts that could not be stored, to be told in gap records as soon as storing works again: one for each
     /// run and reason.
@@ -143,7 +143,7 @@ impl Spool {
             delivery: Delivery::new(delivered),
             remembered: delivered,
             remembered_at: Uptime::ZERO,
-            undelivered: 0,
+            undelivered: Waiting::default(),
             counts: SpoolCounts::default(),
             untold: Vec::new(),
             sent_gaps: Vec::new(),
@@ -264,7 +264,7 @@ impl Spool {
         // Not in the journal is in memory still: it is sent, and goes to flash with the next flush.
         let stored = matches!(outcome, Ok(_) | Err(AppendError::NotJournalled(..)));
         if stored && !matches!(record, Record::Start { .. } | Record::Delivered { .. }) {
-            self.undelivered += 1;
+            self.undelivered.add(bytes.len());
         }
         stored
     }
@@ -311,7 +311,7 @@ impl Spool {
     /// Not after each acknowledgement, which would double what goes into the journal.
     pub(crate) fn note_delivered(&mut self, now: Uptime) {
         let is_due = now.since(self.remembered_at) >= REMEMBER_INTERVAL;
-        if self.undelivered == 0 && is_due && !self.log.needs_flush() {
+        if self.waiting() == 0 && is_due && !self.log.needs_flush() {
             self.remembered_at = now;
             self.remember_delivered();
         }
@@ -354,8 +354,8 @@ impl Spool {
     pub(crate) fn acked(&mut self, id: AlertId) {
         let before = self.delivery.delivered();
         let _durable = self.delivery.acked(id);
-        self.undelivered = self.undelivered.saturating_sub(self.delivery.delivered() - before);
-        if self.undelivered == 0 {
+        self.undelivered.take(self.delivery.delivered() - before);
+        if self.waiting() == 0 {
             self.sent_gaps.clear();
         }
     }
@@ -407,17 +407,42 @@ impl Spool {
 
     /// Alerts and gaps in the log that the collector has not acknowledged, as far as we know.
     pub(crate) const fn waiting(&self) -> u64 {
-        self.undelivered
+        self.undelivered.items
+    }
+
+    /// About how many bytes these take as records, before the log deflates and seals them.
+    pub(crate) const fn waiting_bytes(&self) -> u64 {
+        self.undelivered.bytes
     }
 
     /// Alerts and gaps among the records after those that are delivered; nothing may be on its way.
-    fn count_undelivered(&mut self) -> u64 {
-        let mut count = 0;
-        self.unsent(|_, _| {
-            count += 1;
-            true
-        });
-        count
+    fn count_undelivered(&mut self) -> Waiting {
+        let from = self.delivery.next_after().map_or(self.log.oldest(), RecordId::next);
+        let (range, mut waiting) = (from..self.log.next_id(), Waiting::default());
+        self.each_item(range, |_, _, length| waiting.add(length));
+        waiting
+    }
+}
+
+/// Alerts and gaps that the collector has not acknowledged.
+#[derive(Clone, Copy, Debug, Default)]
+struct Waiting {
+    items: u64,
+    bytes: u64,
+}
+
+impl Waiting {
+    fn add(&mut self, bytes: usize) {
+        self.items += 1;
+        self.bytes += u64::try_from(bytes).unwrap_or(u64::MAX);
+    }
+
+    /// So many of them are there no longer. Nobody remembers how long each was: they count as of average length, and
+    /// the last takes the rest.
+    fn take(&mut self, items: u64) {
+        let left = self.items.saturating_sub(items);
+        self.bytes = (self.bytes * left).checked_div(self.items).unwrap_or(0);
+        self.items = left;
     }
 }
 

@@ -43,7 +43,7 @@ impl Spool {
         known_as_sent.sort_unstable();
         known_as_sent.dedup();
         self.sent_gaps = known_as_sent;
-        self.undelivered = self.undelivered.saturating_sub(going);
+        self.undelivered.take(going);
         self.counts.lost_full += newly_lost;
         for gap in sent_gaps.into_iter().chain(gaps) {
             if !self.append(&Record::Gap(gap)) {
@@ -85,7 +85,7 @@ impl Spool {
     }
 
     /// Visits the alerts and gaps among the records of `range`, with the bytes that each takes.
-    fn each_item(&mut self, range: Range<RecordId>, mut visit: impl FnMut(RecordId, Item, usize)) {
+    pub(super) fn each_item(&mut self, range: Range<RecordId>, mut visit: impl FnMut(RecordId, Item, usize)) {
         let (mut cursor, mut buffer) = (Cursor::new(range.start), [0; MAX_RECORD]);
         while let Ok(Some((record, length))) = self.log.read_next(&mut cursor, &mut buffer) {
             if record >= range.end {

@@ -385,3 +385,28 @@ fn the_runs_that_the_log_knows_are_found() {
     }
     assert_eq!(survey(&mut place.open().log).boots[..3], runs);
 }
+
+/// The collector was told the number of waiting alerts where it expects bytes.
+#[test]
+fn the_bytes_that_wait_are_those_of_the_records() {
+    let place = place();
+    let mut spool = place.open();
+    spool.welcome(None);
+    let others = spool.log().stats().appended_bytes;
+    for number in 1..=50 {
+        spool.take(&alert(number, Severity::Low), NOW);
+    }
+    let bytes = spool.log().stats().appended_bytes - others;
+    assert_eq!((spool.waiting(), spool.waiting_bytes()), (50, bytes));
+    drop(spool);
+    let mut spool = place.open();
+    assert_eq!(spool.waiting_bytes(), bytes, "after a restart too");
+    spool.welcome(None);
+    deliver_all(&mut spool);
+    assert_eq!(spool.waiting_bytes(), 0);
+    let mut waiting = Waiting { items: 4, bytes: 102 };
+    waiting.take(1);
+    assert_eq!((waiting.items, waiting.bytes), (3, 76));
+    waiting.take(9);
+    assert_eq!((waiting.items, waiting.bytes), (0, 0));
+}
