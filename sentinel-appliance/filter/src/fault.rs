@@ -77,6 +77,16 @@ pub enum ExpressionFault {
     RejectsAll,
 }
 
+impl ExpressionFault {
+    /// Fills in the word that does not go with what follows, if it is not known yet.
+    pub(crate) fn about(self, word: &'static str) -> Self {
+        match self {
+            Self::Mismatch { qualifier: "", to } => Self::Mismatch { qualifier: word, to },
+            other => other,
+        }
+    }
+}
+
 impl fmt::Display for ExpressionError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "column {}: {}", self.column, self.kind)

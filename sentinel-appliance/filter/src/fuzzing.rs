@@ -2,6 +2,9 @@
 
 use alloc::vec::Vec;
 
+use sentinel_units::LinkType;
+
+use crate::expression::{Target, compile_for};
 use crate::instruction::Instruction;
 use crate::program::Program;
 use crate::run::{Packet, run};
@@ -30,12 +33,43 @@ pub fn program(bytes: &[u8]) {
     }
 }
 
+/// Compiles an expression: the first byte chooses the link type and who runs it, the second says how many bytes of
+/// expression follow; the rest is a packet.
+///
+/// # Panics
+/// If a column is outside the expression, or a program does not return what was asked.
+pub fn expression(bytes: &[u8]) {
+    const LINKS: [LinkType; 8] = [
+        LinkType::ETHERNET,
+        LinkType::LINUX_SLL,
+        LinkType::LINUX_SLL2,
+        LinkType::NULL,
+        LinkType::LOOP,
+        LinkType::RAW,
+        LinkType::IPV6,
+        LinkType(9),
+    ];
+    let [choice, length, rest @ ..] = bytes else { return };
+    let (text, packet) = rest.split_at(rest.len().min(usize::from(*length)));
+    let Ok(text) = core::str::from_utf8(text) else { return };
+    let link = LINKS.get(usize::from(choice % 8)).copied().unwrap_or(LinkType::RAW);
+    let target = if choice & 8 == 0 { Target::File } else { Target::Kernel };
+    match compile_for(target, text, link, 96) {
+        Ok(program) => {
+            let vlan = (choice & 16 != 0).then_some(100);
+            let packet = Packet { bytes: packet, wire_len: 1_500, vlan };
+            assert!(matches!(program.run(&packet), 0 | 96));
+        }
+        Err(error) => assert!((1..=text.chars().count() + 1).contains(&error.column), "{error}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     extern crate std;
     use super::*;
     use crate::simple::Simple;
-    use sentinel_units::{LinkType, Port};
+    use sentinel_units::Port;
 
     #[test]
     fn mutated_programs_never_break_the_machine() {
@@ -49,13 +83,7 @@ mod tests {
             sample.extend(line.k.to_be_bytes());
         }
         sample.extend([[2; 12].as_slice(), &[8, 0, 0x45], &[1; 40]].concat());
-        let mut state = 0x9e37_79b9_7f4a_7c15_u64; // the seed; xorshift64 (Marsaglia 2003)
-        let mut random = |below: usize| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            usize::try_from(state >> 33).unwrap() % below
-        };
+        let mut random = random();
         program(&sample);
         for _ in 0..50_000 {
             let mut bytes = sample.clone();
@@ -66,5 +94,87 @@ mod tests {
             bytes.truncate(bytes.len() - random(bytes.len() / 2));
             program(&bytes);
         }
+    }
+
+    /// Numbers below what is asked; the seed never changes. Xorshift64 (Journal of Statistical Software, 2003).
+    fn random() -> impl FnMut(usize) -> usize {
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+        move |below| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            usize::try_from(state >> 33).unwrap() % below
+        }
+    }
+
+    const EXPRESSIONS: [&str; 12] = [
+        "tcp port 80 or (udp and not src net 10.0.0.0/8) or 443",
+        "vlan 100 and (tcp[13] & 2 != 0 || ip6[4:2] % 3 >= len) && not arp",
+        "ether host 01:02:03:04:05:06 and mpls 5 and host 1.2.3.4",
+        "src or dst portrange ssh-http and ip6 host fe80::1 or net ff02::/16",
+        "tcp[((tcp[12:1] & 0xf0) >> 2):4] = 0x47455420 or -len << 3 ^ 2 > ip[ip[0]]",
+        "pppoes 7 and ip6 protochain 17 or ip protochain \\tcp",
+        "broadcast or ip multicast or llc ui or isis or ether proto \\atalk",
+        "((((not (((len = 1)))))))",
+        "inbound or ifindex 3 or greater 100 or less 20 or byte 3 & 4",
+        "vlan and vlan and vlan and ip[0:4] - tcp[4:4] * udp[2:2] = icmp6[icmp6type]",
+        "host 1.2.3.4 or (5.6.7.8 and not (9.10.11.12 or 10.1))",
+        "not not tcp and ! ip proto 0x11 and proto 99 and net 10 mask 255.0.0.0",
+    ];
+
+    #[test]
+    fn mutated_expressions_never_break_the_compiler() {
+        let mut random = random();
+        for run in 0..40_000_usize {
+            let mut text = EXPRESSIONS[run % EXPRESSIONS.len()].as_bytes().to_vec();
+            for _ in 0..=random(3) {
+                let (from, at) = (random(text.len()), random(text.len()));
+                match random(5) {
+                    0 => text[at] = b"()[]!:/|&=<>-+*%^0x1.\\ "[random(23)],
+                    1 if text.len() > 1 => drop(text.remove(at)),
+                    2 => text.truncate(at.max(1)),
+                    3 => text.insert(at, b"([!-9 "[random(6)]),
+                    _ => {
+                        let piece = text[from..text.len().min(from + 20)].to_vec();
+                        text.splice(at..at, piece);
+                    }
+                }
+            }
+            text.truncate(255);
+            let head = [u8::try_from(random(32)).unwrap(), u8::try_from(text.len()).unwrap()];
+            expression(&[&head[..], &text, &[0x45; 60]].concat());
+        }
+    }
+
+    #[test]
+    fn long_and_deep_expressions_end_in_an_error_or_a_program() {
+        let many = |piece: &str, count: usize| piece.repeat(count);
+        let link = LinkType::ETHERNET;
+        for text in [
+            many("(", 100_000),
+            many("!", 100_000) + "ip",
+            many("-", 100_000) + "1 = 2",
+            many("ip[", 100_000),
+            many("not (", 5_000) + "ip",
+            many("1+", 100_000) + "1 = 2",
+            many("len+", 100_000) + "1 = 2",
+            many("ip[0]+(", 3_000),
+            many("vlan and ", 3_000) + "ip",
+            many("mpls and ", 3_000) + "ip",
+            many("host (", 3_000),
+            many("tcp[tcp[", 3_000),
+        ] {
+            if let Ok(program) = compile_for(Target::Kernel, &text, link, 1) {
+                assert!(program.instructions().len() <= crate::MAX_INSTRUCTIONS);
+            }
+        }
+        // As much as fits, and a little more.
+        let ports = |count: usize| {
+            let each: Vec<_> = (0..count).map(|port| std::format!("dst port {port}")).collect();
+            compile_for(Target::File, &each.join(" or "), link, 1).map(|program| program.instructions().len())
+        };
+        assert!(ports(600).unwrap() > 600);
+        let error = ports(3_000).unwrap_err();
+        assert_eq!(error.kind, crate::ExpressionFault::TooLong);
     }
 }

@@ -4,63 +4,32 @@
 //! without qualifiers takes those of the address before it; `%` and `^` have no precedence, so what follows either
 //! of them is its right side.
 
+use crate::address::Qualifiers;
+use crate::arithmetic::relation;
 use crate::fault::ExpressionFault;
 use crate::graph::{Comparison, Condition, Graph};
 use crate::lexer::{Placed, Token};
 use crate::names::{self, Keyword, Layer};
-use crate::primitive::{Builder, Direction, SCTP, TCP, UDP};
-use crate::value::{ArithmeticFault, Operation, Size, ValueId};
+use crate::primitive::Builder;
+use crate::value::{Operation, Size};
 
 /// Deepest nesting of parentheses, brackets and signs.
-const MOST_DEPTH: u32 = 48;
+pub(crate) const MOST_DEPTH: u32 = 48;
 /// Most values and tests of one expression.
 const MOST_PARTS: usize = 16_384;
 
 /// The byte and what is wrong there.
-type Fault = (usize, ExpressionFault);
-type Parsed<T> = Result<T, Fault>;
-
-/// What an address or number means.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Kind {
-    Host,
-    Net,
-    Port,
-    PortRange,
-    Proto,
-    ProtoChain,
-}
-
-/// The qualifiers before an address. Those without a kind are for an address.
-#[derive(Clone, Copy, Debug)]
-struct Qualifiers {
-    layer: Option<(&'static str, Layer)>,
-    direction: Direction,
-    kind: Option<Kind>,
-}
-
-impl Qualifiers {
-    fn layer(&self) -> Option<Layer> {
-        self.layer.map(|(_, layer)| layer)
-    }
-}
+pub(crate) type Fault = (usize, ExpressionFault);
+pub(crate) type Parsed<T> = Result<T, Fault>;
 
 /// A condition, and the qualifiers that an address after it would take.
-type Qualified = (Condition, Option<Qualifiers>);
-
-/// A number and the condition on which it is there.
-struct Number {
-    value: ValueId,
-    there: Option<Condition>,
-    /// Operations inside, at most.
-    depth: u32,
-}
+pub(crate) type Qualified = (Condition, Option<Qualifiers>);
 
 pub(crate) struct Parser<'t> {
     tokens: &'t [Placed<'t>],
-    next: usize,
+    pub(crate) next: usize,
     depth: u32,
-    builder: Builder,
+    pub(crate) builder: Builder,
 }
 
 impl<'t> Parser<'t> {
@@ -84,44 +53,44 @@ impl<'t> Parser<'t> {
         Ok(Some(condition))
     }
 
-    fn token(&self, ahead: usize) -> Placed<'t> {
+    pub(crate) fn token(&self, ahead: usize) -> Placed<'t> {
         let last = || self.tokens.last().copied().unwrap_or((Token::End, 0));
         self.tokens.get(self.next + ahead).copied().unwrap_or_else(last)
     }
 
-    fn peek(&self) -> Token<'t> {
+    pub(crate) fn peek(&self) -> Token<'t> {
         self.token(0).0
     }
 
-    fn advance(&mut self) {
+    pub(crate) fn advance(&mut self) {
         self.next += 1;
     }
 
     /// The byte at which the next token starts.
-    fn here(&self) -> usize {
+    pub(crate) fn here(&self) -> usize {
         self.token(0).1
     }
 
-    fn keyword(&self, ahead: usize) -> Option<Keyword> {
+    pub(crate) fn keyword(&self, ahead: usize) -> Option<Keyword> {
         match self.token(ahead).0 {
             Token::Keyword(_, keyword) => Some(keyword),
             _ => None,
         }
     }
 
-    fn take(&mut self, wanted: Keyword) -> bool {
+    pub(crate) fn take(&mut self, wanted: Keyword) -> bool {
         let found = self.keyword(0) == Some(wanted);
         self.next += usize::from(found);
         found
     }
 
-    fn take_sign(&mut self, wanted: &'static str) -> bool {
+    pub(crate) fn take_sign(&mut self, wanted: &'static str) -> bool {
         let found = self.peek() == Token::Sign(wanted);
         self.next += usize::from(found);
         found
     }
 
-    fn expected(&self, what: &'static str) -> Fault {
+    pub(crate) fn expected(&self, what: &'static str) -> Fault {
         let before = self.next.checked_sub(1).and_then(|before| self.tokens.get(before));
         let after = match before {
             Some((Token::Keyword(word, _) | Token::Sign(word), _)) => word,
@@ -138,12 +107,12 @@ impl<'t> Parser<'t> {
         (self.here(), kind)
     }
 
-    fn need_sign(&mut self, sign: &'static str, what: &'static str) -> Parsed<()> {
+    pub(crate) fn need_sign(&mut self, sign: &'static str, what: &'static str) -> Parsed<()> {
         if self.take_sign(sign) { Ok(()) } else { Err(self.expected(what)) }
     }
 
     /// Runs `parse` one level deeper.
-    fn deeper<T>(&mut self, parse: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
+    pub(crate) fn deeper<T>(&mut self, parse: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
         let size = self.builder.graph.nodes.len() + self.builder.graph.values.len();
         if size > MOST_PARTS {
             return Err((self.here(), ExpressionFault::TooLong));
@@ -273,7 +242,7 @@ impl<'t> Parser<'t> {
             }
             _ => None,
         };
-        if let Some(built) = self.cast(layer.map(|(_, layer)| layer), at)? {
+        if let Some(built) = self.cast(layer, at)? {
             return Ok((built, None));
         }
         if let Some(qualifiers) = self.qualifiers(layer)? {
@@ -292,7 +261,8 @@ impl<'t> Parser<'t> {
     }
 
     /// "broadcast" or "multicast".
-    fn cast(&mut self, layer: Option<Layer>, at: usize) -> Parsed<Option<Condition>> {
+    fn cast(&mut self, layer: Option<(&'static str, Layer)>, at: usize) -> Parsed<Option<Condition>> {
+        let (word, layer) = layer.unzip();
         let built = if self.take(Keyword::Broadcast) {
             self.builder.broadcast(layer)
         } else if self.take(Keyword::Multicast) {
@@ -300,47 +270,7 @@ impl<'t> Parser<'t> {
         } else {
             return Ok(None);
         };
-        built.map(Some).map_err(|kind| (at, kind))
-    }
-
-    /// Direction and kind, if at least one of them is there.
-    fn qualifiers(&mut self, layer: Option<(&'static str, Layer)>) -> Parsed<Option<Qualifiers>> {
-        let direction = self.direction();
-        let kind = match self.keyword(0) {
-            Some(Keyword::Host) => Some(Kind::Host),
-            Some(Keyword::Net) => Some(Kind::Net),
-            Some(Keyword::Port) => Some(Kind::Port),
-            Some(Keyword::PortRange) => Some(Kind::PortRange),
-            Some(Keyword::Proto) if direction.is_none() => Some(Kind::Proto),
-            Some(Keyword::ProtoChain) if direction.is_none() => Some(Kind::ProtoChain),
-            _ => None,
-        };
-        self.next += usize::from(kind.is_some());
-        if direction.is_none() && kind.is_none() {
-            return Ok(None);
-        }
-        Ok(Some(Qualifiers { layer, direction: direction.unwrap_or(Direction::Either), kind }))
-    }
-
-    fn direction(&mut self) -> Option<Direction> {
-        let one = |keyword| match keyword {
-            Some(Keyword::Source) => Some(Direction::Source),
-            Some(Keyword::Destination) => Some(Direction::Destination),
-            _ => None,
-        };
-        let first = one(self.keyword(0))?;
-        let joined = match self.keyword(1) {
-            Some(Keyword::Or) => Some(Direction::Either),
-            Some(Keyword::And) => Some(Direction::Both),
-            _ => None,
-        };
-        let second = one(self.keyword(2)).filter(|second| *second != first);
-        if let (Some(joined), Some(_)) = (joined, second) {
-            self.next += 3;
-            return Some(joined);
-        }
-        self.advance();
-        Some(first)
+        built.map(Some).map_err(|kind| (at, kind.about(word.unwrap_or(""))))
     }
 
     /// A primitive that takes no qualifiers.
@@ -399,7 +329,7 @@ impl<'t> Parser<'t> {
         built.map_err(|kind| (at, kind))
     }
 
-    fn number(&mut self, what: &'static str) -> Parsed<u32> {
+    pub(crate) fn number(&mut self, what: &'static str) -> Parsed<u32> {
         let Token::Number(number) = self.peek() else { return Err(self.expected(what)) };
         self.advance();
         Ok(number)
@@ -474,386 +404,4 @@ impl<'t> Parser<'t> {
         self.advance();
         Ok(condition)
     }
-
-    /// One address, or several in parentheses, with the qualifiers before it.
-    fn address(&mut self, qualifiers: Qualifiers) -> Parsed<Condition> {
-        self.deeper(|this| {
-            if this.take(Keyword::Not) {
-                return this.address(qualifiers).map(Condition::negated);
-            }
-            if !this.take_sign("(") {
-                return this.one_address(qualifiers);
-            }
-            let mut condition = this.address(qualifiers)?;
-            loop {
-                if this.take(Keyword::And) {
-                    let second = this.address(qualifiers)?;
-                    condition = this.builder.graph.and(condition, second);
-                } else if this.take(Keyword::Or) {
-                    let second = this.address(qualifiers)?;
-                    condition = this.builder.graph.or(condition, second);
-                } else {
-                    this.need_sign(")", "'and', 'or' or ')'")?;
-                    return Ok(condition);
-                }
-            }
-        })
-    }
-
-    fn one_address(&mut self, qualifiers: Qualifiers) -> Parsed<Condition> {
-        let (token, at) = self.token(0);
-        let what = match qualifiers.kind {
-            None | Some(Kind::Host) => "an address",
-            Some(Kind::Net) => "a network",
-            Some(Kind::Port) => "a port",
-            Some(Kind::PortRange) => "a range of ports",
-            Some(Kind::Proto | Kind::ProtoChain) => "a protocol",
-        };
-        if !matches!(
-            token,
-            Token::Name(_) | Token::Number(_) | Token::V4 { .. } | Token::V6(_) | Token::Mac(_)
-        ) {
-            return Err(self.expected(what));
-        }
-        let built = match qualifiers.kind {
-            None | Some(Kind::Host | Kind::Net) => return self.host_or_net(qualifiers),
-            Some(Kind::Port | Kind::PortRange) => self.ports(qualifiers, token),
-            Some(Kind::Proto | Kind::ProtoChain) => self.proto(qualifiers, token),
-        };
-        self.advance();
-        built.map_err(|kind| (at, kind))
-    }
-
-    fn host_or_net(&mut self, qualifiers: Qualifiers) -> Parsed<Condition> {
-        let (token, at) = self.token(0);
-        let is_net = qualifiers.kind == Some(Kind::Net);
-        let to = if is_net { "a network" } else { "a host" };
-        if token_is_v4_or_v6(&token)
-            && let Some((qualifier, layer)) = qualifiers.layer
-        {
-            let fits = match token {
-                Token::V6(_) => matches!(layer, Layer::Ip6),
-                _ => matches!(layer, Layer::Ip | Layer::Arp | Layer::Rarp),
-            };
-            if !fits {
-                let to = match token {
-                    Token::V6(_) => "an IPv6 address",
-                    _ if matches!(layer, Layer::Ip6 | Layer::Link) => "an IPv4 address",
-                    _ => to,
-                };
-                return Err((at, ExpressionFault::Mismatch { qualifier, to }));
-            }
-        }
-        let layer = qualifiers.layer();
-        self.advance();
-        let built = match token {
-            Token::V4 { address, bits } => {
-                let mask = self.mask(address, prefix_mask(bits), at)?;
-                self.builder.host(layer, qualifiers.direction, address, mask)
-            }
-            // A network number of one, two or three bytes is that many bytes of the address.
-            Token::Number(number) if is_net => {
-                let (mut number, mut mask) = (number, u32::MAX);
-                while number != 0 && number >> 24 == 0 {
-                    number <<= 8;
-                    mask <<= 8;
-                }
-                let mask = self.mask(number, mask, at)?;
-                self.builder.host(layer, qualifiers.direction, number, mask)
-            }
-            Token::Number(number) => self.builder.host(layer, qualifiers.direction, number, u32::MAX),
-            Token::V6(address) => self.host6(qualifiers, address, at)?,
-            Token::Mac(address) => match layer {
-                Some(Layer::Link) if !is_net => self.builder.hardware(qualifiers.direction, address),
-                _ => Err(ExpressionFault::Expected { what: "'ether' before a hardware address", after: "" }),
-            },
-            _ => Err(ExpressionFault::HostName),
-        };
-        built.map_err(|kind| (at, kind))
-    }
-
-    /// The mask after an IPv4 address, or else `mask`.
-    fn mask(&mut self, address: u32, mask: u32, at: usize) -> Parsed<u32> {
-        let mask = if self.take_sign("/") {
-            let number_at = self.here();
-            let length = self.number("the length of a mask")?;
-            if length > 32 {
-                return Err((number_at, ExpressionFault::TooLarge { what: "the mask length", most: 32 }));
-            }
-            prefix_mask(length)
-        } else if self.take(Keyword::Mask) {
-            match self.peek() {
-                Token::V4 { address, .. } => {
-                    self.advance();
-                    address
-                }
-                _ => return Err(self.expected("a mask such as 255.255.0.0")),
-            }
-        } else {
-            return Ok(mask);
-        };
-        if address & !mask != 0 { Err((at, ExpressionFault::HostBits)) } else { Ok(mask) }
-    }
-
-    fn host6(
-        &mut self,
-        qualifiers: Qualifiers,
-        address: [u32; 4],
-        at: usize,
-    ) -> Parsed<Result<Condition, ExpressionFault>> {
-        let mut length = 128;
-        if self.take_sign("/") {
-            let number_at = self.here();
-            length = self.number("the length of a mask")?;
-            if length > 128 {
-                return Err((number_at, ExpressionFault::TooLarge { what: "the mask length", most: 128 }));
-            }
-        }
-        if qualifiers.kind == Some(Kind::Host) && length != 128 {
-            return Err((at, ExpressionFault::Mismatch { qualifier: "host", to: "a network" }));
-        }
-        let mask = [0, 32, 64, 96].map(|before: u32| prefix_mask(length.saturating_sub(before).min(32)));
-        if address.iter().zip(mask).any(|(word, mask)| word & !mask != 0) {
-            return Err((at, ExpressionFault::HostBits));
-        }
-        Ok(self.builder.host6(qualifiers.direction, address, mask))
-    }
-
-    fn ports(&mut self, qualifiers: Qualifiers, token: Token<'t>) -> Result<Condition, ExpressionFault> {
-        let is_range = qualifiers.kind == Some(Kind::PortRange);
-        let to = if is_range { "a range of ports" } else { "a port" };
-        let asked: u8 = match qualifiers.layer {
-            None => ANY,
-            Some((_, Layer::Tcp)) => names::OVER_TCP,
-            Some((_, Layer::Udp)) => names::OVER_UDP,
-            Some((_, Layer::Sctp)) => OVER_SCTP,
-            Some((qualifier, _)) => return Err(ExpressionFault::Mismatch { qualifier, to }),
-        };
-        let (mut least, mut most, over) = match token {
-            Token::Number(number) => (number, number, ANY),
-            Token::Name(name) if is_range => {
-                // Names of services contain hyphens too, so every one of them may be the one between.
-                let hyphens = name.match_indices('-').map(|(at, _)| at);
-                let mut ends = hyphens.filter_map(|at| {
-                    let (first, rest) = (name.get(..at)?, name.get(at + 1..)?);
-                    Some((port(first)?, port(rest)?))
-                });
-                let (first, last) = ends.next().ok_or(ExpressionFault::UnknownName(to))?;
-                (first.0, last.0, if first.1 == last.1 { first.1 } else { ANY })
-            }
-            Token::Name(name) => {
-                let (port, over) = port(name).ok_or(ExpressionFault::UnknownName("port"))?;
-                (port, port, over)
-            }
-            _ => {
-                return Err(ExpressionFault::Mismatch {
-                    qualifier: if is_range { "portrange" } else { "port" },
-                    to: "an address",
-                });
-            }
-        };
-        if least > most {
-            (least, most) = (most, least);
-        }
-        if most > 0xffff {
-            return Err(ExpressionFault::TooLarge { what: "the port", most: 0xffff });
-        }
-        if asked & over == 0 {
-            return Err(ExpressionFault::Mismatch { qualifier: "this transport", to: "that service" });
-        }
-        let transports: &[u32] = match asked & over {
-            names::OVER_TCP => &[TCP],
-            names::OVER_UDP => &[UDP],
-            OVER_SCTP => &[SCTP],
-            _ => &[SCTP, TCP, UDP],
-        };
-        self.builder.ports(transports, qualifiers.direction, (least, most))
-    }
-
-    fn proto(&mut self, qualifiers: Qualifiers, token: Token<'t>) -> Result<Condition, ExpressionFault> {
-        let is_chain = qualifiers.kind == Some(Kind::ProtoChain);
-        let to = if is_chain { "'protochain'" } else { "'proto'" };
-        let layer = qualifiers.layer();
-        let number = match token {
-            Token::Number(number) => number,
-            Token::Name(name) if layer == Some(Layer::Link) => {
-                names::ether_type(name).ok_or(ExpressionFault::UnknownName("Ethernet type"))?
-            }
-            Token::Name(name) => names::protocol(name).ok_or(ExpressionFault::UnknownName("protocol"))?,
-            _ => {
-                return Err(ExpressionFault::Mismatch { qualifier: to.trim_matches('\''), to: "an address" });
-            }
-        };
-        let built =
-            if is_chain { self.builder.chain(layer, number) } else { self.builder.proto(layer, number) };
-        match (built, qualifiers.layer) {
-            (Err(ExpressionFault::Mismatch { .. }), Some((qualifier, _))) => {
-                Err(ExpressionFault::Mismatch { qualifier, to })
-            }
-            (built, _) => built,
-        }
-    }
-
-    /// Two numbers and how they compare.
-    fn comparison(&mut self) -> Parsed<Qualified> {
-        let left = self.arithmetic(None)?;
-        let Some((comparison, as_asked)) = relation(&self.peek()) else {
-            return Err(self.expected("a comparison: =, !=, <, <=, > or >="));
-        };
-        self.advance();
-        let right = self.arithmetic(None)?;
-        let graph = &mut self.builder.graph;
-        let found = graph.compare(left.value, comparison, right.value);
-        let found = if as_asked { found } else { found.negated() };
-        let there = match (left.there, right.there) {
-            (Some(left), Some(right)) => Some(graph.and(left, right)),
-            (left, right) => left.or(right),
-        };
-        let found = match there {
-            Some(there) => graph.and(there, found),
-            None => found,
-        };
-        Ok((found, None))
-    }
-
-    /// Arithmetic that may stand to the right of `before`: it ends where that binds stronger.
-    fn arithmetic(&mut self, before: Option<Binding>) -> Parsed<Number> {
-        self.deeper(|this| {
-            let mut left = this.simple_number()?;
-            while let Some((operation, binding)) = operation(&this.peek()) {
-                let goes_on = match (before, binding) {
-                    (Some(Some(before)), Some(binding)) => binding > before,
-                    _ => true,
-                };
-                if !goes_on {
-                    break;
-                }
-                let at = this.here();
-                this.advance();
-                let right = this.arithmetic(Some(binding))?;
-                left = this.combine(operation, left, &right, at)?;
-            }
-            Ok(left)
-        })
-    }
-
-    fn combine(&mut self, operation: Operation, left: Number, right: &Number, at: usize) -> Parsed<Number> {
-        let value = self.builder.graph.values.binary(operation, left.value, right.value);
-        let value = value.map_err(|fault| {
-            let kind = match fault {
-                ArithmeticFault::DivisionByZero => ExpressionFault::DivisionByZero,
-                ArithmeticFault::ShiftTooFar => ExpressionFault::ShiftTooFar,
-            };
-            (at, kind)
-        })?;
-        let depth = left.depth.max(right.depth) + 1;
-        if depth > MOST_DEPTH {
-            return Err((at, ExpressionFault::TooDeep));
-        }
-        // As in libpcap, that the right side is there is not asked: `ip[0] + tcp[0]` reads where a TCP header
-        // would be. Whoever wants to be sure says "tcp and".
-        Ok(Number { value, there: left.there, depth })
-    }
-
-    fn simple_number(&mut self) -> Parsed<Number> {
-        let (token, at) = self.token(0);
-        let values = &mut self.builder.graph.values;
-        let value = match token {
-            Token::Number(number) => values.constant(number),
-            Token::Keyword(_, Keyword::Length) => values.length(),
-            Token::Sign("-") => {
-                self.advance();
-                let inner = self.arithmetic(Some(Some(STRONGEST)))?;
-                let value = self.builder.graph.values.negated(inner.value);
-                return Ok(Number { value, there: inner.there, depth: inner.depth + 1 });
-            }
-            Token::Sign("(") => {
-                self.advance();
-                let inner = self.arithmetic(None)?;
-                self.need_sign(")", "')' or an operator")?;
-                return Ok(inner);
-            }
-            Token::Keyword(_, Keyword::Layer(layer)) => {
-                self.advance();
-                return self.access(layer, at);
-            }
-            _ => return Err(self.expected("a number, 'len' or a protocol and '['")),
-        };
-        self.advance();
-        Ok(Number { value, there: None, depth: 0 })
-    }
-
-    /// The bracket after a protocol.
-    fn access(&mut self, layer: Layer, at: usize) -> Parsed<Number> {
-        self.need_sign("[", "'['")?;
-        let index = self.arithmetic(None)?;
-        let mut size = 1;
-        let mut size_at = at;
-        if self.take_sign(":") {
-            size_at = self.here();
-            size = self.number("1, 2 or 4")?;
-        }
-        self.need_sign("]", "']', ':' or an operator")?;
-        let (value, there) = self
-            .builder
-            .access(layer, index.value, index.there, size)
-            .map_err(|kind| (if kind == ExpressionFault::AccessSize { size_at } else { at }, kind))?;
-        Ok(Number { value, there, depth: index.depth + 1 })
-    }
-}
-
-/// Sctp has a bit of its own: no service of the table uses it.
-const OVER_SCTP: u8 = 4;
-const ANY: u8 = names::OVER_TCP | names::OVER_UDP | OVER_SCTP;
-
-/// A port by number or name, and the transports it is known for; both together are as good as any.
-fn port(text: &str) -> Option<(u32, u8)> {
-    if text.starts_with(|first: char| first.is_ascii_digit()) {
-        return text.parse().ok().map(|number| (number, ANY));
-    }
-    let (port, over) = names::service(text)?;
-    let over = if over == names::OVER_TCP | names::OVER_UDP { ANY } else { over };
-    Some((u32::from(port), over))
-}
-
-fn prefix_mask(bits: u32) -> u32 {
-    u32::MAX.checked_shl(32 - bits).unwrap_or(0)
-}
-
-fn token_is_v4_or_v6(token: &Token<'_>) -> bool {
-    matches!(token, Token::V4 { .. } | Token::V6(_) | Token::Number(_))
-}
-
-/// The comparison, and whether it is as written or the opposite.
-fn relation(token: &Token<'_>) -> Option<(Comparison, bool)> {
-    match token {
-        Token::Sign("=") => Some((Comparison::Equal, true)),
-        Token::Sign("!=") => Some((Comparison::Equal, false)),
-        Token::Sign(">") => Some((Comparison::Greater, true)),
-        Token::Sign("<=") => Some((Comparison::Greater, false)),
-        Token::Sign(">=") => Some((Comparison::AtLeast, true)),
-        Token::Sign("<") => Some((Comparison::AtLeast, false)),
-        _ => None,
-    }
-}
-
-/// How strongly an operator binds; `None` for those without a precedence.
-type Binding = Option<u8>;
-const STRONGEST: u8 = 6;
-
-fn operation(token: &Token<'_>) -> Option<(Operation, Binding)> {
-    let Token::Sign(sign) = token else { return None };
-    Some(match *sign {
-        "|" => (Operation::Or, Some(1)),
-        "&" => (Operation::And, Some(2)),
-        "<<" => (Operation::ShiftLeft, Some(3)),
-        ">>" => (Operation::ShiftRight, Some(3)),
-        "+" => (Operation::Add, Some(4)),
-        "-" => (Operation::Subtract, Some(4)),
-        "*" => (Operation::Multiply, Some(5)),
-        "/" => (Operation::Divide, Some(5)),
-        "%" => (Operation::Remainder, None),
-        "^" => (Operation::Xor, None),
-        _ => return None,
-    })
 }

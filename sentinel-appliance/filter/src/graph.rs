@@ -147,12 +147,6 @@ impl Graph {
                 Operation::Add => k.wrapping_sub(operand),
                 Operation::Subtract => k.wrapping_add(operand),
                 Operation::Xor => k ^ operand,
-                Operation::And if k & !operand != 0 => {
-                    // No bit outside the mask is ever set.
-                    left = self.values.constant(0);
-                    right = self.values.constant(1);
-                    break;
-                }
                 Operation::And if k == 0 || k == operand && operand.is_power_of_two() => {
                     comparison = Comparison::AnyBit;
                     as_asked ^= k == 0;
@@ -168,26 +162,15 @@ impl Graph {
         (Test { left, comparison, right }, as_asked)
     }
 
-    /// The outcome of a test of constants, or one that its constant decides.
+    /// The outcome of a test of constants. Others that can have only one, such as `ip[8] >= 0`, are made all the
+    /// same: the byte must be there.
     pub(crate) fn constant_outcome(&self, test: &Test) -> Option<bool> {
-        if test.left == test.right {
-            match test.comparison {
-                Comparison::Equal | Comparison::AtLeast => return Some(true),
-                Comparison::Greater => return Some(false),
-                Comparison::AnyBit => {}
-            }
-        }
-        let right = self.values.constant_of(test.right)?;
-        match (self.values.constant_of(test.left), test.comparison, right) {
-            (Some(left), ..) => Some(outcome(left, test.comparison, right)),
-            (None, Comparison::AnyBit, 0) | (None, Comparison::Greater, u32::MAX) => Some(false),
-            (None, Comparison::AtLeast, 0) => Some(true),
-            _ => None,
-        }
+        let (left, right) = (self.values.constant_of(test.left)?, self.values.constant_of(test.right)?);
+        Some(outcome(left, test.comparison, right))
     }
 }
 
-pub(crate) fn outcome(left: u32, comparison: Comparison, right: u32) -> bool {
+fn outcome(left: u32, comparison: Comparison, right: u32) -> bool {
     match comparison {
         Comparison::Equal => left == right,
         Comparison::Greater => left > right,

@@ -11,7 +11,10 @@
 
 extern crate alloc;
 
+mod address;
+mod arithmetic;
 mod assembler;
+mod carried;
 pub mod code;
 mod dump;
 mod emit;
@@ -31,6 +34,7 @@ mod program;
 mod protocol;
 mod run;
 mod simple;
+mod transport;
 mod validate;
 mod value;
 

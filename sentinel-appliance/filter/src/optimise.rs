@@ -13,7 +13,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use crate::graph::{Comparison, Graph, Node, Target, Test, outcome};
+use crate::graph::{Comparison, Graph, Node, Target, Test};
 use crate::value::ValueId;
 
 /// Rounds of passes; each removes something or is the last. Real filters need three or four.
@@ -62,7 +62,12 @@ pub(crate) fn edges_in(nodes: &[Node], entry: Target) -> Vec<u32> {
 struct Facts {
     holding: Vec<u32>,
     failing: Vec<u32>,
+    /// Tests for equality of one value, of which one holds.
+    choices: Vec<Vec<usize>>,
 }
+
+/// Constants that a value may be one of; more are not remembered.
+const MOST_CHOICES: usize = 8;
 
 fn bit(test: usize) -> (usize, u32) {
     (test / 32, 1 << (test % 32))
@@ -89,14 +94,6 @@ impl Facts {
             Some(false)
         } else {
             None
-        }
-    }
-
-    /// Keeps what `other` knows too.
-    fn meet(&mut self, other: &Self) {
-        for (words, others) in [(&mut self.holding, &other.holding), (&mut self.failing, &other.failing)] {
-            words.truncate(others.len());
-            words.iter_mut().zip(others).for_each(|(word, other)| *word &= other);
         }
     }
 }
@@ -132,35 +129,62 @@ impl Tests {
         if let Some(known) = graph.constant_outcome(test).or_else(|| facts.outcome(number)) {
             return Some(known);
         }
-        let asked = graph.values.constant_of(test.right)?;
-        let (mut least, mut most) = (0, u32::MAX);
-        for (number, other) in self.distinct.iter().enumerate() {
-            if other.left != test.left {
-                continue;
-            }
-            let (Some(k), Some(holds)) = (graph.values.constant_of(other.right), facts.outcome(number))
-            else {
-                continue;
-            };
-            match (other.comparison, holds) {
-                (Comparison::Equal, true) => (least, most) = (k, k),
-                (Comparison::Greater, true) => least = least.max(k.saturating_add(1)),
-                (Comparison::Greater, false) => most = most.min(k),
-                (Comparison::AtLeast, true) => least = least.max(k),
-                (Comparison::AtLeast, false) => most = most.min(k.saturating_sub(1)),
-                (Comparison::Equal, false) | (Comparison::AnyBit, _) => {}
-            }
+        // A value known to be one constant is not another. That it is then also less than a third is not used:
+        // libpcap does not, and would load what a test removed for it would have loaded.
+        if test.comparison != Comparison::Equal || graph.values.constant_of(test.right).is_none() {
+            return None;
         }
-        if least == most {
-            return Some(outcome(least, test.comparison, asked));
+        let is_known = |(other, known): (usize, &Test)| {
+            known.left == test.left
+                && known.comparison == Comparison::Equal
+                && facts.outcome(other) == Some(true)
+                && graph.values.constant_of(known.right).is_some()
+        };
+        if self.distinct.iter().enumerate().any(is_known) {
+            return Some(false);
         }
-        match test.comparison {
-            Comparison::Equal if asked < least || asked > most => Some(false),
-            Comparison::Greater if least > asked => Some(true),
-            Comparison::Greater if most <= asked => Some(false),
-            Comparison::AtLeast if least >= asked => Some(true),
-            Comparison::AtLeast if most < asked => Some(false),
+        let choice = facts.choices.iter().find(|choice| self.value(choice) == Some(test.left))?;
+        let mut left = choice.iter().filter(|other| facts.outcome(**other) != Some(false));
+        match (left.next(), left.next()) {
+            (Some(only), None) => Some(*only == number),
+            _ if !choice.contains(&number) => Some(false),
             _ => None,
+        }
+    }
+
+    /// The value that the tests of a choice look at.
+    fn value(&self, choice: &[usize]) -> Option<ValueId> {
+        Some(self.distinct.get(*choice.first()?)?.left)
+    }
+
+    /// What `facts` say about which constant a value is: the tests of which one holds.
+    fn choices(&self, graph: &Graph, facts: &Facts) -> Vec<Vec<usize>> {
+        let is_known = |(number, test): &(usize, &Test)| {
+            test.comparison == Comparison::Equal
+                && facts.outcome(*number) == Some(true)
+                && graph.values.constant_of(test.right).is_some()
+        };
+        let certain = self.distinct.iter().enumerate().filter(is_known).map(|(number, _)| vec![number]);
+        certain.chain(facts.choices.iter().cloned()).collect()
+    }
+
+    /// Keeps in `facts` what `other` knows too.
+    fn meet(&self, graph: &Graph, facts: &mut Facts, other: &Facts) {
+        let others = self.choices(graph, other);
+        let mut choices = self.choices(graph, facts);
+        choices.retain_mut(|choice| {
+            let Some(same) = others.iter().find(|other| self.value(other) == self.value(choice)) else {
+                return false;
+            };
+            choice.extend(same);
+            choice.sort_unstable();
+            choice.dedup();
+            (2..=MOST_CHOICES).contains(&choice.len())
+        });
+        facts.choices = choices;
+        for (words, others) in [(&mut facts.holding, &other.holding), (&mut facts.failing, &other.failing)] {
+            words.truncate(others.len());
+            words.iter_mut().zip(others).for_each(|(word, other)| *word &= other);
         }
     }
 
@@ -209,7 +233,7 @@ fn thread(graph: &mut Graph, entry: &mut Target) -> bool {
                 && let Some(known) = known.get_mut(next)
             {
                 match known {
-                    Some(known) => known.meet(&facts),
+                    Some(known) => tests.meet(graph, known, &facts),
                     None => *known = Some(facts),
                 }
             }

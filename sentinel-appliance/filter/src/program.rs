@@ -2,9 +2,10 @@
 
 use alloc::vec::Vec;
 
+use crate::code;
 use crate::instruction::Instruction;
 use crate::run::{Packet, run};
-use crate::validate::{Invalid, validate};
+use crate::validate::{Fault, Invalid, validate};
 
 /// A classic BPF program that the kernel will accept.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -36,5 +37,69 @@ impl Program {
     #[must_use]
     pub fn matches(&self, packet: &Packet<'_>) -> bool {
         self.run(packet) != 0
+    }
+
+    /// The program that matches what both match, and then returns what `second` returns. `second` must load what it
+    /// uses, as compiled programs do: it finds the registers as `self` leaves them.
+    ///
+    /// # Errors
+    /// [`Invalid`] if both together are too long, or `self` returns a length that it computes.
+    pub fn and(&self, second: &Self) -> Result<Self, Invalid> {
+        let length = self.0.len();
+        let mut joined = Vec::with_capacity(length + second.0.len());
+        for (at, line) in self.0.iter().enumerate() {
+            joined.push(match line.code {
+                code::RET_K if line.k != 0 => {
+                    let skip = u32::try_from(length - at - 1).unwrap_or(u32::MAX);
+                    Instruction::plain(code::JA, skip)
+                }
+                code::RET_A => return Err(Invalid { at, fault: Fault::UnknownCode(line.code) }),
+                _ => *line,
+            });
+        }
+        joined.extend_from_slice(&second.0);
+        Self::new(joined)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use crate::{Simple, compile};
+    use sentinel_units::{LinkType, Port};
+    use std::vec;
+
+    #[test]
+    fn both_must_match_and_the_second_says_how_much_to_keep() {
+        let link = LinkType::RAW;
+        // IPv4 header of 20 bytes with protocol 6, from 192.0.2.1 to 192.0.2.2, ports 1000 to 443.
+        let mut packet = vec![0x45, 0, 0, 40, 0, 0, 0, 0, 64, 6, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2];
+        packet.extend([3, 232, 1, 187]);
+        let packet = Packet { bytes: &packet, wire_len: 40, vlan: None };
+        let simple = |port| Simple { port: Some(Port(port)), ..Simple::default() }.compile(link).unwrap();
+        let expression = |text| compile(text, link, 96).unwrap();
+        for (port, text, keep) in [
+            (443, "src host 192.0.2.1", 96),
+            (443, "src host 192.0.2.2", 0),
+            (444, "src host 192.0.2.1", 0),
+            (443, "", 96),
+        ] {
+            assert_eq!(simple(port).and(&expression(text)).unwrap().run(&packet), keep, "{port} {text}");
+            let whole = if keep == 0 { 0 } else { 0x0004_0000 };
+            assert_eq!(expression(text).and(&simple(port)).unwrap().run(&packet), whole, "{port} {text}");
+        }
+        let everything = Simple::default().compile(link).unwrap();
+        assert_eq!(everything.and(&expression("ip")).unwrap().run(&packet), 96);
+    }
+
+    #[test]
+    fn what_cannot_be_joined_is_refused() {
+        let computed = Program::new(vec![Instruction::plain(code::RET_A, 0)]).unwrap();
+        let all = Program::new(vec![Instruction::plain(code::RET_K, 1)]).unwrap();
+        assert!(computed.and(&all).is_err());
+        assert_eq!(all.and(&computed).unwrap().instructions().len(), 2);
+        let most = Program::new(vec![Instruction::plain(code::RET_K, 1); 4096]).unwrap();
+        assert_eq!(most.and(&all).unwrap_err().fault, Fault::TooLong);
     }
 }

@@ -213,6 +213,9 @@ impl Values {
             (left, right) = (right, left);
         }
         let Some(k) = self.constant_of(right) else {
+            if self.constant_of(left) == Some(0) && operation != Subtract {
+                return Ok(left); // zero divided, shifted: the others have the constant on the right
+            }
             return Ok(self.intern(Value::Binary(operation, left, right)));
         };
         match (operation, k) {
@@ -233,7 +236,7 @@ impl Values {
             }
             // (v & m) & k
             (And, Value::Binary(And, inner, mask)) => {
-                if let Some(mask) = self.constant_of(mask) {
+                if let Some(mask) = self.constant_of(mask).filter(|mask| mask & k != 0) {
                     return Ok(self.masked(inner, mask & k));
                 }
             }

@@ -1,0 +1,311 @@
+//! Addresses, ports and protocols with the qualifiers before them.
+//!
+//! Read first: `pcap-filter(7)`, "type", "dir" and "proto" qualifiers.
+
+use crate::fault::ExpressionFault;
+use crate::grammar::{Parsed, Parser};
+use crate::graph::Condition;
+use crate::lexer::Token;
+use crate::names::{self, Keyword, Layer};
+use crate::primitive::{Direction, SCTP, TCP, UDP};
+
+/// What an address or number means.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Kind {
+    Host,
+    Net,
+    Port,
+    PortRange,
+    Proto,
+    ProtoChain,
+}
+
+/// The qualifiers before an address. Those without a kind are for an address.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Qualifiers {
+    layer: Option<(&'static str, Layer)>,
+    direction: Direction,
+    kind: Option<Kind>,
+}
+
+impl Qualifiers {
+    fn layer(&self) -> Option<Layer> {
+        self.layer.map(|(_, layer)| layer)
+    }
+}
+
+impl<'t> Parser<'t> {
+    /// Direction and kind, if at least one of them is there.
+    pub(crate) fn qualifiers(&mut self, layer: Option<(&'static str, Layer)>) -> Parsed<Option<Qualifiers>> {
+        let direction = self.direction();
+        let kind = match self.keyword(0) {
+            Some(Keyword::Host) => Some(Kind::Host),
+            Some(Keyword::Net) => Some(Kind::Net),
+            Some(Keyword::Port) => Some(Kind::Port),
+            Some(Keyword::PortRange) => Some(Kind::PortRange),
+            Some(Keyword::Proto) if direction.is_none() => Some(Kind::Proto),
+            Some(Keyword::ProtoChain) if direction.is_none() => Some(Kind::ProtoChain),
+            _ => None,
+        };
+        self.next += usize::from(kind.is_some());
+        if direction.is_none() && kind.is_none() {
+            return Ok(None);
+        }
+        Ok(Some(Qualifiers { layer, direction: direction.unwrap_or(Direction::Either), kind }))
+    }
+
+    fn direction(&mut self) -> Option<Direction> {
+        let one = |keyword| match keyword {
+            Some(Keyword::Source) => Some(Direction::Source),
+            Some(Keyword::Destination) => Some(Direction::Destination),
+            _ => None,
+        };
+        let first = one(self.keyword(0))?;
+        let joined = match self.keyword(1) {
+            Some(Keyword::Or) => Some(Direction::Either),
+            Some(Keyword::And) => Some(Direction::Both),
+            _ => None,
+        };
+        let second = one(self.keyword(2)).filter(|second| *second != first);
+        if let (Some(joined), Some(_)) = (joined, second) {
+            self.next += 3;
+            return Some(joined);
+        }
+        self.advance();
+        Some(first)
+    }
+
+    /// One address, or several in parentheses, with the qualifiers before it.
+    pub(crate) fn address(&mut self, qualifiers: Qualifiers) -> Parsed<Condition> {
+        self.deeper(|this| {
+            if this.take(Keyword::Not) {
+                return this.address(qualifiers).map(Condition::negated);
+            }
+            if !this.take_sign("(") {
+                return this.one_address(qualifiers);
+            }
+            let mut condition = this.address(qualifiers)?;
+            loop {
+                if this.take(Keyword::And) {
+                    let second = this.address(qualifiers)?;
+                    condition = this.builder.graph.and(condition, second);
+                } else if this.take(Keyword::Or) {
+                    let second = this.address(qualifiers)?;
+                    condition = this.builder.graph.or(condition, second);
+                } else {
+                    this.need_sign(")", "'and', 'or' or ')'")?;
+                    return Ok(condition);
+                }
+            }
+        })
+    }
+
+    fn one_address(&mut self, qualifiers: Qualifiers) -> Parsed<Condition> {
+        let (token, at) = self.token(0);
+        let what = match qualifiers.kind {
+            None | Some(Kind::Host) => "an address",
+            Some(Kind::Net) => "a network",
+            Some(Kind::Port) => "a port",
+            Some(Kind::PortRange) => "a range of ports",
+            Some(Kind::Proto | Kind::ProtoChain) => "a protocol",
+        };
+        if !matches!(
+            token,
+            Token::Name(_) | Token::Number(_) | Token::V4 { .. } | Token::V6(_) | Token::Mac(_)
+        ) {
+            return Err(self.expected(what));
+        }
+        let built = match qualifiers.kind {
+            None | Some(Kind::Host | Kind::Net) => return self.host_or_net(qualifiers),
+            Some(Kind::Port | Kind::PortRange) => self.ports(qualifiers, token),
+            Some(Kind::Proto | Kind::ProtoChain) => self.proto(qualifiers, token),
+        };
+        self.advance();
+        built.map_err(|kind| (at, kind.about(qualifiers.layer.map_or("", |(word, _)| word))))
+    }
+
+    fn host_or_net(&mut self, qualifiers: Qualifiers) -> Parsed<Condition> {
+        let (token, at) = self.token(0);
+        let is_net = qualifiers.kind == Some(Kind::Net);
+        let to = if is_net { "a network" } else { "a host" };
+        if token_is_v4_or_v6(&token)
+            && let Some((qualifier, layer)) = qualifiers.layer
+        {
+            let fits = match token {
+                Token::V6(_) => matches!(layer, Layer::Ip6),
+                _ => matches!(layer, Layer::Ip | Layer::Arp | Layer::Rarp),
+            };
+            if !fits {
+                let to = match token {
+                    Token::V6(_) => "an IPv6 address",
+                    _ if matches!(layer, Layer::Ip6 | Layer::Link) => "an IPv4 address",
+                    _ => to,
+                };
+                return Err((at, ExpressionFault::Mismatch { qualifier, to }));
+            }
+        }
+        let layer = qualifiers.layer();
+        self.advance();
+        let built = match token {
+            Token::V4 { address, bits } => {
+                let mask = self.mask(address, prefix_mask(bits), at)?;
+                self.builder.host(layer, qualifiers.direction, address, mask)
+            }
+            // A network number of one, two or three bytes is that many bytes of the address.
+            Token::Number(number) if is_net => {
+                let (mut number, mut mask) = (number, u32::MAX);
+                while number != 0 && number >> 24 == 0 {
+                    number <<= 8;
+                    mask <<= 8;
+                }
+                let mask = self.mask(number, mask, at)?;
+                self.builder.host(layer, qualifiers.direction, number, mask)
+            }
+            Token::Number(number) => self.builder.host(layer, qualifiers.direction, number, u32::MAX),
+            Token::V6(address) => self.host6(qualifiers, address, at)?,
+            Token::Mac(address) => match layer {
+                Some(Layer::Link) if !is_net => self.builder.hardware(qualifiers.direction, address),
+                _ => Err(ExpressionFault::Expected { what: "'ether' before a hardware address", after: "" }),
+            },
+            _ => Err(ExpressionFault::HostName),
+        };
+        built.map_err(|kind| (at, kind))
+    }
+
+    /// The mask after an IPv4 address, or else `mask`.
+    fn mask(&mut self, address: u32, mask: u32, at: usize) -> Parsed<u32> {
+        let mask = if self.take_sign("/") {
+            let number_at = self.here();
+            let length = self.number("the length of a mask")?;
+            if length > 32 {
+                return Err((number_at, ExpressionFault::TooLarge { what: "the mask length", most: 32 }));
+            }
+            prefix_mask(length)
+        } else if self.take(Keyword::Mask) {
+            match self.peek() {
+                Token::V4 { address, .. } => {
+                    self.advance();
+                    address
+                }
+                _ => return Err(self.expected("a mask such as 255.255.0.0")),
+            }
+        } else {
+            return Ok(mask);
+        };
+        if address & !mask != 0 { Err((at, ExpressionFault::HostBits)) } else { Ok(mask) }
+    }
+
+    fn host6(
+        &mut self,
+        qualifiers: Qualifiers,
+        address: [u32; 4],
+        at: usize,
+    ) -> Parsed<Result<Condition, ExpressionFault>> {
+        let mut length = 128;
+        if self.take_sign("/") {
+            let number_at = self.here();
+            length = self.number("the length of a mask")?;
+            if length > 128 {
+                return Err((number_at, ExpressionFault::TooLarge { what: "the mask length", most: 128 }));
+            }
+        }
+        if qualifiers.kind == Some(Kind::Host) && length != 128 {
+            return Err((at, ExpressionFault::Mismatch { qualifier: "host", to: "a network" }));
+        }
+        let mask = [0, 32, 64, 96].map(|before: u32| prefix_mask(length.saturating_sub(before).min(32)));
+        if address.iter().zip(mask).any(|(word, mask)| word & !mask != 0) {
+            return Err((at, ExpressionFault::HostBits));
+        }
+        Ok(self.builder.host6(qualifiers.direction, address, mask))
+    }
+
+    fn ports(&mut self, qualifiers: Qualifiers, token: Token<'t>) -> Result<Condition, ExpressionFault> {
+        let is_range = qualifiers.kind == Some(Kind::PortRange);
+        let to = if is_range { "a range of ports" } else { "a port" };
+        let asked: u8 = match qualifiers.layer {
+            None => ANY,
+            Some((_, Layer::Tcp)) => names::OVER_TCP,
+            Some((_, Layer::Udp)) => names::OVER_UDP,
+            Some((_, Layer::Sctp)) => OVER_SCTP,
+            Some((qualifier, _)) => return Err(ExpressionFault::Mismatch { qualifier, to }),
+        };
+        let (mut least, mut most, over) = match token {
+            Token::Number(number) => (number, number, ANY),
+            Token::Name(name) if is_range => {
+                // Names of services contain hyphens too, so every one of them may be the one between.
+                let hyphens = name.match_indices('-').map(|(at, _)| at);
+                let mut ends = hyphens.filter_map(|at| {
+                    let (first, rest) = (name.get(..at)?, name.get(at + 1..)?);
+                    Some((port(first)?, port(rest)?))
+                });
+                let (first, last) = ends.next().ok_or(ExpressionFault::UnknownName(to))?;
+                (first.0, last.0, if first.1 == last.1 { first.1 } else { ANY })
+            }
+            Token::Name(name) => {
+                let (port, over) = port(name).ok_or(ExpressionFault::UnknownName("port"))?;
+                (port, port, over)
+            }
+            _ => {
+                return Err(ExpressionFault::Mismatch {
+                    qualifier: if is_range { "portrange" } else { "port" },
+                    to: "an address",
+                });
+            }
+        };
+        if least > most {
+            (least, most) = (most, least);
+        }
+        if most > 0xffff {
+            return Err(ExpressionFault::TooLarge { what: "the port", most: 0xffff });
+        }
+        if asked & over == 0 {
+            return Err(ExpressionFault::Mismatch { qualifier: "", to: "a service of another transport" });
+        }
+        let transports: &[u32] = match asked & over {
+            names::OVER_TCP => &[TCP],
+            names::OVER_UDP => &[UDP],
+            OVER_SCTP => &[SCTP],
+            _ => &[SCTP, TCP, UDP],
+        };
+        self.builder.ports(transports, qualifiers.direction, (least, most))
+    }
+
+    fn proto(&mut self, qualifiers: Qualifiers, token: Token<'t>) -> Result<Condition, ExpressionFault> {
+        let is_chain = qualifiers.kind == Some(Kind::ProtoChain);
+        let to = if is_chain { "'protochain'" } else { "'proto'" };
+        let layer = qualifiers.layer();
+        let number = match token {
+            Token::Number(number) => number,
+            Token::Name(name) if layer == Some(Layer::Link) => {
+                names::ether_type(name).ok_or(ExpressionFault::UnknownName("Ethernet type"))?
+            }
+            Token::Name(name) => names::protocol(name).ok_or(ExpressionFault::UnknownName("protocol"))?,
+            _ => {
+                return Err(ExpressionFault::Mismatch { qualifier: to.trim_matches('\''), to: "an address" });
+            }
+        };
+        if is_chain { self.builder.chain(layer, number) } else { self.builder.proto(layer, number) }
+    }
+}
+
+/// Sctp has a bit of its own: no service of the table uses it.
+const OVER_SCTP: u8 = 4;
+const ANY: u8 = names::OVER_TCP | names::OVER_UDP | OVER_SCTP;
+
+/// A port by number or name, and the transports it is known for; both together are as good as any.
+fn port(text: &str) -> Option<(u32, u8)> {
+    if text.starts_with(|first: char| first.is_ascii_digit()) {
+        return text.parse().ok().map(|number| (number, ANY));
+    }
+    let (port, over) = names::service(text)?;
+    let over = if over == names::OVER_TCP | names::OVER_UDP { ANY } else { over };
+    Some((u32::from(port), over))
+}
+
+fn prefix_mask(bits: u32) -> u32 {
+    u32::MAX.checked_shl(32 - bits).unwrap_or(0)
+}
+
+fn token_is_v4_or_v6(token: &Token<'_>) -> bool {
+    matches!(token, Token::V4 { .. } | Token::V6(_) | Token::Number(_))
+}
