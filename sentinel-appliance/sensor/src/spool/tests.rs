@@ -1,10 +1,12 @@
 //! The spool over real files in a directory of its own.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use sentinel_alert::{Evidence, Phase, Subject, Test};
 use tempfile::TempDir;
 
+use super::deliver::REMEMBER_INTERVAL;
 use super::*;
 
 const NOW: Uptime = Uptime::ZERO;
