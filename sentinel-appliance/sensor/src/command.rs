@@ -4,19 +4,21 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use lexopt::{Arg, Parser, ValueExt};
-use sentinel_filter::Simple;
+use sentinel_filter::{DumpStyle, Simple};
+use sentinel_units::LinkType;
 
 use crate::failure::Failure;
 use crate::read::{self, FILE_SEED, View};
 use crate::settings::{self, Settings, environment, split_assignment};
-use crate::{enroll, interfaces_command, log_command, output, run, status_command};
+use crate::{enroll, filter_command, interfaces_command, log_command, output, run, status_command};
 
 const HELP: &str = "\
 sentinel - network security sensor
 
 Usage:
   sentinel run [-i INTERFACE]...        capture, detect, log, send to the collector
-  sentinel read FILE                    the same detection over a pcap or pcapng file ('-': standard input)
+  sentinel read FILE [EXPRESSION]       the same detection over a pcap or pcapng file ('-': standard input)
+  sentinel filter EXPRESSION            the program that a filter in tcpdump's language becomes
   sentinel status                       what the running sensor sees, lost, raised, sent
   sentinel enroll TOKEN [--name NAME]   make this sensor known to a collector
   sentinel log list|show|verify|export  the sealed log
@@ -32,10 +34,15 @@ read:
       --alerts              alerts as NDJSON
       --records             DNS, TLS and HTTP messages as NDJSON
       --count-only          the number of packets that pass the filter
+  -f, --filter EXPRESSION   only packets that match, as after the file: sentinel read x.pcap tcp port 80
       --protocol NAME       only tcp, udp, icmp, arp, http, dns, tls or quic
       --ip ADDRESS          only packets from or to this address
       --port NUMBER         only packets from or to this port
       --seed NUMBER         key of the hash tables (fixed, so that runs repeat)
+
+filter:
+  -d, -dd, -ddd, --dump     for people (the default), as a C array, as decimal numbers
+      --link NAME           link type, by name or number (EN10MB)
 
 run:
   -i, --interface NAME      capture on this interface; may be repeated (setting 'interface')
@@ -66,6 +73,8 @@ struct Words {
     assignments: Vec<(String, String)>,
     interfaces: Vec<String>,
     name: Option<String>,
+    expression: Option<String>,
+    link: Option<LinkType>,
     filter: Simple,
     key: Option<PathBuf>,
     count: Option<u64>,
@@ -111,7 +120,7 @@ fn print(text: &str) -> Result<(), Failure> {
     output.flush()
 }
 
-const OPTIONS: [(Option<char>, &str); 20] = [
+const OPTIONS: [(Option<char>, &str); 23] = [
     (Some('h'), "--help"),
     (Some('V'), "--version"),
     (Some('c'), "--config"),
@@ -119,6 +128,9 @@ const OPTIONS: [(Option<char>, &str); 20] = [
     (None, "--alerts"),
     (None, "--records"),
     (None, "--count-only"),
+    (Some('f'), "--filter"),
+    (Some('d'), "--dump"),
+    (None, "--link"),
     (None, "--protocol"),
     (None, "--ip"),
     (None, "--port"),
@@ -159,6 +171,8 @@ impl Words {
             }
             "--interface" => self.interfaces.push(text()?),
             "--name" => self.name = Some(text()?),
+            "--filter" => self.expression = Some(text()?),
+            "--link" => self.link = Some(filter_command::link(&text()?).map_err(Failure::Usage)?),
             "--protocol" => self.filter.protocol = Some(read::protocol(&text()?).map_err(Failure::Usage)?),
             "--ip" => self.filter.address = Some(read::address(&text()?).map_err(Failure::Usage)?),
             "--port" => self.filter.port = Some(read::port(&text()?).map_err(Failure::Usage)?),
@@ -187,6 +201,19 @@ impl Words {
 
     fn word(&self, index: usize) -> Option<&str> {
         self.names.get(index).and_then(|word| word.to_str())
+    }
+
+    /// The filter expression: the words from `first` on, or what `--filter` says.
+    fn expression(&self, first: usize) -> Result<String, Failure> {
+        let words: Option<Vec<&str>> = self.names.iter().skip(first).map(|word| word.to_str()).collect();
+        let words = words.ok_or_else(|| Failure::Usage("the filter is not UTF-8".into()))?.join(" ");
+        match &self.expression {
+            Some(_) if !words.is_empty() => {
+                Err(Failure::Usage("want one filter, after --filter or after the file".into()))
+            }
+            Some(given) => Ok(given.clone()),
+            None => Ok(words),
+        }
     }
 
     /// All flags that set something, `-i` included.
@@ -221,6 +248,7 @@ fn dispatch(words: Words) -> Result<(), Failure> {
             run::run(run::Request { config: words.config, flags, seed: words.seed }, settings)
         }
         Some("read") => read_command(&words),
+        Some("filter") => filter_program(&words),
         Some("status") => {
             words.only("status", 1, &["--json", "--watch", "--memory"])?;
             let [json, watch, memory] = ["--json", "--watch", "--memory"].map(|option| words.has(option));
@@ -244,8 +272,9 @@ fn dispatch(words: Words) -> Result<(), Failure> {
 }
 
 fn read_command(words: &Words) -> Result<(), Failure> {
-    let options = ["--alerts", "--records", "--count-only", "--protocol", "--ip", "--port", "--seed"];
-    words.only("read", 2, &options)?;
+    let options =
+        ["--alerts", "--records", "--count-only", "--filter", "--protocol", "--ip", "--port", "--seed"];
+    words.only("read", usize::MAX, &options)?;
     let file = words.names.get(1).ok_or_else(|| Failure::Usage("read: want a file, or '-'".into()))?;
     let views = [("--alerts", View::Alerts), ("--records", View::Records), ("--count-only", View::CountOnly)];
     let mut chosen = views.iter().filter(|(option, _)| words.has(option));
@@ -256,10 +285,22 @@ fn read_command(words: &Words) -> Result<(), Failure> {
     let request = read::Request {
         file: file.into(),
         view,
+        expression: words.expression(2)?,
         filter: words.filter,
         seed: words.seed.unwrap_or(FILE_SEED),
     };
     read::read(&request, &words.load()?)
+}
+
+fn filter_program(words: &Words) -> Result<(), Failure> {
+    words.only("filter", usize::MAX, &["--filter", "--dump", "--link"])?;
+    let style = match words.seen.iter().filter(|option| **option == "--dump").count() {
+        0 | 1 => DumpStyle::Assembly,
+        2 => DumpStyle::C,
+        _ => DumpStyle::Decimal,
+    };
+    let link = words.link.unwrap_or(LinkType::ETHERNET);
+    filter_command::filter(&words.expression(1)?, link, style)
 }
 
 fn log(words: &Words) -> Result<(), Failure> {

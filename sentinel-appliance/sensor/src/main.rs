@@ -23,6 +23,7 @@ mod control;
 mod document;
 mod enroll;
 mod failure;
+mod filter_command;
 mod identity;
 mod interfaces_command;
 mod link;

@@ -14,6 +14,7 @@ use sentinel_units::{LinkType, Port};
 
 use crate::analysis::{Analyser, Tuning};
 use crate::failure::Failure;
+use crate::filter_command::explain;
 use crate::message;
 use crate::output::Output;
 use crate::record;
@@ -24,6 +25,8 @@ use crate::settings::Settings;
 pub(crate) struct Request {
     pub(crate) file: PathBuf,
     pub(crate) view: View,
+    /// In tcpdump's language; empty lets everything pass.
+    pub(crate) expression: String,
     pub(crate) filter: Simple,
     /// Key of the hash tables; the same for every run unless given, so that runs repeat.
     pub(crate) seed: u64,
@@ -96,7 +99,11 @@ impl<'r> Reading<'r> {
         Ok(Self {
             request,
             analyser,
-            filter: Filter { simple: request.filter, compiled: Vec::new() },
+            filter: Filter {
+                expression: request.expression.clone(),
+                simple: request.filter,
+                compiled: Vec::new(),
+            },
             output: Output::new(),
             frames: 0,
             passed: 0,
@@ -208,15 +215,29 @@ fn wrong_link(link: LinkType) -> String {
     )
 }
 
-/// The simple filters, compiled once for each link type that occurs.
+/// Most bytes that a frame may have; a filter that matches returns it.
+const SNAP_BYTES: u32 = 262_144;
+
+/// Expression and simple filters, compiled once for each link type that occurs. A frame must pass both.
 struct Filter {
+    expression: String,
     simple: Simple,
-    compiled: Vec<(LinkType, Program)>,
+    compiled: Vec<(LinkType, [Program; 2])>,
 }
 
 impl Filter {
     fn is_empty(&self) -> bool {
-        self.simple == Simple::default()
+        self.simple == Simple::default() && self.expression.is_empty()
+    }
+
+    fn compile(&self, link: LinkType) -> Result<[Program; 2], Failure> {
+        let expression = sentinel_filter::compile(&self.expression, link, SNAP_BYTES)
+            .map_err(|error| Failure::Other(explain(&self.expression, &error)))?;
+        let simple = self
+            .simple
+            .compile(link)
+            .map_err(|error| Failure::new(format!("filter on link type {link}: {error}")))?;
+        Ok([expression, simple])
     }
 
     fn passes(&mut self, frame: &Frame<'_>) -> Result<bool, Failure> {
@@ -226,16 +247,13 @@ impl Filter {
         let index = match self.compiled.iter().position(|(link, _)| *link == frame.link) {
             Some(index) => index,
             None => {
-                let program = self
-                    .simple
-                    .compile(frame.link)
-                    .map_err(|error| Failure::new(format!("filter on link type {}: {error}", frame.link)))?;
-                self.compiled.push((frame.link, program));
+                self.compiled.push((frame.link, self.compile(frame.link)?));
                 self.compiled.len() - 1
             }
         };
         let packet = Packet { bytes: frame.bytes, wire_len: frame.wire_len, vlan: frame.vlan };
-        Ok(self.compiled.get(index).is_some_and(|(_, program)| program.matches(&packet)))
+        let programs = self.compiled.get(index).map(|(_, programs)| programs);
+        Ok(programs.is_some_and(|programs| programs.iter().all(|program| program.matches(&packet))))
     }
 }
 

@@ -147,7 +147,6 @@ fn wrong_use_says_what_is_wrong_and_where_help_is() {
         (&[], "no command given"),
         (&["read"], "read: want a file"),
         (&["read", file, "--frobnicate"], "--frobnicate"),
-        (&["read", file, "extra"], "unexpected 'extra'"),
         (&["read", file, "--watch"], "--watch does not belong here"),
         (&["read", file, "--alerts", "--count-only"], "does not go with another view"),
         (&["read", file, "--protocol", "pigeon"], "protocol 'pigeon' is not one of tcp, udp"),
@@ -206,6 +205,12 @@ fn count_only_counts_what_passes_the_filter() {
     assert_eq!(counted(&["--port", "22", "--protocol", "tcp"]), ssh);
     assert_eq!(counted(&["--port", "22", "--protocol", "udp"]), "0\n");
     assert_eq!(counted(&["--ip", "198.51.100.199"]), "0\n");
+    // The same in tcpdump's language, after the file or as an option, and both kinds together.
+    assert_eq!(counted(&["tcp"]), tcp);
+    assert_eq!(counted(&["port", "22"]), ssh);
+    assert_eq!(counted(&["--filter", "tcp dst port 22 or tcp src port 22"]), ssh);
+    assert_eq!(counted(&["tcp or udp", "--port", "22"]), ssh);
+    assert_eq!(counted(&["udp", "--port", "22"]), "0\n");
     // An address out of the capture itself.
     let first = records.iter().find(|record| record.bytes[12..14] == [0x08, 0x00]).unwrap();
     let address: [u8; 4] = first.bytes[26..30].try_into().unwrap();
@@ -228,6 +233,37 @@ fn a_filter_keeps_the_other_packets_from_the_detectors() {
     assert_eq!(output.status.code(), Some(0));
     let text = stdout(&output);
     assert!(!text.is_empty() && text.lines().all(|line| line.contains("\"kind\":\"arp_spoof\"")), "{text}");
+}
+
+#[test]
+fn a_filter_becomes_a_program_in_each_form() {
+    for (words, expected) in [
+        (
+            &["arp"][..],
+            "(000) ldh      [12]\n(001) jeq      #0x806           jt 2\tjf 3\n(002) ret      #262144\n(003) ret      #0\n",
+        ),
+        (&["arp", "-ddd"], "4\n40 0 0 12\n21 0 1 2054\n6 0 0 262144\n6 0 0 0\n"),
+        (&["-dd", "--link", "RAW", "icmp6 or ip6"], "{ 0x30, 0, 0, 0x00000000 },\n"),
+    ] {
+        let output = run(&[&["filter"], words].concat());
+        assert_eq!(output.status.code(), Some(0), "{words:?}: {}", stderr(&output));
+        assert!(stdout(&output).starts_with(expected), "{}", stdout(&output));
+    }
+}
+
+#[test]
+fn a_wrong_filter_is_marked_at_its_place() {
+    let file = golden().join("port-scan-at.pcap");
+    for words in [&["filter", "tcp", "port"][..], &["read", "--alerts", file.to_str().unwrap(), "tcp port"]] {
+        let output = run(words);
+        assert_eq!(output.status.code(), Some(1));
+        let text = stderr(&output);
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(lines[0].contains("column 9"), "{text}");
+        assert_eq!((lines[1], lines[2]), ("    tcp port", "            ^"));
+    }
+    let output = run(&["read", file.to_str().unwrap(), "tcp", "-f", "udp"]);
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
 }
 
 #[test]
