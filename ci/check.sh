@@ -11,6 +11,7 @@
 #   lab     the whole system in network namespaces (root)
 #   corpus  the extra suite over the captures in ${SENTINEL_CORPUS:-../shared/corpus}, if they are there
 #   size    the static x86-64 program: its size against ci/budgets.toml, and its alerts against the golden ones
+#   bench   time, instructions and memory of a packet, in short; memory and start of that program against ci/budgets.toml
 #   cross   the same on big-endian MIPS, and the unit tests of the crates without I/O, under qemu-user
 #   fuzz    each fuzz target for ${SENTINEL_FUZZ_SECONDS:-60} seconds (cargo-fuzz and a nightly tool chain); not in `all`
 #
@@ -20,7 +21,7 @@
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 2
 
-everything=(fmt lint layers docs test lab corpus size cross)
+everything=(fmt lint layers docs test lab corpus size bench cross)
 skipped_code=77
 
 # Debian's cargo, which the cross-build needs, may come first in PATH; it has neither clippy nor rustfmt.
@@ -32,7 +33,7 @@ export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-auto}
 export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0=$PWD
 
 usage() {
-    sed -n '2,20s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,21s/^# \{0,1\}//p' "$0" >&2
     exit 2
 }
 
@@ -109,6 +110,16 @@ part_corpus() {
 
 part_size() {
     needs cross && ci/cross.sh x86_64
+}
+
+part_bench() {
+    local program=dist/x86_64-unknown-linux-musl/sentinel
+    needs base || return
+    [[ -x $program ]] || { needs cross && ci/cross.sh x86_64; } || return
+    cargo build --quiet --locked --release --package sentinel-bench || return
+    "${CARGO_TARGET_DIR:-target}/release/bench" light --sentinel "$program" || return
+    # Times travel badly; what the program holds, and how soon it captures, is promised.
+    "${CARGO_TARGET_DIR:-target}/release/bench" memory --sentinel "$program" --budgets ci/budgets.toml
 }
 
 part_cross() {
