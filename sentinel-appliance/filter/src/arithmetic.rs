@@ -10,6 +10,7 @@ use crate::names::{Keyword, Layer};
 use crate::value::{ArithmeticFault, Operation, ValueId};
 
 /// A number and the condition on which it is there.
+#[derive(Clone, Copy)]
 struct Number {
     value: ValueId,
     there: Option<Condition>,
@@ -33,10 +34,7 @@ impl Parser<'_> {
             (Some(left), Some(right)) => Some(graph.and(left, right)),
             (left, right) => left.or(right),
         };
-        let found = match there {
-            Some(there) => graph.and(there, found),
-            None => found,
-        };
+        let found = graph.and_if(there, found);
         Ok((found, None))
     }
 
@@ -55,13 +53,13 @@ impl Parser<'_> {
                 let at = this.here();
                 this.advance();
                 let right = this.arithmetic(Some(binding))?;
-                left = this.combine(operation, left, &right, at)?;
+                left = this.combine(operation, left, right, at)?;
             }
             Ok(left)
         })
     }
 
-    fn combine(&mut self, operation: Operation, left: Number, right: &Number, at: usize) -> Parsed<Number> {
+    fn combine(&mut self, operation: Operation, left: Number, right: Number, at: usize) -> Parsed<Number> {
         let value = self.builder.graph.values.binary(operation, left.value, right.value);
         let value = value.map_err(|fault| {
             let kind = match fault {

@@ -219,10 +219,7 @@ pub(crate) fn one_of(graph: &mut Graph, value: ValueId, wanted: &[u32]) -> Condi
     let mut found: Option<Condition> = None;
     for number in wanted {
         let same = graph.equal(value, *number);
-        found = Some(match found {
-            Some(found) => graph.or(found, same),
-            None => same,
-        });
+        found = Some(graph.or_if(found, same));
     }
     found.unwrap_or_else(|| graph.settled(false))
 }

@@ -111,7 +111,7 @@ fn lay_out(
         }
         let place = |target: Target| match target {
             Target::Accept => length,
-            Target::Reject => length + usize::from(accepts),
+            Target::Reject | Target::Open(_) => length + usize::from(accepts),
             Target::Node(at) => starts.get(at).copied().unwrap_or(0),
         };
         let mut out = Vec::with_capacity(length + 2);

@@ -51,7 +51,7 @@ pub fn compile_for(
     let mut parser = Parser::new(&tokens, Builder { graph: Graph::default(), headers });
     let condition = parser.expression().map_err(|(at, kind)| error(expression, at, kind))?;
     let mut graph = parser.into_graph();
-    let entry = condition.map_or(Goal::Accept, |condition| graph.finish(&condition));
+    let entry = condition.map_or(Goal::Accept, |condition| graph.finish(condition));
     let entry = optimise(&mut graph, entry);
     if entry == Goal::Reject {
         return Err(at_start(ExpressionFault::RejectsAll));

@@ -25,6 +25,8 @@ pub(crate) enum Target {
     Accept,
     Reject,
     Node(usize),
+    /// Not known yet; which other edge will lead to the same place.
+    Open(Option<Edge>),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -47,14 +49,25 @@ impl Node {
 }
 
 /// An edge by its node and outcome.
-type Edge = (usize, bool);
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Edge {
+    node: usize,
+    holds: bool,
+}
 
-/// A condition whose outcomes lead nowhere yet.
-#[derive(Clone, Debug)]
+/// Open edges that will lead to the same place, each naming the next. There is always one.
+#[derive(Clone, Copy, Debug)]
+struct Exits {
+    first: Edge,
+    last: Edge,
+}
+
+/// A condition whose outcomes lead nowhere yet. To be used once.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Condition {
     entry: usize,
-    yes: Vec<Edge>,
-    no: Vec<Edge>,
+    yes: Exits,
+    no: Exits,
 }
 
 impl Condition {
@@ -74,8 +87,12 @@ impl Graph {
     pub(crate) fn compare(&mut self, left: ValueId, comparison: Comparison, right: ValueId) -> Condition {
         let (test, as_asked) = self.simplify(Test { left, comparison, right });
         let entry = self.nodes.len();
-        self.nodes.push(Node { test, edges: [Target::Reject, Target::Accept] });
-        let condition = Condition { entry, yes: Vec::from([(entry, true)]), no: Vec::from([(entry, false)]) };
+        self.nodes.push(Node { test, edges: [Target::Open(None); 2] });
+        let exits = |holds| {
+            let edge = Edge { node: entry, holds };
+            Exits { first: edge, last: edge }
+        };
+        let condition = Condition { entry, yes: exits(true), no: exits(false) };
         if as_asked { condition } else { condition.negated() }
     }
 
@@ -96,9 +113,11 @@ impl Graph {
 
     /// `second` must have been built after `first`.
     pub(crate) fn and(&mut self, first: Condition, second: Condition) -> Condition {
-        self.join(&first.yes, second.entry);
-        let mut no = first.no;
-        no.extend(second.no);
+        self.lead(first.yes, Target::Node(second.entry));
+        if let Some(target) = self.target_mut(first.no.last) {
+            *target = Target::Open(Some(second.no.first));
+        }
+        let no = Exits { first: first.no.first, last: second.no.last };
         Condition { entry: first.entry, yes: second.yes, no }
     }
 
@@ -107,23 +126,40 @@ impl Graph {
         self.and(first.negated(), second.negated()).negated()
     }
 
-    /// Lets the condition decide about the packet.
-    pub(crate) fn finish(&mut self, condition: &Condition) -> Target {
-        for (edges, target) in [(&condition.yes, Target::Accept), (&condition.no, Target::Reject)] {
-            for (node, holds) in edges {
-                if let Some(node) = self.nodes.get_mut(*node) {
-                    *node.edge_mut(*holds) = target;
-                }
-            }
+    /// `second`, if there is a `first` only together with that.
+    pub(crate) fn and_if(&mut self, first: Option<Condition>, second: Condition) -> Condition {
+        match first {
+            Some(first) => self.and(first, second),
+            None => second,
         }
+    }
+
+    /// `second`, or `first` if there is one.
+    pub(crate) fn or_if(&mut self, first: Option<Condition>, second: Condition) -> Condition {
+        self.and_if(first.map(Condition::negated), second.negated()).negated()
+    }
+
+    /// Lets the condition decide about the packet.
+    pub(crate) fn finish(&mut self, condition: Condition) -> Target {
+        self.lead(condition.yes, Target::Accept);
+        self.lead(condition.no, Target::Reject);
         Target::Node(condition.entry)
     }
 
-    fn join(&mut self, edges: &[Edge], to: usize) {
-        for (node, holds) in edges {
-            if let Some(node) = self.nodes.get_mut(*node) {
-                *node.edge_mut(*holds) = Target::Node(to);
-            }
+    fn target_mut(&mut self, edge: Edge) -> Option<&mut Target> {
+        Some(self.nodes.get_mut(edge.node)?.edge_mut(edge.holds))
+    }
+
+    /// Leads all of `exits` to `place`.
+    fn lead(&mut self, exits: Exits, place: Target) {
+        let mut next = Some(exits.first);
+        while let Some(edge) = next {
+            let Some(target) = self.target_mut(edge) else { return };
+            next = match *target {
+                Target::Open(next) => next,
+                _ => None,
+            };
+            *target = place;
         }
     }
 

@@ -123,16 +123,8 @@ const KEYWORDS: &[(&str, Keyword)] = &[
     ("gateway", Foreign), ("geneve", Foreign), ("radio", Foreign), ("type", Foreign), ("subtype", Foreign),
     ("dir", Foreign), ("direction", Foreign), ("on", Foreign), ("ifname", Foreign), ("rset", Foreign),
     ("ruleset", Foreign), ("rnr", Foreign), ("rulenum", Foreign), ("srnr", Foreign), ("subrulenum", Foreign),
-    ("reason", Foreign), ("action", Foreign), ("addr1", Foreign), ("addr2", Foreign), ("addr3", Foreign),
-    ("addr4", Foreign), ("address1", Foreign), ("address2", Foreign), ("address3", Foreign),
-    ("address4", Foreign), ("ra", Foreign), ("ta", Foreign), ("lane", Foreign), ("metac", Foreign),
-    ("bcc", Foreign), ("oam", Foreign), ("oamf4", Foreign), ("oamf4ec", Foreign), ("oamf4sc", Foreign),
-    ("sc", Foreign), ("ilmic", Foreign), ("vpi", Foreign), ("vci", Foreign), ("connectmsg", Foreign),
-    ("metaconnect", Foreign), ("fisu", Foreign), ("fissu", Foreign), ("lssu", Foreign), ("lsssu", Foreign),
-    ("msu", Foreign), ("hfisu", Foreign), ("hlssu", Foreign), ("hmsu", Foreign), ("sio", Foreign),
-    ("opc", Foreign), ("dpc", Foreign), ("sls", Foreign), ("hsio", Foreign), ("hopc", Foreign),
-    ("hdpc", Foreign), ("hsls", Foreign), ("l1", Foreign), ("l2", Foreign), ("iih", Foreign), ("lsp", Foreign),
-    ("snp", Foreign), ("csnp", Foreign), ("psnp", Foreign),
+    ("reason", Foreign), ("action", Foreign), ("vpi", Foreign), ("vci", Foreign), ("lane", Foreign),
+    ("addr1", Foreign), ("addr2", Foreign), ("addr3", Foreign), ("addr4", Foreign),
 ];
 
 /// The keyword and its one spelling in memory.

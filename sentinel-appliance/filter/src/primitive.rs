@@ -90,10 +90,7 @@ impl Builder {
                 masked_equal(&mut this.graph, field, address, mask)
             });
             let found = self.graph.and(carried, found);
-            any = Some(match any {
-                Some(any) => self.graph.or(any, found),
-                None => found,
-            });
+            any = Some(self.graph.or_if(any, found));
         }
         Ok(any.unwrap_or_else(|| self.graph.settled(false)))
     }
@@ -109,10 +106,7 @@ impl Builder {
                 }
                 let field = this.load(offset + skip, Size::Word);
                 let same = masked_equal(&mut this.graph, field, word, mask);
-                whole = Some(match whole {
-                    Some(whole) => this.graph.and(whole, same),
-                    None => same,
-                });
+                whole = Some(this.graph.and_if(whole, same));
             }
             whole.unwrap_or_else(|| this.graph.settled(true))
         });
@@ -180,10 +174,7 @@ impl Builder {
         let size = Size::of(size).ok_or(ExpressionFault::AccessSize)?;
         let mut condition = checked;
         let mut require = |this: &mut Self, more: Condition| {
-            condition = Some(match condition.take() {
-                Some(known) => this.graph.and(known, more),
-                None => more,
-            });
+            condition = Some(this.graph.and_if(condition, more));
         };
         let place = match layer {
             Layer::Link => self.headers.start(),

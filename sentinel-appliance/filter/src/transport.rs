@@ -51,10 +51,7 @@ impl Builder {
         let mut any: Option<Condition> = None;
         for transport in transports {
             let found = over(self, *transport);
-            any = Some(match any {
-                Some(any) => self.graph.or(any, found),
-                None => found,
-            });
+            any = Some(self.graph.or_if(any, found));
         }
         any.unwrap_or_else(|| self.graph.settled(false))
     }
