@@ -272,7 +272,6 @@ impl<'t> Parser<'t> {
 
     fn proto(&mut self, qualifiers: Qualifiers, token: Token<'t>) -> Result<Condition, ExpressionFault> {
         let is_chain = qualifiers.kind == Some(Kind::ProtoChain);
-        let to = if is_chain { "'protochain'" } else { "'proto'" };
         let layer = qualifiers.layer();
         let number = match token {
             Token::Number(number) => number,
@@ -281,7 +280,10 @@ impl<'t> Parser<'t> {
             }
             Token::Name(name) => names::protocol(name).ok_or(ExpressionFault::UnknownName("protocol"))?,
             _ => {
-                return Err(ExpressionFault::Mismatch { qualifier: to.trim_matches('\''), to: "an address" });
+                return Err(ExpressionFault::Mismatch {
+                    qualifier: if is_chain { "protochain" } else { "proto" },
+                    to: "an address",
+                });
             }
         };
         if is_chain { self.builder.chain(layer, number) } else { self.builder.proto(layer, number) }

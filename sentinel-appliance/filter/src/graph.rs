@@ -50,9 +50,21 @@ impl Node {
 
 /// An edge by its node and outcome.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct Edge {
-    node: usize,
-    holds: bool,
+pub(crate) struct Edge(u16);
+
+impl Edge {
+    /// The grammar stops at half as many nodes; were there more, the condition would lead astray but not out.
+    fn new(node: usize, holds: bool) -> Self {
+        Self(u16::try_from(node).unwrap_or(u16::MAX).wrapping_mul(2) | u16::from(holds))
+    }
+
+    fn node(self) -> usize {
+        usize::from(self.0 / 2)
+    }
+
+    fn holds(self) -> bool {
+        self.0 & 1 == 1
+    }
 }
 
 /// Open edges that will lead to the same place, each naming the next. There is always one.
@@ -89,7 +101,7 @@ impl Graph {
         let entry = self.nodes.len();
         self.nodes.push(Node { test, edges: [Target::Open(None); 2] });
         let exits = |holds| {
-            let edge = Edge { node: entry, holds };
+            let edge = Edge::new(entry, holds);
             Exits { first: edge, last: edge }
         };
         let condition = Condition { entry, yes: exits(true), no: exits(false) };
@@ -147,7 +159,7 @@ impl Graph {
     }
 
     fn target_mut(&mut self, edge: Edge) -> Option<&mut Target> {
-        Some(self.nodes.get_mut(edge.node)?.edge_mut(edge.holds))
+        Some(self.nodes.get_mut(edge.node())?.edge_mut(edge.holds()))
     }
 
     /// Leads all of `exits` to `place`.

@@ -64,16 +64,9 @@ pub fn is_supported(link: LinkType) -> bool {
 }
 
 /// tcpdump's program, or what it says is wrong.
-pub fn tcpdump(
-    capture: &Capture,
-    expression: &str,
-    optimised: bool,
-) -> Option<Result<Vec<Instruction>, String>> {
+pub fn tcpdump(capture: &Capture, expression: &str) -> Option<Result<Vec<Instruction>, String>> {
     let mut command = Command::new("tcpdump");
     command.arg("-ddd");
-    if !optimised {
-        command.arg("-O");
-    }
     let out = command.arg("-r").arg(&capture.path).arg("--").arg(expression).output().ok()?;
     if !out.status.success() {
         let said = String::from_utf8_lossy(&out.stderr);
