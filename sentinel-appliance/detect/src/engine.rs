@@ -124,7 +124,7 @@ impl<'m> Engine<'m> {
 
     /// Looks at one packet. Alerts that are due before it come first.
     #[inline]
-    pub fn packet(&mut self, at: Timestamp, packet: &Packet<'_>, raise: &mut impl FnMut(Alert)) {
+    pub fn packet(&mut self, at: Timestamp, packet: &Packet<'_>, raise: &mut dyn FnMut(Alert)) {
         self.advance(at, raise);
         let ip = packet.ip().map(|ip| IpFacts { source: ip.source, destination: ip.destination });
         let conversation = ip.as_ref().and_then(|ip| self.conversation(ip, packet));
@@ -134,12 +134,12 @@ impl<'m> Engine<'m> {
     }
 
     /// Lets time pass while there is no traffic.
-    pub fn tick(&mut self, now: Timestamp, raise: &mut impl FnMut(Alert)) {
+    pub fn tick(&mut self, now: Timestamp, raise: &mut dyn FnMut(Alert)) {
         self.advance(now, raise);
     }
 
     /// Closes all incidents: the traffic has ended.
-    pub fn finish(&mut self, raise: &mut impl FnMut(Alert)) {
+    pub fn finish(&mut self, raise: &mut dyn FnMut(Alert)) {
         self.incidents.close_all(self.now, raise);
     }
 
@@ -167,7 +167,7 @@ impl<'m> Engine<'m> {
 
     /// The clock follows the newest stamp.
     #[inline]
-    fn advance(&mut self, at: Timestamp, raise: &mut impl FnMut(Alert)) {
+    fn advance(&mut self, at: Timestamp, raise: &mut dyn FnMut(Alert)) {
         if at >= self.now {
             self.now = at;
             self.incidents.expire(at, raise);

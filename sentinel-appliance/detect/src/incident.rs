@@ -93,7 +93,7 @@ impl<'m> Incidents<'m> {
     }
 
     /// Takes in a finding and raises an alert if one is due.
-    pub(crate) fn report(&mut self, now: Timestamp, finding: Finding, raise: &mut impl FnMut(Alert)) {
+    pub(crate) fn report(&mut self, now: Timestamp, finding: Finding, raise: &mut dyn FnMut(Alert)) {
         let tag = tag(finding.test, finding.subject.source, finding.scope);
         if let Some(finding) = self.go_on(tag, now, finding, raise) {
             if self.may_open(finding.test.kind(), now) {
@@ -117,7 +117,7 @@ impl<'m> Incidents<'m> {
         tag: u32,
         now: Timestamp,
         finding: Finding,
-        raise: &mut impl FnMut(Alert),
+        raise: &mut dyn FnMut(Alert),
     ) -> Option<Finding> {
         let tagged = self.tags.iter().zip(self.slots.iter_mut()).filter(|(held, _)| **held == tag);
         let open = tagged.filter_map(|(_, slot)| slot.0.as_mut()).find(|open| {
@@ -151,7 +151,7 @@ impl<'m> Incidents<'m> {
         allowed
     }
 
-    fn open_new(&mut self, tag: u32, now: Timestamp, finding: Finding, raise: &mut impl FnMut(Alert)) {
+    fn open_new(&mut self, tag: u32, now: Timestamp, finding: Finding, raise: &mut dyn FnMut(Alert)) {
         if self.slots.iter().all(|slot| slot.0.is_some()) {
             let quietest = self
                 .slots
@@ -202,14 +202,14 @@ impl<'m> Incidents<'m> {
     /// The closing carries the time at which the silence was long enough, not the time of whatever
     /// packet or tick made us look.
     #[inline]
-    pub(crate) fn expire(&mut self, now: Timestamp, raise: &mut impl FnMut(Alert)) {
+    pub(crate) fn expire(&mut self, now: Timestamp, raise: &mut dyn FnMut(Alert)) {
         if now >= self.next_close {
             self.close_until(now, raise);
         }
     }
 
     /// Closes all, because the traffic has ended at `now`. No closing lies after that.
-    pub(crate) fn close_all(&mut self, now: Timestamp, raise: &mut impl FnMut(Alert)) {
+    pub(crate) fn close_all(&mut self, now: Timestamp, raise: &mut dyn FnMut(Alert)) {
         self.close_until(Timestamp::MAX, &mut |alert: Alert| {
             let time = alert.time.min(now.max(alert.first));
             raise(Alert { time, ..alert });
@@ -217,7 +217,7 @@ impl<'m> Incidents<'m> {
     }
 
     #[cold]
-    fn close_until(&mut self, now: Timestamp, raise: &mut impl FnMut(Alert)) {
+    fn close_until(&mut self, now: Timestamp, raise: &mut dyn FnMut(Alert)) {
         loop {
             let earliest = self
                 .slots
@@ -242,7 +242,7 @@ impl<'m> Incidents<'m> {
 
     /// The clock was set back to `now`: incidents of the time it left are closed, and what was booked there
     /// does not count.
-    pub(crate) fn clock_set_back(&mut self, now: Timestamp, raise: &mut impl FnMut(Alert)) {
+    pub(crate) fn clock_set_back(&mut self, now: Timestamp, raise: &mut dyn FnMut(Alert)) {
         self.earned_at = [Timestamp::ZERO; Kind::ALL.len()];
         for index in 0..self.slots.len() {
             let is_later =
@@ -255,7 +255,7 @@ impl<'m> Incidents<'m> {
     }
 }
 
-fn close(open: Open, time: Timestamp, raise: &mut impl FnMut(Alert)) {
+fn close(open: Open, time: Timestamp, raise: &mut dyn FnMut(Alert)) {
     raise(Alert { time, phase: Phase::Close, ..open.alert });
 }
 

@@ -94,7 +94,7 @@ impl Analyser {
 
     /// Looks at one frame.
     #[inline]
-    pub(crate) fn frame(&mut self, frame: &Frame<'_>, raise: &mut impl FnMut(Alert)) {
+    pub(crate) fn frame(&mut self, frame: &Frame<'_>, raise: &mut dyn FnMut(Alert)) {
         if !frame.link.is_supported() {
             self.counts.unsupported += 1;
             return;
@@ -108,12 +108,12 @@ impl Analyser {
     }
 
     /// Lets time pass while there is no traffic.
-    pub(crate) fn tick(&mut self, now: Timestamp, raise: &mut impl FnMut(Alert)) {
+    pub(crate) fn tick(&mut self, now: Timestamp, raise: &mut dyn FnMut(Alert)) {
         self.engine.tick(now, raise);
     }
 
     /// Closes all incidents.
-    pub(crate) fn finish(&mut self, raise: &mut impl FnMut(Alert)) {
+    pub(crate) fn finish(&mut self, raise: &mut dyn FnMut(Alert)) {
         self.engine.finish(raise);
     }
 

@@ -151,9 +151,7 @@ impl<'r> Reading<'r> {
         match self.request.view {
             View::CountOnly => Ok(()),
             View::Records => record::write(frame, &mut self.output),
-            View::Text | View::Alerts => {
-                self.with_alerts(|analyser, mut raise| analyser.frame(frame, &mut raise))
-            }
+            View::Text | View::Alerts => self.with_alerts(|analyser, raise| analyser.frame(frame, raise)),
         }
     }
 
@@ -179,7 +177,7 @@ impl<'r> Reading<'r> {
     }
 
     fn finish(&mut self) -> Result<(), Failure> {
-        self.with_alerts(|analyser, mut raise| analyser.finish(&mut raise))?;
+        self.with_alerts(|analyser, raise| analyser.finish(raise))?;
         if self.request.view == View::CountOnly {
             let passed = self.passed;
             self.output.line(|line| {

@@ -14,8 +14,11 @@ pub(super) const MAX_PIECE: u32 = MAX_FRAME + 65_536;
 const USUAL_BYTES: usize = 131_072;
 
 /// The bytes of a file that are in memory now.
-pub(super) struct Input<R> {
-    source: R,
+///
+/// The source is a trait object: it is asked once for a hundred frames, and what is generic would be compiled again,
+/// and slower, with every program that reads files.
+pub(super) struct Input<'r> {
+    source: Box<dyn Read + 'r>,
     buffer: Vec<u8>,
     /// The bytes not yet consumed are `buffer[start..end]`.
     start: usize,
@@ -27,9 +30,17 @@ pub(super) struct Input<R> {
     at_end: bool,
 }
 
-impl<R: Read> Input<R> {
-    pub(super) fn new(source: R) -> Self {
-        Self { source, buffer: vec![0; USUAL_BYTES], start: 0, end: 0, offset: 0, record: 0, at_end: false }
+impl<'r> Input<'r> {
+    pub(super) fn new(source: impl Read + 'r) -> Self {
+        Self {
+            source: Box::new(source),
+            buffer: vec![0; USUAL_BYTES],
+            start: 0,
+            end: 0,
+            offset: 0,
+            record: 0,
+            at_end: false,
+        }
     }
 
     /// What comes next is a new record.

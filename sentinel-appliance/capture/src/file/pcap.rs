@@ -2,8 +2,6 @@
 //!
 //! Read first: draft-ietf-opsawg-pcap; libpcap `sf-pcap.c` for the variants.
 
-use std::io::Read;
-
 use sentinel_units::{LinkType, Timestamp};
 
 use super::input::{Input, MAX_FRAME, to_usize};
@@ -42,7 +40,7 @@ enum Lengths {
 
 impl Header {
     /// `magic` is the first four bytes as a big-endian number.
-    pub(super) fn open<R: Read>(input: &mut Input<R>, magic: u32) -> Result<Self, FileFault> {
+    pub(super) fn open(input: &mut Input<'_>, magic: u32) -> Result<Self, FileFault> {
         let order = if is_magic(magic) {
             Order::Big
         } else if is_magic(magic.swap_bytes()) {
@@ -80,7 +78,7 @@ impl Header {
         self.link
     }
 
-    pub(super) fn next<R: Read>(&mut self, input: &mut Input<R>) -> Result<Option<Found>, FileFault> {
+    pub(super) fn next(&mut self, input: &mut Input<'_>) -> Result<Option<Found>, FileFault> {
         input.consume(self.returned);
         self.returned = 0;
         input.begin_record();

@@ -2,8 +2,6 @@
 //!
 //! Read first: draft-ietf-opsawg-pcapng, sections 3 (blocks), 4.1 to 4.4 and appendix A (the obsolete Packet Block).
 
-use std::io::Read;
-
 use sentinel_units::{LinkType, Timestamp};
 
 use super::FileFault;
@@ -43,7 +41,7 @@ struct Interface {
 }
 
 impl Section {
-    pub(super) fn open<R: Read>(input: &mut Input<R>) -> Result<Self, FileFault> {
+    pub(super) fn open(input: &mut Input<'_>) -> Result<Self, FileFault> {
         let mut section = Self { order: Order::Big, interfaces: Vec::new(), returned: 0 };
         section.begin(input)?;
         Ok(section)
@@ -53,7 +51,7 @@ impl Section {
         self.interfaces.iter().map(|interface| interface.link)
     }
 
-    pub(super) fn next<R: Read>(&mut self, input: &mut Input<R>) -> Result<Option<Found>, FileFault> {
+    pub(super) fn next(&mut self, input: &mut Input<'_>) -> Result<Option<Found>, FileFault> {
         input.consume(self.returned);
         self.returned = 0;
         // Ends at the end of the file at the latest: every turn consumes a block of at least 12 bytes.
@@ -83,7 +81,7 @@ impl Section {
     }
 
     /// Reads a section header; what the section before it described no longer holds.
-    fn begin<R: Read>(&mut self, input: &mut Input<R>) -> Result<(), FileFault> {
+    fn begin(&mut self, input: &mut Input<'_>) -> Result<(), FileFault> {
         const LEAST: u32 = 28;
         let bytes = input.peek_all(16)?;
         let mut fields = Order::Big.fields(bytes);
@@ -110,7 +108,7 @@ impl Section {
     }
 
     /// Steps over a whole block without keeping it, and checks that it says its length twice.
-    fn skip<R: Read>(&mut self, input: &mut Input<R>, length: u32) -> Result<(), FileFault> {
+    fn skip(&mut self, input: &mut Input<'_>, length: u32) -> Result<(), FileFault> {
         input.skip(length - TRAILER)?;
         let trailing = self.order.fields(input.peek_all(TRAILER)?).u32()?;
         if trailing != length {
@@ -120,7 +118,7 @@ impl Section {
         Ok(())
     }
 
-    fn interface<R: Read>(&mut self, input: &mut Input<R>, length: u32) -> Result<(), FileFault> {
+    fn interface(&mut self, input: &mut Input<'_>, length: u32) -> Result<(), FileFault> {
         const LEAST: u32 = 20;
         check_length(length, LEAST)?;
         if self.interfaces.len() >= MAX_INTERFACES {
@@ -137,7 +135,7 @@ impl Section {
     }
 
     /// The body of the block that comes next: what is between its two lengths.
-    fn block<'i, R: Read>(&self, input: &'i mut Input<R>, length: u32) -> Result<Fields<'i>, FileFault> {
+    fn block<'i>(&self, input: &'i mut Input<'_>, length: u32) -> Result<Fields<'i>, FileFault> {
         let bytes = input.peek_all(length)?;
         let mut trailer = self.order.fields(bytes);
         let body_len = to_usize(length - EMPTY_BLOCK);
@@ -150,7 +148,7 @@ impl Section {
         Ok(self.order.fields(body))
     }
 
-    fn packet<R: Read>(&self, input: &mut Input<R>, kind: u32, length: u32) -> Result<Found, FileFault> {
+    fn packet(&self, input: &mut Input<'_>, kind: u32, length: u32) -> Result<Found, FileFault> {
         let header_len = if kind == SIMPLE_PACKET { 12 } else { 28 };
         check_length(length, header_len + TRAILER)?;
         let mut fields = self.order.fields(input.peek_all(header_len)?);

@@ -12,8 +12,8 @@ use crate::Frame;
 /// Reads frames from a pcap or pcapng file, a pipe, or anything else that can be read.
 ///
 /// Holds one buffer: 128 KiB, and 320 KiB once a frame or block needs it.
-pub struct Reader<R> {
-    input: Input<R>,
+pub struct Reader<'r> {
+    input: Input<'r>,
     format: Format,
     /// After an error nothing more can be trusted.
     is_over: bool,
@@ -42,12 +42,12 @@ pub(super) struct Found {
     pub(super) bytes: Range<usize>,
 }
 
-impl<R: Read> Reader<R> {
+impl<'r> Reader<'r> {
     /// Reads the first header of `source`.
     ///
     /// # Errors
     /// [`FileError`] if this is no capture file, or one whose header is damaged or of an unknown version.
-    pub fn open(source: R) -> Result<Self, FileError> {
+    pub fn open(source: impl Read + 'r) -> Result<Self, FileError> {
         let mut input = Input::new(source);
         let format = recognise(&mut input).map_err(|reason| FileError { offset: 0, reason })?;
         Ok(Self { input, format, is_over: false })
@@ -96,11 +96,13 @@ impl<R: Read> Reader<R> {
     }
 
     /// Bytes from the start of the file to the record of the last frame returned, or to where reading ended.
+    #[must_use]
     pub fn offset(&self) -> u64 {
         self.input.record_offset()
     }
 
     /// Which format the file has.
+    #[must_use]
     pub fn kind(&self) -> FileKind {
         match self.format {
             Format::Pcap(_) => FileKind::Pcap,
@@ -119,7 +121,7 @@ impl<R: Read> Reader<R> {
     }
 }
 
-fn recognise<R: Read>(input: &mut Input<R>) -> Result<Format, FileFault> {
+fn recognise(input: &mut Input<'_>) -> Result<Format, FileFault> {
     let first = input.peek(16)?;
     let Some(magic) = first.first_chunk().map(|bytes| u32::from_be_bytes(*bytes)) else {
         return Err(match first.len() {
