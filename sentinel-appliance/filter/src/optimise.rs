@@ -8,7 +8,8 @@
 //! - Tests in a row that share an exit are put together by the value they look at, so that it is loaded once.
 //! - Tests that are equal and lead to the same places become one.
 //!
-//! A test that is left out may be one that would have ended the program because the frame is too short.
+//! A test that is left out may be one that would have ended the program because the frame is too short. So tests
+//! that turn out to lead to one place only after equal ones became one stay in, as they do in libpcap.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -25,7 +26,7 @@ pub(crate) fn optimise(graph: &mut Graph, entry: Target) -> Target {
     // Equal tests are put together only when nothing else helps: apart, more is known about the way to each.
     for merging in [false, true] {
         for _ in 0..MOST_ROUNDS {
-            let mut changed = thread(graph, &mut entry);
+            let mut changed = thread(graph, &mut entry, !merging);
             changed |= group(&mut graph.nodes, entry);
             if merging {
                 changed |= merge(&mut graph.nodes, &mut entry);
@@ -103,10 +104,12 @@ struct Tests {
     distinct: Vec<Test>,
     /// By node.
     numbers: Vec<usize>,
+    /// Whether a test that leads to one place only is left out.
+    drops_idle: bool,
 }
 
 impl Tests {
-    fn of(nodes: &[Node]) -> Self {
+    fn of(nodes: &[Node], drops_idle: bool) -> Self {
         let mut distinct: Vec<Test> = Vec::new();
         let mut number = |node: &Node| {
             distinct.iter().position(|test| *test == node.test).unwrap_or_else(|| {
@@ -115,7 +118,7 @@ impl Tests {
             })
         };
         let numbers = nodes.iter().map(&mut number).collect();
-        Self { distinct, numbers }
+        Self { distinct, numbers, drops_idle }
     }
 
     fn number(&self, node: usize) -> usize {
@@ -196,7 +199,7 @@ impl Tests {
             let [no, yes] = node.edges;
             target = match self.decide(graph, at, facts) {
                 Some(holds) => node.edge(holds),
-                None if no == yes => no,
+                None if no == yes && self.drops_idle => no,
                 None => break,
             };
         }
@@ -205,8 +208,8 @@ impl Tests {
 }
 
 /// One pass over all edges, in order.
-fn thread(graph: &mut Graph, entry: &mut Target) -> bool {
-    let tests = Tests::of(&graph.nodes);
+fn thread(graph: &mut Graph, entry: &mut Target, drops_idle: bool) -> bool {
+    let tests = Tests::of(&graph.nodes, drops_idle);
     let mut known: Vec<Option<Facts>> = vec![None; graph.nodes.len()];
     let before = *entry;
     *entry = tests.follow(graph, *entry, &Facts::default());
