@@ -75,6 +75,8 @@ pub(crate) struct Spool {
     untold: Vec<Gap>,
     /// Gaps written again that may have been sent: they must not change.
     sent_gaps: Vec<AlertId>,
+    /// Records below this were carried forward; they may still be there if the write that destroys them failed.
+    carried_until: RecordId,
     policy: FlushPolicy,
     day_start: Uptime,
     day_bytes: u64,
@@ -145,6 +147,7 @@ impl Spool {
             counts: SpoolCounts::default(),
             untold: Vec::new(),
             sent_gaps: Vec::new(),
+            carried_until: RecordId(0),
             policy: FlushPolicy::new(settings),
             day_start: Uptime::ZERO,
             day_bytes: 0,
@@ -250,6 +253,8 @@ impl Spool {
     fn store(&mut self, record: &Record<'_>) -> bool {
         if self.log.needs_flush() {
             self.try_flush();
+            // While a storage that refused is left alone, the log may still write by itself when memory is full.
+            self.save_what_goes();
         }
         self.append(record)
     }
@@ -286,6 +291,13 @@ impl Spool {
         }
     }
 
+    /// Carries forward what the next write to flash would destroy.
+    fn save_what_goes(&mut self) {
+        if let Some(range) = self.log.about_to_overwrite() {
+            self.carry_forward(range);
+        }
+    }
+
     /// Writes everything to flash. What the ring gives up for it is carried forward first.
     pub(crate) fn flush(&mut self) {
         // Before asking what the ring gives up, because this record takes room too. While flushes fail, the room
@@ -293,9 +305,7 @@ impl Spool {
         if self.flush_error.is_none() {
             self.remember_delivered();
         }
-        if let Some(range) = self.log.about_to_overwrite() {
-            self.carry_forward(range);
-        }
+        self.save_what_goes();
         match self.log.flush() {
             Ok(()) => {
                 (self.flush_error, self.flush_rest) = (None, 0);

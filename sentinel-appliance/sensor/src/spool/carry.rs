@@ -14,7 +14,10 @@ impl Spool {
     /// severe first, as many severities as fit into an eighth of a segment; gap records tell of the rest.
     /// Undelivered gaps are written again: as they are if they may have been sent, otherwise joined.
     pub(super) fn carry_forward(&mut self, range: Range<RecordId>) {
-        let from = self.delivery.durable().map_or(range.start, |durable| durable.next().max(range.start));
+        let undelivered =
+            self.delivery.durable().map_or(range.start, |durable| durable.next().max(range.start));
+        let from = undelivered.max(self.carried_until);
+        self.carried_until = range.end.max(self.carried_until);
         if from >= range.end {
             return;
         }
