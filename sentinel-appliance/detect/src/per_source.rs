@@ -2,10 +2,14 @@
 
 use core::time::Duration;
 
-use sentinel_track::hash::HashKey;
+use sentinel_alert::{Evidence, Severity, Subject, Test};
 use sentinel_track::recent::{Recent, Threshold};
 use sentinel_track::table::{Slot, Table};
-use sentinel_units::{Address, Timestamp};
+use sentinel_units::{Address, Port, Timestamp};
+
+use crate::event::Event;
+use crate::incident::Finding;
+use crate::registry::Config;
 
 /// Events told apart exactly; above, within 1 %.
 const MARKS: usize = 256;
@@ -13,36 +17,81 @@ const MARKS: usize = 256;
 /// Storage for one source: about 1 KiB.
 pub type SourceSlot = Slot<Address, Recent<MARKS>>;
 
-/// Counts events per source address.
+/// Counts packets of one sort per source address. The first two numbers of its settings are the threshold and the
+/// window.
 #[derive(Debug)]
 pub(crate) struct PerSource<'m> {
+    test: Test,
     table: Table<'m, Address, Recent<MARKS>>,
+    pub(crate) enabled: bool,
+    severity: Severity,
+    packets: u32,
+    window_s: u32,
     threshold: Threshold,
 }
 
 impl<'m> PerSource<'m> {
-    pub(crate) fn new(slots: &'m mut [SourceSlot]) -> Self {
-        let window = Duration::from_secs(1);
-        Self { table: Table::new(slots, window), threshold: Threshold::new(1, window, MARKS) }
+    pub(crate) fn new(test: Test, slots: &'m mut [SourceSlot], config: &Config) -> Self {
+        let mut new = Self {
+            test,
+            table: Table::new(slots, Duration::ZERO),
+            enabled: false,
+            severity: Severity::Info,
+            packets: 0,
+            window_s: 0,
+            threshold: Threshold::new(1, Duration::ZERO, MARKS),
+        };
+        new.configure(config);
+        new
     }
 
     /// Counts already made stay, as far as the new numbers can use them.
-    pub(crate) fn configure(&mut self, events: u32, window_s: u32) {
+    pub(crate) fn configure(&mut self, config: &Config) {
+        let [packets, window_s, ..] = config.numbers;
         let window = Duration::from_secs(window_s.into());
-        self.threshold = Threshold::new(events, window, MARKS);
+        (self.packets, self.window_s) = (packets, window_s);
+        (self.enabled, self.severity) = (config.enabled, config.severity);
+        self.threshold = Threshold::new(packets, window, MARKS);
         self.table.set_lifetime(window);
     }
 
-    /// Counts one event of the source. At or over the threshold, says when the first of them was.
-    #[inline]
-    pub(crate) fn add(&mut self, key: &HashKey, source: Address, now: Timestamp) -> Option<Timestamp> {
-        let threshold = self.threshold;
-        let span = self.table.entry(key.address(source), source, now)?.value.add(threshold, now)?;
-        Some(earlier(now, span))
+    pub(crate) const fn evictions(&self) -> u64 {
+        self.table.evictions()
     }
 
-    pub(crate) const fn table(&self) -> &Table<'m, Address, Recent<MARKS>> {
-        &self.table
+    /// Counts the packet for its source, and reports if that is at or over the threshold.
+    #[inline]
+    pub(crate) fn add(
+        &mut self,
+        event: &Event<'_, '_>,
+        destination_port: Option<Port>,
+        report: &mut dyn FnMut(Finding),
+    ) {
+        let Some(ip) = &event.ip else { return };
+        let threshold = self.threshold;
+        let Some(entry) = self.table.entry(event.key.address(ip.source), ip.source, event.now) else {
+            return;
+        };
+        let Some(span) = entry.value.add(threshold, event.now) else { return };
+        report(Finding {
+            test: self.test,
+            severity: self.severity,
+            first: earlier(event.now, span),
+            subject: Subject {
+                source: Some(ip.source),
+                destination: Some(ip.destination),
+                destination_port,
+                mac: event.sender_mac(),
+                ..Subject::default()
+            },
+            evidence: Evidence::Packets {
+                count: self.packets.into(),
+                threshold: self.packets,
+                window_s: self.window_s,
+            },
+            adds: 1,
+            scope: 0,
+        });
     }
 }
 

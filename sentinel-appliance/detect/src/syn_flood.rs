@@ -2,7 +2,7 @@
 //!
 //! Read first: RFC 4987 section 2. A flood from many sources is not seen by this test.
 
-use sentinel_alert::{Evidence, Severity, Subject, Test};
+use sentinel_alert::Test;
 use sentinel_dissect::Transport;
 
 use crate::event::Event;
@@ -10,56 +10,28 @@ use crate::incident::Finding;
 use crate::per_source::{PerSource, SourceSlot};
 use crate::registry::Config;
 
+/// SYN-only packets, per source.
 #[derive(Debug)]
-pub(crate) struct SynFlood<'m> {
-    requests: PerSource<'m>,
-    enabled: bool,
-    severity: Severity,
-    threshold: u32,
-    window_s: u32,
-}
+pub(crate) struct SynFlood<'m>(PerSource<'m>);
 
 impl<'m> SynFlood<'m> {
     pub(crate) fn new(slots: &'m mut [SourceSlot], config: &Config) -> Self {
-        let requests = PerSource::new(slots);
-        let mut new = Self { requests, enabled: false, severity: Severity::Info, threshold: 0, window_s: 0 };
-        new.configure(config);
-        new
+        Self(PerSource::new(Test::SynFloodPerSource, slots, config))
     }
 
     pub(crate) fn configure(&mut self, config: &Config) {
-        let [packets, window_s, ..] = config.numbers;
-        (self.threshold, self.window_s) = (packets, window_s);
-        (self.enabled, self.severity) = (config.enabled, config.severity);
-        self.requests.configure(packets, window_s);
+        self.0.configure(config);
     }
 
     pub(crate) const fn evictions(&self) -> u64 {
-        self.requests.table().evictions()
+        self.0.evictions()
     }
 
     #[inline]
     pub(crate) fn packet(&mut self, event: &Event<'_, '_>, report: &mut dyn FnMut(Finding)) {
-        let (Some(ip), Transport::Tcp(tcp)) = (&event.ip, &event.packet.transport) else { return };
-        if !self.enabled || !tcp.flags.syn_only() {
-            return;
+        let Transport::Tcp(tcp) = &event.packet.transport else { return };
+        if self.0.enabled && tcp.flags.syn_only() {
+            self.0.add(event, Some(tcp.destination_port), report);
         }
-        let Some(first) = self.requests.add(event.key, ip.source, event.now) else { return };
-        let Self { threshold, window_s, .. } = *self;
-        report(Finding {
-            test: Test::SynFloodPerSource,
-            severity: self.severity,
-            first,
-            subject: Subject {
-                source: Some(ip.source),
-                destination: Some(ip.destination),
-                destination_port: Some(tcp.destination_port),
-                mac: event.sender_mac(),
-                ..Subject::default()
-            },
-            evidence: Evidence::Packets { count: threshold.into(), threshold, window_s },
-            adds: 1,
-            scope: 0,
-        });
     }
 }

@@ -220,7 +220,7 @@ const SNAP_BYTES: u32 = 262_144;
 struct Filter {
     expression: String,
     simple: Simple,
-    compiled: Vec<(LinkType, [Program; 2])>,
+    compiled: Vec<(LinkType, Program)>,
 }
 
 impl Filter {
@@ -228,14 +228,14 @@ impl Filter {
         self.simple == Simple::default() && self.expression.is_empty()
     }
 
-    fn compile(&self, link: LinkType) -> Result<[Program; 2], Failure> {
+    fn compile(&self, link: LinkType) -> Result<Program, Failure> {
         let expression = sentinel_filter::compile(&self.expression, link, SNAP_BYTES)
             .map_err(|error| Failure::Other(explain(&self.expression, &error)))?;
         let simple = self
             .simple
             .compile(link)
             .map_err(|error| Failure::new(format!("filter on link type {link}: {error}")))?;
-        Ok([expression, simple])
+        expression.and(&simple).map_err(|error| Failure::new(format!("filter: {error}")))
     }
 
     fn passes(&mut self, frame: &Frame<'_>) -> Result<bool, Failure> {
@@ -250,8 +250,7 @@ impl Filter {
             }
         };
         let packet = Packet { bytes: frame.bytes, wire_len: frame.wire_len, vlan: frame.vlan };
-        let programs = self.compiled.get(index).map(|(_, programs)| programs);
-        Ok(programs.is_some_and(|programs| programs.iter().all(|program| program.matches(&packet))))
+        Ok(self.compiled.get(index).is_some_and(|(_, program)| program.matches(&packet)))
     }
 }
 
