@@ -136,6 +136,9 @@ mod tests {
         (alert.time, alert.phase) = (at(60), Phase::Update);
         assert_eq!(alert.summary().to_string(), "10.0.0.7 sent 90000 connection requests, going on for 60 s");
         (alert.time, alert.phase) = (at(90), Phase::Close);
-        assert_eq!(alert.summary().to_string(), "10.0.0.7 sent 90000 connection requests, over 90 s after it began");
+        assert_eq!(
+            alert.summary().to_string(),
+            "10.0.0.7 sent 90000 connection requests, over 90 s after it began"
+        );
     }
 }

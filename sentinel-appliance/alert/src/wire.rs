@@ -11,6 +11,9 @@ use crate::{Alert, Evidence, Phase, Severity, ShortName, Subject, Test};
 /// No encoded alert is longer, in bytes.
 pub const MAX_ALERT_LEN: usize = 256;
 
+/// The latest time that a [`Timestamp`] holds, in microseconds since 1970.
+const LATEST_US: u64 = u64::MAX / 1_000;
+
 /// Why bytes are not an alert, or an alert did not fit.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
@@ -65,7 +68,8 @@ pub fn encode<'b>(alert: &Alert, base: Timestamp, buffer: &'b mut [u8]) -> Resul
 /// [`WireError::Malformed`]; where the next alert would start is then unknown.
 pub fn decode(bytes: &[u8], base: Timestamp) -> Result<(Alert, &[u8]), WireError> {
     let (wire, rest): (Wire<'_>, _) = postcard::take_from_bytes(bytes).map_err(|_| WireError::Malformed)?;
-    let time_us = base.as_micros().wrapping_add(wire.after_base_us.cast_unsigned());
+    let time_us = base.as_micros().checked_add_signed(wire.after_base_us).filter(|time| *time <= LATEST_US);
+    let time_us = time_us.ok_or(WireError::Malformed)?;
     let host = wire.host.map(ShortName::try_from).transpose().map_err(|_| WireError::Malformed)?;
     let alert = Alert {
         time: Timestamp::from_micros(time_us),
@@ -348,6 +352,22 @@ pub(crate) mod tests {
                 }
             }
         }
+    }
+
+    /// Found by fuzzing: such a time once became the year 2554, and another alert when it was encoded again.
+    #[test]
+    fn a_time_before_1970_or_past_the_last_is_malformed() {
+        let mut buffer = [0; MAX_ALERT_LEN];
+        let bytes = encode(&sample(), sample().time, &mut buffer).unwrap().to_vec();
+        // The sixth byte is the time after the base: here none, then one microsecond before it.
+        assert_eq!(bytes[5], 0);
+        let mut before = bytes.clone();
+        before[5] = 1;
+        assert_eq!(decode(&before, Timestamp::ZERO), Err(WireError::Malformed));
+        let mut after = bytes.clone();
+        after[5] = 2;
+        assert_eq!(decode(&after, Timestamp::MAX), Err(WireError::Malformed));
+        assert!(decode(&bytes, Timestamp::MAX).is_ok());
     }
 
     #[test]
