@@ -33,6 +33,9 @@ pub struct Pace {
     pub quiet: Duration,
     /// Time between two messages of one incident.
     pub update: Duration,
+    /// Incidents of one kind that may open in a row; one more is earned every two seconds. Past that, new sources
+    /// share one incident of the kind.
+    pub openings: u32,
 }
 
 /// What the tables have lost so far.
@@ -88,7 +91,7 @@ impl<'m> Engine<'m> {
             now: Timestamp::ZERO,
             flows: Flows::new(flows),
             incident_slots: incidents.len(),
-            incidents: Incidents::new(incidents, pace.quiet, pace.update),
+            incidents: Incidents::new(incidents, pace),
             detectors: Detectors {
                 port_scan: PortScan::new(scans, scan),
                 syn_flood: SynFlood::new(requests, syn),
@@ -106,7 +109,7 @@ impl<'m> Engine<'m> {
     pub fn configure(&mut self, inside: Inside, pace: Pace, configs: &[Config; 8]) {
         let [scan, syn, icmp, port, arp, dns, exfiltration, brute] = configs;
         self.inside = inside;
-        (self.incidents.quiet, self.incidents.update) = (pace.quiet, pace.update);
+        self.incidents.pace = pace;
         self.detectors.port_scan.configure(scan);
         self.detectors.syn_flood.configure(syn);
         self.detectors.icmp_flood.configure(icmp);

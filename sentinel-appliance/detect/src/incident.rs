@@ -5,6 +5,8 @@ use core::time::Duration;
 use sentinel_alert::{Alert, Evidence, Kind, Phase, Severity, Subject, Test};
 use sentinel_units::{Address, ByteCount, Port, Timestamp};
 
+use crate::engine::Pace;
+
 /// What a detector reports: evidence that is at or over its threshold.
 #[derive(Clone, Debug)]
 pub(crate) struct Finding {
@@ -38,9 +40,8 @@ struct Open {
 /// Incidents that fit. They are searched one by one, by a tag of four bytes each.
 pub(crate) const MAX_INCIDENTS: usize = 128;
 
-/// Openings of one kind in a row before the rate counts, and the time that earns another one. Past that, new
-/// sources share one incident of the kind: spoofed addresses must not become an alert each.
-const OPENINGS: u32 = 32;
+/// The time that earns a kind another opening. With none left, new sources share one incident of the kind: spoofed
+/// addresses must not become an alert each.
 const OPENING_EARNED: Duration = Duration::from_secs(2);
 
 /// The open incidents.
@@ -52,10 +53,7 @@ pub(crate) struct Incidents<'m> {
     slots: &'m mut [Incident],
     /// A hash of kind, source and scope for each slot, never zero; zero for an empty slot.
     tags: [u32; MAX_INCIDENTS],
-    /// Silence after which an incident is over.
-    pub(crate) quiet: Duration,
-    /// Time between two messages of one incident.
-    pub(crate) update: Duration,
+    pub(crate) pace: Pace,
     numbers: u32,
     /// No incident is over before this.
     next_close: Timestamp,
@@ -67,15 +65,14 @@ pub(crate) struct Incidents<'m> {
 
 impl<'m> Incidents<'m> {
     /// Over lent storage, of which at most [`MAX_INCIDENTS`] are used.
-    pub(crate) fn new(slots: &'m mut [Incident], quiet: Duration, update: Duration) -> Self {
+    pub(crate) fn new(slots: &'m mut [Incident], pace: Pace) -> Self {
         let used = slots.len().min(MAX_INCIDENTS);
         let slots = slots.get_mut(..used).unwrap_or_default();
         slots.iter_mut().for_each(|slot| slot.0 = None);
         Self {
             slots,
             tags: [0; MAX_INCIDENTS],
-            quiet,
-            update,
+            pace,
             numbers: 0,
             next_close: Timestamp::MAX,
             earned_at: [Timestamp::ZERO; Kind::ALL.len()],
@@ -129,7 +126,7 @@ impl<'m> Incidents<'m> {
         open.last = now;
         merge(&mut open.alert.evidence, finding.evidence, finding.adds);
         keep_common(&mut open.alert.subject, &finding.subject);
-        if now.since(open.last_message) < self.update {
+        if now.since(open.last_message) < self.pace.update {
             open.alert.suppressed = open.alert.suppressed.saturating_add(1);
             return None;
         }
@@ -144,7 +141,7 @@ impl<'m> Incidents<'m> {
         let index = Kind::ALL.iter().position(|known| *known == kind);
         let Some(earned_at) = index.and_then(|index| self.earned_at.get_mut(index)) else { return true };
         let after_this = (*earned_at).max(now).after(OPENING_EARNED);
-        let allowed = after_this <= now.after(OPENING_EARNED * OPENINGS);
+        let allowed = after_this <= now.after(OPENING_EARNED.saturating_mul(self.pace.openings));
         if allowed {
             *earned_at = after_this;
         }
@@ -183,7 +180,7 @@ impl<'m> Incidents<'m> {
             *held = tag;
             slot.0 = Some(Open { number: self.numbers, scope, last: now, last_message: now, alert });
             self.open += 1;
-            self.next_close = self.next_close.min(now.after(self.quiet));
+            self.next_close = self.next_close.min(now.after(self.pace.quiet));
         }
     }
 
@@ -229,7 +226,7 @@ impl<'m> Incidents<'m> {
                 self.next_close = Timestamp::MAX;
                 return;
             };
-            let over_at = last.after(self.quiet);
+            let over_at = last.after(self.pace.quiet);
             if over_at > now {
                 self.next_close = over_at;
                 return;
@@ -248,7 +245,7 @@ impl<'m> Incidents<'m> {
             let is_later =
                 self.slots.get(index).and_then(|slot| slot.0.as_ref()).is_some_and(|open| open.last > now);
             if is_later && let Some(open) = self.take(index) {
-                let over_at = open.last.after(self.quiet);
+                let over_at = open.last.after(self.pace.quiet);
                 close(open, over_at, raise);
             }
         }
@@ -324,8 +321,7 @@ mod tests {
     use std::vec;
     use std::vec::Vec;
 
-    const QUIET: Duration = Duration::from_secs(60);
-    const UPDATE: Duration = Duration::from_secs(30);
+    const PACE: Pace = Pace { quiet: Duration::from_secs(60), update: Duration::from_secs(30), openings: 32 };
 
     fn at(seconds: u64) -> Timestamp {
         Timestamp::from_parts(seconds, 0)
@@ -353,7 +349,7 @@ mod tests {
     #[test]
     fn an_incident_opens_updates_and_closes() {
         let mut slots = vec![Incident::default(); 4];
-        let mut incidents = Incidents::new(&mut slots, QUIET, UPDATE);
+        let mut incidents = Incidents::new(&mut slots, PACE);
         let mut raised = Vec::new();
         for second in 100..=140 {
             incidents.report(at(second), finding(1), &mut |alert| raised.push(alert));
@@ -378,7 +374,7 @@ mod tests {
     #[test]
     fn sources_and_scopes_are_incidents_of_their_own() {
         let mut slots = vec![Incident::default(); 4];
-        let mut incidents = Incidents::new(&mut slots, QUIET, UPDATE);
+        let mut incidents = Incidents::new(&mut slots, PACE);
         let mut raised = Vec::new();
         for finding in [finding(1), finding(2), Finding { scope: 9, ..finding(1) }, finding(1)] {
             incidents.report(at(1), finding, &mut |alert| raised.push(alert));
@@ -392,7 +388,7 @@ mod tests {
     #[test]
     fn when_full_the_quietest_is_closed_early() {
         let mut slots = vec![Incident::default(); 2];
-        let mut incidents = Incidents::new(&mut slots, QUIET, UPDATE);
+        let mut incidents = Incidents::new(&mut slots, PACE);
         let mut raised = Vec::new();
         for (second, source) in [(1, 1), (2, 2), (3, 1), (4, 3)] {
             incidents.report(at(second), finding(source), &mut |alert| raised.push(alert));
@@ -406,7 +402,7 @@ mod tests {
     #[test]
     fn closings_come_in_the_order_of_their_times() {
         let mut slots = vec![Incident::default(); 4];
-        let mut incidents = Incidents::new(&mut slots, QUIET, UPDATE);
+        let mut incidents = Incidents::new(&mut slots, PACE);
         let mut raised = Vec::new();
         for (second, source) in [(5, 1), (3, 2), (4, 3)] {
             incidents.report(at(second), finding(source), &mut |_| {});
@@ -418,7 +414,7 @@ mod tests {
     #[test]
     fn of_several_destinations_none_is_named() {
         let mut slots = vec![Incident::default(); 4];
-        let mut incidents = Incidents::new(&mut slots, QUIET, UPDATE);
+        let mut incidents = Incidents::new(&mut slots, PACE);
         let mut raised = Vec::new();
         for (second, destination, port) in [(0, 7, 80), (40, 7, 80), (80, 7, 22), (120, 8, 22)] {
             let subject = Subject {
@@ -439,7 +435,7 @@ mod tests {
     #[test]
     fn too_many_sources_share_one_incident() {
         let mut slots = vec![Incident::default(); MAX_INCIDENTS];
-        let mut incidents = Incidents::new(&mut slots, QUIET, UPDATE);
+        let mut incidents = Incidents::new(&mut slots, PACE);
         let mut raised = Vec::new();
         for source in 0..100_000 {
             incidents.report(at(1), finding(source), &mut |alert| raised.push(alert));
@@ -459,7 +455,7 @@ mod tests {
 
     #[test]
     fn without_slots_every_finding_opens() {
-        let mut incidents = Incidents::new(&mut [], QUIET, UPDATE);
+        let mut incidents = Incidents::new(&mut [], PACE);
         let mut raised = 0;
         for second in 0..3 {
             incidents.report(at(second), finding(1), &mut |_| raised += 1);

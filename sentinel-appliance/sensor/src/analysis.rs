@@ -51,7 +51,11 @@ impl Tuning {
             // The settings allow 16 of the 32; a machine with more prefixes than the rest loses the last.
             let _full = inside.add(*prefix);
         }
-        let pace = Pace { quiet: settings.incident_quiet, update: settings.incident_update };
+        let pace = Pace {
+            quiet: settings.incident_quiet,
+            update: settings.incident_update,
+            openings: settings.incident_openings,
+        };
         Self { inside, pace, detectors: settings.detectors.clone(), listed_ports }
     }
 }

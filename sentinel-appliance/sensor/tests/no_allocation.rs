@@ -63,7 +63,7 @@ fn engine(capacities: Capacities) -> Engine<'static> {
         inside.add(prefix.parse().unwrap()).unwrap();
     }
     let seconds = std::time::Duration::from_secs;
-    let pace = Pace { quiet: seconds(60), update: seconds(30) };
+    let pace = Pace { quiet: seconds(60), update: seconds(30), openings: 32 };
     let configs = DETECTORS.map(|detector| detector.default_config());
     let mut engine = Engine::new(storage, HashKey::new(1), inside, pace, &configs);
     let label = "test".try_into().unwrap();

@@ -17,7 +17,8 @@ use sentinel_track::neighbour::NeighbourSlot;
 use sentinel_units::{LinkType, Port, Timestamp};
 
 pub(crate) const KEY: HashKey = HashKey::new(0x0123_4567_89ab_cdef);
-pub(crate) const PACE: Pace = Pace { quiet: Duration::from_secs(60), update: Duration::from_secs(30) };
+pub(crate) const PACE: Pace =
+    Pace { quiet: Duration::from_secs(60), update: Duration::from_secs(30), openings: 32 };
 
 pub(crate) const SYN: u8 = 0x02;
 pub(crate) const SYN_ACK: u8 = 0x12;

@@ -85,6 +85,10 @@ main_settings! {
         "shortest time between two updates of one incident",
         "s", default "30", Live, |value| Field::Seconds(value, 1..=3_600)
     }
+    incident_openings: u32 = "incident_openings" {
+        "incidents of one kind that may open in a row, one more every two seconds; past that, new sources share one incident",
+        "incidents", default "32", Live, |value| Field::Number(value, 1..=1_000_000)
+    }
     state_dir: PathBuf = "state_dir" {
         "directory on flash: keys, enrolment, sealed log",
         "", default "/var/lib/sentinel-appliance", Restart, |value| Field::Path(value, 255)

@@ -125,7 +125,8 @@ fn each_is_stored_once(collector: &Collector<'_>, sensor: &Sensor<'_>, starts: u
 fn what_the_spool_cannot_hold_is_told_and_counted() -> Result<()> {
     // The smallest log there is: 48 KiB.
     let small = format!(
-        "{BUSY}\toption log_segment_kib '16'\n\toption log_segments '3'\n\toption log_daily_kib '0'\n"
+        "{BUSY}\toption log_segment_kib '16'\n\toption log_segments '3'\n\toption log_daily_kib '0'\n\
+         \toption incident_openings '1000000'\n"
     );
     experiment(|lab| {
         let mut collector = Collector::start(lab)?;
