@@ -76,7 +76,7 @@ fn latency_from_packet_to_listener() -> Result<()> {
     const ROUNDS: u32 = 60;
     experiment(|lab| {
         let collector = Collector::start(lab)?;
-        let _sensor = Sensor::started(lab, &collector, "router", "")?;
+        let _sensor = Sensor::started(lab, &collector, "router", "\toption incident_openings '1000'\n")?;
         let events = collector.events()?;
         let (mut from_packet, mut to_store, mut from_start) = (Vec::new(), Vec::new(), Vec::new());
         for round in 0..ROUNDS {
