@@ -73,6 +73,7 @@ mod tests {
             wire_len: 60,
             link: LinkType::ETHERNET,
             vlan: None,
+            vlan_type: Frame::CUSTOMER_TAG,
             interface: 0,
             bytes,
         };

@@ -164,6 +164,73 @@ fn a_full_ring_loses_frames_and_the_books_balance() {
     });
 }
 
+/// IEEE 802.1ad: the provider's tag has an ethertype of its own, which was once lost.
+#[test]
+fn the_type_of_a_tag_is_told() {
+    on_wire("the_type_of_a_tag_is_told", || {
+        let mut ring = open(&Config::new("right0"));
+        let sender = Sender::open("left0").unwrap();
+        for kind in [0x8100_u16, 0x88a8] {
+            let mut bytes = numbered(1, Some(5), 64);
+            bytes[12..14].copy_from_slice(&kind.to_be_bytes());
+            sender.send(&bytes).unwrap();
+        }
+        let mut types = Vec::new();
+        while let Wake::Ready = ring.wait(Duration::from_millis(500)).unwrap() {
+            let block = ring.next_block().unwrap();
+            types.extend(block.frames().map(|frame| (frame.vlan, frame.vlan_type)));
+        }
+        assert_eq!(types, [(Some(5), 0x8100), (Some(5), 0x88a8)]);
+    });
+}
+
+/// One load of the frame's number: those of this number match.
+fn only(number: u16) -> [Instruction; 4] {
+    [
+        Instruction::plain(code::LD_H_ABS, 14),
+        Instruction::branch(code::JEQ_K, number.into(), 0, 1),
+        Instruction::plain(code::RET_K, u32::MAX),
+        Instruction::plain(code::RET_K, 0),
+    ]
+}
+
+#[test]
+fn a_filter_changes_with_a_clean_cut_while_frames_come() {
+    on_wire("a_filter_changes_with_a_clean_cut_while_frames_come", || {
+        let long = Duration::from_millis(40);
+        let first = only(1);
+        let config =
+            Config { filter: Some(&first), snap_bytes: 60, block_timeout: long, ..Config::new("right0") };
+        let mut ring = open(&config);
+        let sender = Sender::open("left0").unwrap();
+        let numbers = |block: &sentinel_capture::ring::Block<'_>| -> Vec<u8> {
+            block.frames().map(|frame| frame.bytes[15]).collect()
+        };
+        let send = || (1..=3).for_each(|number| sender.send(&numbered(number, None, 100)).unwrap());
+        send();
+        let mut old = Vec::new();
+        ring.set_filter(Some(&only(2)), &mut |block| old.extend(numbers(block))).unwrap();
+        assert_eq!(old, [1], "what passed the old filter is handed over, though its block was not full");
+        send();
+        let kept = read_all(&mut ring);
+        assert_eq!(
+            kept.iter().map(|frame| (frame.bytes[15], frame.bytes.len())).collect::<Vec<_>>(),
+            [(2, 60)]
+        );
+        // A program that the kernel refuses changes nothing.
+        let refused = ring.set_filter(Some(&[]), &mut |_| {}).unwrap_err();
+        assert_eq!(refused, OpenError::FilterLength(0));
+        let endless = [Instruction::plain(code::LD_IMM, 1)];
+        assert!(matches!(ring.replace_filter(Some(&endless)).unwrap_err(), OpenError::System { .. }));
+        send();
+        assert_eq!(read_all(&mut ring).len(), 1);
+        ring.replace_filter(None).unwrap();
+        send();
+        assert_eq!(read_all(&mut ring).iter().map(|frame| frame.bytes.len()).collect::<Vec<_>>(), [60; 3]);
+        assert_eq!(ring.counters().unwrap().received, 6);
+    });
+}
+
 #[test]
 fn frames_are_cut_to_the_snap_length() {
     on_wire("frames_are_cut_to_the_snap_length", || {

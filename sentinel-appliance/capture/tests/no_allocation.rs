@@ -42,6 +42,7 @@ fn frame(bytes: &[u8]) -> Frame<'_> {
         wire_len: 1_500,
         link: LinkType::ETHERNET,
         vlan: None,
+        vlan_type: Frame::CUSTOMER_TAG,
         interface: 0,
         bytes,
     }

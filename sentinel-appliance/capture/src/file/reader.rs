@@ -84,6 +84,7 @@ impl<'r> Reader<'r> {
                     wire_len: found.wire_len,
                     link: found.link,
                     vlan: None,
+                    vlan_type: Frame::CUSTOMER_TAG,
                     interface: found.interface,
                     bytes,
                 }))

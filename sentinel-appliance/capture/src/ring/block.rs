@@ -17,6 +17,7 @@ const BLOCK_HEADER: usize = offset_of!(tpacket_block_desc, hdr);
 pub(super) const STATUS_OFFSET: usize = BLOCK_HEADER + offset_of!(tpacket_hdr_v1, block_status);
 const COUNT: usize = BLOCK_HEADER + offset_of!(tpacket_hdr_v1, num_pkts);
 const FIRST: usize = BLOCK_HEADER + offset_of!(tpacket_hdr_v1, offset_to_first_pkt);
+const VLAN_TYPE: usize = offset_of!(tpacket3_hdr, hv1) + offset_of!(tpacket_hdr_variant1, tp_vlan_tpid);
 const VLAN_TCI: usize = offset_of!(tpacket3_hdr, hv1) + offset_of!(tpacket_hdr_variant1, tp_vlan_tci);
 
 /// What the frames of one ring have in common.
@@ -54,11 +55,14 @@ impl<'b> Frames<'b> {
         let status = field(offset_of!(tpacket3_hdr, tp_status))?;
         let has_tag = status & libc::TP_STATUS_VLAN_VALID != 0;
         let tag = u16::try_from(field(VLAN_TCI)? & 0xffff).ok()?;
+        let has_type = status & libc::TP_STATUS_VLAN_TPID_VALID != 0;
+        let vlan_type = if has_type { half(header, VLAN_TYPE)? } else { Frame::CUSTOMER_TAG };
         let frame = Frame {
             at: Timestamp::from_parts(u64::from(seconds), nanos),
             wire_len: field(offset_of!(tpacket3_hdr, tp_len))?,
             link: self.origin.link,
             vlan: has_tag.then_some(tag),
+            vlan_type,
             interface: self.origin.interface,
             bytes,
         };
@@ -109,12 +113,12 @@ mod tests {
     /// From one packet header to the next, in these blocks.
     const STEP: usize = 80;
 
-    /// A block of two frames: four bytes with tag 0x2007 at 5 s + 6 ns, three bytes of 60 at 7 s + 8 ns.
+    /// A block of two frames: four bytes with the provider's tag 0x2007 at 5 s + 6 ns, three bytes of 60 at 7 s + 8 ns.
     fn block() -> Vec<u8> {
         let mut block = vec![0; 256];
         put(&mut block, COUNT, 2);
         put(&mut block, FIRST, 48);
-        let tagged = libc::TP_STATUS_USER | libc::TP_STATUS_VLAN_VALID;
+        let tagged = libc::TP_STATUS_USER | libc::TP_STATUS_VLAN_VALID | libc::TP_STATUS_VLAN_TPID_VALID;
         packet(&mut block, FIRST_PACKET, [80, 5, 6, 4, 4, tagged], &[1, 2, 3, 4]);
         packet(&mut block, FIRST_PACKET + STEP, [0, 7, 8, 3, 60, libc::TP_STATUS_USER], &[5, 6, 7]);
         block
@@ -128,6 +132,7 @@ mod tests {
         }
         block[at + 24..at + 26].copy_from_slice(&56_u16.to_ne_bytes());
         put(block, at + 32, 0x2007);
+        block[at + 36..at + 38].copy_from_slice(&0x88a8_u16.to_ne_bytes());
         block[at + MAC..at + MAC + bytes.len()].copy_from_slice(bytes);
     }
 
@@ -151,11 +156,18 @@ mod tests {
             wire_len: 4,
             link: LinkType::ETHERNET,
             vlan: Some(0x2007),
+            vlan_type: 0x88a8,
             interface: 4,
             bytes: &[1, 2, 3, 4],
         };
-        let second =
-            Frame { at: Timestamp::from_parts(7, 8), wire_len: 60, vlan: None, bytes: &[5, 6, 7], ..common };
+        let second = Frame {
+            at: Timestamp::from_parts(7, 8),
+            wire_len: 60,
+            vlan: None,
+            vlan_type: 0x8100,
+            bytes: &[5, 6, 7],
+            ..common
+        };
         assert_eq!(frames, [common, second]);
         assert_eq!(damaged.get(), 0);
     }

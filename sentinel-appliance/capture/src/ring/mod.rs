@@ -4,6 +4,7 @@
 
 mod block;
 mod config;
+mod filter;
 mod map;
 mod socket;
 

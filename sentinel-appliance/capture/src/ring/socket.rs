@@ -8,11 +8,12 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use rustix::io::Errno;
-use sentinel_filter::{Instruction, MAX_INSTRUCTIONS, code};
+use sentinel_filter::Instruction;
 use sentinel_units::LinkType;
 
 use super::block::{Frames, Origin};
 use super::config::{Config, Fanout, FanoutMode};
+use super::filter::{NOTHING, attach, length};
 use super::map::Map;
 use crate::interfaces::link_type;
 use crate::packet_socket::{OpenError, PacketSocket, system};
@@ -29,6 +30,8 @@ pub struct Ring {
     origin: Origin,
     /// The block that comes next.
     next: usize,
+    snap_bytes: u32,
+    block_timeout: Duration,
     counters: Counters,
     damaged: Cell<u32>,
 }
@@ -89,7 +92,7 @@ impl Ring {
             socket.set("PACKET_IGNORE_OUTGOING", libc::SOL_PACKET, libc::PACKET_IGNORE_OUTGOING, &TRUE)?;
         }
         set_up_ring(&socket, config, block_count)?;
-        attach_filter(&socket, config)?;
+        attach(&socket, config.filter, config.snap_bytes)?;
         let counted = usize::try_from(block_count).map_err(|_| system("mmap", Errno::NOMEM))?;
         // SAFETY: the ring was just set up with these sizes, and this is its first mapping.
         let map = unsafe { Map::new(socket.as_fd(), block_bytes, counted) }
@@ -103,7 +106,16 @@ impl Ring {
             join(&socket, fanout)?;
         }
         let origin = Origin { link, interface: config.number };
-        Ok(Self { map, socket, origin, next: 0, counters: Counters::default(), damaged: Cell::new(0) })
+        Ok(Self {
+            map,
+            socket,
+            origin,
+            next: 0,
+            snap_bytes: config.snap_bytes,
+            block_timeout: config.block_timeout,
+            counters: Counters::default(),
+            damaged: Cell::new(0),
+        })
     }
 
     /// What the frames begin with.
@@ -156,6 +168,49 @@ impl Ring {
             Ok(Err(errno)) | Err(errno) => Err(WaitError(errno)),
         }
     }
+
+    /// Puts another filter in the place of the one that the ring has; `None` lets every frame through. The kernel
+    /// changes over between two frames: those that passed the old filter may still lie in the ring.
+    ///
+    /// # Errors
+    /// [`OpenError::FilterLength`], or [`OpenError::System`] if the kernel refuses; then the old filter stays.
+    pub fn replace_filter(&mut self, filter: Option<&[Instruction]>) -> Result<(), OpenError> {
+        attach(&self.socket, filter, self.snap_bytes)
+    }
+
+    /// As [`Ring::replace_filter`], but with a clean cut: first nothing passes any more, then `old` gets what passed
+    /// the old filter, and only then the new one begins. Until then, for two block timeouts and
+    /// [`LAST_FRAMES`](Self::LAST_FRAMES), all frames are refused.
+    ///
+    /// # Errors
+    /// As [`Ring::replace_filter`]; [`OpenError::System`] may also come after the cut, and then nothing passes until
+    /// another filter is set.
+    pub fn set_filter(
+        &mut self,
+        filter: Option<&[Instruction]>,
+        old: &mut dyn FnMut(&Block<'_>),
+    ) -> Result<(), OpenError> {
+        if let Some(program) = filter {
+            length(program)?;
+        }
+        attach(&self.socket, Some(&NOTHING), self.snap_bytes)?;
+        let patience = self.block_timeout.saturating_mul(2).saturating_add(Self::LAST_FRAMES);
+        // No more than was in the ring, and the block that was being filled.
+        for _ in 0..=self.map.block_count() {
+            while let Some(block) = self.next_block() {
+                old(&block);
+            }
+            match self.wait(patience) {
+                Ok(Wake::Ready | Wake::Interrupted | Wake::InterfaceDown) => {}
+                Ok(Wake::TimedOut) | Err(_) => break,
+            }
+        }
+        attach(&self.socket, filter, self.snap_bytes)
+    }
+
+    /// Time for frames that are just on their way through the old filter, and for the kernel's timer, which counts
+    /// in ticks of up to 10 ms.
+    pub const LAST_FRAMES: Duration = Duration::from_millis(30);
 
     /// Whether the interface still exists. If not, no frame will come, even if one of the same name appears: open
     /// another ring.
@@ -254,25 +309,6 @@ fn set_up_ring(socket: &PacketSocket, config: &Config<'_>, block_count: c_uint) 
         tp_feature_req_word: 0,
     };
     socket.set("PACKET_RX_RING", libc::SOL_PACKET, libc::PACKET_RX_RING, &request)
-}
-
-/// Attaches the filter with its matches cut to the snap length, or a program that only cuts.
-fn attach_filter(socket: &PacketSocket, config: &Config<'_>) -> Result<(), OpenError> {
-    let cut = [Instruction::plain(code::RET_K, u32::MAX)];
-    let program = config.filter.unwrap_or(&cut);
-    let length = match u16::try_from(program.len()) {
-        Ok(length @ 1..) if program.len() <= MAX_INSTRUCTIONS => length,
-        _ => return Err(OpenError::FilterLength(program.len())),
-    };
-    let mut lines: Vec<libc::sock_filter> = program
-        .iter()
-        .map(|line| {
-            let k = if line.code == code::RET_K { line.k.min(config.snap_bytes) } else { line.k };
-            libc::sock_filter { code: line.code, jt: line.jt, jf: line.jf, k }
-        })
-        .collect();
-    let program = libc::sock_fprog { len: length, filter: lines.as_mut_ptr() };
-    socket.set("SO_ATTACH_FILTER", libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &program)
 }
 
 fn be_promiscuous(socket: &PacketSocket) -> Result<(), OpenError> {

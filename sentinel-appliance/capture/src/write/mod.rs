@@ -20,7 +20,8 @@ fn tagged<'f>(frame: &Frame<'f>) -> (&'f [u8], Option<[u8; 4]>, &'f [u8]) {
     match (frame.vlan, frame.link, frame.bytes.split_at_checked(ADDRESSES_LEN)) {
         (Some(tag), LinkType::ETHERNET, Some((addresses, rest))) => {
             let [high, low] = tag.to_be_bytes();
-            (addresses, Some([0x81, 0x00, high, low]), rest)
+            let [first, second] = frame.vlan_type.to_be_bytes();
+            (addresses, Some([first, second, high, low]), rest)
         }
         _ => (frame.bytes, None, &[]),
     }
@@ -40,6 +41,7 @@ mod tests {
             wire_len: 1_500,
             link: LinkType::ETHERNET,
             vlan,
+            vlan_type: Frame::CUSTOMER_TAG,
             interface: 3,
             bytes: &BYTES,
         }
