@@ -13,6 +13,8 @@
 //! | seal | [`Sealer`]: counts its nonces itself |
 //! | open | [`Opener`] |
 //! | bind a sequence of byte strings | [`Chain`] (SHA-256) |
+//! | name something by its digest, as others do | [`digest`] |
+//! | read a QUIC Initial packet | [`quic::InitialKeys`] |
 //! | compare secrets | [`equal`] |
 
 #![no_std]
@@ -20,7 +22,9 @@
 
 mod aead;
 mod chain;
+pub mod digest;
 mod key;
+pub mod quic;
 
 pub use aead::{Exhausted, Forged, Opener, Sealed, Sealer, TAG_LEN};
 pub use chain::Chain;
