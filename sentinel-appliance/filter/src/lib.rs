@@ -1,6 +1,7 @@
 //! Packet filters: tcpdump's language and simple filters, compiled to classic BPF, and an interpreter for it.
 //!
-//! In: an expression of `pcap-filter(7)`, or a choice of protocol, address and port. Out: a [`Program`] that the
+//! In: an expression of `pcap-filter(7)`, a choice of protocol, address and port, or nothing but the wish to keep of
+//! bulk traffic the headers only ([`content_snap`]). Out: a [`Program`] that the
 //! kernel runs on live frames and [`Program::run`] runs on frames from files, with the same answer. Memory: the
 //! instructions, allocated once when the filter is compiled, and while it is being compiled a graph of its tests;
 //! running allocates nothing. It never panics, whatever the expression, the program or the frame: a load past the
@@ -51,6 +52,7 @@ mod program;
 mod protocol;
 mod run;
 mod simple;
+mod snap;
 mod transport;
 mod validate;
 mod value;
@@ -63,4 +65,5 @@ pub use program::Program;
 pub use protocol::{ParseProtocolError, Protocol};
 pub use run::{Packet, run};
 pub use simple::{CompileError, Simple};
+pub use snap::{HEADERS, content_snap};
 pub use validate::{Fault, Invalid, MAX_INSTRUCTIONS, validate};
