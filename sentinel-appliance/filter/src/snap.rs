@@ -25,12 +25,12 @@ const SMALL: u32 = 128;
 const FULL_SEGMENT: u32 = 1_200;
 const WHOLE: u32 = u32::MAX;
 
-/// Ports from 1024 up whose datagrams stay whole: MS-SQL browser, SSDP, MQTT-SN, NetFlow, WS-Discovery, STUN, SIP,
+/// Ports from 1024 up whose datagrams stay whole: MS-SQL browser, SSDP, MQTT-SN, `NetFlow`, WS-Discovery, STUN, SIP,
 /// NAT-PMP, mDNS, LLMNR, `CoAP`, sFlow, IPFIX, RADIUS.
 const UDP_PORTS: [u32; 17] =
     [1434, 1812, 1813, 1884, 1900, 2055, 3478, 3702, 4739, 5060, 5061, 5351, 5353, 5355, 5683, 6343, 9995];
-/// Ports from 1024 up whose shorter segments stay whole: MS-SQL, Oracle, MQTT, MySQL, RDP, SIP, XMPP, PostgreSQL, VNC,
-/// Redis, IRC, HTTP beside port 80, MQTT over TLS, Elasticsearch, MongoDB.
+/// Ports from 1024 up whose shorter segments stay whole: MS-SQL, Oracle, MQTT, `MySQL`, RDP, SIP, XMPP, `PostgreSQL`, VNC,
+/// Redis, IRC, HTTP beside port 80, MQTT over TLS, Elasticsearch, `MongoDB`.
 const TCP_PORTS: [u32; 19] = [
     1433, 1521, 1883, 3128, 3306, 3389, 5060, 5061, 5222, 5269, 5432, 5900, 6379, 6667, 8000, 8080, 8443,
     8883, 9200,
