@@ -41,7 +41,7 @@ pub struct Flow {
 }
 
 /// One end of a packet.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
 pub struct End {
     /// Its address.
     pub address: Address,
@@ -161,7 +161,7 @@ fn hash(key: &HashKey, flow: &FlowKey) -> u32 {
 /// Services live below 1024, or at least below the ports that systems pick for clients (RFC 6335
 /// section 6: 49152 and up; Linux from 32768). Two ports of the same class: the sender.
 #[inline]
-const fn looks_like_opener(source: Port, destination: Port) -> bool {
+pub(crate) const fn looks_like_opener(source: Port, destination: Port) -> bool {
     class(source) >= class(destination)
 }
 

@@ -11,11 +11,14 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod conversation;
 pub mod distinct;
 pub mod flow;
 pub mod hash;
 pub mod neighbour;
+pub mod places;
 pub mod recent;
 pub mod table;
+mod tcp_state;
 mod ticks;
 pub mod window;
