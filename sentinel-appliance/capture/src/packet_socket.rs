@@ -183,6 +183,8 @@ impl AsFd for PacketSocket {
 pub(crate) unsafe trait PlainOption: Copy {}
 // SAFETY: one integer.
 unsafe impl PlainOption for c_int {}
+// SAFETY: two 32-bit integers.
+unsafe impl PlainOption for libc::tpacket_stats {}
 // SAFETY: three 32-bit integers.
 unsafe impl PlainOption for libc::tpacket_stats_v3 {}
 

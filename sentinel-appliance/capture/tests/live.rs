@@ -17,9 +17,9 @@ use std::time::Duration;
 
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 use sentinel_capture::interfaces;
-use sentinel_capture::ring::{Config, Counters, Fanout, FanoutMode, OpenError, Ring, Wake};
+use sentinel_capture::ring::{Config, Counters, Fanout, FanoutMode, Meter, OpenError, Ring, Wake};
 use sentinel_capture::send::Sender;
-use sentinel_filter::{Fault, Instruction, Packet, Protocol, Simple, code, run, validate};
+use sentinel_filter::{Fault, Instruction, Packet, Protocol, Simple, Spread, code, run, validate};
 use sentinel_units::{LinkType, Mac, Port, Timestamp};
 
 /// Runs `body` in a new namespace where what goes into `left0` comes out of `right0`.
@@ -419,7 +419,7 @@ fn an_interface_that_goes_down_is_an_event_not_the_end() {
 #[test]
 fn a_group_of_rings_shares_the_frames_flow_by_flow() {
     on_wire("a_group_of_rings_shares_the_frames_flow_by_flow", || {
-        let fanout = Some(Fanout { group: 7, mode: FanoutMode::Flow });
+        let fanout = Some(Fanout { group: Some(7), mode: FanoutMode::Flow });
         let config = Config { fanout, ..Config::new("right0") };
         let mut rings = [open(&config), open(&config)];
         let sender = Sender::open("left0").unwrap();
@@ -439,6 +439,85 @@ fn a_group_of_rings_shares_the_frames_flow_by_flow() {
         assert_eq!(first.len() + second.len(), 64 * 6);
         assert!(!first.is_empty() && !second.is_empty());
         assert!(!first.iter().any(|port| second.contains(port)), "a flow stays on its ring");
+    });
+}
+
+/// UDP from 10.0.0.`last`, port 1000.
+fn from_host(last: u8, between: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1];
+    bytes.extend(between);
+    bytes.extend([8, 0, 0x45, 0, 0, 46, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, last, 10, 0, 1, 1]);
+    bytes.extend([3, 232, 0, 53, 0, 26, 0, 0]);
+    bytes.resize(64, 0);
+    bytes
+}
+
+#[test]
+fn a_group_shares_by_source_in_the_order_of_joining() {
+    on_wire("a_group_shares_by_source_in_the_order_of_joining", || {
+        let spread = Spread::new(0x1234_5677);
+        let nothing = [Instruction::plain(code::RET_K, 0)];
+        let mode = FanoutMode::Program;
+        let closed = Config { filter: Some(&nothing), ..Config::new("right0") };
+        let mut rings = vec![open(&Config { fanout: Some(Fanout { group: None, mode }), ..closed })];
+        let group = rings[0].fanout_group();
+        assert!(group.is_some());
+        for _ in 1..3 {
+            rings.push(open(&Config { fanout: Some(Fanout { group, mode }), ..closed }));
+        }
+        rings[0].share_by(&spread.instructions()).unwrap();
+        rings.iter_mut().for_each(|ring| ring.replace_filter(None).unwrap());
+        let sender = Sender::open("left0").unwrap();
+        // Twice: also after the interface was down, the order is that of joining.
+        for _ in 0..2 {
+            for last in 0..64 {
+                for between in [&[][..], &[0x81, 0, 0, 5], &[0x88, 0xa8, 0, 5, 0x81, 0, 0, 6]] {
+                    sender.send(&from_host(last, between)).unwrap();
+                }
+            }
+            for (number, ring) in rings.iter_mut().enumerate() {
+                let expected = |last: &u8| {
+                    let address = sentinel_units::Address::v4(0x0a00_0000 | u32::from(*last));
+                    usize::try_from(spread.of(address) % 3).unwrap() == number
+                };
+                let expected: Vec<u8> = (0..64).filter(expected).flat_map(|last| [last; 3]).collect();
+                // The outer tag is beside the frame, the inner one in it.
+                let host = |frame: &Kept| {
+                    let inner = if frame.bytes[12..14] == [0x81, 0] { 4 } else { 0 };
+                    frame.bytes[29 + inner]
+                };
+                assert_eq!(read_all(ring).iter().map(host).collect::<Vec<_>>(), expected, "ring {number}");
+            }
+            ip("link set right0 down");
+            ip("link set right0 up");
+            for ring in &mut rings {
+                let _down = ring.socket_error();
+            }
+            while sender.send(&numbered(1, None, 60)).is_err() {}
+            rings.iter_mut().for_each(|ring| drop(read_all(ring)));
+        }
+    });
+}
+
+#[test]
+fn a_meter_counts_what_a_filter_refuses() {
+    on_wire("a_meter_counts_what_a_filter_refuses", || {
+        let filter = only(1);
+        let mut ring = open(&Config { filter: Some(&filter), ..Config::new("right0") });
+        let mut meter = Meter::open("right0").unwrap();
+        let (there, back) = (Sender::open("left0").unwrap(), Sender::open("right0").unwrap());
+        for round in 1..=3 {
+            for number in 0..1_000 {
+                there.send(&numbered(number % 4, None, 100)).unwrap();
+                back.send(&numbered(2, None, 1_000)).unwrap();
+            }
+            assert_eq!(read_all(&mut ring).len(), 250);
+            assert_eq!(ring.counters().unwrap().received, 250 * round);
+            assert_eq!(meter.count().unwrap(), 2_000 * round);
+        }
+        assert!(meter.is_attached());
+        ip("link del right0");
+        assert!(!meter.is_attached());
     });
 }
 

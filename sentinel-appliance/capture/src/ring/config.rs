@@ -48,8 +48,9 @@ impl<'c> Config<'c> {
 /// Membership in a group of rings that share frames (`PACKET_FANOUT`).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Fanout {
-    /// The group; unique in the network namespace.
-    pub group: u16,
+    /// The group, a number in the network namespace; `None` makes a group that nobody else has, which
+    /// [`Ring::fanout_group`](super::Ring::fanout_group) tells.
+    pub group: Option<u16>,
     /// Which ring gets a frame.
     pub mode: FanoutMode,
 }
@@ -63,4 +64,6 @@ pub enum FanoutMode {
     Flow,
     /// By the CPU that took the frame in.
     Cpu,
+    /// As the program of [`Ring::share_by`](super::Ring::share_by) says; until then everything goes to the first ring.
+    Program,
 }

@@ -2,6 +2,8 @@
 //!
 //! Read first: `socket(7)`, `SO_ATTACH_FILTER`; `Documentation/networking/filter.rst` of the kernel.
 
+use std::ffi::c_int;
+
 use sentinel_filter::{Instruction, MAX_INSTRUCTIONS, code};
 
 use crate::packet_socket::{OpenError, PacketSocket};
@@ -18,17 +20,39 @@ pub(super) fn attach(
     program: Option<&[Instruction]>,
     snap_bytes: u32,
 ) -> Result<(), OpenError> {
-    let program = program.unwrap_or(&EVERYTHING);
+    set(
+        socket,
+        "SO_ATTACH_FILTER",
+        libc::SOL_SOCKET,
+        libc::SO_ATTACH_FILTER,
+        program.unwrap_or(&EVERYTHING),
+        snap_bytes,
+    )
+}
+
+/// Gives the group of `socket` the program that chooses who gets a frame.
+pub(super) fn share_by(socket: &PacketSocket, program: &[Instruction]) -> Result<(), OpenError> {
+    set(socket, "PACKET_FANOUT_DATA", libc::SOL_PACKET, libc::PACKET_FANOUT_DATA, program, u32::MAX)
+}
+
+fn set(
+    socket: &PacketSocket,
+    call: &'static str,
+    level: c_int,
+    option: c_int,
+    program: &[Instruction],
+    most: u32,
+) -> Result<(), OpenError> {
     let length = length(program)?;
     let mut lines: Vec<libc::sock_filter> = program
         .iter()
         .map(|line| {
-            let k = if line.code == code::RET_K { line.k.min(snap_bytes) } else { line.k };
+            let k = if line.code == code::RET_K { line.k.min(most) } else { line.k };
             libc::sock_filter { code: line.code, jt: line.jt, jf: line.jf, k }
         })
         .collect();
     let program = libc::sock_fprog { len: length, filter: lines.as_mut_ptr() };
-    socket.set("SO_ATTACH_FILTER", libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &program)
+    socket.set(call, level, option, &program)
 }
 
 /// How many instructions, if the kernel takes so many.

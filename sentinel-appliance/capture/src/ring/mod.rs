@@ -6,9 +6,11 @@ mod block;
 mod config;
 mod filter;
 mod map;
+mod meter;
 mod socket;
 
 pub use crate::packet_socket::OpenError;
 pub use block::Frames;
 pub use config::{Config, Fanout, FanoutMode};
+pub use meter::Meter;
 pub use socket::{Block, Counters, Ring, WaitError, Wake};

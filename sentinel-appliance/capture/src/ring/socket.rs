@@ -13,7 +13,7 @@ use sentinel_units::LinkType;
 
 use super::block::{Frames, Origin};
 use super::config::{Config, Fanout, FanoutMode};
-use super::filter::{NOTHING, attach, length};
+use super::filter::{self, NOTHING, attach, length};
 use super::map::Map;
 use crate::interfaces::link_type;
 use crate::packet_socket::{OpenError, PacketSocket, system};
@@ -208,6 +208,26 @@ impl Ring {
         attach(&self.socket, filter, self.snap_bytes)
     }
 
+    /// Lets `program` choose the ring of each frame, for the whole group: what it returns, modulo the number of rings,
+    /// counts them in the order in which they joined. The kernel runs it before it puts the link header back, so that
+    /// its loads must be relative to the network header (`SKF_NET_OFF`).
+    ///
+    /// # Errors
+    /// [`OpenError::FilterLength`], or [`OpenError::System`] if the kernel refuses or the ring is in no such group.
+    pub fn share_by(&mut self, program: &[Instruction]) -> Result<(), OpenError> {
+        filter::share_by(&self.socket, program)
+    }
+
+    /// The group that this ring shares frames with, if it does.
+    #[must_use]
+    pub fn fanout_group(&self) -> Option<u16> {
+        let mut group: c_int = 0;
+        self.socket.read("PACKET_FANOUT", libc::SOL_PACKET, libc::PACKET_FANOUT, &mut group).ok()?;
+        // Zero also means that there is none; our own groups are numbered from one.
+        let [low, high, ..] = group.cast_unsigned().to_le_bytes();
+        Some(u16::from_le_bytes([low, high])).filter(|_| group != 0)
+    }
+
     /// Time for frames that are just on their way through the old filter, and for the kernel's timer, which counts
     /// in ticks of up to 10 ms.
     pub const LAST_FRAMES: Duration = Duration::from_millis(30);
@@ -325,8 +345,10 @@ fn join(socket: &PacketSocket, fanout: Fanout) -> Result<(), OpenError> {
     let mode = match fanout.mode {
         FanoutMode::Flow => libc::PACKET_FANOUT_HASH | libc::PACKET_FANOUT_FLAG_DEFRAG,
         FanoutMode::Cpu => libc::PACKET_FANOUT_CPU,
+        FanoutMode::Program => libc::PACKET_FANOUT_CBPF,
     };
-    let argument: u32 = u32::from(fanout.group) | mode << 16;
+    let unique = if fanout.group.is_none() { libc::PACKET_FANOUT_FLAG_UNIQUEID } else { 0 };
+    let argument: u32 = u32::from(fanout.group.unwrap_or(0)) | (mode | unique) << 16;
     socket.set("PACKET_FANOUT", libc::SOL_PACKET, libc::PACKET_FANOUT, &argument)
 }
 

@@ -15,6 +15,7 @@ use crate::file::MAX_FRAME;
 pub struct PcapWriter<W> {
     out: W,
     record: Vec<u8>,
+    written: u64,
 }
 
 impl<W: Write> PcapWriter<W> {
@@ -33,7 +34,8 @@ impl<W: Write> PcapWriter<W> {
             record.extend_from_slice(&word.to_le_bytes());
         }
         out.write_all(&record)?;
-        Ok(Self { out, record })
+        let written = u64::try_from(record.len()).unwrap_or(0);
+        Ok(Self { out, record, written })
     }
 
     /// Writes one frame; of one longer than [`MAX_FRAME`], the beginning. Seconds wrap in the year 2106, as the
@@ -58,7 +60,14 @@ impl<W: Write> PcapWriter<W> {
             self.record.extend_from_slice(part);
         }
         self.record.truncate(HEADER_LEN.saturating_add(usize::try_from(captured).unwrap_or(usize::MAX)));
-        self.out.write_all(&self.record)
+        self.out.write_all(&self.record)?;
+        self.written += u64::try_from(self.record.len()).unwrap_or(0);
+        Ok(())
+    }
+
+    /// Bytes written so far, the header included.
+    pub const fn written(&self) -> u64 {
+        self.written
     }
 
     /// Makes what was written reach its destination.

@@ -16,6 +16,7 @@ pub struct PcapngWriter<W> {
     out: W,
     block: Vec<u8>,
     interfaces: u32,
+    written: u64,
 }
 
 /// An interface of one [`PcapngWriter`].
@@ -30,7 +31,7 @@ impl<W: Write> PcapngWriter<W> {
     pub fn new(out: W) -> io::Result<Self> {
         const SECTION_HEADER: u32 = 0x0a0d_0d0a;
         const BYTE_ORDER_MARK: u32 = 0x1a2b_3c4d;
-        let mut writer = Self { out, block: Vec::with_capacity(2048), interfaces: 0 };
+        let mut writer = Self { out, block: Vec::with_capacity(2048), interfaces: 0, written: 0 };
         writer.begin(SECTION_HEADER);
         writer.word(BYTE_ORDER_MARK);
         writer.half(1);
@@ -92,6 +93,11 @@ impl<W: Write> PcapngWriter<W> {
         self.finish()
     }
 
+    /// Bytes written so far, the header included.
+    pub const fn written(&self) -> u64 {
+        self.written
+    }
+
     /// Makes what was written reach its destination.
     ///
     /// # Errors
@@ -117,7 +123,9 @@ impl<W: Write> PcapngWriter<W> {
             field.copy_from_slice(&length.to_le_bytes());
         }
         self.word(length);
-        self.out.write_all(&self.block)
+        self.out.write_all(&self.block)?;
+        self.written += u64::from(length);
+        Ok(())
     }
 
     /// Values of more than 65535 bytes do not occur: names of interfaces have at most 15.
