@@ -5,12 +5,12 @@
 //! for virtual router addresses.
 
 use sentinel_alert::{Evidence, Severity, Subject, Test};
-use sentinel_dissect::{Network, Transport, dhcp};
-use sentinel_track::neighbour::{Claim, NeighbourSlot, Neighbours};
+use sentinel_dissect::{Network, dhcp};
+use sentinel_track::neighbour::{Claim, NeighbourSet, Neighbours};
 use sentinel_units::Port;
 
-use crate::event::Event;
-use crate::incident::{Finding, scope};
+use crate::event::{Event, OtherEvent, Setting};
+use crate::incident::{Finding, Findings, scope};
 use crate::registry::Config;
 
 const DHCP_SERVER: Port = Port(67);
@@ -23,8 +23,8 @@ pub(crate) struct ArpSpoof<'m> {
 }
 
 impl<'m> ArpSpoof<'m> {
-    pub(crate) fn new(slots: &'m mut [NeighbourSlot], config: &Config) -> Self {
-        let neighbours = Neighbours::new(slots);
+    pub(crate) fn new(sets: &'m mut [NeighbourSet], config: &Config) -> Self {
+        let neighbours = Neighbours::new(sets);
         Self { neighbours, enabled: config.enabled, severity: config.severity }
     }
 
@@ -36,27 +36,32 @@ impl<'m> ArpSpoof<'m> {
         self.neighbours.table().evictions()
     }
 
+    /// Whether this detector looks at what is sent from `port`.
     #[inline]
-    pub(crate) fn packet(&mut self, event: &Event<'_, '_>, report: &mut dyn FnMut(Finding)) {
-        match (&event.packet.network, &event.packet.transport) {
-            (Network::Arp(_), _) => self.arp(event, report),
-            (_, Transport::Udp(udp)) if udp.source_port == DHCP_SERVER => self.dhcp(event, udp.payload),
-            _ => {}
+    pub(crate) fn follows(&self, port: Port) -> bool {
+        port == DHCP_SERVER
+    }
+
+    #[inline]
+    pub(crate) fn segment(&mut self, event: &Event<'_, '_>) {
+        if event.packet.tcp_flags.is_none() && self.follows(event.packet.source_port) {
+            self.dhcp(event);
         }
     }
 
-    fn arp(&mut self, event: &Event<'_, '_>, report: &mut dyn FnMut(Finding)) {
+    pub(crate) fn packet(&mut self, event: &OtherEvent<'_, '_>, findings: &mut Findings<'_, '_>) {
         let Network::Arp(arp) = &event.packet.network else { return };
         // A group address holds nothing; a sender without an address claims nothing.
         if !self.enabled || arp.sender_ip.is_unspecified() || arp.sender_mac.is_group() {
             return;
         }
-        let claim = self.neighbours.claim(event.key, arp.sender_ip, arp.sender_mac, event.now);
+        let Setting { now, key, .. } = event.setting;
+        let claim = self.neighbours.claim(key, arp.sender_ip, arp.sender_mac, now);
         let Claim::Moved { before } = claim else { return };
-        report(Finding {
+        findings.add(Finding {
             test: Test::ArpSpoof,
             severity: self.severity,
-            first: event.now,
+            first: now,
             subject: Subject {
                 source: Some(arp.sender_ip),
                 destination: (arp.target_ip != arp.sender_ip).then_some(arp.target_ip),
@@ -69,10 +74,11 @@ impl<'m> ArpSpoof<'m> {
         });
     }
 
-    fn dhcp(&mut self, event: &Event<'_, '_>, payload: &[u8]) {
-        let Ok(message) = dhcp::Message::parse(payload) else { return };
+    fn dhcp(&mut self, event: &Event<'_, '_>) {
+        let Ok(message) = dhcp::Message::parse(event.packet.payload()) else { return };
+        let Setting { now, key, .. } = event.setting;
         if message.kind == Some(dhcp::Kind::Ack) && !message.your_ip.is_unspecified() {
-            self.neighbours.lease(event.key, message.your_ip, message.client_mac, event.now);
+            self.neighbours.lease(key, message.your_ip, message.client_mac, now);
         }
     }
 }

@@ -3,14 +3,15 @@
 use core::time::Duration;
 
 use sentinel_alert::{Evidence, Severity, Subject, Test};
-use sentinel_dissect::Transport;
+use sentinel_dissect::TcpFlags;
 use sentinel_track::recent::{Recent, Threshold};
-use sentinel_track::table::{Slot, Table};
+use sentinel_track::table::{Set, Table};
 use sentinel_units::{Address, Port};
 
 use crate::event::Event;
-use crate::incident::{Finding, scope};
+use crate::incident::{Finding, Findings, scope};
 use crate::per_source::earlier;
+use crate::port_sieve::PortSieve;
 use crate::registry::{Config, MAX_PORTS};
 
 /// Attempts told apart exactly; above, within 3 %.
@@ -24,8 +25,8 @@ pub struct Door {
     port: Port,
 }
 
-/// Storage for one door: about 320 bytes.
-pub type DoorSlot = Slot<Door, Recent<MARKS>>;
+/// Storage for four doors: about 1.3 KiB.
+pub type DoorSet = Set<Door, Recent<MARKS>>;
 
 #[derive(Debug)]
 pub(crate) struct BruteForce<'m> {
@@ -36,18 +37,21 @@ pub(crate) struct BruteForce<'m> {
     window_s: u32,
     threshold: Threshold,
     ports: heapless::Vec<u16, MAX_PORTS>,
+    /// Says of most other ports that they are not among these.
+    maybe: PortSieve,
 }
 
 impl<'m> BruteForce<'m> {
-    pub(crate) fn new(slots: &'m mut [DoorSlot], config: &Config) -> Self {
+    pub(crate) fn new(sets: &'m mut [DoorSet], config: &Config) -> Self {
         let mut new = Self {
-            table: Table::new(slots, Duration::ZERO),
+            table: Table::new(sets, Duration::ZERO),
             enabled: false,
             severity: Severity::Info,
             count: 0,
             window_s: 0,
             threshold: Threshold::new(1, Duration::ZERO, MARKS),
             ports: heapless::Vec::new(),
+            maybe: PortSieve::default(),
         };
         new.configure(config);
         new
@@ -61,6 +65,7 @@ impl<'m> BruteForce<'m> {
         self.threshold = Threshold::new(attempts, window, MARKS);
         self.table.set_lifetime(window);
         self.ports.clone_from(&config.ports);
+        self.maybe = config.ports.iter().map(|port| Port(*port)).collect();
     }
 
     pub(crate) const fn evictions(&self) -> u64 {
@@ -68,25 +73,33 @@ impl<'m> BruteForce<'m> {
     }
 
     #[inline]
-    pub(crate) fn packet(&mut self, event: &Event<'_, '_>, report: &mut dyn FnMut(Finding)) {
-        let (Some(ip), Transport::Tcp(tcp)) = (&event.ip, &event.packet.transport) else { return };
-        if !self.enabled || !tcp.flags.syn_only() || !self.ports.contains(&tcp.destination_port.0) {
-            return;
+    pub(crate) fn segment(&mut self, event: &Event<'_, '_>, findings: &mut Findings<'_, '_>) {
+        let packet = event.packet;
+        if self.enabled
+            && packet.tcp_flags.is_some_and(TcpFlags::syn_only)
+            && self.maybe.may_hold(packet.destination_port)
+            && self.ports.contains(&packet.destination_port.0)
+        {
+            self.add(event, findings);
         }
-        let door = Door { source: ip.source, target: ip.destination, port: tcp.destination_port };
+    }
+
+    fn add(&mut self, event: &Event<'_, '_>, findings: &mut Findings<'_, '_>) {
+        let (now, packet) = (event.setting.now, event.packet);
+        let door = Door { source: packet.source, target: packet.destination, port: packet.destination_port };
         let scope = scope(door.target, door.port);
-        let hash = event.key.with(event.key.address(door.source), scope);
-        let Some(entry) = self.table.entry(hash, door, event.now) else { return };
-        let Some(span) = entry.value.add(self.threshold, event.now) else { return };
-        report(Finding {
+        let hash = event.setting.key.with(event.source_hash, scope);
+        let Some(entry) = self.table.entry(hash, door, now) else { return };
+        let Some(span) = entry.value.add(self.threshold, now) else { return };
+        findings.add(Finding {
             test: Test::BruteForceSynInWindow,
             severity: self.severity,
-            first: earlier(event.now, span),
+            first: earlier(now, span),
             subject: Subject {
                 source: Some(door.source),
                 destination: Some(door.target),
                 destination_port: Some(door.port),
-                mac: event.sender_mac(),
+                mac: packet.sender_mac(),
                 ..Subject::default()
             },
             evidence: Evidence::Attempts {

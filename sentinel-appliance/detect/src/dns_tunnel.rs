@@ -5,11 +5,11 @@
 //! sentences. Weak evidence: content networks use long names too, hence the low default severity.
 
 use sentinel_alert::{Evidence, Severity, ShortName, Subject, Test};
-use sentinel_dissect::{Transport, dns};
+use sentinel_dissect::dns;
 use sentinel_units::Port;
 
 use crate::event::Event;
-use crate::incident::Finding;
+use crate::incident::{Finding, Findings};
 use crate::registry::Config;
 
 const DNS: Port = Port(53);
@@ -38,26 +38,31 @@ impl DnsTunnel {
         (self.enabled, self.severity) = (config.enabled, config.severity);
     }
 
+    /// Whether this detector looks at what is sent to `port`.
     #[inline]
-    pub(crate) fn packet(&mut self, event: &Event<'_, '_>, report: &mut dyn FnMut(Finding)) {
-        if !self.enabled {
-            return;
-        }
-        match &event.packet.transport {
-            Transport::Udp(udp) if udp.destination_port == DNS => self.message(event, udp.payload, report),
-            Transport::Tcp(tcp) if tcp.destination_port == DNS && !tcp.payload.is_empty() => {
-                for message in dns::tcp_messages(tcp.payload).take(MAX_TCP_MESSAGES) {
-                    self.message(event, message, report);
-                }
-            }
-            _ => {}
+    pub(crate) fn follows(&self, port: Port) -> bool {
+        self.enabled && port == DNS
+    }
+
+    #[inline]
+    pub(crate) fn segment(&self, event: &Event<'_, '_>, findings: &mut Findings<'_, '_>) {
+        if self.follows(event.packet.destination_port) {
+            self.queries(event, findings);
         }
     }
-}
 
-impl DnsTunnel {
+    fn queries(&self, event: &Event<'_, '_>, findings: &mut Findings<'_, '_>) {
+        let payload = event.packet.payload();
+        if event.packet.tcp_flags.is_none() {
+            return self.message(event, payload, findings);
+        }
+        for message in dns::tcp_messages(payload).take(MAX_TCP_MESSAGES) {
+            self.message(event, message, findings);
+        }
+    }
+
     #[inline]
-    fn message(&self, event: &Event<'_, '_>, bytes: &[u8], report: &mut dyn FnMut(Finding)) {
+    fn message(&self, event: &Event<'_, '_>, bytes: &[u8], findings: &mut Findings<'_, '_>) {
         let Ok(message) = dns::Message::parse(bytes) else { return };
         if message.is_response() {
             return;
@@ -65,7 +70,7 @@ impl DnsTunnel {
         let Ok(Some(question)) = message.question() else { return };
         let length = u16::try_from(question.name.character_count()).unwrap_or(u16::MAX);
         if length > self.threshold && !is_reverse_of_ipv6(&question.name) {
-            report(self.finding(event, &question.name, length));
+            findings.add(self.finding(event, &question.name, length));
         }
     }
 
@@ -75,12 +80,12 @@ impl DnsTunnel {
         Finding {
             test: Test::DnsTunnelNameLength,
             severity: self.severity,
-            first: event.now,
+            first: event.setting.now,
             subject: Subject {
-                source: event.ip.map(|ip| ip.source),
-                destination: event.ip.map(|ip| ip.destination),
+                source: Some(event.packet.source),
+                destination: Some(event.packet.destination),
                 destination_port: Some(DNS),
-                mac: event.sender_mac(),
+                mac: event.packet.sender_mac(),
                 ..Subject::default()
             },
             evidence: Evidence::Name { length, threshold: self.threshold, count: 1, suffix },
@@ -115,7 +120,7 @@ fn suffix(event: &Event<'_, '_>, name: &dns::Name<'_>) -> (ShortName, u32) {
         }
         for byte in label {
             let lower = byte.to_ascii_lowercase();
-            scope = event.key.with(scope, lower.into());
+            scope = event.setting.key.with(scope, lower.into());
             let _full_is_cut = text.push(if lower.is_ascii_graphic() { char::from(lower) } else { '?' });
         }
     }

@@ -3,18 +3,18 @@
 use core::time::Duration;
 
 use sentinel_alert::{Alert, Kind};
-use sentinel_dissect::{Packet, Transport};
-use sentinel_track::flow::{End, Flows};
+use sentinel_dissect::{Glance, Packet, Sight, TcpFlags, Transport, glance, protocol};
+use sentinel_track::flow::{End, FlowId, Flows, Role};
 use sentinel_track::hash::HashKey;
-use sentinel_units::Timestamp;
+use sentinel_units::{LinkType, Timestamp};
 
 use crate::arp_spoof::ArpSpoof;
 use crate::brute_force::BruteForce;
 use crate::dns_tunnel::DnsTunnel;
-use crate::event::{Conversation, Event, IpFacts};
+use crate::event::{Event, OtherEvent, Setting};
 use crate::exfiltration::Exfiltration;
 use crate::icmp_flood::IcmpFlood;
-use crate::incident::{Finding, Incidents};
+use crate::incident::{Findings, Incidents};
 use crate::inside::Inside;
 use crate::memory::Storage;
 use crate::port_scan::PortScan;
@@ -47,12 +47,26 @@ pub struct Losses {
     pub closed_early: u64,
 }
 
+/// What became of the frames so far.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Counts {
+    /// Frames that the detectors saw.
+    pub analysed: u64,
+    /// Frames of a link type that is not read.
+    pub unsupported: u64,
+    /// Frames that break the rules of a protocol.
+    pub malformed: u64,
+    /// Frames cut by the snap length.
+    pub truncated: u64,
+}
+
 /// All tables and detectors.
 #[derive(Debug)]
 pub struct Engine<'m> {
     key: HashKey,
     inside: Inside,
     now: Timestamp,
+    counts: Counts,
     flows: Flows<'m>,
     incidents: Incidents<'m>,
     incident_slots: usize,
@@ -89,6 +103,7 @@ impl<'m> Engine<'m> {
             key,
             inside,
             now: Timestamp::ZERO,
+            counts: Counts::default(),
             flows: Flows::new(flows),
             incident_slots: incidents.len(),
             incidents: Incidents::new(incidents, pace),
@@ -110,6 +125,7 @@ impl<'m> Engine<'m> {
         let [scan, syn, icmp, port, arp, dns, exfiltration, brute] = configs;
         self.inside = inside;
         self.incidents.pace = pace;
+        self.flows.forget_routine();
         self.detectors.port_scan.configure(scan);
         self.detectors.syn_flood.configure(syn);
         self.detectors.icmp_flood.configure(icmp);
@@ -125,15 +141,83 @@ impl<'m> Engine<'m> {
         self.detectors.suspicious_port.set_list(list)
     }
 
-    /// Looks at one packet. Alerts that are due before it come first.
-    #[inline]
+    /// Looks at one frame. Alerts that are due before it come first.
+    ///
+    /// `wire_len` is its length on the wire; a value less than `bytes` is raised to it. A tag that the card took off
+    /// does not matter here.
+    #[inline(never)] // compiled here, for speed, and not with a program that is compiled for size
+    pub fn frame(
+        &mut self,
+        at: Timestamp,
+        link: LinkType,
+        bytes: &[u8],
+        wire_len: u32,
+        raise: &mut dyn FnMut(Alert),
+    ) {
+        let cut = u32::try_from(bytes.len()).is_ok_and(|captured| captured < wire_len);
+        self.counts.truncated += u64::from(cut);
+        match glance(link, bytes, wire_len) {
+            Some(Sight::V4(v4)) => {
+                self.advance(at, raise);
+                let source = (v4.source, v4.source_port);
+                let destination = (v4.destination, v4.destination_port);
+                let flow = FlowId::v4(&self.key, transport(v4.tcp_flags), source, destination);
+                self.segment(flow, v4.tcp_flags, || Glance::from(&v4), raise);
+            }
+            Some(Sight::V6(v6)) => self.segment_of_any_family(at, &v6, raise),
+            None if link.is_supported() => {
+                let packet = sentinel_dissect::packet(link, None, bytes, wire_len);
+                self.counts.malformed += u64::from(packet.malformed.is_some());
+                self.packet(at, &packet, raise);
+            }
+            None => {
+                self.counts.unsupported += 1;
+                return;
+            }
+        }
+        self.counts.analysed += 1;
+    }
+
+    /// Looks at one packet that was read already, as part of a frame that counts or for itself.
     pub fn packet(&mut self, at: Timestamp, packet: &Packet<'_>, raise: &mut dyn FnMut(Alert)) {
+        if let Some(glance) = Glance::of(packet) {
+            return self.segment_of_any_family(at, &glance, raise);
+        }
         self.advance(at, raise);
-        let ip = packet.ip().map(|ip| IpFacts { source: ip.source, destination: ip.destination });
-        let conversation = ip.as_ref().and_then(|ip| self.conversation(ip, packet));
         let Self { incidents, detectors, now, key, inside, .. } = self;
-        let event = Event { now: *now, packet, key, inside, ip, conversation };
-        detectors.packet(&event, &mut |finding| incidents.report(*now, finding, raise));
+        let event = OtherEvent { setting: Setting { now: *now, inside, key }, packet };
+        detectors.packet(&event, &mut Findings { incidents, now: *now, raise });
+    }
+
+    #[inline(never)]
+    fn segment_of_any_family(&mut self, at: Timestamp, packet: &Glance<'_>, raise: &mut dyn FnMut(Alert)) {
+        self.advance(at, raise);
+        let source = End { address: packet.source, port: packet.source_port };
+        let destination = End { address: packet.destination, port: packet.destination_port };
+        let flow = FlowId::of(&self.key, transport(packet.tcp_flags), source, destination);
+        self.segment(flow, packet.tcp_flags, || *packet, raise);
+    }
+
+    /// Looks at a TCP segment or UDP datagram. Most end here: ordinary ones in a direction from which nothing is left
+    /// to learn.
+    #[inline(always)]
+    fn segment<'p>(
+        &mut self,
+        flow: FlowId,
+        tcp_flags: Option<TcpFlags>,
+        packet: impl FnOnce() -> Glance<'p>,
+        raise: &mut dyn FnMut(Alert),
+    ) {
+        let Self { incidents, detectors, now, key, inside, flows, .. } = self;
+        let conversation = flows.note(flow, tcp_flags, *now);
+        if conversation.is_routine() && !detectors.port_scan.may_ask(tcp_flags, &conversation.role) {
+            return;
+        }
+        let setting = Setting { now: *now, inside, key };
+        let mut findings = Findings { incidents, now: *now, raise };
+        if !detectors.segment(setting, &packet(), conversation.role, &mut findings) {
+            conversation.set_routine();
+        }
     }
 
     /// Lets time pass while there is no traffic.
@@ -144,6 +228,12 @@ impl<'m> Engine<'m> {
     /// Closes all incidents: the traffic has ended.
     pub fn finish(&mut self, raise: &mut dyn FnMut(Alert)) {
         self.incidents.close_all(self.now, raise);
+    }
+
+    /// What became of the frames so far.
+    #[must_use]
+    pub const fn counts(&self) -> Counts {
+        self.counts
     }
 
     /// What the tables have lost so far.
@@ -171,57 +261,65 @@ impl<'m> Engine<'m> {
     /// The clock follows the newest stamp.
     #[inline]
     fn advance(&mut self, at: Timestamp, raise: &mut dyn FnMut(Alert)) {
+        if at >= self.now && !self.incidents.is_one_over(at) {
+            self.now = at;
+        } else {
+            self.advance_slowly(at, raise);
+        }
+    }
+
+    #[cold]
+    fn advance_slowly(&mut self, at: Timestamp, raise: &mut dyn FnMut(Alert)) {
         if at >= self.now {
             self.now = at;
-            self.incidents.expire(at, raise);
+            self.incidents.close_until(at, raise);
         } else if self.now.since(at) > CLOCK_SET_BACK {
             self.now = at;
             self.incidents.clock_set_back(at, raise);
         }
     }
+}
 
-    #[inline]
-    fn conversation(&mut self, ip: &IpFacts, packet: &Packet<'_>) -> Option<Conversation> {
-        let end = |address, port| End { address, port };
-        match &packet.transport {
-            Transport::Tcp(tcp) => {
-                let source = end(ip.source, tcp.source_port);
-                let destination = end(ip.destination, tcp.destination_port);
-                let role = self.flows.tcp(&self.key, source, destination, tcp.flags, self.now);
-                Some(Conversation { source, destination, role })
-            }
-            Transport::Udp(udp) => {
-                let source = end(ip.source, udp.source_port);
-                let destination = end(ip.destination, udp.destination_port);
-                let role = self.flows.udp(&self.key, source, destination, self.now);
-                Some(Conversation { source, destination, role })
-            }
-            _ => None,
-        }
-    }
+/// The number of a transport protocol that has ports.
+#[inline]
+const fn transport(tcp_flags: Option<TcpFlags>) -> u8 {
+    if tcp_flags.is_some() { protocol::TCP } else { protocol::UDP }
 }
 
 impl Detectors<'_> {
-    #[inline]
-    fn packet(&mut self, event: &Event<'_, '_>, report: &mut dyn FnMut(Finding)) {
-        match event.packet.transport {
-            Transport::Tcp(_) => {
-                self.syn_flood.packet(event, report);
-                self.port_scan.packet(event, report);
-                self.brute_force.packet(event, report);
-                self.suspicious_port.packet(event, report);
-                self.dns_tunnel.packet(event, report);
-            }
-            Transport::Udp(_) => {
-                self.port_scan.packet(event, report);
-                self.suspicious_port.packet(event, report);
-                self.dns_tunnel.packet(event, report);
-                self.arp_spoof.packet(event, report);
-            }
-            Transport::Icmp(_) | Transport::Icmpv6(_) => self.icmp_flood.packet(event, report),
-            Transport::None | Transport::Other(_) => self.arp_spoof.packet(event, report),
+    /// Shows a segment or datagram to those that it may concern. Says whether ordinary ones that come after it in the
+    /// same direction, neither asking for anything nor after a silence, concern any of them.
+    #[inline(never)] // keeps the way of most packets short
+    fn segment(
+        &mut self,
+        setting: Setting<'_>,
+        packet: &Glance<'_>,
+        role: Role,
+        findings: &mut Findings<'_, '_>,
+    ) -> bool {
+        let event = &Event { setting, packet, role, source_hash: setting.key.address(packet.source) };
+        self.port_scan.segment(event, findings);
+        self.suspicious_port.segment(event, findings);
+        self.dns_tunnel.segment(event, findings);
+        if event.packet.tcp_flags.is_some() {
+            self.syn_flood.segment(event, findings);
+            self.brute_force.segment(event, findings);
+        } else {
+            self.arp_spoof.segment(event);
         }
-        self.exfiltration.packet(event, report);
+        let counts_bytes = self.exfiltration.segment(event, findings);
+        counts_bytes
+            || self.dns_tunnel.follows(event.packet.destination_port)
+            || self.arp_spoof.follows(event.packet.source_port)
+    }
+
+    #[inline]
+    fn packet(&mut self, event: &OtherEvent<'_, '_>, findings: &mut Findings<'_, '_>) {
+        match event.packet.transport {
+            Transport::Icmp(_) | Transport::Icmpv6(_) => self.icmp_flood.packet(event, findings),
+            _ => self.arp_spoof.packet(event, findings),
+        }
+        self.exfiltration.packet(event, findings);
     }
 }
 

@@ -7,12 +7,13 @@
 use core::time::Duration;
 
 use sentinel_alert::{Evidence, Severity, Subject, Test};
-use sentinel_track::table::{Slot, Table};
+use sentinel_track::table::{Renew, Set, Table};
 use sentinel_track::window::{Sliding, WindowShape};
-use sentinel_units::{Address, ByteCount, Timestamp};
+use sentinel_units::{Address, ByteCount, Mac, Port, Timestamp};
 
-use crate::event::Event;
-use crate::incident::Finding;
+use crate::event::{Event, OtherEvent, Setting};
+use crate::incident::{Finding, Findings};
+use crate::inside::Inside;
 use crate::per_source::earlier;
 use crate::registry::Config;
 
@@ -23,8 +24,14 @@ pub struct Outbound {
     since: Timestamp,
 }
 
-/// Storage for one inside host: about 320 bytes.
-pub type OutboundSlot = Slot<Address, Outbound>;
+impl Renew for Outbound {
+    fn renew(&mut self) {
+        self.bytes.renew();
+    }
+}
+
+/// Storage for four inside hosts: about 1.3 KiB.
+pub type OutboundSet = Set<Address, Outbound>;
 
 #[derive(Debug)]
 pub(crate) struct Exfiltration<'m> {
@@ -38,9 +45,9 @@ pub(crate) struct Exfiltration<'m> {
 }
 
 impl<'m> Exfiltration<'m> {
-    pub(crate) fn new(slots: &'m mut [OutboundSlot], config: &Config) -> Self {
+    pub(crate) fn new(sets: &'m mut [OutboundSet], config: &Config) -> Self {
         let mut new = Self {
-            table: Table::new(slots, Duration::ZERO),
+            table: Table::new(sets, Duration::ZERO),
             enabled: false,
             severity: Severity::Info,
             threshold: 0,
@@ -71,32 +78,62 @@ impl<'m> Exfiltration<'m> {
     }
 
     #[inline]
-    pub(crate) fn packet(&mut self, event: &Event<'_, '_>, report: &mut dyn FnMut(Finding)) {
-        let Some(ip) = event.ip.as_ref().filter(|_| self.enabled) else { return };
-        if event.conversation.is_some_and(|conversation| !conversation.role.from_opener) {
-            return;
+    fn counts(&self, inside: &Inside, source: Address, destination: Address) -> bool {
+        self.enabled && inside.contains(source) && inside.is_outside(destination)
+    }
+
+    /// Says whether the packet was one to count; then those after it in the same direction are, too.
+    #[inline]
+    pub(crate) fn segment(&mut self, event: &Event<'_, '_>, findings: &mut Findings<'_, '_>) -> bool {
+        let packet = event.packet;
+        let counts =
+            event.role.from_opener && self.counts(event.setting.inside, packet.source, packet.destination);
+        if counts {
+            let sent = Sent {
+                source: packet.source,
+                destination: packet.destination,
+                destination_port: Some(packet.destination_port),
+                sender: packet.sender_mac(),
+                bytes: packet.wire_len,
+            };
+            self.add(event.setting.now, event.source_hash, sent, findings);
         }
-        if !event.inside.contains(ip.source) || !event.inside.is_outside(ip.destination) {
-            return;
+        counts
+    }
+
+    pub(crate) fn packet(&mut self, event: &OtherEvent<'_, '_>, findings: &mut Findings<'_, '_>) {
+        let Setting { now, inside, key } = event.setting;
+        let Some(ip) = event.packet.ip() else { return };
+        if self.counts(inside, ip.source, ip.destination) {
+            let sent = Sent {
+                source: ip.source,
+                destination: ip.destination,
+                destination_port: None,
+                sender: event.sender(),
+                bytes: event.packet.wire_len,
+            };
+            self.add(now, key.address(ip.source), sent, findings);
         }
-        let (now, bytes) = (event.now, event.packet.wire_len);
-        let Some(entry) = self.table.entry(event.key.address(ip.source), ip.source, now) else { return };
+    }
+
+    fn add(&mut self, now: Timestamp, source_hash: u32, sent: Sent, findings: &mut Findings<'_, '_>) {
+        let Some(entry) = self.table.entry(source_hash, sent.source, now) else { return };
         if entry.is_new {
             entry.value.since = now;
         }
-        let sum = entry.value.bytes.add(self.shape, now, bytes);
+        let sum = entry.value.bytes.add(self.shape, now, sent.bytes);
         if sum < u64::from(self.threshold) {
             return;
         }
-        report(Finding {
+        findings.add(Finding {
             test: Test::ExfiltrationBytesInWindow,
             severity: self.severity,
             first: entry.value.since.max(earlier(now, self.window)),
             subject: Subject {
-                source: Some(ip.source),
-                destination: Some(ip.destination),
-                destination_port: event.conversation.map(|conversation| conversation.destination.port),
-                mac: event.sender_mac(),
+                source: Some(sent.source),
+                destination: Some(sent.destination),
+                destination_port: sent.destination_port,
+                mac: sent.sender,
                 ..Subject::default()
             },
             evidence: Evidence::Bytes {
@@ -104,8 +141,18 @@ impl<'m> Exfiltration<'m> {
                 threshold: ByteCount(self.threshold.into()),
                 window_s: self.window_s,
             },
-            adds: bytes,
+            adds: sent.bytes,
             scope: 0,
         });
     }
+}
+
+/// A packet that leaves.
+#[derive(Clone, Copy, Debug)]
+struct Sent {
+    source: Address,
+    destination: Address,
+    destination_port: Option<Port>,
+    sender: Option<Mac>,
+    bytes: u32,
 }

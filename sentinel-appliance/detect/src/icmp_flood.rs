@@ -6,9 +6,9 @@
 use sentinel_alert::Test;
 use sentinel_dissect::Transport;
 
-use crate::event::Event;
-use crate::incident::Finding;
-use crate::per_source::{PerSource, SourceSlot};
+use crate::event::{OtherEvent, Setting};
+use crate::incident::Findings;
+use crate::per_source::{Counted, PerSource, SourceSet};
 use crate::registry::Config;
 
 /// Echo requests of both families, per source.
@@ -16,8 +16,8 @@ use crate::registry::Config;
 pub(crate) struct IcmpFlood<'m>(PerSource<'m>);
 
 impl<'m> IcmpFlood<'m> {
-    pub(crate) fn new(slots: &'m mut [SourceSlot], config: &Config) -> Self {
-        Self(PerSource::new(Test::IcmpFloodPerSource, slots, config))
+    pub(crate) fn new(sets: &'m mut [SourceSet], config: &Config) -> Self {
+        Self(PerSource::new(Test::IcmpFloodPerSource, sets, config))
     }
 
     pub(crate) fn configure(&mut self, config: &Config) {
@@ -28,15 +28,20 @@ impl<'m> IcmpFlood<'m> {
         self.0.evictions()
     }
 
-    #[inline]
-    pub(crate) fn packet(&mut self, event: &Event<'_, '_>, report: &mut dyn FnMut(Finding)) {
+    pub(crate) fn packet(&mut self, event: &OtherEvent<'_, '_>, findings: &mut Findings<'_, '_>) {
         let is_request = match &event.packet.transport {
             Transport::Icmp(icmp) => icmp.is_echo_request(),
             Transport::Icmpv6(icmpv6) => icmpv6.is_echo_request(),
             _ => false,
         };
-        if self.0.enabled && is_request {
-            self.0.add(event, None, report);
-        }
+        let Some(ip) = event.packet.ip().filter(|_| self.0.enabled && is_request) else { return };
+        let counted = Counted {
+            source: ip.source,
+            destination: ip.destination,
+            destination_port: None,
+            sender: event.sender(),
+        };
+        let Setting { now, key, .. } = event.setting;
+        self.0.add(now, key.address(ip.source), counted, findings);
     }
 }

@@ -23,6 +23,21 @@ pub(crate) struct Finding {
     pub(crate) scope: u32,
 }
 
+/// Takes in what detectors find in one packet.
+pub(crate) struct Findings<'r, 'm> {
+    pub(crate) incidents: &'r mut Incidents<'m>,
+    pub(crate) now: Timestamp,
+    pub(crate) raise: &'r mut dyn FnMut(Alert),
+}
+
+impl Findings<'_, '_> {
+    /// Takes in one.
+    #[inline(never)] // rare but under attack, and then one copy of it stays in the cache
+    pub(crate) fn add(&mut self, finding: Finding) {
+        self.incidents.report(self.now, finding, self.raise);
+    }
+}
+
 /// Storage for one open incident.
 #[derive(Clone, Debug, Default)]
 pub struct Incident(Option<Open>);
@@ -194,15 +209,10 @@ impl<'m> Incidents<'m> {
         Some(open)
     }
 
-    /// Closes the incidents that have been quiet for long enough, earliest first.
-    ///
-    /// The closing carries the time at which the silence was long enough, not the time of whatever
-    /// packet or tick made us look.
+    /// Whether an incident may have been quiet for long enough.
     #[inline]
-    pub(crate) fn expire(&mut self, now: Timestamp, raise: &mut dyn FnMut(Alert)) {
-        if now >= self.next_close {
-            self.close_until(now, raise);
-        }
+    pub(crate) fn is_one_over(&self, now: Timestamp) -> bool {
+        now >= self.next_close
     }
 
     /// Closes all, because the traffic has ended at `now`. No closing lies after that.
@@ -213,8 +223,11 @@ impl<'m> Incidents<'m> {
         });
     }
 
-    #[cold]
-    fn close_until(&mut self, now: Timestamp, raise: &mut dyn FnMut(Alert)) {
+    /// Closes the incidents that have been quiet for long enough, earliest first.
+    ///
+    /// The closing carries the time at which the silence was long enough, not the time of whatever
+    /// packet or tick made us look.
+    pub(crate) fn close_until(&mut self, now: Timestamp, raise: &mut dyn FnMut(Alert)) {
         loop {
             let earliest = self
                 .slots
@@ -354,9 +367,9 @@ mod tests {
         for second in 100..=140 {
             incidents.report(at(second), finding(1), &mut |alert| raised.push(alert));
         }
-        incidents.expire(at(199), &mut |alert| raised.push(alert));
+        incidents.close_until(at(199), &mut |alert| raised.push(alert));
         assert_eq!(raised.len(), 2);
-        incidents.expire(at(500), &mut |alert| raised.push(alert));
+        incidents.close_until(at(500), &mut |alert| raised.push(alert));
         let told: Vec<_> =
             raised.iter().map(|alert| (alert.phase, alert.time, alert.suppressed, count(alert))).collect();
         assert_eq!(
@@ -407,7 +420,7 @@ mod tests {
         for (second, source) in [(5, 1), (3, 2), (4, 3)] {
             incidents.report(at(second), finding(source), &mut |_| {});
         }
-        incidents.expire(at(1_000), &mut |alert| raised.push(alert));
+        incidents.close_until(at(1_000), &mut |alert| raised.push(alert));
         assert_eq!(raised.iter().map(|alert| alert.time).collect::<Vec<_>>(), [at(63), at(64), at(65)]);
     }
 
@@ -444,7 +457,7 @@ mod tests {
         let shared = raised.last().unwrap();
         assert_eq!((shared.phase, shared.subject.source), (Phase::Open, None));
         raised.clear();
-        incidents.expire(at(1_000), &mut |alert| raised.push(alert));
+        incidents.close_until(at(1_000), &mut |alert| raised.push(alert));
         assert_eq!(raised.len(), 33, "each is closed");
         let shared = raised.iter().find(|alert| alert.subject.source.is_none()).unwrap();
         assert_eq!(count(shared), 200 + 100_000 - 33);

@@ -21,6 +21,8 @@ impl core::error::Error for TooManyPrefixes {}
 #[derive(Clone, Debug, Default)]
 pub struct Inside {
     prefixes: heapless::Vec<Prefix, MAX_PREFIXES>,
+    /// Mask and network of those that are IPv4: most addresses are, and one word decides.
+    v4: heapless::Vec<(u32, u32), MAX_PREFIXES>,
 }
 
 impl Inside {
@@ -29,13 +31,22 @@ impl Inside {
     /// # Errors
     /// [`TooManyPrefixes`]; those added before stay.
     pub fn add(&mut self, prefix: Prefix) -> Result<(), TooManyPrefixes> {
-        self.prefixes.push(prefix).map_err(|_| TooManyPrefixes)
+        self.prefixes.push(prefix).map_err(|_| TooManyPrefixes)?;
+        if let Some(v4) = prefix.v4() {
+            // Has room as long as the list of all has.
+            let _room = self.v4.push(v4);
+        }
+        Ok(())
     }
 
     /// Whether `address` lies inside.
     #[inline]
     #[must_use]
     pub fn contains(&self, address: Address) -> bool {
+        if address.is_v4() {
+            let [.., last] = address.words();
+            return self.v4.iter().any(|(mask, network)| last & mask == *network);
+        }
         self.prefixes.iter().any(|prefix| prefix.contains(address))
     }
 

@@ -1,40 +1,40 @@
 //! How much memory each table gets.
 
-use sentinel_track::flow::FlowSlot;
-use sentinel_track::neighbour::NeighbourSlot;
+use sentinel_track::flow::FlowSet;
+use sentinel_track::neighbour::NeighbourSet;
 use sentinel_track::table::WAYS;
 
 use crate::ListedPort;
-use crate::brute_force::DoorSlot;
-use crate::exfiltration::OutboundSlot;
+use crate::brute_force::DoorSet;
+use crate::exfiltration::OutboundSet;
 use crate::incident::{Incident, MAX_INCIDENTS};
-use crate::per_source::SourceSlot;
-use crate::port_scan::ScanSlot;
+use crate::per_source::SourceSet;
+use crate::port_scan::ScanSet;
 
 /// Storage for all tables, lent by the program for as long as the engine lives.
 #[derive(Debug)]
 pub struct Storage<'m> {
     /// Conversations and who opened them.
-    pub flows: &'m mut [FlowSlot],
+    pub flows: &'m mut [FlowSet],
     /// Ports tried, per source.
-    pub scans: &'m mut [ScanSlot],
+    pub scans: &'m mut [ScanSet],
     /// Connection requests, per source.
-    pub requests: &'m mut [SourceSlot],
+    pub requests: &'m mut [SourceSet],
     /// Echo requests, per source.
-    pub echoes: &'m mut [SourceSlot],
+    pub echoes: &'m mut [SourceSet],
     /// Login attempts, per source and service.
-    pub doors: &'m mut [DoorSlot],
+    pub doors: &'m mut [DoorSet],
     /// Outbound bytes, per inside host.
-    pub outbound: &'m mut [OutboundSlot],
+    pub outbound: &'m mut [OutboundSet],
     /// Hardware addresses, per IPv4 address.
-    pub neighbours: &'m mut [NeighbourSlot],
+    pub neighbours: &'m mut [NeighbourSet],
     /// Open incidents.
     pub incidents: &'m mut [Incident],
     /// Ports that malware is known to use.
     pub listed_ports: &'m mut [ListedPort],
 }
 
-/// Slots of each table.
+/// Entries of each table.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Capacities {
     /// For [`Storage::flows`].
@@ -62,15 +62,19 @@ pub struct Capacities {
 pub struct TableSize {
     /// What the table holds.
     pub name: &'static str,
-    /// Slots.
+    /// Entries that fit.
     pub slots: usize,
-    /// Bytes of one slot.
+    /// Bytes of one entry.
     pub slot_bytes: usize,
 }
 
 impl TableSize {
     const fn of<T>(name: &'static str, slots: usize) -> Self {
         Self { name, slots, slot_bytes: size_of::<T>() }
+    }
+
+    const fn of_sets<T>(name: &'static str, slots: usize) -> Self {
+        Self { name, slots, slot_bytes: size_of::<T>() / WAYS }
     }
 
     /// Bytes of the whole table.
@@ -94,13 +98,13 @@ impl Capacities {
         let rest = bytes.saturating_sub(fixed);
         // Shares in 1/32 of what is left; they add up to 32.
         Self {
-            flows: slots::<FlowSlot>(rest, 10),
-            scans: slots::<ScanSlot>(rest, 7),
-            requests: slots::<SourceSlot>(rest, 5),
-            echoes: slots::<SourceSlot>(rest, 3),
-            doors: slots::<DoorSlot>(rest, 3),
-            outbound: slots::<OutboundSlot>(rest, 2),
-            neighbours: slots::<NeighbourSlot>(rest, 2),
+            flows: slots::<FlowSet>(rest, 10),
+            scans: slots::<ScanSet>(rest, 7),
+            requests: slots::<SourceSet>(rest, 5),
+            echoes: slots::<SourceSet>(rest, 3),
+            doors: slots::<DoorSet>(rest, 3),
+            outbound: slots::<OutboundSet>(rest, 2),
+            neighbours: slots::<NeighbourSet>(rest, 2),
             incidents: MAX_INCIDENTS,
             listed_ports: LISTED_PORTS,
         }
@@ -110,24 +114,25 @@ impl Capacities {
     #[must_use]
     pub const fn tables(&self) -> [TableSize; 9] {
         [
-            TableSize::of::<FlowSlot>("flows", self.flows),
-            TableSize::of::<ScanSlot>("scans", self.scans),
-            TableSize::of::<SourceSlot>("requests", self.requests),
-            TableSize::of::<SourceSlot>("echoes", self.echoes),
-            TableSize::of::<DoorSlot>("doors", self.doors),
-            TableSize::of::<OutboundSlot>("outbound", self.outbound),
-            TableSize::of::<NeighbourSlot>("neighbours", self.neighbours),
+            TableSize::of_sets::<FlowSet>("flows", self.flows),
+            TableSize::of_sets::<ScanSet>("scans", self.scans),
+            TableSize::of_sets::<SourceSet>("requests", self.requests),
+            TableSize::of_sets::<SourceSet>("echoes", self.echoes),
+            TableSize::of_sets::<DoorSet>("doors", self.doors),
+            TableSize::of_sets::<OutboundSet>("outbound", self.outbound),
+            TableSize::of_sets::<NeighbourSet>("neighbours", self.neighbours),
             TableSize::of::<Incident>("incidents", self.incidents),
             TableSize::of::<ListedPort>("listed_ports", self.listed_ports),
         ]
     }
 }
 
+/// Entries in as many sets `T` as fit, a power of two and at least one.
 const fn slots<T>(bytes: usize, thirty_seconds: usize) -> usize {
-    let fitting = bytes / 32 * thirty_seconds / size_of::<T>();
-    match fitting.checked_ilog2() {
-        Some(log) if fitting >= WAYS => 1 << log,
-        _ => WAYS,
+    let sets = bytes / 32 * thirty_seconds / size_of::<T>();
+    match sets.checked_ilog2() {
+        Some(log) => WAYS << log,
+        None => WAYS,
     }
 }
 

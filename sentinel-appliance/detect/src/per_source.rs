@@ -4,18 +4,17 @@ use core::time::Duration;
 
 use sentinel_alert::{Evidence, Severity, Subject, Test};
 use sentinel_track::recent::{Recent, Threshold};
-use sentinel_track::table::{Slot, Table};
-use sentinel_units::{Address, Port, Timestamp};
+use sentinel_track::table::{Set, Table};
+use sentinel_units::{Address, Mac, Port, Timestamp};
 
-use crate::event::Event;
-use crate::incident::Finding;
+use crate::incident::{Finding, Findings};
 use crate::registry::Config;
 
 /// Events told apart exactly; above, within 1 %.
 const MARKS: usize = 256;
 
-/// Storage for one source: about 1 KiB.
-pub type SourceSlot = Slot<Address, Recent<MARKS>>;
+/// Storage for four sources: about 4 KiB.
+pub type SourceSet = Set<Address, Recent<MARKS>>;
 
 /// Counts packets of one sort per source address. The first two numbers of its settings are the threshold and the
 /// window.
@@ -31,10 +30,10 @@ pub(crate) struct PerSource<'m> {
 }
 
 impl<'m> PerSource<'m> {
-    pub(crate) fn new(test: Test, slots: &'m mut [SourceSlot], config: &Config) -> Self {
+    pub(crate) fn new(test: Test, sets: &'m mut [SourceSet], config: &Config) -> Self {
         let mut new = Self {
             test,
-            table: Table::new(slots, Duration::ZERO),
+            table: Table::new(sets, Duration::ZERO),
             enabled: false,
             severity: Severity::Info,
             packets: 0,
@@ -59,29 +58,26 @@ impl<'m> PerSource<'m> {
         self.table.evictions()
     }
 
-    /// Counts the packet for its source, and reports if that is at or over the threshold.
+    /// Counts a packet for its source, and reports if that is at or over the threshold.
     #[inline]
     pub(crate) fn add(
         &mut self,
-        event: &Event<'_, '_>,
-        destination_port: Option<Port>,
-        report: &mut dyn FnMut(Finding),
+        now: Timestamp,
+        source_hash: u32,
+        packet: Counted,
+        findings: &mut Findings<'_, '_>,
     ) {
-        let Some(ip) = &event.ip else { return };
-        let threshold = self.threshold;
-        let Some(entry) = self.table.entry(event.key.address(ip.source), ip.source, event.now) else {
-            return;
-        };
-        let Some(span) = entry.value.add(threshold, event.now) else { return };
-        report(Finding {
+        let Some(entry) = self.table.entry(source_hash, packet.source, now) else { return };
+        let Some(span) = entry.value.add(self.threshold, now) else { return };
+        findings.add(Finding {
             test: self.test,
             severity: self.severity,
-            first: earlier(event.now, span),
+            first: earlier(now, span),
             subject: Subject {
-                source: Some(ip.source),
-                destination: Some(ip.destination),
-                destination_port,
-                mac: event.sender_mac(),
+                source: Some(packet.source),
+                destination: Some(packet.destination),
+                destination_port: packet.destination_port,
+                mac: packet.sender,
                 ..Subject::default()
             },
             evidence: Evidence::Packets {
@@ -93,6 +89,15 @@ impl<'m> PerSource<'m> {
             scope: 0,
         });
     }
+}
+
+/// A packet to count.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Counted {
+    pub(crate) source: Address,
+    pub(crate) destination: Address,
+    pub(crate) destination_port: Option<Port>,
+    pub(crate) sender: Option<Mac>,
 }
 
 /// The instant `span` before `now`.

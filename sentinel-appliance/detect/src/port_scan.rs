@@ -1,19 +1,21 @@
 //! `port_scan`: one source opens conversations to many distinct ports.
 //!
 //! Counted are first packets that ask for something: SYN, the odd flag combinations of stealth scans
-//! (nothing, FIN alone, FIN with PSH and URG; nmap's -sN, -sF, -sX), and UDP from the side that opened
-//! the conversation. Answers are not: a busy server or resolver reaches many client ports.
+//! (nothing, FIN alone, FIN with PSH and URG; nmap's -sN, -sF, -sX), and the first UDP datagram of a conversation
+//! and after each silence as long as the window, from the side that opened it. Answers are not: a busy server or
+//! resolver reaches many client ports.
 
 use core::time::Duration;
 
 use sentinel_alert::{Evidence, Severity, Subject, Test};
-use sentinel_dissect::{TcpFlags, Transport};
-use sentinel_track::distinct::{Distinct, REMEMBERED};
-use sentinel_track::table::{Slot, Table};
+use sentinel_dissect::TcpFlags;
+use sentinel_track::distinct::{Distinct, REMEMBERED, Window};
+use sentinel_track::flow::Role;
+use sentinel_track::table::{Lapse, Renew, Set, Table};
 use sentinel_units::{Address, Timestamp};
 
-use crate::event::{Conversation, Event};
-use crate::incident::Finding;
+use crate::event::Event;
+use crate::incident::{Finding, Findings};
 use crate::per_source::earlier;
 use crate::registry::Config;
 
@@ -27,8 +29,15 @@ pub struct Ports {
     several: bool,
 }
 
-/// Storage for one source: about 450 bytes.
-pub type ScanSlot = Slot<Address, Ports>;
+impl Renew for Ports {
+    #[inline]
+    fn renew(&mut self) {
+        self.distinct.renew();
+    }
+}
+
+/// Storage for four sources: about 1.8 KiB.
+pub type ScanSet = Set<Address, Ports>;
 
 #[derive(Debug)]
 pub(crate) struct PortScan<'m> {
@@ -38,17 +47,22 @@ pub(crate) struct PortScan<'m> {
     threshold: u32,
     window_s: u32,
     window: Duration,
+    counted: Window,
+    /// A UDP conversation silent for longer asks anew with its next packet.
+    lull: Lapse,
 }
 
 impl<'m> PortScan<'m> {
-    pub(crate) fn new(slots: &'m mut [ScanSlot], config: &Config) -> Self {
+    pub(crate) fn new(sets: &'m mut [ScanSet], config: &Config) -> Self {
         let mut new = Self {
-            table: Table::new(slots, Duration::ZERO),
+            table: Table::new(sets, Duration::ZERO),
             enabled: false,
             severity: Severity::Info,
             threshold: 0,
             window_s: 0,
             window: Duration::ZERO,
+            counted: Window::default(),
+            lull: Lapse::default(),
         };
         new.configure(config);
         new
@@ -59,6 +73,8 @@ impl<'m> PortScan<'m> {
         (self.threshold, self.window_s) = (ports, window_s);
         (self.enabled, self.severity) = (config.enabled, config.severity);
         self.window = Duration::from_secs(window_s.into());
+        self.counted = Window::new(self.window);
+        self.lull = Lapse::at_least(self.window);
         self.table.set_lifetime(self.window);
     }
 
@@ -67,34 +83,55 @@ impl<'m> PortScan<'m> {
     }
 
     #[inline]
-    pub(crate) fn packet(&mut self, event: &Event<'_, '_>, report: &mut dyn FnMut(Finding)) {
-        let (Some(ip), Some(conversation)) = (&event.ip, &event.conversation) else { return };
-        if !self.enabled || ip.destination.is_group() || !asks(event, conversation) {
-            return;
+    pub(crate) fn segment(&mut self, event: &Event<'_, '_>, findings: &mut Findings<'_, '_>) {
+        if self.enabled && self.asks(event) && !event.packet.destination.is_group() {
+            self.add(event, findings);
         }
-        let (now, window) = (event.now, self.window);
-        let Some(entry) = self.table.entry(event.key.address(ip.source), ip.source, now) else { return };
-        if entry.is_new {
-            entry.value.since = now;
+    }
+
+    /// Whether a packet may ask for a conversation or probe for one. `false` is certain, and costs next to nothing.
+    #[inline]
+    pub(crate) fn may_ask(&self, tcp_flags: Option<TcpFlags>, role: &Role) -> bool {
+        match tcp_flags {
+            Some(flags) => flags.has(TcpFlags::SYN) || !flags.has(TcpFlags::ACK),
+            None => role.is_first || role.idle > self.lull,
         }
+    }
+
+    /// Whether the packet asks for a conversation, or probes for one.
+    #[inline]
+    fn asks(&self, event: &Event<'_, '_>) -> bool {
+        self.may_ask(event.packet.tcp_flags, &event.role)
+            && match event.packet.tcp_flags {
+                Some(flags) => flags.syn_only() || is_stealth_probe(flags),
+                None => event.role.from_opener,
+            }
+    }
+
+    fn add(&mut self, event: &Event<'_, '_>, findings: &mut Findings<'_, '_>) {
+        let (now, packet) = (event.setting.now, event.packet);
+        let Some(entry) = self.table.entry(event.source_hash, packet.source, now) else { return };
         let ports = entry.value;
-        let seen = ports.distinct.add(conversation.destination.port.0, now, window);
-        if seen.distinct == 1 {
-            (ports.host, ports.several) = (ip.destination, false);
+        if entry.is_new {
+            ports.since = now;
         }
-        ports.several |= ports.host != ip.destination;
+        let seen = ports.distinct.add(packet.destination_port.0, now, self.counted);
+        if seen.distinct == 1 {
+            (ports.host, ports.several) = (packet.destination, false);
+        }
+        ports.several |= ports.host != packet.destination;
         if seen.distinct < self.threshold || !seen.is_new {
             return;
         }
         let full = usize::try_from(seen.distinct).is_ok_and(|distinct| distinct >= REMEMBERED);
-        report(Finding {
+        findings.add(Finding {
             test: Test::PortScanPortsInWindow,
             severity: self.severity,
-            first: ports.since.max(earlier(now, window)),
+            first: ports.since.max(earlier(now, self.window)),
             subject: Subject {
-                source: Some(ip.source),
-                destination: Some(ip.destination).filter(|_| !ports.several),
-                mac: event.sender_mac(),
+                source: Some(packet.source),
+                destination: Some(packet.destination).filter(|_| !ports.several),
+                mac: packet.sender_mac(),
                 ..Subject::default()
             },
             evidence: Evidence::Ports {
@@ -109,16 +146,10 @@ impl<'m> PortScan<'m> {
     }
 }
 
-/// Whether the packet asks for a conversation, or probes for one.
+/// Flags that no TCP sends but a scanner: none, FIN alone, or FIN with PSH and URG.
 #[inline]
-fn asks(event: &Event<'_, '_>, conversation: &Conversation) -> bool {
-    match &event.packet.transport {
-        Transport::Tcp(tcp) => {
-            tcp.flags.syn_only() || tcp.flags.is_null() || tcp.flags.is_xmas() || is_bare_fin(tcp.flags)
-        }
-        Transport::Udp(_) => conversation.role.from_opener,
-        _ => false,
-    }
+const fn is_stealth_probe(flags: TcpFlags) -> bool {
+    flags.is_null() || flags.is_xmas() || is_bare_fin(flags)
 }
 
 /// FIN without ACK ends no conversation of a real TCP (RFC 9293 section 3.10.7.4 wants ACK on all but the first).
@@ -130,19 +161,17 @@ const fn is_bare_fin(flags: TcpFlags) -> bool {
 mod tests {
     extern crate std;
     use super::*;
-    use sentinel_alert::Kind;
-    use sentinel_dissect::packet;
-    use sentinel_track::flow::{End, Role};
+    use sentinel_alert::{Alert, Kind};
+    use sentinel_dissect::{Glance, packet};
     use sentinel_track::hash::HashKey;
     use sentinel_units::{LinkType, Port};
     use std::vec::Vec;
 
-    use crate::event::IpFacts;
+    use crate::engine::Pace;
+    use crate::event::Setting;
+    use crate::incident::{Incident, Incidents};
     use crate::inside::Inside;
     use crate::registry::DETECTORS;
-
-    const SOURCE: Address = Address::v4(0x0a00_0007);
-    const TARGET: Address = Address::v4(0x0a00_0009);
 
     /// Ethernet, IPv4 10.0.0.7 to 10.0.0.9, TCP with SYN alone; its ports are given beside it.
     #[rustfmt::skip]
@@ -152,25 +181,24 @@ mod tests {
         0xc3, 0x50, 0, 80,  0, 0, 0, 1,  0, 0, 0, 0,  0x50, 0x02, 4, 0,  0, 0, 0, 0,
     ];
 
-    fn probe(scan: &mut PortScan<'_>, second: u64, port: u16) -> Option<Finding> {
-        let packet = packet(LinkType::ETHERNET, None, &SYN, 54);
-        let end = |address, port| End { address, port: Port(port) };
-        let inside = Inside::default();
-        let key = HashKey::new(1);
+    fn probe(scan: &mut PortScan<'_>, second: u64, port: u16) -> Option<Alert> {
+        let full = packet(LinkType::ETHERNET, None, &SYN, 54);
+        let mut packet = Glance::of(&full).unwrap();
+        packet.destination_port = Port(port);
+        let (inside, key) = (Inside::default(), HashKey::new(1));
+        let now = Timestamp::from_parts(1_700_000_000 + second, 0);
         let event = Event {
-            now: Timestamp::from_parts(1_700_000_000 + second, 0),
+            setting: Setting { now, inside: &inside, key: &key },
             packet: &packet,
-            key: &key,
-            inside: &inside,
-            ip: Some(IpFacts { source: SOURCE, destination: TARGET }),
-            conversation: Some(Conversation {
-                source: end(SOURCE, 50_000),
-                destination: end(TARGET, port),
-                role: Role { from_opener: true, certain: true, is_first: true },
-            }),
+            role: Role { from_opener: true, certain: true, is_first: true, idle: Lapse::default() },
+            source_hash: key.address(packet.source),
         };
+        let mut slots = [Incident::default()];
+        let pace = Pace { quiet: Duration::MAX, update: Duration::ZERO, openings: 1 };
+        let mut incidents = Incidents::new(&mut slots, pace);
         let mut found = None;
-        scan.packet(&event, &mut |finding| found = Some(finding));
+        let raise = &mut |alert| found = Some(alert);
+        scan.segment(&event, &mut Findings { incidents: &mut incidents, now, raise });
         found
     }
 
@@ -178,12 +206,12 @@ mod tests {
     #[test]
     fn a_scan_begins_within_the_window_however_long_its_source_has_been_seen() {
         let config = DETECTORS.iter().find(|detector| detector.kind == Kind::PortScan).unwrap();
-        let mut slots = std::vec![ScanSlot::default(); 4];
-        let mut scan = PortScan::new(&mut slots, &config.default_config());
+        let mut sets = std::vec![ScanSet::default(); 1];
+        let mut scan = PortScan::new(&mut sets, &config.default_config());
         for second in (0..3_600).step_by(5) {
             assert!(probe(&mut scan, second, 443).is_none());
         }
-        let found: Vec<Finding> = (1..=15).filter_map(|port| probe(&mut scan, 3_600, port)).collect();
+        let found: Vec<Alert> = (1..=15).filter_map(|port| probe(&mut scan, 3_600, port)).collect();
         assert_eq!(found.len(), 2, "with 443 in the window, the 14th makes 15");
         let first = found.first().unwrap().first;
         assert_eq!(first, Timestamp::from_parts(1_700_000_000 + 3_590, 0));

@@ -4,12 +4,12 @@
 //! port. For TCP the opening must have been seen (SYN, or SYN-ACK when the SYN was missed).
 
 use sentinel_alert::{Evidence, Severity, ShortName, Subject, Test};
-use sentinel_dissect::Transport;
 use sentinel_track::flow::End;
 use sentinel_units::Port;
 
 use crate::event::Event;
-use crate::incident::{Finding, scope};
+use crate::incident::{Finding, Findings, scope};
+use crate::port_sieve::PortSieve;
 use crate::registry::Config;
 
 /// Which transport a listed port belongs to.
@@ -44,13 +44,21 @@ pub(crate) struct SuspiciousPort<'m> {
     /// Sorted by [`ListedPort::order`] up to `used`.
     list: &'m mut [ListedPort],
     used: usize,
+    /// Says of most ports that they are not in the list.
+    maybe: PortSieve,
     enabled: bool,
     severity: Severity,
 }
 
 impl<'m> SuspiciousPort<'m> {
     pub(crate) fn new(list: &'m mut [ListedPort], config: &Config) -> Self {
-        Self { list, used: 0, enabled: config.enabled, severity: config.severity }
+        Self {
+            list,
+            used: 0,
+            maybe: PortSieve::default(),
+            enabled: config.enabled,
+            severity: config.severity,
+        }
     }
 
     pub(crate) const fn configure(&mut self, config: &Config) {
@@ -65,27 +73,27 @@ impl<'m> SuspiciousPort<'m> {
         }
         if let Some(used) = self.list.get_mut(..self.used) {
             used.sort_unstable_by_key(ListedPort::order);
+            self.maybe = used.iter().map(|listed| listed.port).collect();
         }
         new.len() - self.used
     }
 
     #[inline]
-    pub(crate) fn packet(&mut self, event: &Event<'_, '_>, report: &mut dyn FnMut(Finding)) {
-        let Some(conversation) = event.conversation.filter(|conversation| conversation.role.is_first) else {
-            return;
-        };
-        let protocol = match event.packet.transport {
-            Transport::Tcp(_) if conversation.role.certain => PortProtocol::Tcp,
-            Transport::Udp(_) => PortProtocol::Udp,
-            _ => return,
-        };
-        if !self.enabled {
+    pub(crate) fn segment(&mut self, event: &Event<'_, '_>, findings: &mut Findings<'_, '_>) {
+        if !event.role.is_first || !self.enabled {
             return;
         }
-        let (client, server) = if conversation.role.from_opener {
-            (conversation.source, conversation.destination)
-        } else {
-            (conversation.destination, conversation.source)
+        let server = if event.role.from_opener { event.destination() } else { event.source() };
+        if self.maybe.may_hold(server.port) {
+            self.look_up(event, server, findings);
+        }
+    }
+
+    fn look_up(&self, event: &Event<'_, '_>, server: End, findings: &mut Findings<'_, '_>) {
+        let protocol = match event.packet.tcp_flags {
+            Some(_) if event.role.certain => PortProtocol::Tcp,
+            None => PortProtocol::Udp,
+            Some(_) => return,
         };
         if server.address.is_group() {
             return;
@@ -95,22 +103,23 @@ impl<'m> SuspiciousPort<'m> {
             return;
         };
         if let Some(listed) = list.get(index) {
-            report(self.finding(event, client, server, listed));
+            findings.add(self.finding(event, server, listed));
         }
     }
 
     #[cold]
-    fn finding(&self, event: &Event<'_, '_>, client: End, server: End, listed: &ListedPort) -> Finding {
-        let sent_by_client = event.ip.is_some_and(|ip| ip.source == client.address);
+    fn finding(&self, event: &Event<'_, '_>, server: End, listed: &ListedPort) -> Finding {
+        let sent_by_client = event.role.from_opener;
+        let client = if sent_by_client { event.source() } else { event.destination() };
         Finding {
             test: Test::SuspiciousPort,
             severity: self.severity,
-            first: event.now,
+            first: event.setting.now,
             subject: Subject {
                 source: Some(client.address),
                 destination: Some(server.address),
                 destination_port: Some(server.port),
-                mac: event.sender_mac().filter(|_| sent_by_client),
+                mac: event.packet.sender_mac().filter(|_| sent_by_client),
                 ..Subject::default()
             },
             evidence: Evidence::ListedPort { count: 1, label: listed.label.clone() },

@@ -3,11 +3,11 @@
 //! Read first: RFC 4987 section 2. A flood from many sources is not seen by this test.
 
 use sentinel_alert::Test;
-use sentinel_dissect::Transport;
+use sentinel_dissect::TcpFlags;
 
 use crate::event::Event;
-use crate::incident::Finding;
-use crate::per_source::{PerSource, SourceSlot};
+use crate::incident::Findings;
+use crate::per_source::{Counted, PerSource, SourceSet};
 use crate::registry::Config;
 
 /// SYN-only packets, per source.
@@ -15,8 +15,8 @@ use crate::registry::Config;
 pub(crate) struct SynFlood<'m>(PerSource<'m>);
 
 impl<'m> SynFlood<'m> {
-    pub(crate) fn new(slots: &'m mut [SourceSlot], config: &Config) -> Self {
-        Self(PerSource::new(Test::SynFloodPerSource, slots, config))
+    pub(crate) fn new(sets: &'m mut [SourceSet], config: &Config) -> Self {
+        Self(PerSource::new(Test::SynFloodPerSource, sets, config))
     }
 
     pub(crate) fn configure(&mut self, config: &Config) {
@@ -28,10 +28,16 @@ impl<'m> SynFlood<'m> {
     }
 
     #[inline]
-    pub(crate) fn packet(&mut self, event: &Event<'_, '_>, report: &mut dyn FnMut(Finding)) {
-        let Transport::Tcp(tcp) = &event.packet.transport else { return };
-        if self.0.enabled && tcp.flags.syn_only() {
-            self.0.add(event, Some(tcp.destination_port), report);
+    pub(crate) fn segment(&mut self, event: &Event<'_, '_>, findings: &mut Findings<'_, '_>) {
+        let packet = event.packet;
+        if self.0.enabled && packet.tcp_flags.is_some_and(TcpFlags::syn_only) {
+            let counted = Counted {
+                source: packet.source,
+                destination: packet.destination,
+                destination_port: Some(packet.destination_port),
+                sender: packet.sender_mac(),
+            };
+            self.0.add(event.setting.now, event.source_hash, counted, findings);
         }
     }
 }

@@ -6,7 +6,7 @@
 use sentinel_units::LinkType;
 
 use crate::dns::{self, RecordData};
-use crate::{Malformed, Network, Packet, Transport, dhcp, http, tls};
+use crate::{Glance, Malformed, Network, Packet, Sight, Transport, dhcp, http, tls};
 
 /// A parser by name; the name is that of its corpus directory.
 pub type Body = (&'static str, fn(&[u8]));
@@ -40,7 +40,15 @@ pub fn packet(bytes: &[u8]) {
     let link = LINKS.get(usize::from(choice & 7)).copied().unwrap_or(LinkType::ETHERNET);
     let tag = (choice & 8 != 0).then_some(u16::from(*choice));
     let wire_len = u32::try_from(frame.len()).unwrap_or(u32::MAX).saturating_add(u32::from(*cut));
-    check(&crate::packet(link, tag, frame, wire_len), frame);
+    let packet = crate::packet(link, tag, frame, wire_len);
+    check(&packet, frame);
+    if let Some(sight) = crate::glance(link, frame, wire_len) {
+        let read = match sight {
+            Sight::V4(v4) => Glance::from(&v4),
+            Sight::V6(v6) => v6,
+        };
+        assert_eq!((Glance::of(&packet), packet.malformed), (Some(read), None));
+    }
 }
 
 /// What holds for every packet, whatever its bytes.

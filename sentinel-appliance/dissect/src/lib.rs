@@ -12,6 +12,7 @@
 //! | bytes | file |
 //! |---|---|
 //! | frame -> everything up to the transport header | `packet` |
+//! | common frame -> what every detector asks | `glance` |
 //! | link layer | `ethernet`, `vlan`, `cooked`, `loopback`, `pppoe`, `mpls` |
 //! | network | `arp`, `ipv4`, `ipv6` (both give [`Ip`]) |
 //! | transport | `tcp`, `udp`, `icmp`, `icmpv6` |
@@ -46,6 +47,7 @@ mod ethernet;
 mod extent;
 #[doc(hidden)]
 pub mod fuzzing;
+mod glance;
 pub mod http;
 mod icmp;
 mod icmpv6;
@@ -66,6 +68,7 @@ mod vlan;
 pub use arp::Arp;
 pub use cooked::Cooked;
 pub use ethernet::Ethernet;
+pub use glance::{Glance, Sight, glance};
 pub use icmp::Icmp;
 pub use icmpv6::{Icmpv6, Neighbour};
 pub use ip::{Fragment, Ip, protocol};

@@ -4,30 +4,17 @@ use std::time::Duration;
 
 use sentinel_alert::Alert;
 use sentinel_capture::Frame;
-use sentinel_detect::{Capacities, Engine, Inside, ListedPort, Pace, Storage, TableSize};
+use sentinel_detect::{Capacities, Counts, Engine, Inside, ListedPort, Pace, Storage, TableSize};
 use sentinel_track::hash::HashKey;
+use sentinel_track::table::WAYS;
 use sentinel_units::{Prefix, Timestamp};
 
 use crate::settings::Settings;
 
-/// What became of the frames so far.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Counts {
-    /// Frames that the detectors saw.
-    pub(crate) analysed: u64,
-    /// Frames of a link type that is not read.
-    pub(crate) unsupported: u64,
-    /// Frames that break the rules of a protocol.
-    pub(crate) malformed: u64,
-    /// Frames cut by the snap length.
-    pub(crate) truncated: u64,
-}
-
-/// The engine and its counters.
+/// The engine, and the memory of its tables.
 #[derive(Debug)]
 pub(crate) struct Analyser {
     engine: Engine<'static>,
-    pub(crate) counts: Counts,
 }
 
 /// The part of the settings that a running engine can take over.
@@ -75,19 +62,19 @@ impl Analyser {
     pub(crate) fn new(memory_kib: u32, key: HashKey, tuning: &Tuning) -> Self {
         let capacities = capacities(memory_kib);
         let storage = Storage {
-            flows: lend(capacities.flows),
-            scans: lend(capacities.scans),
-            requests: lend(capacities.requests),
-            echoes: lend(capacities.echoes),
-            doors: lend(capacities.doors),
-            outbound: lend(capacities.outbound),
-            neighbours: lend(capacities.neighbours),
+            flows: lend(capacities.flows / WAYS),
+            scans: lend(capacities.scans / WAYS),
+            requests: lend(capacities.requests / WAYS),
+            echoes: lend(capacities.echoes / WAYS),
+            doors: lend(capacities.doors / WAYS),
+            outbound: lend(capacities.outbound / WAYS),
+            neighbours: lend(capacities.neighbours / WAYS),
             incidents: lend(capacities.incidents),
             listed_ports: lend(capacities.listed_ports),
         };
         let mut engine = Engine::new(storage, key, tuning.inside.clone(), tuning.pace, &tuning.detectors);
         engine.set_listed_ports(&tuning.listed_ports);
-        Self { engine, counts: Counts::default() }
+        Self { engine }
     }
 
     /// Takes over new settings; tables and open incidents stay.
@@ -99,16 +86,12 @@ impl Analyser {
     /// Looks at one frame.
     #[inline]
     pub(crate) fn frame(&mut self, frame: &Frame<'_>, raise: &mut dyn FnMut(Alert)) {
-        if !frame.link.is_supported() {
-            self.counts.unsupported += 1;
-            return;
-        }
-        let packet = sentinel_dissect::packet(frame.link, frame.vlan, frame.bytes, frame.wire_len);
-        self.counts.analysed += 1;
-        self.counts.malformed += u64::from(packet.malformed.is_some());
-        let captured = u32::try_from(frame.bytes.len()).unwrap_or(u32::MAX);
-        self.counts.truncated += u64::from(captured < frame.wire_len);
-        self.engine.packet(frame.at, &packet, raise);
+        self.engine.frame(frame.at, frame.link, frame.bytes, frame.wire_len, raise);
+    }
+
+    /// What became of the frames so far.
+    pub(crate) const fn counts(&self) -> Counts {
+        self.engine.counts()
     }
 
     /// Lets time pass while there is no traffic.
@@ -131,6 +114,6 @@ impl Analyser {
 pub(crate) const LONGEST_SLEEP: Duration = Duration::from_millis(250);
 
 /// Memory that is never given back, every page of it touched.
-fn lend<T: Clone + Default>(slots: usize) -> &'static mut [T] {
-    Box::leak(vec![T::default(); slots].into_boxed_slice())
+fn lend<T: Clone + Default>(count: usize) -> &'static mut [T] {
+    Box::leak(vec![T::default(); count].into_boxed_slice())
 }

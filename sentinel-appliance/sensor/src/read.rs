@@ -193,7 +193,7 @@ impl<'r> Reading<'r> {
     }
 
     fn summary(&self) {
-        let counts = self.analyser.as_ref().map(|analyser| analyser.counts).unwrap_or_default();
+        let counts = self.analyser.as_ref().map(Analyser::counts).unwrap_or_default();
         message::info(format_args!(
             "{} packets, {} analysed, {} filtered, {} malformed, {} cut short; {} alert messages",
             self.frames,

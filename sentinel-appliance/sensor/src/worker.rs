@@ -228,10 +228,10 @@ impl Worker {
     fn publish(&self, counts: &mut Snapshot) {
         let engine = self.analyser.engine();
         let losses = engine.losses();
-        counts.analysed = self.analyser.counts.analysed;
-        counts.unsupported = self.analyser.counts.unsupported;
-        counts.malformed = self.analyser.counts.malformed;
-        counts.truncated = self.analyser.counts.truncated;
+        counts.analysed = self.analyser.counts().analysed;
+        counts.unsupported = self.analyser.counts().unsupported;
+        counts.malformed = self.analyser.counts().malformed;
+        counts.truncated = self.analyser.counts().truncated;
         counts.evictions = losses.evictions;
         counts.closed_early = losses.closed_early;
         counts.open_incidents = engine.open_incidents().0.into();

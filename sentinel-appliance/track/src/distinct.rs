@@ -4,10 +4,14 @@ use core::time::Duration;
 
 use sentinel_units::Timestamp;
 
+use crate::table::Renew;
 use crate::ticks::{age, span, ticks};
 
 /// Values remembered: the most that can be told apart within one window.
 pub const REMEMBERED: usize = 64;
+
+/// Values compared at once.
+const LANES: usize = 8;
 
 /// The last [`REMEMBERED`] distinct values and when each was last seen, in 392 bytes.
 ///
@@ -18,12 +22,38 @@ pub struct Distinct {
     /// In steps of 2^20 ns.
     times: [u32; REMEMBERED],
     values: [u16; REMEMBERED],
-    used: u16,
+    used: u8,
+    /// Where the value added last lies.
+    last: u8,
+    /// How many there were in the window that ended then.
+    counted: u8,
+    /// Where the next value goes if all are in the window.
+    next: u8,
 }
 
 impl Default for Distinct {
     fn default() -> Self {
-        Self { times: [0; REMEMBERED], values: [0; REMEMBERED], used: 0 }
+        Self { times: [0; REMEMBERED], values: [0; REMEMBERED], used: 0, last: 0, counted: 0, next: 0 }
+    }
+}
+
+impl Renew for Distinct {
+    /// Values past those in use are never read.
+    #[inline]
+    fn renew(&mut self) {
+        self.used = 0;
+    }
+}
+
+/// A window, prepared for [`Distinct`].
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Window(u32);
+
+impl Window {
+    /// The window of this length, at most a month.
+    #[must_use]
+    pub const fn new(length: Duration) -> Self {
+        Self(span(length))
     }
 }
 
@@ -42,40 +72,73 @@ impl Distinct {
     /// Times are kept to 1.05 ms and wrap after 52 days; the table entry that holds this must have a
     /// lifetime below a month.
     #[inline]
-    pub fn add(&mut self, value: u16, now: Timestamp, window: Duration) -> Seen {
+    pub fn add(&mut self, value: u16, now: Timestamp, window: Window) -> Seen {
         let now = ticks(now);
-        let window = span(window);
-        let used = usize::from(self.used);
-        let (mut distinct, mut same, mut oldest, mut oldest_age) = (1, None, 0, 0);
-        for (index, (time, held)) in self.times.iter().zip(&self.values).take(used).enumerate() {
-            let age = age(now, *time);
-            if *held == value {
-                same = Some((index, age <= window));
-                continue;
-            }
-            distinct += u32::from(age <= window);
-            if age >= oldest_age {
-                (oldest, oldest_age) = (index, age);
-            }
+        let last = usize::from(self.last);
+        // Nothing leaves the window within one step of the clock.
+        if self.used > 0 && (self.values.get(last), self.times.get(last)) == (Some(&value), Some(&now)) {
+            return Seen { distinct: self.counted.into(), is_new: false };
         }
-        let place = match same {
-            Some((index, _)) => index,
-            None if oldest_age > window => oldest,
-            None if used < REMEMBERED => {
-                self.used += 1;
-                used
+        self.add_elsewhere(value, now, window)
+    }
+
+    #[inline(never)]
+    fn add_elsewhere(&mut self, value: u16, now: u32, Window(window): Window) -> Seen {
+        let used = usize::from(self.used);
+        let (others, is_there) = self.look(value, now, window);
+        let held =
+            if is_there { self.values.iter().take(used).position(|held| *held == value) } else { None };
+        let (place, is_new, distinct) = match held {
+            Some(place) => {
+                (place, self.times.get(place).is_none_or(|time| age(now, *time) > window), others + 1)
             }
-            None => {
-                distinct -= 1;
-                oldest
-            }
+            None => (self.place(others, now, window), true, (others + 1).min(REMEMBERED)),
         };
         if let (Some(time), Some(held)) = (self.times.get_mut(place), self.values.get_mut(place)) {
             (*time, *held) = (now, value);
         }
-        Seen { distinct, is_new: !same.is_some_and(|(_, inside)| inside) }
+        // All are below 65.
+        let small = |number: usize| u8::try_from(number).unwrap_or(u8::MAX);
+        (self.last, self.counted) = (small(place), small(distinct));
+        Seen { distinct: u32::from(self.counted), is_new }
+    }
+
+    /// How many other values the window holds, and whether `value` is remembered at all. Without branches, so that
+    /// eight are looked at in a few instructions.
+    #[inline]
+    fn look(&self, value: u16, now: u32, window: u32) -> (usize, bool) {
+        let (times, values) = (self.times.as_chunks::<LANES>().0, self.values.as_chunks::<LANES>().0);
+        let (mut others, mut same, mut left) = (0_u32, 0_u32, u32::from(self.used));
+        for (times, values) in times.iter().zip(values).take(usize::from(self.used).div_ceil(LANES)) {
+            for (lane, (time, held)) in (0..).zip(times.iter().zip(values)) {
+                let in_use = lane < left;
+                others += u32::from(in_use & (*held != value) & (age(now, *time) <= window));
+                same += u32::from(in_use & (*held == value));
+            }
+            left = left.saturating_sub(8);
+        }
+        (usize::try_from(others).unwrap_or(REMEMBERED), same != 0)
+    }
+
+    /// Where a new value goes: the place of one that left the window, a place never used, or else whichever place is
+    /// next in turn.
+    fn place(&mut self, others: usize, now: u32, window: u32) -> usize {
+        let used = usize::from(self.used);
+        if others < used {
+            let outlived = self.times.iter().take(used).position(|time| age(now, *time) > window);
+            return outlived.unwrap_or_default();
+        }
+        if used < REMEMBERED {
+            self.used += 1;
+            return used;
+        }
+        let place = usize::from(self.next);
+        self.next = (self.next + 1) % 64;
+        place
     }
 }
+
+const _: () = assert!(REMEMBERED == 64 && LANES == 8, "the turn of places and of lanes");
 
 #[cfg(test)]
 mod tests {
@@ -84,7 +147,7 @@ mod tests {
     use std::collections::BTreeSet;
     use std::vec::Vec;
 
-    const WINDOW: Duration = Duration::from_secs(10);
+    const WINDOW: Window = Window::new(Duration::from_secs(10));
 
     fn at_millis(millis: u64) -> Timestamp {
         Timestamp::from_micros(millis * 1_000)

@@ -9,7 +9,7 @@ use sentinel_dissect::TcpFlags;
 use sentinel_units::{Address, Port, Timestamp};
 
 use crate::hash::HashKey;
-use crate::table::{Slot, Table};
+use crate::table::{Lapse, Renew, Set, Table};
 
 /// A conversation is forgotten after this long without a packet.
 ///
@@ -18,26 +18,42 @@ use crate::table::{Slot, Table};
 /// before the sensor.
 pub const FLOW_LIFETIME: Duration = Duration::from_secs(600);
 
-/// Storage for one conversation.
-pub type FlowSlot = Slot<FlowKey, Flow>;
+/// Storage for four conversations: one cache line.
+///
+/// A conversation is known by 63 bits of a keyed hash of its ends and protocol, not by these themselves. Two that
+/// an attacker chose collide with a probability of 2^-32 at most; then one is judged by who opened the other.
+pub type FlowSet = Set<u32, Flow>;
 
-/// Both ends in a fixed order, so that both directions have the same key.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct FlowKey {
-    low: Address,
-    high: Address,
-    low_port: Port,
-    high_port: Port,
-    protocol: u8,
+/// What is known of a conversation, in bits.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Flow(u32);
+
+impl Flow {
+    /// The end with the lower address (then port) opened it.
+    const OPENED_BY_LOW: u32 = 1;
+    /// That was seen, and not only judged by the ports.
+    const CERTAIN: u32 = 1 << 1;
+    /// Nothing is left to learn from what the lower end sends.
+    const LOW_IS_ROUTINE: u32 = 1 << 2;
+    /// The same for the higher end.
+    const HIGH_IS_ROUTINE: u32 = 1 << 3;
+
+    #[inline]
+    const fn has(self, bit: u32) -> bool {
+        self.0 & bit != 0
+    }
+
+    #[inline]
+    const fn set(&mut self, bit: u32, value: bool) {
+        self.0 = if value { self.0 | bit } else { self.0 & !bit };
+    }
 }
 
-/// What is known of a conversation.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Flow {
-    /// Whether the end with the lower address (then port) opened it.
-    opened_by_low: bool,
-    /// Whether that was seen, and not only judged by the ports.
-    certain: bool,
+impl Renew for Flow {
+    #[inline]
+    fn renew(&mut self) {
+        self.0 = 0;
+    }
 }
 
 /// One end of a packet.
@@ -58,102 +74,147 @@ pub struct Role {
     pub certain: bool,
     /// Whether this is the first packet of the conversation that was seen.
     pub is_first: bool,
+    /// How long the conversation had been silent, to 67 ms; zero for its first packet.
+    pub idle: Lapse,
+}
+
+/// A conversation that a packet belongs to.
+#[derive(Debug)]
+pub struct Noted<'t> {
+    /// How the packet stands to it.
+    pub role: Role,
+    flow: Option<&'t mut Flow>,
+    routine_bit: u32,
+}
+
+impl Noted<'_> {
+    /// Whether [`Self::set_routine`] was called for this direction, since when nothing has changed.
+    #[inline]
+    #[must_use]
+    pub fn is_routine(&self) -> bool {
+        self.flow.as_ref().is_some_and(|flow| flow.has(self.routine_bit))
+    }
+
+    /// Remembers that nothing is left to learn from ordinary packets in this direction.
+    #[inline]
+    pub fn set_routine(self) {
+        if let Some(flow) = self.flow {
+            flow.set(self.routine_bit, true);
+        }
+    }
 }
 
 /// The conversations.
 #[derive(Debug)]
 pub struct Flows<'m> {
-    table: Table<'m, FlowKey, Flow>,
+    table: Table<'m, u32, Flow>,
 }
 
 impl<'m> Flows<'m> {
     /// Over lent storage.
     #[must_use]
-    pub fn new(slots: &'m mut [FlowSlot]) -> Self {
-        Self { table: Table::new(slots, FLOW_LIFETIME) }
+    pub fn new(sets: &'m mut [FlowSet]) -> Self {
+        Self { table: Table::new(sets, FLOW_LIFETIME) }
     }
 
     /// The table, for its capacity and evictions.
     #[must_use]
-    pub const fn table(&self) -> &Table<'m, FlowKey, Flow> {
+    pub const fn table(&self) -> &Table<'m, u32, Flow> {
         &self.table
     }
 
-    /// Notes a TCP packet from `source` to `destination`.
-    #[inline]
-    pub fn tcp(
-        &mut self,
-        key: &HashKey,
-        source: End,
-        destination: End,
-        flags: TcpFlags,
-        now: Timestamp,
-    ) -> Role {
-        let opening = if flags.syn_only() {
-            Some(true)
-        } else if flags.syn_ack() {
-            Some(false)
-        } else {
-            None
-        };
-        self.note(key, 6, source, destination, opening, now)
+    /// Forgets what [`Noted::set_routine`] remembered: the rules have changed.
+    pub fn forget_routine(&mut self) {
+        for flow in self.table.values() {
+            flow.set(Flow::LOW_IS_ROUTINE | Flow::HIGH_IS_ROUTINE, false);
+        }
     }
 
-    /// Notes a UDP packet from `source` to `destination`. The first packet opens, unless its ports say
-    /// that it is an answer whose question came before the sensor.
-    #[inline]
-    pub fn udp(&mut self, key: &HashKey, source: End, destination: End, now: Timestamp) -> Role {
-        self.note(key, 17, source, destination, None, now)
-    }
-
-    /// `opening`: whether this packet proves that its sender opened (or answered) the conversation.
-    #[inline]
-    fn note(
-        &mut self,
-        key: &HashKey,
-        protocol: u8,
-        source: End,
-        destination: End,
-        opening: Option<bool>,
-        now: Timestamp,
-    ) -> Role {
-        let source_is_low = source <= destination;
-        let (low, high) = if source_is_low { (source, destination) } else { (destination, source) };
-        let flow_key = FlowKey {
-            low: low.address,
-            high: high.address,
-            low_port: low.port,
-            high_port: high.port,
-            protocol,
-        };
-        let hash = hash(key, &flow_key);
-        let judged = opening.unwrap_or_else(|| looks_like_opener(source.port, destination.port));
-        let Some(entry) = self.table.entry(hash, flow_key, now) else {
-            return Role { from_opener: judged, certain: opening.is_some(), is_first: true };
+    /// Notes a packet.
+    ///
+    /// A TCP packet says with its flags who opens (SYN) or answers (SYN with ACK). Of UDP the first packet opens, unless
+    /// its ports say that it is an answer whose question came before the sensor.
+    #[inline(always)] // on the way of every packet; a call would pass its arguments through memory
+    pub fn note(&mut self, flow: FlowId, tcp_flags: Option<TcpFlags>, now: Timestamp) -> Noted<'_> {
+        let FlowId { hash, source_is_low, source_port, destination_port } = flow;
+        let routine_bit = if source_is_low { Flow::LOW_IS_ROUTINE } else { Flow::HIGH_IS_ROUTINE };
+        let opening = tcp_flags.filter(|flags| flags.has(TcpFlags::SYN)).and_then(proves);
+        let judge = || opening.unwrap_or_else(|| looks_like_opener(source_port, destination_port));
+        #[expect(clippy::as_conversions, reason = "the halves of 64 bits")]
+        let (set, confirmation) = ((hash >> 32) as u32, hash as u32);
+        let Some(entry) = self.table.entry(set, confirmation, now) else {
+            let (certain, idle) = (opening.is_some(), Lapse::default());
+            let role = Role { from_opener: judge(), certain, is_first: true, idle };
+            return Noted { role, flow: None, routine_bit };
         };
         let flow = entry.value;
-        if entry.is_new || opening.is_some() && !flow.certain {
-            *flow = Flow { opened_by_low: judged == source_is_low, certain: opening.is_some() };
+        if entry.is_new || opening.is_some() && !flow.has(Flow::CERTAIN) {
+            flow.renew();
+            flow.set(Flow::OPENED_BY_LOW, judge() == source_is_low);
+            flow.set(Flow::CERTAIN, opening.is_some());
         }
-        Role {
-            from_opener: flow.opened_by_low == source_is_low,
-            certain: flow.certain,
+        let role = Role {
+            from_opener: flow.has(Flow::OPENED_BY_LOW) == source_is_low,
+            certain: flow.has(Flow::CERTAIN),
             is_first: entry.is_new,
+            idle: entry.idle,
+        };
+        Noted { role, flow: Some(flow), routine_bit }
+    }
+}
+
+/// Whether a packet proves that its sender opened the conversation, or that it did not.
+#[inline]
+const fn proves(flags: TcpFlags) -> Option<bool> {
+    if flags.syn_only() {
+        Some(true)
+    } else if flags.syn_ack() {
+        Some(false)
+    } else {
+        None
+    }
+}
+
+/// A conversation, and which of its two ends sent a packet.
+#[derive(Clone, Copy, Debug)]
+pub struct FlowId {
+    hash: u64,
+    source_is_low: bool,
+    source_port: Port,
+    destination_port: Port,
+}
+
+impl FlowId {
+    /// Of a packet between IPv4 addresses, given as numbers.
+    #[inline]
+    #[must_use]
+    pub fn v4(key: &HashKey, protocol: u8, source: (u32, Port), destination: (u32, Port)) -> Self {
+        let order = |(address, port): (u32, Port)| u64::from(address) << 16 | u64::from(port.0);
+        let source_is_low = order(source) <= order(destination);
+        let (low, high) = if source_is_low { (source, destination) } else { (destination, source) };
+        let hash = key.wide([low.0, high.0, ports(low.1, high.1), protocol.into()]);
+        Self { hash, source_is_low, source_port: source.1, destination_port: destination.1 }
+    }
+
+    /// Of a packet of either family.
+    #[must_use]
+    pub fn of(key: &HashKey, protocol: u8, source: End, destination: End) -> Self {
+        let (from, to) = (source.address.words(), destination.address.words());
+        if source.address.is_v4() && destination.address.is_v4() {
+            let ([.., from], [.., to]) = (from, to);
+            return Self::v4(key, protocol, (from, source.port), (to, destination.port));
         }
+        let source_is_low = source <= destination;
+        let (low, high) = if source_is_low { (source, destination) } else { (destination, source) };
+        let ([a, b, c, d], [e, f, g, h]) = (low.address.words(), high.address.words());
+        let hash = key.wide([a, b, c, d, e, f, g, h, ports(low.port, high.port), protocol.into()]);
+        Self { hash, source_is_low, source_port: source.port, destination_port: destination.port }
     }
 }
 
 #[inline]
-fn hash(key: &HashKey, flow: &FlowKey) -> u32 {
-    let ports = u32::from(flow.low_port.0) << 16 | u32::from(flow.high_port.0);
-    let protocol = u32::from(flow.protocol);
-    let (low, high) = (flow.low.words(), flow.high.words());
-    if flow.low.is_v4() && flow.high.is_v4() {
-        let ([.., low], [.., high]) = (low, high);
-        return key.words([low, high, ports, protocol]);
-    }
-    let ([a, b, c, d], [e, f, g, h]) = (low, high);
-    key.words([a, b, c, d, e, f, g, h, ports, protocol])
+fn ports(low: Port, high: Port) -> u32 {
+    u32::from(low.0) << 16 | u32::from(high.0)
 }
 
 /// Whether the sender of a lone packet is likelier to have opened the conversation than its receiver.
@@ -190,49 +251,88 @@ mod tests {
     const SYN_ACK: TcpFlags = TcpFlags(0x12);
     const ACK: TcpFlags = TcpFlags(0x10);
 
+    fn tcp<'t>(flows: &'t mut Flows<'_>, source: End, destination: End, flags: TcpFlags) -> Noted<'t> {
+        flows.note(FlowId::of(&KEY, 6, source, destination), Some(flags), NOW)
+    }
+
+    fn udp<'t>(flows: &'t mut Flows<'_>, source: End, destination: End, now: Timestamp) -> Noted<'t> {
+        flows.note(FlowId::of(&KEY, 17, source, destination), None, now)
+    }
+
     #[test]
     fn the_sender_of_the_syn_opened_it() {
         for (client, server) in [(end(1, 40_000), end(2, 80)), (end(9, 40_000), end(2, 80))] {
-            let mut slots = vec![FlowSlot::default(); 64];
-            let mut flows = Flows::new(&mut slots);
-            let first = flows.tcp(&KEY, client, server, SYN, NOW);
-            assert_eq!(first, Role { from_opener: true, certain: true, is_first: true });
-            let answer = flows.tcp(&KEY, server, client, SYN_ACK, NOW);
-            assert_eq!(answer, Role { from_opener: false, certain: true, is_first: false });
+            let mut sets = vec![FlowSet::default(); 16];
+            let mut flows = Flows::new(&mut sets);
+            let first = tcp(&mut flows, client, server, SYN).role;
+            assert_eq!(
+                first,
+                Role { from_opener: true, certain: true, is_first: true, idle: Lapse::default() }
+            );
+            let answer = tcp(&mut flows, server, client, SYN_ACK).role;
+            assert_eq!(
+                answer,
+                Role { from_opener: false, certain: true, is_first: false, idle: Lapse::default() }
+            );
         }
     }
 
     #[test]
     fn a_syn_ack_alone_tells_too() {
-        let mut slots = vec![FlowSlot::default(); 64];
-        let mut flows = Flows::new(&mut slots);
+        let mut sets = vec![FlowSet::default(); 16];
+        let mut flows = Flows::new(&mut sets);
         // The ports alone would say the opposite.
-        assert!(!flows.tcp(&KEY, end(1, 50_000), end(2, 80), SYN_ACK, NOW).from_opener);
-        assert!(flows.tcp(&KEY, end(2, 80), end(1, 50_000), ACK, NOW).from_opener);
+        assert!(!tcp(&mut flows, end(1, 50_000), end(2, 80), SYN_ACK).role.from_opener);
+        assert!(tcp(&mut flows, end(2, 80), end(1, 50_000), ACK).role.from_opener);
     }
 
     #[test]
     fn without_an_opening_the_ports_decide_and_a_later_syn_corrects() {
-        let mut slots = vec![FlowSlot::default(); 64];
-        let mut flows = Flows::new(&mut slots);
-        let role = flows.tcp(&KEY, end(1, 443), end(2, 50_000), ACK, NOW);
-        assert_eq!(role, Role { from_opener: false, certain: false, is_first: true });
-        let role = flows.tcp(&KEY, end(1, 443), end(2, 50_000), SYN, NOW);
-        assert_eq!(role, Role { from_opener: true, certain: true, is_first: false });
+        let mut sets = vec![FlowSet::default(); 16];
+        let mut flows = Flows::new(&mut sets);
+        let role = tcp(&mut flows, end(1, 443), end(2, 50_000), ACK).role;
+        assert_eq!(role, Role { from_opener: false, certain: false, is_first: true, idle: Lapse::default() });
+        let role = tcp(&mut flows, end(1, 443), end(2, 50_000), SYN).role;
+        assert_eq!(role, Role { from_opener: true, certain: true, is_first: false, idle: Lapse::default() });
     }
 
     #[test]
     fn an_answer_of_a_resolver_opens_nothing() {
-        let mut slots = vec![FlowSlot::default(); 64];
-        let mut flows = Flows::new(&mut slots);
-        assert!(!flows.udp(&KEY, end(1, 53), end(2, 33_000), NOW).from_opener);
-        assert!(flows.udp(&KEY, end(2, 33_001), end(1, 53), NOW).from_opener);
-        assert!(flows.udp(&KEY, end(2, 5_000), end(1, 5_001), NOW).from_opener);
+        let mut sets = vec![FlowSet::default(); 16];
+        let mut flows = Flows::new(&mut sets);
+        assert!(!udp(&mut flows, end(1, 53), end(2, 33_000), NOW).role.from_opener);
+        assert!(udp(&mut flows, end(2, 33_001), end(1, 53), NOW).role.from_opener);
+        assert!(udp(&mut flows, end(2, 5_000), end(1, 5_001), NOW).role.from_opener);
     }
 
     #[test]
     fn without_storage_the_packet_alone_decides() {
         let mut flows = Flows::new(&mut []);
-        assert!(flows.tcp(&KEY, end(1, 1), end(2, 2), SYN, NOW).from_opener);
+        assert!(tcp(&mut flows, end(1, 1), end(2, 2), SYN).role.from_opener);
+    }
+
+    #[test]
+    fn a_direction_is_routine_once_it_was_said_and_until_the_rules_or_the_opener_change() {
+        let mut sets = vec![FlowSet::default(); 16];
+        let mut flows = Flows::new(&mut sets);
+        let (client, server) = (end(1, 40_000), end(2, 80));
+        let up = tcp(&mut flows, client, server, ACK);
+        assert!(!up.is_routine());
+        up.set_routine();
+        assert!(tcp(&mut flows, client, server, ACK).is_routine());
+        assert!(!tcp(&mut flows, server, client, ACK).is_routine(), "the other direction is another matter");
+        flows.forget_routine();
+        assert!(!tcp(&mut flows, client, server, ACK).is_routine());
+        tcp(&mut flows, client, server, ACK).set_routine();
+        assert!(!tcp(&mut flows, client, server, SYN).is_routine(), "the SYN proves what was only judged");
+    }
+
+    #[test]
+    fn silence_is_measured() {
+        let mut sets = vec![FlowSet::default(); 16];
+        let mut flows = Flows::new(&mut sets);
+        udp(&mut flows, end(1, 5_000), end(2, 5_001), NOW);
+        let later = udp(&mut flows, end(2, 5_001), end(1, 5_000), NOW.after(Duration::from_secs(30))).role;
+        assert!(later.idle >= Lapse::at_least(Duration::from_millis(29_900)) && !later.is_first);
     }
 }

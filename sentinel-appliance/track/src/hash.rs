@@ -45,7 +45,15 @@ impl HashKey {
     /// Hash of an even number of words, at most ten. The number is part of the type, so that all loops unroll.
     #[inline]
     #[must_use]
+    #[expect(clippy::as_conversions, reason = "the upper half of 64 bits fits 32")]
     pub fn words<const N: usize>(&self, input: [u32; N]) -> u32 {
+        (self.wide(input) >> 32) as u32
+    }
+
+    /// As [`Self::words`], and all 64 bits: the upper half chooses a set, the lower half confirms a match.
+    #[inline]
+    #[must_use]
+    pub fn wide<const N: usize>(&self, input: [u32; N]) -> u64 {
         const {
             assert!(
                 N.is_multiple_of(2) && N <= MAX_WORDS,
@@ -58,10 +66,7 @@ impl HashKey {
             let product = u64::from(a.wrapping_add(ka)) * u64::from(b.wrapping_add(kb));
             sum = sum.wrapping_add(product);
         }
-        #[expect(clippy::as_conversions, reason = "the upper half of 64 bits fits 32")]
-        {
-            (sum.wrapping_mul(self.spread) >> 32) as u32
-        }
+        sum.wrapping_mul(self.spread)
     }
 
     /// Hash of one address.

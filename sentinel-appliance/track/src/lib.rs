@@ -1,12 +1,12 @@
 //! State of flows, hosts and neighbours, in tables over storage that the caller lends.
 //!
 //! In: facts from `dissect` and packet times. Out: what has been seen before and how often.
-//! Memory: none of its own; each table says its slot size, and the caller decides how many slots.
+//! Memory: none of its own; each table says the size of a set, and the caller decides how many sets.
 //! It never allocates, never reads a clock and never decides what is an attack.
 //!
-//! Every table is set-associative: a key may lie in one of [`table::WAYS`] neighbouring slots. When all
-//! are taken, a slot that has outlived its lifetime is reused first, then the one touched longest ago;
-//! the latter loses live state and is counted ([`table::Table::evictions`]).
+//! Every table is set-associative: a key may lie in one of the [`table::WAYS`] places of a set. When all are taken, the
+//! entry used longest ago gives way; if it had not outlived its lifetime, live state is lost, and that is counted
+//! ([`table::Table::evictions`]).
 
 #![no_std]
 #![forbid(unsafe_code)]

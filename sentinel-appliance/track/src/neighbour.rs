@@ -5,14 +5,14 @@ use core::time::Duration;
 use sentinel_units::{Address, Mac, Timestamp};
 
 use crate::hash::HashKey;
-use crate::table::{Slot, Table};
+use crate::table::{Renew, Set, Table};
 
 /// A binding is forgotten after this long without being claimed or leased again: a day, so that a
 /// machine switched off over night does not let another take its place unseen.
 pub const BINDING_LIFETIME: Duration = Duration::from_secs(86_400);
 
-/// Storage for one binding.
-pub type NeighbourSlot = Slot<Address, Binding>;
+/// Storage for four bindings.
+pub type NeighbourSet = Set<Address, Binding>;
 
 /// Who holds an address.
 #[derive(Clone, Copy, Debug, Default)]
@@ -21,6 +21,12 @@ pub struct Binding {
     mac: Mac,
     /// The one that a DHCP server gave it to last.
     leased_to: Option<Mac>,
+}
+
+impl Renew for Binding {
+    fn renew(&mut self) {
+        *self = Self::default();
+    }
 }
 
 /// What a claim means.
@@ -49,8 +55,8 @@ pub struct Neighbours<'m> {
 impl<'m> Neighbours<'m> {
     /// Over lent storage.
     #[must_use]
-    pub fn new(slots: &'m mut [NeighbourSlot]) -> Self {
-        Self { table: Table::new(slots, BINDING_LIFETIME) }
+    pub fn new(sets: &'m mut [NeighbourSet]) -> Self {
+        Self { table: Table::new(sets, BINDING_LIFETIME) }
     }
 
     /// The table, for its capacity and evictions.
@@ -108,8 +114,8 @@ mod tests {
 
     #[test]
     fn a_change_without_reason_is_a_move_each_time() {
-        let mut slots = vec![NeighbourSlot::default(); 8];
-        let mut neighbours = Neighbours::new(&mut slots);
+        let mut sets = vec![NeighbourSet::default(); 2];
+        let mut neighbours = Neighbours::new(&mut sets);
         assert_eq!(neighbours.claim(&KEY, GATEWAY, REAL, at(1)), Claim::First);
         assert_eq!(neighbours.claim(&KEY, GATEWAY, REAL, at(2)), Claim::Same);
         assert_eq!(neighbours.claim(&KEY, GATEWAY, FALSE, at(3)), Claim::Moved { before: REAL });
@@ -118,8 +124,8 @@ mod tests {
 
     #[test]
     fn a_lease_explains_its_holder_and_nobody_else() {
-        let mut slots = vec![NeighbourSlot::default(); 8];
-        let mut neighbours = Neighbours::new(&mut slots);
+        let mut sets = vec![NeighbourSet::default(); 2];
+        let mut neighbours = Neighbours::new(&mut sets);
         neighbours.claim(&KEY, GATEWAY, REAL, at(1));
         neighbours.lease(&KEY, GATEWAY, FALSE, at(2));
         assert_eq!(neighbours.claim(&KEY, GATEWAY, FALSE, at(3)), Claim::Explained);
@@ -128,8 +134,8 @@ mod tests {
 
     #[test]
     fn virtual_routers_move_on_purpose() {
-        let mut slots = vec![NeighbourSlot::default(); 8];
-        let mut neighbours = Neighbours::new(&mut slots);
+        let mut sets = vec![NeighbourSet::default(); 2];
+        let mut neighbours = Neighbours::new(&mut sets);
         neighbours.claim(&KEY, GATEWAY, REAL, at(1));
         assert_eq!(neighbours.claim(&KEY, GATEWAY, VIRTUAL, at(2)), Claim::Explained);
         assert_eq!(neighbours.claim(&KEY, GATEWAY, REAL, at(3)), Claim::Explained);
@@ -137,8 +143,8 @@ mod tests {
 
     #[test]
     fn a_binding_older_than_a_day_is_forgotten() {
-        let mut slots = vec![NeighbourSlot::default(); 8];
-        let mut neighbours = Neighbours::new(&mut slots);
+        let mut sets = vec![NeighbourSet::default(); 2];
+        let mut neighbours = Neighbours::new(&mut sets);
         neighbours.claim(&KEY, GATEWAY, REAL, at(1));
         assert_eq!(neighbours.claim(&KEY, GATEWAY, FALSE, at(86_402)), Claim::First);
     }

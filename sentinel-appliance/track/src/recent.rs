@@ -7,6 +7,7 @@ use core::time::Duration;
 
 use sentinel_units::Timestamp;
 
+use crate::table::Renew;
 use crate::ticks::{age, duration, span, ticks};
 
 /// A threshold over a window, prepared for [`Recent`].
@@ -47,6 +48,14 @@ pub struct Recent<const N: usize> {
 impl<const N: usize> Default for Recent<N> {
     fn default() -> Self {
         Self { times: [0; N], made: 0, since_mark: 0 }
+    }
+}
+
+impl<const N: usize> Renew for Recent<N> {
+    /// Times before the first mark are never read.
+    #[inline]
+    fn renew(&mut self) {
+        (self.made, self.since_mark) = (0, 0);
     }
 }
 

@@ -4,58 +4,105 @@ use core::time::Duration;
 
 use sentinel_units::Timestamp;
 
-/// Slots a key may lie in. Four short keys fit two cache lines.
+/// Places a key may lie in.
 pub const WAYS: usize = 4;
 
-/// Room for one entry; an array of these is what the caller lends.
-#[derive(Clone, Copy, Debug)]
-pub struct Slot<K, V> {
-    key: K,
-    /// Time of the last use, or `None` for an empty slot.
-    touched: Option<Timestamp>,
-    value: V,
+/// A value that can be made as good as new without writing all of it.
+///
+/// A table renews a value each time it gives its place to another key, and the flood of an attacker does
+/// nothing else: a renewal must not cost more than the few words that say that the rest means nothing.
+pub trait Renew: Default {
+    /// Makes the value mean what its default means.
+    fn renew(&mut self);
 }
 
-impl<K: Default, V: Default> Default for Slot<K, V> {
+/// Room for [`WAYS`] entries; an array of these is what the caller lends.
+///
+/// Tags and times of a set share one cache line, so that a search touches that line and the entry it finds.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
+pub struct Set<K, V> {
+    /// The hash of each key, never zero; zero for an empty place.
+    tags: [u32; WAYS],
+    /// When each was used last.
+    used: [Step; WAYS],
+    entries: [(K, V); WAYS],
+}
+
+impl<K: Copy + Default, V: Copy + Default> Default for Set<K, V> {
     fn default() -> Self {
-        Self { key: K::default(), touched: None, value: V::default() }
+        Self {
+            tags: [0; WAYS],
+            used: [Step::default(); WAYS],
+            entries: core::array::from_fn(|_| (K::default(), V::default())),
+        }
     }
 }
 
-/// Entries by key, at most as many as slots were lent.
+/// Packet time in steps of 2^26 ns (67 ms), wrapping after nine years.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+struct Step(u32);
+
+impl Step {
+    #[inline]
+    #[expect(clippy::as_conversions, reason = "the cut to 32 bits is the wrap that is documented")]
+    const fn of(at: Timestamp) -> Self {
+        Self((at.as_nanos() >> 26) as u32)
+    }
+
+    /// How far apart, in whichever order: after the clock was set back, entries from the "future" age too.
+    #[inline]
+    const fn apart(self, other: Self) -> Lapse {
+        Lapse(self.0.wrapping_sub(other.0).cast_signed().unsigned_abs())
+    }
+}
+
+/// A span of packet time, exact to 67 ms, up to four years.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Lapse(u32);
+
+impl Lapse {
+    /// `span`, rounded up.
+    #[must_use]
+    pub fn at_least(span: Duration) -> Self {
+        let steps = span.as_nanos().div_ceil(1 << 26);
+        Self(u32::try_from(steps).unwrap_or(u32::MAX).min(u32::MAX >> 1))
+    }
+}
+
+/// Entries by key, at most as many as there is room for in the sets that were lent.
 ///
-/// An entry not used for `lifetime` counts as absent. A new key in a full set takes the place of an
-/// entry past its lifetime, otherwise of the entry used longest ago, which bumps
-/// [`evictions`](Self::evictions).
+/// An entry not used for `lifetime` counts as absent, at most 134 ms late. A new key in a full set takes the place
+/// of the entry used longest ago; if that had not outlived its lifetime, [`evictions`](Self::evictions) counts it.
 #[derive(Debug)]
 pub struct Table<'m, K, V> {
-    sets: &'m mut [[Slot<K, V>; WAYS]],
+    sets: &'m mut [Set<K, V>],
     mask: u32,
-    lifetime: Duration,
+    lifetime: Lapse,
     evictions: u64,
 }
 
 /// What [`Table::entry`] found.
 #[derive(Debug)]
 pub struct Entry<'t, V> {
-    /// The value; default if the entry is new.
+    /// The value; as new if the entry is new.
     pub value: &'t mut V,
     /// Whether the key was not there, or had outlived its lifetime.
     pub is_new: bool,
+    /// How long the entry had not been used; zero for a new one.
+    pub idle: Lapse,
 }
 
-impl<'m, K: Copy + Eq, V: Default> Table<'m, K, V> {
-    /// A table over `slots`, all taken to be empty.
+impl<'m, K: Copy + Eq, V: Renew> Table<'m, K, V> {
+    /// A table over `sets`, all taken to be empty.
     ///
-    /// Uses the largest power of two of sets that fits; the rest of the slots stays unused. Fewer than
-    /// [`WAYS`] slots make a table that holds nothing, and every entry is new.
+    /// Uses the largest power of two of sets; the rest stays unused. A table over no sets holds nothing.
     #[must_use]
-    pub fn new(slots: &'m mut [Slot<K, V>], lifetime: Duration) -> Self {
-        let (sets, _) = slots.as_chunks_mut::<WAYS>();
+    pub fn new(sets: &'m mut [Set<K, V>], lifetime: Duration) -> Self {
         let used = sets.len().checked_ilog2().map_or(0, |log| 1 << log);
         let sets = sets.get_mut(..used).unwrap_or_default();
         let mask = u32::try_from(used.saturating_sub(1)).unwrap_or(u32::MAX >> 1);
-        let mut table = Self { sets, mask, lifetime, evictions: 0 };
+        let mut table = Self { sets, mask, lifetime: Lapse::at_least(lifetime), evictions: 0 };
         table.clear();
         table
     }
@@ -74,48 +121,39 @@ impl<'m, K: Copy + Eq, V: Default> Table<'m, K, V> {
 
     /// Forgets all entries.
     pub fn clear(&mut self) {
-        self.sets.iter_mut().flatten().for_each(|slot| slot.touched = None);
+        self.sets.iter_mut().for_each(|set| set.tags = [0; WAYS]);
     }
 
     /// Changes after how long without use an entry counts as absent.
-    pub const fn set_lifetime(&mut self, lifetime: Duration) {
-        self.lifetime = lifetime;
+    pub fn set_lifetime(&mut self, lifetime: Duration) {
+        self.lifetime = Lapse::at_least(lifetime);
     }
 
-    /// The entry of `key`, made if it is not there. `None` only for a table without slots.
+    /// All values, of absent entries too.
+    pub fn values(&mut self) -> impl Iterator<Item = &mut V> {
+        self.sets.iter_mut().flat_map(|set| &mut set.entries).map(|(_, value)| value)
+    }
+
+    /// The entry of `key`, made if it is not there. `None` only for a table without sets.
     #[inline]
     pub fn entry(&mut self, hash: u32, key: K, now: Timestamp) -> Option<Entry<'_, V>> {
-        let lifetime = self.lifetime;
+        let now = Step::of(now);
         let set = self.sets.get_mut(usize::try_from(hash & self.mask).ok()?)?;
-        let mut victim = 0;
-        let mut victim_age = None;
-        let mut found = None;
-        for (index, slot) in set.iter().enumerate() {
-            let Some(touched) = slot.touched else {
-                if victim_age != Some(Duration::MAX) {
-                    (victim, victim_age) = (index, Some(Duration::MAX));
-                }
-                continue;
-            };
-            if slot.key == key {
-                found = Some(index);
-                break;
-            }
-            let age = distance(now, touched);
-            if victim_age.is_none_or(|oldest| age > oldest) {
-                (victim, victim_age) = (index, Some(age));
-            }
-        }
-        let slot = set.get_mut(found.unwrap_or(victim))?;
-        let fresh = slot.touched.is_some_and(|touched| distance(now, touched) <= lifetime);
-        let is_new = found.is_none() || !fresh;
+        let tag = tag(hash);
+        let mut ways = set.tags.iter().zip(&set.entries);
+        let found = ways.position(|(held, (held_key, _))| *held == tag && *held_key == key);
+        let Some(way) = found else {
+            let value = set.replace(tag, key, now, self.lifetime, &mut self.evictions)?;
+            return Some(Entry { value, is_new: true, idle: Lapse::default() });
+        };
+        let (used, (_, value)) = (set.used.get_mut(way)?, set.entries.get_mut(way)?);
+        let idle = now.apart(*used);
+        *used = now;
+        let is_new = idle > self.lifetime;
         if is_new {
-            self.evictions += u64::from(found.is_none() && fresh);
-            slot.key = key;
-            slot.value = V::default();
+            value.renew();
         }
-        slot.touched = Some(now);
-        Some(Entry { value: &mut slot.value, is_new })
+        Some(Entry { value, is_new, idle: if is_new { Lapse::default() } else { idle } })
     }
 
     /// The value of `key` if it is there and within its lifetime; does not count as use.
@@ -123,18 +161,48 @@ impl<'m, K: Copy + Eq, V: Default> Table<'m, K, V> {
     pub fn find(&mut self, hash: u32, key: K, now: Timestamp) -> Option<&mut V> {
         let lifetime = self.lifetime;
         let set = self.sets.get_mut(usize::try_from(hash & self.mask).ok()?)?;
-        set.iter_mut()
-            .find(|slot| {
-                slot.key == key && slot.touched.is_some_and(|touched| distance(now, touched) <= lifetime)
-            })
-            .map(|slot| &mut slot.value)
+        let tag = tag(hash);
+        let mut ways = set.tags.iter().zip(&set.used).zip(&mut set.entries);
+        ways.find(|((held, used), (held_key, _))| {
+            **held == tag && *held_key == key && Step::of(now).apart(**used) <= lifetime
+        })
+        .map(|(_, (_, value))| value)
     }
 }
 
-/// How far apart, in whichever order: after the clock was set back, entries from the "future" age too.
+impl<K: Copy, V: Renew> Set<K, V> {
+    /// Gives a place to a new key: an empty one, or else that of the entry used longest ago.
+    #[inline(never)] // keeps the search short, which most packets need alone
+    fn replace(
+        &mut self,
+        tag: u32,
+        key: K,
+        now: Step,
+        lifetime: Lapse,
+        evictions: &mut u64,
+    ) -> Option<&mut V> {
+        let (mut victim, mut oldest) = (0, None);
+        for (index, (held, used)) in self.tags.iter().zip(&self.used).enumerate() {
+            let age = if *held == 0 { Lapse(u32::MAX) } else { now.apart(*used) };
+            if oldest.is_none_or(|oldest| age > oldest) {
+                (victim, oldest) = (index, Some(age));
+            }
+        }
+        *evictions += u64::from(oldest.is_some_and(|age| age <= lifetime));
+        *self.tags.get_mut(victim)? = tag;
+        *self.used.get_mut(victim)? = now;
+        let (held_key, value) = self.entries.get_mut(victim)?;
+        *held_key = key;
+        value.renew();
+        Some(value)
+    }
+}
+
+/// What stands for a hash in its set. The lowest bit, which is among those that choose the set, is given away to
+/// keep zero free.
 #[inline]
-fn distance(one: Timestamp, other: Timestamp) -> Duration {
-    if one >= other { one.since(other) } else { other.since(one) }
+const fn tag(hash: u32) -> u32 {
+    hash | 1
 }
 
 #[cfg(test)]
@@ -150,19 +218,25 @@ mod tests {
         Timestamp::from_parts(seconds, 0)
     }
 
-    fn slots(count: usize) -> Vec<Slot<u32, u32>> {
-        vec![Slot::default(); count]
+    impl Renew for u32 {
+        fn renew(&mut self) {
+            *self = 0;
+        }
+    }
+
+    fn sets(count: usize) -> Vec<Set<u32, u32>> {
+        vec![Set::default(); count]
     }
 
     #[test]
     fn a_key_finds_its_value_again() {
-        let mut storage = slots(8);
+        let mut storage = sets(2);
         let mut table = Table::new(&mut storage, LIFETIME);
         let entry = table.entry(3, 7, at(1)).unwrap();
         assert!(entry.is_new);
         *entry.value = 99;
         let entry = table.entry(3, 7, at(2)).unwrap();
-        assert!(!entry.is_new);
+        assert!(!entry.is_new && entry.idle >= Lapse::at_least(Duration::from_millis(900)));
         assert_eq!(*entry.value, 99);
         assert_eq!(table.find(3, 7, at(2)).copied(), Some(99));
         assert_eq!(table.find(3, 8, at(2)), None);
@@ -170,7 +244,7 @@ mod tests {
 
     #[test]
     fn an_entry_past_its_lifetime_is_new_and_no_loss() {
-        let mut storage = slots(4);
+        let mut storage = sets(1);
         let mut table = Table::new(&mut storage, LIFETIME);
         *table.entry(0, 7, at(1)).unwrap().value = 99;
         assert!(!table.entry(0, 7, at(11)).unwrap().is_new);
@@ -181,7 +255,7 @@ mod tests {
 
     #[test]
     fn the_one_used_longest_ago_goes_first_and_is_counted() {
-        let mut storage = slots(4);
+        let mut storage = sets(1);
         let mut table = Table::new(&mut storage, LIFETIME);
         for key in 0..4 {
             table.entry(0, key, at(u64::from(key))).unwrap();
@@ -195,7 +269,7 @@ mod tests {
 
     #[test]
     fn empty_and_outlived_slots_go_before_live_ones() {
-        let mut storage = slots(4);
+        let mut storage = sets(1);
         let mut table = Table::new(&mut storage, LIFETIME);
         table.entry(0, 1, at(100)).unwrap();
         table.entry(0, 2, at(101)).unwrap();
@@ -206,21 +280,33 @@ mod tests {
 
     #[test]
     fn entries_from_a_clock_that_was_set_back_do_not_stay_for_ever() {
-        let mut storage = slots(4);
+        let mut storage = sets(1);
         let mut table = Table::new(&mut storage, LIFETIME);
         table.entry(0, 1, at(1_000_000)).unwrap();
         assert!(table.entry(0, 1, at(5)).unwrap().is_new);
     }
 
     #[test]
-    fn any_number_of_slots_works() {
+    fn any_number_of_sets_works() {
         for count in 0..40 {
-            let mut storage = slots(count);
+            let mut storage = sets(count);
             let mut table = Table::new(&mut storage, LIFETIME);
-            assert!(table.capacity() <= count);
+            assert!(table.capacity() <= count * WAYS);
             for hash in 0..100 {
-                assert_eq!(table.entry(hash, hash, at(1)).is_some(), count >= WAYS);
+                assert_eq!(table.entry(hash, hash, at(1)).is_some(), count > 0);
             }
         }
+    }
+
+    #[test]
+    fn a_set_of_short_entries_is_one_cache_line() {
+        assert_eq!(size_of::<Set<u32, u32>>(), 64);
+    }
+
+    #[test]
+    fn spans_are_rounded_up_and_never_wrap() {
+        assert_eq!(Lapse::at_least(Duration::ZERO), Lapse(0));
+        assert_eq!(Lapse::at_least(Duration::from_nanos(1)), Lapse(1));
+        assert_eq!(Lapse::at_least(Duration::MAX), Lapse(u32::MAX >> 1));
     }
 }

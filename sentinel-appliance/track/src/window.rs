@@ -4,6 +4,8 @@ use core::time::Duration;
 
 use sentinel_units::Timestamp;
 
+use crate::table::Renew;
+
 /// Buckets of a [`Sliding`] window.
 pub const BUCKETS: usize = 64;
 
@@ -46,6 +48,13 @@ pub struct Sliding {
 impl Default for Sliding {
     fn default() -> Self {
         Self { newest: 0, total: 0, counts: [0; BUCKETS] }
+    }
+}
+
+impl Renew for Sliding {
+    #[inline]
+    fn renew(&mut self) {
+        *self = Self::default();
     }
 }
 

@@ -17,24 +17,28 @@ impl Address {
     pub const UNSPECIFIED: Self = Self([0; 4]);
 
     /// From an IPv4 address as a number (`0x7f00_0001` is 127.0.0.1).
+    #[inline]
     #[must_use]
     pub const fn v4(bits: u32) -> Self {
         Self([0, 0, MAPPED_PREFIX, bits])
     }
 
     /// From the sixteen bytes of an IPv6 address as four big-endian words.
+    #[inline]
     #[must_use]
     pub const fn v6(words: [u32; 4]) -> Self {
         Self(words)
     }
 
     /// The four words, most significant first.
+    #[inline]
     #[must_use]
     pub const fn words(self) -> [u32; 4] {
         self.0
     }
 
     /// Whether this is an IPv4 address.
+    #[inline]
     #[must_use]
     pub const fn is_v4(self) -> bool {
         let Self([a, b, c, _]) = self;
@@ -42,6 +46,7 @@ impl Address {
     }
 
     /// Whether packets to this address go to many: multicast, or IPv4 limited broadcast.
+    #[inline]
     #[must_use]
     pub const fn is_group(self) -> bool {
         let Self([first, _, _, last]) = self;
@@ -49,6 +54,7 @@ impl Address {
     }
 
     /// Whether this is `0.0.0.0` or `::`.
+    #[inline]
     #[must_use]
     pub const fn is_unspecified(self) -> bool {
         let Self([a, b, c, last]) = self;
@@ -56,6 +62,7 @@ impl Address {
     }
 
     /// Whether the address never leaves its link: `169.254.0.0/16`, `fe80::/10`.
+    #[inline]
     #[must_use]
     pub const fn is_link_local(self) -> bool {
         let Self([first, _, _, last]) = self;

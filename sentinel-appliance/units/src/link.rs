@@ -25,6 +25,7 @@ impl LinkType {
     pub const LINUX_SLL2: Self = Self(276);
 
     /// Whether the sensor can read what follows such a header.
+    #[inline]
     #[must_use]
     pub const fn is_supported(self) -> bool {
         matches!(

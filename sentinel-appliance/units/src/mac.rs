@@ -14,6 +14,7 @@ impl Mac {
     pub const ZERO: Self = Self([0; 6]);
 
     /// Group bit set: multicast or broadcast, never the address of one station.
+    #[inline]
     #[must_use]
     pub const fn is_group(self) -> bool {
         let Self([first, ..]) = self;

@@ -36,7 +36,16 @@ impl Prefix {
         Ok(Self { network, mask, bits })
     }
 
+    /// Mask and network as numbers, if this is an IPv4 network.
+    #[inline]
+    #[must_use]
+    pub fn v4(&self) -> Option<(u32, u32)> {
+        let ([.., mask], [.., network]) = (self.mask, self.network);
+        self.is_v4().then_some((mask, network))
+    }
+
     /// Whether `address` lies in this network.
+    #[inline]
     #[must_use]
     pub fn contains(&self, address: Address) -> bool {
         let [a, b, c, d] = address.words();
@@ -129,6 +138,14 @@ mod tests {
     fn all_of_ipv4_is_not_all_of_ipv6() {
         assert!(inside("0.0.0.0/0", "8.8.8.8") && !inside("0.0.0.0/0", "2001:db8::1"));
         assert!(inside("::/0", "2001:db8::1"));
+    }
+
+    #[test]
+    fn the_numbers_of_an_ipv4_network() {
+        let v4 = |text: &str| text.parse::<Prefix>().unwrap().v4();
+        assert_eq!(v4("10.1.2.3/8"), Some((0xff00_0000, 0x0a00_0000)));
+        assert_eq!(v4("0.0.0.0/0"), Some((0, 0)));
+        assert_eq!((v4("fd00::/8"), v4("::/0")), (None, None));
     }
 
     #[test]

@@ -16,6 +16,7 @@ impl Timestamp {
     pub const MAX: Self = Self(u64::MAX);
 
     /// From nanoseconds since the epoch.
+    #[inline]
     #[must_use]
     pub const fn from_nanos(nanos: u64) -> Self {
         Self(nanos)
@@ -35,6 +36,7 @@ impl Timestamp {
     }
 
     /// Nanoseconds since the epoch.
+    #[inline]
     #[must_use]
     pub const fn as_nanos(self) -> u64 {
         self.0
@@ -62,12 +64,14 @@ impl Timestamp {
     }
 
     /// Time from `earlier` to `self`, or zero if the two are out of order.
+    #[inline]
     #[must_use]
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
 
     /// The instant `span` after this one, or [`Timestamp::MAX`] if that does not fit.
+    #[inline]
     #[must_use]
     pub const fn after(self, span: Duration) -> Self {
         #[expect(clippy::as_conversions, reason = "u32 to u64 is lossless; From is not const")]
@@ -134,12 +138,14 @@ impl Uptime {
     }
 
     /// Time from `earlier` to `self`, or zero if the two are out of order.
+    #[inline]
     #[must_use]
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
 
     /// The instant `span` after this one, rounded down to milliseconds; saturates.
+    #[inline]
     #[must_use]
     pub fn after(self, span: Duration) -> Self {
         Self(self.0.saturating_add(u64::try_from(span.as_millis()).unwrap_or(u64::MAX)))

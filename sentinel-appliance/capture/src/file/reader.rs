@@ -64,6 +64,7 @@ impl<'r> Reader<'r> {
         clippy::should_implement_trait,
         reason = "the frame borrows the reader, which Iterator cannot say"
     )]
+    #[inline(never)] // compiled here, for speed, and not with a program that is compiled for size
     pub fn next(&mut self) -> Result<Option<Frame<'_>>, FileError> {
         if self.is_over {
             return Ok(None);

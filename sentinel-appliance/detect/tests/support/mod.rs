@@ -8,12 +8,13 @@ use std::time::Duration;
 use sentinel_alert::{Alert, Phase, Test};
 use sentinel_detect::registry::{Config, DETECTORS};
 use sentinel_detect::{
-    Capacities, DoorSlot, Engine, Incident, Inside, ListedPort, OutboundSlot, Pace, PortProtocol, ScanSlot,
-    SourceSlot, Storage,
+    Capacities, DoorSet, Engine, Incident, Inside, ListedPort, OutboundSet, Pace, PortProtocol, ScanSet,
+    SourceSet, Storage,
 };
-use sentinel_track::flow::FlowSlot;
+use sentinel_track::flow::FlowSet;
 use sentinel_track::hash::HashKey;
-use sentinel_track::neighbour::NeighbourSlot;
+use sentinel_track::neighbour::NeighbourSet;
+use sentinel_track::table::WAYS;
 use sentinel_units::{LinkType, Port, Timestamp};
 
 pub(crate) const KEY: HashKey = HashKey::new(0x0123_4567_89ab_cdef);
@@ -92,13 +93,13 @@ impl Sensor {
 
     pub(crate) fn with(capacities: Capacities, key: HashKey, configs: &[Config; 8]) -> Self {
         let storage = Storage {
-            flows: lend::<FlowSlot>(capacities.flows),
-            scans: lend::<ScanSlot>(capacities.scans),
-            requests: lend::<SourceSlot>(capacities.requests),
-            echoes: lend::<SourceSlot>(capacities.echoes),
-            doors: lend::<DoorSlot>(capacities.doors),
-            outbound: lend::<OutboundSlot>(capacities.outbound),
-            neighbours: lend::<NeighbourSlot>(capacities.neighbours),
+            flows: lend::<FlowSet>(capacities.flows / WAYS),
+            scans: lend::<ScanSet>(capacities.scans / WAYS),
+            requests: lend::<SourceSet>(capacities.requests / WAYS),
+            echoes: lend::<SourceSet>(capacities.echoes / WAYS),
+            doors: lend::<DoorSet>(capacities.doors / WAYS),
+            outbound: lend::<OutboundSet>(capacities.outbound / WAYS),
+            neighbours: lend::<NeighbourSet>(capacities.neighbours / WAYS),
             incidents: lend::<Incident>(capacities.incidents),
             listed_ports: lend::<ListedPort>(capacities.listed_ports),
         };
