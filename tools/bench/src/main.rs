@@ -6,29 +6,42 @@
 //!
 //! It never touches the machine's own interfaces: `memory` works in a network namespace that it makes and removes.
 //!
-//! The map: [`traffic`] makes captures, [`child`] runs programs and says what they cost, [`path`], [`instructions`] and
-//! [`memory`] are the benches, [`budget`] holds figures to `ci/budgets.toml`, [`report`] writes the lines.
+//! The map: [`traffic`] makes captures, [`corpus`] merges them, [`child`] runs programs and says what they cost, [`peers`]
+//! knows how others are called, [`wire`] is a namespace with somebody who sends and somebody who listens, [`settings`] is
+//! what the program can be told. [`path`], [`instructions`], [`hostile`], [`live`], [`memory`] and [`latency`] are the
+//! benches, [`budget`] holds figures to `ci/budgets.toml`, [`report`] writes the lines.
 
 mod budget;
 mod child;
+mod corpus;
+mod hostile;
 mod instructions;
+mod latency;
+mod live;
 mod memory;
-mod namespace;
 mod path;
+mod peers;
 mod report;
+mod settings;
 mod touch;
 mod traffic;
+mod wire;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use clap::{Parser, Subcommand};
 
+use crate::memory::DEFAULT_PROFILE;
 use crate::report::Report;
 use crate::traffic::Traffic;
+use crate::wire::count_ring::count_ring;
+use crate::wire::pattern::Pattern;
+use crate::wire::send::{self, Limits};
 
-/// What a packet costs, in nanoseconds, instructions and memory. One JSON line per run.
+/// What a packet costs, in nanoseconds, instructions and memory. One JSON line per run, a table on standard error.
 #[derive(Parser)]
 #[command(name = "bench", version)]
 struct Arguments {
@@ -40,51 +53,102 @@ struct Arguments {
     /// Fail if a figure is over the budget that this file has for this machine's board
     #[arg(long, global = true, value_name = "FILE")]
     budgets: Option<PathBuf>,
+    /// Write the instruction counts into the file of --budgets instead of comparing them
+    #[arg(long, global = true, requires = "budgets")]
+    bless: bool,
 }
 
 #[derive(Subcommand)]
 enum Command {
-    /// Nanoseconds of CPU per packet of `sentinel read --alerts`, net of start-up
+    /// Nanoseconds of CPU per packet, net of start-up: the floor, ourselves, and peers that are installed
     Path {
-        /// A capture of your own instead of made-up mixed traffic
+        /// Captures of your own instead of made-up traffic; may be repeated
         #[arg(long, value_name = "FILE")]
-        pcap: Option<PathBuf>,
-        /// What to make up
-        #[arg(long, value_enum, default_value_t = Traffic::Mixed)]
-        traffic: Traffic,
-        /// Packets to make up
+        pcap: Vec<PathBuf>,
+        /// The Ethernet captures below a directory, merged into one
+        #[arg(long, value_name = "DIR")]
+        corpus: Option<PathBuf>,
+        /// What to make up; may be repeated [default: mixed]
+        #[arg(long, value_enum)]
+        traffic: Vec<Traffic>,
+        /// Packets to make up, or to repeat the corpus for
         #[arg(long, default_value_t = 200_000)]
         packets: u32,
-        /// Runs, of which the best counts
+        /// Rounds, in each of which everything runs once
         #[arg(long, default_value_t = 5)]
         repeat: u32,
+        /// Of the peers only tcpdump
+        #[arg(long)]
+        no_peers: bool,
     },
     /// Instructions per packet of each sort of traffic, net of start-up (wants valgrind)
     Instructions {
         /// One sort of traffic; all without
         #[arg(long, value_enum)]
         traffic: Option<Traffic>,
-        /// Packets by which the two captures differ
-        #[arg(long, default_value_t = 20_000)]
+        /// Packets by which the two captures differ; only the default is held to a budget
+        #[arg(long, default_value_t = instructions::PACKETS)]
         packets: u32,
         /// Functions to name, those that take most first
         #[arg(long, default_value_t = 0)]
         top: usize,
     },
-    /// Resident memory and start of `sentinel run` with default settings on a made-up wire (root only)
-    Memory {
-        /// Packets of the flood
-        #[arg(long, default_value_t = 200_000)]
+    /// Traffic made to hurt against ordinary traffic: time, and instructions (wants valgrind)
+    Hostile {
+        /// Packets of each sort
+        #[arg(long, default_value_t = 500_000)]
         packets: u32,
+        /// Rounds, in each of which everything runs once
+        #[arg(long, default_value_t = 7)]
+        repeat: u32,
     },
-    /// All three, small: less than a minute
+    /// The rate without loss of `sentinel run`, and what a frame costs it, beside a bare ring reader (root only)
+    Live {
+        /// Frames to send; may be repeated [default: 64, imix, 1514]
+        #[arg(long, value_enum)]
+        frames: Vec<Pattern>,
+        /// KiB of the ring; may be repeated [default: 256, 1024, 4096]
+        #[arg(long)]
+        ring: Vec<u32>,
+        /// How long each rate is sent
+        #[arg(long, default_value_t = 1_000)]
+        milliseconds: u64,
+        /// Tries of a rate before it counts as lossy
+        #[arg(long, default_value_t = 3)]
+        tries: u32,
+    },
+    /// Resident memory and start of `sentinel run` on a made-up wire (root only)
+    Memory {
+        /// Packets of all floods together; 100000000 takes some minutes
+        #[arg(long, default_value_t = 500_000)]
+        packets: u64,
+        /// Profile of the settings; may be repeated
+        #[arg(long, default_value = DEFAULT_PROFILE)]
+        profile: Vec<String>,
+    },
+    /// Time from a packet to its alert at a collector's listener: runs the lab's test of it (root only)
+    Latency,
+    /// All but latency, small: about a minute
     Light,
-    /// Reads a capture as little as one can; the reference of `path`
+    /// Reads a capture as little as one can; the floor of `path`
     #[command(hide = true)]
-    Touch { file: PathBuf },
-    /// Sends made-up traffic; the flood of `memory`
+    Touch { file: PathBuf, way: touch::Way },
+    /// Takes frames out of a ring and does nothing with them; the ceiling of `live`
     #[command(hide = true)]
-    Flood { interface: String, traffic: Traffic, packets: u32 },
+    CountRing { interface: String, ring_kib: u32, snap_bytes: u32, block_timeout_ms: u64 },
+    /// Sends; the flood of `live` and `memory`
+    #[command(hide = true)]
+    Send {
+        interface: String,
+        pattern: Pattern,
+        /// Frames a second; 0 is as fast as it goes
+        #[arg(long, default_value_t = 0)]
+        rate: u64,
+        #[arg(long, default_value_t = u64::MAX)]
+        packets: u64,
+        #[arg(long, default_value_t = 600_000)]
+        milliseconds: u64,
+    },
 }
 
 fn main() -> ExitCode {
@@ -98,42 +162,82 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> Result<()> {
-    match arguments.command {
-        Command::Touch { file } => return touch::touch(&file),
-        Command::Flood { interface, traffic, packets } => {
-            let frames = Box::new(traffic.frames(packets));
-            let sent = sentinel_trafficgen::send::send(&interface, 0.0, frames)?;
-            println!("{sent}");
+    let command = match arguments.command {
+        Command::Touch { file, way } => return touch::touch(&file, way),
+        Command::CountRing { interface, ring_kib, snap_bytes, block_timeout_ms } => {
+            return count_ring(&interface, ring_kib, snap_bytes, Duration::from_millis(block_timeout_ms));
+        }
+        Command::Send { interface, pattern, rate, packets, milliseconds } => {
+            let limits = Limits { packets, time: Duration::from_millis(milliseconds) };
+            println!("{}", send::send(&interface, pattern, rate, limits)?.to_json());
             return Ok(());
         }
-        _ => {}
-    }
+        command => command,
+    };
     let sentinel = program(arguments.sentinel)?;
     let mut report = Report::new(&sentinel);
-    match arguments.command {
-        Command::Path { pcap, traffic, packets, repeat } => {
-            ensure!(repeat > 0, "--repeat wants 1 at least");
-            match pcap {
-                Some(file) => path::capture(&sentinel, &file, repeat, &mut report)?,
-                None => path::made_up(&sentinel, traffic, packets, repeat, &mut report)?,
-            }
-        }
-        Command::Instructions { traffic, packets, top } => {
-            ensure!(packets > 0, "--packets wants 1 at least");
-            instructions::measure(&sentinel, traffic, packets, top, &mut report)?;
-        }
-        Command::Memory { packets } => memory::measure(&sentinel, packets, &mut report)?,
-        Command::Light => {
-            path::made_up(&sentinel, Traffic::Mixed, 100_000, 5, &mut report)?;
-            instructions::measure(&sentinel, None, 2_000, 0, &mut report)?;
-            memory::measure(&sentinel, 50_000, &mut report)?;
-        }
-        Command::Touch { .. } | Command::Flood { .. } => {}
-    }
+    measure(command, &sentinel, &mut report)?;
     match arguments.budgets {
+        Some(file) if arguments.bless => budget::bless(&file, report.figures()),
         Some(file) => budget::check(&file, report.figures()),
         None => Ok(()),
     }
+}
+
+fn measure(command: Command, sentinel: &Path, report: &mut Report) -> Result<()> {
+    match command {
+        Command::Path { pcap, corpus, traffic, packets, repeat, no_peers } => {
+            ensure!(repeat > 0, "--repeat wants 1 at least");
+            let plan = path::Plan { rounds: repeat, with_peers: !no_peers };
+            for file in &pcap {
+                path::capture(sentinel, file, plan, report)?;
+            }
+            if let Some(directory) = &corpus {
+                path::corpus(sentinel, directory, packets, plan, report)?;
+            }
+            let is_own = !pcap.is_empty() || corpus.is_some();
+            let made_up = if traffic.is_empty() && !is_own { vec![Traffic::Mixed] } else { traffic };
+            made_up
+                .into_iter()
+                .try_for_each(|traffic| path::made_up(sentinel, traffic, packets, plan, report))
+        }
+        Command::Instructions { traffic, packets, top } => {
+            ensure!(packets > 0, "--packets wants 1 at least");
+            instructions::measure(sentinel, traffic, packets, top, report)
+        }
+        Command::Hostile { packets, repeat } => hostile::measure(sentinel, packets, repeat, report),
+        Command::Live { frames, ring, milliseconds, tries } => {
+            let or = |given: Vec<u32>, usual: &[u32]| if given.is_empty() { usual.to_vec() } else { given };
+            let usual = [Pattern::Small, Pattern::Imix, Pattern::Large];
+            let plan = live::Plan {
+                frames: if frames.is_empty() { usual.to_vec() } else { frames },
+                rings_kib: or(ring, &[256, 1_024, 4_096]),
+                time: Duration::from_millis(milliseconds),
+                tries: tries.max(1),
+            };
+            live::measure(sentinel, &plan, report)
+        }
+        Command::Memory { packets, profile } => {
+            profile.iter().try_for_each(|profile| memory::measure(sentinel, profile, packets, report))
+        }
+        Command::Latency => latency::measure(report),
+        Command::Light => light(sentinel, report),
+        Command::Touch { .. } | Command::CountRing { .. } | Command::Send { .. } => Ok(()),
+    }
+}
+
+fn light(sentinel: &Path, report: &mut Report) -> Result<()> {
+    let plan = path::Plan { rounds: 5, with_peers: false };
+    path::made_up(sentinel, Traffic::Mixed, 100_000, plan, report)?;
+    instructions::measure(sentinel, None, instructions::PACKETS, 0, report)?;
+    let plan = live::Plan {
+        frames: vec![Pattern::Imix],
+        rings_kib: vec![1_024],
+        time: Duration::from_millis(500),
+        tries: 2,
+    };
+    live::measure(sentinel, &plan, report)?;
+    memory::measure(sentinel, DEFAULT_PROFILE, 200_000, report)
 }
 
 /// The program to measure: the one named, or the one built beside us.

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 #[derive(Debug)]
 pub(crate) struct Report {
     common: Map<String, Value>,
-    figures: Vec<(&'static str, f64)>,
+    figures: Vec<(String, f64)>,
 }
 
 impl Report {
@@ -35,12 +35,20 @@ impl Report {
     }
 
     /// Remembers a figure under the name that it has in the budgets.
-    pub(crate) fn figure(&mut self, name: &'static str, value: f64) {
-        self.figures.push((name, value));
+    pub(crate) fn figure(&mut self, name: impl Into<String>, value: f64) {
+        self.figures.push((name.into(), value));
+    }
+
+    /// Remembers the highest of several figures of one name.
+    pub(crate) fn worst(&mut self, name: &str, value: f64) {
+        match self.figures.iter_mut().find(|(found, _)| found == name) {
+            Some((_, worst)) => *worst = worst.max(value),
+            None => self.figure(name, value),
+        }
     }
 
     /// All figures so far.
-    pub(crate) fn figures(&self) -> &[(&'static str, f64)] {
+    pub(crate) fn figures(&self) -> &[(String, f64)] {
         &self.figures
     }
 }
@@ -73,4 +81,23 @@ pub(crate) fn per(part: u64, whole: u64) -> f64 {
     )]
     let quotient = part as f64 / whole.max(1) as f64;
     (quotient * 1_000.0).round() / 1_000.0
+}
+
+/// The middle of several figures; of an even number the lower one of the two.
+pub(crate) fn median(mut figures: Vec<f64>) -> Option<f64> {
+    figures.sort_by(f64::total_cmp);
+    figures.get(figures.len().checked_sub(1)? / 2).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_is_one_of_the_figures() {
+        assert_eq!(median(vec![3.0, 1.0, 2.0]), Some(2.0));
+        assert_eq!(median(vec![4.0, 1.0, 2.0, 3.0]), Some(2.0));
+        assert_eq!(median(Vec::new()), None);
+        assert_eq!((per(10, 4), per(1, 0)), (2.5, 1.0));
+    }
 }

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
-use sentinel_trafficgen::application::dns;
-use sentinel_trafficgen::packet::{Family, Options, Path as Way, Tcp, flags};
+use sentinel_trafficgen::application::{dns, http, tls};
+use sentinel_trafficgen::packet::{Addresses, Family, Network, Options, Path as Way, Tcp, flags, protocol};
 use sentinel_trafficgen::pcap::{Resolution, Writer};
-use sentinel_trafficgen::{Cast, Parameters, Random, TimedFrame, scenario};
+use sentinel_trafficgen::{Cast, Connection, Parameters, Random, Tape, TimedFrame, scenario};
 use sentinel_units::Timestamp;
 
 /// A sort of traffic.
@@ -28,12 +28,33 @@ pub(crate) enum Traffic {
     WarmDns,
     /// Questions and answers about a new name each time
     UniqueDns,
+    /// Connections that end after both hellos: SYN, SYN-ACK, ACK, hello and its ACK, hello and its ACK
+    TlsHello,
+    /// Connections of one request and its answer, seven packets as well
+    Http,
+    /// First pieces of datagrams that never become whole, each from another source
+    Fragments,
+    /// Segments of new connections whose addresses, and whose ports, have the same exclusive or each time
+    Colliding,
 }
 
 impl Traffic {
     /// Those that `instructions` goes through.
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Mixed, Self::SynFlood, Self::SynSpoofed, Self::Bulk, Self::WarmDns, Self::UniqueDns];
+    pub(crate) const ALL: [Self; 10] = [
+        Self::SynFlood,
+        Self::Bulk,
+        Self::WarmDns,
+        Self::UniqueDns,
+        Self::TlsHello,
+        Self::Http,
+        Self::Mixed,
+        Self::SynSpoofed,
+        Self::Fragments,
+        Self::Colliding,
+    ];
+    /// Those that somebody sends to hurt, each in its own way.
+    pub(crate) const HOSTILE: [Self; 4] =
+        [Self::SynSpoofed, Self::Colliding, Self::UniqueDns, Self::Fragments];
 
     /// Name on the command line and in results.
     pub(crate) const fn name(self) -> &'static str {
@@ -44,6 +65,10 @@ impl Traffic {
             Self::Bulk => "bulk",
             Self::WarmDns => "warm-dns",
             Self::UniqueDns => "unique-dns",
+            Self::TlsHello => "tls-hello",
+            Self::Http => "http",
+            Self::Fragments => "fragments",
+            Self::Colliding => "colliding",
         }
     }
 
@@ -81,6 +106,23 @@ impl Traffic {
             }
             Self::WarmDns => names(packets, |number| format!("www{}.example.net", number % 50)),
             Self::UniqueDns => names(packets, |number| format!("host-{number:08x}.cdn.example.net")),
+            Self::TlsHello => exchanges(packets, tls::PORT, |number, random| {
+                let hello = tls::client_hello(&format!("www{}.example.net", number % 1_000), random);
+                (hello, tls::server_hello(900, random))
+            }),
+            Self::Http => exchanges(packets, http::PORT, |number, random| {
+                let host = format!("www{}.example.net", number % 1_000);
+                let body = random.bytes(700);
+                (http::request("GET", &host, "/index.html"), http::response("200 OK", "text/html", &body))
+            }),
+            Self::Fragments => Box::new((0..packets).map(move |number| TimedFrame {
+                offset: at(number, 10),
+                bytes: fragment(&cast, &mut random),
+            })),
+            Self::Colliding => Box::new((0..packets).map(move |number| TimedFrame {
+                offset: at(number, 10),
+                bytes: colliding(&cast, &mut random),
+            })),
         }
     }
 
@@ -124,6 +166,53 @@ fn control(flags: u8, from_client: bool) -> Tcp {
     let (source, destination) = if from_client { (40_000, 443) } else { (443, 40_000) };
     let (sequence, acknowledgement) = (1, 1);
     Tcp { source, destination, sequence, acknowledgement, flags, window: 65_535, options: Options::None }
+}
+
+/// One connection after the other, a hundred clients in turn: opened, `messages` of both sides, and no more.
+fn exchanges(
+    packets: u32,
+    port: u16,
+    messages: impl Fn(u32, &mut Random) -> (Vec<u8>, Vec<u8>) + Send + 'static,
+) -> Box<dyn Iterator<Item = TimedFrame> + Send> {
+    const DELAY: Duration = Duration::from_micros(100);
+    const GAP: Duration = Duration::from_millis(1);
+    let cast = Cast::default();
+    let connections = (0..packets).flat_map(move |number| {
+        // Each its own, so that none depends on how many there were before.
+        let mut random = Random::new(number.into());
+        let up = Way::between(&cast.inside(number % 100), &cast.beyond(number % 1_000), Family::V4);
+        let mut connection = Connection::new(up, port, DELAY, &mut random);
+        let mut tape = Tape::starting_at(GAP * number);
+        let (request, answer) = messages(number, &mut random);
+        connection.open(&mut tape);
+        connection.send(&mut tape, &request);
+        connection.receive(&mut tape, &answer);
+        tape.into_frames()
+    });
+    Box::new(connections.take(usize::try_from(packets).unwrap_or(usize::MAX)))
+}
+
+/// The first of two pieces, from anybody.
+fn fragment(cast: &Cast, random: &mut Random) -> Vec<u8> {
+    const PIECE: usize = 64;
+    let way = Way::between(&cast.beyond(random.word()), &cast.victim, Family::V4);
+    let network = Network { identification: random.half(), ..way.network.clone() };
+    let pieces = network.fragments(protocol::UDP, &[0; 2 * PIECE], PIECE);
+    way.wrap(pieces.first().map_or(&[], Vec::as_slice))
+}
+
+/// A segment whose key gives nothing to a hash that only combines its words: whatever `x` is, the source differs from
+/// its usual value in the same bits as the destination.
+fn colliding(cast: &Cast, random: &mut Random) -> Vec<u8> {
+    let mut way = Way::between(&cast.outside, &cast.victim, Family::V4);
+    // Within a /16 each, so that the victim's side stays inside.
+    let (address, port) = (u32::from(random.half()), random.half());
+    if let Addresses::V4 { source, destination } = &mut way.network.addresses {
+        *source = (source.to_bits() ^ address).into();
+        *destination = (destination.to_bits() ^ address).into();
+    }
+    let header = Tcp { source: 40_000 ^ port, destination: 443 ^ port, ..control(flags::ACK, true) };
+    way.tcp(&header, &[])
 }
 
 /// Each question, then its answer, from fifty machines in turn.

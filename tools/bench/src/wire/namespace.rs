@@ -37,6 +37,18 @@ impl Namespace {
         command.args(["netns", "exec", &self.name]).arg(program);
         command
     }
+
+    /// The same, kept on one processor if one is given.
+    pub(crate) fn command_on(&self, cpu: Option<usize>, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        match cpu {
+            Some(cpu) => {
+                let mut command = self.command("taskset");
+                command.args(["-c", &cpu.to_string()]).arg(program);
+                command
+            }
+            None => self.command(program),
+        }
+    }
 }
 
 impl Drop for Namespace {

@@ -1,0 +1,184 @@
+//! Many small captures as one: what "mixed" means for traffic that nobody made up.
+//!
+//! The captures play in [`LANES`] lanes side by side, so that connections overlap as on a busy wire. Each keeps its own
+//! gaps, cut to [`LONGEST_GAP`]; in a lane one capture follows the other. The whole is repeated until there are packets
+//! enough, with time going on.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::fs::{self, File};
+use std::io::BufWriter;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use sentinel_capture::Frame;
+use sentinel_capture::file::{MAX_FRAME, Reader};
+use sentinel_capture::write::PcapWriter;
+use sentinel_units::{LinkType, Timestamp};
+
+/// Captures that play at the same time.
+const LANES: usize = 16;
+const LONGEST_GAP: Duration = Duration::from_millis(200);
+const START: Timestamp = Timestamp::from_parts(1_700_000_000, 0);
+/// Folders of a corpus whose captures no network ever carried.
+const LEFT_OUT: [&str; 3] = ["crafted", "fuzz", "lab"];
+
+/// What was merged.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Merged {
+    pub(crate) captures: usize,
+    pub(crate) packets: u64,
+    pub(crate) bytes: u64,
+}
+
+/// A frame and when it comes, from the start of its capture.
+struct Played {
+    offset: Duration,
+    wire_len: u32,
+    bytes: Box<[u8]>,
+}
+
+/// Writes the Ethernet captures below `directory` into `target`, over and over until it has `least` packets.
+pub(crate) fn merge(directory: &Path, least: u64, target: &Path) -> Result<Merged> {
+    let mut files = Vec::new();
+    find(directory, &mut files)?;
+    files.sort();
+    let captures: Vec<Vec<Played>> =
+        files.iter().filter_map(|file| capture(file)).filter(|frames| !frames.is_empty()).collect();
+    ensure!(!captures.is_empty(), "{}: no Ethernet capture", directory.display());
+    let file = File::create(target).with_context(|| target.display().to_string())?;
+    let mut writer = PcapWriter::new(BufWriter::new(file), LinkType::ETHERNET, MAX_FRAME)?;
+    let mut merged = Merged { captures: captures.len(), packets: 0, bytes: 0 };
+    let mut begin = START;
+    while merged.packets < least.max(1) {
+        begin = round(&captures, begin, |at, frame| {
+            merged.packets += 1;
+            merged.bytes += u64::try_from(frame.bytes.len()).unwrap_or(0);
+            writer.write(&Frame {
+                at,
+                wire_len: frame.wire_len,
+                link: LinkType::ETHERNET,
+                vlan: None,
+                vlan_type: Frame::CUSTOMER_TAG,
+                interface: 0,
+                bytes: &frame.bytes,
+            })
+        })?;
+    }
+    writer.into_inner().into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_all()?;
+    Ok(merged)
+}
+
+/// Plays every capture once, from `begin` on; gives the time at which the last lane ends.
+fn round(
+    captures: &[Vec<Played>],
+    begin: Timestamp,
+    mut write: impl FnMut(Timestamp, &Played) -> std::io::Result<()>,
+) -> Result<Timestamp> {
+    let mut waiting = captures.iter();
+    // Of each lane: when its next frame comes, when its capture began, and what is left of it.
+    let mut lanes: Vec<(Timestamp, std::slice::Iter<'_, Played>)> = Vec::new();
+    let mut next = BinaryHeap::new();
+    let mut last = begin;
+    while lanes.len() < LANES {
+        let Some(capture) = waiting.next() else { break };
+        next.push(Reverse((begin, lanes.len())));
+        lanes.push((begin, capture.iter()));
+    }
+    while let Some(Reverse((at, index))) = next.pop() {
+        let Some((began, frames)) = lanes.get_mut(index) else { continue };
+        if let Some(frame) = frames.next() {
+            write(at, frame)?;
+            last = at;
+        }
+        if frames.as_slice().is_empty() {
+            let Some(capture) = waiting.next() else { continue };
+            *began = at.after(LONGEST_GAP);
+            *frames = capture.iter();
+        }
+        if let Some(frame) = frames.as_slice().first() {
+            next.push(Reverse((began.after(frame.offset), index)));
+        }
+    }
+    Ok(last.after(LONGEST_GAP))
+}
+
+fn find(directory: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
+    for entry in fs::read_dir(directory).with_context(|| directory.display().to_string())? {
+        let path = entry?.path();
+        if path.is_dir() {
+            let is_left_out =
+                path.file_name().is_some_and(|name| LEFT_OUT.iter().any(|left_out| name == *left_out));
+            if !is_left_out {
+                find(&path, files)?;
+            }
+        } else {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// The frames of an Ethernet capture; those before damage. `None` for any other file.
+fn capture(file: &Path) -> Option<Vec<Played>> {
+    let mut reader = Reader::open(File::open(file).ok()?).ok()?;
+    let mut frames = Vec::new();
+    let (mut before, mut offset) = (None, Duration::ZERO);
+    while let Ok(Some(frame)) = reader.next() {
+        if frame.link != LinkType::ETHERNET {
+            return None;
+        }
+        offset += frame.at.since(before.unwrap_or(frame.at)).min(LONGEST_GAP);
+        before = Some(frame.at);
+        frames.push(Played { offset, wire_len: frame.wire_len, bytes: frame.bytes.into() });
+    }
+    Some(frames)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(path: &Path, link: LinkType, times_ms: &[u64]) {
+        let mut writer = PcapWriter::new(File::create(path).unwrap(), link, MAX_FRAME).unwrap();
+        for at_ms in times_ms {
+            let at = Timestamp::from_micros(at_ms * 1_000);
+            let bytes = &[u8::try_from(*at_ms % 256).unwrap(); 60];
+            writer
+                .write(&Frame {
+                    at,
+                    wire_len: 1_500,
+                    link,
+                    vlan: None,
+                    vlan_type: Frame::CUSTOMER_TAG,
+                    interface: 0,
+                    bytes,
+                })
+                .unwrap();
+        }
+    }
+
+    #[test]
+    fn captures_overlap_and_repeat_and_time_never_goes_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let folder = directory.path().join("in");
+        fs::create_dir_all(folder.join("fuzz")).unwrap();
+        write(&folder.join("a.pcap"), LinkType::ETHERNET, &[1_000, 1_010, 90_000]);
+        write(&folder.join("b.pcap"), LinkType::ETHERNET, &[5_005, 5_010]);
+        write(&folder.join("raw.pcap"), LinkType::RAW, &[1, 2, 3]);
+        write(&folder.join("fuzz").join("c.pcap"), LinkType::ETHERNET, &[1, 2, 3]);
+        fs::write(folder.join("README"), "no capture").unwrap();
+        let target = directory.path().join("all.pcap");
+        let merged = merge(&folder, 8, &target).unwrap();
+        assert_eq!((merged.captures, merged.packets, merged.bytes), (2, 10, 600));
+        let mut reader = Reader::open(File::open(&target).unwrap()).unwrap();
+        let mut times = Vec::new();
+        while let Some(frame) = reader.next().unwrap() {
+            assert_eq!((frame.wire_len, frame.bytes.len()), (1_500, 60));
+            times.push(frame.at.since(START).as_millis());
+        }
+        assert_eq!(times, [0, 0, 5, 10, 210, 410, 410, 415, 420, 620]);
+        assert!(merge(&folder.join("fuzz").join("none"), 1, &target).is_err());
+    }
+}
