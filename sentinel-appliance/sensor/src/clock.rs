@@ -1,6 +1,6 @@
 //! The only place that reads a clock.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use sentinel_units::{Timestamp, Uptime};
 
@@ -22,6 +22,12 @@ impl Clock {
     pub(crate) fn uptime(&self) -> Uptime {
         let elapsed = Instant::now().saturating_duration_since(self.start);
         Uptime::ZERO.after(elapsed)
+    }
+
+    /// As [`Clock::uptime`], to the nanosecond.
+    #[expect(clippy::disallowed_methods, reason = "this is the module that the ban leaves")]
+    pub(crate) fn elapsed(&self) -> Duration {
+        Instant::now().saturating_duration_since(self.start)
     }
 
     /// The instant of an uptime, for timers.

@@ -5,8 +5,10 @@
 //! This is the only crate that reads a clock, opens a socket or starts a task. It parses no packets and
 //! detects nothing itself.
 //!
-//! - `command`: the command line; one module for each command: `read`, `run`, `status_command`,
-//!   `log_command`, `enroll`, `interfaces_command`;
+//! - `command`: the command line; one module for each command: `read`, `capture_command`, `replay_command`, `run`,
+//!   `status_command`, `log_command`, `enroll`, `interfaces_command`;
+//! - `packets`: what is done with the packets of `read`, `capture` and `replay`: `packet_input`, `packet_filter`,
+//!   `show` (lines, JSON, statistics), `record`, `save` (capture files), `results`, `interrupt` (Ctrl+C);
 //! - `analysis`: tables and engine over one allocation; `worker`: rings to alerts; `snapshot`: what the
 //!   worker tells of itself;
 //! - `control`: the other thread: `spool` (log and numbering), `link` (uplink), `status`, signals;
@@ -16,6 +18,8 @@
 #![forbid(unsafe_code)]
 
 mod analysis;
+mod calendar;
+mod capture_command;
 mod clock;
 mod command;
 mod connect;
@@ -26,16 +30,24 @@ mod failure;
 mod filter_command;
 mod identity;
 mod interfaces_command;
+mod interrupt;
 mod link;
 mod log_command;
 mod message;
 mod output;
+mod packet_filter;
+mod packet_input;
+mod packets;
 mod ports;
 mod read;
 mod record;
 mod reload;
+mod replay_command;
+mod results;
 mod run;
+mod save;
 mod settings;
+mod show;
 mod snapshot;
 mod spool;
 mod status;

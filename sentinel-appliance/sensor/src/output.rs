@@ -29,6 +29,11 @@ impl Output {
         self.out.write_all(self.line.as_bytes()).map_err(|error| Failure::output(&error))
     }
 
+    /// Writes text that ends its lines itself.
+    pub(crate) fn text(&mut self, text: &str) -> Result<(), Failure> {
+        self.out.write_all(text.as_bytes()).map_err(|error| Failure::output(&error))
+    }
+
     /// Writes an alert as one JSON object.
     pub(crate) fn alert_json(&mut self, alert: &Alert, id: Option<AlertId>) -> Result<(), Failure> {
         self.line(|line| sentinel_alert::json::write(alert, id, line))

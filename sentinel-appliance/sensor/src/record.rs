@@ -104,7 +104,8 @@ fn dns_record(source: Port, destination: Port) -> Option<&'static str> {
     }
 }
 
-fn write_dns(message: &dns::Message<'_>, line: &mut String) -> std::fmt::Result {
+/// The fields of a DNS message, each behind a comma, and the end of the object.
+pub(crate) fn write_dns(message: &dns::Message<'_>, line: &mut String) -> std::fmt::Result {
     let mut buffer = dns::NameBuffer::new();
     write!(line, ",\"id\":{},\"response\":{}", message.id(), message.is_response())?;
     if let Ok(Some(question)) = message.question() {
@@ -131,7 +132,7 @@ fn write_dns(message: &dns::Message<'_>, line: &mut String) -> std::fmt::Result 
 }
 
 /// The data of a record as zone files write it.
-fn write_answer(
+pub(crate) fn write_answer(
     answer: &dns::Record<'_>,
     text: &mut String,
     buffer: &mut dns::NameBuffer,
@@ -154,7 +155,8 @@ fn write_answer(
     }
 }
 
-fn write_tls(hello: &tls::ClientHello<'_>, line: &mut String) -> std::fmt::Result {
+/// The fields of a client hello, each behind a comma, and the end of the object.
+pub(crate) fn write_tls(hello: &tls::ClientHello<'_>, line: &mut String) -> std::fmt::Result {
     line.push_str(",\"sni\":");
     optional_text(hello.sni(), line)?;
     line.push_str(",\"alpn\":[");
@@ -164,18 +166,27 @@ fn write_tls(hello: &tls::ClientHello<'_>, line: &mut String) -> std::fmt::Resul
         }
         json::string(&String::from_utf8_lossy(protocol), line)?;
     }
-    let version = match hello.newest_version() {
+    line.push_str("],\"version\":\"");
+    tls_version(hello.newest_version(), line)?;
+    line.push_str("\"}");
+    Ok(())
+}
+
+/// The usual name of a version of TLS, or its number.
+pub(crate) fn tls_version(version: u16, out: &mut String) -> std::fmt::Result {
+    out.push_str(match version {
         0x0300 => "SSL 3.0",
         0x0301 => "TLS 1.0",
         0x0302 => "TLS 1.1",
         0x0303 => "TLS 1.2",
         0x0304 => "TLS 1.3",
-        other => return write!(line, "],\"version\":\"0x{other:04x}\"}}"),
-    };
-    write!(line, "],\"version\":\"{version}\"}}")
+        other => return write!(out, "0x{other:04x}"),
+    });
+    Ok(())
 }
 
-fn write_request(request: &http::Request<'_>, line: &mut String) -> std::fmt::Result {
+/// The fields of a request, each behind a comma, and the end of the object.
+pub(crate) fn write_request(request: &http::Request<'_>, line: &mut String) -> std::fmt::Result {
     write!(line, ",\"method\":\"{}\",\"host\":", request.method)?;
     optional_text(request.host(), line)?;
     line.push_str(",\"path\":");

@@ -114,7 +114,7 @@ fn open_sources(settings: &Settings) -> Result<(Vec<Source>, Vec<Prefix>), Failu
     Ok((sources, prefixes(&existing, &settings.interface)))
 }
 
-fn existing_interfaces() -> Result<Vec<Interface>, Failure> {
+pub(crate) fn existing_interfaces() -> Result<Vec<Interface>, Failure> {
     interfaces::list().map_err(|error| Failure::new(format!("listing interfaces: {error}")))
 }
 
@@ -123,18 +123,25 @@ pub(crate) fn interface_prefixes(captured: &[String]) -> Result<Vec<Prefix>, Fai
     Ok(prefixes(&existing_interfaces()?, captured))
 }
 
-fn prefixes(existing: &[Interface], captured: &[String]) -> Vec<Prefix> {
+/// The networks that `captured` are in.
+pub(crate) fn prefixes(existing: &[Interface], captured: &[String]) -> Vec<Prefix> {
     let captured = existing.iter().filter(|interface| captured.contains(&interface.name));
     captured.flat_map(|found| &found.addresses).filter_map(|address| address.prefix().ok()).collect()
 }
 
-fn ring_options(settings: &Settings) -> RingOptions {
-    let ring_bytes = settings.ring_kib * 1024;
+/// Bytes of the ring and of one block, for a ring of so many KiB, at least 16.
+pub(crate) fn ring_sizes(ring_kib: u32) -> (u32, u32) {
+    let ring_bytes = ring_kib.saturating_mul(1024);
     // A power of two, so that blocks are whole pages and fill the ring but for less than a block.
     let block_bytes = (ring_bytes / LEAST_BLOCKS).min(LARGEST_BLOCK_BYTES);
     let block_bytes = 1 << block_bytes.ilog2();
+    (ring_bytes / block_bytes * block_bytes, block_bytes)
+}
+
+fn ring_options(settings: &Settings) -> RingOptions {
+    let (ring_bytes, block_bytes) = ring_sizes(settings.ring_kib);
     RingOptions {
-        ring_bytes: ring_bytes / block_bytes * block_bytes,
+        ring_bytes,
         block_bytes,
         snap_bytes: settings.snap_bytes,
         block_timeout: settings.block_timeout,
@@ -142,7 +149,8 @@ fn ring_options(settings: &Settings) -> RingOptions {
     }
 }
 
-fn explain(name: &str, error: OpenError, existing: &[Interface]) -> Failure {
+/// What is wrong with an interface, for people.
+pub(crate) fn explain(name: &str, error: OpenError, existing: &[Interface]) -> Failure {
     if error == OpenError::UnknownInterface {
         let names: Vec<&str> = existing.iter().map(|interface| interface.name.as_str()).collect();
         return Failure::new(format!("interface '{name}' does not exist; there are: {}", names.join(", ")));

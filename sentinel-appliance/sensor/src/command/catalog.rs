@@ -27,11 +27,42 @@ pub(super) const COMMANDS: &[Command] = &[
         run: dispatch::run,
     },
     Command {
+        name: "capture",
+        usage: "[-i INTERFACE]... [EXPRESSION]",
+        about: "packets of interfaces, live: shown, saved, summed up",
+        details: "\
+Without -i, the interface of the default route. EXPRESSION is a filter in tcpdump's language; the kernel runs it.
+Without a view, a line for each packet, unless they are only saved (-w) or summed up (--stats). Times are UTC.
+
+  sentinel capture -i br-lan tcp port 80
+  ssh router sentinel capture -i br-lan -w - | wireshark -k -i -
+  sentinel capture -i br-lan -w trace-%Y%m%d-%H%M%S.pcap -G 3600 -W 24",
+        run: dispatch::capture,
+    },
+    Command {
         name: "read",
         usage: "FILE [EXPRESSION]",
-        about: "the same detection over a pcap or pcapng file ('-': standard input)",
-        details: "",
+        about: "packets or alerts of a pcap or pcapng file ('-': standard input)",
+        details: "\
+EXPRESSION is a filter in tcpdump's language. Without a view, a line for each packet, unless they are only saved (-w)
+or summed up (--stats). Times are UTC.
+
+  sentinel read trace.pcap 'host 192.0.2.1 and tcp[tcpflags] & tcp-syn != 0'
+  sentinel read trace.pcapng --alerts
+  tcpdump -w - | sentinel read - --stats",
         run: dispatch::read,
+    },
+    Command {
+        name: "replay",
+        usage: "FILE -i INTERFACE [EXPRESSION]",
+        about: "packets of a file onto an interface, at their own pace, faster, or slower",
+        details: "\
+Packets longer than the interface takes are left out and counted; packets that the capture has cut are filled up with
+zeros.
+
+  sentinel replay trace.pcap -i eth1 --speed 2.0
+  sentinel replay trace.pcap --display-only",
+        run: dispatch::replay,
     },
     Command {
         name: "filter",

@@ -2,15 +2,17 @@
 
 use std::path::PathBuf;
 
-use sentinel_filter::{DumpStyle, Simple};
+use sentinel_filter::DumpStyle;
 use sentinel_units::LinkType;
 
+use super::packets;
 use super::words::Words;
 use crate::failure::Failure;
-use crate::read::{self, FILE_SEED, View};
+use crate::read::{self, FILE_SEED};
 use crate::settings::{self, Settings, environment};
 use crate::{
-    enroll as enrolment, filter_command, interfaces_command, log_command, run as sensor, status_command,
+    capture_command, enroll as enrolment, filter_command, interfaces_command, log_command, replay_command,
+    run as sensor, status_command,
 };
 
 pub(super) fn run(words: &Words) -> Result<(), Failure> {
@@ -27,40 +29,39 @@ pub(super) fn run(words: &Words) -> Result<(), Failure> {
     )
 }
 
+pub(super) fn capture(words: &Words) -> Result<(), Failure> {
+    let request = capture_command::Request {
+        interfaces: words.all("interface")?.into_iter().map(str::to_owned).collect(),
+        plan: packets::plan(words, 0)?,
+        promiscuous: !words.has("no-promisc"),
+        ring_kib: packets::ring_kib(words)?,
+        seed: words.number("seed")?,
+    };
+    capture_command::capture(&request, &words.load()?)
+}
+
 pub(super) fn read(words: &Words) -> Result<(), Failure> {
     let file = words.path_at(0).ok_or_else(|| Failure::Usage("read: want a file, or '-'".into()))?;
-    let request = read::Request {
-        file,
-        view: view(words)?,
-        expression: words.expression(1)?,
-        filter: simple_filter(words)?,
-        seed: words.number("seed")?.unwrap_or(FILE_SEED),
-    };
+    let plan = packets::plan(words, 1)?;
+    let progress = packets::has_room_for_a_bar(&plan);
+    let request = read::Request { file, plan, seed: words.number("seed")?.unwrap_or(FILE_SEED), progress };
     read::read(&request, &words.load()?)
 }
 
-/// The one view that was asked for.
-fn view(words: &Words) -> Result<View, Failure> {
-    let alerts = match words.text("alerts")? {
-        Some("text") | None => View::Text,
-        Some("" | "json") => View::Alerts,
-        Some(other) => return Err(Failure::Usage(format!("--alerts={other}: want json or text"))),
+pub(super) fn replay(words: &Words) -> Result<(), Failure> {
+    let file = words.path_at(0).ok_or_else(|| Failure::Usage("replay: want a file, or '-'".into()))?;
+    let interfaces = words.all("interface")?;
+    let interface = match (interfaces.as_slice(), words.has("display-only")) {
+        (_, true) => None,
+        ([name], false) => Some((*name).to_owned()),
+        ([], false) => {
+            return Err(Failure::Usage("replay: want -i INTERFACE, or --display-only".into()));
+        }
+        _ => return Err(Failure::Usage("replay: want one interface".into())),
     };
-    let views = [("alerts", alerts), ("records", View::Records), ("count-only", View::CountOnly)];
-    let mut chosen = views.iter().filter(|(option, _)| words.has(option));
-    let view = chosen.next().map_or(View::Text, |(_, view)| *view);
-    match chosen.next() {
-        Some((second, _)) => Err(Failure::Usage(format!("--{second} does not go with another view"))),
-        None => Ok(view),
-    }
-}
-
-fn simple_filter(words: &Words) -> Result<Simple, Failure> {
-    Ok(Simple {
-        protocol: words.parsed("protocol", read::protocol)?,
-        address: words.parsed("ip", read::address)?,
-        port: words.parsed("port", read::port)?,
-    })
+    let speed = words.parsed("speed", replay_command::speed)?.unwrap_or(replay_command::Speed::ORIGINAL);
+    let request = replay_command::Request { file, interface, speed, plan: packets::plan(words, 1)? };
+    replay_command::replay(&request, &words.load()?)
 }
 
 pub(super) fn filter(words: &Words) -> Result<(), Failure> {

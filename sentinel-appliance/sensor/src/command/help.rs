@@ -48,6 +48,7 @@ fn spelling(option: &CommandOption) -> String {
         Takes::Nothing => {}
         Takes::Value(placeholder) => text.extend([" ", placeholder]),
         Takes::OptionalValue(placeholder) => text.extend(["[=", placeholder, "]"]),
+        Takes::OptionalNumber(placeholder) => text.extend([" [", placeholder, "]"]),
     }
     text
 }

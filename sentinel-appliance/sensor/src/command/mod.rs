@@ -4,12 +4,13 @@
 //! - `catalog`: every command;
 //! - `words`: what was given, checked against both, and typed access to it;
 //! - `help`: the pages of `--help`;
-//! - `dispatch`: from words to what each command is asked to do.
+//! - `dispatch`: from words to what each command is asked to do; `packets`: what those that show packets share.
 
 mod catalog;
 mod dispatch;
 mod help;
 mod option;
+mod packets;
 mod words;
 
 use lexopt::Parser;

@@ -9,6 +9,8 @@ pub(super) enum Takes {
     Value(&'static str),
     /// A value only if it stands behind `=`.
     OptionalValue(&'static str),
+    /// A whole number, behind `=` or as the next word, or nothing.
+    OptionalNumber(&'static str),
 }
 
 /// An option and the commands that take it.
@@ -49,25 +51,63 @@ impl CommandOption {
     }
 }
 
-const READ: &[&str] = &["read"];
+impl CommandOption {
+    const fn optional(self, takes: Takes) -> Self {
+        Self { takes, ..self }
+    }
+}
+
+/// Commands that show packets.
+const PACKETS: &[&str] = &["capture", "read", "replay"];
+const LIVE: &[&str] = &["capture"];
+const VIEWS: &[&str] = &["capture", "read"];
 
 /// All options, in the order in which the help shows them.
 pub(super) const OPTIONS: &[CommandOption] = &[
-    value("interface", "NAME", &["run"], "capture on this interface; may be repeated").short('i'),
-    CommandOption {
-        short: None,
-        name: "alerts",
-        takes: Takes::OptionalValue("text"),
-        commands: READ,
-        help: "what the detectors raise, as NDJSON; --alerts=text for people",
-    },
-    flag("records", READ, "DNS, TLS and HTTP messages as NDJSON"),
-    flag("count-only", READ, "the number of packets that pass the filter"),
-    value("filter", "EXPRESSION", &["read", "filter"], "tcpdump's language, instead of words at the end")
+    value("interface", "NAME", &["run", "capture"], "capture on this interface; may be repeated").short('i'),
+    value("interface", "NAME", &["replay"], "send on this interface").short('i'),
+    flag("no-promisc", LIVE, "only frames that are addressed to this machine"),
+    value("buffer-size", "KIB", LIVE, "capture ring in the kernel, for each interface").short('B'),
+    value("speed", "FACTOR", &["replay"], "times as fast as the packets came (1.0); 0: as fast as possible"),
+    flag("display-only", &["replay"], "show the packets at their pace, send nothing"),
+    flag("alerts", VIEWS, "what the detectors raise, as NDJSON; --alerts=text for people")
+        .optional(Takes::OptionalValue("text")),
+    flag("records", VIEWS, "DNS, TLS and HTTP messages as NDJSON"),
+    flag("count-only", VIEWS, "the number of packets that pass the filter"),
+    flag("json", PACKETS, "an object for each packet, as NDJSON"),
+    flag("hex", PACKETS, "the bytes of each packet as well").short('x'),
+    value("color", "WHEN", PACKETS, "auto (the default: on a terminal, without NO_COLOR), always, never"),
+    value("filter", "EXPRESSION", &["capture", "read", "replay", "filter"], "instead of words at the end")
         .short('f'),
-    value("protocol", "NAME", READ, "only tcp, udp, icmp, arp, http, dns, tls or quic"),
-    value("ip", "ADDRESS", READ, "only packets from or to this address"),
-    value("port", "NUMBER", READ, "only packets from or to this port"),
+    value("protocol", "NAME", PACKETS, "only tcp, udp, icmp, arp, http, dns, tls or quic"),
+    value("ip", "ADDRESS", PACKETS, "only packets from or to this address"),
+    value("port", "NUMBER", PACKETS, "only packets from or to this port"),
+    value("count", "NUMBER", PACKETS, "stop after so many packets; 0: no limit").short('c'),
+    value("duration", "SECONDS", PACKETS, "stop after so long, in files by their time; 0: no limit")
+        .short('t'),
+    value("snaplen", "BYTES", VIEWS, "look at so much of each packet; 0: all").short('s'),
+    value("write", "FILE", VIEWS, "save the packets; '-': standard output").short('w'),
+    value("format", "NAME", VIEWS, "pcap or pcapng; by default as FILE ends, else pcap"),
+    value("rotate-size", "MB", VIEWS, "with -w: another file once it is larger than MB million bytes")
+        .short('C'),
+    value(
+        "rotate-seconds",
+        "SECONDS",
+        VIEWS,
+        "with -w: another file after so long, FILE as in strftime (UTC)",
+    )
+    .short('G'),
+    value(
+        "rotate-count",
+        "NUMBER",
+        VIEWS,
+        "with -C: files before the first is overwritten; with -G: files in all",
+    )
+    .short('W'),
+    value("output", "DIRECTORY", VIEWS, "results and a log into this directory").short('o'),
+    flag("stats", VIEWS, "sums and top talkers at the end; live also every SECONDS")
+        .optional(Takes::OptionalNumber("SECONDS")),
+    flag("quiet", PACKETS, "nothing on the terminal but errors").short('q'),
     flag("dump", &["filter"], "-d for people (the default), -dd as a C array, -ddd as decimal numbers")
         .short('d'),
     value("link", "NAME", &["filter"], "link type, by name or number (EN10MB)"),
@@ -78,7 +118,12 @@ pub(super) const OPTIONS: &[CommandOption] = &[
     value("count", "NUMBER", &["log"], "show, export: only the newest records").short('c'),
     value("key", "FILE", &["log"], "another key, for segments that this sensor's key no longer opens"),
     flag("changed", &["config"], "show: only what differs from the defaults"),
-    value("seed", "NUMBER", &["run", "read"], "key of the hash tables; random for run, fixed for files"),
+    value(
+        "seed",
+        "NUMBER",
+        &["run", "capture", "read"],
+        "key of the hash tables; random live, fixed for files",
+    ),
     value("config", "FILE", &[], "settings file in UCI syntax (/etc/config/sentinel-appliance)"),
     value("set", "[SECTION.]NAME=VALUE", &[], "a setting for this run; see 'sentinel config docs'"),
     flag("help", &[], "what the command does and takes").short('h'),
@@ -99,6 +144,17 @@ mod tests {
                     assert_ne!(option.name, other.name, "{}", command.name);
                     assert!(option.short.is_none() || option.short != other.short, "{:?}", option.short);
                 }
+            }
+        }
+    }
+
+    /// So that an option before the command's name can be read.
+    #[test]
+    fn options_of_one_name_take_the_same() {
+        for option in OPTIONS {
+            let others = OPTIONS.iter().filter(|other| other.name == option.name);
+            for other in others {
+                assert_eq!((other.takes, other.short), (option.takes, option.short), "{}", option.name);
             }
         }
     }

@@ -1,6 +1,6 @@
 //! What stands on the command line.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use lexopt::{Arg, Parser};
@@ -63,11 +63,12 @@ impl Words {
             }
         }
         let asked = asked.ok_or_else(|| Failure::Usage("no command given".into()))?;
-        if let Some(given) = words.given.iter().find(|given| !given.option.belongs_to(asked.name)) {
-            return Err(Failure::Usage(format!(
-                "{}: --{} does not belong here",
-                asked.name, given.option.name
-            )));
+        let is_taken = |given: &&Given| {
+            OPTIONS.iter().any(|option| option.name == given.option.name && option.belongs_to(asked.name))
+        };
+        if let Some(given) = words.given.iter().find(|given| !is_taken(given)) {
+            let (command, option) = (asked.name, given.option.name);
+            return Err(Failure::Usage(format!("{command}: --{option} does not belong here")));
         }
         Ok(Asked::Command(asked, words))
     }
@@ -191,7 +192,15 @@ fn value(takes: Takes, parser: &mut Parser) -> Result<OsString, Failure> {
         Takes::Nothing => OsString::new(),
         Takes::Value(_) => parser.value()?,
         Takes::OptionalValue(_) => parser.optional_value().unwrap_or_default(),
+        Takes::OptionalNumber(_) => match parser.optional_value() {
+            Some(value) => value,
+            None => parser.try_raw_args().and_then(|mut rest| rest.next_if(is_number)).unwrap_or_default(),
+        },
     })
+}
+
+fn is_number(word: &OsStr) -> bool {
+    !word.is_empty() && word.as_encoded_bytes().iter().all(u8::is_ascii_digit)
 }
 
 fn text<'v>(name: &str, value: &'v OsString) -> Result<&'v str, Failure> {

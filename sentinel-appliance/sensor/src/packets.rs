@@ -1,0 +1,371 @@
+//! What is done with the packets that are wanted, from files and live alike.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use sentinel_alert::Alert;
+use sentinel_capture::Frame;
+use sentinel_filter::Simple;
+use sentinel_track::hash::HashKey;
+use sentinel_units::{LinkType, Prefix, Timestamp};
+
+use crate::analysis::{Analyser, Tuning};
+use crate::clock;
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::record;
+use crate::results::Results;
+use crate::save::{Save, SaveRequest, Saved};
+use crate::settings::Settings;
+use crate::show::statistics::Statistics;
+use crate::show::{Facts, hex, json, line};
+
+/// What `read`, `capture` and `replay` were asked to do with packets.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) view: View,
+    /// Lines in colours.
+    pub(crate) colours: bool,
+    /// The bytes as well: a dump behind each line, or a field of each object.
+    pub(crate) bytes: bool,
+    /// Nothing on the terminal.
+    pub(crate) quiet: bool,
+    /// In tcpdump's language; empty lets everything pass.
+    pub(crate) expression: String,
+    pub(crate) filter: Simple,
+    /// Stop after so many packets.
+    pub(crate) count: Option<u64>,
+    /// Stop after so much time.
+    pub(crate) duration: Option<Duration>,
+    /// Look at, and save, so many bytes of each packet.
+    pub(crate) snap_bytes: Option<u32>,
+    pub(crate) save: Option<SaveRequest>,
+    /// Directory of the results.
+    pub(crate) results: Option<PathBuf>,
+    /// Sums at the end; while capturing also after each such time, if it is not zero.
+    pub(crate) statistics: Option<Duration>,
+}
+
+/// What goes to standard output.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum View {
+    /// A line for each packet.
+    Lines,
+    /// A JSON object for each packet.
+    Json,
+    /// Alerts as NDJSON.
+    Alerts,
+    /// Alerts as lines for people.
+    AlertText,
+    /// Protocol records as NDJSON.
+    Records,
+    /// The number of packets.
+    CountOnly,
+    /// Nothing but statistics: the packets are saved or summed up.
+    Nothing,
+}
+
+impl View {
+    /// Whether it comes from the analysis.
+    pub(crate) fn has_alerts(self) -> bool {
+        matches!(self, Self::Alerts | Self::AlertText)
+    }
+
+    /// Whether people read it, who want a summary as well.
+    fn is_for_people(self) -> bool {
+        matches!(self, Self::Lines | Self::AlertText | Self::Nothing)
+    }
+}
+
+/// Whether more packets are wanted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Step {
+    Continue,
+    Stop,
+}
+
+/// What became of the packets that were not handled here.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Totals {
+    /// Packets that there were, if that is known.
+    pub(crate) received: u64,
+    /// Those that the filter refused, if they were counted.
+    pub(crate) filtered: Option<u64>,
+    /// Those for which the kernel had no room; `None` for files.
+    pub(crate) dropped: Option<u64>,
+    /// Those that came after the last that was wanted.
+    pub(crate) source: Source,
+}
+
+/// Where packets come from.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) enum Source {
+    #[default]
+    File,
+    Live,
+}
+
+/// The packets that are wanted, one after the other.
+pub(crate) struct Packets {
+    plan: Plan,
+    /// Nothing but the analysis wants them: the shortest way.
+    only_alerts: bool,
+    analyser: Option<Analyser>,
+    output: Output,
+    save: Option<Save>,
+    results: Option<Results>,
+    statistics: Option<Statistics>,
+    /// Names of live interfaces, by the number in their frames.
+    interfaces: Vec<String>,
+    count: u64,
+    alerts: u64,
+}
+
+impl Packets {
+    /// Opens what the plan asks for. `interfaces` and the networks that they are in are those of a live capture.
+    pub(crate) fn new(
+        plan: &Plan,
+        settings: &Settings,
+        seed: u64,
+        interfaces: Vec<String>,
+        networks: &[Prefix],
+    ) -> Result<Self, Failure> {
+        let analyser = if plan.view.has_alerts() {
+            let listed =
+                crate::ports::load(settings.suspicious_ports_file.as_deref()).map_err(Failure::Other)?;
+            let tuning = Tuning::new(settings, networks, listed);
+            Some(Analyser::new(settings.memory_kib, HashKey::new(seed), &tuning))
+        } else {
+            None
+        };
+        let results = match &plan.results {
+            Some(directory) => Some(Results::open(directory, clock::wall())?),
+            None => None,
+        };
+        let save = plan.save.clone().map(|request| Save::new(request, interfaces.clone()));
+        let statistics = plan.statistics.map(|_| Statistics::default());
+        let only_alerts = analyser.is_some()
+            && plan.count.is_none()
+            && plan.snap_bytes.is_none()
+            && save.is_none()
+            && results.is_none()
+            && statistics.is_none();
+        Ok(Self {
+            plan: plan.clone(),
+            only_alerts,
+            analyser,
+            output: Output::new(),
+            save,
+            results,
+            statistics,
+            interfaces,
+            count: 0,
+            alerts: 0,
+        })
+    }
+
+    /// Packets so far.
+    pub(crate) const fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// The first output file, so that it is there even if no packet comes.
+    pub(crate) fn begin(&mut self, link: LinkType, what: &str) -> Result<(), Failure> {
+        let now = clock::wall();
+        if let Some(save) = &mut self.save {
+            save.begin(now, link)?;
+            save.flush()?;
+        }
+        self.log(what)
+    }
+
+    /// Takes in one packet.
+    pub(crate) fn packet(&mut self, frame: &Frame<'_>) -> Result<Step, Failure> {
+        if self.only_alerts {
+            self.count += 1;
+            self.analyse(|analyser, raise| analyser.frame(frame, raise))?;
+            return Ok(Step::Continue);
+        }
+        let frame = &self.cut(frame);
+        if let Some(save) = &mut self.save
+            && save.write(frame)? == Saved::AllFilesFull
+        {
+            return Ok(Step::Stop);
+        }
+        self.count += 1;
+        self.show(frame)?;
+        let is_last = self.plan.count.is_some_and(|most| self.count >= most);
+        Ok(if is_last { Step::Stop } else { Step::Continue })
+    }
+
+    fn cut<'f>(&self, frame: &Frame<'f>) -> Frame<'f> {
+        let most = self.plan.snap_bytes.and_then(|most| usize::try_from(most).ok());
+        let bytes = most.and_then(|most| frame.bytes.get(..most)).unwrap_or(frame.bytes);
+        Frame { bytes, ..*frame }
+    }
+
+    fn show(&mut self, frame: &Frame<'_>) -> Result<(), Failure> {
+        let is_shown = !self.plan.quiet;
+        match self.plan.view {
+            View::Alerts | View::AlertText => {
+                self.analyse(|analyser, raise| analyser.frame(frame, raise))?;
+            }
+            View::Records if is_shown => record::write(frame, &mut self.output)?,
+            _ => {}
+        }
+        let has_facts = is_shown && matches!(self.plan.view, View::Lines | View::Json);
+        if !has_facts && self.results.is_none() && self.statistics.is_none() {
+            return Ok(());
+        }
+        let facts = Facts::of(frame);
+        if has_facts {
+            self.show_facts(frame, &facts)?;
+        }
+        if let Some(results) = &mut self.results {
+            results.packet(frame.at, &facts)?;
+        }
+        if let Some(statistics) = &mut self.statistics {
+            statistics.add(frame.at, &facts);
+        }
+        Ok(())
+    }
+
+    fn show_facts(&mut self, frame: &Frame<'_>, facts: &Facts<'_>) -> Result<(), Failure> {
+        let Plan { view, colours, bytes, .. } = self.plan;
+        let interface = self.interfaces.get(usize::from(frame.interface)).map(String::as_str);
+        let (number, several) = (self.count, self.interfaces.len() > 1);
+        self.output.line(|out| {
+            if view == View::Json {
+                return json::write(frame, facts, number, interface, bytes, out);
+            }
+            line::write(frame.at, facts, colours, out)?;
+            if let Some(interface) = interface.filter(|_| several) {
+                write!(out, " on {interface}")?;
+            }
+            if bytes { hex::dump(frame.bytes, out) } else { Ok(()) }
+        })
+    }
+
+    /// Lets time pass while nothing comes.
+    pub(crate) fn idle(&mut self, now: Timestamp) -> Result<(), Failure> {
+        self.analyse(|analyser, raise| analyser.tick(now, raise))
+    }
+
+    /// Runs one step of the analysis and prints what it raises.
+    fn analyse(&mut self, step: impl FnOnce(&mut Analyser, &mut dyn FnMut(Alert))) -> Result<(), Failure> {
+        let Self { analyser: Some(analyser), plan, output, alerts, .. } = self else { return Ok(()) };
+        let mut outcome = Ok(());
+        step(analyser, &mut |alert: Alert| {
+            *alerts += 1;
+            let written = match plan.view {
+                _ if plan.quiet => Ok(()),
+                View::Alerts => output.alert_json(&alert, None),
+                _ => output.alert_text(&alert),
+            };
+            if outcome.is_ok() {
+                outcome = written;
+            }
+        });
+        outcome
+    }
+
+    /// Brings out everything that is ready.
+    pub(crate) fn flush(&mut self) -> Result<(), Failure> {
+        self.output.flush()?;
+        if let Some(save) = &mut self.save {
+            save.flush()?;
+        }
+        if let Some(results) = &mut self.results {
+            results.flush()?;
+        }
+        Ok(())
+    }
+
+    /// One line of statistics about the time since the last one.
+    pub(crate) fn interval(&mut self, now: Timestamp) -> Result<(), Failure> {
+        let Some(statistics) = &mut self.statistics else { return Ok(()) };
+        let mut text = String::new();
+        statistics.interval(now, &mut text).map_err(|_| Failure::new("formatting statistics failed"))?;
+        self.say_statistics(&text)
+    }
+
+    /// Statistics go to standard output if nothing else does, else to standard error; and to the log.
+    fn say_statistics(&mut self, text: &str) -> Result<(), Failure> {
+        let to_output = self.plan.view == View::Nothing
+            && self.plan.save.as_ref().is_none_or(|save| save.path.as_os_str() != "-");
+        if self.plan.quiet {
+        } else if to_output {
+            self.output.text(text)?;
+            self.output.flush()?;
+        } else {
+            say(text);
+        }
+        self.log(text)
+    }
+
+    /// Adds to the log beside the results.
+    pub(crate) fn log(&mut self, text: &str) -> Result<(), Failure> {
+        match &mut self.results {
+            Some(results) => results.log(clock::wall(), text),
+            None => Ok(()),
+        }
+    }
+
+    /// Brings everything to its end: incidents are closed, files complete, totals said.
+    pub(crate) fn finish(&mut self, totals: &Totals) -> Result<(), Failure> {
+        self.analyse(|analyser, raise| analyser.finish(raise))?;
+        if let Some(save) = &mut self.save {
+            save.begin(clock::wall(), LinkType::ETHERNET)?;
+        }
+        if self.plan.view == View::CountOnly && !self.plan.quiet {
+            let count = self.count;
+            self.output.line(|line| write!(line, "{count}"))?;
+        }
+        self.flush()?;
+        if let Some(statistics) = &self.statistics {
+            let mut text = String::new();
+            statistics.report(&mut text).map_err(|_| Failure::new("formatting statistics failed"))?;
+            self.say_statistics(&text)?;
+        }
+        let summary = self.summary(totals).map_err(|_| Failure::new("formatting the summary failed"))?;
+        self.log(&summary)?;
+        if !self.plan.quiet && (totals.source == Source::Live || self.plan.view.is_for_people()) {
+            say(&summary);
+        }
+        Ok(())
+    }
+
+    /// In tcpdump's words, and what it does not say.
+    fn summary(&self, totals: &Totals) -> Result<String, std::fmt::Error> {
+        let mut text = String::new();
+        writeln!(text, "{} packets captured", self.count)?;
+        match totals.source {
+            Source::Live => writeln!(text, "{} packets received by filter", totals.received)?,
+            Source::File => writeln!(text, "{} packets read", totals.received)?,
+        }
+        if let Some(filtered) = totals.filtered {
+            writeln!(text, "{filtered} packets filtered")?;
+        }
+        if let Some(dropped) = totals.dropped {
+            writeln!(text, "{dropped} packets dropped by kernel")?;
+        }
+        if let Some(analyser) = &self.analyser {
+            let counts = analyser.counts();
+            writeln!(text, "{} packets analysed", counts.analysed)?;
+            writeln!(text, "{} packets malformed", counts.malformed)?;
+            writeln!(text, "{} packets cut short", counts.truncated)?;
+            writeln!(text, "{} alert messages", self.alerts)?;
+        }
+        if let Some(results) = &self.results {
+            writeln!(text, "results in {}", results.path().display())?;
+        }
+        Ok(text)
+    }
+}
+
+/// Lines on standard error, which nobody needs to read.
+pub(crate) fn say(text: &str) {
+    let _nobody_listens = std::io::stderr().write_all(text.as_bytes());
+}

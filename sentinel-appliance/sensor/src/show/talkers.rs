@@ -1,0 +1,98 @@
+//! Who talks most, in fixed memory.
+//!
+//! Read first: Metwally, Agrawal, El Abbadi, "Efficient Computation of Frequent and Top-k Elements in Data Streams"
+//! (2005), section 3: the space-saving sketch.
+
+use sentinel_units::Address;
+
+/// Talkers remembered. Whoever moves more than one part in so many of all bytes is certainly among them.
+const CAPACITY: usize = 256;
+
+/// A talker and what it sent and received.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) struct Talker {
+    pub(super) address: Address,
+    pub(super) bytes: u64,
+    pub(super) packets: u64,
+    /// Bytes of `bytes` that may be those of others, whose place it took.
+    pub(super) error_bytes: u64,
+}
+
+/// The sketch. Full, it gives the place of the smallest to the newcomer, who inherits its bytes as a bound of error.
+#[derive(Debug, Default)]
+pub(super) struct Talkers {
+    /// By address.
+    slots: Vec<Talker>,
+}
+
+impl Talkers {
+    /// Adds a packet of that many bytes.
+    pub(super) fn add(&mut self, address: Address, bytes: u64) {
+        let at = match self.slots.binary_search_by_key(&address, |talker| talker.address) {
+            Ok(found) => {
+                if let Some(talker) = self.slots.get_mut(found) {
+                    talker.bytes = talker.bytes.saturating_add(bytes);
+                    talker.packets += 1;
+                }
+                return;
+            }
+            Err(at) => at,
+        };
+        if self.slots.len() < CAPACITY {
+            self.slots.insert(at, Talker { address, bytes, packets: 1, error_bytes: 0 });
+            return;
+        }
+        let smallest = self.slots.iter().enumerate().min_by_key(|(_, talker)| talker.bytes);
+        let Some((index, &Talker { bytes: inherited, .. })) = smallest else { return };
+        self.slots.remove(index);
+        let at = if index < at { at - 1 } else { at };
+        let bytes = inherited.saturating_add(bytes);
+        self.slots.insert(at, Talker { address, bytes, packets: 1, error_bytes: inherited });
+    }
+
+    /// The largest, most bytes first; of equals the lower address first, so that runs repeat.
+    pub(super) fn top(&self, most: usize) -> Vec<Talker> {
+        let mut all = self.slots.clone();
+        all.sort_by(|one, other| other.bytes.cmp(&one.bytes).then(one.address.cmp(&other.address)));
+        all.truncate(most);
+        all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_talkers_are_counted_exactly() {
+        let mut talkers = Talkers::default();
+        for _ in 0..3 {
+            talkers.add(Address::v4(1), 100);
+            talkers.add(Address::v4(2), 150);
+        }
+        let expected = |last, bytes| Talker { address: Address::v4(last), bytes, packets: 3, error_bytes: 0 };
+        assert_eq!(talkers.top(10), [expected(2, 450), expected(1, 300)]);
+        assert_eq!(talkers.top(1), [expected(2, 450)]);
+    }
+
+    #[test]
+    fn the_largest_stays_among_ever_new_ones_and_the_error_is_bounded() {
+        let mut talkers = Talkers::default();
+        let (mut total, mut own) = (0, 0);
+        for number in 0..20_000_u32 {
+            talkers.add(Address::v4(1_000 + number), 60);
+            total += 60;
+            if number.is_multiple_of(50) {
+                talkers.add(Address::v4(7), 1_500);
+                (total, own) = (total + 1_500, own + 1_500);
+            }
+        }
+        assert_eq!(talkers.slots.len(), CAPACITY);
+        let first = talkers.top(1)[0];
+        assert_eq!(first.address, Address::v4(7));
+        assert!(first.bytes >= own && first.bytes - first.error_bytes <= own, "{first:?}, {own}");
+        let bound = total / u64::try_from(CAPACITY).unwrap();
+        assert!(talkers.top(CAPACITY).iter().all(|talker| talker.error_bytes <= bound));
+        assert!(talkers.slots.is_sorted_by_key(|talker| talker.address));
+    }
+}
