@@ -6,7 +6,10 @@
 use sentinel_units::LinkType;
 
 use crate::dns::{self, RecordData};
-use crate::{Glance, Malformed, Network, Packet, Sight, Transport, dhcp, http, tls};
+use crate::flight::Probe;
+use crate::{
+    Glance, Malformed, Network, Packet, Sight, Transport, dhcp, flight, http, quic, ssh, tls, tunnel, x509,
+};
 
 /// A parser by name; the name is that of its corpus directory.
 pub type Body = (&'static str, fn(&[u8]));
@@ -18,6 +21,12 @@ pub const BODIES: &[Body] = &[
     ("dns_message", dns_message),
     ("dns_stream", dns_stream),
     ("tls_client_hello", tls_client_hello),
+    ("tls_server_hello", tls_server_hello),
+    ("certificate", certificate),
+    ("quic_initial", quic_initial),
+    ("quic_frames", quic_frames),
+    ("ssh_banner", ssh_banner),
+    ("first_flight", first_flight),
     ("http_request", http_request),
     ("http_response", http_response),
 ];
@@ -42,6 +51,15 @@ pub fn packet(bytes: &[u8]) {
     let wire_len = u32::try_from(frame.len()).unwrap_or(u32::MAX).saturating_add(u32::from(*cut));
     let packet = crate::packet(link, tag, frame, wire_len);
     check(&packet, frame);
+    if let Some(inner) = tunnel::inside(&packet) {
+        check(&inner, frame);
+        assert!(inner.wire_len < packet.wire_len);
+    }
+    if let Some(ip) = packet.ip() {
+        let whole = crate::reassembled(&packet, ip.protocol, ip.payload).unwrap_or(packet);
+        check(&whole, frame);
+        assert!(whole.ip().is_some_and(|ip| ip.fragment.is_none()));
+    }
     if let Some(sight) = crate::glance(link, frame, wire_len) {
         let read = match sight {
             Sight::V4(v4) => Glance::from(&v4),
@@ -174,4 +192,65 @@ fn check_head(head: &http::Head<'_>, bytes: &[u8]) {
     assert!(head.headers().all(|header| !header.name.is_empty()));
     assert!(head.body.is_empty() || bytes.ends_with(head.body));
     assert!(head.malformed != Some(Malformed::Truncated) || head.body.is_empty());
+}
+
+/// The first flight of a TLS server.
+pub fn tls_server_hello(bytes: &[u8]) {
+    let mut joined = [0; 512];
+    let Ok(hello) = tls::ServerHello::parse(bytes, &mut joined) else { return };
+    assert!(tls::is_server_hello(bytes));
+    assert!(hello.extensions().count() <= 64);
+    let _ = (hello.version(), hello.alpn(), hello.is_retry_request());
+    assert!(hello.certificate.is_none_or(|der| !der.is_empty() && der.len() < bytes.len()));
+}
+
+/// A certificate.
+pub fn certificate(bytes: &[u8]) {
+    let Ok(certificate) = x509::Certificate::parse(bytes) else { return };
+    for name in [certificate.issuer, certificate.subject] {
+        let mut length = Length(0);
+        let _ = core::fmt::write(&mut length, format_args!("{name}"));
+        // An escaped sign, or a byte that becomes a letter of two.
+        assert!(length.0 <= bytes.len() * 8);
+        assert!(name.parts().count() <= 32);
+    }
+    let _ = (certificate.is_self_issued(), certificate.subject.common_name());
+}
+
+/// Counts what is written.
+struct Length(usize);
+
+impl core::fmt::Write for Length {
+    fn write_str(&mut self, text: &str) -> core::fmt::Result {
+        self.0 += text.len();
+        Ok(())
+    }
+}
+
+/// The header of a QUIC Initial packet.
+pub fn quic_initial(bytes: &[u8]) {
+    let Ok(initial) = quic::Initial::parse(bytes) else { return };
+    assert!(initial.number_at <= initial.packet.len() && initial.packet.len() <= bytes.len());
+    assert!(initial.destination.len() <= 20 && initial.source.len() <= 20);
+}
+
+/// The frames of a QUIC Initial packet.
+pub fn quic_frames(bytes: &[u8]) {
+    let pieces: usize = quic::crypto_frames(bytes).map(|piece| piece.bytes.len() + 3).sum();
+    assert!(pieces <= bytes.len());
+}
+
+/// The first line of SSH.
+pub fn ssh_banner(bytes: &[u8]) {
+    let Ok(banner) = ssh::Banner::parse(bytes) else { return };
+    assert!(banner.software.len() + banner.protocol_version.len() < 255);
+}
+
+/// Bytes of a stream. The first two choose the ports.
+pub fn first_flight(bytes: &[u8]) {
+    let [source, destination, stream @ ..] = bytes else { return };
+    let port = |byte: u8| sentinel_units::Port(u16::from(byte));
+    if let Probe::More(need) = flight::probe(stream, (port(*source), port(*destination))) {
+        assert!(need > stream.len(), "or the same bytes would be looked at for ever");
+    }
 }

@@ -82,9 +82,19 @@ pub struct Fragment {
     pub offset: u16,
     /// Whether parts follow.
     pub more: bool,
+    /// Headers between this place and the payload, in units of four bytes: extension headers behind the IPv6 fragment
+    /// header, or an authentication header. Zero but in the first part; 255 for so many that they cannot be counted.
+    pub skipped_words: u8,
 }
 
 impl Fragment {
+    /// Notes that a header of this length was read.
+    #[cold]
+    pub(crate) fn skip(&mut self, header_len: u32) {
+        let words = u32::from(self.skipped_words).saturating_add(header_len / 4);
+        self.skipped_words = u8::try_from(words).unwrap_or(u8::MAX);
+    }
+
     /// Whether a payload of this length ends within the largest datagram.
     #[inline]
     pub(crate) fn fits(self, payload_wire_len: u32) -> bool {

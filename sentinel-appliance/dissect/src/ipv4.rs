@@ -49,6 +49,7 @@ pub(crate) fn parse(extent: Extent<'_>) -> Result<(Ip<'_>, Result<(), Malformed>
             identification: u32::from(u16::from_be_bytes([i0, i1])),
             offset: (flags & OFFSET_MASK) << 3,
             more: flags & MORE_FRAGMENTS != 0,
+            skipped_words: 0,
         });
     }
     let state = read_payload(&mut ip, extent, header_len, announced);
@@ -80,6 +81,9 @@ fn read_payload<'p>(
     }
     if ip.protocol == AUTHENTICATION && !ip.is_later_fragment() {
         let (next, inside) = skip_authentication(payload)?;
+        if let Some(fragment) = &mut ip.fragment {
+            fragment.skip(payload.wire_len.saturating_sub(inside.wire_len));
+        }
         (ip.protocol, ip.payload, ip.payload_wire_len) = (next, inside.captured, inside.wire_len);
         if next == AUTHENTICATION {
             return Err(Malformed::TooManyHeaders);
@@ -180,7 +184,10 @@ pub(crate) mod tests {
         let bytes = changed(&[(6, 0x20), (7, 185)]);
         let (ip, state) = parse_all(&bytes).unwrap();
         assert_eq!(state, Ok(()));
-        assert_eq!(ip.fragment, Some(Fragment { identification: 0xabcd, offset: 1480, more: true }));
+        assert_eq!(
+            ip.fragment,
+            Some(Fragment { identification: 0xabcd, offset: 1480, more: true, skipped_words: 0 })
+        );
         assert!(ip.is_later_fragment());
         // first fragment
         let bytes = changed(&[(6, 0x20)]);

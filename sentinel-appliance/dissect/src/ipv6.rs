@@ -136,7 +136,14 @@ fn walk_extensions<'p>(ip: &mut Ip<'p>, mut payload: Extent<'p>) -> Result<(), M
             break;
         }
         match skip_extension(ip, payload) {
-            Ok((next, rest)) => (ip.protocol, payload) = (next, rest),
+            Ok((next, rest)) => {
+                if ip.protocol != FRAGMENT
+                    && let Some(fragment) = &mut ip.fragment
+                {
+                    fragment.skip(payload.wire_len.saturating_sub(rest.wire_len));
+                }
+                (ip.protocol, payload) = (next, rest);
+            }
             Err(error) => {
                 result = Err(error);
                 break;
@@ -158,7 +165,7 @@ fn skip_extension<'p>(ip: &mut Ip<'p>, payload: Extent<'p>) -> Result<(u8, Exten
             let (offset, more) = (place & !7, place & 1 == 1);
             if offset != 0 || more {
                 let identification = u32::from_be_bytes(identification);
-                ip.fragment = Some(Fragment { identification, offset, more });
+                ip.fragment = Some(Fragment { identification, offset, more, skipped_words: 0 });
             }
             Ok((next, payload.after(8)))
         }
@@ -293,8 +300,21 @@ mod tests {
         let bytes = datagram(44, &header);
         let (ip, state) = parse_all(&bytes).unwrap();
         assert_eq!((state, ip.protocol, ip.payload), (Ok(()), 17, &[0xaa, 0xbb][..]));
-        assert_eq!(ip.fragment, Some(Fragment { identification: 0x0102_0304, offset: 1448, more: true }));
+        let fragment = Fragment { identification: 0x0102_0304, offset: 1448, more: true, skipped_words: 0 };
+        assert_eq!(ip.fragment, Some(fragment));
         assert!(ip.is_later_fragment());
+    }
+
+    #[test]
+    fn headers_behind_the_fragment_header_are_counted() {
+        // first part, more follow; then destination options of 16 bytes; then four bytes for UDP
+        let mut payload = [60, 0, 0, 1, 1, 2, 3, 4, 17, 1].to_vec();
+        payload.extend_from_slice(&[0; 14]);
+        payload.extend_from_slice(&[1, 2, 3, 4]);
+        let bytes = datagram(44, &payload);
+        let (ip, state) = parse_all(&bytes).unwrap();
+        assert_eq!((state, ip.protocol, ip.payload), (Ok(()), 17, &[1, 2, 3, 4][..]));
+        assert_eq!(ip.fragment.map(|fragment| (fragment.offset, fragment.skipped_words)), Some((0, 4)));
     }
 
     #[test]

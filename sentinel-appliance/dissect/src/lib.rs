@@ -1,7 +1,7 @@
 //! Bytes to facts: what a frame says, read in one pass.
 //!
 //! In: the bytes of one frame, its link type and its length on the wire ([`packet()`]), or the payload of
-//! a segment or datagram ([`dhcp`], [`dns`], [`tls`], [`http`]). Out: plain values and slices of the same bytes.
+//! a segment or datagram ([`dhcp`], [`dns`], [`tls`], [`http`], [`ssh`], [`quic`]). Out: plain values and slices of the same bytes.
 //! Memory: none; everything borrows from the frame, and the one buffer there is ([`dns::NameBuffer`])
 //! is the caller's. It never allocates, never panics, never keeps state between packets, never verifies
 //! checksums (network cards fill them in after a local capture), and judges nothing: a packet that lies
@@ -16,7 +16,9 @@
 //! | link layer | `ethernet`, `vlan`, `cooked`, `loopback`, `pppoe`, `mpls` |
 //! | network | `arp`, `ipv4`, `ipv6` (both give [`Ip`]) |
 //! | transport | `tcp`, `udp`, `icmp`, `icmpv6` |
-//! | application | [`dhcp`], [`dns`], [`tls`], [`http`] |
+//! | inside tunnels | [`tunnel`], `gre` |
+//! | application | [`dhcp`], [`dns`], [`tls`] with [`x509`], [`http`], [`ssh`], [`quic`] |
+//! | where a message that spans segments ends | [`flight`] |
 //!
 //! [`registry`] lists all of them with their sources.
 //!
@@ -45,9 +47,11 @@ pub mod dhcp;
 pub mod dns;
 mod ethernet;
 mod extent;
+pub mod flight;
 #[doc(hidden)]
 pub mod fuzzing;
 mod glance;
+mod gre;
 pub mod http;
 mod icmp;
 mod icmpv6;
@@ -59,11 +63,15 @@ mod malformed;
 mod mpls;
 mod packet;
 mod pppoe;
+pub mod quic;
 pub mod registry;
+pub mod ssh;
 mod tcp;
 pub mod tls;
+pub mod tunnel;
 mod udp;
 mod vlan;
+pub mod x509;
 
 pub use arp::Arp;
 pub use cooked::Cooked;
@@ -73,7 +81,7 @@ pub use icmp::Icmp;
 pub use icmpv6::{Icmpv6, Neighbour};
 pub use ip::{Fragment, Ip, protocol};
 pub use malformed::{Layer, Malformed};
-pub use packet::{Network, Packet, Transport, packet};
+pub use packet::{Network, Packet, Transport, packet, reassembled};
 pub use tcp::{Tcp, TcpFlags, TcpOption, TcpOptions};
 pub use udp::Udp;
 pub use vlan::{VlanTag, Vlans};

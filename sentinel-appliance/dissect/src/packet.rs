@@ -12,9 +12,9 @@ use crate::{
     ipv4, ipv6, loopback, mpls, pppoe, protocol, vlan,
 };
 
-const IPV4: u16 = 0x0800;
-const ARP: u16 = 0x0806;
-const IPV6: u16 = 0x86dd;
+pub(crate) const IPV4: u16 = 0x0800;
+pub(crate) const ARP: u16 = 0x0806;
+pub(crate) const IPV6: u16 = 0x86dd;
 const MPLS: u16 = 0x8847;
 const MPLS_UPSTREAM: u16 = 0x8848;
 const PPPOE_SESSION: u16 = 0x8864;
@@ -73,7 +73,7 @@ pub enum Transport<'p> {
     Icmp(Icmp<'p>),
     /// `ICMPv6` (over IPv6).
     Icmpv6(Icmpv6<'p>),
-    /// Something else, by its protocol number; tunnels are not opened.
+    /// Something else, by its protocol number; [`crate::tunnel::inside`] opens tunnels.
     Other(u8),
 }
 
@@ -145,6 +145,28 @@ pub fn packet(link: LinkType, offloaded_vlan: Option<u16>, bytes: &[u8], wire_le
         Err(Stop::Done(network)) => front.packet(network, Transport::None, None),
         Err(Stop::Fault(fault)) => front.packet(Network::None, Transport::None, Some((Layer::Link, fault))),
     }
+}
+
+/// The packet that a datagram becomes once its parts are together. `like` is one of them: the link layer is taken from
+/// it, and what both headers say. `bytes` is the payload that was put together, `protocol` what it is.
+#[must_use]
+pub fn reassembled<'p>(like: &Packet<'_>, protocol: u8, bytes: &'p [u8]) -> Option<Packet<'p>> {
+    let part = like.ip()?;
+    let len = u32::try_from(bytes.len()).ok()?;
+    let ip = Ip {
+        source: part.source,
+        destination: part.destination,
+        protocol,
+        hop_limit: part.hop_limit,
+        traffic_class: part.traffic_class,
+        fragment: None,
+        wire_len: part.wire_len.saturating_sub(part.payload_wire_len).saturating_add(len),
+        payload: bytes,
+        payload_wire_len: len,
+    };
+    let wire_len = like.wire_len.max(ip.wire_len);
+    let front = Front { ethernet: like.ethernet, cooked: like.cooked, vlans: like.vlans, wire_len };
+    Some(front.read_transport(ip))
 }
 
 /// What is known before the network layer. A packet is put together once, at the end: filling one in

@@ -39,9 +39,14 @@ pub const PROTOCOLS: &[Protocol] = &[
     line("icmpv6", Layer::Transport, "RFC 4443, RFC 4861", "type, code, neighbour messages"),
     line("tcp", Layer::Transport, "RFC 9293", "ports, numbers, flags, window, options"),
     line("udp", Layer::Transport, "RFC 768", "ports, length"),
+    line("gre", Layer::Transport, "RFC 2784, RFC 2890, RFC 2637", "the packet inside"),
+    line("ipip", Layer::Transport, "RFC 2003, RFC 2473, RFC 4213", "the packet inside"),
     line("dhcp", Layer::Application, "RFC 2131", "who was given which address"),
     line("dns", Layer::Application, "RFC 1035", "header, questions, records"),
-    line("tls", Layer::Application, "RFC 8446", "client hello: name, versions, suites, extensions"),
+    line("tls", Layer::Application, "RFC 8446", "hellos: name, versions, suites, extensions; certificate"),
+    line("x509", Layer::Application, "RFC 5280", "subject, issuer, validity"),
+    line("quic", Layer::Application, "RFC 9000", "header of Initial packets, hello of the client"),
+    line("ssh", Layer::Application, "RFC 4253", "versions of both sides"),
     line("http", Layer::Application, "RFC 9112", "request and status line, headers"),
 ];
 

@@ -5,22 +5,18 @@
 
 use crate::Malformed;
 use crate::cursor::Cursor;
-
-const HANDSHAKE_RECORD: u8 = 22;
-const CLIENT_HELLO: u8 = 1;
-/// Content type, version, length.
-const RECORD_HEADER_LEN: usize = 5;
-/// Most bytes of a record before encryption (RFC 8446 section 5.1).
-const LONGEST_FRAGMENT: usize = 1 << 14;
-/// Most records put together for one hello. Honest clients send one; those that hide the server name
-/// from middleboxes send two to a dozen.
-const MAX_RECORDS: usize = 32;
-/// Most extensions read. Browsers send under twenty.
-const MAX_EXTENSIONS: usize = 64;
+use crate::tls::record::{
+    CLIENT_HELLO, Extension, Extensions, HANDSHAKE_RECORD, MAX_RECORDS, Numbers, Protocols, append,
+    is_reserved, list, record, usize_of,
+};
 
 const SERVER_NAME: u16 = 0;
 const APPLICATION_PROTOCOLS: u16 = 16;
+const SUPPORTED_GROUPS: u16 = 10;
+const POINT_FORMATS: u16 = 11;
+const SIGNATURE_ALGORITHMS: u16 = 13;
 const SUPPORTED_VERSIONS: u16 = 43;
+const ENCRYPTED_CLIENT_HELLO: u16 = 0xfe0d;
 const HOST_NAME: u8 = 0;
 
 /// A client hello, whole or as much of it as was there.
@@ -62,7 +58,7 @@ impl<'p> ClientHello<'p> {
     /// - [`Malformed::Truncated`] if the payload ends before the session number does.
     /// - [`Malformed::BadLength`] if a length before that is wrong.
     pub fn parse(payload: &'p [u8]) -> Result<Self, Malformed> {
-        let (version, fragment) = record(&mut Cursor::new(payload))?;
+        let (version, _, fragment) = record(&mut Cursor::new(payload))?;
         Self::parse_handshake(version, fragment)
     }
 
@@ -74,7 +70,7 @@ impl<'p> ClientHello<'p> {
     /// As for [`ClientHello::parse`].
     pub fn parse_joined(payload: &'p [u8], joined: &'p mut [u8]) -> Result<Self, Malformed> {
         let mut at = Cursor::new(payload);
-        let (version, first) = record(&mut at)?;
+        let (version, _, first) = record(&mut at)?;
         let is_whole = match *first {
             [_, a, b, c, ..] => first.len() - 4 >= usize_of(u32::from_be_bytes([0, a, b, c])),
             _ => false,
@@ -85,11 +81,19 @@ impl<'p> ClientHello<'p> {
         let mut len = append(joined, 0, first);
         for _ in 1..MAX_RECORDS {
             match record(&mut at) {
-                Ok((_, fragment)) => len = append(joined, len, fragment),
+                Ok((_, _, fragment)) => len = append(joined, len, fragment),
                 Err(_) => break,
             }
         }
         Self::parse_handshake(version, joined.get(..len).unwrap_or_default())
+    }
+
+    /// Reads the message itself, as QUIC carries it: without records.
+    ///
+    /// # Errors
+    /// As for [`ClientHello::parse`].
+    pub fn parse_message(message: &'p [u8]) -> Result<Self, Malformed> {
+        Self::parse_handshake(0, message)
     }
 
     fn parse_handshake(record_version: u16, bytes: &'p [u8]) -> Result<Self, Malformed> {
@@ -207,100 +211,40 @@ impl<'p> ClientHello<'p> {
     /// Extensions in the order sent, those that are all there.
     #[must_use]
     pub const fn extensions(&self) -> Extensions<'p> {
-        Extensions { at: Cursor::new(self.extensions), left: MAX_EXTENSIONS }
+        Extensions::new(self.extensions)
     }
-}
 
-/// Whether a number is one of those that mean nothing and keep servers tolerant: `0x0a0a` to `0xfafa`
-/// (GREASE, RFC 8701 section 2).
-#[must_use]
-pub const fn is_reserved(number: u16) -> bool {
-    let [high, low] = number.to_be_bytes();
-    high == low && high & 0x0f == 0x0a
-}
-
-/// One extension: <https://www.iana.org/assignments/tls-extensiontype-values>.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Extension<'p> {
-    /// Its number.
-    pub kind: u16,
-    /// Its bytes.
-    pub data: &'p [u8],
-}
-
-/// Iterator over extensions. Ends at one that is cut.
-#[derive(Clone, Debug)]
-pub struct Extensions<'p> {
-    at: Cursor<'p>,
-    left: usize,
-}
-
-impl<'p> Iterator for Extensions<'p> {
-    type Item = Extension<'p>;
-
-    fn next(&mut self) -> Option<Extension<'p>> {
-        if self.left == 0 {
-            return None;
-        }
-        let mut at = self.at;
-        let (kind, len) = (at.u16().ok()?, at.u16().ok()?);
-        let data = at.take(usize::from(len)).ok()?;
-        self.left -= 1;
-        self.at = at;
-        Some(Extension { kind, data })
+    /// Key exchange groups offered (`supported_groups`, RFC 8446 section 4.2.7), best first.
+    #[must_use]
+    pub fn groups(&self) -> Numbers<'p> {
+        self.numbers_of(SUPPORTED_GROUPS)
     }
-}
 
-/// Iterator over 16-bit numbers.
-#[derive(Clone, Debug)]
-pub struct Numbers<'p> {
-    at: Cursor<'p>,
-}
-
-impl Iterator for Numbers<'_> {
-    type Item = u16;
-
-    fn next(&mut self) -> Option<u16> {
-        self.at.u16().ok()
+    /// Signature algorithms offered (RFC 8446 section 4.2.3), best first.
+    #[must_use]
+    pub fn signature_algorithms(&self) -> Numbers<'p> {
+        self.numbers_of(SIGNATURE_ALGORITHMS)
     }
-}
 
-/// Iterator over application protocol names.
-#[derive(Clone, Debug)]
-pub struct Protocols<'p> {
-    at: Cursor<'p>,
-}
-
-impl<'p> Iterator for Protocols<'p> {
-    type Item = &'p [u8];
-
-    fn next(&mut self) -> Option<&'p [u8]> {
-        let len = self.at.u8().ok()?;
-        self.at.take(usize::from(len)).ok()
+    /// Forms of points on curves that the client reads (RFC 8422 section 5.1.2).
+    #[must_use]
+    pub fn point_formats(&self) -> &'p [u8] {
+        let Some(extension) = self.extensions().find(|it| it.kind == POINT_FORMATS) else { return &[] };
+        let mut at = Cursor::new(extension.data);
+        at.u8().and_then(|len| at.take(usize::from(len))).unwrap_or_default()
     }
-}
 
-/// Takes one handshake record: its version and as much of its fragment as is there.
-fn record<'p>(at: &mut Cursor<'p>) -> Result<(u16, &'p [u8]), Malformed> {
-    let start = at.rest();
-    if matches!(*start, [kind, ..] if kind != HANDSHAKE_RECORD)
-        || matches!(*start, [_, major, ..] if major != 3)
-    {
-        return Err(Malformed::OtherProtocol);
+    /// Whether the hello is the outer one of an encrypted hello (or pretends to be: RFC 9849 section 6.2).
+    #[must_use]
+    pub fn has_encrypted_hello(&self) -> bool {
+        self.extensions().any(|it| it.kind == ENCRYPTED_CLIENT_HELLO)
     }
-    let [_, major, minor, high, low] = *at.array::<RECORD_HEADER_LEN>()?;
-    let announced = usize::from(u16::from_be_bytes([high, low]));
-    // Empty handshake records are forbidden (RFC 8446 section 5.1).
-    if announced == 0 || announced > LONGEST_FRAGMENT {
-        return Err(Malformed::BadLength);
-    }
-    Ok((u16::from_be_bytes([major, minor]), at.take_up_to(announced)))
-}
 
-/// Takes a list with a length of two bytes before it.
-fn list<'p>(at: &mut Cursor<'p>) -> Result<&'p [u8], Malformed> {
-    let len = at.u16()?;
-    at.take(usize::from(len))
+    fn numbers_of(&self, kind: u16) -> Numbers<'p> {
+        let found = self.extensions().find(|it| it.kind == kind);
+        let list = found.and_then(|it| list(&mut Cursor::new(it.data)).ok()).unwrap_or_default();
+        Numbers { at: Cursor::new(list) }
+    }
 }
 
 /// Takes the first host name of a server name list.
@@ -311,21 +255,6 @@ fn host_name<'p>(at: &mut Cursor<'p>) -> Result<&'p [u8], Malformed> {
     }
     let name = list(&mut names)?;
     if name.is_empty() { Err(Malformed::BadLength) } else { Ok(name) }
-}
-
-/// Copies as much of `fragment` behind the first `len` bytes of `joined` as fits; gives the new length.
-fn append(joined: &mut [u8], len: usize, fragment: &[u8]) -> usize {
-    let room = joined.get_mut(len..).unwrap_or_default();
-    let copied = room.len().min(fragment.len());
-    if let (Some(room), Some(fragment)) = (room.get_mut(..copied), fragment.get(..copied)) {
-        room.copy_from_slice(fragment);
-    }
-    len + copied
-}
-
-/// A length of at most 24 bits; our targets have 32 or more.
-fn usize_of(length: u32) -> usize {
-    usize::try_from(length).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]

@@ -1,0 +1,175 @@
+//! What tunnels carry.
+//!
+//! Read first: RFC 2003 (IPv4 in IPv4); RFC 4213 section 3 (IPv6 in IPv4); RFC 2473 (in IPv6); RFC 1661 (the point-to-point
+//! protocol, of PPTP); the file `gre`.
+//!
+//! A packet with a tunnel in it is two packets: the outer one, as the network sees it, and the inner one, as its ends see
+//! it. Both are facts. So a [`Packet`] is never replaced by what it carries; whoever wants that asks for it, and pays for
+//! it only then.
+
+use sentinel_units::LinkType;
+
+use crate::extent::Extent;
+use crate::gre::{self, Inside};
+use crate::packet::{ARP, IPV4, IPV6};
+use crate::{Malformed, Packet, Transport, protocol};
+
+/// Ethernet inside GRE.
+const ETHERNET: u16 = 0x6558;
+/// Numbers of the point-to-point protocol.
+const PPP_IPV4: u16 = 0x0021;
+const PPP_IPV6: u16 = 0x0057;
+
+/// The packet inside, if `packet` is IP in IP or GRE and not a fragment. It may carry another one.
+///
+/// The inner packet's `malformed` says what is wrong with it; one that cannot be reached at all is no packet. Encrypted and
+/// compressed tunnels are not opened.
+#[inline]
+#[must_use]
+pub fn inside<'p>(packet: &Packet<'p>) -> Option<Packet<'p>> {
+    match packet.transport {
+        Transport::Other(number @ (protocol::IPV4 | protocol::IPV6 | protocol::GRE)) => open(packet, number),
+        _ => None,
+    }
+}
+
+#[cold]
+fn open<'p>(packet: &Packet<'p>, number: u8) -> Option<Packet<'p>> {
+    let ip = packet.ip()?;
+    if ip.fragment.is_some() {
+        return None;
+    }
+    let extent = Extent { captured: ip.payload, wire_len: ip.payload_wire_len };
+    match number {
+        protocol::IPV4 => Some(inner(LinkType::IPV4, extent)),
+        protocol::IPV6 => Some(inner(LinkType::IPV6, extent)),
+        _ => match gre::parse(extent).ok()? {
+            (Inside::EtherType(IPV4), rest) => Some(inner(LinkType::IPV4, rest)),
+            (Inside::EtherType(IPV6), rest) => Some(inner(LinkType::IPV6, rest)),
+            (Inside::EtherType(ETHERNET), rest) => Some(inner(LinkType::ETHERNET, rest)),
+            (Inside::PointToPoint, rest) => match point_to_point(rest).ok()? {
+                (PPP_IPV4, rest) => Some(inner(LinkType::IPV4, rest)),
+                (PPP_IPV6, rest) => Some(inner(LinkType::IPV6, rest)),
+                _ => None,
+            },
+            // ARP has no place without a link; other types are not read anywhere.
+            (Inside::EtherType(ARP | _) | Inside::Nothing, _) => None,
+        },
+    }
+}
+
+/// As a frame of its own.
+fn inner(link: LinkType, extent: Extent<'_>) -> Packet<'_> {
+    crate::packet(link, None, extent.captured, extent.wire_len)
+}
+
+/// Reads a header, whose address may be left out and whose number may be shortened to one byte (RFC 1661 section 6.5
+/// and 6.6).
+fn point_to_point(extent: Extent<'_>) -> Result<(u16, Extent<'_>), Malformed> {
+    let extent = if extent.captured.starts_with(&[0xff, 0x03]) { extent.after(2) } else { extent };
+    let [first] = *extent.header()?;
+    if first & 1 == 1 {
+        return Ok((u16::from(first), extent.after(1)));
+    }
+    let [first, second] = *extent.header()?;
+    Ok((u16::from_be_bytes([first, second]), extent.after(2)))
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use crate::{Layer, Network, packet};
+    use sentinel_units::{Address, Port};
+    use std::vec::Vec;
+
+    fn v4(next: u8, last: u8, payload: &[u8]) -> Vec<u8> {
+        let len = u8::try_from(20 + payload.len()).unwrap();
+        [&[0x45, 0, 0, len, 0, 0, 0, 0, 64, next, 0, 0, 10, 0, 0, last, 10, 0, 9, last][..], payload].concat()
+    }
+
+    fn v6(next: u8, payload: &[u8]) -> Vec<u8> {
+        let mut bytes = [0; 40].to_vec();
+        (bytes[0], bytes[5], bytes[6], bytes[7]) = (0x60, u8::try_from(payload.len()).unwrap(), next, 64);
+        (bytes[8], bytes[23], bytes[24], bytes[39]) = (0x20, 1, 0x20, 2);
+        [bytes, payload.to_vec()].concat()
+    }
+
+    const DATAGRAM: [u8; 11] = [0x9c, 0x40, 0, 53, 0, 11, 0, 0, 1, 2, 3];
+
+    fn read(bytes: &[u8]) -> Packet<'_> {
+        packet(LinkType::RAW, None, bytes, 0)
+    }
+
+    /// The datagram is found inside, and the outer packet stays what it was.
+    fn holds_the_datagram(bytes: &[u8], outer_protocol: u8) {
+        let outer = read(bytes);
+        assert_eq!(outer.transport, Transport::Other(outer_protocol));
+        let inner = inside(&outer).unwrap();
+        assert_eq!((inner.ports(), inner.malformed), (Some((Port(40_000), Port(53))), None));
+        assert_eq!(inner.udp().unwrap().payload, [1, 2, 3]);
+        assert!(inside(&inner).is_none());
+    }
+
+    #[test]
+    fn each_kind_of_tunnel_is_opened() {
+        let (four, six) = (v4(17, 1, &DATAGRAM), v6(17, &DATAGRAM));
+        holds_the_datagram(&v4(4, 7, &four), 4);
+        holds_the_datagram(&v4(41, 7, &six), 41);
+        holds_the_datagram(&v6(4, &four), 4);
+        holds_the_datagram(&v6(41, &six), 41);
+        let gre = |head: &[u8], inside: &[u8]| v4(47, 7, &[head, inside].concat());
+        holds_the_datagram(&gre(&[0, 0, 8, 0], &four), 47);
+        holds_the_datagram(&gre(&[0x20, 0, 0x86, 0xdd, 1, 2, 3, 4], &six), 47);
+        let ethernet = [&[2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0][..], &four].concat();
+        holds_the_datagram(&gre(&[0, 0, 0x65, 0x58], &ethernet), 47);
+        for head in [&[0xff, 3, 0, 0x21][..], &[0, 0x21], &[0x21]] {
+            let frame = [head, &four].concat();
+            holds_the_datagram(&gre(&[0x30, 1, 0x88, 0x0b, 0, 0, 0, 7, 0, 0, 0, 1], &frame), 47);
+        }
+    }
+
+    #[test]
+    fn tunnels_in_tunnels_are_opened_one_by_one() {
+        let bytes = v4(4, 1, &v4(4, 2, &v4(17, 3, &DATAGRAM)));
+        let outer = read(&bytes);
+        let middle = inside(&outer).unwrap();
+        assert_eq!(middle.ip().unwrap().source, Address::v4(0x0a00_0002));
+        assert_eq!(inside(&middle).unwrap().ip().unwrap().source, Address::v4(0x0a00_0003));
+    }
+
+    #[test]
+    fn what_is_wrong_inside_is_said_of_the_inside() {
+        let mut bytes = v4(4, 7, &v4(17, 1, &DATAGRAM));
+        bytes[20] = 0x65; // version 6 where IPv4 is announced
+        let outer = read(&bytes);
+        assert_eq!(outer.malformed, None);
+        let inner = inside(&outer).unwrap();
+        assert_eq!(
+            (inner.network, inner.malformed),
+            (Network::None, Some((Layer::Network, Malformed::BadVersion)))
+        );
+    }
+
+    #[test]
+    fn fragments_and_other_protocols_are_left_alone() {
+        let mut bytes = v4(4, 7, &v4(17, 1, &DATAGRAM));
+        bytes[6] = 0x20; // more fragments
+        assert!(inside(&read(&bytes)).is_none());
+        assert!(inside(&read(&v4(50, 7, &[0; 20]))).is_none());
+        assert!(inside(&read(&v4(47, 7, &[0, 0, 8, 6, 1, 2, 3]))).is_none());
+    }
+
+    #[test]
+    fn every_cut_gives_no_packet_or_one_that_says_so() {
+        let bytes = v4(47, 7, &[&[0, 0, 8, 0][..], &v4(17, 1, &DATAGRAM)].concat());
+        for cut in 0..bytes.len() {
+            let outer = packet(LinkType::IPV4, None, &bytes[..cut], 55);
+            let Some(inner) = inside(&outer) else {
+                assert!(cut < 24, "{cut}");
+                continue;
+            };
+            assert!(inner.malformed.is_some() || inner.udp().unwrap().payload.len() < 3, "{cut}");
+        }
+    }
+}
