@@ -21,7 +21,7 @@ use crate::wire::send::Sent;
 /// Rates that are tried between none and flat out: each halves what is not known.
 const STEPS: u32 = 6;
 /// What is sent first, so that every page and table line was touched.
-const FIRST: Duration = Duration::from_millis(200);
+const FIRST: Duration = Duration::from_millis(50);
 /// The setting that has the kernel cut frames by what they are, and its two values.
 const KERNEL_SNAP: &str = "kernel_snap";
 const BY_CONTENT: &str = "content";
@@ -59,11 +59,49 @@ impl Trial {
     }
 }
 
-/// What came of all rates.
-struct Outcome {
-    loss_free_rate: u64,
-    flat_out: Trial,
+/// What is known of a contestant so far.
+struct Search {
+    contestant: Contestant,
+    /// The best of those that were sent as fast as it goes.
+    flat_out: Option<Trial>,
     ns_per_frame: f64,
+    /// The highest rate of which nothing was lost, and the lowest of which something was.
+    good: u64,
+    bad: Option<u64>,
+}
+
+impl Search {
+    const fn new(contestant: Contestant) -> Self {
+        Self { contestant, flat_out: None, ns_per_frame: f64::INFINITY, good: 0, bad: None }
+    }
+
+    /// Takes in what came of sending as fast as it goes.
+    fn flat_out(&mut self, trial: Trial) {
+        self.ns_per_frame = self.ns_per_frame.min(per(trial.cpu_ns, trial.books.taken));
+        let is_better = self
+            .flat_out
+            .is_none_or(|best| (trial.lost(), best.sent.rate()) < (best.lost(), trial.sent.rate()));
+        if is_better {
+            self.flat_out = Some(trial);
+            (self.good, self.bad) = match trial.lost() {
+                0 => (trial.sent.rate(), None),
+                _ => (0, Some(trial.sent.rate())),
+            };
+        }
+    }
+
+    /// The rate to try next, halfway between what is known; none if nothing was lost flat out.
+    fn next(&self) -> Option<u64> {
+        self.bad.map(|bad| self.good + bad.saturating_sub(self.good) / 2)
+    }
+
+    /// Takes in what came of a rate: the rate reached, if nothing was lost.
+    fn tried(&mut self, rate: u64, reached: Option<u64>) {
+        match reached {
+            Some(reached) => self.good = reached.clamp(self.good, rate),
+            None => self.bad = Some(rate),
+        }
+    }
 }
 
 /// Measures every kind of frame with every ring; says so and passes where no namespace can be made.
@@ -102,43 +140,67 @@ struct Wire<'w> {
 }
 
 impl Wire<'_> {
-    /// One kind of frame with one ring: the bare reader, then the sensor.
+    /// One kind of frame with one ring. All contestants take turns, so that what disturbs the machine disturbs all.
     fn one(&self, pattern: Pattern, ring_kib: u32, report: &mut Report) -> Result<()> {
+        let all = contestants(ring_kib, self.settings.has(KERNEL_SNAP));
+        let mut searches: Vec<Search> = all.into_iter().map(Search::new).collect();
+        for _ in 0..self.plan.tries {
+            for search in &mut searches {
+                search.flat_out(self.trial(pattern, ring_kib, &search.contestant, 0)?);
+            }
+        }
+        for _ in 0..STEPS {
+            for search in &mut searches {
+                let Some(rate) = search.next() else { continue };
+                let mut reached = None;
+                for _ in 0..self.plan.tries {
+                    let trial = self.trial(pattern, ring_kib, &search.contestant, rate)?;
+                    if trial.lost() == 0 {
+                        reached = Some(trial.sent.rate());
+                        break;
+                    }
+                }
+                search.tried(rate, reached);
+            }
+        }
+        self.tell(pattern, ring_kib, &searches, report)
+    }
+
+    fn tell(&self, pattern: Pattern, ring_kib: u32, searches: &[Search], report: &mut Report) -> Result<()> {
         let mut receivers = Map::new();
-        let mut bare: Option<Outcome> = None;
-        for contestant in contestants(ring_kib, self.settings.has(KERNEL_SNAP)) {
-            let outcome = self.contest(pattern, ring_kib, &contestant)?;
-            let flat = outcome.flat_out;
-            let ceiling = bare.as_ref().unwrap_or(&outcome);
-            let share = per(outcome.loss_free_rate, ceiling.loss_free_rate);
-            let over = outcome.ns_per_frame - ceiling.ns_per_frame;
+        let bare = searches.iter().find(|search| search.contestant.is_bare).context("no bare reader")?;
+        for search in searches {
+            let Some(flat) = search.flat_out else { continue };
+            let share = per(search.good, bare.good);
+            let over = ((search.ns_per_frame - bare.ns_per_frame) * 10.0).round() / 10.0;
             eprintln!(
                 "{:<10} {ring_kib:>9} {:<14} {:>10} {share:>6.2} {:>9.1} {over:>10.1} {:>8.3}",
                 pattern.name(),
-                contestant.name,
-                outcome.loss_free_rate,
-                outcome.ns_per_frame,
+                search.contestant.name,
+                search.good,
+                search.ns_per_frame,
                 per(flat.lost() * 100, flat.sent.frames),
             );
-            receivers.insert(contestant.name.into(), line(&outcome, share, over));
-            if contestant.is_bare {
-                bare = Some(outcome);
-            } else {
+            receivers.insert(search.contestant.name.into(), line(search, &flat, share, over));
+            if !search.contestant.is_bare {
                 report.worst("live_loss_of_rate", 1.0 - share);
                 report.worst("live_ns_over_bare", over);
             }
         }
+        let milliseconds = u64::try_from(self.plan.time.as_millis())?;
         report.line(json!({
             "bench": "live",
             "frames": pattern.name(),
             "ring_kib": ring_kib,
+            "milliseconds": milliseconds,
+            "tries": self.plan.tries,
             "receivers": receivers,
         }));
         Ok(())
     }
 
-    /// Starts a receiver, finds the highest rate that it takes without loss, and what a frame costs it flat out.
-    fn contest(&self, pattern: Pattern, ring_kib: u32, contestant: &Contestant) -> Result<Outcome> {
+    /// Starts a receiver and sends; zero is as fast as it goes.
+    fn trial(&self, pattern: Pattern, ring_kib: u32, contestant: &Contestant, rate: u64) -> Result<Trial> {
         let Self { sentinel, namespace, plan, settings } = *self;
         let (receiving, sending) = processors();
         let mut receiver = if contestant.is_bare {
@@ -151,59 +213,27 @@ impl Wire<'_> {
         } else {
             Receiver::sensor(sentinel, namespace, &contestant.settings, receiving)?
         };
-        let mut trial = |rate: u64, time: Duration| -> Result<Trial> {
-            let (before, cpu_before) = (receiver.books()?, receiver.cpu_ns()?);
-            let sent = send(namespace, pattern, rate, time, sending)?;
-            let books = receiver.settled(before, sent.frames)?;
-            ensure!(
-                books.seen <= sent.frames && books.balance(),
-                "{}: the books do not balance: {books:?} of {} sent",
-                contestant.name,
-                sent.frames
-            );
-            Ok(Trial { sent, books, cpu_ns: receiver.cpu_ns()?.saturating_sub(cpu_before) })
-        };
-        let _warm = trial(0, FIRST)?;
-        // Flat out several times: the best for the cost, and for whether anything is lost at all.
-        let mut flat_out = trial(0, plan.time)?;
-        let mut ns_per_frame = per(flat_out.cpu_ns, flat_out.books.taken);
-        for _ in 1..plan.tries {
-            let again = trial(0, plan.time)?;
-            ns_per_frame = ns_per_frame.min(per(again.cpu_ns, again.books.taken));
-            if (again.lost(), flat_out.sent.rate()) < (flat_out.lost(), again.sent.rate()) {
-                flat_out = again;
-            }
-        }
-        if flat_out.lost() == 0 {
-            return Ok(Outcome { loss_free_rate: flat_out.sent.rate(), flat_out, ns_per_frame });
-        }
-        let (mut good, mut bad) = (0, flat_out.sent.rate());
-        for _ in 0..STEPS {
-            let rate = good + (bad - good) / 2;
-            let mut reached = None;
-            for _ in 0..plan.tries {
-                let trial = trial(rate, plan.time)?;
-                if trial.lost() == 0 {
-                    reached = Some(trial.sent.rate());
-                    break;
-                }
-            }
-            match reached {
-                Some(reached) => good = reached.clamp(good, rate),
-                None => bad = rate,
-            }
-        }
-        Ok(Outcome { loss_free_rate: good, flat_out, ns_per_frame })
+        let first = send(namespace, pattern, 0, FIRST, sending)?;
+        receiver.settled(Books::default(), first.frames)?;
+        let (before, cpu_before) = (receiver.books()?, receiver.cpu_ns()?);
+        let sent = send(namespace, pattern, rate, plan.time, sending)?;
+        let books = receiver.settled(before, sent.frames)?;
+        ensure!(
+            books.seen <= sent.frames && books.balance(),
+            "{}: the books do not balance: {books:?} of {} sent",
+            contestant.name,
+            sent.frames
+        );
+        Ok(Trial { sent, books, cpu_ns: receiver.cpu_ns()?.saturating_sub(cpu_before) })
     }
 }
 
-fn line(outcome: &Outcome, share: f64, over: f64) -> Value {
-    let flat = outcome.flat_out;
+fn line(search: &Search, flat: &Trial, share: f64, over: f64) -> Value {
     json!({
-        "loss_free_frames_per_s": outcome.loss_free_rate,
+        "loss_free_frames_per_s": search.good,
         "share_of_bare": share,
-        "ns_per_frame": outcome.ns_per_frame,
-        "ns_over_bare": (over * 10.0).round() / 10.0,
+        "ns_per_frame": search.ns_per_frame,
+        "ns_over_bare": over,
         "flat_out": {
             "frames_per_s": flat.sent.rate(),
             "sent": flat.sent.frames,
@@ -266,6 +296,24 @@ mod tests {
         let sent = Sent { frames: 100, took_ns: 1_000_000_000 };
         let trial = Trial { sent, books: Books { seen: 95, dropped: 5, taken: 90 }, cpu_ns: 0 };
         assert_eq!(trial.lost(), 10);
+    }
+
+    #[test]
+    fn the_search_halves_what_is_not_known() {
+        let trial = |rate: u64, taken: u64| Trial {
+            sent: Sent { frames: rate, took_ns: 1_000_000_000 },
+            books: Books { seen: rate, dropped: rate - taken, taken },
+            cpu_ns: taken * 50,
+        };
+        let mut search = Search::new(contestants(256, true).remove(0));
+        search.flat_out(trial(1_000, 900));
+        assert_eq!(search.next(), Some(500));
+        search.tried(500, Some(499));
+        assert_eq!((search.good, search.next()), (499, Some(749)));
+        search.tried(749, None);
+        assert_eq!(search.next(), Some(624));
+        search.flat_out(trial(990, 990));
+        assert_eq!((search.good, search.next(), search.ns_per_frame), (990, None, 50.0));
     }
 
     #[test]

@@ -230,6 +230,7 @@ fn light(sentinel: &Path, report: &mut Report) -> Result<()> {
     let plan = path::Plan { rounds: 5, with_peers: false };
     path::made_up(sentinel, Traffic::Mixed, 100_000, plan, report)?;
     instructions::measure(sentinel, None, instructions::PACKETS, 0, report)?;
+    hostile::measure(sentinel, 100_000, 5, report)?;
     let plan = live::Plan {
         frames: vec![Pattern::Imix],
         rings_kib: vec![1_024],

@@ -38,16 +38,16 @@ impl Namespace {
         command
     }
 
-    /// The same, kept on one processor if one is given.
+    /// The same, kept on one processor if one is given, and before what else wants to run there.
     pub(crate) fn command_on(&self, cpu: Option<usize>, program: impl AsRef<std::ffi::OsStr>) -> Command {
-        match cpu {
-            Some(cpu) => {
-                let mut command = self.command("taskset");
-                command.args(["-c", &cpu.to_string()]).arg(program);
-                command
-            }
-            None => self.command(program),
+        const MOST_URGENT: &str = "-20";
+        let mut command = self.command("nice");
+        command.args(["-n", MOST_URGENT]);
+        if let Some(cpu) = cpu {
+            command.args(["taskset", "-c", &cpu.to_string()]);
         }
+        command.arg(program);
+        command
     }
 }
 
