@@ -21,6 +21,9 @@ const MAX_BANNER_LINES: usize = 16;
 const MAX_DNS_MESSAGES: usize = 64;
 const DNS_HEADER_LEN: usize = 12;
 
+/// Capitals that are held, in the hope of a space behind them: `OPTIONS` has seven.
+const LONGEST_START: usize = 8;
+
 /// What some bytes of a stream are the start of.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Probe {
@@ -48,7 +51,25 @@ pub fn probe(bytes: &[u8], (source, destination): (Port, Port)) -> Probe {
         [b'S', b'S', b'H', b'-', ..] => line(bytes),
         _ if either(SSH) => lines_before_banner(bytes),
         _ if starts_http(bytes) => head(bytes),
+        // Could be the start of a method; whatever else it is, it is short.
+        [_, ..] if bytes.len() < LONGEST_START && bytes.iter().all(u8::is_ascii_uppercase) => {
+            Probe::More(bytes.len() + 1)
+        }
         _ => Probe::Other,
+    }
+}
+
+/// Judges the bytes of a handshake that QUIC carries: messages of TLS without records. The first one is all that is wanted.
+#[must_use]
+pub fn probe_handshake(bytes: &[u8]) -> Probe {
+    let mut at = Cursor::new(bytes);
+    if !matches!(at.u8(), Ok(CLIENT_HELLO | SERVER_HELLO)) {
+        return Probe::Other;
+    }
+    match at.u24().map(usize::try_from) {
+        Ok(Ok(len)) if at.len() >= len => Probe::Whole,
+        Ok(Ok(len)) => Probe::More(4 + len),
+        _ => Probe::More(4),
     }
 }
 
@@ -191,8 +212,8 @@ mod tests {
         grows_to(&split, ANY, 1);
         grows_to(b"SSH-2.0-OpenSSH_9.9 Debian\r\n", ANY, 4);
         grows_to(b"Welcome\r\nSSH-2.0-x\r\n", (SSH, Port(50_000)), 1);
-        grows_to(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", ANY, 4);
-        grows_to(b"HTTP/1.1 200 OK\r\n\r\n", ANY, 4);
+        grows_to(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", ANY, 1);
+        grows_to(b"HTTP/1.1 200 OK\r\n\r\n", ANY, 1);
         let message = [&[0, 12][..], &[1; 12], &[0, 13], &[2; 13]].concat();
         let cuts: Vec<_> = (1..message.len()).filter(|cut| *cut != 14).collect();
         for cut in cuts {
@@ -214,6 +235,16 @@ mod tests {
         let third = [record(22, &hello), record(20, &[1])].concat();
         assert_eq!(probe(&third, ANY), Probe::Whole);
         assert_eq!(probe(&third[..5 + hello.len()], ANY), Probe::More(5 + hello.len() + 5));
+    }
+
+    #[test]
+    fn a_handshake_without_records_is_one_message() {
+        let hello = [&[CLIENT_HELLO, 0, 0, 40][..], &[9; 40]].concat();
+        assert_eq!(probe_handshake(&hello), Probe::Whole);
+        for cut in 1..hello.len() {
+            assert_eq!(probe_handshake(&hello[..cut]), Probe::More(if cut < 4 { 4 } else { 44 }));
+        }
+        assert_eq!((probe_handshake(&[]), probe_handshake(&[8, 0, 0, 1])), (Probe::Other, Probe::Other));
     }
 
     #[test]

@@ -14,9 +14,11 @@
 pub mod conversation;
 pub mod distinct;
 pub mod flow;
+pub mod fragment;
 pub mod hash;
 pub mod neighbour;
 pub mod places;
+pub mod reassembly;
 pub mod recent;
 pub mod table;
 mod tcp_state;
