@@ -58,7 +58,7 @@ impl<'m> ArpSpoof<'m> {
         let Setting { now, key, .. } = event.setting;
         let claim = self.neighbours.claim(key, arp.sender_ip, arp.sender_mac, now);
         let Claim::Moved { before } = claim else { return };
-        findings.add(Finding {
+        findings.add(&Finding {
             test: Test::ArpSpoof,
             severity: self.severity,
             first: now,

@@ -91,7 +91,7 @@ impl<'m> BruteForce<'m> {
         let hash = event.setting.key.with(event.source_hash, scope);
         let Some(entry) = self.table.entry(hash, door, now) else { return };
         let Some(span) = entry.value.add(self.threshold, now) else { return };
-        findings.add(Finding {
+        findings.add(&Finding {
             test: Test::BruteForceSynInWindow,
             severity: self.severity,
             first: earlier(now, span),

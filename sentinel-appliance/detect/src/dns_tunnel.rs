@@ -70,7 +70,7 @@ impl DnsTunnel {
         let Ok(Some(question)) = message.question() else { return };
         let length = u16::try_from(question.name.character_count()).unwrap_or(u16::MAX);
         if length > self.threshold && !is_reverse_of_ipv6(&question.name) {
-            findings.add(self.finding(event, &question.name, length));
+            findings.add(&self.finding(event, &question.name, length));
         }
     }
 

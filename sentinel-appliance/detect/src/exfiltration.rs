@@ -125,7 +125,7 @@ impl<'m> Exfiltration<'m> {
         if sum < u64::from(self.threshold) {
             return;
         }
-        findings.add(Finding {
+        findings.add(&Finding {
             test: Test::ExfiltrationBytesInWindow,
             severity: self.severity,
             first: entry.value.since.max(earlier(now, self.window)),

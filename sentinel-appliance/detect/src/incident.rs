@@ -33,7 +33,7 @@ pub(crate) struct Findings<'r, 'm> {
 impl Findings<'_, '_> {
     /// Takes in one.
     #[inline(never)] // rare but under attack, and then one copy of it stays in the cache
-    pub(crate) fn add(&mut self, finding: Finding) {
+    pub(crate) fn add(&mut self, finding: &Finding) {
         self.incidents.report(self.now, finding, self.raise);
     }
 }
@@ -47,7 +47,7 @@ struct Open {
     number: u32,
     scope: u32,
     last: Timestamp,
-    last_message: Timestamp,
+    next_message: Timestamp,
     /// The alert as it would be sent now, but for its time and phase.
     alert: Alert,
 }
@@ -68,6 +68,8 @@ pub(crate) struct Incidents<'m> {
     slots: &'m mut [Incident],
     /// A hash of kind, source and scope for each slot, never zero; zero for an empty slot.
     tags: [u32; MAX_INCIDENTS],
+    /// The slot of the incident that went on last.
+    latest: usize,
     pub(crate) pace: Pace,
     numbers: u32,
     /// No incident is over before this.
@@ -87,6 +89,7 @@ impl<'m> Incidents<'m> {
         Self {
             slots,
             tags: [0; MAX_INCIDENTS],
+            latest: 0,
             pace,
             numbers: 0,
             next_close: Timestamp::MAX,
@@ -105,50 +108,48 @@ impl<'m> Incidents<'m> {
     }
 
     /// Takes in a finding and raises an alert if one is due.
-    pub(crate) fn report(&mut self, now: Timestamp, finding: Finding, raise: &mut dyn FnMut(Alert)) {
-        let tag = tag(finding.test, finding.subject.source, finding.scope);
-        if let Some(finding) = self.go_on(tag, now, finding, raise) {
-            if self.may_open(finding.test.kind(), now) {
-                self.open_new(tag, now, finding, raise);
-                return;
-            }
-            // So many sources at once: from here on they share one incident.
-            let subject =
-                Subject { source: None, source_port: None, mac: None, host: None, ..finding.subject };
-            let shared = Finding { subject, scope: SHARED, ..finding };
-            let tag = self::tag(shared.test, None, SHARED);
-            if let Some(shared) = self.go_on(tag, now, shared, raise) {
-                self.open_new(tag, now, shared, raise);
-            }
+    pub(crate) fn report(&mut self, now: Timestamp, finding: &Finding, raise: &mut dyn FnMut(Alert)) {
+        if self.go_on(now, finding, raise) {
+            return;
+        }
+        if self.may_open(finding.test.kind(), now) {
+            self.open_new(now, finding.clone(), raise);
+            return;
+        }
+        // So many sources at once: from here on they share one incident.
+        let subject =
+            Subject { source: None, source_port: None, mac: None, host: None, ..finding.subject.clone() };
+        let shared = Finding { subject, scope: SHARED, ..finding.clone() };
+        if !self.go_on(now, &shared, raise) {
+            self.open_new(now, shared, raise);
         }
     }
 
-    /// Adds a finding to its incident; gives it back if there is none.
-    fn go_on(
-        &mut self,
-        tag: u32,
-        now: Timestamp,
-        finding: Finding,
-        raise: &mut dyn FnMut(Alert),
-    ) -> Option<Finding> {
-        let tagged = self.tags.iter().zip(self.slots.iter_mut()).filter(|(held, _)| **held == tag);
-        let open = tagged.filter_map(|(_, slot)| slot.0.as_mut()).find(|open| {
-            open.scope == finding.scope
-                && open.alert.test == finding.test
-                && open.alert.subject.source == finding.subject.source
-        });
-        let Some(open) = open else { return Some(finding) };
-        open.last = now;
-        merge(&mut open.alert.evidence, finding.evidence, finding.adds);
-        keep_common(&mut open.alert.subject, &finding.subject);
-        if now.since(open.last_message) < self.pace.update {
-            open.alert.suppressed = open.alert.suppressed.saturating_add(1);
-            return None;
+    /// Adds a finding to its incident; says whether there is one.
+    fn go_on(&mut self, now: Timestamp, finding: &Finding, raise: &mut dyn FnMut(Alert)) -> bool {
+        // Under attack, one finding follows another of the same incident.
+        if !self.slots.get(self.latest).is_some_and(|slot| slot.is_of(finding)) {
+            let tag = tag_of(finding);
+            let mut places = self.tags.iter().zip(self.slots.iter());
+            let Some(found) = places.position(|(held, slot)| *held == tag && slot.is_of(finding)) else {
+                return false;
+            };
+            self.latest = found;
         }
-        open.last_message = now;
+        let Some(open) = self.slots.get_mut(self.latest).and_then(|slot| slot.0.as_mut()) else {
+            return false;
+        };
+        open.last = now;
+        merge(&mut open.alert.evidence, &finding.evidence, finding.adds);
+        keep_common(&mut open.alert.subject, &finding.subject);
+        if now < open.next_message {
+            open.alert.suppressed = open.alert.suppressed.saturating_add(1);
+            return true;
+        }
+        open.next_message = now.after(self.pace.update);
         raise(Alert { time: now, phase: Phase::Update, ..open.alert.clone() });
         open.alert.suppressed = 0;
-        None
+        true
     }
 
     /// Whether a kind may open one more incident now; books it if so.
@@ -163,7 +164,8 @@ impl<'m> Incidents<'m> {
         allowed
     }
 
-    fn open_new(&mut self, tag: u32, now: Timestamp, finding: Finding, raise: &mut dyn FnMut(Alert)) {
+    fn open_new(&mut self, now: Timestamp, finding: Finding, raise: &mut dyn FnMut(Alert)) {
+        let tag = tag_of(&finding);
         if self.slots.iter().all(|slot| slot.0.is_some()) {
             let quietest = self
                 .slots
@@ -193,7 +195,8 @@ impl<'m> Incidents<'m> {
         let mut places = self.tags.iter_mut().zip(self.slots.iter_mut());
         if let Some((held, slot)) = places.find(|(_, slot)| slot.0.is_none()) {
             *held = tag;
-            slot.0 = Some(Open { number: self.numbers, scope, last: now, last_message: now, alert });
+            let next_message = now.after(self.pace.update);
+            slot.0 = Some(Open { number: self.numbers, scope, last: now, next_message, alert });
             self.open += 1;
             self.next_close = self.next_close.min(now.after(self.pace.quiet));
         }
@@ -285,19 +288,31 @@ fn keep_common(subject: &mut Subject, finding: &Subject) {
 /// Scope of the incident that sources share when there are too many of them.
 const SHARED: u32 = u32::MAX;
 
-/// Tells incidents apart quickly; equal tags are compared in full.
-fn tag(test: Test, source: Option<Address>, scope: u32) -> u32 {
-    let kind = Kind::ALL.iter().position(|known| *known == test.kind()).unwrap_or_default();
+impl Incident {
+    /// Whether a finding belongs to the incident here.
+    #[inline]
+    fn is_of(&self, finding: &Finding) -> bool {
+        self.0.as_ref().is_some_and(|open| {
+            open.scope == finding.scope
+                && open.alert.test == finding.test
+                && open.alert.subject.source == finding.subject.source
+        })
+    }
+}
+
+/// Tells incidents apart quickly; those with equal tags are compared in full.
+fn tag_of(finding: &Finding) -> u32 {
+    let kind = Kind::ALL.iter().position(|known| *known == finding.test.kind()).unwrap_or_default();
     let kind = u16::try_from(kind).unwrap_or_default();
-    let address = self::scope(source.unwrap_or_default(), Port(kind));
-    (address ^ scope.rotate_left(7)) | 1
+    let address = scope(finding.subject.source.unwrap_or_default(), Port(kind));
+    (address ^ finding.scope.rotate_left(7)) | 1
 }
 
 /// Adds a finding's evidence to what the incident holds: peaks stay, counts grow.
-fn merge(total: &mut Evidence, finding: Evidence, adds: u32) {
+fn merge(total: &mut Evidence, finding: &Evidence, adds: u32) {
     match (total, finding) {
         (Evidence::Ports { at_least, at_most, .. }, Evidence::Ports { at_least: now, .. }) => {
-            *at_least = now.max(*at_least);
+            *at_least = (*now).max(*at_least);
             *at_most = at_most.saturating_add(adds).max(*at_least);
         }
         (
@@ -310,8 +325,9 @@ fn merge(total: &mut Evidence, finding: Evidence, adds: u32) {
         (Evidence::Binding { changes, .. }, _) => *changes = changes.saturating_add(adds),
         (Evidence::Name { length, count, suffix, .. }, Evidence::Name { length: now, suffix: seen, .. }) => {
             *count = count.saturating_add(adds.into());
-            if now > *length {
-                (*length, *suffix) = (now, seen);
+            if *now > *length {
+                *length = *now;
+                suffix.clone_from(seen);
             }
         }
         (Evidence::Bytes { count, .. }, _) => *count = ByteCount(count.0).plus(adds.into()),
@@ -365,7 +381,7 @@ mod tests {
         let mut incidents = Incidents::new(&mut slots, PACE);
         let mut raised = Vec::new();
         for second in 100..=140 {
-            incidents.report(at(second), finding(1), &mut |alert| raised.push(alert));
+            incidents.report(at(second), &finding(1), &mut |alert| raised.push(alert));
         }
         incidents.close_until(at(199), &mut |alert| raised.push(alert));
         assert_eq!(raised.len(), 2);
@@ -390,7 +406,7 @@ mod tests {
         let mut incidents = Incidents::new(&mut slots, PACE);
         let mut raised = Vec::new();
         for finding in [finding(1), finding(2), Finding { scope: 9, ..finding(1) }, finding(1)] {
-            incidents.report(at(1), finding, &mut |alert| raised.push(alert));
+            incidents.report(at(1), &finding, &mut |alert| raised.push(alert));
         }
         assert_eq!(raised.iter().map(|alert| alert.incident).collect::<Vec<_>>(), [1, 2, 3]);
         incidents.close_all(at(5), &mut |alert| raised.push(alert));
@@ -404,7 +420,7 @@ mod tests {
         let mut incidents = Incidents::new(&mut slots, PACE);
         let mut raised = Vec::new();
         for (second, source) in [(1, 1), (2, 2), (3, 1), (4, 3)] {
-            incidents.report(at(second), finding(source), &mut |alert| raised.push(alert));
+            incidents.report(at(second), &finding(source), &mut |alert| raised.push(alert));
         }
         let closed: Vec<_> = raised.iter().filter(|alert| alert.phase == Phase::Close).collect();
         assert_eq!(closed.len(), 1);
@@ -418,7 +434,7 @@ mod tests {
         let mut incidents = Incidents::new(&mut slots, PACE);
         let mut raised = Vec::new();
         for (second, source) in [(5, 1), (3, 2), (4, 3)] {
-            incidents.report(at(second), finding(source), &mut |_| {});
+            incidents.report(at(second), &finding(source), &mut |_| {});
         }
         incidents.close_until(at(1_000), &mut |alert| raised.push(alert));
         assert_eq!(raised.iter().map(|alert| alert.time).collect::<Vec<_>>(), [at(63), at(64), at(65)]);
@@ -435,7 +451,7 @@ mod tests {
                 destination_port: Some(Port(port)),
                 ..finding(1).subject
             };
-            incidents.report(at(second), Finding { subject, ..finding(1) }, &mut |alert| raised.push(alert));
+            incidents.report(at(second), &Finding { subject, ..finding(1) }, &mut |alert| raised.push(alert));
         }
         let told: Vec<_> = raised
             .iter()
@@ -451,7 +467,7 @@ mod tests {
         let mut incidents = Incidents::new(&mut slots, PACE);
         let mut raised = Vec::new();
         for source in 0..100_000 {
-            incidents.report(at(1), finding(source), &mut |alert| raised.push(alert));
+            incidents.report(at(1), &finding(source), &mut |alert| raised.push(alert));
         }
         assert_eq!(raised.len(), 33);
         let shared = raised.last().unwrap();
@@ -462,7 +478,7 @@ mod tests {
         let shared = raised.iter().find(|alert| alert.subject.source.is_none()).unwrap();
         assert_eq!(count(shared), 200 + 100_000 - 33);
         // Later a new source has an incident of its own again.
-        incidents.report(at(2_000), finding(5), &mut |alert| raised.push(alert));
+        incidents.report(at(2_000), &finding(5), &mut |alert| raised.push(alert));
         assert_eq!(raised.last().unwrap().subject.source, Some(Address::v4(5)));
     }
 
@@ -471,7 +487,7 @@ mod tests {
         let mut incidents = Incidents::new(&mut [], PACE);
         let mut raised = 0;
         for second in 0..3 {
-            incidents.report(at(second), finding(1), &mut |_| raised += 1);
+            incidents.report(at(second), &finding(1), &mut |_| raised += 1);
         }
         assert_eq!(raised, 3);
     }

@@ -69,7 +69,7 @@ impl<'m> PerSource<'m> {
     ) {
         let Some(entry) = self.table.entry(source_hash, packet.source, now) else { return };
         let Some(span) = entry.value.add(self.threshold, now) else { return };
-        findings.add(Finding {
+        findings.add(&Finding {
             test: self.test,
             severity: self.severity,
             first: earlier(now, span),

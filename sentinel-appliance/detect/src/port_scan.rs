@@ -124,7 +124,7 @@ impl<'m> PortScan<'m> {
             return;
         }
         let full = usize::try_from(seen.distinct).is_ok_and(|distinct| distinct >= REMEMBERED);
-        findings.add(Finding {
+        findings.add(&Finding {
             test: Test::PortScanPortsInWindow,
             severity: self.severity,
             first: ports.since.max(earlier(now, self.window)),

@@ -103,7 +103,7 @@ impl<'m> SuspiciousPort<'m> {
             return;
         };
         if let Some(listed) = list.get(index) {
-            findings.add(self.finding(event, server, listed));
+            findings.add(&self.finding(event, server, listed));
         }
     }
 

@@ -19,7 +19,13 @@ pub(crate) struct PacketInput {
     interrupt: Rc<Interrupt>,
     packets: Rc<RefCell<Packets>>,
     stopped: Rc<Cell<bool>>,
+    /// Reads of a regular file, which never waits, before it is asked again whether a signal came.
+    patience: u8,
+    is_file: bool,
 }
+
+/// As many reads take about a millisecond.
+const PATIENCE: u8 = 32;
 
 impl PacketInput {
     /// Opens the file, or standard input if the path is `-`; `stopped` tells later whether a signal came.
@@ -30,7 +36,8 @@ impl PacketInput {
         stopped: Rc<Cell<bool>>,
     ) -> Result<Self, Failure> {
         let file = open(path).map_err(|error| Failure::new(format!("{}: {error}", name(path))))?;
-        Ok(Self { file, interrupt, packets, stopped })
+        let is_file = file.metadata().is_ok_and(|about| about.is_file());
+        Ok(Self { file, interrupt, packets, stopped, patience: 0, is_file })
     }
 
     /// Bytes of a regular file; `None` of a pipe.
@@ -62,6 +69,11 @@ pub(crate) fn open(path: &Path) -> io::Result<File> {
 
 impl Read for PacketInput {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.is_file && self.patience > 0 {
+            self.patience -= 1;
+            return self.file.read(buffer);
+        }
+        self.patience = PATIENCE;
         let mut patience = Some(std::time::Duration::ZERO);
         loop {
             let mut entries =

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use sentinel_alert::Alert;
 use sentinel_capture::Frame;
+use sentinel_capture::file::{FileError, Reader};
 use sentinel_filter::Simple;
 use sentinel_track::hash::HashKey;
 use sentinel_units::{LinkType, Prefix, Timestamp};
@@ -107,6 +108,18 @@ pub(crate) enum Source {
     Live,
 }
 
+/// What [`Packets::analyse_file`] came to.
+pub(crate) struct Straight {
+    /// Frames taken.
+    pub(crate) frames: u64,
+    /// The file has no more of them.
+    pub(crate) is_over: bool,
+    /// Or it is damaged here.
+    pub(crate) error: Option<FileError>,
+    /// A link type that was left out.
+    pub(crate) unsupported: Option<LinkType>,
+}
+
 /// The packets that are wanted, one after the other.
 pub(crate) struct Packets {
     plan: Plan,
@@ -179,6 +192,36 @@ impl Packets {
             save.flush()?;
         }
         self.log(what)
+    }
+
+    /// Whether nothing but the analysis wants the packets.
+    pub(crate) const fn are_only_analysed(&self) -> bool {
+        self.only_alerts
+    }
+
+    /// Hands at most `most` frames of a file straight to the analysis.
+    pub(crate) fn analyse_file(&mut self, reader: &mut Reader<'_>, most: u64) -> Result<Straight, Failure> {
+        let mut straight = Straight { frames: 0, is_over: false, error: None, unsupported: None };
+        self.analyse(|analyser, raise| {
+            while straight.frames < most {
+                match reader.next() {
+                    Ok(Some(frame)) => {
+                        straight.frames += 1;
+                        if frame.link != LinkType::ETHERNET && !frame.link.is_supported() {
+                            straight.unsupported = Some(frame.link);
+                        }
+                        analyser.frame(&frame, raise);
+                    }
+                    Ok(None) => straight.is_over = true,
+                    Err(error) => straight.error = Some(error),
+                }
+                if straight.is_over || straight.error.is_some() {
+                    return;
+                }
+            }
+        })?;
+        self.count = self.analyser.as_ref().map_or(0, |analyser| analyser.counts().analysed);
+        Ok(straight)
     }
 
     /// Takes in one packet.

@@ -27,6 +27,9 @@ pub(crate) struct Request {
     pub(crate) progress: bool,
 }
 
+/// Frames that the analysis takes in a row.
+const STRAIGHT: u64 = 1_024;
+
 /// Key of the hash tables when reading files.
 pub(crate) const FILE_SEED: u64 = 0x5345_4e54_494e_454c;
 
@@ -45,6 +48,7 @@ pub(crate) fn read(request: &Request, settings: &Settings) -> Result<(), Failure
     let packets = Rc::new(RefCell::new(packets));
     let stopped = Rc::new(Cell::new(false));
     let input = PacketInput::open(&request.file, interrupt, packets.clone(), stopped.clone())?;
+    let is_file = input.length().is_some();
     let progress = input.length().filter(|_| request.progress).and_then(Progress::new);
     let name = packet_input::name(&request.file);
     packets.borrow_mut().log(&format!("reading {name}"))?;
@@ -53,6 +57,7 @@ pub(crate) fn read(request: &Request, settings: &Settings) -> Result<(), Failure
         filter: PacketFilter::new(request.plan.expression.clone(), request.plan.filter),
         packets,
         stopped,
+        is_file,
         progress,
         frames: 0,
         end: None,
@@ -69,6 +74,7 @@ struct Reading<'r> {
     packets: Rc<RefCell<Packets>>,
     /// A signal has ended the input.
     stopped: Rc<Cell<bool>>,
+    is_file: bool,
     progress: Option<Progress>,
     frames: u64,
     /// From here on packets are too late.
@@ -86,6 +92,20 @@ impl Reading<'_> {
                 return Err(Failure::new(format!("{name}: offset 20: {}", wrong_link(link))));
             }
         }
+        while self.goes_straight() {
+            let straight = self.packets.borrow_mut().analyse_file(&mut reader, STRAIGHT)?;
+            self.frames += straight.frames;
+            self.unsupported = straight.unsupported.or(self.unsupported);
+            if let Some(progress) = &mut self.progress {
+                progress.packet(reader.offset());
+            }
+            match straight.error {
+                Some(error) if !self.stopped.get() => return Err(in_file(error)),
+                error if straight.is_over || error.is_some() => break,
+                _ => {}
+            }
+        }
+        // After its last frame the reader stays at the end.
         loop {
             let frame = match reader.next() {
                 Ok(Some(frame)) => frame,
@@ -117,6 +137,14 @@ impl Reading<'_> {
             }
             None => Ok(()),
         }
+    }
+
+    /// Whether the analysis takes the frames of a file as they come. A pipe must be able to wait.
+    fn goes_straight(&self) -> bool {
+        self.is_file
+            && self.plan.duration.is_none()
+            && self.filter.is_empty()
+            && self.packets.borrow().are_only_analysed()
     }
 
     /// Time goes by the packets, from the first on.

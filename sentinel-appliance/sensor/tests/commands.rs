@@ -329,9 +329,16 @@ fn records_are_one_object_for_each_message() {
 /// `sentinel read x | head`: the reader has gone before the first byte comes. No message, success.
 #[test]
 fn a_reader_that_goes_away_is_no_failure() {
-    for view in
-        [&["--records"][..], &["--alerts"], &["--count-only"], &["--json"], &["-x"], &["--stats"], &["-w", "-"], &[]]
-    {
+    for view in [
+        &["--records"][..],
+        &["--alerts"],
+        &["--count-only"],
+        &["--json"],
+        &["-x"],
+        &["--stats"],
+        &["-w", "-"],
+        &[],
+    ] {
         let mut child = sentinel()
             .args(["read", "-"])
             .args(view)

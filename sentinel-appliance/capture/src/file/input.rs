@@ -13,6 +13,9 @@ pub(super) const MAX_PIECE: u32 = MAX_FRAME + 65_536;
 /// What is allocated at first. A larger piece grows the buffer once, to [`MAX_PIECE`].
 const USUAL_BYTES: usize = 131_072;
 
+/// Room before them for the start of a piece that goes on with the next read.
+const FRONT_BYTES: usize = 16 * 1024;
+
 /// The bytes of a file that are in memory now.
 ///
 /// The source is a trait object: it is asked once for a hundred frames, and what is generic would be compiled again,
@@ -34,9 +37,9 @@ impl<'r> Input<'r> {
     pub(super) fn new(source: impl Read + 'r) -> Self {
         Self {
             source: Box::new(source),
-            buffer: vec![0; USUAL_BYTES],
-            start: 0,
-            end: 0,
+            buffer: vec![0; FRONT_BYTES + USUAL_BYTES],
+            start: FRONT_BYTES,
+            end: FRONT_BYTES,
             offset: 0,
             record: 0,
             at_end: false,
@@ -44,6 +47,7 @@ impl<'r> Input<'r> {
     }
 
     /// What comes next is a new record.
+    #[inline]
     pub(super) fn begin_record(&mut self) {
         self.record = self.offset;
     }
@@ -103,6 +107,7 @@ impl<'r> Input<'r> {
     }
 
     /// The bytes in memory, without reading.
+    #[inline]
     pub(super) fn window(&self) -> &[u8] {
         self.buffer.get(self.start..self.end).unwrap_or_default()
     }
@@ -112,7 +117,7 @@ impl<'r> Input<'r> {
     pub(super) fn consume(&mut self, count: u32) {
         let count = to_usize(count).min(self.available());
         self.start += count;
-        self.offset = self.offset.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
+        self.offset = self.offset.wrapping_add(u64::try_from(count).unwrap_or(u64::MAX));
     }
 
     /// Steps over `count` bytes however many they are, keeping none; [`FileFault::Truncated`] if the file ends first.
@@ -143,16 +148,18 @@ impl<'r> Input<'r> {
     }
 
     /// Makes `wanted` bytes from `start` on fit.
+    ///
+    /// What is left is moved to end at [`FRONT_BYTES`], and reading goes on behind it: so every read of a file asks for
+    /// whole pages, which the kernel copies faster than parts of them.
     fn make_room(&mut self, wanted: usize) {
-        if self.start == self.end {
-            (self.start, self.end) = (0, 0);
+        let left = self.available();
+        if self.end > FRONT_BYTES && (left == 0 || self.start + wanted > self.buffer.len()) {
+            let start = FRONT_BYTES.saturating_sub(left);
+            self.buffer.copy_within(self.start..self.end, start);
+            (self.start, self.end) = (start, start + left);
         }
         if self.start + wanted > self.buffer.len() {
-            self.buffer.copy_within(self.start..self.end, 0);
-            (self.start, self.end) = (0, self.end - self.start);
-        }
-        if wanted > self.buffer.len() {
-            self.buffer.resize(to_usize(MAX_PIECE), 0);
+            self.buffer.resize(FRONT_BYTES + to_usize(MAX_PIECE), 0);
         }
     }
 
@@ -169,6 +176,7 @@ impl<'r> Input<'r> {
 }
 
 /// Lossless on every target: the sensor runs on 32-bit machines and larger.
+#[inline]
 pub(super) fn to_usize(count: u32) -> usize {
     usize::try_from(count).unwrap_or(usize::MAX)
 }

@@ -10,6 +10,17 @@ pub(super) enum Order {
 }
 
 impl Order {
+    /// Four numbers.
+    #[inline]
+    pub(super) fn words(self, bytes: &[u8; 16]) -> [u32; 4] {
+        let [a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3, d0, d1, d2, d3] = *bytes;
+        let words = [[a0, a1, a2, a3], [b0, b1, b2, b3], [c0, c1, c2, c3], [d0, d1, d2, d3]];
+        match self {
+            Self::Big => words.map(u32::from_be_bytes),
+            Self::Little => words.map(u32::from_le_bytes),
+        }
+    }
+
     /// Takes fields off the front of `bytes`.
     pub(super) fn fields(self, bytes: &[u8]) -> Fields<'_> {
         Fields { order: self, whole: bytes.len(), rest: bytes }

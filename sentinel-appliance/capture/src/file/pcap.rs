@@ -16,6 +16,7 @@ const NANOSECONDS: u32 = 0xa1b2_3c4d;
 const MODIFIED: u32 = 0xa1b2_cd34;
 
 const HEADER_LEN: u32 = 24;
+const USUAL_HEADER_LEN: u32 = 16;
 
 /// What the file header says.
 #[derive(Clone, Copy, Debug)]
@@ -67,7 +68,7 @@ impl Header {
         Ok(Self {
             order,
             nanoseconds: magic == NANOSECONDS,
-            record_header_len: if magic == MODIFIED { 24 } else { 16 },
+            record_header_len: if magic == MODIFIED { 24 } else { USUAL_HEADER_LEN },
             lengths,
             link: link_type(link),
             returned: 0,
@@ -78,10 +79,50 @@ impl Header {
         self.link
     }
 
+    #[inline(always)] // on the way of every frame
     pub(super) fn next(&mut self, input: &mut Input<'_>) -> Result<Option<Found>, FileFault> {
         input.consume(self.returned);
         self.returned = 0;
         input.begin_record();
+        match self.in_memory(input.window()) {
+            Some(found) => Ok(Some(found)),
+            None => self.read_on(input),
+        }
+    }
+
+    /// The next record if it is of the usual layout and all of it is in memory. `None` says nothing about it.
+    #[inline(always)]
+    fn in_memory(&mut self, window: &[u8]) -> Option<Found> {
+        let is_usual =
+            matches!((self.lengths, self.record_header_len), (Lengths::CapturedFirst, USUAL_HEADER_LEN));
+        let header = window.first_chunk::<16>().filter(|_| is_usual)?;
+        let [seconds, fraction, captured, wire_len] = self.order.words(header);
+        if captured > MAX_FRAME {
+            return None;
+        }
+        let record_len = USUAL_HEADER_LEN + captured;
+        if window.len() < to_usize(record_len) {
+            return None;
+        }
+        Some(self.found(seconds, fraction, wire_len, record_len))
+    }
+
+    #[inline(always)]
+    fn found(&mut self, seconds: u32, fraction: u32, wire_len: u32, record_len: u32) -> Found {
+        let nanos = u64::from(fraction) * if self.nanoseconds { 1 } else { 1_000 };
+        self.returned = record_len;
+        Found {
+            at: Timestamp::from_nanos(u64::from(seconds) * 1_000_000_000 + nanos),
+            wire_len,
+            link: self.link,
+            interface: 0,
+            bytes: to_usize(self.record_header_len)..to_usize(record_len),
+        }
+    }
+
+    /// The next record, whatever its layout, as soon as it has been read.
+    #[inline(never)]
+    fn read_on(&mut self, input: &mut Input<'_>) -> Result<Option<Found>, FileFault> {
         if input.peek(1)?.is_empty() {
             return Ok(None);
         }
@@ -99,15 +140,7 @@ impl Header {
         }
         let record_len = header_len + captured;
         input.peek_all(record_len)?;
-        let nanos = u64::from(fraction) * if self.nanoseconds { 1 } else { 1_000 };
-        self.returned = record_len;
-        Ok(Some(Found {
-            at: Timestamp::from_nanos(u64::from(seconds) * 1_000_000_000 + nanos),
-            wire_len,
-            link: self.link,
-            interface: 0,
-            bytes: to_usize(header_len)..to_usize(record_len),
-        }))
+        Ok(Some(self.found(seconds, fraction, wire_len, record_len)))
     }
 }
 

@@ -11,7 +11,7 @@ use crate::Frame;
 
 /// Reads frames from a pcap or pcapng file, a pipe, or anything else that can be read.
 ///
-/// Holds one buffer: 128 KiB, and 320 KiB once a frame or block needs it.
+/// Holds one buffer: 144 KiB, and 336 KiB once a frame or block needs it.
 pub struct Reader<'r> {
     input: Input<'r>,
     format: Format,
