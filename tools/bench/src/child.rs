@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
@@ -48,6 +49,8 @@ pub(crate) fn read(program: &Path, file: &Path, view: &str) -> Command {
 /// Runs `command` with its output thrown away.
 pub(crate) fn cost(command: &mut Command) -> Result<Cost> {
     let name = format!("{command:?}");
+    // SAFETY: between fork and exec only ptrace is called, which neither allocates nor takes a lock.
+    unsafe { command.pre_exec(|| trace(libc::PTRACE_TRACEME, 0, 0)) };
     let begin = Instant::now();
     let child = command
         .stdin(Stdio::null())
@@ -92,15 +95,20 @@ fn end_late(process: &OwnedFd, is_done: &mpsc::Receiver<()>) -> bool {
 /// The peak is read from `/proc` while the child stands at its end. That of `rusage` would not do: it begins with the
 /// memory of whoever started the program, so that a small program would be as large as this one.
 fn follow(pid: libc::pid_t) -> io::Result<(i32, libc::rusage, u64)> {
-    // A program that has ended already is waited for below all the same; then its peak is not known.
-    let _already_gone = trace(libc::PTRACE_SEIZE, pid, libc::PTRACE_O_TRACEEXIT.into());
     let mut peak_rss_kib = 0;
+    let mut is_new = true;
     loop {
         let (status, usage) = wait(pid)?;
         if !libc::WIFSTOPPED(status) {
             return Ok((status, usage, peak_rss_kib));
         }
         let signal = match status >> 16 {
+            // Who is traced from its start stops first when the program is loaded.
+            0 if is_new && libc::WSTOPSIG(status) == libc::SIGTRAP => {
+                trace(libc::PTRACE_SETOPTIONS, pid, libc::PTRACE_O_TRACEEXIT.into())?;
+                is_new = false;
+                0
+            }
             0 => libc::WSTOPSIG(status),
             event => {
                 if event == libc::PTRACE_EVENT_EXIT {
@@ -119,9 +127,9 @@ fn peak(pid: libc::pid_t) -> Option<u64> {
     line.split_whitespace().next()?.parse().ok()
 }
 
-/// One request about a child, whose only argument is a number.
+/// One request, whose only argument is a number.
 fn trace(request: libc::c_uint, pid: libc::pid_t, argument: libc::c_long) -> io::Result<()> {
-    // SAFETY: neither request that is made here has the kernel write to memory of ours: the address is not used, and
+    // SAFETY: none of the requests that are made here has the kernel write to memory of ours: the address is not used, and
     // the data is a number.
     let result = unsafe { libc::ptrace(request, pid, 0_usize, argument) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }

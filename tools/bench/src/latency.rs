@@ -1,63 +1,70 @@
-//! Time from a packet on the wire to its alert at somebody who listens: the lab has the whole way, and measures it.
+//! Time from a packet on the wire to its alert, decrypted, at the other end of the sensor's connection.
 
-use std::process::{Command, Stdio};
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-use crate::report::Report;
+use crate::report::{Report, per};
+use crate::settings::Settings;
+use crate::wire::namespace::{Namespace, SEND};
+use crate::wire::receiver::Receiver;
 
-/// The test that measures, and the name in the line that it prints.
-const TEST: &str = "latency_from_packet_to_listener";
-const MEASURE: &str = "latency";
+/// The setting that bounds how many incidents may open in a row; here each packet opens one.
+const OPENINGS: &str = "incident_openings";
 
-/// Runs the test with an optimised build of everything, and repeats its figures.
-pub(crate) fn measure(report: &mut Report) -> Result<()> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    // The programs that the lab starts, then the lab.
-    let programs = ["sentinel-appliance", "sentinel-collector", "sentinel-trafficgen"];
-    let mut build = Command::new(&cargo);
-    build.args(["build", "--quiet", "--release", "--bins"]);
-    for program in programs {
-        build.args(["--package", program]);
-    }
-    ensure!(build.stdin(Stdio::null()).status().context("cargo")?.success(), "building the programs failed");
-    let mut test = Command::new(&cargo);
-    test.args(["test", "--quiet", "--release", "--package", "sentinel-lab", "--test", "performance", "--"]);
-    test.args(["--exact", TEST, "--nocapture"]);
-    let output = test.stdin(Stdio::null()).output().context("cargo")?;
-    let text = [output.stdout, output.stderr].concat();
-    let text = String::from_utf8_lossy(&text);
-    ensure!(output.status.success(), "{TEST}: {}", text.trim());
-    let Some(figures) = figures(&text) else {
-        eprintln!("bench: latency skipped, wants root: {}", text.trim());
-        return Ok(());
+/// Measures; says so and passes where no namespace can be made.
+pub(crate) fn measure(sentinel: &Path, rounds: u32, report: &mut Report) -> Result<()> {
+    let namespace = match Namespace::new() {
+        Ok(namespace) => namespace,
+        Err(error) => {
+            eprintln!("bench: latency skipped, wants root: {error:#}");
+            return Ok(());
+        }
     };
-    for (short, long) in
-        [("latency_p50_ms", "packet_to_listener_p50_ms"), ("latency_p99_ms", "packet_to_listener_p99_ms")]
-    {
-        let figure = figures.get(long).and_then(Value::as_f64).with_context(|| format!("no {long}"))?;
-        eprintln!("{short}: {figure}");
-        report.figure(short, figure);
+    let bench = std::env::current_exe().context("where am I?")?;
+    let mut command = namespace.command(bench);
+    command.args(["probe", SEND, &rounds.to_string()]);
+    let mut probe = Probe(command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?);
+    let mut lines = BufReader::new(probe.0.stdout.take().context("no standard output")?).lines();
+    let token = lines.next().context("the probe ended")??;
+    let mut settings = Vec::new();
+    if Settings::of(sentinel)?.has(OPENINGS) {
+        settings.push((OPENINGS, "1000000".to_owned()));
     }
-    report.line(json!({"bench": "latency", "figures": figures}));
+    let _sensor = Receiver::enrolled(sentinel, &namespace, &settings, &token)?;
+    let said = lines.next().context("the probe ended")??;
+    ensure!(probe.0.wait()?.success(), "the probe failed");
+    let answer: Value = serde_json::from_str(&said).with_context(|| said.clone())?;
+    let list = answer.get("took_ns").and_then(Value::as_array).with_context(|| said.clone())?;
+    let mut took_ns: Vec<u64> = list.iter().filter_map(Value::as_u64).collect();
+    took_ns.sort_unstable();
+    let at = |percent: usize| -> Result<f64> {
+        let index = (took_ns.len() * percent / 100).min(took_ns.len().saturating_sub(1));
+        Ok(per(*took_ns.get(index).context("no round")?, 1_000_000))
+    };
+    let (p50, p99, worst) = (at(50)?, at(99)?, at(100)?);
+    eprintln!("latency: p50 {p50} ms, p99 {p99} ms, worst {worst} ms of {rounds} alerts");
+    report.line(json!({
+        "bench": "latency",
+        "rounds": rounds,
+        "p50_ms": p50,
+        "p99_ms": p99,
+        "worst_ms": worst,
+    }));
+    report.figure("latency_p50_ms", p50);
+    report.figure("latency_p99_ms", p99);
     Ok(())
 }
 
-/// The line of the test, among what cargo says.
-fn figures(text: &str) -> Option<Value> {
-    let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line.trim()).ok());
-    lines.into_iter().find(|line| line.get("measure").is_some_and(|measure| measure == MEASURE))
-}
+/// Ends with this value.
+struct Probe(Child);
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_line_of_the_test_is_found() {
-        let text = "running 1 test\n{\"measure\":\"start\"}\n{\"measure\":\"latency\",\"rounds\":60}\nok\n";
-        assert_eq!(figures(text).unwrap()["rounds"], 60);
-        assert!(figures("skipped: no root\n").is_none());
+impl Drop for Probe {
+    fn drop(&mut self) {
+        let _already_gone = self.0.kill();
+        let _already_gone = self.0.wait();
     }
 }

@@ -39,6 +39,7 @@ use crate::report::Report;
 use crate::traffic::Traffic;
 use crate::wire::count_ring::count_ring;
 use crate::wire::pattern::Pattern;
+use crate::wire::probe::probe;
 use crate::wire::send::{self, Limits};
 
 /// What a packet costs, in nanoseconds, instructions and memory. One JSON line per run, a table on standard error.
@@ -126,9 +127,13 @@ enum Command {
         #[arg(long, default_value = DEFAULT_PROFILE)]
         profile: Vec<String>,
     },
-    /// Time from a packet to its alert at a collector's listener: runs the lab's test of it (root only)
-    Latency,
-    /// All but latency, small: about a minute
+    /// Time from a packet on a made-up wire to its alert at the other end of the sensor's connection (root only)
+    Latency {
+        /// Packets, each of which raises one alert
+        #[arg(long, default_value_t = 200)]
+        rounds: u32,
+    },
+    /// All of them, small: less than a minute
     Light,
     /// Reads a capture as little as one can; the floor of `path`
     #[command(hide = true)]
@@ -136,6 +141,9 @@ enum Command {
     /// Takes frames out of a ring and does nothing with them; the ceiling of `live`
     #[command(hide = true)]
     CountRing { interface: String, ring_kib: u32, snap_bytes: u32, block_timeout_ms: u64 },
+    /// Listens for alerts, and sends packets that raise them; the clock of `latency`
+    #[command(hide = true)]
+    Probe { interface: String, rounds: u32 },
     /// Sends; the flood of `live` and `memory`
     #[command(hide = true)]
     Send {
@@ -167,6 +175,7 @@ fn run(arguments: Arguments) -> Result<()> {
         Command::CountRing { interface, ring_kib, snap_bytes, block_timeout_ms } => {
             return count_ring(&interface, ring_kib, snap_bytes, Duration::from_millis(block_timeout_ms));
         }
+        Command::Probe { interface, rounds } => return probe(&interface, rounds),
         Command::Send { interface, pattern, rate, packets, milliseconds } => {
             let limits = Limits { packets, time: Duration::from_millis(milliseconds) };
             println!("{}", send::send(&interface, pattern, rate, limits)?.to_json());
@@ -220,9 +229,11 @@ fn measure(command: Command, sentinel: &Path, report: &mut Report) -> Result<()>
         Command::Memory { packets, profile } => {
             profile.iter().try_for_each(|profile| memory::measure(sentinel, profile, packets, report))
         }
-        Command::Latency => latency::measure(report),
+        Command::Latency { rounds } => latency::measure(sentinel, rounds.max(1), report),
         Command::Light => light(sentinel, report),
-        Command::Touch { .. } | Command::CountRing { .. } | Command::Send { .. } => Ok(()),
+        Command::Touch { .. } | Command::CountRing { .. } | Command::Probe { .. } | Command::Send { .. } => {
+            Ok(())
+        }
     }
 }
 
@@ -238,6 +249,7 @@ fn light(sentinel: &Path, report: &mut Report) -> Result<()> {
         tries: 2,
     };
     live::measure(sentinel, &plan, report)?;
+    latency::measure(sentinel, 50, report)?;
     memory::measure(sentinel, DEFAULT_PROFILE, 200_000, report)
 }
 

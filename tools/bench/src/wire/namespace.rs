@@ -28,6 +28,7 @@ impl Namespace {
             inside(&["link", "set", interface, "up"])?;
         }
         inside(&["address", "add", "10.20.30.2/24", "dev", LISTEN])?;
+        inside(&["link", "set", "lo", "up"])?;
         Ok(namespace)
     }
 

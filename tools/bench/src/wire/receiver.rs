@@ -60,7 +60,7 @@ enum Kind {
     Sensor {
         command: Box<Command>,
         _messages: Lines<BufReader<ChildStderr>>,
-        _directory: tempfile::TempDir,
+        _flags: Flags,
     },
 }
 
@@ -70,6 +70,34 @@ pub(crate) struct RingSize {
     pub(crate) ring_kib: u32,
     pub(crate) snap_bytes: u32,
     pub(crate) block_timeout: Duration,
+}
+
+/// Settings on the command line, and the directories that they name.
+struct Flags {
+    words: Vec<String>,
+    _directory: tempfile::TempDir,
+}
+
+impl Flags {
+    fn new(settings: &[(&str, String)]) -> Result<Self> {
+        let directory = tempfile::tempdir()?;
+        let own =
+            ["state_dir", "run_dir"].map(|name| format!("{name}={}", directory.path().join(name).display()));
+        let given = settings.iter().map(|(name, value)| format!("{name}={value}"));
+        let words = given.chain(own).flat_map(|assignment| ["--set".to_owned(), assignment]).collect();
+        Ok(Self { words, _directory: directory })
+    }
+}
+
+/// The program in the namespace, without settings from the environment.
+fn inside(sentinel: &Path, namespace: &Namespace, cpu: Option<usize>) -> Command {
+    let plain = child::sentinel(sentinel);
+    let mut command = namespace.command_on(cpu, plain.get_program());
+    for (name, _) in plain.get_envs() {
+        command.env_remove(name);
+    }
+    command.args(plain.get_args());
+    command
 }
 
 impl Receiver {
@@ -96,19 +124,25 @@ impl Receiver {
         settings: &[(&str, String)],
         cpu: Option<usize>,
     ) -> Result<Self> {
-        let directory = tempfile::tempdir()?;
-        let plain = child::sentinel(sentinel);
-        let mut command = namespace.command_on(cpu, plain.get_program());
-        for (name, _) in plain.get_envs() {
-            command.env_remove(name);
-        }
-        let mut assignments: Vec<String> =
-            settings.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        for name in ["state_dir", "run_dir"] {
-            assignments.push(format!("{name}={}", directory.path().join(name).display()));
-        }
-        let flags: Vec<&str> = assignments.iter().flat_map(|assignment| ["--set", assignment]).collect();
-        command.args(plain.get_args()).args(["run", "-i", LISTEN]).args(&flags);
+        Self::run(sentinel, namespace, Flags::new(settings)?, cpu)
+    }
+
+    /// The same, known to the collector of this token.
+    pub(crate) fn enrolled(
+        sentinel: &Path,
+        namespace: &Namespace,
+        settings: &[(&str, String)],
+        token: &str,
+    ) -> Result<Self> {
+        let flags = Flags::new(settings)?;
+        let output = inside(sentinel, namespace, None).args(["enroll", token]).args(&flags.words).output()?;
+        ensure!(output.status.success(), "enrolling: {}", String::from_utf8_lossy(&output.stderr).trim());
+        Self::run(sentinel, namespace, flags, None)
+    }
+
+    fn run(sentinel: &Path, namespace: &Namespace, flags: Flags, cpu: Option<usize>) -> Result<Self> {
+        let mut command = inside(sentinel, namespace, cpu);
+        command.args(["run", "-i", LISTEN]).args(&flags.words);
         let begin = Instant::now();
         let mut process = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn()?;
         let mut messages = BufReader::new(process.stderr.take().context("no standard error")?).lines();
@@ -123,8 +157,8 @@ impl Receiver {
         }
         let start = begin.elapsed();
         let mut command = child::sentinel(sentinel);
-        command.args(["status", "--json"]).args(&flags);
-        let kind = Kind::Sensor { command: Box::new(command), _messages: messages, _directory: directory };
+        command.args(["status", "--json"]).args(&flags.words);
+        let kind = Kind::Sensor { command: Box::new(command), _messages: messages, _flags: flags };
         Ok(Self { process, kind, start })
     }
 

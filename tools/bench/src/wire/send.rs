@@ -80,7 +80,7 @@ fn due(frames: u64, rate: u64) -> Duration {
 }
 
 /// A socket that sends on the interface and receives nothing.
-fn open(interface: &str) -> Result<OwnedFd> {
+pub(super) fn open(interface: &str) -> Result<OwnedFd> {
     let socket = socket_with(AddressFamily::PACKET, SocketType::RAW, SocketFlags::CLOEXEC, None)
         .context("sending needs root (CAP_NET_RAW)")?;
     let index = netdevice::name_to_index(&socket, interface)?;
@@ -100,7 +100,7 @@ fn open(interface: &str) -> Result<OwnedFd> {
 }
 
 /// Sends every frame of the batch; what the kernel has no room for is tried again.
-fn send_all(socket: &OwnedFd, batch: &[Vec<u8>]) -> Result<u64> {
+pub(super) fn send_all(socket: &OwnedFd, batch: &[Vec<u8>]) -> Result<u64> {
     let mut rest = batch;
     while !rest.is_empty() {
         let sent = send_some(socket, rest);

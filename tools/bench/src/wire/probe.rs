@@ -1,0 +1,91 @@
+//! Packets that each raise one alert, and the time until it arrives.
+
+use std::io::{Write, stdout};
+use std::net::Ipv4Addr;
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use sentinel_alert::{Alert, Phase};
+use sentinel_trafficgen::packet::{Family, Options, Path, Tcp, flags};
+use sentinel_trafficgen::{Cast, Random, Station};
+use sentinel_units::Address;
+use serde_json::json;
+
+use super::listener::{Event, Listener};
+use super::send;
+
+/// A port of the built-in list.
+const LISTED_PORT: u16 = 4_444;
+/// Longest wait for the sensor, and for one alert.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Between two packets, so that each meets another phase of whatever is periodic.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(20);
+const PAUSE_SPREAD_US: u64 = 20_000;
+
+/// Prints a token; once a sensor that enrolled with it is connected, sends `rounds` packets on `interface` and prints the
+/// nanoseconds from each packet to its alert, as JSON.
+pub(crate) fn probe(interface: &str, rounds: u32) -> Result<()> {
+    let listener = Listener::new()?;
+    println!("{}", listener.token);
+    stdout().flush()?;
+    let (sender, events) = channel();
+    let _detached = thread::spawn(move || {
+        if let Err(error) = listener.serve(&sender) {
+            eprintln!("bench: listening: {error:#}");
+        }
+    });
+    loop {
+        if let Event::Connected = events.recv_timeout(PATIENCE).context("no sensor came")? {
+            break;
+        }
+    }
+    let socket = send::open(interface)?;
+    let mut random = Random::new(1);
+    let mut took_ns = Vec::new();
+    for round in 0..rounds {
+        thread::sleep(SHORTEST_PAUSE + Duration::from_micros(random.within(0..PAUSE_SPREAD_US)));
+        let [.., high, low] = (round + 1).to_be_bytes();
+        let client = Ipv4Addr::new(10, 21, high, low);
+        let frame = request(client, &mut random);
+        let sent = Instant::now();
+        send::send_all(&socket, &[frame])?;
+        let arrived = wait_for(&events, client).with_context(|| format!("alert of round {round}"))?;
+        took_ns.push(u64::try_from(arrived.saturating_duration_since(sent).as_nanos())?);
+    }
+    println!("{}", json!({"took_ns": took_ns}));
+    Ok(())
+}
+
+/// A connection request to a listed port, from a client that nobody has seen.
+fn request(client: Ipv4Addr, random: &mut Random) -> Vec<u8> {
+    let way = Path::between(&Station::inside(client), &Cast::default().outside, Family::V4);
+    let header = Tcp {
+        source: random.ephemeral_port(),
+        destination: LISTED_PORT,
+        sequence: random.word(),
+        acknowledgement: 0,
+        flags: flags::SYN,
+        window: 64_240,
+        options: Options::SegmentSize(1_460),
+    };
+    way.tcp(&header, &[])
+}
+
+/// When the opening about this client came; others are left out.
+fn wait_for(events: &Receiver<Event>, client: Ipv4Addr) -> Result<Instant> {
+    let wanted = Some(Address::v4(client.to_bits()));
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match events.recv_timeout(deadline.saturating_duration_since(Instant::now()))? {
+            Event::Alert(at, alert) if is_opening(&alert) && alert.subject.source == wanted => return Ok(at),
+            Event::Alert(..) => {}
+            Event::Connected => bail!("the sensor connected anew"),
+        }
+    }
+}
+
+fn is_opening(alert: &Alert) -> bool {
+    alert.phase == Phase::Open
+}
