@@ -8,7 +8,7 @@
 //!
 //! The map: [`traffic`] makes captures, [`corpus`] merges them, [`child`] runs programs and says what they cost, [`peers`]
 //! knows how others are called, [`wire`] is a namespace with somebody who sends and somebody who listens, [`settings`] is
-//! what the program can be told. [`path`], [`instructions`], [`hostile`], [`live`], [`memory`] and [`latency`] are the
+//! what the program can be told. [`path`], [`instructions`], [`hostile`], [`live`], [`snap`], [`memory`] and [`latency`] are the
 //! benches, [`budget`] holds figures to `ci/budgets.toml`, [`report`] writes the lines.
 
 mod budget;
@@ -23,6 +23,7 @@ mod path;
 mod peers;
 mod report;
 mod settings;
+mod snap;
 mod touch;
 mod traffic;
 mod wire;
@@ -36,6 +37,7 @@ use clap::{Parser, Subcommand};
 
 use crate::memory::DEFAULT_PROFILE;
 use crate::report::Report;
+use crate::settings::Settings;
 use crate::traffic::Traffic;
 use crate::wire::count_ring::count_ring;
 use crate::wire::pattern::Pattern;
@@ -117,6 +119,15 @@ enum Command {
         /// Tries of a rate before it counts as lossy
         #[arg(long, default_value_t = 3)]
         tries: u32,
+    },
+    /// Bytes of the ring for each frame, whole and cut by content
+    Snap {
+        /// Captures of your own; may be repeated
+        #[arg(long, value_name = "FILE")]
+        pcap: Vec<PathBuf>,
+        /// The Ethernet captures below a directory, merged into one
+        #[arg(long, value_name = "DIR")]
+        corpus: Option<PathBuf>,
     },
     /// Resident memory and start of `sentinel run` on a made-up wire (root only)
     Memory {
@@ -226,6 +237,7 @@ fn measure(command: Command, sentinel: &Path, report: &mut Report) -> Result<()>
             };
             live::measure(sentinel, &plan, report)
         }
+        Command::Snap { pcap, corpus } => snap(sentinel, &pcap, corpus.as_deref(), report),
         Command::Memory { packets, profile } => {
             profile.iter().try_for_each(|profile| memory::measure(sentinel, profile, packets, report))
         }
@@ -235,6 +247,26 @@ fn measure(command: Command, sentinel: &Path, report: &mut Report) -> Result<()>
             Ok(())
         }
     }
+}
+
+/// Made-up traffic, and what was named.
+fn snap(sentinel: &Path, pcap: &[PathBuf], corpus: Option<&Path>, report: &Report) -> Result<()> {
+    const PACKETS: u32 = 20_000;
+    let snap_bytes = Settings::of(sentinel)?.number("snap_bytes")?;
+    let directory = tempfile::tempdir()?;
+    for traffic in [Traffic::Mixed, Traffic::Bulk] {
+        let file = traffic.capture(directory.path(), PACKETS)?;
+        snap::measure(traffic.name(), &file, snap_bytes, report)?;
+    }
+    for file in pcap {
+        snap::measure(&file.display().to_string(), file, snap_bytes, report)?;
+    }
+    if let Some(captures) = corpus {
+        let file = directory.path().join("corpus.pcap");
+        corpus::merge(captures, 1, &file)?;
+        snap::measure("corpus", &file, snap_bytes, report)?;
+    }
+    Ok(())
 }
 
 fn light(sentinel: &Path, report: &mut Report) -> Result<()> {
