@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use sentinel_alert::{Alert, Kind};
 use sentinel_dissect::{Glance, Packet, Sight, TcpFlags, Transport, glance, protocol};
-use sentinel_track::flow::{End, FlowId, Flows, Role};
+use sentinel_track::flow::{End, FlowId, Flows, Interest, Role};
 use sentinel_track::hash::HashKey;
 use sentinel_units::{LinkType, Timestamp};
 
@@ -125,7 +125,7 @@ impl<'m> Engine<'m> {
         let [scan, syn, icmp, port, arp, dns, exfiltration, brute] = configs;
         self.inside = inside;
         self.incidents.pace = pace;
-        self.flows.forget_routine();
+        self.flows.forget_interest();
         self.detectors.port_scan.configure(scan);
         self.detectors.syn_flood.configure(syn);
         self.detectors.icmp_flood.configure(icmp);
@@ -199,25 +199,32 @@ impl<'m> Engine<'m> {
     }
 
     /// Looks at a TCP segment or UDP datagram. Most end here: ordinary ones in a direction from which nothing is left
-    /// to learn.
+    /// to learn, or only how long they are.
     #[inline(always)]
     fn segment<'p>(
         &mut self,
         flow: FlowId,
         tcp_flags: Option<TcpFlags>,
-        packet: impl FnOnce() -> Glance<'p>,
+        packet: impl Fn() -> Glance<'p>,
         raise: &mut dyn FnMut(Alert),
     ) {
         let Self { incidents, detectors, now, key, inside, flows, .. } = self;
         let conversation = flows.note(flow, tcp_flags, *now);
-        if conversation.is_routine() && !detectors.port_scan.may_ask(tcp_flags, &conversation.role) {
-            return;
-        }
         let setting = Setting { now: *now, inside, key };
-        let mut findings = Findings { incidents, now: *now, raise };
-        if !detectors.segment(setting, &packet(), conversation.role, &mut findings) {
-            conversation.set_routine();
+        if !detectors.port_scan.may_ask(tcp_flags, &conversation.role) {
+            match conversation.interest() {
+                Interest::Nothing => return,
+                Interest::Length => {
+                    let mut findings = Findings { incidents, now: *now, raise };
+                    detectors.exfiltration.ordinary(&setting, &packet(), &mut findings);
+                    return;
+                }
+                Interest::Everything => {}
+            }
         }
+        let mut findings = Findings { incidents, now: *now, raise };
+        let interest = detectors.segment(setting, &packet(), conversation.role, &mut findings);
+        conversation.set_interest(interest);
     }
 
     /// Lets time pass while there is no traffic.
@@ -287,8 +294,8 @@ const fn transport(tcp_flags: Option<TcpFlags>) -> u8 {
 }
 
 impl Detectors<'_> {
-    /// Shows a segment or datagram to those that it may concern. Says whether ordinary ones that come after it in the
-    /// same direction, neither asking for anything nor after a silence, concern any of them.
+    /// Shows a segment or datagram to those that it may concern. Says what they can learn from ordinary ones that come
+    /// after it in the same direction.
     #[inline(never)] // keeps the way of most packets short
     fn segment(
         &mut self,
@@ -296,7 +303,7 @@ impl Detectors<'_> {
         packet: &Glance<'_>,
         role: Role,
         findings: &mut Findings<'_, '_>,
-    ) -> bool {
+    ) -> Interest {
         let event = &Event { setting, packet, role, source_hash: setting.key.address(packet.source) };
         self.port_scan.segment(event, findings);
         self.suspicious_port.segment(event, findings);
@@ -308,9 +315,13 @@ impl Detectors<'_> {
             self.arp_spoof.segment(event);
         }
         let counts_bytes = self.exfiltration.segment(event, findings);
-        counts_bytes
-            || self.dns_tunnel.follows(event.packet.destination_port)
-            || self.arp_spoof.follows(event.packet.source_port)
+        if self.dns_tunnel.follows(packet.destination_port) || self.arp_spoof.follows(packet.source_port) {
+            Interest::Everything
+        } else if counts_bytes {
+            Interest::Length
+        } else {
+            Interest::Nothing
+        }
     }
 
     #[inline]

@@ -7,6 +7,7 @@
 use core::time::Duration;
 
 use sentinel_alert::{Evidence, Severity, Subject, Test};
+use sentinel_dissect::Glance;
 use sentinel_track::table::{Renew, Set, Table};
 use sentinel_track::window::{Sliding, WindowShape};
 use sentinel_units::{Address, ByteCount, Mac, Port, Timestamp};
@@ -89,16 +90,26 @@ impl<'m> Exfiltration<'m> {
         let counts =
             event.role.from_opener && self.counts(event.setting.inside, packet.source, packet.destination);
         if counts {
-            let sent = Sent {
-                source: packet.source,
-                destination: packet.destination,
-                destination_port: Some(packet.destination_port),
-                sender: packet.sender_mac(),
-                bytes: packet.wire_len,
-            };
-            self.add(event.setting.now, event.source_hash, sent, findings);
+            self.ordinary(&event.setting, packet, findings);
         }
         counts
+    }
+
+    /// Counts a packet of a direction of which [`Self::segment`] said that it counts.
+    pub(crate) fn ordinary(
+        &mut self,
+        setting: &Setting<'_>,
+        packet: &Glance<'_>,
+        findings: &mut Findings<'_, '_>,
+    ) {
+        let sent = Sent {
+            source: packet.source,
+            destination: packet.destination,
+            destination_port: Some(packet.destination_port),
+            sender: packet.sender_mac(),
+            bytes: packet.wire_len,
+        };
+        self.add(setting.now, setting.key.address(packet.source), sent, findings);
     }
 
     pub(crate) fn packet(&mut self, event: &OtherEvent<'_, '_>, findings: &mut Findings<'_, '_>) {

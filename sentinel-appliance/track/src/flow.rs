@@ -33,10 +33,10 @@ impl Flow {
     const OPENED_BY_LOW: u32 = 1;
     /// That was seen, and not only judged by the ports.
     const CERTAIN: u32 = 1 << 1;
-    /// Nothing is left to learn from what the lower end sends.
-    const LOW_IS_ROUTINE: u32 = 1 << 2;
+    /// The [`Interest`] in what the lower end sends: two bits.
+    const LOW_INTEREST: u32 = 2;
     /// The same for the higher end.
-    const HIGH_IS_ROUTINE: u32 = 1 << 3;
+    const HIGH_INTEREST: u32 = 4;
 
     #[inline]
     const fn has(self, bit: u32) -> bool {
@@ -78,28 +78,50 @@ pub struct Role {
     pub idle: Lapse,
 }
 
+/// What there is to learn from ordinary packets in one direction of a conversation: those that neither ask for
+/// anything nor come after a silence.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Interest {
+    /// That was not said yet, or not since what was known of the conversation changed.
+    #[default]
+    Everything,
+    /// How long they are.
+    Length,
+    /// Nothing.
+    Nothing,
+}
+
 /// A conversation that a packet belongs to.
 #[derive(Debug)]
 pub struct Noted<'t> {
     /// How the packet stands to it.
     pub role: Role,
     flow: Option<&'t mut Flow>,
-    routine_bit: u32,
+    shift: u32,
 }
 
 impl Noted<'_> {
-    /// Whether [`Self::set_routine`] was called for this direction, since when nothing has changed.
+    /// What [`Self::set_interest`] said of this direction, if nothing has changed since.
     #[inline]
     #[must_use]
-    pub fn is_routine(&self) -> bool {
-        self.flow.as_ref().is_some_and(|flow| flow.has(self.routine_bit))
+    pub fn interest(&self) -> Interest {
+        match self.flow.as_ref().map_or(0, |flow| flow.0 >> self.shift & 3) {
+            1 => Interest::Length,
+            2 => Interest::Nothing,
+            _ => Interest::Everything,
+        }
     }
 
-    /// Remembers that nothing is left to learn from ordinary packets in this direction.
+    /// Remembers what there is to learn in this direction.
     #[inline]
-    pub fn set_routine(self) {
+    pub fn set_interest(self, interest: Interest) {
+        let bits = match interest {
+            Interest::Everything => 0,
+            Interest::Length => 1,
+            Interest::Nothing => 2,
+        };
         if let Some(flow) = self.flow {
-            flow.set(self.routine_bit, true);
+            flow.0 = flow.0 & !(3 << self.shift) | bits << self.shift;
         }
     }
 }
@@ -123,10 +145,10 @@ impl<'m> Flows<'m> {
         &self.table
     }
 
-    /// Forgets what [`Noted::set_routine`] remembered: the rules have changed.
-    pub fn forget_routine(&mut self) {
+    /// Forgets what [`Noted::set_interest`] said: the rules have changed.
+    pub fn forget_interest(&mut self) {
         for flow in self.table.values() {
-            flow.set(Flow::LOW_IS_ROUTINE | Flow::HIGH_IS_ROUTINE, false);
+            flow.set(3 << Flow::LOW_INTEREST | 3 << Flow::HIGH_INTEREST, false);
         }
     }
 
@@ -137,7 +159,7 @@ impl<'m> Flows<'m> {
     #[inline(always)] // on the way of every packet; a call would pass its arguments through memory
     pub fn note(&mut self, flow: FlowId, tcp_flags: Option<TcpFlags>, now: Timestamp) -> Noted<'_> {
         let FlowId { hash, source_is_low, source_port, destination_port } = flow;
-        let routine_bit = if source_is_low { Flow::LOW_IS_ROUTINE } else { Flow::HIGH_IS_ROUTINE };
+        let shift = if source_is_low { Flow::LOW_INTEREST } else { Flow::HIGH_INTEREST };
         let opening = tcp_flags.filter(|flags| flags.has(TcpFlags::SYN)).and_then(proves);
         let judge = || opening.unwrap_or_else(|| looks_like_opener(source_port, destination_port));
         #[expect(clippy::as_conversions, reason = "the halves of 64 bits")]
@@ -145,7 +167,7 @@ impl<'m> Flows<'m> {
         let Some(entry) = self.table.entry(set, confirmation, now) else {
             let (certain, idle) = (opening.is_some(), Lapse::default());
             let role = Role { from_opener: judge(), certain, is_first: true, idle };
-            return Noted { role, flow: None, routine_bit };
+            return Noted { role, flow: None, shift };
         };
         let flow = entry.value;
         if entry.is_new || opening.is_some() && !flow.has(Flow::CERTAIN) {
@@ -159,7 +181,7 @@ impl<'m> Flows<'m> {
             is_first: entry.is_new,
             idle: entry.idle,
         };
-        Noted { role, flow: Some(flow), routine_bit }
+        Noted { role, flow: Some(flow), shift }
     }
 }
 
@@ -312,19 +334,25 @@ mod tests {
     }
 
     #[test]
-    fn a_direction_is_routine_once_it_was_said_and_until_the_rules_or_the_opener_change() {
+    fn interest_is_remembered_until_the_rules_or_the_opener_change() {
         let mut sets = vec![FlowSet::default(); 16];
         let mut flows = Flows::new(&mut sets);
         let (client, server) = (end(1, 40_000), end(2, 80));
         let up = tcp(&mut flows, client, server, ACK);
-        assert!(!up.is_routine());
-        up.set_routine();
-        assert!(tcp(&mut flows, client, server, ACK).is_routine());
-        assert!(!tcp(&mut flows, server, client, ACK).is_routine(), "the other direction is another matter");
-        flows.forget_routine();
-        assert!(!tcp(&mut flows, client, server, ACK).is_routine());
-        tcp(&mut flows, client, server, ACK).set_routine();
-        assert!(!tcp(&mut flows, client, server, SYN).is_routine(), "the SYN proves what was only judged");
+        assert_eq!(up.interest(), Interest::Everything);
+        up.set_interest(Interest::Length);
+        assert_eq!(tcp(&mut flows, client, server, ACK).interest(), Interest::Length);
+        let down = tcp(&mut flows, server, client, ACK);
+        assert_eq!(down.interest(), Interest::Everything, "the other direction is another matter");
+        down.set_interest(Interest::Nothing);
+        assert_eq!(tcp(&mut flows, server, client, ACK).interest(), Interest::Nothing);
+        assert_eq!(tcp(&mut flows, client, server, ACK).interest(), Interest::Length);
+        flows.forget_interest();
+        let up = tcp(&mut flows, client, server, ACK);
+        assert_eq!(up.interest(), Interest::Everything);
+        up.set_interest(Interest::Nothing);
+        let proof = tcp(&mut flows, client, server, SYN);
+        assert_eq!(proof.interest(), Interest::Everything, "the SYN proves what was only judged");
     }
 
     #[test]
