@@ -52,6 +52,14 @@ pub(crate) fn capacities(memory_kib: u32) -> Capacities {
     Capacities::within(usize::try_from(memory_kib).unwrap_or(usize::MAX).saturating_mul(1024))
 }
 
+/// What one of several workers gets of the memory for tables.
+pub(crate) const fn share(memory_kib: u32, workers: u32) -> u32 {
+    match memory_kib.checked_div(workers) {
+        Some(share) => share,
+        None => memory_kib,
+    }
+}
+
 /// The tables and their sizes, for status.
 pub(crate) fn tables(memory_kib: u32) -> [TableSize; 9] {
     capacities(memory_kib).tables()

@@ -3,17 +3,17 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use async_signal::{Signal, Signals};
-use heapless::spsc::{Consumer, Producer};
+use heapless::spsc::Consumer;
 use sentinel_alert::Alert;
 use sentinel_units::{Timestamp, Uptime};
 use sentinel_uplink::{Counter, KeyPair, Telemetry};
 use smol::stream::StreamExt;
 use smol::{Async, LocalExecutor, Timer, future};
 
-use crate::analysis::Tuning;
 use crate::clock::Clock;
 use crate::failure::Failure;
 use crate::identity::{self, Collector};
@@ -21,10 +21,10 @@ use crate::link::{self, LinkEnd};
 use crate::message;
 use crate::reload::{Reload, reload_settings};
 use crate::settings::Settings;
-use crate::snapshot::Board;
 use crate::spool::Spool;
 use crate::watch;
 use crate::worker::Bell;
+use crate::workers::Workers;
 
 /// A bell may be missed only if the eventfd fails; looking this often bounds the harm.
 const LOOK_ANYWAY: Duration = Duration::from_secs(1);
@@ -96,7 +96,7 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     /// Time of day at the start.
     pub(crate) started: Timestamp,
-    pub(crate) board: &'static Board,
+    pub(crate) workers: Workers,
     pub(crate) settings: RefCell<Settings>,
     pub(crate) collector: RefCell<Option<Collector>>,
     /// Why the file that names the collector cannot be read.
@@ -190,15 +190,16 @@ impl Shared {
 
     /// The counters that travel to the collector.
     pub(crate) fn telemetry(&self) -> Telemetry {
-        let snapshot = self.board.read();
+        let books = self.workers.books();
+        let snapshot = &books.snapshot;
         let spool = self.spool.borrow();
         let counts = spool.counts();
         let stats = spool.log().stats();
         link::telemetry(&[
             (Counter::UptimeMs, self.clock.uptime().as_millis()),
-            (Counter::FramesSeen, snapshot.seen()),
+            (Counter::FramesSeen, books.seen()),
             (Counter::FramesAnalysed, snapshot.analysed),
-            (Counter::FramesFiltered, snapshot.unsupported),
+            (Counter::FramesFiltered, books.filtered() + snapshot.unsupported),
             (Counter::FramesDropped, snapshot.dropped()),
             (Counter::RingFreezes, snapshot.freezes()),
             (Counter::Malformed, snapshot.malformed),
@@ -216,35 +217,35 @@ impl Shared {
     }
 }
 
-/// The other thread's ends of the queues.
-pub(crate) struct FromWorker {
-    pub(crate) alerts: Consumer<'static, Alert>,
-    pub(crate) tunings: Producer<'static, Box<Tuning>>,
+/// What the workers are to the control thread, but for the commands.
+pub(crate) struct FromWorkers {
+    pub(crate) alerts: Vec<Consumer<'static, Alert>>,
     pub(crate) bell: Bell,
     pub(crate) stop: &'static AtomicBool,
-    pub(crate) thread: std::thread::JoinHandle<()>,
+    pub(crate) threads: Vec<JoinHandle<()>>,
 }
 
 /// Everything `run` has prepared.
 pub(crate) struct Prepared {
     pub(crate) clock: Clock,
-    pub(crate) board: &'static Board,
+    pub(crate) workers: Workers,
     pub(crate) settings: Settings,
     pub(crate) collector: Option<Collector>,
     pub(crate) spool: Spool,
     pub(crate) keys: KeyPair,
-    pub(crate) listener: std::os::unix::net::UnixListener,
+    /// Of status, and of commands.
+    pub(crate) listeners: [std::os::unix::net::UnixListener; 2],
     pub(crate) reload: Reload,
 }
 
 /// Runs the control thread until SIGTERM or SIGINT, or until the worker ends by itself. What is in the queue then is
 /// stored and delivered all the same.
-pub(crate) fn run(prepared: Prepared, worker: FromWorker) -> Result<(), Failure> {
-    let Prepared { clock, board, settings, collector, spool, keys, listener, reload } = prepared;
+pub(crate) fn run(prepared: Prepared, from_workers: FromWorkers) -> Result<(), Failure> {
+    let Prepared { clock, workers, settings, collector, spool, keys, listeners, reload } = prepared;
     let shared = Rc::new(Shared {
         clock,
         started: link::started(&clock),
-        board,
+        workers,
         settings: RefCell::new(settings),
         collector: RefCell::new(collector),
         collector_problem: RefCell::new(None),
@@ -260,20 +261,22 @@ pub(crate) fn run(prepared: Prepared, worker: FromWorker) -> Result<(), Failure>
         worker_ended: Cell::new(false),
         farewell_until: Cell::new(None),
     });
-    let FromWorker { alerts, tunings, bell, stop, thread } = worker;
+    let FromWorkers { alerts, bell, stop, threads } = from_workers;
     let executor = LocalExecutor::new();
     let outcome = smol::block_on(executor.run(async {
+        let [for_status, for_commands] = listeners;
         let listener =
-            Async::new(listener).map_err(|error| Failure::new(format!("status socket: {error}")))?;
-        executor.spawn(crate::status::serve(Rc::clone(&shared), listener)).detach();
+            |listener| Async::new(listener).map_err(|error| Failure::new(format!("local socket: {error}")));
+        executor.spawn(crate::status::serve(Rc::clone(&shared), listener(for_status)?)).detach();
+        executor.spawn(crate::ctl::serve(Rc::clone(&shared), listener(for_commands)?)).detach();
         executor.spawn(watch::interfaces(Rc::clone(&shared))).detach();
         let uplink = executor.spawn(link::keep_connected(Rc::clone(&shared), keys));
         let intake = executor.spawn(take_alerts(Rc::clone(&shared), alerts, bell.clone()));
-        let worker_end = async { Err(watch::worker_end(&thread).await) };
-        let ended = future::or(wait_for_end(&shared, tunings, &reload), worker_end).await;
+        let worker_end = async { Err(watch::worker_end(&threads).await) };
+        let ended = future::or(wait_for_end(&shared, &reload), worker_end).await;
         // The worker closes its incidents, which raises the last alerts.
         stop.store(true, Ordering::Relaxed);
-        while !thread.is_finished() {
+        while !threads.iter().all(JoinHandle::is_finished) {
             Timer::after(Duration::from_millis(5)).await;
         }
         shared.worker_ended.set(true);
@@ -294,13 +297,13 @@ pub(crate) fn run(prepared: Prepared, worker: FromWorker) -> Result<(), Failure>
 }
 
 /// Moves alerts from the queue into the spool.
-async fn take_alerts(shared: Rc<Shared>, mut alerts: Consumer<'static, Alert>, bell: Bell) {
+async fn take_alerts(shared: Rc<Shared>, mut alerts: Vec<Consumer<'static, Alert>>, bell: Bell) {
     let Ok(bell) = Async::new(bell.0) else { return };
     let mut lost_before = [0; 5];
     loop {
         let is_last_look = shared.worker_ended.get();
         let now = shared.clock.uptime();
-        let lost = shared.board.read().queue_lost();
+        let lost = shared.workers.boards().read().queue_lost();
         let mut newly_lost = [0; 5];
         for ((new, now), before) in newly_lost.iter_mut().zip(lost).zip(lost_before) {
             *new = u32::try_from(now - before).unwrap_or(u32::MAX);
@@ -309,9 +312,11 @@ async fn take_alerts(shared: Rc<Shared>, mut alerts: Consumer<'static, Alert>, b
         let mut taken = 0_u32;
         {
             let mut spool = shared.spool.borrow_mut();
-            while let Some(alert) = alerts.dequeue() {
-                spool.take(&alert, now);
-                taken += 1;
+            for alerts in &mut alerts {
+                while let Some(alert) = alerts.dequeue() {
+                    spool.take(&alert, now);
+                    taken += 1;
+                }
             }
             spool.lost_on_the_way(newly_lost);
             spool.tell_gaps();
@@ -336,16 +341,12 @@ async fn take_alerts(shared: Rc<Shared>, mut alerts: Consumer<'static, Alert>, b
 }
 
 /// Handles signals until one says to end.
-async fn wait_for_end(
-    shared: &Shared,
-    mut tunings: Producer<'static, Box<Tuning>>,
-    reload: &Reload,
-) -> Result<(), Failure> {
+async fn wait_for_end(shared: &Shared, reload: &Reload) -> Result<(), Failure> {
     let mut signals = Signals::new([Signal::Term, Signal::Int, Signal::Hup])
         .map_err(|error| Failure::new(format!("signals: {error}")))?;
     while let Some(signal) = signals.next().await {
         match signal {
-            Ok(Signal::Hup) => reload_settings(shared, &mut tunings, reload),
+            Ok(Signal::Hup) => reload_settings(shared, reload).await,
             Ok(_) => return Ok(()),
             Err(error) => return Err(Failure::new(format!("signals: {error}"))),
         }

@@ -2,14 +2,13 @@
 
 use std::path::PathBuf;
 
-use heapless::spsc::Producer;
-
 use crate::analysis::Tuning;
 use crate::control::Shared;
 use crate::message;
 use crate::run::interface_prefixes;
 use crate::settings::{Settings, environment, restart_needed};
 use crate::spool::FlushPolicy;
+use crate::worker::Command;
 
 /// How settings are read again at SIGHUP.
 pub(crate) struct Reload {
@@ -18,11 +17,7 @@ pub(crate) struct Reload {
 }
 
 /// Reads the settings again. With any problem the old ones stay.
-pub(crate) fn reload_settings(
-    shared: &Shared,
-    tunings: &mut Producer<'static, Box<Tuning>>,
-    reload: &Reload,
-) {
+pub(crate) async fn reload_settings(shared: &Shared, reload: &Reload) {
     let new = match Settings::load(reload.file.as_deref(), environment(), &reload.flags) {
         Ok(loaded) => loaded.settings,
         Err(problems) => {
@@ -51,9 +46,18 @@ pub(crate) fn reload_settings(
     if !waiting.is_empty() {
         message::warn(format_args!("these changes wait for a restart: {}", waiting.join(", ")));
     }
-    if tunings.enqueue(Box::new(Tuning::new(&new, &prefixes, listed))).is_err() {
-        message::error(format_args!("settings not reloaded: the last reload is still under way"));
+    let tuning = || Command::Tune(Box::new(Tuning::new(&new, &prefixes, listed.clone())));
+    if let Err(what) = shared.workers.tune(tuning).await {
+        message::error(format_args!("settings not reloaded: {what}"));
         return;
+    }
+    let has_other_filter = shared.settings.borrow().filter != new.filter;
+    // A sensor that was stopped stays so, and takes the filter when it is started.
+    if has_other_filter && shared.workers.is_capturing() {
+        let snap = shared.settings.borrow().kernel_snap;
+        if let Err(what) = shared.workers.open(&new.filter, snap).await {
+            message::error(format_args!("filter not changed: {what}"));
+        }
     }
     message::set_level(new.log_level);
     shared.spool.borrow_mut().set_policy(FlushPolicy::new(&new));

@@ -1,7 +1,6 @@
 //! `sentinel run`: opens everything, starts the worker, becomes the control thread.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use heapless::spsc::Queue;
@@ -11,18 +10,20 @@ use sentinel_capture::ring::OpenError;
 use sentinel_track::hash::HashKey;
 use sentinel_units::Prefix;
 
-use crate::analysis::{Analyser, Tuning};
+use crate::analysis::{self, Analyser, Tuning};
 use crate::clock::Clock;
-use crate::control::{self, FromWorker, Prepared};
+use crate::control::{self, FromWorkers, Prepared};
 use crate::failure::Failure;
-use crate::identity;
-use crate::message;
+use crate::ledger::Ledger;
+use crate::packet_memory::PacketMemory;
 use crate::reload::Reload;
 use crate::settings::Settings;
-use crate::snapshot::{Board, MAX_INTERFACES};
+use crate::snapshot::{Board, Boards, MAX_INTERFACES, Snapshot};
+use crate::source::{Programs, RingOptions, Sharing, Source};
 use crate::spool::Spool;
-use crate::status;
-use crate::worker::{Bell, QUEUE_LEN, RingOptions, Source, TUNING_QUEUE_LEN, Worker};
+use crate::worker::{Bell, COMMAND_QUEUE_LEN, Command, QUEUE_LEN, Worker};
+use crate::workers::{Hand, Workers};
+use crate::{ctl, identity, message, status};
 
 /// What `run` was asked to do.
 #[derive(Debug)]
@@ -45,12 +46,21 @@ pub(crate) fn run(request: Request, settings: Settings) -> Result<(), Failure> {
     message::set_level(settings.log_level);
     identity::private_directory(&settings.state_dir)?;
     identity::private_directory(&settings.run_dir)?;
-    // The socket first: it also tells whether another sensor uses these directories.
-    let listener = status::listen(&settings.run_dir)?;
+    // The sockets first: they also tell whether another sensor uses these directories.
+    let listeners = [status::listen(&settings.run_dir)?, ctl::listen(&settings.run_dir)?];
     let keys = identity::sensor_key(&settings.state_dir)?;
     let collector = identity::collector(&settings.state_dir)?;
     let listed = crate::ports::load(settings.suspicious_ports_file.as_deref()).map_err(Failure::Other)?;
-    let (sources, prefixes) = open_sources(&settings)?;
+    let seed = match request.seed {
+        Some(seed) => seed,
+        None => identity::random_u64()?,
+    };
+    let programs = Programs::new(&settings.filter, settings.kernel_snap).map_err(Failure::Other)?;
+    // The low half: the sensor's tables use the seed as it is, and nobody outside knows either.
+    let [a, b, c, d, ..] = seed.to_le_bytes();
+    let spread = u32::from_le_bytes([a, b, c, d]);
+    let sharing: &'static Sharing = Box::leak(Box::new(Sharing::new(settings.workers, spread)));
+    let (sources, prefixes) = open_sources(&settings, sharing)?;
     let (spool, recovery) = Spool::open(&settings, identity::log_key(&settings.state_dir)?)?;
     if recovery.torn_writes > 0 || recovery.damaged_segments > 0 || recovery.missing_records > 0 {
         message::warn(format_args!(
@@ -58,58 +68,103 @@ pub(crate) fn run(request: Request, settings: Settings) -> Result<(), Failure> {
             recovery.torn_writes, recovery.damaged_segments, recovery.missing_records
         ));
     }
-    let seed = match request.seed {
-        Some(seed) => seed,
-        None => identity::random_u64()?,
-    };
     let tuning = Tuning::new(&settings, &prefixes, listed);
-    let analyser = Analyser::new(settings.memory_kib, HashKey::new(seed), &tuning);
-
-    let alerts: &'static mut Queue<Alert, QUEUE_LEN> = Box::leak(Box::default());
-    let (alert_producer, alert_consumer) = alerts.split();
-    let tunings: &'static mut Queue<Box<Tuning>, TUNING_QUEUE_LEN> = Box::leak(Box::default());
-    let (tuning_producer, tuning_consumer) = tunings.split();
-    let board: &'static Board = Box::leak(Box::new(Board::new()));
-    let stop: &'static AtomicBool = Box::leak(Box::new(AtomicBool::new(false)));
-    let bell = rustix::event::eventfd(
-        0,
-        rustix::event::EventfdFlags::NONBLOCK | rustix::event::EventfdFlags::CLOEXEC,
-    )
-    .map_err(|error| Failure::new(format!("eventfd: {error}")))?;
-    let bell = Bell(Arc::new(bell));
-    let worker = Worker {
-        sources,
-        analyser,
-        alerts: alert_producer,
-        tunings: tuning_consumer,
-        board,
-        bell: bell.clone(),
-        stop,
-        clock,
-    };
-    let thread = std::thread::Builder::new()
-        .name("worker".into())
-        .stack_size(WORKER_STACK_BYTES)
-        .spawn(move || worker.run())
-        .map_err(|error| Failure::new(format!("starting the worker: {error}")))?;
+    // Before the first frame passes, so that none is missing in the books.
+    let mut ledger = Ledger::new(settings.interface.clone());
+    ledger.measure(!settings.filter.is_empty(), &Snapshot::default().interfaces);
+    let crew = Crew { settings: &settings, seed, tuning: &tuning, programs: &programs, clock };
+    let (workers, from_workers) = crew.start(sources, ledger)?;
     message::info(format_args!(
         "capturing on {}, ready after {} ms",
         settings.interface.join(", "),
         clock.uptime().as_millis()
     ));
     let reload = Reload { file: request.config, flags: request.flags };
-    let prepared = Prepared { clock, board, settings, collector, spool, keys, listener, reload };
-    let from_worker = FromWorker { alerts: alert_consumer, tunings: tuning_producer, bell, stop, thread };
-    control::run(prepared, from_worker)
+    control::run(
+        Prepared { clock, workers, settings, collector, spool, keys, listeners, reload },
+        from_workers,
+    )
 }
 
-/// Opens a ring on each interface; also gives the networks that these interfaces are in.
-fn open_sources(settings: &Settings) -> Result<(Vec<Source>, Vec<Prefix>), Failure> {
+/// What all workers are started with.
+struct Crew<'c> {
+    settings: &'c Settings,
+    seed: u64,
+    tuning: &'c Tuning,
+    programs: &'c Programs,
+    clock: Clock,
+}
+
+impl Crew<'_> {
+    /// Starts one worker for each list of sources, in that order.
+    fn start(self, sources: Vec<Vec<Source>>, ledger: Ledger) -> Result<(Workers, FromWorkers), Failure> {
+        let Self { settings, .. } = self;
+        let count = sources.len();
+        let failed = |error: std::io::Error| Failure::new(format!("starting a worker: {error}"));
+        let boards: &'static [Board] =
+            Box::leak((0..count).map(|_| Board::new()).collect::<Vec<_>>().into_boxed_slice());
+        let kept_frames = usize::try_from(settings.max_packets).unwrap_or(0).div_ceil(count.max(1));
+        let stop: &'static AtomicBool = Box::leak(Box::new(AtomicBool::new(false)));
+        let bell = Bell::new().map_err(failed)?;
+        let memory_kib = analysis::share(settings.memory_kib, settings.workers);
+        let (mut hands, mut alerts, mut threads) = (Vec::new(), Vec::new(), Vec::new());
+        for (mut sources, board) in sources.into_iter().zip(boards) {
+            let queue: &'static mut Queue<Alert, QUEUE_LEN> = Box::leak(Box::default());
+            let (alert_producer, alert_consumer) = queue.split();
+            let queue: &'static mut Queue<Command, COMMAND_QUEUE_LEN> = Box::leak(Box::default());
+            let (command_producer, command_consumer) = queue.split();
+            let queue: &'static mut Queue<PacketMemory, 2> = Box::leak(Box::default());
+            let (copy_producer, copies) = queue.split();
+            let wake = Bell::new().map_err(failed)?;
+            for source in &mut sources {
+                if !source.let_in(Some(self.programs)) {
+                    return Err(Failure::new("filter: the kernel does not take it on every interface"));
+                }
+            }
+            let worker = Worker {
+                sources,
+                analyser: Analyser::new(memory_kib, HashKey::new(self.seed), self.tuning),
+                alerts: alert_producer,
+                commands: command_consumer,
+                board,
+                bell: bell.clone(),
+                wake: wake.clone(),
+                stop,
+                clock: self.clock,
+                programs: Some(Box::new(self.programs.clone())),
+                memory: (kept_frames > 0).then(|| PacketMemory::new(kept_frames)),
+                copies: copy_producer,
+            };
+            let thread = std::thread::Builder::new()
+                .name("worker".into())
+                .stack_size(WORKER_STACK_BYTES)
+                .spawn(move || worker.run())
+                .map_err(failed)?;
+            hands.push(Hand { commands: command_producer, copies, wake });
+            alerts.push(alert_consumer);
+            threads.push(thread);
+        }
+        let workers = Workers::new(Boards(boards), hands, kept_frames, ledger);
+        Ok((workers, FromWorkers { alerts, bell, stop, threads }))
+    }
+}
+
+/// Opens a ring on each interface for each worker, in their order; also gives the networks that these interfaces are
+/// in. Nothing gets into the rings yet: the workers share frames rightly only once all are there.
+fn open_sources(
+    settings: &Settings,
+    sharing: &'static Sharing,
+) -> Result<(Vec<Vec<Source>>, Vec<Prefix>), Failure> {
     let existing = existing_interfaces()?;
     let options = ring_options(settings);
     let mut sources = Vec::new();
-    for name in settings.interface.iter().take(MAX_INTERFACES) {
-        sources.push(Source::open(name, options).map_err(|error| explain(name, error, &existing))?);
+    for worker in 0..sharing.workers() {
+        let mut own = Vec::new();
+        for (number, name) in (0..).zip(settings.interface.iter().take(MAX_INTERFACES)) {
+            let source = Source::open(name, number, worker, options, sharing);
+            own.push(source.map_err(|error| explain(name, error, &existing))?);
+        }
+        sources.push(own);
     }
     Ok((sources, prefixes(&existing, &settings.interface)))
 }

@@ -116,6 +116,10 @@ snapshot! {
     lost_critical,
     /// Blocks taken from the rings.
     blocks,
+    /// Commands of the control thread that are done.
+    commands,
+    /// Those among them that the kernel refused.
+    refused_commands,
 }
 
 /// Readings without giving way to the writer.
@@ -173,6 +177,37 @@ impl Board {
     }
 }
 
+/// The boards of all workers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Boards(pub(crate) &'static [Board]);
+
+impl Boards {
+    /// The sum over all workers; an interface is open if it is for all of them.
+    pub(crate) fn read(self) -> Snapshot {
+        let mut snapshots = self.each();
+        let mut sum = snapshots.next().unwrap_or_default();
+        for mut snapshot in snapshots {
+            let mut values = heapless::Vec::<u64, VALUES>::new();
+            snapshot.each(&mut |value| {
+                let _fits = values.push(*value);
+            });
+            let is_open = snapshot.interfaces.map(|interface| interface.is_open);
+            let was_open = sum.interfaces.map(|interface| interface.is_open);
+            let mut values = values.into_iter();
+            sum.each(&mut |value| *value += values.next().unwrap_or(0));
+            for (interface, both) in sum.interfaces.iter_mut().zip(is_open.into_iter().zip(was_open)) {
+                interface.is_open = both.0.min(both.1);
+            }
+        }
+        sum
+    }
+
+    /// What each worker says.
+    pub(crate) fn each(self) -> impl Iterator<Item = Snapshot> {
+        self.0.iter().map(Board::read)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -208,6 +243,21 @@ mod tests {
         assert_eq!((closed.dropped, closed.is_open, closed.seen()), (20, 0, 50));
         let ahead = InterfaceCounts { taken: 60, ..counts }.closed();
         assert_eq!((ahead.dropped, ahead.seen()), (9, 69));
+    }
+
+    #[test]
+    fn the_workers_add_up_and_an_interface_is_open_for_all_or_not() {
+        static BOARDS: [Board; 3] = [const { Board::new() }; 3];
+        for (board, (analysed, open)) in BOARDS.iter().zip([(1, 1), (20, 1), (300, 0)]) {
+            let mut snapshot = Snapshot { analysed, blocks: analysed, ..Snapshot::default() };
+            snapshot.interfaces[0] = InterfaceCounts { counted: analysed, is_open: 1, ..Default::default() };
+            snapshot.interfaces[1].is_open = open;
+            board.publish(snapshot);
+        }
+        let sum = Boards(&BOARDS).read();
+        assert_eq!((sum.analysed, sum.blocks, sum.interfaces[0].counted), (321, 321, 321));
+        assert_eq!((sum.interfaces[0].is_open, sum.interfaces[1].is_open), (1, 0));
+        assert_eq!(Boards(&BOARDS[..1]).read(), BOARDS[0].read());
     }
 
     #[test]

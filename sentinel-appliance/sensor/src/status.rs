@@ -13,6 +13,7 @@ use smol::{Async, Timer, future};
 use crate::analysis;
 use crate::control::{self, Shared};
 use crate::failure::Failure;
+use crate::workers::Books;
 
 /// Name of the socket in the run directory.
 const SOCKET_FILE: &str = "sentinel.sock";
@@ -24,27 +25,34 @@ pub(crate) fn path(run_dir: &Path) -> PathBuf {
     run_dir.join(SOCKET_FILE)
 }
 
-/// Opens the socket; only our own user may connect. One left over by a killed sensor is replaced.
+/// Opens the socket; only our own user may connect.
+///
+/// # Errors
+/// As [`listen_at`].
+pub(crate) fn listen(run_dir: &Path) -> Result<UnixListener, Failure> {
+    listen_at(&path(run_dir))
+}
+
+/// Opens a socket that only our own user may connect to. One left over by a killed sensor is replaced.
 ///
 /// # Errors
 /// If another sensor answers on it, or the file system refuses.
-pub(crate) fn listen(run_dir: &Path) -> Result<UnixListener, Failure> {
-    let path = path(run_dir);
+pub(crate) fn listen_at(path: &Path) -> Result<UnixListener, Failure> {
     let at = |error: std::io::Error| Failure::new(format!("{}: {error}", path.display()));
-    if std::os::unix::net::UnixStream::connect(&path).is_ok() {
+    if std::os::unix::net::UnixStream::connect(path).is_ok() {
         return Err(Failure::new(format!(
             "{}: another sensor is running; stop it first, or set another run_dir and state_dir",
             path.display()
         )));
     }
-    match std::fs::remove_file(&path) {
+    match std::fs::remove_file(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(at(error)),
         _ => {}
     }
     // The run directory is 0700, so that nobody else reaches the socket between these two calls.
-    let listener = UnixListener::bind(&path).map_err(at)?;
+    let listener = UnixListener::bind(path).map_err(at)?;
     let owner_only = std::os::unix::fs::PermissionsExt::from_mode(0o600);
-    std::fs::set_permissions(&path, owner_only).map_err(at)?;
+    std::fs::set_permissions(path, owner_only).map_err(at)?;
     Ok(listener)
 }
 
@@ -69,27 +77,29 @@ pub(crate) async fn serve(shared: Rc<Shared>, listener: Async<UnixListener>) {
 
 /// The status as one JSON object. Counters are numbers; all stay below 2^53 for the life of a device.
 fn write(shared: &Shared, out: &mut String) -> std::fmt::Result {
-    let snapshot = shared.board.read();
+    let books = shared.workers.books();
+    let snapshot = &books.snapshot;
     let settings = shared.settings.borrow();
     let spool = shared.spool.borrow();
     let counts = spool.counts();
     write!(out, "{{\"version\":\"{}\",\"uptime_ms\":", env!("CARGO_PKG_VERSION"))?;
     write!(out, "{},\"boot\":{},\"host\":", shared.clock.uptime().as_millis(), spool.boot())?;
     json::string(&control::host_name(), out)?;
-    out.push_str(",\"interfaces\":[");
-    for (index, (name, counts)) in settings.interface.iter().zip(&snapshot.interfaces).enumerate() {
+    write!(out, ",\"capturing\":{},\"filter\":", shared.workers.is_capturing())?;
+    json::string(&settings.filter, out)?;
+    write!(out, ",\"kernel_snap\":\"{}\",\"interfaces\":[", settings.kernel_snap.name())?;
+    let refused = books.refused.iter();
+    for (index, ((name, counts), refused)) in
+        settings.interface.iter().zip(&snapshot.interfaces).zip(refused).enumerate()
+    {
         out.push_str(if index == 0 { "{\"name\":" } else { ",{\"name\":" });
         json::string(name, out)?;
-        write!(out, ",\"open\":{},\"seen\":{}", counts.is_open != 0, counts.seen())?;
-        write!(out, ",\"dropped\":{},\"freezes\":{}}}", counts.dropped, counts.freezes)?;
+        write!(out, ",\"open\":{},\"seen\":{}", counts.is_open != 0, counts.seen() + refused)?;
+        write!(out, ",\"filtered\":{refused},\"dropped\":{}", counts.dropped)?;
+        write!(out, ",\"freezes\":{}}}", counts.freezes)?;
     }
-    let (seen, dropped) = (snapshot.seen(), snapshot.dropped());
-    // What the kernel has counted and the worker not yet taken is in the ring.
-    let waiting = seen.saturating_sub(dropped + snapshot.analysed + snapshot.unsupported);
-    write!(out, "],\"frames\":{{\"seen\":{seen},\"analysed\":{}", snapshot.analysed)?;
-    write!(out, ",\"filtered\":{},\"dropped\":{dropped},\"in_ring\":{waiting}", snapshot.unsupported)?;
-    write!(out, ",\"freezes\":{}", snapshot.freezes())?;
-    write!(out, ",\"malformed\":{},\"truncated\":{}}}", snapshot.malformed, snapshot.truncated)?;
+    write_frames(&books, out)?;
+    write_workers(shared, out)?;
     write!(out, ",\"alerts\":{{\"raised\":{},\"stored\":{}", snapshot.raised, counts.stored)?;
     write!(out, ",\"delivered\":{},\"waiting\":{}", spool.delivered(), spool.waiting())?;
     write!(out, ",\"lost_queue_full\":{},\"lost_spool_full\":{}", counts.lost_queue, counts.lost_full)?;
@@ -107,12 +117,42 @@ fn write(shared: &Shared, out: &mut String) -> std::fmt::Result {
         snapshot.evictions, snapshot.closed_early
     )?;
     out.push_str(",\"tables\":[");
-    for (index, table) in analysis::tables(settings.memory_kib).iter().enumerate() {
+    let workers = usize::try_from(settings.workers).unwrap_or(1);
+    let share = analysis::share(settings.memory_kib, settings.workers);
+    for (index, table) in analysis::tables(share).iter().enumerate() {
         out.push_str(if index == 0 { "{" } else { ",{" });
-        write!(out, "\"name\":\"{}\",\"slots\":{},\"bytes\":{}}}", table.name, table.slots, table.bytes())?;
+        let (slots, bytes) = (table.slots * workers, table.bytes() * workers);
+        write!(out, "\"name\":\"{}\",\"slots\":{slots},\"bytes\":{bytes}}}", table.name)?;
     }
     write!(out, "],\"ring_kib\":{}}}}}", settings.ring_kib)?;
     out.push('\n');
+    Ok(())
+}
+
+/// The books: what was seen is what was analysed, filtered, dropped, not supported, or is still in the ring.
+fn write_frames(books: &Books, out: &mut String) -> std::fmt::Result {
+    let snapshot = &books.snapshot;
+    let (seen, filtered, dropped) = (books.seen(), books.filtered(), snapshot.dropped());
+    // What the kernel has counted and the worker not yet taken is in the ring.
+    let waiting = seen.saturating_sub(filtered + dropped + snapshot.analysed + snapshot.unsupported);
+    write!(out, "],\"frames\":{{\"seen\":{seen},\"analysed\":{}", snapshot.analysed)?;
+    write!(out, ",\"filtered\":{filtered},\"unsupported\":{}", snapshot.unsupported)?;
+    write!(out, ",\"dropped\":{dropped},\"in_ring\":{waiting},\"freezes\":{}", snapshot.freezes())?;
+    write!(out, ",\"malformed\":{},\"truncated\":{}}}", snapshot.malformed, snapshot.truncated)
+}
+
+/// The books of each worker. What a filter refuses reaches none of them.
+fn write_workers(shared: &Shared, out: &mut String) -> std::fmt::Result {
+    out.push_str(",\"workers\":[");
+    for (index, snapshot) in shared.workers.boards().each().enumerate() {
+        let comma = if index == 0 { "" } else { "," };
+        let (seen, dropped) = (snapshot.seen(), snapshot.dropped());
+        let waiting = seen.saturating_sub(dropped + snapshot.analysed + snapshot.unsupported);
+        write!(out, "{comma}{{\"seen\":{seen},\"analysed\":{}", snapshot.analysed)?;
+        write!(out, ",\"unsupported\":{},\"dropped\":{dropped}", snapshot.unsupported)?;
+        write!(out, ",\"in_ring\":{waiting},\"raised\":{}}}", snapshot.raised)?;
+    }
+    out.push(']');
     Ok(())
 }
 

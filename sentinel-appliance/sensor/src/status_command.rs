@@ -91,6 +91,11 @@ impl View {
         found.and_then(JsonValue::get::<String>).map(String::as_str)
     }
 
+    fn flag(&self, path: &str) -> bool {
+        let found = path.split('.').try_fold(&self.0, |value, name| member(value, name));
+        found.and_then(JsonValue::get::<bool>).copied().unwrap_or(false)
+    }
+
     fn list(&self, path: &str) -> &[JsonValue] {
         let found = path.split('.').try_fold(&self.0, |value, name| member(value, name));
         found.and_then(JsonValue::get::<Vec<JsonValue>>).map_or(&[], Vec::as_slice)
@@ -103,6 +108,7 @@ impl View {
         writeln!(out, "sentinel {version} on {host:.30}, up {}", span(self.number("uptime_ms")))?;
         let rate = before.map_or(Rate::default(), |before| self.rate_since(before));
         writeln!(out)?;
+        let is_capturing = self.flag("capturing");
         writeln!(out, "interface              seen      dropped   ring full  state")?;
         for interface in self.list("interfaces") {
             let name =
@@ -110,7 +116,11 @@ impl View {
             let value = |name: &str| whole(member(interface, name));
             let is_open =
                 member(interface, "open").and_then(JsonValue::get::<bool>).copied().unwrap_or(false);
-            let state = if is_open { "capturing" } else { "gone, waiting for it" };
+            let state = match (is_open, is_capturing) {
+                (true, true) => "capturing",
+                (true, false) => "stopped by 'sentinel ctl'",
+                (false, _) => "gone, waiting for it",
+            };
             writeln!(
                 out,
                 "{name:15} {:>11} {:>12} {:>11}  {state}",
@@ -121,6 +131,9 @@ impl View {
         }
         writeln!(out)?;
         self.frames(rate, out)?;
+        if let Some(filter) = self.string("filter").filter(|filter| !filter.is_empty()) {
+            writeln!(out, "filter  {filter:.70}")?;
+        }
         self.alerts(out)?;
         self.uplink(out)?;
         writeln!(
@@ -155,7 +168,8 @@ impl View {
         )?;
         writeln!(
             out,
-            "        + {} in the ring; {} malformed, {} cut short",
+            "        + {} unsupported + {} in the ring; {} malformed, {} cut short",
+            self.number("frames.unsupported"),
             self.number("frames.in_ring"),
             self.number("frames.malformed"),
             self.number("frames.truncated")
@@ -234,10 +248,10 @@ fn span(millis: u64) -> String {
 mod tests {
     use super::*;
 
-    const ANSWER: &str = r#"{"version":"0.1.0","uptime_ms":90061000,"boot":7,"host":"router",
+    const ANSWER: &str = r#"{"version":"0.1.0","uptime_ms":90061000,"boot":7,"host":"router","capturing":true,"filter":"not port 22",
         "interfaces":[{"name":"br-lan","open":true,"seen":9007199254740991,"dropped":4,"freezes":1},
                       {"name":"eth1","open":false,"seen":0,"dropped":0,"freezes":0}],
-        "frames":{"seen":100,"analysed":90,"filtered":3,"dropped":4,"in_ring":3,"freezes":1,"malformed":2,"truncated":5},
+        "frames":{"seen":100,"analysed":90,"filtered":2,"unsupported":1,"dropped":4,"in_ring":3,"freezes":1,"malformed":2,"truncated":5},
         "alerts":{"raised":9,"stored":8,"delivered":7,"waiting":1,"lost_queue_full":1,"lost_spool_full":2,
                   "lost_storage":3,"open_incidents":2},
         "uplink":{"state":"waiting","since_ms":1000,"collector":"c.example:4430","failures":3,"last_error":"gone"},
@@ -258,8 +272,9 @@ mod tests {
              br-lan          9007199254740991            4           1  capturing\n\
              eth1                      0            0           0  gone, waiting for it\n\
              \n\
-             frames  100 seen = 90 analysed + 3 filtered + 4 dropped\n\
-             \x20       + 3 in the ring; 2 malformed, 5 cut short\n\
+             frames  100 seen = 90 analysed + 2 filtered + 4 dropped\n\
+             \x20       + 1 unsupported + 3 in the ring; 2 malformed, 5 cut short\n\
+             filter  not port 22\n\
              alerts  9 raised, 8 stored, 7 delivered, 1 waiting, 6 lost\n\
              \x20       2 incidents open\n\
              uplink  waiting to connect to c.example:4430\n\

@@ -13,19 +13,20 @@ use crate::snapshot::{InterfaceCounts, MAX_INTERFACES};
 
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Waits for the worker to end by itself, which it never should.
-pub(crate) async fn worker_end(worker: &JoinHandle<()>) -> Failure {
-    while !worker.is_finished() {
+/// Waits for a worker to end by itself, which none ever should.
+pub(crate) async fn worker_end(workers: &[JoinHandle<()>]) -> Failure {
+    while !workers.iter().any(JoinHandle::is_finished) {
         Timer::after(LOOK_INTERVAL).await;
     }
-    Failure::new("the worker thread has ended by itself; nothing is captured any more")
+    Failure::new("a worker thread has ended by itself; not everything is captured any more")
 }
 
 /// Logs captured interfaces that vanish and come back. Runs as long as the executor.
 pub(crate) async fn interfaces(shared: Rc<Shared>) {
     let mut presence = Presence::default();
     loop {
-        presence.look(&shared.board.read().interfaces, |index, is_there| {
+        shared.workers.tend_meters();
+        presence.look(&shared.workers.boards().read().interfaces, |index, is_there| {
             let settings = shared.settings.borrow();
             let Some(name) = settings.interface.get(index) else { return };
             if is_there {
@@ -68,7 +69,7 @@ mod tests {
         let worker = std::thread::spawn(|| {
             std::panic::resume_unwind(Box::new("as a bug would"));
         });
-        let failure = smol::block_on(worker_end(&worker));
+        let failure = smol::block_on(worker_end(&[worker]));
         assert!(failure.to_string().contains("ended by itself"), "{failure}");
     }
 

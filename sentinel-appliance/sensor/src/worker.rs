@@ -9,87 +9,39 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use heapless::spsc::{Consumer, Producer};
-use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec};
 use sentinel_alert::{Alert, Severity};
-use sentinel_capture::ring::{Config, OpenError, Ring, Wake};
+use sentinel_capture::ring::Wake;
 use sentinel_units::Timestamp;
 
 use crate::analysis::{Analyser, LONGEST_SLEEP, Tuning};
 use crate::clock::{self, Clock};
-use crate::snapshot::{Board, InterfaceCounts, MAX_INTERFACES, Snapshot};
+use crate::packet_memory::PacketMemory;
+use crate::snapshot::{Board, MAX_INTERFACES, Snapshot};
+use crate::source::{Programs, Source};
 
 /// Alerts that may wait for the other thread. It looks within milliseconds; past this they are lost and counted.
 pub(crate) const QUEUE_LEN: usize = 256;
-/// Reloads that may wait for the worker.
-pub(crate) const TUNING_QUEUE_LEN: usize = 4;
+/// Commands that may wait for the worker.
+pub(crate) const COMMAND_QUEUE_LEN: usize = 4;
 /// Ticks stay so far behind the clock that no frame still in the kernel is older: packet time alone decides.
 const TICK_BEHIND_NS: u64 = 2_000_000_000;
+/// Blocks that a ring may have at most.
+const MOST_BLOCKS: u32 = 65_536 / 16;
 /// Time between two readings of the kernel's counters, and two attempts to open a lost interface again.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 
-/// One captured interface.
+/// What the control thread asks of a worker. Each is counted as done when it is.
 #[derive(Debug)]
-pub(crate) struct Source {
-    name: String,
-    options: RingOptions,
-    /// `None` while the interface is gone.
-    ring: Option<Ring>,
-    /// Frames taken from all rings that this interface has had.
-    taken: u64,
-    /// Counts of rings that were closed.
-    before: InterfaceCounts,
-}
-
-/// How rings are opened.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct RingOptions {
-    pub(crate) ring_bytes: u32,
-    pub(crate) block_bytes: u32,
-    pub(crate) snap_bytes: u32,
-    pub(crate) block_timeout: Duration,
-    pub(crate) promiscuous: bool,
-}
-
-impl Source {
-    /// Opens the ring.
-    pub(crate) fn open(name: &str, options: RingOptions) -> Result<Self, OpenError> {
-        let ring = Some(open(name, options)?);
-        Ok(Self { name: name.to_owned(), options, ring, taken: 0, before: InterfaceCounts::default() })
-    }
-
-    /// Counts of all rings that this interface has had.
-    fn counts(&mut self) -> InterfaceCounts {
-        let is_open = u64::from(self.ring.is_some());
-        let mut counts = InterfaceCounts { is_open, taken: self.taken, ..self.before };
-        if let Some(now) = self.ring.as_mut().and_then(|ring| ring.counters().ok()) {
-            counts.counted += now.received;
-            counts.dropped += now.dropped;
-            counts.freezes += now.freezes;
-        }
-        counts
-    }
-
-    /// The interface is gone, and the ring will get no more frames.
-    fn is_orphaned(&self) -> bool {
-        self.ring.as_ref().is_some_and(|ring| !ring.is_attached())
-    }
-
-    fn close(&mut self) {
-        self.before = self.counts().closed();
-        self.ring = None;
-    }
-}
-
-fn open(name: &str, options: RingOptions) -> Result<Ring, OpenError> {
-    let RingOptions { ring_bytes, block_bytes, snap_bytes, block_timeout, promiscuous } = options;
-    Ring::open(&Config {
-        ring_bytes,
-        block_bytes,
-        snap_bytes,
-        block_timeout,
-        promiscuous,
-        ..Config::new(name)
-    })
+pub(crate) enum Command {
+    /// Takes over new settings.
+    Tune(Box<Tuning>),
+    /// Lets nothing more into the rings, and asks the kernel what came before.
+    Close,
+    /// Lets in what these programs let through.
+    Open(Box<Programs>),
+    /// Puts a copy of the newest frames into this memory and hands it back.
+    Copy(PacketMemory),
 }
 
 /// Everything the worker has.
@@ -97,18 +49,38 @@ pub(crate) struct Worker {
     pub(crate) sources: Vec<Source>,
     pub(crate) analyser: Analyser,
     pub(crate) alerts: Producer<'static, Alert>,
-    pub(crate) tunings: Consumer<'static, Box<Tuning>>,
+    pub(crate) commands: Consumer<'static, Command>,
     pub(crate) board: &'static Board,
+    /// Wakes the control thread.
     pub(crate) bell: Bell,
+    /// Wakes this worker.
+    pub(crate) wake: Bell,
     pub(crate) stop: &'static AtomicBool,
     pub(crate) clock: Clock,
+    /// What the rings let through; `None` while capturing is stopped.
+    pub(crate) programs: Option<Box<Programs>>,
+    /// The newest frames, if they are kept.
+    pub(crate) memory: Option<PacketMemory>,
+    /// Copies of them that were asked for.
+    pub(crate) copies: Producer<'static, PacketMemory>,
 }
 
-/// Wakes the control thread.
+/// Wakes another thread.
 #[derive(Clone, Debug)]
 pub(crate) struct Bell(pub(crate) Arc<rustix::fd::OwnedFd>);
 
 impl Bell {
+    /// One that does not ring.
+    pub(crate) fn new() -> std::io::Result<Self> {
+        let flags = EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC;
+        Ok(Self(Arc::new(rustix::event::eventfd(0, flags)?)))
+    }
+
+    /// Ends the ringing.
+    pub(crate) fn quiet(&self) {
+        let _was_quiet = rustix::io::read(&*self.0, &mut [0_u8; 8]);
+    }
+
     /// Rings; a bell that rings already stays so.
     pub(crate) fn ring(&self) {
         let _already_ringing = rustix::io::write(&*self.0, &1_u64.to_ne_bytes());
@@ -124,10 +96,10 @@ impl Worker {
         self.housekeeping(&mut counts);
         self.publish(&mut counts);
         while !self.stop.load(Ordering::Relaxed) {
-            while let Some(tuning) = self.tunings.dequeue() {
-                self.analyser.tune(&tuning);
-            }
             let (blocks, raised) = (counts.blocks, counts.raised);
+            while let Some(command) = self.commands.dequeue() {
+                self.obey(command, &mut counts);
+            }
             let now = self.clock.uptime();
             let housekeeping = now >= housekeeping_due;
             if housekeeping {
@@ -137,9 +109,7 @@ impl Worker {
             self.turn(&mut counts);
             if counts.blocks == blocks {
                 self.sleep();
-                let quiet = self.sources.iter().filter_map(|source| source.ring.as_ref()).count() == 0
-                    || self.nothing_waits();
-                if quiet {
+                if self.nothing_waits() {
                     self.idle(&mut counts);
                 }
             }
@@ -154,6 +124,42 @@ impl Worker {
         self.finish(&mut counts);
     }
 
+    fn obey(&mut self, command: Command, counts: &mut Snapshot) {
+        let mut refused = false;
+        match command {
+            Command::Tune(tuning) => self.analyser.tune(&tuning),
+            Command::Close => {
+                self.programs = None;
+                refused = !self.let_in();
+                self.housekeeping(counts);
+            }
+            Command::Open(programs) => {
+                self.programs = Some(programs);
+                refused = !self.let_in();
+            }
+            Command::Copy(mut copy) => {
+                if let Some(memory) = &self.memory {
+                    memory.copy_to(&mut copy);
+                }
+                // One is under way at a time, and there is room for it.
+                let _taken = self.copies.enqueue(copy);
+            }
+        }
+        counts.refused_commands += u64::from(refused);
+        counts.commands += 1;
+        self.publish(counts);
+    }
+
+    /// Says whether the kernel has taken the programs on every interface.
+    fn let_in(&mut self) -> bool {
+        let programs = self.programs.as_deref();
+        let mut all = true;
+        for source in &mut self.sources {
+            all &= source.let_in(programs);
+        }
+        all
+    }
+
     /// One block of each ring.
     fn turn(&mut self, counts: &mut Snapshot) {
         for index in 0..self.sources.len() {
@@ -163,16 +169,19 @@ impl Worker {
 
     /// One block of one ring; says whether one was there.
     fn take_block(&mut self, index: usize, counts: &mut Snapshot) -> bool {
-        let Self { sources, analyser, alerts, .. } = self;
+        let Self { sources, analyser, alerts, memory, .. } = self;
         let Some(source) = sources.get_mut(index) else { return false };
-        let Some(block) = source.ring.as_mut().and_then(Ring::next_block) else { return false };
+        let Some((block, taken)) = source.next_block() else { return false };
         counts.blocks += 1;
+        if let Some(memory) = memory {
+            block.frames().for_each(|frame| memory.keep(&frame));
+        }
         for frame in &block {
-            source.taken += 1;
+            *taken += 1;
             analyser.frame(&frame, &mut |alert| hand_over(alerts, alert, counts));
         }
         if let Some(slot) = counts.interfaces.get_mut(index) {
-            slot.taken = source.taken;
+            slot.taken = *taken;
         }
         true
     }
@@ -180,7 +189,7 @@ impl Worker {
     fn nothing_waits(&mut self) -> bool {
         self.sources
             .iter_mut()
-            .filter_map(|source| source.ring.as_mut())
+            .filter_map(Source::ring_mut)
             .all(|ring| matches!(ring.wait(Duration::ZERO), Ok(Wake::TimedOut)))
     }
 
@@ -192,32 +201,41 @@ impl Worker {
     }
 
     fn sleep(&mut self) {
-        let rings = self.sources.iter().filter_map(|source| source.ring.as_ref());
-        let mut entries: heapless::Vec<PollFd<'_>, MAX_INTERFACES> =
+        let rings = self.sources.iter().filter_map(Source::ring);
+        let mut entries: heapless::Vec<PollFd<'_>, { MAX_INTERFACES + 1 }> =
             rings.map(|ring| PollFd::new(ring, PollFlags::IN)).take(MAX_INTERFACES).collect();
+        let _fits = entries.push(PollFd::new(&*self.wake.0, PollFlags::IN));
         let timeout = Timespec { tv_sec: 0, tv_nsec: LONGEST_SLEEP.subsec_nanos().into() };
         // An error is seen again by the next turn; a signal is for the other thread.
         let _woken = rustix::event::poll(&mut entries, Some(&timeout));
         let failed = entries.iter().any(|entry| entry.revents().intersects(PollFlags::ERR | PollFlags::NVAL));
         if failed {
             // The interface is down: reading the error clears it, or poll would not sleep again.
-            for ring in self.sources.iter().filter_map(|source| source.ring.as_ref()) {
+            for ring in self.sources.iter().filter_map(Source::ring) {
                 let _interface_down = ring.socket_error();
             }
         }
+        self.wake.quiet();
     }
 
     /// Empties and closes the rings of interfaces that are gone, opens them when they are back, and asks the kernel.
     fn housekeeping(&mut self, counts: &mut Snapshot) {
         for index in 0..self.sources.len() {
-            let is_orphaned = self.sources.get(index).is_some_and(Source::is_orphaned);
-            // Ends, because the kernel adds nothing to such a ring.
-            while is_orphaned && self.take_block(index, counts) {}
+            let is_over = self.sources.get(index).is_some_and(Source::is_over);
+            // To its end: the kernel adds nothing to the ring of an interface that is gone. Any other is left in the
+            // middle, because its group is made anew.
+            let blocks = if is_over { MOST_BLOCKS } else { 0 };
+            for _ in 0..blocks {
+                if !self.take_block(index, counts) {
+                    break;
+                }
+            }
+            let programs = self.programs.as_deref();
             let Some(source) = self.sources.get_mut(index) else { continue };
-            if is_orphaned {
+            if is_over {
                 source.close();
-            } else if source.ring.is_none() {
-                source.ring = open(&source.name, source.options).ok();
+            } else if source.ring().is_none() {
+                source.reopen(programs);
             }
             if let Some(slot) = counts.interfaces.get_mut(index) {
                 *slot = source.counts();

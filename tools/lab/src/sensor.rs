@@ -215,7 +215,9 @@ impl<'l> Sensor<'l> {
         let outcome = wait::until("the sensor's books balance", wait::PATIENCE, || {
             last = self.status()?;
             let frame_count = |name: &str| json::number(&last, &format!("/frames/{name}"));
-            let booked = frame_count("analysed")? + frame_count("filtered")? + frame_count("dropped")?;
+            let booked = ["analysed", "filtered", "unsupported", "dropped"]
+                .iter()
+                .try_fold(0, |sum, name| Ok::<_, anyhow::Error>(sum + frame_count(name)?))?;
             let mut interfaces = json::list(&last, "/interfaces")?.iter();
             // The kernel is asked once a second: what it says of the interfaces is the last to be known.
             let counted = interfaces

@@ -79,6 +79,20 @@ zeros.
         run: dispatch::status,
     },
     Command {
+        name: "ctl",
+        usage: "set-filter [EXPRESSION]|start|stop|packets [EXPRESSION]",
+        about: "commands to the running sensor",
+        details: "\
+A filter that is set lasts until the next reload that finds another one in the settings, or until the sensor ends;
+without an expression everything is captured. Frames that it refuses are counted. 'packets' shows the newest frames
+that match, if the setting max_packets keeps some.
+
+  sentinel ctl set-filter not port 22
+  sentinel ctl packets --limit 20 host 192.168.1.7
+  sentinel ctl packets -w - | tshark -r -",
+        run: dispatch::ctl,
+    },
+    Command {
         name: "enroll",
         usage: "TOKEN",
         about: "make this sensor known to a collector",

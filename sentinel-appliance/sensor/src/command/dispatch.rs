@@ -11,8 +11,8 @@ use crate::failure::Failure;
 use crate::read::{self, FILE_SEED};
 use crate::settings::{self, Settings, environment};
 use crate::{
-    capture_command, enroll as enrolment, filter_command, interfaces_command, log_command, replay_command,
-    run as sensor, status_command,
+    capture_command, ctl_command, enroll as enrolment, filter_command, interfaces_command, log_command,
+    replay_command, run as sensor, status_command,
 };
 
 pub(super) fn run(words: &Words) -> Result<(), Failure> {
@@ -78,6 +78,31 @@ pub(super) fn status(words: &Words) -> Result<(), Failure> {
     words.at_most("status", 0)?;
     let [json, watch, memory] = ["json", "watch", "memory"].map(|option| words.has(option));
     status_command::status(&words.load()?.run_dir, status_command::Show { json, watch, memory })
+}
+
+pub(super) fn ctl(words: &Words) -> Result<(), Failure> {
+    let action = words.word(0);
+    if action != Some("packets")
+        && let Some(option) = ["limit", "write", "color"].iter().find(|option| words.has(option))
+    {
+        return Err(Failure::Usage(format!("ctl: --{option} goes with packets only")));
+    }
+    let request = match action {
+        Some("set-filter") => ctl_command::Request::SetFilter(words.expression(1)?),
+        Some("packets") => ctl_command::Request::Packets {
+            limit: words.number("limit")?.unwrap_or(ctl_command::DEFAULT_LIMIT),
+            expression: words.expression(1)?,
+            to: words.path("write"),
+            colours: packets::colours(words)?,
+        },
+        Some("start") => ctl_command::Request::Start,
+        Some("stop") => ctl_command::Request::Stop,
+        _ => return Err(Failure::Usage("ctl: want set-filter, start, stop or packets".into())),
+    };
+    if matches!(action, Some("start" | "stop")) {
+        words.at_most("ctl", 1)?;
+    }
+    ctl_command::ctl(&request, &words.load()?.run_dir)
 }
 
 pub(super) fn enroll(words: &Words) -> Result<(), Failure> {

@@ -77,8 +77,13 @@ pub(super) const OPTIONS: &[CommandOption] = &[
     flag("json", PACKETS, "an object for each packet, as NDJSON"),
     flag("hex", PACKETS, "the bytes of each packet as well").short('x'),
     value("color", "WHEN", PACKETS, "auto (the default: on a terminal, without NO_COLOR), always, never"),
-    value("filter", "EXPRESSION", &["capture", "read", "replay", "filter"], "instead of words at the end")
-        .short('f'),
+    value(
+        "filter",
+        "EXPRESSION",
+        &["capture", "read", "replay", "filter", "ctl"],
+        "instead of words at the end",
+    )
+    .short('f'),
     value("protocol", "NAME", PACKETS, "only tcp, udp, icmp, arp, http, dns, tls or quic"),
     value("ip", "ADDRESS", PACKETS, "only packets from or to this address"),
     value("port", "NUMBER", PACKETS, "only packets from or to this port"),
@@ -111,6 +116,9 @@ pub(super) const OPTIONS: &[CommandOption] = &[
     flag("dump", &["filter"], "-d for people (the default), -dd as a C array, -ddd as decimal numbers")
         .short('d'),
     value("link", "NAME", &["filter"], "link type, by name or number (EN10MB)"),
+    value("limit", "NUMBER", &["ctl"], "packets: the newest so many; 0 is all of them (100)").short('n'),
+    value("write", "FILE", &["ctl"], "packets: save them as pcapng; '-': standard output").short('w'),
+    value("color", "WHEN", &["ctl"], "packets: auto, always, never"),
     flag("json", &["status", "interfaces"], "as JSON"),
     flag("watch", &["status"], "again every second"),
     flag("memory", &["status"], "bytes of each table"),

@@ -120,7 +120,7 @@ fn statistics(words: &Words) -> Result<Option<Duration>, Failure> {
     })
 }
 
-fn colours(words: &Words) -> Result<bool, Failure> {
+pub(super) fn colours(words: &Words) -> Result<bool, Failure> {
     match words.text("color")? {
         None | Some("auto") => {
             let is_set =

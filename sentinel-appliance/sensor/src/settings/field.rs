@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use sentinel_alert::Severity;
 use sentinel_detect::registry::MAX_PORTS;
-use sentinel_units::{ParsePrefixError, Prefix};
+use sentinel_filter::Target;
+use sentinel_units::{LinkType, ParsePrefixError, Prefix};
 
 /// A value of the settings with the range it must keep: the one place through which text gets in and out.
 pub(super) enum Field<'s> {
@@ -14,6 +15,10 @@ pub(super) enum Field<'s> {
     Switch(&'s mut bool),
     /// A whole number.
     Number(&'s mut u32, RangeInclusive<u32>),
+    /// A number of KiB, or the name of a [`PROFILES`] entry, which stands for its number.
+    Memory(&'s mut u32, RangeInclusive<u32>),
+    /// A filter in tcpdump's language of at most so many bytes, or nothing.
+    Expression(&'s mut String, usize),
     /// A span written as a whole number of seconds.
     Seconds(&'s mut Duration, RangeInclusive<u32>),
     /// A span written as a whole number of milliseconds.
@@ -61,6 +66,11 @@ impl Field<'_> {
         match self {
             Self::Switch(value) => **value = switch(word)?,
             Self::Number(value, range) => **value = number(word, range)?,
+            Self::Memory(value, range) => {
+                let profile = PROFILES.iter().find(|(name, _)| *name == word);
+                **value = profile.map_or_else(|| number(word, range), |(_, kib)| Ok(*kib))?;
+            }
+            Self::Expression(value, longest) => **value = expression(word, *longest)?,
             Self::Seconds(value, range) => **value = Duration::from_secs(number(word, range)?.into()),
             Self::Millis(value, range) => **value = Duration::from_millis(number(word, range)?.into()),
             Self::Choice(value) => {
@@ -103,7 +113,8 @@ impl Field<'_> {
         let one = |text: &dyn ToString| vec![text.to_string()];
         match self {
             Self::Switch(value) => one(&if **value { "on" } else { "off" }),
-            Self::Number(value, _) => one(*value),
+            Self::Number(value, _) | Self::Memory(value, _) => one(*value),
+            Self::Expression(value, _) => one(*value),
             Self::Seconds(value, _) => one(&value.as_secs()),
             Self::Millis(value, _) => one(&value.as_millis()),
             Self::Choice(value) => one(&value.chosen()),
@@ -121,7 +132,8 @@ impl Field<'_> {
     pub(super) const fn kind(&self) -> &'static str {
         match self {
             Self::Switch(_) => "switch",
-            Self::Number(..) | Self::Seconds(..) | Self::Millis(..) => "number",
+            Self::Number(..) | Self::Memory(..) | Self::Seconds(..) | Self::Millis(..) => "number",
+            Self::Expression(..) => "filter",
             Self::Choice(_) => "choice",
             Self::Path(..) | Self::OptionalPath(..) => "path",
             Self::Interfaces(..) | Self::Networks(..) | Self::Ports(_) => "list",
@@ -134,6 +146,14 @@ impl Field<'_> {
             Self::Switch(_) => "on, off".into(),
             Self::Number(_, range) | Self::Seconds(_, range) | Self::Millis(_, range) => {
                 format!("{} to {}", range.start(), range.end())
+            }
+            Self::Memory(_, range) => {
+                let names: Vec<String> =
+                    PROFILES.iter().map(|(name, kib)| format!("{name} ({kib})")).collect();
+                format!("{}, or {} to {}", names.join(", "), range.start(), range.end())
+            }
+            Self::Expression(_, longest) => {
+                format!("an expression of tcpdump's filter language of at most {longest} bytes, or empty")
             }
             Self::Choice(value) => value.choices().join(", "),
             Self::Path(_, longest) => format!("an absolute path of at most {longest} bytes"),
@@ -177,9 +197,35 @@ macro_rules! choice {
     };
 }
 
+/// Sizes of the tables that have a name.
+pub(super) const PROFILES: [(&str, u32); 3] = [("tiny", 512), ("default", 2_048), ("full", 8_192)];
+
+choice!(KernelSnap);
 choice!(Severity);
 choice!(Cipher);
 choice!(LogLevel);
+
+/// How much of a frame the kernel puts into the ring.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) enum KernelSnap {
+    /// Of bulk traffic the headers, see [`sentinel_filter::content_snap`].
+    #[default]
+    Content,
+    /// Every frame up to `snap_bytes`.
+    Off,
+}
+
+impl KernelSnap {
+    const ALL: [Self; 2] = [Self::Content, Self::Off];
+
+    /// Name in settings and machine output.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Content => "content",
+            Self::Off => "off",
+        }
+    }
+}
 
 /// Cipher of the channel to the collector.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -279,6 +325,17 @@ fn path(word: &str, longest: usize) -> Result<PathBuf, String> {
     Ok(word.into())
 }
 
+/// The link type of the interface is not known here; what this one refuses for its link is refused at the start.
+fn expression(word: &str, longest: usize) -> Result<String, String> {
+    if word.len() > longest {
+        return Err(format!("has {} bytes", word.len()));
+    }
+    match sentinel_filter::compile_for(Target::Kernel, word, LinkType::ETHERNET, u32::MAX) {
+        Ok(_) => Ok(word.trim().into()),
+        Err(error) => Err(format!("is no filter: {error}")),
+    }
+}
+
 fn network(word: &str) -> Result<Prefix, String> {
     word.parse().map_err(|error| match error {
         ParsePrefixError::TooLong { longest, .. } => format!("has a length over {longest}"),
@@ -374,6 +431,30 @@ mod tests {
     }
 
     #[test]
+    fn sizes_of_memory_have_names() {
+        let mut kib = 0;
+        let mut field = Field::Memory(&mut kib, 256..=4_096);
+        for (word, text) in [("tiny", "512"), ("default", "2048"), ("full", "8192"), ("300", "300")] {
+            assert_eq!(field.set(&[word]), Ok(()));
+            assert_eq!(field.texts(), [text]);
+        }
+        assert_eq!(why(&mut field, &["huge"]), [(0, "is not a whole number".into())]);
+        assert_eq!(why(&mut field, &["255"]), [(0, "is out of range".into())]);
+    }
+
+    #[test]
+    fn a_filter_that_cannot_be_compiled_is_refused_with_its_column() {
+        let mut text = String::new();
+        let mut field = Field::Expression(&mut text, 40);
+        assert_eq!(field.set(&["not port 22 and (tcp or arp)"]), Ok(()));
+        let faults = why(&mut field, &["tcp port"]);
+        assert!(faults[0].1.starts_with("is no filter: column 9"), "{faults:?}");
+        assert_eq!(why(&mut field, &[&"a".repeat(41)]), [(0, "has 41 bytes".into())]);
+        assert_eq!(field.texts(), ["not port 22 and (tcp or arp)"]);
+        assert_eq!(field.set(&[""]), Ok(()));
+    }
+
+    #[test]
     fn switches_know_the_words_of_the_router_system() {
         let mut value = false;
         for (word, on) in [("1", true), ("on", true), ("true", true), ("yes", true), ("enabled", true)]
@@ -393,7 +474,8 @@ mod tests {
     #[test]
     fn every_choice_has_a_name_that_chooses_it() {
         let (mut severity, mut cipher, mut level) = (Severity::Info, Cipher::AesGcm, LogLevel::Info);
-        let choices: [&mut dyn Choice; 3] = [&mut severity, &mut cipher, &mut level];
+        let mut snap = KernelSnap::Off;
+        let choices: [&mut dyn Choice; 4] = [&mut severity, &mut cipher, &mut level, &mut snap];
         for choice in choices {
             for name in choice.choices() {
                 assert!(choice.choose(name));

@@ -284,6 +284,17 @@ impl Loader {
         }
     }
 
+    /// What nobody has set follows from what somebody has.
+    fn follow(&mut self) {
+        let beside = self.registry.iter().zip(&self.origins);
+        let is_default = |(setting, origin): (&Setting, &Origin)| {
+            setting.key() == "ring_kib" && *origin == Origin::Default
+        };
+        if beside.into_iter().any(is_default) {
+            self.settings.follow_memory();
+        }
+    }
+
     /// Judges the rules of which every setting has a value that was accepted.
     fn check_relations(&mut self) {
         for relation in RELATIONS {
@@ -349,6 +360,7 @@ impl Loader {
     ) -> Result<Loaded, Vec<Problem>> {
         self.environment_layer(environment);
         self.flag_layer(flags);
+        self.follow();
         self.check_relations();
         if self.problems.is_empty() {
             return Ok(Loaded { settings: self.settings, origins: self.origins, file: self.file });
@@ -449,7 +461,7 @@ config 'detector' brute_force
         let expected = [
             "F:1:9: unknown package 'sentinel'; allowed: sentinel-appliance",
             "F:2:8: 'early' stands before the first section; begin with config sentinel 'main'",
-            "F:4:20: memory_kib 'abc' is not a whole number; allowed: 256 to 262144 KiB",
+            "F:4:20: memory_kib 'abc' is not a whole number; allowed: tiny (512), default (2048), full (8192), or 256 to 262144 KiB",
             "F:5:18: ring_kib '99999999' is out of range; allowed: 64 to 65536 KiB",
             "F:6:7: snap_bytes takes one value; write option instead of list",
             "F:7:2: unknown keyword 'optoin'; a line starts with config, option, list, package or #",
@@ -501,7 +513,7 @@ config 'detector' brute_force
                 "environment variable SENTINEL_LOG_LEVEL: log_level 'trace' is none of them; \
                  allowed: error, warn, info, debug",
                 "--set port_scan.portz: unknown setting 'port_scan.portz'; did you mean 'port_scan.ports'?",
-                "--set main.memory_kib: memory_kib '0' is out of range; allowed: 256 to 262144 KiB",
+                "--set main.memory_kib: memory_kib '0' is out of range; allowed: tiny (512), default (2048), full (8192), or 256 to 262144 KiB",
             ]
         );
         assert!(found[4].starts_with("--set zz.yy: unknown setting 'zz.yy'; allowed: interface, home_net,"));
@@ -528,6 +540,17 @@ config 'detector' brute_force
     fn a_bad_value_is_reported_even_if_a_later_layer_replaces_it() {
         let found = problems("config sentinel\noption ring_kib x", &[], &[("ring_kib", "512")]);
         assert_eq!(found, ["F:2:17: ring_kib 'x' is not a whole number; allowed: 64 to 65536 KiB"]);
+    }
+
+    #[test]
+    fn rings_follow_the_memory_unless_they_are_set() {
+        let ring_kib = |flags: &[(&str, &str)]| load(b"", &[], flags).unwrap().settings.ring_kib;
+        assert_eq!(ring_kib(&[]), 1_024);
+        assert_eq!(ring_kib(&[("memory_kib", "tiny")]), 256);
+        assert_eq!(ring_kib(&[("memory_kib", "1000")]), 256);
+        assert_eq!(ring_kib(&[("memory_kib", "full")]), 1_024);
+        assert_eq!(ring_kib(&[("memory_kib", "256")]), 128);
+        assert_eq!(ring_kib(&[("memory_kib", "tiny"), ("ring_kib", "1024")]), 1_024);
     }
 
     #[test]
@@ -558,6 +581,9 @@ config 'detector' brute_force
             Field::Number(_, range) | Field::Seconds(_, range) | Field::Millis(_, range) => {
                 vec![range.start().to_string(), range.end().to_string()]
             }
+            // The largest first: little memory makes the rings small, too.
+            Field::Memory(_, range) => vec![range.end().to_string()],
+            Field::Expression(..) => vec!["tcp or host 192.0.2.1".into()],
             Field::Choice(choice) => choice.choices().into_iter().map(String::from).collect(),
             Field::Path(..) | Field::OptionalPath(..) => vec!["/mnt/it's".into()],
             Field::Interfaces(..) => vec!["eth1 wlan0".into()],

@@ -19,7 +19,7 @@ mod relation;
 mod report;
 mod uci;
 
-pub(crate) use field::LogLevel;
+pub(crate) use field::{KernelSnap, LogLevel};
 pub(crate) use load::{environment, split_assignment};
 pub(crate) use registry::{Settings, restart_needed};
 pub(crate) use report::{check, docs, show};

@@ -9,7 +9,7 @@ use sentinel_alert::Severity;
 use sentinel_detect::registry::{Config, DETECTORS, Detector};
 use sentinel_units::Prefix;
 
-use super::field::{Cipher, Field, LogLevel};
+use super::field::{Cipher, Field, KernelSnap, LogLevel};
 
 /// Declares the fields of [`Settings`] together with their lines in [`MAIN`].
 macro_rules! main_settings {
@@ -58,20 +58,36 @@ main_settings! {
         |value| Field::Networks(value, 16)
     }
     memory_kib: u32 = "memory_kib" {
-        "memory of the analysis tables, taken once at start",
-        "KiB", default "2048", Restart, |value| Field::Number(value, 256..=262_144)
+        "memory of the analysis tables of all workers together, taken once at start",
+        "KiB", default "2048", Restart, |value| Field::Memory(value, 256..=262_144)
     }
     ring_kib: u32 = "ring_kib" {
-        "capture ring in the kernel, for each interface",
+        "capture ring in the kernel, for each interface and worker; unless it is set, half of the memory of the tables if that is less",
         "KiB", default "1024", Restart, |value| Field::Number(value, 64..=65_536)
     }
     snap_bytes: u32 = "snap_bytes" {
         "bytes of each frame that are looked at; what is cut off is counted",
         "bytes", default "1600", Restart, |value| Field::Number(value, 96..=65_535)
     }
+    kernel_snap: KernelSnap = "kernel_snap" {
+        "content: of bulk traffic the kernel hands over the headers only; handshakes, requests, names and leases stay whole",
+        "", default "content", Restart, |value| Field::Choice(value)
+    }
+    filter: String = "filter" {
+        "only frames that match are analysed, in tcpdump's language; empty is all of them; what does not match is counted",
+        "", default "", Live, |value| Field::Expression(value, 1_024)
+    }
+    workers: u32 = "workers" {
+        "threads that analyse; each source belongs to one of them",
+        "threads", default "1", Restart, |value| Field::Number(value, 1..=8)
+    }
+    max_packets: u32 = "max_packets" {
+        "newest frames kept in memory for 'sentinel ctl packets', up to 256 bytes of each; 0 keeps none",
+        "frames", default "0", Restart, |value| Field::Number(value, 0..=65_536)
+    }
     block_timeout: Duration = "block_timeout_ms" {
         "longest time a frame waits in the ring until its block is handed over; shorter alerts sooner, longer wakes less often",
-        "ms", default "20", Restart, |value| Field::Millis(value, 1..=1_000)
+        "ms", default "2", Restart, |value| Field::Millis(value, 1..=1_000)
     }
     promiscuous: bool = "promiscuous" {
         "ask the interface for frames that are not addressed to it",
@@ -283,6 +299,13 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// Sizes of rings that nobody has set: a sensor with little memory for its tables has little for rings.
+    pub(super) fn follow_memory(&mut self) {
+        // Within the range of the setting, and a power of two, because the smallest memory and the default are.
+        let half = 1 << (self.memory_kib / 2).max(64).ilog2();
+        self.ring_kib = self.ring_kib.min(half);
+    }
+
     /// Takes over what a running sensor can change; the rest keeps its value until the next start.
     pub(crate) fn take_live(&mut self, mut new: Self) {
         for setting in all().iter().filter(|setting| setting.change == Change::Live) {
@@ -315,7 +338,7 @@ mod tests {
         assert_eq!(settings.interface, ["br-lan"]);
         assert_eq!(settings.home_net.len(), 5);
         assert_eq!((settings.memory_kib, settings.ring_kib, settings.snap_bytes), (2_048, 1_024, 1_600));
-        assert_eq!(settings.block_timeout, Duration::from_millis(20));
+        assert_eq!(settings.block_timeout, Duration::from_millis(2));
         assert_eq!(settings.incident_quiet, Duration::from_secs(60));
         assert_eq!(settings.suspicious_ports_file, None);
         assert!(settings.promiscuous && settings.uplink_enabled);
@@ -357,7 +380,7 @@ mod tests {
             match setting.field(&mut settings) {
                 Field::Seconds(..) => assert_eq!(setting.unit, "s"),
                 Field::Millis(..) => assert_eq!(setting.unit, "ms"),
-                Field::Number(..) => assert_ne!(setting.unit, "", "{}", setting.key()),
+                Field::Number(..) | Field::Memory(..) => assert_ne!(setting.unit, "", "{}", setting.key()),
                 _ => assert_eq!(setting.unit, "", "{}", setting.key()),
             }
         }

@@ -29,12 +29,12 @@ pub(super) const RELATIONS: &[Relation] = &[
         holds: |settings| kib(settings.ring_kib) >= 8 * u64::from(settings.snap_bytes),
     },
     Relation {
-        names: &["memory_kib", "ring_kib", "interface"],
-        rule: "memory_kib plus ring_kib for each interface must be at most 524288 KiB",
+        names: &["memory_kib", "ring_kib", "interface", "workers"],
+        rule: "memory_kib plus ring_kib for each interface and worker must be at most 524288 KiB",
         because: "a 32-bit device cannot map more",
         holds: |settings| {
             let rings = settings.interface.iter().map(|_| kib(settings.ring_kib)).sum::<u64>();
-            kib(settings.memory_kib) + rings <= kib(524_288)
+            kib(settings.memory_kib) + rings * u64::from(settings.workers) <= kib(524_288)
         },
     },
     Relation {
@@ -94,7 +94,7 @@ mod tests {
             (
                 "at most 524288 KiB",
                 &[("memory_kib", "262144"), ("ring_kib", "65536"), ("interface", "a b c d")],
-                &[("memory_kib", "262144"), ("ring_kib", "65536"), ("interface", "a b c d e")],
+                &[("memory_kib", "262144"), ("ring_kib", "65536"), ("interface", "a b"), ("workers", "3")],
             ),
             (
                 "at most incident_quiet_s",

@@ -6,6 +6,7 @@
 #![cfg(test)]
 
 mod cleanup;
+mod control;
 mod exactly_once;
 mod interfaces;
 mod live;

@@ -8,7 +8,7 @@
 use std::io::{self, Write as _};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use sentinel_lab::{Collector, Lab, Sensor, experiment, json, time, traffic, wait};
 use serde_json::{Value, json};
 
@@ -71,42 +71,60 @@ fn start_and_memory() -> Result<()> {
     })
 }
 
+/// What half of all alerts, and all but one in a hundred, take from the packet to the collector.
+const MEDIAN_MS: f64 = 3.0;
+const LATE_MS: f64 = 10.0;
+
+/// A machine that builds beside the test is late now and then: the best of three rounds must keep the promise.
 #[test]
 fn latency_from_packet_to_listener() -> Result<()> {
+    let mut missed = Vec::new();
+    for _ in 0..3 {
+        let mut measured = (0.0, 0.0);
+        experiment(|lab| latency(lab).map(|found| measured = found))?;
+        if measured.0 <= MEDIAN_MS && measured.1 <= LATE_MS {
+            return Ok(());
+        }
+        missed.push(measured);
+    }
+    bail!("median and 99 % in milliseconds: {missed:?}; promised are {MEDIAN_MS} and {LATE_MS}")
+}
+
+/// Median and 99 % from packet to collector, in milliseconds.
+fn latency(lab: &Lab) -> Result<(f64, f64)> {
     const ROUNDS: u32 = 60;
-    experiment(|lab| {
-        let collector = Collector::start(lab)?;
-        let _sensor = Sensor::started(lab, &collector, "router", "\toption incident_openings '1000'\n")?;
-        let events = collector.events()?;
-        let (mut from_packet, mut to_store, mut from_start) = (Vec::new(), Vec::new(), Vec::new());
-        for round in 0..ROUNDS {
-            let client = format!("10.20.31.{}", round + 1);
-            let begin = time::now();
-            traffic::sent(lab, "suspicious-port-4444", &["--client-ip", &client, "--speed", "0"])?;
-            let (at, alert) = events.next(wait::PATIENCE)?;
-            ensure!(json::text(&alert, "/src")? == client, "{alert}");
-            let since = |name: &str| -> Result<Duration> {
-                time::since_1970(json::text(&alert, name)?).with_context(|| format!("{name} of {alert}"))
-            };
-            from_packet.push(at.saturating_sub(since("/time")?));
-            to_store.push(since("/received")?.saturating_sub(since("/time")?));
-            from_start.push(at.saturating_sub(begin));
-        }
-        let millis = |span: Duration| (span.as_secs_f64() * 1e6).round() / 1e3;
-        let mut line = json!({"measure": "latency", "rounds": ROUNDS});
-        for (name, spans) in [
-            ("packet_to_listener", &mut from_packet),
-            ("packet_to_collector", &mut to_store),
-            ("send_to_listener", &mut from_start),
-        ] {
-            spans.sort();
-            let (median, late) = (spans[spans.len() / 2], spans[spans.len() * 99 / 100]);
-            line[format!("{name}_p50_ms")] = millis(median).into();
-            line[format!("{name}_p99_ms")] = millis(late).into();
-        }
-        print(lab, line)?;
-        let worst = from_packet.last().copied().unwrap_or_default();
-        ensure!(worst < Duration::from_secs(1), "{worst:?} from packet to listener");
-        Ok(())
-    })
+    let collector = Collector::start(lab)?;
+    let _sensor = Sensor::started(lab, &collector, "router", "\toption incident_openings '1000'\n")?;
+    let events = collector.events()?;
+    let (mut from_packet, mut to_store, mut from_start) = (Vec::new(), Vec::new(), Vec::new());
+    for round in 0..ROUNDS {
+        let client = format!("10.20.31.{}", round + 1);
+        let begin = time::now();
+        traffic::sent(lab, "suspicious-port-4444", &["--client-ip", &client, "--speed", "0"])?;
+        let (at, alert) = events.next(wait::PATIENCE)?;
+        ensure!(json::text(&alert, "/src")? == client, "{alert}");
+        let since = |name: &str| -> Result<Duration> {
+            time::since_1970(json::text(&alert, name)?).with_context(|| format!("{name} of {alert}"))
+        };
+        from_packet.push(at.saturating_sub(since("/time")?));
+        to_store.push(since("/received")?.saturating_sub(since("/time")?));
+        from_start.push(at.saturating_sub(begin));
+    }
+    let millis = |span: Duration| (span.as_secs_f64() * 1e6).round() / 1e3;
+    let mut line = json!({"measure": "latency", "rounds": ROUNDS});
+    for (name, spans) in [
+        ("packet_to_listener", &mut from_packet),
+        ("packet_to_collector", &mut to_store),
+        ("send_to_listener", &mut from_start),
+    ] {
+        spans.sort();
+        let (median, late) = (spans[spans.len() / 2], spans[spans.len() * 99 / 100]);
+        line[format!("{name}_p50_ms")] = millis(median).into();
+        line[format!("{name}_p99_ms")] = millis(late).into();
+    }
+    print(lab, line)?;
+    let worst = from_packet.last().copied().unwrap_or_default();
+    ensure!(worst < Duration::from_secs(1), "{worst:?} from packet to listener");
+    let at = |share: usize| millis(to_store[to_store.len() * share / 100]);
+    Ok((at(50), at(99)))
 }
