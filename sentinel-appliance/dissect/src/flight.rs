@@ -151,7 +151,7 @@ fn lines_before_banner(bytes: &[u8]) -> Probe {
     Probe::Other
 }
 
-/// A method in capitals and a space, or the start of a status line.
+/// A method in capitals and a target, or the start of a status line. A first line that is whole must name the protocol.
 fn starts_http(bytes: &[u8]) -> bool {
     const STATUS: &[u8] = b"HTTP/1.";
     const LONGEST_METHOD: usize = 17;
@@ -162,12 +162,17 @@ fn starts_http(bytes: &[u8]) -> bool {
     let method = bytes
         .iter()
         .take(LONGEST_METHOD)
-        .take_while(|byte| byte.is_ascii_uppercase() || **byte == b'-')
+        .take_while(|byte| byte.is_ascii_uppercase() || matches!(byte, b'-' | b'_'))
         .count();
-    let target = bytes.get(method + 1..).unwrap_or_default();
-    method >= 3
-        && bytes.get(method) == Some(&b' ')
-        && matches!(target, [] | [b'/' | b'*', ..] | [b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' | b'[', ..])
+    let Some([b' ', target @ ..]) = bytes.get(method..) else { return false };
+    let has_target = match target {
+        [] | [b'/' | b'*', ..] => true,
+        _ if bytes.starts_with(b"CONNECT ") => true,
+        _ => b"http".starts_with(target.get(..4).unwrap_or(target)),
+    };
+    let is_request = |line: &[u8]| line.windows(6).any(|window| window == b" HTTP/");
+    let line = bytes.iter().position(|byte| *byte == b'\n').and_then(|end| bytes.get(..end));
+    method >= 3 && has_target && line.is_none_or(is_request)
 }
 
 /// Up to the empty line.

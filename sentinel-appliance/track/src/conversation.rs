@@ -180,6 +180,12 @@ impl Conversation {
         if self.opened_by_low { self.key.high } else { self.key.low }
     }
 
+    /// Both ends, the lower one first; those of one-way messages (ICMP errors) in the order of the packets.
+    #[must_use]
+    pub const fn ordered_ends(&self) -> (End, End) {
+        (self.key.low, self.key.high)
+    }
+
     /// What the opener sent.
     #[must_use]
     pub const fn out(&self) -> Traffic {
@@ -242,7 +248,9 @@ impl<'m> Conversations<'m> {
         seen: &Observation,
         end: &mut dyn FnMut(&Conversation),
     ) -> Option<(&mut Conversation, bool)> {
-        self.advance(seen.last, end);
+        if seen.last != Timestamp::ZERO {
+            self.advance(seen.last, end);
+        }
         let ends = &seen.ends;
         let from_low = ends.is_one_way || ends.source <= ends.destination;
         let (low, high) =
@@ -323,8 +331,9 @@ impl<'m> Conversations<'m> {
         }
     }
 
-    /// Ends those that were idle for long enough. Each is ended once, so the work is that of taking them in.
-    fn advance(&mut self, now: Timestamp, end: &mut dyn FnMut(&Conversation)) {
+    /// Lets time pass: ends those that were idle for long enough, in the order of their last use. Each is ended once, so the
+    /// work is that of taking them in.
+    pub fn advance(&mut self, now: Timestamp, end: &mut dyn FnMut(&Conversation)) {
         if now > self.now || self.now.since(now) > SET_BACK {
             self.now = now;
         }

@@ -244,7 +244,8 @@ fn ports(low: Port, high: Port) -> u32 {
 /// Services live below 1024, or at least below the ports that systems pick for clients (RFC 6335
 /// section 6: 49152 and up; Linux from 32768). Two ports of the same class: the sender.
 #[inline]
-pub(crate) const fn looks_like_opener(source: Port, destination: Port) -> bool {
+#[must_use]
+pub const fn looks_like_opener(source: Port, destination: Port) -> bool {
     class(source) >= class(destination)
 }
 

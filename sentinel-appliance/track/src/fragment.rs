@@ -15,11 +15,10 @@ use crate::conversation::{Ends, Observation};
 use crate::flow::End;
 use crate::hash::HashKey;
 use crate::places::{Link, Places};
+use crate::stretch::Stretches;
 
 /// Parts are waited for this long after the first that came. RFC 8200 allows 60 s; Linux gives both versions 30.
 pub const PATIENCE: Duration = Duration::from_secs(30);
-/// Most stretches of a datagram that stand apart: parts come in order, or nearly so.
-const MAX_STRETCHES: usize = 16;
 /// What an IPv4 header says of a datagram with an authentication header, which was skipped in the first part.
 const AUTHENTICATION: u8 = 51;
 /// The largest datagram without jumbo payload.
@@ -42,9 +41,7 @@ pub struct DatagramSlot {
     last: Timestamp,
     packets: u32,
     bytes: u32,
-    /// From `.0` up to `.1`, in order, with room between them.
-    stretches: [(u16, u16); MAX_STRETCHES],
-    stretch_count: u8,
+    stretches: Stretches,
     /// Where the last part ends, once that is there.
     end: Option<u16>,
     /// Of the first part: what its payload is, where it starts, and its ports.
@@ -260,11 +257,16 @@ impl DatagramSlot {
         self.check_end(end, fragment.more)?;
         let bytes = ip.payload.get(..payload_len).unwrap_or_default();
         let place = room.get_mut(usize::from(start) + skipped..usize::from(end)).ok_or(Fault::Unfit)?;
-        if self.is_there(start, end) {
+        if self.stretches.holds(start, end) {
             // Sent twice, or copied on the way. With other bytes it would be an overlap.
             return if place == bytes { Ok(()) } else { Err(Fault::Overlap) };
         }
-        self.add(start, end)?;
+        if self.stretches.touches(start, end) {
+            return Err(Fault::Overlap);
+        }
+        if !self.stretches.add(start, end) {
+            return Err(Fault::Unfit);
+        }
         place.copy_from_slice(bytes);
         if start == 0 {
             let ports = match (ip.protocol, bytes) {
@@ -281,7 +283,7 @@ impl DatagramSlot {
 
     /// All parts must agree about where the datagram ends.
     fn check_end(&mut self, end: u16, more: bool) -> Result<(), Fault> {
-        let reached = self.stretches().last().map_or(0, |(_, end)| *end);
+        let reached = self.stretches.end();
         match self.end {
             Some(known) if more && end < known || !more && end == known => Ok(()),
             Some(_) => Err(Fault::Overlap),
@@ -294,63 +296,10 @@ impl DatagramSlot {
         }
     }
 
-    fn stretches(&self) -> &[(u16, u16)] {
-        self.stretches.get(..usize::from(self.stretch_count)).unwrap_or_default()
-    }
-
-    fn is_there(&self, start: u16, end: u16) -> bool {
-        self.stretches().iter().any(|(from, to)| *from <= start && end <= *to)
-    }
-
-    /// Adds a stretch that must not overlap another, and joins it to its neighbours.
-    fn add(&mut self, start: u16, end: u16) -> Result<(), Fault> {
-        let count = usize::from(self.stretch_count);
-        if self.stretches().iter().any(|(from, to)| *from < end && start < *to) {
-            return Err(Fault::Overlap);
-        }
-        let index = self.stretches().iter().take_while(|(from, _)| *from < start).count();
-        let joins_before = index
-            .checked_sub(1)
-            .and_then(|before| self.stretches.get(before))
-            .is_some_and(|(_, to)| *to == start);
-        let joins_behind = index < count && self.stretches.get(index).is_some_and(|(from, _)| *from == end);
-        match (joins_before, joins_behind) {
-            (true, true) => {
-                let (_, to) = self.stretches.get(index).copied().unwrap_or_default();
-                if let Some(before) = self.stretches.get_mut(index - 1) {
-                    before.1 = to;
-                }
-                self.stretches.copy_within(index + 1.., index);
-                self.stretch_count -= 1;
-            }
-            (true, false) => {
-                if let Some(before) = self.stretches.get_mut(index - 1) {
-                    before.1 = end;
-                }
-            }
-            (false, true) => {
-                if let Some(behind) = self.stretches.get_mut(index) {
-                    behind.0 = start;
-                }
-            }
-            (false, false) => {
-                if count >= MAX_STRETCHES {
-                    return Err(Fault::Unfit);
-                }
-                self.stretches.copy_within(index..MAX_STRETCHES - 1, index + 1);
-                if let Some(new) = self.stretches.get_mut(index) {
-                    *new = (start, end);
-                }
-                self.stretch_count += 1;
-            }
-        }
-        Ok(())
-    }
-
     /// Its start and end, once nothing is missing between them.
     fn whole(&self) -> Option<(Start, u16)> {
         let (start, end) = (self.start?, self.end?);
-        (self.stretches() == [(0, end)]).then_some((start, end))
+        self.stretches.is_whole(end).then_some((start, end))
     }
 
     fn seen(&self) -> Observation {

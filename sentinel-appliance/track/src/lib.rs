@@ -7,6 +7,8 @@
 //! Every table is set-associative: a key may lie in one of the [`table::WAYS`] places of a set. When all are taken, the
 //! entry used longest ago gives way; if it had not outlived its lifetime, live state is lost, and that is counted
 //! ([`table::Table::evictions`]).
+//! Where losing an entry early would show ([`conversation`], [`fragment`], [`reassembly`]) keys are chained instead, and the
+//! entry used longest ago of all gives way ([`places`]).
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -20,6 +22,7 @@ pub mod neighbour;
 pub mod places;
 pub mod reassembly;
 pub mod recent;
+mod stretch;
 pub mod table;
 mod tcp_state;
 mod ticks;

@@ -19,6 +19,7 @@ use sentinel_units::Timestamp;
 use crate::flow::End;
 use crate::hash::HashKey;
 use crate::places::{Link, Places};
+use crate::stretch::Stretches;
 
 /// Bytes of a chunk of the pool.
 pub const CHUNK_LEN: usize = 1024;
@@ -28,8 +29,6 @@ const MAX_CHUNKS: usize = 16;
 pub const LONGEST_FLIGHT: usize = CHUNK_LEN * MAX_CHUNKS;
 /// The rest of a message is waited for this long after the last of it that came.
 pub const PATIENCE: Duration = Duration::from_secs(10);
-/// Most stretches that stand apart.
-const MAX_STRETCHES: usize = 8;
 /// How often a message may turn out longer than thought, which bounds the copying.
 const MAX_PROBES: u8 = 16;
 const NO_CHUNK: u16 = u16::MAX;
@@ -48,6 +47,10 @@ struct Key {
 }
 
 impl Key {
+    const fn message<'b>(&self, bytes: &'b [u8], at: Timestamp) -> Message<'b> {
+        Message { source: self.source, destination: self.destination, bytes, at, channel: self.channel }
+    }
+
     fn probe(&self, bytes: &[u8]) -> Probe {
         if self.channel == 0 {
             probe(bytes, (self.source.port, self.destination.port))
@@ -65,9 +68,8 @@ pub struct StreamSlot {
     base: u32,
     touched: Timestamp,
     chunks: [u16; MAX_CHUNKS],
-    /// From `.0` up to `.1` behind `base`, in order, with room between them.
-    stretches: [(u16, u16); MAX_STRETCHES],
-    stretch_count: u8,
+    /// What is there behind `base`.
+    stretches: Stretches,
     probes: u8,
     /// Bytes from `base` on before it is worth another look.
     need: u16,
@@ -80,8 +82,7 @@ impl Default for StreamSlot {
             base: 0,
             touched: Timestamp::ZERO,
             chunks: [NO_CHUNK; MAX_CHUNKS],
-            stretches: [(0, 0); MAX_STRETCHES],
-            stretch_count: 0,
+            stretches: Stretches::default(),
             probes: 0,
             need: 0,
         }
@@ -114,6 +115,10 @@ pub struct Message<'b> {
     pub destination: End,
     /// Its bytes.
     pub bytes: &'b [u8],
+    /// When the last of them came.
+    pub at: Timestamp,
+    /// [`Piece::channel`]; zero for TCP.
+    pub channel: u32,
 }
 
 /// How it went so far.
@@ -132,12 +137,21 @@ pub struct StreamCounts {
 /// A piece of a stream that datagrams carry (QUIC).
 #[derive(Clone, Copy, Debug)]
 pub struct Piece<'b> {
-    /// Tells streams between the same ends apart.
+    /// Tells streams between the same ends apart; odd.
     pub channel: u32,
     /// Where in the stream it belongs, in bytes.
     pub offset: u32,
     /// Its bytes.
     pub bytes: &'b [u8],
+}
+
+/// What bytes that were kept turned out to be.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Held {
+    /// A message, or its start.
+    Message,
+    /// Nothing that is read; it was let go.
+    NoMessage,
 }
 
 /// Directions whose first flight goes on.
@@ -182,29 +196,33 @@ impl<'m> Streams<'m> {
         self.expire(now, deliver);
         let wanted = Key { source: ends.0, destination: ends.1, channel: 0 };
         let hash = hash(key, &wanted);
-        let found = self.find(hash, &wanted);
+        let mut found = self.find(hash, &wanted);
+        // A SYN takes one number; bytes with it (RFC 7413) come behind that.
+        let mut sequence = tcp.sequence;
         if tcp.flags.has(TcpFlags::SYN) {
-            let slot = match found {
+            sequence = sequence.wrapping_add(1);
+            found = match found {
                 Some(slot) => {
                     self.drop_chunks(slot);
                     Some(slot)
                 }
                 None => self.claim(hash, deliver),
             };
-            self.start(slot, wanted, tcp.sequence.wrapping_add(1), now);
-            return;
+            self.start(found, wanted, sequence, now);
         }
         if !tcp.payload.is_empty() && !tcp.flags.has(TcpFlags::RST) {
             let is_cut = u32::try_from(tcp.payload.len()).is_ok_and(|len| len < tcp.payload_wire_len);
-            self.bytes(hash, &wanted, found, tcp.sequence, tcp.payload, is_cut, now, deliver);
+            self.bytes(hash, &wanted, found, sequence, tcp.payload, is_cut, now, deliver);
         }
         if tcp.flags.has_any(TcpFlags(TcpFlags::FIN.0 | TcpFlags::RST.0))
             && let Some(slot) = self.find(hash, &wanted)
         {
             let end = tcp.sequence.wrapping_add(u32::try_from(tcp.payload.len()).unwrap_or(0));
             // A FIN that overtook what comes before it ends nothing yet.
-            let is_last =
-                self.slots.get(slot).is_some_and(|it| end.wrapping_sub(it.base) <= u32::from(it.ready()));
+            let is_last = self
+                .slots
+                .get(slot)
+                .is_some_and(|it| end.wrapping_sub(it.base) <= u32::from(it.stretches.ready()));
             if is_last || tcp.flags.has(TcpFlags::RST) {
                 self.give_up(slot, deliver);
             }
@@ -285,34 +303,38 @@ impl<'m> Streams<'m> {
         now: Timestamp,
         deliver: &mut dyn FnMut(&Message<'_>),
     ) {
-        let (mut bytes, mut offset) = (bytes, 0);
-        let slot = if let Some(slot) = found {
-            let Some(stream) = self.slots.get_mut(slot) else { return };
+        let (mut bytes, mut offset, mut slot) = (bytes, 0, found);
+        if let Some(stream) = found.and_then(|slot| self.slots.get_mut(slot)) {
             stream.touched = now;
             let ahead = sequence.wrapping_sub(stream.base);
-            if ahead <= u32::MAX >> 1 {
-                offset = usize::try_from(ahead).unwrap_or(usize::MAX);
-                if offset >= LONGEST_FLIGHT {
-                    return self.give_up(slot, deliver); // much was missed
-                }
-            } else {
-                let known = usize::try_from(ahead.wrapping_neg()).unwrap_or(usize::MAX);
+            let (known, is_ahead) = match u16::try_from(ahead.wrapping_neg()) {
+                Ok(known) if known > 0 => (usize::from(known), false),
+                _ => (0, true),
+            };
+            if !is_ahead && known <= LONGEST_FLIGHT {
                 match bytes.get(known..) {
                     Some(rest) if !rest.is_empty() => bytes = rest,
                     _ => return, // sent again
                 }
+            } else if usize::try_from(ahead).is_ok_and(|ahead| ahead < LONGEST_FLIGHT) {
+                offset = usize::try_from(ahead).unwrap_or(0);
+            } else {
+                // Much was missed, or somebody opened this direction again with other numbers.
+                if let Some(slot) = slot.take() {
+                    self.give_up(slot, deliver);
+                }
             }
-            Some(slot)
-        } else {
-            None
-        };
-        let holds = slot.and_then(|slot| self.slots.get(slot)).is_some_and(|it| it.stretch_count > 0);
+        }
+        let holds = slot.and_then(|slot| self.slots.get(slot)).is_some_and(|it| !it.stretches.is_empty());
         if holds || offset > 0 {
             let Some(slot) = slot else { return };
-            self.hold(slot, offset, bytes, is_cut, deliver);
+            if self.hold(slot, offset, bytes, is_cut, deliver) == Held::NoMessage && offset > 0 {
+                // What came before was no message; this may still start one.
+                self.bytes(hash, key, None, sequence, bytes, is_cut, now, deliver);
+            }
             return;
         }
-        let message = Message { source: key.source, destination: key.destination, bytes };
+        let message = key.message(bytes, now);
         let need = match key.probe(bytes) {
             Probe::Whole => {
                 deliver(&message);
@@ -348,10 +370,10 @@ impl<'m> Streams<'m> {
         if let Some(stream) = self.slots.get_mut(slot) {
             stream.need = u16::try_from(need.min(LONGEST_FLIGHT)).unwrap_or(u16::MAX);
         }
-        self.hold(slot, 0, bytes, false, deliver);
+        let _waits = self.hold(slot, 0, bytes, false, deliver);
     }
 
-    /// Keeps bytes, and hands the message on once it is whole.
+    /// Keeps bytes, and hands the message on once it is whole. Holds nothing any more if it was none.
     fn hold(
         &mut self,
         slot: usize,
@@ -359,17 +381,18 @@ impl<'m> Streams<'m> {
         bytes: &[u8],
         is_cut: bool,
         deliver: &mut dyn FnMut(&Message<'_>),
-    ) {
+    ) -> Held {
         let kept = bytes.get(..LONGEST_FLIGHT.saturating_sub(offset)).unwrap_or(bytes);
         let is_stored = self.store(slot, offset, kept, deliver);
-        let Some(stream) = self.slots.get(slot) else { return };
-        let ready = stream.ready();
+        let Some(stream) = self.slots.get(slot) else { return Held::Message };
+        let ready = stream.stretches.ready();
         self.places.touch(slot, HOLDING);
         if !is_stored || is_cut {
             self.give_up(slot, deliver);
         } else if ready > 0 && ready >= stream.need {
-            self.look(slot, deliver);
+            return self.look(slot, deliver);
         }
+        Held::Message
     }
 
     /// Copies to the chunks what is not there yet. False if there was no room.
@@ -385,7 +408,7 @@ impl<'m> Streams<'m> {
         let mut at = offset;
         while at < end {
             let Some(stream) = self.slots.get(slot) else { return false };
-            let (is_known, border) = stream.run_from(at);
+            let (is_known, border) = stream.stretches.run_from(at);
             let stop = border.min(end).min((at / CHUNK_LEN + 1) * CHUNK_LEN);
             let index = at / CHUNK_LEN;
             let chunk = match stream.chunks.get(index).copied() {
@@ -414,18 +437,19 @@ impl<'m> Streams<'m> {
             at = stop;
         }
         self.counts.conflicts += u64::from(conflict);
-        self.slots.get_mut(slot).is_some_and(|stream| stream.add(offset, end))
+        let (Ok(from), Ok(to)) = (u16::try_from(offset), u16::try_from(end)) else { return false };
+        self.slots.get_mut(slot).is_some_and(|stream| stream.stretches.add(from, to))
     }
 
     /// Looks whether what is ready is a whole message.
-    fn look(&mut self, slot: usize, deliver: &mut dyn FnMut(&Message<'_>)) {
-        let Some(stream) = self.slots.get(slot) else { return };
-        let key = stream.key;
+    fn look(&mut self, slot: usize, deliver: &mut dyn FnMut(&Message<'_>)) -> Held {
+        let Some(stream) = self.slots.get(slot) else { return Held::Message };
+        let (key, touched) = (stream.key, stream.touched);
         let ready = self.join(slot);
         let bytes = self.joined.get(..ready).unwrap_or_default();
         match key.probe(bytes) {
             Probe::More(need) if ready < LONGEST_FLIGHT => {
-                let Some(stream) = self.slots.get_mut(slot) else { return };
+                let Some(stream) = self.slots.get_mut(slot) else { return Held::Message };
                 stream.probes += 1;
                 stream.need = u16::try_from(need.clamp(ready + 1, LONGEST_FLIGHT)).unwrap_or(u16::MAX);
                 if stream.probes > MAX_PROBES {
@@ -436,10 +460,11 @@ impl<'m> Streams<'m> {
             Probe::Other => {
                 self.drop_chunks(slot);
                 self.places.release(slot);
+                return Held::NoMessage;
             }
             Probe::Whole => {
                 self.counts.joined += 1;
-                deliver(&Message { source: key.source, destination: key.destination, bytes });
+                deliver(&key.message(bytes, touched));
                 self.drop_chunks(slot);
                 self.places.touch(slot, WAITING);
                 if let Some(stream) = self.slots.get_mut(slot) {
@@ -448,12 +473,13 @@ impl<'m> Streams<'m> {
                 }
             }
         }
+        Held::Message
     }
 
     /// Copies what is ready to one place; gives its length.
     fn join(&mut self, slot: usize) -> usize {
         let Some(stream) = self.slots.get(slot) else { return 0 };
-        let ready = usize::from(stream.ready()).min(self.joined.len());
+        let ready = usize::from(stream.stretches.ready()).min(self.joined.len());
         let places = self.joined.get_mut(..ready).unwrap_or_default().chunks_mut(CHUNK_LEN);
         for (place, chunk) in places.zip(stream.chunks) {
             if let Some(bytes) = self.chunks.get(usize::from(chunk)).and_then(|it| it.get(..place.len())) {
@@ -469,9 +495,8 @@ impl<'m> Streams<'m> {
         let Some(stream) = self.slots.get(slot) else { return };
         if ready > 0 {
             self.counts.partial += 1;
-            let Key { source, destination, .. } = stream.key;
             let bytes = self.joined.get(..ready).unwrap_or_default();
-            deliver(&Message { source, destination, bytes });
+            deliver(&stream.key.message(bytes, stream.touched));
         }
         self.drop_chunks(slot);
         self.places.release(slot);
@@ -502,7 +527,7 @@ impl<'m> Streams<'m> {
     fn drop_chunks(&mut self, slot: usize) {
         let Some(stream) = self.slots.get_mut(slot) else { return };
         let chunks = core::mem::replace(&mut stream.chunks, [NO_CHUNK; MAX_CHUNKS]);
-        (stream.stretch_count, stream.need, stream.probes) = (0, 0, 0);
+        (stream.stretches, stream.need, stream.probes) = (Stretches::default(), 0, 0);
         for chunk in chunks {
             self.give_back(chunk);
         }
@@ -515,72 +540,6 @@ impl<'m> Streams<'m> {
             *place = chunk;
             self.free_count += 1;
         }
-    }
-}
-
-impl StreamSlot {
-    fn stretches(&self) -> &[(u16, u16)] {
-        self.stretches.get(..usize::from(self.stretch_count)).unwrap_or_default()
-    }
-
-    /// Bytes from the base on without a hole.
-    fn ready(&self) -> u16 {
-        match self.stretches() {
-            [(0, end), ..] => *end,
-            _ => 0,
-        }
-    }
-
-    /// Whether the byte at `at` is there, and where that changes.
-    fn run_from(&self, at: usize) -> (bool, usize) {
-        for (from, to) in self.stretches() {
-            let (from, to) = (usize::from(*from), usize::from(*to));
-            if at < from {
-                return (false, from);
-            }
-            if at < to {
-                return (true, to);
-            }
-        }
-        (false, usize::MAX)
-    }
-
-    /// Adds a stretch, joined with those that it touches. False if too many stand apart.
-    fn add(&mut self, from: usize, to: usize) -> bool {
-        let (Ok(mut from), Ok(mut to)) = (u16::try_from(from), u16::try_from(to)) else { return false };
-        let old = self.stretches;
-        let mut count = 0;
-        let mut joined = [(0, 0); MAX_STRETCHES + 1];
-        let mut is_placed = false;
-        for stretch in old.iter().take(usize::from(self.stretch_count)) {
-            if stretch.1 < from {
-                place(&mut joined, &mut count, *stretch);
-            } else if stretch.0 > to {
-                if !is_placed {
-                    place(&mut joined, &mut count, (from, to));
-                    is_placed = true;
-                }
-                place(&mut joined, &mut count, *stretch);
-            } else {
-                (from, to) = (from.min(stretch.0), to.max(stretch.1));
-            }
-        }
-        if !is_placed {
-            place(&mut joined, &mut count, (from, to));
-        }
-        let Some(kept) = joined.first_chunk::<MAX_STRETCHES>().filter(|_| count <= MAX_STRETCHES) else {
-            return false;
-        };
-        self.stretches = *kept;
-        self.stretch_count = u8::try_from(count).unwrap_or(0);
-        true
-    }
-}
-
-fn place(list: &mut [(u16, u16)], count: &mut usize, stretch: (u16, u16)) {
-    if let Some(free) = list.get_mut(*count) {
-        *free = stretch;
-        *count += 1;
     }
 }
 
@@ -729,6 +688,37 @@ mod tests {
     }
 
     #[test]
+    fn bytes_that_came_with_the_syn_count() {
+        let (head, tail) = REQUEST.split_at(30);
+        let (out, _) = put(&[segment(0, SYN, head), segment(31, ACK, tail)]);
+        assert_eq!(out, [REQUEST]);
+        // the server did not take them
+        let (out, _) = put(&[segment(0, SYN, head), segment(1, ACK, REQUEST)]);
+        assert_eq!(out, [REQUEST]);
+    }
+
+    #[test]
+    fn numbers_that_do_not_fit_start_afresh() {
+        // a second server that answers the same SYN
+        for other in [1_000_000, 0x9000_0000] {
+            let (out, _) = put(&[segment(0, SYN, &[]), segment(other, ACK, REQUEST)]);
+            assert_eq!(out, [REQUEST]);
+        }
+    }
+
+    #[test]
+    fn a_message_is_found_behind_what_is_none() {
+        // PostgreSQL answers with one letter before TLS begins
+        let hello = [&[22, 3, 1, 0, 44, 1, 0, 0, 40][..], &[9; 40]].concat();
+        let (head, tail) = hello.split_at(20);
+        let start = [segment(0, SYN, &[]), segment(1, ACK, b"S")];
+        let (out, _) = put(&[&start[..], &[segment(2, ACK, &hello)]].concat());
+        assert_eq!(out, [&hello[..]]);
+        let (out, _) = put(&[&start[..], &[segment(2, ACK, head), segment(22, ACK, tail)]].concat());
+        assert_eq!(out, [&hello[..]]);
+    }
+
+    #[test]
     fn patience_ends() {
         let half = (0, CLIENT, segment(1, ACK, &REQUEST[..30]));
         let rest = |seconds| (seconds, CLIENT, segment(31, ACK, &REQUEST[30..]));
@@ -803,9 +793,9 @@ mod tests {
             [(8, 30, 44), (6, 0, 10), (8, 0, 9), (8, 9, 30), (8, 0, 44), (6, 10, 44)]
         {
             let piece = Piece { channel, offset, bytes: &hello[usize::try_from(offset).unwrap()..end] };
-            let mut deliver = |message: &Message<'_>| out.push((channel, message.bytes.to_vec()));
+            let mut deliver = |message: &Message<'_>| out.push((message.channel, message.bytes.to_vec()));
             streams.piece(&KEY, (CLIENT, SERVER), &piece, at(0), &mut deliver);
         }
-        assert_eq!(out, [(8, hello.clone()), (6, hello)], "each once");
+        assert_eq!(out, [(9, hello.clone()), (7, hello)], "each once");
     }
 }
