@@ -27,7 +27,7 @@ pub(crate) fn check(file: &Path, figures: &[(String, f64)]) -> Result<()> {
     for note in &verdict.notes {
         eprintln!("bench: {note}");
     }
-    if verdict.over.is_empty() { Ok(()) } else { bail!("over budget: {}", verdict.over.join(", ")) }
+    if verdict.over.is_empty() { Ok(()) } else { bail!("over budget:\n  {}", verdict.over.join("\n  ")) }
 }
 
 /// Writes the counts among the figures into the file, as what is allowed from now on. A count that was not measured this
