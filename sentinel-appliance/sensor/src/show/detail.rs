@@ -248,7 +248,11 @@ fn dns_message(message: &dns::Message<'_>, out: &mut String) -> Result {
             let name = if question.name.is_root() { "." } else { question.name.text(&mut buffer) };
             write!(out, "{name} {}", question.qtype)?;
         }
-        Ok(None) => out.push_str("no question"),
+        // Multicast answers repeat no question.
+        Ok(None) => match message.answers().next() {
+            Some(Ok(answer)) => write!(out, "{} {}", answer.name, answer.record_type)?,
+            _ => out.push_str("no question"),
+        },
         Err(error) => write!(out, "malformed question: {error}")?,
     }
     if !message.is_response() {
