@@ -8,7 +8,7 @@
 //! - `command`: the command line; one module for each command: `read`, `capture_command`, `replay_command`, `run`,
 //!   `status_command`, `log_command`, `enroll`, `interfaces_command`;
 //! - `packets`: what is done with the packets of `read`, `capture` and `replay`: `packet_input`, `packet_filter`,
-//!   `show` (lines, JSON, statistics), `record`, `save` (capture files), `results`, `interrupt` (Ctrl+C);
+//!   `show` (lines, JSON, statistics), `record`, `flows`, `unfold` (tunnels, fragments), `save` (capture files), `results`, `interrupt` (Ctrl+C);
 //! - `analysis`: tables and engine over one allocation; `worker`: rings to alerts; `snapshot`: what the
 //!   worker tells of itself;
 //! - `control`: the other thread: `spool` (log and numbering), `link` (uplink), `status`, signals;
@@ -30,6 +30,7 @@ mod document;
 mod enroll;
 mod failure;
 mod filter_command;
+mod flows;
 mod identity;
 mod interfaces_command;
 mod interrupt;
@@ -57,6 +58,7 @@ mod source;
 mod spool;
 mod status;
 mod status_command;
+mod unfold;
 mod watch;
 mod worker;
 mod workers;

@@ -15,8 +15,9 @@ use sentinel_units::{LinkType, Prefix, Timestamp};
 use crate::analysis::{Analyser, Tuning};
 use crate::clock;
 use crate::failure::Failure;
+use crate::flows::FlowView;
 use crate::output::Output;
-use crate::record;
+use crate::record::RecordView;
 use crate::results::Results;
 use crate::save::{Save, SaveRequest, Saved};
 use crate::settings::Settings;
@@ -62,6 +63,8 @@ pub(crate) enum View {
     AlertText,
     /// Protocol records as NDJSON.
     Records,
+    /// Conversations as NDJSON.
+    Flows,
     /// The number of packets.
     CountOnly,
     /// Nothing but statistics: the packets are saved or summed up.
@@ -126,6 +129,8 @@ pub(crate) struct Packets {
     /// Nothing but the analysis wants them: the shortest way.
     only_alerts: bool,
     analyser: Option<Analyser>,
+    flows: Option<FlowView>,
+    records: Option<RecordView>,
     output: Output,
     save: Option<Save>,
     results: Option<Results>,
@@ -153,6 +158,8 @@ impl Packets {
         } else {
             None
         };
+        let records = (plan.view == View::Records).then(|| RecordView::new(seed));
+        let flows = (plan.view == View::Flows).then(|| FlowView::new(settings.flow_entries, seed));
         let results = match &plan.results {
             Some(directory) => Some(Results::open(directory, clock::wall())?),
             None => None,
@@ -169,6 +176,8 @@ impl Packets {
             plan: plan.clone(),
             only_alerts,
             analyser,
+            flows,
+            records,
             output: Output::new(),
             save,
             results,
@@ -255,7 +264,16 @@ impl Packets {
             View::Alerts | View::AlertText => {
                 self.analyse(|analyser, raise| analyser.frame(frame, raise))?;
             }
-            View::Records if is_shown => record::write(frame, &mut self.output)?,
+            View::Records if is_shown => {
+                if let Some(records) = &mut self.records {
+                    records.frame(frame, &mut self.output)?;
+                }
+            }
+            View::Flows if is_shown => {
+                if let Some(flows) = &mut self.flows {
+                    flows.frame(frame, &mut self.output)?;
+                }
+            }
             _ => {}
         }
         let has_facts = is_shown && matches!(self.plan.view, View::Lines | View::Json);
@@ -293,6 +311,9 @@ impl Packets {
 
     /// Lets time pass while nothing comes.
     pub(crate) fn idle(&mut self, now: Timestamp) -> Result<(), Failure> {
+        if let Some(flows) = &mut self.flows {
+            flows.tick(now, &mut self.output)?;
+        }
         self.analyse(|analyser, raise| analyser.tick(now, raise))
     }
 
@@ -359,6 +380,12 @@ impl Packets {
     /// Brings everything to its end: incidents are closed, files complete, totals said.
     pub(crate) fn finish(&mut self, totals: &Totals) -> Result<(), Failure> {
         self.analyse(|analyser, raise| analyser.finish(raise))?;
+        if let Some(flows) = &mut self.flows {
+            flows.finish(&mut self.output)?;
+        }
+        if let Some(records) = &mut self.records {
+            records.finish(&mut self.output)?;
+        }
         if let Some(save) = &mut self.save {
             save.begin(clock::wall(), LinkType::ETHERNET)?;
         }

@@ -155,7 +155,7 @@ impl Reading<'_> {
 
     /// What needs no dissecting takes every link type, and so do the views of single packets.
     fn can_read(&self, link: LinkType) -> bool {
-        let dissects = self.plan.view.has_alerts() || self.plan.view == View::Records;
+        let dissects = self.plan.view.has_alerts() || matches!(self.plan.view, View::Records | View::Flows);
         link.is_supported() || !dissects && self.filter.is_empty()
     }
 

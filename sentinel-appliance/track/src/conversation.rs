@@ -131,6 +131,11 @@ struct Key {
     protocol: u8,
 }
 
+const _: () = assert!(
+    size_of::<Conversation>() + size_of::<Link>() + 2 * size_of::<u32>() <= 168,
+    "what the setting flow_entries says of its memory"
+);
+
 /// One conversation.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Conversation {

@@ -72,7 +72,8 @@ pub(super) const OPTIONS: &[CommandOption] = &[
     flag("display-only", &["replay"], "show the packets at their pace, send nothing"),
     flag("alerts", VIEWS, "what the detectors raise, as NDJSON; --alerts=text for people")
         .optional(Takes::OptionalValue("text")),
-    flag("records", VIEWS, "DNS, TLS and HTTP messages as NDJSON"),
+    flag("records", VIEWS, "DNS, TLS, QUIC, HTTP and SSH messages as NDJSON"),
+    flag("flows", VIEWS, "conversations as NDJSON, each when it ends"),
     flag("count-only", VIEWS, "the number of packets that pass the filter"),
     flag("json", PACKETS, "an object for each packet, as NDJSON"),
     flag("hex", PACKETS, "the bytes of each packet as well").short('x'),

@@ -86,6 +86,7 @@ fn explicit_view(words: &Words) -> Result<Option<View>, Failure> {
     let views = [
         ("alerts", alerts),
         ("records", View::Records),
+        ("flows", View::Flows),
         ("count-only", View::CountOnly),
         ("json", View::Json),
     ];

@@ -85,6 +85,10 @@ main_settings! {
         "newest frames kept in memory for 'sentinel ctl packets', up to 256 bytes of each; 0 keeps none",
         "frames", default "0", Restart, |value| Field::Number(value, 0..=65_536)
     }
+    flow_entries: u32 = "flow_entries" {
+        "conversations that --flows follows at a time, 168 bytes each; with more, those longest silent are printed early",
+        "conversations", default "32768", Restart, |value| Field::Number(value, 64..=1_048_576)
+    }
     block_timeout: Duration = "block_timeout_ms" {
         "longest time a frame waits in the ring until its block is handed over; shorter alerts sooner, longer wakes less often",
         "ms", default "2", Restart, |value| Field::Millis(value, 1..=1_000)

@@ -1,0 +1,78 @@
+//! The packets in a frame: itself, the datagram whose last part it is, and what they carry in tunnels.
+
+use sentinel_capture::Frame;
+use sentinel_dissect::{Layer, Packet, tunnel};
+use sentinel_track::conversation::Observation;
+use sentinel_track::fragment::{Fragments, LARGEST_DATAGRAM, Outcome};
+use sentinel_track::hash::HashKey;
+
+/// Datagrams that wait for parts at a time. Linux keeps 4 MiB of them, this is as much.
+const DATAGRAMS: usize = 64;
+/// Tunnels in tunnels that are opened.
+const MOST_LAYERS: usize = 4;
+
+/// What was found in a frame.
+pub(crate) enum Found<'f> {
+    /// A packet that is no fragment.
+    Packet(&'f Packet<'f>),
+    /// A datagram whose last part came, and all its parts as seen.
+    Whole(&'f Packet<'f>, Observation),
+    /// Parts of a datagram that cannot be put together.
+    Parts(Observation),
+}
+
+/// Unfolds frames. Memory: 4 MiB, used as far as fragments need it.
+pub(crate) struct Unfold {
+    fragments: Fragments<'static>,
+    key: HashKey,
+}
+
+impl Unfold {
+    /// With memory of its own.
+    pub(crate) fn new(key: HashKey) -> Self {
+        let fragments = Fragments::new(
+            lend(DATAGRAMS),
+            lend(DATAGRAMS),
+            lend(DATAGRAMS),
+            // Not a slot more than zero bytes that the kernel gives when they are written.
+            Box::leak(vec![0; DATAGRAMS * LARGEST_DATAGRAM].into_boxed_slice()),
+        );
+        Self { fragments, key }
+    }
+
+    /// Shows all packets of a frame, from the outermost in.
+    pub(crate) fn frame(&mut self, frame: &Frame<'_>, visit: &mut dyn FnMut(&Found<'_>)) {
+        let mut packet = sentinel_dissect::packet(frame.link, frame.vlan, frame.bytes, frame.wire_len);
+        for _ in 0..=MOST_LAYERS {
+            let is_sound = !matches!(packet.malformed, Some((Layer::Network, _)));
+            if let Some(ip) = packet.ip().filter(|ip| ip.fragment.is_some() && is_sound) {
+                let give_up = &mut |seen: &Observation| visit(&Found::Parts(*seen));
+                if let Outcome::Whole(whole) = self.fragments.part(&self.key, ip, frame.at, give_up)
+                    && let Some(found) = sentinel_dissect::reassembled(&packet, whole.protocol, whole.payload)
+                {
+                    visit(&Found::Whole(&found, whole.seen));
+                    // A part of a datagram in a tunnel in a datagram that came in parts is not put together.
+                    if let Some(inner) = tunnel::inside(&found) {
+                        visit(&Found::Packet(&inner));
+                    }
+                }
+                return;
+            }
+            visit(&Found::Packet(&packet));
+            match tunnel::inside(&packet) {
+                Some(inner) => packet = inner,
+                None => return,
+            }
+        }
+    }
+
+    /// Shows what is left of datagrams that never became whole.
+    pub(crate) fn finish(&mut self, visit: &mut dyn FnMut(&Found<'_>)) {
+        self.fragments.finish(&mut |seen| visit(&Found::Parts(*seen)));
+    }
+}
+
+/// Memory that is never given back.
+pub(crate) fn lend<T: Clone + Default>(count: usize) -> &'static mut [T] {
+    Box::leak(vec![T::default(); count].into_boxed_slice())
+}
