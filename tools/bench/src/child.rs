@@ -21,7 +21,7 @@ const LONGEST_RUN: Duration = Duration::from_secs(120);
 pub(crate) struct Cost {
     /// Time on the CPU, in the program and in the kernel for it.
     pub(crate) cpu_ns: u64,
-    /// From start to end by the clock.
+    /// From the moment that it is loaded to its end, by the clock.
     pub(crate) wall_ns: u64,
     /// The most memory that was resident.
     pub(crate) peak_rss_kib: u64,
@@ -51,34 +51,36 @@ pub(crate) fn cost(command: &mut Command) -> Result<Cost> {
     let name = format!("{command:?}");
     // SAFETY: between fork and exec only ptrace is called, which neither allocates nor takes a lock.
     unsafe { command.pre_exec(|| trace(libc::PTRACE_TRACEME, 0, 0)) };
-    let begin = Instant::now();
     let child = command
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
         .with_context(|| format!("starting {name}"))?;
-    watched(child, begin).with_context(|| name)
+    watched(child).with_context(|| name)
 }
 
-fn watched(mut child: Child, begin: Instant) -> Result<Cost> {
+fn watched(mut child: Child) -> Result<Cost> {
     let pid = libc::pid_t::try_from(child.id())?;
     let handle = pidfd_open(Pid::from_child(&child), PidfdFlags::empty())?;
     let (done, is_done) = mpsc::channel::<()>();
     let guard = thread::spawn(move || end_late(&handle, &is_done));
     let followed = follow(pid);
-    let wall_ns = u64::try_from(begin.elapsed().as_nanos()).unwrap_or(u64::MAX);
     drop(done);
     // Already waited for: this only tells the standard library so.
     let _already_gone = child.try_wait();
     let was_late = guard.join().unwrap_or(false);
     ensure!(!was_late, "took longer than {LONGEST_RUN:?}");
-    let (status, usage, peak_rss_kib) = followed?;
+    let Followed { status, usage, peak_rss_kib, took } = followed?;
     ensure!(libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0, "failed: status {status}");
     let micros = |time: libc::timeval| {
         u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000 + u64::try_from(time.tv_usec).unwrap_or(0)
     };
-    Ok(Cost { cpu_ns: (micros(usage.ru_utime) + micros(usage.ru_stime)) * 1_000, wall_ns, peak_rss_kib })
+    Ok(Cost {
+        cpu_ns: (micros(usage.ru_utime) + micros(usage.ru_stime)) * 1_000,
+        wall_ns: u64::try_from(took.as_nanos()).unwrap_or(u64::MAX),
+        peak_rss_kib,
+    })
 }
 
 /// Ends the program if nobody says in time that it has ended. Says whether that was so.
@@ -90,23 +92,32 @@ fn end_late(process: &OwnedFd, is_done: &mpsc::Receiver<()>) -> bool {
     is_late
 }
 
-/// Waits for one child: its status, its own usage, and its peak of resident memory in KiB.
+/// A child that has ended.
+struct Followed {
+    status: i32,
+    usage: libc::rusage,
+    peak_rss_kib: u64,
+    took: Duration,
+}
+
+/// Waits for one child, which is traced from its start.
 ///
-/// The peak is read from `/proc` while the child stands at its end. That of `rusage` would not do: it begins with the
-/// memory of whoever started the program, so that a small program would be as large as this one.
-fn follow(pid: libc::pid_t) -> io::Result<(i32, libc::rusage, u64)> {
+/// It stops twice: when the program is loaded, which is when its time begins, because what comes before is a copy of
+/// ourselves; and at its end, when its peak of memory is read from `/proc`. The peak in `rusage` would not do: it begins with
+/// the memory of whoever started the program, so that a small program would be as large as this one.
+fn follow(pid: libc::pid_t) -> io::Result<Followed> {
     let mut peak_rss_kib = 0;
-    let mut is_new = true;
+    let mut begin = None;
     loop {
         let (status, usage) = wait(pid)?;
         if !libc::WIFSTOPPED(status) {
-            return Ok((status, usage, peak_rss_kib));
+            let took = begin.map_or(Duration::ZERO, |begin: Instant| begin.elapsed());
+            return Ok(Followed { status, usage, peak_rss_kib, took });
         }
         let signal = match status >> 16 {
-            // Who is traced from its start stops first when the program is loaded.
-            0 if is_new && libc::WSTOPSIG(status) == libc::SIGTRAP => {
+            0 if begin.is_none() && libc::WSTOPSIG(status) == libc::SIGTRAP => {
                 trace(libc::PTRACE_SETOPTIONS, pid, libc::PTRACE_O_TRACEEXIT.into())?;
-                is_new = false;
+                begin = Some(Instant::now());
                 0
             }
             0 => libc::WSTOPSIG(status),
