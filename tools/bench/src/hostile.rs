@@ -25,17 +25,17 @@ pub(crate) fn measure(sentinel: &Path, packets: u32, rounds: u32, report: &mut R
         eprintln!("bench: no valgrind, so no instructions");
         Vec::new()
     };
-    let analysis = |traffic: &str| {
+    let whole = |traffic: &str| {
         counted.iter().find(|(found, _)| found.name() == traffic).map(|(_, counted)| counted.whole)
     };
     let (_, usual_ns) = *times.first().context("nothing was measured")?;
-    let usual = analysis(Traffic::Mixed.name());
+    let usual = whole(Traffic::Mixed.name());
     let mut list = Map::new();
     let mut worst: f64 = 0.0;
     eprintln!("{:<14} {:>9} {:>8} {:>13} {:>8}", "", "ns/packet", "x mixed", "instructions", "x mixed");
     for (name, ns) in &times {
         let ratio = rounded(ns / usual_ns.max(0.001));
-        let (instructions, times_usual) = match (analysis(name), usual) {
+        let (instructions, times_usual) = match (whole(name), usual) {
             (Some(found), Some(usual)) => (Some(found), Some(rounded(found / usual))),
             _ => (None, None),
         };

@@ -35,6 +35,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use clap::{Parser, Subcommand};
 
+use crate::peers::Peer;
 use crate::report::Report;
 use crate::settings::Settings;
 use crate::traffic::Traffic;
@@ -79,9 +80,12 @@ enum Command {
         /// Rounds, in each of which everything runs once
         #[arg(long, default_value_t = 5)]
         repeat: u32,
-        /// Of the peers only tcpdump
+        /// Of the known peers only tcpdump
         #[arg(long)]
         no_peers: bool,
+        /// A peer of your own, as 'NAME=PROGRAM ARGUMENTS' with FILE for the capture and DIR for a directory; may be repeated
+        #[arg(long, value_name = "PEER")]
+        peer: Vec<Peer>,
     },
     /// Instructions per packet of each sort of traffic, net of start-up (wants valgrind)
     Instructions {
@@ -205,9 +209,9 @@ fn run(arguments: Arguments) -> Result<()> {
 
 fn measure(command: Command, sentinel: &Path, report: &mut Report) -> Result<()> {
     match command {
-        Command::Path { pcap, corpus, traffic, packets, repeat, no_peers } => {
+        Command::Path { pcap, corpus, traffic, packets, repeat, no_peers, peer } => {
             ensure!(repeat > 0, "--repeat wants 1 at least");
-            let plan = path::Plan { rounds: repeat, with_peers: !no_peers };
+            let plan = &path::Plan { rounds: repeat, with_peers: !no_peers, more_peers: peer };
             for file in &pcap {
                 path::capture(sentinel, file, plan, report)?;
             }
@@ -269,8 +273,8 @@ fn snap(sentinel: &Path, pcap: &[PathBuf], corpus: Option<&Path>, report: &Repor
 }
 
 fn light(sentinel: &Path, report: &mut Report) -> Result<()> {
-    let plan = path::Plan { rounds: 5, with_peers: false };
-    path::made_up(sentinel, Traffic::Mixed, 100_000, plan, report)?;
+    let plan = path::Plan { rounds: 5, with_peers: false, more_peers: Vec::new() };
+    path::made_up(sentinel, Traffic::Mixed, 100_000, &plan, report)?;
     instructions::measure(sentinel, None, instructions::PACKETS, 0, report)?;
     hostile::measure(sentinel, 100_000, 5, report)?;
     let plan = live::Plan {

@@ -15,7 +15,7 @@ use serde_json::{Map, json};
 
 use crate::child::{self, Cost};
 use crate::corpus;
-use crate::peers::{PEERS, REFERENCE};
+use crate::peers::{self, Peer, REFERENCE};
 use crate::report::{Report, median, per};
 use crate::settings::Settings;
 use crate::touch::Way;
@@ -49,11 +49,13 @@ struct Figures {
 }
 
 /// How thoroughly.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(crate) rounds: u32,
-    /// Also peers other than the reference.
+    /// Also known peers other than the reference.
     pub(crate) with_peers: bool,
+    /// And these.
+    pub(crate) more_peers: Vec<Peer>,
 }
 
 /// Measures made-up traffic.
@@ -61,7 +63,7 @@ pub(crate) fn made_up(
     sentinel: &Path,
     traffic: Traffic,
     packets: u32,
-    plan: Plan,
+    plan: &Plan,
     report: &mut Report,
 ) -> Result<()> {
     let directory = tempfile::tempdir()?;
@@ -77,7 +79,7 @@ pub(crate) fn made_up(
 }
 
 /// Measures a capture of the user's own.
-pub(crate) fn capture(sentinel: &Path, file: &Path, plan: Plan, report: &Report) -> Result<()> {
+pub(crate) fn capture(sentinel: &Path, file: &Path, plan: &Plan, report: &Report) -> Result<()> {
     let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let directory = tempfile::tempdir()?;
     let file = as_pcap(file, directory.path())?;
@@ -89,7 +91,7 @@ pub(crate) fn corpus(
     sentinel: &Path,
     captures: &Path,
     packets: u32,
-    plan: Plan,
+    plan: &Plan,
     report: &Report,
 ) -> Result<()> {
     let directory = tempfile::tempdir()?;
@@ -110,7 +112,7 @@ pub(crate) struct Measured {
     pub(crate) ratio_to_reference: Option<f64>,
 }
 
-fn measure(sentinel: &Path, name: &str, file: &Path, plan: Plan, report: &Report) -> Result<Measured> {
+fn measure(sentinel: &Path, name: &str, file: &Path, plan: &Plan, report: &Report) -> Result<Measured> {
     let packets = count(sentinel, file)?;
     ensure!(packets > 1, "{}: {packets} packets; start-up alone cannot be told apart", file.display());
     let directory = tempfile::tempdir()?;
@@ -118,7 +120,7 @@ fn measure(sentinel: &Path, name: &str, file: &Path, plan: Plan, report: &Report
     copy(file, &first, 1)?;
     let scratch = directory.path().join("scratch");
     std::fs::create_dir(&scratch)?;
-    let (subjects, absent) = subjects(sentinel, &scratch, plan.with_peers)?;
+    let (subjects, absent) = subjects(sentinel, &scratch, plan)?;
     let (rounds, failed) = interleaved(&subjects, file, &first, plan.rounds);
     let figures: Vec<(String, Figures)> = subjects
         .iter()
@@ -173,8 +175,8 @@ const SENTINEL: &str = "sentinel-alerts";
 fn subjects<'s>(
     sentinel: &'s Path,
     scratch: &'s Path,
-    with_peers: bool,
-) -> Result<(Vec<Subject<'s>>, Vec<&'static str>)> {
+    plan: &Plan,
+) -> Result<(Vec<Subject<'s>>, Vec<String>)> {
     let bench = std::env::current_exe().context("where am I?")?;
     let mut subjects = Vec::new();
     for way in Way::ALL {
@@ -198,13 +200,15 @@ fn subjects<'s>(
     };
     subjects.push(Subject { name: "sentinel-headers".into(), command: Box::new(command) });
     let mut absent = Vec::new();
-    for peer in PEERS.iter().filter(|peer| with_peers || peer.name == REFERENCE) {
+    let known = peers::known().into_iter().filter(|peer| plan.with_peers || peer.name == REFERENCE);
+    for peer in known.chain(plan.more_peers.iter().cloned()) {
+        let name = peer.name.clone();
         match peer.installed() {
             Some(program) => {
                 let command = move |file: &Path| peer.command(&program, file, scratch);
-                subjects.push(Subject { name: peer.name.into(), command: Box::new(command) });
+                subjects.push(Subject { name, command: Box::new(command) });
             }
-            None => absent.push(peer.name),
+            None => absent.push(name),
         }
     }
     Ok((subjects, absent))
@@ -282,7 +286,7 @@ fn table(
     packets: u64,
     figures: &[(String, Figures)],
     reference_ns: Option<f64>,
-    absent: &[&str],
+    absent: &[String],
     failed: &BTreeMap<String, String>,
 ) -> String {
     let mut text = format!("{capture}: {packets} packets\n");

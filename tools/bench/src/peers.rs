@@ -3,59 +3,59 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::str::FromStr;
 
 /// A program that we are measured against.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Peer {
     /// Name in results.
-    pub(crate) name: &'static str,
-    program: &'static str,
+    pub(crate) name: String,
+    program: String,
     /// What it is told: `FILE` stands for the capture, `DIR` for a directory of its own.
-    arguments: &'static [&'static str],
+    arguments: Vec<String>,
 }
 
 /// Name of the one that everything is compared with.
 pub(crate) const REFERENCE: &str = "tcpdump-write";
 
-/// Every one, cheap ones first. None resolves names, none sends anything, all leave their files in `DIR`.
-pub(crate) const PEERS: [Peer; 11] = [
-    Peer { name: REFERENCE, program: "tcpdump", arguments: &["-n", "-r", "FILE", "-w", "/dev/null"] },
-    Peer {
-        name: "tcpdump-no-match",
-        program: "tcpdump",
-        // A network for documentation (RFC 5737) and a protocol number for experiments (RFC 3692): in no capture.
-        arguments: &["-n", "-r", "FILE", "ip proto 254 and host 192.0.2.254"],
-    },
-    Peer {
-        name: "darkstat",
-        program: "darkstat",
-        arguments: &["-r", "FILE", "--no-dns", "--chroot", "DIR", "--user", "root"],
-    },
-    Peer {
-        name: "softflowd",
-        program: "softflowd",
-        arguments: &["-d", "-r", "FILE", "-p", "DIR/pid", "-c", "none"],
-    },
-    Peer { name: "p0f", program: "p0f", arguments: &["-r", "FILE"] },
-    Peer { name: "ndpiReader", program: "ndpiReader", arguments: &["-q", "-i", "FILE"] },
-    Peer {
-        name: "suricata-no-rules",
-        program: "suricata",
-        arguments: &["-r", "FILE", "-l", "DIR", "-S", "/dev/null", "--runmode", "single"],
-    },
-    Peer {
-        name: "suricata",
-        program: "suricata",
-        arguments: &["-r", "FILE", "-l", "DIR", "--runmode", "single"],
-    },
-    Peer { name: "zeek", program: "zeek", arguments: &["-C", "-r", "FILE"] },
-    Peer {
-        name: "snort",
-        program: "snort",
-        arguments: &["-q", "-c", "/etc/snort/snort.lua", "-l", "DIR", "-r", "FILE"],
-    },
-    Peer { name: "tshark", program: "tshark", arguments: &["-n", "-r", "FILE"] },
+/// Those that are known, as [`Peer::from_str`] takes them. None resolves names, none sends anything, all leave their files
+/// in `DIR`.
+///
+/// What tcpdump does not find is a protocol number for experiments (RFC 3692) in a network for documentation (RFC 5737).
+const KNOWN: [&str; 11] = [
+    "tcpdump-write=tcpdump -n -r FILE -w /dev/null",
+    "tcpdump-no-match=tcpdump -n -r FILE ip proto 254 and host 192.0.2.254",
+    "darkstat=darkstat -r FILE --no-dns --chroot DIR --user root",
+    "softflowd=softflowd -d -r FILE -p DIR/pid -c none",
+    "p0f=p0f -r FILE",
+    "ndpiReader=ndpiReader -q -i FILE",
+    "suricata-no-rules=suricata -r FILE -l DIR -S /dev/null --runmode single",
+    "suricata=suricata -r FILE -l DIR --runmode single",
+    "zeek=zeek -C -r FILE",
+    "snort=snort -q -c /etc/snort/snort.lua -l DIR -r FILE",
+    "tshark=tshark -n -r FILE",
 ];
+
+/// Every one that is known, cheap ones first.
+pub(crate) fn known() -> Vec<Peer> {
+    KNOWN.iter().filter_map(|line| line.parse().ok()).collect()
+}
+
+/// `NAME=PROGRAM ARGUMENT...`; arguments are separated by spaces and hold none.
+impl FromStr for Peer {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, command) = text.split_once('=').unwrap_or_default();
+        let mut words = command.split_whitespace().map(str::to_owned);
+        match words.next() {
+            Some(program) if !name.is_empty() && command.contains("FILE") => {
+                Ok(Self { name: name.into(), program, arguments: words.collect() })
+            }
+            _ => Err(format!("'{text}': want NAME=PROGRAM ARGUMENTS, with FILE where the capture stands")),
+        }
+    }
+}
 
 impl Peer {
     /// Where it is installed, if it is. Those of `/usr/sbin` count too, whoever asks.
@@ -64,7 +64,7 @@ impl Peer {
         let more = ["/usr/sbin", "/usr/local/sbin", "/sbin"].map(PathBuf::from);
         std::env::split_paths(&path)
             .chain(more)
-            .map(|directory| directory.join(self.program))
+            .map(|directory| directory.join(&self.program))
             .find(|file| file.is_file())
     }
 
@@ -74,7 +74,7 @@ impl Peer {
         command.current_dir(directory);
         command.args(self.arguments.iter().map(|word| -> OsString {
             match word.strip_prefix("DIR") {
-                _ if *word == "FILE" => file.into(),
+                _ if word == "FILE" => file.into(),
                 Some("") => directory.into(),
                 Some(below) => directory.join(below.trim_start_matches('/')).into(),
                 None => word.into(),
@@ -90,10 +90,20 @@ mod tests {
 
     #[test]
     fn file_and_directory_are_filled_in() {
-        let softflowd = PEERS.iter().find(|peer| peer.name == "softflowd").unwrap();
+        let all = known();
+        assert_eq!((all.len(), all[0].name.as_str()), (KNOWN.len(), REFERENCE));
+        let softflowd = all.iter().find(|peer| peer.name == "softflowd").unwrap();
         let command = softflowd.command(Path::new("/bin/x"), Path::new("/a/b.pcap"), Path::new("/tmp/d"));
         let words: Vec<_> = command.get_args().map(|word| word.to_string_lossy().into_owned()).collect();
         assert_eq!(words, ["-d", "-r", "/a/b.pcap", "-p", "/tmp/d/pid", "-c", "none"]);
-        assert!(PEERS.iter().any(|peer| peer.name == REFERENCE));
+    }
+
+    #[test]
+    fn a_peer_without_a_place_for_the_capture_is_refused() {
+        for text in ["", "x", "x=", "=cat FILE", "x=cat", "cat FILE"] {
+            assert!(text.parse::<Peer>().is_err(), "{text}");
+        }
+        let absolute: Peer = "x=/bin/cat FILE".parse().unwrap();
+        assert_eq!(absolute.installed(), Some(PathBuf::from("/bin/cat")));
     }
 }
