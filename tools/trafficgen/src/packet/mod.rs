@@ -11,6 +11,7 @@ mod link;
 mod network;
 mod path;
 mod transport;
+mod tunnel;
 
 pub use arp::{Arp, Operation};
 pub use icmp::{Icmp, Icmp6};
@@ -18,6 +19,7 @@ pub use link::{Encapsulation, Link, ethertype};
 pub use network::{Addresses, Extension, Network, protocol};
 pub use path::{Family, Path};
 pub use transport::{Options, Tcp, flags, udp};
+pub use tunnel::gre;
 
 use pnet_base::MacAddr;
 use sentinel_units::Mac;

@@ -10,6 +10,7 @@ mod arp;
 mod attack_mix;
 mod bad;
 mod brute_force;
+mod carried;
 mod dns;
 mod exfiltration;
 mod icmp_flood;
@@ -120,6 +121,7 @@ pub fn all() -> impl Iterator<Item = &'static Scenario> {
         brute_force::SCENARIOS,
         mixed::SCENARIOS,
         attack_mix::SCENARIOS,
+        carried::SCENARIOS,
         bad::SCENARIOS,
     ]
     .into_iter()

@@ -169,6 +169,12 @@ fn sum(bytes: &[u8], start: u32) -> u32 {
 
 /// What a whole packet carries.
 pub(crate) fn transport(protocol: u8, body: &[u8], source: IpAddr, destination: IpAddr) -> Fact<'_> {
+    match protocol {
+        4 => return ipv4(&[], body),
+        41 => return ipv6(&[], body),
+        47 => return tunnel(body),
+        _ => {}
+    }
     let ports = || (number16(body, 0), number16(body, 2));
     let addresses = |address| match address {
         IpAddr::V4(v4) => v4.octets().to_vec(),
@@ -200,6 +206,17 @@ pub(crate) fn transport(protocol: u8, body: &[u8], source: IpAddr, destination: 
         58 if body[0] == 128 || body[0] == 129 => Fact::Echo { source, request: body[0] == 128 },
         1 | 58 => Fact::Control,
         other => panic!("protocol {other}"),
+    }
+}
+
+/// Generic routing: a key or nothing behind the type.
+fn tunnel(body: &[u8]) -> Fact<'_> {
+    assert!(matches!(body[..2], [0, 0] | [0x20, 0]), "flags of a tunnel");
+    let inside = &body[if body[0] == 0 { 4 } else { 8 }..];
+    match number16(body, 2) {
+        0x0800 => ipv4(&[], inside),
+        0x86dd => ipv6(&[], inside),
+        other => panic!("type {other:#x} in a tunnel"),
     }
 }
 

@@ -1,0 +1,144 @@
+//! Golden captures: what `--records` and `--flows` print of them, byte by byte.
+//!
+//! After a change that is meant: `GOLDEN_BLESS=1 cargo test -p sentinel-appliance --test golden_views`, and say why in the
+//! commit.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests fail by panicking")]
+
+mod support;
+
+use std::fs;
+use std::path::PathBuf;
+
+use serde_json::Value;
+use support::{golden, run, stderr, stdout};
+
+/// Captures between which every kind of record and conversation occurs; the others would add length and nothing else.
+const CAPTURES: [&str; 13] = [
+    "arp-spoof-both-ways",
+    "bad",
+    "brute-force-straddle",
+    "dns-content-network",
+    "dns-tunnel-longest",
+    "dns-tunnel-tcp-above",
+    "dns-tunnel-vlan",
+    "first-flights",
+    "fragments",
+    "icmp-flood-below",
+    "port-scan-connect",
+    "port-scan-pppoe",
+    "tunnels",
+];
+
+fn print(name: &str, words: &[&str]) -> String {
+    let path = golden().join(format!("{name}.pcap"));
+    let output = run(&[&["read", path.to_str().unwrap()], words].concat());
+    assert_eq!(output.status.code(), Some(0), "{name}: {}", stderr(&output));
+    stdout(&output)
+}
+
+fn beside(name: &str, view: &str) -> PathBuf {
+    golden().join(format!("{name}.{view}.ndjson"))
+}
+
+#[test]
+fn records_and_flows_are_those_committed() {
+    let bless = std::env::var_os("GOLDEN_BLESS").is_some();
+    let mut wrong = Vec::new();
+    for name in CAPTURES {
+        for view in ["records", "flows"] {
+            let (now, path) = (print(name, &[&format!("--{view}")]), beside(name, view));
+            if bless {
+                fs::write(&path, &now).unwrap();
+            }
+            if fs::read_to_string(&path).ok().as_ref() != Some(&now) {
+                wrong.push(path.file_name().unwrap().to_string_lossy().into_owned());
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "differ from those committed: {}", wrong.join(", "));
+}
+
+fn lines(text: &str) -> Vec<Value> {
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn sum(flows: &[Value], fields: [&str; 2]) -> u64 {
+    flows.iter().flat_map(|flow| fields.map(|field| flow[field].as_u64().unwrap())).sum()
+}
+
+/// Every IP packet is in one line, also when the table is far too small, and the key of the tables changes nothing.
+#[test]
+fn flows_count_every_packet_once_whatever_the_size_of_the_table() {
+    for name in ["syn-flood-spoofed", "port-scan-connect", "attack-mix", "dns-content-network", "fragments"] {
+        let whole = print(name, &["--flows"]);
+        let packets: u64 = print(name, &["--count-only", "ip", "or", "ip6"]).trim().parse().unwrap();
+        let flows = lines(&whole);
+        assert_eq!(sum(&flows, ["packets_out", "packets_in"]), packets, "{name}");
+        assert_eq!(print(name, &["--flows", "--seed", "77"]), whole, "{name}");
+        let small = lines(&print(name, &["--flows", "--set", "flow_entries=64"]));
+        assert_eq!(sum(&small, ["packets_out", "packets_in"]), packets, "{name}");
+        assert_eq!(sum(&small, ["bytes_out", "bytes_in"]), sum(&flows, ["bytes_out", "bytes_in"]), "{name}");
+    }
+}
+
+/// What is printed early for want of room is said.
+#[test]
+fn a_table_that_is_too_small_says_so() {
+    let path = golden().join("syn-flood-spoofed.pcap");
+    let output = run(&["read", path.to_str().unwrap(), "--flows", "--set", "flow_entries=64"]);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(stderr(&output).contains("printed before they ended"), "{}", stderr(&output));
+    assert!(!stderr(&run(&["read", path.to_str().unwrap(), "--flows"])).contains("printed before"));
+}
+
+/// The fields that `OUTPUT.md` promises, in its order.
+#[test]
+fn every_line_has_the_documented_fields() {
+    const FLOW: [&str; 14] = [
+        "first_time",
+        "last_time",
+        "protocol",
+        "app",
+        "src",
+        "src_port",
+        "dst",
+        "dst_port",
+        "packets_out",
+        "packets_in",
+        "bytes_out",
+        "bytes_in",
+        "tcp_state",
+        "community_id",
+    ];
+    let fields = |line: &str| -> Vec<String> {
+        let Value::Object(object) = serde_json::from_str(line).unwrap() else { panic!("{line}") };
+        let mut names: Vec<String> = object.keys().cloned().collect();
+        names.sort_by_key(|name| line.find(&format!("\"{name}\":")));
+        names
+    };
+    for name in CAPTURES {
+        for line in print(name, &["--flows"]).lines() {
+            assert_eq!(fields(line), FLOW, "{name}");
+        }
+        for line in print(name, &["--records"]).lines() {
+            let names = fields(line);
+            assert_eq!(
+                names.get(..6).unwrap(),
+                ["time", "record", "src", "src_port", "dst", "dst_port"],
+                "{name}"
+            );
+        }
+    }
+}
+
+/// The outer packets of a tunnel and what is inside are conversations of their own.
+#[test]
+fn tunnels_are_opened_and_their_ends_kept() {
+    let flows = lines(&print("tunnels", &["--flows"]));
+    let count = |protocol: &str| flows.iter().filter(|flow| flow["protocol"] == protocol).count();
+    assert_eq!((count("gre"), count("ipv4"), count("ipv6"), count("udp")), (1, 1, 1, 6));
+    let records = lines(&print("tunnels", &["--records"]));
+    assert_eq!(records.len(), 12);
+    assert!(records.iter().all(|record| record["query"] == "tunnel.example.net"));
+}
