@@ -19,6 +19,7 @@ use crate::inside::Inside;
 use crate::memory::Storage;
 use crate::port_scan::PortScan;
 use crate::registry::Config;
+use crate::sighting::{Seen, Sightings};
 use crate::suspicious_port::{ListedPort, SuspiciousPort};
 use crate::syn_flood::SynFlood;
 
@@ -63,23 +64,25 @@ pub struct Counts {
 /// All tables and detectors.
 #[derive(Debug)]
 pub struct Engine<'m> {
-    key: HashKey,
-    inside: Inside,
-    now: Timestamp,
+    pub(crate) key: HashKey,
+    pub(crate) inside: Inside,
+    pub(crate) now: Timestamp,
     counts: Counts,
-    flows: Flows<'m>,
-    incidents: Incidents<'m>,
+    pub(crate) flows: Flows<'m>,
+    pub(crate) incidents: Incidents<'m>,
     incident_slots: usize,
-    detectors: Detectors<'m>,
+    /// What other engines must be told, if there are others.
+    pub(crate) sightings: Option<Sightings>,
+    pub(crate) detectors: Detectors<'m>,
 }
 
 /// The registry's detectors, in its order.
 #[derive(Debug)]
-struct Detectors<'m> {
+pub(crate) struct Detectors<'m> {
     port_scan: PortScan<'m>,
     syn_flood: SynFlood<'m>,
     icmp_flood: IcmpFlood<'m>,
-    suspicious_port: SuspiciousPort<'m>,
+    pub(crate) suspicious_port: SuspiciousPort<'m>,
     arp_spoof: ArpSpoof<'m>,
     dns_tunnel: DnsTunnel,
     exfiltration: Exfiltration<'m>,
@@ -107,6 +110,7 @@ impl<'m> Engine<'m> {
             flows: Flows::new(flows),
             incident_slots: incidents.len(),
             incidents: Incidents::new(incidents, pace),
+            sightings: None,
             detectors: Detectors {
                 port_scan: PortScan::new(scans, scan),
                 syn_flood: SynFlood::new(requests, syn),
@@ -208,7 +212,7 @@ impl<'m> Engine<'m> {
         packet: impl Fn() -> Glance<'p>,
         raise: &mut dyn FnMut(Alert),
     ) {
-        let Self { incidents, detectors, now, key, inside, flows, .. } = self;
+        let Self { incidents, detectors, now, key, inside, flows, sightings, .. } = self;
         let conversation = flows.note(flow, tcp_flags, *now);
         let setting = Setting { now: *now, inside, key };
         if !detectors.port_scan.may_ask(tcp_flags, &conversation.role) {
@@ -223,7 +227,22 @@ impl<'m> Engine<'m> {
             }
         }
         let mut findings = Findings { incidents, now: *now, raise };
-        let interest = detectors.segment(setting, &packet(), conversation.role, &mut findings);
+        let role = match sightings {
+            Some(sightings) if conversation.role.is_first => {
+                let sight =
+                    sightings.note(&flow, &packet(), conversation.role, &detectors.suspicious_port, *now);
+                if sight == Seen::Undecided {
+                    let role = Role { from_opener: false, is_first: false, ..conversation.role };
+                    detectors.segment(setting, &packet(), role, &mut findings);
+                    // Not the sender, until the others have been heard.
+                    flows.settle(flow, false, false, true, *now);
+                    return;
+                }
+                Role { is_first: sight == Seen::First, ..conversation.role }
+            }
+            _ => conversation.role,
+        };
+        let interest = detectors.segment(setting, &packet(), role, &mut findings);
         conversation.set_interest(interest);
     }
 
@@ -267,7 +286,7 @@ impl<'m> Engine<'m> {
 
     /// The clock follows the newest stamp.
     #[inline]
-    fn advance(&mut self, at: Timestamp, raise: &mut dyn FnMut(Alert)) {
+    pub(crate) fn advance(&mut self, at: Timestamp, raise: &mut dyn FnMut(Alert)) {
         if at >= self.now && !self.incidents.is_one_over(at) {
             self.now = at;
         } else {
@@ -297,7 +316,7 @@ impl Detectors<'_> {
     /// Shows a segment or datagram to those that it may concern. Says what they can learn from ordinary ones that come
     /// after it in the same direction.
     #[inline(never)] // keeps the way of most packets short
-    fn segment(
+    pub(crate) fn segment(
         &mut self,
         setting: Setting<'_>,
         packet: &Glance<'_>,

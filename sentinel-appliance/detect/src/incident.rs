@@ -72,6 +72,8 @@ pub(crate) struct Incidents<'m> {
     latest: usize,
     pub(crate) pace: Pace,
     numbers: u32,
+    /// From one number to the next.
+    step: u32,
     /// No incident is over before this.
     next_close: Timestamp,
     /// For each kind, when all its openings will have been earned back.
@@ -92,11 +94,18 @@ impl<'m> Incidents<'m> {
             latest: 0,
             pace,
             numbers: 0,
+            step: 1,
             next_close: Timestamp::MAX,
             earned_at: [Timestamp::ZERO; Kind::ALL.len()],
             closed_early: 0,
             open: 0,
         }
+    }
+
+    /// Gives numbers that no other of `engines` gives: this is the one with this index.
+    pub(crate) const fn number_among(&mut self, index: u32, engines: u32) {
+        self.numbers = index.wrapping_add(1).wrapping_sub(engines);
+        self.step = engines;
     }
 
     pub(crate) const fn closed_early(&self) -> u64 {
@@ -178,7 +187,7 @@ impl<'m> Incidents<'m> {
                 close(open, now, raise);
             }
         }
-        self.numbers = self.numbers.wrapping_add(1);
+        self.numbers = self.numbers.wrapping_add(self.step);
         let Finding { test, severity, first, subject, evidence, scope, .. } = finding;
         let alert = Alert {
             time: now,

@@ -25,6 +25,7 @@ mod per_source;
 mod port_scan;
 mod port_sieve;
 pub mod registry;
+mod sighting;
 mod suspicious_port;
 mod syn_flood;
 
@@ -36,4 +37,5 @@ pub use inside::{Inside, MAX_PREFIXES, TooManyPrefixes};
 pub use memory::{Capacities, Storage, TableSize};
 pub use per_source::SourceSet;
 pub use port_scan::{Ports, ScanSet};
+pub use sighting::{Sighting, Verdict};
 pub use suspicious_port::{ListedPort, PortProtocol};

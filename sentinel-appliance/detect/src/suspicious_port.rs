@@ -89,6 +89,11 @@ impl<'m> SuspiciousPort<'m> {
         }
     }
 
+    /// Whether a conversation with this server would be looked up.
+    pub(crate) fn may_concern(&self, server: Port) -> bool {
+        self.enabled && self.maybe.may_hold(server)
+    }
+
     fn look_up(&self, event: &Event<'_, '_>, server: End, findings: &mut Findings<'_, '_>) {
         let protocol = match event.packet.tcp_flags {
             Some(_) if event.role.certain => PortProtocol::Tcp,

@@ -78,6 +78,30 @@ impl<'p> Glance<'p> {
     }
 }
 
+impl<'p> Glance<'p> {
+    /// What is known of a datagram or segment whose bytes another has seen.
+    #[must_use]
+    pub const fn reported(
+        (source, source_port): (Address, Port),
+        (destination, destination_port): (Address, Port),
+        tcp_flags: Option<TcpFlags>,
+        wire_len: u32,
+        sender: Option<&'p [u8; 6]>,
+    ) -> Self {
+        Self {
+            source,
+            destination,
+            source_port,
+            destination_port,
+            tcp_flags,
+            datagram: &[],
+            header_len: 0,
+            wire_len,
+            sender,
+        }
+    }
+}
+
 impl<'p, A> Glance<'p, A> {
     /// Captured bytes behind the transport header.
     #[inline]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sentinel_alert::Alert;
 use sentinel_capture::Frame;
-use sentinel_detect::{Capacities, Counts, Engine, Inside, ListedPort, Pace, Storage, TableSize};
+use sentinel_detect::{Capacities, Counts, Engine, Inside, ListedPort, Pace, Sighting, Storage, TableSize};
 use sentinel_track::hash::HashKey;
 use sentinel_track::table::WAYS;
 use sentinel_units::{Prefix, Timestamp};
@@ -89,6 +89,32 @@ impl Analyser {
     pub(crate) fn tune(&mut self, tuning: &Tuning) {
         self.engine.configure(tuning.inside.clone(), tuning.pace, &tuning.detectors);
         self.engine.set_listed_ports(&tuning.listed_ports);
+    }
+
+    /// Becomes one of several.
+    pub(crate) const fn join(&mut self, index: u32, workers: u32) {
+        self.engine.join(index, workers);
+    }
+
+    /// What the last frame gave to tell the others.
+    #[inline]
+    pub(crate) const fn take_sighting(&mut self) -> Option<Sighting> {
+        self.engine.take_sighting()
+    }
+
+    /// The sender of an own sighting was the first.
+    pub(crate) fn opened(&mut self, own: &Sighting, raise: &mut dyn FnMut(Alert)) {
+        self.engine.opened(own, raise);
+    }
+
+    /// An own sighting shows that another source of this worker asked.
+    pub(crate) fn answered(&mut self, own: &Sighting, raise: &mut dyn FnMut(Alert)) {
+        self.engine.answered(own, raise);
+    }
+
+    /// What another has seen.
+    pub(crate) fn told(&mut self, sighting: &Sighting, raise: &mut dyn FnMut(Alert)) {
+        self.engine.told(sighting, raise);
     }
 
     /// Looks at one frame.

@@ -43,6 +43,7 @@ mod packet_filter;
 mod packet_input;
 mod packet_memory;
 mod packets;
+mod peers;
 mod ports;
 mod read;
 mod record;

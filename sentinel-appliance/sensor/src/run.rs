@@ -11,7 +11,7 @@ use sentinel_track::hash::HashKey;
 use sentinel_units::Prefix;
 
 use crate::analysis::{self, Analyser, Tuning};
-use crate::clock::Clock;
+use crate::clock::{self, Clock};
 use crate::control::{self, FromWorkers, Prepared};
 use crate::failure::Failure;
 use crate::ledger::Ledger;
@@ -23,7 +23,7 @@ use crate::source::{Programs, RingOptions, Sharing, Source};
 use crate::spool::Spool;
 use crate::worker::{Bell, COMMAND_QUEUE_LEN, Command, QUEUE_LEN, Worker};
 use crate::workers::{Hand, Workers};
-use crate::{ctl, identity, message, status};
+use crate::{ctl, identity, message, peers, status};
 
 /// What `run` was asked to do.
 #[derive(Debug)]
@@ -72,7 +72,7 @@ pub(crate) fn run(request: Request, settings: Settings) -> Result<(), Failure> {
     // Before the first frame passes, so that none is missing in the books.
     let mut ledger = Ledger::new(settings.interface.clone());
     ledger.measure(!settings.filter.is_empty(), &Snapshot::default().interfaces);
-    let crew = Crew { settings: &settings, seed, tuning: &tuning, programs: &programs, clock };
+    let crew = Crew { settings: &settings, seed, sharing, tuning: &tuning, programs: &programs, clock };
     let (workers, from_workers) = crew.start(sources, ledger)?;
     message::info(format_args!(
         "capturing on {}, ready after {} ms",
@@ -90,6 +90,7 @@ pub(crate) fn run(request: Request, settings: Settings) -> Result<(), Failure> {
 struct Crew<'c> {
     settings: &'c Settings,
     seed: u64,
+    sharing: &'static Sharing,
     tuning: &'c Tuning,
     programs: &'c Programs,
     clock: Clock,
@@ -107,23 +108,30 @@ impl Crew<'_> {
         let stop: &'static AtomicBool = Box::leak(Box::new(AtomicBool::new(false)));
         let bell = Bell::new().map_err(failed)?;
         let memory_kib = analysis::share(settings.memory_kib, settings.workers);
+        let wakes = (0..count).map(|_| Bell::new()).collect::<Result<Vec<_>, _>>().map_err(failed)?;
+        let peers = peers::connect(self.sharing, &wakes, settings.block_timeout, clock::wall());
         let (mut hands, mut alerts, mut threads) = (Vec::new(), Vec::new(), Vec::new());
-        for (mut sources, board) in sources.into_iter().zip(boards) {
+        let beside = boards.iter().zip(wakes.into_iter().zip(peers));
+        for (index, (mut sources, (board, (wake, peers)))) in (0..).zip(sources.into_iter().zip(beside)) {
             let queue: &'static mut Queue<Alert, QUEUE_LEN> = Box::leak(Box::default());
             let (alert_producer, alert_consumer) = queue.split();
             let queue: &'static mut Queue<Command, COMMAND_QUEUE_LEN> = Box::leak(Box::default());
             let (command_producer, command_consumer) = queue.split();
             let queue: &'static mut Queue<PacketMemory, 2> = Box::leak(Box::default());
             let (copy_producer, copies) = queue.split();
-            let wake = Bell::new().map_err(failed)?;
             for source in &mut sources {
                 if !source.let_in(Some(self.programs)) {
                     return Err(Failure::new("filter: the kernel does not take it on every interface"));
                 }
             }
+            let mut analyser = Analyser::new(memory_kib, HashKey::new(self.seed), self.tuning);
+            if peers.is_some() {
+                analyser.join(index, settings.workers);
+            }
             let worker = Worker {
                 sources,
-                analyser: Analyser::new(memory_kib, HashKey::new(self.seed), self.tuning),
+                analyser,
+                peers,
                 alerts: alert_producer,
                 commands: command_consumer,
                 board,

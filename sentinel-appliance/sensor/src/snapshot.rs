@@ -116,6 +116,8 @@ snapshot! {
     lost_critical,
     /// Blocks taken from the rings.
     blocks,
+    /// Conversations of which this worker could not wait to hear from others who opened them.
+    judged_alone,
     /// Commands of the control thread that are done.
     commands,
     /// Those among them that the kernel refused.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sentinel_capture::ring::{Block, Config, Fanout, FanoutMode, OpenError, Ring};
 use sentinel_filter::{Instruction, Program, Spread, Target, code, content_snap};
-use sentinel_units::LinkType;
+use sentinel_units::{Address, LinkType};
 
 use crate::settings::KernelSnap;
 use crate::snapshot::{InterfaceCounts, MAX_INTERFACES};
@@ -90,6 +90,11 @@ impl Sharing {
 
     pub(crate) const fn workers(&self) -> u32 {
         self.workers
+    }
+
+    /// The worker that gets what `source` sends.
+    pub(crate) fn owner(&self, source: Address) -> u32 {
+        self.spread.of(source).checked_rem(self.workers).unwrap_or(0)
     }
 }
 

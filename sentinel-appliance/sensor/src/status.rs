@@ -150,7 +150,8 @@ fn write_workers(shared: &Shared, out: &mut String) -> std::fmt::Result {
         let waiting = seen.saturating_sub(dropped + snapshot.analysed + snapshot.unsupported);
         write!(out, "{comma}{{\"seen\":{seen},\"analysed\":{}", snapshot.analysed)?;
         write!(out, ",\"unsupported\":{},\"dropped\":{dropped}", snapshot.unsupported)?;
-        write!(out, ",\"in_ring\":{waiting},\"raised\":{}}}", snapshot.raised)?;
+        write!(out, ",\"in_ring\":{waiting},\"raised\":{}", snapshot.raised)?;
+        write!(out, ",\"judged_alone\":{}}}", snapshot.judged_alone)?;
     }
     out.push(']');
     Ok(())

@@ -17,6 +17,7 @@ use sentinel_units::Timestamp;
 use crate::analysis::{Analyser, LONGEST_SLEEP, Tuning};
 use crate::clock::{self, Clock};
 use crate::packet_memory::PacketMemory;
+use crate::peers::Peers;
 use crate::snapshot::{Board, MAX_INTERFACES, Snapshot};
 use crate::source::{Programs, Source};
 
@@ -59,6 +60,8 @@ pub(crate) struct Worker {
     pub(crate) clock: Clock,
     /// What the rings let through; `None` while capturing is stopped.
     pub(crate) programs: Option<Box<Programs>>,
+    /// The other workers, if there are any.
+    pub(crate) peers: Option<Peers>,
     /// The newest frames, if they are kept.
     pub(crate) memory: Option<PacketMemory>,
     /// Copies of them that were asked for.
@@ -160,30 +163,47 @@ impl Worker {
         all
     }
 
-    /// One block of each ring.
+    /// One block of each ring, and what other workers have to say.
     fn turn(&mut self, counts: &mut Snapshot) {
+        let now = self.peers.as_ref().map(|_| clock::wall());
+        let mut seen_until = Timestamp::MAX;
         for index in 0..self.sources.len() {
-            self.take_block(index, counts);
+            let newest = self.take_block(index, counts);
+            if let (Some(peers), Some(now)) = (&self.peers, now) {
+                seen_until = seen_until.min(newest.unwrap_or_else(|| peers.quiet_until(now)));
+            }
+        }
+        let Self { analyser, alerts, peers, .. } = self;
+        if let (Some(peers), Some(now)) = (peers, now) {
+            let seen_until = seen_until.min(now);
+            peers.listen(seen_until, now, analyser, &mut |alert| hand_over(alerts, alert, counts));
+            counts.judged_alone = peers.judged_alone();
         }
     }
 
-    /// One block of one ring; says whether one was there.
-    fn take_block(&mut self, index: usize, counts: &mut Snapshot) -> bool {
-        let Self { sources, analyser, alerts, memory, .. } = self;
-        let Some(source) = sources.get_mut(index) else { return false };
-        let Some((block, taken)) = source.next_block() else { return false };
+    /// One block of one ring; gives the time of its last frame if one was there.
+    fn take_block(&mut self, index: usize, counts: &mut Snapshot) -> Option<Timestamp> {
+        let Self { sources, analyser, alerts, memory, peers, .. } = self;
+        let (block, taken) = sources.get_mut(index)?.next_block()?;
         counts.blocks += 1;
         if let Some(memory) = memory {
             block.frames().for_each(|frame| memory.keep(&frame));
         }
+        let mut newest = Timestamp::ZERO;
         for frame in &block {
             *taken += 1;
+            newest = frame.at;
             analyser.frame(&frame, &mut |alert| hand_over(alerts, alert, counts));
+            if let Some(peers) = peers
+                && let Some(sighting) = analyser.take_sighting()
+            {
+                peers.tell(sighting, analyser, &mut |alert| hand_over(alerts, alert, counts));
+            }
         }
         if let Some(slot) = counts.interfaces.get_mut(index) {
             slot.taken = *taken;
         }
-        true
+        Some(newest)
     }
 
     fn nothing_waits(&mut self) -> bool {
@@ -205,7 +225,9 @@ impl Worker {
         let mut entries: heapless::Vec<PollFd<'_>, { MAX_INTERFACES + 1 }> =
             rings.map(|ring| PollFd::new(ring, PollFlags::IN)).take(MAX_INTERFACES).collect();
         let _fits = entries.push(PollFd::new(&*self.wake.0, PollFlags::IN));
-        let timeout = Timespec { tv_sec: 0, tv_nsec: LONGEST_SLEEP.subsec_nanos().into() };
+        let nap = self.peers.as_ref().and_then(|peers| peers.nap(clock::wall()));
+        let span = nap.unwrap_or(LONGEST_SLEEP);
+        let timeout = Timespec { tv_sec: 0, tv_nsec: span.subsec_nanos().into() };
         // An error is seen again by the next turn; a signal is for the other thread.
         let _woken = rustix::event::poll(&mut entries, Some(&timeout));
         let failed = entries.iter().any(|entry| entry.revents().intersects(PollFlags::ERR | PollFlags::NVAL));
@@ -226,7 +248,7 @@ impl Worker {
             // middle, because its group is made anew.
             let blocks = if is_over { MOST_BLOCKS } else { 0 };
             for _ in 0..blocks {
-                if !self.take_block(index, counts) {
+                if self.take_block(index, counts).is_none() {
                     break;
                 }
             }
@@ -257,7 +279,10 @@ impl Worker {
     }
 
     fn finish(mut self, counts: &mut Snapshot) {
-        let Self { analyser, alerts, .. } = &mut self;
+        let Self { analyser, alerts, peers, .. } = &mut self;
+        if let Some(peers) = peers {
+            peers.finish(analyser, &mut |alert| hand_over(alerts, alert, counts));
+        }
         analyser.finish(&mut |alert| hand_over(alerts, alert, counts));
         self.housekeeping(counts);
         self.publish(counts);

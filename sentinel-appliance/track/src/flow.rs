@@ -183,6 +183,27 @@ impl<'m> Flows<'m> {
         };
         Noted { role, flow: Some(flow), shift }
     }
+
+    /// Writes down who opened a conversation because others have seen it. `anew` also if it is known already. Says
+    /// whether it was not.
+    pub fn settle(
+        &mut self,
+        flow: FlowId,
+        from_opener: bool,
+        certain: bool,
+        anew: bool,
+        now: Timestamp,
+    ) -> bool {
+        #[expect(clippy::as_conversions, reason = "the halves of 64 bits")]
+        let (set, confirmation) = ((flow.hash >> 32) as u32, flow.hash as u32);
+        let Some(entry) = self.table.entry(set, confirmation, now) else { return true };
+        if entry.is_new || anew {
+            entry.value.renew();
+            entry.value.set(Flow::OPENED_BY_LOW, from_opener == flow.source_is_low);
+            entry.value.set(Flow::CERTAIN, certain);
+        }
+        entry.is_new
+    }
 }
 
 /// Whether a packet proves that its sender opened the conversation, or that it did not.
@@ -231,6 +252,14 @@ impl FlowId {
         let ([a, b, c, d], [e, f, g, h]) = (low.address.words(), high.address.words());
         let hash = key.wide([a, b, c, d, e, f, g, h, ports(low.port, high.port), protocol.into()]);
         Self { hash, source_is_low, source_port: source.port, destination_port: destination.port }
+    }
+}
+
+impl FlowId {
+    /// Whether the port numbers do not tell who opened the conversation, so that its first packet must.
+    #[must_use]
+    pub const fn is_ambiguous(&self) -> bool {
+        class(self.source_port) == class(self.destination_port)
     }
 }
 
@@ -326,6 +355,21 @@ mod tests {
         assert!(!udp(&mut flows, end(1, 53), end(2, 33_000), NOW).role.from_opener);
         assert!(udp(&mut flows, end(2, 33_001), end(1, 53), NOW).role.from_opener);
         assert!(udp(&mut flows, end(2, 5_000), end(1, 5_001), NOW).role.from_opener);
+    }
+
+    #[test]
+    fn what_others_have_seen_holds_like_what_was_seen() {
+        let mut sets = vec![FlowSet::default(); 16];
+        let mut flows = Flows::new(&mut sets);
+        let (here, there) = (end(1, 5_000), end(2, 5_001));
+        let flow = FlowId::of(&KEY, 17, there, here);
+        assert!(flow.is_ambiguous() && !FlowId::of(&KEY, 17, end(1, 53), end(2, 5_000)).is_ambiguous());
+        assert!(flows.settle(flow, true, false, false, NOW));
+        assert!(!udp(&mut flows, here, there, NOW).role.from_opener);
+        assert!(!flows.settle(flow, false, false, false, NOW), "known already");
+        assert!(!udp(&mut flows, here, there, NOW).role.from_opener);
+        assert!(!flows.settle(flow, false, false, true, NOW));
+        assert!(udp(&mut flows, here, there, NOW).role.from_opener);
     }
 
     #[test]

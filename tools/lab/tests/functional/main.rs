@@ -5,6 +5,7 @@
 
 #![cfg(test)]
 
+mod capture;
 mod cleanup;
 mod control;
 mod exactly_once;
@@ -12,6 +13,8 @@ mod interfaces;
 mod live;
 mod page;
 mod reload;
+mod replay;
 mod status;
 mod stop;
 mod two_sensors;
+mod workers;

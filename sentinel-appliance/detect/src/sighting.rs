@@ -1,0 +1,196 @@
+//! What several engines must tell each other when each sees only what some sources send.
+//!
+//! A packet goes to the engine that its source belongs to, so that everything a source does is in one place. But who
+//! opened a conversation can be told by what the other side sends, which another engine sees:
+//!
+//! - Neither flags nor ports tell (UDP between two high ports, TCP that began before the sensor): the first packet
+//!   decides, and the two directions are seen by two engines. Each tells the other when it saw its first one, and
+//!   judges once it knows that the other has looked at everything before that.
+//! - An answer betrays who asked (SYN with ACK from a listed port, when the SYN was missed): the accused belongs to the
+//!   other engine, which alone knows whether it has seen the question.
+
+use sentinel_alert::Alert;
+use sentinel_dissect::{Glance, TcpFlags, protocol};
+use sentinel_track::flow::{End, FlowId, Role};
+use sentinel_track::table::Lapse;
+use sentinel_units::{Address, Timestamp};
+
+use crate::engine::Engine;
+use crate::event::{Event, Setting};
+use crate::incident::Findings;
+use crate::suspicious_port::SuspiciousPort;
+
+/// The first packet of a conversation that an engine saw, for the engine that sees what the other side sends.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Sighting {
+    /// Who sent the packet.
+    pub source: End,
+    /// Whom it was for. What this one sends is what the engine sees that is told.
+    pub destination: End,
+    /// TCP, or else UDP.
+    pub is_tcp: bool,
+    /// When.
+    pub at: Timestamp,
+    /// What it says of the conversation.
+    pub verdict: Verdict,
+    wire_len: u32,
+    sender: Option<[u8; 6]>,
+}
+
+/// What the first packet of a conversation says of who opened it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Verdict {
+    /// Its sender, if the other side has sent nothing before.
+    Unknown,
+    /// Not its sender: it is an answer.
+    Answer,
+}
+
+/// The sightings of one engine.
+#[derive(Debug, Default)]
+pub(crate) struct Sightings(Option<Sighting>);
+
+/// What is to be made of the first packet of a conversation.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Seen {
+    /// As with one engine.
+    First,
+    /// Another engine judges it.
+    ByOthers,
+    /// Wait until the others were heard.
+    Undecided,
+}
+
+impl Sightings {
+    #[inline(never)] // keeps the way of a single engine short
+    pub(crate) fn note(
+        &mut self,
+        flow: &FlowId,
+        packet: &Glance<'_>,
+        role: Role,
+        suspicious_port: &SuspiciousPort<'_>,
+        at: Timestamp,
+    ) -> Seen {
+        let (seen, verdict) = if !role.certain && flow.is_ambiguous() {
+            if packet.destination.is_group() {
+                return Seen::First; // nobody answers from there
+            }
+            (Seen::Undecided, Verdict::Unknown)
+        } else if !role.from_opener {
+            if !suspicious_port.may_concern(packet.source_port) {
+                return Seen::ByOthers;
+            }
+            (Seen::ByOthers, Verdict::Answer)
+        } else {
+            return Seen::First;
+        };
+        self.0 = Some(Sighting {
+            source: End { address: packet.source, port: packet.source_port },
+            destination: End { address: packet.destination, port: packet.destination_port },
+            is_tcp: packet.tcp_flags.is_some(),
+            at,
+            verdict,
+            wire_len: packet.wire_len,
+            sender: packet.sender.copied(),
+        });
+        seen
+    }
+}
+
+impl Sighting {
+    /// The same conversation as its other side sees it.
+    fn is_of(&self, other: &Self) -> bool {
+        (self.source, self.destination, self.is_tcp) == (other.destination, other.source, other.is_tcp)
+    }
+
+    /// Whether `other` shows that the other side of the same conversation sent first. Of two at the same time the
+    /// lower end did, which both sides find.
+    #[must_use]
+    pub fn is_after(&self, other: &Self) -> bool {
+        self.is_of(other) && (other.at, other.source) < (self.at, self.source)
+    }
+
+    fn flow(&self, engine: &Engine<'_>) -> FlowId {
+        FlowId::of(&engine.key, self.protocol(), self.source, self.destination)
+    }
+
+    const fn protocol(&self) -> u8 {
+        if self.is_tcp { protocol::TCP } else { protocol::UDP }
+    }
+}
+
+impl Engine<'_> {
+    /// Becomes one of several engines, the one with this index: what it must tell is kept for
+    /// [`Engine::take_sighting`], and no other gives its incidents their numbers.
+    pub const fn join(&mut self, index: u32, engines: u32) {
+        self.sightings = Some(Sightings(None));
+        self.incidents.number_among(index, engines);
+    }
+
+    /// What the last frame gave to tell: at most one sighting. If its verdict is [`Verdict::Unknown`], one of
+    /// [`Engine::opened`] and nothing must follow, as the others say.
+    #[inline]
+    pub const fn take_sighting(&mut self) -> Option<Sighting> {
+        match &mut self.sightings {
+            Some(sightings) => sightings.0.take(),
+            None => None,
+        }
+    }
+
+    /// The sender of an own sighting has opened the conversation: nobody saw the other side before.
+    pub fn opened(&mut self, own: &Sighting, raise: &mut dyn FnMut(Alert)) {
+        self.advance(own.at, raise);
+        let flow = own.flow(self);
+        self.flows.settle(flow, true, false, true, self.now);
+        if !own.is_tcp {
+            // What counts of TCP is in its flags.
+            self.judge(own, (own.source, own.destination), None, raise);
+        }
+    }
+
+    /// What another engine has seen.
+    pub fn told(&mut self, sighting: &Sighting, raise: &mut dyn FnMut(Alert)) {
+        self.advance(sighting.at, raise);
+        let flow = sighting.flow(self);
+        let from_opener = sighting.verdict == Verdict::Unknown;
+        let certain = sighting.is_tcp && !from_opener;
+        let is_new = self.flows.settle(flow, from_opener, certain, false, self.now);
+        if is_new {
+            self.answered(sighting, raise);
+        }
+    }
+
+    /// A sighting shows that its receiver asked for a conversation, and this engine sees what both send.
+    pub fn answered(&mut self, sighting: &Sighting, raise: &mut dyn FnMut(Alert)) {
+        if sighting.verdict == Verdict::Answer {
+            let flags = sighting.is_tcp.then_some(TcpFlags(0));
+            self.judge(sighting, (sighting.destination, sighting.source), flags, raise);
+        }
+    }
+
+    /// Shows the first packet from `client` to `server` to those whom it concerns, as if it were seen now.
+    fn judge(
+        &mut self,
+        sighting: &Sighting,
+        (client, server): (End, End),
+        tcp_flags: Option<TcpFlags>,
+        raise: &mut dyn FnMut(Alert),
+    ) {
+        let is_own = client == sighting.source;
+        let wire_len = if is_own { sighting.wire_len } else { 0 };
+        let sender = sighting.sender.as_ref().filter(|_| is_own);
+        let ends = |end: End| -> (Address, _) { (end.address, end.port) };
+        let packet = Glance::reported(ends(client), ends(server), tcp_flags, wire_len, sender);
+        let role =
+            Role { from_opener: true, certain: tcp_flags.is_some(), is_first: true, idle: Lapse::default() };
+        let Self { key, inside, now, incidents, detectors, .. } = self;
+        let setting = Setting { now: *now, inside, key };
+        let mut findings = Findings { incidents, now: *now, raise };
+        if tcp_flags.is_none() {
+            detectors.segment(setting, &packet, role, &mut findings);
+        } else {
+            let event = Event { setting, packet: &packet, role, source_hash: key.address(packet.source) };
+            detectors.suspicious_port.segment(&event, &mut findings);
+        }
+    }
+}

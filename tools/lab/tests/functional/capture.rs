@@ -1,0 +1,240 @@
+//! `sentinel capture`: what passes on a wire is shown, saved and counted.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context as _, Result, ensure};
+use rustix::process::Signal;
+use sentinel_lab::{Lab, Namespace, Program, experiment, run, traffic, wait};
+use serde_json::Value;
+
+/// `sentinel WORDS` in `namespace`, with default settings.
+pub(crate) fn command(lab: &Lab, namespace: &Namespace, words: &[&str]) -> Result<Command> {
+    let settings = lab.path("default.uci");
+    fs::write(&settings, "config sentinel 'main'\n")?;
+    let mut command = namespace.command(&lab.binaries.sensor);
+    command.arg("--config").arg(settings).args(words);
+    Ok(command)
+}
+
+/// A capture that listens. Its standard output is in `NAME.out`.
+pub(crate) fn capturing(lab: &Lab, name: &str, words: &[&str]) -> Result<Program> {
+    let words = [&["capture"], words].concat();
+    let program = Program::start(command(lab, &lab.network.router, &words)?, &lab.path(name))?;
+    wait::until_true("the capture listens", wait::PATIENCE, || {
+        Ok(program.errors()?.contains("listening on"))
+    })?;
+    Ok(program)
+}
+
+fn objects(text: &str) -> Result<Vec<Value>> {
+    text.lines().map(|line| serde_json::from_str(line).context(line.to_owned())).collect()
+}
+
+/// What a packet says that does not depend on when and where it was captured.
+fn essence(packet: &Value) -> Vec<String> {
+    let fields = ["protocol", "src", "dst", "src_mac", "dst_mac", "wire_bytes", "summary"];
+    fields.iter().map(|name| packet[*name].to_string()).collect()
+}
+
+/// Only what the generator sends as the attacker: the victim is a machine, which may have something to say as well.
+pub(crate) const ATTACKER: &str = "src host 10.20.30.66";
+
+/// The attacker's packets of a scenario as `read` shows them.
+fn of_file(lab: &Lab, scenario: &str) -> Result<Vec<Vec<String>>> {
+    let file = lab.path(&format!("{scenario}.pcap"));
+    traffic::write(lab, scenario, &file, &[])?;
+    let name = file.to_str().context("a path that is text")?;
+    let text = run(&mut command(lab, &lab.network.router, &["read", name, "--json", ATTACKER])?)?;
+    Ok(objects(&text)?.iter().map(essence).collect())
+}
+
+/// The number before `words` at the start of a line of the summary.
+fn total(errors: &str, words: &str) -> Result<u64> {
+    let line = errors.lines().find_map(|line| line.strip_suffix(words));
+    let line = line.with_context(|| format!("no line of {words:?} in {errors}"))?;
+    Ok(line.trim().parse()?)
+}
+
+#[test]
+fn a_bridge_and_its_port_show_what_the_file_holds() -> Result<()> {
+    experiment(|lab| {
+        let expected = of_file(lab, "port-scan-at")?;
+        ensure!(expected.len() == 15, "{expected:?}");
+        let count = expected.len().to_string();
+        for interface in ["br-lan", "lan-attacker"] {
+            let words = ["-i", interface, "--json", "-c", &count, ATTACKER];
+            let mut capture = capturing(lab, interface, &words)?;
+            traffic::sent(lab, "port-scan-at", &["--speed", "10"])?;
+            let status = capture.end(wait::PATIENCE)?;
+            ensure!(status.success(), "{}", capture.errors()?);
+            let found = objects(&capture.output()?)?;
+            let same: Vec<_> = found.iter().map(essence).collect();
+            ensure!(same == expected, "{interface}: {found:#?}");
+            ensure!(found.iter().all(|packet| packet["interface"] == interface), "{found:?}");
+            let errors = capture.errors()?;
+            ensure!(total(&errors, " packets captured")? == expected.len() as u64, "{errors}");
+            ensure!(total(&errors, " packets dropped by kernel")? == 0, "{errors}");
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn a_signal_ends_it_with_everything_saved_and_counted() -> Result<()> {
+    experiment(|lab| {
+        for (signal, name) in [(Signal::INT, "int"), (Signal::TERM, "term")] {
+            let file = lab.path(&format!("{name}.pcapng"));
+            let results = lab.path(&format!("results-{name}"));
+            let paths = [&file, &results].map(|path| path.to_str().unwrap_or_default());
+            let words = ["-i", "br-lan", "-w", paths[0], "-o", paths[1], ATTACKER];
+            let mut capture = capturing(lab, name, &words)?;
+            traffic::sent(lab, "port-scan-at", &["--speed", "20"])?;
+            capture.signal(signal)?;
+            ensure!(capture.end(wait::PATIENCE)?.success(), "{}", capture.errors()?);
+            let errors = capture.errors()?;
+            // Fifteen probes; their fifteen answers are not wanted.
+            let totals = ["captured", "received by filter", "filtered", "dropped by kernel"]
+                .map(|what| total(&errors, &format!(" packets {what}")));
+            let [captured, received, filtered, dropped] = totals;
+            ensure!((captured?, received?, dropped?) == (15, 15, 0), "{errors}");
+            ensure!(filtered? >= 15, "{errors}");
+            let counted = run(&mut command(lab, &lab.network.router, &["read", paths[0], "--count-only"])?)?;
+            ensure!(counted == "15\n", "{counted}");
+            let (text, log) = results_of(&results)?;
+            ensure!(text.matches("Protocol: TCP\n").count() == 15, "{text}");
+            ensure!(log.contains("15 packets captured"), "{log}");
+        }
+        Ok(())
+    })
+}
+
+/// The results file and the log of a directory.
+fn results_of(directory: &Path) -> Result<(String, String)> {
+    let (mut text, mut log) = (String::new(), String::new());
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let content = fs::read_to_string(&path)?;
+        if name == "sentinel.log" {
+            log = content;
+        } else {
+            ensure!(name.starts_with("sentinel_results_") && name.ends_with(".txt"), "{name}");
+            text.push_str(&content);
+        }
+    }
+    Ok((text, log))
+}
+
+/// `ssh router sentinel capture -w - | wireshark -k -i -`: frames must not wait for a buffer to fill.
+#[test]
+fn frames_come_through_a_pipe_while_the_capture_goes_on() -> Result<()> {
+    experiment(|lab| {
+        let mut capture = capturing(lab, "pipe", &["-i", "br-lan", "-w", "-", ATTACKER])?;
+        let saved = lab.path("pipe.out");
+        ensure!(fs::read(&saved)?.len() == 24, "the header comes first");
+        traffic::sent(lab, "port-scan-at", &["--speed", "20"])?;
+        let name = saved.to_str().context("a path that is text")?;
+        wait::until_true("all frames are there", wait::PATIENCE, || {
+            let read = run(&mut command(lab, &lab.network.router, &["read", name, "--count-only"])?);
+            Ok(read.is_ok_and(|count| count == "15\n"))
+        })?;
+        ensure!(capture.is_running()?);
+        capture.terminate(wait::PATIENCE)
+    })
+}
+
+#[test]
+fn the_views_of_the_analysis_work_live() -> Result<()> {
+    experiment(|lab| {
+        let mut alerts = capturing(lab, "alerts", &["-i", "br-lan", "--alerts"])?;
+        let mut records = capturing(lab, "records", &["-i", "br-lan", "--records"])?;
+        let mut both = capturing(lab, "both", &["-i", "br-lan", "-i", "lan-attacker", "udp port 53"])?;
+        let mut quiet = Program::start(
+            command(lab, &lab.network.router, &["capture", "-i", "br-lan", "-q", "-t", "0.2"])?,
+            &lab.path("quiet"),
+        )?;
+        traffic::sent(lab, "dns-tunnel-data", &["--speed", "10"])?;
+        wait::until_true("the alert comes while the capture goes on", wait::PATIENCE, || {
+            let found = objects(&alerts.output()?)?;
+            Ok(found.iter().any(|alert| alert["kind"] == "dns_tunnel" && alert["phase"] == "open"))
+        })?;
+        for program in [&mut alerts, &mut records, &mut both] {
+            program.terminate(wait::PATIENCE)?;
+        }
+        let closed = objects(&alerts.output()?)?.iter().any(|alert| alert["phase"] == "close");
+        ensure!(closed, "incidents are closed at the end: {}", alerts.output()?);
+        let found = objects(&records.output()?)?;
+        ensure!(found.iter().filter(|record| record["record"] == "dns").count() == 80, "{found:?}");
+        let lines = both.output()?;
+        for interface in ["br-lan", "lan-attacker"] {
+            let suffix = format!(" on {interface}");
+            ensure!(lines.lines().filter(|line| line.ends_with(&suffix)).count() == 80, "{lines}");
+        }
+        ensure!(quiet.end(wait::PATIENCE)?.success());
+        ensure!(quiet.output()?.is_empty() && quiet.errors()?.is_empty(), "{}", quiet.errors()?);
+        Ok(())
+    })
+}
+
+#[test]
+fn statistics_come_while_it_runs_and_at_the_end() -> Result<()> {
+    experiment(|lab| {
+        let mut capture = capturing(lab, "stats", &["-i", "br-lan", "--stats", "1", ATTACKER])?;
+        traffic::sent(lab, "port-scan-at", &["--speed", "20"])?;
+        wait::until_true("a line of statistics", wait::PATIENCE, || {
+            Ok(capture.output()?.contains("; 15 packets, "))
+        })?;
+        capture.terminate(wait::PATIENCE)?;
+        let text = capture.output()?;
+        ensure!(text.contains("IPv4                            15"), "{text}");
+        ensure!(text.contains("10.20.30.66") && text.contains("packets/s"), "{text}");
+        Ok(())
+    })
+}
+
+#[test]
+fn what_cannot_be_captured_is_said_with_what_can() -> Result<()> {
+    experiment(|lab| {
+        let refused = |words: &[&str]| -> Result<String> {
+            let words = [&["capture"], words].concat();
+            let error = run(&mut command(lab, &lab.network.router, &words)?).err();
+            Ok(error.context("it should have been refused")?.to_string())
+        };
+        let unknown = refused(&["-i", "wan9"])?;
+        ensure!(unknown.contains("interface 'wan9' does not exist; there are: lo, "), "{unknown}");
+        let none = refused(&[])?;
+        ensure!(none.contains("no default route") && none.contains("br-lan"), "{none}");
+        ensure!(none.contains("exit status: 2"), "{none}");
+        lab.network.set_bridge(false)?;
+        let down = refused(&["-i", "br-lan"])?;
+        ensure!(down.contains("is down; bring it up with: ip link set br-lan up"), "{down}");
+        lab.network.set_bridge(true)?;
+        // With a default route nothing need be said.
+        lab.network.router.ip(&["route", "add", "default", "dev", "mgmt0"])?;
+        let mut command = command(lab, &lab.network.router, &["capture", "-t", "0.1"])?;
+        let output = command.output()?;
+        let errors = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success() && errors.contains("listening on mgmt0"), "{errors}");
+        Ok(())
+    })
+}
+
+#[test]
+fn an_interface_that_goes_away_ends_the_capture_with_all_that_came() -> Result<()> {
+    experiment(|lab| {
+        let mut capture = capturing(lab, "gone", &["-i", "br-lan", ATTACKER])?;
+        traffic::sent(lab, "port-scan-at", &["--speed", "20"])?;
+        wait::until_true("all packets are shown", wait::PATIENCE, || {
+            Ok(capture.output()?.lines().count() == 15)
+        })?;
+        lab.network.delete_bridge()?;
+        let status = capture.end(wait::PATIENCE)?;
+        let errors = capture.errors()?;
+        ensure!(status.code() == Some(1), "{status}: {errors}");
+        ensure!(errors.contains("interface 'br-lan' is gone"), "{errors}");
+        ensure!(total(&errors, " packets captured")? == 15, "{errors}");
+        Ok(())
+    })
+}

@@ -1,0 +1,177 @@
+//! `sentinel replay`: what a file holds goes out onto a wire, in its order, at its pace.
+
+use std::fs;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use sentinel_lab::{Lab, experiment, run, traffic, wait};
+
+use crate::capture::{ATTACKER, capturing, command};
+
+/// The frames of a little-endian pcap file: seconds, nanoseconds, bytes.
+fn frames(file: &[u8]) -> Result<Vec<(u32, u32, Vec<u8>)>> {
+    let (mut rest, mut found) = (file.get(24..).context("a header")?, Vec::new());
+    while !rest.is_empty() {
+        let word = |at: usize| -> Result<u32> {
+            let bytes = rest.get(at..at + 4).context("a whole record")?;
+            Ok(u32::from_le_bytes(bytes.try_into()?))
+        };
+        let end = 16 + usize::try_from(word(8)?)?;
+        found.push((word(0)?, word(4)?, rest.get(16..end).context("a whole frame")?.to_vec()));
+        rest = &rest[end..];
+    }
+    Ok(found)
+}
+
+fn bytes(frames: &[(u32, u32, Vec<u8>)]) -> Vec<&[u8]> {
+    frames.iter().map(|(_, _, bytes)| bytes.as_slice()).collect()
+}
+
+/// Nanoseconds from the first frame to the last.
+fn span(frames: &[(u32, u32, Vec<u8>)]) -> u64 {
+    let at = |frame: &(u32, u32, Vec<u8>)| u64::from(frame.0) * 1_000_000_000 + u64::from(frame.1);
+    frames.first().zip(frames.last()).map_or(0, |(first, last)| at(last) - at(first))
+}
+
+/// Plays a file from the attacker's machine.
+fn replay(lab: &Lab, words: &[&str]) -> Result<String> {
+    run(&mut command(lab, &lab.network.attacker, &[&["replay"], words].concat())?)
+}
+
+#[test]
+fn every_frame_arrives_in_order_at_a_multiple_of_its_pace() -> Result<()> {
+    experiment(|lab| {
+        let file = lab.path("scan.pcap");
+        traffic::write(lab, "port-scan-at", &file, &[])?;
+        let all = frames(&fs::read(&file)?)?;
+        let attacker = [2, 0, 10, 20, 30, 66];
+        let is_attacker = |frame: &&(u32, u32, Vec<u8>)| frame.2.get(6..12) == Some(&attacker);
+        let sent: Vec<_> = all.iter().filter(is_attacker).cloned().collect();
+        ensure!(sent.len() == 15, "{sent:?}");
+        let name = file.to_str().context("a path that is text")?;
+        for (speed, least, most) in [("2.0", 480, 700), ("10", 90, 300), ("0", 0, 50)] {
+            let saved = lab.path(&format!("arrived-{speed}.pcap"));
+            let path = saved.to_str().context("a path that is text")?;
+            let words = ["-i", "lan-attacker", "-w", path, "-c", "15", ATTACKER];
+            let mut capture = capturing(lab, &format!("capture-{speed}"), &words)?;
+            let said = replay(lab, &[name, "-i", "eth0", "--speed", speed])?;
+            ensure!(capture.end(wait::PATIENCE)?.success(), "{}", capture.errors()?);
+            let arrived = frames(&fs::read(&saved)?)?;
+            ensure!(bytes(&arrived) == bytes(&sent), "speed {speed}");
+            // The pace of a busy machine is never too fast, and seldom far too slow.
+            let (original, now) = (span(&sent), span(&arrived));
+            let thousandths = now * 1_000 / original;
+            ensure!(thousandths >= least, "speed {speed}: {now} ns for {original}");
+            ensure!(thousandths <= most || now < 500_000_000, "speed {speed}: {now} ns for {original}");
+            let total: usize = all.iter().map(|(_, _, bytes)| bytes.len()).sum();
+            ensure!(said.starts_with(&format!("30 packets sent, {total} bytes in ")), "{said}");
+            ensure!(said.contains(" packets/s, ") && said.contains(" Mbit/s"), "{said}");
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn what_does_not_fit_is_left_out_and_counted() -> Result<()> {
+    experiment(|lab| {
+        let file = lab.path("scan.pcap");
+        traffic::write(lab, "port-scan-at", &file, &[])?;
+        let mut content = fs::read(&file)?;
+        let record = |length: u32, wire: u32, bytes: &[u8]| {
+            let header = [0, 0, length, wire].map(u32::to_le_bytes).concat();
+            [&header, bytes].concat()
+        };
+        let mut jumbo = vec![0xff; 12];
+        jumbo.extend([0x88, 0xb5]);
+        jumbo.resize(1_515, 7);
+        content.extend(record(1_515, 1_515, &jumbo));
+        // With a VLAN tag four bytes more fit.
+        let mut tagged = jumbo.clone();
+        tagged[12..14].copy_from_slice(&[0x81, 0]);
+        content.extend(record(1_515, 1_515, &tagged));
+        content.extend(record(13, 13, &jumbo[..13]));
+        content.extend(record(100, 1_000, &jumbo[..100]));
+        fs::write(&file, &content)?;
+        let name = file.to_str().context("a path that is text")?;
+        let said = replay(lab, &[name, "-i", "eth0", "--speed", "0"])?;
+        ensure!(said.starts_with("32 packets sent, "), "{said}");
+        for line in [
+            "1 packets longer than the interface takes, left out",
+            "1 packets shorter than a link-layer header, left out",
+            "1 packets cut by the capture, filled up with zeros",
+        ] {
+            ensure!(said.lines().any(|found| found == line), "{line}: {said}");
+        }
+        // Only some of them, and only the first of those.
+        let said = replay(lab, &[name, "-i", "eth0", "--speed", "0", "-c", "4", "tcp[13] & 2 != 0"])?;
+        ensure!(said.starts_with("4 packets sent, "), "{said}");
+        Ok(())
+    })
+}
+
+#[test]
+fn many_frames_go_out_as_fast_as_possible() -> Result<()> {
+    experiment(|lab| {
+        let file = lab.path("mix.pcap");
+        traffic::write(lab, "attack-mix", &file, &[])?;
+        let name = file.to_str().context("a path that is text")?;
+        let counted = run(&mut command(lab, &lab.network.router, &["read", name, "--count-only"])?)?;
+        let count = counted.trim();
+        let mut capture = capturing(lab, "many", &["-i", "lan-attacker", "--count-only", "-B", "16384"])?;
+        let said = replay(lab, &[name, "-i", "eth0", "--speed", "0"])?;
+        ensure!(said.starts_with(&format!("{count} packets sent, ")), "{said}");
+        capture.terminate(wait::PATIENCE)?;
+        let arrived: u64 = capture.output()?.trim().parse()?;
+        ensure!(arrived >= count.parse::<u64>()?, "{arrived} of {count} arrived: {}", capture.errors()?);
+        Ok(())
+    })
+}
+
+#[test]
+fn what_cannot_be_sent_is_said() -> Result<()> {
+    experiment(|lab| {
+        let file = lab.path("scan.pcap");
+        traffic::write(lab, "port-scan-at", &file, &[])?;
+        let name = file.to_str().context("a path that is text")?;
+        let refused = |words: &[&str]| -> Result<String> {
+            let error = replay(lab, words).err().context("it should have been refused")?;
+            Ok(error.to_string())
+        };
+        let unknown = refused(&[name, "-i", "wan9"])?;
+        ensure!(unknown.contains("interface 'wan9' does not exist; there are: lo, eth0"), "{unknown}");
+        let mut raw = fs::read(&file)?;
+        raw[20..24].copy_from_slice(&101_u32.to_le_bytes());
+        let other = lab.path("raw.pcap");
+        fs::write(&other, raw)?;
+        let link = refused(&[other.to_str().context("a path that is text")?, "-i", "eth0"])?;
+        ensure!(link.contains("no packet has the link type of interface 'eth0', which is EN10MB"), "{link}");
+        lab.network.attacker.ip(&["link", "set", "eth0", "down"])?;
+        let down = refused(&[name, "-i", "eth0"])?;
+        ensure!(down.contains("interface 'eth0' is down"), "{down}");
+        Ok(())
+    })
+}
+
+/// A pause of the file is not waited for once somebody says stop.
+#[test]
+fn a_signal_ends_it_within_a_pause() -> Result<()> {
+    experiment(|lab| {
+        let file = lab.path("scan.pcap");
+        traffic::write(lab, "port-scan-at", &file, &[])?;
+        let name = file.to_str().context("a path that is text")?;
+        let words = ["replay", name, "-i", "eth0", "--speed", "0.001"];
+        let mut program =
+            sentinel_lab::Program::start(command(lab, &lab.network.attacker, &words)?, &lab.path("slow"))?;
+        let mut capture = capturing(lab, "first", &["-i", "lan-attacker", "-c", "1", "ip"])?;
+        // Whether the first frame came before or after the capture began: the process is there.
+        ensure!(program.is_running()?);
+        wait::until_true("the program catches signals", wait::PATIENCE, || {
+            let status = fs::read_to_string(format!("/proc/{}/status", program.id()))?;
+            let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap_or_default();
+            Ok(u64::from_str_radix(caught.trim(), 16)? & 1 << 14 != 0)
+        })?;
+        program.terminate(Duration::from_secs(2))?;
+        ensure!(program.output()?.contains(" packets sent, "), "{}", program.output()?);
+        capture.terminate(wait::PATIENCE)
+    })
+}
