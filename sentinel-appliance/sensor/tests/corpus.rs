@@ -204,3 +204,217 @@ fn packets_are_counted_as_the_index_does() {
     let good = counted.load(Ordering::Relaxed);
     assert!(good * 10 > captures.len() * 9, "only {good} of {} are good files", captures.len());
 }
+
+/// What the corpus knows of a capture.
+fn known(corpus: &Path, capture: &Capture) -> Option<Value> {
+    let path = corpus.join(format!("expected/{}.json", capture.file.strip_prefix("pcap/")?));
+    serde_json::from_slice(&fs::read(path).ok()?).ok()
+}
+
+fn lines_of(corpus: &Path, capture: &Capture, view: &str) -> Vec<Value> {
+    let text = stdout(&bounded(&corpus.join(&capture.file), view));
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn list<'v>(value: &'v Value, path: &[&str]) -> &'v [Value] {
+    let found = path.iter().try_fold(value, |value, name| value.get(name));
+    found.and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+fn text<'v>(value: &'v Value, name: &str) -> &'v str {
+    value[name].as_str().unwrap_or_default()
+}
+
+/// A capture, and why it is judged otherwise there.
+const OTHER_RECORDS: [(&str, &str); 25] = [
+    ("quic_interop_V", "versions that are made up, or drafts before 23"),
+    ("quic-mvfst", "versions of one company"),
+    ("quic_t50", "a version of one company"),
+    ("quic_ppp", "a link type that is not read"),
+    ("dlt_ppp", "a link type that is not read"),
+    ("ppp--quic", "a link type that is not read"),
+    ("nflog", "a link type that is not read"),
+    ("ipoib", "a link type that is not read"),
+    ("wpa-eap-tls", "TLS inside EAP"),
+    ("opvn", "TLS inside OpenVPN"),
+    ("openvpn", "TLS inside OpenVPN"),
+    ("sctp-www", "HTTP over SCTP"),
+    ("gre-erspan-vxlan", "a tunnel that is not opened"),
+    ("false_positives", "HTTP inside GTP"),
+    ("http_origin_different", "HTTP inside GTP"),
+    ("quic_frags_different_dcid", "the second packet has another connection number"),
+    ("ossfuzz", "made by a fuzzer"),
+    ("clusterfuzz", "made by a fuzzer"),
+    ("tls_cipher_lens", "lengths that lie"),
+    ("ja3_lots_of_cipher_suites_2", "a hello of which a part is missing"),
+    ("tls13-20-chacha", "a draft with another server hello"),
+    ("corner-cases", "server hellos that are cut"),
+    ("encrypted_handshake_cert", "server hellos that are cut"),
+    ("http--methods", "request lines without a target or with two spaces"),
+    ("bug-4903", "a banner of zero bytes"),
+];
+
+/// Requests behind a body, inside a decrypted stream, or wrong on purpose.
+const OTHER_REQUESTS: [&str; 8] = [
+    "http-ooo",
+    "http--proxy",
+    "http--261",
+    "connect-with-smtp",
+    "mixed-vlan-mpls",
+    "tls12-dsb",
+    "arkime_synthetic",
+    "WebattackRCE",
+];
+
+/// What other tools read of the same messages: fingerprints and names of TLS and QUIC, requests, banners.
+fn records_of(corpus: &Path, capture: &Capture, judged: &AtomicUsize) -> Vec<String> {
+    let Some(known) = known(corpus, capture) else { return Vec::new() };
+    if OTHER_RECORDS.iter().any(|(name, _)| capture.file.contains(name)) {
+        return Vec::new();
+    }
+    let records = lines_of(corpus, capture, "--records");
+    let mut wrong = Vec::new();
+    let mut judge = |what: &Value, fits: &dyn Fn(&Value) -> bool| {
+        judged.fetch_add(1, Ordering::Relaxed);
+        let port = |name: &str| text(what, name).parse::<u64>().ok();
+        let is_same = |record: &&Value| {
+            record["src"] == what["src"]
+                && record["dst"] == what["dst"]
+                && record["src_port"].as_u64() == port("sport")
+                && record["dst_port"].as_u64() == port("dport")
+        };
+        if !records.iter().filter(is_same).any(fits) {
+            wrong.push(format!("no record for {what}"));
+        }
+    };
+    for hello in list(&known, &["tshark", "tls_client"]) {
+        if hello["l4"] == "tcp" && !text(hello, "ja3").is_empty() {
+            let alpn = |record: &Value| {
+                list(record, &["alpn"]).iter().filter_map(Value::as_str).collect::<Vec<_>>().join("|")
+            };
+            judge(hello, &|it| {
+                it["ja3_hash"] == hello["ja3"]
+                    && text(it, "sni") == text(hello, "sni")
+                    && alpn(it) == text(hello, "alpn")
+            });
+        }
+    }
+    // One without suites and extensions is a hello of SSL 2.
+    let ja4 = list(&known, &["ja4_reference"])
+        .iter()
+        .filter(|hello| !text(hello, "ja4").ends_with("_000000000000_000000000000"));
+    ja4.for_each(|hello| judge(hello, &|it| it["ja4"] == hello["ja4"]));
+    for hello in list(&known, &["tshark", "tls_server"]).iter().filter(|hello| hello["l4"] == "tcp") {
+        if !capture.file.contains("arkime_synthetic") {
+            judge(hello, &|it| it["ja3s_hash"] == hello["ja3s"]);
+        }
+    }
+    for banner in list(&known, &["tshark", "ssh"]) {
+        if let Some(line) = banner["proto"].as_str() {
+            judge(banner, &|it| {
+                let software = [text(it, "client_software"), text(it, "server_software")].concat();
+                it["record"] == "ssh"
+                    && line.split_once('-').is_some_and(|(_, rest)| rest.contains(&software))
+            });
+        }
+    }
+    if !OTHER_REQUESTS.iter().any(|name| capture.file.contains(name)) {
+        for request in list(&known, &["tshark", "http_req"]).iter().filter(|it| it["dport"] != "1900") {
+            // The corpus cuts long targets.
+            judge(request, &|it| {
+                it["method"] == request["method"] && text(it, "path").starts_with(text(request, "uri"))
+            });
+        }
+    }
+    wrong
+}
+
+#[test]
+fn records_say_what_other_tools_read() {
+    let Some(corpus) = corpus() else { return };
+    let captures = captures(&corpus);
+    let judged = AtomicUsize::new(0);
+    let wrong = judge(&captures, |capture| records_of(&corpus, capture, &judged));
+    assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), captures.len(), wrong.join("\n"));
+    let judged = judged.into_inner();
+    assert!(judged > 100, "only {judged} messages were judged");
+    say(&format!("corpus suite: {judged} messages are those that other tools read"));
+}
+
+const OTHER_FLOWS: [(&str, &str); 10] = [
+    ("gtp", "tunnels that are not opened"),
+    ("vxlan", "a tunnel that is not opened"),
+    ("IKEv", "an identifier of ESP that counts ports it has not"),
+    ("ah-esp", "AH is a header here, not the protocol"),
+    ("nflog", "a link type that is not read"),
+    ("arkime_synthetic", "ports used again for another conversation"),
+    ("socks5-http-302-frag", "sessions of which only some are listed"),
+    ("half-duplex", "attempts end after 5 s there"),
+    ("dhcp--dhcp", "the client of a lone answer is told by its port"),
+    ("misordered-ntp", "answers are told by their bytes"),
+];
+
+/// Sessions of Arkime (Community ID, packets) and connections of Zeek (both ends, packets, bytes, state).
+fn flows_of(corpus: &Path, capture: &Capture, judged: &AtomicUsize) -> Vec<String> {
+    let Some(known) = known(corpus, capture) else { return Vec::new() };
+    let sessions: Vec<&Value> = list(&known, &["peers", "arkime"]).iter().collect();
+    let mut sessions: Vec<&Value> = sessions.into_iter().flat_map(|it| list(it, &["sessions"])).collect();
+    if let Some(one) = known["peers"].get("arkime").filter(|it| it.is_object()) {
+        sessions.extend(list(one, &["sessions"]));
+    }
+    let tests = list(&known, &["peers", "zeek"]);
+    let connections: Vec<&Value> = tests.iter().flat_map(|it| list(it, &["logs", "conn"])).collect();
+    if sessions.is_empty() && connections.is_empty()
+        || OTHER_FLOWS.iter().any(|(name, _)| capture.file.contains(name))
+    {
+        return Vec::new();
+    }
+    let flows = lines_of(corpus, capture, "--flows");
+    let mut wrong = Vec::new();
+    for session in &sessions {
+        let Some(identifier) = session["community_id"].as_str() else { continue };
+        judged.fetch_add(1, Ordering::Relaxed);
+        let mine = flows.iter().filter(|flow| flow["community_id"] == identifier);
+        let found: u64 =
+            mine.flat_map(|flow| [&flow["packets_out"], &flow["packets_in"]]).filter_map(Value::as_u64).sum();
+        let same = sessions.iter().filter(|other| other["community_id"] == identifier);
+        let wanted: u64 = same.flat_map(|other| list(other, &["pkts"])).filter_map(Value::as_u64).sum();
+        if found != wanted {
+            wrong.push(format!("{found} packets, not {wanted}, of {session}"));
+        }
+    }
+    for connection in connections {
+        judged.fetch_add(1, Ordering::Relaxed);
+        let number = |flow: &Value, name: &str| flow[name].as_u64().map(|number| number.to_string());
+        let pairs = [
+            ("src_port", "id.orig_p"),
+            ("dst_port", "id.resp_p"),
+            ("packets_out", "orig_pkts"),
+            ("packets_in", "resp_pkts"),
+            ("bytes_out", "orig_ip_bytes"),
+            ("bytes_in", "resp_ip_bytes"),
+        ];
+        let fits = |flow: &&Value| {
+            flow["src"] == connection["id.orig_h"]
+                && flow["dst"] == connection["id.resp_h"]
+                && (flow["tcp_state"].is_null() || flow["tcp_state"] == connection["conn_state"])
+                && pairs
+                    .iter()
+                    .all(|(ours, theirs)| number(flow, ours).as_deref() == connection[*theirs].as_str())
+        };
+        if !flows.iter().any(|flow| fits(&flow)) {
+            wrong.push(format!("no conversation like {connection}"));
+        }
+    }
+    wrong
+}
+
+#[test]
+fn flows_are_those_of_other_tools() {
+    let Some(corpus) = corpus() else { return };
+    let captures = captures(&corpus);
+    let judged = AtomicUsize::new(0);
+    let wrong = judge(&captures, |capture| flows_of(&corpus, capture, &judged));
+    assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), captures.len(), wrong.join("\n"));
+    say(&format!("corpus suite: {} conversations are those of other tools", judged.into_inner()));
+}
