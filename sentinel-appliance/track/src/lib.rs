@@ -17,6 +17,8 @@ pub mod conversation;
 pub mod distinct;
 pub mod flow;
 pub mod fragment;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod hash;
 pub mod neighbour;
 pub mod places;

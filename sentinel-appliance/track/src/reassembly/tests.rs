@@ -1,0 +1,247 @@
+//! Segments in, messages out.
+
+extern crate std;
+use super::*;
+use sentinel_units::{Address, Port};
+use std::vec;
+use std::vec::Vec;
+
+const KEY: HashKey = HashKey::new(1);
+const CLIENT: End = End { address: Address::v4(0x0a00_0001), port: Port(40_000) };
+const SERVER: End = End { address: Address::v4(0x0a00_0002), port: Port(80) };
+const REQUEST: &[u8] = b"GET /index.html HTTP/1.1\r\nHost: www.example.org\r\nUser-Agent: test\r\n\r\n";
+
+fn at(seconds: u64) -> Timestamp {
+    Timestamp::from_parts(1_000 + seconds, 0)
+}
+
+fn segment(sequence: u32, flags: u8, payload: &[u8]) -> Tcp<'_> {
+    Tcp {
+        source_port: CLIENT.port,
+        destination_port: SERVER.port,
+        sequence,
+        acknowledgement: 0,
+        flags: TcpFlags(flags),
+        window: 0,
+        options: &[],
+        payload,
+        payload_wire_len: u32::try_from(payload.len()).unwrap(),
+    }
+}
+
+/// What comes out of segments of one direction, each with its second, and the counters.
+fn run(slots: usize, chunks: usize, segments: &[(u64, End, Tcp<'_>)]) -> (Vec<Vec<u8>>, StreamCounts) {
+    let (mut heads, mut links, mut store) =
+        (vec![0; slots], vec![Link::default(); slots], vec![StreamSlot::default(); slots]);
+    let (mut pool, mut free, mut joined) =
+        (vec![[0; CHUNK_LEN]; chunks], vec![0; chunks], vec![0; LONGEST_FLIGHT]);
+    let mut streams = Streams::new(StreamStorage {
+        heads: &mut heads,
+        links: &mut links,
+        slots: &mut store,
+        chunks: &mut pool,
+        free: &mut free,
+        joined: &mut joined,
+    });
+    let mut out = Vec::new();
+    let mut deliver = |message: &Message<'_>| out.push(message.bytes.to_vec());
+    for (seconds, source, tcp) in segments {
+        streams.segment(&KEY, (*source, SERVER), tcp, at(*seconds), &mut deliver);
+    }
+    streams.finish(&mut deliver);
+    assert_eq!(streams.chunks_in_use(), 0, "a chunk was lost");
+    assert!(streams.places.is_empty());
+    (out, streams.counts)
+}
+
+/// One direction, all at once.
+fn put(segments: &[Tcp<'_>]) -> (Vec<Vec<u8>>, StreamCounts) {
+    let segments: Vec<_> = segments.iter().map(|tcp| (0, CLIENT, *tcp)).collect();
+    run(8, 32, &segments)
+}
+
+const SYN: u8 = 2;
+const ACK: u8 = 0x10;
+const FIN: u8 = 0x11;
+const RST: u8 = 4;
+
+#[test]
+fn a_message_in_one_segment_is_handed_on_as_it_is() {
+    let (out, counts) = put(&[segment(7, SYN, &[]), segment(8, ACK, REQUEST)]);
+    assert_eq!((out, counts), (vec![REQUEST.to_vec()], StreamCounts::default()));
+    let (out, _) = put(&[segment(8, ACK, REQUEST)]);
+    assert_eq!(out, [REQUEST], "the SYN need not be seen");
+}
+
+#[test]
+fn every_way_to_cut_a_message_in_two_gives_it_whole() {
+    // numbers that run over, and the second half first
+    for start in [0, u32::MAX - 20] {
+        for cut in 1..REQUEST.len() {
+            let (first, second) = REQUEST.split_at(cut);
+            let behind = start.wrapping_add(1 + u32::try_from(cut).unwrap());
+            let syn = segment(start, SYN, &[]);
+            let (one, two) = (segment(start.wrapping_add(1), ACK, first), segment(behind, ACK, second));
+            for order in [[one, two], [two, one]] {
+                let (out, counts) = put(&[syn, order[0], order[1]]);
+                assert_eq!(out, [REQUEST], "{cut}");
+                assert_eq!((counts.joined, counts.partial, counts.conflicts), (1, 0, 0));
+            }
+            if cut >= 5 {
+                assert_eq!(put(&[one, two]).0, [REQUEST], "known by its content, {cut}");
+            }
+        }
+    }
+}
+
+#[test]
+fn bytes_that_come_again_do_not_count_and_the_first_stay() {
+    let (head, tail) = REQUEST.split_at(30);
+    let evil = [b'X'; 20];
+    let segments = [
+        segment(0, SYN, &[]),
+        segment(1, ACK, head),
+        segment(1, ACK, head),   // sent again
+        segment(11, ACK, &evil), // inside what is there
+        segment(31, ACK, tail),
+        segment(1, ACK, REQUEST), // after it was handed on
+    ];
+    let (out, counts) = put(&segments);
+    assert_eq!(out, [REQUEST]);
+    assert_eq!((counts.conflicts, counts.joined), (1, 1));
+}
+
+#[test]
+fn an_overlap_fills_what_is_missing_only() {
+    let segments = [
+        segment(0, SYN, &[]),
+        segment(11, ACK, &REQUEST[10..20]),
+        segment(31, ACK, &REQUEST[30..40]),
+        segment(1, ACK, REQUEST),
+    ];
+    assert_eq!(put(&segments).0, [REQUEST]);
+}
+
+#[test]
+fn the_end_of_a_connection_hands_on_what_there_is() {
+    let half = &REQUEST[..30];
+    for last in [segment(31, FIN, &[]), segment(31, RST, &[])] {
+        let (out, counts) = put(&[segment(0, SYN, &[]), segment(1, ACK, half), last]);
+        assert_eq!((out, counts.partial), (vec![half.to_vec()], 1));
+    }
+    // a FIN that overtook the rest
+    let tail = &REQUEST[30..];
+    let end = u32::try_from(REQUEST.len()).unwrap() + 1;
+    let (out, _) = put(&[segment(1, ACK, half), segment(end, FIN, &[]), segment(31, ACK, tail)]);
+    assert_eq!(out, [REQUEST]);
+}
+
+#[test]
+fn bytes_that_came_with_the_syn_count() {
+    let (head, tail) = REQUEST.split_at(30);
+    let (out, _) = put(&[segment(0, SYN, head), segment(31, ACK, tail)]);
+    assert_eq!(out, [REQUEST]);
+    // the server did not take them
+    let (out, _) = put(&[segment(0, SYN, head), segment(1, ACK, REQUEST)]);
+    assert_eq!(out, [REQUEST]);
+}
+
+#[test]
+fn numbers_that_do_not_fit_start_afresh() {
+    // a second server that answers the same SYN
+    for other in [1_000_000, 0x9000_0000] {
+        let (out, _) = put(&[segment(0, SYN, &[]), segment(other, ACK, REQUEST)]);
+        assert_eq!(out, [REQUEST]);
+    }
+}
+
+#[test]
+fn a_message_is_found_behind_what_is_none() {
+    // PostgreSQL answers with one letter before TLS begins
+    let hello = [&[22, 3, 1, 0, 44, 1, 0, 0, 40][..], &[9; 40]].concat();
+    let (head, tail) = hello.split_at(20);
+    let start = [segment(0, SYN, &[]), segment(1, ACK, b"S")];
+    let (out, _) = put(&[&start[..], &[segment(2, ACK, &hello)]].concat());
+    assert_eq!(out, [&hello[..]]);
+    let (out, _) = put(&[&start[..], &[segment(2, ACK, head), segment(22, ACK, tail)]].concat());
+    assert_eq!(out, [&hello[..]]);
+}
+
+#[test]
+fn patience_ends() {
+    let half = (0, CLIENT, segment(1, ACK, &REQUEST[..30]));
+    let rest = |seconds| (seconds, CLIENT, segment(31, ACK, &REQUEST[30..]));
+    assert_eq!(run(8, 32, &[half, rest(10)]).0, [REQUEST]);
+    assert_eq!(run(8, 32, &[half, rest(11)]).0, [&REQUEST[..30]]);
+}
+
+#[test]
+fn other_streams_are_not_remembered() {
+    let bulk = [0x80; 1400];
+    let segments: Vec<_> = (0..9).map(|number| segment(1 + number * 1400, ACK, &bulk)).collect();
+    let (out, counts) = put(&[&[segment(0, SYN, &[])], &segments[..]].concat());
+    assert_eq!((out.len(), counts), (0, StreamCounts::default()));
+}
+
+#[test]
+fn what_is_longer_than_the_room_is_handed_on_in_part() {
+    let long = [b"GET /".to_vec(), vec![b'a'; 20_000]].concat();
+    let segments: Vec<_> = long
+        .chunks(1_400)
+        .enumerate()
+        .map(|(index, bytes)| segment(1 + u32::try_from(index * 1_400).unwrap(), ACK, bytes))
+        .collect();
+    let (out, counts) = put(&segments);
+    assert_eq!((out.len(), counts.partial), (1, 1));
+    assert!(long.starts_with(&out[0]) && out[0].len() >= 8_000, "{}", out[0].len());
+}
+
+#[test]
+fn a_cut_capture_is_handed_on_as_far_as_it_goes() {
+    let mut cut = segment(1, ACK, &REQUEST[..30]);
+    cut.payload_wire_len = 60;
+    let (out, counts) = put(&[segment(0, SYN, &[]), cut]);
+    assert_eq!((out, counts.partial), (vec![REQUEST[..30].to_vec()], 1));
+}
+
+#[test]
+fn a_flood_of_streams_takes_slots_in_order_of_use() {
+    let client = |number: u16| End { port: Port(number), ..CLIENT };
+    let half = &REQUEST[..30];
+    let flood: Vec<_> = (0..100).map(|number| (0, client(number), segment(1, ACK, half))).collect();
+    let (out, counts) = run(8, 32, &flood);
+    assert_eq!((out.len(), counts.evictions, counts.partial), (100, 92, 100));
+    // fewer chunks than slots
+    let (out, counts) = run(8, 2, &flood);
+    assert_eq!((out.len(), counts.evictions), (100, 98));
+    // openings alone push nothing out that is held
+    let mut mixed = vec![(0, client(7), segment(1, ACK, half))];
+    mixed.extend((100..200).map(|number| (0, client(number), segment(0, SYN, &[]))));
+    mixed.push((0, client(7), segment(31, ACK, &REQUEST[30..])));
+    let (out, counts) = run(8, 32, &mixed);
+    assert_eq!((out, counts.evictions), (vec![REQUEST.to_vec()], 0));
+    // no storage at all
+    assert_eq!(run(0, 0, &mixed[..1]).0, [half]);
+}
+
+#[test]
+fn pieces_in_datagrams_find_their_place() {
+    let hello = [&[1, 0, 0, 40][..], &[9; 40]].concat();
+    let (mut heads, mut links, mut slots) = ([0; 4], [Link::default(); 4], [StreamSlot::default(); 4]);
+    let (mut chunks, mut free, mut joined) = ([[0; CHUNK_LEN]; 4], [0; 4], [0; LONGEST_FLIGHT]);
+    let mut streams = Streams::new(StreamStorage {
+        heads: &mut heads,
+        links: &mut links,
+        slots: &mut slots,
+        chunks: &mut chunks,
+        free: &mut free,
+        joined: &mut joined,
+    });
+    let mut out = Vec::new();
+    for (channel, offset, end) in [(8, 30, 44), (6, 0, 10), (8, 0, 9), (8, 9, 30), (8, 0, 44), (6, 10, 44)] {
+        let piece = Piece { channel, offset, bytes: &hello[usize::try_from(offset).unwrap()..end] };
+        let mut deliver = |message: &Message<'_>| out.push((message.channel, message.bytes.to_vec()));
+        streams.piece(&KEY, (CLIENT, SERVER), &piece, at(0), &mut deliver);
+    }
+    assert_eq!(out, [(9, hello.clone()), (7, hello)], "each once");
+}
