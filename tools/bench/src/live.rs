@@ -95,6 +95,12 @@ impl Search {
         self.bad.map(|bad| self.good + bad.saturating_sub(self.good) / 2)
     }
 
+    /// The rate as a share of another's. Who loses nothing of what the sender can offer has no share to lose: then it is the
+    /// sender that differs.
+    fn share_of(&self, other: &Self) -> f64 {
+        if self.bad.is_none() { 1.0 } else { per(self.good, other.good) }
+    }
+
     /// Takes in what came of a rate: the rate reached, if nothing was lost.
     fn tried(&mut self, rate: u64, reached: Option<u64>) {
         match reached {
@@ -171,7 +177,7 @@ impl Wire<'_> {
         let bare = searches.iter().find(|search| search.contestant.is_bare).context("no bare reader")?;
         for search in searches {
             let Some(flat) = search.flat_out else { continue };
-            let share = per(search.good, bare.good);
+            let share = search.share_of(bare);
             let over = ((search.ns_per_frame - bare.ns_per_frame) * 10.0).round() / 10.0;
             eprintln!(
                 "{:<10} {ring_kib:>9} {:<14} {:>10} {share:>6.2} {:>9.1} {over:>10.1} {:>8.3}",
@@ -231,6 +237,7 @@ impl Wire<'_> {
 fn line(search: &Search, flat: &Trial, share: f64, over: f64) -> Value {
     json!({
         "loss_free_frames_per_s": search.good,
+        "limited_by_sender": search.bad.is_none(),
         "share_of_bare": share,
         "ns_per_frame": search.ns_per_frame,
         "ns_over_bare": over,
@@ -312,6 +319,9 @@ mod tests {
         assert_eq!((search.good, search.next()), (499, Some(749)));
         search.tried(749, None);
         assert_eq!(search.next(), Some(624));
+        let mut bare = Search::new(contestants(256, true).remove(0));
+        bare.flat_out(trial(998, 998));
+        assert_eq!((search.share_of(&bare), bare.share_of(&search)), (0.5, 1.0));
         search.flat_out(trial(990, 990));
         assert_eq!((search.good, search.next(), search.ns_per_frame), (990, None, 50.0));
     }
