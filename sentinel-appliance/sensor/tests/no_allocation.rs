@@ -10,10 +10,9 @@ use std::fmt::Write;
 use std::fs;
 
 use sentinel_alert::{Alert, Phase};
-use sentinel_detect::registry::DETECTORS;
-use sentinel_detect::{Capacities, Engine, Inside, ListedPort, Pace, PortProtocol, Storage};
-use sentinel_track::hash::HashKey;
-use sentinel_units::{LinkType, Port, Timestamp};
+use sentinel_detect::{Capacities, Engine};
+use sentinel_units::{LinkType, Timestamp};
+use support::engine::engine;
 use support::{Record, golden, records};
 
 /// Counts what this thread asks for and leaves the rest to the system.
@@ -42,35 +41,6 @@ static ALLOCATOR: Counting = Counting;
 
 const PACKETS: usize = 100_000;
 
-fn lend<T: Clone + Default>(slots: usize) -> &'static mut [T] {
-    Box::leak(vec![T::default(); slots].into_boxed_slice())
-}
-
-fn engine(capacities: Capacities) -> Engine<'static> {
-    let storage = Storage {
-        flows: lend(capacities.flows),
-        scans: lend(capacities.scans),
-        requests: lend(capacities.requests),
-        echoes: lend(capacities.echoes),
-        doors: lend(capacities.doors),
-        outbound: lend(capacities.outbound),
-        neighbours: lend(capacities.neighbours),
-        incidents: lend(capacities.incidents),
-        listed_ports: lend(capacities.listed_ports),
-    };
-    let mut inside = Inside::default();
-    for prefix in ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"] {
-        inside.add(prefix.parse().unwrap()).unwrap();
-    }
-    let seconds = std::time::Duration::from_secs;
-    let pace = Pace { quiet: seconds(60), update: seconds(30), openings: 32 };
-    let configs = DETECTORS.map(|detector| detector.default_config());
-    let mut engine = Engine::new(storage, HashKey::new(1), inside, pace, &configs);
-    let label = "test".try_into().unwrap();
-    engine.set_listed_ports(&[ListedPort { protocol: PortProtocol::Tcp, port: Port(4444), label }]);
-    engine
-}
-
 /// The capture again and again, each turn 700 s after the one before, so that every incident and every conversation
 /// of a turn is over before the next. Gives how often this allocated, and what was raised of each phase.
 fn play(engine: &mut Engine<'_>, records: &[Record], line: &mut String) -> (usize, [u32; 3]) {
@@ -89,8 +59,7 @@ fn play(engine: &mut Engine<'_>, records: &[Record], line: &mut String) -> (usiz
     while packets < PACKETS {
         for record in records {
             let at = Timestamp::from_parts(u64::from(record.seconds) + turn * 700, record.nanos);
-            let packet = sentinel_dissect::packet(LinkType::ETHERNET, None, &record.bytes, record.wire_len);
-            engine.packet(at, &packet, &mut raise);
+            engine.frame(at, LinkType::ETHERNET, &record.bytes, record.wire_len, &mut raise);
             packets += 1;
         }
         turn += 1;

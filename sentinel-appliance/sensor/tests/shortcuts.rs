@@ -1,0 +1,53 @@
+//! What the engine does to save work changes no alert.
+//!
+//! Two engines see the same frames. One takes every shortcut: common frames are read at a glance, and ordinary packets
+//! of a conversation that no detector follows end early. The other dissects each frame in full and is given its settings
+//! anew before each, which makes it forget what it knew of conversations.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
+
+mod support;
+
+use std::fs::{self, File};
+use std::path::Path;
+
+use sentinel_alert::Alert;
+use sentinel_capture::file::Reader;
+use sentinel_detect::Capacities;
+use support::engine::{configs, engine, inside, pace};
+use support::golden;
+
+/// Alerts of the engine that saves work, and of the one that does not; `None` for what is no capture.
+fn both_ways(path: &Path, table_bytes: usize) -> Option<(Vec<Alert>, Vec<Alert>)> {
+    let mut reader = Reader::open(File::open(path).unwrap()).ok()?;
+    let (mut short, mut long) = (Vec::new(), Vec::new());
+    let mut quick = engine(Capacities::within(table_bytes));
+    let mut thorough = engine(Capacities::within(table_bytes));
+    while let Some(frame) = reader.next().unwrap() {
+        quick.frame(frame.at, frame.link, frame.bytes, frame.wire_len, &mut |alert| short.push(alert));
+        if frame.link.is_supported() {
+            thorough.configure(inside(), pace(), &configs());
+            let packet = sentinel_dissect::packet(frame.link, None, frame.bytes, frame.wire_len);
+            thorough.packet(frame.at, &packet, &mut |alert| long.push(alert));
+        }
+    }
+    quick.finish(&mut |alert| short.push(alert));
+    thorough.finish(&mut |alert| long.push(alert));
+    Some((short, long))
+}
+
+#[test]
+fn alerts_are_the_same_with_and_without_shortcuts() {
+    let (mut captures, mut alerts) = (0, 0);
+    for entry in fs::read_dir(golden()).unwrap() {
+        let path = entry.unwrap().path();
+        // Roomy tables, and such that lose entries all the time.
+        for table_bytes in [2 << 20, 1 << 16] {
+            let Some((short, long)) = both_ways(&path, table_bytes) else { continue };
+            assert_eq!(short, long, "{} over {table_bytes} bytes of tables", path.display());
+            captures += 1;
+            alerts += short.len();
+        }
+    }
+    assert!(captures > 100 && alerts > 150, "{captures} captures, {alerts} alerts");
+}
