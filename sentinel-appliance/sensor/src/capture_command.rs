@@ -369,17 +369,10 @@ mod tests {
     fn an_interface_is_taken_once_and_must_be_up() {
         let interface = |name: &str, is_up| Interface {
             name: name.into(),
-            index: 1,
-            mac: None,
-            addresses: Vec::new(),
             is_up,
             is_running: is_up,
-            bridge: None,
-            ports: Vec::new(),
-            kind: "veth".into(),
-            driver: None,
-            mtu: 1500,
             link: Some(LinkType::ETHERNET),
+            ..Interface::default()
         };
         let existing = [interface("left", true), interface("right", false)];
         let asked = |names: &[&str]| -> Vec<String> { names.iter().map(ToString::to_string).collect() };

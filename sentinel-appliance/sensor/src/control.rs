@@ -22,6 +22,7 @@ use crate::message;
 use crate::reload::{Reload, reload_settings};
 use crate::settings::Settings;
 use crate::spool::Spool;
+use crate::visibility::Visibility;
 use crate::watch;
 use crate::worker::Bell;
 use crate::workers::Workers;
@@ -97,6 +98,7 @@ pub(crate) struct Shared {
     /// Time of day at the start.
     pub(crate) started: Timestamp,
     pub(crate) workers: Workers,
+    pub(crate) visibility: Visibility,
     pub(crate) settings: RefCell<Settings>,
     pub(crate) collector: RefCell<Option<Collector>>,
     /// Why the file that names the collector cannot be read.
@@ -246,6 +248,7 @@ pub(crate) fn run(prepared: Prepared, from_workers: FromWorkers) -> Result<(), F
         clock,
         started: link::started(&clock),
         workers,
+        visibility: Visibility::new(settings.interface.clone()),
         settings: RefCell::new(settings),
         collector: RefCell::new(collector),
         collector_problem: RefCell::new(None),

@@ -60,6 +60,7 @@ mod spool;
 mod status;
 mod status_command;
 mod unfold;
+mod visibility;
 mod watch;
 mod worker;
 mod workers;

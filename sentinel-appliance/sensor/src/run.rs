@@ -232,17 +232,9 @@ mod tests {
     fn the_prefixes_are_those_of_the_captured_interfaces() {
         let interface = |name: &str, address, prefix_length| Interface {
             name: name.into(),
-            index: 1,
-            mac: None,
             addresses: vec![InterfaceAddress { address: Address::v4(address), prefix_length }],
             is_up: true,
-            is_running: true,
-            bridge: None,
-            ports: Vec::new(),
-            kind: "ethernet".into(),
-            driver: None,
-            mtu: 1500,
-            link: None,
+            ..Interface::default()
         };
         let existing = [interface("br-lan", 0xc0a8_0101, 24), interface("wan", 0xc633_6401, 22)];
         let found = prefixes(&existing, &["br-lan".into(), "gone".into()]);

@@ -15,6 +15,8 @@ pub(crate) struct InterfaceCounts {
     pub(crate) counted: u64,
     /// Frames that the worker took.
     pub(crate) taken: u64,
+    /// Bytes of these on the wire.
+    pub(crate) bytes: u64,
     /// Frames that found no room in the ring.
     pub(crate) dropped: u64,
     /// Times that the ring was full.
@@ -54,6 +56,7 @@ macro_rules! snapshot {
                 for interface in &mut self.interfaces {
                     visit(&mut interface.counted);
                     visit(&mut interface.taken);
+                    visit(&mut interface.bytes);
                     visit(&mut interface.dropped);
                     visit(&mut interface.freezes);
                     visit(&mut interface.is_open);
@@ -83,7 +86,7 @@ macro_rules! snapshot {
             }
         }
 
-        const VALUES: usize = [$(stringify!($name)),+].len() + 5 * MAX_INTERFACES;
+        const VALUES: usize = [$(stringify!($name)),+].len() + 6 * MAX_INTERFACES;
     };
 }
 
@@ -230,9 +233,9 @@ mod tests {
         let mut snapshot = Snapshot { analysed: 90, unsupported: 10, ..Snapshot::default() };
         // One whose ring was read since the kernel was asked, one with frames still in the ring.
         snapshot.interfaces[0] =
-            InterfaceCounts { counted: 8, taken: 70, dropped: 5, freezes: 1, is_open: 1 };
+            InterfaceCounts { counted: 8, taken: 70, bytes: 0, dropped: 5, freezes: 1, is_open: 1 };
         snapshot.interfaces[1] =
-            InterfaceCounts { counted: 50, taken: 30, dropped: 9, freezes: 1, is_open: 1 };
+            InterfaceCounts { counted: 50, taken: 30, bytes: 0, dropped: 9, freezes: 1, is_open: 1 };
         assert_eq!(snapshot.interfaces.map(|interface| interface.seen())[..3], [75, 50, 0]);
         assert_eq!(snapshot.seen(), 125);
     }
@@ -240,7 +243,7 @@ mod tests {
     /// Frames in the ring of an interface that vanished stayed "in the ring" for ever.
     #[test]
     fn what_a_closed_ring_held_is_dropped() {
-        let counts = InterfaceCounts { counted: 50, taken: 30, dropped: 9, freezes: 1, is_open: 1 };
+        let counts = InterfaceCounts { counted: 50, taken: 30, bytes: 0, dropped: 9, freezes: 1, is_open: 1 };
         let closed = counts.closed();
         assert_eq!((closed.dropped, closed.is_open, closed.seen()), (20, 0, 50));
         let ahead = InterfaceCounts { taken: 60, ..counts }.closed();

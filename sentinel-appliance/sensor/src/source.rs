@@ -110,6 +110,8 @@ pub(crate) struct Source {
     ring: Option<Ring>,
     /// Frames taken from all rings that this interface has had.
     taken: u64,
+    /// Bytes of these on the wire.
+    bytes: u64,
     /// Counts of rings that were closed.
     before: InterfaceCounts,
 }
@@ -131,6 +133,7 @@ impl Source {
             sharing,
             ring: None,
             taken: 0,
+            bytes: 0,
             before: InterfaceCounts::default(),
         };
         source.ring = Some(source.open_ring()?);
@@ -147,10 +150,10 @@ impl Source {
         self.ring.as_mut()
     }
 
-    /// The next block, if one is ready.
-    pub(crate) fn next_block(&mut self) -> Option<(Block<'_>, &mut u64)> {
-        let Self { ring, taken, .. } = self;
-        Some((ring.as_mut()?.next_block()?, taken))
+    /// The next block, if one is ready, and where to count its frames and their bytes.
+    pub(crate) fn next_block(&mut self) -> Option<(Block<'_>, &mut u64, &mut u64)> {
+        let Self { ring, taken, bytes, .. } = self;
+        Some((ring.as_mut()?.next_block()?, taken, bytes))
     }
 
     /// Puts `programs` on the ring, or lets nothing in. Says whether the kernel took it.
@@ -166,7 +169,7 @@ impl Source {
     /// Counts of all rings that this interface has had.
     pub(crate) fn counts(&mut self) -> InterfaceCounts {
         let is_open = u64::from(self.ring.is_some());
-        let mut counts = InterfaceCounts { is_open, taken: self.taken, ..self.before };
+        let mut counts = InterfaceCounts { is_open, taken: self.taken, bytes: self.bytes, ..self.before };
         if let Some(now) = self.ring.as_mut().and_then(|ring| ring.counters().ok()) {
             counts.counted += now.received;
             counts.dropped += now.dropped;

@@ -100,6 +100,8 @@ fn write(shared: &Shared, out: &mut String) -> std::fmt::Result {
     }
     write_frames(&books, out)?;
     write_workers(shared, out)?;
+    out.push_str(",\"visibility\":");
+    shared.visibility.report(&books).write(&settings.interface, out)?;
     write!(out, ",\"alerts\":{{\"raised\":{},\"stored\":{}", snapshot.raised, counts.stored)?;
     write!(out, ",\"delivered\":{},\"waiting\":{}", spool.delivered(), spool.waiting())?;
     write!(out, ",\"lost_queue_full\":{},\"lost_spool_full\":{}", counts.lost_queue, counts.lost_full)?;

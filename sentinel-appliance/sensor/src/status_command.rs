@@ -134,6 +134,7 @@ impl View {
         if let Some(filter) = self.string("filter").filter(|filter| !filter.is_empty()) {
             writeln!(out, "filter  {filter:.70}")?;
         }
+        self.visibility(out)?;
         self.alerts(out)?;
         self.uplink(out)?;
         writeln!(
@@ -174,6 +175,19 @@ impl View {
             self.number("frames.malformed"),
             self.number("frames.truncated")
         )
+    }
+
+    fn visibility(&self, out: &mut String) -> std::fmt::Result {
+        let path = ["visibility", "score_percent"];
+        let percent = path.iter().try_fold(&self.0, |value, name| member(value, name));
+        match percent.and_then(JsonValue::get::<f64>) {
+            Some(percent) => writeln!(out, "sees    {percent:.0} % of the bytes on these interfaces")?,
+            None => writeln!(out, "sees    not enough traffic yet to say how much of it")?,
+        }
+        match self.string("visibility.advice") {
+            Some(advice) => advice.split("; ").try_for_each(|part| writeln!(out, "        {part:.71}")),
+            None => Ok(()),
+        }
     }
 
     fn alerts(&self, out: &mut String) -> std::fmt::Result {
@@ -249,6 +263,7 @@ mod tests {
     use super::*;
 
     const ANSWER: &str = r#"{"version":"0.1.0","uptime_ms":90061000,"boot":7,"host":"router","capturing":true,"filter":"not port 22",
+        "visibility":{"score_percent":97,"advice":"a flow table hides some; switch it off"},
         "interfaces":[{"name":"br-lan","open":true,"seen":9007199254740991,"dropped":4,"freezes":1},
                       {"name":"eth1","open":false,"seen":0,"dropped":0,"freezes":0}],
         "frames":{"seen":100,"analysed":90,"filtered":2,"unsupported":1,"dropped":4,"in_ring":3,"freezes":1,"malformed":2,"truncated":5},
@@ -275,6 +290,9 @@ mod tests {
              frames  100 seen = 90 analysed + 2 filtered + 4 dropped\n\
              \x20       + 1 unsupported + 3 in the ring; 2 malformed, 5 cut short\n\
              filter  not port 22\n\
+             sees    97 % of the bytes on these interfaces\n\
+             \x20       a flow table hides some\n\
+             \x20       switch it off\n\
              alerts  9 raised, 8 stored, 7 delivered, 1 waiting, 6 lost\n\
              \x20       2 incidents open\n\
              uplink  waiting to connect to c.example:4430\n\

@@ -184,7 +184,7 @@ impl Worker {
     /// One block of one ring; gives the time of its last frame if one was there.
     fn take_block(&mut self, index: usize, counts: &mut Snapshot) -> Option<Timestamp> {
         let Self { sources, analyser, alerts, memory, peers, .. } = self;
-        let (block, taken) = sources.get_mut(index)?.next_block()?;
+        let (block, taken, bytes) = sources.get_mut(index)?.next_block()?;
         counts.blocks += 1;
         if let Some(memory) = memory {
             block.frames().for_each(|frame| memory.keep(&frame));
@@ -192,6 +192,7 @@ impl Worker {
         let mut newest = Timestamp::ZERO;
         for frame in &block {
             *taken += 1;
+            *bytes += u64::from(frame.wire_len);
             newest = frame.at;
             analyser.frame(&frame, &mut |alert| hand_over(alerts, alert, counts));
             if let Some(peers) = peers
@@ -201,7 +202,7 @@ impl Worker {
             }
         }
         if let Some(slot) = counts.interfaces.get_mut(index) {
-            slot.taken = *taken;
+            (slot.taken, slot.bytes) = (*taken, *bytes);
         }
         Some(newest)
     }

@@ -7,10 +7,11 @@ use std::path::Path;
 use sentinel_units::{Address, LinkType, Mac, ParsePrefixError, Prefix};
 
 use super::link::link_type;
-use super::netlink::{Attributes, ListError, dump, u16_at, u32_at};
+use super::netlink::{Attributes, ListError, dump, u16_at, u32_at, u64_at};
+use super::text;
 
 /// One interface as it is now.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Interface {
     /// Name, at most 15 bytes.
     pub name: String,
@@ -37,6 +38,10 @@ pub struct Interface {
     pub mtu: u32,
     /// What frames captured on it begin with; `None` if they cannot be read.
     pub link: Option<LinkType>,
+    /// Bytes that it has received since it was made, by its own count.
+    pub received_bytes: u64,
+    /// Bytes that it has sent.
+    pub sent_bytes: u64,
 }
 
 /// An address of an interface.
@@ -82,6 +87,8 @@ struct Link {
     /// Index of the bridge, bond or VRF that it belongs to.
     master: Option<u32>,
     kind: Option<String>,
+    received_bytes: u64,
+    sent_bytes: u64,
 }
 
 impl Link {
@@ -101,6 +108,11 @@ impl Link {
                 libc::IFLA_ADDRESS => link.mac = value.try_into().ok().map(Mac),
                 libc::IFLA_MTU => link.mtu = u32_at(value, 0)?,
                 libc::IFLA_MASTER => link.master = Some(u32_at(value, 0)?),
+                libc::IFLA_STATS64 => {
+                    // struct rtnl_link_stats64: packets received and sent, bytes received and sent, ...
+                    link.received_bytes = u64_at(value, 16)?;
+                    link.sent_bytes = u64_at(value, 24)?;
+                }
                 libc::IFLA_LINKINFO => {
                     let named = Attributes(value).find(|(kind, _)| *kind == INFO_KIND);
                     link.kind = named.map(|(_, name)| text(name));
@@ -133,6 +145,8 @@ impl Link {
             driver: driver(&device),
             mtu: self.mtu,
             link: link_type(self.hardware_type),
+            received_bytes: self.received_bytes,
+            sent_bytes: self.sent_bytes,
         }
     }
 
@@ -177,12 +191,6 @@ fn parse_address(payload: &[u8]) -> Option<Option<(u32, InterfaceAddress)>> {
         _ => None,
     };
     Some(address.map(|address| (index, InterfaceAddress { address: address.into(), prefix_length })))
-}
-
-/// A name that ends at a zero byte.
-fn text(value: &[u8]) -> String {
-    let name = value.split(|byte| *byte == 0).next().unwrap_or_default();
-    String::from_utf8_lossy(name).into_owned()
 }
 
 fn driver(device: &Path) -> Option<String> {

@@ -43,17 +43,38 @@ impl fmt::Display for ListError {
 
 impl std::error::Error for ListError {}
 
-/// Asks for all objects of a kind (`RTM_GETLINK`, `RTM_GETADDR`) and parses the payload of each answer.
-///
-/// Starts over if the kernel says that they changed meanwhile.
+/// What is asked: all objects of a kind.
+pub(super) struct Question<'q> {
+    /// `None` is routing: `NETLINK_ROUTE` is zero, the default.
+    pub(super) protocol: Option<Protocol>,
+    pub(super) kind: u16,
+    /// The kind of the answers.
+    pub(super) answer: u16,
+    /// What follows the message's own header.
+    pub(super) header: &'q [u8],
+}
+
+/// Asks for all links or addresses (`RTM_GETLINK`, `RTM_GETADDR`).
 pub(super) fn dump<T>(
     question: u16,
     answer: u16,
     parse: impl Fn(&[u8]) -> Option<T>,
 ) -> Result<Vec<T>, ListError> {
+    /// An empty `ifinfomsg`: family "any" and no filter, for links and addresses alike.
+    const ANY: [u8; 16] = [0; 16];
+    ask(&Question { protocol: None, kind: question, answer, header: &ANY }, parse)
+}
+
+/// Asks and parses the payload of each answer.
+///
+/// Starts over if the kernel says that the objects changed meanwhile.
+pub(super) fn ask<T>(
+    question: &Question<'_>,
+    parse: impl Fn(&[u8]) -> Option<T>,
+) -> Result<Vec<T>, ListError> {
     const TRIES: usize = 4;
     for _ in 0..TRIES {
-        if let Some(found) = dump_once(question, answer, &parse)? {
+        if let Some(found) = ask_once(question, &parse)? {
             return Ok(found);
         }
     }
@@ -61,19 +82,18 @@ pub(super) fn dump<T>(
 }
 
 /// One dump; `None` if it was interrupted by a change.
-fn dump_once<T>(
-    question: u16,
-    answer: u16,
+fn ask_once<T>(
+    question: &Question<'_>,
     parse: &impl Fn(&[u8]) -> Option<T>,
 ) -> Result<Option<Vec<T>>, ListError> {
-    const ROUTE: Option<Protocol> = None; // NETLINK_ROUTE is zero, the default
     const INTERRUPTED: u16 = 0x10; // NLM_F_DUMP_INTR
     const BUFFER_BYTES: usize = 32_768; // the most that the kernel puts into one message of a dump
     const MOST_READS: usize = 65_536;
     const PATIENCE: Duration = Duration::from_secs(2);
     let error = |call| move |errno| ListError::System { call, errno };
-    let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, ROUTE)
-        .map_err(error("socket"))?;
+    let socket =
+        socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, question.protocol)
+            .map_err(error("socket"))?;
     retry_on_intr(|| send(&socket, &request(question), SendFlags::empty())).map_err(error("send"))?;
     let mut buffer = vec![0; BUFFER_BYTES];
     let mut is_whole = true;
@@ -96,7 +116,7 @@ fn dump_once<T>(
             match i32::from(message.kind) {
                 libc::NLMSG_DONE => return Ok(is_whole.then_some(found)),
                 libc::NLMSG_ERROR => return Err(error("dump")(message.errno())),
-                _ if message.kind == answer => {
+                _ if message.kind == question.answer => {
                     found.push(parse(message.payload).ok_or(ListError::Malformed)?);
                 }
                 _ => {}
@@ -106,13 +126,15 @@ fn dump_once<T>(
     Err(ListError::Malformed)
 }
 
-/// A request to dump, with an empty `ifinfomsg`: family "any" and no filter, for links and addresses alike.
-fn request(question: u16) -> [u8; 32] {
+/// A request to dump.
+fn request(question: &Question<'_>) -> Vec<u8> {
     const REQUEST_DUMP: u16 = 0x301; // NLM_F_REQUEST | NLM_F_ROOT | NLM_F_MATCH
-    let mut bytes = [0; 32];
-    let header =
-        32_u32.to_ne_bytes().into_iter().chain(question.to_ne_bytes()).chain(REQUEST_DUMP.to_ne_bytes());
-    bytes.iter_mut().zip(header).for_each(|(byte, value)| *byte = value);
+    let length = u32::try_from(Message::HEADER_LEN + question.header.len()).unwrap_or(0);
+    let mut bytes = length.to_ne_bytes().to_vec();
+    bytes.extend(question.kind.to_ne_bytes());
+    bytes.extend(REQUEST_DUMP.to_ne_bytes());
+    bytes.extend([0; 8]); // sequence number and port
+    bytes.extend(question.header);
     bytes
 }
 
@@ -162,6 +184,10 @@ pub(super) fn u16_at(bytes: &[u8], offset: usize) -> Option<u16> {
 
 pub(super) fn u32_at(bytes: &[u8], offset: usize) -> Option<u32> {
     bytes.get(offset..)?.first_chunk().map(|bytes| u32::from_ne_bytes(*bytes))
+}
+
+pub(super) fn u64_at(bytes: &[u8], offset: usize) -> Option<u64> {
+    bytes.get(offset..)?.first_chunk().map(|bytes| u64::from_ne_bytes(*bytes))
 }
 
 #[cfg(test)]

@@ -17,4 +17,5 @@ mod replay;
 mod status;
 mod stop;
 mod two_sensors;
+mod visibility;
 mod workers;
