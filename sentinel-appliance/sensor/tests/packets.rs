@@ -179,8 +179,12 @@ fn a_line_says_what_matters_most_in_the_packet() {
         ),
         (tcp(443, 12345, &[1, 2, 3]), "HTTPS 192.0.2.1 -> 192.0.2.2 443 -> 12345 data len 3"),
         (
-            tcp(22, 12345, b"SSH-2.0-\x1b]0;x\x07\r\n"),
-            "SSH 192.0.2.1 -> 192.0.2.2 22 -> 12345 SSH-2.0-\\x1b]0;x\\x07",
+            tcp(22, 12345, b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n"),
+            "SSH 192.0.2.1 -> 192.0.2.2 22 -> 12345 SSH-2.0-OpenSSH_9.2p1 Debian-2",
+        ),
+        (
+            tcp(12345, 80, b"GET /\x9b\xe2\x80\xae HTTP/1.1\r\nHost: a\x1b[2Jb\r\n\r\n"),
+            "HTTP 192.0.2.1 -> 192.0.2.2 12345 -> 80 GET /\\x9b\\xe2\\x80\\xae a\\x1b[2Jb",
         ),
         (udp(1000, 2000, b"1234"), "UDP 192.0.2.1 -> 192.0.2.2 1000 -> 2000 len 4"),
         (
@@ -193,8 +197,8 @@ fn a_line_says_what_matters_most_in_the_packet() {
         ),
         (udp(67, 68, &dhcp()), "DHCP 192.0.2.1 -> 192.0.2.2 67 -> 68 ACK 192.0.2.9 for 02:00:00:00:00:07"),
         (
-            udp(1000, 443, &[0xc3, 0, 0, 0, 1, 8]),
-            "QUIC 192.0.2.1 -> 192.0.2.2 1000 -> 443 Initial version 0x1 len 6",
+            udp(1000, 443, &[0xe3, 0, 0, 0, 1, 0, 0]),
+            "QUIC 192.0.2.1 -> 192.0.2.2 1000 -> 443 Handshake version 0x1 len 7",
         ),
         (ipv4(17, 0x20b9, b"12345678"), "UDP 192.0.2.1 -> 192.0.2.2 len 8 fragment id 4660 offset 1480 more"),
         (ipv4(1, 0, &[3, 3, 0, 0, 0, 0, 0, 0]), "ICMP 192.0.2.1 -> 192.0.2.2 unreachable port"),
@@ -226,6 +230,23 @@ fn a_line_says_what_matters_most_in_the_packet() {
     for (line, (_, expected)) in text.lines().zip(&pairs) {
         assert_eq!(line, format!("2025-05-15 10:30:01.123456 - {expected}"));
     }
+}
+
+#[test]
+fn every_field_of_an_object_is_documented() {
+    let reference = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("OUTPUT.md")).unwrap();
+    let mut checked = 0;
+    for name in SHOWN.into_iter().chain(["bad", "attack-mix"]) {
+        for object in objects(&stdout(&good(&["read", &file(name), "--json", "-x"]))) {
+            for field in object.as_object().unwrap().keys() {
+                // Within backquotes, alone or with others.
+                let word = |quoted: &str| quoted.split(' ').any(|word| word == field);
+                assert!(reference.split('`').skip(1).step_by(2).any(word), "{name}: {field}");
+                checked += 1;
+            }
+        }
+    }
+    assert!(checked > 10_000, "{checked}");
 }
 
 #[test]

@@ -48,7 +48,7 @@ fn protocols<'p>(names: impl Iterator<Item = &'p [u8]>, line: &mut String) -> st
 }
 
 /// The fields of a server hello and of the certificate behind it, each behind a comma, and the end of the object.
-pub(super) fn write_server(hello: &tls::ServerHello<'_>, line: &mut String) -> std::fmt::Result {
+pub(crate) fn write_server(hello: &tls::ServerHello<'_>, line: &mut String) -> std::fmt::Result {
     protocols(hello.alpn().into_iter(), line)?;
     line.push_str(",\"version\":\"");
     tls_version(hello.version(), line)?;

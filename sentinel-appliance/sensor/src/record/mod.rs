@@ -21,7 +21,8 @@ use crate::failure::Failure;
 use crate::output::Output;
 use crate::unfold::{Found, Unfold, lend};
 
-pub(crate) use hellos::{tls_version, write_client as write_tls};
+pub(crate) use hellos::{tls_version, write_client as write_tls, write_server};
+pub(crate) use quic::{hello as quic_hello, write as write_quic};
 
 const DNS: Port = Port(53);
 const MULTICAST_DNS: Port = Port(5353);
@@ -163,7 +164,7 @@ fn print_records(message: &Message<'_>, output: &mut Output) -> Result<(), Failu
         return match tls::ClientHello::parse_joined(bytes, &mut joined) {
             Ok(hello) => record("tls", &|line| write_tls(&hello, line)),
             Err(_) => match tls::ServerHello::parse(bytes, &mut joined) {
-                Ok(hello) => record("tls", &|line| hellos::write_server(&hello, line)),
+                Ok(hello) => record("tls", &|line| write_server(&hello, line)),
                 Err(_) => Ok(()),
             },
         };
@@ -186,8 +187,13 @@ fn print_records(message: &Message<'_>, output: &mut Output) -> Result<(), Failu
     Ok(())
 }
 
-/// The side is told by the ports: the client's is the one that systems draw from.
-fn write_banner(banner: &ssh::Banner<'_>, from_client: bool, line: &mut String) -> std::fmt::Result {
+/// The fields of an SSH banner, each behind a comma, and the end of the object. The side is told by the ports: the
+/// client's is the one that systems draw from.
+pub(crate) fn write_banner(
+    banner: &ssh::Banner<'_>,
+    from_client: bool,
+    line: &mut String,
+) -> std::fmt::Result {
     let name = if from_client { "client_software" } else { "server_software" };
     write!(line, ",\"{name}\":")?;
     json::string(banner.software, line)?;

@@ -36,6 +36,25 @@ pub(super) fn pieces(payload: &[u8], visit: &mut dyn FnMut(&Piece<'_>)) {
     }
 }
 
+/// The beginning of the client's hello, as far as one datagram has it, and the channel of [`write`]; empty if it has none.
+pub(crate) fn hello(payload: &[u8]) -> (Vec<u8>, u32) {
+    let (mut found, mut channel) = (Vec::new(), 0);
+    pieces(payload, &mut |piece| {
+        channel = piece.channel;
+        found.push((piece.offset, piece.bytes.to_vec()));
+    });
+    found.sort();
+    let mut hello = Vec::new();
+    for (offset, bytes) in found {
+        let Some(known) = usize::try_from(offset).ok().and_then(|offset| hello.len().checked_sub(offset))
+        else {
+            break;
+        };
+        hello.extend_from_slice(bytes.get(known..).unwrap_or_default());
+    }
+    (hello, channel)
+}
+
 /// Tells connections between the same ends apart; the version is in the lowest bits.
 fn channel(connection_id: &[u8], version: u32) -> u32 {
     let short = if version == quic::VERSION_2 { 2 } else { version & 0xff };
@@ -47,7 +66,7 @@ fn channel(connection_id: &[u8], version: u32) -> u32 {
 }
 
 /// The fields of the hello, each behind a comma, and the end of the object.
-pub(super) fn write(hello: &tls::ClientHello<'_>, channel: u32, line: &mut String) -> std::fmt::Result {
+pub(crate) fn write(hello: &tls::ClientHello<'_>, channel: u32, line: &mut String) -> std::fmt::Result {
     match channel >> 1 & ((1 << VERSION_BITS) - 1) {
         version @ (1 | 2) => write!(line, ",\"version\":\"{version}\"")?,
         draft => write!(line, ",\"version\":\"draft-{draft}\"")?,

@@ -2,9 +2,9 @@
 
 use std::fmt::{Result, Write};
 
-use sentinel_dissect::{Arp, Icmp, Icmpv6, Network, Tcp, TcpFlags, Transport, dhcp, dns};
+use sentinel_dissect::{Arp, Icmp, Icmpv6, Network, Tcp, TcpFlags, Transport, dhcp, dns, quic, tls};
 
-use super::facts::{Application, Facts};
+use super::facts::{Application, Facts, Quic};
 use super::printable;
 use crate::record;
 
@@ -33,6 +33,13 @@ pub(super) fn write(facts: &Facts<'_>, out: &mut String) -> Result {
             }
             record::tls_version(hello.newest_version(), out)?;
         }
+        Application::ServerHello(flight) => {
+            out.push_str("ServerHello ");
+            let mut joined = vec![0; flight.len()];
+            if let Ok(hello) = tls::ServerHello::parse(flight, &mut joined) {
+                record::tls_version(hello.version(), out)?;
+            }
+        }
         Application::TlsRecord(content) => {
             out.push_str(match content {
                 20 => "ChangeCipherSpec",
@@ -54,16 +61,14 @@ pub(super) fn write(facts: &Facts<'_>, out: &mut String) -> Result {
             write!(out, "{} ", response.status)?;
             printable::push(response.reason, out);
         }
-        Application::Ssh(banner) => printable::push(banner, out),
-        Application::Quic(kind, version) => {
-            let name = match (kind, version) {
-                (_, 0) => "VersionNegotiation",
-                (0, _) => "Initial",
-                (1, _) => "0-RTT",
-                (2, _) => "Handshake",
-                _ => "Retry",
-            };
-            write!(out, "{name} version 0x{version:x}")?;
+        Application::Ssh(banner) => {
+            write!(out, "SSH-{}-{}", banner.protocol_version, banner.software)?;
+            if let Some(comments) = banner.comments {
+                write!(out, " {comments}")?;
+            }
+        }
+        Application::Quic(quic) => {
+            quic_packet(quic, out)?;
             payload(packet.transport, out)?;
         }
         Application::Encrypted => {
@@ -72,6 +77,25 @@ pub(super) fn write(facts: &Facts<'_>, out: &mut String) -> Result {
         }
     }
     surroundings(facts, out)
+}
+
+/// The kind of packet, the server's name if it is there, and the version.
+fn quic_packet(quic: &Quic, out: &mut String) -> Result {
+    // Version 2 numbers the kinds from one on (RFC 9369 section 3.2).
+    let kind = if quic.version == quic::VERSION_2 { quic.kind.wrapping_sub(1) & 3 } else { quic.kind };
+    out.push_str(match (kind, quic.version) {
+        (_, 0) => "VersionNegotiation ",
+        (0, _) => "Initial ",
+        (1, _) => "0-RTT ",
+        (2, _) => "Handshake ",
+        _ => "Retry ",
+    });
+    let hello = tls::ClientHello::parse_message(&quic.hello.0);
+    if let Ok(Some(name)) = hello.as_ref().map(tls::ClientHello::sni) {
+        printable::push(name, out);
+        out.push(' ');
+    }
+    write!(out, "version 0x{:x}", quic.version)
 }
 
 /// Ports do not belong here: they stand before.

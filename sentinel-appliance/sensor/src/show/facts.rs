@@ -1,8 +1,10 @@
 //! One packet, dissected, and the protocol that matters most in it.
 
 use sentinel_capture::Frame;
-use sentinel_dissect::{Network, Packet, Transport, dhcp, dns, http, protocol, tls};
+use sentinel_dissect::{Network, Packet, Transport, dhcp, dns, http, protocol, quic, ssh, tls};
 use sentinel_units::{Address, LinkType, Mac, Port};
+
+use crate::record;
 
 const DNS: Port = Port(53);
 const MULTICAST_DNS: Port = Port(5353);
@@ -28,16 +30,26 @@ pub(super) enum Application<'p> {
     Dns(dns::Message<'p>),
     Dhcp(dhcp::Message),
     ClientHello(tls::ClientHello<'p>),
+    /// As much of a server's first flight as one segment has.
+    ServerHello(&'p [u8]),
     /// Another TLS record, by its content type.
     TlsRecord(u8),
     Request(http::Request<'p>),
     Response(http::Response<'p>),
-    /// The line that an SSH client or server begins with.
-    Ssh(&'p [u8]),
-    /// A QUIC packet with a long header: its type and version.
-    Quic(u8, u32),
+    Ssh(ssh::Banner<'p>),
+    Quic(Quic),
     /// Data on the port of HTTPS that begins no record.
     Encrypted,
+}
+
+/// A QUIC packet with a long header.
+#[derive(Debug)]
+pub(super) struct Quic {
+    /// Two bits, whose meaning depends on the version.
+    pub(super) kind: u8,
+    pub(super) version: u32,
+    /// The beginning of a client's hello, and its channel for `record`.
+    pub(super) hello: (Vec<u8>, u32),
 }
 
 /// One end of a packet's way.
@@ -100,10 +112,10 @@ impl Application<'_> {
                 _ => "DNS",
             },
             Self::Dhcp(_) => "DHCP",
-            Self::ClientHello(_) | Self::TlsRecord(_) => "TLS",
+            Self::ClientHello(_) | Self::ServerHello(_) | Self::TlsRecord(_) => "TLS",
             Self::Request(_) | Self::Response(_) => "HTTP",
             Self::Ssh(_) => "SSH",
-            Self::Quic(..) => "QUIC",
+            Self::Quic(_) => "QUIC",
             Self::Encrypted => "HTTPS",
         })
     }
@@ -122,9 +134,13 @@ fn over_udp(payload: &[u8], (source, destination): (Port, Port)) -> Application<
         return dhcp::Message::parse(payload).map_or(Application::None, Application::Dhcp);
     }
     match *payload {
-        // A long header with the fixed bit (RFC 9000 section 17.2); version zero is a negotiation.
-        [first, a, b, c, d, ..] if first & 0xc0 == 0xc0 && either(HTTPS) => {
-            Application::Quic(first >> 4 & 3, u32::from_be_bytes([a, b, c, d]))
+        // Bits that all versions of QUIC share, and the kind in those of version 1 (RFC 9000 section 17.2).
+        [first, a, b, c, d, ..] if either(HTTPS) && quic::has_long_header(payload) => {
+            Application::Quic(Quic {
+                kind: first >> 4 & 3,
+                version: u32::from_be_bytes([a, b, c, d]),
+                hello: record::quic_hello(payload),
+            })
         }
         _ => Application::None,
     }
@@ -141,11 +157,16 @@ fn over_tcp(payload: &[u8], (source, destination): (Port, Port)) -> Application<
     if let Ok(hello) = tls::ClientHello::parse(payload) {
         return Application::ClientHello(hello);
     }
+    if tls::is_server_hello(payload) {
+        return Application::ServerHello(payload);
+    }
     match *payload {
+        // Content type and version of a record (RFC 8446 section 5.1).
         [content @ 20..=23, 3, 0..=4, ..] => return Application::TlsRecord(content),
         [b'S', b'S', b'H', b'-', ..] => {
-            let end = payload.iter().position(|byte| matches!(byte, b'\r' | b'\n'));
-            return Application::Ssh(payload.get(..end.unwrap_or(payload.len())).unwrap_or_default());
+            if let Ok(banner) = ssh::Banner::parse(payload) {
+                return Application::Ssh(banner);
+            }
         }
         _ => {}
     }

@@ -4,10 +4,11 @@ use std::fmt::{Result, Write};
 
 use sentinel_alert::json;
 use sentinel_capture::Frame;
-use sentinel_dissect::{Network, TcpFlags, Transport};
+use sentinel_dissect::{Network, TcpFlags, Transport, tls};
+use sentinel_track::flow::looks_like_opener;
 
 use super::detail::TCP_FLAGS;
-use super::facts::{Application, End};
+use super::facts::{Application, End, Quic};
 use super::{Facts, hex, line};
 use crate::record;
 
@@ -132,10 +133,31 @@ fn application(facts: &Facts<'_>, out: &mut String) -> Result {
         Application::Dns(message) => record::write_dns(message, out),
         Application::ClientHello(hello) => record::write_tls(hello, out),
         Application::Request(request) => record::write_request(request, out),
-        Application::Response(response) => write!(out, ",\"status\":{}}}", response.status),
-        _ => {
-            out.push('}');
-            Ok(())
+        Application::ServerHello(flight) => {
+            let mut joined = vec![0; flight.len()];
+            match tls::ServerHello::parse(flight, &mut joined) {
+                Ok(hello) => record::write_server(&hello, out),
+                Err(_) => end(out),
+            }
         }
+        Application::Quic(Quic { hello: (hello, channel), .. }) => {
+            match tls::ClientHello::parse_message(hello) {
+                Ok(hello) => record::write_quic(&hello, *channel, out),
+                Err(_) => end(out),
+            }
+        }
+        Application::Ssh(banner) => {
+            let ports = facts.packet.ports();
+            let from_client =
+                ports.is_some_and(|(source, destination)| looks_like_opener(source, destination));
+            record::write_banner(banner, from_client, out)
+        }
+        Application::Response(response) => write!(out, ",\"status\":{}}}", response.status),
+        _ => end(out),
     }
+}
+
+fn end(out: &mut String) -> Result {
+    out.push('}');
+    Ok(())
 }
