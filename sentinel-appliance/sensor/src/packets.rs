@@ -137,6 +137,8 @@ pub(crate) struct Packets {
     statistics: Option<Statistics>,
     /// Names of live interfaces, by the number in their frames.
     interfaces: Vec<String>,
+    /// Link type of a file without packets.
+    link: LinkType,
     count: u64,
     alerts: u64,
 }
@@ -183,6 +185,7 @@ impl Packets {
             results,
             statistics,
             interfaces,
+            link: LinkType::ETHERNET,
             count: 0,
             alerts: 0,
         })
@@ -191,6 +194,11 @@ impl Packets {
     /// Packets so far.
     pub(crate) const fn count(&self) -> u64 {
         self.count
+    }
+
+    /// What packets will begin with, if any come.
+    pub(crate) const fn expect(&mut self, link: LinkType) {
+        self.link = link;
     }
 
     /// The first output file, so that it is there even if no packet comes.
@@ -387,7 +395,7 @@ impl Packets {
             records.finish(&mut self.output)?;
         }
         if let Some(save) = &mut self.save {
-            save.begin(clock::wall(), LinkType::ETHERNET)?;
+            save.begin(clock::wall(), self.link)?;
         }
         if self.plan.view == View::CountOnly && !self.plan.quiet {
             let count = self.count;

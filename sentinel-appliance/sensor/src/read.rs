@@ -106,6 +106,9 @@ impl Reading<'_> {
             }
         }
         // After its last frame the reader stays at the end.
+        if let Some(link) = reader.link_types().next() {
+            self.packets.borrow_mut().expect(link);
+        }
         loop {
             let frame = match reader.next() {
                 Ok(Some(frame)) => frame,

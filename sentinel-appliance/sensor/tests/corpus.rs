@@ -418,3 +418,35 @@ fn flows_are_those_of_other_tools() {
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), captures.len(), wrong.join("\n"));
     say(&format!("corpus suite: {} conversations are those of other tools", judged.into_inner()));
 }
+
+/// The view of single packets: one line for each, of printable characters, whatever is in it.
+#[test]
+fn every_packet_has_its_line() {
+    let Some(corpus) = corpus() else { return };
+    let captures = captures(&corpus);
+    let names = AtomicUsize::new(0);
+    let wrong = judge(&captures, |capture| {
+        let output = bounded(&corpus.join(&capture.file), "--color=never");
+        let text = stdout(&output);
+        let mut wrong = Vec::new();
+        if !output.status.success() && !stderr(&output).contains(": offset ") {
+            wrong.push(format!("{}: {}", output.status, stderr(&output)));
+        }
+        let is_line = |line: &str| {
+            line.bytes().all(|byte| (b' '..=b'~').contains(&byte)) && line.get(26..29) == Some(" - ")
+        };
+        wrong.extend(text.lines().filter(|line| !is_line(line)).map(|line| format!("{line:?}")));
+        if let (true, Some(packets)) = (output.status.success(), capture.packets) {
+            let lines = u64::try_from(text.lines().count()).unwrap();
+            if lines != packets {
+                wrong.push(format!("{lines} lines, the index says {packets} packets"));
+            }
+        }
+        let named = |line: &&str| line.contains(" - QUIC ") && line.contains(".com version 0x1 ");
+        names.fetch_add(text.lines().filter(named).count(), Ordering::Relaxed);
+        wrong
+    });
+    assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), captures.len(), wrong.join("\n"));
+    let names = names.load(Ordering::Relaxed);
+    assert!(names > 0, "no name of a QUIC server");
+}

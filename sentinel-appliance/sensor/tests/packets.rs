@@ -596,6 +596,17 @@ fn display_only_keeps_the_pace_divided_by_the_speed() {
     assert_eq!((stdout(&output), stderr(&output)), (String::new(), String::new()));
 }
 
+/// A capture without packets has a header all the same, of the same link type.
+#[test]
+fn no_packet_gives_an_empty_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("empty.pcap");
+    let bytes = pcap(&records(&fs::read(file("arp-probe")).unwrap()), Order::Big, true, 113);
+    let output = run_with_input(&["read", "-", "-w", path.to_str().unwrap(), "udp"], &bytes);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(fs::read(&path).unwrap(), pcap(&[], Order::Little, true, 113));
+}
+
 #[test]
 fn a_file_that_cannot_be_written_is_named() {
     let directory = tempfile::tempdir().unwrap();

@@ -37,6 +37,9 @@ pub(super) fn plan(words: &Words, first: usize) -> Result<Plan, Failure> {
             "-w -: the packets take standard output, so there is none for a view".into(),
         ));
     }
+    if save.as_ref().is_some_and(|save| save.path.as_os_str() == "-") && std::io::stdout().is_terminal() {
+        return Err(Failure::Usage("-w -: a terminal shows no packets; want a pipe, or no -w".into()));
+    }
     Ok(Plan {
         view,
         colours: colours(words)?,

@@ -38,21 +38,22 @@ pub(super) fn pieces(payload: &[u8], visit: &mut dyn FnMut(&Piece<'_>)) {
 
 /// The beginning of the client's hello, as far as one datagram has it, and the channel of [`write`]; empty if it has none.
 pub(crate) fn hello(payload: &[u8]) -> (Vec<u8>, u32) {
-    let (mut found, mut channel) = (Vec::new(), 0);
+    let (mut found, mut channel): (Vec<(u32, Vec<u8>)>, u32) = (Vec::new(), 0);
     pieces(payload, &mut |piece| {
         channel = piece.channel;
         found.push((piece.offset, piece.bytes.to_vec()));
     });
-    found.sort();
-    let mut hello = Vec::new();
-    for (offset, bytes) in found {
-        let Some(known) = usize::try_from(offset).ok().and_then(|offset| hello.len().checked_sub(offset))
-        else {
-            break;
-        };
-        hello.extend_from_slice(bytes.get(known..).unwrap_or_default());
+    let mut hello: Vec<u8> = Vec::new();
+    // Pieces come in any order: each round takes one that goes on where the hello ends, and there are not many.
+    loop {
+        let end = u32::try_from(hello.len()).unwrap_or(u32::MAX);
+        let more = found.iter().find_map(|(offset, bytes)| {
+            let known = usize::try_from(end.checked_sub(*offset)?).ok()?;
+            bytes.get(known..).filter(|more| !more.is_empty())
+        });
+        let Some(more) = more else { return (hello, channel) };
+        hello.extend_from_slice(more);
     }
-    (hello, channel)
 }
 
 /// Tells connections between the same ends apart; the version is in the lowest bits.

@@ -21,6 +21,7 @@ pub(crate) struct Statistics {
     all: Sum,
     first: Option<Timestamp>,
     last: Timestamp,
+    /// By path.
     protocols: Vec<Protocol>,
     talkers: Talkers,
     /// What was there at the last report, and when that was.
@@ -70,13 +71,16 @@ impl Statistics {
     }
 
     fn protocol(&mut self, path: [&'static str; 3], bytes: u64) {
-        match self.protocols.iter_mut().find(|line| line.path == path) {
-            Some(line) => line.sum.add(bytes),
-            None => {
-                if self.protocols.len() < MAX_PROTOCOLS {
-                    self.protocols.push(Protocol { path, sum: Sum { packets: 1, bytes } });
+        match self.protocols.binary_search_by_key(&path, |line| line.path) {
+            Ok(found) => {
+                if let Some(line) = self.protocols.get_mut(found) {
+                    line.sum.add(bytes);
                 }
             }
+            Err(at) if self.protocols.len() < MAX_PROTOCOLS => {
+                self.protocols.insert(at, Protocol { path, sum: Sum { packets: 1, bytes } });
+            }
+            Err(_) => {}
         }
     }
 
@@ -99,9 +103,7 @@ impl Statistics {
         out.push_str(", ");
         rates(self.all.packets, self.all.bytes, span, out)?;
         out.push_str("\n\nprotocol                   packets           bytes  share of bytes\n");
-        let mut lines: Vec<&Protocol> = self.protocols.iter().collect();
-        lines.sort_by_key(|line| line.path);
-        for line in lines {
+        for line in &self.protocols {
             let depth = line.path.iter().filter(|name| !name.is_empty()).count();
             let name = line.path.get(depth.saturating_sub(1)).copied().unwrap_or_default();
             let indent = 2 * depth.saturating_sub(1);

@@ -3,6 +3,8 @@
 //! Read first: Metwally, Agrawal, El Abbadi, "Efficient Computation of Frequent and Top-k Elements in Data Streams"
 //! (2005), section 3: the space-saving sketch.
 
+use std::cmp::Reverse;
+
 use sentinel_units::Address;
 
 /// Talkers remembered. Whoever moves more than one part in so many of all bytes is certainly among them.
@@ -52,10 +54,15 @@ impl Talkers {
 
     /// The largest, most bytes first; of equals the lower address first, so that runs repeat.
     pub(super) fn top(&self, most: usize) -> Vec<Talker> {
-        let mut all = self.slots.clone();
-        all.sort_by(|one, other| other.bytes.cmp(&one.bytes).then(one.address.cmp(&other.address)));
-        all.truncate(most);
-        all
+        let rank = |talker: &Talker| (talker.bytes, Reverse(talker.address));
+        let mut top: Vec<Talker> = Vec::with_capacity(most);
+        // Picked one by one: few are asked for, and a sort is a lot of code.
+        while top.len() < most {
+            let below = |talker: &&Talker| top.last().is_none_or(|last| rank(talker) < rank(last));
+            let Some(next) = self.slots.iter().filter(below).max_by_key(|talker| rank(talker)) else { break };
+            top.push(*next);
+        }
+        top
     }
 }
 
