@@ -5,10 +5,12 @@
 //! sentences. Weak evidence: content networks use long names too, hence the low default severity.
 
 use sentinel_alert::{Evidence, Severity, ShortName, Subject, Test};
-use sentinel_dissect::dns;
+use sentinel_dissect::{Glance, dns};
+use sentinel_track::flow::Role;
+use sentinel_track::table::Lapse;
 use sentinel_units::Port;
 
-use crate::event::Event;
+use crate::event::{Event, Setting};
 use crate::incident::{Finding, Findings};
 use crate::registry::Config;
 
@@ -23,11 +25,14 @@ pub(crate) struct DnsTunnel {
     enabled: bool,
     severity: Severity,
     threshold: u16,
+    /// Whether messages over TCP come by [`Self::whole`], and not with their segments.
+    pub(crate) streams_are_joined: bool,
 }
 
 impl DnsTunnel {
     pub(crate) fn new(config: &Config) -> Self {
-        let mut new = Self { enabled: false, severity: Severity::Info, threshold: 0 };
+        let mut new =
+            Self { enabled: false, severity: Severity::Info, threshold: 0, streams_are_joined: false };
         new.configure(config);
         new
     }
@@ -56,8 +61,26 @@ impl DnsTunnel {
         if event.packet.tcp_flags.is_none() {
             return self.message(event, payload, findings);
         }
+        if self.streams_are_joined {
+            return;
+        }
         for message in dns::tcp_messages(payload).take(MAX_TCP_MESSAGES) {
             self.message(event, message, findings);
+        }
+    }
+
+    /// A message that was put together. `packet` is one of those that brought it.
+    pub(crate) fn whole(
+        &self,
+        setting: Setting<'_>,
+        packet: &Glance<'_>,
+        message: &[u8],
+        findings: &mut Findings<'_, '_>,
+    ) {
+        if self.follows(packet.destination_port) {
+            let role = Role { from_opener: true, certain: false, is_first: false, idle: Lapse::default() };
+            let source_hash = setting.key.address(packet.source);
+            self.message(&Event { setting, packet, role, source_hash }, message, findings);
         }
     }
 

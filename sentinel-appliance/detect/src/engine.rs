@@ -9,6 +9,7 @@ use sentinel_track::hash::HashKey;
 use sentinel_units::{LinkType, Timestamp};
 
 use crate::arp_spoof::ArpSpoof;
+use crate::assembly::{self, Assembly, AssemblyStorage, Carried};
 use crate::brute_force::BruteForce;
 use crate::dns_tunnel::DnsTunnel;
 use crate::event::{Event, OtherEvent, Setting};
@@ -74,6 +75,8 @@ pub struct Engine<'m> {
     /// What other engines must be told, if there are others.
     pub(crate) sightings: Option<Sightings>,
     pub(crate) detectors: Detectors<'m>,
+    /// Messages that span packets, if there is memory for them.
+    assembly: Option<Assembly<'m>>,
 }
 
 /// The registry's detectors, in its order.
@@ -121,7 +124,14 @@ impl<'m> Engine<'m> {
                 exfiltration: Exfiltration::new(outbound, exfiltration),
                 brute_force: BruteForce::new(doors, brute),
             },
+            assembly: None,
         }
+    }
+
+    /// Lends memory to put datagrams and DNS over TCP together. Without it messages that span packets are not read.
+    pub fn put_together(&mut self, storage: AssemblyStorage<'m>) {
+        self.assembly = Some(Assembly::new(storage));
+        self.detectors.dns_tunnel.streams_are_joined = true;
     }
 
     /// Takes over new settings. Tables and open incidents stay.
@@ -166,9 +176,15 @@ impl<'m> Engine<'m> {
                 let source = (v4.source, v4.source_port);
                 let destination = (v4.destination, v4.destination_port);
                 let flow = FlowId::v4(&self.key, transport(v4.tcp_flags), source, destination);
-                self.segment(flow, v4.tcp_flags, || Glance::from(&v4), raise);
+                if self.segment(flow, v4.tcp_flags, || Glance::from(&v4), raise) {
+                    self.stream(at, link, bytes, wire_len, raise);
+                }
             }
-            Some(Sight::V6(v6)) => self.segment_of_any_family(at, &v6, raise),
+            Some(Sight::V6(v6)) => {
+                if self.segment_of_any_family(at, &v6, raise) {
+                    self.stream(at, link, bytes, wire_len, raise);
+                }
+            }
             None if link.is_supported() => {
                 let packet = sentinel_dissect::packet(link, None, bytes, wire_len);
                 self.counts.malformed += u64::from(packet.malformed.is_some());
@@ -182,10 +198,66 @@ impl<'m> Engine<'m> {
         self.counts.analysed += 1;
     }
 
-    /// Looks at one packet that was read already, as part of a frame that counts or for itself.
+    /// Looks at one packet that was read already, as part of a frame that counts or for itself, and at what it carries or
+    /// completes.
     pub fn packet(&mut self, at: Timestamp, packet: &Packet<'_>, raise: &mut dyn FnMut(Alert)) {
+        if self.assembly.is_some() && assembly::concerns(packet) {
+            self.alone(at, &assembly::without_content(packet), raise);
+            self.assemble(at, packet, raise);
+        } else {
+            self.alone(at, packet, raise);
+            assembly::tunnels(packet, &mut |carried| self.carried(at, packet, carried, raise));
+        }
+    }
+
+    /// What a TCP segment to a port that is followed completes. The segment itself has been looked at.
+    #[cold]
+    fn stream(
+        &mut self,
+        at: Timestamp,
+        link: LinkType,
+        bytes: &[u8],
+        wire_len: u32,
+        raise: &mut dyn FnMut(Alert),
+    ) {
+        self.assemble(at, &sentinel_dissect::packet(link, None, bytes, wire_len), raise);
+    }
+
+    #[cold]
+    fn assemble(&mut self, at: Timestamp, packet: &Packet<'_>, raise: &mut dyn FnMut(Alert)) {
+        let Some(mut assembly) = self.assembly.take() else { return };
+        let key = self.key.clone();
+        assembly.packet(&key, at, packet, &mut |carried| self.carried(at, packet, carried, raise));
+        self.assembly = Some(assembly);
+    }
+
+    fn carried(
+        &mut self,
+        at: Timestamp,
+        packet: &Packet<'_>,
+        carried: &Carried<'_>,
+        raise: &mut dyn FnMut(Alert),
+    ) {
+        let (packet, message) = match carried {
+            Carried::Packet(inner) => return self.alone(at, inner, raise),
+            Carried::Datagram(datagram) => match datagram.udp() {
+                Some(udp) => (*datagram, udp.payload),
+                None => return,
+            },
+            Carried::Message(message) => (packet, *message),
+        };
+        let Some(glance) = Glance::of(packet) else { return };
+        let Self { incidents, detectors, now, key, inside, .. } = self;
+        let setting = Setting { now: *now, inside, key };
+        let mut findings = Findings { incidents, now: *now, raise };
+        detectors.dns_tunnel.whole(setting, &glance, message, &mut findings);
+    }
+
+    /// Looks at a packet without what it carries.
+    fn alone(&mut self, at: Timestamp, packet: &Packet<'_>, raise: &mut dyn FnMut(Alert)) {
         if let Some(glance) = Glance::of(packet) {
-            return self.segment_of_any_family(at, &glance, raise);
+            let _is_followed = self.segment_of_any_family(at, &glance, raise);
+            return;
         }
         self.advance(at, raise);
         let Self { incidents, detectors, now, key, inside, .. } = self;
@@ -194,16 +266,21 @@ impl<'m> Engine<'m> {
     }
 
     #[inline(never)]
-    fn segment_of_any_family(&mut self, at: Timestamp, packet: &Glance<'_>, raise: &mut dyn FnMut(Alert)) {
+    fn segment_of_any_family(
+        &mut self,
+        at: Timestamp,
+        packet: &Glance<'_>,
+        raise: &mut dyn FnMut(Alert),
+    ) -> bool {
         self.advance(at, raise);
         let source = End { address: packet.source, port: packet.source_port };
         let destination = End { address: packet.destination, port: packet.destination_port };
         let flow = FlowId::of(&self.key, transport(packet.tcp_flags), source, destination);
-        self.segment(flow, packet.tcp_flags, || *packet, raise);
+        self.segment(flow, packet.tcp_flags, || *packet, raise)
     }
 
-    /// Looks at a TCP segment or UDP datagram. Most end here: ordinary ones in a direction from which nothing is left
-    /// to learn, or only how long they are.
+    /// Looks at a TCP segment or UDP datagram; says whether it may be part of a message that spans segments. Most end
+    /// here: ordinary ones in a direction from which nothing is left to learn, or only how long they are.
     #[inline(always)]
     fn segment<'p>(
         &mut self,
@@ -211,17 +288,17 @@ impl<'m> Engine<'m> {
         tcp_flags: Option<TcpFlags>,
         packet: impl Fn() -> Glance<'p>,
         raise: &mut dyn FnMut(Alert),
-    ) {
+    ) -> bool {
         let Self { incidents, detectors, now, key, inside, flows, sightings, .. } = self;
         let conversation = flows.note(flow, tcp_flags, *now);
         let setting = Setting { now: *now, inside, key };
         if !detectors.port_scan.may_ask(tcp_flags, &conversation.role) {
             match conversation.interest() {
-                Interest::Nothing => return,
+                Interest::Nothing => return false,
                 Interest::Length => {
                     let mut findings = Findings { incidents, now: *now, raise };
                     detectors.exfiltration.ordinary(&setting, &packet(), &mut findings);
-                    return;
+                    return false;
                 }
                 Interest::Everything => {}
             }
@@ -236,7 +313,7 @@ impl<'m> Engine<'m> {
                     detectors.segment(setting, &packet(), role, &mut findings);
                     // Not the sender, until the others have been heard.
                     flows.settle(flow, false, false, true, *now);
-                    return;
+                    return false;
                 }
                 Role { is_first: sight == Seen::First, ..conversation.role }
             }
@@ -244,6 +321,7 @@ impl<'m> Engine<'m> {
         };
         let interest = detectors.segment(setting, &packet(), role, &mut findings);
         conversation.set_interest(interest);
+        tcp_flags.is_some() && assembly::is_dns_stream(packet().destination_port)
     }
 
     /// Lets time pass while there is no traffic.
@@ -275,7 +353,11 @@ impl<'m> Engine<'m> {
             detectors.exfiltration.evictions(),
             detectors.brute_force.evictions(),
         ];
-        Losses { evictions: evictions.iter().sum(), closed_early: self.incidents.closed_early() }
+        let assembly = self.assembly.as_ref().map_or(0, Assembly::evictions);
+        Losses {
+            evictions: evictions.iter().sum::<u64>() + assembly,
+            closed_early: self.incidents.closed_early(),
+        }
     }
 
     /// Incidents open now, and how many there is room for.

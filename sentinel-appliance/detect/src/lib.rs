@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 mod arp_spoof;
+mod assembly;
 mod brute_force;
 mod dns_tunnel;
 mod engine;
@@ -29,6 +30,7 @@ mod sighting;
 mod suspicious_port;
 mod syn_flood;
 
+pub use assembly::{AssemblyCapacities, AssemblyStorage};
 pub use brute_force::{Door, DoorSet};
 pub use engine::{Counts, Engine, Losses, Pace};
 pub use exfiltration::{Outbound, OutboundSet};

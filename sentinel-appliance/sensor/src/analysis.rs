@@ -4,8 +4,12 @@ use std::time::Duration;
 
 use sentinel_alert::Alert;
 use sentinel_capture::Frame;
-use sentinel_detect::{Capacities, Counts, Engine, Inside, ListedPort, Pace, Sighting, Storage, TableSize};
+use sentinel_detect::{
+    AssemblyCapacities, AssemblyStorage, Capacities, Counts, Engine, Inside, ListedPort, Pace, Sighting,
+    Storage, TableSize,
+};
 use sentinel_track::hash::HashKey;
+use sentinel_track::reassembly::{CHUNK_LEN, StreamStorage};
 use sentinel_track::table::WAYS;
 use sentinel_units::{Prefix, Timestamp};
 
@@ -47,9 +51,11 @@ impl Tuning {
     }
 }
 
-/// Slots of each table for a budget of so many KiB.
-pub(crate) fn capacities(memory_kib: u32) -> Capacities {
-    Capacities::within(usize::try_from(memory_kib).unwrap_or(usize::MAX).saturating_mul(1024))
+/// Slots of each table for a budget of so many KiB, and what is put together in a thirty-second of it.
+fn capacities(memory_kib: u32) -> (Capacities, AssemblyCapacities) {
+    let bytes = usize::try_from(memory_kib).unwrap_or(usize::MAX).saturating_mul(1024);
+    let assembly = bytes / 32;
+    (Capacities::within(bytes - assembly), AssemblyCapacities::within(assembly))
 }
 
 /// What one of several workers gets of the memory for tables.
@@ -61,14 +67,15 @@ pub(crate) const fn share(memory_kib: u32, workers: u32) -> u32 {
 }
 
 /// The tables and their sizes, for status.
-pub(crate) fn tables(memory_kib: u32) -> [TableSize; 9] {
-    capacities(memory_kib).tables()
+pub(crate) fn tables(memory_kib: u32) -> impl Iterator<Item = TableSize> {
+    let (capacities, assembly) = capacities(memory_kib);
+    capacities.tables().into_iter().chain(assembly.tables())
 }
 
 impl Analyser {
     /// Takes the memory of all tables, once, for the life of the program.
     pub(crate) fn new(memory_kib: u32, key: HashKey, tuning: &Tuning) -> Self {
-        let capacities = capacities(memory_kib);
+        let (capacities, assembly) = capacities(memory_kib);
         let storage = Storage {
             flows: lend(capacities.flows / WAYS),
             scans: lend(capacities.scans / WAYS),
@@ -82,6 +89,7 @@ impl Analyser {
         };
         let mut engine = Engine::new(storage, key, tuning.inside.clone(), tuning.pace, &tuning.detectors);
         engine.set_listed_ports(&tuning.listed_ports);
+        engine.put_together(lend_assembly(&assembly));
         Self { engine }
     }
 
@@ -146,6 +154,24 @@ impl Analyser {
 
 /// How long the worker sleeps at most: how late a closing may come when there is no traffic.
 pub(crate) const LONGEST_SLEEP: Duration = Duration::from_millis(250);
+
+fn lend_assembly(capacities: &AssemblyCapacities) -> AssemblyStorage<'static> {
+    let AssemblyCapacities { datagrams, streams, joined_bytes } = *capacities;
+    AssemblyStorage {
+        datagram_heads: lend(datagrams),
+        datagram_links: lend(datagrams),
+        datagrams: lend(datagrams),
+        datagram_bytes: lend(capacities.datagram_bytes()),
+        streams: StreamStorage {
+            heads: lend(streams),
+            links: lend(streams),
+            slots: lend(streams),
+            chunks: Box::leak(vec![[0; CHUNK_LEN]; streams].into_boxed_slice()),
+            free: lend(streams),
+            joined: lend(joined_bytes),
+        },
+    }
+}
 
 /// Memory that is never given back, every page of it touched.
 fn lend<T: Clone + Default>(count: usize) -> &'static mut [T] {

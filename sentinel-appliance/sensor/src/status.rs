@@ -121,7 +121,7 @@ fn write(shared: &Shared, out: &mut String) -> std::fmt::Result {
     out.push_str(",\"tables\":[");
     let workers = usize::try_from(settings.workers).unwrap_or(1);
     let share = analysis::share(settings.memory_kib, settings.workers);
-    for (index, table) in analysis::tables(share).iter().enumerate() {
+    for (index, table) in analysis::tables(share).enumerate() {
         out.push_str(if index == 0 { "{" } else { ",{" });
         let (slots, bytes) = (table.slots * workers, table.bytes() * workers);
         write!(out, "\"name\":\"{}\",\"slots\":{slots},\"bytes\":{bytes}}}", table.name)?;

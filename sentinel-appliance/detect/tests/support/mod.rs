@@ -76,7 +76,7 @@ pub(crate) fn inside() -> Inside {
     inside
 }
 
-fn lend<T: Clone + Default>(slots: usize) -> &'static mut [T] {
+pub(crate) fn lend<T: Clone + Default>(slots: usize) -> &'static mut [T] {
     Box::leak(vec![T::default(); slots].into_boxed_slice())
 }
 
