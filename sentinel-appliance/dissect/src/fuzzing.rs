@@ -51,7 +51,7 @@ pub fn packet(bytes: &[u8]) {
     let wire_len = u32::try_from(frame.len()).unwrap_or(u32::MAX).saturating_add(u32::from(*cut));
     let packet = crate::packet(link, tag, frame, wire_len);
     check(&packet, frame);
-    if let Some(inner) = tunnel::inside(&packet) {
+    for inner in [tunnel::inside(&packet), tunnel::inside_datagram(&packet)].into_iter().flatten() {
         check(&inner, frame);
         assert!(inner.wire_len < packet.wire_len);
     }

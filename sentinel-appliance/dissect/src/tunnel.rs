@@ -1,7 +1,8 @@
 //! What tunnels carry.
 //!
 //! Read first: RFC 2003 (IPv4 in IPv4); RFC 4213 section 3 (IPv6 in IPv4); RFC 2473 (in IPv6); RFC 1661 (the point-to-point
-//! protocol, of PPTP); the file `gre`.
+//! protocol, of PPTP); the file `gre`; RFC 7348 section 5 (VXLAN); RFC 8926 section 3 (Geneve); 3GPP TS 29.281 section 5
+//! (GTP-U).
 //!
 //! A packet with a tunnel in it is two packets: the outer one, as the network sees it, and the inner one, as its ends see
 //! it. Both are facts. So a [`Packet`] is never replaced by what it carries; whoever wants that asks for it, and pays for
@@ -12,10 +13,13 @@ use sentinel_units::LinkType;
 use crate::extent::Extent;
 use crate::gre::{self, Inside};
 use crate::packet::{ARP, IPV4, IPV6};
-use crate::{Malformed, Packet, Transport, protocol};
+use crate::{Malformed, Packet, Transport, Udp, protocol};
 
 /// Ethernet inside GRE.
 const ETHERNET: u16 = 0x6558;
+/// Mirrored frames: draft-foschiano-erspan-03 section 4, versions 1 and 2, and version 3.
+const ERSPAN: u16 = 0x88be;
+const ERSPAN_3: u16 = 0x22eb;
 /// Numbers of the point-to-point protocol.
 const PPP_IPV4: u16 = 0x0021;
 const PPP_IPV6: u16 = 0x0057;
@@ -47,6 +51,8 @@ fn open<'p>(packet: &Packet<'p>, number: u8) -> Option<Packet<'p>> {
             (Inside::EtherType(IPV4), rest) => Some(inner(LinkType::IPV4, rest)),
             (Inside::EtherType(IPV6), rest) => Some(inner(LinkType::IPV6, rest)),
             (Inside::EtherType(ETHERNET), rest) => Some(inner(LinkType::ETHERNET, rest)),
+            (Inside::EtherType(ERSPAN), rest) => Some(inner(LinkType::ETHERNET, mirrored(extent, rest))),
+            (Inside::EtherType(ERSPAN_3), rest) => Some(inner(LinkType::ETHERNET, mirrored_3(rest)?)),
             (Inside::PointToPoint, rest) => match point_to_point(rest).ok()? {
                 (PPP_IPV4, rest) => Some(inner(LinkType::IPV4, rest)),
                 (PPP_IPV6, rest) => Some(inner(LinkType::IPV6, rest)),
@@ -58,9 +64,93 @@ fn open<'p>(packet: &Packet<'p>, number: u8) -> Option<Packet<'p>> {
     }
 }
 
+/// Ports of tunnels over UDP.
+const VXLAN: u16 = 4789;
+/// What Linux used before the port was assigned.
+const VXLAN_LINUX: u16 = 8472;
+/// With a field that says what is inside: draft-ietf-nvo3-vxlan-gpe-12 section 3.
+const VXLAN_GPE: u16 = 4790;
+const GENEVE: u16 = 6081;
+const GTP_USER: u16 = 2152;
+/// Most extension headers of a GTP packet.
+const MAX_GTP_EXTENSIONS: usize = 8;
+
+/// The packet inside, if `packet` is a datagram of VXLAN, Geneve or GTP-U: by its port, and by a header that is sound.
+#[inline]
+#[must_use]
+pub fn inside_datagram<'p>(packet: &Packet<'p>) -> Option<Packet<'p>> {
+    match &packet.transport {
+        Transport::Udp(udp)
+            if matches!(udp.destination_port.0, VXLAN | VXLAN_LINUX | VXLAN_GPE | GENEVE | GTP_USER)
+                && packet.ip().is_some_and(|ip| ip.fragment.is_none()) =>
+        {
+            open_datagram(udp)
+        }
+        _ => None,
+    }
+}
+
+#[cold]
+fn open_datagram<'p>(udp: &Udp<'p>) -> Option<Packet<'p>> {
+    let extent = Extent { captured: udp.payload, wire_len: udp.payload_wire_len };
+    match (udp.destination_port.0, *extent.header::<8>().ok()?) {
+        (VXLAN | VXLAN_LINUX, [0x08, 0, 0, 0, _, _, _, 0]) => {
+            Some(inner(LinkType::ETHERNET, extent.after(8)))
+        }
+        (VXLAN_GPE, [0x0c, 0, 0, next @ 1..=3, _, _, _, 0]) => {
+            let links = [LinkType::IPV4, LinkType::IPV6, LinkType::ETHERNET];
+            let link = links.get(usize::from(next) - 1)?;
+            Some(inner(*link, extent.after(8)))
+        }
+        (GENEVE, [options @ 0..=0x3f, _, p0, p1, _, _, _, 0]) => {
+            let rest = extent.after(8 + u32::from(options) * 4);
+            match u16::from_be_bytes([p0, p1]) {
+                ETHERNET => Some(inner(LinkType::ETHERNET, rest)),
+                IPV4 => Some(inner(LinkType::IPV4, rest)),
+                IPV6 => Some(inner(LinkType::IPV6, rest)),
+                _ => None,
+            }
+        }
+        // Version 1, protocol type GTP, a user's packet
+        (GTP_USER, [flags @ 0x30..=0x37, 0xff, ..]) => {
+            let rest = if flags & 0x07 == 0 { extent.after(8) } else { behind_gtp_options(extent, flags)? };
+            Some(inner(LinkType::RAW, rest))
+        }
+        _ => None,
+    }
+}
+
+/// Skips the four optional bytes, and extension headers if there are any.
+fn behind_gtp_options(extent: Extent<'_>, flags: u8) -> Option<Extent<'_>> {
+    let [.., next] = *extent.header::<12>().ok()?;
+    let (mut next, mut rest) = (if flags & 0x04 != 0 { next } else { 0 }, extent.after(12));
+    for _ in 0..MAX_GTP_EXTENSIONS {
+        if next == 0 {
+            return Some(rest);
+        }
+        let [words] = *rest.header::<1>().ok()?;
+        let len = u32::from(words) * 4;
+        let last = rest.captured.get(usize::try_from(len).ok()?.checked_sub(1)?)?;
+        (next, rest) = (*last, rest.after(len));
+    }
+    None
+}
+
 /// As a frame of its own.
 fn inner(link: LinkType, extent: Extent<'_>) -> Packet<'_> {
     crate::packet(link, None, extent.captured, extent.wire_len)
+}
+
+/// Behind the header of version 2, which comes with a sequence number; version 1 has neither.
+fn mirrored<'p>(gre: Extent<'p>, rest: Extent<'p>) -> Extent<'p> {
+    let has_sequence = matches!(gre.captured, [flags, ..] if flags & 0x10 != 0);
+    if has_sequence { rest.after(8) } else { rest }
+}
+
+/// Behind the header of version 3, which the last bit of its twelve bytes makes longer.
+fn mirrored_3(rest: Extent<'_>) -> Option<Extent<'_>> {
+    let [.., last] = *rest.header::<12>().ok()?;
+    Some(rest.after(if last & 1 == 0 { 12 } else { 20 }))
 }
 
 /// Reads a header, whose address may be left out and whose number may be shortened to one byte (RFC 1661 section 6.5
@@ -81,6 +171,7 @@ mod tests {
     use super::*;
     use crate::{Layer, Network, packet};
     use sentinel_units::{Address, Port};
+    use std::vec;
     use std::vec::Vec;
 
     fn v4(next: u8, last: u8, payload: &[u8]) -> Vec<u8> {
@@ -123,9 +214,58 @@ mod tests {
         holds_the_datagram(&gre(&[0x20, 0, 0x86, 0xdd, 1, 2, 3, 4], &six), 47);
         let ethernet = [&[2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0][..], &four].concat();
         holds_the_datagram(&gre(&[0, 0, 0x65, 0x58], &ethernet), 47);
+        // mirrored: version 1, version 2 with its sequence number and header, version 3 without and with the rest
+        holds_the_datagram(&gre(&[0, 0, 0x88, 0xbe], &ethernet), 47);
+        let second = [&[0; 12][..], &ethernet].concat();
+        holds_the_datagram(&gre(&[0x10, 0, 0x88, 0xbe], &second), 47);
+        for (len, last) in [(12, 0), (20, 1)] {
+            let mut third = vec![0; len];
+            third[11] = last;
+            let third = [&[0; 4][..], &third, &ethernet].concat();
+            holds_the_datagram(&gre(&[0x10, 0, 0x22, 0xeb], &third), 47);
+        }
         for head in [&[0xff, 3, 0, 0x21][..], &[0, 0x21], &[0x21]] {
             let frame = [head, &four].concat();
             holds_the_datagram(&gre(&[0x30, 1, 0x88, 0x0b, 0, 0, 0, 7, 0, 0, 0, 1], &frame), 47);
+        }
+    }
+
+    fn datagram(port: u16, payload: &[u8]) -> Vec<u8> {
+        let len = u16::try_from(8 + payload.len()).unwrap().to_be_bytes();
+        let port = port.to_be_bytes();
+        v4(17, 7, &[&[0x9c, 0x41, port[0], port[1], len[0], len[1], 0, 0][..], payload].concat())
+    }
+
+    #[test]
+    fn tunnels_over_udp_are_opened_by_port_and_header() {
+        let four = v4(17, 1, &DATAGRAM);
+        let frame = [&[2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0][..], &four].concat();
+        let samples: [(u16, Vec<u8>); 9] = [
+            (4789, [&[8, 0, 0, 0, 0, 0, 7, 0][..], &frame].concat()),
+            (8472, [&[8, 0, 0, 0, 0, 0, 7, 0][..], &frame].concat()),
+            (4790, [&[0x0c, 0, 0, 3, 0, 0, 7, 0][..], &frame].concat()),
+            (4790, [&[0x0c, 0, 0, 1, 0, 0, 7, 0][..], &four].concat()),
+            (6081, [&[0, 0, 0x65, 0x58, 0, 0, 7, 0][..], &frame].concat()),
+            (6081, [&[1, 0, 8, 0, 0, 0, 7, 0, 9, 9, 9, 9][..], &four].concat()),
+            (2152, [&[0x30, 0xff, 0, 39, 0, 0, 0, 7][..], &four].concat()),
+            (2152, [&[0x32, 0xff, 0, 43, 0, 0, 0, 7, 0, 1, 0, 0][..], &four].concat()),
+            (2152, [&[0x34, 0xff, 0, 47, 0, 0, 0, 7, 0, 0, 0, 0x85, 1, 0x10, 1, 0][..], &four].concat()),
+        ];
+        for (port, payload) in &samples {
+            let bytes = datagram(*port, payload);
+            let outer = read(&bytes);
+            assert!(outer.udp().is_some() && inside(&outer).is_none());
+            let inner = inside_datagram(&outer).unwrap();
+            assert_eq!((inner.udp().unwrap().payload, inner.malformed), (&[1, 2, 3][..], None), "{port}");
+            assert!(inside_datagram(&read(&datagram(port + 2, payload))).is_none(), "{port}");
+            for cut in 0..payload.len() {
+                let shorter = datagram(*port, &payload[..cut]);
+                let inner = inside_datagram(&read(&shorter)).map(|inner| inner.malformed.is_some());
+                assert!(inner != Some(false), "{port} {cut}");
+            }
+            let mut other = payload.clone();
+            other[0] ^= 0xc0; // a flag, or a version, that is not read
+            assert!(inside_datagram(&read(&datagram(*port, &other))).is_none(), "{port}");
         }
     }
 

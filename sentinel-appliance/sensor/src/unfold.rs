@@ -52,14 +52,14 @@ impl Unfold {
                 {
                     visit(&Found::Whole(&found, whole.seen));
                     // A part of a datagram in a tunnel in a datagram that came in parts is not put together.
-                    if let Some(inner) = tunnel::inside(&found) {
+                    if let Some(inner) = inside(&found) {
                         visit(&Found::Packet(&inner));
                     }
                 }
                 return;
             }
             visit(&Found::Packet(&packet));
-            match tunnel::inside(&packet) {
+            match inside(&packet) {
                 Some(inner) => packet = inner,
                 None => return,
             }
@@ -70,6 +70,11 @@ impl Unfold {
     pub(crate) fn finish(&mut self, visit: &mut dyn FnMut(&Found<'_>)) {
         self.fragments.finish(&mut |seen| visit(&Found::Parts(*seen)));
     }
+}
+
+/// The packet in a tunnel of any kind.
+fn inside<'p>(packet: &Packet<'p>) -> Option<Packet<'p>> {
+    tunnel::inside(packet).or_else(|| tunnel::inside_datagram(packet))
 }
 
 /// Memory that is never given back.

@@ -226,7 +226,7 @@ fn text<'v>(value: &'v Value, name: &str) -> &'v str {
 }
 
 /// A capture, and why it is judged otherwise there.
-const OTHER_RECORDS: [(&str, &str); 25] = [
+const OTHER_RECORDS: [(&str, &str); 22] = [
     ("quic_interop_V", "versions that are made up, or drafts before 23"),
     ("quic-mvfst", "versions of one company"),
     ("quic_t50", "a version of one company"),
@@ -239,9 +239,6 @@ const OTHER_RECORDS: [(&str, &str); 25] = [
     ("opvn", "TLS inside OpenVPN"),
     ("openvpn", "TLS inside OpenVPN"),
     ("sctp-www", "HTTP over SCTP"),
-    ("gre-erspan-vxlan", "a tunnel that is not opened"),
-    ("false_positives", "HTTP inside GTP"),
-    ("http_origin_different", "HTTP inside GTP"),
     ("quic_frags_different_dcid", "the second packet has another connection number"),
     ("ossfuzz", "made by a fuzzer"),
     ("clusterfuzz", "made by a fuzzer"),
@@ -341,9 +338,8 @@ fn records_say_what_other_tools_read() {
     say(&format!("corpus suite: {judged} messages are those that other tools read"));
 }
 
-const OTHER_FLOWS: [(&str, &str); 10] = [
-    ("gtp", "tunnels that are not opened"),
-    ("vxlan", "a tunnel that is not opened"),
+const OTHER_FLOWS: [(&str, &str); 9] = [
+    ("gtp-iphone", "errors of ICMP are one conversation each way here"),
     ("IKEv", "an identifier of ESP that counts ports it has not"),
     ("ah-esp", "AH is a header here, not the protocol"),
     ("nflog", "a link type that is not read"),
