@@ -252,7 +252,8 @@ const OTHER_RECORDS: [(&str, &str); 22] = [
 ];
 
 /// Requests behind a body, inside a decrypted stream, or wrong on purpose.
-const OTHER_REQUESTS: [&str; 8] = [
+const OTHER_REQUESTS: [&str; 9] = [
+    "gre-erspan-vxlan",
     "http-ooo",
     "http--proxy",
     "http--261",
