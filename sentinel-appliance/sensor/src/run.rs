@@ -36,6 +36,8 @@ pub(crate) struct Request {
 
 /// Blocks are handed over whole: smaller ones make small rings useful, larger ones cost fewer wake-ups.
 const LARGEST_BLOCK_BYTES: u32 = 64 * 1024;
+/// Bytes of a block at least, which is a whole number of pages on all our machines.
+const LEAST_BLOCK_BYTES: u32 = 16 * 1024;
 /// Blocks that a ring has at least.
 const LEAST_BLOCKS: u32 = 4;
 const WORKER_STACK_BYTES: usize = 128 * 1024;
@@ -201,8 +203,18 @@ pub(crate) fn ring_sizes(ring_kib: u32) -> (u32, u32) {
     (ring_bytes / block_bytes * block_bytes, block_bytes)
 }
 
+/// A block that holds frames is handed over after its time even if it is nearly empty, and then is not filled again until
+/// it was read. So a reader that is late must have many of them: 64 bridge 128 ms at any rate, and cost a few
+/// nanoseconds for each frame.
+const BLOCKS: u32 = 64;
+/// What a frame takes in a block besides its bytes, rounded up.
+const FRAME_OVERHEAD: u32 = 256;
+
 fn ring_options(settings: &Settings) -> RingOptions {
-    let (ring_bytes, block_bytes) = ring_sizes(settings.ring_kib);
+    let (ring_bytes, largest) = ring_sizes(settings.ring_kib);
+    // A frame that does not fit a block would be cut.
+    let least = (settings.snap_bytes + FRAME_OVERHEAD).next_power_of_two().max(LEAST_BLOCK_BYTES);
+    let block_bytes = (ring_bytes / BLOCKS).max(least).min(largest);
     RingOptions {
         ring_bytes,
         block_bytes,
@@ -227,6 +239,23 @@ mod tests {
     use sentinel_units::Address;
 
     use super::*;
+
+    #[test]
+    fn blocks_are_many_but_hold_a_frame() {
+        let blocks = |ring_kib, snap_bytes| {
+            let RingOptions { ring_bytes, block_bytes, .. } =
+                ring_options(&Settings { ring_kib, snap_bytes, ..Settings::default() });
+            assert_eq!(ring_bytes, ring_kib * 1024);
+            assert!(ring_bytes.is_multiple_of(block_bytes) && block_bytes >= snap_bytes + 128);
+            ring_bytes / block_bytes
+        };
+        assert_eq!(blocks(1_024, 1_600), 64);
+        assert_eq!(blocks(256, 1_600), 16);
+        assert_eq!(blocks(64, 96), 4);
+        assert_eq!(blocks(4_096, 1_600), 64);
+        assert_eq!(blocks(1_024, 16_000), 64);
+        assert_eq!(blocks(64, 8_192), 4);
+    }
 
     #[test]
     fn the_prefixes_are_those_of_the_captured_interfaces() {

@@ -9,6 +9,7 @@ use std::io::{self, Write as _};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
+use rustix::process::Signal;
 use sentinel_lab::{Collector, Lab, Sensor, experiment, json, time, traffic, wait};
 use serde_json::{Value, json};
 
@@ -67,6 +68,28 @@ fn start_and_memory() -> Result<()> {
         ensure!(ready_ms < 1_000, "ready after {ready_ms} ms");
         // Pages are touched for the first time; after that nothing may grow. A page or two is the allocator's.
         ensure!(after_more <= after_flood + 128, "{after_flood} KiB grew to {after_more} KiB");
+        Ok(())
+    })
+}
+
+/// Blocks that were handed over nearly empty once filled the ring within 32 ms, whatever the rate.
+#[test]
+fn a_worker_that_is_late_loses_nothing_at_a_low_rate() -> Result<()> {
+    experiment(|lab| {
+        let mut sensor = Sensor::new(lab, "router", "")?;
+        sensor.start()?;
+        for round in 0..5 {
+            sensor.program()?.signal(Signal::STOP)?;
+            let from = format!("10.20.30.{}", 171 + round);
+            // Two frames for each of fifteen ports, 100 ms in all.
+            let sent = traffic::sent(lab, "port-scan-at", &["--attacker-ip", &from, "--speed", "20"]);
+            sensor.program()?.signal(Signal::CONT)?;
+            sent?;
+        }
+        let status = sensor.settled()?;
+        ensure!(json::number(&status, "/frames/dropped")? == 0, "{}", status["frames"]);
+        ensure!(json::number(&status, "/frames/freezes")? == 0, "{}", status["frames"]);
+        ensure!(json::number(&status, "/frames/analysed")? >= 150, "{}", status["frames"]);
         Ok(())
     })
 }
