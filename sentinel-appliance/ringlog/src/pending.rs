@@ -18,7 +18,10 @@ pub(crate) struct Pending {
 
 impl Pending {
     pub(crate) fn new(capacity: usize, first: RecordId) -> Self {
-        Self { bytes: Vec::with_capacity(capacity), capacity, first, count: 0, found: (0, 0) }
+        // Written once, so that the memory is there from the start and not when an attack fills it.
+        let mut bytes = vec![1; capacity];
+        bytes.clear();
+        Self { bytes, capacity, first, count: 0, found: (0, 0) }
     }
 
     pub(crate) const fn first(&self) -> RecordId {

@@ -73,7 +73,8 @@ impl<M: Storage> Ring<M> {
             epoch: key.epoch(),
             offset: 0,
             head: Head { next_id: RecordId(0), chain: Chain::START },
-            buffer: vec![0; to_usize(geometry.segment_bytes())],
+            // Not of zeros, which the system would hand out without memory behind them.
+            buffer: vec![1; to_usize(geometry.segment_bytes())],
             writer: None,
         };
         let (key, newest_key) = ring.read_headers(key, recovery)?;
