@@ -62,12 +62,15 @@ pub(crate) fn capture(request: &Request, settings: &Settings) -> Result<(), Fail
         names.join(", "),
         request.plan.snap_bytes.unwrap_or(MAX_FRAME)
     );
-    packets.begin(link, &what)?;
+    packets.begin(link, &format!("{what}{}", request.plan.filter_text()))?;
     if !request.plan.quiet {
         message::info(format_args!("{what}"));
     }
     let mut capture = Capture { sources, packets, interrupt, clock: Clock::start() };
     let outcome = capture.until_the_end(&request.plan);
+    if let Err(failure) = &outcome {
+        capture.packets.log(&failure.to_string())?;
+    }
     capture.finish()?;
     outcome
 }

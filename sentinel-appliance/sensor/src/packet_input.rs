@@ -28,16 +28,15 @@ pub(crate) struct PacketInput {
 const PATIENCE: u8 = 32;
 
 impl PacketInput {
-    /// Opens the file, or standard input if the path is `-`; `stopped` tells later whether a signal came.
-    pub(crate) fn open(
-        path: &Path,
+    /// Reads `file`; `stopped` tells later whether a signal came.
+    pub(crate) fn new(
+        file: File,
         interrupt: Rc<Interrupt>,
         packets: Rc<RefCell<Packets>>,
         stopped: Rc<Cell<bool>>,
-    ) -> Result<Self, Failure> {
-        let file = open(path).map_err(|error| Failure::new(format!("{}: {error}", name(path))))?;
+    ) -> Self {
         let is_file = file.metadata().is_ok_and(|about| about.is_file());
-        Ok(Self { file, interrupt, packets, stopped, patience: 0, is_file })
+        Self { file, interrupt, packets, stopped, patience: 0, is_file }
     }
 
     /// Bytes of a regular file; `None` of a pipe.
@@ -55,8 +54,13 @@ fn is_standard_input(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
 
+/// Opens the file, or standard input if the path is `-`.
+pub(crate) fn open(path: &Path) -> Result<File, Failure> {
+    open_file(path).map_err(|error| Failure::new(format!("{}: {error}", name(path))))
+}
+
 /// Standard input without the buffer of the standard library, which would hide from poll what it holds.
-pub(crate) fn open(path: &Path) -> io::Result<File> {
+fn open_file(path: &Path) -> io::Result<File> {
     if is_standard_input(path) {
         return Ok(File::from(io::stdin().as_fd().try_clone_to_owned()?));
     }

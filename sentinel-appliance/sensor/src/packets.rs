@@ -50,6 +50,13 @@ pub(crate) struct Plan {
     pub(crate) statistics: Option<Duration>,
 }
 
+impl Plan {
+    /// `, filter: EXPRESSION` for the log, if there is one.
+    pub(crate) fn filter_text(&self) -> String {
+        if self.expression.is_empty() { String::new() } else { format!(", filter: {}", self.expression) }
+    }
+}
+
 /// What goes to standard output.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum View {
@@ -137,8 +144,8 @@ pub(crate) struct Packets {
     statistics: Option<Statistics>,
     /// Names of live interfaces, by the number in their frames.
     interfaces: Vec<String>,
-    /// Link type of a file without packets.
-    link: LinkType,
+    /// What packets will begin with, if there is a source of them.
+    link: Option<LinkType>,
     count: u64,
     alerts: u64,
 }
@@ -185,7 +192,7 @@ impl Packets {
             results,
             statistics,
             interfaces,
-            link: LinkType::ETHERNET,
+            link: None,
             count: 0,
             alerts: 0,
         })
@@ -196,9 +203,9 @@ impl Packets {
         self.count
     }
 
-    /// What packets will begin with, if any come.
+    /// There is a source of packets: a file to save them in will be made even if none comes.
     pub(crate) const fn expect(&mut self, link: LinkType) {
-        self.link = link;
+        self.link = Some(link);
     }
 
     /// The first output file, so that it is there even if no packet comes.
@@ -394,8 +401,8 @@ impl Packets {
         if let Some(records) = &mut self.records {
             records.finish(&mut self.output)?;
         }
-        if let Some(save) = &mut self.save {
-            save.begin(clock::wall(), self.link)?;
+        if let (Some(save), Some(link)) = (&mut self.save, self.link) {
+            save.begin(clock::wall(), link)?;
         }
         if self.plan.view == View::CountOnly && !self.plan.quiet {
             let count = self.count;

@@ -43,15 +43,16 @@ pub(crate) fn read(request: &Request, settings: &Settings) -> Result<(), Failure
     {
         return Err(Failure::Usage(format!("-w {}: this is the file that is read", save.path.display())));
     }
+    let file = packet_input::open(&request.file)?;
     let interrupt = Rc::new(Interrupt::catch()?);
     let packets = Packets::new(&request.plan, settings, request.seed, Vec::new(), &[])?;
     let packets = Rc::new(RefCell::new(packets));
     let stopped = Rc::new(Cell::new(false));
-    let input = PacketInput::open(&request.file, interrupt, packets.clone(), stopped.clone())?;
+    let input = PacketInput::new(file, interrupt, packets.clone(), stopped.clone());
     let is_file = input.length().is_some();
     let progress = input.length().filter(|_| request.progress).and_then(Progress::new);
     let name = packet_input::name(&request.file);
-    packets.borrow_mut().log(&format!("reading {name}"))?;
+    packets.borrow_mut().log(&format!("reading {name}{}", request.plan.filter_text()))?;
     let mut reading = Reading {
         plan: &request.plan,
         filter: PacketFilter::new(request.plan.expression.clone(), request.plan.filter),

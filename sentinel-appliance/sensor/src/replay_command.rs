@@ -52,12 +52,13 @@ impl Speed {
 
 /// Plays the file.
 pub(crate) fn replay(request: &Request, settings: &Settings) -> Result<(), Failure> {
+    let file = packet_input::open(&request.file)?;
+    let wire = request.interface.as_deref().map(Wire::open).transpose()?;
     let interrupt = Rc::new(Interrupt::catch()?);
     let packets = Packets::new(&request.plan, settings, 0, Vec::new(), &[])?;
     let packets = Rc::new(RefCell::new(packets));
     let stopped = Rc::new(Cell::new(false));
-    let input = PacketInput::open(&request.file, interrupt.clone(), packets.clone(), stopped.clone())?;
-    let wire = request.interface.as_deref().map(Wire::open).transpose()?;
+    let input = PacketInput::new(file, interrupt.clone(), packets.clone(), stopped.clone());
     let mut replay = Replay {
         wire,
         packets,

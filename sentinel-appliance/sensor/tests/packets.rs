@@ -608,6 +608,20 @@ fn no_packet_gives_an_empty_file() {
 }
 
 #[test]
+fn what_cannot_be_read_leaves_nothing_behind() {
+    let directory = tempfile::tempdir().unwrap();
+    let [results, saved, text] =
+        ["results", "saved.pcap", "text.pcap"].map(|name| directory.path().join(name));
+    fs::write(&text, "this is no capture file at all").unwrap();
+    let [results, saved, text] = [&results, &saved, &text].map(|path| path.to_str().unwrap());
+    let output = run(&["read", "absent.pcap", "-o", results, "-w", saved]);
+    assert_eq!(output.status.code(), Some(1));
+    let output = run(&["read", text, "-w", saved]);
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert_eq!(names(directory.path()), ["text.pcap"]);
+}
+
+#[test]
 fn a_file_that_cannot_be_written_is_named() {
     let directory = tempfile::tempdir().unwrap();
     let absent: PathBuf = directory.path().join("absent/x.pcap");
