@@ -293,7 +293,7 @@ impl<'m> Conversations<'m> {
         }
         let used = partition(self.slots, |conversation| conversation.touched == Timestamp::MAX);
         let ended = self.slots.get_mut(..used).unwrap_or_default();
-        ended.sort_unstable_by_key(|it| (it.first, it.last, it.key.protocol, it.key.low, it.key.high));
+        sort(ended);
         for conversation in ended {
             end(conversation);
             conversation.touched = Timestamp::ZERO;
@@ -395,6 +395,38 @@ fn hash(key: &HashKey, wanted: &Key) -> u32 {
     let ports = u32::from(wanted.low.port.0) << 16 | u32::from(wanted.high.port.0);
     let ([a, b, c, d], [e, f, g, h]) = (wanted.low.address.words(), wanted.high.address.words());
     key.words([a, b, c, d, e, f, g, h, ports, u32::from(wanted.protocol)])
+}
+
+/// Sorts by first packet, then by last, then by ends: heapsort (Williams, 1964). That of the standard library would be
+/// faster, and adds several KiB to the program.
+fn sort(list: &mut [Conversation]) {
+    for root in (0..list.len() / 2).rev() {
+        sift(list, root);
+    }
+    for end in (1..list.len()).rev() {
+        list.swap(0, end);
+        sift(list.get_mut(..end).unwrap_or_default(), 0);
+    }
+}
+
+/// Lets the entry at `root` sink to its place in a heap with the last on top.
+fn sift(heap: &mut [Conversation], root: usize) {
+    let order = |it: &Conversation| (it.first, it.last, it.key.protocol, it.key.low, it.key.high);
+    let is_before = |heap: &[Conversation], one: usize, other: usize| match (heap.get(one), heap.get(other)) {
+        (Some(one), Some(other)) => order(one) < order(other),
+        _ => false,
+    };
+    let mut parent = root;
+    loop {
+        let left = 2 * parent + 1;
+        let right = left + 1;
+        let child = if is_before(heap, left, right) { right } else { left };
+        if !is_before(heap, parent, child) {
+            return;
+        }
+        heap.swap(parent, child);
+        parent = child;
+    }
 }
 
 /// Moves those that are `wanted` to the front; gives how many they are.
@@ -556,6 +588,24 @@ mod tests {
         ended.sort();
         let from = |address: End, port| End { port: Port(port), ..address };
         assert_eq!(ended, [(from(b, 3), 1, 0, None), (from(a, 3), 1, 0, None), (from(a, 8), 1, 1, None)]);
+    }
+
+    #[test]
+    fn those_that_go_on_end_in_the_order_of_their_first_packet() {
+        for count in [0, 1, 2, 3, 7, 64, 100] {
+            // a permutation: 37 has no factor in common with 101
+            let all: Vec<_> = (0..count)
+                .map(|number| {
+                    seen(17, end(number * 37 % 101, 5_000), end(200, 53), u64::from(number) % 3, None)
+                })
+                .collect();
+            let mut expected: Vec<_> = all.iter().map(|it| (it.first, it.ends.source.address)).collect();
+            expected.sort();
+            let (steps, _) = run(128, &all);
+            let openers: Vec<_> = steps.last().unwrap().iter().map(|(opener, ..)| opener.address).collect();
+            let expected: Vec<_> = expected.into_iter().map(|(_, address)| address).collect();
+            assert_eq!(openers, expected, "{count}");
+        }
     }
 
     #[test]

@@ -237,6 +237,8 @@ pub(crate) fn write_dns(message: &dns::Message<'_>, line: &mut String) -> std::f
         line.push_str(",\"query\":");
         json::string(question.name.text(&mut buffer), line)?;
         write!(line, ",\"qtype\":\"{}\"", question.qtype)?;
+    } else {
+        line.push_str(",\"query\":null,\"qtype\":null");
     }
     if message.is_response() {
         write!(line, ",\"rcode\":{}", message.response_code())?;
