@@ -253,6 +253,18 @@ mod tests {
     }
 
     #[test]
+    fn a_number_behind_stats_is_its_value_and_another_word_is_not() {
+        let given = words(&["read", "x.pcap", "--stats", "5", "tcp"]);
+        assert_eq!((given.text("stats").unwrap(), given.expression(1).unwrap()), (Some("5"), "tcp".into()));
+        let given = words(&["read", "--stats", "x.pcap", "--stats=7"]);
+        assert_eq!((given.word(0), given.all("stats").unwrap()), (Some("x.pcap"), vec!["", "7"]));
+        let given = words(&["read", "x.pcap", "--stats", "-q"]);
+        assert!(given.has("quiet") && given.text("stats").unwrap() == Some(""));
+        let given = words(&["read", "--alerts", "x.pcap", "--alerts=text"]);
+        assert_eq!((given.word(0), given.all("alerts").unwrap()), (Some("x.pcap"), vec!["", "text"]));
+    }
+
+    #[test]
     fn help_is_of_the_command_before_it() {
         assert!(matches!(parse(&["read", "-h"]), Ok(Asked::Help(Some(command))) if command.name == "read"));
         assert!(matches!(parse(&["-h", "read"]), Ok(Asked::Help(None))));
