@@ -240,7 +240,7 @@ impl View {
             sum += bytes;
         }
         writeln!(out, "tables together         {sum:>12}")?;
-        writeln!(out, "ring, each interface    {:>12}", self.number("memory.ring_kib") * 1024)?;
+        writeln!(out, "each ring               {:>12}", self.number("memory.ring_kib") * 1024)?;
         write!(out, "resident                {:>12}", self.number("memory.resident_kib") * 1024)
     }
 }
