@@ -23,40 +23,47 @@ fn scan(lab: &Lab, sensor: &Sensor<'_>, from: &str) -> Result<(u64, u64, u64)> {
 
 #[test]
 fn a_filter_is_set_while_running_and_what_it_refuses_is_counted_to_the_frame() -> Result<()> {
-    experiment(|lab| {
-        let mut sensor = Sensor::new(lab, "router", "")?;
-        sensor.start()?;
-        let file = lab.path("scan.pcap");
-        traffic::write(lab, "port-scan-at", &file, &[])?;
-        let count = run(&mut sensor.command(&["read", &file.to_string_lossy(), "--count-only"]))?;
-        let count: u64 = count.trim().parse()?;
-        // The machines may ask who the attacker is: a frame more, which is no TCP.
-        let (all, analysed, filtered) = scan(lab, &sensor, "10.20.30.131")?;
-        ensure!(all == analysed && analysed >= count && filtered == 0, "{all} {analysed} {filtered}");
-        sensor.wait_for_alert("port_scan", "open", "10.20.30.131")?;
+    experiment(|lab| set_filter(lab, ""))
+}
 
-        // Whatever the machines say of themselves meanwhile passes.
-        ctl(&sensor, &["set-filter", "not", "(tcp and host 10.20.30.132)"])?;
-        ensure!(sensor.status()?["filter"] == "not (tcp and host 10.20.30.132)");
-        for _ in 0..4 {
-            let (all, analysed, filtered) = scan(lab, &sensor, "10.20.30.132")?;
-            ensure!(filtered == count && all == analysed + filtered, "{all} {analysed} {filtered}");
-        }
-        ctl(&sensor, &["set-filter", "tcp[tcpflags] & tcp-syn != 0 and not src host 10.20.30.133"])?;
-        ensure!(scan(lab, &sensor, "10.20.30.134")?.1 > 0);
-        sensor.wait_for_alert("port_scan", "open", "10.20.30.134")?;
+#[test]
+fn what_a_filter_refuses_is_counted_to_the_frame_with_several_workers() -> Result<()> {
+    experiment(|lab| set_filter(lab, "\toption workers '3'\n"))
+}
 
-        let refused = ctl(&sensor, &["set-filter", "tcp port"]).unwrap_err().to_string();
-        ensure!(refused.contains("column"), "{refused}");
-        ensure!(sensor.status()?["filter"].as_str().is_some_and(|filter| filter.starts_with("tcp[")));
-        ctl(&sensor, &["set-filter"])?;
-        let (all, analysed, filtered) = scan(lab, &sensor, "10.20.30.135")?;
-        ensure!(all == analysed && analysed >= count && filtered == 0, "{all} {analysed} {filtered}");
-        let missed = ["10.20.30.132", "10.20.30.133"];
-        let alerts = sensor.logged_alerts()?;
-        ensure!(!alerts.iter().any(|alert| missed.contains(&alert["src"].as_str().unwrap_or_default())));
-        Ok(())
-    })
+fn set_filter(lab: &Lab, options: &str) -> Result<()> {
+    let mut sensor = Sensor::new(lab, "router", options)?;
+    sensor.start()?;
+    let file = lab.path("scan.pcap");
+    traffic::write(lab, "port-scan-at", &file, &[])?;
+    let count = run(&mut sensor.command(&["read", &file.to_string_lossy(), "--count-only"]))?;
+    let count: u64 = count.trim().parse()?;
+    // The machines may ask who the attacker is: a frame more, which is no TCP.
+    let (all, analysed, filtered) = scan(lab, &sensor, "10.20.30.131")?;
+    ensure!(all == analysed && analysed >= count && filtered == 0, "{all} {analysed} {filtered}");
+    sensor.wait_for_alert("port_scan", "open", "10.20.30.131")?;
+
+    // Whatever the machines say of themselves meanwhile passes.
+    ctl(&sensor, &["set-filter", "not", "(tcp and host 10.20.30.132)"])?;
+    ensure!(sensor.status()?["filter"] == "not (tcp and host 10.20.30.132)");
+    for _ in 0..4 {
+        let (all, analysed, filtered) = scan(lab, &sensor, "10.20.30.132")?;
+        ensure!(filtered == count && all == analysed + filtered, "{all} {analysed} {filtered}");
+    }
+    ctl(&sensor, &["set-filter", "tcp[tcpflags] & tcp-syn != 0 and not src host 10.20.30.133"])?;
+    ensure!(scan(lab, &sensor, "10.20.30.134")?.1 > 0);
+    sensor.wait_for_alert("port_scan", "open", "10.20.30.134")?;
+
+    let refused = ctl(&sensor, &["set-filter", "tcp port"]).unwrap_err().to_string();
+    ensure!(refused.contains("column"), "{refused}");
+    ensure!(sensor.status()?["filter"].as_str().is_some_and(|filter| filter.starts_with("tcp[")));
+    ctl(&sensor, &["set-filter"])?;
+    let (all, analysed, filtered) = scan(lab, &sensor, "10.20.30.135")?;
+    ensure!(all == analysed && analysed >= count && filtered == 0, "{all} {analysed} {filtered}");
+    let missed = ["10.20.30.132", "10.20.30.133"];
+    let alerts = sensor.logged_alerts()?;
+    ensure!(!alerts.iter().any(|alert| missed.contains(&alert["src"].as_str().unwrap_or_default())));
+    Ok(())
 }
 
 #[test]
