@@ -43,7 +43,7 @@ fn write_row(interface: &Interface, tables: &[FlowTable], line: &mut String) -> 
     if !interface.ports.is_empty() {
         write!(line, " [ports: {}]", interface.ports.join(", "))?;
     }
-    if let Some(driver) = &interface.driver {
+    if let Some(driver) = driver(interface) {
         write!(line, " [driver: {driver}]")?;
     }
     let features = interfaces::features(&interface.name);
@@ -61,6 +61,10 @@ fn write_row(interface: &Interface, tables: &[FlowTable], line: &mut String) -> 
 fn tables_of<'t>(interface: &'t Interface, tables: &'t [FlowTable]) -> impl Iterator<Item = &'t FlowTable> {
     let is_of = |device: &String| *device == interface.name || interface.ports.contains(device);
     tables.iter().filter(move |table| table.devices.iter().any(is_of))
+}
+
+fn driver(interface: &Interface) -> Option<String> {
+    interface.driver.clone().or_else(|| interfaces::driver(&interface.name))
 }
 
 fn kind(table: &FlowTable) -> &'static str {
@@ -91,7 +95,7 @@ fn write_json(all: &[Interface], tables: Option<&[FlowTable]>, out: &mut String)
             json::string(port, out)?;
         }
         out.push_str("],\"driver\":");
-        optional(interface.driver.as_deref(), out)?;
+        optional(driver(interface).as_deref(), out)?;
         out.push_str(",\"offload\":[");
         for (index, feature) in interfaces::features(&interface.name).iter().enumerate() {
             let comma = if index == 0 { "" } else { "," };

@@ -10,7 +10,7 @@ mod offload;
 pub use link::link_type;
 pub use list::{Interface, InterfaceAddress, list};
 pub use netlink::ListError;
-pub use offload::{Feature, FlowTable, features, flow_tables};
+pub use offload::{Feature, FlowTable, driver, features, flow_tables};
 
 /// A name that ends at a zero byte.
 fn text(value: &[u8]) -> String {

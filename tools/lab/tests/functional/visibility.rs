@@ -65,6 +65,7 @@ fn interfaces_are_described_whole() -> Result<()> {
         ensure!(
             row("lan-attacker")?.contains("[port of br-lan]") && row("lan-attacker")?.contains("[offload: ")
         );
+        ensure!(row("lan-attacker")?.contains("[driver: veth]"), "{text}");
         Ok(())
     })
 }
