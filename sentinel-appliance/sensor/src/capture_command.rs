@@ -16,9 +16,11 @@ use crate::identity;
 use crate::interrupt::{Interrupt, poll};
 use crate::message;
 use crate::packet_filter::PacketFilter;
-use crate::packets::{Packets, Plan, Source as Origin, Step, Totals};
+use crate::packets::{Packets, Step};
+use crate::plan::Plan;
 use crate::run::{existing_interfaces, explain, prefixes, ring_sizes};
 use crate::settings::Settings;
+use crate::totals::{self, Totals};
 
 /// What `capture` was asked to do.
 #[derive(Debug)]
@@ -320,7 +322,7 @@ impl Capture {
     }
 
     fn finish(&mut self) -> Result<(), Failure> {
-        let mut totals = Totals { source: Origin::Live, dropped: Some(0), ..Totals::default() };
+        let mut totals = Totals { source: totals::Source::Live, dropped: Some(0), ..Totals::default() };
         for source in &mut self.sources {
             source.read_counters();
             totals.received += source.counters.received;

@@ -7,8 +7,9 @@
 //!
 //! - `command`: the command line; one module for each command: `read`, `capture_command`, `replay_command`, `run`,
 //!   `status_command`, `log_command`, `enroll`, `interfaces_command`;
-//! - `packets`: what is done with the packets of `read`, `capture` and `replay`: `packet_input`, `packet_filter`,
-//!   `show` (lines, JSON, statistics), `record`, `flows`, `unfold` (tunnels, fragments), `save` (capture files), `results`, `interrupt` (Ctrl+C);
+//! - `packets`: what is done with the packets of `read`, `capture` and `replay`, by their `plan`, until the `totals`:
+//!   `packet_input`, `packet_filter`, `show` (lines, JSON, statistics), `record`, `flows`, `unfold` (tunnels, fragments),
+//!   `save` (capture files), `results`, `interrupt` (Ctrl+C);
 //! - `analysis`: tables and engine over one allocation; `worker`: rings to alerts; `snapshot`: what the
 //!   worker tells of itself;
 //! - `control`: the other thread: `spool` (log and numbering), `link` (uplink), `status`, signals;
@@ -44,6 +45,7 @@ mod packet_input;
 mod packet_memory;
 mod packets;
 mod peers;
+mod plan;
 mod ports;
 mod read;
 mod record;
@@ -59,6 +61,7 @@ mod source;
 mod spool;
 mod status;
 mod status_command;
+mod totals;
 mod unfold;
 mod visibility;
 mod watch;

@@ -2,13 +2,10 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::path::PathBuf;
-use std::time::Duration;
 
 use sentinel_alert::Alert;
 use sentinel_capture::Frame;
 use sentinel_capture::file::{FileError, Reader};
-use sentinel_filter::Simple;
 use sentinel_track::hash::HashKey;
 use sentinel_units::{LinkType, Prefix, Timestamp};
 
@@ -17,105 +14,20 @@ use crate::clock;
 use crate::failure::Failure;
 use crate::flows::FlowView;
 use crate::output::Output;
+use crate::plan::{Plan, View};
 use crate::record::RecordView;
 use crate::results::Results;
-use crate::save::{Save, SaveRequest, Saved};
+use crate::save::{Save, Saved};
 use crate::settings::Settings;
 use crate::show::statistics::Statistics;
 use crate::show::{Facts, hex, json, line};
-
-/// What `read`, `capture` and `replay` were asked to do with packets.
-#[derive(Clone, Debug)]
-pub(crate) struct Plan {
-    pub(crate) view: View,
-    /// Lines in colours.
-    pub(crate) colours: bool,
-    /// The bytes as well: a dump behind each line, or a field of each object.
-    pub(crate) bytes: bool,
-    /// Nothing on the terminal.
-    pub(crate) quiet: bool,
-    /// In tcpdump's language; empty lets everything pass.
-    pub(crate) expression: String,
-    pub(crate) filter: Simple,
-    /// Stop after so many packets.
-    pub(crate) count: Option<u64>,
-    /// Stop after so much time.
-    pub(crate) duration: Option<Duration>,
-    /// Look at, and save, so many bytes of each packet.
-    pub(crate) snap_bytes: Option<u32>,
-    pub(crate) save: Option<SaveRequest>,
-    /// Directory of the results.
-    pub(crate) results: Option<PathBuf>,
-    /// Sums at the end; while capturing also after each such time, if it is not zero.
-    pub(crate) statistics: Option<Duration>,
-}
-
-impl Plan {
-    /// `, filter: EXPRESSION` for the log, if there is one.
-    pub(crate) fn filter_text(&self) -> String {
-        if self.expression.is_empty() { String::new() } else { format!(", filter: {}", self.expression) }
-    }
-}
-
-/// What goes to standard output.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum View {
-    /// A line for each packet.
-    Lines,
-    /// A JSON object for each packet.
-    Json,
-    /// Alerts as NDJSON.
-    Alerts,
-    /// Alerts as lines for people.
-    AlertText,
-    /// Protocol records as NDJSON.
-    Records,
-    /// Conversations as NDJSON.
-    Flows,
-    /// The number of packets.
-    CountOnly,
-    /// Nothing but statistics: the packets are saved or summed up.
-    Nothing,
-}
-
-impl View {
-    /// Whether it comes from the analysis.
-    pub(crate) fn has_alerts(self) -> bool {
-        matches!(self, Self::Alerts | Self::AlertText)
-    }
-
-    /// Whether people read it, who want a summary as well.
-    fn is_for_people(self) -> bool {
-        matches!(self, Self::Lines | Self::AlertText | Self::Nothing)
-    }
-}
+use crate::totals::{Source, Totals};
 
 /// Whether more packets are wanted.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Step {
     Continue,
     Stop,
-}
-
-/// What became of the packets that were not handled here.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Totals {
-    /// Packets that there were, if that is known.
-    pub(crate) received: u64,
-    /// Those that the filter refused, if they were counted.
-    pub(crate) filtered: Option<u64>,
-    /// Those for which the kernel had no room; `None` for files.
-    pub(crate) dropped: Option<u64>,
-    /// Those that came after the last that was wanted.
-    pub(crate) source: Source,
-}
-
-/// Where packets come from.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(crate) enum Source {
-    #[default]
-    File,
-    Live,
 }
 
 /// What [`Packets::analyse_file`] came to.
@@ -422,20 +334,9 @@ impl Packets {
         Ok(())
     }
 
-    /// In tcpdump's words, and what it does not say.
     fn summary(&self, totals: &Totals) -> Result<String, std::fmt::Error> {
         let mut text = String::new();
-        writeln!(text, "{} packets captured", self.count)?;
-        match totals.source {
-            Source::Live => writeln!(text, "{} packets received by filter", totals.received)?,
-            Source::File => writeln!(text, "{} packets read", totals.received)?,
-        }
-        if let Some(filtered) = totals.filtered {
-            writeln!(text, "{filtered} packets filtered")?;
-        }
-        if let Some(dropped) = totals.dropped {
-            writeln!(text, "{dropped} packets dropped by kernel")?;
-        }
+        totals.write(self.count, &mut text)?;
         if let Some(analyser) = &self.analyser {
             let counts = analyser.counts();
             writeln!(text, "{} packets analysed", counts.analysed)?;

@@ -12,9 +12,11 @@ use crate::interrupt::Interrupt;
 use crate::message;
 use crate::packet_filter::PacketFilter;
 use crate::packet_input::{self, PacketInput};
-use crate::packets::{Packets, Plan, Source, Step, Totals, View};
+use crate::packets::{Packets, Step};
+use crate::plan::{Plan, View};
 use crate::settings::Settings;
 use crate::show::progress::Progress;
+use crate::totals::{Source, Totals};
 
 /// What `read` was asked to do.
 #[derive(Debug)]

@@ -13,7 +13,7 @@ use super::words::Words;
 use crate::calendar;
 use crate::failure::Failure;
 use crate::packet_filter;
-use crate::packets::{Plan, View};
+use crate::plan::{Plan, View};
 use crate::replay_command::thousandths;
 use crate::save::SaveRequest;
 
