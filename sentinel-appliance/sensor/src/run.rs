@@ -136,6 +136,7 @@ impl Crew<'_> {
                 peers,
                 alerts: alert_producer,
                 commands: command_consumer,
+                ring_blocks: ring_blocks(settings),
                 board,
                 bell: bell.clone(),
                 wake: wake.clone(),
@@ -222,6 +223,11 @@ fn ring_options(settings: &Settings) -> RingOptions {
         block_timeout: settings.block_timeout,
         promiscuous: settings.promiscuous,
     }
+}
+
+fn ring_blocks(settings: &Settings) -> u32 {
+    let RingOptions { ring_bytes, block_bytes, .. } = ring_options(settings);
+    ring_bytes.checked_div(block_bytes).unwrap_or(0)
 }
 
 /// What is wrong with an interface, for people.

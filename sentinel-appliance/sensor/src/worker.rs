@@ -52,6 +52,8 @@ pub(crate) struct Worker {
     pub(crate) alerts: Producer<'static, Alert>,
     pub(crate) commands: Consumer<'static, Command>,
     pub(crate) board: &'static Board,
+    /// Blocks of each ring.
+    pub(crate) ring_blocks: u32,
     /// Wakes the control thread.
     pub(crate) bell: Bell,
     /// Wakes this worker.
@@ -94,6 +96,7 @@ impl Worker {
     /// Works until told to stop, then closes all incidents.
     pub(crate) fn run(mut self) {
         let mut counts = Snapshot::default();
+        let mut rest = Rest::new(self.ring_blocks);
         let mut housekeeping_due = self.clock.uptime().after(HOUSEKEEPING);
         // At once, so that status tells the truth from the start.
         self.housekeeping(&mut counts);
@@ -110,8 +113,12 @@ impl Worker {
                 self.housekeeping(&mut counts);
             }
             self.turn(&mut counts);
-            if counts.blocks == blocks {
+            if counts.blocks == blocks && rest.nap(counts.blocks) {
+                // Not long enough for anything else.
+            } else if counts.blocks == blocks {
+                let begin = self.clock.elapsed();
                 self.sleep();
+                rest.slept(self.clock.elapsed().saturating_sub(begin));
                 if self.nothing_waits() {
                     self.idle(&mut counts);
                 }
@@ -291,6 +298,70 @@ impl Worker {
     }
 }
 
+/// How a worker rests that found no block.
+///
+/// Poll comes back at every block. When blocks come faster than a worker can fall asleep and wake up, that is most of
+/// its work; then it lets some gather. A nap is never so long that they fill more than a part of the ring.
+#[derive(Debug)]
+struct Rest {
+    /// Blocks that may gather.
+    most: u64,
+    /// Times in a row that a block ended a sleep at once.
+    hurried: u32,
+    /// Zero while poll is used.
+    nap: Duration,
+    /// Blocks taken until the last nap.
+    blocks: u64,
+}
+
+impl Rest {
+    /// A sleep that ended sooner was hardly one.
+    const HURRY: Duration = Duration::from_micros(300);
+    const HURRIES: u32 = 8;
+    const SHORTEST: Duration = Duration::from_micros(50);
+    const LONGEST: Duration = Duration::from_micros(400);
+    /// The part of a ring that may be filled meanwhile, and the fewest blocks that leave room for a late awakening.
+    const PART: u32 = 8;
+    const FEWEST: u64 = 4;
+
+    fn new(ring_blocks: u32) -> Self {
+        let most = u64::from(ring_blocks / Self::PART);
+        Self { most, hurried: 0, nap: Duration::ZERO, blocks: 0 }
+    }
+
+    /// Sleeps a little if blocks come fast, `blocks` having been taken so far; says whether it did.
+    fn nap(&mut self, blocks: u64) -> bool {
+        let nap = self.next(blocks);
+        if !nap.is_zero() {
+            std::thread::sleep(nap);
+        }
+        !nap.is_zero()
+    }
+
+    /// The next nap.
+    fn next(&mut self, blocks: u64) -> Duration {
+        let gathered = blocks - self.blocks;
+        self.blocks = blocks;
+        self.nap = match gathered {
+            _ if self.nap.is_zero() => Duration::ZERO,
+            // It has become quiet: poll again.
+            0 => Duration::ZERO,
+            gathered if gathered <= self.most / 2 => (self.nap * 2).min(Self::LONGEST),
+            gathered if gathered <= self.most => self.nap,
+            _ => (self.nap / 2).max(Self::SHORTEST),
+        };
+        self.nap
+    }
+
+    /// Poll took so long.
+    fn slept(&mut self, span: Duration) {
+        self.hurried = if span < Self::HURRY { self.hurried + 1 } else { 0 };
+        if self.hurried >= Self::HURRIES && self.most >= Self::FEWEST {
+            (self.hurried, self.nap) = (0, Self::SHORTEST);
+        }
+    }
+}
+
 /// Gives an alert to the other thread, or counts it as lost.
 fn hand_over(alerts: &mut Producer<'static, Alert>, alert: Alert, counts: &mut Snapshot) {
     counts.raised += 1;
@@ -303,5 +374,33 @@ fn hand_over(alerts: &mut Producer<'static, Alert>, alert: Alert, counts: &mut S
             Severity::High => &mut counts.lost_high,
             Severity::Critical => &mut counts.lost_critical,
         } += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_naps_only_while_blocks_come_fast() {
+        let mut rest = Rest::new(64);
+        let micros = Duration::from_micros;
+        for _ in 0..20 {
+            assert!(rest.next(1).is_zero(), "a block every two milliseconds");
+            rest.slept(micros(2_000));
+        }
+        for _ in 0..Rest::HURRIES {
+            assert!(rest.next(1).is_zero());
+            rest.slept(micros(100));
+        }
+        assert_eq!([2, 4, 8, 12].map(|blocks| rest.next(blocks)), [100, 200, 400, 400].map(micros));
+        assert_eq!(rest.next(20), micros(400));
+        assert_eq!([30, 40, 50, 60].map(|blocks| rest.next(blocks)), [200, 100, 50, 50].map(micros));
+        assert!(rest.next(60).is_zero() && rest.next(61).is_zero(), "it has become quiet");
+        let mut small = Rest::new(16);
+        for _ in 0..20 {
+            small.slept(micros(10));
+            assert!(small.next(1).is_zero(), "a nap could fill the ring");
+        }
     }
 }
