@@ -198,7 +198,7 @@ macro_rules! choice {
 }
 
 /// Sizes of the tables that have a name.
-pub(super) const PROFILES: [(&str, u32); 3] = [("tiny", 512), ("default", 2_048), ("full", 8_192)];
+pub(super) const PROFILES: [(&str, u32); 3] = [("tiny", 384), ("default", 2_048), ("full", 8_192)];
 
 choice!(KernelSnap);
 choice!(Severity);
@@ -434,7 +434,7 @@ mod tests {
     fn sizes_of_memory_have_names() {
         let mut kib = 0;
         let mut field = Field::Memory(&mut kib, 256..=4_096);
-        for (word, text) in [("tiny", "512"), ("default", "2048"), ("full", "8192"), ("300", "300")] {
+        for (word, text) in [("tiny", "384"), ("default", "2048"), ("full", "8192"), ("300", "300")] {
             assert_eq!(field.set(&[word]), Ok(()));
             assert_eq!(field.texts(), [text]);
         }

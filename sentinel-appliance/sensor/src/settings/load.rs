@@ -461,7 +461,7 @@ config 'detector' brute_force
         let expected = [
             "F:1:9: unknown package 'sentinel'; allowed: sentinel-appliance",
             "F:2:8: 'early' stands before the first section; begin with config sentinel 'main'",
-            "F:4:20: memory_kib 'abc' is not a whole number; allowed: tiny (512), default (2048), full (8192), or 256 to 262144 KiB",
+            "F:4:20: memory_kib 'abc' is not a whole number; allowed: tiny (384), default (2048), full (8192), or 256 to 262144 KiB",
             "F:5:18: ring_kib '99999999' is out of range; allowed: 64 to 65536 KiB",
             "F:6:7: snap_bytes takes one value; write option instead of list",
             "F:7:2: unknown keyword 'optoin'; a line starts with config, option, list, package or #",
@@ -513,7 +513,7 @@ config 'detector' brute_force
                 "environment variable SENTINEL_LOG_LEVEL: log_level 'trace' is none of them; \
                  allowed: error, warn, info, debug",
                 "--set port_scan.portz: unknown setting 'port_scan.portz'; did you mean 'port_scan.ports'?",
-                "--set main.memory_kib: memory_kib '0' is out of range; allowed: tiny (512), default (2048), full (8192), or 256 to 262144 KiB",
+                "--set main.memory_kib: memory_kib '0' is out of range; allowed: tiny (384), default (2048), full (8192), or 256 to 262144 KiB",
             ]
         );
         assert!(found[4].starts_with("--set zz.yy: unknown setting 'zz.yy'; allowed: interface, home_net,"));
@@ -546,7 +546,7 @@ config 'detector' brute_force
     fn rings_follow_the_memory_unless_they_are_set() {
         let ring_kib = |flags: &[(&str, &str)]| load(b"", &[], flags).unwrap().settings.ring_kib;
         assert_eq!(ring_kib(&[]), 1_024);
-        assert_eq!(ring_kib(&[("memory_kib", "tiny")]), 256);
+        assert_eq!(ring_kib(&[("memory_kib", "tiny")]), 128);
         assert_eq!(ring_kib(&[("memory_kib", "1000")]), 256);
         assert_eq!(ring_kib(&[("memory_kib", "full")]), 1_024);
         assert_eq!(ring_kib(&[("memory_kib", "256")]), 128);
