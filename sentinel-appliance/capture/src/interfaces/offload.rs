@@ -3,7 +3,7 @@
 //! Read first: `Documentation/networking/nf_flowtable.rst` of the kernel; `linux/netfilter/nf_tables.h`;
 //! `linux/ethtool.h` (`ETHTOOL_GFEATURES`).
 
-use std::ffi::{c_uint, c_void};
+use std::ffi::c_void;
 use std::fmt;
 
 use rustix::io::Errno;
@@ -195,7 +195,7 @@ unsafe impl Ioctl for EthernetTool {
     const IS_MUTATING: bool = true;
 
     fn opcode(&self) -> Opcode {
-        const SIOCETHTOOL: c_uint = 0x8946;
+        const SIOCETHTOOL: Opcode = 0x8946;
         SIOCETHTOOL
     }
 
