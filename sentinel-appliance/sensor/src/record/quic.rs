@@ -36,7 +36,7 @@ pub(super) fn pieces(payload: &[u8], visit: &mut dyn FnMut(&Piece<'_>)) {
     }
 }
 
-/// The beginning of the client's hello, as far as one datagram has it, and the channel of [`write`]; empty if it has none.
+/// The beginning of the client's hello, as far as one datagram has it, and the channel of [`write()`]; empty if it has none.
 pub(crate) fn hello(payload: &[u8]) -> (Vec<u8>, u32) {
     let (mut found, mut channel): (Vec<(u32, Vec<u8>)>, u32) = (Vec::new(), 0);
     pieces(payload, &mut |piece| {
