@@ -8,7 +8,7 @@
 //!
 //! The map: [`traffic`] makes captures, [`corpus`] merges them, [`child`] runs programs and says what they cost, [`peers`]
 //! knows how others are called, [`wire`] is a namespace with somebody who sends and somebody who listens, [`settings`] is
-//! what the program can be told. [`path`], [`instructions`], [`hostile`], [`live`], [`snap`], [`memory`] and [`latency`] are the
+//! what the program can be told. [`path`], [`instructions`], [`hostile`], [`live`], [`mod@snap`], [`memory`] and [`latency`] are the
 //! benches, [`budget`] holds figures to `ci/budgets.toml`, [`report`] writes the lines.
 
 mod budget;
