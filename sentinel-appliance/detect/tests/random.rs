@@ -143,16 +143,7 @@ fn runs_repeat() {
 fn no_bytes_make_the_engine_panic() {
     const ROUNDS: usize = 60_000;
     let sound = stream(3, 2_000);
-    let links = [
-        LinkType::ETHERNET,
-        LinkType::RAW,
-        LinkType::IPV4,
-        LinkType::IPV6,
-        LinkType::LINUX_SLL,
-        LinkType::LINUX_SLL2,
-        LinkType::NULL,
-        LinkType::LOOP,
-    ];
+    let links = LinkType::SUPPORTED;
     let mut sensor = Sensor::with(Capacities { incidents: 16, ..TINY }, KEY, &configs());
     let mut random = Random(11);
     let mut raised = 0_u32;

@@ -31,22 +31,11 @@ pub const BODIES: &[Body] = &[
     ("http_response", http_response),
 ];
 
-const LINKS: [LinkType; 8] = [
-    LinkType::ETHERNET,
-    LinkType::RAW,
-    LinkType::NULL,
-    LinkType::LOOP,
-    LinkType::LINUX_SLL,
-    LinkType::LINUX_SLL2,
-    LinkType::IPV4,
-    LinkType::IPV6,
-];
-
 /// A frame. The first byte chooses the link type and whether the card took off a tag, the second how many
 /// bytes the capture cut off.
 pub fn packet(bytes: &[u8]) {
     let [choice, cut, frame @ ..] = bytes else { return };
-    let link = LINKS.get(usize::from(choice & 7)).copied().unwrap_or(LinkType::ETHERNET);
+    let link = LinkType::SUPPORTED.get(usize::from(choice & 7)).copied().unwrap_or(LinkType::ETHERNET);
     let tag = (choice & 8 != 0).then_some(u16::from(*choice));
     let wire_len = u32::try_from(frame.len()).unwrap_or(u32::MAX).saturating_add(u32::from(*cut));
     let packet = crate::packet(link, tag, frame, wire_len);

@@ -373,17 +373,6 @@ mod tests {
     use crate::run::Packet;
     use std::vec::Vec;
 
-    const LINKS: [LinkType; 8] = [
-        LinkType::ETHERNET,
-        LinkType::LINUX_SLL,
-        LinkType::LINUX_SLL2,
-        LinkType::RAW,
-        LinkType::IPV4,
-        LinkType::IPV6,
-        LinkType::NULL,
-        LinkType::LOOP,
-    ];
-
     /// `text` is `protocol,address,port`, each of which may be `-`.
     fn simple(text: &str) -> Simple {
         let mut parts = text.split(',').map(|part| if part == "-" { None } else { Some(part) });
@@ -497,7 +486,7 @@ mod tests {
             ("arp,198.51.100.2,-", ""),
             ("http,2001:db8::1,8080", "tcp6"),
         ] {
-            for link in LINKS {
+            for link in LinkType::SUPPORTED {
                 let has_type =
                     matches!(link, LinkType::ETHERNET | LinkType::LINUX_SLL | LinkType::LINUX_SLL2);
                 for tags in [&[][..], &[0x8100], &[0x88a8, 0x8100]] {
@@ -567,7 +556,7 @@ mod tests {
     fn every_combination_compiles_or_says_why_not() {
         let addresses = [None, Some("192.0.2.1"), Some("2001:db8::1")];
         let protocols: Vec<Option<Protocol>> = [None].into_iter().chain(Protocol::all().map(Some)).collect();
-        for link in LINKS {
+        for link in LinkType::SUPPORTED {
             for protocol in &protocols {
                 for address in addresses {
                     for port in [None, Some(Port(443))] {

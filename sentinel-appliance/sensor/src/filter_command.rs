@@ -30,16 +30,7 @@ pub(crate) fn explain(expression: &str, error: &ExpressionError) -> String {
 
 /// `--link NAME`: a link type by its name, as in tcpdump's `-y`, or its number.
 pub(crate) fn link(text: &str) -> Result<LinkType, String> {
-    let named = [
-        LinkType::ETHERNET,
-        LinkType::RAW,
-        LinkType::NULL,
-        LinkType::LOOP,
-        LinkType::LINUX_SLL,
-        LinkType::LINUX_SLL2,
-        LinkType::IPV4,
-        LinkType::IPV6,
-    ];
+    let named = LinkType::SUPPORTED;
     if let Some(link) = named.into_iter().find(|link| link.to_string().eq_ignore_ascii_case(text)) {
         return Ok(link);
     }

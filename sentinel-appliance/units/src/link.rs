@@ -24,6 +24,18 @@ impl LinkType {
     /// Linux cooked capture, version 2: twenty bytes.
     pub const LINUX_SLL2: Self = Self(276);
 
+    /// Those that the sensor can read, the commonest first.
+    pub const SUPPORTED: [Self; 8] = [
+        Self::ETHERNET,
+        Self::RAW,
+        Self::NULL,
+        Self::LOOP,
+        Self::LINUX_SLL,
+        Self::LINUX_SLL2,
+        Self::IPV4,
+        Self::IPV6,
+    ];
+
     /// Whether the sensor can read what follows such a header.
     #[inline]
     #[must_use]
@@ -56,5 +68,17 @@ impl fmt::Display for LinkType {
             Self(number) => return write!(out, "{number}"),
         };
         out.write_str(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_and_the_question_agree() {
+        let supported = (0..=u16::MAX).map(LinkType).filter(|link| link.is_supported());
+        assert_eq!(supported.clone().count(), LinkType::SUPPORTED.len());
+        assert!(supported.into_iter().all(|link| LinkType::SUPPORTED.contains(&link)));
     }
 }
