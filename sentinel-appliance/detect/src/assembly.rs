@@ -8,6 +8,7 @@ use sentinel_dissect::{Layer, Packet, Transport, dns, reassembled, tunnel};
 use sentinel_track::flow::End;
 use sentinel_track::fragment::{DatagramSlot, FragmentCounts, Fragments, Outcome};
 use sentinel_track::hash::HashKey;
+use sentinel_track::lender::Lender;
 use sentinel_track::places::Link;
 use sentinel_track::reassembly::{CHUNK_LEN, Message, StreamCounts, StreamSlot, StreamStorage, Streams};
 use sentinel_units::{Port, Timestamp};
@@ -81,6 +82,20 @@ impl AssemblyCapacities {
             TableSize { name: "fragments", slots: self.datagrams, slot_bytes: DATAGRAM_BYTES },
             TableSize { name: "dns_streams", slots: self.streams, slot_bytes: per_stream },
         ]
+    }
+}
+
+impl<'m> AssemblyStorage<'m> {
+    /// As much of each as `capacities` says.
+    pub fn lent(capacities: &AssemblyCapacities, lender: &mut impl Lender<'m>) -> Self {
+        let AssemblyCapacities { datagrams, streams, joined_bytes } = *capacities;
+        Self {
+            datagram_heads: lender.lend_new(datagrams),
+            datagram_links: lender.lend_new(datagrams),
+            datagrams: lender.lend_new(datagrams),
+            datagram_bytes: lender.lend_new(capacities.datagram_bytes()),
+            streams: StreamStorage::lent(streams, streams, joined_bytes, lender),
+        }
     }
 }
 

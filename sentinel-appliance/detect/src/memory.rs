@@ -1,6 +1,7 @@
 //! How much memory each table gets.
 
 use sentinel_track::flow::FlowSet;
+use sentinel_track::lender::Lender;
 use sentinel_track::neighbour::NeighbourSet;
 use sentinel_track::table::WAYS;
 
@@ -32,6 +33,23 @@ pub struct Storage<'m> {
     pub incidents: &'m mut [Incident],
     /// Ports that malware is known to use.
     pub listed_ports: &'m mut [ListedPort],
+}
+
+impl<'m> Storage<'m> {
+    /// As much of each as `capacities` says.
+    pub fn lent(capacities: &Capacities, lender: &mut impl Lender<'m>) -> Self {
+        Self {
+            flows: lender.lend_new(capacities.flows / WAYS),
+            scans: lender.lend_new(capacities.scans / WAYS),
+            requests: lender.lend_new(capacities.requests / WAYS),
+            echoes: lender.lend_new(capacities.echoes / WAYS),
+            doors: lender.lend_new(capacities.doors / WAYS),
+            outbound: lender.lend_new(capacities.outbound / WAYS),
+            neighbours: lender.lend_new(capacities.neighbours / WAYS),
+            incidents: lender.lend_new(capacities.incidents),
+            listed_ports: lender.lend_new(capacities.listed_ports),
+        }
+    }
 }
 
 /// Entries of each table.

@@ -6,31 +6,16 @@ mod support;
 
 use sentinel_alert::{Evidence, Phase, Test};
 use sentinel_detect::{AssemblyCapacities, AssemblyStorage};
-use sentinel_track::reassembly::{CHUNK_LEN, StreamStorage};
 use sentinel_units::LinkType;
 use support::{
-    ATTACKER, CLIENT, GATEWAY, GATEWAY_MAC, Sensor, VICTIM, at, datagram, dns, ethernet, ipv4, lend, name_of,
-    segment, tcp, udp,
+    ATTACKER, CLIENT, GATEWAY, GATEWAY_MAC, Leaked, Sensor, VICTIM, at, datagram, dns, ethernet, ipv4,
+    name_of, segment, tcp, udp,
 };
 
 fn sensor(kib: usize) -> Sensor {
     let mut sensor = Sensor::new();
     let capacities = AssemblyCapacities::within(kib * 1024);
-    let AssemblyCapacities { datagrams, streams, joined_bytes } = capacities;
-    sensor.engine.put_together(AssemblyStorage {
-        datagram_heads: lend(datagrams),
-        datagram_links: lend(datagrams),
-        datagrams: lend(datagrams),
-        datagram_bytes: lend(capacities.datagram_bytes()),
-        streams: StreamStorage {
-            heads: lend(streams),
-            links: lend(streams),
-            slots: lend(streams),
-            chunks: Box::leak(vec![[0; CHUNK_LEN]; streams].into_boxed_slice()),
-            free: lend(streams),
-            joined: lend(joined_bytes),
-        },
-    });
+    sensor.engine.put_together(AssemblyStorage::lent(&capacities, &mut Leaked));
     sensor
 }
 

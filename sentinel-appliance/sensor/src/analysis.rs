@@ -9,8 +9,7 @@ use sentinel_detect::{
     Storage, TableSize,
 };
 use sentinel_track::hash::HashKey;
-use sentinel_track::reassembly::{CHUNK_LEN, StreamStorage};
-use sentinel_track::table::WAYS;
+use sentinel_track::lender::Lender;
 use sentinel_units::{Prefix, Timestamp};
 
 use crate::settings::Settings;
@@ -76,20 +75,10 @@ impl Analyser {
     /// Takes the memory of all tables, once, for the life of the program.
     pub(crate) fn new(memory_kib: u32, key: HashKey, tuning: &Tuning) -> Self {
         let (capacities, assembly) = capacities(memory_kib);
-        let storage = Storage {
-            flows: lend(capacities.flows / WAYS),
-            scans: lend(capacities.scans / WAYS),
-            requests: lend(capacities.requests / WAYS),
-            echoes: lend(capacities.echoes / WAYS),
-            doors: lend(capacities.doors / WAYS),
-            outbound: lend(capacities.outbound / WAYS),
-            neighbours: lend(capacities.neighbours / WAYS),
-            incidents: lend(capacities.incidents),
-            listed_ports: lend(capacities.listed_ports),
-        };
+        let storage = Storage::lent(&capacities, &mut Resident);
         let mut engine = Engine::new(storage, key, tuning.inside.clone(), tuning.pace, &tuning.detectors);
         engine.set_listed_ports(&tuning.listed_ports);
-        engine.put_together(lend_assembly(&assembly));
+        engine.put_together(AssemblyStorage::lent(&assembly, &mut Resident));
         Self { engine }
     }
 
@@ -155,25 +144,15 @@ impl Analyser {
 /// How long the worker sleeps at most: how late a closing may come when there is no traffic.
 pub(crate) const LONGEST_SLEEP: Duration = Duration::from_millis(250);
 
-fn lend_assembly(capacities: &AssemblyCapacities) -> AssemblyStorage<'static> {
-    let AssemblyCapacities { datagrams, streams, joined_bytes } = *capacities;
-    AssemblyStorage {
-        datagram_heads: lend(datagrams),
-        datagram_links: lend(datagrams),
-        datagrams: lend(datagrams),
-        datagram_bytes: lend(capacities.datagram_bytes()),
-        streams: StreamStorage {
-            heads: lend(streams),
-            links: lend(streams),
-            slots: lend(streams),
-            chunks: Box::leak(vec![[0; CHUNK_LEN]; streams].into_boxed_slice()),
-            free: lend(streams),
-            joined: lend(joined_bytes),
-        },
-    }
-}
+/// Memory that is never given back, every page of it written.
+///
+/// Not by `vec!`: of zeros it asks the system, which hands out pages only when an attack writes to them.
+struct Resident;
 
-/// Memory that is never given back, every page of it touched.
-fn lend<T: Clone + Default>(count: usize) -> &'static mut [T] {
-    Box::leak(vec![T::default(); count].into_boxed_slice())
+impl Lender<'static> for Resident {
+    fn lend<T: Clone + 'static>(&mut self, count: usize, empty: T) -> &'static mut [T] {
+        let mut memory = Vec::with_capacity(count);
+        memory.extend(std::iter::repeat_n(std::hint::black_box(empty), count));
+        memory.leak()
+    }
 }

@@ -116,7 +116,7 @@ impl Packets {
     }
 
     /// There is a source of packets: a file to save them in will be made even if none comes.
-    pub(crate) const fn expect(&mut self, link: LinkType) {
+    pub(crate) const fn announce(&mut self, link: LinkType) {
         self.link = Some(link);
     }
 

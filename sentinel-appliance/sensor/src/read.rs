@@ -110,7 +110,7 @@ impl Reading<'_> {
         }
         // After its last frame the reader stays at the end.
         if let Some(link) = reader.link_types().next() {
-            self.packets.borrow_mut().expect(link);
+            self.packets.borrow_mut().announce(link);
         }
         loop {
             let frame = match reader.next() {

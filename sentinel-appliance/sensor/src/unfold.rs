@@ -5,6 +5,7 @@ use sentinel_dissect::{Layer, Packet, tunnel};
 use sentinel_track::conversation::Observation;
 use sentinel_track::fragment::{Fragments, LARGEST_DATAGRAM, Outcome};
 use sentinel_track::hash::HashKey;
+use sentinel_track::lender::Lender;
 
 /// Datagrams that wait for parts at a time. Linux keeps 4 MiB of them, this is as much.
 const DATAGRAMS: usize = 64;
@@ -31,11 +32,10 @@ impl Unfold {
     /// With memory of its own.
     pub(crate) fn new(key: HashKey) -> Self {
         let fragments = Fragments::new(
-            lend(DATAGRAMS),
-            lend(DATAGRAMS),
-            lend(DATAGRAMS),
-            // Not a slot more than zero bytes that the kernel gives when they are written.
-            Box::leak(vec![0; DATAGRAMS * LARGEST_DATAGRAM].into_boxed_slice()),
+            OnDemand.lend_new(DATAGRAMS),
+            OnDemand.lend_new(DATAGRAMS),
+            OnDemand.lend_new(DATAGRAMS),
+            OnDemand.lend_new(DATAGRAMS * LARGEST_DATAGRAM),
         );
         Self { fragments, key }
     }
@@ -77,7 +77,11 @@ fn inside<'p>(packet: &Packet<'p>) -> Option<Packet<'p>> {
     tunnel::inside(packet).or_else(|| tunnel::inside_datagram(packet))
 }
 
-/// Memory that is never given back.
-pub(crate) fn lend<T: Clone + Default>(count: usize) -> &'static mut [T] {
-    Box::leak(vec![T::default(); count].into_boxed_slice())
+/// Memory that is never given back, of which the system gives a page when it is written to.
+pub(crate) struct OnDemand;
+
+impl Lender<'static> for OnDemand {
+    fn lend<T: Clone + 'static>(&mut self, count: usize, empty: T) -> &'static mut [T] {
+        vec![empty; count].leak()
+    }
 }

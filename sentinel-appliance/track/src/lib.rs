@@ -20,6 +20,7 @@ pub mod fragment;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod hash;
+pub mod lender;
 pub mod neighbour;
 pub mod places;
 pub mod reassembly;

@@ -18,6 +18,7 @@ use sentinel_units::Timestamp;
 
 use crate::flow::End;
 use crate::hash::HashKey;
+use crate::lender::Lender;
 use crate::places::{Link, Places};
 use crate::stretch::Stretches;
 
@@ -104,6 +105,20 @@ pub struct StreamStorage<'m> {
     pub free: &'m mut [u16],
     /// Where a message is put together: [`LONGEST_FLIGHT`] bytes.
     pub joined: &'m mut [u8],
+}
+
+impl<'m> StreamStorage<'m> {
+    /// For so many directions, chunks of a pool, and bytes of one message.
+    pub fn lent(slots: usize, chunks: usize, joined: usize, lender: &mut impl Lender<'m>) -> Self {
+        Self {
+            heads: lender.lend_new(slots),
+            links: lender.lend_new(slots),
+            slots: lender.lend_new(slots),
+            chunks: lender.lend(chunks, [0; CHUNK_LEN]),
+            free: lender.lend_new(chunks),
+            joined: lender.lend_new(joined),
+        }
+    }
 }
 
 /// A message, or what there is of it.

@@ -7,14 +7,9 @@ use std::time::Duration;
 
 use sentinel_alert::{Alert, Phase, Test};
 use sentinel_detect::registry::{Config, DETECTORS};
-use sentinel_detect::{
-    Capacities, DoorSet, Engine, Incident, Inside, ListedPort, OutboundSet, Pace, PortProtocol, ScanSet,
-    SourceSet, Storage,
-};
-use sentinel_track::flow::FlowSet;
+use sentinel_detect::{Capacities, Engine, Inside, ListedPort, Pace, PortProtocol, Storage};
 use sentinel_track::hash::HashKey;
-use sentinel_track::neighbour::NeighbourSet;
-use sentinel_track::table::WAYS;
+use sentinel_track::lender::Lender;
 use sentinel_units::{LinkType, Port, Timestamp};
 
 pub(crate) const KEY: HashKey = HashKey::new(0x0123_4567_89ab_cdef);
@@ -76,8 +71,12 @@ pub(crate) fn inside() -> Inside {
     inside
 }
 
-pub(crate) fn lend<T: Clone + Default>(slots: usize) -> &'static mut [T] {
-    Box::leak(vec![T::default(); slots].into_boxed_slice())
+pub(crate) struct Leaked;
+
+impl Lender<'static> for Leaked {
+    fn lend<T: Clone + 'static>(&mut self, count: usize, empty: T) -> &'static mut [T] {
+        vec![empty; count].leak()
+    }
 }
 
 /// An engine and what it raised.
@@ -92,17 +91,7 @@ impl Sensor {
     }
 
     pub(crate) fn with(capacities: Capacities, key: HashKey, configs: &[Config; 8]) -> Self {
-        let storage = Storage {
-            flows: lend::<FlowSet>(capacities.flows / WAYS),
-            scans: lend::<ScanSet>(capacities.scans / WAYS),
-            requests: lend::<SourceSet>(capacities.requests / WAYS),
-            echoes: lend::<SourceSet>(capacities.echoes / WAYS),
-            doors: lend::<DoorSet>(capacities.doors / WAYS),
-            outbound: lend::<OutboundSet>(capacities.outbound / WAYS),
-            neighbours: lend::<NeighbourSet>(capacities.neighbours / WAYS),
-            incidents: lend::<Incident>(capacities.incidents),
-            listed_ports: lend::<ListedPort>(capacities.listed_ports),
-        };
+        let storage = Storage::lent(&capacities, &mut Leaked);
         let mut engine = Engine::new(storage, key, inside(), PACE, configs);
         engine.set_listed_ports(&[listed(PortProtocol::Tcp, 4444), listed(PortProtocol::Udp, 31_337)]);
         Self { engine, raised: Vec::new() }

@@ -11,12 +11,13 @@ use sentinel_capture::Frame;
 use sentinel_dissect::{Packet, Transport, protocol};
 use sentinel_track::conversation::{Conversation, Conversations, Observation};
 use sentinel_track::hash::HashKey;
+use sentinel_track::lender::Lender;
 use sentinel_units::{Port, Timestamp};
 
 use crate::failure::Failure;
 use crate::message;
 use crate::output::Output;
-use crate::unfold::{Found, Unfold, lend};
+use crate::unfold::{Found, OnDemand, Unfold};
 
 /// Packets with bytes in them that are looked at before the port has to tell the application.
 const MOST_TRIES: u8 = 8;
@@ -33,8 +34,11 @@ impl FlowView {
     pub(crate) fn new(entries: u32, seed: u64) -> Self {
         let entries = usize::try_from(entries).unwrap_or(usize::MAX);
         let key = HashKey::new(seed);
-        let conversations =
-            Conversations::new(lend(entries.next_power_of_two()), lend(entries), lend(entries));
+        let conversations = Conversations::new(
+            OnDemand.lend_new(entries.next_power_of_two()),
+            OnDemand.lend_new(entries),
+            OnDemand.lend_new(entries),
+        );
         Self { unfold: Unfold::new(key.clone()), conversations, key }
     }
 

@@ -14,12 +14,12 @@ use sentinel_capture::Frame;
 use sentinel_dissect::{Packet, Transport, dns, http, ssh, tls};
 use sentinel_track::flow::{End, looks_like_opener};
 use sentinel_track::hash::HashKey;
-use sentinel_track::reassembly::{CHUNK_LEN, LONGEST_FLIGHT, Message, StreamStorage, Streams};
+use sentinel_track::reassembly::{LONGEST_FLIGHT, Message, StreamStorage, Streams};
 use sentinel_units::{Port, Timestamp};
 
 use crate::failure::Failure;
 use crate::output::Output;
-use crate::unfold::{Found, Unfold, lend};
+use crate::unfold::{Found, OnDemand, Unfold};
 
 pub(crate) use hellos::{tls_version, write_client as write_tls, write_server};
 pub(crate) use quic::{hello as quic_hello, write as write_quic};
@@ -52,14 +52,7 @@ impl RecordView {
     /// With memory of its own: 3 MiB for streams, and what [`Unfold`] takes.
     pub(crate) fn new(seed: u64) -> Self {
         let key = HashKey::new(seed);
-        let storage = StreamStorage {
-            heads: lend(STREAMS),
-            links: lend(STREAMS),
-            slots: lend(STREAMS),
-            chunks: Box::leak(vec![[0; CHUNK_LEN]; CHUNKS].into_boxed_slice()),
-            free: lend(CHUNKS),
-            joined: lend(LONGEST_FLIGHT),
-        };
+        let storage = StreamStorage::lent(STREAMS, CHUNKS, LONGEST_FLIGHT, &mut OnDemand);
         Self { unfold: Unfold::new(key.clone()), streams: Streams::new(storage), key }
     }
 

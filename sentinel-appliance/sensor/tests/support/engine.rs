@@ -1,13 +1,19 @@
 //! The engine with default settings, without the program around it.
 
 use sentinel_detect::registry::{Config, DETECTORS};
-use sentinel_detect::{Capacities, Engine, Inside, ListedPort, Pace, PortProtocol, Storage};
+use sentinel_detect::{
+    AssemblyCapacities, AssemblyStorage, Capacities, Engine, Inside, ListedPort, Pace, PortProtocol, Storage,
+};
 use sentinel_track::hash::HashKey;
-use sentinel_track::table::WAYS;
+use sentinel_track::lender::Lender;
 use sentinel_units::Port;
 
-fn lend<T: Clone + Default>(count: usize) -> &'static mut [T] {
-    Box::leak(vec![T::default(); count].into_boxed_slice())
+struct Leaked;
+
+impl Lender<'static> for Leaked {
+    fn lend<T: Clone + 'static>(&mut self, count: usize, empty: T) -> &'static mut [T] {
+        vec![empty; count].leak()
+    }
 }
 
 pub(crate) fn inside() -> Inside {
@@ -29,19 +35,10 @@ pub(crate) fn configs() -> [Config; 8] {
 
 /// Over tables of these sizes.
 pub(crate) fn engine(capacities: Capacities) -> Engine<'static> {
-    let storage = Storage {
-        flows: lend(capacities.flows / WAYS),
-        scans: lend(capacities.scans / WAYS),
-        requests: lend(capacities.requests / WAYS),
-        echoes: lend(capacities.echoes / WAYS),
-        doors: lend(capacities.doors / WAYS),
-        outbound: lend(capacities.outbound / WAYS),
-        neighbours: lend(capacities.neighbours / WAYS),
-        incidents: lend(capacities.incidents),
-        listed_ports: lend(capacities.listed_ports),
-    };
+    let storage = Storage::lent(&capacities, &mut Leaked);
     let mut engine = Engine::new(storage, HashKey::new(1), inside(), pace(), &configs());
     let label = "test".try_into().unwrap();
+    engine.put_together(AssemblyStorage::lent(&AssemblyCapacities::within(1 << 16), &mut Leaked));
     engine.set_listed_ports(&[ListedPort { protocol: PortProtocol::Tcp, port: Port(4444), label }]);
     engine
 }
