@@ -1,7 +1,7 @@
 //! TCP and UDP packets at a glance: what every detector asks of every packet, and nothing else.
 //!
 //! Nearly all frames of a network are Ethernet, IPv4 without options or IPv6 without extension headers, not a
-//! fragment, TCP or UDP, and sound. [`glance`] reads those in a fifth of the instructions that [`packet`](crate::packet())
+//! fragment, TCP or UDP, and sound. [`glance`] reads those in about a third of the instructions that [`packet`](crate::packet())
 //! takes, because it needs no memory for facts that such frames do not have; it gives up on all others, whatever the
 //! reason. What it reads equals what `packet` reads, which the tests and the fuzz target hold it to.
 
