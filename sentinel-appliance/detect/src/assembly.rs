@@ -13,9 +13,9 @@ use sentinel_track::places::Link;
 use sentinel_track::reassembly::{CHUNK_LEN, Message, StreamCounts, StreamSlot, StreamStorage, Streams};
 use sentinel_units::{Port, Timestamp};
 
+use crate::dns_tunnel::DNS;
 use crate::memory::TableSize;
 
-const DNS: Port = Port(53);
 /// Longest datagram that is put together. Queries have under 300 bytes.
 const DATAGRAM_ROOM: usize = 2048;
 const DATAGRAM_BYTES: usize =

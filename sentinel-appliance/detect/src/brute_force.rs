@@ -65,11 +65,16 @@ impl<'m> BruteForce<'m> {
         self.threshold = Threshold::new(attempts, window, MARKS);
         self.table.set_lifetime(window);
         self.ports.clone_from(&config.ports);
-        self.maybe = config.ports.iter().map(|port| Port(*port)).collect();
+        self.maybe = self.ports().collect();
     }
 
     pub(crate) const fn evictions(&self) -> u64 {
         self.table.evictions()
+    }
+
+    /// The ports of the login services.
+    pub(crate) fn ports(&self) -> impl Iterator<Item = Port> {
+        self.ports.iter().map(|port| Port(*port))
     }
 
     #[inline]

@@ -14,7 +14,7 @@ use crate::event::{Event, Setting};
 use crate::incident::{Finding, Findings};
 use crate::registry::Config;
 
-const DNS: Port = Port(53);
+pub(crate) const DNS: Port = Port(53);
 /// Queries read from one TCP segment.
 const MAX_TCP_MESSAGES: usize = 16;
 /// Labels of `ip6.arpa` names for whole addresses: a nibble each, and the two of the zone.

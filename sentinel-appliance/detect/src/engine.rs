@@ -4,25 +4,25 @@ use core::time::Duration;
 
 use sentinel_alert::{Alert, Kind};
 use sentinel_dissect::{Glance, Packet, Sight, TcpFlags, Transport, glance, protocol};
-use sentinel_track::flow::{End, FlowId, Flows, Interest, Role};
+use sentinel_track::flow::{End, FlowId, Flows, Interest, Role, is_certain_opener};
 use sentinel_track::hash::HashKey;
 use sentinel_units::{LinkType, Timestamp};
 
 use crate::arp_spoof::ArpSpoof;
+use crate::askers::Askers;
 use crate::assembly::{self, Assembly, AssemblyStorage, Carried};
 use crate::brute_force::BruteForce;
-use crate::dns_tunnel::DnsTunnel;
+use crate::dns_tunnel::{DNS, DnsTunnel};
 use crate::event::{Event, OtherEvent, Setting};
 use crate::exfiltration::Exfiltration;
 use crate::icmp_flood::IcmpFlood;
 use crate::incident::{Findings, Incidents};
 use crate::inside::Inside;
 use crate::memory::Storage;
-use crate::port_scan::PortScan;
+use crate::port_sieve::PortSieve;
 use crate::registry::Config;
 use crate::sighting::{Seen, Sightings};
 use crate::suspicious_port::{ListedPort, SuspiciousPort};
-use crate::syn_flood::SynFlood;
 
 /// A stamp this much before the newest one means that the clock was set back; less is disorder, as
 /// between the rings of two interfaces, whose blocks wait a second at most.
@@ -82,14 +82,16 @@ pub struct Engine<'m> {
 /// The registry's detectors, in its order.
 #[derive(Debug)]
 pub(crate) struct Detectors<'m> {
-    port_scan: PortScan<'m>,
-    syn_flood: SynFlood<'m>,
+    /// `port_scan` and `syn_flood`.
+    askers: Askers<'m>,
     icmp_flood: IcmpFlood<'m>,
     pub(crate) suspicious_port: SuspiciousPort<'m>,
     arp_spoof: ArpSpoof<'m>,
     dns_tunnel: DnsTunnel,
     exfiltration: Exfiltration<'m>,
     brute_force: BruteForce<'m>,
+    /// Says of most ports that no detector looks at conversations with them in particular.
+    looked_at: PortSieve,
 }
 
 impl<'m> Engine<'m> {
@@ -103,9 +105,8 @@ impl<'m> Engine<'m> {
         configs: &[Config; 8],
     ) -> Self {
         let [scan, syn, icmp, port, arp, dns, exfiltration, brute] = configs;
-        let Storage { flows, scans, requests, echoes, doors, outbound, neighbours, incidents, listed_ports } =
-            storage;
-        Self {
+        let Storage { flows, askers, echoes, doors, outbound, neighbours, incidents, listed_ports } = storage;
+        let mut engine = Self {
             key,
             inside,
             now: Timestamp::ZERO,
@@ -115,17 +116,19 @@ impl<'m> Engine<'m> {
             incidents: Incidents::new(incidents, pace),
             sightings: None,
             detectors: Detectors {
-                port_scan: PortScan::new(scans, scan),
-                syn_flood: SynFlood::new(requests, syn),
+                askers: Askers::new(askers, scan, syn),
                 icmp_flood: IcmpFlood::new(echoes, icmp),
                 suspicious_port: SuspiciousPort::new(listed_ports, port),
                 arp_spoof: ArpSpoof::new(neighbours, arp),
                 dns_tunnel: DnsTunnel::new(dns),
                 exfiltration: Exfiltration::new(outbound, exfiltration),
                 brute_force: BruteForce::new(doors, brute),
+                looked_at: PortSieve::default(),
             },
             assembly: None,
-        }
+        };
+        engine.detectors.look_again();
+        engine
     }
 
     /// Lends memory to put datagrams and DNS over TCP together. Without it messages that span packets are not read.
@@ -140,19 +143,21 @@ impl<'m> Engine<'m> {
         self.inside = inside;
         self.incidents.pace = pace;
         self.flows.forget_interest();
-        self.detectors.port_scan.configure(scan);
-        self.detectors.syn_flood.configure(syn);
+        self.detectors.askers.configure(scan, syn);
         self.detectors.icmp_flood.configure(icmp);
         self.detectors.suspicious_port.configure(port);
         self.detectors.arp_spoof.configure(arp);
         self.detectors.dns_tunnel.configure(dns);
         self.detectors.exfiltration.configure(exfiltration);
         self.detectors.brute_force.configure(brute);
+        self.detectors.look_again();
     }
 
     /// Takes over a new list of ports that malware is known to use; returns how many did not fit.
     pub fn set_listed_ports(&mut self, list: &[ListedPort]) -> usize {
-        self.detectors.suspicious_port.set_list(list)
+        let too_many = self.detectors.suspicious_port.set_list(list);
+        self.detectors.look_again();
+        too_many
     }
 
     /// Looks at one frame. Alerts that are due before it come first.
@@ -173,6 +178,11 @@ impl<'m> Engine<'m> {
         match glance(link, bytes, wire_len) {
             Some(Sight::V4(v4)) => {
                 self.advance(at, raise);
+                if self.detectors.is_mere_request(&v4) {
+                    self.request(&Glance::from(&v4), raise);
+                    self.counts.analysed += 1;
+                    return;
+                }
                 let source = (v4.source, v4.source_port);
                 let destination = (v4.destination, v4.destination_port);
                 let flow = FlowId::v4(&self.key, transport(v4.tcp_flags), source, destination);
@@ -273,6 +283,10 @@ impl<'m> Engine<'m> {
         raise: &mut dyn FnMut(Alert),
     ) -> bool {
         self.advance(at, raise);
+        if self.detectors.is_mere_request(packet) {
+            self.request(packet, raise);
+            return false;
+        }
         let source = End { address: packet.source, port: packet.source_port };
         let destination = End { address: packet.destination, port: packet.destination_port };
         let flow = FlowId::of(&self.key, transport(packet.tcp_flags), source, destination);
@@ -292,7 +306,7 @@ impl<'m> Engine<'m> {
         let Self { incidents, detectors, now, key, inside, flows, sightings, .. } = self;
         let conversation = flows.note(flow, tcp_flags, *now);
         let setting = Setting { now: *now, inside, key };
-        if !detectors.port_scan.may_ask(tcp_flags, &conversation.role) {
+        if !detectors.askers.may_ask(tcp_flags, &conversation.role) {
             match conversation.interest() {
                 Interest::Nothing => return false,
                 Interest::Length => {
@@ -324,6 +338,15 @@ impl<'m> Engine<'m> {
         tcp_flags.is_some() && assembly::is_dns_stream(packet().destination_port)
     }
 
+    /// Looks at a packet for which [`Detectors::is_mere_request`] holds. Its conversation gets no place in the table
+    /// before it is answered, which a flood of requests would take from conversations that are.
+    #[inline(never)] // keeps the way of most packets short
+    fn request(&mut self, packet: &Glance<'_>, raise: &mut dyn FnMut(Alert)) {
+        let Self { incidents, detectors, now, key, inside, .. } = self;
+        let setting = Setting { now: *now, inside, key };
+        detectors.request(setting, packet, &mut Findings { incidents, now: *now, raise });
+    }
+
     /// Lets time pass while there is no traffic.
     pub fn tick(&mut self, now: Timestamp, raise: &mut dyn FnMut(Alert)) {
         self.advance(now, raise);
@@ -346,8 +369,7 @@ impl<'m> Engine<'m> {
         let detectors = &self.detectors;
         let evictions = [
             self.flows.table().evictions(),
-            detectors.port_scan.evictions(),
-            detectors.syn_flood.evictions(),
+            detectors.askers.evictions(),
             detectors.icmp_flood.evictions(),
             detectors.arp_spoof.evictions(),
             detectors.exfiltration.evictions(),
@@ -395,6 +417,26 @@ const fn transport(tcp_flags: Option<TcpFlags>) -> u8 {
 }
 
 impl Detectors<'_> {
+    /// Whether a packet is a TCP request whose ports tell who asks whom, and in which only those detectors can find
+    /// something that count requests and bytes.
+    #[inline]
+    fn is_mere_request<A>(&self, packet: &Glance<'_, A>) -> bool {
+        packet.tcp_flags.is_some_and(TcpFlags::syn_only)
+            && is_certain_opener(packet.source_port, packet.destination_port)
+            && !self.looked_at.may_hold(packet.destination_port)
+    }
+
+    fn request(&mut self, setting: Setting<'_>, packet: &Glance<'_>, findings: &mut Findings<'_, '_>) {
+        let source_hash = setting.key.address(packet.source);
+        self.askers.request(setting, packet, source_hash, findings);
+        self.exfiltration.from_opener(&setting, packet, findings);
+    }
+
+    fn look_again(&mut self) {
+        let ports = [DNS].into_iter().chain(self.brute_force.ports()).chain(self.suspicious_port.ports());
+        self.looked_at = ports.collect();
+    }
+
     /// Shows a segment or datagram to those that it may concern. Says what they can learn from ordinary ones that come
     /// after it in the same direction.
     #[inline(never)] // keeps the way of most packets short
@@ -406,11 +448,10 @@ impl Detectors<'_> {
         findings: &mut Findings<'_, '_>,
     ) -> Interest {
         let event = &Event { setting, packet, role, source_hash: setting.key.address(packet.source) };
-        self.port_scan.segment(event, findings);
+        self.askers.segment(event, findings);
         self.suspicious_port.segment(event, findings);
         self.dns_tunnel.segment(event, findings);
         if event.packet.tcp_flags.is_some() {
-            self.syn_flood.segment(event, findings);
             self.brute_force.segment(event, findings);
         } else {
             self.arp_spoof.segment(event);

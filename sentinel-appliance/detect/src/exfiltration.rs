@@ -86,11 +86,20 @@ impl<'m> Exfiltration<'m> {
     /// Says whether the packet was one to count; then those after it in the same direction are, too.
     #[inline]
     pub(crate) fn segment(&mut self, event: &Event<'_, '_>, findings: &mut Findings<'_, '_>) -> bool {
-        let packet = event.packet;
-        let counts =
-            event.role.from_opener && self.counts(event.setting.inside, packet.source, packet.destination);
+        event.role.from_opener && self.from_opener(&event.setting, event.packet, findings)
+    }
+
+    /// The same of a packet whose sender opened the conversation.
+    #[inline]
+    pub(crate) fn from_opener(
+        &mut self,
+        setting: &Setting<'_>,
+        packet: &Glance<'_>,
+        findings: &mut Findings<'_, '_>,
+    ) -> bool {
+        let counts = self.counts(setting.inside, packet.source, packet.destination);
         if counts {
-            self.ordinary(&event.setting, packet, findings);
+            self.ordinary(setting, packet, findings);
         }
         counts
     }

@@ -34,7 +34,7 @@ impl<'m> IcmpFlood<'m> {
             Transport::Icmpv6(icmpv6) => icmpv6.is_echo_request(),
             _ => false,
         };
-        let Some(ip) = event.packet.ip().filter(|_| self.0.enabled && is_request) else { return };
+        let Some(ip) = event.packet.ip().filter(|_| self.0.is_enabled() && is_request) else { return };
         let counted = Counted {
             source: ip.source,
             destination: ip.destination,

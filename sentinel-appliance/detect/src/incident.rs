@@ -3,9 +3,10 @@
 use core::time::Duration;
 
 use sentinel_alert::{Alert, Evidence, Kind, Phase, Severity, Subject, Test};
-use sentinel_units::{Address, ByteCount, Port, Timestamp};
+use sentinel_units::{Address, ByteCount, Mac, Port, Timestamp};
 
 use crate::engine::Pace;
+use crate::per_source::Counted;
 
 /// What a detector reports: evidence that is at or over its threshold.
 #[derive(Clone, Debug)]
@@ -35,6 +36,13 @@ impl Findings<'_, '_> {
     #[inline(never)] // rare but under attack, and then one copy of it stays in the cache
     pub(crate) fn add(&mut self, finding: &Finding) {
         self.incidents.report(self.now, finding, self.raise);
+    }
+
+    /// Takes in one more packet of the incident that went on last, if it belongs there and there is nothing to say:
+    /// under a flood that is nearly every packet.
+    #[inline]
+    pub(crate) fn one_more(&mut self, test: Test, packet: &Counted) -> bool {
+        self.incidents.one_more(self.now, test, packet)
     }
 }
 
@@ -134,6 +142,24 @@ impl<'m> Incidents<'m> {
         }
     }
 
+    /// Adds a packet to the incident that went on last. `false` changes nothing.
+    #[inline]
+    fn one_more(&mut self, now: Timestamp, test: Test, packet: &Counted) -> bool {
+        let Some(Incident(Some(open))) = self.slots.get_mut(self.latest) else { return false };
+        let Alert { test: known, subject, evidence: Evidence::Packets { count, .. }, .. } = &mut open.alert else {
+            return false;
+        };
+        let is_of = *known == test && open.scope == 0 && subject.source == Some(packet.source);
+        if !is_of || now >= open.next_message {
+            return false;
+        }
+        open.last = now;
+        *count = count.saturating_add(1);
+        keep_common(subject, Some(packet.destination), packet.destination_port, packet.sender);
+        open.alert.suppressed = open.alert.suppressed.saturating_add(1);
+        true
+    }
+
     /// Adds a finding to its incident; says whether there is one.
     fn go_on(&mut self, now: Timestamp, finding: &Finding, raise: &mut dyn FnMut(Alert)) -> bool {
         // Under attack, one finding follows another of the same incident.
@@ -150,7 +176,8 @@ impl<'m> Incidents<'m> {
         };
         open.last = now;
         merge(&mut open.alert.evidence, &finding.evidence, finding.adds);
-        keep_common(&mut open.alert.subject, &finding.subject);
+        let Subject { destination, destination_port, mac, .. } = finding.subject;
+        keep_common(&mut open.alert.subject, destination, destination_port, mac);
         if now < open.next_message {
             open.alert.suppressed = open.alert.suppressed.saturating_add(1);
             return true;
@@ -282,14 +309,20 @@ fn close(open: Open, time: Timestamp, raise: &mut dyn FnMut(Alert)) {
 }
 
 /// Keeps what holds for all of an incident: of several destinations or ports none is named.
-fn keep_common(subject: &mut Subject, finding: &Subject) {
-    if subject.destination != finding.destination {
+#[inline]
+fn keep_common(
+    subject: &mut Subject,
+    destination: Option<Address>,
+    destination_port: Option<Port>,
+    mac: Option<Mac>,
+) {
+    if subject.destination != destination {
         subject.destination = None;
     }
-    if subject.destination_port != finding.destination_port || subject.destination.is_none() {
+    if subject.destination_port != destination_port || subject.destination.is_none() {
         subject.destination_port = None;
     }
-    if subject.mac != finding.mac {
+    if subject.mac != mac {
         subject.mac = None;
     }
 }

@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 mod arp_spoof;
+mod askers;
 mod assembly;
 mod brute_force;
 mod dns_tunnel;
@@ -30,6 +31,7 @@ mod sighting;
 mod suspicious_port;
 mod syn_flood;
 
+pub use askers::{Asker, AskerSet};
 pub use assembly::{AssemblyCapacities, AssemblyStorage};
 pub use brute_force::{Door, DoorSet};
 pub use engine::{Counts, Engine, Losses, Pace};
@@ -38,6 +40,5 @@ pub use incident::Incident;
 pub use inside::{Inside, MAX_PREFIXES, TooManyPrefixes};
 pub use memory::{Capacities, Storage, TableSize};
 pub use per_source::SourceSet;
-pub use port_scan::{Ports, ScanSet};
 pub use sighting::{Sighting, Verdict};
 pub use suspicious_port::{ListedPort, PortProtocol};

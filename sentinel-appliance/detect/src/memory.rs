@@ -6,21 +6,19 @@ use sentinel_track::neighbour::NeighbourSet;
 use sentinel_track::table::WAYS;
 
 use crate::ListedPort;
+use crate::askers::AskerSet;
 use crate::brute_force::DoorSet;
 use crate::exfiltration::OutboundSet;
 use crate::incident::{Incident, MAX_INCIDENTS};
 use crate::per_source::SourceSet;
-use crate::port_scan::ScanSet;
 
 /// Storage for all tables, lent by the program for as long as the engine lives.
 #[derive(Debug)]
 pub struct Storage<'m> {
     /// Conversations and who opened them.
     pub flows: &'m mut [FlowSet],
-    /// Ports tried, per source.
-    pub scans: &'m mut [ScanSet],
-    /// Connection requests, per source.
-    pub requests: &'m mut [SourceSet],
+    /// Ports tried and connection requests, per source.
+    pub askers: &'m mut [AskerSet],
     /// Echo requests, per source.
     pub echoes: &'m mut [SourceSet],
     /// Login attempts, per source and service.
@@ -40,8 +38,7 @@ impl<'m> Storage<'m> {
     pub fn lent(capacities: &Capacities, lender: &mut impl Lender<'m>) -> Self {
         Self {
             flows: lender.lend_new(capacities.flows / WAYS),
-            scans: lender.lend_new(capacities.scans / WAYS),
-            requests: lender.lend_new(capacities.requests / WAYS),
+            askers: lender.lend_new(capacities.askers / WAYS),
             echoes: lender.lend_new(capacities.echoes / WAYS),
             doors: lender.lend_new(capacities.doors / WAYS),
             outbound: lender.lend_new(capacities.outbound / WAYS),
@@ -57,10 +54,8 @@ impl<'m> Storage<'m> {
 pub struct Capacities {
     /// For [`Storage::flows`].
     pub flows: usize,
-    /// For [`Storage::scans`].
-    pub scans: usize,
-    /// For [`Storage::requests`].
-    pub requests: usize,
+    /// For [`Storage::askers`].
+    pub askers: usize,
     /// For [`Storage::echoes`].
     pub echoes: usize,
     /// For [`Storage::doors`].
@@ -117,8 +112,7 @@ impl Capacities {
         // Shares in 1/32 of what is left; they add up to 32.
         Self {
             flows: slots::<FlowSet>(rest, 10),
-            scans: slots::<ScanSet>(rest, 7),
-            requests: slots::<SourceSet>(rest, 5),
+            askers: slots::<AskerSet>(rest, 12),
             echoes: slots::<SourceSet>(rest, 3),
             doors: slots::<DoorSet>(rest, 3),
             outbound: slots::<OutboundSet>(rest, 2),
@@ -130,11 +124,10 @@ impl Capacities {
 
     /// Each table with its size, for `sentinel status`.
     #[must_use]
-    pub const fn tables(&self) -> [TableSize; 9] {
+    pub const fn tables(&self) -> [TableSize; 8] {
         [
             TableSize::of_sets::<FlowSet>("flows", self.flows),
-            TableSize::of_sets::<ScanSet>("scans", self.scans),
-            TableSize::of_sets::<SourceSet>("requests", self.requests),
+            TableSize::of_sets::<AskerSet>("askers", self.askers),
             TableSize::of_sets::<SourceSet>("echoes", self.echoes),
             TableSize::of_sets::<DoorSet>("doors", self.doors),
             TableSize::of_sets::<OutboundSet>("outbound", self.outbound),

@@ -13,15 +13,17 @@ use crate::registry::Config;
 /// Events told apart exactly; above, within 1 %.
 const MARKS: usize = 256;
 
-/// Storage for four sources: about 4 KiB.
-pub type SourceSet = Set<Address, Recent<MARKS>>;
+/// When packets of one sort came from one source.
+pub(crate) type Times = Recent<MARKS>;
 
-/// Counts packets of one sort per source address. The first two numbers of its settings are the threshold and the
-/// window.
+/// Storage for four sources: about 4 KiB.
+pub type SourceSet = Set<Address, Times>;
+
+/// How many packets of one sort are too many from one source. The first two numbers of its settings are the threshold
+/// and the window.
 #[derive(Debug)]
-pub(crate) struct PerSource<'m> {
+pub(crate) struct Rate {
     test: Test,
-    table: Table<'m, Address, Recent<MARKS>>,
     pub(crate) enabled: bool,
     severity: Severity,
     packets: u32,
@@ -29,50 +31,52 @@ pub(crate) struct PerSource<'m> {
     threshold: Threshold,
 }
 
-impl<'m> PerSource<'m> {
-    pub(crate) fn new(test: Test, sets: &'m mut [SourceSet], config: &Config) -> Self {
-        let mut new = Self {
+impl Rate {
+    pub(crate) fn new(test: Test, config: &Config) -> Self {
+        let [packets, window_s, ..] = config.numbers;
+        Self {
             test,
-            table: Table::new(sets, Duration::ZERO),
-            enabled: false,
-            severity: Severity::Info,
-            packets: 0,
-            window_s: 0,
-            threshold: Threshold::new(1, Duration::ZERO, MARKS),
-        };
-        new.configure(config);
-        new
+            enabled: config.enabled,
+            severity: config.severity,
+            packets,
+            window_s,
+            threshold: Threshold::new(packets, Duration::from_secs(window_s.into()), MARKS),
+        }
     }
 
     /// Counts already made stay, as far as the new numbers can use them.
     pub(crate) fn configure(&mut self, config: &Config) {
-        let [packets, window_s, ..] = config.numbers;
-        let window = Duration::from_secs(window_s.into());
-        (self.packets, self.window_s) = (packets, window_s);
-        (self.enabled, self.severity) = (config.enabled, config.severity);
-        self.threshold = Threshold::new(packets, window, MARKS);
-        self.table.set_lifetime(window);
+        *self = Self::new(self.test, config);
     }
 
-    pub(crate) const fn evictions(&self) -> u64 {
-        self.table.evictions()
+    /// What is remembered of a source is of use for so long.
+    pub(crate) fn window(&self) -> Duration {
+        Duration::from_secs(self.window_s.into())
     }
 
     /// Counts a packet for its source, and reports if that is at or over the threshold.
     #[inline]
     pub(crate) fn add(
-        &mut self,
+        &self,
+        times: &mut Times,
         now: Timestamp,
-        source_hash: u32,
-        packet: Counted,
+        packet: impl FnOnce() -> Counted,
         findings: &mut Findings<'_, '_>,
     ) {
-        let Some(entry) = self.table.entry(source_hash, packet.source, now) else { return };
-        let Some(span) = entry.value.add(self.threshold, now) else { return };
+        if let Some(span) = times.add(self.threshold, now) {
+            self.report(span, &packet(), findings);
+        }
+    }
+
+    #[inline(never)] // rare but under attack
+    fn report(&self, span: Duration, packet: &Counted, findings: &mut Findings<'_, '_>) {
+        if findings.one_more(self.test, packet) {
+            return;
+        }
         findings.add(&Finding {
             test: self.test,
             severity: self.severity,
-            first: earlier(now, span),
+            first: earlier(findings.now, span),
             subject: Subject {
                 source: Some(packet.source),
                 destination: Some(packet.destination),
@@ -88,6 +92,46 @@ impl<'m> PerSource<'m> {
             adds: 1,
             scope: 0,
         });
+    }
+}
+
+/// Counts packets of one sort per source address.
+#[derive(Debug)]
+pub(crate) struct PerSource<'m> {
+    table: Table<'m, Address, Times>,
+    rate: Rate,
+}
+
+impl<'m> PerSource<'m> {
+    pub(crate) fn new(test: Test, sets: &'m mut [SourceSet], config: &Config) -> Self {
+        let rate = Rate::new(test, config);
+        Self { table: Table::new(sets, rate.window()), rate }
+    }
+
+    pub(crate) fn configure(&mut self, config: &Config) {
+        self.rate.configure(config);
+        self.table.set_lifetime(self.rate.window());
+    }
+
+    pub(crate) const fn is_enabled(&self) -> bool {
+        self.rate.enabled
+    }
+
+    pub(crate) const fn evictions(&self) -> u64 {
+        self.table.evictions()
+    }
+
+    /// Counts a packet for its source, and reports if that is at or over the threshold.
+    pub(crate) fn add(
+        &mut self,
+        now: Timestamp,
+        source_hash: u32,
+        packet: Counted,
+        findings: &mut Findings<'_, '_>,
+    ) {
+        if let Some(entry) = self.table.entry(source_hash, packet.source, now) {
+            self.rate.add(entry.value, now, || packet, findings);
+        }
     }
 }
 

@@ -8,21 +8,22 @@
 use core::time::Duration;
 
 use sentinel_alert::{Evidence, Severity, Subject, Test};
-use sentinel_dissect::TcpFlags;
+use sentinel_dissect::{Glance, TcpFlags};
 use sentinel_track::distinct::{Distinct, REMEMBERED, Window};
 use sentinel_track::flow::Role;
-use sentinel_track::table::{Lapse, Renew, Set, Table};
+use sentinel_track::table::{Lapse, Renew};
 use sentinel_units::{Address, Timestamp};
 
-use crate::event::Event;
+use crate::event::{Event, Setting};
 use crate::incident::{Finding, Findings};
 use crate::per_source::earlier;
 use crate::registry::Config;
 
 /// Ports of one source, and since when.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Ports {
+pub(crate) struct Ports {
     distinct: Distinct,
+    /// When the first of them was counted; [`Timestamp::ZERO`] before.
     since: Timestamp,
     /// The host tried, and whether there were others since the window was last empty.
     host: Address,
@@ -33,15 +34,12 @@ impl Renew for Ports {
     #[inline]
     fn renew(&mut self) {
         self.distinct.renew();
+        self.since = Timestamp::ZERO;
     }
 }
 
-/// Storage for four sources: about 1.8 KiB.
-pub type ScanSet = Set<Address, Ports>;
-
 #[derive(Debug)]
-pub(crate) struct PortScan<'m> {
-    table: Table<'m, Address, Ports>,
+pub(crate) struct PortScan {
     enabled: bool,
     severity: Severity,
     threshold: u32,
@@ -52,10 +50,9 @@ pub(crate) struct PortScan<'m> {
     lull: Lapse,
 }
 
-impl<'m> PortScan<'m> {
-    pub(crate) fn new(sets: &'m mut [ScanSet], config: &Config) -> Self {
+impl PortScan {
+    pub(crate) fn new(config: &Config) -> Self {
         let mut new = Self {
-            table: Table::new(sets, Duration::ZERO),
             enabled: false,
             severity: Severity::Info,
             threshold: 0,
@@ -75,18 +72,23 @@ impl<'m> PortScan<'m> {
         self.window = Duration::from_secs(window_s.into());
         self.counted = Window::new(self.window);
         self.lull = Lapse::at_least(self.window);
-        self.table.set_lifetime(self.window);
     }
 
-    pub(crate) const fn evictions(&self) -> u64 {
-        self.table.evictions()
+    /// What is remembered of a source is of use for so long.
+    pub(crate) const fn window(&self) -> Duration {
+        self.window
     }
 
+    /// Whether a packet counts.
     #[inline]
-    pub(crate) fn segment(&mut self, event: &Event<'_, '_>, findings: &mut Findings<'_, '_>) {
-        if self.enabled && self.asks(event) && !event.packet.destination.is_group() {
-            self.add(event, findings);
-        }
+    pub(crate) fn counts(&self, event: &Event<'_, '_>) -> bool {
+        self.asks(event) && self.counts_requests_to(event.packet.destination)
+    }
+
+    /// Whether a packet that asks counts.
+    #[inline]
+    pub(crate) const fn counts_requests_to(&self, destination: Address) -> bool {
+        self.enabled && !destination.is_group()
     }
 
     /// Whether a packet may ask for a conversation or probe for one. `false` is certain, and costs next to nothing.
@@ -108,11 +110,16 @@ impl<'m> PortScan<'m> {
             }
     }
 
-    fn add(&mut self, event: &Event<'_, '_>, findings: &mut Findings<'_, '_>) {
-        let (now, packet) = (event.setting.now, event.packet);
-        let Some(entry) = self.table.entry(event.source_hash, packet.source, now) else { return };
-        let ports = entry.value;
-        if entry.is_new {
+    /// Counts a packet for its source.
+    #[inline]
+    pub(crate) fn add(
+        &self,
+        ports: &mut Ports,
+        Setting { now, .. }: Setting<'_>,
+        packet: &Glance<'_>,
+        findings: &mut Findings<'_, '_>,
+    ) {
+        if ports.since == Timestamp::ZERO {
             ports.since = now;
         }
         let seen = ports.distinct.add(packet.destination_port.0, now, self.counted);
@@ -120,11 +127,15 @@ impl<'m> PortScan<'m> {
             (ports.host, ports.several) = (packet.destination, false);
         }
         ports.several |= ports.host != packet.destination;
-        if seen.distinct < self.threshold || !seen.is_new {
-            return;
+        if seen.is_new && seen.distinct >= self.threshold {
+            findings.add(&self.finding(ports, seen.distinct, now, packet));
         }
-        let full = usize::try_from(seen.distinct).is_ok_and(|distinct| distinct >= REMEMBERED);
-        findings.add(&Finding {
+    }
+
+    #[cold]
+    fn finding(&self, ports: &Ports, distinct: u32, now: Timestamp, packet: &Glance<'_>) -> Finding {
+        let full = usize::try_from(distinct).is_ok_and(|distinct| distinct >= REMEMBERED);
+        Finding {
             test: Test::PortScanPortsInWindow,
             severity: self.severity,
             first: ports.since.max(earlier(now, self.window)),
@@ -135,14 +146,14 @@ impl<'m> PortScan<'m> {
                 ..Subject::default()
             },
             evidence: Evidence::Ports {
-                at_least: seen.distinct,
-                at_most: seen.distinct + u32::from(full),
+                at_least: distinct,
+                at_most: distinct + u32::from(full),
                 threshold: self.threshold,
                 window_s: self.window_s,
             },
             adds: 1,
             scope: 0,
-        });
+        }
     }
 }
 
@@ -181,7 +192,7 @@ mod tests {
         0xc3, 0x50, 0, 80,  0, 0, 0, 1,  0, 0, 0, 0,  0x50, 0x02, 4, 0,  0, 0, 0, 0,
     ];
 
-    fn probe(scan: &mut PortScan<'_>, second: u64, port: u16) -> Option<Alert> {
+    fn probe(scan: &PortScan, ports: &mut Ports, second: u64, port: u16) -> Option<Alert> {
         let full = packet(LinkType::ETHERNET, None, &SYN, 54);
         let mut packet = Glance::of(&full).unwrap();
         packet.destination_port = Port(port);
@@ -198,7 +209,8 @@ mod tests {
         let mut incidents = Incidents::new(&mut slots, pace);
         let mut found = None;
         let raise = &mut |alert| found = Some(alert);
-        scan.segment(&event, &mut Findings { incidents: &mut incidents, now, raise });
+        assert!(scan.counts(&event));
+        scan.add(ports, event.setting, &packet, &mut Findings { incidents: &mut incidents, now, raise });
         found
     }
 
@@ -206,12 +218,12 @@ mod tests {
     #[test]
     fn a_scan_begins_within_the_window_however_long_its_source_has_been_seen() {
         let config = DETECTORS.iter().find(|detector| detector.kind == Kind::PortScan).unwrap();
-        let mut sets = std::vec![ScanSet::default(); 1];
-        let mut scan = PortScan::new(&mut sets, &config.default_config());
+        let scan = PortScan::new(&config.default_config());
+        let mut ports = Ports::default();
         for second in (0..3_600).step_by(5) {
-            assert!(probe(&mut scan, second, 443).is_none());
+            assert!(probe(&scan, &mut ports, second, 443).is_none());
         }
-        let found: Vec<Alert> = (1..=15).filter_map(|port| probe(&mut scan, 3_600, port)).collect();
+        let found: Vec<Alert> = (1..=15).filter_map(|port| probe(&scan, &mut ports, 3_600, port)).collect();
         assert_eq!(found.len(), 2, "with 443 in the window, the 14th makes 15");
         let first = found.first().unwrap().first;
         assert_eq!(first, Timestamp::from_parts(1_700_000_000 + 3_590, 0));

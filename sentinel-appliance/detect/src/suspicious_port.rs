@@ -73,9 +73,14 @@ impl<'m> SuspiciousPort<'m> {
         }
         if let Some(used) = self.list.get_mut(..self.used) {
             used.sort_unstable_by_key(ListedPort::order);
-            self.maybe = used.iter().map(|listed| listed.port).collect();
         }
+        self.maybe = self.ports().collect();
         new.len() - self.used
+    }
+
+    /// The ports of the list.
+    pub(crate) fn ports(&self) -> impl Iterator<Item = Port> {
+        self.list.iter().take(self.used).map(|listed| listed.port)
     }
 
     #[inline]

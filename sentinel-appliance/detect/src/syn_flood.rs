@@ -2,42 +2,60 @@
 //!
 //! Read first: RFC 4987 section 2. A flood from many sources is not seen by this test.
 
-use sentinel_alert::Test;
-use sentinel_dissect::TcpFlags;
+use core::time::Duration;
 
-use crate::event::Event;
+use sentinel_alert::Test;
+use sentinel_dissect::{Glance, TcpFlags};
+
+use crate::event::Setting;
 use crate::incident::Findings;
-use crate::per_source::{Counted, PerSource, SourceSet};
+use crate::per_source::{Counted, Rate, Times};
 use crate::registry::Config;
 
 /// SYN-only packets, per source.
 #[derive(Debug)]
-pub(crate) struct SynFlood<'m>(PerSource<'m>);
+pub(crate) struct SynFlood(Rate);
 
-impl<'m> SynFlood<'m> {
-    pub(crate) fn new(sets: &'m mut [SourceSet], config: &Config) -> Self {
-        Self(PerSource::new(Test::SynFloodPerSource, sets, config))
+impl SynFlood {
+    pub(crate) fn new(config: &Config) -> Self {
+        Self(Rate::new(Test::SynFloodPerSource, config))
     }
 
     pub(crate) fn configure(&mut self, config: &Config) {
         self.0.configure(config);
     }
 
-    pub(crate) const fn evictions(&self) -> u64 {
-        self.0.evictions()
+    /// What is remembered of a source is of use for so long.
+    pub(crate) fn window(&self) -> Duration {
+        self.0.window()
     }
 
     #[inline]
-    pub(crate) fn segment(&mut self, event: &Event<'_, '_>, findings: &mut Findings<'_, '_>) {
-        let packet = event.packet;
-        if self.0.enabled && packet.tcp_flags.is_some_and(TcpFlags::syn_only) {
-            let counted = Counted {
-                source: packet.source,
-                destination: packet.destination,
-                destination_port: Some(packet.destination_port),
-                sender: packet.sender_mac(),
-            };
-            self.0.add(event.setting.now, event.source_hash, counted, findings);
-        }
+    pub(crate) const fn is_enabled(&self) -> bool {
+        self.0.enabled
+    }
+
+    /// Whether a packet counts.
+    #[inline]
+    pub(crate) fn counts(&self, tcp_flags: Option<TcpFlags>) -> bool {
+        self.0.enabled && tcp_flags.is_some_and(TcpFlags::syn_only)
+    }
+
+    /// Counts a packet for its source.
+    #[inline]
+    pub(crate) fn add(
+        &self,
+        times: &mut Times,
+        Setting { now, .. }: Setting<'_>,
+        packet: &Glance<'_>,
+        findings: &mut Findings<'_, '_>,
+    ) {
+        let counted = || Counted {
+            source: packet.source,
+            destination: packet.destination,
+            destination_port: Some(packet.destination_port),
+            sender: packet.sender_mac(),
+        };
+        self.0.add(times, now, counted, findings);
     }
 }

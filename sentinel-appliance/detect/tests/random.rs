@@ -94,8 +94,7 @@ fn without_evictions_the_key_changes_nothing() {
     // So many slots that no set of four ever fills.
     let capacities = Capacities {
         flows: 1 << 19,
-        scans: 1 << 12,
-        requests: 1 << 12,
+        askers: 1 << 12,
         echoes: 1 << 12,
         doors: 1 << 16,
         outbound: 1 << 12,

@@ -153,8 +153,7 @@ fn old_entries_are_no_loss() {
 fn an_engine_without_memory_still_runs() {
     let none = sentinel_detect::Capacities {
         flows: 0,
-        scans: 0,
-        requests: 0,
+        askers: 0,
         echoes: 0,
         doors: 0,
         outbound: 0,

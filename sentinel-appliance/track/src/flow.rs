@@ -278,6 +278,14 @@ pub const fn looks_like_opener(source: Port, destination: Port) -> bool {
     class(source) >= class(destination)
 }
 
+/// Whether the ports alone tell that the sender of a packet opened the conversation: whichever packet of it is seen
+/// first, [`looks_like_opener`] says so.
+#[inline]
+#[must_use]
+pub const fn is_certain_opener(source: Port, destination: Port) -> bool {
+    class(source) > class(destination)
+}
+
 /// 0 for system ports, 1 for registered ones, 2 for those that clients draw from.
 const fn class(port: Port) -> u8 {
     match port.0 {

@@ -36,8 +36,7 @@ pub(crate) const OUTSIDE: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 7);
 /// Plenty for every test that does not fill a table.
 pub(crate) const ROOMY: Capacities = Capacities {
     flows: 1 << 14,
-    scans: 1 << 10,
-    requests: 1 << 10,
+    askers: 1 << 10,
     echoes: 1 << 10,
     doors: 1 << 10,
     outbound: 1 << 8,
@@ -49,8 +48,7 @@ pub(crate) const ROOMY: Capacities = Capacities {
 /// One set of each table.
 pub(crate) const TINY: Capacities = Capacities {
     flows: 4,
-    scans: 4,
-    requests: 4,
+    askers: 4,
     echoes: 4,
     doors: 4,
     outbound: 4,

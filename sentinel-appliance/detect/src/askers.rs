@@ -1,0 +1,106 @@
+//! Who asks for conversations: per source, the ports it tried and when it sent requests.
+//!
+//! Nearly every packet that `port_scan` counts `syn_flood` counts too, so that both find what they remember of a
+//! source in one search.
+
+use sentinel_dissect::{Glance, TcpFlags};
+use sentinel_track::flow::Role;
+use sentinel_track::table::{Renew, Set, Table};
+use sentinel_units::Address;
+
+use crate::event::{Event, Setting};
+use crate::incident::Findings;
+use crate::per_source::Times;
+use crate::port_scan::{PortScan, Ports};
+use crate::registry::Config;
+use crate::syn_flood::SynFlood;
+
+/// What one source asked for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Asker {
+    ports: Ports,
+    requests: Times,
+}
+
+impl Renew for Asker {
+    #[inline]
+    fn renew(&mut self) {
+        self.ports.renew();
+        self.requests.renew();
+    }
+}
+
+/// Storage for four sources: about 5.8 KiB.
+pub type AskerSet = Set<Address, Asker>;
+
+/// The sources, and the detectors that judge them.
+#[derive(Debug)]
+pub(crate) struct Askers<'m> {
+    table: Table<'m, Address, Asker>,
+    port_scan: PortScan,
+    syn_flood: SynFlood,
+}
+
+impl<'m> Askers<'m> {
+    pub(crate) fn new(sets: &'m mut [AskerSet], port_scan: &Config, syn_flood: &Config) -> Self {
+        let (port_scan, syn_flood) = (PortScan::new(port_scan), SynFlood::new(syn_flood));
+        let lifetime = port_scan.window().max(syn_flood.window());
+        Self { table: Table::new(sets, lifetime), port_scan, syn_flood }
+    }
+
+    pub(crate) fn configure(&mut self, port_scan: &Config, syn_flood: &Config) {
+        self.port_scan.configure(port_scan);
+        self.syn_flood.configure(syn_flood);
+        self.table.set_lifetime(self.port_scan.window().max(self.syn_flood.window()));
+    }
+
+    pub(crate) const fn evictions(&self) -> u64 {
+        self.table.evictions()
+    }
+
+    /// Whether a packet may ask for a conversation or probe for one. `false` is certain, and costs next to nothing.
+    #[inline]
+    pub(crate) fn may_ask(&self, tcp_flags: Option<TcpFlags>, role: &Role) -> bool {
+        self.port_scan.may_ask(tcp_flags, role)
+    }
+
+    #[inline]
+    pub(crate) fn segment(&mut self, event: &Event<'_, '_>, findings: &mut Findings<'_, '_>) {
+        let tries = self.port_scan.counts(event);
+        let requests = self.syn_flood.counts(event.packet.tcp_flags);
+        if tries | requests {
+            self.add(event.setting, event.packet, event.source_hash, [tries, requests], findings);
+        }
+    }
+
+    /// A TCP request, that is, a SYN without ACK.
+    #[inline]
+    pub(crate) fn request(
+        &mut self,
+        setting: Setting<'_>,
+        packet: &Glance<'_>,
+        source_hash: u32,
+        findings: &mut Findings<'_, '_>,
+    ) {
+        let counts = [self.port_scan.counts_requests_to(packet.destination), self.syn_flood.is_enabled()];
+        self.add(setting, packet, source_hash, counts, findings);
+    }
+
+    #[inline]
+    fn add(
+        &mut self,
+        setting: Setting<'_>,
+        packet: &Glance<'_>,
+        source_hash: u32,
+        [tries, requests]: [bool; 2],
+        findings: &mut Findings<'_, '_>,
+    ) {
+        let Some(entry) = self.table.entry(source_hash, packet.source, setting.now) else { return };
+        if tries {
+            self.port_scan.add(&mut entry.value.ports, setting, packet, findings);
+        }
+        if requests {
+            self.syn_flood.add(&mut entry.value.requests, setting, packet, findings);
+        }
+    }
+}
