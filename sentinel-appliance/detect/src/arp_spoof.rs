@@ -44,7 +44,7 @@ impl<'m> ArpSpoof<'m> {
 
     #[inline]
     pub(crate) fn segment(&mut self, event: &Event<'_, '_>) {
-        if event.packet.tcp_flags.is_none() && self.follows(event.packet.source_port) {
+        if event.packet.ends.tcp_flags.is_none() && self.follows(event.packet.ends.source_port) {
             self.dhcp(event);
         }
     }

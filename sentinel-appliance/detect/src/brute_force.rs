@@ -81,9 +81,9 @@ impl<'m> BruteForce<'m> {
     pub(crate) fn segment(&mut self, event: &Event<'_, '_>, findings: &mut Findings<'_, '_>) {
         let packet = event.packet;
         if self.enabled
-            && packet.tcp_flags.is_some_and(TcpFlags::syn_only)
-            && self.maybe.may_hold(packet.destination_port)
-            && self.ports.contains(&packet.destination_port.0)
+            && packet.ends.tcp_flags.is_some_and(TcpFlags::syn_only)
+            && self.maybe.may_hold(packet.ends.destination_port)
+            && self.ports.contains(&packet.ends.destination_port.0)
         {
             self.add(event, findings);
         }
@@ -91,15 +91,19 @@ impl<'m> BruteForce<'m> {
 
     fn add(&mut self, event: &Event<'_, '_>, findings: &mut Findings<'_, '_>) {
         let (now, packet) = (event.setting.now, event.packet);
-        let door = Door { source: packet.source, target: packet.destination, port: packet.destination_port };
+        let door = Door {
+            source: packet.ends.source,
+            target: packet.ends.destination,
+            port: packet.ends.destination_port,
+        };
         let scope = scope(door.target, door.port);
         let hash = event.setting.key.with(event.source_hash, scope);
         let Some(entry) = self.table.entry(hash, door, now) else { return };
-        let Some(span) = entry.value.add(self.threshold, now) else { return };
+        let Some(reached) = entry.value.add(self.threshold, now) else { return };
         findings.add(&Finding {
             test: Test::BruteForceSynInWindow,
             severity: self.severity,
-            first: earlier(now, span),
+            first: earlier(now, reached.since()),
             subject: Subject {
                 source: Some(door.source),
                 destination: Some(door.target),

@@ -51,14 +51,14 @@ impl DnsTunnel {
 
     #[inline]
     pub(crate) fn segment(&self, event: &Event<'_, '_>, findings: &mut Findings<'_, '_>) {
-        if self.follows(event.packet.destination_port) {
+        if self.follows(event.packet.ends.destination_port) {
             self.queries(event, findings);
         }
     }
 
     fn queries(&self, event: &Event<'_, '_>, findings: &mut Findings<'_, '_>) {
         let payload = event.packet.payload();
-        if event.packet.tcp_flags.is_none() {
+        if event.packet.ends.tcp_flags.is_none() {
             return self.message(event, payload, findings);
         }
         if self.streams_are_joined {
@@ -77,9 +77,9 @@ impl DnsTunnel {
         message: &[u8],
         findings: &mut Findings<'_, '_>,
     ) {
-        if self.follows(packet.destination_port) {
+        if self.follows(packet.ends.destination_port) {
             let role = Role { from_opener: true, certain: false, is_first: false, idle: Lapse::default() };
-            let source_hash = setting.key.address(packet.source);
+            let source_hash = setting.key.address(packet.ends.source);
             self.message(&Event { setting, packet, role, source_hash }, message, findings);
         }
     }
@@ -105,8 +105,8 @@ impl DnsTunnel {
             severity: self.severity,
             first: event.setting.now,
             subject: Subject {
-                source: Some(event.packet.source),
-                destination: Some(event.packet.destination),
+                source: Some(event.packet.ends.source),
+                destination: Some(event.packet.ends.destination),
                 destination_port: Some(DNS),
                 mac: event.packet.sender_mac(),
                 ..Subject::default()

@@ -3,8 +3,8 @@
 use core::time::Duration;
 
 use sentinel_alert::{Alert, Kind};
-use sentinel_dissect::{Glance, Packet, Sight, TcpFlags, Transport, glance, protocol};
-use sentinel_track::flow::{End, FlowId, Flows, Interest, Role, is_certain_opener};
+use sentinel_dissect::{Ends, Glance, Packet, Sight, TcpFlags, Transport, glance, glance_v4, glance_v6};
+use sentinel_track::flow::{FlowId, Flows, Interest, Role, is_certain_opener};
 use sentinel_track::hash::HashKey;
 use sentinel_units::{LinkType, Timestamp};
 
@@ -13,7 +13,7 @@ use crate::askers::Askers;
 use crate::assembly::{self, Assembly, AssemblyStorage, Carried};
 use crate::brute_force::BruteForce;
 use crate::dns_tunnel::{DNS, DnsTunnel};
-use crate::event::{Event, OtherEvent, Setting};
+use crate::event::{Counted, Event, OtherEvent, Setting};
 use crate::exfiltration::Exfiltration;
 use crate::icmp_flood::IcmpFlood;
 use crate::incident::{Findings, Incidents};
@@ -60,6 +60,17 @@ pub struct Counts {
     pub malformed: u64,
     /// Frames cut by the snap length.
     pub truncated: u64,
+}
+
+/// What is still wanted of a frame.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Wants {
+    Nothing,
+    /// Its length, for the detector that counts bytes.
+    Length,
+    /// It asks for a conversation, and that is all.
+    Request,
+    Everything,
 }
 
 /// All tables and detectors.
@@ -164,7 +175,7 @@ impl<'m> Engine<'m> {
     ///
     /// `wire_len` is its length on the wire; a value less than `bytes` is raised to it. A tag that the card took off
     /// does not matter here.
-    #[inline(never)] // compiled here, for speed, and not with a program that is compiled for size
+    #[inline(always)] // a call of its own would pass all arguments twice
     pub fn frame(
         &mut self,
         at: Timestamp,
@@ -173,39 +184,147 @@ impl<'m> Engine<'m> {
         wire_len: u32,
         raise: &mut dyn FnMut(Alert),
     ) {
-        let cut = u32::try_from(bytes.len()).is_ok_and(|captured| captured < wire_len);
-        self.counts.truncated += u64::from(cut);
-        match glance(link, bytes, wire_len) {
-            Some(Sight::V4(v4)) => {
-                self.advance(at, raise);
-                if self.detectors.is_mere_request(&v4) {
-                    self.request(&Glance::from(&v4), raise);
-                    self.counts.analysed += 1;
-                    return;
-                }
-                let source = (v4.source, v4.source_port);
-                let destination = (v4.destination, v4.destination_port);
-                let flow = FlowId::v4(&self.key, transport(v4.tcp_flags), source, destination);
-                if self.segment(flow, v4.tcp_flags, || Glance::from(&v4), raise) {
-                    self.stream(at, link, bytes, wire_len, raise);
-                }
-            }
-            Some(Sight::V6(v6)) => {
-                if self.segment_of_any_family(at, &v6, raise) {
-                    self.stream(at, link, bytes, wire_len, raise);
-                }
-            }
-            None if link.is_supported() => {
-                let packet = sentinel_dissect::packet(link, None, bytes, wire_len);
-                self.counts.malformed += u64::from(packet.malformed.is_some());
-                self.packet(at, &packet, raise);
-            }
-            None => {
-                self.counts.unsupported += 1;
-                return;
-            }
+        match self.pass(at, link, bytes, wire_len) {
+            Wants::Nothing => {}
+            Wants::Length => self.upload(bytes, wire_len, raise),
+            Wants::Request => self.request(bytes, wire_len, raise),
+            Wants::Everything => self.attentively(at, link, bytes, wire_len, raise),
         }
+    }
+
+    /// Most frames end here: those in a direction of a conversation from which nothing is left to learn.
+    #[inline(never)] // compiled here, for speed, and not with a program that is compiled for size
+    fn pass(&mut self, at: Timestamp, link: LinkType, bytes: &[u8], wire_len: u32) -> Wants {
+        let captured = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        self.counts.truncated += u64::from(captured < wire_len);
+        let wire_len = wire_len.max(captured);
+        match glance_v4(link, bytes, wire_len) {
+            Some(ends) => self.pass_between(at, &ends, FlowId::v4),
+            None => self.pass_v6(at, link, bytes, wire_len),
+        }
+    }
+
+    #[inline(never)] // keeps the way of IPv4 short
+    fn pass_v6(&mut self, at: Timestamp, link: LinkType, bytes: &[u8], wire_len: u32) -> Wants {
+        match glance_v6(link, bytes, wire_len) {
+            Some(ends) => self.pass_between(at, &ends, FlowId::of),
+            None => Wants::Everything,
+        }
+    }
+
+    #[inline(always)] // once for each family
+    fn pass_between<A>(
+        &mut self,
+        at: Timestamp,
+        ends: &Ends<A>,
+        flow: impl FnOnce(&HashKey, &Ends<A>) -> FlowId,
+    ) -> Wants {
+        if !self.is_next(at) {
+            return Wants::Everything;
+        }
+        let may_be_ordinary = match ends.tcp_flags {
+            Some(flags) => flags.ordinary(),
+            None => ends.destination_port != DNS,
+        };
+        let wants = if may_be_ordinary {
+            match self.flows.go_on(flow(&self.key, ends), self.detectors.askers.lull(), at) {
+                Interest::Nothing => Wants::Nothing,
+                Interest::Length => Wants::Length,
+                Interest::Everything => return Wants::Everything,
+            }
+        } else if self.detectors.is_mere_request(ends) {
+            Wants::Request
+        } else {
+            return Wants::Everything;
+        };
+        self.now = at;
         self.counts.analysed += 1;
+        wants
+    }
+
+    /// Counts the bytes of a frame on its way out.
+    #[inline(never)] // as above
+    fn upload(&mut self, bytes: &[u8], wire_len: u32, raise: &mut dyn FnMut(Alert)) {
+        match Counted::again_v4(bytes, wire_len) {
+            Some(packet) => self.count_bytes(&packet, raise),
+            None => self.upload_v6(bytes, wire_len, raise),
+        }
+    }
+
+    #[inline(never)] // keeps the way of IPv4 short
+    fn upload_v6(&mut self, bytes: &[u8], wire_len: u32, raise: &mut dyn FnMut(Alert)) {
+        if let Some(packet) = Counted::again_v6(bytes, wire_len) {
+            self.count_bytes(&packet, raise);
+        }
+    }
+
+    #[inline(always)] // once for each family
+    fn count_bytes(&mut self, packet: &Counted<'_>, raise: &mut dyn FnMut(Alert)) {
+        let Self { incidents, detectors, now, key, .. } = self;
+        let mut findings = Findings { incidents, now: *now, raise };
+        detectors.exfiltration.ordinary(*now, key.address(packet.source), packet, &mut findings);
+    }
+
+    /// Counts a frame that asks for a conversation and for nothing else. The conversation gets no place in the table
+    /// before it is answered, which a flood of requests would take from conversations that are.
+    #[inline(never)] // compiled here, as above
+    fn request(&mut self, bytes: &[u8], wire_len: u32, raise: &mut dyn FnMut(Alert)) {
+        match Counted::again_v4(bytes, wire_len) {
+            Some(packet) => self.count_request(&packet, raise),
+            None => self.request_v6(bytes, wire_len, raise),
+        }
+    }
+
+    #[inline(never)] // keeps the way of IPv4 short
+    fn request_v6(&mut self, bytes: &[u8], wire_len: u32, raise: &mut dyn FnMut(Alert)) {
+        if let Some(packet) = Counted::again_v6(bytes, wire_len) {
+            self.count_any_request(&packet, raise);
+        }
+    }
+
+    #[inline(never)]
+    fn count_any_request(&mut self, packet: &Counted<'_>, raise: &mut dyn FnMut(Alert)) {
+        self.count_request(packet, raise);
+    }
+
+    #[inline(always)] // once for IPv4 and once for all
+    fn count_request(&mut self, packet: &Counted<'_>, raise: &mut dyn FnMut(Alert)) {
+        let Self { incidents, detectors, now, key, inside, .. } = self;
+        let mut findings = Findings { incidents, now: *now, raise };
+        let source_hash = key.address(packet.source);
+        detectors.askers.request(*now, packet, source_hash, &mut findings);
+        if detectors.exfiltration.counts(inside, packet.source, packet.destination) {
+            detectors.exfiltration.ordinary(*now, source_hash, packet, &mut findings);
+        }
+    }
+
+    /// Looks at a frame in which there may be something to learn.
+    #[inline(never)] // keeps the other ways short
+    fn attentively(
+        &mut self,
+        at: Timestamp,
+        link: LinkType,
+        bytes: &[u8],
+        wire_len: u32,
+        raise: &mut dyn FnMut(Alert),
+    ) {
+        if let Some(sight) = glance(link, bytes, wire_len) {
+            self.counts.analysed += 1;
+            let flow = match &sight {
+                Sight::V4(ends) => FlowId::v4(&self.key, ends),
+                Sight::V6(ends) => FlowId::of(&self.key, ends),
+            };
+            if self.segment(at, flow, &Glance::of_frame(sight, bytes, wire_len), raise) {
+                self.stream(at, link, bytes, wire_len, raise);
+            }
+        } else if link.is_supported() {
+            self.counts.analysed += 1;
+            let packet = sentinel_dissect::packet(link, None, bytes, wire_len);
+            self.counts.malformed += u64::from(packet.malformed.is_some());
+            self.packet(at, &packet, raise);
+        } else {
+            self.counts.unsupported += 1;
+        }
     }
 
     /// Looks at one packet that was read already, as part of a frame that counts or for itself, and at what it carries or
@@ -266,7 +385,8 @@ impl<'m> Engine<'m> {
     /// Looks at a packet without what it carries.
     fn alone(&mut self, at: Timestamp, packet: &Packet<'_>, raise: &mut dyn FnMut(Alert)) {
         if let Some(glance) = Glance::of(packet) {
-            let _is_followed = self.segment_of_any_family(at, &glance, raise);
+            let flow = FlowId::of(&self.key, &glance.ends);
+            let _is_followed = self.segment(at, flow, &glance, raise);
             return;
         }
         self.advance(at, raise);
@@ -275,56 +395,43 @@ impl<'m> Engine<'m> {
         detectors.packet(&event, &mut Findings { incidents, now: *now, raise });
     }
 
-    #[inline(never)]
-    fn segment_of_any_family(
+    /// Looks at a TCP segment or UDP datagram; says whether it may be part of a message that spans segments. Many end
+    /// here: ordinary ones in a direction from which nothing is left to learn, or only how long they are.
+    fn segment(
         &mut self,
         at: Timestamp,
+        flow: FlowId,
         packet: &Glance<'_>,
         raise: &mut dyn FnMut(Alert),
     ) -> bool {
         self.advance(at, raise);
-        if self.detectors.is_mere_request(packet) {
-            self.request(packet, raise);
+        let ends = &packet.ends;
+        if self.detectors.is_mere_request(ends) {
+            self.count_any_request(&packet.into(), raise);
             return false;
         }
-        let source = End { address: packet.source, port: packet.source_port };
-        let destination = End { address: packet.destination, port: packet.destination_port };
-        let flow = FlowId::of(&self.key, transport(packet.tcp_flags), source, destination);
-        self.segment(flow, packet.tcp_flags, || *packet, raise)
-    }
-
-    /// Looks at a TCP segment or UDP datagram; says whether it may be part of a message that spans segments. Most end
-    /// here: ordinary ones in a direction from which nothing is left to learn, or only how long they are.
-    #[inline(always)]
-    fn segment<'p>(
-        &mut self,
-        flow: FlowId,
-        tcp_flags: Option<TcpFlags>,
-        packet: impl Fn() -> Glance<'p>,
-        raise: &mut dyn FnMut(Alert),
-    ) -> bool {
         let Self { incidents, detectors, now, key, inside, flows, sightings, .. } = self;
-        let conversation = flows.note(flow, tcp_flags, *now);
+        let conversation = flows.note(flow, ends.tcp_flags, *now);
         let setting = Setting { now: *now, inside, key };
-        if !detectors.askers.may_ask(tcp_flags, &conversation.role) {
+        let mut findings = Findings { incidents, now: *now, raise };
+        if !detectors.askers.may_ask(ends.tcp_flags, &conversation.role) {
             match conversation.interest() {
                 Interest::Nothing => return false,
                 Interest::Length => {
-                    let mut findings = Findings { incidents, now: *now, raise };
-                    detectors.exfiltration.ordinary(&setting, &packet(), &mut findings);
+                    let hash = setting.key.address(ends.source);
+                    detectors.exfiltration.ordinary(*now, hash, &packet.into(), &mut findings);
                     return false;
                 }
                 Interest::Everything => {}
             }
         }
-        let mut findings = Findings { incidents, now: *now, raise };
         let role = match sightings {
             Some(sightings) if conversation.role.is_first => {
                 let sight =
-                    sightings.note(&flow, &packet(), conversation.role, &detectors.suspicious_port, *now);
+                    sightings.note(&flow, packet, conversation.role, &detectors.suspicious_port, *now);
                 if sight == Seen::Undecided {
                     let role = Role { from_opener: false, is_first: false, ..conversation.role };
-                    detectors.segment(setting, &packet(), role, &mut findings);
+                    detectors.segment(setting, packet, role, &mut findings);
                     // Not the sender, until the others have been heard.
                     flows.settle(flow, false, false, true, *now);
                     return false;
@@ -333,18 +440,9 @@ impl<'m> Engine<'m> {
             }
             _ => conversation.role,
         };
-        let interest = detectors.segment(setting, &packet(), role, &mut findings);
+        let interest = detectors.segment(setting, packet, role, &mut findings);
         conversation.set_interest(interest);
-        tcp_flags.is_some() && assembly::is_dns_stream(packet().destination_port)
-    }
-
-    /// Looks at a packet for which [`Detectors::is_mere_request`] holds. Its conversation gets no place in the table
-    /// before it is answered, which a flood of requests would take from conversations that are.
-    #[inline(never)] // keeps the way of most packets short
-    fn request(&mut self, packet: &Glance<'_>, raise: &mut dyn FnMut(Alert)) {
-        let Self { incidents, detectors, now, key, inside, .. } = self;
-        let setting = Setting { now: *now, inside, key };
-        detectors.request(setting, packet, &mut Findings { incidents, now: *now, raise });
+        ends.tcp_flags.is_some() && assembly::is_dns_stream(ends.destination_port)
     }
 
     /// Lets time pass while there is no traffic.
@@ -391,11 +489,17 @@ impl<'m> Engine<'m> {
     /// The clock follows the newest stamp.
     #[inline]
     pub(crate) fn advance(&mut self, at: Timestamp, raise: &mut dyn FnMut(Alert)) {
-        if at >= self.now && !self.incidents.is_one_over(at) {
+        if self.is_next(at) {
             self.now = at;
         } else {
             self.advance_slowly(at, raise);
         }
+    }
+
+    /// Whether time goes on to `at` without more ado.
+    #[inline]
+    fn is_next(&self, at: Timestamp) -> bool {
+        at >= self.now && !self.incidents.is_one_over(at)
     }
 
     #[cold]
@@ -410,26 +514,14 @@ impl<'m> Engine<'m> {
     }
 }
 
-/// The number of a transport protocol that has ports.
-#[inline]
-const fn transport(tcp_flags: Option<TcpFlags>) -> u8 {
-    if tcp_flags.is_some() { protocol::TCP } else { protocol::UDP }
-}
-
 impl Detectors<'_> {
     /// Whether a packet is a TCP request whose ports tell who asks whom, and in which only those detectors can find
     /// something that count requests and bytes.
     #[inline]
-    fn is_mere_request<A>(&self, packet: &Glance<'_, A>) -> bool {
-        packet.tcp_flags.is_some_and(TcpFlags::syn_only)
-            && is_certain_opener(packet.source_port, packet.destination_port)
-            && !self.looked_at.may_hold(packet.destination_port)
-    }
-
-    fn request(&mut self, setting: Setting<'_>, packet: &Glance<'_>, findings: &mut Findings<'_, '_>) {
-        let source_hash = setting.key.address(packet.source);
-        self.askers.request(setting, packet, source_hash, findings);
-        self.exfiltration.from_opener(&setting, packet, findings);
+    fn is_mere_request<A>(&self, ends: &Ends<A>) -> bool {
+        ends.tcp_flags.is_some_and(TcpFlags::syn_only)
+            && is_certain_opener(ends.source_port, ends.destination_port)
+            && !self.looked_at.may_hold(ends.destination_port)
     }
 
     fn look_again(&mut self) {
@@ -447,17 +539,19 @@ impl Detectors<'_> {
         role: Role,
         findings: &mut Findings<'_, '_>,
     ) -> Interest {
-        let event = &Event { setting, packet, role, source_hash: setting.key.address(packet.source) };
+        let event = &Event { setting, packet, role, source_hash: setting.key.address(packet.ends.source) };
         self.askers.segment(event, findings);
         self.suspicious_port.segment(event, findings);
         self.dns_tunnel.segment(event, findings);
-        if event.packet.tcp_flags.is_some() {
+        if event.packet.ends.tcp_flags.is_some() {
             self.brute_force.segment(event, findings);
         } else {
             self.arp_spoof.segment(event);
         }
         let counts_bytes = self.exfiltration.segment(event, findings);
-        if self.dns_tunnel.follows(packet.destination_port) || self.arp_spoof.follows(packet.source_port) {
+        if self.dns_tunnel.follows(packet.ends.destination_port)
+            || self.arp_spoof.follows(packet.ends.source_port)
+        {
             Interest::Everything
         } else if counts_bytes {
             Interest::Length

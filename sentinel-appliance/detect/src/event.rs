@@ -1,9 +1,9 @@
 //! What detectors see of one packet, worked out once for all of them.
 
-use sentinel_dissect::{Glance, Packet};
+use sentinel_dissect::{Ends, Glance, Ip, Packet, again_v4, again_v6, sender};
 use sentinel_track::flow::{End, Role};
 use sentinel_track::hash::HashKey;
-use sentinel_units::{Mac, Timestamp};
+use sentinel_units::{Address, Mac, Port, Timestamp};
 
 use crate::inside::Inside;
 
@@ -31,6 +31,69 @@ pub(crate) struct Event<'e, 'p> {
     pub(crate) source_hash: u32,
 }
 
+/// A packet that is counted for its source.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Counted<'p> {
+    /// Where it comes from.
+    pub(crate) source: Address,
+    /// Where it goes.
+    pub(crate) destination: Address,
+    /// The port it goes to, if it has one.
+    pub(crate) destination_port: Option<Port>,
+    /// Bytes of the whole frame on the wire.
+    pub(crate) wire_len: u32,
+    /// Who sent the frame on this link, if the link says so.
+    sender: Option<&'p [u8; 6]>,
+}
+
+impl<'p> From<&Glance<'p>> for Counted<'p> {
+    #[inline]
+    fn from(packet: &Glance<'p>) -> Self {
+        let Ends { source, destination, destination_port, .. } = packet.ends;
+        let destination_port = Some(destination_port);
+        Self { source, destination, destination_port, wire_len: packet.wire_len, sender: packet.sender }
+    }
+}
+
+impl<'p> Counted<'p> {
+    /// A frame that [`glance_v4`](sentinel_dissect::glance_v4) has read; `None` if it was
+    /// [`glance_v6`](sentinel_dissect::glance_v6).
+    #[inline(always)] // so that both addresses are known to be IPv4
+    pub(crate) fn again_v4(bytes: &'p [u8], wire_len: u32) -> Option<Self> {
+        let (source, destination, port) = again_v4(bytes)?;
+        let (source, destination) = (Address::v4(source), Address::v4(destination));
+        Some(Self::in_frame(bytes, wire_len, (source, destination, port)))
+    }
+
+    /// One that the latter has read.
+    pub(crate) fn again_v6(bytes: &'p [u8], wire_len: u32) -> Option<Self> {
+        let (source, destination, port) = again_v6(bytes)?;
+        Some(Self::in_frame(bytes, wire_len, (source, destination, port)))
+    }
+
+    #[inline(always)] // as above
+    fn in_frame(
+        bytes: &'p [u8],
+        wire_len: u32,
+        (source, destination, port): (Address, Address, Port),
+    ) -> Self {
+        let wire_len = wire_len.max(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
+        Self { source, destination, destination_port: Some(port), wire_len, sender: sender(bytes) }
+    }
+
+    /// A packet without ports; `None` if it has no addresses either.
+    pub(crate) fn without_ports(packet: &'p Packet<'_>) -> Option<Self> {
+        let Ip { source, destination, .. } = *packet.ip()?;
+        let sender = packet.ethernet.as_ref().map(|ethernet| &ethernet.source.0);
+        Some(Self { source, destination, destination_port: None, wire_len: packet.wire_len, sender })
+    }
+
+    /// Hardware address of the sender, if the link has such.
+    pub(crate) fn sender(&self) -> Option<Mac> {
+        self.sender.map(|bytes| Mac(*bytes))
+    }
+}
+
 /// Any other packet.
 #[derive(Debug)]
 pub(crate) struct OtherEvent<'e, 'p> {
@@ -44,19 +107,12 @@ impl Event<'_, '_> {
     /// Where it comes from.
     #[inline]
     pub(crate) const fn source(&self) -> End {
-        End { address: self.packet.source, port: self.packet.source_port }
+        End { address: self.packet.ends.source, port: self.packet.ends.source_port }
     }
 
     /// Where it goes.
     #[inline]
     pub(crate) const fn destination(&self) -> End {
-        End { address: self.packet.destination, port: self.packet.destination_port }
-    }
-}
-
-impl OtherEvent<'_, '_> {
-    /// Hardware address of the sender, if the link has such.
-    pub(crate) fn sender(&self) -> Option<Mac> {
-        self.packet.ethernet.map(|ethernet| ethernet.source)
+        End { address: self.packet.ends.destination, port: self.packet.ends.destination_port }
     }
 }

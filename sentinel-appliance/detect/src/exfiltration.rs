@@ -7,12 +7,12 @@
 use core::time::Duration;
 
 use sentinel_alert::{Evidence, Severity, Subject, Test};
-use sentinel_dissect::Glance;
+use sentinel_dissect::Ends;
 use sentinel_track::table::{Renew, Set, Table};
 use sentinel_track::window::{Sliding, WindowShape};
-use sentinel_units::{Address, ByteCount, Mac, Port, Timestamp};
+use sentinel_units::{Address, ByteCount, Timestamp};
 
-use crate::event::{Event, OtherEvent, Setting};
+use crate::event::{Counted, Event, OtherEvent, Setting};
 use crate::incident::{Finding, Findings};
 use crate::inside::Inside;
 use crate::per_source::earlier;
@@ -78,82 +78,63 @@ impl<'m> Exfiltration<'m> {
         self.table.evictions()
     }
 
+    /// Whether a packet counts whose sender opened the conversation.
     #[inline]
-    fn counts(&self, inside: &Inside, source: Address, destination: Address) -> bool {
+    pub(crate) fn counts(&self, inside: &Inside, source: Address, destination: Address) -> bool {
         self.enabled && inside.contains(source) && inside.is_outside(destination)
     }
 
     /// Says whether the packet was one to count; then those after it in the same direction are, too.
     #[inline]
     pub(crate) fn segment(&mut self, event: &Event<'_, '_>, findings: &mut Findings<'_, '_>) -> bool {
-        event.role.from_opener && self.from_opener(&event.setting, event.packet, findings)
-    }
-
-    /// The same of a packet whose sender opened the conversation.
-    #[inline]
-    pub(crate) fn from_opener(
-        &mut self,
-        setting: &Setting<'_>,
-        packet: &Glance<'_>,
-        findings: &mut Findings<'_, '_>,
-    ) -> bool {
-        let counts = self.counts(setting.inside, packet.source, packet.destination);
+        let Ends { source, destination, .. } = event.packet.ends;
+        let counts = event.role.from_opener && self.counts(event.setting.inside, source, destination);
         if counts {
-            self.ordinary(setting, packet, findings);
+            self.ordinary(event.setting.now, event.source_hash, &event.packet.into(), findings);
         }
         counts
     }
 
-    /// Counts a packet of a direction of which [`Self::segment`] said that it counts.
-    pub(crate) fn ordinary(
-        &mut self,
-        setting: &Setting<'_>,
-        packet: &Glance<'_>,
-        findings: &mut Findings<'_, '_>,
-    ) {
-        let sent = Sent {
-            source: packet.source,
-            destination: packet.destination,
-            destination_port: Some(packet.destination_port),
-            sender: packet.sender_mac(),
-            bytes: packet.wire_len,
-        };
-        self.add(setting.now, setting.key.address(packet.source), sent, findings);
-    }
-
     pub(crate) fn packet(&mut self, event: &OtherEvent<'_, '_>, findings: &mut Findings<'_, '_>) {
-        let Setting { now, inside, key } = event.setting;
-        let Some(ip) = event.packet.ip() else { return };
-        if self.counts(inside, ip.source, ip.destination) {
-            let sent = Sent {
-                source: ip.source,
-                destination: ip.destination,
-                destination_port: None,
-                sender: event.sender(),
-                bytes: event.packet.wire_len,
-            };
-            self.add(now, key.address(ip.source), sent, findings);
+        if let Some(packet) = &Counted::without_ports(event.packet)
+            && self.counts(event.setting.inside, packet.source, packet.destination)
+        {
+            let Setting { now, key, .. } = event.setting;
+            self.ordinary(now, key.address(packet.source), packet, findings);
         }
     }
 
-    fn add(&mut self, now: Timestamp, source_hash: u32, sent: Sent, findings: &mut Findings<'_, '_>) {
-        let Some(entry) = self.table.entry(source_hash, sent.source, now) else { return };
+    /// Counts a packet for which [`Self::counts`] holds, or of a direction of which [`Self::segment`] said that it counts.
+    pub(crate) fn ordinary(
+        &mut self,
+        now: Timestamp,
+        source_hash: u32,
+        packet: &Counted<'_>,
+        findings: &mut Findings<'_, '_>,
+    ) {
+        let Some(entry) = self.table.entry(source_hash, packet.source, now) else { return };
         if entry.is_new {
             entry.value.since = now;
         }
-        let sum = entry.value.bytes.add(self.shape, now, sent.bytes);
+        let sum = entry.value.bytes.add(self.shape, now, packet.wire_len);
         if sum < u64::from(self.threshold) {
             return;
         }
+        let since = entry.value.since;
+        self.report(since, sum, packet, findings);
+    }
+
+    #[cold]
+    fn report(&self, since: Timestamp, sum: u64, packet: &Counted<'_>, findings: &mut Findings<'_, '_>) {
         findings.add(&Finding {
             test: Test::ExfiltrationBytesInWindow,
             severity: self.severity,
-            first: entry.value.since.max(earlier(now, self.window)),
+            first: since.max(earlier(findings.now, self.window)),
             subject: Subject {
-                source: Some(sent.source),
-                destination: Some(sent.destination),
-                destination_port: sent.destination_port,
-                mac: sent.sender,
+                source: Some(packet.source),
+                destination: Some(packet.destination),
+                destination_port: packet.destination_port,
+                mac: packet.sender(),
                 ..Subject::default()
             },
             evidence: Evidence::Bytes {
@@ -161,18 +142,8 @@ impl<'m> Exfiltration<'m> {
                 threshold: ByteCount(self.threshold.into()),
                 window_s: self.window_s,
             },
-            adds: sent.bytes,
+            adds: packet.wire_len,
             scope: 0,
         });
     }
-}
-
-/// A packet that leaves.
-#[derive(Clone, Copy, Debug)]
-struct Sent {
-    source: Address,
-    destination: Address,
-    destination_port: Option<Port>,
-    sender: Option<Mac>,
-    bytes: u32,
 }

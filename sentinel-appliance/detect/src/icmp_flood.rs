@@ -6,9 +6,9 @@
 use sentinel_alert::Test;
 use sentinel_dissect::Transport;
 
-use crate::event::{OtherEvent, Setting};
+use crate::event::{Counted, OtherEvent, Setting};
 use crate::incident::Findings;
-use crate::per_source::{Counted, PerSource, SourceSet};
+use crate::per_source::{PerSource, SourceSet};
 use crate::registry::Config;
 
 /// Echo requests of both families, per source.
@@ -34,14 +34,12 @@ impl<'m> IcmpFlood<'m> {
             Transport::Icmpv6(icmpv6) => icmpv6.is_echo_request(),
             _ => false,
         };
-        let Some(ip) = event.packet.ip().filter(|_| self.0.is_enabled() && is_request) else { return };
-        let counted = Counted {
-            source: ip.source,
-            destination: ip.destination,
-            destination_port: None,
-            sender: event.sender(),
-        };
-        let Setting { now, key, .. } = event.setting;
-        self.0.add(now, key.address(ip.source), counted, findings);
+        if !self.0.is_enabled() || !is_request {
+            return;
+        }
+        if let Some(packet) = &Counted::without_ports(event.packet) {
+            let Setting { now, key, .. } = event.setting;
+            self.0.add(now, key.address(packet.source), packet, findings);
+        }
     }
 }

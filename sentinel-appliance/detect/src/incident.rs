@@ -6,7 +6,7 @@ use sentinel_alert::{Alert, Evidence, Kind, Phase, Severity, Subject, Test};
 use sentinel_units::{Address, ByteCount, Mac, Port, Timestamp};
 
 use crate::engine::Pace;
-use crate::per_source::Counted;
+use crate::event::Counted;
 
 /// What a detector reports: evidence that is at or over its threshold.
 #[derive(Clone, Debug)]
@@ -41,7 +41,7 @@ impl Findings<'_, '_> {
     /// Takes in one more packet of the incident that went on last, if it belongs there and there is nothing to say:
     /// under a flood that is nearly every packet.
     #[inline]
-    pub(crate) fn one_more(&mut self, test: Test, packet: &Counted) -> bool {
+    pub(crate) fn one_more(&mut self, test: Test, packet: &Counted<'_>) -> bool {
         self.incidents.one_more(self.now, test, packet)
     }
 }
@@ -144,9 +144,10 @@ impl<'m> Incidents<'m> {
 
     /// Adds a packet to the incident that went on last. `false` changes nothing.
     #[inline]
-    fn one_more(&mut self, now: Timestamp, test: Test, packet: &Counted) -> bool {
+    fn one_more(&mut self, now: Timestamp, test: Test, packet: &Counted<'_>) -> bool {
         let Some(Incident(Some(open))) = self.slots.get_mut(self.latest) else { return false };
-        let Alert { test: known, subject, evidence: Evidence::Packets { count, .. }, .. } = &mut open.alert else {
+        let Alert { test: known, subject, evidence: Evidence::Packets { count, .. }, .. } = &mut open.alert
+        else {
             return false;
         };
         let is_of = *known == test && open.scope == 0 && subject.source == Some(packet.source);
@@ -155,7 +156,7 @@ impl<'m> Incidents<'m> {
         }
         open.last = now;
         *count = count.saturating_add(1);
-        keep_common(subject, Some(packet.destination), packet.destination_port, packet.sender);
+        keep_common(subject, Some(packet.destination), packet.destination_port, packet.sender());
         open.alert.suppressed = open.alert.suppressed.saturating_add(1);
         true
     }

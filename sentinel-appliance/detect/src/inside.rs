@@ -17,12 +17,49 @@ impl core::fmt::Display for TooManyPrefixes {
 
 impl core::error::Error for TooManyPrefixes {}
 
+impl Covered {
+    fn add(&mut self, (mask, network): (u32, u32)) {
+        let cover = if mask > 0xff00_0000 { Cover::Part } else { Cover::Everything };
+        for (first, held) in (0_u32..).zip(&mut self.0) {
+            let is_touched = (first << 24 ^ network) & mask & 0xff00_0000 == 0;
+            if is_touched && *held != Cover::Everything {
+                *held = cover;
+            }
+        }
+    }
+
+    #[inline]
+    fn of(&self, address: u32) -> Cover {
+        let [first, ..] = address.to_be_bytes();
+        self.0.get(usize::from(first)).copied().unwrap_or(Cover::Part)
+    }
+}
+
 /// The inside networks: setting `home_net` and the prefixes of the captured interfaces.
 #[derive(Clone, Debug, Default)]
 pub struct Inside {
     prefixes: heapless::Vec<Prefix, MAX_PREFIXES>,
     /// Mask and network of those that are IPv4: most addresses are, and one word decides.
     v4: heapless::Vec<(u32, u32), MAX_PREFIXES>,
+    /// How much of what begins with each first byte of an IPv4 address is inside.
+    v4_first: Covered,
+}
+
+#[derive(Clone, Debug)]
+struct Covered([Cover; 256]);
+
+/// How much of a network is inside.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Cover {
+    Nothing,
+    Part,
+    Everything,
+}
+
+impl Default for Covered {
+    fn default() -> Self {
+        Self([Cover::Nothing; 256])
+    }
 }
 
 impl Inside {
@@ -35,6 +72,7 @@ impl Inside {
         if let Some(v4) = prefix.v4() {
             // Has room as long as the list of all has.
             let _room = self.v4.push(v4);
+            self.v4_first.add(v4);
         }
         Ok(())
     }
@@ -45,7 +83,11 @@ impl Inside {
     pub fn contains(&self, address: Address) -> bool {
         if address.is_v4() {
             let [.., last] = address.words();
-            return self.v4.iter().any(|(mask, network)| last & mask == *network);
+            return match self.v4_first.of(last) {
+                Cover::Nothing => false,
+                Cover::Everything => true,
+                Cover::Part => self.v4.iter().any(|(mask, network)| last & mask == *network),
+            };
         }
         self.prefixes.iter().any(|prefix| prefix.contains(address))
     }
@@ -63,6 +105,7 @@ impl Inside {
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
     use super::*;
     use core::net::IpAddr;
 
@@ -75,6 +118,37 @@ mod tests {
         assert!(inside.is_outside(address("203.0.113.1")) && inside.is_outside(address("2001:db8::1")));
         for text in ["224.0.0.251", "ff02::1", "fe80::1", "169.254.1.1", "0.0.0.0", "255.255.255.255"] {
             assert!(!inside.contains(address(text)) && !inside.is_outside(address(text)), "{text}");
+        }
+    }
+
+    /// Against the prefixes themselves, at the edges of each and of each first byte.
+    #[test]
+    fn ipv4_is_decided_as_by_the_prefixes_alone() {
+        let texts = [
+            "10.0.0.0/8",
+            "172.16.0.0/12",
+            "192.168.0.0/16",
+            "64.0.0.0/3",
+            "100.64.0.0/10",
+            "203.0.113.7/32",
+        ];
+        for (number, text) in (0_u32..).zip(texts).chain([(9, "0.0.0.0/0")]) {
+            let mut inside = Inside::default();
+            let mut prefixes = std::vec![text.parse::<Prefix>().unwrap()];
+            prefixes.extend(
+                texts
+                    .iter()
+                    .take(usize::try_from(number).unwrap())
+                    .map(|text| text.parse::<Prefix>().unwrap()),
+            );
+            prefixes.iter().for_each(|prefix| inside.add(*prefix).unwrap());
+            let edges = (0..=u32::MAX >> 16)
+                .map(|upper| upper << 16)
+                .flat_map(|edge| [edge, edge.wrapping_sub(1), edge + 0x7107]);
+            for address in edges.chain([0xcb00_7107, 0xcb00_7106]).map(Address::v4) {
+                let expected = prefixes.iter().any(|prefix| prefix.contains(address));
+                assert_eq!(inside.contains(address), expected, "{address} in {text} and others");
+            }
         }
     }
 

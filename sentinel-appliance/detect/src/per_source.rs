@@ -3,10 +3,11 @@
 use core::time::Duration;
 
 use sentinel_alert::{Evidence, Severity, Subject, Test};
-use sentinel_track::recent::{Recent, Threshold};
+use sentinel_track::recent::{Reached, Recent, Threshold};
 use sentinel_track::table::{Set, Table};
-use sentinel_units::{Address, Mac, Port, Timestamp};
+use sentinel_units::{Address, Timestamp};
 
+use crate::event::Counted;
 use crate::incident::{Finding, Findings};
 use crate::registry::Config;
 
@@ -60,28 +61,27 @@ impl Rate {
         &self,
         times: &mut Times,
         now: Timestamp,
-        packet: impl FnOnce() -> Counted,
+        packet: &Counted<'_>,
         findings: &mut Findings<'_, '_>,
     ) {
-        if let Some(span) = times.add(self.threshold, now) {
-            self.report(span, &packet(), findings);
+        if let Some(reached) = times.add(self.threshold, now)
+            && !findings.one_more(self.test, packet)
+        {
+            self.report(reached, packet, findings);
         }
     }
 
-    #[inline(never)] // rare but under attack
-    fn report(&self, span: Duration, packet: &Counted, findings: &mut Findings<'_, '_>) {
-        if findings.one_more(self.test, packet) {
-            return;
-        }
+    #[cold]
+    fn report(&self, reached: Reached, packet: &Counted<'_>, findings: &mut Findings<'_, '_>) {
         findings.add(&Finding {
             test: self.test,
             severity: self.severity,
-            first: earlier(findings.now, span),
+            first: earlier(findings.now, reached.since()),
             subject: Subject {
                 source: Some(packet.source),
                 destination: Some(packet.destination),
                 destination_port: packet.destination_port,
-                mac: packet.sender,
+                mac: packet.sender(),
                 ..Subject::default()
             },
             evidence: Evidence::Packets {
@@ -126,22 +126,13 @@ impl<'m> PerSource<'m> {
         &mut self,
         now: Timestamp,
         source_hash: u32,
-        packet: Counted,
+        packet: &Counted<'_>,
         findings: &mut Findings<'_, '_>,
     ) {
         if let Some(entry) = self.table.entry(source_hash, packet.source, now) {
-            self.rate.add(entry.value, now, || packet, findings);
+            self.rate.add(entry.value, now, packet, findings);
         }
     }
-}
-
-/// A packet to count.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Counted {
-    pub(crate) source: Address,
-    pub(crate) destination: Address,
-    pub(crate) destination_port: Option<Port>,
-    pub(crate) sender: Option<Mac>,
 }
 
 /// The instant `span` before `now`.

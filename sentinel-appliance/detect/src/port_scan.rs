@@ -8,13 +8,13 @@
 use core::time::Duration;
 
 use sentinel_alert::{Evidence, Severity, Subject, Test};
-use sentinel_dissect::{Glance, TcpFlags};
+use sentinel_dissect::TcpFlags;
 use sentinel_track::distinct::{Distinct, REMEMBERED, Window};
 use sentinel_track::flow::Role;
 use sentinel_track::table::{Lapse, Renew};
 use sentinel_units::{Address, Timestamp};
 
-use crate::event::{Event, Setting};
+use crate::event::{Counted, Event};
 use crate::incident::{Finding, Findings};
 use crate::per_source::earlier;
 use crate::registry::Config;
@@ -47,7 +47,7 @@ pub(crate) struct PortScan {
     window: Duration,
     counted: Window,
     /// A UDP conversation silent for longer asks anew with its next packet.
-    lull: Lapse,
+    pub(crate) lull: Lapse,
 }
 
 impl PortScan {
@@ -82,7 +82,7 @@ impl PortScan {
     /// Whether a packet counts.
     #[inline]
     pub(crate) fn counts(&self, event: &Event<'_, '_>) -> bool {
-        self.asks(event) && self.counts_requests_to(event.packet.destination)
+        self.asks(event) && self.counts_requests_to(event.packet.ends.destination)
     }
 
     /// Whether a packet that asks counts.
@@ -95,7 +95,7 @@ impl PortScan {
     #[inline]
     pub(crate) fn may_ask(&self, tcp_flags: Option<TcpFlags>, role: &Role) -> bool {
         match tcp_flags {
-            Some(flags) => flags.has(TcpFlags::SYN) || !flags.has(TcpFlags::ACK),
+            Some(flags) => !flags.ordinary(),
             None => role.is_first || role.idle > self.lull,
         }
     }
@@ -103,8 +103,8 @@ impl PortScan {
     /// Whether the packet asks for a conversation, or probes for one.
     #[inline]
     fn asks(&self, event: &Event<'_, '_>) -> bool {
-        self.may_ask(event.packet.tcp_flags, &event.role)
-            && match event.packet.tcp_flags {
+        self.may_ask(event.packet.ends.tcp_flags, &event.role)
+            && match event.packet.ends.tcp_flags {
                 Some(flags) => flags.syn_only() || is_stealth_probe(flags),
                 None => event.role.from_opener,
             }
@@ -115,34 +115,35 @@ impl PortScan {
     pub(crate) fn add(
         &self,
         ports: &mut Ports,
-        Setting { now, .. }: Setting<'_>,
-        packet: &Glance<'_>,
+        now: Timestamp,
+        packet: &Counted<'_>,
         findings: &mut Findings<'_, '_>,
     ) {
         if ports.since == Timestamp::ZERO {
             ports.since = now;
         }
-        let seen = ports.distinct.add(packet.destination_port.0, now, self.counted);
+        let seen = ports.distinct.add(packet.destination_port.unwrap_or_default().0, now, self.counted);
         if seen.distinct == 1 {
             (ports.host, ports.several) = (packet.destination, false);
+        } else {
+            ports.several |= ports.host != packet.destination;
         }
-        ports.several |= ports.host != packet.destination;
         if seen.is_new && seen.distinct >= self.threshold {
-            findings.add(&self.finding(ports, seen.distinct, now, packet));
+            self.report(ports, seen.distinct, packet, findings);
         }
     }
 
     #[cold]
-    fn finding(&self, ports: &Ports, distinct: u32, now: Timestamp, packet: &Glance<'_>) -> Finding {
+    fn report(&self, ports: &Ports, distinct: u32, packet: &Counted<'_>, findings: &mut Findings<'_, '_>) {
         let full = usize::try_from(distinct).is_ok_and(|distinct| distinct >= REMEMBERED);
-        Finding {
+        findings.add(&Finding {
             test: Test::PortScanPortsInWindow,
             severity: self.severity,
-            first: ports.since.max(earlier(now, self.window)),
+            first: ports.since.max(earlier(findings.now, self.window)),
             subject: Subject {
                 source: Some(packet.source),
                 destination: Some(packet.destination).filter(|_| !ports.several),
-                mac: packet.sender_mac(),
+                mac: packet.sender(),
                 ..Subject::default()
             },
             evidence: Evidence::Ports {
@@ -153,7 +154,7 @@ impl PortScan {
             },
             adds: 1,
             scope: 0,
-        }
+        });
     }
 }
 
@@ -195,14 +196,14 @@ mod tests {
     fn probe(scan: &PortScan, ports: &mut Ports, second: u64, port: u16) -> Option<Alert> {
         let full = packet(LinkType::ETHERNET, None, &SYN, 54);
         let mut packet = Glance::of(&full).unwrap();
-        packet.destination_port = Port(port);
+        packet.ends.destination_port = Port(port);
         let (inside, key) = (Inside::default(), HashKey::new(1));
         let now = Timestamp::from_parts(1_700_000_000 + second, 0);
         let event = Event {
             setting: Setting { now, inside: &inside, key: &key },
             packet: &packet,
             role: Role { from_opener: true, certain: true, is_first: true, idle: Lapse::default() },
-            source_hash: key.address(packet.source),
+            source_hash: key.address(packet.ends.source),
         };
         let mut slots = [Incident::default()];
         let pace = Pace { quiet: Duration::MAX, update: Duration::ZERO, openings: 1 };
@@ -210,7 +211,7 @@ mod tests {
         let mut found = None;
         let raise = &mut |alert| found = Some(alert);
         assert!(scan.counts(&event));
-        scan.add(ports, event.setting, &packet, &mut Findings { incidents: &mut incidents, now, raise });
+        scan.add(ports, now, &(&packet).into(), &mut Findings { incidents: &mut incidents, now, raise });
         found
     }
 

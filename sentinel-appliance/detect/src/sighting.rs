@@ -10,10 +10,10 @@
 //!   other engine, which alone knows whether it has seen the question.
 
 use sentinel_alert::Alert;
-use sentinel_dissect::{Glance, TcpFlags, protocol};
+use sentinel_dissect::{Ends, Glance, TcpFlags};
 use sentinel_track::flow::{End, FlowId, Role};
 use sentinel_track::table::Lapse;
-use sentinel_units::{Address, Timestamp};
+use sentinel_units::Timestamp;
 
 use crate::engine::Engine;
 use crate::event::{Event, Setting};
@@ -72,12 +72,12 @@ impl Sightings {
         at: Timestamp,
     ) -> Seen {
         let (seen, verdict) = if !role.certain && flow.is_ambiguous() {
-            if packet.destination.is_group() {
+            if packet.ends.destination.is_group() {
                 return Seen::First; // nobody answers from there
             }
             (Seen::Undecided, Verdict::Unknown)
         } else if !role.from_opener {
-            if !suspicious_port.may_concern(packet.source_port) {
+            if !suspicious_port.may_concern(packet.ends.source_port) {
                 return Seen::ByOthers;
             }
             (Seen::ByOthers, Verdict::Answer)
@@ -85,9 +85,9 @@ impl Sightings {
             return Seen::First;
         };
         self.0 = Some(Sighting {
-            source: End { address: packet.source, port: packet.source_port },
-            destination: End { address: packet.destination, port: packet.destination_port },
-            is_tcp: packet.tcp_flags.is_some(),
+            source: End { address: packet.ends.source, port: packet.ends.source_port },
+            destination: End { address: packet.ends.destination, port: packet.ends.destination_port },
+            is_tcp: packet.ends.tcp_flags.is_some(),
             at,
             verdict,
             wire_len: packet.wire_len,
@@ -111,11 +111,17 @@ impl Sighting {
     }
 
     fn flow(&self, engine: &Engine<'_>) -> FlowId {
-        FlowId::of(&engine.key, self.protocol(), self.source, self.destination)
+        FlowId::of(&engine.key, &ends(self.source, self.destination, self.is_tcp.then_some(TcpFlags(0))))
     }
+}
 
-    const fn protocol(&self) -> u8 {
-        if self.is_tcp { protocol::TCP } else { protocol::UDP }
+const fn ends(source: End, destination: End, tcp_flags: Option<TcpFlags>) -> Ends {
+    Ends {
+        source: source.address,
+        destination: destination.address,
+        source_port: source.port,
+        destination_port: destination.port,
+        tcp_flags,
     }
 }
 
@@ -179,8 +185,7 @@ impl Engine<'_> {
         let is_own = client == sighting.source;
         let wire_len = if is_own { sighting.wire_len } else { 0 };
         let sender = sighting.sender.as_ref().filter(|_| is_own);
-        let ends = |end: End| -> (Address, _) { (end.address, end.port) };
-        let packet = Glance::reported(ends(client), ends(server), tcp_flags, wire_len, sender);
+        let packet = Glance::without_content(ends(client, server, tcp_flags), wire_len, sender);
         let role =
             Role { from_opener: true, certain: tcp_flags.is_some(), is_first: true, idle: Lapse::default() };
         let Self { key, inside, now, incidents, detectors, .. } = self;
@@ -189,7 +194,8 @@ impl Engine<'_> {
         if tcp_flags.is_none() {
             detectors.segment(setting, &packet, role, &mut findings);
         } else {
-            let event = Event { setting, packet: &packet, role, source_hash: key.address(packet.source) };
+            let event =
+                Event { setting, packet: &packet, role, source_hash: key.address(packet.ends.source) };
             detectors.suspicious_port.segment(&event, &mut findings);
         }
     }

@@ -100,7 +100,7 @@ impl<'m> SuspiciousPort<'m> {
     }
 
     fn look_up(&self, event: &Event<'_, '_>, server: End, findings: &mut Findings<'_, '_>) {
-        let protocol = match event.packet.tcp_flags {
+        let protocol = match event.packet.ends.tcp_flags {
             Some(_) if event.role.certain => PortProtocol::Tcp,
             None => PortProtocol::Udp,
             Some(_) => return,

@@ -5,11 +5,12 @@
 use core::time::Duration;
 
 use sentinel_alert::Test;
-use sentinel_dissect::{Glance, TcpFlags};
+use sentinel_dissect::TcpFlags;
+use sentinel_units::Timestamp;
 
-use crate::event::Setting;
+use crate::event::Counted;
 use crate::incident::Findings;
-use crate::per_source::{Counted, Rate, Times};
+use crate::per_source::{Rate, Times};
 use crate::registry::Config;
 
 /// SYN-only packets, per source.
@@ -46,16 +47,10 @@ impl SynFlood {
     pub(crate) fn add(
         &self,
         times: &mut Times,
-        Setting { now, .. }: Setting<'_>,
-        packet: &Glance<'_>,
+        now: Timestamp,
+        packet: &Counted<'_>,
         findings: &mut Findings<'_, '_>,
     ) {
-        let counted = || Counted {
-            source: packet.source,
-            destination: packet.destination,
-            destination_port: Some(packet.destination_port),
-            sender: packet.sender_mac(),
-        };
-        self.0.add(times, now, counted, findings);
+        self.0.add(times, now, packet, findings);
     }
 }

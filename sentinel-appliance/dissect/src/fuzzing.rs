@@ -8,7 +8,7 @@ use sentinel_units::LinkType;
 use crate::dns::{self, RecordData};
 use crate::flight::Probe;
 use crate::{
-    Glance, Malformed, Network, Packet, Sight, Transport, dhcp, flight, http, quic, ssh, tls, tunnel, x509,
+    Glance, Malformed, Network, Packet, Transport, dhcp, flight, http, quic, ssh, tls, tunnel, x509,
 };
 
 /// A parser by name; the name is that of its corpus directory.
@@ -50,10 +50,7 @@ pub fn packet(bytes: &[u8]) {
         assert!(whole.ip().is_some_and(|ip| ip.fragment.is_none()));
     }
     if let Some(sight) = crate::glance(link, frame, wire_len) {
-        let read = match sight {
-            Sight::V4(v4) => Glance::from(&v4),
-            Sight::V6(v6) => v6,
-        };
+        let read = Glance::of_frame(sight, frame, wire_len);
         assert_eq!((Glance::of(&packet), packet.malformed), (Some(read), None));
     }
 }

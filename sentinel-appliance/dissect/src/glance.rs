@@ -9,21 +9,23 @@ use sentinel_units::{Address, LinkType, Mac, Port};
 
 use crate::{Packet, TcpFlags, Transport, protocol};
 
-const LINK_LEN: usize = 14;
-const IPV4: [u8; 2] = [0x08, 0x00];
-const IPV6: [u8; 2] = [0x86, 0xdd];
-/// Version 4, five words: no options.
-const PLAIN_IPV4: u8 = 0x45;
-const PLAIN_IPV4_LEN: u16 = 20;
+const ETHERNET_LEN: usize = 14;
+const IPV4_LEN: usize = 20;
 const IPV6_LEN: usize = 40;
 const UDP_LEN: u16 = 8;
-const TCP_LEN: u16 = 20;
+const TCP_LEN: i32 = 20;
+const IPV4: [u8; 2] = [0x08, 0x00];
+/// Version 4, five words: no options.
+const PLAIN_IPV4: u8 = 0x45;
+/// What the ethertype of IPv4 begins with, and that of IPv6.
+const IPV4_FIRST: u8 = 0x08;
+const IPV6_FIRST: u8 = 0x86;
 /// All but the bit that forbids fragmentation.
 const FRAGMENT: u16 = 0x3fff;
 
-/// A TCP segment or UDP datagram, with addresses `A`.
-#[derive(Clone, Copy, Debug)]
-pub struct Glance<'p, A = Address> {
+/// Between whom a TCP segment or UDP datagram is, with addresses `A`: what its conversation is found by.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Ends<A = Address> {
     /// Where it comes from.
     pub source: A,
     /// Where it goes.
@@ -34,6 +36,13 @@ pub struct Glance<'p, A = Address> {
     pub destination_port: Port,
     /// Control bits, or `None` for UDP.
     pub tcp_flags: Option<TcpFlags>,
+}
+
+/// A TCP segment or UDP datagram.
+#[derive(Clone, Copy, Debug)]
+pub struct Glance<'p> {
+    /// Between whom.
+    pub ends: Ends,
     /// Captured bytes from the transport header to the end of the datagram.
     datagram: &'p [u8],
     /// Of these the header.
@@ -44,13 +53,22 @@ pub struct Glance<'p, A = Address> {
     pub sender: Option<&'p [u8; 6]>,
 }
 
-/// A glance at a packet of either family. Few packets need their IPv4 address in the form that tables hold.
+/// Between whom a packet of either family is. Few packets need their IPv4 addresses in the form that tables hold.
 #[derive(Clone, Copy, Debug)]
-pub enum Sight<'p> {
+pub enum Sight {
     /// IPv4, with addresses as numbers.
-    V4(Glance<'p, u32>),
+    V4(Ends<u32>),
     /// IPv6.
-    V6(Glance<'p>),
+    V6(Ends),
+}
+
+impl From<Ends<u32>> for Ends {
+    #[inline]
+    fn from(v4: Ends<u32>) -> Self {
+        let Ends { source, destination, source_port, destination_port, tcp_flags } = v4;
+        let (source, destination) = (Address::v4(source), Address::v4(destination));
+        Self { source, destination, source_port, destination_port, tcp_flags }
+    }
 }
 
 impl<'p> Glance<'p> {
@@ -65,44 +83,52 @@ impl<'p> Glance<'p> {
             _ => return None,
         };
         Some(Self {
-            source: ip.source,
-            destination: ip.destination,
-            source_port,
-            destination_port,
-            tcp_flags,
+            ends: Ends {
+                source: ip.source,
+                destination: ip.destination,
+                source_port,
+                destination_port,
+                tcp_flags,
+            },
             datagram,
             header_len: 0,
             wire_len: packet.wire_len,
             sender: packet.ethernet.as_ref().map(|ethernet| &ethernet.source.0),
         })
     }
-}
 
-impl<'p> Glance<'p> {
-    /// What is known of a datagram or segment whose bytes another has seen.
+    /// What is known of a datagram or segment without its content.
+    #[inline]
     #[must_use]
-    pub const fn reported(
-        (source, source_port): (Address, Port),
-        (destination, destination_port): (Address, Port),
-        tcp_flags: Option<TcpFlags>,
-        wire_len: u32,
-        sender: Option<&'p [u8; 6]>,
-    ) -> Self {
-        Self {
-            source,
-            destination,
-            source_port,
-            destination_port,
-            tcp_flags,
-            datagram: &[],
-            header_len: 0,
-            wire_len,
-            sender,
-        }
+    pub const fn without_content(ends: Ends, wire_len: u32, sender: Option<&'p [u8; 6]>) -> Self {
+        Self { ends, datagram: &[], header_len: 0, wire_len, sender }
     }
-}
 
-impl<'p, A> Glance<'p, A> {
+    /// All of a frame between `ends`, as [`glance`] found them in it.
+    #[must_use]
+    pub fn of_frame(sight: Sight, bytes: &'p [u8], wire_len: u32) -> Self {
+        let (ends, ip_len) = match sight {
+            Sight::V4(v4) => (v4.into(), IPV4_LEN),
+            Sight::V6(v6) => (v6, IPV6_LEN),
+        };
+        let (header, behind) = bytes.split_at_checked(ETHERNET_LEN + ip_len).unwrap_or_default();
+        let number = |bytes: &[u8], at: usize| match bytes.get(at..) {
+            Some([high, low, ..]) => u16::from_be_bytes([*high, *low]),
+            _ => 0,
+        };
+        let (header_len, end) = if ends.tcp_flags.is_some() {
+            let ip_payload_len = match sight {
+                Sight::V4(_) => number(header, 16).saturating_sub(20),
+                Sight::V6(_) => number(header, 18),
+            };
+            (number(behind, 12) >> 12 << 2, ip_payload_len)
+        } else {
+            (UDP_LEN, number(behind, 4))
+        };
+        let datagram = behind.get(..usize::from(end)).unwrap_or(behind);
+        Self { ends, datagram, header_len, wire_len: at_least(bytes, wire_len), sender: sender(bytes) }
+    }
+
     /// Captured bytes behind the transport header.
     #[inline]
     #[must_use]
@@ -115,43 +141,27 @@ impl<'p, A> Glance<'p, A> {
     pub fn sender_mac(&self) -> Option<Mac> {
         self.sender.map(|bytes| Mac(*bytes))
     }
-
-    /// With other addresses.
-    #[inline]
-    #[must_use]
-    pub fn between<B>(&self, source: B, destination: B) -> Glance<'p, B> {
-        let &Self {
-            source_port, destination_port, tcp_flags, datagram, header_len, wire_len, sender, ..
-        } = self;
-        Glance {
-            source,
-            destination,
-            source_port,
-            destination_port,
-            tcp_flags,
-            datagram,
-            header_len,
-            wire_len,
-            sender,
-        }
-    }
 }
 
 /// Equal is what says the same, wherever the payload was found.
-impl<A: PartialEq> PartialEq for Glance<'_, A> {
+impl PartialEq for Glance<'_> {
     fn eq(&self, other: &Self) -> bool {
-        (&self.source, &self.destination, self.source_port, self.destination_port)
-            == (&other.source, &other.destination, other.source_port, other.destination_port)
-            && (self.tcp_flags, self.wire_len, self.sender) == (other.tcp_flags, other.wire_len, other.sender)
+        (self.ends, self.wire_len, self.sender) == (other.ends, other.wire_len, other.sender)
             && self.payload() == other.payload()
     }
 }
 
-impl<'p> From<&Glance<'p, u32>> for Glance<'p> {
-    #[inline]
-    fn from(v4: &Glance<'p, u32>) -> Self {
-        v4.between(Address::v4(v4.source), Address::v4(v4.destination))
-    }
+/// The length on the wire is never less than what was captured.
+#[inline]
+fn at_least(bytes: &[u8], wire_len: u32) -> u32 {
+    wire_len.max(u32::try_from(bytes.len()).unwrap_or(u32::MAX))
+}
+
+/// Who sent an Ethernet frame.
+#[inline]
+#[must_use]
+pub fn sender(frame: &[u8]) -> Option<&[u8; 6]> {
+    frame.get(6..)?.first_chunk()
 }
 
 /// Reads a frame if it is one of the common sort. `None` says nothing about the frame but that
@@ -160,101 +170,119 @@ impl<'p> From<&Glance<'p, u32>> for Glance<'p> {
 /// `wire_len` is the length on the wire; a value less than `bytes` is raised to it.
 #[inline]
 #[must_use]
-pub fn glance(link: LinkType, bytes: &[u8], wire_len: u32) -> Option<Sight<'_>> {
+pub fn glance(link: LinkType, bytes: &[u8], wire_len: u32) -> Option<Sight> {
+    match glance_v4(link, bytes, wire_len) {
+        Some(v4) => Some(Sight::V4(v4)),
+        None => glance_v6(link, bytes, wire_len).map(Sight::V6),
+    }
+}
+
+/// The half of [`glance`] that reads IPv4. Ethernet II frames only.
+#[inline(always)] // so that the fields go straight to where they are needed
+#[must_use]
+pub fn glance_v4(link: LinkType, bytes: &[u8], wire_len: u32) -> Option<Ends<u32>> {
     if link != LinkType::ETHERNET {
         return None;
     }
-    let wire_len = wire_len.max(u32::try_from(bytes.len()).ok()?);
-    let (frame, inside) = bytes.split_first_chunk::<LINK_LEN>()?;
-    let [_, _, _, _, _, _, sender @ .., high, low] = frame;
-    match [*high, *low] {
-        IPV4 => {
-            let (header, behind) = inside.split_first_chunk::<20>()?;
-            let [PLAIN_IPV4, _, t0, t1, _, _, f0, f1, _, protocol, _, _, ends @ ..] = *header else {
-                return None;
-            };
-            let len = u16::from_be_bytes([t0, t1]).checked_sub(PLAIN_IPV4_LEN)?;
-            if u16::from_be_bytes([f0, f1]) & FRAGMENT != 0 || u32::from(len) + 34 > wire_len {
-                return None;
-            }
-            let [s0, s1, s2, s3, d0, d1, d2, d3] = ends;
-            let source = u32::from_be_bytes([s0, s1, s2, s3]);
-            let destination = u32::from_be_bytes([d0, d1, d2, d3]);
-            let transport = transport(protocol, behind, len)?;
-            let read = transport.glance(source, destination, sender, wire_len);
-            Some(Sight::V4(read))
-        }
-        IPV6 => {
-            let (header, behind) = inside.split_first_chunk::<IPV6_LEN>()?;
-            let [version, _, _, _, l0, l1, next, _, ends @ ..] = header;
-            let len = u16::from_be_bytes([*l0, *l1]);
-            if version >> 4 != 6 || u32::from(len) + 54 > wire_len {
-                return None;
-            }
-            let (source, destination) = ends.split_first_chunk::<16>()?;
-            let (source, destination) = (address_v6(source), address_v6(destination.first_chunk::<16>()?));
-            if source.is_v4() || destination.is_v4() {
-                return None;
-            }
-            let transport = transport(*next, behind, len)?;
-            Some(Sight::V6(transport.glance(source, destination, sender, wire_len)))
-        }
-        _ => None,
+    let (header, behind) = bytes.split_first_chunk::<{ ETHERNET_LEN + IPV4_LEN }>()?;
+    let [_, _, _, _, _, _, _, _, _, _, _, _, e0, e1, fixed @ ..] = *header;
+    let [first, _, t0, t1, _, _, f0, f1, _, protocol, _, _, ends @ ..] = fixed;
+    let len = u32::from(u16::from_be_bytes([t0, t1]));
+    if [e0, e1] != IPV4
+        || first != PLAIN_IPV4
+        || u16::from_be_bytes([f0, f1]) & FRAGMENT != 0
+        || len + 14 > at_least(bytes, wire_len)
+    {
+        return None;
     }
+    // A datagram that is shorter than its IPv4 header has no room for that of its transport either.
+    let len = len.wrapping_sub(20).cast_signed();
+    let (source_port, destination_port, tcp_flags) = transport(protocol, behind, len)?;
+    let [s0, s1, s2, s3, d0, d1, d2, d3] = ends;
+    let source = u32::from_be_bytes([s0, s1, s2, s3]);
+    let destination = u32::from_be_bytes([d0, d1, d2, d3]);
+    Some(Ends { source, destination, source_port, destination_port, tcp_flags })
 }
 
-/// What a transport header says.
-struct Header<'p> {
-    source_port: u16,
-    destination_port: u16,
-    tcp_flags: Option<TcpFlags>,
-    datagram: &'p [u8],
-    header_len: u16,
-}
-
-impl<'p> Header<'p> {
-    #[inline(always)] // so that the fields go straight to where they are needed
-    fn glance<A>(self, source: A, destination: A, sender: &'p [u8; 6], wire_len: u32) -> Glance<'p, A> {
-        Glance {
-            source,
-            destination,
-            source_port: Port(self.source_port),
-            destination_port: Port(self.destination_port),
-            tcp_flags: self.tcp_flags,
-            datagram: self.datagram,
-            header_len: self.header_len,
-            wire_len,
-            sender: Some(sender),
-        }
-    }
-}
-
-/// Reads a transport header at the start of `behind`, of which `len` bytes belong to the datagram.
+/// Where a frame that [`glance_v4`] has read comes from and goes, and the port it goes to. `None` for those that
+/// [`glance_v6`] has read; of any other frame it says nothing.
 #[inline(always)] // as above
-fn transport(protocol: u8, behind: &[u8], len: u16) -> Option<Header<'_>> {
-    let (source_port, destination_port, tcp_flags, header_len, end) = match protocol {
+#[must_use]
+pub fn again_v4(bytes: &[u8]) -> Option<(u32, u32, Port)> {
+    let [_, _, _, _, _, _, _, _, _, _, _, _, IPV4_FIRST, _, read @ ..] = bytes.first_chunk::<38>()? else {
+        return None;
+    };
+    let [_, _, _, _, _, _, _, _, _, _, _, _, s0, s1, s2, s3, d0, d1, d2, d3, _, _, p0, p1] = *read;
+    let source = u32::from_be_bytes([s0, s1, s2, s3]);
+    let destination = u32::from_be_bytes([d0, d1, d2, d3]);
+    Some((source, destination, Port(u16::from_be_bytes([p0, p1]))))
+}
+
+/// The same of a frame that [`glance_v6`] has read.
+#[must_use]
+pub fn again_v6(bytes: &[u8]) -> Option<(Address, Address, Port)> {
+    let (header, ports) = bytes.split_first_chunk::<{ ETHERNET_LEN + IPV6_LEN }>()?;
+    let (source, destination) = addresses_v6(header);
+    let [_, _, p0, p1] = *ports.first_chunk()?;
+    Some((source, destination, Port(u16::from_be_bytes([p0, p1]))))
+}
+
+/// The half of [`glance`] that reads IPv6.
+#[inline(never)] // keeps the way of IPv4 short
+#[must_use]
+pub fn glance_v6(link: LinkType, bytes: &[u8], wire_len: u32) -> Option<Ends> {
+    if link != LinkType::ETHERNET {
+        return None;
+    }
+    let (header, behind) = bytes.split_first_chunk::<{ ETHERNET_LEN + IPV6_LEN }>()?;
+    let [_, _, _, _, _, _, _, _, _, _, _, _, IPV6_FIRST, 0xdd, version, _, _, _, l0, l1, next, ..] = header
+    else {
+        return None;
+    };
+    let len = i32::from(u16::from_be_bytes([*l0, *l1]));
+    if version >> 4 != 6 || len.cast_unsigned() + 54 > at_least(bytes, wire_len) {
+        return None;
+    }
+    let (source, destination) = addresses_v6(header);
+    if source.is_v4() || destination.is_v4() {
+        return None;
+    }
+    let (source_port, destination_port, tcp_flags) = transport(*next, behind, len)?;
+    Some(Ends { source, destination, source_port, destination_port, tcp_flags })
+}
+
+/// Ports and control bits of a transport header at the start of `behind`, of which `len` bytes belong to the datagram.
+#[inline(always)] // so that the fields go straight to where they are needed
+fn transport(protocol: u8, behind: &[u8], len: i32) -> Option<(Port, Port, Option<TcpFlags>)> {
+    let (ports, tcp_flags) = match protocol {
         protocol::TCP => {
-            let [s0, s1, d0, d1, _, _, _, _, _, _, _, _, offset, flags, _, _, _, _, _, _] =
+            let [ports @ .., _, _, _, _, _, _, _, _, offset, flags, _, _, _, _, _, _] =
                 *behind.first_chunk::<20>()?;
-            let header_len = u16::from(offset >> 4) * 4;
+            let header_len = i32::from(offset >> 2 & 0x3c);
             if header_len < TCP_LEN || header_len > len {
                 return None;
             }
-            let flags = Some(TcpFlags(flags));
-            (u16::from_be_bytes([s0, s1]), u16::from_be_bytes([d0, d1]), flags, header_len, len)
+            (ports, Some(TcpFlags(flags)))
         }
         protocol::UDP => {
-            let [s0, s1, d0, d1, l0, l1, _, _] = *behind.first_chunk::<8>()?;
-            let announced = u16::from_be_bytes([l0, l1]);
-            if announced < UDP_LEN || announced > len {
+            let [ports @ .., l0, l1, _, _] = *behind.first_chunk::<8>()?;
+            let announced = i32::from(u16::from_be_bytes([l0, l1]));
+            if announced < UDP_LEN.into() || announced > len {
                 return None;
             }
-            (u16::from_be_bytes([s0, s1]), u16::from_be_bytes([d0, d1]), None, UDP_LEN, announced)
+            (ports, None)
         }
         _ => return None,
     };
-    let datagram = behind.get(..usize::from(end)).unwrap_or(behind);
-    Some(Header { source_port, destination_port, tcp_flags, datagram, header_len })
+    let [s0, s1, d0, d1] = ports;
+    Some((Port(u16::from_be_bytes([s0, s1])), Port(u16::from_be_bytes([d0, d1])), tcp_flags))
+}
+
+#[inline]
+fn addresses_v6(header: &[u8; ETHERNET_LEN + IPV6_LEN]) -> (Address, Address) {
+    let Some((rest, destination)) = header.split_last_chunk::<16>() else { return Default::default() };
+    let source = rest.last_chunk::<16>().map(address_v6).unwrap_or_default();
+    (source, address_v6(destination))
 }
 
 #[inline]
@@ -297,10 +325,8 @@ mod tests {
 
     /// What is read at a glance, in the form of both families; must be what [`packet`] reads.
     fn read(bytes: &[u8], wire_len: u32) -> Option<Glance<'_>> {
-        let read = glance(LinkType::ETHERNET, bytes, wire_len).map(|sight| match sight {
-            Sight::V4(v4) => Glance::from(&v4),
-            Sight::V6(v6) => v6,
-        });
+        let read =
+            glance(LinkType::ETHERNET, bytes, wire_len).map(|sight| Glance::of_frame(sight, bytes, wire_len));
         let packet = packet(LinkType::ETHERNET, None, bytes, wire_len);
         if read.is_some() {
             assert_eq!((read, packet.malformed), (Glance::of(&packet), None));
@@ -311,14 +337,17 @@ mod tests {
     #[test]
     fn both_families_and_transports_are_read() {
         let segment = read(&SEGMENT, 0).unwrap();
-        assert_eq!((segment.source, segment.source_port), (Address::v4(0x0a00_0007), Port(50_000)));
-        assert_eq!((segment.destination, segment.destination_port), (Address::v4(0x0a00_0009), Port(80)));
-        assert_eq!((segment.tcp_flags, segment.payload()), (Some(TcpFlags::ACK), &[1, 2, 3][..]));
+        assert_eq!((segment.ends.source, segment.ends.source_port), (Address::v4(0x0a00_0007), Port(50_000)));
+        assert_eq!(
+            (segment.ends.destination, segment.ends.destination_port),
+            (Address::v4(0x0a00_0009), Port(80))
+        );
+        assert_eq!((segment.ends.tcp_flags, segment.payload()), (Some(TcpFlags::ACK), &[1, 2, 3][..]));
         assert_eq!((segment.wire_len, segment.sender_mac()), (59, Some(Mac([2, 0, 0, 0, 0, 7]))));
         let bytes = datagram();
         let datagram = read(&bytes, 70).unwrap();
-        assert_eq!((datagram.destination_port, datagram.tcp_flags), (Port(53), None));
-        assert_eq!((datagram.source, datagram.wire_len), (Address::v6([0xfd00_0000, 0, 0, 1]), 70));
+        assert_eq!((datagram.ends.destination_port, datagram.ends.tcp_flags), (Port(53), None));
+        assert_eq!((datagram.ends.source, datagram.wire_len), (Address::v6([0xfd00_0000, 0, 0, 1]), 70));
     }
 
     #[test]

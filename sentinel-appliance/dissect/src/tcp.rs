@@ -134,6 +134,13 @@ impl TcpFlags {
         self.0 & 0x17 == Self::SYN.0
     }
 
+    /// Neither opens a connection nor comes unasked: ACK without SYN.
+    #[inline]
+    #[must_use]
+    pub const fn ordinary(self) -> bool {
+        self.0 & (Self::SYN.0 | Self::ACK.0) == Self::ACK.0
+    }
+
     /// The answer to it: SYN and ACK without RST or FIN.
     #[inline]
     #[must_use]

@@ -115,7 +115,7 @@ impl Analyser {
     }
 
     /// Looks at one frame.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn frame(&mut self, frame: &Frame<'_>, raise: &mut dyn FnMut(Alert)) {
         self.engine.frame(frame.at, frame.link, frame.bytes, frame.wire_len, raise);
     }

@@ -30,7 +30,15 @@ pub(crate) enum Step {
     Stop,
 }
 
-/// What [`Packets::analyse_file`] came to.
+/// The one thing that is done with packets, if it is one that takes frames of a file as they come.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Shortcut {
+    Analyse,
+    Count,
+}
+
+/// What [`Packets::take_file`] came to.
+#[derive(Debug, Default)]
 pub(crate) struct Straight {
     /// Frames taken.
     pub(crate) frames: u64,
@@ -45,8 +53,7 @@ pub(crate) struct Straight {
 /// The packets that are wanted, one after the other.
 pub(crate) struct Packets {
     plan: Plan,
-    /// Nothing but the analysis wants them: the shortest way.
-    only_alerts: bool,
+    shortcut: Option<Shortcut>,
     analyser: Option<Analyser>,
     flows: Option<FlowView>,
     records: Option<RecordView>,
@@ -87,15 +94,19 @@ impl Packets {
         };
         let save = plan.save.clone().map(|request| Save::new(request, interfaces.clone()));
         let statistics = plan.statistics.map(|_| Statistics::default());
-        let only_alerts = analyser.is_some()
-            && plan.count.is_none()
+        let is_bare = plan.count.is_none()
             && plan.snap_bytes.is_none()
             && save.is_none()
             && results.is_none()
             && statistics.is_none();
+        let shortcut = match plan.view {
+            View::Alerts | View::AlertText if is_bare => Some(Shortcut::Analyse),
+            View::CountOnly if is_bare => Some(Shortcut::Count),
+            _ => None,
+        };
         Ok(Self {
             plan: plan.clone(),
-            only_alerts,
+            shortcut,
             analyser,
             flows,
             records,
@@ -130,14 +141,38 @@ impl Packets {
         self.log(what)
     }
 
-    /// Whether nothing but the analysis wants the packets.
-    pub(crate) const fn are_only_analysed(&self) -> bool {
-        self.only_alerts
+    /// Whether [`Self::take_file`] does all that is wanted.
+    pub(crate) const fn have_shortcut(&self) -> bool {
+        self.shortcut.is_some()
     }
 
-    /// Hands at most `most` frames of a file straight to the analysis.
-    pub(crate) fn analyse_file(&mut self, reader: &mut Reader<'_>, most: u64) -> Result<Straight, Failure> {
-        let mut straight = Straight { frames: 0, is_over: false, error: None, unsupported: None };
+    /// Takes at most `most` frames of a file the shortest way.
+    pub(crate) fn take_file(&mut self, reader: &mut Reader<'_>, most: u64) -> Result<Straight, Failure> {
+        if self.shortcut == Some(Shortcut::Analyse) {
+            self.analyse_file(reader, most)
+        } else {
+            self.count_file(reader, most)
+        }
+    }
+
+    fn count_file(&mut self, reader: &mut Reader<'_>, most: u64) -> Result<Straight, Failure> {
+        let mut straight = Straight::default();
+        while straight.frames < most {
+            match reader.next() {
+                Ok(Some(_)) => straight.frames += 1,
+                Ok(None) => straight.is_over = true,
+                Err(error) => straight.error = Some(error),
+            }
+            if straight.is_over || straight.error.is_some() {
+                break;
+            }
+        }
+        self.count += straight.frames;
+        Ok(straight)
+    }
+
+    fn analyse_file(&mut self, reader: &mut Reader<'_>, most: u64) -> Result<Straight, Failure> {
+        let mut straight = Straight::default();
         self.analyse(|analyser, raise| {
             while straight.frames < most {
                 match reader.next() {
@@ -162,7 +197,7 @@ impl Packets {
 
     /// Takes in one packet.
     pub(crate) fn packet(&mut self, frame: &Frame<'_>) -> Result<Step, Failure> {
-        if self.only_alerts {
+        if self.shortcut == Some(Shortcut::Analyse) {
             self.count += 1;
             self.analyse(|analyser, raise| analyser.frame(frame, raise))?;
             return Ok(Step::Continue);

@@ -96,7 +96,7 @@ impl Reading<'_> {
             }
         }
         while self.goes_straight() {
-            let straight = self.packets.borrow_mut().analyse_file(&mut reader, STRAIGHT)?;
+            let straight = self.packets.borrow_mut().take_file(&mut reader, STRAIGHT)?;
             self.frames += straight.frames;
             self.unsupported = straight.unsupported.or(self.unsupported);
             if let Some(progress) = &mut self.progress {
@@ -145,12 +145,12 @@ impl Reading<'_> {
         }
     }
 
-    /// Whether the analysis takes the frames of a file as they come. A pipe must be able to wait.
+    /// Whether the frames of a file are taken as they come. A pipe must be able to wait.
     fn goes_straight(&self) -> bool {
         self.is_file
             && self.plan.duration.is_none()
             && self.filter.is_empty()
-            && self.packets.borrow().are_only_analysed()
+            && self.packets.borrow().have_shortcut()
     }
 
     /// Time goes by the packets, from the first on.

@@ -74,12 +74,30 @@ impl Distinct {
     #[inline]
     pub fn add(&mut self, value: u16, now: Timestamp, window: Window) -> Seen {
         let now = ticks(now);
-        let last = usize::from(self.last);
         // Nothing leaves the window within one step of the clock.
-        if self.used > 0 && (self.values.get(last), self.times.get(last)) == (Some(&value), Some(&now)) {
+        if self.used > 0 && self.last() == (value, now) {
             return Seen { distinct: self.counted.into(), is_new: false };
         }
+        if self.used == 0 {
+            return self.add_first(value, now);
+        }
         self.add_elsewhere(value, now, window)
+    }
+
+    /// The value added last, and when.
+    #[inline]
+    #[expect(clippy::indexing_slicing, reason = "masked to the length of the arrays")]
+    fn last(&self) -> (u16, u32) {
+        let last = usize::from(self.last) % REMEMBERED;
+        (self.values[last], self.times[last])
+    }
+
+    #[inline]
+    const fn add_first(&mut self, value: u16, now: u32) -> Seen {
+        let ([time, ..], [held, ..]) = (&mut self.times, &mut self.values);
+        (*time, *held) = (now, value);
+        (self.used, self.last, self.counted) = (1, 0, 1);
+        Seen { distinct: 1, is_new: true }
     }
 
     #[inline(never)]

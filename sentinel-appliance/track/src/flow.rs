@@ -5,7 +5,7 @@
 
 use core::time::Duration;
 
-use sentinel_dissect::TcpFlags;
+use sentinel_dissect::{Ends, TcpFlags, protocol};
 use sentinel_units::{Address, Port, Timestamp};
 
 use crate::hash::HashKey;
@@ -41,6 +41,16 @@ impl Flow {
     #[inline]
     const fn has(self, bit: u32) -> bool {
         self.0 & bit != 0
+    }
+
+    /// The interest in one direction.
+    #[inline]
+    const fn interest(self, shift: u32) -> Interest {
+        match self.0 >> shift & 3 {
+            1 => Interest::Length,
+            2 => Interest::Nothing,
+            _ => Interest::Everything,
+        }
     }
 
     #[inline]
@@ -105,11 +115,7 @@ impl Noted<'_> {
     #[inline]
     #[must_use]
     pub fn interest(&self) -> Interest {
-        match self.flow.as_ref().map_or(0, |flow| flow.0 >> self.shift & 3) {
-            1 => Interest::Length,
-            2 => Interest::Nothing,
-            _ => Interest::Everything,
-        }
+        self.flow.as_ref().map_or(Interest::Everything, |flow| flow.interest(self.shift))
     }
 
     /// Remembers what there is to learn in this direction.
@@ -152,18 +158,33 @@ impl<'m> Flows<'m> {
         }
     }
 
+    /// What there is to learn from an ordinary packet: UDP, or TCP with ACK and without SYN.
+    ///
+    /// Nothing is noted if that is everything, which it is, too, if the conversation is not known or was silent for
+    /// longer than `lull`.
+    #[inline(always)] // on the way of every packet, as below
+    pub fn go_on(&mut self, flow: FlowId, lull: Lapse, now: Timestamp) -> Interest {
+        let (set, confirmation) = flow.halves();
+        let Some(live) = self.table.live(set, confirmation, now) else { return Interest::Everything };
+        let interest = live.value.interest(flow.shift());
+        if live.idle > lull || interest == Interest::Everything {
+            return Interest::Everything;
+        }
+        live.go_on();
+        interest
+    }
+
     /// Notes a packet.
     ///
     /// A TCP packet says with its flags who opens (SYN) or answers (SYN with ACK). Of UDP the first packet opens, unless
     /// its ports say that it is an answer whose question came before the sensor.
     #[inline(always)] // on the way of every packet; a call would pass its arguments through memory
     pub fn note(&mut self, flow: FlowId, tcp_flags: Option<TcpFlags>, now: Timestamp) -> Noted<'_> {
-        let FlowId { hash, source_is_low, source_port, destination_port } = flow;
-        let shift = if source_is_low { Flow::LOW_INTEREST } else { Flow::HIGH_INTEREST };
+        let FlowId { source_is_low, source_port, destination_port, .. } = flow;
+        let shift = flow.shift();
         let opening = tcp_flags.filter(|flags| flags.has(TcpFlags::SYN)).and_then(proves);
         let judge = || opening.unwrap_or_else(|| looks_like_opener(source_port, destination_port));
-        #[expect(clippy::as_conversions, reason = "the halves of 64 bits")]
-        let (set, confirmation) = ((hash >> 32) as u32, hash as u32);
+        let (set, confirmation) = flow.halves();
         let Some(entry) = self.table.entry(set, confirmation, now) else {
             let (certain, idle) = (opening.is_some(), Lapse::default());
             let role = Role { from_opener: judge(), certain, is_first: true, idle };
@@ -194,8 +215,7 @@ impl<'m> Flows<'m> {
         anew: bool,
         now: Timestamp,
     ) -> bool {
-        #[expect(clippy::as_conversions, reason = "the halves of 64 bits")]
-        let (set, confirmation) = ((flow.hash >> 32) as u32, flow.hash as u32);
+        let (set, confirmation) = flow.halves();
         let Some(entry) = self.table.entry(set, confirmation, now) else { return true };
         if entry.is_new || anew {
             entry.value.renew();
@@ -231,28 +251,52 @@ impl FlowId {
     /// Of a packet between IPv4 addresses, given as numbers.
     #[inline]
     #[must_use]
-    pub fn v4(key: &HashKey, protocol: u8, source: (u32, Port), destination: (u32, Port)) -> Self {
-        let order = |(address, port): (u32, Port)| u64::from(address) << 16 | u64::from(port.0);
-        let source_is_low = order(source) <= order(destination);
+    pub fn v4(key: &HashKey, ends: &Ends<u32>) -> Self {
+        let order = |address: u32, port: Port| u64::from(address) << 16 | u64::from(port.0);
+        let &Ends { source, destination, source_port, destination_port, tcp_flags } = ends;
+        let source_is_low = order(source, source_port) <= order(destination, destination_port);
         let (low, high) = if source_is_low { (source, destination) } else { (destination, source) };
-        let hash = key.wide([low.0, high.0, ports(low.1, high.1), protocol.into()]);
-        Self { hash, source_is_low, source_port: source.1, destination_port: destination.1 }
+        let (low_port, high_port) =
+            if source_is_low { (source_port, destination_port) } else { (destination_port, source_port) };
+        let hash = key.wide([low, high, ports(low_port, high_port), transport(tcp_flags)]);
+        Self { hash, source_is_low, source_port, destination_port }
     }
 
     /// Of a packet of either family.
     #[must_use]
-    pub fn of(key: &HashKey, protocol: u8, source: End, destination: End) -> Self {
-        let (from, to) = (source.address.words(), destination.address.words());
-        if source.address.is_v4() && destination.address.is_v4() {
-            let ([.., from], [.., to]) = (from, to);
-            return Self::v4(key, protocol, (from, source.port), (to, destination.port));
+    pub fn of(key: &HashKey, ends: &Ends) -> Self {
+        let &Ends { source, destination, source_port, destination_port, tcp_flags } = ends;
+        if source.is_v4() && destination.is_v4() {
+            let ([.., source], [.., destination]) = (source.words(), destination.words());
+            return Self::v4(key, &Ends { source, destination, source_port, destination_port, tcp_flags });
         }
-        let source_is_low = source <= destination;
-        let (low, high) = if source_is_low { (source, destination) } else { (destination, source) };
-        let ([a, b, c, d], [e, f, g, h]) = (low.address.words(), high.address.words());
-        let hash = key.wide([a, b, c, d, e, f, g, h, ports(low.port, high.port), protocol.into()]);
-        Self { hash, source_is_low, source_port: source.port, destination_port: destination.port }
+        let (from, to) = ((source, source_port), (destination, destination_port));
+        let source_is_low = from <= to;
+        let (low, high) = if source_is_low { (from, to) } else { (to, from) };
+        let ([a, b, c, d], [e, f, g, h]) = (low.0.words(), high.0.words());
+        let hash = key.wide([a, b, c, d, e, f, g, h, ports(low.1, high.1), transport(tcp_flags)]);
+        Self { hash, source_is_low, source_port, destination_port }
     }
+
+    /// What chooses a set of the table, and what confirms a match there.
+    #[inline]
+    #[expect(clippy::as_conversions, reason = "the halves of 64 bits")]
+    const fn halves(self) -> (u32, u32) {
+        ((self.hash >> 32) as u32, self.hash as u32)
+    }
+
+    /// Where the interest in this direction lies.
+    #[inline]
+    const fn shift(self) -> u32 {
+        if self.source_is_low { Flow::LOW_INTEREST } else { Flow::HIGH_INTEREST }
+    }
+}
+
+/// The number of a transport protocol that has ports.
+#[inline]
+fn transport(tcp_flags: Option<TcpFlags>) -> u32 {
+    let protocol = if tcp_flags.is_some() { protocol::TCP } else { protocol::UDP };
+    protocol.into()
 }
 
 impl FlowId {
@@ -311,12 +355,23 @@ mod tests {
     const SYN_ACK: TcpFlags = TcpFlags(0x12);
     const ACK: TcpFlags = TcpFlags(0x10);
 
+    fn flow(source: End, destination: End, tcp_flags: Option<TcpFlags>) -> FlowId {
+        let ends = Ends {
+            source: source.address,
+            destination: destination.address,
+            source_port: source.port,
+            destination_port: destination.port,
+            tcp_flags,
+        };
+        FlowId::of(&KEY, &ends)
+    }
+
     fn tcp<'t>(flows: &'t mut Flows<'_>, source: End, destination: End, flags: TcpFlags) -> Noted<'t> {
-        flows.note(FlowId::of(&KEY, 6, source, destination), Some(flags), NOW)
+        flows.note(flow(source, destination, Some(flags)), Some(flags), NOW)
     }
 
     fn udp<'t>(flows: &'t mut Flows<'_>, source: End, destination: End, now: Timestamp) -> Noted<'t> {
-        flows.note(FlowId::of(&KEY, 17, source, destination), None, now)
+        flows.note(flow(source, destination, None), None, now)
     }
 
     #[test]
@@ -370,13 +425,13 @@ mod tests {
         let mut sets = vec![FlowSet::default(); 16];
         let mut flows = Flows::new(&mut sets);
         let (here, there) = (end(1, 5_000), end(2, 5_001));
-        let flow = FlowId::of(&KEY, 17, there, here);
-        assert!(flow.is_ambiguous() && !FlowId::of(&KEY, 17, end(1, 53), end(2, 5_000)).is_ambiguous());
-        assert!(flows.settle(flow, true, false, false, NOW));
+        let id = flow(there, here, None);
+        assert!(id.is_ambiguous() && !flow(end(1, 53), end(2, 5_000), None).is_ambiguous());
+        assert!(flows.settle(id, true, false, false, NOW));
         assert!(!udp(&mut flows, here, there, NOW).role.from_opener);
-        assert!(!flows.settle(flow, false, false, false, NOW), "known already");
+        assert!(!flows.settle(id, false, false, false, NOW), "known already");
         assert!(!udp(&mut flows, here, there, NOW).role.from_opener);
-        assert!(!flows.settle(flow, false, false, true, NOW));
+        assert!(!flows.settle(id, false, false, true, NOW));
         assert!(udp(&mut flows, here, there, NOW).role.from_opener);
     }
 

@@ -35,6 +35,18 @@ impl Threshold {
     }
 }
 
+/// That a threshold is reached.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Reached(u32);
+
+impl Reached {
+    /// How long ago the first of the events was, to 1.05 ms.
+    #[must_use]
+    pub const fn since(self) -> Duration {
+        duration(self.0)
+    }
+}
+
 /// Times of the last `N` marks, in 4 `N` + 8 bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Recent<const N: usize> {
@@ -65,7 +77,7 @@ impl<const N: usize> Recent<N> {
     /// Counts one event at `now`. If the events up to this one reach the threshold, says how long ago
     /// the first of them was.
     #[inline]
-    pub fn add(&mut self, threshold: Threshold, now: Timestamp) -> Option<Duration> {
+    pub fn add(&mut self, threshold: Threshold, now: Timestamp) -> Option<Reached> {
         let () = Self::IS_POWER_OF_TWO;
         let now = ticks(now);
         self.since_mark += 1;
@@ -79,7 +91,7 @@ impl<const N: usize> Recent<N> {
         }
         let then = *self.at(self.made.wrapping_sub(threshold.marks));
         let age = age(now, then);
-        (age <= threshold.window).then(|| duration(age))
+        (age <= threshold.window).then_some(Reached(age))
     }
 
     #[inline]
@@ -110,7 +122,10 @@ mod tests {
         for event in 0..29 {
             assert!(recent.add(threshold, at_millis(event * 1_000)).is_none(), "{event}");
         }
-        assert_eq!(recent.add(threshold, at_millis(29_000)).map(|span| span.as_millis() / 10), Some(2_899));
+        assert_eq!(
+            recent.add(threshold, at_millis(29_000)).map(|reached| reached.since().as_millis() / 10),
+            Some(2_899)
+        );
         // 30 events, the first of them 31 s ago.
         assert!(recent.add(threshold, at_millis(30_000)).is_some());
         assert!(recent.add(threshold, at_millis(60_000)).is_none());

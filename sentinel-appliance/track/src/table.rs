@@ -93,6 +93,25 @@ pub struct Entry<'t, V> {
     pub idle: Lapse,
 }
 
+/// What [`Table::live`] found.
+#[derive(Debug)]
+pub struct Live<'t, V> {
+    /// The value.
+    pub value: &'t mut V,
+    /// How long the entry has not been used.
+    pub idle: Lapse,
+    used: &'t mut Step,
+    now: Step,
+}
+
+impl<V> Live<'_, V> {
+    /// The entry is used.
+    #[inline]
+    pub const fn go_on(self) {
+        *self.used = self.now;
+    }
+}
+
 impl<'m, K: Copy + Eq, V: Renew> Table<'m, K, V> {
     /// A table over `sets`, all taken to be empty.
     ///
@@ -156,17 +175,23 @@ impl<'m, K: Copy + Eq, V: Renew> Table<'m, K, V> {
         Some(Entry { value, is_new, idle: if is_new { Lapse::default() } else { idle } })
     }
 
+    /// The entry of `key` if it is there and within its lifetime. [`Live::go_on`] says that it is used.
+    #[inline]
+    pub fn live(&mut self, hash: u32, key: K, now: Timestamp) -> Option<Live<'_, V>> {
+        let now = Step::of(now);
+        let set = self.sets.get_mut(usize::try_from(hash & self.mask).ok()?)?;
+        let tag = tag(hash);
+        let mut ways = set.tags.iter().zip(&set.entries);
+        let way = ways.position(|(held, (held_key, _))| *held == tag && *held_key == key)?;
+        let (used, (_, value)) = (set.used.get_mut(way)?, set.entries.get_mut(way)?);
+        let idle = now.apart(*used);
+        (idle <= self.lifetime).then_some(Live { value, idle, used, now })
+    }
+
     /// The value of `key` if it is there and within its lifetime; does not count as use.
     #[inline]
     pub fn find(&mut self, hash: u32, key: K, now: Timestamp) -> Option<&mut V> {
-        let lifetime = self.lifetime;
-        let set = self.sets.get_mut(usize::try_from(hash & self.mask).ok()?)?;
-        let tag = tag(hash);
-        let mut ways = set.tags.iter().zip(&set.used).zip(&mut set.entries);
-        ways.find(|((held, used), (held_key, _))| {
-            **held == tag && *held_key == key && Step::of(now).apart(**used) <= lifetime
-        })
-        .map(|(_, (_, value))| value)
+        self.live(hash, key, now).map(|live| live.value)
     }
 }
 
@@ -181,14 +206,17 @@ impl<K: Copy, V: Renew> Set<K, V> {
         lifetime: Lapse,
         evictions: &mut u64,
     ) -> Option<&mut V> {
-        let (mut victim, mut oldest) = (0, None);
-        for (index, (held, used)) in self.tags.iter().zip(&self.used).enumerate() {
-            let age = if *held == 0 { Lapse(u32::MAX) } else { now.apart(*used) };
-            if oldest.is_none_or(|oldest| age > oldest) {
-                (victim, oldest) = (index, Some(age));
+        // An empty place counts as older than any entry, and one from the "future" as older than all others.
+        let age =
+            |(held, used): (&u32, &Step)| if *held == 0 { u32::MAX } else { now.0.wrapping_sub(used.0) };
+        let mut ages = self.tags.iter().zip(&self.used).map(age);
+        let (mut victim, mut oldest) = (0, ages.next()?);
+        for (way, age) in (1..).zip(ages) {
+            if age > oldest {
+                (victim, oldest) = (way, age);
             }
         }
-        *evictions += u64::from(oldest.is_some_and(|age| age <= lifetime));
+        *evictions += u64::from(oldest <= lifetime.0);
         *self.tags.get_mut(victim)? = tag;
         *self.used.get_mut(victim)? = now;
         let (held_key, value) = self.entries.get_mut(victim)?;
