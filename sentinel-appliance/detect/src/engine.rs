@@ -411,7 +411,7 @@ impl<'m> Engine<'m> {
             return false;
         }
         let Self { incidents, detectors, now, key, inside, flows, sightings, .. } = self;
-        let conversation = flows.note(flow, ends.tcp_flags, *now);
+        let mut conversation = flows.note(flow, ends.tcp_flags, *now);
         let setting = Setting { now: *now, inside, key };
         let mut findings = Findings { incidents, now: *now, raise };
         if !detectors.askers.may_ask(ends.tcp_flags, &conversation.role) {
@@ -440,8 +440,12 @@ impl<'m> Engine<'m> {
             }
             _ => conversation.role,
         };
-        let interest = detectors.segment(setting, packet, role, &mut findings);
-        conversation.set_interest(interest);
+        detectors.segment(setting, packet, role, &mut findings);
+        conversation.set_interest(detectors.interest(inside, ends, role.from_opener));
+        if conversation.role.is_first {
+            let answers = ends.reversed();
+            conversation.set_interest_in_answers(detectors.interest(inside, &answers, !role.from_opener));
+        }
         ends.tcp_flags.is_some() && assembly::is_dns_stream(ends.destination_port)
     }
 
@@ -529,8 +533,7 @@ impl Detectors<'_> {
         self.looked_at = ports.collect();
     }
 
-    /// Shows a segment or datagram to those that it may concern. Says what they can learn from ordinary ones that come
-    /// after it in the same direction.
+    /// Shows a segment or datagram to those that it may concern.
     #[inline(never)] // keeps the way of most packets short
     pub(crate) fn segment(
         &mut self,
@@ -538,7 +541,7 @@ impl Detectors<'_> {
         packet: &Glance<'_>,
         role: Role,
         findings: &mut Findings<'_, '_>,
-    ) -> Interest {
+    ) {
         let event = &Event { setting, packet, role, source_hash: setting.key.address(packet.ends.source) };
         self.askers.segment(event, findings);
         self.suspicious_port.segment(event, findings);
@@ -548,12 +551,15 @@ impl Detectors<'_> {
         } else {
             self.arp_spoof.segment(event);
         }
-        let counts_bytes = self.exfiltration.segment(event, findings);
-        if self.dns_tunnel.follows(packet.ends.destination_port)
-            || self.arp_spoof.follows(packet.ends.source_port)
-        {
+        self.exfiltration.segment(event, findings);
+    }
+
+    /// What they can learn from ordinary segments or datagrams between these ends.
+    #[inline]
+    fn interest(&self, inside: &Inside, ends: &Ends, from_opener: bool) -> Interest {
+        if self.dns_tunnel.follows(ends.destination_port) || self.arp_spoof.follows(ends.source_port) {
             Interest::Everything
-        } else if counts_bytes {
+        } else if from_opener && self.exfiltration.counts(inside, ends.source, ends.destination) {
             Interest::Length
         } else {
             Interest::Nothing

@@ -84,15 +84,12 @@ impl<'m> Exfiltration<'m> {
         self.enabled && inside.contains(source) && inside.is_outside(destination)
     }
 
-    /// Says whether the packet was one to count; then those after it in the same direction are, too.
     #[inline]
-    pub(crate) fn segment(&mut self, event: &Event<'_, '_>, findings: &mut Findings<'_, '_>) -> bool {
+    pub(crate) fn segment(&mut self, event: &Event<'_, '_>, findings: &mut Findings<'_, '_>) {
         let Ends { source, destination, .. } = event.packet.ends;
-        let counts = event.role.from_opener && self.counts(event.setting.inside, source, destination);
-        if counts {
+        if event.role.from_opener && self.counts(event.setting.inside, source, destination) {
             self.ordinary(event.setting.now, event.source_hash, &event.packet.into(), findings);
         }
-        counts
     }
 
     pub(crate) fn packet(&mut self, event: &OtherEvent<'_, '_>, findings: &mut Findings<'_, '_>) {

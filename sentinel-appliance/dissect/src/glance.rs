@@ -38,6 +38,22 @@ pub struct Ends<A = Address> {
     pub tcp_flags: Option<TcpFlags>,
 }
 
+impl Ends {
+    /// Between whom the answer is.
+    #[inline]
+    #[must_use]
+    pub const fn reversed(&self) -> Self {
+        let &Self { source, destination, source_port, destination_port, tcp_flags } = self;
+        Self {
+            source: destination,
+            destination: source,
+            source_port: destination_port,
+            destination_port: source_port,
+            tcp_flags,
+        }
+    }
+}
+
 /// A TCP segment or UDP datagram.
 #[derive(Clone, Copy, Debug)]
 pub struct Glance<'p> {

@@ -54,6 +54,16 @@ impl Flow {
     }
 
     #[inline]
+    const fn set_interest(&mut self, shift: u32, interest: Interest) {
+        let bits = match interest {
+            Interest::Everything => 0,
+            Interest::Length => 1,
+            Interest::Nothing => 2,
+        };
+        self.0 = self.0 & !(3 << shift) | bits << shift;
+    }
+
+    #[inline]
     const fn set(&mut self, bit: u32, value: bool) {
         self.0 = if value { self.0 | bit } else { self.0 & !bit };
     }
@@ -120,14 +130,17 @@ impl Noted<'_> {
 
     /// Remembers what there is to learn in this direction.
     #[inline]
-    pub fn set_interest(self, interest: Interest) {
-        let bits = match interest {
-            Interest::Everything => 0,
-            Interest::Length => 1,
-            Interest::Nothing => 2,
-        };
-        if let Some(flow) = self.flow {
-            flow.0 = flow.0 & !(3 << self.shift) | bits << self.shift;
+    pub fn set_interest(&mut self, interest: Interest) {
+        if let Some(flow) = &mut self.flow {
+            flow.set_interest(self.shift, interest);
+        }
+    }
+
+    /// Remembers what there is to learn in the other direction.
+    #[inline]
+    pub fn set_interest_in_answers(&mut self, interest: Interest) {
+        if let Some(flow) = &mut self.flow {
+            flow.set_interest(Flow::LOW_INTEREST + Flow::HIGH_INTEREST - self.shift, interest);
         }
     }
 }
@@ -446,17 +459,19 @@ mod tests {
         let mut sets = vec![FlowSet::default(); 16];
         let mut flows = Flows::new(&mut sets);
         let (client, server) = (end(1, 40_000), end(2, 80));
-        let up = tcp(&mut flows, client, server, ACK);
+        let mut up = tcp(&mut flows, client, server, ACK);
         assert_eq!(up.interest(), Interest::Everything);
         up.set_interest(Interest::Length);
         assert_eq!(tcp(&mut flows, client, server, ACK).interest(), Interest::Length);
-        let down = tcp(&mut flows, server, client, ACK);
+        let mut down = tcp(&mut flows, server, client, ACK);
         assert_eq!(down.interest(), Interest::Everything, "the other direction is another matter");
         down.set_interest(Interest::Nothing);
         assert_eq!(tcp(&mut flows, server, client, ACK).interest(), Interest::Nothing);
         assert_eq!(tcp(&mut flows, client, server, ACK).interest(), Interest::Length);
+        tcp(&mut flows, client, server, ACK).set_interest_in_answers(Interest::Length);
+        assert_eq!(tcp(&mut flows, server, client, ACK).interest(), Interest::Length);
         flows.forget_interest();
-        let up = tcp(&mut flows, client, server, ACK);
+        let mut up = tcp(&mut flows, client, server, ACK);
         assert_eq!(up.interest(), Interest::Everything);
         up.set_interest(Interest::Nothing);
         let proof = tcp(&mut flows, client, server, SYN);
