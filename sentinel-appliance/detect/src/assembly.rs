@@ -191,17 +191,6 @@ pub(crate) const fn is_dns_stream(destination: Port) -> bool {
     destination.0 == DNS.0
 }
 
-/// The first part of a datagram without its content, which is judged once it is whole; other packets as they are.
-pub(crate) fn without_content<'p>(packet: &Packet<'p>) -> Packet<'p> {
-    let mut bare = *packet;
-    if packet.ip().is_some_and(|ip| ip.fragment.is_some())
-        && let Transport::Udp(udp) = &mut bare.transport
-    {
-        udp.payload = &[];
-    }
-    bare
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use sentinel_alert::{Alert, Kind};
-use sentinel_dissect::{Ends, Glance, Packet, Sight, TcpFlags, Transport, glance, glance_v4, glance_v6};
+use sentinel_dissect::{Ends, Glance, Packet, TcpFlags, Transport, glance_v4, glance_v6};
 use sentinel_track::flow::{FlowId, Flows, Interest, Role, is_certain_opener};
 use sentinel_track::hash::HashKey;
 use sentinel_units::{LinkType, Timestamp};
@@ -199,7 +199,7 @@ impl<'m> Engine<'m> {
         self.counts.truncated += u64::from(captured < wire_len);
         let wire_len = wire_len.max(captured);
         match glance_v4(link, bytes, wire_len) {
-            Some(ends) => self.pass_between(at, &ends, FlowId::v4),
+            Some((ends, _)) => self.pass_between(at, &ends, FlowId::v4),
             None => self.pass_v6(at, link, bytes, wire_len),
         }
     }
@@ -207,7 +207,7 @@ impl<'m> Engine<'m> {
     #[inline(never)] // keeps the way of IPv4 short
     fn pass_v6(&mut self, at: Timestamp, link: LinkType, bytes: &[u8], wire_len: u32) -> Wants {
         match glance_v6(link, bytes, wire_len) {
-            Some(ends) => self.pass_between(at, &ends, FlowId::of),
+            Some((ends, _)) => self.pass_between(at, &ends, FlowId::of),
             None => Wants::Everything,
         }
     }
@@ -308,13 +308,15 @@ impl<'m> Engine<'m> {
         wire_len: u32,
         raise: &mut dyn FnMut(Alert),
     ) {
-        if let Some(sight) = glance(link, bytes, wire_len) {
+        let read = match glance_v4(link, bytes, wire_len) {
+            Some((ends, datagram)) => Some((FlowId::v4(&self.key, &ends), ends.into(), datagram)),
+            None => glance_v6(link, bytes, wire_len)
+                .map(|(ends, datagram)| (FlowId::of(&self.key, &ends), ends, datagram)),
+        };
+        if let Some((flow, ends, datagram)) = read {
             self.counts.analysed += 1;
-            let flow = match &sight {
-                Sight::V4(ends) => FlowId::v4(&self.key, ends),
-                Sight::V6(ends) => FlowId::of(&self.key, ends),
-            };
-            if self.segment(at, flow, &Glance::of_frame(sight, bytes, wire_len), raise) {
+            let packet = Glance::of_frame(ends, datagram, bytes, wire_len);
+            if self.segment(at, flow, &packet, raise) {
                 self.stream(at, link, bytes, wire_len, raise);
             }
         } else if link.is_supported() {
@@ -331,10 +333,11 @@ impl<'m> Engine<'m> {
     /// completes.
     pub fn packet(&mut self, at: Timestamp, packet: &Packet<'_>, raise: &mut dyn FnMut(Alert)) {
         if self.assembly.is_some() && assembly::concerns(packet) {
-            self.alone(at, &assembly::without_content(packet), raise);
+            // Its content is judged once it is whole.
+            self.alone(at, packet, Glance::of(packet).map(Glance::bare), raise);
             self.assemble(at, packet, raise);
         } else {
-            self.alone(at, packet, raise);
+            self.alone(at, packet, Glance::of(packet), raise);
             assembly::tunnels(packet, &mut |carried| self.carried(at, packet, carried, raise));
         }
     }
@@ -368,7 +371,7 @@ impl<'m> Engine<'m> {
         raise: &mut dyn FnMut(Alert),
     ) {
         let (packet, message) = match carried {
-            Carried::Packet(inner) => return self.alone(at, inner, raise),
+            Carried::Packet(inner) => return self.alone(at, inner, Glance::of(inner), raise),
             Carried::Datagram(datagram) => match datagram.udp() {
                 Some(udp) => (*datagram, udp.payload),
                 None => return,
@@ -382,9 +385,15 @@ impl<'m> Engine<'m> {
         detectors.dns_tunnel.whole(setting, &glance, message, &mut findings);
     }
 
-    /// Looks at a packet without what it carries.
-    fn alone(&mut self, at: Timestamp, packet: &Packet<'_>, raise: &mut dyn FnMut(Alert)) {
-        if let Some(glance) = Glance::of(packet) {
+    /// Looks at a packet without what it carries. `glance` is what may be known of it, if it has ports.
+    fn alone(
+        &mut self,
+        at: Timestamp,
+        packet: &Packet<'_>,
+        glance: Option<Glance<'_>>,
+        raise: &mut dyn FnMut(Alert),
+    ) {
+        if let Some(glance) = glance {
             let flow = FlowId::of(&self.key, &glance.ends);
             let _is_followed = self.segment(at, flow, &glance, raise);
             return;

@@ -12,8 +12,10 @@ use crate::{Packet, TcpFlags, Transport, protocol};
 const ETHERNET_LEN: usize = 14;
 const IPV4_LEN: usize = 20;
 const IPV6_LEN: usize = 40;
-const UDP_LEN: u16 = 8;
-const TCP_LEN: i32 = 20;
+const UDP_LEN: usize = 8;
+/// What a UDP header must announce at least, and a TCP header must be long.
+const MIN_UDP_LEN: i32 = 8;
+const MIN_TCP_LEN: i32 = 20;
 const IPV4: [u8; 2] = [0x08, 0x00];
 /// Version 4, five words: no options.
 const PLAIN_IPV4: u8 = 0x45;
@@ -59,23 +61,19 @@ impl Ends {
 pub struct Glance<'p> {
     /// Between whom.
     pub ends: Ends,
-    /// Captured bytes from the transport header to the end of the datagram.
-    datagram: &'p [u8],
-    /// Of these the header.
-    header_len: u16,
+    content: Content<'p>,
     /// Bytes of the whole frame on the wire.
     pub wire_len: u32,
     /// Who sent the frame on this link, if it is an Ethernet frame.
     pub sender: Option<&'p [u8; 6]>,
 }
 
-/// Between whom a packet of either family is. Few packets need their IPv4 addresses in the form that tables hold.
 #[derive(Clone, Copy, Debug)]
-pub enum Sight {
-    /// IPv4, with addresses as numbers.
-    V4(Ends<u32>),
-    /// IPv6.
-    V6(Ends),
+enum Content<'p> {
+    /// Captured bytes behind the transport header.
+    Payload(&'p [u8]),
+    /// Captured bytes from the transport header on, as far as the IP header says.
+    Datagram(&'p [u8]),
 }
 
 impl From<Ends<u32>> for Ends {
@@ -93,7 +91,7 @@ impl<'p> Glance<'p> {
     pub fn of(packet: &'p Packet<'_>) -> Option<Self> {
         let ip = packet.ip()?;
         let (source_port, destination_port) = packet.ports()?;
-        let (tcp_flags, datagram) = match &packet.transport {
+        let (tcp_flags, payload) = match &packet.transport {
             Transport::Tcp(tcp) => (Some(tcp.flags), tcp.payload),
             Transport::Udp(udp) => (None, udp.payload),
             _ => return None,
@@ -106,8 +104,7 @@ impl<'p> Glance<'p> {
                 destination_port,
                 tcp_flags,
             },
-            datagram,
-            header_len: 0,
+            content: Content::Payload(payload),
             wire_len: packet.wire_len,
             sender: packet.ethernet.as_ref().map(|ethernet| &ethernet.source.0),
         })
@@ -117,39 +114,41 @@ impl<'p> Glance<'p> {
     #[inline]
     #[must_use]
     pub const fn without_content(ends: Ends, wire_len: u32, sender: Option<&'p [u8; 6]>) -> Self {
-        Self { ends, datagram: &[], header_len: 0, wire_len, sender }
+        Self { ends, content: Content::Payload(&[]), wire_len, sender }
     }
 
-    /// All of a frame between `ends`, as [`glance`] found them in it.
+    /// All of a frame in which [`glance_v4`] or [`glance_v6`] found these.
+    #[inline]
     #[must_use]
-    pub fn of_frame(sight: Sight, bytes: &'p [u8], wire_len: u32) -> Self {
-        let (ends, ip_len) = match sight {
-            Sight::V4(v4) => (v4.into(), IPV4_LEN),
-            Sight::V6(v6) => (v6, IPV6_LEN),
-        };
-        let (header, behind) = bytes.split_at_checked(ETHERNET_LEN + ip_len).unwrap_or_default();
-        let number = |bytes: &[u8], at: usize| match bytes.get(at..) {
-            Some([high, low, ..]) => u16::from_be_bytes([*high, *low]),
-            _ => 0,
-        };
-        let (header_len, end) = if ends.tcp_flags.is_some() {
-            let ip_payload_len = match sight {
-                Sight::V4(_) => number(header, 16).saturating_sub(20),
-                Sight::V6(_) => number(header, 18),
-            };
-            (number(behind, 12) >> 12 << 2, ip_payload_len)
-        } else {
-            (UDP_LEN, number(behind, 4))
-        };
-        let datagram = behind.get(..usize::from(end)).unwrap_or(behind);
-        Self { ends, datagram, header_len, wire_len: at_least(bytes, wire_len), sender: sender(bytes) }
+    pub fn of_frame(ends: Ends, datagram: &'p [u8], bytes: &'p [u8], wire_len: u32) -> Self {
+        let content = Content::Datagram(datagram);
+        Self { ends, content, wire_len: at_least(bytes, wire_len), sender: sender(bytes) }
+    }
+
+    /// The same without its content.
+    #[must_use]
+    pub const fn bare(self) -> Self {
+        Self::without_content(self.ends, self.wire_len, self.sender)
     }
 
     /// Captured bytes behind the transport header.
-    #[inline]
     #[must_use]
     pub fn payload(&self) -> &'p [u8] {
-        self.datagram.get(usize::from(self.header_len)..).unwrap_or_default()
+        let datagram = match self.content {
+            Content::Payload(payload) => return payload,
+            Content::Datagram(datagram) => datagram,
+        };
+        let (start, end) = match (self.ends.tcp_flags, datagram) {
+            (Some(_), [_, _, _, _, _, _, _, _, _, _, _, _, offset, ..]) => {
+                (usize::from(offset >> 2 & 0x3c), datagram.len())
+            }
+            (None, [_, _, _, _, high, low, ..]) => {
+                let len = usize::from(u16::from_be_bytes([*high, *low]));
+                (UDP_LEN, len.min(datagram.len()))
+            }
+            _ => return &[],
+        };
+        datagram.get(start..end).unwrap_or_default()
     }
 
     /// Hardware address of the sender, if it is an Ethernet frame.
@@ -184,19 +183,19 @@ pub fn sender(frame: &[u8]) -> Option<&[u8; 6]> {
 /// [`packet`](crate::packet()) must be asked.
 ///
 /// `wire_len` is the length on the wire; a value less than `bytes` is raised to it.
-#[inline]
 #[must_use]
-pub fn glance(link: LinkType, bytes: &[u8], wire_len: u32) -> Option<Sight> {
-    match glance_v4(link, bytes, wire_len) {
-        Some(v4) => Some(Sight::V4(v4)),
-        None => glance_v6(link, bytes, wire_len).map(Sight::V6),
-    }
+pub fn glance(link: LinkType, bytes: &[u8], wire_len: u32) -> Option<Glance<'_>> {
+    let (ends, datagram) = match glance_v4(link, bytes, wire_len) {
+        Some((ends, datagram)) => (ends.into(), datagram),
+        None => glance_v6(link, bytes, wire_len)?,
+    };
+    Some(Glance::of_frame(ends, datagram, bytes, wire_len))
 }
 
-/// The half of [`glance`] that reads IPv4. Ethernet II frames only.
+/// The half of [`glance`] that reads IPv4: between whom, and the captured bytes from the transport header on.
 #[inline(always)] // so that the fields go straight to where they are needed
 #[must_use]
-pub fn glance_v4(link: LinkType, bytes: &[u8], wire_len: u32) -> Option<Ends<u32>> {
+pub fn glance_v4(link: LinkType, bytes: &[u8], wire_len: u32) -> Option<(Ends<u32>, &[u8])> {
     if link != LinkType::ETHERNET {
         return None;
     }
@@ -214,10 +213,11 @@ pub fn glance_v4(link: LinkType, bytes: &[u8], wire_len: u32) -> Option<Ends<u32
     // A datagram that is shorter than its IPv4 header has no room for that of its transport either.
     let len = len.wrapping_sub(20).cast_signed();
     let (source_port, destination_port, tcp_flags) = transport(protocol, behind, len)?;
+    let datagram = usize::try_from(len).ok().and_then(|len| behind.get(..len)).unwrap_or(behind);
     let [s0, s1, s2, s3, d0, d1, d2, d3] = ends;
     let source = u32::from_be_bytes([s0, s1, s2, s3]);
     let destination = u32::from_be_bytes([d0, d1, d2, d3]);
-    Some(Ends { source, destination, source_port, destination_port, tcp_flags })
+    Some((Ends { source, destination, source_port, destination_port, tcp_flags }, datagram))
 }
 
 /// Where a frame that [`glance_v4`] has read comes from and goes, and the port it goes to. `None` for those that
@@ -246,7 +246,7 @@ pub fn again_v6(bytes: &[u8]) -> Option<(Address, Address, Port)> {
 /// The half of [`glance`] that reads IPv6.
 #[inline(never)] // keeps the way of IPv4 short
 #[must_use]
-pub fn glance_v6(link: LinkType, bytes: &[u8], wire_len: u32) -> Option<Ends> {
+pub fn glance_v6(link: LinkType, bytes: &[u8], wire_len: u32) -> Option<(Ends, &[u8])> {
     if link != LinkType::ETHERNET {
         return None;
     }
@@ -264,7 +264,8 @@ pub fn glance_v6(link: LinkType, bytes: &[u8], wire_len: u32) -> Option<Ends> {
         return None;
     }
     let (source_port, destination_port, tcp_flags) = transport(*next, behind, len)?;
-    Some(Ends { source, destination, source_port, destination_port, tcp_flags })
+    let datagram = usize::try_from(len).ok().and_then(|len| behind.get(..len)).unwrap_or(behind);
+    Some((Ends { source, destination, source_port, destination_port, tcp_flags }, datagram))
 }
 
 /// Ports and control bits of a transport header at the start of `behind`, of which `len` bytes belong to the datagram.
@@ -275,7 +276,7 @@ fn transport(protocol: u8, behind: &[u8], len: i32) -> Option<(Port, Port, Optio
             let [ports @ .., _, _, _, _, _, _, _, _, offset, flags, _, _, _, _, _, _] =
                 *behind.first_chunk::<20>()?;
             let header_len = i32::from(offset >> 2 & 0x3c);
-            if header_len < TCP_LEN || header_len > len {
+            if header_len < MIN_TCP_LEN || header_len > len {
                 return None;
             }
             (ports, Some(TcpFlags(flags)))
@@ -283,7 +284,7 @@ fn transport(protocol: u8, behind: &[u8], len: i32) -> Option<(Port, Port, Optio
         protocol::UDP => {
             let [ports @ .., l0, l1, _, _] = *behind.first_chunk::<8>()?;
             let announced = i32::from(u16::from_be_bytes([l0, l1]));
-            if announced < UDP_LEN.into() || announced > len {
+            if announced < MIN_UDP_LEN || announced > len {
                 return None;
             }
             (ports, None)
@@ -341,8 +342,7 @@ mod tests {
 
     /// What is read at a glance, in the form of both families; must be what [`packet`] reads.
     fn read(bytes: &[u8], wire_len: u32) -> Option<Glance<'_>> {
-        let read =
-            glance(LinkType::ETHERNET, bytes, wire_len).map(|sight| Glance::of_frame(sight, bytes, wire_len));
+        let read = glance(LinkType::ETHERNET, bytes, wire_len);
         let packet = packet(LinkType::ETHERNET, None, bytes, wire_len);
         if read.is_some() {
             assert_eq!((read, packet.malformed), (Glance::of(&packet), None));
@@ -373,7 +373,7 @@ mod tests {
             for cut in 0..whole.len() {
                 let (read, all) = (read(&whole[..cut], wire_len), read(&whole, wire_len).unwrap());
                 assert!(read.is_none_or(|read| all.payload().starts_with(read.payload())
-                    && read == Glance { datagram: read.datagram, ..all }));
+                    && read == Glance { content: read.content, ..all }));
             }
         }
     }

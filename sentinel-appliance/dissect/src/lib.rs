@@ -76,7 +76,7 @@ pub mod x509;
 pub use arp::Arp;
 pub use cooked::Cooked;
 pub use ethernet::Ethernet;
-pub use glance::{Ends, Glance, Sight, again_v4, again_v6, glance, glance_v4, glance_v6, sender};
+pub use glance::{Ends, Glance, again_v4, again_v6, glance, glance_v4, glance_v6, sender};
 pub use icmp::Icmp;
 pub use icmpv6::{Icmpv6, Neighbour};
 pub use ip::{Fragment, Ip, protocol};

@@ -3,7 +3,7 @@
 use sentinel_capture::Frame;
 use sentinel_dissect::{Layer, Packet, tunnel};
 use sentinel_track::conversation::Observation;
-use sentinel_track::fragment::{Fragments, LARGEST_DATAGRAM, Outcome};
+use sentinel_track::fragment::{DatagramSlot, Fragments, LARGEST_DATAGRAM, Outcome};
 use sentinel_track::hash::HashKey;
 use sentinel_track::lender::Lender;
 
@@ -46,7 +46,7 @@ impl Unfold {
         for _ in 0..=MOST_LAYERS {
             let is_sound = !matches!(packet.malformed, Some((Layer::Network, _)));
             if let Some(ip) = packet.ip().filter(|ip| ip.fragment.is_some() && is_sound) {
-                let give_up = &mut |seen: &Observation| visit(&Found::Parts(*seen));
+                let give_up = &mut |given_up: &DatagramSlot| visit(&Found::Parts(given_up.seen()));
                 if let Outcome::Whole(whole) = self.fragments.part(&self.key, ip, frame.at, give_up)
                     && let Some(found) = sentinel_dissect::reassembled(&packet, whole.protocol, whole.payload)
                 {
@@ -68,7 +68,7 @@ impl Unfold {
 
     /// Shows what is left of datagrams that never became whole.
     pub(crate) fn finish(&mut self, visit: &mut dyn FnMut(&Found<'_>)) {
-        self.fragments.finish(&mut |seen| visit(&Found::Parts(*seen)));
+        self.fragments.finish(&mut |given_up| visit(&Found::Parts(given_up.seen())));
     }
 }
 

@@ -16,6 +16,7 @@ use crate::flow::End;
 use crate::hash::HashKey;
 use crate::places::{Link, Places};
 use crate::stretch::Stretches;
+use crate::table::Renew;
 
 /// Parts are waited for this long after the first that came. RFC 8200 allows 60 s; Linux gives both versions 30.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -130,14 +131,13 @@ impl<'m> Fragments<'m> {
         Self { places: Places::new(heads, links), slots, bytes, room, counts: FragmentCounts::default() }
     }
 
-    /// Takes in a part. Datagrams that are given up meanwhile are handed to `abandon`, as what was seen of them: their
-    /// ports are those of the first part, or zero if that never came.
+    /// Takes in a part. Datagrams that are given up meanwhile are handed to `abandon`.
     pub fn part(
         &mut self,
         key: &HashKey,
         ip: &Ip<'_>,
         at: Timestamp,
-        abandon: &mut dyn FnMut(&Observation),
+        abandon: &mut dyn FnMut(&DatagramSlot),
     ) -> Outcome<'_> {
         let Some(fragment) = ip.fragment else { return Outcome::Held };
         self.expire(at, abandon);
@@ -170,14 +170,14 @@ impl<'m> Fragments<'m> {
     }
 
     /// Gives up all that is not whole.
-    pub fn finish(&mut self, abandon: &mut dyn FnMut(&Observation)) {
+    pub fn finish(&mut self, abandon: &mut dyn FnMut(&DatagramSlot)) {
         while let Some(slot) = self.places.oldest(0) {
             self.counts.timeouts += 1;
             self.give_up(slot, abandon);
         }
     }
 
-    fn expire(&mut self, now: Timestamp, abandon: &mut dyn FnMut(&Observation)) {
+    fn expire(&mut self, now: Timestamp, abandon: &mut dyn FnMut(&DatagramSlot)) {
         while let Some(slot) = self.places.oldest(0) {
             let Some(datagram) = self.slots.get(slot) else { return };
             let age = now.since(datagram.first).max(datagram.first.since(now));
@@ -196,7 +196,7 @@ impl<'m> Fragments<'m> {
         ip: &Ip<'_>,
         fragment: Fragment,
         at: Timestamp,
-        abandon: &mut dyn FnMut(&Observation),
+        abandon: &mut dyn FnMut(&DatagramSlot),
     ) -> Option<usize> {
         let wanted = Key {
             source: ip.source,
@@ -209,7 +209,12 @@ impl<'m> Fragments<'m> {
             },
         };
         let ([a, b, c, d], [e, f, g, h]) = (ip.source.words(), ip.destination.words());
-        let hash = key.words([a, b, c, d, e, f, g, h, wanted.identification, u32::from(wanted.protocol)]);
+        let (identification, protocol) = (wanted.identification, u32::from(wanted.protocol));
+        let hash = if ip.is_v4() {
+            key.words([d, h, identification, protocol])
+        } else {
+            key.words([a, b, c, d, e, f, g, h, identification, protocol])
+        };
         let slots = &*self.slots;
         let found =
             self.places.find(hash, &mut |slot| slots.get(slot).is_some_and(|other| other.key == wanted));
@@ -225,20 +230,26 @@ impl<'m> Fragments<'m> {
                 self.places.claim(hash, 0)?
             }
         };
-        *self.slots.get_mut(slot)? =
-            DatagramSlot { key: wanted, first: at, last: at, ..DatagramSlot::default() };
+        self.slots.get_mut(slot)?.begin(wanted, at);
         Some(slot)
     }
 
-    fn give_up(&mut self, slot: usize, abandon: &mut dyn FnMut(&Observation)) {
+    fn give_up(&mut self, slot: usize, abandon: &mut dyn FnMut(&DatagramSlot)) {
         self.places.release(slot);
         if let Some(datagram) = self.slots.get(slot) {
-            abandon(&datagram.seen());
+            abandon(datagram);
         }
     }
 }
 
 impl DatagramSlot {
+    /// Begins anew, with what is not written here left as it was: it means nothing.
+    fn begin(&mut self, key: Key, at: Timestamp) {
+        (self.key, self.first, self.last, self.packets, self.bytes) = (key, at, at, 0, 0);
+        self.stretches.renew();
+        (self.end, self.start, self.is_spoilt) = (None, None, false);
+    }
+
     /// Copies a part to its place.
     fn place(&mut self, ip: &Ip<'_>, fragment: Fragment, room: &mut [u8]) -> Result<(), Fault> {
         let skipped = usize::from(fragment.skipped_words) * 4;
@@ -302,7 +313,9 @@ impl DatagramSlot {
         self.stretches.is_whole(end).then_some((start, end))
     }
 
-    fn seen(&self) -> Observation {
+    /// What was seen of it. Its ports are those of the first part, or zero if that never came.
+    #[must_use]
+    pub fn seen(&self) -> Observation {
         let (protocol, ports) =
             self.start.map_or((self.key.protocol, (Port(0), Port(0))), |start| (start.protocol, start.ports));
         let ends = Ends {
@@ -362,7 +375,8 @@ mod tests {
         );
         let mut fragments = Fragments::new(&mut heads, &mut links, &mut store, &mut bytes);
         let (mut wholes, mut abandoned) = (Vec::new(), Vec::new());
-        let mut abandon = |seen: &Observation| {
+        let mut abandon = |given_up: &DatagramSlot| {
+            let seen = given_up.seen();
             let ports = (seen.ends.source.port.0, seen.ends.destination.port.0);
             abandoned.push((ports.0, ports.1, seen.packets, seen.bytes));
         };

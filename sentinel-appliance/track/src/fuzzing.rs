@@ -75,7 +75,7 @@ pub fn fragments(bytes: &[u8]) {
         };
         let skipped = usize::from(ip.fragment.map_or(0, |fragment| fragment.skipped_words)) * 4;
         given += 1;
-        let mut abandon = |seen: &Observation| back += u64::from(seen.packets);
+        let mut abandon = |given_up: &DatagramSlot| back += u64::from(given_up.seen().packets);
         if let Outcome::Whole(whole) = table.part(&KEY, &ip, at(seconds), &mut abandon) {
             back += u64::from(whole.seen.packets);
             assert!(whole.payload.len() <= 512);
@@ -85,7 +85,7 @@ pub fn fragments(bytes: &[u8]) {
             }
         }
     }
-    table.finish(&mut |seen| back += u64::from(seen.packets));
+    table.finish(&mut |given_up| back += u64::from(given_up.seen().packets));
     assert_eq!(given, back, "every part is counted once");
 }
 

@@ -1,5 +1,7 @@
 //! Which bytes of something that comes in pieces are there.
 
+use crate::table::Renew;
+
 /// Most stretches that stand apart: pieces come in order, or nearly so.
 pub(crate) const MAX_STRETCHES: usize = 16;
 
@@ -8,6 +10,13 @@ pub(crate) const MAX_STRETCHES: usize = 16;
 pub(crate) struct Stretches {
     list: [(u16, u16); MAX_STRETCHES],
     count: u8,
+}
+
+impl Renew for Stretches {
+    #[inline]
+    fn renew(&mut self) {
+        self.count = 0;
+    }
 }
 
 impl Stretches {
@@ -63,6 +72,9 @@ impl Stretches {
 
     /// Adds a stretch, joined with those that it touches. False if too many stand apart; then nothing is added.
     pub(crate) fn add(&mut self, from: u16, to: u16) -> bool {
+        if self.is_empty() {
+            return self.push((from, to));
+        }
         let (mut from, mut to) = (from, to);
         let mut joined = Self::default();
         let mut fits = true;
