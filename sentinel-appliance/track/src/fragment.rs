@@ -180,8 +180,8 @@ impl<'m> Fragments<'m> {
     fn expire(&mut self, now: Timestamp, abandon: &mut dyn FnMut(&DatagramSlot)) {
         while let Some(slot) = self.places.oldest(0) {
             let Some(datagram) = self.slots.get(slot) else { return };
-            let age = now.since(datagram.first).max(datagram.first.since(now));
-            if age <= PATIENCE {
+            let patience = Timestamp::ZERO.after(PATIENCE).as_nanos();
+            if now.as_nanos().abs_diff(datagram.first.as_nanos()) <= patience {
                 return;
             }
             self.counts.timeouts += u64::from(!datagram.is_spoilt);
