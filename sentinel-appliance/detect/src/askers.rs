@@ -71,11 +71,8 @@ impl<'m> Askers<'m> {
     }
 
     pub(crate) fn segment(&mut self, event: &Event<'_, '_>, findings: &mut Findings<'_, '_>) {
-        let tries = self.port_scan.counts(event);
-        let requests = self.syn_flood.counts(event.packet.ends.tcp_flags);
-        if tries | requests {
-            self.add(event.setting.now, &event.packet.into(), event.source_hash, [tries, requests], findings);
-        }
+        let counts = [self.port_scan.counts(event), self.syn_flood.counts(event.packet.ends.tcp_flags)];
+        self.add(event.setting.now, &event.packet.into(), event.source_hash, counts, findings);
     }
 
     /// A TCP request, that is, a SYN without ACK.
@@ -100,6 +97,9 @@ impl<'m> Askers<'m> {
         [tries, requests]: [bool; 2],
         findings: &mut Findings<'_, '_>,
     ) {
+        if !tries && !requests {
+            return;
+        }
         let Some(entry) = self.table.entry(source_hash, packet.source, now) else { return };
         if tries {
             self.port_scan.add(&mut entry.value.ports, now, packet, findings);

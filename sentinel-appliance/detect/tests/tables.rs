@@ -9,8 +9,8 @@ use std::net::Ipv4Addr;
 use sentinel_alert::{Phase, Severity, Test};
 use sentinel_detect::Losses;
 use support::{
-    ATTACKER, CLIENT, FALSE_MAC, GATEWAY, GATEWAY_MAC, KEY, MAC, OUTSIDE, PACE, ROOMY, SYN, Sensor, TINY,
-    VICTIM, arp, configs, echo, inside, tcp, udp,
+    ACK, ATTACKER, CLIENT, FALSE_MAC, GATEWAY, GATEWAY_MAC, KEY, MAC, OUTSIDE, PACE, ROOMY, SYN, Sensor,
+    TINY, VICTIM, arp, configs, echo, inside, tcp, udp,
 };
 
 const PORT_SCAN: usize = 0;
@@ -146,6 +146,25 @@ fn old_entries_are_no_loss() {
         }
         assert_eq!(sensor.engine.losses(), Losses::default(), "{}", filling.test.kind());
     }
+}
+
+/// A request takes no place among conversations if its ports tell who asks, and no detector looks at its port.
+#[test]
+fn a_flood_of_requests_pushes_no_conversation_out() {
+    let lost = |port: u16| {
+        let mut configs = configs();
+        configs.iter_mut().for_each(|config| config.enabled = false);
+        let mut sensor = Sensor::with(TINY, KEY, &configs);
+        sensor.frame(0, &tcp((CLIENT, 40_000), (OUTSIDE, 443), ACK));
+        for number in 0..1_000 {
+            sensor.frame(1, &tcp((other(number), 40_000), (VICTIM, port), SYN));
+        }
+        sensor.engine.losses().evictions
+    };
+    assert_eq!(lost(80), 0);
+    assert!(lost(22) > 900, "a login service");
+    assert!(lost(4_444) > 900, "a listed port");
+    assert!(lost(50_000) > 900, "a port that says nothing of who asks");
 }
 
 /// No slots at all: nothing is remembered, nothing panics, and what needs no memory still fires.

@@ -479,6 +479,15 @@ mod tests {
     }
 
     #[test]
+    fn ports_that_are_certain_give_one_verdict_whoever_is_seen_first() {
+        let ports = [0, 80, 1_023, 1_024, 8_080, 32_767, 32_768, 65_535].map(Port);
+        for (source, destination) in ports.iter().flat_map(|one| ports.map(|other| (*one, other))) {
+            let verdicts = (looks_like_opener(source, destination), looks_like_opener(destination, source));
+            assert_eq!(is_certain_opener(source, destination), verdicts == (true, false));
+        }
+    }
+
+    #[test]
     fn silence_is_measured() {
         let mut sets = vec![FlowSet::default(); 16];
         let mut flows = Flows::new(&mut sets);
