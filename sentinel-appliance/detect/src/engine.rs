@@ -62,15 +62,15 @@ pub struct Counts {
     pub truncated: u64,
 }
 
-/// What is still wanted of a frame.
+/// What is still wanted of a frame. In the order of [`Interest`], which it mostly comes from.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Wants {
-    Nothing,
+    Everything,
     /// Its length, for the detector that counts bytes.
     Length,
+    Nothing,
     /// It asks for a conversation, and that is all.
     Request,
-    Everything,
 }
 
 /// All tables and detectors.
@@ -196,8 +196,12 @@ impl<'m> Engine<'m> {
     #[inline(never)] // compiled here, for speed, and not with a program that is compiled for size
     fn pass(&mut self, at: Timestamp, link: LinkType, bytes: &[u8], wire_len: u32) -> Wants {
         let captured = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-        self.counts.truncated += u64::from(captured < wire_len);
-        let wire_len = wire_len.max(captured);
+        let wire_len = if wire_len == captured {
+            captured
+        } else {
+            self.counts.truncated += u64::from(captured < wire_len);
+            wire_len.max(captured)
+        };
         match glance_v4(link, bytes, wire_len) {
             Some((ends, _)) => self.pass_between(at, &ends, FlowId::v4),
             None => self.pass_v6(at, link, bytes, wire_len),

@@ -43,7 +43,7 @@ pub(crate) struct Counted<'p> {
     /// Bytes of the whole frame on the wire.
     pub(crate) wire_len: u32,
     /// Who sent the frame on this link, if the link says so.
-    sender: Option<&'p [u8; 6]>,
+    pub(crate) sender: Option<&'p [u8; 6]>,
 }
 
 impl<'p> From<&Glance<'p>> for Counted<'p> {
@@ -89,7 +89,7 @@ impl<'p> Counted<'p> {
     }
 
     /// Hardware address of the sender, if the link has such.
-    pub(crate) fn sender(&self) -> Option<Mac> {
+    pub(crate) fn sender_mac(&self) -> Option<Mac> {
         self.sender.map(|bytes| Mac(*bytes))
     }
 }

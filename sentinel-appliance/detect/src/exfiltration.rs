@@ -131,7 +131,7 @@ impl<'m> Exfiltration<'m> {
                 source: Some(packet.source),
                 destination: Some(packet.destination),
                 destination_port: packet.destination_port,
-                mac: packet.sender(),
+                mac: packet.sender_mac(),
                 ..Subject::default()
             },
             evidence: Evidence::Bytes {

@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use sentinel_alert::{Alert, Evidence, Kind, Phase, Severity, Subject, Test};
-use sentinel_units::{Address, ByteCount, Mac, Port, Timestamp};
+use sentinel_units::{Address, ByteCount, Port, Timestamp};
 
 use crate::engine::Pace;
 use crate::event::Counted;
@@ -156,7 +156,7 @@ impl<'m> Incidents<'m> {
         }
         open.last = now;
         *count = count.saturating_add(1);
-        keep_common(subject, Some(packet.destination), packet.destination_port, packet.sender());
+        keep_common(subject, Some(packet.destination), packet.destination_port, packet.sender);
         open.alert.suppressed = open.alert.suppressed.saturating_add(1);
         true
     }
@@ -177,8 +177,9 @@ impl<'m> Incidents<'m> {
         };
         open.last = now;
         merge(&mut open.alert.evidence, &finding.evidence, finding.adds);
-        let Subject { destination, destination_port, mac, .. } = finding.subject;
-        keep_common(&mut open.alert.subject, destination, destination_port, mac);
+        let Subject { destination, destination_port, mac, .. } = &finding.subject;
+        let sender = mac.as_ref().map(|mac| &mac.0);
+        keep_common(&mut open.alert.subject, *destination, *destination_port, sender);
         if now < open.next_message {
             open.alert.suppressed = open.alert.suppressed.saturating_add(1);
             return true;
@@ -315,7 +316,7 @@ fn keep_common(
     subject: &mut Subject,
     destination: Option<Address>,
     destination_port: Option<Port>,
-    mac: Option<Mac>,
+    sender: Option<&[u8; 6]>,
 ) {
     if subject.destination != destination {
         subject.destination = None;
@@ -323,7 +324,7 @@ fn keep_common(
     if subject.destination_port != destination_port || subject.destination.is_none() {
         subject.destination_port = None;
     }
-    if subject.mac != mac {
+    if subject.mac.as_ref().map(|mac| &mac.0) != sender {
         subject.mac = None;
     }
 }

@@ -81,7 +81,7 @@ impl Rate {
                 source: Some(packet.source),
                 destination: Some(packet.destination),
                 destination_port: packet.destination_port,
-                mac: packet.sender(),
+                mac: packet.sender_mac(),
                 ..Subject::default()
             },
             evidence: Evidence::Packets {

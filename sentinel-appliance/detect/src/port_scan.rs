@@ -10,7 +10,7 @@ use core::time::Duration;
 use sentinel_alert::{Evidence, Severity, Subject, Test};
 use sentinel_dissect::TcpFlags;
 use sentinel_track::distinct::{Distinct, REMEMBERED, Window};
-use sentinel_track::flow::Role;
+use sentinel_track::flow::{FLOW_LIFETIME, Role};
 use sentinel_track::table::{Lapse, Renew};
 use sentinel_units::{Address, Timestamp};
 
@@ -71,7 +71,7 @@ impl PortScan {
         (self.enabled, self.severity) = (config.enabled, config.severity);
         self.window = Duration::from_secs(window_s.into());
         self.counted = Window::new(self.window);
-        self.lull = Lapse::at_least(self.window);
+        self.lull = Lapse::at_least(self.window.min(FLOW_LIFETIME));
     }
 
     /// What is remembered of a source is of use for so long.
@@ -143,7 +143,7 @@ impl PortScan {
             subject: Subject {
                 source: Some(packet.source),
                 destination: Some(packet.destination).filter(|_| !ports.several),
-                mac: packet.sender(),
+                mac: packet.sender_mac(),
                 ..Subject::default()
             },
             evidence: Evidence::Ports {

@@ -279,7 +279,7 @@ fn transport(protocol: u8, behind: &[u8], len: i32) -> Option<(Port, Port, Optio
             if header_len < MIN_TCP_LEN || header_len > len {
                 return None;
             }
-            (ports, Some(TcpFlags(flags)))
+            (u32::from_be_bytes(ports), Some(TcpFlags(flags)))
         }
         protocol::UDP => {
             let [ports @ .., l0, l1, _, _] = *behind.first_chunk::<8>()?;
@@ -287,12 +287,19 @@ fn transport(protocol: u8, behind: &[u8], len: i32) -> Option<(Port, Port, Optio
             if announced < MIN_UDP_LEN || announced > len {
                 return None;
             }
-            (ports, None)
+            (u32::from_be_bytes(ports), None)
         }
         _ => return None,
     };
-    let [s0, s1, d0, d1] = ports;
-    Some((Port(u16::from_be_bytes([s0, s1])), Port(u16::from_be_bytes([d0, d1])), tcp_flags))
+    let (source, destination) = halves(ports);
+    Some((Port(source), Port(destination), tcp_flags))
+}
+
+/// Two ports that were read as one number, which takes a load less.
+#[inline]
+#[expect(clippy::as_conversions, reason = "the halves of 32 bits")]
+const fn halves(ports: u32) -> (u16, u16) {
+    ((ports >> 16) as u16, ports as u16)
 }
 
 #[inline]

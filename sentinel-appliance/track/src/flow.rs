@@ -47,9 +47,9 @@ impl Flow {
     #[inline]
     const fn interest(self, shift: u32) -> Interest {
         match self.0 >> shift & 3 {
+            0 => Interest::Everything,
             1 => Interest::Length,
-            2 => Interest::Nothing,
-            _ => Interest::Everything,
+            _ => Interest::Nothing,
         }
     }
 
@@ -174,16 +174,15 @@ impl<'m> Flows<'m> {
     /// What there is to learn from an ordinary packet: UDP, or TCP with ACK and without SYN.
     ///
     /// Nothing is noted if that is everything, which it is, too, if the conversation is not known or was silent for
-    /// longer than `lull`.
+    /// longer than `lull`, which is at most [`FLOW_LIFETIME`].
     #[inline(always)] // on the way of every packet, as below
     pub fn go_on(&mut self, flow: FlowId, lull: Lapse, now: Timestamp) -> Interest {
         let (set, confirmation) = flow.halves();
-        let Some(live) = self.table.live(set, confirmation, now) else { return Interest::Everything };
+        let Some(live) = self.table.live(set, confirmation, now, lull) else { return Interest::Everything };
         let interest = live.value.interest(flow.shift());
-        if live.idle > lull || interest == Interest::Everything {
-            return Interest::Everything;
+        if interest != Interest::Everything {
+            live.go_on();
         }
-        live.go_on();
         interest
     }
 

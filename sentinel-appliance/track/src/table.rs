@@ -98,8 +98,6 @@ pub struct Entry<'t, V> {
 pub struct Live<'t, V> {
     /// The value.
     pub value: &'t mut V,
-    /// How long the entry has not been used.
-    pub idle: Lapse,
     used: &'t mut Step,
     now: Step,
 }
@@ -175,23 +173,25 @@ impl<'m, K: Copy + Eq, V: Renew> Table<'m, K, V> {
         Some(Entry { value, is_new, idle: if is_new { Lapse::default() } else { idle } })
     }
 
-    /// The entry of `key` if it is there and within its lifetime. [`Live::go_on`] says that it is used.
+    /// The entry of `key` if it is there and was used within `most`. [`Live::go_on`] says that it is used.
+    ///
+    /// What is asked for with more than its lifetime may count as absent elsewhere.
     #[inline]
-    pub fn live(&mut self, hash: u32, key: K, now: Timestamp) -> Option<Live<'_, V>> {
+    pub fn live(&mut self, hash: u32, key: K, now: Timestamp, most: Lapse) -> Option<Live<'_, V>> {
         let now = Step::of(now);
         let set = self.sets.get_mut(usize::try_from(hash & self.mask).ok()?)?;
         let tag = tag(hash);
         let mut ways = set.tags.iter().zip(&set.entries);
         let way = ways.position(|(held, (held_key, _))| *held == tag && *held_key == key)?;
         let (used, (_, value)) = (set.used.get_mut(way)?, set.entries.get_mut(way)?);
-        let idle = now.apart(*used);
-        (idle <= self.lifetime).then_some(Live { value, idle, used, now })
+        (now.apart(*used) <= most).then_some(Live { value, used, now })
     }
 
     /// The value of `key` if it is there and within its lifetime; does not count as use.
     #[inline]
     pub fn find(&mut self, hash: u32, key: K, now: Timestamp) -> Option<&mut V> {
-        self.live(hash, key, now).map(|live| live.value)
+        let lifetime = self.lifetime;
+        self.live(hash, key, now, lifetime).map(|live| live.value)
     }
 }
 
