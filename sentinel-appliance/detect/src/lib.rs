@@ -23,6 +23,7 @@ mod icmp_flood;
 mod incident;
 mod inside;
 mod memory;
+mod pass;
 mod per_source;
 mod port_scan;
 mod port_sieve;
