@@ -228,6 +228,15 @@ impl<M: Storage, J: Storage<Error = M::Error>> RingLog<M, J> {
         &self.key
     }
 
+    /// Takes the memory for deflating and inflating and gives it back: what the allocator needs beside it, it keeps, so that
+    /// later nothing grows for good. Writes nothing.
+    pub fn rehearse(&mut self) {
+        self.reader.forget();
+        let _fits = self.ring.fits(&mut self.packer, self.pending.bytes());
+        self.reader.rehearse();
+        self.release_buffers();
+    }
+
     /// Gives back the memory for deflating and inflating (363 KB) until it is needed again.
     pub fn release_buffers(&mut self) {
         self.packer.release();

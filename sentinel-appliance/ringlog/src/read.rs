@@ -3,7 +3,7 @@
 use core::fmt;
 
 use crate::error::ReadError;
-use crate::format::BlockHeader;
+use crate::format::{BlockHeader, Packing};
 use crate::log::RingLog;
 use crate::pack::Unpacker;
 use crate::record::RecordId;
@@ -55,6 +55,11 @@ impl Reader {
     /// The buffer is used for something else.
     pub(crate) fn forget(&mut self) {
         self.block = None;
+    }
+
+    /// Takes the memory for inflating.
+    pub(crate) fn rehearse(&mut self) {
+        self.unpacker.begin(Packing::Deflated);
     }
 
     pub(crate) fn release(&mut self) {

@@ -1,6 +1,7 @@
 //! The control thread: one executor for spool, uplink, status socket and signals.
 
 use std::cell::{Cell, RefCell};
+use std::os::unix::net::UnixListener;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -12,7 +13,7 @@ use sentinel_alert::Alert;
 use sentinel_units::{Timestamp, Uptime};
 use sentinel_uplink::{Counter, KeyPair, Telemetry};
 use smol::stream::StreamExt;
-use smol::{Async, LocalExecutor, Timer, future};
+use smol::{Async, LocalExecutor, Task, Timer, future};
 
 use crate::clock::Clock;
 use crate::failure::Failure;
@@ -20,6 +21,7 @@ use crate::identity::{self, Collector};
 use crate::link::{self, LinkEnd};
 use crate::message;
 use crate::reload::{Reload, reload_settings};
+use crate::resident;
 use crate::settings::Settings;
 use crate::spool::Spool;
 use crate::visibility::Visibility;
@@ -29,6 +31,8 @@ use crate::workers::Workers;
 
 /// A bell may be missed only if the eventfd fails; looking this often bounds the harm.
 const LOOK_ANYWAY: Duration = Duration::from_secs(1);
+/// Time between two looks at the start whether all workers work.
+const LOOK_FOR_WORKERS: Duration = Duration::from_millis(1);
 
 /// Where the uplink stands.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -221,7 +225,7 @@ impl Shared {
 
 /// What the workers are to the control thread, but for the commands.
 pub(crate) struct FromWorkers {
-    pub(crate) alerts: Vec<Consumer<'static, Alert>>,
+    pub(crate) alerts: Vec<Consumer<'static, Option<Alert>>>,
     pub(crate) bell: Bell,
     pub(crate) stop: &'static AtomicBool,
     pub(crate) threads: Vec<JoinHandle<()>>,
@@ -236,47 +240,95 @@ pub(crate) struct Prepared {
     pub(crate) spool: Spool,
     pub(crate) keys: KeyPair,
     /// Of status, and of commands.
-    pub(crate) listeners: [std::os::unix::net::UnixListener; 2],
+    pub(crate) listeners: [UnixListener; 2],
     pub(crate) reload: Reload,
+}
+
+/// Of [`Prepared`], what the tasks do not share.
+struct Beside {
+    keys: KeyPair,
+    listeners: [UnixListener; 2],
+    reload: Reload,
+}
+
+impl Shared {
+    /// Not inlined: as [`start_tasks`].
+    #[inline(never)]
+    fn new(prepared: Box<Prepared>) -> (Rc<Self>, Beside) {
+        let Prepared { clock, workers, settings, collector, spool, keys, listeners, reload } = *prepared;
+        let shared = Self {
+            clock,
+            started: link::started(&clock),
+            workers,
+            visibility: Visibility::new(settings.interface.clone()),
+            settings: RefCell::new(settings),
+            collector: RefCell::new(collector),
+            collector_problem: RefCell::new(None),
+            spool: RefCell::new(spool),
+            link: RefCell::new(LinkState {
+                phase: LinkPhase::NotEnrolled,
+                since: clock.uptime(),
+                failures: 0,
+                last_error: None,
+            }),
+            news: News::new(),
+            generation: Cell::new(0),
+            worker_ended: Cell::new(false),
+            farewell_until: Cell::new(None),
+        };
+        (Rc::new(shared), Beside { keys, listeners, reload })
+    }
+}
+
+/// Starts everything that runs beside the main task; gives what must be waited for at the end: uplink and intake.
+///
+/// Not inlined: tasks are made on the stack, which they use again when they run.
+#[inline(never)]
+fn start_tasks(
+    executor: &LocalExecutor<'_>,
+    shared: &Rc<Shared>,
+    [for_status, for_commands]: [UnixListener; 2],
+    keys: KeyPair,
+    alerts: Vec<Consumer<'static, Option<Alert>>>,
+    bell: Bell,
+) -> Result<[Task<()>; 2], Failure> {
+    let listener =
+        |listener| Async::new(listener).map_err(|error| Failure::new(format!("local socket: {error}")));
+    executor.spawn(crate::status::serve(Rc::clone(shared), listener(for_status)?)).detach();
+    executor.spawn(crate::ctl::serve(Rc::clone(shared), listener(for_commands)?)).detach();
+    executor.spawn(watch::interfaces(Rc::clone(shared))).detach();
+    let uplink = executor.spawn(link::keep_connected(Rc::clone(shared), keys));
+    let intake = executor.spawn(take_alerts(Rc::clone(shared), alerts, bell));
+    Ok([uplink, intake])
 }
 
 /// Runs the control thread until SIGTERM or SIGINT, or until the worker ends by itself. What is in the queue then is
 /// stored and delivered all the same.
-pub(crate) fn run(prepared: Prepared, from_workers: FromWorkers) -> Result<(), Failure> {
-    let Prepared { clock, workers, settings, collector, spool, keys, listeners, reload } = prepared;
-    let shared = Rc::new(Shared {
-        clock,
-        started: link::started(&clock),
-        workers,
-        visibility: Visibility::new(settings.interface.clone()),
-        settings: RefCell::new(settings),
-        collector: RefCell::new(collector),
-        collector_problem: RefCell::new(None),
-        spool: RefCell::new(spool),
-        link: RefCell::new(LinkState {
-            phase: LinkPhase::NotEnrolled,
-            since: clock.uptime(),
-            failures: 0,
-            last_error: None,
-        }),
-        news: News::new(),
-        generation: Cell::new(0),
-        worker_ended: Cell::new(false),
-        farewell_until: Cell::new(None),
-    });
+///
+/// Not inlined: what starting took of the stack is used again here.
+#[inline(never)]
+pub(crate) fn run(prepared: Box<Prepared>, from_workers: FromWorkers) -> Result<(), Failure> {
+    let (shared, Beside { keys, listeners, reload }) = Shared::new(prepared);
+    let clock = shared.clock;
     let FromWorkers { alerts, bell, stop, threads } = from_workers;
+    resident::reactor();
     let executor = LocalExecutor::new();
     let outcome = smol::block_on(executor.run(async {
-        let [for_status, for_commands] = listeners;
-        let listener =
-            |listener| Async::new(listener).map_err(|error| Failure::new(format!("local socket: {error}")));
-        executor.spawn(crate::status::serve(Rc::clone(&shared), listener(for_status)?)).detach();
-        executor.spawn(crate::ctl::serve(Rc::clone(&shared), listener(for_commands)?)).detach();
-        executor.spawn(watch::interfaces(Rc::clone(&shared))).detach();
-        let uplink = executor.spawn(link::keep_connected(Rc::clone(&shared), keys));
-        let intake = executor.spawn(take_alerts(Rc::clone(&shared), alerts, bell.clone()));
+        let [uplink, intake] = start_tasks(&executor, &shared, listeners, keys, alerts, bell.clone())?;
+        let signals = Signals::new([Signal::Term, Signal::Int, Signal::Hup])
+            .map_err(|error| Failure::new(format!("signals: {error}")))?;
+        // The tasks above run for the first time, and take what they need.
+        future::yield_now().await;
+        while !shared.workers.boards().are_shown() && !threads.iter().any(JoinHandle::is_finished) {
+            Timer::after(LOOK_FOR_WORKERS).await;
+        }
+        message::info(format_args!(
+            "capturing on {}, ready after {} ms",
+            shared.interface_list(),
+            clock.uptime().as_millis()
+        ));
         let worker_end = async { Err(watch::worker_end(&threads).await) };
-        let ended = future::or(wait_for_end(&shared, &reload), worker_end).await;
+        let ended = future::or(wait_for_end(&shared, signals, &reload), worker_end).await;
         // The worker closes its incidents, which raises the last alerts.
         stop.store(true, Ordering::Relaxed);
         while !threads.iter().all(JoinHandle::is_finished) {
@@ -300,8 +352,10 @@ pub(crate) fn run(prepared: Prepared, from_workers: FromWorkers) -> Result<(), F
 }
 
 /// Moves alerts from the queue into the spool.
-async fn take_alerts(shared: Rc<Shared>, mut alerts: Vec<Consumer<'static, Alert>>, bell: Bell) {
+async fn take_alerts(shared: Rc<Shared>, mut alerts: Vec<Consumer<'static, Option<Alert>>>, bell: Bell) {
     let Ok(bell) = Async::new(bell.0) else { return };
+    // Here, because nothing goes deeper into this thread's stack than the log does from here.
+    shared.spool.borrow_mut().rehearse();
     let mut lost_before = [0; 5];
     loop {
         let is_last_look = shared.worker_ended.get();
@@ -316,7 +370,7 @@ async fn take_alerts(shared: Rc<Shared>, mut alerts: Vec<Consumer<'static, Alert
         {
             let mut spool = shared.spool.borrow_mut();
             for alerts in &mut alerts {
-                while let Some(alert) = alerts.dequeue() {
+                while let Some(alert) = alerts.dequeue().flatten() {
                     spool.take(&alert, now);
                     taken += 1;
                 }
@@ -344,12 +398,11 @@ async fn take_alerts(shared: Rc<Shared>, mut alerts: Vec<Consumer<'static, Alert
 }
 
 /// Handles signals until one says to end.
-async fn wait_for_end(shared: &Shared, reload: &Reload) -> Result<(), Failure> {
-    let mut signals = Signals::new([Signal::Term, Signal::Int, Signal::Hup])
-        .map_err(|error| Failure::new(format!("signals: {error}")))?;
+async fn wait_for_end(shared: &Shared, mut signals: Signals, reload: &Reload) -> Result<(), Failure> {
     while let Some(signal) = signals.next().await {
         match signal {
-            Ok(Signal::Hup) => reload_settings(shared, reload).await,
+            // Large, seldom, and not to lie on the stack meanwhile.
+            Ok(Signal::Hup) => Box::pin(reload_settings(shared, reload)).await,
             Ok(_) => return Ok(()),
             Err(error) => return Err(Failure::new(format!("signals: {error}"))),
         }

@@ -11,7 +11,7 @@
 //!   `packet_input`, `packet_filter`, `show` (lines, JSON, statistics), `record`, `flows`, `unfold` (tunnels, fragments),
 //!   `save` (capture files), `results`, `interrupt` (Ctrl+C);
 //! - `analysis`: tables and engine over one allocation; `worker`: rings to alerts; `snapshot`: what the
-//!   worker tells of itself;
+//!   worker tells of itself; `resident`: memory that is there from the start;
 //! - `control`: the other thread: `spool` (log and numbering), `link` (uplink), `status`, signals;
 //! - `settings`, `ports` (list of suspicious ports), `identity` (keys), `document` (JSON), `clock`,
 //!   `message` (standard error), `output` (standard output), `failure`.
@@ -51,6 +51,7 @@ mod read;
 mod record;
 mod reload;
 mod replay_command;
+mod resident;
 mod results;
 mod run;
 mod save;

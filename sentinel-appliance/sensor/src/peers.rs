@@ -7,12 +7,13 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use heapless::spsc::{Consumer, Producer, Queue};
+use heapless::spsc::{Consumer, Producer};
 use sentinel_alert::Alert;
 use sentinel_detect::{Sighting, Verdict};
 use sentinel_units::Timestamp;
 
 use crate::analysis::Analyser;
+use crate::resident;
 use crate::source::Sharing;
 use crate::worker::Bell;
 
@@ -48,8 +49,8 @@ pub(crate) struct Peers {
 
 /// To and from one other worker.
 struct Way {
-    to: Producer<'static, Sighting>,
-    from: Consumer<'static, Sighting>,
+    to: Producer<'static, Option<Sighting>>,
+    from: Consumer<'static, Option<Sighting>>,
     wake: Bell,
 }
 
@@ -67,16 +68,16 @@ pub(crate) fn connect(
     let progress: &'static [Progress] = Box::leak(
         (0..count).map(|_| Progress(AtomicU32::new(millis(now)))).collect::<Vec<_>>().into_boxed_slice(),
     );
-    let mut to: Vec<Vec<Option<Producer<'static, Sighting>>>> = Vec::new();
-    let mut from: Vec<Vec<Option<Consumer<'static, Sighting>>>> = (0..count).map(|_| Vec::new()).collect();
+    let mut to: Vec<Vec<Option<Producer<'static, Option<Sighting>>>>> = Vec::new();
+    let mut from: Vec<Vec<Option<Consumer<'static, Option<Sighting>>>>> =
+        (0..count).map(|_| Vec::new()).collect();
     for sender in 0..count {
         let mut own = Vec::new();
         for (receiver, inbox) in from.iter_mut().enumerate() {
             let (producer, consumer) = if sender == receiver {
                 (None, None)
             } else {
-                let queue: &'static mut Queue<Sighting, QUEUE_LEN> = Box::leak(Box::default());
-                let (producer, consumer) = queue.split();
+                let (producer, consumer) = resident::queue::<Sighting, QUEUE_LEN>().split();
                 (Some(producer), Some(consumer))
             };
             own.push(producer);
@@ -130,7 +131,7 @@ impl Peers {
         let place = usize::try_from(owner).unwrap_or(usize::MAX);
         let has_room = !is_asking || self.pending.len() < QUEUE_LEN;
         let way = self.ways.get_mut(place).and_then(Option::as_mut).filter(|_| has_room);
-        let is_told = way.is_some_and(|way| way.to.enqueue(sighting).is_ok());
+        let is_told = way.is_some_and(|way| way.to.enqueue(Some(sighting)).is_ok());
         if let Some(has_told) = self.has_told.get_mut(place).filter(|_| is_told) {
             *has_told = true;
         }
@@ -167,7 +168,7 @@ impl Peers {
         let mut others = heapless::Vec::<u32, 8>::new();
         others.extend(self.progress.iter().take(8).map(|progress| progress.0.load(Ordering::Acquire)));
         for way in self.ways.iter_mut().flatten() {
-            while let Some(heard) = way.from.dequeue() {
+            while let Some(heard) = way.from.dequeue().flatten() {
                 self.busy_until = now.after(self.lag.saturating_mul(4));
                 if self.heard.len() == QUEUE_LEN {
                     self.judged_alone += 1;

@@ -23,7 +23,7 @@ use crate::source::{Programs, RingOptions, Sharing, Source};
 use crate::spool::Spool;
 use crate::worker::{Bell, COMMAND_QUEUE_LEN, Command, QUEUE_LEN, Worker};
 use crate::workers::{Hand, Workers};
-use crate::{ctl, identity, message, peers, status};
+use crate::{ctl, identity, message, peers, resident, status};
 
 /// What `run` was asked to do.
 #[derive(Debug)]
@@ -44,6 +44,15 @@ const WORKER_STACK_BYTES: usize = 128 * 1024;
 
 /// Runs the sensor until SIGTERM or SIGINT.
 pub(crate) fn run(request: Request, settings: Settings) -> Result<(), Failure> {
+    let (prepared, from_workers) = prepare(request, settings)?;
+    control::run(prepared, from_workers)
+}
+
+/// Opens everything and starts the workers.
+///
+/// Not inlined, and boxed: what this takes of the stack is used again by the control thread.
+#[inline(never)]
+fn prepare(request: Request, settings: Settings) -> Result<(Box<Prepared>, FromWorkers), Failure> {
     let clock = Clock::start();
     message::set_level(settings.log_level);
     identity::private_directory(&settings.state_dir)?;
@@ -76,16 +85,9 @@ pub(crate) fn run(request: Request, settings: Settings) -> Result<(), Failure> {
     ledger.measure(!settings.filter.is_empty(), &Snapshot::default().interfaces);
     let crew = Crew { settings: &settings, seed, sharing, tuning: &tuning, programs: &programs, clock };
     let (workers, from_workers) = crew.start(sources, ledger)?;
-    message::info(format_args!(
-        "capturing on {}, ready after {} ms",
-        settings.interface.join(", "),
-        clock.uptime().as_millis()
-    ));
     let reload = Reload { file: request.config, flags: request.flags };
-    control::run(
-        Prepared { clock, workers, settings, collector, spool, keys, listeners, reload },
-        from_workers,
-    )
+    let prepared = Prepared { clock, workers, settings, collector, spool, keys, listeners, reload };
+    Ok((Box::new(prepared), from_workers))
 }
 
 /// What all workers are started with.
@@ -100,6 +102,9 @@ struct Crew<'c> {
 
 impl Crew<'_> {
     /// Starts one worker for each list of sources, in that order.
+    ///
+    /// Not inlined: workers are made on the stack, which the control thread uses again.
+    #[inline(never)]
     fn start(self, sources: Vec<Vec<Source>>, ledger: Ledger) -> Result<(Workers, FromWorkers), Failure> {
         let Self { settings, .. } = self;
         let count = sources.len();
@@ -115,8 +120,7 @@ impl Crew<'_> {
         let (mut hands, mut alerts, mut threads) = (Vec::new(), Vec::new(), Vec::new());
         let beside = boards.iter().zip(wakes.into_iter().zip(peers));
         for (index, (mut sources, (board, (wake, peers)))) in (0..).zip(sources.into_iter().zip(beside)) {
-            let queue: &'static mut Queue<Alert, QUEUE_LEN> = Box::leak(Box::default());
-            let (alert_producer, alert_consumer) = queue.split();
+            let (alert_producer, alert_consumer) = resident::queue::<Alert, QUEUE_LEN>().split();
             let queue: &'static mut Queue<Command, COMMAND_QUEUE_LEN> = Box::leak(Box::default());
             let (command_producer, command_consumer) = queue.split();
             let queue: &'static mut Queue<PacketMemory, 2> = Box::leak(Box::default());

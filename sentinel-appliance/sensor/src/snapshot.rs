@@ -143,6 +143,11 @@ impl Board {
         Self { sequence: AtomicU32::new(0), words: [const { AtomicU32::new(0) }; 2 * VALUES] }
     }
 
+    /// Whether a snapshot was ever shown.
+    fn is_shown(&self) -> bool {
+        self.sequence.load(Ordering::Acquire) != 0
+    }
+
     /// Shows a new snapshot. Only the worker calls this.
     pub(crate) fn publish(&self, mut snapshot: Snapshot) {
         let sequence = self.sequence.load(Ordering::Relaxed);
@@ -207,6 +212,11 @@ impl Boards {
         sum
     }
 
+    /// Whether every worker has shown something.
+    pub(crate) fn are_shown(self) -> bool {
+        self.0.iter().all(Board::is_shown)
+    }
+
     /// What each worker says.
     pub(crate) fn each(self) -> impl Iterator<Item = Snapshot> {
         self.0.iter().map(Board::read)
@@ -221,9 +231,11 @@ mod tests {
     #[test]
     fn values_above_32_bits_survive() {
         let board = Board::new();
+        assert!(!board.is_shown());
         let mut snapshot = Snapshot { analysed: u64::MAX - 5, blocks: 1 << 40, ..Snapshot::default() };
         snapshot.interfaces[7].is_open = 7;
         board.publish(snapshot);
+        assert!(board.is_shown());
         assert_eq!(board.read(), snapshot);
     }
 

@@ -329,6 +329,11 @@ impl Spool {
         }
     }
 
+    /// Flushes and reads back for show: see [`RingLog::rehearse`].
+    pub(crate) fn rehearse(&mut self) {
+        self.log.rehearse();
+    }
+
     /// Gives back memory that only flushing and reading back need.
     pub(crate) fn rest(&mut self) {
         self.log.release_buffers();

@@ -18,6 +18,7 @@ use crate::analysis::{Analyser, LONGEST_SLEEP, Tuning};
 use crate::clock::{self, Clock};
 use crate::packet_memory::PacketMemory;
 use crate::peers::Peers;
+use crate::resident;
 use crate::snapshot::{Board, MAX_INTERFACES, Snapshot};
 use crate::source::{Programs, Source};
 
@@ -27,6 +28,8 @@ pub(crate) const QUEUE_LEN: usize = 256;
 pub(crate) const COMMAND_QUEUE_LEN: usize = 4;
 /// Ticks stay so far behind the clock that no frame still in the kernel is older: packet time alone decides.
 const TICK_BEHIND_NS: u64 = 2_000_000_000;
+/// Of the stack below [`Worker::run`], more than any frame of the corpus needs: they need 6 KiB.
+const STACK_BYTES_BELOW: usize = 8 * 1024;
 /// Blocks that a ring may have at most.
 const MOST_BLOCKS: u32 = 65_536 / 16;
 /// Time between two readings of the kernel's counters, and two attempts to open a lost interface again.
@@ -49,7 +52,7 @@ pub(crate) enum Command {
 pub(crate) struct Worker {
     pub(crate) sources: Vec<Source>,
     pub(crate) analyser: Analyser,
-    pub(crate) alerts: Producer<'static, Alert>,
+    pub(crate) alerts: Producer<'static, Option<Alert>>,
     pub(crate) commands: Consumer<'static, Command>,
     pub(crate) board: &'static Board,
     /// Blocks of each ring.
@@ -95,6 +98,7 @@ impl Bell {
 impl Worker {
     /// Works until told to stop, then closes all incidents.
     pub(crate) fn run(mut self) {
+        resident::stack::<STACK_BYTES_BELOW>();
         let mut counts = Snapshot::default();
         let mut rest = Rest::new(self.ring_blocks);
         let mut housekeeping_due = self.clock.uptime().after(HOUSEKEEPING);
@@ -363,10 +367,10 @@ impl Rest {
 }
 
 /// Gives an alert to the other thread, or counts it as lost.
-fn hand_over(alerts: &mut Producer<'static, Alert>, alert: Alert, counts: &mut Snapshot) {
+fn hand_over(alerts: &mut Producer<'static, Option<Alert>>, alert: Alert, counts: &mut Snapshot) {
     counts.raised += 1;
     let severity = alert.severity;
-    if alerts.enqueue(alert).is_err() {
+    if alerts.enqueue(Some(alert)).is_err() {
         *match severity {
             Severity::Info => &mut counts.lost_info,
             Severity::Low => &mut counts.lost_low,

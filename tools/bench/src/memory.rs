@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Child, Stdio};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
@@ -17,9 +17,9 @@ use crate::wire::send::Sent;
 
 /// Starts, of which the quickest counts.
 const STARTS: u32 = 5;
-/// What every flood begins with: after this everything that is touched once was touched.
-const FIRST: u64 = 5_000;
-/// Time between two looks while a flood lasts.
+/// How long it is looked at before the first flood. Once a second it takes a page and gives it back.
+const IDLE: Duration = Duration::from_millis(1_500);
+/// Time between two looks.
 const LOOK: Duration = Duration::from_millis(100);
 /// Floods: ordinary, then random sources, ports, names, fragments.
 const FLOODS: [Pattern; 5] =
@@ -52,46 +52,40 @@ pub(crate) fn measure(sentinel: &Path, profile: &str, packets: u64, report: &mut
     let mut sensor = start()?;
     let start_ms = start_ms.min(sensor.start.as_millis());
     let before = sensor.books()?;
-    let ready = sensor.resident()?;
-    let mut sent = 0;
-    for pattern in FLOODS {
-        sent += flood(&namespace, pattern, FIRST)?.frames;
-    }
-    sensor.settled(before, sent)?;
-    let begun = sensor.resident()?;
-    let mut highest = begun.all_kib;
+    let ready = idle(&sensor)?;
+    let (mut sent, mut highest) = (0, ready);
     let each = packets / u64::try_from(FLOODS.len())?;
     for pattern in FLOODS {
         let mut sending = start_flood(&namespace, pattern, each)?;
         while sending.try_wait()?.is_none() {
-            highest = highest.max(sensor.resident()?.all_kib);
+            highest = highest.highest(sensor.resident()?);
             thread::sleep(LOOK);
         }
         sent += finish_flood(sending)?.frames;
-        highest = highest.max(sensor.resident()?.all_kib);
+        highest = highest.highest(sensor.resident()?);
     }
     let books = sensor.settled(before, sent)?;
     let after = sensor.resident()?;
-    let growth_kib = highest.max(after.all_kib).saturating_sub(begun.all_kib);
-    let own = |resident: Resident| resident.anonymous_kib + resident.shared_kib;
-    let own_growth_kib = own(after).saturating_sub(own(ready));
+    let highest = highest.highest(after);
+    let growth_kib = highest.all_kib.saturating_sub(ready.all_kib);
+    let own_growth_kib = highest.own_kib().saturating_sub(ready.own_kib());
     eprintln!(
-        "{profile}: {} KiB when ready, {} after {sent} packets, highest {highest}; grew by {growth_kib} KiB, \
-         own memory since ready by {own_growth_kib} KiB; started in {start_ms} ms",
-        ready.all_kib, after.all_kib
+        "{profile}: {} KiB when ready, {} after {sent} packets, highest {}; grew by {growth_kib} KiB, own memory by \
+         {own_growth_kib} KiB; for a moment {} KiB; started in {start_ms} ms",
+        ready.all_kib, after.all_kib, highest.all_kib, after.peak_kib
     );
     report.line(json!({
         "bench": "memory",
         "profile": profile,
         "rss_ready_kib": ready.all_kib,
-        "rss_kib": begun.all_kib,
-        "rss_highest_kib": highest,
+        "rss_highest_kib": highest.all_kib,
+        "rss_peak_kib": after.peak_kib,
         "rss_after_flood_kib": after.all_kib,
         "anonymous_kib": after.anonymous_kib,
         "file_kib": after.file_kib,
         "shared_kib": after.shared_kib,
         "growth_kib": growth_kib,
-        "own_growth_since_ready_kib": own_growth_kib,
+        "own_growth_kib": own_growth_kib,
         "flood_packets": sent,
         "seen": books.seen,
         "analysed": books.taken,
@@ -102,15 +96,21 @@ pub(crate) fn measure(sentinel: &Path, profile: &str, packets: u64, report: &mut
     #[expect(clippy::as_conversions, clippy::cast_precision_loss, reason = "far below 2^53")]
     {
         let name = if profile == DEFAULT_PROFILE { "rss_kib".into() } else { format!("rss_{profile}_kib") };
-        report.figure(name, highest as f64);
+        report.figure(name, highest.all_kib as f64);
         report.worst("growth_kib", growth_kib as f64);
         report.worst("start_ms", start_ms as f64);
     }
     Ok(())
 }
 
-fn flood(namespace: &Namespace, pattern: Pattern, packets: u64) -> Result<Sent> {
-    finish_flood(start_flood(namespace, pattern, packets)?)
+/// What it has when nothing comes.
+fn idle(sensor: &Receiver) -> Result<Resident> {
+    let (begin, mut highest) = (Instant::now(), sensor.resident()?);
+    while begin.elapsed() < IDLE {
+        thread::sleep(LOOK);
+        highest = highest.highest(sensor.resident()?);
+    }
+    Ok(highest)
 }
 
 /// Sends on the other end of the wire, as fast as it goes.

@@ -235,17 +235,38 @@ impl Receiver {
             anonymous_kib: number(&text, "Anonymous")?,
             file_kib: number(&status, "RssFile")?,
             shared_kib: number(&status, "RssShmem")?,
+            peak_kib: number(&status, "VmHWM")?,
         })
     }
 }
 
-/// Resident memory, all of it and its parts: own, of files (program and ring), shared.
+/// Resident memory, all of it and its parts: own, of files (program and ring), shared; and the most there ever was, for
+/// however short.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Resident {
     pub(crate) all_kib: u64,
     pub(crate) anonymous_kib: u64,
     pub(crate) file_kib: u64,
     pub(crate) shared_kib: u64,
+    pub(crate) peak_kib: u64,
+}
+
+impl Resident {
+    /// What the system cannot take back: pages of files it can read again.
+    pub(crate) const fn own_kib(self) -> u64 {
+        self.anonymous_kib + self.shared_kib
+    }
+
+    /// The higher of each.
+    pub(crate) fn highest(self, other: Self) -> Self {
+        Self {
+            all_kib: self.all_kib.max(other.all_kib),
+            anonymous_kib: self.anonymous_kib.max(other.anonymous_kib),
+            file_kib: self.file_kib.max(other.file_kib),
+            shared_kib: self.shared_kib.max(other.shared_kib),
+            peak_kib: self.peak_kib.max(other.peak_kib),
+        }
+    }
 }
 
 impl Drop for Receiver {
