@@ -52,6 +52,9 @@ pub enum AppendError<E> {
     /// Memory is full of records that main does not take. The record is not in the log: count it as lost. Appending
     /// works again as soon as main takes what waits; each append tries.
     Full(FlushError<E>),
+    /// Memory is full, and main is left alone because [`crate::RingLog::spare`] says so. The record is not in the log: count
+    /// it as lost.
+    Spared,
     /// The record is in the log under this number and is readable, but the journal did not take it: until the next
     /// flush it would not survive the end of the program. Later appends try again to put it there.
     NotJournalled(RecordId, E),
@@ -64,6 +67,7 @@ impl<E: fmt::Display> fmt::Display for AppendError<E> {
         match self {
             Self::TooLong(len) => write!(out, "record of {len} bytes, at most {MAX_RECORD} fit"),
             Self::Full(error) => write!(out, "no room for a record: {error}"),
+            Self::Spared => out.write_str("no room for a record while the log is left alone"),
             Self::NotJournalled(id, error) => write!(out, "record {id} is in memory only: {error}"),
             Self::ReadOnly => out.write_str("log opened for reading"),
         }

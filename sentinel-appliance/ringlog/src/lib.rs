@@ -80,7 +80,7 @@ pub use error::{AppendError, FlushError, OpenError, ReadError};
 pub use file::FileStorage;
 pub use geometry::{Geometry, GeometryError, PAGE_BYTES};
 pub use key::{KeyError, LogKey, Mode, Salt};
-pub use log::RingLog;
+pub use log::{RingLog, Spared};
 pub use read::Cursor;
 pub use record::{MAX_RECORD, RecordId};
 pub use storage::{RamStorage, Storage};

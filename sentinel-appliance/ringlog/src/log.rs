@@ -32,7 +32,17 @@ pub struct RingLog<M, J> {
     pub(crate) anchor: Option<Head>,
     /// The journal was torn when it was opened and has not been written since.
     pub(crate) is_journal_torn: bool,
+    spared: Spared,
     pub(crate) stats: Stats,
+}
+
+/// Which storages the log leaves alone; see [`RingLog::spare`].
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Spared {
+    /// Main, unless the program flushes.
+    pub main: bool,
+    /// The journal, unless it starts from the front after a flush.
+    pub journal: bool,
 }
 
 impl<M: Storage, J: Storage<Error = M::Error>> RingLog<M, J> {
@@ -89,6 +99,7 @@ impl<M: Storage, J: Storage<Error = M::Error>> RingLog<M, J> {
             reader: Reader::default(),
             anchor: found.anchor,
             is_journal_torn: found.is_torn,
+            spared: Spared::default(),
             stats: Stats::default(),
         };
         recovery.records = log.next_id().since(log.oldest());
@@ -104,6 +115,7 @@ impl<M: Storage, J: Storage<Error = M::Error>> RingLog<M, J> {
     /// - [`AppendError::TooLong`], [`AppendError::ReadOnly`]: the record is refused.
     /// - [`AppendError::Full`]: memory is full and main cannot be written; the record is refused. What is in the log stays
     ///   readable. All refused records are counted.
+    /// - [`AppendError::Spared`]: memory is full and main is left alone; the record is refused.
     /// - [`AppendError::NotJournalled`]: the record is in the log, but only in memory.
     pub fn append(&mut self, record: &[u8]) -> Result<RecordId, AppendError<M::Error>> {
         self.make_room(record).inspect_err(|_refused| self.stats.refused += 1)?;
@@ -112,6 +124,12 @@ impl<M: Storage, J: Storage<Error = M::Error>> RingLog<M, J> {
         self.stats.appended_bytes += u64::try_from(record.len()).unwrap_or(0);
         self.cover().map_err(|error| AppendError::NotJournalled(id, error))?;
         Ok(id)
+    }
+
+    /// Leaves storages alone that have refused, until told otherwise: a disk that is full stays full for a while, and each
+    /// attempt would write what it can. Records go into memory only as long as they fit, and to an idle journal later.
+    pub const fn spare(&mut self, spared: Spared) {
+        self.spared = spared;
     }
 
     /// Whether the records in memory should go to main: look at [`Self::about_to_overwrite`], append again what must not be
@@ -259,6 +277,9 @@ impl<M: Storage, J: Storage<Error = M::Error>> RingLog<M, J> {
         if self.pending.has_room(record) && self.has_journal_room(record.len()) {
             return Ok(());
         }
+        if self.spared.main {
+            return Err(AppendError::Spared);
+        }
         match self.flush() {
             // A journal that was not reset is no reason to refuse: main has what it holds.
             Ok(()) | Err(FlushError::Journal(_)) => Ok(()),
@@ -274,6 +295,9 @@ impl<M: Storage, J: Storage<Error = M::Error>> RingLog<M, J> {
 
     /// Puts into the journal what it lacks.
     fn cover(&mut self) -> Result<(), M::Error> {
+        if self.spared.journal {
+            return Ok(());
+        }
         let Some(writer) = self.ring.writer() else { return Ok(()) };
         let covered = self.journal.cover(&mut self.pending, &present(writer, self.ring.head()));
         self.stats.write_errors += u64::from(covered.is_err());

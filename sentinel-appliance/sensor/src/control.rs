@@ -369,6 +369,7 @@ async fn take_alerts(shared: Rc<Shared>, mut alerts: Vec<Consumer<'static, Optio
         let mut taken = 0_u32;
         {
             let mut spool = shared.spool.borrow_mut();
+            spool.try_again(now);
             for alerts in &mut alerts {
                 while let Some(alert) = alerts.dequeue().flatten() {
                     spool.take(&alert, now);

@@ -6,23 +6,26 @@
 
 use sentinel_alert::{Alert, AlertId, Severity, wire};
 use sentinel_ringlog::{
-    AppendError, FileStorage, Geometry, LogKey, MAX_RECORD, Mode, RecordId, Recovery, RingLog, Salt,
+    AppendError, FileStorage, FlushError, Geometry, LogKey, MAX_RECORD, Mode, RecordId, Recovery, RingLog,
+    Salt, Spared,
 };
 use sentinel_units::{Timestamp, Uptime};
 use sentinel_uplink::{Delivery, Gap, GapReason};
 
 use crate::failure::Failure;
-use crate::identity;
 use crate::settings::Settings;
+use crate::{identity, message};
 
 mod carry;
 mod deliver;
 mod open;
+mod pause;
 mod record;
 
 use carry::{gather, lost_alert};
 use deliver::Waiting;
 use open::{Past, boot_number, storage, survey};
+use pause::Pause;
 use record::decode;
 pub(crate) use record::{Item, Record, read_record};
 
@@ -86,8 +89,12 @@ pub(crate) struct Spool {
     flush_error: Option<String>,
     /// Why the key of the log could not be stored, while it waits for the next attempt.
     key_error: Option<String>,
-    /// After a failed flush: appends to wait before trying again, because a full disk stays full for a while.
-    flush_rest: u32,
+    /// Time of the last call that told it.
+    now: Uptime,
+    main_pause: Pause,
+    journal_pause: Pause,
+    /// [`SpoolCounts::lost_storage`] when main began to refuse.
+    lost_before: u64,
 }
 
 /// When to write to flash.
@@ -117,8 +124,6 @@ pub(crate) fn geometry(settings: &Settings) -> Result<Geometry, Failure> {
 }
 
 const DAY_MS: u64 = 86_400_000;
-/// Appends between two attempts to flush onto a storage that refuses.
-const FLUSH_REST: u32 = 64;
 
 impl Spool {
     /// Opens the log in the directories of the settings and writes the start record.
@@ -154,7 +159,10 @@ impl Spool {
             append_error: None,
             flush_error: None,
             key_error: None,
-            flush_rest: 0,
+            now: Uptime::ZERO,
+            main_pause: Pause::default(),
+            journal_pause: Pause::default(),
+            lost_before: 0,
         };
         spool.undelivered = spool.count_undelivered();
         let start = Record::Start {
@@ -194,6 +202,7 @@ impl Spool {
 
     /// Numbers an alert and stores it.
     pub(crate) fn take(&mut self, alert: &Alert, now: Uptime) {
+        self.now = now;
         let id = AlertId { boot: self.boot, seq: self.next_seq };
         self.next_seq += 1;
         self.counts.taken += 1;
@@ -251,19 +260,37 @@ impl Spool {
     /// Brings a record into the log; makes room first if the open segment is full. That is no matter of the
     /// day's budget: the log would do it by itself, and destroy what nobody has carried forward.
     fn store(&mut self, record: &Record<'_>) -> bool {
-        if self.log.needs_flush() {
-            self.try_flush();
-            // While a storage that refused is left alone, the log may still write by itself when memory is full.
-            self.save_what_goes();
-        }
+        self.try_flush_if(self.log.needs_flush());
         self.append(record)
     }
 
     fn append(&mut self, record: &Record<'_>) -> bool {
         let mut bytes = [0; MAX_RECORD];
         let Ok(bytes) = postcard::to_slice(record, &mut bytes) else { return false };
+        let spared =
+            Spared { main: self.main_pause.holds(self.now), journal: self.journal_pause.holds(self.now) };
+        self.log.spare(spared);
         let outcome = self.log.append(bytes);
-        self.append_error = outcome.as_ref().err().map(ToString::to_string);
+        let is_tried = match &outcome {
+            Ok(_) if !spared.journal => {
+                self.journal_took();
+                true
+            }
+            Err(AppendError::NotJournalled(_, error)) => {
+                self.journal_refused(error);
+                true
+            }
+            Err(AppendError::Full(error)) => {
+                self.main_refused(error);
+                true
+            }
+            // What it said when it was last tried stands.
+            Ok(_) | Err(AppendError::Spared) => false,
+            Err(_) => true,
+        };
+        if is_tried {
+            self.append_error = outcome.as_ref().err().map(ToString::to_string);
+        }
         // Not in the journal is in memory still: it is sent, and goes to flash with the next flush.
         let stored = matches!(outcome, Ok(_) | Err(AppendError::NotJournalled(..)));
         if stored && !matches!(record, Record::Start { .. } | Record::Delivered { .. }) {
@@ -273,21 +300,31 @@ impl Spool {
     }
 
     fn flush_within_budget(&mut self, now: Uptime) {
+        let is_within = self.is_within_budget(now);
+        self.counts.deferred += u64::from(!is_within);
+        self.try_flush_if(is_within);
+    }
+
+    fn is_within_budget(&mut self, now: Uptime) -> bool {
         if now.since(self.day_start).as_millis() >= DAY_MS.into() {
             (self.day_start, self.day_bytes) = (now, self.log.stats().main_bytes);
         }
-        if self.log.stats().main_bytes - self.day_bytes >= self.policy.daily_bytes {
-            self.counts.deferred += 1;
-            return;
-        }
-        self.try_flush();
+        self.log.stats().main_bytes - self.day_bytes < self.policy.daily_bytes
     }
 
     /// Flushes, but not again and again onto a storage that has just refused.
-    fn try_flush(&mut self) {
-        match self.flush_rest.checked_sub(1) {
-            Some(left) => self.flush_rest = left,
-            None => self.flush(),
+    fn try_flush_if(&mut self, is_wanted: bool) {
+        if is_wanted && !self.main_pause.holds(self.now) {
+            self.flush();
+        }
+    }
+
+    /// Flushes what waits because main refused, once its pause is over.
+    pub(crate) fn try_again(&mut self, now: Uptime) {
+        self.now = now;
+        if self.main_pause.is_over(now) {
+            let is_wanted = self.log.needs_flush() || self.is_within_budget(now);
+            self.try_flush_if(is_wanted);
         }
     }
 
@@ -306,12 +343,57 @@ impl Spool {
             self.remember_delivered();
         }
         self.save_what_goes();
+        let is_tried = self.log.waiting() > 0;
         match self.log.flush() {
             Ok(()) => {
-                (self.flush_error, self.flush_rest) = (None, 0);
+                self.flush_error = None;
+                if is_tried {
+                    self.main_took();
+                    self.journal_took();
+                }
                 self.move_key_on();
             }
-            Err(error) => (self.flush_error, self.flush_rest) = (Some(error.to_string()), FLUSH_REST),
+            Err(error) => {
+                self.flush_error = Some(error.to_string());
+                if let FlushError::Journal(error) = &error {
+                    self.main_took();
+                    self.journal_refused(error);
+                } else {
+                    self.main_refused(&error);
+                }
+            }
+        }
+    }
+
+    /// Of many refusals in a row the first is told, and of many successes the first after that.
+    fn main_refused(&mut self, error: &FlushError<std::io::Error>) {
+        if let Some(wait) = self.main_pause.refused(self.now) {
+            self.lost_before = self.counts.lost_storage;
+            let wait_s = wait.as_secs();
+            message::warn(format_args!("{error}; alerts are kept in memory, next attempt in {wait_s} s"));
+        }
+    }
+
+    fn main_took(&mut self) {
+        if let Some(span) = self.main_pause.took(self.now) {
+            let (span_s, lost) = (span.as_secs(), self.counts.lost_storage - self.lost_before);
+            message::info(format_args!("log written again after {span_s} s; {lost} alerts found no room"));
+        }
+    }
+
+    /// As for main.
+    fn journal_refused(&mut self, error: &std::io::Error) {
+        if let Some(wait) = self.journal_pause.refused(self.now) {
+            let wait_s = wait.as_secs();
+            message::warn(format_args!(
+                "journal not written: {error}; a killed program would lose new alerts, next attempt in {wait_s} s"
+            ));
+        }
+    }
+
+    fn journal_took(&mut self) {
+        if let Some(span) = self.journal_pause.took(self.now) {
+            message::info(format_args!("journal written again after {} s", span.as_secs()));
         }
     }
 

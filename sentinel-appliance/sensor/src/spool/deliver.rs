@@ -94,6 +94,7 @@ impl Spool {
     /// From time to time: remembers that everything is delivered, so that a killed program finds it in the journal.
     /// Not after each acknowledgement, which would double what goes into the journal.
     pub(crate) fn note_delivered(&mut self, now: Uptime) {
+        self.now = now;
         let is_due = now.since(self.remembered_at) >= REMEMBER_INTERVAL;
         if self.waiting() == 0 && is_due && !self.log.needs_flush() {
             self.remembered_at = now;

@@ -412,3 +412,60 @@ fn the_bytes_that_wait_are_those_of_the_records() {
     waiting.take(9);
     assert_eq!((waiting.items, waiting.bytes), (0, 0));
 }
+
+/// A device on which every write finds no room, in the place of a file of the log.
+fn no_room_for(file: &std::path::Path) {
+    std::os::unix::fs::symlink("/dev/full", file).unwrap();
+}
+
+/// Every alert tried to write again, and wrote up to two pages each time.
+#[test]
+fn a_full_disk_is_tried_again_after_pauses_and_not_for_each_alert() {
+    let place = place();
+    no_room_for(&place.settings.state_dir.join(MAIN_FILE));
+    let mut spool = place.open();
+    let later = |seconds| NOW.after(Duration::from_secs(seconds));
+    let mut number = 0;
+    let mut attempts = |spool: &mut Spool, severity, count, seconds| {
+        let before = spool.log().stats().write_errors;
+        for _ in 0..count {
+            number += 1;
+            spool.take(&alert(number, severity), later(seconds));
+        }
+        spool.log().stats().write_errors - before
+    };
+    assert_eq!(attempts(&mut spool, Severity::Critical, 50, 0), 1);
+    assert!(spool.last_error().unwrap().contains("No space left"), "{:?}", spool.last_error());
+    let by_second = (1..=9).map(|second| attempts(&mut spool, Severity::Critical, 3, second));
+    assert_eq!(by_second.collect::<Vec<_>>(), [1, 0, 1, 0, 0, 0, 1, 0, 0]);
+    assert_eq!(unsent(&mut spool).0.len(), 77, "all of them are in memory");
+
+    // Memory is full: what finds no room is lost, and counted.
+    assert_eq!(attempts(&mut spool, Severity::Low, 2_000, 10), 0);
+    let counts = spool.counts();
+    assert!(counts.lost_storage > 500, "{counts:?}");
+    assert_eq!((counts.taken, counts.lost_full), (counts.stored + counts.lost_storage, 0));
+    assert_eq!(unsent(&mut spool).0.len(), usize::try_from(counts.stored).unwrap());
+    let before = spool.log().stats();
+    spool.try_again(later(14));
+    assert_eq!(spool.log().stats().main_bytes, before.main_bytes, "not yet");
+    spool.try_again(later(15));
+    assert_eq!(spool.log().stats().write_errors, before.write_errors + 1, "without an alert");
+    assert!(spool.last_error().unwrap().contains("No space left"), "{:?}", spool.last_error());
+}
+
+#[test]
+fn a_full_ram_disk_is_tried_again_after_pauses() {
+    let place = place();
+    no_room_for(&place.settings.run_dir.join(JOURNAL_FILE));
+    let mut spool = place.open();
+    for number in 1..=50 {
+        spool.take(&alert(number, Severity::Low), NOW);
+    }
+    assert_eq!(spool.log().stats().write_errors, 1, "with the start record");
+    spool.take(&alert(51, Severity::Low), NOW.after(Duration::from_secs(1)));
+    spool.take(&alert(52, Severity::Low), NOW.after(Duration::from_secs(2)));
+    assert_eq!(spool.log().stats().write_errors, 2);
+    assert!(spool.last_error().unwrap().contains("No space left"), "{:?}", spool.last_error());
+    assert_eq!((unsent(&mut spool).0.len(), spool.counts().lost_storage), (52, 0));
+}

@@ -43,7 +43,8 @@ fn the_log_stays_readable_the_loss_is_counted_and_it_ends_with_the_fullness() ->
         let before = json::number(&full, "/log/write_errors")?;
         round += 1;
         traffic::attack(lab, round, 0)?;
-        let fuller = wait::until("more is lost", wait::PATIENCE, || {
+        // The pause between two attempts has grown to half a minute at most.
+        let fuller = wait::until("it is tried again", wait::PATIENCE * 2, || {
             let status = sensor.status()?;
             Ok((json::number(&status, "/log/write_errors")? > before).then_some(status))
         })?;
@@ -74,6 +75,10 @@ fn the_log_stays_readable_the_loss_is_counted_and_it_ends_with_the_fullness() ->
         })?;
         let status = books_balance(&sensor)?;
         ensure!(sensor.program()?.is_running()?);
+        // Not for each alert, nor for each attempt.
+        let said = sensor.program()?.errors()?;
+        let times = |what: &str| said.matches(what).count();
+        ensure!((times("log not written: No space left"), times("log written again after")) == (1, 1), "{said}");
 
         // The collector hears of every number, stored or lost; the gaps after the alerts before them.
         let lost = ["lost_storage", "lost_spool_full", "lost_queue_full"]
