@@ -37,9 +37,9 @@ pub(crate) struct Peers {
     /// Beside each worker; `None` for oneself.
     ways: Vec<Option<Way>>,
     /// Own sightings that another may have to say something about.
-    pending: Vec<Sighting>,
+    pending: Vec<Option<Sighting>>,
     /// What others have told of moments that this worker has not come to.
-    heard: Vec<Sighting>,
+    heard: Vec<Option<Sighting>>,
     lag: Duration,
     /// Something was told since the bells were rung.
     has_told: Vec<bool>,
@@ -93,8 +93,8 @@ pub(crate) fn connect(
             sharing,
             progress,
             ways: ways.collect(),
-            pending: Vec::with_capacity(QUEUE_LEN),
-            heard: Vec::with_capacity(QUEUE_LEN),
+            pending: resident::list(QUEUE_LEN),
+            heard: resident::list(QUEUE_LEN),
             lag: block_timeout.saturating_mul(2).saturating_add(MARGIN),
             has_told: vec![false; count],
             judged_alone: 0,
@@ -136,7 +136,7 @@ impl Peers {
             *has_told = true;
         }
         match (is_told, is_asking) {
-            (true, true) => self.pending.push(sighting),
+            (true, true) => self.pending.push(Some(sighting)),
             (true, false) => {}
             (false, true) => {
                 self.judged_alone += 1;
@@ -174,13 +174,14 @@ impl Peers {
                     self.judged_alone += 1;
                     analyser.told(&heard, raise);
                 } else {
-                    self.heard.push(heard);
+                    self.heard.push(Some(heard));
                 }
             }
         }
         let (sharing, heard) = (self.sharing, &self.heard);
         // The other side was first.
-        self.pending.retain(|own| !heard.iter().any(|heard| own.is_after(heard)));
+        self.pending
+            .retain(|own| own.is_some_and(|own| !heard.iter().flatten().any(|heard| own.is_after(heard))));
         take_if(
             &mut self.heard,
             |heard| is_before(heard.at, millis(seen_until)),
@@ -198,8 +199,8 @@ impl Peers {
 
     /// Nothing more will be heard: what waits is judged as it looks from here.
     pub(crate) fn finish(&mut self, analyser: &mut Analyser, raise: &mut dyn FnMut(Alert)) {
-        self.heard.drain(..).for_each(|heard| analyser.told(&heard, raise));
-        self.pending.drain(..).for_each(|own| analyser.opened(&own, raise));
+        self.heard.drain(..).flatten().for_each(|heard| analyser.told(&heard, raise));
+        self.pending.drain(..).flatten().for_each(|own| analyser.opened(&own, raise));
     }
 
     /// Until when every frame has been seen, if no ring had anything at `now`.
@@ -211,11 +212,12 @@ impl Peers {
 
 /// Takes out what `is_ripe`, oldest first.
 fn take_if(
-    sightings: &mut Vec<Sighting>,
+    sightings: &mut Vec<Option<Sighting>>,
     is_ripe: impl Fn(&Sighting) -> bool,
     mut take: impl FnMut(&Sighting),
 ) {
     sightings.retain(|sighting| {
+        let Some(sighting) = sighting else { return false };
         let is_ripe = is_ripe(sighting);
         if is_ripe {
             take(sighting);

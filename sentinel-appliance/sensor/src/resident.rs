@@ -25,6 +25,14 @@ pub(crate) fn queue<T, const N: usize>() -> &'static mut Queue<Option<T>, N> {
     queue
 }
 
+/// An empty list with room for so many, of options as well.
+pub(crate) fn list<T>(capacity: usize) -> Vec<Option<T>> {
+    let mut list = Vec::with_capacity(capacity);
+    list.extend(std::iter::repeat_with(|| std::hint::black_box(None)).take(capacity));
+    list.clear();
+    list
+}
+
 /// Writes to the next `BYTES` of this thread's stack.
 #[inline(never)]
 pub(crate) fn stack<const BYTES: usize>() {
@@ -83,6 +91,12 @@ mod tests {
         assert!((1..=3).all(|number| queue.enqueue(Some(number)).is_ok()));
         assert!(queue.enqueue(Some(4)).is_err());
         assert_eq!(queue.dequeue().flatten(), Some(1));
+    }
+
+    #[test]
+    fn a_new_list_is_empty_and_has_room() {
+        let list = list::<u64>(100);
+        assert!(list.is_empty() && list.capacity() >= 100);
     }
 
     #[test]

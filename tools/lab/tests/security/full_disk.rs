@@ -78,7 +78,10 @@ fn the_log_stays_readable_the_loss_is_counted_and_it_ends_with_the_fullness() ->
         // Not for each alert, nor for each attempt.
         let said = sensor.program()?.errors()?;
         let times = |what: &str| said.matches(what).count();
-        ensure!((times("log not written: No space left"), times("log written again after")) == (1, 1), "{said}");
+        ensure!(
+            (times("log not written: No space left"), times("log written again after")) == (1, 1),
+            "{said}"
+        );
 
         // The collector hears of every number, stored or lost; the gaps after the alerts before them.
         let lost = ["lost_storage", "lost_spool_full", "lost_queue_full"]
