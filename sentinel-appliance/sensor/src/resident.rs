@@ -7,7 +7,7 @@
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Wake, Waker};
 use std::thread::Thread;
 use std::time::Duration;
 
@@ -61,7 +61,7 @@ fn have_reactor_write_to_its_stack() {
     }
     let waker = Waker::from(Arc::new(Touch(std::thread::current())));
     let mut timer = pin!(Timer::after(Duration::from_micros(1)));
-    while let Poll::Pending = timer.as_mut().poll(&mut Context::from_waker(&waker)) {
+    while timer.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
         std::thread::park_timeout(LOOK_ANYWAY);
     }
 }
