@@ -47,6 +47,8 @@ triple_of() {
 # and SHA-256 take.
 flags_of() {
     local flags='-C link-self-contained=no --cfg aes_backend_soft="compact" --cfg sha2_backend_soft="compact"'
+    flags+=" -C link-arg=$cache/static-libc-$1.o"
+    local mips="-C relocation-model=static"
     case $1 in
         # In a static PIE linked by lld for MIPS an undefined weak symbol resolves to the load address instead of null,
         # and std calls one (__cxa_thread_atexit_impl) at the first thread. Hence static relocation.
@@ -56,8 +58,8 @@ flags_of() {
         # field. Telling libc of musl 1.2 instead (libc_unstable_musl_v1_2) compiles and is wrong: rustix's nanoseconds
         # then stand where musl has padding, and a timer shorter than a second never fires; and telling the standard
         # library (RUST_LIBC_UNSTABLE_MUSL_V1_2_3) makes every wait with a timeout end at once and spin.
-        mipsel-*) echo "$flags -C relocation-model=static --cfg rustix_use_experimental_asm -C link-arg=$cache/static-dlsym-mipsel.o" ;;
-        mips-*) echo "$flags -C relocation-model=static --cfg fix_y2038 -C link-arg=$cache/static-dlsym-mips.o" ;;
+        mipsel-*) echo "$flags $mips --cfg rustix_use_experimental_asm" ;;
+        mips-*) echo "$flags $mips --cfg fix_y2038" ;;
         # Every ARMv7-A has Thumb-2, whose instructions are two or four bytes long: a fifth less of everything.
         armv7-*) echo "$flags -C target-feature=+thumb-mode" ;;
         *) echo "$flags" ;;
@@ -97,14 +99,16 @@ device_cargo() {
         cargo-zigbuild "$@"
 }
 
-# See ci/static-dlsym.c.
-build_dlsym() {
+# See ci/static-libc.c.
+build_libc_parts() {
+    local target
     case $1 in
-        mips-* | mipsel-*)
-            ZIG_GLOBAL_CACHE_DIR="$cache/zig" "$cache/venv/bin/python" -m ziglang cc -target "${1%%-*}-linux-musleabi" -Os \
-                -c ci/static-dlsym.c -o "$cache/static-dlsym-${1%%-*}.o"
-            ;;
+        armv7-*) target=arm-linux-musleabihf ;;
+        mips*) target=${1%%-*}-linux-musleabi ;;
+        *) target=${1%%-*}-linux-musl ;;
     esac
+    ZIG_GLOBAL_CACHE_DIR="$cache/zig" "$cache/venv/bin/python" -m ziglang cc -target "$target" -Os \
+        -c ci/static-libc.c -o "$cache/static-libc-$1.o"
 }
 
 # Nothing unwinds in a program that aborts on panic; the tables would be a twentieth of it. The texts of panics and what
@@ -114,7 +118,7 @@ build_dlsym() {
 build() {
     local more_flags='-C force-unwind-tables=no -Z unstable-options -C panic=immediate-abort'
     rm -f "$dist/$1/sentinel"
-    build_dlsym "$1" || return
+    build_libc_parts "$1" || return
     device_cargo "$1" zigbuild --quiet --locked --package sentinel-appliance --profile device --target "$1" \
         -Z build-std=std,panic_abort -Z build-std-features=optimize_for_size || return
     mkdir -p "$dist/$1"
@@ -131,7 +135,7 @@ run_tests() {
     for crate in "${pure_crates[@]}"; do
         packages+=(--package "$crate")
     done
-    build_dlsym "$1" || return
+    build_libc_parts "$1" || return
     device_cargo "$1" test --quiet --locked --lib "${packages[@]}" --target "$1" -Z build-std=std,panic_unwind,test
 }
 
