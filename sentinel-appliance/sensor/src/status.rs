@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use sentinel_alert::json;
+use sentinel_units::millis;
 use smol::io::AsyncWriteExt;
 use smol::{Async, Timer, future};
 
@@ -161,7 +162,7 @@ fn write_workers(shared: &Shared, out: &mut String) -> std::fmt::Result {
 
 fn write_link(shared: &Shared, out: &mut String) -> std::fmt::Result {
     let link = shared.link.borrow();
-    let since = shared.clock.uptime().since(link.since).as_millis();
+    let since = millis(shared.clock.uptime().since(link.since));
     write!(out, ",\"uplink\":{{\"state\":\"{}\",\"since_ms\":{since}", link.phase.name())?;
     out.push_str(",\"collector\":");
     match &*shared.collector.borrow() {

@@ -3,6 +3,8 @@
 use core::fmt;
 use core::time::Duration;
 
+use crate::millis;
+
 /// A number of bytes (octets).
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
 pub struct ByteCount(pub u64);
@@ -18,18 +20,16 @@ impl ByteCount {
 /// `1.4 MiB`: a number under 1024 with one digit after the point (rounded down), in binary units; bytes without the digit.
 impl fmt::Display for ByteCount {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
-        if self.0 < 1024 {
-            return write!(out, "{} B", self.0);
+        const UNITS: [&str; 6] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
+        let step = (self.0.max(1).ilog2() / 10).min(5);
+        let (_, unit) = (0..).zip(UNITS).find(|(index, _)| *index == step).unwrap_or_default();
+        let shift = step * 10;
+        let whole = self.0 >> shift;
+        if step == 0 {
+            return write!(out, "{whole} {unit}");
         }
-        let mut tenths = u128::from(self.0) * 10 / 1024;
-        for (index, unit) in UNITS.iter().enumerate() {
-            if tenths < 10_240 || index + 1 == UNITS.len() {
-                return write!(out, "{}.{} {unit}", tenths / 10, tenths % 10);
-            }
-            tenths /= 1024;
-        }
-        Ok(())
+        let rest = self.0 - (whole << shift);
+        write!(out, "{whole}.{} {unit}", (rest * 10) >> shift)
     }
 }
 
@@ -41,7 +41,7 @@ impl Rate {
     /// `events` spread over `span`; zero if the span is shorter than a millisecond.
     #[must_use]
     pub fn over(events: u64, span: Duration) -> Self {
-        let millis = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+        let millis = millis(span);
         if millis == 0 {
             return Self(0);
         }
@@ -77,6 +77,8 @@ mod tests {
             (0, "0 B"),
             (1023, "1023 B"),
             (1024, "1.0 KiB"),
+            (1_048_575, "1023.9 KiB"),
+            (1_048_576, "1.0 MiB"),
             (1_468_006, "1.3 MiB"),
             (u64::MAX, "16383.9 PiB"),
         ] {

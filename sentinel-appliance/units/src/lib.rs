@@ -18,4 +18,4 @@ pub use count::{ByteCount, Port, Rate};
 pub use link::LinkType;
 pub use mac::{Mac, ParseMacError};
 pub use prefix::{ParsePrefixError, Prefix};
-pub use time::{Timestamp, TimestampText, Uptime};
+pub use time::{Timestamp, TimestampText, Uptime, millis};

@@ -7,7 +7,7 @@ use std::time::Duration;
 use sentinel_alert::Severity;
 use sentinel_detect::registry::MAX_PORTS;
 use sentinel_filter::Target;
-use sentinel_units::{LinkType, ParsePrefixError, Prefix};
+use sentinel_units::{LinkType, ParsePrefixError, Prefix, millis};
 
 /// A value of the settings with the range it must keep: the one place through which text gets in and out.
 pub(super) enum Field<'s> {
@@ -116,7 +116,7 @@ impl Field<'_> {
             Self::Number(value, _) | Self::Memory(value, _) => one(*value),
             Self::Expression(value, _) => one(*value),
             Self::Seconds(value, _) => one(&value.as_secs()),
-            Self::Millis(value, _) => one(&value.as_millis()),
+            Self::Millis(value, _) => one(&millis(**value)),
             Self::Choice(value) => one(&value.chosen()),
             Self::Path(value, _) => one(&value.display()),
             Self::OptionalPath(value, _) => {
