@@ -1,6 +1,5 @@
 //! The list of ports that malware is known to use, as data.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use sentinel_alert::ShortName;
@@ -35,13 +34,18 @@ fn parse(text: &str) -> Result<Vec<ListedPort>, String> {
     let ports = member(&document, "ports")
         .and_then(JsonValue::get::<Vec<JsonValue>>)
         .ok_or("want an object with a list \"ports\"")?;
-    // Sorted and without doubles, whatever the order in the file.
-    let mut listed = BTreeMap::new();
+    // Sorted and without doubles, whatever the order in the file; the last of a port counts.
+    let order = |listed: &ListedPort| (listed.protocol, listed.port);
+    let mut listed: Vec<ListedPort> = Vec::new();
     for (index, entry) in ports.iter().enumerate() {
         let port = entry_of(entry).map_err(|what| format!("entry {} of \"ports\": {what}", index + 1))?;
-        listed.insert((port.protocol, port.port), port);
+        let found = listed.binary_search_by_key(&order(&port), order);
+        match found.ok().and_then(|place| listed.get_mut(place)) {
+            Some(same) => *same = port,
+            None => listed.insert(found.unwrap_or_else(|place| place), port),
+        }
     }
-    Ok(listed.into_values().collect())
+    Ok(listed)
 }
 
 fn entry_of(entry: &JsonValue) -> Result<ListedPort, String> {
@@ -80,6 +84,16 @@ mod tests {
         for normal in [22, 53, 80, 123, 443, 993, 3389, 5353, 8080] {
             assert!(list.iter().all(|listed| listed.port != Port(normal)), "{normal}");
         }
+    }
+
+    #[test]
+    fn a_list_is_sorted_and_the_last_of_a_port_counts() {
+        let entry =
+            |port, protocol, name| format!(r#"{{"port":{port},"protocol":"{protocol}","name":"{name}"}}"#);
+        let entries = [(9, "udp", "a"), (9, "tcp", "b"), (7, "udp", "c"), (9, "udp", "d")];
+        let entries = entries.map(|(port, protocol, name)| entry(port, protocol, name)).join(",");
+        let list = parse(&format!("{{\"ports\":[{entries}]}}")).unwrap();
+        assert_eq!(list.iter().map(|listed| listed.label.as_str()).collect::<Vec<_>>(), ["b", "c", "d"]);
     }
 
     #[test]
