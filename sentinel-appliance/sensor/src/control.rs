@@ -1,23 +1,24 @@
 //! The control thread: one executor for spool, uplink, status socket and signals.
 
 use std::cell::{Cell, RefCell};
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use async_signal::{Signal, Signals};
 use heapless::spsc::Consumer;
 use sentinel_alert::Alert;
-use sentinel_units::{Timestamp, Uptime};
+use sentinel_units::{Timestamp, Uptime, millis};
 use sentinel_uplink::{Counter, KeyPair, Telemetry};
-use smol::stream::StreamExt;
+use smol::io::AsyncReadExt;
 use smol::{Async, LocalExecutor, Task, Timer, future};
 
 use crate::clock::Clock;
 use crate::failure::Failure;
 use crate::identity::{self, Collector};
+use crate::interrupt::{END, HANG_UP, caught};
 use crate::link::{self, LinkEnd};
 use crate::message;
 use crate::reload::{Reload, reload_settings};
@@ -184,7 +185,7 @@ impl Shared {
         link.failures += 1;
         let reason = end.to_string();
         if link.last_error.as_ref() != Some(&reason) {
-            message::warn(format_args!("uplink: {reason}; next attempt in {} ms", wait.as_millis()));
+            message::warn(format_args!("uplink: {reason}; next attempt in {} ms", millis(wait)));
             link.last_error = Some(reason);
         }
     }
@@ -315,8 +316,7 @@ pub(crate) fn run(prepared: Box<Prepared>, from_workers: FromWorkers) -> Result<
     let executor = LocalExecutor::new();
     let outcome = smol::block_on(executor.run(async {
         let [uplink, intake] = start_tasks(&executor, &shared, listeners, keys, alerts, bell.clone())?;
-        let signals = Signals::new([Signal::Term, Signal::Int, Signal::Hup])
-            .map_err(|error| Failure::new(format!("signals: {error}")))?;
+        let signals = Signals::catch()?;
         // The tasks above run for the first time, and take what they need.
         future::yield_now().await;
         while !shared.workers.boards().are_shown() && !threads.iter().any(JoinHandle::is_finished) {
@@ -398,17 +398,37 @@ async fn take_alerts(shared: Rc<Shared>, mut alerts: Vec<Consumer<'static, Optio
     }
 }
 
-/// Handles signals until one says to end.
-async fn wait_for_end(shared: &Shared, mut signals: Signals, reload: &Reload) -> Result<(), Failure> {
-    while let Some(signal) = signals.next().await {
-        match signal {
-            // Large, seldom, and not to lie on the stack meanwhile.
-            Ok(Signal::Hup) => Box::pin(reload_settings(shared, reload)).await,
-            Ok(_) => return Ok(()),
-            Err(error) => return Err(Failure::new(format!("signals: {error}"))),
-        }
+/// Signals, caught from when this is made.
+struct Signals {
+    end: Async<UnixStream>,
+    /// Settings are to be read again.
+    again: Async<UnixStream>,
+}
+
+impl Signals {
+    fn catch() -> Result<Self, Failure> {
+        let caught = |signals| {
+            Async::new(caught(signals)?).map_err(|error| Failure::new(format!("signals: {error}")))
+        };
+        Ok(Self { end: caught(END)?, again: caught(HANG_UP)? })
     }
-    Ok(())
+}
+
+/// Handles signals until one says to end.
+async fn wait_for_end(shared: &Shared, signals: Signals, reload: &Reload) -> Result<(), Failure> {
+    let failed = |error: std::io::Error| Failure::new(format!("signals: {error}"));
+    let Signals { end, mut again } = signals;
+    let ended = async { end.readable().await.map(|()| true) };
+    let mut ended = pin!(ended);
+    loop {
+        // One byte for each signal; a few at once ask for the same.
+        let asked = async { again.read(&mut [0; 64]).await.map(|_| false) };
+        if future::or(ended.as_mut(), asked).await.map_err(failed)? {
+            return Ok(());
+        }
+        // Large, seldom, and not to lie on the stack meanwhile.
+        Box::pin(reload_settings(shared, reload)).await;
+    }
 }
 
 /// Name of this machine.

@@ -1,23 +1,39 @@
-//! Ctrl+C and the like, for commands that run until told to stop.
+//! Ctrl+C and the like: caught from where they are asked for, and told by a descriptor.
 
+use std::ffi::c_int;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use async_signal::{Signal, Signals};
 use rustix::event::{PollFd, PollFlags, Timespec};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::low_level::pipe;
 
 use crate::failure::Failure;
 
+/// What ends a program, but for SIGHUP.
+pub(crate) const END: &[c_int] = &[SIGINT, SIGTERM];
+/// The terminal is gone; asks a program without one to read its settings again.
+pub(crate) const HANG_UP: &[c_int] = &[SIGHUP];
+
+/// Catches `signals` from here on. What this gives has bytes to read once one of them has come.
+pub(crate) fn caught(signals: &[c_int]) -> Result<UnixStream, Failure> {
+    let failed = |error: std::io::Error| Failure::new(format!("signals: {error}"));
+    let (come, wake) = UnixStream::pair().map_err(failed)?;
+    for signal in signals {
+        wake.try_clone().and_then(|wake| pipe::register(*signal, wake)).map_err(failed)?;
+    }
+    Ok(come)
+}
+
 /// SIGINT, SIGTERM and SIGHUP, caught from here on. Readable once one of them has come.
 #[derive(Debug)]
-pub(crate) struct Interrupt(Signals);
+pub(crate) struct Interrupt(UnixStream);
 
 impl Interrupt {
     /// Catches them.
     pub(crate) fn catch() -> Result<Self, Failure> {
-        Signals::new([Signal::Int, Signal::Term, Signal::Hup])
-            .map(Self)
-            .map_err(|error| Failure::new(format!("signals: {error}")))
+        caught(&[END, HANG_UP].concat()).map(Self)
     }
 
     /// Whether one has come.

@@ -85,7 +85,6 @@ const RULES: &[Rule] = &[
         name: "sentinel-appliance",
         purity: Purity::Safe,
         outside: &[
-            "async-signal",
             "embedded-io",
             "flate2",
             "futures-lite",
@@ -96,6 +95,7 @@ const RULES: &[Rule] = &[
             "postcard",
             "rustix",
             "serde",
+            "signal-hook",
             "smol",
             "tinyjson",
             "zeroize",
