@@ -89,7 +89,7 @@ fn chosen(asked: &[String], existing: &[Interface]) -> Result<Vec<String>, Failu
         names.push(default_interface(existing)?);
     }
     if names.len() > MAX_INTERFACES {
-        return Err(Failure::Usage(format!("{} interfaces; at most {MAX_INTERFACES}", names.len())));
+        return Err(Failure::usage(format!("{} interfaces; at most {MAX_INTERFACES}", names.len())));
     }
     for interface in existing.iter().filter(|interface| names.contains(&interface.name)) {
         if !interface.is_up {
@@ -117,8 +117,8 @@ fn default_interface(existing: &[Interface]) -> Result<String, Failure> {
         .collect();
     match *candidates.as_slice() {
         [only] => Ok(only.to_owned()),
-        [] => Err(Failure::Usage("no interface is up but the loopback; want -i NAME".into())),
-        _ => Err(Failure::Usage(format!(
+        [] => Err(Failure::usage("no interface is up but the loopback; want -i NAME".into())),
+        _ => Err(Failure::usage(format!(
             "there is no default route to tell which interface is meant; want -i with one of {}",
             candidates.join(", ")
         ))),

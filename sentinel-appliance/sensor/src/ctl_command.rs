@@ -70,7 +70,7 @@ pub(crate) fn ctl(request: &Request, run_dir: &Path) -> Result<(), Failure> {
     match verdict.trim_end() {
         "ok" => {}
         "" => return Err(Failure::new(format!("{}: the sensor has not answered", path.display()))),
-        other => return Err(Failure::Other(other.strip_prefix("error: ").unwrap_or(other).to_owned())),
+        other => return Err(Failure::other(other.strip_prefix("error: ").unwrap_or(other).to_owned())),
     }
     match request {
         Request::Packets { to: Some(to), .. } => save(answer, to),

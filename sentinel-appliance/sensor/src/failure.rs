@@ -5,9 +5,13 @@ use std::process::ExitCode;
 
 use crate::message;
 
-/// A reason for people: what was wrong, and what would be right.
+/// A reason for people: what was wrong, and what would be right. One word, because every function above the packet path
+/// hands it on.
 #[derive(Debug)]
-pub(crate) enum Failure {
+pub(crate) struct Failure(Box<Reason>);
+
+#[derive(Debug)]
+enum Reason {
     /// The command line is wrong: exit code 2.
     Usage(String),
     /// Anything else: exit code 1.
@@ -17,47 +21,65 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
+    /// The command line is wrong.
+    #[cold]
+    pub(crate) fn usage(what: String) -> Self {
+        Self(Box::new(Reason::Usage(what)))
+    }
+
+    /// Anything else is wrong.
+    #[cold]
+    pub(crate) fn other(what: String) -> Self {
+        Self(Box::new(Reason::Other(what)))
+    }
+
     /// A failure with context before its cause.
     pub(crate) fn new(what: impl fmt::Display) -> Self {
-        Self::Other(what.to_string())
+        Self::other(what.to_string())
+    }
+
+    /// Nobody reads our output any more.
+    pub(crate) fn output_closed() -> Self {
+        Self(Box::new(Reason::OutputClosed))
     }
 
     /// Writing to standard output failed.
+    #[cold]
     pub(crate) fn output(error: &std::io::Error) -> Self {
         if error.kind() == std::io::ErrorKind::BrokenPipe {
-            Self::OutputClosed
+            Self::output_closed()
         } else {
-            Self::Other(format!("standard output: {error}"))
+            Self::other(format!("standard output: {error}"))
         }
     }
 
     /// Prints the reason on standard error and gives the exit code.
     pub(crate) fn report(self) -> ExitCode {
-        match self {
-            Self::Usage(what) => {
+        match *self.0 {
+            Reason::Usage(what) => {
                 message::error(format_args!("{what}\nTry 'sentinel --help'."));
                 ExitCode::from(2)
             }
-            Self::Other(what) => {
+            Reason::Other(what) => {
                 message::error(format_args!("{what}"));
                 ExitCode::FAILURE
             }
-            Self::OutputClosed => ExitCode::SUCCESS,
+            Reason::OutputClosed => ExitCode::SUCCESS,
         }
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Usage(what) | Self::Other(what) => out.write_str(what),
-            Self::OutputClosed => out.write_str("nobody reads the output"),
+        match &*self.0 {
+            Reason::Usage(what) | Reason::Other(what) => out.write_str(what),
+            Reason::OutputClosed => out.write_str("nobody reads the output"),
         }
     }
 }
 
 impl From<lexopt::Error> for Failure {
     fn from(error: lexopt::Error) -> Self {
-        Self::Usage(error.to_string())
+        Self::usage(error.to_string())
     }
 }

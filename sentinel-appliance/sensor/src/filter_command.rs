@@ -12,7 +12,7 @@ const SNAP_BYTES: u32 = 262_144;
 /// Prints the program in one of tcpdump's three forms.
 pub(crate) fn filter(expression: &str, link: LinkType, style: DumpStyle) -> Result<(), Failure> {
     let program = sentinel_filter::compile(expression, link, SNAP_BYTES)
-        .map_err(|error| Failure::Other(explain(expression, &error)))?;
+        .map_err(|error| Failure::other(explain(expression, &error)))?;
     let mut output = Output::new();
     for line in program.dump(style).to_string().lines() {
         output.line(|out| {

@@ -34,7 +34,7 @@ impl PacketFilter {
     /// The program for frames of one link type, to be run by `target`.
     pub(crate) fn compile(&self, target: Target, link: LinkType) -> Result<Program, Failure> {
         let expression = sentinel_filter::compile_for(target, &self.expression, link, SNAP_BYTES)
-            .map_err(|error| Failure::Other(explain(&self.expression, &error)))?;
+            .map_err(|error| Failure::other(explain(&self.expression, &error)))?;
         let simple = self
             .simple
             .compile(link)

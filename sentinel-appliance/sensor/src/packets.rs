@@ -80,7 +80,7 @@ impl Packets {
     ) -> Result<Self, Failure> {
         let analyser = if plan.view.has_alerts() {
             let listed =
-                crate::ports::load(settings.suspicious_ports_file.as_deref()).map_err(Failure::Other)?;
+                crate::ports::load(settings.suspicious_ports_file.as_deref()).map_err(Failure::other)?;
             let tuning = Tuning::new(settings, networks, listed);
             Some(Analyser::new(settings.memory_kib, HashKey::new(seed), &tuning))
         } else {

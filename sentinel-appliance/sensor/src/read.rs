@@ -43,7 +43,7 @@ pub(crate) fn read(request: &Request, settings: &Settings) -> Result<(), Failure
     if let Some(save) = &request.plan.save
         && is_same_file(&save.path, &request.file)
     {
-        return Err(Failure::Usage(format!("-w {}: this is the file that is read", save.path.display())));
+        return Err(Failure::usage(format!("-w {}: this is the file that is read", save.path.display())));
     }
     let file = packet_input::open(&request.file)?;
     let interrupt = Rc::new(Interrupt::catch()?);

@@ -61,12 +61,12 @@ fn prepare(request: Request, settings: Settings) -> Result<(Box<Prepared>, FromW
     let listeners = [status::listen(&settings.run_dir)?, ctl::listen(&settings.run_dir)?];
     let keys = identity::sensor_key(&settings.state_dir)?;
     let collector = identity::collector(&settings.state_dir)?;
-    let listed = crate::ports::load(settings.suspicious_ports_file.as_deref()).map_err(Failure::Other)?;
+    let listed = crate::ports::load(settings.suspicious_ports_file.as_deref()).map_err(Failure::other)?;
     let seed = match request.seed {
         Some(seed) => seed,
         None => identity::random_u64()?,
     };
-    let programs = Programs::new(&settings.filter, settings.kernel_snap).map_err(Failure::Other)?;
+    let programs = Programs::new(&settings.filter, settings.kernel_snap).map_err(Failure::other)?;
     // The low half: the sensor's tables use the seed as it is, and nobody outside knows either.
     let [a, b, c, d, ..] = seed.to_le_bytes();
     let spread = u32::from_le_bytes([a, b, c, d]);

@@ -142,7 +142,7 @@ impl Save {
         let pattern = self.request.path.to_str().ok_or_else(|| Failure::new("-w: the name is not UTF-8"))?;
         let mut name = String::new();
         if self.request.rotate_after.is_some() {
-            calendar::format(pattern, self.began, &mut name).map_err(Failure::Usage)?;
+            calendar::format(pattern, self.began, &mut name).map_err(Failure::usage)?;
         } else {
             name.push_str(pattern);
         }
@@ -168,7 +168,7 @@ fn interface_name(interfaces: &[String], number: u16) -> &str {
 
 fn failure(name: &str, error: &io::Error) -> Failure {
     if error.kind() == io::ErrorKind::BrokenPipe && name == "standard output" {
-        return Failure::OutputClosed;
+        return Failure::output_closed();
     }
     Failure::new(format!("{name}: {error}"))
 }

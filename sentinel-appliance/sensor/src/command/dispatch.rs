@@ -41,7 +41,7 @@ pub(super) fn capture(words: &Words) -> Result<(), Failure> {
 }
 
 pub(super) fn read(words: &Words) -> Result<(), Failure> {
-    let file = words.path_at(0).ok_or_else(|| Failure::Usage("read: want a file, or '-'".into()))?;
+    let file = words.path_at(0).ok_or_else(|| Failure::usage("read: want a file, or '-'".into()))?;
     let plan = packets::plan(words, 1)?;
     let progress = packets::has_room_for_a_bar(&plan);
     let request = read::Request { file, plan, seed: words.number("seed")?.unwrap_or(FILE_SEED), progress };
@@ -49,15 +49,15 @@ pub(super) fn read(words: &Words) -> Result<(), Failure> {
 }
 
 pub(super) fn replay(words: &Words) -> Result<(), Failure> {
-    let file = words.path_at(0).ok_or_else(|| Failure::Usage("replay: want a file, or '-'".into()))?;
+    let file = words.path_at(0).ok_or_else(|| Failure::usage("replay: want a file, or '-'".into()))?;
     let interfaces = words.all("interface")?;
     let interface = match (interfaces.as_slice(), words.has("display-only")) {
         (_, true) => None,
         ([name], false) => Some((*name).to_owned()),
         ([], false) => {
-            return Err(Failure::Usage("replay: want -i INTERFACE, or --display-only".into()));
+            return Err(Failure::usage("replay: want -i INTERFACE, or --display-only".into()));
         }
-        _ => return Err(Failure::Usage("replay: want one interface".into())),
+        _ => return Err(Failure::usage("replay: want one interface".into())),
     };
     let speed = words.parsed("speed", replay_command::speed)?.unwrap_or(replay_command::Speed::ORIGINAL);
     let request = replay_command::Request { file, interface, speed, plan: packets::plan(words, 1)? };
@@ -85,7 +85,7 @@ pub(super) fn ctl(words: &Words) -> Result<(), Failure> {
     if action != Some("packets")
         && let Some(option) = ["limit", "write", "color"].iter().find(|option| words.has(option))
     {
-        return Err(Failure::Usage(format!("ctl: --{option} goes with packets only")));
+        return Err(Failure::usage(format!("ctl: --{option} goes with packets only")));
     }
     let request = match action {
         Some("set-filter") => ctl_command::Request::SetFilter(words.expression(1)?),
@@ -97,7 +97,7 @@ pub(super) fn ctl(words: &Words) -> Result<(), Failure> {
         },
         Some("start") => ctl_command::Request::Start,
         Some("stop") => ctl_command::Request::Stop,
-        _ => return Err(Failure::Usage("ctl: want set-filter, start, stop or packets".into())),
+        _ => return Err(Failure::usage("ctl: want set-filter, start, stop or packets".into())),
     };
     if matches!(action, Some("start" | "stop")) {
         words.at_most("ctl", 1)?;
@@ -107,7 +107,7 @@ pub(super) fn ctl(words: &Words) -> Result<(), Failure> {
 
 pub(super) fn enroll(words: &Words) -> Result<(), Failure> {
     words.at_most("enroll", 1)?;
-    let token = words.word(0).ok_or_else(|| Failure::Usage("enroll: want a token".into()))?;
+    let token = words.word(0).ok_or_else(|| Failure::usage("enroll: want a token".into()))?;
     enrolment::enroll(token, words.text("name")?, &words.load()?)
 }
 
@@ -118,7 +118,7 @@ pub(super) fn log(words: &Words) -> Result<(), Failure> {
         Some("show") => log_command::Action::Show,
         Some("verify") => log_command::Action::Verify,
         Some("export") => log_command::Action::Export,
-        _ => return Err(Failure::Usage("log: want list, show, verify or export".into())),
+        _ => return Err(Failure::usage("log: want list, show, verify or export".into())),
     };
     log_command::log(action, words.number("count")?, words.path("key").as_deref(), &words.load()?)
 }
@@ -128,7 +128,7 @@ pub(super) fn config(words: &Words) -> Result<(), Failure> {
     let written = |error: std::io::Error| Failure::output(&error);
     let action = words.word(0);
     if action != Some("show") && words.has("changed") {
-        return Err(Failure::Usage("config: --changed goes with show only".into()));
+        return Err(Failure::usage("config: --changed goes with show only".into()));
     }
     match action {
         Some("check") => {
@@ -152,7 +152,7 @@ pub(super) fn config(words: &Words) -> Result<(), Failure> {
             words.at_most("config docs", 1)?;
             settings::docs(&mut out).map_err(written)
         }
-        _ => Err(Failure::Usage("config: want check, show or docs".into())),
+        _ => Err(Failure::usage("config: want check, show or docs".into())),
     }
 }
 

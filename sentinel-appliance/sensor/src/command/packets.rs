@@ -30,15 +30,15 @@ pub(super) fn plan(words: &Words, first: usize) -> Result<Plan, Failure> {
         None => View::Lines,
     };
     if bytes && !matches!(view, View::Lines | View::Json) {
-        return Err(Failure::Usage("--hex goes with lines and --json only".into()));
+        return Err(Failure::usage("--hex goes with lines and --json only".into()));
     }
     if save.as_ref().is_some_and(|save| save.path.as_os_str() == "-") && view != View::Nothing {
-        return Err(Failure::Usage(
+        return Err(Failure::usage(
             "-w -: the packets take standard output, so there is none for a view".into(),
         ));
     }
     if save.as_ref().is_some_and(|save| save.path.as_os_str() == "-") && std::io::stdout().is_terminal() {
-        return Err(Failure::Usage("-w -: a terminal shows no packets; want a pipe, or no -w".into()));
+        return Err(Failure::usage("-w -: a terminal shows no packets; want a pipe, or no -w".into()));
     }
     Ok(Plan {
         view,
@@ -71,7 +71,7 @@ pub(super) fn ring_kib(words: &Words) -> Result<Option<u32>, Failure> {
     match limit(words, "buffer-size")? {
         None => Ok(None),
         Some(kib) if RANGE.contains(&kib) => Ok(u32::try_from(kib).ok()),
-        Some(kib) => Err(Failure::Usage(format!(
+        Some(kib) => Err(Failure::usage(format!(
             "--buffer-size {kib}: want {} to {} KiB, or 0 for the setting ring_kib",
             RANGE.start(),
             RANGE.end()
@@ -84,7 +84,7 @@ fn explicit_view(words: &Words) -> Result<Option<View>, Failure> {
     let alerts = match words.text("alerts")? {
         None | Some("" | "json") => View::Alerts,
         Some("text") => View::AlertText,
-        Some(other) => return Err(Failure::Usage(format!("--alerts={other}: want json or text"))),
+        Some(other) => return Err(Failure::usage(format!("--alerts={other}: want json or text"))),
     };
     let views = [
         ("alerts", alerts),
@@ -96,7 +96,7 @@ fn explicit_view(words: &Words) -> Result<Option<View>, Failure> {
     let mut chosen = views.iter().filter(|(option, _)| words.has(option));
     let view = chosen.next().map(|(_, view)| *view);
     match chosen.next() {
-        Some((second, _)) => Err(Failure::Usage(format!("--{second} does not go with another view"))),
+        Some((second, _)) => Err(Failure::usage(format!("--{second} does not go with another view"))),
         None => Ok(view),
     }
 }
@@ -134,7 +134,7 @@ pub(super) fn colours(words: &Words) -> Result<bool, Failure> {
         }
         Some("always") => Ok(true),
         Some("never") => Ok(false),
-        Some(other) => Err(Failure::Usage(format!("--color {other}: want auto, always or never"))),
+        Some(other) => Err(Failure::usage(format!("--color {other}: want auto, always or never"))),
     }
 }
 
@@ -147,20 +147,20 @@ fn save(words: &Words, snap_bytes: Option<u32>) -> Result<Option<SaveRequest>, F
             .iter()
             .find(|name| words.has(name))
         {
-            Some(name) => Err(Failure::Usage(format!("--{name} goes with --write only"))),
+            Some(name) => Err(Failure::usage(format!("--{name} goes with --write only"))),
             None => Ok(None),
         };
     };
     let rotates = rotate_bytes.is_some() || rotate_after.is_some();
     if files.is_some() && !rotates {
-        return Err(Failure::Usage("--rotate-count goes with --rotate-size or --rotate-seconds only".into()));
+        return Err(Failure::usage("--rotate-count goes with --rotate-size or --rotate-seconds only".into()));
     }
     if rotates && path.as_os_str() == "-" {
-        return Err(Failure::Usage("-w -: standard output is one file; it does not rotate".into()));
+        return Err(Failure::usage("-w -: standard output is one file; it does not rotate".into()));
     }
     if rotate_after.is_some() {
-        let pattern = path.to_str().ok_or_else(|| Failure::Usage("-w: the name is not UTF-8".into()))?;
-        calendar::format(pattern, Timestamp::ZERO, &mut String::new()).map_err(Failure::Usage)?;
+        let pattern = path.to_str().ok_or_else(|| Failure::usage("-w: the name is not UTF-8".into()))?;
+        calendar::format(pattern, Timestamp::ZERO, &mut String::new()).map_err(Failure::usage)?;
     }
     let kind = kind(words, &path)?;
     let snap_bytes = snap_bytes.unwrap_or(MAX_FRAME);
@@ -171,7 +171,7 @@ fn kind(words: &Words, path: &Path) -> Result<FileKind, Failure> {
     match words.text("format")? {
         Some("pcap") => Ok(FileKind::Pcap),
         Some("pcapng") => Ok(FileKind::Pcapng),
-        Some(other) => Err(Failure::Usage(format!("--format {other}: want pcap or pcapng"))),
+        Some(other) => Err(Failure::usage(format!("--format {other}: want pcap or pcapng"))),
         None if path.extension().is_some_and(|extension: &OsStr| extension == "pcapng") => {
             Ok(FileKind::Pcapng)
         }

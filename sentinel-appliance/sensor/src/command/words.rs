@@ -44,7 +44,7 @@ impl Words {
                 Arg::Value(word) if asked.is_none() => {
                     let name = word.to_string_lossy();
                     let found = command(&name);
-                    asked = Some(found.ok_or_else(|| Failure::Usage(format!("unknown command '{name}'")))?);
+                    asked = Some(found.ok_or_else(|| Failure::usage(format!("unknown command '{name}'")))?);
                     continue;
                 }
                 Arg::Value(word) => {
@@ -62,13 +62,13 @@ impl Words {
                 _ => words.given.push(Given { option, value: value(option.takes, &mut parser)? }),
             }
         }
-        let asked = asked.ok_or_else(|| Failure::Usage("no command given".into()))?;
+        let asked = asked.ok_or_else(|| Failure::usage("no command given".into()))?;
         let is_taken = |given: &&Given| {
             OPTIONS.iter().any(|option| option.name == given.option.name && option.belongs_to(asked.name))
         };
         if let Some(given) = words.given.iter().find(|given| !is_taken(given)) {
             let (command, option) = (asked.name, given.option.name);
-            return Err(Failure::Usage(format!("{command}: --{option} does not belong here")));
+            return Err(Failure::usage(format!("{command}: --{option} does not belong here")));
         }
         Ok(Asked::Command(asked, words))
     }
@@ -77,7 +77,7 @@ impl Words {
     pub(super) fn at_most(&self, command: &str, most: usize) -> Result<(), Failure> {
         match self.names.get(most) {
             Some(extra) => {
-                Err(Failure::Usage(format!("{command}: unexpected '{}'", extra.to_string_lossy())))
+                Err(Failure::usage(format!("{command}: unexpected '{}'", extra.to_string_lossy())))
             }
             None => Ok(()),
         }
@@ -129,7 +129,7 @@ impl Words {
         name: &str,
         read: impl FnOnce(&str) -> Result<T, String>,
     ) -> Result<Option<T>, Failure> {
-        self.text(name)?.map(|text| read(text).map_err(Failure::Usage)).transpose()
+        self.text(name)?.map(|text| read(text).map_err(Failure::usage)).transpose()
     }
 
     /// The last value of the option, a whole number.
@@ -140,10 +140,10 @@ impl Words {
     /// The filter expression: the words from `first` on, or what `--filter` says.
     pub(super) fn expression(&self, first: usize) -> Result<String, Failure> {
         let words: Option<Vec<&str>> = self.names.iter().skip(first).map(|word| word.to_str()).collect();
-        let words = words.ok_or_else(|| Failure::Usage("the filter is not UTF-8".into()))?.join(" ");
+        let words = words.ok_or_else(|| Failure::usage("the filter is not UTF-8".into()))?.join(" ");
         match self.text("filter")? {
             Some(_) if !words.is_empty() => {
-                Err(Failure::Usage("want one filter, after --filter or at the end".into()))
+                Err(Failure::usage("want one filter, after --filter or at the end".into()))
             }
             Some(given) => Ok(given.to_owned()),
             None => Ok(words),
@@ -154,7 +154,7 @@ impl Words {
     pub(super) fn assignments(&self) -> Result<Vec<(String, String)>, Failure> {
         let split = |text: &str| {
             split_assignment(text)
-                .ok_or_else(|| Failure::Usage(format!("--set {text}: want [SECTION.]NAME=VALUE")))
+                .ok_or_else(|| Failure::usage(format!("--set {text}: want [SECTION.]NAME=VALUE")))
         };
         self.all("set")?.into_iter().map(split).collect()
     }
@@ -165,7 +165,7 @@ impl Words {
             .map(|loaded| loaded.settings)
             .map_err(|problems| {
                 let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
-                Failure::Other(lines.join("\nsentinel: "))
+                Failure::other(lines.join("\nsentinel: "))
             })
     }
 
@@ -204,7 +204,7 @@ fn is_number(word: &OsStr) -> bool {
 }
 
 fn text<'v>(name: &str, value: &'v OsString) -> Result<&'v str, Failure> {
-    value.to_str().ok_or_else(|| Failure::Usage(format!("--{name}: the value is not UTF-8")))
+    value.to_str().ok_or_else(|| Failure::usage(format!("--{name}: the value is not UTF-8")))
 }
 
 #[cfg(test)]
