@@ -118,10 +118,9 @@ const fn civil_from_days(days: u64) -> (u64, u64, u64) {
 }
 
 /// Whole milliseconds of a span; saturates after 584 million years.
-#[inline]
 #[must_use]
 pub fn millis(span: Duration) -> u64 {
-    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+    span.as_secs().saturating_mul(1_000).saturating_add(span.subsec_millis().into())
 }
 
 /// Milliseconds since the program started; monotonic, never wall-clock time.
