@@ -2,7 +2,7 @@
 //!
 //! Read first: `pcap-filter(7)`, "type", "dir" and "proto" qualifiers.
 
-use crate::fault::ExpressionFault;
+use crate::fault::{ExpressionFault, Fault};
 use crate::grammar::{Parsed, Parser};
 use crate::graph::Condition;
 use crate::lexer::Token;
@@ -121,7 +121,7 @@ impl<'t> Parser<'t> {
             Some(Kind::Proto | Kind::ProtoChain) => self.proto(qualifiers, token),
         };
         self.advance();
-        built.map_err(|kind| (at, kind.about(qualifiers.layer.map_or("", |(word, _)| word))))
+        built.map_err(|fault| fault.at(at).about(qualifiers.layer.map_or("", |(word, _)| word)))
     }
 
     fn host_or_net(&mut self, qualifiers: Qualifiers) -> Parsed<Condition> {
@@ -141,7 +141,7 @@ impl<'t> Parser<'t> {
                     _ if matches!(layer, Layer::Ip6 | Layer::Link) => "an IPv4 address",
                     _ => to,
                 };
-                return Err((at, ExpressionFault::Mismatch { qualifier, to }));
+                return Err(Fault::from(ExpressionFault::Mismatch { qualifier, to }).at(at));
             }
         }
         let layer = qualifiers.layer();
@@ -165,11 +165,14 @@ impl<'t> Parser<'t> {
             Token::V6(address) => self.host6(qualifiers, address, at)?,
             Token::Mac(address) => match layer {
                 Some(Layer::Link) if !is_net => self.builder.hardware(qualifiers.direction, address),
-                _ => Err(ExpressionFault::Expected { what: "'ether' before a hardware address", after: "" }),
+                _ => {
+                    Err(ExpressionFault::Expected { what: "'ether' before a hardware address", after: "" }
+                        .into())
+                }
             },
-            _ => Err(ExpressionFault::HostName),
+            _ => Err(ExpressionFault::HostName.into()),
         };
-        built.map_err(|kind| (at, kind))
+        built.map_err(|fault| fault.at(at))
     }
 
     /// The mask after an IPv4 address, or else `mask`.
@@ -178,7 +181,8 @@ impl<'t> Parser<'t> {
             let number_at = self.here();
             let length = self.number("the length of a mask")?;
             if length > 32 {
-                return Err((number_at, ExpressionFault::TooLarge { what: "the mask length", most: 32 }));
+                return Err(Fault::from(ExpressionFault::TooLarge { what: "the mask length", most: 32 })
+                    .at(number_at));
             }
             prefix_mask(length)
         } else if self.take(Keyword::Mask) {
@@ -192,7 +196,7 @@ impl<'t> Parser<'t> {
         } else {
             return Ok(mask);
         };
-        if address & !mask != 0 { Err((at, ExpressionFault::HostBits)) } else { Ok(mask) }
+        if address & !mask != 0 { Err(Fault::from(ExpressionFault::HostBits).at(at)) } else { Ok(mask) }
     }
 
     fn host6(
@@ -200,26 +204,27 @@ impl<'t> Parser<'t> {
         qualifiers: Qualifiers,
         address: [u32; 4],
         at: usize,
-    ) -> Parsed<Result<Condition, ExpressionFault>> {
+    ) -> Parsed<Result<Condition, Fault>> {
         let mut length = 128;
         if self.take_sign("/") {
             let number_at = self.here();
             length = self.number("the length of a mask")?;
             if length > 128 {
-                return Err((number_at, ExpressionFault::TooLarge { what: "the mask length", most: 128 }));
+                return Err(Fault::from(ExpressionFault::TooLarge { what: "the mask length", most: 128 })
+                    .at(number_at));
             }
         }
         if qualifiers.kind == Some(Kind::Host) && length != 128 {
-            return Err((at, ExpressionFault::Mismatch { qualifier: "host", to: "a network" }));
+            return Err(Fault::from(ExpressionFault::Mismatch { qualifier: "host", to: "a network" }).at(at));
         }
         let mask = [0, 32, 64, 96].map(|before: u32| prefix_mask(length.saturating_sub(before).min(32)));
         if address.iter().zip(mask).any(|(word, mask)| word & !mask != 0) {
-            return Err((at, ExpressionFault::HostBits));
+            return Err(Fault::from(ExpressionFault::HostBits).at(at));
         }
         Ok(self.builder.host6(qualifiers.direction, address, mask))
     }
 
-    fn ports(&mut self, qualifiers: Qualifiers, token: Token<'t>) -> Result<Condition, ExpressionFault> {
+    fn ports(&mut self, qualifiers: Qualifiers, token: Token<'t>) -> Result<Condition, Fault> {
         let is_range = qualifiers.kind == Some(Kind::PortRange);
         let to = if is_range { "a range of ports" } else { "a port" };
         let asked: u8 = match qualifiers.layer {
@@ -227,7 +232,7 @@ impl<'t> Parser<'t> {
             Some((_, Layer::Tcp)) => names::OVER_TCP,
             Some((_, Layer::Udp)) => names::OVER_UDP,
             Some((_, Layer::Sctp)) => OVER_SCTP,
-            Some((qualifier, _)) => return Err(ExpressionFault::Mismatch { qualifier, to }),
+            Some((qualifier, _)) => return Err(ExpressionFault::Mismatch { qualifier, to }.into()),
         };
         let (mut least, mut most, over) = match token {
             Token::Number(number) => (number, number, ANY),
@@ -249,17 +254,20 @@ impl<'t> Parser<'t> {
                 return Err(ExpressionFault::Mismatch {
                     qualifier: if is_range { "portrange" } else { "port" },
                     to: "an address",
-                });
+                }
+                .into());
             }
         };
         if least > most {
             (least, most) = (most, least);
         }
         if most > 0xffff {
-            return Err(ExpressionFault::TooLarge { what: "the port", most: 0xffff });
+            return Err(ExpressionFault::TooLarge { what: "the port", most: 0xffff }.into());
         }
         if asked & over == 0 {
-            return Err(ExpressionFault::Mismatch { qualifier: "", to: "a service of another transport" });
+            return Err(
+                ExpressionFault::Mismatch { qualifier: "", to: "a service of another transport" }.into()
+            );
         }
         let transports: &[u32] = match asked & over {
             names::OVER_TCP => &[TCP],
@@ -270,7 +278,7 @@ impl<'t> Parser<'t> {
         self.builder.ports(transports, qualifiers.direction, (least, most))
     }
 
-    fn proto(&mut self, qualifiers: Qualifiers, token: Token<'t>) -> Result<Condition, ExpressionFault> {
+    fn proto(&mut self, qualifiers: Qualifiers, token: Token<'t>) -> Result<Condition, Fault> {
         let is_chain = qualifiers.kind == Some(Kind::ProtoChain);
         let layer = qualifiers.layer();
         let number = match token {
@@ -283,7 +291,8 @@ impl<'t> Parser<'t> {
                 return Err(ExpressionFault::Mismatch {
                     qualifier: if is_chain { "protochain" } else { "proto" },
                     to: "an address",
-                });
+                }
+                .into());
             }
         };
         if is_chain { self.builder.chain(layer, number) } else { self.builder.proto(layer, number) }

@@ -2,7 +2,7 @@
 //!
 //! Read first: `pcap-filter(7)`, "expr relop expr".
 
-use crate::fault::ExpressionFault;
+use crate::fault::{ExpressionFault, Fault};
 use crate::grammar::{MOST_DEPTH, Parsed, Parser, Qualified};
 use crate::graph::{Comparison, Condition};
 use crate::lexer::Token;
@@ -66,11 +66,11 @@ impl Parser<'_> {
                 ArithmeticFault::DivisionByZero => ExpressionFault::DivisionByZero,
                 ArithmeticFault::ShiftTooFar => ExpressionFault::ShiftTooFar,
             };
-            (at, kind)
+            Fault::from(kind).at(at)
         })?;
         let depth = left.depth.max(right.depth) + 1;
         if depth > MOST_DEPTH {
-            return Err((at, ExpressionFault::TooDeep));
+            return Err(Fault::from(ExpressionFault::TooDeep).at(at));
         }
         // As in libpcap, that the right side is there is not asked: `ip[0] + tcp[0]` reads where a TCP header
         // would be. Whoever wants to be sure says "tcp and".
@@ -97,7 +97,7 @@ impl Parser<'_> {
             }
             Token::Keyword(word, Keyword::Layer(layer)) => {
                 self.advance();
-                return self.access(layer, at).map_err(|(at, kind)| (at, kind.about(word)));
+                return self.access(layer, at).map_err(|fault| fault.about(word));
             }
             _ => return Err(self.expected("a number, 'len' or a protocol and '['")),
         };
@@ -116,10 +116,12 @@ impl Parser<'_> {
             size = self.number("1, 2 or 4")?;
         }
         self.need_sign("]", "']', ':' or an operator")?;
-        let (value, there) = self
-            .builder
-            .access(layer, index.value, index.there, size)
-            .map_err(|kind| (if kind == ExpressionFault::AccessSize { size_at } else { at }, kind))?;
+        let (value, there) = self.builder.access(layer, index.value, index.there, size).map_err(|fault| {
+            match fault.kind() {
+                ExpressionFault::AccessSize => fault.at(size_at),
+                _ => fault.at(at),
+            }
+        })?;
         Ok(Number { value, there, depth: index.depth + 1 })
     }
 }

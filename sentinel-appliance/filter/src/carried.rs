@@ -4,7 +4,7 @@
 
 use alloc::vec::Vec;
 
-use crate::fault::ExpressionFault;
+use crate::fault::Fault;
 use crate::graph::{Comparison, Condition, Graph};
 use crate::headers::{Headers, IP, IP6};
 use crate::value::{Place, Size, ValueId};
@@ -44,7 +44,7 @@ pub(crate) enum Typing {
 
 impl Headers {
     /// That the frame carries `proto`: an Ethernet type, or up to 1500 an LLC service access point.
-    pub(crate) fn carries(&self, graph: &mut Graph, proto: u32) -> Result<Condition, ExpressionFault> {
+    pub(crate) fn carries(&self, graph: &mut Graph, proto: u32) -> Result<Condition, Fault> {
         if self.labels > 0 {
             return self.behind_labels(graph, proto);
         }
@@ -186,7 +186,7 @@ impl Headers {
     }
 
     /// The last label has its bit set; then only the version nibble tells what follows.
-    fn behind_labels(&self, graph: &mut Graph, proto: u32) -> Result<Condition, ExpressionFault> {
+    fn behind_labels(&self, graph: &mut Graph, proto: u32) -> Result<Condition, Fault> {
         let nibble = match proto {
             IP => 0x40,
             IP6 => 0x60,

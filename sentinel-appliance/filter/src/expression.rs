@@ -9,7 +9,7 @@ use crate::fault::{ExpressionError, ExpressionFault};
 use crate::grammar::Parser;
 use crate::graph::{Graph, Target as Goal};
 use crate::headers::Headers;
-use crate::lexer::{error, tokens};
+use crate::lexer::tokens;
 use crate::optimise::optimise;
 use crate::primitive::Builder;
 use crate::program::Program;
@@ -49,7 +49,7 @@ pub fn compile_for(
         .ok_or_else(|| at_start(ExpressionFault::NotOnLink { what: "headers that are known here", link }))?;
     let tokens = tokens(expression)?;
     let mut parser = Parser::new(&tokens, Builder { graph: Graph::default(), headers });
-    let condition = parser.expression().map_err(|(at, kind)| error(expression, at, kind))?;
+    let condition = parser.expression().map_err(|fault| fault.in_text(expression))?;
     let mut graph = parser.into_graph();
     let entry = condition.map_or(Goal::Accept, |condition| graph.finish(condition));
     let entry = optimise(&mut graph, entry);

@@ -1,5 +1,6 @@
 //! What is wrong with an expression, and where.
 
+use alloc::boxed::Box;
 use core::fmt;
 
 use sentinel_units::LinkType;
@@ -79,11 +80,49 @@ pub enum ExpressionFault {
 
 impl ExpressionFault {
     /// Fills in the word that does not go with what follows, if it is not known yet.
-    pub(crate) fn about(self, word: &'static str) -> Self {
+    fn about(self, word: &'static str) -> Self {
         match self {
             Self::Mismatch { qualifier: "", to } => Self::Mismatch { qualifier: word, to },
             other => other,
         }
+    }
+}
+
+/// A fault inside of the parser, and the byte at which it is once that is known. One word, because every step of the parser
+/// hands it on.
+#[derive(Debug)]
+pub(crate) struct Fault(Box<(ExpressionFault, usize)>);
+
+impl Fault {
+    /// The byte of the expression at which it is.
+    pub(crate) fn at(mut self, at: usize) -> Self {
+        self.0.1 = at;
+        self
+    }
+
+    /// See [`ExpressionFault::about`].
+    pub(crate) fn about(mut self, word: &'static str) -> Self {
+        self.0.0 = self.0.0.about(word);
+        self
+    }
+
+    /// What it is.
+    pub(crate) const fn kind(&self) -> ExpressionFault {
+        self.0.0
+    }
+
+    /// As the caller of the compiler sees it.
+    pub(crate) fn in_text(&self, text: &str) -> ExpressionError {
+        let (kind, at) = *self.0;
+        let before = text.char_indices().take_while(|(start, _)| *start < at).count();
+        ExpressionError { column: before + 1, kind }
+    }
+}
+
+impl From<ExpressionFault> for Fault {
+    #[cold]
+    fn from(kind: ExpressionFault) -> Self {
+        Self(Box::new((kind, 0)))
     }
 }
 

@@ -6,7 +6,7 @@
 
 use crate::address::Qualifiers;
 use crate::arithmetic::relation;
-use crate::fault::ExpressionFault;
+use crate::fault::{ExpressionFault, Fault};
 use crate::graph::{Comparison, Condition, Graph};
 use crate::lexer::{Placed, Token};
 use crate::names::{self, Keyword, Layer};
@@ -19,7 +19,6 @@ pub(crate) const MOST_DEPTH: u32 = 48;
 const MOST_PARTS: usize = 16_384;
 
 /// The byte and what is wrong there.
-pub(crate) type Fault = (usize, ExpressionFault);
 pub(crate) type Parsed<T> = Result<T, Fault>;
 
 /// A condition, and the qualifiers that an address after it would take.
@@ -104,7 +103,7 @@ impl<'t> Parser<'t> {
             Token::Keyword(word, Keyword::Foreign) => ExpressionFault::NotSupported(word),
             _ => ExpressionFault::Expected { what, after },
         };
-        (self.here(), kind)
+        Fault::from(kind).at(self.here())
     }
 
     pub(crate) fn need_sign(&mut self, sign: &'static str, what: &'static str) -> Parsed<()> {
@@ -115,10 +114,10 @@ impl<'t> Parser<'t> {
     pub(crate) fn deeper<T>(&mut self, parse: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
         let size = self.builder.graph.nodes.len() + self.builder.graph.values.len();
         if size > MOST_PARTS {
-            return Err((self.here(), ExpressionFault::TooLong));
+            return Err(Fault::from(ExpressionFault::TooLong).at(self.here()));
         }
         if self.depth >= MOST_DEPTH {
-            return Err((self.here(), ExpressionFault::TooDeep));
+            return Err(Fault::from(ExpressionFault::TooDeep).at(self.here()));
         }
         self.depth += 1;
         let result = parse(self);
@@ -175,7 +174,7 @@ impl<'t> Parser<'t> {
                 after: "",
             },
         };
-        (self.here(), kind)
+        Fault::from(kind).at(self.here())
     }
 
     /// Whether an address, name or number follows that is no arithmetic, perhaps in parentheses or negated.
@@ -251,11 +250,10 @@ impl<'t> Parser<'t> {
         }
         if let Some((_, layer)) = layer {
             let built = self.builder.layer(layer);
-            return match built {
-                Err(ExpressionFault::Expected { .. }) => built.map_err(|kind| (self.here(), kind)),
-                _ => built.map_err(|kind| (at, kind)),
-            }
-            .map(|condition| (condition, None));
+            return built.map(|condition| (condition, None)).map_err(|fault| match fault.kind() {
+                ExpressionFault::Expected { .. } => fault.at(self.here()),
+                _ => fault.at(at),
+            });
         }
         self.stand_alone(keyword, at).map(|condition| (condition, None))
     }
@@ -270,7 +268,7 @@ impl<'t> Parser<'t> {
         } else {
             return Ok(None);
         };
-        built.map(Some).map_err(|kind| (at, kind.about(word.unwrap_or(""))))
+        built.map(Some).map_err(|fault| fault.at(at).about(word.unwrap_or("")))
     }
 
     /// A primitive that takes no qualifiers.
@@ -326,7 +324,7 @@ impl<'t> Parser<'t> {
             }
             _ => return self.llc(at),
         };
-        built.map_err(|kind| (at, kind))
+        built.map_err(|fault| fault.at(at))
     }
 
     pub(crate) fn number(&mut self, what: &'static str) -> Parsed<u32> {
@@ -347,7 +345,7 @@ impl<'t> Parser<'t> {
             self.need_sign(")", "')'")?;
         }
         if number > most {
-            return Err((at, ExpressionFault::TooLarge { what, most }));
+            return Err(Fault::from(ExpressionFault::TooLarge { what, most }).at(at));
         }
         Ok(Some(number))
     }
@@ -373,10 +371,11 @@ impl<'t> Parser<'t> {
                 graph.equal(joined, 0).negated()
             }
             _ => {
-                return Err((
-                    at,
-                    ExpressionFault::Expected { what: "'=', '<', '>', '&' or '|'", after: "byte" },
-                ));
+                return Err(Fault::from(ExpressionFault::Expected {
+                    what: "'=', '<', '>', '&' or '|'",
+                    after: "byte",
+                })
+                .at(at));
             }
         })
     }
@@ -384,7 +383,7 @@ impl<'t> Parser<'t> {
     /// LLC frames, perhaps of a type.
     fn llc(&mut self, at: usize) -> Parsed<Condition> {
         let (mut condition, header) =
-            self.builder.headers.llc(&mut self.builder.graph).map_err(|kind| (at, kind))?;
+            self.builder.headers.llc(&mut self.builder.graph).map_err(|fault| fault.at(at))?;
         let name = match self.peek() {
             Token::Name(name) => name,
             Token::Keyword("rnr", _) => "rnr",
@@ -398,7 +397,9 @@ impl<'t> Parser<'t> {
                 graph.equal(control, value)
             }
             None if name == "i" => graph.against(control, Comparison::AnyBit, 1).negated(),
-            None => return Err((self.here(), ExpressionFault::UnknownName("type of LLC frame"))),
+            None => {
+                return Err(Fault::from(ExpressionFault::UnknownName("type of LLC frame")).at(self.here()));
+            }
         };
         condition = graph.and(condition, kind);
         self.advance();

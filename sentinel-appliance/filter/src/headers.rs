@@ -7,7 +7,7 @@ use sentinel_units::LinkType;
 use crate::carried::{MOST_LENGTH, Typing, masked_equal, one_of};
 use crate::code;
 use crate::expression::Target;
-use crate::fault::ExpressionFault;
+use crate::fault::{ExpressionFault, Fault};
 use crate::graph::{Comparison, Condition, Graph};
 use crate::value::{Operation, Place, Size, ValueId};
 
@@ -91,25 +91,25 @@ impl Headers {
         self.labels > 0
     }
 
-    pub(crate) fn missing(&self, what: &'static str) -> ExpressionFault {
-        ExpressionFault::NotOnLink { what, link: self.link }
+    pub(crate) fn missing(&self, what: &'static str) -> Fault {
+        ExpressionFault::NotOnLink { what, link: self.link }.into()
     }
 
     /// Where the Ethernet header is.
     ///
     /// # Errors
     /// If the frame has none, or it is behind.
-    pub(crate) fn ethernet(&self, what: &'static str) -> Result<Place, ExpressionFault> {
+    pub(crate) fn ethernet(&self, what: &'static str) -> Result<Place, Fault> {
         if self.typing == Typing::Ethernet { Ok(self.start) } else { Err(self.missing(what)) }
     }
 
-    fn step(&mut self) -> Result<(), ExpressionFault> {
+    fn step(&mut self) -> Result<(), Fault> {
         self.steps += 1;
-        if self.steps > MOST_STEPS { Err(ExpressionFault::TooDeep) } else { Ok(()) }
+        if self.steps > MOST_STEPS { Err(ExpressionFault::TooDeep.into()) } else { Ok(()) }
     }
 
     /// That there is a VLAN tag (with this identifier); what follows is behind it.
-    pub(crate) fn vlan(&mut self, graph: &mut Graph, id: Option<u32>) -> Result<Condition, ExpressionFault> {
+    pub(crate) fn vlan(&mut self, graph: &mut Graph, id: Option<u32>) -> Result<Condition, Fault> {
         if self.typing != Typing::Ethernet || self.labels > 0 {
             return Err(self.missing("VLAN tags here"));
         }
@@ -164,11 +164,7 @@ impl Headers {
     }
 
     /// That there is an MPLS label (this one); what follows is behind it.
-    pub(crate) fn mpls(
-        &mut self,
-        graph: &mut Graph,
-        label: Option<u32>,
-    ) -> Result<Condition, ExpressionFault> {
+    pub(crate) fn mpls(&mut self, graph: &mut Graph, label: Option<u32>) -> Result<Condition, Fault> {
         self.step()?;
         let mut found = match self.typing {
             _ if self.labels > 0 => self.last_label(graph).negated(),
@@ -187,7 +183,7 @@ impl Headers {
     }
 
     /// A frame by which a `PPPoE` session is found.
-    pub(crate) fn pppoe_discovery(&self, graph: &mut Graph) -> Result<Condition, ExpressionFault> {
+    pub(crate) fn pppoe_discovery(&self, graph: &mut Graph) -> Result<Condition, Fault> {
         self.carries(graph, PPPOE_DISCOVERY)
     }
 
@@ -196,7 +192,7 @@ impl Headers {
         &mut self,
         graph: &mut Graph,
         session: Option<u32>,
-    ) -> Result<Condition, ExpressionFault> {
+    ) -> Result<Condition, Fault> {
         self.step()?;
         let mut found = self.carries(graph, PPPOE_SESSION)?;
         if let Some(session) = session {
@@ -212,7 +208,7 @@ impl Headers {
     }
 
     /// That the frame is one of LLC, and where its header is.
-    pub(crate) fn llc(&self, graph: &mut Graph) -> Result<(Condition, Place), ExpressionFault> {
+    pub(crate) fn llc(&self, graph: &mut Graph) -> Result<(Condition, Place), Fault> {
         self.ethernet("LLC")?;
         let kind = graph.values.load(self.kind, Size::Half);
         let short = graph.against(kind, Comparison::Greater, MOST_LENGTH).negated();
@@ -224,7 +220,7 @@ impl Headers {
     }
 
     /// That the machine that captured sent the frame.
-    pub(crate) fn outbound(&self, graph: &mut Graph) -> Result<Condition, ExpressionFault> {
+    pub(crate) fn outbound(&self, graph: &mut Graph) -> Result<Condition, Fault> {
         const OUTGOING: u32 = 4;
         let field = match self.link {
             LinkType::LINUX_SLL => graph.values.load(Place::at(0), Size::Half),
@@ -232,17 +228,17 @@ impl Headers {
             _ if self.target == Target::Kernel => {
                 graph.values.load(Place::at(code::ANCILLARY_PACKET_TYPE), Size::Word)
             }
-            _ => return Err(ExpressionFault::OnlyLive("inbound and outbound")),
+            _ => return Err(ExpressionFault::OnlyLive("inbound and outbound").into()),
         };
         Ok(graph.equal(field, OUTGOING))
     }
 
     /// That the frame was captured on the interface of this number.
-    pub(crate) fn interface(&self, graph: &mut Graph, number: u32) -> Result<Condition, ExpressionFault> {
+    pub(crate) fn interface(&self, graph: &mut Graph, number: u32) -> Result<Condition, Fault> {
         let field = match self.link {
             LinkType::LINUX_SLL2 => Place::at(4),
             _ if self.target == Target::Kernel => Place::at(code::ANCILLARY_INTERFACE),
-            _ => return Err(ExpressionFault::OnlyLive("ifindex")),
+            _ => return Err(ExpressionFault::OnlyLive("ifindex").into()),
         };
         let field = graph.values.load(field, Size::Word);
         Ok(graph.equal(field, number))

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::net::Ipv6Addr;
 
-use crate::fault::{ExpressionError, ExpressionFault};
+use crate::fault::{ExpressionError, ExpressionFault, Fault};
 use crate::names::{Keyword, keyword};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -49,19 +49,13 @@ pub(crate) fn tokens(text: &str) -> Result<Vec<Placed<'_>>, ExpressionError> {
             at += 1;
             continue;
         }
-        let (token, length) = token(rest).map_err(|kind| error(text, at, kind))?;
+        let (token, length) = token(rest).map_err(|fault| fault.at(at).in_text(text))?;
         found.push((token, at));
         at += length;
     }
 }
 
-/// An error at the character that starts at byte `at`.
-pub(crate) fn error(text: &str, at: usize, kind: ExpressionFault) -> ExpressionError {
-    let before = text.char_indices().take_while(|(start, _)| *start < at).count();
-    ExpressionError { column: before + 1, kind }
-}
-
-fn token(rest: &str) -> Result<(Token<'_>, usize), ExpressionFault> {
+fn token(rest: &str) -> Result<(Token<'_>, usize), Fault> {
     if let Some((token, length)) = hardware_or_v6(rest)? {
         return Ok((token, length));
     }
@@ -89,7 +83,7 @@ fn token(rest: &str) -> Result<(Token<'_>, usize), ExpressionFault> {
 }
 
 /// What contains colons: the longest text that is an address.
-fn hardware_or_v6(rest: &str) -> Result<Option<(Token<'_>, usize)>, ExpressionFault> {
+fn hardware_or_v6(rest: &str) -> Result<Option<(Token<'_>, usize)>, Fault> {
     let is_inside = |byte: &u8| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.');
     let end = rest.bytes().take_while(is_inside).count();
     let whole = rest.get(..end).unwrap_or("");
@@ -106,7 +100,7 @@ fn hardware_or_v6(rest: &str) -> Result<Option<(Token<'_>, usize)>, ExpressionFa
             return Ok(Some((Token::V6([a << 16 | b, c << 16 | d, e << 16 | f, g << 16 | h]), length)));
         }
     }
-    Err(ExpressionFault::Address)
+    Err(ExpressionFault::Address.into())
 }
 
 /// Six groups of one or two hexadecimal digits.
@@ -136,7 +130,7 @@ fn bare_mac(word: &str) -> Option<[u8; 6]> {
     digits.next().is_none().then_some(address)
 }
 
-fn word(word: &str) -> Result<Token<'_>, ExpressionFault> {
+fn word(word: &str) -> Result<Token<'_>, Fault> {
     if let Some((name, keyword)) = keyword(word) {
         return Ok(match keyword {
             Keyword::Constant(number) => Token::Number(number),
@@ -171,6 +165,6 @@ fn word(word: &str) -> Result<Token<'_>, ExpressionFault> {
     Ok(Token::Name(word))
 }
 
-fn number<'t>(digits: &str, radix: u32) -> Result<Token<'t>, ExpressionFault> {
-    u32::from_str_radix(digits, radix).map(Token::Number).map_err(|_| ExpressionFault::Number)
+fn number<'t>(digits: &str, radix: u32) -> Result<Token<'t>, Fault> {
+    u32::from_str_radix(digits, radix).map(Token::Number).map_err(|_| ExpressionFault::Number.into())
 }

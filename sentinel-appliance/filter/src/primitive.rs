@@ -3,7 +3,7 @@
 //! Read first: `pcap-filter(7)`; RFC 791, 793, 826, 8200.
 
 use crate::carried::{masked_equal, one_of};
-use crate::fault::ExpressionFault;
+use crate::fault::{ExpressionFault, Fault};
 use crate::graph::{Comparison, Condition, Graph};
 use crate::headers::{ARP, Headers, IP, IP6, RARP};
 use crate::names::Layer;
@@ -25,7 +25,7 @@ pub(crate) enum Direction {
     Both,
 }
 
-pub(crate) type Built = Result<Condition, ExpressionFault>;
+pub(crate) type Built = Result<Condition, Fault>;
 
 /// What builds conditions; it remembers which headers the expression has stepped over.
 pub(crate) struct Builder {
@@ -135,7 +135,8 @@ impl Builder {
             Layer::Link => Err(ExpressionFault::Expected {
                 what: "'host', 'proto', 'broadcast', 'multicast', 'src', 'dst' or '['",
                 after: "ether",
-            }),
+            }
+            .into()),
             Layer::Ip => self.carries(IP),
             Layer::Ip6 => self.carries(IP6),
             Layer::Arp => self.carries(ARP),
@@ -170,7 +171,7 @@ impl Builder {
         index: ValueId,
         checked: Option<Condition>,
         size: u32,
-    ) -> Result<(ValueId, Option<Condition>), ExpressionFault> {
+    ) -> Result<(ValueId, Option<Condition>), Fault> {
         let size = Size::of(size).ok_or(ExpressionFault::AccessSize)?;
         let mut condition = checked;
         let mut require = |this: &mut Self, more: Condition| {
@@ -261,6 +262,6 @@ impl Builder {
 }
 
 /// What is asked of a protocol that has it not. Whoever knows the word for the protocol fills it in.
-pub(crate) fn mismatch(to: &'static str) -> ExpressionFault {
-    ExpressionFault::Mismatch { qualifier: "", to }
+pub(crate) fn mismatch(to: &'static str) -> Fault {
+    ExpressionFault::Mismatch { qualifier: "", to }.into()
 }
