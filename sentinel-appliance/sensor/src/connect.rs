@@ -7,20 +7,24 @@ use std::time::Duration;
 use smol::{Async, Timer, future};
 
 use crate::link::LinkEnd;
+use crate::thread;
 
 /// Looking a name up and connecting to one of its addresses are given up if they take longer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Addresses of one name that are tried.
 const MOST_ADDRESSES: usize = 8;
+/// What the C library needs is its own affair; what it does not touch is not taken.
+const RESOLVER_STACK_BYTES: usize = 2 * 1024 * 1024;
 
 /// Looks the name up on a thread of its own, because the C library blocks, then connects.
 pub(crate) async fn connect(address: &str) -> Result<Async<TcpStream>, LinkEnd> {
     let (sender, receiver) = smol::channel::bounded(1);
     let name = address.to_owned();
-    std::thread::Builder::new().name("resolve".into()).spawn(move || {
+    let work = move || {
         let _nobody_waits_any_more =
             sender.try_send(name.to_socket_addrs().map(Iterator::collect::<Vec<SocketAddr>>));
-    })?;
+    };
+    thread::start("resolve", RESOLVER_STACK_BYTES, Box::new(work))?;
     let resolved = async { receiver.recv().await.map_err(|error| LinkEnd::Socket(error.to_string())) };
     let late = async {
         Timer::after(CONNECT_TIMEOUT).await;

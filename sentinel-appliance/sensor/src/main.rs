@@ -62,6 +62,7 @@ mod source;
 mod spool;
 mod status;
 mod status_command;
+mod thread;
 mod totals;
 mod unfold;
 mod visibility;

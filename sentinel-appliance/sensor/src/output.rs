@@ -24,7 +24,12 @@ impl Output {
         format: impl FnOnce(&mut String) -> std::fmt::Result,
     ) -> Result<(), Failure> {
         self.line.clear();
-        format(&mut self.line).map_err(|_| Failure::new("formatting a line failed"))?;
+        let formatted = format(&mut self.line);
+        self.end_line(formatted)
+    }
+
+    fn end_line(&mut self, formatted: std::fmt::Result) -> Result<(), Failure> {
+        formatted.map_err(|_| Failure::new("formatting a line failed"))?;
         self.line.push('\n');
         self.out.write_all(self.line.as_bytes()).map_err(|error| Failure::output(&error))
     }

@@ -23,7 +23,7 @@ use crate::source::{Programs, RingOptions, Sharing, Source};
 use crate::spool::Spool;
 use crate::worker::{Bell, COMMAND_QUEUE_LEN, Command, QUEUE_LEN, Worker};
 use crate::workers::{Hand, Workers};
-use crate::{ctl, identity, message, peers, resident, status};
+use crate::{ctl, identity, message, peers, resident, status, thread};
 
 /// What `run` was asked to do.
 #[derive(Debug)]
@@ -150,11 +150,8 @@ impl Crew<'_> {
                 memory: (kept_frames > 0).then(|| PacketMemory::new(kept_frames)),
                 copies: copy_producer,
             };
-            let thread = std::thread::Builder::new()
-                .name("worker".into())
-                .stack_size(WORKER_STACK_BYTES)
-                .spawn(move || worker.run())
-                .map_err(failed)?;
+            let work = Box::new(move || worker.run());
+            let thread = thread::start("worker", WORKER_STACK_BYTES, work).map_err(failed)?;
             hands.push(Hand { commands: command_producer, copies, wake });
             alerts.push(alert_consumer);
             threads.push(thread);

@@ -51,7 +51,7 @@ macro_rules! snapshot {
         }
 
         impl Snapshot {
-            fn each(&mut self, visit: &mut impl FnMut(&mut u64)) {
+            fn each(&mut self, visit: &mut dyn FnMut(&mut u64)) {
                 $(visit(&mut self.$name);)+
                 for interface in &mut self.interfaces {
                     visit(&mut interface.counted);

@@ -248,8 +248,8 @@ impl Interface {
 enum Resolution {
     /// This many nanoseconds.
     Nanos(u64),
-    /// A nanosecond divided by this.
-    PartOfNano(u128),
+    /// A nanosecond divided by this; zero stands for more than any count of ticks makes up.
+    PartOfNano(u64),
     /// A second divided by two to the power of this.
     PowerOfTwo(u32),
 }
@@ -264,15 +264,14 @@ impl Resolution {
         }
         match 9_u32.checked_sub(exponent) {
             Some(larger) => Self::Nanos(10_u64.pow(larger)),
-            // Ticks so short that not even u64::MAX of them make a nanosecond divide by the most there is.
-            None => Self::PartOfNano(10_u128.checked_pow(exponent - 9).unwrap_or(u128::MAX)),
+            None => Self::PartOfNano(10_u64.checked_pow(exponent - 9).unwrap_or(0)),
         }
     }
 
     fn nanos(self, ticks: u64) -> u64 {
         match self {
             Self::Nanos(nanos) => ticks.saturating_mul(nanos),
-            Self::PartOfNano(parts) => u64::try_from(u128::from(ticks) / parts).unwrap_or(u64::MAX),
+            Self::PartOfNano(parts) => ticks.checked_div(parts).unwrap_or(0),
             Self::PowerOfTwo(exponent) => {
                 let nanos = (u128::from(ticks) * 1_000_000_000) >> exponent;
                 u64::try_from(nanos).unwrap_or(u64::MAX)
