@@ -407,9 +407,8 @@ struct Signals {
 
 impl Signals {
     fn catch() -> Result<Self, Failure> {
-        let caught = |signals| {
-            Async::new(caught(signals)?).map_err(|error| Failure::new(format!("signals: {error}")))
-        };
+        let caught =
+            |signals| Async::new(caught(signals)?).map_err(|error| Failure::new(format!("signals: {error}")));
         Ok(Self { end: caught(END)?, again: caught(HANG_UP)? })
     }
 }
