@@ -24,6 +24,17 @@ pub(crate) fn member<'v>(value: &'v JsonValue, name: &str) -> Option<&'v JsonVal
     value.get::<Object>().and_then(|object| object.get(name))
 }
 
+/// A number without a fraction, at most 2^53: those are what floating point, which the package has for all numbers, holds
+/// exactly. It is never printed as such: that takes 20 KiB of code.
+pub(crate) fn whole(value: &JsonValue) -> Option<u64> {
+    let number = *value.get::<f64>()?;
+    #[expect(clippy::as_conversions, reason = "saturates, and is compared with what it came from")]
+    let whole = number as u64;
+    #[expect(clippy::as_conversions, clippy::cast_precision_loss, reason = "exact up to 2^53")]
+    let is_whole = whole <= 1 << 53 && whole as f64 == number;
+    is_whole.then_some(whole)
+}
+
 fn check_depth(text: &str) -> Result<(), String> {
     let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
     for byte in text.bytes() {
@@ -51,6 +62,17 @@ mod tests {
         let text = format!("{{\"a\":\"{}\\\"[\"}}", "[".repeat(100));
         let document = parse(&text).unwrap();
         assert!(member(&document, "a").is_some() && member(&document, "b").is_none());
+    }
+
+    #[test]
+    fn whole_numbers_are_told_from_others() {
+        for (text, expected) in [("0", Some(0)), ("4444.0", Some(4_444)), ("9007199254740992", Some(1 << 53))]
+        {
+            assert_eq!(whole(&parse(text).unwrap()), expected);
+        }
+        for text in ["0.5", "-1", "1e300", "9007199254740994", "\"7\""] {
+            assert_eq!(whole(&parse(text).unwrap()), None, "{text}");
+        }
     }
 
     #[test]

@@ -50,13 +50,9 @@ fn parse(text: &str) -> Result<Vec<ListedPort>, String> {
 
 fn entry_of(entry: &JsonValue) -> Result<ListedPort, String> {
     let field = |name: &str| member(entry, name);
-    let number: f64 = *field("port").and_then(JsonValue::get).ok_or("want a number \"port\"")?;
-    // Numbers of tinyjson are floating point; what is no whole number in range differs from its own cast.
-    #[expect(clippy::as_conversions, reason = "saturates, and is compared with what it came from")]
-    let port = number as u16;
-    if port == 0 || f64::from(port) != number {
-        return Err(format!("port {number} is not one of 1 to 65535"));
-    }
+    let number = field("port").and_then(document::whole).ok_or("want a whole number \"port\"")?;
+    let port = u16::try_from(number).ok().filter(|port| *port > 0);
+    let port = port.ok_or_else(|| format!("port {number} is not one of 1 to 65535"))?;
     let protocol = match field("protocol").and_then(JsonValue::get::<String>).map(String::as_str) {
         Some("tcp") => PortProtocol::Tcp,
         Some("udp") => PortProtocol::Udp,
@@ -102,7 +98,7 @@ mod tests {
             ("", "not JSON"),
             ("[]", "want an object with a list \"ports\""),
             (r#"{"ports":[{"port":0,"protocol":"tcp","name":"x"}]}"#, "port 0 is not one of 1 to 65535"),
-            (r#"{"ports":[{"port":1.5,"protocol":"tcp","name":"x"}]}"#, "port 1.5 is not one of"),
+            (r#"{"ports":[{"port":1.5,"protocol":"tcp","name":"x"}]}"#, "want a whole number \"port\""),
             (r#"{"ports":[{"port":9,"protocol":"sctp","name":"x"}]}"#, "neither \"tcp\" nor \"udp\""),
             (r#"{"ports":[{"port":9,"protocol":"tcp"}]}"#, "want a text \"name\""),
         ] {

@@ -180,8 +180,8 @@ impl View {
     fn visibility(&self, out: &mut String) -> std::fmt::Result {
         let path = ["visibility", "score_percent"];
         let percent = path.iter().try_fold(&self.0, |value, name| member(value, name));
-        match percent.and_then(JsonValue::get::<f64>) {
-            Some(percent) => writeln!(out, "sees    {percent:.0} % of the bytes on these interfaces")?,
+        match percent.and_then(document::whole) {
+            Some(percent) => writeln!(out, "sees    {percent} % of the bytes on these interfaces")?,
             None => writeln!(out, "sees    not enough traffic yet to say how much of it")?,
         }
         match self.string("visibility.advice") {
@@ -245,9 +245,8 @@ impl View {
     }
 }
 
-/// Counters are whole numbers below 2^53, which floating point holds exactly.
 fn whole(value: Option<&JsonValue>) -> u64 {
-    value.and_then(JsonValue::get::<f64>).and_then(|number| format!("{number:.0}").parse().ok()).unwrap_or(0)
+    value.and_then(document::whole).unwrap_or(0)
 }
 
 /// `3d 04:05:06`
