@@ -39,19 +39,51 @@ pub(crate) struct Askers<'m> {
     table: Table<'m, Address, Asker>,
     port_scan: PortScan,
     syn_flood: SynFlood,
+    spans: Spans,
+}
+
+/// How long what is remembered of a source is of use.
+#[derive(Clone, Copy, Debug)]
+struct Spans {
+    ports: Lapse,
+    requests: Lapse,
+    /// The lesser of the two: the entry lives for the greater.
+    shorter: Lapse,
+}
+
+impl Spans {
+    fn new(port_scan: &PortScan, syn_flood: &SynFlood) -> Self {
+        let (ports, requests) = (Lapse::at_least(port_scan.window()), Lapse::at_least(syn_flood.window()));
+        Self { ports, requests, shorter: ports.min(requests) }
+    }
+}
+
+impl Asker {
+    /// Forgets what is of no use after a silence. What lies in the future, because the clock was set back, is not either.
+    #[cold]
+    fn forget(&mut self, idle: Lapse, spans: &Spans) {
+        if idle > spans.ports {
+            self.ports.renew();
+        }
+        if idle > spans.requests {
+            self.requests.renew();
+        }
+    }
 }
 
 impl<'m> Askers<'m> {
     pub(crate) fn new(sets: &'m mut [AskerSet], port_scan: &Config, syn_flood: &Config) -> Self {
         let (port_scan, syn_flood) = (PortScan::new(port_scan), SynFlood::new(syn_flood));
         let lifetime = port_scan.window().max(syn_flood.window());
-        Self { table: Table::new(sets, lifetime), port_scan, syn_flood }
+        let spans = Spans::new(&port_scan, &syn_flood);
+        Self { table: Table::new(sets, lifetime), port_scan, syn_flood, spans }
     }
 
     pub(crate) fn configure(&mut self, port_scan: &Config, syn_flood: &Config) {
         self.port_scan.configure(port_scan);
         self.syn_flood.configure(syn_flood);
         self.table.set_lifetime(self.port_scan.window().max(self.syn_flood.window()));
+        self.spans = Spans::new(&self.port_scan, &self.syn_flood);
     }
 
     pub(crate) const fn evictions(&self) -> u64 {
@@ -101,11 +133,17 @@ impl<'m> Askers<'m> {
             return;
         }
         let Some(entry) = self.table.entry(source_hash, packet.source, now) else { return };
+        let asker = entry.value;
+        if entry.idle > self.spans.shorter {
+            asker.forget(entry.idle, &self.spans);
+        }
         if tries {
-            self.port_scan.add(&mut entry.value.ports, now, packet, findings);
+            self.port_scan.add(&mut asker.ports, now, packet, findings);
         }
         if requests {
-            self.syn_flood.add(&mut entry.value.requests, now, packet, findings);
+            self.syn_flood.add(&mut asker.requests, now, packet, findings);
+        } else {
+            self.syn_flood.lapse(&mut asker.requests, now);
         }
     }
 }

@@ -71,6 +71,12 @@ impl Rate {
         }
     }
 
+    /// Keeps times from growing so old that they seem new, for a source that sends other packets meanwhile.
+    #[inline]
+    pub(crate) fn lapse(&self, times: &mut Times, now: Timestamp) {
+        times.lapse(self.threshold, now);
+    }
+
     #[cold]
     fn report(&self, reached: Reached, packet: &Counted<'_>, findings: &mut Findings<'_, '_>) {
         findings.add(&Finding {

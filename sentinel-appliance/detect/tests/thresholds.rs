@@ -223,6 +223,36 @@ fn what_has_left_the_window_does_not_count_though_the_source_goes_on() {
     assert_eq!(slowly(29, 28, 30_000, &knock), [Test::BruteForceSynInWindow]);
 }
 
+/// Times wrap: requests of a month ago once looked new, if their source had never been silent since.
+#[test]
+fn requests_of_long_ago_are_no_flood() {
+    let mut configs = configs();
+    configs[0].numbers[1] = 3_600; // what is remembered of a source lives for the longer of two windows
+    let mut sensor = Sensor::with(ROOMY, KEY, &configs);
+    for number in 0..250 {
+        sensor.frame(u64::from(number) * 6_000, &request(number));
+    }
+    let hours = 24 * 30;
+    for hour in 1..=hours {
+        sensor.frame(hour * 3_600_000, &udp((ATTACKER, 50_000), (VICTIM, 123), &[]));
+    }
+    sensor.frame(hours * 3_600_000 + 1_000, &request(0));
+    assert_eq!(sensor.opened(), []);
+}
+
+/// A source is remembered for the longer of two windows; a scan once seemed to begin before its first probe.
+#[test]
+fn a_scan_begins_after_the_silence_before_it() {
+    let mut configs = configs();
+    configs[1].numbers[1] = 600;
+    let mut sensor = Sensor::with(ROOMY, KEY, &configs);
+    sensor.frame(0, &probe(100));
+    for (millis, frame) in each(15, 10, probe) {
+        sensor.frame(30_000 + millis, &frame);
+    }
+    assert_eq!(only(&sensor.raised).first, support::at(30_000));
+}
+
 fn claim(mac: support::Mac) -> Vec<u8> {
     arp(2, (mac, GATEWAY), (MAC, CLIENT))
 }

@@ -94,6 +94,15 @@ impl<const N: usize> Recent<N> {
         (age <= threshold.window).then_some(Reached(age))
     }
 
+    /// Forgets all events if the last mark has left the window. What is kept for longer than the window without an
+    /// event needs this at least once a month: the times wrap.
+    #[inline]
+    pub fn lapse(&mut self, threshold: Threshold, now: Timestamp) {
+        if self.made > 0 && age(ticks(now), *self.at(self.made - 1)) > threshold.window {
+            self.renew();
+        }
+    }
+
     #[inline]
     fn at(&mut self, mark: u32) -> &mut u32 {
         #[expect(
