@@ -7,11 +7,12 @@ mod support;
 use std::net::Ipv4Addr;
 
 use sentinel_alert::Alert;
-use sentinel_detect::{Capacities, Losses};
+use sentinel_detect::{Capacities, Counts, Losses};
 use sentinel_track::hash::HashKey;
 use sentinel_units::LinkType;
 use support::{
-    ACK, KEY, Random, SYN, SYN_ACK, Sensor, TINY, arp, at, configs, dhcp_ack, dns, echo, name_of, tcp, udp,
+    ACK, KEY, ROOMY, Random, SYN, SYN_ACK, Sensor, TINY, arp, at, configs, dhcp_ack, dns, echo, name_of, tcp,
+    udp,
 };
 
 /// Frames of a busy and hostile day in a small network, with their times.
@@ -118,6 +119,44 @@ fn without_evictions_the_key_changes_nothing() {
                 expected.len()
             );
         }
+    }
+}
+
+/// Most frames are read at a glance and end early; all that were read in full give the same alerts.
+#[test]
+fn the_short_way_comes_to_the_same() {
+    for seed in [1, 77, 100] {
+        let mut random = Random(seed);
+        let mut frames = stream(seed, 10_000);
+        for (_, frame, wire_len) in &mut frames {
+            // Padding behind the datagram, captures that are cut, and bytes that are wrong.
+            match random.below(10) {
+                0 => frame.extend([0xee; 9]),
+                1 => frame.truncate(usize::try_from(random.below(80)).unwrap()),
+                2 => *wire_len = u32::try_from(random.below(100)).unwrap(),
+                3 => {
+                    let place = usize::try_from(random.below(60)).unwrap() % frame.len();
+                    frame[place] = random.byte();
+                }
+                _ => {}
+            }
+        }
+        let mut sensors = [(); 2].map(|()| Sensor::with(ROOMY, KEY, &configs()));
+        let (mut malformed, mut truncated) = (0, 0);
+        for (millis, frame, wire_len) in &frames {
+            let packet = sentinel_dissect::packet(LinkType::ETHERNET, None, frame, *wire_len);
+            malformed += u64::from(packet.malformed.is_some());
+            truncated += u64::from(usize::try_from(*wire_len).unwrap() > frame.len());
+            let [Sensor { engine, raised }, other] = &mut sensors;
+            engine.packet(at(*millis), &packet, &mut |alert| raised.push(alert));
+            let Sensor { engine, raised } = other;
+            engine.frame(at(*millis), LinkType::ETHERNET, frame, *wire_len, &mut |alert| raised.push(alert));
+        }
+        sensors.iter_mut().for_each(Sensor::finish);
+        let [long, short] = &sensors;
+        assert!(long.raised.len() > 100 && long.raised == short.raised, "seed {seed}");
+        let analysed = u64::try_from(frames.len()).unwrap();
+        assert_eq!(short.engine.counts(), Counts { analysed, unsupported: 0, malformed, truncated });
     }
 }
 
