@@ -101,7 +101,7 @@ impl<'m> Exfiltration<'m> {
         }
     }
 
-    /// Counts a packet for which [`Self::counts`] holds, or of a direction of which [`Self::segment`] said that it counts.
+    /// Counts a packet for which [`Self::counts`] holds.
     pub(crate) fn ordinary(
         &mut self,
         now: Timestamp,

@@ -17,6 +17,34 @@ impl core::fmt::Display for TooManyPrefixes {
 
 impl core::error::Error for TooManyPrefixes {}
 
+/// The inside networks: setting `home_net` and the prefixes of the captured interfaces.
+#[derive(Clone, Debug, Default)]
+pub struct Inside {
+    prefixes: heapless::Vec<Prefix, MAX_PREFIXES>,
+    /// Mask and network of those that are IPv4: most addresses are, and one word decides.
+    v4: heapless::Vec<(u32, u32), MAX_PREFIXES>,
+    /// How much of what begins with each first byte of an IPv4 address is inside.
+    v4_first: Covered,
+}
+
+/// For each first byte of an IPv4 address.
+#[derive(Clone, Debug)]
+struct Covered([Cover; 256]);
+
+/// How much of a network is inside.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Cover {
+    Nothing,
+    Part,
+    Everything,
+}
+
+impl Default for Covered {
+    fn default() -> Self {
+        Self([Cover::Nothing; 256])
+    }
+}
+
 impl Covered {
     fn add(&mut self, (mask, network): (u32, u32)) {
         let cover = if mask > 0xff00_0000 { Cover::Part } else { Cover::Everything };
@@ -32,33 +60,6 @@ impl Covered {
     fn of(&self, address: u32) -> Cover {
         let [first, ..] = address.to_be_bytes();
         self.0.get(usize::from(first)).copied().unwrap_or(Cover::Part)
-    }
-}
-
-/// The inside networks: setting `home_net` and the prefixes of the captured interfaces.
-#[derive(Clone, Debug, Default)]
-pub struct Inside {
-    prefixes: heapless::Vec<Prefix, MAX_PREFIXES>,
-    /// Mask and network of those that are IPv4: most addresses are, and one word decides.
-    v4: heapless::Vec<(u32, u32), MAX_PREFIXES>,
-    /// How much of what begins with each first byte of an IPv4 address is inside.
-    v4_first: Covered,
-}
-
-#[derive(Clone, Debug)]
-struct Covered([Cover; 256]);
-
-/// How much of a network is inside.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Cover {
-    Nothing,
-    Part,
-    Everything,
-}
-
-impl Default for Covered {
-    fn default() -> Self {
-        Self([Cover::Nothing; 256])
     }
 }
 

@@ -74,6 +74,7 @@ impl Lapse {
 ///
 /// An entry not used for `lifetime` counts as absent, at most 134 ms late. A new key in a full set takes the place
 /// of the entry used longest ago; if that had not outlived its lifetime, [`evictions`](Self::evictions) counts it.
+/// Entries used at a time that a clock set back has left go before all others, and are not counted.
 #[derive(Debug)]
 pub struct Table<'m, K, V> {
     sets: &'m mut [Set<K, V>],
