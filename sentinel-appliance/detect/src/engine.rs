@@ -268,7 +268,7 @@ impl<'m> Engine<'m> {
 
     /// Looks at a TCP segment or UDP datagram; says whether it may be part of a message that spans segments. Many end
     /// here: ordinary ones in a direction from which nothing is left to learn, or only how long they are.
-    fn segment(
+    pub(crate) fn segment(
         &mut self,
         at: Timestamp,
         flow: FlowId,
@@ -277,7 +277,7 @@ impl<'m> Engine<'m> {
     ) -> bool {
         self.advance(at, raise);
         let ends = &packet.ends;
-        if self.detectors.is_mere_request(ends) {
+        if self.detectors.may_be_mere_request(ends) && !self.goes_out(ends.source, ends.destination) {
             self.count_any_request(&packet.into(), raise);
             return false;
         }

@@ -5,10 +5,10 @@
 //! [`Engine::attentively`], which begins anew: what most frames do not need is not carried along for them.
 
 use sentinel_alert::Alert;
-use sentinel_dissect::{Ends, TcpFlags, glance_v4, glance_v6};
+use sentinel_dissect::{Ends, TcpFlags, glance, glance_v4, glance_v6};
 use sentinel_track::flow::{FlowId, Interest, is_certain_opener};
 use sentinel_track::hash::HashKey;
-use sentinel_units::{LinkType, Timestamp};
+use sentinel_units::{Address, LinkType, Timestamp};
 
 use crate::dns_tunnel::DNS;
 use crate::engine::{Detectors, Engine};
@@ -92,7 +92,7 @@ impl Engine<'_> {
                 Interest::Length => Wants::Length,
                 Interest::Everything => return Wants::Everything,
             }
-        } else if self.detectors.is_mere_request(ends) {
+        } else if self.detectors.may_be_mere_request(ends) {
             Wants::Request
         } else {
             return Wants::Everything;
@@ -130,6 +130,9 @@ impl Engine<'_> {
     #[inline(never)] // compiled here, as above
     fn request(&mut self, bytes: &[u8], wire_len: u32, raise: &mut dyn FnMut(Alert)) {
         match Counted::again_v4(bytes, wire_len) {
+            Some(packet) if self.goes_out(packet.source, packet.destination) => {
+                self.request_to_outside(bytes, wire_len, raise);
+            }
             Some(packet) => self.count_request(&packet, raise),
             None => self.request_v6(bytes, wire_len, raise),
         }
@@ -137,12 +140,32 @@ impl Engine<'_> {
 
     #[inline(never)] // keeps the way of IPv4 short
     fn request_v6(&mut self, bytes: &[u8], wire_len: u32, raise: &mut dyn FnMut(Alert)) {
-        if let Some(packet) = Counted::again_v6(bytes, wire_len) {
-            self.count_any_request(&packet, raise);
+        match Counted::again_v6(bytes, wire_len) {
+            Some(packet) if self.goes_out(packet.source, packet.destination) => {
+                self.request_to_outside(bytes, wire_len, raise);
+            }
+            Some(packet) => self.count_any_request(&packet, raise),
+            None => {}
         }
     }
 
-    /// Counts a packet for which [`Detectors::is_mere_request`] holds.
+    /// Whether the bytes that a sender gives to a conversation count if it opened it.
+    #[inline]
+    pub(crate) fn goes_out(&self, source: Address, destination: Address) -> bool {
+        self.detectors.exfiltration.counts(&self.inside, source, destination)
+    }
+
+    /// What follows a request from the inside to the outside counts, and whoever is asked could take that back with a SYN
+    /// of its own (RFC 9293 section 3.5) if nobody remembered who was first. So its conversation gets a place.
+    #[inline(never)] // keeps the way of the others short
+    fn request_to_outside(&mut self, bytes: &[u8], wire_len: u32, raise: &mut dyn FnMut(Alert)) {
+        if let Some(packet) = glance(LinkType::ETHERNET, bytes, wire_len) {
+            let flow = FlowId::of(&self.key, &packet.ends);
+            let _is_followed = self.segment(self.now, flow, &packet, raise);
+        }
+    }
+
+    /// Counts a packet for which [`Detectors::may_be_mere_request`] holds and [`Self::goes_out`] does not.
     #[inline(never)]
     pub(crate) fn count_any_request(&mut self, packet: &Counted<'_>, raise: &mut dyn FnMut(Alert)) {
         self.count_request(packet, raise);
@@ -150,13 +173,9 @@ impl Engine<'_> {
 
     #[inline(always)] // once for IPv4 and once for all
     fn count_request(&mut self, packet: &Counted<'_>, raise: &mut dyn FnMut(Alert)) {
-        let Self { incidents, detectors, now, key, inside, .. } = self;
+        let Self { incidents, detectors, now, key, .. } = self;
         let mut findings = Findings { incidents, now: *now, raise };
-        let source_hash = key.address(packet.source);
-        detectors.askers.request(*now, packet, source_hash, &mut findings);
-        if detectors.exfiltration.counts(inside, packet.source, packet.destination) {
-            detectors.exfiltration.ordinary(*now, source_hash, packet, &mut findings);
-        }
+        detectors.askers.request(*now, packet, key.address(packet.source), &mut findings);
     }
 }
 
@@ -164,7 +183,7 @@ impl Detectors<'_> {
     /// Whether a packet is a TCP request whose ports tell who asks whom, and in which only those detectors can find
     /// something that count requests and bytes.
     #[inline]
-    pub(crate) fn is_mere_request<A>(&self, ends: &Ends<A>) -> bool {
+    pub(crate) fn may_be_mere_request<A>(&self, ends: &Ends<A>) -> bool {
         ends.tcp_flags.is_some_and(TcpFlags::syn_only)
             && is_certain_opener(ends.source_port, ends.destination_port)
             && !self.looked_at.may_hold(ends.destination_port)

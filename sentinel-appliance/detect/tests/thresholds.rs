@@ -361,6 +361,19 @@ fn transfer(
     sensor.opened()
 }
 
+/// Both ask at once: a machine outside must not become the one that asked by answering a SYN with a SYN.
+#[test]
+fn a_server_that_asks_back_hides_no_upload() {
+    let (client, server) = ((CLIENT, 50_000), (OUTSIDE, 443));
+    for answers in [&[][..], &[(server, client, SYN)], &[(server, client, SYN), (client, server, SYN_ACK)]] {
+        let mut sensor = Sensor::new();
+        sensor.frame(0, &tcp(client, server, SYN));
+        answers.iter().for_each(|(from, to, flags)| sensor.frame(1, &tcp(*from, *to, *flags)));
+        (0..200).for_each(|_| sensor.frame_of(2, &tcp(client, server, ACK), 50_000));
+        assert_eq!(sensor.opened(), [Test::ExfiltrationBytesInWindow], "{} answers", answers.len());
+    }
+}
+
 #[test]
 fn exfiltration_edges_and_windows() {
     const FIRES: [Test; 1] = [Test::ExfiltrationBytesInWindow];
