@@ -127,9 +127,11 @@ build_libc_parts() {
 # Nothing unwinds in a program that aborts on panic; the tables would be a twentieth of it. The texts of panics and what
 # formats them would be an eighth (mipsel: 877 KiB with them, 766 without): a panic is a bug that ends the program at once,
 # the supervisor starts it again, and `cargo build --profile device` makes a program that says where it was.
+# What is only formatted with {:?} is for tests: of derived formats the name of the type remains, and with the rest of
+# tinyjson's goes what prints floating point.
 # `more_flags` reaches device_cargo and target_dir_of.
 build() {
-    local more_flags='-C force-unwind-tables=no -Z unstable-options -C panic=immediate-abort'
+    local more_flags='-C force-unwind-tables=no -Z unstable-options -C panic=immediate-abort -Z fmt-debug=shallow'
     rm -f "$dist/$1/sentinel"
     build_libc_parts "$1" || return
     device_cargo "$1" zigbuild --quiet --locked --package sentinel-appliance --profile device --target "$1" \

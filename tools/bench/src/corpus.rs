@@ -17,6 +17,8 @@ use sentinel_capture::file::{MAX_FRAME, Reader};
 use sentinel_capture::write::PcapWriter;
 use sentinel_units::{LinkType, Timestamp};
 
+use crate::traffic::WRITE_BYTES;
+
 /// Captures that play at the same time.
 const LANES: usize = 16;
 const LONGEST_GAP: Duration = Duration::from_millis(200);
@@ -48,7 +50,8 @@ pub(crate) fn merge(directory: &Path, least: u64, target: &Path) -> Result<Merge
         files.iter().filter_map(|file| capture(file)).filter(|frames| !frames.is_empty()).collect();
     ensure!(!captures.is_empty(), "{}: no Ethernet capture", directory.display());
     let file = File::create(target).with_context(|| target.display().to_string())?;
-    let mut writer = PcapWriter::new(BufWriter::new(file), LinkType::ETHERNET, MAX_FRAME)?;
+    let mut writer =
+        PcapWriter::new(BufWriter::with_capacity(WRITE_BYTES, file), LinkType::ETHERNET, MAX_FRAME)?;
     let mut merged = Merged { captures: captures.len(), packets: 0, bytes: 0 };
     let mut begin = START;
     while merged.packets < least.max(1) {

@@ -13,6 +13,10 @@ use sentinel_trafficgen::pcap::{Resolution, Writer};
 use sentinel_trafficgen::{Cast, Connection, Parameters, Random, Tape, TimedFrame, scenario};
 use sentinel_units::Timestamp;
 
+/// Captures are written in pieces of so many bytes. The kernel keeps such a file in large pieces, as it keeps one that was
+/// read from a disk or copied; of one that was written in small pieces every reader pays for many small ones.
+pub(crate) const WRITE_BYTES: usize = 1 << 20;
+
 /// A sort of traffic.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub(crate) enum Traffic {
@@ -130,7 +134,7 @@ impl Traffic {
     pub(crate) fn capture(self, directory: &Path, packets: u32) -> Result<PathBuf> {
         let path = directory.join(format!("{}-{packets}.pcap", self.name()));
         let file = File::create(&path).with_context(|| path.display().to_string())?;
-        Writer::new(BufWriter::new(file), Resolution::Nanoseconds)?
+        Writer::new(BufWriter::with_capacity(WRITE_BYTES, file), Resolution::Nanoseconds)?
             .all(Timestamp::from_parts(1_700_000_000, 0), self.frames(packets))?;
         Ok(path)
     }
