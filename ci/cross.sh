@@ -43,7 +43,7 @@ triple_of() {
     esac
 }
 
-# What the code generator for MIPS can do for short code, and does not by itself: 35 KiB (mipsel: 1043 KiB without, 1008 with).
+# What the code generator for MIPS can do for short code, and does not by itself: 35 KiB of mipsel when they were chosen.
 mips_arguments=(
     -disable-mips-df-forward-search=false -disable-mips-df-succbb-search=false # what fills delay slots
     -mips-tail-calls            # no frame for a call that ends a function

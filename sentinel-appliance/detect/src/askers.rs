@@ -3,6 +3,8 @@
 //! Nearly every packet that `port_scan` counts `syn_flood` counts too, so that both find what they remember of a
 //! source in one search.
 
+use core::time::Duration;
+
 use sentinel_dissect::TcpFlags;
 use sentinel_track::flow::Role;
 use sentinel_track::table::{Lapse, Renew, Set, Table};
@@ -43,19 +45,12 @@ pub(crate) struct Askers<'m> {
 }
 
 /// How long what is remembered of a source is of use.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Spans {
     ports: Lapse,
     requests: Lapse,
     /// The lesser of the two: the entry lives for the greater.
     shorter: Lapse,
-}
-
-impl Spans {
-    fn new(port_scan: &PortScan, syn_flood: &SynFlood) -> Self {
-        let (ports, requests) = (Lapse::at_least(port_scan.window()), Lapse::at_least(syn_flood.window()));
-        Self { ports, requests, shorter: ports.min(requests) }
-    }
 }
 
 impl Asker {
@@ -73,17 +68,27 @@ impl Asker {
 
 impl<'m> Askers<'m> {
     pub(crate) fn new(sets: &'m mut [AskerSet], port_scan: &Config, syn_flood: &Config) -> Self {
-        let (port_scan, syn_flood) = (PortScan::new(port_scan), SynFlood::new(syn_flood));
-        let lifetime = port_scan.window().max(syn_flood.window());
-        let spans = Spans::new(&port_scan, &syn_flood);
-        Self { table: Table::new(sets, lifetime), port_scan, syn_flood, spans }
+        let mut new = Self {
+            table: Table::new(sets, Duration::ZERO),
+            port_scan: PortScan::new(port_scan),
+            syn_flood: SynFlood::new(syn_flood),
+            spans: Spans::default(),
+        };
+        new.follow_windows();
+        new
     }
 
     pub(crate) fn configure(&mut self, port_scan: &Config, syn_flood: &Config) {
         self.port_scan.configure(port_scan);
         self.syn_flood.configure(syn_flood);
-        self.table.set_lifetime(self.port_scan.window().max(self.syn_flood.window()));
-        self.spans = Spans::new(&self.port_scan, &self.syn_flood);
+        self.follow_windows();
+    }
+
+    fn follow_windows(&mut self) {
+        let windows = (self.port_scan.window(), self.syn_flood.window());
+        self.table.set_lifetime(windows.0.max(windows.1));
+        let (ports, requests) = (Lapse::at_least(windows.0), Lapse::at_least(windows.1));
+        self.spans = Spans { ports, requests, shorter: ports.min(requests) };
     }
 
     pub(crate) const fn evictions(&self) -> u64 {

@@ -127,7 +127,7 @@ impl<'m> Engine<'m> {
             },
             assembly: None,
         };
-        engine.detectors.look_again();
+        engine.detectors.update_looked_at();
         engine
     }
 
@@ -150,13 +150,13 @@ impl<'m> Engine<'m> {
         self.detectors.dns_tunnel.configure(dns);
         self.detectors.exfiltration.configure(exfiltration);
         self.detectors.brute_force.configure(brute);
-        self.detectors.look_again();
+        self.detectors.update_looked_at();
     }
 
     /// Takes over a new list of ports that malware is known to use; returns how many did not fit.
     pub fn set_listed_ports(&mut self, list: &[ListedPort]) -> usize {
         let too_many = self.detectors.suspicious_port.set_list(list);
-        self.detectors.look_again();
+        self.detectors.update_looked_at();
         too_many
     }
 
@@ -390,7 +390,7 @@ impl<'m> Engine<'m> {
 }
 
 impl Detectors<'_> {
-    fn look_again(&mut self) {
+    fn update_looked_at(&mut self) {
         let ports = [DNS].into_iter().chain(self.brute_force.ports()).chain(self.suspicious_port.ports());
         self.looked_at = ports.collect();
     }

@@ -25,7 +25,7 @@ pub(crate) fn member<'v>(value: &'v JsonValue, name: &str) -> Option<&'v JsonVal
 }
 
 /// A number without a fraction, at most 2^53: those are what floating point, which the package has for all numbers, holds
-/// exactly. It is never printed as such: that takes 20 KiB of code.
+/// exactly.
 pub(crate) fn whole(value: &JsonValue) -> Option<u64> {
     let number = *value.get::<f64>()?;
     #[expect(clippy::as_conversions, reason = "saturates, and is compared with what it came from")]

@@ -171,6 +171,7 @@ impl Packets {
         Ok(straight)
     }
 
+    /// A loop of its own: handed to a common one, what is done with a frame would be called for each, in 8 instructions.
     fn analyse_file(&mut self, reader: &mut Reader<'_>, most: u64) -> Result<Straight, Failure> {
         let mut straight = Straight::default();
         self.analyse(|analyser, raise| {

@@ -394,9 +394,11 @@ fn without_permission_the_capability_is_named() {
     }
     let directory = tempfile::tempdir().unwrap();
     chown(directory.path(), Some(NOBODY), Some(NOBODY)).unwrap();
-    // The built program may lie where only we can enter.
+    // The built program may lie where only we can enter. Another process copies it: what a test beside this one starts
+    // would hold a file that we write open, and a file that is written cannot be started.
     let program = directory.path().join("sentinel");
-    fs::copy(env!("CARGO_BIN_EXE_sentinel"), &program).unwrap();
+    let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_sentinel")).arg(&program).status().unwrap();
+    assert!(copied.success());
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
     let output = Command::new("setpriv")
         .args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "--inh-caps=-all"])

@@ -176,7 +176,7 @@ impl<'m, K: Copy + Eq, V: Renew> Table<'m, K, V> {
 
     /// The entry of `key` if it is there and was used within `most`. [`Live::go_on`] says that it is used.
     ///
-    /// What is asked for with more than its lifetime may count as absent elsewhere.
+    /// More than the lifetime for `most` would find entries that [`Self::entry`] takes for absent.
     #[inline]
     pub fn live(&mut self, hash: u32, key: K, now: Timestamp, most: Lapse) -> Option<Live<'_, V>> {
         let now = Step::of(now);
