@@ -8,7 +8,7 @@
 #   --port PORT   of the page on 127.0.0.1 (8080; another if it is taken)
 #   --debug       build without optimisation: sooner there, for those who work on the code
 #
-# Builds everything, makes network namespaces with a bridge, an attacker, a victim and a collector, enrols a sensor with
+# Builds everything, makes network namespaces with a bridge, an attacker, a victim and a collector, enrolls a sensor with
 # a one-time token, starts it on the bridge, plays eight attacks, and removes all of it. Needs root for the namespaces;
 # the network of this machine is not touched, and nothing but the page on the loopback can be reached from outside them.
 set -euo pipefail

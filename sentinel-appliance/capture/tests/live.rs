@@ -17,9 +17,11 @@ use std::time::Duration;
 
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 use sentinel_capture::interfaces;
-use sentinel_capture::ring::{Config, Counters, Fanout, FanoutMode, Meter, OpenError, Ring, Wake};
+use sentinel_capture::ring::{
+    Counters, Fanout, FanoutMode, FrameCounter, OpenError, Ring, RingConfig, WaitOutcome,
+};
 use sentinel_capture::send::Sender;
-use sentinel_filter::{Fault, Instruction, Packet, Protocol, Simple, Spread, code, run, validate};
+use sentinel_filter::{FanoutHash, Fault, Instruction, Packet, Protocol, SimpleFilter, code, run, validate};
 use sentinel_units::{LinkType, Mac, Port, Timestamp};
 
 /// Runs `body` in a new namespace where what goes into `left0` comes out of `right0`.
@@ -85,14 +87,14 @@ fn read_all(ring: &mut Ring) -> Vec<Kept> {
             }));
         }
         match ring.wait(Duration::from_millis(500)).unwrap() {
-            Wake::TimedOut => return kept,
-            Wake::Ready | Wake::Interrupted => {}
-            Wake::InterfaceDown => panic!("nobody takes the interface down"),
+            WaitOutcome::TimedOut => return kept,
+            WaitOutcome::Ready | WaitOutcome::Interrupted => {}
+            WaitOutcome::InterfaceDown => panic!("nobody takes the interface down"),
         }
     }
 }
 
-fn open(config: &Config<'_>) -> Ring {
+fn open(config: &RingConfig<'_>) -> Ring {
     let ring = Ring::open(config).unwrap();
     assert_eq!(ring.link(), LinkType::ETHERNET);
     assert!(ring.is_attached());
@@ -102,7 +104,7 @@ fn open(config: &Config<'_>) -> Ring {
 #[test]
 fn all_frames_arrive_with_length_and_tag() {
     on_wire("all_frames_arrive_with_length_and_tag", || {
-        let room_for_all = Config { number: 9, ring_bytes: 1 << 22, ..Config::new("right0") };
+        let room_for_all = RingConfig { number: 9, ring_bytes: 1 << 22, ..RingConfig::new("right0") };
         let mut ring = open(&room_for_all);
         let sender = Sender::open("left0").unwrap();
         let count = 2_000_u16;
@@ -131,7 +133,7 @@ fn all_frames_arrive_with_length_and_tag() {
 fn on_the_loopback_each_frame_comes_once() {
     on_wire("on_the_loopback_each_frame_comes_once", || {
         ip("link set lo up");
-        let mut ring = open(&Config::new("lo"));
+        let mut ring = open(&RingConfig::new("lo"));
         let sender = Sender::open("lo").unwrap();
         for number in 0..10 {
             sender.send(&numbered(number, None, 60)).unwrap();
@@ -145,7 +147,7 @@ fn on_the_loopback_each_frame_comes_once() {
 #[test]
 fn a_full_ring_loses_frames_and_the_books_balance() {
     on_wire("a_full_ring_loses_frames_and_the_books_balance", || {
-        let small = Config { ring_bytes: 8_192, block_bytes: 4_096, ..Config::new("right0") };
+        let small = RingConfig { ring_bytes: 8_192, block_bytes: 4_096, ..RingConfig::new("right0") };
         let mut ring = open(&small);
         let sender = Sender::open("left0").unwrap();
         for number in 0..500 {
@@ -168,7 +170,7 @@ fn a_full_ring_loses_frames_and_the_books_balance() {
 #[test]
 fn the_type_of_a_tag_is_told() {
     on_wire("the_type_of_a_tag_is_told", || {
-        let mut ring = open(&Config::new("right0"));
+        let mut ring = open(&RingConfig::new("right0"));
         let sender = Sender::open("left0").unwrap();
         for kind in [0x8100_u16, 0x88a8] {
             let mut bytes = numbered(1, Some(5), 64);
@@ -176,7 +178,7 @@ fn the_type_of_a_tag_is_told() {
             sender.send(&bytes).unwrap();
         }
         let mut types = Vec::new();
-        while let Wake::Ready = ring.wait(Duration::from_millis(500)).unwrap() {
+        while let WaitOutcome::Ready = ring.wait(Duration::from_millis(500)).unwrap() {
             let block = ring.next_block().unwrap();
             types.extend(block.frames().map(|frame| (frame.vlan, frame.vlan_type)));
         }
@@ -199,8 +201,12 @@ fn a_filter_changes_with_a_clean_cut_while_frames_come() {
     on_wire("a_filter_changes_with_a_clean_cut_while_frames_come", || {
         let long = Duration::from_millis(40);
         let first = only(1);
-        let config =
-            Config { filter: Some(&first), snap_bytes: 60, block_timeout: long, ..Config::new("right0") };
+        let config = RingConfig {
+            filter: Some(&first),
+            snap_bytes: 60,
+            block_timeout: long,
+            ..RingConfig::new("right0")
+        };
         let mut ring = open(&config);
         let sender = Sender::open("left0").unwrap();
         let numbers = |block: &sentinel_capture::ring::Block<'_>| -> Vec<u8> {
@@ -234,7 +240,7 @@ fn a_filter_changes_with_a_clean_cut_while_frames_come() {
 #[test]
 fn frames_are_cut_to_the_snap_length() {
     on_wire("frames_are_cut_to_the_snap_length", || {
-        let mut ring = open(&Config { snap_bytes: 96, ..Config::new("right0") });
+        let mut ring = open(&RingConfig { snap_bytes: 96, ..RingConfig::new("right0") });
         let sender = Sender::open("left0").unwrap();
         for length in [60, 96, 97, 1_000] {
             sender.send(&numbered(0, None, length)).unwrap();
@@ -264,14 +270,14 @@ fn the_kernel_and_the_interpreter_agree() {
         let port = Some(Port(53));
         let sender = Sender::open("left0").unwrap();
         for wanted in [
-            Simple { port, ..Simple::default() },
-            Simple { protocol: Some(Protocol::Dns), address, port },
-            Simple { protocol: Some(Protocol::Tls), ..Simple::default() },
-            Simple { address, ..Simple::default() },
-            Simple { protocol: Some(Protocol::Arp), ..Simple::default() },
+            SimpleFilter { port, ..SimpleFilter::default() },
+            SimpleFilter { protocol: Some(Protocol::Dns), address, port },
+            SimpleFilter { protocol: Some(Protocol::Tls), ..SimpleFilter::default() },
+            SimpleFilter { address, ..SimpleFilter::default() },
+            SimpleFilter { protocol: Some(Protocol::Arp), ..SimpleFilter::default() },
         ] {
             let program = wanted.compile(LinkType::ETHERNET).unwrap();
-            let config = Config { filter: Some(program.instructions()), ..Config::new("right0") };
+            let config = RingConfig { filter: Some(program.instructions()), ..RingConfig::new("right0") };
             let mut ring = open(&config);
             let (mut sent, mut expected) = (0_u64, 0_usize);
             let mut state = 0x2545_f491_4f6c_dd1d_u64; // the seed; xorshift64 (Marsaglia 2003)
@@ -346,10 +352,10 @@ fn the_kernel_takes_the_programs_that_we_take_and_gives_the_same_results() {
         while taken < 60 {
             let program = random_program(&mut random);
             // The kernel ignores the jump fields of instructions that do not jump, and so do we.
-            let config = Config {
+            let config = RingConfig {
                 filter: Some(&program),
                 block_timeout: Duration::from_millis(1),
-                ..Config::new("right0")
+                ..RingConfig::new("right0")
             };
             let opened = Ring::open(&config);
             if let Err(invalid) = validate(&program) {
@@ -376,8 +382,10 @@ fn the_kernel_takes_the_programs_that_we_take_and_gives_the_same_results() {
                 }
             }
             let mut got = Vec::new();
-            while got.len() < expected.len() || ring.wait(Duration::from_millis(5)).unwrap() == Wake::Ready {
-                if ring.wait(Duration::from_secs(1)).unwrap() != Wake::Ready {
+            while got.len() < expected.len()
+                || ring.wait(Duration::from_millis(5)).unwrap() == WaitOutcome::Ready
+            {
+                if ring.wait(Duration::from_secs(1)).unwrap() != WaitOutcome::Ready {
                     break;
                 }
                 while let Some(block) = ring.next_block() {
@@ -396,22 +404,22 @@ fn the_kernel_takes_the_programs_that_we_take_and_gives_the_same_results() {
 #[test]
 fn an_interface_that_goes_down_is_an_event_not_the_end() {
     on_wire("an_interface_that_goes_down_is_an_event_not_the_end", || {
-        let mut ring = open(&Config::new("right0"));
+        let mut ring = open(&RingConfig::new("right0"));
         let sender = Sender::open("left0").unwrap();
         ip("link set right0 down");
-        assert_eq!(ring.wait(Duration::from_secs(5)).unwrap(), Wake::InterfaceDown);
-        assert_eq!(ring.wait(Duration::ZERO).unwrap(), Wake::TimedOut);
+        assert_eq!(ring.wait(Duration::from_secs(5)).unwrap(), WaitOutcome::InterfaceDown);
+        assert_eq!(ring.wait(Duration::ZERO).unwrap(), WaitOutcome::TimedOut);
         assert!(ring.is_attached());
         ip("link set right0 up");
         // The kernel tells the other end of the carrier a little later; until then it drops what is sent.
         let arrives = |_| {
             sender.send(&numbered(1, None, 60)).is_ok()
-                && ring.wait(Duration::from_millis(100)).unwrap() == Wake::Ready
+                && ring.wait(Duration::from_millis(100)).unwrap() == WaitOutcome::Ready
         };
         assert!((0..50).any(arrives));
         read_all(&mut ring);
         ip("link del right0");
-        assert_eq!(ring.wait(Duration::from_secs(5)).unwrap(), Wake::InterfaceDown);
+        assert_eq!(ring.wait(Duration::from_secs(5)).unwrap(), WaitOutcome::InterfaceDown);
         assert!(!ring.is_attached());
     });
 }
@@ -420,7 +428,7 @@ fn an_interface_that_goes_down_is_an_event_not_the_end() {
 fn a_group_of_rings_shares_the_frames_flow_by_flow() {
     on_wire("a_group_of_rings_shares_the_frames_flow_by_flow", || {
         let fanout = Some(Fanout { group: Some(7), mode: FanoutMode::Flow });
-        let config = Config { fanout, ..Config::new("right0") };
+        let config = RingConfig { fanout, ..RingConfig::new("right0") };
         let mut rings = [open(&config), open(&config)];
         let sender = Sender::open("left0").unwrap();
         for _ in 0..3 {
@@ -455,17 +463,17 @@ fn from_host(last: u8, between: &[u8]) -> Vec<u8> {
 #[test]
 fn a_group_shares_by_source_in_the_order_of_joining() {
     on_wire("a_group_shares_by_source_in_the_order_of_joining", || {
-        let spread = Spread::new(0x1234_5677);
+        let spread = FanoutHash::new(0x1234_5677);
         let nothing = [Instruction::plain(code::RET_K, 0)];
         let mode = FanoutMode::Program;
-        let closed = Config { filter: Some(&nothing), ..Config::new("right0") };
-        let mut rings = vec![open(&Config { fanout: Some(Fanout { group: None, mode }), ..closed })];
+        let closed = RingConfig { filter: Some(&nothing), ..RingConfig::new("right0") };
+        let mut rings = vec![open(&RingConfig { fanout: Some(Fanout { group: None, mode }), ..closed })];
         let group = rings[0].fanout_group();
         assert!(group.is_some());
         for _ in 1..3 {
-            rings.push(open(&Config { fanout: Some(Fanout { group, mode }), ..closed }));
+            rings.push(open(&RingConfig { fanout: Some(Fanout { group, mode }), ..closed }));
         }
-        rings[0].share_by(&spread.instructions()).unwrap();
+        rings[0].set_fanout_program(&spread.instructions()).unwrap();
         rings.iter_mut().for_each(|ring| ring.replace_filter(None).unwrap());
         let sender = Sender::open("left0").unwrap();
         // Twice: also after the interface was down, the order is that of joining.
@@ -503,8 +511,8 @@ fn a_group_shares_by_source_in_the_order_of_joining() {
 fn a_meter_counts_what_a_filter_refuses() {
     on_wire("a_meter_counts_what_a_filter_refuses", || {
         let filter = only(1);
-        let mut ring = open(&Config { filter: Some(&filter), ..Config::new("right0") });
-        let mut meter = Meter::open("right0").unwrap();
+        let mut ring = open(&RingConfig { filter: Some(&filter), ..RingConfig::new("right0") });
+        let mut meter = FrameCounter::open("right0").unwrap();
         let (there, back) = (Sender::open("left0").unwrap(), Sender::open("right0").unwrap());
         for round in 1..=3 {
             for number in 0..1_000 {
@@ -524,14 +532,15 @@ fn a_meter_counts_what_a_filter_refuses() {
 #[test]
 fn what_cannot_be_opened_says_why() {
     on_wire("what_cannot_be_opened_says_why", || {
-        let error = Ring::open(&Config::new("eth77")).unwrap_err();
+        let error = Ring::open(&RingConfig::new("eth77")).unwrap_err();
         assert_eq!(error, OpenError::UnknownInterface);
         assert_eq!(Sender::open("eth77").unwrap_err(), OpenError::UnknownInterface);
         for (ring_bytes, block_bytes) in [(0, 0), (65_536, 65_536), (100_000, 65_536), (8_192, 4_000)] {
-            let error = Ring::open(&Config { ring_bytes, block_bytes, ..Config::new("right0") }).unwrap_err();
+            let error =
+                Ring::open(&RingConfig { ring_bytes, block_bytes, ..RingConfig::new("right0") }).unwrap_err();
             assert!(matches!(error, OpenError::RingSize { .. }), "{ring_bytes} {block_bytes}: {error}");
         }
-        let error = Ring::open(&Config { filter: Some(&[]), ..Config::new("right0") }).unwrap_err();
+        let error = Ring::open(&RingConfig { filter: Some(&[]), ..RingConfig::new("right0") }).unwrap_err();
         assert_eq!(error, OpenError::FilterLength(0));
     });
 }
@@ -543,7 +552,7 @@ fn without_the_capability_the_error_names_it() {
         let none = CapabilitySet::empty();
         set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })
             .unwrap();
-        let error = Ring::open(&Config::new("right0")).unwrap_err();
+        let error = Ring::open(&RingConfig::new("right0")).unwrap_err();
         assert_eq!(error, OpenError::NotPermitted);
         assert!(error.to_string().contains("CAP_NET_RAW"));
     });

@@ -11,7 +11,7 @@ use sentinel_units::Port;
 
 use crate::event::{Event, OtherEvent, Setting};
 use crate::incident::{Finding, Findings, scope};
-use crate::registry::Config;
+use crate::registry::DetectorConfig;
 
 const DHCP_SERVER: Port = Port(67);
 
@@ -23,12 +23,12 @@ pub(crate) struct ArpSpoof<'m> {
 }
 
 impl<'m> ArpSpoof<'m> {
-    pub(crate) fn new(sets: &'m mut [NeighbourSet], config: &Config) -> Self {
+    pub(crate) fn new(sets: &'m mut [NeighbourSet], config: &DetectorConfig) -> Self {
         let neighbours = Neighbours::new(sets);
         Self { neighbours, enabled: config.enabled, severity: config.severity }
     }
 
-    pub(crate) const fn configure(&mut self, config: &Config) {
+    pub(crate) const fn configure(&mut self, config: &DetectorConfig) {
         (self.enabled, self.severity) = (config.enabled, config.severity);
     }
 
@@ -44,7 +44,7 @@ impl<'m> ArpSpoof<'m> {
 
     #[inline]
     pub(crate) fn segment(&mut self, event: &Event<'_, '_>) {
-        if event.packet.ends.tcp_flags.is_none() && self.follows(event.packet.ends.source_port) {
+        if event.packet.tuple.tcp_flags.is_none() && self.follows(event.packet.tuple.source_port) {
             self.dhcp(event);
         }
     }

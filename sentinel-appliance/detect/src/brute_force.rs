@@ -11,26 +11,26 @@ use sentinel_units::{Address, Port};
 use crate::event::Event;
 use crate::incident::{Finding, Findings, scope};
 use crate::per_source::earlier;
-use crate::port_sieve::PortSieve;
-use crate::registry::{Config, MAX_PORTS};
+use crate::port_bloom::PortBloom;
+use crate::registry::{DetectorConfig, MAX_PORTS};
 
 /// Attempts told apart exactly; above, within 3 %.
 const MARKS: usize = 64;
 
 /// Who knocks where.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Door {
+pub struct LoginAttempts {
     source: Address,
     target: Address,
     port: Port,
 }
 
 /// Storage for four doors: about 1.3 KiB.
-pub type DoorSet = Set<Door, Recent<MARKS>>;
+pub type LoginAttemptsSet = Set<LoginAttempts, Recent<MARKS>>;
 
 #[derive(Debug)]
 pub(crate) struct BruteForce<'m> {
-    table: Table<'m, Door, Recent<MARKS>>,
+    table: Table<'m, LoginAttempts, Recent<MARKS>>,
     enabled: bool,
     severity: Severity,
     count: u32,
@@ -38,11 +38,11 @@ pub(crate) struct BruteForce<'m> {
     threshold: Threshold,
     ports: heapless::Vec<u16, MAX_PORTS>,
     /// Says of most other ports that they are not among these.
-    maybe: PortSieve,
+    maybe: PortBloom,
 }
 
 impl<'m> BruteForce<'m> {
-    pub(crate) fn new(sets: &'m mut [DoorSet], config: &Config) -> Self {
+    pub(crate) fn new(sets: &'m mut [LoginAttemptsSet], config: &DetectorConfig) -> Self {
         let mut new = Self {
             table: Table::new(sets, Duration::ZERO),
             enabled: false,
@@ -51,13 +51,13 @@ impl<'m> BruteForce<'m> {
             window_s: 0,
             threshold: Threshold::new(1, Duration::ZERO, MARKS),
             ports: heapless::Vec::new(),
-            maybe: PortSieve::default(),
+            maybe: PortBloom::default(),
         };
         new.configure(config);
         new
     }
 
-    pub(crate) fn configure(&mut self, config: &Config) {
+    pub(crate) fn configure(&mut self, config: &DetectorConfig) {
         let [attempts, window_s, ..] = config.numbers;
         let window = Duration::from_secs(window_s.into());
         (self.count, self.window_s) = (attempts, window_s);
@@ -81,9 +81,9 @@ impl<'m> BruteForce<'m> {
     pub(crate) fn segment(&mut self, event: &Event<'_, '_>, findings: &mut Findings<'_, '_>) {
         let packet = event.packet;
         if self.enabled
-            && packet.ends.tcp_flags.is_some_and(TcpFlags::syn_only)
-            && self.maybe.may_hold(packet.ends.destination_port)
-            && self.ports.contains(&packet.ends.destination_port.0)
+            && packet.tuple.tcp_flags.is_some_and(TcpFlags::syn_only)
+            && self.maybe.may_contain(packet.tuple.destination_port)
+            && self.ports.contains(&packet.tuple.destination_port.0)
         {
             self.add(event, findings);
         }
@@ -91,10 +91,10 @@ impl<'m> BruteForce<'m> {
 
     fn add(&mut self, event: &Event<'_, '_>, findings: &mut Findings<'_, '_>) {
         let (now, packet) = (event.setting.now, event.packet);
-        let door = Door {
-            source: packet.ends.source,
-            target: packet.ends.destination,
-            port: packet.ends.destination_port,
+        let door = LoginAttempts {
+            source: packet.tuple.source,
+            target: packet.tuple.destination,
+            port: packet.tuple.destination_port,
         };
         let scope = scope(door.target, door.port);
         let hash = event.setting.key.with(event.source_hash, scope);

@@ -5,14 +5,14 @@
 //! sentences. Weak evidence: content networks use long names too, hence the low default severity.
 
 use sentinel_alert::{Evidence, Severity, ShortName, Subject, Test};
-use sentinel_dissect::{Glance, dns};
+use sentinel_dissect::{PacketSummary, dns};
 use sentinel_track::flow::Role;
-use sentinel_track::table::Lapse;
+use sentinel_track::table::CoarseSpan;
 use sentinel_units::Port;
 
 use crate::event::{Event, Setting};
 use crate::incident::{Finding, Findings};
-use crate::registry::Config;
+use crate::registry::DetectorConfig;
 
 pub(crate) const DNS: Port = Port(53);
 /// Queries read from one TCP segment.
@@ -30,14 +30,14 @@ pub(crate) struct DnsTunnel {
 }
 
 impl DnsTunnel {
-    pub(crate) fn new(config: &Config) -> Self {
+    pub(crate) fn new(config: &DetectorConfig) -> Self {
         let mut new =
             Self { enabled: false, severity: Severity::Info, threshold: 0, streams_are_joined: false };
         new.configure(config);
         new
     }
 
-    pub(crate) fn configure(&mut self, config: &Config) {
+    pub(crate) fn configure(&mut self, config: &DetectorConfig) {
         let [characters, ..] = config.numbers;
         self.threshold = u16::try_from(characters).unwrap_or(u16::MAX);
         (self.enabled, self.severity) = (config.enabled, config.severity);
@@ -51,14 +51,14 @@ impl DnsTunnel {
 
     #[inline]
     pub(crate) fn segment(&self, event: &Event<'_, '_>, findings: &mut Findings<'_, '_>) {
-        if self.follows(event.packet.ends.destination_port) {
+        if self.follows(event.packet.tuple.destination_port) {
             self.queries(event, findings);
         }
     }
 
     fn queries(&self, event: &Event<'_, '_>, findings: &mut Findings<'_, '_>) {
         let payload = event.packet.payload();
-        if event.packet.ends.tcp_flags.is_none() {
+        if event.packet.tuple.tcp_flags.is_none() {
             return self.message(event, payload, findings);
         }
         if self.streams_are_joined {
@@ -73,13 +73,14 @@ impl DnsTunnel {
     pub(crate) fn whole(
         &self,
         setting: Setting<'_>,
-        packet: &Glance<'_>,
+        packet: &PacketSummary<'_>,
         message: &[u8],
         findings: &mut Findings<'_, '_>,
     ) {
-        if self.follows(packet.ends.destination_port) {
-            let role = Role { from_opener: true, certain: false, is_first: false, idle: Lapse::default() };
-            let source_hash = setting.key.address(packet.ends.source);
+        if self.follows(packet.tuple.destination_port) {
+            let role =
+                Role { from_initiator: true, certain: false, is_first: false, idle: CoarseSpan::default() };
+            let source_hash = setting.key.address(packet.tuple.source);
             self.message(&Event { setting, packet, role, source_hash }, message, findings);
         }
     }
@@ -105,8 +106,8 @@ impl DnsTunnel {
             severity: self.severity,
             first: event.setting.now,
             subject: Subject {
-                source: Some(event.packet.ends.source),
-                destination: Some(event.packet.ends.destination),
+                source: Some(event.packet.tuple.source),
+                destination: Some(event.packet.tuple.destination),
                 destination_port: Some(DNS),
                 mac: event.packet.sender_mac(),
                 ..Subject::default()

@@ -3,26 +3,26 @@
 use core::time::Duration;
 
 use sentinel_alert::{Alert, Kind};
-use sentinel_dissect::{Ends, Glance, Packet, Transport, glance_v4, glance_v6};
-use sentinel_track::flow::{FlowId, Flows, Interest, Role};
+use sentinel_dissect::{FiveTuple, Packet, PacketSummary, Transport, summarize_v4, summarize_v6};
+use sentinel_track::flow::{FlowId, Flows, Inspection, Role};
 use sentinel_track::hash::HashKey;
 use sentinel_units::{LinkType, Timestamp};
 
 use crate::arp_spoof::ArpSpoof;
-use crate::askers::Askers;
-use crate::assembly::{self, Assembly, AssemblyStorage, Carried};
 use crate::brute_force::BruteForce;
 use crate::dns_tunnel::{DNS, DnsTunnel};
 use crate::event::{Event, OtherEvent, Setting};
 use crate::exfiltration::Exfiltration;
+use crate::home_net::HomeNet;
 use crate::icmp_flood::IcmpFlood;
 use crate::incident::{Findings, Incidents};
-use crate::inside::Inside;
 use crate::memory::Storage;
-use crate::port_sieve::PortSieve;
-use crate::registry::Config;
-use crate::sighting::{Seen, Sightings};
+use crate::port_bloom::PortBloom;
+use crate::reassembly::{self, Decapsulated, Reassembly, ReassemblyStorage};
+use crate::registry::DetectorConfig;
+use crate::siblings::{FirstPacketReports, Seen};
 use crate::suspicious_port::{ListedPort, SuspiciousPort};
+use crate::syn_sources::SynSources;
 
 /// A stamp this much before the newest one means that the clock was set back; less is disorder, as
 /// between the rings of two interfaces, whose blocks wait a second at most.
@@ -30,14 +30,14 @@ const CLOCK_SET_BACK: Duration = Duration::from_secs(5);
 
 /// How often an incident speaks.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Pace {
+pub struct IncidentLimits {
     /// Silence after which an incident is over.
-    pub quiet: Duration,
+    pub idle_timeout: Duration,
     /// Time between two messages of one incident.
     pub update: Duration,
     /// Incidents of one kind that may open in a row; one more is earned every two seconds. Past that, new sources
     /// share one incident of the kind.
-    pub openings: u32,
+    pub burst: u32,
 }
 
 /// What the tables have lost so far.
@@ -66,24 +66,24 @@ pub struct Counts {
 #[derive(Debug)]
 pub struct Engine<'m> {
     pub(crate) key: HashKey,
-    pub(crate) inside: Inside,
+    pub(crate) home_net: HomeNet,
     pub(crate) now: Timestamp,
     pub(crate) counts: Counts,
     pub(crate) flows: Flows<'m>,
     pub(crate) incidents: Incidents<'m>,
     incident_slots: usize,
     /// What other engines must be told, if there are others.
-    pub(crate) sightings: Option<Sightings>,
+    pub(crate) reports: Option<FirstPacketReports>,
     pub(crate) detectors: Detectors<'m>,
     /// Messages that span packets, if there is memory for them.
-    assembly: Option<Assembly<'m>>,
+    reassembly: Option<Reassembly<'m>>,
 }
 
 /// The registry's detectors, in its order.
 #[derive(Debug)]
 pub(crate) struct Detectors<'m> {
     /// `port_scan` and `syn_flood`.
-    pub(crate) askers: Askers<'m>,
+    pub(crate) syn_sources: SynSources<'m>,
     icmp_flood: IcmpFlood<'m>,
     pub(crate) suspicious_port: SuspiciousPort<'m>,
     arp_spoof: ArpSpoof<'m>,
@@ -91,7 +91,7 @@ pub(crate) struct Detectors<'m> {
     pub(crate) exfiltration: Exfiltration<'m>,
     brute_force: BruteForce<'m>,
     /// Says of most ports that no detector looks at conversations with them in particular.
-    pub(crate) looked_at: PortSieve,
+    pub(crate) watched_ports: PortBloom,
 }
 
 impl<'m> Engine<'m> {
@@ -100,69 +100,75 @@ impl<'m> Engine<'m> {
     pub fn new(
         storage: Storage<'m>,
         key: HashKey,
-        inside: Inside,
-        pace: Pace,
-        configs: &[Config; 8],
+        home_net: HomeNet,
+        incident_limits: IncidentLimits,
+        configs: &[DetectorConfig; 8],
     ) -> Self {
         let [scan, syn, icmp, port, arp, dns, exfiltration, brute] = configs;
-        let Storage { flows, askers, echoes, doors, outbound, neighbours, incidents, listed_ports } = storage;
+        let Storage { flows, syn_sources, echo_sources, logins, egress, neighbours, incidents, listed_ports } =
+            storage;
         let mut engine = Self {
             key,
-            inside,
+            home_net,
             now: Timestamp::ZERO,
             counts: Counts::default(),
             flows: Flows::new(flows),
             incident_slots: incidents.len(),
-            incidents: Incidents::new(incidents, pace),
-            sightings: None,
+            incidents: Incidents::new(incidents, incident_limits),
+            reports: None,
             detectors: Detectors {
-                askers: Askers::new(askers, scan, syn),
-                icmp_flood: IcmpFlood::new(echoes, icmp),
+                syn_sources: SynSources::new(syn_sources, scan, syn),
+                icmp_flood: IcmpFlood::new(echo_sources, icmp),
                 suspicious_port: SuspiciousPort::new(listed_ports, port),
                 arp_spoof: ArpSpoof::new(neighbours, arp),
                 dns_tunnel: DnsTunnel::new(dns),
-                exfiltration: Exfiltration::new(outbound, exfiltration),
-                brute_force: BruteForce::new(doors, brute),
-                looked_at: PortSieve::default(),
+                exfiltration: Exfiltration::new(egress, exfiltration),
+                brute_force: BruteForce::new(logins, brute),
+                watched_ports: PortBloom::default(),
             },
-            assembly: None,
+            reassembly: None,
         };
-        engine.detectors.update_looked_at();
+        engine.detectors.update_watched_ports();
         engine
     }
 
     /// Lends memory to put datagrams and DNS over TCP together. Without it messages that span packets are not read.
-    pub fn put_together(&mut self, storage: AssemblyStorage<'m>) {
-        self.assembly = Some(Assembly::new(storage));
+    pub fn enable_reassembly(&mut self, storage: ReassemblyStorage<'m>) {
+        self.reassembly = Some(Reassembly::new(storage));
         self.detectors.dns_tunnel.streams_are_joined = true;
     }
 
     /// Takes over new settings. Tables and open incidents stay.
-    pub fn configure(&mut self, inside: Inside, pace: Pace, configs: &[Config; 8]) {
+    pub fn configure(
+        &mut self,
+        home_net: HomeNet,
+        incident_limits: IncidentLimits,
+        configs: &[DetectorConfig; 8],
+    ) {
         let [scan, syn, icmp, port, arp, dns, exfiltration, brute] = configs;
-        self.inside = inside;
-        self.incidents.pace = pace;
-        self.flows.forget_interest();
-        self.detectors.askers.configure(scan, syn);
+        self.home_net = home_net;
+        self.incidents.incident_limits = incident_limits;
+        self.flows.reset_inspection();
+        self.detectors.syn_sources.configure(scan, syn);
         self.detectors.icmp_flood.configure(icmp);
         self.detectors.suspicious_port.configure(port);
         self.detectors.arp_spoof.configure(arp);
         self.detectors.dns_tunnel.configure(dns);
         self.detectors.exfiltration.configure(exfiltration);
         self.detectors.brute_force.configure(brute);
-        self.detectors.update_looked_at();
+        self.detectors.update_watched_ports();
     }
 
     /// Takes over a new list of ports that malware is known to use; returns how many did not fit.
     pub fn set_listed_ports(&mut self, list: &[ListedPort]) -> usize {
         let too_many = self.detectors.suspicious_port.set_list(list);
-        self.detectors.update_looked_at();
+        self.detectors.update_watched_ports();
         too_many
     }
 
     /// Looks at a frame in which there may be something to learn.
     #[inline(never)] // keeps the other ways short
-    pub(crate) fn attentively(
+    pub(crate) fn slow_path(
         &mut self,
         at: Timestamp,
         link: LinkType,
@@ -170,14 +176,14 @@ impl<'m> Engine<'m> {
         wire_len: u32,
         raise: &mut dyn FnMut(Alert),
     ) {
-        let read = match glance_v4(link, bytes, wire_len) {
-            Some((ends, datagram)) => Some((FlowId::v4(&self.key, &ends), ends.into(), datagram)),
-            None => glance_v6(link, bytes, wire_len)
-                .map(|(ends, datagram)| (FlowId::of(&self.key, &ends), ends, datagram)),
+        let read = match summarize_v4(link, bytes, wire_len) {
+            Some((tuple, datagram)) => Some((FlowId::v4(&self.key, &tuple), tuple.into(), datagram)),
+            None => summarize_v6(link, bytes, wire_len)
+                .map(|(tuple, datagram)| (FlowId::of(&self.key, &tuple), tuple, datagram)),
         };
-        if let Some((flow, ends, datagram)) = read {
+        if let Some((flow, tuple, datagram)) = read {
             self.counts.analysed += 1;
-            let packet = Glance::of_frame(ends, datagram, bytes, wire_len);
+            let packet = PacketSummary::of_frame(tuple, datagram, bytes, wire_len);
             if self.segment(at, flow, &packet, raise) {
                 self.stream(at, link, bytes, wire_len, raise);
             }
@@ -194,13 +200,15 @@ impl<'m> Engine<'m> {
     /// Looks at one packet that was read already, as part of a frame that counts or for itself, and at what it carries or
     /// completes.
     pub fn packet(&mut self, at: Timestamp, packet: &Packet<'_>, raise: &mut dyn FnMut(Alert)) {
-        if self.assembly.is_some() && assembly::concerns(packet) {
+        if self.reassembly.is_some() && reassembly::concerns(packet) {
             // Its content is judged once it is whole.
-            self.alone(at, packet, Glance::of(packet).map(Glance::bare), raise);
+            self.alone(at, packet, PacketSummary::of(packet).map(PacketSummary::bare), raise);
             self.assemble(at, packet, raise);
         } else {
-            self.alone(at, packet, Glance::of(packet), raise);
-            assembly::tunnels(packet, &mut |carried| self.carried(at, packet, carried, raise));
+            self.alone(at, packet, PacketSummary::of(packet), raise);
+            reassembly::tunnels(packet, &mut |decapsulated| {
+                self.decapsulated(at, packet, decapsulated, raise)
+            });
         }
     }
 
@@ -219,50 +227,51 @@ impl<'m> Engine<'m> {
 
     #[cold]
     fn assemble(&mut self, at: Timestamp, packet: &Packet<'_>, raise: &mut dyn FnMut(Alert)) {
-        let Some(mut assembly) = self.assembly.take() else { return };
+        let Some(mut reassembly) = self.reassembly.take() else { return };
         let key = self.key.clone();
-        assembly.packet(&key, at, packet, &mut |carried| self.carried(at, packet, carried, raise));
-        self.assembly = Some(assembly);
+        reassembly
+            .packet(&key, at, packet, &mut |decapsulated| self.decapsulated(at, packet, decapsulated, raise));
+        self.reassembly = Some(reassembly);
     }
 
-    fn carried(
+    fn decapsulated(
         &mut self,
         at: Timestamp,
         packet: &Packet<'_>,
-        carried: &Carried<'_>,
+        decapsulated: &Decapsulated<'_>,
         raise: &mut dyn FnMut(Alert),
     ) {
-        let (packet, message) = match carried {
-            Carried::Packet(inner) => return self.alone(at, inner, Glance::of(inner), raise),
-            Carried::Datagram(datagram) => match datagram.udp() {
+        let (packet, message) = match decapsulated {
+            Decapsulated::Packet(inner) => return self.alone(at, inner, PacketSummary::of(inner), raise),
+            Decapsulated::Datagram(datagram) => match datagram.udp() {
                 Some(udp) => (*datagram, udp.payload),
                 None => return,
             },
-            Carried::Message(message) => (packet, *message),
+            Decapsulated::Message(message) => (packet, *message),
         };
-        let Some(glance) = Glance::of(packet) else { return };
-        let Self { incidents, detectors, now, key, inside, .. } = self;
-        let setting = Setting { now: *now, inside, key };
+        let Some(summary) = PacketSummary::of(packet) else { return };
+        let Self { incidents, detectors, now, key, home_net, .. } = self;
+        let setting = Setting { now: *now, home_net, key };
         let mut findings = Findings { incidents, now: *now, raise };
-        detectors.dns_tunnel.whole(setting, &glance, message, &mut findings);
+        detectors.dns_tunnel.whole(setting, &summary, message, &mut findings);
     }
 
-    /// Looks at a packet without what it carries. `glance` is what may be known of it, if it has ports.
+    /// Looks at a packet without what it carries. `summary` is what may be known of it, if it has ports.
     fn alone(
         &mut self,
         at: Timestamp,
         packet: &Packet<'_>,
-        glance: Option<Glance<'_>>,
+        summary: Option<PacketSummary<'_>>,
         raise: &mut dyn FnMut(Alert),
     ) {
-        if let Some(glance) = glance {
-            let flow = FlowId::of(&self.key, &glance.ends);
-            let _is_followed = self.segment(at, flow, &glance, raise);
+        if let Some(summary) = summary {
+            let flow = FlowId::of(&self.key, &summary.tuple);
+            let _is_followed = self.segment(at, flow, &summary, raise);
             return;
         }
         self.advance(at, raise);
-        let Self { incidents, detectors, now, key, inside, .. } = self;
-        let event = OtherEvent { setting: Setting { now: *now, inside, key }, packet };
+        let Self { incidents, detectors, now, key, home_net, .. } = self;
+        let event = OtherEvent { setting: Setting { now: *now, home_net, key }, packet };
         detectors.packet(&event, &mut Findings { incidents, now: *now, raise });
     }
 
@@ -272,39 +281,38 @@ impl<'m> Engine<'m> {
         &mut self,
         at: Timestamp,
         flow: FlowId,
-        packet: &Glance<'_>,
+        packet: &PacketSummary<'_>,
         raise: &mut dyn FnMut(Alert),
     ) -> bool {
         self.advance(at, raise);
-        let ends = &packet.ends;
-        if self.detectors.may_be_mere_request(ends) && !self.goes_out(ends.source, ends.destination) {
+        let tuple = &packet.tuple;
+        if self.detectors.is_countable_syn(tuple) && !self.is_egress(tuple.source, tuple.destination) {
             self.count_any_request(&packet.into(), raise);
             return false;
         }
-        let Self { incidents, detectors, now, key, inside, flows, sightings, .. } = self;
-        let mut conversation = flows.note(flow, ends.tcp_flags, *now);
-        let setting = Setting { now: *now, inside, key };
+        let Self { incidents, detectors, now, key, home_net, flows, reports, .. } = self;
+        let mut conversation = flows.note(flow, tuple.tcp_flags, *now);
+        let setting = Setting { now: *now, home_net, key };
         let mut findings = Findings { incidents, now: *now, raise };
-        if !detectors.askers.may_ask(ends.tcp_flags, &conversation.role) {
-            match conversation.interest() {
-                Interest::Nothing => return false,
-                Interest::Length => {
-                    let hash = setting.key.address(ends.source);
+        if !detectors.syn_sources.may_ask(tuple.tcp_flags, &conversation.role) {
+            match conversation.inspection() {
+                Inspection::Bypass => return false,
+                Inspection::LengthOnly => {
+                    let hash = setting.key.address(tuple.source);
                     detectors.exfiltration.ordinary(*now, hash, &packet.into(), &mut findings);
                     return false;
                 }
-                Interest::Everything => {}
+                Inspection::Full => {}
             }
         }
-        let role = match sightings {
-            Some(sightings) if conversation.role.is_first => {
-                let sight =
-                    sightings.note(&flow, packet, conversation.role, &detectors.suspicious_port, *now);
+        let role = match reports {
+            Some(reports) if conversation.role.is_first => {
+                let sight = reports.note(&flow, packet, conversation.role, &detectors.suspicious_port, *now);
                 if sight == Seen::Undecided {
-                    let role = Role { from_opener: false, is_first: false, ..conversation.role };
+                    let role = Role { from_initiator: false, is_first: false, ..conversation.role };
                     detectors.segment(setting, packet, role, &mut findings);
                     // Not the sender, until the others have been heard.
-                    flows.settle(flow, false, false, true, *now);
+                    flows.set_initiator(flow, false, false, true, *now);
                     return false;
                 }
                 Role { is_first: sight == Seen::First, ..conversation.role }
@@ -312,12 +320,16 @@ impl<'m> Engine<'m> {
             _ => conversation.role,
         };
         detectors.segment(setting, packet, role, &mut findings);
-        conversation.set_interest(detectors.interest(inside, ends, role.from_opener));
+        conversation.set_inspection(detectors.inspection(home_net, tuple, role.from_initiator));
         if conversation.role.is_first {
-            let answers = ends.reversed();
-            conversation.set_interest_in_answers(detectors.interest(inside, &answers, !role.from_opener));
+            let answers = tuple.reversed();
+            conversation.set_response_inspection(detectors.inspection(
+                home_net,
+                &answers,
+                !role.from_initiator,
+            ));
         }
-        ends.tcp_flags.is_some() && assembly::is_dns_stream(ends.destination_port)
+        tuple.tcp_flags.is_some() && reassembly::is_dns_stream(tuple.destination_port)
     }
 
     /// Lets time pass while there is no traffic.
@@ -342,15 +354,15 @@ impl<'m> Engine<'m> {
         let detectors = &self.detectors;
         let evictions = [
             self.flows.table().evictions(),
-            detectors.askers.evictions(),
+            detectors.syn_sources.evictions(),
             detectors.icmp_flood.evictions(),
             detectors.arp_spoof.evictions(),
             detectors.exfiltration.evictions(),
             detectors.brute_force.evictions(),
         ];
-        let assembly = self.assembly.as_ref().map_or(0, Assembly::evictions);
+        let reassembly = self.reassembly.as_ref().map_or(0, Reassembly::evictions);
         Losses {
-            evictions: evictions.iter().sum::<u64>() + assembly,
+            evictions: evictions.iter().sum::<u64>() + reassembly,
             closed_early: self.incidents.closed_early(),
         }
     }
@@ -364,21 +376,21 @@ impl<'m> Engine<'m> {
     /// The clock follows the newest stamp.
     #[inline]
     pub(crate) fn advance(&mut self, at: Timestamp, raise: &mut dyn FnMut(Alert)) {
-        if self.is_next(at) {
+        if self.is_monotonic(at) {
             self.now = at;
         } else {
-            self.advance_slowly(at, raise);
+            self.advance_cold(at, raise);
         }
     }
 
     /// Whether time goes on to `at` without more ado.
     #[inline]
-    pub(crate) fn is_next(&self, at: Timestamp) -> bool {
-        at >= self.now && !self.incidents.is_one_over(at)
+    pub(crate) fn is_monotonic(&self, at: Timestamp) -> bool {
+        at >= self.now && !self.incidents.has_expired(at)
     }
 
     #[cold]
-    fn advance_slowly(&mut self, at: Timestamp, raise: &mut dyn FnMut(Alert)) {
+    fn advance_cold(&mut self, at: Timestamp, raise: &mut dyn FnMut(Alert)) {
         if at >= self.now {
             self.now = at;
             self.incidents.close_until(at, raise);
@@ -390,9 +402,9 @@ impl<'m> Engine<'m> {
 }
 
 impl Detectors<'_> {
-    fn update_looked_at(&mut self) {
+    fn update_watched_ports(&mut self) {
         let ports = [DNS].into_iter().chain(self.brute_force.ports()).chain(self.suspicious_port.ports());
-        self.looked_at = ports.collect();
+        self.watched_ports = ports.collect();
     }
 
     /// Shows a segment or datagram to those that it may concern.
@@ -400,15 +412,15 @@ impl Detectors<'_> {
     pub(crate) fn segment(
         &mut self,
         setting: Setting<'_>,
-        packet: &Glance<'_>,
+        packet: &PacketSummary<'_>,
         role: Role,
         findings: &mut Findings<'_, '_>,
     ) {
-        let event = &Event { setting, packet, role, source_hash: setting.key.address(packet.ends.source) };
-        self.askers.segment(event, findings);
+        let event = &Event { setting, packet, role, source_hash: setting.key.address(packet.tuple.source) };
+        self.syn_sources.segment(event, findings);
         self.suspicious_port.segment(event, findings);
         self.dns_tunnel.segment(event, findings);
-        if event.packet.ends.tcp_flags.is_some() {
+        if event.packet.tuple.tcp_flags.is_some() {
             self.brute_force.segment(event, findings);
         } else {
             self.arp_spoof.segment(event);
@@ -418,13 +430,13 @@ impl Detectors<'_> {
 
     /// What they can learn from ordinary segments or datagrams between these ends.
     #[inline]
-    fn interest(&self, inside: &Inside, ends: &Ends, from_opener: bool) -> Interest {
-        if self.dns_tunnel.follows(ends.destination_port) || self.arp_spoof.follows(ends.source_port) {
-            Interest::Everything
-        } else if from_opener && self.exfiltration.counts(inside, ends.source, ends.destination) {
-            Interest::Length
+    fn inspection(&self, home_net: &HomeNet, tuple: &FiveTuple, from_initiator: bool) -> Inspection {
+        if self.dns_tunnel.follows(tuple.destination_port) || self.arp_spoof.follows(tuple.source_port) {
+            Inspection::Full
+        } else if from_initiator && self.exfiltration.counts(home_net, tuple.source, tuple.destination) {
+            Inspection::LengthOnly
         } else {
-            Interest::Nothing
+            Inspection::Bypass
         }
     }
 

@@ -1,11 +1,11 @@
 //! What detectors see of one packet, worked out once for all of them.
 
-use sentinel_dissect::{Ends, Glance, Ip, Packet, again_v4, again_v6, sender};
-use sentinel_track::flow::{End, Role};
+use sentinel_dissect::{FiveTuple, Ip, Packet, PacketSummary, reread_v4, reread_v6, sender};
+use sentinel_track::flow::{Endpoint, Role};
 use sentinel_track::hash::HashKey;
 use sentinel_units::{Address, Mac, Port, Timestamp};
 
-use crate::inside::Inside;
+use crate::home_net::HomeNet;
 
 /// What every packet is judged against.
 #[derive(Clone, Copy, Debug)]
@@ -13,7 +13,7 @@ pub(crate) struct Setting<'e> {
     /// Packet time, never before that of an earlier packet by more than the clock was set back.
     pub(crate) now: Timestamp,
     /// What is inside.
-    pub(crate) inside: &'e Inside,
+    pub(crate) home_net: &'e HomeNet,
     /// The key of all tables.
     pub(crate) key: &'e HashKey,
 }
@@ -24,7 +24,7 @@ pub(crate) struct Event<'e, 'p> {
     /// What it is judged against.
     pub(crate) setting: Setting<'e>,
     /// The packet itself.
-    pub(crate) packet: &'e Glance<'p>,
+    pub(crate) packet: &'e PacketSummary<'p>,
     /// How it stands to its conversation.
     pub(crate) role: Role,
     /// The hash of its source address.
@@ -46,28 +46,28 @@ pub(crate) struct Counted<'p> {
     pub(crate) sender: Option<&'p [u8; 6]>,
 }
 
-impl<'p> From<&Glance<'p>> for Counted<'p> {
+impl<'p> From<&PacketSummary<'p>> for Counted<'p> {
     #[inline]
-    fn from(packet: &Glance<'p>) -> Self {
-        let Ends { source, destination, destination_port, .. } = packet.ends;
+    fn from(packet: &PacketSummary<'p>) -> Self {
+        let FiveTuple { source, destination, destination_port, .. } = packet.tuple;
         let destination_port = Some(destination_port);
         Self { source, destination, destination_port, wire_len: packet.wire_len, sender: packet.sender }
     }
 }
 
 impl<'p> Counted<'p> {
-    /// A frame that [`glance_v4`](sentinel_dissect::glance_v4) has read; `None` if it was
-    /// [`glance_v6`](sentinel_dissect::glance_v6).
+    /// A frame that [`summarize_v4`](sentinel_dissect::summarize_v4) has read; `None` if it was
+    /// [`summarize_v6`](sentinel_dissect::summarize_v6).
     #[inline(always)] // so that both addresses are known to be IPv4
-    pub(crate) fn again_v4(bytes: &'p [u8], wire_len: u32) -> Option<Self> {
-        let (source, destination, port) = again_v4(bytes)?;
+    pub(crate) fn reread_v4(bytes: &'p [u8], wire_len: u32) -> Option<Self> {
+        let (source, destination, port) = reread_v4(bytes)?;
         let (source, destination) = (Address::v4(source), Address::v4(destination));
         Some(Self::in_frame(bytes, wire_len, (source, destination, port)))
     }
 
     /// One that the latter has read.
-    pub(crate) fn again_v6(bytes: &'p [u8], wire_len: u32) -> Option<Self> {
-        let (source, destination, port) = again_v6(bytes)?;
+    pub(crate) fn reread_v6(bytes: &'p [u8], wire_len: u32) -> Option<Self> {
+        let (source, destination, port) = reread_v6(bytes)?;
         Some(Self::in_frame(bytes, wire_len, (source, destination, port)))
     }
 
@@ -106,13 +106,13 @@ pub(crate) struct OtherEvent<'e, 'p> {
 impl Event<'_, '_> {
     /// Where it comes from.
     #[inline]
-    pub(crate) const fn source(&self) -> End {
-        End { address: self.packet.ends.source, port: self.packet.ends.source_port }
+    pub(crate) const fn source(&self) -> Endpoint {
+        Endpoint { address: self.packet.tuple.source, port: self.packet.tuple.source_port }
     }
 
     /// Where it goes.
     #[inline]
-    pub(crate) const fn destination(&self) -> End {
-        End { address: self.packet.ends.destination, port: self.packet.ends.destination_port }
+    pub(crate) const fn destination(&self) -> Endpoint {
+        Endpoint { address: self.packet.tuple.destination, port: self.packet.tuple.destination_port }
     }
 }

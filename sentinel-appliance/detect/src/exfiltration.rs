@@ -7,36 +7,36 @@
 use core::time::Duration;
 
 use sentinel_alert::{Evidence, Severity, Subject, Test};
-use sentinel_dissect::Ends;
-use sentinel_track::table::{Renew, Set, Table};
+use sentinel_dissect::FiveTuple;
+use sentinel_track::table::{Recycle, Set, Table};
 use sentinel_track::window::{Sliding, WindowShape};
 use sentinel_units::{Address, ByteCount, Timestamp};
 
 use crate::event::{Counted, Event, OtherEvent, Setting};
+use crate::home_net::HomeNet;
 use crate::incident::{Finding, Findings};
-use crate::inside::Inside;
 use crate::per_source::earlier;
-use crate::registry::Config;
+use crate::registry::DetectorConfig;
 
 /// Bytes of one inside host, and since when.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Outbound {
+pub struct EgressBytes {
     bytes: Sliding,
     since: Timestamp,
 }
 
-impl Renew for Outbound {
-    fn renew(&mut self) {
-        self.bytes.renew();
+impl Recycle for EgressBytes {
+    fn recycle(&mut self) {
+        self.bytes.recycle();
     }
 }
 
 /// Storage for four inside hosts: about 1.3 KiB.
-pub type OutboundSet = Set<Address, Outbound>;
+pub type EgressBytesSet = Set<Address, EgressBytes>;
 
 #[derive(Debug)]
 pub(crate) struct Exfiltration<'m> {
-    table: Table<'m, Address, Outbound>,
+    table: Table<'m, Address, EgressBytes>,
     enabled: bool,
     severity: Severity,
     threshold: u32,
@@ -46,7 +46,7 @@ pub(crate) struct Exfiltration<'m> {
 }
 
 impl<'m> Exfiltration<'m> {
-    pub(crate) fn new(sets: &'m mut [OutboundSet], config: &Config) -> Self {
+    pub(crate) fn new(sets: &'m mut [EgressBytesSet], config: &DetectorConfig) -> Self {
         let mut new = Self {
             table: Table::new(sets, Duration::ZERO),
             enabled: false,
@@ -60,7 +60,7 @@ impl<'m> Exfiltration<'m> {
         new
     }
 
-    pub(crate) fn configure(&mut self, config: &Config) {
+    pub(crate) fn configure(&mut self, config: &DetectorConfig) {
         let [bytes, window_s, ..] = config.numbers;
         (self.threshold, self.window_s) = (bytes, window_s);
         (self.enabled, self.severity) = (config.enabled, config.severity);
@@ -80,21 +80,21 @@ impl<'m> Exfiltration<'m> {
 
     /// Whether a packet counts whose sender opened the conversation.
     #[inline]
-    pub(crate) fn counts(&self, inside: &Inside, source: Address, destination: Address) -> bool {
-        self.enabled && inside.contains(source) && inside.is_outside(destination)
+    pub(crate) fn counts(&self, home_net: &HomeNet, source: Address, destination: Address) -> bool {
+        self.enabled && home_net.contains(source) && home_net.is_external(destination)
     }
 
     #[inline]
     pub(crate) fn segment(&mut self, event: &Event<'_, '_>, findings: &mut Findings<'_, '_>) {
-        let Ends { source, destination, .. } = event.packet.ends;
-        if event.role.from_opener && self.counts(event.setting.inside, source, destination) {
+        let FiveTuple { source, destination, .. } = event.packet.tuple;
+        if event.role.from_initiator && self.counts(event.setting.home_net, source, destination) {
             self.ordinary(event.setting.now, event.source_hash, &event.packet.into(), findings);
         }
     }
 
     pub(crate) fn packet(&mut self, event: &OtherEvent<'_, '_>, findings: &mut Findings<'_, '_>) {
         if let Some(packet) = &Counted::without_ports(event.packet)
-            && self.counts(event.setting.inside, packet.source, packet.destination)
+            && self.counts(event.setting.home_net, packet.source, packet.destination)
         {
             let Setting { now, key, .. } = event.setting;
             self.ordinary(now, key.address(packet.source), packet, findings);

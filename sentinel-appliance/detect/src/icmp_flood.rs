@@ -9,18 +9,18 @@ use sentinel_dissect::Transport;
 use crate::event::{Counted, OtherEvent, Setting};
 use crate::incident::Findings;
 use crate::per_source::{PerSource, SourceSet};
-use crate::registry::Config;
+use crate::registry::DetectorConfig;
 
 /// Echo requests of both families, per source.
 #[derive(Debug)]
 pub(crate) struct IcmpFlood<'m>(PerSource<'m>);
 
 impl<'m> IcmpFlood<'m> {
-    pub(crate) fn new(sets: &'m mut [SourceSet], config: &Config) -> Self {
+    pub(crate) fn new(sets: &'m mut [SourceSet], config: &DetectorConfig) -> Self {
         Self(PerSource::new(Test::IcmpFloodPerSource, sets, config))
     }
 
-    pub(crate) fn configure(&mut self, config: &Config) {
+    pub(crate) fn configure(&mut self, config: &DetectorConfig) {
         self.0.configure(config);
     }
 

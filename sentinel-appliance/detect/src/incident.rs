@@ -5,7 +5,7 @@ use core::time::Duration;
 use sentinel_alert::{Alert, Evidence, Kind, Phase, Severity, Subject, Test};
 use sentinel_units::{Address, ByteCount, Port, Timestamp};
 
-use crate::engine::Pace;
+use crate::engine::IncidentLimits;
 use crate::event::Counted;
 
 /// What a detector reports: evidence that is at or over its threshold.
@@ -41,8 +41,8 @@ impl Findings<'_, '_> {
     /// Takes in one more packet of the incident that went on last, if it belongs there and there is nothing to say:
     /// under a flood that is nearly every packet.
     #[inline]
-    pub(crate) fn one_more(&mut self, test: Test, packet: &Counted<'_>) -> bool {
-        self.incidents.one_more(self.now, test, packet)
+    pub(crate) fn bump_latest(&mut self, test: Test, packet: &Counted<'_>) -> bool {
+        self.incidents.bump_latest(self.now, test, packet)
     }
 }
 
@@ -78,7 +78,7 @@ pub(crate) struct Incidents<'m> {
     tags: [u32; MAX_INCIDENTS],
     /// The slot of the incident that went on last.
     latest: usize,
-    pub(crate) pace: Pace,
+    pub(crate) incident_limits: IncidentLimits,
     numbers: u32,
     /// From one number to the next.
     step: u32,
@@ -92,7 +92,7 @@ pub(crate) struct Incidents<'m> {
 
 impl<'m> Incidents<'m> {
     /// Over lent storage, of which at most [`MAX_INCIDENTS`] are used.
-    pub(crate) fn new(slots: &'m mut [Incident], pace: Pace) -> Self {
+    pub(crate) fn new(slots: &'m mut [Incident], incident_limits: IncidentLimits) -> Self {
         let used = slots.len().min(MAX_INCIDENTS);
         let slots = slots.get_mut(..used).unwrap_or_default();
         slots.iter_mut().for_each(|slot| slot.0 = None);
@@ -100,7 +100,7 @@ impl<'m> Incidents<'m> {
             slots,
             tags: [0; MAX_INCIDENTS],
             latest: 0,
-            pace,
+            incident_limits,
             numbers: 0,
             step: 1,
             next_close: Timestamp::MAX,
@@ -111,7 +111,7 @@ impl<'m> Incidents<'m> {
     }
 
     /// Gives numbers that no other of `engines` gives: this is the one with this index.
-    pub(crate) const fn number_among(&mut self, index: u32, engines: u32) {
+    pub(crate) const fn set_id_stride(&mut self, index: u32, engines: u32) {
         self.numbers = index.wrapping_add(1).wrapping_sub(engines);
         self.step = engines;
     }
@@ -126,7 +126,7 @@ impl<'m> Incidents<'m> {
 
     /// Takes in a finding and raises an alert if one is due.
     pub(crate) fn report(&mut self, now: Timestamp, finding: &Finding, raise: &mut dyn FnMut(Alert)) {
-        if self.go_on(now, finding, raise) {
+        if self.touch(now, finding, raise) {
             return;
         }
         if self.may_open(finding.test.kind(), now) {
@@ -137,14 +137,14 @@ impl<'m> Incidents<'m> {
         let subject =
             Subject { source: None, source_port: None, mac: None, host: None, ..finding.subject.clone() };
         let shared = Finding { subject, scope: SHARED, ..finding.clone() };
-        if !self.go_on(now, &shared, raise) {
+        if !self.touch(now, &shared, raise) {
             self.open_new(now, shared, raise);
         }
     }
 
     /// Adds a packet to the incident that went on last. `false` changes nothing.
     #[inline]
-    fn one_more(&mut self, now: Timestamp, test: Test, packet: &Counted<'_>) -> bool {
+    fn bump_latest(&mut self, now: Timestamp, test: Test, packet: &Counted<'_>) -> bool {
         let Some(Incident(Some(open))) = self.slots.get_mut(self.latest) else { return false };
         let Alert { test: known, subject, evidence: Evidence::Packets { count, .. }, .. } = &mut open.alert
         else {
@@ -162,7 +162,7 @@ impl<'m> Incidents<'m> {
     }
 
     /// Adds a finding to its incident; says whether there is one.
-    fn go_on(&mut self, now: Timestamp, finding: &Finding, raise: &mut dyn FnMut(Alert)) -> bool {
+    fn touch(&mut self, now: Timestamp, finding: &Finding, raise: &mut dyn FnMut(Alert)) -> bool {
         // Under attack, one finding follows another of the same incident.
         if !self.slots.get(self.latest).is_some_and(|slot| slot.is_of(finding)) {
             let tag = tag_of(finding);
@@ -184,7 +184,7 @@ impl<'m> Incidents<'m> {
             open.alert.suppressed = open.alert.suppressed.saturating_add(1);
             return true;
         }
-        open.next_message = now.after(self.pace.update);
+        open.next_message = now.after(self.incident_limits.update);
         raise(Alert { time: now, phase: Phase::Update, ..open.alert.clone() });
         open.alert.suppressed = 0;
         true
@@ -195,7 +195,7 @@ impl<'m> Incidents<'m> {
         let index = Kind::ALL.iter().position(|known| *known == kind);
         let Some(earned_at) = index.and_then(|index| self.earned_at.get_mut(index)) else { return true };
         let after_this = (*earned_at).max(now).after(OPENING_EARNED);
-        let allowed = after_this <= now.after(OPENING_EARNED.saturating_mul(self.pace.openings));
+        let allowed = after_this <= now.after(OPENING_EARNED.saturating_mul(self.incident_limits.burst));
         if allowed {
             *earned_at = after_this;
         }
@@ -233,10 +233,10 @@ impl<'m> Incidents<'m> {
         let mut places = self.tags.iter_mut().zip(self.slots.iter_mut());
         if let Some((held, slot)) = places.find(|(_, slot)| slot.0.is_none()) {
             *held = tag;
-            let next_message = now.after(self.pace.update);
+            let next_message = now.after(self.incident_limits.update);
             slot.0 = Some(Open { number: self.numbers, scope, last: now, next_message, alert });
             self.open += 1;
-            self.next_close = self.next_close.min(now.after(self.pace.quiet));
+            self.next_close = self.next_close.min(now.after(self.incident_limits.idle_timeout));
         }
     }
 
@@ -252,7 +252,7 @@ impl<'m> Incidents<'m> {
 
     /// Whether an incident may have been quiet for long enough.
     #[inline]
-    pub(crate) fn is_one_over(&self, now: Timestamp) -> bool {
+    pub(crate) fn has_expired(&self, now: Timestamp) -> bool {
         now >= self.next_close
     }
 
@@ -280,7 +280,7 @@ impl<'m> Incidents<'m> {
                 self.next_close = Timestamp::MAX;
                 return;
             };
-            let over_at = last.after(self.pace.quiet);
+            let over_at = last.after(self.incident_limits.idle_timeout);
             if over_at > now {
                 self.next_close = over_at;
                 return;
@@ -299,7 +299,7 @@ impl<'m> Incidents<'m> {
             let is_later =
                 self.slots.get(index).and_then(|slot| slot.0.as_ref()).is_some_and(|open| open.last > now);
             if is_later && let Some(open) = self.take(index) {
-                let over_at = open.last.after(self.pace.quiet);
+                let over_at = open.last.after(self.incident_limits.idle_timeout);
                 close(open, over_at, raise);
             }
         }
@@ -394,7 +394,8 @@ mod tests {
     use std::vec;
     use std::vec::Vec;
 
-    const PACE: Pace = Pace { quiet: Duration::from_secs(60), update: Duration::from_secs(30), openings: 32 };
+    const PACE: IncidentLimits =
+        IncidentLimits { idle_timeout: Duration::from_secs(60), update: Duration::from_secs(30), burst: 32 };
 
     fn at(seconds: u64) -> Timestamp {
         Timestamp::from_parts(seconds, 0)

@@ -12,34 +12,34 @@
 #![forbid(unsafe_code)]
 
 mod arp_spoof;
-mod askers;
-mod assembly;
 mod brute_force;
 mod dns_tunnel;
 mod engine;
 mod event;
 mod exfiltration;
+mod fast_path;
+mod home_net;
 mod icmp_flood;
 mod incident;
-mod inside;
 mod memory;
-mod pass;
 mod per_source;
+mod port_bloom;
 mod port_scan;
-mod port_sieve;
+mod reassembly;
 pub mod registry;
-mod sighting;
+mod siblings;
 mod suspicious_port;
 mod syn_flood;
+mod syn_sources;
 
-pub use askers::{Asker, AskerSet};
-pub use assembly::{AssemblyCapacities, AssemblyStorage};
-pub use brute_force::{Door, DoorSet};
-pub use engine::{Counts, Engine, Losses, Pace};
-pub use exfiltration::{Outbound, OutboundSet};
+pub use brute_force::{LoginAttempts, LoginAttemptsSet};
+pub use engine::{Counts, Engine, IncidentLimits, Losses};
+pub use exfiltration::{EgressBytes, EgressBytesSet};
+pub use home_net::{HomeNet, MAX_PREFIXES, TooManyPrefixes};
 pub use incident::Incident;
-pub use inside::{Inside, MAX_PREFIXES, TooManyPrefixes};
 pub use memory::{Capacities, Storage, TableSize};
 pub use per_source::SourceSet;
-pub use sighting::{Sighting, Verdict};
+pub use reassembly::{ReassemblyCapacities, ReassemblyStorage};
+pub use siblings::{Direction, FirstPacketReport};
 pub use suspicious_port::{ListedPort, PortProtocol};
+pub use syn_sources::{SourceActivity, SourceActivitySet};

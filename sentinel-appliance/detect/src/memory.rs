@@ -1,16 +1,16 @@
 //! How much memory each table gets.
 
+use sentinel_track::allocator::TableAllocator;
 use sentinel_track::flow::FlowSet;
-use sentinel_track::lender::Lender;
 use sentinel_track::neighbour::NeighbourSet;
 use sentinel_track::table::WAYS;
 
 use crate::ListedPort;
-use crate::askers::AskerSet;
-use crate::brute_force::DoorSet;
-use crate::exfiltration::OutboundSet;
+use crate::brute_force::LoginAttemptsSet;
+use crate::exfiltration::EgressBytesSet;
 use crate::incident::{Incident, MAX_INCIDENTS};
 use crate::per_source::SourceSet;
+use crate::syn_sources::SourceActivitySet;
 
 /// Storage for all tables, lent by the program for as long as the engine lives.
 #[derive(Debug)]
@@ -18,13 +18,13 @@ pub struct Storage<'m> {
     /// Conversations and who opened them.
     pub flows: &'m mut [FlowSet],
     /// Ports tried and connection requests, per source.
-    pub askers: &'m mut [AskerSet],
+    pub syn_sources: &'m mut [SourceActivitySet],
     /// Echo requests, per source.
-    pub echoes: &'m mut [SourceSet],
+    pub echo_sources: &'m mut [SourceSet],
     /// Login attempts, per source and service.
-    pub doors: &'m mut [DoorSet],
+    pub logins: &'m mut [LoginAttemptsSet],
     /// Outbound bytes, per inside host.
-    pub outbound: &'m mut [OutboundSet],
+    pub egress: &'m mut [EgressBytesSet],
     /// Hardware addresses, per IPv4 address.
     pub neighbours: &'m mut [NeighbourSet],
     /// Open incidents.
@@ -35,16 +35,16 @@ pub struct Storage<'m> {
 
 impl<'m> Storage<'m> {
     /// As much of each as `capacities` says.
-    pub fn lent(capacities: &Capacities, lender: &mut impl Lender<'m>) -> Self {
+    pub fn allocate(capacities: &Capacities, allocator: &mut impl TableAllocator<'m>) -> Self {
         Self {
-            flows: lender.lend_new(capacities.flows / WAYS),
-            askers: lender.lend_new(capacities.askers / WAYS),
-            echoes: lender.lend_new(capacities.echoes / WAYS),
-            doors: lender.lend_new(capacities.doors / WAYS),
-            outbound: lender.lend_new(capacities.outbound / WAYS),
-            neighbours: lender.lend_new(capacities.neighbours / WAYS),
-            incidents: lender.lend_new(capacities.incidents),
-            listed_ports: lender.lend_new(capacities.listed_ports),
+            flows: allocator.allocate_default(capacities.flows / WAYS),
+            syn_sources: allocator.allocate_default(capacities.syn_sources / WAYS),
+            echo_sources: allocator.allocate_default(capacities.echo_sources / WAYS),
+            logins: allocator.allocate_default(capacities.logins / WAYS),
+            egress: allocator.allocate_default(capacities.egress / WAYS),
+            neighbours: allocator.allocate_default(capacities.neighbours / WAYS),
+            incidents: allocator.allocate_default(capacities.incidents),
+            listed_ports: allocator.allocate_default(capacities.listed_ports),
         }
     }
 }
@@ -54,14 +54,14 @@ impl<'m> Storage<'m> {
 pub struct Capacities {
     /// For [`Storage::flows`].
     pub flows: usize,
-    /// For [`Storage::askers`].
-    pub askers: usize,
-    /// For [`Storage::echoes`].
-    pub echoes: usize,
-    /// For [`Storage::doors`].
-    pub doors: usize,
-    /// For [`Storage::outbound`].
-    pub outbound: usize,
+    /// For [`Storage::syn_sources`].
+    pub syn_sources: usize,
+    /// For [`Storage::echo_sources`].
+    pub echo_sources: usize,
+    /// For [`Storage::logins`].
+    pub logins: usize,
+    /// For [`Storage::egress`].
+    pub egress: usize,
     /// For [`Storage::neighbours`].
     pub neighbours: usize,
     /// For [`Storage::incidents`].
@@ -112,10 +112,10 @@ impl Capacities {
         // Shares in 1/32 of what is left; they add up to 32.
         Self {
             flows: slots::<FlowSet>(rest, 10),
-            askers: slots::<AskerSet>(rest, 12),
-            echoes: slots::<SourceSet>(rest, 3),
-            doors: slots::<DoorSet>(rest, 3),
-            outbound: slots::<OutboundSet>(rest, 2),
+            syn_sources: slots::<SourceActivitySet>(rest, 12),
+            echo_sources: slots::<SourceSet>(rest, 3),
+            logins: slots::<LoginAttemptsSet>(rest, 3),
+            egress: slots::<EgressBytesSet>(rest, 2),
             neighbours: slots::<NeighbourSet>(rest, 2),
             incidents: MAX_INCIDENTS,
             listed_ports: LISTED_PORTS,
@@ -127,10 +127,10 @@ impl Capacities {
     pub const fn tables(&self) -> [TableSize; 8] {
         [
             TableSize::of_sets::<FlowSet>("flows", self.flows),
-            TableSize::of_sets::<AskerSet>("askers", self.askers),
-            TableSize::of_sets::<SourceSet>("echoes", self.echoes),
-            TableSize::of_sets::<DoorSet>("doors", self.doors),
-            TableSize::of_sets::<OutboundSet>("outbound", self.outbound),
+            TableSize::of_sets::<SourceActivitySet>("askers", self.syn_sources),
+            TableSize::of_sets::<SourceSet>("echoes", self.echo_sources),
+            TableSize::of_sets::<LoginAttemptsSet>("doors", self.logins),
+            TableSize::of_sets::<EgressBytesSet>("outbound", self.egress),
             TableSize::of_sets::<NeighbourSet>("neighbours", self.neighbours),
             TableSize::of::<Incident>("incidents", self.incidents),
             TableSize::of::<ListedPort>("listed_ports", self.listed_ports),

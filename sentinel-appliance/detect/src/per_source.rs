@@ -9,7 +9,7 @@ use sentinel_units::{Address, Timestamp};
 
 use crate::event::Counted;
 use crate::incident::{Finding, Findings};
-use crate::registry::Config;
+use crate::registry::DetectorConfig;
 
 /// Events told apart exactly; above, within 1 %.
 const MARKS: usize = 256;
@@ -33,7 +33,7 @@ pub(crate) struct Rate {
 }
 
 impl Rate {
-    pub(crate) fn new(test: Test, config: &Config) -> Self {
+    pub(crate) fn new(test: Test, config: &DetectorConfig) -> Self {
         let [packets, window_s, ..] = config.numbers;
         Self {
             test,
@@ -46,7 +46,7 @@ impl Rate {
     }
 
     /// Counts already made stay, as far as the new numbers can use them.
-    pub(crate) fn configure(&mut self, config: &Config) {
+    pub(crate) fn configure(&mut self, config: &DetectorConfig) {
         *self = Self::new(self.test, config);
     }
 
@@ -65,7 +65,7 @@ impl Rate {
         findings: &mut Findings<'_, '_>,
     ) {
         if let Some(reached) = times.add(self.threshold, now)
-            && !findings.one_more(self.test, packet)
+            && !findings.bump_latest(self.test, packet)
         {
             self.report(reached, packet, findings);
         }
@@ -73,8 +73,8 @@ impl Rate {
 
     /// Keeps times from growing so old that they seem new, for a source that sends other packets meanwhile.
     #[inline]
-    pub(crate) fn lapse(&self, times: &mut Times, now: Timestamp) {
-        times.lapse(self.threshold, now);
+    pub(crate) fn expire(&self, times: &mut Times, now: Timestamp) {
+        times.expire(self.threshold, now);
     }
 
     #[cold]
@@ -109,12 +109,12 @@ pub(crate) struct PerSource<'m> {
 }
 
 impl<'m> PerSource<'m> {
-    pub(crate) fn new(test: Test, sets: &'m mut [SourceSet], config: &Config) -> Self {
+    pub(crate) fn new(test: Test, sets: &'m mut [SourceSet], config: &DetectorConfig) -> Self {
         let rate = Rate::new(test, config);
         Self { table: Table::new(sets, rate.window()), rate }
     }
 
-    pub(crate) fn configure(&mut self, config: &Config) {
+    pub(crate) fn configure(&mut self, config: &DetectorConfig) {
         self.rate.configure(config);
         self.table.set_lifetime(self.rate.window());
     }

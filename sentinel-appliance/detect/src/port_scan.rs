@@ -11,13 +11,13 @@ use sentinel_alert::{Evidence, Severity, Subject, Test};
 use sentinel_dissect::TcpFlags;
 use sentinel_track::distinct::{Distinct, REMEMBERED, Window};
 use sentinel_track::flow::{FLOW_LIFETIME, Role};
-use sentinel_track::table::{Lapse, Renew};
+use sentinel_track::table::{CoarseSpan, Recycle};
 use sentinel_units::{Address, Timestamp};
 
 use crate::event::{Counted, Event};
 use crate::incident::{Finding, Findings};
 use crate::per_source::earlier;
-use crate::registry::Config;
+use crate::registry::DetectorConfig;
 
 /// Ports of one source, and since when.
 #[derive(Clone, Copy, Debug, Default)]
@@ -30,10 +30,10 @@ pub(crate) struct Ports {
     several: bool,
 }
 
-impl Renew for Ports {
+impl Recycle for Ports {
     #[inline]
-    fn renew(&mut self) {
-        self.distinct.renew();
+    fn recycle(&mut self) {
+        self.distinct.recycle();
         self.since = Timestamp::ZERO;
     }
 }
@@ -47,11 +47,11 @@ pub(crate) struct PortScan {
     window: Duration,
     counted: Window,
     /// A UDP conversation silent for longer asks anew with its next packet.
-    pub(crate) lull: Lapse,
+    pub(crate) udp_idle_timeout: CoarseSpan,
 }
 
 impl PortScan {
-    pub(crate) fn new(config: &Config) -> Self {
+    pub(crate) fn new(config: &DetectorConfig) -> Self {
         let mut new = Self {
             enabled: false,
             severity: Severity::Info,
@@ -59,19 +59,19 @@ impl PortScan {
             window_s: 0,
             window: Duration::ZERO,
             counted: Window::default(),
-            lull: Lapse::default(),
+            udp_idle_timeout: CoarseSpan::default(),
         };
         new.configure(config);
         new
     }
 
-    pub(crate) fn configure(&mut self, config: &Config) {
+    pub(crate) fn configure(&mut self, config: &DetectorConfig) {
         let [ports, window_s, ..] = config.numbers;
         (self.threshold, self.window_s) = (ports, window_s);
         (self.enabled, self.severity) = (config.enabled, config.severity);
         self.window = Duration::from_secs(window_s.into());
         self.counted = Window::new(self.window);
-        self.lull = Lapse::at_least(self.window.min(FLOW_LIFETIME));
+        self.udp_idle_timeout = CoarseSpan::at_least(self.window.min(FLOW_LIFETIME));
     }
 
     /// What is remembered of a source is of use for so long.
@@ -82,7 +82,7 @@ impl PortScan {
     /// Whether a packet counts.
     #[inline]
     pub(crate) fn counts(&self, event: &Event<'_, '_>) -> bool {
-        self.asks(event) && self.counts_requests_to(event.packet.ends.destination)
+        self.asks(event) && self.counts_requests_to(event.packet.tuple.destination)
     }
 
     /// Whether a packet that asks counts.
@@ -96,17 +96,17 @@ impl PortScan {
     pub(crate) fn may_ask(&self, tcp_flags: Option<TcpFlags>, role: &Role) -> bool {
         match tcp_flags {
             Some(flags) => !flags.ordinary(),
-            None => role.is_first || role.idle > self.lull,
+            None => role.is_first || role.idle > self.udp_idle_timeout,
         }
     }
 
     /// Whether the packet asks for a conversation, or probes for one.
     #[inline]
     fn asks(&self, event: &Event<'_, '_>) -> bool {
-        self.may_ask(event.packet.ends.tcp_flags, &event.role)
-            && match event.packet.ends.tcp_flags {
+        self.may_ask(event.packet.tuple.tcp_flags, &event.role)
+            && match event.packet.tuple.tcp_flags {
                 Some(flags) => flags.syn_only() || is_stealth_probe(flags),
-                None => event.role.from_opener,
+                None => event.role.from_initiator,
             }
     }
 
@@ -174,15 +174,15 @@ mod tests {
     extern crate std;
     use super::*;
     use sentinel_alert::{Alert, Kind};
-    use sentinel_dissect::{Glance, packet};
+    use sentinel_dissect::{PacketSummary, packet};
     use sentinel_track::hash::HashKey;
     use sentinel_units::{LinkType, Port};
     use std::vec::Vec;
 
-    use crate::engine::Pace;
+    use crate::engine::IncidentLimits;
     use crate::event::Setting;
+    use crate::home_net::HomeNet;
     use crate::incident::{Incident, Incidents};
-    use crate::inside::Inside;
     use crate::registry::DETECTORS;
 
     /// Ethernet, IPv4 10.0.0.7 to 10.0.0.9, TCP with SYN alone; its ports are given beside it.
@@ -195,19 +195,20 @@ mod tests {
 
     fn probe(scan: &PortScan, ports: &mut Ports, second: u64, port: u16) -> Option<Alert> {
         let full = packet(LinkType::ETHERNET, None, &SYN, 54);
-        let mut packet = Glance::of(&full).unwrap();
-        packet.ends.destination_port = Port(port);
-        let (inside, key) = (Inside::default(), HashKey::new(1));
+        let mut packet = PacketSummary::of(&full).unwrap();
+        packet.tuple.destination_port = Port(port);
+        let (home_net, key) = (HomeNet::default(), HashKey::new(1));
         let now = Timestamp::from_parts(1_700_000_000 + second, 0);
         let event = Event {
-            setting: Setting { now, inside: &inside, key: &key },
+            setting: Setting { now, home_net: &home_net, key: &key },
             packet: &packet,
-            role: Role { from_opener: true, certain: true, is_first: true, idle: Lapse::default() },
-            source_hash: key.address(packet.ends.source),
+            role: Role { from_initiator: true, certain: true, is_first: true, idle: CoarseSpan::default() },
+            source_hash: key.address(packet.tuple.source),
         };
         let mut slots = [Incident::default()];
-        let pace = Pace { quiet: Duration::MAX, update: Duration::ZERO, openings: 1 };
-        let mut incidents = Incidents::new(&mut slots, pace);
+        let incident_limits =
+            IncidentLimits { idle_timeout: Duration::MAX, update: Duration::ZERO, burst: 1 };
+        let mut incidents = Incidents::new(&mut slots, incident_limits);
         let mut found = None;
         let raise = &mut |alert| found = Some(alert);
         assert!(scan.counts(&event));

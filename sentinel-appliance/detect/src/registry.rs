@@ -21,7 +21,7 @@ pub struct Detector {
     pub source: &'static str,
     /// Severity of its alerts unless configured.
     pub severity: Severity,
-    /// Its numeric thresholds; [`Config::numbers`] has the values in the same order.
+    /// Its numeric thresholds; [`DetectorConfig::numbers`] has the values in the same order.
     pub numbers: &'static [Number],
     /// Its list of ports, if it has one.
     pub ports: Option<Ports>,
@@ -57,7 +57,7 @@ pub struct Ports {
 
 /// The configured values of one detector.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Config {
+pub struct DetectorConfig {
     /// Whether it runs at all.
     pub enabled: bool,
     /// Severity of its alerts.
@@ -71,7 +71,7 @@ pub struct Config {
 impl Detector {
     /// The configuration of a sensor nobody has configured.
     #[must_use]
-    pub fn default_config(&self) -> Config {
+    pub fn default_config(&self) -> DetectorConfig {
         let mut numbers = [0; MAX_NUMBERS];
         for (value, number) in numbers.iter_mut().zip(self.numbers) {
             *value = number.default;
@@ -80,7 +80,7 @@ impl Detector {
         for port in self.ports.iter().flat_map(|ports| ports.default).take(MAX_PORTS) {
             let _fits_by_take = ports.push(*port);
         }
-        Config { enabled: true, severity: self.severity, numbers, ports }
+        DetectorConfig { enabled: true, severity: self.severity, numbers, ports }
     }
 }
 

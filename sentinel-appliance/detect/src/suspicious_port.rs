@@ -4,13 +4,13 @@
 //! port. For TCP the opening must have been seen (SYN, or SYN-ACK when the SYN was missed).
 
 use sentinel_alert::{Evidence, Severity, ShortName, Subject, Test};
-use sentinel_track::flow::End;
+use sentinel_track::flow::Endpoint;
 use sentinel_units::Port;
 
 use crate::event::Event;
 use crate::incident::{Finding, Findings, scope};
-use crate::port_sieve::PortSieve;
-use crate::registry::Config;
+use crate::port_bloom::PortBloom;
+use crate::registry::DetectorConfig;
 
 /// Which transport a listed port belongs to.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
@@ -45,23 +45,23 @@ pub(crate) struct SuspiciousPort<'m> {
     list: &'m mut [ListedPort],
     used: usize,
     /// Says of most ports that they are not in the list.
-    maybe: PortSieve,
+    maybe: PortBloom,
     enabled: bool,
     severity: Severity,
 }
 
 impl<'m> SuspiciousPort<'m> {
-    pub(crate) fn new(list: &'m mut [ListedPort], config: &Config) -> Self {
+    pub(crate) fn new(list: &'m mut [ListedPort], config: &DetectorConfig) -> Self {
         Self {
             list,
             used: 0,
-            maybe: PortSieve::default(),
+            maybe: PortBloom::default(),
             enabled: config.enabled,
             severity: config.severity,
         }
     }
 
-    pub(crate) const fn configure(&mut self, config: &Config) {
+    pub(crate) const fn configure(&mut self, config: &DetectorConfig) {
         (self.enabled, self.severity) = (config.enabled, config.severity);
     }
 
@@ -88,19 +88,19 @@ impl<'m> SuspiciousPort<'m> {
         if !event.role.is_first || !self.enabled {
             return;
         }
-        let server = if event.role.from_opener { event.destination() } else { event.source() };
-        if self.maybe.may_hold(server.port) {
+        let server = if event.role.from_initiator { event.destination() } else { event.source() };
+        if self.maybe.may_contain(server.port) {
             self.look_up(event, server, findings);
         }
     }
 
     /// Whether a conversation with this server would be looked up.
     pub(crate) fn may_concern(&self, server: Port) -> bool {
-        self.enabled && self.maybe.may_hold(server)
+        self.enabled && self.maybe.may_contain(server)
     }
 
-    fn look_up(&self, event: &Event<'_, '_>, server: End, findings: &mut Findings<'_, '_>) {
-        let protocol = match event.packet.ends.tcp_flags {
+    fn look_up(&self, event: &Event<'_, '_>, server: Endpoint, findings: &mut Findings<'_, '_>) {
+        let protocol = match event.packet.tuple.tcp_flags {
             Some(_) if event.role.certain => PortProtocol::Tcp,
             None => PortProtocol::Udp,
             Some(_) => return,
@@ -118,8 +118,8 @@ impl<'m> SuspiciousPort<'m> {
     }
 
     #[cold]
-    fn finding(&self, event: &Event<'_, '_>, server: End, listed: &ListedPort) -> Finding {
-        let sent_by_client = event.role.from_opener;
+    fn finding(&self, event: &Event<'_, '_>, server: Endpoint, listed: &ListedPort) -> Finding {
+        let sent_by_client = event.role.from_initiator;
         let client = if sent_by_client { event.source() } else { event.destination() };
         Finding {
             test: Test::SuspiciousPort,

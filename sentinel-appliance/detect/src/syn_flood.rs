@@ -11,18 +11,18 @@ use sentinel_units::Timestamp;
 use crate::event::Counted;
 use crate::incident::Findings;
 use crate::per_source::{Rate, Times};
-use crate::registry::Config;
+use crate::registry::DetectorConfig;
 
 /// SYN-only packets, per source.
 #[derive(Debug)]
 pub(crate) struct SynFlood(Rate);
 
 impl SynFlood {
-    pub(crate) fn new(config: &Config) -> Self {
+    pub(crate) fn new(config: &DetectorConfig) -> Self {
         Self(Rate::new(Test::SynFloodPerSource, config))
     }
 
-    pub(crate) fn configure(&mut self, config: &Config) {
+    pub(crate) fn configure(&mut self, config: &DetectorConfig) {
         self.0.configure(config);
     }
 
@@ -56,7 +56,7 @@ impl SynFlood {
 
     /// A packet of a source that does not count.
     #[inline(never)] // keeps the way of a flood short
-    pub(crate) fn lapse(&self, times: &mut Times, now: Timestamp) {
-        self.0.lapse(times, now);
+    pub(crate) fn expire(&self, times: &mut Times, now: Timestamp) {
+        self.0.expire(times, now);
     }
 }

@@ -5,7 +5,7 @@
 mod support;
 
 use sentinel_alert::{Evidence, Phase, Test};
-use sentinel_detect::{AssemblyCapacities, AssemblyStorage};
+use sentinel_detect::{ReassemblyCapacities, ReassemblyStorage};
 use sentinel_units::LinkType;
 use support::{
     ATTACKER, CLIENT, GATEWAY, GATEWAY_MAC, Leaked, Sensor, VICTIM, at, datagram, dns, ethernet, ipv4,
@@ -14,8 +14,8 @@ use support::{
 
 fn sensor(kib: usize) -> Sensor {
     let mut sensor = Sensor::new();
-    let capacities = AssemblyCapacities::within(kib * 1024);
-    sensor.engine.put_together(AssemblyStorage::lent(&capacities, &mut Leaked));
+    let capacities = ReassemblyCapacities::within(kib * 1024);
+    sensor.engine.enable_reassembly(ReassemblyStorage::allocate(&capacities, &mut Leaked));
     sensor
 }
 

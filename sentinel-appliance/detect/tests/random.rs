@@ -95,10 +95,10 @@ fn without_evictions_the_key_changes_nothing() {
     // So many slots that no set of four ever fills.
     let capacities = Capacities {
         flows: 1 << 19,
-        askers: 1 << 12,
-        echoes: 1 << 12,
-        doors: 1 << 16,
-        outbound: 1 << 12,
+        syn_sources: 1 << 12,
+        echo_sources: 1 << 12,
+        logins: 1 << 16,
+        egress: 1 << 12,
         neighbours: 1 << 12,
         incidents: 512,
         listed_ports: 16,

@@ -10,7 +10,7 @@ use sentinel_alert::{Phase, Severity, Test};
 use sentinel_detect::Losses;
 use support::{
     ACK, ATTACKER, CLIENT, FALSE_MAC, GATEWAY, GATEWAY_MAC, KEY, MAC, OUTSIDE, PACE, ROOMY, SYN, Sensor,
-    TINY, VICTIM, arp, configs, echo, inside, tcp, udp,
+    TINY, VICTIM, arp, configs, echo, home_net, tcp, udp,
 };
 
 const PORT_SCAN: usize = 0;
@@ -172,10 +172,10 @@ fn a_flood_of_requests_pushes_no_conversation_out() {
 fn an_engine_without_memory_still_runs() {
     let none = sentinel_detect::Capacities {
         flows: 0,
-        askers: 0,
-        echoes: 0,
-        doors: 0,
-        outbound: 0,
+        syn_sources: 0,
+        echo_sources: 0,
+        logins: 0,
+        egress: 0,
         neighbours: 0,
         incidents: 0,
         listed_ports: 1,
@@ -271,7 +271,7 @@ fn new_settings_keep_what_was_counted() {
     lower[PORT_SCAN].numbers[0] = 12;
     lower[PORT_SCAN].severity = Severity::Critical;
     lower[BRUTE_FORCE].numbers[0] = 5;
-    sensor.engine.configure(inside(), PACE, &lower);
+    sensor.engine.configure(home_net(), PACE, &lower);
     scan(&mut sensor, 1_010..1_011);
     assert_eq!(sensor.opened(), []);
     scan(&mut sensor, 1_011..1_012);
@@ -280,7 +280,7 @@ fn new_settings_keep_what_was_counted() {
 
     // Bindings stay, and so do open incidents: the same attack goes on in the one that is open.
     sensor.frame(20, &arp(2, (GATEWAY_MAC, GATEWAY), (MAC, CLIENT)));
-    sensor.engine.configure(inside(), PACE, &configs());
+    sensor.engine.configure(home_net(), PACE, &configs());
     sensor.frame(30, &arp(2, (FALSE_MAC, GATEWAY), (MAC, CLIENT)));
     scan(&mut sensor, 1_012..1_100);
     assert_eq!(sensor.opened(), [Test::PortScanPortsInWindow, Test::ArpSpoof]);
@@ -297,10 +297,10 @@ fn what_happens_while_a_detector_is_off_is_not_counted() {
         (0..count).for_each(|port| sensor.frame(millis, &tcp((ATTACKER, 20_000 + port), (VICTIM, 80), SYN)));
     };
     flood(&mut sensor, 150, 10);
-    sensor.engine.configure(inside(), PACE, &off);
+    sensor.engine.configure(home_net(), PACE, &off);
     flood(&mut sensor, 1_000, 20);
     assert_eq!(sensor.opened(), []);
-    sensor.engine.configure(inside(), PACE, &configs());
+    sensor.engine.configure(home_net(), PACE, &configs());
     flood(&mut sensor, 49, 30);
     assert_eq!(sensor.opened(), []);
     flood(&mut sensor, 1, 40);

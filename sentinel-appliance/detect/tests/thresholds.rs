@@ -10,7 +10,7 @@ use sentinel_alert::{Alert, Evidence, Phase, Test};
 use sentinel_units::{Address, Mac, Port};
 use support::{
     ACK, ATTACKER, CLIENT, FALSE_MAC, GATEWAY, GATEWAY_MAC, KEY, MAC, OUTSIDE, PACE, ROOMY, SYN, SYN_ACK,
-    Sensor, VICTIM, arp, configs, dhcp_ack, dns, echo, inside, ipv4, ipv6, name_of, segment, tcp, udp,
+    Sensor, VICTIM, arp, configs, dhcp_ack, dns, echo, home_net, ipv4, ipv6, name_of, segment, tcp, udp,
 };
 
 /// Plays events at their times and gives what opened.
@@ -160,9 +160,9 @@ fn suspicious_port_looks_at_the_side_that_was_called() {
         let sensor = play((0..).zip(frames));
         let alert = only(&sensor.raised);
         assert_eq!(alert.test, Test::SuspiciousPort, "{name}");
-        let ends = (alert.subject.source, alert.subject.destination, alert.subject.destination_port);
+        let tuple = (alert.subject.source, alert.subject.destination, alert.subject.destination_port);
         let v4 = |address| Some(Address::from(std::net::IpAddr::V4(address)));
-        assert_eq!(ends, (v4(CLIENT), v4(OUTSIDE), Some(Port(4444))), "{name}");
+        assert_eq!(tuple, (v4(CLIENT), v4(OUTSIDE), Some(Port(4444))), "{name}");
     }
     for (name, frame) in [
         ("a client's own port", tcp((CLIENT, 4444), (OUTSIDE, 443), SYN)),
@@ -338,9 +338,9 @@ fn dns_tunnel_counts_questions_to_resolvers_only() {
     assert_eq!(opened([(0, over_tcp)]), [Test::DnsTunnelNameLength]);
 }
 
-/// A conversation that `opener` opens and in which `from` then sends `frames` of 50,000 bytes and one of `last`.
+/// A conversation that `initiator` opens and in which `from` then sends `frames` of 50,000 bytes and one of `last`.
 fn transfer(
-    opener: Ipv4Addr,
+    initiator: Ipv4Addr,
     from: Ipv4Addr,
     to: Ipv4Addr,
     frames: u64,
@@ -348,9 +348,9 @@ fn transfer(
     gap_ms: u64,
 ) -> Vec<Test> {
     let mut sensor = Sensor::new();
-    let peer = if opener == from { to } else { from };
-    let port = |address| if address == opener { 40_000 } else { 443 };
-    sensor.frame_of(0, &tcp((opener, port(opener)), (peer, port(peer)), SYN), 0);
+    let peer = if initiator == from { to } else { from };
+    let port = |address| if address == initiator { 40_000 } else { 443 };
+    sensor.frame_of(0, &tcp((initiator, port(initiator)), (peer, port(peer)), SYN), 0);
     let data = tcp((from, port(from)), (to, port(to)), ACK);
     for number in 0..frames {
         sensor.frame_of(number * gap_ms, &data, 50_000);
@@ -389,7 +389,7 @@ fn exfiltration_edges_and_windows() {
 #[test]
 fn exfiltration_is_inside_to_outside_and_asked_for_inside() {
     let far = Ipv4Addr::new(198, 51, 100, 1);
-    for (name, opener, from, to) in [
+    for (name, initiator, from, to) in [
         ("an upload of the outside", OUTSIDE, OUTSIDE, CLIENT),
         ("a download", CLIENT, OUTSIDE, CLIENT),
         ("a server answers the outside", OUTSIDE, CLIENT, OUTSIDE),
@@ -398,11 +398,11 @@ fn exfiltration_is_inside_to_outside_and_asked_for_inside() {
         ("to a group", CLIENT, CLIENT, Ipv4Addr::new(239, 1, 2, 3)),
         ("to everyone", CLIENT, CLIENT, Ipv4Addr::BROADCAST),
     ] {
-        assert_eq!(transfer(opener, from, to, 300, 0, 10), [], "{name}");
+        assert_eq!(transfer(initiator, from, to, 300, 0, 10), [], "{name}");
     }
     // What is inside is a setting.
     let mut sensor = Sensor::new();
-    let mut wide = inside();
+    let mut wide = home_net();
     wide.add("203.0.113.0/24".parse().unwrap()).unwrap();
     sensor.engine.configure(wide, PACE, &configs());
     let data = udp((CLIENT, 40_000), (OUTSIDE, 443), &[0]);

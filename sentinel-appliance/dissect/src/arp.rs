@@ -6,7 +6,7 @@ use pnet_packet::arp::ArpPacket;
 use sentinel_units::{Address, Mac};
 
 use crate::Malformed;
-use crate::extent::Extent;
+use crate::captured_slice::CapturedSlice;
 
 const ETHERNET: u16 = 1;
 const IPV4: u16 = 0x0800;
@@ -58,8 +58,8 @@ impl Arp {
     /// # Errors
     /// [`Malformed::BadLength`] if the address lengths are not six and four, or the message is shorter
     /// than 28 bytes; [`Malformed::Truncated`] if the capture is.
-    pub(crate) fn parse(extent: Extent<'_>) -> Result<Option<Self>, Malformed> {
-        let view = ArpPacket::new(extent.captured).ok_or_else(|| extent.why_shorter_than(28))?;
+    pub(crate) fn parse(slice: CapturedSlice<'_>) -> Result<Option<Self>, Malformed> {
+        let view = ArpPacket::new(slice.captured).ok_or_else(|| slice.why_shorter_than(28))?;
         if (view.get_hardware_type().0, view.get_protocol_type().0) != (ETHERNET, IPV4) {
             return Ok(None);
         }
@@ -88,7 +88,7 @@ mod tests {
     ];
 
     fn parse(bytes: &[u8]) -> Result<Option<Arp>, Malformed> {
-        Arp::parse(Extent::new(bytes, 28))
+        Arp::parse(CapturedSlice::new(bytes, 28))
     }
 
     #[test]
@@ -116,7 +116,7 @@ mod tests {
         for cut in 0..28 {
             assert_eq!(parse(&REPLY_BYTES[..cut]), Err(Malformed::Truncated), "{cut}");
         }
-        assert_eq!(Arp::parse(Extent::new(&REPLY_BYTES[..20], 20)), Err(Malformed::BadLength));
+        assert_eq!(Arp::parse(CapturedSlice::new(&REPLY_BYTES[..20], 20)), Err(Malformed::BadLength));
     }
 
     #[test]

@@ -6,14 +6,14 @@
 use sentinel_units::Mac;
 
 use crate::Malformed;
-use crate::ethernet::Carried;
-use crate::extent::Extent;
+use crate::captured_slice::CapturedSlice;
+use crate::ethernet::NextHeader;
 
 /// `ARPHRD_NETLINK` of the kernel header `if_arp.h`: the protocol field is no ethertype there.
 const NETLINK: u16 = 824;
 /// `ETH_P_802_2` and `ETH_P_802_3_MIN` of the kernel header `if_ether.h`.
 const LLC: u16 = 4;
-const LOWEST_ETHERTYPE: u16 = 0x0600;
+const MIN_ETHERTYPE: u16 = 0x0600;
 
 /// What a cooked header says about the link.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -30,7 +30,9 @@ pub struct Cooked {
 ///
 /// # Errors
 /// [`Malformed::Truncated`] or [`Malformed::BadLength`] if they are not all there.
-pub(crate) fn parse_v1(frame: Extent<'_>) -> Result<(Cooked, Carried, Extent<'_>), Malformed> {
+pub(crate) fn parse_v1(
+    frame: CapturedSlice<'_>,
+) -> Result<(Cooked, NextHeader, CapturedSlice<'_>), Malformed> {
     let header = frame.header::<16>()?;
     let [d0, d1, h0, h1, l0, l1, a, b, c, d, e, f, _, _, p0, p1] = *header;
     let cooked = Cooked {
@@ -45,7 +47,9 @@ pub(crate) fn parse_v1(frame: Extent<'_>) -> Result<(Cooked, Carried, Extent<'_>
 ///
 /// # Errors
 /// [`Malformed::Truncated`] or [`Malformed::BadLength`] if they are not all there.
-pub(crate) fn parse_v2(frame: Extent<'_>) -> Result<(Cooked, Carried, Extent<'_>), Malformed> {
+pub(crate) fn parse_v2(
+    frame: CapturedSlice<'_>,
+) -> Result<(Cooked, NextHeader, CapturedSlice<'_>), Malformed> {
     let header = frame.header::<20>()?;
     let [p0, p1, _, _, _, _, _, _, h0, h1, direction, len, a, b, c, d, e, f, _, _] = *header;
     let cooked = Cooked {
@@ -59,14 +63,14 @@ pub(crate) fn parse_v2(frame: Extent<'_>) -> Result<(Cooked, Carried, Extent<'_>
 fn carried(
     cooked: Cooked,
     protocol: u16,
-    rest: Extent<'_>,
-) -> Result<(Cooked, Carried, Extent<'_>), Malformed> {
+    remaining: CapturedSlice<'_>,
+) -> Result<(Cooked, NextHeader, CapturedSlice<'_>), Malformed> {
     match protocol {
         // Numbers below 1,536 are the kernel's own (`ETH_P_CAN` is 12), not lengths as in a frame.
-        _ if cooked.hardware == NETLINK => Ok((cooked, Carried::Unknown(protocol), rest)),
-        LLC => crate::ethernet::parse_llc(rest).map(|(carried, rest)| (cooked, carried, rest)),
-        0..LOWEST_ETHERTYPE => Ok((cooked, Carried::Unknown(protocol), rest)),
-        ethertype => Ok((cooked, Carried::EtherType(ethertype), rest)),
+        _ if cooked.hardware == NETLINK => Ok((cooked, NextHeader::Unknown(protocol), remaining)),
+        LLC => crate::ethernet::parse_llc(remaining).map(|(carried, remaining)| (cooked, carried, remaining)),
+        0..MIN_ETHERTYPE => Ok((cooked, NextHeader::Unknown(protocol), remaining)),
+        ethertype => Ok((cooked, NextHeader::EtherType(ethertype), remaining)),
     }
 }
 
@@ -81,22 +85,30 @@ mod tests {
 
     #[test]
     fn both_versions_give_sender_and_type() {
-        let (cooked, carried, rest) = parse_v1(Extent::new(&V1, 17)).unwrap();
+        let (cooked, carried, remaining) = parse_v1(CapturedSlice::new(&V1, 17)).unwrap();
         let source = Some(Mac([2, 0, 0, 0, 0, 1]));
         assert_eq!(cooked, Cooked { direction: 4, hardware: 1, source });
-        assert_eq!((carried, rest.captured), (Carried::EtherType(0x0800), &[0x45][..]));
-        let (cooked, carried, rest) = parse_v2(Extent::new(&V2, 21)).unwrap();
+        assert_eq!((carried, remaining.captured), (NextHeader::EtherType(0x0800), &[0x45][..]));
+        let (cooked, carried, remaining) = parse_v2(CapturedSlice::new(&V2, 21)).unwrap();
         assert_eq!(cooked, Cooked { direction: 2, hardware: 1, source });
-        assert_eq!((carried, rest.captured), (Carried::EtherType(0x86dd), &[0x60][..]));
+        assert_eq!((carried, remaining.captured), (NextHeader::EtherType(0x86dd), &[0x60][..]));
     }
 
     #[test]
     fn every_cut_is_an_error_or_a_shorter_payload() {
         for cut in 0..16 {
-            assert_eq!(parse_v1(Extent::new(&V1[..cut], 17)).err(), Some(Malformed::Truncated), "{cut}");
+            assert_eq!(
+                parse_v1(CapturedSlice::new(&V1[..cut], 17)).err(),
+                Some(Malformed::Truncated),
+                "{cut}"
+            );
         }
         for cut in 0..20 {
-            assert_eq!(parse_v2(Extent::new(&V2[..cut], 21)).err(), Some(Malformed::Truncated), "{cut}");
+            assert_eq!(
+                parse_v2(CapturedSlice::new(&V2[..cut], 21)).err(),
+                Some(Malformed::Truncated),
+                "{cut}"
+            );
         }
     }
 
@@ -104,7 +116,7 @@ mod tests {
     fn an_address_of_another_length_is_no_mac() {
         let mut loopback = V1;
         loopback[5] = 0;
-        assert_eq!(parse_v1(Extent::new(&loopback, 17)).unwrap().0.source, None);
+        assert_eq!(parse_v1(CapturedSlice::new(&loopback, 17)).unwrap().0.source, None);
     }
 
     #[test]
@@ -112,10 +124,10 @@ mod tests {
         let mut llc = [0; 20];
         llc[15] = 4;
         llc[16..19].copy_from_slice(&[0x42, 0x42, 3]);
-        assert_eq!(parse_v1(Extent::new(&llc, 20)).unwrap().1, Carried::Llc(0x42, 0x42));
+        assert_eq!(parse_v1(CapturedSlice::new(&llc, 20)).unwrap().1, NextHeader::Llc(0x42, 0x42));
         let mut netlink = V1;
         netlink[2..4].copy_from_slice(&NETLINK.to_be_bytes());
-        assert_eq!(parse_v1(Extent::new(&netlink, 17)).unwrap().1, Carried::Unknown(0x0800));
+        assert_eq!(parse_v1(CapturedSlice::new(&netlink, 17)).unwrap().1, NextHeader::Unknown(0x0800));
     }
 
     #[test]
@@ -123,6 +135,6 @@ mod tests {
         // frames of a CAN bus were once taken for LLC frames of twelve bytes
         let mut can = V1;
         can[14..16].copy_from_slice(&[0, 12]);
-        assert_eq!(parse_v1(Extent::new(&can, 17)).unwrap().1, Carried::Unknown(12));
+        assert_eq!(parse_v1(CapturedSlice::new(&can, 17)).unwrap().1, NextHeader::Unknown(12));
     }
 }

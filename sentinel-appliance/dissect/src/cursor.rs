@@ -8,7 +8,7 @@ use crate::Malformed;
 /// The bytes not read yet.
 #[derive(Clone, Copy, Debug)]
 pub struct Cursor<'p> {
-    rest: &'p [u8],
+    remaining: &'p [u8],
 }
 
 impl<'p> Cursor<'p> {
@@ -16,28 +16,28 @@ impl<'p> Cursor<'p> {
     #[inline]
     #[must_use]
     pub const fn new(bytes: &'p [u8]) -> Self {
-        Self { rest: bytes }
+        Self { remaining: bytes }
     }
 
     /// What is left, without taking it.
     #[inline]
     #[must_use]
-    pub const fn rest(&self) -> &'p [u8] {
-        self.rest
+    pub const fn remaining(&self) -> &'p [u8] {
+        self.remaining
     }
 
     /// How many bytes are left.
     #[inline]
     #[must_use]
     pub const fn len(&self) -> usize {
-        self.rest.len()
+        self.remaining.len()
     }
 
     /// Whether nothing is left.
     #[inline]
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.rest.is_empty()
+        self.remaining.is_empty()
     }
 
     /// Takes `N` bytes.
@@ -46,8 +46,8 @@ impl<'p> Cursor<'p> {
     /// [`Malformed::Truncated`] if there are fewer.
     #[inline]
     pub fn array<const N: usize>(&mut self) -> Result<&'p [u8; N], Malformed> {
-        let (taken, rest) = self.rest.split_first_chunk::<N>().ok_or(Malformed::Truncated)?;
-        self.rest = rest;
+        let (taken, remaining) = self.remaining.split_first_chunk::<N>().ok_or(Malformed::Truncated)?;
+        self.remaining = remaining;
         Ok(taken)
     }
 
@@ -95,16 +95,16 @@ impl<'p> Cursor<'p> {
     /// [`Malformed::Truncated`] if there are fewer.
     #[inline]
     pub fn take(&mut self, len: usize) -> Result<&'p [u8], Malformed> {
-        let (taken, rest) = self.rest.split_at_checked(len).ok_or(Malformed::Truncated)?;
-        self.rest = rest;
+        let (taken, remaining) = self.remaining.split_at_checked(len).ok_or(Malformed::Truncated)?;
+        self.remaining = remaining;
         Ok(taken)
     }
 
     /// Takes `len` bytes, or all that is left if there are fewer.
     #[inline]
     pub fn take_up_to(&mut self, len: usize) -> &'p [u8] {
-        let (taken, rest) = self.rest.split_at_checked(len).unwrap_or((self.rest, &[]));
-        self.rest = rest;
+        let (taken, remaining) = self.remaining.split_at_checked(len).unwrap_or((self.remaining, &[]));
+        self.remaining = remaining;
         taken
     }
 }

@@ -6,9 +6,9 @@
 use sentinel_units::LinkType;
 
 use crate::dns::{self, RecordData};
-use crate::flight::Probe;
+use crate::framing::Probe;
 use crate::{
-    Glance, Malformed, Network, Packet, Transport, dhcp, flight, http, quic, ssh, tls, tunnel, x509,
+    Malformed, Network, Packet, PacketSummary, Transport, dhcp, framing, http, quic, ssh, tls, tunnel, x509,
 };
 
 /// A parser by name; the name is that of its corpus directory.
@@ -26,7 +26,7 @@ pub const BODIES: &[Body] = &[
     ("quic_initial", quic_initial),
     ("quic_frames", quic_frames),
     ("ssh_banner", ssh_banner),
-    ("first_flight", first_flight),
+    ("first_flight", first_message),
     ("http_request", http_request),
     ("http_response", http_response),
 ];
@@ -40,7 +40,7 @@ pub fn packet(bytes: &[u8]) {
     let wire_len = u32::try_from(frame.len()).unwrap_or(u32::MAX).saturating_add(u32::from(*cut));
     let packet = crate::packet(link, tag, frame, wire_len);
     check(&packet, frame);
-    for inner in [tunnel::inside(&packet), tunnel::inside_datagram(&packet)].into_iter().flatten() {
+    for inner in [tunnel::decapsulate(&packet), tunnel::decapsulate_datagram(&packet)].into_iter().flatten() {
         check(&inner, frame);
         assert!(inner.wire_len < packet.wire_len);
     }
@@ -49,8 +49,8 @@ pub fn packet(bytes: &[u8]) {
         check(&whole, frame);
         assert!(whole.ip().is_some_and(|ip| ip.fragment.is_none()));
     }
-    if let Some(read) = crate::glance(link, frame, wire_len) {
-        assert_eq!((Glance::of(&packet), packet.malformed), (Some(read), None));
+    if let Some(read) = crate::summarize(link, frame, wire_len) {
+        assert_eq!((PacketSummary::of(&packet), packet.malformed), (Some(read), None));
     }
 }
 
@@ -232,10 +232,10 @@ pub fn ssh_banner(bytes: &[u8]) {
 }
 
 /// Bytes of a stream. The first two choose the ports.
-pub fn first_flight(bytes: &[u8]) {
+pub fn first_message(bytes: &[u8]) {
     let [source, destination, stream @ ..] = bytes else { return };
     let port = |byte: u8| sentinel_units::Port(u16::from(byte));
-    if let Probe::More(need) = flight::probe(stream, (port(*source), port(*destination))) {
+    if let Probe::More(need) = framing::probe(stream, (port(*source), port(*destination))) {
         assert!(need > stream.len(), "or the same bytes would be looked at for ever");
     }
 }

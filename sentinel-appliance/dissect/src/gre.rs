@@ -4,7 +4,7 @@
 //! (Ethernet inside).
 
 use crate::Malformed;
-use crate::extent::Extent;
+use crate::captured_slice::CapturedSlice;
 
 const CHECKSUM: u8 = 0x80;
 const ROUTING: u8 = 0x40;
@@ -30,29 +30,29 @@ pub(crate) enum Inside {
 /// # Errors
 /// - [`Malformed::Truncated`] or [`Malformed::BadLength`] if it is not all there.
 /// - [`Malformed::BadVersion`] if the version is neither 0 nor 1.
-pub(crate) fn parse(extent: Extent<'_>) -> Result<(Inside, Extent<'_>), Malformed> {
-    let [flags, low, p0, p1] = *extent.header::<4>()?;
+pub(crate) fn parse(slice: CapturedSlice<'_>) -> Result<(Inside, CapturedSlice<'_>), Malformed> {
+    let [flags, low, p0, p1] = *slice.header::<4>()?;
     let ethertype = u16::from_be_bytes([p0, p1]);
     let optional = |bit: u8| if flags & bit != 0 { 4 } else { 0 };
     match low & 0x07 {
         0 => {
             let len = 4 + optional(CHECKSUM | ROUTING) + optional(KEY) + optional(SEQUENCE);
             let inside = if flags & ROUTING == 0 { Inside::EtherType(ethertype) } else { Inside::Nothing };
-            Ok((inside, behind(extent, len)?))
+            Ok((inside, behind(slice, len)?))
         }
         1 => {
             // The key is always there: the length of the payload, and the number of the call.
             let acknowledgement = if low & ACKNOWLEDGEMENT != 0 { 4 } else { 0 };
-            let rest = behind(extent, 8 + optional(SEQUENCE) + acknowledgement)?;
-            let is_frame = ethertype == POINT_TO_POINT && rest.wire_len > 0;
-            Ok((if is_frame { Inside::PointToPoint } else { Inside::Nothing }, rest))
+            let remaining = behind(slice, 8 + optional(SEQUENCE) + acknowledgement)?;
+            let is_frame = ethertype == POINT_TO_POINT && remaining.wire_len > 0;
+            Ok((if is_frame { Inside::PointToPoint } else { Inside::Nothing }, remaining))
         }
         _ => Err(Malformed::BadVersion),
     }
 }
 
-fn behind(extent: Extent<'_>, len: u32) -> Result<Extent<'_>, Malformed> {
-    if len > extent.wire_len { Err(Malformed::BadLength) } else { Ok(extent.after(len)) }
+fn behind(slice: CapturedSlice<'_>, len: u32) -> Result<CapturedSlice<'_>, Malformed> {
+    if len > slice.wire_len { Err(Malformed::BadLength) } else { Ok(slice.after(len)) }
 }
 
 #[cfg(test)]
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     fn read(bytes: &[u8]) -> Result<(Inside, &[u8]), Malformed> {
-        parse(Extent::new(bytes, 0)).map(|(inside, rest)| (inside, rest.captured))
+        parse(CapturedSlice::new(bytes, 0)).map(|(inside, remaining)| (inside, remaining.captured))
     }
 
     #[test]
@@ -84,9 +84,10 @@ mod tests {
         let header = [0xb0, 0, 8, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2];
         for cut in 0..header.len() {
             assert_eq!(read(&header[..cut]), Err(Malformed::BadLength), "{cut}");
-            let captured = parse(Extent::new(&header[..cut], 16));
+            let captured = parse(CapturedSlice::new(&header[..cut], 16));
             assert!(
-                captured.is_ok() == (cut >= 4) && captured.is_ok_and(|(_, rest)| rest.captured.is_empty())
+                captured.is_ok() == (cut >= 4)
+                    && captured.is_ok_and(|(_, remaining)| remaining.captured.is_empty())
                     || cut < 4
             );
         }

@@ -8,9 +8,9 @@ use crate::cursor::Cursor;
 /// Most header lines read.
 const MAX_HEADERS: usize = 64;
 /// Most bytes of a line, as common servers allow.
-const LONGEST_LINE: usize = 8192;
+const MAX_LINE_LEN: usize = 8192;
 /// Most bytes of a method; the longest registered one has 17.
-const LONGEST_METHOD: usize = 32;
+const MAX_METHOD_LEN: usize = 32;
 
 /// A request, whole or as much of its head as was there.
 #[derive(Clone, Copy, Debug)]
@@ -35,12 +35,13 @@ impl<'p> Request<'p> {
     /// - [`Malformed::OtherProtocol`] if it is no request line.
     pub fn parse(payload: &'p [u8]) -> Result<Self, Malformed> {
         let mut at = Cursor::new(payload);
-        let rest = at.rest();
-        let method_len = rest.iter().take(LONGEST_METHOD + 1).take_while(|byte| is_token(**byte)).count();
+        let remaining = at.remaining();
+        let method_len =
+            remaining.iter().take(MAX_METHOD_LEN + 1).take_while(|byte| is_token(**byte)).count();
         // Looked at before the line's end, so that long binary payloads cost no more than their first bytes.
-        match rest.get(method_len) {
-            Some(b' ') if (1..=LONGEST_METHOD).contains(&method_len) => {}
-            None if method_len <= LONGEST_METHOD => return Err(Malformed::Truncated),
+        match remaining.get(method_len) {
+            Some(b' ') if (1..=MAX_METHOD_LEN).contains(&method_len) => {}
+            None if method_len <= MAX_METHOD_LEN => return Err(Malformed::Truncated),
             _ => return Err(Malformed::OtherProtocol),
         }
         let line = take_line(&mut at)?;
@@ -89,7 +90,7 @@ impl<'p> Response<'p> {
     /// - [`Malformed::OtherProtocol`] if it is no status line.
     pub fn parse(payload: &'p [u8]) -> Result<Self, Malformed> {
         let mut at = Cursor::new(payload);
-        let start = at.rest().get(..5).unwrap_or(at.rest());
+        let start = at.remaining().get(..5).unwrap_or(at.remaining());
         if !b"HTTP/".starts_with(start) {
             return Err(Malformed::OtherProtocol);
         }
@@ -133,7 +134,7 @@ impl<'p> Head<'p> {
                 }
             };
             if line.is_empty() {
-                return Self { lines: taken(start, before), body: at.rest(), malformed };
+                return Self { lines: taken(start, before), body: at.remaining(), malformed };
             }
             if header(line).is_none() {
                 malformed = malformed.or(Some(Malformed::BadSyntax));
@@ -202,9 +203,9 @@ fn header(line: &[u8]) -> Option<Header<'_>> {
 /// Takes a line without its end, which is a line feed with or without a carriage return before it
 /// (RFC 9112 section 2.2).
 fn take_line<'p>(at: &mut Cursor<'p>) -> Result<&'p [u8], Malformed> {
-    let feed = at.rest().iter().take(LONGEST_LINE).position(|byte| *byte == b'\n');
+    let feed = at.remaining().iter().take(MAX_LINE_LEN).position(|byte| *byte == b'\n');
     let Some(feed) = feed else {
-        return Err(if at.len() < LONGEST_LINE { Malformed::Truncated } else { Malformed::BadLength });
+        return Err(if at.len() < MAX_LINE_LEN { Malformed::Truncated } else { Malformed::BadLength });
     };
     let line = at.take(feed)?;
     at.u8()?;
@@ -321,10 +322,10 @@ mod tests {
             let request = Request::parse(&bytes).unwrap();
             assert_eq!((request.head.malformed, request.head.headers().count()), (malformed, 64));
         }
-        let long = [b"GET /", &b"a".repeat(LONGEST_LINE)[..], b" HTTP/1.1\r\n\r\n"].concat();
+        let long = [b"GET /", &b"a".repeat(MAX_LINE_LEN)[..], b" HTTP/1.1\r\n\r\n"].concat();
         assert_eq!(Request::parse(&long).err(), Some(Malformed::BadLength));
         let long =
-            [b"GET / HTTP/1.1\r\nHost: a\r\nb: ", &b"a".repeat(LONGEST_LINE)[..], b"\r\n\r\n"].concat();
+            [b"GET / HTTP/1.1\r\nHost: a\r\nb: ", &b"a".repeat(MAX_LINE_LEN)[..], b"\r\n\r\n"].concat();
         let request = Request::parse(&long).unwrap();
         assert_eq!((request.head.malformed, request.host()), (Some(Malformed::BadLength), Some(&b"a"[..])));
     }

@@ -5,7 +5,7 @@
 use pnet_packet::icmp::IcmpPacket;
 
 use crate::Malformed;
-use crate::extent::Extent;
+use crate::captured_slice::CapturedSlice;
 
 const HEADER_LEN: u32 = 8;
 const ECHO_REPLY: u8 = 0;
@@ -22,7 +22,7 @@ pub struct Icmp<'p> {
     /// Code; its meaning depends on the type.
     pub code: u8,
     /// Bytes four to eight: identifier and sequence of an echo, gateway of a redirect.
-    pub rest: u32,
+    pub rest_of_header: u32,
     /// Captured bytes behind the eight of the header.
     pub payload: &'p [u8],
     /// Bytes behind the header on the wire.
@@ -36,14 +36,14 @@ impl<'p> Icmp<'p> {
     /// [`Malformed::BadLength`] if the message is shorter than eight bytes, [`Malformed::Truncated`] if the
     /// capture is.
     #[inline]
-    pub(crate) fn parse(extent: Extent<'p>) -> Result<Self, Malformed> {
-        let [_, _, _, _, rest @ ..] = *extent.header::<8>()?;
-        let view = IcmpPacket::new(extent.captured).ok_or_else(|| extent.why_shorter_than(8))?;
-        let payload = extent.after(HEADER_LEN);
+    pub(crate) fn parse(slice: CapturedSlice<'p>) -> Result<Self, Malformed> {
+        let [_, _, _, _, rest_of_header @ ..] = *slice.header::<8>()?;
+        let view = IcmpPacket::new(slice.captured).ok_or_else(|| slice.why_shorter_than(8))?;
+        let payload = slice.after(HEADER_LEN);
         Ok(Self {
             kind: view.get_icmp_type().0,
             code: view.get_icmp_code().0,
-            rest: u32::from_be_bytes(rest),
+            rest_of_header: u32::from_be_bytes(rest_of_header),
             payload: payload.captured,
             payload_wire_len: payload.wire_len,
         })
@@ -84,14 +84,14 @@ impl<'p> Icmp<'p> {
     /// Identifier of an echo.
     #[must_use]
     pub const fn identifier(&self) -> u16 {
-        let [high, low, _, _] = self.rest.to_be_bytes();
+        let [high, low, _, _] = self.rest_of_header.to_be_bytes();
         u16::from_be_bytes([high, low])
     }
 
     /// Sequence number of an echo.
     #[must_use]
     pub const fn sequence(&self) -> u16 {
-        let [_, _, high, low] = self.rest.to_be_bytes();
+        let [_, _, high, low] = self.rest_of_header.to_be_bytes();
         u16::from_be_bytes([high, low])
     }
 }
@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn a_ping_is_read() {
-        let icmp = Icmp::parse(Extent::new(&PING, 64)).unwrap();
+        let icmp = Icmp::parse(CapturedSlice::new(&PING, 64)).unwrap();
         assert!(icmp.is_echo_request() && !icmp.is_echo_reply());
         assert_eq!((icmp.identifier(), icmp.sequence()), (0x1234, 2));
         assert_eq!((icmp.payload, icmp.payload_wire_len), (&[0xaa, 0xbb][..], 56));
@@ -116,7 +116,7 @@ mod tests {
         for (kind, code) in [(0, 0), (3, 3), (5, 1), (11, 0)] {
             let mut bytes = PING;
             bytes[..2].copy_from_slice(&[kind, code]);
-            let icmp = Icmp::parse(Extent::new(&bytes, 10)).unwrap();
+            let icmp = Icmp::parse(CapturedSlice::new(&bytes, 10)).unwrap();
             assert_eq!((icmp.kind, icmp.code), (kind, code));
             let found =
                 [icmp.is_echo_reply(), icmp.is_unreachable(), icmp.is_redirect(), icmp.is_time_exceeded()];
@@ -127,11 +127,11 @@ mod tests {
     #[test]
     fn every_cut_is_an_error_or_a_shorter_payload() {
         for cut in 0..PING.len() {
-            match Icmp::parse(Extent::new(&PING[..cut], 10)) {
+            match Icmp::parse(CapturedSlice::new(&PING[..cut], 10)) {
                 Err(error) => assert!(cut < 8 && error == Malformed::Truncated),
                 Ok(icmp) => assert_eq!((icmp.payload.len(), icmp.payload_wire_len), (cut - 8, 2)),
             }
         }
-        assert_eq!(Icmp::parse(Extent::new(&PING[..7], 7)), Err(Malformed::BadLength));
+        assert_eq!(Icmp::parse(CapturedSlice::new(&PING[..7], 7)), Err(Malformed::BadLength));
     }
 }

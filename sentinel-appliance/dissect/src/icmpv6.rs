@@ -5,8 +5,8 @@
 use sentinel_units::{Address, Mac};
 
 use crate::Malformed;
+use crate::captured_slice::CapturedSlice;
 use crate::cursor::Cursor;
-use crate::extent::Extent;
 
 const HEADER_LEN: u32 = 8;
 const UNREACHABLE: u8 = 1;
@@ -31,7 +31,7 @@ pub struct Icmpv6<'p> {
     /// Code; its meaning depends on the type.
     pub code: u8,
     /// Bytes four to eight: identifier and sequence of an echo, flags of an advertisement.
-    pub rest: u32,
+    pub rest_of_header: u32,
     /// Captured bytes behind the eight of the header.
     pub payload: &'p [u8],
     /// Bytes behind the header on the wire.
@@ -45,13 +45,13 @@ impl<'p> Icmpv6<'p> {
     /// [`Malformed::BadLength`] if the message is shorter than eight bytes, [`Malformed::Truncated`] if the
     /// capture is.
     #[inline]
-    pub(crate) fn parse(extent: Extent<'p>) -> Result<Self, Malformed> {
-        let [kind, code, _, _, rest @ ..] = *extent.header::<8>()?;
-        let payload = extent.after(HEADER_LEN);
+    pub(crate) fn parse(slice: CapturedSlice<'p>) -> Result<Self, Malformed> {
+        let [kind, code, _, _, rest_of_header @ ..] = *slice.header::<8>()?;
+        let payload = slice.after(HEADER_LEN);
         Ok(Self {
             kind,
             code,
-            rest: u32::from_be_bytes(rest),
+            rest_of_header: u32::from_be_bytes(rest_of_header),
             payload: payload.captured,
             payload_wire_len: payload.wire_len,
         })
@@ -110,7 +110,7 @@ impl<'p> Icmpv6<'p> {
         let target = Address::v6([at.u32().ok()?, at.u32().ok()?, at.u32().ok()?, at.u32().ok()?]);
         // An advertisement tells the address of its target, a solicitation that of its source.
         let wanted = if is_advertisement { TARGET_LINK_LAYER } else { SOURCE_LINK_LAYER };
-        let flag = |bit: u32| is_advertisement && self.rest >> bit & 1 == 1;
+        let flag = |bit: u32| is_advertisement && self.rest_of_header >> bit & 1 == 1;
         Some(Neighbour {
             is_advertisement,
             target,
@@ -164,7 +164,7 @@ mod tests {
     ];
 
     fn neighbour(bytes: &[u8]) -> Option<Neighbour> {
-        Icmpv6::parse(Extent::new(bytes, 40)).unwrap().neighbour()
+        Icmpv6::parse(CapturedSlice::new(bytes, 40)).unwrap().neighbour()
     }
 
     #[test]
@@ -205,7 +205,7 @@ mod tests {
     #[test]
     fn every_cut_is_an_error_or_a_shorter_payload() {
         for cut in 0..ADVERTISEMENT.len() {
-            match Icmpv6::parse(Extent::new(&ADVERTISEMENT[..cut], 40)) {
+            match Icmpv6::parse(CapturedSlice::new(&ADVERTISEMENT[..cut], 40)) {
                 Err(error) => assert!(cut < 8 && error == Malformed::Truncated),
                 Ok(icmp) => {
                     assert_eq!((icmp.payload.len(), icmp.payload_wire_len), (cut - 8, 32));

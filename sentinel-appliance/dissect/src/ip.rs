@@ -31,7 +31,7 @@ pub mod protocol {
 }
 
 /// The largest datagram without jumbo payload.
-const LARGEST_DATAGRAM: u32 = 65_535;
+const MAX_DATAGRAM_LEN: u32 = 65_535;
 
 /// An IPv4 or IPv6 datagram or a fragment of one.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -98,6 +98,6 @@ impl Fragment {
     /// Whether a payload of this length ends within the largest datagram.
     #[inline]
     pub(crate) fn fits(self, payload_wire_len: u32) -> bool {
-        u32::from(self.offset).saturating_add(payload_wire_len) <= LARGEST_DATAGRAM
+        u32::from(self.offset).saturating_add(payload_wire_len) <= MAX_DATAGRAM_LEN
     }
 }

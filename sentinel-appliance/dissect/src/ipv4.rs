@@ -4,7 +4,7 @@
 
 use sentinel_units::Address;
 
-use crate::extent::Extent;
+use crate::captured_slice::CapturedSlice;
 use crate::ipv6::skip_authentication;
 use crate::{Fragment, Ip, Malformed, protocol};
 
@@ -22,8 +22,8 @@ const OFFSET_MASK: u16 = 0x1fff;
 /// - [`Malformed::Truncated`] or [`Malformed::BadLength`] if the 20 bytes are not all there.
 /// - [`Malformed::BadVersion`] if it is not version 4.
 #[inline]
-pub(crate) fn parse(extent: Extent<'_>) -> Result<(Ip<'_>, Result<(), Malformed>), Malformed> {
-    let header = extent.header::<20>()?;
+pub(crate) fn parse(slice: CapturedSlice<'_>) -> Result<(Ip<'_>, Result<(), Malformed>), Malformed> {
+    let header = slice.header::<20>()?;
     let [version_len, traffic_class, t0, t1, i0, i1, f0, f1, hop_limit, protocol, _, _, addresses @ ..] =
         *header;
     let [s0, s1, s2, s3, d0, d1, d2, d3] = addresses;
@@ -52,19 +52,19 @@ pub(crate) fn parse(extent: Extent<'_>) -> Result<(Ip<'_>, Result<(), Malformed>
             skipped_words: 0,
         });
     }
-    let state = read_payload(&mut ip, extent, header_len, announced);
+    let state = read_payload(&mut ip, slice, header_len, announced);
     Ok((ip, state))
 }
 
 #[inline]
 fn read_payload<'p>(
     ip: &mut Ip<'p>,
-    extent: Extent<'p>,
+    slice: CapturedSlice<'p>,
     header_len: u32,
     announced: u32,
 ) -> Result<(), Malformed> {
     // Zero is what segmentation offload leaves for the card to fill in: all that is there.
-    let datagram = if announced == 0 { extent } else { clamp(extent, announced) };
+    let datagram = if announced == 0 { slice } else { clamp(slice, announced) };
     ip.wire_len = datagram.wire_len;
     if header_len < FIXED_LEN || header_len > datagram.wire_len {
         return Err(Malformed::BadLength);
@@ -73,7 +73,7 @@ fn read_payload<'p>(
     ip.payload = payload.captured;
     ip.payload_wire_len = payload.wire_len;
     // A host drops a datagram that is shorter than it says; what looks like its payload never arrives.
-    if announced > extent.wire_len {
+    if announced > slice.wire_len {
         return Err(Malformed::BadLength);
     }
     if ip.fragment.is_some_and(|fragment| !fragment.fits(payload.wire_len)) {
@@ -93,8 +93,8 @@ fn read_payload<'p>(
 }
 
 #[inline]
-fn clamp(extent: Extent<'_>, announced: u32) -> Extent<'_> {
-    extent.first(announced).unwrap_or(extent)
+fn clamp(slice: CapturedSlice<'_>, announced: u32) -> CapturedSlice<'_> {
+    slice.first(announced).unwrap_or(slice)
 }
 
 /// Whether nothing of `ip` is meant to be read as a transport header.
@@ -114,7 +114,7 @@ pub(crate) mod tests {
     ];
 
     fn parse_all(bytes: &[u8]) -> Result<(Ip<'_>, Result<(), Malformed>), Malformed> {
-        parse(Extent::new(bytes, 0))
+        parse(CapturedSlice::new(bytes, 0))
     }
 
     fn changed(changes: &[(usize, u8)]) -> [u8; 24] {
@@ -147,7 +147,7 @@ pub(crate) mod tests {
     #[test]
     fn a_total_length_of_zero_means_the_rest() {
         let bytes = changed(&[(3, 0)]);
-        let (ip, state) = parse(Extent::new(&bytes, 90_000)).unwrap();
+        let (ip, state) = parse(CapturedSlice::new(&bytes, 90_000)).unwrap();
         assert_eq!((state, ip.payload_wire_len, ip.wire_len), (Ok(()), 89_980, 90_000));
         assert_eq!(ip.payload, [1, 2, 3, 4]);
     }
@@ -220,7 +220,7 @@ pub(crate) mod tests {
     #[test]
     fn every_cut_is_an_error_or_a_shorter_payload() {
         for cut in 0..DATAGRAM.len() {
-            match parse(Extent::new(&DATAGRAM[..cut], 24)) {
+            match parse(CapturedSlice::new(&DATAGRAM[..cut], 24)) {
                 Err(error) => assert!(cut < 20 && error == Malformed::Truncated),
                 Ok((ip, state)) => {
                     assert_eq!((state, ip.payload_wire_len, ip.payload.len()), (Ok(()), 4, cut - 20));

@@ -5,8 +5,8 @@
 
 use sentinel_units::Address;
 
+use crate::captured_slice::CapturedSlice;
 use crate::cursor::Cursor;
-use crate::extent::Extent;
 use crate::{Fragment, Ip, Malformed};
 
 const HEADER_LEN: u32 = 40;
@@ -26,7 +26,7 @@ const SHIM6: u8 = 140;
 
 const PAD1: u8 = 0;
 const JUMBO_PAYLOAD: u8 = 0xc2;
-const LARGEST_PAYLOAD: u32 = 65_535;
+const MAX_PAYLOAD_LEN: u32 = 65_535;
 
 /// Reads a header and its extension headers. The second value tells what is wrong behind the
 /// addresses; the payload is then not to be read any further.
@@ -37,8 +37,8 @@ const LARGEST_PAYLOAD: u32 = 65_535;
 /// - [`Malformed::BadAddress`] if an address is IPv4-mapped: it must not be on the wire (RFC 4942 section
 ///   2.2; Linux drops it), and would pass for an IPv4 host in every table.
 #[inline]
-pub(crate) fn parse(extent: Extent<'_>) -> Result<(Ip<'_>, Result<(), Malformed>), Malformed> {
-    let header = extent.header::<40>()?;
+pub(crate) fn parse(slice: CapturedSlice<'_>) -> Result<(Ip<'_>, Result<(), Malformed>), Malformed> {
+    let header = slice.header::<40>()?;
     let [v0, v1, _, _, l0, l1, next, hop_limit, addresses @ ..] = header;
     if v0 >> 4 != 6 {
         return Err(Malformed::BadVersion);
@@ -59,7 +59,7 @@ pub(crate) fn parse(extent: Extent<'_>) -> Result<(Ip<'_>, Result<(), Malformed>
         payload: &[],
         payload_wire_len: 0,
     };
-    let state = read_payload(&mut ip, extent.after(HEADER_LEN), announced);
+    let state = read_payload(&mut ip, slice.after(HEADER_LEN), announced);
     Ok((ip, state))
 }
 
@@ -69,14 +69,14 @@ fn address(bytes: &[u8; 32], position: usize) -> Address {
     let word = |offset: usize| {
         bytes
             .get(position + offset..)
-            .and_then(|rest| rest.first_chunk())
+            .and_then(|remaining| remaining.first_chunk())
             .map_or(0, |word| u32::from_be_bytes(*word))
     };
     Address::v6([word(0), word(4), word(8), word(12)])
 }
 
 #[inline]
-fn read_payload<'p>(ip: &mut Ip<'p>, behind: Extent<'p>, announced: u32) -> Result<(), Malformed> {
+fn read_payload<'p>(ip: &mut Ip<'p>, behind: CapturedSlice<'p>, announced: u32) -> Result<(), Malformed> {
     let length = if announced == 0 { length_of_jumbogram(ip.protocol, behind)? } else { announced };
     let payload = behind.first(length).unwrap_or(behind);
     ip.wire_len = HEADER_LEN.saturating_add(payload.wire_len);
@@ -92,14 +92,14 @@ fn read_payload<'p>(ip: &mut Ip<'p>, behind: Extent<'p>, announced: u32) -> Resu
 /// follows, unless more is there than a length field can tell (segmentation offload of Linux since
 /// the option is no longer put in).
 #[cold]
-fn length_of_jumbogram(next: u8, behind: Extent<'_>) -> Result<u32, Malformed> {
+fn length_of_jumbogram(next: u8, behind: CapturedSlice<'_>) -> Result<u32, Malformed> {
     if next != HOP_BY_HOP {
-        return Ok(if behind.wire_len > LARGEST_PAYLOAD { behind.wire_len } else { 0 });
+        return Ok(if behind.wire_len > MAX_PAYLOAD_LEN { behind.wire_len } else { 0 });
     }
     let [_, units] = *behind.header()?;
     let header = behind.first((u32::from(units) + 1) * 8)?;
     jumbo_payload(Cursor::new(header.captured.get(2..).unwrap_or_default())).ok_or_else(|| {
-        let is_cut = Extent::new(header.captured, 0).wire_len < header.wire_len;
+        let is_cut = CapturedSlice::new(header.captured, 0).wire_len < header.wire_len;
         if is_cut { Malformed::Truncated } else { Malformed::BadLength }
     })
 }
@@ -128,7 +128,7 @@ const fn is_extension(next: u8) -> bool {
 }
 
 /// Goes to the first header that is no extension header, or stops at a later fragment.
-fn walk_extensions<'p>(ip: &mut Ip<'p>, mut payload: Extent<'p>) -> Result<(), Malformed> {
+fn walk_extensions<'p>(ip: &mut Ip<'p>, mut payload: CapturedSlice<'p>) -> Result<(), Malformed> {
     let mut result = Err(Malformed::TooManyHeaders);
     for _ in 0..=MAX_EXTENSIONS {
         if !is_extension(ip.protocol) || ip.is_later_fragment() {
@@ -136,13 +136,13 @@ fn walk_extensions<'p>(ip: &mut Ip<'p>, mut payload: Extent<'p>) -> Result<(), M
             break;
         }
         match skip_extension(ip, payload) {
-            Ok((next, rest)) => {
+            Ok((next, remaining)) => {
                 if ip.protocol != FRAGMENT
                     && let Some(fragment) = &mut ip.fragment
                 {
-                    fragment.skip(payload.wire_len.saturating_sub(rest.wire_len));
+                    fragment.skip(payload.wire_len.saturating_sub(remaining.wire_len));
                 }
-                (ip.protocol, payload) = (next, rest);
+                (ip.protocol, payload) = (next, remaining);
             }
             Err(error) => {
                 result = Err(error);
@@ -157,7 +157,10 @@ fn walk_extensions<'p>(ip: &mut Ip<'p>, mut payload: Extent<'p>) -> Result<(), M
     result
 }
 
-fn skip_extension<'p>(ip: &mut Ip<'p>, payload: Extent<'p>) -> Result<(u8, Extent<'p>), Malformed> {
+fn skip_extension<'p>(
+    ip: &mut Ip<'p>,
+    payload: CapturedSlice<'p>,
+) -> Result<(u8, CapturedSlice<'p>), Malformed> {
     match ip.protocol {
         FRAGMENT => {
             let [next, _, high, low, identification @ ..] = *payload.header::<8>()?;
@@ -178,12 +181,12 @@ fn skip_extension<'p>(ip: &mut Ip<'p>, payload: Extent<'p>) -> Result<(u8, Exten
 }
 
 /// Skips an authentication header, whose length counts in units of four bytes less two.
-pub(crate) fn skip_authentication(payload: Extent<'_>) -> Result<(u8, Extent<'_>), Malformed> {
+pub(crate) fn skip_authentication(payload: CapturedSlice<'_>) -> Result<(u8, CapturedSlice<'_>), Malformed> {
     let [next, units] = *payload.header()?;
     skip(payload, next, (u32::from(units) + 2) * 4)
 }
 
-fn skip(payload: Extent<'_>, next: u8, len: u32) -> Result<(u8, Extent<'_>), Malformed> {
+fn skip(payload: CapturedSlice<'_>, next: u8, len: u32) -> Result<(u8, CapturedSlice<'_>), Malformed> {
     if len > payload.wire_len {
         return Err(Malformed::BadLength);
     }
@@ -213,7 +216,7 @@ mod tests {
     }
 
     fn parse_all(bytes: &[u8]) -> Result<(Ip<'_>, Result<(), Malformed>), Malformed> {
-        parse(Extent::new(bytes, 0))
+        parse(CapturedSlice::new(bytes, 0))
     }
 
     #[test]
@@ -260,7 +263,7 @@ mod tests {
     fn every_cut_is_an_error_or_a_shorter_payload() {
         let bytes = datagram(0, &CHAIN);
         for cut in 0..bytes.len() {
-            match parse(Extent::new(&bytes[..cut], 88)) {
+            match parse(CapturedSlice::new(&bytes[..cut], 88)) {
                 Err(error) => assert!(cut < 40 && error == Malformed::Truncated),
                 Ok((ip, state)) if cut >= 74 => {
                     // the first two bytes of the last header are there, so its length is known
@@ -352,15 +355,15 @@ mod tests {
         // hop-by-hop: next UDP, eight bytes, jumbo payload of 70,000 bytes
         let mut bytes = datagram(0, &[17, 0, 0xc2, 4, 0, 1, 0x11, 0x70, 0xaa]);
         bytes[5] = 0;
-        let (ip, state) = parse(Extent::new(&bytes, 70_040)).unwrap();
+        let (ip, state) = parse(CapturedSlice::new(&bytes, 70_040)).unwrap();
         assert_eq!((state, ip.protocol, ip.payload_wire_len), (Ok(()), 17, 69_992));
-        assert_eq!(parse(Extent::new(&bytes, 70_039)).unwrap().1, Err(Malformed::BadLength));
+        assert_eq!(parse(CapturedSlice::new(&bytes, 70_039)).unwrap().1, Err(Malformed::BadLength));
         // hop-by-hop without that option cannot have a length of zero
         bytes[42] = 1;
-        assert_eq!(parse(Extent::new(&bytes, 70_040)).unwrap().1, Err(Malformed::BadLength));
+        assert_eq!(parse(CapturedSlice::new(&bytes, 70_040)).unwrap().1, Err(Malformed::BadLength));
         // offload of more than the field can tell
         let mut bytes = datagram(6, &[0xaa]);
         bytes[5] = 0;
-        assert_eq!(parse(Extent::new(&bytes, 70_040)).unwrap().0.payload_wire_len, 70_000);
+        assert_eq!(parse(CapturedSlice::new(&bytes, 70_040)).unwrap().0.payload_wire_len, 70_000);
     }
 }

@@ -12,13 +12,13 @@
 //! | bytes | file |
 //! |---|---|
 //! | frame -> everything up to the transport header | `packet` |
-//! | common frame -> what every detector asks | `glance` |
+//! | common frame -> what every detector asks | `summary` |
 //! | link layer | `ethernet`, `vlan`, `cooked`, `loopback`, `pppoe`, `mpls` |
 //! | network | `arp`, `ipv4`, `ipv6` (both give [`Ip`]) |
 //! | transport | `tcp`, `udp`, `icmp`, `icmpv6` |
 //! | inside tunnels | [`tunnel`], `gre` |
 //! | application | [`dhcp`], [`dns`], [`tls`] with [`x509`], [`http`], [`ssh`], [`quic`] |
-//! | where a message that spans segments ends | [`flight`] |
+//! | where a message that spans segments ends | [`framing`] |
 //!
 //! [`registry`] lists all of them with their sources.
 //!
@@ -41,16 +41,16 @@
 #![forbid(unsafe_code)]
 
 mod arp;
+mod captured_slice;
 mod cooked;
 pub mod cursor;
 pub mod dhcp;
 pub mod dns;
 mod ethernet;
-mod extent;
-pub mod flight;
+mod fast_path;
+pub mod framing;
 #[doc(hidden)]
 pub mod fuzzing;
-mod glance;
 mod gre;
 pub mod http;
 mod icmp;
@@ -76,7 +76,9 @@ pub mod x509;
 pub use arp::Arp;
 pub use cooked::Cooked;
 pub use ethernet::Ethernet;
-pub use glance::{Ends, Glance, again_v4, again_v6, glance, glance_v4, glance_v6, sender};
+pub use fast_path::{
+    FiveTuple, PacketSummary, reread_v4, reread_v6, sender, summarize, summarize_v4, summarize_v6,
+};
 pub use icmp::Icmp;
 pub use icmpv6::{Icmpv6, Neighbour};
 pub use ip::{Fragment, Ip, protocol};

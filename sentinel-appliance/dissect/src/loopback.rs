@@ -3,7 +3,7 @@
 //! Read first: <https://www.tcpdump.org/linktypes.html>, entries NULL and LOOP.
 
 use crate::Malformed;
-use crate::extent::Extent;
+use crate::captured_slice::CapturedSlice;
 
 const IPV4: u16 = 0x0800;
 const IPV6: u16 = 0x86dd;
@@ -15,7 +15,7 @@ const IPV6: u16 = 0x86dd;
 ///
 /// # Errors
 /// [`Malformed::Truncated`] or [`Malformed::BadLength`] if the four bytes are not all there.
-pub(crate) fn parse(frame: Extent<'_>) -> Result<(Option<u16>, Extent<'_>), Malformed> {
+pub(crate) fn parse(frame: CapturedSlice<'_>) -> Result<(Option<u16>, CapturedSlice<'_>), Malformed> {
     let family = match *frame.header()? {
         [family, 0, 0, 0] | [0, 0, 0, family] => family,
         _ => 0,
@@ -43,14 +43,14 @@ mod tests {
             ([7, 0, 0, 0], None),
             ([2, 0, 2, 0], None),
         ] {
-            assert_eq!(parse(Extent::new(&header, 4)).unwrap().0, ethertype, "{header:?}");
+            assert_eq!(parse(CapturedSlice::new(&header, 4)).unwrap().0, ethertype, "{header:?}");
         }
     }
 
     #[test]
     fn every_cut_is_an_error_or_a_shorter_payload() {
         for cut in 0..4 {
-            assert_eq!(parse(Extent::new(&[2, 0, 0, 0][..cut], 4)).err(), Some(Malformed::Truncated));
+            assert_eq!(parse(CapturedSlice::new(&[2, 0, 0, 0][..cut], 4)).err(), Some(Malformed::Truncated));
         }
     }
 }

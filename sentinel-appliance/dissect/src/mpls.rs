@@ -3,7 +3,7 @@
 //! Read first: RFC 3032 section 2.1; RFC 4928 section 3 (guessing what follows from its first nibble).
 
 use crate::Malformed;
-use crate::extent::Extent;
+use crate::captured_slice::CapturedSlice;
 
 /// Most labels read. Provider networks use two to four; segment routing stacks stay under ten.
 const MAX_LABELS: usize = 12;
@@ -14,18 +14,18 @@ const MAX_LABELS: usize = 12;
 /// # Errors
 /// - [`Malformed::Truncated`] or [`Malformed::BadLength`] if the stack does not end.
 /// - [`Malformed::TooManyHeaders`] after twelve labels.
-pub(crate) fn parse(mut extent: Extent<'_>) -> Result<(Option<u16>, Extent<'_>), Malformed> {
+pub(crate) fn parse(mut slice: CapturedSlice<'_>) -> Result<(Option<u16>, CapturedSlice<'_>), Malformed> {
     for _ in 0..MAX_LABELS {
-        let [_, _, bottom, _] = *extent.header()?;
-        extent = extent.after(4);
+        let [_, _, bottom, _] = *slice.header()?;
+        slice = slice.after(4);
         if bottom & 1 == 1 {
-            let [first] = *extent.header()?;
+            let [first] = *slice.header()?;
             let ethertype = match first >> 4 {
                 4 => Some(0x0800),
                 6 => Some(0x86dd),
                 _ => None,
             };
-            return Ok((ethertype, extent));
+            return Ok((ethertype, slice));
         }
     }
     Err(Malformed::TooManyHeaders)
@@ -40,19 +40,23 @@ mod tests {
 
     #[test]
     fn the_bottom_of_the_stack_is_found() {
-        let (ethertype, rest) = parse(Extent::new(&STACK, 9)).unwrap();
-        assert_eq!((ethertype, rest.captured), (Some(0x0800), &[0x45][..]));
+        let (ethertype, remaining) = parse(CapturedSlice::new(&STACK, 9)).unwrap();
+        assert_eq!((ethertype, remaining.captured), (Some(0x0800), &[0x45][..]));
     }
 
     #[test]
     fn every_cut_is_an_error_or_a_shorter_payload() {
         for cut in 0..9 {
-            assert_eq!(parse(Extent::new(&STACK[..cut], 9)).err(), Some(Malformed::Truncated), "{cut}");
+            assert_eq!(
+                parse(CapturedSlice::new(&STACK[..cut], 9)).err(),
+                Some(Malformed::Truncated),
+                "{cut}"
+            );
         }
     }
 
     #[test]
     fn a_stack_without_end_is_refused() {
-        assert_eq!(parse(Extent::new(&[0; 64], 64)).err(), Some(Malformed::TooManyHeaders));
+        assert_eq!(parse(CapturedSlice::new(&[0; 64], 64)).err(), Some(Malformed::TooManyHeaders));
     }
 }

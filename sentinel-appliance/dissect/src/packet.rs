@@ -4,8 +4,8 @@
 
 use sentinel_units::{LinkType, Mac, Port};
 
-use crate::ethernet::Carried;
-use crate::extent::Extent;
+use crate::captured_slice::CapturedSlice;
+use crate::ethernet::NextHeader;
 use crate::vlan::MAX_TAGS;
 use crate::{
     Arp, Cooked, Ethernet, Icmp, Icmpv6, Ip, Layer, Malformed, Tcp, Udp, VlanTag, Vlans, cooked, ethernet,
@@ -135,13 +135,13 @@ impl<'p> Packet<'p> {
 /// Of a link type that is not [`LinkType::is_supported`] nothing is read, and that is not malformed.
 #[must_use]
 pub fn packet(link: LinkType, offloaded_vlan: Option<u16>, bytes: &[u8], wire_len: u32) -> Packet<'_> {
-    let frame = Extent::new(bytes, wire_len);
+    let frame = CapturedSlice::new(bytes, wire_len);
     let mut front = Front { ethernet: None, cooked: None, vlans: Vlans::default(), wire_len: frame.wire_len };
     if let Some(tag) = offloaded_vlan {
         front.vlans.push(VlanTag(tag));
     }
     match front.read_link(link, frame) {
-        Ok((ethertype, rest)) => front.read_network(ethertype, rest),
+        Ok((ethertype, remaining)) => front.read_network(ethertype, remaining),
         Err(Stop::Done(network)) => front.packet(network, Transport::None, None),
         Err(Stop::Fault(fault)) => front.packet(Network::None, Transport::None, Some((Layer::Link, fault))),
     }
@@ -206,38 +206,42 @@ impl Front {
 
     /// Goes to the network header: its ethertype, and where it starts.
     #[inline(always)]
-    fn read_link<'p>(&mut self, link: LinkType, frame: Extent<'p>) -> Result<(u16, Extent<'p>), Stop<'p>> {
-        let (mut ethertype, mut rest) = if link == LinkType::ETHERNET {
-            let (addresses, ethertype, rest) = ethernet::parse(frame)?;
+    fn read_link<'p>(
+        &mut self,
+        link: LinkType,
+        frame: CapturedSlice<'p>,
+    ) -> Result<(u16, CapturedSlice<'p>), Stop<'p>> {
+        let (mut ethertype, mut remaining) = if link == LinkType::ETHERNET {
+            let (addresses, ethertype, remaining) = ethernet::parse(frame)?;
             self.ethernet = Some(addresses);
-            (ethertype, rest)
+            (ethertype, remaining)
         } else {
-            let (cooked, carried, rest) = other_link(link, frame)?;
+            let (cooked, carried, remaining) = other_link(link, frame)?;
             self.cooked = cooked;
-            (carried.ethertype()?, rest)
+            (carried.ethertype()?, remaining)
         };
         while vlan::is_tag(ethertype) {
             if self.vlans.count() >= MAX_TAGS {
                 return Err(Stop::Fault(Malformed::TooManyHeaders));
             }
-            let (tag, next, inside) = vlan::parse(rest)?;
+            let (tag, next, inside) = vlan::parse(remaining)?;
             self.vlans.push(tag);
-            (ethertype, rest) = (next, inside);
+            (ethertype, remaining) = (next, inside);
         }
         if !matches!(ethertype, IPV4 | IPV6 | ARP) {
-            let (carried, inside) = between(ethertype, rest)?;
-            (ethertype, rest) = (carried.ethertype()?, inside);
+            let (carried, inside) = between(ethertype, remaining)?;
+            (ethertype, remaining) = (carried.ethertype()?, inside);
         }
-        Ok((ethertype, rest))
+        Ok((ethertype, remaining))
     }
 
     #[inline(always)]
-    fn read_network<'p>(self, ethertype: u16, rest: Extent<'p>) -> Packet<'p> {
+    fn read_network<'p>(self, ethertype: u16, remaining: CapturedSlice<'p>) -> Packet<'p> {
         let parsed = match ethertype {
-            IPV4 => ipv4::parse(rest),
-            IPV6 => ipv6::parse(rest),
+            IPV4 => ipv4::parse(remaining),
+            IPV6 => ipv6::parse(remaining),
             ARP => {
-                return match Arp::parse(rest) {
+                return match Arp::parse(remaining) {
                     Ok(Some(arp)) => self.packet(Network::Arp(arp), Transport::None, None),
                     Ok(None) => self.packet(Network::Other(ARP), Transport::None, None),
                     Err(fault) => self.packet(Network::None, Transport::None, Some((Layer::Network, fault))),
@@ -259,21 +263,21 @@ impl Front {
 
     #[inline(always)]
     fn read_transport<'p>(self, ip: Ip<'p>) -> Packet<'p> {
-        let extent = Extent { captured: ip.payload, wire_len: ip.payload_wire_len };
+        let slice = CapturedSlice { captured: ip.payload, wire_len: ip.payload_wire_len };
         let fault = match ip.protocol {
-            protocol::TCP => match Tcp::parse(extent) {
+            protocol::TCP => match Tcp::parse(slice) {
                 Ok(tcp) => return self.packet(Network::Ip(ip), Transport::Tcp(tcp), None),
                 Err(fault) => fault,
             },
-            protocol::UDP => match Udp::parse(extent, ip.fragment.is_some()) {
+            protocol::UDP => match Udp::parse(slice, ip.fragment.is_some()) {
                 Ok(udp) => return self.packet(Network::Ip(ip), Transport::Udp(udp), None),
                 Err(fault) => fault,
             },
-            protocol::ICMP if ip.is_v4() => match Icmp::parse(extent) {
+            protocol::ICMP if ip.is_v4() => match Icmp::parse(slice) {
                 Ok(icmp) => return self.packet(Network::Ip(ip), Transport::Icmp(icmp), None),
                 Err(fault) => fault,
             },
-            protocol::ICMPV6 if !ip.is_v4() => match Icmpv6::parse(extent) {
+            protocol::ICMPV6 if !ip.is_v4() => match Icmpv6::parse(slice) {
                 Ok(icmp) => return self.packet(Network::Ip(ip), Transport::Icmpv6(icmp), None),
                 Err(fault) => fault,
             },
@@ -286,31 +290,31 @@ impl Front {
 /// Link types other than Ethernet.
 fn other_link<'p>(
     link: LinkType,
-    frame: Extent<'p>,
-) -> Result<(Option<Cooked>, Carried, Extent<'p>), Stop<'p>> {
+    frame: CapturedSlice<'p>,
+) -> Result<(Option<Cooked>, NextHeader, CapturedSlice<'p>), Stop<'p>> {
     let carried = match link {
-        LinkType::IPV4 => (None, Carried::EtherType(IPV4), frame),
-        LinkType::IPV6 => (None, Carried::EtherType(IPV6), frame),
+        LinkType::IPV4 => (None, NextHeader::EtherType(IPV4), frame),
+        LinkType::IPV6 => (None, NextHeader::EtherType(IPV6), frame),
         LinkType::RAW => match *frame.header::<1>()? {
-            [first] if first >> 4 == 4 => (None, Carried::EtherType(IPV4), frame),
-            [first] if first >> 4 == 6 => (None, Carried::EtherType(IPV6), frame),
+            [first] if first >> 4 == 4 => (None, NextHeader::EtherType(IPV4), frame),
+            [first] if first >> 4 == 6 => (None, NextHeader::EtherType(IPV6), frame),
             _ => return Err(Stop::Fault(Malformed::BadVersion)),
         },
         LinkType::NULL | LinkType::LOOP => match loopback::parse(frame)? {
-            (Some(ethertype), rest) => (None, Carried::EtherType(ethertype), rest),
+            (Some(ethertype), remaining) => (None, NextHeader::EtherType(ethertype), remaining),
             (None, _) => return Err(Stop::Done(Network::None)),
         },
         LinkType::LINUX_SLL | LinkType::LINUX_SLL2 => {
             let parse = if link == LinkType::LINUX_SLL { cooked::parse_v1 } else { cooked::parse_v2 };
-            let (cooked, carried, rest) = parse(frame)?;
-            (Some(cooked), carried, rest)
+            let (cooked, carried, remaining) = parse(frame)?;
+            (Some(cooked), carried, remaining)
         }
         _ => return Err(Stop::Done(Network::None)),
     };
     Ok(carried)
 }
 
-impl Carried {
+impl NextHeader {
     /// The ethertype, or what to say of a packet that has none.
     #[inline]
     const fn ethertype<'p>(self) -> Result<u16, Stop<'p>> {
@@ -324,14 +328,17 @@ impl Carried {
 
 /// Headers between link and network other than tags.
 #[cold]
-fn between(ethertype: u16, rest: Extent<'_>) -> Result<(Carried, Extent<'_>), Malformed> {
-    let (inside, extent) = match ethertype {
-        PPPOE_SESSION => pppoe::parse(rest)?,
-        MPLS | MPLS_UPSTREAM => mpls::parse(rest)?,
-        length if ethernet::is_length(length) => return ethernet::parse_length(rest, length),
-        _ => (None, rest),
+fn between(
+    ethertype: u16,
+    remaining: CapturedSlice<'_>,
+) -> Result<(NextHeader, CapturedSlice<'_>), Malformed> {
+    let (inside, slice) = match ethertype {
+        PPPOE_SESSION => pppoe::parse(remaining)?,
+        MPLS | MPLS_UPSTREAM => mpls::parse(remaining)?,
+        length if ethernet::is_length(length) => return ethernet::parse_length(remaining, length),
+        _ => (None, remaining),
     };
-    Ok((inside.map_or(Carried::Unknown(ethertype), Carried::EtherType), extent))
+    Ok((inside.map_or(NextHeader::Unknown(ethertype), NextHeader::EtherType), slice))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! Read first: RFC 2516 sections 4 and 7; RFC 1661 section 2 (PPP protocol field).
 
 use crate::Malformed;
-use crate::extent::Extent;
+use crate::captured_slice::CapturedSlice;
 
 const HEADER_LEN: u32 = 6;
 
@@ -14,12 +14,12 @@ const HEADER_LEN: u32 = 6;
 /// - [`Malformed::Truncated`] if the headers are not all there.
 /// - [`Malformed::BadVersion`] if version and type are not both 1.
 /// - [`Malformed::BadLength`] if the length field is more than the frame has.
-pub(crate) fn parse(extent: Extent<'_>) -> Result<(Option<u16>, Extent<'_>), Malformed> {
-    let [version_type, code, _, _, high, low] = *extent.header()?;
+pub(crate) fn parse(slice: CapturedSlice<'_>) -> Result<(Option<u16>, CapturedSlice<'_>), Malformed> {
+    let [version_type, code, _, _, high, low] = *slice.header()?;
     if version_type != 0x11 {
         return Err(Malformed::BadVersion);
     }
-    let inside = extent.after(HEADER_LEN).first(u32::from(u16::from_be_bytes([high, low])))?;
+    let inside = slice.after(HEADER_LEN).first(u32::from(u16::from_be_bytes([high, low])))?;
     if code != 0 {
         return Ok((None, inside));
     }
@@ -48,35 +48,39 @@ mod tests {
 
     #[test]
     fn the_payload_ends_where_the_length_says() {
-        let (ethertype, rest) = parse(Extent::new(&SESSION, 10)).unwrap();
-        assert_eq!((ethertype, rest.captured, rest.wire_len), (Some(0x0800), &[0x45][..], 1));
+        let (ethertype, remaining) = parse(CapturedSlice::new(&SESSION, 10)).unwrap();
+        assert_eq!((ethertype, remaining.captured, remaining.wire_len), (Some(0x0800), &[0x45][..], 1));
     }
 
     #[test]
     fn other_ppp_protocols_and_compressed_ones_are_told_apart() {
         let mut bytes = SESSION;
         bytes[6..8].copy_from_slice(&[0xc0, 0x21]); // link control
-        assert_eq!(parse(Extent::new(&bytes, 10)).unwrap().0, None);
+        assert_eq!(parse(CapturedSlice::new(&bytes, 10)).unwrap().0, None);
         bytes[6..8].copy_from_slice(&[0x57, 0x60]); // IPv6, compressed to one byte
-        let (ethertype, rest) = parse(Extent::new(&bytes, 10)).unwrap();
-        assert_eq!((ethertype, rest.captured), (Some(0x86dd), &[0x60, 0x45][..]));
+        let (ethertype, remaining) = parse(CapturedSlice::new(&bytes, 10)).unwrap();
+        assert_eq!((ethertype, remaining.captured), (Some(0x86dd), &[0x60, 0x45][..]));
     }
 
     #[test]
     fn every_cut_is_an_error_or_a_shorter_payload() {
         for cut in 0..8 {
-            assert_eq!(parse(Extent::new(&SESSION[..cut], 10)).err(), Some(Malformed::Truncated), "{cut}");
+            assert_eq!(
+                parse(CapturedSlice::new(&SESSION[..cut], 10)).err(),
+                Some(Malformed::Truncated),
+                "{cut}"
+            );
         }
-        assert_eq!(parse(Extent::new(&SESSION[..8], 10)).unwrap().1.wire_len, 1);
+        assert_eq!(parse(CapturedSlice::new(&SESSION[..8], 10)).unwrap().1.wire_len, 1);
     }
 
     #[test]
     fn wrong_fields_are_refused() {
         let mut bytes = SESSION;
         bytes[0] = 0x21;
-        assert_eq!(parse(Extent::new(&bytes, 10)).err(), Some(Malformed::BadVersion));
+        assert_eq!(parse(CapturedSlice::new(&bytes, 10)).err(), Some(Malformed::BadVersion));
         bytes = SESSION;
         bytes[5] = 5;
-        assert_eq!(parse(Extent::new(&bytes, 10)).err(), Some(Malformed::BadLength));
+        assert_eq!(parse(CapturedSlice::new(&bytes, 10)).err(), Some(Malformed::BadLength));
     }
 }

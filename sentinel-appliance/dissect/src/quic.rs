@@ -14,7 +14,7 @@ const TYPE: u8 = 0x30;
 /// Version 2, whose types are numbered otherwise.
 pub const VERSION_2: u32 = 0x6b33_43cf;
 /// Most bytes of a connection number (RFC 9000 section 17.2).
-const LONGEST_CONNECTION_ID: usize = 20;
+const MAX_CONNECTION_ID_LEN: usize = 20;
 /// Most frames read of a packet. Clients that shuffle their hello send some dozens; padding counts once for each run.
 const MAX_FRAMES: usize = 256;
 /// Most ranges of an acknowledgement.
@@ -76,7 +76,7 @@ impl<'p> Initial<'p> {
 
 fn connection_id<'p>(at: &mut Cursor<'p>) -> Result<&'p [u8], Malformed> {
     let len = usize::from(at.u8()?);
-    if len > LONGEST_CONNECTION_ID {
+    if len > MAX_CONNECTION_ID_LEN {
         return Err(Malformed::BadLength);
     }
     at.take(len)
@@ -134,7 +134,7 @@ impl<'f> Iterator for CryptoFrames<'f> {
 fn frame<'f>(at: &mut Cursor<'f>) -> Result<Option<Crypto<'f>>, Malformed> {
     match at.u8()? {
         0 => {
-            let padding = at.rest().iter().take_while(|byte| **byte == 0).count();
+            let padding = at.remaining().iter().take_while(|byte| **byte == 0).count();
             at.take(padding)?;
             Ok(None)
         }

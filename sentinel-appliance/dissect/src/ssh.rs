@@ -5,7 +5,7 @@
 use crate::Malformed;
 
 /// Longest line, its end included.
-const LONGEST_LINE: usize = 255;
+const MAX_LINE_LEN: usize = 255;
 /// Lines that a server may send before its version; the document names no limit.
 const MAX_LINES: usize = 16;
 
@@ -32,16 +32,16 @@ impl<'p> Banner<'p> {
             .take(MAX_LINES)
             .find_map(|line| line.strip_prefix(b"SSH-"))
             .ok_or(Malformed::OtherProtocol)?;
-        let line = line.get(..LONGEST_LINE).unwrap_or(line);
+        let line = line.get(..MAX_LINE_LEN).unwrap_or(line);
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         let line = str::from_utf8(line).map_err(|_| Malformed::BadSyntax)?;
         if !line.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') {
             return Err(Malformed::BadSyntax);
         }
-        let (protocol_version, rest) = line.split_once('-').ok_or(Malformed::BadSyntax)?;
-        let (software, comments) = match rest.split_once(' ') {
+        let (protocol_version, remaining) = line.split_once('-').ok_or(Malformed::BadSyntax)?;
+        let (software, comments) = match remaining.split_once(' ') {
             Some((software, comments)) => (software, Some(comments)),
-            None => (rest, None),
+            None => (remaining, None),
         };
         Ok(Self { protocol_version, software, comments })
     }

@@ -7,8 +7,8 @@ use core::fmt;
 use sentinel_units::Port;
 
 use crate::Malformed;
+use crate::captured_slice::CapturedSlice;
 use crate::cursor::Cursor;
-use crate::extent::Extent;
 
 /// The header without options.
 const FIXED_LEN: u32 = 20;
@@ -45,15 +45,15 @@ impl<'p> Tcp<'p> {
     /// - [`Malformed::Truncated`] if the capture ends within the first 20 bytes.
     /// - [`Malformed::BadLength`] if the header length is under 20 or more than the segment has.
     #[inline(always)] // a call would put the fields on the stack and copy them from there
-    pub(crate) fn parse(extent: Extent<'p>) -> Result<Self, Malformed> {
+    pub(crate) fn parse(slice: CapturedSlice<'p>) -> Result<Self, Malformed> {
         let [s0, s1, d0, d1, q0, q1, q2, q3, a0, a1, a2, a3, offset, flags, w0, w1, _, _, _, _] =
-            *extent.header::<20>()?;
+            *slice.header::<20>()?;
         let header_len = u32::from(offset >> 4) * 4;
         if header_len < FIXED_LEN {
             return Err(Malformed::BadLength);
         }
-        let options = extent.first(header_len)?.after(FIXED_LEN);
-        let payload = extent.after(header_len);
+        let options = slice.first(header_len)?.after(FIXED_LEN);
+        let payload = slice.after(header_len);
         Ok(Self {
             source_port: Port(u16::from_be_bytes([s0, s1])),
             destination_port: Port(u16::from_be_bytes([d0, d1])),
@@ -246,7 +246,7 @@ mod tests {
 
     #[test]
     fn the_fields_are_read() {
-        let tcp = Tcp::parse(Extent::new(&SEGMENT, 40)).unwrap();
+        let tcp = Tcp::parse(CapturedSlice::new(&SEGMENT, 40)).unwrap();
         assert_eq!((tcp.source_port, tcp.destination_port), (Port(12345), Port(80)));
         assert_eq!((tcp.sequence, tcp.acknowledgement, tcp.window), (7, 9, 29200));
         assert_eq!((tcp.payload, tcp.payload_wire_len), (&[0xaa, 0xbb][..], 12));
@@ -280,7 +280,7 @@ mod tests {
     #[test]
     fn every_cut_is_an_error_or_a_shorter_payload() {
         for cut in 0..SEGMENT.len() {
-            match Tcp::parse(Extent::new(&SEGMENT[..cut], 30)) {
+            match Tcp::parse(CapturedSlice::new(&SEGMENT[..cut], 30)) {
                 Err(error) => assert!(cut < 20 && error == Malformed::Truncated),
                 Ok(tcp) => {
                     assert_eq!(tcp.options.len(), (cut - 20).min(8));
@@ -296,10 +296,10 @@ mod tests {
         for (offset, good) in [(0x40, false), (0x50, true), (0x70, true), (0x80, false), (0xf0, false)] {
             let mut bytes = SEGMENT;
             bytes[12] = offset;
-            assert_eq!(Tcp::parse(Extent::new(&bytes, 30)).is_ok(), good, "{offset:#x}");
+            assert_eq!(Tcp::parse(CapturedSlice::new(&bytes, 30)).is_ok(), good, "{offset:#x}");
         }
         // a segment that is shorter than a header, all of it captured: the tiny fragment of RFC 1858
-        assert_eq!(Tcp::parse(Extent::new(&SEGMENT[..8], 8)), Err(Malformed::BadLength));
+        assert_eq!(Tcp::parse(CapturedSlice::new(&SEGMENT[..8], 8)), Err(Malformed::BadLength));
     }
 
     #[test]
@@ -307,10 +307,14 @@ mod tests {
         for length in [0, 1, 40, 255] {
             let mut bytes = SEGMENT;
             bytes[21] = length;
-            assert_eq!(Tcp::parse(Extent::new(&bytes, 30)).unwrap().option_list().count(), 0, "{length}");
+            assert_eq!(
+                Tcp::parse(CapturedSlice::new(&bytes, 30)).unwrap().option_list().count(),
+                0,
+                "{length}"
+            );
         }
         let mut bytes = SEGMENT;
         bytes[24] = 0; // end of options before the window scale
-        assert_eq!(Tcp::parse(Extent::new(&bytes, 30)).unwrap().option_list().count(), 1);
+        assert_eq!(Tcp::parse(CapturedSlice::new(&bytes, 30)).unwrap().option_list().count(), 1);
     }
 }

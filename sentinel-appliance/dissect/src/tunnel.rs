@@ -10,7 +10,7 @@
 
 use sentinel_units::LinkType;
 
-use crate::extent::Extent;
+use crate::captured_slice::CapturedSlice;
 use crate::gre::{self, Inside};
 use crate::packet::{ARP, IPV4, IPV6};
 use crate::{Malformed, Packet, Transport, Udp, protocol};
@@ -30,7 +30,7 @@ const PPP_IPV6: u16 = 0x0057;
 /// compressed tunnels are not opened.
 #[inline]
 #[must_use]
-pub fn inside<'p>(packet: &Packet<'p>) -> Option<Packet<'p>> {
+pub fn decapsulate<'p>(packet: &Packet<'p>) -> Option<Packet<'p>> {
     match packet.transport {
         Transport::Other(number @ (protocol::IPV4 | protocol::IPV6 | protocol::GRE)) => open(packet, number),
         _ => None,
@@ -43,19 +43,23 @@ fn open<'p>(packet: &Packet<'p>, number: u8) -> Option<Packet<'p>> {
     if ip.fragment.is_some() {
         return None;
     }
-    let extent = Extent { captured: ip.payload, wire_len: ip.payload_wire_len };
+    let slice = CapturedSlice { captured: ip.payload, wire_len: ip.payload_wire_len };
     match number {
-        protocol::IPV4 => Some(inner(LinkType::IPV4, extent)),
-        protocol::IPV6 => Some(inner(LinkType::IPV6, extent)),
-        _ => match gre::parse(extent).ok()? {
-            (Inside::EtherType(IPV4), rest) => Some(inner(LinkType::IPV4, rest)),
-            (Inside::EtherType(IPV6), rest) => Some(inner(LinkType::IPV6, rest)),
-            (Inside::EtherType(ETHERNET), rest) => Some(inner(LinkType::ETHERNET, rest)),
-            (Inside::EtherType(ERSPAN), rest) => Some(inner(LinkType::ETHERNET, mirrored(extent, rest))),
-            (Inside::EtherType(ERSPAN_3), rest) => Some(inner(LinkType::ETHERNET, mirrored_3(rest)?)),
-            (Inside::PointToPoint, rest) => match point_to_point(rest).ok()? {
-                (PPP_IPV4, rest) => Some(inner(LinkType::IPV4, rest)),
-                (PPP_IPV6, rest) => Some(inner(LinkType::IPV6, rest)),
+        protocol::IPV4 => Some(inner(LinkType::IPV4, slice)),
+        protocol::IPV6 => Some(inner(LinkType::IPV6, slice)),
+        _ => match gre::parse(slice).ok()? {
+            (Inside::EtherType(IPV4), remaining) => Some(inner(LinkType::IPV4, remaining)),
+            (Inside::EtherType(IPV6), remaining) => Some(inner(LinkType::IPV6, remaining)),
+            (Inside::EtherType(ETHERNET), remaining) => Some(inner(LinkType::ETHERNET, remaining)),
+            (Inside::EtherType(ERSPAN), remaining) => {
+                Some(inner(LinkType::ETHERNET, mirrored(slice, remaining)))
+            }
+            (Inside::EtherType(ERSPAN_3), remaining) => {
+                Some(inner(LinkType::ETHERNET, mirrored_3(remaining)?))
+            }
+            (Inside::PointToPoint, remaining) => match point_to_point(remaining).ok()? {
+                (PPP_IPV4, remaining) => Some(inner(LinkType::IPV4, remaining)),
+                (PPP_IPV6, remaining) => Some(inner(LinkType::IPV6, remaining)),
                 _ => None,
             },
             // ARP has no place without a link; other types are not read anywhere.
@@ -78,7 +82,7 @@ const MAX_GTP_EXTENSIONS: usize = 8;
 /// The packet inside, if `packet` is a datagram of VXLAN, Geneve or GTP-U: by its port, and by a header that is sound.
 #[inline]
 #[must_use]
-pub fn inside_datagram<'p>(packet: &Packet<'p>) -> Option<Packet<'p>> {
+pub fn decapsulate_datagram<'p>(packet: &Packet<'p>) -> Option<Packet<'p>> {
     match &packet.transport {
         Transport::Udp(udp)
             if matches!(udp.destination_port.0, VXLAN | VXLAN_LINUX | VXLAN_GPE | GENEVE | GTP_USER)
@@ -92,77 +96,76 @@ pub fn inside_datagram<'p>(packet: &Packet<'p>) -> Option<Packet<'p>> {
 
 #[cold]
 fn open_datagram<'p>(udp: &Udp<'p>) -> Option<Packet<'p>> {
-    let extent = Extent { captured: udp.payload, wire_len: udp.payload_wire_len };
-    match (udp.destination_port.0, *extent.header::<8>().ok()?) {
-        (VXLAN | VXLAN_LINUX, [0x08, 0, 0, 0, _, _, _, 0]) => {
-            Some(inner(LinkType::ETHERNET, extent.after(8)))
-        }
+    let slice = CapturedSlice { captured: udp.payload, wire_len: udp.payload_wire_len };
+    match (udp.destination_port.0, *slice.header::<8>().ok()?) {
+        (VXLAN | VXLAN_LINUX, [0x08, 0, 0, 0, _, _, _, 0]) => Some(inner(LinkType::ETHERNET, slice.after(8))),
         (VXLAN_GPE, [0x0c, 0, 0, next @ 1..=3, _, _, _, 0]) => {
             let links = [LinkType::IPV4, LinkType::IPV6, LinkType::ETHERNET];
             let link = links.get(usize::from(next) - 1)?;
-            Some(inner(*link, extent.after(8)))
+            Some(inner(*link, slice.after(8)))
         }
         (GENEVE, [options @ 0..=0x3f, _, p0, p1, _, _, _, 0]) => {
-            let rest = extent.after(8 + u32::from(options) * 4);
+            let remaining = slice.after(8 + u32::from(options) * 4);
             match u16::from_be_bytes([p0, p1]) {
-                ETHERNET => Some(inner(LinkType::ETHERNET, rest)),
-                IPV4 => Some(inner(LinkType::IPV4, rest)),
-                IPV6 => Some(inner(LinkType::IPV6, rest)),
+                ETHERNET => Some(inner(LinkType::ETHERNET, remaining)),
+                IPV4 => Some(inner(LinkType::IPV4, remaining)),
+                IPV6 => Some(inner(LinkType::IPV6, remaining)),
                 _ => None,
             }
         }
         // Version 1, protocol type GTP, a user's packet
         (GTP_USER, [flags @ 0x30..=0x37, 0xff, ..]) => {
-            let rest = if flags & 0x07 == 0 { extent.after(8) } else { behind_gtp_options(extent, flags)? };
-            Some(inner(LinkType::RAW, rest))
+            let remaining =
+                if flags & 0x07 == 0 { slice.after(8) } else { behind_gtp_options(slice, flags)? };
+            Some(inner(LinkType::RAW, remaining))
         }
         _ => None,
     }
 }
 
 /// Skips the four optional bytes, and extension headers if there are any.
-fn behind_gtp_options(extent: Extent<'_>, flags: u8) -> Option<Extent<'_>> {
-    let [.., next] = *extent.header::<12>().ok()?;
-    let (mut next, mut rest) = (if flags & 0x04 != 0 { next } else { 0 }, extent.after(12));
+fn behind_gtp_options(slice: CapturedSlice<'_>, flags: u8) -> Option<CapturedSlice<'_>> {
+    let [.., next] = *slice.header::<12>().ok()?;
+    let (mut next, mut remaining) = (if flags & 0x04 != 0 { next } else { 0 }, slice.after(12));
     for _ in 0..MAX_GTP_EXTENSIONS {
         if next == 0 {
-            return Some(rest);
+            return Some(remaining);
         }
-        let [words] = *rest.header::<1>().ok()?;
+        let [words] = *remaining.header::<1>().ok()?;
         let len = u32::from(words) * 4;
-        let last = rest.captured.get(usize::try_from(len).ok()?.checked_sub(1)?)?;
-        (next, rest) = (*last, rest.after(len));
+        let last = remaining.captured.get(usize::try_from(len).ok()?.checked_sub(1)?)?;
+        (next, remaining) = (*last, remaining.after(len));
     }
     None
 }
 
 /// As a frame of its own.
-fn inner(link: LinkType, extent: Extent<'_>) -> Packet<'_> {
-    crate::packet(link, None, extent.captured, extent.wire_len)
+fn inner(link: LinkType, slice: CapturedSlice<'_>) -> Packet<'_> {
+    crate::packet(link, None, slice.captured, slice.wire_len)
 }
 
 /// Behind the header of version 2, which comes with a sequence number; version 1 has neither.
-fn mirrored<'p>(gre: Extent<'p>, rest: Extent<'p>) -> Extent<'p> {
+fn mirrored<'p>(gre: CapturedSlice<'p>, remaining: CapturedSlice<'p>) -> CapturedSlice<'p> {
     let has_sequence = matches!(gre.captured, [flags, ..] if flags & 0x10 != 0);
-    if has_sequence { rest.after(8) } else { rest }
+    if has_sequence { remaining.after(8) } else { remaining }
 }
 
 /// Behind the header of version 3, which the last bit of its twelve bytes makes longer.
-fn mirrored_3(rest: Extent<'_>) -> Option<Extent<'_>> {
-    let [.., last] = *rest.header::<12>().ok()?;
-    Some(rest.after(if last & 1 == 0 { 12 } else { 20 }))
+fn mirrored_3(remaining: CapturedSlice<'_>) -> Option<CapturedSlice<'_>> {
+    let [.., last] = *remaining.header::<12>().ok()?;
+    Some(remaining.after(if last & 1 == 0 { 12 } else { 20 }))
 }
 
 /// Reads a header, whose address may be left out and whose number may be shortened to one byte (RFC 1661 section 6.5
 /// and 6.6).
-fn point_to_point(extent: Extent<'_>) -> Result<(u16, Extent<'_>), Malformed> {
-    let extent = if extent.captured.starts_with(&[0xff, 0x03]) { extent.after(2) } else { extent };
-    let [first] = *extent.header()?;
+fn point_to_point(slice: CapturedSlice<'_>) -> Result<(u16, CapturedSlice<'_>), Malformed> {
+    let slice = if slice.captured.starts_with(&[0xff, 0x03]) { slice.after(2) } else { slice };
+    let [first] = *slice.header()?;
     if first & 1 == 1 {
-        return Ok((u16::from(first), extent.after(1)));
+        return Ok((u16::from(first), slice.after(1)));
     }
-    let [first, second] = *extent.header()?;
-    Ok((u16::from_be_bytes([first, second]), extent.after(2)))
+    let [first, second] = *slice.header()?;
+    Ok((u16::from_be_bytes([first, second]), slice.after(2)))
 }
 
 #[cfg(test)]
@@ -196,10 +199,10 @@ mod tests {
     fn holds_the_datagram(bytes: &[u8], outer_protocol: u8) {
         let outer = read(bytes);
         assert_eq!(outer.transport, Transport::Other(outer_protocol));
-        let inner = inside(&outer).unwrap();
+        let inner = decapsulate(&outer).unwrap();
         assert_eq!((inner.ports(), inner.malformed), (Some((Port(40_000), Port(53))), None));
         assert_eq!(inner.udp().unwrap().payload, [1, 2, 3]);
-        assert!(inside(&inner).is_none());
+        assert!(decapsulate(&inner).is_none());
     }
 
     #[test]
@@ -254,18 +257,18 @@ mod tests {
         for (port, payload) in &samples {
             let bytes = datagram(*port, payload);
             let outer = read(&bytes);
-            assert!(outer.udp().is_some() && inside(&outer).is_none());
-            let inner = inside_datagram(&outer).unwrap();
+            assert!(outer.udp().is_some() && decapsulate(&outer).is_none());
+            let inner = decapsulate_datagram(&outer).unwrap();
             assert_eq!((inner.udp().unwrap().payload, inner.malformed), (&[1, 2, 3][..], None), "{port}");
-            assert!(inside_datagram(&read(&datagram(port + 2, payload))).is_none(), "{port}");
+            assert!(decapsulate_datagram(&read(&datagram(port + 2, payload))).is_none(), "{port}");
             for cut in 0..payload.len() {
                 let shorter = datagram(*port, &payload[..cut]);
-                let inner = inside_datagram(&read(&shorter)).map(|inner| inner.malformed.is_some());
+                let inner = decapsulate_datagram(&read(&shorter)).map(|inner| inner.malformed.is_some());
                 assert!(inner != Some(false), "{port} {cut}");
             }
             let mut other = payload.clone();
             other[0] ^= 0xc0; // a flag, or a version, that is not read
-            assert!(inside_datagram(&read(&datagram(*port, &other))).is_none(), "{port}");
+            assert!(decapsulate_datagram(&read(&datagram(*port, &other))).is_none(), "{port}");
         }
     }
 
@@ -273,9 +276,9 @@ mod tests {
     fn tunnels_in_tunnels_are_opened_one_by_one() {
         let bytes = v4(4, 1, &v4(4, 2, &v4(17, 3, &DATAGRAM)));
         let outer = read(&bytes);
-        let middle = inside(&outer).unwrap();
+        let middle = decapsulate(&outer).unwrap();
         assert_eq!(middle.ip().unwrap().source, Address::v4(0x0a00_0002));
-        assert_eq!(inside(&middle).unwrap().ip().unwrap().source, Address::v4(0x0a00_0003));
+        assert_eq!(decapsulate(&middle).unwrap().ip().unwrap().source, Address::v4(0x0a00_0003));
     }
 
     #[test]
@@ -284,7 +287,7 @@ mod tests {
         bytes[20] = 0x65; // version 6 where IPv4 is announced
         let outer = read(&bytes);
         assert_eq!(outer.malformed, None);
-        let inner = inside(&outer).unwrap();
+        let inner = decapsulate(&outer).unwrap();
         assert_eq!(
             (inner.network, inner.malformed),
             (Network::None, Some((Layer::Network, Malformed::BadVersion)))
@@ -295,9 +298,9 @@ mod tests {
     fn fragments_and_other_protocols_are_left_alone() {
         let mut bytes = v4(4, 7, &v4(17, 1, &DATAGRAM));
         bytes[6] = 0x20; // more fragments
-        assert!(inside(&read(&bytes)).is_none());
-        assert!(inside(&read(&v4(50, 7, &[0; 20]))).is_none());
-        assert!(inside(&read(&v4(47, 7, &[0, 0, 8, 6, 1, 2, 3]))).is_none());
+        assert!(decapsulate(&read(&bytes)).is_none());
+        assert!(decapsulate(&read(&v4(50, 7, &[0; 20]))).is_none());
+        assert!(decapsulate(&read(&v4(47, 7, &[0, 0, 8, 6, 1, 2, 3]))).is_none());
     }
 
     #[test]
@@ -305,7 +308,7 @@ mod tests {
         let bytes = v4(47, 7, &[&[0, 0, 8, 0][..], &v4(17, 1, &DATAGRAM)].concat());
         for cut in 0..bytes.len() {
             let outer = packet(LinkType::IPV4, None, &bytes[..cut], 55);
-            let Some(inner) = inside(&outer) else {
+            let Some(inner) = decapsulate(&outer) else {
                 assert!(cut < 24, "{cut}");
                 continue;
             };

@@ -5,7 +5,7 @@
 use sentinel_units::Port;
 
 use crate::Malformed;
-use crate::extent::Extent;
+use crate::captured_slice::CapturedSlice;
 
 const HEADER_LEN: u32 = 8;
 
@@ -30,15 +30,15 @@ impl<'p> Udp<'p> {
     /// - [`Malformed::BadLength`] if the length field is under eight or more than the datagram has. Zero
     ///   stands for a length that does not fit and is taken as the rest.
     #[inline(always)] // a call would put the fields on the stack and copy them from there
-    pub(crate) fn parse(extent: Extent<'p>, is_first_fragment: bool) -> Result<Self, Malformed> {
-        let [s0, s1, d0, d1, l0, l1, _, _] = *extent.header::<8>()?;
+    pub(crate) fn parse(slice: CapturedSlice<'p>, is_first_fragment: bool) -> Result<Self, Malformed> {
+        let [s0, s1, d0, d1, l0, l1, _, _] = *slice.header::<8>()?;
         let announced = u32::from(u16::from_be_bytes([l0, l1]));
-        let datagram = if announced == 0 || is_first_fragment && announced > extent.wire_len {
-            extent
+        let datagram = if announced == 0 || is_first_fragment && announced > slice.wire_len {
+            slice
         } else if announced < HEADER_LEN {
             return Err(Malformed::BadLength);
         } else {
-            extent.first(announced)?
+            slice.first(announced)?
         };
         let payload = datagram.after(HEADER_LEN);
         Ok(Self {
@@ -59,7 +59,7 @@ mod tests {
 
     #[test]
     fn the_payload_ends_where_the_length_says() {
-        let udp = Udp::parse(Extent::new(&DATAGRAM, 12), false).unwrap();
+        let udp = Udp::parse(CapturedSlice::new(&DATAGRAM, 12), false).unwrap();
         assert_eq!((udp.source_port, udp.destination_port), (Port(53), Port(0x1234)));
         assert_eq!((udp.payload, udp.payload_wire_len), (&[1, 2, 3][..], 3));
     }
@@ -67,7 +67,7 @@ mod tests {
     #[test]
     fn every_cut_is_an_error_or_a_shorter_payload() {
         for cut in 0..DATAGRAM.len() {
-            match Udp::parse(Extent::new(&DATAGRAM[..cut], 12), false) {
+            match Udp::parse(CapturedSlice::new(&DATAGRAM[..cut], 12), false) {
                 Err(error) => assert!(cut < 8 && error == Malformed::Truncated),
                 Ok(udp) => assert_eq!((udp.payload.len(), udp.payload_wire_len), ((cut - 8).min(3), 3)),
             }
@@ -79,7 +79,7 @@ mod tests {
         for (announced, expected) in [(7, None), (8, Some(0)), (12, Some(4)), (13, None), (0, Some(4))] {
             let mut bytes = DATAGRAM;
             bytes[5] = announced;
-            let parsed = Udp::parse(Extent::new(&bytes, 12), false);
+            let parsed = Udp::parse(CapturedSlice::new(&bytes, 12), false);
             assert_eq!(parsed.ok().map(|udp| udp.payload_wire_len), expected, "{announced}");
         }
     }
@@ -88,7 +88,7 @@ mod tests {
     fn a_first_fragment_announces_more_than_it_has() {
         let mut bytes = DATAGRAM;
         bytes[4] = 0x10;
-        assert_eq!(Udp::parse(Extent::new(&bytes, 12), true).unwrap().payload_wire_len, 4);
-        assert_eq!(Udp::parse(Extent::new(&bytes, 12), false), Err(Malformed::BadLength));
+        assert_eq!(Udp::parse(CapturedSlice::new(&bytes, 12), true).unwrap().payload_wire_len, 4);
+        assert_eq!(Udp::parse(CapturedSlice::new(&bytes, 12), false), Err(Malformed::BadLength));
     }
 }

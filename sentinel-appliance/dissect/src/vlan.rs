@@ -5,7 +5,7 @@
 use pnet_packet::vlan::VlanPacket;
 
 use crate::Malformed;
-use crate::extent::Extent;
+use crate::captured_slice::CapturedSlice;
 
 /// Bytes that a tag adds behind the ethertype: control information and the next ethertype.
 const TAG_LEN: u32 = 4;
@@ -91,12 +91,12 @@ pub(crate) const fn is_tag(ethertype: u16) -> bool {
 /// # Errors
 /// [`Malformed::Truncated`] or [`Malformed::BadLength`] if the tag is not all there.
 #[inline]
-pub(crate) fn parse(extent: Extent<'_>) -> Result<(VlanTag, u16, Extent<'_>), Malformed> {
-    let view = VlanPacket::new(extent.captured).ok_or_else(|| extent.why_shorter_than(4))?;
+pub(crate) fn parse(slice: CapturedSlice<'_>) -> Result<(VlanTag, u16, CapturedSlice<'_>), Malformed> {
+    let view = VlanPacket::new(slice.captured).ok_or_else(|| slice.why_shorter_than(4))?;
     let priority = u16::from(view.get_priority_code_point().0) << 13;
     let drop_eligible = u16::from(view.get_drop_eligible_indicator()) << 12;
     let tag = VlanTag(priority | drop_eligible | view.get_vlan_identifier());
-    Ok((tag, view.get_ethertype().0, extent.after(TAG_LEN)))
+    Ok((tag, view.get_ethertype().0, slice.after(TAG_LEN)))
 }
 
 #[cfg(test)]
@@ -106,18 +106,19 @@ mod tests {
     #[test]
     fn a_tag_gives_its_three_fields() {
         // priority 5, drop eligible, VLAN 100; then IPv4
-        let (tag, ethertype, rest) = parse(Extent::new(&[0xb0, 0x64, 0x08, 0x00, 0x45], 5)).unwrap();
+        let (tag, ethertype, remaining) =
+            parse(CapturedSlice::new(&[0xb0, 0x64, 0x08, 0x00, 0x45], 5)).unwrap();
         assert_eq!(tag, VlanTag(0xb064));
         assert_eq!((tag.priority(), tag.is_drop_eligible(), tag.id()), (5, true, 100));
-        assert_eq!((ethertype, rest.captured), (0x0800, &[0x45][..]));
+        assert_eq!((ethertype, remaining.captured), (0x0800, &[0x45][..]));
     }
 
     #[test]
     fn every_cut_is_an_error_or_a_shorter_payload() {
         let tag = [0xb0, 0x64, 0x08, 0x00];
         for cut in 0..tag.len() {
-            assert_eq!(parse(Extent::new(&tag[..cut], 4)).err(), Some(Malformed::Truncated), "{cut}");
-            assert_eq!(parse(Extent::new(&tag[..cut], 0)).err(), Some(Malformed::BadLength), "{cut}");
+            assert_eq!(parse(CapturedSlice::new(&tag[..cut], 4)).err(), Some(Malformed::Truncated), "{cut}");
+            assert_eq!(parse(CapturedSlice::new(&tag[..cut], 0)).err(), Some(Malformed::BadLength), "{cut}");
         }
     }
 

@@ -45,7 +45,7 @@ impl<'p> Certificate<'p> {
     pub fn parse(der: &'p [u8]) -> Result<Self, Malformed> {
         let mut at = Cursor::new(element(&mut Cursor::new(der), SEQUENCE)?);
         let mut at = Cursor::new(element(&mut at, SEQUENCE)?);
-        if at.rest().first() == Some(&VERSION) {
+        if at.remaining().first() == Some(&VERSION) {
             element(&mut at, VERSION)?;
         }
         let serial = element(&mut at, INTEGER)?;
@@ -194,7 +194,7 @@ fn dotted(identifier: &[u8], out: &mut fmt::Formatter<'_>) -> fmt::Result {
 pub struct Time {
     year: u16,
     /// Month, day, hour, minute, second.
-    rest: [u8; 5],
+    remaining: [u8; 5],
 }
 
 impl Time {
@@ -212,11 +212,11 @@ impl Time {
             }
             _ => return Err(Malformed::BadSyntax),
         };
-        let mut rest = [0; 5];
-        for number in &mut rest {
+        let mut remaining = [0; 5];
+        for number in &mut remaining {
             *number = two_digits(&mut digits)?;
         }
-        Ok(Self { year, rest })
+        Ok(Self { year, remaining })
     }
 }
 
@@ -229,7 +229,7 @@ fn two_digits(at: &mut Cursor<'_>) -> Result<u8, Malformed> {
 
 impl fmt::Display for Time {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { year, rest: [month, day, hour, minute, second] } = self;
+        let Self { year, remaining: [month, day, hour, minute, second] } = self;
         write!(out, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.000000Z")
     }
 }

@@ -3,7 +3,7 @@
 //! Read first: `pcap-filter(7)`, "expr relop expr".
 
 use crate::fault::{ExpressionFault, Fault};
-use crate::grammar::{MOST_DEPTH, Parsed, Parser, Qualified};
+use crate::grammar::{MAX_DEPTH, Parsed, Parser, Qualified};
 use crate::graph::{Comparison, Condition};
 use crate::lexer::Token;
 use crate::names::{Keyword, Layer};
@@ -69,7 +69,7 @@ impl Parser<'_> {
             Fault::from(kind).at(at)
         })?;
         let depth = left.depth.max(right.depth) + 1;
-        if depth > MOST_DEPTH {
+        if depth > MAX_DEPTH {
             return Err(Fault::from(ExpressionFault::TooDeep).at(at));
         }
         // As in libpcap, that the right side is there is not asked: `ip[0] + tcp[0]` reads where a TCP header

@@ -19,7 +19,7 @@ const SAP_IPX: u32 = 0xe0;
 const SAP_NETBEUI: u32 = 0xf0;
 const SAP_ISO: u32 = 0xfe;
 /// The largest number in a type field that is a length (IEEE 802.3 3.2.6).
-pub(crate) const MOST_LENGTH: u32 = 1500;
+pub(crate) const MAX_LENGTH: u32 = 1500;
 
 /// How a link layer says what it carries.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -98,7 +98,7 @@ impl Headers {
 
     fn ethernet_type(&self, graph: &mut Graph, proto: u32) -> Condition {
         let found = graph.values.load(self.kind, Size::Half);
-        let not_type = |graph: &mut Graph| graph.against(found, Comparison::Greater, MOST_LENGTH).negated();
+        let not_type = |graph: &mut Graph| graph.against(found, Comparison::Greater, MAX_LENGTH).negated();
         match proto {
             SAP_IPX => {
                 let typed = graph.equal(found, IPX);
@@ -114,7 +114,7 @@ impl Headers {
                 let short = graph.and(short, inside);
                 graph.or(typed, short)
             }
-            0..=MOST_LENGTH => {
+            0..=MAX_LENGTH => {
                 let short = not_type(graph);
                 let inside = self.access_point(graph, proto);
                 graph.and(short, inside)
@@ -146,7 +146,7 @@ impl Headers {
                 let llc = graph.and(llc, snap);
                 graph.or(typed, llc)
             }
-            0..=MOST_LENGTH => {
+            0..=MAX_LENGTH => {
                 let llc = graph.equal(found, LLC);
                 let point = self.access_point(graph, proto);
                 graph.and(llc, point)

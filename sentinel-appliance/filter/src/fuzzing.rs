@@ -68,12 +68,12 @@ pub fn expression(bytes: &[u8]) {
 mod tests {
     extern crate std;
     use super::*;
-    use crate::simple::Simple;
+    use crate::simple::SimpleFilter;
     use sentinel_units::Port;
 
     #[test]
     fn mutated_programs_never_break_the_machine() {
-        let simple = Simple { port: Some(Port(53)), ..Simple::default() };
+        let simple = SimpleFilter { port: Some(Port(53)), ..SimpleFilter::default() };
         let compiled = simple.compile(LinkType::ETHERNET).unwrap();
         let lines = compiled.instructions();
         let mut sample = std::vec![u8::try_from(lines.len()).unwrap()];

@@ -14,9 +14,9 @@ use crate::primitive::Builder;
 use crate::value::{Operation, Size};
 
 /// Deepest nesting of parentheses, brackets and signs.
-pub(crate) const MOST_DEPTH: u32 = 48;
+pub(crate) const MAX_DEPTH: u32 = 48;
 /// Most values and tests of one expression.
-const MOST_PARTS: usize = 16_384;
+const MAX_PARTS: usize = 16_384;
 
 /// The byte and what is wrong there.
 pub(crate) type Parsed<T> = Result<T, Fault>;
@@ -113,10 +113,10 @@ impl<'t> Parser<'t> {
     /// Runs `parse` one level deeper.
     pub(crate) fn deeper<T>(&mut self, parse: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
         let size = self.builder.graph.nodes.len() + self.builder.graph.values.len();
-        if size > MOST_PARTS {
+        if size > MAX_PARTS {
             return Err(Fault::from(ExpressionFault::TooLong).at(self.here()));
         }
-        if self.depth >= MOST_DEPTH {
+        if self.depth >= MAX_DEPTH {
             return Err(Fault::from(ExpressionFault::TooDeep).at(self.here()));
         }
         self.depth += 1;

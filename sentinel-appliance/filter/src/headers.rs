@@ -4,7 +4,7 @@
 
 use sentinel_units::LinkType;
 
-use crate::carried::{MOST_LENGTH, Typing, masked_equal, one_of};
+use crate::carried::{MAX_LENGTH, Typing, masked_equal, one_of};
 use crate::code;
 use crate::expression::Target;
 use crate::fault::{ExpressionFault, Fault};
@@ -21,7 +21,7 @@ const PPPOE_SESSION: u32 = 0x8864;
 const TAGS: [u32; 3] = [0x8100, 0x88a8, 0x9100]; // 802.1Q, 802.1ad, QinQ before it had a standard
 
 /// The number of headers that a filter may step over; more would not fit a frame.
-const MOST_STEPS: u32 = 64;
+const MAX_STEPS: u32 = 64;
 
 /// The headers as they are known at this point of the expression.
 pub(crate) struct Headers {
@@ -105,7 +105,7 @@ impl Headers {
 
     fn step(&mut self) -> Result<(), Fault> {
         self.steps += 1;
-        if self.steps > MOST_STEPS { Err(ExpressionFault::TooDeep.into()) } else { Ok(()) }
+        if self.steps > MAX_STEPS { Err(ExpressionFault::TooDeep.into()) } else { Ok(()) }
     }
 
     /// That there is a VLAN tag (with this identifier); what follows is behind it.
@@ -211,7 +211,7 @@ impl Headers {
     pub(crate) fn llc(&self, graph: &mut Graph) -> Result<(Condition, Place), Fault> {
         self.ethernet("LLC")?;
         let kind = graph.values.load(self.kind, Size::Half);
-        let short = graph.against(kind, Comparison::Greater, MOST_LENGTH).negated();
+        let short = graph.against(kind, Comparison::Greater, MAX_LENGTH).negated();
         // Where it is with no labels: what has a length has none.
         let header = self.payload.plus((4 * self.labels).wrapping_neg());
         let first = graph.values.load(header, Size::Half);

@@ -18,14 +18,14 @@ use crate::graph::{Comparison, Graph, Node, Target, Test};
 use crate::value::ValueId;
 
 /// Rounds of passes; each removes something or is the last. Real filters need three or four.
-const MOST_ROUNDS: usize = 64;
+const MAX_ROUNDS: usize = 64;
 
 /// Returns where the program begins.
 pub(crate) fn optimise(graph: &mut Graph, entry: Target) -> Target {
     let mut entry = entry;
     // Equal tests are put together only when nothing else helps: apart, more is known about the way to each.
     for merging in [false, true] {
-        for _ in 0..MOST_ROUNDS {
+        for _ in 0..MAX_ROUNDS {
             let mut changed = thread(graph, &mut entry, !merging);
             changed |= group(&mut graph.nodes, entry);
             if merging {
@@ -68,7 +68,7 @@ struct Facts {
 }
 
 /// Constants that a value may be one of; more are not remembered.
-const MOST_CHOICES: usize = 8;
+const MAX_CHOICES: usize = 8;
 
 fn bit(test: usize) -> (usize, u32) {
     (test / 32, 1 << (test % 32))
@@ -182,7 +182,7 @@ impl Tests {
             choice.extend(same);
             choice.sort_unstable();
             choice.dedup();
-            (2..=MOST_CHOICES).contains(&choice.len())
+            (2..=MAX_CHOICES).contains(&choice.len())
         });
         facts.choices = choices;
         for (words, others) in [(&mut facts.holding, &other.holding), (&mut facts.failing, &other.failing)] {

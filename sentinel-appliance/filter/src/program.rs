@@ -66,7 +66,7 @@ impl Program {
 mod tests {
     extern crate std;
     use super::*;
-    use crate::{Simple, compile};
+    use crate::{SimpleFilter, compile};
     use sentinel_units::{LinkType, Port};
     use std::vec;
 
@@ -77,7 +77,8 @@ mod tests {
         let mut packet = vec![0x45, 0, 0, 40, 0, 0, 0, 0, 64, 6, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2];
         packet.extend([3, 232, 1, 187]);
         let packet = Packet { bytes: &packet, wire_len: 40, vlan: None };
-        let simple = |port| Simple { port: Some(Port(port)), ..Simple::default() }.compile(link).unwrap();
+        let simple =
+            |port| SimpleFilter { port: Some(Port(port)), ..SimpleFilter::default() }.compile(link).unwrap();
         let expression = |text| compile(text, link, 96).unwrap();
         for (port, text, keep) in [
             (443, "src host 192.0.2.1", 96),
@@ -89,7 +90,7 @@ mod tests {
             let whole = if keep == 0 { 0 } else { 0x0004_0000 };
             assert_eq!(expression(text).and(&simple(port)).unwrap().run(&packet), whole, "{port} {text}");
         }
-        let everything = Simple::default().compile(link).unwrap();
+        let everything = SimpleFilter::default().compile(link).unwrap();
         assert_eq!(everything.and(&expression("ip")).unwrap().run(&packet), 96);
     }
 

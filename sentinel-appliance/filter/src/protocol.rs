@@ -28,7 +28,7 @@ pub enum Protocol {
 }
 
 /// One way a protocol travels: its number in an IP header, and its ports if it has some of its own.
-pub(crate) struct Carriage {
+pub(crate) struct Transport {
     pub(crate) v4: Option<u8>,
     pub(crate) v6: Option<u8>,
     pub(crate) ports: &'static [u16],
@@ -38,18 +38,18 @@ const TCP: u8 = 6;
 const UDP: u8 = 17;
 const SCTP: u8 = 132;
 
-const fn over(transport: u8, ports: &'static [u16]) -> Carriage {
-    Carriage { v4: Some(transport), v6: Some(transport), ports }
+const fn over(transport: u8, ports: &'static [u16]) -> Transport {
+    Transport { v4: Some(transport), v6: Some(transport), ports }
 }
 
 /// HTTPS, SMTPS, NNTPS, LDAPS, DNS over TLS, FTPS, TELNETS, IMAPS, POP3S, HTTPS on an unprivileged port.
 const TLS_PORTS: &[u16] = &[443, 465, 563, 636, 853, 989, 990, 992, 993, 995, 8443];
 
 /// One line per protocol; the names are those of `--protocol`.
-const PROTOCOLS: &[(Protocol, &str, &[Carriage])] = &[
+const PROTOCOLS: &[(Protocol, &str, &[Transport])] = &[
     (Protocol::Tcp, "tcp", &[over(TCP, &[])]),
     (Protocol::Udp, "udp", &[over(UDP, &[])]),
-    (Protocol::Icmp, "icmp", &[Carriage { v4: Some(1), v6: Some(58), ports: &[] }]),
+    (Protocol::Icmp, "icmp", &[Transport { v4: Some(1), v6: Some(58), ports: &[] }]),
     (Protocol::Arp, "arp", &[]),
     (Protocol::Http, "http", &[over(TCP, &[80, 8000, 8080])]),
     (Protocol::Dns, "dns", &[over(UDP, &[53, 5353]), over(TCP, &[53])]),
@@ -58,7 +58,7 @@ const PROTOCOLS: &[(Protocol, &str, &[Carriage])] = &[
 ];
 
 /// What a port without a protocol means.
-pub(crate) const ANY_WITH_PORTS: &[Carriage] = &[over(TCP, &[]), over(UDP, &[]), over(SCTP, &[])];
+pub(crate) const ANY_WITH_PORTS: &[Transport] = &[over(TCP, &[]), over(UDP, &[]), over(SCTP, &[])];
 
 impl Protocol {
     /// All of them, in the order of the help text.
@@ -72,8 +72,8 @@ impl Protocol {
         PROTOCOLS.iter().find(|(protocol, ..)| *protocol == self).map_or("", |(_, name, _)| name)
     }
 
-    pub(crate) fn carriages(self) -> &'static [Carriage] {
-        PROTOCOLS.iter().find(|(protocol, ..)| *protocol == self).map_or(&[], |(.., carriages)| carriages)
+    pub(crate) fn transports(self) -> &'static [Transport] {
+        PROTOCOLS.iter().find(|(protocol, ..)| *protocol == self).map_or(&[], |(.., transports)| transports)
     }
 
     pub(crate) fn has_ports(self) -> bool {

@@ -14,12 +14,12 @@ use sentinel_units::{LinkType, Port};
 use crate::assembler::{Assembler, Label, Unreachable};
 use crate::code;
 use crate::program::Program;
-use crate::protocol::{ANY_WITH_PORTS, Carriage, Protocol};
+use crate::protocol::{ANY_WITH_PORTS, Protocol, Transport};
 use crate::validate::Invalid;
 
 /// Which frames to keep. A part that is absent asks for nothing.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Simple {
+pub struct SimpleFilter {
     /// The protocol carried.
     pub protocol: Option<Protocol>,
     /// Source or destination address; in ARP, of sender or target.
@@ -90,7 +90,7 @@ impl Link {
     }
 }
 
-impl Simple {
+impl SimpleFilter {
     /// The program that keeps matching frames whole and drops the others.
     ///
     /// # Errors
@@ -128,7 +128,7 @@ struct Compiler {
     accept: Label,
     reject: Label,
     network: u32,
-    wanted: Simple,
+    wanted: SimpleFilter,
 }
 
 impl Compiler {
@@ -181,7 +181,7 @@ impl Compiler {
         const SENDER: u32 = 14;
         const TARGET: u32 = 24;
         match self.wanted {
-            Simple { protocol: None | Some(Protocol::Arp), address, port: None } => match address {
+            SimpleFilter { protocol: None | Some(Protocol::Arp), address, port: None } => match address {
                 None => self.out.jump(self.accept),
                 Some(v4 @ IpAddr::V4(_)) => {
                     self.one_of(v4, SENDER, TARGET);
@@ -204,10 +204,10 @@ impl Compiler {
         if let Some(address) = self.wanted.address {
             self.one_of(address, SOURCE, DESTINATION);
         }
-        let Some(carriages) = self.carriages() else { return self.out.jump(self.accept) };
+        let Some(transports) = self.transports() else { return self.out.jump(self.accept) };
         let transport = self.network + PROTOCOL;
         let fragment = self.network + FRAGMENT;
-        for carriage in carriages {
+        for carriage in transports {
             let other = self.out.label();
             let Some(number) = carriage.v4 else { continue };
             self.out.plain(code::LD_B_IND, transport);
@@ -240,12 +240,12 @@ impl Compiler {
         if let Some(address) = self.wanted.address {
             self.one_of(address, SOURCE, DESTINATION);
         }
-        let Some(carriages) = self.carriages() else { return self.out.jump(self.accept) };
+        let Some(transports) = self.transports() else { return self.out.jump(self.accept) };
         self.out.plain(code::LD_B_IND, self.network + NEXT_HEADER);
         self.extension_headers(self.network + HEADER_LEN);
         // A is the transport's number now, and X puts `payload` at its header.
         let payload = self.network + HEADER_LEN;
-        for carriage in carriages {
+        for carriage in transports {
             let other = self.out.label();
             let Some(number) = carriage.v6 else { continue };
             self.out.branch_unless(code::JEQ_K, u32::from(number), other);
@@ -264,14 +264,14 @@ impl Compiler {
     /// Steps over hop-by-hop, routing, destination and fragment headers. A is the first next-header number;
     /// `at` the offset where its header starts. Leaves the fragment field in [`LATER_FRAGMENT`].
     fn extension_headers(&mut self, at: u32) {
-        const MOST: u32 = 3;
+        const MAX: u32 = 3;
         const FRAGMENT: u32 = 44;
         let done = self.out.label();
         self.out.plain(code::ST, NEXT);
         self.out.plain(code::LD_IMM, 0);
         self.out.plain(code::ST, LATER_FRAGMENT);
         self.out.plain(code::LD_MEM, NEXT);
-        for _ in 0..MOST {
+        for _ in 0..MAX {
             let (options, fragment, step) = (self.out.label(), self.out.label(), self.out.label());
             for number in [0, 43, 60] {
                 self.out.branch_if(code::JEQ_K, number, options);
@@ -300,20 +300,20 @@ impl Compiler {
     }
 
     /// How the wanted protocol travels; `None` if any packet of the network layer will do.
-    fn carriages(&self) -> Option<&'static [Carriage]> {
+    fn transports(&self) -> Option<&'static [Transport]> {
         match (self.wanted.protocol, self.wanted.port) {
-            (Some(protocol), _) => Some(protocol.carriages()),
+            (Some(protocol), _) => Some(protocol.transports()),
             (None, Some(_)) => Some(ANY_WITH_PORTS),
             (None, None) => None,
         }
     }
 
-    fn asks_for_ports(&self, carriage: &Carriage) -> bool {
+    fn asks_for_ports(&self, carriage: &Transport) -> bool {
         self.wanted.port.is_some() || !carriage.ports.is_empty()
     }
 
     /// Ends the program by the two ports at `at`.
-    fn ports(&mut self, carriage: &Carriage, at: u32) {
+    fn ports(&mut self, carriage: &Transport, at: u32) {
         if let Some(Port(port)) = self.wanted.port {
             let found = self.out.label();
             for offset in [0, 2] {
@@ -374,10 +374,10 @@ mod tests {
     use std::vec::Vec;
 
     /// `text` is `protocol,address,port`, each of which may be `-`.
-    fn simple(text: &str) -> Simple {
+    fn simple(text: &str) -> SimpleFilter {
         let mut parts = text.split(',').map(|part| if part == "-" { None } else { Some(part) });
         let mut part = || parts.next().flatten();
-        Simple {
+        SimpleFilter {
             protocol: part().map(|name| name.parse().unwrap()),
             address: part().map(|address| address.parse().unwrap()),
             port: part().map(|port| Port(port.parse().unwrap())),
@@ -561,16 +561,18 @@ mod tests {
                 for address in addresses {
                     for port in [None, Some(Port(443))] {
                         let address = address.map(|text| text.parse().unwrap());
-                        let simple = Simple { protocol: *protocol, address, port };
+                        let simple = SimpleFilter { protocol: *protocol, address, port };
                         let expected = match simple {
-                            Simple { protocol: Some(Protocol::Icmp), port: Some(_), .. } => {
+                            SimpleFilter { protocol: Some(Protocol::Icmp), port: Some(_), .. } => {
                                 Some(CompileError::NoPorts(Protocol::Icmp))
                             }
-                            Simple { protocol: Some(Protocol::Arp), port: Some(_), .. } => {
+                            SimpleFilter { protocol: Some(Protocol::Arp), port: Some(_), .. } => {
                                 Some(CompileError::NoPorts(Protocol::Arp))
                             }
-                            Simple {
-                                protocol: Some(Protocol::Arp), address: Some(IpAddr::V6(_)), ..
+                            SimpleFilter {
+                                protocol: Some(Protocol::Arp),
+                                address: Some(IpAddr::V6(_)),
+                                ..
                             } => Some(CompileError::ArpOverV6),
                             _ => None,
                         };

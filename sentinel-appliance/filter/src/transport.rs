@@ -10,7 +10,7 @@ use crate::primitive::{Builder, Built, Direction, FRAGMENT, V6_HEADER, mismatch}
 use crate::value::{Operation, Place, Size, ValueId};
 
 /// Extension headers that `protochain` steps over. Loops would need jumps back, which the kernel refuses.
-const MOST_EXTENSIONS: u32 = 6;
+const MAX_EXTENSIONS: u32 = 6;
 
 impl Builder {
     /// Ports from `least` to `most` of `transports`, over either IP.
@@ -114,7 +114,7 @@ impl Builder {
         }
     }
 
-    /// The protocol of this number behind any extension headers, at most [`MOST_EXTENSIONS`].
+    /// The protocol of this number behind any extension headers, at most [`MAX_EXTENSIONS`].
     pub(crate) fn chain(&mut self, layer: Option<Layer>, number: u32) -> Built {
         match layer {
             None => {
@@ -126,14 +126,14 @@ impl Builder {
                 let v4 = self.carries(IP)?;
                 let next = self.load(9, Size::Byte);
                 let place = self.behind_header();
-                let found = self.link_of_chain(number, next, place, false, MOST_EXTENSIONS);
+                let found = self.link_of_chain(number, next, place, false, MAX_EXTENSIONS);
                 Ok(self.graph.and(v4, found))
             }
             Some(Layer::Ip6) => {
                 let v6 = self.carries(IP6)?;
                 let next = self.load(6, Size::Byte);
                 let place = self.headers.network().plus(V6_HEADER);
-                let found = self.link_of_chain(number, next, place, true, MOST_EXTENSIONS);
+                let found = self.link_of_chain(number, next, place, true, MAX_EXTENSIONS);
                 Ok(self.graph.and(v6, found))
             }
             Some(_) => Err(mismatch("'protochain'")),

@@ -54,7 +54,7 @@ pub enum AppendError<E> {
     Full(FlushError<E>),
     /// Memory is full, and main is left alone because [`crate::RingLog::spare`] says so. The record is not in the log: count
     /// it as lost.
-    Spared,
+    Suspended,
     /// The record is in the log under this number and is readable, but the journal did not take it: until the next
     /// flush it would not survive the end of the program. Later appends try again to put it there.
     NotJournalled(RecordId, E),
@@ -67,7 +67,7 @@ impl<E: fmt::Display> fmt::Display for AppendError<E> {
         match self {
             Self::TooLong(len) => write!(out, "record of {len} bytes, at most {MAX_RECORD} fit"),
             Self::Full(error) => write!(out, "no room for a record: {error}"),
-            Self::Spared => out.write_str("no room for a record while the log is left alone"),
+            Self::Suspended => out.write_str("no room for a record while the log is left alone"),
             Self::NotJournalled(id, error) => write!(out, "record {id} is in memory only: {error}"),
             Self::ReadOnly => out.write_str("log opened for reading"),
         }

@@ -10,7 +10,7 @@ use crate::key::{LogKey, Salt};
 use crate::pending::{LENGTH_BYTES, Pending};
 use crate::record::{MAX_RECORD, RecordId};
 use crate::storage::{Storage, read_at, write_at};
-use crate::verify::Head;
+use crate::verify::ChainHead;
 
 /// Stands after the last frame, where the length of the next one will be: what came before was written in full.
 const END_MARK: u16 = 0xffff;
@@ -51,7 +51,7 @@ pub(crate) struct Replay {
     /// Epoch of the first section.
     epoch: Option<u64>,
     /// Where main ended when the last section was begun.
-    pub(crate) anchor: Option<Head>,
+    pub(crate) anchor: Option<ChainHead>,
     /// The last write was not finished, or the journal was changed.
     pub(crate) is_torn: bool,
 }
@@ -60,7 +60,7 @@ pub(crate) struct Replay {
 pub(crate) struct Present<'k> {
     pub(crate) key: &'k LogKey,
     pub(crate) salt: Salt,
-    pub(crate) head: Head,
+    pub(crate) head: ChainHead,
 }
 
 impl Replay {
@@ -255,7 +255,7 @@ fn begin_section(bytes: &[u8], key: &LogKey, found: &mut Replay) -> Option<(Open
     let opener = Opener::new(&journal_key(key.key(), header.salt, header.section));
     found.link = SectionHeader::is_genuine(&whole, &opener, &found.link)?;
     found.epoch.get_or_insert(header.epoch);
-    found.anchor = Some(Head { next_id: header.main_next, chain: header.main_chain });
+    found.anchor = Some(ChainHead { next_id: header.main_next, chain: header.main_chain });
     Some((opener, header.first, 1))
 }
 

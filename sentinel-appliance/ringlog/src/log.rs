@@ -13,7 +13,7 @@ use crate::read::Reader;
 use crate::record::{MAX_RECORD, RecordId};
 use crate::ring::Ring;
 use crate::storage::Storage;
-use crate::verify::Head;
+use crate::verify::ChainHead;
 use crate::write::Writer;
 
 /// The log. See the crate's documentation for the memory it holds.
@@ -29,16 +29,16 @@ pub struct RingLog<M, J> {
     packer: Packer,
     pub(crate) reader: Reader,
     /// Where main ended by the journal's word when it was opened.
-    pub(crate) anchor: Option<Head>,
+    pub(crate) anchor: Option<ChainHead>,
     /// The journal was torn when it was opened and has not been written since.
     pub(crate) is_journal_torn: bool,
-    spared: Spared,
+    suspended: Suspended,
     pub(crate) stats: Stats,
 }
 
 /// Which storages the log leaves alone; see [`RingLog::spare`].
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Spared {
+pub struct Suspended {
     /// Main, unless the program flushes.
     pub main: bool,
     /// The journal, unless it starts from the front after a flush.
@@ -99,7 +99,7 @@ impl<M: Storage, J: Storage<Error = M::Error>> RingLog<M, J> {
             reader: Reader::default(),
             anchor: found.anchor,
             is_journal_torn: found.is_torn,
-            spared: Spared::default(),
+            suspended: Suspended::default(),
             stats: Stats::default(),
         };
         recovery.records = log.next_id().since(log.oldest());
@@ -115,7 +115,7 @@ impl<M: Storage, J: Storage<Error = M::Error>> RingLog<M, J> {
     /// - [`AppendError::TooLong`], [`AppendError::ReadOnly`]: the record is refused.
     /// - [`AppendError::Full`]: memory is full and main cannot be written; the record is refused. What is in the log stays
     ///   readable. All refused records are counted.
-    /// - [`AppendError::Spared`]: memory is full and main is left alone; the record is refused.
+    /// - [`AppendError::Suspended`]: memory is full and main is left alone; the record is refused.
     /// - [`AppendError::NotJournalled`]: the record is in the log, but only in memory.
     pub fn append(&mut self, record: &[u8]) -> Result<RecordId, AppendError<M::Error>> {
         self.make_room(record).inspect_err(|_refused| self.stats.refused += 1)?;
@@ -128,8 +128,8 @@ impl<M: Storage, J: Storage<Error = M::Error>> RingLog<M, J> {
 
     /// Leaves storages alone that have refused, until told otherwise: a disk that is full stays full for a while, and each
     /// attempt would write what it can. Records go into memory only as long as they fit, and to an idle journal later.
-    pub const fn spare(&mut self, spared: Spared) {
-        self.spared = spared;
+    pub const fn suspend_writes(&mut self, suspended: Suspended) {
+        self.suspended = suspended;
     }
 
     /// Whether the records in memory should go to main: look at [`Self::about_to_overwrite`], append again what must not be
@@ -210,7 +210,7 @@ impl<M: Storage, J: Storage<Error = M::Error>> RingLog<M, J> {
 
     /// Where main ends. Remembered elsewhere, it lets [`Self::verify`] notice that an older state of the log was put back.
     #[must_use]
-    pub const fn head(&self) -> Head {
+    pub const fn head(&self) -> ChainHead {
         self.ring.head()
     }
 
@@ -248,10 +248,10 @@ impl<M: Storage, J: Storage<Error = M::Error>> RingLog<M, J> {
 
     /// Takes the memory for deflating and inflating and gives it back: what the allocator needs beside it, it keeps, so that
     /// later nothing grows for good. Writes nothing.
-    pub fn rehearse(&mut self) {
+    pub fn preallocate(&mut self) {
         self.reader.forget();
         let _fits = self.ring.fits(&mut self.packer, self.pending.bytes());
-        self.reader.rehearse();
+        self.reader.preallocate();
         self.release_buffers();
     }
 
@@ -277,8 +277,8 @@ impl<M: Storage, J: Storage<Error = M::Error>> RingLog<M, J> {
         if self.pending.has_room(record) && self.has_journal_room(record.len()) {
             return Ok(());
         }
-        if self.spared.main {
-            return Err(AppendError::Spared);
+        if self.suspended.main {
+            return Err(AppendError::Suspended);
         }
         match self.flush() {
             // A journal that was not reset is no reason to refuse: main has what it holds.
@@ -295,7 +295,7 @@ impl<M: Storage, J: Storage<Error = M::Error>> RingLog<M, J> {
 
     /// Puts into the journal what it lacks.
     fn cover(&mut self) -> Result<(), M::Error> {
-        if self.spared.journal {
+        if self.suspended.journal {
             return Ok(());
         }
         let Some(writer) = self.ring.writer() else { return Ok(()) };
@@ -354,6 +354,6 @@ impl<M: Storage, J: Storage<Error = M::Error>> RingLog<M, J> {
     }
 }
 
-fn present(writer: &Writer, head: Head) -> Present<'_> {
+fn present(writer: &Writer, head: ChainHead) -> Present<'_> {
     Present { key: &writer.key, salt: writer.salt, head }
 }

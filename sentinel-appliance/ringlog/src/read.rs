@@ -58,7 +58,7 @@ impl Reader {
     }
 
     /// Takes the memory for inflating.
-    pub(crate) fn rehearse(&mut self) {
+    pub(crate) fn preallocate(&mut self) {
         self.unpacker.begin(Packing::Deflated);
     }
 

@@ -9,7 +9,7 @@ use crate::geometry::{Geometry, PAGE_BYTES};
 use crate::key::{LogKey, Salt};
 use crate::record::RecordId;
 use crate::storage::Storage;
-use crate::verify::Head;
+use crate::verify::ChainHead;
 use crate::walk::{Load, Step};
 use crate::write::Writer;
 
@@ -34,7 +34,7 @@ pub(crate) struct Ring<M> {
     pub(crate) epoch: u64,
     /// Where its next block goes; 0 while not even its header is written.
     pub(crate) offset: u32,
-    pub(crate) head: Head,
+    pub(crate) head: ChainHead,
     /// The block being written or read.
     pub(crate) buffer: Vec<u8>,
     pub(crate) writer: Option<Writer>,
@@ -72,7 +72,7 @@ impl<M: Storage> Ring<M> {
             segments: vec![None; slots],
             epoch: key.epoch(),
             offset: 0,
-            head: Head { next_id: RecordId(0), chain: Chain::START },
+            head: ChainHead { next_id: RecordId(0), chain: Chain::START },
             // Not of zeros, which the system would hand out without memory behind them.
             buffer: vec![1; to_usize(geometry.segment_bytes())],
             writer: None,
@@ -163,7 +163,7 @@ impl<M: Storage> Ring<M> {
 
     /// Finds where the newest segment ends; a segment with a later key follows if this key does not open it.
     fn find_end(&mut self, newest: Segment, key: &LogKey, recovery: &mut Recovery) -> Result<(), M::Error> {
-        self.head = Head { next_id: newest.first, chain: newest.binding };
+        self.head = ChainHead { next_id: newest.first, chain: newest.binding };
         self.epoch = newest.epoch.max(key.epoch());
         let mut walk = self.walk(newest, key);
         let mut end = 0;
@@ -171,7 +171,7 @@ impl<M: Storage> Ring<M> {
         loop {
             match self.step(&mut walk, Load::Chain)? {
                 Step::Block { header, chain, .. } => {
-                    self.head = Head { next_id: header.end(), chain: chain.unwrap_or(self.head.chain) };
+                    self.head = ChainHead { next_id: header.end(), chain: chain.unwrap_or(self.head.chain) };
                     end = walk.offset();
                     torn = false;
                 }
@@ -237,7 +237,7 @@ impl<M: Storage> Ring<M> {
         self.geometry
     }
 
-    pub(crate) const fn head(&self) -> Head {
+    pub(crate) const fn head(&self) -> ChainHead {
         self.head
     }
 

@@ -15,7 +15,7 @@ use crate::walk::{Load, Step};
 /// Where main ended at some time. Kept elsewhere (at the collector, in a backup), it shows later whether main was rolled
 /// back or rewritten.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Head {
+pub struct ChainHead {
     /// Records below this were in main.
     pub next_id: RecordId,
     /// The hash chain over all of main up to there.
@@ -155,7 +155,7 @@ struct Inspector<'f> {
     each: &'f mut dyn FnMut(&Finding),
     report: Report,
     /// Heads that must be met on the way: the one remembered elsewhere, and the one in the journal.
-    heads: [Option<Head>; 2],
+    heads: [Option<ChainHead>; 2],
 }
 
 impl Inspector<'_> {
@@ -166,7 +166,7 @@ impl Inspector<'_> {
 
     /// The chain has this value where the records below `next` are in main.
     fn pass(&mut self, next: RecordId, chain: Chain) {
-        let here = Head { next_id: next, chain };
+        let here = ChainHead { next_id: next, chain };
         for head in &mut self.heads {
             *head = head.filter(|head| *head != here);
         }
@@ -224,13 +224,13 @@ impl<M: Storage, J: Storage<Error = M::Error>> RingLog<M, J> {
     }
 
     /// Reads and checks everything: seals, hash chain, order, completeness. Tells `each` what is wrong. `expected` is a
-    /// [`Head`] remembered elsewhere; it shows a log that was rolled back as long as the ring has not passed it.
+    /// [`ChainHead`] remembered elsewhere; it shows a log that was rolled back as long as the ring has not passed it.
     ///
     /// # Errors
     /// [`ReadError::Main`], [`ReadError::Journal`]: a storage cannot be read; findings so far were told.
     pub fn verify(
         &mut self,
-        expected: Option<&Head>,
+        expected: Option<&ChainHead>,
         each: &mut dyn FnMut(&Finding),
     ) -> Result<Report, ReadError<M::Error>> {
         self.reader.forget();
@@ -312,9 +312,9 @@ impl<M: Storage, J: Storage<Error = M::Error>> RingLog<M, J> {
         inspector.report.older_key_segments += u32::from(!walk.has_key());
         let after = self.ring.first_from(epoch.saturating_add(1)).filter(|after| after.epoch > epoch);
         let end =
-            after.map_or(self.ring.head(), |after| Head { next_id: after.first, chain: after.previous });
+            after.map_or(self.ring.head(), |after| ChainHead { next_id: after.first, chain: after.previous });
         // What lies behind the last block is left over from an older segment, or from a write that was done again.
-        while (Head { next_id: track.next, chain: track.chain }) != end {
+        while (ChainHead { next_id: track.next, chain: track.chain }) != end {
             match self.ring.step(&mut walk, Load::Chain).map_err(ReadError::Main)? {
                 Step::Block { header, offset, chain } => {
                     inspector.pass(track.next, track.chain);

@@ -11,7 +11,7 @@ use crate::pack::Packer;
 use crate::record::RecordId;
 use crate::ring::{Ring, SEGMENT_HEADER, Segment, page_end, to_u32, to_usize};
 use crate::storage::{Storage, write_at};
-use crate::verify::Head;
+use crate::verify::ChainHead;
 
 /// What it takes to write.
 #[derive(Debug)]
@@ -99,7 +99,7 @@ impl<M: Storage> Ring<M> {
             self.set(segment);
         }
         self.offset = end;
-        self.head = Head { next_id: block.end(), chain };
+        self.head = ChainHead { next_id: block.end(), chain };
         Ok(true)
     }
 

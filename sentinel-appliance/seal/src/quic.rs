@@ -16,11 +16,11 @@ use crate::Forged;
 use crate::key::expand;
 
 /// Most bytes of a connection number in an Initial packet (RFC 9000 section 17.2).
-pub const LONGEST_CONNECTION_ID: usize = 20;
+pub const MAX_CONNECTION_ID_LEN: usize = 20;
 const TAG_LEN: usize = 16;
 const SAMPLE_LEN: usize = 16;
 /// The sample of the header protection starts where it would if the packet number had this many bytes.
-const LONGEST_NUMBER: usize = 4;
+const MAX_NUMBER_LEN: usize = 4;
 
 /// What tells the keys of one version of QUIC from those of another.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -115,7 +115,7 @@ impl InitialKeys {
     /// # Errors
     /// [`Forged`] if the packet is too short, or was not sealed with these keys; its header may then be changed.
     pub fn open<'p>(&self, packet: &'p mut [u8], number_at: usize) -> Result<&'p mut [u8], Forged> {
-        let sample_at = number_at.checked_add(LONGEST_NUMBER).ok_or(Forged)?;
+        let sample_at = number_at.checked_add(MAX_NUMBER_LEN).ok_or(Forged)?;
         let sample: &[u8; SAMPLE_LEN] =
             packet.get(sample_at..).and_then(|rest| rest.first_chunk()).ok_or(Forged)?;
         let [first_mask, number_mask @ ..] = self.mask(sample);

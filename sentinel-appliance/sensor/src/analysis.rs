@@ -5,11 +5,11 @@ use std::time::Duration;
 use sentinel_alert::Alert;
 use sentinel_capture::Frame;
 use sentinel_detect::{
-    AssemblyCapacities, AssemblyStorage, Capacities, Counts, Engine, Inside, ListedPort, Pace, Sighting,
-    Storage, TableSize,
+    Capacities, Counts, Engine, FirstPacketReport, HomeNet, IncidentLimits, ListedPort, ReassemblyCapacities,
+    ReassemblyStorage, Storage, TableSize,
 };
+use sentinel_track::allocator::TableAllocator;
 use sentinel_track::hash::HashKey;
-use sentinel_track::lender::Lender;
 use sentinel_units::{Prefix, Timestamp};
 
 use crate::settings::Settings;
@@ -23,9 +23,9 @@ pub(crate) struct Analyser {
 /// The part of the settings that a running engine can take over.
 #[derive(Debug)]
 pub(crate) struct Tuning {
-    inside: Inside,
-    pace: Pace,
-    detectors: [sentinel_detect::registry::Config; 8],
+    home_net: HomeNet,
+    incident_limits: IncidentLimits,
+    detectors: [sentinel_detect::registry::DetectorConfig; 8],
     listed_ports: Vec<ListedPort>,
 }
 
@@ -36,25 +36,25 @@ impl Tuning {
         interface_prefixes: &[Prefix],
         listed_ports: Vec<ListedPort>,
     ) -> Self {
-        let mut inside = Inside::default();
+        let mut home_net = HomeNet::default();
         for prefix in settings.home_net.iter().chain(interface_prefixes) {
             // The settings allow 16 of the 32; a machine with more prefixes than the rest loses the last.
-            let _full = inside.add(*prefix);
+            let _full = home_net.add(*prefix);
         }
-        let pace = Pace {
-            quiet: settings.incident_quiet,
+        let incident_limits = IncidentLimits {
+            idle_timeout: settings.incident_quiet,
             update: settings.incident_update,
-            openings: settings.incident_openings,
+            burst: settings.incident_openings,
         };
-        Self { inside, pace, detectors: settings.detectors.clone(), listed_ports }
+        Self { home_net, incident_limits, detectors: settings.detectors.clone(), listed_ports }
     }
 }
 
 /// Slots of each table for a budget of so many KiB, and what is put together in a thirty-second of it.
-fn capacities(memory_kib: u32) -> (Capacities, AssemblyCapacities) {
+fn capacities(memory_kib: u32) -> (Capacities, ReassemblyCapacities) {
     let bytes = usize::try_from(memory_kib).unwrap_or(usize::MAX).saturating_mul(1024);
-    let assembly = bytes / 32;
-    (Capacities::within(bytes - assembly), AssemblyCapacities::within(assembly))
+    let reassembly = bytes / 32;
+    (Capacities::within(bytes - reassembly), ReassemblyCapacities::within(reassembly))
 }
 
 /// What one of several workers gets of the memory for tables.
@@ -67,51 +67,52 @@ pub(crate) const fn share(memory_kib: u32, workers: u32) -> u32 {
 
 /// The tables and their sizes, for status.
 pub(crate) fn tables(memory_kib: u32) -> impl Iterator<Item = TableSize> {
-    let (capacities, assembly) = capacities(memory_kib);
-    capacities.tables().into_iter().chain(assembly.tables())
+    let (capacities, reassembly) = capacities(memory_kib);
+    capacities.tables().into_iter().chain(reassembly.tables())
 }
 
 impl Analyser {
     /// Takes the memory of all tables, once, for the life of the program.
     pub(crate) fn new(memory_kib: u32, key: HashKey, tuning: &Tuning) -> Self {
-        let (capacities, assembly) = capacities(memory_kib);
-        let storage = Storage::lent(&capacities, &mut Resident);
-        let mut engine = Engine::new(storage, key, tuning.inside.clone(), tuning.pace, &tuning.detectors);
+        let (capacities, reassembly) = capacities(memory_kib);
+        let storage = Storage::allocate(&capacities, &mut Resident);
+        let mut engine =
+            Engine::new(storage, key, tuning.home_net.clone(), tuning.incident_limits, &tuning.detectors);
         engine.set_listed_ports(&tuning.listed_ports);
-        engine.put_together(AssemblyStorage::lent(&assembly, &mut Resident));
+        engine.enable_reassembly(ReassemblyStorage::allocate(&reassembly, &mut Resident));
         Self { engine }
     }
 
     /// Takes over new settings; tables and open incidents stay.
     pub(crate) fn tune(&mut self, tuning: &Tuning) {
-        self.engine.configure(tuning.inside.clone(), tuning.pace, &tuning.detectors);
+        self.engine.configure(tuning.home_net.clone(), tuning.incident_limits, &tuning.detectors);
         self.engine.set_listed_ports(&tuning.listed_ports);
     }
 
     /// Becomes one of several.
-    pub(crate) const fn join(&mut self, index: u32, workers: u32) {
-        self.engine.join(index, workers);
+    pub(crate) const fn set_shard(&mut self, index: u32, workers: u32) {
+        self.engine.set_shard(index, workers);
     }
 
     /// What the last frame gave to tell the others.
     #[inline]
-    pub(crate) const fn take_sighting(&mut self) -> Option<Sighting> {
-        self.engine.take_sighting()
+    pub(crate) const fn take_report(&mut self) -> Option<FirstPacketReport> {
+        self.engine.take_report()
     }
 
     /// The sender of an own sighting was the first.
-    pub(crate) fn opened(&mut self, own: &Sighting, raise: &mut dyn FnMut(Alert)) {
-        self.engine.opened(own, raise);
+    pub(crate) fn resolve_initiator(&mut self, own: &FirstPacketReport, raise: &mut dyn FnMut(Alert)) {
+        self.engine.resolve_initiator(own, raise);
     }
 
     /// An own sighting shows that another source of this worker asked.
-    pub(crate) fn answered(&mut self, own: &Sighting, raise: &mut dyn FnMut(Alert)) {
-        self.engine.answered(own, raise);
+    pub(crate) fn resolve_responder(&mut self, own: &FirstPacketReport, raise: &mut dyn FnMut(Alert)) {
+        self.engine.resolve_responder(own, raise);
     }
 
     /// What another has seen.
-    pub(crate) fn told(&mut self, sighting: &Sighting, raise: &mut dyn FnMut(Alert)) {
-        self.engine.told(sighting, raise);
+    pub(crate) fn apply_remote(&mut self, report: &FirstPacketReport, raise: &mut dyn FnMut(Alert)) {
+        self.engine.apply_remote(report, raise);
     }
 
     /// Looks at one frame.
@@ -142,15 +143,15 @@ impl Analyser {
 }
 
 /// How long the worker sleeps at most: how late a closing may come when there is no traffic.
-pub(crate) const LONGEST_SLEEP: Duration = Duration::from_millis(250);
+pub(crate) const MAX_SLEEP: Duration = Duration::from_millis(250);
 
 /// Memory that is never given back, every page of it written.
 ///
 /// Not by `vec!`: of zeros it asks the system, which hands out pages only when an attack writes to them.
 struct Resident;
 
-impl Lender<'static> for Resident {
-    fn lend<T: Clone + 'static>(&mut self, count: usize, empty: T) -> &'static mut [T] {
+impl TableAllocator<'static> for Resident {
+    fn allocate<T: Clone + 'static>(&mut self, count: usize, empty: T) -> &'static mut [T] {
         let mut memory = Vec::with_capacity(count);
         memory.extend(std::iter::repeat_n(std::hint::black_box(empty), count));
         memory.leak()

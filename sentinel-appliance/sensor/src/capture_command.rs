@@ -6,7 +6,7 @@ use rustix::event::{PollFd, PollFlags};
 use sentinel_capture::Frame;
 use sentinel_capture::file::MAX_FRAME;
 use sentinel_capture::interfaces::Interface;
-use sentinel_capture::ring::{Config, Counters, Meter, Ring, Wake};
+use sentinel_capture::ring::{Counters, FrameCounter, Ring, RingConfig, WaitOutcome};
 use sentinel_filter::Target;
 use sentinel_units::{LinkType, Timestamp};
 
@@ -37,7 +37,7 @@ pub(crate) struct Request {
 /// Interfaces captured at the same time.
 const MAX_INTERFACES: usize = 8;
 /// Longest sleep: how late a closing alert may come.
-const LONGEST_SLEEP: Duration = Duration::from_millis(250);
+const MAX_SLEEP: Duration = Duration::from_millis(250);
 /// Ticks stay so far behind the clock that no frame still in the kernel is older.
 const TICK_BEHIND: Duration = Duration::from_secs(2);
 /// Time between two looks whether the interfaces are still there.
@@ -154,7 +154,7 @@ struct Source {
     name: String,
     ring: Ring,
     /// Counts what the filter of the ring refuses, if it has one.
-    meter: Option<Meter>,
+    meter: Option<FrameCounter>,
     counters: Counters,
     /// Frames that the interface had, if they are counted.
     seen: Option<u64>,
@@ -178,10 +178,10 @@ impl Source {
             Some(filter.compile(Target::Kernel, link.unwrap_or(LinkType::ETHERNET))?)
         };
         // Before the ring, so that it counts no less.
-        let meter = program.as_ref().map(|_| Meter::open(name)).transpose();
+        let meter = program.as_ref().map(|_| FrameCounter::open(name)).transpose();
         let meter = meter.map_err(|error| explain(name, error, existing))?;
         let (ring_bytes, block_bytes) = ring_sizes(request.ring_kib.unwrap_or(settings.ring_kib));
-        let ring = Ring::open(&Config {
+        let ring = Ring::open(&RingConfig {
             number: u16::try_from(number).unwrap_or(0),
             ring_bytes,
             block_bytes,
@@ -189,7 +189,7 @@ impl Source {
             block_timeout: settings.block_timeout,
             promiscuous: request.promiscuous,
             filter: program.as_ref().map(sentinel_filter::Program::instructions),
-            ..Config::new(name)
+            ..RingConfig::new(name)
         })
         .map_err(|error| explain(name, error, existing))?;
         let counters = Counters::default();
@@ -239,7 +239,7 @@ impl Capture {
                 Turn::Frames => self.packets.flush()?,
                 Turn::Nothing => {
                     let due = [end, report, Some(housekeeping)].into_iter().flatten().min();
-                    self.sleep(due.unwrap_or(now).since(now).min(LONGEST_SLEEP))?;
+                    self.sleep(due.unwrap_or(now).since(now).min(MAX_SLEEP))?;
                 }
                 Turn::Enough => return Ok(()),
             }
@@ -266,7 +266,7 @@ impl Capture {
         let stop = clock::wall();
         for source in &mut self.sources {
             let patience = Duration::from_millis(100);
-            while let Ok(Wake::Ready) = source.ring.wait(patience) {
+            while let Ok(WaitOutcome::Ready) = source.ring.wait(patience) {
                 let Some(block) = source.ring.next_block() else { break };
                 let in_time = |frame: &Frame<'_>| frame.at <= stop;
                 let mut is_over = false;
@@ -297,7 +297,7 @@ impl Capture {
         let failed = entries.iter().any(|entry| entry.revents().intersects(PollFlags::ERR | PollFlags::NVAL));
         if failed {
             for source in self.sources.iter().filter(|source| !source.is_gone) {
-                if let Ok(Wake::InterfaceDown) = source.ring.socket_error() {
+                if let Ok(WaitOutcome::InterfaceDown) = source.ring.socket_error() {
                     message::warn(format_args!("interface '{}' went down", source.name));
                 }
             }

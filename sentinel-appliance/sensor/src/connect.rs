@@ -12,7 +12,7 @@ use crate::thread;
 /// Looking a name up and connecting to one of its addresses are given up if they take longer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Addresses of one name that are tried.
-const MOST_ADDRESSES: usize = 8;
+const MAX_ADDRESSES: usize = 8;
 /// What the C library needs is its own affair; what it does not touch is not taken.
 const RESOLVER_STACK_BYTES: usize = 2 * 1024 * 1024;
 
@@ -47,7 +47,7 @@ async fn first_reachable<T>(
     connect: impl AsyncFn(SocketAddr) -> std::io::Result<T>,
 ) -> Result<T, LinkEnd> {
     let mut last = LinkEnd::Socket("no address".into());
-    for address in addresses.iter().take(MOST_ADDRESSES) {
+    for address in addresses.iter().take(MAX_ADDRESSES) {
         let late = async {
             Timer::after(patience).await;
             Err(ErrorKind::TimedOut.into())

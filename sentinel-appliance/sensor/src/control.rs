@@ -146,7 +146,7 @@ impl Shared {
     }
 
     /// `sentinel enroll` may have been run since. A file that cannot be read changes nothing, and is told once.
-    pub(crate) fn look_for_enrolment(&self) {
+    pub(crate) fn look_for_enrollment(&self) {
         let found = identity::collector(&self.settings.borrow().state_dir);
         let problem = match found {
             Ok(found) => {
@@ -355,7 +355,7 @@ pub(crate) fn run(prepared: Box<Prepared>, from_workers: FromWorkers) -> Result<
 async fn take_alerts(shared: Rc<Shared>, mut alerts: Vec<Consumer<'static, Option<Alert>>>, bell: Bell) {
     let Ok(bell) = Async::new(bell.0) else { return };
     // Here, because nothing goes deeper into this thread's stack than the log does from here.
-    shared.spool.borrow_mut().rehearse();
+    shared.spool.borrow_mut().preallocate();
     let mut lost_before = [0; 5];
     loop {
         let is_last_look = shared.worker_ended.get();

@@ -27,7 +27,7 @@ use crate::{message, status, workers};
 /// Name of the socket in the run directory.
 const SOCKET_FILE: &str = "control.sock";
 /// Longest command.
-const LONGEST_LINE: usize = 2_048;
+const MAX_LINE_LEN: usize = 2_048;
 /// A client that takes longer is dropped.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -64,7 +64,7 @@ pub(crate) async fn serve(shared: Rc<Shared>, listener: Async<UnixListener>) {
 /// The first line, or what there was of it.
 async fn read_line(stream: &mut Async<UnixStream>) -> std::io::Result<String> {
     let (mut line, mut piece) = (Vec::new(), [0; 256]);
-    while !line.contains(&b'\n') && line.len() < LONGEST_LINE {
+    while !line.contains(&b'\n') && line.len() < MAX_LINE_LEN {
         match stream.read(&mut piece).await? {
             0 => break,
             length => line.extend_from_slice(piece.get(..length).unwrap_or_default()),

@@ -13,7 +13,7 @@ use crate::show::{Facts, line};
 use crate::{ctl, message};
 
 /// A change waits for all workers, and frames for being copied.
-const PATIENCE: Duration = Duration::from_secs(10);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Most bytes of an answer: the largest packet memory.
 const MAX_ANSWER: u64 = 64 << 20;
 
@@ -62,7 +62,7 @@ pub(crate) fn ctl(request: &Request, run_dir: &Path) -> Result<(), Failure> {
         )),
         _ => failed(error),
     })?;
-    stream.set_read_timeout(Some(PATIENCE)).map_err(failed)?;
+    stream.set_read_timeout(Some(ANSWER_TIMEOUT)).map_err(failed)?;
     (&stream).write_all(command.as_bytes()).map_err(failed)?;
     let mut answer = BufReader::new(stream.take(MAX_ANSWER));
     let mut verdict = String::new();

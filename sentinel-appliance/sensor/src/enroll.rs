@@ -16,7 +16,7 @@ use crate::identity::{self, Collector};
 use crate::link::{LinkEnd, cut, flush, is_later, queued};
 use crate::settings::Settings;
 
-/// Enrols under `name` (the host name if `None`) and remembers the collector. A running sensor notices within
+/// Enrolls under `name` (the host name if `None`) and remembers the collector. A running sensor notices within
 /// seconds, or at once with SIGHUP.
 pub(crate) fn enroll(token: &str, name: Option<&str>, settings: &Settings) -> Result<(), Failure> {
     let clock = Clock::start();
@@ -81,7 +81,7 @@ async fn introduce(
                 SensorEvent::Message(ToSensor::Welcome(welcome)) => {
                     return Ok((welcome.sensor_id, welcome.name.to_owned()));
                 }
-                SensorEvent::Message(ToSensor::Refused(reason)) => {
+                SensorEvent::Message(ToSensor::Rejected(reason)) => {
                     return Err(failed(LinkEnd::Refused(reason)));
                 }
                 SensorEvent::Message(_) => {}

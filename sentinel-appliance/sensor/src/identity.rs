@@ -1,4 +1,4 @@
-//! Keys and enrolment in the state directory. Files are 0600, the directory 0700.
+//! Keys and enrollment in the state directory. Files are 0600, the directory 0700.
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
@@ -78,7 +78,7 @@ pub(crate) fn collector(state: &Path) -> Result<Option<Collector>, Failure> {
         Err(error) => return Err(at(&path, &error)),
     };
     let wrong =
-        || Failure::new(format!("{}: want 'ADDRESS:PORT KEY' on one line; enrol again", path.display()));
+        || Failure::new(format!("{}: want 'ADDRESS:PORT KEY' on one line; enroll again", path.display()));
     let (address, key) = text.trim().split_once(' ').ok_or_else(wrong)?;
     let key = key.parse().map_err(|_| wrong())?;
     Ok(Some(Collector { address: address.to_owned(), key }))

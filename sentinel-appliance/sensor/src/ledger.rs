@@ -3,7 +3,7 @@
 //! The kernel counts what passes a ring's filter, and nothing else. While there is a filter, a meter beside the rings
 //! counts every frame of the interface; what it counts and the rings do not was refused.
 
-use sentinel_capture::ring::Meter;
+use sentinel_capture::ring::FrameCounter;
 
 use crate::message;
 use crate::snapshot::{InterfaceCounts, MAX_INTERFACES};
@@ -25,7 +25,7 @@ struct Entry {
 
 #[derive(Debug)]
 struct Metered {
-    meter: Meter,
+    meter: FrameCounter,
     /// What the meter had counted when it was last read.
     all: u64,
     /// What the rings had counted when the meter was opened.
@@ -97,7 +97,7 @@ impl Entry {
     }
 
     fn open(&mut self, name: &str, counts: &InterfaceCounts) {
-        match Meter::open(name) {
+        match FrameCounter::open(name) {
             Ok(meter) => self.metered = Some(Metered { meter, all: 0, base: counts.seen() }),
             Err(error) => {
                 message::warn(format_args!("what the filter refuses on '{name}' is not counted: {error}"));

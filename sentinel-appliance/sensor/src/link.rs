@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sentinel_units::{Timestamp, Uptime};
 use sentinel_uplink::{
-    Backoff, BatchBuilder, Cipher, Counter, Hello, KeyPair, Limits, Origin, PROTOCOL_VERSION, Refusal,
+    Backoff, BatchBuilder, Cipher, Counter, Hello, KeyPair, Limits, Origin, PROTOCOL_VERSION, RejectReason,
     SendError, SensorEvent, SensorSession, SessionError, Telemetry, ToCollector, ToSensor,
 };
 use smol::{Async, Timer, future};
@@ -17,7 +17,7 @@ use crate::control::{LinkPhase, Shared};
 use crate::identity::Collector;
 use crate::spool::Item;
 
-/// Waiting for enrolment or for `uplink_enabled`.
+/// Waiting for enrollment or for `uplink_enabled`.
 const RECHECK: Duration = Duration::from_secs(5);
 /// After a refusal that only a person can mend.
 const REFUSED_WAIT: Duration = Duration::from_secs(300);
@@ -34,10 +34,10 @@ pub(crate) enum LinkEnd {
     /// The session failed.
     Session(SessionError),
     /// The collector said no.
-    Refused(Refusal),
+    Refused(RejectReason),
     /// The collector took too long to acknowledge.
     Overdue,
-    /// Settings or enrolment changed, or the program ends.
+    /// Settings or enrollment changed, or the program ends.
     Ours,
 }
 
@@ -77,7 +77,7 @@ pub(crate) async fn keep_connected(shared: Rc<Shared>, keys: KeyPair) {
         let Some(collector) = collector.filter(|_| enabled) else {
             shared.set_link(if enabled { LinkPhase::NotEnrolled } else { LinkPhase::Disabled });
             shared.pause(RECHECK).await;
-            shared.look_for_enrolment();
+            shared.look_for_enrollment();
             continue;
         };
         shared.set_link(LinkPhase::Connecting);
@@ -128,7 +128,7 @@ async fn try_converse(
         started_us: shared.started.as_micros(),
         interfaces: cut(&interfaces, 128),
     };
-    let mut talk = Conversation {
+    let mut talk = UplinkConnection {
         shared,
         session,
         origin: hello.origin(),
@@ -159,7 +159,7 @@ async fn try_converse(
 }
 
 /// The session and what it needs of the rest.
-struct Conversation<'s> {
+struct UplinkConnection<'s> {
     shared: &'s Shared,
     session: SensorSession,
     origin: Origin,
@@ -167,7 +167,7 @@ struct Conversation<'s> {
     telemetry_due: Uptime,
 }
 
-impl Conversation<'_> {
+impl UplinkConnection<'_> {
     /// Feeds bytes frame by frame.
     fn take(&mut self, mut bytes: &[u8], hello: &Hello<'_>) -> Result<(), LinkEnd> {
         while !bytes.is_empty() {
@@ -193,7 +193,7 @@ impl Conversation<'_> {
                 SensorEvent::Message(ToSensor::Ack(id)) => {
                     self.shared.spool.borrow_mut().acked(id);
                 }
-                SensorEvent::Message(ToSensor::Refused(reason)) => return Err(LinkEnd::Refused(reason)),
+                SensorEvent::Message(ToSensor::Rejected(reason)) => return Err(LinkEnd::Refused(reason)),
                 SensorEvent::Message(_) | _ => {}
             }
         }

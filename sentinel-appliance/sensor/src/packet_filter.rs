@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use sentinel_capture::Frame;
-use sentinel_filter::{Packet, Program, Protocol, Simple, Target};
+use sentinel_filter::{Packet, Program, Protocol, SimpleFilter, Target};
 use sentinel_units::{LinkType, Port};
 
 use crate::failure::Failure;
@@ -16,19 +16,19 @@ const SNAP_BYTES: u32 = 262_144;
 #[derive(Debug)]
 pub(crate) struct PacketFilter {
     expression: String,
-    simple: Simple,
+    simple: SimpleFilter,
     compiled: Vec<(LinkType, Program)>,
 }
 
 impl PacketFilter {
     /// An empty expression and a default simple filter let everything pass.
-    pub(crate) const fn new(expression: String, simple: Simple) -> Self {
+    pub(crate) const fn new(expression: String, simple: SimpleFilter) -> Self {
         Self { expression, simple, compiled: Vec::new() }
     }
 
     /// Whether everything passes.
     pub(crate) fn is_empty(&self) -> bool {
-        self.simple == Simple::default() && self.expression.is_empty()
+        self.simple == SimpleFilter::default() && self.expression.is_empty()
     }
 
     /// The program for frames of one link type, to be run by `target`.

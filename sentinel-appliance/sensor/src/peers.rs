@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use heapless::spsc::{Consumer, Producer};
 use sentinel_alert::Alert;
-use sentinel_detect::{Sighting, Verdict};
+use sentinel_detect::{Direction, FirstPacketReport};
 use sentinel_units::Timestamp;
 
 use crate::analysis::Analyser;
@@ -21,7 +21,7 @@ use crate::worker::Bell;
 /// either, a worker judges alone, which is counted.
 const QUEUE_LEN: usize = 256;
 /// A worker that has shown nothing for so long is not waited for.
-const PATIENCE: Duration = Duration::from_secs(1);
+const HANDOFF_TIMEOUT: Duration = Duration::from_secs(1);
 /// Beyond two block timeouts: ticks of the kernel's timer, and the scheduler.
 const MARGIN: Duration = Duration::from_millis(30);
 
@@ -37,9 +37,9 @@ pub(crate) struct Peers {
     /// Beside each worker; `None` for oneself.
     ways: Vec<Option<Way>>,
     /// Own sightings that another may have to say something about.
-    pending: Vec<Option<Sighting>>,
+    pending: Vec<Option<FirstPacketReport>>,
     /// What others have told of moments that this worker has not come to.
-    heard: Vec<Option<Sighting>>,
+    heard: Vec<Option<FirstPacketReport>>,
     lag: Duration,
     /// Something was told since the bells were rung.
     has_told: Vec<bool>,
@@ -49,8 +49,8 @@ pub(crate) struct Peers {
 
 /// To and from one other worker.
 struct Way {
-    to: Producer<'static, Option<Sighting>>,
-    from: Consumer<'static, Option<Sighting>>,
+    to: Producer<'static, Option<FirstPacketReport>>,
+    from: Consumer<'static, Option<FirstPacketReport>>,
     wake: Bell,
 }
 
@@ -68,8 +68,8 @@ pub(crate) fn connect(
     let progress: &'static [Progress] = Box::leak(
         (0..count).map(|_| Progress(AtomicU32::new(millis(now)))).collect::<Vec<_>>().into_boxed_slice(),
     );
-    let mut to: Vec<Vec<Option<Producer<'static, Option<Sighting>>>>> = Vec::new();
-    let mut from: Vec<Vec<Option<Consumer<'static, Option<Sighting>>>>> =
+    let mut to: Vec<Vec<Option<Producer<'static, Option<FirstPacketReport>>>>> = Vec::new();
+    let mut from: Vec<Vec<Option<Consumer<'static, Option<FirstPacketReport>>>>> =
         (0..count).map(|_| Vec::new()).collect();
     for sender in 0..count {
         let mut own = Vec::new();
@@ -77,7 +77,7 @@ pub(crate) fn connect(
             let (producer, consumer) = if sender == receiver {
                 (None, None)
             } else {
-                let (producer, consumer) = resident::queue::<Sighting, QUEUE_LEN>().split();
+                let (producer, consumer) = resident::queue::<FirstPacketReport, QUEUE_LEN>().split();
                 (Some(producer), Some(consumer))
             };
             own.push(producer);
@@ -117,30 +117,35 @@ impl Peers {
     }
 
     /// Passes on what the last frame gave to tell.
-    pub(crate) fn tell(&mut self, sighting: Sighting, analyser: &mut Analyser, raise: &mut dyn FnMut(Alert)) {
-        let owner = self.sharing.owner(sighting.destination.address);
-        let is_asking = sighting.verdict == Verdict::Unknown;
+    pub(crate) fn tell(
+        &mut self,
+        report: FirstPacketReport,
+        analyser: &mut Analyser,
+        raise: &mut dyn FnMut(Alert),
+    ) {
+        let owner = self.sharing.owner(report.destination.address);
+        let is_asking = report.direction == Direction::Unknown;
         if owner == self.index {
             // Both sides are seen here.
-            match sighting.verdict {
-                Verdict::Unknown => analyser.opened(&sighting, raise),
-                Verdict::Answer => analyser.answered(&sighting, raise),
+            match report.direction {
+                Direction::Unknown => analyser.resolve_initiator(&report, raise),
+                Direction::Response => analyser.resolve_responder(&report, raise),
             }
             return;
         }
         let place = usize::try_from(owner).unwrap_or(usize::MAX);
         let has_room = !is_asking || self.pending.len() < QUEUE_LEN;
         let way = self.ways.get_mut(place).and_then(Option::as_mut).filter(|_| has_room);
-        let is_told = way.is_some_and(|way| way.to.enqueue(Some(sighting)).is_ok());
+        let is_told = way.is_some_and(|way| way.to.enqueue(Some(report)).is_ok());
         if let Some(has_told) = self.has_told.get_mut(place).filter(|_| is_told) {
             *has_told = true;
         }
         match (is_told, is_asking) {
-            (true, true) => self.pending.push(Some(sighting)),
+            (true, true) => self.pending.push(Some(report)),
             (true, false) => {}
             (false, true) => {
                 self.judged_alone += 1;
-                analyser.opened(&sighting, raise);
+                analyser.resolve_initiator(&report, raise);
             }
             (false, false) => self.judged_alone += 1,
         }
@@ -172,7 +177,7 @@ impl Peers {
                 self.busy_until = now.after(self.lag.saturating_mul(4));
                 if self.heard.len() == QUEUE_LEN {
                     self.judged_alone += 1;
-                    analyser.told(&heard, raise);
+                    analyser.apply_remote(&heard, raise);
                 } else {
                     self.heard.push(Some(heard));
                 }
@@ -186,21 +191,21 @@ impl Peers {
             &mut self.heard,
             |heard| is_before(heard.at, millis(seen_until)),
             |heard| {
-                analyser.told(heard, raise);
+                analyser.apply_remote(heard, raise);
             },
         );
-        let is_ripe = |own: &Sighting| {
+        let is_ripe = |own: &FirstPacketReport| {
             let owner = usize::try_from(sharing.owner(own.destination.address)).unwrap_or(usize::MAX);
             let other = others.get(owner).copied().unwrap_or_default();
-            is_before(own.at, other) || now.since(own.at) > PATIENCE
+            is_before(own.at, other) || now.since(own.at) > HANDOFF_TIMEOUT
         };
-        take_if(&mut self.pending, is_ripe, |own| analyser.opened(own, raise));
+        take_if(&mut self.pending, is_ripe, |own| analyser.resolve_initiator(own, raise));
     }
 
     /// Nothing more will be heard: what waits is judged as it looks from here.
     pub(crate) fn finish(&mut self, analyser: &mut Analyser, raise: &mut dyn FnMut(Alert)) {
-        self.heard.drain(..).flatten().for_each(|heard| analyser.told(&heard, raise));
-        self.pending.drain(..).flatten().for_each(|own| analyser.opened(&own, raise));
+        self.heard.drain(..).flatten().for_each(|heard| analyser.apply_remote(&heard, raise));
+        self.pending.drain(..).flatten().for_each(|own| analyser.resolve_initiator(&own, raise));
     }
 
     /// Until when every frame has been seen, if no ring had anything at `now`.
@@ -212,15 +217,15 @@ impl Peers {
 
 /// Takes out what `is_ripe`, oldest first.
 fn take_if(
-    sightings: &mut Vec<Option<Sighting>>,
-    is_ripe: impl Fn(&Sighting) -> bool,
-    mut take: impl FnMut(&Sighting),
+    reports: &mut Vec<Option<FirstPacketReport>>,
+    is_ripe: impl Fn(&FirstPacketReport) -> bool,
+    mut take: impl FnMut(&FirstPacketReport),
 ) {
-    sightings.retain(|sighting| {
-        let Some(sighting) = sighting else { return false };
-        let is_ripe = is_ripe(sighting);
+    reports.retain(|report| {
+        let Some(report) = report else { return false };
+        let is_ripe = is_ripe(report);
         if is_ripe {
-            take(sighting);
+            take(report);
         }
         !is_ripe
     });
@@ -287,7 +292,7 @@ mod tests {
             let workers = (0..).zip(peers).map(|(index, peers)| {
                 let mut analyser = Analyser::new(256, HashKey::new(1), &tuning);
                 if count > 1 {
-                    analyser.join(index, count);
+                    analyser.set_shard(index, count);
                 }
                 (analyser, peers)
             });
@@ -318,9 +323,9 @@ mod tests {
                 };
                 analyser.frame(&frame, raise);
                 if let Some(peers) = peers
-                    && let Some(sighting) = analyser.take_sighting()
+                    && let Some(report) = analyser.take_report()
                 {
-                    peers.tell(sighting, analyser, raise);
+                    peers.tell(report, analyser, raise);
                 }
             }
             if let Some(peers) = peers {
@@ -351,7 +356,7 @@ mod tests {
     type PortsOf = fn(u16) -> (u16, u16);
 
     /// A host that opens 20 conversations between ports of the same class, and the answers, a millisecond later.
-    fn conversations(client: Address, server: Address, opened_on: PortsOf) -> Vec<(u64, Address, Vec<u8>)> {
+    fn flow_records(client: Address, server: Address, opened_on: PortsOf) -> Vec<(u64, Address, Vec<u8>)> {
         (0..20_u16)
             .flat_map(|number| {
                 let (from, to) = opened_on(number);
@@ -385,7 +390,7 @@ mod tests {
                 let (one, other) = strangers(&crew);
                 for (client, server) in [(one, other), (other, one)] {
                     crew.alerts.clear();
-                    crew.see(&conversations(client, server, opened_on), &order);
+                    crew.see(&flow_records(client, server, opened_on), &order);
                     let expected: BTreeSet<_> =
                         scans.then_some(("port_scan", Some(client))).into_iter().collect();
                     assert_eq!(crew.alerts, expected, "{workers} workers, {order:?}, client {client}");

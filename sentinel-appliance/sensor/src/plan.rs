@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use sentinel_filter::Simple;
+use sentinel_filter::SimpleFilter;
 
 use crate::save::SaveRequest;
 
@@ -19,7 +19,7 @@ pub(crate) struct Plan {
     pub(crate) quiet: bool,
     /// In tcpdump's language; empty lets everything pass.
     pub(crate) expression: String,
-    pub(crate) filter: Simple,
+    pub(crate) filter: SimpleFilter,
     /// Stop after so many packets.
     pub(crate) count: Option<u64>,
     /// Stop after so much time.

@@ -66,7 +66,7 @@ pub(crate) async fn reload_settings(shared: &Shared, reload: &Reload) {
         (old.uplink_enabled, old.uplink_cipher) != (new.uplink_enabled, new.uplink_cipher)
     };
     let before = shared.collector.borrow().clone();
-    shared.look_for_enrolment();
+    shared.look_for_enrollment();
     shared.settings.borrow_mut().take_live(new);
     if restart_uplink || before != *shared.collector.borrow() {
         shared.generation.set(shared.generation.get().wrapping_add(1));

@@ -13,7 +13,7 @@ use crate::show::{Facts, line};
 /// Stands behind every packet.
 const SEPARATOR: &str = "--------------------------------------------------------------------------------";
 /// Files of one second; more than that, and something is wrong.
-const MOST_OF_A_SECOND: u32 = 100;
+const MAX_PER_SECOND: u32 = 100;
 
 /// Both files.
 pub(crate) struct Results {
@@ -75,7 +75,7 @@ fn create(directory: &Path, now: Timestamp) -> io::Result<(PathBuf, File)> {
         let path = directory.join(format!("{stem}{suffix}.txt"));
         match OpenOptions::new().write(true).create_new(true).open(&path) {
             Ok(file) => return Ok((path, file)),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && number < MOST_OF_A_SECOND => {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && number < MAX_PER_SECOND => {
                 number += 1;
             }
             Err(error) => return Err(error),
@@ -85,7 +85,7 @@ fn create(directory: &Path, now: Timestamp) -> io::Result<(PathBuf, File)> {
 
 fn describe(at: Timestamp, facts: &Facts<'_>, out: &mut String) -> std::fmt::Result {
     use std::fmt::Write;
-    let (source, destination) = facts.ends();
+    let (source, destination) = facts.endpoints();
     out.push_str("Time: ");
     line::time(at, out)?;
     write!(out, "\nProtocol: {}\n{source} -> {destination}\nSummary: ", facts.protocol)?;

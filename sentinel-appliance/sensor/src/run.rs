@@ -35,11 +35,11 @@ pub(crate) struct Request {
 }
 
 /// Blocks are handed over whole: smaller ones make small rings useful, larger ones cost fewer wake-ups.
-const LARGEST_BLOCK_BYTES: u32 = 64 * 1024;
+const MAX_BLOCK_BYTES: u32 = 64 * 1024;
 /// Bytes of a block at least, which is a whole number of pages on all our machines.
-const LEAST_BLOCK_BYTES: u32 = 16 * 1024;
+const MIN_BLOCK_BYTES: u32 = 16 * 1024;
 /// Blocks that a ring has at least.
-const LEAST_BLOCKS: u32 = 4;
+const MIN_BLOCKS: u32 = 4;
 const WORKER_STACK_BYTES: usize = 128 * 1024;
 
 /// Runs the sensor until SIGTERM or SIGINT.
@@ -132,7 +132,7 @@ impl Crew<'_> {
             }
             let mut analyser = Analyser::new(memory_kib, HashKey::new(self.seed), self.tuning);
             if peers.is_some() {
-                analyser.join(index, settings.workers);
+                analyser.set_shard(index, settings.workers);
             }
             let worker = Worker {
                 sources,
@@ -200,7 +200,7 @@ pub(crate) fn prefixes(existing: &[Interface], captured: &[String]) -> Vec<Prefi
 pub(crate) fn ring_sizes(ring_kib: u32) -> (u32, u32) {
     let ring_bytes = ring_kib.saturating_mul(1024);
     // A power of two, so that blocks are whole pages and fill the ring but for less than a block.
-    let block_bytes = (ring_bytes / LEAST_BLOCKS).min(LARGEST_BLOCK_BYTES);
+    let block_bytes = (ring_bytes / MIN_BLOCKS).min(MAX_BLOCK_BYTES);
     let block_bytes = 1 << block_bytes.ilog2();
     (ring_bytes / block_bytes * block_bytes, block_bytes)
 }
@@ -215,7 +215,7 @@ const FRAME_OVERHEAD: u32 = 256;
 fn ring_options(settings: &Settings) -> RingOptions {
     let (ring_bytes, largest) = ring_sizes(settings.ring_kib);
     // A frame that does not fit a block would be cut.
-    let least = (settings.snap_bytes + FRAME_OVERHEAD).next_power_of_two().max(LEAST_BLOCK_BYTES);
+    let least = (settings.snap_bytes + FRAME_OVERHEAD).next_power_of_two().max(MIN_BLOCK_BYTES);
     let block_bytes = (ring_bytes / BLOCKS).max(least).min(largest);
     RingOptions {
         ring_bytes,

@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use sentinel_capture::ring::{Block, Config, Fanout, FanoutMode, OpenError, Ring};
-use sentinel_filter::{Instruction, Program, Spread, Target, code, content_snap};
+use sentinel_capture::ring::{Block, Fanout, FanoutMode, OpenError, Ring, RingConfig};
+use sentinel_filter::{FanoutHash, Instruction, Program, Target, code, content_snap};
 use sentinel_units::{Address, LinkType};
 
 use crate::settings::KernelSnap;
@@ -69,7 +69,7 @@ impl Programs {
 #[derive(Debug)]
 pub(crate) struct Sharing {
     workers: u32,
-    spread: Spread,
+    spread: FanoutHash,
     interfaces: [Turn; MAX_INTERFACES],
 }
 
@@ -85,7 +85,7 @@ impl Sharing {
     pub(crate) const fn new(workers: u32, key: u32) -> Self {
         let interfaces =
             [const { Turn { group: AtomicU32::new(0), step: AtomicU32::new(0) } }; MAX_INTERFACES];
-        Self { workers, spread: Spread::new(key), interfaces }
+        Self { workers, spread: FanoutHash::new(key), interfaces }
     }
 
     pub(crate) const fn workers(&self) -> u32 {
@@ -217,7 +217,7 @@ impl Source {
         // The first makes the group anew, because the number may belong to somebody else by now.
         let group =
             |turn: &Turn| u16::try_from(turn.group.load(Ordering::Acquire)).ok().filter(|_| self.worker > 0);
-        let mut ring = Ring::open(&Config {
+        let mut ring = Ring::open(&RingConfig {
             number: self.number,
             ring_bytes,
             block_bytes,
@@ -226,11 +226,11 @@ impl Source {
             promiscuous,
             filter: Some(&NOTHING),
             fanout: turn.map(|turn| Fanout { group: group(turn), mode: FanoutMode::Program }),
-            ..Config::new(&self.name)
+            ..RingConfig::new(&self.name)
         })?;
         if let Some(turn) = turn {
             if self.worker == 0 {
-                ring.share_by(&self.sharing.spread.instructions())?;
+                ring.set_fanout_program(&self.sharing.spread.instructions())?;
                 turn.group.store(ring.fanout_group().map_or(0, u32::from), Ordering::Release);
             }
             turn.step.store(self.worker + 1, Ordering::Release);

@@ -7,7 +7,7 @@
 use sentinel_alert::{Alert, AlertId, Severity, wire};
 use sentinel_ringlog::{
     AppendError, FileStorage, FlushError, Geometry, LogKey, MAX_RECORD, Mode, RecordId, Recovery, RingLog,
-    Salt, Spared,
+    Salt, Suspended,
 };
 use sentinel_units::{Timestamp, Uptime};
 use sentinel_uplink::{Delivery, Gap, GapReason};
@@ -267,12 +267,12 @@ impl Spool {
     fn append(&mut self, record: &Record<'_>) -> bool {
         let mut bytes = [0; MAX_RECORD];
         let Ok(bytes) = postcard::to_slice(record, &mut bytes) else { return false };
-        let spared =
-            Spared { main: self.main_pause.holds(self.now), journal: self.journal_pause.holds(self.now) };
-        self.log.spare(spared);
+        let suspended =
+            Suspended { main: self.main_pause.holds(self.now), journal: self.journal_pause.holds(self.now) };
+        self.log.suspend_writes(suspended);
         let outcome = self.log.append(bytes);
         let is_tried = match &outcome {
-            Ok(_) if !spared.journal => {
+            Ok(_) if !suspended.journal => {
                 self.journal_took();
                 true
             }
@@ -285,7 +285,7 @@ impl Spool {
                 true
             }
             // What it said when it was last tried stands.
-            Ok(_) | Err(AppendError::Spared) => false,
+            Ok(_) | Err(AppendError::Suspended) => false,
             Err(_) => true,
         };
         if is_tried {
@@ -411,9 +411,9 @@ impl Spool {
         }
     }
 
-    /// Flushes and reads back for show: see [`RingLog::rehearse`].
-    pub(crate) fn rehearse(&mut self) {
-        self.log.rehearse();
+    /// Flushes and reads back for show: see [`RingLog::preallocate`].
+    pub(crate) fn preallocate(&mut self) {
+        self.log.preallocate();
     }
 
     /// Gives back memory that only flushing and reading back need.

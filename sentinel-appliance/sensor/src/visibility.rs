@@ -15,9 +15,9 @@ use sentinel_capture::interfaces::{self, FlowTable, Interface};
 use crate::workers::Books;
 
 /// With less traffic than this there is nothing to judge.
-const LEAST_BYTES: u64 = 64 * 1024;
+const MIN_BYTES: u64 = 64 * 1024;
 /// Most that is read of the table of connections.
-const MOST_CONNECTIONS_BYTES: u64 = 4 << 20;
+const MAX_CONNECTIONS_BYTES: u64 = 4 << 20;
 const CONNECTIONS: &str = "/proc/net/nf_conntrack";
 const FIREWALL: &str = "/etc/config/firewall";
 
@@ -109,7 +109,7 @@ fn carried(all: &[Interface], name: &str) -> Option<u64> {
 }
 
 fn percent(seen: u64, on_wire: u64) -> Option<u64> {
-    (on_wire >= LEAST_BYTES)
+    (on_wire >= MIN_BYTES)
         .then(|| (u128::from(seen) * 100).div_ceil(u128::from(on_wire)).min(100))?
         .try_into()
         .ok()
@@ -118,7 +118,7 @@ fn percent(seen: u64, on_wire: u64) -> Option<u64> {
 /// Counts the marks of connections that a flow table or the card forwards.
 fn count(connections: impl Read) -> Offloaded {
     let mut found = Offloaded::default();
-    for line in BufReader::new(connections.take(MOST_CONNECTIONS_BYTES)).lines().map_while(Result::ok) {
+    for line in BufReader::new(connections.take(MAX_CONNECTIONS_BYTES)).lines().map_while(Result::ok) {
         found.hardware += u64::from(line.contains("[HW_OFFLOAD]"));
         found.software += u64::from(line.contains("[OFFLOAD]"));
     }

@@ -11,10 +11,10 @@ use std::time::Duration;
 use heapless::spsc::{Consumer, Producer};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec};
 use sentinel_alert::{Alert, Severity};
-use sentinel_capture::ring::Wake;
+use sentinel_capture::ring::WaitOutcome;
 use sentinel_units::Timestamp;
 
-use crate::analysis::{Analyser, LONGEST_SLEEP, Tuning};
+use crate::analysis::{Analyser, MAX_SLEEP, Tuning};
 use crate::clock::{self, Clock};
 use crate::packet_memory::PacketMemory;
 use crate::peers::Peers;
@@ -31,7 +31,7 @@ const TICK_BEHIND_NS: u64 = 2_000_000_000;
 /// Of the stack below [`Worker::run`], more than any frame of the corpus needs: they need 6 KiB.
 const STACK_BYTES_BELOW: usize = 8 * 1024;
 /// Blocks that a ring may have at most.
-const MOST_BLOCKS: u32 = 65_536 / 16;
+const MAX_BLOCKS: u32 = 65_536 / 16;
 /// Time between two readings of the kernel's counters, and two attempts to open a lost interface again.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 
@@ -207,9 +207,9 @@ impl Worker {
             newest = frame.at;
             analyser.frame(&frame, &mut |alert| hand_over(alerts, alert, counts));
             if let Some(peers) = peers
-                && let Some(sighting) = analyser.take_sighting()
+                && let Some(report) = analyser.take_report()
             {
-                peers.tell(sighting, analyser, &mut |alert| hand_over(alerts, alert, counts));
+                peers.tell(report, analyser, &mut |alert| hand_over(alerts, alert, counts));
             }
         }
         if let Some(slot) = counts.interfaces.get_mut(index) {
@@ -222,7 +222,7 @@ impl Worker {
         self.sources
             .iter_mut()
             .filter_map(Source::ring_mut)
-            .all(|ring| matches!(ring.wait(Duration::ZERO), Ok(Wake::TimedOut)))
+            .all(|ring| matches!(ring.wait(Duration::ZERO), Ok(WaitOutcome::TimedOut)))
     }
 
     /// No frame waits anywhere: time passes all the same.
@@ -238,7 +238,7 @@ impl Worker {
             rings.map(|ring| PollFd::new(ring, PollFlags::IN)).take(MAX_INTERFACES).collect();
         let _fits = entries.push(PollFd::new(&*self.wake.0, PollFlags::IN));
         let nap = self.peers.as_ref().and_then(|peers| peers.nap(clock::wall()));
-        let span = nap.unwrap_or(LONGEST_SLEEP);
+        let span = nap.unwrap_or(MAX_SLEEP);
         let timeout = Timespec { tv_sec: 0, tv_nsec: span.subsec_nanos().into() };
         // An error is seen again by the next turn; a signal is for the other thread.
         let _woken = rustix::event::poll(&mut entries, Some(&timeout));
@@ -258,7 +258,7 @@ impl Worker {
             let is_over = self.sources.get(index).is_some_and(Source::is_over);
             // To its end: the kernel adds nothing to the ring of an interface that is gone. Any other is left in the
             // middle, because its group is made anew.
-            let blocks = if is_over { MOST_BLOCKS } else { 0 };
+            let blocks = if is_over { MAX_BLOCKS } else { 0 };
             for _ in 0..blocks {
                 if self.take_block(index, counts).is_none() {
                     break;
@@ -322,11 +322,11 @@ impl Rest {
     /// A sleep that ended sooner was hardly one.
     const HURRY: Duration = Duration::from_micros(300);
     const HURRIES: u32 = 8;
-    const SHORTEST: Duration = Duration::from_micros(50);
-    const LONGEST: Duration = Duration::from_micros(400);
+    const MIN_WAIT: Duration = Duration::from_micros(50);
+    const MAX_WAIT: Duration = Duration::from_micros(400);
     /// The part of a ring that may be filled meanwhile, and the fewest blocks that leave room for a late awakening.
     const PART: u32 = 8;
-    const FEWEST: u64 = 4;
+    const MIN_FRAMES: u64 = 4;
 
     fn new(ring_blocks: u32) -> Self {
         let most = u64::from(ring_blocks / Self::PART);
@@ -350,9 +350,9 @@ impl Rest {
             _ if self.nap.is_zero() => Duration::ZERO,
             // It has become quiet: poll again.
             0 => Duration::ZERO,
-            gathered if gathered <= self.most / 2 => (self.nap * 2).min(Self::LONGEST),
+            gathered if gathered <= self.most / 2 => (self.nap * 2).min(Self::MAX_WAIT),
             gathered if gathered <= self.most => self.nap,
-            _ => (self.nap / 2).max(Self::SHORTEST),
+            _ => (self.nap / 2).max(Self::MIN_WAIT),
         };
         self.nap
     }
@@ -360,8 +360,8 @@ impl Rest {
     /// Poll took so long.
     fn slept(&mut self, span: Duration) {
         self.hurried = if span < Self::HURRY { self.hurried + 1 } else { 0 };
-        if self.hurried >= Self::HURRIES && self.most >= Self::FEWEST {
-            (self.hurried, self.nap) = (0, Self::SHORTEST);
+        if self.hurried >= Self::HURRIES && self.most >= Self::MIN_FRAMES {
+            (self.hurried, self.nap) = (0, Self::MIN_WAIT);
         }
     }
 }

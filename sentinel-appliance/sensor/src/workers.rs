@@ -17,7 +17,7 @@ use crate::source::Programs;
 use crate::worker::{Bell, COMMAND_QUEUE_LEN, Command};
 
 /// A worker looks at its commands at every block, and when it is woken.
-const PATIENCE: Duration = Duration::from_secs(2);
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(2);
 const LOOK: Duration = Duration::from_micros(500);
 
 /// The way to one worker.
@@ -137,7 +137,7 @@ impl Workers {
                 hand.wake.ring();
             }
         }
-        let looks = PATIENCE.as_micros() / LOOK.as_micros();
+        let looks = COMMAND_TIMEOUT.as_micros() / LOOK.as_micros();
         for _ in 0..looks {
             let mut pairs = done(self.boards).zip(&before);
             if pairs.all(|((now, _), (before, _))| now > *before) {

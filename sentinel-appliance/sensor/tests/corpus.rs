@@ -18,8 +18,8 @@ use serde_json::Value;
 use support::{stderr, stdout};
 
 /// What a capture may cost: enough for the largest tables and buffers, far below any leak or decompression bomb.
-const MOST_MEMORY_KIB: u32 = 64 * 1024;
-const MOST_SECONDS: u32 = if cfg!(debug_assertions) { 60 } else { 10 };
+const MAX_MEMORY_KIB: u32 = 64 * 1024;
+const MAX_SECONDS: u32 = if cfg!(debug_assertions) { 60 } else { 10 };
 const THREADS: usize = 4;
 
 /// Names of `expected_alerts` in the corpus that are kinds of this program. Others belong to detections it has not.
@@ -99,7 +99,7 @@ fn captures(corpus: &Path) -> Vec<Capture> {
 
 /// The program with a bound on its time (exit code 124) and on its address space (it would abort).
 fn bounded(path: &Path, view: &str) -> Output {
-    let script = format!("ulimit -v {MOST_MEMORY_KIB}; exec timeout {MOST_SECONDS} \"$0\" \"$@\"");
+    let script = format!("ulimit -v {MAX_MEMORY_KIB}; exec timeout {MAX_SECONDS} \"$0\" \"$@\"");
     let inner = support::sentinel();
     let mut command = Command::new("sh");
     for (name, _) in std::env::vars_os() {

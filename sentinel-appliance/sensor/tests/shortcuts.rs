@@ -1,6 +1,6 @@
 //! What the engine does to save work changes no alert.
 //!
-//! Two engines see the same frames. One takes every shortcut: common frames are read at a glance, and ordinary packets
+//! Two engines see the same frames. One takes every shortcut: common frames are read at a summary, and ordinary packets
 //! of a conversation that no detector follows end early. The other dissects each frame in full and is given its settings
 //! anew before each, which makes it forget what it knew of conversations.
 
@@ -14,7 +14,7 @@ use std::path::Path;
 use sentinel_alert::Alert;
 use sentinel_capture::file::Reader;
 use sentinel_detect::Capacities;
-use support::engine::{configs, engine, inside, pace};
+use support::engine::{configs, engine, home_net, incident_limits};
 use support::golden;
 
 /// Alerts of the engine that saves work, and of the one that does not; `None` for what is no capture.
@@ -26,7 +26,7 @@ fn both_ways(path: &Path, table_bytes: usize) -> Option<(Vec<Alert>, Vec<Alert>)
     while let Some(frame) = reader.next().unwrap() {
         quick.frame(frame.at, frame.link, frame.bytes, frame.wire_len, &mut |alert| short.push(alert));
         if frame.link.is_supported() {
-            thorough.configure(inside(), pace(), &configs());
+            thorough.configure(home_net(), incident_limits(), &configs());
             let packet = sentinel_dissect::packet(frame.link, None, frame.bytes, frame.wire_len);
             thorough.packet(frame.at, &packet, &mut |alert| long.push(alert));
         }

@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use sentinel_units::Timestamp;
 
-use crate::table::Renew;
+use crate::table::Recycle;
 use crate::ticks::{age, span, ticks};
 
 /// Values remembered: the most that can be told apart within one window.
@@ -16,7 +16,7 @@ const LANES: usize = 8;
 /// The last [`REMEMBERED`] distinct values and when each was last seen, in 392 bytes.
 ///
 /// Exact as long as no more than [`REMEMBERED`] distinct values fall into one window; past that it
-/// says [`REMEMBERED`] and [`Seen::is_new`] may be true again for a value that was pushed out.
+/// says [`REMEMBERED`] and [`Insertion::is_new`] may be true again for a value that was pushed out.
 #[derive(Clone, Copy, Debug)]
 pub struct Distinct {
     /// In steps of 2^20 ns.
@@ -37,10 +37,10 @@ impl Default for Distinct {
     }
 }
 
-impl Renew for Distinct {
+impl Recycle for Distinct {
     /// Values past those in use are never read.
     #[inline]
-    fn renew(&mut self) {
+    fn recycle(&mut self) {
         self.used = 0;
     }
 }
@@ -59,7 +59,7 @@ impl Window {
 
 /// What [`Distinct::add`] found.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Seen {
+pub struct Insertion {
     /// Distinct values within the window, the one just added included.
     pub distinct: u32,
     /// Whether the value was not among those of the window.
@@ -72,11 +72,11 @@ impl Distinct {
     /// Times are kept to 1.05 ms and wrap after 52 days; the table entry that holds this must have a
     /// lifetime below a month.
     #[inline]
-    pub fn add(&mut self, value: u16, now: Timestamp, window: Window) -> Seen {
+    pub fn add(&mut self, value: u16, now: Timestamp, window: Window) -> Insertion {
         let now = ticks(now);
         // Nothing leaves the window within one step of the clock.
         if self.used > 0 && self.last() == (value, now) {
-            return Seen { distinct: self.counted.into(), is_new: false };
+            return Insertion { distinct: self.counted.into(), is_new: false };
         }
         if self.used == 0 {
             return self.add_first(value, now);
@@ -93,15 +93,15 @@ impl Distinct {
     }
 
     #[inline]
-    const fn add_first(&mut self, value: u16, now: u32) -> Seen {
+    const fn add_first(&mut self, value: u16, now: u32) -> Insertion {
         let ([time, ..], [held, ..]) = (&mut self.times, &mut self.values);
         (*time, *held) = (now, value);
         (self.used, self.last, self.counted) = (1, 0, 1);
-        Seen { distinct: 1, is_new: true }
+        Insertion { distinct: 1, is_new: true }
     }
 
     #[inline(never)]
-    fn add_elsewhere(&mut self, value: u16, now: u32, Window(window): Window) -> Seen {
+    fn add_elsewhere(&mut self, value: u16, now: u32, Window(window): Window) -> Insertion {
         let used = usize::from(self.used);
         let (others, is_there) = self.look(value, now, window);
         let held =
@@ -118,7 +118,7 @@ impl Distinct {
         // All are below 65.
         let small = |number: usize| u8::try_from(number).unwrap_or(u8::MAX);
         (self.last, self.counted) = (small(place), small(distinct));
-        Seen { distinct: u32::from(self.counted), is_new }
+        Insertion { distinct: u32::from(self.counted), is_new }
     }
 
     /// How many other values the window holds, and whether `value` is remembered at all. Without branches, so that
@@ -210,6 +210,6 @@ mod tests {
         let mut distinct = Distinct::default();
         distinct.add(1, at_millis(100_000), WINDOW);
         assert_eq!(distinct.add(2, at_millis(99_990), WINDOW).distinct, 2);
-        assert_eq!(distinct.add(1, at_millis(100_001), WINDOW), Seen { distinct: 2, is_new: false });
+        assert_eq!(distinct.add(1, at_millis(100_001), WINDOW), Insertion { distinct: 2, is_new: false });
     }
 }

@@ -5,11 +5,11 @@
 
 use core::time::Duration;
 
-use sentinel_dissect::{Ends, TcpFlags, protocol};
+use sentinel_dissect::{FiveTuple, TcpFlags, protocol};
 use sentinel_units::{Address, Port, Timestamp};
 
 use crate::hash::HashKey;
-use crate::table::{Lapse, Renew, Set, Table};
+use crate::table::{CoarseSpan, Recycle, Set, Table};
 
 /// A conversation is forgotten after this long without a packet.
 ///
@@ -30,13 +30,13 @@ pub struct Flow(u32);
 
 impl Flow {
     /// The end with the lower address (then port) opened it.
-    const OPENED_BY_LOW: u32 = 1;
+    const INITIATED_BY_LOW: u32 = 1;
     /// That was seen, and not only judged by the ports.
     const CERTAIN: u32 = 1 << 1;
-    /// The [`Interest`] in what the lower end sends: two bits.
-    const LOW_INTEREST: u32 = 2;
+    /// The [`Inspection`] in what the lower end sends: two bits.
+    const LOW_INSPECTION: u32 = 2;
     /// The same for the higher end.
-    const HIGH_INTEREST: u32 = 4;
+    const HIGH_INSPECTION: u32 = 4;
 
     #[inline]
     const fn has(self, bit: u32) -> bool {
@@ -45,20 +45,20 @@ impl Flow {
 
     /// The interest in one direction.
     #[inline]
-    const fn interest(self, shift: u32) -> Interest {
+    const fn inspection(self, shift: u32) -> Inspection {
         match self.0 >> shift & 3 {
-            0 => Interest::Everything,
-            1 => Interest::Length,
-            _ => Interest::Nothing,
+            0 => Inspection::Full,
+            1 => Inspection::LengthOnly,
+            _ => Inspection::Bypass,
         }
     }
 
     #[inline]
-    const fn set_interest(&mut self, shift: u32, interest: Interest) {
-        let bits = match interest {
-            Interest::Everything => 0,
-            Interest::Length => 1,
-            Interest::Nothing => 2,
+    const fn set_inspection(&mut self, shift: u32, inspection: Inspection) {
+        let bits = match inspection {
+            Inspection::Full => 0,
+            Inspection::LengthOnly => 1,
+            Inspection::Bypass => 2,
         };
         self.0 = self.0 & !(3 << shift) | bits << shift;
     }
@@ -69,16 +69,16 @@ impl Flow {
     }
 }
 
-impl Renew for Flow {
+impl Recycle for Flow {
     #[inline]
-    fn renew(&mut self) {
+    fn recycle(&mut self) {
         self.0 = 0;
     }
 }
 
 /// One end of a packet.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
-pub struct End {
+pub struct Endpoint {
     /// Its address.
     pub address: Address,
     /// Its port.
@@ -89,58 +89,58 @@ pub struct End {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Role {
     /// Whether the sender of this packet opened the conversation.
-    pub from_opener: bool,
+    pub from_initiator: bool,
     /// Whether the opening was seen, and not only judged by the port numbers.
     pub certain: bool,
     /// Whether this is the first packet of the conversation that was seen.
     pub is_first: bool,
     /// How long the conversation had been silent, to 67 ms; zero for its first packet.
-    pub idle: Lapse,
+    pub idle: CoarseSpan,
 }
 
 /// What there is to learn from ordinary packets in one direction of a conversation: those that neither ask for
 /// anything nor come after a silence.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum Interest {
+pub enum Inspection {
     /// That was not said yet, or not since what was known of the conversation changed.
     #[default]
-    Everything,
+    Full,
     /// How long they are.
-    Length,
+    LengthOnly,
     /// Nothing.
-    Nothing,
+    Bypass,
 }
 
 /// A conversation that a packet belongs to.
 #[derive(Debug)]
-pub struct Noted<'t> {
+pub struct FlowEntry<'t> {
     /// How the packet stands to it.
     pub role: Role,
     flow: Option<&'t mut Flow>,
     shift: u32,
 }
 
-impl Noted<'_> {
-    /// What [`Self::set_interest`] said of this direction, if nothing has changed since.
+impl FlowEntry<'_> {
+    /// What [`Self::set_inspection`] said of this direction, if nothing has changed since.
     #[inline]
     #[must_use]
-    pub fn interest(&self) -> Interest {
-        self.flow.as_ref().map_or(Interest::Everything, |flow| flow.interest(self.shift))
+    pub fn inspection(&self) -> Inspection {
+        self.flow.as_ref().map_or(Inspection::Full, |flow| flow.inspection(self.shift))
     }
 
     /// Remembers what there is to learn in this direction.
     #[inline]
-    pub fn set_interest(&mut self, interest: Interest) {
+    pub fn set_inspection(&mut self, inspection: Inspection) {
         if let Some(flow) = &mut self.flow {
-            flow.set_interest(self.shift, interest);
+            flow.set_inspection(self.shift, inspection);
         }
     }
 
     /// Remembers what there is to learn in the other direction.
     #[inline]
-    pub fn set_interest_in_answers(&mut self, interest: Interest) {
+    pub fn set_response_inspection(&mut self, inspection: Inspection) {
         if let Some(flow) = &mut self.flow {
-            flow.set_interest(Flow::LOW_INTEREST + Flow::HIGH_INTEREST - self.shift, interest);
+            flow.set_inspection(Flow::LOW_INSPECTION + Flow::HIGH_INSPECTION - self.shift, inspection);
         }
     }
 }
@@ -164,26 +164,28 @@ impl<'m> Flows<'m> {
         &self.table
     }
 
-    /// Forgets what [`Noted::set_interest`] said: the rules have changed.
-    pub fn forget_interest(&mut self) {
+    /// Forgets what [`FlowEntry::set_inspection`] said: the rules have changed.
+    pub fn reset_inspection(&mut self) {
         for flow in self.table.values() {
-            flow.set(3 << Flow::LOW_INTEREST | 3 << Flow::HIGH_INTEREST, false);
+            flow.set(3 << Flow::LOW_INSPECTION | 3 << Flow::HIGH_INSPECTION, false);
         }
     }
 
     /// What there is to learn from an ordinary packet: UDP, or TCP with ACK and without SYN.
     ///
     /// Nothing is noted if that is everything, which it is, too, if the conversation is not known or was silent for
-    /// longer than `lull`, which is at most [`FLOW_LIFETIME`].
+    /// longer than `udp_idle_timeout`, which is at most [`FLOW_LIFETIME`].
     #[inline(always)] // on the way of every packet, as below
-    pub fn go_on(&mut self, flow: FlowId, lull: Lapse, now: Timestamp) -> Interest {
+    pub fn touch(&mut self, flow: FlowId, udp_idle_timeout: CoarseSpan, now: Timestamp) -> Inspection {
         let (set, confirmation) = flow.halves();
-        let Some(live) = self.table.live(set, confirmation, now, lull) else { return Interest::Everything };
-        let interest = live.value.interest(flow.shift());
-        if interest != Interest::Everything {
-            live.go_on();
+        let Some(live) = self.table.live(set, confirmation, now, udp_idle_timeout) else {
+            return Inspection::Full;
+        };
+        let inspection = live.value.inspection(flow.shift());
+        if inspection != Inspection::Full {
+            live.touch();
         }
-        interest
+        inspection
     }
 
     /// Notes a packet.
@@ -191,38 +193,38 @@ impl<'m> Flows<'m> {
     /// A TCP packet says with its flags who opens (SYN) or answers (SYN with ACK). Of UDP the first packet opens, unless
     /// its ports say that it is an answer whose question came before the sensor.
     #[inline(always)] // on the way of every packet; a call would pass its arguments through memory
-    pub fn note(&mut self, flow: FlowId, tcp_flags: Option<TcpFlags>, now: Timestamp) -> Noted<'_> {
+    pub fn note(&mut self, flow: FlowId, tcp_flags: Option<TcpFlags>, now: Timestamp) -> FlowEntry<'_> {
         let FlowId { source_is_low, source_port, destination_port, .. } = flow;
         let shift = flow.shift();
         let opening = tcp_flags.filter(|flags| flags.has(TcpFlags::SYN)).and_then(proves);
-        let judge = || opening.unwrap_or_else(|| looks_like_opener(source_port, destination_port));
+        let judge = || opening.unwrap_or_else(|| looks_like_initiator(source_port, destination_port));
         let (set, confirmation) = flow.halves();
         let Some(entry) = self.table.entry(set, confirmation, now) else {
-            let (certain, idle) = (opening.is_some(), Lapse::default());
-            let role = Role { from_opener: judge(), certain, is_first: true, idle };
-            return Noted { role, flow: None, shift };
+            let (certain, idle) = (opening.is_some(), CoarseSpan::default());
+            let role = Role { from_initiator: judge(), certain, is_first: true, idle };
+            return FlowEntry { role, flow: None, shift };
         };
         let flow = entry.value;
         if entry.is_new || opening.is_some() && !flow.has(Flow::CERTAIN) {
-            flow.renew();
-            flow.set(Flow::OPENED_BY_LOW, judge() == source_is_low);
+            flow.recycle();
+            flow.set(Flow::INITIATED_BY_LOW, judge() == source_is_low);
             flow.set(Flow::CERTAIN, opening.is_some());
         }
         let role = Role {
-            from_opener: flow.has(Flow::OPENED_BY_LOW) == source_is_low,
+            from_initiator: flow.has(Flow::INITIATED_BY_LOW) == source_is_low,
             certain: flow.has(Flow::CERTAIN),
             is_first: entry.is_new,
             idle: entry.idle,
         };
-        Noted { role, flow: Some(flow), shift }
+        FlowEntry { role, flow: Some(flow), shift }
     }
 
     /// Writes down who opened a conversation because others have seen it. `anew` also if it is known already. Says
     /// whether it was not.
-    pub fn settle(
+    pub fn set_initiator(
         &mut self,
         flow: FlowId,
-        from_opener: bool,
+        from_initiator: bool,
         certain: bool,
         anew: bool,
         now: Timestamp,
@@ -230,8 +232,8 @@ impl<'m> Flows<'m> {
         let (set, confirmation) = flow.halves();
         let Some(entry) = self.table.entry(set, confirmation, now) else { return true };
         if entry.is_new || anew {
-            entry.value.renew();
-            entry.value.set(Flow::OPENED_BY_LOW, from_opener == flow.source_is_low);
+            entry.value.recycle();
+            entry.value.set(Flow::INITIATED_BY_LOW, from_initiator == flow.source_is_low);
             entry.value.set(Flow::CERTAIN, certain);
         }
         entry.is_new
@@ -263,9 +265,9 @@ impl FlowId {
     /// Of a packet between IPv4 addresses, given as numbers.
     #[inline]
     #[must_use]
-    pub fn v4(key: &HashKey, ends: &Ends<u32>) -> Self {
+    pub fn v4(key: &HashKey, tuple: &FiveTuple<u32>) -> Self {
         let order = |address: u32, port: Port| u64::from(address) << 16 | u64::from(port.0);
-        let &Ends { source, destination, source_port, destination_port, tcp_flags } = ends;
+        let &FiveTuple { source, destination, source_port, destination_port, tcp_flags } = tuple;
         let source_is_low = order(source, source_port) <= order(destination, destination_port);
         let (low, high) = if source_is_low { (source, destination) } else { (destination, source) };
         let (low_port, high_port) =
@@ -276,11 +278,14 @@ impl FlowId {
 
     /// Of a packet of either family.
     #[must_use]
-    pub fn of(key: &HashKey, ends: &Ends) -> Self {
-        let &Ends { source, destination, source_port, destination_port, tcp_flags } = ends;
+    pub fn of(key: &HashKey, tuple: &FiveTuple) -> Self {
+        let &FiveTuple { source, destination, source_port, destination_port, tcp_flags } = tuple;
         if source.is_v4() && destination.is_v4() {
             let ([.., source], [.., destination]) = (source.words(), destination.words());
-            return Self::v4(key, &Ends { source, destination, source_port, destination_port, tcp_flags });
+            return Self::v4(
+                key,
+                &FiveTuple { source, destination, source_port, destination_port, tcp_flags },
+            );
         }
         let (from, to) = ((source, source_port), (destination, destination_port));
         let source_is_low = from <= to;
@@ -300,7 +305,7 @@ impl FlowId {
     /// Where the interest in this direction lies.
     #[inline]
     const fn shift(self) -> u32 {
-        if self.source_is_low { Flow::LOW_INTEREST } else { Flow::HIGH_INTEREST }
+        if self.source_is_low { Flow::LOW_INSPECTION } else { Flow::HIGH_INSPECTION }
     }
 }
 
@@ -330,15 +335,15 @@ fn ports(low: Port, high: Port) -> u32 {
 /// section 6: 49152 and up; Linux from 32768). Two ports of the same class: the sender.
 #[inline]
 #[must_use]
-pub const fn looks_like_opener(source: Port, destination: Port) -> bool {
+pub const fn looks_like_initiator(source: Port, destination: Port) -> bool {
     class(source) >= class(destination)
 }
 
 /// Whether the ports alone tell that the sender of a packet opened the conversation: whichever packet of it is seen
-/// first, [`looks_like_opener`] says so.
+/// first, [`looks_like_initiator`] says so.
 #[inline]
 #[must_use]
-pub const fn is_certain_opener(source: Port, destination: Port) -> bool {
+pub const fn is_certain_initiator(source: Port, destination: Port) -> bool {
     class(source) > class(destination)
 }
 
@@ -357,8 +362,8 @@ mod tests {
     use super::*;
     use std::vec;
 
-    fn end(last: u32, port: u16) -> End {
-        End { address: Address::v4(0x0a00_0000 | last), port: Port(port) }
+    fn end(last: u32, port: u16) -> Endpoint {
+        Endpoint { address: Address::v4(0x0a00_0000 | last), port: Port(port) }
     }
 
     const KEY: HashKey = HashKey::new(1);
@@ -367,22 +372,32 @@ mod tests {
     const SYN_ACK: TcpFlags = TcpFlags(0x12);
     const ACK: TcpFlags = TcpFlags(0x10);
 
-    fn flow(source: End, destination: End, tcp_flags: Option<TcpFlags>) -> FlowId {
-        let ends = Ends {
+    fn flow(source: Endpoint, destination: Endpoint, tcp_flags: Option<TcpFlags>) -> FlowId {
+        let tuple = FiveTuple {
             source: source.address,
             destination: destination.address,
             source_port: source.port,
             destination_port: destination.port,
             tcp_flags,
         };
-        FlowId::of(&KEY, &ends)
+        FlowId::of(&KEY, &tuple)
     }
 
-    fn tcp<'t>(flows: &'t mut Flows<'_>, source: End, destination: End, flags: TcpFlags) -> Noted<'t> {
+    fn tcp<'t>(
+        flows: &'t mut Flows<'_>,
+        source: Endpoint,
+        destination: Endpoint,
+        flags: TcpFlags,
+    ) -> FlowEntry<'t> {
         flows.note(flow(source, destination, Some(flags)), Some(flags), NOW)
     }
 
-    fn udp<'t>(flows: &'t mut Flows<'_>, source: End, destination: End, now: Timestamp) -> Noted<'t> {
+    fn udp<'t>(
+        flows: &'t mut Flows<'_>,
+        source: Endpoint,
+        destination: Endpoint,
+        now: Timestamp,
+    ) -> FlowEntry<'t> {
         flows.note(flow(source, destination, None), None, now)
     }
 
@@ -394,12 +409,12 @@ mod tests {
             let first = tcp(&mut flows, client, server, SYN).role;
             assert_eq!(
                 first,
-                Role { from_opener: true, certain: true, is_first: true, idle: Lapse::default() }
+                Role { from_initiator: true, certain: true, is_first: true, idle: CoarseSpan::default() }
             );
             let answer = tcp(&mut flows, server, client, SYN_ACK).role;
             assert_eq!(
                 answer,
-                Role { from_opener: false, certain: true, is_first: false, idle: Lapse::default() }
+                Role { from_initiator: false, certain: true, is_first: false, idle: CoarseSpan::default() }
             );
         }
     }
@@ -409,8 +424,8 @@ mod tests {
         let mut sets = vec![FlowSet::default(); 16];
         let mut flows = Flows::new(&mut sets);
         // The ports alone would say the opposite.
-        assert!(!tcp(&mut flows, end(1, 50_000), end(2, 80), SYN_ACK).role.from_opener);
-        assert!(tcp(&mut flows, end(2, 80), end(1, 50_000), ACK).role.from_opener);
+        assert!(!tcp(&mut flows, end(1, 50_000), end(2, 80), SYN_ACK).role.from_initiator);
+        assert!(tcp(&mut flows, end(2, 80), end(1, 50_000), ACK).role.from_initiator);
     }
 
     #[test]
@@ -418,18 +433,24 @@ mod tests {
         let mut sets = vec![FlowSet::default(); 16];
         let mut flows = Flows::new(&mut sets);
         let role = tcp(&mut flows, end(1, 443), end(2, 50_000), ACK).role;
-        assert_eq!(role, Role { from_opener: false, certain: false, is_first: true, idle: Lapse::default() });
+        assert_eq!(
+            role,
+            Role { from_initiator: false, certain: false, is_first: true, idle: CoarseSpan::default() }
+        );
         let role = tcp(&mut flows, end(1, 443), end(2, 50_000), SYN).role;
-        assert_eq!(role, Role { from_opener: true, certain: true, is_first: false, idle: Lapse::default() });
+        assert_eq!(
+            role,
+            Role { from_initiator: true, certain: true, is_first: false, idle: CoarseSpan::default() }
+        );
     }
 
     #[test]
     fn an_answer_of_a_resolver_opens_nothing() {
         let mut sets = vec![FlowSet::default(); 16];
         let mut flows = Flows::new(&mut sets);
-        assert!(!udp(&mut flows, end(1, 53), end(2, 33_000), NOW).role.from_opener);
-        assert!(udp(&mut flows, end(2, 33_001), end(1, 53), NOW).role.from_opener);
-        assert!(udp(&mut flows, end(2, 5_000), end(1, 5_001), NOW).role.from_opener);
+        assert!(!udp(&mut flows, end(1, 53), end(2, 33_000), NOW).role.from_initiator);
+        assert!(udp(&mut flows, end(2, 33_001), end(1, 53), NOW).role.from_initiator);
+        assert!(udp(&mut flows, end(2, 5_000), end(1, 5_001), NOW).role.from_initiator);
     }
 
     #[test]
@@ -439,18 +460,18 @@ mod tests {
         let (here, there) = (end(1, 5_000), end(2, 5_001));
         let id = flow(there, here, None);
         assert!(id.is_ambiguous() && !flow(end(1, 53), end(2, 5_000), None).is_ambiguous());
-        assert!(flows.settle(id, true, false, false, NOW));
-        assert!(!udp(&mut flows, here, there, NOW).role.from_opener);
-        assert!(!flows.settle(id, false, false, false, NOW), "known already");
-        assert!(!udp(&mut flows, here, there, NOW).role.from_opener);
-        assert!(!flows.settle(id, false, false, true, NOW));
-        assert!(udp(&mut flows, here, there, NOW).role.from_opener);
+        assert!(flows.set_initiator(id, true, false, false, NOW));
+        assert!(!udp(&mut flows, here, there, NOW).role.from_initiator);
+        assert!(!flows.set_initiator(id, false, false, false, NOW), "known already");
+        assert!(!udp(&mut flows, here, there, NOW).role.from_initiator);
+        assert!(!flows.set_initiator(id, false, false, true, NOW));
+        assert!(udp(&mut flows, here, there, NOW).role.from_initiator);
     }
 
     #[test]
     fn without_storage_the_packet_alone_decides() {
         let mut flows = Flows::new(&mut []);
-        assert!(tcp(&mut flows, end(1, 1), end(2, 2), SYN).role.from_opener);
+        assert!(tcp(&mut flows, end(1, 1), end(2, 2), SYN).role.from_initiator);
     }
 
     #[test]
@@ -459,30 +480,31 @@ mod tests {
         let mut flows = Flows::new(&mut sets);
         let (client, server) = (end(1, 40_000), end(2, 80));
         let mut up = tcp(&mut flows, client, server, ACK);
-        assert_eq!(up.interest(), Interest::Everything);
-        up.set_interest(Interest::Length);
-        assert_eq!(tcp(&mut flows, client, server, ACK).interest(), Interest::Length);
+        assert_eq!(up.inspection(), Inspection::Full);
+        up.set_inspection(Inspection::LengthOnly);
+        assert_eq!(tcp(&mut flows, client, server, ACK).inspection(), Inspection::LengthOnly);
         let mut down = tcp(&mut flows, server, client, ACK);
-        assert_eq!(down.interest(), Interest::Everything, "the other direction is another matter");
-        down.set_interest(Interest::Nothing);
-        assert_eq!(tcp(&mut flows, server, client, ACK).interest(), Interest::Nothing);
-        assert_eq!(tcp(&mut flows, client, server, ACK).interest(), Interest::Length);
-        tcp(&mut flows, client, server, ACK).set_interest_in_answers(Interest::Length);
-        assert_eq!(tcp(&mut flows, server, client, ACK).interest(), Interest::Length);
-        flows.forget_interest();
+        assert_eq!(down.inspection(), Inspection::Full, "the other direction is another matter");
+        down.set_inspection(Inspection::Bypass);
+        assert_eq!(tcp(&mut flows, server, client, ACK).inspection(), Inspection::Bypass);
+        assert_eq!(tcp(&mut flows, client, server, ACK).inspection(), Inspection::LengthOnly);
+        tcp(&mut flows, client, server, ACK).set_response_inspection(Inspection::LengthOnly);
+        assert_eq!(tcp(&mut flows, server, client, ACK).inspection(), Inspection::LengthOnly);
+        flows.reset_inspection();
         let mut up = tcp(&mut flows, client, server, ACK);
-        assert_eq!(up.interest(), Interest::Everything);
-        up.set_interest(Interest::Nothing);
+        assert_eq!(up.inspection(), Inspection::Full);
+        up.set_inspection(Inspection::Bypass);
         let proof = tcp(&mut flows, client, server, SYN);
-        assert_eq!(proof.interest(), Interest::Everything, "the SYN proves what was only judged");
+        assert_eq!(proof.inspection(), Inspection::Full, "the SYN proves what was only judged");
     }
 
     #[test]
     fn ports_that_are_certain_give_one_verdict_whoever_is_seen_first() {
         let ports = [0, 80, 1_023, 1_024, 8_080, 32_767, 32_768, 65_535].map(Port);
         for (source, destination) in ports.iter().flat_map(|one| ports.map(|other| (*one, other))) {
-            let verdicts = (looks_like_opener(source, destination), looks_like_opener(destination, source));
-            assert_eq!(is_certain_opener(source, destination), verdicts == (true, false));
+            let verdicts =
+                (looks_like_initiator(source, destination), looks_like_initiator(destination, source));
+            assert_eq!(is_certain_initiator(source, destination), verdicts == (true, false));
         }
     }
 
@@ -492,6 +514,6 @@ mod tests {
         let mut flows = Flows::new(&mut sets);
         udp(&mut flows, end(1, 5_000), end(2, 5_001), NOW);
         let later = udp(&mut flows, end(2, 5_001), end(1, 5_000), NOW.after(Duration::from_secs(30))).role;
-        assert!(later.idle >= Lapse::at_least(Duration::from_millis(29_900)) && !later.is_first);
+        assert!(later.idle >= CoarseSpan::at_least(Duration::from_millis(29_900)) && !later.is_first);
     }
 }

@@ -11,19 +11,19 @@ use core::time::Duration;
 use sentinel_dissect::{Fragment, Ip, protocol};
 use sentinel_units::{Address, Port, Timestamp};
 
-use crate::conversation::{Ends, Observation};
-use crate::flow::End;
+use crate::flow::Endpoint;
+use crate::flow_record::{Endpoints, Observation};
 use crate::hash::HashKey;
-use crate::places::{Link, Places};
-use crate::stretch::Stretches;
-use crate::table::Renew;
+use crate::hashed_lru::{HashedLru, Link};
+use crate::range_set::RangeSet;
+use crate::table::Recycle;
 
 /// Parts are waited for this long after the first that came. RFC 8200 allows 60 s; Linux gives both versions 30.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const REASSEMBLY_TIMEOUT: Duration = Duration::from_secs(30);
 /// What an IPv4 header says of a datagram with an authentication header, which was skipped in the first part.
 const AUTHENTICATION: u8 = 51;
 /// The largest datagram without jumbo payload.
-pub const LARGEST_DATAGRAM: usize = 65_535;
+pub const MAX_DATAGRAM_LEN: usize = 65_535;
 
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 struct Key {
@@ -42,7 +42,7 @@ pub struct DatagramSlot {
     last: Timestamp,
     packets: u32,
     bytes: u32,
-    stretches: Stretches,
+    ranges: RangeSet,
     /// Where the last part ends, once that is there.
     end: Option<u16>,
     /// Of the first part: what its payload is, where it starts, and its ports.
@@ -64,12 +64,12 @@ pub enum Outcome<'f> {
     /// It waits for others, or its datagram cannot be put together.
     Held,
     /// It was the last that was missing.
-    Whole(Whole<'f>),
+    Reassembled(Reassembled<'f>),
 }
 
 /// A datagram that is whole.
 #[derive(Debug)]
-pub struct Whole<'f> {
+pub struct Reassembled<'f> {
     /// What the payload is.
     pub protocol: u8,
     /// All of it.
@@ -84,7 +84,7 @@ pub struct FragmentCounts {
     /// Parts taken in.
     pub parts: u64,
     /// Datagrams put together.
-    pub wholes: u64,
+    pub reassembled: u64,
     /// Datagrams given up because parts overlap, or disagree about the end: teardrop and its kin.
     pub overlaps: u64,
     /// Datagrams given up because a part is empty, has a length that only the last may have, or ends past the largest datagram.
@@ -107,7 +107,7 @@ enum Fault {
 /// The datagrams that are not whole.
 #[derive(Debug)]
 pub struct Fragments<'m> {
-    places: Places<'m>,
+    lru: HashedLru<'m>,
     slots: &'m mut [DatagramSlot],
     bytes: &'m mut [u8],
     /// Bytes for each datagram.
@@ -126,9 +126,9 @@ impl<'m> Fragments<'m> {
         bytes: &'m mut [u8],
     ) -> Self {
         let count = links.len().min(slots.len());
-        let room = bytes.len().checked_div(count).unwrap_or(0).min(LARGEST_DATAGRAM);
+        let room = bytes.len().checked_div(count).unwrap_or(0).min(MAX_DATAGRAM_LEN);
         let links = links.get_mut(..count).unwrap_or_default();
-        Self { places: Places::new(heads, links), slots, bytes, room, counts: FragmentCounts::default() }
+        Self { lru: HashedLru::new(heads, links), slots, bytes, room, counts: FragmentCounts::default() }
     }
 
     /// Takes in a part. Datagrams that are given up meanwhile are handed to `abandon`.
@@ -163,24 +163,28 @@ impl<'m> Fragments<'m> {
         }
         let Some((start, end)) = datagram.whole() else { return Outcome::Held };
         let seen = datagram.seen();
-        self.places.release(slot);
-        self.counts.wholes += 1;
+        self.lru.release(slot);
+        self.counts.reassembled += 1;
         let payload = self.bytes.get(from + usize::from(start.payload_at)..from + usize::from(end));
-        Outcome::Whole(Whole { protocol: start.protocol, payload: payload.unwrap_or_default(), seen })
+        Outcome::Reassembled(Reassembled {
+            protocol: start.protocol,
+            payload: payload.unwrap_or_default(),
+            seen,
+        })
     }
 
     /// Gives up all that is not whole.
     pub fn finish(&mut self, abandon: &mut dyn FnMut(&DatagramSlot)) {
-        while let Some(slot) = self.places.oldest(0) {
+        while let Some(slot) = self.lru.oldest(0) {
             self.counts.timeouts += 1;
             self.give_up(slot, abandon);
         }
     }
 
     fn expire(&mut self, now: Timestamp, abandon: &mut dyn FnMut(&DatagramSlot)) {
-        while let Some(slot) = self.places.oldest(0) {
+        while let Some(slot) = self.lru.oldest(0) {
             let Some(datagram) = self.slots.get(slot) else { return };
-            let patience = Timestamp::ZERO.after(PATIENCE).as_nanos();
+            let patience = Timestamp::ZERO.after(REASSEMBLY_TIMEOUT).as_nanos();
             if now.as_nanos().abs_diff(datagram.first.as_nanos()) <= patience {
                 return;
             }
@@ -216,18 +220,17 @@ impl<'m> Fragments<'m> {
             key.words([a, b, c, d, e, f, g, h, identification, protocol])
         };
         let slots = &*self.slots;
-        let found =
-            self.places.find(hash, &mut |slot| slots.get(slot).is_some_and(|other| other.key == wanted));
+        let found = self.lru.find(hash, &mut |slot| slots.get(slot).is_some_and(|other| other.key == wanted));
         if found.is_some() {
             return found;
         }
-        let slot = match self.places.claim(hash, 0) {
+        let slot = match self.lru.claim(hash, 0) {
             Some(slot) => slot,
             None => {
-                let oldest = self.places.oldest(0)?;
+                let oldest = self.lru.oldest(0)?;
                 self.counts.evictions += 1;
                 self.give_up(oldest, abandon);
-                self.places.claim(hash, 0)?
+                self.lru.claim(hash, 0)?
             }
         };
         self.slots.get_mut(slot)?.begin(wanted, at);
@@ -235,7 +238,7 @@ impl<'m> Fragments<'m> {
     }
 
     fn give_up(&mut self, slot: usize, abandon: &mut dyn FnMut(&DatagramSlot)) {
-        self.places.release(slot);
+        self.lru.release(slot);
         if let Some(datagram) = self.slots.get(slot) {
             abandon(datagram);
         }
@@ -246,7 +249,7 @@ impl DatagramSlot {
     /// Begins anew, with what is not written here left as it was: it means nothing.
     fn begin(&mut self, key: Key, at: Timestamp) {
         (self.key, self.first, self.last, self.packets, self.bytes) = (key, at, at, 0, 0);
-        self.stretches.renew();
+        self.ranges.recycle();
         (self.end, self.start, self.is_spoilt) = (None, None, false);
     }
 
@@ -256,7 +259,7 @@ impl DatagramSlot {
         let start = usize::from(fragment.offset);
         let payload_len = usize::try_from(ip.payload_wire_len).map_err(|_| Fault::Malformed)?;
         let end = start + skipped + payload_len;
-        if end == start || end > LARGEST_DATAGRAM || fragment.more && !end.is_multiple_of(8) {
+        if end == start || end > MAX_DATAGRAM_LEN || fragment.more && !end.is_multiple_of(8) {
             return Err(Fault::Malformed);
         }
         if ip.payload.len() < payload_len || fragment.skipped_words == u8::MAX || end > room.len() {
@@ -268,14 +271,14 @@ impl DatagramSlot {
         self.check_end(end, fragment.more)?;
         let bytes = ip.payload.get(..payload_len).unwrap_or_default();
         let place = room.get_mut(usize::from(start) + skipped..usize::from(end)).ok_or(Fault::Unfit)?;
-        if self.stretches.holds(start, end) {
+        if self.ranges.holds(start, end) {
             // Sent twice, or copied on the way. With other bytes it would be an overlap.
             return if place == bytes { Ok(()) } else { Err(Fault::Overlap) };
         }
-        if self.stretches.touches(start, end) {
+        if self.ranges.touches(start, end) {
             return Err(Fault::Overlap);
         }
-        if !self.stretches.add(start, end) {
+        if !self.ranges.add(start, end) {
             return Err(Fault::Unfit);
         }
         place.copy_from_slice(bytes);
@@ -294,7 +297,7 @@ impl DatagramSlot {
 
     /// All parts must agree about where the datagram ends.
     fn check_end(&mut self, end: u16, more: bool) -> Result<(), Fault> {
-        let reached = self.stretches.end();
+        let reached = self.ranges.end();
         match self.end {
             Some(known) if more && end < known || !more && end == known => Ok(()),
             Some(_) => Err(Fault::Overlap),
@@ -310,7 +313,7 @@ impl DatagramSlot {
     /// Its start and end, once nothing is missing between them.
     fn whole(&self) -> Option<(Start, u16)> {
         let (start, end) = (self.start?, self.end?);
-        self.stretches.is_whole(end).then_some((start, end))
+        self.ranges.is_complete(end).then_some((start, end))
     }
 
     /// What was seen of it. Its ports are those of the first part, or zero if that never came.
@@ -318,14 +321,14 @@ impl DatagramSlot {
     pub fn seen(&self) -> Observation {
         let (protocol, ports) =
             self.start.map_or((self.key.protocol, (Port(0), Port(0))), |start| (start.protocol, start.ports));
-        let ends = Ends {
-            source: End { address: self.key.source, port: ports.0 },
-            destination: End { address: self.key.destination, port: ports.1 },
+        let endpoints = Endpoints {
+            source: Endpoint { address: self.key.source, port: ports.0 },
+            destination: Endpoint { address: self.key.destination, port: ports.1 },
             protocol,
             is_one_way: false,
         };
         let Self { first, last, packets, bytes, .. } = *self;
-        Observation { ends, first, last, packets, bytes, flags: None }
+        Observation { endpoints, first, last, packets, bytes, flags: None }
     }
 }
 
@@ -360,7 +363,7 @@ mod tests {
 
     struct Run {
         /// Payloads put together.
-        wholes: Vec<Vec<u8>>,
+        reassembled: Vec<Vec<u8>>,
         /// What was given up: ports, packets, bytes.
         abandoned: Vec<(u16, u16, u32, u32)>,
         counts: FragmentCounts,
@@ -374,20 +377,20 @@ mod tests {
             vec![0xee; slots * room],
         );
         let mut fragments = Fragments::new(&mut heads, &mut links, &mut store, &mut bytes);
-        let (mut wholes, mut abandoned) = (Vec::new(), Vec::new());
+        let (mut reassembled, mut abandoned) = (Vec::new(), Vec::new());
         let mut abandon = |given_up: &DatagramSlot| {
             let seen = given_up.seen();
-            let ports = (seen.ends.source.port.0, seen.ends.destination.port.0);
+            let ports = (seen.endpoints.source.port.0, seen.endpoints.destination.port.0);
             abandoned.push((ports.0, ports.1, seen.packets, seen.bytes));
         };
         for (seconds, ip) in parts {
-            if let Outcome::Whole(whole) = fragments.part(&KEY, ip, at(*seconds), &mut abandon) {
+            if let Outcome::Reassembled(whole) = fragments.part(&KEY, ip, at(*seconds), &mut abandon) {
                 assert_eq!(whole.protocol, ip.protocol);
-                wholes.push(whole.payload.to_vec());
+                reassembled.push(whole.payload.to_vec());
             }
         }
         fragments.finish(&mut abandon);
-        Run { wholes, abandoned, counts: fragments.counts }
+        Run { reassembled, abandoned, counts: fragments.counts }
     }
 
     /// Of one datagram, all at once, with room for two of 256 bytes.
@@ -410,12 +413,12 @@ mod tests {
         ];
         for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
             let run = put(&order.map(|index| parts[index]));
-            assert_eq!(run.wholes, [&whole[..]], "{order:?}");
-            assert_eq!((run.abandoned.len(), run.counts.wholes, run.counts.parts), (0, 1, 3));
+            assert_eq!(run.reassembled, [&whole[..]], "{order:?}");
+            assert_eq!((run.abandoned.len(), run.counts.reassembled, run.counts.parts), (0, 1, 3));
         }
         // one that is missing
         let run = put(&[parts[0], parts[2]]);
-        assert_eq!((run.wholes.len(), run.counts.timeouts), (0, 1));
+        assert_eq!((run.reassembled.len(), run.counts.timeouts), (0, 1));
         assert_eq!(run.abandoned, [(0x1234, 53, 2, 40 + 24 + 20)]);
         let run = put(&parts[1..]);
         assert_eq!(run.abandoned, [(0, 0, 2, 40 + 16 + 20)], "the ports were in the part that is missing");
@@ -426,7 +429,7 @@ mod tests {
         let whole = datagram();
         let first = part(1, 0, true, &whole[..24]);
         let run = put(&[first, first, part(1, 24, false, &whole[24..])]);
-        assert_eq!((run.wholes, run.counts.overlaps), (vec![whole], 0));
+        assert_eq!((run.reassembled, run.counts.overlaps), (vec![whole], 0));
     }
 
     #[test]
@@ -455,7 +458,7 @@ mod tests {
                 part(1, 40, false, &whole[40..]),
             ];
             let run = put(&[parts, &rest[..]].concat());
-            assert_eq!((run.wholes.len(), run.counts.overlaps), (0, 1), "{index}");
+            assert_eq!((run.reassembled.len(), run.counts.overlaps), (0, 1), "{index}");
             assert_eq!(
                 run.abandoned.iter().map(|seen| seen.2).sum::<u32>(),
                 5,
@@ -468,7 +471,11 @@ mod tests {
     fn parts_that_no_sender_makes_spoil_it_too() {
         let whole = datagram();
         let run = put(&[part(1, 0, true, &whole[..20]), part(1, 24, false, &whole[24..])]);
-        assert_eq!((run.wholes.len(), run.counts.malformed), (0, 1), "a length that only the last may have");
+        assert_eq!(
+            (run.reassembled.len(), run.counts.malformed),
+            (0, 1),
+            "a length that only the last may have"
+        );
         let run = put(&[part(1, 8, false, &[])]);
         assert_eq!(run.counts.malformed, 1, "empty");
         let run = put(&[part(1, 65_528, false, &whole[..8])]);
@@ -495,9 +502,9 @@ mod tests {
     fn patience_ends_and_floods_push_out_the_oldest() {
         let whole = datagram();
         let (first, last) = (part(1, 0, true, &whole[..24]), part(1, 24, false, &whole[24..]));
-        assert_eq!(run(2, 256, &[(0, first), (30, last)]).wholes.len(), 1);
+        assert_eq!(run(2, 256, &[(0, first), (30, last)]).reassembled.len(), 1);
         let late = run(2, 256, &[(0, first), (31, last)]);
-        assert_eq!((late.wholes.len(), late.counts.timeouts), (0, 2));
+        assert_eq!((late.reassembled.len(), late.counts.timeouts), (0, 2));
         let flood: Vec<_> = (0..1_000).map(|number| (0, part(number, 0, true, &whole[..24]))).collect();
         let run = run(16, 256, &flood);
         assert_eq!((run.counts.evictions, run.abandoned.len()), (984, 1_000));
@@ -518,7 +525,7 @@ mod tests {
             ([0; 1], [Link::default(); 1], [DatagramSlot::default(); 1], [0; 256]);
         let mut fragments = Fragments::new(&mut heads, &mut links, &mut slots, &mut bytes);
         assert!(matches!(fragments.part(&KEY, &last, at(0), &mut |_| {}), Outcome::Held));
-        let Outcome::Whole(found) = fragments.part(&KEY, &first, at(0), &mut |_| {}) else {
+        let Outcome::Reassembled(found) = fragments.part(&KEY, &first, at(0), &mut |_| {}) else {
             panic!("not whole")
         };
         assert_eq!((found.protocol, found.payload), (protocol::UDP, &whole[..]));
@@ -542,7 +549,7 @@ mod tests {
         let (mut heads, mut links, mut slots, mut bytes) =
             ([0; 4], [Link::default(); 4], [DatagramSlot::default(); 4], [0; 4 * 256]);
         let mut fragments = Fragments::new(&mut heads, &mut links, &mut slots, &mut bytes);
-        let mut wholes = 0;
+        let mut reassembled = 0;
         for _ in 0..50_000 {
             let id = random(6);
             let whole = &datagrams[usize::try_from(id).unwrap()];
@@ -550,12 +557,12 @@ mod tests {
             let start = usize::try_from(random(pieces)).unwrap() * 16;
             let end = (start + 16).min(whole.len());
             let ip = part(id, u16::try_from(start).unwrap(), end < whole.len(), &whole[start..end]);
-            if let Outcome::Whole(found) = fragments.part(&KEY, &ip, at(0), &mut |_| {}) {
+            if let Outcome::Reassembled(found) = fragments.part(&KEY, &ip, at(0), &mut |_| {}) {
                 assert_eq!(found.payload, whole);
-                wholes += 1;
+                reassembled += 1;
             }
         }
-        assert!(wholes > 100, "{wholes}");
+        assert!(reassembled > 100, "{reassembled}");
         assert_eq!(
             (fragments.counts.overlaps, fragments.counts.malformed, fragments.counts.unfit),
             (0, 0, 0)

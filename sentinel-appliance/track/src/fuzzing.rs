@@ -5,19 +5,19 @@
 use sentinel_dissect::{Fragment, Ip, Tcp, TcpFlags, protocol};
 use sentinel_units::{Address, Port, Timestamp};
 
-use crate::conversation::{Conversation, Conversations, Ends, Observation};
-use crate::flow::End;
+use crate::flow::Endpoint;
+use crate::flow_record::{Endpoints, FlowRecord, FlowRecords, Observation};
 use crate::fragment::{DatagramSlot, Fragments, Outcome};
 use crate::hash::HashKey;
-use crate::places::Link;
-use crate::reassembly::{CHUNK_LEN, LONGEST_FLIGHT, Message, Piece, StreamSlot, StreamStorage, Streams};
+use crate::hashed_lru::Link;
+use crate::reassembly::{CHUNK_LEN, MAX_MESSAGE_LEN, Message, Piece, StreamSlot, StreamStorage, Streams};
 
 /// A state machine by name; the name is that of its corpus directory.
 pub type Body = (&'static str, fn(&[u8]));
 
 /// All of them.
 pub const BODIES: &[Body] =
-    &[("fragments", fragments), ("streams", streams), ("conversations", conversations)];
+    &[("fragments", fragments), ("streams", streams), ("conversations", flow_records)];
 
 const KEY: HashKey = HashKey::new(1);
 
@@ -76,7 +76,7 @@ pub fn fragments(bytes: &[u8]) {
         let skipped = usize::from(ip.fragment.map_or(0, |fragment| fragment.skipped_words)) * 4;
         given += 1;
         let mut abandon = |given_up: &DatagramSlot| back += u64::from(given_up.seen().packets);
-        if let Outcome::Whole(whole) = table.part(&KEY, &ip, at(seconds), &mut abandon) {
+        if let Outcome::Reassembled(whole) = table.part(&KEY, &ip, at(seconds), &mut abandon) {
             back += u64::from(whole.seen.packets);
             assert!(whole.payload.len() <= 512);
             if !lied && skipped == 0 && !has_skips(bytes) {
@@ -101,7 +101,7 @@ pub fn streams(bytes: &[u8]) {
         [b"GET / HTTP/1.1\r\nA: ", &[22, 3, 1, 3, 0, 1, 0, 2, 252], b"SSH-2.0-", &[1, 0, 1, 0]];
     let [choice, events @ ..] = bytes else { return };
     let (mut heads, mut links, mut slots) = ([0; 4], [Link::default(); 4], [StreamSlot::default(); 4]);
-    let (mut chunks, mut free, mut joined) = ([[0; CHUNK_LEN]; 6], [0; 6], [0; LONGEST_FLIGHT]);
+    let (mut chunks, mut free, mut joined) = ([[0; CHUNK_LEN]; 6], [0; 6], [0; MAX_MESSAGE_LEN]);
     let mut table = Streams::new(StreamStorage {
         heads: &mut heads,
         links: &mut links,
@@ -113,13 +113,13 @@ pub fn streams(bytes: &[u8]) {
     let start = STARTS.get(usize::from(choice & 3)).copied().unwrap_or_default();
     let mut buffer = [0; SPAN];
     let mut deliver = |message: &Message<'_>| {
-        assert!(!message.bytes.is_empty() && message.bytes.len() <= LONGEST_FLIGHT + SPAN);
+        assert!(!message.bytes.is_empty() && message.bytes.len() <= MAX_MESSAGE_LEN + SPAN);
     };
     for event in events.as_chunks::<8>().0 {
         let [which, flags, how, high, low, len_high, len_low, seconds] = *event;
-        let ends = (
-            End { address: Address::v4(u32::from(which)), port: Port(40_000) },
-            End { address: Address::v4(9), port: Port(if how & 1 != 0 { 53 } else { 80 }) },
+        let endpoints = (
+            Endpoint { address: Address::v4(u32::from(which)), port: Port(40_000) },
+            Endpoint { address: Address::v4(9), port: Port(if how & 1 != 0 { 53 } else { 80 }) },
         );
         let place = u32::from(u16::from_be_bytes([high, low]));
         let len = usize::from(u16::from_be_bytes([len_high & 3, len_low]));
@@ -132,12 +132,12 @@ pub fn streams(bytes: &[u8]) {
         let payload = buffer.get(..len).unwrap_or_default();
         if how & 4 != 0 {
             let piece = Piece { channel: u32::from(which) | 1, offset: place, bytes: payload };
-            table.piece(&KEY, ends, &piece, at(seconds), &mut deliver);
+            table.piece(&KEY, endpoints, &piece, at(seconds), &mut deliver);
             continue;
         }
         let tcp = Tcp {
-            source_port: ends.0.port,
-            destination_port: ends.1.port,
+            source_port: endpoints.0.port,
+            destination_port: endpoints.1.port,
             // near the place where numbers run over
             sequence: 0xffff_f000_u32.wrapping_add(place),
             acknowledgement: 0,
@@ -147,32 +147,37 @@ pub fn streams(bytes: &[u8]) {
             payload,
             payload_wire_len: u32::try_from(len).unwrap_or(0) + u32::from(how & 8 != 0),
         };
-        table.segment(&KEY, ends, &tcp, at(seconds), &mut deliver);
+        table.segment(&KEY, endpoints, &tcp, at(seconds), &mut deliver);
     }
     table.finish(&mut deliver);
     assert_eq!(table.chunks_in_use(), 0, "a chunk was lost");
 }
 
 /// Packets, four bytes each: ends, flags, seconds, protocol and how.
-pub fn conversations(bytes: &[u8]) {
-    let (mut heads, mut links, mut slots) = ([0; 8], [Link::default(); 8], [Conversation::default(); 8]);
-    let mut table = Conversations::new(&mut heads, &mut links, &mut slots);
+pub fn flow_records(bytes: &[u8]) {
+    let (mut heads, mut links, mut slots) = ([0; 8], [Link::default(); 8], [FlowRecord::default(); 8]);
+    let mut table = FlowRecords::new(&mut heads, &mut links, &mut slots);
     let (mut given, mut ended) = (0_u64, 0_u64);
-    let mut end = |it: &Conversation| {
+    let mut end = |it: &FlowRecord| {
         ended += it.out().packets + it.back().packets;
         assert!(it.first() <= it.last());
         assert_eq!(it.tcp_state().is_some(), it.protocol() == protocol::TCP);
-        let (low, high) = it.ordered_ends();
-        assert!((it.opener(), it.answerer()) == (low, high) || (it.opener(), it.answerer()) == (high, low));
+        let (low, high) = it.ordered_endpoints();
+        assert!(
+            (it.initiator(), it.responder()) == (low, high)
+                || (it.initiator(), it.responder()) == (high, low)
+        );
     };
-    for [ends, flags, seconds, how] in bytes.as_chunks::<4>().0 {
-        let one =
-            |half: u8| End { address: Address::v4(u32::from(half & 3)), port: Port(u16::from(half >> 2)) };
+    for [endpoints, flags, seconds, how] in bytes.as_chunks::<4>().0 {
+        let one = |half: u8| Endpoint {
+            address: Address::v4(u32::from(half & 3)),
+            port: Port(u16::from(half >> 2)),
+        };
         let protocol = if how & 1 != 0 { protocol::TCP } else { protocol::ICMP };
         let seen = Observation {
-            ends: Ends {
-                source: one(ends & 15),
-                destination: one(ends >> 4),
+            endpoints: Endpoints {
+                source: one(endpoints & 15),
+                destination: one(endpoints >> 4),
                 protocol,
                 is_one_way: how & 2 != 0,
             },

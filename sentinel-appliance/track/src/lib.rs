@@ -13,19 +13,19 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
-pub mod conversation;
+pub mod allocator;
 pub mod distinct;
 pub mod flow;
+pub mod flow_record;
 pub mod fragment;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod hash;
-pub mod lender;
+pub mod hashed_lru;
 pub mod neighbour;
-pub mod places;
+mod range_set;
 pub mod reassembly;
 pub mod recent;
-mod stretch;
 pub mod table;
 mod tcp_state;
 mod ticks;

@@ -5,7 +5,7 @@ use core::time::Duration;
 use sentinel_units::{Address, Mac, Timestamp};
 
 use crate::hash::HashKey;
-use crate::table::{Renew, Set, Table};
+use crate::table::{Recycle, Set, Table};
 
 /// A binding is forgotten after this long without being claimed or leased again: a day, so that a
 /// machine switched off over night does not let another take its place unseen.
@@ -23,8 +23,8 @@ pub struct Binding {
     leased_to: Option<Mac>,
 }
 
-impl Renew for Binding {
-    fn renew(&mut self) {
+impl Recycle for Binding {
+    fn recycle(&mut self) {
         *self = Self::default();
     }
 }

@@ -12,24 +12,24 @@
 
 use core::time::Duration;
 
-use sentinel_dissect::flight::{Probe, probe, probe_handshake};
+use sentinel_dissect::framing::{Probe, probe, probe_handshake};
 use sentinel_dissect::{Tcp, TcpFlags};
 use sentinel_units::Timestamp;
 
-use crate::flow::End;
+use crate::allocator::TableAllocator;
+use crate::flow::Endpoint;
 use crate::hash::HashKey;
-use crate::lender::Lender;
-use crate::places::{Link, Places};
-use crate::stretch::Stretches;
+use crate::hashed_lru::{HashedLru, Link};
+use crate::range_set::RangeSet;
 
 /// Bytes of a chunk of the pool.
 pub const CHUNK_LEN: usize = 1024;
 /// Most chunks of one direction.
 const MAX_CHUNKS: usize = 16;
 /// Most bytes held of one direction: a hello with post-quantum keys has 2 KiB, a chain of certificates 3 to 6.
-pub const LONGEST_FLIGHT: usize = CHUNK_LEN * MAX_CHUNKS;
+pub const MAX_MESSAGE_LEN: usize = CHUNK_LEN * MAX_CHUNKS;
 /// The rest of a message is waited for this long after the last of it that came.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+pub const REASSEMBLY_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often a message may turn out longer than thought, which bounds the copying.
 const MAX_PROBES: u8 = 16;
 const NO_CHUNK: u16 = u16::MAX;
@@ -41,8 +41,8 @@ const HOLDING: u8 = 1;
 
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 struct Key {
-    source: End,
-    destination: End,
+    source: Endpoint,
+    destination: Endpoint,
     /// Tells streams of datagrams between the same ends apart; zero for TCP.
     channel: u32,
 }
@@ -70,7 +70,7 @@ pub struct StreamSlot {
     touched: Timestamp,
     chunks: [u16; MAX_CHUNKS],
     /// What is there behind `base`.
-    stretches: Stretches,
+    ranges: RangeSet,
     probes: u8,
     /// Bytes from `base` on before it is worth another look.
     need: u16,
@@ -83,7 +83,7 @@ impl Default for StreamSlot {
             base: 0,
             touched: Timestamp::ZERO,
             chunks: [NO_CHUNK; MAX_CHUNKS],
-            stretches: Stretches::default(),
+            ranges: RangeSet::default(),
             probes: 0,
             need: 0,
         }
@@ -103,20 +103,25 @@ pub struct StreamStorage<'m> {
     pub chunks: &'m mut [[u8; CHUNK_LEN]],
     /// As many as `chunks`.
     pub free: &'m mut [u16],
-    /// Where a message is put together: [`LONGEST_FLIGHT`] bytes.
+    /// Where a message is put together: [`MAX_MESSAGE_LEN`] bytes.
     pub joined: &'m mut [u8],
 }
 
 impl<'m> StreamStorage<'m> {
     /// For so many directions, chunks of a pool, and bytes of one message.
-    pub fn lent(slots: usize, chunks: usize, joined: usize, lender: &mut impl Lender<'m>) -> Self {
+    pub fn allocate(
+        slots: usize,
+        chunks: usize,
+        joined: usize,
+        allocator: &mut impl TableAllocator<'m>,
+    ) -> Self {
         Self {
-            heads: lender.lend_new(slots),
-            links: lender.lend_new(slots),
-            slots: lender.lend_new(slots),
-            chunks: lender.lend(chunks, [0; CHUNK_LEN]),
-            free: lender.lend_new(chunks),
-            joined: lender.lend_new(joined),
+            heads: allocator.allocate_default(slots),
+            links: allocator.allocate_default(slots),
+            slots: allocator.allocate_default(slots),
+            chunks: allocator.allocate(chunks, [0; CHUNK_LEN]),
+            free: allocator.allocate_default(chunks),
+            joined: allocator.allocate_default(joined),
         }
     }
 }
@@ -125,9 +130,9 @@ impl<'m> StreamStorage<'m> {
 #[derive(Clone, Copy, Debug)]
 pub struct Message<'b> {
     /// Who sent it.
-    pub source: End,
+    pub source: Endpoint,
     /// To whom.
-    pub destination: End,
+    pub destination: Endpoint,
     /// Its bytes.
     pub bytes: &'b [u8],
     /// When the last of them came.
@@ -172,7 +177,7 @@ enum Held {
 /// Directions whose first flight goes on.
 #[derive(Debug)]
 pub struct Streams<'m> {
-    places: Places<'m>,
+    lru: HashedLru<'m>,
     slots: &'m mut [StreamSlot],
     chunks: &'m mut [[u8; CHUNK_LEN]],
     free: &'m mut [u16],
@@ -188,10 +193,10 @@ impl<'m> Streams<'m> {
     pub fn new(storage: StreamStorage<'m>) -> Self {
         let StreamStorage { heads, links, slots, chunks, free, joined } = storage;
         let count = links.len().min(slots.len());
-        let places = Places::new(heads, links.get_mut(..count).unwrap_or_default());
+        let lru = HashedLru::new(heads, links.get_mut(..count).unwrap_or_default());
         let chunk_count = chunks.len().min(free.len()).min(usize::from(NO_CHUNK));
         let mut streams =
-            Self { places, slots, chunks, free, free_count: 0, joined, counts: StreamCounts::default() };
+            Self { lru, slots, chunks, free, free_count: 0, joined, counts: StreamCounts::default() };
         for index in 0..chunk_count {
             streams.give_back(u16::try_from(index).unwrap_or(NO_CHUNK));
         }
@@ -203,13 +208,13 @@ impl<'m> Streams<'m> {
     pub fn segment(
         &mut self,
         key: &HashKey,
-        ends: (End, End),
+        endpoints: (Endpoint, Endpoint),
         tcp: &Tcp<'_>,
         now: Timestamp,
         deliver: &mut dyn FnMut(&Message<'_>),
     ) {
         self.expire(now, deliver);
-        let wanted = Key { source: ends.0, destination: ends.1, channel: 0 };
+        let wanted = Key { source: endpoints.0, destination: endpoints.1, channel: 0 };
         let hash = hash(key, &wanted);
         let mut found = self.find(hash, &wanted);
         // A SYN takes one number; bytes with it (RFC 7413) come behind that.
@@ -237,7 +242,7 @@ impl<'m> Streams<'m> {
             let is_last = self
                 .slots
                 .get(slot)
-                .is_some_and(|it| end.wrapping_sub(it.base) <= u32::from(it.stretches.ready()));
+                .is_some_and(|it| end.wrapping_sub(it.base) <= u32::from(it.ranges.ready()));
             if is_last || tcp.flags.has(TcpFlags::RST) {
                 self.give_up(slot, deliver);
             }
@@ -248,13 +253,13 @@ impl<'m> Streams<'m> {
     pub fn piece(
         &mut self,
         key: &HashKey,
-        ends: (End, End),
+        endpoints: (Endpoint, Endpoint),
         piece: &Piece<'_>,
         now: Timestamp,
         deliver: &mut dyn FnMut(&Message<'_>),
     ) {
         self.expire(now, deliver);
-        let wanted = Key { source: ends.0, destination: ends.1, channel: piece.channel | 1 };
+        let wanted = Key { source: endpoints.0, destination: endpoints.1, channel: piece.channel | 1 };
         let hash = hash(key, &wanted);
         let mut found = self.find(hash, &wanted);
         if found.is_none() {
@@ -275,38 +280,38 @@ impl<'m> Streams<'m> {
     /// Hands on what is held, whole or not.
     pub fn finish(&mut self, deliver: &mut dyn FnMut(&Message<'_>)) {
         for list in [HOLDING, WAITING] {
-            while let Some(slot) = self.places.oldest(list) {
+            while let Some(slot) = self.lru.oldest(list) {
                 self.give_up(slot, deliver);
             }
         }
     }
 
     fn find(&self, hash: u32, wanted: &Key) -> Option<usize> {
-        if self.places.is_empty() {
+        if self.lru.is_empty() {
             return None;
         }
-        self.places.find(hash, &mut |slot| self.slots.get(slot).is_some_and(|other| other.key == *wanted))
+        self.lru.find(hash, &mut |slot| self.slots.get(slot).is_some_and(|other| other.key == *wanted))
     }
 
     /// A slot that is free, or made free.
     fn claim(&mut self, hash: u32, deliver: &mut dyn FnMut(&Message<'_>)) -> Option<usize> {
-        if let Some(slot) = self.places.claim(hash, WAITING) {
+        if let Some(slot) = self.lru.claim(hash, WAITING) {
             return Some(slot);
         }
-        let slot = match self.places.oldest(WAITING) {
+        let slot = match self.lru.oldest(WAITING) {
             Some(slot) => slot,
             None => {
                 self.counts.evictions += 1;
-                self.places.oldest(HOLDING)?
+                self.lru.oldest(HOLDING)?
             }
         };
         self.give_up(slot, deliver);
-        self.places.claim(hash, WAITING)
+        self.lru.claim(hash, WAITING)
     }
 
     fn start(&mut self, slot: Option<usize>, key: Key, base: u32, now: Timestamp) {
         let Some(slot) = slot else { return };
-        self.places.touch(slot, WAITING);
+        self.lru.touch(slot, WAITING);
         if let Some(stream) = self.slots.get_mut(slot) {
             *stream = StreamSlot { key, base, touched: now, ..StreamSlot::default() };
         }
@@ -332,12 +337,12 @@ impl<'m> Streams<'m> {
                 Ok(known) if known > 0 => (usize::from(known), false),
                 _ => (0, true),
             };
-            if !is_ahead && known <= LONGEST_FLIGHT {
+            if !is_ahead && known <= MAX_MESSAGE_LEN {
                 match bytes.get(known..) {
                     Some(rest) if !rest.is_empty() => bytes = rest,
                     _ => return, // sent again
                 }
-            } else if usize::try_from(ahead).is_ok_and(|ahead| ahead < LONGEST_FLIGHT) {
+            } else if usize::try_from(ahead).is_ok_and(|ahead| ahead < MAX_MESSAGE_LEN) {
                 offset = usize::try_from(ahead).unwrap_or(0);
             } else {
                 // Much was missed, or somebody opened this direction again with other numbers.
@@ -346,7 +351,7 @@ impl<'m> Streams<'m> {
                 }
             }
         }
-        let holds = slot.and_then(|slot| self.slots.get(slot)).is_some_and(|it| !it.stretches.is_empty());
+        let holds = slot.and_then(|slot| self.slots.get(slot)).is_some_and(|it| !it.ranges.is_empty());
         if holds || offset > 0 {
             let Some(slot) = slot else { return };
             if self.hold(slot, offset, bytes, is_cut, deliver) == Held::NoMessage && offset > 0 {
@@ -357,7 +362,7 @@ impl<'m> Streams<'m> {
         }
         let message = key.message(bytes, now);
         let need = match key.probe(bytes) {
-            Probe::Whole => {
+            Probe::Complete => {
                 deliver(&message);
                 if let Some(stream) = slot.and_then(|slot| self.slots.get_mut(slot)) {
                     stream.base = stream.base.wrapping_add(u32::try_from(bytes.len()).unwrap_or(0));
@@ -366,7 +371,7 @@ impl<'m> Streams<'m> {
             }
             Probe::Other => {
                 if let Some(slot) = slot {
-                    self.places.release(slot);
+                    self.lru.release(slot);
                 }
                 return;
             }
@@ -376,7 +381,7 @@ impl<'m> Streams<'m> {
             self.counts.partial += 1;
             deliver(&message);
             if let Some(slot) = slot {
-                self.places.release(slot);
+                self.lru.release(slot);
             }
             return;
         }
@@ -389,7 +394,7 @@ impl<'m> Streams<'m> {
             }
         };
         if let Some(stream) = self.slots.get_mut(slot) {
-            stream.need = u16::try_from(need.min(LONGEST_FLIGHT)).unwrap_or(u16::MAX);
+            stream.need = u16::try_from(need.min(MAX_MESSAGE_LEN)).unwrap_or(u16::MAX);
         }
         let _waits = self.hold(slot, 0, bytes, false, deliver);
     }
@@ -403,11 +408,11 @@ impl<'m> Streams<'m> {
         is_cut: bool,
         deliver: &mut dyn FnMut(&Message<'_>),
     ) -> Held {
-        let kept = bytes.get(..LONGEST_FLIGHT.saturating_sub(offset)).unwrap_or(bytes);
+        let kept = bytes.get(..MAX_MESSAGE_LEN.saturating_sub(offset)).unwrap_or(bytes);
         let is_stored = self.store(slot, offset, kept, deliver);
         let Some(stream) = self.slots.get(slot) else { return Held::Message };
-        let ready = stream.stretches.ready();
-        self.places.touch(slot, HOLDING);
+        let ready = stream.ranges.ready();
+        self.lru.touch(slot, HOLDING);
         if !is_stored || is_cut {
             self.give_up(slot, deliver);
         } else if ready > 0 && ready >= stream.need {
@@ -429,7 +434,7 @@ impl<'m> Streams<'m> {
         let mut at = offset;
         while at < end {
             let Some(stream) = self.slots.get(slot) else { return false };
-            let (is_known, border) = stream.stretches.run_from(at);
+            let (is_known, border) = stream.ranges.run_from(at);
             let stop = border.min(end).min((at / CHUNK_LEN + 1) * CHUNK_LEN);
             let index = at / CHUNK_LEN;
             let chunk = match stream.chunks.get(index).copied() {
@@ -459,7 +464,7 @@ impl<'m> Streams<'m> {
         }
         self.counts.conflicts += u64::from(conflict);
         let (Ok(from), Ok(to)) = (u16::try_from(offset), u16::try_from(end)) else { return false };
-        self.slots.get_mut(slot).is_some_and(|stream| stream.stretches.add(from, to))
+        self.slots.get_mut(slot).is_some_and(|stream| stream.ranges.add(from, to))
     }
 
     /// Looks whether what is ready is a whole message.
@@ -469,10 +474,10 @@ impl<'m> Streams<'m> {
         let ready = self.join(slot);
         let bytes = self.joined.get(..ready).unwrap_or_default();
         match key.probe(bytes) {
-            Probe::More(need) if ready < LONGEST_FLIGHT => {
+            Probe::More(need) if ready < MAX_MESSAGE_LEN => {
                 let Some(stream) = self.slots.get_mut(slot) else { return Held::Message };
                 stream.probes += 1;
-                stream.need = u16::try_from(need.clamp(ready + 1, LONGEST_FLIGHT)).unwrap_or(u16::MAX);
+                stream.need = u16::try_from(need.clamp(ready + 1, MAX_MESSAGE_LEN)).unwrap_or(u16::MAX);
                 if stream.probes > MAX_PROBES {
                     self.give_up(slot, deliver);
                 }
@@ -480,14 +485,14 @@ impl<'m> Streams<'m> {
             Probe::More(_) => self.give_up(slot, deliver),
             Probe::Other => {
                 self.drop_chunks(slot);
-                self.places.release(slot);
+                self.lru.release(slot);
                 return Held::NoMessage;
             }
-            Probe::Whole => {
+            Probe::Complete => {
                 self.counts.joined += 1;
                 deliver(&key.message(bytes, touched));
                 self.drop_chunks(slot);
-                self.places.touch(slot, WAITING);
+                self.lru.touch(slot, WAITING);
                 if let Some(stream) = self.slots.get_mut(slot) {
                     let base = stream.base.wrapping_add(u32::try_from(ready).unwrap_or(0));
                     *stream = StreamSlot { key, base, touched: stream.touched, ..StreamSlot::default() };
@@ -500,9 +505,9 @@ impl<'m> Streams<'m> {
     /// Copies what is ready to one place; gives its length.
     fn join(&mut self, slot: usize) -> usize {
         let Some(stream) = self.slots.get(slot) else { return 0 };
-        let ready = usize::from(stream.stretches.ready()).min(self.joined.len());
-        let places = self.joined.get_mut(..ready).unwrap_or_default().chunks_mut(CHUNK_LEN);
-        for (place, chunk) in places.zip(stream.chunks) {
+        let ready = usize::from(stream.ranges.ready()).min(self.joined.len());
+        let lru = self.joined.get_mut(..ready).unwrap_or_default().chunks_mut(CHUNK_LEN);
+        for (place, chunk) in lru.zip(stream.chunks) {
             if let Some(bytes) = self.chunks.get(usize::from(chunk)).and_then(|it| it.get(..place.len())) {
                 place.copy_from_slice(bytes);
             }
@@ -520,13 +525,13 @@ impl<'m> Streams<'m> {
             deliver(&stream.key.message(bytes, stream.touched));
         }
         self.drop_chunks(slot);
-        self.places.release(slot);
+        self.lru.release(slot);
     }
 
     fn expire(&mut self, now: Timestamp, deliver: &mut dyn FnMut(&Message<'_>)) {
-        while let Some(slot) = self.places.oldest(HOLDING) {
+        while let Some(slot) = self.lru.oldest(HOLDING) {
             let Some(stream) = self.slots.get(slot) else { return };
-            if now.since(stream.touched).max(stream.touched.since(now)) <= PATIENCE {
+            if now.since(stream.touched).max(stream.touched.since(now)) <= REASSEMBLY_TIMEOUT {
                 return;
             }
             self.give_up(slot, deliver);
@@ -536,8 +541,8 @@ impl<'m> Streams<'m> {
     /// A chunk that is free, or was held by another stream.
     fn take_chunk(&mut self, slot: usize, deliver: &mut dyn FnMut(&Message<'_>)) -> Option<u16> {
         if self.free_count == 0 {
-            let oldest = self.places.oldest(HOLDING)?;
-            let victim = if oldest == slot { self.places.newer(oldest)? } else { oldest };
+            let oldest = self.lru.oldest(HOLDING)?;
+            let victim = if oldest == slot { self.lru.newer(oldest)? } else { oldest };
             self.counts.evictions += 1;
             self.give_up(victim, deliver);
         }
@@ -548,7 +553,7 @@ impl<'m> Streams<'m> {
     fn drop_chunks(&mut self, slot: usize) {
         let Some(stream) = self.slots.get_mut(slot) else { return };
         let chunks = core::mem::replace(&mut stream.chunks, [NO_CHUNK; MAX_CHUNKS]);
-        (stream.stretches, stream.need, stream.probes) = (Stretches::default(), 0, 0);
+        (stream.ranges, stream.need, stream.probes) = (RangeSet::default(), 0, 0);
         for chunk in chunks {
             self.give_back(chunk);
         }

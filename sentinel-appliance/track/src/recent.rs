@@ -7,7 +7,7 @@ use core::time::Duration;
 
 use sentinel_units::Timestamp;
 
-use crate::table::Renew;
+use crate::table::Recycle;
 use crate::ticks::{age, duration, span, ticks};
 
 /// A threshold over a window, prepared for [`Recent`].
@@ -63,10 +63,10 @@ impl<const N: usize> Default for Recent<N> {
     }
 }
 
-impl<const N: usize> Renew for Recent<N> {
+impl<const N: usize> Recycle for Recent<N> {
     /// Times before the first mark are never read.
     #[inline]
-    fn renew(&mut self) {
+    fn recycle(&mut self) {
         (self.made, self.since_mark) = (0, 0);
     }
 }
@@ -97,9 +97,9 @@ impl<const N: usize> Recent<N> {
     /// Forgets all events if the last mark has left the window. What is kept for longer than the window without an
     /// event needs this at least once a month: the times wrap.
     #[inline]
-    pub fn lapse(&mut self, threshold: Threshold, now: Timestamp) {
+    pub fn expire(&mut self, threshold: Threshold, now: Timestamp) {
         if self.made > 0 && age(ticks(now), *self.at(self.made - 1)) > threshold.window {
-            self.renew();
+            self.recycle();
         }
     }
 

@@ -11,9 +11,9 @@ pub const WAYS: usize = 4;
 ///
 /// A table renews a value each time it gives its place to another key, and the flood of an attacker does
 /// nothing else: a renewal must not cost more than the few words that say that the rest means nothing.
-pub trait Renew: Default {
+pub trait Recycle: Default {
     /// Makes the value mean what its default means.
-    fn renew(&mut self);
+    fn recycle(&mut self);
 }
 
 /// Room for [`WAYS`] entries; an array of these is what the caller lends.
@@ -25,7 +25,7 @@ pub struct Set<K, V> {
     /// The hash of each key, never zero; zero for an empty place.
     tags: [u32; WAYS],
     /// When each was used last.
-    used: [Step; WAYS],
+    used: [CoarseTime; WAYS],
     entries: [(K, V); WAYS],
 }
 
@@ -33,7 +33,7 @@ impl<K: Copy + Default, V: Copy + Default> Default for Set<K, V> {
     fn default() -> Self {
         Self {
             tags: [0; WAYS],
-            used: [Step::default(); WAYS],
+            used: [CoarseTime::default(); WAYS],
             entries: core::array::from_fn(|_| (K::default(), V::default())),
         }
     }
@@ -41,9 +41,9 @@ impl<K: Copy + Default, V: Copy + Default> Default for Set<K, V> {
 
 /// Packet time in steps of 2^26 ns (67 ms), wrapping after nine years.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-struct Step(u32);
+struct CoarseTime(u32);
 
-impl Step {
+impl CoarseTime {
     #[inline]
     #[expect(clippy::as_conversions, reason = "the cut to 32 bits is the wrap that is documented")]
     const fn of(at: Timestamp) -> Self {
@@ -52,16 +52,16 @@ impl Step {
 
     /// How far apart, in whichever order: after the clock was set back, entries from the "future" age too.
     #[inline]
-    const fn apart(self, other: Self) -> Lapse {
-        Lapse(self.0.wrapping_sub(other.0).cast_signed().unsigned_abs())
+    const fn apart(self, other: Self) -> CoarseSpan {
+        CoarseSpan(self.0.wrapping_sub(other.0).cast_signed().unsigned_abs())
     }
 }
 
 /// A span of packet time, exact to 67 ms, up to four years.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
-pub struct Lapse(u32);
+pub struct CoarseSpan(u32);
 
-impl Lapse {
+impl CoarseSpan {
     /// `span`, rounded up.
     #[must_use]
     pub fn at_least(span: Duration) -> Self {
@@ -79,7 +79,7 @@ impl Lapse {
 pub struct Table<'m, K, V> {
     sets: &'m mut [Set<K, V>],
     mask: u32,
-    lifetime: Lapse,
+    lifetime: CoarseSpan,
     evictions: u64,
 }
 
@@ -91,7 +91,7 @@ pub struct Entry<'t, V> {
     /// Whether the key was not there, or had outlived its lifetime.
     pub is_new: bool,
     /// How long the entry had not been used; zero for a new one.
-    pub idle: Lapse,
+    pub idle: CoarseSpan,
 }
 
 /// What [`Table::live`] found.
@@ -99,19 +99,19 @@ pub struct Entry<'t, V> {
 pub struct Live<'t, V> {
     /// The value.
     pub value: &'t mut V,
-    used: &'t mut Step,
-    now: Step,
+    used: &'t mut CoarseTime,
+    now: CoarseTime,
 }
 
 impl<V> Live<'_, V> {
     /// The entry is used.
     #[inline]
-    pub const fn go_on(self) {
+    pub const fn touch(self) {
         *self.used = self.now;
     }
 }
 
-impl<'m, K: Copy + Eq, V: Renew> Table<'m, K, V> {
+impl<'m, K: Copy + Eq, V: Recycle> Table<'m, K, V> {
     /// A table over `sets`, all taken to be empty.
     ///
     /// Uses the largest power of two of sets; the rest stays unused. A table over no sets holds nothing.
@@ -120,7 +120,7 @@ impl<'m, K: Copy + Eq, V: Renew> Table<'m, K, V> {
         let used = sets.len().checked_ilog2().map_or(0, |log| 1 << log);
         let sets = sets.get_mut(..used).unwrap_or_default();
         let mask = u32::try_from(used.saturating_sub(1)).unwrap_or(u32::MAX >> 1);
-        let mut table = Self { sets, mask, lifetime: Lapse::at_least(lifetime), evictions: 0 };
+        let mut table = Self { sets, mask, lifetime: CoarseSpan::at_least(lifetime), evictions: 0 };
         table.clear();
         table
     }
@@ -144,7 +144,7 @@ impl<'m, K: Copy + Eq, V: Renew> Table<'m, K, V> {
 
     /// Changes after how long without use an entry counts as absent.
     pub fn set_lifetime(&mut self, lifetime: Duration) {
-        self.lifetime = Lapse::at_least(lifetime);
+        self.lifetime = CoarseSpan::at_least(lifetime);
     }
 
     /// All values, of absent entries too.
@@ -155,31 +155,31 @@ impl<'m, K: Copy + Eq, V: Renew> Table<'m, K, V> {
     /// The entry of `key`, made if it is not there. `None` only for a table without sets.
     #[inline]
     pub fn entry(&mut self, hash: u32, key: K, now: Timestamp) -> Option<Entry<'_, V>> {
-        let now = Step::of(now);
+        let now = CoarseTime::of(now);
         let set = self.sets.get_mut(usize::try_from(hash & self.mask).ok()?)?;
         let tag = tag(hash);
         let mut ways = set.tags.iter().zip(&set.entries);
         let found = ways.position(|(held, (held_key, _))| *held == tag && *held_key == key);
         let Some(way) = found else {
             let value = set.replace(tag, key, now, self.lifetime, &mut self.evictions)?;
-            return Some(Entry { value, is_new: true, idle: Lapse::default() });
+            return Some(Entry { value, is_new: true, idle: CoarseSpan::default() });
         };
         let (used, (_, value)) = (set.used.get_mut(way)?, set.entries.get_mut(way)?);
         let idle = now.apart(*used);
         *used = now;
         let is_new = idle > self.lifetime;
         if is_new {
-            value.renew();
+            value.recycle();
         }
-        Some(Entry { value, is_new, idle: if is_new { Lapse::default() } else { idle } })
+        Some(Entry { value, is_new, idle: if is_new { CoarseSpan::default() } else { idle } })
     }
 
-    /// The entry of `key` if it is there and was used within `most`. [`Live::go_on`] says that it is used.
+    /// The entry of `key` if it is there and was used within `most`. [`Live::touch`] says that it is used.
     ///
     /// More than the lifetime for `most` would find entries that [`Self::entry`] takes for absent.
     #[inline]
-    pub fn live(&mut self, hash: u32, key: K, now: Timestamp, most: Lapse) -> Option<Live<'_, V>> {
-        let now = Step::of(now);
+    pub fn live(&mut self, hash: u32, key: K, now: Timestamp, most: CoarseSpan) -> Option<Live<'_, V>> {
+        let now = CoarseTime::of(now);
         let set = self.sets.get_mut(usize::try_from(hash & self.mask).ok()?)?;
         let tag = tag(hash);
         let mut ways = set.tags.iter().zip(&set.entries);
@@ -196,20 +196,21 @@ impl<'m, K: Copy + Eq, V: Renew> Table<'m, K, V> {
     }
 }
 
-impl<K: Copy, V: Renew> Set<K, V> {
+impl<K: Copy, V: Recycle> Set<K, V> {
     /// Gives a place to a new key: an empty one, or else that of the entry used longest ago.
     #[inline(never)] // keeps the search short, which most packets need alone
     fn replace(
         &mut self,
         tag: u32,
         key: K,
-        now: Step,
-        lifetime: Lapse,
+        now: CoarseTime,
+        lifetime: CoarseSpan,
         evictions: &mut u64,
     ) -> Option<&mut V> {
         // An empty place counts as older than any entry, and one from the "future" as older than all others.
-        let age =
-            |(held, used): (&u32, &Step)| if *held == 0 { u32::MAX } else { now.0.wrapping_sub(used.0) };
+        let age = |(held, used): (&u32, &CoarseTime)| {
+            if *held == 0 { u32::MAX } else { now.0.wrapping_sub(used.0) }
+        };
         let mut ages = self.tags.iter().zip(&self.used).map(age);
         let (mut victim, mut oldest) = (0, ages.next()?);
         for (way, age) in (1..).zip(ages) {
@@ -222,7 +223,7 @@ impl<K: Copy, V: Renew> Set<K, V> {
         *self.used.get_mut(victim)? = now;
         let (held_key, value) = self.entries.get_mut(victim)?;
         *held_key = key;
-        value.renew();
+        value.recycle();
         Some(value)
     }
 }
@@ -247,8 +248,8 @@ mod tests {
         Timestamp::from_parts(seconds, 0)
     }
 
-    impl Renew for u32 {
-        fn renew(&mut self) {
+    impl Recycle for u32 {
+        fn recycle(&mut self) {
             *self = 0;
         }
     }
@@ -265,7 +266,7 @@ mod tests {
         assert!(entry.is_new);
         *entry.value = 99;
         let entry = table.entry(3, 7, at(2)).unwrap();
-        assert!(!entry.is_new && entry.idle >= Lapse::at_least(Duration::from_millis(900)));
+        assert!(!entry.is_new && entry.idle >= CoarseSpan::at_least(Duration::from_millis(900)));
         assert_eq!(*entry.value, 99);
         assert_eq!(table.find(3, 7, at(2)).copied(), Some(99));
         assert_eq!(table.find(3, 8, at(2)), None);
@@ -334,8 +335,8 @@ mod tests {
 
     #[test]
     fn spans_are_rounded_up_and_never_wrap() {
-        assert_eq!(Lapse::at_least(Duration::ZERO), Lapse(0));
-        assert_eq!(Lapse::at_least(Duration::from_nanos(1)), Lapse(1));
-        assert_eq!(Lapse::at_least(Duration::MAX), Lapse(u32::MAX >> 1));
+        assert_eq!(CoarseSpan::at_least(Duration::ZERO), CoarseSpan(0));
+        assert_eq!(CoarseSpan::at_least(Duration::from_nanos(1)), CoarseSpan(1));
+        assert_eq!(CoarseSpan::at_least(Duration::MAX), CoarseSpan(u32::MAX >> 1));
     }
 }

@@ -104,13 +104,13 @@ impl TcpHistory {
     }
 
     /// As `conn_state` of Zeek's `base/protocols/conn` decides. A side is active if its part of the opening was seen.
-    pub(crate) fn state(&self, opened_by_low: bool) -> TcpState {
-        let sides = |[low, high]: [bool; 2]| if opened_by_low { (low, high) } else { (high, low) };
+    pub(crate) fn state(&self, initiated_by_low: bool) -> TcpState {
+        let sides = |[low, high]: [bool; 2]| if initiated_by_low { (low, high) } else { (high, low) };
         let (opener_syn, _) = sides(self.syn);
         let (_, syn_ack) = sides(self.syn_ack);
         let (opener_other, answerer_other) = sides(self.other);
         let opener_active = opener_syn || syn_ack && opener_other;
-        match (self.reset.map(|from_low| from_low == opened_by_low), sides(self.fin)) {
+        match (self.reset.map(|from_low| from_low == initiated_by_low), sides(self.fin)) {
             (Some(false), _) if opener_syn && !syn_ack && !answerer_other => TcpState::Rej,
             (Some(false), _) if !opener_active => TcpState::Rstrh,
             (Some(false), _) => TcpState::Rstr,
@@ -140,12 +140,12 @@ mod tests {
 
     /// Segments of opener (`>`) and answerer (`<`); the state must not depend on which end has the lower address.
     fn state(segments: &[(char, u8)]) -> &'static str {
-        let [one, other] = [true, false].map(|opened_by_low| {
+        let [one, other] = [true, false].map(|initiated_by_low| {
             let mut history = TcpHistory::default();
             for (side, flags) in segments {
-                history.note((*side == '>') == opened_by_low, TcpFlags(*flags));
+                history.note((*side == '>') == initiated_by_low, TcpFlags(*flags));
             }
-            history.state(opened_by_low).name()
+            history.state(initiated_by_low).name()
         });
         assert_eq!(one, other);
         one

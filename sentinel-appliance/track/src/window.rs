@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use sentinel_units::Timestamp;
 
-use crate::table::Renew;
+use crate::table::Recycle;
 
 /// Buckets of a [`Sliding`] window.
 pub const BUCKETS: usize = 64;
@@ -51,9 +51,9 @@ impl Default for Sliding {
     }
 }
 
-impl Renew for Sliding {
+impl Recycle for Sliding {
     #[inline]
-    fn renew(&mut self) {
+    fn recycle(&mut self) {
         *self = Self::default();
     }
 }

@@ -12,8 +12,8 @@ use sentinel_alert::{Alert, AlertId};
 use sentinel_units::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::compress::History;
 use crate::message::GAP_BIT;
-use crate::squeeze::History;
 
 /// Bytes that a frame spends on everything but the entries of a batch, at most: Noise tag 16, message
 /// tag 1, boot 6, first sequence number 10, base 10, length of the entries 3.
@@ -253,7 +253,7 @@ impl<'a> BatchIter<'a> {
         let before = self.before_next.filter(|_| entry.step > 0).ok_or(BatchError::Sequence)?;
         let seq = before.checked_add(entry.step).filter(|seq| *seq < GAP_BIT).ok_or(BatchError::Sequence)?;
         self.before_next = Some(seq);
-        let bytes = self.history.restore(entry.tokens).map_err(|_| BatchError::Expansion)?;
+        let bytes = self.history.expand(entry.tokens).map_err(|_| BatchError::Expansion)?;
         // Bytes after the fields we know are those of a later version.
         let alert = wire::decode(bytes, self.base).map(|(alert, _)| alert);
         let bytes = heapless::Vec::from_slice(bytes).map_err(|_| BatchError::Expansion)?;
@@ -265,7 +265,7 @@ impl<'a> BatchIter<'a> {
 fn put_entry(step: u64, alert: &[u8], history: &mut History, room: &mut [u8]) -> Option<usize> {
     let mut tokens = [0; MAX_TOKENS_LEN];
     let before = history.clone();
-    let tokens = history.shorten(alert, &mut tokens)?;
+    let tokens = history.compress(alert, &mut tokens)?;
     let entry = WireEntry { step, tokens };
     match postcard::to_slice(&entry, room) {
         Ok(used) => Some(used.len()),
@@ -282,6 +282,6 @@ const MAX_TOKENS_LEN: usize = MAX_ALERT_LEN + MAX_ALERT_LEN.div_ceil(128);
 #[derive(Deserialize, Serialize)]
 struct WireEntry<'a> {
     step: u64,
-    /// See [`crate::squeeze`].
+    /// See [`crate::compress`].
     tokens: &'a [u8],
 }

@@ -60,14 +60,14 @@ impl Limits {
         stall: Duration::from_secs(60),
         keep_alive: Duration::from_secs(120),
     };
-    const LEAST_LEN: u16 = 256;
+    const MIN_LEN: u16 = 256;
 
     pub(crate) fn send_room(self) -> usize {
-        usize::from(self.send_len.max(Self::LEAST_LEN))
+        usize::from(self.send_len.max(Self::MIN_LEN))
     }
 
     fn receive_room(self) -> usize {
-        usize::from(self.receive_len.max(Self::LEAST_LEN))
+        usize::from(self.receive_len.max(Self::MIN_LEN))
     }
 }
 
@@ -215,7 +215,7 @@ impl Channel {
             .and_then(|builder| builder.local_private_key(secret.as_slice()))
             .map_err(close_reason)?;
         let handshake = ephemeral.give_to(handshake).build_responder().map_err(close_reason)?;
-        let first_len = if suite.enrolment { FIRST_LEN + TokenId::LEN } else { FIRST_LEN };
+        let first_len = if suite.enrollment { FIRST_LEN + TokenId::LEN } else { FIRST_LEN };
         self.incoming.allowed = (first_len, first_len);
         self.phase = Phase::Handshake(Box::new(handshake), suite);
         Ok(())
@@ -280,7 +280,7 @@ impl Channel {
     ) -> Result<Received, SessionError> {
         let mut id = [0; TokenId::LEN];
         let len = handshake.read_message(self.incoming.frame(), &mut id).map_err(close_reason)?;
-        let token = if suite.enrolment { Some(TokenId(id)) } else { None };
+        let token = if suite.enrollment { Some(TokenId(id)) } else { None };
         if len != token.map_or(0, |_| TokenId::LEN) {
             return Err(SessionError::Malformed);
         }
@@ -290,7 +290,7 @@ impl Channel {
         Ok(Received::Peer { key, token })
     }
 
-    /// Responder: answers the first message. An enrolment needs the secret of its token.
+    /// Responder: answers the first message. An enrollment needs the secret of its token.
     pub(crate) fn admit(&mut self, secret: Option<&Secret>, now: Uptime) -> Result<(), SessionError> {
         match mem::replace(&mut self.phase, Phase::Closed(SessionError::Internal)) {
             Phase::Decision(mut handshake, token) => {
@@ -466,7 +466,7 @@ mod tests {
     #[test]
     fn the_key_moves_on_after_65_536_messages() {
         let (local, remote) = (KeyPair::from_bytes(&[1; 32]), KeyPair::from_bytes(&[2; 32]));
-        let suite = Suite { cipher: Cipher::AesGcm, enrolment: false };
+        let suite = Suite { cipher: Cipher::AesGcm, enrollment: false };
         let ephemeral = Ephemeral::Random;
         let mut channel =
             Channel::initiator(&local, &remote.public(), suite, None, Limits::SENSOR, NOW, &ephemeral)

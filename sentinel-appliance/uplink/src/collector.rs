@@ -6,7 +6,7 @@ use crate::batch::Origin;
 use crate::channel::{Channel, Ephemeral, Limits, Received};
 use crate::error::{SendError, SessionError};
 use crate::key::{KeyPair, PublicKey};
-use crate::message::{Refusal, ToCollector, ToSensor};
+use crate::message::{RejectReason, ToCollector, ToSensor};
 use crate::token::{Secret, TokenId};
 
 /// What happened, from the view of a collector.
@@ -16,35 +16,35 @@ pub enum CollectorEvent<'s> {
     /// Nothing until bytes come or [`CollectorSession::next_deadline`] passes.
     Idle,
     /// Someone who knows our key asks to be served as the owner of `key`. Answer with
-    /// [`CollectorSession::admit`] or [`CollectorSession::refuse`].
+    /// [`CollectorSession::admit`] or [`CollectorSession::reject`].
     ///
     /// These bytes can be a recording: only the first message proves that the owner of the key is there.
     Peer {
         /// The key it claims.
         key: PublicKey,
     },
-    /// Someone who knows our key wants to enrol `key` by a token. Answer with
-    /// [`CollectorSession::admit_enrolment`], or drop the connection if there is no such token.
-    Enrolment {
+    /// Someone who knows our key wants to enroll `key` by a token. Answer with
+    /// [`CollectorSession::admit_enrollment`], or drop the connection if there is no such token.
+    Enrollment {
         /// The key to be made known.
         key: PublicKey,
         /// The token it claims to have; only the first message proves that it knows the secret.
         token: TokenId,
     },
-    /// The sensor says something; never a pong. The first message is the hello, or the enrolment request.
+    /// The sensor says something; never a pong. The first message is the hello, or the enrollment request.
     Message(ToCollector<'s>),
 }
 
 /// Which message may come.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Turn {
+enum Expect {
     /// Hello.
     Hello,
-    /// Enrolment request.
+    /// Enrollment request.
     Enroll,
     /// Anything but these two.
     Open(Origin),
-    /// Nothing more: the enrolment request was taken, or the sensor was refused.
+    /// Nothing more: the enrollment request was taken, or the sensor was refused.
     Over,
 }
 
@@ -52,7 +52,7 @@ enum Turn {
 #[derive(Debug)]
 pub struct CollectorSession {
     channel: Channel,
-    turn: Turn,
+    turn: Expect,
 }
 
 impl CollectorSession {
@@ -63,7 +63,7 @@ impl CollectorSession {
     }
 
     pub(crate) const fn new(channel: Channel) -> Self {
-        Self { channel, turn: Turn::Hello }
+        Self { channel, turn: Expect::Hello }
     }
 
     /// Takes bytes from the socket, up to the end of one frame, and returns how many. After each call poll
@@ -88,8 +88,8 @@ impl CollectorSession {
             }
             Received::Peer { key, token: None } => Ok(CollectorEvent::Peer { key }),
             Received::Peer { key, token: Some(token) } => {
-                self.turn = Turn::Enroll;
-                Ok(CollectorEvent::Enrolment { key, token })
+                self.turn = Expect::Enroll;
+                Ok(CollectorEvent::Enrollment { key, token })
             }
             Received::Message(len) => self.message(len),
             Received::Established => Err(self.channel.close(SessionError::Internal)),
@@ -99,21 +99,23 @@ impl CollectorSession {
     fn message(&mut self, len: usize) -> Result<CollectorEvent<'_>, SessionError> {
         let fault = match (self.turn, decode(self.channel.plain(len))) {
             (_, Err(fault)) => fault,
-            (Turn::Over, Ok(_)) | (Turn::Open(_), Ok(ToCollector::Pong)) => return Ok(CollectorEvent::Idle),
-            (Turn::Hello, Ok(ToCollector::Hello(hello))) => {
-                self.turn = Turn::Open(hello.origin());
+            (Expect::Over, Ok(_)) | (Expect::Open(_), Ok(ToCollector::Pong)) => {
+                return Ok(CollectorEvent::Idle);
+            }
+            (Expect::Hello, Ok(ToCollector::Hello(hello))) => {
+                self.turn = Expect::Open(hello.origin());
                 return self.decoded(len, Origin::default());
             }
-            (Turn::Enroll, Ok(ToCollector::Enroll(_))) => {
-                self.turn = Turn::Over;
+            (Expect::Enroll, Ok(ToCollector::Enroll(_))) => {
+                self.turn = Expect::Over;
                 return self.decoded(len, Origin::default());
             }
-            (Turn::Open(origin), Ok(message))
+            (Expect::Open(origin), Ok(message))
                 if !matches!(message, ToCollector::Hello(_) | ToCollector::Enroll(_)) =>
             {
                 return self.decoded(len, origin);
             }
-            (Turn::Hello | Turn::Enroll | Turn::Open(_), Ok(_)) => SessionError::OutOfTurn,
+            (Expect::Hello | Expect::Enroll | Expect::Open(_), Ok(_)) => SessionError::UnexpectedMessage,
         };
         Err(self.channel.close(fault))
     }
@@ -131,17 +133,17 @@ impl CollectorSession {
     /// - [`SessionError::Internal`] if no such peer waits.
     /// - [`SessionError::Randomness`] or [`SessionError::WeakKey`]; the session is over.
     pub fn admit(&mut self, now: Uptime) -> Result<(), SessionError> {
-        if self.turn == Turn::Hello { self.channel.admit(None, now) } else { Err(SessionError::Internal) }
+        if self.turn == Expect::Hello { self.channel.admit(None, now) } else { Err(SessionError::Internal) }
     }
 
-    /// Goes on with the enrolment announced by [`CollectorEvent::Enrolment`]; `secret` is that of its
+    /// Goes on with the enrollment announced by [`CollectorEvent::Enrollment`]; `secret` is that of its
     /// token. Its request comes next, which proves that the peer knows the secret too. A token that was used
     /// or has expired is best refused then: the answer reaches only those who hold the token.
     ///
     /// # Errors
     /// The same as [`CollectorSession::admit`].
-    pub fn admit_enrolment(&mut self, secret: &Secret, now: Uptime) -> Result<(), SessionError> {
-        if self.turn == Turn::Enroll {
+    pub fn admit_enrollment(&mut self, secret: &Secret, now: Uptime) -> Result<(), SessionError> {
+        if self.turn == Expect::Enroll {
             self.channel.admit(Some(secret), now)
         } else {
             Err(SessionError::Internal)
@@ -152,15 +154,15 @@ impl CollectorSession {
     /// close the connection; whatever else comes is ignored.
     ///
     /// # Errors
-    /// [`SendError::NotEstablished`] if an enrolment was not admitted yet: nothing can be said without the
+    /// [`SendError::NotEstablished`] if an enrollment was not admitted yet: nothing can be said without the
     /// secret of its token, just close the connection.
-    pub fn refuse(&mut self, reason: Refusal, now: Uptime) -> Result<(), SendError> {
-        if !self.channel.is_open() && self.turn == Turn::Hello {
+    pub fn reject(&mut self, reason: RejectReason, now: Uptime) -> Result<(), SendError> {
+        if !self.channel.is_open() && self.turn == Expect::Hello {
             // A failure here is one of the send below too.
             let _admitted = self.channel.admit(None, now);
         }
-        self.channel.send(&ToSensor::Refused(reason), now)?;
-        self.turn = Turn::Over;
+        self.channel.send(&ToSensor::Rejected(reason), now)?;
+        self.turn = Expect::Over;
         Ok(())
     }
 
@@ -192,7 +194,7 @@ impl CollectorSession {
 
     /// A stalled connection needs no pings: it has bytes pending already.
     fn pings(&self) -> bool {
-        matches!(self.turn, Turn::Open(_)) && self.channel.is_open() && self.pending().is_empty()
+        matches!(self.turn, Expect::Open(_)) && self.channel.is_open() && self.pending().is_empty()
     }
 
     fn ping_at(&self) -> Uptime {

@@ -27,7 +27,7 @@ pub enum SessionError {
     /// A frame decrypts to something that is not a message of this version.
     Malformed,
     /// A well-formed message came when it may not, such as alerts before the hello.
-    OutOfTurn,
+    UnexpectedMessage,
     /// The handshake took longer than [`crate::Limits::handshake`], or its welcome than
     /// [`crate::Limits::welcome`].
     HandshakeTimeout,
@@ -55,7 +55,7 @@ impl fmt::Display for SessionError {
             Self::Authentication => out.write_str("a frame does not authenticate"),
             Self::WeakKey => out.write_str("the peer sent a public key without entropy"),
             Self::Malformed => out.write_str("a frame holds no message of this version"),
-            Self::OutOfTurn => out.write_str("a message came when it may not"),
+            Self::UnexpectedMessage => out.write_str("a message came when it may not"),
             Self::HandshakeTimeout => out.write_str("the handshake took too long"),
             Self::Idle => out.write_str("the peer has been silent for too long"),
             Self::Stalled => out.write_str("the peer takes no bytes"),

@@ -3,7 +3,7 @@
 use sentinel_units::{Timestamp, Uptime};
 
 use crate::batch::Batch;
-use crate::squeeze::History;
+use crate::compress::History;
 use crate::{CollectorEvent, CollectorSession, KeyPair, Limits, Origin, ToCollector, ToSensor, Token};
 
 const NOW: Uptime = Uptime::ZERO;
@@ -66,12 +66,12 @@ pub fn tokens(bytes: &[u8]) {
     let mut history = History::new();
     for tokens in bytes.chunks(40) {
         let before = history.clone();
-        let Ok(alert) = history.restore(tokens) else { return };
+        let Ok(alert) = history.expand(tokens) else { return };
         let mut out = [0; 300];
         let mut again = before.clone();
         let mut back = before;
-        if let Some(shorter) = again.shorten(alert, &mut out) {
-            assert_eq!(back.restore(shorter), Ok(alert), "what is shortened comes back");
+        if let Some(shorter) = again.compress(alert, &mut out) {
+            assert_eq!(back.expand(shorter), Ok(alert), "what is shortened comes back");
         }
     }
 }

@@ -25,6 +25,7 @@ mod base32;
 mod batch;
 mod channel;
 mod collector;
+mod compress;
 mod delivery;
 mod error;
 mod frame;
@@ -36,7 +37,6 @@ mod noise;
 #[cfg(test)]
 mod recorded;
 mod sensor;
-mod squeeze;
 mod suite;
 mod telemetry;
 mod token;
@@ -48,7 +48,9 @@ pub use collector::{CollectorEvent, CollectorSession};
 pub use delivery::{Delivery, Resume, WINDOW_LEN};
 pub use error::{SendError, SessionError};
 pub use key::{KeyPair, ParseKeyError, PublicKey};
-pub use message::{Enroll, Gap, GapReason, Hello, PROTOCOL_VERSION, Refusal, ToCollector, ToSensor, Welcome};
+pub use message::{
+    Enroll, Gap, GapReason, Hello, PROTOCOL_VERSION, RejectReason, ToCollector, ToSensor, Welcome,
+};
 pub use sensor::{SensorEvent, SensorSession};
 pub use suite::{Cipher, PREFACE_LEN};
 pub use telemetry::{Counter, Telemetry};

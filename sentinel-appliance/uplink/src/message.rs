@@ -28,10 +28,10 @@ const MAX_INTERFACES_LEN: usize = 128;
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub enum ToCollector<'a> {
-    /// First message of every session but those that enrol.
+    /// First message of every session but those that enroll.
     #[serde(borrow)]
     Hello(Hello<'a>),
-    /// First and only message of a session that enrols.
+    /// First and only message of a session that enrolls.
     #[serde(borrow)]
     Enroll(Enroll<'a>),
     /// Alerts, in the order in which they are to be acknowledged.
@@ -56,7 +56,7 @@ pub enum ToSensor<'a> {
     /// is durable.
     Ack(#[serde(with = "wire_alert_id")] AlertId),
     /// The collector will not serve this sensor; it closes the connection after this.
-    Refused(Refusal),
+    Rejected(RejectReason),
     /// Are you there? Sessions send and answer it by themselves.
     Ping,
 }
@@ -189,15 +189,15 @@ numbered! {
 
 numbered! {
     /// Why a collector turns a sensor away.
-    Refusal:
+    RejectReason:
     /// No sensor with this key is enrolled.
-    UnknownSensor = 0 "the collector does not know this sensor; enrol it",
+    UnknownSensor = 0 "the collector does not know this sensor; enroll it",
     /// The sensor was enrolled once, and its key was revoked.
     Revoked = 1 "this sensor was revoked",
     /// The token is known but too old.
-    TokenExpired = 2 "the enrolment token has expired; make a new one",
+    TokenExpired = 2 "the enrollment token has expired; make a new one",
     /// The token has enrolled a sensor before.
-    TokenUsed = 3 "the enrolment token was used before; make a new one",
+    TokenUsed = 3 "the enrollment token was used before; make a new one",
     /// Another sensor has the name asked for.
     NameTaken = 4 "another sensor has this name",
     /// The collector no longer speaks the protocol version of the sensor.
@@ -210,7 +210,7 @@ numbered! {
     StorageFailed = 8 "the collector cannot store alerts",
 }
 
-impl Refusal {
+impl RejectReason {
     /// Whether trying again later, unchanged, can succeed.
     #[must_use]
     pub const fn is_temporary(self) -> bool {
@@ -387,19 +387,19 @@ mod tests {
         let gap = AlertId { boot: 0, seq: 9 | 1 << 62 };
         check(&ToSensor::Ack(gap), &[1, 0, 0x89, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x40]);
         for (number, reason) in (0..).zip([
-            Refusal::UnknownSensor,
-            Refusal::Revoked,
-            Refusal::TokenExpired,
-            Refusal::TokenUsed,
-            Refusal::NameTaken,
-            Refusal::TooOld,
-            Refusal::Busy,
-            Refusal::ShuttingDown,
-            Refusal::StorageFailed,
-            Refusal::Other(9),
+            RejectReason::UnknownSensor,
+            RejectReason::Revoked,
+            RejectReason::TokenExpired,
+            RejectReason::TokenUsed,
+            RejectReason::NameTaken,
+            RejectReason::TooOld,
+            RejectReason::Busy,
+            RejectReason::ShuttingDown,
+            RejectReason::StorageFailed,
+            RejectReason::Other(9),
         ]) {
-            check(&ToSensor::Refused(reason), &[2, number]);
-            assert_eq!(postcard::from_bytes(&[2, number]), Ok(ToSensor::Refused(reason)));
+            check(&ToSensor::Rejected(reason), &[2, number]);
+            assert_eq!(postcard::from_bytes(&[2, number]), Ok(ToSensor::Rejected(reason)));
         }
         check(&ToSensor::Ping, &[3]);
     }

@@ -17,7 +17,7 @@ const RECORDING: &str = include_str!("../tests/data/session-1.txt");
 
 fn ends() -> (SensorSession, CollectorSession) {
     let (local, remote) = (KeyPair::from_bytes(&[0x11; 32]), KeyPair::from_bytes(&[0x22; 32]));
-    let suite = Suite { cipher: Cipher::AesGcm, enrolment: false };
+    let suite = Suite { cipher: Cipher::AesGcm, enrollment: false };
     let ephemeral = Ephemeral::Fixed([0x33; 32]);
     let sensor = Channel::initiator(&local, &remote.public(), suite, None, Limits::SENSOR, NOW, &ephemeral);
     let collector = Channel::responder(&remote, Limits::COLLECTOR, NOW, Ephemeral::Fixed([0x44; 32]));
@@ -136,7 +136,7 @@ fn record() -> String {
         ToSensor::Welcome(welcome()),
         ToSensor::Ack(AlertId { boot: 0xdead_beef, seq: 7 }),
         ToSensor::Ping,
-        ToSensor::Refused(Refusal::Revoked),
+        ToSensor::Rejected(RejectReason::Revoked),
     ] {
         collector.send(&message, NOW).unwrap();
         lines += &down(&mut collector, &mut sensor);
@@ -200,7 +200,7 @@ fn the_sensor_still_understands_the_recording() {
         SensorEvent::Message(ToSensor::Welcome(welcome())),
         SensorEvent::Message(ToSensor::Ack(AlertId { boot: 0xdead_beef, seq: 7 })),
         SensorEvent::Idle, // a ping is answered, not shown
-        SensorEvent::Message(ToSensor::Refused(Refusal::Revoked)),
+        SensorEvent::Message(ToSensor::Rejected(RejectReason::Revoked)),
     ]
     .into_iter();
     for flight in flights("collector") {

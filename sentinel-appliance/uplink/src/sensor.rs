@@ -16,7 +16,7 @@ use crate::token::Token;
 pub enum SensorEvent<'s> {
     /// Nothing until bytes come or [`SensorSession::next_deadline`] passes.
     Idle,
-    /// The collector has proved its key: send the hello, or when enrolling the enrolment request.
+    /// The collector has proved its key: send the hello, or when enrolling the enrollment request.
     Established,
     /// The collector says something; never a ping.
     Message(ToSensor<'s>),
@@ -59,7 +59,7 @@ impl SensorSession {
         limits: Limits,
         now: Uptime,
     ) -> Result<Self, SessionError> {
-        let suite = Suite { cipher, enrolment: false };
+        let suite = Suite { cipher, enrollment: false };
         Channel::initiator(local, collector, suite, None, limits, now, &Ephemeral::Random).map(Self::new)
     }
 
@@ -77,7 +77,7 @@ impl SensorSession {
         limits: Limits,
         now: Uptime,
     ) -> Result<Self, SessionError> {
-        let suite = Suite { cipher, enrolment: true };
+        let suite = Suite { cipher, enrollment: true };
         Channel::initiator(local, token.collector(), suite, Some(token), limits, now, &Ephemeral::Random)
             .map(Self::new)
     }
@@ -125,10 +125,10 @@ impl SensorSession {
                 self.pay_pong(now);
                 return Ok(SensorEvent::Idle);
             }
-            Ok(ToSensor::Ack(_)) if first => SessionError::OutOfTurn,
-            Ok(ToSensor::Welcome(_)) if !first => SessionError::OutOfTurn,
+            Ok(ToSensor::Ack(_)) if first => SessionError::UnexpectedMessage,
+            Ok(ToSensor::Welcome(_)) if !first => SessionError::UnexpectedMessage,
             Ok(message) => {
-                if matches!(message, ToSensor::Welcome(_) | ToSensor::Refused(_)) {
+                if matches!(message, ToSensor::Welcome(_) | ToSensor::Rejected(_)) {
                     self.welcome = WelcomeState::Over;
                 }
                 return decode(self.channel.plain(len)).map(SensorEvent::Message);

@@ -8,8 +8,8 @@ pub const PREFACE_LEN: usize = 4;
 /// Version of preface and framing. The version of messages is in the hello.
 const FRAMING_VERSION: u8 = 1;
 const MAGIC: [u8; 2] = *b"SA";
-/// Set in the suite byte when the handshake also uses a secret from an enrolment token.
-const ENROLMENT_BIT: u8 = 0x10;
+/// Set in the suite byte when the handshake also uses a secret from an enrollment token.
+const ENROLLMENT_BIT: u8 = 0x10;
 
 /// The cipher of a session. The sensor chooses, the collector takes both.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -21,24 +21,24 @@ pub enum Cipher {
     ChaChaPoly,
 }
 
-/// What the preface says: the cipher, and whether this connection enrols a sensor.
+/// What the preface says: the cipher, and whether this connection enrolls a sensor.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Suite {
     pub(crate) cipher: Cipher,
-    pub(crate) enrolment: bool,
+    pub(crate) enrollment: bool,
 }
 
 impl Suite {
     pub(crate) const ALL: [Self; 4] = [
-        Self { cipher: Cipher::AesGcm, enrolment: false },
-        Self { cipher: Cipher::ChaChaPoly, enrolment: false },
-        Self { cipher: Cipher::AesGcm, enrolment: true },
-        Self { cipher: Cipher::ChaChaPoly, enrolment: true },
+        Self { cipher: Cipher::AesGcm, enrollment: false },
+        Self { cipher: Cipher::ChaChaPoly, enrollment: false },
+        Self { cipher: Cipher::AesGcm, enrollment: true },
+        Self { cipher: Cipher::ChaChaPoly, enrollment: true },
     ];
 
     /// The name by which the Noise specification (revision 34, section 8) calls the handshake.
     pub(crate) const fn noise_name(self) -> &'static str {
-        match (self.enrolment, self.cipher) {
+        match (self.enrollment, self.cipher) {
             (false, Cipher::AesGcm) => "Noise_IK_25519_AESGCM_SHA256",
             (false, Cipher::ChaChaPoly) => "Noise_IK_25519_ChaChaPoly_SHA256",
             (true, Cipher::AesGcm) => "Noise_IKpsk2_25519_AESGCM_SHA256",
@@ -56,7 +56,7 @@ impl Suite {
             Cipher::AesGcm => 1,
             Cipher::ChaChaPoly => 2,
         };
-        if self.enrolment { cipher | ENROLMENT_BIT } else { cipher }
+        if self.enrollment { cipher | ENROLLMENT_BIT } else { cipher }
     }
 
     /// Reads as much of a preface as there is, and finds fault at the first wrong byte.

@@ -78,7 +78,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// All that a new sensor needs to find, trust and be trusted by its collector. Good for one enrolment.
+/// All that a new sensor needs to find, trust and be trusted by its collector. Good for one enrollment.
 #[derive(Clone, Debug)]
 pub struct Token {
     address: heapless::String<MAX_ADDRESS_LEN>,
@@ -193,7 +193,7 @@ pub enum ParseTokenError {
 impl fmt::Display for ParseTokenError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Prefix => write!(out, "an enrolment token begins with {PREFIX}"),
+            Self::Prefix => write!(out, "an enrollment token begins with {PREFIX}"),
             Self::Character(at) => {
                 write!(out, "character {} of the token is none of a-z and 2-7", at.saturating_add(1))
             }

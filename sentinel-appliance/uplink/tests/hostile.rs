@@ -9,7 +9,7 @@ use core::time::Duration;
 use sentinel_alert::AlertId;
 use sentinel_units::Uptime;
 use sentinel_uplink::{
-    BatchBuilder, Cipher, CollectorEvent, CollectorSession, Enroll, KeyPair, Limits, Refusal, Secret,
+    BatchBuilder, Cipher, CollectorEvent, CollectorSession, Enroll, KeyPair, Limits, RejectReason, Secret,
     SendError, SensorEvent, SensorSession, SessionError, ToCollector, ToSensor, Token, TokenId,
 };
 use support::{
@@ -260,15 +260,15 @@ fn keys_without_entropy_are_refused() {
 }
 
 #[test]
-fn enrolment_needs_the_secret_on_both_sides() {
+fn enrollment_needs_the_secret_on_both_sides() {
     let token = token();
     let (mut sensor, mut collector) = (enroll(&token), accept());
     to_collector(&mut sensor, &mut collector);
     let key = sensor_key().public();
-    assert_eq!(collector.poll(NOW), Ok(CollectorEvent::Enrolment { key, token: token.id() }));
+    assert_eq!(collector.poll(NOW), Ok(CollectorEvent::Enrollment { key, token: token.id() }));
     assert_eq!(collector.admit(NOW), Err(SessionError::Internal), "not without the secret");
-    assert_eq!(collector.refuse(Refusal::Busy, NOW), Err(SendError::NotEstablished));
-    collector.admit_enrolment(token.secret(), NOW).unwrap();
+    assert_eq!(collector.reject(RejectReason::Busy, NOW), Err(SendError::NotEstablished));
+    collector.admit_enrollment(token.secret(), NOW).unwrap();
     to_sensor(&mut collector, &mut sensor);
     assert_eq!(sensor.poll(NOW), Ok(SensorEvent::Established));
     let request = Enroll { protocol: 1, name: "attic", software: "0.1.0" };
@@ -286,7 +286,7 @@ fn a_wrong_secret_is_found_by_the_sensor() {
     let (mut sensor, mut collector) = (enroll(&token), accept());
     to_collector(&mut sensor, &mut collector);
     collector.poll(NOW).unwrap();
-    collector.admit_enrolment(&Secret::from_bytes([6; 16]), NOW).unwrap();
+    collector.admit_enrollment(&Secret::from_bytes([6; 16]), NOW).unwrap();
     to_sensor(&mut collector, &mut sensor);
     assert_eq!(sensor.poll(NOW), Err(SessionError::Authentication));
 }
@@ -297,22 +297,22 @@ fn messages_out_of_turn_end_the_session() {
     let (mut sensor, mut collector) = established(Cipher::AesGcm);
     sensor.send(&gap, NOW).unwrap();
     to_collector(&mut sensor, &mut collector);
-    assert_eq!(collector.poll(NOW), Err(SessionError::OutOfTurn), "before the hello");
+    assert_eq!(collector.poll(NOW), Err(SessionError::UnexpectedMessage), "before the hello");
 
     let (mut sensor, mut collector) = welcomed(Cipher::AesGcm);
     sensor.send(&ToCollector::Hello(HELLO), NOW).unwrap();
     to_collector(&mut sensor, &mut collector);
-    assert_eq!(collector.poll(NOW), Err(SessionError::OutOfTurn), "a second hello");
+    assert_eq!(collector.poll(NOW), Err(SessionError::UnexpectedMessage), "a second hello");
 
     let (mut sensor, mut collector) = welcomed(Cipher::AesGcm);
     sensor.send(&ToCollector::Enroll(Enroll { protocol: 1, name: "", software: "" }), NOW).unwrap();
     to_collector(&mut sensor, &mut collector);
-    assert_eq!(collector.poll(NOW), Err(SessionError::OutOfTurn), "an enrolment without a token");
+    assert_eq!(collector.poll(NOW), Err(SessionError::UnexpectedMessage), "an enrollment without a token");
 
     let (mut sensor, mut collector) = established(Cipher::AesGcm);
     collector.send(&ToSensor::Ack(AlertId { boot: 1, seq: 1 }), NOW).unwrap();
     to_sensor(&mut collector, &mut sensor);
-    assert_eq!(sensor.poll(NOW), Err(SessionError::OutOfTurn), "an ack before the welcome");
+    assert_eq!(sensor.poll(NOW), Err(SessionError::UnexpectedMessage), "an ack before the welcome");
 }
 
 #[test]
@@ -329,13 +329,13 @@ fn a_refused_sensor_learns_why_and_nothing_else_counts() {
     let (mut sensor, mut collector) = (connect(), accept());
     to_collector(&mut sensor, &mut collector);
     collector.poll(NOW).unwrap();
-    collector.refuse(Refusal::UnknownSensor, NOW).unwrap();
+    collector.reject(RejectReason::UnknownSensor, NOW).unwrap();
     let bytes = collector.pending().to_vec();
     let taken = sensor.receive(&bytes).unwrap();
     assert_eq!(sensor.poll(NOW), Ok(SensorEvent::Established));
     sensor.send(&ToCollector::Hello(HELLO), NOW).unwrap();
     assert_eq!(sensor.receive(&bytes[taken..]), Ok(bytes.len() - taken));
-    assert_eq!(sensor.poll(NOW), Ok(SensorEvent::Message(ToSensor::Refused(Refusal::UnknownSensor))));
+    assert_eq!(sensor.poll(NOW), Ok(SensorEvent::Message(ToSensor::Rejected(RejectReason::UnknownSensor))));
     to_collector(&mut sensor, &mut collector);
     assert_eq!(collector.poll(NOW), Ok(CollectorEvent::Idle), "the hello of a refused sensor is ignored");
 }

@@ -47,7 +47,7 @@ fn the_handshake_takes_152_bytes() {
 }
 
 #[test]
-fn the_handshake_of_an_enrolment_takes_160_bytes() {
+fn the_handshake_of_an_enrollment_takes_160_bytes() {
     let key = collector_key();
     let secret = Secret::from_bytes([5; 16]);
     let token = Token::new("a:1", key.public(), TokenId([4; 8]), secret.clone()).unwrap();
@@ -56,7 +56,7 @@ fn the_handshake_of_an_enrolment_takes_160_bytes() {
     let mut collector = CollectorSession::accept(&key, Limits::COLLECTOR, NOW);
     let up = to_collector(&mut sensor, &mut collector);
     collector.poll(NOW).unwrap();
-    collector.admit_enrolment(&secret, NOW).unwrap();
+    collector.admit_enrollment(&secret, NOW).unwrap();
     let down = to_sensor(&mut collector, &mut sensor);
     assert_eq!((up, down), (4 + 2 + 104, 2 + 48));
 }

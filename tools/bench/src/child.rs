@@ -14,7 +14,7 @@ use anyhow::{Context, Result, ensure};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 /// A program that takes longer is ended, and that is an error.
-const LONGEST_RUN: Duration = Duration::from_secs(120);
+const MAX_RUN: Duration = Duration::from_secs(120);
 
 /// What a program cost, from its start to its end.
 #[derive(Clone, Copy, Debug)]
@@ -70,7 +70,7 @@ fn watched(mut child: Child) -> Result<Cost> {
     // Already waited for: this only tells the standard library so.
     let _already_gone = child.try_wait();
     let was_late = guard.join().unwrap_or(false);
-    ensure!(!was_late, "took longer than {LONGEST_RUN:?}");
+    ensure!(!was_late, "took longer than {MAX_RUN:?}");
     let Followed { status, usage, peak_rss_kib, took } = followed?;
     ensure!(libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0, "failed: status {status}");
     let micros = |time: libc::timeval| {
@@ -85,7 +85,7 @@ fn watched(mut child: Child) -> Result<Cost> {
 
 /// Ends the program if nobody says in time that it has ended. Says whether that was so.
 fn end_late(process: &OwnedFd, is_done: &mpsc::Receiver<()>) -> bool {
-    let is_late = is_done.recv_timeout(LONGEST_RUN) == Err(mpsc::RecvTimeoutError::Timeout);
+    let is_late = is_done.recv_timeout(MAX_RUN) == Err(mpsc::RecvTimeoutError::Timeout);
     if is_late {
         let _already_gone = pidfd_send_signal(process, Signal::KILL);
     }

@@ -1,7 +1,7 @@
 //! Many small captures as one: what "mixed" means for traffic that nobody made up.
 //!
 //! The captures play in [`LANES`] lanes side by side, so that connections overlap as on a busy wire. Each keeps its own
-//! gaps, cut to [`LONGEST_GAP`]; in a lane one capture follows the other. The whole is repeated until there are packets
+//! gaps, cut to [`MAX_GAP`]; in a lane one capture follows the other. The whole is repeated until there are packets
 //! enough, with time going on.
 
 use std::cmp::Reverse;
@@ -21,7 +21,7 @@ use crate::traffic::WRITE_BYTES;
 
 /// Captures that play at the same time.
 const LANES: usize = 16;
-const LONGEST_GAP: Duration = Duration::from_millis(200);
+const MAX_GAP: Duration = Duration::from_millis(200);
 const START: Timestamp = Timestamp::from_parts(1_700_000_000, 0);
 /// Folders of a corpus whose captures no network ever carried.
 const LEFT_OUT: [&str; 3] = ["crafted", "fuzz", "lab"];
@@ -97,14 +97,14 @@ fn round(
         }
         if frames.as_slice().is_empty() {
             let Some(capture) = waiting.next() else { continue };
-            *began = at.after(LONGEST_GAP);
+            *began = at.after(MAX_GAP);
             *frames = capture.iter();
         }
         if let Some(frame) = frames.as_slice().first() {
             next.push(Reverse((began.after(frame.offset), index)));
         }
     }
-    Ok(last.after(LONGEST_GAP))
+    Ok(last.after(MAX_GAP))
 }
 
 fn find(directory: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
@@ -132,7 +132,7 @@ fn capture(file: &Path) -> Option<Vec<Played>> {
         if frame.link != LinkType::ETHERNET {
             return None;
         }
-        offset += frame.at.since(before.unwrap_or(frame.at)).min(LONGEST_GAP);
+        offset += frame.at.since(before.unwrap_or(frame.at)).min(MAX_GAP);
         before = Some(frame.at);
         frames.push(Played { offset, wire_len: frame.wire_len, bytes: frame.bytes.into() });
     }

@@ -39,7 +39,7 @@ pub(crate) struct Plan {
 }
 
 /// A receiver and what is said about it.
-struct Contestant {
+struct Candidate {
     name: &'static str,
     settings: Vec<(&'static str, String)>,
     is_bare: bool,
@@ -61,7 +61,7 @@ impl Trial {
 
 /// What is known of a contestant so far.
 struct Search {
-    contestant: Contestant,
+    contestant: Candidate,
     /// The best of those that were sent as fast as it goes.
     flat_out: Option<Trial>,
     ns_per_frame: f64,
@@ -71,7 +71,7 @@ struct Search {
 }
 
 impl Search {
-    const fn new(contestant: Contestant) -> Self {
+    const fn new(contestant: Candidate) -> Self {
         Self { contestant, flat_out: None, ns_per_frame: f64::INFINITY, good: 0, bad: None }
     }
 
@@ -206,7 +206,7 @@ impl Wire<'_> {
     }
 
     /// Starts a receiver and sends; zero is as fast as it goes.
-    fn trial(&self, pattern: Pattern, ring_kib: u32, contestant: &Contestant, rate: u64) -> Result<Trial> {
+    fn trial(&self, pattern: Pattern, ring_kib: u32, contestant: &Candidate, rate: u64) -> Result<Trial> {
         let Self { sentinel, namespace, plan, settings } = *self;
         let (receiving, sending) = processors();
         let mut receiver = if contestant.is_bare {
@@ -252,16 +252,16 @@ fn line(search: &Search, flat: &Trial, share: f64, over: f64) -> Value {
     })
 }
 
-fn contestants(ring_kib: u32, snaps: bool) -> Vec<Contestant> {
+fn contestants(ring_kib: u32, snaps: bool) -> Vec<Candidate> {
     let ring = ("ring_kib", ring_kib.to_string());
-    let sensor = |name, more: Option<&str>| Contestant {
+    let sensor = |name, more: Option<&str>| Candidate {
         name,
         settings: std::iter::once(ring.clone())
             .chain(more.map(|value| (KERNEL_SNAP, value.to_owned())))
             .collect(),
         is_bare: false,
     };
-    let mut all = vec![Contestant { name: "bare", settings: Vec::new(), is_bare: true }];
+    let mut all = vec![Candidate { name: "bare", settings: Vec::new(), is_bare: true }];
     if snaps {
         all.extend([sensor("sentinel", Some(BY_CONTENT)), sensor("sentinel-whole", Some(NO_SNAP))]);
     } else {

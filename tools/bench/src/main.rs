@@ -151,7 +151,7 @@ enum Command {
     Light,
     /// Reads a capture as little as one can; the floor of `path`
     #[command(hide = true)]
-    Touch { file: PathBuf, way: touch::Way },
+    Warmup { file: PathBuf, way: touch::Way },
     /// Takes frames out of a ring and does nothing with them; the ceiling of `live`
     #[command(hide = true)]
     CountRing { interface: String, ring_kib: u32, snap_bytes: u32, block_timeout_ms: u64 },
@@ -185,7 +185,7 @@ fn main() -> ExitCode {
 
 fn run(arguments: Arguments) -> Result<()> {
     let command = match arguments.command {
-        Command::Touch { file, way } => return touch::touch(&file, way),
+        Command::Warmup { file, way } => return touch::touch(&file, way),
         Command::CountRing { interface, ring_kib, snap_bytes, block_timeout_ms } => {
             return count_ring(&interface, ring_kib, snap_bytes, Duration::from_millis(block_timeout_ms));
         }
@@ -246,7 +246,7 @@ fn measure(command: Command, sentinel: &Path, report: &mut Report) -> Result<()>
         }
         Command::Latency { rounds } => latency::measure(sentinel, rounds.max(1), report),
         Command::Light => light(sentinel, report),
-        Command::Touch { .. } | Command::CountRing { .. } | Command::Probe { .. } | Command::Send { .. } => {
+        Command::Warmup { .. } | Command::CountRing { .. } | Command::Probe { .. } | Command::Send { .. } => {
             Ok(())
         }
     }
@@ -285,7 +285,7 @@ fn light(sentinel: &Path, report: &mut Report) -> Result<()> {
     };
     live::measure(sentinel, &plan, report)?;
     latency::measure(sentinel, 50, report)?;
-    [memory::DEFAULT_PROFILE, memory::SMALLEST_PROFILE]
+    [memory::DEFAULT_PROFILE, memory::MIN_PROFILE_KIB]
         .into_iter()
         .try_for_each(|profile| memory::measure(sentinel, profile, 200_000, report))
 }

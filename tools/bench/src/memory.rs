@@ -28,7 +28,7 @@ const FLOODS: [Pattern; 5] =
 const PROFILE: &str = "memory_kib";
 /// The name of what is not set.
 pub(crate) const DEFAULT_PROFILE: &str = "default";
-pub(crate) const SMALLEST_PROFILE: &str = "tiny";
+pub(crate) const MIN_PROFILE_KIB: &str = "tiny";
 
 /// Measures one profile with `packets` of all floods together; says so and passes where no namespace can be made.
 pub(crate) fn measure(sentinel: &Path, profile: &str, packets: u64, report: &mut Report) -> Result<()> {

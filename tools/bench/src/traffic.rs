@@ -10,7 +10,7 @@ use clap::ValueEnum;
 use sentinel_trafficgen::application::{dns, http, tls};
 use sentinel_trafficgen::packet::{Addresses, Family, Network, Options, Path as Way, Tcp, flags, protocol};
 use sentinel_trafficgen::pcap::{Resolution, Writer};
-use sentinel_trafficgen::{Cast, Connection, Parameters, Random, Tape, TimedFrame, scenario};
+use sentinel_trafficgen::{Connection, Parameters, Random, TimedFrame, Timeline, Topology, scenario};
 use sentinel_units::Timestamp;
 
 /// Captures are written in pieces of so many bytes. The kernel keeps such a file in large pieces, as it keeps one that was
@@ -78,24 +78,24 @@ impl Traffic {
 
     /// The first `packets` frames; a longer stream begins with the shorter one.
     pub(crate) fn frames(self, packets: u32) -> Box<dyn Iterator<Item = TimedFrame> + Send> {
-        let cast = Cast::default();
+        let topology = Topology::default();
         let mut random = Random::new(1);
         let at = |number: u32, gap_us: u32| Duration::from_micros(u64::from(number) * u64::from(gap_us));
         match self {
             Self::Mixed => mixed(packets),
             Self::SynFlood => {
-                let way = Way::between(&cast.attacker, &cast.victim, Family::V4);
+                let way = Way::between(&topology.attacker, &topology.victim, Family::V4);
                 Box::new((0..packets).map(move |number| TimedFrame {
                     offset: at(number, 10),
                     bytes: way.tcp(&request(&mut random), &[]),
                 }))
             }
             Self::SynSpoofed => Box::new((0..packets).map(move |number| {
-                let way = Way::between(&cast.beyond(random.word()), &cast.victim, Family::V4);
+                let way = Way::between(&topology.external(random.word()), &topology.victim, Family::V4);
                 TimedFrame { offset: at(number, 10), bytes: way.tcp(&request(&mut random), &[]) }
             })),
             Self::Bulk => {
-                let down = Way::between(&cast.outside, &cast.client, Family::V4);
+                let down = Way::between(&topology.outside, &topology.client, Family::V4);
                 let up = down.reversed();
                 let segment = random.bytes(down.segment_size(0));
                 Box::new((0..packets).map(move |number| {
@@ -121,11 +121,11 @@ impl Traffic {
             }),
             Self::Fragments => Box::new((0..packets).map(move |number| TimedFrame {
                 offset: at(number, 10),
-                bytes: fragment(&cast, &mut random),
+                bytes: fragment(&topology, &mut random),
             })),
             Self::Colliding => Box::new((0..packets).map(move |number| TimedFrame {
                 offset: at(number, 10),
-                bytes: colliding(&cast, &mut random),
+                bytes: colliding(&topology, &mut random),
             })),
         }
     }
@@ -143,10 +143,10 @@ impl Traffic {
 /// Ten thousand packets a second, of two hundred machines.
 fn mixed(packets: u32) -> Box<dyn Iterator<Item = TimedFrame> + Send> {
     /// Fixed, because machines and times depend on it: a longer stream must begin with the shorter one.
-    const MOST: u32 = 10_000_000;
+    const MAX: u32 = 10_000_000;
     let parameters = Parameters {
-        packets: MOST.into(),
-        duration: Duration::from_secs(u64::from(MOST / 10_000)),
+        packets: MAX.into(),
+        duration: Duration::from_secs(u64::from(MAX / 10_000)),
         ..Parameters::default()
     };
     let frames = scenario::find("mixed").map(|mixed| mixed.packets(&parameters));
@@ -180,26 +180,27 @@ fn exchanges(
 ) -> Box<dyn Iterator<Item = TimedFrame> + Send> {
     const DELAY: Duration = Duration::from_micros(100);
     const GAP: Duration = Duration::from_millis(1);
-    let cast = Cast::default();
+    let topology = Topology::default();
     let connections = (0..packets).flat_map(move |number| {
         // Each its own, so that none depends on how many there were before.
         let mut random = Random::new(number.into());
-        let up = Way::between(&cast.inside(number % 100), &cast.beyond(number % 1_000), Family::V4);
+        let up =
+            Way::between(&topology.internal(number % 100), &topology.external(number % 1_000), Family::V4);
         let mut connection = Connection::new(up, port, DELAY, &mut random);
-        let mut tape = Tape::starting_at(GAP * number);
+        let mut timeline = Timeline::starting_at(GAP * number);
         let (request, answer) = messages(number, &mut random);
-        connection.open(&mut tape);
-        connection.send(&mut tape, &request);
-        connection.receive(&mut tape, &answer);
-        tape.into_frames()
+        connection.open(&mut timeline);
+        connection.send(&mut timeline, &request);
+        connection.receive(&mut timeline, &answer);
+        timeline.into_frames()
     });
     Box::new(connections.take(usize::try_from(packets).unwrap_or(usize::MAX)))
 }
 
 /// The first of two pieces, from anybody.
-fn fragment(cast: &Cast, random: &mut Random) -> Vec<u8> {
+fn fragment(topology: &Topology, random: &mut Random) -> Vec<u8> {
     const PIECE: usize = 64;
-    let way = Way::between(&cast.beyond(random.word()), &cast.victim, Family::V4);
+    let way = Way::between(&topology.external(random.word()), &topology.victim, Family::V4);
     let network = Network { identification: random.half(), ..way.network.clone() };
     let pieces = network.fragments(protocol::UDP, &[0; 2 * PIECE], PIECE);
     way.wrap(pieces.first().map_or(&[], Vec::as_slice))
@@ -207,8 +208,8 @@ fn fragment(cast: &Cast, random: &mut Random) -> Vec<u8> {
 
 /// A segment whose key gives nothing to a hash that only combines its words: whatever `x` is, the source differs from
 /// its usual value in the same bits as the destination.
-fn colliding(cast: &Cast, random: &mut Random) -> Vec<u8> {
-    let mut way = Way::between(&cast.outside, &cast.victim, Family::V4);
+fn colliding(topology: &Topology, random: &mut Random) -> Vec<u8> {
+    let mut way = Way::between(&topology.outside, &topology.victim, Family::V4);
     // Within a /16 each, so that the victim's side stays inside.
     let (address, port) = (u32::from(random.half()), random.half());
     if let Addresses::V4 { source, destination } = &mut way.network.addresses {
@@ -224,10 +225,10 @@ fn names(
     packets: u32,
     name: impl Fn(u32) -> String + Send + 'static,
 ) -> Box<dyn Iterator<Item = TimedFrame> + Send> {
-    let cast = Cast::default();
+    let topology = Topology::default();
     Box::new((0..packets).map(move |number| {
         let turn = number / 2;
-        let up = Way::between(&cast.inside(turn % 50), &cast.gateway, Family::V4);
+        let up = Way::between(&topology.internal(turn % 50), &topology.gateway, Family::V4);
         // The port of a stub resolver changes with each question.
         let port = 32_768 + u16::try_from(turn.wrapping_mul(40_503) % 28_000).unwrap_or(0);
         let identifier = u16::try_from(turn & 0xffff).unwrap_or(0);
@@ -235,7 +236,7 @@ fn names(
         let bytes = if number % 2 == 0 {
             up.udp(port, dns::PORT, &dns::query(identifier, &name, dns::record::A))
         } else {
-            let answer = dns::Answer::A(cast.beyond(turn % 1_000).v4);
+            let answer = dns::Answer::A(topology.external(turn % 1_000).v4);
             let message = dns::response(identifier, &name, dns::record::A, &[answer]);
             up.reversed().udp(dns::PORT, port, &message)
         };

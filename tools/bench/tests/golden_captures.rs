@@ -17,7 +17,7 @@ use serde_json::json;
 
 const START: Timestamp = Timestamp::from_parts(1_700_000_000, 0);
 /// Scenarios up to this many bytes are committed whole.
-const LARGEST_BYTES: usize = 30_000;
+const MAX_BYTES: usize = 30_000;
 /// Small enough, and left out: the other services of `brute-force` differ in one number only.
 const LEFT_OUT: [&str; 10] = [
     "brute-force-ftp",
@@ -78,7 +78,7 @@ fn committed() -> Vec<(&'static Scenario, Vec<u8>)> {
         .filter(|scenario| !LEFT_OUT.contains(&scenario.name))
         .filter_map(|scenario| {
             let file = whole(scenario);
-            let chosen = file.len() <= LARGEST_BYTES || LARGE.contains(&scenario.name);
+            let chosen = file.len() <= MAX_BYTES || LARGE.contains(&scenario.name);
             let file = if HEADERS_ONLY.contains(&scenario.name) { headers_only(&file) } else { file };
             chosen.then_some((scenario, file))
         })

@@ -148,7 +148,7 @@ impl Running {
         let _ = self.stop.send(true);
         let _ = self.ingest.await; // a panic in there has been printed
         let mut server = self.server;
-        if tokio::time::timeout(PATIENCE, &mut server).await.is_err() {
+        if tokio::time::timeout(SHUTDOWN_TIMEOUT, &mut server).await.is_err() {
             server.abort(); // a client that neither reads nor leaves
         }
         let writer = self.writer;
@@ -159,7 +159,7 @@ impl Running {
 }
 
 /// How long HTTP clients may take to leave.
-const PATIENCE: Duration = Duration::from_secs(3);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
 
 async fn serve(listener: TcpListener, app: App, mut stopping: watch::Receiver<bool>, log: Log) {
     let server = axum::serve(listener, api::router(app)).with_graceful_shutdown(async move {

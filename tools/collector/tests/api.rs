@@ -16,7 +16,7 @@ use sentinel_collector::log::Log;
 use sentinel_collector::run::{Running, Settings};
 use sentinel_uplink::{Counter, Telemetry, ToCollector};
 use support::{
-    PATIENCE, Peer, connected, enrolled, eventually, files, get, get_json, metric, request,
+    Peer, WAIT_TIMEOUT, connected, enrolled, eventually, files, get, get_json, metric, request,
     request_with_headers, start,
 };
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
@@ -224,7 +224,8 @@ impl Stream {
         let (mut name, mut id, mut data) = (String::new(), None, None);
         loop {
             let mut line = String::new();
-            let read = tokio::time::timeout(PATIENCE, self.0.read_line(&mut line)).await.expect("no event");
+            let read =
+                tokio::time::timeout(WAIT_TIMEOUT, self.0.read_line(&mut line)).await.expect("no event");
             if read.unwrap() == 0 {
                 return None;
             }

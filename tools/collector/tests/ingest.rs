@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use sentinel_alert::AlertId;
 use sentinel_collector::enroll;
-use sentinel_uplink::{Gap, GapReason, KeyPair, Limits, Refusal, Secret, ToCollector, Token};
+use sentinel_uplink::{Gap, GapReason, KeyPair, Limits, RejectReason, Secret, ToCollector, Token};
 use support::{
-    Heard, Peer, connect, connected, enrol, enrolled, eventually, files, get_json, log_text, metric, start,
+    Heard, Peer, connect, connected, enroll, enrolled, eventually, files, get_json, log_text, metric, start,
     start_with, token,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -54,7 +54,7 @@ async fn a_restart_loses_nothing_and_remembers_the_position() {
     let last = peer.send_alerts(9, 1..=5).await;
     peer.until_acked(last).await;
     collector.stop().await;
-    assert_eq!(peer.next().await, Heard::Refused(Refusal::ShuttingDown));
+    assert_eq!(peer.next().await, Heard::Rejected(RejectReason::ShuttingDown));
 
     let collector = start(directory.path()).await;
     let (_peer, acked) = connected(collector.listen, &pair, &key, 9).await;
@@ -78,7 +78,7 @@ async fn a_stop_acknowledges_only_what_is_stored() {
     loop {
         match peer.next().await {
             Heard::Ack(id) => acked = id.seq,
-            Heard::Refused(reason) => assert_eq!(reason, Refusal::ShuttingDown),
+            Heard::Rejected(reason) => assert_eq!(reason, RejectReason::ShuttingDown),
             _ => break,
         }
     }
@@ -100,10 +100,10 @@ async fn a_token_is_good_once() {
     let token = token(directory.path(), "branch-7", Duration::from_secs(60));
     let (first, second) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
     let welcome = Heard::Welcome { name: "branch-7".into(), acked: None };
-    assert_eq!(enrol(&first, &token, collector.listen, "ignored").await, welcome);
-    assert_eq!(enrol(&second, &token, collector.listen, "").await, Heard::Refused(Refusal::TokenUsed));
+    assert_eq!(enroll(&first, &token, collector.listen, "ignored").await, welcome);
+    assert_eq!(enroll(&second, &token, collector.listen, "").await, Heard::Rejected(RejectReason::TokenUsed));
     let refused = connect(collector.listen, &second, token.collector(), 1).await.next().await;
-    assert_eq!(refused, Heard::Refused(Refusal::UnknownSensor));
+    assert_eq!(refused, Heard::Rejected(RejectReason::UnknownSensor));
     let (_peer, _) = connected(collector.listen, &first, token.collector(), 1).await;
     assert_eq!(metric(collector.http, &format!("{REFUSED}{{reason=\"token\"}}")).await.as_deref(), Some("1"));
     collector.stop().await;
@@ -114,8 +114,8 @@ async fn an_expired_token_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let collector = start(directory.path()).await;
     let token = token(directory.path(), "branch-7", Duration::ZERO);
-    let answer = enrol(&KeyPair::generate().unwrap(), &token, collector.listen, "").await;
-    assert_eq!(answer, Heard::Refused(Refusal::TokenExpired));
+    let answer = enroll(&KeyPair::generate().unwrap(), &token, collector.listen, "").await;
+    assert_eq!(answer, Heard::Rejected(RejectReason::TokenExpired));
     let line = format!("{REFUSED}{{reason=\"expired_token\"}}");
     assert_eq!(metric(collector.http, &line).await.as_deref(), Some("1"));
     collector.stop().await;
@@ -128,15 +128,15 @@ async fn a_wrong_secret_or_an_unknown_token_gets_no_answer() {
     let token = token(directory.path(), "branch-7", Duration::from_secs(60));
     let forged =
         Token::new(token.address(), *token.collector(), token.id(), Secret::from_bytes([7; 16])).unwrap();
-    let answer = enrol(&KeyPair::generate().unwrap(), &forged, collector.listen, "").await;
+    let answer = enroll(&KeyPair::generate().unwrap(), &forged, collector.listen, "").await;
     assert!(matches!(answer, Heard::Closed | Heard::Failed(_)), "{answer:?}");
     let unknown = Token::generate(token.address(), *token.collector()).unwrap();
-    let answer = enrol(&KeyPair::generate().unwrap(), &unknown, collector.listen, "").await;
+    let answer = enroll(&KeyPair::generate().unwrap(), &unknown, collector.listen, "").await;
     assert_eq!(answer, Heard::Closed);
     let (_, answer) = get_json(collector.http, "/api/v1/sensors").await;
     assert_eq!(answer["sensors"].as_array().unwrap().len(), 0, "nobody was enrolled");
     // The token is not used up by somebody who does not know its secret.
-    let answer = enrol(&KeyPair::generate().unwrap(), &token, collector.listen, "").await;
+    let answer = enroll(&KeyPair::generate().unwrap(), &token, collector.listen, "").await;
     assert_eq!(answer, Heard::Welcome { name: "branch-7".into(), acked: None });
     let text = log_text(directory.path());
     assert!(!text.contains(token.to_string().as_str()) && text.contains("there is no token"), "{text}");
@@ -152,9 +152,9 @@ async fn names_are_unique_and_may_be_left_to_the_sensor() {
     assert!(taken.unwrap_err().to_string().contains("the name branch-7 is taken"));
     let open = token(directory.path(), "", Duration::from_secs(60));
     let second = KeyPair::generate().unwrap();
-    let answer = enrol(&second, &open, collector.listen, "branch-7").await;
-    assert_eq!(answer, Heard::Refused(Refusal::NameTaken), "the token stays good");
-    let answer = enrol(&second, &open, collector.listen, "at home; \"x\"").await;
+    let answer = enroll(&second, &open, collector.listen, "branch-7").await;
+    assert_eq!(answer, Heard::Rejected(RejectReason::NameTaken), "the token stays good");
+    let answer = enroll(&second, &open, collector.listen, "at home; \"x\"").await;
     assert_eq!(answer, Heard::Welcome { name: "at-home---x-".into(), acked: None });
     assert_ne!(first.public(), second.public());
     collector.stop().await;
@@ -169,7 +169,7 @@ async fn an_unknown_key_is_refused_and_logged_once() {
     let stranger = KeyPair::generate().unwrap();
     for _ in 0..3 {
         let answer = connect(collector.listen, &stranger, &key, 1).await.next().await;
-        assert_eq!(answer, Heard::Refused(Refusal::UnknownSensor));
+        assert_eq!(answer, Heard::Rejected(RejectReason::UnknownSensor));
     }
     let line = format!("{REFUSED}{{reason=\"unknown_key\"}}");
     assert_eq!(metric(collector.http, &line).await.as_deref(), Some("3"));
@@ -211,9 +211,11 @@ async fn whoever_stops_in_the_handshake_is_cut_off() {
     let mut half = TcpStream::connect(collector.listen).await.unwrap();
     half.write_all(b"SA\x01\x01\x00").await.unwrap();
     let mut answer = Vec::new();
+    let _ = tokio::time::timeout(support::WAIT_TIMEOUT, silent.read_to_end(&mut answer))
+        .await
+        .expect("still open");
     let _ =
-        tokio::time::timeout(support::PATIENCE, silent.read_to_end(&mut answer)).await.expect("still open");
-    let _ = tokio::time::timeout(support::PATIENCE, half.read_to_end(&mut answer)).await.expect("still open");
+        tokio::time::timeout(support::WAIT_TIMEOUT, half.read_to_end(&mut answer)).await.expect("still open");
     assert!(answer.is_empty());
     let line = format!("{REFUSED}{{reason=\"handshake_timeout\"}}");
     eventually("two refusals", || async { metric(collector.http, &line).await.as_deref() == Some("2") })
@@ -299,13 +301,13 @@ async fn a_revoked_sensor_is_out_within_seconds_and_can_come_back() {
     let last = peer.send_alerts(1, 1..=3).await;
     peer.until_acked(last).await;
     enroll::revoke(&files(directory.path()), "branch-7").unwrap(); // as another process does
-    assert_eq!(peer.next().await, Heard::Refused(Refusal::Revoked));
+    assert_eq!(peer.next().await, Heard::Rejected(RejectReason::Revoked));
     let answer = connect(collector.listen, &pair, &key, 1).await.next().await;
-    assert_eq!(answer, Heard::Refused(Refusal::Revoked));
+    assert_eq!(answer, Heard::Rejected(RejectReason::Revoked));
     assert!(enroll::revoke(&files(directory.path()), "nobody").unwrap_err().to_string().contains("branch-7"));
 
     let token = token(directory.path(), "branch-7", Duration::from_secs(60));
-    let answer = enrol(&pair, &token, collector.listen, "").await;
+    let answer = enroll(&pair, &token, collector.listen, "").await;
     assert_eq!(answer, Heard::Welcome { name: "branch-7".into(), acked: Some(last) });
     let (_peer, acked) = connected(collector.listen, &pair, &key, 1).await;
     assert_eq!(acked, Some(last), "it keeps its alerts and its position");

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use sentinel_alert::AlertId;
 use sentinel_uplink::{KeyPair, Token};
-use support::{Heard, PATIENCE, connected, enrol, get_json};
+use support::{Heard, WAIT_TIMEOUT, connected, enroll, get_json};
 
 const KEY: &str = "a passphrase for tests";
 
@@ -53,7 +53,7 @@ impl Collector {
             stderr.lines().map_while(Result::ok).try_for_each(|line| lines.send(line))
         });
         loop {
-            let line = log.recv_timeout(PATIENCE).expect("it does not say where it listens");
+            let line = log.recv_timeout(WAIT_TIMEOUT).expect("it does not say where it listens");
             let Some((_, rest)) = line.split_once("sensors connect to ") else { continue };
             let (listen, rest) = rest.split_once(';').unwrap();
             let http = rest.rsplit_once("http://").unwrap().1.trim_end_matches('/');
@@ -74,15 +74,15 @@ impl Drop for Collector {
     }
 }
 
-/// Makes a token by the program and enrols with it.
-async fn enrol_by_program(collector: &Collector, data: &Path, name: &str) -> (KeyPair, Token) {
+/// Makes a token by the program and enrolls with it.
+async fn enroll_by_program(collector: &Collector, data: &Path, name: &str) -> (KeyPair, Token) {
     let address = collector.listen.to_string();
     let made = output(&["enroll", "--name", name, "--address", &address], data);
     assert!(made.status.success(), "{}", text(&made.stderr));
     let token: Token = text(&made.stdout).trim().parse().unwrap();
     assert_eq!(token.address(), address);
     let pair = KeyPair::generate().unwrap();
-    let answer = enrol(&pair, &token, collector.listen, "").await;
+    let answer = enroll(&pair, &token, collector.listen, "").await;
     assert_eq!(answer, Heard::Welcome { name: name.into(), acked: None });
     (pair, token)
 }
@@ -97,7 +97,7 @@ async fn killed_at_any_time_it_keeps_what_it_acknowledged() {
         let (pair, key) = match &identity {
             Some(known) => known,
             None => {
-                let (pair, token) = enrol_by_program(&collector, directory.path(), "branch-7").await;
+                let (pair, token) = enroll_by_program(&collector, directory.path(), "branch-7").await;
                 identity.insert((pair, *token.collector()))
             }
         };
@@ -130,7 +130,7 @@ async fn a_signal_ends_it_in_order() {
     for signal in ["-TERM", "-INT"] {
         let directory = tempfile::tempdir().unwrap();
         let mut collector = Collector::start(directory.path());
-        let (pair, token) = enrol_by_program(&collector, directory.path(), "branch-7").await;
+        let (pair, token) = enroll_by_program(&collector, directory.path(), "branch-7").await;
         let (mut peer, _) = connected(collector.listen, &pair, token.collector(), 1).await;
         let last = peer.send_alerts(1, 1..=9).await;
         peer.until_acked(last).await;
@@ -156,13 +156,13 @@ async fn operators_work_beside_a_running_collector() {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path();
     let collector = Collector::start(data);
-    let (pair, token) = enrol_by_program(&collector, data, "branch-7").await;
+    let (pair, token) = enroll_by_program(&collector, data, "branch-7").await;
     let listed = output(&["sensors"], data);
     assert!(text(&listed.stdout).contains("branch-7"), "{}", text(&listed.stdout));
     let (mut peer, _) = connected(collector.listen, &pair, token.collector(), 1).await;
     let revoked = output(&["revoke", "branch-7"], data);
     assert_eq!(text(&revoked.stdout), "revoked branch-7\n");
-    assert_eq!(peer.next().await, Heard::Refused(sentinel_uplink::Refusal::Revoked));
+    assert_eq!(peer.next().await, Heard::Rejected(sentinel_uplink::RejectReason::Revoked));
     let again = output(&["revoke", "branch-7"], data);
     assert!(!again.status.success() && text(&again.stderr).contains("was revoked before"), "{again:?}");
     let second = output(&["run", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"], data);
@@ -176,7 +176,7 @@ async fn watch_shows_the_last_alerts_and_goes_on_after_a_restart() {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path();
     let collector = Collector::start(data);
-    let (pair, token) = enrol_by_program(&collector, data, "branch-7").await;
+    let (pair, token) = enroll_by_program(&collector, data, "branch-7").await;
     let (mut peer, _) = connected(collector.listen, &pair, token.collector(), 1).await;
     let last = peer.send_alerts(1, 1..=5).await;
     peer.until_acked(last).await;

@@ -45,7 +45,7 @@ impl<'l> Collector<'l> {
         let mut command = self.command("run");
         command.args(["--listen", &address()]).args(["--http", http::HTTP_ADDRESS]);
         let mut program = Program::start(command, &self.lab.path("collector-run"))?;
-        wait::until_true("the collector answers", wait::PATIENCE, || {
+        wait::until_true("the collector answers", wait::WAIT_TIMEOUT, || {
             if !program.is_running()? {
                 anyhow::bail!("the collector has ended: {}", program.errors()?);
             }
@@ -68,7 +68,7 @@ impl<'l> Collector<'l> {
     /// # Errors
     /// That it had ended before, or reports a failure.
     pub fn stop(&mut self) -> Result<()> {
-        self.program.take().context("the collector is not running")?.terminate(wait::PATIENCE)
+        self.program.take().context("the collector is not running")?.terminate(wait::WAIT_TIMEOUT)
     }
 
     /// A one-time token; `options` are added to the command.

@@ -30,7 +30,7 @@ impl SmallDisk {
         command.args(["--mount", "--propagation", "private", "sh", "-c", script, "sh"]);
         command.arg(at).arg(kib.to_string());
         let mut holder = Program::start(command, &lab.path("disk"))?;
-        wait::until_true("the small disk is mounted", wait::PATIENCE, || {
+        wait::until_true("the small disk is mounted", wait::WAIT_TIMEOUT, || {
             if !holder.is_running()? {
                 anyhow::bail!("mounting: {}", holder.errors()?);
             }

@@ -125,7 +125,7 @@ impl Program {
     /// That it has ended before.
     pub fn kill(&mut self) -> Result<()> {
         self.signal(Signal::KILL)?;
-        self.end(wait::PATIENCE).map(drop)
+        self.end(wait::WAIT_TIMEOUT).map(drop)
     }
 
     /// Resident memory in KiB, and the highest there was.

@@ -47,7 +47,7 @@ impl<'l> Sensor<'l> {
         let mut sensor = Self::new(lab, name, options)?;
         sensor.enroll(&collector.token(name, &[])?)?;
         sensor.start()?;
-        collector.wait_for(name, wait::PATIENCE)?;
+        collector.wait_for(name, wait::WAIT_TIMEOUT)?;
         Ok(sensor)
     }
 
@@ -58,7 +58,7 @@ impl<'l> Sensor<'l> {
         self
     }
 
-    /// Keys, enrolment, log.
+    /// Keys, enrollment, log.
     #[must_use]
     pub fn state_dir(&self) -> PathBuf {
         self.directory.join("state")
@@ -110,7 +110,7 @@ impl<'l> Sensor<'l> {
     pub fn start(&mut self) -> Result<()> {
         let mut program =
             Program::start(self.command(&["run"]), &self.lab.path(&format!("{}-run", self.name)))?;
-        wait::until_true("the sensor captures", wait::PATIENCE, || {
+        wait::until_true("the sensor captures", wait::WAIT_TIMEOUT, || {
             if !program.is_running()? {
                 anyhow::bail!("the sensor has ended: {}", program.errors()?);
             }
@@ -143,7 +143,7 @@ impl<'l> Sensor<'l> {
     /// # Errors
     /// That it had ended before, does not end in time, or reports a failure.
     pub fn stop(&mut self) -> Result<()> {
-        self.program.take().context("the sensor is not running")?.terminate(wait::PATIENCE)
+        self.program.take().context("the sensor is not running")?.terminate(wait::WAIT_TIMEOUT)
     }
 
     /// Makes it read its settings again.
@@ -195,7 +195,7 @@ impl<'l> Sensor<'l> {
     /// # Errors
     /// That none comes.
     pub fn wait_for_alert(&self, kind: &str, phase: &str, source: &str) -> Result<Value> {
-        wait::until(&format!("{kind} of {source}, {phase}"), wait::PATIENCE, || {
+        wait::until(&format!("{kind} of {source}, {phase}"), wait::WAIT_TIMEOUT, || {
             let wanted = [("/kind", kind), ("/phase", phase), ("/src", source)];
             let alerts = self.logged_alerts()?;
             let matches = |alert: &&Value| {
@@ -212,7 +212,7 @@ impl<'l> Sensor<'l> {
     pub fn settled(&self) -> Result<Value> {
         let mut before = None;
         let mut last = Value::Null;
-        let outcome = wait::until("the sensor's books balance", wait::PATIENCE, || {
+        let outcome = wait::until("the sensor's books balance", wait::WAIT_TIMEOUT, || {
             last = self.status()?;
             let frame_count = |name: &str| json::number(&last, &format!("/frames/{name}"));
             let booked = ["analysed", "filtered", "unsupported", "dropped"]

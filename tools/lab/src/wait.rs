@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 /// Patience with things that take milliseconds: long enough for a busy machine, short enough for a person.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const WAIT_TIMEOUT: Duration = Duration::from_secs(20);
 /// Time between two looks.
 const INTERVAL: Duration = Duration::from_millis(10);
 
@@ -42,7 +42,7 @@ mod tests {
     #[test]
     fn it_returns_what_is_found_and_names_what_is_not() {
         let mut looks = 0;
-        let found = until("the third look", PATIENCE, || {
+        let found = until("the third look", WAIT_TIMEOUT, || {
             looks += 1;
             Ok((looks == 3).then_some(looks))
         });
@@ -53,7 +53,7 @@ mod tests {
 
     #[test]
     fn an_error_ends_the_waiting() {
-        let error = until_true("rain", PATIENCE, || bail!("no sky")).unwrap_err().to_string();
+        let error = until_true("rain", WAIT_TIMEOUT, || bail!("no sky")).unwrap_err().to_string();
         assert_eq!(error, "no sky");
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::packet::{Options, Path, Tcp, flags};
-use crate::{Random, Tape};
+use crate::{Random, Timeline};
 
 /// A connection being recorded: sequence numbers, timestamps and the order of segments are those of two real
 /// stacks on a path without loss.
@@ -59,46 +59,46 @@ impl Connection {
     }
 
     /// Three segments: both ends are connected.
-    pub fn open(&mut self, tape: &mut Tape) {
-        self.segment(tape, End::Client, flags::SYN, &[]);
-        tape.wait(self.delay);
-        self.segment(tape, End::Server, flags::SYN | flags::ACK, &[]);
-        tape.wait(self.delay);
-        self.segment(tape, End::Client, flags::ACK, &[]);
+    pub fn open(&mut self, timeline: &mut Timeline) {
+        self.segment(timeline, End::Client, flags::SYN, &[]);
+        timeline.wait(self.delay);
+        self.segment(timeline, End::Server, flags::SYN | flags::ACK, &[]);
+        timeline.wait(self.delay);
+        self.segment(timeline, End::Client, flags::ACK, &[]);
     }
 
     /// Two segments: the port is closed.
-    pub fn refuse(&mut self, tape: &mut Tape) {
-        self.segment(tape, End::Client, flags::SYN, &[]);
-        tape.wait(self.delay);
-        self.segment(tape, End::Server, flags::RST | flags::ACK, &[]);
+    pub fn refuse(&mut self, timeline: &mut Timeline) {
+        self.segment(timeline, End::Client, flags::SYN, &[]);
+        timeline.wait(self.delay);
+        self.segment(timeline, End::Server, flags::RST | flags::ACK, &[]);
     }
 
     /// The client sends `bytes` and gets acknowledgements.
-    pub fn send(&mut self, tape: &mut Tape, bytes: &[u8]) {
-        self.stream(tape, End::Client, bytes);
+    pub fn send(&mut self, timeline: &mut Timeline, bytes: &[u8]) {
+        self.stream(timeline, End::Client, bytes);
     }
 
     /// The server sends `bytes` and gets acknowledgements.
-    pub fn receive(&mut self, tape: &mut Tape, bytes: &[u8]) {
-        self.stream(tape, End::Server, bytes);
+    pub fn receive(&mut self, timeline: &mut Timeline, bytes: &[u8]) {
+        self.stream(timeline, End::Server, bytes);
     }
 
     /// Both ends finish, the client first.
-    pub fn close(&mut self, tape: &mut Tape) {
-        self.segment(tape, End::Client, flags::FIN | flags::ACK, &[]);
-        tape.wait(self.delay);
-        self.segment(tape, End::Server, flags::FIN | flags::ACK, &[]);
-        tape.wait(self.delay);
-        self.segment(tape, End::Client, flags::ACK, &[]);
+    pub fn close(&mut self, timeline: &mut Timeline) {
+        self.segment(timeline, End::Client, flags::FIN | flags::ACK, &[]);
+        timeline.wait(self.delay);
+        self.segment(timeline, End::Server, flags::FIN | flags::ACK, &[]);
+        timeline.wait(self.delay);
+        self.segment(timeline, End::Client, flags::ACK, &[]);
     }
 
     /// The client breaks it off.
-    pub fn reset(&mut self, tape: &mut Tape) {
-        self.segment(tape, End::Client, flags::RST | flags::ACK, &[]);
+    pub fn reset(&mut self, timeline: &mut Timeline) {
+        self.segment(timeline, End::Client, flags::RST | flags::ACK, &[]);
     }
 
-    fn stream(&mut self, tape: &mut Tape, from: End, bytes: &[u8]) {
+    fn stream(&mut self, timeline: &mut Timeline, from: End, bytes: &[u8]) {
         let to = match from {
             End::Client => End::Server,
             End::Server => End::Client,
@@ -107,23 +107,23 @@ impl Connection {
         let last = bytes.len().div_ceil(size);
         for (index, chunk) in bytes.chunks(size).enumerate() {
             let push = if index + 1 == last { flags::PSH } else { 0 };
-            self.segment(tape, from, flags::ACK | push, chunk);
+            self.segment(timeline, from, flags::ACK | push, chunk);
             // Full frames on a gigabit link are 12 us apart.
-            tape.wait_us(12);
+            timeline.wait_us(12);
             // An acknowledgement for every second segment, and for the last (RFC 9293 section 3.8.6.3).
             if index % 2 == 1 || index + 1 == last {
-                let resume = tape.now();
-                tape.wait(self.delay);
-                self.segment(tape, to, flags::ACK, &[]);
+                let resume = timeline.now();
+                timeline.wait(self.delay);
+                self.segment(timeline, to, flags::ACK, &[]);
                 if index + 1 < last {
-                    tape.seek(resume);
+                    timeline.seek(resume);
                 }
             }
         }
-        tape.wait(self.delay);
+        timeline.wait(self.delay);
     }
 
-    fn segment(&mut self, tape: &mut Tape, from: End, control: u8, payload: &[u8]) {
+    fn segment(&mut self, timeline: &mut Timeline, from: End, control: u8, payload: &[u8]) {
         let [client, server] = self.sent;
         let (path, source, destination, sequence, expected) = match from {
             End::Client => (&self.up, self.client_port, self.server_port, client, server),
@@ -137,9 +137,9 @@ impl Connection {
             acknowledgement: if acknowledges { expected } else { 0 },
             flags: control,
             window: if control & flags::SYN != 0 { 64_240 } else { WINDOW },
-            options: self.options(tape, path, control),
+            options: self.options(timeline, path, control),
         };
-        tape.push(path.tcp(&header, payload));
+        timeline.push(path.tcp(&header, payload));
         let occupied = u32::from(control & (flags::SYN | flags::FIN) != 0);
         let length = u32::try_from(payload.len()).unwrap_or_default() + occupied;
         let [client, server] = &mut self.sent;
@@ -147,11 +147,11 @@ impl Connection {
         *next = next.wrapping_add(length);
     }
 
-    fn options(&self, tape: &Tape, path: &Path, control: u8) -> Options {
+    fn options(&self, timeline: &Timeline, path: &Path, control: u8) -> Options {
         if control & flags::RST != 0 {
             return Options::None;
         }
-        let millis = u32::try_from(tape.now().as_millis() & u128::from(u32::MAX)).unwrap_or_default();
+        let millis = u32::try_from(timeline.now().as_millis() & u128::from(u32::MAX)).unwrap_or_default();
         let sent = self.clock.wrapping_add(millis);
         let echoed = if control & flags::ACK == 0 { 0 } else { sent.wrapping_sub(1) };
         if control & flags::SYN == 0 {
@@ -165,13 +165,14 @@ impl Connection {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Cast;
+    use crate::Topology;
     use crate::packet::Family;
 
     /// Flags, sequence and acknowledgement of an IPv4 frame without tags.
-    fn heads(tape: Tape) -> Vec<(u8, u32, u32, usize)> {
+    fn heads(timeline: Timeline) -> Vec<(u8, u32, u32, usize)> {
         let word = |bytes: &[u8]| u32::from_be_bytes(bytes.try_into().unwrap());
-        tape.play()
+        timeline
+            .play()
             .map(|frame| {
                 let tcp = &frame.bytes[34..];
                 let payload = tcp.len() - usize::from(tcp[12] >> 4) * 4;
@@ -182,16 +183,16 @@ mod tests {
 
     #[test]
     fn numbers_follow_the_bytes() {
-        let cast = Cast::default();
-        let path = Path::between(&cast.client, &cast.victim, Family::V4);
+        let topology = Topology::default();
+        let path = Path::between(&topology.client, &topology.victim, Family::V4);
         let mut connection = Connection::new(path, 80, Duration::from_millis(1), &mut Random::new(1));
         connection.sent = [100, 200];
-        let mut tape = Tape::default();
-        connection.open(&mut tape);
-        connection.send(&mut tape, &[7; 1_500]);
-        connection.close(&mut tape);
+        let mut timeline = Timeline::default();
+        connection.open(&mut timeline);
+        connection.send(&mut timeline, &[7; 1_500]);
+        connection.close(&mut timeline);
         assert_eq!(
-            heads(tape),
+            heads(timeline),
             [
                 (0x02, 100, 0, 0),
                 (0x12, 200, 101, 0),
@@ -208,13 +209,13 @@ mod tests {
 
     #[test]
     fn full_frames_are_exactly_full() {
-        let cast = Cast::default();
+        let topology = Topology::default();
         for family in [Family::V4, Family::V6] {
-            let path = Path::between(&cast.client, &cast.victim, family);
+            let path = Path::between(&topology.client, &topology.victim, family);
             let mut connection = Connection::new(path, 80, Duration::ZERO, &mut Random::new(1));
-            let mut tape = Tape::default();
-            connection.send(&mut tape, &[0; 4_000]);
-            assert_eq!(tape.play().map(|frame| frame.bytes.len()).max(), Some(1_514));
+            let mut timeline = Timeline::default();
+            connection.send(&mut timeline, &[0; 4_000]);
+            assert_eq!(timeline.play().map(|frame| frame.bytes.len()).max(), Some(1_514));
         }
     }
 }

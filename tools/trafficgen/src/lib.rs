@@ -7,23 +7,23 @@
 //! It never reads a clock except to pace transmission, never uses a random source but its seed, and shares no
 //! code with the parsers it is meant to test: a builder that did could not find their bugs.
 //!
-//! The map: [`packet`] turns numbers into headers, [`application`] makes what those carry, [`Tape`] and
+//! The map: [`packet`] turns numbers into headers, [`application`] makes what those carry, [`Timeline`] and
 //! [`Connection`] put frames in time, [`scenario`] is the registry, [`pcap`] and [`send`] are the ways out.
 
 #![forbid(unsafe_code)]
 
 pub mod application;
-mod cast;
 mod connection;
 pub mod packet;
 pub mod pcap;
 mod random;
 pub mod scenario;
 pub mod send;
-mod tape;
+mod timeline;
+mod topology;
 
-pub use cast::{Cast, Station};
 pub use connection::Connection;
 pub use random::Random;
 pub use scenario::{Expected, Parameters, Scenario};
-pub use tape::{Packets, Tape, TimedFrame};
+pub use timeline::{Packets, TimedFrame, Timeline};
+pub use topology::{Host, Topology};

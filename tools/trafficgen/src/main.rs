@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use sentinel_trafficgen::pcap::{Resolution, Writer, Written};
-use sentinel_trafficgen::{Cast, Parameters, Scenario, Station, scenario, send};
+use sentinel_trafficgen::{Host, Parameters, Scenario, Topology, scenario, send};
 use sentinel_units::{Mac, Timestamp};
 use serde_json::json;
 
@@ -135,10 +135,10 @@ macro_rules! role {
         }
 
         impl $type {
-            fn apply(&self, station: Station) -> Station {
+            fn apply(&self, station: Host) -> Host {
                 let station = self.$ip.map_or(station, |address| station.with_v4(address));
                 let station = self.$ip6.map_or(station, |address| station.with_v6(address));
-                Station { mac: self.$mac.unwrap_or(station.mac), ..station }
+                Host { mac: self.$mac.unwrap_or(station.mac), ..station }
             }
         }
     };
@@ -151,21 +151,21 @@ role!(Gateway, gateway_mac, gateway_ip, gateway_ip6, "gateway and resolver");
 
 impl Choices {
     fn parameters(&self) -> Parameters {
-        let cast = Cast::default();
-        let gateway = self.gateway.apply(cast.gateway);
-        let outside = self.outside_ip.map_or(cast.outside, |address| cast.outside.with_v4(address));
+        let topology = Topology::default();
+        let gateway = self.gateway.apply(topology.gateway);
+        let outside = self.outside_ip.map_or(topology.outside, |address| topology.outside.with_v4(address));
         Parameters {
             seed: self.seed,
             packets: self.packets,
             duration: Duration::from_secs(self.duration),
             sources: self.sources,
-            cast: Cast {
-                attacker: self.attacker.apply(cast.attacker),
-                victim: self.victim.apply(cast.victim),
-                client: self.client.apply(cast.client),
+            topology: Topology {
+                attacker: self.attacker.apply(topology.attacker),
+                victim: self.victim.apply(topology.victim),
+                client: self.client.apply(topology.client),
                 gateway,
                 // What lies beyond is reached through the gateway, wherever that is.
-                outside: Station { mac: gateway.mac, ..outside },
+                outside: Host { mac: gateway.mac, ..outside },
             },
         }
     }

@@ -84,9 +84,9 @@ impl fmt::Display for Sent {
 }
 
 /// Shortest pause worth sleeping for; the rest is caught up at the next frame.
-const SHORTEST_SLEEP: Duration = Duration::from_micros(100);
+const MIN_SLEEP: Duration = Duration::from_micros(100);
 /// A frame is twelve bytes of addresses and two of type at least; the kernel refuses shorter ones.
-const SHORTEST_FRAME: usize = 14;
+const MIN_FRAME_LEN: usize = 14;
 
 /// Sends `packets` on `interface`, `speed` times as fast as their offsets say; zero is flat out.
 ///
@@ -98,11 +98,11 @@ pub fn send(interface: &str, speed: f64, packets: Packets) -> Result<Sent, SendE
     let mut wire = open(interface)?;
     let mut sent = Sent::default();
     let begin = Instant::now();
-    for frame in packets.filter(|frame| frame.bytes.len() >= SHORTEST_FRAME) {
+    for frame in packets.filter(|frame| frame.bytes.len() >= MIN_FRAME_LEN) {
         if speed > 0.0 {
             let due = frame.offset.div_f64(speed);
             let early = due.saturating_sub(begin.elapsed());
-            if early >= SHORTEST_SLEEP {
+            if early >= MIN_SLEEP {
                 thread::sleep(early);
             }
         }
@@ -135,11 +135,11 @@ fn open(name: &str) -> Result<Box<dyn DataLinkSender>, SendError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Tape;
+    use crate::Timeline;
 
     #[test]
     fn an_unknown_interface_lists_the_others() {
-        let refused = send("no-such-wire", 0.0, Tape::default().play()).unwrap_err().to_string();
+        let refused = send("no-such-wire", 0.0, Timeline::default().play()).unwrap_err().to_string();
         assert!(refused.starts_with("no interface no-such-wire; there are "), "{refused}");
         assert!(refused.contains("lo"), "{refused}");
     }

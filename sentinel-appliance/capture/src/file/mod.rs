@@ -2,9 +2,9 @@
 //!
 //! Read first: draft-ietf-opsawg-pcap, draft-ietf-opsawg-pcapng; `sf-pcap.c` in libpcap for what old writers did.
 
+mod byte_order;
 mod fault;
 mod input;
-mod order;
 mod pcap;
 mod pcapng;
 mod reader;

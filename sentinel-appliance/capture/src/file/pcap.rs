@@ -6,7 +6,7 @@ use sentinel_units::{LinkType, Timestamp};
 
 use super::input::{Input, MAX_FRAME, to_usize};
 use super::reader::Found;
-use super::{FileFault, order::Order};
+use super::{FileFault, byte_order::ByteOrder};
 
 /// Seconds and microseconds.
 const MICROSECONDS: u32 = 0xa1b2_c3d4;
@@ -21,7 +21,7 @@ const USUAL_HEADER_LEN: u32 = 16;
 /// What the file header says.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Header {
-    order: Order,
+    order: ByteOrder,
     nanoseconds: bool,
     record_header_len: u32,
     lengths: Lengths,
@@ -43,13 +43,13 @@ impl Header {
     /// `magic` is the first four bytes as a big-endian number.
     pub(super) fn open(input: &mut Input<'_>, magic: u32) -> Result<Self, FileFault> {
         let order = if is_magic(magic) {
-            Order::Big
+            ByteOrder::Big
         } else if is_magic(magic.swap_bytes()) {
-            Order::Little
+            ByteOrder::Little
         } else {
             return Err(FileFault::UnknownFormat(magic));
         };
-        let magic = if matches!(order, Order::Big) { magic } else { magic.swap_bytes() };
+        let magic = if matches!(order, ByteOrder::Big) { magic } else { magic.swap_bytes() };
         let bytes = input.peek_all(HEADER_LEN)?;
         let mut fields = order.fields(bytes);
         let _magic = fields.u32()?;
@@ -57,7 +57,7 @@ impl Header {
         let (_time_zone, _accuracy, _snap_len) = (fields.u32()?, fields.u32()?, fields.u32()?);
         // The upper half may hold the length of the frame check sequence.
         let [link_high, link_low] = [fields.u16()?, fields.u16()?];
-        let link = if matches!(order, Order::Big) { link_low } else { link_high };
+        let link = if matches!(order, ByteOrder::Big) { link_low } else { link_high };
         let lengths = match (major, minor) {
             (2, 0..=2) => Lengths::WireFirst,
             (2, 3) => Lengths::SmallerIsCaptured,
@@ -163,7 +163,7 @@ mod tests {
     use crate::fuzzing::drain;
 
     /// A file header: version 2.4, snap length 65535, link type 1 with four bytes of check sequence announced.
-    fn header(order: Order, magic: u32) -> Vec<u8> {
+    fn header(order: ByteOrder, magic: u32) -> Vec<u8> {
         let mut bytes = Vec::new();
         word(&mut bytes, order, magic);
         half(&mut bytes, order, 2);
@@ -174,16 +174,16 @@ mod tests {
         bytes
     }
 
-    fn word(bytes: &mut Vec<u8>, order: Order, word: u32) {
-        bytes.extend(if order == Order::Big { word.to_be_bytes() } else { word.to_le_bytes() });
+    fn word(bytes: &mut Vec<u8>, order: ByteOrder, word: u32) {
+        bytes.extend(if order == ByteOrder::Big { word.to_be_bytes() } else { word.to_le_bytes() });
     }
 
-    fn half(bytes: &mut Vec<u8>, order: Order, half: u16) {
-        bytes.extend(if order == Order::Big { half.to_be_bytes() } else { half.to_le_bytes() });
+    fn half(bytes: &mut Vec<u8>, order: ByteOrder, half: u16) {
+        bytes.extend(if order == ByteOrder::Big { half.to_be_bytes() } else { half.to_le_bytes() });
     }
 
     /// A record at 7 s and `fraction`, cut to `frame` from 60 bytes.
-    fn record(bytes: &mut Vec<u8>, order: Order, fraction: u32, frame: &[u8], is_modified: bool) {
+    fn record(bytes: &mut Vec<u8>, order: ByteOrder, fraction: u32, frame: &[u8], is_modified: bool) {
         for field in [7, fraction, u32::try_from(frame.len()).unwrap(), 60] {
             word(bytes, order, field);
         }
@@ -195,7 +195,7 @@ mod tests {
 
     #[test]
     fn all_magics_are_read_in_both_byte_orders() {
-        for order in [Order::Big, Order::Little] {
+        for order in [ByteOrder::Big, ByteOrder::Little] {
             for (magic, nanos) in [(MICROSECONDS, 8_000), (NANOSECONDS, 8), (MODIFIED, 8_000)] {
                 let mut bytes = header(order, magic);
                 record(&mut bytes, order, 8, &[1, 2, 3], magic == MODIFIED);
@@ -217,10 +217,10 @@ mod tests {
 
     #[test]
     fn every_cut_gives_the_complete_frames_and_then_an_error() {
-        let mut bytes = header(Order::Little, MICROSECONDS);
+        let mut bytes = header(ByteOrder::Little, MICROSECONDS);
         let mut ends = vec![bytes.len()];
         for frame in [&[1_u8; 14][..], &[2; 3], &[]] {
-            record(&mut bytes, Order::Little, 0, frame, false);
+            record(&mut bytes, ByteOrder::Little, 0, frame, false);
             ends.push(bytes.len());
         }
         for cut in 0..=bytes.len() {
@@ -241,9 +241,9 @@ mod tests {
 
     #[test]
     fn an_absurd_length_is_named_with_its_place() {
-        let mut bytes = header(Order::Big, NANOSECONDS);
+        let mut bytes = header(ByteOrder::Big, NANOSECONDS);
         for field in [7, 8, u32::MAX, u32::MAX] {
-            word(&mut bytes, Order::Big, field);
+            word(&mut bytes, ByteOrder::Big, field);
         }
         let (frames, error) = drain(bytes.as_slice());
         assert_eq!(frames, 0);
@@ -256,9 +256,9 @@ mod tests {
     #[test]
     fn the_longest_frame_is_read() {
         let frame: Vec<u8> = (0..MAX_FRAME).map(|index| index.to_le_bytes()[0]).collect();
-        let mut bytes = header(Order::Little, MICROSECONDS);
-        record(&mut bytes, Order::Little, 0, &[5; 100_000], false);
-        record(&mut bytes, Order::Little, 0, &frame, false);
+        let mut bytes = header(ByteOrder::Little, MICROSECONDS);
+        record(&mut bytes, ByteOrder::Little, 0, &[5; 100_000], false);
+        record(&mut bytes, ByteOrder::Little, 0, &frame, false);
         let mut reader = Reader::open(bytes.as_slice()).unwrap();
         assert_eq!(reader.next().unwrap().unwrap().bytes.len(), 100_000);
         assert_eq!(reader.next().unwrap().unwrap().bytes, frame);
@@ -268,10 +268,10 @@ mod tests {
     #[test]
     fn old_versions_have_their_lengths_the_other_way_round() {
         for (minor, first, second) in [(4, 3, 60), (3, 3, 60), (3, 60, 3), (2, 60, 3)] {
-            let mut bytes = header(Order::Big, MICROSECONDS);
+            let mut bytes = header(ByteOrder::Big, MICROSECONDS);
             bytes[7] = minor;
             for field in [7, 8, first, second] {
-                word(&mut bytes, Order::Big, field);
+                word(&mut bytes, ByteOrder::Big, field);
             }
             bytes.extend([1, 2, 3]);
             let mut reader = Reader::open(bytes.as_slice()).unwrap();
@@ -282,7 +282,7 @@ mod tests {
 
     #[test]
     fn an_unknown_version_is_refused() {
-        let mut bytes = header(Order::Big, MICROSECONDS);
+        let mut bytes = header(ByteOrder::Big, MICROSECONDS);
         bytes[5] = 3;
         let error = drain(bytes.as_slice()).1.unwrap();
         assert_eq!(error.to_string(), "offset 0: format version 3.4 is not known");
@@ -303,9 +303,9 @@ mod tests {
 
     #[test]
     fn a_link_type_that_nobody_dissects_is_no_error() {
-        let mut bytes = header(Order::Big, MICROSECONDS);
+        let mut bytes = header(ByteOrder::Big, MICROSECONDS);
         bytes[22..24].copy_from_slice(&[0x01, 0x1c]);
-        record(&mut bytes, Order::Big, 0, &[1], false);
+        record(&mut bytes, ByteOrder::Big, 0, &[1], false);
         let mut reader = Reader::open(bytes.as_slice()).unwrap();
         assert_eq!(reader.next().unwrap().unwrap().link, LinkType(284));
     }

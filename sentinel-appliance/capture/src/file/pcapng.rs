@@ -5,8 +5,8 @@
 use sentinel_units::{LinkType, Timestamp};
 
 use super::FileFault;
+use super::byte_order::{ByteOrder, Fields};
 use super::input::{Input, MAX_FRAME, to_usize};
-use super::order::{Fields, Order};
 use super::pcap::link_type;
 use super::reader::Found;
 
@@ -25,7 +25,7 @@ pub const MAX_INTERFACES: usize = 1024;
 /// What is known of the current section.
 #[derive(Debug)]
 pub(super) struct Section {
-    order: Order,
+    order: ByteOrder,
     interfaces: Vec<Interface>,
     /// Length of the block whose frame was returned last.
     returned: u32,
@@ -42,7 +42,7 @@ struct Interface {
 
 impl Section {
     pub(super) fn open(input: &mut Input<'_>) -> Result<Self, FileFault> {
-        let mut section = Self { order: Order::Big, interfaces: Vec::new(), returned: 0 };
+        let mut section = Self { order: ByteOrder::Big, interfaces: Vec::new(), returned: 0 };
         section.begin(input)?;
         Ok(section)
     }
@@ -82,15 +82,15 @@ impl Section {
 
     /// Reads a section header; what the section before it described no longer holds.
     fn begin(&mut self, input: &mut Input<'_>) -> Result<(), FileFault> {
-        const LEAST: u32 = 28;
+        const MIN: u32 = 28;
         let bytes = input.peek_all(16)?;
-        let mut fields = Order::Big.fields(bytes);
+        let mut fields = ByteOrder::Big.fields(bytes);
         let _kind = fields.u32()?;
         let _length = fields.u32()?;
         let mark = fields.u32()?;
         self.order = match mark {
-            BYTE_ORDER_MARK => Order::Big,
-            _ if mark.swap_bytes() == BYTE_ORDER_MARK => Order::Little,
+            BYTE_ORDER_MARK => ByteOrder::Big,
+            _ if mark.swap_bytes() == BYTE_ORDER_MARK => ByteOrder::Little,
             _ => return Err(FileFault::ByteOrder(mark)),
         };
         let mut fields = self.order.fields(bytes);
@@ -102,7 +102,7 @@ impl Section {
         if major != 1 || !matches!(minor, 0 | 2) {
             return Err(FileFault::Version { major, minor });
         }
-        check_length(length, LEAST)?;
+        check_length(length, MIN)?;
         self.interfaces.clear();
         self.skip(input, length)
     }
@@ -119,8 +119,8 @@ impl Section {
     }
 
     fn interface(&mut self, input: &mut Input<'_>, length: u32) -> Result<(), FileFault> {
-        const LEAST: u32 = 20;
-        check_length(length, LEAST)?;
+        const MIN: u32 = 20;
+        check_length(length, MIN)?;
         if self.interfaces.len() >= MAX_INTERFACES {
             return Err(FileFault::TooManyInterfaces);
         }
@@ -288,20 +288,20 @@ mod tests {
 
     /// Builds a file block by block.
     struct File {
-        order: Order,
+        order: ByteOrder,
         bytes: Vec<u8>,
         /// Where each block ends.
         ends: Vec<usize>,
     }
 
     impl File {
-        fn new(order: Order) -> Self {
+        fn new(order: ByteOrder) -> Self {
             let mut file = Self { order, bytes: Vec::new(), ends: Vec::new() };
             file.section(order);
             file
         }
 
-        fn section(&mut self, order: Order) {
+        fn section(&mut self, order: ByteOrder) {
             self.order = order;
             let mut body = Vec::new();
             body.extend(self.word(BYTE_ORDER_MARK));
@@ -353,17 +353,17 @@ mod tests {
         }
 
         fn word(&self, word: u32) -> [u8; 4] {
-            if self.order == Order::Big { word.to_be_bytes() } else { word.to_le_bytes() }
+            if self.order == ByteOrder::Big { word.to_be_bytes() } else { word.to_le_bytes() }
         }
 
         fn half(&self, half: u16) -> [u8; 2] {
-            if self.order == Order::Big { half.to_be_bytes() } else { half.to_le_bytes() }
+            if self.order == ByteOrder::Big { half.to_be_bytes() } else { half.to_le_bytes() }
         }
     }
 
     #[test]
     fn packets_of_all_kinds_are_read_in_both_byte_orders() {
-        for order in [Order::Big, Order::Little] {
+        for order in [ByteOrder::Big, ByteOrder::Little] {
             let mut file = File::new(order);
             file.interface(1, 4, &[]);
             file.interface(101, 0, &[]);
@@ -398,13 +398,13 @@ mod tests {
 
     #[test]
     fn a_new_section_forgets_the_interfaces_and_may_change_the_byte_order() {
-        let mut file = File::new(Order::Big);
+        let mut file = File::new(ByteOrder::Big);
         file.interface(1, 0, &[]);
         file.packet(0, 1, &[1]);
-        file.section(Order::Little);
+        file.section(ByteOrder::Little);
         file.interface(113, 0, &[]);
         file.packet(0, 2, &[2]);
-        file.section(Order::Little);
+        file.section(ByteOrder::Little);
         file.packet(0, 3, &[3]);
         let mut reader = Reader::open(file.bytes.as_slice()).unwrap();
         assert_eq!(reader.next().unwrap().unwrap().link, LinkType::ETHERNET);
@@ -434,7 +434,7 @@ mod tests {
             (6, -2, 1_500_000, 0), // before the epoch
             (6, i64::MAX, 0, u64::MAX),
         ] {
-            let mut file = File::new(Order::Little);
+            let mut file = File::new(ByteOrder::Little);
             let mut options = file.option(2, b"eth0");
             options.extend(file.option(9, &[resolution]));
             options.extend(file.option(14, &i64::to_le_bytes(offset)));
@@ -449,7 +449,7 @@ mod tests {
 
     #[test]
     fn every_cut_gives_the_complete_frames_and_then_an_error() {
-        let mut file = File::new(Order::Little);
+        let mut file = File::new(ByteOrder::Little);
         let options = file.option(9, &[9]);
         file.interface(1, 0, &options);
         file.packet(0, 1, &[1; 14]);
@@ -470,7 +470,7 @@ mod tests {
 
     /// The message about a file of one interface and then `bytes`.
     fn message_after_interface(bytes: &[u8]) -> String {
-        let mut file = File::new(Order::Little);
+        let mut file = File::new(ByteOrder::Little);
         file.interface(1, 0, &[]);
         file.bytes.extend(bytes);
         let (frames, error) = drain(file.bytes.as_slice());
@@ -530,7 +530,7 @@ mod tests {
 
     #[test]
     fn a_large_block_without_packets_is_stepped_over() {
-        let mut file = File::new(Order::Little);
+        let mut file = File::new(ByteOrder::Little);
         file.interface(1, 0, &[]);
         file.block(0x0bad, &vec![0; 1 << 20]);
         file.packet(0, 1, &[1]);
@@ -539,7 +539,7 @@ mod tests {
 
     #[test]
     fn interfaces_are_bounded() {
-        let mut file = File::new(Order::Little);
+        let mut file = File::new(ByteOrder::Little);
         for _ in 0..=MAX_INTERFACES {
             file.interface(1, 0, &[]);
         }

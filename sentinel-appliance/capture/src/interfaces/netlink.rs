@@ -88,8 +88,8 @@ fn ask_once<T>(
 ) -> Result<Option<Vec<T>>, ListError> {
     const INTERRUPTED: u16 = 0x10; // NLM_F_DUMP_INTR
     const BUFFER_BYTES: usize = 32_768; // the most that the kernel puts into one message of a dump
-    const MOST_READS: usize = 65_536;
-    const PATIENCE: Duration = Duration::from_secs(2);
+    const MAX_READS: usize = 65_536;
+    const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
     let error = |call| move |errno| ListError::System { call, errno };
     let socket =
         socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, question.protocol)
@@ -98,9 +98,9 @@ fn ask_once<T>(
     let mut buffer = vec![0; BUFFER_BYTES];
     let mut is_whole = true;
     let mut found = Vec::new();
-    for _ in 0..MOST_READS {
+    for _ in 0..MAX_READS {
         // The kernel answers at once; a translator between us and it (qemu-user) may swallow the question.
-        retry_on_intr(|| readiness::wait(socket.as_fd(), PATIENCE))
+        retry_on_intr(|| readiness::wait(socket.as_fd(), ANSWER_TIMEOUT))
             .and_then(|ready| ready.ok_or(Errno::TIMEDOUT))
             .map_err(error("poll"))?;
         let (length, _) = retry_on_intr(|| recv(&socket, buffer.as_mut_slice(), RecvFlags::empty()))

@@ -132,7 +132,7 @@ pub fn driver(interface: &str) -> Option<String> {
 fn read_features(interface: &str) -> Result<Vec<Feature>, Errno> {
     const FEATURES: u32 = 4; // ETH_SS_FEATURES
     const STRING_BYTES: usize = 32; // ETH_GSTRING_LEN
-    const MOST: u32 = 256;
+    const MAX: u32 = 256;
     let socket = socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
     let tool = |words: &mut [u32]| call(&socket, interface, words);
     // struct ethtool_sset_info: command, reserved, mask of 64 bits, one number for each bit set.
@@ -141,7 +141,7 @@ fn read_features(interface: &str) -> Result<Vec<Feature>, Errno> {
     let mut count = [0x37, 0, u32::from_ne_bytes([a, b, c, d]), u32::from_ne_bytes([e, f, g, h]), 0];
     tool(&mut count)?;
     let [.., count] = count;
-    let count = count.min(MOST);
+    let count = count.min(MAX);
     let words = |count: u32| usize::try_from(count).unwrap_or(0);
     // struct ethtool_gstrings: command, set, number of strings, the strings.
     let mut strings = vec![0; 3 + words(count) * STRING_BYTES / 4];

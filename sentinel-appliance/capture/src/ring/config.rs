@@ -6,7 +6,7 @@ use sentinel_filter::Instruction;
 
 /// What to capture, and with how much memory.
 #[derive(Clone, Copy, Debug)]
-pub struct Config<'c> {
+pub struct RingConfig<'c> {
     /// Name of the interface.
     pub interface: &'c str,
     /// What [`Frame::interface`](crate::Frame::interface) shall say of frames from this ring.
@@ -27,7 +27,7 @@ pub struct Config<'c> {
     pub filter: Option<&'c [Instruction]>,
 }
 
-impl<'c> Config<'c> {
+impl<'c> RingConfig<'c> {
     /// A ring of 1 MiB in blocks of 64 KiB on `interface`: whole frames, promiscuous, unfiltered, none older than 2 ms.
     #[must_use]
     pub const fn new(interface: &'c str) -> Self {
@@ -64,6 +64,6 @@ pub enum FanoutMode {
     Flow,
     /// By the CPU that took the frame in.
     Cpu,
-    /// As the program of [`Ring::share_by`](super::Ring::share_by) says; until then everything goes to the first ring.
+    /// As the program of [`Ring::set_fanout_program`](super::Ring::set_fanout_program) says; until then everything goes to the first ring.
     Program,
 }

@@ -31,7 +31,7 @@ pub(super) fn attach(
 }
 
 /// Gives the group of `socket` the program that chooses who gets a frame.
-pub(super) fn share_by(socket: &PacketSocket, program: &[Instruction]) -> Result<(), OpenError> {
+pub(super) fn set_fanout_program(socket: &PacketSocket, program: &[Instruction]) -> Result<(), OpenError> {
     set(socket, "PACKET_FANOUT_DATA", libc::SOL_PACKET, libc::PACKET_FANOUT_DATA, program, u32::MAX)
 }
 

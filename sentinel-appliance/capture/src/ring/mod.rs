@@ -5,12 +5,12 @@
 mod block;
 mod config;
 mod filter;
+mod frame_counter;
 mod map;
-mod meter;
 mod socket;
 
 pub use crate::packet_socket::OpenError;
 pub use block::Frames;
-pub use config::{Config, Fanout, FanoutMode};
-pub use meter::Meter;
-pub use socket::{Block, Counters, Ring, WaitError, Wake};
+pub use config::{Fanout, FanoutMode, RingConfig};
+pub use frame_counter::FrameCounter;
+pub use socket::{Block, Counters, Ring, WaitError, WaitOutcome};

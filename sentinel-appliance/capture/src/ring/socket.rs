@@ -12,7 +12,7 @@ use sentinel_filter::Instruction;
 use sentinel_units::LinkType;
 
 use super::block::{Frames, Origin};
-use super::config::{Config, Fanout, FanoutMode};
+use super::config::{Fanout, FanoutMode, RingConfig};
 use super::filter::{self, NOTHING, attach, length};
 use super::map::Map;
 use crate::interfaces::link_type;
@@ -51,7 +51,7 @@ pub struct Counters {
 
 /// Why [`Ring::wait`] came back.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Wake {
+pub enum WaitOutcome {
     /// A block is ready.
     Ready,
     /// The time was up.
@@ -79,7 +79,7 @@ impl Ring {
     ///
     /// # Errors
     /// Any [`OpenError`]; nothing is left open.
-    pub fn open(config: &Config<'_>) -> Result<Self, OpenError> {
+    pub fn open(config: &RingConfig<'_>) -> Result<Self, OpenError> {
         const NO_PROTOCOL: c_int = 0;
         const TRUE: c_int = 1;
         let (block_bytes, block_count) = sizes(config)?;
@@ -144,15 +144,15 @@ impl Ring {
     ///
     /// # Errors
     /// [`WaitError`]; the ring stays open and may be waited on again.
-    pub fn wait(&mut self, timeout: Duration) -> Result<Wake, WaitError> {
+    pub fn wait(&mut self, timeout: Duration) -> Result<WaitOutcome, WaitError> {
         if self.map.is_ours(self.next) {
-            return Ok(Wake::Ready);
+            return Ok(WaitOutcome::Ready);
         }
         match readiness::wait(self.socket.as_fd(), timeout) {
-            Ok(None) => Ok(Wake::TimedOut),
+            Ok(None) => Ok(WaitOutcome::TimedOut),
             Ok(Some(events)) if events & libc::POLLERR != 0 => self.socket_error(),
-            Ok(Some(_)) => Ok(Wake::Ready),
-            Err(Errno::INTR) => Ok(Wake::Interrupted),
+            Ok(Some(_)) => Ok(WaitOutcome::Ready),
+            Err(Errno::INTR) => Ok(WaitOutcome::Interrupted),
             Err(errno) => Err(WaitError(errno)),
         }
     }
@@ -161,10 +161,10 @@ impl Ring {
     ///
     /// # Errors
     /// [`WaitError`]; the ring stays open and may be waited on again.
-    pub fn socket_error(&self) -> Result<Wake, WaitError> {
+    pub fn socket_error(&self) -> Result<WaitOutcome, WaitError> {
         match rustix::net::sockopt::socket_error(&self.socket) {
-            Ok(Err(Errno::NETDOWN)) => Ok(Wake::InterfaceDown),
-            Ok(Ok(())) => Ok(Wake::Ready),
+            Ok(Err(Errno::NETDOWN)) => Ok(WaitOutcome::InterfaceDown),
+            Ok(Ok(())) => Ok(WaitOutcome::Ready),
             Ok(Err(errno)) | Err(errno) => Err(WaitError(errno)),
         }
     }
@@ -201,8 +201,8 @@ impl Ring {
                 old(&block);
             }
             match self.wait(patience) {
-                Ok(Wake::Ready | Wake::Interrupted | Wake::InterfaceDown) => {}
-                Ok(Wake::TimedOut) | Err(_) => break,
+                Ok(WaitOutcome::Ready | WaitOutcome::Interrupted | WaitOutcome::InterfaceDown) => {}
+                Ok(WaitOutcome::TimedOut) | Err(_) => break,
             }
         }
         attach(&self.socket, filter, self.snap_bytes)
@@ -214,8 +214,8 @@ impl Ring {
     ///
     /// # Errors
     /// [`OpenError::FilterLength`], or [`OpenError::System`] if the kernel refuses or the ring is in no such group.
-    pub fn share_by(&mut self, program: &[Instruction]) -> Result<(), OpenError> {
-        filter::share_by(&self.socket, program)
+    pub fn set_fanout_program(&mut self, program: &[Instruction]) -> Result<(), OpenError> {
+        filter::set_fanout_program(&self.socket, program)
     }
 
     /// The group that this ring shares frames with, if it does.
@@ -301,8 +301,8 @@ impl Drop for Block<'_> {
 }
 
 /// Bytes in a block and number of blocks.
-fn sizes(config: &Config<'_>) -> Result<(usize, c_uint), OpenError> {
-    let Config { ring_bytes, block_bytes, .. } = *config;
+fn sizes(config: &RingConfig<'_>) -> Result<(usize, c_uint), OpenError> {
+    let RingConfig { ring_bytes, block_bytes, .. } = *config;
     let page_bytes = u32::try_from(rustix::param::page_size()).unwrap_or(4096);
     let fits =
         block_bytes != 0 && block_bytes.is_multiple_of(page_bytes) && ring_bytes.is_multiple_of(block_bytes);
@@ -313,7 +313,7 @@ fn sizes(config: &Config<'_>) -> Result<(usize, c_uint), OpenError> {
     }
 }
 
-fn set_up_ring(socket: &PacketSocket, config: &Config<'_>, block_count: c_uint) -> Result<(), OpenError> {
+fn set_up_ring(socket: &PacketSocket, config: &RingConfig<'_>, block_count: c_uint) -> Result<(), OpenError> {
     /// Only their number is checked by the kernel: version 3 packs frames of any size.
     const FRAME_BYTES: c_uint = 2048;
     const VERSION_3: c_int = 2; // TPACKET_V3 of the enumeration that begins with TPACKET_V1 = 0
@@ -365,7 +365,8 @@ mod tests {
     #[test]
     fn a_ring_is_two_or_more_whole_blocks_of_whole_pages() {
         let page = u32::try_from(rustix::param::page_size()).unwrap();
-        let config = |ring_bytes, block_bytes| Config { ring_bytes, block_bytes, ..Config::new("eth0") };
+        let config =
+            |ring_bytes, block_bytes| RingConfig { ring_bytes, block_bytes, ..RingConfig::new("eth0") };
         assert_eq!(sizes(&config(page * 6, page * 2)), Ok((usize::try_from(page * 2).unwrap(), 3)));
         for (ring_bytes, block_bytes) in
             [(page, page), (page * 3, page * 2), (page, page / 2), (page, 0), (0, page), (u32::MAX, page)]

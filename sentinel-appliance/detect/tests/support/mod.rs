@@ -6,15 +6,15 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use sentinel_alert::{Alert, Phase, Test};
-use sentinel_detect::registry::{Config, DETECTORS};
-use sentinel_detect::{Capacities, Engine, Inside, ListedPort, Pace, PortProtocol, Storage};
+use sentinel_detect::registry::{DETECTORS, DetectorConfig};
+use sentinel_detect::{Capacities, Engine, HomeNet, IncidentLimits, ListedPort, PortProtocol, Storage};
+use sentinel_track::allocator::TableAllocator;
 use sentinel_track::hash::HashKey;
-use sentinel_track::lender::Lender;
 use sentinel_units::{LinkType, Port, Timestamp};
 
 pub(crate) const KEY: HashKey = HashKey::new(0x0123_4567_89ab_cdef);
-pub(crate) const PACE: Pace =
-    Pace { quiet: Duration::from_secs(60), update: Duration::from_secs(30), openings: 32 };
+pub(crate) const PACE: IncidentLimits =
+    IncidentLimits { idle_timeout: Duration::from_secs(60), update: Duration::from_secs(30), burst: 32 };
 
 pub(crate) const SYN: u8 = 0x02;
 pub(crate) const SYN_ACK: u8 = 0x12;
@@ -25,7 +25,7 @@ pub(crate) const MAC: Mac = [2, 0, 0, 0, 0, 1];
 pub(crate) const GATEWAY_MAC: Mac = [2, 0, 0, 0, 0, 0xfe];
 pub(crate) const FALSE_MAC: Mac = [2, 0, 0, 0, 0, 0x66];
 
-/// Inside, by the home networks of [`inside`].
+/// Inside, by the home networks of [`home_net`].
 pub(crate) const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 20, 30, 11);
 pub(crate) const ATTACKER: Ipv4Addr = Ipv4Addr::new(10, 20, 30, 66);
 pub(crate) const VICTIM: Ipv4Addr = Ipv4Addr::new(10, 20, 30, 10);
@@ -36,10 +36,10 @@ pub(crate) const OUTSIDE: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 7);
 /// Plenty for every test that does not fill a table.
 pub(crate) const ROOMY: Capacities = Capacities {
     flows: 1 << 14,
-    askers: 1 << 10,
-    echoes: 1 << 10,
-    doors: 1 << 10,
-    outbound: 1 << 8,
+    syn_sources: 1 << 10,
+    echo_sources: 1 << 10,
+    logins: 1 << 10,
+    egress: 1 << 8,
     neighbours: 1 << 8,
     incidents: 64,
     listed_ports: 16,
@@ -48,31 +48,31 @@ pub(crate) const ROOMY: Capacities = Capacities {
 /// One set of each table.
 pub(crate) const TINY: Capacities = Capacities {
     flows: 4,
-    askers: 4,
-    echoes: 4,
-    doors: 4,
-    outbound: 4,
+    syn_sources: 4,
+    echo_sources: 4,
+    logins: 4,
+    egress: 4,
     neighbours: 4,
     incidents: 4,
     listed_ports: 4,
 };
 
-pub(crate) fn configs() -> [Config; 8] {
+pub(crate) fn configs() -> [DetectorConfig; 8] {
     DETECTORS.map(|detector| detector.default_config())
 }
 
-pub(crate) fn inside() -> Inside {
-    let mut inside = Inside::default();
+pub(crate) fn home_net() -> HomeNet {
+    let mut home_net = HomeNet::default();
     for prefix in ["10.0.0.0/8", "fd00::/8"] {
-        inside.add(prefix.parse().unwrap()).unwrap();
+        home_net.add(prefix.parse().unwrap()).unwrap();
     }
-    inside
+    home_net
 }
 
 pub(crate) struct Leaked;
 
-impl Lender<'static> for Leaked {
-    fn lend<T: Clone + 'static>(&mut self, count: usize, empty: T) -> &'static mut [T] {
+impl TableAllocator<'static> for Leaked {
+    fn allocate<T: Clone + 'static>(&mut self, count: usize, empty: T) -> &'static mut [T] {
         vec![empty; count].leak()
     }
 }
@@ -88,9 +88,9 @@ impl Sensor {
         Self::with(ROOMY, KEY, &configs())
     }
 
-    pub(crate) fn with(capacities: Capacities, key: HashKey, configs: &[Config; 8]) -> Self {
-        let storage = Storage::lent(&capacities, &mut Leaked);
-        let mut engine = Engine::new(storage, key, inside(), PACE, configs);
+    pub(crate) fn with(capacities: Capacities, key: HashKey, configs: &[DetectorConfig; 8]) -> Self {
+        let storage = Storage::allocate(&capacities, &mut Leaked);
+        let mut engine = Engine::new(storage, key, home_net(), PACE, configs);
         engine.set_listed_ports(&[listed(PortProtocol::Tcp, 4444), listed(PortProtocol::Udp, 31_337)]);
         Self { engine, raised: Vec::new() }
     }
@@ -132,21 +132,21 @@ pub(crate) fn listed(protocol: PortProtocol, port: u16) -> ListedPort {
     ListedPort { protocol, port: Port(port), label: "test".try_into().unwrap() }
 }
 
-pub(crate) fn ethernet(source: Mac, destination: Mac, kind: u16, inside: &[u8]) -> Vec<u8> {
-    [&destination[..], &source, &kind.to_be_bytes(), inside].concat()
+pub(crate) fn ethernet(source: Mac, destination: Mac, kind: u16, home_net: &[u8]) -> Vec<u8> {
+    [&destination[..], &source, &kind.to_be_bytes(), home_net].concat()
 }
 
-pub(crate) fn ipv4(source: Ipv4Addr, destination: Ipv4Addr, protocol: u8, inside: &[u8]) -> Vec<u8> {
-    let length = u16::try_from(20 + inside.len()).unwrap().to_be_bytes();
+pub(crate) fn ipv4(source: Ipv4Addr, destination: Ipv4Addr, protocol: u8, home_net: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(20 + home_net.len()).unwrap().to_be_bytes();
     let front = [0x45, 0, length[0], length[1], 0, 1, 0x40, 0, 64, protocol, 0, 0];
-    let packet = [&front[..], &source.octets(), &destination.octets(), inside].concat();
+    let packet = [&front[..], &source.octets(), &destination.octets(), home_net].concat();
     ethernet(MAC, GATEWAY_MAC, 0x0800, &packet)
 }
 
-pub(crate) fn ipv6(source: Ipv6Addr, destination: Ipv6Addr, next: u8, inside: &[u8]) -> Vec<u8> {
-    let length = u16::try_from(inside.len()).unwrap().to_be_bytes();
+pub(crate) fn ipv6(source: Ipv6Addr, destination: Ipv6Addr, next: u8, home_net: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(home_net.len()).unwrap().to_be_bytes();
     let front = [0x60, 0, 0, 0, length[0], length[1], next, 64];
-    let packet = [&front[..], &source.octets(), &destination.octets(), inside].concat();
+    let packet = [&front[..], &source.octets(), &destination.octets(), home_net].concat();
     ethernet(MAC, GATEWAY_MAC, 0x86dd, &packet)
 }
 

@@ -17,9 +17,9 @@ use crate::cursor::Cursor;
 
 const HEADER_LEN: usize = 12;
 /// A name of one byte, type and class.
-const SHORTEST_QUESTION: usize = 5;
+const MIN_QUESTION_LEN: usize = 5;
 /// A name of one byte, type, class, time to live and length.
-const SHORTEST_RECORD: usize = 11;
+const MIN_RECORD_LEN: usize = 11;
 
 /// A DNS message: its header, and the bytes that the rest is read from.
 #[derive(Clone, Copy, Debug)]
@@ -130,7 +130,7 @@ impl<'m> Message<'m> {
     #[must_use]
     pub fn counts_fit(&self) -> bool {
         let [questions, records @ ..] = self.counts.map(usize::from);
-        let least = questions * SHORTEST_QUESTION + records.iter().sum::<usize>() * SHORTEST_RECORD;
+        let least = questions * MIN_QUESTION_LEN + records.iter().sum::<usize>() * MIN_RECORD_LEN;
         least <= self.bytes.len().saturating_sub(HEADER_LEN)
     }
 

@@ -8,11 +8,11 @@ use core::fmt;
 use crate::Malformed;
 
 /// Most bytes of a name, its length bytes and the root included (RFC 1035 section 2.3.4).
-const LONGEST_NAME: usize = 255;
+const MAX_NAME_LEN: usize = 255;
 /// Most pointers followed. One is normal, three happen; the bound is only reached by crafted messages.
 const MAX_POINTERS: u8 = 32;
 /// A name of 250 bytes in four labels, each byte as `\DDD`, and three dots.
-const LONGEST_TEXT: usize = 1003;
+const MAX_TEXT_LEN: usize = 1003;
 /// Two top bits of a length byte: both set mark a pointer, others are reserved (RFC 6891 section 5).
 const POINTER: u8 = 0xc0;
 
@@ -39,7 +39,7 @@ impl<'m> Name<'m> {
         let mut wire_len = 1;
         while let Some(label) = walk.next_label()? {
             wire_len += label.len() + 1;
-            if wire_len > LONGEST_NAME {
+            if wire_len > MAX_NAME_LEN {
                 return Err(Malformed::BadName);
             }
         }
@@ -175,8 +175,8 @@ impl<'m> Walk<'m> {
     #[inline]
     fn next_label(&mut self) -> Result<Option<&'m [u8]>, Malformed> {
         loop {
-            let rest = self.message.get(self.position..).unwrap_or_default();
-            let (&length, rest) = rest.split_first().ok_or(Malformed::Truncated)?;
+            let remaining = self.message.get(self.position..).unwrap_or_default();
+            let (&length, remaining) = remaining.split_first().ok_or(Malformed::Truncated)?;
             match length & POINTER {
                 0 if length == 0 => {
                     if self.pointers == 0 {
@@ -185,18 +185,18 @@ impl<'m> Walk<'m> {
                     return Ok(None);
                 }
                 0 => {
-                    let label = rest.get(..usize::from(length)).ok_or(Malformed::Truncated)?;
+                    let label = remaining.get(..usize::from(length)).ok_or(Malformed::Truncated)?;
                     self.position += 1 + label.len();
                     return Ok(Some(label));
                 }
-                POINTER => self.follow(length, rest)?,
+                POINTER => self.follow(length, remaining)?,
                 _ => return Err(Malformed::BadName),
             }
         }
     }
 
-    fn follow(&mut self, high: u8, rest: &[u8]) -> Result<(), Malformed> {
-        let &low = rest.first().ok_or(Malformed::Truncated)?;
+    fn follow(&mut self, high: u8, remaining: &[u8]) -> Result<(), Malformed> {
+        let &low = remaining.first().ok_or(Malformed::Truncated)?;
         let target = usize::from(u16::from_be_bytes([high & !POINTER, low]));
         if target >= self.run || self.pointers == MAX_POINTERS {
             return Err(Malformed::BadPointer);
@@ -241,7 +241,7 @@ const fn escape_of(byte: u8) -> Escape {
 
 /// Room for the text of the longest name. About 1 KiB: keep one and lend it, do not make one per packet.
 pub struct NameBuffer {
-    bytes: [u8; LONGEST_TEXT],
+    bytes: [u8; MAX_TEXT_LEN],
     len: usize,
 }
 
@@ -251,7 +251,7 @@ impl NameBuffer {
     /// An empty buffer.
     #[must_use]
     pub const fn new() -> Self {
-        Self { bytes: [0; LONGEST_TEXT], len: 0 }
+        Self { bytes: [0; MAX_TEXT_LEN], len: 0 }
     }
 
     /// The text written last.
@@ -350,8 +350,8 @@ mod tests {
     fn the_longest_name_fits_and_a_longer_one_is_refused() {
         let longest = name_of(&[&[0xff; 63], &[0xff; 63], &[0xff; 63], &[0xff; 61]]);
         let (name, _) = Name::parse(&longest, 0).unwrap();
-        assert_eq!((name.wire_len(), name.text_len()), (255, LONGEST_TEXT));
-        assert_eq!(name.text(&mut NameBuffer::new()).len(), LONGEST_TEXT);
+        assert_eq!((name.wire_len(), name.text_len()), (255, MAX_TEXT_LEN));
+        assert_eq!(name.text(&mut NameBuffer::new()).len(), MAX_TEXT_LEN);
         let too_long = name_of(&[&[b'a'; 63], &[b'a'; 63], &[b'a'; 63], &[b'a'; 62]]);
         assert_eq!(text(&too_long, 0), Err(Malformed::BadName));
     }

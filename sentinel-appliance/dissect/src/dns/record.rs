@@ -206,7 +206,7 @@ impl<'m> Record<'m> {
             RecordType::SVCB | RecordType::HTTPS => RecordData::Service {
                 priority: fields.u16()?,
                 target: fields.name()?,
-                parameters: fields.cursor()?.rest(),
+                parameters: fields.cursor()?.remaining(),
             },
             _ => RecordData::Other(self.bytes),
         };

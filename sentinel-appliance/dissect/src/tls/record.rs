@@ -11,7 +11,7 @@ pub(crate) const SERVER_HELLO: u8 = 2;
 /// Content type, version, length.
 const RECORD_HEADER_LEN: usize = 5;
 /// Most bytes of a record before encryption (RFC 8446 section 5.1).
-const LONGEST_FRAGMENT: usize = 1 << 14;
+const MAX_FRAGMENT_LEN: usize = 1 << 14;
 /// Most records put together for one hello. Honest clients send one; those that hide the server name
 /// from middleboxes send two to a dozen.
 pub(crate) const MAX_RECORDS: usize = 32;
@@ -95,7 +95,7 @@ impl<'p> Iterator for Protocols<'p> {
 
 /// Takes one handshake record: its version, the length of its fragment, and as much of that as is there.
 pub(crate) fn record<'p>(at: &mut Cursor<'p>) -> Result<(u16, usize, &'p [u8]), Malformed> {
-    let start = at.rest();
+    let start = at.remaining();
     if matches!(*start, [kind, ..] if kind != HANDSHAKE_RECORD)
         || matches!(*start, [_, major, ..] if major != 3)
     {
@@ -104,7 +104,7 @@ pub(crate) fn record<'p>(at: &mut Cursor<'p>) -> Result<(u16, usize, &'p [u8]), 
     let [_, major, minor, high, low] = *at.array::<RECORD_HEADER_LEN>()?;
     let announced = usize::from(u16::from_be_bytes([high, low]));
     // Empty handshake records are forbidden (RFC 8446 section 5.1).
-    if announced == 0 || announced > LONGEST_FRAGMENT {
+    if announced == 0 || announced > MAX_FRAGMENT_LEN {
         return Err(Malformed::BadLength);
     }
     Ok((u16::from_be_bytes([major, minor]), announced, at.take_up_to(announced)))
@@ -200,7 +200,7 @@ impl<'p> Handshake<'p> {
     pub(crate) fn join(mut self, joined: &mut [u8]) -> usize {
         let mut len = 0;
         while self.next_record().is_ok() && len < joined.len() {
-            len = append(joined, len, self.fragment.rest());
+            len = append(joined, len, self.fragment.remaining());
         }
         len
     }

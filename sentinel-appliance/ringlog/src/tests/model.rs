@@ -1,7 +1,7 @@
 //! Long made-up lives of a log, beside a model that says what must be in it.
 
 use super::*;
-use crate::{AppendError, SegmentState, Spared};
+use crate::{AppendError, SegmentState, Suspended};
 
 /// What must be readable: a run of records by number.
 struct Model {
@@ -177,24 +177,24 @@ fn a_storage_that_is_spared_is_not_written_and_gets_later_what_it_lacks() {
     let power = Power::lasting();
     let (mut log, _) = Image::default().open_with(smallest(), first_key(), 1, &power);
     log.append(&noise(0, 60)).unwrap();
-    log.spare(Spared { main: true, journal: true });
+    log.suspend_writes(Suspended { main: true, journal: true });
     let written = power.written().len();
     let mut next = 1;
     while log.append(&noise(next, 60)).is_ok() {
         next += 1;
     }
     assert!(log.needs_flush() && next > 200, "memory takes {next}");
-    assert_eq!(log.append(&noise(next, 60)), Err(AppendError::Spared));
+    assert_eq!(log.append(&noise(next, 60)), Err(AppendError::Suspended));
     let stats = log.stats();
     assert_eq!((power.written().len(), stats.refused, stats.write_errors), (written, 2, 0));
 
     // The journal alone.
-    log.spare(Spared { main: true, journal: false });
-    assert_eq!(log.append(b"no room"), Err(AppendError::Spared));
-    log.spare(Spared { main: false, journal: true });
+    log.suspend_writes(Suspended { main: true, journal: false });
+    assert_eq!(log.append(b"no room"), Err(AppendError::Suspended));
+    log.suspend_writes(Suspended { main: false, journal: true });
     log.flush().unwrap();
     log.append(&noise(next, 60)).unwrap();
-    log.spare(Spared::default());
+    log.suspend_writes(Suspended::default());
     log.append(&noise(next + 1, 60)).unwrap();
     let (mut log, recovery) = Image::of(log).open(smallest(), 2);
     assert_eq!(recovery.from_journal, 2);

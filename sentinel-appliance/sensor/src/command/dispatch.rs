@@ -11,7 +11,7 @@ use crate::failure::Failure;
 use crate::read::{self, FILE_SEED};
 use crate::settings::{self, Settings, environment};
 use crate::{
-    capture_command, ctl_command, enroll as enrolment, filter_command, interfaces_command, log_command,
+    capture_command, ctl_command, enroll as enrollment, filter_command, interfaces_command, log_command,
     replay_command, run as sensor, status_command,
 };
 
@@ -108,7 +108,7 @@ pub(super) fn ctl(words: &Words) -> Result<(), Failure> {
 pub(super) fn enroll(words: &Words) -> Result<(), Failure> {
     words.at_most("enroll", 1)?;
     let token = words.word(0).ok_or_else(|| Failure::usage("enroll: want a token".into()))?;
-    enrolment::enroll(token, words.text("name")?, &words.load()?)
+    enrollment::enroll(token, words.text("name")?, &words.load()?)
 }
 
 pub(super) fn log(words: &Words) -> Result<(), Failure> {

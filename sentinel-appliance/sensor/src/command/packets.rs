@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use sentinel_capture::file::{FileKind, MAX_FRAME};
-use sentinel_filter::Simple;
+use sentinel_filter::SimpleFilter;
 use sentinel_units::Timestamp;
 
 use super::words::Words;
@@ -46,7 +46,7 @@ pub(super) fn plan(words: &Words, first: usize) -> Result<Plan, Failure> {
         bytes,
         quiet: words.has("quiet"),
         expression: words.expression(first)?,
-        filter: Simple {
+        filter: SimpleFilter {
             protocol: words.parsed("protocol", packet_filter::protocol)?,
             address: words.parsed("ip", packet_filter::address)?,
             port: words.parsed("port", packet_filter::port)?,

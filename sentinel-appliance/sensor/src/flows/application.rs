@@ -1,6 +1,6 @@
 //! What a conversation carries: by its first bytes, and by its port if those do not tell.
 
-use sentinel_dissect::{dns, flight, protocol, quic, tls};
+use sentinel_dissect::{dns, framing, protocol, quic, tls};
 use sentinel_units::Port;
 
 /// An application protocol, as an index into [`APPLICATIONS`]; 0 if it is not known.
@@ -67,7 +67,7 @@ pub(super) fn name(application: Application) -> Option<&'static str> {
 }
 
 /// By the port of the answerer, then by that of the opener.
-pub(super) fn by_port(transport: u8, answerer: Port, opener: Port) -> Application {
+pub(super) fn by_port(transport: u8, responder: Port, initiator: Port) -> Application {
     let listed = |port: Port| {
         let has = |(_, tcp, udp): &(&str, &[u16], &[u16])| match transport {
             protocol::TCP => tcp.contains(&port.0),
@@ -76,7 +76,7 @@ pub(super) fn by_port(transport: u8, answerer: Port, opener: Port) -> Applicatio
         };
         APPLICATIONS.iter().position(has)
     };
-    let found = listed(answerer).or_else(|| listed(opener)).unwrap_or(0);
+    let found = listed(responder).or_else(|| listed(initiator)).unwrap_or(0);
     Application::try_from(found).unwrap_or(0)
 }
 
@@ -84,7 +84,7 @@ pub(super) fn by_port(transport: u8, answerer: Port, opener: Port) -> Applicatio
 pub(super) fn of_segment(payload: &[u8], ports: (Port, Port)) -> Application {
     let has = |port| ports.0 == Port(port) || ports.1 == Port(port);
     named(match payload {
-        _ if has(53) && flight::probe(payload, ports) != flight::Probe::Other => "dns",
+        _ if has(53) && framing::probe(payload, ports) != framing::Probe::Other => "dns",
         _ if tls::is_client_hello(payload) || tls::is_server_hello(payload) => "tls",
         // A record of TLS 1.0 to 1.3 whose length fits
         [20..=23, 3, 1..=4, 0..=0x48, ..] if has(443) || payload.len() > 5 => "tls",
@@ -237,7 +237,7 @@ mod tests {
 
     #[test]
     fn ports_tell_the_rest() {
-        let at = |transport, answerer, opener| name(by_port(transport, Port(answerer), Port(opener)));
+        let at = |transport, responder, initiator| name(by_port(transport, Port(responder), Port(initiator)));
         assert_eq!((at(6, 443, 50_000), at(17, 443, 50_000)), (Some("tls"), Some("quic")));
         assert_eq!((at(17, 123, 123), at(6, 50_000, 22)), (Some("ntp"), Some("ssh")));
         assert_eq!((at(6, 4_000, 50_000), at(1, 53, 53)), (None, None));

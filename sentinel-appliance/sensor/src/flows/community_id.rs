@@ -6,14 +6,14 @@ use std::fmt::Write;
 
 use sentinel_dissect::protocol;
 use sentinel_seal::digest;
-use sentinel_track::flow::End;
+use sentinel_track::flow::Endpoint;
 use sentinel_units::Address;
 
-/// Writes `1:` and the digest in Base64. The ends stand in the order of [`Conversation::ordered_ends`], which is that of the
+/// Writes `1:` and the digest in Base64. The ends stand in the order of [`FlowRecord::ordered_endpoints`], which is that of the
 /// specification; the seed is 0.
 ///
-/// [`Conversation::ordered_ends`]: sentinel_track::conversation::Conversation::ordered_ends
-pub(super) fn write((low, high): (End, End), protocol: u8, out: &mut String) -> std::fmt::Result {
+/// [`FlowRecord::ordered_endpoints`]: sentinel_track::flow_record::Conversation::ordered_endpoints
+pub(super) fn write((low, high): (Endpoint, Endpoint), protocol: u8, out: &mut String) -> std::fmt::Result {
     let mut input = Vec::with_capacity(40);
     input.extend_from_slice(&[0; 2]);
     address(low.address, &mut input);
@@ -124,7 +124,7 @@ mod tests {
         for (protocol, low, low_port, high, high_port, expected) in BASELINE {
             let end = |address: &str, port| {
                 let address = Address::from(address.parse::<IpAddr>().unwrap());
-                End { address, port: Port(port) }
+                Endpoint { address, port: Port(port) }
             };
             let mut out = String::new();
             write((end(low, *low_port), end(high, *high_port)), *protocol, &mut out).unwrap();

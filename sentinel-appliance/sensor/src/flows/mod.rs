@@ -9,9 +9,9 @@ use std::fmt::Write;
 
 use sentinel_capture::Frame;
 use sentinel_dissect::{Packet, Transport, protocol};
-use sentinel_track::conversation::{Conversation, Conversations, Observation};
+use sentinel_track::allocator::TableAllocator;
+use sentinel_track::flow_record::{FlowRecord, FlowRecords, Observation};
 use sentinel_track::hash::HashKey;
-use sentinel_track::lender::Lender;
 use sentinel_units::{Port, Timestamp};
 
 use crate::failure::Failure;
@@ -20,12 +20,12 @@ use crate::output::Output;
 use crate::unfold::{Found, OnDemand, Unfold};
 
 /// Packets with bytes in them that are looked at before the port has to tell the application.
-const MOST_TRIES: u8 = 8;
+const MAX_TRIES: u8 = 8;
 
 /// Counts conversations and prints those that end.
 pub(crate) struct FlowView {
     unfold: Unfold,
-    conversations: Conversations<'static>,
+    flow_records: FlowRecords<'static>,
     key: HashKey,
 }
 
@@ -34,12 +34,12 @@ impl FlowView {
     pub(crate) fn new(entries: u32, seed: u64) -> Self {
         let entries = usize::try_from(entries).unwrap_or(usize::MAX);
         let key = HashKey::new(seed);
-        let conversations = Conversations::new(
-            OnDemand.lend_new(entries.next_power_of_two()),
-            OnDemand.lend_new(entries),
-            OnDemand.lend_new(entries),
+        let flow_records = FlowRecords::new(
+            OnDemand.allocate_default(entries.next_power_of_two()),
+            OnDemand.allocate_default(entries),
+            OnDemand.allocate_default(entries),
         );
-        Self { unfold: Unfold::new(key.clone()), conversations, key }
+        Self { unfold: Unfold::new(key.clone()), flow_records, key }
     }
 
     /// Counts the packets of a frame, and prints the conversations that ended before it.
@@ -47,9 +47,9 @@ impl FlowView {
     /// # Errors
     /// Standard output does not take the lines.
     pub(crate) fn frame(&mut self, frame: &Frame<'_>, output: &mut Output) -> Result<(), Failure> {
-        let Self { unfold, conversations, key } = self;
+        let Self { unfold, flow_records, key } = self;
         let mut lines = Lines { output, outcome: Ok(()) };
-        unfold.frame(frame, &mut |found| note(conversations, key, found, frame.at, &mut lines));
+        unfold.frame(frame, &mut |found| note(flow_records, key, found, frame.at, &mut lines));
         lines.outcome
     }
 
@@ -59,7 +59,7 @@ impl FlowView {
     /// As for [`FlowView::frame`].
     pub(crate) fn tick(&mut self, now: Timestamp, output: &mut Output) -> Result<(), Failure> {
         let mut lines = Lines { output, outcome: Ok(()) };
-        self.conversations.advance(now, &mut |ended| lines.write(ended));
+        self.flow_records.advance(now, &mut |ended| lines.write(ended));
         lines.outcome
     }
 
@@ -68,14 +68,14 @@ impl FlowView {
     /// # Errors
     /// As for [`FlowView::frame`].
     pub(crate) fn finish(&mut self, output: &mut Output) -> Result<(), Failure> {
-        let Self { unfold, conversations, key } = self;
+        let Self { unfold, flow_records, key } = self;
         let mut lines = Lines { output, outcome: Ok(()) };
-        unfold.finish(&mut |found| note(conversations, key, found, Timestamp::ZERO, &mut lines));
-        conversations.finish(&mut |ended| lines.write(ended));
-        if conversations.evictions() > 0 {
+        unfold.finish(&mut |found| note(flow_records, key, found, Timestamp::ZERO, &mut lines));
+        flow_records.finish(&mut |ended| lines.write(ended));
+        if flow_records.evictions() > 0 {
             message::warn(format_args!(
                 "{} conversations were printed before they ended, because more than flow_entries went on at a time",
-                conversations.evictions()
+                flow_records.evictions()
             ));
         }
         lines.outcome
@@ -83,7 +83,7 @@ impl FlowView {
 }
 
 fn note(
-    conversations: &mut Conversations<'static>,
+    flow_records: &mut FlowRecords<'static>,
     key: &HashKey,
     found: &Found<'_>,
     at: Timestamp,
@@ -91,7 +91,7 @@ fn note(
 ) {
     let (packet, seen) = match found {
         Found::Packet(packet) => (Some(*packet), Observation::of(packet, at)),
-        Found::Whole(packet, parts) => {
+        Found::Reassembled(packet, parts) => {
             let whole = Observation::of(packet, at);
             let Observation { first, last, packets, bytes, .. } = *parts;
             (Some(*packet), whole.map(|whole| Observation { first, last, packets, bytes, ..whole }))
@@ -99,15 +99,15 @@ fn note(
         Found::Parts(parts) => (None, Some(*parts)),
     };
     let Some(seen) = seen else { return };
-    let noted = conversations.note(key, &seen, &mut |ended| lines.write(ended));
+    let noted = flow_records.note(key, &seen, &mut |ended| lines.write(ended));
     let (Some((conversation, _)), Some(packet)) = (noted, packet) else { return };
-    if conversation.app == 0 && conversation.tries < MOST_TRIES {
+    if conversation.app == 0 && conversation.tries < MAX_TRIES {
         look(conversation, packet);
     }
 }
 
 /// Tries to tell the application from the bytes of a packet.
-fn look(conversation: &mut Conversation, packet: &Packet<'_>) {
+fn look(conversation: &mut FlowRecord, packet: &Packet<'_>) {
     let Some(ports) = packet.ports() else { return };
     let (application, payload) = match &packet.transport {
         Transport::Tcp(tcp) => (application::of_segment(tcp.payload, ports), tcp.payload),
@@ -125,18 +125,18 @@ struct Lines<'o> {
 }
 
 impl Lines<'_> {
-    fn write(&mut self, conversation: &Conversation) {
+    fn write(&mut self, conversation: &FlowRecord) {
         if self.outcome.is_ok() {
             self.outcome = self.output.line(|line| write(conversation, line));
         }
     }
 }
 
-fn write(conversation: &Conversation, line: &mut String) -> std::fmt::Result {
-    let (opener, answerer) = (conversation.opener(), conversation.answerer());
+fn write(conversation: &FlowRecord, line: &mut String) -> std::fmt::Result {
+    let (initiator, responder) = (conversation.initiator(), conversation.responder());
     let number = conversation.protocol();
     let application = match conversation.app {
-        0 => application::by_port(number, answerer.port, opener.port),
+        0 => application::by_port(number, responder.port, initiator.port),
         known => known,
     };
     write!(line, "{{\"first_time\":\"{}\"", conversation.first().rfc3339())?;
@@ -146,7 +146,7 @@ fn write(conversation: &Conversation, line: &mut String) -> std::fmt::Result {
         Some(name) => write!(line, "\",\"app\":\"{name}\"")?,
         None => line.push_str("\",\"app\":null"),
     }
-    for (name, end) in [("src", opener), ("dst", answerer)] {
+    for (name, end) in [("src", initiator), ("dst", responder)] {
         write!(line, ",\"{name}\":\"{}\",\"{name}_port\":", end.address)?;
         port(number, end.port, line)?;
     }
@@ -158,7 +158,7 @@ fn write(conversation: &Conversation, line: &mut String) -> std::fmt::Result {
         None => line.push_str(",\"tcp_state\":null"),
     }
     line.push_str(",\"community_id\":\"");
-    community_id::write(conversation.ordered_ends(), number, line)?;
+    community_id::write(conversation.ordered_endpoints(), number, line)?;
     line.push_str("\"}");
     Ok(())
 }

@@ -12,9 +12,9 @@ use std::fmt::Write;
 use sentinel_alert::json;
 use sentinel_capture::Frame;
 use sentinel_dissect::{Packet, Transport, dns, http, ssh, tls};
-use sentinel_track::flow::{End, looks_like_opener};
+use sentinel_track::flow::{Endpoint, looks_like_initiator};
 use sentinel_track::hash::HashKey;
-use sentinel_track::reassembly::{LONGEST_FLIGHT, Message, StreamStorage, Streams};
+use sentinel_track::reassembly::{MAX_MESSAGE_LEN, Message, StreamStorage, Streams};
 use sentinel_units::{Port, Timestamp};
 
 use crate::failure::Failure;
@@ -52,7 +52,7 @@ impl RecordView {
     /// With memory of its own: 3 MiB for streams, and what [`Unfold`] takes.
     pub(crate) fn new(seed: u64) -> Self {
         let key = HashKey::new(seed);
-        let storage = StreamStorage::lent(STREAMS, CHUNKS, LONGEST_FLIGHT, &mut OnDemand);
+        let storage = StreamStorage::allocate(STREAMS, CHUNKS, MAX_MESSAGE_LEN, &mut OnDemand);
         Self { unfold: Unfold::new(key.clone()), streams: Streams::new(storage), key }
     }
 
@@ -64,7 +64,7 @@ impl RecordView {
         let Self { unfold, streams, key } = self;
         let mut outcome = Ok(());
         unfold.frame(frame, &mut |found| {
-            let (Found::Packet(packet) | Found::Whole(packet, _)) = found else { return };
+            let (Found::Packet(packet) | Found::Reassembled(packet, _)) = found else { return };
             if outcome.is_ok() {
                 outcome = read(packet, frame.at, streams, key, output);
             }
@@ -91,34 +91,34 @@ fn read(
     output: &mut Output,
 ) -> Result<(), Failure> {
     let Some(ip) = packet.ip() else { return Ok(()) };
-    let end = |address, port| End { address, port };
+    let end = |address, port| Endpoint { address, port };
     let mut outcome = Ok(());
     match &packet.transport {
         Transport::Tcp(tcp) => {
-            let ends = (end(ip.source, tcp.source_port), end(ip.destination, tcp.destination_port));
-            streams.segment(key, ends, tcp, at, &mut |message| print(message, output, &mut outcome));
+            let endpoints = (end(ip.source, tcp.source_port), end(ip.destination, tcp.destination_port));
+            streams.segment(key, endpoints, tcp, at, &mut |message| print(message, output, &mut outcome));
             outcome
         }
         Transport::Udp(udp) => {
-            let ends = (end(ip.source, udp.source_port), end(ip.destination, udp.destination_port));
+            let endpoints = (end(ip.source, udp.source_port), end(ip.destination, udp.destination_port));
             if let Some(record) = dns_record(udp.source_port, udp.destination_port) {
                 let Ok(message) = dns::Message::parse(udp.payload) else { return Ok(()) };
                 return output.line(|line| {
-                    write_head(at, line, record, ends)?;
+                    write_head(at, line, record, endpoints)?;
                     write_dns(&message, line)
                 });
             }
             if udp.source_port == SSDP || udp.destination_port == SSDP {
                 return match http::Request::parse(udp.payload) {
                     Ok(request) => output.line(|line| {
-                        write_head(at, line, "ssdp", ends)?;
+                        write_head(at, line, "ssdp", endpoints)?;
                         write_request(&request, line)
                     }),
                     Err(_) => Ok(()),
                 };
             }
             quic::pieces(udp.payload, &mut |piece| {
-                streams.piece(key, ends, piece, at, &mut |message| print(message, output, &mut outcome));
+                streams.piece(key, endpoints, piece, at, &mut |message| print(message, output, &mut outcome));
             });
             outcome
         }
@@ -163,7 +163,7 @@ fn print_records(message: &Message<'_>, output: &mut Output) -> Result<(), Failu
         };
     }
     if let Ok(banner) = ssh::Banner::parse(bytes) {
-        let from_client = looks_like_opener(source.port, destination.port);
+        let from_client = looks_like_initiator(source.port, destination.port);
         return record("ssh", &|line| write_banner(&banner, from_client, line));
     }
     let mut rest = bytes;
@@ -202,7 +202,7 @@ fn write_head(
     at: Timestamp,
     line: &mut String,
     record: &str,
-    (source, destination): (End, End),
+    (source, destination): (Endpoint, Endpoint),
 ) -> std::fmt::Result {
     write!(line, "{{\"time\":\"{}\",\"record\":\"{record}\"", at.rfc3339())?;
     write!(line, ",\"src\":\"{}\",\"src_port\":{}", source.address, source.port)?;

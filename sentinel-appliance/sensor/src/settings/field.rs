@@ -160,7 +160,9 @@ impl Field<'_> {
             Self::OptionalPath(_, longest) => {
                 format!("an absolute path of at most {longest} bytes, or empty")
             }
-            Self::Interfaces(_, most) => format!("1 to {most} names of at most {LONGEST_INTERFACE} bytes"),
+            Self::Interfaces(_, most) => {
+                format!("1 to {most} names of at most {MAX_INTERFACE_NAME_LEN} bytes")
+            }
             Self::Networks(_, most) => format!("1 to {most} networks such as 192.168.0.0/16 or fd00::/8"),
             Self::Ports(_) => format!("1 to {MAX_PORTS} ports, each 1 to 65535"),
         }
@@ -287,7 +289,7 @@ impl LogLevel {
 }
 
 /// `IFNAMSIZ` of linux/if.h without the final zero.
-const LONGEST_INTERFACE: usize = 15;
+const MAX_INTERFACE_NAME_LEN: usize = 15;
 
 /// The words that `config_get_bool` (functions.sh of the router system) knows.
 fn switch(word: &str) -> Result<bool, String> {
@@ -345,7 +347,7 @@ fn network(word: &str) -> Result<Prefix, String> {
 
 /// The rule of the kernel (`dev_valid_name` in net/core/dev.c).
 fn interface(word: &str) -> Result<String, String> {
-    if word.len() > LONGEST_INTERFACE {
+    if word.len() > MAX_INTERFACE_NAME_LEN {
         return Err(format!("has {} bytes", word.len()));
     }
     let forbidden = |char: char| char == '/' || char == ':' || char.is_control() || char.is_whitespace();

@@ -391,9 +391,9 @@ fn unknown(kind: &str, word: &str, names: &[&str]) -> String {
 
 /// Text of a stranger, made fit for any terminal: cut, and in ASCII.
 fn show(text: &str) -> String {
-    const MOST: usize = 60;
-    let mut shown: String = text.chars().take(MOST).flat_map(char::escape_default).collect();
-    if text.chars().nth(MOST).is_some() {
+    const MAX: usize = 60;
+    let mut shown: String = text.chars().take(MAX).flat_map(char::escape_default).collect();
+    if text.chars().nth(MAX).is_some() {
         shown.push_str("...");
     }
     shown

@@ -43,7 +43,7 @@ impl std::error::Error for Problem {}
 
 /// The name that was probably meant: at most one change in four characters away, and the nearest.
 pub(super) fn nearest<'n>(wrong: &str, names: &[&'n str]) -> Option<&'n str> {
-    if wrong.len() > LONGEST_NAME {
+    if wrong.len() > MAX_NAME_LEN {
         return None;
     }
     let wrong = wrong.to_ascii_lowercase();
@@ -57,7 +57,7 @@ pub(super) fn nearest<'n>(wrong: &str, names: &[&'n str]) -> Option<&'n str> {
 }
 
 /// Longer words are not compared; no setting has such a name.
-const LONGEST_NAME: usize = 64;
+const MAX_NAME_LEN: usize = 64;
 
 /// Levenshtein distance, one row at a time.
 fn distance(from: &[u8], to: &[u8]) -> usize {

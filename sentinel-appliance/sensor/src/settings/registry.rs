@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use sentinel_alert::Severity;
-use sentinel_detect::registry::{Config, DETECTORS, Detector};
+use sentinel_detect::registry::{DETECTORS, Detector, DetectorConfig};
 use sentinel_units::Prefix;
 
 use super::field::{Cipher, Field, KernelSnap, LogLevel};
@@ -21,7 +21,7 @@ macro_rules! main_settings {
         pub(crate) struct Settings {
             $(#[doc = $help] pub(crate) $field: $type,)*
             /// One for each of [`DETECTORS`], in that order.
-            pub(crate) detectors: [Config; DETECTORS.len()],
+            pub(crate) detectors: [DetectorConfig; DETECTORS.len()],
         }
 
         const MAIN: &[Main] = &[$(Main {
@@ -110,7 +110,7 @@ main_settings! {
         "incidents", default "32", Live, |value| Field::Number(value, 1..=1_000_000)
     }
     state_dir: PathBuf = "state_dir" {
-        "directory on flash: keys, enrolment, sealed log",
+        "directory on flash: keys, enrollment, sealed log",
         "", default "/var/lib/sentinel-appliance", Restart, |value| Field::Path(value, 255)
     }
     run_dir: PathBuf = "run_dir" {

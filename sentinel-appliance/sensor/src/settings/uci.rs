@@ -137,7 +137,7 @@ impl Statements<'_> {
     fn words(&mut self) -> Result<Vec<Word>, SyntaxError> {
         let mut words = Vec::new();
         while let Some(word) = self.word()? {
-            if words.len() < MOST_WORDS {
+            if words.len() < MAX_WORDS {
                 words.push(word);
             }
         }
@@ -278,7 +278,7 @@ fn statement(words: Vec<Word>) -> Result<Statement, SyntaxError> {
 }
 
 /// Words that the longest statement has, and one more to complain about.
-const MOST_WORDS: usize = 4;
+const MAX_WORDS: usize = 4;
 
 const fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | 0x0b | 0x0c)

@@ -194,7 +194,7 @@ fn icmp_message(icmp: &Icmp<'_>, out: &mut String) -> Result {
             write!(out, "unreachable {what}")
         }
         (5, _) => {
-            let [a, b, c, d] = icmp.rest.to_be_bytes();
+            let [a, b, c, d] = icmp.rest_of_header.to_be_bytes();
             write!(out, "redirect to {a}.{b}.{c}.{d}")
         }
         (11, 0) => out.write_str("time exceeded in transit"),
@@ -218,7 +218,7 @@ fn icmpv6_message(icmp: &Icmpv6<'_>, out: &mut String) -> Result {
             None => Ok(()),
         };
     }
-    let (id, sequence) = (icmp.rest >> 16, icmp.rest & 0xffff);
+    let (id, sequence) = (icmp.rest_of_header >> 16, icmp.rest_of_header & 0xffff);
     out.write_str(match icmp.kind {
         1 => match icmp.code {
             0 => "unreachable no route",
@@ -227,7 +227,7 @@ fn icmpv6_message(icmp: &Icmpv6<'_>, out: &mut String) -> Result {
             4 => "unreachable port",
             code => return write!(out, "unreachable code {code}"),
         },
-        2 => return write!(out, "packet too big mtu {}", icmp.rest),
+        2 => return write!(out, "packet too big mtu {}", icmp.rest_of_header),
         3 => "time exceeded",
         4 => "parameter problem",
         128 => return write!(out, "echo request id {id} seq {sequence}"),

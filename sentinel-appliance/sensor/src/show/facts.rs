@@ -54,13 +54,13 @@ pub(super) struct Quic {
 
 /// One end of a packet's way.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum End {
+pub(crate) enum Endpoint {
     Ip(Address),
     Mac(Mac),
     Unknown,
 }
 
-impl std::fmt::Display for End {
+impl std::fmt::Display for Endpoint {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Ip(address) => address.fmt(out),
@@ -92,12 +92,12 @@ impl<'p> Facts<'p> {
     }
 
     /// Where the packet comes from and where it goes: addresses of IP or ARP, else those of the link.
-    pub(crate) fn ends(&self) -> (End, End) {
+    pub(crate) fn endpoints(&self) -> (Endpoint, Endpoint) {
         match (&self.packet.network, self.packet.ethernet) {
-            (Network::Ip(ip), _) => (End::Ip(ip.source), End::Ip(ip.destination)),
-            (Network::Arp(arp), _) => (End::Ip(arp.sender_ip), End::Ip(arp.target_ip)),
-            (_, Some(ethernet)) => (End::Mac(ethernet.source), End::Mac(ethernet.destination)),
-            _ => (self.packet.source_mac().map_or(End::Unknown, End::Mac), End::Unknown),
+            (Network::Ip(ip), _) => (Endpoint::Ip(ip.source), Endpoint::Ip(ip.destination)),
+            (Network::Arp(arp), _) => (Endpoint::Ip(arp.sender_ip), Endpoint::Ip(arp.target_ip)),
+            (_, Some(ethernet)) => (Endpoint::Mac(ethernet.source), Endpoint::Mac(ethernet.destination)),
+            _ => (self.packet.source_mac().map_or(Endpoint::Unknown, Endpoint::Mac), Endpoint::Unknown),
         }
     }
 }

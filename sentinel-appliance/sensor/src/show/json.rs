@@ -5,10 +5,10 @@ use std::fmt::{Result, Write};
 use sentinel_alert::json;
 use sentinel_capture::Frame;
 use sentinel_dissect::{Network, TcpFlags, Transport, tls};
-use sentinel_track::flow::looks_like_opener;
+use sentinel_track::flow::looks_like_initiator;
 
 use super::detail::TCP_FLAGS;
-use super::facts::{Application, End, Quic};
+use super::facts::{Application, Endpoint, Quic};
 use super::{Facts, hex, line};
 use crate::record;
 
@@ -30,10 +30,10 @@ pub(crate) fn write(
         json::string(interface, out)?;
     }
     write!(out, ",\"protocol\":\"{}\"", facts.protocol)?;
-    let (source, destination) = facts.ends();
+    let (source, destination) = facts.endpoints();
     for (name, end) in [("src", source), ("dst", destination)] {
         match end {
-            End::Unknown => write!(out, ",\"{name}\":null")?,
+            Endpoint::Unknown => write!(out, ",\"{name}\":null")?,
             known => write!(out, ",\"{name}\":\"{known}\"")?,
         }
     }
@@ -149,7 +149,7 @@ fn application(facts: &Facts<'_>, out: &mut String) -> Result {
         Application::Ssh(banner) => {
             let ports = facts.packet.ports();
             let from_client =
-                ports.is_some_and(|(source, destination)| looks_like_opener(source, destination));
+                ports.is_some_and(|(source, destination)| looks_like_initiator(source, destination));
             record::write_banner(banner, from_client, out)
         }
         Application::Response(response) => write!(out, ",\"status\":{}}}", response.status),

@@ -25,7 +25,7 @@ pub(crate) fn write(at: Timestamp, facts: &Facts<'_>, colours: bool, out: &mut S
     if let Some(colour) = colour {
         write!(out, "\x1b[{colour}m")?;
     }
-    let (source, destination) = facts.ends();
+    let (source, destination) = facts.endpoints();
     write!(out, "{} {source} -> {destination} ", facts.protocol)?;
     summary(facts, out)?;
     if colour.is_some() {

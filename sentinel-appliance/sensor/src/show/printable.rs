@@ -1,14 +1,14 @@
 //! Text from the network, harmless to terminals.
 
 /// Most bytes of one text that are shown; longer ones end in `...`.
-const LONGEST: usize = 200;
+const MAX_WAIT: usize = 200;
 
 /// Adds bytes of a packet: printable ASCII as it is, everything else as `\xNN`, so that no control sequence and no
 /// change of writing direction reaches a terminal.
 pub(super) fn push(bytes: &[u8], out: &mut String) {
     const DIGITS: [char; 16] =
         ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
-    for &byte in bytes.iter().take(LONGEST) {
+    for &byte in bytes.iter().take(MAX_WAIT) {
         match byte {
             b'\\' => out.push_str("\\\\"),
             b' '..=b'~' => out.push(char::from(byte)),
@@ -20,7 +20,7 @@ pub(super) fn push(bytes: &[u8], out: &mut String) {
             }
         }
     }
-    if bytes.len() > LONGEST {
+    if bytes.len() > MAX_WAIT {
         out.push_str("...");
     }
 }

@@ -8,7 +8,7 @@ use sentinel_units::{ByteCount, Uptime};
 use crate::clock::Clock;
 
 /// Smaller files are read before a bar could be seen.
-const LEAST_BYTES: u64 = 8 << 20;
+const MIN_BYTES: u64 = 8 << 20;
 /// Time between two looks of the bar.
 const INTERVAL: Duration = Duration::from_millis(100);
 /// Packets between two looks at the clock.
@@ -27,7 +27,7 @@ pub(crate) struct Progress {
 impl Progress {
     /// A bar for a file of so many bytes, if the file is large and standard error is a terminal.
     pub(crate) fn new(total: u64) -> Option<Self> {
-        (total >= LEAST_BYTES && std::io::stderr().is_terminal()).then(|| Self {
+        (total >= MIN_BYTES && std::io::stderr().is_terminal()).then(|| Self {
             clock: Clock::start(),
             total,
             due: Uptime::ZERO.after(INTERVAL),

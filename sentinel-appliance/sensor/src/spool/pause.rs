@@ -5,9 +5,9 @@ use std::time::Duration;
 use sentinel_units::Uptime;
 
 /// Before the first new attempt.
-const SHORTEST: Duration = Duration::from_secs(1);
+const MIN_WAIT: Duration = Duration::from_secs(1);
 /// Doubled at each attempt that fails, up to this.
-const LONGEST: Duration = Duration::from_secs(60);
+const MAX_WAIT: Duration = Duration::from_secs(60);
 
 /// One storage. It is left alone until its time has come.
 #[derive(Clone, Copy, Debug, Default)]
@@ -36,8 +36,8 @@ impl Pause {
     /// The storage has refused; gives the time until the next attempt if that is news.
     pub(super) fn refused(&mut self, now: Uptime) -> Option<Duration> {
         let (since, wait) = match self.0 {
-            None => (now, SHORTEST),
-            Some(refusal) => (refusal.since, refusal.wait.saturating_mul(2).min(LONGEST)),
+            None => (now, MIN_WAIT),
+            Some(refusal) => (refusal.since, refusal.wait.saturating_mul(2).min(MAX_WAIT)),
         };
         let is_news = self.0.is_none();
         self.0 = Some(Refusal { since, until: now.after(wait), wait });
@@ -62,7 +62,7 @@ mod tests {
     fn pauses_double_up_to_a_minute_and_end_with_the_first_success() {
         let mut pause = Pause::default();
         assert!(!pause.holds(second(0)) && !pause.is_over(second(0)));
-        assert_eq!(pause.refused(second(10)), Some(SHORTEST), "news");
+        assert_eq!(pause.refused(second(10)), Some(MIN_WAIT), "news");
         let mut now = 10;
         for wait in [1, 2, 4, 8, 16, 32, 60, 60] {
             assert!(pause.holds(second(now + wait - 1)) && pause.is_over(second(now + wait)), "{wait} s");
@@ -72,6 +72,6 @@ mod tests {
         assert_eq!(pause.took(second(200)), Some(Duration::from_secs(190)));
         assert_eq!(pause.took(second(201)), None);
         assert!(!pause.holds(second(201)));
-        assert_eq!(pause.refused(second(300)), Some(SHORTEST), "from the beginning");
+        assert_eq!(pause.refused(second(300)), Some(MIN_WAIT), "from the beginning");
     }
 }

@@ -7,8 +7,8 @@ use std::vec;
 use std::vec::Vec;
 
 const KEY: HashKey = HashKey::new(1);
-const CLIENT: End = End { address: Address::v4(0x0a00_0001), port: Port(40_000) };
-const SERVER: End = End { address: Address::v4(0x0a00_0002), port: Port(80) };
+const CLIENT: Endpoint = Endpoint { address: Address::v4(0x0a00_0001), port: Port(40_000) };
+const SERVER: Endpoint = Endpoint { address: Address::v4(0x0a00_0002), port: Port(80) };
 const REQUEST: &[u8] = b"GET /index.html HTTP/1.1\r\nHost: www.example.org\r\nUser-Agent: test\r\n\r\n";
 
 fn at(seconds: u64) -> Timestamp {
@@ -30,11 +30,11 @@ fn segment(sequence: u32, flags: u8, payload: &[u8]) -> Tcp<'_> {
 }
 
 /// What comes out of segments of one direction, each with its second, and the counters.
-fn run(slots: usize, chunks: usize, segments: &[(u64, End, Tcp<'_>)]) -> (Vec<Vec<u8>>, StreamCounts) {
+fn run(slots: usize, chunks: usize, segments: &[(u64, Endpoint, Tcp<'_>)]) -> (Vec<Vec<u8>>, StreamCounts) {
     let (mut heads, mut links, mut store) =
         (vec![0; slots], vec![Link::default(); slots], vec![StreamSlot::default(); slots]);
     let (mut pool, mut free, mut joined) =
-        (vec![[0; CHUNK_LEN]; chunks], vec![0; chunks], vec![0; LONGEST_FLIGHT]);
+        (vec![[0; CHUNK_LEN]; chunks], vec![0; chunks], vec![0; MAX_MESSAGE_LEN]);
     let mut streams = Streams::new(StreamStorage {
         heads: &mut heads,
         links: &mut links,
@@ -50,7 +50,7 @@ fn run(slots: usize, chunks: usize, segments: &[(u64, End, Tcp<'_>)]) -> (Vec<Ve
     }
     streams.finish(&mut deliver);
     assert_eq!(streams.chunks_in_use(), 0, "a chunk was lost");
-    assert!(streams.places.is_empty());
+    assert!(streams.lru.is_empty());
     (out, streams.counts)
 }
 
@@ -206,7 +206,7 @@ fn a_cut_capture_is_handed_on_as_far_as_it_goes() {
 
 #[test]
 fn a_flood_of_streams_takes_slots_in_order_of_use() {
-    let client = |number: u16| End { port: Port(number), ..CLIENT };
+    let client = |number: u16| Endpoint { port: Port(number), ..CLIENT };
     let half = &REQUEST[..30];
     let flood: Vec<_> = (0..100).map(|number| (0, client(number), segment(1, ACK, half))).collect();
     let (out, counts) = run(8, 32, &flood);
@@ -228,7 +228,7 @@ fn a_flood_of_streams_takes_slots_in_order_of_use() {
 fn pieces_in_datagrams_find_their_place() {
     let hello = [&[1, 0, 0, 40][..], &[9; 40]].concat();
     let (mut heads, mut links, mut slots) = ([0; 4], [Link::default(); 4], [StreamSlot::default(); 4]);
-    let (mut chunks, mut free, mut joined) = ([[0; CHUNK_LEN]; 4], [0; 4], [0; LONGEST_FLIGHT]);
+    let (mut chunks, mut free, mut joined) = ([[0; CHUNK_LEN]; 4], [0; 4], [0; MAX_MESSAGE_LEN]);
     let mut streams = Streams::new(StreamStorage {
         heads: &mut heads,
         links: &mut links,

@@ -7,13 +7,13 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::Result;
-use sentinel_capture::ring::{Config, Ring};
+use sentinel_capture::ring::{Ring, RingConfig};
 use serde_json::json;
 
 /// What the sensor's blocks have as well.
 const BLOCK_BYTES: u32 = 64 * 1_024;
 /// Blocks that a ring has at least.
-const LEAST_BLOCKS: u32 = 4;
+const MIN_BLOCKS: u32 = 4;
 const LAST_LOOKED_AT: usize = 63;
 
 /// Says `ready`; then, for each line on standard input, the books so far as JSON. Ends with its input.
@@ -21,13 +21,13 @@ pub(crate) fn count_ring(interface: &str, ring_kib: u32, snap_bytes: u32, timeou
     static QUESTIONS: AtomicU32 = AtomicU32::new(0);
     const OVER: u32 = u32::MAX;
     let ring_bytes = ring_kib.saturating_mul(1_024);
-    let block_bytes = BLOCK_BYTES.min(ring_bytes / LEAST_BLOCKS);
-    let mut ring = Ring::open(&Config {
+    let block_bytes = BLOCK_BYTES.min(ring_bytes / MIN_BLOCKS);
+    let mut ring = Ring::open(&RingConfig {
         ring_bytes,
         block_bytes,
         snap_bytes,
         block_timeout: timeout,
-        ..Config::new(interface)
+        ..RingConfig::new(interface)
     })?;
     let _detached = thread::spawn(|| {
         for _line in stdin().lock().lines().map_while(Result::ok) {

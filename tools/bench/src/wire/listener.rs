@@ -1,4 +1,4 @@
-//! A collector that stores nothing: it enrols whoever has its token, and tells when which alert arrived.
+//! A collector that stores nothing: it enrolls whoever has its token, and tells when which alert arrived.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -14,7 +14,7 @@ use sentinel_uplink::{
 };
 
 /// Longest wait for bytes: how late a ping may go.
-const LONGEST_WAIT: Duration = Duration::from_millis(100);
+const MAX_WAIT: Duration = Duration::from_millis(100);
 
 /// What happened.
 pub(crate) enum Event {
@@ -27,7 +27,7 @@ pub(crate) enum Event {
 /// Key, token and socket.
 pub(crate) struct Listener {
     keys: KeyPair,
-    /// What a sensor enrols with, over and over.
+    /// What a sensor enrolls with, over and over.
     pub(crate) token: Token,
     socket: TcpListener,
     begin: Instant,
@@ -36,7 +36,7 @@ pub(crate) struct Listener {
 /// What a session said, in a form that does not borrow from it.
 enum Heard {
     Peer,
-    Enrolment,
+    Enrollment,
     Hello,
     Enroll,
     Alerts(Option<AlertId>),
@@ -67,7 +67,7 @@ impl Listener {
     }
 
     fn connection(&self, mut stream: TcpStream, events: &Sender<Event>) -> Result<()> {
-        stream.set_read_timeout(Some(LONGEST_WAIT))?;
+        stream.set_read_timeout(Some(MAX_WAIT))?;
         stream.set_nodelay(true)?;
         let mut session = CollectorSession::accept(&self.keys, Limits::COLLECTOR, self.now());
         let mut buffer = [0; 4_096];
@@ -96,7 +96,7 @@ impl Listener {
             let heard = match session.poll(now)? {
                 CollectorEvent::Idle => return Ok(()),
                 CollectorEvent::Peer { .. } => Heard::Peer,
-                CollectorEvent::Enrolment { .. } => Heard::Enrolment,
+                CollectorEvent::Enrollment { .. } => Heard::Enrollment,
                 CollectorEvent::Message(ToCollector::Hello(_)) => Heard::Hello,
                 CollectorEvent::Message(ToCollector::Enroll(_)) => Heard::Enroll,
                 CollectorEvent::Message(ToCollector::Alerts(batch)) => {
@@ -116,7 +116,7 @@ impl Listener {
             };
             match heard {
                 Heard::Peer => session.admit(now)?,
-                Heard::Enrolment => session.admit_enrolment(self.token.secret(), now)?,
+                Heard::Enrollment => session.admit_enrollment(self.token.secret(), now)?,
                 Heard::Hello => {
                     self.say(session, &welcome())?;
                     events.send(Event::Connected)?;

@@ -20,15 +20,15 @@ impl Namespace {
     pub(crate) fn new() -> Result<Self> {
         let namespace = Self { name: format!("sentinel-bench-{}", std::process::id()) };
         ip(&["netns", "add", &namespace.name])?;
-        let inside = |words: &[&str]| ip(&[&["-n", &namespace.name], words].concat());
-        inside(&["link", "add", LISTEN, "type", "veth", "peer", "name", SEND])?;
+        let home_net = |words: &[&str]| ip(&[&["-n", &namespace.name], words].concat());
+        home_net(&["link", "add", LISTEN, "type", "veth", "peer", "name", SEND])?;
         for interface in [LISTEN, SEND] {
             let quiet = format!("net.ipv6.conf.{interface}.disable_ipv6=1");
             let _without_ipv6_it_is_quiet_anyway = namespace.command("sysctl").args(["-q", &quiet]).output();
-            inside(&["link", "set", interface, "up"])?;
+            home_net(&["link", "set", interface, "up"])?;
         }
-        inside(&["address", "add", "10.20.30.2/24", "dev", LISTEN])?;
-        inside(&["link", "set", "lo", "up"])?;
+        home_net(&["address", "add", "10.20.30.2/24", "dev", LISTEN])?;
+        home_net(&["link", "set", "lo", "up"])?;
         Ok(namespace)
     }
 
@@ -41,9 +41,9 @@ impl Namespace {
 
     /// The same, kept on one processor if one is given, and before what else wants to run there.
     pub(crate) fn command_on(&self, cpu: Option<usize>, program: impl AsRef<std::ffi::OsStr>) -> Command {
-        const MOST_URGENT: &str = "-20";
+        const HIGHEST_SEVERITY: &str = "-20";
         let mut command = self.command("nice");
-        command.args(["-n", MOST_URGENT]);
+        command.args(["-n", HIGHEST_SEVERITY]);
         if let Some(cpu) = cpu {
             command.args(["taskset", "-c", &cpu.to_string()]);
         }

@@ -3,7 +3,7 @@
 use clap::ValueEnum;
 use sentinel_trafficgen::application::dns;
 use sentinel_trafficgen::packet::{Family, Network, Options, Path, Tcp, flags, protocol};
-use sentinel_trafficgen::{Cast, Parameters, Random, scenario};
+use sentinel_trafficgen::{Parameters, Random, Topology, scenario};
 
 /// What is sent.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
@@ -73,8 +73,8 @@ impl Pattern {
 
     /// The frames, from the first on.
     pub(crate) fn stream(self) -> Stream {
-        let cast = Cast::default();
-        let way = Path::between(&cast.outside, &cast.victim, Family::V4);
+        let topology = Topology::default();
+        let way = Path::between(&topology.outside, &topology.victim, Family::V4);
         let request = Tcp {
             source: 40_000,
             destination: 80,
@@ -93,7 +93,7 @@ impl Pattern {
             Self::Sources => changing(way.tcp(&request, &[]), change_source),
             Self::Ports => changing(way.tcp(&request, &[]), change_port),
             Self::Names => {
-                let up = Path::between(&cast.client, &cast.gateway, Family::V4);
+                let up = Path::between(&topology.client, &topology.gateway, Family::V4);
                 let name = format!("{}.example.net", "x".repeat(LABEL_LEN));
                 let mut frame = up.udp(40_000, dns::PORT, &dns::query(1, &name, dns::record::A));
                 // RFC 768: zero is no checksum, so that none must be worked out for each name.
@@ -129,7 +129,7 @@ impl Stream {
 /// Segments of [`CONNECTIONS`] in turn, both directions, in frames of the lengths given, in turn as well.
 fn connections(lengths: &[usize]) -> Vec<Vec<u8>> {
     const HEADERS: usize = 54;
-    let cast = Cast::default();
+    let topology = Topology::default();
     let mut random = Random::new(1);
     let payload = random.bytes(1_514);
     // So many rounds that each connection meets each length.
@@ -137,7 +137,11 @@ fn connections(lengths: &[usize]) -> Vec<Vec<u8>> {
     frames
         .map(|(number, length)| {
             let connection = number % CONNECTIONS;
-            let up = Path::between(&cast.inside(connection % 200), &cast.beyond(connection), Family::V4);
+            let up = Path::between(
+                &topology.internal(connection % 200),
+                &topology.external(connection),
+                Family::V4,
+            );
             let from_client = (number / CONNECTIONS).is_multiple_of(2);
             let client_port = 40_000 + u16::try_from(connection).unwrap_or(0);
             let (way, source, destination) =

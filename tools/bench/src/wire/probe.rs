@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use sentinel_alert::{Alert, Phase};
 use sentinel_trafficgen::packet::{Family, Options, Path, Tcp, flags};
-use sentinel_trafficgen::{Cast, Random, Station};
+use sentinel_trafficgen::{Host, Random, Topology};
 use sentinel_units::Address;
 use serde_json::json;
 
@@ -19,9 +19,9 @@ use super::send;
 /// A port of the built-in list.
 const LISTED_PORT: u16 = 4_444;
 /// Longest wait for the sensor, and for one alert.
-const PATIENCE: Duration = Duration::from_secs(20);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(20);
 /// Between two packets, so that each meets another phase of whatever is periodic.
-const SHORTEST_PAUSE: Duration = Duration::from_millis(20);
+const MIN_PAUSE: Duration = Duration::from_millis(20);
 const PAUSE_SPREAD_US: u64 = 20_000;
 
 /// Prints a token; once a sensor that enrolled with it is connected, sends `rounds` packets on `interface` and prints the
@@ -37,7 +37,7 @@ pub(crate) fn probe(interface: &str, rounds: u32) -> Result<()> {
         }
     });
     loop {
-        if let Event::Connected = events.recv_timeout(PATIENCE).context("no sensor came")? {
+        if let Event::Connected = events.recv_timeout(WAIT_TIMEOUT).context("no sensor came")? {
             break;
         }
     }
@@ -45,7 +45,7 @@ pub(crate) fn probe(interface: &str, rounds: u32) -> Result<()> {
     let mut random = Random::new(1);
     let mut took_ns = Vec::new();
     for round in 0..rounds {
-        thread::sleep(SHORTEST_PAUSE + Duration::from_micros(random.within(0..PAUSE_SPREAD_US)));
+        thread::sleep(MIN_PAUSE + Duration::from_micros(random.within(0..PAUSE_SPREAD_US)));
         let [.., high, low] = (round + 1).to_be_bytes();
         let client = Ipv4Addr::new(10, 21, high, low);
         let frame = request(client, &mut random);
@@ -60,7 +60,7 @@ pub(crate) fn probe(interface: &str, rounds: u32) -> Result<()> {
 
 /// A connection request to a listed port, from a client that nobody has seen.
 fn request(client: Ipv4Addr, random: &mut Random) -> Vec<u8> {
-    let way = Path::between(&Station::inside(client), &Cast::default().outside, Family::V4);
+    let way = Path::between(&Host::internal(client), &Topology::default().outside, Family::V4);
     let header = Tcp {
         source: random.ephemeral_port(),
         destination: LISTED_PORT,
@@ -76,7 +76,7 @@ fn request(client: Ipv4Addr, random: &mut Random) -> Vec<u8> {
 /// When the opening about this client came; others are left out.
 fn wait_for(events: &Receiver<Event>, client: Ipv4Addr) -> Result<Instant> {
     let wanted = Some(Address::v4(client.to_bits()));
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + WAIT_TIMEOUT;
     loop {
         match events.recv_timeout(deadline.saturating_duration_since(Instant::now()))? {
             Event::Alert(at, alert) if is_opening(&alert) && alert.subject.source == wanted => return Ok(at),

@@ -14,7 +14,7 @@ use super::namespace::{LISTEN, Namespace};
 use crate::child;
 
 /// How long a receiver may take to tell of every frame that was sent.
-const PATIENCE: Duration = Duration::from_secs(10);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What became of the frames, as a receiver tells it.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -90,7 +90,7 @@ impl Flags {
 }
 
 /// The program in the namespace, without settings from the environment.
-fn inside(sentinel: &Path, namespace: &Namespace, cpu: Option<usize>) -> Command {
+fn home_net(sentinel: &Path, namespace: &Namespace, cpu: Option<usize>) -> Command {
     let plain = child::sentinel(sentinel);
     let mut command = namespace.command_on(cpu, plain.get_program());
     for (name, _) in plain.get_envs() {
@@ -135,13 +135,14 @@ impl Receiver {
         token: &str,
     ) -> Result<Self> {
         let flags = Flags::new(settings)?;
-        let output = inside(sentinel, namespace, None).args(["enroll", token]).args(&flags.words).output()?;
+        let output =
+            home_net(sentinel, namespace, None).args(["enroll", token]).args(&flags.words).output()?;
         ensure!(output.status.success(), "enrolling: {}", String::from_utf8_lossy(&output.stderr).trim());
         Self::run(sentinel, namespace, flags, None)
     }
 
     fn run(sentinel: &Path, namespace: &Namespace, flags: Flags, cpu: Option<usize>) -> Result<Self> {
-        let mut command = inside(sentinel, namespace, cpu);
+        let mut command = home_net(sentinel, namespace, cpu);
         command.args(["run", "-i", LISTEN]).args(&flags.words);
         let begin = Instant::now();
         let mut process = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn()?;
@@ -204,7 +205,7 @@ impl Receiver {
             } else if since.elapsed() >= UNCHANGED {
                 return Ok(books);
             }
-            ensure!(begin.elapsed() < PATIENCE, "of {sent} frames sent the receiver tells {books:?}");
+            ensure!(begin.elapsed() < WAIT_TIMEOUT, "of {sent} frames sent the receiver tells {books:?}");
             thread::sleep(PAUSE);
         }
     }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use sentinel_alert::AlertId;
 use sentinel_uplink::{
-    CollectorEvent, CollectorSession, PROTOCOL_VERSION, PublicKey, Refusal, SendError, SessionError,
+    CollectorEvent, CollectorSession, PROTOCOL_VERSION, PublicKey, RejectReason, SendError, SessionError,
     Telemetry, ToCollector, ToSensor, TokenId, Welcome,
 };
 use tokio::net::TcpStream;
@@ -22,7 +22,7 @@ use crate::clock;
 use crate::enroll::tame_name;
 use crate::log::printable;
 use crate::metrics::Refused;
-use crate::store::{Enrolment, Introduction, Receipt, Sensor, StoreError, sensors};
+use crate::store::{Enrollment, Introduction, Receipt, Sensor, StoreError, sensors};
 
 /// Bytes read from the socket at once.
 const READ_LEN: usize = 8 * 1024;
@@ -101,7 +101,7 @@ pub(super) struct Connection<'c> {
 /// What a session said, in a form that does not borrow from it.
 enum Heard {
     Peer(PublicKey),
-    Enrolment(PublicKey, TokenId),
+    Enrollment(PublicKey, TokenId),
     Hello { protocol: u16, said: Introduction },
     Enroll { name: String },
     Telemetry(Telemetry),
@@ -179,7 +179,7 @@ impl Connection<'_> {
         let event = self.session.poll(self.shared.uptime())?;
         Ok(Some(match event {
             CollectorEvent::Peer { key } => Heard::Peer(key),
-            CollectorEvent::Enrolment { key, token } => Heard::Enrolment(key, token),
+            CollectorEvent::Enrollment { key, token } => Heard::Enrollment(key, token),
             CollectorEvent::Message(ToCollector::Hello(hello)) => Heard::Hello {
                 protocol: hello.protocol,
                 said: Introduction {
@@ -212,7 +212,7 @@ impl Connection<'_> {
     async fn handle(&mut self, heard: Heard) -> Result<(), Ended> {
         match heard {
             Heard::Peer(key) => self.claimed(key).await,
-            Heard::Enrolment(key, token) => self.enrolling(key, token).await,
+            Heard::Enrollment(key, token) => self.enrolling(key, token).await,
             Heard::Hello { protocol, said } => self.hello(protocol, said).await,
             Heard::Enroll { name } => self.enroll(name).await,
             Heard::Telemetry(telemetry) => self.telemetry(&telemetry).await,
@@ -225,8 +225,8 @@ impl Connection<'_> {
             self.shared.readers.read(move |connection| sensors::with_key(connection, key.as_bytes())).await;
         let refusal = match found {
             Err(error) => return Err(self.storage_failed(error)),
-            Ok(None) => (Refused::UnknownKey, Refusal::UnknownSensor),
-            Ok(Some(sensor)) if sensor.revoked_at.is_some() => (Refused::Revoked, Refusal::Revoked),
+            Ok(None) => (Refused::UnknownKey, RejectReason::UnknownSensor),
+            Ok(Some(sensor)) if sensor.revoked_at.is_some() => (Refused::Revoked, RejectReason::Revoked),
             Ok(Some(sensor)) => {
                 self.session.admit(self.shared.uptime())?;
                 self.stage = Stage::Claimed(Box::new(sensor));
@@ -248,7 +248,7 @@ impl Connection<'_> {
                 Err(Ended::Refused)
             }
             Ok(Some(kept)) => {
-                self.session.admit_enrolment(&kept.secret, self.shared.uptime())?;
+                self.session.admit_enrollment(&kept.secret, self.shared.uptime())?;
                 self.stage = Stage::Enrolling(key, token);
                 Ok(())
             }
@@ -257,15 +257,15 @@ impl Connection<'_> {
 
     async fn enroll(&mut self, name: String) -> Result<(), Ended> {
         let Stage::Enrolling(key, token) = std::mem::replace(&mut self.stage, Stage::Over) else {
-            return Err(SessionError::OutOfTurn.into());
+            return Err(SessionError::UnexpectedMessage.into());
         };
-        let wanted = Enrolment { token, public_key: key, name, at: clock::now() };
-        match self.shared.writer.enrol(wanted).await {
+        let wanted = Enrollment { token, public_key: key, name, at: clock::now() };
+        match self.shared.writer.enroll(wanted).await {
             Err(error) => Err(self.storage_failed(error)),
             Ok(Err(refusal)) => {
                 let reason = match refusal {
-                    Refusal::TokenExpired => Refused::ExpiredToken,
-                    Refusal::NameTaken => Refused::NameTaken,
+                    RejectReason::TokenExpired => Refused::ExpiredToken,
+                    RejectReason::NameTaken => Refused::NameTaken,
                     _ => Refused::Token,
                 };
                 self.shared.refusals.key(reason, key, self.peer.ip(), refusal);
@@ -281,11 +281,11 @@ impl Connection<'_> {
 
     async fn hello(&mut self, protocol: u16, said: Introduction) -> Result<(), Ended> {
         let Stage::Claimed(sensor) = std::mem::replace(&mut self.stage, Stage::Over) else {
-            return Err(SessionError::OutOfTurn.into());
+            return Err(SessionError::UnexpectedMessage.into());
         };
         if protocol == 0 {
-            self.shared.refusals.key(Refused::Version, sensor.key(), self.peer.ip(), Refusal::TooOld);
-            return Err(self.refuse(Refusal::TooOld));
+            self.shared.refusals.key(Refused::Version, sensor.key(), self.peer.ip(), RejectReason::TooOld);
+            return Err(self.refuse(RejectReason::TooOld));
         }
         self.handshake = None;
         let now = clock::now();
@@ -296,7 +296,7 @@ impl Connection<'_> {
         let sensor =
             match self.shared.readers.read(move |connection| sensors::with_key(connection, &key)).await {
                 Ok(Some(sensor)) if sensor.revoked_at.is_none() => sensor,
-                Ok(_) => return Err(self.refuse(Refusal::Revoked)),
+                Ok(_) => return Err(self.refuse(RejectReason::Revoked)),
                 Err(error) => return Err(self.storage_failed(error)),
             };
         self.welcome(&sensor)?;
@@ -333,13 +333,13 @@ impl Connection<'_> {
     }
 
     fn storage_failed(&mut self, error: StoreError) -> Ended {
-        let _ = self.session.refuse(Refusal::StorageFailed, self.shared.uptime());
+        let _ = self.session.reject(RejectReason::StorageFailed, self.shared.uptime());
         Ended::Store(error)
     }
 
     /// Queues the reason; [`Connection::finish`] writes it.
-    fn refuse(&mut self, reason: Refusal) -> Ended {
-        let _ = self.session.refuse(reason, self.shared.uptime()); // it is turned away in any case
+    fn refuse(&mut self, reason: RejectReason) -> Ended {
+        let _ = self.session.reject(reason, self.shared.uptime()); // it is turned away in any case
         self.stage = Stage::Over;
         Ended::Refused
     }

@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use sentinel_uplink::{Refusal, SessionError, ToSensor};
+use sentinel_uplink::{RejectReason, SessionError, ToSensor};
 
 use super::End;
 use super::connection::{Connection, Stage};
@@ -45,9 +45,9 @@ impl Connection<'_> {
         }
         let stopping = matches!(ended, Ended::Stopping);
         let refusal = match ended {
-            Ended::Stopping => Some(Refusal::ShuttingDown),
-            Ended::Told(End::Revoked) => Some(Refusal::Revoked),
-            Ended::Store(_) => Some(Refusal::StorageFailed),
+            Ended::Stopping => Some(RejectReason::ShuttingDown),
+            Ended::Told(End::Revoked) => Some(RejectReason::Revoked),
+            Ended::Store(_) => Some(RejectReason::StorageFailed),
             _ => None,
         };
         if !matches!(ended, Ended::Store(_)) {
@@ -55,7 +55,7 @@ impl Connection<'_> {
         }
         if let Some(refusal) = refusal {
             let _ = tokio::time::timeout(GOODBYE, self.flush()).await; // make room
-            let _ = self.session.refuse(refusal, self.shared.uptime());
+            let _ = self.session.reject(refusal, self.shared.uptime());
         }
         if !matches!(ended, Ended::Socket(_) | Ended::Session(_)) {
             let _ = tokio::time::timeout(GOODBYE, self.goodbye()).await;
@@ -125,7 +125,7 @@ impl Connection<'_> {
                 _ => Refused::Authentication,
             },
             SessionError::HandshakeTimeout => Refused::HandshakeTimeout,
-            SessionError::FrameLength(_) | SessionError::Malformed | SessionError::OutOfTurn => {
+            SessionError::FrameLength(_) | SessionError::Malformed | SessionError::UnexpectedMessage => {
                 Refused::Malformed
             }
             _ => return,

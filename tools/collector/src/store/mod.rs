@@ -20,7 +20,7 @@ pub use alerts::{AlertQuery, Delivery, Receipt, StoredAlert, Unreadable};
 pub use error::StoreError;
 pub use key::DatabaseKey;
 pub use reader::Readers;
-pub use sensors::{Enrolment, Introduction, KeptToken, Sensor, SensorId};
+pub use sensors::{Enrollment, Introduction, KeptToken, Sensor, SensorId};
 pub use writer::{Event, Events, Writer, WriterHandle};
 
 use std::fs::{File, OpenOptions, TryLockError};

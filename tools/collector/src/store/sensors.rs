@@ -5,7 +5,7 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Row, TransactionBehavior, params};
 use sentinel_alert::AlertId;
 use sentinel_units::Timestamp;
-use sentinel_uplink::{PublicKey, Refusal, Secret, TokenId};
+use sentinel_uplink::{PublicKey, RejectReason, Secret, TokenId};
 
 use super::StoreError;
 use crate::clock::{from_micros, to_micros};
@@ -197,7 +197,7 @@ pub fn token(connection: &Connection, id: TokenId) -> Result<Option<KeptToken>, 
 
 /// A sensor that proved to have a token.
 #[derive(Clone, Debug)]
-pub struct Enrolment {
+pub struct Enrollment {
     /// The token.
     pub token: TokenId,
     /// The sensor's key.
@@ -216,13 +216,16 @@ pub struct Enrolment {
 ///
 /// # Errors
 /// What the database says; the inner error if the sensor is turned away, and then nothing has changed.
-pub fn enrol(connection: &Connection, wanted: &Enrolment) -> Result<Result<Sensor, Refusal>, StoreError> {
-    let Some(token) = token(connection, wanted.token)? else { return Ok(Err(Refusal::TokenUsed)) };
+pub fn enroll(
+    connection: &Connection,
+    wanted: &Enrollment,
+) -> Result<Result<Sensor, RejectReason>, StoreError> {
+    let Some(token) = token(connection, wanted.token)? else { return Ok(Err(RejectReason::TokenUsed)) };
     if token.used_at.is_some() {
-        return Ok(Err(Refusal::TokenUsed));
+        return Ok(Err(RejectReason::TokenUsed));
     }
     if token.expires_at <= wanted.at {
-        return Ok(Err(Refusal::TokenExpired));
+        return Ok(Err(RejectReason::TokenExpired));
     }
     let key = wanted.public_key.as_bytes();
     let known = with_key(connection, key)?;
@@ -242,7 +245,7 @@ pub fn enrol(connection: &Connection, wanted: &Enrolment) -> Result<Result<Senso
     match connection.execute(sql, params![key, name, at_us]) {
         Ok(_) => {}
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
-            return Ok(Err(Refusal::NameTaken));
+            return Ok(Err(RejectReason::NameTaken));
         }
         Err(error) => return Err(error.into()),
     }

@@ -9,16 +9,16 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, TransactionBehavior};
 use sentinel_units::Timestamp;
-use sentinel_uplink::Refusal;
+use sentinel_uplink::RejectReason;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-use super::{Delivery, Enrolment, Introduction, Receipt, Sensor, SensorId, StoreError, alerts, sensors};
+use super::{Delivery, Enrollment, Introduction, Receipt, Sensor, SensorId, StoreError, alerts, sensors};
 use crate::log::Log;
 use crate::metrics::Metrics;
 
 /// Jobs waiting for the writer; senders wait when it is full, and with them the sensors.
 const QUEUE_LEN: usize = 256;
-/// Alerts in one transaction; bounds how long an enrolment or another process waits.
+/// Alerts in one transaction; bounds how long an enrollment or another process waits.
 const ALERTS_PER_COMMIT: usize = 8_192;
 /// Events that a slow listener may lag behind before it has to read from the store.
 const EVENTS_LEN: usize = 4_096;
@@ -46,15 +46,15 @@ enum Job {
     Telemetry { sensor: SensorId, json: String, at: Timestamp },
     Seen { sensor: SensorId, at: Timestamp },
     Introduce { sensor: SensorId, said: Introduction, at: Timestamp },
-    Enrol { wanted: Enrolment, reply: oneshot::Sender<EnrolReply> },
+    Enroll { wanted: Enrollment, reply: oneshot::Sender<EnrollReply> },
 }
 
-type EnrolReply = Result<Result<Sensor, Refusal>, StoreError>;
+type EnrollReply = Result<Result<Sensor, RejectReason>, StoreError>;
 
 /// What a job came to, before the commit.
 enum Outcome {
     Receipt(Receipt),
-    Enrolled(Box<Result<Sensor, Refusal>>),
+    Enrolled(Box<Result<Sensor, RejectReason>>),
     Done,
 }
 
@@ -77,13 +77,13 @@ impl WriterHandle {
         answer.await.map_err(|_| StoreError::Closed)?
     }
 
-    /// Uses up a token. As [`sensors::enrol`].
+    /// Uses up a token. As [`sensors::enroll`].
     ///
     /// # Errors
     /// As [`WriterHandle::deliver`].
-    pub async fn enrol(&self, wanted: Enrolment) -> Result<Result<Sensor, Refusal>, StoreError> {
+    pub async fn enroll(&self, wanted: Enrollment) -> Result<Result<Sensor, RejectReason>, StoreError> {
         let (reply, answer) = oneshot::channel();
-        self.send(Job::Enrol { wanted, reply }).await?;
+        self.send(Job::Enroll { wanted, reply }).await?;
         answer.await.map_err(|_| StoreError::Closed)?
     }
 
@@ -275,8 +275,8 @@ impl State {
                     sensors::keep_introduction(&transaction, *sensor, said, *at)?;
                     Outcome::Done
                 }
-                Job::Enrol { wanted, .. } => {
-                    Outcome::Enrolled(Box::new(sensors::enrol(&transaction, wanted)?))
+                Job::Enroll { wanted, .. } => {
+                    Outcome::Enrolled(Box::new(sensors::enroll(&transaction, wanted)?))
                 }
             });
         }
@@ -292,7 +292,7 @@ impl State {
                 self.publish(&delivery, &sensor, &receipt);
                 let _ = reply.send(Ok(receipt)); // the connection may be gone; the alerts are safe
             }
-            (Job::Enrol { reply, .. }, Outcome::Enrolled(result)) => {
+            (Job::Enroll { reply, .. }, Outcome::Enrolled(result)) => {
                 let _ = reply.send(Ok(*result));
             }
             _ => {}
@@ -315,7 +315,7 @@ impl State {
 fn fail(job: Job, error: StoreError) {
     match job {
         Job::Deliver { reply, .. } => drop(reply.send(Err(error))),
-        Job::Enrol { reply, .. } => drop(reply.send(Err(error))),
+        Job::Enroll { reply, .. } => drop(reply.send(Err(error))),
         Job::Telemetry { .. } | Job::Seen { .. } | Job::Introduce { .. } => {}
     }
 }

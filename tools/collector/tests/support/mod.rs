@@ -20,14 +20,14 @@ use sentinel_collector::run::{Running, Settings};
 use sentinel_collector::store::Files;
 use sentinel_units::{Address, Timestamp, Uptime};
 use sentinel_uplink::{
-    BatchBuilder, Cipher, Enroll, Hello, KeyPair, Limits, PublicKey, Refusal, SendError, SensorEvent,
+    BatchBuilder, Cipher, Enroll, Hello, KeyPair, Limits, PublicKey, RejectReason, SendError, SensorEvent,
     SensorSession, SessionError, ToCollector, ToSensor, Token,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 /// Nothing in these tests takes longer; if it does, the test fails instead of hanging.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const WAIT_TIMEOUT: Duration = Duration::from_secs(20);
 /// Wall-clock start of the made-up sensors: 2023-11-14T22:13:20Z.
 pub(crate) const STARTED: Timestamp = Timestamp::from_parts(1_700_000_000, 0);
 
@@ -84,7 +84,7 @@ pub(crate) enum Heard {
         acked: Option<AlertId>,
     },
     Ack(AlertId),
-    Refused(Refusal),
+    Rejected(RejectReason),
     /// The collector closed the connection.
     Closed,
     Failed(SessionError),
@@ -129,7 +129,7 @@ impl Peer {
     }
 
     pub(crate) async fn next(&mut self) -> Heard {
-        tokio::time::timeout(PATIENCE, self.next_or_wait()).await.expect("the collector says nothing")
+        tokio::time::timeout(WAIT_TIMEOUT, self.next_or_wait()).await.expect("the collector says nothing")
     }
 
     /// None if nothing comes within `span`.
@@ -148,7 +148,7 @@ impl Peer {
                     return Heard::Welcome { name: welcome.name.into(), acked: welcome.acked };
                 }
                 Ok(SensorEvent::Message(ToSensor::Ack(id))) => return Heard::Ack(id),
-                Ok(SensorEvent::Message(ToSensor::Refused(reason))) => return Heard::Refused(reason),
+                Ok(SensorEvent::Message(ToSensor::Rejected(reason))) => return Heard::Rejected(reason),
                 Ok(_) => {}
             }
             if self.input.is_empty() {
@@ -226,8 +226,8 @@ pub(crate) async fn connected(
     }
 }
 
-/// Tries to enrol `pair` and returns the answer.
-pub(crate) async fn enrol(pair: &KeyPair, token: &Token, to: SocketAddr, name: &str) -> Heard {
+/// Tries to enroll `pair` and returns the answer.
+pub(crate) async fn enroll(pair: &KeyPair, token: &Token, to: SocketAddr, name: &str) -> Heard {
     let session = SensorSession::enroll(pair, token, Cipher::AesGcm, Limits::SENSOR, Uptime::ZERO).unwrap();
     let mut peer = Peer::connect(to, session).await;
     match peer.next().await {
@@ -247,7 +247,7 @@ pub(crate) fn token(directory: &Path, name: &str, expires: Duration) -> Token {
 pub(crate) async fn enrolled(directory: &Path, to: SocketAddr, name: &str) -> (KeyPair, PublicKey) {
     let token = token(directory, name, Duration::from_secs(60));
     let pair = KeyPair::generate().unwrap();
-    assert_eq!(enrol(&pair, &token, to, "").await, Heard::Welcome { name: name.into(), acked: None });
+    assert_eq!(enroll(&pair, &token, to, "").await, Heard::Welcome { name: name.into(), acked: None });
     (pair, *token.collector())
 }
 
@@ -270,7 +270,7 @@ pub(crate) async fn request_with_headers(http: SocketAddr, text: &str) -> (u16, 
     let mut stream = TcpStream::connect(http).await.unwrap();
     stream.write_all(text.as_bytes()).await.unwrap();
     let mut answer = String::new();
-    tokio::time::timeout(PATIENCE, stream.read_to_string(&mut answer)).await.expect("no answer").unwrap();
+    tokio::time::timeout(WAIT_TIMEOUT, stream.read_to_string(&mut answer)).await.expect("no answer").unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     (head.split(' ').nth(1).unwrap().parse().unwrap(), head.to_lowercase(), body.into())
 }
@@ -284,7 +284,7 @@ pub(crate) async fn metric(http: SocketAddr, line: &str) -> Option<String> {
 
 /// Waits until `check` holds; for what happens behind a closed connection.
 pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, check: impl Fn() -> F) {
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + WAIT_TIMEOUT;
     while !check().await {
         assert!(Instant::now() < until, "{what}");
         tokio::time::sleep(Duration::from_millis(10)).await;

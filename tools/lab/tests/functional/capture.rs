@@ -22,7 +22,7 @@ pub(crate) fn command(lab: &Lab, namespace: &Namespace, words: &[&str]) -> Resul
 pub(crate) fn capturing(lab: &Lab, name: &str, words: &[&str]) -> Result<Program> {
     let words = [&["capture"], words].concat();
     let program = Program::start(command(lab, &lab.network.router, &words)?, &lab.path(name))?;
-    wait::until_true("the capture listens", wait::PATIENCE, || {
+    wait::until_true("the capture listens", wait::WAIT_TIMEOUT, || {
         Ok(program.errors()?.contains("listening on"))
     })?;
     Ok(program)
@@ -67,7 +67,7 @@ fn a_bridge_and_its_port_show_what_the_file_holds() -> Result<()> {
             let words = ["-i", interface, "--json", "-c", &count, ATTACKER];
             let mut capture = capturing(lab, interface, &words)?;
             traffic::sent(lab, "port-scan-at", &["--speed", "10"])?;
-            let status = capture.end(wait::PATIENCE)?;
+            let status = capture.end(wait::WAIT_TIMEOUT)?;
             ensure!(status.success(), "{}", capture.errors()?);
             let found = objects(&capture.output()?)?;
             let same: Vec<_> = found.iter().map(essence).collect();
@@ -92,7 +92,7 @@ fn a_signal_ends_it_with_everything_saved_and_counted() -> Result<()> {
             let mut capture = capturing(lab, name, &words)?;
             traffic::sent(lab, "port-scan-at", &["--speed", "20"])?;
             capture.signal(signal)?;
-            ensure!(capture.end(wait::PATIENCE)?.success(), "{}", capture.errors()?);
+            ensure!(capture.end(wait::WAIT_TIMEOUT)?.success(), "{}", capture.errors()?);
             let errors = capture.errors()?;
             // Fifteen probes; their fifteen answers are not wanted.
             let totals = ["captured", "received by filter", "filtered", "dropped by kernel"]
@@ -136,12 +136,12 @@ fn frames_come_through_a_pipe_while_the_capture_goes_on() -> Result<()> {
         ensure!(fs::read(&saved)?.len() == 24, "the header comes first");
         traffic::sent(lab, "port-scan-at", &["--speed", "20"])?;
         let name = saved.to_str().context("a path that is text")?;
-        wait::until_true("all frames are there", wait::PATIENCE, || {
+        wait::until_true("all frames are there", wait::WAIT_TIMEOUT, || {
             let read = run(&mut command(lab, &lab.network.router, &["read", name, "--count-only"])?);
             Ok(read.is_ok_and(|count| count == "15\n"))
         })?;
         ensure!(capture.is_running()?);
-        capture.terminate(wait::PATIENCE)
+        capture.terminate(wait::WAIT_TIMEOUT)
     })
 }
 
@@ -156,12 +156,12 @@ fn the_views_of_the_analysis_work_live() -> Result<()> {
             &lab.path("quiet"),
         )?;
         traffic::sent(lab, "dns-tunnel-data", &["--speed", "10"])?;
-        wait::until_true("the alert comes while the capture goes on", wait::PATIENCE, || {
+        wait::until_true("the alert comes while the capture goes on", wait::WAIT_TIMEOUT, || {
             let found = objects(&alerts.output()?)?;
             Ok(found.iter().any(|alert| alert["kind"] == "dns_tunnel" && alert["phase"] == "open"))
         })?;
         for program in [&mut alerts, &mut records, &mut both] {
-            program.terminate(wait::PATIENCE)?;
+            program.terminate(wait::WAIT_TIMEOUT)?;
         }
         let closed = objects(&alerts.output()?)?.iter().any(|alert| alert["phase"] == "close");
         ensure!(closed, "incidents are closed at the end: {}", alerts.output()?);
@@ -172,7 +172,7 @@ fn the_views_of_the_analysis_work_live() -> Result<()> {
             let suffix = format!(" on {interface}");
             ensure!(lines.lines().filter(|line| line.ends_with(&suffix)).count() == 80, "{lines}");
         }
-        ensure!(quiet.end(wait::PATIENCE)?.success());
+        ensure!(quiet.end(wait::WAIT_TIMEOUT)?.success());
         ensure!(quiet.output()?.is_empty() && quiet.errors()?.is_empty(), "{}", quiet.errors()?);
         Ok(())
     })
@@ -183,10 +183,10 @@ fn statistics_come_while_it_runs_and_at_the_end() -> Result<()> {
     experiment(|lab| {
         let mut capture = capturing(lab, "stats", &["-i", "br-lan", "--stats", "1", ATTACKER])?;
         traffic::sent(lab, "port-scan-at", &["--speed", "20"])?;
-        wait::until_true("a line of statistics", wait::PATIENCE, || {
+        wait::until_true("a line of statistics", wait::WAIT_TIMEOUT, || {
             Ok(capture.output()?.contains("; 15 packets, "))
         })?;
-        capture.terminate(wait::PATIENCE)?;
+        capture.terminate(wait::WAIT_TIMEOUT)?;
         let text = capture.output()?;
         ensure!(text.contains("IPv4                            15"), "{text}");
         ensure!(text.contains("10.20.30.66") && text.contains("packets/s"), "{text}");
@@ -226,11 +226,11 @@ fn an_interface_that_goes_away_ends_the_capture_with_all_that_came() -> Result<(
     experiment(|lab| {
         let mut capture = capturing(lab, "gone", &["-i", "br-lan", ATTACKER])?;
         traffic::sent(lab, "port-scan-at", &["--speed", "20"])?;
-        wait::until_true("all packets are shown", wait::PATIENCE, || {
+        wait::until_true("all packets are shown", wait::WAIT_TIMEOUT, || {
             Ok(capture.output()?.lines().count() == 15)
         })?;
         lab.network.delete_bridge()?;
-        let status = capture.end(wait::PATIENCE)?;
+        let status = capture.end(wait::WAIT_TIMEOUT)?;
         let errors = capture.errors()?;
         ensure!(status.code() == Some(1), "{status}: {errors}");
         ensure!(errors.contains("interface 'br-lan' is gone"), "{errors}");

@@ -65,7 +65,7 @@ fn what_a_killed_lab_left_behind_is_deleted_by_the_next() -> Result<()> {
     let mut left = command.args(["netns", "exec", name, "sleep", "infinity"]).spawn()?;
     let entered =
         || Ok(run(Command::new("ip").args(["netns", "pids", name]))?.contains(&left.id().to_string()));
-    sentinel_lab::wait::until_true("it is in the namespace", sentinel_lab::wait::PATIENCE, entered)?;
+    sentinel_lab::wait::until_true("it is in the namespace", sentinel_lab::wait::WAIT_TIMEOUT, entered)?;
     experiment(|_| {
         ensure!(!Namespace::names().iter().any(|is| is == name), "{name} is still there");
         Ok(())

@@ -75,7 +75,7 @@ fn a_filter_of_the_settings_holds_from_the_first_frame_and_changes_at_a_reload()
         ensure!(analysed == 0 && filtered == all && all >= 30, "{all} {analysed} {filtered}");
         sensor.write_settings("\toption filter 'tcp'\n")?;
         sensor.reload()?;
-        sentinel_lab::wait::until_true("the filter has changed", sentinel_lab::wait::PATIENCE, || {
+        sentinel_lab::wait::until_true("the filter has changed", sentinel_lab::wait::WAIT_TIMEOUT, || {
             Ok(sensor.status()?["filter"] == "tcp")
         })?;
         let (all, analysed, filtered) = scan(lab, &sensor, "10.20.30.142")?;

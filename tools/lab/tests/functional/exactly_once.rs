@@ -75,7 +75,7 @@ fn stored_grows(collector: &Collector<'_>, by: usize) -> Result<()> {
 
 /// Waits until so many alerts are raised and not delivered.
 fn alerts_wait(sensor: &Sensor<'_>, count: u64) -> Result<()> {
-    wait::until_true("alerts wait for the collector", wait::PATIENCE, || {
+    wait::until_true("alerts wait for the collector", wait::WAIT_TIMEOUT, || {
         Ok(json::number(&sensor.status()?, "/alerts/waiting")? >= count)
     })
 }

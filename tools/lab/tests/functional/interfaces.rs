@@ -9,7 +9,7 @@ fn scan_is_seen(lab: &Lab, sensor: &Sensor<'_>, from: &str) -> Result<()> {
 }
 
 fn wait_until_open(sensor: &Sensor<'_>, open: bool) -> Result<()> {
-    wait::until_true(&format!("the interface is open: {open}"), wait::PATIENCE, || {
+    wait::until_true(&format!("the interface is open: {open}"), wait::WAIT_TIMEOUT, || {
         Ok(sensor.status()?["interfaces"][0]["open"] == open)
     })
 }

@@ -28,7 +28,7 @@ fn all_eight_attacks_are_at_the_collector_within_a_second_and_are_those_of_the_f
         let expected = openings(&read)?;
         let kinds: BTreeSet<_> = expected.iter().map(|opening| opening[0].clone()).collect();
         ensure!(kinds.len() == 8, "the file has {kinds:?}");
-        wait::until_true("every opening alert of the file is stored", wait::PATIENCE, || {
+        wait::until_true("every opening alert of the file is stored", wait::WAIT_TIMEOUT, || {
             Ok(openings(&collector.alerts()?)? == expected)
         })
         .with_context(|| format!("expected {expected:#?}, stored {:#?}", collector.alerts()))?;

@@ -42,7 +42,7 @@ fn watch_shows_alerts_as_they_come_and_plain_text_when_piped() -> Result<()> {
         command.arg("watch");
         let mut watch = Program::start(command, &lab.path("watch"))?;
         traffic::sent(lab, "port-scan-at", &["--speed", "10"])?;
-        let line = wait::until("the alert is shown", wait::PATIENCE, || {
+        let line = wait::until("the alert is shown", wait::WAIT_TIMEOUT, || {
             ensure!(watch.is_running()?, "{}", watch.errors()?);
             let shown = watch.output()?;
             Ok(shown.lines().find(|line| line.contains("port_scan")).map(str::to_owned))

@@ -13,7 +13,7 @@ fn scan(lab: &sentinel_lab::Lab, from: &str) -> Result<()> {
 
 /// Waits until the sensor has said `what` so many times.
 fn said(sensor: &mut Sensor<'_>, what: &str, times: usize) -> Result<()> {
-    wait::until_true(what, wait::PATIENCE, || Ok(sensor.messages()?.matches(what).count() >= times))
+    wait::until_true(what, wait::WAIT_TIMEOUT, || Ok(sensor.messages()?.matches(what).count() >= times))
 }
 
 #[test]
@@ -51,7 +51,7 @@ fn a_scan_under_way_is_not_forgotten() -> Result<()> {
         sensor.start()?;
         let mut sender =
             traffic::send(lab, "port-scan-at", &["--attacker-ip", "10.20.30.103", "--speed", "3"])?;
-        wait::until_true("a third of the scan", wait::PATIENCE, || {
+        wait::until_true("a third of the scan", wait::WAIT_TIMEOUT, || {
             Ok(json::number(&sensor.status()?, "/frames/analysed")? >= 5)
         })?;
         let other = "config detector 'syn_flood'\n\toption packets '300'\n";
@@ -60,7 +60,7 @@ fn a_scan_under_way_is_not_forgotten() -> Result<()> {
         said(&mut sensor, "settings reloaded", 1)?;
         ensure!(sender.is_running()?, "the scan was over before the reload: this shows nothing");
         ensure!(sensor.logged_alerts()?.is_empty(), "the scan was complete before the reload");
-        ensure!(sender.end(wait::PATIENCE)?.success());
+        ensure!(sender.end(wait::WAIT_TIMEOUT)?.success());
         let alert = sensor.wait_for_alert("port_scan", "open", "10.20.30.103")?;
         ensure!(json::number(&alert, "/evidence/ports_at_least")? == 15, "{alert}");
         Ok(())

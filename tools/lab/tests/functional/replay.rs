@@ -55,7 +55,7 @@ fn every_frame_arrives_in_order_at_a_multiple_of_its_pace() -> Result<()> {
             let words = ["-i", "lan-attacker", "-w", path, "-c", "15", ATTACKER];
             let mut capture = capturing(lab, &format!("capture-{speed}"), &words)?;
             let said = replay(lab, &[name, "-i", "eth0", "--speed", speed])?;
-            ensure!(capture.end(wait::PATIENCE)?.success(), "{}", capture.errors()?);
+            ensure!(capture.end(wait::WAIT_TIMEOUT)?.success(), "{}", capture.errors()?);
             let arrived = frames(&fs::read(&saved)?)?;
             ensure!(bytes(&arrived) == bytes(&sent), "speed {speed}");
             // The pace of a busy machine is never too fast, and seldom far too slow.
@@ -120,7 +120,7 @@ fn many_frames_go_out_as_fast_as_possible() -> Result<()> {
         let mut capture = capturing(lab, "many", &["-i", "lan-attacker", "--count-only", "-B", "16384"])?;
         let said = replay(lab, &[name, "-i", "eth0", "--speed", "0"])?;
         ensure!(said.starts_with(&format!("{count} packets sent, ")), "{said}");
-        capture.terminate(wait::PATIENCE)?;
+        capture.terminate(wait::WAIT_TIMEOUT)?;
         let arrived: u64 = capture.output()?.trim().parse()?;
         ensure!(arrived >= count.parse::<u64>()?, "{arrived} of {count} arrived: {}", capture.errors()?);
         Ok(())
@@ -165,13 +165,13 @@ fn a_signal_ends_it_within_a_pause() -> Result<()> {
         let mut capture = capturing(lab, "first", &["-i", "lan-attacker", "-c", "1", "ip"])?;
         // Whether the first frame came before or after the capture began: the process is there.
         ensure!(program.is_running()?);
-        wait::until_true("the program catches signals", wait::PATIENCE, || {
+        wait::until_true("the program catches signals", wait::WAIT_TIMEOUT, || {
             let status = fs::read_to_string(format!("/proc/{}/status", program.id()))?;
             let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap_or_default();
             Ok(u64::from_str_radix(caught.trim(), 16)? & 1 << 14 != 0)
         })?;
         program.terminate(Duration::from_secs(2))?;
         ensure!(program.output()?.contains(" packets sent, "), "{}", program.output()?);
-        capture.terminate(wait::PATIENCE)
+        capture.terminate(wait::WAIT_TIMEOUT)
     })
 }

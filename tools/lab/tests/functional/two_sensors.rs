@@ -15,7 +15,7 @@ fn each_sensor_has_its_own_alerts_and_books() -> Result<()> {
         let both = |sensor: &Sensor<'_>| json::number(&sensor.settled()?, "/alerts/raised");
         let expected = BTreeMap::from([("branch-1", both(&first)?), ("branch-2", both(&second)?)]);
         ensure!(expected.values().all(|count| *count >= 8), "{expected:?}");
-        wait::until_true("both are stored", wait::PATIENCE, || {
+        wait::until_true("both are stored", wait::WAIT_TIMEOUT, || {
             let mut stored: BTreeMap<String, u64> = BTreeMap::new();
             for alert in collector.alerts()? {
                 *stored.entry(json::text(&alert, "/sensor")?.to_owned()).or_default() += 1;
@@ -24,12 +24,12 @@ fn each_sensor_has_its_own_alerts_and_books() -> Result<()> {
         })?;
         // One that goes does not take the other along.
         second.kill()?;
-        wait::until_true("its absence is seen", wait::PATIENCE, || {
+        wait::until_true("its absence is seen", wait::WAIT_TIMEOUT, || {
             Ok(json::text(&collector.sensor("branch-2")?, "/state")? == "offline")
         })?;
         ensure!(json::text(&collector.sensor("branch-1")?, "/state")? == "connected");
         traffic::attack(lab, 1, 8)?;
-        wait::until_true("the other goes on", wait::PATIENCE, || {
+        wait::until_true("the other goes on", wait::WAIT_TIMEOUT, || {
             Ok(collector.alerts()?.iter().any(|alert| alert["src"] == "10.21.0.2"))
         })
     })

@@ -88,7 +88,7 @@ fn several_workers_survive_an_interface_that_goes_and_comes() -> Result<()> {
             scan_is_seen(&format!("10.20.31.{last}"))?;
         }
         let is_open = |open: bool| {
-            sentinel_lab::wait::until_true("the interface", sentinel_lab::wait::PATIENCE, || {
+            sentinel_lab::wait::until_true("the interface", sentinel_lab::wait::WAIT_TIMEOUT, || {
                 Ok(sensor.status()?["interfaces"][0]["open"] == open)
             })
         };

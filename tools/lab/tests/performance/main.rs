@@ -86,7 +86,7 @@ fn a_worker_that_is_late_loses_nothing_at_a_low_rate() -> Result<()> {
             sensor.program()?.signal(Signal::CONT)?;
             sent?;
             // Two rounds without the worker in between would be too late by 200 ms.
-            let status = wait::until("all have come or are lost", wait::PATIENCE, || {
+            let status = wait::until("all have come or are lost", wait::WAIT_TIMEOUT, || {
                 let status = sensor.status()?;
                 let frames = |name: &str| json::number(&status, &format!("/frames/{name}"));
                 Ok((frames("analysed")? + frames("dropped")? >= 30 * (round + 1)).then_some(status))
@@ -128,7 +128,7 @@ fn latency(lab: &Lab) -> Result<(f64, f64)> {
         let client = format!("10.20.31.{}", round + 1);
         let begin = time::now();
         traffic::sent(lab, "suspicious-port-4444", &["--client-ip", &client, "--speed", "0"])?;
-        let (at, alert) = events.next(wait::PATIENCE)?;
+        let (at, alert) = events.next(wait::WAIT_TIMEOUT)?;
         ensure!(json::text(&alert, "/src")? == client, "{alert}");
         let since = |name: &str| -> Result<Duration> {
             time::since_1970(json::text(&alert, name)?).with_context(|| format!("{name} of {alert}"))

@@ -16,7 +16,7 @@ fn the_log_stays_readable_the_loss_is_counted_and_it_ends_with_the_fullness() ->
         let mut sensor = sensor.on_disk(&disk);
         sensor.enroll(&collector.token("router", &[])?)?;
         sensor.start()?;
-        collector.wait_for("router", wait::PATIENCE)?;
+        collector.wait_for("router", wait::WAIT_TIMEOUT)?;
         traffic::attack(lab, 0, 0)?;
         sensor.wait_for_alert("port_scan", "open", "10.21.0.1")?;
 
@@ -25,7 +25,7 @@ fn the_log_stays_readable_the_loss_is_counted_and_it_ends_with_the_fullness() ->
         disk.fill()?;
         let mut round = 0;
         let mut told = false;
-        let full = wait::until("the fullness is felt", wait::PATIENCE * 3, || {
+        let full = wait::until("the fullness is felt", wait::WAIT_TIMEOUT * 3, || {
             round += 1;
             traffic::attack(lab, round, 0)?;
             let status = sensor.status()?;
@@ -44,7 +44,7 @@ fn the_log_stays_readable_the_loss_is_counted_and_it_ends_with_the_fullness() ->
         round += 1;
         traffic::attack(lab, round, 0)?;
         // The pause between two attempts has grown to half a minute at most.
-        let fuller = wait::until("it is tried again", wait::PATIENCE * 2, || {
+        let fuller = wait::until("it is tried again", wait::WAIT_TIMEOUT * 2, || {
             let status = sensor.status()?;
             Ok((json::number(&status, "/log/write_errors")? > before).then_some(status))
         })?;
@@ -61,14 +61,14 @@ fn the_log_stays_readable_the_loss_is_counted_and_it_ends_with_the_fullness() ->
 
         disk.empty()?;
         lab.network.set_management(true)?;
-        wait::until_true("alerts are stored again", wait::PATIENCE * 3, || {
+        wait::until_true("alerts are stored again", wait::WAIT_TIMEOUT * 3, || {
             round += 1;
             traffic::attack(lab, round, 0)?;
             let status = sensor.status()?;
             Ok(json::number(&status, "/alerts/stored")? > json::number(&full, "/alerts/stored")? + 20)
         })?;
         ensure!(sensor.log_export()?.iter().any(|record| record["record"] == "gap"), "no gap is told");
-        wait::until_true("all is delivered", wait::PATIENCE * 3, || {
+        wait::until_true("all is delivered", wait::WAIT_TIMEOUT * 3, || {
             let status = sensor.status()?;
             Ok(json::number(&status, "/alerts/waiting")? == 0
                 && json::number(&status, "/alerts/open_incidents")? == 0)
@@ -88,7 +88,7 @@ fn the_log_stays_readable_the_loss_is_counted_and_it_ends_with_the_fullness() ->
             .iter()
             .map(|name| json::number(&status, &format!("/alerts/{name}")))
             .sum::<Result<u64>>()?;
-        wait::until_true("the collector's books are those of the sensor", wait::PATIENCE, || {
+        wait::until_true("the collector's books are those of the sensor", wait::WAIT_TIMEOUT, || {
             let row = collector.sensor("router")?;
             Ok(json::number(&row, "/alerts_missing")? == 0 && json::number(&row, "/alerts_lost")? == lost)
         })
@@ -97,7 +97,7 @@ fn the_log_stays_readable_the_loss_is_counted_and_it_ends_with_the_fullness() ->
 
 /// Raised is stored and lost; what was lost because the spool was full had been stored before.
 fn books_balance(sensor: &Sensor<'_>) -> Result<serde_json::Value> {
-    wait::until("raised = stored + lost", wait::PATIENCE, || {
+    wait::until("raised = stored + lost", wait::WAIT_TIMEOUT, || {
         let status = sensor.status()?;
         let alerts = |name: &str| json::number(&status, &format!("/alerts/{name}"));
         let balanced =

@@ -24,7 +24,7 @@ fn refused(
     let lines = || Ok::<_, anyhow::Error>(collector.log()?.matches(&marker).count());
     let (counted, logged) = (collector.refused(reason)?, lines()?);
     work()?;
-    wait::until_true(&format!("{times} refusals for {reason}"), wait::PATIENCE, || {
+    wait::until_true(&format!("{times} refusals for {reason}"), wait::WAIT_TIMEOUT, || {
         Ok(collector.refused(reason)? == counted + times)
     })?;
     ensure!(lines()? == logged + 1, "logged {} times: {}", lines()? - logged, collector.log()?);
@@ -41,7 +41,7 @@ fn undisturbed(lab: &Lab, work: impl FnOnce(&Collector<'_>) -> Result<()>) -> Re
     ensure!(json::text(&row, "/connected_since")? == since, "it had to connect again: {row}");
     ensure!(json::number(&sensor.status()?, "/uplink/failures")? == 0);
     traffic::sent(lab, "suspicious-port-4444", &["--speed", "100"])?;
-    wait::until_true("its alert arrives", wait::PATIENCE, || Ok(!collector.alerts()?.is_empty()))
+    wait::until_true("its alert arrives", wait::WAIT_TIMEOUT, || Ok(!collector.alerts()?.is_empty()))
 }
 
 /// Enrolling with `token` must fail, with a message that says `what`.
@@ -88,7 +88,7 @@ fn a_token_of_another_collector_is_refused() -> Result<()> {
             let token = run(&mut command)?;
             let before = refusals(collector)?;
             not_enrolled(lab, "lost", token.trim(), "made by another collector")?;
-            wait::until_true("the refusal is counted", wait::PATIENCE, || {
+            wait::until_true("the refusal is counted", wait::WAIT_TIMEOUT, || {
                 Ok(refusals(collector)? == before + 1)
             })
         })
@@ -123,7 +123,7 @@ fn an_unknown_sensor_is_refused_and_waits() -> Result<()> {
                 let known = lab.path("bystander").join("state/collector");
                 fs::copy(known, stranger.state_dir().join("collector"))?;
                 stranger.start()?;
-                wait::until_true("it is told", wait::PATIENCE, || {
+                wait::until_true("it is told", wait::WAIT_TIMEOUT, || {
                     Ok(json::number(&stranger.status()?, "/uplink/failures")? == 1)
                 })
             })?;
@@ -141,7 +141,7 @@ fn a_revoked_sensor_is_shut_out() -> Result<()> {
         undisturbed(lab, |collector| {
             let mut traitor = Sensor::started(lab, collector, "traitor", "")?;
             run(collector.command("revoke").arg("traitor"))?;
-            wait::until_true("its session is ended", wait::PATIENCE, || {
+            wait::until_true("its session is ended", wait::WAIT_TIMEOUT, || {
                 Ok(traitor.status()?["uplink"]["state"] == "waiting")
             })?;
             ensure!(collector.log()?.contains("traitor disconnected: revoked"), "{}", collector.log()?);
@@ -150,7 +150,7 @@ fn a_revoked_sensor_is_shut_out() -> Result<()> {
             refused(collector, "revoked", 1, || {
                 traitor.stop()?;
                 traitor.start()?;
-                wait::until_true("it is refused", wait::PATIENCE, || {
+                wait::until_true("it is refused", wait::WAIT_TIMEOUT, || {
                     Ok(json::number(&traitor.status()?, "/uplink/failures")? == 1)
                 })
             })?;
@@ -178,7 +178,7 @@ fn foreign_protocols_are_refused_at_once_counted_each_and_logged_once() -> Resul
             let log = collector.log()?;
             let before = collector.refused("foreign_protocol")?;
             lab.network.router.inside(|| (0..200).try_for_each(|_| closes(&foreign[0])))??;
-            wait::until_true("all are counted", wait::PATIENCE, || {
+            wait::until_true("all are counted", wait::WAIT_TIMEOUT, || {
                 Ok(collector.refused("foreign_protocol")? == before + 200)
             })?;
             ensure!(collector.log()? == log, "{}", collector.log()?);
@@ -199,7 +199,7 @@ fn connections_that_say_nothing_are_closed_after_a_while() -> Result<()> {
                     .router
                     .inside(|| (0..SILENT).map(|_| connect()).collect::<Result<_, _>>())??;
                 for stream in &mut silent {
-                    stream.set_read_timeout(Some(wait::PATIENCE))?;
+                    stream.set_read_timeout(Some(wait::WAIT_TIMEOUT))?;
                     ensure!(matches!(stream.read(&mut [0]), Ok(0)), "it was not closed");
                 }
                 Ok(())

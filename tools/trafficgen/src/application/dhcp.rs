@@ -49,7 +49,7 @@ const OPTION_SERVER: u8 = 54;
 const OPTION_END: u8 = 255;
 const COOKIE: [u8; 4] = [99, 130, 83, 99];
 /// The least BOOTP relays pass on (RFC 1542 section 2.1).
-const SHORTEST: usize = 300;
+const MIN_LEN: usize = 300;
 
 impl Lease {
     /// The message of one step.
@@ -82,7 +82,7 @@ impl Lease {
             }
         }
         bytes.push(OPTION_END);
-        bytes.resize(bytes.len().max(SHORTEST), 0);
+        bytes.resize(bytes.len().max(MIN_LEN), 0);
         bytes
     }
 }

@@ -9,7 +9,7 @@ use pnet_packet::ethernet::EtherTypes;
 use sentinel_units::Mac;
 
 use super::{Link, ethertype, hardware, view};
-use crate::Station;
+use crate::Host;
 
 /// What an ARP packet asks or says.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -36,13 +36,13 @@ const ARP_LEN: usize = 28;
 impl Arp {
     /// `from` asks everybody for `wanted`.
     #[must_use]
-    pub const fn request(from: &Station, wanted: Ipv4Addr) -> Self {
+    pub const fn request(from: &Host, wanted: Ipv4Addr) -> Self {
         Self { operation: Operation::Request, sender: (from.mac, from.v4), target: (Mac::ZERO, wanted) }
     }
 
     /// `owner` tells `to` that `address` is at `owner`'s hardware address.
     #[must_use]
-    pub const fn reply(owner: Mac, address: Ipv4Addr, to: &Station) -> Self {
+    pub const fn reply(owner: Mac, address: Ipv4Addr, to: &Host) -> Self {
         Self { operation: Operation::Reply, sender: (owner, address), target: (to.mac, to.v4) }
     }
 
@@ -104,7 +104,7 @@ mod tests {
 
     #[test]
     fn a_reply_reads_as_rfc_826_says() {
-        let to = Station::inside(Ipv4Addr::new(10, 0, 0, 2));
+        let to = Host::internal(Ipv4Addr::new(10, 0, 0, 2));
         let reply = Arp::reply(Mac([2, 1, 1, 1, 1, 1]), Ipv4Addr::new(10, 0, 0, 1), &to);
         // Ethernet, IPv4, lengths 6 and 4, reply; sender pair; target pair
         let expected =

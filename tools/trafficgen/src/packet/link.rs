@@ -60,7 +60,7 @@ pub struct Link {
 }
 
 /// The least a frame has on a cable, without its check sequence.
-pub(super) const SHORTEST: usize = 60;
+pub(super) const MIN_LEN: usize = 60;
 
 const ETHERNET_LEN: usize = 14;
 const TAG_LEN: usize = 4;
@@ -119,8 +119,8 @@ impl Link {
             (Encapsulation::Plain | Encapsulation::Pppoe { .. }, _) => self.header(kind),
         };
         frame.extend_from_slice(packet);
-        if self.padded && frame.len() < SHORTEST {
-            frame.resize(SHORTEST, 0);
+        if self.padded && frame.len() < MIN_LEN {
+            frame.resize(MIN_LEN, 0);
         }
         frame
     }

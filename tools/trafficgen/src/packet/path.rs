@@ -1,7 +1,7 @@
 //! One direction between two machines, all layers.
 
 use super::{Addresses, Icmp, Link, Network, Tcp, protocol, udp};
-use crate::Station;
+use crate::Host;
 
 /// Which IP.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -25,7 +25,7 @@ pub struct Path {
 impl Path {
     /// From one machine to another.
     #[must_use]
-    pub const fn between(from: &Station, to: &Station, family: Family) -> Self {
+    pub const fn between(from: &Host, to: &Host, family: Family) -> Self {
         let addresses = match family {
             Family::V4 => Addresses::V4 { source: from.v4, destination: to.v4 },
             Family::V6 => Addresses::V6 { source: from.v6, destination: to.v6 },

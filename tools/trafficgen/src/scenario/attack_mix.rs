@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Expected, Parameters, Scenario, find, mixed};
-use crate::{Packets, Tape};
+use crate::{Packets, Timeline};
 
 const FIRES: &[Expected] = &[
     ("port_scan", "ports_in_window"),
@@ -36,17 +36,17 @@ const PROGRAMME: [(&str, u64); 8] = [
 ];
 
 fn build(parameters: &Parameters) -> Packets {
-    let mut tape = Tape::default();
+    let mut timeline = Timeline::default();
     let ordinary = Parameters { packets: 3_000, duration: Duration::from_secs(20), ..*parameters };
-    tape.splice(Duration::ZERO, mixed::mixed(&ordinary));
+    timeline.splice(Duration::ZERO, mixed::mixed(&ordinary));
     for (turn, (name, begin_ms)) in (1..).zip(PROGRAMME) {
         // A seed of its own each, or all would draw the same ports.
         let own = Parameters { seed: parameters.seed.wrapping_add(turn), ..*parameters };
         if let Some(scenario) = find(name) {
-            tape.splice(Duration::from_millis(begin_ms), scenario.packets(&own));
+            timeline.splice(Duration::from_millis(begin_ms), scenario.packets(&own));
         }
     }
-    tape.play()
+    timeline.play()
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use crate::application::{http, tls};
 use crate::packet::{
     Arp, Encapsulation, Extension, Family, Icmp, Network, Path, Tcp, ethertype, flags, protocol,
 };
-use crate::{Packets, Tape};
+use crate::{Packets, Timeline};
 
 const ANY: &[Expected] = &[("protocol_anomaly", "*")];
 
@@ -24,8 +24,8 @@ const ETHERNET: usize = 14;
 const IPV4: usize = 20;
 
 fn build(parameters: &Parameters) -> Packets {
-    let v4 = Path::between(&parameters.cast.client, &parameters.cast.victim, Family::V4);
-    let v6 = Path::between(&parameters.cast.client, &parameters.cast.victim, Family::V6);
+    let v4 = Path::between(&parameters.topology.client, &parameters.topology.victim, Family::V4);
+    let v6 = Path::between(&parameters.topology.client, &parameters.topology.victim, Family::V6);
     let mut frames = cuts(parameters, &v4, &v6);
     frames.extend(wrong_links(&v4));
     frames.extend(wrong_ipv4(&v4));
@@ -44,12 +44,12 @@ fn build(parameters: &Parameters) -> Packets {
         frames.push(v6.frame(*protocol, &noise));
         frames.push(v4.udp(40_000, dns::PORT, &noise));
     }
-    let mut tape = Tape::default();
+    let mut timeline = Timeline::default();
     for frame in frames {
-        tape.push(frame);
-        tape.wait_us(1_000);
+        timeline.push(frame);
+        timeline.wait_us(1_000);
     }
-    tape.play()
+    timeline.play()
 }
 
 /// `frame` with `bytes` from `at` on; unchanged if they do not fit.
@@ -75,7 +75,7 @@ fn cuts(parameters: &Parameters, v4: &Path, v6: &Path) -> Vec<Vec<u8>> {
     let query = dns::query(7, "www.example.net", record::A);
     let data = Tcp { source: 40_000, destination: tls::PORT, flags: flags::ACK, ..Tcp::default() };
     let whole = [
-        Arp::request(&parameters.cast.client, parameters.cast.victim.v4).frame(),
+        Arp::request(&parameters.topology.client, parameters.topology.victim.v4).frame(),
         tagged.udp(40_000, dns::PORT, &query),
         session.udp(40_000, dns::PORT, &query),
         extended.udp(40_000, dns::PORT, &query),
@@ -99,7 +99,7 @@ fn wrong_links(v4: &Path) -> Vec<Vec<u8>> {
     session.link.encapsulation = Encapsulation::Pppoe { session: 1 };
     let session = session.wrap(&packet);
     let arp = |at, bytes: &[u8]| {
-        let request = Arp::request(&crate::Cast::default().client, crate::Cast::default().victim.v4);
+        let request = Arp::request(&crate::Topology::default().client, crate::Topology::default().victim.v4);
         patched(&request.frame(), ETHERNET + at, bytes)
     };
     vec![

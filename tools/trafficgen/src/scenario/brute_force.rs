@@ -6,7 +6,7 @@ use super::port_scan::opening;
 use super::{Burst, Expected, MILLISECOND, Parameters, Scenario, straddle_times};
 use crate::application::http;
 use crate::packet::{Encapsulation, Family, Path};
-use crate::{Connection, Packets, Random, Station, Tape};
+use crate::{Connection, Host, Packets, Random, Timeline};
 
 const FIRES: &[Expected] = &[("brute_force", "syn_in_window")];
 const WINDOW: Duration = Duration::from_secs(30);
@@ -28,8 +28,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         "32 connections in 3 s across a window's edge, one before",
         FIRES,
         |p| {
-            let cast = &p.cast;
-            let path = Path::between(&cast.attacker, &cast.victim, Family::V4);
+            let topology = &p.topology;
+            let path = Path::between(&topology.attacker, &topology.victim, Family::V4);
             attempts(p, &[(path, SSH)], straddle_times(WINDOW, 32))
         },
     ),
@@ -70,20 +70,20 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         service(p, http::PORT, steady(60))
     }),
     Scenario::silent("brute-force-two-targets", "20 connections to SSH of each of two hosts in 20 s", |p| {
-        let cast = &p.cast;
-        spread(p, [(cast.attacker, cast.victim, SSH), (cast.attacker, cast.client, SSH)])
+        let topology = &p.topology;
+        spread(p, [(topology.attacker, topology.victim, SSH), (topology.attacker, topology.client, SSH)])
     }),
     Scenario::silent(
         "brute-force-two-sources",
         "20 connections to SSH from each of two hosts in 20 s",
         |p| {
-            let cast = &p.cast;
-            spread(p, [(cast.attacker, cast.victim, SSH), (cast.client, cast.victim, SSH)])
+            let topology = &p.topology;
+            spread(p, [(topology.attacker, topology.victim, SSH), (topology.client, topology.victim, SSH)])
         },
     ),
     Scenario::silent("brute-force-two-services", "20 connections to each of SSH and FTP in 20 s", |p| {
-        let cast = &p.cast;
-        spread(p, [(cast.attacker, cast.victim, SSH), (cast.attacker, cast.victim, 21)])
+        let topology = &p.topology;
+        spread(p, [(topology.attacker, topology.victim, SSH), (topology.attacker, topology.victim, 21)])
     }),
 ];
 
@@ -92,11 +92,11 @@ const fn steady(count: u32) -> Burst {
 }
 
 fn service(parameters: &Parameters, port: u16, burst: Burst) -> Packets {
-    let path = burst.path(&parameters.cast.attacker, &parameters.cast.victim);
+    let path = burst.path(&parameters.topology.attacker, &parameters.topology.victim);
     attempts(parameters, &[(path, port)], (0..burst.count).map(|index| burst.time(index)))
 }
 
-fn spread(parameters: &Parameters, ways: [(Station, Station, u16); 2]) -> Packets {
+fn spread(parameters: &Parameters, ways: [(Host, Host, u16); 2]) -> Packets {
     let ways = ways.map(|(from, to, port)| (Path::between(&from, &to, Family::V4), port));
     let burst = steady(40);
     attempts(parameters, &ways, (0..burst.count).map(|index| burst.time(index)))
@@ -105,40 +105,40 @@ fn spread(parameters: &Parameters, ways: [(Station, Station, u16); 2]) -> Packet
 /// Attempts at `times`, over the `ways` in turn.
 fn attempts(parameters: &Parameters, ways: &[(Path, u16)], times: impl Iterator<Item = Duration>) -> Packets {
     let mut random = parameters.random();
-    let mut tape = Tape::default();
+    let mut timeline = Timeline::default();
     for (time, (path, port)) in times.zip(ways.iter().cycle()) {
-        tape.seek(time);
-        attempt(&mut tape, path, *port, &mut random);
+        timeline.seek(time);
+        attempt(&mut timeline, path, *port, &mut random);
     }
-    tape.play()
+    timeline.play()
 }
 
 /// One try: the server greets, the client offers something, the server turns it away.
-fn attempt(tape: &mut Tape, path: &Path, port: u16, random: &mut Random) {
+fn attempt(timeline: &mut Timeline, path: &Path, port: u16, random: &mut Random) {
     let mut connection = Connection::new(path.clone(), port, MILLISECOND, random);
-    connection.open(tape);
+    connection.open(timeline);
     if port == SSH {
-        connection.receive(tape, b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n");
-        connection.send(tape, b"SSH-2.0-libssh_0.10.6\r\n");
+        connection.receive(timeline, b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n");
+        connection.send(timeline, b"SSH-2.0-libssh_0.10.6\r\n");
     } else {
-        connection.send(tape, &random.bytes(40));
-        connection.receive(tape, &random.bytes(20));
+        connection.send(timeline, &random.bytes(40));
+        connection.receive(timeline, &random.bytes(20));
     }
-    connection.reset(tape);
+    connection.reset(timeline);
 }
 
 fn crowded(parameters: &Parameters) -> Packets {
     let mut random = parameters.random();
-    let mut tape = Tape::default();
+    let mut timeline = Timeline::default();
     for index in 0..parameters.sources {
-        tape.seek(Duration::from_micros(100).saturating_mul(index));
-        opening(&mut tape, parameters, index, SSH, &mut random);
+        timeline.seek(Duration::from_micros(100).saturating_mul(index));
+        opening(&mut timeline, parameters, index, SSH, &mut random);
     }
-    let begin = tape.now();
+    let begin = timeline.now();
     for index in 0..300 {
-        tape.seek(begin + (MILLISECOND * 66).saturating_mul(index));
-        opening(&mut tape, parameters, parameters.sources + index, SSH, &mut random);
+        timeline.seek(begin + (MILLISECOND * 66).saturating_mul(index));
+        opening(&mut timeline, parameters, parameters.sources + index, SSH, &mut random);
     }
-    tape.splice(begin, service(parameters, SSH, steady(30)));
-    tape.play()
+    timeline.splice(begin, service(parameters, SSH, steady(30)));
+    timeline.play()
 }

@@ -7,7 +7,7 @@ use super::{MILLISECOND, Parameters, Scenario};
 use crate::application::dns::{self, Answer, record};
 use crate::application::{http, tls};
 use crate::packet::{Family, Icmp, Path, ethertype, gre, protocol, udp};
-use crate::{Connection, Packets, Random, Tape};
+use crate::{Connection, Packets, Random, Timeline};
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario::silent("fragments", "long answers and pings in parts, over IPv4 and IPv6", fragments),
@@ -21,12 +21,12 @@ const SSH: u16 = 22;
 
 /// Two datagrams at a time come in parts, so that their parts mix.
 fn fragments(parameters: &Parameters) -> Packets {
-    let mut tape = Tape::default();
+    let mut timeline = Timeline::default();
     for family in [Family::V4, Family::V6] {
-        let mut up = Path::between(&parameters.cast.client, &parameters.cast.gateway, family);
+        let mut up = Path::between(&parameters.topology.client, &parameters.topology.gateway, family);
         let mut down = up.reversed();
-        tape.push(up.udp(CLIENT_PORT, dns::PORT, &dns::query(7, "example.net", record::TXT)));
-        tape.wait(DELAY);
+        timeline.push(up.udp(CLIENT_PORT, dns::PORT, &dns::query(7, "example.net", record::TXT)));
+        timeline.wait(DELAY);
         let texts: Vec<Answer> = (0..12_u8).map(|number| Answer::Txt(vec![b'a' + number; 200])).collect();
         let answer = dns::response(7, "example.net", record::TXT, &texts);
         let datagram = udp(dns::PORT, CLIENT_PORT, &down.network.addresses, &answer);
@@ -42,64 +42,64 @@ fn fragments(parameters: &Parameters) -> Packets {
         up.network.identification = 0x2002;
         let pings = up.network.fragments(number, &message, 1_000);
         for (answer, ping) in answers.iter().zip(&pings) {
-            tape.push(down.wrap(answer));
-            tape.wait_us(50);
-            tape.push(up.wrap(ping));
-            tape.wait_us(50);
+            timeline.push(down.wrap(answer));
+            timeline.wait_us(50);
+            timeline.push(up.wrap(ping));
+            timeline.wait_us(50);
         }
-        tape.wait(Duration::from_secs(1));
+        timeline.wait(Duration::from_secs(1));
     }
-    tape.play()
+    timeline.play()
 }
 
 fn first_flights(parameters: &Parameters) -> Packets {
     let mut random = parameters.random();
-    let mut tape = Tape::default();
-    let up = Path::between(&parameters.cast.client, &parameters.cast.outside, Family::V4);
-    let connect = |port, tape: &mut Tape, random: &mut Random| {
+    let mut timeline = Timeline::default();
+    let up = Path::between(&parameters.topology.client, &parameters.topology.outside, Family::V4);
+    let connect = |port, timeline: &mut Timeline, random: &mut Random| {
         let mut connection = Connection::new(up.clone(), port, DELAY, random);
-        connection.open(tape);
+        connection.open(timeline);
         connection
     };
     // A hello whose second half overtakes the first, then one in many small pieces.
     for (pieces, overtakes) in [(2, true), (7, false)] {
-        let mut connection = connect(tls::PORT, &mut tape, &mut random);
+        let mut connection = connect(tls::PORT, &mut timeline, &mut random);
         let hello = tls::client_hello("split.example.net", &mut random);
         let (first, rest) = hello.split_at(hello.len() / pieces);
-        let begin = tape.now();
+        let begin = timeline.now();
         if overtakes {
-            tape.wait(DELAY * 3);
+            timeline.wait(DELAY * 3);
         }
-        connection.send(&mut tape, first);
+        connection.send(&mut timeline, first);
         if overtakes {
-            tape.seek(begin);
+            timeline.seek(begin);
         }
-        rest.chunks(first.len()).for_each(|piece| connection.send(&mut tape, piece));
-        tape.wait(DELAY * 4);
-        connection.receive(&mut tape, &tls::server_hello(900, &mut random));
-        connection.close(&mut tape);
-        tape.wait(MILLISECOND);
+        rest.chunks(first.len()).for_each(|piece| connection.send(&mut timeline, piece));
+        timeline.wait(DELAY * 4);
+        connection.receive(&mut timeline, &tls::server_hello(900, &mut random));
+        connection.close(&mut timeline);
+        timeline.wait(MILLISECOND);
     }
-    let mut connection = connect(http::PORT, &mut tape, &mut random);
+    let mut connection = connect(http::PORT, &mut timeline, &mut random);
     let request = http::request("GET", "split.example.net", "/a/long/path?with=a&query=too");
-    request.chunks(60).for_each(|piece| connection.send(&mut tape, piece));
+    request.chunks(60).for_each(|piece| connection.send(&mut timeline, piece));
     let response = http::response("200 OK", "text/plain", &[b'x'; 400]);
     let (head, body) = response.split_at(30);
-    connection.receive(&mut tape, head);
-    connection.receive(&mut tape, body);
-    connection.close(&mut tape);
-    let mut connection = connect(SSH, &mut tape, &mut random);
-    connection.receive(&mut tape, b"SSH-2.0-Open");
-    connection.receive(&mut tape, b"SSH_9.9 Debian-1\r\n");
-    connection.send(&mut tape, b"SSH-2.0-dropbear_2024.86\r\n");
-    connection.reset(&mut tape);
-    tape.play()
+    connection.receive(&mut timeline, head);
+    connection.receive(&mut timeline, body);
+    connection.close(&mut timeline);
+    let mut connection = connect(SSH, &mut timeline, &mut random);
+    connection.receive(&mut timeline, b"SSH-2.0-Open");
+    connection.receive(&mut timeline, b"SSH_9.9 Debian-1\r\n");
+    connection.send(&mut timeline, b"SSH-2.0-dropbear_2024.86\r\n");
+    connection.reset(&mut timeline);
+    timeline.play()
 }
 
 /// From gateway to gateway; inside, the client asks the resolver.
 fn tunnels(parameters: &Parameters) -> Packets {
-    let mut tape = Tape::default();
-    let outer = Path::between(&parameters.cast.gateway, &parameters.cast.outside, Family::V4);
+    let mut timeline = Timeline::default();
+    let outer = Path::between(&parameters.topology.gateway, &parameters.topology.outside, Family::V4);
     let wrap = |kind: usize, path: &Path, packet: &[u8], way: &Path| {
         let family = path.network.addresses.ethertype();
         match kind {
@@ -110,21 +110,21 @@ fn tunnels(parameters: &Parameters) -> Packets {
         }
     };
     for family in [Family::V4, Family::V6] {
-        let up = Path::between(&parameters.cast.client, &parameters.cast.victim, family);
+        let up = Path::between(&parameters.topology.client, &parameters.topology.victim, family);
         let down = up.reversed();
         for kind in 0..3 {
             let port = CLIENT_PORT + u16::try_from(kind).unwrap_or_default();
             let query = dns::query(port, "tunnel.example.net", record::A);
             let datagram = udp(port, dns::PORT, &up.network.addresses, &query);
-            tape.push(wrap(kind, &up, &up.network.packet(protocol::UDP, &datagram), &outer));
-            tape.wait(DELAY);
-            let answer = [Answer::A(parameters.cast.outside.v4)];
+            timeline.push(wrap(kind, &up, &up.network.packet(protocol::UDP, &datagram), &outer));
+            timeline.wait(DELAY);
+            let answer = [Answer::A(parameters.topology.outside.v4)];
             let answer = dns::response(port, "tunnel.example.net", record::A, &answer);
             let datagram = udp(dns::PORT, port, &down.network.addresses, &answer);
             let packet = down.network.packet(protocol::UDP, &datagram);
-            tape.push(wrap(kind, &down, &packet, &outer.reversed()));
-            tape.wait(DELAY);
+            timeline.push(wrap(kind, &down, &packet, &outer.reversed()));
+            timeline.wait(DELAY);
         }
     }
-    tape.play()
+    timeline.play()
 }

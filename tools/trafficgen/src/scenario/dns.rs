@@ -3,7 +3,7 @@
 use super::{Expected, MILLISECOND, Parameters, Scenario};
 use crate::application::dns::{self, Answer, record};
 use crate::packet::{Encapsulation, Family, Path};
-use crate::{Connection, Packets, Random, Tape};
+use crate::{Connection, Packets, Random, Timeline};
 
 const FIRES: &[Expected] = &[("dns_tunnel", "name_length")];
 
@@ -71,70 +71,84 @@ fn name(length: usize, random: &mut Random) -> String {
 
 fn one(parameters: &Parameters, length: usize, family: Family, encapsulation: Encapsulation) -> Packets {
     let mut random = parameters.random();
-    let mut tape = Tape::default();
-    let mut up = Path::between(&parameters.cast.client, &parameters.cast.gateway, family);
+    let mut timeline = Timeline::default();
+    let mut up = Path::between(&parameters.topology.client, &parameters.topology.gateway, family);
     up.link.encapsulation = encapsulation;
     let asked = name(length, &mut random);
-    exchange(&mut tape, &up, &asked, record::A, &[Answer::A(parameters.cast.outside.v4)], &mut random);
-    tape.play()
+    exchange(
+        &mut timeline,
+        &up,
+        &asked,
+        record::A,
+        &[Answer::A(parameters.topology.outside.v4)],
+        &mut random,
+    );
+    timeline.play()
 }
 
-fn exchange(tape: &mut Tape, up: &Path, name: &str, kind: u16, answers: &[Answer], random: &mut Random) {
+fn exchange(
+    timeline: &mut Timeline,
+    up: &Path,
+    name: &str,
+    kind: u16,
+    answers: &[Answer],
+    random: &mut Random,
+) {
     let (port, identifier) = (random.ephemeral_port(), random.half());
-    tape.push(up.udp(port, dns::PORT, &dns::query(identifier, name, kind)));
-    tape.wait(MILLISECOND * 12);
-    tape.push(up.reversed().udp(dns::PORT, port, &dns::response(identifier, name, kind, answers)));
-    tape.wait(MILLISECOND * 40);
+    timeline.push(up.udp(port, dns::PORT, &dns::query(identifier, name, kind)));
+    timeline.wait(MILLISECOND * 12);
+    timeline.push(up.reversed().udp(dns::PORT, port, &dns::response(identifier, name, kind, answers)));
+    timeline.wait(MILLISECOND * 40);
 }
 
 fn stream(parameters: &Parameters, length: usize) -> Packets {
     let mut random = parameters.random();
-    let mut tape = Tape::default();
-    let path = Path::between(&parameters.cast.client, &parameters.cast.gateway, Family::V4);
+    let mut timeline = Timeline::default();
+    let path = Path::between(&parameters.topology.client, &parameters.topology.gateway, Family::V4);
     let (identifier, asked) = (random.half(), name(length, &mut random));
     let mut connection = Connection::new(path, dns::PORT, MILLISECOND, &mut random);
-    connection.open(&mut tape);
-    connection.send(&mut tape, &dns::over_stream(&dns::query(identifier, &asked, record::A)));
-    let answer = dns::response(identifier, &asked, record::A, &[Answer::A(parameters.cast.outside.v4)]);
-    connection.receive(&mut tape, &dns::over_stream(&answer));
-    connection.close(&mut tape);
-    tape.play()
+    connection.open(&mut timeline);
+    connection.send(&mut timeline, &dns::over_stream(&dns::query(identifier, &asked, record::A)));
+    let answer = dns::response(identifier, &asked, record::A, &[Answer::A(parameters.topology.outside.v4)]);
+    connection.receive(&mut timeline, &dns::over_stream(&answer));
+    connection.close(&mut timeline);
+    timeline.play()
 }
 
 fn data(parameters: &Parameters) -> Packets {
     let mut random = parameters.random();
-    let mut tape = Tape::default();
-    let path = Path::between(&parameters.cast.client, &parameters.cast.gateway, Family::V4);
+    let mut timeline = Timeline::default();
+    let path = Path::between(&parameters.topology.client, &parameters.topology.gateway, Family::V4);
     for _ in 0..40 {
         let asked = name(200, &mut random);
         let answer = Answer::Txt(random.base32(180).into_bytes());
-        exchange(&mut tape, &path, &asked, record::TXT, &[answer], &mut random);
+        exchange(&mut timeline, &path, &asked, record::TXT, &[answer], &mut random);
     }
-    tape.play()
+    timeline.play()
 }
 
 fn content_network(parameters: &Parameters) -> Packets {
     let mut random = parameters.random();
-    let mut tape = Tape::default();
-    let path = Path::between(&parameters.cast.client, &parameters.cast.gateway, Family::V4);
+    let mut timeline = Timeline::default();
+    let path = Path::between(&parameters.topology.client, &parameters.topology.gateway, Family::V4);
     for asked in CONTENT_NETWORK {
-        let address = parameters.cast.outside;
-        exchange(&mut tape, &path, asked, record::A, &[Answer::A(address.v4)], &mut random);
-        exchange(&mut tape, &path, asked, record::AAAA, &[Answer::Aaaa(address.v6)], &mut random);
+        let address = parameters.topology.outside;
+        exchange(&mut timeline, &path, asked, record::A, &[Answer::A(address.v4)], &mut random);
+        exchange(&mut timeline, &path, asked, record::AAAA, &[Answer::Aaaa(address.v6)], &mut random);
     }
-    tape.play()
+    timeline.play()
 }
 
 fn reverse(parameters: &Parameters) -> Packets {
     let mut random = parameters.random();
-    let mut tape = Tape::default();
-    let path = Path::between(&parameters.cast.client, &parameters.cast.gateway, Family::V4);
+    let mut timeline = Timeline::default();
+    let path = Path::between(&parameters.topology.client, &parameters.topology.gateway, Family::V4);
     for index in 0..10 {
-        let station = parameters.cast.beyond(index);
+        let station = parameters.topology.external(index);
         let answer = Answer::Ptr(format!("host{index}.example.net"));
-        exchange(&mut tape, &path, &reverse_name(station.v6), record::PTR, &[answer], &mut random);
+        exchange(&mut timeline, &path, &reverse_name(station.v6), record::PTR, &[answer], &mut random);
     }
-    tape.play()
+    timeline.play()
 }
 
 /// RFC 3596 section 2.5: 32 digits backwards, each a label.

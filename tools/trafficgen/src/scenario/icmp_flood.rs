@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Burst, Expected, MILLISECOND, Parameters, Scenario, straddle_times};
 use crate::packet::{Encapsulation, Family, Icmp, Path, protocol, udp};
-use crate::{Packets, Tape};
+use crate::{Packets, Timeline};
 
 const FIRES: &[Expected] = &[("icmp_flood", "per_source")];
 const ANY: &[Expected] = &[("icmp_flood", "*")];
@@ -74,10 +74,10 @@ const fn quick(count: u32) -> Burst {
     Burst::of(count, Duration::from_secs(2))
 }
 
-fn ping(tape: &mut Tape, path: &Path, identifier: u16, sequence: u16) {
-    tape.push(path.icmp(&Icmp::EchoRequest { identifier, sequence, payload: &PAYLOAD }));
-    tape.wait(MILLISECOND);
-    tape.push(path.reversed().icmp(&Icmp::EchoReply { identifier, sequence, payload: &PAYLOAD }));
+fn ping(timeline: &mut Timeline, path: &Path, identifier: u16, sequence: u16) {
+    timeline.push(path.icmp(&Icmp::EchoRequest { identifier, sequence, payload: &PAYLOAD }));
+    timeline.wait(MILLISECOND);
+    timeline.push(path.reversed().icmp(&Icmp::EchoReply { identifier, sequence, payload: &PAYLOAD }));
 }
 
 fn flood(parameters: &Parameters, burst: Burst) -> Packets {
@@ -86,90 +86,93 @@ fn flood(parameters: &Parameters, burst: Burst) -> Packets {
 
 fn requests(parameters: &Parameters, burst: &Burst, times: impl Iterator<Item = Duration>) -> Packets {
     let mut random = parameters.random();
-    let mut tape = Tape::default();
-    let path = burst.path(&parameters.cast.attacker, &parameters.cast.victim);
+    let mut timeline = Timeline::default();
+    let path = burst.path(&parameters.topology.attacker, &parameters.topology.victim);
     let identifier = random.half();
     for (sequence, time) in (1_u16..).zip(times) {
-        tape.seek(time);
-        ping(&mut tape, &path, identifier, sequence);
+        timeline.seek(time);
+        ping(&mut timeline, &path, identifier, sequence);
     }
-    tape.play()
+    timeline.play()
 }
 
 /// Only the first piece of each says that it is an echo request.
 fn pieces(parameters: &Parameters, family: Family, count: u32) -> Packets {
     let mut random = parameters.random();
-    let mut tape = Tape::default();
+    let mut timeline = Timeline::default();
     let burst = quick(count);
     let payload = random.bytes(3_000);
     for (index, sequence) in (0..count).zip(1_u16..) {
-        tape.seek(burst.time(index));
-        let mut path = Path::between(&parameters.cast.attacker, &parameters.cast.victim, family);
+        timeline.seek(burst.time(index));
+        let mut path = Path::between(&parameters.topology.attacker, &parameters.topology.victim, family);
         path.network.identification = sequence;
         let request = Icmp::EchoRequest { identifier: 5, sequence, payload: &payload };
         let (number, message) = request.message(&path.network.addresses);
         for packet in path.network.fragments(number, &message, 1_400) {
-            tape.push(path.wrap(&packet));
-            tape.wait_us(12);
+            timeline.push(path.wrap(&packet));
+            timeline.wait_us(12);
         }
     }
-    tape.play()
+    timeline.play()
 }
 
 fn crowded(parameters: &Parameters) -> Packets {
     let mut random = parameters.random();
-    let mut tape = Tape::default();
-    let cast = &parameters.cast;
-    let other = |tape: &mut Tape, index, identifier| {
-        let path = Path::between(&cast.inside(index), &cast.beyond(index), Family::V4);
-        tape.push(path.icmp(&Icmp::EchoRequest { identifier, sequence: 1, payload: &PAYLOAD }));
+    let mut timeline = Timeline::default();
+    let topology = &parameters.topology;
+    let other = |timeline: &mut Timeline, index, identifier| {
+        let path = Path::between(&topology.internal(index), &topology.external(index), Family::V4);
+        timeline.push(path.icmp(&Icmp::EchoRequest { identifier, sequence: 1, payload: &PAYLOAD }));
     };
     for index in 0..parameters.sources {
-        tape.seek(Duration::from_micros(100).saturating_mul(index));
-        other(&mut tape, index, random.half());
+        timeline.seek(Duration::from_micros(100).saturating_mul(index));
+        other(&mut timeline, index, random.half());
     }
-    let path = Path::between(&cast.attacker, &cast.victim, Family::V4);
+    let path = Path::between(&topology.attacker, &topology.victim, Family::V4);
     for (index, sequence) in (0..120).zip(1_u16..) {
-        tape.wait(MILLISECOND * 10);
-        ping(&mut tape, &path, 7, sequence);
-        other(&mut tape, parameters.sources + index, random.half());
+        timeline.wait(MILLISECOND * 10);
+        ping(&mut timeline, &path, 7, sequence);
+        other(&mut timeline, parameters.sources + index, random.half());
     }
-    tape.play()
+    timeline.play()
 }
 
 fn replies(parameters: &Parameters, family: Family) -> Packets {
-    let mut tape = Tape::default();
+    let mut timeline = Timeline::default();
     for index in 0..150 {
-        let path = Path::between(&parameters.cast.inside(index % 15), &parameters.cast.victim, family);
-        tape.seek((MILLISECOND * 20).saturating_mul(index));
-        ping(&mut tape, &path, 77, u16::try_from(index / 15).unwrap_or_default());
+        let path =
+            Path::between(&parameters.topology.internal(index % 15), &parameters.topology.victim, family);
+        timeline.seek((MILLISECOND * 20).saturating_mul(index));
+        ping(&mut timeline, &path, 77, u16::try_from(index / 15).unwrap_or_default());
     }
-    tape.play()
+    timeline.play()
 }
 
 /// Ten machines each ask the same closed port of one host fifteen times.
 fn unreachables(parameters: &Parameters) -> Packets {
     let mut random = parameters.random();
-    let mut tape = Tape::default();
+    let mut timeline = Timeline::default();
     for index in 0..150 {
-        let path = Path::between(&parameters.cast.inside(index % 10), &parameters.cast.victim, Family::V4);
+        let path =
+            Path::between(&parameters.topology.internal(index % 10), &parameters.topology.victim, Family::V4);
         let datagram = udp(random.ephemeral_port(), 161, &path.network.addresses, &random.bytes(40));
         let packet = path.network.packet(protocol::UDP, &datagram);
-        tape.push(path.wrap(&packet));
-        tape.wait(MILLISECOND);
-        tape.push(path.reversed().icmp(&Icmp::PortUnreachable(&packet)));
-        tape.wait(MILLISECOND * 20);
+        timeline.push(path.wrap(&packet));
+        timeline.wait(MILLISECOND);
+        timeline.push(path.reversed().icmp(&Icmp::PortUnreachable(&packet)));
+        timeline.wait(MILLISECOND * 20);
     }
-    tape.play()
+    timeline.play()
 }
 
 fn spoofed(parameters: &Parameters) -> Packets {
-    let mut tape = Tape::default();
+    let mut timeline = Timeline::default();
     for index in 0..300 {
-        let mut path = Path::between(&parameters.cast.beyond(index), &parameters.cast.victim, Family::V4);
-        path.link.source = parameters.cast.attacker.mac;
-        tape.push(path.icmp(&Icmp::EchoRequest { identifier: 7, sequence: 1, payload: &PAYLOAD }));
-        tape.wait(MILLISECOND * 5);
+        let mut path =
+            Path::between(&parameters.topology.external(index), &parameters.topology.victim, Family::V4);
+        path.link.source = parameters.topology.attacker.mac;
+        timeline.push(path.icmp(&Icmp::EchoRequest { identifier: 7, sequence: 1, payload: &PAYLOAD }));
+        timeline.wait(MILLISECOND * 5);
     }
-    tape.play()
+    timeline.play()
 }

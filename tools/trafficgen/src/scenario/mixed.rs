@@ -11,7 +11,7 @@ use super::{MILLISECOND, Parameters, Scenario};
 use crate::application::dns::{self, Answer, record};
 use crate::application::{http, tls};
 use crate::packet::{Addresses, Arp, Family, Icmp, Icmp6, Link, Network, Path, ethertype, protocol};
-use crate::{Cast, Connection, Packets, Random, Station, Tape, TimedFrame};
+use crate::{Connection, Host, Packets, Random, TimedFrame, Timeline, Topology};
 
 pub(super) const SCENARIOS: &[Scenario] = &[Scenario::silent(
     "mixed",
@@ -27,13 +27,13 @@ pub(super) fn mixed(parameters: &Parameters) -> Packets {
 const FRAMES_PER_TEN_ACTIVITIES: u64 = 115;
 /// Each machine has at least this share of the frames per second, so that none looks like an attacker.
 const FRAMES_PER_HOST: u64 = 50;
-const FEWEST_HOSTS: u64 = 20;
+const MIN_HOSTS: u64 = 20;
 const SERVERS: u64 = 400;
 
 /// Activities begin at random times and overlap; memory is that of those under way.
 struct Mixed {
     random: Random,
-    cast: Cast,
+    topology: Topology,
     hosts: u64,
     /// Mean time between two beginnings.
     gap_ns: u64,
@@ -50,8 +50,8 @@ impl Mixed {
         let per_second = packets.saturating_mul(1_000_000_000) / nanos;
         Self {
             random: parameters.random(),
-            cast: parameters.cast,
-            hosts: (per_second / FRAMES_PER_HOST).max(FEWEST_HOSTS),
+            topology: parameters.topology,
+            hosts: (per_second / FRAMES_PER_HOST).max(MIN_HOSTS),
             gap_ns: nanos.saturating_mul(FRAMES_PER_TEN_ACTIVITIES) / packets / 10,
             next_begin: Duration::ZERO,
             left: parameters.packets,
@@ -61,11 +61,11 @@ impl Mixed {
     }
 
     fn begin_one(&mut self) {
-        let mut tape = Tape::starting_at(self.next_begin);
+        let mut timeline = Timeline::starting_at(self.next_begin);
         let host = u32::try_from(self.random.within(0..self.hosts)).unwrap_or_default();
-        let host = if host == 0 { self.cast.client } else { self.cast.inside(host) };
-        activity(&mut tape, &self.cast, &host, &mut self.random);
-        for frame in tape.into_frames() {
+        let host = if host == 0 { self.topology.client } else { self.topology.internal(host) };
+        activity(&mut timeline, &self.topology, &host, &mut self.random);
+        for frame in timeline.into_frames() {
             self.pending.push(Reverse((frame.offset, self.serial, frame.bytes)));
             self.serial += 1;
         }
@@ -87,136 +87,143 @@ impl Iterator for Mixed {
     }
 }
 
-fn activity(tape: &mut Tape, cast: &Cast, host: &Station, random: &mut Random) {
+fn activity(timeline: &mut Timeline, topology: &Topology, host: &Host, random: &mut Random) {
     let family = if random.chance(30) { Family::V6 } else { Family::V4 };
     match random.within(0..100) {
-        0..24 => web(tape, cast, host, family, random),
-        24..30 => plain_web(tape, cast, host, random),
-        30..38 => quic(tape, cast, host, family, random),
+        0..24 => web(timeline, topology, host, family, random),
+        24..30 => plain_web(timeline, topology, host, random),
+        30..38 => quic(timeline, topology, host, family, random),
         38..66 => {
-            let name = server(cast, random).1;
-            look_up(tape, cast, host, family, &name, random);
+            let name = server(topology, random).1;
+            look_up(timeline, topology, host, family, &name, random);
         }
-        66..76 => resolve(tape, cast, host),
-        76..82 => ping(tape, cast, host, family, random),
-        82..90 => announce(tape, host, family, random),
-        90..95 => time(tape, cast, host, random),
-        _ => intranet(tape, cast, host, random),
+        66..76 => resolve(timeline, topology, host),
+        76..82 => ping(timeline, topology, host, family, random),
+        82..90 => announce(timeline, host, family, random),
+        90..95 => time(timeline, topology, host, random),
+        _ => intranet(timeline, topology, host, random),
     }
 }
 
-fn path(from: &Station, to: &Station, family: Family) -> Path {
+fn path(from: &Host, to: &Host, family: Family) -> Path {
     let mut path = Path::between(from, to, family);
     path.link.padded = true;
     path
 }
 
-fn server(cast: &Cast, random: &mut Random) -> (Station, String) {
+fn server(topology: &Topology, random: &mut Random) -> (Host, String) {
     let index = u32::try_from(random.within(0..SERVERS)).unwrap_or_default();
     let kind = random.pick(&["www", "cdn", "api", "img", "static", "login"], "www");
-    (cast.beyond(index), format!("{kind}{index}.example.net"))
+    (topology.external(index), format!("{kind}{index}.example.net"))
 }
 
-fn look_up(tape: &mut Tape, cast: &Cast, host: &Station, family: Family, name: &str, random: &mut Random) {
-    let up = path(host, &cast.gateway, family);
+fn look_up(
+    timeline: &mut Timeline,
+    topology: &Topology,
+    host: &Host,
+    family: Family,
+    name: &str,
+    random: &mut Random,
+) {
+    let up = path(host, &topology.gateway, family);
     let (port, identifier) = (random.ephemeral_port(), random.half());
-    let address = server(cast, random).0;
+    let address = server(topology, random).0;
     let (kind, answer) = match family {
         Family::V4 => (record::A, Answer::A(address.v4)),
         Family::V6 => (record::AAAA, Answer::Aaaa(address.v6)),
     };
-    tape.push(up.udp(port, dns::PORT, &dns::query(identifier, name, kind)));
-    tape.wait_us(random.within(300..30_000));
-    tape.push(up.reversed().udp(dns::PORT, port, &dns::response(identifier, name, kind, &[answer])));
-    tape.wait_us(random.within(100..900));
+    timeline.push(up.udp(port, dns::PORT, &dns::query(identifier, name, kind)));
+    timeline.wait_us(random.within(300..30_000));
+    timeline.push(up.reversed().udp(dns::PORT, port, &dns::response(identifier, name, kind, &[answer])));
+    timeline.wait_us(random.within(100..900));
 }
 
 fn delay(random: &mut Random) -> Duration {
     Duration::from_micros(random.within(2_000..25_000))
 }
 
-fn web(tape: &mut Tape, cast: &Cast, host: &Station, family: Family, random: &mut Random) {
-    let (address, name) = server(cast, random);
-    look_up(tape, cast, host, family, &name, random);
+fn web(timeline: &mut Timeline, topology: &Topology, host: &Host, family: Family, random: &mut Random) {
+    let (address, name) = server(topology, random);
+    look_up(timeline, topology, host, family, &name, random);
     let mut connection = Connection::new(path(host, &address, family), tls::PORT, delay(random), random);
-    connection.open(tape);
-    connection.send(tape, &tls::client_hello(&name, random));
+    connection.open(timeline);
+    connection.send(timeline, &tls::client_hello(&name, random));
     let certificate = random.length(2_000..4_000);
-    connection.receive(tape, &tls::server_hello(certificate, random));
+    connection.receive(timeline, &tls::server_hello(certificate, random));
     for _ in 0..random.within(1..4) {
         let request = random.length(80..400);
-        connection.send(tape, &tls::data(request, random));
+        connection.send(timeline, &tls::data(request, random));
         // Most objects are small, a few are large.
         let largest = if random.chance(15) { 40_000 } else { 5_000 };
         let object = random.length(200..largest);
-        connection.receive(tape, &tls::data(object, random));
-        tape.wait_us(random.within(1_000..80_000));
+        connection.receive(timeline, &tls::data(object, random));
+        timeline.wait_us(random.within(1_000..80_000));
     }
-    connection.close(tape);
+    connection.close(timeline);
 }
 
-fn plain_web(tape: &mut Tape, cast: &Cast, host: &Station, random: &mut Random) {
-    let (address, name) = server(cast, random);
-    look_up(tape, cast, host, Family::V4, &name, random);
+fn plain_web(timeline: &mut Timeline, topology: &Topology, host: &Host, random: &mut Random) {
+    let (address, name) = server(topology, random);
+    look_up(timeline, topology, host, Family::V4, &name, random);
     let mut connection = Connection::new(path(host, &address, Family::V4), http::PORT, delay(random), random);
-    connection.open(tape);
+    connection.open(timeline);
     let target = format!("/files/{}", random.base32(8));
-    connection.send(tape, &http::request("GET", &name, &target));
+    connection.send(timeline, &http::request("GET", &name, &target));
     let length = random.length(100..12_000);
     let body = random.bytes(length);
-    connection.receive(tape, &http::response("200 OK", "application/octet-stream", &body));
-    connection.close(tape);
+    connection.receive(timeline, &http::response("200 OK", "application/octet-stream", &body));
+    connection.close(timeline);
 }
 
 /// Shapes of QUIC (RFC 9000 sections 14.1 and 17): full first datagrams, then short headers. Nothing decrypts.
-fn quic(tape: &mut Tape, cast: &Cast, host: &Station, family: Family, random: &mut Random) {
-    let up = path(host, &server(cast, random).0, family);
+fn quic(timeline: &mut Timeline, topology: &Topology, host: &Host, family: Family, random: &mut Random) {
+    let up = path(host, &server(topology, random).0, family);
     let down = up.reversed();
     let (port, one_way) = (random.ephemeral_port(), delay(random));
     let mut initial = vec![0xc3, 0, 0, 0, 1, 8];
     initial.extend(random.bytes(1_200 - 6));
-    tape.push(up.udp(port, tls::PORT, &initial));
-    tape.wait(one_way * 2);
-    tape.push(down.udp(tls::PORT, port, &initial));
+    timeline.push(up.udp(port, tls::PORT, &initial));
+    timeline.wait(one_way * 2);
+    timeline.push(down.udp(tls::PORT, port, &initial));
     for _ in 0..random.within(2..16) {
         let short = |length, random: &mut Random| [&[0x45][..], &random.bytes(length)].concat();
-        tape.wait_us(random.within(20..4_000));
+        timeline.wait_us(random.within(20..4_000));
         let length = random.length(300..1_250);
-        tape.push(down.udp(tls::PORT, port, &short(length, random)));
+        timeline.push(down.udp(tls::PORT, port, &short(length, random)));
         if random.chance(50) {
-            tape.push(up.udp(port, tls::PORT, &short(32, random)));
+            timeline.push(up.udp(port, tls::PORT, &short(32, random)));
         }
     }
 }
 
-fn resolve(tape: &mut Tape, cast: &Cast, host: &Station) {
-    let request = Arp::request(host, cast.gateway.v4);
-    let reply = Arp::reply(cast.gateway.mac, cast.gateway.v4, host);
+fn resolve(timeline: &mut Timeline, topology: &Topology, host: &Host) {
+    let request = Arp::request(host, topology.gateway.v4);
+    let reply = Arp::reply(topology.gateway.mac, topology.gateway.v4, host);
     for packet in [request, reply] {
         let link = Link { padded: true, ..packet.link() };
-        tape.push(link.frame(ethertype::ARP, &packet.packet()));
-        tape.wait_us(250);
+        timeline.push(link.frame(ethertype::ARP, &packet.packet()));
+        timeline.wait_us(250);
     }
 }
 
-fn ping(tape: &mut Tape, cast: &Cast, host: &Station, family: Family, random: &mut Random) {
+fn ping(timeline: &mut Timeline, topology: &Topology, host: &Host, family: Family, random: &mut Random) {
     if family == Family::V6 {
-        return discover(tape, cast, host);
+        return discover(timeline, topology, host);
     }
-    let up = path(host, &cast.outside, family);
+    let up = path(host, &topology.outside, family);
     let identifier = random.half();
     let payload = random.bytes(56);
     for sequence in 1..=3 {
-        tape.push(up.icmp(&Icmp::EchoRequest { identifier, sequence, payload: &payload }));
-        tape.wait(MILLISECOND * 15);
-        tape.push(up.reversed().icmp(&Icmp::EchoReply { identifier, sequence, payload: &payload }));
-        tape.wait(MILLISECOND * 985);
+        timeline.push(up.icmp(&Icmp::EchoRequest { identifier, sequence, payload: &payload }));
+        timeline.wait(MILLISECOND * 15);
+        timeline.push(up.reversed().icmp(&Icmp::EchoReply { identifier, sequence, payload: &payload }));
+        timeline.wait(MILLISECOND * 985);
     }
 }
 
 /// RFC 4861 section 7.2: the question goes to the solicited-node group, with the largest hop limit.
-fn discover(tape: &mut Tape, cast: &Cast, host: &Station) {
-    let target = cast.gateway.v6;
+fn discover(timeline: &mut Timeline, topology: &Topology, host: &Host) {
+    let target = topology.gateway.v6;
     let [.., a, b, c] = target.octets();
     let group =
         Ipv6Addr::from_bits((0xff02 << 112) | (0x1_ff00_0000 | u128::from(u32::from_be_bytes([0, a, b, c]))));
@@ -231,19 +238,19 @@ fn discover(tape: &mut Tape, cast: &Cast, host: &Station) {
             Icmp6::NeighbourSolicitation { target, source: host.mac },
         ),
         (
-            Link::new(cast.gateway.mac, host.mac),
+            Link::new(topology.gateway.mac, host.mac),
             neighbour(target, host.v6),
-            Icmp6::NeighbourAdvertisement { target, owner: cast.gateway.mac },
+            Icmp6::NeighbourAdvertisement { target, owner: topology.gateway.mac },
         ),
     ] {
         let (_, bytes) = message.message(&network.addresses);
-        tape.push(link.frame(ethertype::IPV6, &network.packet(protocol::ICMPV6, &bytes)));
-        tape.wait_us(400);
+        timeline.push(link.frame(ethertype::IPV6, &network.packet(protocol::ICMPV6, &bytes)));
+        timeline.wait_us(400);
     }
 }
 
-fn announce(tape: &mut Tape, host: &Station, family: Family, random: &mut Random) {
-    let group = Station {
+fn announce(timeline: &mut Timeline, host: &Host, family: Family, random: &mut Random) {
+    let group = Host {
         mac: match family {
             Family::V4 => Mac([1, 0, 0x5e, 0, 0, 0xfb]),
             Family::V6 => Mac([0x33, 0x33, 0, 0, 0, 0xfb]),
@@ -258,31 +265,35 @@ fn announce(tape: &mut Tape, host: &Station, family: Family, random: &mut Random
     } else {
         dns::query(0, "_googlecast._tcp.local", record::PTR)
     };
-    tape.push(path.udp(dns::MULTICAST_PORT, dns::MULTICAST_PORT, &message));
+    timeline.push(path.udp(dns::MULTICAST_PORT, dns::MULTICAST_PORT, &message));
 }
 
 /// A client's NTP exchange (RFC 5905 section 7.3): version 4, modes 3 and 4.
-fn time(tape: &mut Tape, cast: &Cast, host: &Station, random: &mut Random) {
-    let up = path(host, &server(cast, random).0, Family::V4);
+fn time(timeline: &mut Timeline, topology: &Topology, host: &Host, random: &mut Random) {
+    let up = path(host, &server(topology, random).0, Family::V4);
     let mut question = vec![0x23, 0, 6, 0xec];
     question.resize(48, 0);
     let mut answer = vec![0x24, 2, 6, 0xec];
     answer.extend(random.bytes(44));
     let port = random.ephemeral_port();
-    tape.push(up.udp(port, 123, &question));
-    tape.wait(delay(random));
-    tape.push(up.reversed().udp(123, port, &answer));
+    timeline.push(up.udp(port, 123, &question));
+    timeline.wait(delay(random));
+    timeline.push(up.reversed().udp(123, port, &answer));
 }
 
-fn intranet(tape: &mut Tape, cast: &Cast, host: &Station, random: &mut Random) {
-    let mut connection =
-        Connection::new(path(host, &cast.victim, Family::V4), http::PORT, Duration::from_micros(150), random);
-    connection.open(tape);
-    connection.send(tape, &http::request("GET", "intranet.example.net", "/"));
+fn intranet(timeline: &mut Timeline, topology: &Topology, host: &Host, random: &mut Random) {
+    let mut connection = Connection::new(
+        path(host, &topology.victim, Family::V4),
+        http::PORT,
+        Duration::from_micros(150),
+        random,
+    );
+    connection.open(timeline);
+    connection.send(timeline, &http::request("GET", "intranet.example.net", "/"));
     let length = random.length(400..6_000);
     let body = random.bytes(length);
-    connection.receive(tape, &http::response("200 OK", "text/html", &body));
-    connection.close(tape);
+    connection.receive(timeline, &http::response("200 OK", "text/html", &body));
+    connection.close(timeline);
 }
 
 #[cfg(test)]

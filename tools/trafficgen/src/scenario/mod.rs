@@ -22,7 +22,7 @@ mod syn_flood;
 use std::time::Duration;
 
 use crate::packet::{Encapsulation, Family, Path};
-use crate::{Cast, Packets, Random, Station};
+use crate::{Host, Packets, Random, Topology};
 
 /// An alert, by the name of its kind and of the test that fires it.
 pub type Expected = (&'static str, &'static str);
@@ -39,7 +39,7 @@ pub struct Parameters {
     /// How many sources the `-table-full` scenarios send from.
     pub sources: u32,
     /// Who plays.
-    pub cast: Cast,
+    pub topology: Topology,
 }
 
 /// Seed 1, 10,000 packets in a minute, 20,000 sources, the default cast.
@@ -50,7 +50,7 @@ impl Default for Parameters {
             packets: 10_000,
             duration: Duration::from_secs(60),
             sources: 20_000,
-            cast: Cast::default(),
+            topology: Topology::default(),
         }
     }
 }
@@ -161,7 +161,7 @@ impl Burst {
         self.span / self.count.max(1) * index
     }
 
-    fn path(&self, from: &Station, to: &Station) -> Path {
+    fn path(&self, from: &Host, to: &Host) -> Path {
         let mut path = Path::between(from, to, self.family);
         path.link.encapsulation = self.encapsulation;
         path

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Burst, Expected, MILLISECOND, Parameters, Scenario, straddle_times};
 use crate::application::{dns, tls};
 use crate::packet::{Encapsulation, Extension, Family, Icmp, Path, Tcp, flags, protocol, udp};
-use crate::{Connection, Packets, Random, Tape};
+use crate::{Connection, Packets, Random, Timeline};
 
 const FIRES: &[Expected] = &[("port_scan", "ports_in_window")];
 const WINDOW: Duration = Duration::from_secs(10);
@@ -49,7 +49,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         connect,
     ),
     Scenario::fires("port-scan-outside", "20 TCP ports of an inside host, from outside", FIRES, |p| {
-        probes(p, &Path::between(&p.cast.outside, &p.cast.victim, Family::V4), Probe::Syn, quick(20))
+        probes(p, &Path::between(&p.topology.outside, &p.topology.victim, Family::V4), Probe::Syn, quick(20))
     }),
     Scenario::fires(
         "port-scan-extensions",
@@ -110,22 +110,22 @@ fn port(index: u32) -> u16 {
 }
 
 fn scan(parameters: &Parameters, probe: Probe, burst: Burst) -> Packets {
-    probes(parameters, &burst.path(&parameters.cast.attacker, &parameters.cast.victim), probe, burst)
+    probes(parameters, &burst.path(&parameters.topology.attacker, &parameters.topology.victim), probe, burst)
 }
 
 fn probes(parameters: &Parameters, path: &Path, probe: Probe, burst: Burst) -> Packets {
     let mut random = parameters.random();
-    let mut tape = Tape::default();
+    let mut timeline = Timeline::default();
     let source = random.ephemeral_port();
     for index in 0..burst.count {
-        tape.seek(burst.time(index));
-        probe_port(&mut tape, path, probe, (source, port(index)), &mut random);
+        timeline.seek(burst.time(index));
+        probe_port(&mut timeline, path, probe, (source, port(index)), &mut random);
     }
-    tape.play()
+    timeline.play()
 }
 
 fn extended(parameters: &Parameters) -> Packets {
-    let mut path = Path::between(&parameters.cast.attacker, &parameters.cast.victim, Family::V6);
+    let mut path = Path::between(&parameters.topology.attacker, &parameters.topology.victim, Family::V6);
     // The order that RFC 8200 section 4.1 recommends.
     path.network.extensions = vec![
         Extension::HopByHop,
@@ -139,32 +139,32 @@ fn extended(parameters: &Parameters) -> Packets {
 /// What an unprivileged scanner does: it lets its system connect.
 fn connect(parameters: &Parameters) -> Packets {
     let mut random = parameters.random();
-    let mut tape = Tape::default();
+    let mut timeline = Timeline::default();
     let burst = quick(20);
     for index in 0..burst.count {
-        let path = burst.path(&parameters.cast.attacker, &parameters.cast.victim);
-        tape.seek(burst.time(index));
+        let path = burst.path(&parameters.topology.attacker, &parameters.topology.victim);
+        timeline.seek(burst.time(index));
         let mut connection = Connection::new(path, port(index), MILLISECOND, &mut random);
         if index % 4 == 0 {
-            connection.open(&mut tape);
-            connection.reset(&mut tape);
+            connection.open(&mut timeline);
+            connection.reset(&mut timeline);
         } else {
-            connection.refuse(&mut tape);
+            connection.refuse(&mut timeline);
         }
     }
-    tape.play()
+    timeline.play()
 }
 
 /// One probe and what a host without that service says to it.
-fn probe_port(tape: &mut Tape, path: &Path, probe: Probe, ports: (u16, u16), random: &mut Random) {
+fn probe_port(timeline: &mut Timeline, path: &Path, probe: Probe, ports: (u16, u16), random: &mut Random) {
     let (source, destination) = ports;
     let control = match probe {
         Probe::Udp => {
             let datagram = udp(source, destination, &path.network.addresses, &[]);
             let packet = path.network.packet(protocol::UDP, &datagram);
-            tape.push(path.wrap(&packet));
-            tape.wait(MILLISECOND);
-            tape.push(path.reversed().icmp(&Icmp::PortUnreachable(&packet)));
+            timeline.push(path.wrap(&packet));
+            timeline.wait(MILLISECOND);
+            timeline.push(path.reversed().icmp(&Icmp::PortUnreachable(&packet)));
             return;
         }
         Probe::Syn => flags::SYN,
@@ -172,8 +172,8 @@ fn probe_port(tape: &mut Tape, path: &Path, probe: Probe, ports: (u16, u16), ran
     };
     let sequence = random.word();
     let header = Tcp { source, destination, sequence, flags: control, window: 1_024, ..Tcp::default() };
-    tape.push(path.tcp(&header, &[]));
-    tape.wait(MILLISECOND);
+    timeline.push(path.tcp(&header, &[]));
+    timeline.wait(MILLISECOND);
     // A closed port answers everything but RST with RST (RFC 9293 section 3.10.7.1).
     let occupied = u32::from(control & flags::SYN != 0) + u32::from(control & flags::FIN != 0);
     let reset = Tcp {
@@ -183,44 +183,56 @@ fn probe_port(tape: &mut Tape, path: &Path, probe: Probe, ports: (u16, u16), ran
         flags: flags::RST | flags::ACK,
         ..Tcp::default()
     };
-    tape.push(path.reversed().tcp(&reset, &[]));
+    timeline.push(path.reversed().tcp(&reset, &[]));
 }
 
 fn straddle(parameters: &Parameters) -> Packets {
     let mut random = parameters.random();
-    let mut tape = Tape::default();
-    let path = Path::between(&parameters.cast.attacker, &parameters.cast.victim, Family::V4);
+    let mut timeline = Timeline::default();
+    let path = Path::between(&parameters.topology.attacker, &parameters.topology.victim, Family::V4);
     for (index, time) in (0..).zip(straddle_times(WINDOW, 16)) {
-        tape.seek(time);
-        probe_port(&mut tape, &path, Probe::Syn, (40_000, port(index)), &mut random);
+        timeline.seek(time);
+        probe_port(&mut timeline, &path, Probe::Syn, (40_000, port(index)), &mut random);
     }
-    tape.play()
+    timeline.play()
 }
 
 /// Every other source opens one conversation with a server of its own: one entry each, no alert.
 fn crowded(parameters: &Parameters) -> Packets {
     let mut random = parameters.random();
-    let mut tape = Tape::default();
+    let mut timeline = Timeline::default();
     for index in 0..parameters.sources {
-        tape.seek(Duration::from_micros(100).saturating_mul(index));
-        opening(&mut tape, parameters, index, tls::PORT, &mut random);
+        timeline.seek(Duration::from_micros(100).saturating_mul(index));
+        opening(&mut timeline, parameters, index, tls::PORT, &mut random);
     }
-    let begin = tape.now();
-    let path = Path::between(&parameters.cast.attacker, &parameters.cast.victim, Family::V4);
+    let begin = timeline.now();
+    let path = Path::between(&parameters.topology.attacker, &parameters.topology.victim, Family::V4);
     for index in 0..20 {
-        tape.seek(begin + (MILLISECOND * 50).saturating_mul(index));
-        probe_port(&mut tape, &path, Probe::Syn, (40_000, port(index)), &mut random);
+        timeline.seek(begin + (MILLISECOND * 50).saturating_mul(index));
+        probe_port(&mut timeline, &path, Probe::Syn, (40_000, port(index)), &mut random);
         (0..5).for_each(|other| {
-            opening(&mut tape, parameters, parameters.sources + index * 5 + other, tls::PORT, &mut random);
+            opening(
+                &mut timeline,
+                parameters,
+                parameters.sources + index * 5 + other,
+                tls::PORT,
+                &mut random,
+            );
         });
     }
-    tape.play()
+    timeline.play()
 }
 
 /// A lone SYN from the `index`-th further machine inside to the `index`-th beyond.
-pub(super) fn opening(tape: &mut Tape, parameters: &Parameters, index: u32, port: u16, random: &mut Random) {
-    let cast = &parameters.cast;
-    let path = Path::between(&cast.inside(index), &cast.beyond(index), Family::V4);
+pub(super) fn opening(
+    timeline: &mut Timeline,
+    parameters: &Parameters,
+    index: u32,
+    port: u16,
+    random: &mut Random,
+) {
+    let topology = &parameters.topology;
+    let path = Path::between(&topology.internal(index), &topology.external(index), Family::V4);
     let header = Tcp {
         source: random.ephemeral_port(),
         destination: port,
@@ -229,89 +241,89 @@ pub(super) fn opening(tape: &mut Tape, parameters: &Parameters, index: u32, port
         window: 64_240,
         ..Tcp::default()
     };
-    tape.push(path.tcp(&header, &[]));
+    timeline.push(path.tcp(&header, &[]));
 }
 
 fn two_sources(parameters: &Parameters) -> Packets {
     let mut random = parameters.random();
-    let mut tape = Tape::default();
-    let cast = &parameters.cast;
+    let mut timeline = Timeline::default();
+    let topology = &parameters.topology;
     for index in 0..20 {
-        let source = if index % 2 == 0 { cast.attacker } else { cast.client };
-        let path = Path::between(&source, &cast.victim, Family::V4);
-        tape.seek((MILLISECOND * 100).saturating_mul(index));
-        probe_port(&mut tape, &path, Probe::Syn, (40_000, port(index)), &mut random);
+        let source = if index % 2 == 0 { topology.attacker } else { topology.client };
+        let path = Path::between(&source, &topology.victim, Family::V4);
+        timeline.seek((MILLISECOND * 100).saturating_mul(index));
+        probe_port(&mut timeline, &path, Probe::Syn, (40_000, port(index)), &mut random);
     }
-    tape.play()
+    timeline.play()
 }
 
 fn retries(parameters: &Parameters) -> Packets {
     let mut random = parameters.random();
-    let mut tape = Tape::default();
-    let path = Path::between(&parameters.cast.client, &parameters.cast.victim, Family::V4);
+    let mut timeline = Timeline::default();
+    let path = Path::between(&parameters.topology.client, &parameters.topology.victim, Family::V4);
     for index in 0..42 {
-        tape.seek((MILLISECOND * 100).saturating_mul(index));
-        probe_port(&mut tape, &path, Probe::Syn, (40_000, port(index % 14)), &mut random);
+        timeline.seek((MILLISECOND * 100).saturating_mul(index));
+        probe_port(&mut timeline, &path, Probe::Syn, (40_000, port(index % 14)), &mut random);
     }
-    tape.play()
+    timeline.play()
 }
 
 fn same_ports(parameters: &Parameters) -> Packets {
     let mut random = parameters.random();
-    let mut tape = Tape::default();
-    let path = Path::between(&parameters.cast.client, &parameters.cast.victim, Family::V4);
+    let mut timeline = Timeline::default();
+    let path = Path::between(&parameters.topology.client, &parameters.topology.victim, Family::V4);
     // Datagrams: a thousand SYN in ten seconds would be a flood. None to the port of DNS, which they are not.
     for index in 0..1_000 {
-        tape.seek((MILLISECOND * 10).saturating_mul(index));
-        tape.push(path.udp(40_000, port(10 + index % 10), &random.bytes(16)));
+        timeline.seek((MILLISECOND * 10).saturating_mul(index));
+        timeline.push(path.udp(40_000, port(10 + index % 10), &random.bytes(16)));
     }
-    tape.play()
+    timeline.play()
 }
 
 fn server(parameters: &Parameters) -> Packets {
     let mut random = parameters.random();
-    let mut tape = Tape::default();
-    let path = Path::between(&parameters.cast.client, &parameters.cast.victim, Family::V4);
+    let mut timeline = Timeline::default();
+    let path = Path::between(&parameters.topology.client, &parameters.topology.victim, Family::V4);
     for (index, port) in (0..60).zip(40_000_u16..) {
-        tape.seek((MILLISECOND * 100).saturating_mul(index));
+        timeline.seek((MILLISECOND * 100).saturating_mul(index));
         let mut connection = Connection::from_port(path.clone(), port, tls::PORT, MILLISECOND, &mut random);
-        connection.open(&mut tape);
-        connection.send(&mut tape, &random.bytes(100));
-        connection.receive(&mut tape, &random.bytes(200));
-        connection.close(&mut tape);
+        connection.open(&mut timeline);
+        connection.send(&mut timeline, &random.bytes(100));
+        connection.receive(&mut timeline, &random.bytes(200));
+        connection.close(&mut timeline);
     }
-    tape.play()
+    timeline.play()
 }
 
 fn resolver(parameters: &Parameters) -> Packets {
     let mut random = parameters.random();
-    let mut tape = Tape::default();
-    let up = Path::between(&parameters.cast.client, &parameters.cast.gateway, Family::V4);
+    let mut timeline = Timeline::default();
+    let up = Path::between(&parameters.topology.client, &parameters.topology.gateway, Family::V4);
     let down = up.reversed();
     for (index, port) in (0..60).zip(50_000_u16..) {
-        tape.seek((MILLISECOND * 50).saturating_mul(index));
+        timeline.seek((MILLISECOND * 50).saturating_mul(index));
         let (identifier, name) = (random.half(), format!("host{index}.example.net"));
-        let address = parameters.cast.beyond(index).v4;
-        tape.push(up.udp(port, dns::PORT, &dns::query(identifier, &name, dns::record::A)));
-        tape.wait(MILLISECOND * 5);
+        let address = parameters.topology.external(index).v4;
+        timeline.push(up.udp(port, dns::PORT, &dns::query(identifier, &name, dns::record::A)));
+        timeline.wait(MILLISECOND * 5);
         let answer = dns::response(identifier, &name, dns::record::A, &[dns::Answer::A(address)]);
-        tape.push(down.udp(dns::PORT, port, &answer));
+        timeline.push(down.udp(dns::PORT, port, &answer));
     }
-    tape.play()
+    timeline.play()
 }
 
 fn browser(parameters: &Parameters) -> Packets {
     let mut random = parameters.random();
-    let mut tape = Tape::default();
+    let mut timeline = Timeline::default();
     for index in 0..60 {
-        tape.seek((MILLISECOND * 30).saturating_mul(index));
-        let server = parameters.cast.beyond(index % 20);
-        let path = Path::between(&parameters.cast.client, &server, Family::V4);
+        timeline.seek((MILLISECOND * 30).saturating_mul(index));
+        let server = parameters.topology.external(index % 20);
+        let path = Path::between(&parameters.topology.client, &server, Family::V4);
         let mut connection = Connection::new(path, tls::PORT, MILLISECOND * 10, &mut random);
-        connection.open(&mut tape);
+        connection.open(&mut timeline);
         connection
-            .send(&mut tape, &tls::client_hello(&format!("cdn{}.example.net", index % 20), &mut random));
-        connection.receive(&mut tape, &tls::server_hello(800, &mut random));
+            .send(&mut timeline, &tls::client_hello(&format!("cdn{}.example.net", index % 20), &mut random));
+        connection.receive(&mut timeline, &tls::server_hello(800, &mut random));
     }
-    tape.play()
+    timeline.play()
 }

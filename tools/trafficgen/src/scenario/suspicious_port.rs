@@ -3,7 +3,7 @@
 use super::{Expected, MILLISECOND, Parameters, Scenario};
 use crate::application::{http, tls};
 use crate::packet::{Encapsulation, Family, Path};
-use crate::{Connection, Packets, Tape};
+use crate::{Connection, Packets, Timeline};
 
 const FIRES: &[Expected] = &[("suspicious_port", "suspicious_port")];
 
@@ -21,7 +21,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         outbound(p, 31_337, Family::V4, Encapsulation::Vlan(100))
     }),
     Scenario::fires("suspicious-port-inside", "an inside host calls port 4444 of another", FIRES, |p| {
-        call(p, &Path::between(&p.cast.attacker, &p.cast.victim, Family::V4), 4_444)
+        call(p, &Path::between(&p.topology.attacker, &p.topology.victim, Family::V4), 4_444)
     }),
     Scenario::silent("suspicious-port-ephemeral", "4444 and 31337 as the client's own ports", ephemeral),
     Scenario::silent("suspicious-port-ordinary", "a call to port 4443, next to a listed one", |p| {
@@ -30,7 +30,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
 ];
 
 fn outbound(parameters: &Parameters, port: u16, family: Family, encapsulation: Encapsulation) -> Packets {
-    let mut path = Path::between(&parameters.cast.client, &parameters.cast.outside, family);
+    let mut path = Path::between(&parameters.topology.client, &parameters.topology.outside, family);
     path.link.encapsulation = encapsulation;
     call(parameters, &path, port)
 }
@@ -38,35 +38,35 @@ fn outbound(parameters: &Parameters, port: u16, family: Family, encapsulation: E
 /// A reverse shell: the caller is given commands and answers them.
 fn call(parameters: &Parameters, path: &Path, port: u16) -> Packets {
     let mut random = parameters.random();
-    let mut tape = Tape::default();
+    let mut timeline = Timeline::default();
     let mut connection = Connection::new(path.clone(), port, MILLISECOND * 20, &mut random);
-    connection.open(&mut tape);
+    connection.open(&mut timeline);
     for (command, answer) in [("id\n", "uid=0(root) gid=0(root) groups=0(root)\n"), ("uname\n", "Linux\n")] {
-        tape.wait(MILLISECOND * 700);
-        connection.receive(&mut tape, command.as_bytes());
-        connection.send(&mut tape, answer.as_bytes());
+        timeline.wait(MILLISECOND * 700);
+        connection.receive(&mut timeline, command.as_bytes());
+        connection.send(&mut timeline, answer.as_bytes());
     }
-    connection.close(&mut tape);
-    tape.play()
+    connection.close(&mut timeline);
+    timeline.play()
 }
 
 fn ephemeral(parameters: &Parameters) -> Packets {
     let mut random = parameters.random();
-    let mut tape = Tape::default();
+    let mut timeline = Timeline::default();
     for (port, family) in [(4_444, Family::V4), (31_337, Family::V4), (4_444, Family::V6)] {
-        let path = Path::between(&parameters.cast.client, &parameters.cast.outside, family);
+        let path = Path::between(&parameters.topology.client, &parameters.topology.outside, family);
         let mut connection = Connection::from_port(path, port, tls::PORT, MILLISECOND * 20, &mut random);
-        connection.open(&mut tape);
-        connection.send(&mut tape, &tls::client_hello("www.example.net", &mut random));
-        connection.receive(&mut tape, &tls::server_hello(900, &mut random));
-        connection.close(&mut tape);
-        tape.wait(MILLISECOND * 300);
+        connection.open(&mut timeline);
+        connection.send(&mut timeline, &tls::client_hello("www.example.net", &mut random));
+        connection.receive(&mut timeline, &tls::server_hello(900, &mut random));
+        connection.close(&mut timeline);
+        timeline.wait(MILLISECOND * 300);
     }
-    let path = Path::between(&parameters.cast.client, &parameters.cast.victim, Family::V4);
+    let path = Path::between(&parameters.topology.client, &parameters.topology.victim, Family::V4);
     let mut connection = Connection::from_port(path, 4_444, http::PORT, MILLISECOND, &mut random);
-    connection.open(&mut tape);
-    connection.send(&mut tape, &http::request("GET", "intranet.example.net", "/"));
-    connection.receive(&mut tape, &http::response("200 OK", "text/plain", b"hello\n"));
-    connection.close(&mut tape);
-    tape.play()
+    connection.open(&mut timeline);
+    connection.send(&mut timeline, &http::request("GET", "intranet.example.net", "/"));
+    connection.receive(&mut timeline, &http::response("200 OK", "text/plain", b"hello\n"));
+    connection.close(&mut timeline);
+    timeline.play()
 }

@@ -6,7 +6,7 @@ use super::port_scan::opening;
 use super::{Burst, Expected, MILLISECOND, Parameters, Scenario, straddle_times};
 use crate::application::http;
 use crate::packet::{Encapsulation, Family, Options, Path, Tcp, flags};
-use crate::{Connection, Packets, Random, Tape};
+use crate::{Connection, Packets, Random, Timeline};
 
 const FIRES: &[Expected] = &[("syn_flood", "per_source")];
 const ANY: &[Expected] = &[("syn_flood", "*")];
@@ -70,47 +70,48 @@ fn syn(random: &mut Random) -> Tcp {
 
 fn flood(parameters: &Parameters, burst: Burst) -> Packets {
     let mut random = parameters.random();
-    let mut tape = Tape::default();
-    let path = burst.path(&parameters.cast.attacker, &parameters.cast.victim);
+    let mut timeline = Timeline::default();
+    let path = burst.path(&parameters.topology.attacker, &parameters.topology.victim);
     for index in 0..burst.count {
-        tape.seek(burst.time(index));
-        tape.push(path.tcp(&syn(&mut random), &[]));
+        timeline.seek(burst.time(index));
+        timeline.push(path.tcp(&syn(&mut random), &[]));
     }
-    tape.play()
+    timeline.play()
 }
 
 fn straddle(parameters: &Parameters) -> Packets {
     let mut random = parameters.random();
-    let mut tape = Tape::default();
-    let path = Path::between(&parameters.cast.attacker, &parameters.cast.victim, Family::V4);
+    let mut timeline = Timeline::default();
+    let path = Path::between(&parameters.topology.attacker, &parameters.topology.victim, Family::V4);
     for time in straddle_times(WINDOW, 220) {
-        tape.seek(time);
-        tape.push(path.tcp(&syn(&mut random), &[]));
+        timeline.seek(time);
+        timeline.push(path.tcp(&syn(&mut random), &[]));
     }
-    tape.play()
+    timeline.play()
 }
 
 fn crowded(parameters: &Parameters) -> Packets {
     let mut random = parameters.random();
-    let mut tape = Tape::default();
+    let mut timeline = Timeline::default();
     for index in 0..parameters.sources {
-        tape.seek(Duration::from_micros(100).saturating_mul(index));
-        opening(&mut tape, parameters, index, http::PORT, &mut random);
+        timeline.seek(Duration::from_micros(100).saturating_mul(index));
+        opening(&mut timeline, parameters, index, http::PORT, &mut random);
     }
-    let path = Path::between(&parameters.cast.attacker, &parameters.cast.victim, Family::V4);
+    let path = Path::between(&parameters.topology.attacker, &parameters.topology.victim, Family::V4);
     for index in 0..250 {
-        tape.wait(MILLISECOND * 5);
-        tape.push(path.tcp(&syn(&mut random), &[]));
-        opening(&mut tape, parameters, parameters.sources + index, http::PORT, &mut random);
+        timeline.wait(MILLISECOND * 5);
+        timeline.push(path.tcp(&syn(&mut random), &[]));
+        opening(&mut timeline, parameters, parameters.sources + index, http::PORT, &mut random);
     }
-    tape.play()
+    timeline.play()
 }
 
 fn backscatter(parameters: &Parameters) -> Packets {
     let mut random = parameters.random();
-    let mut tape = Tape::default();
+    let mut timeline = Timeline::default();
     for index in 0..300 {
-        let path = Path::between(&parameters.cast.victim, &parameters.cast.beyond(index), Family::V4);
+        let path =
+            Path::between(&parameters.topology.victim, &parameters.topology.external(index), Family::V4);
         let asked = syn(&mut random);
         let answer = Tcp {
             source: asked.destination,
@@ -121,38 +122,42 @@ fn backscatter(parameters: &Parameters) -> Packets {
             window: 64_240,
             options: Options::SegmentSize(1_460),
         };
-        tape.push(path.tcp(&answer, &[]));
-        tape.wait(MILLISECOND * 10);
+        timeline.push(path.tcp(&answer, &[]));
+        timeline.wait(MILLISECOND * 10);
     }
-    tape.play()
+    timeline.play()
 }
 
 /// 150 connections of one source, or ten of each of `sources`.
 fn handshakes(parameters: &Parameters, sources: u32) -> Packets {
     let mut random = parameters.random();
-    let mut tape = Tape::default();
+    let mut timeline = Timeline::default();
     let burst = Burst::of(if sources == 1 { 150 } else { sources * 10 }, WINDOW);
     for index in 0..burst.count {
-        let source =
-            if sources == 1 { parameters.cast.client } else { parameters.cast.inside(index % sources) };
-        let path = burst.path(&source, &parameters.cast.victim);
-        tape.seek(burst.time(index));
+        let source = if sources == 1 {
+            parameters.topology.client
+        } else {
+            parameters.topology.internal(index % sources)
+        };
+        let path = burst.path(&source, &parameters.topology.victim);
+        timeline.seek(burst.time(index));
         let mut connection = Connection::new(path, http::PORT, MILLISECOND, &mut random);
-        connection.open(&mut tape);
-        connection.close(&mut tape);
+        connection.open(&mut timeline);
+        connection.close(&mut timeline);
     }
-    tape.play()
+    timeline.play()
 }
 
 fn spoofed(parameters: &Parameters) -> Packets {
     let mut random = parameters.random();
-    let mut tape = Tape::default();
+    let mut timeline = Timeline::default();
     for index in 0..400 {
         // The sources are made up; the frames still come from the attacker's network card.
-        let mut path = Path::between(&parameters.cast.beyond(index), &parameters.cast.victim, Family::V4);
-        path.link.source = parameters.cast.attacker.mac;
-        tape.push(path.tcp(&syn(&mut random), &[]));
-        tape.wait(MILLISECOND * 5);
+        let mut path =
+            Path::between(&parameters.topology.external(index), &parameters.topology.victim, Family::V4);
+        path.link.source = parameters.topology.attacker.mac;
+        timeline.push(path.tcp(&syn(&mut random), &[]));
+        timeline.wait(MILLISECOND * 5);
     }
-    tape.play()
+    timeline.play()
 }

@@ -19,7 +19,7 @@ impl core::error::Error for TooManyPrefixes {}
 
 /// The inside networks: setting `home_net` and the prefixes of the captured interfaces.
 #[derive(Clone, Debug, Default)]
-pub struct Inside {
+pub struct HomeNet {
     prefixes: heapless::Vec<Prefix, MAX_PREFIXES>,
     /// Mask and network of those that are IPv4: most addresses are, and one word decides.
     v4: heapless::Vec<(u32, u32), MAX_PREFIXES>,
@@ -63,7 +63,7 @@ impl Covered {
     }
 }
 
-impl Inside {
+impl HomeNet {
     /// Adds a network.
     ///
     /// # Errors
@@ -96,7 +96,7 @@ impl Inside {
     /// Whether `address` is a single machine that lies outside.
     #[inline]
     #[must_use]
-    pub fn is_outside(&self, address: Address) -> bool {
+    pub fn is_external(&self, address: Address) -> bool {
         !self.contains(address)
             && !address.is_group()
             && !address.is_link_local()
@@ -112,13 +112,13 @@ mod tests {
 
     #[test]
     fn groups_and_link_local_addresses_are_neither_inside_nor_outside() {
-        let mut inside = Inside::default();
-        inside.add("10.0.0.0/8".parse().unwrap()).unwrap();
+        let mut home_net = HomeNet::default();
+        home_net.add("10.0.0.0/8".parse().unwrap()).unwrap();
         let address = |text: &str| Address::from(text.parse::<IpAddr>().unwrap());
-        assert!(inside.contains(address("10.1.2.3")) && !inside.is_outside(address("10.1.2.3")));
-        assert!(inside.is_outside(address("203.0.113.1")) && inside.is_outside(address("2001:db8::1")));
+        assert!(home_net.contains(address("10.1.2.3")) && !home_net.is_external(address("10.1.2.3")));
+        assert!(home_net.is_external(address("203.0.113.1")) && home_net.is_external(address("2001:db8::1")));
         for text in ["224.0.0.251", "ff02::1", "fe80::1", "169.254.1.1", "0.0.0.0", "255.255.255.255"] {
-            assert!(!inside.contains(address(text)) && !inside.is_outside(address(text)), "{text}");
+            assert!(!home_net.contains(address(text)) && !home_net.is_external(address(text)), "{text}");
         }
     }
 
@@ -134,7 +134,7 @@ mod tests {
             "203.0.113.7/32",
         ];
         for (number, text) in (0_u32..).zip(texts).chain([(9, "0.0.0.0/0")]) {
-            let mut inside = Inside::default();
+            let mut home_net = HomeNet::default();
             let mut prefixes = std::vec![text.parse::<Prefix>().unwrap()];
             prefixes.extend(
                 texts
@@ -142,23 +142,23 @@ mod tests {
                     .take(usize::try_from(number).unwrap())
                     .map(|text| text.parse::<Prefix>().unwrap()),
             );
-            prefixes.iter().for_each(|prefix| inside.add(*prefix).unwrap());
+            prefixes.iter().for_each(|prefix| home_net.add(*prefix).unwrap());
             let edges = (0..=u32::MAX >> 16)
                 .map(|upper| upper << 16)
                 .flat_map(|edge| [edge, edge.wrapping_sub(1), edge + 0x7107]);
             for address in edges.chain([0xcb00_7107, 0xcb00_7106]).map(Address::v4) {
                 let expected = prefixes.iter().any(|prefix| prefix.contains(address));
-                assert_eq!(inside.contains(address), expected, "{address} in {text} and others");
+                assert_eq!(home_net.contains(address), expected, "{address} in {text} and others");
             }
         }
     }
 
     #[test]
     fn one_network_too_many_is_refused() {
-        let mut inside = Inside::default();
+        let mut home_net = HomeNet::default();
         for _ in 0..MAX_PREFIXES {
-            inside.add("10.0.0.0/8".parse().unwrap()).unwrap();
+            home_net.add("10.0.0.0/8".parse().unwrap()).unwrap();
         }
-        assert_eq!(inside.add("10.0.0.0/8".parse().unwrap()), Err(TooManyPrefixes));
+        assert_eq!(home_net.add("10.0.0.0/8".parse().unwrap()), Err(TooManyPrefixes));
     }
 }

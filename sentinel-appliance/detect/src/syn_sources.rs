@@ -7,38 +7,38 @@ use core::time::Duration;
 
 use sentinel_dissect::TcpFlags;
 use sentinel_track::flow::Role;
-use sentinel_track::table::{Lapse, Renew, Set, Table};
+use sentinel_track::table::{CoarseSpan, Recycle, Set, Table};
 use sentinel_units::{Address, Timestamp};
 
 use crate::event::{Counted, Event};
 use crate::incident::Findings;
 use crate::per_source::Times;
 use crate::port_scan::{PortScan, Ports};
-use crate::registry::Config;
+use crate::registry::DetectorConfig;
 use crate::syn_flood::SynFlood;
 
 /// What one source asked for.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Asker {
+pub struct SourceActivity {
     ports: Ports,
     requests: Times,
 }
 
-impl Renew for Asker {
+impl Recycle for SourceActivity {
     #[inline]
-    fn renew(&mut self) {
-        self.ports.renew();
-        self.requests.renew();
+    fn recycle(&mut self) {
+        self.ports.recycle();
+        self.requests.recycle();
     }
 }
 
 /// Storage for four sources: about 5.8 KiB.
-pub type AskerSet = Set<Address, Asker>;
+pub type SourceActivitySet = Set<Address, SourceActivity>;
 
 /// The sources, and the detectors that judge them.
 #[derive(Debug)]
-pub(crate) struct Askers<'m> {
-    table: Table<'m, Address, Asker>,
+pub(crate) struct SynSources<'m> {
+    table: Table<'m, Address, SourceActivity>,
     port_scan: PortScan,
     syn_flood: SynFlood,
     spans: Spans,
@@ -47,27 +47,31 @@ pub(crate) struct Askers<'m> {
 /// How long what is remembered of a source is of use.
 #[derive(Clone, Copy, Debug, Default)]
 struct Spans {
-    ports: Lapse,
-    requests: Lapse,
+    ports: CoarseSpan,
+    requests: CoarseSpan,
     /// The lesser of the two: the entry lives for the greater.
-    shorter: Lapse,
+    shorter: CoarseSpan,
 }
 
-impl Asker {
+impl SourceActivity {
     /// Forgets what is of no use after a silence. What lies in the future, because the clock was set back, is not either.
     #[cold]
-    fn forget(&mut self, idle: Lapse, spans: &Spans) {
+    fn forget(&mut self, idle: CoarseSpan, spans: &Spans) {
         if idle > spans.ports {
-            self.ports.renew();
+            self.ports.recycle();
         }
         if idle > spans.requests {
-            self.requests.renew();
+            self.requests.recycle();
         }
     }
 }
 
-impl<'m> Askers<'m> {
-    pub(crate) fn new(sets: &'m mut [AskerSet], port_scan: &Config, syn_flood: &Config) -> Self {
+impl<'m> SynSources<'m> {
+    pub(crate) fn new(
+        sets: &'m mut [SourceActivitySet],
+        port_scan: &DetectorConfig,
+        syn_flood: &DetectorConfig,
+    ) -> Self {
         let mut new = Self {
             table: Table::new(sets, Duration::ZERO),
             port_scan: PortScan::new(port_scan),
@@ -78,7 +82,7 @@ impl<'m> Askers<'m> {
         new
     }
 
-    pub(crate) fn configure(&mut self, port_scan: &Config, syn_flood: &Config) {
+    pub(crate) fn configure(&mut self, port_scan: &DetectorConfig, syn_flood: &DetectorConfig) {
         self.port_scan.configure(port_scan);
         self.syn_flood.configure(syn_flood);
         self.follow_windows();
@@ -87,7 +91,7 @@ impl<'m> Askers<'m> {
     fn follow_windows(&mut self) {
         let windows = (self.port_scan.window(), self.syn_flood.window());
         self.table.set_lifetime(windows.0.max(windows.1));
-        let (ports, requests) = (Lapse::at_least(windows.0), Lapse::at_least(windows.1));
+        let (ports, requests) = (CoarseSpan::at_least(windows.0), CoarseSpan::at_least(windows.1));
         self.spans = Spans { ports, requests, shorter: ports.min(requests) };
     }
 
@@ -97,8 +101,8 @@ impl<'m> Askers<'m> {
 
     /// A UDP conversation silent for longer asks anew with its next packet.
     #[inline]
-    pub(crate) const fn lull(&self) -> Lapse {
-        self.port_scan.lull
+    pub(crate) const fn udp_idle_timeout(&self) -> CoarseSpan {
+        self.port_scan.udp_idle_timeout
     }
 
     /// Whether a packet may ask for a conversation or probe for one. `false` is certain, and costs next to nothing.
@@ -108,7 +112,7 @@ impl<'m> Askers<'m> {
     }
 
     pub(crate) fn segment(&mut self, event: &Event<'_, '_>, findings: &mut Findings<'_, '_>) {
-        let counts = [self.port_scan.counts(event), self.syn_flood.counts(event.packet.ends.tcp_flags)];
+        let counts = [self.port_scan.counts(event), self.syn_flood.counts(event.packet.tuple.tcp_flags)];
         self.add(event.setting.now, &event.packet.into(), event.source_hash, counts, findings);
     }
 
@@ -148,7 +152,7 @@ impl<'m> Askers<'m> {
         if requests {
             self.syn_flood.add(&mut asker.requests, now, packet, findings);
         } else {
-            self.syn_flood.lapse(&mut asker.requests, now);
+            self.syn_flood.expire(&mut asker.requests, now);
         }
     }
 }

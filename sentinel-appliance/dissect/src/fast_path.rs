@@ -1,7 +1,7 @@
 //! TCP and UDP packets at a glance: what every detector asks of every packet, and nothing else.
 //!
 //! Nearly all frames of a network are Ethernet, IPv4 without options or IPv6 without extension headers, not a
-//! fragment, TCP or UDP, and sound. [`glance`] reads those in about a third of the instructions that [`packet`](crate::packet())
+//! fragment, TCP or UDP, and sound. [`summary`] reads those in about a third of the instructions that [`packet`](crate::packet())
 //! takes, because it needs no memory for facts that such frames do not have; it gives up on all others, whatever the
 //! reason. What it reads equals what `packet` reads, which the tests and the fuzz target hold it to.
 
@@ -27,7 +27,7 @@ const FRAGMENT: u16 = 0x3fff;
 
 /// Between whom a TCP segment or UDP datagram is, with addresses `A`: what its conversation is found by.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Ends<A = Address> {
+pub struct FiveTuple<A = Address> {
     /// Where it comes from.
     pub source: A,
     /// Where it goes.
@@ -40,7 +40,7 @@ pub struct Ends<A = Address> {
     pub tcp_flags: Option<TcpFlags>,
 }
 
-impl Ends {
+impl FiveTuple {
     /// Between whom the answer is.
     #[inline]
     #[must_use]
@@ -58,9 +58,9 @@ impl Ends {
 
 /// A TCP segment or UDP datagram.
 #[derive(Clone, Copy, Debug)]
-pub struct Glance<'p> {
+pub struct PacketSummary<'p> {
     /// Between whom.
-    pub ends: Ends,
+    pub tuple: FiveTuple,
     content: Content<'p>,
     /// Bytes of the whole frame on the wire.
     pub wire_len: u32,
@@ -76,16 +76,16 @@ enum Content<'p> {
     Datagram(&'p [u8]),
 }
 
-impl From<Ends<u32>> for Ends {
+impl From<FiveTuple<u32>> for FiveTuple {
     #[inline]
-    fn from(v4: Ends<u32>) -> Self {
-        let Ends { source, destination, source_port, destination_port, tcp_flags } = v4;
+    fn from(v4: FiveTuple<u32>) -> Self {
+        let FiveTuple { source, destination, source_port, destination_port, tcp_flags } = v4;
         let (source, destination) = (Address::v4(source), Address::v4(destination));
         Self { source, destination, source_port, destination_port, tcp_flags }
     }
 }
 
-impl<'p> Glance<'p> {
+impl<'p> PacketSummary<'p> {
     /// The same facts of a packet that was read in full; `None` if it is neither TCP nor UDP.
     #[must_use]
     pub fn of(packet: &'p Packet<'_>) -> Option<Self> {
@@ -97,7 +97,7 @@ impl<'p> Glance<'p> {
             _ => return None,
         };
         Some(Self {
-            ends: Ends {
+            tuple: FiveTuple {
                 source: ip.source,
                 destination: ip.destination,
                 source_port,
@@ -113,22 +113,22 @@ impl<'p> Glance<'p> {
     /// What is known of a datagram or segment without its content.
     #[inline]
     #[must_use]
-    pub const fn without_content(ends: Ends, wire_len: u32, sender: Option<&'p [u8; 6]>) -> Self {
-        Self { ends, content: Content::Payload(&[]), wire_len, sender }
+    pub const fn without_content(tuple: FiveTuple, wire_len: u32, sender: Option<&'p [u8; 6]>) -> Self {
+        Self { tuple, content: Content::Payload(&[]), wire_len, sender }
     }
 
-    /// All of a frame in which [`glance_v4`] or [`glance_v6`] found these.
+    /// All of a frame in which [`summarize_v4`] or [`summarize_v6`] found these.
     #[inline]
     #[must_use]
-    pub fn of_frame(ends: Ends, datagram: &'p [u8], bytes: &'p [u8], wire_len: u32) -> Self {
+    pub fn of_frame(tuple: FiveTuple, datagram: &'p [u8], bytes: &'p [u8], wire_len: u32) -> Self {
         let content = Content::Datagram(datagram);
-        Self { ends, content, wire_len: at_least(bytes, wire_len), sender: sender(bytes) }
+        Self { tuple, content, wire_len: at_least(bytes, wire_len), sender: sender(bytes) }
     }
 
     /// The same without its content.
     #[must_use]
     pub const fn bare(self) -> Self {
-        Self::without_content(self.ends, self.wire_len, self.sender)
+        Self::without_content(self.tuple, self.wire_len, self.sender)
     }
 
     /// Captured bytes behind the transport header.
@@ -138,7 +138,7 @@ impl<'p> Glance<'p> {
             Content::Payload(payload) => return payload,
             Content::Datagram(datagram) => datagram,
         };
-        let (start, end) = match (self.ends.tcp_flags, datagram) {
+        let (start, end) = match (self.tuple.tcp_flags, datagram) {
             (Some(_), [_, _, _, _, _, _, _, _, _, _, _, _, offset, ..]) => {
                 (usize::from(offset >> 2 & 0x3c), datagram.len())
             }
@@ -159,9 +159,9 @@ impl<'p> Glance<'p> {
 }
 
 /// Equal is what says the same, wherever the payload was found.
-impl PartialEq for Glance<'_> {
+impl PartialEq for PacketSummary<'_> {
     fn eq(&self, other: &Self) -> bool {
-        (self.ends, self.wire_len, self.sender) == (other.ends, other.wire_len, other.sender)
+        (self.tuple, self.wire_len, self.sender) == (other.tuple, other.wire_len, other.sender)
             && self.payload() == other.payload()
     }
 }
@@ -184,24 +184,24 @@ pub fn sender(frame: &[u8]) -> Option<&[u8; 6]> {
 ///
 /// `wire_len` is the length on the wire; a value less than `bytes` is raised to it.
 #[must_use]
-pub fn glance(link: LinkType, bytes: &[u8], wire_len: u32) -> Option<Glance<'_>> {
-    let (ends, datagram) = match glance_v4(link, bytes, wire_len) {
-        Some((ends, datagram)) => (ends.into(), datagram),
-        None => glance_v6(link, bytes, wire_len)?,
+pub fn summarize(link: LinkType, bytes: &[u8], wire_len: u32) -> Option<PacketSummary<'_>> {
+    let (tuple, datagram) = match summarize_v4(link, bytes, wire_len) {
+        Some((tuple, datagram)) => (tuple.into(), datagram),
+        None => summarize_v6(link, bytes, wire_len)?,
     };
-    Some(Glance::of_frame(ends, datagram, bytes, wire_len))
+    Some(PacketSummary::of_frame(tuple, datagram, bytes, wire_len))
 }
 
-/// The half of [`glance`] that reads IPv4: between whom, and the captured bytes from the transport header on.
+/// The half of [`summary`] that reads IPv4: between whom, and the captured bytes from the transport header on.
 #[inline(always)] // so that the fields go straight to where they are needed
 #[must_use]
-pub fn glance_v4(link: LinkType, bytes: &[u8], wire_len: u32) -> Option<(Ends<u32>, &[u8])> {
+pub fn summarize_v4(link: LinkType, bytes: &[u8], wire_len: u32) -> Option<(FiveTuple<u32>, &[u8])> {
     if link != LinkType::ETHERNET {
         return None;
     }
     let (header, behind) = bytes.split_first_chunk::<{ ETHERNET_LEN + IPV4_LEN }>()?;
     let [_, _, _, _, _, _, _, _, _, _, _, _, e0, e1, fixed @ ..] = *header;
-    let [first, _, t0, t1, _, _, f0, f1, _, protocol, _, _, ends @ ..] = fixed;
+    let [first, _, t0, t1, _, _, f0, f1, _, protocol, _, _, tuple @ ..] = fixed;
     let len = u32::from(u16::from_be_bytes([t0, t1]));
     if [e0, e1] != IPV4
         || first != PLAIN_IPV4
@@ -214,17 +214,17 @@ pub fn glance_v4(link: LinkType, bytes: &[u8], wire_len: u32) -> Option<(Ends<u3
     let len = len.wrapping_sub(20).cast_signed();
     let (source_port, destination_port, tcp_flags) = transport(protocol, behind, len)?;
     let datagram = usize::try_from(len).ok().and_then(|len| behind.get(..len)).unwrap_or(behind);
-    let [s0, s1, s2, s3, d0, d1, d2, d3] = ends;
+    let [s0, s1, s2, s3, d0, d1, d2, d3] = tuple;
     let source = u32::from_be_bytes([s0, s1, s2, s3]);
     let destination = u32::from_be_bytes([d0, d1, d2, d3]);
-    Some((Ends { source, destination, source_port, destination_port, tcp_flags }, datagram))
+    Some((FiveTuple { source, destination, source_port, destination_port, tcp_flags }, datagram))
 }
 
-/// Where a frame that [`glance_v4`] has read comes from and goes, and the port it goes to. `None` for those that
-/// [`glance_v6`] has read; of any other frame it says nothing.
+/// Where a frame that [`summarize_v4`] has read comes from and goes, and the port it goes to. `None` for those that
+/// [`summarize_v6`] has read; of any other frame it says nothing.
 #[inline(always)] // as above
 #[must_use]
-pub fn again_v4(bytes: &[u8]) -> Option<(u32, u32, Port)> {
+pub fn reread_v4(bytes: &[u8]) -> Option<(u32, u32, Port)> {
     let [_, _, _, _, _, _, _, _, _, _, _, _, IPV4_FIRST, _, read @ ..] = bytes.first_chunk::<38>()? else {
         return None;
     };
@@ -234,19 +234,19 @@ pub fn again_v4(bytes: &[u8]) -> Option<(u32, u32, Port)> {
     Some((source, destination, Port(u16::from_be_bytes([p0, p1]))))
 }
 
-/// The same of a frame that [`glance_v6`] has read.
+/// The same of a frame that [`summarize_v6`] has read.
 #[must_use]
-pub fn again_v6(bytes: &[u8]) -> Option<(Address, Address, Port)> {
+pub fn reread_v6(bytes: &[u8]) -> Option<(Address, Address, Port)> {
     let (header, ports) = bytes.split_first_chunk::<{ ETHERNET_LEN + IPV6_LEN }>()?;
     let (source, destination) = addresses_v6(header);
     let [_, _, p0, p1] = *ports.first_chunk()?;
     Some((source, destination, Port(u16::from_be_bytes([p0, p1]))))
 }
 
-/// The half of [`glance`] that reads IPv6.
+/// The half of [`summary`] that reads IPv6.
 #[inline(never)] // keeps the way of IPv4 short
 #[must_use]
-pub fn glance_v6(link: LinkType, bytes: &[u8], wire_len: u32) -> Option<(Ends, &[u8])> {
+pub fn summarize_v6(link: LinkType, bytes: &[u8], wire_len: u32) -> Option<(FiveTuple, &[u8])> {
     if link != LinkType::ETHERNET {
         return None;
     }
@@ -265,7 +265,7 @@ pub fn glance_v6(link: LinkType, bytes: &[u8], wire_len: u32) -> Option<(Ends, &
     }
     let (source_port, destination_port, tcp_flags) = transport(*next, behind, len)?;
     let datagram = usize::try_from(len).ok().and_then(|len| behind.get(..len)).unwrap_or(behind);
-    Some((Ends { source, destination, source_port, destination_port, tcp_flags }, datagram))
+    Some((FiveTuple { source, destination, source_port, destination_port, tcp_flags }, datagram))
 }
 
 /// Ports and control bits of a transport header at the start of `behind`, of which `len` bytes belong to the datagram.
@@ -304,8 +304,8 @@ const fn halves(ports: u32) -> (u16, u16) {
 
 #[inline]
 fn addresses_v6(header: &[u8; ETHERNET_LEN + IPV6_LEN]) -> (Address, Address) {
-    let Some((rest, destination)) = header.split_last_chunk::<16>() else { return Default::default() };
-    let source = rest.last_chunk::<16>().map(address_v6).unwrap_or_default();
+    let Some((remaining, destination)) = header.split_last_chunk::<16>() else { return Default::default() };
+    let source = remaining.last_chunk::<16>().map(address_v6).unwrap_or_default();
     (source, address_v6(destination))
 }
 
@@ -347,12 +347,12 @@ mod tests {
         bytes
     }
 
-    /// What is read at a glance, in the form of both families; must be what [`packet`] reads.
-    fn read(bytes: &[u8], wire_len: u32) -> Option<Glance<'_>> {
-        let read = glance(LinkType::ETHERNET, bytes, wire_len);
+    /// What is read at a summary, in the form of both families; must be what [`packet`] reads.
+    fn read(bytes: &[u8], wire_len: u32) -> Option<PacketSummary<'_>> {
+        let read = summarize(LinkType::ETHERNET, bytes, wire_len);
         let packet = packet(LinkType::ETHERNET, None, bytes, wire_len);
         if read.is_some() {
-            assert_eq!((read, packet.malformed), (Glance::of(&packet), None));
+            assert_eq!((read, packet.malformed), (PacketSummary::of(&packet), None));
         }
         read
     }
@@ -360,17 +360,20 @@ mod tests {
     #[test]
     fn both_families_and_transports_are_read() {
         let segment = read(&SEGMENT, 0).unwrap();
-        assert_eq!((segment.ends.source, segment.ends.source_port), (Address::v4(0x0a00_0007), Port(50_000)));
         assert_eq!(
-            (segment.ends.destination, segment.ends.destination_port),
+            (segment.tuple.source, segment.tuple.source_port),
+            (Address::v4(0x0a00_0007), Port(50_000))
+        );
+        assert_eq!(
+            (segment.tuple.destination, segment.tuple.destination_port),
             (Address::v4(0x0a00_0009), Port(80))
         );
-        assert_eq!((segment.ends.tcp_flags, segment.payload()), (Some(TcpFlags::ACK), &[1, 2, 3][..]));
+        assert_eq!((segment.tuple.tcp_flags, segment.payload()), (Some(TcpFlags::ACK), &[1, 2, 3][..]));
         assert_eq!((segment.wire_len, segment.sender_mac()), (59, Some(Mac([2, 0, 0, 0, 0, 7]))));
         let bytes = datagram();
         let datagram = read(&bytes, 70).unwrap();
-        assert_eq!((datagram.ends.destination_port, datagram.ends.tcp_flags), (Port(53), None));
-        assert_eq!((datagram.ends.source, datagram.wire_len), (Address::v6([0xfd00_0000, 0, 0, 1]), 70));
+        assert_eq!((datagram.tuple.destination_port, datagram.tuple.tcp_flags), (Port(53), None));
+        assert_eq!((datagram.tuple.source, datagram.wire_len), (Address::v6([0xfd00_0000, 0, 0, 1]), 70));
     }
 
     #[test]
@@ -380,7 +383,7 @@ mod tests {
             for cut in 0..whole.len() {
                 let (read, all) = (read(&whole[..cut], wire_len), read(&whole, wire_len).unwrap());
                 assert!(read.is_none_or(|read| all.payload().starts_with(read.payload())
-                    && read == Glance { content: read.content, ..all }));
+                    && read == PacketSummary { content: read.content, ..all }));
             }
         }
     }
@@ -403,6 +406,6 @@ mod tests {
 
     #[test]
     fn other_links_are_left_alone() {
-        assert!(glance(LinkType::RAW, &SEGMENT[14..], 0).is_none());
+        assert!(summarize(LinkType::RAW, &SEGMENT[14..], 0).is_none());
     }
 }

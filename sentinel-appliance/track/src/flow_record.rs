@@ -5,16 +5,16 @@
 //!
 //! Unlike [`crate::flow`], which remembers just enough to tell who opened a conversation, this counts, and nothing it
 //! counted gets lost: every conversation is handed to the caller once, when it ends. It ends by idle time, by its own
-//! closing, because its slot is needed ([`Conversations::evictions`]), or at [`Conversations::finish`].
+//! closing, because its slot is needed ([`FlowRecords::evictions`]), or at [`FlowRecords::finish`].
 
 use core::time::Duration;
 
 use sentinel_dissect::{Icmp, Icmpv6, Packet, TcpFlags, Transport, protocol};
 use sentinel_units::{Port, Timestamp};
 
-use crate::flow::{End, looks_like_opener};
+use crate::flow::{Endpoint, looks_like_initiator};
 use crate::hash::HashKey;
-use crate::places::{Link, Places};
+use crate::hashed_lru::{HashedLru, Link};
 use crate::tcp_state::TcpHistory;
 pub use crate::tcp_state::TcpState;
 
@@ -31,18 +31,18 @@ const LISTS: [(u8, Duration); 3] = [(0, IDLE), (1, IDLE_OPEN), (2, IDLE_CLOSED)]
 
 /// Both ends of a conversation as its packets have them.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Ends {
+pub struct Endpoints {
     /// Who sent this packet. The port of an ICMP message is its type.
-    pub source: End,
+    pub source: Endpoint,
     /// Who it is for. The port of an ICMP message is the type of its answer or question; if there is none, its code.
-    pub destination: End,
+    pub destination: Endpoint,
     /// IP protocol number.
     pub protocol: u8,
     /// Whether there are no answers: what goes the other way is another conversation.
     pub is_one_way: bool,
 }
 
-impl Ends {
+impl Endpoints {
     /// Those of an IP packet. Protocols without ports, and parts of datagrams, have zero for both.
     #[must_use]
     pub fn of(packet: &Packet<'_>) -> Option<Self> {
@@ -61,8 +61,8 @@ impl Ends {
             Transport::Other(_) | Transport::None => (Port(0), Port(0), false),
         };
         Some(Self {
-            source: End { address: ip.source, port: source },
-            destination: End { address: ip.destination, port: destination },
+            source: Endpoint { address: ip.source, port: source },
+            destination: Endpoint { address: ip.destination, port: destination },
             protocol: ip.protocol,
             is_one_way,
         })
@@ -83,16 +83,16 @@ fn icmp(kind: u8, code: u8, pairs: &[(u8, u8)]) -> (Port, Port, bool) {
 }
 
 /// Whether an ICMP message of a pair is the question.
-fn is_question(ends: &Ends) -> bool {
-    let pairs = if ends.protocol == protocol::ICMP { ICMP_PAIRS } else { ICMPV6_PAIRS };
-    pairs.iter().any(|(question, _)| u16::from(*question) == ends.source.port.0)
+fn is_question(endpoints: &Endpoints) -> bool {
+    let pairs = if endpoints.protocol == protocol::ICMP { ICMP_PAIRS } else { ICMPV6_PAIRS };
+    pairs.iter().any(|(question, _)| u16::from(*question) == endpoints.source.port.0)
 }
 
 /// What one packet, or all parts of one datagram, add to a conversation.
 #[derive(Clone, Copy, Debug)]
 pub struct Observation {
     /// Who to whom.
-    pub ends: Ends,
+    pub endpoints: Endpoints,
     /// When; of several parts, when the first came.
     pub first: Timestamp,
     /// When the last came.
@@ -109,9 +109,9 @@ impl Observation {
     /// Of one packet. `None` if it is not IP.
     #[must_use]
     pub fn of(packet: &Packet<'_>, at: Timestamp) -> Option<Self> {
-        let (ends, ip) = (Ends::of(packet)?, packet.ip()?);
+        let (endpoints, ip) = (Endpoints::of(packet)?, packet.ip()?);
         let flags = packet.tcp().map(|tcp| tcp.flags);
-        Some(Self { ends, first: at, last: at, packets: 1, bytes: ip.wire_len, flags })
+        Some(Self { endpoints, first: at, last: at, packets: 1, bytes: ip.wire_len, flags })
     }
 }
 
@@ -126,19 +126,19 @@ pub struct Traffic {
 
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 struct Key {
-    low: End,
-    high: End,
+    low: Endpoint,
+    high: Endpoint,
     protocol: u8,
 }
 
 const _: () = assert!(
-    size_of::<Conversation>() + size_of::<Link>() + 2 * size_of::<u32>() <= 168,
+    size_of::<FlowRecord>() + size_of::<Link>() + 2 * size_of::<u32>() <= 168,
     "what the setting flow_entries says of its memory"
 );
 
 /// One conversation.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Conversation {
+pub struct FlowRecord {
     key: Key,
     first: Timestamp,
     last: Timestamp,
@@ -146,7 +146,7 @@ pub struct Conversation {
     low: Traffic,
     high: Traffic,
     tcp: TcpHistory,
-    opened_by_low: bool,
+    initiated_by_low: bool,
     is_certain: bool,
     /// What the caller thinks it carries; zero at the start.
     pub app: u8,
@@ -154,7 +154,7 @@ pub struct Conversation {
     pub tries: u8,
 }
 
-impl Conversation {
+impl FlowRecord {
     /// When its first packet came.
     #[must_use]
     pub const fn first(&self) -> Timestamp {
@@ -175,38 +175,38 @@ impl Conversation {
 
     /// Who opened it.
     #[must_use]
-    pub const fn opener(&self) -> End {
-        if self.opened_by_low { self.key.low } else { self.key.high }
+    pub const fn initiator(&self) -> Endpoint {
+        if self.initiated_by_low { self.key.low } else { self.key.high }
     }
 
     /// The other end.
     #[must_use]
-    pub const fn answerer(&self) -> End {
-        if self.opened_by_low { self.key.high } else { self.key.low }
+    pub const fn responder(&self) -> Endpoint {
+        if self.initiated_by_low { self.key.high } else { self.key.low }
     }
 
     /// Both ends, the lower one first; those of one-way messages (ICMP errors) in the order of the packets.
     #[must_use]
-    pub const fn ordered_ends(&self) -> (End, End) {
+    pub const fn ordered_endpoints(&self) -> (Endpoint, Endpoint) {
         (self.key.low, self.key.high)
     }
 
     /// What the opener sent.
     #[must_use]
     pub const fn out(&self) -> Traffic {
-        if self.opened_by_low { self.low } else { self.high }
+        if self.initiated_by_low { self.low } else { self.high }
     }
 
     /// What the opener got.
     #[must_use]
     pub const fn back(&self) -> Traffic {
-        if self.opened_by_low { self.high } else { self.low }
+        if self.initiated_by_low { self.high } else { self.low }
     }
 
     /// How TCP went; `None` for other protocols.
     #[must_use]
     pub fn tcp_state(&self) -> Option<TcpState> {
-        (self.key.protocol == protocol::TCP).then(|| self.tcp.state(self.opened_by_low))
+        (self.key.protocol == protocol::TCP).then(|| self.tcp.state(self.initiated_by_low))
     }
 
     /// Which idle time holds.
@@ -223,20 +223,20 @@ impl Conversation {
 
 /// All conversations that go on.
 #[derive(Debug)]
-pub struct Conversations<'m> {
-    places: Places<'m>,
-    slots: &'m mut [Conversation],
+pub struct FlowRecords<'m> {
+    lru: HashedLru<'m>,
+    slots: &'m mut [FlowRecord],
     now: Timestamp,
     evictions: u64,
 }
 
-impl<'m> Conversations<'m> {
+impl<'m> FlowRecords<'m> {
     /// Over lent storage: as many conversations as the shorter of `links` and `slots`, `heads` best as many.
     #[must_use]
-    pub fn new(heads: &'m mut [u32], links: &'m mut [Link], slots: &'m mut [Conversation]) -> Self {
+    pub fn new(heads: &'m mut [u32], links: &'m mut [Link], slots: &'m mut [FlowRecord]) -> Self {
         let count = links.len().min(slots.len());
         let links = links.get_mut(..count).unwrap_or_default();
-        Self { places: Places::new(heads, links), slots, now: Timestamp::ZERO, evictions: 0 }
+        Self { lru: HashedLru::new(heads, links), slots, now: Timestamp::ZERO, evictions: 0 }
     }
 
     /// Conversations that ended before their time because the table was full: those longest without a packet, of any kind.
@@ -251,20 +251,23 @@ impl<'m> Conversations<'m> {
         &mut self,
         key: &HashKey,
         seen: &Observation,
-        end: &mut dyn FnMut(&Conversation),
-    ) -> Option<(&mut Conversation, bool)> {
+        end: &mut dyn FnMut(&FlowRecord),
+    ) -> Option<(&mut FlowRecord, bool)> {
         if seen.last != Timestamp::ZERO {
             self.advance(seen.last, end);
         }
-        let ends = &seen.ends;
-        let from_low = ends.is_one_way || ends.source <= ends.destination;
-        let (low, high) =
-            if from_low { (ends.source, ends.destination) } else { (ends.destination, ends.source) };
-        let wanted = Key { low, high, protocol: ends.protocol };
+        let endpoints = &seen.endpoints;
+        let from_low = endpoints.is_one_way || endpoints.source <= endpoints.destination;
+        let (low, high) = if from_low {
+            (endpoints.source, endpoints.destination)
+        } else {
+            (endpoints.destination, endpoints.source)
+        };
+        let wanted = Key { low, high, protocol: endpoints.protocol };
         let hash = hash(key, &wanted);
         let slots = &*self.slots;
         let mut found =
-            self.places.find(hash, &mut |slot| slots.get(slot).is_some_and(|other| other.key == wanted));
+            self.lru.find(hash, &mut |slot| slots.get(slot).is_some_and(|other| other.key == wanted));
         if let Some(slot) = found.filter(|slot| self.starts_again(*slot, seen)) {
             self.end(slot, end);
             found = None;
@@ -275,17 +278,17 @@ impl<'m> Conversations<'m> {
         };
         let conversation = self.slots.get_mut(slot)?;
         conversation.add(from_low, seen, self.now);
-        self.places.touch(slot, conversation.list());
-        let from_opener = from_low == conversation.opened_by_low;
-        Some((conversation, from_opener))
+        self.lru.touch(slot, conversation.list());
+        let from_initiator = from_low == conversation.initiated_by_low;
+        Some((conversation, from_initiator))
     }
 
     /// Ends all, the one that began first before the others.
-    pub fn finish(&mut self, end: &mut dyn FnMut(&Conversation)) {
+    pub fn finish(&mut self, end: &mut dyn FnMut(&FlowRecord)) {
         // Sorting needs room; the storage has it: everything in use moves to the front, and the chains are not used again.
         for (list, _) in LISTS {
-            while let Some(slot) = self.places.oldest(list) {
-                self.places.release(slot);
+            while let Some(slot) = self.lru.oldest(list) {
+                self.lru.release(slot);
                 if let Some(conversation) = self.slots.get_mut(slot) {
                     conversation.touched = Timestamp::MAX;
                 }
@@ -311,26 +314,26 @@ impl<'m> Conversations<'m> {
         hash: u32,
         key: Key,
         seen: &Observation,
-        end: &mut dyn FnMut(&Conversation),
+        end: &mut dyn FnMut(&FlowRecord),
     ) -> Option<usize> {
-        let slot = match self.places.claim(hash, 0) {
+        let slot = match self.lru.claim(hash, 0) {
             Some(slot) => slot,
             None => {
                 let touched = |slot: &usize| self.slots.get(*slot).map(|it| it.touched);
                 let oldest =
-                    LISTS.iter().filter_map(|(list, _)| self.places.oldest(*list)).min_by_key(touched)?;
+                    LISTS.iter().filter_map(|(list, _)| self.lru.oldest(*list)).min_by_key(touched)?;
                 self.evictions += 1;
                 self.end(oldest, end);
-                self.places.claim(hash, 0)?
+                self.lru.claim(hash, 0)?
             }
         };
         *self.slots.get_mut(slot)? =
-            Conversation { key, first: seen.first, last: seen.last, ..Conversation::default() };
+            FlowRecord { key, first: seen.first, last: seen.last, ..FlowRecord::default() };
         Some(slot)
     }
 
-    fn end(&mut self, slot: usize, end: &mut dyn FnMut(&Conversation)) {
-        self.places.release(slot);
+    fn end(&mut self, slot: usize, end: &mut dyn FnMut(&FlowRecord)) {
+        self.lru.release(slot);
         if let Some(conversation) = self.slots.get(slot) {
             end(conversation);
         }
@@ -338,12 +341,12 @@ impl<'m> Conversations<'m> {
 
     /// Lets time pass: ends those that were idle for long enough, in the order of their last use. Each is ended once, so the
     /// work is that of taking them in.
-    pub fn advance(&mut self, now: Timestamp, end: &mut dyn FnMut(&Conversation)) {
+    pub fn advance(&mut self, now: Timestamp, end: &mut dyn FnMut(&FlowRecord)) {
         if now > self.now || self.now.since(now) > SET_BACK {
             self.now = now;
         }
         for (list, idle) in LISTS {
-            while let Some(slot) = self.places.oldest(list) {
+            while let Some(slot) = self.lru.oldest(list) {
                 // Both ways: after the clock was set back, those from before it end as well.
                 let touched = self.slots.get(slot).map_or(Timestamp::ZERO, |it| it.touched);
                 if self.now.since(touched).max(touched.since(self.now)) <= idle {
@@ -355,9 +358,9 @@ impl<'m> Conversations<'m> {
     }
 }
 
-impl Conversation {
+impl FlowRecord {
     fn add(&mut self, from_low: bool, seen: &Observation, now: Timestamp) {
-        self.judge_opener(from_low, seen);
+        self.infer_initiator(from_low, seen);
         self.first = self.first.min(seen.first);
         self.last = self.last.max(seen.last);
         self.touched = now;
@@ -370,7 +373,7 @@ impl Conversation {
     }
 
     /// The rules of [`crate::flow`]; of ICMP, the question opens.
-    fn judge_opener(&mut self, from_low: bool, seen: &Observation) {
+    fn infer_initiator(&mut self, from_low: bool, seen: &Observation) {
         let is_new = self.low.packets + self.high.packets == 0;
         let proof = match seen.flags {
             Some(flags) if flags.syn_only() => Some(true),
@@ -380,14 +383,14 @@ impl Conversation {
         if !is_new && (proof.is_none() || self.is_certain) {
             return;
         }
-        let ends = &seen.ends;
-        let from_opener = match proof {
-            Some(from_opener) => from_opener,
-            None if ends.is_one_way => true,
-            None if matches!(ends.protocol, protocol::ICMP | protocol::ICMPV6) => is_question(ends),
-            None => looks_like_opener(ends.source.port, ends.destination.port),
+        let endpoints = &seen.endpoints;
+        let from_initiator = match proof {
+            Some(from_initiator) => from_initiator,
+            None if endpoints.is_one_way => true,
+            None if matches!(endpoints.protocol, protocol::ICMP | protocol::ICMPV6) => is_question(endpoints),
+            None => looks_like_initiator(endpoints.source.port, endpoints.destination.port),
         };
-        (self.opened_by_low, self.is_certain) = (from_opener == from_low, proof.is_some());
+        (self.initiated_by_low, self.is_certain) = (from_initiator == from_low, proof.is_some());
     }
 }
 
@@ -399,7 +402,7 @@ fn hash(key: &HashKey, wanted: &Key) -> u32 {
 
 /// Sorts by first packet, then by last, then by ends: heapsort (Williams, 1964). That of the standard library would be
 /// faster, and adds several KiB to the program.
-fn sort(list: &mut [Conversation]) {
+fn sort(list: &mut [FlowRecord]) {
     for root in (0..list.len() / 2).rev() {
         sift(list, root);
     }
@@ -410,9 +413,9 @@ fn sort(list: &mut [Conversation]) {
 }
 
 /// Lets the entry at `root` sink to its place in a heap with the last on top.
-fn sift(heap: &mut [Conversation], root: usize) {
-    let order = |it: &Conversation| (it.first, it.last, it.key.protocol, it.key.low, it.key.high);
-    let is_before = |heap: &[Conversation], one: usize, other: usize| match (heap.get(one), heap.get(other)) {
+fn sift(heap: &mut [FlowRecord], root: usize) {
+    let order = |it: &FlowRecord| (it.first, it.last, it.key.protocol, it.key.low, it.key.high);
+    let is_before = |heap: &[FlowRecord], one: usize, other: usize| match (heap.get(one), heap.get(other)) {
         (Some(one), Some(other)) => order(one) < order(other),
         _ => false,
     };
@@ -430,7 +433,7 @@ fn sift(heap: &mut [Conversation], root: usize) {
 }
 
 /// Moves those that are `wanted` to the front; gives how many they are.
-fn partition(slots: &mut [Conversation], wanted: impl Fn(&Conversation) -> bool) -> usize {
+fn partition(slots: &mut [FlowRecord], wanted: impl Fn(&FlowRecord) -> bool) -> usize {
     let mut front = 0;
     for index in 0..slots.len() {
         if slots.get(index).is_some_and(&wanted) {
@@ -454,46 +457,52 @@ mod tests {
     const ACK: u8 = 0x10;
     const RST: u8 = 0x04;
 
-    fn end(last: u32, port: u16) -> End {
-        End { address: Address::v4(0x0a00_0000 | last), port: Port(port) }
+    fn end(last: u32, port: u16) -> Endpoint {
+        Endpoint { address: Address::v4(0x0a00_0000 | last), port: Port(port) }
     }
 
     fn at(seconds: u64) -> Timestamp {
         Timestamp::from_parts(1_000 + seconds, 0)
     }
 
-    fn seen(protocol: u8, source: End, destination: End, seconds: u64, flags: Option<u8>) -> Observation {
-        let ends = Ends { source, destination, protocol, is_one_way: false };
+    fn seen(
+        protocol: u8,
+        source: Endpoint,
+        destination: Endpoint,
+        seconds: u64,
+        flags: Option<u8>,
+    ) -> Observation {
+        let endpoints = Endpoints { source, destination, protocol, is_one_way: false };
         let time = at(seconds);
-        Observation { ends, first: time, last: time, packets: 1, bytes: 100, flags: flags.map(TcpFlags) }
+        Observation { endpoints, first: time, last: time, packets: 1, bytes: 100, flags: flags.map(TcpFlags) }
     }
 
-    fn tcp(source: End, destination: End, seconds: u64, flags: u8) -> Observation {
+    fn tcp(source: Endpoint, destination: Endpoint, seconds: u64, flags: u8) -> Observation {
         seen(protocol::TCP, source, destination, seconds, Some(flags))
     }
 
     /// Opener, packets out, packets back, state.
-    type Ended = (End, u64, u64, Option<&'static str>);
+    type Ended = (Endpoint, u64, u64, Option<&'static str>);
 
     /// What ended after each observation, and at the end.
     fn run(slots: usize, all: &[Observation]) -> (Vec<Vec<Ended>>, u64) {
         let (mut heads, mut links, mut slots) =
-            (vec![0; slots], vec![Link::default(); slots], vec![Conversation::default(); slots]);
-        let mut conversations = Conversations::new(&mut heads, &mut links, &mut slots);
+            (vec![0; slots], vec![Link::default(); slots], vec![FlowRecord::default(); slots]);
+        let mut flow_records = FlowRecords::new(&mut heads, &mut links, &mut slots);
         let mut steps = Vec::new();
         for step in all.iter().map(Some).chain([None]) {
             let mut ended = Vec::new();
-            let mut end = |it: &Conversation| {
+            let mut end = |it: &FlowRecord| {
                 let state = it.tcp_state().map(TcpState::name);
-                ended.push((it.opener(), it.out().packets, it.back().packets, state));
+                ended.push((it.initiator(), it.out().packets, it.back().packets, state));
             };
             match step {
-                Some(seen) => assert!(conversations.note(&KEY, seen, &mut end).is_some()),
-                None => conversations.finish(&mut end),
+                Some(seen) => assert!(flow_records.note(&KEY, seen, &mut end).is_some()),
+                None => flow_records.finish(&mut end),
             }
             steps.push(ended);
         }
-        (steps, conversations.evictions())
+        (steps, flow_records.evictions())
     }
 
     #[test]
@@ -526,9 +535,9 @@ mod tests {
         for (observations, idle) in
             [(&[seen(17, a, b, 0, None)][..], 120), (&[tcp(a, b, 0, SYN)], 120), (&open, 600), (&over, 10)]
         {
-            for (wait, ends) in [(idle, false), (idle + 1, true)] {
+            for (wait, endpoints) in [(idle, false), (idle + 1, true)] {
                 let (steps, _) = run(4, &[observations, &[tick(wait)]].concat());
-                assert_eq!(steps[observations.len()].len(), usize::from(ends), "{idle} {wait}");
+                assert_eq!(steps[observations.len()].len(), usize::from(endpoints), "{idle} {wait}");
             }
         }
     }
@@ -550,7 +559,7 @@ mod tests {
             .collect();
         let (steps, evictions) = run(8, &all);
         assert_eq!(evictions, 32);
-        let openers: Vec<_> = steps.iter().flatten().map(|(opener, ..)| opener.address).collect();
+        let openers: Vec<_> = steps.iter().flatten().map(|(initiator, ..)| initiator.address).collect();
         let expected: Vec<_> = (0..40).map(|number| end(number, 0).address).collect();
         assert_eq!(openers, expected);
     }
@@ -567,15 +576,15 @@ mod tests {
     #[test]
     fn ping_and_answer_are_one_and_errors_are_one_each_way() {
         let (a, b) = (end(9, 0), end(2, 0));
-        let message = |from: End, to: End, kind, code| {
+        let message = |from: Endpoint, to: Endpoint, kind, code| {
             let (source, destination, is_one_way) = icmp(kind, code, ICMP_PAIRS);
-            let ends = Ends {
-                source: End { port: source, ..from },
-                destination: End { port: destination, ..to },
+            let endpoints = Endpoints {
+                source: Endpoint { port: source, ..from },
+                destination: Endpoint { port: destination, ..to },
                 protocol: protocol::ICMP,
                 is_one_way,
             };
-            Observation { ends, ..seen(protocol::ICMP, from, to, 0, None) }
+            Observation { endpoints, ..seen(protocol::ICMP, from, to, 0, None) }
         };
         let all = [
             message(b, a, 0, 0), // the answer was captured first
@@ -586,7 +595,7 @@ mod tests {
         let (steps, _) = run(8, &all);
         let mut ended = steps.concat();
         ended.sort();
-        let from = |address: End, port| End { port: Port(port), ..address };
+        let from = |address: Endpoint, port| Endpoint { port: Port(port), ..address };
         assert_eq!(ended, [(from(b, 3), 1, 0, None), (from(a, 3), 1, 0, None), (from(a, 8), 1, 1, None)]);
     }
 
@@ -599,10 +608,11 @@ mod tests {
                     seen(17, end(number * 37 % 101, 5_000), end(200, 53), u64::from(number) % 3, None)
                 })
                 .collect();
-            let mut expected: Vec<_> = all.iter().map(|it| (it.first, it.ends.source.address)).collect();
+            let mut expected: Vec<_> = all.iter().map(|it| (it.first, it.endpoints.source.address)).collect();
             expected.sort();
             let (steps, _) = run(128, &all);
-            let openers: Vec<_> = steps.last().unwrap().iter().map(|(opener, ..)| opener.address).collect();
+            let openers: Vec<_> =
+                steps.last().unwrap().iter().map(|(initiator, ..)| initiator.address).collect();
             let expected: Vec<_> = expected.into_iter().map(|(_, address)| address).collect();
             assert_eq!(openers, expected, "{count}");
         }
@@ -610,9 +620,9 @@ mod tests {
 
     #[test]
     fn without_storage_there_is_nothing() {
-        let mut conversations = Conversations::new(&mut [], &mut [], &mut []);
+        let mut flow_records = FlowRecords::new(&mut [], &mut [], &mut []);
         let observation = tcp(end(1, 1), end(2, 2), 0, SYN);
-        assert!(conversations.note(&KEY, &observation, &mut |_| panic!("none")).is_none());
-        conversations.finish(&mut |_| panic!("none"));
+        assert!(flow_records.note(&KEY, &observation, &mut |_| panic!("none")).is_none());
+        flow_records.finish(&mut |_| panic!("none"));
     }
 }

@@ -4,12 +4,12 @@ use super::FileFault;
 
 /// The byte order of a file or section.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Order {
+pub(super) enum ByteOrder {
     Big,
     Little,
 }
 
-impl Order {
+impl ByteOrder {
     /// Four numbers.
     #[inline]
     pub(super) fn words(self, bytes: &[u8; 16]) -> [u32; 4] {
@@ -30,7 +30,7 @@ impl Order {
 /// A cursor that cannot overrun.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Fields<'b> {
-    order: Order,
+    order: ByteOrder,
     whole: usize,
     rest: &'b [u8],
 }
@@ -39,24 +39,24 @@ impl<'b> Fields<'b> {
     pub(super) fn u16(&mut self) -> Result<u16, FileFault> {
         let bytes = self.array()?;
         Ok(match self.order {
-            Order::Big => u16::from_be_bytes(bytes),
-            Order::Little => u16::from_le_bytes(bytes),
+            ByteOrder::Big => u16::from_be_bytes(bytes),
+            ByteOrder::Little => u16::from_le_bytes(bytes),
         })
     }
 
     pub(super) fn u32(&mut self) -> Result<u32, FileFault> {
         let bytes = self.array()?;
         Ok(match self.order {
-            Order::Big => u32::from_be_bytes(bytes),
-            Order::Little => u32::from_le_bytes(bytes),
+            ByteOrder::Big => u32::from_be_bytes(bytes),
+            ByteOrder::Little => u32::from_le_bytes(bytes),
         })
     }
 
     pub(super) fn u64(&mut self) -> Result<u64, FileFault> {
         let bytes = self.array()?;
         Ok(match self.order {
-            Order::Big => u64::from_be_bytes(bytes),
-            Order::Little => u64::from_le_bytes(bytes),
+            ByteOrder::Big => u64::from_be_bytes(bytes),
+            ByteOrder::Little => u64::from_le_bytes(bytes),
         })
     }
 

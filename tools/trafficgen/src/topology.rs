@@ -6,7 +6,7 @@ use sentinel_units::Mac;
 
 /// One machine: its hardware address on the observed segment and its two network addresses.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Station {
+pub struct Host {
     /// The address frames to this machine carry: that of the gateway if it lies beyond.
     pub mac: Mac,
     /// Its IPv4 address.
@@ -15,18 +15,18 @@ pub struct Station {
     pub v6: Ipv6Addr,
 }
 
-impl Station {
+impl Host {
     /// A machine of the observed segment: hardware address `02:00` and then the IPv4 address; the IPv6 address
     /// ends in the same 32 bits, in the local network `fd10:2030::/64`.
     #[must_use]
-    pub fn inside(v4: Ipv4Addr) -> Self {
+    pub fn internal(v4: Ipv4Addr) -> Self {
         let [a, b, c, d] = v4.octets();
         Self { mac: Mac([2, 0, a, b, c, d]), v4, v6: with_suffix(0xfd10_2030 << 96, v4) }
     }
 
     /// A machine beyond `gateway`, in the documentation network `2001:db8::/64`.
     #[must_use]
-    pub fn beyond(gateway: &Self, v4: Ipv4Addr) -> Self {
+    pub fn external(gateway: &Self, v4: Ipv4Addr) -> Self {
         Self { mac: gateway.mac, v4, v6: with_suffix(0x2001_0db8 << 96, v4) }
     }
 
@@ -56,45 +56,45 @@ fn with_suffix(network: u128, v4: Ipv4Addr) -> Ipv6Addr {
 
 /// The five roles. Every scenario uses some of them; the rest of the world is made from their networks.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Cast {
+pub struct Topology {
     /// Who does harm, on the observed segment.
-    pub attacker: Station,
+    pub attacker: Host,
     /// Who is harmed; also the server of the harmless twins.
-    pub victim: Station,
+    pub victim: Host,
     /// An ordinary machine.
-    pub client: Station,
+    pub client: Host,
     /// Router and resolver.
-    pub gateway: Station,
+    pub gateway: Host,
     /// A machine on the Internet.
-    pub outside: Station,
+    pub outside: Host,
 }
 
 /// 10.20.30.66, .10, .20, .1, and 203.0.113.50 (RFC 5737) beyond the gateway.
-impl Default for Cast {
+impl Default for Topology {
     fn default() -> Self {
-        let local = |last| Station::inside(Ipv4Addr::new(10, 20, 30, last));
+        let local = |last| Host::internal(Ipv4Addr::new(10, 20, 30, last));
         let gateway = local(1);
         Self {
             attacker: local(66),
             victim: local(10),
             client: local(20),
             gateway,
-            outside: Station::beyond(&gateway, Ipv4Addr::new(203, 0, 113, 50)),
+            outside: Host::external(&gateway, Ipv4Addr::new(203, 0, 113, 50)),
         }
     }
 }
 
-impl Cast {
+impl Topology {
     /// The `index`-th further machine of the inside, in 10.64.0.0/10 so that none collides with a role.
     #[must_use]
-    pub fn inside(&self, index: u32) -> Station {
-        Station::inside(Ipv4Addr::from_bits(0x0a40_0000 | (index.wrapping_add(1) & 0x003f_ffff)))
+    pub fn internal(&self, index: u32) -> Host {
+        Host::internal(Ipv4Addr::from_bits(0x0a40_0000 | (index.wrapping_add(1) & 0x003f_ffff)))
     }
 
     /// The `index`-th further machine of the Internet, in 198.18.0.0/15 (benchmarking, RFC 2544).
     #[must_use]
-    pub fn beyond(&self, index: u32) -> Station {
-        Station::beyond(
+    pub fn external(&self, index: u32) -> Host {
+        Host::external(
             &self.gateway,
             Ipv4Addr::from_bits(0xc612_0000 | (index.wrapping_add(1) & 0x0001_ffff)),
         )
@@ -107,19 +107,19 @@ mod tests {
 
     #[test]
     fn the_gateway_carries_what_lies_beyond() {
-        let cast = Cast::default();
-        assert_eq!(cast.outside.mac, cast.gateway.mac);
-        assert_eq!(cast.attacker.mac.to_string(), "02:00:0a:14:1e:42");
-        assert_eq!(cast.attacker.v6.to_string(), "fd10:2030::a14:1e42");
-        assert_eq!(cast.outside.v6.to_string(), "2001:db8::cb00:7132");
+        let topology = Topology::default();
+        assert_eq!(topology.outside.mac, topology.gateway.mac);
+        assert_eq!(topology.attacker.mac.to_string(), "02:00:0a:14:1e:42");
+        assert_eq!(topology.attacker.v6.to_string(), "fd10:2030::a14:1e42");
+        assert_eq!(topology.outside.v6.to_string(), "2001:db8::cb00:7132");
     }
 
     #[test]
     fn further_machines_differ_from_each_other() {
-        let cast = Cast::default();
-        let mut addresses: Vec<_> = (0..20_000).map(|index| cast.inside(index).v4).collect();
+        let topology = Topology::default();
+        let mut addresses: Vec<_> = (0..20_000).map(|index| topology.internal(index).v4).collect();
         addresses.dedup();
         assert_eq!(addresses.len(), 20_000);
-        assert_eq!(cast.beyond(0).v4, Ipv4Addr::new(198, 18, 0, 1));
+        assert_eq!(topology.external(0).v4, Ipv4Addr::new(198, 18, 0, 1));
     }
 }

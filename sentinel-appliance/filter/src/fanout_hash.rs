@@ -24,11 +24,11 @@ const ETHER_TYPE: u32 = code::ANCILLARY;
 /// What tells about neighbours instead of conversations goes to the first worker, whoever sent it: ARP, neighbour
 /// discovery, answers of DHCP servers, and what is no IP. So one worker knows who holds which address.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Spread {
+pub struct FanoutHash {
     key: u32,
 }
 
-impl Spread {
+impl FanoutHash {
     /// `key` should be random, so that nobody outside can choose sources of one worker.
     #[must_use]
     pub const fn new(key: u32) -> Self {
@@ -168,7 +168,7 @@ mod tests {
     use crate::run::Packet;
     use std::vec;
 
-    const SPREAD: Spread = Spread::new(0x9e37_79b1);
+    const SPREAD: FanoutHash = FanoutHash::new(0x9e37_79b1);
     const V4: Address = Address::v4(0x0a14_1e42);
 
     fn worker(between: &[u8], inside: &[u8]) -> u32 {

@@ -28,16 +28,16 @@ impl Default for Link {
 
 /// The chains and lists. Holds no keys: the caller compares them.
 #[derive(Debug)]
-pub struct Places<'m> {
+pub struct HashedLru<'m> {
     heads: &'m mut [u32],
     links: &'m mut [Link],
     /// Oldest and newest slot of each list.
-    ends: [(u32, u32); LISTS],
+    endpoints: [(u32, u32); LISTS],
     free: u32,
     used: usize,
 }
 
-impl<'m> Places<'m> {
+impl<'m> HashedLru<'m> {
     /// All free. Of `heads` the largest power of two is used; as many as `links` make short chains.
     #[must_use]
     pub fn new(heads: &'m mut [u32], links: &'m mut [Link]) -> Self {
@@ -51,7 +51,7 @@ impl<'m> Places<'m> {
                 Link { next: if index + 1 < slots { index_of(index + 1) } else { NONE }, ..Link::default() };
         }
         let free = if slots == 0 { NONE } else { 0 };
-        Self { heads, links, ends: [(NONE, NONE); LISTS], free, used: 0 }
+        Self { heads, links, endpoints: [(NONE, NONE); LISTS], free, used: 0 }
     }
 
     /// Slots there are.
@@ -141,7 +141,7 @@ impl<'m> Places<'m> {
     #[inline]
     #[must_use]
     pub fn oldest(&self, list: u8) -> Option<usize> {
-        let (oldest, _) = *self.ends.get(usize::from(list))?;
+        let (oldest, _) = *self.endpoints.get(usize::from(list))?;
         (oldest != NONE).then(|| number(oldest))
     }
 
@@ -161,9 +161,9 @@ impl<'m> Places<'m> {
     }
 
     fn append(&mut self, at: u32, list: u8) {
-        let Some(ends) = self.ends.get_mut(usize::from(list)) else { return };
-        let older = ends.1;
-        *ends = (if older == NONE { at } else { ends.0 }, at);
+        let Some(endpoints) = self.endpoints.get_mut(usize::from(list)) else { return };
+        let older = endpoints.1;
+        *endpoints = (if older == NONE { at } else { endpoints.0 }, at);
         if let Some(link) = self.links.get_mut(number(older)) {
             link.newer = at;
         }
@@ -180,12 +180,12 @@ impl<'m> Places<'m> {
         if let Some(link) = self.links.get_mut(number(older)) {
             link.newer = newer;
         }
-        if let Some(ends) = self.ends.get_mut(usize::from(list)) {
-            if ends.0 == at {
-                ends.0 = newer;
+        if let Some(endpoints) = self.endpoints.get_mut(usize::from(list)) {
+            if endpoints.0 == at {
+                endpoints.0 = newer;
             }
-            if ends.1 == at {
-                ends.1 = older;
+            if endpoints.1 == at {
+                endpoints.1 = older;
             }
         }
     }
@@ -208,14 +208,14 @@ mod tests {
     use std::vec;
     use std::vec::Vec;
 
-    fn order(places: &Places<'_>, list: u8) -> Vec<usize> {
+    fn order(places: &HashedLru<'_>, list: u8) -> Vec<usize> {
         core::iter::successors(places.oldest(list), |slot| places.newer(*slot)).collect()
     }
 
     #[test]
     fn any_slot_serves_any_key_until_all_are_taken() {
         let (mut heads, mut links) = ([0; 4], [Link::default(); 4]);
-        let mut places = Places::new(&mut heads, &mut links);
+        let mut places = HashedLru::new(&mut heads, &mut links);
         let slots: Vec<_> = (0..4).map(|_| places.claim(7, 0).unwrap()).collect();
         assert_eq!((places.claim(7, 0), places.len()), (None, 4));
         // all under one hash, told apart by the caller
@@ -236,7 +236,7 @@ mod tests {
     fn without_storage_nothing_fits() {
         for (heads, links) in [(0, 4), (4, 0), (0, 0)] {
             let (mut heads, mut links) = (vec![0; heads], vec![Link::default(); links]);
-            let mut places = Places::new(&mut heads, &mut links);
+            let mut places = HashedLru::new(&mut heads, &mut links);
             assert_eq!(
                 (places.claim(1, 0), places.find(1, &mut |_| true), places.oldest(0)),
                 (None, None, None)
@@ -251,7 +251,7 @@ mod tests {
     #[test]
     fn it_does_what_plain_lists_do() {
         let (mut heads, mut links) = ([0; 4], [Link::default(); 16]);
-        let mut places = Places::new(&mut heads, &mut links);
+        let mut places = HashedLru::new(&mut heads, &mut links);
         let mut model: [VecDeque<(usize, u32)>; LISTS] = Default::default();
         let mut state = 0x1234_5678_u32;
         let mut random = |limit: usize| {

@@ -10,12 +10,12 @@ use crate::packet_socket::{OpenError, PacketSocket};
 /// The kernel does not count what a filter refuses. This socket refuses nothing, and has no room: a frame costs two
 /// counters, and no copy. (The first few frames stay in its queue for ever; they are what fills it.)
 #[derive(Debug)]
-pub struct Meter {
+pub struct FrameCounter {
     socket: PacketSocket,
     counted: u64,
 }
 
-impl Meter {
+impl FrameCounter {
     /// Counts from here on the frames that a ring on that interface would see, were it without a filter.
     ///
     /// # Errors
@@ -23,7 +23,7 @@ impl Meter {
     pub fn open(interface: &str) -> Result<Self, OpenError> {
         const NO_PROTOCOL: c_int = 0;
         const TRUE: c_int = 1;
-        const LEAST: c_int = 1; // the kernel makes it two kilobytes
+        const MIN: c_int = 1; // the kernel makes it two kilobytes
         let socket = PacketSocket::open(interface)?;
         socket.bind(NO_PROTOCOL)?;
         let hardware_type = socket.bound()?.hardware_type;
@@ -31,7 +31,7 @@ impl Meter {
         if hardware_type == libc::ARPHRD_LOOPBACK {
             socket.set("PACKET_IGNORE_OUTGOING", libc::SOL_PACKET, libc::PACKET_IGNORE_OUTGOING, &TRUE)?;
         }
-        socket.set("SO_RCVBUF", libc::SOL_SOCKET, libc::SO_RCVBUF, &LEAST)?;
+        socket.set("SO_RCVBUF", libc::SOL_SOCKET, libc::SO_RCVBUF, &MIN)?;
         socket.bind(libc::ETH_P_ALL)?;
         Ok(Self { socket, counted: 0 })
     }

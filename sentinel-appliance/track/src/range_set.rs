@@ -1,25 +1,25 @@
 //! Which bytes of something that comes in pieces are there.
 
-use crate::table::Renew;
+use crate::table::Recycle;
 
 /// Most stretches that stand apart: pieces come in order, or nearly so.
-pub(crate) const MAX_STRETCHES: usize = 16;
+pub(crate) const MAX_RANGES: usize = 16;
 
 /// Stretches of bytes, from `.0` up to `.1`, in order, with room between them.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Stretches {
-    list: [(u16, u16); MAX_STRETCHES],
+pub(crate) struct RangeSet {
+    list: [(u16, u16); MAX_RANGES],
     count: u8,
 }
 
-impl Renew for Stretches {
+impl Recycle for RangeSet {
     #[inline]
-    fn renew(&mut self) {
+    fn recycle(&mut self) {
         self.count = 0;
     }
 }
 
-impl Stretches {
+impl RangeSet {
     fn all(&self) -> &[(u16, u16)] {
         self.list.get(..usize::from(self.count)).unwrap_or_default()
     }
@@ -37,7 +37,7 @@ impl Stretches {
     }
 
     /// Whether this and nothing else is there: all bytes up to `end`.
-    pub(crate) fn is_whole(&self, end: u16) -> bool {
+    pub(crate) fn is_complete(&self, end: u16) -> bool {
         self.all() == [(0, end)]
     }
 
@@ -79,17 +79,17 @@ impl Stretches {
         let mut joined = Self::default();
         let mut fits = true;
         let mut is_placed = false;
-        for stretch in self.all() {
-            if stretch.1 < from {
-                fits &= joined.push(*stretch);
-            } else if stretch.0 > to {
+        for range in self.all() {
+            if range.1 < from {
+                fits &= joined.push(*range);
+            } else if range.0 > to {
                 if !is_placed {
                     fits &= joined.push((from, to));
                     is_placed = true;
                 }
-                fits &= joined.push(*stretch);
+                fits &= joined.push(*range);
             } else {
-                (from, to) = (from.min(stretch.0), to.max(stretch.1));
+                (from, to) = (from.min(range.0), to.max(range.1));
             }
         }
         fits = (is_placed || joined.push((from, to))) && fits;
@@ -99,9 +99,9 @@ impl Stretches {
         fits
     }
 
-    fn push(&mut self, stretch: (u16, u16)) -> bool {
+    fn push(&mut self, range: (u16, u16)) -> bool {
         let Some(free) = self.list.get_mut(usize::from(self.count)) else { return false };
-        *free = stretch;
+        *free = range;
         self.count += 1;
         true
     }
@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn stretches_are_joined_in_order() {
-        let mut stretches = Stretches::default();
+        let mut ranges = RangeSet::default();
         for (from, to, expected) in [
             (10, 20, &[(10, 20)][..]),
             (30, 40, &[(10, 20), (30, 40)]),
@@ -122,26 +122,26 @@ mod tests {
             (4, 11, &[(0, 22), (30, 40)]),
             (1, 35, &[(0, 40)]),
         ] {
-            assert!(stretches.add(from, to));
-            assert_eq!(stretches.all(), expected);
+            assert!(ranges.add(from, to));
+            assert_eq!(ranges.all(), expected);
         }
-        assert!(stretches.is_whole(40) && stretches.holds(3, 9) && !stretches.holds(39, 41));
-        assert!(stretches.touches(39, 41) && !stretches.touches(40, 41));
-        assert_eq!((stretches.ready(), stretches.end(), stretches.run_from(7)), (40, 40, (true, 40)));
-        assert_eq!(stretches.run_from(40), (false, usize::MAX));
+        assert!(ranges.is_complete(40) && ranges.holds(3, 9) && !ranges.holds(39, 41));
+        assert!(ranges.touches(39, 41) && !ranges.touches(40, 41));
+        assert_eq!((ranges.ready(), ranges.end(), ranges.run_from(7)), (40, 40, (true, 40)));
+        assert_eq!(ranges.run_from(40), (false, usize::MAX));
     }
 
     #[test]
     fn when_it_is_full_only_what_touches_is_taken() {
-        let mut stretches = Stretches::default();
+        let mut ranges = RangeSet::default();
         for index in 0..16 {
-            assert!(stretches.add(index * 10 + 5, index * 10 + 6));
+            assert!(ranges.add(index * 10 + 5, index * 10 + 6));
         }
-        let before = stretches;
-        assert!(!stretches.add(0, 1));
-        assert_eq!(stretches, before);
-        assert_eq!((stretches.ready(), stretches.run_from(0)), (0, (false, 5)));
-        assert!(stretches.add(6, 15));
-        assert_eq!(stretches.count, 15);
+        let before = ranges;
+        assert!(!ranges.add(0, 1));
+        assert_eq!(ranges, before);
+        assert_eq!((ranges.ready(), ranges.run_from(0)), (0, (false, 5)));
+        assert!(ranges.add(6, 15));
+        assert_eq!(ranges.count, 15);
     }
 }

@@ -14,7 +14,7 @@ const TLS_SERVER_DONE: u8 = 14;
 /// Messages of a server's first flight.
 const MAX_TLS_MESSAGES: usize = 8;
 /// Longest line with a version in SSH (RFC 4253 section 4.2).
-const LONGEST_BANNER: usize = 255;
+const MAX_BANNER_LEN: usize = 255;
 /// Lines that an SSH server may send before its version; RFC 4253 names no limit.
 const MAX_BANNER_LINES: usize = 16;
 /// Most messages of a DNS stream that are put together.
@@ -22,7 +22,7 @@ const MAX_DNS_MESSAGES: usize = 64;
 const DNS_HEADER_LEN: usize = 12;
 
 /// Capitals that are held, in the hope of a space behind them: `OPTIONS` has seven.
-const LONGEST_START: usize = 8;
+const MAX_START_LEN: usize = 8;
 
 /// What some bytes of a stream are the start of.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -30,7 +30,7 @@ pub enum Probe {
     /// No message that this crate reads.
     Other,
     /// A message, all of it.
-    Whole,
+    Complete,
     /// A message that has so many bytes at least.
     More(usize),
 }
@@ -52,7 +52,7 @@ pub fn probe(bytes: &[u8], (source, destination): (Port, Port)) -> Probe {
         _ if either(SSH) => lines_before_banner(bytes),
         _ if starts_http(bytes) => head(bytes),
         // Could be the start of a method; whatever else it is, it is short.
-        [_, ..] if bytes.len() < LONGEST_START && bytes.iter().all(u8::is_ascii_uppercase) => {
+        [_, ..] if bytes.len() < MAX_START_LEN && bytes.iter().all(u8::is_ascii_uppercase) => {
             Probe::More(bytes.len() + 1)
         }
         _ => Probe::Other,
@@ -67,7 +67,7 @@ pub fn probe_handshake(bytes: &[u8]) -> Probe {
         return Probe::Other;
     }
     match at.u24().map(usize::try_from) {
-        Ok(Ok(len)) if at.len() >= len => Probe::Whole,
+        Ok(Ok(len)) if at.len() >= len => Probe::Complete,
         Ok(Ok(len)) => Probe::More(4 + len),
         _ => Probe::More(4),
     }
@@ -76,7 +76,7 @@ pub fn probe_handshake(bytes: &[u8]) -> Probe {
 fn tls(bytes: &[u8], walk: fn(&mut Handshake<'_>) -> Result<(), Stop>) -> Probe {
     match walk(&mut Handshake::new(bytes)) {
         Err(Stop::More(need)) => Probe::More(need),
-        Ok(()) | Err(Stop::Over) => Probe::Whole,
+        Ok(()) | Err(Stop::Over) => Probe::Complete,
     }
 }
 
@@ -108,23 +108,23 @@ fn dns(bytes: &[u8]) -> Probe {
     let mut at = Cursor::new(bytes);
     for _ in 0..MAX_DNS_MESSAGES {
         if at.is_empty() {
-            return Probe::Whole;
+            return Probe::Complete;
         }
         let before = bytes.len() - at.len();
         let Ok(len) = at.u16().map(usize::from) else { return Probe::More(before + 2) };
         if len < DNS_HEADER_LEN {
-            return if before == 0 { Probe::Other } else { Probe::Whole };
+            return if before == 0 { Probe::Other } else { Probe::Complete };
         }
         if at.take(len).is_err() {
             return Probe::More(before + 2 + len);
         }
     }
-    Probe::Whole
+    Probe::Complete
 }
 
 fn line(bytes: &[u8]) -> Probe {
-    if bytes.iter().take(LONGEST_BANNER).any(|byte| *byte == b'\n') || bytes.len() >= LONGEST_BANNER {
-        Probe::Whole
+    if bytes.iter().take(MAX_BANNER_LEN).any(|byte| *byte == b'\n') || bytes.len() >= MAX_BANNER_LEN {
+        Probe::Complete
     } else {
         Probe::More(bytes.len() + 1)
     }
@@ -141,7 +141,7 @@ fn lines_before_banner(bytes: &[u8]) -> Probe {
             };
         }
         let is_text = |byte: &u8| byte.is_ascii_graphic() || matches!(byte, b' ' | b'\t' | b'\r');
-        let len = at.iter().take(LONGEST_BANNER).take_while(|byte| is_text(byte)).count();
+        let len = at.iter().take(MAX_BANNER_LEN).take_while(|byte| is_text(byte)).count();
         match at.get(len) {
             Some(b'\n') => at = at.get(len + 1..).unwrap_or_default(),
             None => return Probe::More(bytes.len() + 1),
@@ -154,14 +154,14 @@ fn lines_before_banner(bytes: &[u8]) -> Probe {
 /// A method in capitals and a target, or the start of a status line. A first line that is whole must name the protocol.
 fn starts_http(bytes: &[u8]) -> bool {
     const STATUS: &[u8] = b"HTTP/1.";
-    const LONGEST_METHOD: usize = 17;
+    const MAX_METHOD_LEN: usize = 17;
     let start = bytes.get(..STATUS.len()).unwrap_or(bytes);
     if STATUS.starts_with(start) && start.len() >= 4 {
         return true;
     }
     let method = bytes
         .iter()
-        .take(LONGEST_METHOD)
+        .take(MAX_METHOD_LEN)
         .take_while(|byte| byte.is_ascii_uppercase() || matches!(byte, b'-' | b'_'))
         .count();
     let Some([b' ', target @ ..]) = bytes.get(method..) else { return false };
@@ -177,9 +177,9 @@ fn starts_http(bytes: &[u8]) -> bool {
 
 /// Up to the empty line.
 fn head(bytes: &[u8]) -> Probe {
-    let ends = |pair: &[u8]| pair == b"\n\n";
-    if bytes.windows(4).any(|four| four == b"\r\n\r\n") || bytes.windows(2).any(ends) {
-        Probe::Whole
+    let tuple = |pair: &[u8]| pair == b"\n\n";
+    if bytes.windows(4).any(|four| four == b"\r\n\r\n") || bytes.windows(2).any(tuple) {
+        Probe::Complete
     } else {
         Probe::More(bytes.len() + 1)
     }
@@ -195,7 +195,7 @@ mod tests {
 
     /// Every prefix wants more, and never more than there is; the whole is whole.
     fn grows_to(whole: &[u8], ports: (Port, Port), from: usize) {
-        assert_eq!(probe(whole, ports), Probe::Whole);
+        assert_eq!(probe(whole, ports), Probe::Complete);
         for cut in from..whole.len() {
             match probe(&whole[..cut], ports) {
                 Probe::More(need) => assert!(need > cut && need <= whole.len(), "{cut}: {need}"),
@@ -224,28 +224,28 @@ mod tests {
         for cut in cuts {
             assert!(matches!(probe(&message[..cut], (Port(50_000), DNS)), Probe::More(need) if need > cut));
         }
-        assert_eq!(probe(&message, (Port(50_000), DNS)), Probe::Whole);
+        assert_eq!(probe(&message, (Port(50_000), DNS)), Probe::Complete);
     }
 
     #[test]
     fn a_server_is_read_up_to_its_certificate() {
         let hello = [&[SERVER_HELLO, 0, 0, 40][..], &[9; 40]].concat();
         let certificate = [&[TLS_CERTIFICATE, 0, 0, 30, 0, 0, 27, 0, 0, 5][..], &[1; 5]].concat();
-        let flight = [&hello[..], &certificate].concat();
-        let whole = [record(22, &flight), record(22, &[12, 0, 9, 9])].concat();
-        let enough = 5 + flight.len();
-        assert_eq!(probe(&whole[..enough], ANY), Probe::Whole, "the key exchange is not waited for");
+        let framing = [&hello[..], &certificate].concat();
+        let whole = [record(22, &framing), record(22, &[12, 0, 9, 9])].concat();
+        let enough = 5 + framing.len();
+        assert_eq!(probe(&whole[..enough], ANY), Probe::Complete, "the key exchange is not waited for");
         grows_to(&whole[..enough], ANY, 1);
         // encrypted from the second record on
         let third = [record(22, &hello), record(20, &[1])].concat();
-        assert_eq!(probe(&third, ANY), Probe::Whole);
+        assert_eq!(probe(&third, ANY), Probe::Complete);
         assert_eq!(probe(&third[..5 + hello.len()], ANY), Probe::More(5 + hello.len() + 5));
     }
 
     #[test]
     fn a_handshake_without_records_is_one_message() {
         let hello = [&[CLIENT_HELLO, 0, 0, 40][..], &[9; 40]].concat();
-        assert_eq!(probe_handshake(&hello), Probe::Whole);
+        assert_eq!(probe_handshake(&hello), Probe::Complete);
         for cut in 1..hello.len() {
             assert_eq!(probe_handshake(&hello[..cut]), Probe::More(if cut < 4 { 4 } else { 44 }));
         }

@@ -5,11 +5,11 @@
 //! a tunnel, or TCP to port 53.
 
 use sentinel_dissect::{Layer, Packet, Transport, dns, reassembled, tunnel};
-use sentinel_track::flow::End;
+use sentinel_track::allocator::TableAllocator;
+use sentinel_track::flow::Endpoint;
 use sentinel_track::fragment::{DatagramSlot, FragmentCounts, Fragments, Outcome};
 use sentinel_track::hash::HashKey;
-use sentinel_track::lender::Lender;
-use sentinel_track::places::Link;
+use sentinel_track::hashed_lru::Link;
 use sentinel_track::reassembly::{CHUNK_LEN, Message, StreamCounts, StreamSlot, StreamStorage, Streams};
 use sentinel_units::{Port, Timestamp};
 
@@ -23,30 +23,30 @@ const DATAGRAM_BYTES: usize =
 const STREAM_BYTES: usize =
     CHUNK_LEN + size_of::<StreamSlot>() + size_of::<Link>() + size_of::<u32>() + size_of::<u16>();
 /// Most bytes of a stream that are looked at together.
-const LONGEST_JOINED: usize = 4096;
+const MAX_JOINED_LEN: usize = 4096;
 /// Tunnels in tunnels that are opened.
-const MOST_LAYERS: usize = 4;
+const MAX_LAYERS: usize = 4;
 /// Messages read from one piece of a stream.
 const MAX_TCP_MESSAGES: usize = 16;
 
-/// What the caller lends. All slices of one group have as many entries as [`AssemblyCapacities`] says.
+/// What the caller lends. All slices of one group have as many entries as [`ReassemblyCapacities`] says.
 #[derive(Debug)]
-pub struct AssemblyStorage<'m> {
-    /// For [`AssemblyCapacities::datagrams`].
+pub struct ReassemblyStorage<'m> {
+    /// For [`ReassemblyCapacities::datagrams`].
     pub datagram_heads: &'m mut [u32],
-    /// For [`AssemblyCapacities::datagrams`].
+    /// For [`ReassemblyCapacities::datagrams`].
     pub datagram_links: &'m mut [Link],
-    /// For [`AssemblyCapacities::datagrams`].
+    /// For [`ReassemblyCapacities::datagrams`].
     pub datagrams: &'m mut [DatagramSlot],
-    /// [`AssemblyCapacities::datagram_bytes`].
+    /// [`ReassemblyCapacities::datagram_bytes`].
     pub datagram_bytes: &'m mut [u8],
-    /// For [`AssemblyCapacities::streams`], with as many chunks, and [`AssemblyCapacities::joined_bytes`].
+    /// For [`ReassemblyCapacities::streams`], with as many chunks, and [`ReassemblyCapacities::joined_bytes`].
     pub streams: StreamStorage<'m>,
 }
 
 /// How much of each there is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct AssemblyCapacities {
+pub struct ReassemblyCapacities {
     /// Datagrams that wait for parts.
     pub datagrams: usize,
     /// Directions of DNS over TCP.
@@ -55,16 +55,16 @@ pub struct AssemblyCapacities {
     pub joined_bytes: usize,
 }
 
-impl AssemblyCapacities {
+impl ReassemblyCapacities {
     /// Shares `bytes` out. Together never more than that.
     #[must_use]
     pub const fn within(bytes: usize) -> Self {
         let half = bytes / 2;
-        let joined_bytes = if half / 4 < LONGEST_JOINED { half / 4 } else { LONGEST_JOINED };
+        let joined_bytes = if half / 4 < MAX_JOINED_LEN { half / 4 } else { MAX_JOINED_LEN };
         Self { datagrams: half / DATAGRAM_BYTES, streams: (half - joined_bytes) / STREAM_BYTES, joined_bytes }
     }
 
-    /// Bytes of [`AssemblyStorage::datagram_bytes`].
+    /// Bytes of [`ReassemblyStorage::datagram_bytes`].
     #[must_use]
     pub const fn datagram_bytes(&self) -> usize {
         self.datagrams * DATAGRAM_ROOM
@@ -85,29 +85,29 @@ impl AssemblyCapacities {
     }
 }
 
-impl<'m> AssemblyStorage<'m> {
+impl<'m> ReassemblyStorage<'m> {
     /// As much of each as `capacities` says.
-    pub fn lent(capacities: &AssemblyCapacities, lender: &mut impl Lender<'m>) -> Self {
-        let AssemblyCapacities { datagrams, streams, joined_bytes } = *capacities;
+    pub fn allocate(capacities: &ReassemblyCapacities, allocator: &mut impl TableAllocator<'m>) -> Self {
+        let ReassemblyCapacities { datagrams, streams, joined_bytes } = *capacities;
         Self {
-            datagram_heads: lender.lend_new(datagrams),
-            datagram_links: lender.lend_new(datagrams),
-            datagrams: lender.lend_new(datagrams),
-            datagram_bytes: lender.lend_new(capacities.datagram_bytes()),
-            streams: StreamStorage::lent(streams, streams, joined_bytes, lender),
+            datagram_heads: allocator.allocate_default(datagrams),
+            datagram_links: allocator.allocate_default(datagrams),
+            datagrams: allocator.allocate_default(datagrams),
+            datagram_bytes: allocator.allocate_default(capacities.datagram_bytes()),
+            streams: StreamStorage::allocate(streams, streams, joined_bytes, allocator),
         }
     }
 }
 
 /// Fragments and streams.
 #[derive(Debug)]
-pub(crate) struct Assembly<'m> {
+pub(crate) struct Reassembly<'m> {
     fragments: Fragments<'m>,
     streams: Streams<'m>,
 }
 
 /// Something that a packet completed, or carries.
-pub(crate) enum Carried<'c> {
+pub(crate) enum Decapsulated<'c> {
     /// A packet inside a tunnel.
     Packet(&'c Packet<'c>),
     /// A datagram whose parts are together.
@@ -116,9 +116,10 @@ pub(crate) enum Carried<'c> {
     Message(&'c [u8]),
 }
 
-impl<'m> Assembly<'m> {
-    pub(crate) fn new(storage: AssemblyStorage<'m>) -> Self {
-        let AssemblyStorage { datagram_heads, datagram_links, datagrams, datagram_bytes, streams } = storage;
+impl<'m> Reassembly<'m> {
+    pub(crate) fn new(storage: ReassemblyStorage<'m>) -> Self {
+        let ReassemblyStorage { datagram_heads, datagram_links, datagrams, datagram_bytes, streams } =
+            storage;
         Self {
             fragments: Fragments::new(datagram_heads, datagram_links, datagrams, datagram_bytes),
             streams: Streams::new(streams),
@@ -138,25 +139,25 @@ impl<'m> Assembly<'m> {
         key: &HashKey,
         at: Timestamp,
         packet: &Packet<'_>,
-        visit: &mut dyn FnMut(&Carried<'_>),
+        visit: &mut dyn FnMut(&Decapsulated<'_>),
     ) {
         let Some(ip) = packet.ip().filter(|_| !matches!(packet.malformed, Some((Layer::Network, _)))) else {
             return;
         };
         if ip.fragment.is_some() {
-            if let Outcome::Whole(whole) = self.fragments.part(key, ip, at, &mut |_| {})
+            if let Outcome::Reassembled(whole) = self.fragments.part(key, ip, at, &mut |_| {})
                 && let Some(datagram) = reassembled(packet, whole.protocol, whole.payload)
             {
-                visit(&Carried::Datagram(&datagram));
+                visit(&Decapsulated::Datagram(&datagram));
                 tunnels(&datagram, visit);
             }
         } else if let Transport::Tcp(tcp) = &packet.transport {
-            let source = End { address: ip.source, port: tcp.source_port };
-            let destination = End { address: ip.destination, port: tcp.destination_port };
+            let source = Endpoint { address: ip.source, port: tcp.source_port };
+            let destination = Endpoint { address: ip.destination, port: tcp.destination_port };
             self.streams.segment(key, (source, destination), tcp, at, &mut |message: &Message<'_>| {
                 if (message.source, message.destination) == (source, destination) {
                     for message in dns::tcp_messages(message.bytes).take(MAX_TCP_MESSAGES) {
-                        visit(&Carried::Message(message));
+                        visit(&Decapsulated::Message(message));
                     }
                 }
             });
@@ -165,16 +166,16 @@ impl<'m> Assembly<'m> {
 }
 
 /// Shows the packets inside a tunnel, from the outermost in.
-pub(crate) fn tunnels(packet: &Packet<'_>, visit: &mut dyn FnMut(&Carried<'_>)) {
-    let mut inner = tunnel::inside(packet);
-    for _ in 0..MOST_LAYERS {
+pub(crate) fn tunnels(packet: &Packet<'_>, visit: &mut dyn FnMut(&Decapsulated<'_>)) {
+    let mut inner = tunnel::decapsulate(packet);
+    for _ in 0..MAX_LAYERS {
         let Some(found) = inner else { return };
-        visit(&Carried::Packet(&found));
-        inner = tunnel::inside(&found);
+        visit(&Decapsulated::Packet(&found));
+        inner = tunnel::decapsulate(&found);
     }
 }
 
-/// Whether a packet is one that [`Assembly::packet`] is for.
+/// Whether a packet is one that [`Reassembly::packet`] is for.
 #[inline]
 pub(crate) fn concerns(packet: &Packet<'_>) -> bool {
     match &packet.transport {
@@ -198,7 +199,7 @@ mod tests {
     #[test]
     fn both_stay_within_their_share() {
         for kib in [0, 8, 16, 64, 128, 1_024] {
-            let capacities = AssemblyCapacities::within(kib * 1_024);
+            let capacities = ReassemblyCapacities::within(kib * 1_024);
             let bytes: usize = capacities.tables().iter().map(TableSize::bytes).sum();
             assert!(bytes <= kib * 1_024 && bytes >= kib * 1_024 / 2, "{kib} KiB: {bytes}");
         }

@@ -11,9 +11,9 @@ use sentinel_alert::wire::MAX_ALERT_LEN;
 
 /// How far back a copy may point, in bytes.
 const WINDOW_LEN: usize = 512;
-const LEAST_COPY_LEN: usize = 3;
-const MOST_COPY_LEN: usize = LEAST_COPY_LEN + 0x3f;
-const MOST_LITERALS: usize = 0x80;
+const MIN_COPY_LEN: usize = 3;
+const MAX_COPY_LEN: usize = MIN_COPY_LEN + 0x3f;
+const MAX_LITERALS: usize = 0x80;
 const COPY_BIT: u8 = 0x80;
 
 /// What stands before the first alert of every batch: fields as most alerts have them. Frozen: it is part
@@ -68,7 +68,7 @@ impl History {
     }
 
     /// Writes the tokens for `alert` into `out`. `None` if they do not fit, and then nothing is remembered.
-    pub(crate) fn shorten<'o>(&mut self, alert: &[u8], out: &'o mut [u8]) -> Option<&'o [u8]> {
+    pub(crate) fn compress<'o>(&mut self, alert: &[u8], out: &'o mut [u8]) -> Option<&'o [u8]> {
         self.forget_old();
         let start = self.len;
         let shortened = self.shorten_into(alert, out);
@@ -89,7 +89,7 @@ impl History {
                 Some((distance, len)) => {
                     used = put_literals(self.bytes.get(literals_from..at)?, out, used)?;
                     let [high, low] =
-                        u16::try_from((len - LEAST_COPY_LEN) << 9 | (distance - 1)).ok()?.to_be_bytes();
+                        u16::try_from((len - MIN_COPY_LEN) << 9 | (distance - 1)).ok()?.to_be_bytes();
                     out.get_mut(used..)?.first_chunk_mut::<2>()?.copy_from_slice(&[high | COPY_BIT, low]);
                     used += 2;
                     at += len;
@@ -103,9 +103,9 @@ impl History {
 
     /// Distance and length of the longest earlier run of bytes equal to those at `at`; the nearest of those.
     fn longest_copy(&self, at: usize, end: usize) -> Option<(usize, usize)> {
-        let ahead = self.bytes.get(at..end.min(at.saturating_add(MOST_COPY_LEN)))?;
+        let ahead = self.bytes.get(at..end.min(at.saturating_add(MAX_COPY_LEN)))?;
         let mut best = None;
-        let mut best_len = LEAST_COPY_LEN - 1;
+        let mut best_len = MIN_COPY_LEN - 1;
         for distance in 1..=at.min(WINDOW_LEN) {
             let behind = self.bytes.get(at - distance..end)?;
             let len = ahead.iter().zip(behind).take_while(|(ahead, behind)| ahead == behind).count();
@@ -120,7 +120,7 @@ impl History {
     ///
     /// # Errors
     /// [`BadTokens`]; the history is then of no more use.
-    pub(crate) fn restore(&mut self, tokens: &[u8]) -> Result<&[u8], BadTokens> {
+    pub(crate) fn expand(&mut self, tokens: &[u8]) -> Result<&[u8], BadTokens> {
         self.forget_old();
         let start = self.len;
         let mut rest = tokens;
@@ -134,7 +134,7 @@ impl History {
                 let (low, after) = after.split_first().ok_or(BadTokens)?;
                 let token = u16::from_be_bytes([token & !COPY_BIT, *low]);
                 let distance = usize::from(token & 0x1ff) + 1;
-                for _ in 0..usize::from(token >> 9) + LEAST_COPY_LEN {
+                for _ in 0..usize::from(token >> 9) + MIN_COPY_LEN {
                     let from = self.len.checked_sub(distance).ok_or(BadTokens)?;
                     self.push(*self.bytes.get(from).ok_or(BadTokens)?)?;
                 }
@@ -150,7 +150,7 @@ impl History {
 
 fn put_literals(literals: &[u8], out: &mut [u8], used: usize) -> Option<usize> {
     let mut used = used;
-    for run in literals.chunks(MOST_LITERALS) {
+    for run in literals.chunks(MAX_LITERALS) {
         *out.get_mut(used)? = u8::try_from(run.len() - 1).ok()?;
         out.get_mut(used + 1..)?.get_mut(..run.len())?.copy_from_slice(run);
         used += 1 + run.len();
@@ -169,9 +169,9 @@ mod tests {
         let mut total = 0;
         for alert in alerts {
             let mut out = [0; MAX_ALERT_LEN + 2];
-            let tokens = there.shorten(alert, &mut out).unwrap();
+            let tokens = there.compress(alert, &mut out).unwrap();
             total += tokens.len();
-            assert_eq!(back.restore(tokens), Ok(alert.as_slice()));
+            assert_eq!(back.expand(tokens), Ok(alert.as_slice()));
         }
         total
     }
@@ -181,13 +181,13 @@ mod tests {
         let mut out = [0; 32];
         let mut history = History::new();
         assert_eq!(
-            history.shorten(b"abcabcabcd", &mut out),
+            history.compress(b"abcabcabcd", &mut out),
             Some(&[2, b'a', b'b', b'c', 0x86, 2, 0, b'd'][..])
         );
         // "abcab" stands in the alert before, ten bytes back from the end of "xyz".
-        assert_eq!(history.shorten(b"xyzabcab", &mut out), Some(&[2, b'x', b'y', b'z', 0x84, 9][..]));
+        assert_eq!(history.compress(b"xyzabcab", &mut out), Some(&[2, b'x', b'y', b'z', 0x84, 9][..]));
         // The seed: "2, 30, 30, 30" begins 18 bytes before its end.
-        assert_eq!(History::new().shorten(&[2, 30, 30, 30], &mut out), Some(&[0x82, 17][..]));
+        assert_eq!(History::new().compress(&[2, 30, 30, 30], &mut out), Some(&[0x82, 17][..]));
     }
 
     #[test]
@@ -218,10 +218,10 @@ mod tests {
         let mut history = History::new();
         let mut out = [0; 64];
         let before = history.clone();
-        assert_eq!(history.shorten(b"abcdefgh", &mut out[..8]), None);
+        assert_eq!(history.compress(b"abcdefgh", &mut out[..8]), None);
         assert_eq!(history.len, before.len);
-        let expected = before.clone().shorten(b"abcdefgh", &mut [0; 64]).unwrap().to_vec();
-        assert_eq!(history.shorten(b"abcdefgh", &mut out), Some(expected.as_slice()));
+        let expected = before.clone().compress(b"abcdefgh", &mut [0; 64]).unwrap().to_vec();
+        assert_eq!(history.compress(b"abcdefgh", &mut out), Some(expected.as_slice()));
     }
 
     #[test]
@@ -233,8 +233,8 @@ mod tests {
             &[0x80, 0xff],                         // points before the seed
             &[0xff, 0, 0xff, 0, 0xff, 0, 0xff, 0], // makes 264 bytes
         ] {
-            assert_eq!(History::new().restore(wrong), Err(BadTokens), "{wrong:?}");
+            assert_eq!(History::new().expand(wrong), Err(BadTokens), "{wrong:?}");
         }
-        assert_eq!(History::new().restore(&[]), Ok(&[][..]));
+        assert_eq!(History::new().expand(&[]), Ok(&[][..]));
     }
 }

@@ -10,9 +10,9 @@
 //!   other engine, which alone knows whether it has seen the question.
 
 use sentinel_alert::Alert;
-use sentinel_dissect::{Ends, Glance, TcpFlags};
-use sentinel_track::flow::{End, FlowId, Role};
-use sentinel_track::table::Lapse;
+use sentinel_dissect::{FiveTuple, PacketSummary, TcpFlags};
+use sentinel_track::flow::{Endpoint, FlowId, Role};
+use sentinel_track::table::CoarseSpan;
 use sentinel_units::Timestamp;
 
 use crate::engine::Engine;
@@ -22,33 +22,33 @@ use crate::suspicious_port::SuspiciousPort;
 
 /// The first packet of a conversation that an engine saw, for the engine that sees what the other side sends.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Sighting {
+pub struct FirstPacketReport {
     /// Who sent the packet.
-    pub source: End,
+    pub source: Endpoint,
     /// Whom it was for. What this one sends is what the engine sees that is told.
-    pub destination: End,
+    pub destination: Endpoint,
     /// TCP, or else UDP.
     pub is_tcp: bool,
     /// When.
     pub at: Timestamp,
     /// What it says of the conversation.
-    pub verdict: Verdict,
+    pub direction: Direction,
     wire_len: u32,
     sender: Option<[u8; 6]>,
 }
 
 /// What the first packet of a conversation says of who opened it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Verdict {
+pub enum Direction {
     /// Its sender, if the other side has sent nothing before.
     Unknown,
     /// Not its sender: it is an answer.
-    Answer,
+    Response,
 }
 
 /// The sightings of one engine.
 #[derive(Debug, Default)]
-pub(crate) struct Sightings(Option<Sighting>);
+pub(crate) struct FirstPacketReports(Option<FirstPacketReport>);
 
 /// What is to be made of the first packet of a conversation.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -61,35 +61,35 @@ pub(crate) enum Seen {
     Undecided,
 }
 
-impl Sightings {
+impl FirstPacketReports {
     #[inline(never)] // keeps the way of a single engine short
     pub(crate) fn note(
         &mut self,
         flow: &FlowId,
-        packet: &Glance<'_>,
+        packet: &PacketSummary<'_>,
         role: Role,
         suspicious_port: &SuspiciousPort<'_>,
         at: Timestamp,
     ) -> Seen {
-        let (seen, verdict) = if !role.certain && flow.is_ambiguous() {
-            if packet.ends.destination.is_group() {
+        let (seen, direction) = if !role.certain && flow.is_ambiguous() {
+            if packet.tuple.destination.is_group() {
                 return Seen::First; // nobody answers from there
             }
-            (Seen::Undecided, Verdict::Unknown)
-        } else if !role.from_opener {
-            if !suspicious_port.may_concern(packet.ends.source_port) {
+            (Seen::Undecided, Direction::Unknown)
+        } else if !role.from_initiator {
+            if !suspicious_port.may_concern(packet.tuple.source_port) {
                 return Seen::ByOthers;
             }
-            (Seen::ByOthers, Verdict::Answer)
+            (Seen::ByOthers, Direction::Response)
         } else {
             return Seen::First;
         };
-        self.0 = Some(Sighting {
-            source: End { address: packet.ends.source, port: packet.ends.source_port },
-            destination: End { address: packet.ends.destination, port: packet.ends.destination_port },
-            is_tcp: packet.ends.tcp_flags.is_some(),
+        self.0 = Some(FirstPacketReport {
+            source: Endpoint { address: packet.tuple.source, port: packet.tuple.source_port },
+            destination: Endpoint { address: packet.tuple.destination, port: packet.tuple.destination_port },
+            is_tcp: packet.tuple.tcp_flags.is_some(),
             at,
-            verdict,
+            direction,
             wire_len: packet.wire_len,
             sender: packet.sender.copied(),
         });
@@ -97,7 +97,7 @@ impl Sightings {
     }
 }
 
-impl Sighting {
+impl FirstPacketReport {
     /// The same conversation as its other side sees it.
     fn is_of(&self, other: &Self) -> bool {
         (self.source, self.destination, self.is_tcp) == (other.destination, other.source, other.is_tcp)
@@ -111,12 +111,12 @@ impl Sighting {
     }
 
     fn flow(&self, engine: &Engine<'_>) -> FlowId {
-        FlowId::of(&engine.key, &ends(self.source, self.destination, self.is_tcp.then_some(TcpFlags(0))))
+        FlowId::of(&engine.key, &tuple(self.source, self.destination, self.is_tcp.then_some(TcpFlags(0))))
     }
 }
 
-const fn ends(source: End, destination: End, tcp_flags: Option<TcpFlags>) -> Ends {
-    Ends {
+const fn tuple(source: Endpoint, destination: Endpoint, tcp_flags: Option<TcpFlags>) -> FiveTuple {
+    FiveTuple {
         source: source.address,
         destination: destination.address,
         source_port: source.port,
@@ -127,27 +127,27 @@ const fn ends(source: End, destination: End, tcp_flags: Option<TcpFlags>) -> End
 
 impl Engine<'_> {
     /// Becomes one of several engines, the one with this index: what it must tell is kept for
-    /// [`Engine::take_sighting`], and no other gives its incidents their numbers.
-    pub const fn join(&mut self, index: u32, engines: u32) {
-        self.sightings = Some(Sightings(None));
-        self.incidents.number_among(index, engines);
+    /// [`Engine::take_report`], and no other gives its incidents their numbers.
+    pub const fn set_shard(&mut self, index: u32, engines: u32) {
+        self.reports = Some(FirstPacketReports(None));
+        self.incidents.set_id_stride(index, engines);
     }
 
-    /// What the last frame gave to tell: at most one sighting. If its verdict is [`Verdict::Unknown`], one of
+    /// What the last frame gave to tell: at most one sighting. If its verdict is [`Direction::Unknown`], one of
     /// [`Engine::opened`] and nothing must follow, as the others say.
     #[inline]
-    pub const fn take_sighting(&mut self) -> Option<Sighting> {
-        match &mut self.sightings {
-            Some(sightings) => sightings.0.take(),
+    pub const fn take_report(&mut self) -> Option<FirstPacketReport> {
+        match &mut self.reports {
+            Some(reports) => reports.0.take(),
             None => None,
         }
     }
 
     /// The sender of an own sighting has opened the conversation: nobody saw the other side before.
-    pub fn opened(&mut self, own: &Sighting, raise: &mut dyn FnMut(Alert)) {
+    pub fn resolve_initiator(&mut self, own: &FirstPacketReport, raise: &mut dyn FnMut(Alert)) {
         self.advance(own.at, raise);
         let flow = own.flow(self);
-        self.flows.settle(flow, true, false, true, self.now);
+        self.flows.set_initiator(flow, true, false, true, self.now);
         if !own.is_tcp {
             // What counts of TCP is in its flags.
             self.judge(own, (own.source, own.destination), None, raise);
@@ -155,47 +155,51 @@ impl Engine<'_> {
     }
 
     /// What another engine has seen.
-    pub fn told(&mut self, sighting: &Sighting, raise: &mut dyn FnMut(Alert)) {
-        self.advance(sighting.at, raise);
-        let flow = sighting.flow(self);
-        let from_opener = sighting.verdict == Verdict::Unknown;
-        let certain = sighting.is_tcp && !from_opener;
-        let is_new = self.flows.settle(flow, from_opener, certain, false, self.now);
+    pub fn apply_remote(&mut self, report: &FirstPacketReport, raise: &mut dyn FnMut(Alert)) {
+        self.advance(report.at, raise);
+        let flow = report.flow(self);
+        let from_initiator = report.direction == Direction::Unknown;
+        let certain = report.is_tcp && !from_initiator;
+        let is_new = self.flows.set_initiator(flow, from_initiator, certain, false, self.now);
         if is_new {
-            self.answered(sighting, raise);
+            self.resolve_responder(report, raise);
         }
     }
 
     /// A sighting shows that its receiver asked for a conversation, and this engine sees what both send.
-    pub fn answered(&mut self, sighting: &Sighting, raise: &mut dyn FnMut(Alert)) {
-        if sighting.verdict == Verdict::Answer {
-            let flags = sighting.is_tcp.then_some(TcpFlags(0));
-            self.judge(sighting, (sighting.destination, sighting.source), flags, raise);
+    pub fn resolve_responder(&mut self, report: &FirstPacketReport, raise: &mut dyn FnMut(Alert)) {
+        if report.direction == Direction::Response {
+            let flags = report.is_tcp.then_some(TcpFlags(0));
+            self.judge(report, (report.destination, report.source), flags, raise);
         }
     }
 
     /// Shows the first packet from `client` to `server` to those whom it concerns, as if it were seen now.
     fn judge(
         &mut self,
-        sighting: &Sighting,
-        (client, server): (End, End),
+        report: &FirstPacketReport,
+        (client, server): (Endpoint, Endpoint),
         tcp_flags: Option<TcpFlags>,
         raise: &mut dyn FnMut(Alert),
     ) {
-        let is_own = client == sighting.source;
-        let wire_len = if is_own { sighting.wire_len } else { 0 };
-        let sender = sighting.sender.as_ref().filter(|_| is_own);
-        let packet = Glance::without_content(ends(client, server, tcp_flags), wire_len, sender);
-        let role =
-            Role { from_opener: true, certain: tcp_flags.is_some(), is_first: true, idle: Lapse::default() };
-        let Self { key, inside, now, incidents, detectors, .. } = self;
-        let setting = Setting { now: *now, inside, key };
+        let is_own = client == report.source;
+        let wire_len = if is_own { report.wire_len } else { 0 };
+        let sender = report.sender.as_ref().filter(|_| is_own);
+        let packet = PacketSummary::without_content(tuple(client, server, tcp_flags), wire_len, sender);
+        let role = Role {
+            from_initiator: true,
+            certain: tcp_flags.is_some(),
+            is_first: true,
+            idle: CoarseSpan::default(),
+        };
+        let Self { key, home_net, now, incidents, detectors, .. } = self;
+        let setting = Setting { now: *now, home_net, key };
         let mut findings = Findings { incidents, now: *now, raise };
         if tcp_flags.is_none() {
             detectors.segment(setting, &packet, role, &mut findings);
         } else {
             let event =
-                Event { setting, packet: &packet, role, source_hash: key.address(packet.ends.source) };
+                Event { setting, packet: &packet, role, source_hash: key.address(packet.tuple.source) };
             detectors.suspicious_port.segment(&event, &mut findings);
         }
     }

@@ -16,12 +16,12 @@ pub type Packets = Box<dyn Iterator<Item = TimedFrame> + Send>;
 
 /// A recording with a write position that can be moved; played back in time order.
 #[derive(Clone, Debug, Default)]
-pub struct Tape {
+pub struct Timeline {
     now: Duration,
     frames: Vec<TimedFrame>,
 }
 
-impl Tape {
+impl Timeline {
     /// An empty tape whose write position is `now`.
     #[must_use]
     pub const fn starting_at(now: Duration) -> Self {
@@ -70,7 +70,7 @@ impl Tape {
         Box::new(self.into_frames().into_iter())
     }
 
-    /// As [`Tape::play`], as a list.
+    /// As [`Timeline::play`], as a list.
     #[must_use]
     pub fn into_frames(mut self) -> Vec<TimedFrame> {
         self.frames.sort_by_key(|frame| frame.offset);
@@ -84,15 +84,15 @@ mod tests {
 
     #[test]
     fn what_overlaps_is_merged_in_order() {
-        let mut tape = Tape::default();
-        tape.wait_us(20);
-        tape.push(vec![2]);
-        tape.push(vec![3]);
-        tape.seek(Duration::ZERO);
-        tape.push(vec![1]);
-        let mut outer = Tape::starting_at(Duration::from_micros(15));
+        let mut timeline = Timeline::default();
+        timeline.wait_us(20);
+        timeline.push(vec![2]);
+        timeline.push(vec![3]);
+        timeline.seek(Duration::ZERO);
+        timeline.push(vec![1]);
+        let mut outer = Timeline::starting_at(Duration::from_micros(15));
         outer.push(vec![9]);
-        outer.splice(Duration::from_micros(5), tape.play());
+        outer.splice(Duration::from_micros(5), timeline.play());
         let order: Vec<_> = outer
             .play()
             .map(|frame| (frame.offset.as_micros(), frame.bytes.into_iter().sum::<u8>()))

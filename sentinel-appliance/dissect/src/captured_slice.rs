@@ -4,12 +4,12 @@ use crate::Malformed;
 
 /// Invariant: `captured` is never longer than `wire_len`.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Extent<'p> {
+pub(crate) struct CapturedSlice<'p> {
     pub(crate) captured: &'p [u8],
     pub(crate) wire_len: u32,
 }
 
-impl<'p> Extent<'p> {
+impl<'p> CapturedSlice<'p> {
     /// A whole frame. A `wire_len` less than what is there is raised to it.
     #[inline]
     pub(crate) fn new(captured: &'p [u8], wire_len: u32) -> Self {
@@ -65,7 +65,7 @@ mod tests {
 
     #[test]
     fn short_by_the_sender_and_short_by_the_capture_differ() {
-        let cut = Extent::new(&[1, 2, 3], 10);
+        let cut = CapturedSlice::new(&[1, 2, 3], 10);
         assert_eq!(cut.header::<4>(), Err(Malformed::Truncated));
         assert_eq!(cut.header::<11>(), Err(Malformed::BadLength));
         assert_eq!(cut.header::<3>(), Ok(&[1, 2, 3]));
@@ -73,18 +73,18 @@ mod tests {
 
     #[test]
     fn padding_is_cut_off_and_cuts_are_remembered() {
-        let extent = Extent::new(&[1, 2, 3, 4, 5], 9);
-        let first = extent.first(7).unwrap();
+        let slice = CapturedSlice::new(&[1, 2, 3, 4, 5], 9);
+        let first = slice.first(7).unwrap();
         assert_eq!((first.captured.len(), first.wire_len), (5, 7));
         let behind = first.after(2);
         assert_eq!((behind.captured, behind.wire_len), (&[3, 4, 5][..], 5));
         assert_eq!(first.after(6).captured, []);
         assert_eq!(first.after(6).wire_len, 1);
-        assert_eq!(extent.first(10).err(), Some(Malformed::BadLength));
+        assert_eq!(slice.first(10).err(), Some(Malformed::BadLength));
     }
 
     #[test]
     fn a_wire_length_below_the_bytes_is_raised() {
-        assert_eq!(Extent::new(&[0; 5], 3).wire_len, 5);
+        assert_eq!(CapturedSlice::new(&[0; 5], 3).wire_len, 5);
     }
 }
