@@ -176,10 +176,12 @@ check_version() {
     [[ $says == "sentinel "[0-9]* ]] || { echo "$1: sentinel --version says '$says'" >&2; return 1; }
 }
 
-# Named as the user would from beside the file, so that no path of this machine gets into the output.
+# Named as the user would from beside the file, so that no path of this machine gets into the output. The committed alerts
+# are those of the default settings: neither the system's settings file nor SENTINEL_* variables may apply.
 run_read() {
     # shellcheck disable=SC2046
-    (cd "$(dirname "$3")" && timeout 120 $(emulator_of "$1") "$2" read "${3##*/}" --alerts)
+    (cd "$(dirname "$3")" && timeout 120 env -i PATH="$PATH" $(emulator_of "$1") "$2" --config /dev/null \
+        read "${3##*/}" --alerts)
 }
 
 # Prints "n of n"; fails if they differ or if there is nothing to compare.
