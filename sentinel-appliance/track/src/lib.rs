@@ -27,6 +27,5 @@ mod range_set;
 pub mod reassembly;
 pub mod recent;
 pub mod table;
-mod tcp_state;
 mod ticks;
 pub mod window;

@@ -2,6 +2,7 @@
 
 extern crate std;
 use super::*;
+use crate::hashed_lru::Link;
 use sentinel_units::{Address, Port};
 use std::vec;
 use std::vec::Vec;

@@ -60,7 +60,7 @@ impl TcpState {
 
 /// What each side (low, high) has sent.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct TcpHistory {
+pub(super) struct TcpHistory {
     syn: [bool; 2],
     syn_ack: [bool; 2],
     fin: [bool; 2],
@@ -70,7 +70,7 @@ pub(crate) struct TcpHistory {
 }
 
 impl TcpHistory {
-    pub(crate) fn note(&mut self, from_low: bool, flags: TcpFlags) {
+    pub(super) fn note(&mut self, from_low: bool, flags: TcpFlags) {
         let Self { syn, syn_ack, fin, other, reset } = self;
         let side = |sides: &mut [bool; 2]| {
             let [low, high] = sides;
@@ -94,17 +94,17 @@ impl TcpHistory {
         }
     }
 
-    pub(crate) fn is_over(&self) -> bool {
+    pub(super) fn is_over(&self) -> bool {
         self.reset.is_some() || self.fin == [true; 2]
     }
 
-    pub(crate) fn is_answered(&self) -> bool {
+    pub(super) fn is_answered(&self) -> bool {
         let any = |side: fn(&[bool; 2]) -> bool| side(&self.syn_ack) || side(&self.other);
         any(|[low, _]| *low) && any(|[_, high]| *high) || self.syn_ack != [false; 2]
     }
 
     /// As `conn_state` of Zeek's `base/protocols/conn` decides. A side is active if its part of the opening was seen.
-    pub(crate) fn state(&self, initiated_by_low: bool) -> TcpState {
+    pub(super) fn state(&self, initiated_by_low: bool) -> TcpState {
         let sides = |[low, high]: [bool; 2]| if initiated_by_low { (low, high) } else { (high, low) };
         let (opener_syn, _) = sides(self.syn);
         let (_, syn_ack) = sides(self.syn_ack);
