@@ -4,24 +4,24 @@ use core::time::Duration;
 
 use sentinel_units::Timestamp;
 
+use crate::clock::{age, span, ticks};
 use crate::table::Recycle;
-use crate::ticks::{age, span, ticks};
 
 /// Values remembered: the most that can be told apart within one window.
-pub const REMEMBERED: usize = 64;
+pub const MAX_DISTINCT: usize = 64;
 
 /// Values compared at once.
 const LANES: usize = 8;
 
-/// The last [`REMEMBERED`] distinct values and when each was last seen, in 392 bytes.
+/// The last [`MAX_DISTINCT`] distinct values and when each was last seen, in 392 bytes.
 ///
-/// Exact as long as no more than [`REMEMBERED`] distinct values fall into one window; past that it
-/// says [`REMEMBERED`] and [`Insertion::is_new`] may be true again for a value that was pushed out.
+/// Exact as long as no more than [`MAX_DISTINCT`] distinct values fall into one window; past that it
+/// says [`MAX_DISTINCT`] and [`Insertion::is_new`] may be true again for a value that was pushed out.
 #[derive(Clone, Copy, Debug)]
 pub struct Distinct {
     /// In steps of 2^20 ns.
-    times: [u32; REMEMBERED],
-    values: [u16; REMEMBERED],
+    times: [u32; MAX_DISTINCT],
+    values: [u16; MAX_DISTINCT],
     used: u8,
     /// Where the value added last lies.
     last: u8,
@@ -33,7 +33,7 @@ pub struct Distinct {
 
 impl Default for Distinct {
     fn default() -> Self {
-        Self { times: [0; REMEMBERED], values: [0; REMEMBERED], used: 0, last: 0, counted: 0, next: 0 }
+        Self { times: [0; MAX_DISTINCT], values: [0; MAX_DISTINCT], used: 0, last: 0, counted: 0, next: 0 }
     }
 }
 
@@ -88,7 +88,7 @@ impl Distinct {
     #[inline]
     #[expect(clippy::indexing_slicing, reason = "masked to the length of the arrays")]
     fn last(&self) -> (u16, u32) {
-        let last = usize::from(self.last) % REMEMBERED;
+        let last = usize::from(self.last) % MAX_DISTINCT;
         (self.values[last], self.times[last])
     }
 
@@ -110,7 +110,7 @@ impl Distinct {
             Some(place) => {
                 (place, self.times.get(place).is_none_or(|time| age(now, *time) > window), others + 1)
             }
-            None => (self.place(others, now, window), true, (others + 1).min(REMEMBERED)),
+            None => (self.place(others, now, window), true, (others + 1).min(MAX_DISTINCT)),
         };
         if let (Some(time), Some(held)) = (self.times.get_mut(place), self.values.get_mut(place)) {
             (*time, *held) = (now, value);
@@ -135,7 +135,7 @@ impl Distinct {
             }
             left = left.saturating_sub(8);
         }
-        (usize::try_from(others).unwrap_or(REMEMBERED), same != 0)
+        (usize::try_from(others).unwrap_or(MAX_DISTINCT), same != 0)
     }
 
     /// Where a new value goes: the place of one that left the window, a place never used, or else whichever place is
@@ -146,7 +146,7 @@ impl Distinct {
             let outlived = self.times.iter().take(used).position(|time| age(now, *time) > window);
             return outlived.unwrap_or_default();
         }
-        if used < REMEMBERED {
+        if used < MAX_DISTINCT {
             self.used += 1;
             return used;
         }
@@ -156,7 +156,7 @@ impl Distinct {
     }
 }
 
-const _: () = assert!(REMEMBERED == 64 && LANES == 8, "the turn of places and of lanes");
+const _: () = assert!(MAX_DISTINCT == 64 && LANES == 8, "the turn of places and of lanes");
 
 #[cfg(test)]
 mod tests {
@@ -200,7 +200,7 @@ mod tests {
         let mut distinct = Distinct::default();
         for value in 0..200 {
             let seen = distinct.add(value, at_millis(1), WINDOW);
-            assert_eq!(usize::from(value + 1).min(REMEMBERED), usize::try_from(seen.distinct).unwrap());
+            assert_eq!(usize::from(value + 1).min(MAX_DISTINCT), usize::try_from(seen.distinct).unwrap());
             assert!(seen.is_new);
         }
     }

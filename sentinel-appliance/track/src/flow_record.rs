@@ -16,26 +16,26 @@ use core::time::Duration;
 use sentinel_dissect::{TcpFlags, protocol};
 use sentinel_units::Timestamp;
 
+use crate::clock::CLOCK_SET_BACK;
 use crate::flow::{Endpoint, looks_like_initiator};
 use crate::hash::HashKey;
-use crate::hashed_lru::{HashedLru, Link};
+use crate::hashed_lru::{HashedLru, LruLink};
 use observation::is_question;
 use sort::{partition, sort};
 use tcp_state::TcpHistory;
 
-pub use observation::{Endpoints, Observation};
+pub use observation::{FlowTuple, Observation};
 pub use tcp_state::TcpState;
 
 /// An open TCP connection ends after this long without a packet.
-pub const IDLE_OPEN: Duration = Duration::from_secs(600);
+pub const ESTABLISHED_IDLE_TIMEOUT: Duration = Duration::from_secs(600);
 /// Everything else, attempts to open a TCP connection included.
-pub const IDLE: Duration = Duration::from_secs(120);
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 /// A TCP connection that was reset, or closed by both sides, ends after this long without a packet: late ones still count.
-pub const IDLE_CLOSED: Duration = Duration::from_secs(10);
-/// A stamp older than the newest by more than this means that the clock was set back.
-const SET_BACK: Duration = Duration::from_secs(5);
+pub const CLOSED_IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 
-const LISTS: [(u8, Duration); 3] = [(0, IDLE), (1, IDLE_OPEN), (2, IDLE_CLOSED)];
+const LISTS: [(u8, Duration); 3] =
+    [(0, IDLE_TIMEOUT), (1, ESTABLISHED_IDLE_TIMEOUT), (2, CLOSED_IDLE_TIMEOUT)];
 
 /// Packets and bytes of one direction.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -54,7 +54,7 @@ struct Key {
 }
 
 const _: () = assert!(
-    size_of::<FlowRecord>() + size_of::<Link>() + 2 * size_of::<u32>() <= 168,
+    size_of::<FlowRecord>() + size_of::<LruLink>() + 2 * size_of::<u32>() <= 168,
     "what the setting flow_entries says of its memory"
 );
 
@@ -73,7 +73,7 @@ pub struct FlowRecord {
     /// What the caller thinks it carries; zero at the start.
     pub app: u8,
     /// Free for the caller; zero at the start.
-    pub tries: u8,
+    pub app_attempts: u8,
 }
 
 impl FlowRecord {
@@ -115,13 +115,13 @@ impl FlowRecord {
 
     /// What the opener sent.
     #[must_use]
-    pub const fn out(&self) -> Traffic {
+    pub const fn initiator_traffic(&self) -> Traffic {
         if self.initiated_by_low { self.low } else { self.high }
     }
 
     /// What the opener got.
     #[must_use]
-    pub const fn back(&self) -> Traffic {
+    pub const fn responder_traffic(&self) -> Traffic {
         if self.initiated_by_low { self.high } else { self.low }
     }
 
@@ -155,7 +155,7 @@ pub struct FlowRecords<'m> {
 impl<'m> FlowRecords<'m> {
     /// Over lent storage: as many conversations as the shorter of `links` and `slots`, `heads` best as many.
     #[must_use]
-    pub fn new(heads: &'m mut [u32], links: &'m mut [Link], slots: &'m mut [FlowRecord]) -> Self {
+    pub fn new(heads: &'m mut [u32], links: &'m mut [LruLink], slots: &'m mut [FlowRecord]) -> Self {
         let count = links.len().min(slots.len());
         let links = links.get_mut(..count).unwrap_or_default();
         Self { lru: HashedLru::new(heads, links), slots, now: Timestamp::ZERO, evictions: 0 }
@@ -178,14 +178,11 @@ impl<'m> FlowRecords<'m> {
         if seen.last != Timestamp::ZERO {
             self.advance(seen.last, end);
         }
-        let endpoints = &seen.endpoints;
-        let from_low = endpoints.is_one_way || endpoints.source <= endpoints.destination;
-        let (low, high) = if from_low {
-            (endpoints.source, endpoints.destination)
-        } else {
-            (endpoints.destination, endpoints.source)
-        };
-        let wanted = Key { low, high, protocol: endpoints.protocol };
+        let tuple = &seen.tuple;
+        let from_low = tuple.is_one_way || tuple.source <= tuple.destination;
+        let (low, high) =
+            if from_low { (tuple.source, tuple.destination) } else { (tuple.destination, tuple.source) };
+        let wanted = Key { low, high, protocol: tuple.protocol };
         let hash = hash(key, &wanted);
         let slots = &*self.slots;
         let mut found =
@@ -264,7 +261,7 @@ impl<'m> FlowRecords<'m> {
     /// Lets time pass: ends those that were idle for long enough, in the order of their last use. Each is ended once, so the
     /// work is that of taking them in.
     pub fn advance(&mut self, now: Timestamp, end: &mut dyn FnMut(&FlowRecord)) {
-        if now > self.now || self.now.since(now) > SET_BACK {
+        if now > self.now || self.now.since(now) > CLOCK_SET_BACK {
             self.now = now;
         }
         for (list, idle) in LISTS {
@@ -305,12 +302,12 @@ impl FlowRecord {
         if !is_new && (proof.is_none() || self.is_certain) {
             return;
         }
-        let endpoints = &seen.endpoints;
+        let tuple = &seen.tuple;
         let from_initiator = match proof {
             Some(from_initiator) => from_initiator,
-            None if endpoints.is_one_way => true,
-            None if matches!(endpoints.protocol, protocol::ICMP | protocol::ICMPV6) => is_question(endpoints),
-            None => looks_like_initiator(endpoints.source.port, endpoints.destination.port),
+            None if tuple.is_one_way => true,
+            None if matches!(tuple.protocol, protocol::ICMP | protocol::ICMPV6) => is_question(tuple),
+            None => looks_like_initiator(tuple.source.port, tuple.destination.port),
         };
         (self.initiated_by_low, self.is_certain) = (from_initiator == from_low, proof.is_some());
     }
@@ -319,7 +316,7 @@ impl FlowRecord {
 fn hash(key: &HashKey, wanted: &Key) -> u32 {
     let ports = u32::from(wanted.low.port.0) << 16 | u32::from(wanted.high.port.0);
     let ([a, b, c, d], [e, f, g, h]) = (wanted.low.address.words(), wanted.high.address.words());
-    key.words([a, b, c, d, e, f, g, h, ports, u32::from(wanted.protocol)])
+    key.hash32([a, b, c, d, e, f, g, h, ports, u32::from(wanted.protocol)])
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use sentinel_units::Timestamp;
 
 use crate::flow_record::Observation;
 use crate::hash::HashKey;
-use crate::hashed_lru::{HashedLru, Link};
+use crate::hashed_lru::{HashedLru, LruLink};
 
 pub use datagram::DatagramSlot;
 use datagram::{Fault, Key};
@@ -31,7 +31,7 @@ pub const MAX_DATAGRAM_LEN: usize = 65_535;
 #[derive(Debug)]
 pub enum Outcome<'f> {
     /// It waits for others, or its datagram cannot be put together.
-    Held,
+    Pending,
     /// It was the last that was missing.
     Reassembled(Reassembled<'f>),
 }
@@ -44,14 +44,14 @@ pub struct Reassembled<'f> {
     /// All of it.
     pub payload: &'f [u8],
     /// Its parts, as one observation; of other protocols than TCP, UDP and SCTP without ports.
-    pub seen: Observation,
+    pub observation: Observation,
 }
 
 /// How it went so far.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct FragmentCounts {
     /// Parts taken in.
-    pub parts: u64,
+    pub fragments: u64,
     /// Datagrams put together.
     pub reassembled: u64,
     /// Datagrams given up because parts overlap, or disagree about the end: teardrop and its kin.
@@ -59,7 +59,7 @@ pub struct FragmentCounts {
     /// Datagrams given up because a part is empty, has a length that only the last may have, or ends past the largest datagram.
     pub malformed: u64,
     /// Datagrams given up because they are longer than the room for one, in too many pieces at a time, or cut by the capture.
-    pub unfit: u64,
+    pub over_limit: u64,
     /// Datagrams given up because parts did not come.
     pub timeouts: u64,
     /// Datagrams given up early because all slots were taken: the one begun longest ago.
@@ -83,7 +83,7 @@ impl<'m> Fragments<'m> {
     #[must_use]
     pub fn new(
         heads: &'m mut [u32],
-        links: &'m mut [Link],
+        links: &'m mut [LruLink],
         slots: &'m mut [DatagramSlot],
         bytes: &'m mut [u8],
     ) -> Self {
@@ -94,44 +94,44 @@ impl<'m> Fragments<'m> {
     }
 
     /// Takes in a part. Datagrams that are given up meanwhile are handed to `abandon`.
-    pub fn part(
+    pub fn insert(
         &mut self,
         key: &HashKey,
         ip: &Ip<'_>,
         at: Timestamp,
         abandon: &mut dyn FnMut(&DatagramSlot),
     ) -> Outcome<'_> {
-        let Some(fragment) = ip.fragment else { return Outcome::Held };
+        let Some(fragment) = ip.fragment else { return Outcome::Pending };
         self.expire(at, abandon);
-        let Some(slot) = self.slot(key, ip, fragment, at, abandon) else { return Outcome::Held };
-        self.counts.parts += 1;
+        let Some(slot) = self.slot(key, ip, fragment, at, abandon) else { return Outcome::Pending };
+        self.counts.fragments += 1;
         let from = slot.saturating_mul(self.room);
         let room = self.bytes.get_mut(from..from.saturating_add(self.room)).unwrap_or_default();
-        let Some(datagram) = self.slots.get_mut(slot) else { return Outcome::Held };
+        let Some(datagram) = self.slots.get_mut(slot) else { return Outcome::Pending };
         datagram.packets += 1;
         datagram.bytes = datagram.bytes.saturating_add(ip.wire_len);
         (datagram.first, datagram.last) = (datagram.first.min(at), datagram.last.max(at));
         if datagram.is_spoilt {
-            return Outcome::Held;
+            return Outcome::Pending;
         }
         if let Err(fault) = datagram.place(ip, fragment, room) {
             datagram.is_spoilt = true;
             match fault {
                 Fault::Overlap => self.counts.overlaps += 1,
                 Fault::Malformed => self.counts.malformed += 1,
-                Fault::Unfit => self.counts.unfit += 1,
+                Fault::Unfit => self.counts.over_limit += 1,
             }
-            return Outcome::Held;
+            return Outcome::Pending;
         }
-        let Some((start, end)) = datagram.whole() else { return Outcome::Held };
-        let seen = datagram.seen();
+        let Some((start, end)) = datagram.whole() else { return Outcome::Pending };
+        let observation = datagram.observation();
         self.lru.release(slot);
         self.counts.reassembled += 1;
         let payload = self.bytes.get(from + usize::from(start.payload_at)..from + usize::from(end));
         Outcome::Reassembled(Reassembled {
             protocol: start.protocol,
             payload: payload.unwrap_or_default(),
-            seen,
+            observation,
         })
     }
 
@@ -177,9 +177,9 @@ impl<'m> Fragments<'m> {
         let ([a, b, c, d], [e, f, g, h]) = (ip.source.words(), ip.destination.words());
         let (identification, protocol) = (wanted.identification, u32::from(wanted.protocol));
         let hash = if ip.is_v4() {
-            key.words([d, h, identification, protocol])
+            key.hash32([d, h, identification, protocol])
         } else {
-            key.words([a, b, c, d, e, f, g, h, identification, protocol])
+            key.hash32([a, b, c, d, e, f, g, h, identification, protocol])
         };
         let slots = &*self.slots;
         let found = self.lru.find(hash, &mut |slot| slots.get(slot).is_some_and(|other| other.key == wanted));

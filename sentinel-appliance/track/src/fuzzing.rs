@@ -6,18 +6,19 @@ use sentinel_dissect::{Fragment, Ip, Tcp, TcpFlags, protocol};
 use sentinel_units::{Address, Port, Timestamp};
 
 use crate::flow::Endpoint;
-use crate::flow_record::{Endpoints, FlowRecord, FlowRecords, Observation};
+use crate::flow_record::{FlowRecord, FlowRecords, FlowTuple, Observation};
 use crate::fragment::{DatagramSlot, Fragments, Outcome};
 use crate::hash::HashKey;
-use crate::hashed_lru::Link;
-use crate::reassembly::{CHUNK_LEN, MAX_MESSAGE_LEN, Message, Piece, StreamSlot, StreamStorage, Streams};
+use crate::hashed_lru::LruLink;
+use crate::reassembly::{
+    CHUNK_LEN, CryptoData, MAX_MESSAGE_LEN, Message, StreamSlot, StreamStorage, Streams,
+};
 
 /// A state machine by name; the name is that of its corpus directory.
 pub type Body = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const BODIES: &[Body] =
-    &[("fragments", fragments), ("streams", streams), ("conversations", flow_records)];
+pub const BODIES: &[Body] = &[("fragments", fragments), ("streams", streams), ("flow_records", flow_records)];
 
 const KEY: HashKey = HashKey::new(1);
 
@@ -43,7 +44,7 @@ fn fill(buffer: &mut [u8; SPAN], identification: u8, from: usize, is_other: bool
 /// Parts of datagrams, six bytes each: which datagram and how, offset (in eight bytes), length, seconds.
 pub fn fragments(bytes: &[u8]) {
     let (mut heads, mut links, mut slots, mut store) =
-        ([0; 4], [Link::default(); 4], [DatagramSlot::default(); 4], [0; 4 * 512]);
+        ([0; 4], [LruLink::default(); 4], [DatagramSlot::default(); 4], [0; 4 * 512]);
     let mut table = Fragments::new(&mut heads, &mut links, &mut slots, &mut store);
     let mut buffer = [0; SPAN];
     let (mut given, mut back, mut lied) = (0_u64, 0_u64, false);
@@ -75,9 +76,9 @@ pub fn fragments(bytes: &[u8]) {
         };
         let skipped = usize::from(ip.fragment.map_or(0, |fragment| fragment.skipped_words)) * 4;
         given += 1;
-        let mut abandon = |given_up: &DatagramSlot| back += u64::from(given_up.seen().packets);
-        if let Outcome::Reassembled(whole) = table.part(&KEY, &ip, at(seconds), &mut abandon) {
-            back += u64::from(whole.seen.packets);
+        let mut abandon = |given_up: &DatagramSlot| back += u64::from(given_up.observation().packets);
+        if let Outcome::Reassembled(whole) = table.insert(&KEY, &ip, at(seconds), &mut abandon) {
+            back += u64::from(whole.observation.packets);
             assert!(whole.payload.len() <= 512);
             if !lied && skipped == 0 && !has_skips(bytes) {
                 let fits = |(position, byte): (usize, &u8)| *byte == content(which & 7, position);
@@ -85,7 +86,7 @@ pub fn fragments(bytes: &[u8]) {
             }
         }
     }
-    table.finish(&mut |given_up| back += u64::from(given_up.seen().packets));
+    table.finish(&mut |given_up| back += u64::from(given_up.observation().packets));
     assert_eq!(given, back, "every part is counted once");
 }
 
@@ -100,15 +101,15 @@ pub fn streams(bytes: &[u8]) {
     const STARTS: [&[u8]; 4] =
         [b"GET / HTTP/1.1\r\nA: ", &[22, 3, 1, 3, 0, 1, 0, 2, 252], b"SSH-2.0-", &[1, 0, 1, 0]];
     let [choice, events @ ..] = bytes else { return };
-    let (mut heads, mut links, mut slots) = ([0; 4], [Link::default(); 4], [StreamSlot::default(); 4]);
-    let (mut chunks, mut free, mut joined) = ([[0; CHUNK_LEN]; 6], [0; 6], [0; MAX_MESSAGE_LEN]);
+    let (mut heads, mut links, mut slots) = ([0; 4], [LruLink::default(); 4], [StreamSlot::default(); 4]);
+    let (mut chunks, mut free, mut message) = ([[0; CHUNK_LEN]; 6], [0; 6], [0; MAX_MESSAGE_LEN]);
     let mut table = Streams::new(StreamStorage {
         heads: &mut heads,
         links: &mut links,
         slots: &mut slots,
         chunks: &mut chunks,
         free: &mut free,
-        joined: &mut joined,
+        message: &mut message,
     });
     let start = STARTS.get(usize::from(choice & 3)).copied().unwrap_or_default();
     let mut buffer = [0; SPAN];
@@ -117,7 +118,7 @@ pub fn streams(bytes: &[u8]) {
     };
     for event in events.as_chunks::<8>().0 {
         let [which, flags, how, high, low, len_high, len_low, seconds] = *event;
-        let endpoints = (
+        let tuple = (
             Endpoint { address: Address::v4(u32::from(which)), port: Port(40_000) },
             Endpoint { address: Address::v4(9), port: Port(if how & 1 != 0 { 53 } else { 80 }) },
         );
@@ -131,13 +132,13 @@ pub fn streams(bytes: &[u8]) {
         }
         let payload = buffer.get(..len).unwrap_or_default();
         if how & 4 != 0 {
-            let piece = Piece { channel: u32::from(which) | 1, offset: place, bytes: payload };
-            table.piece(&KEY, endpoints, &piece, at(seconds), &mut deliver);
+            let data = CryptoData { channel: u32::from(which) | 1, offset: place, bytes: payload };
+            table.crypto_data(&KEY, tuple, &data, at(seconds), &mut deliver);
             continue;
         }
         let tcp = Tcp {
-            source_port: endpoints.0.port,
-            destination_port: endpoints.1.port,
+            source_port: tuple.0.port,
+            destination_port: tuple.1.port,
             // near the place where numbers run over
             sequence: 0xffff_f000_u32.wrapping_add(place),
             acknowledgement: 0,
@@ -147,7 +148,7 @@ pub fn streams(bytes: &[u8]) {
             payload,
             payload_wire_len: u32::try_from(len).unwrap_or(0) + u32::from(how & 8 != 0),
         };
-        table.segment(&KEY, endpoints, &tcp, at(seconds), &mut deliver);
+        table.segment(&KEY, tuple, &tcp, at(seconds), &mut deliver);
     }
     table.finish(&mut deliver);
     assert_eq!(table.chunks_in_use(), 0, "a chunk was lost");
@@ -155,11 +156,11 @@ pub fn streams(bytes: &[u8]) {
 
 /// Packets, four bytes each: ends, flags, seconds, protocol and how.
 pub fn flow_records(bytes: &[u8]) {
-    let (mut heads, mut links, mut slots) = ([0; 8], [Link::default(); 8], [FlowRecord::default(); 8]);
+    let (mut heads, mut links, mut slots) = ([0; 8], [LruLink::default(); 8], [FlowRecord::default(); 8]);
     let mut table = FlowRecords::new(&mut heads, &mut links, &mut slots);
     let (mut given, mut ended) = (0_u64, 0_u64);
     let mut end = |it: &FlowRecord| {
-        ended += it.out().packets + it.back().packets;
+        ended += it.initiator_traffic().packets + it.responder_traffic().packets;
         assert!(it.first() <= it.last());
         assert_eq!(it.tcp_state().is_some(), it.protocol() == protocol::TCP);
         let (low, high) = it.ordered_endpoints();
@@ -168,16 +169,16 @@ pub fn flow_records(bytes: &[u8]) {
                 || (it.initiator(), it.responder()) == (high, low)
         );
     };
-    for [endpoints, flags, seconds, how] in bytes.as_chunks::<4>().0 {
+    for [tuple, flags, seconds, how] in bytes.as_chunks::<4>().0 {
         let one = |half: u8| Endpoint {
             address: Address::v4(u32::from(half & 3)),
             port: Port(u16::from(half >> 2)),
         };
         let protocol = if how & 1 != 0 { protocol::TCP } else { protocol::ICMP };
         let seen = Observation {
-            endpoints: Endpoints {
-                source: one(endpoints & 15),
-                destination: one(endpoints >> 4),
+            tuple: FlowTuple {
+                source: one(tuple & 15),
+                destination: one(tuple >> 4),
                 protocol,
                 is_one_way: how & 2 != 0,
             },

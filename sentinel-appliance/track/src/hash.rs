@@ -46,14 +46,14 @@ impl HashKey {
     #[inline]
     #[must_use]
     #[expect(clippy::as_conversions, reason = "the upper half of 64 bits fits 32")]
-    pub fn words<const N: usize>(&self, input: [u32; N]) -> u32 {
-        (self.wide(input) >> 32) as u32
+    pub fn hash32<const N: usize>(&self, input: [u32; N]) -> u32 {
+        (self.hash64(input) >> 32) as u32
     }
 
-    /// As [`Self::words`], and all 64 bits: the upper half chooses a set, the lower half confirms a match.
+    /// As [`Self::hash32`], and all 64 bits: the upper half chooses a set, the lower half confirms a match.
     #[inline]
     #[must_use]
-    pub fn wide<const N: usize>(&self, input: [u32; N]) -> u64 {
+    pub fn hash64<const N: usize>(&self, input: [u32; N]) -> u64 {
         const {
             assert!(
                 N.is_multiple_of(2) && N <= MAX_WORDS,
@@ -75,14 +75,14 @@ impl HashKey {
     pub fn address(&self, address: Address) -> u32 {
         let words = address.words();
         let [.., last] = words;
-        if address.is_v4() { self.words([last, 0]) } else { self.words(words) }
+        if address.is_v4() { self.hash32([last, 0]) } else { self.hash32(words) }
     }
 
     /// Hash of something already hashed together with another word (a port, a second hash).
     #[inline]
     #[must_use]
     pub fn with(&self, hash: u32, word: u32) -> u32 {
-        self.words([hash, word])
+        self.hash32([hash, word])
     }
 }
 
@@ -121,9 +121,9 @@ mod tests {
     fn hashes_are_those_of_the_definition() {
         let key = HashKey { words: [1, 2, 3, 4, 0, 0, 0, 0, 0, 0], spread: 1 << 32 | 1 };
         // (5 + 1) * (6 + 2) + (7 + 3) * (8 + 4) = 168; times 2^32 + 1, upper half.
-        assert_eq!(key.words([5, 6, 7, 8]), 168);
+        assert_eq!(key.hash32([5, 6, 7, 8]), 168);
         // Sums of words wrap at 32 bits: (u32::MAX + 1) * x = 0.
-        assert_eq!(key.words([u32::MAX, 77]), 0);
+        assert_eq!(key.hash32([u32::MAX, 77]), 0);
     }
 
     #[test]
@@ -150,8 +150,8 @@ mod tests {
             sets_are_even(|number| key.address(Address::v6([0x2001_0db8, 0, 0, number])));
             sets_are_even(|number| key.address(Address::v6([0x2001_0db8, number, 0, 1])));
             // Conversations of one client with one server, by the client's port; and by address and port at once.
-            sets_are_even(|number| key.words([0x0a00_0001, 0x0a00_0002, number << 16 | 443, 6]));
-            sets_are_even(|number| key.words([0x0a00_0000 | number >> 6, 7, (number & 63) << 16 | 443, 6]));
+            sets_are_even(|number| key.hash32([0x0a00_0001, 0x0a00_0002, number << 16 | 443, 6]));
+            sets_are_even(|number| key.hash32([0x0a00_0000 | number >> 6, 7, (number & 63) << 16 | 443, 6]));
         }
     }
 }

@@ -11,7 +11,7 @@ const NONE: u32 = u32::MAX;
 
 /// The links of one slot; the caller lends as many as it has slots.
 #[derive(Clone, Copy, Debug)]
-pub struct Link {
+pub struct LruLink {
     hash: u32,
     /// Next slot of the same chain, or of the free list.
     next: u32,
@@ -20,7 +20,7 @@ pub struct Link {
     list: u8,
 }
 
-impl Default for Link {
+impl Default for LruLink {
     fn default() -> Self {
         Self { hash: 0, next: NONE, newer: NONE, older: NONE, list: 0 }
     }
@@ -30,7 +30,7 @@ impl Default for Link {
 #[derive(Debug)]
 pub struct HashedLru<'m> {
     heads: &'m mut [u32],
-    links: &'m mut [Link],
+    links: &'m mut [LruLink],
     /// Oldest and newest slot of each list.
     endpoints: [(u32, u32); LISTS],
     free: u32,
@@ -40,15 +40,17 @@ pub struct HashedLru<'m> {
 impl<'m> HashedLru<'m> {
     /// All free. Of `heads` the largest power of two is used; as many as `links` make short chains.
     #[must_use]
-    pub fn new(heads: &'m mut [u32], links: &'m mut [Link]) -> Self {
+    pub fn new(heads: &'m mut [u32], links: &'m mut [LruLink]) -> Self {
         let chains = heads.len().checked_ilog2().map_or(0, |log| 1 << log);
         let heads = heads.get_mut(..chains).unwrap_or_default();
         heads.fill(NONE);
         let slots = if heads.is_empty() { 0 } else { links.len().min(number(NONE)) };
         let links = links.get_mut(..slots).unwrap_or_default();
         for (index, link) in links.iter_mut().enumerate() {
-            *link =
-                Link { next: if index + 1 < slots { index_of(index + 1) } else { NONE }, ..Link::default() };
+            *link = LruLink {
+                next: if index + 1 < slots { index_of(index + 1) } else { NONE },
+                ..LruLink::default()
+            };
         }
         let free = if slots == 0 { NONE } else { 0 };
         Self { heads, links, endpoints: [(NONE, NONE); LISTS], free, used: 0 }
@@ -93,7 +95,7 @@ impl<'m> HashedLru<'m> {
         let chain = self.chain(hash);
         let head = self.heads.get_mut(chain)?;
         let next = core::mem::replace(head, at);
-        *self.links.get_mut(number(at))? = Link { hash, next, ..Link::default() };
+        *self.links.get_mut(number(at))? = LruLink { hash, next, ..LruLink::default() };
         self.free = free;
         self.used += 1;
         self.append(at, list);
@@ -131,7 +133,7 @@ impl<'m> HashedLru<'m> {
             }
         }
         if let Some(link) = self.links.get_mut(slot) {
-            *link = Link { next: self.free, ..Link::default() };
+            *link = LruLink { next: self.free, ..LruLink::default() };
         }
         self.free = at;
         self.used -= 1;
@@ -156,7 +158,7 @@ impl<'m> HashedLru<'m> {
         number(hash) & self.heads.len().wrapping_sub(1)
     }
 
-    fn link(&self, at: u32) -> Option<&Link> {
+    fn link(&self, at: u32) -> Option<&LruLink> {
         self.links.get(number(at))
     }
 
@@ -173,7 +175,7 @@ impl<'m> HashedLru<'m> {
     }
 
     fn detach(&mut self, at: u32) {
-        let Some(Link { newer, older, list, .. }) = self.link(at).copied() else { return };
+        let Some(LruLink { newer, older, list, .. }) = self.link(at).copied() else { return };
         if let Some(link) = self.links.get_mut(number(newer)) {
             link.older = older;
         }
@@ -214,7 +216,7 @@ mod tests {
 
     #[test]
     fn any_slot_serves_any_key_until_all_are_taken() {
-        let (mut heads, mut links) = ([0; 4], [Link::default(); 4]);
+        let (mut heads, mut links) = ([0; 4], [LruLink::default(); 4]);
         let mut places = HashedLru::new(&mut heads, &mut links);
         let slots: Vec<_> = (0..4).map(|_| places.claim(7, 0).unwrap()).collect();
         assert_eq!((places.claim(7, 0), places.len()), (None, 4));
@@ -235,7 +237,7 @@ mod tests {
     #[test]
     fn without_storage_nothing_fits() {
         for (heads, links) in [(0, 4), (4, 0), (0, 0)] {
-            let (mut heads, mut links) = (vec![0; heads], vec![Link::default(); links]);
+            let (mut heads, mut links) = (vec![0; heads], vec![LruLink::default(); links]);
             let mut places = HashedLru::new(&mut heads, &mut links);
             assert_eq!(
                 (places.claim(1, 0), places.find(1, &mut |_| true), places.oldest(0)),
@@ -250,7 +252,7 @@ mod tests {
     /// Against a list that is written out: 20,000 seeded steps over 16 slots and 4 chains.
     #[test]
     fn it_does_what_plain_lists_do() {
-        let (mut heads, mut links) = ([0; 4], [Link::default(); 16]);
+        let (mut heads, mut links) = ([0; 4], [LruLink::default(); 16]);
         let mut places = HashedLru::new(&mut heads, &mut links);
         let mut model: [VecDeque<(usize, u32)>; LISTS] = Default::default();
         let mut state = 0x1234_5678_u32;

@@ -14,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 pub mod allocator;
+pub mod clock;
 pub mod distinct;
 pub mod flow;
 pub mod flow_record;
@@ -27,5 +28,4 @@ mod range_set;
 pub mod reassembly;
 pub mod recent;
 pub mod table;
-mod ticks;
 pub mod window;

@@ -24,7 +24,7 @@ use crate::hashed_lru::HashedLru;
 use crate::range_set::RangeSet;
 use stream::Key;
 
-pub use stream::{Message, Piece, StreamCounts, StreamSlot, StreamStorage};
+pub use stream::{CryptoData, Message, StreamCounts, StreamSlot, StreamStorage};
 
 /// Bytes of a chunk of the pool.
 pub const CHUNK_LEN: usize = 1024;
@@ -60,7 +60,7 @@ pub struct Streams<'m> {
     chunks: &'m mut [[u8; CHUNK_LEN]],
     free: &'m mut [u16],
     free_count: usize,
-    joined: &'m mut [u8],
+    message: &'m mut [u8],
     /// How it went.
     pub counts: StreamCounts,
 }
@@ -69,12 +69,12 @@ impl<'m> Streams<'m> {
     /// Over lent storage.
     #[must_use]
     pub fn new(storage: StreamStorage<'m>) -> Self {
-        let StreamStorage { heads, links, slots, chunks, free, joined } = storage;
+        let StreamStorage { heads, links, slots, chunks, free, message } = storage;
         let count = links.len().min(slots.len());
         let lru = HashedLru::new(heads, links.get_mut(..count).unwrap_or_default());
         let chunk_count = chunks.len().min(free.len()).min(usize::from(NO_CHUNK));
         let mut streams =
-            Self { lru, slots, chunks, free, free_count: 0, joined, counts: StreamCounts::default() };
+            Self { lru, slots, chunks, free, free_count: 0, message, counts: StreamCounts::default() };
         for index in 0..chunk_count {
             streams.give_back(u16::try_from(index).unwrap_or(NO_CHUNK));
         }
@@ -128,24 +128,24 @@ impl<'m> Streams<'m> {
     }
 
     /// The same for a piece of a stream that datagrams carry.
-    pub fn piece(
+    pub fn crypto_data(
         &mut self,
         key: &HashKey,
         endpoints: (Endpoint, Endpoint),
-        piece: &Piece<'_>,
+        data: &CryptoData<'_>,
         now: Timestamp,
         deliver: &mut dyn FnMut(&Message<'_>),
     ) {
         self.expire(now, deliver);
-        let wanted = Key { source: endpoints.0, destination: endpoints.1, channel: piece.channel | 1 };
+        let wanted = Key { source: endpoints.0, destination: endpoints.1, channel: data.channel | 1 };
         let hash = hash(key, &wanted);
         let mut found = self.find(hash, &wanted);
         if found.is_none() {
             found = self.claim(hash, deliver);
             self.start(found, wanted, 0, now);
         }
-        if !piece.bytes.is_empty() && found.is_some() {
-            self.bytes(hash, &wanted, found, piece.offset, piece.bytes, false, now, deliver);
+        if !data.bytes.is_empty() && found.is_some() {
+            self.bytes(hash, &wanted, found, data.offset, data.bytes, false, now, deliver);
         }
     }
 
@@ -350,7 +350,7 @@ impl<'m> Streams<'m> {
         let Some(stream) = self.slots.get(slot) else { return Held::Message };
         let (key, touched) = (stream.key, stream.touched);
         let ready = self.join(slot);
-        let bytes = self.joined.get(..ready).unwrap_or_default();
+        let bytes = self.message.get(..ready).unwrap_or_default();
         match key.probe(bytes) {
             Probe::More(need) if ready < MAX_MESSAGE_LEN => {
                 let Some(stream) = self.slots.get_mut(slot) else { return Held::Message };
@@ -367,7 +367,7 @@ impl<'m> Streams<'m> {
                 return Held::NoMessage;
             }
             Probe::Complete => {
-                self.counts.joined += 1;
+                self.counts.reassembled += 1;
                 deliver(&key.message(bytes, touched));
                 self.drop_chunks(slot);
                 self.lru.touch(slot, WAITING);
@@ -383,8 +383,8 @@ impl<'m> Streams<'m> {
     /// Copies what is ready to one place; gives its length.
     fn join(&mut self, slot: usize) -> usize {
         let Some(stream) = self.slots.get(slot) else { return 0 };
-        let ready = usize::from(stream.ranges.ready()).min(self.joined.len());
-        let lru = self.joined.get_mut(..ready).unwrap_or_default().chunks_mut(CHUNK_LEN);
+        let ready = usize::from(stream.ranges.ready()).min(self.message.len());
+        let lru = self.message.get_mut(..ready).unwrap_or_default().chunks_mut(CHUNK_LEN);
         for (place, chunk) in lru.zip(stream.chunks) {
             if let Some(bytes) = self.chunks.get(usize::from(chunk)).and_then(|it| it.get(..place.len())) {
                 place.copy_from_slice(bytes);
@@ -399,7 +399,7 @@ impl<'m> Streams<'m> {
         let Some(stream) = self.slots.get(slot) else { return };
         if ready > 0 {
             self.counts.partial += 1;
-            let bytes = self.joined.get(..ready).unwrap_or_default();
+            let bytes = self.message.get(..ready).unwrap_or_default();
             deliver(&stream.key.message(bytes, stream.touched));
         }
         self.drop_chunks(slot);
@@ -450,7 +450,7 @@ impl<'m> Streams<'m> {
 fn hash(key: &HashKey, wanted: &Key) -> u32 {
     let ports = u32::from(wanted.source.port.0) << 16 | u32::from(wanted.destination.port.0);
     let ([a, b, c, d], [e, f, g, h]) = (wanted.source.address.words(), wanted.destination.address.words());
-    key.words([a, b, c, d, e, f, g, h, ports, wanted.channel])
+    key.hash32([a, b, c, d, e, f, g, h, ports, wanted.channel])
 }
 
 #[cfg(test)]

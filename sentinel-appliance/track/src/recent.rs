@@ -7,12 +7,12 @@ use core::time::Duration;
 
 use sentinel_units::Timestamp;
 
+use crate::clock::{age, duration, span, ticks};
 use crate::table::Recycle;
-use crate::ticks::{age, duration, span, ticks};
 
-/// A threshold over a window, prepared for [`Recent`].
+/// A threshold over a window, prepared for [`SlidingLog`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Threshold {
+pub struct EventLimit {
     /// Events between two marks.
     stride: u32,
     /// Marks that span the threshold.
@@ -21,8 +21,8 @@ pub struct Threshold {
     window: u32,
 }
 
-impl Threshold {
-    /// Fires at `events` (at least 1) within `window`, on a [`Recent`] of `capacity` marks.
+impl EventLimit {
+    /// Fires at `events` (at least 1) within `window`, on a [`SlidingLog`] of `capacity` marks.
     ///
     /// Up to `capacity` events the test is exact. Above, only every `stride`-th event leaves a mark, and
     /// the test fires at most two strides late: at 1,000 events and 256 marks within 8 events.
@@ -37,9 +37,9 @@ impl Threshold {
 
 /// That a threshold is reached.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Reached(u32);
+pub struct LimitReached(u32);
 
-impl Reached {
+impl LimitReached {
     /// How long ago the first of the events was, to 1.05 ms.
     #[must_use]
     pub const fn since(self) -> Duration {
@@ -49,7 +49,7 @@ impl Reached {
 
 /// Times of the last `N` marks, in 4 `N` + 8 bytes.
 #[derive(Clone, Copy, Debug)]
-pub struct Recent<const N: usize> {
+pub struct SlidingLog<const N: usize> {
     times: [u32; N],
     /// Marks made; wraps far above `N`.
     made: u32,
@@ -57,13 +57,13 @@ pub struct Recent<const N: usize> {
     since_mark: u32,
 }
 
-impl<const N: usize> Default for Recent<N> {
+impl<const N: usize> Default for SlidingLog<N> {
     fn default() -> Self {
         Self { times: [0; N], made: 0, since_mark: 0 }
     }
 }
 
-impl<const N: usize> Recycle for Recent<N> {
+impl<const N: usize> Recycle for SlidingLog<N> {
     /// Times before the first mark are never read.
     #[inline]
     fn recycle(&mut self) {
@@ -71,13 +71,13 @@ impl<const N: usize> Recycle for Recent<N> {
     }
 }
 
-impl<const N: usize> Recent<N> {
+impl<const N: usize> SlidingLog<N> {
     const IS_POWER_OF_TWO: () = assert!(N.is_power_of_two() && N < 1 << 16, "the ring is indexed by masking");
 
     /// Counts one event at `now`. If the events up to this one reach the threshold, says how long ago
     /// the first of them was.
     #[inline]
-    pub fn add(&mut self, threshold: Threshold, now: Timestamp) -> Option<Reached> {
+    pub fn add(&mut self, threshold: EventLimit, now: Timestamp) -> Option<LimitReached> {
         let () = Self::IS_POWER_OF_TWO;
         let now = ticks(now);
         self.since_mark += 1;
@@ -91,13 +91,13 @@ impl<const N: usize> Recent<N> {
         }
         let then = *self.at(self.made.wrapping_sub(threshold.marks));
         let age = age(now, then);
-        (age <= threshold.window).then_some(Reached(age))
+        (age <= threshold.window).then_some(LimitReached(age))
     }
 
     /// Forgets all events if the last mark has left the window. What is kept for longer than the window without an
     /// event needs this at least once a month: the times wrap.
     #[inline]
-    pub fn expire(&mut self, threshold: Threshold, now: Timestamp) {
+    pub fn expire(&mut self, threshold: EventLimit, now: Timestamp) {
         if self.made > 0 && age(ticks(now), *self.at(self.made - 1)) > threshold.window {
             self.recycle();
         }
@@ -126,8 +126,8 @@ mod tests {
 
     #[test]
     fn fires_at_the_threshold_and_not_before() {
-        let threshold = Threshold::new(30, Duration::from_secs(30), 64);
-        let mut recent = Recent::<64>::default();
+        let threshold = EventLimit::new(30, Duration::from_secs(30), 64);
+        let mut recent = SlidingLog::<64>::default();
         for event in 0..29 {
             assert!(recent.add(threshold, at_millis(event * 1_000)).is_none(), "{event}");
         }
@@ -142,8 +142,9 @@ mod tests {
 
     #[test]
     fn matches_the_definition() {
-        let threshold = Threshold::new(20, Duration::from_secs(5), 32);
-        let (mut recent, mut events, mut random, mut now) = (Recent::<32>::default(), Vec::new(), 3_u64, 0);
+        let threshold = EventLimit::new(20, Duration::from_secs(5), 32);
+        let (mut recent, mut events, mut random, mut now) =
+            (SlidingLog::<32>::default(), Vec::new(), 3_u64, 0);
         for _ in 0..20_000 {
             random ^= random << 13;
             random ^= random >> 7;
@@ -158,8 +159,8 @@ mod tests {
 
     #[test]
     fn a_threshold_above_the_room_fires_within_two_strides() {
-        let threshold = Threshold::new(1_000, Duration::from_secs(5), 64);
-        let mut recent = Recent::<64>::default();
+        let threshold = EventLimit::new(1_000, Duration::from_secs(5), 64);
+        let mut recent = SlidingLog::<64>::default();
         let first = (1..=2_000).find(|_| recent.add(threshold, at_millis(1)).is_some()).unwrap();
         assert!((1_000..=1_032).contains(&first), "{first}");
         assert_eq!(threshold.stride, 16);

@@ -85,7 +85,7 @@ pub struct Table<'m, K, V> {
 
 /// What [`Table::entry`] found.
 #[derive(Debug)]
-pub struct Entry<'t, V> {
+pub struct TableEntry<'t, V> {
     /// The value; as new if the entry is new.
     pub value: &'t mut V,
     /// Whether the key was not there, or had outlived its lifetime.
@@ -96,14 +96,14 @@ pub struct Entry<'t, V> {
 
 /// What [`Table::live`] found.
 #[derive(Debug)]
-pub struct Live<'t, V> {
+pub struct LiveEntry<'t, V> {
     /// The value.
     pub value: &'t mut V,
     used: &'t mut CoarseTime,
     now: CoarseTime,
 }
 
-impl<V> Live<'_, V> {
+impl<V> LiveEntry<'_, V> {
     /// The entry is used.
     #[inline]
     pub const fn touch(self) {
@@ -154,7 +154,7 @@ impl<'m, K: Copy + Eq, V: Recycle> Table<'m, K, V> {
 
     /// The entry of `key`, made if it is not there. `None` only for a table without sets.
     #[inline]
-    pub fn entry(&mut self, hash: u32, key: K, now: Timestamp) -> Option<Entry<'_, V>> {
+    pub fn entry(&mut self, hash: u32, key: K, now: Timestamp) -> Option<TableEntry<'_, V>> {
         let now = CoarseTime::of(now);
         let set = self.sets.get_mut(usize::try_from(hash & self.mask).ok()?)?;
         let tag = tag(hash);
@@ -162,7 +162,7 @@ impl<'m, K: Copy + Eq, V: Recycle> Table<'m, K, V> {
         let found = ways.position(|(held, (held_key, _))| *held == tag && *held_key == key);
         let Some(way) = found else {
             let value = set.replace(tag, key, now, self.lifetime, &mut self.evictions)?;
-            return Some(Entry { value, is_new: true, idle: CoarseSpan::default() });
+            return Some(TableEntry { value, is_new: true, idle: CoarseSpan::default() });
         };
         let (used, (_, value)) = (set.used.get_mut(way)?, set.entries.get_mut(way)?);
         let idle = now.apart(*used);
@@ -171,21 +171,21 @@ impl<'m, K: Copy + Eq, V: Recycle> Table<'m, K, V> {
         if is_new {
             value.recycle();
         }
-        Some(Entry { value, is_new, idle: if is_new { CoarseSpan::default() } else { idle } })
+        Some(TableEntry { value, is_new, idle: if is_new { CoarseSpan::default() } else { idle } })
     }
 
-    /// The entry of `key` if it is there and was used within `most`. [`Live::touch`] says that it is used.
+    /// The entry of `key` if it is there and was used within `most`. [`LiveEntry::touch`] says that it is used.
     ///
     /// More than the lifetime for `most` would find entries that [`Self::entry`] takes for absent.
     #[inline]
-    pub fn live(&mut self, hash: u32, key: K, now: Timestamp, most: CoarseSpan) -> Option<Live<'_, V>> {
+    pub fn live(&mut self, hash: u32, key: K, now: Timestamp, most: CoarseSpan) -> Option<LiveEntry<'_, V>> {
         let now = CoarseTime::of(now);
         let set = self.sets.get_mut(usize::try_from(hash & self.mask).ok()?)?;
         let tag = tag(hash);
         let mut ways = set.tags.iter().zip(&set.entries);
         let way = ways.position(|(held, (held_key, _))| *held == tag && *held_key == key)?;
         let (used, (_, value)) = (set.used.get_mut(way)?, set.entries.get_mut(way)?);
-        (now.apart(*used) <= most).then_some(Live { value, used, now })
+        (now.apart(*used) <= most).then_some(LiveEntry { value, used, now })
     }
 
     /// The value of `key` if it is there and within its lifetime; does not count as use.

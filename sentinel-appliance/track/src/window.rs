@@ -6,7 +6,7 @@ use sentinel_units::Timestamp;
 
 use crate::table::Recycle;
 
-/// Buckets of a [`Sliding`] window.
+/// Buckets of a [`SlidingSum`] window.
 pub const BUCKETS: usize = 64;
 
 /// How a window of some length is cut into buckets.
@@ -39,26 +39,26 @@ impl WindowShape {
 
 /// Amounts within the last window, in 272 bytes.
 #[derive(Clone, Copy, Debug)]
-pub struct Sliding {
+pub struct SlidingSum {
     newest: u64,
     total: u64,
     counts: [u32; BUCKETS],
 }
 
-impl Default for Sliding {
+impl Default for SlidingSum {
     fn default() -> Self {
         Self { newest: 0, total: 0, counts: [0; BUCKETS] }
     }
 }
 
-impl Recycle for Sliding {
+impl Recycle for SlidingSum {
     #[inline]
     fn recycle(&mut self) {
         *self = Self::default();
     }
 }
 
-impl Sliding {
+impl SlidingSum {
     /// Adds `amount` at `now` and returns the sum over the window that ends at `now`.
     ///
     /// A time before the newest one counts into the newest bucket. One bucket saturates at `u32::MAX`.
@@ -133,7 +133,8 @@ mod tests {
     fn sums_lie_between_the_window_and_the_window_plus_slack() {
         let window = Duration::from_secs(5);
         let shape = WindowShape::new(window);
-        let (mut sliding, mut events, mut random, mut now) = (Sliding::default(), Vec::new(), 1_u64, 0_u64);
+        let (mut sliding, mut events, mut random, mut now) =
+            (SlidingSum::default(), Vec::new(), 1_u64, 0_u64);
         for _ in 0..20_000 {
             random ^= random << 13;
             random ^= random >> 7;
@@ -153,7 +154,7 @@ mod tests {
     #[test]
     fn a_clock_set_back_starts_afresh() {
         let shape = WindowShape::new(Duration::from_secs(5));
-        let mut sliding = Sliding::default();
+        let mut sliding = SlidingSum::default();
         sliding.add(shape, Timestamp::from_parts(1_000, 0), 7);
         assert_eq!(sliding.add(shape, Timestamp::from_parts(999, 0), 1), 8);
         assert_eq!(sliding.add(shape, Timestamp::from_parts(10, 0), 1), 1);
@@ -162,7 +163,7 @@ mod tests {
     #[test]
     fn a_bucket_saturates() {
         let shape = WindowShape::new(Duration::from_secs(5));
-        let mut sliding = Sliding::default();
+        let mut sliding = SlidingSum::default();
         sliding.add(shape, Timestamp::from_parts(5, 0), u32::MAX);
         assert_eq!(sliding.add(shape, Timestamp::from_parts(5, 0), 9), u64::from(u32::MAX));
     }

@@ -27,7 +27,7 @@ impl FlowId {
         let (low, high) = if source_is_low { (source, destination) } else { (destination, source) };
         let (low_port, high_port) =
             if source_is_low { (source_port, destination_port) } else { (destination_port, source_port) };
-        let hash = key.wide([low, high, ports(low_port, high_port), transport(tcp_flags)]);
+        let hash = key.hash64([low, high, ports(low_port, high_port), transport(tcp_flags)]);
         Self { hash, source_is_low, source_port, destination_port }
     }
 
@@ -46,7 +46,7 @@ impl FlowId {
         let source_is_low = from <= to;
         let (low, high) = if source_is_low { (from, to) } else { (to, from) };
         let ([a, b, c, d], [e, f, g, h]) = (low.0.words(), high.0.words());
-        let hash = key.wide([a, b, c, d, e, f, g, h, ports(low.1, high.1), transport(tcp_flags)]);
+        let hash = key.hash64([a, b, c, d, e, f, g, h, ports(low.1, high.1), transport(tcp_flags)]);
         Self { hash, source_is_low, source_port, destination_port }
     }
 

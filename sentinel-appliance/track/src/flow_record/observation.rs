@@ -7,7 +7,7 @@ use crate::flow::Endpoint;
 
 /// Both ends of a conversation as its packets have them.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Endpoints {
+pub struct FlowTuple {
     /// Who sent this packet. The port of an ICMP message is its type.
     pub source: Endpoint,
     /// Who it is for. The port of an ICMP message is the type of its answer or question; if there is none, its code.
@@ -18,7 +18,7 @@ pub struct Endpoints {
     pub is_one_way: bool,
 }
 
-impl Endpoints {
+impl FlowTuple {
     /// Those of an IP packet. Protocols without ports, and parts of datagrams, have zero for both.
     #[must_use]
     pub fn of(packet: &Packet<'_>) -> Option<Self> {
@@ -59,16 +59,16 @@ pub(super) fn icmp(kind: u8, code: u8, pairs: &[(u8, u8)]) -> (Port, Port, bool)
 }
 
 /// Whether an ICMP message of a pair is the question.
-pub(super) fn is_question(endpoints: &Endpoints) -> bool {
-    let pairs = if endpoints.protocol == protocol::ICMP { ICMP_PAIRS } else { ICMPV6_PAIRS };
-    pairs.iter().any(|(question, _)| u16::from(*question) == endpoints.source.port.0)
+pub(super) fn is_question(tuple: &FlowTuple) -> bool {
+    let pairs = if tuple.protocol == protocol::ICMP { ICMP_PAIRS } else { ICMPV6_PAIRS };
+    pairs.iter().any(|(question, _)| u16::from(*question) == tuple.source.port.0)
 }
 
 /// What one packet, or all parts of one datagram, add to a conversation.
 #[derive(Clone, Copy, Debug)]
 pub struct Observation {
     /// Who to whom.
-    pub endpoints: Endpoints,
+    pub tuple: FlowTuple,
     /// When; of several parts, when the first came.
     pub first: Timestamp,
     /// When the last came.
@@ -85,8 +85,8 @@ impl Observation {
     /// Of one packet. `None` if it is not IP.
     #[must_use]
     pub fn of(packet: &Packet<'_>, at: Timestamp) -> Option<Self> {
-        let (endpoints, ip) = (Endpoints::of(packet)?, packet.ip()?);
+        let (tuple, ip) = (FlowTuple::of(packet)?, packet.ip()?);
         let flags = packet.tcp().map(|tcp| tcp.flags);
-        Some(Self { endpoints, first: at, last: at, packets: 1, bytes: ip.wire_len, flags })
+        Some(Self { tuple, first: at, last: at, packets: 1, bytes: ip.wire_len, flags })
     }
 }

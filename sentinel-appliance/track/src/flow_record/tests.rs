@@ -27,9 +27,9 @@ fn seen(
     seconds: u64,
     flags: Option<u8>,
 ) -> Observation {
-    let endpoints = Endpoints { source, destination, protocol, is_one_way: false };
+    let tuple = FlowTuple { source, destination, protocol, is_one_way: false };
     let time = at(seconds);
-    Observation { endpoints, first: time, last: time, packets: 1, bytes: 100, flags: flags.map(TcpFlags) }
+    Observation { tuple, first: time, last: time, packets: 1, bytes: 100, flags: flags.map(TcpFlags) }
 }
 
 fn tcp(source: Endpoint, destination: Endpoint, seconds: u64, flags: u8) -> Observation {
@@ -42,14 +42,19 @@ type Ended = (Endpoint, u64, u64, Option<&'static str>);
 /// What ended after each observation, and at the end.
 fn run(slots: usize, all: &[Observation]) -> (Vec<Vec<Ended>>, u64) {
     let (mut heads, mut links, mut slots) =
-        (vec![0; slots], vec![Link::default(); slots], vec![FlowRecord::default(); slots]);
+        (vec![0; slots], vec![LruLink::default(); slots], vec![FlowRecord::default(); slots]);
     let mut flow_records = FlowRecords::new(&mut heads, &mut links, &mut slots);
     let mut steps = Vec::new();
     for step in all.iter().map(Some).chain([None]) {
         let mut ended = Vec::new();
         let mut end = |it: &FlowRecord| {
             let state = it.tcp_state().map(TcpState::name);
-            ended.push((it.initiator(), it.out().packets, it.back().packets, state));
+            ended.push((
+                it.initiator(),
+                it.initiator_traffic().packets,
+                it.responder_traffic().packets,
+                state,
+            ));
         };
         match step {
             Some(seen) => assert!(flow_records.note(&KEY, seen, &mut end).is_some()),
@@ -90,9 +95,9 @@ fn idle_times_are_by_protocol_and_state() {
     for (observations, idle) in
         [(&[seen(17, a, b, 0, None)][..], 120), (&[tcp(a, b, 0, SYN)], 120), (&open, 600), (&over, 10)]
     {
-        for (wait, endpoints) in [(idle, false), (idle + 1, true)] {
+        for (wait, tuple) in [(idle, false), (idle + 1, true)] {
             let (steps, _) = run(4, &[observations, &[tick(wait)]].concat());
-            assert_eq!(steps[observations.len()].len(), usize::from(endpoints), "{idle} {wait}");
+            assert_eq!(steps[observations.len()].len(), usize::from(tuple), "{idle} {wait}");
         }
     }
 }
@@ -132,13 +137,13 @@ fn ping_and_answer_are_one_and_errors_are_one_each_way() {
     let (a, b) = (end(9, 0), end(2, 0));
     let message = |from: Endpoint, to: Endpoint, kind, code| {
         let (source, destination, is_one_way) = icmp(kind, code, ICMP_PAIRS);
-        let endpoints = Endpoints {
+        let tuple = FlowTuple {
             source: Endpoint { port: source, ..from },
             destination: Endpoint { port: destination, ..to },
             protocol: protocol::ICMP,
             is_one_way,
         };
-        Observation { endpoints, ..seen(protocol::ICMP, from, to, 0, None) }
+        Observation { tuple, ..seen(protocol::ICMP, from, to, 0, None) }
     };
     let all = [
         message(b, a, 0, 0), // the answer was captured first
@@ -160,7 +165,7 @@ fn those_that_go_on_end_in_the_order_of_their_first_packet() {
         let all: Vec<_> = (0..count)
             .map(|number| seen(17, end(number * 37 % 101, 5_000), end(200, 53), u64::from(number) % 3, None))
             .collect();
-        let mut expected: Vec<_> = all.iter().map(|it| (it.first, it.endpoints.source.address)).collect();
+        let mut expected: Vec<_> = all.iter().map(|it| (it.first, it.tuple.source.address)).collect();
         expected.sort();
         let (steps, _) = run(128, &all);
         let openers: Vec<_> = steps.last().unwrap().iter().map(|(initiator, ..)| initiator.address).collect();

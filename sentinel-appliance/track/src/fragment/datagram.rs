@@ -5,7 +5,7 @@ use sentinel_units::{Address, Port, Timestamp};
 
 use super::MAX_DATAGRAM_LEN;
 use crate::flow::Endpoint;
-use crate::flow_record::{Endpoints, Observation};
+use crate::flow_record::{FlowTuple, Observation};
 use crate::range_set::RangeSet;
 use crate::table::Recycle;
 
@@ -122,16 +122,16 @@ impl DatagramSlot {
 
     /// What was seen of it. Its ports are those of the first part, or zero if that never came.
     #[must_use]
-    pub fn seen(&self) -> Observation {
+    pub fn observation(&self) -> Observation {
         let (protocol, ports) =
             self.start.map_or((self.key.protocol, (Port(0), Port(0))), |start| (start.protocol, start.ports));
-        let endpoints = Endpoints {
+        let tuple = FlowTuple {
             source: Endpoint { address: self.key.source, port: ports.0 },
             destination: Endpoint { address: self.key.destination, port: ports.1 },
             protocol,
             is_one_way: false,
         };
         let Self { first, last, packets, bytes, .. } = *self;
-        Observation { endpoints, first, last, packets, bytes, flags: None }
+        Observation { tuple, first, last, packets, bytes, flags: None }
     }
 }

@@ -40,19 +40,19 @@ struct Run {
 fn run(slots: usize, room: usize, parts: &[(u64, Ip<'_>)]) -> Run {
     let (mut heads, mut links, mut store, mut bytes) = (
         vec![0; slots],
-        vec![Link::default(); slots],
+        vec![LruLink::default(); slots],
         vec![DatagramSlot::default(); slots],
         vec![0xee; slots * room],
     );
     let mut fragments = Fragments::new(&mut heads, &mut links, &mut store, &mut bytes);
     let (mut reassembled, mut abandoned) = (Vec::new(), Vec::new());
     let mut abandon = |given_up: &DatagramSlot| {
-        let seen = given_up.seen();
-        let ports = (seen.endpoints.source.port.0, seen.endpoints.destination.port.0);
+        let seen = given_up.observation();
+        let ports = (seen.tuple.source.port.0, seen.tuple.destination.port.0);
         abandoned.push((ports.0, ports.1, seen.packets, seen.bytes));
     };
     for (seconds, ip) in parts {
-        if let Outcome::Reassembled(whole) = fragments.part(&KEY, ip, at(*seconds), &mut abandon) {
+        if let Outcome::Reassembled(whole) = fragments.insert(&KEY, ip, at(*seconds), &mut abandon) {
             assert_eq!(whole.protocol, ip.protocol);
             reassembled.push(whole.payload.to_vec());
         }
@@ -79,7 +79,7 @@ fn parts_in_any_order_make_the_datagram() {
     for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
         let run = put(&order.map(|index| parts[index]));
         assert_eq!(run.reassembled, [&whole[..]], "{order:?}");
-        assert_eq!((run.abandoned.len(), run.counts.reassembled, run.counts.parts), (0, 1, 3));
+        assert_eq!((run.abandoned.len(), run.counts.reassembled, run.counts.fragments), (0, 1, 3));
     }
     // one that is missing
     let run = put(&[parts[0], parts[2]]);
@@ -143,16 +143,16 @@ fn parts_that_no_sender_makes_spoil_it_too() {
 fn limits_are_counted() {
     let whole = datagram();
     let one = put(&[part(1, 248, false, &whole[..9])]);
-    assert_eq!(one.counts.unfit, 1, "longer than the room");
+    assert_eq!(one.counts.over_limit, 1, "longer than the room");
     let mut cut = part(1, 0, true, &whole[..16]);
     cut.payload_wire_len = 24;
-    assert_eq!(put(&[cut]).counts.unfit, 1, "cut by the capture");
+    assert_eq!(put(&[cut]).counts.over_limit, 1, "cut by the capture");
     let apart: Vec<_> = (0..16).map(|index| part(1, 8 + index * 16, true, &whole[..8])).collect();
     let few: Vec<_> = apart.iter().map(|ip| (0, *ip)).collect();
-    assert_eq!(run(1, 4096, &few).counts.unfit, 0);
+    assert_eq!(run(1, 4096, &few).counts.over_limit, 0);
     let more = part(1, 8 + 16 * 16, true, &whole[..8]);
     let all: Vec<_> = apart.iter().chain([&more]).map(|ip| (0, *ip)).collect();
-    assert_eq!(run(1, 4096, &all).counts.unfit, 1, "too many pieces apart");
+    assert_eq!(run(1, 4096, &all).counts.over_limit, 1, "too many pieces apart");
 }
 
 #[test]
@@ -179,10 +179,10 @@ fn headers_behind_the_fragment_header_are_left_out() {
     }
     last.protocol = 60;
     let (mut heads, mut links, mut slots, mut bytes) =
-        ([0; 1], [Link::default(); 1], [DatagramSlot::default(); 1], [0; 256]);
+        ([0; 1], [LruLink::default(); 1], [DatagramSlot::default(); 1], [0; 256]);
     let mut fragments = Fragments::new(&mut heads, &mut links, &mut slots, &mut bytes);
-    assert!(matches!(fragments.part(&KEY, &last, at(0), &mut |_| {}), Outcome::Held));
-    let Outcome::Reassembled(found) = fragments.part(&KEY, &first, at(0), &mut |_| {}) else {
+    assert!(matches!(fragments.insert(&KEY, &last, at(0), &mut |_| {}), Outcome::Pending));
+    let Outcome::Reassembled(found) = fragments.insert(&KEY, &first, at(0), &mut |_| {}) else {
         panic!("not whole")
     };
     assert_eq!((found.protocol, found.payload), (protocol::UDP, &whole[..]));
@@ -204,7 +204,7 @@ fn what_comes_out_is_what_went_in() {
     let datagrams: Vec<Vec<u8>> =
         (0..6).map(|id| content(id, 64 + 8 * usize::try_from(id).unwrap())).collect();
     let (mut heads, mut links, mut slots, mut bytes) =
-        ([0; 4], [Link::default(); 4], [DatagramSlot::default(); 4], [0; 4 * 256]);
+        ([0; 4], [LruLink::default(); 4], [DatagramSlot::default(); 4], [0; 4 * 256]);
     let mut fragments = Fragments::new(&mut heads, &mut links, &mut slots, &mut bytes);
     let mut reassembled = 0;
     for _ in 0..50_000 {
@@ -214,11 +214,14 @@ fn what_comes_out_is_what_went_in() {
         let start = usize::try_from(random(pieces)).unwrap() * 16;
         let end = (start + 16).min(whole.len());
         let ip = part(id, u16::try_from(start).unwrap(), end < whole.len(), &whole[start..end]);
-        if let Outcome::Reassembled(found) = fragments.part(&KEY, &ip, at(0), &mut |_| {}) {
+        if let Outcome::Reassembled(found) = fragments.insert(&KEY, &ip, at(0), &mut |_| {}) {
             assert_eq!(found.payload, whole);
             reassembled += 1;
         }
     }
     assert!(reassembled > 100, "{reassembled}");
-    assert_eq!((fragments.counts.overlaps, fragments.counts.malformed, fragments.counts.unfit), (0, 0, 0));
+    assert_eq!(
+        (fragments.counts.overlaps, fragments.counts.malformed, fragments.counts.over_limit),
+        (0, 0, 0)
+    );
 }

@@ -6,7 +6,7 @@ use sentinel_units::Timestamp;
 use super::{CHUNK_LEN, MAX_CHUNKS, NO_CHUNK};
 use crate::allocator::TableAllocator;
 use crate::flow::Endpoint;
-use crate::hashed_lru::Link;
+use crate::hashed_lru::LruLink;
 use crate::range_set::RangeSet;
 
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -66,7 +66,7 @@ pub struct StreamStorage<'m> {
     /// Best as many as `slots`.
     pub heads: &'m mut [u32],
     /// As many as `slots`.
-    pub links: &'m mut [Link],
+    pub links: &'m mut [LruLink],
     /// Directions that are remembered at a time.
     pub slots: &'m mut [StreamSlot],
     /// The pool.
@@ -74,7 +74,7 @@ pub struct StreamStorage<'m> {
     /// As many as `chunks`.
     pub free: &'m mut [u16],
     /// Where a message is put together: [`MAX_MESSAGE_LEN`] bytes.
-    pub joined: &'m mut [u8],
+    pub message: &'m mut [u8],
 }
 
 impl<'m> StreamStorage<'m> {
@@ -82,7 +82,7 @@ impl<'m> StreamStorage<'m> {
     pub fn allocate(
         slots: usize,
         chunks: usize,
-        joined: usize,
+        message_len: usize,
         allocator: &mut impl TableAllocator<'m>,
     ) -> Self {
         Self {
@@ -91,7 +91,7 @@ impl<'m> StreamStorage<'m> {
             slots: allocator.allocate_default(slots),
             chunks: allocator.allocate(chunks, [0; CHUNK_LEN]),
             free: allocator.allocate_default(chunks),
-            joined: allocator.allocate_default(joined),
+            message: allocator.allocate_default(message_len),
         }
     }
 }
@@ -107,7 +107,7 @@ pub struct Message<'b> {
     pub bytes: &'b [u8],
     /// When the last of them came.
     pub at: Timestamp,
-    /// [`Piece::channel`]; zero for TCP.
+    /// [`CryptoData::channel`]; zero for TCP.
     pub channel: u32,
 }
 
@@ -115,7 +115,7 @@ pub struct Message<'b> {
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct StreamCounts {
     /// Messages put together from several segments.
-    pub joined: u64,
+    pub reassembled: u64,
     /// Messages handed on in part: the rest did not come, was cut by the capture, or is more than is held.
     pub partial: u64,
     /// Messages handed on in part because their slot or chunks were needed: those longest without a segment.
@@ -126,7 +126,7 @@ pub struct StreamCounts {
 
 /// A piece of a stream that datagrams carry (QUIC).
 #[derive(Clone, Copy, Debug)]
-pub struct Piece<'b> {
+pub struct CryptoData<'b> {
     /// Tells streams between the same ends apart; odd.
     pub channel: u32,
     /// Where in the stream it belongs, in bytes.

@@ -2,7 +2,7 @@
 
 extern crate std;
 use super::*;
-use crate::hashed_lru::Link;
+use crate::hashed_lru::LruLink;
 use sentinel_units::{Address, Port};
 use std::vec;
 use std::vec::Vec;
@@ -33,8 +33,8 @@ fn segment(sequence: u32, flags: u8, payload: &[u8]) -> Tcp<'_> {
 /// What comes out of segments of one direction, each with its second, and the counters.
 fn run(slots: usize, chunks: usize, segments: &[(u64, Endpoint, Tcp<'_>)]) -> (Vec<Vec<u8>>, StreamCounts) {
     let (mut heads, mut links, mut store) =
-        (vec![0; slots], vec![Link::default(); slots], vec![StreamSlot::default(); slots]);
-    let (mut pool, mut free, mut joined) =
+        (vec![0; slots], vec![LruLink::default(); slots], vec![StreamSlot::default(); slots]);
+    let (mut pool, mut free, mut message) =
         (vec![[0; CHUNK_LEN]; chunks], vec![0; chunks], vec![0; MAX_MESSAGE_LEN]);
     let mut streams = Streams::new(StreamStorage {
         heads: &mut heads,
@@ -42,7 +42,7 @@ fn run(slots: usize, chunks: usize, segments: &[(u64, Endpoint, Tcp<'_>)]) -> (V
         slots: &mut store,
         chunks: &mut pool,
         free: &mut free,
-        joined: &mut joined,
+        message: &mut message,
     });
     let mut out = Vec::new();
     let mut deliver = |message: &Message<'_>| out.push(message.bytes.to_vec());
@@ -86,7 +86,7 @@ fn every_way_to_cut_a_message_in_two_gives_it_whole() {
             for order in [[one, two], [two, one]] {
                 let (out, counts) = put(&[syn, order[0], order[1]]);
                 assert_eq!(out, [REQUEST], "{cut}");
-                assert_eq!((counts.joined, counts.partial, counts.conflicts), (1, 0, 0));
+                assert_eq!((counts.reassembled, counts.partial, counts.conflicts), (1, 0, 0));
             }
             if cut >= 5 {
                 assert_eq!(put(&[one, two]).0, [REQUEST], "known by its content, {cut}");
@@ -109,7 +109,7 @@ fn bytes_that_come_again_do_not_count_and_the_first_stay() {
     ];
     let (out, counts) = put(&segments);
     assert_eq!(out, [REQUEST]);
-    assert_eq!((counts.conflicts, counts.joined), (1, 1));
+    assert_eq!((counts.conflicts, counts.reassembled), (1, 1));
 }
 
 #[test]
@@ -228,21 +228,21 @@ fn a_flood_of_streams_takes_slots_in_order_of_use() {
 #[test]
 fn pieces_in_datagrams_find_their_place() {
     let hello = [&[1, 0, 0, 40][..], &[9; 40]].concat();
-    let (mut heads, mut links, mut slots) = ([0; 4], [Link::default(); 4], [StreamSlot::default(); 4]);
-    let (mut chunks, mut free, mut joined) = ([[0; CHUNK_LEN]; 4], [0; 4], [0; MAX_MESSAGE_LEN]);
+    let (mut heads, mut links, mut slots) = ([0; 4], [LruLink::default(); 4], [StreamSlot::default(); 4]);
+    let (mut chunks, mut free, mut message) = ([[0; CHUNK_LEN]; 4], [0; 4], [0; MAX_MESSAGE_LEN]);
     let mut streams = Streams::new(StreamStorage {
         heads: &mut heads,
         links: &mut links,
         slots: &mut slots,
         chunks: &mut chunks,
         free: &mut free,
-        joined: &mut joined,
+        message: &mut message,
     });
     let mut out = Vec::new();
     for (channel, offset, end) in [(8, 30, 44), (6, 0, 10), (8, 0, 9), (8, 9, 30), (8, 0, 44), (6, 10, 44)] {
-        let piece = Piece { channel, offset, bytes: &hello[usize::try_from(offset).unwrap()..end] };
+        let data = CryptoData { channel, offset, bytes: &hello[usize::try_from(offset).unwrap()..end] };
         let mut deliver = |message: &Message<'_>| out.push((message.channel, message.bytes.to_vec()));
-        streams.piece(&KEY, (CLIENT, SERVER), &piece, at(0), &mut deliver);
+        streams.crypto_data(&KEY, (CLIENT, SERVER), &data, at(0), &mut deliver);
     }
     assert_eq!(out, [(9, hello.clone()), (7, hello)], "each once");
 }
