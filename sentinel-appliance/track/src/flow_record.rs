@@ -1,11 +1,11 @@
-//! Conversations from their first packet to their last: who, how much, and how TCP went.
+//! Flow records: packets, bytes and TCP state of each flow from its first packet to its last (what IPFIX exports, RFC 7011).
 //!
-//! Read first: the Community ID specification, <https://github.com/corelight/community-id-spec> (which ICMP messages belong
-//! together).
+//! Read first: the Community ID specification, <https://github.com/corelight/community-id-spec> (which ICMP messages form a
+//! flow).
 //!
-//! Unlike [`crate::flow`], which remembers just enough to tell who opened a conversation, this counts, and nothing it
-//! counted gets lost: every conversation is handed to the caller once, when it ends. It ends by idle time, by its own
-//! closing, because its slot is needed ([`FlowRecords::evictions`]), or at [`FlowRecords::finish`].
+//! Unlike [`crate::flow`], which keeps just enough to know the initiator, this counts, and no count is lost: every record is
+//! passed to the caller exactly once, when it ends. A record ends by idle timeout, by a SYN that opens the next connection on
+//! the same 5-tuple, because its slot is needed ([`FlowRecords::evictions`]), or at [`FlowRecords::finish`].
 
 mod observation;
 mod sort;
@@ -20,32 +20,41 @@ use crate::clock::CLOCK_SET_BACK;
 use crate::flow::{Endpoint, looks_like_initiator};
 use crate::hash::HashKey;
 use crate::hashed_lru::{HashedLru, LruLink};
-use observation::is_question;
-use sort::{partition, sort};
+use observation::is_request;
+use sort::{heap_sort, partition};
 use tcp_state::TcpHistory;
 
 pub use observation::{FlowTuple, Observation};
 pub use tcp_state::TcpState;
 
-/// An open TCP connection ends after this long without a packet.
-pub const ESTABLISHED_IDLE_TIMEOUT: Duration = Duration::from_secs(600);
-/// Everything else, attempts to open a TCP connection included.
+/// Idle timeout of everything but TCP connections: other protocols, and SYNs without response.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
-/// A TCP connection that was reset, or closed by both sides, ends after this long without a packet: late ones still count.
+/// Idle timeout of an open TCP connection.
+pub const ESTABLISHED_IDLE_TIMEOUT: Duration = Duration::from_secs(600);
+/// Idle timeout of a TCP connection that was reset or closed by both sides; late segments still count for it.
 pub const CLOSED_IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 
-const LISTS: [(u8, Duration); 3] =
-    [(0, IDLE_TIMEOUT), (1, ESTABLISHED_IDLE_TIMEOUT), (2, CLOSED_IDLE_TIMEOUT)];
+/// LRU lists, one for each idle timeout: within a list the least recently used record times out first.
+const LISTS: [(u8, Duration); 3] = [
+    (IDLE_LIST, IDLE_TIMEOUT),
+    (ESTABLISHED_LIST, ESTABLISHED_IDLE_TIMEOUT),
+    (CLOSED_LIST, CLOSED_IDLE_TIMEOUT),
+];
+const IDLE_LIST: u8 = 0;
+const ESTABLISHED_LIST: u8 = 1;
+const CLOSED_LIST: u8 = 2;
 
 /// Packets and bytes of one direction.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Traffic {
     /// IP packets.
     pub packets: u64,
-    /// Bytes of them, IP headers included, link headers not.
+    /// Bytes of these packets, with IP headers, without link headers.
     pub bytes: u64,
 }
 
+/// Key of a record: endpoints in ascending order, so that both directions have one. One-way messages (ICMP errors) keep the
+/// order of the packet, so that each direction has its own.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 struct Key {
     low: Endpoint,
@@ -53,37 +62,46 @@ struct Key {
     protocol: u8,
 }
 
+impl Key {
+    fn hash(&self, key: &HashKey) -> u32 {
+        let ports = u32::from(self.low.port.0) << 16 | u32::from(self.high.port.0);
+        let ([a, b, c, d], [e, f, g, h]) = (self.low.address.words(), self.high.address.words());
+        key.hash32([a, b, c, d, e, f, g, h, ports, u32::from(self.protocol)])
+    }
+}
+
 const _: () = assert!(
     size_of::<FlowRecord>() + size_of::<LruLink>() + 2 * size_of::<u32>() <= 168,
-    "what the setting flow_entries says of its memory"
+    "the documented memory of the setting flow_entries; up to two chain heads, as their number is a power of two"
 );
 
-/// One conversation.
+/// Record of one flow.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct FlowRecord {
     key: Key,
     first: Timestamp,
     last: Timestamp,
-    touched: Timestamp,
+    /// Time of the table when the last packet was counted; unlike `last` it never goes back with packets out of order.
+    last_used: Timestamp,
     low: Traffic,
     high: Traffic,
     tcp: TcpHistory,
     initiated_by_low: bool,
     is_certain: bool,
-    /// What the caller thinks it carries; zero at the start.
+    /// Application protocol, in numbers of the caller; zero at the start.
     pub app: u8,
-    /// Free for the caller; zero at the start.
+    /// Number of attempts of the caller to identify the application; zero at the start.
     pub app_attempts: u8,
 }
 
 impl FlowRecord {
-    /// When its first packet came.
+    /// Time of the first packet.
     #[must_use]
     pub const fn first(&self) -> Timestamp {
         self.first
     }
 
-    /// When its last packet came.
+    /// Time of the last packet.
     #[must_use]
     pub const fn last(&self) -> Timestamp {
         self.last
@@ -95,55 +113,66 @@ impl FlowRecord {
         self.key.protocol
     }
 
-    /// Who opened it.
+    /// Endpoint that initiated the flow.
     #[must_use]
     pub const fn initiator(&self) -> Endpoint {
         if self.initiated_by_low { self.key.low } else { self.key.high }
     }
 
-    /// The other end.
+    /// Endpoint that the initiator contacted.
     #[must_use]
     pub const fn responder(&self) -> Endpoint {
         if self.initiated_by_low { self.key.high } else { self.key.low }
     }
 
-    /// Both ends, the lower one first; those of one-way messages (ICMP errors) in the order of the packets.
+    /// Both endpoints, the lower one first; those of one-way messages (ICMP errors) in the order of the packets.
     #[must_use]
     pub const fn ordered_endpoints(&self) -> (Endpoint, Endpoint) {
         (self.key.low, self.key.high)
     }
 
-    /// What the opener sent.
+    /// Packets and bytes that the initiator sent.
     #[must_use]
     pub const fn initiator_traffic(&self) -> Traffic {
         if self.initiated_by_low { self.low } else { self.high }
     }
 
-    /// What the opener got.
+    /// Packets and bytes that the responder sent.
     #[must_use]
     pub const fn responder_traffic(&self) -> Traffic {
         if self.initiated_by_low { self.high } else { self.low }
     }
 
-    /// How TCP went; `None` for other protocols.
+    /// State of the TCP connection; `None` for other protocols.
     #[must_use]
     pub fn tcp_state(&self) -> Option<TcpState> {
         (self.key.protocol == protocol::TCP).then(|| self.tcp.state(self.initiated_by_low))
     }
 
-    /// Which idle time holds.
+    /// LRU list, and thereby idle timeout, for the state that the flow is in.
     fn list(&self) -> u8 {
         if self.key.protocol != protocol::TCP {
-            0
-        } else if self.tcp.is_over() {
-            2
+            IDLE_LIST
+        } else if self.tcp.is_closed() {
+            CLOSED_LIST
+        } else if self.tcp.is_answered() {
+            ESTABLISHED_LIST
         } else {
-            u8::from(self.tcp.is_answered())
+            IDLE_LIST
         }
     }
 }
 
-/// All conversations that go on.
+/// Records of the flows in progress, in a chained hash table ([`HashedLru`]).
+///
+/// Capacity: the number of slots lent. Key: endpoints and protocol ([`FlowTuple`]). Lifetime: [`IDLE_TIMEOUT`],
+/// [`ESTABLISHED_IDLE_TIMEOUT`] or [`CLOSED_IDLE_TIMEOUT`] by TCP state. When all slots are in use, the least recently used
+/// record of any state is evicted: it is passed to the caller like one that ended, and [`FlowRecords::evictions`] counts it.
+//
+// Invariants:
+// - Slot numbers of `lru` index `slots`.
+// - Every slot in use is on the list that `FlowRecord::list` names, in order of `last_used`. `last_used` is the time of the
+//   table, which only goes back if the clock was set back, so `advance` may stop at the first record that has not timed out.
 #[derive(Debug)]
 pub struct FlowRecords<'m> {
     lru: HashedLru<'m>,
@@ -153,7 +182,7 @@ pub struct FlowRecords<'m> {
 }
 
 impl<'m> FlowRecords<'m> {
-    /// Over lent storage: as many conversations as the shorter of `links` and `slots`, `heads` best as many.
+    /// Makes an empty table over lent storage: as many records as the shorter of `links` and `slots`; as many `heads` are best.
     #[must_use]
     pub fn new(heads: &'m mut [u32], links: &'m mut [LruLink], slots: &'m mut [FlowRecord]) -> Self {
         let count = links.len().min(slots.len());
@@ -161,140 +190,147 @@ impl<'m> FlowRecords<'m> {
         Self { lru: HashedLru::new(heads, links), slots, now: Timestamp::ZERO, evictions: 0 }
     }
 
-    /// Conversations that ended before their time because the table was full: those longest without a packet, of any kind.
+    /// Number of records that ended early because the table was full.
     #[must_use]
     pub const fn evictions(&self) -> u64 {
         self.evictions
     }
 
-    /// Takes in what was seen, and hands conversations that ended meanwhile to `end`, in the order of their last use. Gives
-    /// the conversation, and whether its opener sent this; `None` only for a table without slots.
+    /// Counts an observation. Passes records that end meanwhile to `on_end`, in the order of their last use.
+    ///
+    /// Returns the record, and whether its initiator sent the observation; `None` only for a table without slots.
     pub fn note(
         &mut self,
         key: &HashKey,
-        seen: &Observation,
-        end: &mut dyn FnMut(&FlowRecord),
+        observation: &Observation,
+        on_end: &mut dyn FnMut(&FlowRecord),
     ) -> Option<(&mut FlowRecord, bool)> {
-        if seen.last != Timestamp::ZERO {
-            self.advance(seen.last, end);
+        if observation.last != Timestamp::ZERO {
+            self.advance(observation.last, on_end);
         }
-        let tuple = &seen.tuple;
+        let tuple = &observation.tuple;
         let from_low = tuple.is_one_way || tuple.source <= tuple.destination;
         let (low, high) =
             if from_low { (tuple.source, tuple.destination) } else { (tuple.destination, tuple.source) };
         let wanted = Key { low, high, protocol: tuple.protocol };
-        let hash = hash(key, &wanted);
+        let hash = wanted.hash(key);
         let slots = &*self.slots;
         let mut found =
             self.lru.find(hash, &mut |slot| slots.get(slot).is_some_and(|other| other.key == wanted));
-        if let Some(slot) = found.filter(|slot| self.starts_again(*slot, seen)) {
-            self.end(slot, end);
+        if let Some(slot) = found.filter(|slot| self.is_next_connection(*slot, observation)) {
+            self.end(slot, on_end);
             found = None;
         }
         let slot = match found {
             Some(slot) => slot,
-            None => self.open(hash, wanted, seen, end)?,
+            None => self.open(hash, wanted, observation, on_end)?,
         };
-        let conversation = self.slots.get_mut(slot)?;
-        conversation.add(from_low, seen, self.now);
-        self.lru.touch(slot, conversation.list());
-        let from_initiator = from_low == conversation.initiated_by_low;
-        Some((conversation, from_initiator))
+        let record = self.slots.get_mut(slot)?;
+        record.add(from_low, observation, self.now);
+        self.lru.touch(slot, record.list());
+        let from_initiator = from_low == record.initiated_by_low;
+        Some((record, from_initiator))
     }
 
-    /// Ends all, the one that began first before the others.
-    pub fn finish(&mut self, end: &mut dyn FnMut(&FlowRecord)) {
-        // Sorting needs room; the storage has it: everything in use moves to the front, and the chains are not used again.
+    /// Ends all records, in the order of their first packet.
+    pub fn finish(&mut self, on_end: &mut dyn FnMut(&FlowRecord)) {
+        // Sorting in place needs no memory: all slots are released, then the records that were in use, marked by a time that
+        // no packet has, move to the front of the storage and are sorted there.
         for (list, _) in LISTS {
             while let Some(slot) = self.lru.oldest(list) {
                 self.lru.release(slot);
-                if let Some(conversation) = self.slots.get_mut(slot) {
-                    conversation.touched = Timestamp::MAX;
+                if let Some(record) = self.slots.get_mut(slot) {
+                    record.last_used = Timestamp::MAX;
                 }
             }
         }
-        let used = partition(self.slots, |conversation| conversation.touched == Timestamp::MAX);
+        let used = partition(self.slots, |record| record.last_used == Timestamp::MAX);
         let ended = self.slots.get_mut(..used).unwrap_or_default();
-        sort(ended);
-        for conversation in ended {
-            end(conversation);
-            conversation.touched = Timestamp::ZERO;
+        heap_sort(ended);
+        for record in ended {
+            on_end(record);
+            record.last_used = Timestamp::ZERO;
         }
     }
 
-    /// A SYN after the end of a connection opens the next one on the same ports.
-    fn starts_again(&self, slot: usize, seen: &Observation) -> bool {
-        seen.flags.is_some_and(TcpFlags::syn_only)
-            && self.slots.get(slot).is_some_and(|conversation| conversation.tcp.is_over())
+    /// Returns true for a SYN after the end of a connection: it opens the next connection on the same 5-tuple.
+    fn is_next_connection(&self, slot: usize, observation: &Observation) -> bool {
+        observation.flags.is_some_and(TcpFlags::syn_only)
+            && self.slots.get(slot).is_some_and(|record| record.tcp.is_closed())
     }
 
+    /// Claims a slot for a new record, evicting the least recently used one if none is free.
     fn open(
         &mut self,
         hash: u32,
         key: Key,
-        seen: &Observation,
-        end: &mut dyn FnMut(&FlowRecord),
+        observation: &Observation,
+        on_end: &mut dyn FnMut(&FlowRecord),
     ) -> Option<usize> {
-        let slot = match self.lru.claim(hash, 0) {
+        let slot = match self.lru.claim(hash, IDLE_LIST) {
             Some(slot) => slot,
             None => {
-                let touched = |slot: &usize| self.slots.get(*slot).map(|it| it.touched);
+                let last_used = |slot: &usize| self.slots.get(*slot).map(|record| record.last_used);
                 let oldest =
-                    LISTS.iter().filter_map(|(list, _)| self.lru.oldest(*list)).min_by_key(touched)?;
+                    LISTS.iter().filter_map(|(list, _)| self.lru.oldest(*list)).min_by_key(last_used)?;
                 self.evictions += 1;
-                self.end(oldest, end);
-                self.lru.claim(hash, 0)?
+                self.end(oldest, on_end);
+                self.lru.claim(hash, IDLE_LIST)?
             }
         };
         *self.slots.get_mut(slot)? =
-            FlowRecord { key, first: seen.first, last: seen.last, ..FlowRecord::default() };
+            FlowRecord { key, first: observation.first, last: observation.last, ..FlowRecord::default() };
         Some(slot)
     }
 
-    fn end(&mut self, slot: usize, end: &mut dyn FnMut(&FlowRecord)) {
+    fn end(&mut self, slot: usize, on_end: &mut dyn FnMut(&FlowRecord)) {
         self.lru.release(slot);
-        if let Some(conversation) = self.slots.get(slot) {
-            end(conversation);
+        if let Some(record) = self.slots.get(slot) {
+            on_end(record);
         }
     }
 
-    /// Lets time pass: ends those that were idle for long enough, in the order of their last use. Each is ended once, so the
-    /// work is that of taking them in.
-    pub fn advance(&mut self, now: Timestamp, end: &mut dyn FnMut(&FlowRecord)) {
+    /// Sets the time and ends records that have timed out, in the order of their last use.
+    ///
+    /// The work is amortised: each record is ended once.
+    pub fn advance(&mut self, now: Timestamp, on_end: &mut dyn FnMut(&FlowRecord)) {
+        // Packets out of order do not turn the time back; a clock set back does.
         if now > self.now || self.now.since(now) > CLOCK_SET_BACK {
             self.now = now;
         }
-        for (list, idle) in LISTS {
+        for (list, timeout) in LISTS {
             while let Some(slot) = self.lru.oldest(list) {
-                // Both ways: after the clock was set back, those from before it end as well.
-                let touched = self.slots.get(slot).map_or(Timestamp::ZERO, |it| it.touched);
-                if self.now.since(touched).max(touched.since(self.now)) <= idle {
+                // Absolute difference: after the clock was set back, records from before it time out too.
+                let last_used = self.slots.get(slot).map_or(Timestamp::ZERO, |record| record.last_used);
+                if self.now.since(last_used).max(last_used.since(self.now)) <= timeout {
                     break;
                 }
-                self.end(slot, end);
+                self.end(slot, on_end);
             }
         }
     }
 }
 
 impl FlowRecord {
-    fn add(&mut self, from_low: bool, seen: &Observation, now: Timestamp) {
-        self.infer_initiator(from_low, seen);
-        self.first = self.first.min(seen.first);
-        self.last = self.last.max(seen.last);
-        self.touched = now;
+    fn add(&mut self, from_low: bool, observation: &Observation, now: Timestamp) {
+        self.infer_initiator(from_low, observation);
+        self.first = self.first.min(observation.first);
+        self.last = self.last.max(observation.last);
+        self.last_used = now;
         let side = if from_low { &mut self.low } else { &mut self.high };
-        side.packets += u64::from(seen.packets);
-        side.bytes += u64::from(seen.bytes);
-        if let Some(flags) = seen.flags {
+        side.packets += u64::from(observation.packets);
+        side.bytes += u64::from(observation.bytes);
+        if let Some(flags) = observation.flags {
             self.tcp.note(from_low, flags);
         }
     }
 
-    /// The rules of [`crate::flow`]; of ICMP, the question opens.
-    fn infer_initiator(&mut self, from_low: bool, seen: &Observation) {
+    /// Sets the initiator by the rules of [`crate::flow::Flows::note`]; of ICMP, the sender of the request.
+    // Decided by the first packet. A later one changes it only by a proof (SYN or SYN-ACK), and only if there was none
+    // before. Counts are kept for `low` and `high`, so they stay right when the initiator changes.
+    fn infer_initiator(&mut self, from_low: bool, observation: &Observation) {
         let is_new = self.low.packets + self.high.packets == 0;
-        let proof = match seen.flags {
+        let proof = match observation.flags {
             Some(flags) if flags.syn_only() => Some(true),
             Some(flags) if flags.syn_ack() => Some(false),
             _ => None,
@@ -302,21 +338,15 @@ impl FlowRecord {
         if !is_new && (proof.is_none() || self.is_certain) {
             return;
         }
-        let tuple = &seen.tuple;
+        let tuple = &observation.tuple;
         let from_initiator = match proof {
             Some(from_initiator) => from_initiator,
             None if tuple.is_one_way => true,
-            None if matches!(tuple.protocol, protocol::ICMP | protocol::ICMPV6) => is_question(tuple),
+            None if matches!(tuple.protocol, protocol::ICMP | protocol::ICMPV6) => is_request(tuple),
             None => looks_like_initiator(tuple.source.port, tuple.destination.port),
         };
         (self.initiated_by_low, self.is_certain) = (from_initiator == from_low, proof.is_some());
     }
-}
-
-fn hash(key: &HashKey, wanted: &Key) -> u32 {
-    let ports = u32::from(wanted.low.port.0) << 16 | u32::from(wanted.high.port.0);
-    let ([a, b, c, d], [e, f, g, h]) = (wanted.low.address.words(), wanted.high.address.words());
-    key.hash32([a, b, c, d, e, f, g, h, ports, u32::from(wanted.protocol)])
 }
 
 #[cfg(test)]

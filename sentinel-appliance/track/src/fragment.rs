@@ -1,10 +1,10 @@
-//! Datagrams put together from their parts.
+//! IP fragment reassembly.
 //!
-//! Read first: RFC 791 section 3.2; RFC 8200 section 4.5; RFC 5722 (overlapping parts); RFC 815 (the idea of holes).
+//! Read first: RFC 791 section 3.2; RFC 8200 section 4.5; RFC 5722 (overlapping fragments); RFC 815 (reassembly by ranges).
 //!
-//! What overlaps is dropped with all its datagram, in IPv4 as well as in IPv6, as Linux does since 2018; only a part that
-//! repeats bytes which are there already is let pass. So there is no question which bytes a host would keep, and
-//! nothing to hide behind it.
+//! A fragment that overlaps another discards its datagram, in IPv4 as in IPv6, as Linux has done since 2018; only an exact
+//! repetition of received bytes is accepted. Hosts disagree on which bytes of an overlap win, and an attacker who knows the
+//! difference can hide a payload in it; discarding leaves no such difference.
 
 mod datagram;
 
@@ -18,68 +18,82 @@ use crate::hash::HashKey;
 use crate::hashed_lru::{HashedLru, LruLink};
 
 pub use datagram::DatagramSlot;
-use datagram::{Fault, Key};
+use datagram::{InsertError, Key};
 
-/// Parts are waited for this long after the first that came. RFC 8200 allows 60 s; Linux gives both versions 30.
+/// Time after its first fragment at which an incomplete datagram is discarded. RFC 8200 allows 60 s; Linux uses 30 s for
+/// both versions.
 pub const REASSEMBLY_TIMEOUT: Duration = Duration::from_secs(30);
-/// What an IPv4 header says of a datagram with an authentication header, which was skipped in the first part.
-const AUTHENTICATION: u8 = 51;
-/// The largest datagram without jumbo payload.
+/// IP protocol number of the authentication header (RFC 4302).
+const AUTHENTICATION_HEADER: u8 = 51;
+/// Largest datagram without jumbo payload (RFC 791 section 3.1), in bytes.
 pub const MAX_DATAGRAM_LEN: usize = 65_535;
 
-/// What became of a part.
+/// Result of [`Fragments::insert`].
 #[derive(Debug)]
 pub enum Outcome<'f> {
-    /// It waits for others, or its datagram cannot be put together.
+    /// The datagram lacks fragments, or was discarded.
     Pending,
-    /// It was the last that was missing.
+    /// The fragment completed its datagram.
     Reassembled(Reassembled<'f>),
 }
 
-/// A datagram that is whole.
+/// A complete datagram.
 #[derive(Debug)]
 pub struct Reassembled<'f> {
-    /// What the payload is.
+    /// IP protocol number of the payload.
     pub protocol: u8,
-    /// All of it.
+    /// Payload of the datagram, without the headers that were parsed in the first fragment.
     pub payload: &'f [u8],
-    /// Its parts, as one observation; of other protocols than TCP, UDP and SCTP without ports.
+    /// All its fragments as one observation. Ports are zero unless the protocol is TCP, UDP or SCTP.
     pub observation: Observation,
 }
 
-/// How it went so far.
+/// Counters of a [`Fragments`] table.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct FragmentCounts {
-    /// Parts taken in.
+    /// Fragments received.
     pub fragments: u64,
-    /// Datagrams put together.
+    /// Datagrams reassembled.
     pub reassembled: u64,
-    /// Datagrams given up because parts overlap, or disagree about the end: teardrop and its kin.
+    /// Datagrams discarded because fragments overlap or contradict each other about the end (teardrop attacks).
     pub overlaps: u64,
-    /// Datagrams given up because a part is empty, has a length that only the last may have, or ends past the largest datagram.
+    /// Datagrams discarded because a fragment is empty, is not the last and has a length that is no multiple of eight, or ends
+    /// past [`MAX_DATAGRAM_LEN`] (ping of death).
     pub malformed: u64,
-    /// Datagrams given up because they are longer than the room for one, in too many pieces at a time, or cut by the capture.
+    /// Datagrams discarded because they exceed the buffer of a slot, have more than 16 gaps at a time, or were truncated by the
+    /// snap length.
     pub over_limit: u64,
-    /// Datagrams given up because parts did not come.
+    /// Datagrams discarded because fragments were missing after [`REASSEMBLY_TIMEOUT`].
     pub timeouts: u64,
-    /// Datagrams given up early because all slots were taken: the one begun longest ago.
+    /// Datagrams discarded because all slots were in use: the one whose first fragment is oldest.
     pub evictions: u64,
 }
 
-/// The datagrams that are not whole.
+/// Incomplete datagrams, in a chained hash table ([`HashedLru`]).
+///
+/// Capacity: the number of slots lent. Key: addresses, identification and, in IPv4, protocol. Lifetime:
+/// [`REASSEMBLY_TIMEOUT`] from the first fragment. When all slots are in use, the datagram begun first is evicted and
+/// [`FragmentCounts::evictions`] counts it.
+//
+// Invariants:
+// - Slot `n` owns the bytes `n * buffer_len..(n + 1) * buffer_len` of `bytes`.
+// - Slots are never touched in `lru`, so list 0 is in order of the first fragment and only its head can have timed out.
+// - A discarded datagram keeps its slot until it times out or is evicted, so that its later fragments are discarded too
+//   (RFC 5722 section 4) instead of beginning a new datagram.
 #[derive(Debug)]
 pub struct Fragments<'m> {
     lru: HashedLru<'m>,
     slots: &'m mut [DatagramSlot],
     bytes: &'m mut [u8],
-    /// Bytes for each datagram.
-    room: usize,
-    /// How it went.
+    /// Bytes of `bytes` for each slot.
+    buffer_len: usize,
+    /// Counters since the start.
     pub counts: FragmentCounts,
 }
 
 impl<'m> Fragments<'m> {
-    /// Over lent storage: as many datagrams as the shorter of `links` and `slots`, which share `bytes` in equal parts.
+    /// Makes an empty table over lent storage: one slot for each of the shorter of `links` and `slots`, which share `bytes`
+    /// equally.
     #[must_use]
     pub fn new(
         heads: &'m mut [u32],
@@ -88,89 +102,98 @@ impl<'m> Fragments<'m> {
         bytes: &'m mut [u8],
     ) -> Self {
         let count = links.len().min(slots.len());
-        let room = bytes.len().checked_div(count).unwrap_or(0).min(MAX_DATAGRAM_LEN);
+        let buffer_len = bytes.len().checked_div(count).unwrap_or(0).min(MAX_DATAGRAM_LEN);
         let links = links.get_mut(..count).unwrap_or_default();
-        Self { lru: HashedLru::new(heads, links), slots, bytes, room, counts: FragmentCounts::default() }
+        Self {
+            lru: HashedLru::new(heads, links),
+            slots,
+            bytes,
+            buffer_len,
+            counts: FragmentCounts::default(),
+        }
     }
 
-    /// Takes in a part. Datagrams that are given up meanwhile are handed to `abandon`.
+    /// Inserts a fragment. Datagrams that time out or are evicted meanwhile are passed to `on_discard`.
     pub fn insert(
         &mut self,
         key: &HashKey,
         ip: &Ip<'_>,
         at: Timestamp,
-        abandon: &mut dyn FnMut(&DatagramSlot),
+        on_discard: &mut dyn FnMut(&DatagramSlot),
     ) -> Outcome<'_> {
         let Some(fragment) = ip.fragment else { return Outcome::Pending };
-        self.expire(at, abandon);
-        let Some(slot) = self.slot(key, ip, fragment, at, abandon) else { return Outcome::Pending };
+        self.expire(at, on_discard);
+        let Some(slot) = self.find_or_claim(key, ip, fragment, at, on_discard) else {
+            return Outcome::Pending;
+        };
         self.counts.fragments += 1;
-        let from = slot.saturating_mul(self.room);
-        let room = self.bytes.get_mut(from..from.saturating_add(self.room)).unwrap_or_default();
+        let from = slot.saturating_mul(self.buffer_len);
+        let buffer = self.bytes.get_mut(from..from.saturating_add(self.buffer_len)).unwrap_or_default();
         let Some(datagram) = self.slots.get_mut(slot) else { return Outcome::Pending };
-        datagram.packets += 1;
-        datagram.bytes = datagram.bytes.saturating_add(ip.wire_len);
-        (datagram.first, datagram.last) = (datagram.first.min(at), datagram.last.max(at));
-        if datagram.is_spoilt {
+        datagram.count(ip, at);
+        if datagram.is_discarded {
             return Outcome::Pending;
         }
-        if let Err(fault) = datagram.place(ip, fragment, room) {
-            datagram.is_spoilt = true;
-            match fault {
-                Fault::Overlap => self.counts.overlaps += 1,
-                Fault::Malformed => self.counts.malformed += 1,
-                Fault::Unfit => self.counts.over_limit += 1,
+        if let Err(error) = datagram.insert(ip, fragment, buffer) {
+            datagram.is_discarded = true;
+            match error {
+                InsertError::Overlap => self.counts.overlaps += 1,
+                InsertError::Malformed => self.counts.malformed += 1,
+                InsertError::OverLimit => self.counts.over_limit += 1,
             }
             return Outcome::Pending;
         }
-        let Some((start, end)) = datagram.whole() else { return Outcome::Pending };
+        let Some((first, end)) = datagram.complete() else { return Outcome::Pending };
         let observation = datagram.observation();
         self.lru.release(slot);
         self.counts.reassembled += 1;
-        let payload = self.bytes.get(from + usize::from(start.payload_at)..from + usize::from(end));
+        let payload = self.bytes.get(from + usize::from(first.payload_at)..from + usize::from(end));
         Outcome::Reassembled(Reassembled {
-            protocol: start.protocol,
+            protocol: first.protocol,
             payload: payload.unwrap_or_default(),
             observation,
         })
     }
 
-    /// Gives up all that is not whole.
-    pub fn finish(&mut self, abandon: &mut dyn FnMut(&DatagramSlot)) {
+    /// Discards all incomplete datagrams, oldest first, and counts them as timed out.
+    pub fn finish(&mut self, on_discard: &mut dyn FnMut(&DatagramSlot)) {
         while let Some(slot) = self.lru.oldest(0) {
             self.counts.timeouts += 1;
-            self.give_up(slot, abandon);
+            self.discard(slot, on_discard);
         }
     }
 
-    fn expire(&mut self, now: Timestamp, abandon: &mut dyn FnMut(&DatagramSlot)) {
+    fn expire(&mut self, now: Timestamp, on_discard: &mut dyn FnMut(&DatagramSlot)) {
         while let Some(slot) = self.lru.oldest(0) {
             let Some(datagram) = self.slots.get(slot) else { return };
-            let patience = Timestamp::ZERO.after(REASSEMBLY_TIMEOUT).as_nanos();
-            if now.as_nanos().abs_diff(datagram.first.as_nanos()) <= patience {
+            let timeout = Timestamp::ZERO.after(REASSEMBLY_TIMEOUT).as_nanos();
+            // Absolute difference: after the clock was set back, datagrams from before it expire too.
+            if now.as_nanos().abs_diff(datagram.first.as_nanos()) <= timeout {
                 return;
             }
-            self.counts.timeouts += u64::from(!datagram.is_spoilt);
-            self.give_up(slot, abandon);
+            self.counts.timeouts += u64::from(!datagram.is_discarded);
+            self.discard(slot, on_discard);
         }
     }
 
-    /// The slot of the datagram that a part belongs to.
-    fn slot(
+    /// Finds the slot of the datagram that a fragment belongs to, or claims one, evicting the oldest if needed.
+    fn find_or_claim(
         &mut self,
         key: &HashKey,
         ip: &Ip<'_>,
         fragment: Fragment,
         at: Timestamp,
-        abandon: &mut dyn FnMut(&DatagramSlot),
+        on_discard: &mut dyn FnMut(&DatagramSlot),
     ) -> Option<usize> {
         let wanted = Key {
             source: ip.source,
             destination: ip.destination,
             identification: fragment.identification,
+            // An authentication header is skipped in the first fragment, where `protocol` then is that of its payload; later
+            // fragments carry the number of the header itself.
             protocol: match (ip.is_v4(), fragment.skipped_words) {
                 (true, 0) => ip.protocol,
-                (true, _) => AUTHENTICATION,
+                (true, _) => AUTHENTICATION_HEADER,
                 (false, _) => 0,
             },
         };
@@ -191,18 +214,18 @@ impl<'m> Fragments<'m> {
             None => {
                 let oldest = self.lru.oldest(0)?;
                 self.counts.evictions += 1;
-                self.give_up(oldest, abandon);
+                self.discard(oldest, on_discard);
                 self.lru.claim(hash, 0)?
             }
         };
-        self.slots.get_mut(slot)?.begin(wanted, at);
+        self.slots.get_mut(slot)?.reset(wanted, at);
         Some(slot)
     }
 
-    fn give_up(&mut self, slot: usize, abandon: &mut dyn FnMut(&DatagramSlot)) {
+    fn discard(&mut self, slot: usize, on_discard: &mut dyn FnMut(&DatagramSlot)) {
         self.lru.release(slot);
         if let Some(datagram) = self.slots.get(slot) {
-            abandon(datagram);
+            on_discard(datagram);
         }
     }
 }

@@ -1,13 +1,16 @@
-//! Which conversation a packet belongs to.
+//! Identity of a flow, and the direction of a packet in it.
 
 use sentinel_dissect::{FiveTuple, TcpFlags, protocol};
 use sentinel_units::Port;
 
-use super::Flow;
-use super::port_class::class;
+use super::FlowState;
+use super::port_class::port_class;
 use crate::hash::HashKey;
 
-/// A conversation, and which of its two ends sent a packet.
+/// Keyed hash of a 5-tuple that is equal for both directions, and which of the two endpoints sent the packet.
+//
+// The endpoints are hashed in ascending order, so that both directions find one entry. `source_is_low` is then the direction:
+// it selects the bits of `FlowState` that belong to it.
 #[derive(Clone, Copy, Debug)]
 pub struct FlowId {
     hash: u64,
@@ -17,8 +20,8 @@ pub struct FlowId {
 }
 
 impl FlowId {
-    /// Of a packet between IPv4 addresses, given as numbers.
-    #[inline]
+    /// Makes the identity from a 5-tuple with IPv4 addresses as numbers.
+    #[inline] // once per packet; a call would pass the tuple and the result through memory
     #[must_use]
     pub fn v4(key: &HashKey, tuple: &FiveTuple<u32>) -> Self {
         let order = |address: u32, port: Port| u64::from(address) << 16 | u64::from(port.0);
@@ -31,7 +34,7 @@ impl FlowId {
         Self { hash, source_is_low, source_port, destination_port }
     }
 
-    /// Of a packet of either family.
+    /// Makes the identity from a 5-tuple of either address family.
     #[must_use]
     pub fn of(key: &HashKey, tuple: &FiveTuple) -> Self {
         let &FiveTuple { source, destination, source_port, destination_port, tcp_flags } = tuple;
@@ -50,36 +53,35 @@ impl FlowId {
         Self { hash, source_is_low, source_port, destination_port }
     }
 
-    /// What chooses a set of the table, and what confirms a match there.
-    #[inline]
+    /// Returns true if the port numbers do not suggest an initiator (same port class), so that the first packet decides.
+    #[must_use]
+    pub const fn is_ambiguous(&self) -> bool {
+        port_class(self.source_port) == port_class(self.destination_port)
+    }
+
+    /// Halves of the hash: the first selects a set of the table, the second is the key that confirms a match there.
+    #[inline] // two moves, on the path of every packet
     #[expect(clippy::as_conversions, reason = "the halves of 64 bits")]
     pub(super) const fn halves(self) -> (u32, u32) {
         ((self.hash >> 32) as u32, self.hash as u32)
     }
 
-    /// Where the interest in this direction lies.
-    #[inline]
-    pub(super) const fn shift(self) -> u32 {
-        if self.source_is_low { Flow::LOW_INSPECTION } else { Flow::HIGH_INSPECTION }
+    /// Bit position in [`FlowState`] of the inspection of this direction.
+    #[inline] // a conditional move, on the path of every packet
+    pub(super) const fn inspection_shift(self) -> u32 {
+        if self.source_is_low { FlowState::LOW_INSPECTION } else { FlowState::HIGH_INSPECTION }
     }
 }
 
-/// The number of a transport protocol that has ports.
-#[inline]
+/// IP protocol number of a 5-tuple: TCP if it has TCP flags, else UDP.
+#[inline] // part of the hash of every packet
 fn transport(tcp_flags: Option<TcpFlags>) -> u32 {
     let protocol = if tcp_flags.is_some() { protocol::TCP } else { protocol::UDP };
     protocol.into()
 }
 
-impl FlowId {
-    /// Whether the port numbers do not tell who opened the conversation, so that its first packet must.
-    #[must_use]
-    pub const fn is_ambiguous(&self) -> bool {
-        class(self.source_port) == class(self.destination_port)
-    }
-}
-
-#[inline]
+/// Both ports in one word of hash input.
+#[inline] // part of the hash of every packet
 fn ports(low: Port, high: Port) -> u32 {
     u32::from(low.0) << 16 | u32::from(high.0)
 }

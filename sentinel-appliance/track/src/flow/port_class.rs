@@ -1,27 +1,30 @@
-//! Which side of a conversation its port numbers suggest as the initiator.
+//! Inference of the initiator from port numbers.
+//!
+//! Read first: RFC 6335 section 6 (port number ranges); Linux `net.ipv4.ip_local_port_range` (32768 to 60999).
 
 use sentinel_units::Port;
 
-/// Whether the sender of a lone packet is likelier to have opened the conversation than its receiver.
+/// Returns true if the sender of a packet is likelier to be the initiator of its flow than the receiver, by port class.
 ///
-/// Services live below 1024, or at least below the ports that systems pick for clients (RFC 6335
-/// section 6: 49152 and up; Linux from 32768). Two ports of the same class: the sender.
-#[inline]
+/// Services listen below 1024, or at least below the ports that systems draw for clients. If both ports are of one class, the
+/// sender of the packet counts as the initiator.
+#[inline] // compares two small numbers; used in the closure of `Flows::note`
 #[must_use]
 pub const fn looks_like_initiator(source: Port, destination: Port) -> bool {
-    class(source) >= class(destination)
+    port_class(source) >= port_class(destination)
 }
 
-/// Whether the ports alone tell that the sender of a packet opened the conversation: whichever packet of it is seen
-/// first, [`looks_like_initiator`] says so.
-#[inline]
+/// Returns true if the ports alone identify the sender as the initiator: [`looks_like_initiator`] gives the same initiator
+/// for whichever packet of the flow is captured first.
+#[inline] // asked for every SYN on the fast path
 #[must_use]
 pub const fn is_certain_initiator(source: Port, destination: Port) -> bool {
-    class(source) > class(destination)
+    port_class(source) > port_class(destination)
 }
 
-/// 0 for system ports, 1 for registered ones, 2 for those that clients draw from.
-pub(super) const fn class(port: Port) -> u8 {
+/// Class of a port: 0 for system ports, 1 for registered ports below 32768, 2 for those that clients draw from (RFC 6335:
+/// 49152 and up; Linux: 32768 and up).
+pub(super) const fn port_class(port: Port) -> u8 {
     match port.0 {
         0..1024 => 0,
         1024..32_768 => 1,

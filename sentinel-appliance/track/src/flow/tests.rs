@@ -1,4 +1,4 @@
-//! Packets in, roles out.
+//! Roles of packets, by flags, ports and what was recorded before.
 
 extern crate std;
 use super::*;
@@ -6,7 +6,7 @@ use crate::hash::HashKey;
 use sentinel_dissect::FiveTuple;
 use std::vec;
 
-fn end(last: u32, port: u16) -> Endpoint {
+fn endpoint(last: u32, port: u16) -> Endpoint {
     Endpoint { address: Address::v4(0x0a00_0000 | last), port: Port(port) }
 }
 
@@ -46,8 +46,8 @@ fn udp<'t>(
 }
 
 #[test]
-fn the_sender_of_the_syn_opened_it() {
-    for (client, server) in [(end(1, 40_000), end(2, 80)), (end(9, 40_000), end(2, 80))] {
+fn the_sender_of_the_syn_is_the_initiator() {
+    for (client, server) in [(endpoint(1, 40_000), endpoint(2, 80)), (endpoint(9, 40_000), endpoint(2, 80))] {
         let mut sets = vec![FlowSet::default(); 16];
         let mut flows = Flows::new(&mut sets);
         let first = tcp(&mut flows, client, server, SYN).role;
@@ -55,33 +55,33 @@ fn the_sender_of_the_syn_opened_it() {
             first,
             Role { from_initiator: true, certain: true, is_first: true, idle: CoarseSpan::default() }
         );
-        let answer = tcp(&mut flows, server, client, SYN_ACK).role;
+        let response = tcp(&mut flows, server, client, SYN_ACK).role;
         assert_eq!(
-            answer,
+            response,
             Role { from_initiator: false, certain: true, is_first: false, idle: CoarseSpan::default() }
         );
     }
 }
 
 #[test]
-fn a_syn_ack_alone_tells_too() {
+fn a_syn_ack_alone_identifies_the_initiator() {
     let mut sets = vec![FlowSet::default(); 16];
     let mut flows = Flows::new(&mut sets);
     // The ports alone would say the opposite.
-    assert!(!tcp(&mut flows, end(1, 50_000), end(2, 80), SYN_ACK).role.from_initiator);
-    assert!(tcp(&mut flows, end(2, 80), end(1, 50_000), ACK).role.from_initiator);
+    assert!(!tcp(&mut flows, endpoint(1, 50_000), endpoint(2, 80), SYN_ACK).role.from_initiator);
+    assert!(tcp(&mut flows, endpoint(2, 80), endpoint(1, 50_000), ACK).role.from_initiator);
 }
 
 #[test]
-fn without_an_opening_the_ports_decide_and_a_later_syn_corrects() {
+fn without_a_syn_the_ports_decide_and_a_later_syn_corrects() {
     let mut sets = vec![FlowSet::default(); 16];
     let mut flows = Flows::new(&mut sets);
-    let role = tcp(&mut flows, end(1, 443), end(2, 50_000), ACK).role;
+    let role = tcp(&mut flows, endpoint(1, 443), endpoint(2, 50_000), ACK).role;
     assert_eq!(
         role,
         Role { from_initiator: false, certain: false, is_first: true, idle: CoarseSpan::default() }
     );
-    let role = tcp(&mut flows, end(1, 443), end(2, 50_000), SYN).role;
+    let role = tcp(&mut flows, endpoint(1, 443), endpoint(2, 50_000), SYN).role;
     assert_eq!(
         role,
         Role { from_initiator: true, certain: true, is_first: false, idle: CoarseSpan::default() }
@@ -89,21 +89,21 @@ fn without_an_opening_the_ports_decide_and_a_later_syn_corrects() {
 }
 
 #[test]
-fn an_answer_of_a_resolver_opens_nothing() {
+fn a_response_of_a_resolver_is_not_from_the_initiator() {
     let mut sets = vec![FlowSet::default(); 16];
     let mut flows = Flows::new(&mut sets);
-    assert!(!udp(&mut flows, end(1, 53), end(2, 33_000), NOW).role.from_initiator);
-    assert!(udp(&mut flows, end(2, 33_001), end(1, 53), NOW).role.from_initiator);
-    assert!(udp(&mut flows, end(2, 5_000), end(1, 5_001), NOW).role.from_initiator);
+    assert!(!udp(&mut flows, endpoint(1, 53), endpoint(2, 33_000), NOW).role.from_initiator);
+    assert!(udp(&mut flows, endpoint(2, 33_001), endpoint(1, 53), NOW).role.from_initiator);
+    assert!(udp(&mut flows, endpoint(2, 5_000), endpoint(1, 5_001), NOW).role.from_initiator);
 }
 
 #[test]
-fn what_others_have_seen_holds_like_what_was_seen() {
+fn an_initiator_set_by_another_worker_is_kept() {
     let mut sets = vec![FlowSet::default(); 16];
     let mut flows = Flows::new(&mut sets);
-    let (here, there) = (end(1, 5_000), end(2, 5_001));
+    let (here, there) = (endpoint(1, 5_000), endpoint(2, 5_001));
     let id = flow(there, here, None);
-    assert!(id.is_ambiguous() && !flow(end(1, 53), end(2, 5_000), None).is_ambiguous());
+    assert!(id.is_ambiguous() && !flow(endpoint(1, 53), endpoint(2, 5_000), None).is_ambiguous());
     assert!(flows.set_initiator(id, true, false, false, NOW));
     assert!(!udp(&mut flows, here, there, NOW).role.from_initiator);
     assert!(!flows.set_initiator(id, false, false, false, NOW), "known already");
@@ -113,22 +113,22 @@ fn what_others_have_seen_holds_like_what_was_seen() {
 }
 
 #[test]
-fn without_storage_the_packet_alone_decides() {
+fn without_storage_each_packet_is_a_first_one() {
     let mut flows = Flows::new(&mut []);
-    assert!(tcp(&mut flows, end(1, 1), end(2, 2), SYN).role.from_initiator);
+    assert!(tcp(&mut flows, endpoint(1, 1), endpoint(2, 2), SYN).role.from_initiator);
 }
 
 #[test]
-fn interest_is_remembered_until_the_rules_or_the_opener_change() {
+fn inspection_is_kept_until_the_rules_or_the_initiator_change() {
     let mut sets = vec![FlowSet::default(); 16];
     let mut flows = Flows::new(&mut sets);
-    let (client, server) = (end(1, 40_000), end(2, 80));
+    let (client, server) = (endpoint(1, 40_000), endpoint(2, 80));
     let mut up = tcp(&mut flows, client, server, ACK);
     assert_eq!(up.inspection(), Inspection::Full);
     up.set_inspection(Inspection::LengthOnly);
     assert_eq!(tcp(&mut flows, client, server, ACK).inspection(), Inspection::LengthOnly);
     let mut down = tcp(&mut flows, server, client, ACK);
-    assert_eq!(down.inspection(), Inspection::Full, "the other direction is another matter");
+    assert_eq!(down.inspection(), Inspection::Full, "set for one direction only");
     down.set_inspection(Inspection::Bypass);
     assert_eq!(tcp(&mut flows, server, client, ACK).inspection(), Inspection::Bypass);
     assert_eq!(tcp(&mut flows, client, server, ACK).inspection(), Inspection::LengthOnly);
@@ -139,23 +139,24 @@ fn interest_is_remembered_until_the_rules_or_the_opener_change() {
     assert_eq!(up.inspection(), Inspection::Full);
     up.set_inspection(Inspection::Bypass);
     let proof = tcp(&mut flows, client, server, SYN);
-    assert_eq!(proof.inspection(), Inspection::Full, "the SYN proves what was only judged");
+    assert_eq!(proof.inspection(), Inspection::Full, "the SYN proves what was only inferred");
 }
 
 #[test]
-fn ports_that_are_certain_give_one_verdict_whoever_is_seen_first() {
+fn certain_ports_give_one_initiator_for_either_first_packet() {
     let ports = [0, 80, 1_023, 1_024, 8_080, 32_767, 32_768, 65_535].map(Port);
     for (source, destination) in ports.iter().flat_map(|one| ports.map(|other| (*one, other))) {
-        let verdicts = (looks_like_initiator(source, destination), looks_like_initiator(destination, source));
-        assert_eq!(is_certain_initiator(source, destination), verdicts == (true, false));
+        let inferred = (looks_like_initiator(source, destination), looks_like_initiator(destination, source));
+        assert_eq!(is_certain_initiator(source, destination), inferred == (true, false));
     }
 }
 
 #[test]
-fn silence_is_measured() {
+fn idle_time_is_measured() {
     let mut sets = vec![FlowSet::default(); 16];
     let mut flows = Flows::new(&mut sets);
-    udp(&mut flows, end(1, 5_000), end(2, 5_001), NOW);
-    let later = udp(&mut flows, end(2, 5_001), end(1, 5_000), NOW.after(Duration::from_secs(30))).role;
+    udp(&mut flows, endpoint(1, 5_000), endpoint(2, 5_001), NOW);
+    let later =
+        udp(&mut flows, endpoint(2, 5_001), endpoint(1, 5_000), NOW.after(Duration::from_secs(30))).role;
     assert!(later.idle >= CoarseSpan::at_least(Duration::from_millis(29_900)) && !later.is_first);
 }

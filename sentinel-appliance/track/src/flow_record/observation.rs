@@ -1,25 +1,27 @@
-//! What one packet adds to a conversation.
+//! Observation of a packet: the flow that it belongs to, and what it adds to the counts.
+//!
+//! Read first: RFC 792 and RFC 4443 (ICMP types); the Community ID specification for the pairs of request and reply types.
 
 use sentinel_dissect::{Icmp, Icmpv6, Packet, TcpFlags, Transport, protocol};
 use sentinel_units::{Port, Timestamp};
 
 use crate::flow::Endpoint;
 
-/// Both ends of a conversation as its packets have them.
+/// Endpoints and protocol of a packet, in the direction of the packet.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct FlowTuple {
-    /// Who sent this packet. The port of an ICMP message is its type.
+    /// Sender. The port of an ICMP message is its type.
     pub source: Endpoint,
-    /// Who it is for. The port of an ICMP message is the type of its answer or question; if there is none, its code.
+    /// Receiver. The port of an ICMP message is the type of the matching reply or request; its code if it has none.
     pub destination: Endpoint,
     /// IP protocol number.
     pub protocol: u8,
-    /// Whether there are no answers: what goes the other way is another conversation.
+    /// True for ICMP messages without reply: the opposite direction is a flow of its own.
     pub is_one_way: bool,
 }
 
 impl FlowTuple {
-    /// Those of an IP packet. Protocols without ports, and parts of datagrams, have zero for both.
+    /// Returns the tuple of an IP packet, or `None` of another. Protocols without ports, and fragments, have ports of zero.
     #[must_use]
     pub fn of(packet: &Packet<'_>) -> Option<Self> {
         let ip = packet.ip()?;
@@ -45,44 +47,46 @@ impl FlowTuple {
     }
 }
 
-/// Questions and their answers, question first.
+/// ICMP types of requests with their replies.
 pub(super) const ICMP_PAIRS: &[(u8, u8)] = &[(8, 0), (10, 9), (13, 14), (15, 16), (17, 18)];
+/// ICMPv6 types of requests with their replies.
 const ICMPV6_PAIRS: &[(u8, u8)] = &[(128, 129), (130, 131), (133, 134), (135, 136), (139, 140), (144, 145)];
 
+/// Returns the ports that stand for an ICMP type and code, and whether the message has no reply.
 pub(super) fn icmp(kind: u8, code: u8, pairs: &[(u8, u8)]) -> (Port, Port, bool) {
-    let other = pairs.iter().find_map(|(question, answer)| match kind {
-        _ if kind == *question => Some(*answer),
-        _ if kind == *answer => Some(*question),
+    let other = pairs.iter().find_map(|(request, reply)| match kind {
+        _ if kind == *request => Some(*reply),
+        _ if kind == *reply => Some(*request),
         _ => None,
     });
     (Port(u16::from(kind)), Port(u16::from(other.unwrap_or(code))), other.is_none())
 }
 
-/// Whether an ICMP message of a pair is the question.
-pub(super) fn is_question(tuple: &FlowTuple) -> bool {
+/// Returns true if an ICMP message is a request.
+pub(super) fn is_request(tuple: &FlowTuple) -> bool {
     let pairs = if tuple.protocol == protocol::ICMP { ICMP_PAIRS } else { ICMPV6_PAIRS };
-    pairs.iter().any(|(question, _)| u16::from(*question) == tuple.source.port.0)
+    pairs.iter().any(|(request, _)| u16::from(*request) == tuple.source.port.0)
 }
 
-/// What one packet, or all parts of one datagram, add to a conversation.
+/// Contribution of one packet, or of all fragments of one datagram, to a flow record.
 #[derive(Clone, Copy, Debug)]
 pub struct Observation {
-    /// Who to whom.
+    /// Endpoints and protocol.
     pub tuple: FlowTuple,
-    /// When; of several parts, when the first came.
+    /// Time of the packet, or of the first fragment.
     pub first: Timestamp,
-    /// When the last came.
+    /// Time of the packet, or of the last fragment.
     pub last: Timestamp,
     /// IP packets.
     pub packets: u32,
-    /// Bytes of them, IP headers included.
+    /// Bytes of these packets, with IP headers.
     pub bytes: u32,
-    /// Control bits, if it is TCP.
+    /// TCP flags; `None` for other protocols.
     pub flags: Option<TcpFlags>,
 }
 
 impl Observation {
-    /// Of one packet. `None` if it is not IP.
+    /// Returns the observation of one packet, or `None` if it is not IP.
     #[must_use]
     pub fn of(packet: &Packet<'_>, at: Timestamp) -> Option<Self> {
         let (tuple, ip) = (FlowTuple::of(packet)?, packet.ip()?);

@@ -1,11 +1,13 @@
-//! One direction of a stream, and the messages in it.
+//! One direction of a stream: its key, its slot, the storage for all slots, and the messages found in it.
 
 use sentinel_dissect::framing::{Probe, probe, probe_handshake};
 use sentinel_units::Timestamp;
 
-use super::{CHUNK_LEN, MAX_CHUNKS, NO_CHUNK};
+use super::pool::NO_CHUNK;
+use super::{CHUNK_LEN, MAX_CHUNKS};
 use crate::allocator::TableAllocator;
 use crate::flow::Endpoint;
+use crate::hash::HashKey;
 use crate::hashed_lru::LruLink;
 use crate::range_set::RangeSet;
 
@@ -13,7 +15,7 @@ use crate::range_set::RangeSet;
 pub(super) struct Key {
     pub(super) source: Endpoint,
     pub(super) destination: Endpoint,
-    /// Tells streams of datagrams between the same ends apart; zero for TCP.
+    /// [`CryptoData::channel`]; zero for TCP.
     pub(super) channel: u32,
 }
 
@@ -22,6 +24,7 @@ impl Key {
         Message { source: self.source, destination: self.destination, bytes, at, channel: self.channel }
     }
 
+    /// Returns whether `bytes` begin with a complete message, the start of one, or neither.
     pub(super) fn probe(&self, bytes: &[u8]) -> Probe {
         if self.channel == 0 {
             probe(bytes, (self.source.port, self.destination.port))
@@ -29,56 +32,75 @@ impl Key {
             probe_handshake(bytes)
         }
     }
+
+    pub(super) fn hash(&self, key: &HashKey) -> u32 {
+        let ports = u32::from(self.source.port.0) << 16 | u32::from(self.destination.port.0);
+        let ([a, b, c, d], [e, f, g, h]) = (self.source.address.words(), self.destination.address.words());
+        key.hash32([a, b, c, d, e, f, g, h, ports, self.channel])
+    }
 }
 
-/// One direction; the caller lends some.
+/// Slot of one direction of a stream; the caller lends some.
+//
+// Invariants:
+// - `ranges` and `chunks` count from `next_sequence`: byte `n` behind it is byte `n % CHUNK_LEN` of `chunks[n / CHUNK_LEN]`.
+// - Every byte in `ranges` lies in an allocated chunk. The reverse does not hold: a chunk is allocated whole.
+// - A slot is on the list `BUFFERING` if `ranges` is not empty, else on `EMPTY`.
 #[derive(Clone, Copy, Debug)]
 pub struct StreamSlot {
     pub(super) key: Key,
-    /// Number of the first byte that is not handed on yet.
-    pub(super) base: u32,
-    pub(super) touched: Timestamp,
+    /// Sequence number of the first byte that is not delivered.
+    pub(super) next_sequence: u32,
+    pub(super) last_used: Timestamp,
     pub(super) chunks: [u16; MAX_CHUNKS],
-    /// What is there behind `base`.
+    /// Bytes buffered behind `next_sequence`.
     pub(super) ranges: RangeSet,
-    pub(super) probes: u8,
-    /// Bytes from `base` on before it is worth another look.
-    pub(super) need: u16,
+    pub(super) probe_count: u8,
+    /// Number of bytes without gap below which the message cannot be complete, so that probing would be wasted.
+    pub(super) needed_len: u16,
+}
+
+impl StreamSlot {
+    /// Slot with nothing buffered.
+    pub(super) fn new(key: Key, next_sequence: u32, last_used: Timestamp) -> Self {
+        Self { key, next_sequence, last_used, ..Self::default() }
+    }
 }
 
 impl Default for StreamSlot {
     fn default() -> Self {
         Self {
             key: Key::default(),
-            base: 0,
-            touched: Timestamp::ZERO,
+            next_sequence: 0,
+            last_used: Timestamp::ZERO,
             chunks: [NO_CHUNK; MAX_CHUNKS],
             ranges: RangeSet::default(),
-            probes: 0,
-            need: 0,
+            probe_count: 0,
+            needed_len: 0,
         }
     }
 }
 
-/// What the caller lends.
+/// Storage of [`super::Streams`], lent by the caller.
 #[derive(Debug)]
 pub struct StreamStorage<'m> {
-    /// Best as many as `slots`.
+    /// Heads of hash chains, best as many as `slots`.
     pub heads: &'m mut [u32],
-    /// As many as `slots`.
+    /// Links, as many as `slots`.
     pub links: &'m mut [LruLink],
-    /// Directions that are remembered at a time.
+    /// Directions remembered at a time.
     pub slots: &'m mut [StreamSlot],
-    /// The pool.
+    /// Chunks of the pool.
     pub chunks: &'m mut [[u8; CHUNK_LEN]],
-    /// As many as `chunks`.
+    /// Free list, as many as `chunks`.
     pub free: &'m mut [u16],
-    /// Where a message is put together: [`MAX_MESSAGE_LEN`] bytes.
+    /// Buffer in which the chunks of a message are joined: [`super::MAX_MESSAGE_LEN`] bytes. A shorter one shortens the
+    /// messages.
     pub message: &'m mut [u8],
 }
 
 impl<'m> StreamStorage<'m> {
-    /// For so many directions, chunks of a pool, and bytes of one message.
+    /// Allocates storage for `slots` directions, `chunks` chunks and a message of `message_len` bytes.
     pub fn allocate(
         slots: usize,
         chunks: usize,
@@ -96,41 +118,42 @@ impl<'m> StreamStorage<'m> {
     }
 }
 
-/// A message, or what there is of it.
+/// Message of an application protocol, or its beginning if the remainder was lost.
 #[derive(Clone, Copy, Debug)]
 pub struct Message<'b> {
-    /// Who sent it.
+    /// Sender.
     pub source: Endpoint,
-    /// To whom.
+    /// Receiver.
     pub destination: Endpoint,
-    /// Its bytes.
+    /// Bytes of the message. If one segment held it, other messages may follow in the same bytes.
     pub bytes: &'b [u8],
-    /// When the last of them came.
+    /// Packet time of the last segment received of it.
     pub at: Timestamp,
     /// [`CryptoData::channel`]; zero for TCP.
     pub channel: u32,
 }
 
-/// How it went so far.
+/// Counters of a [`super::Streams`] table.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct StreamCounts {
-    /// Messages put together from several segments.
+    /// Messages reassembled from several segments.
     pub reassembled: u64,
-    /// Messages handed on in part: the rest did not come, was cut by the capture, or is more than is held.
+    /// Messages delivered in part because the remainder did not arrive in time, was truncated by the snap length, or exceeds
+    /// [`super::MAX_MESSAGE_LEN`]; evicted messages are among them.
     pub partial: u64,
-    /// Messages handed on in part because their slot or chunks were needed: those longest without a segment.
+    /// Streams evicted because all slots or all chunks were in use: the least recently used one that buffers bytes.
     pub evictions: u64,
-    /// Segments that say other bytes than an earlier one in the same place. The first were kept.
+    /// Segments with bytes that differ from those received earlier for the same sequence numbers. The first were kept.
     pub conflicts: u64,
 }
 
-/// A piece of a stream that datagrams carry (QUIC).
+/// Data of a QUIC CRYPTO frame (RFC 9000 section 19.6): bytes at an offset of a stream that datagrams carry.
 #[derive(Clone, Copy, Debug)]
 pub struct CryptoData<'b> {
-    /// Tells streams between the same ends apart; odd.
+    /// Identifier that distinguishes connections between the same endpoints; odd, because zero stands for TCP.
     pub channel: u32,
-    /// Where in the stream it belongs, in bytes.
+    /// Offset in the stream, in bytes.
     pub offset: u32,
-    /// Its bytes.
+    /// Bytes of the frame.
     pub bytes: &'b [u8],
 }
