@@ -126,7 +126,8 @@ fn evidence(evidence: &Evidence, out: &mut impl Write) -> fmt::Result {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::tests::{every_evidence, sample};
+    use crate::testing::sample;
+    use crate::wire::tests::every_evidence;
 
     #[test]
     fn strings_from_traffic_cannot_break_out() {

@@ -13,6 +13,8 @@
 pub mod json;
 mod kind;
 mod summary;
+#[doc(hidden)]
+pub mod testing;
 pub mod wire;
 
 pub use kind::{Kind, ParseSeverityError, Phase, Severity, Test};

@@ -218,25 +218,7 @@ fn unpack(bytes: &[u8]) -> Result<Option<Address>, WireError> {
 pub(crate) mod tests {
     use super::*;
     use crate::Kind;
-
-    pub(crate) fn sample() -> Alert {
-        Alert {
-            time: Timestamp::from_parts(1_700_000_009, 0),
-            first: Timestamp::from_parts(1_700_000_000, 0),
-            test: Test::PortScanPortsInWindow,
-            severity: Severity::Medium,
-            phase: Phase::Open,
-            incident: 1,
-            suppressed: 0,
-            subject: Subject {
-                source: Some(Address::v4(0x0a14_1e42)),
-                destination: Some(Address::v4(0x0a14_1e0a)),
-                mac: Some(Mac([2, 0x20, 0x30, 0, 0, 0x66])),
-                ..Subject::default()
-            },
-            evidence: Evidence::Ports { at_least: 15, at_most: 15, threshold: 15, window_s: 10 },
-        }
-    }
+    use crate::testing::sample;
 
     pub(crate) fn every_evidence() -> [Evidence; 7] {
         let long = ShortName::try_from("x".repeat(64).as_str()).unwrap();
