@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use sentinel_dissect::{quic, tls};
-use sentinel_seal::quic::{Flavour, InitialKeys, Sender};
+use sentinel_seal::quic::{InitialKeys, Sender, Version};
 use sentinel_track::reassembly::CryptoData;
 
 use super::fingerprint::{self, Carrier};
@@ -22,8 +22,8 @@ pub(super) fn pieces(payload: &[u8], visit: &mut dyn FnMut(&CryptoData<'_>)) {
             return;
         }
         let Ok(initial) = quic::Initial::parse(rest) else { return };
-        let Some(flavour) = Flavour::of_version(initial.version) else { return };
-        let keys = InitialKeys::new(flavour, Sender::Client, initial.destination);
+        let Some(version) = Version::from_number(initial.version) else { return };
+        let keys = InitialKeys::new(version, Sender::Client, initial.destination);
         let mut packet = initial.packet.to_vec();
         // Those of the server were sealed with keys that follow from a number that stood in the client's packet.
         let Ok(frames) = keys.open(&mut packet, initial.number_at) else { return };
