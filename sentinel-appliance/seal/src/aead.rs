@@ -29,7 +29,7 @@ pub struct Exhausted;
 
 impl fmt::Display for Exhausted {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("no nonce left under this key")
+        out.write_str("the nonces of this key are used up")
     }
 }
 
@@ -43,7 +43,7 @@ pub struct Forged;
 
 impl fmt::Display for Forged {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("the seal is broken")
+        out.write_str("the authentication tag does not match")
     }
 }
 
