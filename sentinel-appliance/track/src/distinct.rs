@@ -83,7 +83,7 @@ impl Distinct {
     /// Adds `value` at `now` and counts the distinct values of the window that ends at `now`.
     ///
     /// Times are kept to 1.05 ms and wrap after 52 days; the table entry that holds this must have a lifetime below a month.
-    #[inline] // for every packet that opens a flow: a repetition and a first value, which are most, end in the caller
+    #[inline] // for every packet that opens a flow: a repetition and a first value need no call
     pub fn add(&mut self, value: u16, now: Timestamp, window: Window) -> Insertion {
         let now = ticks(now);
         if self.used > 0 && self.last() == (value, now) {

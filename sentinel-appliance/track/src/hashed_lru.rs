@@ -87,7 +87,7 @@ impl<'m> HashedLru<'m> {
     }
 
     /// Returns true if no slot is in use.
-    #[inline] // asked for every TCP segment before a key is compared
+    #[inline] // called for every TCP segment before a key is compared
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.used == 0
@@ -159,7 +159,7 @@ impl<'m> HashedLru<'m> {
     }
 
     /// Least recently used slot of `list`.
-    #[inline] // asked for every packet to expire entries
+    #[inline] // called for every packet to expire entries
     #[must_use]
     pub fn oldest(&self, list: u8) -> Option<usize> {
         let (oldest, _) = *self.list_ends.get(usize::from(list))?;

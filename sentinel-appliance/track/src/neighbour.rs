@@ -82,6 +82,8 @@ impl<'m> Neighbours<'m> {
             *binding = Binding { mac, leased_to: None };
             return Claim::First;
         }
+        // The claim becomes the binding even if it is not explained: which of two machines is genuine cannot be known here. Each
+        // change between them, the trace that ARP spoofing leaves, is then a move.
         let before = core::mem::replace(&mut binding.mac, mac);
         if before == mac {
             Claim::Same
@@ -95,6 +97,7 @@ impl<'m> Neighbours<'m> {
     /// Records that a DHCP server leased `address` to `mac`: a later claim by it is [`Claim::Explained`].
     pub fn lease(&mut self, key: &HashKey, address: Address, mac: Mac, now: Timestamp) {
         if let Some(entry) = self.table.entry(key.address(address), address, now) {
+            // A lease is no claim: the MAC address of a known binding stays, so that the claim of the new holder is classified.
             if entry.is_new {
                 entry.value.mac = mac;
             }

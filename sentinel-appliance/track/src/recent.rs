@@ -78,7 +78,7 @@ impl<const N: usize> SlidingLog<N> {
     const IS_POWER_OF_TWO: () = assert!(N.is_power_of_two() && N < 1 << 16, "the ring is indexed by masking");
 
     /// Counts one event at `now`, and returns the age of the first event if those up to this one reach the limit.
-    #[inline] // for every packet that a detector counts; `limit` stays in registers
+    #[inline] // for every packet that a detector counts
     pub fn add(&mut self, limit: EventLimit, now: Timestamp) -> Option<LimitReached> {
         let () = Self::IS_POWER_OF_TWO;
         let now = ticks(now);

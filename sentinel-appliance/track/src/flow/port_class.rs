@@ -16,7 +16,7 @@ pub const fn looks_like_initiator(source: Port, destination: Port) -> bool {
 
 /// Returns true if the ports alone identify the sender as the initiator: [`looks_like_initiator`] gives the same initiator
 /// for whichever packet of the flow is captured first.
-#[inline] // asked for every SYN on the fast path
+#[inline] // called for every SYN on the fast path
 #[must_use]
 pub const fn is_certain_initiator(source: Port, destination: Port) -> bool {
     port_class(source) > port_class(destination)

@@ -59,6 +59,7 @@ pub(super) fn icmp(kind: u8, code: u8, pairs: &[(u8, u8)]) -> (Port, Port, bool)
         _ if kind == *reply => Some(*request),
         _ => None,
     });
+    // A request has (type, reply type) and its reply the mirror image, so both have one key in ascending order.
     (Port(u16::from(kind)), Port(u16::from(other.unwrap_or(code))), other.is_none())
 }
 

@@ -79,7 +79,7 @@ impl Streams<'_> {
         }
     }
 
-    /// Delivers the buffered bytes without gap if they are a complete message, and decides how to go on if not.
+    /// Delivers the buffered bytes without gap if they are a complete message, or updates the length needed if not.
     fn probe_buffer(&mut self, slot: usize, deliver: &mut dyn FnMut(&Message<'_>)) -> Content {
         let Some(stream) = self.slots.get(slot) else { return Content::Message };
         let (key, next_sequence, last_used) = (stream.key, stream.next_sequence, stream.last_used);
