@@ -23,8 +23,6 @@ use datagram::{InsertError, Key};
 /// Time after its first fragment at which an incomplete datagram is discarded. RFC 8200 allows 60 s; Linux uses 30 s for
 /// both versions.
 pub const REASSEMBLY_TIMEOUT: Duration = Duration::from_secs(30);
-/// IP protocol number of the authentication header (RFC 4302).
-const AUTHENTICATION_HEADER: u8 = 51;
 /// Largest datagram without jumbo payload (RFC 791 section 3.1), in bytes.
 pub const MAX_DATAGRAM_LEN: usize = 65_535;
 
@@ -185,25 +183,8 @@ impl<'m> Fragments<'m> {
         at: Timestamp,
         on_discard: &mut dyn FnMut(&DatagramSlot),
     ) -> Option<usize> {
-        let wanted = Key {
-            source: ip.source,
-            destination: ip.destination,
-            identification: fragment.identification,
-            // An authentication header is skipped in the first fragment, where `protocol` then is that of its payload; later
-            // fragments carry the number of the header itself.
-            protocol: match (ip.is_v4(), fragment.skipped_words) {
-                (true, 0) => ip.protocol,
-                (true, _) => AUTHENTICATION_HEADER,
-                (false, _) => 0,
-            },
-        };
-        let ([a, b, c, d], [e, f, g, h]) = (ip.source.words(), ip.destination.words());
-        let (identification, protocol) = (wanted.identification, u32::from(wanted.protocol));
-        let hash = if ip.is_v4() {
-            key.hash32([d, h, identification, protocol])
-        } else {
-            key.hash32([a, b, c, d, e, f, g, h, identification, protocol])
-        };
+        let wanted = Key::of(ip, fragment);
+        let hash = wanted.hash(key, ip.is_v4());
         let slots = &*self.slots;
         let found = self.lru.find(hash, &mut |slot| slots.get(slot).is_some_and(|other| other.key == wanted));
         if found.is_some() {

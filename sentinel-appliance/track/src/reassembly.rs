@@ -111,13 +111,11 @@ impl<'m> Streams<'m> {
         let mut sequence = tcp.sequence;
         if tcp.flags.has(TcpFlags::SYN) {
             sequence = sequence.wrapping_add(1);
-            found = match found {
-                Some(slot) => {
-                    self.free_chunks(slot);
-                    Some(slot)
-                }
-                None => self.claim(hash, deliver),
-            };
+            if let Some(slot) = found {
+                self.free_chunks(slot);
+            } else {
+                found = self.claim(hash, deliver);
+            }
             self.start(found, wanted, sequence, now);
         }
         if !tcp.payload.is_empty() && !tcp.flags.has(TcpFlags::RST) {

@@ -29,6 +29,7 @@ pub fn held_bytes() -> usize {
 
 // SAFETY: every call is passed on to the system's allocator with unchanged arguments. `realloc` is the provided one, which
 // calls `alloc` and `dealloc`, so that growing counts as one allocation.
+#[allow(unsafe_code, reason = "an allocator cannot be written without")]
 unsafe impl GlobalAlloc for CountingAllocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.set(ALLOCATIONS.get() + 1);

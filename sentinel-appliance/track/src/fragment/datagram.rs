@@ -6,9 +6,14 @@ use sentinel_units::{Address, Port, Timestamp};
 use super::MAX_DATAGRAM_LEN;
 use crate::flow::Endpoint;
 use crate::flow_record::{FlowTuple, Observation};
+use crate::hash::HashKey;
 use crate::range_set::RangeSet;
 use crate::table::Recycle;
 
+/// IP protocol number of the authentication header (RFC 4302).
+const AUTHENTICATION_HEADER: u8 = 51;
+
+/// Identity of a datagram: equal for all its fragments.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(super) struct Key {
     pub(super) source: Address,
@@ -16,6 +21,33 @@ pub(super) struct Key {
     pub(super) identification: u32,
     /// Zero in IPv6, where addresses and identification alone name the datagram (RFC 8200 section 4.5).
     pub(super) protocol: u8,
+}
+
+impl Key {
+    pub(super) fn of(ip: &Ip<'_>, fragment: Fragment) -> Self {
+        Self {
+            source: ip.source,
+            destination: ip.destination,
+            identification: fragment.identification,
+            // An authentication header is skipped in the first fragment, where `protocol` then is that of its payload; later
+            // fragments carry the number of the header itself.
+            protocol: match (ip.is_v4(), fragment.skipped_words) {
+                (true, 0) => ip.protocol,
+                (true, _) => AUTHENTICATION_HEADER,
+                (false, _) => 0,
+            },
+        }
+    }
+
+    pub(super) fn hash(&self, key: &HashKey, is_v4: bool) -> u32 {
+        let ([a, b, c, d], [e, f, g, h]) = (self.source.words(), self.destination.words());
+        let (identification, protocol) = (self.identification, u32::from(self.protocol));
+        if is_v4 {
+            key.hash32([d, h, identification, protocol])
+        } else {
+            key.hash32([a, b, c, d, e, f, g, h, identification, protocol])
+        }
+    }
 }
 
 /// Slot of one incomplete datagram; the caller lends some.
