@@ -16,11 +16,11 @@ const AUTHENTICATION_HEADER: u8 = 51;
 /// Identity of a datagram: equal for all its fragments.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(super) struct Key {
-    pub(super) source: Address,
-    pub(super) destination: Address,
-    pub(super) identification: u32,
+    source: Address,
+    destination: Address,
+    identification: u32,
     /// Zero in IPv6, where addresses and identification alone name the datagram (RFC 8200 section 4.5).
-    pub(super) protocol: u8,
+    protocol: u8,
 }
 
 impl Key {
