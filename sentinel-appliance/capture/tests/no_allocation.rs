@@ -2,37 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
-
 use sentinel_capture::Frame;
 use sentinel_capture::file::{MAX_FRAME, Reader};
 use sentinel_capture::write::{PcapWriter, PcapngWriter};
+use sentinel_testkit::{CountingAllocator, allocations};
 use sentinel_units::{LinkType, Timestamp};
 
-/// Counts what this thread asks for and leaves the rest to the system.
-struct Counting;
-
-thread_local! {
-    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
-}
-
-// SAFETY: everything is passed on to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: the caller keeps the contract of `alloc`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller keeps the contract of `dealloc`, and the pointer came from `System`.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
+static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 const COUNT: usize = 5_000;
 
@@ -53,11 +30,11 @@ fn read(file: &[u8]) -> (usize, usize) {
     let mut reader = Reader::open(file).unwrap();
     // The first frame may bring the description of its interface.
     let mut frames = usize::from(reader.next().unwrap().is_some());
-    let before = ALLOCATIONS.get();
+    let before = allocations();
     while reader.next().unwrap().is_some() {
         frames += 1;
     }
-    (frames, ALLOCATIONS.get() - before)
+    (frames, allocations() - before)
 }
 
 #[test]
@@ -82,8 +59,8 @@ fn the_longest_frames_grow_the_buffer_once() {
         pcap.write(&frame(&bytes[..length])).unwrap();
     }
     let file = pcap.into_inner();
-    let (frames, allocations) = read(&file);
+    let (frames, count) = read(&file);
     assert_eq!(frames, 4);
     // Growing may go by way of one other block of memory.
-    assert!((1..=2).contains(&allocations), "{allocations}");
+    assert!((1..=2).contains(&count), "{count}");
 }

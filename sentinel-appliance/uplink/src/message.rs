@@ -347,11 +347,9 @@ mod tests {
             first: Timestamp::from_micros(128 + 64),
             test: sentinel_alert::Test::IcmpFloodPerSource,
             severity: sentinel_alert::Severity::High,
-            phase: sentinel_alert::Phase::Open,
-            incident: 1,
-            suppressed: 0,
             subject: sentinel_alert::Subject::default(),
             evidence: sentinel_alert::Evidence::Packets { count: 100, threshold: 100, window_s: 5 },
+            ..sentinel_alert::testing::sample()
         };
         for (boot, head) in [(300, &[2, 0, 5, 0x80, 1][..]), (301, &[2, 1, 0xad, 2, 5, 0x80, 1])] {
             let mut buffer = [0; 64];

@@ -2,8 +2,9 @@
 
 extern crate std;
 
-use sentinel_alert::{Alert, AlertId, Evidence, Phase, Severity, ShortName, Subject, Test};
-use sentinel_units::{Address, Mac, Port, Timestamp, Uptime};
+use sentinel_alert::testing::sample;
+use sentinel_alert::{Alert, AlertId, Evidence, Severity, ShortName, Subject, Test};
+use sentinel_units::{Address, Port, Timestamp, Uptime};
 use std::format;
 use std::string::String;
 use std::vec::Vec;
@@ -40,18 +41,8 @@ fn alerts() -> Vec<(AlertId, Alert)> {
     let scan = Alert {
         time,
         first: Timestamp::from_parts(1_700_000_055, 0),
-        test: Test::PortScanPortsInWindow,
-        severity: Severity::Medium,
-        phase: Phase::Open,
-        incident: 1,
-        suppressed: 0,
-        subject: Subject {
-            source: Some(Address::v4(0x0a14_1e42)),
-            destination: Some(Address::v4(0x0a14_1e0a)),
-            mac: Some(Mac([2, 0x20, 0x30, 0, 0, 0x66])),
-            ..Subject::default()
-        },
         evidence: Evidence::Ports { at_least: 15, at_most: 16, threshold: 15, window_s: 10 },
+        ..sample()
     };
     let listed = Alert {
         time: Timestamp::from_parts(1_700_000_061, 0),

@@ -439,7 +439,8 @@ pub fn timeline(connection: &Connection, now: Timestamp, count: u16) -> Result<V
 mod tests {
     use std::path::Path;
 
-    use sentinel_alert::{Evidence, Phase, Subject, Test};
+    use sentinel_alert::testing::sample;
+    use sentinel_alert::{Evidence, Subject, Test};
     use sentinel_uplink::GapReason;
 
     use super::*;
@@ -464,11 +465,9 @@ mod tests {
             first: Timestamp::from_parts(time_s, 0),
             test: Test::SynFloodPerSource,
             severity: Severity::High,
-            phase: Phase::Open,
-            incident: 1,
-            suppressed: 0,
             subject: Subject::default(),
             evidence: Evidence::Packets { count: 200, threshold: 200, window_s: 5 },
+            ..sample()
         }
     }
 

@@ -333,7 +333,8 @@ fn alerts_in(jobs: &[Job]) -> usize {
 mod tests {
     use std::path::Path;
 
-    use sentinel_alert::{Alert, AlertId, Evidence, Phase, Severity, Subject, Test};
+    use sentinel_alert::testing::sample;
+    use sentinel_alert::{Alert, AlertId, Evidence, Severity, Subject, Test};
 
     use super::*;
     use crate::store::{DatabaseKey, schema};
@@ -354,11 +355,9 @@ mod tests {
             first: Timestamp::from_parts(seq, 0),
             test: Test::ArpSpoof,
             severity: Severity::Low,
-            phase: Phase::Open,
-            incident: 1,
-            suppressed: 0,
             subject: Subject::default(),
             evidence: Evidence::Packets { count: 1, threshold: 1, window_s: 1 },
+            ..sample()
         };
         Delivery {
             sensor: SensorId(sensor),

@@ -13,7 +13,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use sentinel_alert::{Alert, AlertId, Evidence, Phase, Severity, Subject, Test};
+use sentinel_alert::testing::sample;
+use sentinel_alert::{Alert, AlertId, Severity, Subject};
 use sentinel_collector::enroll;
 use sentinel_collector::log::Log;
 use sentinel_collector::run::{Running, Settings};
@@ -61,17 +62,13 @@ pub(crate) fn alert(second: u64, severity: Severity) -> Alert {
     Alert {
         time,
         first: time,
-        test: Test::PortScanPortsInWindow,
         severity,
-        phase: Phase::Open,
-        incident: 1,
-        suppressed: 0,
         subject: Subject {
             source: Some(Address::v4(0x0a14_1e42)),
             destination: Some(Address::v4(0x0a14_1e0a)),
             ..Subject::default()
         },
-        evidence: Evidence::Ports { at_least: 15, at_most: 15, threshold: 15, window_s: 10 },
+        ..sample()
     }
 }
 

@@ -1,43 +1,42 @@
-//! How a TCP connection went.
+//! History of a TCP connection, summarised as a Zeek `conn_state`.
 //!
-//! Read first: RFC 9293 section 3.3.2 (states of a connection); "conn.log" in the book of Zeek (names of the ways that a
-//! connection can go).
+//! Read first: RFC 9293 section 3.3.2 (states of a connection); "conn.log" in the Zeek documentation (`conn_state`).
 
 use sentinel_dissect::TcpFlags;
 
-/// How a TCP connection went, as far as it was seen: the names that Zeek gives in `conn_state`.
+/// Summary of a TCP connection as far as it was captured, in the terms of Zeek's `conn_state`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum TcpState {
-    /// A SYN, and no answer.
+    /// SYN without response.
     S0,
-    /// Opened, and not closed.
+    /// Established, not closed.
     S1,
-    /// Opened, and closed by the opener; no closing of the other side.
+    /// Established; FIN of the initiator, none of the responder.
     S2,
-    /// Opened, and closed by the other side; no closing of the opener.
+    /// Established; FIN of the responder, none of the initiator.
     S3,
-    /// Closed by both sides.
+    /// FIN of both sides.
     Sf,
-    /// The SYN was answered by a reset.
+    /// SYN answered by RST.
     Rej,
-    /// Opened, then reset by the opener.
+    /// Established, then RST of the initiator.
     Rsto,
-    /// Opened, then reset by the other side.
+    /// Established, then RST of the responder.
     Rstr,
-    /// A SYN, then a reset by the opener; no SYN-ACK.
+    /// SYN, then RST of the initiator; no SYN-ACK.
     Rstos0,
-    /// Reset by the other side; no SYN.
+    /// RST of the responder; no SYN.
     Rstrh,
-    /// A SYN, then a FIN by the opener; no SYN-ACK.
+    /// SYN, then FIN of the initiator; no SYN-ACK.
     Sh,
-    /// A SYN-ACK, then a FIN by the other side; nothing of the opener.
+    /// SYN-ACK, then FIN of the responder; no packet of the initiator.
     Shr,
-    /// Its opening was not seen, and it was not closed either.
+    /// Neither the handshake nor an end was captured.
     Oth,
 }
 
 impl TcpState {
-    /// As Zeek writes it.
+    /// Name as Zeek writes it.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -58,28 +57,32 @@ impl TcpState {
     }
 }
 
-/// What each side (low, high) has sent.
+/// Kinds of segments that each side (low, high endpoint) has sent.
+//
+// Invariants: flags are only ever set, so the state depends on which segments were captured and not on their order, with one
+// exception: `reset` keeps the side of the first RST, and stays `None` if both sides had sent FIN before, because hosts
+// answer late segments of a closed connection with RST.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct TcpHistory {
+pub(super) struct TcpHistory {
     syn: [bool; 2],
     syn_ack: [bool; 2],
     fin: [bool; 2],
     other: [bool; 2],
-    /// Who sent the first reset before both had closed.
+    /// True if the low endpoint sent the first RST that came before both FINs.
     reset: Option<bool>,
 }
 
 impl TcpHistory {
-    pub(crate) fn note(&mut self, from_low: bool, flags: TcpFlags) {
+    pub(super) fn note(&mut self, from_low: bool, flags: TcpFlags) {
         let Self { syn, syn_ack, fin, other, reset } = self;
-        let side = |sides: &mut [bool; 2]| {
+        let mark = |sides: &mut [bool; 2]| {
             let [low, high] = sides;
             *if from_low { low } else { high } = true;
         };
         if flags.syn_only() {
-            side(syn);
+            mark(syn);
         } else if flags.syn_ack() {
-            side(syn_ack);
+            mark(syn_ack);
         } else if flags.has(TcpFlags::RST) {
             let [low, high] = *fin;
             if reset.is_none() && !(low && high) {
@@ -87,42 +90,46 @@ impl TcpHistory {
             }
             return;
         } else {
-            side(other);
+            mark(other);
         }
         if flags.has(TcpFlags::FIN) {
-            side(fin);
+            mark(fin);
         }
     }
 
-    pub(crate) fn is_over(&self) -> bool {
+    /// Returns true after RST, or after FIN of both sides.
+    pub(super) fn is_closed(&self) -> bool {
         self.reset.is_some() || self.fin == [true; 2]
     }
 
-    pub(crate) fn is_answered(&self) -> bool {
+    /// Returns true if the handshake was answered: a SYN-ACK was captured, or segments of both sides after the SYN.
+    pub(super) fn is_answered(&self) -> bool {
         let any = |side: fn(&[bool; 2]) -> bool| side(&self.syn_ack) || side(&self.other);
         any(|[low, _]| *low) && any(|[_, high]| *high) || self.syn_ack != [false; 2]
     }
 
-    /// As `conn_state` of Zeek's `base/protocols/conn` decides. A side is active if its part of the opening was seen.
-    pub(crate) fn state(&self, initiated_by_low: bool) -> TcpState {
+    /// Returns the state by the rules of Zeek's `base/protocols/conn`.
+    // The arms are in the order of Zeek's tests: a reset decides before FINs, and FINs before the handshake. The initiator
+    // is active if its SYN was captured, or a segment of it beside a SYN-ACK of the responder.
+    pub(super) fn state(&self, initiated_by_low: bool) -> TcpState {
         let sides = |[low, high]: [bool; 2]| if initiated_by_low { (low, high) } else { (high, low) };
-        let (opener_syn, _) = sides(self.syn);
+        let (initiator_syn, _) = sides(self.syn);
         let (_, syn_ack) = sides(self.syn_ack);
-        let (opener_other, answerer_other) = sides(self.other);
-        let opener_active = opener_syn || syn_ack && opener_other;
+        let (initiator_other, responder_other) = sides(self.other);
+        let initiator_active = initiator_syn || syn_ack && initiator_other;
         match (self.reset.map(|from_low| from_low == initiated_by_low), sides(self.fin)) {
-            (Some(false), _) if opener_syn && !syn_ack && !answerer_other => TcpState::Rej,
-            (Some(false), _) if !opener_active => TcpState::Rstrh,
+            (Some(false), _) if initiator_syn && !syn_ack && !responder_other => TcpState::Rej,
+            (Some(false), _) if !initiator_active => TcpState::Rstrh,
             (Some(false), _) => TcpState::Rstr,
             (Some(true), _) if !syn_ack => TcpState::Rstos0,
             (Some(true), _) => TcpState::Rsto,
             (None, (true, true)) => TcpState::Sf,
             (None, (true, false)) if syn_ack => TcpState::S2,
             (None, (true, false)) => TcpState::Sh,
-            (None, (false, true)) if opener_active => TcpState::S3,
+            (None, (false, true)) if initiator_active => TcpState::S3,
             (None, (false, true)) => TcpState::Shr,
-            (None, (false, false)) if opener_syn && !syn_ack && !answerer_other => TcpState::S0,
-            (None, (false, false)) if opener_active && syn_ack => TcpState::S1,
+            (None, (false, false)) if initiator_syn && !syn_ack && !responder_other => TcpState::S0,
+            (None, (false, false)) if initiator_active && syn_ack => TcpState::S1,
             (None, (false, false)) => TcpState::Oth,
         }
     }
@@ -138,7 +145,7 @@ mod tests {
     const FIN: u8 = 0x11;
     const RST: u8 = 0x04;
 
-    /// Segments of opener (`>`) and answerer (`<`); the state must not depend on which end has the lower address.
+    /// State after segments of initiator (`>`) and responder (`<`), which must not depend on which endpoint is lower.
     fn state(segments: &[(char, u8)]) -> &'static str {
         let [one, other] = [true, false].map(|initiated_by_low| {
             let mut history = TcpHistory::default();
@@ -152,18 +159,18 @@ mod tests {
     }
 
     #[test]
-    fn states_are_those_of_zeek() {
+    fn states_match_those_of_zeek() {
         let open = [('>', SYN), ('<', SYN_ACK), ('>', ACK)];
         let with = |more: &[(char, u8)]| state(&[&open, more].concat());
         assert_eq!(state(&[('>', SYN)]), "S0");
-        assert_eq!(state(&[('>', SYN), ('>', ACK)]), "S0", "half of the connection takes another way");
+        assert_eq!(state(&[('>', SYN), ('>', ACK)]), "S0", "the other direction was not captured");
         assert_eq!(with(&[]), "S1");
         assert_eq!(state(&[('>', SYN), ('<', SYN_ACK)]), "S1");
         assert_eq!(state(&[('<', SYN_ACK), ('>', ACK)]), "S1", "began before the capture");
         assert_eq!(with(&[('>', FIN)]), "S2");
         assert_eq!(with(&[('<', FIN)]), "S3");
         assert_eq!(with(&[('<', FIN), ('>', FIN)]), "SF");
-        assert_eq!(with(&[('<', FIN), ('>', FIN), ('<', RST)]), "SF", "a reset of what is closed");
+        assert_eq!(with(&[('<', FIN), ('>', FIN), ('<', RST)]), "SF", "a reset after both FINs");
         assert_eq!(with(&[('>', FIN), ('>', RST)]), "RSTO");
         assert_eq!(with(&[('>', RST), ('<', RST)]), "RSTO", "the first reset counts");
         assert_eq!(with(&[('<', RST)]), "RSTR");
@@ -177,9 +184,9 @@ mod tests {
     }
 
     #[test]
-    fn over_is_a_reset_or_two_closings() {
+    fn a_connection_is_closed_by_rst_or_by_both_fins() {
         let mut history = TcpHistory::default();
-        for (from_low, flags, over, answered) in [
+        for (from_low, flags, closed, answered) in [
             (true, SYN, false, false),
             (false, SYN_ACK, false, true),
             (true, FIN, false, true),
@@ -187,7 +194,7 @@ mod tests {
             (false, FIN, true, true),
         ] {
             history.note(from_low, TcpFlags(flags));
-            assert_eq!((history.is_over(), history.is_answered()), (over, answered), "{flags:#x}");
+            assert_eq!((history.is_closed(), history.is_answered()), (closed, answered), "{flags:#x}");
         }
     }
 }
