@@ -64,24 +64,20 @@ mod key;
 mod log;
 mod pack;
 mod pending;
-mod read;
 mod record;
 mod ring;
 mod storage;
 pub mod testing;
 #[cfg(test)]
 mod tests;
-mod verify;
-mod walk;
-mod write;
 
 pub use account::{Recovery, Stats};
 pub use error::{AppendError, FlushError, OpenError, ReadError};
 pub use file::FileStorage;
 pub use geometry::{Geometry, GeometryError, PAGE_BYTES};
 pub use key::{KeyError, LogKey, Mode, Salt};
-pub use log::{RingLog, Suspended};
-pub use read::Cursor;
+pub use log::{
+    ChainHead, Cursor, Finding, Report, RingLog, SegmentInfo, SegmentState, Suspended,
+};
 pub use record::{MAX_RECORD, RecordId};
 pub use storage::{RamStorage, Storage};
-pub use verify::{ChainHead, Finding, Report, SegmentInfo, SegmentState};

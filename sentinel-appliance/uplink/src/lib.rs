@@ -24,7 +24,6 @@ mod backoff;
 mod base32;
 mod batch;
 mod channel;
-mod collector;
 mod compress;
 mod delivery;
 mod error;
@@ -36,7 +35,7 @@ mod message;
 mod noise;
 #[cfg(test)]
 mod recorded;
-mod sensor;
+mod session;
 mod suite;
 mod telemetry;
 mod token;
@@ -44,14 +43,13 @@ mod token;
 pub use backoff::Backoff;
 pub use batch::{BATCH_OVERHEAD_LEN, Batch, BatchBuilder, BatchError, BatchIter, Entry, Origin, PushError};
 pub use channel::Limits;
-pub use collector::{CollectorEvent, CollectorSession};
 pub use delivery::{Delivery, Resume, WINDOW_LEN};
 pub use error::{SendError, SessionError};
 pub use key::{KeyPair, ParseKeyError, PublicKey};
 pub use message::{
     Enroll, Gap, GapReason, Hello, PROTOCOL_VERSION, RejectReason, ToCollector, ToSensor, Welcome,
 };
-pub use sensor::{SensorEvent, SensorSession};
+pub use session::{CollectorEvent, CollectorSession, SensorEvent, SensorSession};
 pub use suite::{Cipher, PREFACE_LEN};
 pub use telemetry::{Counter, Telemetry};
 pub use token::{MAX_ADDRESS_LEN, ParseTokenError, Secret, Token, TokenId};

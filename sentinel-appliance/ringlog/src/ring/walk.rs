@@ -5,7 +5,7 @@ use sentinel_seal::{Chain, Opener, Sealed, TAG_LEN};
 use crate::format::{BlockHeader, FoundHeader, SegmentHeader, main_key};
 use crate::key::{LogKey, Salt};
 use crate::record::RecordId;
-use crate::ring::{Ring, SEGMENT_HEADER, Segment, page_end, to_u32, to_usize};
+use super::{Ring, SEGMENT_HEADER, Segment, page_end, to_u32, to_usize};
 use crate::storage::{Storage, read_at};
 
 /// How much [`Ring::step`] does with a block.

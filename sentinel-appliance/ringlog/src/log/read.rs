@@ -4,11 +4,11 @@ use core::fmt;
 
 use crate::error::ReadError;
 use crate::format::{BlockHeader, Packing};
-use crate::log::RingLog;
+use super::RingLog;
 use crate::pack::Unpacker;
 use crate::record::RecordId;
 use crate::storage::Storage;
-use crate::walk::{Load, Step, Walk};
+use crate::ring::{Load, Step, Walk};
 
 /// A place in the log for reading on. Costs nothing to keep. Reading with one cursor inflates each block once; with
 /// several in turns, again at each turn.

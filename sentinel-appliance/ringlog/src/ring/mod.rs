@@ -9,9 +9,13 @@ use crate::geometry::{Geometry, PAGE_BYTES};
 use crate::key::{LogKey, Salt};
 use crate::record::RecordId;
 use crate::storage::Storage;
-use crate::verify::ChainHead;
-use crate::walk::{Load, Step};
-use crate::write::Writer;
+use crate::log::ChainHead;
+
+mod walk;
+mod write;
+
+pub(crate) use walk::{Load, Step, Walk};
+pub(crate) use write::Writer;
 
 /// A segment whose header was read, or written.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

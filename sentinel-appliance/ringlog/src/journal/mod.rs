@@ -10,7 +10,7 @@ use crate::key::{LogKey, Salt};
 use crate::pending::{LENGTH_BYTES, Pending};
 use crate::record::{MAX_RECORD, RecordId};
 use crate::storage::{Storage, read_at, write_at};
-use crate::verify::ChainHead;
+use crate::log::ChainHead;
 
 /// Stands after the last frame, where the length of the next one will be: what came before was written in full.
 const END_MARK: u16 = 0xffff;

@@ -9,12 +9,16 @@ use crate::journal::{Journal, Present, room_for};
 use crate::key::{LogKey, Mode};
 use crate::pack::Packer;
 use crate::pending::Pending;
-use crate::read::Reader;
 use crate::record::{MAX_RECORD, RecordId};
-use crate::ring::Ring;
+use crate::ring::{Ring, Writer};
 use crate::storage::Storage;
-use crate::verify::ChainHead;
-use crate::write::Writer;
+
+mod read;
+mod verify;
+
+pub use read::Cursor;
+use read::Reader;
+pub use verify::{ChainHead, Finding, Report, SegmentInfo, SegmentState};
 
 /// The log. See the crate's documentation for the memory it holds.
 ///

@@ -6,11 +6,10 @@ use sentinel_seal::Chain;
 
 use crate::error::ReadError;
 use crate::format::FoundHeader;
-use crate::log::RingLog;
+use super::RingLog;
 use crate::record::RecordId;
-use crate::ring::Segment;
+use crate::ring::{Load, Segment, Step};
 use crate::storage::Storage;
-use crate::walk::{Load, Step};
 
 /// Where main ended at some time. Kept elsewhere (at the collector, in a backup), it shows later whether main was rolled
 /// back or rewritten.

@@ -9,9 +9,9 @@ use crate::geometry::Geometry;
 use crate::key::{LogKey, Salt};
 use crate::pack::Packer;
 use crate::record::RecordId;
-use crate::ring::{Ring, SEGMENT_HEADER, Segment, page_end, to_u32, to_usize};
+use super::{Ring, SEGMENT_HEADER, Segment, page_end, to_u32, to_usize};
 use crate::storage::{Storage, write_at};
-use crate::verify::ChainHead;
+use crate::log::ChainHead;
 
 /// What it takes to write.
 #[derive(Debug)]
