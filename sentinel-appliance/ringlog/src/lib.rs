@@ -76,8 +76,6 @@ pub use error::{AppendError, FlushError, OpenError, ReadError};
 pub use file::FileStorage;
 pub use geometry::{Geometry, GeometryError, PAGE_BYTES};
 pub use key::{KeyError, LogKey, Mode, Salt};
-pub use log::{
-    ChainHead, Cursor, Finding, Report, RingLog, SegmentInfo, SegmentState, Suspended,
-};
-pub use record::{MAX_RECORD, RecordId};
+pub use log::{Cursor, Finding, Report, RingLog, SegmentInfo, SegmentState, Suspended};
+pub use record::{ChainHead, MAX_RECORD, RecordId};
 pub use storage::{RamStorage, Storage};

@@ -1,73 +1,61 @@
-//! The journal: every record that main lacks, sealed one by one, in RAM that outlives the program but not the power.
+//! Write-ahead journal: every record that main does not hold yet, sealed one by one, on a RAM disk. It survives the end of
+//! the program, but not of the power.
 //!
-//! It is written from the front, and from the front again when main has everything. Nothing needs to be cut off: what is
-//! left of an older round was sealed with another key, so it never follows on.
+//! The journal is written from byte 0, and again from byte 0 once main holds everything. Nothing is truncated: bytes of an
+//! earlier round are sealed with another section key and never open behind the new ones (see [`replay`]).
+//!
+//! A frame is written over the end mark before it, together with the next end mark, in one call. A kill during that write
+//! leaves a frame that does not open, and so loses the record being appended and no other. A kill between the flush of
+//! main and [`Journal::reset`] leaves records in both; opening skips those that main has.
 
-use sentinel_seal::{Opener, Sealer, TAG_LEN};
+mod replay;
 
-use crate::format::{SECTION_MARK, SectionHeader, Tag, frame_associated, journal_key};
+use sentinel_seal::{Sealer, TAG_LEN};
+
+use crate::format::{SectionHeader, Tag, frame_associated_data, journal_key};
 use crate::key::{LogKey, Salt};
-use crate::pending::{LENGTH_BYTES, Pending};
-use crate::record::{MAX_RECORD, RecordId};
-use crate::storage::{Storage, read_at, write_at};
-use crate::log::ChainHead;
+use crate::pending::{LENGTH_LEN, Pending};
+use crate::record::{ChainHead, MAX_RECORD, RecordId};
+use crate::storage::{Storage, write_at};
 
-/// Stands after the last frame, where the length of the next one will be: what came before was written in full.
+pub(crate) use replay::Replay;
+
+/// Value after the last frame, at the place of the next length: everything before it was written completely.
 const END_MARK: u16 = 0xffff;
-const MARK_BYTES: usize = 2;
+const MARK_LEN: usize = 2;
 
 /// Longest frame: length, record, tag.
-const MAX_FRAME: usize = LENGTH_BYTES + MAX_RECORD + TAG_LEN;
+const MAX_FRAME_LEN: usize = LENGTH_LEN + MAX_RECORD + TAG_LEN;
 
-/// Bytes that a record of `len` bytes may add, a section header included.
-pub(crate) const fn room_for(len: usize) -> usize {
-    SectionHeader::LEN + LENGTH_BYTES + len + TAG_LEN + MARK_BYTES
+/// Bytes that appending a record of `len` bytes may need: a section header, a frame and the end mark.
+pub(crate) const fn max_append_len(len: usize) -> usize {
+    SectionHeader::LEN + LENGTH_LEN + len + TAG_LEN + MARK_LEN
 }
 
 #[derive(Debug)]
 pub(crate) struct Journal<J> {
     storage: J,
-    /// Where the next section or frame goes.
+    /// Byte at which the next section or frame goes.
     tail: u64,
-    /// The tag before `tail`; zeros at the front.
-    link: Tag,
-    /// Of the section that is being written. `None` after opening and after an error: then the next record starts one.
+    /// Tag that ends at `tail`; zeros at the front.
+    tag: Tag,
+    /// Sealer of the section being written. `None` after opening and after a failed write: the next record begins a section.
     sealer: Option<Sealer>,
     /// Sections begun since opening.
     sections: u64,
-    /// How many of the first pending records lie here.
-    covered: u32,
+    /// Number of the first pending records that are in the journal.
+    journaled: u32,
     /// Epoch of the first section.
     epoch: u64,
     /// Bytes written since opening.
     written: u64,
 }
 
-/// What a journal holds.
-#[derive(Debug, Default)]
-pub(crate) struct Replay {
-    tail: u64,
-    link: Tag,
-    /// Epoch of the first section.
-    epoch: Option<u64>,
-    /// Where main ended when the last section was begun.
-    pub(crate) anchor: Option<ChainHead>,
-    /// The last write was not finished, or the journal was changed.
-    pub(crate) is_torn: bool,
-}
-
-/// Where main ends and with what key and salt to go on: what a new section of the journal is made of.
-pub(crate) struct Present<'k> {
+/// Content of a section header besides its numbers: key and salt of this opening, and the end of main.
+pub(crate) struct SectionContext<'k> {
     pub(crate) key: &'k LogKey,
     pub(crate) salt: Salt,
-    pub(crate) head: ChainHead,
-}
-
-impl Replay {
-    /// Where reading ended.
-    pub(crate) const fn tail(&self) -> u64 {
-        self.tail
-    }
+    pub(crate) main_end: ChainHead,
 }
 
 impl<J: Storage> Journal<J> {
@@ -75,64 +63,24 @@ impl<J: Storage> Journal<J> {
         Self {
             storage,
             tail: 0,
-            link: [0; TAG_LEN],
+            tag: [0; TAG_LEN],
             sealer: None,
             sections: 0,
-            covered: 0,
+            journaled: 0,
             epoch: 0,
             written: 0,
         }
     }
 
-    /// Reads all records from the front, as far as the seals hold.
-    pub(crate) fn replay(
-        &mut self,
-        key: &LogKey,
-        each: &mut dyn FnMut(RecordId, &[u8]),
-    ) -> Result<Replay, J::Error> {
-        let mut found = Replay::default();
-        let mut section: Option<(Opener, RecordId, u64)> = None;
-        let mut bytes = [0; MAX_FRAME];
-        // Bounded by the storage: each round moves on by a section or a frame, or ends the loop.
-        loop {
-            let count = read_at(&mut self.storage, found.tail, &mut bytes)?;
-            let bytes = bytes.get_mut(..count).unwrap_or_default();
-            let Some((mark, rest)) = bytes.split_first_chunk_mut::<LENGTH_BYTES>() else {
-                found.is_torn = found.tail > 0 || count > 0;
-                return Ok(found);
-            };
-            let mark = u16::from_be_bytes(*mark);
-            if mark == END_MARK && found.tail > 0 {
-                return Ok(found);
-            }
-            let moved = if mark == SECTION_MARK {
-                begin_section(bytes, key, &mut found).map(|next| {
-                    section = Some(next);
-                    SectionHeader::LEN
-                })
-            } else if let Some(open) = &mut section {
-                read_frame(mark, rest, &mut found.link, open, each)
-            } else {
-                None
-            };
-            match moved {
-                Some(moved) => found.tail += u64::try_from(moved).unwrap_or(0),
-                None => {
-                    found.is_torn = true;
-                    return Ok(found);
-                }
-            }
-        }
-    }
-
-    /// Goes on behind what was found, with `covered` records that main lacks; at the front if there are none.
-    pub(crate) const fn resume(&mut self, found: &Replay, covered: u32) {
-        if covered > 0
-            && let Some(epoch) = found.epoch
+    /// Continues behind what `replay` read, which holds `journaled` records that main lacks. With none of them the journal
+    /// is written from the front.
+    pub(crate) const fn resume(&mut self, replay: &Replay, journaled: u32) {
+        if journaled > 0
+            && let Some(epoch) = replay.epoch
         {
-            self.tail = found.tail;
-            self.link = found.link;
-            self.covered = covered;
+            self.tail = replay.tail;
+            self.tag = replay.tag;
+            self.journaled = journaled;
             self.epoch = epoch;
         }
     }
@@ -141,99 +89,109 @@ impl<J: Storage> Journal<J> {
         self.tail
     }
 
-    /// Whether `found`, read just now, ends before what was written.
-    pub(crate) const fn lacks(&self, found: &Replay) -> bool {
-        found.tail < self.tail
+    /// Returns true if `replay`, read just now, ends before what was written.
+    pub(crate) const fn is_cut_short(&self, replay: &Replay) -> bool {
+        replay.tail < self.tail
     }
 
     pub(crate) const fn written(&self) -> u64 {
         self.written
     }
 
-    /// The oldest epoch whose key is needed to read it, if it holds anything that main lacks.
+    /// Oldest epoch whose key is needed to read the journal; `None` if it holds nothing that main lacks.
     pub(crate) const fn epoch(&self) -> Option<u64> {
-        if self.covered > 0 { Some(self.epoch) } else { None }
+        if self.journaled > 0 { Some(self.epoch) } else { None }
     }
 
-    /// Puts the pending records here that are not here yet.
-    pub(crate) fn cover(&mut self, pending: &mut Pending, present: &Present<'_>) -> Result<(), J::Error> {
-        while self.covered < pending.count() {
-            let id = pending.first().plus(u64::from(self.covered));
+    /// Appends the pending records that are not in the journal yet: one in the usual case, more after failed writes.
+    ///
+    /// # Errors
+    /// The storage failed; records before the failure are in the journal, the others are tried again by the next call.
+    pub(crate) fn append_pending(
+        &mut self,
+        pending: &mut Pending,
+        context: &SectionContext<'_>,
+    ) -> Result<(), J::Error> {
+        while self.journaled < pending.count() {
+            let id = pending.first().plus(u64::from(self.journaled));
             let Some(record) = pending.record(id) else { return Ok(()) };
             if self.sealer.is_none() {
-                self.write_section(id, present)?;
+                self.write_section(id, context)?;
             }
             self.write_frame(id, record)?;
-            self.covered += 1;
+            self.journaled += 1;
         }
         Ok(())
     }
 
-    /// `count` of the first pending records went to main.
-    pub(crate) const fn uncover(&mut self, count: u32) {
-        self.covered = self.covered.saturating_sub(count);
+    /// Counts the first `count` pending records as written to main. Their frames stay until [`Self::reset`].
+    pub(crate) const fn discard(&mut self, count: u32) {
+        self.journaled = self.journaled.saturating_sub(count);
     }
 
-    /// Starts from the front: main has everything.
-    pub(crate) fn reset(&mut self, present: &Present<'_>) -> Result<(), J::Error> {
+    /// Begins again at byte 0, because main holds everything.
+    ///
+    /// # Errors
+    /// The storage failed. The front of the journal may be damaged; main holds all records, so none is lost.
+    pub(crate) fn reset(&mut self, context: &SectionContext<'_>) -> Result<(), J::Error> {
         self.tail = 0;
-        self.link = [0; TAG_LEN];
+        self.tag = [0; TAG_LEN];
         self.sealer = None;
-        self.covered = 0;
-        self.write_section(present.head.next_id, present)
+        self.journaled = 0;
+        self.write_section(context.main_end.next_id, context)
     }
 
-    fn write_section(&mut self, first: RecordId, present: &Present<'_>) -> Result<(), J::Error> {
+    fn write_section(&mut self, first: RecordId, context: &SectionContext<'_>) -> Result<(), J::Error> {
+        // Counted before the write: a section that is tried again gets another number and so another key.
         let section = self.sections;
         self.sections += 1;
         let header = SectionHeader {
-            epoch: present.key.epoch(),
+            epoch: context.key.epoch(),
             first,
-            main_next: present.head.next_id,
-            main_chain: present.head.chain,
-            salt: present.salt,
+            main_end: context.main_end,
+            salt: context.salt,
             section,
         };
-        let mut sealer = Sealer::new(&journal_key(present.key.key(), present.salt, section));
-        // A fresh sealer has nonces left.
-        let Some((header, tag)) = header.seal(&mut sealer, &self.link) else { return Ok(()) };
-        let mut bytes = [0; SectionHeader::LEN + MARK_BYTES];
+        let mut sealer = Sealer::new(&journal_key(context.key.key(), context.salt, section));
+        // A new sealer has nonces left, so this always succeeds.
+        let Some((header, tag)) = header.seal(&mut sealer, &self.tag) else { return Ok(()) };
+        let mut bytes = [0; SectionHeader::LEN + MARK_LEN];
         let (start, end) = bytes.split_at_mut(SectionHeader::LEN);
         start.copy_from_slice(&header);
         end.copy_from_slice(&END_MARK.to_be_bytes());
         self.write(&bytes)?;
         if self.tail == 0 {
-            self.epoch = present.key.epoch();
+            self.epoch = context.key.epoch();
         }
         self.tail += u64::try_from(SectionHeader::LEN).unwrap_or(0);
-        self.link = tag;
+        self.tag = tag;
         self.sealer = Some(sealer);
         Ok(())
     }
 
     fn write_frame(&mut self, id: RecordId, record: &[u8]) -> Result<(), J::Error> {
         let Some(sealer) = &mut self.sealer else { return Ok(()) };
-        let mut bytes = [0; MAX_FRAME + MARK_BYTES];
+        let mut bytes = [0; MAX_FRAME_LEN + MARK_LEN];
         let len = u16::try_from(record.len()).unwrap_or(u16::MAX);
-        let (length, rest) = bytes.split_at_mut(LENGTH_BYTES);
-        let (text, rest) = rest.split_at_mut(record.len().min(MAX_RECORD));
-        let (tag, rest) = rest.split_at_mut(TAG_LEN);
-        let (mark, _) = rest.split_at_mut(MARK_BYTES);
+        let (length, remaining) = bytes.split_at_mut(LENGTH_LEN);
+        let (text, remaining) = remaining.split_at_mut(record.len().min(MAX_RECORD));
+        let (tag, remaining) = remaining.split_at_mut(TAG_LEN);
+        let (mark, _) = remaining.split_at_mut(MARK_LEN);
         length.copy_from_slice(&len.to_be_bytes());
         text.copy_from_slice(record.get(..text.len()).unwrap_or_default());
-        // A section ends long before 2^64 frames.
-        let Ok(sealed) = sealer.seal(&frame_associated(&self.link, id, len), text) else { return Ok(()) };
+        // Cannot run out: a section ends long before 2^64 frames.
+        let Ok(sealed) = sealer.seal(&frame_associated_data(&self.tag, id, len), text) else { return Ok(()) };
         tag.copy_from_slice(&sealed.tag);
         mark.copy_from_slice(&END_MARK.to_be_bytes());
-        let frame = LENGTH_BYTES + record.len() + TAG_LEN;
-        let written = bytes.get(..frame + MARK_BYTES).unwrap_or_default();
-        self.write(written)?;
-        self.tail += u64::try_from(frame).unwrap_or(0);
-        self.link = sealed.tag;
+        let frame_len = LENGTH_LEN + record.len() + TAG_LEN;
+        self.write(bytes.get(..frame_len + MARK_LEN).unwrap_or_default())?;
+        self.tail += u64::try_from(frame_len).unwrap_or(0);
+        self.tag = sealed.tag;
         Ok(())
     }
 
-    /// Writes at the tail. After an error the section is over: its next nonce may lie half written on the storage.
+    /// Writes at the tail. A failed write ends the section, because its nonce may be used already in bytes that reached the
+    /// storage in part.
     fn write(&mut self, bytes: &[u8]) -> Result<(), J::Error> {
         self.written += u64::try_from(bytes.len()).unwrap_or(0);
         let written = write_at(&mut self.storage, self.tail, bytes);
@@ -246,38 +204,4 @@ impl<J: Storage> Journal<J> {
     pub(crate) fn into_storage(self) -> J {
         self.storage
     }
-}
-
-/// Reads a section header at the tail: its opener, the number of its first record, the nonce of its first frame.
-fn begin_section(bytes: &[u8], key: &LogKey, found: &mut Replay) -> Option<(Opener, RecordId, u64)> {
-    let (header, whole) = SectionHeader::decode(bytes)?;
-    let key = key.advance_to(header.epoch).ok()?;
-    let opener = Opener::new(&journal_key(key.key(), header.salt, header.section));
-    found.link = SectionHeader::is_genuine(&whole, &opener, &found.link)?;
-    found.epoch.get_or_insert(header.epoch);
-    found.anchor = Some(ChainHead { next_id: header.main_next, chain: header.main_chain });
-    Some((opener, header.first, 1))
-}
-
-/// Reads a frame whose length was taken off already; gives the bytes of the whole frame.
-fn read_frame(
-    len: u16,
-    rest: &mut [u8],
-    link: &mut Tag,
-    (opener, next, counter): &mut (Opener, RecordId, u64),
-    each: &mut dyn FnMut(RecordId, &[u8]),
-) -> Option<usize> {
-    let count = usize::from(len);
-    if count > MAX_RECORD {
-        return None;
-    }
-    let (text, rest) = rest.split_at_mut_checked(count)?;
-    let tag = *rest.first_chunk::<TAG_LEN>()?;
-    let sealed = sentinel_seal::Sealed { counter: *counter, tag };
-    opener.open(&frame_associated(link, *next, len), text, &sealed).ok()?;
-    each(*next, text);
-    *link = tag;
-    *next = next.next();
-    *counter = counter.checked_add(1)?;
-    Some(LENGTH_BYTES + count + TAG_LEN)
 }

@@ -1,126 +1,84 @@
-//! Checking the whole log.
+//! Verification of the whole log: seals, hash chain, order and completeness.
 
+use core::fmt;
 use core::ops::Range;
 
+use super::RingLog;
+use crate::error::ReadError;
+use crate::format::{BlockHeader, SlotHeader};
+use crate::record::{ChainHead, RecordId};
+use crate::ring::{Load, NextBlock, Segment, Walk};
+use crate::storage::Storage;
 use sentinel_seal::Chain;
 
-use crate::error::ReadError;
-use crate::format::FoundHeader;
-use super::RingLog;
-use crate::record::RecordId;
-use crate::ring::{Load, Segment, Step};
-use crate::storage::Storage;
-
-/// Where main ended at some time. Kept elsewhere (at the collector, in a backup), it shows later whether main was rolled
-/// back or rewritten.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct ChainHead {
-    /// Records below this were in main.
-    pub next_id: RecordId,
-    /// The hash chain over all of main up to there.
-    pub chain: Chain,
-}
-
-/// What can be done with a segment.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[non_exhaustive]
-pub enum SegmentState {
-    /// Being filled.
-    Open,
-    /// Complete and readable.
-    Sealed,
-    /// Sealed with an older key than this log was opened with: chain-verifiable, not readable.
-    OlderKey,
-    /// Its header is unreadable or forged.
-    Damaged,
-}
-
-/// One segment, for a listing.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct SegmentInfo {
-    /// Place in main, from 0.
-    pub slot: u32,
-    /// Number of the segment and epoch of its key.
-    pub epoch: u64,
-    /// Its records.
-    pub records: Range<RecordId>,
-    /// Blocks in it.
-    pub blocks: u32,
-    /// Bytes used, padding included.
-    pub bytes: u32,
-    /// What can be done with it.
-    pub state: SegmentState,
-}
-
-/// One thing that is wrong with the log.
+/// One fault that [`RingLog::verify`] found.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Finding {
-    /// A segment that should be there is not.
+    /// A segment is absent although an older and a newer one are there.
     SegmentMissing {
-        /// Its number.
+        /// Number of the segment.
         epoch: u64,
     },
     /// The header of the segment in this slot is damaged.
     SegmentDamaged {
-        /// Place in main.
+        /// Slot in main.
         slot: u32,
     },
-    /// A segment lies where it does not belong.
+    /// A segment is in a slot that its number does not belong to.
     SegmentMisplaced {
-        /// Where it lies.
+        /// Slot where it is.
         slot: u32,
-        /// Its number.
+        /// Number of the segment.
         epoch: u64,
     },
-    /// A block is damaged, forged, or left over from a write that was cut off.
+    /// A block is damaged, forged, or left over from an unfinished write.
     BlockDamaged {
-        /// The segment.
+        /// Number of the segment.
         epoch: u64,
-        /// Byte in the segment where the block starts.
+        /// Offset of the block in the segment.
         offset: u32,
     },
-    /// What comes before this point is not what was there when it was written.
+    /// The hash chain is broken: what comes before this position is not what was there when it was written.
     ChainBroken {
-        /// The segment.
+        /// Number of the segment.
         epoch: u64,
-        /// Byte in the segment.
+        /// Offset in the segment.
         offset: u32,
     },
     /// Records are missing.
     RecordsMissing(Range<RecordId>),
-    /// Main ends before the head that was remembered, or differs from it.
+    /// Main ends before a known head, or its chain does not contain that head.
     RolledBack {
-        /// Records below this were in main.
+        /// Records below this number were in main.
         expected: RecordId,
-        /// Records below this are in main now.
+        /// Records below this number are in main now.
         found: RecordId,
     },
     /// The journal is damaged, or its last write was cut off.
     JournalDamaged {
-        /// Byte where reading it ended.
+        /// Byte at which reading ended.
         offset: u64,
     },
 }
 
-/// What verifying found.
+/// Summary of [`RingLog::verify`].
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Report {
-    /// Segments seen.
+    /// Segments visited.
     pub segments: u32,
-    /// Of these, segments sealed with an older key: their chain was checked, not their seal.
+    /// Of these, segments sealed with an older key: their chain was verified, their seals were not.
     pub older_key_segments: u32,
-    /// Blocks whose seal is whole.
+    /// Blocks whose seal was verified.
     pub blocks: u64,
     /// Records in these blocks.
     pub records: u64,
-    /// Findings told to the caller. Zero means the log is sound.
+    /// Findings reported to the caller. Zero means that the log is sound.
     pub findings: u64,
 }
 
-/// A finding in one line, in words.
-impl core::fmt::Display for Finding {
-    fn fmt(&self, out: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+impl fmt::Display for Finding {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::SegmentMissing { epoch } => write!(out, "segment {epoch} is missing"),
             Self::SegmentDamaged { slot } => write!(out, "the segment in slot {slot} has a damaged header"),
@@ -131,16 +89,13 @@ impl core::fmt::Display for Finding {
                 write!(out, "segment {epoch}, byte {offset}: a block is damaged or was not finished")
             }
             Self::ChainBroken { epoch, offset } => {
-                write!(
-                    out,
-                    "segment {epoch}, byte {offset}: what comes before is not what was written before"
-                )
+                write!(out, "segment {epoch}, byte {offset}: hash chain broken, earlier bytes were changed")
             }
             Self::RecordsMissing(ids) => {
                 write!(out, "records {} to {} are missing", ids.start, ids.end.0.saturating_sub(1))
             }
             Self::RolledBack { expected, found } => {
-                write!(out, "the log went up to record {expected} and differs or ends at {found} now")
+                write!(out, "log rolled back or rewritten: went up to record {expected}, now {found}")
             }
             Self::JournalDamaged { offset } => {
                 write!(out, "the journal is damaged or was not finished at byte {offset}")
@@ -149,202 +104,178 @@ impl core::fmt::Display for Finding {
     }
 }
 
-/// Hears the findings and counts them.
+/// Reports and counts findings, and checks off the heads that the chain must contain.
 struct Inspector<'f> {
     each: &'f mut dyn FnMut(&Finding),
     report: Report,
-    /// Heads that must be met on the way: the one remembered elsewhere, and the one in the journal.
+    /// Heads not met yet: the one given by the caller, and the one recorded in the journal.
     heads: [Option<ChainHead>; 2],
 }
 
 impl Inspector<'_> {
-    fn find(&mut self, finding: &Finding) {
+    fn report(&mut self, finding: &Finding) {
         self.report.findings += 1;
         (self.each)(finding);
     }
 
-    /// The chain has this value where the records below `next` are in main.
-    fn pass(&mut self, next: RecordId, chain: Chain) {
-        let here = ChainHead { next_id: next, chain };
+    /// Checks off a head that equals the position reached.
+    fn reach(&mut self, position: ChainHead) {
         for head in &mut self.heads {
-            *head = head.filter(|head| *head != here);
+            *head = head.filter(|head| *head != position);
         }
     }
-}
-
-/// Where verifying stands: what the next header or block must follow.
-struct Track {
-    next: RecordId,
-    chain: Chain,
 }
 
 impl<M: Storage, J: Storage<Error = M::Error>> RingLog<M, J> {
-    /// Describes each segment, oldest first, then slots with a damaged header (without records, and with epoch 0).
+    /// Reads and checks everything: seals, hash chain, order, completeness. Reports each fault to `each`. `expected` is a
+    /// [`ChainHead`] stored outside the device; with it a log that was rolled back is found, as long as the ring has not
+    /// overwritten the position of that head.
     ///
     /// # Errors
-    /// [`ReadError::Main`]: main cannot be read.
-    pub fn list(&mut self, each: &mut dyn FnMut(&SegmentInfo)) -> Result<(), ReadError<M::Error>> {
-        self.reader.forget();
-        let mut epoch = 0;
-        while let Some(segment) = self.ring.first_from(epoch) {
-            let slot = self.ring.slot(segment.epoch);
-            let end = self.ring.end_of(&segment);
-            let mut walk = self.ring.walk(segment, &self.key);
-            let is_open = segment.epoch == self.ring.epoch() && !self.ring.is_fresh();
-            let state = match (walk.has_key(), is_open) {
-                (false, _) => SegmentState::OlderKey,
-                (true, true) => SegmentState::Open,
-                (true, false) => SegmentState::Sealed,
-            };
-            let (mut blocks, mut bytes) = (0, 0);
-            while walk.next < end {
-                match self.ring.step(&mut walk, Load::Header).map_err(ReadError::Main)? {
-                    Step::Block { .. } => {
-                        blocks += 1;
-                        bytes = walk.offset();
-                    }
-                    Step::Damaged { .. } => {}
-                    Step::End => break,
-                }
-            }
-            let records = segment.first..end;
-            each(&SegmentInfo { slot, epoch: segment.epoch, records, blocks, bytes, state });
-            let Some(after) = segment.epoch.checked_add(1) else { break };
-            epoch = after;
-        }
-        for slot in 0..self.ring.geometry().segments() {
-            let (_, header) = self.ring.read_header(slot).map_err(ReadError::Main)?;
-            if self.ring.at(slot).is_none() && header != FoundHeader::Blank {
-                let (records, state) = (RecordId(0)..RecordId(0), SegmentState::Damaged);
-                each(&SegmentInfo { slot, epoch: 0, records, blocks: 0, bytes: 0, state });
-            }
-        }
-        Ok(())
-    }
-
-    /// Reads and checks everything: seals, hash chain, order, completeness. Tells `each` what is wrong. `expected` is a
-    /// [`ChainHead`] remembered elsewhere; it shows a log that was rolled back as long as the ring has not passed it.
-    ///
-    /// # Errors
-    /// [`ReadError::Main`], [`ReadError::Journal`]: a storage cannot be read; findings so far were told.
+    /// [`ReadError::Main`], [`ReadError::Journal`]: a storage cannot be read; findings before the failure were reported.
     pub fn verify(
         &mut self,
         expected: Option<&ChainHead>,
         each: &mut dyn FnMut(&Finding),
     ) -> Result<Report, ReadError<M::Error>> {
-        self.reader.forget();
-        let heads = [expected.copied(), self.anchor];
+        self.reader.invalidate();
+        let heads = [expected.copied(), self.journaled_end];
         let mut inspector = Inspector { each, report: Report::default(), heads };
         self.verify_slots(&mut inspector)?;
-
-        let oldest = self.ring.first_from(0);
-        let mut track = oldest.map_or(Track { next: RecordId(0), chain: Chain::START }, |segment| Track {
-            next: segment.first,
-            chain: segment.previous,
-        });
-        let first = track.next;
-        let mut at = oldest;
-        while let Some(segment) = at {
-            self.verify_segment(segment, &mut track, &mut inspector)?;
-            at = segment.epoch.checked_add(1).and_then(|epoch| self.ring.first_from(epoch));
-        }
-        let end = self.ring.head();
-        inspector.pass(track.next, track.chain);
-        if track.next < end.next_id {
-            inspector.find(&Finding::RecordsMissing(track.next..end.next_id));
-        } else if oldest.is_some() && track.chain != end.chain {
-            inspector.find(&Finding::RolledBack { expected: end.next_id, found: track.next });
-        }
-        for head in inspector.heads.into_iter().flatten() {
-            // What the ring has passed cannot be checked any more.
-            if head.next_id >= first {
-                inspector.find(&Finding::RolledBack { expected: head.next_id, found: track.next });
-            }
-        }
+        self.verify_chain(&mut inspector)?;
         self.verify_journal(&mut inspector)?;
         Ok(inspector.report)
     }
 
-    /// Compares the headers on the storage with what the log knows.
+    /// Compares the headers on the storage with the segment table.
     fn verify_slots(&mut self, inspector: &mut Inspector<'_>) -> Result<(), ReadError<M::Error>> {
-        let (oldest, newest) = (self.ring.first_from(0), self.ring.newest());
-        let segments = u64::from(self.ring.geometry().segments());
         for slot in 0..self.ring.geometry().segments() {
-            let (bytes, found) = self.ring.read_header(slot).map_err(ReadError::Main)?;
-            match (self.ring.at(slot), found) {
-                (Some(known), FoundHeader::Whole(header)) if header.binding(&bytes) == known.binding => {}
-                (None, FoundHeader::Whole(header)) if self.ring.slot(header.epoch) != slot => {
-                    inspector.find(&Finding::SegmentMisplaced { slot, epoch: header.epoch });
+            let (bytes, header) = self.ring.read_header(slot).map_err(ReadError::Main)?;
+            match (self.ring.segment_in(slot), header) {
+                (Some(known), SlotHeader::Valid(header))
+                    if header.chain_after(&bytes) == known.chain_after => {}
+                (None, SlotHeader::Valid(header)) if self.ring.slot(header.epoch) != slot => {
+                    inspector.report(&Finding::SegmentMisplaced { slot, epoch: header.epoch });
                 }
-                (None, FoundHeader::Blank) => {
-                    let (Some(oldest), Some(newest)) = (oldest, newest) else { continue };
-                    // The epoch that this slot should hold: the last one up to the newest that falls on it.
-                    let back = (newest.epoch % segments + segments - u64::from(slot)) % segments;
-                    let Some(epoch) = newest.epoch.checked_sub(back) else { continue };
-                    if epoch > oldest.epoch || oldest.previous != Chain::START {
-                        inspector.find(&Finding::SegmentMissing { epoch });
+                (None, SlotHeader::Blank) => {
+                    if let Some(epoch) = self.missing_epoch(slot) {
+                        inspector.report(&Finding::SegmentMissing { epoch });
                     }
                 }
-                _ => inspector.find(&Finding::SegmentDamaged { slot }),
+                _ => inspector.report(&Finding::SegmentDamaged { slot }),
             }
         }
         Ok(())
     }
 
+    /// Epoch that a blank slot should hold: the last one up to the newest segment that falls on it. `None` if that segment
+    /// may never have been written: it is older than the oldest one, and the log starts with that one.
+    fn missing_epoch(&self, slot: u32) -> Option<u64> {
+        let (oldest, newest) = (self.ring.first_from(0)?, self.ring.newest()?);
+        let segments = u64::from(self.ring.geometry().segments());
+        let back = (newest.epoch % segments + segments - u64::from(slot)) % segments;
+        let epoch = newest.epoch.checked_sub(back)?;
+        (epoch > oldest.epoch || oldest.chain_before != Chain::START).then_some(epoch)
+    }
+
+    /// Follows the hash chain from the oldest segment to the end of main.
+    fn verify_chain(&mut self, inspector: &mut Inspector<'_>) -> Result<(), ReadError<M::Error>> {
+        let oldest = self.ring.first_from(0);
+        let start = oldest.map_or(ChainHead::START, |segment| ChainHead {
+            next_id: segment.first,
+            chain: segment.chain_before,
+        });
+        let mut position = start;
+        let mut next = oldest;
+        while let Some(segment) = next {
+            self.verify_segment(segment, &mut position, inspector)?;
+            next = self.ring.after(&segment);
+        }
+        let (end, found) = (self.ring.head(), position.next_id);
+        inspector.reach(position);
+        if found < end.next_id {
+            inspector.report(&Finding::RecordsMissing(found..end.next_id));
+        } else if oldest.is_some() && position.chain != end.chain {
+            inspector.report(&Finding::RolledBack { expected: end.next_id, found });
+        }
+        for head in inspector.heads.into_iter().flatten() {
+            // A head before the oldest segment cannot be checked any more.
+            if head.next_id >= start.next_id {
+                inspector.report(&Finding::RolledBack { expected: head.next_id, found });
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks one segment. `position` is the end of what was checked before; it advances to the end of this segment.
     fn verify_segment(
         &mut self,
         segment: Segment,
-        track: &mut Track,
+        position: &mut ChainHead,
         inspector: &mut Inspector<'_>,
     ) -> Result<(), ReadError<M::Error>> {
         let epoch = segment.epoch;
         inspector.report.segments += 1;
-        inspector.pass(track.next, track.chain);
-        if segment.first > track.next {
-            inspector.find(&Finding::RecordsMissing(track.next..segment.first));
+        inspector.reach(*position);
+        if segment.first > position.next_id {
+            inspector.report(&Finding::RecordsMissing(position.next_id..segment.first));
         }
-        if segment.previous != track.chain || segment.first < track.next {
-            inspector.find(&Finding::ChainBroken { epoch, offset: 0 });
+        if segment.chain_before != position.chain || segment.first < position.next_id {
+            inspector.report(&Finding::ChainBroken { epoch, offset: 0 });
         }
-        *track = Track { next: segment.first, chain: segment.binding };
+        *position = ChainHead { next_id: segment.first, chain: segment.chain_after };
         let mut walk = self.ring.walk(segment, &self.key);
         inspector.report.older_key_segments += u32::from(!walk.has_key());
-        let after = self.ring.first_from(epoch.saturating_add(1)).filter(|after| after.epoch > epoch);
-        let end =
-            after.map_or(self.ring.head(), |after| ChainHead { next_id: after.first, chain: after.previous });
-        // What lies behind the last block is left over from an older segment, or from a write that was done again.
-        while (ChainHead { next_id: track.next, chain: track.chain }) != end {
-            match self.ring.step(&mut walk, Load::Chain).map_err(ReadError::Main)? {
-                Step::Block { header, offset, chain } => {
-                    inspector.pass(track.next, track.chain);
-                    let has_key = walk.has_key();
-                    if has_key && !self.reader.is_sound(self.ring.buffer(), &header) {
-                        inspector.find(&Finding::BlockDamaged { epoch, offset });
-                    }
-                    if header.first > track.next {
-                        inspector.find(&Finding::RecordsMissing(track.next..header.first));
-                    }
-                    if header.previous != track.chain {
-                        inspector.find(&Finding::ChainBroken { epoch, offset });
-                    }
-                    *track = Track { next: header.end(), chain: chain.unwrap_or(track.chain) };
-                    if has_key {
-                        inspector.report.blocks += 1;
-                        inspector.report.records += u64::from(header.count);
-                    }
+        let end = self
+            .ring
+            .after(&segment)
+            .map_or(self.ring.head(), |after| ChainHead { next_id: after.first, chain: after.chain_before });
+        // Bytes behind the last block are left over from an older segment or from a write that was repeated, and are not
+        // looked at.
+        while *position != end {
+            match self.ring.next_block(&mut walk, Load::Chain).map_err(ReadError::Main)? {
+                NextBlock::Valid { header, offset, chain } => {
+                    self.verify_block(&walk, &header, offset, position, inspector);
+                    *position = ChainHead { next_id: header.end(), chain: chain.unwrap_or(position.chain) };
                 }
-                Step::Damaged { offset } => inspector.find(&Finding::BlockDamaged { epoch, offset }),
-                Step::End => break,
+                NextBlock::Damaged { offset } => inspector.report(&Finding::BlockDamaged { epoch, offset }),
+                NextBlock::End => break,
             }
         }
         Ok(())
     }
 
-    /// Reads the journal again: everything that was in it must still be.
+    /// Checks the block in the buffer of the ring against the position before it.
+    fn verify_block(
+        &mut self,
+        walk: &Walk,
+        header: &BlockHeader,
+        offset: u32,
+        position: &ChainHead,
+        inspector: &mut Inspector<'_>,
+    ) {
+        let epoch = walk.segment.epoch;
+        inspector.reach(*position);
+        if walk.has_key() {
+            if !self.reader.is_consistent(self.ring.buffer(), header) {
+                inspector.report(&Finding::BlockDamaged { epoch, offset });
+            }
+            inspector.report.blocks += 1;
+            inspector.report.records += u64::from(header.count);
+        }
+        if header.first > position.next_id {
+            inspector.report(&Finding::RecordsMissing(position.next_id..header.first));
+        }
+        if header.chain_before != position.chain {
+            inspector.report(&Finding::ChainBroken { epoch, offset });
+        }
+    }
+
+    /// Reads the journal again: everything that was written to it must still be there.
     fn verify_journal(&mut self, inspector: &mut Inspector<'_>) -> Result<(), ReadError<M::Error>> {
-        let found = self.journal.replay(&self.key, &mut |_, _| ()).map_err(ReadError::Journal)?;
-        if self.is_journal_torn || self.journal.lacks(&found) {
-            inspector.find(&Finding::JournalDamaged { offset: found.tail() });
+        let replay = self.journal.replay(&self.key, &mut |_, _| ()).map_err(ReadError::Journal)?;
+        if self.is_journal_torn || self.journal.is_cut_short(&replay) {
+            inspector.report(&Finding::JournalDamaged { offset: replay.tail() });
         }
         Ok(())
     }

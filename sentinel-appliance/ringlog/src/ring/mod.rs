@@ -1,67 +1,70 @@
-//! Main: the ring of segments, what is in it and where it ends.
-
-use sentinel_seal::Chain;
-
-use crate::account::Recovery;
-use crate::error::OpenError;
-use crate::format::{FoundHeader, SegmentHeader};
-use crate::geometry::{Geometry, PAGE_BYTES};
-use crate::key::{LogKey, Salt};
-use crate::record::RecordId;
-use crate::storage::Storage;
-use crate::log::ChainHead;
+//! Main: the ring of segments on flash, its table of segments, and the position where it ends.
+//!
+//! Segment number (epoch) *e* lies in slot *e* mod *S*. [`walk`] reads the blocks of a segment, [`write`] appends blocks.
 
 mod walk;
 mod write;
 
-pub(crate) use walk::{Load, Step, Walk};
+use crate::account::Recovery;
+use crate::error::OpenError;
+use crate::format::{SegmentBytes, SegmentHeader, SlotHeader};
+use crate::geometry::{Geometry, PAGE_BYTES};
+use crate::key::{LogKey, Salt};
+use crate::record::{ChainHead, RecordId};
+use crate::storage::Storage;
+use sentinel_seal::Chain;
+
+pub(crate) use walk::{Load, NextBlock, Walk};
 pub(crate) use write::Writer;
 
-/// A segment whose header was read, or written.
+/// Entry of the segment table: a segment whose header was read or written.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Segment {
     pub(crate) epoch: u64,
     pub(crate) first: RecordId,
-    /// The chain before its header.
-    pub(crate) previous: Chain,
-    /// The chain after its header.
-    pub(crate) binding: Chain,
+    /// Hash chain before its header.
+    pub(crate) chain_before: Chain,
+    /// Hash chain after its header; every block of the segment is bound to it.
+    pub(crate) chain_after: Chain,
 }
 
+/// Ring of segments. Memory: one segment for the block being written or read, and 88 bytes for each slot.
 #[derive(Debug)]
 pub(crate) struct Ring<M> {
-    pub(crate) storage: M,
-    pub(crate) geometry: Geometry,
-    /// By slot.
+    storage: M,
+    geometry: Geometry,
+    /// Segment table, indexed by slot.
     segments: Vec<Option<Segment>>,
-    /// The segment being filled.
-    pub(crate) epoch: u64,
-    /// Where its next block goes; 0 while not even its header is written.
-    pub(crate) offset: u32,
-    pub(crate) head: ChainHead,
+    /// Epoch of the open segment, the one being filled.
+    epoch: u64,
+    /// Offset of the next block in the open segment; 0 while not even the segment header is written.
+    offset: u32,
+    head: ChainHead,
     /// The block being written or read.
-    pub(crate) buffer: Vec<u8>,
-    pub(crate) writer: Option<Writer>,
+    buffer: Vec<u8>,
+    /// `None` if the log was opened for reading only.
+    writer: Option<Writer>,
 }
 
-pub(crate) const SEGMENT_HEADER: u32 = 128;
-const _: () = assert!(SegmentHeader::LEN == 128, "the two constants are one");
+const SEGMENT_HEADER_LEN: u32 = 128;
+const _: () = assert!(SegmentHeader::LEN == 128, "both constants are the length of a segment header");
 
-pub(crate) fn to_u32(len: usize) -> u32 {
-    // Lengths here are within a segment, at most 1 MiB.
+/// Converts a length within a segment, at most 1 MiB.
+fn to_u32(len: usize) -> u32 {
     u32::try_from(len).unwrap_or(u32::MAX)
 }
 
-pub(crate) fn to_usize(len: u32) -> usize {
+fn to_usize(len: u32) -> usize {
     usize::try_from(len).unwrap_or(usize::MAX)
 }
 
-pub(crate) const fn page_end(offset: u32) -> u32 {
+const fn page_end(offset: u32) -> u32 {
     offset.next_multiple_of(PAGE_BYTES)
 }
 
 impl<M: Storage> Ring<M> {
-    /// Reads the segment headers, and the newest segment to find its end.
+    /// Reads all segment headers, and the blocks of the newest segment to find the end of main. Returns the ring and the key
+    /// advanced to the oldest epoch that main or the journal may need.
     pub(crate) fn open(
         storage: M,
         geometry: Geometry,
@@ -76,12 +79,14 @@ impl<M: Storage> Ring<M> {
             segments: vec![None; slots],
             epoch: key.epoch(),
             offset: 0,
-            head: ChainHead { next_id: RecordId(0), chain: Chain::START },
-            // Not of zeros, which the system would hand out without memory behind them.
+            head: ChainHead::START,
+            // Filled with ones: the system backs a zeroed allocation with memory only when it is first written, which would
+            // raise RSS during the first flush instead of at start-up.
             buffer: vec![1; to_usize(geometry.segment_bytes())],
             writer: None,
         };
-        let (key, newest_key) = ring.read_headers(key, recovery)?;
+        let (headers, newer_version) = ring.scan_headers(recovery)?;
+        let (key, newest_key) = ring.authenticate_headers(&headers, newer_version, key, recovery)?;
         if let Some(newest) = ring.newest() {
             ring.find_end(newest, &newest_key, recovery).map_err(OpenError::Main)?;
         }
@@ -89,61 +94,77 @@ impl<M: Storage> Ring<M> {
         Ok((ring, key))
     }
 
-    /// Fills the table. Gives the key as old as anything here may need it, and the key of the newest segment (or that of the
-    /// next, if all segments are older than the key).
-    fn read_headers(
+    /// Reads the header of every slot. Returns those with a right checksum that lie in their slot, in the order of epochs,
+    /// and the version number of a header that is too new, if there is one.
+    fn scan_headers(
         &mut self,
-        mut key: LogKey,
         recovery: &mut Recovery,
-    ) -> Result<(LogKey, LogKey), OpenError<M::Error>> {
-        let mut found = Vec::with_capacity(self.segments.len());
-        let mut later = None;
+    ) -> Result<(Vec<(SegmentHeader, SegmentBytes)>, Option<u16>), OpenError<M::Error>> {
+        let mut headers = Vec::with_capacity(self.segments.len());
+        let mut newer_version = None;
         for slot in 0..self.geometry.segments() {
             let (bytes, header) = self.read_header(slot).map_err(OpenError::Main)?;
             match header {
-                FoundHeader::Blank => {}
-                FoundHeader::Damaged => recovery.damaged_segments += 1,
-                FoundHeader::Later(version) => {
-                    later = Some(version);
+                SlotHeader::Blank => {}
+                SlotHeader::Damaged => recovery.damaged_segments += 1,
+                SlotHeader::NewerVersion(version) => {
+                    newer_version = Some(version);
                     recovery.damaged_segments += 1;
                 }
-                FoundHeader::Whole(header) if header.geometry != self.geometry => {
+                SlotHeader::Valid(header) if header.geometry != self.geometry => {
                     return Err(OpenError::Geometry { found: header.geometry });
                 }
-                FoundHeader::Whole(header) if self.slot(header.epoch) != slot => {
+                SlotHeader::Valid(header) if self.slot(header.epoch) != slot => {
                     recovery.damaged_segments += 1;
                 }
-                FoundHeader::Whole(header) => found.push((header, bytes)),
+                SlotHeader::Valid(header) => headers.push((header, bytes)),
             }
         }
-        found.sort_unstable_by_key(|(header, _)| header.epoch);
+        headers.sort_unstable_by_key(|(header, _)| header.epoch);
+        Ok((headers, newer_version))
+    }
+
+    /// Checks the tags of the headers and fills the segment table. Returns the key advanced to the oldest epoch that anything
+    /// here may need, and the key of the newest segment (or `key`, if all segments are older than it).
+    ///
+    /// The key is advanced from one genuine header to the next, each step at most [`crate::key::MAX_STEPS`] epochs: a forged
+    /// epoch number cannot make opening take longer than that.
+    fn authenticate_headers(
+        &mut self,
+        headers: &[(SegmentHeader, SegmentBytes)],
+        newer_version: Option<u16>,
+        mut key: LogKey,
+        recovery: &mut Recovery,
+    ) -> Result<(LogKey, LogKey), OpenError<M::Error>> {
         let mut forged = 0;
         let mut newest_key: Option<LogKey> = None;
-        for (header, bytes) in &found {
+        for (header, bytes) in headers {
             if header.epoch < key.epoch() {
                 recovery.older_key_segments += 1;
             } else {
-                let genuine = |key: &LogKey| {
-                    let key = key.advance_to(header.epoch).ok()?;
-                    header.is_genuine(bytes, key.key()).then_some(key)
-                };
-                let Some(reached) = genuine(newest_key.as_ref().unwrap_or(&key)) else {
+                let Some(reached) = authenticated_key(header, bytes, newest_key.as_ref().unwrap_or(&key))
+                else {
                     recovery.damaged_segments += 1;
                     forged += 1;
                     continue;
                 };
                 if newest_key.is_none() {
-                    // The journal may be some segments older than the oldest one here, if flushes failed half-way.
+                    // The journal may be up to one ring older than the oldest segment here: if flushes fail half-way, segments
+                    // are overwritten while the journal keeps the section that was begun before them.
                     let floor = header.epoch.saturating_sub(u64::from(self.geometry.segments()));
                     key = key.advance_to(floor.max(key.epoch())).unwrap_or(key);
                 }
                 newest_key = Some(reached);
             }
-            let (epoch, first, previous) = (header.epoch, header.first, header.previous);
-            self.set(Segment { epoch, first, previous, binding: header.binding(bytes) });
+            self.insert(Segment {
+                epoch: header.epoch,
+                first: header.first,
+                chain_before: header.chain_before,
+                chain_after: header.chain_after(bytes),
+            });
         }
-        self.drop_left_over(recovery);
-        match (self.newest(), later) {
+        self.drop_stale(recovery);
+        match (self.newest(), newer_version) {
             (None, Some(version)) => Err(OpenError::Version(version)),
             (None, None) if forged > 0 => Err(OpenError::WrongKey),
             _ => {
@@ -153,8 +174,8 @@ impl<M: Storage> Ring<M> {
         }
     }
 
-    /// A segment that the ring must have overwritten long ago came back: not part of the log.
-    fn drop_left_over(&mut self, recovery: &mut Recovery) {
+    /// Removes segments that are a whole ring or more older than the newest: they were overwritten once and put back.
+    fn drop_stale(&mut self, recovery: &mut Recovery) {
         let Some(newest) = self.newest() else { return };
         for slot in &mut self.segments {
             let age = slot.map_or(0, |segment| newest.epoch - segment.epoch);
@@ -165,76 +186,85 @@ impl<M: Storage> Ring<M> {
         }
     }
 
-    /// Finds where the newest segment ends; a segment with a later key follows if this key does not open it.
+    /// Finds the last good block of the newest segment, which is the end of main. If `key` does not open that segment, the
+    /// next block starts a segment with the epoch of `key`.
     fn find_end(&mut self, newest: Segment, key: &LogKey, recovery: &mut Recovery) -> Result<(), M::Error> {
-        self.head = ChainHead { next_id: newest.first, chain: newest.binding };
+        self.head = ChainHead { next_id: newest.first, chain: newest.chain_after };
         self.epoch = newest.epoch.max(key.epoch());
         let mut walk = self.walk(newest, key);
         let mut end = 0;
-        let mut torn = false;
+        // A damaged block counts as a torn write only if no good block follows it.
+        let mut is_torn = false;
         loop {
-            match self.step(&mut walk, Load::Chain)? {
-                Step::Block { header, chain, .. } => {
+            match self.next_block(&mut walk, Load::Chain)? {
+                NextBlock::Valid { header, chain, .. } => {
                     self.head = ChainHead { next_id: header.end(), chain: chain.unwrap_or(self.head.chain) };
                     end = walk.offset();
-                    torn = false;
+                    is_torn = false;
                 }
-                Step::Damaged { .. } => torn = true,
-                Step::End => break,
+                NextBlock::Damaged { .. } => is_torn = true,
+                NextBlock::End => break,
             }
         }
-        recovery.torn_writes += u32::from(torn);
+        recovery.torn_writes += u32::from(is_torn);
         if end == 0 {
-            // Only its header came through. The next block writes both.
-            self.head.chain = newest.previous;
+            // The header is on flash, its first block is not. Header and block are written again together, under a new nonce,
+            // so the chain continues from before this header.
+            self.head.chain = newest.chain_before;
             recovery.torn_writes = recovery.torn_writes.max(1);
-            self.clear(newest.epoch);
+            self.remove(newest.epoch);
         }
         self.offset = if self.epoch == newest.epoch { end } else { 0 };
         Ok(())
     }
 
+    /// Slot of a segment: its epoch modulo the number of slots.
     pub(crate) fn slot(&self, epoch: u64) -> u32 {
-        // The remainder is below a 32-bit number.
+        // The remainder is less than `segments`, a 32-bit number.
         u32::try_from(epoch % u64::from(self.geometry.segments())).unwrap_or(0)
     }
 
-    pub(crate) fn set(&mut self, segment: Segment) {
+    fn insert(&mut self, segment: Segment) {
         let slot = to_usize(self.slot(segment.epoch));
-        if let Some(place) = self.segments.get_mut(slot) {
-            *place = Some(segment);
+        if let Some(entry) = self.segments.get_mut(slot) {
+            *entry = Some(segment);
         }
     }
 
-    pub(crate) fn clear(&mut self, epoch: u64) {
+    fn remove(&mut self, epoch: u64) {
         let slot = to_usize(self.slot(epoch));
-        if let Some(place) = self.segments.get_mut(slot) {
-            *place = None;
+        if let Some(entry) = self.segments.get_mut(slot) {
+            *entry = None;
         }
     }
 
-    /// What the log knows to lie in a slot.
-    pub(crate) fn at(&self, slot: u32) -> Option<Segment> {
+    /// Segment in a slot, according to the table.
+    pub(crate) fn segment_in(&self, slot: u32) -> Option<Segment> {
         self.segments.get(to_usize(slot)).copied().flatten()
     }
 
-    /// The segment with the lowest epoch that is at least `epoch`.
+    /// Segment with the lowest epoch that is at least `epoch`.
     pub(crate) fn first_from(&self, epoch: u64) -> Option<Segment> {
         self.segments
             .iter()
             .flatten()
             .filter(|segment| segment.epoch >= epoch)
-            .min_by_key(|s| s.epoch)
+            .min_by_key(|segment| segment.epoch)
             .copied()
+    }
+
+    /// Segment that follows `segment`, in the order of epochs.
+    pub(crate) fn after(&self, segment: &Segment) -> Option<Segment> {
+        self.first_from(segment.epoch.checked_add(1)?)
     }
 
     pub(crate) fn newest(&self) -> Option<Segment> {
         self.segments.iter().flatten().max_by_key(|segment| segment.epoch).copied()
     }
 
-    /// The number after the last record of a segment.
+    /// Number after the last record of a segment.
     pub(crate) fn end_of(&self, segment: &Segment) -> RecordId {
-        self.first_from(segment.epoch.saturating_add(1)).map_or(self.head.next_id, |after| after.first)
+        self.after(segment).map_or(self.head.next_id, |after| after.first)
     }
 
     pub(crate) const fn geometry(&self) -> Geometry {
@@ -249,13 +279,13 @@ impl<M: Storage> Ring<M> {
         self.writer.as_ref()
     }
 
-    /// Epoch of the segment being filled.
-    pub(crate) const fn epoch(&self) -> u64 {
-        self.epoch
+    /// Returns true if `segment` is the one being filled.
+    pub(crate) const fn is_open(&self, segment: &Segment) -> bool {
+        segment.epoch == self.epoch && self.offset > 0
     }
 
-    /// Whether the segment being filled has no block yet.
-    pub(crate) const fn is_fresh(&self) -> bool {
+    /// Returns true if the open segment has no block on flash yet.
+    pub(crate) const fn is_unwritten(&self) -> bool {
         self.offset == 0
     }
 
@@ -263,18 +293,18 @@ impl<M: Storage> Ring<M> {
         &self.buffer
     }
 
-    /// What the next block would destroy if it went into the segment being filled, or into the one after it.
-    pub(crate) fn doomed(&self, in_next: bool) -> Option<Segment> {
+    /// Segment that the next block evicts if it goes into the open segment, or with `in_next` into the one after it.
+    pub(crate) fn victim(&self, in_next: bool) -> Option<Segment> {
         let epoch = if in_next { self.epoch.checked_add(1)? } else { self.epoch };
-        self.at(self.slot(epoch)).filter(|segment| segment.epoch < epoch)
+        self.segment_in(self.slot(epoch)).filter(|segment| segment.epoch < epoch)
     }
 
-    /// Where a byte of a slot lies in main.
-    pub(crate) fn place(&self, slot: u32, offset: u32) -> u64 {
+    /// Byte position in main of an offset within a slot.
+    fn position(&self, slot: u32, offset: u32) -> u64 {
         u64::from(slot) * u64::from(self.geometry.segment_bytes()) + u64::from(offset)
     }
 
-    /// The storage, to be changed behind the log's back.
+    /// Storage of main, for tests that change it while the log is open.
     #[cfg(test)]
     pub(crate) fn storage_mut(&mut self) -> &mut M {
         &mut self.storage
@@ -283,4 +313,10 @@ impl<M: Storage> Ring<M> {
     pub(crate) fn into_storage(self) -> M {
         self.storage
     }
+}
+
+/// Key of the header's epoch, derived from the earlier `key`, if it authenticates the header.
+fn authenticated_key(header: &SegmentHeader, bytes: &SegmentBytes, key: &LogKey) -> Option<LogKey> {
+    let key = key.advance_to(header.epoch).ok()?;
+    header.is_authentic(bytes, key.key()).then_some(key)
 }

@@ -112,7 +112,7 @@ fn record_lengths_are_limited_and_the_limits_are_included() {
     assert_eq!(log.append(&[7; MAX_RECORD + 1]), Err(AppendError::TooLong(MAX_RECORD + 1)));
     assert_eq!(log.append(&[7; MAX_RECORD]), Ok(RecordId(0)));
     assert_eq!(log.append(&[]), Ok(RecordId(1)));
-    assert_eq!(log.stats().refused, 1);
+    assert_eq!(log.stats().rejected, 1);
     log.flush().unwrap();
     let (mut log, _) = Image::of(log).open(smallest(), 2);
     assert_eq!(read_from(&mut log, 0), [(0, vec![7; MAX_RECORD]), (1, vec![])]);

@@ -144,7 +144,7 @@ fn a_full_disk_refuses_countably_and_everything_goes_on_when_there_is_room() {
     }
     assert!(refused > 300, "{refused}");
     let stats = log.stats();
-    assert_eq!((stats.refused, stats.write_errors >= refused), (refused, true));
+    assert_eq!((stats.rejected, stats.write_errors >= refused), (refused, true));
     assert_eq!(read_from(&mut log, 0), kept);
     assert!(log.flush().is_err());
     assert_eq!(read_from(&mut log, 0), kept);
@@ -186,7 +186,7 @@ fn a_storage_that_is_spared_is_not_written_and_gets_later_what_it_lacks() {
     assert!(log.needs_flush() && next > 200, "memory takes {next}");
     assert_eq!(log.append(&noise(next, 60)), Err(AppendError::Suspended));
     let stats = log.stats();
-    assert_eq!((power.written().len(), stats.refused, stats.write_errors), (written, 2, 0));
+    assert_eq!((power.written().len(), stats.rejected, stats.write_errors), (written, 2, 0));
 
     // The journal alone.
     log.suspend_writes(Suspended { main: true, journal: false });

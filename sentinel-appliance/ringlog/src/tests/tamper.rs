@@ -80,7 +80,7 @@ fn a_change_under_a_running_log_is_found_without_a_journal() {
     for range in used_ranges(&image) {
         for at in range.step_by(7) {
             let (mut log, _) = image.open(four_segments(), 5);
-            log.ring.storage_mut().overwrite(at, image.main[at] ^ 0x10);
+            log.main_storage_mut().overwrite(at, image.main[at] ^ 0x10);
             assert_ne!(verify(&mut log).1, [], "byte {at}");
         }
     }
