@@ -1,4 +1,4 @@
-//! What a session allocates: something until the handshake is done, nothing after it.
+//! Allocations of a session: some during the handshake, none after it.
 
 #![cfg(test)]
 
@@ -14,7 +14,7 @@ use sentinel_uplink::{
 };
 use support::{HELLO, NOW, alert, collector_key, sensor_key, welcomed};
 
-/// Counts what this thread holds and asks for, and leaves the rest to the system.
+/// System allocator that counts the allocations and the bytes held by this thread.
 struct Counting;
 
 thread_local! {

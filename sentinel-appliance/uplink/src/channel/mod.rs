@@ -1,12 +1,12 @@
-//! Preface, frames and Noise under the messages: bytes in, plain messages out, and back.
+//! Encrypted channel: preface, frames and Noise below the messages. Bytes in, plaintext messages out, and back.
 //!
-//! One type for both ends; [`crate::SensorSession`] and [`crate::CollectorSession`] put messages and their
-//! order on top.
+//! One type for both ends; [`crate::SensorSession`] and [`crate::CollectorSession`] add the messages and their
+//! order. [`handshake`] has the steps up to [`Phase::Transport`].
+
+mod handshake;
 
 use alloc::boxed::Box;
-use alloc::vec;
 use core::mem;
-use core::time::Duration;
 
 use sentinel_units::Uptime;
 use serde::Serialize;
@@ -14,107 +14,42 @@ use snow::error::StateProblem;
 use snow::{HandshakeState, TransportState};
 
 use crate::error::{SendError, SessionError};
-use crate::frame::{HANDSHAKE_ROOM_LEN, Incoming, LENGTH_LEN, Outgoing, Stage};
+use crate::frame::{Incoming, LENGTH_LEN, Outgoing, Stage};
 use crate::key::{KeyPair, PublicKey};
-use crate::noise::{Resolver, TAG_LEN};
+use crate::limits::Limits;
+use crate::noise::TAG_LEN;
 use crate::suite::Suite;
-use crate::token::{Secret, Token, TokenId};
+use crate::token::TokenId;
 
-/// First handshake message of IK: ephemeral key, sealed static key, sealed payload.
-const FIRST_LEN: usize = 32 + 32 + TAG_LEN + TAG_LEN;
-/// Second handshake message: ephemeral key, empty sealed payload.
-const SECOND_LEN: usize = 32 + TAG_LEN;
-/// After so many messages of one direction its key moves on (Noise section 11.3).
+pub(crate) use handshake::Ephemeral;
+
+/// Number of messages of one direction after which its key is replaced (`REKEY`, Noise section 11.3).
 pub(crate) const REKEY_INTERVAL: u64 = 1 << 16;
 
-/// Sizes and times of a session. Both ends of a connection may have different ones; what one sends
-/// must fit into what the other receives.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Limits {
-    /// Longest Noise message to send, in bytes (without its length), at least 256.
-    pub send_len: u16,
-    /// Longest Noise message to take, in bytes (without its length), at least 256.
-    pub receive_len: u16,
-    /// From the start until the peer has proved that it is there.
-    pub handshake: Duration,
-    /// From then until the collector has answered the first message of the sensor.
-    pub welcome: Duration,
-    /// Without any message of the peer.
-    pub idle: Duration,
-    /// Without the peer taking a byte of what waits to be sent.
-    pub stall: Duration,
-    /// A collector that has sent nothing for so long sends a ping.
-    pub keep_alive: Duration,
-}
-
-impl Limits {
-    /// For a sensor: 4 KiB up, 2 KiB down.
-    pub const SENSOR: Self = Self { send_len: 4096, receive_len: 2048, ..Self::COLLECTOR };
-    /// For a collector: 2 KiB down, 4 KiB up.
-    pub const COLLECTOR: Self = Self {
-        send_len: 2048,
-        receive_len: 4096,
-        handshake: Duration::from_secs(10),
-        welcome: Duration::from_secs(30),
-        idle: Duration::from_secs(300),
-        stall: Duration::from_secs(60),
-        keep_alive: Duration::from_secs(120),
-    };
-    const MIN_LEN: u16 = 256;
-
-    pub(crate) fn send_room(self) -> usize {
-        usize::from(self.send_len.max(Self::MIN_LEN))
-    }
-
-    fn receive_room(self) -> usize {
-        usize::from(self.receive_len.max(Self::MIN_LEN))
-    }
-}
-
-/// Where the ephemeral key of a handshake comes from.
-#[derive(Clone)]
-pub(crate) enum Ephemeral {
-    /// The random source of the system.
-    Random,
-    /// The test that replays a recorded session.
-    #[cfg(test)]
-    Fixed([u8; 32]),
-}
-
-impl Ephemeral {
-    fn give_to<'k>(&'k self, builder: snow::Builder<'k>) -> snow::Builder<'k> {
-        match self {
-            Self::Random => builder,
-            #[cfg(test)]
-            Self::Fixed(key) => builder.fixed_ephemeral_key_for_testing_only(key),
-        }
-    }
-}
-
-/// Where the cryptography stands.
+/// State of the cryptography. Each phase holds only its own data; a step to the next consumes it.
 enum Phase {
-    /// Responder: waits for the preface.
+    /// Responder: waiting for the preface.
     Preface(KeyPair, Ephemeral),
-    /// Initiator: waits for the second message. Responder: waits for the first.
+    /// Initiator: waiting for the second message. Responder: waiting for the first.
     Handshake(Box<HandshakeState>, Suite),
-    /// Responder: knows who asks, waits for its owner to admit or refuse.
-    Decision(Box<HandshakeState>, Option<TokenId>),
-    /// Messages flow.
+    /// Responder: the key of the initiator is known, waiting for [`Channel::admit`].
+    AwaitingAdmission(Box<HandshakeState>, Option<TokenId>),
+    /// Messages may be sent and received.
     Transport(Box<TransportState>),
-    /// It is over.
+    /// Closed for this reason. Keys are dropped and wiped.
     Closed(SessionError),
 }
 
-/// What [`Channel::read`] found.
+/// Result of [`Channel::read`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Received {
-    /// Nothing until more bytes come.
+    /// No complete frame.
     Nothing,
-    /// Responder: who asks. Goes on with [`Channel::admit`].
+    /// Responder: claimed key of the initiator. Continues with [`Channel::admit`].
     Peer { key: PublicKey, token: Option<TokenId> },
-    /// Initiator: the responder has proved itself, messages may flow.
+    /// Initiator: the responder has proved its key, messages may be sent.
     Established,
-    /// A message of so many bytes stands in [`Channel::plain`].
+    /// A message of this length is in [`Channel::plaintext`].
     Message(usize),
 }
 
@@ -123,72 +58,38 @@ pub(crate) struct Channel {
     limits: Limits,
     incoming: Incoming,
     outgoing: Outgoing,
-    plain: Box<[u8]>,
-    started: Uptime,
-    /// Last valid transport message.
-    heard: Option<Uptime>,
-    /// Last message handed over for sending.
-    pub(crate) spoke: Uptime,
-    /// Since when bytes wait without one being taken.
-    waiting_since: Uptime,
+    /// Plaintext of the message being sent or received.
+    plaintext: Box<[u8]>,
+    created_at: Uptime,
+    /// Time of the last valid message of the peer; `None` before it is authenticated.
+    last_received: Option<Uptime>,
+    /// Time at which the last message was queued.
+    last_sent: Uptime,
+    /// Time at which the socket last accepted a byte, or at which bytes became pending.
+    last_write_progress: Uptime,
 }
 
 impl Channel {
-    /// The side that connects. The first message is pending at once.
-    pub(crate) fn initiator(
-        local: &KeyPair,
-        remote: &PublicKey,
-        suite: Suite,
-        token: Option<&Token>,
-        limits: Limits,
-        now: Uptime,
-        ephemeral: &Ephemeral,
-    ) -> Result<Self, SessionError> {
-        let psk = token.map(|token| token.secret().psk(token.id()));
-        let preface = suite.preface();
-        let secret = local.secret_bytes();
-        let mut builder = builder(suite)?
-            .prologue(&preface)
-            .and_then(|builder| builder.local_private_key(secret.as_slice()))
-            .and_then(|builder| builder.remote_public_key(remote.as_bytes()))
-            .map_err(close_reason)?;
-        if let Some(psk) = &psk {
-            builder = builder.psk(2, psk).map_err(close_reason)?;
-        }
-        let mut handshake = ephemeral.give_to(builder).build_initiator().map_err(close_reason)?;
-        let mut outgoing = Outgoing::new(HANDSHAKE_ROOM_LEN);
-        outgoing.put(&preface).ok_or(SessionError::Internal)?;
-        let id = token.map(Token::id);
-        let payload: &[u8] = id.as_ref().map_or(&[], |id| &id.0);
-        outgoing.put_frame(|room| handshake.write_message(payload, room).map_err(close_reason))?;
-        let phase = Phase::Handshake(Box::new(handshake), suite);
-        let mut channel = Self::new(phase, Incoming::new(Stage::Length), outgoing, limits, now);
-        channel.incoming.allowed = (SECOND_LEN, SECOND_LEN);
-        Ok(channel)
-    }
-
-    /// The side that is connected to.
-    pub(crate) fn responder(local: &KeyPair, limits: Limits, now: Uptime, ephemeral: Ephemeral) -> Self {
-        let phase = Phase::Preface(local.clone(), ephemeral);
-        Self::new(phase, Incoming::new(Stage::Preface), Outgoing::new(HANDSHAKE_ROOM_LEN), limits, now)
-    }
-
     fn new(phase: Phase, incoming: Incoming, outgoing: Outgoing, limits: Limits, now: Uptime) -> Self {
         Self {
             phase,
             limits,
             incoming,
             outgoing,
-            plain: Box::default(),
-            started: now,
-            heard: None,
-            spoke: now,
-            waiting_since: now,
+            plaintext: Box::default(),
+            created_at: now,
+            last_received: None,
+            last_sent: now,
+            last_write_progress: now,
         }
     }
 
-    /// Takes bytes from the socket up to the end of one frame; the rest waits until [`Channel::read`] has
-    /// taken that frame. Returns how many were taken.
+    /// Takes bytes from the socket up to the end of one frame and returns how many. The remaining bytes are
+    /// given again after [`Channel::read`] has taken that frame, so one frame of memory suffices.
+    ///
+    /// # Errors
+    /// [`SessionError::BadMagic`], [`SessionError::Version`], [`SessionError::Suite`] or
+    /// [`SessionError::FrameLength`]; the channel is closed.
     pub(crate) fn receive(&mut self, bytes: &[u8]) -> Result<usize, SessionError> {
         if let Phase::Closed(reason) = self.phase {
             return Err(reason);
@@ -205,30 +106,17 @@ impl Channel {
         Ok(taken)
     }
 
-    /// The preface is complete: now the kind of handshake is known.
-    fn begin_response(&mut self, suite: Suite) -> Result<(), SessionError> {
-        let Phase::Preface(local, ephemeral) = &self.phase else { return Err(SessionError::Internal) };
-        let preface = suite.preface();
-        let secret = local.secret_bytes();
-        let handshake = builder(suite)?
-            .prologue(&preface)
-            .and_then(|builder| builder.local_private_key(secret.as_slice()))
-            .map_err(close_reason)?;
-        let handshake = ephemeral.give_to(handshake).build_responder().map_err(close_reason)?;
-        let first_len = if suite.enrollment { FIRST_LEN + TokenId::LEN } else { FIRST_LEN };
-        self.incoming.allowed = (first_len, first_len);
-        self.phase = Phase::Handshake(Box::new(handshake), suite);
-        Ok(())
-    }
-
-    /// Takes the frame that is complete, if one is, and looks at the deadlines.
+    /// Reads the frame that is complete, if one is, and checks the timeouts otherwise.
+    ///
+    /// # Errors
+    /// The reason why the channel is closed, now or earlier.
     pub(crate) fn read(&mut self, now: Uptime) -> Result<Received, SessionError> {
         if let Phase::Closed(reason) = self.phase {
             return Err(reason);
         }
         let received = self.read_open(now).map_err(|reason| self.close(reason))?;
         if received == Received::Nothing {
-            self.check_deadlines(now).map_err(|reason| self.close(reason))?;
+            self.check_timeouts(now).map_err(|reason| self.close(reason))?;
         }
         Ok(received)
     }
@@ -239,106 +127,59 @@ impl Channel {
         }
         if let Phase::Transport(transport) = &mut self.phase {
             let counter = transport.receiving_nonce();
-            let len = transport.read_message(self.incoming.frame(), &mut self.plain).map_err(close_reason)?;
+            let frame = self.incoming.frame();
+            let len = transport.read_message(frame, &mut self.plaintext).map_err(close_reason)?;
+            // Only after the message authenticated: a forged frame must not replace the key.
             if is_rekey_due(counter) {
                 transport.rekey_incoming();
             }
             self.incoming.next_frame();
-            self.heard = Some(now);
+            self.last_received = Some(now);
             return Ok(Received::Message(len));
         }
+        // Handshake states are consumed. `Closed` is put in their place, so that an error cannot leave a
+        // half-finished handshake behind.
         match mem::replace(&mut self.phase, Phase::Closed(SessionError::Internal)) {
             Phase::Handshake(handshake, _) if handshake.is_initiator() => {
                 self.finish_initiation(handshake, now)
             }
             Phase::Handshake(handshake, suite) => self.identify(handshake, suite),
-            undecided @ Phase::Decision(..) => {
-                self.phase = undecided;
+            waiting @ Phase::AwaitingAdmission(..) => {
+                self.phase = waiting;
                 Ok(Received::Nothing)
             }
             Phase::Preface(..) | Phase::Transport(_) | Phase::Closed(_) => Err(SessionError::Internal),
         }
     }
 
-    /// Initiator, second message.
-    fn finish_initiation(
-        &mut self,
-        mut handshake: Box<HandshakeState>,
-        now: Uptime,
-    ) -> Result<Received, SessionError> {
-        handshake.read_message(self.incoming.frame(), &mut []).map_err(close_reason)?;
-        self.begin_transport(handshake)?;
-        self.heard = Some(now);
-        Ok(Received::Established)
+    /// Plaintext of the message that [`Received::Message`] announced.
+    pub(crate) fn plaintext(&self, len: usize) -> &[u8] {
+        self.plaintext.get(..len).unwrap_or_default()
     }
 
-    /// Responder, first message.
-    fn identify(
-        &mut self,
-        mut handshake: Box<HandshakeState>,
-        suite: Suite,
-    ) -> Result<Received, SessionError> {
-        let mut id = [0; TokenId::LEN];
-        let len = handshake.read_message(self.incoming.frame(), &mut id).map_err(close_reason)?;
-        let token = if suite.enrollment { Some(TokenId(id)) } else { None };
-        if len != token.map_or(0, |_| TokenId::LEN) {
-            return Err(SessionError::Malformed);
-        }
-        let key = handshake.get_remote_static().and_then(|key| key.try_into().ok());
-        let key = PublicKey::from_bytes(key.ok_or(SessionError::Internal)?);
-        self.phase = Phase::Decision(handshake, token);
-        Ok(Received::Peer { key, token })
-    }
-
-    /// Responder: answers the first message. An enrollment needs the secret of its token.
-    pub(crate) fn admit(&mut self, secret: Option<&Secret>, now: Uptime) -> Result<(), SessionError> {
-        match mem::replace(&mut self.phase, Phase::Closed(SessionError::Internal)) {
-            Phase::Decision(mut handshake, token) => {
-                let answer = answer(&mut handshake, token, secret, &mut self.outgoing);
-                answer.and_then(|()| self.begin_transport(handshake)).map_err(|reason| self.close(reason))?;
-                self.waiting_since = now;
-                Ok(())
-            }
-            other => {
-                self.phase = other;
-                Err(SessionError::Internal)
-            }
-        }
-    }
-
-    /// The handshake is done: the only place that allocates after construction.
-    fn begin_transport(&mut self, handshake: Box<HandshakeState>) -> Result<(), SessionError> {
-        let transport = handshake.into_transport_mode().map_err(close_reason)?;
-        let (send, receive) = (self.limits.send_room(), self.limits.receive_room());
-        self.incoming.grow(receive);
-        self.outgoing.grow(LENGTH_LEN + send);
-        self.plain = vec![0; send.max(receive)].into_boxed_slice();
-        self.phase = Phase::Transport(Box::new(transport));
-        Ok(())
-    }
-
-    /// The message that [`Received::Message`] announced.
-    pub(crate) fn plain(&self, len: usize) -> &[u8] {
-        self.plain.get(..len).unwrap_or_default()
-    }
-
-    /// Encodes, seals and queues one message.
+    /// Encodes, encrypts and queues one message.
+    ///
+    /// # Errors
+    /// - [`SendError::TooLarge`], [`SendError::Busy`], [`SendError::NotEstablished`]: nothing was queued.
+    /// - [`SendError::Closed`]: the channel is closed.
     pub(crate) fn send(&mut self, message: &impl Serialize, now: Uptime) -> Result<(), SendError> {
         let transport = match &mut self.phase {
             Phase::Transport(transport) => transport,
             Phase::Closed(reason) => return Err(SendError::Closed(*reason)),
             _ => return Err(SendError::NotEstablished),
         };
-        let longest = self.limits.send_room().saturating_sub(TAG_LEN);
-        let buffer = self.plain.get_mut(..longest).unwrap_or_default();
-        let plain: &[u8] = postcard::to_slice(message, buffer).map_err(|_| SendError::TooLarge)?;
-        if !self.outgoing.has_room(LENGTH_LEN + plain.len() + TAG_LEN) {
+        let max_len = self.limits.max_send_len().saturating_sub(TAG_LEN);
+        let buffer = self.plaintext.get_mut(..max_len).unwrap_or_default();
+        let plaintext: &[u8] = postcard::to_slice(message, buffer).map_err(|_| SendError::TooLarge)?;
+        // Checked before encrypting, because the nonce of a message that is not sent would be missing at the
+        // receiver.
+        if !self.outgoing.has_room(LENGTH_LEN + plaintext.len() + TAG_LEN) {
             return Err(SendError::Busy);
         }
         let was_empty = self.outgoing.pending().is_empty();
         let counter = transport.sending_nonce();
         let sealed =
-            self.outgoing.put_frame(|room| transport.write_message(plain, room).map_err(close_reason));
+            self.outgoing.put_frame(|out| transport.write_message(plaintext, out).map_err(close_reason));
         if is_rekey_due(counter) {
             transport.rekey_outgoing();
         }
@@ -346,9 +187,9 @@ impl Channel {
             return Err(SendError::Closed(self.close(reason)));
         }
         if was_empty {
-            self.waiting_since = now;
+            self.last_write_progress = now;
         }
-        self.spoke = now;
+        self.last_sent = now;
         Ok(())
     }
 
@@ -357,42 +198,44 @@ impl Channel {
         self.outgoing.pending()
     }
 
-    /// The socket took the first `count` bytes of [`Channel::pending`].
+    /// Removes the first `count` pending bytes, which the socket accepted.
     pub(crate) fn sent(&mut self, count: usize, now: Uptime) {
-        self.outgoing.take(count);
+        self.outgoing.consume(count);
         if count > 0 {
-            self.waiting_since = now;
+            self.last_write_progress = now;
         }
     }
 
-    /// When [`Channel::read`] must be called even if no bytes come.
+    /// Time by which [`Channel::read`] must be called even if no bytes come.
     pub(crate) fn next_deadline(&self) -> Uptime {
         if matches!(self.phase, Phase::Closed(_)) {
             return Uptime::ZERO;
         }
-        let silence = match self.heard {
-            Some(heard) => heard.after(self.limits.idle),
-            None => self.started.after(self.limits.handshake),
+        let silence = match self.last_received {
+            Some(last) => last.after(self.limits.idle),
+            None => self.created_at.after(self.limits.handshake),
         };
         if self.pending().is_empty() {
             silence
         } else {
-            silence.min(self.waiting_since.after(self.limits.stall))
+            silence.min(self.last_write_progress.after(self.limits.stall))
         }
     }
 
-    fn check_deadlines(&self, now: Uptime) -> Result<(), SessionError> {
-        match self.heard {
-            None if now >= self.started.after(self.limits.handshake) => Err(SessionError::HandshakeTimeout),
-            Some(heard) if now >= heard.after(self.limits.idle) => Err(SessionError::Idle),
-            _ if !self.pending().is_empty() && now >= self.waiting_since.after(self.limits.stall) => {
+    fn check_timeouts(&self, now: Uptime) -> Result<(), SessionError> {
+        match self.last_received {
+            None if now >= self.created_at.after(self.limits.handshake) => {
+                Err(SessionError::HandshakeTimeout)
+            }
+            Some(last) if now >= last.after(self.limits.idle) => Err(SessionError::Idle),
+            _ if !self.pending().is_empty() && now >= self.last_write_progress.after(self.limits.stall) => {
                 Err(SessionError::Stalled)
             }
             _ => Ok(()),
         }
     }
 
-    /// Ends the session for `reason`, wipes its keys, and gives the reason back.
+    /// Closes the channel for `reason`, wipes its keys, and returns the reason.
     pub(crate) fn close(&mut self, reason: SessionError) -> SessionError {
         self.phase = Phase::Closed(reason);
         reason
@@ -402,6 +245,11 @@ impl Channel {
         self.limits
     }
 
+    pub(crate) const fn last_sent(&self) -> Uptime {
+        self.last_sent
+    }
+
+    /// Returns true if messages may be sent.
     pub(crate) const fn is_open(&self) -> bool {
         matches!(self.phase, Phase::Transport(_))
     }
@@ -412,7 +260,7 @@ impl core::fmt::Debug for Channel {
         let phase = match &self.phase {
             Phase::Preface(..) => "preface",
             Phase::Handshake(..) => "handshake",
-            Phase::Decision(..) => "decision",
+            Phase::AwaitingAdmission(..) => "awaiting admission",
             Phase::Transport(_) => "transport",
             Phase::Closed(_) => "closed",
         };
@@ -420,30 +268,13 @@ impl core::fmt::Debug for Channel {
     }
 }
 
-fn builder<'k>(suite: Suite) -> Result<snow::Builder<'k>, SessionError> {
-    let params = suite.noise_name().parse().map_err(close_reason)?;
-    Ok(snow::Builder::with_resolver(params, Box::new(Resolver)))
-}
-
-/// Writes the second message.
-fn answer(
-    handshake: &mut HandshakeState,
-    token: Option<TokenId>,
-    secret: Option<&Secret>,
-    outgoing: &mut Outgoing,
-) -> Result<(), SessionError> {
-    if let Some(id) = token {
-        let psk = secret.ok_or(SessionError::Internal)?.psk(id);
-        handshake.set_psk(2, psk.as_slice()).map_err(close_reason)?;
-    }
-    outgoing.put_frame(|room| handshake.write_message(&[], room).map_err(close_reason))
-}
-
+/// Returns true if the key is replaced after the message with this counter. Both ends derive it from the counter
+/// alone; nothing about it is transmitted.
 const fn is_rekey_due(counter: u64) -> bool {
     (counter % REKEY_INTERVAL) == REKEY_INTERVAL - 1
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]
+#[expect(clippy::needless_pass_by_value, reason = "the signature that map_err needs")]
 const fn close_reason(error: snow::Error) -> SessionError {
     match error {
         snow::Error::Decrypt => SessionError::Authentication,
@@ -457,14 +288,16 @@ const fn close_reason(error: snow::Error) -> SessionError {
 #[cfg(test)]
 mod tests {
     extern crate std;
+    use super::handshake::builder;
     use super::*;
-    use crate::suite::Cipher;
+    use crate::key::KeyPair;
+    use crate::suite::{Cipher, Suite};
 
     const NOW: Uptime = Uptime::ZERO;
 
-    /// A sensor's channel against bare snow, which moves no keys by itself.
+    /// Channel of a sensor against bare snow, which never rekeys by itself.
     #[test]
-    fn the_key_moves_on_after_65_536_messages() {
+    fn a_direction_rekeys_after_65_536_messages() {
         let (local, remote) = (KeyPair::from_bytes(&[1; 32]), KeyPair::from_bytes(&[2; 32]));
         let suite = Suite { cipher: Cipher::AesGcm, enrollment: false };
         let ephemeral = Ephemeral::Random;
@@ -495,12 +328,12 @@ mod tests {
             }
             assert_eq!(bare.read_message(&frame, &mut scratch), Ok(1), "message {counter}");
         }
-        // The other direction has sent nothing and keeps its key.
+        // The other direction has sent nothing and has not been rekeyed.
         let len = bare.write_message(&[9], &mut scratch).unwrap();
         channel.receive(&[0, 17]).unwrap();
         channel.receive(&scratch[..len]).unwrap();
         assert_eq!(channel.read(NOW), Ok(Received::Message(1)));
-        assert_eq!(channel.plain(1), [9]);
+        assert_eq!(channel.plaintext(1), [9]);
     }
 
     #[test]

@@ -1,94 +1,92 @@
-//! The collector's end of a session.
+//! Session of a collector.
 
 use sentinel_units::Uptime;
 
+use super::{Role, Session};
 use crate::batch::Origin;
-use crate::channel::{Channel, Ephemeral, Limits, Received};
+use crate::channel::{Channel, Ephemeral, Received};
 use crate::error::{SendError, SessionError};
 use crate::key::{KeyPair, PublicKey};
+use crate::limits::Limits;
 use crate::message::{RejectReason, ToCollector, ToSensor};
 use crate::token::{Secret, TokenId};
 
-/// What happened, from the view of a collector.
+/// Result of [`CollectorSession::poll`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum CollectorEvent<'s> {
     /// Nothing until bytes come or [`CollectorSession::next_deadline`] passes.
     Idle,
-    /// Someone who knows our key asks to be served as the owner of `key`. Answer with
+    /// A peer that knows our key asks to be served as the owner of `key`. Answer with
     /// [`CollectorSession::admit`] or [`CollectorSession::reject`].
     ///
-    /// These bytes can be a recording: only the first message proves that the owner of the key is there.
+    /// These bytes can be a recording: only the first message proves that the peer owns the key.
     Peer {
-        /// The key it claims.
+        /// Claimed key.
         key: PublicKey,
     },
-    /// Someone who knows our key wants to enroll `key` by a token. Answer with
+    /// A peer that knows our key asks to enroll `key` with a token. Answer with
     /// [`CollectorSession::admit_enrollment`], or drop the connection if there is no such token.
     Enrollment {
-        /// The key to be made known.
+        /// Key to be enrolled.
         key: PublicKey,
-        /// The token it claims to have; only the first message proves that it knows the secret.
+        /// Claimed token; only the first message proves that the peer knows its secret.
         token: TokenId,
     },
-    /// The sensor says something; never a pong. The first message is the hello, or the enrollment request.
+    /// Message of the sensor; never a pong. The first one is the hello, or the enrollment request.
     Message(ToCollector<'s>),
 }
 
-/// Which message may come.
+/// Messages that are allowed next.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Expect {
     /// Hello.
     Hello,
     /// Enrollment request.
     Enroll,
-    /// Anything but these two.
-    Open(Origin),
-    /// Nothing more: the enrollment request was taken, or the sensor was refused.
-    Over,
+    /// Any other; batches refer to this origin.
+    Any(Origin),
+    /// None: the enrollment request has come, or the sensor was rejected. Messages in flight are ignored.
+    Nothing,
 }
 
-/// The collector's end of one connection; used like [`crate::SensorSession`].
+/// Session of a collector.
+pub type CollectorSession = Session<CollectorRole>;
+
+/// State of a collector's session.
 #[derive(Debug)]
-pub struct CollectorSession {
-    channel: Channel,
-    turn: Expect,
+pub struct CollectorRole {
+    expect: Expect,
 }
 
-impl CollectorSession {
-    /// For a connection that has just been accepted.
+impl Role for CollectorRole {
+    type Outbound<'m> = ToSensor<'m>;
+}
+
+impl Session<CollectorRole> {
+    /// Makes the session for a connection that has just been accepted.
     #[must_use]
     pub fn accept(local: &KeyPair, limits: Limits, now: Uptime) -> Self {
         Self::new(Channel::responder(local, limits, now, Ephemeral::Random))
     }
 
     pub(crate) const fn new(channel: Channel) -> Self {
-        Self { channel, turn: Expect::Hello }
+        Self { channel, role: CollectorRole { expect: Expect::Hello } }
     }
 
-    /// Takes bytes from the socket, up to the end of one frame, and returns how many. After each call poll
-    /// until idle, then call again with the rest. Takes none while a peer waits to be admitted.
+    /// Returns the next event. Sends pings itself.
     ///
     /// # Errors
-    /// [`SessionError::Foreign`], [`SessionError::Version`], [`SessionError::Suite`] or
-    /// [`SessionError::FrameLength`]; the session is over.
-    pub fn receive(&mut self, bytes: &[u8]) -> Result<usize, SessionError> {
-        self.channel.receive(bytes)
-    }
-
-    /// What happened. Sends pings by itself.
-    ///
-    /// # Errors
-    /// Whatever ends the session, see [`SessionError`].
+    /// The reason why the session is over, see [`SessionError`].
     pub fn poll(&mut self, now: Uptime) -> Result<CollectorEvent<'_>, SessionError> {
         match self.channel.read(now)? {
             Received::Nothing => {
-                self.keep_alive(now);
+                self.send_due_ping(now);
                 Ok(CollectorEvent::Idle)
             }
             Received::Peer { key, token: None } => Ok(CollectorEvent::Peer { key }),
             Received::Peer { key, token: Some(token) } => {
-                self.turn = Expect::Enroll;
+                self.role.expect = Expect::Enroll;
                 Ok(CollectorEvent::Enrollment { key, token })
             }
             Received::Message(len) => self.message(len),
@@ -96,122 +94,110 @@ impl CollectorSession {
         }
     }
 
+    /// Checks that the message is allowed now; see [`Expect`].
     fn message(&mut self, len: usize) -> Result<CollectorEvent<'_>, SessionError> {
-        let fault = match (self.turn, decode(self.channel.plain(len))) {
+        let fault = match (self.role.expect, decode(self.channel.plaintext(len))) {
             (_, Err(fault)) => fault,
-            (Expect::Over, Ok(_)) | (Expect::Open(_), Ok(ToCollector::Pong)) => {
+            (Expect::Nothing, Ok(_)) | (Expect::Any(_), Ok(ToCollector::Pong)) => {
                 return Ok(CollectorEvent::Idle);
             }
             (Expect::Hello, Ok(ToCollector::Hello(hello))) => {
-                self.turn = Expect::Open(hello.origin());
+                self.role.expect = Expect::Any(hello.origin());
                 return self.decoded(len, Origin::default());
             }
             (Expect::Enroll, Ok(ToCollector::Enroll(_))) => {
-                self.turn = Expect::Over;
+                self.role.expect = Expect::Nothing;
                 return self.decoded(len, Origin::default());
             }
-            (Expect::Open(origin), Ok(message))
+            (Expect::Any(origin), Ok(message))
                 if !matches!(message, ToCollector::Hello(_) | ToCollector::Enroll(_)) =>
             {
                 return self.decoded(len, origin);
             }
-            (Expect::Hello | Expect::Enroll | Expect::Open(_), Ok(_)) => SessionError::UnexpectedMessage,
+            (Expect::Hello | Expect::Enroll | Expect::Any(_), Ok(_)) => SessionError::UnexpectedMessage,
         };
         Err(self.channel.close(fault))
     }
 
     fn decoded(&self, len: usize, origin: Origin) -> Result<CollectorEvent<'_>, SessionError> {
-        Ok(CollectorEvent::Message(match decode(self.channel.plain(len))? {
+        Ok(CollectorEvent::Message(match decode(self.channel.plaintext(len))? {
             ToCollector::Alerts(batch) => ToCollector::Alerts(batch.with_origin(origin)),
             other => other,
         }))
     }
 
-    /// Takes the peer announced by [`CollectorEvent::Peer`]. Its hello comes next.
+    /// Admits the peer announced by [`CollectorEvent::Peer`]. Its hello comes next.
     ///
     /// # Errors
-    /// - [`SessionError::Internal`] if no such peer waits.
+    /// - [`SessionError::Internal`] if no such peer waits; the session is unchanged.
     /// - [`SessionError::Randomness`] or [`SessionError::WeakKey`]; the session is over.
     pub fn admit(&mut self, now: Uptime) -> Result<(), SessionError> {
-        if self.turn == Expect::Hello { self.channel.admit(None, now) } else { Err(SessionError::Internal) }
+        if self.role.expect == Expect::Hello {
+            self.channel.admit(None, now)
+        } else {
+            Err(SessionError::Internal)
+        }
     }
 
-    /// Goes on with the enrollment announced by [`CollectorEvent::Enrollment`]; `secret` is that of its
-    /// token. Its request comes next, which proves that the peer knows the secret too. A token that was used
-    /// or has expired is best refused then: the answer reaches only those who hold the token.
+    /// Admits the enrollment announced by [`CollectorEvent::Enrollment`]; `secret` is that of its token. The
+    /// request comes next and proves that the peer knows the secret too. Reject a used or expired token only
+    /// then: the answer reaches only a peer that holds the token.
     ///
     /// # Errors
-    /// The same as [`CollectorSession::admit`].
+    /// Those of [`CollectorSession::admit`].
     pub fn admit_enrollment(&mut self, secret: &Secret, now: Uptime) -> Result<(), SessionError> {
-        if self.turn == Expect::Enroll {
+        if self.role.expect == Expect::Enroll {
             self.channel.admit(Some(secret), now)
         } else {
             Err(SessionError::Internal)
         }
     }
 
-    /// Turns the sensor away, at any time from [`CollectorEvent::Peer`] on. Write what is pending, then
-    /// close the connection; whatever else comes is ignored.
+    /// Queues a rejection, at any time from [`CollectorEvent::Peer`] on. Write the pending bytes, then close the
+    /// connection; messages that still come are ignored.
     ///
     /// # Errors
-    /// [`SendError::NotEstablished`] if an enrollment was not admitted yet: nothing can be said without the
-    /// secret of its token, just close the connection.
+    /// - [`SendError::NotEstablished`] if an enrollment was not admitted: nothing can be encrypted without the
+    ///   secret of its token. Close the connection.
+    /// - Those of [`Session::send`] otherwise.
     pub fn reject(&mut self, reason: RejectReason, now: Uptime) -> Result<(), SendError> {
-        if !self.channel.is_open() && self.turn == Expect::Hello {
-            // A failure here is one of the send below too.
+        if !self.channel.is_open() && self.role.expect == Expect::Hello {
+            // If this fails, the channel is not open and the send below returns the error.
             let _admitted = self.channel.admit(None, now);
         }
         self.channel.send(&ToSensor::Rejected(reason), now)?;
-        self.turn = Expect::Over;
+        self.role.expect = Expect::Nothing;
         Ok(())
     }
 
-    /// Queues a message.
-    ///
-    /// # Errors
-    /// See [`SendError`]; the message was not queued.
-    pub fn send(&mut self, message: &ToSensor<'_>, now: Uptime) -> Result<(), SendError> {
-        self.channel.send(message, now)
-    }
-
-    /// Bytes for the socket, in order. Empty if there is nothing to write.
-    #[must_use]
-    pub fn pending(&self) -> &[u8] {
-        self.channel.pending()
-    }
-
-    /// The socket took the first `count` bytes of [`pending`](Self::pending).
-    pub fn sent(&mut self, count: usize, now: Uptime) {
-        self.channel.sent(count, now);
-    }
-
-    /// When to call [`poll`](Self::poll) even if no bytes come.
+    /// Time by which [`poll`](Self::poll) must be called even if no bytes come.
     #[must_use]
     pub fn next_deadline(&self) -> Uptime {
         let deadline = self.channel.next_deadline();
-        if self.pings() { deadline.min(self.ping_at()) } else { deadline }
+        if self.sends_pings() { deadline.min(self.next_ping()) } else { deadline }
     }
 
-    /// A stalled connection needs no pings: it has bytes pending already.
-    fn pings(&self) -> bool {
-        matches!(self.turn, Expect::Open(_)) && self.channel.is_open() && self.pending().is_empty()
+    /// Returns true if the keep-alive timer runs. It does not while bytes are pending: then the stall timeout
+    /// does.
+    fn sends_pings(&self) -> bool {
+        matches!(self.role.expect, Expect::Any(_)) && self.channel.is_open() && self.pending().is_empty()
     }
 
-    fn ping_at(&self) -> Uptime {
-        self.channel.spoke.after(self.channel.limits().keep_alive)
+    fn next_ping(&self) -> Uptime {
+        self.channel.last_sent().after(self.channel.limits().keep_alive)
     }
 
-    fn keep_alive(&mut self, now: Uptime) {
-        if self.pings() && now >= self.ping_at() {
-            // There is room: nothing is pending.
+    fn send_due_ping(&mut self, now: Uptime) {
+        if self.sends_pings() && now >= self.next_ping() {
+            // Succeeds: nothing is pending, so there is room.
             let _sent = self.channel.send(&ToSensor::Ping, now);
         }
     }
 }
 
-fn decode(plain: &[u8]) -> Result<ToCollector<'_>, SessionError> {
+fn decode(plaintext: &[u8]) -> Result<ToCollector<'_>, SessionError> {
     let (message, _) =
-        postcard::take_from_bytes::<ToCollector<'_>>(plain).map_err(|_| SessionError::Malformed)?;
+        postcard::take_from_bytes::<ToCollector<'_>>(plaintext).map_err(|_| SessionError::Malformed)?;
     message.check()?;
     Ok(message)
 }

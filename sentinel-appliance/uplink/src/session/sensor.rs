@@ -1,57 +1,63 @@
-//! The sensor's end of a session.
+//! Session of a sensor.
 
 use sentinel_units::Uptime;
 
+use super::{Role, Session};
 use crate::batch::BATCH_OVERHEAD_LEN;
-use crate::channel::{Channel, Ephemeral, Limits, Received};
-use crate::error::{SendError, SessionError};
+use crate::channel::{Channel, Ephemeral, Received};
+use crate::error::SessionError;
 use crate::key::{KeyPair, PublicKey};
+use crate::limits::Limits;
 use crate::message::{ToCollector, ToSensor};
 use crate::suite::{Cipher, Suite};
 use crate::token::Token;
 
-/// What happened, from the view of a sensor.
+/// Result of [`SensorSession::poll`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum SensorEvent<'s> {
     /// Nothing until bytes come or [`SensorSession::next_deadline`] passes.
     Idle,
-    /// The collector has proved its key: send the hello, or when enrolling the enrollment request.
+    /// The collector has proved its key: send the hello, or the enrollment request if this session enrolls.
     Established,
-    /// The collector says something; never a ping.
+    /// Message of the collector; never a ping.
     Message(ToSensor<'s>),
 }
 
-/// The sensor's end of one connection.
-///
-/// The owner moves bytes: what the socket gives goes into [`receive`](Self::receive), then
-/// [`poll`](Self::poll) until it says [`SensorEvent::Idle`]; what is [`pending`](Self::pending) goes to the
-/// socket and is reported by [`sent`](Self::sent). Wait for the socket at most until
-/// [`next_deadline`](Self::next_deadline), then poll again. Every error is final: drop session and socket.
+/// Session of a sensor.
+pub type SensorSession = Session<SensorRole>;
+
+/// State of a sensor's session.
 #[derive(Debug)]
-pub struct SensorSession {
-    channel: Channel,
-    owes_pong: bool,
+pub struct SensorRole {
+    /// A ping came and its answer is not queued yet, for want of room.
+    is_pong_due: bool,
     welcome: WelcomeState,
 }
 
-/// How far the collector has come to know us.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum WelcomeState {
-    /// The handshake goes on.
-    Handshake,
-    /// Due by then.
-    Due(Uptime),
-    /// It came, or the refusal did.
-    Over,
+impl Role for SensorRole {
+    type Outbound<'m> = ToCollector<'m>;
 }
 
-impl SensorSession {
+/// Progress of the introduction.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum WelcomeState {
+    /// The handshake is not done.
+    Handshake,
+    /// The answer to the first message must come by this time.
+    Due(Uptime),
+    /// Welcome or rejection has come.
+    Done,
+}
+
+impl Session<SensorRole> {
     /// Starts a session with a collector that knows this sensor. The first bytes are pending at once.
     ///
     /// # Errors
     /// - [`SessionError::Randomness`] if the system gave no random bytes.
-    /// - [`SessionError::WeakKey`] if `collector` is a key that no one can have.
+    /// - [`SessionError::WeakKey`] if `collector` is a key of small order, which no one can have.
+    ///
+    /// No session exists then.
     pub fn connect(
         local: &KeyPair,
         collector: &PublicKey,
@@ -63,13 +69,14 @@ impl SensorSession {
         Channel::initiator(local, collector, suite, None, limits, now, &Ephemeral::Random).map(Self::new)
     }
 
-    /// Starts a session that makes this sensor known to the collector named in `token`. It carries one
-    /// [`ToCollector::Enroll`] and its answer; after [`ToSensor::Welcome`] connect anew.
+    /// Starts a session that enrolls this sensor at the collector named in `token`. It carries one
+    /// [`ToCollector::Enroll`] and its answer; after [`ToSensor::Welcome`], connect again with
+    /// [`SensorSession::connect`].
     ///
     /// A collector that does not know the token closes the connection without an answer.
     ///
     /// # Errors
-    /// The same as [`SensorSession::connect`].
+    /// Those of [`SensorSession::connect`].
     pub fn enroll(
         local: &KeyPair,
         token: &Token,
@@ -83,33 +90,25 @@ impl SensorSession {
     }
 
     pub(crate) const fn new(channel: Channel) -> Self {
-        Self { channel, owes_pong: false, welcome: WelcomeState::Handshake }
+        let role = SensorRole { is_pong_due: false, welcome: WelcomeState::Handshake };
+        Self { channel, role }
     }
 
-    /// Takes bytes from the socket, up to the end of one frame, and returns how many. After each call poll
-    /// until idle, then call again with the rest.
+    /// Returns the next event. Answers pings itself.
     ///
     /// # Errors
-    /// [`SessionError::FrameLength`]; the session is over.
-    pub fn receive(&mut self, bytes: &[u8]) -> Result<usize, SessionError> {
-        self.channel.receive(bytes)
-    }
-
-    /// What happened. Answers pings by itself.
-    ///
-    /// # Errors
-    /// Whatever ends the session, see [`SessionError`].
+    /// The reason why the session is over, see [`SessionError`].
     pub fn poll(&mut self, now: Uptime) -> Result<SensorEvent<'_>, SessionError> {
-        self.pay_pong(now);
+        self.send_due_pong(now);
         match self.channel.read(now)? {
-            Received::Nothing => match self.welcome {
+            Received::Nothing => match self.role.welcome {
                 WelcomeState::Due(due) if now >= due => {
                     Err(self.channel.close(SessionError::HandshakeTimeout))
                 }
                 _ => Ok(SensorEvent::Idle),
             },
             Received::Established => {
-                self.welcome = WelcomeState::Due(now.after(self.channel.limits().welcome));
+                self.role.welcome = WelcomeState::Due(now.after(self.channel.limits().welcome));
                 Ok(SensorEvent::Established)
             }
             Received::Message(len) => self.message(len, now),
@@ -117,78 +116,61 @@ impl SensorSession {
         }
     }
 
+    /// Checks that the message is allowed now. It is decoded a second time for the caller, because the first
+    /// result borrows the session, which the error path must change.
     fn message(&mut self, len: usize, now: Uptime) -> Result<SensorEvent<'_>, SessionError> {
-        let first = self.welcome != WelcomeState::Over;
-        let fault = match decode(self.channel.plain(len)) {
+        let is_welcomed = self.role.welcome == WelcomeState::Done;
+        let fault = match decode(self.channel.plaintext(len)) {
             Ok(ToSensor::Ping) => {
-                self.owes_pong = true;
-                self.pay_pong(now);
+                self.role.is_pong_due = true;
+                self.send_due_pong(now);
                 return Ok(SensorEvent::Idle);
             }
-            Ok(ToSensor::Ack(_)) if first => SessionError::UnexpectedMessage,
-            Ok(ToSensor::Welcome(_)) if !first => SessionError::UnexpectedMessage,
+            Ok(ToSensor::Ack(_)) if !is_welcomed => SessionError::UnexpectedMessage,
+            Ok(ToSensor::Welcome(_)) if is_welcomed => SessionError::UnexpectedMessage,
             Ok(message) => {
                 if matches!(message, ToSensor::Welcome(_) | ToSensor::Rejected(_)) {
-                    self.welcome = WelcomeState::Over;
+                    self.role.welcome = WelcomeState::Done;
                 }
-                return decode(self.channel.plain(len)).map(SensorEvent::Message);
+                return decode(self.channel.plaintext(len)).map(SensorEvent::Message);
             }
             Err(fault) => fault,
         };
         Err(self.channel.close(fault))
     }
 
-    /// A ping is answered as soon as there is room; several pings in the meantime need one answer.
-    fn pay_pong(&mut self, now: Uptime) {
-        if self.owes_pong && self.channel.send(&ToCollector::Pong, now).is_ok() {
-            self.owes_pong = false;
+    /// Sends the pong as soon as there is room; several pings before that need one answer.
+    fn send_due_pong(&mut self, now: Uptime) {
+        if self.role.is_pong_due && self.channel.send(&ToCollector::Pong, now).is_ok() {
+            self.role.is_pong_due = false;
         }
     }
 
-    /// Queues a message.
-    ///
-    /// # Errors
-    /// See [`SendError`]; the message was not queued.
-    pub fn send(&mut self, message: &ToCollector<'_>, now: Uptime) -> Result<(), SendError> {
-        self.channel.send(message, now)
-    }
-
-    /// Bytes for the socket, in order. Empty if there is nothing to write.
-    #[must_use]
-    pub fn pending(&self) -> &[u8] {
-        self.channel.pending()
-    }
-
-    /// The socket took the first `count` bytes of [`pending`](Self::pending).
-    pub fn sent(&mut self, count: usize, now: Uptime) {
-        self.channel.sent(count, now);
-    }
-
-    /// When to call [`poll`](Self::poll) even if no bytes come.
+    /// Time by which [`poll`](Self::poll) must be called even if no bytes come.
     #[must_use]
     pub fn next_deadline(&self) -> Uptime {
-        match self.welcome {
+        match self.role.welcome {
             WelcomeState::Due(due) => self.channel.next_deadline().min(due),
-            WelcomeState::Handshake | WelcomeState::Over => self.channel.next_deadline(),
+            WelcomeState::Handshake | WelcomeState::Done => self.channel.next_deadline(),
         }
     }
 
-    /// Whether the collector has proved its key and messages may be sent.
+    /// Returns true if the collector has proved its key and messages may be sent.
     #[must_use]
     pub const fn is_established(&self) -> bool {
         self.channel.is_open()
     }
 
-    /// Largest buffer that may be lent to a [`crate::BatchBuilder`] so that its batch fits a frame.
+    /// Longest buffer, in bytes, that a [`crate::BatchBuilder`] may fill so that its batch fits into a frame.
     #[must_use]
     pub fn batch_limit(&self) -> usize {
-        self.channel.limits().send_room().saturating_sub(BATCH_OVERHEAD_LEN)
+        self.channel.limits().max_send_len().saturating_sub(BATCH_OVERHEAD_LEN)
     }
 }
 
-fn decode(plain: &[u8]) -> Result<ToSensor<'_>, SessionError> {
+fn decode(plaintext: &[u8]) -> Result<ToSensor<'_>, SessionError> {
     let (message, _) =
-        postcard::take_from_bytes::<ToSensor<'_>>(plain).map_err(|_| SessionError::Malformed)?;
+        postcard::take_from_bytes::<ToSensor<'_>>(plaintext).map_err(|_| SessionError::Malformed)?;
     message.check()?;
     Ok(message)
 }
