@@ -45,7 +45,11 @@ impl Incoming {
         }
     }
 
-    /// Takes bytes until a preface or a frame is complete.
+    /// Takes bytes until a preface or a frame is complete, and returns how many.
+    ///
+    /// # Errors
+    /// Those of [`Suite::read`], at the first wrong byte of the preface; [`SessionError::FrameLength`], before any
+    /// byte of that frame is taken.
     pub(crate) fn fill(&mut self, bytes: &[u8]) -> Result<usize, SessionError> {
         let mut taken = 0;
         // Bounded: each iteration takes at least a byte or returns, or changes to a stage that does.
@@ -56,12 +60,7 @@ impl Incoming {
                 Stage::Body(len) => len,
                 Stage::Complete => return Ok(taken),
             };
-            let available = bytes.get(taken..).unwrap_or_default();
-            let part = available.get(..wanted.saturating_sub(self.filled)).unwrap_or(available);
-            let room = self.buffer.get_mut(self.filled..wanted).unwrap_or_default();
-            room.get_mut(..part.len()).ok_or(SessionError::Internal)?.copy_from_slice(part);
-            self.filled += part.len();
-            taken += part.len();
+            taken += self.copy(bytes.get(taken..).unwrap_or_default(), wanted)?;
             // Before the preface is complete: a wrong first byte closes the connection at once.
             if self.stage == Stage::Preface {
                 self.suite = Suite::read(self.buffer.get(..self.filled).unwrap_or_default())?;
@@ -71,6 +70,7 @@ impl Incoming {
             }
             match self.stage {
                 Stage::Preface => {
+                    // Returns so that the caller can set the length of the first frame, which depends on the suite.
                     self.restart(Stage::Length);
                     return Ok(taken);
                 }
@@ -78,6 +78,15 @@ impl Incoming {
                 Stage::Body(_) | Stage::Complete => self.stage = Stage::Complete,
             }
         }
+    }
+
+    /// Copies bytes into the buffer until it holds `wanted`, and returns how many.
+    fn copy(&mut self, available: &[u8], wanted: usize) -> Result<usize, SessionError> {
+        let part = available.get(..wanted.saturating_sub(self.filled)).unwrap_or(available);
+        let free = self.buffer.get_mut(self.filled..wanted).unwrap_or_default();
+        free.get_mut(..part.len()).ok_or(SessionError::Internal)?.copy_from_slice(part);
+        self.filled += part.len();
+        Ok(part.len())
     }
 
     fn begin_body(&mut self) -> Result<(), SessionError> {

@@ -68,17 +68,15 @@ impl<J: Storage> Journal<J> {
                 replay.is_torn = replay.tail > 0 || count > 0;
                 return Ok(replay);
             };
-            let mark = u16::from_be_bytes(*mark);
-            if mark == END_MARK && replay.tail > 0 {
-                return Ok(replay);
-            }
-            let advanced = if mark == SECTION_MARK {
-                replay.begin_section(bytes, key).map(|next| {
-                    section = Some(next);
-                    SectionHeader::LEN
-                })
-            } else {
-                section.as_mut().and_then(|section| section.read_frame(mark, frame, &mut replay.tag, each))
+            let advanced = match (u16::from_be_bytes(*mark), &mut section) {
+                (END_MARK, _) if replay.tail > 0 => return Ok(replay),
+                (SECTION_MARK, section) => {
+                    *section = replay.begin_section(bytes, key);
+                    section.is_some().then_some(SectionHeader::LEN)
+                }
+                (len, Some(section)) => section.read_frame(len, frame, &mut replay.tag, each),
+                // A journal begins with a section.
+                (_, None) => None,
             };
             let Some(advanced) = advanced else {
                 replay.is_torn = true;

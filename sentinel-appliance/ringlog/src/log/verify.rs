@@ -118,6 +118,18 @@ impl Inspector<'_> {
         (self.each)(finding);
     }
 
+    /// Checks that a segment follows `position`.
+    fn begin_segment(&mut self, segment: &Segment, position: ChainHead) {
+        self.report.segments += 1;
+        self.reach(position);
+        if segment.first > position.next_id {
+            self.report(&Finding::RecordsMissing(position.next_id..segment.first));
+        }
+        if segment.chain_before != position.chain || segment.first < position.next_id {
+            self.report(&Finding::ChainBroken { epoch: segment.epoch, offset: 0 });
+        }
+    }
+
     /// Checks off a head that equals the position reached.
     fn reach(&mut self, position: ChainHead) {
         for head in &mut self.heads {
@@ -215,14 +227,7 @@ impl<M: Storage, J: Storage<Error = M::Error>> RingLog<M, J> {
         inspector: &mut Inspector<'_>,
     ) -> Result<(), ReadError<M::Error>> {
         let epoch = segment.epoch;
-        inspector.report.segments += 1;
-        inspector.reach(*position);
-        if segment.first > position.next_id {
-            inspector.report(&Finding::RecordsMissing(position.next_id..segment.first));
-        }
-        if segment.chain_before != position.chain || segment.first < position.next_id {
-            inspector.report(&Finding::ChainBroken { epoch, offset: 0 });
-        }
+        inspector.begin_segment(&segment, *position);
         *position = ChainHead { next_id: segment.first, chain: segment.chain_after };
         let mut walk = self.ring.walk(segment, &self.key);
         inspector.report.older_key_segments += u32::from(!walk.has_key());
@@ -235,6 +240,8 @@ impl<M: Storage, J: Storage<Error = M::Error>> RingLog<M, J> {
         while *position != end {
             match self.ring.next_block(&mut walk, Load::Chain).map_err(ReadError::Main)? {
                 NextBlock::Valid { header, offset, chain } => {
+                    // Damage is reported and the chain followed all the same: one bad block is one finding, not one for
+                    // every block behind it.
                     self.verify_block(&walk, &header, offset, position, inspector);
                     *position = ChainHead { next_id: header.end(), chain: chain.unwrap_or(position.chain) };
                 }

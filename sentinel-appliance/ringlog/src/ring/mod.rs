@@ -9,7 +9,7 @@ use crate::account::Recovery;
 use crate::error::OpenError;
 use crate::format::{SegmentBytes, SegmentHeader, SlotHeader};
 use crate::geometry::{Geometry, PAGE_BYTES};
-use crate::key::{LogKey, Salt};
+use crate::key::{KeyError, LogKey, Salt};
 use crate::record::{ChainHead, RecordId};
 use crate::storage::Storage;
 use sentinel_seal::Chain;
@@ -26,6 +26,17 @@ pub(crate) struct Segment {
     pub(crate) chain_before: Chain,
     /// Hash chain after its header; every block of the segment is bound to it.
     pub(crate) chain_after: Chain,
+}
+
+impl Segment {
+    fn new(header: &SegmentHeader, bytes: &SegmentBytes) -> Self {
+        Self {
+            epoch: header.epoch,
+            first: header.first,
+            chain_before: header.chain_before,
+            chain_after: header.chain_after(bytes),
+        }
+    }
 }
 
 /// Ring of segments. Memory: one segment for the block being written or read, and 88 bytes for each slot.
@@ -85,8 +96,8 @@ impl<M: Storage> Ring<M> {
             buffer: vec![1; to_usize(geometry.segment_bytes())],
             writer: None,
         };
-        let (headers, newer_version) = ring.scan_headers(recovery)?;
-        let (key, newest_key) = ring.authenticate_headers(&headers, newer_version, key, recovery)?;
+        let headers = ring.scan_headers(recovery)?;
+        let (key, newest_key) = ring.authenticate_headers(&headers, key, recovery)?;
         if let Some(newest) = ring.newest() {
             ring.find_end(newest, &newest_key, recovery).map_err(OpenError::Main)?;
         }
@@ -94,21 +105,16 @@ impl<M: Storage> Ring<M> {
         Ok((ring, key))
     }
 
-    /// Reads the header of every slot. Returns those with a right checksum that lie in their slot, in the order of epochs,
-    /// and the version number of a header that is too new, if there is one.
-    fn scan_headers(
-        &mut self,
-        recovery: &mut Recovery,
-    ) -> Result<(Vec<(SegmentHeader, SegmentBytes)>, Option<u16>), OpenError<M::Error>> {
-        let mut headers = Vec::with_capacity(self.segments.len());
-        let mut newer_version = None;
+    /// Reads the header of every slot.
+    fn scan_headers(&mut self, recovery: &mut Recovery) -> Result<Headers, OpenError<M::Error>> {
+        let mut headers = Headers { valid: Vec::with_capacity(self.segments.len()), newer_version: None };
         for slot in 0..self.geometry.segments() {
             let (bytes, header) = self.read_header(slot).map_err(OpenError::Main)?;
             match header {
                 SlotHeader::Blank => {}
                 SlotHeader::Damaged => recovery.damaged_segments += 1,
                 SlotHeader::NewerVersion(version) => {
-                    newer_version = Some(version);
+                    headers.newer_version = Some(version);
                     recovery.damaged_segments += 1;
                 }
                 SlotHeader::Valid(header) if header.geometry != self.geometry => {
@@ -117,11 +123,11 @@ impl<M: Storage> Ring<M> {
                 SlotHeader::Valid(header) if self.slot(header.epoch) != slot => {
                     recovery.damaged_segments += 1;
                 }
-                SlotHeader::Valid(header) => headers.push((header, bytes)),
+                SlotHeader::Valid(header) => headers.valid.push((header, bytes)),
             }
         }
-        headers.sort_unstable_by_key(|(header, _)| header.epoch);
-        Ok((headers, newer_version))
+        headers.valid.sort_unstable_by_key(|(header, _)| header.epoch);
+        Ok(headers)
     }
 
     /// Checks the tags of the headers and fills the segment table. Returns the key advanced to the oldest epoch that anything
@@ -131,40 +137,34 @@ impl<M: Storage> Ring<M> {
     /// epoch number cannot make opening take longer than that.
     fn authenticate_headers(
         &mut self,
-        headers: &[(SegmentHeader, SegmentBytes)],
-        newer_version: Option<u16>,
+        headers: &Headers,
         mut key: LogKey,
         recovery: &mut Recovery,
     ) -> Result<(LogKey, LogKey), OpenError<M::Error>> {
         let mut forged = 0;
         let mut newest_key: Option<LogKey> = None;
-        for (header, bytes) in headers {
-            if header.epoch < key.epoch() {
-                recovery.older_key_segments += 1;
-            } else {
-                let Some(reached) = authenticated_key(header, bytes, newest_key.as_ref().unwrap_or(&key))
-                else {
+        for (header, bytes) in &headers.valid {
+            match authenticate(header, bytes, newest_key.as_ref().unwrap_or(&key)) {
+                Authenticity::OlderKey => recovery.older_key_segments += 1,
+                Authenticity::Forged => {
                     recovery.damaged_segments += 1;
                     forged += 1;
                     continue;
-                };
-                if newest_key.is_none() {
-                    // The journal may be up to one ring older than the oldest segment here: if flushes fail half-way, segments
-                    // are overwritten while the journal keeps the section that was begun before them.
-                    let floor = header.epoch.saturating_sub(u64::from(self.geometry.segments()));
-                    key = key.advance_to(floor.max(key.epoch())).unwrap_or(key);
                 }
-                newest_key = Some(reached);
+                Authenticity::Genuine(reached) => {
+                    if newest_key.is_none() {
+                        // The journal may be up to one ring older than the oldest segment here: if flushes fail half-way,
+                        // segments are overwritten while the journal keeps the section that was begun before them.
+                        let floor = header.epoch.saturating_sub(u64::from(self.geometry.segments()));
+                        key = key.advance_to(floor.max(key.epoch())).unwrap_or(key);
+                    }
+                    newest_key = Some(reached);
+                }
             }
-            self.insert(Segment {
-                epoch: header.epoch,
-                first: header.first,
-                chain_before: header.chain_before,
-                chain_after: header.chain_after(bytes),
-            });
+            self.insert(Segment::new(header, bytes));
         }
         self.drop_stale(recovery);
-        match (self.newest(), newer_version) {
+        match (self.newest(), headers.newer_version) {
             (None, Some(version)) => Err(OpenError::Version(version)),
             (None, None) if forged > 0 => Err(OpenError::WrongKey),
             _ => {
@@ -315,8 +315,28 @@ impl<M: Storage> Ring<M> {
     }
 }
 
-/// Key of the header's epoch, derived from the earlier `key`, if it authenticates the header.
-fn authenticated_key(header: &SegmentHeader, bytes: &SegmentBytes, key: &LogKey) -> Option<LogKey> {
-    let key = key.advance_to(header.epoch).ok()?;
-    header.is_authentic(bytes, key.key()).then_some(key)
+/// Segment headers on the storage.
+struct Headers {
+    /// Those with a right checksum that are in their slot, in the order of epochs. Tags are not checked yet.
+    valid: Vec<(SegmentHeader, SegmentBytes)>,
+    /// Version of a header of a newer format, if there is one.
+    newer_version: Option<u16>,
+}
+
+/// Result of checking the tag of a segment header.
+enum Authenticity {
+    /// The segment is older than the key; its tag cannot be checked.
+    OlderKey,
+    /// The tag is wrong, or the epoch is too far ahead.
+    Forged,
+    /// The tag is right. Holds the key of the header's epoch.
+    Genuine(LogKey),
+}
+
+fn authenticate(header: &SegmentHeader, bytes: &SegmentBytes, key: &LogKey) -> Authenticity {
+    match key.advance_to(header.epoch) {
+        Ok(key) if header.is_authentic(bytes, key.key()) => Authenticity::Genuine(key),
+        Err(KeyError::Behind { .. }) => Authenticity::OlderKey,
+        Ok(_) | Err(_) => Authenticity::Forged,
+    }
 }

@@ -20,7 +20,7 @@ use sentinel_seal::{Chain, Sealer, TAG_LEN};
 use super::{Ring, SEGMENT_HEADER_LEN, Segment, page_end, to_u32, to_usize};
 use crate::account::Stats;
 use crate::error::FlushError;
-use crate::format::{BlockHeader, SegmentHeader, main_key};
+use crate::format::{BlockHeader, Packing, SegmentHeader, main_key};
 use crate::geometry::Geometry;
 use crate::key::{LogKey, Salt};
 use crate::pack::Packer;
@@ -81,12 +81,7 @@ impl<M: Storage> Ring<M> {
         stats: &mut Stats,
     ) -> Result<bool, FlushError<M::Error>> {
         let is_first = self.is_unwritten();
-        let lead = if is_first { SegmentHeader::LEN } else { 0 };
-        let start = lead + BlockHeader::LEN;
-        let free_len = self.free_len();
-        let Some(out) = self.buffer.get_mut(start..start + free_len) else { return Ok(false) };
-        let Some((packing, len)) = packer.pack(records, out) else { return Ok(false) };
-
+        let Some((packing, len)) = self.pack(packer, records) else { return Ok(false) };
         let segment = if is_first { self.seal_header(first)? } else { self.open_segment()? };
         let block = BlockHeader {
             packing,
@@ -100,15 +95,12 @@ impl<M: Storage> Ring<M> {
             salt: Salt([0; 16]),
             chain_before: if is_first { segment.chain_after } else { self.head.chain },
         };
-        let writer = self.writer.as_mut().ok_or(FlushError::ReadOnly)?;
-        let bytes = self.buffer.get_mut(lead..).unwrap_or_default();
-        let chain = writer.seal_block(block, &segment, bytes).ok_or(FlushError::Exhausted)?;
-
+        let chain = self.seal_block(block, &segment)?;
         // Before the write, because a failed write may have destroyed the segment that was in the slot.
         if is_first {
             self.evict(stats);
         }
-        let used = lead + BlockHeader::OVERHEAD + len;
+        let used = self.lead_len() + BlockHeader::OVERHEAD + len;
         let end = page_end(self.offset + to_u32(used));
         self.write_buffer(end, stats)?;
         // Only now is the block part of main. After an error the offset stays, and the next attempt writes the same pages.
@@ -121,6 +113,27 @@ impl<M: Storage> Ring<M> {
         self.offset = end;
         self.head = ChainHead { next_id: block.end(), chain };
         Ok(true)
+    }
+
+    /// Bytes of the buffer before the next block: the segment header, if the block is the first of its segment.
+    const fn lead_len(&self) -> usize {
+        if self.is_unwritten() { SegmentHeader::LEN } else { 0 }
+    }
+
+    /// Packs `records` into the buffer, behind the space for the headers. Returns packing and length; `None` if they do not
+    /// fit.
+    fn pack(&mut self, packer: &mut Packer, records: &[u8]) -> Option<(Packing, usize)> {
+        let start = self.lead_len() + BlockHeader::LEN;
+        let free_len = self.free_len();
+        packer.pack(records, self.buffer.get_mut(start..start + free_len)?)
+    }
+
+    /// Seals the block in the buffer and returns the hash chain after it.
+    fn seal_block(&mut self, block: BlockHeader, segment: &Segment) -> Result<Chain, FlushError<M::Error>> {
+        let lead_len = self.lead_len();
+        let writer = self.writer.as_mut().ok_or(FlushError::ReadOnly)?;
+        let bytes = self.buffer.get_mut(lead_len..).unwrap_or_default();
+        writer.seal_block(block, segment, bytes).ok_or(FlushError::Exhausted)
     }
 
     /// Puts the sealed header of the segment being begun at the start of the buffer.

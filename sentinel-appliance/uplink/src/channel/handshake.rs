@@ -1,4 +1,4 @@
-//! The two handshake messages: IK, or IKpsk2 for an enrollment (Noise revision 34, sections 7.5 and 9).
+//! The two handshake messages: `IK`, or `IKpsk2` for an enrollment (Noise revision 34, sections 7.5 and 9).
 //!
 //! ```text
 //! initiator  Handshake ------------ message 1 ----------> Preface, Handshake      responder
