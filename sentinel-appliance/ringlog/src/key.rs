@@ -74,6 +74,7 @@ impl LogKey {
         if steps > MAX_STEPS {
             return Err(KeyError::TooFar { wanted: epoch, from: self.epoch });
         }
+        // One HKDF call for each step: there is no shortcut, which is what makes the chain one-way.
         let mut key = self.key.clone();
         for _ in 0..steps {
             key = key.next();

@@ -71,6 +71,7 @@ impl Pending {
     pub(crate) fn record(&mut self, id: RecordId) -> Option<&[u8]> {
         let index =
             u32::try_from(id.0.checked_sub(self.first.0)?).ok().filter(|index| *index < self.count)?;
+        // Lengths are stored before each record only, so a record is found by walking from one that is known.
         let (mut reached, mut at) = if self.last_read.0 <= index { self.last_read } else { (0, 0) };
         while reached < index {
             at += LENGTH_LEN + self.len_at(at)?;
@@ -93,6 +94,7 @@ impl Pending {
 
     /// Removes the first `count` records, which take `len` bytes.
     pub(crate) fn drop_first(&mut self, count: u32, len: usize) {
+        // Moves the remaining bytes; happens once for each block written.
         self.bytes.drain(..len.min(self.bytes.len()));
         self.first = self.first.plus(u64::from(count));
         self.count = self.count.saturating_sub(count);

@@ -61,6 +61,7 @@ impl<'a> Batch<'a> {
     /// Iterates over the alerts.
     #[must_use]
     pub fn iter(&self) -> BatchIter<'a> {
+        // Wraps: a hostile base gives a wrong time, which decoding the alert checks, and not a panic.
         let base_us = self.origin.base.as_micros().wrapping_add(self.base_after_us.cast_unsigned());
         BatchIter {
             boot: self.boot(),
@@ -145,6 +146,7 @@ impl<'b> BatchBuilder<'b> {
         if id.seq == 0 || id.seq >= GAP_BIT {
             return Err(PushError::InvalidSeq);
         }
+        // Steps are differences, so they need rising numbers; the first counts from its own predecessor.
         let previous = if self.count == 0 {
             id.seq - 1
         } else if id.boot == self.last.boot && id.seq > self.last.seq {
@@ -152,6 +154,7 @@ impl<'b> BatchBuilder<'b> {
         } else {
             return Err(PushError::NewBatchNeeded);
         };
+        // The first alert sets the base, so its own time takes one byte and those after it two or three.
         let base = if self.count == 0 { alert.time } else { self.base };
         let mut bytes = [0; MAX_ALERT_LEN];
         let bytes: &[u8] = wire::encode(alert, base, &mut bytes).map_err(|_| PushError::Full)?;

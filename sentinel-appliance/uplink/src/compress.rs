@@ -125,6 +125,7 @@ impl History {
         for distance in 1..=at.min(WINDOW_LEN) {
             let behind = self.bytes.get(at - distance..end)?;
             let len = ahead.iter().zip(behind).take_while(|(ahead, behind)| ahead == behind).count();
+            // Strictly longer, so that of equal matches the nearest is kept.
             if len > best_len {
                 (best, best_len) = (Some((distance, len)), len);
             }

@@ -84,7 +84,7 @@ pub struct Delivery<C> {
     in_flight: Deque<InFlight<C>, WINDOW_LEN>,
     /// Last record that was sent, also on a connection that is lost.
     highest_sent: Option<C>,
-    /// Whether `in_flight` was sent on the connection that is up now. After a disconnect the messages stay, so that
+    /// True if `in_flight` was sent on the connection that is up now. After a disconnect the messages stay, so that
     /// the next welcome can acknowledge them by id.
     connected: bool,
     delivered: u64,
@@ -105,6 +105,7 @@ impl<C: Copy + Ord> Delivery<C> {
 
     /// Begins a session. `acked` is the last alert or gap that the collector has, from its welcome.
     pub fn welcome(&mut self, acked: Option<AlertId>) -> Resume<C> {
+        // Before the window is cleared: the welcome may acknowledge a message of the lost connection.
         let known = acked.and_then(|id| self.pop_through(id));
         self.in_flight.clear();
         self.highest_sent = self.acked;
@@ -119,6 +120,7 @@ impl<C: Copy + Ord> Delivery<C> {
     /// Continues after the record of the alert that [`Resume::Lookup`] named. Ignored if messages are in flight, or
     /// if the record is not newer than the last acknowledged one.
     pub fn resume_after(&mut self, cursor: C) {
+        // With messages in flight the position would lie behind them, and their acknowledgements would move it back.
         if self.in_flight.is_empty() {
             self.acked = self.acked.max(Some(cursor));
             self.highest_sent = self.acked;
@@ -209,6 +211,7 @@ impl<C: Copy + Ord> Delivery<C> {
     /// Removes all messages up to the one that ends with `id`, as durable. `None` if there is no such message; then
     /// nothing changes.
     fn pop_through(&mut self, id: AlertId) -> Option<C> {
+        // Looked for first: an id of an older connection, or of none, must not empty the window.
         self.in_flight.iter().find(|message| message.last == id)?;
         // Bounded by the window; the message with this id is in it.
         while let Some(message) = self.in_flight.pop_front() {
@@ -285,7 +288,7 @@ mod tests {
         let mut delivery = Delivery::new(Some(5));
         assert_eq!(delivery.welcome(Some(id(7))), Resume::Lookup(id(7)));
         delivery.resume_after(8);
-        delivery.resume_after(6); // older than what is known by now
+        delivery.resume_after(6); // older than the last acknowledged one
         assert_eq!((delivery.last_acked(), delivery.next_after()), (Some(8), Some(8)));
         assert_eq!(delivery.sent(id(8), 9, 1, NOW), Ok(()));
         delivery.resume_after(20);

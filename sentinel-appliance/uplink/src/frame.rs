@@ -25,13 +25,13 @@ pub(crate) enum Stage {
 /// Reassembles frames from the stream. Holds one frame and takes no byte of the next, so the memory for a peer
 /// does not depend on how much it sends.
 pub(crate) struct Incoming {
-    pub(crate) stage: Stage,
+    stage: Stage,
     buffer: Box<[u8]>,
     filled: usize,
     /// Shortest and longest frame that may come now, in bytes.
     allowed: (usize, usize),
     /// Set when the preface is complete.
-    pub(crate) suite: Option<Suite>,
+    suite: Option<Suite>,
 }
 
 impl Incoming {
@@ -104,6 +104,16 @@ impl Incoming {
         self.filled = 0;
     }
 
+    /// Returns true if a frame is complete.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.stage == Stage::Complete
+    }
+
+    /// Returns the suite of a preface, once, when it is complete.
+    pub(crate) const fn take_suite(&mut self) -> Option<Suite> {
+        self.suite.take()
+    }
+
     /// The complete frame.
     pub(crate) fn frame(&self) -> &[u8] {
         self.buffer.get(..self.filled).unwrap_or_default()
@@ -144,6 +154,7 @@ impl Outgoing {
 
     pub(crate) fn consume(&mut self, count: usize) {
         self.start = self.start.saturating_add(count).min(self.end);
+        // An empty buffer starts at the front again, so that most frames need no compaction.
         if self.start == self.end {
             (self.start, self.end) = (0, 0);
         }
@@ -174,6 +185,8 @@ impl Outgoing {
         self.compact();
         let free = self.buffer.get_mut(self.end..).unwrap_or_default();
         let (length, body) = free.split_first_chunk_mut::<LENGTH_LEN>().ok_or(SessionError::Internal)?;
+        // The length is known only after `write`, so its two bytes are set last. `end` moves only on success: an error
+        // leaves no half frame behind.
         let len = write(body)?;
         *length = u16::try_from(len).map_err(|_| SessionError::Internal)?.to_be_bytes();
         self.end += LENGTH_LEN + len;

@@ -128,6 +128,7 @@ impl<'de> Deserialize<'de> for Telemetry {
                 let mut known = telemetry.values.iter_mut();
                 // Bounded by the frame: each element has at least a byte.
                 while let Some(value) = list.next_element::<u64>()? {
+                    // Counters of a newer version are read and dropped.
                     if let Some(slot) = known.next() {
                         *slot = value;
                     }

@@ -150,6 +150,7 @@ fn check_address(address: &str) -> Option<heapless::String<MAX_ADDRESS_LEN>> {
                 && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'))
         }
     };
+    // `parse` alone would accept a sign.
     let digits_only = port.bytes().all(|byte| byte.is_ascii_digit());
     let port_fits = digits_only && port.parse::<u16>().is_ok_and(|port| port > 0);
     if host_fits && port_fits { heapless::String::try_from(address).ok() } else { None }
@@ -167,6 +168,7 @@ impl fmt::Display for Token {
         let checksum = checksum(&bytes);
         bytes.extend_from_slice(&checksum).map_err(|_| fmt::Error)?;
         let written = write!(out, "{PREFIX}{}", Base32(&bytes));
+        // The buffer held the secret.
         bytes.as_mut_slice().zeroize();
         written
     }

@@ -74,6 +74,7 @@ impl BlockHeader {
             return None;
         }
         let packing = match at.array()? {
+            // The three reserved bytes are checked with the packing.
             [0, 0, 0, 0] => Packing::Stored,
             [1, 0, 0, 0] => Packing::Deflated,
             _ => return None,

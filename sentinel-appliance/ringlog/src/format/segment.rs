@@ -70,6 +70,7 @@ impl SegmentHeader {
 
     /// Reads the first bytes of a slot; `bytes` may be shorter than a header if the storage ends.
     pub(crate) fn parse(bytes: &[u8]) -> SlotHeader {
+        // Empty if the storage ends before the slot: `all` is true then.
         if bytes.iter().all(|byte| *byte == 0) {
             return SlotHeader::Blank;
         }
@@ -81,6 +82,7 @@ impl SegmentHeader {
         if at.array()? != MAGIC {
             return None;
         }
+        // Before the checksum, whose place and length belong to the version.
         let version = at.u16()?;
         if version > VERSION {
             return Some(SlotHeader::NewerVersion(version));
@@ -89,6 +91,7 @@ impl SegmentHeader {
         if version != VERSION || at.u16()? != 128 || checksum(checksummed) != found {
             return None;
         }
+        // Not yet authenticated: a geometry out of range is damage, not another log.
         let geometry = Geometry::new(at.u32()?, at.u32()?).ok()?;
         if at.u32()? != PAGE_BYTES {
             return None;

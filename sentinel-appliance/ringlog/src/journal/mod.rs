@@ -134,6 +134,7 @@ impl<J: Storage> Journal<J> {
     /// # Errors
     /// The storage failed. The front of the journal may be damaged; main holds all records, so none is lost.
     pub(crate) fn reset(&mut self, context: &SectionContext<'_>) -> Result<(), J::Error> {
+        // State first: if the write fails, the next record begins a section at byte 0 all the same.
         self.tail = 0;
         self.tag = [0; TAG_LEN];
         self.sealer = None;

@@ -106,6 +106,7 @@ impl<M: Storage, J: Storage<Error = M::Error>> RingLog<M, J> {
     /// - [`AppendError::NotJournalled`]: the record is in the log, but only in memory.
     pub fn append(&mut self, record: &[u8]) -> Result<RecordId, AppendError<M::Error>> {
         self.ensure_room(record).inspect_err(|_rejected| self.stats.rejected += 1)?;
+        // Memory first: a record that the journal does not take is still in the log.
         let id = self.pending.push(record);
         self.stats.appended += 1;
         self.stats.appended_bytes += u64::try_from(record.len()).unwrap_or(0);
@@ -124,6 +125,7 @@ impl<M: Storage, J: Storage<Error = M::Error>> RingLog<M, J> {
     /// must not be lost (an eighth of a segment is kept free for that), and call [`Self::flush`].
     #[must_use]
     pub fn needs_flush(&self) -> bool {
+        // In the journal room for half a segment more is kept, in memory for an eighth.
         let reserve = self.ring.buffer().len() / 8;
         self.pending.bytes().len() + reserve > self.pending.capacity() || !self.has_journal_room(4 * reserve)
     }
@@ -137,6 +139,7 @@ impl<M: Storage, J: Storage<Error = M::Error>> RingLog<M, J> {
         let is_unwritten = self.ring.is_unwritten();
         let victim = self.ring.victim(!is_unwritten)?;
         if !is_unwritten {
+            // Only packing the records shows whether they fit. It overwrites the buffer of the ring.
             self.reader.invalidate();
             if self.ring.fits(&mut self.packer, self.pending.bytes()) {
                 return None;
@@ -173,7 +176,10 @@ impl<M: Storage, J: Storage<Error = M::Error>> RingLog<M, J> {
     /// before unreadable once that record is in main.
     ///
     /// # Errors
-    /// Those of [`Self::flush`]; no segment is begun then.
+    /// - [`FlushError::Main`], [`FlushError::Journal`], [`FlushError::ReadOnly`]: as for [`Self::flush`].
+    /// - [`FlushError::Exhausted`]: no epoch is left.
+    ///
+    /// No segment is begun then.
     pub fn rotate(&mut self) -> Result<(), FlushError<M::Error>> {
         self.flush()?;
         self.ring.begin_segment()
@@ -227,6 +233,7 @@ impl<M: Storage, J: Storage<Error = M::Error>> RingLog<M, J> {
     /// the key. The key never passes the newest segment in main nor the epoch that the journal needs.
     pub fn advance_key(&mut self, keep_from: RecordId) -> &LogKey {
         let mut epoch = self.key.epoch();
+        // Ends at the segment that contains `keep_from`: the one after it begins behind that record.
         while let Some(after) =
             self.ring.first_from(epoch.saturating_add(1)).filter(|segment| segment.first <= keep_from)
         {
@@ -340,6 +347,7 @@ impl<M: Storage, J: Storage<Error = M::Error>> RingLog<M, J> {
         if !self.ring.write_block(&mut self.packer, records, count, first, &mut self.stats)? {
             return Ok(false);
         }
+        // The frames of these records stay in the journal; opening skips them, because main has them.
         self.pending.drop_first(count, len);
         self.journal.discard(count);
         if let Some(oldest) = self.ring.first_from(0) {

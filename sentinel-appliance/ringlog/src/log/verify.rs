@@ -185,6 +185,7 @@ impl<M: Storage, J: Storage<Error = M::Error>> RingLog<M, J> {
     fn missing_epoch(&self, slot: u32) -> Option<u64> {
         let (oldest, newest) = (self.ring.first_from(0)?, self.ring.newest()?);
         let segments = u64::from(self.ring.geometry().segments());
+        // Distance from the newest epoch back to the last one that falls on this slot, 0 to S - 1.
         let back = (newest.epoch % segments + segments - u64::from(slot)) % segments;
         let epoch = newest.epoch.checked_sub(back)?;
         (epoch > oldest.epoch || oldest.chain_before != Chain::START).then_some(epoch)
@@ -281,6 +282,7 @@ impl<M: Storage, J: Storage<Error = M::Error>> RingLog<M, J> {
     /// Reads the journal again: everything that was written to it must still be there.
     fn verify_journal(&mut self, inspector: &mut Inspector<'_>) -> Result<(), ReadError<M::Error>> {
         let replay = self.journal.replay(&self.key, &mut |_, _| ()).map_err(ReadError::Journal)?;
+        // The comparison does not see a tear from before the opening, because the tail was set to where reading ended then.
         if self.is_journal_torn || self.journal.is_cut_short(&replay) {
             inspector.report(&Finding::JournalDamaged { offset: replay.tail() });
         }

@@ -164,6 +164,7 @@ impl<M: Storage> Ring<M> {
             self.insert(Segment::new(header, bytes));
         }
         self.drop_stale(recovery);
+        // With at least one readable segment this is a log of ours, and other headers are damage.
         match (self.newest(), headers.newer_version) {
             (None, Some(version)) => Err(OpenError::Version(version)),
             (None, None) if forged > 0 => Err(OpenError::WrongKey),
@@ -177,6 +178,7 @@ impl<M: Storage> Ring<M> {
     /// Removes segments that are a whole ring or more older than the newest: they were overwritten once and put back.
     fn drop_stale(&mut self, recovery: &mut Recovery) {
         let Some(newest) = self.newest() else { return };
+        // The newest epoch is authentic here, so a forged header cannot push the others out.
         for slot in &mut self.segments {
             let age = slot.map_or(0, |segment| newest.epoch - segment.epoch);
             if age >= u64::from(self.geometry.segments()) {
@@ -190,6 +192,7 @@ impl<M: Storage> Ring<M> {
     /// next block starts a segment with the epoch of `key`.
     fn find_end(&mut self, newest: Segment, key: &LogKey, recovery: &mut Recovery) -> Result<(), M::Error> {
         self.head = ChainHead { next_id: newest.first, chain: newest.chain_after };
+        // A key newer than the newest segment cannot seal into it: the segment stays as it is and a new one follows.
         self.epoch = newest.epoch.max(key.epoch());
         let mut walk = self.walk(newest, key);
         let mut end = 0;
@@ -295,6 +298,7 @@ impl<M: Storage> Ring<M> {
 
     /// Segment that the next block evicts if it goes into the open segment, or with `in_next` into the one after it.
     pub(crate) fn victim(&self, in_next: bool) -> Option<Segment> {
+        // A slot that holds the open segment itself, or nothing, evicts nothing.
         let epoch = if in_next { self.epoch.checked_add(1)? } else { self.epoch };
         self.segment_in(self.slot(epoch)).filter(|segment| segment.epoch < epoch)
     }

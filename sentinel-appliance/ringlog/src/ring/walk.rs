@@ -110,6 +110,7 @@ impl<M: Storage> Ring<M> {
             let offset = walk.offset;
             let mut bytes = [0; BlockHeader::LEN];
             let at = self.position(walk.slot, offset);
+            // The storage may end within main, because it grows as segments are written.
             if read_at(&mut self.storage, at, &mut bytes)? == 0 {
                 break;
             }
@@ -164,6 +165,7 @@ impl<M: Storage> Ring<M> {
             Load::Header | Load::Records => None,
         };
         let Some(key) = &walk.key else { return Ok(Some(Loaded { chain })) };
+        // Reuses the expanded AES key: the salt changes only where another opening of the log continued the segment.
         let opener = match walk.opener.take() {
             Some((salt, opener)) if salt == header.salt => opener,
             _ => Opener::new(&main_key(key.key(), header.salt)),

@@ -61,6 +61,7 @@ impl<M: Storage> Ring<M> {
             return Ok(());
         }
         let writer = self.writer.as_mut().ok_or(FlushError::ReadOnly)?;
+        // The key of the previous epoch is dropped here. What remains readable is decided by the key of the log alone.
         let epoch = self.epoch.checked_add(1).ok_or(FlushError::Exhausted)?;
         let key = LogKey::new(epoch, writer.key.key().next());
         // The nonce counter continues across keys: one counter for all headers and blocks of an opening.
@@ -191,6 +192,7 @@ impl Writer {
         let sealed =
             self.sealer.seal(&BlockHeader::associated_data(&segment.chain_after, &header), records).ok()?;
         tag.copy_from_slice(&sealed.tag);
+        // The buffer holds bytes of the block before; padding must not carry plaintext to flash.
         padding.fill(0);
         Some(block.chain_before.link(&[&header, records, tag]))
     }

@@ -135,6 +135,8 @@ impl Channel {
         }
         let key = handshake.get_remote_static().and_then(|key| key.try_into().ok());
         let key = PublicKey::from_bytes(key.ok_or(SessionError::Internal)?);
+        // The frame stays in the buffer until `begin_transport`, so no more bytes are taken from a peer that is not
+        // admitted.
         self.phase = Phase::AwaitingAdmission(handshake, token);
         Ok(Received::Peer { key, token })
     }

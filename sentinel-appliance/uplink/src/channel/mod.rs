@@ -14,7 +14,7 @@ use snow::error::StateProblem;
 use snow::{HandshakeState, TransportState};
 
 use crate::error::{SendError, SessionError};
-use crate::frame::{Incoming, LENGTH_LEN, Outgoing, Stage};
+use crate::frame::{Incoming, LENGTH_LEN, Outgoing};
 use crate::key::{KeyPair, PublicKey};
 use crate::limits::Limits;
 use crate::noise::TAG_LEN;
@@ -99,7 +99,7 @@ impl Channel {
 
     fn receive_open(&mut self, bytes: &[u8]) -> Result<usize, SessionError> {
         let mut taken = self.incoming.fill(bytes)?;
-        if let Some(suite) = self.incoming.suite.take() {
+        if let Some(suite) = self.incoming.take_suite() {
             self.begin_response(suite)?;
             taken = taken.saturating_add(self.incoming.fill(bytes.get(taken..).unwrap_or_default())?);
         }
@@ -122,7 +122,7 @@ impl Channel {
     }
 
     fn read_open(&mut self, now: Uptime) -> Result<Received, SessionError> {
-        if self.incoming.stage != Stage::Complete {
+        if !self.incoming.is_complete() {
             return Ok(Received::Nothing);
         }
         if let Phase::Transport(transport) = &mut self.phase {
@@ -180,12 +180,14 @@ impl Channel {
         let counter = transport.sending_nonce();
         let sealed =
             self.outgoing.put_frame(|out| transport.write_message(plaintext, out).map_err(close_reason));
+        // After the message whose counter is due, as at the receiver, which rekeys after reading it.
         if is_rekey_due(counter) {
             transport.rekey_outgoing();
         }
         if let Err(reason) = sealed {
             return Err(SendError::Closed(self.close(reason)));
         }
+        // Otherwise the stall timeout of the older bytes continues.
         if was_empty {
             self.last_write_progress = now;
         }
@@ -211,6 +213,8 @@ impl Channel {
         if matches!(self.phase, Phase::Closed(_)) {
             return Uptime::ZERO;
         }
+        // Before the first message of the peer the handshake timeout counts from the start and cannot be extended by
+        // sending single bytes.
         let silence = match self.last_received {
             Some(last) => last.after(self.limits.idle),
             None => self.created_at.after(self.limits.handshake),

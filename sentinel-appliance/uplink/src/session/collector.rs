@@ -98,9 +98,12 @@ impl Session<CollectorRole> {
     fn message(&mut self, len: usize) -> Result<CollectorEvent<'_>, SessionError> {
         let fault = match (self.role.expect, decode(self.channel.plaintext(len))) {
             (_, Err(fault)) => fault,
+            // A rejected sensor may have sent more before it read the rejection. A pong has done its work: the
+            // channel has noted the time.
             (Expect::Nothing, Ok(_)) | (Expect::Any(_), Ok(ToCollector::Pong)) => {
                 return Ok(CollectorEvent::Idle);
             }
+            // The origin of all later batches comes from the hello; the batches do not repeat it.
             (Expect::Hello, Ok(ToCollector::Hello(hello))) => {
                 self.role.expect = Expect::Any(hello.origin());
                 return self.decoded(len, Origin::default());
@@ -144,7 +147,8 @@ impl Session<CollectorRole> {
     /// then: the answer reaches only a peer that holds the token.
     ///
     /// # Errors
-    /// Those of [`CollectorSession::admit`].
+    /// - [`SessionError::Internal`] if no such enrollment waits; the session is unchanged.
+    /// - [`SessionError::Randomness`] or [`SessionError::WeakKey`]; the session is over.
     pub fn admit_enrollment(&mut self, secret: &Secret, now: Uptime) -> Result<(), SessionError> {
         if self.role.expect == Expect::Enroll {
             self.channel.admit(Some(secret), now)

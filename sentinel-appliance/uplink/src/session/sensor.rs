@@ -76,7 +76,10 @@ impl Session<SensorRole> {
     /// A collector that does not know the token closes the connection without an answer.
     ///
     /// # Errors
-    /// Those of [`SensorSession::connect`].
+    /// - [`SessionError::Randomness`] if the system gave no random bytes.
+    /// - [`SessionError::WeakKey`] if the key of the collector in the token is of small order.
+    ///
+    /// No session exists then.
     pub fn enroll(
         local: &KeyPair,
         token: &Token,
@@ -99,6 +102,7 @@ impl Session<SensorRole> {
     /// # Errors
     /// The reason why the session is over, see [`SessionError`].
     pub fn poll(&mut self, now: Uptime) -> Result<SensorEvent<'_>, SessionError> {
+        // A pong that found no room is tried at every poll.
         self.send_due_pong(now);
         match self.channel.read(now)? {
             Received::Nothing => match self.role.welcome {
@@ -129,6 +133,7 @@ impl Session<SensorRole> {
             Ok(ToSensor::Ack(_)) if !is_welcomed => SessionError::UnexpectedMessage,
             Ok(ToSensor::Welcome(_)) if is_welcomed => SessionError::UnexpectedMessage,
             Ok(message) => {
+                // A rejection is an answer too: it ends the wait for the welcome.
                 if matches!(message, ToSensor::Welcome(_) | ToSensor::Rejected(_)) {
                     self.role.welcome = WelcomeState::Done;
                 }
