@@ -234,8 +234,10 @@ impl<M: Storage, J: Storage<Error = M::Error>> RingLog<M, J> {
     pub fn advance_key(&mut self, keep_from: RecordId) -> &LogKey {
         let mut epoch = self.key.epoch();
         // Ends at the segment that contains `keep_from`: the one after it begins behind that record.
-        while let Some(after) =
-            self.ring.first_from(epoch.saturating_add(1)).filter(|segment| segment.first <= keep_from)
+        while let Some(after) = epoch
+            .checked_add(1)
+            .and_then(|next| self.ring.first_from(next))
+            .filter(|segment| segment.first <= keep_from)
         {
             epoch = after.epoch;
         }
