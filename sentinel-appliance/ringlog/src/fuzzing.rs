@@ -62,8 +62,9 @@ fn exercise(mut log: Log) {
 
 /// Opens two storages of arbitrary bytes. The first two bytes are the length of main; the journal follows.
 pub fn open_anything(data: &[u8]) {
-    let Some((len, rest)) = data.split_first_chunk::<2>() else { return };
-    let (main, journal) = rest.split_at(usize::from(u16::from_be_bytes(*len)).min(rest.len()));
+    let Some((main_len, storages)) = data.split_first_chunk::<2>() else { return };
+    let main_len = usize::from(u16::from_be_bytes(*main_len)).min(storages.len());
+    let (main, journal) = storages.split_at(main_len);
     if let Some(mut log) = open(main.to_vec(), journal.to_vec(), 1) {
         read(&mut log, &mut |_, _| ());
         exercise(log);

@@ -10,6 +10,13 @@ const NOW: Uptime = Uptime::ZERO;
 /// Secret key of the recorded session, so that its first message passes the handshake.
 const COLLECTOR_SECRET: [u8; 32] = [0x22; 32];
 
+/// Fuzz body: its name, which is that of its folder in `tests/fuzz-corpus`, and the function.
+pub type Body = (&'static str, fn(&[u8]));
+
+/// All bodies of this crate.
+pub const BODIES: &[Body] =
+    &[("message", message), ("stranger", unauthenticated_peer), ("token", token), ("tokens", compressed)];
+
 /// Bytes of an unauthenticated peer, received by a collector in pieces. The first byte is the size of the pieces.
 pub fn unauthenticated_peer(bytes: &[u8]) {
     let Some((piece_len, mut remaining)) = bytes.split_first() else { return };

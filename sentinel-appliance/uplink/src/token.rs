@@ -142,7 +142,7 @@ impl Token {
 /// Checks that `address` is a host name, IPv4 address or bracketed IPv6 address, with a port from 1 to 65535.
 fn check_address(address: &str) -> Option<heapless::String<MAX_ADDRESS_LEN>> {
     let (host, port) = address.rsplit_once(':')?;
-    let bracketed = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let bracketed = host.strip_prefix('[').and_then(|inner| inner.strip_suffix(']'));
     let host_fits = match bracketed {
         Some(v6) => v6.parse::<core::net::Ipv6Addr>().is_ok(),
         None => {
@@ -225,9 +225,10 @@ impl FromStr for Token {
         })?;
         let bytes = bytes.get(..len).unwrap_or_default();
         let (body, found) = bytes.split_last_chunk::<CHECKSUM_LEN>().ok_or(ParseTokenError::Length)?;
-        let (id, rest) = body.split_first_chunk::<ID_LEN>().ok_or(ParseTokenError::Length)?;
-        let (secret, rest) = rest.split_first_chunk::<SECRET_LEN>().ok_or(ParseTokenError::Length)?;
-        let (collector, address) = rest.split_first_chunk::<KEY_LEN>().ok_or(ParseTokenError::Length)?;
+        let (id, remaining) = body.split_first_chunk::<ID_LEN>().ok_or(ParseTokenError::Length)?;
+        let (secret, remaining) =
+            remaining.split_first_chunk::<SECRET_LEN>().ok_or(ParseTokenError::Length)?;
+        let (collector, address) = remaining.split_first_chunk::<KEY_LEN>().ok_or(ParseTokenError::Length)?;
         // Compared in variable time: the checksum detects typing errors, and whoever enters a token knows it.
         if *found != checksum(body) {
             return Err(ParseTokenError::Checksum);

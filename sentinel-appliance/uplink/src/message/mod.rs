@@ -240,12 +240,12 @@ mod tests {
             #[rustfmt::skip]
             let entries = [
                 16,         // bytes of both entries
-                1, 10,      // number 5, ten bytes of tokens
+                1, 10,      // number 5, ten compressed bytes
                 2, 2, 3, 0, // literals: ICMP flood, high, open
                 0x80, 6,    // 3 bytes from 7 back, in the seed: incident 1, none suppressed, at the base
                 0x88, 0,    // 7 bytes from 1 back: lasted 0, no subject
                 0x82, 0x23, // 4 bytes from 36 back, in the seed: 100 packets, threshold 100, 5 s
-                2, 2,       // number 7, two bytes of tokens
+                2, 2,       // number 7, two compressed bytes
                 0x9c, 0x10, // 17 bytes from 17 back: the alert before
             ];
             assert_eq!(&bytes[head.len()..], entries);
@@ -282,8 +282,8 @@ mod tests {
     #[test]
     fn fields_of_a_newer_version_are_ignored() {
         let bytes = b"\x00\x01\xac\x02\x05attic\x00later";
-        let (message, rest): (ToSensor<'_>, _) = postcard::take_from_bytes(bytes).unwrap();
-        assert_eq!(rest, b"later");
+        let (message, remaining): (ToSensor<'_>, _) = postcard::take_from_bytes(bytes).unwrap();
+        assert_eq!(remaining, b"later");
         assert!(matches!(message, ToSensor::Welcome(Welcome { sensor_id: 300, .. })));
     }
 }
