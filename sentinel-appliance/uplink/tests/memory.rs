@@ -1,4 +1,4 @@
-//! What a session allocates: something until the handshake is done, nothing after it.
+//! Allocations of a session: some during the handshake, none after it.
 
 #![cfg(test)]
 

@@ -83,7 +83,7 @@ fn deliver_all(spool: &mut Spool) -> Option<AlertId> {
         true
     });
     let (id, record) = last?;
-    assert!(spool.delivery().sent(id, record, count, NOW));
+    assert!(spool.delivery().sent(id, record, count, NOW).is_ok());
     spool.acked(id);
     Some(id)
 }

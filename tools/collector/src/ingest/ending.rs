@@ -118,7 +118,7 @@ impl Connection<'_> {
 
     fn count(&self, error: SessionError) {
         let reason = match error {
-            SessionError::Foreign { .. } => Refused::ForeignProtocol,
+            SessionError::BadMagic { .. } => Refused::ForeignProtocol,
             SessionError::Version(_) | SessionError::Suite(_) => Refused::Version,
             SessionError::Authentication | SessionError::WeakKey => match self.stage {
                 Stage::Enrolling(..) => Refused::Token, // the secret is not that of the token

@@ -2,45 +2,47 @@
 
 use core::fmt;
 
+use super::RingLog;
 use crate::error::ReadError;
 use crate::format::{BlockHeader, Packing};
-use crate::log::RingLog;
 use crate::pack::Unpacker;
+use crate::pending::LENGTH_LEN;
 use crate::record::RecordId;
+use crate::ring::{Load, NextBlock, Walk};
 use crate::storage::Storage;
-use crate::walk::{Load, Step, Walk};
 
-/// A place in the log for reading on. Costs nothing to keep. Reading with one cursor inflates each block once; with
-/// several in turns, again at each turn.
+/// Position of a reader: the number of the next record, 8 bytes. Reading with one cursor inflates each block once;
+/// alternating between cursors inflates it again at each change.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Cursor {
     next: RecordId,
 }
 
 impl Cursor {
-    /// Reads from the record `from` on, or from the first one after it that is still there.
+    /// Reads from record `from` on, or from the first one after it that is still in the log.
     #[must_use]
     pub const fn new(from: RecordId) -> Self {
         Self { next: from }
     }
 
-    /// The record that is read next, if it is still there.
+    /// Number of the record that is read next, if it is still in the log.
     #[must_use]
     pub const fn position(&self) -> RecordId {
         self.next
     }
 }
 
-/// The block that is being read. Its packed records lie in the ring's buffer.
+/// Block being read. Its packed records are in the buffer of the ring, so the block is valid only until that buffer is used
+/// for anything else: every such use is preceded by [`Reader::invalidate`].
 #[derive(Debug, Default)]
-pub(crate) struct Reader {
+pub(super) struct Reader {
     unpacker: Unpacker,
     block: Option<Block>,
 }
 
 struct Block {
     walk: Walk,
-    /// The record that the unpacker gives next.
+    /// Record that the unpacker returns next.
     next: RecordId,
     header: BlockHeader,
 }
@@ -52,18 +54,18 @@ impl fmt::Debug for Block {
 }
 
 impl Reader {
-    /// The buffer is used for something else.
-    pub(crate) fn forget(&mut self) {
+    /// Drops the block, because the buffer of the ring is about to be overwritten.
+    pub(super) fn invalidate(&mut self) {
         self.block = None;
     }
 
-    /// Takes the memory for inflating.
-    pub(crate) fn preallocate(&mut self) {
+    /// Allocates the state for inflating.
+    pub(super) fn preallocate(&mut self) {
         self.unpacker.begin(Packing::Deflated);
     }
 
-    pub(crate) fn release(&mut self) {
-        self.forget();
+    pub(super) fn release(&mut self) {
+        self.invalidate();
         self.unpacker.release();
     }
 
@@ -72,7 +74,8 @@ impl Reader {
         self.block = Some(Block { walk, next: header.first, header });
     }
 
-    /// Unpacks records of the block up to `wanted` and gives that one. `None` if the block has it not.
+    /// Unpacks the block up to record `wanted` and returns that record. `None` if the block does not contain it, or has been
+    /// unpacked past it.
     fn record(&mut self, buffer: &[u8], wanted: RecordId) -> Option<&[u8]> {
         let block =
             self.block.as_mut().filter(|block| block.next <= wanted && wanted < block.header.end())?;
@@ -86,35 +89,38 @@ impl Reader {
         Some(record)
     }
 
-    /// Whether the records of a block just opened are what its header says.
-    pub(crate) fn is_sound(&mut self, buffer: &[u8], header: &BlockHeader) -> bool {
-        self.forget();
+    /// Returns true if the block in `buffer`, just opened, unpacks to the number and length of records in its header.
+    pub(super) fn is_consistent(&mut self, buffer: &[u8], header: &BlockHeader) -> bool {
+        self.invalidate();
         self.unpacker.begin(header.packing);
         let packed = usize::try_from(header.sealed_len).ok().and_then(|len| buffer.get(..len));
         let Some(packed) = packed else { return false };
         let mut raw_len = 0;
         for _ in 0..header.count {
             let Some(record) = self.unpacker.record(packed) else { return false };
-            raw_len += crate::pending::LENGTH_BYTES + record.len();
+            raw_len += LENGTH_LEN + record.len();
         }
         self.unpacker.is_at_end(packed) && u32::try_from(raw_len) == Ok(header.raw_len)
     }
 }
 
 impl<M: Storage, J: Storage<Error = M::Error>> RingLog<M, J> {
-    /// The next record at or after the cursor, into `buf` ([`crate::MAX_RECORD`] bytes are always enough), and its length;
-    /// `None` at the end. A number higher than the cursor's position says that the records between are gone, damaged or
-    /// sealed with an older key.
+    /// Reads the next record at or after the cursor into `buf` ([`crate::MAX_RECORD`] bytes always suffice) and returns its
+    /// number and length; `None` at the end. A number above the cursor's position means that the records between are gone,
+    /// damaged or sealed with an older key.
     ///
     /// # Errors
-    /// [`ReadError::Main`], [`ReadError::TooSmall`]: the cursor stays where it was.
+    /// - [`ReadError::Main`]: main cannot be read.
+    /// - [`ReadError::TooSmall`]: the record does not fit into `buf`.
+    ///
+    /// The cursor stays where it was.
     pub fn read_next(
         &mut self,
         cursor: &mut Cursor,
         buf: &mut [u8],
     ) -> Result<Option<(RecordId, usize)>, ReadError<M::Error>> {
         let mut wanted = cursor.next;
-        // Each round ends, or moves on by at least a record: a block that gives none is passed by.
+        // Each iteration returns or advances by at least a record: a block that yields none is skipped.
         while wanted < self.pending.first() {
             if let Some(record) = self.reader.record(self.ring.buffer(), wanted) {
                 match copy(record, buf) {
@@ -123,13 +129,13 @@ impl<M: Storage, J: Storage<Error = M::Error>> RingLog<M, J> {
                         return Ok(Some((wanted, len)));
                     }
                     Err(error) => {
-                        // It was taken off the block; the next call inflates the block again.
-                        self.reader.forget();
+                        // The unpacker has consumed the record; without its block the next call inflates it again.
+                        self.reader.invalidate();
                         return Err(error);
                     }
                 }
             }
-            wanted = self.find_block(wanted)?.max(wanted);
+            wanted = self.load_block(wanted)?.max(wanted);
         }
         let id = wanted.max(self.pending.first());
         let Some(record) = self.pending.record(id) else { return Ok(None) };
@@ -138,15 +144,16 @@ impl<M: Storage, J: Storage<Error = M::Error>> RingLog<M, J> {
         Ok(Some((id, len)))
     }
 
-    /// Opens the block that has the record `wanted`, or else the first one after it; gives the first record at or after
-    /// `wanted` that may be there.
-    fn find_block(&mut self, wanted: RecordId) -> Result<RecordId, ReadError<M::Error>> {
-        // A block that has the record and did not give it is spoiled.
+    /// Loads the block that contains record `wanted`, or the first one after it. Returns the first number at or after
+    /// `wanted` that may be in it.
+    fn load_block(&mut self, wanted: RecordId) -> Result<RecordId, ReadError<M::Error>> {
         let (walk, from) = match self.reader.block.take() {
+            // The block should contain the record and did not yield it: its content is damaged, skip the rest of it.
             Some(block) if block.next <= wanted && wanted < block.header.end() => {
                 self.stats.damaged_blocks += 1;
                 (Some(block.walk), block.header.end())
             }
+            // The block was read to its end: continue behind it.
             Some(block) if block.next == wanted => (Some(block.walk), wanted),
             _ => (None, wanted),
         };
@@ -154,30 +161,27 @@ impl<M: Storage, J: Storage<Error = M::Error>> RingLog<M, J> {
         // Bounded by the blocks in the ring.
         while let Some(mut at) = walk.take() {
             at.wanted = from;
-            match self.ring.step(&mut at, Load::Records).map_err(ReadError::Main)? {
-                Step::Block { header, .. } => {
+            match self.ring.next_block(&mut at, Load::Records).map_err(ReadError::Main)? {
+                NextBlock::Valid { header, .. } => {
                     self.reader.begin(at, header);
                     return Ok(from.max(header.first));
                 }
-                Step::Damaged { .. } => {
+                NextBlock::Damaged { .. } => {
                     self.stats.damaged_blocks += 1;
                     walk = Some(at);
                 }
-                Step::End => {
-                    let next = self.ring.first_from(at.segment.epoch.saturating_add(1));
-                    walk = next.map(|segment| self.ring.walk(segment, &self.key));
+                NextBlock::End => {
+                    walk = self.ring.after(&at.segment).map(|segment| self.ring.walk(segment, &self.key));
                 }
             }
         }
         Ok(self.pending.first())
     }
 
-    /// A way through the last readable segment that begins at or before `wanted`, or else the first one.
+    /// Walk of the last readable segment that begins at or before `wanted`, or of the first readable one.
     fn walk_towards(&self, wanted: RecordId) -> Option<Walk> {
         let mut segment = self.ring.first_from(self.key.epoch())?;
-        while let Some(after) =
-            self.ring.first_from(segment.epoch.saturating_add(1)).filter(|s| s.first <= wanted)
-        {
+        while let Some(after) = self.ring.after(&segment).filter(|after| after.first <= wanted) {
             segment = after;
         }
         Some(self.ring.walk(segment, &self.key))
