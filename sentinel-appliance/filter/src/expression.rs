@@ -5,25 +5,15 @@ use alloc::vec::Vec;
 use sentinel_units::LinkType;
 
 use crate::emit::emit;
-use crate::fault::{ExpressionError, ExpressionFault};
-use crate::grammar::Parser;
+use crate::error::{ExpressionError, ExpressionFault};
 use crate::graph::{Graph, Target as Goal};
 use crate::headers::Headers;
 use crate::lexer::tokens;
 use crate::optimise::optimise;
+use crate::parser::Parser;
 use crate::primitive::Builder;
 use crate::program::Program;
-
-/// Who runs the program.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum Target {
-    /// The interpreter, over frames that are whole, as in most capture files.
-    #[default]
-    File,
-    /// The kernel while it captures, or the interpreter over frames that it captured: the outer VLAN tag may
-    /// stand beside the frame. Programs with `inbound`, `outbound` or `ifindex` run in the kernel only.
-    Kernel,
-}
+use crate::target::Target;
 
 /// Compiles `expression`, in the language of `pcap-filter(7)`, for whole frames of type `link`. A packet that
 /// matches returns `snap_bytes`, how much of it to keep; an empty expression matches all.

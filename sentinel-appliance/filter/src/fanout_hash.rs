@@ -165,7 +165,7 @@ mod tests {
     extern crate std;
     use super::*;
     use crate::Program;
-    use crate::run::Packet;
+    use crate::interpreter::Packet;
     use std::vec;
 
     const SPREAD: FanoutHash = FanoutHash::new(0x9e37_79b1);

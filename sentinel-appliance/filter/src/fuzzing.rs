@@ -4,10 +4,11 @@ use alloc::vec::Vec;
 
 use sentinel_units::LinkType;
 
-use crate::expression::{Target, compile_for};
+use crate::expression::compile_for;
 use crate::instruction::Instruction;
+use crate::interpreter::{Packet, run};
 use crate::program::Program;
-use crate::run::{Packet, run};
+use crate::target::Target;
 
 /// Runs a program on a packet: the first byte says how many instructions follow, eight bytes each; the rest is the
 /// packet.

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::net::Ipv6Addr;
 
-use crate::fault::{ExpressionError, ExpressionFault, Fault};
+use crate::error::{ExpressionError, ExpressionFault, Fault};
 use crate::names::{Keyword, keyword};
 
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -29,43 +29,41 @@
 
 extern crate alloc;
 
-mod address;
-mod arithmetic;
 mod assembler;
-mod carried;
 pub mod code;
 mod dump;
 mod emit;
+mod error;
 mod expression;
 mod fanout_hash;
-mod fault;
 #[doc(hidden)]
 pub mod fuzzing;
-mod grammar;
 mod graph;
 mod headers;
 mod instruction;
+mod interpreter;
 mod lexer;
 mod names;
 mod optimise;
+mod parser;
 mod primitive;
 mod program;
 mod protocol;
-mod run;
 mod simple;
 mod snap;
-mod transport;
+mod target;
 mod validate;
 mod value;
 
 pub use dump::{Dump, DumpStyle};
-pub use expression::{Target, compile, compile_for};
+pub use error::{ExpressionError, ExpressionFault};
+pub use expression::{compile, compile_for};
 pub use fanout_hash::FanoutHash;
-pub use fault::{ExpressionError, ExpressionFault};
 pub use instruction::Instruction;
+pub use interpreter::{Packet, run};
 pub use program::Program;
 pub use protocol::{ParseProtocolError, Protocol};
-pub use run::{Packet, run};
 pub use simple::{CompileError, SimpleFilter};
 pub use snap::{HEADERS, content_snap};
+pub use target::Target;
 pub use validate::{Fault, Invalid, MAX_INSTRUCTIONS, validate};

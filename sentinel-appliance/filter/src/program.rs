@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use crate::code;
 use crate::instruction::Instruction;
-use crate::run::{Packet, run};
+use crate::interpreter::{Packet, run};
 use crate::validate::{Fault, Invalid, validate};
 
 /// A classic BPF program that the kernel will accept.

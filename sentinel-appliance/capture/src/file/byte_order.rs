@@ -1,6 +1,6 @@
 //! Numbers in the byte order that a file announces.
 
-use super::FileFault;
+use super::error::FileFault;
 
 /// The byte order of a file or section.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -2,13 +2,8 @@
 
 use std::io::{ErrorKind, Read};
 
-use super::FileFault;
-
-/// The longest frame that is read; libpcap's limit too (`MAXIMUM_SNAPLEN`).
-pub const MAX_FRAME: u32 = 262_144;
-
-/// The longest piece that must be whole in memory: the longest frame with its block header and options.
-pub(super) const MAX_PIECE: u32 = MAX_FRAME + 65_536;
+use super::error::FileFault;
+use super::record::MAX_PIECE;
 
 /// What is allocated at first. A larger piece grows the buffer once, to [`MAX_PIECE`].
 const USUAL_BYTES: usize = 131_072;

@@ -4,9 +4,11 @@
 
 use sentinel_units::{LinkType, Timestamp};
 
-use super::input::{Input, MAX_FRAME, to_usize};
-use super::reader::Found;
-use super::{FileFault, byte_order::ByteOrder};
+use super::byte_order::ByteOrder;
+use super::error::FileFault;
+use super::input::{Input, to_usize};
+use super::link_type::link_type;
+use super::record::{MAX_FRAME, Record};
 
 /// Seconds and microseconds.
 const MICROSECONDS: u32 = 0xa1b2_c3d4;
@@ -80,7 +82,7 @@ impl Header {
     }
 
     #[inline(always)] // on the way of every frame
-    pub(super) fn next(&mut self, input: &mut Input<'_>) -> Result<Option<Found>, FileFault> {
+    pub(super) fn next(&mut self, input: &mut Input<'_>) -> Result<Option<Record>, FileFault> {
         input.consume(self.returned);
         self.returned = 0;
         input.begin_record();
@@ -92,7 +94,7 @@ impl Header {
 
     /// The next record if it is of the usual layout and all of it is in memory. `None` says nothing about it.
     #[inline(always)]
-    fn in_memory(&mut self, window: &[u8]) -> Option<Found> {
+    fn in_memory(&mut self, window: &[u8]) -> Option<Record> {
         let is_usual =
             matches!((self.lengths, self.record_header_len), (Lengths::CapturedFirst, USUAL_HEADER_LEN));
         let header = window.first_chunk::<16>().filter(|_| is_usual)?;
@@ -108,10 +110,10 @@ impl Header {
     }
 
     #[inline(always)]
-    fn found(&mut self, seconds: u32, fraction: u32, wire_len: u32, record_len: u32) -> Found {
+    fn found(&mut self, seconds: u32, fraction: u32, wire_len: u32, record_len: u32) -> Record {
         let nanos = u64::from(fraction) * if self.nanoseconds { 1 } else { 1_000 };
         self.returned = record_len;
-        Found {
+        Record {
             at: Timestamp::from_nanos(u64::from(seconds) * 1_000_000_000 + nanos),
             wire_len,
             link: self.link,
@@ -122,7 +124,7 @@ impl Header {
 
     /// The next record, whatever its layout, as soon as it has been read.
     #[inline(never)]
-    fn read_on(&mut self, input: &mut Input<'_>) -> Result<Option<Found>, FileFault> {
+    fn read_on(&mut self, input: &mut Input<'_>) -> Result<Option<Record>, FileFault> {
         if input.peek(1)?.is_empty() {
             return Ok(None);
         }
@@ -146,14 +148,6 @@ impl Header {
 
 fn is_magic(number: u32) -> bool {
     matches!(number, MICROSECONDS | NANOSECONDS | MODIFIED)
-}
-
-/// Some writers use a system's own number for raw IP (12, or 14 on OpenBSD) instead of the file format's.
-pub(super) fn link_type(number: u16) -> LinkType {
-    match number {
-        12 | 14 => LinkType::RAW,
-        number => LinkType(number),
-    }
 }
 
 #[cfg(test)]

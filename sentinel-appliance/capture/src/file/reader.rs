@@ -1,12 +1,12 @@
 //! One reader for both formats.
 
 use std::io::Read;
-use std::ops::Range;
 
-use sentinel_units::{LinkType, Timestamp};
+use sentinel_units::LinkType;
 
+use super::error::{FileError, FileFault};
 use super::input::Input;
-use super::{FileError, FileFault, pcap, pcapng};
+use super::{pcap, pcapng};
 use crate::Frame;
 
 /// Reads frames from a pcap or pcapng file, a pipe, or anything else that can be read.
@@ -31,15 +31,6 @@ pub enum FileKind {
     Pcap,
     /// The format of blocks.
     Pcapng,
-}
-
-/// Where a frame lies in the input's window, and what the file says about it.
-pub(super) struct Found {
-    pub(super) at: Timestamp,
-    pub(super) wire_len: u32,
-    pub(super) link: LinkType,
-    pub(super) interface: u16,
-    pub(super) bytes: Range<usize>,
 }
 
 impl<'r> Reader<'r> {

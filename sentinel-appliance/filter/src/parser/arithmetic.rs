@@ -2,8 +2,8 @@
 //!
 //! Read first: `pcap-filter(7)`, "expr relop expr".
 
-use crate::fault::{ExpressionFault, Fault};
-use crate::grammar::{MAX_DEPTH, Parsed, Parser, Qualified};
+use super::{MAX_DEPTH, Parsed, Parser, Qualified};
+use crate::error::{ExpressionFault, Fault};
 use crate::graph::{Comparison, Condition};
 use crate::lexer::Token;
 use crate::names::{Keyword, Layer};

@@ -4,9 +4,9 @@
 
 use alloc::vec::Vec;
 
-use crate::fault::Fault;
+use super::{Headers, IP, IP6};
+use crate::error::Fault;
 use crate::graph::{Comparison, Condition, Graph};
-use crate::headers::{Headers, IP, IP6};
 use crate::value::{Place, Size, ValueId};
 
 const IPX: u32 = 0x8137;

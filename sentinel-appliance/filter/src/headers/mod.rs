@@ -2,13 +2,16 @@
 //!
 //! Read first: <https://www.tcpdump.org/linktypes.html>; IEEE 802.1Q and 802.3; RFC 1661, 2516 and 3032.
 
+pub(crate) mod ethertype;
+
 use sentinel_units::LinkType;
 
-use crate::carried::{MAX_LENGTH, Typing, masked_equal, one_of};
+use ethertype::{MAX_LENGTH, Typing, masked_equal, one_of};
+
 use crate::code;
-use crate::expression::Target;
-use crate::fault::{ExpressionFault, Fault};
+use crate::error::{ExpressionFault, Fault};
 use crate::graph::{Comparison, Condition, Graph};
+use crate::target::Target;
 use crate::value::{Operation, Place, Size, ValueId};
 
 pub(crate) const IP: u32 = 0x0800;

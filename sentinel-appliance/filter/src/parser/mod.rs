@@ -4,9 +4,13 @@
 //! without qualifiers takes those of the address before it; `%` and `^` have no precedence, so what follows either
 //! of them is its right side.
 
-use crate::address::Qualifiers;
-use crate::arithmetic::relation;
-use crate::fault::{ExpressionFault, Fault};
+mod address;
+mod arithmetic;
+
+use address::Qualifiers;
+use arithmetic::relation;
+
+use crate::error::{ExpressionFault, Fault};
 use crate::graph::{Comparison, Condition, Graph};
 use crate::lexer::{Placed, Token};
 use crate::names::{self, Keyword, Layer};

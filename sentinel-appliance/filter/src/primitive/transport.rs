@@ -2,11 +2,11 @@
 //!
 //! Read first: RFC 791, 8200 (section 4), 4302 (authentication header), 793, 768, 9260.
 
-use crate::carried::one_of;
+use super::{Builder, Built, Direction, FRAGMENT, V6_HEADER, mismatch};
 use crate::graph::{Comparison, Condition};
+use crate::headers::ethertype::one_of;
 use crate::headers::{IP, IP6};
 use crate::names::Layer;
-use crate::primitive::{Builder, Built, Direction, FRAGMENT, V6_HEADER, mismatch};
 use crate::value::{Operation, Place, Size, ValueId};
 
 /// Extension headers that `protochain` steps over. Loops would need jumps back, which the kernel refuses.

@@ -2,9 +2,11 @@
 //!
 //! Read first: `pcap-filter(7)`; RFC 791, 793, 826, 8200.
 
-use crate::carried::{masked_equal, one_of};
-use crate::fault::{ExpressionFault, Fault};
+mod transport;
+
+use crate::error::{ExpressionFault, Fault};
 use crate::graph::{Comparison, Condition, Graph};
+use crate::headers::ethertype::{masked_equal, one_of};
 use crate::headers::{ARP, Headers, IP, IP6, RARP};
 use crate::names::Layer;
 use crate::value::{Place, Size, ValueId};

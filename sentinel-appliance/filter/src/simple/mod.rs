@@ -370,7 +370,7 @@ const LATER_FRAGMENT: u32 = 1;
 mod tests {
     extern crate std;
     use super::*;
-    use crate::run::Packet;
+    use crate::interpreter::Packet;
     use std::vec::Vec;
 
     /// `text` is `protocol,address,port`, each of which may be `-`.

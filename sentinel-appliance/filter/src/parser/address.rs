@@ -2,8 +2,8 @@
 //!
 //! Read first: `pcap-filter(7)`, "type", "dir" and "proto" qualifiers.
 
-use crate::fault::{ExpressionFault, Fault};
-use crate::grammar::{Parsed, Parser};
+use super::{Parsed, Parser};
+use crate::error::{ExpressionFault, Fault};
 use crate::graph::Condition;
 use crate::lexer::Token;
 use crate::names::{self, Keyword, Layer};

@@ -2,7 +2,7 @@
 
 use std::{fmt, io};
 
-use super::{MAX_FRAME, MAX_INTERFACES};
+use super::record::{MAX_FRAME, MAX_INTERFACES};
 
 /// What is wrong with a capture file, and where.
 #[derive(Debug)]

@@ -4,11 +4,11 @@
 
 use sentinel_units::{LinkType, Timestamp};
 
-use super::FileFault;
 use super::byte_order::{ByteOrder, Fields};
-use super::input::{Input, MAX_FRAME, to_usize};
-use super::pcap::link_type;
-use super::reader::Found;
+use super::error::FileFault;
+use super::input::{Input, to_usize};
+use super::link_type::link_type;
+use super::record::{MAX_FRAME, MAX_INTERFACES, Record};
 
 /// The block that begins a file and each further section; reads the same in both byte orders.
 pub(super) const SECTION_HEADER: u32 = 0x0a0d_0d0a;
@@ -18,9 +18,6 @@ const SIMPLE_PACKET: u32 = 3;
 const ENHANCED_PACKET: u32 = 6;
 
 const BYTE_ORDER_MARK: u32 = 0x1a2b_3c4d;
-
-/// Interfaces that one section may describe. Merged files have one per file merged; each costs 24 bytes here.
-pub const MAX_INTERFACES: usize = 1024;
 
 /// What is known of the current section.
 #[derive(Debug)]
@@ -51,7 +48,7 @@ impl Section {
         self.interfaces.iter().map(|interface| interface.link)
     }
 
-    pub(super) fn next(&mut self, input: &mut Input<'_>) -> Result<Option<Found>, FileFault> {
+    pub(super) fn next(&mut self, input: &mut Input<'_>) -> Result<Option<Record>, FileFault> {
         input.consume(self.returned);
         self.returned = 0;
         // Ends at the end of the file at the latest: every turn consumes a block of at least 12 bytes.
@@ -148,7 +145,7 @@ impl Section {
         Ok(self.order.fields(body))
     }
 
-    fn packet(&self, input: &mut Input<'_>, kind: u32, length: u32) -> Result<Found, FileFault> {
+    fn packet(&self, input: &mut Input<'_>, kind: u32, length: u32) -> Result<Record, FileFault> {
         let header_len = if kind == SIMPLE_PACKET { 12 } else { 28 };
         check_length(length, header_len + TRAILER)?;
         let mut fields = self.order.fields(input.peek_all(header_len)?);
@@ -180,7 +177,7 @@ impl Section {
         }
         self.block(input, length)?;
         let start = to_usize(header_len);
-        Ok(Found {
+        Ok(Record {
             at,
             wire_len,
             link: interface.link,
