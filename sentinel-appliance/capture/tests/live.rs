@@ -21,7 +21,7 @@ use sentinel_capture::ring::{
     Counters, Fanout, FanoutMode, FrameCounter, OpenError, Ring, RingConfig, WaitOutcome,
 };
 use sentinel_capture::send::Sender;
-use sentinel_filter::{FanoutHash, Fault, Instruction, Packet, Protocol, SimpleFilter, code, run, validate};
+use sentinel_filter::{FanoutHash, InvalidReason, Instruction, Packet, Protocol, SimpleFilter, code, run, validate};
 use sentinel_units::{LinkType, Mac, Port, Timestamp};
 
 /// Runs `body` in a new namespace where what goes into `left0` comes out of `right0`.
@@ -360,7 +360,7 @@ fn the_kernel_takes_the_programs_that_we_take_and_gives_the_same_results() {
             let opened = Ring::open(&config);
             if let Err(invalid) = validate(&program) {
                 // Negative offsets are the one thing that the kernel takes and we do not: they read what no file has.
-                let is_ours_alone = matches!(invalid.fault, Fault::Offset(_));
+                let is_ours_alone = matches!(invalid.reason, InvalidReason::Offset(_));
                 assert!(
                     opened.is_err() || is_ours_alone,
                     "the kernel takes what we refuse: {invalid}\n{program:?}"
@@ -486,7 +486,7 @@ fn a_group_shares_by_source_in_the_order_of_joining() {
             for (number, ring) in rings.iter_mut().enumerate() {
                 let expected = |last: &u8| {
                     let address = sentinel_units::Address::v4(0x0a00_0000 | u32::from(*last));
-                    usize::try_from(spread.of(address) % 3).unwrap() == number
+                    usize::try_from(spread.hash(address) % 3).unwrap() == number
                 };
                 let expected: Vec<u8> = (0..64).filter(expected).flat_map(|last| [last; 3]).collect();
                 // The outer tag is beside the frame, the inner one in it.

@@ -9,7 +9,7 @@ use crate::graph::{Comparison, Graph, Target, Test};
 use crate::instruction::Instruction;
 use crate::optimise::edges_in;
 use crate::validate::MAX_INSTRUCTIONS;
-use crate::value::{Operation, Size, Value, ValueId, Values};
+use crate::value::{LoadSize, Operation, Value, ValueId, Values};
 
 /// The program would be too long, or hold more numbers at a time than there are scratch slots.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -204,23 +204,23 @@ impl Loader<'_> {
             self.registers.a = Some(id);
             return Ok(());
         }
-        match self.values.look(id) {
+        match self.values.definition(id) {
             Value::Constant(k) => self.push(code::LD_IMM, k),
             Value::Length => self.push(code::LD_W_LEN, 0),
             Value::Load { size, at, index: None } => {
                 let code = match size {
-                    Size::Byte => code::LD_B_ABS,
-                    Size::Half => code::LD_H_ABS,
-                    Size::Word => code::LD_W_ABS,
+                    LoadSize::Byte => code::LD_B_ABS,
+                    LoadSize::Half => code::LD_H_ABS,
+                    LoadSize::Word => code::LD_W_ABS,
                 };
                 self.push(code, at);
             }
             Value::Load { size, at, index: Some(index) } => {
                 self.load_x(index)?;
                 let code = match size {
-                    Size::Byte => code::LD_B_IND,
-                    Size::Half => code::LD_H_IND,
-                    Size::Word => code::LD_W_IND,
+                    LoadSize::Byte => code::LD_B_IND,
+                    LoadSize::Half => code::LD_H_IND,
+                    LoadSize::Word => code::LD_W_IND,
                 };
                 self.push(code, at);
             }
@@ -251,7 +251,7 @@ impl Loader<'_> {
         if self.registers.x == Some(id) {
             return Ok(());
         }
-        match self.values.look(id) {
+        match self.values.definition(id) {
             Value::HeaderLength(at) => self.push(code::LDX_B_MSH, at),
             Value::Constant(k) => self.push(code::LDX_IMM, k),
             Value::Length => self.push(code::LDX_W_LEN, 0),
@@ -295,7 +295,7 @@ impl Loader<'_> {
     /// Whether `id` can be loaded into A while X holds `x` and keeps it.
     fn spares_x(&self, id: ValueId, x: ValueId) -> bool {
         id == x
-            || match self.values.look(id) {
+            || match self.values.definition(id) {
                 Value::Constant(_) | Value::Length | Value::Load { index: None, .. } => true,
                 Value::Load { index: Some(index), .. } => index == x,
                 Value::HeaderLength(_) => false,

@@ -11,13 +11,13 @@ pub struct ExpressionError {
     /// Character of the expression, from 1, at which it goes wrong; one past the last if it ends too early.
     pub column: usize,
     /// What goes wrong there.
-    pub kind: ExpressionFault,
+    pub reason: ExpressionErrorReason,
 }
 
 /// What is wrong with an expression.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
-pub enum ExpressionFault {
+pub enum ExpressionErrorReason {
     /// Something else belongs here: what, and after which word.
     Expected {
         /// What belongs here.
@@ -28,7 +28,7 @@ pub enum ExpressionFault {
     /// A word that the language does not have.
     UnknownWord,
     /// A character that the language does not have.
-    UnknownSign,
+    UnknownCharacter,
     /// A host or network by name: there is no resolver here.
     HostName,
     /// No port, protocol or frame type of that name is known here.
@@ -69,7 +69,7 @@ pub enum ExpressionFault {
         link: LinkType,
     },
     /// Only the kernel knows it while it captures, and this program is for files.
-    OnlyLive(&'static str),
+    KernelOnly(&'static str),
     /// Parentheses, brackets or arithmetic nested too deep.
     TooDeep,
     /// The program would be longer than the kernel takes.
@@ -78,9 +78,9 @@ pub enum ExpressionFault {
     RejectsAll,
 }
 
-impl ExpressionFault {
+impl ExpressionErrorReason {
     /// Fills in the word that does not go with what follows, if it is not known yet.
-    fn about(self, word: &'static str) -> Self {
+    fn with_qualifier(self, word: &'static str) -> Self {
         match self {
             Self::Mismatch { qualifier: "", to } => Self::Mismatch { qualifier: word, to },
             other => other,
@@ -88,51 +88,54 @@ impl ExpressionFault {
     }
 }
 
+/// Result of a step of the parser.
+pub(crate) type Parsed<T> = Result<T, ParseError>;
+
 /// A fault inside of the parser, and the byte at which it is once that is known. One word, because every step of the parser
 /// hands it on.
 #[derive(Debug)]
-pub(crate) struct Fault(Box<(ExpressionFault, usize)>);
+pub(crate) struct ParseError(Box<(ExpressionErrorReason, usize)>);
 
-impl Fault {
+impl ParseError {
     /// The byte of the expression at which it is.
     pub(crate) fn at(mut self, at: usize) -> Self {
         self.0.1 = at;
         self
     }
 
-    /// See [`ExpressionFault::about`].
-    pub(crate) fn about(mut self, word: &'static str) -> Self {
-        self.0.0 = self.0.0.about(word);
+    /// See [`ExpressionErrorReason::with_qualifier`].
+    pub(crate) fn with_qualifier(mut self, word: &'static str) -> Self {
+        self.0.0 = self.0.0.with_qualifier(word);
         self
     }
 
     /// What it is.
-    pub(crate) const fn kind(&self) -> ExpressionFault {
+    pub(crate) const fn reason(&self) -> ExpressionErrorReason {
         self.0.0
     }
 
     /// As the caller of the compiler sees it.
-    pub(crate) fn in_text(&self, text: &str) -> ExpressionError {
-        let (kind, at) = *self.0;
+    pub(crate) fn into_expression_error(&self, text: &str) -> ExpressionError {
+        let (reason, at) = *self.0;
         let before = text.char_indices().take_while(|(start, _)| *start < at).count();
-        ExpressionError { column: before + 1, kind }
+        ExpressionError { column: before + 1, reason }
     }
 }
 
-impl From<ExpressionFault> for Fault {
+impl From<ExpressionErrorReason> for ParseError {
     #[cold]
-    fn from(kind: ExpressionFault) -> Self {
-        Self(Box::new((kind, 0)))
+    fn from(reason: ExpressionErrorReason) -> Self {
+        Self(Box::new((reason, 0)))
     }
 }
 
 impl fmt::Display for ExpressionError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "column {}: {}", self.column, self.kind)
+        write!(out, "column {}: {}", self.column, self.reason)
     }
 }
 
-impl fmt::Display for ExpressionFault {
+impl fmt::Display for ExpressionErrorReason {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Expected { what, after: "" } => write!(out, "expected {what}"),
@@ -140,7 +143,7 @@ impl fmt::Display for ExpressionFault {
             Self::UnknownWord => {
                 out.write_str("unknown word; expected a protocol, 'host', 'net', 'port', ...")
             }
-            Self::UnknownSign => out.write_str("unexpected character"),
+            Self::UnknownCharacter => out.write_str("unexpected character"),
             Self::HostName => out.write_str("expected an address: names of hosts are not looked up"),
             Self::UnknownName(what) => write!(out, "unknown {what}; expected a number or a well-known name"),
             Self::Number => out.write_str("expected a number of at most 32 bits"),
@@ -153,7 +156,7 @@ impl fmt::Display for ExpressionFault {
             Self::ShiftTooFar => out.write_str("shift by more than 31 bits"),
             Self::NotSupported(what) => write!(out, "'{what}' is not supported"),
             Self::NotOnLink { what, link } => write!(out, "frames of link type {link} have no {what}"),
-            Self::OnlyLive(what) => write!(out, "'{what}' is known to the kernel only, not in a file"),
+            Self::KernelOnly(what) => write!(out, "'{what}' is known to the kernel only, not in a file"),
             Self::TooDeep => out.write_str("nested too deep"),
             Self::TooLong => out.write_str("the program would be too long"),
             Self::RejectsAll => out.write_str("no packet can match"),

@@ -5,13 +5,13 @@ use alloc::vec::Vec;
 use sentinel_units::LinkType;
 
 use crate::emit::emit;
-use crate::error::{ExpressionError, ExpressionFault};
+use crate::error::{ExpressionError, ExpressionErrorReason};
 use crate::graph::{Graph, Target as Goal};
 use crate::headers::Headers;
 use crate::lexer::tokens;
 use crate::optimise::optimise;
 use crate::parser::Parser;
-use crate::primitive::Builder;
+use crate::primitive::ConditionBuilder;
 use crate::program::Program;
 use crate::target::Target;
 
@@ -34,19 +34,20 @@ pub fn compile_for(
     link: LinkType,
     snap_bytes: u32,
 ) -> Result<Program, ExpressionError> {
-    let at_start = |kind| ExpressionError { column: 1, kind };
-    let headers = Headers::of(link, target)
-        .ok_or_else(|| at_start(ExpressionFault::NotOnLink { what: "headers that are known here", link }))?;
+    let at_start = |reason| ExpressionError { column: 1, reason };
+    let headers = Headers::new(link, target).ok_or_else(|| {
+        at_start(ExpressionErrorReason::NotOnLink { what: "headers that are known here", link })
+    })?;
     let tokens = tokens(expression)?;
-    let mut parser = Parser::new(&tokens, Builder { graph: Graph::default(), headers });
-    let condition = parser.expression().map_err(|fault| fault.in_text(expression))?;
+    let mut parser = Parser::new(&tokens, ConditionBuilder { graph: Graph::default(), headers });
+    let condition = parser.expression().map_err(|error| error.into_expression_error(expression))?;
     let mut graph = parser.into_graph();
     let entry = condition.map_or(Goal::Accept, |condition| graph.finish(condition));
     let entry = optimise(&mut graph, entry);
     if entry == Goal::Reject {
-        return Err(at_start(ExpressionFault::RejectsAll));
+        return Err(at_start(ExpressionErrorReason::RejectsAll));
     }
     let instructions: Vec<_> =
-        emit(&graph, entry, snap_bytes).map_err(|_| at_start(ExpressionFault::TooLong))?;
-    Program::new(instructions).map_err(|_| at_start(ExpressionFault::TooLong))
+        emit(&graph, entry, snap_bytes).map_err(|_| at_start(ExpressionErrorReason::TooLong))?;
+    Program::new(instructions).map_err(|_| at_start(ExpressionErrorReason::TooLong))
 }

@@ -37,7 +37,7 @@ impl FanoutHash {
 
     /// The number that decides; its remainder by the number of workers is the worker.
     #[must_use]
-    pub fn of(self, source: Address) -> u32 {
+    pub fn hash(self, source: Address) -> u32 {
         let [a, b, c, d] = source.words();
         let word = if source.is_v4() { d } else { a ^ b ^ c ^ d };
         let mixed = word.wrapping_mul(self.key);
@@ -54,11 +54,11 @@ impl FanoutHash {
 
     fn build(self, network: u32, kind: u32) -> Result<Vec<Instruction>, Unreachable> {
         let mut out = Assembler::default();
-        let (first, fold) = (out.label(), out.label());
-        let mut builder = Builder { out, first, fold, network };
+        let (first, hash) = (out.label(), out.label());
+        let mut builder = HashCompiler { out, first, hash, network };
         builder.program(kind);
-        let Builder { mut out, first, fold, .. } = builder;
-        out.place(fold);
+        let HashCompiler { mut out, first, hash, .. } = builder;
+        out.place(hash);
         out.plain(code::MUL_K, self.key);
         out.plain(code::TAX, 0);
         out.plain(code::RSH_K, 16);
@@ -72,16 +72,16 @@ impl FanoutHash {
 
 /// Emits the program. All loads are absolute: the kernel takes no sum of a register and an offset from the network
 /// header everywhere.
-struct Builder {
+struct HashCompiler {
     out: Assembler,
     /// To the first worker.
     first: Label,
     /// A is the address as one word.
-    fold: Label,
+    hash: Label,
     network: u32,
 }
 
-impl Builder {
+impl HashCompiler {
     fn program(&mut self, kind: u32) {
         const TAGS: [u32; 3] = [0x8100, 0x88a8, 0x9100];
         const SESSION: u32 = 0x8864;
@@ -98,9 +98,9 @@ impl Builder {
         self.out.branch_if(code::JEQ_K, SESSION, inner_session);
         self.ip(4);
         self.out.place(session);
-        self.session(0);
+        self.pppoe_session(0);
         self.out.place(inner_session);
-        self.session(4);
+        self.pppoe_session(4);
     }
 
     /// A is the ethertype of what is `at` bytes behind the network header.
@@ -113,7 +113,7 @@ impl Builder {
     }
 
     /// A `PPPoE` session header is `at` bytes behind the network header.
-    fn session(&mut self, at: u32) {
+    fn pppoe_session(&mut self, at: u32) {
         let (v4, v6) = (self.out.label(), self.out.label());
         self.out.plain(code::LD_H_ABS, self.network + at + 6);
         self.out.branch_if(code::JEQ_K, 0x0021, v4);
@@ -136,7 +136,7 @@ impl Builder {
         self.out.branch_if(code::JEQ_K, 67, self.first);
         self.out.place(no_server);
         self.out.plain(code::LD_W_ABS, base + 12);
-        self.out.jump(self.fold);
+        self.out.jump(self.hash);
         self.out.place(v6);
         let (no_icmp, source) = (self.out.label(), self.out.label());
         self.out.plain(code::LD_B_ABS, base + 6);
@@ -156,7 +156,7 @@ impl Builder {
             self.out.plain(code::LD_W_ABS, base + 8 + word * 4);
             self.out.plain(code::XOR_X, 0);
         }
-        self.out.jump(self.fold);
+        self.out.jump(self.hash);
     }
 }
 
@@ -168,13 +168,13 @@ mod tests {
     use crate::interpreter::Packet;
     use std::vec;
 
-    const SPREAD: FanoutHash = FanoutHash::new(0x9e37_79b1);
+    const HASH: FanoutHash = FanoutHash::new(0x9e37_79b1);
     const V4: Address = Address::v4(0x0a14_1e42);
 
     fn worker(between: &[u8], inside: &[u8]) -> u32 {
         let bytes = [&[2; 12], between, inside].concat();
         let wire_len = u32::try_from(bytes.len()).unwrap();
-        Program::new(SPREAD.build(14, 12).unwrap()).unwrap().run(&Packet {
+        Program::new(HASH.build(14, 12).unwrap()).unwrap().run(&Packet {
             bytes: &bytes,
             wire_len,
             vlan: None,
@@ -203,24 +203,24 @@ mod tests {
     fn the_program_and_the_function_agree_whatever_is_before_the_address() {
         let (source, six) = v6(6, [0, 80]);
         for between in [&[][..], &[0x81, 0, 0, 5], &[0x88, 0xa8, 0, 5]] {
-            assert_eq!(worker(&[between, &[8, 0]].concat(), &v4(6, 80)), SPREAD.of(V4));
-            assert_eq!(worker(&[between, &[0x86, 0xdd]].concat(), &six), SPREAD.of(source));
+            assert_eq!(worker(&[between, &[8, 0]].concat(), &v4(6, 80)), HASH.hash(V4));
+            assert_eq!(worker(&[between, &[0x86, 0xdd]].concat(), &six), HASH.hash(source));
             let session = [between, &[0x88, 0x64, 0x11, 0, 0, 1, 0, 60]].concat();
-            assert_eq!(worker(&[&session[..], &[0, 0x21]].concat(), &v4(17, 53)), SPREAD.of(V4));
-            assert_eq!(worker(&[&session[..], &[0, 0x57]].concat(), &six), SPREAD.of(source));
+            assert_eq!(worker(&[&session[..], &[0, 0x21]].concat(), &v4(17, 53)), HASH.hash(V4));
+            assert_eq!(worker(&[&session[..], &[0, 0x57]].concat(), &six), HASH.hash(source));
         }
-        assert_ne!(SPREAD.of(V4), SPREAD.of(source));
+        assert_ne!(HASH.hash(V4), HASH.hash(source));
     }
 
     #[test]
     fn what_tells_about_neighbours_goes_to_the_first() {
         assert_eq!(worker(&[8, 6], &[0; 46]), 0);
         assert_eq!(worker(&[8, 0], &v4(17, 67)), 0);
-        assert_eq!(worker(&[8, 0], &v4(17, 68)), SPREAD.of(V4));
-        assert_eq!(worker(&[8, 0], &v4(6, 67)), SPREAD.of(V4));
+        assert_eq!(worker(&[8, 0], &v4(17, 68)), HASH.hash(V4));
+        assert_eq!(worker(&[8, 0], &v4(6, 67)), HASH.hash(V4));
         for kind in 128..=140 {
             let (source, bytes) = v6(58, [kind, 0]);
-            let expected = if (133..=137).contains(&kind) { 0 } else { SPREAD.of(source) };
+            let expected = if (133..=137).contains(&kind) { 0 } else { HASH.hash(source) };
             assert_eq!(worker(&[0x86, 0xdd], &bytes), expected, "{kind}");
         }
         assert_eq!(worker(&[0x86, 0xdd], &v6(17, [2, 0x23]).1), 0, "547, a DHCPv6 server");
@@ -233,7 +233,7 @@ mod tests {
         for workers in [2, 3, 4] {
             let mut counts = [0_u32; 4];
             for address in 0..4_096_u32 {
-                let worker = SPREAD.of(Address::v4(0x0a00_0000 + address)) % workers;
+                let worker = HASH.hash(Address::v4(0x0a00_0000 + address)) % workers;
                 counts[usize::try_from(worker).unwrap()] += 1;
             }
             let fair = 4_096 / workers;

@@ -176,6 +176,6 @@ mod tests {
         };
         assert!(ports(600).unwrap() > 600);
         let error = ports(3_000).unwrap_err();
-        assert_eq!(error.kind, crate::ExpressionFault::TooLong);
+        assert_eq!(error.reason, crate::ExpressionErrorReason::TooLong);
     }
 }

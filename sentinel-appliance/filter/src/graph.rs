@@ -3,7 +3,7 @@
 
 use alloc::vec::Vec;
 
-use crate::value::{Operation, Size, Value, ValueId, Values};
+use crate::value::{LoadSize, Operation, Value, ValueId, Values};
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Comparison {
@@ -109,16 +109,16 @@ impl Graph {
     }
 
     pub(crate) fn equal(&mut self, value: ValueId, k: u32) -> Condition {
-        self.against(value, Comparison::Equal, k)
+        self.compare_constant(value, Comparison::Equal, k)
     }
 
-    pub(crate) fn against(&mut self, value: ValueId, comparison: Comparison, k: u32) -> Condition {
+    pub(crate) fn compare_constant(&mut self, value: ValueId, comparison: Comparison, k: u32) -> Condition {
         let k = self.values.constant(k);
         self.compare(value, comparison, k)
     }
 
     /// A condition whose outcome is known.
-    pub(crate) fn settled(&mut self, holds: bool) -> Condition {
+    pub(crate) fn constant_condition(&mut self, holds: bool) -> Condition {
         let zero = self.values.constant(0);
         self.equal(zero, u32::from(!holds))
     }
@@ -139,7 +139,7 @@ impl Graph {
     }
 
     /// `second`, if there is a `first` only together with that.
-    pub(crate) fn and_if(&mut self, first: Option<Condition>, second: Condition) -> Condition {
+    pub(crate) fn and_optional(&mut self, first: Option<Condition>, second: Condition) -> Condition {
         match first {
             Some(first) => self.and(first, second),
             None => second,
@@ -147,8 +147,8 @@ impl Graph {
     }
 
     /// `second`, or `first` if there is one.
-    pub(crate) fn or_if(&mut self, first: Option<Condition>, second: Condition) -> Condition {
-        self.and_if(first.map(Condition::negated), second.negated()).negated()
+    pub(crate) fn or_optional(&mut self, first: Option<Condition>, second: Condition) -> Condition {
+        self.and_optional(first.map(Condition::negated), second.negated()).negated()
     }
 
     /// Lets the condition decide about the packet.
@@ -188,7 +188,7 @@ impl Graph {
             }
         }
         while let (Comparison::Equal, Some(k), Value::Binary(operation, inner, operand)) =
-            (comparison, self.values.constant_of(right), self.values.look(left))
+            (comparison, self.values.constant_of(right), self.values.definition(left))
         {
             let Some(operand) = self.values.constant_of(operand) else { break };
             let wanted = match operation {
@@ -227,9 +227,9 @@ fn outcome(left: u32, comparison: Comparison, right: u32) -> bool {
     }
 }
 
-impl Size {
+impl LoadSize {
     /// How many bytes.
-    pub(crate) fn of(bytes: u32) -> Option<Self> {
+    pub(crate) fn from_bytes(bytes: u32) -> Option<Self> {
         match bytes {
             1 => Some(Self::Byte),
             2 => Some(Self::Half),

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::net::Ipv6Addr;
 
-use crate::error::{ExpressionError, ExpressionFault, Fault};
+use crate::error::{ExpressionError, ExpressionErrorReason, ParseError};
 use crate::names::{Keyword, keyword};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -19,24 +19,24 @@ pub(crate) enum Token<'t> {
     },
     V6([u32; 4]),
     Mac([u8; 6]),
-    Sign(&'static str),
+    Symbol(&'static str),
     End,
 }
 
 /// A token and the byte at which it starts.
-pub(crate) type Placed<'t> = (Token<'t>, usize);
+pub(crate) type PositionedToken<'t> = (Token<'t>, usize);
 
 /// Longest first.
-const SIGNS: [&str; 23] = [
+const SYMBOLS: [&str; 23] = [
     "&&", "||", "==", "!=", ">=", "<=", "<<", ">>", "(", ")", "[", "]", ":", "=", "!", "<", ">", "+", "-",
     "*", "/", "&", "|",
 ];
-const MORE_SIGNS: [&str; 2] = ["%", "^"];
+const MORE_SYMBOLS: [&str; 2] = ["%", "^"];
 
 /// Longest text of an IPv6 address.
-const V6_TEXT: usize = 45;
+const MAX_IPV6_TEXT_LEN: usize = 45;
 
-pub(crate) fn tokens(text: &str) -> Result<Vec<Placed<'_>>, ExpressionError> {
+pub(crate) fn tokens(text: &str) -> Result<Vec<PositionedToken<'_>>, ExpressionError> {
     let mut found = Vec::new();
     let mut at = 0;
     loop {
@@ -49,19 +49,22 @@ pub(crate) fn tokens(text: &str) -> Result<Vec<Placed<'_>>, ExpressionError> {
             at += 1;
             continue;
         }
-        let (token, length) = token(rest).map_err(|fault| fault.at(at).in_text(text))?;
+        let (token, length) = token(rest).map_err(|error| error.at(at).into_expression_error(text))?;
         found.push((token, at));
         at += length;
     }
 }
 
-fn token(rest: &str) -> Result<(Token<'_>, usize), Fault> {
-    if let Some((token, length)) = hardware_or_v6(rest)? {
+fn token(rest: &str) -> Result<(Token<'_>, usize), ParseError> {
+    if let Some((token, length)) = mac_or_ipv6(rest)? {
         return Ok((token, length));
     }
     if let Some(escaped) = rest.strip_prefix('\\') {
         let end = escaped.find([' ', '!', '(', ')', '\t', '\n']).unwrap_or(escaped.len());
-        let name = escaped.get(..end).filter(|name| !name.is_empty()).ok_or(ExpressionFault::UnknownSign)?;
+        let name = escaped
+            .get(..end)
+            .filter(|name| !name.is_empty())
+            .ok_or(ExpressionErrorReason::UnknownCharacter)?;
         return Ok((Token::Name(name), end + 1));
     }
     if rest.starts_with(|first: char| first.is_ascii_alphanumeric()) {
@@ -70,27 +73,27 @@ fn token(rest: &str) -> Result<(Token<'_>, usize), Fault> {
         let word = rest.get(..end).unwrap_or("").trim_end_matches(['-', '_']);
         return Ok((self::word(word)?, word.len()));
     }
-    let sign = SIGNS.iter().chain(&MORE_SIGNS).find(|sign| rest.starts_with(**sign));
-    let sign = *sign.ok_or(ExpressionFault::UnknownSign)?;
+    let sign = SYMBOLS.iter().chain(&MORE_SYMBOLS).find(|sign| rest.starts_with(**sign));
+    let sign = *sign.ok_or(ExpressionErrorReason::UnknownCharacter)?;
     let token = match sign {
         "&&" => Token::Keyword("&&", Keyword::And),
         "||" => Token::Keyword("||", Keyword::Or),
         "!" => Token::Keyword("!", Keyword::Not),
-        "==" => Token::Sign("="),
-        _ => Token::Sign(sign),
+        "==" => Token::Symbol("="),
+        _ => Token::Symbol(sign),
     };
     Ok((token, sign.len()))
 }
 
 /// What contains colons: the longest text that is an address.
-fn hardware_or_v6(rest: &str) -> Result<Option<(Token<'_>, usize)>, Fault> {
+fn mac_or_ipv6(rest: &str) -> Result<Option<(Token<'_>, usize)>, ParseError> {
     let is_inside = |byte: &u8| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.');
     let end = rest.bytes().take_while(is_inside).count();
     let whole = rest.get(..end).unwrap_or("");
     if whole.bytes().filter(|byte| *byte == b':').count() < 2 {
         return Ok(None);
     }
-    for length in (2..=end.min(V6_TEXT)).rev() {
+    for length in (2..=end.min(MAX_IPV6_TEXT_LEN)).rev() {
         let Some(text) = whole.get(..length) else { continue };
         if let Some(mac) = mac(text, ':') {
             return Ok(Some((Token::Mac(mac), length)));
@@ -100,7 +103,7 @@ fn hardware_or_v6(rest: &str) -> Result<Option<(Token<'_>, usize)>, Fault> {
             return Ok(Some((Token::V6([a << 16 | b, c << 16 | d, e << 16 | f, g << 16 | h]), length)));
         }
     }
-    Err(ExpressionFault::Address.into())
+    Err(ExpressionErrorReason::Address.into())
 }
 
 /// Six groups of one or two hexadecimal digits.
@@ -130,7 +133,7 @@ fn bare_mac(word: &str) -> Option<[u8; 6]> {
     digits.next().is_none().then_some(address)
 }
 
-fn word(word: &str) -> Result<Token<'_>, Fault> {
+fn word(word: &str) -> Result<Token<'_>, ParseError> {
     if let Some((name, keyword)) = keyword(word) {
         return Ok(match keyword {
             Keyword::Constant(number) => Token::Number(number),
@@ -156,7 +159,7 @@ fn word(word: &str) -> Result<Token<'_>, Fault> {
     if is_dotted && word.split('.').count() <= 4 {
         let (mut address, mut bits) = (0_u32, 0);
         for part in word.split('.') {
-            let part: u8 = part.parse().map_err(|_| ExpressionFault::Address)?;
+            let part: u8 = part.parse().map_err(|_| ExpressionErrorReason::Address)?;
             address = address << 8 | u32::from(part);
             bits += 8;
         }
@@ -165,6 +168,6 @@ fn word(word: &str) -> Result<Token<'_>, Fault> {
     Ok(Token::Name(word))
 }
 
-fn number<'t>(digits: &str, radix: u32) -> Result<Token<'t>, Fault> {
-    u32::from_str_radix(digits, radix).map(Token::Number).map_err(|_| ExpressionFault::Number.into())
+fn number<'t>(digits: &str, radix: u32) -> Result<Token<'t>, ParseError> {
+    u32::from_str_radix(digits, radix).map(Token::Number).map_err(|_| ExpressionErrorReason::Number.into())
 }

@@ -56,7 +56,7 @@ mod validate;
 mod value;
 
 pub use dump::{Dump, DumpStyle};
-pub use error::{ExpressionError, ExpressionFault};
+pub use error::{ExpressionError, ExpressionErrorReason};
 pub use expression::{compile, compile_for};
 pub use fanout_hash::FanoutHash;
 pub use instruction::Instruction;
@@ -66,4 +66,4 @@ pub use protocol::{ParseProtocolError, Protocol};
 pub use simple::{CompileError, SimpleFilter};
 pub use snap::{HEADERS, content_snap};
 pub use target::Target;
-pub use validate::{Fault, Invalid, MAX_INSTRUCTIONS, validate};
+pub use validate::{InvalidProgram, InvalidReason, MAX_INSTRUCTIONS, validate};

@@ -23,7 +23,7 @@ pub(crate) enum Layer {
     Ah,
     Esp,
     /// Known by its Ethernet type or LLC service access point alone.
-    Typed(u16),
+    EtherType(u16),
     /// Known by the first byte after the ISO service access point.
     Iso(u8),
 }
@@ -59,10 +59,10 @@ pub(crate) enum Keyword {
     Llc,
     Constant(u32),
     /// In tcpdump's language, and not here.
-    Foreign,
+    Unsupported,
 }
 
-use Keyword::{Constant, Foreign};
+use Keyword::{Constant, Unsupported};
 
 #[rustfmt::skip]
 const KEYWORDS: &[(&str, Keyword)] = &[
@@ -78,12 +78,12 @@ const KEYWORDS: &[(&str, Keyword)] = &[
     ("igrp", Keyword::Layer(Layer::Igrp)), ("pim", Keyword::Layer(Layer::Pim)),
     ("vrrp", Keyword::Layer(Layer::Vrrp)), ("carp", Keyword::Layer(Layer::Carp)),
     ("ah", Keyword::Layer(Layer::Ah)), ("esp", Keyword::Layer(Layer::Esp)),
-    ("atalk", Keyword::Layer(Layer::Typed(0x809b))), ("aarp", Keyword::Layer(Layer::Typed(0x80f3))),
-    ("decnet", Keyword::Layer(Layer::Typed(0x6003))), ("lat", Keyword::Layer(Layer::Typed(0x6004))),
-    ("sca", Keyword::Layer(Layer::Typed(0x6007))), ("moprc", Keyword::Layer(Layer::Typed(0x6002))),
-    ("mopdl", Keyword::Layer(Layer::Typed(0x6001))), ("iso", Keyword::Layer(Layer::Typed(0xfe))),
-    ("stp", Keyword::Layer(Layer::Typed(0x42))), ("ipx", Keyword::Layer(Layer::Typed(0xe0))),
-    ("netbeui", Keyword::Layer(Layer::Typed(0xf0))),
+    ("atalk", Keyword::Layer(Layer::EtherType(0x809b))), ("aarp", Keyword::Layer(Layer::EtherType(0x80f3))),
+    ("decnet", Keyword::Layer(Layer::EtherType(0x6003))), ("lat", Keyword::Layer(Layer::EtherType(0x6004))),
+    ("sca", Keyword::Layer(Layer::EtherType(0x6007))), ("moprc", Keyword::Layer(Layer::EtherType(0x6002))),
+    ("mopdl", Keyword::Layer(Layer::EtherType(0x6001))), ("iso", Keyword::Layer(Layer::EtherType(0xfe))),
+    ("stp", Keyword::Layer(Layer::EtherType(0x42))), ("ipx", Keyword::Layer(Layer::EtherType(0xe0))),
+    ("netbeui", Keyword::Layer(Layer::EtherType(0xf0))),
     ("clnp", Keyword::Layer(Layer::Iso(0x81))), ("esis", Keyword::Layer(Layer::Iso(0x82))),
     ("es-is", Keyword::Layer(Layer::Iso(0x82))), ("isis", Keyword::Layer(Layer::Iso(0x83))),
     ("is-is", Keyword::Layer(Layer::Iso(0x83))),
@@ -120,11 +120,11 @@ const KEYWORDS: &[(&str, Keyword)] = &[
     ("icmp6-certpathsolicit", Constant(148)), ("icmp6-certpathadvert", Constant(149)),
     ("icmp6-multicastrouteradvert", Constant(151)), ("icmp6-multicastroutersolicit", Constant(152)),
     ("icmp6-multicastrouterterm", Constant(153)),
-    ("gateway", Foreign), ("geneve", Foreign), ("radio", Foreign), ("type", Foreign), ("subtype", Foreign),
-    ("dir", Foreign), ("direction", Foreign), ("on", Foreign), ("ifname", Foreign), ("rset", Foreign),
-    ("ruleset", Foreign), ("rnr", Foreign), ("rulenum", Foreign), ("srnr", Foreign), ("subrulenum", Foreign),
-    ("reason", Foreign), ("action", Foreign), ("vpi", Foreign), ("vci", Foreign), ("lane", Foreign),
-    ("addr1", Foreign), ("addr2", Foreign), ("addr3", Foreign), ("addr4", Foreign),
+    ("gateway", Unsupported), ("geneve", Unsupported), ("radio", Unsupported), ("type", Unsupported), ("subtype", Unsupported),
+    ("dir", Unsupported), ("direction", Unsupported), ("on", Unsupported), ("ifname", Unsupported), ("rset", Unsupported),
+    ("ruleset", Unsupported), ("rnr", Unsupported), ("rulenum", Unsupported), ("srnr", Unsupported), ("subrulenum", Unsupported),
+    ("reason", Unsupported), ("action", Unsupported), ("vpi", Unsupported), ("vci", Unsupported), ("lane", Unsupported),
+    ("addr1", Unsupported), ("addr2", Unsupported), ("addr3", Unsupported), ("addr4", Unsupported),
 ];
 
 /// The keyword and its one spelling in memory.
@@ -173,7 +173,7 @@ pub(crate) fn ether_type(name: &str) -> Option<u32> {
         Keyword::Layer(Layer::Ip6) => Some(0x86dd),
         Keyword::Layer(Layer::Arp) => Some(0x0806),
         Keyword::Layer(Layer::Rarp) => Some(0x8035),
-        Keyword::Layer(Layer::Typed(number)) => Some(u32::from(number)),
+        Keyword::Layer(Layer::EtherType(number)) => Some(u32::from(number)),
         _ => None,
     }
 }

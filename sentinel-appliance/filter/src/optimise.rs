@@ -5,7 +5,7 @@
 //!
 //! - An edge that leads to a test whose outcome is known there leads on to where that outcome leads. Known is
 //!   what every way to the edge has tested.
-//! - Tests in a row that share an exit are put together by the value they look at, so that it is loaded once.
+//! - Tests in a row that share an exit are put together by the value they definition at, so that it is loaded once.
 //! - Tests that are equal and lead to the same places become one.
 //!
 //! A test that is left out may be one that would have ended the program because the frame is too short. So tests
@@ -99,7 +99,7 @@ impl Facts {
     }
 }
 
-/// The distinct tests, and which of them look at the same value.
+/// The distinct tests, and which of them definition at the same value.
 struct Tests {
     distinct: Vec<Test>,
     /// By node.
@@ -155,7 +155,7 @@ impl Tests {
         }
     }
 
-    /// The value that the tests of a choice look at.
+    /// The value that the tests of a choice definition at.
     fn value(&self, choice: &[usize]) -> Option<ValueId> {
         Some(self.distinct.get(*choice.first()?)?.left)
     }

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use crate::code;
 use crate::instruction::Instruction;
 use crate::interpreter::{Packet, run};
-use crate::validate::{Fault, Invalid, validate};
+use crate::validate::{InvalidProgram, InvalidReason, validate};
 
 /// A classic BPF program that the kernel will accept.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -16,7 +16,7 @@ impl Program {
     ///
     /// # Errors
     /// What [`validate`] says.
-    pub fn new(instructions: Vec<Instruction>) -> Result<Self, Invalid> {
+    pub fn new(instructions: Vec<Instruction>) -> Result<Self, InvalidProgram> {
         validate(&instructions)?;
         Ok(Self(instructions))
     }
@@ -43,8 +43,8 @@ impl Program {
     /// uses, as compiled programs do: it finds the registers as `self` leaves them.
     ///
     /// # Errors
-    /// [`Invalid`] if both together are too long, or `self` returns a length that it computes.
-    pub fn and(&self, second: &Self) -> Result<Self, Invalid> {
+    /// [`InvalidProgram`] if both together are too long, or `self` returns a length that it computes.
+    pub fn and(&self, second: &Self) -> Result<Self, InvalidProgram> {
         let length = self.0.len();
         let mut joined = Vec::with_capacity(length + second.0.len());
         for (at, line) in self.0.iter().enumerate() {
@@ -53,7 +53,9 @@ impl Program {
                     let skip = u32::try_from(length - at - 1).unwrap_or(u32::MAX);
                     Instruction::plain(code::JA, skip)
                 }
-                code::RET_A => return Err(Invalid { at, fault: Fault::UnknownCode(line.code) }),
+                code::RET_A => {
+                    return Err(InvalidProgram { at, reason: InvalidReason::UnknownCode(line.code) });
+                }
                 _ => *line,
             });
         }
@@ -101,6 +103,6 @@ mod tests {
         assert!(computed.and(&all).is_err());
         assert_eq!(all.and(&computed).unwrap().instructions().len(), 2);
         let most = Program::new(vec![Instruction::plain(code::RET_K, 1); 4096]).unwrap();
-        assert_eq!(most.and(&all).unwrap_err().fault, Fault::TooLong);
+        assert_eq!(most.and(&all).unwrap_err().reason, InvalidReason::TooLong);
     }
 }

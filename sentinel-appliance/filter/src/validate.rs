@@ -13,17 +13,17 @@ pub const MAX_INSTRUCTIONS: usize = 4096;
 
 /// Why a program is refused, and where.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Invalid {
+pub struct InvalidProgram {
     /// Index of the instruction.
     pub at: usize,
     /// What is wrong with it.
-    pub fault: Fault,
+    pub reason: InvalidReason,
 }
 
 /// What is wrong with an instruction.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
-pub enum Fault {
+pub enum InvalidReason {
     /// There is no instruction at all.
     Empty,
     /// There are more than [`MAX_INSTRUCTIONS`].
@@ -46,80 +46,82 @@ pub enum Fault {
     NoReturn,
 }
 
-impl fmt::Display for Invalid {
+impl fmt::Display for InvalidProgram {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "instruction {}: ", self.at)?;
-        match self.fault {
-            Fault::Empty => out.write_str("a program has at least one"),
-            Fault::TooLong => write!(out, "a program has at most {MAX_INSTRUCTIONS}"),
-            Fault::UnknownCode(code) => write!(out, "code {code:#06x} does not exist"),
-            Fault::DivisionByZero => out.write_str("division by zero"),
-            Fault::Shift(bits) => write!(out, "shift by {bits}, the most is 31"),
-            Fault::Slot(slot) => write!(out, "scratch slot {slot}, the last is 15"),
-            Fault::SlotUnwritten(slot) => write!(out, "scratch slot {slot} is read before it is written"),
-            Fault::JumpTooFar => out.write_str("jump past the end"),
-            Fault::Offset(offset) => write!(out, "offset {offset:#010x} is not in a packet"),
-            Fault::NoReturn => out.write_str("the last must be a return"),
+        match self.reason {
+            InvalidReason::Empty => out.write_str("a program has at least one"),
+            InvalidReason::TooLong => write!(out, "a program has at most {MAX_INSTRUCTIONS}"),
+            InvalidReason::UnknownCode(code) => write!(out, "code {code:#06x} does not exist"),
+            InvalidReason::DivisionByZero => out.write_str("division by zero"),
+            InvalidReason::Shift(bits) => write!(out, "shift by {bits}, the most is 31"),
+            InvalidReason::Slot(slot) => write!(out, "scratch slot {slot}, the last is 15"),
+            InvalidReason::SlotUnwritten(slot) => {
+                write!(out, "scratch slot {slot} is read before it is written")
+            }
+            InvalidReason::JumpTooFar => out.write_str("jump past the end"),
+            InvalidReason::Offset(offset) => write!(out, "offset {offset:#010x} is not in a packet"),
+            InvalidReason::NoReturn => out.write_str("the last must be a return"),
         }
     }
 }
 
-impl core::error::Error for Invalid {}
+impl core::error::Error for InvalidProgram {}
 
 /// Checks that the kernel would accept `program` and that the interpreter can run all of it.
 ///
 /// # Errors
-/// [`Invalid`] names the first instruction that is wrong.
-pub fn validate(program: &[Instruction]) -> Result<(), Invalid> {
+/// [`InvalidProgram`] names the first instruction that is wrong.
+pub fn validate(program: &[Instruction]) -> Result<(), InvalidProgram> {
     let last = match program {
-        [] => return Err(Invalid { at: 0, fault: Fault::Empty }),
+        [] => return Err(InvalidProgram { at: 0, reason: InvalidReason::Empty }),
         [.., last] => last,
     };
     if program.len() > MAX_INSTRUCTIONS {
-        return Err(Invalid { at: MAX_INSTRUCTIONS, fault: Fault::TooLong });
+        return Err(InvalidProgram { at: MAX_INSTRUCTIONS, reason: InvalidReason::TooLong });
     }
     for (at, instruction) in program.iter().enumerate() {
         let rest = program.len() - at - 1;
-        check(instruction, rest).map_err(|fault| Invalid { at, fault })?;
+        check(instruction, rest).map_err(|reason| InvalidProgram { at, reason })?;
     }
     if !matches!(last.code, code::RET_K | code::RET_A) {
-        return Err(Invalid { at: program.len() - 1, fault: Fault::NoReturn });
+        return Err(InvalidProgram { at: program.len() - 1, reason: InvalidReason::NoReturn });
     }
     check_scratch(program)
 }
 
 /// One instruction by itself; `rest` instructions follow it.
-fn check(instruction: &Instruction, rest: usize) -> Result<(), Fault> {
+fn check(instruction: &Instruction, rest: usize) -> Result<(), InvalidReason> {
     let k = instruction.k;
     match instruction.code {
-        code::DIV_K | code::MOD_K if k == 0 => Err(Fault::DivisionByZero),
-        code::LSH_K | code::RSH_K if k >= 32 => Err(Fault::Shift(k)),
+        code::DIV_K | code::MOD_K if k == 0 => Err(InvalidReason::DivisionByZero),
+        code::LSH_K | code::RSH_K if k >= 32 => Err(InvalidReason::Shift(k)),
         code::LD_MEM | code::LDX_MEM | code::ST | code::STX if k >= code::SCRATCH_SLOTS => {
-            Err(Fault::Slot(k))
+            Err(InvalidReason::Slot(k))
         }
         code::LD_W_ABS | code::LD_H_ABS | code::LD_B_ABS => match k {
             code::ANCILLARY_VLAN_TAG
             | code::ANCILLARY_VLAN_TAG_PRESENT
             | code::ANCILLARY_PACKET_TYPE
             | code::ANCILLARY_INTERFACE => Ok(()),
-            _ if k > u32::MAX / 2 => Err(Fault::Offset(k)),
+            _ if k > u32::MAX / 2 => Err(InvalidReason::Offset(k)),
             _ => Ok(()),
         },
-        code::LDX_B_MSH if k > u32::MAX / 2 => Err(Fault::Offset(k)),
+        code::LDX_B_MSH if k > u32::MAX / 2 => Err(InvalidReason::Offset(k)),
         code::JA => within(k, rest),
         code if is_branch(code) => {
             within(u32::from(instruction.jt), rest)?;
             within(u32::from(instruction.jf), rest)
         }
         code if is_known(code) => Ok(()),
-        code => Err(Fault::UnknownCode(code)),
+        code => Err(InvalidReason::UnknownCode(code)),
     }
 }
 
-fn within(skip: u32, rest: usize) -> Result<(), Fault> {
+fn within(skip: u32, rest: usize) -> Result<(), InvalidReason> {
     match usize::try_from(skip) {
         Ok(skip) if skip < rest => Ok(()),
-        _ => Err(Fault::JumpTooFar),
+        _ => Err(InvalidReason::JumpTooFar),
     }
 }
 
@@ -152,7 +154,7 @@ fn is_known(code: u16) -> bool {
 }
 
 /// Follows every way through the program and remembers which slots were written on all of them.
-fn check_scratch(program: &[Instruction]) -> Result<(), Invalid> {
+fn check_scratch(program: &[Instruction]) -> Result<(), InvalidProgram> {
     let mut written_before = vec![u16::MAX; program.len()];
     let mut written = 0_u16;
     for (at, instruction) in program.iter().enumerate() {
@@ -167,7 +169,7 @@ fn check_scratch(program: &[Instruction]) -> Result<(), Invalid> {
         match instruction.code {
             code::ST | code::STX => written |= bit,
             code::LD_MEM | code::LDX_MEM if written & bit == 0 => {
-                return Err(Invalid { at, fault: Fault::SlotUnwritten(instruction.k) });
+                return Err(InvalidProgram { at, reason: InvalidReason::SlotUnwritten(instruction.k) });
             }
             code::JA => {
                 meet(instruction.k, written);
@@ -194,36 +196,39 @@ mod tests {
     const RETURN: Instruction = Instruction::plain(RET_K, 0);
 
     /// The fault of a program of one line and a return, if it has one.
-    fn fault(code: u16, k: u32) -> Option<Fault> {
-        validate(&[Instruction::plain(code, k), RETURN]).err().map(|invalid| invalid.fault)
+    fn reason_for(code: u16, k: u32) -> Option<InvalidReason> {
+        validate(&[Instruction::plain(code, k), RETURN]).err().map(|invalid| invalid.reason)
     }
 
     #[test]
     fn each_kind_of_fault_is_named() {
         for (code, k, expected) in [
-            (DIV_K, 0, Fault::DivisionByZero),
-            (MOD_K, 0, Fault::DivisionByZero),
-            (LSH_K, 32, Fault::Shift(32)),
-            (RSH_K, u32::MAX, Fault::Shift(u32::MAX)),
-            (ST, 16, Fault::Slot(16)),
-            (LDX_MEM, 99, Fault::Slot(99)),
-            (LD_MEM, 3, Fault::SlotUnwritten(3)),
-            (JA, 1, Fault::JumpTooFar),
-            (JA, u32::MAX, Fault::JumpTooFar),
-            (LD_W_ABS, 0xffff_f000, Fault::Offset(0xffff_f000)),
-            (LDX_B_MSH, 0x8000_0000, Fault::Offset(0x8000_0000)),
-            (0x08, 0, Fault::UnknownCode(0x08)),
-            (0x0e, 0, Fault::UnknownCode(0x0e)), // return X: libpcap has it, the kernel has not
-            (0x120, 0, Fault::UnknownCode(0x120)),
+            (DIV_K, 0, InvalidReason::DivisionByZero),
+            (MOD_K, 0, InvalidReason::DivisionByZero),
+            (LSH_K, 32, InvalidReason::Shift(32)),
+            (RSH_K, u32::MAX, InvalidReason::Shift(u32::MAX)),
+            (ST, 16, InvalidReason::Slot(16)),
+            (LDX_MEM, 99, InvalidReason::Slot(99)),
+            (LD_MEM, 3, InvalidReason::SlotUnwritten(3)),
+            (JA, 1, InvalidReason::JumpTooFar),
+            (JA, u32::MAX, InvalidReason::JumpTooFar),
+            (LD_W_ABS, 0xffff_f000, InvalidReason::Offset(0xffff_f000)),
+            (LDX_B_MSH, 0x8000_0000, InvalidReason::Offset(0x8000_0000)),
+            (0x08, 0, InvalidReason::UnknownCode(0x08)),
+            (0x0e, 0, InvalidReason::UnknownCode(0x0e)), // return X: libpcap has it, the kernel has not
+            (0x120, 0, InvalidReason::UnknownCode(0x120)),
         ] {
-            assert_eq!(fault(code, k), Some(expected), "{code:#x} {k:#x}");
+            assert_eq!(reason_for(code, k), Some(expected), "{code:#x} {k:#x}");
         }
-        assert_eq!(validate(&[]), Err(Invalid { at: 0, fault: Fault::Empty }));
+        assert_eq!(validate(&[]), Err(InvalidProgram { at: 0, reason: InvalidReason::Empty }));
         let long: Vec<_> = (0..=MAX_INSTRUCTIONS).map(|_| RETURN).collect();
-        assert_eq!(validate(&long), Err(Invalid { at: MAX_INSTRUCTIONS, fault: Fault::TooLong }));
+        assert_eq!(
+            validate(&long),
+            Err(InvalidProgram { at: MAX_INSTRUCTIONS, reason: InvalidReason::TooLong })
+        );
         assert_eq!(validate(&long[1..]), Ok(()));
         let no_return = [RETURN, Instruction::plain(LD_IMM, 1)];
-        assert_eq!(validate(&no_return), Err(Invalid { at: 1, fault: Fault::NoReturn }));
+        assert_eq!(validate(&no_return), Err(InvalidProgram { at: 1, reason: InvalidReason::NoReturn }));
     }
 
     #[test]
@@ -237,7 +242,7 @@ mod tests {
             (ST, 15),
             (JA, 0),
         ] {
-            assert_eq!(fault(code, k), None, "{code:#x} {k:#x}");
+            assert_eq!(reason_for(code, k), None, "{code:#x} {k:#x}");
         }
     }
 
@@ -245,7 +250,7 @@ mod tests {
     fn both_ways_of_a_branch_must_stay_inside() {
         for (jt, jf) in [(1, 0), (0, 1), (255, 255)] {
             let program = [Instruction::branch(JEQ_K, 0, jt, jf), RETURN];
-            assert_eq!(validate(&program), Err(Invalid { at: 0, fault: Fault::JumpTooFar }));
+            assert_eq!(validate(&program), Err(InvalidProgram { at: 0, reason: InvalidReason::JumpTooFar }));
         }
     }
 
@@ -254,7 +259,10 @@ mod tests {
         let read = Instruction::plain(LD_MEM, 0);
         let write = Instruction::plain(ST, 0);
         let one_way = [Instruction::branch(JEQ_K, 0, 0, 1), write, read, RETURN];
-        assert_eq!(validate(&one_way), Err(Invalid { at: 2, fault: Fault::SlotUnwritten(0) }));
+        assert_eq!(
+            validate(&one_way),
+            Err(InvalidProgram { at: 2, reason: InvalidReason::SlotUnwritten(0) })
+        );
         let both_ways =
             [Instruction::branch(JEQ_K, 0, 0, 2), write, Instruction::plain(JA, 1), write, read, RETURN];
         assert_eq!(validate(&both_ways), Ok(()));
@@ -262,7 +270,7 @@ mod tests {
 
     #[test]
     fn messages_say_where_and_what() {
-        let message = std::format!("{}", Invalid { at: 7, fault: Fault::Shift(40) });
+        let message = std::format!("{}", InvalidProgram { at: 7, reason: InvalidReason::Shift(40) });
         assert_eq!(message, "instruction 7: shift by 40, the most is 31");
     }
 }

@@ -16,7 +16,7 @@ pub(crate) enum Value {
     Length,
     /// Big-endian bytes at `at`, plus `index` if there is one. Past the end of the frame the program ends.
     Load {
-        size: Size,
+        size: LoadSize,
         at: u32,
         index: Option<ValueId>,
     },
@@ -27,7 +27,7 @@ pub(crate) enum Value {
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Size {
+pub(crate) enum LoadSize {
     Byte,
     Half,
     Word,
@@ -73,7 +73,7 @@ impl Operation {
     }
 
     /// `None` for what has no answer or a different one on different machines.
-    fn fold(self, left: u32, right: u32) -> Option<u32> {
+    fn evaluate(self, left: u32, right: u32) -> Option<u32> {
         Some(match self {
             Self::Add => left.wrapping_add(right),
             Self::Subtract => left.wrapping_sub(right),
@@ -91,21 +91,21 @@ impl Operation {
 
 /// Arithmetic that can never work.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum ArithmeticFault {
+pub(crate) enum ArithmeticError {
     DivisionByZero,
     ShiftTooFar,
 }
 
 /// An offset: fixed, or fixed plus what a value says.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct Place {
+pub(crate) struct Offset {
     pub(crate) fixed: u32,
-    pub(crate) moving: Option<ValueId>,
+    pub(crate) variable: Option<ValueId>,
 }
 
-impl Place {
-    pub(crate) const fn at(fixed: u32) -> Self {
-        Self { fixed, moving: None }
+impl Offset {
+    pub(crate) const fn fixed(fixed: u32) -> Self {
+        Self { fixed, variable: None }
     }
 
     pub(crate) fn plus(self, bytes: u32) -> Self {
@@ -118,12 +118,12 @@ impl Place {
 pub(crate) struct Values(Vec<Value>);
 
 impl Values {
-    pub(crate) fn look(&self, id: ValueId) -> Value {
+    pub(crate) fn definition(&self, id: ValueId) -> Value {
         self.0.get(id.0).copied().unwrap_or(Value::Constant(0))
     }
 
     pub(crate) fn constant_of(&self, id: ValueId) -> Option<u32> {
-        match self.look(id) {
+        match self.definition(id) {
             Value::Constant(k) => Some(k),
             _ => None,
         }
@@ -149,10 +149,10 @@ impl Values {
         self.intern(Value::Length)
     }
 
-    pub(crate) fn load(&mut self, place: Place, size: Size) -> ValueId {
-        let Place { mut fixed, moving: mut index } = place;
+    pub(crate) fn load(&mut self, place: Offset, size: LoadSize) -> ValueId {
+        let Offset { mut fixed, variable: mut index } = place;
         while let Some(id) = index {
-            match self.look(id) {
+            match self.definition(id) {
                 Value::Constant(k) => {
                     fixed = fixed.wrapping_add(k);
                     index = None;
@@ -174,18 +174,18 @@ impl Values {
     }
 
     /// Length of the IPv4 header at `place`.
-    pub(crate) fn header_length(&mut self, place: Place) -> ValueId {
-        if place.moving.is_none() {
+    pub(crate) fn header_length(&mut self, place: Offset) -> ValueId {
+        if place.variable.is_none() {
             return self.intern(Value::HeaderLength(place.fixed));
         }
-        let first = self.load(place, Size::Byte);
+        let first = self.load(place, LoadSize::Byte);
         let (mask, two) = (self.constant(0x0f), self.constant(2));
         let words = self.intern(Value::Binary(Operation::And, first, mask));
         self.intern(Value::Binary(Operation::ShiftLeft, words, two))
     }
 
     pub(crate) fn negated(&mut self, value: ValueId) -> ValueId {
-        match self.look(value) {
+        match self.definition(value) {
             Value::Constant(k) => self.constant(k.wrapping_neg()),
             _ => self.intern(Value::Negated(value)),
         }
@@ -206,7 +206,7 @@ impl Values {
         operation: Operation,
         left: ValueId,
         right: ValueId,
-    ) -> Result<ValueId, ArithmeticFault> {
+    ) -> Result<ValueId, ArithmeticError> {
         use Operation::{Add, And, Divide, Multiply, Or, Remainder, ShiftLeft, ShiftRight, Subtract, Xor};
         let (mut left, mut right) = (left, right);
         if operation.is_commutative() && self.constant_of(left).is_some() {
@@ -219,8 +219,8 @@ impl Values {
             return Ok(self.intern(Value::Binary(operation, left, right)));
         };
         match (operation, k) {
-            (Divide | Remainder, 0) => return Err(ArithmeticFault::DivisionByZero),
-            (ShiftLeft | ShiftRight, 32..) => return Err(ArithmeticFault::ShiftTooFar),
+            (Divide | Remainder, 0) => return Err(ArithmeticError::DivisionByZero),
+            (ShiftLeft | ShiftRight, 32..) => return Err(ArithmeticError::ShiftTooFar),
             (Add | Subtract | Or | Xor | ShiftLeft | ShiftRight, 0) | (Multiply | Divide, 1) => {
                 return Ok(left);
             }
@@ -228,9 +228,9 @@ impl Values {
             (And, u32::MAX) => return Ok(left),
             _ => {}
         }
-        match (operation, self.look(left)) {
+        match (operation, self.definition(left)) {
             (_, Value::Constant(first)) => {
-                if let Some(result) = operation.fold(first, k) {
+                if let Some(result) = operation.evaluate(first, k) {
                     return Ok(self.constant(result));
                 }
             }
@@ -240,8 +240,8 @@ impl Values {
                     return Ok(self.masked(inner, mask & k));
                 }
             }
-            (And, Value::Load { size: Size::Byte, .. }) if k & 0xff == 0xff => return Ok(left),
-            (And, Value::Load { size: Size::Half, .. }) if k & 0xffff == 0xffff => return Ok(left),
+            (And, Value::Load { size: LoadSize::Byte, .. }) if k & 0xff == 0xff => return Ok(left),
+            (And, Value::Load { size: LoadSize::Half, .. }) if k & 0xffff == 0xffff => return Ok(left),
             _ => {}
         }
         Ok(self.intern(Value::Binary(operation, left, right)))

@@ -6,7 +6,7 @@ mod bpf;
 use std::collections::BTreeMap;
 
 use bpf::{Capture, captures, corpus, is_supported, tcpdump};
-use sentinel_filter::{ExpressionFault, compile};
+use sentinel_filter::{ExpressionErrorReason, compile};
 use sentinel_units::LinkType;
 use sha2::{Digest, Sha256};
 
@@ -43,7 +43,7 @@ fn selects_what_tcpdump_selects() {
         let verdict = match (&got, row[3]) {
             (Err(_), "REJECTED") => continue,
             // Sharper than libpcap: it compiles what can never match.
-            (Err(error), "0") if error.kind == ExpressionFault::RejectsAll => continue,
+            (Err(error), "0") if error.reason == ExpressionErrorReason::RejectsAll => continue,
             (Ok(program), matched) => {
                 let frames = capture.selected(program.instructions());
                 if matched == frames.len().to_string() && row[4] == hash(&frames) {

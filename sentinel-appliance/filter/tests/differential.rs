@@ -13,7 +13,7 @@
 mod bpf;
 
 use bpf::{captures, corpus, is_supported, tcpdump};
-use sentinel_filter::{ExpressionFault, compile};
+use sentinel_filter::{ExpressionErrorReason, compile};
 use sentinel_units::LinkType;
 
 struct Maker {
@@ -255,11 +255,14 @@ fn random_expressions_select_the_same_frames() {
                 continue;
             }
             (Err(error), Ok(theirs)) => {
-                if matches!(error.kind, ExpressionFault::DivisionByZero | ExpressionFault::ShiftTooFar) {
+                if matches!(
+                    error.reason,
+                    ExpressionErrorReason::DivisionByZero | ExpressionErrorReason::ShiftTooFar
+                ) {
                     mistaken += 1;
                     continue;
                 }
-                if error.kind == ExpressionFault::RejectsAll && capture.selected(theirs).is_empty() {
+                if error.reason == ExpressionErrorReason::RejectsAll && capture.selected(theirs).is_empty() {
                     sharper += 1;
                     continue;
                 }

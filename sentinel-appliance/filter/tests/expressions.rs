@@ -8,7 +8,9 @@
     reason = "a test fails by panicking"
 )]
 
-use sentinel_filter::{DumpStyle, ExpressionFault, Packet, Program, Target, code, compile, compile_for};
+use sentinel_filter::{
+    DumpStyle, ExpressionErrorReason, Packet, Program, Target, code, compile, compile_for,
+};
 use sentinel_units::LinkType;
 
 fn ethernet(expression: &str) -> Program {
@@ -321,5 +323,5 @@ fn mistakes_are_told_with_their_column() {
     let error = compile("vlan", LinkType::RAW, 96).unwrap_err();
     assert_eq!(error.to_string(), "column 1: frames of link type RAW have no VLAN tags here");
     let error = compile("tcp", LinkType(105), 96).unwrap_err();
-    assert!(matches!(error.kind, ExpressionFault::NotOnLink { .. }));
+    assert!(matches!(error.reason, ExpressionErrorReason::NotOnLink { .. }));
 }

@@ -94,7 +94,7 @@ impl Sharing {
 
     /// The worker that gets what `source` sends.
     pub(crate) fn owner(&self, source: Address) -> u32 {
-        self.spread.of(source).checked_rem(self.workers).unwrap_or(0)
+        self.spread.hash(source).checked_rem(self.workers).unwrap_or(0)
     }
 }
 

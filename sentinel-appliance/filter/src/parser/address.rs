@@ -2,8 +2,8 @@
 //!
 //! Read first: `pcap-filter(7)`, "type", "dir" and "proto" qualifiers.
 
-use super::{Parsed, Parser};
-use crate::error::{ExpressionFault, Fault};
+use super::Parser;
+use crate::error::{ExpressionErrorReason, ParseError, Parsed};
 use crate::graph::Condition;
 use crate::lexer::Token;
 use crate::names::{self, Keyword, Layer};
@@ -11,7 +11,7 @@ use crate::primitive::{Direction, SCTP, TCP, UDP};
 
 /// What an address or number means.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Kind {
+pub(crate) enum TypeQualifier {
     Host,
     Net,
     Port,
@@ -25,7 +25,7 @@ pub(crate) enum Kind {
 pub(crate) struct Qualifiers {
     layer: Option<(&'static str, Layer)>,
     direction: Direction,
-    kind: Option<Kind>,
+    kind: Option<TypeQualifier>,
 }
 
 impl Qualifiers {
@@ -39,12 +39,12 @@ impl<'t> Parser<'t> {
     pub(crate) fn qualifiers(&mut self, layer: Option<(&'static str, Layer)>) -> Parsed<Option<Qualifiers>> {
         let direction = self.direction();
         let kind = match self.keyword(0) {
-            Some(Keyword::Host) => Some(Kind::Host),
-            Some(Keyword::Net) => Some(Kind::Net),
-            Some(Keyword::Port) => Some(Kind::Port),
-            Some(Keyword::PortRange) => Some(Kind::PortRange),
-            Some(Keyword::Proto) if direction.is_none() => Some(Kind::Proto),
-            Some(Keyword::ProtoChain) if direction.is_none() => Some(Kind::ProtoChain),
+            Some(Keyword::Host) => Some(TypeQualifier::Host),
+            Some(Keyword::Net) => Some(TypeQualifier::Net),
+            Some(Keyword::Port) => Some(TypeQualifier::Port),
+            Some(Keyword::PortRange) => Some(TypeQualifier::PortRange),
+            Some(Keyword::Proto) if direction.is_none() => Some(TypeQualifier::Proto),
+            Some(Keyword::ProtoChain) if direction.is_none() => Some(TypeQualifier::ProtoChain),
             _ => None,
         };
         self.next += usize::from(kind.is_some());
@@ -77,23 +77,23 @@ impl<'t> Parser<'t> {
 
     /// One address, or several in parentheses, with the qualifiers before it.
     pub(crate) fn address(&mut self, qualifiers: Qualifiers) -> Parsed<Condition> {
-        self.deeper(|this| {
-            if this.take(Keyword::Not) {
+        self.nested(|this| {
+            if this.accept(Keyword::Not) {
                 return this.address(qualifiers).map(Condition::negated);
             }
-            if !this.take_sign("(") {
+            if !this.accept_symbol("(") {
                 return this.one_address(qualifiers);
             }
             let mut condition = this.address(qualifiers)?;
             loop {
-                if this.take(Keyword::And) {
+                if this.accept(Keyword::And) {
                     let second = this.address(qualifiers)?;
                     condition = this.builder.graph.and(condition, second);
-                } else if this.take(Keyword::Or) {
+                } else if this.accept(Keyword::Or) {
                     let second = this.address(qualifiers)?;
                     condition = this.builder.graph.or(condition, second);
                 } else {
-                    this.need_sign(")", "'and', 'or' or ')'")?;
+                    this.expect_symbol(")", "'and', 'or' or ')'")?;
                     return Ok(condition);
                 }
             }
@@ -103,11 +103,11 @@ impl<'t> Parser<'t> {
     fn one_address(&mut self, qualifiers: Qualifiers) -> Parsed<Condition> {
         let (token, at) = self.token(0);
         let what = match qualifiers.kind {
-            None | Some(Kind::Host) => "an address",
-            Some(Kind::Net) => "a network",
-            Some(Kind::Port) => "a port",
-            Some(Kind::PortRange) => "a range of ports",
-            Some(Kind::Proto | Kind::ProtoChain) => "a protocol",
+            None | Some(TypeQualifier::Host) => "an address",
+            Some(TypeQualifier::Net) => "a network",
+            Some(TypeQualifier::Port) => "a port",
+            Some(TypeQualifier::PortRange) => "a range of ports",
+            Some(TypeQualifier::Proto | TypeQualifier::ProtoChain) => "a protocol",
         };
         if !matches!(
             token,
@@ -116,17 +116,17 @@ impl<'t> Parser<'t> {
             return Err(self.expected(what));
         }
         let built = match qualifiers.kind {
-            None | Some(Kind::Host | Kind::Net) => return self.host_or_net(qualifiers),
-            Some(Kind::Port | Kind::PortRange) => self.ports(qualifiers, token),
-            Some(Kind::Proto | Kind::ProtoChain) => self.proto(qualifiers, token),
+            None | Some(TypeQualifier::Host | TypeQualifier::Net) => return self.host_or_net(qualifiers),
+            Some(TypeQualifier::Port | TypeQualifier::PortRange) => self.ports(qualifiers, token),
+            Some(TypeQualifier::Proto | TypeQualifier::ProtoChain) => self.proto(qualifiers, token),
         };
         self.advance();
-        built.map_err(|fault| fault.at(at).about(qualifiers.layer.map_or("", |(word, _)| word)))
+        built.map_err(|error| error.at(at).with_qualifier(qualifiers.layer.map_or("", |(word, _)| word)))
     }
 
     fn host_or_net(&mut self, qualifiers: Qualifiers) -> Parsed<Condition> {
         let (token, at) = self.token(0);
-        let is_net = qualifiers.kind == Some(Kind::Net);
+        let is_net = qualifiers.kind == Some(TypeQualifier::Net);
         let to = if is_net { "a network" } else { "a host" };
         if token_is_v4_or_v6(&token)
             && let Some((qualifier, layer)) = qualifiers.layer
@@ -141,7 +141,7 @@ impl<'t> Parser<'t> {
                     _ if matches!(layer, Layer::Ip6 | Layer::Link) => "an IPv4 address",
                     _ => to,
                 };
-                return Err(Fault::from(ExpressionFault::Mismatch { qualifier, to }).at(at));
+                return Err(ParseError::from(ExpressionErrorReason::Mismatch { qualifier, to }).at(at));
             }
         }
         let layer = qualifiers.layer();
@@ -149,7 +149,7 @@ impl<'t> Parser<'t> {
         let built = match token {
             Token::V4 { address, bits } => {
                 let mask = self.mask(address, prefix_mask(bits), at)?;
-                self.builder.host(layer, qualifiers.direction, address, mask)
+                self.builder.ipv4_host(layer, qualifiers.direction, address, mask)
             }
             // A network number of one, two or three bytes is that many bytes of the address.
             Token::Number(number) if is_net => {
@@ -159,33 +159,37 @@ impl<'t> Parser<'t> {
                     mask <<= 8;
                 }
                 let mask = self.mask(number, mask, at)?;
-                self.builder.host(layer, qualifiers.direction, number, mask)
+                self.builder.ipv4_host(layer, qualifiers.direction, number, mask)
             }
-            Token::Number(number) => self.builder.host(layer, qualifiers.direction, number, u32::MAX),
+            Token::Number(number) => self.builder.ipv4_host(layer, qualifiers.direction, number, u32::MAX),
             Token::V6(address) => self.host6(qualifiers, address, at)?,
             Token::Mac(address) => match layer {
-                Some(Layer::Link) if !is_net => self.builder.hardware(qualifiers.direction, address),
-                _ => {
-                    Err(ExpressionFault::Expected { what: "'ether' before a hardware address", after: "" }
-                        .into())
+                Some(Layer::Link) if !is_net => self.builder.mac_host(qualifiers.direction, address),
+                _ => Err(ExpressionErrorReason::Expected {
+                    what: "'ether' before a hardware address",
+                    after: "",
                 }
+                .into()),
             },
-            _ => Err(ExpressionFault::HostName.into()),
+            _ => Err(ExpressionErrorReason::HostName.into()),
         };
-        built.map_err(|fault| fault.at(at))
+        built.map_err(|error| error.at(at))
     }
 
     /// The mask after an IPv4 address, or else `mask`.
     fn mask(&mut self, address: u32, mask: u32, at: usize) -> Parsed<u32> {
-        let mask = if self.take_sign("/") {
+        let mask = if self.accept_symbol("/") {
             let number_at = self.here();
             let length = self.number("the length of a mask")?;
             if length > 32 {
-                return Err(Fault::from(ExpressionFault::TooLarge { what: "the mask length", most: 32 })
-                    .at(number_at));
+                return Err(ParseError::from(ExpressionErrorReason::TooLarge {
+                    what: "the mask length",
+                    most: 32,
+                })
+                .at(number_at));
             }
             prefix_mask(length)
-        } else if self.take(Keyword::Mask) {
+        } else if self.accept(Keyword::Mask) {
             match self.peek() {
                 Token::V4 { address, .. } => {
                     self.advance();
@@ -196,7 +200,11 @@ impl<'t> Parser<'t> {
         } else {
             return Ok(mask);
         };
-        if address & !mask != 0 { Err(Fault::from(ExpressionFault::HostBits).at(at)) } else { Ok(mask) }
+        if address & !mask != 0 {
+            Err(ParseError::from(ExpressionErrorReason::HostBits).at(at))
+        } else {
+            Ok(mask)
+        }
     }
 
     fn host6(
@@ -204,35 +212,42 @@ impl<'t> Parser<'t> {
         qualifiers: Qualifiers,
         address: [u32; 4],
         at: usize,
-    ) -> Parsed<Result<Condition, Fault>> {
+    ) -> Parsed<Result<Condition, ParseError>> {
         let mut length = 128;
-        if self.take_sign("/") {
+        if self.accept_symbol("/") {
             let number_at = self.here();
             length = self.number("the length of a mask")?;
             if length > 128 {
-                return Err(Fault::from(ExpressionFault::TooLarge { what: "the mask length", most: 128 })
-                    .at(number_at));
+                return Err(ParseError::from(ExpressionErrorReason::TooLarge {
+                    what: "the mask length",
+                    most: 128,
+                })
+                .at(number_at));
             }
         }
-        if qualifiers.kind == Some(Kind::Host) && length != 128 {
-            return Err(Fault::from(ExpressionFault::Mismatch { qualifier: "host", to: "a network" }).at(at));
+        if qualifiers.kind == Some(TypeQualifier::Host) && length != 128 {
+            return Err(ParseError::from(ExpressionErrorReason::Mismatch {
+                qualifier: "host",
+                to: "a network",
+            })
+            .at(at));
         }
         let mask = [0, 32, 64, 96].map(|before: u32| prefix_mask(length.saturating_sub(before).min(32)));
         if address.iter().zip(mask).any(|(word, mask)| word & !mask != 0) {
-            return Err(Fault::from(ExpressionFault::HostBits).at(at));
+            return Err(ParseError::from(ExpressionErrorReason::HostBits).at(at));
         }
-        Ok(self.builder.host6(qualifiers.direction, address, mask))
+        Ok(self.builder.ipv6_host(qualifiers.direction, address, mask))
     }
 
-    fn ports(&mut self, qualifiers: Qualifiers, token: Token<'t>) -> Result<Condition, Fault> {
-        let is_range = qualifiers.kind == Some(Kind::PortRange);
+    fn ports(&mut self, qualifiers: Qualifiers, token: Token<'t>) -> Result<Condition, ParseError> {
+        let is_range = qualifiers.kind == Some(TypeQualifier::PortRange);
         let to = if is_range { "a range of ports" } else { "a port" };
         let asked: u8 = match qualifiers.layer {
             None => ANY,
             Some((_, Layer::Tcp)) => names::OVER_TCP,
             Some((_, Layer::Udp)) => names::OVER_UDP,
             Some((_, Layer::Sctp)) => OVER_SCTP,
-            Some((qualifier, _)) => return Err(ExpressionFault::Mismatch { qualifier, to }.into()),
+            Some((qualifier, _)) => return Err(ExpressionErrorReason::Mismatch { qualifier, to }.into()),
         };
         let (mut least, mut most, over) = match token {
             Token::Number(number) => (number, number, ANY),
@@ -243,15 +258,15 @@ impl<'t> Parser<'t> {
                     let (first, rest) = (name.get(..at)?, name.get(at + 1..)?);
                     Some((port(first)?, port(rest)?))
                 });
-                let (first, last) = ends.next().ok_or(ExpressionFault::UnknownName(to))?;
+                let (first, last) = ends.next().ok_or(ExpressionErrorReason::UnknownName(to))?;
                 (first.0, last.0, if first.1 == last.1 { first.1 } else { ANY })
             }
             Token::Name(name) => {
-                let (port, over) = port(name).ok_or(ExpressionFault::UnknownName("port"))?;
+                let (port, over) = port(name).ok_or(ExpressionErrorReason::UnknownName("port"))?;
                 (port, port, over)
             }
             _ => {
-                return Err(ExpressionFault::Mismatch {
+                return Err(ExpressionErrorReason::Mismatch {
                     qualifier: if is_range { "portrange" } else { "port" },
                     to: "an address",
                 }
@@ -262,12 +277,14 @@ impl<'t> Parser<'t> {
             (least, most) = (most, least);
         }
         if most > 0xffff {
-            return Err(ExpressionFault::TooLarge { what: "the port", most: 0xffff }.into());
+            return Err(ExpressionErrorReason::TooLarge { what: "the port", most: 0xffff }.into());
         }
         if asked & over == 0 {
-            return Err(
-                ExpressionFault::Mismatch { qualifier: "", to: "a service of another transport" }.into()
-            );
+            return Err(ExpressionErrorReason::Mismatch {
+                qualifier: "",
+                to: "a service of another transport",
+            }
+            .into());
         }
         let transports: &[u32] = match asked & over {
             names::OVER_TCP => &[TCP],
@@ -278,24 +295,30 @@ impl<'t> Parser<'t> {
         self.builder.ports(transports, qualifiers.direction, (least, most))
     }
 
-    fn proto(&mut self, qualifiers: Qualifiers, token: Token<'t>) -> Result<Condition, Fault> {
-        let is_chain = qualifiers.kind == Some(Kind::ProtoChain);
+    fn proto(&mut self, qualifiers: Qualifiers, token: Token<'t>) -> Result<Condition, ParseError> {
+        let is_chain = qualifiers.kind == Some(TypeQualifier::ProtoChain);
         let layer = qualifiers.layer();
         let number = match token {
             Token::Number(number) => number,
             Token::Name(name) if layer == Some(Layer::Link) => {
-                names::ether_type(name).ok_or(ExpressionFault::UnknownName("Ethernet type"))?
+                names::ether_type(name).ok_or(ExpressionErrorReason::UnknownName("Ethernet type"))?
             }
-            Token::Name(name) => names::protocol(name).ok_or(ExpressionFault::UnknownName("protocol"))?,
+            Token::Name(name) => {
+                names::protocol(name).ok_or(ExpressionErrorReason::UnknownName("protocol"))?
+            }
             _ => {
-                return Err(ExpressionFault::Mismatch {
+                return Err(ExpressionErrorReason::Mismatch {
                     qualifier: if is_chain { "protochain" } else { "proto" },
                     to: "an address",
                 }
                 .into());
             }
         };
-        if is_chain { self.builder.chain(layer, number) } else { self.builder.proto(layer, number) }
+        if is_chain {
+            self.builder.protochain(layer, number)
+        } else {
+            self.builder.ip_protocol(layer, number)
+        }
     }
 }
 

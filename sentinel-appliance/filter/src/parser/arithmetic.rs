@@ -2,18 +2,18 @@
 //!
 //! Read first: `pcap-filter(7)`, "expr relop expr".
 
-use super::{MAX_DEPTH, Parsed, Parser, Qualified};
-use crate::error::{ExpressionFault, Fault};
+use super::{MAX_DEPTH, Parser, Qualified};
+use crate::error::{ExpressionErrorReason, ParseError, Parsed};
 use crate::graph::{Comparison, Condition};
 use crate::lexer::Token;
 use crate::names::{Keyword, Layer};
-use crate::value::{ArithmeticFault, Operation, ValueId};
+use crate::value::{ArithmeticError, Operation, ValueId};
 
-/// A number and the condition on which it is there.
+/// A number and the condition on which it is present.
 #[derive(Clone, Copy)]
-struct Number {
+struct Operand {
     value: ValueId,
-    there: Option<Condition>,
+    present: Option<Condition>,
     /// Operations inside, at most.
     depth: u32,
 }
@@ -22,32 +22,32 @@ impl Parser<'_> {
     /// Two numbers and how they compare.
     pub(crate) fn comparison(&mut self) -> Parsed<Qualified> {
         let left = self.arithmetic(None)?;
-        let Some((comparison, as_asked)) = relation(&self.peek()) else {
+        let Some((comparison, same_sense)) = comparison_operator(&self.peek()) else {
             return Err(self.expected("a comparison: =, !=, <, <=, > or >="));
         };
         self.advance();
         let right = self.arithmetic(None)?;
         let graph = &mut self.builder.graph;
         let found = graph.compare(left.value, comparison, right.value);
-        let found = if as_asked { found } else { found.negated() };
-        let there = match (left.there, right.there) {
+        let found = if same_sense { found } else { found.negated() };
+        let present = match (left.present, right.present) {
             (Some(left), Some(right)) => Some(graph.and(left, right)),
             (left, right) => left.or(right),
         };
-        let found = graph.and_if(there, found);
+        let found = graph.and_optional(present, found);
         Ok((found, None))
     }
 
     /// Arithmetic that may stand to the right of `before`: it ends where that binds stronger.
-    fn arithmetic(&mut self, before: Option<Binding>) -> Parsed<Number> {
-        self.deeper(|this| {
-            let mut left = this.simple_number()?;
+    fn arithmetic(&mut self, before: Option<Binding>) -> Parsed<Operand> {
+        self.nested(|this| {
+            let mut left = this.primary()?;
             while let Some((operation, binding)) = operation(&this.peek()) {
-                let goes_on = match (before, binding) {
+                let binds_tighter = match (before, binding) {
                     (Some(Some(before)), Some(binding)) => binding > before,
                     _ => true,
                 };
-                if !goes_on {
+                if !binds_tighter {
                     break;
                 }
                 let at = this.here();
@@ -59,82 +59,83 @@ impl Parser<'_> {
         })
     }
 
-    fn combine(&mut self, operation: Operation, left: Number, right: Number, at: usize) -> Parsed<Number> {
+    fn combine(&mut self, operation: Operation, left: Operand, right: Operand, at: usize) -> Parsed<Operand> {
         let value = self.builder.graph.values.binary(operation, left.value, right.value);
-        let value = value.map_err(|fault| {
-            let kind = match fault {
-                ArithmeticFault::DivisionByZero => ExpressionFault::DivisionByZero,
-                ArithmeticFault::ShiftTooFar => ExpressionFault::ShiftTooFar,
+        let value = value.map_err(|error| {
+            let kind = match error {
+                ArithmeticError::DivisionByZero => ExpressionErrorReason::DivisionByZero,
+                ArithmeticError::ShiftTooFar => ExpressionErrorReason::ShiftTooFar,
             };
-            Fault::from(kind).at(at)
+            ParseError::from(kind).at(at)
         })?;
         let depth = left.depth.max(right.depth) + 1;
         if depth > MAX_DEPTH {
-            return Err(Fault::from(ExpressionFault::TooDeep).at(at));
+            return Err(ParseError::from(ExpressionErrorReason::TooDeep).at(at));
         }
-        // As in libpcap, that the right side is there is not asked: `ip[0] + tcp[0]` reads where a TCP header
+        // As in libpcap, that the right side is present is not asked: `ip[0] + tcp[0]` reads where a TCP header
         // would be. Whoever wants to be sure says "tcp and".
-        Ok(Number { value, there: left.there, depth })
+        Ok(Operand { value, present: left.present, depth })
     }
 
-    fn simple_number(&mut self) -> Parsed<Number> {
+    fn primary(&mut self) -> Parsed<Operand> {
         let (token, at) = self.token(0);
         let values = &mut self.builder.graph.values;
         let value = match token {
             Token::Number(number) => values.constant(number),
             Token::Keyword(_, Keyword::Length) => values.length(),
-            Token::Sign("-") => {
+            Token::Symbol("-") => {
                 self.advance();
                 let inner = self.arithmetic(Some(Some(STRONGEST)))?;
                 let value = self.builder.graph.values.negated(inner.value);
-                return Ok(Number { value, there: inner.there, depth: inner.depth + 1 });
+                return Ok(Operand { value, present: inner.present, depth: inner.depth + 1 });
             }
-            Token::Sign("(") => {
+            Token::Symbol("(") => {
                 self.advance();
                 let inner = self.arithmetic(None)?;
-                self.need_sign(")", "')' or an operator")?;
+                self.expect_symbol(")", "')' or an operator")?;
                 return Ok(inner);
             }
             Token::Keyword(word, Keyword::Layer(layer)) => {
                 self.advance();
-                return self.access(layer, at).map_err(|fault| fault.about(word));
+                return self.access(layer, at).map_err(|error| error.with_qualifier(word));
             }
             _ => return Err(self.expected("a number, 'len' or a protocol and '['")),
         };
         self.advance();
-        Ok(Number { value, there: None, depth: 0 })
+        Ok(Operand { value, present: None, depth: 0 })
     }
 
     /// The bracket after a protocol.
-    fn access(&mut self, layer: Layer, at: usize) -> Parsed<Number> {
-        self.need_sign("[", "'['")?;
+    fn access(&mut self, layer: Layer, at: usize) -> Parsed<Operand> {
+        self.expect_symbol("[", "'['")?;
         let index = self.arithmetic(None)?;
         let mut size = 1;
         let mut size_at = at;
-        if self.take_sign(":") {
+        if self.accept_symbol(":") {
             size_at = self.here();
             size = self.number("1, 2 or 4")?;
         }
-        self.need_sign("]", "']', ':' or an operator")?;
-        let (value, there) = self.builder.access(layer, index.value, index.there, size).map_err(|fault| {
-            match fault.kind() {
-                ExpressionFault::AccessSize => fault.at(size_at),
-                _ => fault.at(at),
-            }
-        })?;
-        Ok(Number { value, there, depth: index.depth + 1 })
+        self.expect_symbol("]", "']', ':' or an operator")?;
+        let (value, present) =
+            self.builder.packet_data(layer, index.value, index.present, size).map_err(|error| match error
+                .reason()
+            {
+                ExpressionErrorReason::AccessSize => error.at(size_at),
+                _ => error.at(at),
+            })?;
+        Ok(Operand { value, present, depth: index.depth + 1 })
     }
 }
 
 /// The comparison, and whether it is as written or the opposite.
-pub(crate) fn relation(token: &Token<'_>) -> Option<(Comparison, bool)> {
+pub(crate) fn comparison_operator(token: &Token<'_>) -> Option<(Comparison, bool)> {
     match token {
-        Token::Sign("=") => Some((Comparison::Equal, true)),
-        Token::Sign("!=") => Some((Comparison::Equal, false)),
-        Token::Sign(">") => Some((Comparison::Greater, true)),
-        Token::Sign("<=") => Some((Comparison::Greater, false)),
-        Token::Sign(">=") => Some((Comparison::AtLeast, true)),
-        Token::Sign("<") => Some((Comparison::AtLeast, false)),
+        Token::Symbol("=") => Some((Comparison::Equal, true)),
+        Token::Symbol("!=") => Some((Comparison::Equal, false)),
+        Token::Symbol(">") => Some((Comparison::Greater, true)),
+        Token::Symbol("<=") => Some((Comparison::Greater, false)),
+        Token::Symbol(">=") => Some((Comparison::AtLeast, true)),
+        Token::Symbol("<") => Some((Comparison::AtLeast, false)),
         _ => None,
     }
 }
@@ -144,7 +145,7 @@ type Binding = Option<u8>;
 const STRONGEST: u8 = 6;
 
 fn operation(token: &Token<'_>) -> Option<(Operation, Binding)> {
-    let Token::Sign(sign) = token else { return None };
+    let Token::Symbol(sign) = token else { return None };
     Some(match *sign {
         "|" => (Operation::Or, Some(1)),
         "&" => (Operation::And, Some(2)),

@@ -8,35 +8,32 @@ mod address;
 mod arithmetic;
 
 use address::Qualifiers;
-use arithmetic::relation;
+use arithmetic::comparison_operator;
 
-use crate::error::{ExpressionFault, Fault};
+use crate::error::{ExpressionErrorReason, ParseError, Parsed};
 use crate::graph::{Comparison, Condition, Graph};
-use crate::lexer::{Placed, Token};
+use crate::lexer::{PositionedToken, Token};
 use crate::names::{self, Keyword, Layer};
-use crate::primitive::Builder;
-use crate::value::{Operation, Size};
+use crate::primitive::ConditionBuilder;
+use crate::value::{LoadSize, Operation};
 
 /// Deepest nesting of parentheses, brackets and signs.
 pub(crate) const MAX_DEPTH: u32 = 48;
 /// Most values and tests of one expression.
-const MAX_PARTS: usize = 16_384;
-
-/// The byte and what is wrong there.
-pub(crate) type Parsed<T> = Result<T, Fault>;
+const MAX_GRAPH_SIZE: usize = 16_384;
 
 /// A condition, and the qualifiers that an address after it would take.
 pub(crate) type Qualified = (Condition, Option<Qualifiers>);
 
 pub(crate) struct Parser<'t> {
-    tokens: &'t [Placed<'t>],
+    tokens: &'t [PositionedToken<'t>],
     pub(crate) next: usize,
     depth: u32,
-    pub(crate) builder: Builder,
+    pub(crate) builder: ConditionBuilder,
 }
 
 impl<'t> Parser<'t> {
-    pub(crate) fn new(tokens: &'t [Placed<'t>], builder: Builder) -> Self {
+    pub(crate) fn new(tokens: &'t [PositionedToken<'t>], builder: ConditionBuilder) -> Self {
         Self { tokens, next: 0, depth: 0, builder }
     }
 
@@ -49,14 +46,14 @@ impl<'t> Parser<'t> {
         if self.peek() == Token::End {
             return Ok(None);
         }
-        let (condition, _) = self.alternatives(None)?;
+        let (condition, _) = self.and_or(None)?;
         if self.peek() != Token::End {
             return Err(self.expected("'and', 'or' or the end"));
         }
         Ok(Some(condition))
     }
 
-    pub(crate) fn token(&self, ahead: usize) -> Placed<'t> {
+    pub(crate) fn token(&self, ahead: usize) -> PositionedToken<'t> {
         let last = || self.tokens.last().copied().unwrap_or((Token::End, 0));
         self.tokens.get(self.next + ahead).copied().unwrap_or_else(last)
     }
@@ -81,47 +78,47 @@ impl<'t> Parser<'t> {
         }
     }
 
-    pub(crate) fn take(&mut self, wanted: Keyword) -> bool {
+    pub(crate) fn accept(&mut self, wanted: Keyword) -> bool {
         let found = self.keyword(0) == Some(wanted);
         self.next += usize::from(found);
         found
     }
 
-    pub(crate) fn take_sign(&mut self, wanted: &'static str) -> bool {
-        let found = self.peek() == Token::Sign(wanted);
+    pub(crate) fn accept_symbol(&mut self, wanted: &'static str) -> bool {
+        let found = self.peek() == Token::Symbol(wanted);
         self.next += usize::from(found);
         found
     }
 
-    pub(crate) fn expected(&self, what: &'static str) -> Fault {
+    pub(crate) fn expected(&self, what: &'static str) -> ParseError {
         let before = self.next.checked_sub(1).and_then(|before| self.tokens.get(before));
         let after = match before {
-            Some((Token::Keyword(word, _) | Token::Sign(word), _)) => word,
+            Some((Token::Keyword(word, _) | Token::Symbol(word), _)) => word,
             Some((Token::Number(_), _)) => "the number",
             Some((Token::V4 { .. } | Token::V6(_) | Token::Mac(_), _)) => "the address",
             Some((Token::Name(_), _)) => "the name",
             Some((Token::End, _)) | None => "",
         };
         let kind = match self.peek() {
-            Token::Name(_) if after.is_empty() => ExpressionFault::UnknownWord,
-            Token::Keyword(word, Keyword::Foreign) => ExpressionFault::NotSupported(word),
-            _ => ExpressionFault::Expected { what, after },
+            Token::Name(_) if after.is_empty() => ExpressionErrorReason::UnknownWord,
+            Token::Keyword(word, Keyword::Unsupported) => ExpressionErrorReason::NotSupported(word),
+            _ => ExpressionErrorReason::Expected { what, after },
         };
-        Fault::from(kind).at(self.here())
+        ParseError::from(kind).at(self.here())
     }
 
-    pub(crate) fn need_sign(&mut self, sign: &'static str, what: &'static str) -> Parsed<()> {
-        if self.take_sign(sign) { Ok(()) } else { Err(self.expected(what)) }
+    pub(crate) fn expect_symbol(&mut self, sign: &'static str, what: &'static str) -> Parsed<()> {
+        if self.accept_symbol(sign) { Ok(()) } else { Err(self.expected(what)) }
     }
 
-    /// Runs `parse` one level deeper.
-    pub(crate) fn deeper<T>(&mut self, parse: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
+    /// Runs `parse` one level nested.
+    pub(crate) fn nested<T>(&mut self, parse: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
         let size = self.builder.graph.nodes.len() + self.builder.graph.values.len();
-        if size > MAX_PARTS {
-            return Err(Fault::from(ExpressionFault::TooLong).at(self.here()));
+        if size > MAX_GRAPH_SIZE {
+            return Err(ParseError::from(ExpressionErrorReason::TooLong).at(self.here()));
         }
         if self.depth >= MAX_DEPTH {
-            return Err(Fault::from(ExpressionFault::TooDeep).at(self.here()));
+            return Err(ParseError::from(ExpressionErrorReason::TooDeep).at(self.here()));
         }
         self.depth += 1;
         let result = parse(self);
@@ -130,14 +127,14 @@ impl<'t> Parser<'t> {
     }
 
     /// Conditions joined by "and" and "or", which bind equally.
-    fn alternatives(&mut self, inherited: Option<Qualifiers>) -> Parsed<Qualified> {
-        let (mut condition, mut qualifiers) = self.operand(inherited)?;
+    fn and_or(&mut self, inherited: Option<Qualifiers>) -> Parsed<Qualified> {
+        let (mut condition, mut qualifiers) = self.boolean_operand(inherited)?;
         loop {
-            let joins_and = self.take(Keyword::And);
-            if !joins_and && !self.take(Keyword::Or) {
+            let joins_and = self.accept(Keyword::And);
+            if !joins_and && !self.accept(Keyword::Or) {
                 return Ok((condition, qualifiers));
             }
-            let (second, latest) = self.operand(qualifiers)?;
+            let (second, latest) = self.boolean_operand(qualifiers)?;
             qualifiers = latest;
             condition = if joins_and {
                 self.builder.graph.and(condition, second)
@@ -147,21 +144,21 @@ impl<'t> Parser<'t> {
         }
     }
 
-    fn operand(&mut self, inherited: Option<Qualifiers>) -> Parsed<Qualified> {
-        self.deeper(|this| {
+    fn boolean_operand(&mut self, inherited: Option<Qualifiers>) -> Parsed<Qualified> {
+        self.nested(|this| {
             let mut negated = false;
-            while this.take(Keyword::Not) {
+            while this.accept(Keyword::Not) {
                 negated = !negated;
             }
-            let (condition, qualifiers) = if this.begins_address() {
+            let (condition, qualifiers) = if this.starts_address() {
                 match inherited {
                     Some(inherited) => (this.address(inherited)?, Some(inherited)),
                     None => return Err(this.unqualified()),
                 }
-            } else if this.peek() == Token::Sign("(") && !this.begins_arithmetic() {
+            } else if this.peek() == Token::Symbol("(") && !this.starts_arithmetic() {
                 this.advance();
-                let (condition, _) = this.alternatives(inherited)?;
-                this.need_sign(")", "'and', 'or' or ')'")?;
+                let (condition, _) = this.and_or(inherited)?;
+                this.expect_symbol(")", "'and', 'or' or ')'")?;
                 (condition, inherited)
             } else {
                 this.primitive()?
@@ -170,48 +167,48 @@ impl<'t> Parser<'t> {
         })
     }
 
-    fn unqualified(&self) -> Fault {
+    fn unqualified(&self) -> ParseError {
         let kind = match self.peek() {
-            Token::Name(_) => ExpressionFault::UnknownWord,
-            _ => ExpressionFault::Expected {
+            Token::Name(_) => ExpressionErrorReason::UnknownWord,
+            _ => ExpressionErrorReason::Expected {
                 what: "'host', 'net', 'port' or the like before an address",
                 after: "",
             },
         };
-        Fault::from(kind).at(self.here())
+        ParseError::from(kind).at(self.here())
     }
 
     /// Whether an address, name or number follows that is no arithmetic, perhaps in parentheses or negated.
-    fn begins_address(&self) -> bool {
+    fn starts_address(&self) -> bool {
         let mut ahead = 0;
-        while self.token(ahead).0 == Token::Sign("(") || self.keyword(ahead) == Some(Keyword::Not) {
+        while self.token(ahead).0 == Token::Symbol("(") || self.keyword(ahead) == Some(Keyword::Not) {
             ahead += 1;
         }
         match self.token(ahead).0 {
             Token::Name(_) | Token::V4 { .. } | Token::V6(_) | Token::Mac(_) => true,
             Token::Number(_) => {
                 ahead += 1;
-                while self.token(ahead).0 == Token::Sign(")") {
+                while self.token(ahead).0 == Token::Symbol(")") {
                     ahead += 1;
                 }
-                !matches!(self.token(ahead).0, Token::Sign(_))
+                !matches!(self.token(ahead).0, Token::Symbol(_))
             }
             _ => false,
         }
     }
 
     /// Whether the parenthesis that follows is part of arithmetic: an operator comes after it.
-    fn begins_arithmetic(&self) -> bool {
+    fn starts_arithmetic(&self) -> bool {
         let mut depth = 0_usize;
         for (at, (token, _)) in self.tokens.iter().enumerate().skip(self.next) {
             match token {
-                Token::Sign("(") => depth += 1,
-                Token::Sign(")") => {
+                Token::Symbol("(") => depth += 1,
+                Token::Symbol(")") => {
                     depth = depth.saturating_sub(1);
                     if depth == 0 {
                         let after = self.tokens.get(at + 1).map_or(Token::End, |(token, _)| *token);
-                        return matches!(after, Token::Sign(sign) if !matches!(sign, "(" | ")" | "[" | "]" | ":"))
-                            || matches!(after, Token::Sign(")" | "]" | ":")) && !self.has_comparison(at);
+                        return matches!(after, Token::Symbol(sign) if !matches!(sign, "(" | ")" | "[" | "]" | ":"))
+                            || matches!(after, Token::Symbol(")" | "]" | ":")) && !self.has_comparison(at);
                     }
                 }
                 _ => {}
@@ -223,7 +220,9 @@ impl<'t> Parser<'t> {
     /// Whether there is a comparison or a join before token `end`.
     fn has_comparison(&self, end: usize) -> bool {
         let inside = self.tokens.get(self.next..end).unwrap_or(&[]);
-        inside.iter().any(|(token, _)| matches!(token, Token::Keyword(..)) || relation(token).is_some())
+        inside
+            .iter()
+            .any(|(token, _)| matches!(token, Token::Keyword(..)) || comparison_operator(token).is_some())
     }
 
     /// A condition that begins with a keyword, or a comparison of numbers.
@@ -231,13 +230,13 @@ impl<'t> Parser<'t> {
         let at = self.here();
         let Token::Keyword(_, keyword) = self.peek() else {
             return match self.peek() {
-                Token::Sign("-" | "(") | Token::Number(_) => self.comparison(),
+                Token::Symbol("-" | "(") | Token::Number(_) => self.comparison(),
                 _ => Err(self.expected("a condition")),
             };
         };
         let layer = match keyword {
             Keyword::Length => return self.comparison(),
-            Keyword::Layer(_) if self.token(1).0 == Token::Sign("[") => return self.comparison(),
+            Keyword::Layer(_) if self.token(1).0 == Token::Symbol("[") => return self.comparison(),
             Keyword::Layer(layer) => {
                 let Token::Keyword(word, _) = self.peek() else { return Err(self.expected("a condition")) };
                 self.advance();
@@ -245,7 +244,7 @@ impl<'t> Parser<'t> {
             }
             _ => None,
         };
-        if let Some(built) = self.cast(layer, at)? {
+        if let Some(built) = self.broadcast_or_multicast(layer, at)? {
             return Ok((built, None));
         }
         if let Some(qualifiers) = self.qualifiers(layer)? {
@@ -253,30 +252,34 @@ impl<'t> Parser<'t> {
             return Ok((condition, Some(qualifiers)));
         }
         if let Some((_, layer)) = layer {
-            let built = self.builder.layer(layer);
-            return built.map(|condition| (condition, None)).map_err(|fault| match fault.kind() {
-                ExpressionFault::Expected { .. } => fault.at(self.here()),
-                _ => fault.at(at),
+            let built = self.builder.protocol(layer);
+            return built.map(|condition| (condition, None)).map_err(|error| match error.reason() {
+                ExpressionErrorReason::Expected { .. } => error.at(self.here()),
+                _ => error.at(at),
             });
         }
-        self.stand_alone(keyword, at).map(|condition| (condition, None))
+        self.keyword_primitive(keyword, at).map(|condition| (condition, None))
     }
 
     /// "broadcast" or "multicast".
-    fn cast(&mut self, layer: Option<(&'static str, Layer)>, at: usize) -> Parsed<Option<Condition>> {
+    fn broadcast_or_multicast(
+        &mut self,
+        layer: Option<(&'static str, Layer)>,
+        at: usize,
+    ) -> Parsed<Option<Condition>> {
         let (word, layer) = layer.unzip();
-        let built = if self.take(Keyword::Broadcast) {
+        let built = if self.accept(Keyword::Broadcast) {
             self.builder.broadcast(layer)
-        } else if self.take(Keyword::Multicast) {
+        } else if self.accept(Keyword::Multicast) {
             self.builder.multicast(layer)
         } else {
             return Ok(None);
         };
-        built.map(Some).map_err(|fault| fault.at(at).about(word.unwrap_or("")))
+        built.map(Some).map_err(|error| error.at(at).with_qualifier(word.unwrap_or("")))
     }
 
     /// A primitive that takes no qualifiers.
-    fn stand_alone(&mut self, keyword: Keyword, at: usize) -> Parsed<Condition> {
+    fn keyword_primitive(&mut self, keyword: Keyword, at: usize) -> Parsed<Condition> {
         if !matches!(
             keyword,
             Keyword::Less
@@ -294,7 +297,7 @@ impl<'t> Parser<'t> {
             return Err(self.expected("a condition"));
         }
         self.advance();
-        let Builder { graph, headers } = &mut self.builder;
+        let ConditionBuilder { graph, headers } = &mut self.builder;
         let built = match keyword {
             Keyword::Inbound => headers.outbound(graph).map(Condition::negated),
             Keyword::Outbound => headers.outbound(graph),
@@ -304,9 +307,9 @@ impl<'t> Parser<'t> {
                 let graph = &mut self.builder.graph;
                 let length = graph.values.length();
                 Ok(if keyword == Keyword::Less {
-                    graph.against(length, Comparison::Greater, number).negated()
+                    graph.compare_constant(length, Comparison::Greater, number).negated()
                 } else {
-                    graph.against(length, Comparison::AtLeast, number)
+                    graph.compare_constant(length, Comparison::AtLeast, number)
                 })
             }
             Keyword::Byte => return self.byte(),
@@ -328,7 +331,7 @@ impl<'t> Parser<'t> {
             }
             _ => return self.llc(at),
         };
-        built.map_err(|fault| fault.at(at))
+        built.map_err(|error| error.at(at))
     }
 
     pub(crate) fn number(&mut self, what: &'static str) -> Parsed<u32> {
@@ -340,16 +343,16 @@ impl<'t> Parser<'t> {
     /// A number, perhaps in parentheses, if one follows.
     fn optional_number(&mut self, what: &'static str, most: u32) -> Parsed<Option<u32>> {
         let mut ahead = 0;
-        while self.token(ahead).0 == Token::Sign("(") {
+        while self.token(ahead).0 == Token::Symbol("(") {
             ahead += 1;
         }
         let (Token::Number(number), at) = self.token(ahead) else { return Ok(None) };
         self.next += ahead + 1;
         for _ in 0..ahead {
-            self.need_sign(")", "')'")?;
+            self.expect_symbol(")", "')'")?;
         }
         if number > most {
-            return Err(Fault::from(ExpressionFault::TooLarge { what, most }).at(at));
+            return Err(ParseError::from(ExpressionErrorReason::TooLarge { what, most }).at(at));
         }
         Ok(Some(number))
     }
@@ -358,24 +361,24 @@ impl<'t> Parser<'t> {
     fn byte(&mut self) -> Parsed<Condition> {
         let offset = self.number("the number of a byte")?;
         let at = self.here();
-        let Token::Sign(sign) = self.peek() else { return Err(self.expected("'=', '<', '>', '&' or '|'")) };
+        let Token::Symbol(sign) = self.peek() else { return Err(self.expected("'=', '<', '>', '&' or '|'")) };
         self.advance();
         let number = self.number("a number")?;
-        let place = self.builder.headers.start().plus(offset);
+        let place = self.builder.headers.link_start().plus(offset);
         let graph = &mut self.builder.graph;
-        let found = graph.values.load(place, Size::Byte);
+        let found = graph.values.load(place, LoadSize::Byte);
         Ok(match sign {
             "=" => graph.equal(found, number),
-            "<" => graph.against(found, Comparison::AtLeast, number).negated(),
-            ">" => graph.against(found, Comparison::Greater, number),
-            "&" => graph.against(found, Comparison::AnyBit, number),
+            "<" => graph.compare_constant(found, Comparison::AtLeast, number).negated(),
+            ">" => graph.compare_constant(found, Comparison::Greater, number),
+            "&" => graph.compare_constant(found, Comparison::AnyBit, number),
             "|" => {
                 let bits = graph.values.constant(number);
                 let joined = graph.values.binary(Operation::Or, found, bits).unwrap_or(found);
                 graph.equal(joined, 0).negated()
             }
             _ => {
-                return Err(Fault::from(ExpressionFault::Expected {
+                return Err(ParseError::from(ExpressionErrorReason::Expected {
                     what: "'=', '<', '>', '&' or '|'",
                     after: "byte",
                 })
@@ -387,22 +390,24 @@ impl<'t> Parser<'t> {
     /// LLC frames, perhaps of a type.
     fn llc(&mut self, at: usize) -> Parsed<Condition> {
         let (mut condition, header) =
-            self.builder.headers.llc(&mut self.builder.graph).map_err(|fault| fault.at(at))?;
+            self.builder.headers.llc(&mut self.builder.graph).map_err(|error| error.at(at))?;
         let name = match self.peek() {
             Token::Name(name) => name,
             Token::Keyword("rnr", _) => "rnr",
             _ => return Ok(condition),
         };
         let graph = &mut self.builder.graph;
-        let control = graph.values.load(header.plus(2), Size::Byte);
+        let control = graph.values.load(header.plus(2), LoadSize::Byte);
         let kind = match names::llc_control(name) {
             Some((mask, value)) => {
                 let control = graph.values.masked(control, mask);
                 graph.equal(control, value)
             }
-            None if name == "i" => graph.against(control, Comparison::AnyBit, 1).negated(),
+            None if name == "i" => graph.compare_constant(control, Comparison::AnyBit, 1).negated(),
             None => {
-                return Err(Fault::from(ExpressionFault::UnknownName("type of LLC frame")).at(self.here()));
+                return Err(
+                    ParseError::from(ExpressionErrorReason::UnknownName("type of LLC frame")).at(self.here())
+                );
             }
         };
         condition = graph.and(condition, kind);

@@ -4,12 +4,12 @@
 
 mod transport;
 
-use crate::error::{ExpressionFault, Fault};
+use crate::error::{ExpressionErrorReason, ParseError, Parsed};
 use crate::graph::{Comparison, Condition, Graph};
 use crate::headers::ethertype::{masked_equal, one_of};
 use crate::headers::{ARP, Headers, IP, IP6, RARP};
 use crate::names::Layer;
-use crate::value::{Place, Size, ValueId};
+use crate::value::{LoadSize, Offset, ValueId};
 
 pub(crate) const TCP: u32 = 6;
 pub(crate) const UDP: u32 = 17;
@@ -27,25 +27,23 @@ pub(crate) enum Direction {
     Both,
 }
 
-pub(crate) type Built = Result<Condition, Fault>;
-
 /// What builds conditions; it remembers which headers the expression has stepped over.
-pub(crate) struct Builder {
+pub(crate) struct ConditionBuilder {
     pub(crate) graph: Graph,
     pub(crate) headers: Headers,
 }
 
-impl Builder {
-    pub(crate) fn load(&mut self, offset: u32, size: Size) -> ValueId {
+impl ConditionBuilder {
+    pub(crate) fn load(&mut self, offset: u32, size: LoadSize) -> ValueId {
         self.graph.values.load(self.headers.network().plus(offset), size)
     }
 
-    pub(crate) fn carries(&mut self, proto: u32) -> Built {
-        self.headers.carries(&mut self.graph, proto)
+    pub(crate) fn has_ethertype(&mut self, proto: u32) -> Parsed<Condition> {
+        self.headers.has_ethertype(&mut self.graph, proto)
     }
 
     /// `check` of the source, the destination, or both, at their offsets.
-    pub(crate) fn directed(
+    pub(crate) fn in_direction(
         &mut self,
         direction: Direction,
         [source, destination]: [u32; 2],
@@ -67,122 +65,127 @@ impl Builder {
     }
 
     /// An IPv4 address or network; without a layer, of IP, ARP or RARP.
-    pub(crate) fn host(
+    pub(crate) fn ipv4_host(
         &mut self,
         layer: Option<Layer>,
         direction: Direction,
         address: u32,
         mask: u32,
-    ) -> Built {
+    ) -> Parsed<Condition> {
         const IN_IP: [u32; 2] = [12, 16];
         const IN_ARP: [u32; 2] = [14, 24];
         let layers: &[(u32, [u32; 2])] = match layer {
             Some(Layer::Ip) => &[(IP, IN_IP)],
             Some(Layer::Arp) => &[(ARP, IN_ARP)],
             Some(Layer::Rarp) => &[(RARP, IN_ARP)],
-            _ if self.headers.is_labelled() => &[(IP, IN_IP)],
+            _ if self.headers.is_behind_mpls() => &[(IP, IN_IP)],
             // ARP and RARP apart: merged too early, nothing is known of the type behind them.
             _ => &[(IP, IN_IP), (ARP, IN_ARP), (RARP, IN_ARP)],
         };
         let mut any: Option<Condition> = None;
         for (proto, offsets) in layers {
-            let carried = self.carries(*proto)?;
-            let found = self.directed(direction, *offsets, |this, offset| {
-                let field = this.load(offset, Size::Word);
+            let carried = self.has_ethertype(*proto)?;
+            let found = self.in_direction(direction, *offsets, |this, offset| {
+                let field = this.load(offset, LoadSize::Word);
                 masked_equal(&mut this.graph, field, address, mask)
             });
             let found = self.graph.and(carried, found);
-            any = Some(self.graph.or_if(any, found));
+            any = Some(self.graph.or_optional(any, found));
         }
-        Ok(any.unwrap_or_else(|| self.graph.settled(false)))
+        Ok(any.unwrap_or_else(|| self.graph.constant_condition(false)))
     }
 
     /// An IPv6 address or network.
-    pub(crate) fn host6(&mut self, direction: Direction, address: [u32; 4], mask: [u32; 4]) -> Built {
-        let carried = self.carries(IP6)?;
-        let found = self.directed(direction, [8, 24], |this, offset| {
+    pub(crate) fn ipv6_host(
+        &mut self,
+        direction: Direction,
+        address: [u32; 4],
+        mask: [u32; 4],
+    ) -> Parsed<Condition> {
+        let carried = self.has_ethertype(IP6)?;
+        let found = self.in_direction(direction, [8, 24], |this, offset| {
             let mut whole: Option<Condition> = None;
             for ((word, mask), skip) in address.into_iter().zip(mask).zip([0, 4, 8, 12]) {
                 if mask == 0 {
                     break;
                 }
-                let field = this.load(offset + skip, Size::Word);
+                let field = this.load(offset + skip, LoadSize::Word);
                 let same = masked_equal(&mut this.graph, field, word, mask);
-                whole = Some(this.graph.and_if(whole, same));
+                whole = Some(this.graph.and_optional(whole, same));
             }
-            whole.unwrap_or_else(|| this.graph.settled(true))
+            whole.unwrap_or_else(|| this.graph.constant_condition(true))
         });
         Ok(self.graph.and(carried, found))
     }
 
     /// A hardware address.
-    pub(crate) fn hardware(&mut self, direction: Direction, address: [u8; 6]) -> Built {
+    pub(crate) fn mac_host(&mut self, direction: Direction, address: [u8; 6]) -> Parsed<Condition> {
         let start = self.headers.ethernet("Ethernet addresses")?;
         let [a, b, c, d, e, f] = address;
         let high = u32::from(u16::from_be_bytes([a, b]));
         let low = u32::from_be_bytes([c, d, e, f]);
-        Ok(self.directed(direction, [6, 0], |this, offset| {
+        Ok(self.in_direction(direction, [6, 0], |this, offset| {
             // The end first: it differs sooner.
-            let field = this.graph.values.load(start.plus(offset + 2), Size::Word);
+            let field = this.graph.values.load(start.plus(offset + 2), LoadSize::Word);
             let end = this.graph.equal(field, low);
-            let field = this.graph.values.load(start.plus(offset), Size::Half);
+            let field = this.graph.values.load(start.plus(offset), LoadSize::Half);
             let begin = this.graph.equal(field, high);
             this.graph.and(end, begin)
         }))
     }
 
     /// A protocol by its name.
-    pub(crate) fn layer(&mut self, layer: Layer) -> Built {
+    pub(crate) fn protocol(&mut self, layer: Layer) -> Parsed<Condition> {
         match layer {
-            Layer::Link => Err(ExpressionFault::Expected {
+            Layer::Link => Err(ExpressionErrorReason::Expected {
                 what: "'host', 'proto', 'broadcast', 'multicast', 'src', 'dst' or '['",
                 after: "ether",
             }
             .into()),
-            Layer::Ip => self.carries(IP),
-            Layer::Ip6 => self.carries(IP6),
-            Layer::Arp => self.carries(ARP),
-            Layer::Rarp => self.carries(RARP),
-            Layer::Typed(number) => self.carries(u32::from(number)),
-            Layer::Iso(number) => self.iso(u32::from(number)),
-            Layer::Tcp => self.proto(None, TCP),
-            Layer::Udp => self.proto(None, UDP),
-            Layer::Sctp => self.proto(None, SCTP),
-            Layer::Pim => self.proto(None, 103),
-            Layer::Esp => self.proto(None, 50),
-            Layer::Ah => self.proto(None, 51),
-            Layer::Icmp => self.proto(Some(Layer::Ip), 1),
-            Layer::Igmp => self.proto(Some(Layer::Ip), 2),
-            Layer::Igrp => self.proto(Some(Layer::Ip), 9),
-            Layer::Vrrp | Layer::Carp => self.proto(Some(Layer::Ip), 112),
-            Layer::Icmp6 => self.proto(Some(Layer::Ip6), ICMP6),
+            Layer::Ip => self.has_ethertype(IP),
+            Layer::Ip6 => self.has_ethertype(IP6),
+            Layer::Arp => self.has_ethertype(ARP),
+            Layer::Rarp => self.has_ethertype(RARP),
+            Layer::EtherType(number) => self.has_ethertype(u32::from(number)),
+            Layer::Iso(number) => self.iso_protocol(u32::from(number)),
+            Layer::Tcp => self.ip_protocol(None, TCP),
+            Layer::Udp => self.ip_protocol(None, UDP),
+            Layer::Sctp => self.ip_protocol(None, SCTP),
+            Layer::Pim => self.ip_protocol(None, 103),
+            Layer::Esp => self.ip_protocol(None, 50),
+            Layer::Ah => self.ip_protocol(None, 51),
+            Layer::Icmp => self.ip_protocol(Some(Layer::Ip), 1),
+            Layer::Igmp => self.ip_protocol(Some(Layer::Ip), 2),
+            Layer::Igrp => self.ip_protocol(Some(Layer::Ip), 9),
+            Layer::Vrrp | Layer::Carp => self.ip_protocol(Some(Layer::Ip), 112),
+            Layer::Icmp6 => self.ip_protocol(Some(Layer::Ip6), ICMP6),
         }
     }
 
-    pub(crate) fn iso(&mut self, number: u32) -> Built {
-        let iso = self.carries(0xfe)?;
-        let kind = self.graph.values.load(self.headers.osi(), Size::Byte);
+    pub(crate) fn iso_protocol(&mut self, number: u32) -> Parsed<Condition> {
+        let iso = self.has_ethertype(0xfe)?;
+        let kind = self.graph.values.load(self.headers.osi(), LoadSize::Byte);
         let same = self.graph.equal(kind, number);
         Ok(self.graph.and(iso, same))
     }
 
     /// `size` bytes at `index` of `layer`'s header, and that the header is there.
-    pub(crate) fn access(
+    pub(crate) fn packet_data(
         &mut self,
         layer: Layer,
         index: ValueId,
         checked: Option<Condition>,
         size: u32,
-    ) -> Result<(ValueId, Option<Condition>), Fault> {
-        let size = Size::of(size).ok_or(ExpressionFault::AccessSize)?;
+    ) -> Result<(ValueId, Option<Condition>), ParseError> {
+        let size = LoadSize::from_bytes(size).ok_or(ExpressionErrorReason::AccessSize)?;
         let mut condition = checked;
         let mut require = |this: &mut Self, more: Condition| {
-            condition = Some(this.graph.and_if(condition, more));
+            condition = Some(this.graph.and_optional(condition, more));
         };
         let place = match layer {
-            Layer::Link => self.headers.start(),
-            Layer::Ip | Layer::Ip6 | Layer::Arp | Layer::Rarp | Layer::Typed(0x6001..) => {
-                let there = self.layer(layer)?;
+            Layer::Link => self.headers.link_start(),
+            Layer::Ip | Layer::Ip6 | Layer::Arp | Layer::Rarp | Layer::EtherType(0x6001..) => {
+                let there = self.protocol(layer)?;
                 require(self, there);
                 self.headers.network()
             }
@@ -195,42 +198,42 @@ impl Builder {
             | Layer::Pim
             | Layer::Vrrp
             | Layer::Carp => {
-                let v4 = self.carries(IP)?;
+                let v4 = self.has_ethertype(IP)?;
                 require(self, v4);
-                let there = self.layer(layer)?;
+                let there = self.protocol(layer)?;
                 require(self, there);
-                let whole = self.not_a_later_fragment();
+                let whole = self.is_first_fragment();
                 require(self, whole);
-                self.behind_header()
+                self.ipv4_payload()
             }
             Layer::Icmp6 => {
-                let v6 = self.carries(IP6)?;
+                let v6 = self.has_ethertype(IP6)?;
                 require(self, v6);
-                let next = self.load(6, Size::Byte);
+                let next = self.load(6, LoadSize::Byte);
                 let there = self.graph.equal(next, ICMP6);
                 require(self, there);
                 self.headers.network().plus(V6_HEADER)
             }
-            Layer::Ah | Layer::Esp | Layer::Typed(_) | Layer::Iso(_) => {
+            Layer::Ah | Layer::Esp | Layer::EtherType(_) | Layer::Iso(_) => {
                 return Err(mismatch("'['"));
             }
         };
-        let moving = match place.moving {
+        let variable = match place.variable {
             Some(base) => self.graph.values.sum(base, index),
             None => index,
         };
-        let value = self.graph.values.load(Place { fixed: place.fixed, moving: Some(moving) }, size);
+        let value = self.graph.values.load(Offset { fixed: place.fixed, variable: Some(variable) }, size);
         Ok((value, condition))
     }
 
     /// Sent to everyone.
-    pub(crate) fn broadcast(&mut self, layer: Option<Layer>) -> Built {
+    pub(crate) fn broadcast(&mut self, layer: Option<Layer>) -> Parsed<Condition> {
         match layer {
-            None | Some(Layer::Link) => self.hardware(Direction::Destination, [0xff; 6]),
+            None | Some(Layer::Link) => self.mac_host(Direction::Destination, [0xff; 6]),
             Some(Layer::Ip) => {
                 // The netmask is not known, so only the broadcast addresses of every network.
-                let v4 = self.carries(IP)?;
-                let destination = self.load(16, Size::Word);
+                let v4 = self.has_ethertype(IP)?;
+                let destination = self.load(16, LoadSize::Word);
                 let everyone = one_of(&mut self.graph, destination, &[0, u32::MAX]);
                 Ok(self.graph.and(v4, everyone))
             }
@@ -239,22 +242,22 @@ impl Builder {
     }
 
     /// Sent to a group.
-    pub(crate) fn multicast(&mut self, layer: Option<Layer>) -> Built {
+    pub(crate) fn multicast(&mut self, layer: Option<Layer>) -> Parsed<Condition> {
         match layer {
             None | Some(Layer::Link) => {
                 let start = self.headers.ethernet("Ethernet addresses")?;
-                let first = self.graph.values.load(start, Size::Byte);
-                Ok(self.graph.against(first, Comparison::AnyBit, 1))
+                let first = self.graph.values.load(start, LoadSize::Byte);
+                Ok(self.graph.compare_constant(first, Comparison::AnyBit, 1))
             }
             Some(Layer::Ip) => {
-                let v4 = self.carries(IP)?;
-                let destination = self.load(16, Size::Byte);
-                let group = self.graph.against(destination, Comparison::AtLeast, 224);
+                let v4 = self.has_ethertype(IP)?;
+                let destination = self.load(16, LoadSize::Byte);
+                let group = self.graph.compare_constant(destination, Comparison::AtLeast, 224);
                 Ok(self.graph.and(v4, group))
             }
             Some(Layer::Ip6) => {
-                let v6 = self.carries(IP6)?;
-                let destination = self.load(24, Size::Byte);
+                let v6 = self.has_ethertype(IP6)?;
+                let destination = self.load(24, LoadSize::Byte);
                 let group = self.graph.equal(destination, 0xff);
                 Ok(self.graph.and(v6, group))
             }
@@ -264,6 +267,6 @@ impl Builder {
 }
 
 /// What is asked of a protocol that has it not. Whoever knows the word for the protocol fills it in.
-pub(crate) fn mismatch(to: &'static str) -> Fault {
-    ExpressionFault::Mismatch { qualifier: "", to }.into()
+pub(crate) fn mismatch(to: &'static str) -> ParseError {
+    ExpressionErrorReason::Mismatch { qualifier: "", to }.into()
 }

@@ -15,7 +15,7 @@ use crate::assembler::{Assembler, Label, Unreachable};
 use crate::code;
 use crate::program::Program;
 use crate::protocol::{ANY_WITH_PORTS, Protocol, Transport};
-use crate::validate::Invalid;
+use crate::validate::InvalidProgram;
 
 /// Which frames to keep. A part that is absent asks for nothing.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -39,7 +39,7 @@ pub enum CompileError {
     /// An IPv6 address was asked of ARP, which carries IPv4 only, so nothing could match.
     ArpOverV6,
     /// The program came out wrong: our mistake, not the caller's.
-    Program(Invalid),
+    Program(InvalidProgram),
     /// The program came out too long for its jumps: our mistake, not the caller's.
     JumpTooFar,
 }
@@ -69,15 +69,15 @@ const WHOLE_PACKET: u32 = 0x0004_0000;
 
 /// The link headers that can be filtered.
 #[derive(Clone, Copy)]
-struct Link {
+struct LinkHeader {
     /// Where the network header is if there is no tag.
     network: u32,
     /// Where its type is; `None` if only the version nibble tells.
     kind: Option<u32>,
 }
 
-impl Link {
-    fn of(link: LinkType) -> Result<Self, CompileError> {
+impl LinkHeader {
+    fn new(link: LinkType) -> Result<Self, CompileError> {
         let (network, kind) = match link {
             LinkType::ETHERNET => (14, Some(12)),
             LinkType::LINUX_SLL => (16, Some(14)),
@@ -97,7 +97,7 @@ impl SimpleFilter {
     /// - [`CompileError::Link`] if frames begin with a header that is not known here.
     /// - [`CompileError::NoPorts`], [`CompileError::ArpOverV6`] if the parts exclude each other.
     pub fn compile(&self, link: LinkType) -> Result<Program, CompileError> {
-        let link = Link::of(link)?;
+        let link = LinkHeader::new(link)?;
         match (self.protocol, self.address, self.port) {
             (Some(protocol), _, Some(_)) if !protocol.has_ports() => {
                 return Err(CompileError::NoPorts(protocol));
@@ -132,7 +132,7 @@ struct Compiler {
 }
 
 impl Compiler {
-    fn program(&mut self, link: Link) {
+    fn program(&mut self, link: LinkHeader) {
         const V4: u32 = 0x0800;
         const V6: u32 = 0x86dd;
         const ARP: u32 = 0x0806;
@@ -184,7 +184,7 @@ impl Compiler {
             SimpleFilter { protocol: None | Some(Protocol::Arp), address, port: None } => match address {
                 None => self.out.jump(self.accept),
                 Some(v4 @ IpAddr::V4(_)) => {
-                    self.one_of(v4, SENDER, TARGET);
+                    self.either_address(v4, SENDER, TARGET);
                     self.out.jump(self.accept);
                 }
                 Some(IpAddr::V6(_)) => self.out.jump(self.reject),
@@ -202,17 +202,17 @@ impl Compiler {
             return self.out.jump(self.reject);
         }
         if let Some(address) = self.wanted.address {
-            self.one_of(address, SOURCE, DESTINATION);
+            self.either_address(address, SOURCE, DESTINATION);
         }
         let Some(transports) = self.transports() else { return self.out.jump(self.accept) };
-        let transport = self.network + PROTOCOL;
+        let protocol = self.network + PROTOCOL;
         let fragment = self.network + FRAGMENT;
-        for carriage in transports {
+        for transport in transports {
             let other = self.out.label();
-            let Some(number) = carriage.v4 else { continue };
-            self.out.plain(code::LD_B_IND, transport);
+            let Some(number) = transport.v4 else { continue };
+            self.out.plain(code::LD_B_IND, protocol);
             self.out.branch_unless(code::JEQ_K, u32::from(number), other);
-            if self.asks_for_ports(carriage) {
+            if self.tests_ports(transport) {
                 self.out.plain(code::LD_H_IND, fragment);
                 self.out.branch_if(code::JSET_K, 0x1fff, self.reject);
                 self.out.plain(code::LD_B_IND, self.network);
@@ -220,7 +220,7 @@ impl Compiler {
                 self.out.plain(code::LSH_K, 2);
                 self.out.plain(code::ADD_X, 0);
                 self.out.plain(code::TAX, 0);
-                self.ports(carriage, self.network);
+                self.ports(transport, self.network);
             } else {
                 self.out.jump(self.accept);
             }
@@ -238,21 +238,21 @@ impl Compiler {
             return self.out.jump(self.reject);
         }
         if let Some(address) = self.wanted.address {
-            self.one_of(address, SOURCE, DESTINATION);
+            self.either_address(address, SOURCE, DESTINATION);
         }
         let Some(transports) = self.transports() else { return self.out.jump(self.accept) };
         self.out.plain(code::LD_B_IND, self.network + NEXT_HEADER);
         self.extension_headers(self.network + HEADER_LEN);
         // A is the transport's number now, and X puts `payload` at its header.
         let payload = self.network + HEADER_LEN;
-        for carriage in transports {
+        for transport in transports {
             let other = self.out.label();
-            let Some(number) = carriage.v6 else { continue };
+            let Some(number) = transport.v6 else { continue };
             self.out.branch_unless(code::JEQ_K, u32::from(number), other);
-            if self.asks_for_ports(carriage) {
-                self.out.plain(code::LD_MEM, LATER_FRAGMENT);
+            if self.tests_ports(transport) {
+                self.out.plain(code::LD_MEM, FRAGMENT_SLOT);
                 self.out.branch_if(code::JSET_K, 0xfff8, self.reject);
-                self.ports(carriage, payload);
+                self.ports(transport, payload);
             } else {
                 self.out.jump(self.accept);
             }
@@ -262,15 +262,15 @@ impl Compiler {
     }
 
     /// Steps over hop-by-hop, routing, destination and fragment headers. A is the first next-header number;
-    /// `at` the offset where its header starts. Leaves the fragment field in [`LATER_FRAGMENT`].
+    /// `at` the offset where its header starts. Leaves the fragment field in [`FRAGMENT_SLOT`].
     fn extension_headers(&mut self, at: u32) {
         const MAX: u32 = 3;
         const FRAGMENT: u32 = 44;
         let done = self.out.label();
-        self.out.plain(code::ST, NEXT);
+        self.out.plain(code::ST, NEXT_HEADER_SLOT);
         self.out.plain(code::LD_IMM, 0);
-        self.out.plain(code::ST, LATER_FRAGMENT);
-        self.out.plain(code::LD_MEM, NEXT);
+        self.out.plain(code::ST, FRAGMENT_SLOT);
+        self.out.plain(code::LD_MEM, NEXT_HEADER_SLOT);
         for _ in 0..MAX {
             let (options, fragment, step) = (self.out.label(), self.out.label(), self.out.label());
             for number in [0, 43, 60] {
@@ -280,21 +280,21 @@ impl Compiler {
             self.out.jump(done);
             self.out.place(fragment);
             self.out.plain(code::LD_B_IND, at);
-            self.out.plain(code::ST, NEXT);
+            self.out.plain(code::ST, NEXT_HEADER_SLOT);
             self.out.plain(code::LD_H_IND, at + 2);
-            self.out.plain(code::ST, LATER_FRAGMENT);
+            self.out.plain(code::ST, FRAGMENT_SLOT);
             self.out.plain(code::LD_IMM, 8);
             self.out.jump(step);
             self.out.place(options);
             self.out.plain(code::LD_B_IND, at);
-            self.out.plain(code::ST, NEXT);
+            self.out.plain(code::ST, NEXT_HEADER_SLOT);
             self.out.plain(code::LD_B_IND, at + 1);
             self.out.plain(code::ADD_K, 1);
             self.out.plain(code::LSH_K, 3);
             self.out.place(step);
             self.out.plain(code::ADD_X, 0);
             self.out.plain(code::TAX, 0);
-            self.out.plain(code::LD_MEM, NEXT);
+            self.out.plain(code::LD_MEM, NEXT_HEADER_SLOT);
         }
         self.out.place(done);
     }
@@ -308,12 +308,12 @@ impl Compiler {
         }
     }
 
-    fn asks_for_ports(&self, carriage: &Transport) -> bool {
-        self.wanted.port.is_some() || !carriage.ports.is_empty()
+    fn tests_ports(&self, transport: &Transport) -> bool {
+        self.wanted.port.is_some() || !transport.ports.is_empty()
     }
 
     /// Ends the program by the two ports at `at`.
-    fn ports(&mut self, carriage: &Transport, at: u32) {
+    fn ports(&mut self, transport: &Transport, at: u32) {
         if let Some(Port(port)) = self.wanted.port {
             let found = self.out.label();
             for offset in [0, 2] {
@@ -323,12 +323,12 @@ impl Compiler {
             self.out.jump(self.reject);
             self.out.place(found);
         }
-        if carriage.ports.is_empty() {
+        if transport.ports.is_empty() {
             return self.out.jump(self.accept);
         }
         for offset in [0, 2] {
             self.out.plain(code::LD_H_IND, at + offset);
-            for port in carriage.ports {
+            for port in transport.ports {
                 self.out.branch_if(code::JEQ_K, u32::from(*port), self.accept);
             }
         }
@@ -336,7 +336,7 @@ impl Compiler {
     }
 
     /// Goes on if `address` is at either offset of the network header, else rejects.
-    fn one_of(&mut self, address: IpAddr, source: u32, destination: u32) {
+    fn either_address(&mut self, address: IpAddr, source: u32, destination: u32) {
         let found = self.out.label();
         for (offset, is_last) in [(source, false), (destination, true)] {
             let differs = if is_last { self.reject } else { self.out.label() };
@@ -363,8 +363,8 @@ impl Compiler {
 }
 
 /// Scratch slots.
-const NEXT: u32 = 0;
-const LATER_FRAGMENT: u32 = 1;
+const NEXT_HEADER_SLOT: u32 = 0;
+const FRAGMENT_SLOT: u32 = 1;
 
 #[cfg(test)]
 mod tests {
