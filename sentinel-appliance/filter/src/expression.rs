@@ -6,7 +6,7 @@ use sentinel_units::LinkType;
 
 use crate::emit::emit;
 use crate::error::{ExpressionError, ExpressionErrorReason};
-use crate::graph::{Graph, Target as Goal};
+use crate::graph::{Graph, Successor};
 use crate::headers::Headers;
 use crate::lexer::tokens;
 use crate::optimise::optimise;
@@ -42,9 +42,9 @@ pub fn compile_for(
     let mut parser = Parser::new(&tokens, ConditionBuilder { graph: Graph::default(), headers });
     let condition = parser.expression().map_err(|error| error.into_expression_error(expression))?;
     let mut graph = parser.into_graph();
-    let entry = condition.map_or(Goal::Accept, |condition| graph.finish(condition));
+    let entry = condition.map_or(Successor::Accept, |condition| graph.finish(condition));
     let entry = optimise(&mut graph, entry);
-    if entry == Goal::Reject {
+    if entry == Successor::Reject {
         return Err(at_start(ExpressionErrorReason::RejectsAll));
     }
     let instructions: Vec<_> =

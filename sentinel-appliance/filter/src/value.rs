@@ -33,6 +33,18 @@ pub(crate) enum LoadSize {
     Word,
 }
 
+impl LoadSize {
+    /// The size of this many bytes, if there is a load of it.
+    pub(crate) fn from_bytes(bytes: u32) -> Option<Self> {
+        match bytes {
+            1 => Some(Self::Byte),
+            2 => Some(Self::Half),
+            4 => Some(Self::Word),
+            _ => None,
+        }
+    }
+}
+
 /// The numbers are the operation bits of an instruction code (`BPF_OP`).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Operation {

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use super::{Headers, IP, IP6};
 use crate::error::ParseError;
 use crate::graph::{Comparison, Condition, Graph};
-use crate::value::{LoadSize, Offset, ValueId};
+use crate::value::{LoadSize, Offset};
 
 const IPX: u32 = 0x8137;
 const ATALK: u32 = 0x809b;
@@ -73,20 +73,20 @@ impl Headers {
             EtherTypeEncoding::IpVersion => match proto {
                 IP => ip_version_is(graph, self.network_offset, 0x40),
                 IP6 => ip_version_is(graph, self.network_offset, 0x60),
-                _ => graph.constant_condition(false),
+                _ => graph.constant(false),
             },
-            EtherTypeEncoding::Fixed(only) => graph.constant_condition(proto == only),
+            EtherTypeEncoding::Fixed(only) => graph.constant(proto == only),
             EtherTypeEncoding::AddressFamily { either_order } => {
                 // AF_INET; AF_INET6 of NetBSD and OpenBSD, FreeBSD, macOS.
                 let families: &[u32] = match proto {
                     IP => &[2],
                     IP6 => &[24, 28, 30],
-                    _ => return Ok(graph.constant_condition(false)),
+                    _ => return Ok(graph.constant(false)),
                 };
                 let found = graph.values.load(self.ethertype_offset, LoadSize::Word);
                 let orders = |family: &u32| [either_order.then_some(family.swap_bytes()), Some(*family)];
                 let wanted: Vec<u32> = families.iter().flat_map(orders).flatten().collect();
-                one_of(graph, found, &wanted)
+                graph.equals_any(found, &wanted)
             }
         })
     }
@@ -208,20 +208,5 @@ impl Headers {
 
 fn ip_version_is(graph: &mut Graph, header: Offset, nibble: u32) -> Condition {
     let first = graph.values.load(header, LoadSize::Byte);
-    masked_equal(graph, first, nibble, 0xf0)
-}
-
-pub(crate) fn masked_equal(graph: &mut Graph, value: ValueId, wanted: u32, mask: u32) -> Condition {
-    let value = graph.values.masked(value, mask);
-    graph.equal(value, wanted)
-}
-
-/// That `value` is one of `wanted`, which must not be empty.
-pub(crate) fn one_of(graph: &mut Graph, value: ValueId, wanted: &[u32]) -> Condition {
-    let mut found: Option<Condition> = None;
-    for number in wanted {
-        let same = graph.equal(value, *number);
-        found = Some(graph.or_optional(found, same));
-    }
-    found.unwrap_or_else(|| graph.constant_condition(false))
+    graph.masked_equal(first, nibble, 0xf0)
 }

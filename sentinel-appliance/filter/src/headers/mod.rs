@@ -2,11 +2,11 @@
 //!
 //! Read first: <https://www.tcpdump.org/linktypes.html>; IEEE 802.1Q and 802.3; RFC 1661, 2516 and 3032.
 
-pub(crate) mod ethertype;
+mod ethertype;
 
 use sentinel_units::LinkType;
 
-use ethertype::{EtherTypeEncoding, MAX_802_3_LENGTH, masked_equal, one_of};
+use ethertype::{EtherTypeEncoding, MAX_802_3_LENGTH};
 
 use crate::code;
 use crate::error::{ExpressionErrorReason, ParseError};
@@ -134,10 +134,10 @@ impl Headers {
 
     fn tag_in_frame(&self, graph: &mut Graph, id: Option<u32>) -> Condition {
         let kind = graph.values.load(self.ethertype_offset, LoadSize::Half);
-        let tag = one_of(graph, kind, &TAGS);
+        let tag = graph.equals_any(kind, &TAGS);
         let Some(id) = id else { return tag };
         let information = graph.values.load(self.network_offset, LoadSize::Half);
-        let same = masked_equal(graph, information, id, 0x0fff);
+        let same = graph.masked_equal(information, id, 0x0fff);
         graph.and(tag, same)
     }
 
@@ -148,7 +148,7 @@ impl Headers {
         let mut taken_off = graph.compare_constant(present, Comparison::AnyBit, 1);
         if let Some(id) = id {
             let information = graph.values.load(Offset::fixed(code::ANCILLARY_VLAN_TAG), LoadSize::Half);
-            let same = masked_equal(graph, information, id, 0x0fff);
+            let same = graph.masked_equal(information, id, 0x0fff);
             taken_off = graph.and(taken_off, same);
         }
         // With an identifier, a frame whose tag was taken off may have another tag inside: that is not the outer.
@@ -181,7 +181,7 @@ impl Headers {
         };
         if let Some(label) = label {
             let entry = graph.values.load(self.network_offset, LoadSize::Word);
-            let same = masked_equal(graph, entry, label << 12, 0xffff_f000);
+            let same = graph.masked_equal(entry, label << 12, 0xffff_f000);
             found = graph.and(found, same);
         }
         self.network_offset = self.network_offset.plus(4);
@@ -204,7 +204,7 @@ impl Headers {
         let mut found = self.has_ethertype(graph, PPPOE_SESSION)?;
         if let Some(session) = session {
             let header = graph.values.load(self.network_offset, LoadSize::Word);
-            let same = masked_equal(graph, header, session, 0xffff);
+            let same = graph.masked_equal(header, session, 0xffff);
             found = graph.and(found, same);
         }
         self.encoding = EtherTypeEncoding::Ppp;

@@ -113,7 +113,7 @@ impl<'t> Parser<'t> {
 
     /// Runs `parse` one level nested.
     pub(crate) fn nested<T>(&mut self, parse: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
-        let size = self.builder.graph.nodes.len() + self.builder.graph.values.len();
+        let size = self.builder.graph.blocks.len() + self.builder.graph.values.len();
         if size > MAX_GRAPH_SIZE {
             return Err(ParseError::from(ExpressionErrorReason::TooLong).at(self.here()));
         }

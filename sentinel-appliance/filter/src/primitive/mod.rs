@@ -6,7 +6,6 @@ mod transport;
 
 use crate::error::{ExpressionErrorReason, ParseError, Parsed};
 use crate::graph::{Comparison, Condition, Graph};
-use crate::headers::ethertype::{masked_equal, one_of};
 use crate::headers::{ARP, Headers, IP, IP6, RARP};
 use crate::names::Layer;
 use crate::value::{LoadSize, Offset, ValueId};
@@ -87,12 +86,12 @@ impl ConditionBuilder {
             let carried = self.has_ethertype(*proto)?;
             let found = self.in_direction(direction, *offsets, |this, offset| {
                 let field = this.load(offset, LoadSize::Word);
-                masked_equal(&mut this.graph, field, address, mask)
+                this.graph.masked_equal(field, address, mask)
             });
             let found = self.graph.and(carried, found);
             any = Some(self.graph.or_optional(any, found));
         }
-        Ok(any.unwrap_or_else(|| self.graph.constant_condition(false)))
+        Ok(any.unwrap_or_else(|| self.graph.constant(false)))
     }
 
     /// An IPv6 address or network.
@@ -110,10 +109,10 @@ impl ConditionBuilder {
                     break;
                 }
                 let field = this.load(offset + skip, LoadSize::Word);
-                let same = masked_equal(&mut this.graph, field, word, mask);
+                let same = this.graph.masked_equal(field, word, mask);
                 whole = Some(this.graph.and_optional(whole, same));
             }
-            whole.unwrap_or_else(|| this.graph.constant_condition(true))
+            whole.unwrap_or_else(|| this.graph.constant(true))
         });
         Ok(self.graph.and(carried, found))
     }
@@ -234,7 +233,7 @@ impl ConditionBuilder {
                 // The netmask is not known, so only the broadcast addresses of every network.
                 let v4 = self.has_ethertype(IP)?;
                 let destination = self.load(16, LoadSize::Word);
-                let everyone = one_of(&mut self.graph, destination, &[0, u32::MAX]);
+                let everyone = self.graph.equals_any(destination, &[0, u32::MAX]);
                 Ok(self.graph.and(v4, everyone))
             }
             Some(_) => Err(mismatch("'broadcast'; only 'ether' and 'ip' do")),

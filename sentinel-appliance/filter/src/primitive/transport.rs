@@ -5,7 +5,6 @@
 use super::{ConditionBuilder, Direction, FRAGMENT, V6_HEADER, mismatch};
 use crate::error::Parsed;
 use crate::graph::{Comparison, Condition};
-use crate::headers::ethertype::one_of;
 use crate::headers::{IP, IP6};
 use crate::names::Layer;
 use crate::value::{LoadSize, Offset, Operation, ValueId};
@@ -54,7 +53,7 @@ impl ConditionBuilder {
             let found = over(self, *transport);
             any = Some(self.graph.or_optional(any, found));
         }
-        any.unwrap_or_else(|| self.graph.constant_condition(false))
+        any.unwrap_or_else(|| self.graph.constant(false))
     }
 
     fn port_at(&mut self, transport: Offset, direction: Direction, least: u32, most: u32) -> Condition {
@@ -159,7 +158,7 @@ impl ConditionBuilder {
         let mut any = found;
         if is_v6 {
             // The reserved byte of a fragment header is zero, so it too is eight bytes long.
-            let options = one_of(&mut self.graph, next, &OPTIONS);
+            let options = self.graph.equals_any(next, &OPTIONS);
             let behind = self.behind_extension_header(number, place, (1, 3), is_v6, left);
             let options = self.graph.and(options, behind);
             any = self.graph.or(any, options);
