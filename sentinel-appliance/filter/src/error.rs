@@ -1,85 +1,89 @@
-//! What is wrong with an expression, and where.
+//! Errors of an expression: the reason, and the place in the text.
 
 use alloc::boxed::Box;
 use core::fmt;
 
 use sentinel_units::LinkType;
 
-/// Why an expression is refused.
+use crate::validate::InvalidProgram;
+
+/// An expression that cannot be compiled.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct ExpressionError {
-    /// Character of the expression, from 1, at which it goes wrong; one past the last if it ends too early.
+    /// Character of the expression at which the error is, from 1; one past the last if it ends too early.
     pub column: usize,
-    /// What goes wrong there.
+    /// What is wrong there.
     pub reason: ExpressionErrorReason,
 }
 
-/// What is wrong with an expression.
+/// Reason of an [`ExpressionError`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum ExpressionErrorReason {
-    /// Something else belongs here: what, and after which word.
+    /// Something else is expected here.
     Expected {
         /// What belongs here.
         what: &'static str,
         /// The word or sign before it; empty at the beginning.
         after: &'static str,
     },
-    /// A word that the language does not have.
+    /// A word that is not in the language.
     UnknownWord,
-    /// A character that the language does not have.
+    /// A character that is not in the language.
     UnknownCharacter,
     /// A host or network by name: there is no resolver here.
     HostName,
     /// No port, protocol or frame type of that name is known here.
     UnknownName(&'static str),
-    /// A number that is not one, or above 2^32 - 1.
+    /// Not a number, or one above 2^32 - 1.
     Number,
-    /// An address that is not one.
+    /// Not an address.
     Address,
     /// A number above the largest of its kind.
     TooLarge {
-        /// What the number is of.
+        /// The quantity.
         what: &'static str,
         /// The largest.
         most: u32,
     },
     /// The address of a network with bits set outside its mask.
     HostBits,
-    /// The word before does not go with the word after.
+    /// The qualifier does not go with what follows it.
     Mismatch {
-        /// What qualifies.
+        /// The qualifier.
         qualifier: &'static str,
         /// What it was applied to.
         to: &'static str,
     },
-    /// An access to 3 or more than 4 bytes.
+    /// Packet data of another size than 1, 2 or 4 bytes.
     AccessSize,
     /// A division or remainder by zero.
     DivisionByZero,
     /// A shift by 32 bits or more.
     ShiftTooFar,
-    /// A part of tcpdump's language that is not supported.
+    /// A keyword of tcpdump's that is not supported.
     NotSupported(&'static str),
-    /// Frames of this link type do not have it.
+    /// Frames of this link type do not have what is tested.
     NotOnLink {
         /// What they do not have.
         what: &'static str,
         /// The link type.
         link: LinkType,
     },
-    /// Only the kernel knows it while it captures, and this program is for files.
+    /// Known to the kernel only, while it captures, and this program is for files.
     KernelOnly(&'static str),
     /// Parentheses, brackets or arithmetic nested too deep.
     TooDeep,
     /// The program would be longer than the kernel takes.
     TooLong,
-    /// No packet can match.
+    /// The generated program is invalid: a defect of the compiler.
+    InvalidProgram(InvalidProgram),
+    /// No packet can match (libpcap: "expression rejects all packets").
     RejectsAll,
 }
 
 impl ExpressionErrorReason {
-    /// Fills in the word that does not go with what follows, if it is not known yet.
+    /// Fills in the qualifier of a mismatch, if it is not known yet.
     fn with_qualifier(self, word: &'static str) -> Self {
         match self {
             Self::Mismatch { qualifier: "", to } => Self::Mismatch { qualifier: word, to },
@@ -91,13 +95,13 @@ impl ExpressionErrorReason {
 /// Result of a step of the parser.
 pub(crate) type Parsed<T> = Result<T, ParseError>;
 
-/// A fault inside of the parser, and the byte at which it is once that is known. One word, because every step of the parser
-/// hands it on.
+/// Error inside the parser: the reason, and the byte at which it is once that is known. Boxed, so that it takes one word:
+/// every step of the parser returns it.
 #[derive(Debug)]
 pub(crate) struct ParseError(Box<(ExpressionErrorReason, usize)>);
 
 impl ParseError {
-    /// The byte of the expression at which it is.
+    /// Sets the byte of the expression at which the error is.
     pub(crate) fn at(mut self, at: usize) -> Self {
         self.0.1 = at;
         self
@@ -109,12 +113,12 @@ impl ParseError {
         self
     }
 
-    /// What it is.
+    /// The reason.
     pub(crate) const fn reason(&self) -> ExpressionErrorReason {
         self.0.0
     }
 
-    /// As the caller of the compiler sees it.
+    /// The error for the caller of the compiler: byte offset to column in characters.
     pub(crate) fn into_expression_error(&self, text: &str) -> ExpressionError {
         let (reason, at) = *self.0;
         let before = text.char_indices().take_while(|(start, _)| *start < at).count();
@@ -159,6 +163,7 @@ impl fmt::Display for ExpressionErrorReason {
             Self::KernelOnly(what) => write!(out, "'{what}' is known to the kernel only, not in a file"),
             Self::TooDeep => out.write_str("nested too deep"),
             Self::TooLong => out.write_str("the program would be too long"),
+            Self::InvalidProgram(invalid) => write!(out, "filter program: {invalid}"),
             Self::RejectsAll => out.write_str("no packet can match"),
         }
     }

@@ -1,4 +1,4 @@
-//! From an expression to a program.
+//! The compiler: scanner, parser, optimiser, code generator.
 
 use alloc::vec::Vec;
 
@@ -24,19 +24,19 @@ pub fn compile(expression: &str, link: LinkType, snap_bytes: u32) -> Result<Prog
     compile_for(Target::File, expression, link, snap_bytes)
 }
 
-/// As [`compile`], for the one who will run it.
+/// Compiles `expression` as [`compile`] does, for `target` to run.
 ///
 /// # Errors
-/// As [`compile`].
+/// [`ExpressionError`], as for [`compile`]; its column is 1 if the expression as a whole is the reason.
 pub fn compile_for(
     target: Target,
     expression: &str,
     link: LinkType,
     snap_bytes: u32,
 ) -> Result<Program, ExpressionError> {
-    let at_start = |reason| ExpressionError { column: 1, reason };
+    let error = |reason| ExpressionError { column: 1, reason };
     let headers = Headers::new(link, target).ok_or_else(|| {
-        at_start(ExpressionErrorReason::NotOnLink { what: "headers that are known here", link })
+        error(ExpressionErrorReason::NotOnLink { what: "headers that are known here", link })
     })?;
     let tokens = tokens(expression)?;
     let mut parser = Parser::new(&tokens, ConditionBuilder { graph: Graph::default(), headers });
@@ -45,9 +45,9 @@ pub fn compile_for(
     let entry = condition.map_or(Successor::Accept, |condition| graph.finish(condition));
     let entry = optimise(&mut graph, entry);
     if entry == Successor::Reject {
-        return Err(at_start(ExpressionErrorReason::RejectsAll));
+        return Err(error(ExpressionErrorReason::RejectsAll));
     }
     let instructions: Vec<_> =
-        emit(&graph, entry, snap_bytes).map_err(|_| at_start(ExpressionErrorReason::TooLong))?;
-    Program::new(instructions).map_err(|_| at_start(ExpressionErrorReason::TooLong))
+        emit(&graph, entry, snap_bytes).map_err(|_| error(ExpressionErrorReason::TooLong))?;
+    Program::new(instructions).map_err(|invalid| error(ExpressionErrorReason::InvalidProgram(invalid)))
 }

@@ -1,4 +1,4 @@
-//! Text to tokens. A token is as long as it can be, as in tcpdump's scanner.
+//! Scanner: text to tokens, by longest match as in libpcap's `scanner.l`.
 
 use alloc::vec::Vec;
 use core::net::Ipv6Addr;
@@ -6,13 +6,14 @@ use core::net::Ipv6Addr;
 use crate::error::{ExpressionError, ExpressionErrorReason, ParseError};
 use crate::names::{Keyword, keyword};
 
+/// A token of an expression.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Token<'t> {
     Keyword(&'static str, Keyword),
-    /// A word that is no keyword, or was escaped with a backslash.
+    /// A word that is no keyword, or one escaped with a backslash.
     Name(&'t str),
     Number(u32),
-    /// An IPv4 address or its first `bits` bits.
+    /// An IPv4 address, or a network number of its first `bits` bits (`192.168`).
     V4 {
         address: u32,
         bits: u32,
@@ -23,19 +24,20 @@ pub(crate) enum Token<'t> {
     End,
 }
 
-/// A token and the byte at which it starts.
+/// A token and the byte offset at which it starts.
 pub(crate) type PositionedToken<'t> = (Token<'t>, usize);
 
-/// Longest first.
+/// Symbols, longest first, so that the first that fits is the longest match.
 const SYMBOLS: [&str; 23] = [
     "&&", "||", "==", "!=", ">=", "<=", "<<", ">>", "(", ")", "[", "]", ":", "=", "!", "<", ">", "+", "-",
     "*", "/", "&", "|",
 ];
 const MORE_SYMBOLS: [&str; 2] = ["%", "^"];
 
-/// Longest text of an IPv6 address.
+/// Longest text of an IPv6 address, with an IPv4 address at its end.
 const MAX_IPV6_TEXT_LEN: usize = 45;
 
+/// All tokens of `text`, with [`Token::End`] as the last.
 pub(crate) fn tokens(text: &str) -> Result<Vec<PositionedToken<'_>>, ExpressionError> {
     let mut found = Vec::new();
     let mut at = 0;
@@ -68,8 +70,8 @@ fn token(rest: &str) -> Result<(Token<'_>, usize), ParseError> {
         return Ok((Token::Name(name), end + 1));
     }
     if rest.starts_with(|first: char| first.is_ascii_alphanumeric()) {
-        let is_inside = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
-        let end = rest.bytes().take_while(is_inside).count();
+        let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+        let end = rest.bytes().take_while(is_part).count();
         let word = rest.get(..end).unwrap_or("").trim_end_matches(['-', '_']);
         return Ok((self::word(word)?, word.len()));
     }
@@ -85,16 +87,16 @@ fn token(rest: &str) -> Result<(Token<'_>, usize), ParseError> {
     Ok((token, sign.len()))
 }
 
-/// What contains colons: the longest text that is an address.
+/// An Ethernet or IPv6 address: the longest prefix of a word with two colons or more that is one.
 fn mac_or_ipv6(rest: &str) -> Result<Option<(Token<'_>, usize)>, ParseError> {
-    let is_inside = |byte: &u8| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.');
-    let end = rest.bytes().take_while(is_inside).count();
-    let whole = rest.get(..end).unwrap_or("");
-    if whole.bytes().filter(|byte| *byte == b':').count() < 2 {
+    let is_part = |byte: &u8| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.');
+    let end = rest.bytes().take_while(is_part).count();
+    let word = rest.get(..end).unwrap_or("");
+    if word.bytes().filter(|byte| *byte == b':').count() < 2 {
         return Ok(None);
     }
     for length in (2..=end.min(MAX_IPV6_TEXT_LEN)).rev() {
-        let Some(text) = whole.get(..length) else { continue };
+        let Some(text) = word.get(..length) else { continue };
         if let Some(mac) = mac(text, ':') {
             return Ok(Some((Token::Mac(mac), length)));
         }
@@ -106,7 +108,7 @@ fn mac_or_ipv6(rest: &str) -> Result<Option<(Token<'_>, usize)>, ParseError> {
     Err(ExpressionErrorReason::Address.into())
 }
 
-/// Six groups of one or two hexadecimal digits.
+/// An Ethernet address of six groups of one or two hexadecimal digits.
 fn mac(text: &str, separator: char) -> Option<[u8; 6]> {
     let mut address = [0; 6];
     let mut groups = text.split(separator);
@@ -117,7 +119,7 @@ fn mac(text: &str, separator: char) -> Option<[u8; 6]> {
     groups.next().is_none().then_some(address)
 }
 
-/// Twelve hexadecimal digits, whole or in groups of four.
+/// An Ethernet address of twelve hexadecimal digits, without separators or in groups of four.
 fn bare_mac(word: &str) -> Option<[u8; 6]> {
     let mut address = [0; 6];
     let is_grouped = word.len() == 14;
@@ -133,6 +135,7 @@ fn bare_mac(word: &str) -> Option<[u8; 6]> {
     digits.next().is_none().then_some(address)
 }
 
+/// A keyword, an address, a number or a name.
 fn word(word: &str) -> Result<Token<'_>, ParseError> {
     if let Some((name, keyword)) = keyword(word) {
         return Ok(match keyword {

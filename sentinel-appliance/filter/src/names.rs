@@ -1,8 +1,8 @@
-//! Words of the language, and names of protocols and ports. Small tables: there is no resolver on the device.
+//! Keywords of the language, and names of protocols and ports. Small tables, because the device has no resolver.
 //!
 //! Read first: `pcap-filter(7)`; IANA's registries of protocol numbers, service names and ports, ICMP types.
 
-/// A protocol that qualifies or stands alone.
+/// The "proto" qualifier, which is also a primitive by itself.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Layer {
     Link,
@@ -22,12 +22,13 @@ pub(crate) enum Layer {
     Carp,
     Ah,
     Esp,
-    /// Known by its Ethernet type or LLC service access point alone.
+    /// A protocol known by its EtherType or LLC service access point alone.
     EtherType(u16),
-    /// Known by the first byte after the ISO service access point.
+    /// An ISO protocol, known by the byte behind the LLC header.
     Iso(u8),
 }
 
+/// A reserved word.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Keyword {
     Layer(Layer),
@@ -58,7 +59,7 @@ pub(crate) enum Keyword {
     PppoeSession,
     Llc,
     Constant(u32),
-    /// In tcpdump's language, and not here.
+    /// A keyword of tcpdump's that is not supported here.
     Unsupported,
 }
 
@@ -127,7 +128,7 @@ const KEYWORDS: &[(&str, Keyword)] = &[
     ("addr1", Unsupported), ("addr2", Unsupported), ("addr3", Unsupported), ("addr4", Unsupported),
 ];
 
-/// The keyword and its one spelling in memory.
+/// The keyword of this spelling, and the spelling as a static string.
 pub(crate) fn keyword(word: &str) -> Option<(&'static str, Keyword)> {
     KEYWORDS.iter().find(|(name, _)| *name == word).copied()
 }
@@ -161,12 +162,12 @@ const PROTOCOLS: &[(&str, u32)] = &[
     ("udplite", 136),
 ];
 
-/// The number of a protocol over IP.
+/// Number of a protocol over IP (`protocols(5)`).
 pub(crate) fn protocol(name: &str) -> Option<u32> {
     PROTOCOLS.iter().find(|(known, _)| *known == name).map(|(_, number)| *number)
 }
 
-/// The number of an Ethernet type or LLC service access point.
+/// Number of an EtherType or LLC service access point.
 pub(crate) fn ether_type(name: &str) -> Option<u32> {
     match keyword(name)?.1 {
         Keyword::Layer(Layer::Ip) => Some(0x0800),
@@ -178,7 +179,7 @@ pub(crate) fn ether_type(name: &str) -> Option<u32> {
     }
 }
 
-/// Transports of a service: bits.
+/// Transports of a service, as bits.
 pub(crate) const OVER_TCP: u8 = 1;
 pub(crate) const OVER_UDP: u8 = 2;
 const T: u8 = OVER_TCP;
@@ -204,12 +205,12 @@ const SERVICES: &[(&str, u16, u8)] = &[
     ("redis", 6379, T), ("http-alt", 8080, TU), ("git", 9418, T),
 ];
 
-/// The port of a service and the transports it uses.
+/// Port of a service and its transports (`services(5)`).
 pub(crate) fn service(name: &str) -> Option<(u16, u8)> {
     SERVICES.iter().find(|(known, ..)| *known == name).map(|(_, port, over)| (*port, *over))
 }
 
-/// LLC frames by name: mask and value of the control byte.
+/// LLC frame types by name: mask and value of the first control byte (IEEE 802.2).
 pub(crate) fn llc_control(name: &str) -> Option<(u32, u32)> {
     Some(match name {
         "s" => (0x03, 0x01),

@@ -1,4 +1,4 @@
-//! A program that has been checked.
+//! A validated program.
 
 use alloc::vec::Vec;
 
@@ -15,7 +15,7 @@ impl Program {
     /// Takes `instructions` if they pass [`validate`].
     ///
     /// # Errors
-    /// What [`validate`] says.
+    /// [`InvalidProgram`] if [`validate`] refuses them.
     pub fn new(instructions: Vec<Instruction>) -> Result<Self, InvalidProgram> {
         validate(&instructions)?;
         Ok(Self(instructions))
@@ -27,20 +27,22 @@ impl Program {
         &self.0
     }
 
-    /// How many bytes of `packet` to keep; zero is no match.
+    /// Number of bytes of `packet` to keep; zero is no match.
     #[must_use]
     pub fn run(&self, packet: &Packet<'_>) -> u32 {
         run(&self.0, packet)
     }
 
-    /// Whether `packet` matches.
+    /// Returns true if `packet` matches.
     #[must_use]
     pub fn matches(&self, packet: &Packet<'_>) -> bool {
         self.run(packet) != 0
     }
 
-    /// The program that matches what both match, and then returns what `second` returns. `second` must load what it
-    /// uses, as compiled programs do: it finds the registers as `self` leaves them.
+    /// Concatenation: the program that matches what both match, and then returns what `second` returns.
+    ///
+    /// Every `ret` of `self` with a length becomes a jump to the start of `second`, whose own jumps are relative and stay.
+    /// `second` must load all that it uses, as compiled programs do, because the registers are as `self` leaves them.
     ///
     /// # Errors
     /// [`InvalidProgram`] if both together are too long, or `self` returns a length that it computes.
@@ -73,7 +75,7 @@ mod tests {
     use std::vec;
 
     #[test]
-    fn both_must_match_and_the_second_says_how_much_to_keep() {
+    fn concatenation_matches_what_both_match_and_keeps_what_the_second_returns() {
         let link = LinkType::RAW;
         // IPv4 header of 20 bytes with protocol 6, from 192.0.2.1 to 192.0.2.2, ports 1000 to 443.
         let mut packet = vec![0x45, 0, 0, 40, 0, 0, 0, 0, 64, 6, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2];
@@ -97,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_joined_is_refused() {
+    fn concatenation_refuses_a_computed_return_and_too_long_a_program() {
         let computed = Program::new(vec![Instruction::plain(code::RET_A, 0)]).unwrap();
         let all = Program::new(vec![Instruction::plain(code::RET_K, 1)]).unwrap();
         assert!(computed.and(&all).is_err());

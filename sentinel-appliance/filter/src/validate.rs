@@ -1,4 +1,4 @@
-//! What the kernel refuses, refused here first and with a reason.
+//! Validation of a program by the rules of the kernel, which itself says no more than `EINVAL`.
 //!
 //! Read first: `bpf_check_classic` and `check_load_and_stores` in the kernel's `net/core/filter.c`.
 
@@ -11,7 +11,7 @@ use crate::instruction::Instruction;
 /// The longest program the kernel takes (`BPF_MAXINSNS`).
 pub const MAX_INSTRUCTIONS: usize = 4096;
 
-/// Why a program is refused, and where.
+/// A program that the kernel would refuse.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct InvalidProgram {
     /// Index of the instruction.
@@ -20,13 +20,13 @@ pub struct InvalidProgram {
     pub reason: InvalidReason,
 }
 
-/// What is wrong with an instruction.
+/// Reason of an [`InvalidProgram`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum InvalidReason {
-    /// There is no instruction at all.
+    /// The program is empty.
     Empty,
-    /// There are more than [`MAX_INSTRUCTIONS`].
+    /// The program has more than [`MAX_INSTRUCTIONS`].
     TooLong,
     /// No such instruction.
     UnknownCode(u16),
@@ -36,11 +36,11 @@ pub enum InvalidReason {
     Shift(u32),
     /// A scratch slot of 16 or more.
     Slot(u32),
-    /// A scratch slot that is read and was not written on every way there.
+    /// A scratch slot that is read but not written on every path to the read.
     SlotUnwritten(u32),
     /// A jump past the last instruction.
     JumpTooFar,
-    /// A load from a negative offset that is no known fact about the packet.
+    /// A load from a negative offset that is no known ancillary datum.
     Offset(u32),
     /// The last instruction is not a return.
     NoReturn,
@@ -68,7 +68,7 @@ impl fmt::Display for InvalidProgram {
 
 impl core::error::Error for InvalidProgram {}
 
-/// Checks that the kernel would accept `program` and that the interpreter can run all of it.
+/// Checks that the kernel would accept `program`. Linear in its length: jumps lead forwards only.
 ///
 /// # Errors
 /// [`InvalidProgram`] names the first instruction that is wrong.
@@ -81,8 +81,8 @@ pub fn validate(program: &[Instruction]) -> Result<(), InvalidProgram> {
         return Err(InvalidProgram { at: MAX_INSTRUCTIONS, reason: InvalidReason::TooLong });
     }
     for (at, instruction) in program.iter().enumerate() {
-        let rest = program.len() - at - 1;
-        check(instruction, rest).map_err(|reason| InvalidProgram { at, reason })?;
+        let remaining = program.len() - at - 1;
+        check(instruction, remaining).map_err(|reason| InvalidProgram { at, reason })?;
     }
     if !matches!(last.code, code::RET_K | code::RET_A) {
         return Err(InvalidProgram { at: program.len() - 1, reason: InvalidReason::NoReturn });
@@ -90,8 +90,8 @@ pub fn validate(program: &[Instruction]) -> Result<(), InvalidProgram> {
     check_scratch(program)
 }
 
-/// One instruction by itself; `rest` instructions follow it.
-fn check(instruction: &Instruction, rest: usize) -> Result<(), InvalidReason> {
+/// Checks one instruction by itself; `remaining` instructions follow it.
+fn check(instruction: &Instruction, remaining: usize) -> Result<(), InvalidReason> {
     let k = instruction.k;
     match instruction.code {
         code::DIV_K | code::MOD_K if k == 0 => Err(InvalidReason::DivisionByZero),
@@ -108,19 +108,20 @@ fn check(instruction: &Instruction, rest: usize) -> Result<(), InvalidReason> {
             _ => Ok(()),
         },
         code::LDX_B_MSH if k > u32::MAX / 2 => Err(InvalidReason::Offset(k)),
-        code::JA => within(k, rest),
+        code::JA => within(k, remaining),
         code if is_branch(code) => {
-            within(u32::from(instruction.jt), rest)?;
-            within(u32::from(instruction.jf), rest)
+            within(u32::from(instruction.jt), remaining)?;
+            within(u32::from(instruction.jf), remaining)
         }
         code if is_known(code) => Ok(()),
         code => Err(InvalidReason::UnknownCode(code)),
     }
 }
 
-fn within(skip: u32, rest: usize) -> Result<(), InvalidReason> {
+/// Checks that a jump over `skip` instructions stays inside the program.
+fn within(skip: u32, remaining: usize) -> Result<(), InvalidReason> {
     match usize::try_from(skip) {
-        Ok(skip) if skip < rest => Ok(()),
+        Ok(skip) if skip < remaining => Ok(()),
         _ => Err(InvalidReason::JumpTooFar),
     }
 }
@@ -153,14 +154,17 @@ fn is_known(code: u16) -> bool {
     )
 }
 
-/// Follows every way through the program and remembers which slots were written on all of them.
+/// Checks that no scratch slot is read before it is written: a forward "must" analysis with bit sets of written slots,
+/// intersected where paths join.
+///
+/// All jumps lead forwards, so the set of an instruction is complete when it is visited: one pass, as in the kernel.
 fn check_scratch(program: &[Instruction]) -> Result<(), InvalidProgram> {
     let mut written_before = vec![u16::MAX; program.len()];
     let mut written = 0_u16;
     for (at, instruction) in program.iter().enumerate() {
         written &= written_before.get(at).copied().unwrap_or(0);
         let bit = 1_u16.checked_shl(instruction.k).unwrap_or(0);
-        let mut meet = |skip: u32, written: u16| {
+        let mut meet_at = |skip: u32, written: u16| {
             let target = usize::try_from(skip).ok().and_then(|skip| at.checked_add(skip)?.checked_add(1));
             if let Some(slots) = target.and_then(|target| written_before.get_mut(target)) {
                 *slots &= written;
@@ -172,12 +176,13 @@ fn check_scratch(program: &[Instruction]) -> Result<(), InvalidProgram> {
                 return Err(InvalidProgram { at, reason: InvalidReason::SlotUnwritten(instruction.k) });
             }
             code::JA => {
-                meet(instruction.k, written);
-                written = u16::MAX; // what follows is reached only by a jump
+                meet_at(instruction.k, written);
+                // The next instruction is reached by jumps only; all slots is the neutral element of the intersection.
+                written = u16::MAX;
             }
             code if is_branch(code) => {
-                meet(u32::from(instruction.jt), written);
-                meet(u32::from(instruction.jf), written);
+                meet_at(u32::from(instruction.jt), written);
+                meet_at(u32::from(instruction.jf), written);
                 written = u16::MAX;
             }
             _ => {}
@@ -195,13 +200,13 @@ mod tests {
 
     const RETURN: Instruction = Instruction::plain(RET_K, 0);
 
-    /// The fault of a program of one line and a return, if it has one.
+    /// The reason why a program of one instruction and a return is refused, if it is.
     fn reason_for(code: u16, k: u32) -> Option<InvalidReason> {
         validate(&[Instruction::plain(code, k), RETURN]).err().map(|invalid| invalid.reason)
     }
 
     #[test]
-    fn each_kind_of_fault_is_named() {
+    fn each_reason_is_reported() {
         for (code, k, expected) in [
             (DIV_K, 0, InvalidReason::DivisionByZero),
             (MOD_K, 0, InvalidReason::DivisionByZero),
@@ -232,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_kernel_takes_is_taken() {
+    fn accepts_what_the_kernel_accepts() {
         for (code, k) in [
             (LD_W_ABS, u32::MAX / 2),
             (LD_B_IND, u32::MAX),
@@ -247,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn both_ways_of_a_branch_must_stay_inside() {
+    fn both_targets_of_a_branch_must_be_in_the_program() {
         for (jt, jf) in [(1, 0), (0, 1), (255, 255)] {
             let program = [Instruction::branch(JEQ_K, 0, jt, jf), RETURN];
             assert_eq!(validate(&program), Err(InvalidProgram { at: 0, reason: InvalidReason::JumpTooFar }));
@@ -255,21 +260,21 @@ mod tests {
     }
 
     #[test]
-    fn a_slot_must_be_written_on_every_way() {
+    fn a_scratch_slot_must_be_written_on_every_path() {
         let read = Instruction::plain(LD_MEM, 0);
         let write = Instruction::plain(ST, 0);
-        let one_way = [Instruction::branch(JEQ_K, 0, 0, 1), write, read, RETURN];
+        let one_path = [Instruction::branch(JEQ_K, 0, 0, 1), write, read, RETURN];
         assert_eq!(
-            validate(&one_way),
+            validate(&one_path),
             Err(InvalidProgram { at: 2, reason: InvalidReason::SlotUnwritten(0) })
         );
-        let both_ways =
+        let both_paths =
             [Instruction::branch(JEQ_K, 0, 0, 2), write, Instruction::plain(JA, 1), write, read, RETURN];
-        assert_eq!(validate(&both_ways), Ok(()));
+        assert_eq!(validate(&both_paths), Ok(()));
     }
 
     #[test]
-    fn messages_say_where_and_what() {
+    fn messages_give_the_instruction_and_the_reason() {
         let message = std::format!("{}", InvalidProgram { at: 7, reason: InvalidReason::Shift(40) });
         assert_eq!(message, "instruction 7: shift by 40, the most is 31");
     }

@@ -1,26 +1,33 @@
-//! What a test looks at: a number computed from the packet. Equal computations are one value.
+//! Values that tests compare, by value numbering: equal computations have one number.
+//!
+//! Read first: Muchnick, "Advanced Compiler Design and Implementation", sections 12.1 (constant folding), 12.3 (algebraic
+//! simplification) and 12.4 (value numbering).
+//!
+//! A packet does not change while a program looks at it, so a value has one result wherever it is computed. That is what
+//! lets the optimiser compare tests by number, and the code generator keep values in registers.
 
 use alloc::vec::Vec;
 
 use crate::code;
 
-/// A value by its place in [`Values`].
+/// Value number: index into [`Values`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct ValueId(usize);
 
-/// How a number is computed.
+/// The computation that defines a value.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Value {
     Constant(u32),
-    /// Length of the packet on the wire.
+    /// Length of the frame on the wire.
     Length,
-    /// Big-endian bytes at `at`, plus `index` if there is one. Past the end of the frame the program ends.
+    /// Big-endian bytes at offset `at`, plus the value `index` if there is one. Past the end of the frame the program ends
+    /// without a match.
     Load {
         size: LoadSize,
         at: u32,
         index: Option<ValueId>,
     },
-    /// Four times the low nibble of the byte at this offset.
+    /// Four times the low nibble of the byte at this offset: the length of an IPv4 header (`ldxb`).
     HeaderLength(u32),
     Binary(Operation, ValueId, ValueId),
     Negated(ValueId),
@@ -34,6 +41,16 @@ pub(crate) enum LoadSize {
 }
 
 impl LoadSize {
+    /// The size in an instruction code (`BPF_SIZE`).
+    pub(crate) fn from_code(code: u16) -> Option<Self> {
+        match code & 0x18 {
+            0x00 => Some(Self::Word),
+            0x08 => Some(Self::Half),
+            0x10 => Some(Self::Byte),
+            _ => None,
+        }
+    }
+
     /// The size of this many bytes, if there is a load of it.
     pub(crate) fn from_bytes(bytes: u32) -> Option<Self> {
         match bytes {
@@ -45,7 +62,7 @@ impl LoadSize {
     }
 }
 
-/// The numbers are the operation bits of an instruction code (`BPF_OP`).
+/// Binary operation of the machine, on unsigned 32-bit numbers with wrap-around.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Operation {
     Add,
@@ -84,7 +101,7 @@ impl Operation {
         matches!(self, Self::Add | Self::Multiply | Self::Or | Self::And | Self::Xor)
     }
 
-    /// `None` for what has no answer or a different one on different machines.
+    /// Constant folding; `None` where the machine ends the program or kernel and libpcap differ.
     fn evaluate(self, left: u32, right: u32) -> Option<u32> {
         Some(match self {
             Self::Add => left.wrapping_add(right),
@@ -101,14 +118,14 @@ impl Operation {
     }
 }
 
-/// Arithmetic that can never work.
+/// A constant right operand with which the operation always fails.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum ArithmeticError {
     DivisionByZero,
     ShiftTooFar,
 }
 
-/// An offset: fixed, or fixed plus what a value says.
+/// Offset into the frame: a constant, plus a value where headers of variable length come before.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Offset {
     pub(crate) fixed: u32,
@@ -125,7 +142,7 @@ impl Offset {
     }
 }
 
-/// All values of one program.
+/// All values of one program, in the order in which they were first computed.
 #[derive(Default)]
 pub(crate) struct Values(Vec<Value>);
 
@@ -145,6 +162,7 @@ impl Values {
         self.0.len()
     }
 
+    /// The number of `value`, a new one if no equal computation has one. Linear search: the parser bounds the table.
     fn intern(&mut self, value: Value) -> ValueId {
         let known = self.0.iter().position(|other| *other == value);
         ValueId(known.unwrap_or_else(|| {
@@ -161,8 +179,9 @@ impl Values {
         self.intern(Value::Length)
     }
 
-    pub(crate) fn load(&mut self, place: Offset, size: LoadSize) -> ValueId {
-        let Offset { mut fixed, variable: mut index } = place;
+    /// The bytes at `offset`. Constant parts of the index move into the instruction, which has room for one.
+    pub(crate) fn load(&mut self, offset: Offset, size: LoadSize) -> ValueId {
+        let Offset { mut fixed, variable: mut index } = offset;
         while let Some(id) = index {
             match self.definition(id) {
                 Value::Constant(k) => {
@@ -178,19 +197,19 @@ impl Values {
             }
         }
         if index.is_none() && fixed > code::LAST_OFFSET && fixed < code::ANCILLARY {
-            // The kernel refuses this offset when it sees it; it may still be asked for, and is never there.
+            // The kernel refuses a program with such an absolute offset. Through X it accepts it, and the load fails.
             index = Some(self.constant(fixed));
             fixed = 0;
         }
         self.intern(Value::Load { size, at: fixed, index })
     }
 
-    /// Length of the IPv4 header at `place`.
-    pub(crate) fn header_length(&mut self, place: Offset) -> ValueId {
-        if place.variable.is_none() {
-            return self.intern(Value::HeaderLength(place.fixed));
+    /// Length of the IPv4 header at `offset`: one instruction at a constant offset, four elsewhere.
+    pub(crate) fn header_length(&mut self, offset: Offset) -> ValueId {
+        if offset.variable.is_none() {
+            return self.intern(Value::HeaderLength(offset.fixed));
         }
-        let first = self.load(place, LoadSize::Byte);
+        let first = self.load(offset, LoadSize::Byte);
         let (mask, two) = (self.constant(0x0f), self.constant(2));
         let words = self.intern(Value::Binary(Operation::And, first, mask));
         self.intern(Value::Binary(Operation::ShiftLeft, words, two))
@@ -203,7 +222,7 @@ impl Values {
         }
     }
 
-    /// The sum, where a fault is not possible.
+    /// The sum; an addition cannot fail.
     pub(crate) fn sum(&mut self, left: ValueId, right: ValueId) -> ValueId {
         self.binary(Operation::Add, left, right).unwrap_or(left)
     }
@@ -213,6 +232,10 @@ impl Values {
         self.binary(Operation::And, value, mask).unwrap_or(value)
     }
 
+    /// The result of `operation`, folded and simplified where an operand is constant.
+    ///
+    /// # Errors
+    /// [`ArithmeticError`] if the constant right operand can never work.
     pub(crate) fn binary(
         &mut self,
         operation: Operation,
@@ -226,7 +249,7 @@ impl Values {
         }
         let Some(k) = self.constant_of(right) else {
             if self.constant_of(left) == Some(0) && operation != Subtract {
-                return Ok(left); // zero divided, shifted: the others have the constant on the right
+                return Ok(left); // zero divided or shifted; commutative operations have the constant on the right
             }
             return Ok(self.intern(Value::Binary(operation, left, right)));
         };
@@ -246,7 +269,7 @@ impl Values {
                     return Ok(self.constant(result));
                 }
             }
-            // (v & m) & k
+            // (value & mask) & k is value & (mask & k)
             (And, Value::Binary(And, inner, mask)) => {
                 if let Some(mask) = self.constant_of(mask).filter(|mask| mask & k != 0) {
                     return Ok(self.masked(inner, mask & k));

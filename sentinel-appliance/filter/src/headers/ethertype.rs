@@ -1,4 +1,4 @@
-//! How each link layer says what it has_ethertype.
+//! Tests of the network protocol in each link layer.
 //!
 //! Read first: IEEE 802.3 section 3.2.6 and 802.2; RFC 1042 (SNAP); IANA's PPP protocol numbers.
 
@@ -18,32 +18,32 @@ const SAP_BRIDGE: u32 = 0x42;
 const SAP_IPX: u32 = 0xe0;
 const SAP_NETBEUI: u32 = 0xf0;
 const SAP_ISO: u32 = 0xfe;
-/// The largest number in a type field that is a length (IEEE 802.3 3.2.6).
+/// Largest number in an Ethernet type field that is a length (IEEE 802.3, 3.2.6).
 pub(crate) const MAX_802_3_LENGTH: u32 = 1500;
 
-/// How a link layer says what it has_ethertype.
+/// Encoding of the network protocol in a link-layer header.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum EtherTypeEncoding {
-    /// Ethernet type, or the length of an LLC frame.
+    /// EtherType, or the length of an LLC frame.
     Ethernet,
-    /// Ethernet type, or 4 for LLC.
+    /// EtherType, or 4 for LLC.
     LinuxCooked,
-    /// Ethernet type.
+    /// EtherType.
     EtherType,
-    /// Plain, but a service access point stands there twice.
+    /// EtherType, or an LLC service access point twice.
     Hdlc,
     /// PPP protocol number.
     Ppp,
-    /// The version nibble of the header itself.
+    /// None; the version nibble of the IP header.
     IpVersion,
-    /// Always this type.
+    /// None; all frames carry this EtherType.
     Fixed(u32),
-    /// Address family, in either byte order or only in network byte order.
+    /// Address family of the capturing system, in either byte order or only in network byte order.
     AddressFamily { either_order: bool },
 }
 
 impl Headers {
-    /// That the frame has_ethertype `proto`: an Ethernet type, or up to 1500 an LLC service access point.
+    /// The condition that the frame carries `proto`: an EtherType, or up to 1500 an LLC service access point.
     pub(crate) fn has_ethertype(&self, graph: &mut Graph, proto: u32) -> Result<Condition, ParseError> {
         if self.mpls_labels > 0 {
             return self.behind_mpls(graph, proto);
@@ -91,11 +91,13 @@ impl Headers {
         })
     }
 
-    pub(crate) fn type_field_is(&self, graph: &mut Graph, proto: u32) -> Condition {
+    /// The condition that the 16-bit type field is `proto`.
+    pub(super) fn type_field_is(&self, graph: &mut Graph, proto: u32) -> Condition {
         let found = graph.values.load(self.ethertype_offset, LoadSize::Half);
         graph.equal(found, proto)
     }
 
+    /// Ethernet II or 802.3: the LLC header is looked at if the type field is a length.
     fn ethernet_type_is(&self, graph: &mut Graph, proto: u32) -> Condition {
         let found = graph.values.load(self.ethertype_offset, LoadSize::Half);
         let not_type = |graph: &mut Graph| {
@@ -125,6 +127,7 @@ impl Headers {
         }
     }
 
+    /// Linux cooked capture, where a type of 4 stands for LLC.
     fn cooked_type_is(&self, graph: &mut Graph, proto: u32) -> Condition {
         const RAW_802_3: u32 = 1;
         const LLC: u32 = 4;
@@ -157,7 +160,8 @@ impl Headers {
         }
     }
 
-    /// That the LLC header names `proto`: where both ends must be it, as both.
+    /// The condition that the LLC header names `proto`. ISO, IP and NetBEUI must be both service access points, others the
+    /// destination only, as in libpcap.
     fn sap_is(&self, graph: &mut Graph, proto: u32) -> Condition {
         if matches!(proto, SAP_ISO | SAP_IP | SAP_NETBEUI) {
             let both = graph.values.load(self.network_offset, LoadSize::Half);
@@ -167,7 +171,7 @@ impl Headers {
         graph.equal(destination, proto)
     }
 
-    /// That the LLC header is one of SNAP, with the organisation that `proto` goes with.
+    /// The condition that the LLC header is of SNAP, with the organisation that defines `proto` (RFC 1042).
     fn snap_is(&self, graph: &mut Graph, proto: u32) -> Condition {
         let organisation = if proto == ATALK { 0x08_0007 } else { 0 };
         let low = graph.values.load(self.network_offset.plus(4), LoadSize::Word);
@@ -177,7 +181,7 @@ impl Headers {
         graph.and(low, high)
     }
 
-    /// By SNAP, by service access point, or raw: the length is followed by a checksum that is not used.
+    /// IPX in an 802.3 frame: by SNAP, by service access point, or raw, where an unused checksum follows the length.
     fn ipx_in_llc(&self, graph: &mut Graph) -> Condition {
         let snap = self.snap_is(graph, IPX);
         let point = self.sap_is(graph, SAP_IPX);
@@ -187,7 +191,8 @@ impl Headers {
         graph.or(snap, point)
     }
 
-    /// The last label has its bit set; then only the version nibble tells what follows.
+    /// Behind MPLS labels, which do not name what they carry: the last label has its bottom-of-stack bit set, and the version
+    /// nibble tells IPv4 from IPv6.
     fn behind_mpls(&self, graph: &mut Graph, proto: u32) -> Result<Condition, ParseError> {
         let nibble = match proto {
             IP => 0x40,
@@ -199,13 +204,15 @@ impl Headers {
         Ok(graph.and(last, version))
     }
 
-    pub(crate) fn is_bottom_of_stack(&self, graph: &mut Graph) -> Condition {
+    /// The condition that the label before the current offset is the last (bottom of stack, RFC 3032 section 2.1).
+    pub(super) fn is_bottom_of_stack(&self, graph: &mut Graph) -> Condition {
         let label_end = self.network_offset.plus(2_u32.wrapping_neg());
         let found = graph.values.load(label_end, LoadSize::Byte);
         graph.compare_constant(found, Comparison::AnyBit, 1)
     }
 }
 
+/// The condition that the high nibble of the first byte is `nibble`.
 fn ip_version_is(graph: &mut Graph, header: Offset, nibble: u32) -> Condition {
     let first = graph.values.load(header, LoadSize::Byte);
     graph.masked_equal(first, nibble, 0xf0)

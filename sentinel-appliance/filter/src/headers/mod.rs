@@ -1,6 +1,8 @@
-//! Where the headers of a frame are and how one says what the next is.
+//! Offsets of the headers of a frame, and how each names the next.
 //!
 //! Read first: <https://www.tcpdump.org/linktypes.html>; IEEE 802.1Q and 802.3; RFC 1661, 2516 and 3032.
+//!
+//! `vlan`, `mpls` and `pppoes` advance the offsets for everything that the expression tests after them, as libpcap does.
 
 mod ethertype;
 
@@ -23,27 +25,30 @@ const PPPOE_DISCOVERY: u32 = 0x8863;
 const PPPOE_SESSION: u32 = 0x8864;
 const TAGS: [u32; 3] = [0x8100, 0x88a8, 0x9100]; // 802.1Q, 802.1ad, QinQ before it had a standard
 
-/// The number of headers that a filter may step over; more would not fit a frame.
+/// Most encapsulation headers that an expression may step over; more would not fit a frame.
 const MAX_HEADERS: u32 = 64;
 
-/// The headers as they are known at this point of the expression.
+/// Header offsets at the current point of the expression.
 pub(crate) struct Headers {
     link: LinkType,
     target: Target,
     encoding: EtherTypeEncoding,
     /// Start of the link header.
     link_start: Offset,
-    /// Its type field.
+    /// The field that names the network protocol.
     ethertype_offset: Offset,
-    /// What follows it.
+    /// Start of the network header.
     network_offset: Offset,
+    /// MPLS labels stepped over.
     mpls_labels: u32,
+    /// Encapsulation headers stepped over, at most [`MAX_HEADERS`].
     header_count: u32,
+    /// A VLAN tag was stepped over, so the next one is an inner tag, which is always in the frame.
     is_tagged: bool,
 }
 
 impl Headers {
-    /// `None` if frames of this type cannot be filtered.
+    /// Offsets at the start of the expression; `None` if frames of this link type cannot be filtered.
     pub(crate) fn new(link: LinkType, target: Target) -> Option<Self> {
         let (encoding, ethertype_offset, network_offset) = match link {
             LinkType::ETHERNET => (EtherTypeEncoding::Ethernet, 12, 14),
@@ -51,7 +56,7 @@ impl Headers {
             LinkType::LINUX_SLL2 => (EtherTypeEncoding::EtherType, 0, 20),
             LinkType::NULL => (EtherTypeEncoding::AddressFamily { either_order: true }, 0, 4),
             LinkType::LOOP => (EtherTypeEncoding::AddressFamily { either_order: false }, 0, 4),
-            // 12 and 14 are what some systems write for RAW.
+            // Some systems write 12 or 14 for RAW.
             LinkType::RAW | LinkType(12 | 14) => (EtherTypeEncoding::IpVersion, 0, 0),
             LinkType::IPV4 => (EtherTypeEncoding::Fixed(IP), 0, 0),
             LinkType::IPV6 => (EtherTypeEncoding::Fixed(IP6), 0, 0),
@@ -72,16 +77,17 @@ impl Headers {
         })
     }
 
+    /// Start of the link-layer header.
     pub(crate) fn link_start(&self) -> Offset {
         self.link_start
     }
 
-    /// Where the network header is.
+    /// Start of the network header.
     pub(crate) fn network(&self) -> Offset {
         self.network_offset
     }
 
-    /// Where the OSI header is: behind what LLC puts before it.
+    /// Start of the OSI header, which is behind the LLC header.
     pub(crate) fn osi(&self) -> Offset {
         self.network_offset.plus(match self.encoding {
             EtherTypeEncoding::Ethernet => 3,
@@ -90,18 +96,20 @@ impl Headers {
         })
     }
 
+    /// Returns true behind an MPLS label, where only the version nibble names the protocol.
     pub(crate) fn is_behind_mpls(&self) -> bool {
         self.mpls_labels > 0
     }
 
+    /// The error that frames of this link type have no `what`.
     pub(crate) fn not_on_link(&self, what: &'static str) -> ParseError {
         ExpressionErrorReason::NotOnLink { what, link: self.link }.into()
     }
 
-    /// Where the Ethernet header is.
+    /// Start of the Ethernet header.
     ///
     /// # Errors
-    /// If the frame has none, or it is behind.
+    /// If there is none, or a PPPoE header was stepped over.
     pub(crate) fn ethernet(&self, what: &'static str) -> Result<Offset, ParseError> {
         if self.encoding == EtherTypeEncoding::Ethernet {
             Ok(self.link_start)
@@ -115,7 +123,7 @@ impl Headers {
         if self.header_count > MAX_HEADERS { Err(ExpressionErrorReason::TooDeep.into()) } else { Ok(()) }
     }
 
-    /// That there is a VLAN tag (with this identifier); what follows is behind it.
+    /// The condition that there is a VLAN tag (with this identifier). Advances behind the tag.
     pub(crate) fn vlan(&mut self, graph: &mut Graph, id: Option<u32>) -> Result<Condition, ParseError> {
         if self.encoding != EtherTypeEncoding::Ethernet || self.mpls_labels > 0 {
             return Err(self.not_on_link("VLAN tags here"));
@@ -132,6 +140,7 @@ impl Headers {
         Ok(tag)
     }
 
+    /// The condition that the next tag is in the bytes of the frame.
     fn tag_in_frame(&self, graph: &mut Graph, id: Option<u32>) -> Condition {
         let kind = graph.values.load(self.ethertype_offset, LoadSize::Half);
         let tag = graph.equals_any(kind, &TAGS);
@@ -141,21 +150,21 @@ impl Headers {
         graph.and(tag, same)
     }
 
-    /// The kernel takes the outer tag off most frames and keeps it beside them. So what follows is four bytes
-    /// further only if it did not.
+    /// The condition that there is an outer tag, for live frames. The kernel removes the outer tag from most frames and
+    /// keeps it as metadata (`SKF_AD_VLAN_TAG`), so all later offsets are four bytes larger only if it did not.
     fn kernel_vlan(&mut self, graph: &mut Graph, id: Option<u32>) -> Condition {
         let present = graph.values.load(Offset::fixed(code::ANCILLARY_VLAN_TAG_PRESENT), LoadSize::Byte);
-        let mut taken_off = graph.compare_constant(present, Comparison::AnyBit, 1);
+        let mut removed = graph.compare_constant(present, Comparison::AnyBit, 1);
         if let Some(id) = id {
             let information = graph.values.load(Offset::fixed(code::ANCILLARY_VLAN_TAG), LoadSize::Half);
             let same = graph.masked_equal(information, id, 0x0fff);
-            taken_off = graph.and(taken_off, same);
+            removed = graph.and(removed, same);
         }
-        // With an identifier, a frame whose tag was taken off may have another tag inside: that is not the outer.
-        let still_there = graph.compare_constant(present, Comparison::AnyBit, 1).negated();
+        // A frame whose outer tag was removed may have an inner tag: its identifier must not be taken for the outer.
+        let in_place = graph.compare_constant(present, Comparison::AnyBit, 1).negated();
         let in_frame = self.tag_in_frame(graph, id);
-        let still_there = graph.and(still_there, in_frame);
-        let tagged = graph.or(taken_off, still_there);
+        let in_place = graph.and(in_place, in_frame);
+        let tagged = graph.or(removed, in_place);
         let shift = self.tag_displacement(graph, present);
         for place in [&mut self.ethertype_offset, &mut self.network_offset] {
             place.variable = Some(shift);
@@ -163,14 +172,15 @@ impl Headers {
         tagged
     }
 
-    /// Four if `present` is zero, zero if it is one.
+    /// Length of the tag in the frame: four if `present` is zero, zero if it is one. `(present ^ 1) << 2`, without a
+    /// branch, so that it can be part of an offset.
     fn tag_displacement(&self, graph: &mut Graph, present: ValueId) -> ValueId {
         let (one, two) = (graph.values.constant(1), graph.values.constant(2));
         let absent = graph.values.binary(Operation::Xor, present, one).unwrap_or(present);
         graph.values.binary(Operation::ShiftLeft, absent, two).unwrap_or(absent)
     }
 
-    /// That there is an MPLS label (this one); what follows is behind it.
+    /// The condition that there is an MPLS label (this one). Advances behind the label.
     pub(crate) fn mpls(&mut self, graph: &mut Graph, label: Option<u32>) -> Result<Condition, ParseError> {
         self.count_header()?;
         let mut found = match self.encoding {
@@ -189,12 +199,12 @@ impl Headers {
         Ok(found)
     }
 
-    /// A frame by which a `PPPoE` session is found.
+    /// The condition that the frame is of `PPPoE` discovery.
     pub(crate) fn pppoe_discovery(&self, graph: &mut Graph) -> Result<Condition, ParseError> {
         self.has_ethertype(graph, PPPOE_DISCOVERY)
     }
 
-    /// A frame of a `PPPoE` session (this one); what follows is behind its header.
+    /// The condition that the frame is of a `PPPoE` session (this one). Advances to the PPP header behind it.
     pub(crate) fn pppoe_session(
         &mut self,
         graph: &mut Graph,
@@ -214,19 +224,19 @@ impl Headers {
         Ok(found)
     }
 
-    /// That the frame is one of LLC, and where its header is.
+    /// The condition that the frame is of IEEE 802.2 (LLC), and the start of the LLC header.
     pub(crate) fn llc(&self, graph: &mut Graph) -> Result<(Condition, Offset), ParseError> {
         self.ethernet("LLC")?;
         let kind = graph.values.load(self.ethertype_offset, LoadSize::Half);
         let short = graph.compare_constant(kind, Comparison::Greater, MAX_802_3_LENGTH).negated();
-        // Where it is with no labels: what has a length has none.
+        // Without labels stepped over: a frame with a length field has none.
         let header = self.network_offset.plus((4 * self.mpls_labels).wrapping_neg());
         let first = graph.values.load(header, LoadSize::Half);
         let not_raw = graph.equal(first, 0xffff).negated();
         Ok((graph.and(short, not_raw), header))
     }
 
-    /// That the machine that captured sent the frame.
+    /// The condition that the capturing machine sent the frame.
     pub(crate) fn outbound(&self, graph: &mut Graph) -> Result<Condition, ParseError> {
         const OUTGOING: u32 = 4;
         let field = match self.link {
@@ -240,7 +250,7 @@ impl Headers {
         Ok(graph.equal(field, OUTGOING))
     }
 
-    /// That the frame was captured on the interface of this number.
+    /// The condition that the frame was captured on the interface of this index.
     pub(crate) fn interface(&self, graph: &mut Graph, number: u32) -> Result<Condition, ParseError> {
         let field = match self.link {
             LinkType::LINUX_SLL2 => Offset::fixed(4),

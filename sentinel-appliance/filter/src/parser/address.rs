@@ -9,9 +9,9 @@ use crate::lexer::Token;
 use crate::names::{self, Keyword, Layer};
 use crate::primitive::{Direction, SCTP, TCP, UDP};
 
-/// What an address or number means.
+/// The "type" qualifier: how to read the address or number behind it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum TypeQualifier {
+enum TypeQualifier {
     Host,
     Net,
     Port,
@@ -20,12 +20,12 @@ pub(crate) enum TypeQualifier {
     ProtoChain,
 }
 
-/// The qualifiers before an address. Those without a kind are for an address.
+/// The qualifiers before an address. Without a type qualifier it is a host.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Qualifiers {
+pub(super) struct Qualifiers {
     layer: Option<(&'static str, Layer)>,
     direction: Direction,
-    kind: Option<TypeQualifier>,
+    type_qualifier: Option<TypeQualifier>,
 }
 
 impl Qualifiers {
@@ -35,10 +35,10 @@ impl Qualifiers {
 }
 
 impl<'t> Parser<'t> {
-    /// Direction and kind, if at least one of them is there.
-    pub(crate) fn qualifiers(&mut self, layer: Option<(&'static str, Layer)>) -> Parsed<Option<Qualifiers>> {
+    /// "dir" and "type" qualifiers, if at least one of them is there.
+    pub(super) fn qualifiers(&mut self, layer: Option<(&'static str, Layer)>) -> Parsed<Option<Qualifiers>> {
         let direction = self.direction();
-        let kind = match self.keyword(0) {
+        let type_qualifier = match self.keyword(0) {
             Some(Keyword::Host) => Some(TypeQualifier::Host),
             Some(Keyword::Net) => Some(TypeQualifier::Net),
             Some(Keyword::Port) => Some(TypeQualifier::Port),
@@ -47,13 +47,14 @@ impl<'t> Parser<'t> {
             Some(Keyword::ProtoChain) if direction.is_none() => Some(TypeQualifier::ProtoChain),
             _ => None,
         };
-        self.next += usize::from(kind.is_some());
-        if direction.is_none() && kind.is_none() {
+        self.next += usize::from(type_qualifier.is_some());
+        if direction.is_none() && type_qualifier.is_none() {
             return Ok(None);
         }
-        Ok(Some(Qualifiers { layer, direction: direction.unwrap_or(Direction::Either), kind }))
+        Ok(Some(Qualifiers { layer, direction: direction.unwrap_or(Direction::Either), type_qualifier }))
     }
 
+    /// `src`, `dst`, `src or dst`, `src and dst`, in either order.
     fn direction(&mut self) -> Option<Direction> {
         let one = |keyword| match keyword {
             Some(Keyword::Source) => Some(Direction::Source),
@@ -75,8 +76,8 @@ impl<'t> Parser<'t> {
         Some(first)
     }
 
-    /// One address, or several in parentheses, with the qualifiers before it.
-    pub(crate) fn address(&mut self, qualifiers: Qualifiers) -> Parsed<Condition> {
+    /// One address, or several in parentheses joined by "and" and "or", all with these qualifiers.
+    pub(super) fn address(&mut self, qualifiers: Qualifiers) -> Parsed<Condition> {
         self.nested(|this| {
             if this.accept(Keyword::Not) {
                 return this.address(qualifiers).map(Condition::negated);
@@ -102,7 +103,7 @@ impl<'t> Parser<'t> {
 
     fn one_address(&mut self, qualifiers: Qualifiers) -> Parsed<Condition> {
         let (token, at) = self.token(0);
-        let what = match qualifiers.kind {
+        let what = match qualifiers.type_qualifier {
             None | Some(TypeQualifier::Host) => "an address",
             Some(TypeQualifier::Net) => "a network",
             Some(TypeQualifier::Port) => "a port",
@@ -115,7 +116,7 @@ impl<'t> Parser<'t> {
         ) {
             return Err(self.expected(what));
         }
-        let built = match qualifiers.kind {
+        let built = match qualifiers.type_qualifier {
             None | Some(TypeQualifier::Host | TypeQualifier::Net) => return self.host_or_net(qualifiers),
             Some(TypeQualifier::Port | TypeQualifier::PortRange) => self.ports(qualifiers, token),
             Some(TypeQualifier::Proto | TypeQualifier::ProtoChain) => self.proto(qualifiers, token),
@@ -124,9 +125,10 @@ impl<'t> Parser<'t> {
         built.map_err(|error| error.at(at).with_qualifier(qualifiers.layer.map_or("", |(word, _)| word)))
     }
 
+    /// An IPv4, IPv6 or Ethernet address, or a network with its mask.
     fn host_or_net(&mut self, qualifiers: Qualifiers) -> Parsed<Condition> {
         let (token, at) = self.token(0);
-        let is_net = qualifiers.kind == Some(TypeQualifier::Net);
+        let is_net = qualifiers.type_qualifier == Some(TypeQualifier::Net);
         let to = if is_net { "a network" } else { "a host" };
         if token_is_v4_or_v6(&token)
             && let Some((qualifier, layer)) = qualifiers.layer
@@ -176,7 +178,7 @@ impl<'t> Parser<'t> {
         built.map_err(|error| error.at(at))
     }
 
-    /// The mask after an IPv4 address, or else `mask`.
+    /// The mask after an IPv4 address (`/16`, `mask 255.255.0.0`), or else `mask`.
     fn mask(&mut self, address: u32, mask: u32, at: usize) -> Parsed<u32> {
         let mask = if self.accept_symbol("/") {
             let number_at = self.here();
@@ -207,6 +209,8 @@ impl<'t> Parser<'t> {
         }
     }
 
+    /// The prefix length after an IPv6 address, and the condition. The outer error is of the syntax, the inner one of the
+    /// condition, whose column the caller knows.
     fn host6(
         &mut self,
         qualifiers: Qualifiers,
@@ -225,7 +229,7 @@ impl<'t> Parser<'t> {
                 .at(number_at));
             }
         }
-        if qualifiers.kind == Some(TypeQualifier::Host) && length != 128 {
+        if qualifiers.type_qualifier == Some(TypeQualifier::Host) && length != 128 {
             return Err(ParseError::from(ExpressionErrorReason::Mismatch {
                 qualifier: "host",
                 to: "a network",
@@ -239,10 +243,11 @@ impl<'t> Parser<'t> {
         Ok(self.builder.ipv6_host(qualifiers.direction, address, mask))
     }
 
+    /// A port or a range of ports, by number or by service name.
     fn ports(&mut self, qualifiers: Qualifiers, token: Token<'t>) -> Result<Condition, ParseError> {
-        let is_range = qualifiers.kind == Some(TypeQualifier::PortRange);
+        let is_range = qualifiers.type_qualifier == Some(TypeQualifier::PortRange);
         let to = if is_range { "a range of ports" } else { "a port" };
-        let asked: u8 = match qualifiers.layer {
+        let wanted: u8 = match qualifiers.layer {
             None => ANY,
             Some((_, Layer::Tcp)) => names::OVER_TCP,
             Some((_, Layer::Udp)) => names::OVER_UDP,
@@ -279,14 +284,14 @@ impl<'t> Parser<'t> {
         if most > 0xffff {
             return Err(ExpressionErrorReason::TooLarge { what: "the port", most: 0xffff }.into());
         }
-        if asked & over == 0 {
+        if wanted & over == 0 {
             return Err(ExpressionErrorReason::Mismatch {
                 qualifier: "",
                 to: "a service of another transport",
             }
             .into());
         }
-        let transports: &[u32] = match asked & over {
+        let transports: &[u32] = match wanted & over {
             names::OVER_TCP => &[TCP],
             names::OVER_UDP => &[UDP],
             OVER_SCTP => &[SCTP],
@@ -295,8 +300,9 @@ impl<'t> Parser<'t> {
         self.builder.ports(transports, qualifiers.direction, (least, most))
     }
 
+    /// A protocol for `proto` or `protochain`, by number or name.
     fn proto(&mut self, qualifiers: Qualifiers, token: Token<'t>) -> Result<Condition, ParseError> {
-        let is_chain = qualifiers.kind == Some(TypeQualifier::ProtoChain);
+        let is_chain = qualifiers.type_qualifier == Some(TypeQualifier::ProtoChain);
         let layer = qualifiers.layer();
         let number = match token {
             Token::Number(number) => number,
@@ -322,11 +328,13 @@ impl<'t> Parser<'t> {
     }
 }
 
-/// Sctp has a bit of its own: no service of the table uses it.
+/// SCTP has a bit of its own, which no service of the table uses.
 const OVER_SCTP: u8 = 4;
+/// All transports that have ports.
 const ANY: u8 = names::OVER_TCP | names::OVER_UDP | OVER_SCTP;
 
-/// A port by number or name, and the transports it is known for; both together are as good as any.
+/// A port by number or name, and the transports that the service uses. A service known for TCP and UDP is taken for any
+/// transport, as in libpcap.
 fn port(text: &str) -> Option<(u32, u8)> {
     if text.starts_with(|first: char| first.is_ascii_digit()) {
         return text.parse().ok().map(|number| (number, ANY));
@@ -340,6 +348,7 @@ fn prefix_mask(bits: u32) -> u32 {
     u32::MAX.checked_shl(32 - bits).unwrap_or(0)
 }
 
+/// Returns true if the token is an IP address or a number that stands for one.
 fn token_is_v4_or_v6(token: &Token<'_>) -> bool {
     matches!(token, Token::V4 { .. } | Token::V6(_) | Token::Number(_))
 }

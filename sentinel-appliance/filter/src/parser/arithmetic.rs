@@ -1,4 +1,4 @@
-//! Numbers of the language: constants, bytes of the packet, and what is computed from them.
+//! Arithmetic expressions: constants, packet data, and what is computed from them. Precedence climbing.
 //!
 //! Read first: `pcap-filter(7)`, "expr relop expr".
 
@@ -9,18 +9,18 @@ use crate::lexer::Token;
 use crate::names::{Keyword, Layer};
 use crate::value::{ArithmeticError, Operation, ValueId};
 
-/// A number and the condition on which it is present.
+/// A value, and the condition under which the headers that it reads are present.
 #[derive(Clone, Copy)]
 struct Operand {
     value: ValueId,
-    present: Option<Condition>,
-    /// Operations inside, at most.
+    guard: Option<Condition>,
+    /// Depth of the expression tree, which bounds the recursion of the code generator.
     depth: u32,
 }
 
 impl Parser<'_> {
-    /// Two numbers and how they compare.
-    pub(crate) fn comparison(&mut self) -> Parsed<Qualified> {
+    /// A comparison of two arithmetic expressions, guarded by the presence of what both read.
+    pub(super) fn comparison(&mut self) -> Parsed<Qualified> {
         let left = self.arithmetic(None)?;
         let Some((comparison, same_sense)) = comparison_operator(&self.peek()) else {
             return Err(self.expected("a comparison: =, !=, <, <=, > or >="));
@@ -30,16 +30,17 @@ impl Parser<'_> {
         let graph = &mut self.builder.graph;
         let found = graph.compare(left.value, comparison, right.value);
         let found = if same_sense { found } else { found.negated() };
-        let present = match (left.present, right.present) {
+        let guard = match (left.guard, right.guard) {
             (Some(left), Some(right)) => Some(graph.and(left, right)),
             (left, right) => left.or(right),
         };
-        let found = graph.and_optional(present, found);
+        let found = graph.and_optional(guard, found);
         Ok((found, None))
     }
 
-    /// Arithmetic that may stand to the right of `before`: it ends where that binds stronger.
-    fn arithmetic(&mut self, before: Option<Binding>) -> Parsed<Operand> {
+    /// An arithmetic expression to the right of an operator of precedence `before`. It ends at an operator that does not
+    /// bind tighter, so that operators of equal precedence associate to the left.
+    fn arithmetic(&mut self, before: Option<Precedence>) -> Parsed<Operand> {
         self.nested(|this| {
             let mut left = this.primary()?;
             while let Some((operation, binding)) = operation(&this.peek()) {
@@ -72,9 +73,9 @@ impl Parser<'_> {
         if depth > MAX_DEPTH {
             return Err(ParseError::from(ExpressionErrorReason::TooDeep).at(at));
         }
-        // As in libpcap, that the right side is present is not asked: `ip[0] + tcp[0]` reads where a TCP header
-        // would be. Whoever wants to be sure says "tcp and".
-        Ok(Operand { value, present: left.present, depth })
+        // As in libpcap, the guard of the right operand is dropped: `ip[0] + tcp[0]` reads where a TCP header would be,
+        // whether or not there is one. An expression that starts with "tcp and" is safe.
+        Ok(Operand { value, guard: left.guard, depth })
     }
 
     fn primary(&mut self) -> Parsed<Operand> {
@@ -85,9 +86,9 @@ impl Parser<'_> {
             Token::Keyword(_, Keyword::Length) => values.length(),
             Token::Symbol("-") => {
                 self.advance();
-                let inner = self.arithmetic(Some(Some(STRONGEST)))?;
+                let inner = self.arithmetic(Some(Some(UNARY)))?;
                 let value = self.builder.graph.values.negated(inner.value);
-                return Ok(Operand { value, present: inner.present, depth: inner.depth + 1 });
+                return Ok(Operand { value, guard: inner.guard, depth: inner.depth + 1 });
             }
             Token::Symbol("(") => {
                 self.advance();
@@ -102,10 +103,10 @@ impl Parser<'_> {
             _ => return Err(self.expected("a number, 'len' or a protocol and '['")),
         };
         self.advance();
-        Ok(Operand { value, present: None, depth: 0 })
+        Ok(Operand { value, guard: None, depth: 0 })
     }
 
-    /// The bracket after a protocol.
+    /// Packet data: the bracket after a protocol, `tcp[12:1]`.
     fn access(&mut self, layer: Layer, at: usize) -> Parsed<Operand> {
         self.expect_symbol("[", "'['")?;
         let index = self.arithmetic(None)?;
@@ -116,19 +117,20 @@ impl Parser<'_> {
             size = self.number("1, 2 or 4")?;
         }
         self.expect_symbol("]", "']', ':' or an operator")?;
-        let (value, present) =
-            self.builder.packet_data(layer, index.value, index.present, size).map_err(|error| match error
-                .reason()
-            {
-                ExpressionErrorReason::AccessSize => error.at(size_at),
-                _ => error.at(at),
+        let (value, guard) =
+            self.builder.packet_data(layer, index.value, index.guard, size).map_err(|error| {
+                match error.reason() {
+                    ExpressionErrorReason::AccessSize => error.at(size_at),
+                    _ => error.at(at),
+                }
             })?;
-        Ok(Operand { value, present, depth: index.depth + 1 })
+        Ok(Operand { value, guard, depth: index.depth + 1 })
     }
 }
 
-/// The comparison, and whether it is as written or the opposite.
-pub(crate) fn comparison_operator(token: &Token<'_>) -> Option<(Comparison, bool)> {
+/// The comparison of an operator, and whether its sense is kept; `!=`, `<=` and `<` are negations of those that the
+/// machine has.
+pub(super) fn comparison_operator(token: &Token<'_>) -> Option<(Comparison, bool)> {
     match token {
         Token::Symbol("=") => Some((Comparison::Equal, true)),
         Token::Symbol("!=") => Some((Comparison::Equal, false)),
@@ -140,11 +142,12 @@ pub(crate) fn comparison_operator(token: &Token<'_>) -> Option<(Comparison, bool
     }
 }
 
-/// How strongly an operator binds; `None` for those without a precedence.
-type Binding = Option<u8>;
-const STRONGEST: u8 = 6;
+/// Precedence of an operator; `None` for `%` and `^`, which have none.
+type Precedence = Option<u8>;
+/// Precedence of the unary minus, above all binary operators.
+const UNARY: u8 = 6;
 
-fn operation(token: &Token<'_>) -> Option<(Operation, Binding)> {
+fn operation(token: &Token<'_>) -> Option<(Operation, Precedence)> {
     let Token::Symbol(sign) = token else { return None };
     Some(match *sign {
         "|" => (Operation::Or, Some(1)),

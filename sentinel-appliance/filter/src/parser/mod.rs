@@ -1,35 +1,38 @@
-//! The grammar. Conditions are built as they are read, because a `vlan` or `mpls` moves everything to its right.
+//! Recursive-descent parser. It builds the control-flow graph while it reads (syntax-directed translation), because a
+//! `vlan` or `mpls` moves the headers for everything to its right.
 //!
-//! Read first: `pcap-filter(7)`. Three things surprise: "and" and "or" bind equally, from left to right; an address
-//! without qualifiers takes those of the address before it; `%` and `^` have no precedence, so what follows either
-//! of them is its right side.
+//! Read first: `pcap-filter(7)`. Three rules are unusual: "and" and "or" have equal precedence and associate to the
+//! left; an address without qualifiers takes those of the address before it; `%` and `^` have no precedence, so all that
+//! follows either of them is its right operand.
 
 mod address;
 mod arithmetic;
+mod keyword;
 
 use address::Qualifiers;
 use arithmetic::comparison_operator;
 
 use crate::error::{ExpressionErrorReason, ParseError, Parsed};
-use crate::graph::{Comparison, Condition, Graph};
+use crate::graph::{Condition, Graph};
 use crate::lexer::{PositionedToken, Token};
-use crate::names::{self, Keyword, Layer};
+use crate::names::{Keyword, Layer};
 use crate::primitive::ConditionBuilder;
-use crate::value::{LoadSize, Operation};
 
-/// Deepest nesting of parentheses, brackets and signs.
-pub(crate) const MAX_DEPTH: u32 = 48;
-/// Most values and tests of one expression.
+/// Deepest nesting of parentheses, brackets and signs; bounds the stack of the recursion.
+const MAX_DEPTH: u32 = 48;
+/// Most values and blocks of one expression. A longer program than [`MAX_INSTRUCTIONS`](crate::MAX_INSTRUCTIONS) is
+/// refused anyway; this bounds time and memory until then.
 const MAX_GRAPH_SIZE: usize = 16_384;
 
-/// A condition, and the qualifiers that an address after it would take.
-pub(crate) type Qualified = (Condition, Option<Qualifiers>);
+/// A condition, and the qualifiers that an address without any inherits from it.
+type Qualified = (Condition, Option<Qualifiers>);
 
+/// The tokens, a cursor and the graph built so far.
 pub(crate) struct Parser<'t> {
     tokens: &'t [PositionedToken<'t>],
-    pub(crate) next: usize,
+    next: usize,
     depth: u32,
-    pub(crate) builder: ConditionBuilder,
+    builder: ConditionBuilder,
 }
 
 impl<'t> Parser<'t> {
@@ -41,7 +44,7 @@ impl<'t> Parser<'t> {
         self.builder.graph
     }
 
-    /// The whole expression; `None` if it is empty.
+    /// Parses all tokens; `None` if there are none.
     pub(crate) fn expression(&mut self) -> Parsed<Option<Condition>> {
         if self.peek() == Token::End {
             return Ok(None);
@@ -53,44 +56,46 @@ impl<'t> Parser<'t> {
         Ok(Some(condition))
     }
 
-    pub(crate) fn token(&self, ahead: usize) -> PositionedToken<'t> {
+    /// The token `ahead` places behind the cursor; the end token repeats.
+    fn token(&self, ahead: usize) -> PositionedToken<'t> {
         let last = || self.tokens.last().copied().unwrap_or((Token::End, 0));
         self.tokens.get(self.next + ahead).copied().unwrap_or_else(last)
     }
 
-    pub(crate) fn peek(&self) -> Token<'t> {
+    fn peek(&self) -> Token<'t> {
         self.token(0).0
     }
 
-    pub(crate) fn advance(&mut self) {
+    fn advance(&mut self) {
         self.next += 1;
     }
 
     /// The byte at which the next token starts.
-    pub(crate) fn here(&self) -> usize {
+    fn here(&self) -> usize {
         self.token(0).1
     }
 
-    pub(crate) fn keyword(&self, ahead: usize) -> Option<Keyword> {
+    fn keyword(&self, ahead: usize) -> Option<Keyword> {
         match self.token(ahead).0 {
             Token::Keyword(_, keyword) => Some(keyword),
             _ => None,
         }
     }
 
-    pub(crate) fn accept(&mut self, wanted: Keyword) -> bool {
+    fn accept(&mut self, wanted: Keyword) -> bool {
         let found = self.keyword(0) == Some(wanted);
         self.next += usize::from(found);
         found
     }
 
-    pub(crate) fn accept_symbol(&mut self, wanted: &'static str) -> bool {
+    fn accept_symbol(&mut self, wanted: &'static str) -> bool {
         let found = self.peek() == Token::Symbol(wanted);
         self.next += usize::from(found);
         found
     }
 
-    pub(crate) fn expected(&self, what: &'static str) -> ParseError {
+    /// The error that something else than `what` belongs at the cursor. It names the word before.
+    fn expected(&self, what: &'static str) -> ParseError {
         let before = self.next.checked_sub(1).and_then(|before| self.tokens.get(before));
         let after = match before {
             Some((Token::Keyword(word, _) | Token::Symbol(word), _)) => word,
@@ -107,12 +112,12 @@ impl<'t> Parser<'t> {
         ParseError::from(kind).at(self.here())
     }
 
-    pub(crate) fn expect_symbol(&mut self, sign: &'static str, what: &'static str) -> Parsed<()> {
+    fn expect_symbol(&mut self, sign: &'static str, what: &'static str) -> Parsed<()> {
         if self.accept_symbol(sign) { Ok(()) } else { Err(self.expected(what)) }
     }
 
-    /// Runs `parse` one level nested.
-    pub(crate) fn nested<T>(&mut self, parse: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
+    /// Runs `parse` one level of nesting deeper, within both limits.
+    fn nested<T>(&mut self, parse: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
         let size = self.builder.graph.blocks.len() + self.builder.graph.values.len();
         if size > MAX_GRAPH_SIZE {
             return Err(ParseError::from(ExpressionErrorReason::TooLong).at(self.here()));
@@ -126,7 +131,7 @@ impl<'t> Parser<'t> {
         result
     }
 
-    /// Conditions joined by "and" and "or", which bind equally.
+    /// Conditions joined by "and" and "or", which have equal precedence: a loop, left to right.
     fn and_or(&mut self, inherited: Option<Qualifiers>) -> Parsed<Qualified> {
         let (mut condition, mut qualifiers) = self.boolean_operand(inherited)?;
         loop {
@@ -144,6 +149,7 @@ impl<'t> Parser<'t> {
         }
     }
 
+    /// A condition with any number of "not" before it: an address, a parenthesis or a primitive.
     fn boolean_operand(&mut self, inherited: Option<Qualifiers>) -> Parsed<Qualified> {
         self.nested(|this| {
             let mut negated = false;
@@ -167,6 +173,7 @@ impl<'t> Parser<'t> {
         })
     }
 
+    /// The error for an address that has no qualifiers to inherit.
     fn unqualified(&self) -> ParseError {
         let kind = match self.peek() {
             Token::Name(_) => ExpressionErrorReason::UnknownWord,
@@ -178,7 +185,8 @@ impl<'t> Parser<'t> {
         ParseError::from(kind).at(self.here())
     }
 
-    /// Whether an address, name or number follows that is no arithmetic, perhaps in parentheses or negated.
+    /// Returns true if an address, name or number follows that is no arithmetic, perhaps in parentheses or negated.
+    /// Needs unlimited look-ahead: the grammar of libpcap is not LL(k) here.
     fn starts_address(&self) -> bool {
         let mut ahead = 0;
         while self.token(ahead).0 == Token::Symbol("(") || self.keyword(ahead) == Some(Keyword::Not) {
@@ -197,7 +205,8 @@ impl<'t> Parser<'t> {
         }
     }
 
-    /// Whether the parenthesis that follows is part of arithmetic: an operator comes after it.
+    /// Returns true if the parenthesis that follows is part of arithmetic: an operator comes after its end, or it holds no
+    /// comparison.
     fn starts_arithmetic(&self) -> bool {
         let mut depth = 0_usize;
         for (at, (token, _)) in self.tokens.iter().enumerate().skip(self.next) {
@@ -217,7 +226,7 @@ impl<'t> Parser<'t> {
         false
     }
 
-    /// Whether there is a comparison or a join before token `end`.
+    /// Returns true if there is a comparison or a keyword before token `end`.
     fn has_comparison(&self, end: usize) -> bool {
         let inside = self.tokens.get(self.next..end).unwrap_or(&[]);
         inside
@@ -278,140 +287,9 @@ impl<'t> Parser<'t> {
         built.map(Some).map_err(|error| error.at(at).with_qualifier(word.unwrap_or("")))
     }
 
-    /// A primitive that takes no qualifiers.
-    fn keyword_primitive(&mut self, keyword: Keyword, at: usize) -> Parsed<Condition> {
-        if !matches!(
-            keyword,
-            Keyword::Less
-                | Keyword::Greater
-                | Keyword::Byte
-                | Keyword::Inbound
-                | Keyword::Outbound
-                | Keyword::Interface
-                | Keyword::Vlan
-                | Keyword::Mpls
-                | Keyword::PppoeDiscovery
-                | Keyword::PppoeSession
-                | Keyword::Llc
-        ) {
-            return Err(self.expected("a condition"));
-        }
-        self.advance();
-        let ConditionBuilder { graph, headers } = &mut self.builder;
-        let built = match keyword {
-            Keyword::Inbound => headers.outbound(graph).map(Condition::negated),
-            Keyword::Outbound => headers.outbound(graph),
-            Keyword::PppoeDiscovery => headers.pppoe_discovery(graph),
-            Keyword::Less | Keyword::Greater => {
-                let number = self.number("a length in bytes")?;
-                let graph = &mut self.builder.graph;
-                let length = graph.values.length();
-                Ok(if keyword == Keyword::Less {
-                    graph.compare_constant(length, Comparison::Greater, number).negated()
-                } else {
-                    graph.compare_constant(length, Comparison::AtLeast, number)
-                })
-            }
-            Keyword::Byte => return self.byte(),
-            Keyword::Interface => {
-                let number = self.number("the number of an interface")?;
-                self.builder.headers.interface(&mut self.builder.graph, number)
-            }
-            Keyword::Vlan => {
-                let id = self.optional_number("VLAN identifier", 4095)?;
-                self.builder.headers.vlan(&mut self.builder.graph, id)
-            }
-            Keyword::Mpls => {
-                let label = self.optional_number("MPLS label", 0x000f_ffff)?;
-                self.builder.headers.mpls(&mut self.builder.graph, label)
-            }
-            Keyword::PppoeSession => {
-                let session = self.optional_number("PPPoE session", 0xffff)?;
-                self.builder.headers.pppoe_session(&mut self.builder.graph, session)
-            }
-            _ => return self.llc(at),
-        };
-        built.map_err(|error| error.at(at))
-    }
-
-    pub(crate) fn number(&mut self, what: &'static str) -> Parsed<u32> {
+    fn number(&mut self, what: &'static str) -> Parsed<u32> {
         let Token::Number(number) = self.peek() else { return Err(self.expected(what)) };
         self.advance();
         Ok(number)
-    }
-
-    /// A number, perhaps in parentheses, if one follows.
-    fn optional_number(&mut self, what: &'static str, most: u32) -> Parsed<Option<u32>> {
-        let mut ahead = 0;
-        while self.token(ahead).0 == Token::Symbol("(") {
-            ahead += 1;
-        }
-        let (Token::Number(number), at) = self.token(ahead) else { return Ok(None) };
-        self.next += ahead + 1;
-        for _ in 0..ahead {
-            self.expect_symbol(")", "')'")?;
-        }
-        if number > most {
-            return Err(ParseError::from(ExpressionErrorReason::TooLarge { what, most }).at(at));
-        }
-        Ok(Some(number))
-    }
-
-    /// `byte 12 = 8`.
-    fn byte(&mut self) -> Parsed<Condition> {
-        let offset = self.number("the number of a byte")?;
-        let at = self.here();
-        let Token::Symbol(sign) = self.peek() else { return Err(self.expected("'=', '<', '>', '&' or '|'")) };
-        self.advance();
-        let number = self.number("a number")?;
-        let place = self.builder.headers.link_start().plus(offset);
-        let graph = &mut self.builder.graph;
-        let found = graph.values.load(place, LoadSize::Byte);
-        Ok(match sign {
-            "=" => graph.equal(found, number),
-            "<" => graph.compare_constant(found, Comparison::AtLeast, number).negated(),
-            ">" => graph.compare_constant(found, Comparison::Greater, number),
-            "&" => graph.compare_constant(found, Comparison::AnyBit, number),
-            "|" => {
-                let bits = graph.values.constant(number);
-                let joined = graph.values.binary(Operation::Or, found, bits).unwrap_or(found);
-                graph.equal(joined, 0).negated()
-            }
-            _ => {
-                return Err(ParseError::from(ExpressionErrorReason::Expected {
-                    what: "'=', '<', '>', '&' or '|'",
-                    after: "byte",
-                })
-                .at(at));
-            }
-        })
-    }
-
-    /// LLC frames, perhaps of a type.
-    fn llc(&mut self, at: usize) -> Parsed<Condition> {
-        let (mut condition, header) =
-            self.builder.headers.llc(&mut self.builder.graph).map_err(|error| error.at(at))?;
-        let name = match self.peek() {
-            Token::Name(name) => name,
-            Token::Keyword("rnr", _) => "rnr",
-            _ => return Ok(condition),
-        };
-        let graph = &mut self.builder.graph;
-        let control = graph.values.load(header.plus(2), LoadSize::Byte);
-        let kind = match names::llc_control(name) {
-            Some((mask, value)) => {
-                let control = graph.values.masked(control, mask);
-                graph.equal(control, value)
-            }
-            None if name == "i" => graph.compare_constant(control, Comparison::AnyBit, 1).negated(),
-            None => {
-                return Err(
-                    ParseError::from(ExpressionErrorReason::UnknownName("type of LLC frame")).at(self.here())
-                );
-            }
-        };
-        condition = graph.and(condition, kind);
-        self.advance();
-        Ok(condition)
     }
 }

@@ -1,4 +1,4 @@
-//! The primitives of the language: addresses, ports, protocols, and access to bytes.
+//! Primitives of the language as conditions: addresses, ports, protocols, and packet data.
 //!
 //! Read first: `pcap-filter(7)`; RFC 791, 793, 826, 8200.
 
@@ -17,7 +17,7 @@ const ICMP6: u32 = 58;
 pub(crate) const FRAGMENT: u32 = 44;
 pub(crate) const V6_HEADER: u32 = 40;
 
-/// Which of two addresses or ports.
+/// The "dir" qualifier: which of two addresses or ports.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Direction {
     Either,
@@ -26,7 +26,7 @@ pub(crate) enum Direction {
     Both,
 }
 
-/// What builds conditions; it remembers which headers the expression has stepped over.
+/// Builds conditions in a graph. Holds the header offsets, which depend on what the expression has stepped over.
 pub(crate) struct ConditionBuilder {
     pub(crate) graph: Graph,
     pub(crate) headers: Headers,
@@ -41,7 +41,7 @@ impl ConditionBuilder {
         self.headers.has_ethertype(&mut self.graph, proto)
     }
 
-    /// `check` of the source, the destination, or both, at their offsets.
+    /// `check` of the source, the destination, or both, at their offsets in the header.
     pub(crate) fn in_direction(
         &mut self,
         direction: Direction,
@@ -63,7 +63,7 @@ impl ConditionBuilder {
         }
     }
 
-    /// An IPv4 address or network; without a layer, of IP, ARP or RARP.
+    /// The condition on an IPv4 address or network; without a layer, in IP, ARP or RARP.
     pub(crate) fn ipv4_host(
         &mut self,
         layer: Option<Layer>,
@@ -78,7 +78,8 @@ impl ConditionBuilder {
             Some(Layer::Arp) => &[(ARP, IN_ARP)],
             Some(Layer::Rarp) => &[(RARP, IN_ARP)],
             _ if self.headers.is_behind_mpls() => &[(IP, IN_IP)],
-            // ARP and RARP apart: merged too early, nothing is known of the type behind them.
+            // One chain for each protocol, equal for ARP and RARP. They are merged later: at a block with one predecessor the
+            // optimiser knows the EtherType, at one with two it does not.
             _ => &[(IP, IN_IP), (ARP, IN_ARP), (RARP, IN_ARP)],
         };
         let mut any: Option<Condition> = None;
@@ -94,7 +95,7 @@ impl ConditionBuilder {
         Ok(any.unwrap_or_else(|| self.graph.constant(false)))
     }
 
-    /// An IPv6 address or network.
+    /// The condition on an IPv6 address or network: a comparison for each of the four words under the mask.
     pub(crate) fn ipv6_host(
         &mut self,
         direction: Direction,
@@ -103,28 +104,28 @@ impl ConditionBuilder {
     ) -> Parsed<Condition> {
         let carried = self.has_ethertype(IP6)?;
         let found = self.in_direction(direction, [8, 24], |this, offset| {
-            let mut whole: Option<Condition> = None;
+            let mut all_words: Option<Condition> = None;
             for ((word, mask), skip) in address.into_iter().zip(mask).zip([0, 4, 8, 12]) {
                 if mask == 0 {
                     break;
                 }
                 let field = this.load(offset + skip, LoadSize::Word);
                 let same = this.graph.masked_equal(field, word, mask);
-                whole = Some(this.graph.and_optional(whole, same));
+                all_words = Some(this.graph.and_optional(all_words, same));
             }
-            whole.unwrap_or_else(|| this.graph.constant(true))
+            all_words.unwrap_or_else(|| this.graph.constant(true))
         });
         Ok(self.graph.and(carried, found))
     }
 
-    /// A hardware address.
+    /// The condition on an Ethernet address.
     pub(crate) fn mac_host(&mut self, direction: Direction, address: [u8; 6]) -> Parsed<Condition> {
         let start = self.headers.ethernet("Ethernet addresses")?;
         let [a, b, c, d, e, f] = address;
         let high = u32::from(u16::from_be_bytes([a, b]));
         let low = u32::from_be_bytes([c, d, e, f]);
         Ok(self.in_direction(direction, [6, 0], |this, offset| {
-            // The end first: it differs sooner.
+            // The low four bytes first: addresses of one vendor differ in them.
             let field = this.graph.values.load(start.plus(offset + 2), LoadSize::Word);
             let end = this.graph.equal(field, low);
             let field = this.graph.values.load(start.plus(offset), LoadSize::Half);
@@ -133,7 +134,7 @@ impl ConditionBuilder {
         }))
     }
 
-    /// A protocol by its name.
+    /// The condition that the frame is of a protocol.
     pub(crate) fn protocol(&mut self, layer: Layer) -> Parsed<Condition> {
         match layer {
             Layer::Link => Err(ExpressionErrorReason::Expected {
@@ -161,6 +162,7 @@ impl ConditionBuilder {
         }
     }
 
+    /// The condition that the frame carries this ISO network-layer protocol.
     pub(crate) fn iso_protocol(&mut self, number: u32) -> Parsed<Condition> {
         let iso = self.has_ethertype(0xfe)?;
         let kind = self.graph.values.load(self.headers.osi(), LoadSize::Byte);
@@ -168,16 +170,17 @@ impl ConditionBuilder {
         Ok(self.graph.and(iso, same))
     }
 
-    /// `size` bytes at `index` of `layer`'s header, and that the header is there.
+    /// Packet data accessor: `size` bytes at `index` of the header of `layer`, and the condition that the header is there
+    /// (and `guard`, that of the index).
     pub(crate) fn packet_data(
         &mut self,
         layer: Layer,
         index: ValueId,
-        checked: Option<Condition>,
+        guard: Option<Condition>,
         size: u32,
     ) -> Result<(ValueId, Option<Condition>), ParseError> {
         let size = LoadSize::from_bytes(size).ok_or(ExpressionErrorReason::AccessSize)?;
-        let mut condition = checked;
+        let mut condition = guard;
         let mut require = |this: &mut Self, more: Condition| {
             condition = Some(this.graph.and_optional(condition, more));
         };
@@ -201,8 +204,8 @@ impl ConditionBuilder {
                 require(self, v4);
                 let there = self.protocol(layer)?;
                 require(self, there);
-                let whole = self.is_first_fragment();
-                require(self, whole);
+                let first = self.is_first_fragment();
+                require(self, first);
                 self.ipv4_payload()
             }
             Layer::Icmp6 => {
@@ -225,12 +228,12 @@ impl ConditionBuilder {
         Ok((value, condition))
     }
 
-    /// Sent to everyone.
+    /// The condition that the frame is a broadcast.
     pub(crate) fn broadcast(&mut self, layer: Option<Layer>) -> Parsed<Condition> {
         match layer {
             None | Some(Layer::Link) => self.mac_host(Direction::Destination, [0xff; 6]),
             Some(Layer::Ip) => {
-                // The netmask is not known, so only the broadcast addresses of every network.
+                // The netmask is not known, so only the two addresses that are broadcast on every network.
                 let v4 = self.has_ethertype(IP)?;
                 let destination = self.load(16, LoadSize::Word);
                 let everyone = self.graph.equals_any(destination, &[0, u32::MAX]);
@@ -240,7 +243,7 @@ impl ConditionBuilder {
         }
     }
 
-    /// Sent to a group.
+    /// The condition that the frame is a multicast.
     pub(crate) fn multicast(&mut self, layer: Option<Layer>) -> Parsed<Condition> {
         match layer {
             None | Some(Layer::Link) => {
@@ -265,7 +268,7 @@ impl ConditionBuilder {
     }
 }
 
-/// What is asked of a protocol that has it not. Whoever knows the word for the protocol fills it in.
+/// The error that a qualifier does not go with `to`. The parser knows the word of the qualifier and fills it in.
 pub(crate) fn mismatch(to: &'static str) -> ParseError {
     ExpressionErrorReason::Mismatch { qualifier: "", to }.into()
 }

@@ -1,4 +1,4 @@
-//! What IP has_ethertype: protocols by number, behind extension headers too, and ports.
+//! Transport protocols over IP: by number, behind extension headers too, and by port.
 //!
 //! Read first: RFC 791, 8200 (section 4), 4302 (authentication header), 793, 768, 9260.
 
@@ -9,11 +9,11 @@ use crate::headers::{IP, IP6};
 use crate::names::Layer;
 use crate::value::{LoadSize, Offset, Operation, ValueId};
 
-/// Extension headers that `protochain` steps over. Loops would need jumps back, which the kernel refuses.
+/// Extension headers that `protochain` steps over. The loop is unrolled, because the kernel refuses jumps back.
 const MAX_EXTENSIONS: u32 = 6;
 
 impl ConditionBuilder {
-    /// Ports from `least` to `most` of `transports`, over either IP.
+    /// The condition on a port from `least` to `most` of one of `transports`, over IPv4 or IPv6.
     pub(crate) fn ports(
         &mut self,
         transports: &[u32],
@@ -33,8 +33,8 @@ impl ConditionBuilder {
         let inside = self.any_transport(transports, |this, transport| {
             let next = this.load(9, LoadSize::Byte);
             let carried = this.graph.equal(next, transport);
-            let whole = this.is_first_fragment();
-            let carried = this.graph.and(carried, whole);
+            let first = this.is_first_fragment();
+            let carried = this.graph.and(carried, first);
             let place = this.ipv4_payload();
             let found = this.port_at(place, direction, least, most);
             this.graph.and(carried, found)
@@ -43,6 +43,7 @@ impl ConditionBuilder {
         Ok(self.graph.or(v6, v4))
     }
 
+    /// The disjunction of `over` for each transport.
     fn any_transport(
         &mut self,
         transports: &[u32],
@@ -56,6 +57,7 @@ impl ConditionBuilder {
         any.unwrap_or_else(|| self.graph.constant(false))
     }
 
+    /// The condition on the ports of a transport header.
     fn port_at(&mut self, transport: Offset, direction: Direction, least: u32, most: u32) -> Condition {
         self.in_direction(direction, [0, 2], |this, offset| {
             let port = this.graph.values.load(transport.plus(offset), LoadSize::Half);
@@ -68,8 +70,8 @@ impl ConditionBuilder {
         })
     }
 
-    /// Where the payload of IPv4 begins.
-    pub(crate) fn ipv4_payload(&mut self) -> Offset {
+    /// Start of the payload of IPv4, behind the options.
+    pub(super) fn ipv4_payload(&mut self) -> Offset {
         let network = self.headers.network();
         let mut length = self.graph.values.header_length(network);
         if let Some(variable) = network.variable {
@@ -78,12 +80,14 @@ impl ConditionBuilder {
         Offset { fixed: network.fixed, variable: Some(length) }
     }
 
-    pub(crate) fn is_first_fragment(&mut self) -> Condition {
+    /// The condition that the fragment offset is zero, so that the transport header is in this packet.
+    pub(super) fn is_first_fragment(&mut self) -> Condition {
         let field = self.load(6, LoadSize::Half);
         self.graph.compare_constant(field, Comparison::AnyBit, 0x1fff).negated()
     }
 
-    /// The protocol of this number inside `layer`, or inside either IP.
+    /// The condition on the protocol number in the header of `layer`, or of IPv4 or IPv6. In IPv6 also the protocol behind
+    /// one fragment header, as in libpcap.
     pub(crate) fn ip_protocol(&mut self, layer: Option<Layer>, number: u32) -> Parsed<Condition> {
         match layer {
             None => {
@@ -114,7 +118,7 @@ impl ConditionBuilder {
         }
     }
 
-    /// The protocol of this number behind any extension headers, at most [`MAX_EXTENSIONS`].
+    /// The condition that this protocol follows at most [`MAX_EXTENSIONS`] extension headers (`protochain`).
     pub(crate) fn protochain(&mut self, layer: Option<Layer>, number: u32) -> Parsed<Condition> {
         match layer {
             None => {
@@ -140,7 +144,8 @@ impl ConditionBuilder {
         }
     }
 
-    /// `next` names the header at `place`, and is it or can be stepped over.
+    /// The condition that `next`, the number of the header at `place`, is `number`, or that of an extension header behind which
+    /// the chain goes on. Recursion is bounded by `left`.
     fn chain_header_is(
         &mut self,
         number: u32,
@@ -163,14 +168,15 @@ impl ConditionBuilder {
             let options = self.graph.and(options, behind);
             any = self.graph.or(any, options);
         }
-        // What is asked for follows authentication at once (RFC 8200 section 4.1) or not: the program stays short.
+        // Authentication is the last extension header before the transport but destination options (RFC 8200 section 4.1), so
+        // one header behind it is tested, and the program stays short.
         let authentication = self.graph.equal(next, AUTHENTICATION);
         let behind = self.behind_extension_header(number, place, (2, 2), is_v6, 1);
         let authentication = self.graph.and(authentication, behind);
         self.graph.or(any, authentication)
     }
 
-    /// The rest of the chain behind a header of `(length byte + more) << shift` bytes.
+    /// The rest of the chain behind an extension header of `(length byte + more) << shift` bytes.
     fn behind_extension_header(
         &mut self,
         number: u32,

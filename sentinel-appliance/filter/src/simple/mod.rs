@@ -1,23 +1,25 @@
-//! Filters by protocol, address and port, joined by "and".
+//! Simple filters: a conjunction of protocol, address and port.
 //!
 //! Read first: `pcap-filter(7)`; IANA's protocol numbers; RFC 8200 section 4 (extension headers).
 //!
-//! What matches: up to two VLAN tags (802.1Q, 802.1ad) are stepped over, whether or not the kernel took the outer
-//! one off; so are up to three IPv6 extension headers. Later fragments match by address and transport, and never
-//! by port, because they carry none. Tunnels and `PPPoE` are not looked into.
+//! Up to two VLAN tags (802.1Q, 802.1ad) are stepped over, whether or not the kernel has removed the outer one, and up to
+//! three IPv6 extension headers. Fragments but the first match by address and transport, never by port, because they
+//! carry none. Tunnels and `PPPoE` are not decapsulated.
+
+mod compiler;
 
 use core::fmt;
 use core::net::IpAddr;
 
 use sentinel_units::{LinkType, Port};
 
-use crate::assembler::{Assembler, Label, Unreachable};
-use crate::code;
+use crate::assembler::Unreachable;
 use crate::program::Program;
-use crate::protocol::{ANY_WITH_PORTS, Protocol, Transport};
+use crate::protocol::Protocol;
 use crate::validate::InvalidProgram;
+use compiler::Compiler;
 
-/// Which frames to keep. A part that is absent asks for nothing.
+/// Frames to keep. A part that is absent matches everything.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct SimpleFilter {
     /// The protocol carried.
@@ -34,13 +36,13 @@ pub struct SimpleFilter {
 pub enum CompileError {
     /// Frames of this link type cannot be filtered.
     Link(LinkType),
-    /// A port was asked of a protocol that has none, so nothing could match.
+    /// A port together with a protocol that has none: nothing could match.
     NoPorts(Protocol),
-    /// An IPv6 address was asked of ARP, which carries IPv4 only, so nothing could match.
+    /// An IPv6 address together with ARP, which carries IPv4 only: nothing could match.
     ArpOverV6,
-    /// The program came out wrong: our mistake, not the caller's.
+    /// The generated program is invalid: a defect of the compiler.
     Program(InvalidProgram),
-    /// The program came out too long for its jumps: our mistake, not the caller's.
+    /// A jump of the generated program does not reach its label: a defect of the compiler.
     JumpTooFar,
 }
 
@@ -64,40 +66,15 @@ impl From<Unreachable> for CompileError {
     }
 }
 
-/// What a matching packet returns: all of it, as tcpdump says it.
-const WHOLE_PACKET: u32 = 0x0004_0000;
-
-/// The link headers that can be filtered.
-#[derive(Clone, Copy)]
-struct LinkHeader {
-    /// Where the network header is if there is no tag.
-    network: u32,
-    /// Where its type is; `None` if only the version nibble tells.
-    kind: Option<u32>,
-}
-
-impl LinkHeader {
-    fn new(link: LinkType) -> Result<Self, CompileError> {
-        let (network, kind) = match link {
-            LinkType::ETHERNET => (14, Some(12)),
-            LinkType::LINUX_SLL => (16, Some(14)),
-            LinkType::LINUX_SLL2 => (20, Some(0)),
-            LinkType::RAW | LinkType::IPV4 | LinkType::IPV6 => (0, None),
-            LinkType::NULL | LinkType::LOOP => (4, None),
-            other => return Err(CompileError::Link(other)),
-        };
-        Ok(Self { network, kind })
-    }
-}
-
 impl SimpleFilter {
-    /// The program that keeps matching frames whole and drops the others.
+    /// Compiles to a program that keeps matching frames whole and drops the others.
     ///
     /// # Errors
-    /// - [`CompileError::Link`] if frames begin with a header that is not known here.
+    /// - [`CompileError::Link`] if the layout of the link-layer header is not known.
     /// - [`CompileError::NoPorts`], [`CompileError::ArpOverV6`] if the parts exclude each other.
+    /// - [`CompileError::Program`], [`CompileError::JumpTooFar`] never: a test compiles every combination.
     pub fn compile(&self, link: LinkType) -> Result<Program, CompileError> {
-        let link = LinkHeader::new(link)?;
+        let link = compiler::LinkHeader::new(link)?;
         match (self.protocol, self.address, self.port) {
             (Some(protocol), _, Some(_)) if !protocol.has_ports() => {
                 return Err(CompileError::NoPorts(protocol));
@@ -105,266 +82,9 @@ impl SimpleFilter {
             (Some(Protocol::Arp), Some(IpAddr::V6(_)), _) => return Err(CompileError::ArpOverV6),
             _ => {}
         }
-        let mut out = Assembler::default();
-        let mut compiler =
-            Compiler { accept: out.label(), reject: out.label(), network: link.network, out, wanted: *self };
-        if *self != Self::default() {
-            compiler.program(link);
-        }
-        let Compiler { mut out, accept, reject, .. } = compiler;
-        out.place(accept);
-        out.plain(code::RET_K, WHOLE_PACKET);
-        if *self != Self::default() {
-            out.place(reject);
-            out.plain(code::RET_K, 0);
-        }
-        Program::new(out.finish()?).map_err(CompileError::Program)
+        Program::new(Compiler::new(*self, link).finish()?).map_err(CompileError::Program)
     }
 }
-
-/// Emits the program; X holds how far tags (and later extension headers) push the network header back.
-struct Compiler {
-    out: Assembler,
-    accept: Label,
-    reject: Label,
-    network: u32,
-    wanted: SimpleFilter,
-}
-
-impl Compiler {
-    fn program(&mut self, link: LinkHeader) {
-        const V4: u32 = 0x0800;
-        const V6: u32 = 0x86dd;
-        const ARP: u32 = 0x0806;
-        let (v4, v6, arp) = (self.out.label(), self.out.label(), self.out.label());
-        if let Some(kind) = link.kind {
-            self.ether_type(kind);
-            for (number, section) in [(V4, v4), (V6, v6), (ARP, arp)] {
-                self.out.branch_if(code::JEQ_K, number, section);
-            }
-        } else {
-            self.out.plain(code::LDX_IMM, 0);
-            self.out.plain(code::LD_B_ABS, link.network);
-            self.out.plain(code::RSH_K, 4);
-            self.out.branch_if(code::JEQ_K, 4, v4);
-            self.out.branch_if(code::JEQ_K, 6, v6);
-        }
-        self.out.jump(self.reject);
-        self.out.place(v4);
-        self.v4();
-        self.out.place(v6);
-        self.v6();
-        self.out.place(arp);
-        self.arp();
-    }
-
-    /// Leaves the type of the network header in A and the length of the tags before it in X.
-    fn ether_type(&mut self, kind: u32) {
-        const TAGS: [u32; 3] = [0x8100, 0x88a8, 0x9100]; // 802.1Q, 802.1ad, QinQ before it had a standard
-        let done = self.out.label();
-        self.out.plain(code::LDX_IMM, 0);
-        self.out.plain(code::LD_H_ABS, kind);
-        for depth in 1..=2 {
-            let tagged = self.out.label();
-            for tag in TAGS {
-                self.out.branch_if(code::JEQ_K, tag, tagged);
-            }
-            self.out.jump(done);
-            self.out.place(tagged);
-            self.out.plain(code::LDX_IMM, depth * 4);
-            self.out.plain(code::LD_H_ABS, self.network + depth * 4 - 2);
-        }
-        self.out.place(done);
-    }
-
-    fn arp(&mut self) {
-        const SENDER: u32 = 14;
-        const TARGET: u32 = 24;
-        match self.wanted {
-            SimpleFilter { protocol: None | Some(Protocol::Arp), address, port: None } => match address {
-                None => self.out.jump(self.accept),
-                Some(v4 @ IpAddr::V4(_)) => {
-                    self.either_address(v4, SENDER, TARGET);
-                    self.out.jump(self.accept);
-                }
-                Some(IpAddr::V6(_)) => self.out.jump(self.reject),
-            },
-            _ => self.out.jump(self.reject),
-        }
-    }
-
-    fn v4(&mut self) {
-        const SOURCE: u32 = 12;
-        const DESTINATION: u32 = 16;
-        const PROTOCOL: u32 = 9;
-        const FRAGMENT: u32 = 6;
-        if matches!(self.wanted.address, Some(IpAddr::V6(_))) {
-            return self.out.jump(self.reject);
-        }
-        if let Some(address) = self.wanted.address {
-            self.either_address(address, SOURCE, DESTINATION);
-        }
-        let Some(transports) = self.transports() else { return self.out.jump(self.accept) };
-        let protocol = self.network + PROTOCOL;
-        let fragment = self.network + FRAGMENT;
-        for transport in transports {
-            let other = self.out.label();
-            let Some(number) = transport.v4 else { continue };
-            self.out.plain(code::LD_B_IND, protocol);
-            self.out.branch_unless(code::JEQ_K, u32::from(number), other);
-            if self.tests_ports(transport) {
-                self.out.plain(code::LD_H_IND, fragment);
-                self.out.branch_if(code::JSET_K, 0x1fff, self.reject);
-                self.out.plain(code::LD_B_IND, self.network);
-                self.out.plain(code::AND_K, 0x0f);
-                self.out.plain(code::LSH_K, 2);
-                self.out.plain(code::ADD_X, 0);
-                self.out.plain(code::TAX, 0);
-                self.ports(transport, self.network);
-            } else {
-                self.out.jump(self.accept);
-            }
-            self.out.place(other);
-        }
-        self.out.jump(self.reject);
-    }
-
-    fn v6(&mut self) {
-        const SOURCE: u32 = 8;
-        const DESTINATION: u32 = 24;
-        const NEXT_HEADER: u32 = 6;
-        const HEADER_LEN: u32 = 40;
-        if matches!(self.wanted.address, Some(IpAddr::V4(_))) {
-            return self.out.jump(self.reject);
-        }
-        if let Some(address) = self.wanted.address {
-            self.either_address(address, SOURCE, DESTINATION);
-        }
-        let Some(transports) = self.transports() else { return self.out.jump(self.accept) };
-        self.out.plain(code::LD_B_IND, self.network + NEXT_HEADER);
-        self.extension_headers(self.network + HEADER_LEN);
-        // A is the transport's number now, and X puts `payload` at its header.
-        let payload = self.network + HEADER_LEN;
-        for transport in transports {
-            let other = self.out.label();
-            let Some(number) = transport.v6 else { continue };
-            self.out.branch_unless(code::JEQ_K, u32::from(number), other);
-            if self.tests_ports(transport) {
-                self.out.plain(code::LD_MEM, FRAGMENT_SLOT);
-                self.out.branch_if(code::JSET_K, 0xfff8, self.reject);
-                self.ports(transport, payload);
-            } else {
-                self.out.jump(self.accept);
-            }
-            self.out.place(other);
-        }
-        self.out.jump(self.reject);
-    }
-
-    /// Steps over hop-by-hop, routing, destination and fragment headers. A is the first next-header number;
-    /// `at` the offset where its header starts. Leaves the fragment field in [`FRAGMENT_SLOT`].
-    fn extension_headers(&mut self, at: u32) {
-        const MAX: u32 = 3;
-        const FRAGMENT: u32 = 44;
-        let done = self.out.label();
-        self.out.plain(code::ST, NEXT_HEADER_SLOT);
-        self.out.plain(code::LD_IMM, 0);
-        self.out.plain(code::ST, FRAGMENT_SLOT);
-        self.out.plain(code::LD_MEM, NEXT_HEADER_SLOT);
-        for _ in 0..MAX {
-            let (options, fragment, step) = (self.out.label(), self.out.label(), self.out.label());
-            for number in [0, 43, 60] {
-                self.out.branch_if(code::JEQ_K, number, options);
-            }
-            self.out.branch_if(code::JEQ_K, FRAGMENT, fragment);
-            self.out.jump(done);
-            self.out.place(fragment);
-            self.out.plain(code::LD_B_IND, at);
-            self.out.plain(code::ST, NEXT_HEADER_SLOT);
-            self.out.plain(code::LD_H_IND, at + 2);
-            self.out.plain(code::ST, FRAGMENT_SLOT);
-            self.out.plain(code::LD_IMM, 8);
-            self.out.jump(step);
-            self.out.place(options);
-            self.out.plain(code::LD_B_IND, at);
-            self.out.plain(code::ST, NEXT_HEADER_SLOT);
-            self.out.plain(code::LD_B_IND, at + 1);
-            self.out.plain(code::ADD_K, 1);
-            self.out.plain(code::LSH_K, 3);
-            self.out.place(step);
-            self.out.plain(code::ADD_X, 0);
-            self.out.plain(code::TAX, 0);
-            self.out.plain(code::LD_MEM, NEXT_HEADER_SLOT);
-        }
-        self.out.place(done);
-    }
-
-    /// How the wanted protocol travels; `None` if any packet of the network layer will do.
-    fn transports(&self) -> Option<&'static [Transport]> {
-        match (self.wanted.protocol, self.wanted.port) {
-            (Some(protocol), _) => Some(protocol.transports()),
-            (None, Some(_)) => Some(ANY_WITH_PORTS),
-            (None, None) => None,
-        }
-    }
-
-    fn tests_ports(&self, transport: &Transport) -> bool {
-        self.wanted.port.is_some() || !transport.ports.is_empty()
-    }
-
-    /// Ends the program by the two ports at `at`.
-    fn ports(&mut self, transport: &Transport, at: u32) {
-        if let Some(Port(port)) = self.wanted.port {
-            let found = self.out.label();
-            for offset in [0, 2] {
-                self.out.plain(code::LD_H_IND, at + offset);
-                self.out.branch_if(code::JEQ_K, u32::from(port), found);
-            }
-            self.out.jump(self.reject);
-            self.out.place(found);
-        }
-        if transport.ports.is_empty() {
-            return self.out.jump(self.accept);
-        }
-        for offset in [0, 2] {
-            self.out.plain(code::LD_H_IND, at + offset);
-            for port in transport.ports {
-                self.out.branch_if(code::JEQ_K, u32::from(*port), self.accept);
-            }
-        }
-        self.out.jump(self.reject);
-    }
-
-    /// Goes on if `address` is at either offset of the network header, else rejects.
-    fn either_address(&mut self, address: IpAddr, source: u32, destination: u32) {
-        let found = self.out.label();
-        for (offset, is_last) in [(source, false), (destination, true)] {
-            let differs = if is_last { self.reject } else { self.out.label() };
-            let mut at = self.network + offset;
-            let mut compare = |word: u32| {
-                self.out.plain(code::LD_W_IND, at);
-                self.out.branch_unless(code::JEQ_K, word, differs);
-                at += 4;
-            };
-            match address {
-                IpAddr::V4(v4) => compare(v4.to_bits()),
-                IpAddr::V6(v6) => {
-                    let [a, b, c, d, e, f, g, h] = v6.segments().map(u32::from);
-                    [a << 16 | b, c << 16 | d, e << 16 | f, g << 16 | h].into_iter().for_each(&mut compare);
-                }
-            }
-            if !is_last {
-                self.out.jump(found);
-                self.out.place(differs);
-            }
-        }
-        self.out.place(found);
-    }
-}
-
-/// Scratch slots.
-const NEXT_HEADER_SLOT: u32 = 0;
-const FRAGMENT_SLOT: u32 = 1;
 
 #[cfg(test)]
 mod tests {
@@ -444,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn each_part_alone_finds_its_packets_on_every_link() {
+    fn each_part_selects_its_packets_on_every_link_type() {
         let packets: [(&str, u16, Vec<u8>); 9] = [
             ("tcp4", 0x0800, v4(6, 0, 0, &ports(40_000, 443))),
             ("udp4", 0x0800, v4(17, 0, 2, &ports(53, 40_000))),
@@ -544,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn a_packet_that_is_cut_off_does_not_match() {
+    fn a_truncated_packet_does_not_match() {
         let whole = linked(LinkType::ETHERNET, &[0x8100], 0x0800, &v4(6, 0, 0, &ports(1, 443)));
         for cut in 0..whole.len() {
             assert!(!matches("tcp,192.0.2.1,443", LinkType::ETHERNET, &whole[..cut]), "cut at {cut}");
@@ -553,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn every_combination_compiles_or_says_why_not() {
+    fn every_combination_compiles_or_is_refused_with_its_reason() {
         let addresses = [None, Some("192.0.2.1"), Some("2001:db8::1")];
         let protocols: Vec<Option<Protocol>> = [None].into_iter().chain(Protocol::all().map(Some)).collect();
         for link in LinkType::SUPPORTED {
