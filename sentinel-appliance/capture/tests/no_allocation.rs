@@ -10,14 +10,14 @@ use sentinel_capture::file::{MAX_FRAME, Reader};
 use sentinel_capture::write::{PcapWriter, PcapngWriter};
 use sentinel_units::{LinkType, Timestamp};
 
-/// Counts what this thread asks for and leaves the rest to the system.
+/// Counts the allocations of this thread, and passes them on to the system's allocator.
 struct Counting;
 
 thread_local! {
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
 }
 
-// SAFETY: everything is passed on to the system's allocator unchanged.
+// SAFETY: all calls are passed on to the system's allocator unchanged.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.set(ALLOCATIONS.get() + 1);
@@ -48,10 +48,10 @@ fn frame(bytes: &[u8]) -> Frame<'_> {
     }
 }
 
-/// Frames in `file`, and how often reading them allocated.
+/// Number of frames in `file`, and of allocations while reading them.
 fn read(file: &[u8]) -> (usize, usize) {
     let mut reader = Reader::open(file).unwrap();
-    // The first frame may bring the description of its interface.
+    // Reading the first frame may allocate the description of its interface.
     let mut frames = usize::from(reader.next().unwrap().is_some());
     let before = ALLOCATIONS.get();
     while reader.next().unwrap().is_some() {
@@ -75,7 +75,7 @@ fn files_are_read_without_allocating() {
 }
 
 #[test]
-fn the_longest_frames_grow_the_buffer_once() {
+fn frames_of_the_longest_size_grow_the_buffer_once() {
     let bytes = vec![7; 262_144];
     let mut pcap = PcapWriter::new(Vec::new(), LinkType::ETHERNET, MAX_FRAME).unwrap();
     for length in [60, 262_144, 60, 262_144] {
@@ -84,6 +84,6 @@ fn the_longest_frames_grow_the_buffer_once() {
     let file = pcap.into_inner();
     let (frames, allocations) = read(&file);
     assert_eq!(frames, 4);
-    // Growing may go by way of one other block of memory.
+    // Growing may take an intermediate allocation.
     assert!((1..=2).contains(&allocations), "{allocations}");
 }

@@ -12,7 +12,7 @@ use crate::validate::InvalidProgram;
 pub struct ExpressionError {
     /// Character of the expression at which the error is, from 1; one past the last if it ends too early.
     pub column: usize,
-    /// What is wrong there.
+    /// Reason why it cannot be compiled.
     pub reason: ExpressionErrorReason,
 }
 
@@ -22,7 +22,7 @@ pub struct ExpressionError {
 pub enum ExpressionErrorReason {
     /// Something else is expected here.
     Expected {
-        /// What belongs here.
+        /// The expected word or value.
         what: &'static str,
         /// The word or sign before it; empty at the beginning.
         after: &'static str,
@@ -52,7 +52,7 @@ pub enum ExpressionErrorReason {
     Mismatch {
         /// The qualifier.
         qualifier: &'static str,
-        /// What it was applied to.
+        /// The object that it was applied to.
         to: &'static str,
     },
     /// Packet data of another size than 1, 2 or 4 bytes.
@@ -65,7 +65,7 @@ pub enum ExpressionErrorReason {
     NotSupported(&'static str),
     /// Frames of this link type do not have what is tested.
     NotOnLink {
-        /// What they do not have.
+        /// The header or field that is missing.
         what: &'static str,
         /// The link type.
         link: LinkType,

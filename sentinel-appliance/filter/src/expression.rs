@@ -15,7 +15,7 @@ use crate::primitive::ConditionBuilder;
 use crate::program::Program;
 use crate::target::Target;
 
-/// Compiles `expression`, in the language of `pcap-filter(7)`, for whole frames of type `link`. A packet that
+/// Compiles `expression`, in the language of `pcap-filter(7)`, for frames of type `link` from a file. A packet that
 /// matches returns `snap_bytes`, how much of it to keep; an empty expression matches all.
 ///
 /// # Errors

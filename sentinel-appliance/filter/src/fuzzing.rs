@@ -10,13 +10,13 @@ use crate::interpreter::{Packet, run};
 use crate::program::Program;
 use crate::target::Target;
 
-/// Runs a program on a packet: the first byte is the number of instructions, eight bytes each; the rest is the packet.
+/// Runs a program on a packet: the first byte is the number of instructions, eight bytes each; then the packet.
 ///
 /// # Panics
 /// If a validated program has another result than the same instructions without validation.
 pub fn program(bytes: &[u8]) {
-    let Some((count, rest)) = bytes.split_first() else { return };
-    let (lines, packet) = rest.split_at(rest.len().min(usize::from(*count) * 8));
+    let Some((count, remaining)) = bytes.split_first() else { return };
+    let (lines, packet) = remaining.split_at(remaining.len().min(usize::from(*count) * 8));
     let instructions: Vec<Instruction> = lines
         .as_chunks()
         .0
@@ -34,7 +34,7 @@ pub fn program(bytes: &[u8]) {
 }
 
 /// Compiles an expression: the first byte chooses link type and target, the second is the length of the expression in
-/// bytes; the rest is a packet.
+/// bytes; a packet follows it.
 ///
 /// # Panics
 /// If the column of an error is outside the expression, or a program returns neither zero nor the snap length.
@@ -49,8 +49,8 @@ pub fn expression(bytes: &[u8]) {
         LinkType::IPV6,
         LinkType(9),
     ];
-    let [choice, length, rest @ ..] = bytes else { return };
-    let (text, packet) = rest.split_at(rest.len().min(usize::from(*length)));
+    let [choice, length, remaining @ ..] = bytes else { return };
+    let (text, packet) = remaining.split_at(remaining.len().min(usize::from(*length)));
     let Ok(text) = core::str::from_utf8(text) else { return };
     let link = LINKS.get(usize::from(choice % 8)).copied().unwrap_or(LinkType::RAW);
     let target = if choice & 8 == 0 { Target::File } else { Target::Kernel };

@@ -42,8 +42,8 @@ pub(crate) fn tokens(text: &str) -> Result<Vec<PositionedToken<'_>>, ExpressionE
     let mut found = Vec::new();
     let mut at = 0;
     loop {
-        let rest = text.get(at..).unwrap_or("");
-        let Some(first) = rest.chars().next() else {
+        let remaining = text.get(at..).unwrap_or("");
+        let Some(first) = remaining.chars().next() else {
             found.push((Token::End, at));
             return Ok(found);
         };
@@ -51,17 +51,17 @@ pub(crate) fn tokens(text: &str) -> Result<Vec<PositionedToken<'_>>, ExpressionE
             at += 1;
             continue;
         }
-        let (token, length) = token(rest).map_err(|error| error.at(at).into_expression_error(text))?;
+        let (token, length) = token(remaining).map_err(|error| error.at(at).into_expression_error(text))?;
         found.push((token, at));
         at += length;
     }
 }
 
-fn token(rest: &str) -> Result<(Token<'_>, usize), ParseError> {
-    if let Some((token, length)) = mac_or_ipv6(rest)? {
+fn token(remaining: &str) -> Result<(Token<'_>, usize), ParseError> {
+    if let Some((token, length)) = mac_or_ipv6(remaining)? {
         return Ok((token, length));
     }
-    if let Some(escaped) = rest.strip_prefix('\\') {
+    if let Some(escaped) = remaining.strip_prefix('\\') {
         let end = escaped.find([' ', '!', '(', ')', '\t', '\n']).unwrap_or(escaped.len());
         let name = escaped
             .get(..end)
@@ -69,13 +69,13 @@ fn token(rest: &str) -> Result<(Token<'_>, usize), ParseError> {
             .ok_or(ExpressionErrorReason::UnknownCharacter)?;
         return Ok((Token::Name(name), end + 1));
     }
-    if rest.starts_with(|first: char| first.is_ascii_alphanumeric()) {
+    if remaining.starts_with(|first: char| first.is_ascii_alphanumeric()) {
         let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
-        let end = rest.bytes().take_while(is_part).count();
-        let word = rest.get(..end).unwrap_or("").trim_end_matches(['-', '_']);
+        let end = remaining.bytes().take_while(is_part).count();
+        let word = remaining.get(..end).unwrap_or("").trim_end_matches(['-', '_']);
         return Ok((self::word(word)?, word.len()));
     }
-    let sign = SYMBOLS.iter().chain(&MORE_SYMBOLS).find(|sign| rest.starts_with(**sign));
+    let sign = SYMBOLS.iter().chain(&MORE_SYMBOLS).find(|sign| remaining.starts_with(**sign));
     let sign = *sign.ok_or(ExpressionErrorReason::UnknownCharacter)?;
     let token = match sign {
         "&&" => Token::Keyword("&&", Keyword::And),
@@ -88,10 +88,10 @@ fn token(rest: &str) -> Result<(Token<'_>, usize), ParseError> {
 }
 
 /// An Ethernet or IPv6 address: the longest prefix of a word with two colons or more that is one.
-fn mac_or_ipv6(rest: &str) -> Result<Option<(Token<'_>, usize)>, ParseError> {
+fn mac_or_ipv6(remaining: &str) -> Result<Option<(Token<'_>, usize)>, ParseError> {
     let is_part = |byte: &u8| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.');
-    let end = rest.bytes().take_while(is_part).count();
-    let word = rest.get(..end).unwrap_or("");
+    let end = remaining.bytes().take_while(is_part).count();
+    let word = remaining.get(..end).unwrap_or("");
     if word.bytes().filter(|byte| *byte == b':').count() < 2 {
         return Ok(None);
     }

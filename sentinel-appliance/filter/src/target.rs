@@ -1,12 +1,12 @@
-//! Who runs a program: that decides which facts about a packet it may use.
+//! Execution environment of a program, which decides whether VLAN tags and capture metadata are beside the frame.
 
-/// Who runs the program.
+/// Execution environment of a program.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Target {
-    /// The interpreter, over frames that are whole, as in most capture files.
+    /// The interpreter, over frames with all VLAN tags in their bytes, as in most capture files.
     #[default]
     File,
-    /// The kernel while it captures, or the interpreter over frames that it captured: the outer VLAN tag may
-    /// stand beside the frame. Programs with `inbound`, `outbound` or `ifindex` run in the kernel only.
+    /// The kernel while it captures, or the interpreter over frames from a packet ring: the outer VLAN tag may be removed
+    /// from the bytes. Programs with `inbound`, `outbound` or `ifindex` run in the kernel only.
     Kernel,
 }

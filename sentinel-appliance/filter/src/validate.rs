@@ -16,7 +16,7 @@ pub const MAX_INSTRUCTIONS: usize = 4096;
 pub struct InvalidProgram {
     /// Index of the instruction.
     pub at: usize,
-    /// What is wrong with it.
+    /// Reason why the kernel would refuse it.
     pub reason: InvalidReason,
 }
 

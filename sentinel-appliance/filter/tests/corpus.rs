@@ -40,7 +40,7 @@ fn selects_what_tcpdump_selects() {
         }
         checked += 1;
         let got = compile(expression, capture.link, SNAP_BYTES);
-        let verdict = match (&got, row[3]) {
+        let result = match (&got, row[3]) {
             (Err(_), "REJECTED") => continue,
             // Sharper than libpcap: it compiles what can never match.
             (Err(error), "0") if error.reason == ExpressionErrorReason::RejectsAll => continue,
@@ -54,7 +54,7 @@ fn selects_what_tcpdump_selects() {
             (Err(error), _) => error.to_string(),
         };
         wrong.push(format!(
-            "{} '{expression}' on {}: expected {:?}, got {verdict}",
+            "{} '{expression}' on {}: expected {:?}, got {result}",
             row[0],
             row[1],
             &row[3..]

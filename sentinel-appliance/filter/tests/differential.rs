@@ -1,6 +1,6 @@
-//! Made-up expressions select the same frames by our program as by tcpdump's.
+//! Random expressions select the same frames by our program as by tcpdump's.
 //!
-//! `SENTINEL_FILTER_RUNS` sets how many, `SENTINEL_FILTER_SEED` which.
+//! `SENTINEL_FILTER_RUNS` sets their number, `SENTINEL_FILTER_SEED` the seed.
 #![allow(
     missing_docs,
     clippy::tests_outside_test_module,
@@ -16,7 +16,8 @@ use bpf::{captures, corpus, is_supported, tcpdump};
 use sentinel_filter::{ExpressionErrorReason, compile};
 use sentinel_units::LinkType;
 
-struct Maker {
+/// Generator of random expressions.
+struct Generator {
     state: u64,
 }
 
@@ -77,7 +78,7 @@ const FIELDS: &[&str] = &[
     "udp[8:2] & 0x8000 = 0",
 ];
 
-impl Maker {
+impl Generator {
     fn below(&mut self, limit: u32) -> u32 {
         // SplitMix64 (OOPSLA 2014).
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -230,7 +231,7 @@ fn random_expressions_select_the_same_frames() {
     let Some(corpus) = corpus() else { return println!("skipped: no corpus (set SENTINEL_CORPUS)") };
     let captures: Vec<_> =
         captures(&corpus).into_iter().filter(|capture| is_supported(capture.link)).collect();
-    let mut maker = Maker { state: setting("SENTINEL_FILTER_SEED", 1) };
+    let mut generator = Generator { state: setting("SENTINEL_FILTER_SEED", 1) };
     let runs = setting("SENTINEL_FILTER_RUNS", 1_000);
     let (mut same, mut both_refuse, mut sharper) = (0, 0, 0);
     // libpcap looks for a zero divisor or a large shift in the first instruction of the right side: it takes the
@@ -239,12 +240,12 @@ fn random_expressions_select_the_same_frames() {
     let mut lengths = (0, 0, 0);
     let mut wrong = Vec::new();
     for _ in 0..runs {
-        let capture = match maker.below(3) {
-            0 => &captures[usize::try_from(maker.below(u32::try_from(captures.len()).unwrap())).unwrap()],
+        let capture = match generator.below(3) {
+            0 => &captures[usize::try_from(generator.below(u32::try_from(captures.len()).unwrap())).unwrap()],
             _ => captures.iter().find(|capture| capture.link == LinkType::ETHERNET).unwrap(),
         };
-        let depth = maker.below(4);
-        let expression = maker.expression(depth, capture.link == LinkType::ETHERNET);
+        let depth = generator.below(4);
+        let expression = generator.expression(depth, capture.link == LinkType::ETHERNET);
         let Some(theirs) = tcpdump(capture, &expression) else {
             return println!("skipped: no tcpdump");
         };

@@ -1,4 +1,4 @@
-//! Capture files: pcap and pcapng, in either byte order, from anything that can be read.
+//! Reader of capture files: pcap and pcapng, in either byte order, from any [`Read`](std::io::Read).
 //!
 //! Read first: draft-ietf-opsawg-pcap, draft-ietf-opsawg-pcapng; `sf-pcap.c` in libpcap for what old writers did.
 
@@ -11,6 +11,6 @@ mod pcapng;
 mod reader;
 mod record;
 
-pub use error::{FileError, FileFault};
+pub use error::{FileError, FileErrorReason};
 pub use reader::{FileKind, Reader};
 pub use record::{MAX_FRAME, MAX_INTERFACES};

@@ -260,8 +260,8 @@ impl<'t> Parser<'t> {
                 // Names of services contain hyphens too, so every one of them may be the one between.
                 let hyphens = name.match_indices('-').map(|(at, _)| at);
                 let mut ends = hyphens.filter_map(|at| {
-                    let (first, rest) = (name.get(..at)?, name.get(at + 1..)?);
-                    Some((port(first)?, port(rest)?))
+                    let (first, last) = (name.get(..at)?, name.get(at + 1..)?);
+                    Some((port(first)?, port(last)?))
                 });
                 let (first, last) = ends.next().ok_or(ExpressionErrorReason::UnknownName(to))?;
                 (first.0, last.0, if first.1 == last.1 { first.1 } else { ANY })

@@ -265,11 +265,11 @@ mod tests {
 
     #[test]
     fn a_truncated_packet_does_not_match() {
-        let whole = linked(LinkType::ETHERNET, &[0x8100], 0x0800, &v4(6, 0, 0, &ports(1, 443)));
-        for cut in 0..whole.len() {
-            assert!(!matches("tcp,192.0.2.1,443", LinkType::ETHERNET, &whole[..cut]), "cut at {cut}");
+        let packet = linked(LinkType::ETHERNET, &[0x8100], 0x0800, &v4(6, 0, 0, &ports(1, 443)));
+        for cut in 0..packet.len() {
+            assert!(!matches("tcp,192.0.2.1,443", LinkType::ETHERNET, &packet[..cut]), "cut at {cut}");
         }
-        assert!(matches("tcp,192.0.2.1,443", LinkType::ETHERNET, &whole));
+        assert!(matches("tcp,192.0.2.1,443", LinkType::ETHERNET, &packet));
     }
 
     #[test]
