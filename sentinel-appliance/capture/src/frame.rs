@@ -13,7 +13,7 @@ pub struct Frame<'f> {
     pub link: LinkType,
     /// Tag control information of the VLAN tag that the card or the kernel removed from the bytes.
     pub vlan: Option<u16>,
-    /// EtherType of that tag: [`Frame::CUSTOMER_TAG`], or `0x88a8` for a provider's. Undefined without a tag.
+    /// Ethertype of that tag: [`Frame::CUSTOMER_TAG`], or `0x88a8` for a provider's. Undefined without a tag.
     pub vlan_type: u16,
     /// Number of the interface: that given to the ring, or that in the pcapng section.
     pub interface: u16,
@@ -22,6 +22,6 @@ pub struct Frame<'f> {
 }
 
 impl Frame<'_> {
-    /// EtherType of a customer VLAN tag (IEEE 802.1Q, clause 9.5); the default where the kernel does not report it.
+    /// Ethertype of a customer VLAN tag (IEEE 802.1Q, clause 9.5); the default where the kernel does not report it.
     pub const CUSTOMER_TAG: u16 = 0x8100;
 }

@@ -13,6 +13,7 @@ pub mod ring;
 pub mod send;
 pub mod write;
 
+mod errno;
 mod open_error;
 mod packet_socket;
 mod readiness;

@@ -4,6 +4,8 @@
 //!
 //! JUSTIFICATION for all `unsafe` calls of this file: rustix has neither `sockaddr_ll` nor the options of `SOL_PACKET`.
 
+#![allow(unsafe_code, reason = "socket calls that have no safe interface")]
+
 use std::ffi::c_int;
 use std::mem::{size_of, size_of_val};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -11,6 +13,10 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, netdevice, socket_with};
 
+use sentinel_units::LinkType;
+
+use crate::errno::last_errno;
+use crate::interfaces::link_type;
 use crate::open_error::OpenError;
 
 /// An `AF_PACKET` socket that receives nothing yet: its protocol is zero until [`PacketSocket::bind`].
@@ -39,6 +45,27 @@ impl PacketSocket {
         })?;
         let interface = c_int::try_from(index).map_err(|_| OpenError::UnknownInterface)?;
         Ok(Self { fd, interface })
+    }
+
+    /// Opens a socket for capture: bound to the interface, but with no protocol, so that nothing is received until
+    /// [`PacketSocket::bind`] sets one. Returns the link type of the interface too.
+    pub(crate) fn open_for_capture(interface: &str) -> Result<(Self, LinkType), OpenError> {
+        const NO_PROTOCOL: c_int = 0;
+        const TRUE: c_int = 1;
+        let socket = Self::open(interface)?;
+        socket.bind(NO_PROTOCOL)?; // the hardware type is that of the interface a socket is bound to
+        let hardware_type = socket.bound_address()?.hardware_type;
+        let link = link_type(hardware_type).ok_or(OpenError::HardwareType(hardware_type))?;
+        if hardware_type == libc::ARPHRD_LOOPBACK {
+            // Else every frame would come twice, sent and received.
+            socket.set_option(
+                "PACKET_IGNORE_OUTGOING",
+                libc::SOL_PACKET,
+                libc::PACKET_IGNORE_OUTGOING,
+                &TRUE,
+            )?;
+        }
+        Ok((socket, link))
     }
 
     pub(crate) fn interface(&self) -> c_int {
@@ -144,11 +171,7 @@ fn check(call: &'static str, result: c_int) -> Result<(), OpenError> {
     if result == 0 { Ok(()) } else { Err(system(call, last_errno())) }
 }
 
-/// Error number of the last failed call of this thread.
-pub(crate) fn last_errno() -> Errno {
-    Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO)
-}
-
+/// The error of a system call.
 pub(crate) const fn system(call: &'static str, errno: Errno) -> OpenError {
     OpenError::System { call, errno }
 }

@@ -1,12 +1,14 @@
 //! Waiting for a descriptor with `poll(2)`.
 
+#![allow(unsafe_code, reason = "poll with milliseconds, see below")]
+
 use std::ffi::{c_int, c_short};
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::time::Duration;
 
 use rustix::io::Errno;
 
-use crate::packet_socket::last_errno;
+use crate::errno::last_errno;
 
 /// Waits until `fd` is readable or has an error, and returns the events; `None` after `timeout`, which is rounded up to
 /// milliseconds, at most 24 days.

@@ -3,6 +3,7 @@
 //! Each test has a namespace that belongs to its thread and ends with it, so tests neither leave anything behind nor see
 //! each other or the machine. Without root there is no namespace: the test prints that it is skipped, and passes.
 
+#![allow(unsafe_code, reason = "network namespaces")]
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,

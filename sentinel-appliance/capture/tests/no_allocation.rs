@@ -1,5 +1,6 @@
 //! Reading a file allocates nothing per frame.
 
+#![allow(unsafe_code, reason = "a counting allocator")]
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::alloc::{GlobalAlloc, Layout, System};

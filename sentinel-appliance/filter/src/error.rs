@@ -119,7 +119,7 @@ impl ParseError {
     }
 
     /// The error for the caller of the compiler: byte offset to column in characters.
-    pub(crate) fn into_expression_error(&self, text: &str) -> ExpressionError {
+    pub(crate) fn to_expression_error(&self, text: &str) -> ExpressionError {
         let (reason, at) = *self.0;
         let before = text.char_indices().take_while(|(start, _)| *start < at).count();
         ExpressionError { column: before + 1, reason }

@@ -40,7 +40,7 @@ pub fn compile_for(
     })?;
     let tokens = tokens(expression)?;
     let mut parser = Parser::new(&tokens, ConditionBuilder { graph: Graph::default(), headers });
-    let condition = parser.expression().map_err(|error| error.into_expression_error(expression))?;
+    let condition = parser.expression().map_err(|error| error.to_expression_error(expression))?;
     let mut graph = parser.into_graph();
     let entry = condition.map_or(Successor::Accept, |condition| graph.finish(condition));
     let entry = optimise(&mut graph, entry);

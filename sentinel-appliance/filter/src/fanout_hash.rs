@@ -4,7 +4,7 @@
 //! `kernel/bpf/core.c` (offsets from the network header); RFC 826, RFC 4861 section 4, RFC 2131 section 4.1.
 //!
 //! The kernel runs a fan-out program before it restores the link header of a received frame. So all loads are relative to
-//! the network header (`SKF_NET_OFF`), and the EtherType is an ancillary load, because the kernel has removed the outer tag.
+//! the network header (`SKF_NET_OFF`), and the ethertype is an ancillary load, because the kernel has removed the outer tag.
 
 use alloc::vec::Vec;
 
@@ -16,7 +16,7 @@ use crate::instruction::Instruction;
 
 /// Absolute loads from here up are relative to the network header (`SKF_NET_OFF`).
 const FROM_NETWORK: u32 = 0xfff0_0000;
-/// The EtherType behind the tag that was removed (`SKF_AD_PROTOCOL`).
+/// The ethertype behind the tag that was removed (`SKF_AD_PROTOCOL`).
 const ETHER_TYPE: u32 = code::ANCILLARY;
 
 /// Keyed multiplicative hash of the source address (Knuth, "The Art of Computer Programming", volume 3, section 6.4, with a
@@ -53,7 +53,7 @@ impl FanoutHash {
         self.build(FROM_NETWORK, ETHER_TYPE).unwrap_or_default()
     }
 
-    /// The program, for loads of the network header at `network` and of the EtherType at `ether_type`: the tests run it on
+    /// The program, for loads of the network header at `network` and of the ethertype at `ether_type`: the tests run it on
     /// whole frames.
     fn build(self, network: u32, ether_type: u32) -> Result<Vec<Instruction>, Unreachable> {
         let mut out = Assembler::default();
@@ -108,7 +108,7 @@ impl HashCompiler {
         self.pppoe_session(4);
     }
 
-    /// Branches by the EtherType in A of the header `at` bytes behind the network header.
+    /// Branches by the ethertype in A of the header `at` bytes behind the network header.
     fn ip(&mut self, at: u32) {
         let (v4, v6) = (self.out.label(), self.out.label());
         self.out.branch_if(code::JEQ_K, 0x0800, v4);

@@ -51,7 +51,7 @@ pub(crate) fn tokens(text: &str) -> Result<Vec<PositionedToken<'_>>, ExpressionE
             at += 1;
             continue;
         }
-        let (token, length) = token(remaining).map_err(|error| error.at(at).into_expression_error(text))?;
+        let (token, length) = token(remaining).map_err(|error| error.at(at).to_expression_error(text))?;
         found.push((token, at));
         at += length;
     }

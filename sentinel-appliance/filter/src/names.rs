@@ -22,7 +22,7 @@ pub(crate) enum Layer {
     Carp,
     Ah,
     Esp,
-    /// A protocol known by its EtherType or LLC service access point alone.
+    /// A protocol known by its ethertype or LLC service access point alone.
     EtherType(u16),
     /// An ISO protocol, known by the byte behind the LLC header.
     Iso(u8),
@@ -167,7 +167,7 @@ pub(crate) fn protocol(name: &str) -> Option<u32> {
     PROTOCOLS.iter().find(|(known, _)| *known == name).map(|(_, number)| *number)
 }
 
-/// Number of an EtherType or LLC service access point.
+/// Number of an ethertype or LLC service access point.
 pub(crate) fn ether_type(name: &str) -> Option<u32> {
     match keyword(name)?.1 {
         Keyword::Layer(Layer::Ip) => Some(0x0800),

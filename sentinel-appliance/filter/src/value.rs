@@ -254,31 +254,35 @@ impl Values {
             return Ok(self.intern(Value::Binary(operation, left, right)));
         };
         match (operation, k) {
-            (Divide | Remainder, 0) => return Err(ArithmeticError::DivisionByZero),
-            (ShiftLeft | ShiftRight, 32..) => return Err(ArithmeticError::ShiftTooFar),
-            (Add | Subtract | Or | Xor | ShiftLeft | ShiftRight, 0) | (Multiply | Divide, 1) => {
-                return Ok(left);
-            }
-            (Multiply | And, 0) => return Ok(right),
-            (And, u32::MAX) => return Ok(left),
-            _ => {}
+            (Divide | Remainder, 0) => Err(ArithmeticError::DivisionByZero),
+            (ShiftLeft | ShiftRight, 32..) => Err(ArithmeticError::ShiftTooFar),
+            (Add | Subtract | Or | Xor | ShiftLeft | ShiftRight, 0) | (Multiply | Divide, 1) => Ok(left),
+            (Multiply | And, 0) => Ok(right),
+            (And, u32::MAX) => Ok(left),
+            _ => Ok(self.with_constant(operation, left, right, k)),
         }
+    }
+
+    /// The result of an operation with the constant `k` on the right that is not the identity.
+    fn with_constant(&mut self, operation: Operation, left: ValueId, right: ValueId, k: u32) -> ValueId {
+        use Operation::And;
         match (operation, self.definition(left)) {
             (_, Value::Constant(first)) => {
                 if let Some(result) = operation.evaluate(first, k) {
-                    return Ok(self.constant(result));
+                    return self.constant(result);
                 }
             }
             // (value & mask) & k is value & (mask & k)
             (And, Value::Binary(And, inner, mask)) => {
                 if let Some(mask) = self.constant_of(mask).filter(|mask| mask & k != 0) {
-                    return Ok(self.masked(inner, mask & k));
+                    return self.masked(inner, mask & k);
                 }
             }
-            (And, Value::Load { size: LoadSize::Byte, .. }) if k & 0xff == 0xff => return Ok(left),
-            (And, Value::Load { size: LoadSize::Half, .. }) if k & 0xffff == 0xffff => return Ok(left),
+            // A mask that keeps all bits of a load.
+            (And, Value::Load { size: LoadSize::Byte, .. }) if k & 0xff == 0xff => return left,
+            (And, Value::Load { size: LoadSize::Half, .. }) if k & 0xffff == 0xffff => return left,
             _ => {}
         }
-        Ok(self.intern(Value::Binary(operation, left, right)))
+        self.intern(Value::Binary(operation, left, right))
     }
 }

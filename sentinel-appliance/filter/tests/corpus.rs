@@ -1,5 +1,10 @@
 //! Every expression of the filter corpus selects exactly the frames that tcpdump selects.
-#![allow(missing_docs, clippy::tests_outside_test_module, reason = "a test")]
+#![allow(
+    missing_docs,
+    clippy::print_stdout,
+    clippy::tests_outside_test_module,
+    reason = "a test that prints what it compared"
+)]
 
 mod bpf;
 

@@ -3,6 +3,7 @@
 //! `SENTINEL_FILTER_RUNS` sets their number, `SENTINEL_FILTER_SEED` the seed.
 #![allow(
     missing_docs,
+    clippy::print_stdout,
     clippy::tests_outside_test_module,
     clippy::unwrap_used,
     clippy::indexing_slicing,

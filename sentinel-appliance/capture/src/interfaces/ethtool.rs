@@ -2,6 +2,8 @@
 //!
 //! Read first: `linux/ethtool.h` (`ETHTOOL_GFEATURES`, `ETHTOOL_GDRVINFO`).
 
+#![allow(unsafe_code, reason = "SIOCETHTOOL has no safe interface")]
+
 use std::ffi::c_void;
 use std::fmt;
 

@@ -2,7 +2,6 @@
 
 use std::ffi::c_int;
 
-use crate::interfaces::link_type;
 use crate::open_error::OpenError;
 use crate::packet_socket::PacketSocket;
 
@@ -23,21 +22,8 @@ impl FrameCounter {
     /// # Errors
     /// Any [`OpenError`] except those about rings and filters.
     pub fn open(interface: &str) -> Result<Self, OpenError> {
-        const NO_PROTOCOL: c_int = 0;
-        const TRUE: c_int = 1;
         const MIN_BYTES: c_int = 1; // the kernel rounds it up to about two kilobytes (SOCK_MIN_RCVBUF)
-        let socket = PacketSocket::open(interface)?;
-        socket.bind(NO_PROTOCOL)?; // tells the hardware type, and receives nothing yet
-        let hardware_type = socket.bound_address()?.hardware_type;
-        link_type(hardware_type).ok_or(OpenError::HardwareType(hardware_type))?;
-        if hardware_type == libc::ARPHRD_LOOPBACK {
-            socket.set_option(
-                "PACKET_IGNORE_OUTGOING",
-                libc::SOL_PACKET,
-                libc::PACKET_IGNORE_OUTGOING,
-                &TRUE,
-            )?;
-        }
+        let (socket, _link) = PacketSocket::open_for_capture(interface)?;
         socket.set_option("SO_RCVBUF", libc::SOL_SOCKET, libc::SO_RCVBUF, &MIN_BYTES)?;
         socket.bind(libc::ETH_P_ALL)?;
         Ok(Self { socket, counted: 0 })

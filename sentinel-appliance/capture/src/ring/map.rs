@@ -11,6 +11,8 @@
 //! reads of the frames after it. Our Release store of the status orders those reads before the kernel's next writes. The
 //! kernel is the other thread of a single-producer, single-consumer hand-over; no lock, and no system call.
 
+#![allow(unsafe_code, reason = "the memory mapping of the ring")]
+
 use std::ffi::c_void;
 use std::os::fd::BorrowedFd;
 use std::ptr::{self, NonNull};

@@ -1,5 +1,7 @@
 //! The ring: socket and mapping of one interface, blocks, waiting, counters.
 
+#![allow(unsafe_code, reason = "borrows blocks of the mapped ring")]
+
 use std::cell::Cell;
 use std::ffi::c_int;
 use std::fmt;
@@ -16,7 +18,6 @@ use super::config::RingConfig;
 use super::filter::{self, NOTHING, attach, length};
 use super::map::RingMap;
 use super::setup::{enable_promiscuous, join_fanout, request_ring, ring_geometry};
-use crate::interfaces::link_type;
 use crate::open_error::OpenError;
 use crate::packet_socket::{PacketSocket, system};
 use crate::readiness;
@@ -83,22 +84,8 @@ impl Ring {
     /// # Errors
     /// Any [`OpenError`]; nothing is left open.
     pub fn open(config: &RingConfig<'_>) -> Result<Self, OpenError> {
-        const NO_PROTOCOL: c_int = 0;
-        const TRUE: c_int = 1;
         let (block_bytes, block_count) = ring_geometry(config)?;
-        let socket = PacketSocket::open(config.interface)?;
-        socket.bind(NO_PROTOCOL)?; // tells the hardware type, and receives nothing yet
-        let hardware_type = socket.bound_address()?.hardware_type;
-        let link = link_type(hardware_type).ok_or(OpenError::HardwareType(hardware_type))?;
-        if hardware_type == libc::ARPHRD_LOOPBACK {
-            // Else every frame would come twice, sent and received.
-            socket.set_option(
-                "PACKET_IGNORE_OUTGOING",
-                libc::SOL_PACKET,
-                libc::PACKET_IGNORE_OUTGOING,
-                &TRUE,
-            )?;
-        }
+        let (socket, link) = PacketSocket::open_for_capture(config.interface)?;
         request_ring(&socket, config, block_count)?;
         attach(&socket, config.filter, config.snap_bytes)?;
         let counted = usize::try_from(block_count).map_err(|_| system("mmap", Errno::NOMEM))?;

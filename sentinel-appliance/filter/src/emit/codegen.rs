@@ -80,23 +80,7 @@ impl<'g> CodeGenerator<'g> {
         match self.values.definition(id) {
             Value::Constant(k) => self.push(code::LD_IMM, k),
             Value::Length => self.push(code::LD_W_LEN, 0),
-            Value::Load { size, at, index: None } => {
-                let code = match size {
-                    LoadSize::Byte => code::LD_B_ABS,
-                    LoadSize::Half => code::LD_H_ABS,
-                    LoadSize::Word => code::LD_W_ABS,
-                };
-                self.push(code, at);
-            }
-            Value::Load { size, at, index: Some(index) } => {
-                self.load_x(index)?;
-                let code = match size {
-                    LoadSize::Byte => code::LD_B_IND,
-                    LoadSize::Half => code::LD_H_IND,
-                    LoadSize::Word => code::LD_W_IND,
-                };
-                self.push(code, at);
-            }
+            Value::Load { size, at, index } => self.load_packet_data(size, at, index)?,
             Value::HeaderLength(_) => {
                 self.load_x(id)?;
                 self.push(code::TXA, 0);
@@ -105,18 +89,38 @@ impl<'g> CodeGenerator<'g> {
                 self.load_a(inner)?;
                 self.push(code::NEG, 0);
             }
-            Value::Binary(operation, left, right) => match self.values.constant_of(right) {
-                Some(k) => {
-                    self.load_a(left)?;
-                    self.push(operation.with_constant(), k);
-                }
-                None => {
-                    self.load_both(left, right, operation.is_commutative())?;
-                    self.push(operation.with_register(), 0);
-                }
-            },
+            Value::Binary(operation, left, right) => self.load_result(operation, left, right)?,
         }
         self.registers.a = Some(id);
+        Ok(())
+    }
+
+    /// Loads bytes of the frame into A: absolute, or relative to X.
+    fn load_packet_data(&mut self, size: LoadSize, at: u32, index: Option<ValueId>) -> Result<(), TooLong> {
+        let code = match (size, index) {
+            (LoadSize::Byte, None) => code::LD_B_ABS,
+            (LoadSize::Half, None) => code::LD_H_ABS,
+            (LoadSize::Word, None) => code::LD_W_ABS,
+            (LoadSize::Byte, Some(_)) => code::LD_B_IND,
+            (LoadSize::Half, Some(_)) => code::LD_H_IND,
+            (LoadSize::Word, Some(_)) => code::LD_W_IND,
+        };
+        if let Some(index) = index {
+            self.load_x(index)?;
+        }
+        self.push(code, at);
+        Ok(())
+    }
+
+    /// Computes a binary operation in A, with a constant or X as right operand.
+    fn load_result(&mut self, operation: Operation, left: ValueId, right: ValueId) -> Result<(), TooLong> {
+        if let Some(k) = self.values.constant_of(right) {
+            self.load_a(left)?;
+            self.push(operation.with_constant(), k);
+        } else {
+            self.load_both(left, right, operation.is_commutative())?;
+            self.push(operation.with_register(), 0);
+        }
         Ok(())
     }
 

@@ -24,26 +24,26 @@ pub(crate) const MAX_802_3_LENGTH: u32 = 1500;
 /// Encoding of the network protocol in a link-layer header.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum EtherTypeEncoding {
-    /// EtherType, or the length of an LLC frame.
+    /// Ethertype, or the length of an LLC frame.
     Ethernet,
-    /// EtherType, or 4 for LLC.
+    /// Ethertype, or 4 for LLC.
     LinuxCooked,
-    /// EtherType.
+    /// Ethertype.
     EtherType,
-    /// EtherType, or an LLC service access point twice.
+    /// Ethertype, or an LLC service access point twice.
     Hdlc,
     /// PPP protocol number.
     Ppp,
     /// None; the version nibble of the IP header.
     IpVersion,
-    /// None; all frames carry this EtherType.
+    /// None; all frames carry this ethertype.
     Fixed(u32),
     /// Address family of the capturing system, in either byte order or only in network byte order.
     AddressFamily { either_order: bool },
 }
 
 impl Headers {
-    /// The condition that the frame carries `proto`: an EtherType, or up to 1500 an LLC service access point.
+    /// The condition that the frame carries `proto`: an ethertype, or up to 1500 an LLC service access point.
     pub(crate) fn has_ethertype(&self, graph: &mut Graph, proto: u32) -> Result<Condition, ParseError> {
         if self.mpls_labels > 0 {
             return self.behind_mpls(graph, proto);
@@ -56,20 +56,7 @@ impl Headers {
                 let proto = if proto == SAP_ISO { proto << 8 | proto } else { proto };
                 self.type_field_is(graph, proto)
             }
-            EtherTypeEncoding::Ppp => {
-                let proto = match proto {
-                    IP => 0x21,
-                    IP6 => 0x57,
-                    0x6003 => 0x27,
-                    ATALK => 0x29,
-                    0x0600 => 0x25,
-                    SAP_ISO => 0x23,
-                    SAP_BRIDGE => 0x31,
-                    SAP_IPX => 0x2b,
-                    other => other,
-                };
-                self.type_field_is(graph, proto)
-            }
+            EtherTypeEncoding::Ppp => self.type_field_is(graph, ppp_protocol(proto)),
             EtherTypeEncoding::IpVersion => match proto {
                 IP => ip_version_is(graph, self.network_offset, 0x40),
                 IP6 => ip_version_is(graph, self.network_offset, 0x60),
@@ -77,18 +64,23 @@ impl Headers {
             },
             EtherTypeEncoding::Fixed(only) => graph.constant(proto == only),
             EtherTypeEncoding::AddressFamily { either_order } => {
-                // AF_INET; AF_INET6 of NetBSD and OpenBSD, FreeBSD, macOS.
-                let families: &[u32] = match proto {
-                    IP => &[2],
-                    IP6 => &[24, 28, 30],
-                    _ => return Ok(graph.constant(false)),
-                };
-                let found = graph.values.load(self.ethertype_offset, LoadSize::Word);
-                let orders = |family: &u32| [either_order.then_some(family.swap_bytes()), Some(*family)];
-                let wanted: Vec<u32> = families.iter().flat_map(orders).flatten().collect();
-                graph.equals_any(found, &wanted)
+                self.address_family_is(graph, proto, either_order)
             }
         })
+    }
+
+    /// BSD loopback: the address family of the capturing system. Values of `AF_INET6` differ between `NetBSD` and `OpenBSD`,
+    /// `FreeBSD`, and `macOS`.
+    fn address_family_is(&self, graph: &mut Graph, proto: u32, either_order: bool) -> Condition {
+        let families: &[u32] = match proto {
+            IP => &[2],
+            IP6 => &[24, 28, 30],
+            _ => return graph.constant(false),
+        };
+        let family = graph.values.load(self.ethertype_offset, LoadSize::Word);
+        let orders = |family: &u32| [either_order.then_some(family.swap_bytes()), Some(*family)];
+        let wanted: Vec<u32> = families.iter().flat_map(orders).flatten().collect();
+        graph.equals_any(family, &wanted)
     }
 
     /// The condition that the 16-bit type field is `proto`.
@@ -160,7 +152,7 @@ impl Headers {
         }
     }
 
-    /// The condition that the LLC header names `proto`. ISO, IP and NetBEUI must be both service access points, others the
+    /// The condition that the LLC header names `proto`. ISO, IP and `NetBEUI` must be both service access points, others the
     /// destination only, as in libpcap.
     fn sap_is(&self, graph: &mut Graph, proto: u32) -> Condition {
         if matches!(proto, SAP_ISO | SAP_IP | SAP_NETBEUI) {
@@ -216,4 +208,19 @@ impl Headers {
 fn ip_version_is(graph: &mut Graph, header: Offset, nibble: u32) -> Condition {
     let first = graph.values.load(header, LoadSize::Byte);
     graph.masked_equal(first, nibble, 0xf0)
+}
+
+/// The PPP protocol number of an ethertype or LLC service access point (IANA, "PPP DLL Protocol Numbers").
+fn ppp_protocol(proto: u32) -> u32 {
+    match proto {
+        IP => 0x21,
+        IP6 => 0x57,
+        0x6003 => 0x27,
+        ATALK => 0x29,
+        0x0600 => 0x25,
+        SAP_ISO => 0x23,
+        SAP_BRIDGE => 0x31,
+        SAP_IPX => 0x2b,
+        other => other,
+    }
 }

@@ -109,7 +109,7 @@ impl Headers {
     /// Start of the Ethernet header.
     ///
     /// # Errors
-    /// If there is none, or a PPPoE header was stepped over.
+    /// If there is none, or a `PPPoE` header was stepped over.
     pub(crate) fn ethernet(&self, what: &'static str) -> Result<Offset, ParseError> {
         if self.encoding == EtherTypeEncoding::Ethernet {
             Ok(self.link_start)

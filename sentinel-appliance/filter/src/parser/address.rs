@@ -129,22 +129,10 @@ impl<'t> Parser<'t> {
     fn host_or_net(&mut self, qualifiers: Qualifiers) -> Parsed<Condition> {
         let (token, at) = self.token(0);
         let is_net = qualifiers.type_qualifier == Some(TypeQualifier::Net);
-        let to = if is_net { "a network" } else { "a host" };
-        if token_is_v4_or_v6(&token)
-            && let Some((qualifier, layer)) = qualifiers.layer
+        if let Some((qualifier, layer)) = qualifiers.layer
+            && let Some(to) = misfit(&token, layer, is_net)
         {
-            let fits = match token {
-                Token::V6(_) => matches!(layer, Layer::Ip6),
-                _ => matches!(layer, Layer::Ip | Layer::Arp | Layer::Rarp),
-            };
-            if !fits {
-                let to = match token {
-                    Token::V6(_) => "an IPv6 address",
-                    _ if matches!(layer, Layer::Ip6 | Layer::Link) => "an IPv4 address",
-                    _ => to,
-                };
-                return Err(ParseError::from(ExpressionErrorReason::Mismatch { qualifier, to }).at(at));
-            }
+            return Err(ParseError::from(ExpressionErrorReason::Mismatch { qualifier, to }).at(at));
         }
         let layer = qualifiers.layer();
         self.advance();
@@ -254,34 +242,9 @@ impl<'t> Parser<'t> {
             Some((_, Layer::Sctp)) => OVER_SCTP,
             Some((qualifier, _)) => return Err(ExpressionErrorReason::Mismatch { qualifier, to }.into()),
         };
-        let (mut least, mut most, over) = match token {
-            Token::Number(number) => (number, number, ANY),
-            Token::Name(name) if is_range => {
-                // Names of services contain hyphens too, so every one of them may be the one between.
-                let hyphens = name.match_indices('-').map(|(at, _)| at);
-                let mut ends = hyphens.filter_map(|at| {
-                    let (first, last) = (name.get(..at)?, name.get(at + 1..)?);
-                    Some((port(first)?, port(last)?))
-                });
-                let (first, last) = ends.next().ok_or(ExpressionErrorReason::UnknownName(to))?;
-                (first.0, last.0, if first.1 == last.1 { first.1 } else { ANY })
-            }
-            Token::Name(name) => {
-                let (port, over) = port(name).ok_or(ExpressionErrorReason::UnknownName("port"))?;
-                (port, port, over)
-            }
-            _ => {
-                return Err(ExpressionErrorReason::Mismatch {
-                    qualifier: if is_range { "portrange" } else { "port" },
-                    to: "an address",
-                }
-                .into());
-            }
-        };
-        if least > most {
-            (least, most) = (most, least);
-        }
-        if most > 0xffff {
+        let (first, last, over) = port_range(token, is_range)?;
+        let (first, last) = (first.min(last), first.max(last));
+        if last > 0xffff {
             return Err(ExpressionErrorReason::TooLarge { what: "the port", most: 0xffff }.into());
         }
         if wanted & over == 0 {
@@ -297,7 +260,7 @@ impl<'t> Parser<'t> {
             OVER_SCTP => &[SCTP],
             _ => &[SCTP, TCP, UDP],
         };
-        self.builder.ports(transports, qualifiers.direction, (least, most))
+        self.builder.ports(transports, qualifiers.direction, (first, last))
     }
 
     /// A protocol for `proto` or `protochain`, by number or name.
@@ -348,7 +311,43 @@ fn prefix_mask(bits: u32) -> u32 {
     u32::MAX.checked_shl(32 - bits).unwrap_or(0)
 }
 
-/// Returns true if the token is an IP address or a number that stands for one.
-fn token_is_v4_or_v6(token: &Token<'_>) -> bool {
-    matches!(token, Token::V4 { .. } | Token::V6(_) | Token::Number(_))
+/// Name of the IP address or number `token`, if it cannot follow the protocol `layer`.
+fn misfit(token: &Token<'_>, layer: Layer, is_net: bool) -> Option<&'static str> {
+    let fits = match token {
+        Token::V6(_) => matches!(layer, Layer::Ip6),
+        Token::V4 { .. } | Token::Number(_) => matches!(layer, Layer::Ip | Layer::Arp | Layer::Rarp),
+        _ => true,
+    };
+    let name = match token {
+        Token::V6(_) => "an IPv6 address",
+        _ if matches!(layer, Layer::Ip6 | Layer::Link) => "an IPv4 address",
+        _ if is_net => "a network",
+        _ => "a host",
+    };
+    if fits { None } else { Some(name) }
+}
+
+/// The first port, the last, and the transports that the service uses.
+fn port_range(token: Token<'_>, is_range: bool) -> Result<(u32, u32, u8), ParseError> {
+    Ok(match token {
+        Token::Number(number) => (number, number, ANY),
+        Token::Name(name) if is_range => {
+            // Names of services contain hyphens too, so each hyphen may be the one between the two ports.
+            let hyphens = name.match_indices('-').map(|(at, _)| at);
+            let mut ends = hyphens.filter_map(|at| {
+                let (first, last) = (name.get(..at)?, name.get(at + 1..)?);
+                Some((port(first)?, port(last)?))
+            });
+            let (first, last) = ends.next().ok_or(ExpressionErrorReason::UnknownName("a range of ports"))?;
+            (first.0, last.0, if first.1 == last.1 { first.1 } else { ANY })
+        }
+        Token::Name(name) => {
+            let (port, over) = port(name).ok_or(ExpressionErrorReason::UnknownName("port"))?;
+            (port, port, over)
+        }
+        _ => {
+            let qualifier = if is_range { "portrange" } else { "port" };
+            return Err(ExpressionErrorReason::Mismatch { qualifier, to: "an address" }.into());
+        }
+    })
 }

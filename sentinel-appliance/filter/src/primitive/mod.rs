@@ -79,7 +79,7 @@ impl ConditionBuilder {
             Some(Layer::Rarp) => &[(RARP, IN_ARP)],
             _ if self.headers.is_behind_mpls() => &[(IP, IN_IP)],
             // One chain for each protocol, equal for ARP and RARP. They are merged later: at a block with one predecessor the
-            // optimiser knows the EtherType, at one with two it does not.
+            // optimiser knows the ethertype, at one with two it does not.
             _ => &[(IP, IN_IP), (ARP, IN_ARP), (RARP, IN_ARP)],
         };
         let mut any: Option<Condition> = None;
@@ -180,15 +180,27 @@ impl ConditionBuilder {
         size: u32,
     ) -> Result<(ValueId, Option<Condition>), ParseError> {
         let size = LoadSize::from_bytes(size).ok_or(ExpressionErrorReason::AccessSize)?;
-        let mut condition = guard;
-        let mut require = |this: &mut Self, more: Condition| {
-            condition = Some(this.graph.and_optional(condition, more));
+        let mut guard = guard;
+        let header = self.header(layer, &mut guard)?;
+        let variable = match header.variable {
+            Some(base) => self.graph.values.sum(base, index),
+            None => index,
         };
-        let place = match layer {
+        let value = self.graph.values.load(Offset { fixed: header.fixed, variable: Some(variable) }, size);
+        Ok((value, guard))
+    }
+
+    /// Start of the header of `layer`. Adds the conditions that it is there to `guard`, one by one: the order in which they are
+    /// built is the order in which they are tested.
+    fn header(&mut self, layer: Layer, guard: &mut Option<Condition>) -> Result<Offset, ParseError> {
+        let mut require = |this: &mut Self, condition: Condition| {
+            *guard = Some(this.graph.and_optional(*guard, condition));
+        };
+        Ok(match layer {
             Layer::Link => self.headers.link_start(),
             Layer::Ip | Layer::Ip6 | Layer::Arp | Layer::Rarp | Layer::EtherType(0x6001..) => {
-                let there = self.protocol(layer)?;
-                require(self, there);
+                let present = self.protocol(layer)?;
+                require(self, present);
                 self.headers.network()
             }
             Layer::Tcp
@@ -202,8 +214,8 @@ impl ConditionBuilder {
             | Layer::Carp => {
                 let v4 = self.has_ethertype(IP)?;
                 require(self, v4);
-                let there = self.protocol(layer)?;
-                require(self, there);
+                let present = self.protocol(layer)?;
+                require(self, present);
                 let first = self.is_first_fragment();
                 require(self, first);
                 self.ipv4_payload()
@@ -212,20 +224,12 @@ impl ConditionBuilder {
                 let v6 = self.has_ethertype(IP6)?;
                 require(self, v6);
                 let next = self.load(6, LoadSize::Byte);
-                let there = self.graph.equal(next, ICMP6);
-                require(self, there);
+                let present = self.graph.equal(next, ICMP6);
+                require(self, present);
                 self.headers.network().plus(V6_HEADER)
             }
-            Layer::Ah | Layer::Esp | Layer::EtherType(_) | Layer::Iso(_) => {
-                return Err(mismatch("'['"));
-            }
-        };
-        let variable = match place.variable {
-            Some(base) => self.graph.values.sum(base, index),
-            None => index,
-        };
-        let value = self.graph.values.load(Offset { fixed: place.fixed, variable: Some(variable) }, size);
-        Ok((value, condition))
+            Layer::Ah | Layer::Esp | Layer::EtherType(_) | Layer::Iso(_) => return Err(mismatch("'['")),
+        })
     }
 
     /// The condition that the frame is a broadcast.

@@ -21,7 +21,7 @@ const WHOLE_PACKET: u32 = 0x0004_0000;
 pub(super) struct LinkHeader {
     /// Offset of the network header if there is no VLAN tag.
     network: u32,
-    /// Offset of the EtherType; `None` if only the version nibble tells IPv4 from IPv6.
+    /// Offset of the ethertype; `None` if only the version nibble tells IPv4 from IPv6.
     ethertype_offset: Option<u32>,
 }
 
@@ -101,7 +101,7 @@ impl Compiler {
         self.arp();
     }
 
-    /// Steps over up to two VLAN tags. Leaves the EtherType in A and the length of the tags in X.
+    /// Steps over up to two VLAN tags. Leaves the ethertype in A and the length of the tags in X.
     fn ether_type(&mut self, offset: u32) {
         const TAGS: [u32; 3] = [0x8100, 0x88a8, 0x9100]; // 802.1Q, 802.1ad, QinQ before it had a standard
         let done = self.out.label();
