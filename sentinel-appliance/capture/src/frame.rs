@@ -22,6 +22,7 @@ pub struct Frame<'f> {
 }
 
 impl Frame<'_> {
-    /// Ethertype of a customer VLAN tag (IEEE 802.1Q, clause 9.5); the default where the kernel does not report it.
+    /// Ethertype of a customer VLAN tag (IEEE 802.1Q, clause 9.5); the default where the kernel does not
+    /// report it.
     pub const CUSTOMER_TAG: u16 = 0x8100;
 }

@@ -2,7 +2,8 @@
 //!
 //! Read first: `packet(7)`. All constants come from libc, because MIPS has other numbers for socket options.
 //!
-//! JUSTIFICATION for all `unsafe` calls of this file: rustix has neither `sockaddr_ll` nor the options of `SOL_PACKET`.
+//! JUSTIFICATION for all `unsafe` calls of this file: rustix has neither `sockaddr_ll` nor the options of
+//! `SOL_PACKET`.
 
 #![allow(unsafe_code, reason = "socket calls that have no safe interface")]
 
@@ -47,8 +48,8 @@ impl PacketSocket {
         Ok(Self { fd, interface })
     }
 
-    /// Opens a socket for capture: bound to the interface, but with no protocol, so that nothing is received until
-    /// [`PacketSocket::bind`] sets one. Returns the link type of the interface too.
+    /// Opens a socket for capture: bound to the interface, but with no protocol, so that nothing is received
+    /// until [`PacketSocket::bind`] sets one. Returns the link type of the interface too.
     pub(crate) fn open_for_capture(interface: &str) -> Result<(Self, LinkType), OpenError> {
         const NO_PROTOCOL: c_int = 0;
         const TRUE: c_int = 1;

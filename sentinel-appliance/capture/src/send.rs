@@ -31,15 +31,15 @@ impl Sender {
     /// Sends one frame, link-layer header first, without frame check sequence.
     ///
     /// # Errors
-    /// The kernel's, among others: the frame exceeds the MTU of the interface (`EMSGSIZE`), the queue is full (`ENOBUFS`, the
-    /// frame may be sent again), the interface is down (`ENETDOWN`).
+    /// The kernel's, among others: the frame exceeds the MTU of the interface (`EMSGSIZE`), the queue is full
+    /// (`ENOBUFS`, the frame may be sent again), the interface is down (`ENETDOWN`).
     pub fn send(&self, frame: &[u8]) -> io::Result<()> {
         let sent = retry_on_intr(|| rustix::net::send(&self.socket, frame, SendFlags::empty()))?;
         if sent == frame.len() { Ok(()) } else { Err(io::ErrorKind::WriteZero.into()) }
     }
 
-    /// Sends the first of `frames`, up to [`MAX_BATCH`], with one system call (`sendmmsg(2)`); returns the number of frames
-    /// sent, at least one.
+    /// Sends the first of `frames`, up to [`MAX_BATCH`], with one system call (`sendmmsg(2)`); returns the
+    /// number of frames sent, at least one.
     ///
     /// # Errors
     /// That of [`Sender::send`] for the first frame; then none was sent. An empty batch is no error.

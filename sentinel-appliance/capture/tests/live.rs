@@ -1,7 +1,8 @@
 //! Ring, sender and interface list on a virtual link (veth) in a network namespace.
 //!
-//! Each test has a namespace that belongs to its thread and ends with it, so tests neither leave anything behind nor see
-//! each other or the machine. Without root there is no namespace: the test prints that it is skipped, and passes.
+//! Each test has a namespace that belongs to its thread and ends with it, so tests neither leave anything
+//! behind nor see each other or the machine. Without root there is no namespace: the test prints that it is
+//! skipped, and passes.
 
 #![allow(unsafe_code, reason = "network namespaces")]
 #![expect(

@@ -95,8 +95,8 @@ impl ExpressionErrorReason {
 /// Result of a step of the parser.
 pub(crate) type Parsed<T> = Result<T, ParseError>;
 
-/// Error inside the parser: the reason, and the byte at which it is once that is known. Boxed, so that it takes one word:
-/// every step of the parser returns it.
+/// Error inside the parser: the reason, and the byte at which it is once that is known. Boxed, so that it
+/// takes one word: every step of the parser returns it.
 #[derive(Debug)]
 pub(crate) struct ParseError(Box<(ExpressionErrorReason, usize)>);
 

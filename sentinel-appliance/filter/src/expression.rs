@@ -15,8 +15,8 @@ use crate::primitive::ConditionBuilder;
 use crate::program::Program;
 use crate::target::Target;
 
-/// Compiles `expression`, in the language of `pcap-filter(7)`, for frames of type `link` from a file. A packet that
-/// matches returns `snap_bytes`, how much of it to keep; an empty expression matches all.
+/// Compiles `expression`, in the language of `pcap-filter(7)`, for frames of type `link` from a file. A
+/// packet that matches returns `snap_bytes`, how much of it to keep; an empty expression matches all.
 ///
 /// # Errors
 /// [`ExpressionError`] says where the expression is wrong and what was expected there.

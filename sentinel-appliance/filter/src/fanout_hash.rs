@@ -3,8 +3,9 @@
 //! Read first: `PACKET_FANOUT_CBPF` in `packet(7)`; `bpf_internal_load_pointer_neg_helper` in the kernel's
 //! `kernel/bpf/core.c` (offsets from the network header); RFC 826, RFC 4861 section 4, RFC 2131 section 4.1.
 //!
-//! The kernel runs a fan-out program before it restores the link header of a received frame. So all loads are relative to
-//! the network header (`SKF_NET_OFF`), and the ethertype is an ancillary load, because the kernel has removed the outer tag.
+//! The kernel runs a fan-out program before it restores the link header of a received frame. So all loads are
+//! relative to the network header (`SKF_NET_OFF`), and the ethertype is an ancillary load, because the kernel
+//! has removed the outer tag.
 
 use alloc::vec::Vec;
 
@@ -13,24 +14,27 @@ use sentinel_units::Address;
 use crate::assembler::{Assembler, Label, Unreachable};
 use crate::code;
 use crate::instruction::Instruction;
+use crate::numbers::ip_protocol::{ICMPV6, UDP};
+use crate::numbers::{ethertype, ppp};
 
 /// Absolute loads from here up are relative to the network header (`SKF_NET_OFF`).
 const FROM_NETWORK: u32 = 0xfff0_0000;
 /// The ethertype behind the tag that was removed (`SKF_AD_PROTOCOL`).
 const ETHER_TYPE: u32 = code::ANCILLARY;
 
-/// Keyed multiplicative hash of the source address (Knuth, "The Art of Computer Programming", volume 3, section 6.4, with a
-/// secret odd multiplier), then a xor-shift that mixes high bits into the low ones.
+/// Keyed multiplicative hash of the source address (Knuth, "The Art of Computer Programming", volume 3,
+/// section 6.4, with a secret odd multiplier), then a xor-shift that mixes high bits into the low ones.
 ///
-/// ARP, neighbour discovery, answers of DHCP servers and frames without IP go to the first worker, whatever their source:
-/// one worker must know which host holds which address.
+/// ARP, neighbour discovery, answers of DHCP servers and frames without IP go to the first worker, whatever
+/// their source: one worker must know which host holds which address.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct FanoutHash {
     key: u32,
 }
 
 impl FanoutHash {
-    /// A hash with this key, made odd. It should be random: who knows it can choose addresses of one worker only.
+    /// A hash with this key, made odd. It should be random: who knows it can choose addresses of one worker
+    /// only.
     #[must_use]
     pub const fn new(key: u32) -> Self {
         Self { key: key | 1 }
@@ -45,16 +49,18 @@ impl FanoutHash {
         mixed ^ mixed >> 16
     }
 
-    /// The hash as a program for `PACKET_FANOUT_CBPF`, which returns the result of [`FanoutHash::hash`], or zero for the first
-    /// worker. Not a [`Program`](crate::Program), because its loads have a meaning for fan-out only.
+    /// The hash as a program for `PACKET_FANOUT_CBPF`, which returns the result of [`FanoutHash::hash`], or
+    /// zero for the first worker. Not a [`Program`](crate::Program), because its loads have a meaning for
+    /// fan-out only.
     #[must_use]
     pub fn instructions(self) -> Vec<Instruction> {
-        // An error would be a jump that is too far. The tests rule it out, and the kernel refuses an empty program.
+        // An error would be a jump that is too far. The tests rule it out, and the kernel refuses an empty
+        // program.
         self.build(FROM_NETWORK, ETHER_TYPE).unwrap_or_default()
     }
 
-    /// The program, for loads of the network header at `network` and of the ethertype at `ether_type`: the tests run it on
-    /// whole frames.
+    /// The program, for loads of the network header at `network` and of the ethertype at `ether_type`: the
+    /// tests run it on whole frames.
     fn build(self, network: u32, ether_type: u32) -> Result<Vec<Instruction>, Unreachable> {
         let mut out = Assembler::default();
         let (first, hash) = (out.label(), out.label());
@@ -74,8 +80,8 @@ impl FanoutHash {
     }
 }
 
-/// Generates the program. All loads are absolute, because not every kernel accepts the sum of a register and an offset
-/// relative to the network header.
+/// Generates the program. All loads are absolute, because not every kernel accepts the sum of a register and
+/// an offset relative to the network header.
 struct HashCompiler {
     out: Assembler,
     /// Returns the first worker.
@@ -88,19 +94,17 @@ struct HashCompiler {
 impl HashCompiler {
     /// Finds the network header behind at most one tag in the frame and a `PPPoE` session header.
     fn program(&mut self, ether_type: u32) {
-        const TAGS: [u32; 3] = [0x8100, 0x88a8, 0x9100];
-        const SESSION: u32 = 0x8864;
         self.out.plain(code::LD_H_ABS, ether_type);
         let (inner, session) = (self.out.label(), self.out.label());
         let inner_session = self.out.label();
-        for tag in TAGS {
+        for tag in ethertype::VLAN_TAGS {
             self.out.branch_if(code::JEQ_K, tag, inner);
         }
-        self.out.branch_if(code::JEQ_K, SESSION, session);
+        self.out.branch_if(code::JEQ_K, ethertype::PPPOE_SESSION, session);
         self.ip(0);
         self.out.place(inner);
         self.out.plain(code::LD_H_ABS, self.network + 2);
-        self.out.branch_if(code::JEQ_K, SESSION, inner_session);
+        self.out.branch_if(code::JEQ_K, ethertype::PPPOE_SESSION, inner_session);
         self.ip(4);
         self.out.place(session);
         self.pppoe_session(0);
@@ -111,8 +115,8 @@ impl HashCompiler {
     /// Branches by the ethertype in A of the header `at` bytes behind the network header.
     fn ip(&mut self, at: u32) {
         let (v4, v6) = (self.out.label(), self.out.label());
-        self.out.branch_if(code::JEQ_K, 0x0800, v4);
-        self.out.branch_if(code::JEQ_K, 0x86dd, v6);
+        self.out.branch_if(code::JEQ_K, ethertype::IPV4, v4);
+        self.out.branch_if(code::JEQ_K, ethertype::IPV6, v6);
         self.out.jump(self.first);
         self.addresses(at, v4, v6);
     }
@@ -121,16 +125,20 @@ impl HashCompiler {
     fn pppoe_session(&mut self, at: u32) {
         let (v4, v6) = (self.out.label(), self.out.label());
         self.out.plain(code::LD_H_ABS, self.network + at + 6);
-        self.out.branch_if(code::JEQ_K, 0x0021, v4);
-        self.out.branch_if(code::JEQ_K, 0x0057, v6);
+        self.out.branch_if(code::JEQ_K, ppp::IPV4, v4);
+        self.out.branch_if(code::JEQ_K, ppp::IPV6, v6);
         self.out.jump(self.first);
         self.addresses(at + 8, v4, v6);
     }
 
-    /// The sections for IPv4 and IPv6: neighbour and DHCP server messages to the first worker, else the source address into A,
-    /// of IPv6 the exclusive or of its four words.
+    /// The sections for IPv4 and IPv6: neighbour and DHCP server messages to the first worker, else the
+    /// source address into A, of IPv6 the exclusive or of its four words.
     fn addresses(&mut self, at: u32, v4: Label, v6: Label) {
-        const UDP: u32 = 17;
+        const DHCP_SERVER: u32 = 67;
+        const DHCPV6_SERVER: u32 = 547;
+        /// The first message type of neighbour discovery, a router solicitation, and the last, a redirect.
+        const DISCOVERY: [u32; 2] = [133, 137];
+        let [solicitation, redirect] = DISCOVERY;
         let base = self.network + at;
         self.out.place(v4);
         let not_dhcp = self.out.label();
@@ -138,24 +146,25 @@ impl HashCompiler {
         self.out.branch_unless(code::JEQ_K, UDP, not_dhcp);
         self.out.plain(code::LD_H_ABS, base + 6);
         self.out.branch_if(code::JSET_K, 0x1fff, not_dhcp);
-        // Port offset of a header without options. A header with options has its ports elsewhere, but no DHCP server sends any.
+        // Port offset of a header without options. A header with options has its ports elsewhere, but no DHCP
+        // server sends any.
         self.out.plain(code::LD_H_ABS, base + 20);
-        self.out.branch_if(code::JEQ_K, 67, self.first);
+        self.out.branch_if(code::JEQ_K, DHCP_SERVER, self.first);
         self.out.place(not_dhcp);
         self.out.plain(code::LD_W_ABS, base + 12);
         self.out.jump(self.hash);
         self.out.place(v6);
         let (not_icmp, source) = (self.out.label(), self.out.label());
         self.out.plain(code::LD_B_ABS, base + 6);
-        self.out.branch_unless(code::JEQ_K, 58, not_icmp);
+        self.out.branch_unless(code::JEQ_K, ICMPV6, not_icmp);
         self.out.plain(code::LD_B_ABS, base + 40);
-        self.out.branch_unless(code::JGE_K, 133, source);
-        self.out.branch_unless(code::JGT_K, 137, self.first);
+        self.out.branch_unless(code::JGE_K, solicitation, source);
+        self.out.branch_unless(code::JGT_K, redirect, self.first);
         self.out.jump(source);
         self.out.place(not_icmp);
         self.out.branch_unless(code::JEQ_K, UDP, source);
         self.out.plain(code::LD_H_ABS, base + 40);
-        self.out.branch_if(code::JEQ_K, 547, self.first);
+        self.out.branch_if(code::JEQ_K, DHCPV6_SERVER, self.first);
         self.out.place(source);
         self.out.plain(code::LD_W_ABS, base + 8);
         for word in 1..4 {

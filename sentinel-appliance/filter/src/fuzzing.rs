@@ -33,8 +33,8 @@ pub fn program(bytes: &[u8]) {
     }
 }
 
-/// Compiles an expression: the first byte chooses link type and target, the second is the length of the expression in
-/// bytes; a packet follows it.
+/// Compiles an expression: the first byte chooses link type and target, the second is the length of the
+/// expression in bytes; a packet follows it.
 ///
 /// # Panics
 /// If the column of an error is outside the expression, or a program returns neither zero nor the snap length.
@@ -96,7 +96,8 @@ mod tests {
         }
     }
 
-    /// Pseudo-random numbers below an argument, from a fixed seed. Xorshift64 (Journal of Statistical Software, 2003).
+    /// Pseudo-random numbers below an argument, from a fixed seed. Xorshift64 (Journal of Statistical
+    /// Software, 2003).
     fn random() -> impl FnMut(usize) -> usize {
         let mut state = 0x9e37_79b9_7f4a_7c15_u64;
         move |below| {

@@ -1,11 +1,11 @@
 //! Control-flow graph of a filter: basic blocks of one test each, and their edges.
 //!
-//! Read first: "The BSD Packet Filter" (1993), section 3.1; Aho, Lam, Sethi and Ullman, "Compilers", section 6.7
-//! (backpatching).
+//! Read first: "The BSD Packet Filter" (1993), section 3.1; Aho, Lam, Sethi and Ullman, "Compilers", section
+//! 6.7 (backpatching).
 //!
-//! A condition is built in the order in which it is evaluated, so every edge leads to a block with a higher index. The
-//! graph is therefore acyclic and the vector of blocks is in topological order: each data-flow pass is one loop over
-//! it, forwards or backwards.
+//! A condition is built in the order in which it is evaluated, so every edge leads to a block with a higher
+//! index. The graph is therefore acyclic and the vector of blocks is in topological order: each data-flow
+//! pass is one loop over it, forwards or backwards.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -71,8 +71,8 @@ impl BasicBlock {
 pub(crate) struct Edge(u16);
 
 impl Edge {
-    /// The parser stops at 16,384 blocks and values, so the index fits 15 bits. Were there more, an edge would be patched
-    /// to a wrong block, but never to one outside the graph.
+    /// The parser stops at 16,384 blocks and values, so the index fits 15 bits. Were there more, an edge
+    /// would be patched to a wrong block, but never to one outside the graph.
     fn new(block: usize, outcome: bool) -> Self {
         Self(u16::try_from(block).unwrap_or(u16::MAX).wrapping_mul(2) | u16::from(outcome))
     }
@@ -93,8 +93,8 @@ struct PatchList {
     last: Edge,
 }
 
-/// A condition whose true and false edges are not patched yet. Each condition may be used once only, because joining
-/// two patches the edges of both.
+/// A condition whose true and false edges are not patched yet. Each condition may be used once only, because
+/// joining two patches the edges of both.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Condition {
     entry: usize,
@@ -160,7 +160,8 @@ impl Graph {
         self.equal(zero, u32::from(!outcome))
     }
 
-    /// Short-circuit conjunction. `second` must have been built after `first`, or the order of blocks is not topological.
+    /// Short-circuit conjunction. `second` must have been built after `first`, or the order of blocks is not
+    /// topological.
     pub(crate) fn and(&mut self, first: Condition, second: Condition) -> Condition {
         self.backpatch(first.if_true, Successor::Block(second.entry));
         if let Some(successor) = self.successor_mut(first.if_false.last) {
@@ -212,8 +213,8 @@ impl Graph {
         }
     }
 
-    /// Algebraic simplification (Muchnick, section 12.3): an equivalent test that costs fewer instructions, and whether
-    /// it is true when `test` is (else it is true when `test` is false).
+    /// Algebraic simplification (Muchnick, section 12.3): an equivalent test that costs fewer instructions,
+    /// and whether it is true when `test` is (else it is true when `test` is false).
     ///
     /// - A constant goes to the right, because only there does an instruction have room for it.
     /// - `value + c == k` becomes `value == k - c`, and likewise for `-` and `^`.
@@ -253,8 +254,8 @@ impl Graph {
         (Test { left, comparison, right }, same_sense)
     }
 
-    /// The outcome of a test of two constants. A test such as `ip[8] >= 0` has one outcome only and is kept all the same:
-    /// its load ends the program if the byte is not there.
+    /// The outcome of a test of two constants. A test such as `ip[8] >= 0` has one outcome only and is kept
+    /// all the same: its load ends the program if the byte is not there.
     pub(crate) fn constant_outcome(&self, test: &Test) -> Option<bool> {
         let (left, right) = (self.values.constant_of(test.left)?, self.values.constant_of(test.right)?);
         Some(outcome(left, test.comparison, right))

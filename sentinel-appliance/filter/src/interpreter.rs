@@ -1,8 +1,8 @@
 //! Interpreter for classic BPF, with the results of the kernel's.
 //!
-//! Read first: `Documentation/networking/filter.rst` of the kernel; `bpf_convert_filter` in `net/core/filter.c`.
-//! Where the kernel and libpcap differ (a shift by a register of 32 or more) this follows the kernel, so that a filter
-//! matches the same frames live and in files.
+//! Read first: `Documentation/networking/filter.rst` of the kernel; `bpf_convert_filter` in
+//! `net/core/filter.c`. Where the kernel and libpcap differ (a shift by a register of 32 or more) this
+//! follows the kernel, so that a filter matches the same frames live and in files.
 
 use crate::code::{self, ANCILLARY_VLAN_TAG, ANCILLARY_VLAN_TAG_PRESENT};
 use crate::instruction::Instruction;
@@ -22,11 +22,12 @@ pub struct Packet<'p> {
 /// Runs `program` and returns the number of bytes of the packet to keep; zero is no match.
 ///
 /// Executes each instruction at most once, because jumps are unsigned distances forwards. An invalid program
-/// ([`validate`](crate::validate)) is safe too: an unknown code, a slot or a jump outside, and the end of the program
-/// return zero, as does a load outside the frame.
+/// ([`validate`](crate::validate)) is safe too: an unknown code, a slot or a jump outside, and the end of the
+/// program return zero, as does a load outside the frame.
 #[must_use]
 pub fn run(program: &[Instruction], packet: &Packet<'_>) -> u32 {
     let mut machine = Machine { a: 0, x: 0, scratch: [0; 16] };
+    // `at` grows with every iteration, so the loop ends at the latest behind the last instruction.
     let mut at = 0_usize;
     while let Some(instruction) = program.get(at) {
         match machine.step(instruction, packet) {
@@ -43,8 +44,8 @@ pub fn run(program: &[Instruction], packet: &Packet<'_>) -> u32 {
     0
 }
 
-/// The registers: accumulator, index register and scratch memory. All start at zero: the kernel clears A and X, and a valid
-/// program reads no slot before it has written it.
+/// The registers: accumulator, index register and scratch memory. All start at zero: the kernel clears A and
+/// X, and a valid program reads no slot before it has written it.
 struct Machine {
     a: u32,
     x: u32,
@@ -83,8 +84,8 @@ impl Machine {
         Some(Next::Skip(0))
     }
 
-    /// Executes loads from the packet, arithmetic and branches, whose codes are bit fields: class (`BPF_CLASS`), then size and
-    /// mode of a load, or operation and source of the operand.
+    /// Executes loads from the packet, arithmetic and branches, whose codes are bit fields: class
+    /// (`BPF_CLASS`), then size and mode of a load, or operation and source of the operand.
     fn by_class(&mut self, code: u16, instruction: &Instruction, packet: &Packet<'_>) -> Option<Next> {
         const LOAD: u16 = 0x00;
         const ARITHMETIC: u16 = 0x04;
@@ -94,7 +95,8 @@ impl Machine {
                 let size = LoadSize::from_code(code)?;
                 self.a = match code & 0xe0 {
                     0x20 => packet.load(instruction.k, size)?,
-                    // X + k wraps like the kernel's signed sum. A negative sum is past the end of any frame here.
+                    // X + k wraps like the kernel's signed sum. A negative sum is past the end of any frame
+                    // here.
                     0x40 => packet.bytes_at(self.x.wrapping_add(instruction.k), size)?,
                     _ => return None,
                 };

@@ -1,6 +1,9 @@
-//! Keywords of the language, and names of protocols and ports. Small tables, because the device has no resolver.
+//! Keywords of the language, and names of protocols and ports. Small tables, because the device has no
+//! resolver.
 //!
 //! Read first: `pcap-filter(7)`; IANA's registries of protocol numbers, service names and ports, ICMP types.
+
+use crate::numbers::ethertype;
 
 /// The "proto" qualifier, which is also a primitive by itself.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -170,10 +173,10 @@ pub(crate) fn protocol(name: &str) -> Option<u32> {
 /// Number of an ethertype or LLC service access point.
 pub(crate) fn ether_type(name: &str) -> Option<u32> {
     match keyword(name)?.1 {
-        Keyword::Layer(Layer::Ip) => Some(0x0800),
-        Keyword::Layer(Layer::Ip6) => Some(0x86dd),
-        Keyword::Layer(Layer::Arp) => Some(0x0806),
-        Keyword::Layer(Layer::Rarp) => Some(0x8035),
+        Keyword::Layer(Layer::Ip) => Some(ethertype::IPV4),
+        Keyword::Layer(Layer::Ip6) => Some(ethertype::IPV6),
+        Keyword::Layer(Layer::Arp) => Some(ethertype::ARP),
+        Keyword::Layer(Layer::Rarp) => Some(ethertype::RARP),
         Keyword::Layer(Layer::EtherType(number)) => Some(u32::from(number)),
         _ => None,
     }

@@ -41,8 +41,9 @@ impl Program {
 
     /// Concatenation: the program that matches what both match, and then returns what `second` returns.
     ///
-    /// Every `ret` of `self` with a length becomes a jump to the start of `second`, whose own jumps are relative and stay.
-    /// `second` must load all that it uses, as compiled programs do, because the registers are as `self` leaves them.
+    /// Every `ret` of `self` with a length becomes a jump to the start of `second`, whose own jumps are
+    /// relative and stay. `second` must load all that it uses, as compiled programs do, because the registers
+    /// are as `self` leaves them.
     ///
     /// # Errors
     /// [`InvalidProgram`] if both together are too long, or `self` returns a length that it computes.

@@ -154,14 +154,16 @@ fn is_known(code: u16) -> bool {
     )
 }
 
-/// Checks that no scratch slot is read before it is written: a forward "must" analysis with bit sets of written slots,
-/// intersected where paths join.
+/// Checks that no scratch slot is read before it is written: a forward "must" analysis with bit sets of
+/// written slots, intersected where paths join.
 ///
-/// All jumps lead forwards, so the set of an instruction is complete when it is visited: one pass, as in the kernel.
+/// All jumps lead forwards, so the set of an instruction is complete when it is visited: one pass, as in the
+/// kernel.
 fn check_scratch(program: &[Instruction]) -> Result<(), InvalidProgram> {
     let mut written_before = vec![u16::MAX; program.len()];
     let mut written = 0_u16;
     for (at, instruction) in program.iter().enumerate() {
+        // Intersection of the fall-through path and all jumps to here.
         written &= written_before.get(at).copied().unwrap_or(0);
         let bit = 1_u16.checked_shl(instruction.k).unwrap_or(0);
         let mut meet_at = |skip: u32, written: u16| {
@@ -177,7 +179,8 @@ fn check_scratch(program: &[Instruction]) -> Result<(), InvalidProgram> {
             }
             code::JA => {
                 meet_at(instruction.k, written);
-                // The next instruction is reached by jumps only; all slots is the neutral element of the intersection.
+                // The next instruction is reached by jumps only; all slots is the neutral element of the
+                // intersection.
                 written = u16::MAX;
             }
             code if is_branch(code) => {

@@ -1,10 +1,10 @@
 //! Values that tests compare, by value numbering: equal computations have one number.
 //!
-//! Read first: Muchnick, "Advanced Compiler Design and Implementation", sections 12.1 (constant folding), 12.3 (algebraic
-//! simplification) and 12.4 (value numbering).
+//! Read first: Muchnick, "Advanced Compiler Design and Implementation", sections 12.1 (constant folding),
+//! 12.3 (algebraic simplification) and 12.4 (value numbering).
 //!
-//! A packet does not change while a program looks at it, so a value has one result wherever it is computed. That is what
-//! lets the optimiser compare tests by number, and the code generator keep values in registers.
+//! A packet does not change while a program looks at it, so a value has one result wherever it is computed.
+//! That is what lets the optimiser compare tests by number, and the code generator keep values in registers.
 
 use alloc::vec::Vec;
 
@@ -20,8 +20,8 @@ pub(crate) enum Value {
     Constant(u32),
     /// Length of the frame on the wire.
     Length,
-    /// Big-endian bytes at offset `at`, plus the value `index` if there is one. Past the end of the frame the program ends
-    /// without a match.
+    /// Big-endian bytes at offset `at`, plus the value `index` if there is one. Past the end of the frame the
+    /// program ends without a match.
     Load {
         size: LoadSize,
         at: u32,
@@ -162,7 +162,8 @@ impl Values {
         self.0.len()
     }
 
-    /// The number of `value`, a new one if no equal computation has one. Linear search: the parser bounds the table.
+    /// The number of `value`, a new one if no equal computation has one. Linear search: the parser bounds the
+    /// table.
     fn intern(&mut self, value: Value) -> ValueId {
         let known = self.0.iter().position(|other| *other == value);
         ValueId(known.unwrap_or_else(|| {
@@ -197,7 +198,8 @@ impl Values {
             }
         }
         if index.is_none() && fixed > code::LAST_OFFSET && fixed < code::ANCILLARY {
-            // The kernel refuses a program with such an absolute offset. Through X it accepts it, and the load fails.
+            // The kernel refuses a program with such an absolute offset. Through X it accepts it, and the
+            // load fails.
             index = Some(self.constant(fixed));
             fixed = 0;
         }

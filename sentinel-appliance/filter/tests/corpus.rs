@@ -91,7 +91,8 @@ fn programs_are_no_longer_than_those_of_libpcap() {
         .iter()
         .filter(|capture| is_supported(capture.link) && capture.link != LinkType::NULL)
     {
-        // NULL is left out: our programs take the family in either byte order, so that one program fits all files.
+        // NULL is left out: our programs take the family in either byte order, so that one program fits all
+        // files.
         for row in table(&filters) {
             let Ok(ours) = compile(row[2], capture.link, SNAP_BYTES) else { continue };
             let Some(theirs) = tcpdump(capture, row[2]) else { return println!("skipped: no tcpdump") };

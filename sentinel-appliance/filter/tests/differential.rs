@@ -235,8 +235,8 @@ fn random_expressions_select_the_same_frames() {
     let mut generator = Generator { state: setting("SENTINEL_FILTER_SEED", 1) };
     let runs = setting("SENTINEL_FILTER_RUNS", 1_000);
     let (mut same, mut both_refuse, mut sharper) = (0, 0, 0);
-    // libpcap looks for a zero divisor or a large shift in the first instruction of the right side: it takes the
-    // offset of a load for one, and misses one that is computed.
+    // libpcap looks for a zero divisor or a large shift in the first instruction of the right side: it takes
+    // the offset of a load for one, and misses one that is computed.
     let mut mistaken = 0;
     let mut lengths = (0, 0, 0);
     let mut wrong = Vec::new();

@@ -13,8 +13,8 @@ const FRONT_BYTES: usize = 16 * 1024;
 
 /// The window of the file that is in memory.
 ///
-/// The source is a trait object: one dynamic call serves about a hundred frames, and generic code would be compiled again, at
-/// lower optimisation, with every program that reads files.
+/// The source is a trait object: one dynamic call serves about a hundred frames, and generic code would be
+/// compiled again, at lower optimisation, with every program that reads files.
 pub(super) struct Input<'r> {
     source: Box<dyn Read + 'r>,
     buffer: Vec<u8>,
@@ -116,7 +116,8 @@ impl<'r> Input<'r> {
         self.offset = self.offset.wrapping_add(u64::try_from(count).unwrap_or(u64::MAX));
     }
 
-    /// Advances over `count` bytes, any number, without keeping them; [`FileErrorReason::Truncated`] if the file ends first.
+    /// Advances over `count` bytes, any number, without keeping them; [`FileErrorReason::Truncated`] if the
+    /// file ends first.
     pub(super) fn skip(&mut self, count: u32) -> Result<(), FileErrorReason> {
         let mut remaining = count;
         loop {
@@ -145,8 +146,8 @@ impl<'r> Input<'r> {
 
     /// Makes room for `wanted` bytes from `start` on.
     ///
-    /// The remaining bytes are moved so that they end at [`FRONT_BYTES`], and the next read goes behind them: every read of a
-    /// file is then of whole pages, which the kernel copies faster than parts of them.
+    /// The remaining bytes are moved so that they end at [`FRONT_BYTES`], and the next read goes behind them:
+    /// every read of a file is then of whole pages, which the kernel copies faster than parts of them.
     fn make_room(&mut self, wanted: usize) {
         let remaining = self.available();
         if self.end > FRONT_BYTES && (remaining == 0 || self.start + wanted > self.buffer.len()) {

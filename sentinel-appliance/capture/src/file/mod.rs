@@ -1,6 +1,7 @@
 //! Reader of capture files: pcap and pcapng, in either byte order, from any [`Read`](std::io::Read).
 //!
-//! Read first: draft-ietf-opsawg-pcap, draft-ietf-opsawg-pcapng; `sf-pcap.c` in libpcap for what old writers did.
+//! Read first: draft-ietf-opsawg-pcap, draft-ietf-opsawg-pcapng; `sf-pcap.c` in libpcap for what old writers
+//! did.
 
 mod byte_order;
 mod error;

@@ -28,11 +28,13 @@ pub(super) struct Header {
     record_header_len: u32,
     lengths: Lengths,
     link: LinkType,
-    /// Length of the record whose frame was returned last. It is consumed by the next call, because the frame borrows it.
+    /// Length of the record whose frame was returned last. It is consumed by the next call, because the frame
+    /// borrows it.
     returned: u32,
 }
 
-/// Order of the two lengths of a record. Writers before format 2.3 had the wire length first, and those of 2.3 either.
+/// Order of the two lengths of a record. Writers before format 2.3 had the wire length first, and those of
+/// 2.3 either.
 #[derive(Clone, Copy, Debug)]
 enum Lengths {
     CapturedFirst,
@@ -91,8 +93,8 @@ impl Header {
         }
     }
 
-    /// Fast path: the next record if it has the common layout and is completely in memory. `None` in all other cases, errors
-    /// and the end of the file included.
+    /// Fast path: the next record if it has the common layout and is completely in memory. `None` in all
+    /// other cases, errors and the end of the file included.
     #[inline(always)]
     fn in_memory(&mut self, window: &[u8]) -> Option<Record> {
         let is_common =

@@ -60,7 +60,8 @@ impl<'r> Reader<'r> {
     /// Frames of unsupported link types are returned too.
     ///
     /// # Errors
-    /// [`FileError`] with the offset of the damaged record or block. All complete frames before it have been returned.
+    /// [`FileError`] with the offset of the damaged record or block. All complete frames before it have been
+    /// returned.
     #[expect(
         clippy::should_implement_trait,
         reason = "the frame borrows the reader, which Iterator cannot say"
@@ -113,8 +114,8 @@ impl<'r> Reader<'r> {
         }
     }
 
-    /// The link types of the interfaces described so far: exactly one in a pcap file; in a pcapng file those of the
-    /// current section, by interface number.
+    /// The link types of the interfaces described so far: exactly one in a pcap file; in a pcapng file those
+    /// of the current section, by interface number.
     pub fn link_types(&self) -> impl Iterator<Item = LinkType> + '_ {
         let (one, several) = match &self.format {
             Format::Pcap(header) => (Some(header.link()), None),

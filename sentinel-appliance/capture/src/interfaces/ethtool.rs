@@ -97,7 +97,8 @@ pub fn features(interface: &str) -> Result<Vec<Feature>, InterfaceError> {
     set(&mut strings, [0x1b, FEATURES, count]);
     ethtool("ETHTOOL_GSTRINGS", &mut strings)?;
     let names: Vec<u8> = strings.iter().skip(3).flat_map(|word| word.to_ne_bytes()).collect();
-    // struct ethtool_gfeatures: command, number of blocks, blocks of available, requested, active, never changed.
+    // struct ethtool_gfeatures: command, number of blocks, blocks of available, requested, active, never
+    // changed.
     let blocks = count.div_ceil(32);
     let mut states = vec![0; 2 + words(blocks) * 4];
     set(&mut states, [0x3a, blocks]);
@@ -123,8 +124,8 @@ fn set<const N: usize>(words: &mut [u32], first: [u32; N]) {
     words.iter_mut().zip(first).for_each(|(word, value)| *word = value);
 }
 
-/// Sends a command to the driver of `interface`. `words` hold its structure of `linux/ethtool.h`, the command first, and
-/// receive the reply.
+/// Sends a command to the driver of `interface`. `words` hold its structure of `linux/ethtool.h`, the command
+/// first, and receive the reply.
 fn call(socket: &rustix::fd::OwnedFd, interface: &str, words: &mut [u32]) -> Result<(), Errno> {
     let mut request = libc::ifreq {
         ifr_name: [0; libc::IFNAMSIZ],
@@ -144,7 +145,8 @@ fn call(socket: &rustix::fd::OwnedFd, interface: &str, words: &mut [u32]) -> Res
 /// `SIOCETHTOOL`.
 struct EthernetTool(*mut libc::ifreq);
 
-// SAFETY: the number is that of linux/sockios.h, the same on all machines; the argument is a pointer to `ifreq`.
+// SAFETY: the number is that of linux/sockios.h, the same on all machines; the argument is a pointer to
+// `ifreq`.
 unsafe impl Ioctl for EthernetTool {
     type Output = ();
 

@@ -8,7 +8,8 @@ use super::error::InterfaceError;
 use super::netlink::{Attributes, DumpRequest, dump};
 use super::text;
 
-/// A flow table of the firewall: its flows are forwarded past the network stack, so a packet ring does not see them.
+/// A flow table of the firewall: its flows are forwarded past the network stack, so a packet ring does not
+/// see them.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct FlowTable {
     /// Table and name, `inet fw4 ft` without the family.

@@ -30,7 +30,8 @@ pub struct Interface {
     pub bridge: Option<String>,
     /// The ports of this bridge, by name.
     pub ports: Vec<String>,
-    /// The kernel's kind (`bridge`, `veth`, `vlan`, `wireguard`...); else `loopback`, `wireless`, `ethernet` or `other`.
+    /// The kernel's kind (`bridge`, `veth`, `vlan`, `wireguard`...); else `loopback`, `wireless`, `ethernet`
+    /// or `other`.
     pub kind: String,
     /// Name of the driver, if `/sys` has a device for the interface.
     pub driver: Option<String>,

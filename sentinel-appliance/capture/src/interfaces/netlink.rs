@@ -1,7 +1,7 @@
 //! Netlink dumps: requests for all objects of a kind, and the walk over the replies.
 //!
-//! Read first: `netlink(7)`, `rtnetlink(7)`. Numbers are in the byte order of this machine. (`qemu-user` does not
-//! swap them for a guest of the other order, so under it [`dump`] fails; on a real machine it does not.)
+//! Read first: `netlink(7)`, `rtnetlink(7)`. Numbers are in the byte order of this machine. (`qemu-user` does
+//! not swap them for a guest of the other order, so under it [`dump`] fails; on a real machine it does not.)
 
 use std::os::fd::AsFd;
 use std::time::Duration;
@@ -70,7 +70,8 @@ fn dump_once<T>(
     let mut is_consistent = true;
     let mut objects = Vec::new();
     for _ in 0..MAX_READS {
-        // The kernel replies at once. A translator below us (qemu-user) may drop the request, hence the timeout.
+        // The kernel replies at once. A translator below us (qemu-user) may drop the request, hence the
+        // timeout.
         retry_on_intr(|| readiness::wait(socket.as_fd(), REPLY_TIMEOUT))
             .and_then(|ready| ready.ok_or(Errno::TIMEDOUT))
             .map_err(error("poll"))?;

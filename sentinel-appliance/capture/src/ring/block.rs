@@ -1,8 +1,8 @@
 //! Iteration over the frames of one block (`TPACKET_V3`).
 //!
-//! A block starts with its descriptor: status, number of packets, offset of the first packet header. Each packet header has
-//! the offset to the next. Safe code over a slice: an offset outside the block, which the kernel should never write, ends
-//! the block and is counted as damage.
+//! A block starts with its descriptor: status, number of packets, offset of the first packet header. Each
+//! packet header has the offset to the next. Safe code over a slice: an offset outside the block, which the
+//! kernel should never write, ends the block and is counted as damage.
 
 use std::cell::Cell;
 use std::mem::{offset_of, size_of};
@@ -72,8 +72,8 @@ impl<'b> Frames<'b> {
             bytes,
         };
         let step = usize::try_from(field(offset_of!(tpacket3_hdr, tp_next_offset))?).unwrap_or(usize::MAX);
-        // A step shorter than a header would read overlapping headers, and zero the same one again. The kernel writes zero in
-        // the last packet; with none remaining the offset is not used.
+        // A step shorter than a header would read overlapping headers, and zero the same one again. The
+        // kernel writes zero in the last packet; with none remaining the offset is not used.
         self.at = if step < size_of::<tpacket3_hdr>() { usize::MAX } else { self.at.saturating_add(step) };
         self.remaining -= 1;
         Some(frame)
@@ -120,7 +120,8 @@ mod tests {
     /// Distance from one packet header to the next in these blocks.
     const STEP: usize = 80;
 
-    /// A block of two frames: four bytes with the provider's tag 0x2007 at 5 s + 6 ns, three bytes of 60 at 7 s + 8 ns.
+    /// A block of two frames: four bytes with the provider's tag 0x2007 at 5 s + 6 ns, three bytes of 60 at 7
+    /// s + 8 ns.
     fn block() -> Vec<u8> {
         let mut block = vec![0; 256];
         put(&mut block, COUNT, 2);

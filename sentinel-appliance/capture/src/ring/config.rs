@@ -13,9 +13,11 @@ pub struct RingConfig<'c> {
     pub number: u16,
     /// Size of the ring: a multiple of the block size, at least two blocks.
     pub ring_bytes: u32,
-    /// Size of one block, the unit of hand-over: a multiple of the page size. A frame longer than a block is truncated.
+    /// Size of one block, the unit of hand-over: a multiple of the page size. A frame longer than a block is
+    /// truncated.
     pub block_bytes: u32,
-    /// Snap length: most bytes to keep of a frame. A filter that returns a computed length (`RET_A`) overrides it.
+    /// Snap length: most bytes to keep of a frame. A filter that returns a computed length (`RET_A`)
+    /// overrides it.
     pub snap_bytes: u32,
     /// Time after which a block that is not full is handed over. Whole milliseconds, at least one.
     pub block_timeout: Duration,
@@ -28,7 +30,8 @@ pub struct RingConfig<'c> {
 }
 
 impl<'c> RingConfig<'c> {
-    /// A ring of 1 MiB in blocks of 64 KiB on `interface`: complete frames, promiscuous, unfiltered, block timeout 2 ms.
+    /// A ring of 1 MiB in blocks of 64 KiB on `interface`: complete frames, promiscuous, unfiltered, block
+    /// timeout 2 ms.
     #[must_use]
     pub const fn new(interface: &'c str) -> Self {
         Self {
@@ -45,7 +48,8 @@ impl<'c> RingConfig<'c> {
     }
 }
 
-/// Membership in a fan-out group (`PACKET_FANOUT`). The kernel numbers the rings of a group in the order in which they join.
+/// Membership in a fan-out group (`PACKET_FANOUT`). The kernel numbers the rings of a group in the order in
+/// which they join.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Fanout {
     /// Number of the group in the network namespace; `None` creates a group with an unused number, which
@@ -59,12 +63,12 @@ pub struct Fanout {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum FanoutMode {
-    /// By the kernel's symmetric flow hash: both directions of a flow go to one ring. Fragments are reassembled first, so that
-    /// they follow their flow.
+    /// By the kernel's symmetric flow hash: both directions of a flow go to one ring. Fragments are
+    /// reassembled first, so that they follow their flow.
     Flow,
     /// By the CPU that received the frame.
     Cpu,
-    /// By the program of [`Ring::set_fanout_program`](super::Ring::set_fanout_program); until it is set all frames go to the
-    /// first ring.
+    /// By the program of [`Ring::set_fanout_program`](super::Ring::set_fanout_program); until it is set all
+    /// frames go to the first ring.
     Program,
 }

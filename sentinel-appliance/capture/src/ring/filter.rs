@@ -14,8 +14,8 @@ pub(super) const NOTHING: [Instruction; 1] = [Instruction::plain(code::RET_K, 0)
 /// Program that matches every frame, without truncation.
 const EVERYTHING: [Instruction; 1] = [Instruction::plain(code::RET_K, u32::MAX)];
 
-/// Attaches `program`, which replaces the one before, with its matches truncated to `snap_bytes`; `None` matches all frames.
-/// The replacement is atomic: each frame is tested by the old or the new program.
+/// Attaches `program`, which replaces the one before, with its matches truncated to `snap_bytes`; `None`
+/// matches all frames. The replacement is atomic: each frame is tested by the old or the new program.
 pub(super) fn attach(
     socket: &PacketSocket,
     program: Option<&[Instruction]>,

@@ -7,8 +7,8 @@ use crate::packet_socket::PacketSocket;
 
 /// Exact count of the frames of an interface, by a packet socket without a filter and without room for frames.
 ///
-/// The kernel does not count frames that a filter rejects. This socket accepts every frame, but its receive buffer is full
-/// after the first few, which are never read. From then on a frame is not copied and costs two
+/// The kernel does not count frames that a filter rejects. This socket accepts every frame, but its receive
+/// buffer is full after the first few, which are never read. From then on a frame is not copied and costs two
 /// drop counters, which `tp_packets` includes.
 #[derive(Debug)]
 pub struct FrameCounter {

@@ -1,4 +1,5 @@
-//! Live capture: a memory-mapped ring of blocks that the kernel fills and that is read in place (`TPACKET_V3`, Linux 3.2).
+//! Live capture: a memory-mapped ring of blocks that the kernel fills and that is read in place
+//! (`TPACKET_V3`, Linux 3.2).
 //!
 //! Read first: `packet(7)`; the kernel's `Documentation/networking/packet_mmap.rst`; `linux/if_packet.h`.
 

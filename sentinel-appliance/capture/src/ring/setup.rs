@@ -25,7 +25,8 @@ pub(super) fn request_ring(
     config: &RingConfig<'_>,
     block_count: c_uint,
 ) -> Result<(), OpenError> {
-    /// Version 3 packs frames of any size; the kernel only checks that this size and the number of frames fit the blocks.
+    /// Version 3 packs frames of any size; the kernel only checks that this size and the number of frames fit
+    /// the blocks.
     const FRAME_BYTES: c_uint = 2048;
     const VERSION_3: c_int = 2; // TPACKET_V3 of the enumeration that begins with TPACKET_V1 = 0
     socket.set_option("PACKET_VERSION", libc::SOL_PACKET, libc::PACKET_VERSION, &VERSION_3)?;
@@ -42,7 +43,8 @@ pub(super) fn request_ring(
     socket.set_option("PACKET_RX_RING", libc::SOL_PACKET, libc::PACKET_RX_RING, &request)
 }
 
-/// Sets the interface promiscuous. The kernel counts the sockets that ask for it, and resets it after the last is closed.
+/// Sets the interface promiscuous. The kernel counts the sockets that ask for it, and resets it after the
+/// last is closed.
 pub(super) fn enable_promiscuous(socket: &PacketSocket) -> Result<(), OpenError> {
     let membership = libc::packet_mreq {
         mr_ifindex: socket.interface(),
@@ -53,8 +55,9 @@ pub(super) fn enable_promiscuous(socket: &PacketSocket) -> Result<(), OpenError>
     socket.set_option("PACKET_ADD_MEMBERSHIP", libc::SOL_PACKET, libc::PACKET_ADD_MEMBERSHIP, &membership)
 }
 
-/// Joins a fan-out group, or creates it. The rings of a group are numbered in the order in which they join, and fan-out programs
-/// return these numbers: who needs a certain order must open the rings one after the other.
+/// Joins a fan-out group, or creates it. The rings of a group are numbered in the order in which they join,
+/// and fan-out programs return these numbers: who needs a certain order must open the rings one after the
+/// other.
 pub(super) fn join_fanout(socket: &PacketSocket, fanout: Fanout) -> Result<(), OpenError> {
     let mode = match fanout.mode {
         FanoutMode::Flow => libc::PACKET_FANOUT_HASH | libc::PACKET_FANOUT_FLAG_DEFRAG,

@@ -22,8 +22,8 @@ use crate::open_error::OpenError;
 use crate::packet_socket::{PacketSocket, system};
 use crate::readiness;
 
-/// A packet ring on one interface: received and sent frames, as the network stack sees them; on the loopback each frame
-/// once.
+/// A packet ring on one interface: received and sent frames, as the network stack sees them; on the loopback
+/// each frame once.
 ///
 /// Its memory is mapped when it is opened and never grows. Reading makes no system call.
 #[derive(Debug)]
@@ -62,7 +62,8 @@ pub enum WaitOutcome {
     TimedOut,
     /// A signal was handled.
     Interrupted,
-    /// The interface went down. The ring continues when it is up again, unless [`Ring::is_attached`] returns false.
+    /// The interface went down. The ring continues when it is up again, unless [`Ring::is_attached`] returns
+    /// false.
     InterfaceDown,
 }
 
@@ -79,7 +80,8 @@ impl fmt::Display for WaitError {
 impl std::error::Error for WaitError {}
 
 impl Ring {
-    /// Opens a ring. The filter is attached before the socket receives, so no frame that it rejects gets into the ring.
+    /// Opens a ring. The filter is attached before the socket receives, so no frame that it rejects gets into
+    /// the ring.
     ///
     /// # Errors
     /// Any [`OpenError`]; nothing is left open.
@@ -121,8 +123,8 @@ impl Ring {
 
     /// The next block that the kernel has handed over, if there is one. Dropping it releases it to the kernel.
     ///
-    /// The borrow allows one block at a time, so blocks are released in order: the kernel stops at the first block that it does
-    /// not own, whether or not later ones are free.
+    /// The borrow allows one block at a time, so blocks are released in order: the kernel stops at the first
+    /// block that it does not own, whether or not later ones are free.
     pub fn next_block(&mut self) -> Option<Block<'_>> {
         let index = self.next;
         if !self.map.is_user_owned(index) {
@@ -138,7 +140,8 @@ impl Ring {
         })
     }
 
-    /// Sleeps until a block is ready, the interface goes down, or `timeout` has passed (rounded up to milliseconds).
+    /// Sleeps until a block is ready, the interface goes down, or `timeout` has passed (rounded up to
+    /// milliseconds).
     ///
     /// # Errors
     /// [`WaitError`]; the ring stays open and may be waited on again.
@@ -167,8 +170,8 @@ impl Ring {
         }
     }
 
-    /// Replaces the filter of the ring; `None` matches every frame. The replacement is atomic, between two frames, but frames that
-    /// passed the old filter may still be in the ring.
+    /// Replaces the filter of the ring; `None` matches every frame. The replacement is atomic, between two
+    /// frames, but frames that passed the old filter may still be in the ring.
     ///
     /// # Errors
     /// [`OpenError::FilterLength`], or [`OpenError::System`] if the kernel refuses; the old filter then stays.
@@ -176,13 +179,14 @@ impl Ring {
         attach(&self.socket, filter, self.snap_bytes)
     }
 
-    /// Replaces the filter and separates the frames of both: attaches a filter that rejects all, passes the blocks that are left
-    /// to `old`, then attaches the new filter. Meanwhile, for two block timeouts and [`DRAIN_TIMEOUT`](Self::DRAIN_TIMEOUT),
-    /// all frames are rejected.
+    /// Replaces the filter and separates the frames of both: attaches a filter that rejects all, passes the
+    /// blocks that are left to `old`, then attaches the new filter. Meanwhile, for two block timeouts and
+    /// [`DRAIN_TIMEOUT`](Self::DRAIN_TIMEOUT), all frames are rejected.
     ///
     /// # Errors
     /// - [`OpenError::FilterLength`], before anything is changed.
-    /// - [`OpenError::System`] of `SO_ATTACH_FILTER`: if it is of the new filter, no frame matches until another is attached.
+    /// - [`OpenError::System`] of `SO_ATTACH_FILTER`: if it is of the new filter, no frame matches until
+    ///   another is attached.
     /// - [`OpenError::System`] of `poll`: the new filter is attached, but blocks of the old one may still come.
     pub fn drain_and_replace_filter(
         &mut self,
@@ -194,9 +198,10 @@ impl Ring {
         }
         attach(&self.socket, Some(&NOTHING), self.snap_bytes)?;
         let timeout = self.block_timeout.saturating_mul(2).saturating_add(Self::DRAIN_TIMEOUT);
-        // No new frame enters, so the ring holds at most its blocks, and a frame that was being filtered when the program was
-        // replaced lands in the open one. A block that is not full is handed over after its timeout; a timer that ran out
-        // just before needs a second one. So the first wait that times out means that the ring is empty.
+        // No new frame enters, so the ring holds at most its blocks, and a frame that was being filtered when
+        // the program was replaced lands in the open one. A block that is not full is handed over after its
+        // timeout; a timer that ran out just before needs a second one. So the first wait that times out
+        // means that the ring is empty.
         let mut waited = Ok(());
         for _ in 0..=self.map.block_count() {
             while let Some(block) = self.next_block() {
@@ -215,13 +220,13 @@ impl Ring {
         waited
     }
 
-    /// Sets the fan-out program of the group: its result, modulo the number of rings, is the index of the ring of a frame, in the
-    /// order of joining. The kernel runs it before it restores the link header, so its loads must be relative to the network
-    /// header (`SKF_NET_OFF`).
+    /// Sets the fan-out program of the group: its result, modulo the number of rings, is the index of the
+    /// ring of a frame, in the order of joining. The kernel runs it before it restores the link header, so
+    /// its loads must be relative to the network header (`SKF_NET_OFF`).
     ///
     /// # Errors
-    /// [`OpenError::FilterLength`], or [`OpenError::System`] if the kernel refuses or the ring is in no group of
-    /// [`FanoutMode::Program`](super::FanoutMode::Program).
+    /// [`OpenError::FilterLength`], or [`OpenError::System`] if the kernel refuses or the ring is in no group
+    /// of [`FanoutMode::Program`](super::FanoutMode::Program).
     pub fn set_fanout_program(&mut self, program: &[Instruction]) -> Result<(), OpenError> {
         filter::set_fanout_program(&self.socket, program)
     }
@@ -233,18 +238,18 @@ impl Ring {
     pub fn fanout_group(&self) -> Result<Option<u16>, OpenError> {
         let mut group: c_int = 0;
         self.socket.read_option("PACKET_FANOUT", libc::SOL_PACKET, libc::PACKET_FANOUT, &mut group)?;
-        // Flags, mode and number in one word, or zero without a group. No mode here is zero with its flags, so that is unambiguous
-        // even for a group of number zero.
+        // Flags, mode and number in one word, or zero without a group. No mode here is zero with its flags,
+        // so that is unambiguous even for a group of number zero.
         let [low, high, ..] = group.cast_unsigned().to_le_bytes();
         Ok(Some(u16::from_le_bytes([low, high])).filter(|_| group != 0))
     }
 
-    /// Time, beyond the block timeouts, for frames that are being filtered while the filter is replaced, and for the kernel's
-    /// block timer, whose ticks are up to 10 ms.
+    /// Time, beyond the block timeouts, for frames that are being filtered while the filter is replaced, and
+    /// for the kernel's block timer, whose ticks are up to 10 ms.
     pub const DRAIN_TIMEOUT: Duration = Duration::from_millis(30);
 
-    /// Returns true while the interface exists. Once it is gone no frame will come, even if an interface of the same name
-    /// appears: open another ring.
+    /// Returns true while the interface exists. Once it is gone no frame will come, even if an interface of
+    /// the same name appears: open another ring.
     #[must_use]
     pub fn is_attached(&self) -> bool {
         self.socket.bound_address().is_ok_and(|bound| bound.interface == self.socket.interface())
@@ -295,7 +300,8 @@ impl Block<'_> {
     /// The frames, in the order in which the kernel captured them.
     #[must_use]
     pub fn frames(&self) -> Frames<'_> {
-        // SAFETY: the block is released only when `self` is dropped, which the borrow of `self` by the slice excludes.
+        // SAFETY: the block is released only when `self` is dropped, which the borrow of `self` by the slice
+        // excludes.
         let bytes = unsafe { self.map.block(self.index) }.unwrap_or_default();
         Frames::new(bytes, self.source, self.damaged)
     }

@@ -37,10 +37,11 @@ impl<W: Write> PcapWriter<W> {
         Ok(Self { out, record })
     }
 
-    /// Writes one frame, truncated to [`MAX_FRAME`](crate::file::MAX_FRAME). Seconds wrap in the year 2106, as the format
-    /// has 32 bits for them.
+    /// Writes one frame, truncated to [`MAX_FRAME`](crate::file::MAX_FRAME). Seconds wrap in the year 2106,
+    /// as the format has 32 bits for them.
     ///
-    /// A VLAN tag that the kernel removed is put back into an Ethernet frame, as the record has no other place for it.
+    /// A VLAN tag that the kernel removed is put back into an Ethernet frame, as the record has no other
+    /// place for it.
     ///
     /// # Errors
     /// The error of the destination, which may then hold part of the record.

@@ -41,8 +41,8 @@ impl<W: Write> PcapngWriter<W> {
         Ok(writer)
     }
 
-    /// Writes the description of an interface, whose frames may then follow. `snap_len` is the length to which frames were
-    /// truncated at capture, zero if they were not.
+    /// Writes the description of an interface, whose frames may then follow. `snap_len` is the length to
+    /// which frames were truncated at capture, zero if they were not.
     ///
     /// # Errors
     /// The error of the destination, and [`io::ErrorKind::InvalidInput`] past [`MAX_INTERFACES`].
@@ -67,8 +67,8 @@ impl<W: Write> PcapngWriter<W> {
         Ok(id)
     }
 
-    /// Writes one frame, truncated to [`MAX_FRAME`](crate::file::MAX_FRAME). A VLAN tag that the kernel removed is put back
-    /// into an Ethernet frame.
+    /// Writes one frame, truncated to [`MAX_FRAME`](crate::file::MAX_FRAME). A VLAN tag that the kernel
+    /// removed is put back into an Ethernet frame.
     ///
     /// # Errors
     /// The error of the destination, which may then hold part of the block.

@@ -2,8 +2,9 @@
 //!
 //! Read first: "The BSD Packet Filter" (1993), section 3.3 (the machine).
 //!
-//! The machine computes in A only and compares A with a constant or with X. A value is loaded on demand, and not at all
-//! if a register already holds it. Scratch memory is used only where both operands need A and X at the same time.
+//! The machine computes in A only and compares A with a constant or with X. A value is loaded on demand, and
+//! not at all if a register already holds it. Scratch memory is used only where both operands need A and X at
+//! the same time.
 
 use alloc::vec::Vec;
 
@@ -27,7 +28,8 @@ impl Registers {
     }
 }
 
-/// Generates the instructions of one basic block and tracks the registers.
+/// Generates the instructions of one basic block and tracks the registers. Its recursion follows the
+/// expression tree of a value, whose depth the parser limits.
 pub(super) struct CodeGenerator<'g> {
     values: &'g Values,
     registers: Registers,
@@ -106,6 +108,7 @@ impl<'g> CodeGenerator<'g> {
             (LoadSize::Word, Some(_)) => code::LD_W_IND,
         };
         if let Some(index) = index {
+            // Computes the index in A where X cannot be loaded directly; A is overwritten by the load anyway.
             self.load_x(index)?;
         }
         self.push(code, at);
@@ -144,8 +147,8 @@ impl<'g> CodeGenerator<'g> {
 
     /// Loads `left` into A and `right` into X, or the other way round if the operation allows it.
     ///
-    /// X is loaded first, so loading A must preserve it: this is known from the shape of the value, without trial. If no
-    /// order does, the value for X waits in a scratch slot.
+    /// X is loaded first, so loading A must preserve it: this is known from the shape of the value, without
+    /// trial. If no order does, the value for X waits in a scratch slot.
     fn load_both(&mut self, left: ValueId, right: ValueId, is_commutative: bool) -> Result<(), TooLong> {
         let swapped = is_commutative.then_some((right, left));
         let orders = || [Some((left, right)), swapped].into_iter().flatten();
@@ -163,6 +166,8 @@ impl<'g> CodeGenerator<'g> {
         if slot >= code::SCRATCH_SLOTS {
             return Err(TooLong);
         }
+        // Loading either operand destroys X, so the right one is computed first and saved. While the left one
+        // is loaded its slot stays in use: a nested operation takes the next.
         self.load_a(right)?;
         self.push(code::ST, slot);
         self.slots_in_use += 1;
@@ -185,6 +190,8 @@ impl<'g> CodeGenerator<'g> {
             }
     }
 
+    /// Returns true if a binary operation can be computed in A while X holds `x`: its right operand is a
+    /// constant or `x` itself, and its left operand preserves X too.
     fn binary_preserves_x(&self, operation: Operation, left: ValueId, right: ValueId, x: ValueId) -> bool {
         if self.values.constant_of(right).is_some() {
             return self.preserves_x(left, x);

@@ -1,11 +1,13 @@
 //! Branch displacement: chooses short or long jumps and resolves their distances.
 //!
-//! Read first: T. G. Szymanski, "Assembling Code for Machines with Span-Dependent Instructions", CACM 21 (1978).
+//! Read first: T. G. Szymanski, "Assembling Code for Machines with Span-Dependent Instructions", CACM 21
+//! (1978).
 //!
-//! A branch reaches 255 instructions forwards; a longer way needs a `ja` with 32 bits of distance behind the branch. All
-//! jumps start short. Those that do not reach become long, which moves the blocks behind them and may put others out of
-//! reach, so the layout is repeated until nothing changes. A jump never becomes short again: each round but the last
-//! lengthens at least one of two jumps per block, so there are at most `2 * blocks + 1` rounds.
+//! A branch reaches 255 instructions forwards; a longer way needs a `ja` with 32 bits of distance behind the
+//! branch. All jumps start short. Those that do not reach become long, which moves the blocks behind them and
+//! may put others out of reach, so the layout is repeated until nothing changes. A jump never becomes short
+//! again: each round but the last lengthens at least one of two jumps per block, so there are at most `2 *
+//! blocks + 1` rounds.
 
 use alloc::vec;
 use alloc::vec::Vec;

@@ -1,7 +1,8 @@
 //! Code generation: a control-flow graph to a linear program.
 //!
-//! Each basic block becomes the loads that its test needs, less what the registers hold on every path to it, and one
-//! branch. The blocks stay in the order of the graph, so that all jumps lead forwards, as the kernel demands.
+//! Each basic block becomes the loads that its test needs, less what the registers hold on every path to it,
+//! and one branch. The blocks stay in the order of the graph, so that all jumps lead forwards, as the kernel
+//! demands.
 
 mod codegen;
 mod layout;
@@ -48,8 +49,8 @@ pub(crate) fn emit(graph: &Graph, entry: Successor, keep: u32) -> Result<Vec<Ins
 
 /// The instructions of all reachable blocks.
 ///
-/// Register contents are a forward data-flow analysis with intersection as meet operator. Predecessors come first in
-/// topological order, so one pass is the fixpoint.
+/// Register contents are a forward data-flow analysis with intersection as meet operator. Predecessors come
+/// first in topological order, so one pass is the fixpoint.
 fn code_blocks(graph: &Graph, entry: Successor) -> Result<Vec<CodeBlock>, TooLong> {
     let counts = predecessor_counts(&graph.blocks, entry);
     let mut on_entry: Vec<Option<Registers>> = vec![None; graph.blocks.len()];
@@ -85,8 +86,8 @@ fn code_blocks(graph: &Graph, entry: Successor) -> Result<Vec<CodeBlock>, TooLon
     Ok(code)
 }
 
-/// Tail merging once more, on instructions: blocks that test different values can still have equal code, if each finds
-/// its value in a register.
+/// Tail merging once more, on instructions: blocks that test different values can still have equal code, if
+/// each finds its value in a register.
 fn merge_equal_code(code: &mut Vec<CodeBlock>, entry: &mut Successor, block_count: usize) {
     let mut replacement: Vec<Successor> = (0..block_count).map(Successor::Block).collect();
     let resolve = |replacement: &[Successor], target: Successor| match target {

@@ -4,9 +4,11 @@
 
 use alloc::vec::Vec;
 
-use super::{Headers, IP, IP6};
+use super::Headers;
 use crate::error::ParseError;
 use crate::graph::{Comparison, Condition, Graph};
+use crate::numbers::ethertype::{IPV4, IPV6};
+use crate::numbers::ppp;
 use crate::value::{LoadSize, Offset};
 
 const IPX: u32 = 0x8137;
@@ -58,8 +60,8 @@ impl Headers {
             }
             EtherTypeEncoding::Ppp => self.type_field_is(graph, ppp_protocol(proto)),
             EtherTypeEncoding::IpVersion => match proto {
-                IP => ip_version_is(graph, self.network_offset, 0x40),
-                IP6 => ip_version_is(graph, self.network_offset, 0x60),
+                IPV4 => ip_version_is(graph, self.network_offset, 0x40),
+                IPV6 => ip_version_is(graph, self.network_offset, 0x60),
                 _ => graph.constant(false),
             },
             EtherTypeEncoding::Fixed(only) => graph.constant(proto == only),
@@ -69,12 +71,12 @@ impl Headers {
         })
     }
 
-    /// BSD loopback: the address family of the capturing system. Values of `AF_INET6` differ between `NetBSD` and `OpenBSD`,
-    /// `FreeBSD`, and `macOS`.
+    /// BSD loopback: the address family of the capturing system. Values of `AF_INET6` differ between `NetBSD`
+    /// and `OpenBSD`, `FreeBSD`, and `macOS`.
     fn address_family_is(&self, graph: &mut Graph, proto: u32, either_order: bool) -> Condition {
         let families: &[u32] = match proto {
-            IP => &[2],
-            IP6 => &[24, 28, 30],
+            IPV4 => &[2],
+            IPV6 => &[24, 28, 30],
             _ => return graph.constant(false),
         };
         let family = graph.values.load(self.ethertype_offset, LoadSize::Word);
@@ -152,8 +154,8 @@ impl Headers {
         }
     }
 
-    /// The condition that the LLC header names `proto`. ISO, IP and `NetBEUI` must be both service access points, others the
-    /// destination only, as in libpcap.
+    /// The condition that the LLC header names `proto`. ISO, IP and `NetBEUI` must be both service access
+    /// points, others the destination only, as in libpcap.
     fn sap_is(&self, graph: &mut Graph, proto: u32) -> Condition {
         if matches!(proto, SAP_ISO | SAP_IP | SAP_NETBEUI) {
             let both = graph.values.load(self.network_offset, LoadSize::Half);
@@ -173,7 +175,8 @@ impl Headers {
         graph.and(low, high)
     }
 
-    /// IPX in an 802.3 frame: by SNAP, by service access point, or raw, where an unused checksum follows the length.
+    /// IPX in an 802.3 frame: by SNAP, by service access point, or raw, where an unused checksum follows the
+    /// length.
     fn ipx_in_llc(&self, graph: &mut Graph) -> Condition {
         let snap = self.snap_is(graph, IPX);
         let point = self.sap_is(graph, SAP_IPX);
@@ -183,12 +186,12 @@ impl Headers {
         graph.or(snap, point)
     }
 
-    /// Behind MPLS labels, which do not name what they carry: the last label has its bottom-of-stack bit set, and the version
-    /// nibble tells IPv4 from IPv6.
+    /// Behind MPLS labels, which do not name what they carry: the last label has its bottom-of-stack bit set,
+    /// and the version nibble tells IPv4 from IPv6.
     fn behind_mpls(&self, graph: &mut Graph, proto: u32) -> Result<Condition, ParseError> {
         let nibble = match proto {
-            IP => 0x40,
-            IP6 => 0x60,
+            IPV4 => 0x40,
+            IPV6 => 0x60,
             _ => return Err(self.not_on_link("such type behind an MPLS label")),
         };
         let last = self.is_bottom_of_stack(graph);
@@ -196,7 +199,8 @@ impl Headers {
         Ok(graph.and(last, version))
     }
 
-    /// The condition that the label before the current offset is the last (bottom of stack, RFC 3032 section 2.1).
+    /// The condition that the label before the current offset is the last (bottom of stack, RFC 3032 section
+    /// 2.1).
     pub(super) fn is_bottom_of_stack(&self, graph: &mut Graph) -> Condition {
         let label_end = self.network_offset.plus(2_u32.wrapping_neg());
         let found = graph.values.load(label_end, LoadSize::Byte);
@@ -213,8 +217,8 @@ fn ip_version_is(graph: &mut Graph, header: Offset, nibble: u32) -> Condition {
 /// The PPP protocol number of an ethertype or LLC service access point (IANA, "PPP DLL Protocol Numbers").
 fn ppp_protocol(proto: u32) -> u32 {
     match proto {
-        IP => 0x21,
-        IP6 => 0x57,
+        IPV4 => ppp::IPV4,
+        IPV6 => ppp::IPV6,
         0x6003 => 0x27,
         ATALK => 0x29,
         0x0600 => 0x25,

@@ -2,7 +2,8 @@
 //!
 //! Read first: <https://www.tcpdump.org/linktypes.html>; IEEE 802.1Q and 802.3; RFC 1661, 2516 and 3032.
 //!
-//! `vlan`, `mpls` and `pppoes` advance the offsets for everything that the expression tests after them, as libpcap does.
+//! `vlan`, `mpls` and `pppoes` advance the offsets for everything that the expression tests after them, as
+//! libpcap does.
 
 mod ethertype;
 
@@ -13,17 +14,10 @@ use ethertype::{EtherTypeEncoding, MAX_802_3_LENGTH};
 use crate::code;
 use crate::error::{ExpressionErrorReason, ParseError};
 use crate::graph::{Comparison, Condition, Graph};
+use crate::numbers::ethertype::{IPV4, IPV6, MPLS, PPPOE_DISCOVERY, PPPOE_SESSION, VLAN_TAGS};
+use crate::numbers::ppp;
 use crate::target::Target;
 use crate::value::{LoadSize, Offset, Operation, ValueId};
-
-pub(crate) const IP: u32 = 0x0800;
-pub(crate) const IP6: u32 = 0x86dd;
-pub(crate) const ARP: u32 = 0x0806;
-pub(crate) const RARP: u32 = 0x8035;
-const MPLS: u32 = 0x8847;
-const PPPOE_DISCOVERY: u32 = 0x8863;
-const PPPOE_SESSION: u32 = 0x8864;
-const TAGS: [u32; 3] = [0x8100, 0x88a8, 0x9100]; // 802.1Q, 802.1ad, QinQ before it had a standard
 
 /// Most encapsulation headers that an expression may step over; more would not fit a frame.
 const MAX_HEADERS: u32 = 64;
@@ -58,8 +52,8 @@ impl Headers {
             LinkType::LOOP => (EtherTypeEncoding::AddressFamily { either_order: false }, 0, 4),
             // Some systems write 12 or 14 for RAW.
             LinkType::RAW | LinkType(12 | 14) => (EtherTypeEncoding::IpVersion, 0, 0),
-            LinkType::IPV4 => (EtherTypeEncoding::Fixed(IP), 0, 0),
-            LinkType::IPV6 => (EtherTypeEncoding::Fixed(IP6), 0, 0),
+            LinkType::IPV4 => (EtherTypeEncoding::Fixed(IPV4), 0, 0),
+            LinkType::IPV6 => (EtherTypeEncoding::Fixed(IPV6), 0, 0),
             LinkType(9) => (EtherTypeEncoding::Ppp, 2, 4),
             LinkType(104) => (EtherTypeEncoding::Hdlc, 2, 4),
             _ => return None,
@@ -118,6 +112,7 @@ impl Headers {
         }
     }
 
+    /// Counts an encapsulation header against the limit.
     fn count_header(&mut self) -> Result<(), ParseError> {
         self.header_count += 1;
         if self.header_count > MAX_HEADERS { Err(ExpressionErrorReason::TooDeep.into()) } else { Ok(()) }
@@ -143,15 +138,16 @@ impl Headers {
     /// The condition that the next tag is in the bytes of the frame.
     fn tag_in_frame(&self, graph: &mut Graph, id: Option<u32>) -> Condition {
         let kind = graph.values.load(self.ethertype_offset, LoadSize::Half);
-        let tag = graph.equals_any(kind, &TAGS);
+        let tag = graph.equals_any(kind, &VLAN_TAGS);
         let Some(id) = id else { return tag };
         let information = graph.values.load(self.network_offset, LoadSize::Half);
         let same = graph.masked_equal(information, id, 0x0fff);
         graph.and(tag, same)
     }
 
-    /// The condition that there is an outer tag, for live frames. The kernel removes the outer tag from most frames and
-    /// keeps it as metadata (`SKF_AD_VLAN_TAG`), so all later offsets are four bytes larger only if it did not.
+    /// The condition that there is an outer tag, for live frames. The kernel removes the outer tag from most
+    /// frames and keeps it as metadata (`SKF_AD_VLAN_TAG`), so all later offsets are four bytes larger only
+    /// if it did not.
     fn kernel_vlan(&mut self, graph: &mut Graph, id: Option<u32>) -> Condition {
         let present = graph.values.load(Offset::fixed(code::ANCILLARY_VLAN_TAG_PRESENT), LoadSize::Byte);
         let mut removed = graph.compare_constant(present, Comparison::AnyBit, 1);
@@ -160,20 +156,21 @@ impl Headers {
             let same = graph.masked_equal(information, id, 0x0fff);
             removed = graph.and(removed, same);
         }
-        // A frame whose outer tag was removed may have an inner tag: its identifier must not be taken for the outer.
+        // A frame whose outer tag was removed may have an inner tag: its identifier must not be taken for the
+        // outer.
         let in_place = graph.compare_constant(present, Comparison::AnyBit, 1).negated();
         let in_frame = self.tag_in_frame(graph, id);
         let in_place = graph.and(in_place, in_frame);
         let tagged = graph.or(removed, in_place);
         let shift = self.tag_displacement(graph, present);
-        for place in [&mut self.ethertype_offset, &mut self.network_offset] {
-            place.variable = Some(shift);
+        for offset in [&mut self.ethertype_offset, &mut self.network_offset] {
+            offset.variable = Some(shift);
         }
         tagged
     }
 
-    /// Length of the tag in the frame: four if `present` is zero, zero if it is one. `(present ^ 1) << 2`, without a
-    /// branch, so that it can be part of an offset.
+    /// Length of the tag in the frame: four if `present` is zero, zero if it is one. `(present ^ 1) << 2`,
+    /// without a branch, so that it can be part of an offset.
     fn tag_displacement(&self, graph: &mut Graph, present: ValueId) -> ValueId {
         let (one, two) = (graph.values.constant(1), graph.values.constant(2));
         let absent = graph.values.binary(Operation::Xor, present, one).unwrap_or(present);
@@ -186,7 +183,7 @@ impl Headers {
         let mut found = match self.encoding {
             _ if self.mpls_labels > 0 => self.is_bottom_of_stack(graph).negated(),
             EtherTypeEncoding::Ethernet | EtherTypeEncoding::Hdlc => self.has_ethertype(graph, MPLS)?,
-            EtherTypeEncoding::Ppp => self.type_field_is(graph, 0x0281),
+            EtherTypeEncoding::Ppp => self.type_field_is(graph, ppp::MPLS),
             _ => return Err(self.not_on_link("MPLS labels")),
         };
         if let Some(label) = label {
@@ -194,6 +191,7 @@ impl Headers {
             let same = graph.masked_equal(entry, label << 12, 0xffff_f000);
             found = graph.and(found, same);
         }
+        // The ethertype stays where it is: behind labels it is not tested any more.
         self.network_offset = self.network_offset.plus(4);
         self.mpls_labels += 1;
         Ok(found)
@@ -218,6 +216,7 @@ impl Headers {
             found = graph.and(found, same);
         }
         self.encoding = EtherTypeEncoding::Ppp;
+        // Six bytes of `PPPoE` header, then two of PPP protocol.
         self.link_start = self.network_offset.plus(6);
         self.ethertype_offset = self.link_start;
         self.network_offset = self.link_start.plus(2);
@@ -231,6 +230,7 @@ impl Headers {
         let short = graph.compare_constant(kind, Comparison::Greater, MAX_802_3_LENGTH).negated();
         // Without labels stepped over: a frame with a length field has none.
         let header = self.network_offset.plus((4 * self.mpls_labels).wrapping_neg());
+        // Raw IPX of Novell has no LLC header but an unused checksum of 0xffff.
         let first = graph.values.load(header, LoadSize::Half);
         let not_raw = graph.equal(first, 0xffff).negated();
         Ok((graph.and(short, not_raw), header))

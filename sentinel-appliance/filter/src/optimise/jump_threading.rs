@@ -1,7 +1,7 @@
 //! Jump threading by known test outcomes, the global form of libpcap's `opt_j` with its edge dominators.
 //!
-//! Read first: Muchnick, "Advanced Compiler Design and Implementation", section 8.2 (data-flow lattices); BPF+ (1999),
-//! section 4 (redundant predicate elimination).
+//! Read first: Muchnick, "Advanced Compiler Design and Implementation", section 8.2 (data-flow lattices);
+//! BPF+ (1999), section 4 (redundant predicate elimination).
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -84,8 +84,9 @@ impl DistinctTests {
         if let Some(known) = graph.constant_outcome(test).or_else(|| facts.outcome(number)) {
             return Some(known);
         }
-        // A value known to equal one constant equals no other. That it is then also less than a third constant is not
-        // used: libpcap does not, so its program keeps the load, which ends the program on a short frame.
+        // A value known to equal one constant equals no other. That it is then also less than a third
+        // constant is not used: libpcap does not, so its program keeps the load, which ends the program on a
+        // short frame.
         if test.comparison != Comparison::Equal || graph.values.constant_of(test.right).is_none() {
             return None;
         }
@@ -98,6 +99,7 @@ impl DistinctTests {
         if self.tests.iter().enumerate().any(equals_another) {
             return Some(false);
         }
+        // All alternatives but one are false: that one is true. A constant outside the set is never equal.
         let set = facts.alternatives.iter().find(|set| self.value(set) == Some(test.left))?;
         let mut possible = set.iter().filter(|other| facts.outcome(**other) != Some(false));
         match (possible.next(), possible.next()) {
@@ -125,8 +127,8 @@ impl DistinctTests {
 
     /// Meet operator of the data-flow analysis: keeps in `facts` what holds on both paths.
     ///
-    /// Outcomes are intersected. Alternatives of one value are united: on one path the value is one of these, on the
-    /// other one of those, so after the join it is one of all.
+    /// Outcomes are intersected. Alternatives of one value are united: on one path the value is one of these,
+    /// on the other one of those, so after the join it is one of all.
     fn meet(&self, graph: &Graph, facts: &mut Facts, other: &Facts) {
         let others = self.alternatives(graph, other);
         let mut sets = self.alternatives(graph, facts);
@@ -143,12 +145,14 @@ impl DistinctTests {
         for (words, others) in
             [(&mut facts.known_true, &other.known_true), (&mut facts.known_false, &other.known_false)]
         {
+            // Words past the end are zero.
             words.truncate(others.len());
             words.iter_mut().zip(others).for_each(|(word, other)| *word &= other);
         }
     }
 
-    /// Follows an edge past tests whose outcome is known, and past redundant ones. Ends because edges lead forwards.
+    /// Follows an edge past tests whose outcome is known, and past redundant ones. Ends because edges lead
+    /// forwards.
     fn final_target(&self, graph: &Graph, target: Successor, facts: &Facts) -> Successor {
         let mut target = target;
         while let Successor::Block(index) = target {
@@ -166,8 +170,9 @@ impl DistinctTests {
 
 /// Redirects all edges past tests whose outcome is known; returns true if one was.
 ///
-/// The blocks are in topological order, so when one is visited its facts are already the meet over all reachable
-/// predecessors: one pass over the graph is the fixpoint of the analysis. Blocks without facts are unreachable.
+/// The blocks are in topological order, so when one is visited its facts are already the meet over all
+/// reachable predecessors: one pass over the graph is the fixpoint of the analysis. Blocks without facts are
+/// unreachable.
 pub(super) fn thread_jumps(graph: &mut Graph, entry: &mut Successor, removes_redundant: bool) -> bool {
     let tests = DistinctTests::new(graph, removes_redundant);
     let mut facts_on_entry: Vec<Option<Facts>> = vec![None; graph.blocks.len()];
@@ -183,6 +188,7 @@ pub(super) fn thread_jumps(graph: &mut Graph, entry: &mut Successor, removes_red
         let Some(facts) = facts_on_entry.get_mut(index).and_then(Option::take) else { continue };
         for outcome in [false, true] {
             let Some(was) = graph.blocks.get(index).map(|block| block.successor(outcome)) else { continue };
+            // Facts of an edge: those of its block, and the outcome that leads to the edge.
             let mut facts = facts.clone();
             facts.add(tests.number(index), outcome);
             let target = tests.final_target(graph, was, &facts);
@@ -195,6 +201,7 @@ pub(super) fn thread_jumps(graph: &mut Graph, entry: &mut Successor, removes_red
             if let Successor::Block(next) = target
                 && let Some(known) = facts_on_entry.get_mut(next)
             {
+                // Join: what an earlier predecessor knows and this one does not is dropped.
                 match known {
                     Some(known) => tests.meet(graph, known, &facts),
                     None => *known = Some(facts),

@@ -8,9 +8,9 @@ use crate::value::ValueId;
 
 /// Reorders the tests of each chain by value; returns true if one moved.
 ///
-/// A chain is one disjunction (`outcome` false continues it) or conjunction (`outcome` true does), so its tests may be
-/// evaluated in any order as far as the result goes. Only the tests move between the blocks; the edges stay, and with
-/// them the topological order.
+/// A chain is one disjunction (`outcome` false continues it) or conjunction (`outcome` true does), so its
+/// tests may be evaluated in any order as far as the result goes. Only the tests move between the blocks; the
+/// edges stay, and with them the topological order.
 pub(super) fn reorder_tests(blocks: &mut [BasicBlock], entry: Successor) -> bool {
     let counts = predecessor_counts(blocks, entry);
     let on_entry = values_on_entry(blocks, &counts);
@@ -44,8 +44,8 @@ pub(super) fn reorder_tests(blocks: &mut [BasicBlock], entry: Successor) -> bool
     changed
 }
 
-/// The longest chain from `head`: each block is reached by `outcome` of the one before and by no other edge, and the
-/// other outcome of all of them leads to the same place.
+/// The longest chain from `head`: each block is reached by `outcome` of the one before and by no other edge,
+/// and the other outcome of all of them leads to the same place.
 fn chain(blocks: &[BasicBlock], counts: &[u32], head: usize, outcome: bool) -> Vec<usize> {
     let mut chain = vec![head];
     let Some(first) = blocks.get(head) else { return chain };
@@ -84,8 +84,8 @@ fn values_on_entry(blocks: &[BasicBlock], counts: &[u32]) -> Vec<Option<ValueId>
     on_entry.into_iter().map(Option::flatten).collect()
 }
 
-/// The tests of `first` in front, the others by the first appearance of their value. The order within a value stays, so
-/// that a second run changes nothing.
+/// The tests of `first` in front, the others by the first appearance of their value. The order within a value
+/// stays, so that a second run changes nothing.
 fn grouped_by_value(tests: &[Test], first: Option<ValueId>) -> Vec<Test> {
     let mut ordered: Vec<Test> = Vec::with_capacity(tests.len());
     let values = first.into_iter().chain(tests.iter().map(|test| test.left));

@@ -1,5 +1,5 @@
-//! Tail merging, or cross jumping (Muchnick, "Advanced Compiler Design and Implementation", section 18.8), as in
-//! libpcap's `intern_blocks`.
+//! Tail merging, or cross jumping (Muchnick, "Advanced Compiler Design and Implementation", section 18.8), as
+//! in libpcap's `intern_blocks`.
 
 use alloc::vec::Vec;
 
@@ -7,8 +7,8 @@ use crate::graph::{BasicBlock, Successor, predecessor_counts};
 
 /// Replaces each block by a later one that has the same test and the same successors; returns true if one was.
 ///
-/// Going backwards, the successors of a block are final when it is compared, so one pass merges whole tails. The later
-/// block stays, so that edges still lead to higher indices only.
+/// Going backwards, the successors of a block are final when it is compared, so one pass merges whole tails.
+/// The later block stays, so that edges still lead to higher indices only.
 pub(super) fn merge_equal_blocks(blocks: &mut [BasicBlock], entry: &mut Successor) -> bool {
     let counts = predecessor_counts(blocks, *entry);
     let mut replacement: Vec<Successor> = (0..blocks.len()).map(Successor::Block).collect();

@@ -7,7 +7,8 @@ use crate::error::{ExpressionErrorReason, ParseError, Parsed};
 use crate::graph::Condition;
 use crate::lexer::Token;
 use crate::names::{self, Keyword, Layer};
-use crate::primitive::{Direction, SCTP, TCP, UDP};
+use crate::numbers::ip_protocol::{SCTP, TCP, UDP};
+use crate::primitive::Direction;
 
 /// The "type" qualifier: how to read the address or number behind it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -197,8 +198,8 @@ impl<'t> Parser<'t> {
         }
     }
 
-    /// The prefix length after an IPv6 address, and the condition. The outer error is of the syntax, the inner one of the
-    /// condition, whose column the caller knows.
+    /// The prefix length after an IPv6 address, and the condition. The outer error is of the syntax, the
+    /// inner one of the condition, whose column the caller knows.
     fn host6(
         &mut self,
         qualifiers: Qualifiers,
@@ -296,8 +297,8 @@ const OVER_SCTP: u8 = 4;
 /// All transports that have ports.
 const ANY: u8 = names::OVER_TCP | names::OVER_UDP | OVER_SCTP;
 
-/// A port by number or name, and the transports that the service uses. A service known for TCP and UDP is taken for any
-/// transport, as in libpcap.
+/// A port by number or name, and the transports that the service uses. A service known for TCP and UDP is
+/// taken for any transport, as in libpcap.
 fn port(text: &str) -> Option<(u32, u8)> {
     if text.starts_with(|first: char| first.is_ascii_digit()) {
         return text.parse().ok().map(|number| (number, ANY));

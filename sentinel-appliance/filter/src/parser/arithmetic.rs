@@ -38,8 +38,8 @@ impl Parser<'_> {
         Ok((found, None))
     }
 
-    /// An arithmetic expression to the right of an operator of precedence `before`. It ends at an operator that does not
-    /// bind tighter, so that operators of equal precedence associate to the left.
+    /// An arithmetic expression to the right of an operator of precedence `before`. It ends at an operator
+    /// that does not bind tighter, so that operators of equal precedence associate to the left.
     fn arithmetic(&mut self, before: Option<Precedence>) -> Parsed<Operand> {
         self.nested(|this| {
             let mut left = this.primary()?;
@@ -73,8 +73,8 @@ impl Parser<'_> {
         if depth > MAX_DEPTH {
             return Err(ParseError::from(ExpressionErrorReason::TooDeep).at(at));
         }
-        // As in libpcap, the guard of the right operand is dropped: `ip[0] + tcp[0]` reads where a TCP header would be,
-        // whether or not there is one. An expression that starts with "tcp and" is safe.
+        // As in libpcap, the guard of the right operand is dropped: `ip[0] + tcp[0]` reads where a TCP header
+        // would be, whether or not there is one. An expression that starts with "tcp and" is safe.
         Ok(Operand { value, guard: left.guard, depth })
     }
 
@@ -128,8 +128,8 @@ impl Parser<'_> {
     }
 }
 
-/// The comparison of an operator, and whether its sense is kept; `!=`, `<=` and `<` are negations of those that the
-/// machine has.
+/// The comparison of an operator, and whether its sense is kept; `!=`, `<=` and `<` are negations of those
+/// that the machine has.
 pub(super) fn comparison_operator(token: &Token<'_>) -> Option<(Comparison, bool)> {
     match token {
         Token::Symbol("=") => Some((Comparison::Equal, true)),

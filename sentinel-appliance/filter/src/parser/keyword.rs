@@ -54,8 +54,8 @@ impl Parser<'_> {
         built.map_err(|error| error.at(at))
     }
 
-    /// `vlan`, `mpls`, `pppoed`, `pppoes`, each but the third perhaps with its identifier. They move the headers for what
-    /// is to their right.
+    /// `vlan`, `mpls`, `pppoed`, `pppoes`, each but the third perhaps with its identifier. They move the
+    /// headers for what is to their right.
     fn encapsulation(&mut self, keyword: Keyword, at: usize) -> Parsed<Condition> {
         self.advance();
         let id = match keyword {

@@ -1,9 +1,9 @@
-//! Recursive-descent parser. It builds the control-flow graph while it reads (syntax-directed translation), because a
-//! `vlan` or `mpls` moves the headers for everything to its right.
+//! Recursive-descent parser. It builds the control-flow graph while it reads (syntax-directed translation),
+//! because a `vlan` or `mpls` moves the headers for everything to its right.
 //!
-//! Read first: `pcap-filter(7)`. Three rules are unusual: "and" and "or" have equal precedence and associate to the
-//! left; an address without qualifiers takes those of the address before it; `%` and `^` have no precedence, so all that
-//! follows either of them is its right operand.
+//! Read first: `pcap-filter(7)`. Three rules are unusual: "and" and "or" have equal precedence and associate
+//! to the left; an address without qualifiers takes those of the address before it; `%` and `^` have no
+//! precedence, so all that follows either of them is its right operand.
 
 mod address;
 mod arithmetic;
@@ -20,8 +20,8 @@ use crate::primitive::ConditionBuilder;
 
 /// Deepest nesting of parentheses, brackets and signs; bounds the stack of the recursion.
 const MAX_DEPTH: u32 = 48;
-/// Most values and blocks of one expression. A longer program than [`MAX_INSTRUCTIONS`](crate::MAX_INSTRUCTIONS) is
-/// refused anyway; this bounds time and memory until then.
+/// Most values and blocks of one expression. A longer program than
+/// [`MAX_INSTRUCTIONS`](crate::MAX_INSTRUCTIONS) is refused anyway; this bounds time and memory until then.
 const MAX_GRAPH_SIZE: usize = 16_384;
 
 /// A condition, and the qualifiers that an address without any inherits from it.
@@ -62,6 +62,7 @@ impl<'t> Parser<'t> {
         self.tokens.get(self.next + ahead).copied().unwrap_or_else(last)
     }
 
+    /// The token at the cursor.
     fn peek(&self) -> Token<'t> {
         self.token(0).0
     }
@@ -82,12 +83,14 @@ impl<'t> Parser<'t> {
         }
     }
 
+    /// Consumes the next token if it is this keyword.
     fn accept(&mut self, wanted: Keyword) -> bool {
         let found = self.keyword(0) == Some(wanted);
         self.next += usize::from(found);
         found
     }
 
+    /// Consumes the next token if it is this symbol.
     fn accept_symbol(&mut self, wanted: &'static str) -> bool {
         let found = self.peek() == Token::Symbol(wanted);
         self.next += usize::from(found);
@@ -104,16 +107,17 @@ impl<'t> Parser<'t> {
             Some((Token::Name(_), _)) => "the name",
             Some((Token::End, _)) | None => "",
         };
-        let kind = match self.peek() {
+        let reason = match self.peek() {
             Token::Name(_) if after.is_empty() => ExpressionErrorReason::UnknownWord,
             Token::Keyword(word, Keyword::Unsupported) => ExpressionErrorReason::NotSupported(word),
             _ => ExpressionErrorReason::Expected { what, after },
         };
-        ParseError::from(kind).at(self.here())
+        ParseError::from(reason).at(self.here())
     }
 
-    fn expect_symbol(&mut self, sign: &'static str, what: &'static str) -> Parsed<()> {
-        if self.accept_symbol(sign) { Ok(()) } else { Err(self.expected(what)) }
+    /// Consumes this symbol, or fails with the expectation `what`.
+    fn expect_symbol(&mut self, symbol: &'static str, what: &'static str) -> Parsed<()> {
+        if self.accept_symbol(symbol) { Ok(()) } else { Err(self.expected(what)) }
     }
 
     /// Runs `parse` one level of nesting deeper, within both limits.
@@ -125,6 +129,7 @@ impl<'t> Parser<'t> {
         if self.depth >= MAX_DEPTH {
             return Err(ParseError::from(ExpressionErrorReason::TooDeep).at(self.here()));
         }
+        // An error ends the whole parse, so the depth needs no restoring then.
         self.depth += 1;
         let result = parse(self);
         self.depth -= 1;
@@ -175,18 +180,18 @@ impl<'t> Parser<'t> {
 
     /// The error for an address that has no qualifiers to inherit.
     fn unqualified(&self) -> ParseError {
-        let kind = match self.peek() {
+        let reason = match self.peek() {
             Token::Name(_) => ExpressionErrorReason::UnknownWord,
             _ => ExpressionErrorReason::Expected {
                 what: "'host', 'net', 'port' or the like before an address",
                 after: "",
             },
         };
-        ParseError::from(kind).at(self.here())
+        ParseError::from(reason).at(self.here())
     }
 
-    /// Returns true if an address, name or number follows that is no arithmetic, perhaps in parentheses or negated.
-    /// Needs unlimited look-ahead: the grammar of libpcap is not LL(k) here.
+    /// Returns true if an address, name or number follows that is no arithmetic, perhaps in parentheses or
+    /// negated. Needs unlimited look-ahead: the grammar of libpcap is not LL(k) here.
     fn starts_address(&self) -> bool {
         let mut ahead = 0;
         while self.token(ahead).0 == Token::Symbol("(") || self.keyword(ahead) == Some(Keyword::Not) {
@@ -205,8 +210,8 @@ impl<'t> Parser<'t> {
         }
     }
 
-    /// Returns true if the parenthesis that follows is part of arithmetic: an operator comes after its end, or it holds no
-    /// comparison.
+    /// Returns true if the parenthesis that follows is part of arithmetic: an operator comes after its end,
+    /// or it holds no comparison.
     fn starts_arithmetic(&self) -> bool {
         let mut depth = 0_usize;
         for (at, (token, _)) in self.tokens.iter().enumerate().skip(self.next) {

@@ -6,16 +6,14 @@ mod transport;
 
 use crate::error::{ExpressionErrorReason, ParseError, Parsed};
 use crate::graph::{Comparison, Condition, Graph};
-use crate::headers::{ARP, Headers, IP, IP6, RARP};
+use crate::headers::Headers;
 use crate::names::Layer;
+use crate::numbers::ethertype::{ARP, IPV4, IPV6, RARP};
+use crate::numbers::ip_protocol::{ICMPV6, SCTP, TCP, UDP};
 use crate::value::{LoadSize, Offset, ValueId};
 
-pub(crate) const TCP: u32 = 6;
-pub(crate) const UDP: u32 = 17;
-pub(crate) const SCTP: u32 = 132;
-const ICMP6: u32 = 58;
-pub(crate) const FRAGMENT: u32 = 44;
-pub(crate) const V6_HEADER: u32 = 40;
+/// Length of the fixed IPv6 header.
+const IPV6_HEADER_LEN: u32 = 40;
 
 /// The "dir" qualifier: which of two addresses or ports.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -26,17 +24,20 @@ pub(crate) enum Direction {
     Both,
 }
 
-/// Builds conditions in a graph. Holds the header offsets, which depend on what the expression has stepped over.
+/// Builds conditions in a graph. Holds the header offsets, which depend on what the expression has stepped
+/// over.
 pub(crate) struct ConditionBuilder {
     pub(crate) graph: Graph,
     pub(crate) headers: Headers,
 }
 
 impl ConditionBuilder {
+    /// Bytes at `offset` of the network header.
     pub(crate) fn load(&mut self, offset: u32, size: LoadSize) -> ValueId {
         self.graph.values.load(self.headers.network().plus(offset), size)
     }
 
+    /// The condition that the frame carries `proto`.
     pub(crate) fn has_ethertype(&mut self, proto: u32) -> Parsed<Condition> {
         self.headers.has_ethertype(&mut self.graph, proto)
     }
@@ -74,13 +75,13 @@ impl ConditionBuilder {
         const IN_IP: [u32; 2] = [12, 16];
         const IN_ARP: [u32; 2] = [14, 24];
         let layers: &[(u32, [u32; 2])] = match layer {
-            Some(Layer::Ip) => &[(IP, IN_IP)],
+            Some(Layer::Ip) => &[(IPV4, IN_IP)],
             Some(Layer::Arp) => &[(ARP, IN_ARP)],
             Some(Layer::Rarp) => &[(RARP, IN_ARP)],
-            _ if self.headers.is_behind_mpls() => &[(IP, IN_IP)],
-            // One chain for each protocol, equal for ARP and RARP. They are merged later: at a block with one predecessor the
-            // optimiser knows the ethertype, at one with two it does not.
-            _ => &[(IP, IN_IP), (ARP, IN_ARP), (RARP, IN_ARP)],
+            _ if self.headers.is_behind_mpls() => &[(IPV4, IN_IP)],
+            // One chain for each protocol, equal for ARP and RARP. They are merged later: at a block with one
+            // predecessor the optimiser knows the ethertype, at one with two it does not.
+            _ => &[(IPV4, IN_IP), (ARP, IN_ARP), (RARP, IN_ARP)],
         };
         let mut any: Option<Condition> = None;
         for (proto, offsets) in layers {
@@ -102,10 +103,11 @@ impl ConditionBuilder {
         address: [u32; 4],
         mask: [u32; 4],
     ) -> Parsed<Condition> {
-        let carried = self.has_ethertype(IP6)?;
+        let carried = self.has_ethertype(IPV6)?;
         let found = self.in_direction(direction, [8, 24], |this, offset| {
             let mut all_words: Option<Condition> = None;
             for ((word, mask), skip) in address.into_iter().zip(mask).zip([0, 4, 8, 12]) {
+                // A prefix mask is zero from here on.
                 if mask == 0 {
                     break;
                 }
@@ -142,8 +144,8 @@ impl ConditionBuilder {
                 after: "ether",
             }
             .into()),
-            Layer::Ip => self.has_ethertype(IP),
-            Layer::Ip6 => self.has_ethertype(IP6),
+            Layer::Ip => self.has_ethertype(IPV4),
+            Layer::Ip6 => self.has_ethertype(IPV6),
             Layer::Arp => self.has_ethertype(ARP),
             Layer::Rarp => self.has_ethertype(RARP),
             Layer::EtherType(number) => self.has_ethertype(u32::from(number)),
@@ -158,7 +160,7 @@ impl ConditionBuilder {
             Layer::Igmp => self.ip_protocol(Some(Layer::Ip), 2),
             Layer::Igrp => self.ip_protocol(Some(Layer::Ip), 9),
             Layer::Vrrp | Layer::Carp => self.ip_protocol(Some(Layer::Ip), 112),
-            Layer::Icmp6 => self.ip_protocol(Some(Layer::Ip6), ICMP6),
+            Layer::Icmp6 => self.ip_protocol(Some(Layer::Ip6), ICMPV6),
         }
     }
 
@@ -170,8 +172,8 @@ impl ConditionBuilder {
         Ok(self.graph.and(iso, same))
     }
 
-    /// Packet data accessor: `size` bytes at `index` of the header of `layer`, and the condition that the header is there
-    /// (and `guard`, that of the index).
+    /// Packet data accessor: `size` bytes at `index` of the header of `layer`, and the condition that the
+    /// header is there (and `guard`, that of the index).
     pub(crate) fn packet_data(
         &mut self,
         layer: Layer,
@@ -190,8 +192,8 @@ impl ConditionBuilder {
         Ok((value, guard))
     }
 
-    /// Start of the header of `layer`. Adds the conditions that it is there to `guard`, one by one: the order in which they are
-    /// built is the order in which they are tested.
+    /// Start of the header of `layer`. Adds the conditions that it is there to `guard`, one by one: the order
+    /// in which they are built is the order in which they are tested.
     fn header(&mut self, layer: Layer, guard: &mut Option<Condition>) -> Result<Offset, ParseError> {
         let mut require = |this: &mut Self, condition: Condition| {
             *guard = Some(this.graph.and_optional(*guard, condition));
@@ -212,7 +214,7 @@ impl ConditionBuilder {
             | Layer::Pim
             | Layer::Vrrp
             | Layer::Carp => {
-                let v4 = self.has_ethertype(IP)?;
+                let v4 = self.has_ethertype(IPV4)?;
                 require(self, v4);
                 let present = self.protocol(layer)?;
                 require(self, present);
@@ -221,12 +223,12 @@ impl ConditionBuilder {
                 self.ipv4_payload()
             }
             Layer::Icmp6 => {
-                let v6 = self.has_ethertype(IP6)?;
+                let v6 = self.has_ethertype(IPV6)?;
                 require(self, v6);
                 let next = self.load(6, LoadSize::Byte);
-                let present = self.graph.equal(next, ICMP6);
+                let present = self.graph.equal(next, ICMPV6);
                 require(self, present);
-                self.headers.network().plus(V6_HEADER)
+                self.headers.network().plus(IPV6_HEADER_LEN)
             }
             Layer::Ah | Layer::Esp | Layer::EtherType(_) | Layer::Iso(_) => return Err(mismatch("'['")),
         })
@@ -238,7 +240,7 @@ impl ConditionBuilder {
             None | Some(Layer::Link) => self.mac_host(Direction::Destination, [0xff; 6]),
             Some(Layer::Ip) => {
                 // The netmask is not known, so only the two addresses that are broadcast on every network.
-                let v4 = self.has_ethertype(IP)?;
+                let v4 = self.has_ethertype(IPV4)?;
                 let destination = self.load(16, LoadSize::Word);
                 let everyone = self.graph.equals_any(destination, &[0, u32::MAX]);
                 Ok(self.graph.and(v4, everyone))
@@ -256,13 +258,13 @@ impl ConditionBuilder {
                 Ok(self.graph.compare_constant(first, Comparison::AnyBit, 1))
             }
             Some(Layer::Ip) => {
-                let v4 = self.has_ethertype(IP)?;
+                let v4 = self.has_ethertype(IPV4)?;
                 let destination = self.load(16, LoadSize::Byte);
                 let group = self.graph.compare_constant(destination, Comparison::AtLeast, 224);
                 Ok(self.graph.and(v4, group))
             }
             Some(Layer::Ip6) => {
-                let v6 = self.has_ethertype(IP6)?;
+                let v6 = self.has_ethertype(IPV6)?;
                 let destination = self.load(24, LoadSize::Byte);
                 let group = self.graph.equal(destination, 0xff);
                 Ok(self.graph.and(v6, group))
@@ -272,7 +274,8 @@ impl ConditionBuilder {
     }
 }
 
-/// The error that a qualifier does not go with `to`. The parser knows the word of the qualifier and fills it in.
+/// The error that a qualifier does not go with `to`. The parser knows the word of the qualifier and fills it
+/// in.
 pub(crate) fn mismatch(to: &'static str) -> ParseError {
     ExpressionErrorReason::Mismatch { qualifier: "", to }.into()
 }

@@ -2,11 +2,12 @@
 //!
 //! Read first: RFC 791, 8200 (section 4), 4302 (authentication header), 793, 768, 9260.
 
-use super::{ConditionBuilder, Direction, FRAGMENT, V6_HEADER, mismatch};
+use super::{ConditionBuilder, Direction, IPV6_HEADER_LEN, mismatch};
 use crate::error::Parsed;
 use crate::graph::{Comparison, Condition};
-use crate::headers::{IP, IP6};
 use crate::names::Layer;
+use crate::numbers::ethertype::{IPV4, IPV6};
+use crate::numbers::ip_protocol::{AUTHENTICATION, DESTINATION_OPTIONS, FRAGMENT, HOP_BY_HOP, ROUTING};
 use crate::value::{LoadSize, Offset, Operation, ValueId};
 
 /// Extension headers that `protochain` steps over. The loop is unrolled, because the kernel refuses jumps back.
@@ -20,16 +21,16 @@ impl ConditionBuilder {
         direction: Direction,
         (least, most): (u32, u32),
     ) -> Parsed<Condition> {
-        let v6 = self.has_ethertype(IP6)?;
+        let v6 = self.has_ethertype(IPV6)?;
         let inside = self.any_transport(transports, |this, transport| {
             let next = this.load(6, LoadSize::Byte);
             let carried = this.graph.equal(next, transport);
-            let place = this.headers.network().plus(V6_HEADER);
+            let place = this.headers.network().plus(IPV6_HEADER_LEN);
             let found = this.port_at(place, direction, least, most);
             this.graph.and(carried, found)
         });
         let v6 = self.graph.and(v6, inside);
-        let v4 = self.has_ethertype(IP)?;
+        let v4 = self.has_ethertype(IPV4)?;
         let inside = self.any_transport(transports, |this, transport| {
             let next = this.load(9, LoadSize::Byte);
             let carried = this.graph.equal(next, transport);
@@ -86,8 +87,8 @@ impl ConditionBuilder {
         self.graph.compare_constant(field, Comparison::AnyBit, 0x1fff).negated()
     }
 
-    /// The condition on the protocol number in the header of `layer`, or of IPv4 or IPv6. In IPv6 also the protocol behind
-    /// one fragment header, as in libpcap.
+    /// The condition on the protocol number in the header of `layer`, or of IPv4 or IPv6. In IPv6 also the
+    /// protocol behind one fragment header, as in libpcap.
     pub(crate) fn ip_protocol(&mut self, layer: Option<Layer>, number: u32) -> Parsed<Condition> {
         match layer {
             None => {
@@ -97,17 +98,17 @@ impl ConditionBuilder {
             }
             Some(Layer::Link) => self.has_ethertype(number),
             Some(Layer::Ip) => {
-                let v4 = self.has_ethertype(IP)?;
+                let v4 = self.has_ethertype(IPV4)?;
                 let next = self.load(9, LoadSize::Byte);
                 let same = self.graph.equal(next, number);
                 Ok(self.graph.and(v4, same))
             }
             Some(Layer::Ip6) => {
-                let v6 = self.has_ethertype(IP6)?;
+                let v6 = self.has_ethertype(IPV6)?;
                 let next = self.load(6, LoadSize::Byte);
                 let same = self.graph.equal(next, number);
                 let fragment = self.graph.equal(next, FRAGMENT);
-                let inner = self.load(V6_HEADER, LoadSize::Byte);
+                let inner = self.load(IPV6_HEADER_LEN, LoadSize::Byte);
                 let inside = self.graph.equal(inner, number);
                 let fragment = self.graph.and(fragment, inside);
                 let same = self.graph.or(same, fragment);
@@ -127,16 +128,16 @@ impl ConditionBuilder {
                 Ok(self.graph.or(v4, v6))
             }
             Some(Layer::Ip) => {
-                let v4 = self.has_ethertype(IP)?;
+                let v4 = self.has_ethertype(IPV4)?;
                 let next = self.load(9, LoadSize::Byte);
                 let place = self.ipv4_payload();
                 let found = self.chain_header_is(number, next, place, false, MAX_EXTENSIONS);
                 Ok(self.graph.and(v4, found))
             }
             Some(Layer::Ip6) => {
-                let v6 = self.has_ethertype(IP6)?;
+                let v6 = self.has_ethertype(IPV6)?;
                 let next = self.load(6, LoadSize::Byte);
-                let place = self.headers.network().plus(V6_HEADER);
+                let place = self.headers.network().plus(IPV6_HEADER_LEN);
                 let found = self.chain_header_is(number, next, place, true, MAX_EXTENSIONS);
                 Ok(self.graph.and(v6, found))
             }
@@ -144,8 +145,8 @@ impl ConditionBuilder {
         }
     }
 
-    /// The condition that `next`, the number of the header at `place`, is `number`, or that of an extension header behind which
-    /// the chain goes on. Recursion is bounded by `left`.
+    /// The condition that `next`, the number of the header at `place`, is `number`, or that of an extension
+    /// header behind which the chain goes on. Recursion is bounded by `left`.
     fn chain_header_is(
         &mut self,
         number: u32,
@@ -154,8 +155,7 @@ impl ConditionBuilder {
         is_v6: bool,
         left: u32,
     ) -> Condition {
-        const OPTIONS: [u32; 4] = [0, 60, 43, FRAGMENT];
-        const AUTHENTICATION: u32 = 51;
+        const OPTIONS: [u32; 4] = [HOP_BY_HOP, DESTINATION_OPTIONS, ROUTING, FRAGMENT];
         let found = self.graph.equal(next, number);
         if left == 0 {
             return found;
@@ -168,8 +168,8 @@ impl ConditionBuilder {
             let options = self.graph.and(options, behind);
             any = self.graph.or(any, options);
         }
-        // Authentication is the last extension header before the transport but destination options (RFC 8200 section 4.1), so
-        // one header behind it is tested, and the program stays short.
+        // Authentication is the last extension header before the transport but destination options (RFC 8200
+        // section 4.1), so one header behind it is tested, and the program stays short.
         let authentication = self.graph.equal(next, AUTHENTICATION);
         let behind = self.behind_extension_header(number, place, (2, 2), is_v6, 1);
         let authentication = self.graph.and(authentication, behind);

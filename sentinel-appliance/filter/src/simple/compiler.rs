@@ -11,6 +11,8 @@ use super::{CompileError, SimpleFilter};
 use crate::assembler::{Assembler, Label, Unreachable};
 use crate::code;
 use crate::instruction::Instruction;
+use crate::numbers::ethertype;
+use crate::numbers::ip_protocol::{DESTINATION_OPTIONS, FRAGMENT, HOP_BY_HOP, ROUTING};
 use crate::protocol::{ANY_WITH_PORTS, Protocol, Transport};
 
 /// Return value for a matching packet: all of it, the snap length that tcpdump uses.
@@ -41,8 +43,8 @@ impl LinkHeader {
 
 /// Generates the program.
 ///
-/// X is the length of the VLAN tags before the network header, and later of the extension headers before the transport
-/// header too, so that all loads are relative to X with a constant offset.
+/// X is the length of the VLAN tags before the network header, and later of the extension headers before the
+/// transport header too, so that all loads are relative to X with a constant offset.
 pub(super) struct Compiler {
     out: Assembler,
     accept: Label,
@@ -76,13 +78,10 @@ impl Compiler {
 
     /// Branches to the section of the network protocol.
     fn dispatch(&mut self) {
-        const V4: u32 = 0x0800;
-        const V6: u32 = 0x86dd;
-        const ARP: u32 = 0x0806;
         let (v4, v6, arp) = (self.out.label(), self.out.label(), self.out.label());
         if let Some(offset) = self.link.ethertype_offset {
             self.ether_type(offset);
-            for (number, section) in [(V4, v4), (V6, v6), (ARP, arp)] {
+            for (number, section) in [(ethertype::IPV4, v4), (ethertype::IPV6, v6), (ethertype::ARP, arp)] {
                 self.out.branch_if(code::JEQ_K, number, section);
             }
         } else {
@@ -103,13 +102,12 @@ impl Compiler {
 
     /// Steps over up to two VLAN tags. Leaves the ethertype in A and the length of the tags in X.
     fn ether_type(&mut self, offset: u32) {
-        const TAGS: [u32; 3] = [0x8100, 0x88a8, 0x9100]; // 802.1Q, 802.1ad, QinQ before it had a standard
         let done = self.out.label();
         self.out.plain(code::LDX_IMM, 0);
         self.out.plain(code::LD_H_ABS, offset);
         for depth in 1..=2 {
             let tagged = self.out.label();
-            for tag in TAGS {
+            for tag in ethertype::VLAN_TAGS {
                 self.out.branch_if(code::JEQ_K, tag, tagged);
             }
             self.out.jump(done);
@@ -142,7 +140,7 @@ impl Compiler {
         const SOURCE: u32 = 12;
         const DESTINATION: u32 = 16;
         const PROTOCOL: u32 = 9;
-        const FRAGMENT: u32 = 6;
+        const FRAGMENT_OFFSET: u32 = 6;
         if matches!(self.wanted.address, Some(IpAddr::V6(_))) {
             return self.out.jump(self.reject);
         }
@@ -151,7 +149,7 @@ impl Compiler {
         }
         let Some(transports) = self.transports() else { return self.out.jump(self.accept) };
         let protocol = self.network + PROTOCOL;
-        let fragment = self.network + FRAGMENT;
+        let fragment = self.network + FRAGMENT_OFFSET;
         for transport in transports {
             let other = self.out.label();
             let Some(number) = transport.v4 else { continue };
@@ -207,12 +205,12 @@ impl Compiler {
         self.out.jump(self.reject);
     }
 
-    /// Steps over up to three hop-by-hop, routing, destination and fragment headers: an unrolled loop, because jumps back
-    /// are refused. Expects the first next-header number in A and its header at X + `at`; leaves the number of the transport
-    /// in A, and the offset and flags of a fragment header in [`FRAGMENT_SLOT`].
+    /// Steps over up to three hop-by-hop, routing, destination and fragment headers: an unrolled loop,
+    /// because jumps back are refused. Expects the first next-header number in A and its header at X + `at`;
+    /// leaves the number of the transport in A, and the offset and flags of a fragment header in
+    /// [`FRAGMENT_SLOT`].
     fn extension_headers(&mut self, at: u32) {
         const MAX: u32 = 3;
-        const FRAGMENT: u32 = 44;
         let done = self.out.label();
         self.out.plain(code::ST, NEXT_HEADER_SLOT);
         self.out.plain(code::LD_IMM, 0);
@@ -220,7 +218,7 @@ impl Compiler {
         self.out.plain(code::LD_MEM, NEXT_HEADER_SLOT);
         for _ in 0..MAX {
             let (options, fragment, step) = (self.out.label(), self.out.label(), self.out.label());
-            for number in [0, 43, 60] {
+            for number in [HOP_BY_HOP, ROUTING, DESTINATION_OPTIONS] {
                 self.out.branch_if(code::JEQ_K, number, options);
             }
             self.out.branch_if(code::JEQ_K, FRAGMENT, fragment);

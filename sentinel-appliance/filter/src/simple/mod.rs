@@ -2,9 +2,9 @@
 //!
 //! Read first: `pcap-filter(7)`; IANA's protocol numbers; RFC 8200 section 4 (extension headers).
 //!
-//! Up to two VLAN tags (802.1Q, 802.1ad) are stepped over, whether or not the kernel has removed the outer one, and up to
-//! three IPv6 extension headers. Fragments but the first match by address and transport, never by port, because they
-//! carry none. Tunnels and `PPPoE` are not decapsulated.
+//! Up to two VLAN tags (802.1Q, 802.1ad) are stepped over, whether or not the kernel has removed the outer
+//! one, and up to three IPv6 extension headers. Fragments but the first match by address and transport, never
+//! by port, because they carry none. Tunnels and `PPPoE` are not decapsulated.
 
 mod compiler;
 

@@ -61,7 +61,8 @@ impl Interface {
 enum Resolution {
     /// This many nanoseconds.
     Nanos(u64),
-    /// A nanosecond divided by this; zero if the divisor exceeds 64 bits, so that any number of ticks is less than one.
+    /// A nanosecond divided by this; zero if the divisor exceeds 64 bits, so that any number of ticks is less
+    /// than one.
     PartOfNano(u64),
     /// A second divided by two to this power.
     PowerOfTwo(u32),

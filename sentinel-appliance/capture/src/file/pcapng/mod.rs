@@ -1,6 +1,7 @@
 //! pcapng: sections of blocks, each with its type and its length before and after it.
 //!
-//! Read first: draft-ietf-opsawg-pcapng, sections 3 (blocks), 4.1 to 4.4 and appendix A (the obsolete Packet Block).
+//! Read first: draft-ietf-opsawg-pcapng, sections 3 (blocks), 4.1 to 4.4 and appendix A (the obsolete Packet
+//! Block).
 
 mod interface;
 
@@ -28,7 +29,8 @@ pub(super) struct Section {
     order: ByteOrder,
     /// Interfaces by number, at most [`MAX_INTERFACES`].
     interfaces: Vec<Interface>,
-    /// Length of the block whose frame was returned last. It is consumed by the next call, because the frame borrows it.
+    /// Length of the block whose frame was returned last. It is consumed by the next call, because the frame
+    /// borrows it.
     returned: u32,
 }
 
