@@ -15,9 +15,9 @@ use crate::errno::last_errno;
 pub(crate) fn wait(fd: BorrowedFd<'_>, timeout: Duration) -> Result<Option<c_short>, Errno> {
     let millis = c_int::try_from(timeout.as_nanos().div_ceil(1_000_000)).unwrap_or(c_int::MAX);
     let mut entry = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
-    // SAFETY: the pointer and the count describe `entry`, which outlives the call. JUSTIFICATION: the safe
-    // `rustix::event::poll` takes a `timespec`, which on 32-bit musl has one of two layouts, depending on
-    // build flags; milliseconds in an int have one.
+    // SAFETY: the pointer and the count describe `entry`, which outlives the call.
+    // JUSTIFICATION: the safe `rustix::event::poll` takes a `timespec`, which on 32-bit musl has one of two
+    // layouts, depending on build flags; milliseconds in an int have one.
     match unsafe { libc::poll(&raw mut entry, 1, millis) } {
         0 => Ok(None),
         1.. => Ok(Some(entry.revents)),

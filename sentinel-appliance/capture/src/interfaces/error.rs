@@ -1,10 +1,10 @@
-//! Errors of questions to the kernel about interfaces.
+//! Errors of requests to the kernel about interfaces.
 
 use std::fmt;
 
 use rustix::io::Errno;
 
-/// The kernel did not say what was asked about its interfaces.
+/// A request to the kernel about its interfaces failed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum InterfaceError {

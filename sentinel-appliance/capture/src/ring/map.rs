@@ -78,8 +78,9 @@ impl RingMap {
         let start = self.start(index)?;
         // SAFETY: the block lies in the mapping, its bytes are initialised (the kernel zeroes the ring), and
         // the kernel does not write to it until it is released, which the caller excludes for the lifetime of
-        // the slice. JUSTIFICATION: copying a block into safe memory first would double the memory traffic of
-        // every frame.
+        // the slice.
+        // JUSTIFICATION: copying a block into safe memory first would double the memory traffic of every
+        // frame.
         Some(unsafe { std::slice::from_raw_parts(start.as_ptr(), self.block_bytes) })
     }
 
@@ -96,8 +97,8 @@ impl RingMap {
         let start = self.start(index)?;
         // SAFETY: the field lies in the block, at a multiple of four in a page-aligned block, so it is
         // aligned. Both sides access it by atomic loads and stores only; the slice of `block` is never used
-        // to read it. JUSTIFICATION: an ordinary read could be reordered or kept in a register by the
-        // compiler.
+        // to read it.
+        // JUSTIFICATION: an ordinary read could be reordered or kept in a register by the compiler.
         Some(unsafe { AtomicU32::from_ptr(start.as_ptr().add(STATUS_OFFSET).cast()) })
     }
 
@@ -107,8 +108,9 @@ impl RingMap {
             return None;
         }
         // SAFETY: `index` is below the number of blocks, so the sum lies in the mapping and does not
-        // overflow. JUSTIFICATION: the blocks are not slices of one allocation that safe code could index,
-        // because the kernel owns some.
+        // overflow.
+        // JUSTIFICATION: the blocks are not slices of one allocation that safe code could index, because the
+        // kernel owns some.
         Some(unsafe { self.base.cast::<u8>().add(index * self.block_bytes) })
     }
 }

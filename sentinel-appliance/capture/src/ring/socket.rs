@@ -234,7 +234,7 @@ impl Ring {
     /// Number of the fan-out group of this ring, if it is in one.
     ///
     /// # Errors
-    /// [`OpenError::System`] if the kernel does not tell.
+    /// [`OpenError::System`] if the kernel refuses.
     pub fn fanout_group(&self) -> Result<Option<u16>, OpenError> {
         let mut group: c_int = 0;
         self.socket.read_option("PACKET_FANOUT", libc::SOL_PACKET, libc::PACKET_FANOUT, &mut group)?;

@@ -29,7 +29,7 @@ struct CodeBlock {
     branch: (u16, u32),
     /// First if the test is false, second if it is true.
     successors: [Successor; 2],
-    /// The successor is out of reach of the branch and gets a `ja` of its own behind it.
+    /// The successor is out of reach of the branch, and a `ja` behind the branch leads to it.
     needs_long_jump: [bool; 2],
 }
 

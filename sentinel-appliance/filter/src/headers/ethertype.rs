@@ -101,21 +101,21 @@ impl Headers {
             SAP_IPX => {
                 let typed = graph.equal(found, IPX);
                 let short = not_type(graph);
-                let inside = self.ipx_in_llc(graph);
-                let short = graph.and(short, inside);
+                let llc_match = self.ipx_in_llc(graph);
+                let short = graph.and(short, llc_match);
                 graph.or(typed, short)
             }
             ATALK | AARP => {
                 let typed = graph.equal(found, proto);
                 let short = not_type(graph);
-                let inside = self.snap_is(graph, proto);
-                let short = graph.and(short, inside);
+                let llc_match = self.snap_is(graph, proto);
+                let short = graph.and(short, llc_match);
                 graph.or(typed, short)
             }
             0..=MAX_802_3_LENGTH => {
                 let short = not_type(graph);
-                let inside = self.sap_is(graph, proto);
-                graph.and(short, inside)
+                let llc_match = self.sap_is(graph, proto);
+                graph.and(short, llc_match)
             }
             _ => graph.equal(found, proto),
         }
@@ -132,10 +132,10 @@ impl Headers {
                 let raw = graph.equal(found, RAW_802_3);
                 let typed = graph.or(typed, raw);
                 let llc = graph.equal(found, LLC);
-                let point = self.sap_is(graph, proto);
+                let sap = self.sap_is(graph, proto);
                 let snap = self.snap_is(graph, IPX);
-                let inside = graph.or(point, snap);
-                let llc = graph.and(llc, inside);
+                let llc_match = graph.or(sap, snap);
+                let llc = graph.and(llc, llc_match);
                 graph.or(typed, llc)
             }
             ATALK | AARP => {
@@ -147,8 +147,8 @@ impl Headers {
             }
             0..=MAX_802_3_LENGTH => {
                 let llc = graph.equal(found, LLC);
-                let point = self.sap_is(graph, proto);
-                graph.and(llc, point)
+                let sap = self.sap_is(graph, proto);
+                graph.and(llc, sap)
             }
             _ => graph.equal(found, proto),
         }
@@ -179,15 +179,15 @@ impl Headers {
     /// length.
     fn ipx_in_llc(&self, graph: &mut Graph) -> Condition {
         let snap = self.snap_is(graph, IPX);
-        let point = self.sap_is(graph, SAP_IPX);
+        let sap = self.sap_is(graph, SAP_IPX);
         let raw = graph.values.load(self.network_offset, LoadSize::Half);
         let raw = graph.equal(raw, 0xffff);
-        let point = graph.or(point, raw);
-        graph.or(snap, point)
+        let sap = graph.or(sap, raw);
+        graph.or(snap, sap)
     }
 
     /// Behind MPLS labels, which do not name what they carry: the last label has its bottom-of-stack bit set,
-    /// and the version nibble tells IPv4 from IPv6.
+    /// and the version nibble distinguishes IPv4 and IPv6.
     fn behind_mpls(&self, graph: &mut Graph, proto: u32) -> Result<Condition, ParseError> {
         let nibble = match proto {
             IPV4 => 0x40,

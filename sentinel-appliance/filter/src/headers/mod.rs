@@ -137,8 +137,8 @@ impl Headers {
 
     /// The condition that the next tag is in the bytes of the frame.
     fn tag_in_frame(&self, graph: &mut Graph, id: Option<u32>) -> Condition {
-        let kind = graph.values.load(self.ethertype_offset, LoadSize::Half);
-        let tag = graph.equals_any(kind, &VLAN_TAGS);
+        let ethertype = graph.values.load(self.ethertype_offset, LoadSize::Half);
+        let tag = graph.equals_any(ethertype, &VLAN_TAGS);
         let Some(id) = id else { return tag };
         let information = graph.values.load(self.network_offset, LoadSize::Half);
         let same = graph.masked_equal(information, id, 0x0fff);
@@ -226,8 +226,8 @@ impl Headers {
     /// The condition that the frame is of IEEE 802.2 (LLC), and the start of the LLC header.
     pub(crate) fn llc(&self, graph: &mut Graph) -> Result<(Condition, Offset), ParseError> {
         self.ethernet("LLC")?;
-        let kind = graph.values.load(self.ethertype_offset, LoadSize::Half);
-        let short = graph.compare_constant(kind, Comparison::Greater, MAX_802_3_LENGTH).negated();
+        let ethertype = graph.values.load(self.ethertype_offset, LoadSize::Half);
+        let short = graph.compare_constant(ethertype, Comparison::Greater, MAX_802_3_LENGTH).negated();
         // Without labels stepped over: a frame with a length field has none.
         let header = self.network_offset.plus((4 * self.mpls_labels).wrapping_neg());
         // Raw IPX of Novell has no LLC header but an unused checksum of 0xffff.

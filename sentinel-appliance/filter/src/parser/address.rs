@@ -292,7 +292,7 @@ impl<'t> Parser<'t> {
     }
 }
 
-/// SCTP has a bit of its own, which no service of the table uses.
+/// Bit of SCTP, which no service of the table uses.
 const OVER_SCTP: u8 = 4;
 /// All transports that have ports.
 const ANY: u8 = names::OVER_TCP | names::OVER_UDP | OVER_SCTP;

@@ -167,8 +167,8 @@ impl ConditionBuilder {
     /// The condition that the frame carries this ISO network-layer protocol.
     pub(crate) fn iso_protocol(&mut self, number: u32) -> Parsed<Condition> {
         let iso = self.has_ethertype(0xfe)?;
-        let kind = self.graph.values.load(self.headers.osi(), LoadSize::Byte);
-        let same = self.graph.equal(kind, number);
+        let nlpid = self.graph.values.load(self.headers.osi(), LoadSize::Byte);
+        let same = self.graph.equal(nlpid, number);
         Ok(self.graph.and(iso, same))
     }
 

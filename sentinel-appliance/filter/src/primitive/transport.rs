@@ -22,25 +22,25 @@ impl ConditionBuilder {
         (least, most): (u32, u32),
     ) -> Parsed<Condition> {
         let v6 = self.has_ethertype(IPV6)?;
-        let inside = self.any_transport(transports, |this, transport| {
+        let matched = self.any_transport(transports, |this, transport| {
             let next = this.load(6, LoadSize::Byte);
             let carried = this.graph.equal(next, transport);
-            let place = this.headers.network().plus(IPV6_HEADER_LEN);
-            let found = this.port_at(place, direction, least, most);
+            let offset = this.headers.network().plus(IPV6_HEADER_LEN);
+            let found = this.port_at(offset, direction, least, most);
             this.graph.and(carried, found)
         });
-        let v6 = self.graph.and(v6, inside);
+        let v6 = self.graph.and(v6, matched);
         let v4 = self.has_ethertype(IPV4)?;
-        let inside = self.any_transport(transports, |this, transport| {
+        let matched = self.any_transport(transports, |this, transport| {
             let next = this.load(9, LoadSize::Byte);
             let carried = this.graph.equal(next, transport);
             let first = this.is_first_fragment();
             let carried = this.graph.and(carried, first);
-            let place = this.ipv4_payload();
-            let found = this.port_at(place, direction, least, most);
+            let offset = this.ipv4_payload();
+            let found = this.port_at(offset, direction, least, most);
             this.graph.and(carried, found)
         });
-        let v4 = self.graph.and(v4, inside);
+        let v4 = self.graph.and(v4, matched);
         Ok(self.graph.or(v6, v4))
     }
 
@@ -109,8 +109,8 @@ impl ConditionBuilder {
                 let same = self.graph.equal(next, number);
                 let fragment = self.graph.equal(next, FRAGMENT);
                 let inner = self.load(IPV6_HEADER_LEN, LoadSize::Byte);
-                let inside = self.graph.equal(inner, number);
-                let fragment = self.graph.and(fragment, inside);
+                let matched = self.graph.equal(inner, number);
+                let fragment = self.graph.and(fragment, matched);
                 let same = self.graph.or(same, fragment);
                 Ok(self.graph.and(v6, same))
             }
@@ -130,28 +130,28 @@ impl ConditionBuilder {
             Some(Layer::Ip) => {
                 let v4 = self.has_ethertype(IPV4)?;
                 let next = self.load(9, LoadSize::Byte);
-                let place = self.ipv4_payload();
-                let found = self.chain_header_is(number, next, place, false, MAX_EXTENSIONS);
+                let offset = self.ipv4_payload();
+                let found = self.chain_header_is(number, next, offset, false, MAX_EXTENSIONS);
                 Ok(self.graph.and(v4, found))
             }
             Some(Layer::Ip6) => {
                 let v6 = self.has_ethertype(IPV6)?;
                 let next = self.load(6, LoadSize::Byte);
-                let place = self.headers.network().plus(IPV6_HEADER_LEN);
-                let found = self.chain_header_is(number, next, place, true, MAX_EXTENSIONS);
+                let offset = self.headers.network().plus(IPV6_HEADER_LEN);
+                let found = self.chain_header_is(number, next, offset, true, MAX_EXTENSIONS);
                 Ok(self.graph.and(v6, found))
             }
             Some(_) => Err(mismatch("'protochain'")),
         }
     }
 
-    /// The condition that `next`, the number of the header at `place`, is `number`, or that of an extension
+    /// The condition that `next`, the number of the header at `offset`, is `number`, or that of an extension
     /// header behind which the chain goes on. Recursion is bounded by `left`.
     fn chain_header_is(
         &mut self,
         number: u32,
         next: ValueId,
-        place: Offset,
+        offset: Offset,
         is_v6: bool,
         left: u32,
     ) -> Condition {
@@ -164,14 +164,14 @@ impl ConditionBuilder {
         if is_v6 {
             // The reserved byte of a fragment header is zero, so it too is eight bytes long.
             let options = self.graph.equals_any(next, &OPTIONS);
-            let behind = self.behind_extension_header(number, place, (1, 3), is_v6, left);
+            let behind = self.behind_extension_header(number, offset, (1, 3), is_v6, left);
             let options = self.graph.and(options, behind);
             any = self.graph.or(any, options);
         }
         // Authentication is the last extension header before the transport but destination options (RFC 8200
         // section 4.1), so one header behind it is tested, and the program stays short.
         let authentication = self.graph.equal(next, AUTHENTICATION);
-        let behind = self.behind_extension_header(number, place, (2, 2), is_v6, 1);
+        let behind = self.behind_extension_header(number, offset, (2, 2), is_v6, 1);
         let authentication = self.graph.and(authentication, behind);
         self.graph.or(any, authentication)
     }
@@ -180,21 +180,21 @@ impl ConditionBuilder {
     fn behind_extension_header(
         &mut self,
         number: u32,
-        place: Offset,
+        offset: Offset,
         (more, shift): (u32, u32),
         is_v6: bool,
         left: u32,
     ) -> Condition {
-        let next = self.graph.values.load(place, LoadSize::Byte);
-        let length = self.graph.values.load(place.plus(1), LoadSize::Byte);
+        let next = self.graph.values.load(offset, LoadSize::Byte);
+        let length = self.graph.values.load(offset.plus(1), LoadSize::Byte);
         let (more, shift) = (self.graph.values.constant(more), self.graph.values.constant(shift));
         let units = self.graph.values.sum(length, more);
         let bytes = self.graph.values.binary(Operation::ShiftLeft, units, shift).unwrap_or(units);
-        let variable = match place.variable {
+        let variable = match offset.variable {
             Some(variable) => self.graph.values.sum(bytes, variable),
             None => bytes,
         };
-        let place = Offset { fixed: place.fixed, variable: Some(variable) };
-        self.chain_header_is(number, next, place, is_v6, left - 1)
+        let offset = Offset { fixed: offset.fixed, variable: Some(variable) };
+        self.chain_header_is(number, next, offset, is_v6, left - 1)
     }
 }

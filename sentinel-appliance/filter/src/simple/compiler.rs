@@ -23,7 +23,7 @@ const WHOLE_PACKET: u32 = 0x0004_0000;
 pub(super) struct LinkHeader {
     /// Offset of the network header if there is no VLAN tag.
     network: u32,
-    /// Offset of the ethertype; `None` if only the version nibble tells IPv4 from IPv6.
+    /// Offset of the ethertype; `None` if only the version nibble distinguishes IPv4 and IPv6.
     ethertype_offset: Option<u32>,
 }
 
