@@ -25,10 +25,10 @@ fn frame(bytes: &[u8]) -> Frame<'_> {
     }
 }
 
-/// Frames in `file`, and how often reading them allocated.
+/// Number of frames in `file`, and of allocations while reading them.
 fn read(file: &[u8]) -> (usize, usize) {
     let mut reader = Reader::open(file).unwrap();
-    // The first frame may bring the description of its interface.
+    // Reading the first frame may allocate the description of its interface.
     let mut frames = usize::from(reader.next().unwrap().is_some());
     let before = allocations();
     while reader.next().unwrap().is_some() {
@@ -52,7 +52,7 @@ fn files_are_read_without_allocating() {
 }
 
 #[test]
-fn the_longest_frames_grow_the_buffer_once() {
+fn frames_of_the_longest_size_grow_the_buffer_once() {
     let bytes = vec![7; 262_144];
     let mut pcap = PcapWriter::new(Vec::new(), LinkType::ETHERNET, MAX_FRAME).unwrap();
     for length in [60, 262_144, 60, 262_144] {
@@ -61,6 +61,6 @@ fn the_longest_frames_grow_the_buffer_once() {
     let file = pcap.into_inner();
     let (frames, count) = read(&file);
     assert_eq!(frames, 4);
-    // Growing may go by way of one other block of memory.
+    // Growing may take an intermediate allocation.
     assert!((1..=2).contains(&count), "{count}");
 }

@@ -1,30 +1,33 @@
-//! The classic BPF machine.
+//! Interpreter for classic BPF, with the results of the kernel's.
 //!
-//! Read first: `Documentation/networking/filter.rst` of the kernel; `bpf_convert_filter` in `net/core/filter.c`.
-//! Where the kernel and libpcap differ (a shift by a register of 32 or more), the kernel decides, because live
-//! and offline must agree.
+//! Read first: `Documentation/networking/filter.rst` of the kernel; `bpf_convert_filter` in
+//! `net/core/filter.c`. Where the kernel and libpcap differ (a shift by a register of 32 or more) this
+//! follows the kernel, so that a filter matches the same frames live and in files.
 
 use crate::code::{self, ANCILLARY_VLAN_TAG, ANCILLARY_VLAN_TAG_PRESENT};
 use crate::instruction::Instruction;
+use crate::value::LoadSize;
 
-/// What a program looks at.
+/// A frame and its metadata, as a program sees it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Packet<'p> {
     /// The bytes captured, from the link-layer header on.
     pub bytes: &'p [u8],
-    /// Length on the wire, which may be more.
+    /// Length on the wire; more than the bytes here if the capture truncated the frame.
     pub wire_len: u32,
-    /// Tag control information that is no longer in the bytes.
+    /// Tag control information of the VLAN tag that was removed from the bytes, if one was.
     pub vlan: Option<u16>,
 }
 
-/// Runs `program` and returns how many bytes of the packet to keep; zero is no match.
+/// Runs `program` and returns the number of bytes of the packet to keep; zero is no match.
 ///
-/// Time is bounded by the length of the program, because no jump goes back. A program that
-/// [`validate`](crate::validate) would refuse is safe too: whatever cannot be done ends it with zero.
+/// Executes each instruction at most once, because jumps are unsigned distances forwards. An invalid program
+/// ([`validate`](crate::validate)) is safe too: an unknown code, a slot or a jump outside, and the end of the
+/// program return zero, as does a load outside the frame.
 #[must_use]
 pub fn run(program: &[Instruction], packet: &Packet<'_>) -> u32 {
     let mut machine = Machine { a: 0, x: 0, scratch: [0; 16] };
+    // `at` grows with every iteration, so the loop ends at the latest behind the last instruction.
     let mut at = 0_usize;
     while let Some(instruction) = program.get(at) {
         match machine.step(instruction, packet) {
@@ -41,19 +44,23 @@ pub fn run(program: &[Instruction], packet: &Packet<'_>) -> u32 {
     0
 }
 
+/// The registers: accumulator, index register and scratch memory. All start at zero: the kernel clears A and
+/// X, and a valid program reads no slot before it has written it.
 struct Machine {
     a: u32,
     x: u32,
     scratch: [u32; 16],
 }
 
+/// Effect of an instruction on the control flow.
 enum Next {
+    /// Go on after skipping this many instructions.
     Skip(u32),
     Return(u32),
 }
 
 impl Machine {
-    /// `None` ends the program without a match.
+    /// Executes one instruction; `None` ends the program without a match.
     fn step(&mut self, instruction: &Instruction, packet: &Packet<'_>) -> Option<Next> {
         let k = instruction.k;
         match instruction.code {
@@ -66,7 +73,7 @@ impl Machine {
             code::LDX_IMM => self.x = k,
             code::LDX_MEM => self.x = *self.slot(k)?,
             code::LDX_W_LEN => self.x = packet.wire_len,
-            code::LDX_B_MSH => self.x = (packet.load(k, Size::Byte)? & 0x0f) << 2,
+            code::LDX_B_MSH => self.x = (packet.load(k, LoadSize::Byte)? & 0x0f) << 2,
             code::ST => *self.slot(k)? = self.a,
             code::STX => *self.slot(k)? = self.x,
             code::TAX => self.x = self.a,
@@ -77,17 +84,19 @@ impl Machine {
         Some(Next::Skip(0))
     }
 
-    /// Loads from the packet, arithmetic and branches: their codes are fields, not a list.
+    /// Executes loads from the packet, arithmetic and branches, whose codes are bit fields: class
+    /// (`BPF_CLASS`), then size and mode of a load, or operation and source of the operand.
     fn by_class(&mut self, code: u16, instruction: &Instruction, packet: &Packet<'_>) -> Option<Next> {
         const LOAD: u16 = 0x00;
         const ARITHMETIC: u16 = 0x04;
         const JUMP: u16 = 0x05;
         match code & 0x07 {
             LOAD => {
-                let size = Size::of(code)?;
+                let size = LoadSize::from_code(code)?;
                 self.a = match code & 0xe0 {
                     0x20 => packet.load(instruction.k, size)?,
-                    // Wraps as the kernel's signed sum does; a sum below zero reads nothing.
+                    // X + k wraps like the kernel's signed sum. A negative sum is past the end of any frame
+                    // here.
                     0x40 => packet.bytes_at(self.x.wrapping_add(instruction.k), size)?,
                     _ => return None,
                 };
@@ -115,6 +124,7 @@ impl Machine {
     }
 }
 
+/// `None` for a division by zero, which ends the program, and for an unknown operation.
 fn arithmetic(operation: u16, a: u32, operand: u32) -> Option<u32> {
     Some(match operation {
         0x00 => a.wrapping_add(operand),
@@ -123,6 +133,7 @@ fn arithmetic(operation: u16, a: u32, operand: u32) -> Option<u32> {
         0x30 => a.checked_div(operand)?,
         0x40 => a | operand,
         0x50 => a & operand,
+        // The low five bits of the operand count, as in the kernel.
         0x60 => a.wrapping_shl(operand),
         0x70 => a.wrapping_shr(operand),
         0x90 => a.checked_rem(operand)?,
@@ -131,6 +142,7 @@ fn arithmetic(operation: u16, a: u32, operand: u32) -> Option<u32> {
     })
 }
 
+/// Unsigned comparison; `None` for an unknown operation.
 fn compare(operation: u16, a: u32, operand: u32) -> Option<bool> {
     Some(match operation {
         0x10 => a == operand,
@@ -141,27 +153,9 @@ fn compare(operation: u16, a: u32, operand: u32) -> Option<bool> {
     })
 }
 
-#[derive(Clone, Copy)]
-enum Size {
-    Word,
-    Half,
-    Byte,
-}
-
-impl Size {
-    fn of(code: u16) -> Option<Self> {
-        match code & 0x18 {
-            0x00 => Some(Self::Word),
-            0x08 => Some(Self::Half),
-            0x10 => Some(Self::Byte),
-            _ => None,
-        }
-    }
-}
-
 impl Packet<'_> {
-    /// An absolute load: bytes, or a fact about the packet.
-    fn load(&self, offset: u32, size: Size) -> Option<u32> {
+    /// Absolute load: bytes of the frame, or ancillary data.
+    fn load(&self, offset: u32, size: LoadSize) -> Option<u32> {
         match offset {
             ANCILLARY_VLAN_TAG => Some(u32::from(self.vlan.unwrap_or(0))),
             ANCILLARY_VLAN_TAG_PRESENT => Some(u32::from(self.vlan.is_some())),
@@ -169,15 +163,16 @@ impl Packet<'_> {
         }
     }
 
-    fn bytes_at(&self, offset: u32, size: Size) -> Option<u32> {
+    /// Big-endian bytes at `offset`; `None` if they are not all in the frame.
+    fn bytes_at(&self, offset: u32, size: LoadSize) -> Option<u32> {
         if offset > u32::MAX / 2 {
-            return None; // negative in the kernel's eyes
+            return None; // negative for the kernel, whose offsets are signed
         }
-        let rest = self.bytes.get(usize::try_from(offset).ok()?..)?;
+        let bytes = self.bytes.get(usize::try_from(offset).ok()?..)?;
         match size {
-            Size::Word => rest.first_chunk().map(|bytes| u32::from_be_bytes(*bytes)),
-            Size::Half => rest.first_chunk().map(|bytes| u32::from(u16::from_be_bytes(*bytes))),
-            Size::Byte => rest.first().copied().map(u32::from),
+            LoadSize::Word => bytes.first_chunk().map(|bytes| u32::from_be_bytes(*bytes)),
+            LoadSize::Half => bytes.first_chunk().map(|bytes| u32::from(u16::from_be_bytes(*bytes))),
+            LoadSize::Byte => bytes.first().copied().map(u32::from),
         }
     }
 }
@@ -228,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn lengths_constants_and_facts_are_loaded() {
+    fn lengths_constants_and_ancillary_data_are_loaded() {
         assert_eq!(a_after(&[(LD_W_LEN, 0)]), 1_500);
         assert_eq!(a_after(&[(LD_IMM, 77)]), 77);
         assert_eq!(a_after(&[(LDX_W_LEN, 0), (TXA, 0)]), 1_500);

@@ -1,29 +1,29 @@
-//! Why a capture file cannot be read on.
+//! Errors of reading a capture file.
 
 use std::{fmt, io};
 
-use super::{MAX_FRAME, MAX_INTERFACES};
+use super::record::{MAX_FRAME, MAX_INTERFACES};
 
-/// What is wrong with a capture file, and where.
+/// A capture file is damaged or cannot be read.
 #[derive(Debug)]
 pub struct FileError {
-    /// Bytes from the start of the file to the record, block or header that is wrong.
+    /// Bytes from the start of the file to the damaged record, block or header.
     pub offset: u64,
-    /// What is wrong with it.
-    pub reason: FileFault,
+    /// Reason.
+    pub reason: FileErrorReason,
 }
 
-/// What is wrong at one place of a capture file.
+/// Reason of a [`FileError`].
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum FileFault {
-    /// There is not one byte.
+pub enum FileErrorReason {
+    /// The file has no bytes.
     Empty,
-    /// The first four bytes, as a big-endian number, begin no file that is known.
+    /// The first four bytes, as a big-endian number, are of no known format.
     UnknownFormat(u32),
-    /// The file is in another format, whose name this is.
+    /// The file is in the format of this name.
     OtherFormat(&'static str),
-    /// A version that is not read.
+    /// A version of the format that is not supported.
     Version {
         /// Before the point.
         major: u16,
@@ -37,41 +37,41 @@ pub enum FileFault {
         /// Bytes that are there.
         found: u32,
     },
-    /// A packet says it is longer than [`MAX_FRAME`].
+    /// A record with a captured length above [`MAX_FRAME`].
     FrameTooLong(u32),
-    /// A block that must be kept says it is longer than is kept.
+    /// A block that must be kept in memory and is longer than the limit.
     BlockTooLong {
-        /// What it says.
+        /// Its length field.
         length: u32,
-        /// The most that is kept.
+        /// The limit.
         most: u32,
     },
-    /// A block says it is shorter than its own fields.
+    /// A block whose length field is less than its own fields take.
     BlockTooShort {
-        /// What it says.
+        /// Its length field.
         length: u32,
-        /// The least for a block of its kind.
+        /// The least for a block of its type.
         least: u32,
     },
-    /// A block says a length that is no multiple of four.
+    /// A block whose length is no multiple of four.
     BlockUnaligned(u32),
-    /// A block's two lengths differ, so one of them is wrong.
+    /// A block whose two length fields differ.
     BlockLengths {
         /// Before the block.
         leading: u32,
         /// After it.
         trailing: u32,
     },
-    /// A section begins with a byte-order mark that is none.
+    /// A section without a valid byte-order mark.
     ByteOrder(u32),
-    /// A packet names an interface that its section has not described.
+    /// A packet of an interface that its section has not described.
     UnknownInterface {
-        /// The number it names.
+        /// Number of the interface.
         number: u32,
-        /// How many are described.
+        /// Number of interfaces described.
         known: u32,
     },
-    /// A section describes more than [`MAX_INTERFACES`] interfaces.
+    /// A section with more than [`MAX_INTERFACES`] interfaces.
     TooManyInterfaces,
     /// The file could not be read.
     Unreadable(io::Error),
@@ -83,7 +83,7 @@ impl fmt::Display for FileError {
     }
 }
 
-impl fmt::Display for FileFault {
+impl fmt::Display for FileErrorReason {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Empty => out.write_str("the file is empty; a capture begins with a pcap or pcapng header"),
@@ -125,7 +125,7 @@ impl fmt::Display for FileFault {
 impl std::error::Error for FileError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match &self.reason {
-            FileFault::Unreadable(error) => Some(error),
+            FileErrorReason::Unreadable(error) => Some(error),
             _ => None,
         }
     }

@@ -1,16 +1,20 @@
-//! pcapng: sections of blocks.
+//! pcapng: sections of blocks, each with its type and its length before and after it.
 //!
-//! Read first: draft-ietf-opsawg-pcapng, sections 3 (blocks), 4.1 to 4.4 and appendix A (the obsolete Packet Block).
+//! Read first: draft-ietf-opsawg-pcapng, sections 3 (blocks), 4.1 to 4.4 and appendix A (the obsolete Packet
+//! Block).
+
+mod interface;
 
 use sentinel_units::{LinkType, Timestamp};
 
-use super::FileFault;
 use super::byte_order::{ByteOrder, Fields};
-use super::input::{Input, MAX_FRAME, to_usize};
-use super::pcap::link_type;
-use super::reader::Found;
+use super::error::FileErrorReason;
+use super::input::{Input, to_usize};
+use super::link_type::link_type;
+use super::record::{MAX_FRAME, MAX_INTERFACES, Record};
+use interface::Interface;
 
-/// The block that begins a file and each further section; reads the same in both byte orders.
+/// Type of the block that starts each section; the same bytes in both byte orders.
 pub(super) const SECTION_HEADER: u32 = 0x0a0d_0d0a;
 const INTERFACE_DESCRIPTION: u32 = 1;
 const PACKET: u32 = 2; // obsolete, still written by old programs
@@ -19,31 +23,21 @@ const ENHANCED_PACKET: u32 = 6;
 
 const BYTE_ORDER_MARK: u32 = 0x1a2b_3c4d;
 
-/// Interfaces that one section may describe. Merged files have one per file merged; each costs 24 bytes here.
-pub const MAX_INTERFACES: usize = 1024;
-
-/// What is known of the current section.
+/// The current section, and the state of the reader.
 #[derive(Debug)]
 pub(super) struct Section {
     order: ByteOrder,
+    /// Interfaces by number, at most [`MAX_INTERFACES`].
     interfaces: Vec<Interface>,
-    /// Length of the block whose frame was returned last.
+    /// Length of the block whose frame was returned last. It is consumed by the next call, because the frame
+    /// borrows it.
     returned: u32,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Interface {
-    link: LinkType,
-    /// Zero is no limit.
-    snap_len: u32,
-    resolution: Resolution,
-    offset_s: i64,
-}
-
 impl Section {
-    pub(super) fn open(input: &mut Input<'_>) -> Result<Self, FileFault> {
+    pub(super) fn open(input: &mut Input<'_>) -> Result<Self, FileErrorReason> {
         let mut section = Self { order: ByteOrder::Big, interfaces: Vec::new(), returned: 0 };
-        section.begin(input)?;
+        section.start_section(input)?;
         Ok(section)
     }
 
@@ -51,10 +45,10 @@ impl Section {
         self.interfaces.iter().map(|interface| interface.link)
     }
 
-    pub(super) fn next(&mut self, input: &mut Input<'_>) -> Result<Option<Found>, FileFault> {
+    pub(super) fn next(&mut self, input: &mut Input<'_>) -> Result<Option<Record>, FileErrorReason> {
         input.consume(self.returned);
         self.returned = 0;
-        // Ends at the end of the file at the latest: every turn consumes a block of at least 12 bytes.
+        // Ends at the end of the file at the latest: every iteration consumes a block of at least 12 bytes.
         loop {
             input.begin_record();
             if input.peek(1)?.is_empty() {
@@ -63,10 +57,10 @@ impl Section {
             let mut fields = self.order.fields(input.peek_all(8)?);
             let (kind, length) = (fields.u32()?, fields.u32()?);
             if kind == SECTION_HEADER {
-                self.begin(input)?; // its length may be in the other byte order
+                self.start_section(input)?; // its length may be in the other byte order
                 continue;
             }
-            check_length(length, EMPTY_BLOCK)?;
+            check_length(length, MIN_BLOCK_LEN)?;
             match kind {
                 ENHANCED_PACKET | PACKET | SIMPLE_PACKET => {
                     let found = self.packet(input, kind, length)?;
@@ -80,9 +74,9 @@ impl Section {
         }
     }
 
-    /// Reads a section header; what the section before it described no longer holds.
-    fn begin(&mut self, input: &mut Input<'_>) -> Result<(), FileFault> {
-        const MIN: u32 = 28;
+    /// Reads a section header. The interfaces of the section before it are forgotten (draft section 4.1).
+    fn start_section(&mut self, input: &mut Input<'_>) -> Result<(), FileErrorReason> {
+        const MIN_LEN: u32 = 28;
         let bytes = input.peek_all(16)?;
         let mut fields = ByteOrder::Big.fields(bytes);
         let _kind = fields.u32()?;
@@ -91,7 +85,7 @@ impl Section {
         self.order = match mark {
             BYTE_ORDER_MARK => ByteOrder::Big,
             _ if mark.swap_bytes() == BYTE_ORDER_MARK => ByteOrder::Little,
-            _ => return Err(FileFault::ByteOrder(mark)),
+            _ => return Err(FileErrorReason::ByteOrder(mark)),
         };
         let mut fields = self.order.fields(bytes);
         let _kind = fields.u32()?;
@@ -100,57 +94,59 @@ impl Section {
         let (major, minor) = (fields.u16()?, fields.u16()?);
         // 1.2 was written by some programs and is the same format (draft section 4.1).
         if major != 1 || !matches!(minor, 0 | 2) {
-            return Err(FileFault::Version { major, minor });
+            return Err(FileErrorReason::Version { major, minor });
         }
-        check_length(length, MIN)?;
+        check_length(length, MIN_LEN)?;
         self.interfaces.clear();
         self.skip(input, length)
     }
 
-    /// Steps over a whole block without keeping it, and checks that it says its length twice.
-    fn skip(&mut self, input: &mut Input<'_>, length: u32) -> Result<(), FileFault> {
-        input.skip(length - TRAILER)?;
-        let trailing = self.order.fields(input.peek_all(TRAILER)?).u32()?;
+    /// Advances over a complete block without keeping it, and checks that its two lengths are equal.
+    fn skip(&mut self, input: &mut Input<'_>, length: u32) -> Result<(), FileErrorReason> {
+        input.skip(length - TRAILER_LEN)?;
+        let trailing = self.order.fields(input.peek_all(TRAILER_LEN)?).u32()?;
         if trailing != length {
-            return Err(FileFault::BlockLengths { leading: length, trailing });
+            return Err(FileErrorReason::BlockLengths { leading: length, trailing });
         }
-        input.consume(TRAILER);
+        input.consume(TRAILER_LEN);
         Ok(())
     }
 
-    fn interface(&mut self, input: &mut Input<'_>, length: u32) -> Result<(), FileFault> {
-        const MIN: u32 = 20;
-        check_length(length, MIN)?;
+    /// Reads an interface description block.
+    fn interface(&mut self, input: &mut Input<'_>, length: u32) -> Result<(), FileErrorReason> {
+        const MIN_LEN: u32 = 20;
+        check_length(length, MIN_LEN)?;
         if self.interfaces.len() >= MAX_INTERFACES {
-            return Err(FileFault::TooManyInterfaces);
+            return Err(FileErrorReason::TooManyInterfaces);
         }
         let mut fields = self.block(input, length)?;
         let link = link_type(fields.u16()?);
         let _reserved = fields.u16()?;
         let snap_len = fields.u32()?;
-        let mut interface = Interface { link, snap_len, resolution: Resolution::MICROSECONDS, offset_s: 0 };
-        interface.options(&mut fields)?;
+        let mut interface = Interface::new(link, snap_len);
+        interface.read_options(&mut fields)?;
         self.interfaces.push(interface);
         Ok(())
     }
 
-    /// The body of the block that comes next: what is between its two lengths.
-    fn block<'i>(&self, input: &'i mut Input<'_>, length: u32) -> Result<Fields<'i>, FileFault> {
+    /// The body of the next block, between its two lengths.
+    fn block<'i>(&self, input: &'i mut Input<'_>, length: u32) -> Result<Fields<'i>, FileErrorReason> {
         let bytes = input.peek_all(length)?;
         let mut trailer = self.order.fields(bytes);
-        let body_len = to_usize(length - EMPTY_BLOCK);
+        let body_len = to_usize(length - MIN_BLOCK_LEN);
         trailer.take(8)?;
         let body = trailer.take(body_len)?;
         let trailing = trailer.u32()?;
         if trailing != length {
-            return Err(FileFault::BlockLengths { leading: length, trailing });
+            return Err(FileErrorReason::BlockLengths { leading: length, trailing });
         }
         Ok(self.order.fields(body))
     }
 
-    fn packet(&self, input: &mut Input<'_>, kind: u32, length: u32) -> Result<Found, FileFault> {
+    /// Reads a packet block of one of the three types.
+    fn packet(&self, input: &mut Input<'_>, kind: u32, length: u32) -> Result<Record, FileErrorReason> {
         let header_len = if kind == SIMPLE_PACKET { 12 } else { 28 };
-        check_length(length, header_len + TRAILER)?;
+        check_length(length, header_len + TRAILER_LEN)?;
         let mut fields = self.order.fields(input.peek_all(header_len)?);
         fields.take(8)?;
         let number = match kind {
@@ -163,7 +159,7 @@ impl Section {
             _ => 0,
         };
         let interface = self.interface_of(number)?;
-        let room = length - header_len - TRAILER;
+        let room = length - header_len - TRAILER_LEN;
         let (at, captured, wire_len) = if kind == SIMPLE_PACKET {
             let wire_len = fields.u32()?;
             let limit = if interface.snap_len == 0 { u32::MAX } else { interface.snap_len };
@@ -173,14 +169,17 @@ impl Section {
             (interface.timestamp(ticks), fields.u32()?, fields.u32()?)
         };
         if captured > MAX_FRAME {
-            return Err(FileFault::FrameTooLong(captured));
+            return Err(FileErrorReason::FrameTooLong(captured));
         }
         if captured > room {
-            return Err(FileFault::BlockTooShort { length, least: header_len + captured + TRAILER });
+            return Err(FileErrorReason::BlockTooShort {
+                length,
+                least: header_len + captured + TRAILER_LEN,
+            });
         }
         self.block(input, length)?;
         let start = to_usize(header_len);
-        Ok(Found {
+        Ok(Record {
             at,
             wire_len,
             link: interface.link,
@@ -189,95 +188,26 @@ impl Section {
         })
     }
 
-    fn interface_of(&self, number: u32) -> Result<&Interface, FileFault> {
+    fn interface_of(&self, number: u32) -> Result<&Interface, FileErrorReason> {
         let known = u32::try_from(self.interfaces.len()).unwrap_or(u32::MAX);
-        self.interfaces.get(to_usize(number)).ok_or(FileFault::UnknownInterface { number, known })
+        self.interfaces.get(to_usize(number)).ok_or(FileErrorReason::UnknownInterface { number, known })
     }
 }
 
-/// Two lengths and a type.
-const EMPTY_BLOCK: u32 = 12;
-/// The length at the end of a block.
-const TRAILER: u32 = 4;
+/// Length of a block without a body: type and two lengths.
+const MIN_BLOCK_LEN: u32 = 12;
+/// Size of the length field at the end of a block.
+const TRAILER_LEN: u32 = 4;
 
-fn check_length(length: u32, least: u32) -> Result<(), FileFault> {
+/// Checks the length field of a block.
+fn check_length(length: u32, least: u32) -> Result<(), FileErrorReason> {
     if length < least {
-        return Err(FileFault::BlockTooShort { length, least });
+        return Err(FileErrorReason::BlockTooShort { length, least });
     }
     if !length.is_multiple_of(4) {
-        return Err(FileFault::BlockUnaligned(length));
+        return Err(FileErrorReason::BlockUnaligned(length));
     }
     Ok(())
-}
-
-impl Interface {
-    /// Reads the options that say what a timestamp means. Bounded by the block.
-    fn options(&mut self, fields: &mut Fields<'_>) -> Result<(), FileFault> {
-        const END: u16 = 0;
-        const RESOLUTION: u16 = 9;
-        const OFFSET: u16 = 14;
-        while !fields.is_empty() {
-            let (code, length) = (fields.u16()?, fields.u16()?);
-            let value = fields.take(usize::from(length).next_multiple_of(4))?;
-            match (code, length) {
-                (END, _) => break,
-                (RESOLUTION, 1) => {
-                    if let Some(byte) = value.first() {
-                        self.resolution = Resolution::from_option(*byte);
-                    }
-                }
-                (OFFSET, 8) => self.offset_s = fields.like(value).u64()?.cast_signed(),
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-
-    fn timestamp(&self, ticks: u64) -> Timestamp {
-        let nanos = self.resolution.nanos(ticks);
-        if self.offset_s == 0 {
-            return Timestamp::from_nanos(nanos);
-        }
-        let shifted = i128::from(nanos) + i128::from(self.offset_s) * 1_000_000_000;
-        Timestamp::from_nanos(u64::try_from(shifted.max(0)).unwrap_or(u64::MAX))
-    }
-}
-
-/// How long one tick of an interface's timestamps is (`if_tsresol`).
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Resolution {
-    /// This many nanoseconds.
-    Nanos(u64),
-    /// A nanosecond divided by this; zero stands for more than any count of ticks makes up.
-    PartOfNano(u64),
-    /// A second divided by two to the power of this.
-    PowerOfTwo(u32),
-}
-
-impl Resolution {
-    const MICROSECONDS: Self = Self::Nanos(1_000);
-
-    fn from_option(byte: u8) -> Self {
-        let exponent = u32::from(byte & 0x7f);
-        if byte & 0x80 != 0 {
-            return Self::PowerOfTwo(exponent);
-        }
-        match 9_u32.checked_sub(exponent) {
-            Some(larger) => Self::Nanos(10_u64.pow(larger)),
-            None => Self::PartOfNano(10_u64.checked_pow(exponent - 9).unwrap_or(0)),
-        }
-    }
-
-    fn nanos(self, ticks: u64) -> u64 {
-        match self {
-            Self::Nanos(nanos) => ticks.saturating_mul(nanos),
-            Self::PartOfNano(parts) => ticks.checked_div(parts).unwrap_or(0),
-            Self::PowerOfTwo(exponent) => {
-                let nanos = (u128::from(ticks) * 1_000_000_000) >> exponent;
-                u64::try_from(nanos).unwrap_or(u64::MAX)
-            }
-        }
-    }
 }
 
 #[cfg(test)]
@@ -286,11 +216,11 @@ mod tests {
     use crate::file::{FileKind, Reader};
     use crate::fuzzing::drain;
 
-    /// Builds a file block by block.
+    /// A file built block by block.
     struct File {
         order: ByteOrder,
         bytes: Vec<u8>,
-        /// Where each block ends.
+        /// Offset of the end of each block.
         ends: Vec<usize>,
     }
 
@@ -311,6 +241,7 @@ mod tests {
             self.block(SECTION_HEADER, &body);
         }
 
+        /// Reads an interface description block.
         fn interface(&mut self, link: u16, snap_len: u32, options: &[u8]) {
             let mut body = Vec::new();
             body.extend(self.half(link));
@@ -344,7 +275,7 @@ mod tests {
         fn block(&mut self, kind: u32, body: &[u8]) {
             let mut body = body.to_vec();
             body.resize(body.len().next_multiple_of(4), 0);
-            let length = u32::try_from(body.len()).unwrap() + EMPTY_BLOCK;
+            let length = u32::try_from(body.len()).unwrap() + MIN_BLOCK_LEN;
             self.bytes.extend(self.word(kind));
             self.bytes.extend(self.word(length));
             self.bytes.extend(body);
@@ -397,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_section_forgets_the_interfaces_and_may_change_the_byte_order() {
+    fn a_new_section_resets_interfaces_and_byte_order() {
         let mut file = File::new(ByteOrder::Big);
         file.interface(1, 0, &[]);
         file.packet(0, 1, &[1]);
@@ -411,11 +342,11 @@ mod tests {
         let frame = reader.next().unwrap().unwrap();
         assert_eq!((frame.link, frame.at), (LinkType::LINUX_SLL, Timestamp::from_micros(2)));
         let error = reader.next().unwrap_err();
-        assert!(matches!(error.reason, FileFault::UnknownInterface { number: 0, known: 0 }), "{error}");
+        assert!(matches!(error.reason, FileErrorReason::UnknownInterface { number: 0, known: 0 }), "{error}");
     }
 
     #[test]
-    fn stamps_have_the_interface_s_resolution_and_offset() {
+    fn timestamps_have_the_resolution_and_offset_of_the_interface() {
         // (if_tsresol, if_tsoffset, ticks, nanoseconds since the epoch)
         for (resolution, offset, ticks, nanos) in [
             (0, 0, 3, 3_000_000_000),
@@ -468,7 +399,7 @@ mod tests {
         }
     }
 
-    /// The message about a file of one interface and then `bytes`.
+    /// The error message for a file of one interface and then `bytes`.
     fn message_after_interface(bytes: &[u8]) -> String {
         let mut file = File::new(ByteOrder::Little);
         file.interface(1, 0, &[]);
@@ -479,7 +410,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_lengths_are_named_with_their_place() {
+    fn wrong_lengths_are_reported_with_their_offset() {
         let words = |words: &[u32]| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>();
         for (block, message) in [
             (words(&[6, 8]), "offset 48: block says 8 bytes, less than the 12 that it needs"),
@@ -529,7 +460,7 @@ mod tests {
     }
 
     #[test]
-    fn a_large_block_without_packets_is_stepped_over() {
+    fn a_large_block_without_packets_is_skipped() {
         let mut file = File::new(ByteOrder::Little);
         file.interface(1, 0, &[]);
         file.block(0x0bad, &vec![0; 1 << 20]);
@@ -538,12 +469,12 @@ mod tests {
     }
 
     #[test]
-    fn interfaces_are_bounded() {
+    fn more_interfaces_than_the_limit_are_refused() {
         let mut file = File::new(ByteOrder::Little);
         for _ in 0..=MAX_INTERFACES {
             file.interface(1, 0, &[]);
         }
         let error = drain(file.bytes.as_slice()).1.unwrap();
-        assert!(matches!(error.reason, FileFault::TooManyInterfaces), "{error}");
+        assert!(matches!(error.reason, FileErrorReason::TooManyInterfaces), "{error}");
     }
 }
