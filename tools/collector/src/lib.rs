@@ -16,8 +16,8 @@
 #![forbid(unsafe_code)]
 
 pub mod api;
+pub mod cli;
 pub mod clock;
-pub mod command;
 pub mod dashboard;
 pub mod enroll;
 pub mod ingest;

@@ -2,19 +2,16 @@
 //!
 //! Reads only. It is meant for this machine (loopback), because nobody has to say who he is yet.
 
-mod alerts;
-mod events;
-mod health;
-mod metrics;
 mod parameters;
 mod problem;
-mod sensors;
-mod stats;
+mod rest;
+mod sse;
 
 pub(crate) use parameters::{parse_rfc3339, parse_span};
 pub use problem::Problem;
-pub(crate) use sensors::row as sensor_row;
+pub(crate) use rest::sensors::row as sensor_row;
 
+use rest::{alerts, health, metrics, sensors, stats};
 use std::sync::Arc;
 
 use axum::Router;
@@ -59,7 +56,7 @@ pub fn router(app: App) -> Router {
         .route("/api/v1/alerts", get(alerts::list))
         .route("/api/v1/sensors", get(sensors::list))
         .route("/api/v1/stats", get(stats::show))
-        .route("/api/v1/events", get(events::stream))
+        .route("/api/v1/events", get(sse::stream))
         .merge(dashboard::router())
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)

@@ -7,13 +7,12 @@
 //! One task per connection. Each holds one frame each way, one gathered delivery and one that is being
 //! stored, and reads no further until there is room: a peer costs a bounded amount, however it behaves.
 
+mod batch;
 mod connection;
-mod ending;
-mod gather;
 mod listener;
-mod live;
-mod refusals;
+mod rejections;
+mod sessions;
 
 pub use listener::{Ingest, IngestLimits, IngestShared};
-pub use live::{End, Live, LiveGuard, LiveSensor};
-pub use refusals::Refusals;
+pub use rejections::Refusals;
+pub use sessions::{End, Live, LiveGuard, LiveSensor};

@@ -1,5 +1,7 @@
 //! One connection, from its first byte to its last.
 
+mod close;
+
 use std::future::{Future, pending};
 use std::io;
 use std::net::SocketAddr;
@@ -15,14 +17,14 @@ use sentinel_uplink::{
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use super::ending::Ended;
-use super::gather::{Gathered, gather_batch, gather_gap, weight};
+use super::batch::{Gathered, gather_batch, gather_gap, weight};
 use super::{End, IngestShared, LiveGuard};
 use crate::clock;
 use crate::enroll::tame_name;
 use crate::log::printable;
 use crate::metrics::Refused;
 use crate::store::{Enrollment, Introduction, Receipt, Sensor, StoreError, sensors};
+use close::Ended;
 
 /// Bytes read from the socket at once.
 const READ_LEN: usize = 8 * 1024;

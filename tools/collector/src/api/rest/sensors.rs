@@ -4,13 +4,13 @@ use axum::Json;
 use axum::extract::{Query, State};
 use serde_json::{Value, json};
 
-use super::parameters::Parameters;
-use super::{App, Problem};
+use crate::api::parameters::Parameters;
+use crate::api::{App, Problem};
 use crate::ingest::LiveSensor;
 use crate::store::{Sensor, sensors};
 
 /// `{"sensors": [...]}`, by name.
-pub(super) async fn list(
+pub(in crate::api) async fn list(
     State(app): State<App>,
     Query(given): Query<Vec<(String, String)>>,
 ) -> Result<Json<Value>, Problem> {

@@ -11,12 +11,12 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use sentinel_uplink::Counter;
 
-use super::{App, Problem};
+use crate::api::{App, Problem};
 use crate::store::{Sensor, sensors};
 
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-pub(super) async fn show(State(app): State<App>) -> Result<impl IntoResponse, Problem> {
+pub(in crate::api) async fn show(State(app): State<App>) -> Result<impl IntoResponse, Problem> {
     let all = app.readers.read(sensors::all).await?;
     let body = encode(&app, &all).map_err(|fmt::Error| Problem::internal("the metrics cannot be written"))?;
     Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], body))

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use sentinel_uplink::{RejectReason, SessionError, ToSensor};
 
-use super::End;
-use super::connection::{Connection, Stage};
+use super::{Connection, End, Stage};
 use crate::clock;
 use crate::metrics::Refused;
 use crate::store::StoreError;

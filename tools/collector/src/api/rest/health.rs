@@ -6,12 +6,12 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use super::App;
+use crate::api::App;
 use crate::clock;
 use crate::store::alerts;
 
 /// 200 if the store can be read and takes alerts, 503 otherwise.
-pub(super) async fn show(State(app): State<App>) -> Response {
+pub(in crate::api) async fn show(State(app): State<App>) -> Response {
     let readable = app.readers.read(alerts::newest).await;
     let storing = !app.metrics.is_store_failing();
     let ok = readable.is_ok() && storing;

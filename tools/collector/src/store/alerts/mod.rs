@@ -9,8 +9,8 @@ use sentinel_alert::{Alert, AlertId, Kind, Severity, json, wire};
 use sentinel_units::Timestamp;
 use sentinel_uplink::Gap;
 
-use super::{SensorId, StoreError};
 use crate::clock::{from_micros, to_micros};
+use crate::store::{SensorId, StoreError};
 
 /// What one sensor sent and wants acknowledged.
 #[derive(Clone, Debug)]

@@ -5,8 +5,8 @@ use axum::http::header;
 use axum::response::IntoResponse;
 use sentinel_alert::{Kind, Severity};
 
-use super::parameters::Parameters;
-use super::{App, Problem};
+use crate::api::parameters::Parameters;
+use crate::api::{App, Problem};
 use crate::clock;
 use crate::store::{AlertQuery, Sensor, alerts, sensors};
 
@@ -15,7 +15,7 @@ const LIMIT_DEFAULT: u32 = 100;
 const LIMIT_MAX: u32 = 1_000;
 
 /// `{"alerts": [...], "next": "cursor of the next page" or null}`.
-pub(super) async fn list(
+pub(in crate::api) async fn list(
     State(app): State<App>,
     Query(given): Query<Vec<(String, String)>>,
 ) -> Result<impl IntoResponse, Problem> {

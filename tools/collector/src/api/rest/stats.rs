@@ -5,15 +5,15 @@ use axum::extract::{Query, State};
 use sentinel_alert::{Kind, Severity};
 use serde_json::{Map, Value, json};
 
-use super::parameters::Parameters;
-use super::{App, Problem};
+use crate::api::parameters::Parameters;
+use crate::api::{App, Problem};
 use crate::clock;
 use crate::store::{Readers, alerts, sensors};
 
 const MINUTES_DEFAULT: u16 = 60;
 const MINUTES_MAX: u16 = 1_440;
 
-pub(super) async fn show(
+pub(in crate::api) async fn show(
     State(app): State<App>,
     Query(given): Query<Vec<(String, String)>>,
 ) -> Result<Json<Value>, Problem> {
