@@ -26,7 +26,7 @@ pub struct AlertLabels {
 
 /// Why a connection was not served.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub enum Refused {
+pub enum RejectionCause {
     /// Its first bytes are not ours.
     ForeignProtocol,
     /// The sensor's key is not enrolled.
@@ -51,7 +51,7 @@ pub enum Refused {
     NameTaken,
 }
 
-impl Refused {
+impl RejectionCause {
     /// Name in metrics and in the log.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -86,7 +86,7 @@ impl Refused {
     ];
 }
 
-impl EncodeLabelValue for Refused {
+impl EncodeLabelValue for RejectionCause {
     fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
         self.name().encode(encoder)
     }
@@ -94,9 +94,9 @@ impl EncodeLabelValue for Refused {
 
 /// Label of [`Metrics::refused`].
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
-pub struct RefusedLabels {
+pub struct RejectionLabels {
     /// Why.
-    pub reason: Refused,
+    pub reason: RejectionCause,
 }
 
 /// Every counter of the collector.
@@ -111,7 +111,7 @@ pub struct Metrics {
     /// Connections accepted since the start.
     pub connections_accepted: Counter,
     /// Connections not served, by reason.
-    pub refused: Family<RefusedLabels, Counter>,
+    pub rejected: Family<RejectionLabels, Counter>,
     /// Alerts stored, with those of earlier starts.
     pub alerts_stored: Family<AlertLabels, Counter>,
     /// Alerts that came again and were not stored again.
@@ -140,7 +140,7 @@ impl Metrics {
             sensors_connected: Gauge::default(),
             connections: Gauge::default(),
             connections_accepted: Counter::default(),
-            refused: Family::default(),
+            rejected: Family::default(),
             alerts_stored: Family::default(),
             duplicates: Counter::default(),
             lost: Counter::default(),
@@ -150,8 +150,8 @@ impl Metrics {
             commit_seconds: Histogram::new(buckets()),
             store_errors: Counter::default(),
         };
-        for reason in Refused::ALL {
-            drop(metrics.refused.get_or_create(&RefusedLabels { reason })); // made, with zero
+        for reason in RejectionCause::ALL {
+            drop(metrics.rejected.get_or_create(&RejectionLabels { reason })); // made, with zero
         }
         for (kind, severity, stored) in totals {
             metrics.alerts_of(*kind, *severity).inc_by(*stored);
@@ -164,7 +164,7 @@ impl Metrics {
         to.register("sensors_connected", "Sensors connected now", self.sensors_connected.clone());
         to.register("connections", "Connections open now", self.connections.clone());
         to.register("connections_accepted", "Connections accepted", self.connections_accepted.clone());
-        to.register("connections_refused", "Connections not served, by reason", self.refused.clone());
+        to.register("connections_refused", "Connections not served, by reason", self.rejected.clone());
         to.register("alerts_stored", "Alerts stored, by kind and severity", self.alerts_stored.clone());
         to.register("alerts_duplicate", "Alerts that came again and were dropped", self.duplicates.clone());
         to.register("alerts_lost", "Alerts that sensors said they threw away", self.lost.clone());
@@ -183,13 +183,13 @@ impl Metrics {
     }
 
     /// Counts one refused connection.
-    pub fn refuse(&self, reason: Refused) {
-        self.refused.get_or_create(&RefusedLabels { reason }).inc();
+    pub fn count_rejection(&self, reason: RejectionCause) {
+        self.rejected.get_or_create(&RejectionLabels { reason }).inc();
     }
 
     /// Counts what became of a delivery.
     pub fn count_receipt(&self, delivery: &Delivery, receipt: &Receipt) {
-        for (_, place) in &receipt.fresh {
+        for (_, place) in &receipt.inserted {
             if let Some((_, alert)) = delivery.alerts.get(*place) {
                 self.alerts_of(alert.test.kind(), alert.severity).inc();
             }

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use crate::api::{self, App};
 use crate::clock;
 use crate::enroll;
-use crate::ingest::{Ingest, IngestLimits, IngestShared, Live, Refusals};
+use crate::ingest::{Ingest, IngestLimits, IngestShared, Rejections, Sessions};
 use crate::log::Log;
 use crate::metrics::Metrics;
 use crate::store::{Files, Readers, Writer, alerts};
@@ -108,24 +108,24 @@ impl Running {
         let (writer, handle) = Writer::start(connection, Arc::clone(&metrics), log.clone())?;
         let readers = Readers::new(Arc::clone(&files));
         let (stop, stopping) = watch::channel(false);
-        let live = Live::default();
+        let sessions = Sessions::default();
         let key = identity.public();
         let app = App {
             readers: readers.clone(),
             events: handle.events(),
-            live: live.clone(),
+            sessions: sessions.clone(),
             metrics: Arc::clone(&metrics),
             started: clock::now(),
             stopping: stopping.clone(),
-            any_host: http_allow_remote,
+            allow_remote_host_header: http_allow_remote,
         };
         let shared = IngestShared {
             identity,
             writer: handle,
             readers,
-            live,
+            sessions,
             metrics: Arc::clone(&metrics),
-            refusals: Refusals::new(Arc::clone(&metrics), log.clone()),
+            rejections: Rejections::new(Arc::clone(&metrics), log.clone()),
             log: log.clone(),
             limits: IngestLimits {
                 connections: max_connections,

@@ -24,7 +24,7 @@ use sentinel_units::Timestamp;
 use tokio::sync::watch;
 
 use crate::dashboard;
-use crate::ingest::Live;
+use crate::ingest::Sessions;
 use crate::metrics::Metrics;
 use crate::store::{Events, Readers};
 
@@ -36,7 +36,7 @@ pub struct App {
     /// What is stored and announced from now on.
     pub events: Events,
     /// Who is connected.
-    pub live: Live,
+    pub sessions: Sessions,
     /// The counters.
     pub metrics: Arc<Metrics>,
     /// When this process started.
@@ -45,7 +45,7 @@ pub struct App {
     pub stopping: watch::Receiver<bool>,
     /// Whether requests may name any host. False on loopback, where a foreign name means that a web
     /// page made a browser of this machine ask (DNS rebinding).
-    pub any_host: bool,
+    pub allow_remote_host_header: bool,
 }
 
 /// All routes.
@@ -78,7 +78,7 @@ async fn wrong_method() -> Problem {
 /// Refuses requests that name a foreign host, and puts the headers on every answer that keep a browser
 /// from doing more with it than we meant.
 async fn guard(State(app): State<App>, request: Request, next: Next) -> Result<Response, Problem> {
-    if !app.any_host {
+    if !app.allow_remote_host_header {
         let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
         if !host.is_some_and(is_local_name) {
             return Err(Problem::forbidden("the Host header does not name this machine")

@@ -13,7 +13,7 @@ use sentinel_uplink::{KeyPair, Token};
 
 use crate::clock;
 use crate::store::key::{hex, read_private, unhex, write_private};
-use crate::store::{Files, KeptToken, Sensor, StoreError, sensors};
+use crate::store::{Files, Sensor, StoreError, StoredToken, sensors};
 
 /// The static key of this collector, made at the first call.
 ///
@@ -48,7 +48,7 @@ pub fn token(files: &Files, name: &str, address: &str, expires: Duration) -> any
     let pair = identity(files)?;
     let token = Token::generate(address, pair.public()).with_context(|| format!("address {address:?}"))?;
     let now = clock::now();
-    let kept = KeptToken {
+    let kept = StoredToken {
         id: token.id(),
         secret: token.secret().clone(),
         name: name.into(),
@@ -68,7 +68,7 @@ pub fn is_name(text: &str) -> bool {
 
 /// The name that a sensor asks for, made into one that is allowed; empty if nothing is left of it.
 #[must_use]
-pub fn tame_name(asked: &str) -> String {
+pub fn sanitize_name(asked: &str) -> String {
     let tame = |char: char| if char.is_ascii_alphanumeric() || "._-".contains(char) { char } else { '-' };
     asked.trim().chars().take(48).map(tame).collect()
 }

@@ -6,7 +6,7 @@ use sentinel_alert::AlertId;
 use sentinel_uplink::{Batch, Gap, SessionError};
 
 use crate::clock;
-use crate::store::{Delivery, Sensor, Unreadable};
+use crate::store::{Delivery, Sensor, UnreadableAlert};
 
 /// How much memory a delivery holds, counted in alerts.
 pub(super) fn weight(delivery: &Delivery) -> usize {
@@ -14,10 +14,10 @@ pub(super) fn weight(delivery: &Delivery) -> usize {
 }
 
 /// What waits for its turn to be stored, and since when.
-pub(super) type Gathered = Option<(Delivery, Instant)>;
+pub(super) type PendingDelivery = Option<(Delivery, Instant)>;
 
-fn open<'g>(gathered: &'g mut Gathered, sensor: &Sensor, last: AlertId) -> &'g mut Delivery {
-    let (delivery, _) = gathered.get_or_insert_with(|| {
+fn open<'g>(pending: &'g mut PendingDelivery, sensor: &Sensor, last: AlertId) -> &'g mut Delivery {
+    let (delivery, _) = pending.get_or_insert_with(|| {
         let delivery = Delivery {
             sensor: sensor.id,
             alerts: Vec::new(),
@@ -32,25 +32,25 @@ fn open<'g>(gathered: &'g mut Gathered, sensor: &Sensor, last: AlertId) -> &'g m
     delivery
 }
 
-pub(super) fn gather_gap(gathered: &mut Gathered, sensor: &Sensor, gap: Gap) {
-    open(gathered, sensor, gap.last()).gaps.push(gap);
+pub(super) fn append_gap(pending: &mut PendingDelivery, sensor: &Sensor, gap: Gap) {
+    open(pending, sensor, gap.last()).gaps.push(gap);
 }
 
 /// A batch that cannot be taken apart to its end is not taken at all.
-pub(super) fn gather_batch(
-    gathered: &mut Gathered,
+pub(super) fn append_batch(
+    pending: &mut PendingDelivery,
     sensor: &Sensor,
     batch: Batch<'_>,
 ) -> Result<(), SessionError> {
     let Some(last) = batch.iter().try_fold(None, |_, entry| Ok(Some(entry?.id))).map_err(malformed)? else {
         return Ok(()); // an empty batch says nothing
     };
-    let delivery = open(gathered, sensor, last);
+    let delivery = open(pending, sensor, last);
     for entry in batch.iter() {
         let entry = entry.map_err(malformed)?;
         match entry.alert {
             Ok(alert) => delivery.alerts.push((entry.id, alert)),
-            Err(_) => delivery.unreadable.push(Unreadable {
+            Err(_) => delivery.unreadable.push(UnreadableAlert {
                 id: entry.id,
                 base: entry.base,
                 bytes: entry.bytes.to_vec(),

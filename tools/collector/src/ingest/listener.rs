@@ -12,9 +12,9 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use super::connection;
-use super::{End, Live, Refusals};
+use super::{EvictReason, Rejections, Sessions};
 use crate::log::Log;
-use crate::metrics::{Metrics, Refused};
+use crate::metrics::{Metrics, RejectionCause};
 use crate::store::{Readers, StoreError, WriterHandle, sensors};
 
 /// How much the network may ask of us.
@@ -44,11 +44,11 @@ pub struct IngestShared {
     /// Where keys and tokens are looked up.
     pub readers: Readers,
     /// Who is connected.
-    pub live: Live,
+    pub sessions: Sessions,
     /// The counters.
     pub metrics: Arc<Metrics>,
     /// Those who are not served.
-    pub refusals: Refusals,
+    pub rejections: Rejections,
     /// The log.
     pub log: Log,
     /// How much the network may ask of us.
@@ -68,9 +68,9 @@ impl IngestShared {
 }
 
 /// How often other processes' revocations are looked for.
-const REVOCATION_PERIOD: Duration = Duration::from_secs(1);
+const REVOCATION_INTERVAL: Duration = Duration::from_secs(1);
 /// How long connections may take to say goodbye.
-const GOODBYE: Duration = Duration::from_secs(5);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The listening side of the collector.
 #[derive(Debug)]
@@ -94,7 +94,7 @@ impl Ingest {
         let connections = Arc::new(Semaphore::new(shared.limits.connections));
         let handshakes = Arc::new(Semaphore::new(shared.limits.handshakes));
         let mut tasks = JoinSet::new();
-        let watcher = tokio::spawn(end_revoked(Arc::clone(&shared)));
+        let watcher = tokio::spawn(evict_revoked(Arc::clone(&shared)));
         loop {
             let accepted = tokio::select! {
                 accepted = self.listener.accept() => accepted,
@@ -111,14 +111,14 @@ impl Ingest {
             shared.metrics.connections_accepted.inc();
             let permits = Arc::clone(&connections).try_acquire_owned().ok();
             let Some(permits) = permits.zip(Arc::clone(&handshakes).try_acquire_owned().ok()) else {
-                shared.refusals.address(Refused::TooMany, peer.ip(), "too many connections");
+                shared.rejections.address(RejectionCause::TooMany, peer.ip(), "too many connections");
                 continue;
             };
             tasks.spawn(serve(stream, peer, permits, Arc::clone(&shared)));
         }
         drop(self.listener);
         let all = async { while tasks.join_next().await.is_some() {} };
-        if tokio::time::timeout(GOODBYE, all).await.is_err() {
+        if tokio::time::timeout(DRAIN_TIMEOUT, all).await.is_err() {
             shared.log.warn(format_args!("connections did not end in time, closing them"));
         }
         watcher.abort();
@@ -143,13 +143,13 @@ async fn cannot_accept(log: &Log, error: &io::Error) {
 }
 
 /// `sentinel-collector revoke` is another process: look at what it did.
-async fn end_revoked(shared: Arc<IngestShared>) {
-    let mut period = tokio::time::interval(REVOCATION_PERIOD);
+async fn evict_revoked(shared: Arc<IngestShared>) {
+    let mut period = tokio::time::interval(REVOCATION_INTERVAL);
     loop {
         period.tick().await;
         let revoked: Result<_, StoreError> = shared.readers.read(sensors::revoked).await;
         for id in revoked.unwrap_or_default() {
-            shared.live.end(id, End::Revoked);
+            shared.sessions.end(id, EvictReason::Revoked);
         }
     }
 }

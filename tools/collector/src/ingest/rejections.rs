@@ -8,26 +8,26 @@ use std::sync::{Arc, Mutex, PoisonError};
 use sentinel_uplink::PublicKey;
 
 use crate::log::Log;
-use crate::metrics::{Metrics, Refused};
+use crate::metrics::{Metrics, RejectionCause};
 
 /// Peers remembered as logged. When it is full the memory starts anew: at worst a line comes again.
-const REMEMBERED: usize = 4_096;
+const MAX_LOGGED_PEERS: usize = 4_096;
 
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-enum Who {
+enum PeerId {
     Key(PublicKey),
     Address(IpAddr),
 }
 
 /// Counts every refusal and logs the first of each peer and reason. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Refusals {
+pub struct Rejections {
     metrics: Arc<Metrics>,
     log: Log,
-    logged: Arc<Mutex<HashSet<(Refused, Who)>>>,
+    logged: Arc<Mutex<HashSet<(RejectionCause, PeerId)>>>,
 }
 
-impl Refusals {
+impl Rejections {
     /// Counts into `metrics`, logs into `log`.
     #[must_use]
     pub fn new(metrics: Arc<Metrics>, log: Log) -> Self {
@@ -35,24 +35,24 @@ impl Refusals {
     }
 
     /// A peer that did not get as far as showing a key.
-    pub fn address(&self, reason: Refused, address: IpAddr, detail: impl fmt::Display) {
-        let who = Who::Address(address);
-        self.refuse(reason, who, format_args!("refused {address} ({}): {detail}", reason.name()));
+    pub fn address(&self, reason: RejectionCause, address: IpAddr, detail: impl fmt::Display) {
+        let who = PeerId::Address(address);
+        self.reject(reason, who, format_args!("refused {address} ({}): {detail}", reason.name()));
     }
 
     /// A peer that claims to own `key`.
-    pub fn key(&self, reason: Refused, key: PublicKey, address: IpAddr, detail: impl fmt::Display) {
+    pub fn key(&self, reason: RejectionCause, key: PublicKey, address: IpAddr, detail: impl fmt::Display) {
         let text = format_args!("refused key {key} from {address} ({}): {detail}", reason.name());
-        self.refuse(reason, Who::Key(key), text);
+        self.reject(reason, PeerId::Key(key), text);
     }
 
-    fn refuse(&self, reason: Refused, who: Who, text: fmt::Arguments<'_>) {
-        self.metrics.refuse(reason);
+    fn reject(&self, cause: RejectionCause, who: PeerId, text: fmt::Arguments<'_>) {
+        self.metrics.count_rejection(cause);
         let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
-        if logged.len() >= REMEMBERED {
+        if logged.len() >= MAX_LOGGED_PEERS {
             logged.clear();
         }
-        if logged.insert((reason, who)) {
+        if logged.insert((cause, who)) {
             drop(logged);
             self.log.warn(format_args!("{text}; logged once, counted in connections_refused"));
         }
@@ -68,16 +68,16 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("log");
         let metrics = Arc::new(Metrics::new(&[]));
-        let refusals = Refusals::new(Arc::clone(&metrics), Log::open(Some(&path)).unwrap());
+        let rejections = Rejections::new(Arc::clone(&metrics), Log::open(Some(&path)).unwrap());
         let address = IpAddr::from([192, 0, 2, 7]);
         for _ in 0..3 {
-            refusals.address(Refused::ForeignProtocol, address, "byte 0 is 0x47");
+            rejections.address(RejectionCause::ForeignProtocol, address, "byte 0 is 0x47");
         }
-        refusals.address(Refused::HandshakeTimeout, address, "10 s");
-        refusals.key(Refused::UnknownKey, PublicKey::from_bytes([3; 32]), address, "not enrolled");
+        rejections.address(RejectionCause::HandshakeTimeout, address, "10 s");
+        rejections.key(RejectionCause::UnknownKey, PublicKey::from_bytes([3; 32]), address, "not enrolled");
         let text = std::fs::read_to_string(path).unwrap();
         assert_eq!(text.lines().count(), 3, "{text}");
-        let labels = crate::metrics::RefusedLabels { reason: Refused::ForeignProtocol };
-        assert_eq!(metrics.refused.get_or_create(&labels).get(), 3);
+        let labels = crate::metrics::RejectionLabels { reason: RejectionCause::ForeignProtocol };
+        assert_eq!(metrics.rejected.get_or_create(&labels).get(), 3);
     }
 }

@@ -10,9 +10,9 @@ use tokio::sync::oneshot;
 
 use crate::store::SensorId;
 
-/// Why a session is ended from our side.
+/// Why a session is reason from our side.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum End {
+pub enum EvictReason {
     /// The same sensor has connected again.
     Replaced,
     /// An operator shut the sensor out.
@@ -21,7 +21,7 @@ pub enum End {
 
 /// A session that is up.
 #[derive(Clone, Debug)]
-pub struct LiveSensor {
+pub struct SessionInfo {
     /// Where it comes from.
     pub peer: SocketAddr,
     /// Since when.
@@ -32,18 +32,18 @@ pub struct LiveSensor {
 
 /// The sessions that are up, one for each sensor at most. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub struct Live(Arc<Mutex<HashMap<SensorId, Entry>>>);
+pub struct Sessions(Arc<Mutex<HashMap<SensorId, Entry>>>);
 
 #[derive(Debug)]
 struct Entry {
-    sensor: LiveSensor,
-    end: oneshot::Sender<End>,
+    sensor: SessionInfo,
+    end: oneshot::Sender<EvictReason>,
     generation: u64,
     telemetry: Option<Telemetry>,
 }
 
-impl Live {
-    /// Enters a session that has proved its key; an earlier one of the same sensor is told to end.
+impl Sessions {
+    /// Enters a session that has proved its key; an earlier one of the same sensor is evicted to end.
     ///
     /// The receiver says when to end. The session leaves when the guard is dropped.
     #[must_use]
@@ -52,28 +52,28 @@ impl Live {
         id: SensorId,
         peer: SocketAddr,
         since: Timestamp,
-    ) -> (LiveGuard, oneshot::Receiver<End>) {
-        let (end, ended) = oneshot::channel();
+    ) -> (SessionGuard, oneshot::Receiver<EvictReason>) {
+        let (end, reason) = oneshot::channel();
         let mut map = self.lock();
         let generation = map.get(&id).map_or(0, |entry| entry.generation.wrapping_add(1));
-        let sensor = LiveSensor { peer, since, frames_per_s: None };
+        let sensor = SessionInfo { peer, since, frames_per_s: None };
         if let Some(before) = map.insert(id, Entry { sensor, end, generation, telemetry: None }) {
-            let _ = before.end.send(End::Replaced); // it may have ended by itself
+            let _ = before.end.send(EvictReason::Replaced); // it may have reason by itself
         }
         drop(map);
-        (LiveGuard { live: self.clone(), id, generation }, ended)
+        (SessionGuard { sessions: self.clone(), id, generation }, reason)
     }
 
     /// Tells the session of this sensor to end, if there is one.
-    pub fn end(&self, id: SensorId, why: End) {
+    pub fn end(&self, id: SensorId, why: EvictReason) {
         if let Some(entry) = self.lock().remove(&id) {
-            let _ = entry.end.send(why); // it may have ended by itself
+            let _ = entry.end.send(why); // it may have reason by itself
         }
     }
 
     /// The session of this sensor, if it is up.
     #[must_use]
-    pub fn find(&self, id: SensorId) -> Option<LiveSensor> {
+    pub fn find(&self, id: SensorId) -> Option<SessionInfo> {
         self.lock().get(&id).map(|entry| entry.sensor.clone())
     }
 
@@ -88,19 +88,19 @@ impl Live {
     }
 }
 
-/// Keeps a session in [`Live`].
+/// Keeps a session in [`Sessions`].
 #[derive(Debug)]
-pub struct LiveGuard {
-    live: Live,
+pub struct SessionGuard {
+    sessions: Sessions,
     id: SensorId,
     generation: u64,
 }
 
-impl LiveGuard {
+impl SessionGuard {
     /// Works out rates from this reading of the counters and the one before.
     pub fn telemetry(&self, telemetry: &Telemetry) {
         if let Some(entry) =
-            self.live.lock().get_mut(&self.id).filter(|entry| entry.generation == self.generation)
+            self.sessions.lock().get_mut(&self.id).filter(|entry| entry.generation == self.generation)
         {
             let before = entry.telemetry.replace(*telemetry);
             entry.sensor.frames_per_s = before.and_then(|before| frames_per_s(&before, telemetry));
@@ -108,9 +108,9 @@ impl LiveGuard {
     }
 }
 
-impl Drop for LiveGuard {
+impl Drop for SessionGuard {
     fn drop(&mut self) {
-        let mut map = self.live.lock();
+        let mut map = self.sessions.lock();
         if map.get(&self.id).is_some_and(|entry| entry.generation == self.generation) {
             map.remove(&self.id);
         }
@@ -131,15 +131,15 @@ mod tests {
 
     #[test]
     fn a_second_session_replaces_the_first_and_outlives_its_guard() {
-        let live = Live::default();
-        let (first, mut first_end) = live.enter(SensorId(7), PEER, Timestamp::ZERO);
-        let (second, mut second_end) = live.enter(SensorId(7), PEER, Timestamp::ZERO);
-        assert_eq!(first_end.try_recv(), Ok(End::Replaced));
+        let sessions = Sessions::default();
+        let (first, mut first_end) = sessions.enter(SensorId(7), PEER, Timestamp::ZERO);
+        let (second, mut second_end) = sessions.enter(SensorId(7), PEER, Timestamp::ZERO);
+        assert_eq!(first_end.try_recv(), Ok(EvictReason::Replaced));
         drop(first);
-        assert_eq!(live.count(), 1, "the guard of the first must not remove the second");
+        assert_eq!(sessions.count(), 1, "the guard of the first must not remove the second");
         assert!(second_end.try_recv().is_err());
         drop(second);
-        assert_eq!(live.count(), 0);
+        assert_eq!(sessions.count(), 0);
     }
 
     #[test]

@@ -16,11 +16,11 @@ pub mod schema;
 pub mod sensors;
 mod writer;
 
-pub use alerts::{AlertQuery, Delivery, Receipt, StoredAlert, Unreadable};
+pub use alerts::{AlertQuery, Delivery, Receipt, StoredAlert, UnreadableAlert};
 pub use error::StoreError;
 pub use key::DatabaseKey;
 pub use reader::Readers;
-pub use sensors::{Enrollment, Introduction, KeptToken, Sensor, SensorId};
+pub use sensors::{Enrollment, Sensor, SensorId, SensorInfo, StoredToken};
 pub use writer::{Event, Events, Writer, WriterHandle};
 
 use std::fs::{File, OpenOptions, TryLockError};

@@ -7,7 +7,7 @@ use tokio::sync::Semaphore;
 
 use super::{Files, StoreError};
 
-/// Requests that read at the same time; more wait their turn.
+/// Requests that read at the same time; more wait for a permit.
 const READERS: usize = 4;
 
 /// Read-only connections, opened when first needed. Cheap to clone.
@@ -15,14 +15,14 @@ const READERS: usize = 4;
 pub struct Readers {
     files: Arc<Files>,
     idle: Arc<Mutex<Vec<Connection>>>,
-    turns: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
 }
 
 impl Readers {
     /// Readers of the database of `files`, which must exist.
     #[must_use]
     pub fn new(files: Arc<Files>) -> Self {
-        Self { files, idle: Arc::default(), turns: Arc::new(Semaphore::new(READERS)) }
+        Self { files, idle: Arc::default(), permits: Arc::new(Semaphore::new(READERS)) }
     }
 
     /// The files being read.
@@ -39,10 +39,10 @@ impl Readers {
         &self,
         work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|_| StoreError::Closed)?;
+        let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|_| StoreError::Closed)?;
         let (files, idle) = (Arc::clone(&self.files), Arc::clone(&self.idle));
         let task = tokio::task::spawn_blocking(move || {
-            let _turn = turn; // kept until the connection is back
+            let _permit = permit; // kept until the connection is back
             let lent = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let connection = match lent {
                 Some(connection) => connection,

@@ -27,7 +27,7 @@ pub struct Sensor {
     pub enrolled_at: Timestamp,
     /// When an operator shut it out, if so.
     pub revoked_at: Option<Timestamp>,
-    /// When it last said anything.
+    /// When it last info anything.
     pub last_seen_at: Option<Timestamp>,
     /// Alerts kept.
     pub stored: u64,
@@ -137,7 +137,7 @@ pub fn revoke(connection: &Connection, id: SensorId, now: Timestamp) -> Result<b
 
 /// What is kept of a token.
 #[derive(Clone, Debug)]
-pub struct KeptToken {
+pub struct StoredToken {
     /// The number by which a connection names it.
     pub id: TokenId,
     /// The secret that both sides mix into the handshake.
@@ -151,16 +151,16 @@ pub struct KeptToken {
 }
 
 /// How long a token that is no longer good is remembered, to say why it is refused.
-const REMEMBERED: Duration = Duration::from_secs(7 * 86_400);
+const TOKEN_RETENTION: Duration = Duration::from_secs(7 * 86_400);
 
 /// Keeps a new token, and forgets those that are long over.
 ///
 /// # Errors
 /// [`StoreError::NameTaken`] if a sensor or a waiting token has the name; what the database says.
-pub fn add_token(connection: &mut Connection, token: &KeptToken, now: Timestamp) -> Result<(), StoreError> {
+pub fn add_token(connection: &mut Connection, token: &StoredToken, now: Timestamp) -> Result<(), StoreError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let sql = "DELETE FROM tokens WHERE expires_at_us + ? <= ?";
-    let remembered_us = i64::try_from(REMEMBERED.as_micros()).unwrap_or(i64::MAX);
+    let remembered_us = i64::try_from(TOKEN_RETENTION.as_micros()).unwrap_or(i64::MAX);
     transaction.execute(sql, [remembered_us, to_micros(now)])?;
     if !token.name.is_empty() {
         let sql = "SELECT EXISTS (SELECT 1 FROM sensors WHERE name = ?1 AND revoked_at_us IS NULL) OR
@@ -181,10 +181,10 @@ pub fn add_token(connection: &mut Connection, token: &KeptToken, now: Timestamp)
 ///
 /// # Errors
 /// What the database says.
-pub fn token(connection: &Connection, id: TokenId) -> Result<Option<KeptToken>, StoreError> {
+pub fn token(connection: &Connection, id: TokenId) -> Result<Option<StoredToken>, StoreError> {
     let sql = "SELECT secret, name, expires_at_us, used_at_us FROM tokens WHERE token_id = ?";
     let row = connection.prepare_cached(sql)?.query_row([id.0], |row| {
-        Ok(KeptToken {
+        Ok(StoredToken {
             id,
             secret: Secret::from_bytes(row.get(0)?),
             name: row.get(1)?,
@@ -256,7 +256,7 @@ pub fn enroll(
 
 /// What a sensor says of itself when it connects.
 #[derive(Clone, Debug, Default)]
-pub struct Introduction {
+pub struct SensorInfo {
     /// Version of its program.
     pub software: String,
     /// Its host name.
@@ -269,14 +269,14 @@ pub struct Introduction {
 ///
 /// # Errors
 /// What the database says.
-pub fn keep_introduction(
+pub fn update_info(
     connection: &Connection,
     id: SensorId,
-    said: &Introduction,
+    info: &SensorInfo,
     at: Timestamp,
 ) -> Result<(), StoreError> {
     let sql = "UPDATE sensors SET software = ?, host = ?, interfaces = ?, last_seen_at_us = ? WHERE id = ?";
-    let values = params![said.software, said.host, said.interfaces, to_micros(at), id.0];
+    let values = params![info.software, info.host, info.interfaces, to_micros(at), id.0];
     connection.prepare_cached(sql)?.execute(values)?;
     Ok(())
 }
@@ -285,7 +285,7 @@ pub fn keep_introduction(
 ///
 /// # Errors
 /// What the database says.
-pub fn keep_telemetry(
+pub fn update_telemetry(
     connection: &Connection,
     id: SensorId,
     json: &str,
@@ -300,7 +300,7 @@ pub fn keep_telemetry(
 ///
 /// # Errors
 /// What the database says.
-pub fn keep_seen(connection: &Connection, id: SensorId, at: Timestamp) -> Result<(), StoreError> {
+pub fn update_last_seen(connection: &Connection, id: SensorId, at: Timestamp) -> Result<(), StoreError> {
     let sql = "UPDATE sensors SET last_seen_at_us = ? WHERE id = ?";
     connection.prepare_cached(sql)?.execute(params![to_micros(at), id.0])?;
     Ok(())

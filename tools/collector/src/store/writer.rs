@@ -12,7 +12,7 @@ use sentinel_units::Timestamp;
 use sentinel_uplink::RejectReason;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-use super::{Delivery, Enrollment, Introduction, Receipt, Sensor, SensorId, StoreError, alerts, sensors};
+use super::{Delivery, Enrollment, Receipt, Sensor, SensorId, SensorInfo, StoreError, alerts, sensors};
 use crate::log::Log;
 use crate::metrics::Metrics;
 
@@ -25,7 +25,7 @@ const EVENTS_LEN: usize = 4_096;
 /// First and longest pause after a failed commit.
 const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 /// How often a lasting failure is logged.
-const REMIND: Duration = Duration::from_secs(60);
+const ERROR_LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Something to show to whoever is watching.
 #[derive(Clone, Debug)]
@@ -45,14 +45,14 @@ enum Job {
     Deliver { delivery: Delivery, sensor: Arc<str>, reply: oneshot::Sender<Result<Receipt, StoreError>> },
     Telemetry { sensor: SensorId, json: String, at: Timestamp },
     Seen { sensor: SensorId, at: Timestamp },
-    Introduce { sensor: SensorId, said: Introduction, at: Timestamp },
+    SensorInfo { sensor: SensorId, info: SensorInfo, at: Timestamp },
     Enroll { wanted: Enrollment, reply: oneshot::Sender<EnrollReply> },
 }
 
 type EnrollReply = Result<Result<Sensor, RejectReason>, StoreError>;
 
 /// What a job came to, before the commit.
-enum Outcome {
+enum JobResult {
     Receipt(Receipt),
     Enrolled(Box<Result<Sensor, RejectReason>>),
     Done,
@@ -99,13 +99,13 @@ impl WriterHandle {
     ///
     /// # Errors
     /// [`StoreError::Closed`].
-    pub async fn introduce(
+    pub async fn sensor_info(
         &self,
         sensor: SensorId,
-        said: Introduction,
+        info: SensorInfo,
         at: Timestamp,
     ) -> Result<(), StoreError> {
-        self.send(Job::Introduce { sensor, said, at }).await
+        self.send(Job::SensorInfo { sensor, info, at }).await
     }
 
     /// Notes that the sensor was heard of, with the next commit.
@@ -163,7 +163,7 @@ impl Writer {
         let (jobs, queue) = mpsc::channel(QUEUE_LEN);
         let (events, _) = broadcast::channel(EVENTS_LEN);
         let handle = WriterHandle { jobs, events: events.clone() };
-        let state = State { connection, events, metrics, log, reminded: None };
+        let state = State { connection, events, metrics, log, error_logged_at: None };
         let thread = thread::Builder::new().name("store-writer".into()).spawn(move || state.run(queue))?;
         Ok((Self { thread }, handle))
     }
@@ -180,7 +180,7 @@ struct State {
     metrics: Arc<Metrics>,
     log: Log,
     /// When the present failure was last logged.
-    reminded: Option<Instant>,
+    error_logged_at: Option<Instant>,
 }
 
 impl State {
@@ -205,14 +205,14 @@ impl State {
         loop {
             let began = Instant::now();
             let error = match self.attempt(&jobs) {
-                Ok(outcomes) => {
+                Ok(results) => {
                     self.metrics.commit_seconds.observe(began.elapsed().as_secs_f64());
                     self.metrics.store_failing.set(0);
-                    if self.reminded.take().is_some() {
+                    if self.error_logged_at.take().is_some() {
                         self.log.info(format_args!("the store takes alerts again"));
                     }
-                    for (job, outcome) in jobs.into_iter().zip(outcomes) {
-                        self.answer(job, outcome);
+                    for (job, result) in jobs.into_iter().zip(results) {
+                        self.answer(job, result);
                     }
                     return;
                 }
@@ -220,8 +220,8 @@ impl State {
             };
             self.metrics.store_errors.inc();
             self.metrics.store_failing.set(1);
-            if self.reminded.is_none_or(|at| at.elapsed() > REMIND) {
-                self.reminded = Some(Instant::now());
+            if self.error_logged_at.is_none_or(|at| at.elapsed() > ERROR_LOG_INTERVAL) {
+                self.error_logged_at = Some(Instant::now());
                 self.log.error(format_args!("nothing can be stored, sensors keep their alerts: {error}"));
             }
             if !error.is_temporary() {
@@ -246,10 +246,10 @@ impl State {
         for job in jobs {
             let single = vec![job];
             match self.attempt(&single) {
-                Ok(outcomes) => {
+                Ok(results) => {
                     self.metrics.store_failing.set(0);
-                    for (job, outcome) in single.into_iter().zip(outcomes) {
-                        self.answer(job, outcome);
+                    for (job, result) in single.into_iter().zip(results) {
+                        self.answer(job, result);
                     }
                 }
                 Err(error) => self.commit_singly(single, error),
@@ -257,42 +257,42 @@ impl State {
         }
     }
 
-    fn attempt(&mut self, jobs: &[Job]) -> Result<Vec<Outcome>, StoreError> {
+    fn attempt(&mut self, jobs: &[Job]) -> Result<Vec<JobResult>, StoreError> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let mut outcomes = Vec::with_capacity(jobs.len());
+        let mut results = Vec::with_capacity(jobs.len());
         for job in jobs {
-            outcomes.push(match job {
-                Job::Deliver { delivery, .. } => Outcome::Receipt(alerts::store(&transaction, delivery)?),
+            results.push(match job {
+                Job::Deliver { delivery, .. } => JobResult::Receipt(alerts::store(&transaction, delivery)?),
                 Job::Telemetry { sensor, json, at } => {
-                    sensors::keep_telemetry(&transaction, *sensor, json, *at)?;
-                    Outcome::Done
+                    sensors::update_telemetry(&transaction, *sensor, json, *at)?;
+                    JobResult::Done
                 }
                 Job::Seen { sensor, at } => {
-                    sensors::keep_seen(&transaction, *sensor, *at)?;
-                    Outcome::Done
+                    sensors::update_last_seen(&transaction, *sensor, *at)?;
+                    JobResult::Done
                 }
-                Job::Introduce { sensor, said, at } => {
-                    sensors::keep_introduction(&transaction, *sensor, said, *at)?;
-                    Outcome::Done
+                Job::SensorInfo { sensor, info, at } => {
+                    sensors::update_info(&transaction, *sensor, info, *at)?;
+                    JobResult::Done
                 }
                 Job::Enroll { wanted, .. } => {
-                    Outcome::Enrolled(Box::new(sensors::enroll(&transaction, wanted)?))
+                    JobResult::Enrolled(Box::new(sensors::enroll(&transaction, wanted)?))
                 }
             });
         }
         transaction.commit()?;
-        Ok(outcomes)
+        Ok(results)
     }
 
     /// After the commit: tell the connection, the counters and the listeners.
-    fn answer(&self, job: Job, outcome: Outcome) {
-        match (job, outcome) {
-            (Job::Deliver { delivery, sensor, reply }, Outcome::Receipt(receipt)) => {
+    fn answer(&self, job: Job, result: JobResult) {
+        match (job, result) {
+            (Job::Deliver { delivery, sensor, reply }, JobResult::Receipt(receipt)) => {
                 self.metrics.count_receipt(&delivery, &receipt);
                 self.publish(&delivery, &sensor, &receipt);
                 let _ = reply.send(Ok(receipt)); // the connection may be gone; the alerts are safe
             }
-            (Job::Enroll { reply, .. }, Outcome::Enrolled(result)) => {
+            (Job::Enroll { reply, .. }, JobResult::Enrolled(result)) => {
                 let _ = reply.send(Ok(*result));
             }
             _ => {}
@@ -303,7 +303,7 @@ impl State {
         if self.events.receiver_count() == 0 {
             return;
         }
-        for (id, place) in &receipt.fresh {
+        for (id, place) in &receipt.inserted {
             let Some((alert_id, alert)) = delivery.alerts.get(*place) else { continue };
             let json = alerts::to_json(*id, sensor, delivery.received_at, *alert_id, alert);
             let _ = self.events.send(Event::Alert { id: *id, json: json.into() });
@@ -316,7 +316,7 @@ fn fail(job: Job, error: StoreError) {
     match job {
         Job::Deliver { reply, .. } => drop(reply.send(Err(error))),
         Job::Enroll { reply, .. } => drop(reply.send(Err(error))),
-        Job::Telemetry { .. } | Job::Seen { .. } | Job::Introduce { .. } => {}
+        Job::Telemetry { .. } | Job::Seen { .. } | Job::SensorInfo { .. } => {}
     }
 }
 
@@ -389,7 +389,7 @@ mod tests {
             blocker.execute_batch("COMMIT").unwrap();
             waiting.await.unwrap()
         });
-        assert_eq!(receipt.unwrap().fresh.len(), 1);
+        assert_eq!(receipt.unwrap().inserted.len(), 1);
         assert!(!metrics.is_store_failing());
         writer.join();
         let log = std::fs::read_to_string(directory.path().join("log")).unwrap();
@@ -404,7 +404,8 @@ mod tests {
         let log = Log::open(Some(&directory.path().join("log"))).unwrap();
         let (events, mut listener) = broadcast::channel(8);
         let connection = open(&directory.path().join("db"));
-        let mut state = State { connection, events, metrics: Arc::clone(&metrics), log, reminded: None };
+        let mut state =
+            State { connection, events, metrics: Arc::clone(&metrics), log, error_logged_at: None };
         let (_jobs, queue) = mpsc::channel(1);
         // There is no sensor 99, and rows refer to sensors.
         let (jobs, mut replies): (Vec<Job>, Vec<_>) = [(1, 1), (99, 1), (1, 2)]

@@ -25,7 +25,7 @@ pub(in crate::api) async fn show(State(app): State<App>) -> Response {
             (Ok(_), false) => "cannot be written, sensors keep their alerts".into(),
             (Ok(_), true) => "ok".into(),
         },
-        "sensors_connected": app.live.count(),
+        "sensors_connected": app.sessions.count(),
     });
     (status, Json(body)).into_response()
 }

@@ -63,7 +63,7 @@ fn sensor_registry(app: &App, all: &[Sensor]) -> Registry {
         registry.register(name, help, family);
     };
     add("up", "1 while the sensor is connected", &|sensor| {
-        Some(u64::from(app.live.find(sensor.id).is_some()))
+        Some(u64::from(app.sessions.find(sensor.id).is_some()))
     });
     add("last_seen_seconds", "When the sensor last said anything, since 1970", &|sensor| {
         sensor.last_seen_at.map(sentinel_units::Timestamp::as_secs)

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::api::parameters::Parameters;
 use crate::api::{App, Problem};
-use crate::ingest::LiveSensor;
+use crate::ingest::SessionInfo;
 use crate::store::{Sensor, sensors};
 
 /// `{"sensors": [...]}`, by name.
@@ -16,12 +16,13 @@ pub(in crate::api) async fn list(
 ) -> Result<Json<Value>, Problem> {
     Parameters::new(given, &[])?;
     let all = app.readers.read(sensors::all).await?;
-    let rows: Vec<Value> = all.iter().map(|sensor| row(sensor, app.live.find(sensor.id).as_ref())).collect();
+    let rows: Vec<Value> =
+        all.iter().map(|sensor| row(sensor, app.sessions.find(sensor.id).as_ref())).collect();
     Ok(Json(json!({ "sensors": rows })))
 }
 
-/// One sensor as JSON; `live` if it is connected to this process.
-pub(crate) fn row(sensor: &Sensor, live: Option<&LiveSensor>) -> Value {
+/// One sensor as JSON; `session` if it is connected to this process.
+pub(crate) fn row(sensor: &Sensor, session: Option<&SessionInfo>) -> Value {
     let time = |time: sentinel_units::Timestamp| time.rfc3339().to_string();
     let telemetry: Value =
         sensor.telemetry.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
@@ -29,10 +30,10 @@ pub(crate) fn row(sensor: &Sensor, live: Option<&LiveSensor>) -> Value {
         "id": sensor.id.0,
         "name": sensor.name,
         "public_key": sensor.key().to_string(),
-        "state": state(sensor, live.is_some()),
-        "peer": live.map(|live| live.peer.to_string()),
-        "connected_since": live.map(|live| time(live.since)),
-        "frames_per_s": live.and_then(|live| live.frames_per_s),
+        "state": state(sensor, session.is_some()),
+        "peer": session.map(|session| session.peer.to_string()),
+        "connected_since": session.map(|session| time(session.since)),
+        "frames_per_s": session.and_then(|session| session.frames_per_s),
         "software": sensor.software,
         "host": sensor.host,
         "interfaces": sensor.interfaces,

@@ -1,4 +1,4 @@
-//! `GET /api/v1/stats`: sums, and alerts per minute.
+//! `GET /api/v1/stats`: stored, and alerts per minute.
 
 use axum::Json;
 use axum::extract::{Query, State};
@@ -40,7 +40,7 @@ pub(in crate::api) async fn show(
         "store_bytes": app.readers.files().size_bytes(),
         "sensors": {
             "enrolled": all.iter().filter(|sensor| sensor.revoked_at.is_none()).count(),
-            "connected": app.live.count(),
+            "connected": app.sessions.count(),
             "revoked": all.iter().filter(|sensor| sensor.revoked_at.is_some()).count(),
         },
         "alerts": {
@@ -55,17 +55,17 @@ pub(in crate::api) async fn show(
     })))
 }
 
-type Sums = (Vec<crate::store::Sensor>, Vec<(Kind, Severity, u64)>, Vec<alerts::Minute>);
+type StoredStats = (Vec<crate::store::Sensor>, Vec<(Kind, Severity, u64)>, Vec<alerts::Minute>);
 
-async fn read(readers: &Readers, now: sentinel_units::Timestamp, count: u16) -> Result<Sums, Problem> {
-    let sums = readers.read(move |connection| {
+async fn read(readers: &Readers, now: sentinel_units::Timestamp, count: u16) -> Result<StoredStats, Problem> {
+    let stored = readers.read(move |connection| {
         Ok((
             sensors::all(connection)?,
             alerts::totals(connection)?,
             alerts::timeline(connection, now, count)?,
         ))
     });
-    Ok(sums.await?)
+    Ok(stored.await?)
 }
 
 fn object<'n>(pairs: impl Iterator<Item = (&'n str, u64)>) -> Map<String, Value> {

@@ -1,67 +1,67 @@
-//! How a connection ends: what arrived is stored, the peer is told if possible, the reason is counted.
+//! How a connection ends: what arrived is stored, the peer is evicted if possible, the reason is counted.
 
 use std::io;
 use std::time::Duration;
 
 use sentinel_uplink::{RejectReason, SessionError, ToSensor};
 
-use super::{Connection, End, Stage};
+use super::{Connection, EvictReason, Stage};
 use crate::clock;
-use crate::metrics::Refused;
+use crate::metrics::RejectionCause;
 use crate::store::StoreError;
 
-/// How long a goodbye may take to be written.
-const GOODBYE: Duration = Duration::from_secs(2);
+/// How long a shut_down may take to be written.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Why a connection ended.
+/// Why a connection reason.
 #[derive(Debug)]
-pub(super) enum Ended {
+pub(super) enum CloseReason {
     /// The peer closed it, or the network did.
     Socket(Option<io::Error>),
     /// The peer broke the protocol or fell silent.
     Session(SessionError),
     /// We turned it away; what is pending says so.
-    Refused,
+    Rejected,
     /// Replaced or revoked.
-    Told(End),
+    Evicted(EvictReason),
     /// The collector stops.
     Stopping,
     /// What arrived cannot be stored.
     Store(StoreError),
 }
 
-impl From<SessionError> for Ended {
+impl From<SessionError> for CloseReason {
     fn from(error: SessionError) -> Self {
         Self::Session(error)
     }
 }
 
 impl Connection<'_> {
-    /// Stores what has arrived, says goodbye where that is possible, counts and logs.
-    pub(super) async fn finish(mut self, ended: Ended) {
-        if let Ended::Session(error) = &ended {
+    /// Stores what has arrived, says shut_down where that is possible, counts and logs.
+    pub(super) async fn finish(mut self, reason: CloseReason) {
+        if let CloseReason::Session(error) = &reason {
             self.count(*error);
         }
-        let stopping = matches!(ended, Ended::Stopping);
-        let refusal = match ended {
-            Ended::Stopping => Some(RejectReason::ShuttingDown),
-            Ended::Told(End::Revoked) => Some(RejectReason::Revoked),
-            Ended::Store(_) => Some(RejectReason::StorageFailed),
+        let stopping = matches!(reason, CloseReason::Stopping);
+        let refusal = match reason {
+            CloseReason::Stopping => Some(RejectReason::ShuttingDown),
+            CloseReason::Evicted(EvictReason::Revoked) => Some(RejectReason::Revoked),
+            CloseReason::Store(_) => Some(RejectReason::StorageFailed),
             _ => None,
         };
-        if !matches!(ended, Ended::Store(_)) {
-            self.store_rest(stopping).await;
+        if !matches!(reason, CloseReason::Store(_)) {
+            self.store_remaining(stopping).await;
         }
         if let Some(refusal) = refusal {
-            let _ = tokio::time::timeout(GOODBYE, self.flush()).await; // make room
+            let _ = tokio::time::timeout(CLOSE_TIMEOUT, self.flush()).await; // make room
             let _ = self.session.reject(refusal, self.shared.uptime());
         }
-        if !matches!(ended, Ended::Socket(_) | Ended::Session(_)) {
-            let _ = tokio::time::timeout(GOODBYE, self.goodbye()).await;
+        if !matches!(reason, CloseReason::Socket(_) | CloseReason::Session(_)) {
+            let _ = tokio::time::timeout(CLOSE_TIMEOUT, self.shut_down()).await;
         }
-        if let Stage::Serving(serving) = std::mem::replace(&mut self.stage, Stage::Over) {
+        if let Stage::Serving(serving) = std::mem::replace(&mut self.stage, Stage::Closing) {
             self.shared.metrics.sensors_connected.dec();
-            let why = describe(&ended);
+            let why = describe(&reason);
             self.shared.log.info(format_args!("{} disconnected: {why}", serving.name));
             self.announce("disconnected", &serving.name, Some(&why));
             let _ = self.shared.writer.seen(serving.sensor.id, clock::now()).await; // closing: it is in the log
@@ -69,8 +69,8 @@ impl Connection<'_> {
     }
 
     /// What arrived whole is stored even if its connection is gone: the sensor has less to send again.
-    async fn store_rest(&mut self, acknowledge: bool) {
-        // At most two turns: what is being stored, and what was gathered meanwhile.
+    async fn store_remaining(&mut self, acknowledge: bool) {
+        // At most two turns: what is being stored, and what was pending meanwhile.
         loop {
             self.start_storing();
             let Some(storing) = self.storing.as_mut() else { break };
@@ -83,7 +83,7 @@ impl Connection<'_> {
             self.ack = Some(last);
         }
         if let Some(last) = self.ack.filter(|_| acknowledge) {
-            let _ = tokio::time::timeout(GOODBYE, self.flush()).await;
+            let _ = tokio::time::timeout(CLOSE_TIMEOUT, self.flush()).await;
             let _ = self.session.send(&ToSensor::Ack(last), self.shared.uptime()); // else it is sent again
         }
     }
@@ -99,7 +99,7 @@ impl Connection<'_> {
 
     /// Writes what is pending and waits for the peer to close: closing a socket with unread bytes would
     /// make the kernel throw away what we have just written.
-    async fn goodbye(&mut self) -> io::Result<()> {
+    async fn shut_down(&mut self) -> io::Result<()> {
         use tokio::io::AsyncWriteExt as _;
         self.flush().await?;
         self.stream.shutdown().await?;
@@ -117,40 +117,40 @@ impl Connection<'_> {
 
     fn count(&self, error: SessionError) {
         let reason = match error {
-            SessionError::Foreign { .. } => Refused::ForeignProtocol,
-            SessionError::Version(_) | SessionError::Suite(_) => Refused::Version,
+            SessionError::Foreign { .. } => RejectionCause::ForeignProtocol,
+            SessionError::Version(_) | SessionError::Suite(_) => RejectionCause::Version,
             SessionError::Authentication | SessionError::WeakKey => match self.stage {
-                Stage::Enrolling(..) => Refused::Token, // the secret is not that of the token
-                _ => Refused::Authentication,
+                Stage::Enrolling(..) => RejectionCause::Token, // the secret is not that of the token
+                _ => RejectionCause::Authentication,
             },
-            SessionError::HandshakeTimeout => Refused::HandshakeTimeout,
+            SessionError::HandshakeTimeout => RejectionCause::HandshakeTimeout,
             SessionError::FrameLength(_) | SessionError::Malformed | SessionError::UnexpectedMessage => {
-                Refused::Malformed
+                RejectionCause::Malformed
             }
             _ => return,
         };
         match &self.stage {
             Stage::Serving(serving) => {
-                self.shared.refusals.key(reason, serving.sensor.key(), self.peer.ip(), error);
+                self.shared.rejections.key(reason, serving.sensor.key(), self.peer.ip(), error);
             }
-            Stage::Claimed(sensor) => {
-                self.shared.refusals.key(reason, sensor.key(), self.peer.ip(), error);
+            Stage::Identified(sensor) => {
+                self.shared.rejections.key(reason, sensor.key(), self.peer.ip(), error);
             }
-            Stage::Enrolling(key, _) => self.shared.refusals.key(reason, *key, self.peer.ip(), error),
-            _ => self.shared.refusals.address(reason, self.peer.ip(), error),
+            Stage::Enrolling(key, _) => self.shared.rejections.key(reason, *key, self.peer.ip(), error),
+            _ => self.shared.rejections.address(reason, self.peer.ip(), error),
         }
     }
 }
 
-fn describe(ended: &Ended) -> String {
-    match ended {
-        Ended::Socket(None) => "the sensor closed the connection".into(),
-        Ended::Socket(Some(error)) => error.to_string(),
-        Ended::Session(error) => error.to_string(),
-        Ended::Refused => "turned away".into(),
-        Ended::Told(End::Replaced) => "the sensor connected again".into(),
-        Ended::Told(End::Revoked) => "revoked".into(),
-        Ended::Stopping => "the collector stops".into(),
-        Ended::Store(error) => error.to_string(),
+fn describe(reason: &CloseReason) -> String {
+    match reason {
+        CloseReason::Socket(None) => "the sensor closed the connection".into(),
+        CloseReason::Socket(Some(error)) => error.to_string(),
+        CloseReason::Session(error) => error.to_string(),
+        CloseReason::Rejected => "turned away".into(),
+        CloseReason::Evicted(EvictReason::Replaced) => "the sensor connected again".into(),
+        CloseReason::Evicted(EvictReason::Revoked) => "revoked".into(),
+        CloseReason::Stopping => "the collector stops".into(),
+        CloseReason::Store(error) => error.to_string(),
     }
 }

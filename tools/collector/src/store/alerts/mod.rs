@@ -20,7 +20,7 @@ pub struct Delivery {
     /// The alerts.
     pub alerts: Vec<(AlertId, Alert)>,
     /// Alerts of kinds that this version does not know.
-    pub unreadable: Vec<Unreadable>,
+    pub unreadable: Vec<UnreadableAlert>,
     /// What the sensor says it threw away.
     pub gaps: Vec<Gap>,
     /// What to acknowledge once all of this is kept: the end of the last message.
@@ -31,7 +31,7 @@ pub struct Delivery {
 
 /// An alert that a later version can read.
 #[derive(Clone, Debug)]
-pub struct Unreadable {
+pub struct UnreadableAlert {
     /// Which one.
     pub id: AlertId,
     /// What its times are relative to.
@@ -44,7 +44,7 @@ pub struct Unreadable {
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Receipt {
     /// Row numbers of the alerts that were new, with their place in the delivery.
-    pub fresh: Vec<(i64, usize)>,
+    pub inserted: Vec<(i64, usize)>,
     /// Alerts that were stored before.
     pub duplicates: u64,
     /// Alerts that a gap record named for the first time.
@@ -53,7 +53,7 @@ pub struct Receipt {
 
 /// The part of a delivery that belongs to one run of the sensor.
 #[derive(Default)]
-struct Run {
+struct BootCounts {
     highest: u64,
     stored: u64,
     lost: u64,
@@ -66,16 +66,16 @@ struct Run {
 /// What the database says; the transaction must be rolled back.
 pub fn store(connection: &Connection, delivery: &Delivery) -> Result<Receipt, StoreError> {
     let mut receipt = Receipt::default();
-    let mut runs: BTreeMap<u32, Run> = BTreeMap::new();
-    let mut sums = Sums::default();
+    let mut runs: BTreeMap<u32, BootCounts> = BTreeMap::new();
+    let mut delta = TotalsDelta::default();
     for (place, (id, alert)) in delivery.alerts.iter().enumerate() {
         let run = runs.entry(id.boot).or_default();
         run.highest = run.highest.max(id.seq);
         match insert(connection, delivery, *id, alert)? {
             Some(row) => {
-                receipt.fresh.push((row, place));
+                receipt.inserted.push((row, place));
                 run.stored += 1;
-                sums.count(alert);
+                delta.count(alert);
             }
             None => receipt.duplicates += 1,
         }
@@ -93,21 +93,21 @@ pub fn store(connection: &Connection, delivery: &Delivery) -> Result<Receipt, St
         let run = runs.entry(gap.boot).or_default();
         run.highest = run.highest.max(gap.last_seq);
         if insert_gap(connection, delivery, gap)? {
-            let lost = lost_at_most(connection, delivery, gap)?;
+            let lost = lost_in_gap(connection, delivery, gap)?;
             run.lost = run.lost.saturating_add(lost);
             receipt.lost = receipt.lost.saturating_add(lost);
         }
     }
-    sums.add(connection)?;
-    book(connection, delivery, &receipt, &runs)?;
+    delta.add(connection)?;
+    update_counters(connection, delivery, &receipt, &runs)?;
     Ok(receipt)
 }
 
-fn book(
+fn update_counters(
     connection: &Connection,
     delivery: &Delivery,
     receipt: &Receipt,
-    runs: &BTreeMap<u32, Run>,
+    runs: &BTreeMap<u32, BootCounts>,
 ) -> Result<(), StoreError> {
     let sql = "INSERT INTO runs (sensor, boot, highest, stored, lost) VALUES (?, ?, ?, ?, ?)
                ON CONFLICT (sensor, boot) DO UPDATE SET highest = max(highest, excluded.highest),
@@ -135,7 +135,7 @@ fn book(
 
 /// How many alerts of a gap can be lost: a sensor also counts those that were on their way when the connection broke, and
 /// some of these have come. What it sends before a gap is stored before it.
-fn lost_at_most(connection: &Connection, delivery: &Delivery, gap: &Gap) -> Result<u64, StoreError> {
+fn lost_in_gap(connection: &Connection, delivery: &Delivery, gap: &Gap) -> Result<u64, StoreError> {
     let mut open = gap.last_seq.saturating_sub(gap.first_seq).saturating_add(1);
     for table in ["alerts", "unreadable"] {
         let sql =
@@ -150,7 +150,7 @@ fn lost_at_most(connection: &Connection, delivery: &Delivery, gap: &Gap) -> Resu
 fn insert_unreadable(
     connection: &Connection,
     delivery: &Delivery,
-    unreadable: &Unreadable,
+    unreadable: &UnreadableAlert,
 ) -> Result<bool, StoreError> {
     let sql = "INSERT OR IGNORE INTO unreadable (sensor, boot, seq, base_us, received_at_us, wire)
                VALUES (?, ?, ?, ?, ?, ?)";
@@ -218,12 +218,12 @@ fn insert(
 
 /// How many new alerts fall into each row of `totals` and of `minutes`: written once for a delivery.
 #[derive(Default)]
-struct Sums {
+struct TotalsDelta {
     totals: BTreeMap<(i64, i64), i64>,
     minutes: BTreeMap<(i64, i64), i64>,
 }
 
-impl Sums {
+impl TotalsDelta {
     fn count(&mut self, alert: &Alert) {
         let (kind, severity) = (kind_row(alert.test.kind()), severity_row(alert.severity));
         *self.totals.entry((kind, severity)).or_default() += 1;
@@ -272,7 +272,7 @@ pub struct StoredAlert {
     pub id: i64,
     /// Name of the sensor.
     pub sensor: String,
-    /// Run and number given by the sensor.
+    /// BootCounts and number given by the sensor.
     pub alert_id: AlertId,
     /// When it arrived.
     pub received_at: Timestamp,
@@ -495,7 +495,7 @@ mod tests {
         connection.query_row(sql, [], |row| row.get(0)).unwrap()
     }
 
-    /// Position, alerts, sums and books agree; returns the position.
+    /// Position, alerts, delta and books agree; returns the position.
     fn consistent(connection: &Connection) -> u64 {
         let position = number(connection, "SELECT coalesce(max(acked_seq), 0) FROM sensors");
         for sql in [
@@ -517,15 +517,15 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let mut connection = open(&directory.path().join("db"));
         let first = commit(&mut connection, &delivery(1..=10)).unwrap();
-        assert_eq!((first.fresh.len(), first.duplicates), (10, 0));
+        assert_eq!((first.inserted.len(), first.duplicates), (10, 0));
         let second = commit(&mut connection, &delivery(6..=12)).unwrap();
-        assert_eq!((second.fresh.len(), second.duplicates), (2, 5));
-        assert_eq!(second.fresh.iter().map(|(_, place)| *place).collect::<Vec<_>>(), [5, 6]);
+        assert_eq!((second.inserted.len(), second.duplicates), (2, 5));
+        assert_eq!(second.inserted.iter().map(|(_, place)| *place).collect::<Vec<_>>(), [5, 6]);
         assert_eq!(consistent(&connection), 12);
         // The same number of another run is another alert.
         let mut other = delivery(1..=1);
         other.alerts[0].0.boot = 4;
-        assert_eq!(commit(&mut connection, &other).unwrap().fresh.len(), 1);
+        assert_eq!(commit(&mut connection, &other).unwrap().inserted.len(), 1);
     }
 
     #[test]
@@ -613,7 +613,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let mut connection = open(&directory.path().join("db"));
         let id = AlertId { boot: 3, seq: 1 };
-        let unreadable = Unreadable { id, base: Timestamp::ZERO, bytes: vec![0xff, 1, 2] };
+        let unreadable = UnreadableAlert { id, base: Timestamp::ZERO, bytes: vec![0xff, 1, 2] };
         let mut strange = Delivery { alerts: Vec::new(), unreadable: vec![unreadable], ..delivery(1..=1) };
         commit(&mut connection, &strange).unwrap();
         assert_eq!(commit(&mut connection, &strange).unwrap().duplicates, 1);
