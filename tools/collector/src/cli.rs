@@ -1,6 +1,7 @@
 //! The command line. Every setting is a flag and an environment variable.
 
 use std::env::VarError;
+use std::fmt;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -9,9 +10,11 @@ use std::time::Duration;
 use anyhow::bail;
 use clap::{Args, Parser, Subcommand};
 
-use crate::api::parse_span;
 use crate::log::Log;
+use crate::run::CollectorSettings;
 use crate::store::Files;
+use crate::time_text::parse_span;
+use crate::watch::WatchOptions;
 use crate::{enroll, run, watch};
 
 /// Takes in the alerts of many sensors, keeps them encrypted, shows them.
@@ -136,12 +139,24 @@ struct EnrollArguments {
     expires: Duration,
 }
 
-fn span(text: &str) -> Result<Duration, String> {
-    let longest = Duration::from_secs(365 * 86_400);
-    parse_span(text)
-        .filter(|span| !span.is_zero() && *span <= longest)
-        .ok_or_else(|| "a span is a number and a unit, such as 90s, 30m, 24h or 7d, up to 365d".into())
+/// Longest validity of a token: a year.
+const MAX_EXPIRES: Duration = Duration::from_secs(365 * 86_400);
+
+fn span(text: &str) -> Result<Duration, InvalidSpan> {
+    parse_span(text).filter(|span| !span.is_zero() && *span <= MAX_EXPIRES).ok_or(InvalidSpan)
 }
+
+/// A text that is not a span from one second to [`MAX_EXPIRES`].
+#[derive(Clone, Copy, Debug)]
+struct InvalidSpan;
+
+impl fmt::Display for InvalidSpan {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("a span is a number and a unit, such as 90s, 30m, 24h or 7d, up to 365d")
+    }
+}
+
+impl std::error::Error for InvalidSpan {}
 
 #[derive(Args, Debug)]
 struct WatchArguments {
@@ -164,7 +179,7 @@ impl Arguments {
     /// What an operator has to know and can change, as one line.
     pub fn execute(self) -> anyhow::Result<()> {
         match self.command {
-            Command::Run(arguments) => run::run(run::Settings {
+            Command::Run(arguments) => run::run(CollectorSettings {
                 files: arguments.store.files()?,
                 listen: arguments.listen,
                 http: arguments.http,
@@ -178,7 +193,7 @@ impl Arguments {
                 let revoked = enroll::revoke(&store.existing_files()?, &sensor)?;
                 print(&format!("revoked {}\n", revoked.name))
             }
-            Command::Watch(arguments) => watch::watch(&watch::Settings {
+            Command::Watch(arguments) => watch::watch(&WatchOptions {
                 url: arguments.url,
                 sensors: arguments.sensors,
                 last: arguments.last,

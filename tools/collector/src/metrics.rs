@@ -1,6 +1,6 @@
-//! Every counter of the collector, declared once.
+//! Counters of this process, declared once.
 //!
-//! What belongs to one sensor (last seen, losses) is not here: it is read from the store when asked for.
+//! Figures of one sensor (last seen, losses) are in the store and read from there for each answer.
 
 use std::fmt;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 use sentinel_alert::{Kind, Severity};
 
-use crate::store::{Delivery, Receipt};
+use crate::model::{AlertTotals, Delivery, Receipt};
 
 /// Kind and severity of alerts.
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
@@ -24,22 +24,23 @@ pub struct AlertLabels {
     pub severity: &'static str,
 }
 
-/// Why a connection was not served.
+/// Cause for which a connection was rejected. The wire has [`sentinel_uplink::RejectReason`] for those that a peer is
+/// told.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum RejectionCause {
-    /// Its first bytes are not ours.
+    /// Its first bytes are not those of the protocol.
     ForeignProtocol,
     /// The sensor's key is not enrolled.
     UnknownKey,
-    /// The sensor was shut out.
+    /// An operator revoked the sensor.
     Revoked,
     /// The token does not exist, was used, or its secret is wrong.
     Token,
-    /// The token's time was over.
+    /// The token has expired.
     ExpiredToken,
     /// A frame did not authenticate.
     Authentication,
-    /// The handshake was not done in time.
+    /// The handshake did not end in time.
     HandshakeTimeout,
     /// Too many connections.
     TooMany,
@@ -47,7 +48,7 @@ pub enum RejectionCause {
     Version,
     /// A message that is malformed or out of turn.
     Malformed,
-    /// The name that a token or a sensor asks for belongs to another sensor.
+    /// The requested name belongs to another sensor.
     NameTaken,
 }
 
@@ -70,7 +71,7 @@ impl RejectionCause {
         }
     }
 
-    /// All of them: each is shown from the start, with zero.
+    /// Every cause: each has a series from the start, with zero.
     pub const ALL: [Self; 11] = [
         Self::ForeignProtocol,
         Self::UnknownKey,
@@ -102,27 +103,27 @@ pub struct RejectionLabels {
 /// Every counter of the collector.
 #[derive(Debug)]
 pub struct Metrics {
-    /// Where the counters are read from.
+    /// Registry from which the counters are exported.
     pub registry: Registry,
     /// Sessions with a sensor that are established now.
     pub sensors_connected: Gauge,
-    /// Connections open now, with those that are still shaking hands.
+    /// Connections open now, including those in the handshake.
     pub connections: Gauge,
     /// Connections accepted since the start.
     pub connections_accepted: Counter,
-    /// Connections not served, by reason.
+    /// Connections rejected, by cause.
     pub rejected: Family<RejectionLabels, Counter>,
-    /// Alerts stored, with those of earlier starts.
+    /// Alerts stored, including those of earlier starts.
     pub alerts_stored: Family<AlertLabels, Counter>,
-    /// Alerts that came again and were not stored again.
+    /// Alerts received again and not stored again.
     pub duplicates: Counter,
-    /// Alerts that sensors said they had to throw away.
+    /// Alerts that sensors reported as discarded.
     pub lost: Counter,
-    /// Alerts of kinds that this version cannot read; they are kept.
+    /// Alerts of kinds that this version cannot read; they are stored as they came.
     pub unreadable: Counter,
-    /// From the arrival of a batch to its commit.
+    /// Time from the arrival of a batch to its commit.
     pub ingest_seconds: Histogram,
-    /// One commit of the store.
+    /// Duration of one commit.
     pub commit_seconds: Histogram,
     /// Commits that failed, each try.
     pub store_errors: Counter,
@@ -131,9 +132,9 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Every counter at zero, but for `totals`: the alerts stored by earlier starts.
+    /// Every counter at zero, except the stored alerts, which continue at `totals`.
     #[must_use]
-    pub fn new(totals: &[(Kind, Severity, u64)]) -> Self {
+    pub fn new(totals: &AlertTotals) -> Self {
         let buckets = || exponential_buckets(0.000_25, 2.0, 16); // 250 us to 8 s
         let metrics = Self {
             registry: Registry::with_prefix("sentinel_collector"),
@@ -153,8 +154,8 @@ impl Metrics {
         for reason in RejectionCause::ALL {
             drop(metrics.rejected.get_or_create(&RejectionLabels { reason })); // made, with zero
         }
-        for (kind, severity, stored) in totals {
-            metrics.alerts_of(*kind, *severity).inc_by(*stored);
+        for (kind, severity, stored) in totals.iter() {
+            metrics.alerts_of(kind, severity).inc_by(stored);
         }
         metrics.registered()
     }
@@ -182,15 +183,15 @@ impl Metrics {
         self
     }
 
-    /// Counts one refused connection.
+    /// Counts one rejected connection.
     pub fn count_rejection(&self, reason: RejectionCause) {
         self.rejected.get_or_create(&RejectionLabels { reason }).inc();
     }
 
-    /// Counts what became of a delivery.
+    /// Counts the alerts of a stored delivery.
     pub fn count_receipt(&self, delivery: &Delivery, receipt: &Receipt) {
-        for (_, place) in &receipt.inserted {
-            if let Some((_, alert)) = delivery.alerts.get(*place) {
+        for (_, index) in &receipt.inserted {
+            if let Some((_, alert)) = delivery.alerts.get(*index) {
                 self.alerts_of(alert.test.kind(), alert.severity).inc();
             }
         }
@@ -199,13 +200,13 @@ impl Metrics {
         self.unreadable.inc_by(u64::try_from(delivery.unreadable.len()).unwrap_or_default());
     }
 
-    /// Whether the latest commit failed.
+    /// Returns true if the latest commit failed.
     #[must_use]
     pub fn is_store_failing(&self) -> bool {
         self.store_failing.get() != 0
     }
 
-    /// Notes how long a batch took from its arrival to its commit.
+    /// Records the time from the arrival of a batch to its commit.
     pub fn observe_ingest(&self, took: Duration) {
         self.ingest_seconds.observe(took.as_secs_f64());
     }

@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use sentinel_collector::log::Log;
-use sentinel_collector::run::{Running, Settings};
+use sentinel_collector::run::{CollectorSettings, RunningCollector};
 use sentinel_uplink::{Counter, Telemetry, ToCollector};
 use support::{
     Peer, WAIT_TIMEOUT, connected, enrolled, eventually, files, get, get_json, metric, request,
@@ -23,7 +23,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 
 /// A collector with one sensor that has sent `count` alerts.
-async fn with_alerts(directory: &std::path::Path, count: u64) -> (Running, Peer) {
+async fn with_alerts(directory: &std::path::Path, count: u64) -> (RunningCollector, Peer) {
     let collector = start(directory).await;
     let (pair, key) = enrolled(directory, collector.listen, "branch-7").await;
     let (mut peer, _) = connected(collector.listen, &pair, &key, 1).await;
@@ -342,7 +342,7 @@ async fn the_page_is_whole_and_closed_to_strangers() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_address_that_others_reach_has_to_be_asked_for() {
     let directory = tempfile::tempdir().unwrap();
-    let settings = |http_allow_remote| Settings {
+    let settings = |http_allow_remote| CollectorSettings {
         files: files(directory.path()),
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         http: SocketAddr::from(([0, 0, 0, 0], 0)),
@@ -350,9 +350,9 @@ async fn an_address_that_others_reach_has_to_be_asked_for() {
         log: Log::open(Some(&directory.path().join("log"))).unwrap(),
         max_connections: 10,
     };
-    let error = Running::start(settings(false)).await.unwrap_err().to_string();
+    let error = RunningCollector::start(settings(false)).await.unwrap_err().to_string();
     assert!(error.contains("--http-allow-remote") && error.contains("reads every alert"), "{error}");
-    let collector = Running::start(settings(true)).await.unwrap();
+    let collector = RunningCollector::start(settings(true)).await.unwrap();
     let (status, _) = get(SocketAddr::from(([127, 0, 0, 1], collector.http.port())), "/health").await;
     assert_eq!(status, 200);
     tokio::time::timeout(Duration::from_secs(10), collector.stop()).await.expect("stops");

@@ -1,4 +1,4 @@
-//! Counting and logging of those who are not served.
+//! Counts and logs rejected connections.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -10,7 +10,7 @@ use sentinel_uplink::PublicKey;
 use crate::log::Log;
 use crate::metrics::{Metrics, RejectionCause};
 
-/// Peers remembered as logged. When it is full the memory starts anew: at worst a line comes again.
+/// Pairs of peer and cause remembered as logged. A full set is emptied: at worst a line is logged again.
 const MAX_LOGGED_PEERS: usize = 4_096;
 
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -19,7 +19,7 @@ enum PeerId {
     Address(IpAddr),
 }
 
-/// Counts every refusal and logs the first of each peer and reason. Cheap to clone.
+/// Counts every rejection and logs the first of each peer and cause. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Rejections {
     metrics: Arc<Metrics>,
@@ -34,25 +34,25 @@ impl Rejections {
         Self { metrics, log, logged: Arc::default() }
     }
 
-    /// A peer that did not get as far as showing a key.
-    pub fn address(&self, reason: RejectionCause, address: IpAddr, detail: impl fmt::Display) {
-        let who = PeerId::Address(address);
-        self.reject(reason, who, format_args!("refused {address} ({}): {detail}", reason.name()));
+    /// Rejects a peer that has not named a key.
+    pub fn address(&self, cause: RejectionCause, address: IpAddr, detail: impl fmt::Display) {
+        let peer = PeerId::Address(address);
+        self.reject(cause, peer, format_args!("refused {address} ({}): {detail}", cause.name()));
     }
 
-    /// A peer that claims to own `key`.
-    pub fn key(&self, reason: RejectionCause, key: PublicKey, address: IpAddr, detail: impl fmt::Display) {
-        let text = format_args!("refused key {key} from {address} ({}): {detail}", reason.name());
-        self.reject(reason, PeerId::Key(key), text);
+    /// Rejects a peer that claims to own `key`.
+    pub fn key(&self, cause: RejectionCause, key: PublicKey, address: IpAddr, detail: impl fmt::Display) {
+        let text = format_args!("refused key {key} from {address} ({}): {detail}", cause.name());
+        self.reject(cause, PeerId::Key(key), text);
     }
 
-    fn reject(&self, cause: RejectionCause, who: PeerId, text: fmt::Arguments<'_>) {
+    fn reject(&self, cause: RejectionCause, peer: PeerId, text: fmt::Arguments<'_>) {
         self.metrics.count_rejection(cause);
         let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
         if logged.len() >= MAX_LOGGED_PEERS {
             logged.clear();
         }
-        if logged.insert((cause, who)) {
+        if logged.insert((cause, peer)) {
             drop(logged);
             self.log.warn(format_args!("{text}; logged once, counted in connections_refused"));
         }
@@ -62,12 +62,13 @@ impl Rejections {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::AlertTotals;
 
     #[test]
-    fn each_refusal_is_counted_and_the_first_is_logged() {
+    fn each_rejection_is_counted_and_the_first_is_logged() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("log");
-        let metrics = Arc::new(Metrics::new(&[]));
+        let metrics = Arc::new(Metrics::new(&AlertTotals::default()));
         let rejections = Rejections::new(Arc::clone(&metrics), Log::open(Some(&path)).unwrap());
         let address = IpAddr::from([192, 0, 2, 7]);
         for _ in 0..3 {

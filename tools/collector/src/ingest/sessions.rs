@@ -1,4 +1,4 @@
-//! Which sensors are connected now.
+//! Table of established sessions, at most one for each sensor.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -8,76 +8,66 @@ use sentinel_units::Timestamp;
 use sentinel_uplink::{Counter, Telemetry};
 use tokio::sync::oneshot;
 
-use crate::store::SensorId;
+use crate::model::{SensorId, SessionInfo};
 
-/// Why a session is reason from our side.
+/// Cause for which the collector ends a session.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum EvictReason {
     /// The same sensor has connected again.
     Replaced,
-    /// An operator shut the sensor out.
+    /// An operator revoked the sensor.
     Revoked,
 }
 
-/// A session that is up.
-#[derive(Clone, Debug)]
-pub struct SessionInfo {
-    /// Where it comes from.
-    pub peer: SocketAddr,
-    /// Since when.
-    pub since: Timestamp,
-    /// Frames per second that the sensor saw between its last two telemetry messages.
-    pub frames_per_s: Option<u64>,
-}
-
-/// The sessions that are up, one for each sensor at most. Cheap to clone.
+/// Established sessions by sensor. Cheap to clone. Bounded by the number of connections.
 #[derive(Clone, Debug, Default)]
 pub struct Sessions(Arc<Mutex<HashMap<SensorId, Entry>>>);
 
 #[derive(Debug)]
 struct Entry {
-    sensor: SessionInfo,
-    end: oneshot::Sender<EvictReason>,
+    info: SessionInfo,
+    evict: oneshot::Sender<EvictReason>,
+    /// Distinguishes this session from the one it replaced, whose guard is dropped later.
     generation: u64,
     telemetry: Option<Telemetry>,
 }
 
 impl Sessions {
-    /// Enters a session that has proved its key; an earlier one of the same sensor is evicted to end.
+    /// Adds a session whose peer has proved its key, and evicts an earlier one of the same sensor.
     ///
-    /// The receiver says when to end. The session leaves when the guard is dropped.
+    /// The receiver gets the reason when the session has to end. The session is removed when the guard is dropped.
     #[must_use]
-    pub fn enter(
+    pub fn register(
         &self,
         id: SensorId,
         peer: SocketAddr,
         since: Timestamp,
     ) -> (SessionGuard, oneshot::Receiver<EvictReason>) {
-        let (end, reason) = oneshot::channel();
-        let mut map = self.lock();
-        let generation = map.get(&id).map_or(0, |entry| entry.generation.wrapping_add(1));
-        let sensor = SessionInfo { peer, since, frames_per_s: None };
-        if let Some(before) = map.insert(id, Entry { sensor, end, generation, telemetry: None }) {
-            let _ = before.end.send(EvictReason::Replaced); // it may have reason by itself
+        let (evict, evicted) = oneshot::channel();
+        let mut sessions = self.lock();
+        let generation = sessions.get(&id).map_or(0, |entry| entry.generation.wrapping_add(1));
+        let info = SessionInfo { peer, since, frames_per_s: None };
+        if let Some(previous) = sessions.insert(id, Entry { info, evict, generation, telemetry: None }) {
+            let _ = previous.evict.send(EvictReason::Replaced); // it may have ended by itself
         }
-        drop(map);
-        (SessionGuard { sessions: self.clone(), id, generation }, reason)
+        drop(sessions);
+        (SessionGuard { sessions: self.clone(), id, generation }, evicted)
     }
 
-    /// Tells the session of this sensor to end, if there is one.
-    pub fn end(&self, id: SensorId, why: EvictReason) {
+    /// Ends the session of this sensor, if there is one.
+    pub fn evict(&self, id: SensorId, reason: EvictReason) {
         if let Some(entry) = self.lock().remove(&id) {
-            let _ = entry.end.send(why); // it may have reason by itself
+            let _ = entry.evict.send(reason); // it may have ended by itself
         }
     }
 
-    /// The session of this sensor, if it is up.
+    /// The session of this sensor.
     #[must_use]
     pub fn find(&self, id: SensorId) -> Option<SessionInfo> {
-        self.lock().get(&id).map(|entry| entry.sensor.clone())
+        self.lock().get(&id).map(|entry| entry.info.clone())
     }
 
-    /// Sessions that are up.
+    /// Number of sessions.
     #[must_use]
     pub fn count(&self) -> usize {
         self.lock().len()
@@ -97,26 +87,27 @@ pub struct SessionGuard {
 }
 
 impl SessionGuard {
-    /// Works out rates from this reading of the counters and the one before.
-    pub fn telemetry(&self, telemetry: &Telemetry) {
-        if let Some(entry) =
-            self.sessions.lock().get_mut(&self.id).filter(|entry| entry.generation == self.generation)
-        {
+    /// Derives rates from this reading of the counters and the one before.
+    pub fn record_telemetry(&self, telemetry: &Telemetry) {
+        let mut sessions = self.sessions.lock();
+        let entry = sessions.get_mut(&self.id).filter(|entry| entry.generation == self.generation);
+        if let Some(entry) = entry {
             let before = entry.telemetry.replace(*telemetry);
-            entry.sensor.frames_per_s = before.and_then(|before| frames_per_s(&before, telemetry));
+            entry.info.frames_per_s = before.and_then(|before| frames_per_s(&before, telemetry));
         }
     }
 }
 
 impl Drop for SessionGuard {
     fn drop(&mut self) {
-        let mut map = self.sessions.lock();
-        if map.get(&self.id).is_some_and(|entry| entry.generation == self.generation) {
-            map.remove(&self.id);
+        let mut sessions = self.sessions.lock();
+        if sessions.get(&self.id).is_some_and(|entry| entry.generation == self.generation) {
+            sessions.remove(&self.id);
         }
     }
 }
 
+/// Frames per second between two readings; none if the sensor restarted in between or no time passed.
 fn frames_per_s(before: &Telemetry, after: &Telemetry) -> Option<u64> {
     let span_ms = after.value(Counter::UptimeMs).checked_sub(before.value(Counter::UptimeMs))?;
     let frames = after.value(Counter::FramesSeen).checked_sub(before.value(Counter::FramesSeen))?;
@@ -132,18 +123,18 @@ mod tests {
     #[test]
     fn a_second_session_replaces_the_first_and_outlives_its_guard() {
         let sessions = Sessions::default();
-        let (first, mut first_end) = sessions.enter(SensorId(7), PEER, Timestamp::ZERO);
-        let (second, mut second_end) = sessions.enter(SensorId(7), PEER, Timestamp::ZERO);
-        assert_eq!(first_end.try_recv(), Ok(EvictReason::Replaced));
+        let (first, mut first_evicted) = sessions.register(SensorId(7), PEER, Timestamp::ZERO);
+        let (second, mut second_evicted) = sessions.register(SensorId(7), PEER, Timestamp::ZERO);
+        assert_eq!(first_evicted.try_recv(), Ok(EvictReason::Replaced));
         drop(first);
         assert_eq!(sessions.count(), 1, "the guard of the first must not remove the second");
-        assert!(second_end.try_recv().is_err());
+        assert!(second_evicted.try_recv().is_err());
         drop(second);
         assert_eq!(sessions.count(), 0);
     }
 
     #[test]
-    fn a_rate_needs_two_readings_of_one_run() {
+    fn a_rate_needs_two_readings_of_one_boot() {
         let reading = |uptime_ms, frames| {
             let mut telemetry = Telemetry::new();
             telemetry.set(Counter::UptimeMs, uptime_ms);

@@ -1,4 +1,4 @@
-//! The key of the database, and files that only their owner may read.
+//! The key of the database, and files of mode 0600.
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
@@ -8,7 +8,7 @@ use std::path::Path;
 
 use super::StoreError;
 
-/// What opens the database: 32 raw bytes, or a passphrase that `SQLCipher` stretches (PBKDF2).
+/// Key of the database: 32 raw bytes, or a passphrase that `SQLCipher` stretches (PBKDF2).
 pub struct DatabaseKey(String);
 
 impl DatabaseKey {
@@ -16,12 +16,12 @@ impl DatabaseKey {
     /// with 32 random bytes if neither it nor `database` exists yet.
     ///
     /// # Errors
-    /// [`StoreError::KeyMissing`], [`StoreError::KeyExposed`], [`StoreError::KeyMalformed`] and
-    /// [`StoreError::Io`]; no file has been changed then.
+    /// [`StoreError::KeyEmpty`], [`StoreError::KeyMissing`], [`StoreError::KeyExposed`],
+    /// [`StoreError::KeyMalformed`] and [`StoreError::Io`]; no file has been changed then.
     pub fn load(given: Option<&str>, key: &Path, database: &Path) -> Result<Self, StoreError> {
         if let Some(given) = given {
             if given.is_empty() {
-                return Err(StoreError::KeyMalformed("SENTINEL_DB_KEY is empty".into()));
+                return Err(StoreError::KeyEmpty);
             }
             return Ok(Self::from_text(given));
         }
@@ -29,8 +29,7 @@ impl DatabaseKey {
             let text = read_private(key)?;
             let text = text.trim();
             if raw_key(text).is_none() {
-                let what = format!("{} does not hold 64 hexadecimal digits", key.display());
-                return Err(StoreError::KeyMalformed(what));
+                return Err(StoreError::KeyMalformed(key.into()));
             }
             return Ok(Self::from_text(text));
         }

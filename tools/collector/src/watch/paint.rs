@@ -5,9 +5,8 @@ use std::fmt::Write as _;
 use sentinel_units::Timestamp;
 use serde_json::Value;
 
-use crate::api::parse_rfc3339;
-use crate::enroll::ago;
 use crate::log::printable;
+use crate::time_text::{ago, parse_rfc3339};
 
 const RESET: &str = "\x1b[0m";
 const DIM: &str = "\x1b[2m";

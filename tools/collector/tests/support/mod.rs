@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use sentinel_alert::{Alert, AlertId, Evidence, Phase, Severity, Subject, Test};
 use sentinel_collector::enroll;
 use sentinel_collector::log::Log;
-use sentinel_collector::run::{Running, Settings};
+use sentinel_collector::run::{CollectorSettings, RunningCollector};
 use sentinel_collector::store::Files;
 use sentinel_units::{Address, Timestamp, Uptime};
 use sentinel_uplink::{
@@ -36,12 +36,12 @@ pub(crate) fn files(directory: &Path) -> Files {
     Files::locate(directory, Some(&"0f".repeat(32))).unwrap()
 }
 
-pub(crate) async fn start(directory: &Path) -> Running {
+pub(crate) async fn start(directory: &Path) -> RunningCollector {
     start_with(directory, Limits::COLLECTOR, 100).await
 }
 
-pub(crate) async fn start_with(directory: &Path, limits: Limits, max_connections: usize) -> Running {
-    let settings = Settings {
+pub(crate) async fn start_with(directory: &Path, limits: Limits, max_connections: usize) -> RunningCollector {
+    let settings = CollectorSettings {
         files: files(directory),
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         http: SocketAddr::from(([127, 0, 0, 1], 0)),
@@ -49,7 +49,7 @@ pub(crate) async fn start_with(directory: &Path, limits: Limits, max_connections
         log: Log::open(Some(&directory.join("log"))).unwrap(),
         max_connections,
     };
-    Running::start_with(settings, limits).await.unwrap()
+    RunningCollector::start_with(settings, limits).await.unwrap()
 }
 
 pub(crate) fn log_text(directory: &Path) -> String {

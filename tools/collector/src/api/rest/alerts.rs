@@ -1,4 +1,4 @@
-//! `GET /api/v1/alerts`: what is stored, filtered, newest first, page by page.
+//! `GET /api/v1/alerts`: stored alerts, filtered, page by page.
 
 use axum::extract::{Query, State};
 use axum::http::header;
@@ -6,61 +6,39 @@ use axum::response::IntoResponse;
 use sentinel_alert::{Kind, Severity};
 
 use crate::api::parameters::Parameters;
-use crate::api::{App, Problem};
+use crate::api::{Problem, render};
 use crate::clock;
-use crate::store::{AlertQuery, Sensor, alerts, sensors};
+use crate::model::AlertPosition;
+use crate::service::{AlertRequest, Caller, MAX_PAGE_LEN, Service, list_alerts};
 
-const KNOWN: [&str; 8] = ["sensor", "kind", "severity", "since", "until", "limit", "cursor", "after"];
-const LIMIT_DEFAULT: u32 = 100;
-const LIMIT_MAX: u32 = 1_000;
+const PARAMETERS: [&str; 8] = ["sensor", "kind", "severity", "since", "until", "limit", "cursor", "after"];
+const DEFAULT_LIMIT: u32 = 100;
 
 /// `{"alerts": [...], "next": "cursor of the next page" or null}`.
 pub(in crate::api) async fn list(
-    State(app): State<App>,
+    State(service): State<Service>,
     Query(given): Query<Vec<(String, String)>>,
 ) -> Result<impl IntoResponse, Problem> {
-    let mut given = Parameters::new(given, &KNOWN)?;
-    let now = clock::now();
-    let sensor = given.text("sensor");
-    let limit = given.number("limit", 1..=LIMIT_MAX)?.unwrap_or(LIMIT_DEFAULT);
-    let mut query = AlertQuery {
-        sensor: None,
-        kinds: given.choices("kind", &Kind::ALL, Kind::name)?,
-        severities: given.choices("severity", &Severity::ALL, Severity::name)?,
-        since: given.time("since", now)?,
-        until: given.time("until", now)?,
-        before: given.number("cursor", 1..=i64::MAX)?,
-        after: given.number("after", 0..=i64::MAX)?,
-        limit: limit + 1, // one more shows whether there is a next page
-    };
-    if query.before.is_some() && query.after.is_some() {
-        return Err(Problem::parameter("after", "cursor and after exclude each other"));
-    }
-    let found = app
-        .readers
-        .read(move |connection| {
-            if let Some(text) = sensor {
-                match sensors::find(connection, &text)? {
-                    Some(sensor) => query.sensor = Some(sensor.id),
-                    None => return Ok(Err((text, sensors::all(connection)?))),
-                }
-            }
-            Ok(Ok(alerts::query(connection, &query)?))
-        })
-        .await?;
-    let mut found = found.map_err(|(text, known)| unknown_sensor(&text, &known))?;
-    let keep = usize::try_from(limit).unwrap_or(usize::MAX);
-    let more = found.len() > keep;
-    found.truncate(keep);
-    let next = found.last().filter(|_| more).map(|last| last.id);
-    let rows: Vec<String> = found.iter().map(alerts::StoredAlert::json).collect();
-    let next = next.map_or_else(|| "null".into(), |id| format!("\"{id}\""));
-    let body = format!("{{\"alerts\":[{}],\"next\":{next}}}\n", rows.join(","));
-    Ok(([(header::CONTENT_TYPE, "application/json")], body))
+    let page = list_alerts(&service, Caller::Anonymous, request(given)?).await?;
+    Ok(([(header::CONTENT_TYPE, "application/json")], render::alert_page(&page)))
 }
 
-/// Names up to twenty sensors: enough to see a spelling mistake.
-fn unknown_sensor(text: &str, known: &[Sensor]) -> Problem {
-    let names = known.iter().take(20).map(|sensor| sensor.name.as_str());
-    Problem::parameter("sensor", format!("there is no sensor {text:?}")).allowed(names)
+fn request(given: Vec<(String, String)>) -> Result<AlertRequest, Problem> {
+    let mut given = Parameters::new(given, &PARAMETERS)?;
+    let now = clock::now();
+    let limit = given.number("limit", 1..=MAX_PAGE_LEN)?.unwrap_or(DEFAULT_LIMIT);
+    let kinds = given.choices("kind", &Kind::ALL, Kind::name)?;
+    let severities = given.choices("severity", &Severity::ALL, Severity::name)?;
+    let (since, until) = (given.time("since", now)?, given.time("until", now)?);
+    let before = given.number("cursor", 1..=i64::MAX)?;
+    let after = given.number("after", 0..=i64::MAX)?;
+    let position = match (before, after) {
+        (None, None) => AlertPosition::Newest,
+        (Some(id), None) => AlertPosition::Before(id),
+        (None, Some(id)) => AlertPosition::After(id),
+        (Some(_), Some(_)) => {
+            return Err(Problem::parameter("after", "cursor and after exclude each other"));
+        }
+    };
+    Ok(AlertRequest { sensor: given.text("sensor"), kinds, severities, since, until, position, limit })
 }

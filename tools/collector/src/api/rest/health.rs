@@ -1,31 +1,18 @@
-//! `GET /health`: can this collector do its work.
+//! `GET /health`: 200 if alerts can be stored and read, 503 otherwise.
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
-use serde_json::json;
+use axum::response::IntoResponse;
 
-use crate::api::App;
-use crate::clock;
-use crate::store::alerts;
+use crate::api::{Problem, render};
+use crate::service::{Caller, Service, StoreHealth, health};
 
-/// 200 if the store can be read and takes alerts, 503 otherwise.
-pub(in crate::api) async fn show(State(app): State<App>) -> Response {
-    let readable = app.readers.read(alerts::newest).await;
-    let storing = !app.metrics.is_store_failing();
-    let ok = readable.is_ok() && storing;
-    let status = if ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let body = json!({
-        "status": if ok { "ok" } else { "failing" },
-        "version": env!("CARGO_PKG_VERSION"),
-        "uptime_s": clock::now().since(app.started).as_secs(),
-        "store": match (&readable, storing) {
-            (Err(error), _) => error.to_string(),
-            (Ok(_), false) => "cannot be written, sensors keep their alerts".into(),
-            (Ok(_), true) => "ok".into(),
-        },
-        "sensors_connected": app.sessions.count(),
-    });
-    (status, Json(body)).into_response()
+pub(in crate::api) async fn show(State(service): State<Service>) -> Result<impl IntoResponse, Problem> {
+    let health = health(&service, Caller::Anonymous).await?;
+    let status = match health.store {
+        StoreHealth::Ok => StatusCode::OK,
+        StoreHealth::Unwritable | StoreHealth::Unreadable(_) => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    Ok((status, Json(render::health(&health))))
 }

@@ -1,4 +1,4 @@
-//! One file for each path of the REST interface.
+//! Handlers of the REST interface, one file for each path.
 
 pub(super) mod alerts;
 pub(super) mod health;

@@ -1,32 +1,39 @@
-//! How a connection ends: what arrived is stored, the peer is evicted if possible, the reason is counted.
+//! The end of a connection: what arrived is stored, the peer gets the reason if possible, the cause is counted.
 
-use std::io;
 use std::time::Duration;
+use std::{fmt, io};
 
-use sentinel_uplink::{RejectReason, SessionError, ToSensor};
+use sentinel_uplink::{BatchError, RejectReason, SessionError, ToSensor};
 
-use super::{Connection, EvictReason, Stage};
+use super::Connection;
+use super::phase::Phase;
 use crate::clock;
+use crate::ingest::EvictReason;
 use crate::metrics::RejectionCause;
+use crate::model::SensorChange;
 use crate::store::StoreError;
 
-/// How long a shut_down may take to be written.
+/// Time for each of the writes that end a connection.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Why a connection reason.
+/// Reason for which a connection ends.
 #[derive(Debug)]
 pub(super) enum CloseReason {
-    /// The peer closed it, or the network did.
-    Socket(Option<io::Error>),
-    /// The peer broke the protocol or fell silent.
+    /// The peer closed it.
+    EndOfStream,
+    /// The network failed.
+    Socket(io::Error),
+    /// The peer broke the protocol or was silent for too long.
     Session(SessionError),
-    /// We turned it away; what is pending says so.
+    /// A batch of the peer cannot be decoded.
+    Batch(BatchError),
+    /// The peer is rejected; the reason for it is queued.
     Rejected,
     /// Replaced or revoked.
     Evicted(EvictReason),
-    /// The collector stops.
+    /// The process stops.
     Stopping,
-    /// What arrived cannot be stored.
+    /// The received alerts cannot be stored.
     Store(StoreError),
 }
 
@@ -36,121 +43,113 @@ impl From<SessionError> for CloseReason {
     }
 }
 
-impl Connection<'_> {
-    /// Stores what has arrived, says shut_down where that is possible, counts and logs.
-    pub(super) async fn finish(mut self, reason: CloseReason) {
-        if let CloseReason::Session(error) = &reason {
-            self.count(*error);
+impl From<BatchError> for CloseReason {
+    fn from(error: BatchError) -> Self {
+        Self::Batch(error)
+    }
+}
+
+impl fmt::Display for CloseReason {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::EndOfStream => out.write_str("the sensor closed the connection"),
+            Self::Socket(error) => error.fmt(out),
+            Self::Session(error) => error.fmt(out),
+            Self::Batch(error) => error.fmt(out),
+            Self::Rejected => out.write_str("rejected"),
+            Self::Evicted(EvictReason::Replaced) => out.write_str("the sensor connected again"),
+            Self::Evicted(EvictReason::Revoked) => out.write_str("revoked"),
+            Self::Stopping => out.write_str("the collector stops"),
+            Self::Store(error) => error.fmt(out),
         }
-        let stopping = matches!(reason, CloseReason::Stopping);
-        let refusal = match reason {
-            CloseReason::Stopping => Some(RejectReason::ShuttingDown),
-            CloseReason::Evicted(EvictReason::Revoked) => Some(RejectReason::Revoked),
-            CloseReason::Store(_) => Some(RejectReason::StorageFailed),
+    }
+}
+
+impl CloseReason {
+    /// Reason that the peer is given; none if there is none to give or it is queued already.
+    const fn reject_reason(&self) -> Option<RejectReason> {
+        match self {
+            Self::Stopping => Some(RejectReason::ShuttingDown),
+            Self::Evicted(EvictReason::Revoked) => Some(RejectReason::Revoked),
+            Self::Store(_) => Some(RejectReason::StorageFailed),
             _ => None,
-        };
+        }
+    }
+
+    /// Returns true if the peer is able to read what is written before the close.
+    const fn is_orderly(&self) -> bool {
+        !matches!(self, Self::EndOfStream | Self::Socket(_) | Self::Session(_) | Self::Batch(_))
+    }
+}
+
+impl Connection<'_> {
+    /// Stores what has arrived, sends the reason where that is possible, counts and logs.
+    pub(super) async fn close(mut self, reason: CloseReason) {
+        self.count_rejection(&reason);
+        // After a failure of the store nothing more is stored or acknowledged: a later delivery must not be
+        // acknowledged past one that failed.
         if !matches!(reason, CloseReason::Store(_)) {
-            self.store_remaining(stopping).await;
+            let stored = self.store_remaining().await;
+            if matches!(reason, CloseReason::Stopping) && stored.is_ok() {
+                self.acknowledge_last().await;
+            }
         }
-        if let Some(refusal) = refusal {
-            let _ = tokio::time::timeout(CLOSE_TIMEOUT, self.flush()).await; // make room
-            let _ = self.session.reject(refusal, self.shared.uptime());
+        if let Some(reject_reason) = reason.reject_reason() {
+            let _ = tokio::time::timeout(CLOSE_TIMEOUT, self.flush()).await; // makes room for the reason
+            let _ = self.session.reject(reject_reason, self.shared.uptime());
         }
-        if !matches!(reason, CloseReason::Socket(_) | CloseReason::Session(_)) {
+        if reason.is_orderly() {
             let _ = tokio::time::timeout(CLOSE_TIMEOUT, self.shut_down()).await;
         }
-        if let Stage::Serving(serving) = std::mem::replace(&mut self.stage, Stage::Closing) {
-            self.shared.metrics.sensors_connected.dec();
-            let why = describe(&reason);
-            self.shared.log.info(format_args!("{} disconnected: {why}", serving.name));
-            self.announce("disconnected", &serving.name, Some(&why));
-            let _ = self.shared.writer.seen(serving.sensor.id, clock::now()).await; // closing: it is in the log
+        self.report_disconnect(&reason).await;
+    }
+
+    /// Sends the last acknowledgement; if that fails, the sensor sends the alerts again.
+    async fn acknowledge_last(&mut self) {
+        if let Some(last) = self.ack {
+            let _ = tokio::time::timeout(CLOSE_TIMEOUT, self.flush()).await; // makes room
+            let _ = self.session.send(&ToSensor::Ack(last), self.shared.uptime());
         }
     }
 
-    /// What arrived whole is stored even if its connection is gone: the sensor has less to send again.
-    async fn store_remaining(&mut self, acknowledge: bool) {
-        // At most two turns: what is being stored, and what was pending meanwhile.
-        loop {
-            self.start_storing();
-            let Some(storing) = self.storing.as_mut() else { break };
-            let (result, last, arrived) = storing.await;
-            self.storing = None;
-            if result.is_err() {
-                return;
-            }
-            self.shared.metrics.observe_ingest(arrived.elapsed());
-            self.ack = Some(last);
-        }
-        if let Some(last) = self.ack.filter(|_| acknowledge) {
-            let _ = tokio::time::timeout(CLOSE_TIMEOUT, self.flush()).await;
-            let _ = self.session.send(&ToSensor::Ack(last), self.shared.uptime()); // else it is sent again
+    async fn report_disconnect(&mut self, reason: &CloseReason) {
+        let Phase::Established(established) = std::mem::replace(&mut self.phase, Phase::Closing) else {
+            return;
+        };
+        self.shared.metrics.sensors_connected.dec();
+        self.shared.log.info(format_args!("{} disconnected: {reason}", established.name));
+        self.publish(&established.name, SensorChange::Disconnected { reason: reason.to_string() });
+        // Fails only while the writer stops; the time is in the log as well.
+        let _ = self.shared.writer.seen(established.sensor.id, clock::now()).await;
+    }
+
+    /// Counts and logs a peer that broke the protocol.
+    fn count_rejection(&self, reason: &CloseReason) {
+        let cause = match reason {
+            CloseReason::Session(error) => self.cause(*error),
+            CloseReason::Batch(_) => Some(RejectionCause::Malformed),
+            _ => None,
+        };
+        let Some(cause) = cause else { return };
+        match self.phase.key() {
+            Some(key) => self.shared.rejections.key(cause, key, self.peer.ip(), reason),
+            None => self.shared.rejections.address(cause, self.peer.ip(), reason),
         }
     }
 
-    async fn flush(&mut self) -> io::Result<()> {
-        self.write()?;
-        while !self.session.pending().is_empty() {
-            self.stream.writable().await?;
-            self.write()?;
-        }
-        Ok(())
-    }
-
-    /// Writes what is pending and waits for the peer to close: closing a socket with unread bytes would
-    /// make the kernel throw away what we have just written.
-    async fn shut_down(&mut self) -> io::Result<()> {
-        use tokio::io::AsyncWriteExt as _;
-        self.flush().await?;
-        self.stream.shutdown().await?;
-        let mut buffer = [0; 1024];
-        loop {
-            self.stream.readable().await?;
-            match self.stream.try_read(&mut buffer) {
-                Ok(0) => return Ok(()),
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
-    fn count(&self, error: SessionError) {
-        let reason = match error {
+    fn cause(&self, error: SessionError) -> Option<RejectionCause> {
+        Some(match error {
             SessionError::Foreign { .. } => RejectionCause::ForeignProtocol,
             SessionError::Version(_) | SessionError::Suite(_) => RejectionCause::Version,
-            SessionError::Authentication | SessionError::WeakKey => match self.stage {
-                Stage::Enrolling(..) => RejectionCause::Token, // the secret is not that of the token
+            SessionError::Authentication | SessionError::WeakKey => match self.phase {
+                Phase::Enrolling(..) => RejectionCause::Token, // the secret is not that of the token
                 _ => RejectionCause::Authentication,
             },
             SessionError::HandshakeTimeout => RejectionCause::HandshakeTimeout,
             SessionError::FrameLength(_) | SessionError::Malformed | SessionError::UnexpectedMessage => {
                 RejectionCause::Malformed
             }
-            _ => return,
-        };
-        match &self.stage {
-            Stage::Serving(serving) => {
-                self.shared.rejections.key(reason, serving.sensor.key(), self.peer.ip(), error);
-            }
-            Stage::Identified(sensor) => {
-                self.shared.rejections.key(reason, sensor.key(), self.peer.ip(), error);
-            }
-            Stage::Enrolling(key, _) => self.shared.rejections.key(reason, *key, self.peer.ip(), error),
-            _ => self.shared.rejections.address(reason, self.peer.ip(), error),
-        }
-    }
-}
-
-fn describe(reason: &CloseReason) -> String {
-    match reason {
-        CloseReason::Socket(None) => "the sensor closed the connection".into(),
-        CloseReason::Socket(Some(error)) => error.to_string(),
-        CloseReason::Session(error) => error.to_string(),
-        CloseReason::Rejected => "turned away".into(),
-        CloseReason::Evicted(EvictReason::Replaced) => "the sensor connected again".into(),
-        CloseReason::Evicted(EvictReason::Revoked) => "revoked".into(),
-        CloseReason::Stopping => "the collector stops".into(),
-        CloseReason::Store(error) => error.to_string(),
+            _ => return None,
+        })
     }
 }
