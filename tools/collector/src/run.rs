@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use axum::Router;
-use sentinel_uplink::Limits;
+use sentinel_uplink::{KeyPair, Limits};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -19,7 +19,7 @@ use crate::ingest::{Ingest, IngestLimits, IngestShared, Rejections, Sessions};
 use crate::log::Log;
 use crate::metrics::Metrics;
 use crate::service::Service;
-use crate::store::{Files, ReaderPool, Writer, initial_totals};
+use crate::store::{Files, ReaderPool, Writer, WriterHandle, initial_totals};
 use crate::{clock, dashboard, enroll};
 
 /// Settings of a collector.
@@ -113,24 +113,13 @@ impl RunningCollector {
             stopping,
         };
         log.info(format_args!("sentinel-collector {} key {}", env!("CARGO_PKG_VERSION"), identity.public()));
-        let shared = IngestShared {
-            identity,
-            writer: handle,
-            readers: service.readers.clone(),
-            events: service.events.clone(),
-            sessions: service.sessions.clone(),
-            metrics: Arc::clone(&metrics),
-            rejections: Rejections::new(Arc::clone(&metrics), log.clone()),
-            log: log.clone(),
-            limits: IngestLimits {
-                connections: max_connections,
-                // A quarter may be without a proved key, so that strangers cannot keep sensors out.
-                handshakes: max_connections.div_ceil(4).max(16),
-                session,
-            },
-            stopping: service.stopping.clone(),
-            started: Instant::now(),
+        let limits = IngestLimits {
+            connections: max_connections,
+            // A quarter may be without a proved key, so that strangers cannot keep sensors out.
+            handshakes: max_connections.div_ceil(4).max(16),
+            session,
         };
+        let shared = ingest_shared(&service, identity, handle, limits, &log);
         let hosts = if http_allow_remote { HostPolicy::Any } else { HostPolicy::LocalOnly };
         let stopping = service.stopping.clone();
         let router = api::router(service, hosts, dashboard::router());
@@ -159,6 +148,28 @@ impl RunningCollector {
 
 /// Time for HTTP clients to close.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
+
+fn ingest_shared(
+    service: &Service,
+    identity: KeyPair,
+    writer: WriterHandle,
+    limits: IngestLimits,
+    log: &Log,
+) -> IngestShared {
+    IngestShared {
+        identity,
+        writer,
+        readers: service.readers.clone(),
+        events: service.events.clone(),
+        sessions: service.sessions.clone(),
+        metrics: Arc::clone(&service.metrics),
+        rejections: Rejections::new(Arc::clone(&service.metrics), log.clone()),
+        log: log.clone(),
+        limits,
+        stopping: service.stopping.clone(),
+        started: Instant::now(),
+    }
+}
 
 fn check_http_address(settings: &CollectorSettings) -> anyhow::Result<()> {
     let http = settings.http;

@@ -98,20 +98,27 @@ fn follow(
         eprintln!("connected again");
     }
     loop {
-        let ServerEvent { name, id, data } = match events.next() {
+        let event = match events.next() {
             Ok(Some(event)) => event,
             Ok(None) | Err(_) => return Ok(()), // it worked for a while: connect again
         };
-        if let Some(id) = id {
-            *last_id = Some(id);
+        let line = line(painter, &event);
+        if event.id.is_some() {
+            *last_id = event.id;
         }
-        let Ok(value) = serde_json::from_str::<Value>(&data) else { continue };
-        let line = match name.as_str() {
-            "alert" => painter.alert(&value),
-            "sensor" => painter.sensor_event(&value),
-            _ => continue, // of a later version
-        };
-        print(&line).map_err(WatchError::Output)?;
+        if let Some(line) = line {
+            print(&line).map_err(WatchError::Output)?;
+        }
+    }
+}
+
+/// The line of an event; none for one of a later version.
+fn line(painter: &Painter, event: &ServerEvent) -> Option<String> {
+    let value: Value = serde_json::from_str(&event.data).ok()?;
+    match event.name.as_str() {
+        "alert" => Some(painter.alert(&value)),
+        "sensor" => Some(painter.sensor_event(&value)),
+        _ => None,
     }
 }
 

@@ -20,7 +20,7 @@ pub(super) fn severity(severity: Severity) -> i64 {
     index(&Severity::ALL, severity)
 }
 
-fn index<T: PartialEq>(all: &[T], value: T) -> i64 {
+fn index<T: Copy + PartialEq>(all: &[T], value: T) -> i64 {
     let index = all.iter().position(|known| *known == value);
     index.and_then(|index| i64::try_from(index).ok()).unwrap_or(-1)
 }

@@ -50,35 +50,26 @@ pub(in crate::store) fn newest_id(connection: &Connection) -> Result<i64, StoreE
 }
 
 fn statement(query: &AlertQuery) -> (String, Vec<Value>) {
+    let (order, position) = match query.position {
+        AlertPosition::Newest => ("DESC", None),
+        AlertPosition::Before(id) => ("DESC", Some((" AND alerts.id < ?", id))),
+        AlertPosition::After(id) => ("ASC", Some((" AND alerts.id > ?", id))),
+    };
+    let conditions = [
+        query.sensor.map(|SensorId(id)| (" AND alerts.sensor = ?", id)),
+        query.since.map(|since| (" AND time_us >= ?", to_micros(since))),
+        query.until.map(|until| (" AND time_us < ?", to_micros(until))),
+        position,
+    ];
     let mut sql = String::from(
         "SELECT alerts.id, sensors.name, boot, seq, received_at_us, wire
          FROM alerts JOIN sensors ON sensors.id = alerts.sensor WHERE TRUE",
     );
-    let mut values: Vec<Value> = Vec::new();
-    let mut condition = |sql: &mut String, condition: &str, value: i64| {
+    let mut values = Vec::new();
+    for (condition, value) in conditions.into_iter().flatten() {
         sql.push_str(condition);
         values.push(Value::Integer(value));
-    };
-    if let Some(SensorId(id)) = query.sensor {
-        condition(&mut sql, " AND alerts.sensor = ?", id);
     }
-    if let Some(since) = query.since {
-        condition(&mut sql, " AND time_us >= ?", to_micros(since));
-    }
-    if let Some(until) = query.until {
-        condition(&mut sql, " AND time_us < ?", to_micros(until));
-    }
-    let order = match query.position {
-        AlertPosition::Newest => "DESC",
-        AlertPosition::Before(id) => {
-            condition(&mut sql, " AND alerts.id < ?", id);
-            "DESC"
-        }
-        AlertPosition::After(id) => {
-            condition(&mut sql, " AND alerts.id > ?", id);
-            "ASC"
-        }
-    };
     any_of(&mut sql, "kind", query.kinds.iter().map(|kind| column::kind(*kind)));
     any_of(&mut sql, "severity", query.severities.iter().map(|severity| column::severity(*severity)));
     let _ = write!(sql, " ORDER BY alerts.id {order} LIMIT {}", query.limit); // a String takes everything

@@ -1,7 +1,5 @@
 //! A database with one sensor, and deliveries to put into it.
 
-#![expect(clippy::unwrap_used, reason = "the lints spare test functions only, and this serves tests alone")]
-
 use std::path::Path;
 
 use rusqlite::Connection;
