@@ -93,10 +93,10 @@ impl EncodeLabelValue for RejectionCause {
     }
 }
 
-/// Label of [`Metrics::refused`].
+/// Label of [`Metrics::rejected`].
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 pub struct RejectionLabels {
-    /// Why.
+    /// The cause.
     pub reason: RejectionCause,
 }
 
@@ -152,7 +152,7 @@ impl Metrics {
             store_errors: Counter::default(),
         };
         for reason in RejectionCause::ALL {
-            drop(metrics.rejected.get_or_create(&RejectionLabels { reason })); // made, with zero
+            drop(metrics.rejected.get_or_create(&RejectionLabels { reason })); // creates the series, with zero
         }
         for (kind, severity, stored) in totals.iter() {
             metrics.alerts_of(kind, severity).inc_by(stored);
@@ -165,21 +165,25 @@ impl Metrics {
         to.register("sensors_connected", "Sensors connected now", self.sensors_connected.clone());
         to.register("connections", "Connections open now", self.connections.clone());
         to.register("connections_accepted", "Connections accepted", self.connections_accepted.clone());
-        to.register("connections_refused", "Connections not served, by reason", self.rejected.clone());
+        to.register("connections_rejected", "Connections rejected, by reason", self.rejected.clone());
         to.register("alerts_stored", "Alerts stored, by kind and severity", self.alerts_stored.clone());
-        to.register("alerts_duplicate", "Alerts that came again and were dropped", self.duplicates.clone());
-        to.register("alerts_lost", "Alerts that sensors said they threw away", self.lost.clone());
+        to.register(
+            "alerts_duplicate",
+            "Alerts received again and not stored again",
+            self.duplicates.clone(),
+        );
+        to.register("alerts_lost", "Alerts that sensors reported as discarded", self.lost.clone());
         to.register("alerts_unreadable", "Alerts of kinds unknown to this version", self.unreadable.clone());
         to.register("store_failing", "1 while nothing can be stored", self.store_failing.clone());
         let seconds = || Unit::Seconds;
         to.register_with_unit(
             "ingest",
-            "From the arrival of a batch to its commit",
+            "Time from the arrival of a batch to its commit",
             seconds(),
             self.ingest_seconds.clone(),
         );
-        to.register_with_unit("commit", "One commit of the store", seconds(), self.commit_seconds.clone());
-        to.register("store_errors", "Commits that failed, each try", self.store_errors.clone());
+        to.register_with_unit("commit", "Duration of one commit", seconds(), self.commit_seconds.clone());
+        to.register("store_errors", "Failed commits, each attempt", self.store_errors.clone());
         self
     }
 

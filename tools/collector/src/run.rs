@@ -175,8 +175,8 @@ fn check_http_address(settings: &CollectorSettings) -> anyhow::Result<()> {
     let http = settings.http;
     if !http.ip().to_canonical().is_loopback() && !settings.http_allow_remote {
         bail!(
-            "--http {http} can be reached by other machines, and nobody has to log in yet: whoever reaches it \
-             reads every alert. Use a loopback address and ssh -L, or give --http-allow-remote"
+            "--http {http} can be reached by other machines, and nobody has to log in yet: every machine that reaches it \
+             can read every alert. Use a loopback address and ssh -L, or give --http-allow-remote"
         );
     }
     Ok(())

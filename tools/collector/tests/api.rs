@@ -178,7 +178,7 @@ async fn telemetry_reaches_sensors_and_metrics() {
         ("sentinel_collector_sensors_connected", "1"),
         ("sentinel_collector_alerts_stored_total{kind=\"port_scan\",severity=\"medium\"}", "3"),
         ("sentinel_collector_alerts_duplicate_total", "0"),
-        ("sentinel_collector_connections_refused_total{reason=\"unknown_key\"}", "0"),
+        ("sentinel_collector_connections_rejected_total{reason=\"unknown_key\"}", "0"),
         ("sentinel_collector_ingest_seconds_count", "1"),
     ] {
         assert_eq!(metric(http, line).await.as_deref(), Some(value), "{line}");
@@ -351,7 +351,7 @@ async fn an_address_that_others_reach_has_to_be_asked_for() {
         max_connections: 10,
     };
     let error = RunningCollector::start(settings(false)).await.unwrap_err().to_string();
-    assert!(error.contains("--http-allow-remote") && error.contains("reads every alert"), "{error}");
+    assert!(error.contains("--http-allow-remote") && error.contains("read every alert"), "{error}");
     let collector = RunningCollector::start(settings(true)).await.unwrap();
     let (status, _) = get(SocketAddr::from(([127, 0, 0, 1], collector.http.port())), "/health").await;
     assert_eq!(status, 200);

@@ -14,7 +14,7 @@ use support::{
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-const REFUSED: &str = "sentinel_collector_connections_refused_total";
+const REJECTED: &str = "sentinel_collector_connections_rejected_total";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_sent_twice_is_stored_once() {
@@ -105,7 +105,10 @@ async fn a_token_is_good_once() {
     let refused = connect(collector.listen, &second, token.collector(), 1).await.next().await;
     assert_eq!(refused, Heard::Rejected(RejectReason::UnknownSensor));
     let (_peer, _) = connected(collector.listen, &first, token.collector(), 1).await;
-    assert_eq!(metric(collector.http, &format!("{REFUSED}{{reason=\"token\"}}")).await.as_deref(), Some("1"));
+    assert_eq!(
+        metric(collector.http, &format!("{REJECTED}{{reason=\"token\"}}")).await.as_deref(),
+        Some("1")
+    );
     collector.stop().await;
 }
 
@@ -116,7 +119,7 @@ async fn an_expired_token_is_refused() {
     let token = token(directory.path(), "branch-7", Duration::ZERO);
     let answer = enroll(&KeyPair::generate().unwrap(), &token, collector.listen, "").await;
     assert_eq!(answer, Heard::Rejected(RejectReason::TokenExpired));
-    let line = format!("{REFUSED}{{reason=\"expired_token\"}}");
+    let line = format!("{REJECTED}{{reason=\"expired_token\"}}");
     assert_eq!(metric(collector.http, &line).await.as_deref(), Some("1"));
     collector.stop().await;
 }
@@ -171,7 +174,7 @@ async fn an_unknown_key_is_refused_and_logged_once() {
         let answer = connect(collector.listen, &stranger, &key, 1).await.next().await;
         assert_eq!(answer, Heard::Rejected(RejectReason::UnknownSensor));
     }
-    let line = format!("{REFUSED}{{reason=\"unknown_key\"}}");
+    let line = format!("{REJECTED}{{reason=\"unknown_key\"}}");
     assert_eq!(metric(collector.http, &line).await.as_deref(), Some("3"));
     assert_eq!(log_text(directory.path()).matches(&stranger.public().to_string()).count(), 1);
     let last = peer.send_alerts(1, 1..=1).await;
@@ -190,7 +193,7 @@ async fn a_foreign_protocol_is_refused_at_once() {
         let _ = stream.read_to_end(&mut answer).await; // a reset is as good as an end
         assert!(answer.is_empty(), "nothing is told to strangers");
     }
-    let line = format!("{REFUSED}{{reason=\"foreign_protocol\"}}");
+    let line = format!("{REJECTED}{{reason=\"foreign_protocol\"}}");
     eventually("three refusals", || async { metric(collector.http, &line).await.as_deref() == Some("3") })
         .await;
     assert_eq!(
@@ -217,7 +220,7 @@ async fn whoever_stops_in_the_handshake_is_cut_off() {
     let _ =
         tokio::time::timeout(support::WAIT_TIMEOUT, half.read_to_end(&mut answer)).await.expect("still open");
     assert!(answer.is_empty());
-    let line = format!("{REFUSED}{{reason=\"handshake_timeout\"}}");
+    let line = format!("{REJECTED}{{reason=\"handshake_timeout\"}}");
     eventually("two refusals", || async { metric(collector.http, &line).await.as_deref() == Some("2") })
         .await;
     eventually("no connection", || async {
@@ -237,7 +240,7 @@ async fn strangers_cannot_take_every_place() {
     for _ in 0..20 {
         strangers.push(TcpStream::connect(collector.listen).await.unwrap());
     }
-    let line = format!("{REFUSED}{{reason=\"too_many\"}}");
+    let line = format!("{REJECTED}{{reason=\"too_many\"}}");
     eventually("four too many", || async { metric(collector.http, &line).await.as_deref() == Some("4") })
         .await;
     let last = peer.send_alerts(1, 1..=1).await;
@@ -375,7 +378,7 @@ async fn a_sensor_that_breaks_the_rules_harms_only_itself() {
     let (mut peer, _) = connected(collector.listen, &pair, &key, 1).await;
     peer.send(&ToCollector::Hello(support::hello(1))).await; // out of turn
     assert_eq!(peer.next().await, Heard::Closed);
-    let line = format!("{REFUSED}{{reason=\"malformed\"}}");
+    let line = format!("{REJECTED}{{reason=\"malformed\"}}");
     eventually("one refusal", || async { metric(collector.http, &line).await.as_deref() == Some("1") }).await;
     let (peer, _) = connected(collector.listen, &pair, &key, 1).await;
     let Peer { mut stream, .. } = peer;
@@ -383,7 +386,7 @@ async fn a_sensor_that_breaks_the_rules_harms_only_itself() {
     stream.write_all(&[7; 40]).await.unwrap(); // a frame that does not authenticate
     let mut answer = Vec::new();
     let _ = stream.read_to_end(&mut answer).await;
-    let line = format!("{REFUSED}{{reason=\"authentication\"}}");
+    let line = format!("{REJECTED}{{reason=\"authentication\"}}");
     eventually("one refusal", || async { metric(collector.http, &line).await.as_deref() == Some("1") }).await;
     collector.stop().await;
 }

@@ -164,7 +164,7 @@ async fn operators_work_beside_a_running_collector() {
     assert_eq!(text(&revoked.stdout), "revoked branch-7\n");
     assert_eq!(peer.next().await, Heard::Rejected(sentinel_uplink::RejectReason::Revoked));
     let again = output(&["revoke", "branch-7"], data);
-    assert!(!again.status.success() && text(&again.stderr).contains("was revoked before"), "{again:?}");
+    assert!(!again.status.success() && text(&again.stderr).contains("is revoked already"), "{again:?}");
     let second = output(&["run", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"], data);
     assert!(text(&second.stderr).contains("another sentinel-collector runs on"), "{second:?}");
     let nobody = output(&["revoke", "nobody"], data);

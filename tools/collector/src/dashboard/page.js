@@ -1,5 +1,5 @@
 // Live alerts and sensors. Reads /api/v1/events, /api/v1/sensors and /api/v1/stats.
-// Whatever comes from the network becomes a text node, never markup.
+// Text from the network becomes a text node, never markup.
 "use strict";
 
 const SEVERITIES = ["info", "low", "medium", "high", "critical"];
@@ -76,7 +76,7 @@ function alertRow(alert, fresh) {
   when.append(element("strong", "", time));
   when.title = String(alert.time);
   const what = element("td", "what", alert.summary);
-  if (alert.phase === "update") what.append(element("span", "phase", "goes on"));
+  if (alert.phase === "update") what.append(element("span", "phase", "ongoing"));
   if (alert.phase === "close") { what.append(element("span", "phase", "closed")); row.classList.add("closed"); }
   const kind = element("td", "kind", kindName(alert.kind));
   kind.title = `MITRE ATT&CK ${alert.technique}`;
@@ -102,7 +102,7 @@ function footAlerts(shown) {
     : `${shown === total ? "The latest" : `${whole.format(shown)} of the latest`} ${whole.format(total)} alerts. Times are local.${held}`;
 }
 
-// Many alerts at once are drawn once: the page stays usable during a flood.
+// Alerts that arrive within one frame are drawn together: the page stays usable during a flood.
 let arriving = [];
 function arrive(alert) {
   if (arriving.length === 0) requestAnimationFrame(flush);
@@ -207,7 +207,7 @@ function drawSummary(stats) {
   byId("tile-lost").textContent = whole.format(lost);
   byId("tile-lost").classList.toggle("warn", lost > 0);
   byId("tile-lost-note").textContent = lost > 0
-    ? `${whole.format(stats.alerts.lost)} given up by sensors, ${whole.format(stats.alerts.missing)} unexplained`
+    ? `${whole.format(stats.alerts.lost)} discarded by sensors, ${whole.format(stats.alerts.missing)} missing`
     : "every alert is accounted for";
 }
 
@@ -247,7 +247,7 @@ function sensorItem(sensor) {
 }
 
 function drawSensors(sensors) {
-  const order = ["offline", "connected", "enrolled", "revoked"]; // what needs a look first
+  const order = ["offline", "connected", "enrolled", "revoked"]; // those that need attention first
   const sorted = sensors.toSorted((a, b) => order.indexOf(a.state) - order.indexOf(b.state) || a.name.localeCompare(b.name));
   byId("sensor-rows").replaceChildren(...sorted.map(sensorItem));
   byId("sensors-empty").hidden = sensors.length > 0;
@@ -271,7 +271,7 @@ async function drawSensorList() {
   drawSensors((await read("/api/v1/sensors")).sensors);
 }
 
-// Runs `work` now or a second after its last run, however often it is asked for.
+// Rate limit: runs `work` at once, or one second after its last run.
 function atMostEachSecond(work) {
   let planned = false;
   let earliest = 0;
@@ -282,7 +282,7 @@ function atMostEachSecond(work) {
       try {
         await work();
       } catch {
-        // The event stream tells the reader that the collector is away; the next turn tries again.
+        // The state of the event stream shows the reader that the collector is not reachable; the next refresh tries again.
       }
       earliest = Date.now() + 1000;
       planned = false;
@@ -303,7 +303,7 @@ function setLink(name, text) {
 }
 
 function listen() {
-  // The browser reconnects by itself and tells where it stopped; the collector sends what was missed.
+  // The browser reconnects by itself and sends the id of its last event; the collector sends the alerts it missed.
   const from = state.lastId === "" ? "recent=100" : `last_event_id=${state.lastId}`;
   const events = new EventSource(`/api/v1/events?${from}`);
   events.addEventListener("open", () => { setLink("up", "Live"); refresh(); });

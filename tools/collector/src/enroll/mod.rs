@@ -94,7 +94,7 @@ pub fn revoke(files: &Files, text: &str) -> anyhow::Result<Sensor> {
         bail!("there is no sensor {text:?}; there are {}", names.join(", "));
     };
     if !sensors::revoke(&connection, sensor.id, clock::now())? {
-        bail!("{} was revoked before", sensor.name);
+        bail!("{} is revoked already", sensor.name);
     }
     Ok(sensor)
 }
@@ -114,14 +114,14 @@ pub fn list(files: &Files, as_json: bool) -> Result<String, StoreError> {
 
 fn table(statuses: &[SensorStatus], now: Timestamp) -> String {
     let mut text = format!(
-        "{:>4}  {:<24} {:<9} {:>10} {:>10} {:>8} {:>8} {:>8}\n",
-        "ID", "NAME", "STATE", "LAST SEEN", "STORED", "AGAIN", "LOST", "MISSING"
+        "{:>4}  {:<24} {:<9} {:>10} {:>10} {:>9} {:>8} {:>8}\n",
+        "ID", "NAME", "STATE", "LAST SEEN", "STORED", "DUPLICATE", "LOST", "MISSING"
     );
     for SensorStatus { sensor, state, .. } in statuses {
         let seen = sensor.last_seen_at.map_or_else(|| "never".into(), |at| ago(now.since(at)));
         let _ = writeln!(
             text,
-            "{:>4}  {:<24} {:<9} {seen:>10} {:>10} {:>8} {:>8} {:>8}",
+            "{:>4}  {:<24} {:<9} {seen:>10} {:>10} {:>9} {:>8} {:>8}",
             sensor.id.0,
             sensor.name,
             state.name(),

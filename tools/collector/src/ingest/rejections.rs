@@ -37,12 +37,12 @@ impl Rejections {
     /// Rejects a peer that has not named a key.
     pub fn address(&self, cause: RejectionCause, address: IpAddr, detail: impl fmt::Display) {
         let peer = PeerId::Address(address);
-        self.reject(cause, peer, format_args!("refused {address} ({}): {detail}", cause.name()));
+        self.reject(cause, peer, format_args!("rejected {address} ({}): {detail}", cause.name()));
     }
 
     /// Rejects a peer that claims to own `key`.
     pub fn key(&self, cause: RejectionCause, key: PublicKey, address: IpAddr, detail: impl fmt::Display) {
-        let text = format_args!("refused key {key} from {address} ({}): {detail}", cause.name());
+        let text = format_args!("rejected key {key} from {address} ({}): {detail}", cause.name());
         self.reject(cause, PeerId::Key(key), text);
     }
 
@@ -54,7 +54,7 @@ impl Rejections {
         }
         if logged.insert((cause, peer)) {
             drop(logged);
-            self.log.warn(format_args!("{text}; logged once, counted in connections_refused"));
+            self.log.warn(format_args!("{text}; logged once, counted in connections_rejected"));
         }
     }
 }
