@@ -24,8 +24,7 @@ pub struct AlertLabels {
     pub severity: &'static str,
 }
 
-/// Cause for which a connection was rejected. The wire has [`sentinel_uplink::RejectReason`] for those that a peer is
-/// told.
+/// Cause for which a connection was rejected. Peers receive a [`sentinel_uplink::RejectReason`], which says less.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum RejectionCause {
     /// Its first bytes are not those of the protocol.
@@ -46,7 +45,7 @@ pub enum RejectionCause {
     TooMany,
     /// Another version of the protocol.
     Version,
-    /// A message that is malformed or out of turn.
+    /// A message that is malformed or not expected in its phase.
     Malformed,
     /// The requested name belongs to another sensor.
     NameTaken,

@@ -115,7 +115,7 @@ impl RunningCollector {
         log.info(format_args!("sentinel-collector {} key {}", env!("CARGO_PKG_VERSION"), identity.public()));
         let limits = IngestLimits {
             connections: max_connections,
-            // A quarter may be without a proved key, so that strangers cannot keep sensors out.
+            // A quarter may be without a proved key, so that unauthenticated peers cannot keep sensors out.
             handshakes: max_connections.div_ceil(4).max(16),
             session,
         };

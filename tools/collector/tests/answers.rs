@@ -14,9 +14,9 @@ use std::time::Duration;
 use sentinel_alert::Kind;
 use sentinel_collector::enroll as operator;
 use sentinel_uplink::{Counter, KeyPair, Telemetry, ToCollector};
-use support::{
-    Heard, connected, enroll, eventually, files, get, get_json, request_with_headers, start, token,
-};
+use support::http::{get, get_json, request_with_headers};
+use support::sensor::{Received, connected, enroll};
+use support::{eventually, files, start, token};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 
@@ -113,7 +113,7 @@ async fn every_answer_keeps_its_bytes() {
 
     let pair = KeyPair::from_bytes(&[7; 32]);
     let one_time = token(directory.path(), "branch-7", Duration::from_secs(60));
-    let welcome = Heard::Welcome { name: "branch-7".into(), acked: None };
+    let welcome = Received::Welcome { name: "branch-7".into(), acked: None };
     assert_eq!(enroll(&pair, &one_time, collector.listen, "").await, welcome);
     let (mut peer, _) = connected(collector.listen, &pair, one_time.collector(), 3).await;
     let last = peer.send_alerts(3, 1..=2).await;

@@ -18,9 +18,9 @@ const CATCH_UP_LEN: u32 = 500;
 /// First alert of a subscription.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum StreamStart {
-    /// That many stored alerts, at most [`MAX_RECENT`], then the live ones; with 0 only the live ones.
+    /// Begin with this number of stored alerts, at most [`MAX_RECENT`]; with 0 the next one to be stored.
     Recent(u32),
-    /// The one after this row number, as a client does that comes back.
+    /// Begin after the alert with this row number, to resume.
     After(i64),
 }
 

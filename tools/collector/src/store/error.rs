@@ -9,16 +9,16 @@ use rusqlite::ErrorCode;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// The file is there, but the key does not open it, or it is not a database of ours.
+    /// The file exists, but the key does not open it, or it is not a database of a collector.
     WrongKey(PathBuf),
-    /// The file is there, but the key file beside it is gone.
+    /// The database exists, and its key file does not.
     KeyMissing {
         /// The database.
         database: PathBuf,
-        /// Where its key was expected.
+        /// Path of the missing key file.
         key: PathBuf,
     },
-    /// The key file can be read by others; the mode it has.
+    /// The key file with this mode can be read by others.
     KeyExposed(PathBuf, u32),
     /// `SENTINEL_DB_KEY` is set and empty.
     KeyEmpty,
@@ -26,7 +26,7 @@ pub enum StoreError {
     KeyMalformed(PathBuf),
     /// The library is not `SQLCipher`: the file would not be encrypted.
     NotEncrypted,
-    /// A newer program wrote this file; its schema version.
+    /// A newer program wrote the database, with this schema version.
     NewerSchema(i64),
     /// A sensor or token of this name exists already.
     NameTaken(String),

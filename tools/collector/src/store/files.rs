@@ -14,10 +14,10 @@ pub struct Files {
 }
 
 impl Files {
-    /// Finds or makes the key of the database in `directory`, which is made if it is not there.
+    /// Loads or creates the key of the database in `directory`, which is created if it does not exist.
     ///
     /// # Errors
-    /// As [`DatabaseKey::load`].
+    /// Those of [`DatabaseKey::load`] and [`StoreError::Io`].
     pub fn locate(directory: &Path, given_key: Option<&str>) -> Result<Self, StoreError> {
         key::private_directory(directory)?;
         let database = directory.join(DATABASE);
@@ -40,9 +40,9 @@ impl Files {
     /// A connection that may write.
     ///
     /// # Errors
-    /// As [`schema::open_writer`].
+    /// Those of [`schema::open_writer`].
     pub fn open_writer(&self) -> Result<rusqlite::Connection, StoreError> {
-        // Made by us if it is not there, because the library would let others read it.
+        // Created here if it does not exist: the library would create it with a mode that others can read.
         let path = self.database();
         let made = OpenOptions::new().append(true).create(true).mode(0o600).open(&path);
         made.map_err(|error| StoreError::Io(path, error))?;
@@ -52,12 +52,12 @@ impl Files {
     /// A connection that may only read.
     ///
     /// # Errors
-    /// As [`schema::open_reader`].
+    /// Those of [`schema::open_reader`].
     pub fn open_reader(&self) -> Result<rusqlite::Connection, StoreError> {
         schema::open_reader(&self.database(), &self.key)
     }
 
-    /// Makes sure that one collector at most runs on these files, as long as the file returned is kept.
+    /// Takes the lock of the directory, so that at most one collector runs on it; dropping the file releases the lock.
     ///
     /// # Errors
     /// [`StoreError::InUse`] if another one does; [`StoreError::Io`].
@@ -72,7 +72,7 @@ impl Files {
         }
     }
 
-    /// Bytes on disk: the database and its write-ahead log.
+    /// Bytes of the database and its write-ahead log on disk.
     #[must_use]
     pub fn size_bytes(&self) -> u64 {
         let length = |suffix: &str| {

@@ -18,6 +18,8 @@ mod reader;
 pub mod schema;
 pub(crate) mod sensors;
 mod telemetry;
+#[cfg(test)]
+mod testing;
 mod writer;
 
 pub use error::StoreError;

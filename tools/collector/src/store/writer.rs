@@ -1,7 +1,7 @@
 //! The writer thread: drains the queue, commits everything in one transaction, then replies.
 //!
 //! Group commit: a commit costs one flush to the disk whatever its size, so under load more jobs go into each.
-//! Nothing is replied before the commit: what a sensor is told to discard is on the disk.
+//! Nothing is replied before the commit: an alert that a sensor may discard is on the disk.
 
 use std::sync::Arc;
 use std::thread;
@@ -299,59 +299,25 @@ impl State {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
-    use sentinel_alert::{Alert, AlertId, Evidence, Phase, Severity, Subject, Test};
-
     use super::*;
     use crate::model::AlertTotals;
-    use crate::store::{DatabaseKey, schema};
-
-    fn open(path: &Path) -> Connection {
-        let connection = schema::open_writer(path, &DatabaseKey::from_text(&"0f".repeat(32))).unwrap();
-        let sql =
-            "INSERT OR IGNORE INTO sensors (public_key, name, enrolled_at_us) VALUES (zeroblob(32), 'a', 0)";
-        connection.execute(sql, []).unwrap();
-        connection.busy_timeout(Duration::ZERO).unwrap();
-        connection
-    }
-
-    fn delivery(sensor: i64, seq: u64) -> Delivery {
-        let id = AlertId { boot: 1, seq };
-        let alert = Alert {
-            time: Timestamp::from_parts(seq, 0),
-            first: Timestamp::from_parts(seq, 0),
-            test: Test::ArpSpoof,
-            severity: Severity::Low,
-            phase: Phase::Open,
-            incident: 1,
-            suppressed: 0,
-            subject: Subject::default(),
-            evidence: Evidence::Packets { count: 1, threshold: 1, window_s: 1 },
-        };
-        Delivery {
-            sensor: SensorId(sensor),
-            alerts: vec![(id, alert)],
-            unreadable: Vec::new(),
-            gaps: Vec::new(),
-            last: id,
-            received_at: Timestamp::ZERO,
-        }
-    }
+    use crate::store::testing::{delivery, open};
 
     #[test]
-    fn a_store_that_cannot_be_written_is_tried_again_until_it_can() {
+    fn a_failed_commit_is_retried_until_it_succeeds() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("db");
         let log = Log::open(Some(&directory.path().join("log"))).unwrap();
         let metrics = Arc::new(Metrics::new(&AlertTotals::default()));
+        let connection = open(&path);
+        connection.busy_timeout(Duration::ZERO).unwrap(); // the lock of the other process is an error at once
         let (writer, handle) =
-            Writer::start(open(&path), EventBus::default(), Arc::clone(&metrics), log).unwrap();
+            Writer::start(connection, EventBus::default(), Arc::clone(&metrics), log).unwrap();
         let blocker = open(&path);
         blocker.execute_batch("BEGIN IMMEDIATE").unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let receipt = runtime.block_on(async {
-            let waiting = tokio::spawn(async move { handle.deliver(delivery(1, 1), "a".into()).await });
+            let waiting = tokio::spawn(async move { handle.deliver(delivery(1..=1), "a".into()).await });
             while metrics.store_errors.get() < 2 {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
@@ -368,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn a_job_that_can_never_be_stored_does_not_hold_up_the_others() {
+    fn a_job_that_cannot_be_stored_does_not_delay_the_others() {
         let directory = tempfile::tempdir().unwrap();
         let metrics = Arc::new(Metrics::new(&AlertTotals::default()));
         let log = Log::open(Some(&directory.path().join("log"))).unwrap();
@@ -383,7 +349,8 @@ mod tests {
             .into_iter()
             .map(|(sensor, seq)| {
                 let (reply, result) = oneshot::channel();
-                (Job::Deliver { delivery: delivery(sensor, seq), sensor: "a".into(), reply }, result)
+                let delivery = Delivery { sensor: SensorId(sensor), ..delivery(seq..=seq) };
+                (Job::Deliver { delivery, sensor: "a".into(), reply }, result)
             })
             .unzip();
         state.commit(jobs, &queue);

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 
-/// Three comments missing in a row: the collector sends one every ten seconds.
+/// Time without a byte. The collector sends a comment every ten seconds, so three of them are missing.
 const READ_TIMEOUT: Duration = Duration::from_secs(35);
 /// Longest line of a header or an event, in bytes.
 const MAX_LINE_LEN: u64 = 64 * 1024;
@@ -145,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn events_are_read_as_the_standard_says() {
+    fn events_are_parsed_as_the_standard_requires() {
         let stream =
             ": comment\n\nevent: alert\nid: 7\ndata: {\"a\":1}\n\ndata:x\r\ndata: y\r\n\r\ndata: cut";
         let mut events = EventReader(stream.as_bytes());

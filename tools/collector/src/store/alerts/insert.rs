@@ -250,8 +250,8 @@ mod tests {
 
     use sentinel_uplink::GapReason;
 
-    use super::super::testing::{commit, delivery, open};
     use super::*;
+    use crate::store::testing::{commit, delivery, open};
 
     fn number(connection: &Connection, sql: &str) -> u64 {
         connection.query_row(sql, [], |row| row.get(0)).unwrap()
@@ -284,15 +284,15 @@ mod tests {
         assert_eq!((second.inserted.len(), second.duplicates), (2, 5));
         assert_eq!(second.inserted.iter().map(|(_, index)| *index).collect::<Vec<_>>(), [5, 6]);
         assert_eq!(consistent(&connection), 12);
-        // The same number of another run is another alert.
+        // An equal sequence number of another boot is another alert.
         let mut other = delivery(1..=1);
         other.alerts[0].0.boot = 4;
         assert_eq!(commit(&mut connection, &other).unwrap().inserted.len(), 1);
     }
 
     #[test]
-    fn a_crash_leaves_whole_deliveries_wherever_it_strikes() {
-        // What a power cut can leave: the database file and any prefix of the write-ahead log.
+    fn a_crash_at_any_point_leaves_complete_deliveries() {
+        // A power cut leaves the database file and any prefix of the write-ahead log.
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("db");
         let mut connection = open(&path);
@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_disk_stores_nothing_and_passes() {
+    fn a_full_disk_stores_nothing_and_is_a_temporary_error() {
         let directory = tempfile::tempdir().unwrap();
         let mut connection = open(&directory.path().join("db"));
         commit(&mut connection, &delivery(1..=5)).unwrap();
@@ -357,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn what_this_version_cannot_read_is_kept() {
+    fn an_unreadable_alert_is_kept() {
         let directory = tempfile::tempdir().unwrap();
         let mut connection = open(&directory.path().join("db"));
         let id = AlertId { boot: 3, seq: 1 };

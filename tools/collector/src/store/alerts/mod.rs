@@ -3,6 +3,4 @@
 mod column;
 pub(super) mod insert;
 pub(super) mod query;
-#[cfg(test)]
-mod testing;
 pub(super) mod totals;

@@ -88,9 +88,9 @@ fn any_of(sql: &mut String, column: &str, numbers: impl ExactSizeIterator<Item =
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{alert, commit, delivery, key, open};
     use super::*;
     use crate::store::schema;
+    use crate::store::testing::{alert, commit, delivery, key, open};
 
     #[test]
     fn a_stored_alert_is_read_back_as_it_was() {

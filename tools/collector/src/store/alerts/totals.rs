@@ -58,8 +58,8 @@ pub(in crate::store) fn timeline(
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{commit, delivery, open};
     use super::*;
+    use crate::store::testing::{commit, delivery, open};
 
     #[test]
     fn minutes_without_alerts_are_there() {

@@ -6,9 +6,9 @@ use rusqlite::Connection;
 use sentinel_alert::{Alert, AlertId, Evidence, Phase, Severity, Subject, Test};
 use sentinel_units::Timestamp;
 
-use super::insert::insert_delivery;
+use super::alerts::insert::insert_delivery;
+use super::{DatabaseKey, StoreError, schema};
 use crate::model::{Delivery, Receipt, SensorId};
-use crate::store::{DatabaseKey, StoreError, schema};
 
 pub(super) fn key() -> DatabaseKey {
     DatabaseKey::from_text(&"0f".repeat(32))
