@@ -12,12 +12,6 @@ const MAX_LAG: usize = 4_096;
 pub struct EventBus(broadcast::Sender<Event>);
 
 impl EventBus {
-    /// A bus without subscribers, which holds `max_lag` events for the slowest one.
-    #[must_use]
-    pub fn with_lag(max_lag: usize) -> Self {
-        Self(broadcast::channel(max_lag).0)
-    }
-
     /// Notifies every subscriber; without subscribers the event is dropped.
     pub fn publish(&self, event: Event) {
         let _ = self.0.send(event); // fails only if nobody is subscribed
@@ -38,6 +32,6 @@ impl EventBus {
 
 impl Default for EventBus {
     fn default() -> Self {
-        Self::with_lag(MAX_LAG)
+        Self(broadcast::channel(MAX_LAG).0)
     }
 }

@@ -14,13 +14,12 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::api::{self, HostPolicy};
-use crate::events::EventBus;
-use crate::ingest::{Ingest, IngestLimits, IngestShared, Rejections, Sessions};
+use crate::ingest::{Ingest, IngestLimits, IngestShared, Rejections};
 use crate::log::Log;
 use crate::metrics::Metrics;
 use crate::service::Service;
 use crate::store::{Files, ReaderPool, Writer, WriterHandle, initial_totals};
-use crate::{clock, dashboard, enroll};
+use crate::{dashboard, enroll};
 
 /// Settings of a collector.
 #[derive(Debug)]
@@ -101,17 +100,10 @@ impl RunningCollector {
         let identity = enroll::identity(&files)?;
         let (sensors, listen) = bind(listen).await?;
         let (pages, http) = bind(http).await?;
-        let events = EventBus::default();
-        let (writer, handle) = Writer::start(connection, events.clone(), Arc::clone(&metrics), log.clone())?;
         let (stop, stopping) = watch::channel(false);
-        let service = Service {
-            readers: ReaderPool::new(files),
-            events,
-            sessions: Sessions::default(),
-            metrics: Arc::clone(&metrics),
-            started: clock::now(),
-            stopping,
-        };
+        let service = Service::new(ReaderPool::new(files), Arc::clone(&metrics), stopping.clone());
+        let events = service.events.clone();
+        let (writer, handle) = Writer::start(connection, events, Arc::clone(&metrics), log.clone())?;
         log.info(format_args!("sentinel-collector {} key {}", env!("CARGO_PKG_VERSION"), identity.public()));
         let limits = IngestLimits {
             connections: max_connections,
@@ -121,7 +113,6 @@ impl RunningCollector {
         };
         let shared = ingest_shared(&service, identity, handle, limits, &log);
         let hosts = if http_allow_remote { HostPolicy::Any } else { HostPolicy::LocalOnly };
-        let stopping = service.stopping.clone();
         let router = api::router(service, hosts, dashboard::router());
         let ingest = tokio::spawn(Ingest::new(sensors, shared).run());
         let server = tokio::spawn(serve(pages, router, stopping, log.clone()));

@@ -9,13 +9,15 @@
 mod support;
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use sentinel_alert::Kind;
 use sentinel_collector::enroll as operator;
+use sentinel_collector::run::RunningCollector;
 use sentinel_uplink::{Counter, KeyPair, Telemetry, ToCollector};
 use support::http::{get, get_json, request_with_headers};
-use support::sensor::{Received, connected, enroll};
+use support::sensor::{Received, SensorClient, connected, enroll};
 use support::{eventually, files, start, token};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
@@ -103,28 +105,32 @@ async fn read_until(stream: &mut BufReader<TcpStream>, end: &str) -> String {
     text
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn every_answer_keeps_its_bytes() {
-    let directory = tempfile::tempdir().unwrap();
-    let collector = start(directory.path()).await;
-    let http = collector.http;
-    let (mut live, header) = event_stream(http, "/api/v1/events").await;
+/// A collector with an event stream that was open before a sensor enrolled, connected and sent two alerts.
+async fn with_two_alerts(directory: &Path) -> (RunningCollector, SensorClient, BufReader<TcpStream>) {
+    let collector = start(directory).await;
+    let (live, header) = event_stream(collector.http, "/api/v1/events").await;
     assert_eq!(without_date(&header), STREAM_HEADER);
-
     let pair = KeyPair::from_bytes(&[7; 32]);
-    let one_time = token(directory.path(), "branch-7", Duration::from_secs(60));
+    let one_time = token(directory, "branch-7", Duration::from_secs(60));
     let welcome = Received::Welcome { name: "branch-7".into(), acked: None };
     assert_eq!(enroll(&pair, &one_time, collector.listen, "").await, welcome);
     let (mut peer, _) = connected(collector.listen, &pair, one_time.collector(), 3).await;
     let last = peer.send_alerts(3, 1..=2).await;
     peer.until_acked(last).await;
+    (collector, peer, live)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_answer_keeps_its_bytes() {
+    let directory = tempfile::tempdir().unwrap();
+    let (collector, mut peer, _live) = with_two_alerts(directory.path()).await;
+    let http = collector.http;
     peer.send(&telemetry(1_000, 100)).await;
     peer.send(&telemetry(3_000, 500)).await;
     eventually("a rate", || async {
         get_json(http, "/api/v1/sensors").await.1["sensors"][0]["telemetry"]["frames_seen"] == 500
     })
     .await;
-
     let (_, alerts) = get(http, "/api/v1/alerts?limit=1").await;
     assert_eq!(masked(&alerts, &["received"]), format!("{{\"alerts\":[{}],\"next\":\"2\"}}\n", alert(2)));
     let (_, sensors) = get(http, "/api/v1/sensors").await;
@@ -138,35 +144,38 @@ async fn every_answer_keeps_its_bytes() {
     assert_eq!(masked(&health, &["uptime_s", "version"]), HEALTH);
     let (_, metrics) = get(http, "/metrics").await;
     assert_eq!(series(&metrics), expected_series());
-
-    let (mut resumed, _) = event_stream(http, "/api/v1/events?recent=1").await;
-    let event = read_until(&mut resumed, "\n\n").await;
-    assert_eq!(masked(&event, &["received"]), format!("event: alert\nid: 2\ndata: {}\n\n", alert(2)));
-    drop(peer);
-    let mut expected = String::new();
-    for sensor_event in ["enrolled", "connected"] {
-        expected.push_str(&sensor_event_bytes(sensor_event, "null"));
-    }
-    for seq in [1, 2] {
-        expected.push_str(&format!("event: alert\nid: {seq}\ndata: {}\n\n", alert(seq)));
-    }
-    expected.push_str(&sensor_event_bytes("disconnected", "\"the sensor closed the connection\""));
-    let mut events = String::new();
-    while !events.contains("disconnected") {
-        events.push_str(&read_until(&mut live, "\n\n").await);
-    }
-    let masked_events: String = events
-        .split_inclusive("\n\n")
-        .map(|event| match event.starts_with("event: sensor") {
-            true => masked(event, &["peer", "time"]),
-            false => masked(event, &["received"]),
-        })
-        .collect();
-    assert_eq!(masked_events, expected);
     collector.stop().await;
 }
 
-fn sensor_event_bytes(event: &str, reason: &str) -> String {
+#[tokio::test(flavor = "multi_thread")]
+async fn every_event_keeps_its_bytes() {
+    let directory = tempfile::tempdir().unwrap();
+    let (collector, peer, mut live) = with_two_alerts(directory.path()).await;
+    let (mut resumed, _) = event_stream(collector.http, "/api/v1/events?recent=1").await;
+    let event = read_until(&mut resumed, "\n\n").await;
+    assert_eq!(masked(&event, &["received"]), alert_event(2));
+    drop(peer);
+    let expected = [
+        sensor_event("enrolled", "null"),
+        sensor_event("connected", "null"),
+        alert_event(1),
+        alert_event(2),
+        sensor_event("disconnected", "\"the sensor closed the connection\""),
+    ];
+    for expected in expected {
+        let event = read_until(&mut live, "\n\n").await;
+        let varying: &[&str] =
+            if event.starts_with("event: sensor") { &["peer", "time"] } else { &["received"] };
+        assert_eq!(masked(&event, varying), expected);
+    }
+    collector.stop().await;
+}
+
+fn alert_event(seq: u32) -> String {
+    format!("event: alert\nid: {seq}\ndata: {}\n\n", alert(seq))
+}
+
+fn sensor_event(event: &str, reason: &str) -> String {
     format!(
         "event: sensor\ndata: {{\"event\":\"{event}\",\"peer\":*,\"reason\":{reason},\"sensor\":\"branch-7\",\"time\":*}}\n\n"
     )

@@ -101,6 +101,7 @@ impl SessionGuard {
 impl Drop for SessionGuard {
     fn drop(&mut self) {
         let mut sessions = self.sessions.lock();
+        // A replaced session must not remove its successor.
         if sessions.get(&self.id).is_some_and(|entry| entry.generation == self.generation) {
             sessions.remove(&self.id);
         }

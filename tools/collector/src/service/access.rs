@@ -13,17 +13,17 @@ pub enum Caller {
 /// The operations that need permission.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Operation {
-    /// [`super::list_alerts`].
+    /// Read stored alerts.
     ListAlerts,
-    /// [`super::list_sensors`].
+    /// Read the sensors and their state.
     ListSensors,
-    /// [`super::stats`].
+    /// Read totals and the timeline.
     Stats,
-    /// [`super::health`].
+    /// Read the ability to store and read alerts.
     Health,
-    /// [`super::metrics_snapshot`].
+    /// Read the figures for monitoring.
     Metrics,
-    /// [`super::subscribe`].
+    /// Receive events.
     Subscribe,
 }
 

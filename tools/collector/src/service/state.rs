@@ -5,6 +5,7 @@ use std::sync::Arc;
 use sentinel_units::Timestamp;
 use tokio::sync::watch;
 
+use crate::clock;
 use crate::events::EventBus;
 use crate::ingest::Sessions;
 use crate::metrics::Metrics;
@@ -25,4 +26,19 @@ pub struct Service {
     pub started: Timestamp,
     /// Turns true when the process stops; subscriptions end then.
     pub stopping: watch::Receiver<bool>,
+}
+
+impl Service {
+    /// State of a process that starts now, without sessions and subscribers.
+    #[must_use]
+    pub fn new(readers: ReaderPool, metrics: Arc<Metrics>, stopping: watch::Receiver<bool>) -> Self {
+        Self {
+            readers,
+            events: EventBus::default(),
+            sessions: Sessions::default(),
+            metrics,
+            started: clock::now(),
+            stopping,
+        }
+    }
 }

@@ -111,6 +111,7 @@ pub(crate) fn add_token(
     token: &StoredToken,
     now: Timestamp,
 ) -> Result<(), StoreError> {
+    // Immediate: no other process may take the name between the check and the insertion.
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let sql = "DELETE FROM tokens WHERE expires_at_us + ? <= ?";
     let remembered_us = i64::try_from(TOKEN_RETENTION.as_micros()).unwrap_or(i64::MAX);
@@ -170,6 +171,8 @@ pub(super) fn enroll(
     let key = request.public_key.as_bytes();
     let name = assigned_name(connection, &token, request)?;
     let at_us = to_micros(request.at);
+    // Names are unique, so if a revoked sensor has this one, no other sensor has it and the insertion below succeeds.
+    // Otherwise this changes nothing, and a rejection leaves everything as it was.
     let sql = "UPDATE sensors SET name = substr(name, 1, 48) || ' (' || id || ')'
                WHERE name = ? AND public_key <> ? AND revoked_at_us IS NOT NULL";
     connection.execute(sql, params![name, key])?;
@@ -178,6 +181,7 @@ pub(super) fn enroll(
                SET name = excluded.name, enrolled_at_us = excluded.enrolled_at_us, revoked_at_us = NULL";
     match connection.execute(sql, params![key, name, at_us]) {
         Ok(_) => {}
+        // Undoes the statement only: the transaction, which holds other jobs, goes on.
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
             return Ok(Err(RejectReason::NameTaken));
         }

@@ -81,7 +81,7 @@ impl Connection<'_> {
             let cause = RejectionCause::Version;
             return Err(self.reject_key(cause, sensor.public_key, RejectReason::TooOld));
         }
-        self.handshake_permit = None;
+        self.handshake_permit = None; // the hello was authenticated: the peer owns the key
         let now = clock::now();
         let (guard, evicted) = self.shared.sessions.register(sensor.id, self.peer, now);
         let sensor = self.read_again(&sensor).await?;
@@ -98,9 +98,11 @@ impl Connection<'_> {
         self.shared.writer.info(id, info, now).await.map_err(CloseReason::Store)
     }
 
-    /// The sensor as it is now. Between the claim and its proof an earlier session may have stored more alerts, which
-    /// the welcome must acknowledge, or an operator may have revoked the sensor. No session can store more after this:
-    /// registering has evicted the earlier one, and a later one would evict this one.
+    /// The sensor as it is now: between the claim and its proof an operator may have revoked it, or an earlier session
+    /// may have stored more alerts, which the welcome acknowledges.
+    ///
+    /// The earlier session, evicted by registering this one, may still be storing what it has received. The welcome then
+    /// acknowledges too little, and the sensor sends alerts again, which are duplicates and not stored.
     async fn read_again(&mut self, sensor: &Sensor) -> Result<Sensor, CloseReason> {
         match self.shared.readers.sensor_with_key(sensor.public_key).await {
             Ok(Some(sensor)) if sensor.revoked_at.is_none() => Ok(sensor),

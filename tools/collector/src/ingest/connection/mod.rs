@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use sentinel_alert::AlertId;
 use sentinel_uplink::{
-    CollectorEvent, CollectorSession, PublicKey, SendError, Telemetry, ToCollector, ToSensor, TokenId,
+    CollectorEvent, CollectorSession, Hello, PublicKey, SendError, Telemetry, ToCollector, ToSensor, TokenId,
 };
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
@@ -146,14 +146,9 @@ impl Connection<'_> {
         Ok(Some(match event {
             CollectorEvent::Peer { key } => Inbound::Peer(key),
             CollectorEvent::Enrollment { key, token } => Inbound::Enrollment(key, token),
-            CollectorEvent::Message(ToCollector::Hello(hello)) => Inbound::Hello {
-                protocol: hello.protocol,
-                info: SensorInfo {
-                    software: printable(hello.software),
-                    host: printable(hello.host),
-                    interfaces: printable(hello.interfaces),
-                },
-            },
+            CollectorEvent::Message(ToCollector::Hello(hello)) => {
+                Inbound::Hello { protocol: hello.protocol, info: sensor_info(&hello) }
+            }
             CollectorEvent::Message(ToCollector::Enroll(enroll)) => {
                 Inbound::Enroll { name: sanitize_name(enroll.name) }
             }
@@ -223,6 +218,15 @@ impl Connection<'_> {
             _ = self.stream.readable(), if wants_read => Wake::Socket,
             () = tokio::time::sleep(deadline.max(Duration::from_millis(1))) => Wake::Deadline,
         }
+    }
+}
+
+/// The properties in a hello. Text of a peer reaches logs and terminals, so only printable ASCII is taken.
+fn sensor_info(hello: &Hello<'_>) -> SensorInfo {
+    SensorInfo {
+        software: printable(hello.software),
+        host: printable(hello.host),
+        interfaces: printable(hello.interfaces),
     }
 }
 

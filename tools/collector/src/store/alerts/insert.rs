@@ -117,6 +117,9 @@ impl Inserter<'_> {
             statement.execute(params![sensor, boot, highest, unsigned(counts.stored), lost])?;
             stored = stored.saturating_add(counts.stored);
         }
+        // The position is set and not compared: the order of sending is the sensor's own, across boots as well. An
+        // evicted session that stores its last delivery may set it back; the sensor then sends alerts again, which are
+        // duplicates. It never moves past an alert that is not stored, because a session stores in the order of sending.
         let sql = "UPDATE sensors SET stored = stored + ?, duplicates = duplicates + ?, lost = lost + ?,
                    acked_boot = ?, acked_seq = ?, last_seen_at_us = ? WHERE id = ?";
         self.connection.prepare_cached(sql)?.execute(params![
@@ -143,6 +146,8 @@ fn insert_alert(
     // Relative to the epoch, so that a row can be decoded without knowing the boot it came from.
     let bytes = wire::encode(alert, Timestamp::ZERO, &mut buffer)
         .map_err(|error| StoreError::Sqlite(rusqlite::Error::ToSqlConversionFailure(Box::new(error))))?;
+    // IGNORE covers the unique key (sensor, boot, seq). A sensor that does not exist is still an error: foreign keys
+    // are not subject to it.
     let sql = "INSERT OR IGNORE INTO alerts
                (sensor, boot, seq, time_us, received_at_us, kind, severity, wire) VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
     let values = params![
