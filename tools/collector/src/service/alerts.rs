@@ -80,3 +80,46 @@ async fn find_sensor(service: &Service, text: String) -> Result<SensorId, Servic
     let known = sensors.into_iter().take(MAX_KNOWN_NAMES).map(|sensor| sensor.name).collect();
     Err(ServiceError::UnknownSensor { given: text, known })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::service::testing::service;
+
+    fn ids(page: &AlertPage) -> Vec<i64> {
+        page.alerts.iter().map(|alert| alert.id).collect()
+    }
+
+    #[tokio::test]
+    async fn pages_continue_at_next_until_there_is_none() {
+        let directory = tempfile::tempdir().unwrap();
+        let (service, _stop) = service(directory.path(), 1..=5);
+        let request = |position| AlertRequest { position, limit: 3, ..AlertRequest::default() };
+        let first = list_alerts(&service, Caller::Anonymous, request(AlertPosition::Newest)).await.unwrap();
+        assert_eq!((ids(&first), first.next), (vec![5, 4, 3], Some(3)));
+        let second =
+            list_alerts(&service, Caller::Anonymous, request(AlertPosition::Before(3))).await.unwrap();
+        assert_eq!((ids(&second), second.next), (vec![2, 1], None));
+    }
+
+    #[tokio::test]
+    async fn a_limit_out_of_range_is_clamped() {
+        let directory = tempfile::tempdir().unwrap();
+        let (service, _stop) = service(directory.path(), 1..=1_005);
+        for (limit, len) in [(0, 1), (1, 1), (1_000, 1_000), (u32::MAX, 1_000)] {
+            let request = AlertRequest { limit, ..AlertRequest::default() };
+            let page = list_alerts(&service, Caller::Anonymous, request).await.unwrap();
+            assert_eq!((page.alerts.len(), page.next.is_some()), (len, true), "{limit}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_unknown_sensor_is_an_error_with_the_known_names() {
+        let directory = tempfile::tempdir().unwrap();
+        let (service, _stop) = service(directory.path(), 1..=1);
+        let request = AlertRequest { sensor: Some("b".into()), ..AlertRequest::default() };
+        let error = list_alerts(&service, Caller::Anonymous, request).await.unwrap_err();
+        let ServiceError::UnknownSensor { given, known } = error else { panic!("{error}") };
+        assert_eq!((given.as_str(), known), ("b", vec!["a".to_owned()]));
+    }
+}

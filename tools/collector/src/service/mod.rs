@@ -21,6 +21,8 @@ mod sensors;
 mod state;
 mod stats;
 mod subscribe;
+#[cfg(test)]
+mod testing;
 
 pub use access::{Caller, Operation};
 pub use alerts::{AlertPage, AlertRequest, MAX_PAGE_LEN, list_alerts};

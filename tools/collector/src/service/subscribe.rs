@@ -117,3 +117,49 @@ impl Subscription {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::service::testing::service;
+
+    async fn next_id(subscription: &mut Subscription) -> Option<i64> {
+        match subscription.next().await.unwrap()? {
+            Event::Alert(alert) => Some(alert.id),
+            Event::Sensor(event) => panic!("{event:?}"),
+        }
+    }
+
+    /// Publishes the stored alerts after `id` again, as the writer does when they are committed while a subscription
+    /// begins.
+    async fn publish_after(service: &Service, id: i64) {
+        let query = AlertQuery { position: AlertPosition::After(id), limit: 100, ..AlertQuery::default() };
+        for alert in service.readers.alerts(query).await.unwrap() {
+            service.events.publish(Event::Alert(Arc::new(alert)));
+        }
+    }
+
+    #[tokio::test]
+    async fn an_alert_found_in_the_store_and_on_the_bus_is_returned_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let (service, stop) = service(directory.path(), 1..=4);
+        let mut all = subscribe(&service, Caller::Anonymous, StreamStart::After(0)).await.unwrap();
+        let mut recent = subscribe(&service, Caller::Anonymous, StreamStart::Recent(1)).await.unwrap();
+        publish_after(&service, 2).await;
+        for id in 1..=4 {
+            assert_eq!(next_id(&mut all).await, Some(id));
+        }
+        assert_eq!(next_id(&mut recent).await, Some(4));
+        stop.send(true).unwrap();
+        assert_eq!((next_id(&mut all).await, next_id(&mut recent).await), (None, None));
+    }
+
+    #[tokio::test]
+    async fn a_position_beyond_the_store_continues_at_its_end() {
+        let directory = tempfile::tempdir().unwrap();
+        let (service, stop) = service(directory.path(), 1..=2);
+        let mut resumed = subscribe(&service, Caller::Anonymous, StreamStart::After(99)).await.unwrap();
+        stop.send(true).unwrap();
+        assert_eq!((resumed.last, next_id(&mut resumed).await), (2, None));
+    }
+}

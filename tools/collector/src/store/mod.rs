@@ -19,7 +19,7 @@ pub mod schema;
 pub(crate) mod sensors;
 mod telemetry;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod writer;
 
 pub use error::StoreError;

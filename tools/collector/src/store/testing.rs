@@ -10,12 +10,12 @@ use super::alerts::insert::insert_delivery;
 use super::{DatabaseKey, StoreError, schema};
 use crate::model::{Delivery, Receipt, SensorId};
 
-pub(super) fn key() -> DatabaseKey {
+pub(crate) fn key() -> DatabaseKey {
     DatabaseKey::from_text(&"0f".repeat(32))
 }
 
 /// A database with one sensor.
-pub(super) fn open(path: &Path) -> Connection {
+pub(crate) fn open(path: &Path) -> Connection {
     let connection = schema::open_writer(path, &key()).unwrap();
     let sql =
         "INSERT OR IGNORE INTO sensors (public_key, name, enrolled_at_us) VALUES (zeroblob(32), 'a', 0)";
@@ -23,7 +23,7 @@ pub(super) fn open(path: &Path) -> Connection {
     connection
 }
 
-pub(super) fn alert(time_s: u64) -> Alert {
+pub(crate) fn alert(time_s: u64) -> Alert {
     Alert {
         time: Timestamp::from_parts(time_s, 0),
         first: Timestamp::from_parts(time_s, 0),
@@ -37,7 +37,7 @@ pub(super) fn alert(time_s: u64) -> Alert {
     }
 }
 
-pub(super) fn delivery(seqs: std::ops::RangeInclusive<u64>) -> Delivery {
+pub(crate) fn delivery(seqs: std::ops::RangeInclusive<u64>) -> Delivery {
     let last = AlertId { boot: 3, seq: *seqs.end() };
     Delivery {
         sensor: SensorId(1),
@@ -49,7 +49,7 @@ pub(super) fn delivery(seqs: std::ops::RangeInclusive<u64>) -> Delivery {
     }
 }
 
-pub(super) fn commit(connection: &mut Connection, delivery: &Delivery) -> Result<Receipt, StoreError> {
+pub(crate) fn commit(connection: &mut Connection, delivery: &Delivery) -> Result<Receipt, StoreError> {
     let transaction = connection.transaction()?;
     let receipt = insert_delivery(&transaction, delivery)?;
     transaction.commit()?;
