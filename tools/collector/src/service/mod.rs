@@ -8,10 +8,10 @@
 //! |---|---|
 //! | stored alerts, filtered and paged | [`list_alerts`] |
 //! | sensors with their state | [`list_sensors`] |
-//! | totals and timeline | [`stats`] |
-//! | ability to store and read alerts | [`health`] |
+//! | totals and timeline | [`stats()`] |
+//! | ability to store and read alerts | [`health()`] |
 //! | figures for monitoring | [`metrics_snapshot`] |
-//! | stored and live events | [`subscribe`] |
+//! | stored and live events | [`subscribe()`] |
 
 mod access;
 mod alerts;
