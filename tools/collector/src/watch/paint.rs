@@ -127,8 +127,8 @@ fn severity_colour(severity: &str) -> &'static str {
     }
 }
 
-/// Colour of the kind's protocol, as packets are printed: TCP blue, UDP green, HTTP cyan, TLS magenta, DNS yellow.
-/// Kinds of other protocols have the nearest of these, unknown kinds are white.
+/// The colour of the protocol, as packets are printed: TCP blue, UDP green, HTTP cyan, TLS magenta, DNS
+/// yellow; what is of no such protocol stays plain or takes the nearest.
 fn kind_colour(kind: &str) -> &'static str {
     match kind {
         "port_scan" | "syn_flood" | "brute_force" | "suspicious_port" => "\x1b[34m",
