@@ -4,10 +4,10 @@ use std::env::VarError;
 use std::fmt;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use clap::{Args, Parser, Subcommand};
 
 use crate::log::Log;
@@ -184,7 +184,7 @@ impl Arguments {
                 listen: arguments.listen,
                 http: arguments.http,
                 http_allow_remote: arguments.http_allow_remote,
-                log: Log::open(arguments.log.as_deref())?,
+                log: open_log(arguments.log.as_deref())?,
                 max_connections: usize::try_from(arguments.max_connections).unwrap_or(usize::MAX),
             }),
             Command::Enroll(arguments) => arguments.execute(),
@@ -202,6 +202,13 @@ impl Arguments {
             }),
         }
     }
+}
+
+fn open_log(path: Option<&Path>) -> anyhow::Result<Log> {
+    Log::open(path).with_context(|| {
+        let path = path.unwrap_or_else(|| Path::new("standard error"));
+        format!("cannot open the log {}", path.display())
+    })
 }
 
 impl EnrollArguments {

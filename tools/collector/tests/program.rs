@@ -223,6 +223,7 @@ fn operator_mistakes_get_an_explanation() {
     for (arguments, complaint) in [
         (&["run", "--http", "0.0.0.0:0"][..], "--http-allow-remote"),
         (&["run", "--listen", "somewhere"], "--listen"),
+        (&["run", "--log", "/proc/nowhere/log"], "cannot open the log /proc/nowhere/log: No such file"),
         (&["enroll", "--name", "a b", "--address", "a:1"], "letters, digits"),
         (&["enroll", "--address", "nowhere"], "address \"nowhere\""),
         (&["enroll", "--expires", "5w"], "30m"),
