@@ -24,8 +24,8 @@ async fn a_token_enrolls_one_sensor() {
         enroll(&second, &token, collector.listen, "").await,
         Received::Rejected(RejectReason::TokenUsed)
     );
-    let refused = connect(collector.listen, &second, token.collector(), 1).await.next().await;
-    assert_eq!(refused, Received::Rejected(RejectReason::UnknownSensor));
+    let answer = connect(collector.listen, &second, token.collector(), 1).await.next().await;
+    assert_eq!(answer, Received::Rejected(RejectReason::UnknownSensor));
     let (_peer, _) = connected(collector.listen, &first, token.collector(), 1).await;
     assert_eq!(
         metric(collector.http, &format!("{REJECTED}{{reason=\"token\"}}")).await.as_deref(),

@@ -122,7 +122,7 @@ async fn a_foreign_protocol_is_rejected_at_once() {
         assert!(answer.is_empty(), "a foreign protocol gets no answer");
     }
     let line = format!("{REJECTED}{{reason=\"foreign_protocol\"}}");
-    eventually("three refusals", || async { metric(collector.http, &line).await.as_deref() == Some("3") })
+    eventually("three rejections", || async { metric(collector.http, &line).await.as_deref() == Some("3") })
         .await;
     assert_eq!(
         log_text(directory.path()).matches("foreign_protocol").count(),
@@ -149,7 +149,7 @@ async fn an_unfinished_handshake_times_out() {
         tokio::time::timeout(support::WAIT_TIMEOUT, half.read_to_end(&mut answer)).await.expect("still open");
     assert!(answer.is_empty());
     let line = format!("{REJECTED}{{reason=\"handshake_timeout\"}}");
-    eventually("two refusals", || async { metric(collector.http, &line).await.as_deref() == Some("2") })
+    eventually("two rejections", || async { metric(collector.http, &line).await.as_deref() == Some("2") })
         .await;
     eventually("no connection", || async {
         metric(collector.http, "sentinel_collector_connections").await.as_deref() == Some("0")
@@ -285,7 +285,8 @@ async fn a_protocol_violation_ends_only_its_own_connection() {
     peer.send(&ToCollector::Hello(support::sensor::hello(1))).await; // a second time, which the protocol forbids
     assert_eq!(peer.next().await, Received::Closed);
     let line = format!("{REJECTED}{{reason=\"malformed\"}}");
-    eventually("one refusal", || async { metric(collector.http, &line).await.as_deref() == Some("1") }).await;
+    eventually("one rejection", || async { metric(collector.http, &line).await.as_deref() == Some("1") })
+        .await;
     let (peer, _) = connected(collector.listen, &pair, &key, 1).await;
     let SensorClient { mut stream, .. } = peer;
     stream.write_all(&[0, 40]).await.unwrap();
@@ -293,7 +294,8 @@ async fn a_protocol_violation_ends_only_its_own_connection() {
     let mut answer = Vec::new();
     let _ = stream.read_to_end(&mut answer).await;
     let line = format!("{REJECTED}{{reason=\"authentication\"}}");
-    eventually("one refusal", || async { metric(collector.http, &line).await.as_deref() == Some("1") }).await;
+    eventually("one rejection", || async { metric(collector.http, &line).await.as_deref() == Some("1") })
+        .await;
     collector.stop().await;
 }
 

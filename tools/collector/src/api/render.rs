@@ -92,7 +92,7 @@ pub fn sensor_event(event: &SensorEvent) -> String {
     let (name, reason) = match &event.change {
         SensorChange::Enrolled => ("enrolled", None),
         SensorChange::Connected => ("connected", None),
-        SensorChange::Disconnected { reason } => ("disconnected", Some(reason)),
+        SensorChange::Disconnected(reason) => ("disconnected", Some(reason.to_string())),
     };
     let object = json!({
         "time": time(event.time),

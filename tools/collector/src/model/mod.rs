@@ -11,7 +11,7 @@ mod sensor;
 
 pub use alert::{AlertPosition, AlertQuery, AlertTotals, MinuteCounts, StoredAlert};
 pub use delivery::{Delivery, Receipt, UnreadableAlert};
-pub use event::{Event, SensorChange, SensorEvent};
+pub use event::{DisconnectReason, Event, SensorChange, SensorEvent};
 pub use name::{MAX_NAME_LEN, is_valid_name, sanitize_name};
 pub use sensor::{
     Enrollment, Sensor, SensorId, SensorInfo, SensorState, SensorStatus, SessionInfo, StoredToken,

@@ -9,8 +9,8 @@ pub fn is_valid_name(text: &str) -> bool {
     (1..=MAX_NAME_LEN).contains(&text.len()) && text.chars().all(is_allowed)
 }
 
-/// The name a sensor asked for, cut to [`MAX_NAME_LEN`] and with `-` for each character that is not allowed.
-/// Empty if only white space was asked for.
+/// A name that a sensor requested, cut to [`MAX_NAME_LEN`] and with `-` for each character that is not allowed.
+/// Empty if only white space was requested.
 #[must_use]
 pub fn sanitize_name(requested: &str) -> String {
     let replace = |char| if is_allowed(char) { char } else { '-' };

@@ -1,5 +1,6 @@
 //! The end of a connection: what arrived is stored, the peer gets the reason if possible, the cause is counted.
 
+use std::sync::Arc;
 use std::time::Duration;
 use std::{fmt, io};
 
@@ -10,7 +11,7 @@ use super::phase::Phase;
 use crate::clock;
 use crate::ingest::EvictReason;
 use crate::metrics::RejectionCause;
-use crate::model::SensorChange;
+use crate::model::{DisconnectReason, SensorChange};
 use crate::store::StoreError;
 
 /// Time for each of the writes that end a connection.
@@ -49,18 +50,18 @@ impl From<BatchError> for CloseReason {
     }
 }
 
-impl fmt::Display for CloseReason {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::EndOfStream => out.write_str("the sensor closed the connection"),
-            Self::Socket(error) => error.fmt(out),
-            Self::Session(error) => error.fmt(out),
-            Self::Batch(error) => error.fmt(out),
-            Self::Rejected => out.write_str("rejected"),
-            Self::Evicted(EvictReason::Replaced) => out.write_str("the sensor connected again"),
-            Self::Evicted(EvictReason::Revoked) => out.write_str("revoked"),
-            Self::Stopping => out.write_str("the collector stops"),
-            Self::Store(error) => error.fmt(out),
+impl From<CloseReason> for DisconnectReason {
+    fn from(reason: CloseReason) -> Self {
+        match reason {
+            CloseReason::EndOfStream => Self::ClosedByPeer,
+            CloseReason::Socket(error) => Self::Network(Arc::new(error)),
+            CloseReason::Session(error) => Self::Session(error),
+            CloseReason::Batch(error) => Self::Batch(error),
+            CloseReason::Rejected => Self::Rejected,
+            CloseReason::Evicted(EvictReason::Replaced) => Self::Replaced,
+            CloseReason::Evicted(EvictReason::Revoked) => Self::Revoked,
+            CloseReason::Stopping => Self::Stopping,
+            CloseReason::Store(error) => Self::StoreFailed(Arc::new(error)),
         }
     }
 }
@@ -101,7 +102,7 @@ impl Connection<'_> {
         if reason.is_orderly() {
             let _ = tokio::time::timeout(CLOSE_TIMEOUT, self.shut_down()).await;
         }
-        self.report_disconnect(&reason).await;
+        self.report_disconnect(reason.into()).await;
     }
 
     /// Sends the last acknowledgement; if that fails, the sensor sends the alerts again.
@@ -112,28 +113,34 @@ impl Connection<'_> {
         }
     }
 
-    async fn report_disconnect(&mut self, reason: &CloseReason) {
+    async fn report_disconnect(&mut self, reason: DisconnectReason) {
         let Phase::Established(established) = std::mem::replace(&mut self.phase, Phase::Closing) else {
             return;
         };
         self.shared.metrics.sensors_connected.dec();
         self.shared.log.info(format_args!("{} disconnected: {reason}", established.name));
-        self.publish(&established.name, SensorChange::Disconnected { reason: reason.to_string() });
+        self.publish(&established.name, SensorChange::Disconnected(reason));
         // Fails only while the writer stops; the time is in the log as well.
         let _ = self.shared.writer.seen(established.sensor.id, clock::now()).await;
     }
 
     /// Counts and logs a peer that broke the protocol.
     fn count_rejection(&self, reason: &CloseReason) {
-        let cause = match reason {
-            CloseReason::Session(error) => self.cause(*error),
-            CloseReason::Batch(_) => Some(RejectionCause::Malformed),
-            _ => None,
-        };
-        let Some(cause) = cause else { return };
+        match reason {
+            CloseReason::Session(error) => {
+                if let Some(cause) = self.cause(*error) {
+                    self.log_rejection(cause, error);
+                }
+            }
+            CloseReason::Batch(error) => self.log_rejection(RejectionCause::Malformed, error),
+            _ => {}
+        }
+    }
+
+    fn log_rejection(&self, cause: RejectionCause, detail: impl fmt::Display) {
         match self.phase.key() {
-            Some(key) => self.shared.rejections.key(cause, key, self.peer.ip(), reason),
-            None => self.shared.rejections.address(cause, self.peer.ip(), reason),
+            Some(key) => self.shared.rejections.key(cause, key, self.peer.ip(), detail),
+            None => self.shared.rejections.address(cause, self.peer.ip(), detail),
         }
     }
 

@@ -93,7 +93,7 @@ impl Connection<'_> {
         let (id, name): (_, Arc<str>) = (sensor.id, sensor.name.as_str().into());
         self.publish(&name, SensorChange::Connected);
         self.shared.metrics.sensors_connected.inc();
-        // Before the store is asked: from here on closing the connection reports the disconnect.
+        // Before the next wait: from here on closing the connection reports the disconnect.
         self.phase = Phase::Established(Box::new(Established { sensor, name, guard, evicted }));
         self.shared.writer.info(id, info, now).await.map_err(CloseReason::Store)
     }
