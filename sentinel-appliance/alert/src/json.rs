@@ -14,6 +14,15 @@ use crate::{Alert, AlertId, Evidence};
 /// Only those of `out`, which then holds part of the object.
 pub fn write(alert: &Alert, id: Option<AlertId>, out: &mut impl Write) -> fmt::Result {
     out.write_char('{')?;
+    write_members(alert, id, out)?;
+    out.write_char('}')
+}
+
+/// Writes the members of the object without its braces, so that a caller can put members of its own before them.
+///
+/// # Errors
+/// Only those of `out`; what was written before stays written.
+pub fn write_members(alert: &Alert, id: Option<AlertId>, out: &mut impl Write) -> fmt::Result {
     if let Some(AlertId { boot, seq }) = id {
         write!(out, "\"boot\":{boot},\"seq\":{seq},")?;
     }
@@ -39,7 +48,7 @@ pub fn write(alert: &Alert, id: Option<AlertId>, out: &mut impl Write) -> fmt::R
         out.write_str(",\"host\":")?;
         string(host, out)?;
     }
-    out.write_char('}')
+    Ok(())
 }
 
 /// Writes `text` as a JSON string with quotes.
