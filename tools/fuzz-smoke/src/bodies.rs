@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 /// The UCI parser. It lives in a program crate, so its file is taken in here; it uses only std.
 #[path = "../../../sentinel-appliance/sensor/src/settings/uci.rs"]
+#[cfg_attr(test, expect(dead_code, reason = "helpers of the tests of another crate"))]
 mod uci;
 
 /// A function that takes any bytes and must not panic.
