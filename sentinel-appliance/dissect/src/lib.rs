@@ -40,50 +40,22 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
-mod arp;
-mod captured_slice;
-mod cooked;
-pub mod cursor;
-pub mod dhcp;
-pub mod dns;
-mod ethernet;
-mod fast_path;
-pub mod framing;
+pub mod application;
 #[doc(hidden)]
 pub mod fuzzing;
-mod gre;
-pub mod http;
-mod icmp;
-mod icmpv6;
-mod ip;
-mod ipv4;
-mod ipv6;
-mod loopback;
-mod malformed;
-mod mpls;
+mod link;
+mod network;
 mod packet;
-mod pppoe;
-pub mod quic;
-pub mod registry;
-pub mod ssh;
-mod tcp;
-pub mod tls;
+mod read;
+mod transport;
 pub mod tunnel;
-mod udp;
-mod vlan;
-pub mod x509;
 
-pub use arp::Arp;
-pub use cooked::Cooked;
-pub use ethernet::Ethernet;
-pub use fast_path::{
-    FiveTuple, PacketSummary, reread_v4, reread_v6, sender, summarize, summarize_v4, summarize_v6,
+pub use application::{dhcp, dns, framing, http, quic, ssh, tls, x509};
+pub use link::{Cooked, Ethernet, VlanTag, Vlans};
+pub use network::{Arp, Fragment, Ip, protocol};
+pub use packet::{
+    FiveTuple, Network, Packet, PacketSummary, Transport, packet, reassembled, reread_v4, reread_v6, sender,
+    summarize, summarize_v4, summarize_v6,
 };
-pub use icmp::Icmp;
-pub use icmpv6::{Icmpv6, Neighbour};
-pub use ip::{Fragment, Ip, protocol};
-pub use malformed::{Layer, Malformed};
-pub use packet::{Network, Packet, Transport, packet, reassembled};
-pub use tcp::{Tcp, TcpFlags, TcpOption, TcpOptions};
-pub use udp::Udp;
-pub use vlan::{VlanTag, Vlans};
+pub use read::{Layer, Malformed};
+pub use transport::{Icmp, Icmpv6, Neighbour, Tcp, TcpFlags, TcpOption, TcpOptions, Udp};
