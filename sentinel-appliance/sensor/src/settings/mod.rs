@@ -12,11 +12,13 @@
 //! - `report`: `sentinel config check|show|docs`.
 
 mod field;
+pub(crate) mod json;
 mod load;
 mod problem;
 mod registry;
 mod relation;
 mod report;
+pub(crate) mod suspicious_ports;
 mod uci;
 
 pub(crate) use field::{KernelSnap, LogLevel};

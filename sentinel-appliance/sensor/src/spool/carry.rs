@@ -135,8 +135,8 @@ mod tests {
     use sentinel_units::Uptime;
 
     use super::*;
-    use crate::identity;
     use crate::settings::Settings;
+    use crate::system::keys;
 
     /// A spool of three segments of 16 KiB in a directory of its own.
     fn spool(change: impl FnOnce(&mut Settings)) -> (tempfile::TempDir, Spool) {
@@ -149,7 +149,7 @@ mod tests {
             ..Settings::default()
         };
         change(&mut settings);
-        let key = identity::log_key(&settings.state_dir).unwrap();
+        let key = keys::log_key(&settings.state_dir).unwrap();
         let spool = Spool::open(&settings, key).unwrap().0;
         (directory, spool)
     }

@@ -8,7 +8,7 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use sentinel_ringlog::{Cursor, FileStorage, MAX_RECORD, RecordId};
 
-use crate::failure::Failure;
+use crate::terminal::failure::Failure;
 
 use super::{Log, Record, read_record};
 

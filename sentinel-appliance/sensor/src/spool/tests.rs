@@ -27,14 +27,14 @@ fn place() -> Place {
         log_daily_kib: 0,
         ..Settings::default()
     };
-    identity::private_directory(&settings.state_dir).unwrap();
-    identity::private_directory(&settings.run_dir).unwrap();
+    keys::private_directory(&settings.state_dir).unwrap();
+    keys::private_directory(&settings.run_dir).unwrap();
     Place { _directory: directory, settings }
 }
 
 impl Place {
     fn open(&self) -> Spool {
-        Spool::open(&self.settings, identity::log_key(&self.settings.state_dir).unwrap()).unwrap().0
+        Spool::open(&self.settings, keys::log_key(&self.settings.state_dir).unwrap()).unwrap().0
     }
 }
 
@@ -229,7 +229,7 @@ fn only_a_severe_alert_goes_to_flash_at_once_and_not_past_the_daily_budget() {
 fn two_sensors_do_not_share_a_log() {
     let place = place();
     let spool = place.open();
-    let second = Spool::open(&place.settings, identity::log_key(&place.settings.state_dir).unwrap());
+    let second = Spool::open(&place.settings, keys::log_key(&place.settings.state_dir).unwrap());
     let refused = second.map(|_| ()).unwrap_err().to_string();
     assert!(refused.contains("another sensor writes to this log"), "{refused}");
     drop(spool);
@@ -347,7 +347,7 @@ fn a_collector_that_has_nothing_gets_everything() {
 fn the_key_in_the_state_directory_follows_the_ring() {
     let place = place();
     let mut spool = place.open();
-    let stored = || identity::log_key(&place.settings.state_dir).unwrap().epoch();
+    let stored = || keys::log_key(&place.settings.state_dir).unwrap().epoch();
     let mut number = 0;
     let mut go_round = |spool: &mut Spool| {
         for _ in 0..2_000 {

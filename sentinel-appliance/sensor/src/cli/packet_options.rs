@@ -1,0 +1,180 @@
+//! What the commands that show packets share: views, limits, files.
+
+use std::ffi::OsStr;
+use std::io::IsTerminal;
+use std::path::Path;
+use std::time::Duration;
+
+use sentinel_capture::file::{FileKind, MAX_FRAME};
+use sentinel_filter::SimpleFilter;
+use sentinel_units::Timestamp;
+
+use super::arguments::Words;
+use crate::commands::replay::thousandths;
+use crate::packets::filter;
+use crate::packets::options::{Plan, View};
+use crate::packets::save::SaveRequest;
+use crate::terminal::calendar;
+use crate::terminal::failure::Failure;
+
+/// What is to be done with packets; the filter's words begin at `first`.
+pub(super) fn plan(words: &Words, first: usize) -> Result<Plan, Failure> {
+    let snap_bytes = limit(words, "snaplen")?.map(|bytes| u32::try_from(bytes).unwrap_or(MAX_FRAME));
+    let snap_bytes = snap_bytes.map(|bytes| bytes.min(MAX_FRAME));
+    let save = save(words, snap_bytes)?;
+    let statistics = statistics(words)?;
+    let bytes = words.has("hex");
+    let view = match explicit_view(words)? {
+        Some(view) => view,
+        None if (save.is_some() || statistics.is_some()) && !bytes => View::Nothing,
+        None => View::Lines,
+    };
+    if bytes && !matches!(view, View::Lines | View::Json) {
+        return Err(Failure::usage("--hex goes with lines and --json only".into()));
+    }
+    if save.as_ref().is_some_and(|save| save.path.as_os_str() == "-") && view != View::Nothing {
+        return Err(Failure::usage(
+            "-w -: the packets take standard output, so there is none for a view".into(),
+        ));
+    }
+    if save.as_ref().is_some_and(|save| save.path.as_os_str() == "-") && std::io::stdout().is_terminal() {
+        return Err(Failure::usage("-w -: a terminal shows no packets; want a pipe, or no -w".into()));
+    }
+    Ok(Plan {
+        view,
+        colours: colours(words)?,
+        bytes,
+        quiet: words.has("quiet"),
+        expression: words.expression(first)?,
+        filter: SimpleFilter {
+            protocol: words.parsed("protocol", filter::protocol)?,
+            address: words.parsed("ip", filter::address)?,
+            port: words.parsed("port", filter::port)?,
+        },
+        count: limit(words, "count")?,
+        duration: duration(words)?,
+        snap_bytes,
+        save,
+        results: words.path("output"),
+        statistics,
+    })
+}
+
+/// Whether the terminal of standard error has nothing else to show.
+pub(super) fn has_room_for_a_bar(plan: &Plan) -> bool {
+    !plan.quiet && (!std::io::stdout().is_terminal() || matches!(plan.view, View::CountOnly | View::Nothing))
+}
+
+/// `-B`, if it is not 0.
+pub(super) fn ring_kib(words: &Words) -> Result<Option<u32>, Failure> {
+    const RANGE: std::ops::RangeInclusive<u64> = 64..=1_048_576;
+    match limit(words, "buffer-size")? {
+        None => Ok(None),
+        Some(kib) if RANGE.contains(&kib) => Ok(u32::try_from(kib).ok()),
+        Some(kib) => Err(Failure::usage(format!(
+            "--buffer-size {kib}: want {} to {} KiB, or 0 for the setting ring_kib",
+            RANGE.start(),
+            RANGE.end()
+        ))),
+    }
+}
+
+/// The one view that was asked for.
+fn explicit_view(words: &Words) -> Result<Option<View>, Failure> {
+    let alerts = match words.text("alerts")? {
+        None | Some("" | "json") => View::Alerts,
+        Some("text") => View::AlertText,
+        Some(other) => return Err(Failure::usage(format!("--alerts={other}: want json or text"))),
+    };
+    let views = [
+        ("alerts", alerts),
+        ("records", View::Records),
+        ("flows", View::Flows),
+        ("count-only", View::CountOnly),
+        ("json", View::Json),
+    ];
+    let mut chosen = views.iter().filter(|(option, _)| words.has(option));
+    let view = chosen.next().map(|(_, view)| *view);
+    match chosen.next() {
+        Some((second, _)) => Err(Failure::usage(format!("--{second} does not go with another view"))),
+        None => Ok(view),
+    }
+}
+
+/// A number of which 0 means that there is no limit.
+fn limit(words: &Words, name: &str) -> Result<Option<u64>, Failure> {
+    Ok(words.number(name)?.filter(|number| *number > 0))
+}
+
+/// Also parts of a second.
+fn duration(words: &Words) -> Result<Option<Duration>, Failure> {
+    let millis = words.parsed("duration", |text| {
+        thousandths(text).ok_or_else(|| format!("--duration {text}: want seconds, like 10 or 0.5"))
+    })?;
+    Ok(millis.filter(|millis| *millis > 0).map(Duration::from_millis))
+}
+
+fn statistics(words: &Words) -> Result<Option<Duration>, Failure> {
+    words.parsed("stats", |text| match text {
+        "" => Ok(Duration::ZERO),
+        _ => text
+            .parse()
+            .map(Duration::from_secs)
+            .map_err(|_| format!("--stats={text}: want a whole number of seconds")),
+    })
+}
+
+pub(super) fn colours(words: &Words) -> Result<bool, Failure> {
+    match words.text("color")? {
+        None | Some("auto") => {
+            let is_set =
+                |name| std::env::var_os(name).is_some_and(|value: std::ffi::OsString| !value.is_empty());
+            let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+            Ok(std::io::stdout().is_terminal() && !is_set("NO_COLOR") && !is_dumb)
+        }
+        Some("always") => Ok(true),
+        Some("never") => Ok(false),
+        Some(other) => Err(Failure::usage(format!("--color {other}: want auto, always or never"))),
+    }
+}
+
+fn save(words: &Words, snap_bytes: Option<u32>) -> Result<Option<SaveRequest>, Failure> {
+    let rotate_bytes = limit(words, "rotate-size")?.map(|megabytes| megabytes.saturating_mul(1_000_000));
+    let rotate_after = limit(words, "rotate-seconds")?.map(Duration::from_secs);
+    let files = limit(words, "rotate-count")?;
+    let Some(path) = words.path("write") else {
+        return match ["format", "rotate-size", "rotate-seconds", "rotate-count"]
+            .iter()
+            .find(|name| words.has(name))
+        {
+            Some(name) => Err(Failure::usage(format!("--{name} goes with --write only"))),
+            None => Ok(None),
+        };
+    };
+    let rotates = rotate_bytes.is_some() || rotate_after.is_some();
+    if files.is_some() && !rotates {
+        return Err(Failure::usage("--rotate-count goes with --rotate-size or --rotate-seconds only".into()));
+    }
+    if rotates && path.as_os_str() == "-" {
+        return Err(Failure::usage("-w -: standard output is one file; it does not rotate".into()));
+    }
+    if rotate_after.is_some() {
+        let pattern = path.to_str().ok_or_else(|| Failure::usage("-w: the name is not UTF-8".into()))?;
+        calendar::format(pattern, Timestamp::ZERO, &mut String::new()).map_err(Failure::usage)?;
+    }
+    let kind = kind(words, &path)?;
+    let snap_bytes = snap_bytes.unwrap_or(MAX_FRAME);
+    Ok(Some(SaveRequest { path, kind, rotate_bytes, rotate_after, files, snap_bytes }))
+}
+
+fn kind(words: &Words, path: &Path) -> Result<FileKind, Failure> {
+    match words.text("format")? {
+        Some("pcap") => Ok(FileKind::Pcap),
+        Some("pcapng") => Ok(FileKind::Pcapng),
+        Some(other) => Err(Failure::usage(format!("--format {other}: want pcap or pcapng"))),
+        None if path.extension().is_some_and(|extension: &OsStr| extension == "pcapng") => {
+            Ok(FileKind::Pcapng)
+        }
+        None => Ok(FileKind::Pcap),
+    }
+}

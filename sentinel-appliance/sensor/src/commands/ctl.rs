@@ -1,0 +1,107 @@
+//! `sentinel ctl`: commands to the running sensor.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sentinel_capture::file::Reader;
+
+use crate::control::command_socket;
+use crate::packets::show::{Facts, line};
+use crate::terminal::failure::Failure;
+use crate::terminal::log;
+use crate::terminal::output::Output;
+
+/// A change waits for all workers, and frames for being copied.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Most bytes of an answer: the largest packet memory.
+const MAX_ANSWER: u64 = 64 << 20;
+
+/// Packets shown unless asked otherwise.
+pub(crate) const DEFAULT_LIMIT: u64 = 100;
+
+/// What the sensor is asked to do.
+#[derive(Debug)]
+pub(crate) enum Request {
+    /// Another filter; empty for none.
+    SetFilter(String),
+    /// Capturing begins again.
+    Start,
+    /// Capturing ends.
+    Stop,
+    /// The newest frames that match.
+    Packets {
+        /// So many; zero for all.
+        limit: u64,
+        /// Those that match; empty for all.
+        expression: String,
+        /// As a capture file, `-` for standard output, instead of lines.
+        to: Option<PathBuf>,
+        /// Lines in colours.
+        colours: bool,
+    },
+}
+
+/// Asks the sensor with this run directory.
+///
+/// # Errors
+/// What it says, or that it does not run.
+pub(crate) fn ctl(request: &Request, run_dir: &Path) -> Result<(), Failure> {
+    let command = match request {
+        Request::SetFilter(expression) => format!("set-filter {expression}\n"),
+        Request::Start => "start\n".to_owned(),
+        Request::Stop => "stop\n".to_owned(),
+        Request::Packets { limit, expression, .. } => format!("packets {limit} {expression}\n"),
+    };
+    let path = command_socket::path(run_dir);
+    let failed = |error: std::io::Error| Failure::new(format!("{}: {error}", path.display()));
+    let stream = UnixStream::connect(&path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused => Failure::new(format!(
+            "{}: no sensor is running here; start it with 'sentinel run'",
+            path.display()
+        )),
+        _ => failed(error),
+    })?;
+    stream.set_read_timeout(Some(ANSWER_TIMEOUT)).map_err(failed)?;
+    (&stream).write_all(command.as_bytes()).map_err(failed)?;
+    let mut answer = BufReader::new(stream.take(MAX_ANSWER));
+    let mut verdict = String::new();
+    answer.read_line(&mut verdict).map_err(failed)?;
+    match verdict.trim_end() {
+        "ok" => {}
+        "" => return Err(Failure::new(format!("{}: the sensor has not answered", path.display()))),
+        other => return Err(Failure::other(other.strip_prefix("error: ").unwrap_or(other).to_owned())),
+    }
+    match request {
+        Request::Packets { to: Some(to), .. } => save(answer, to),
+        Request::Packets { to: None, colours, .. } => show(answer, *colours),
+        _ => Ok(()),
+    }
+}
+
+fn save(mut file: impl Read, to: &Path) -> Result<(), Failure> {
+    let failed = |error: std::io::Error| Failure::new(format!("{}: {error}", to.display()));
+    if to.as_os_str() == "-" {
+        let copied = std::io::copy(&mut file, &mut std::io::stdout().lock());
+        return copied.map(drop).map_err(|error| Failure::output(&error));
+    }
+    let mut out = std::fs::File::create(to).map_err(failed)?;
+    std::io::copy(&mut file, &mut out).map(drop).map_err(failed)
+}
+
+fn show(file: impl Read, colours: bool) -> Result<(), Failure> {
+    let wrong = |what: &dyn std::fmt::Display| Failure::new(format!("the sensor's answer: {what}"));
+    let mut reader = Reader::open(file).map_err(|error| wrong(&error))?;
+    let mut output = Output::new();
+    let mut shown = 0_u64;
+    while let Some(frame) = reader.next().map_err(|error| wrong(&error))? {
+        output.line(|text| line::write(frame.at, &Facts::of(&frame), colours, text))?;
+        shown += 1;
+    }
+    output.flush()?;
+    if shown == 0 {
+        log::info(format_args!("no packet in memory matches"));
+    }
+    Ok(())
+}

@@ -1,0 +1,96 @@
+//! `sentinel enroll TOKEN`: makes this sensor known to a collector.
+
+use std::io::Read;
+
+use sentinel_uplink::{
+    Cipher, Enroll, KeyPair, Limits, PROTOCOL_VERSION, SensorEvent, SensorSession, ToCollector, ToSensor,
+    Token,
+};
+use smol::{Timer, future};
+
+use crate::control::tasks::host_name;
+use crate::control::uplink::{LinkEnd, cut, flush, is_later, queued};
+use crate::settings::Settings;
+use crate::system::clock::Clock;
+use crate::system::connect::connect;
+use crate::system::keys::{self, Collector};
+use crate::terminal::failure::Failure;
+
+/// Enrolls under `name` (the host name if `None`) and remembers the collector. A running sensor notices within
+/// seconds, or at once with SIGHUP.
+pub(crate) fn enroll(token: &str, name: Option<&str>, settings: &Settings) -> Result<(), Failure> {
+    let clock = Clock::start();
+    let token: Token = token.trim().parse().map_err(|error| Failure::new(format!("token: {error}")))?;
+    keys::private_directory(&settings.state_dir)?;
+    let keys = keys::sensor_key(&settings.state_dir)?;
+    let host = host_name();
+    let name = name.unwrap_or(&host);
+    let cipher = settings.uplink_cipher.into();
+    let (id, name) = smol::block_on(introduce(&keys, &token, name, cipher, &clock))?;
+    let collector = Collector { address: token.address().to_owned(), key: *token.collector() };
+    keys::store_collector(&settings.state_dir, &collector)?;
+    println!("enrolled as '{name}' (sensor {id}) at {}", collector.address);
+    Ok(())
+}
+
+/// One exchange that makes this sensor known.
+async fn introduce(
+    keys: &KeyPair,
+    token: &Token,
+    name: &str,
+    cipher: Cipher,
+    clock: &Clock,
+) -> Result<(u32, String), Failure> {
+    let failed = |end: LinkEnd| Failure::new(format!("enrolling at {}: {end}", token.address()));
+    let stream = connect(token.address()).await.map_err(failed)?;
+    let mut session = SensorSession::enroll(keys, token, cipher, Limits::SENSOR, clock.uptime())
+        .map_err(|error| failed(error.into()))?;
+    let mut incoming = [0; 2048];
+    loop {
+        flush(&stream, &mut session, clock.uptime()).map_err(failed)?;
+        let deadline = session.next_deadline();
+        let readable = async { stream.readable().await.map_err(LinkEnd::from) };
+        let time = async {
+            Timer::at(clock.instant(deadline)).await;
+            Ok(())
+        };
+        future::or(readable, time).await.map_err(failed)?;
+        let count = match (&mut stream.get_ref()).read(&mut incoming) {
+            Ok(0) => {
+                return Err(Failure::new(format!(
+                    "{} does not accept the token: it was made by another collector, or is used or expired",
+                    token.address()
+                )));
+            }
+            Ok(count) => count,
+            Err(error) if is_later(error.kind()) => 0,
+            Err(error) => return Err(failed(error.into())),
+        };
+        let mut bytes = incoming.get(..count).unwrap_or_default();
+        loop {
+            let now = clock.uptime();
+            match session.poll(now).map_err(|error| failed(error.into()))? {
+                SensorEvent::Established => {
+                    let request = Enroll {
+                        protocol: PROTOCOL_VERSION,
+                        name: cut(name, 64),
+                        software: env!("CARGO_PKG_VERSION"),
+                    };
+                    queued(session.send(&ToCollector::Enroll(request), now)).map_err(failed)?;
+                }
+                SensorEvent::Message(ToSensor::Welcome(welcome)) => {
+                    return Ok((welcome.sensor_id, welcome.name.to_owned()));
+                }
+                SensorEvent::Message(ToSensor::Rejected(reason)) => {
+                    return Err(failed(LinkEnd::Refused(reason)));
+                }
+                SensorEvent::Message(_) => {}
+                _ if bytes.is_empty() => break,
+                _ => {
+                    let used = session.receive(bytes).map_err(|error| failed(error.into()))?;
+                    bytes = bytes.get(used..).unwrap_or_default();
+                }
+            }
+        }
+    }
+}

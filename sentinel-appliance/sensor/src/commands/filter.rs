@@ -1,0 +1,63 @@
+//! `sentinel filter EXPRESSION`: the program that a filter becomes.
+
+use sentinel_filter::{DumpStyle, ExpressionError};
+use sentinel_units::LinkType;
+
+use crate::terminal::failure::Failure;
+use crate::terminal::output::Output;
+
+/// Bytes that a matching packet keeps in printed programs, as in those of tcpdump.
+const SNAP_BYTES: u32 = 262_144;
+
+/// Prints the program in one of tcpdump's three forms.
+pub(crate) fn filter(expression: &str, link: LinkType, style: DumpStyle) -> Result<(), Failure> {
+    let program = sentinel_filter::compile(expression, link, SNAP_BYTES)
+        .map_err(|error| Failure::other(explain(expression, &error)))?;
+    let mut output = Output::new();
+    for line in program.dump(style).to_string().lines() {
+        output.line(|out| {
+            out.push_str(line);
+            Ok(())
+        })?;
+    }
+    output.flush()
+}
+
+/// What is wrong, with the expression and a mark below the place.
+pub(crate) fn explain(expression: &str, error: &ExpressionError) -> String {
+    format!("filter: {error}\n    {expression}\n    {:>column$}", "^", column = error.column)
+}
+
+/// `--link NAME`: a link type by its name, as in tcpdump's `-y`, or its number.
+pub(crate) fn link(text: &str) -> Result<LinkType, String> {
+    let named = LinkType::SUPPORTED;
+    if let Some(link) = named.into_iter().find(|link| link.to_string().eq_ignore_ascii_case(text)) {
+        return Ok(link);
+    }
+    text.parse().map(LinkType).map_err(|_| {
+        let names: Vec<String> = named.iter().map(ToString::to_string).collect();
+        format!("link type '{text}' is neither a number nor one of {}", names.join(", "))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mark_stands_below_the_place() {
+        let expression = "tcp port";
+        let error = sentinel_filter::compile(expression, LinkType::ETHERNET, 0).unwrap_err();
+        let text = explain(expression, &error);
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 3);
+        assert_eq!(lines[2].find('^'), Some(4 + error.column - 1));
+    }
+
+    #[test]
+    fn link_types_have_names_and_numbers() {
+        assert_eq!(link("en10mb"), Ok(LinkType::ETHERNET));
+        assert_eq!(link("147"), Ok(LinkType(147)));
+        assert!(link("ethernet").unwrap_err().contains("EN10MB"));
+    }
+}

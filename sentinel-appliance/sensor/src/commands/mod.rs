@@ -1,0 +1,12 @@
+//! One file for each subcommand.
+
+pub(crate) mod capture;
+pub(crate) mod ctl;
+pub(crate) mod enroll;
+pub(crate) mod filter;
+pub(crate) mod interfaces;
+pub(crate) mod log;
+pub(crate) mod read;
+pub(crate) mod replay;
+pub(crate) mod run;
+pub(crate) mod status;

@@ -1,0 +1,198 @@
+//! `sentinel read FILE`: packets of a capture file.
+
+use std::cell::{Cell, RefCell};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use sentinel_capture::file::{FileKind, Reader};
+use sentinel_units::{LinkType, Timestamp};
+
+use crate::packets::filter::PacketFilter;
+use crate::packets::input::{self, PacketInput};
+use crate::packets::options::{Plan, View};
+use crate::packets::pipeline::{Packets, Step};
+use crate::packets::show::progress::Progress;
+use crate::packets::totals::{Source, Totals};
+use crate::settings::Settings;
+use crate::system::signals::Interrupt;
+use crate::terminal::failure::Failure;
+use crate::terminal::log;
+
+/// What `read` was asked to do.
+#[derive(Debug)]
+pub(crate) struct Request {
+    pub(crate) file: PathBuf,
+    pub(crate) plan: Plan,
+    /// Key of the hash tables; the same for every run unless given, so that runs repeat.
+    pub(crate) seed: u64,
+    /// A bar may be drawn on the terminal.
+    pub(crate) progress: bool,
+}
+
+/// Frames that the analysis takes in a row.
+const STRAIGHT: u64 = 1_024;
+
+/// Key of the hash tables when reading files.
+pub(crate) const FILE_SEED: u64 = 0x5345_4e54_494e_454c;
+
+/// Reads the file.
+///
+/// # Errors
+/// What is wrong with the file, after everything before that place was printed.
+pub(crate) fn read(request: &Request, settings: &Settings) -> Result<(), Failure> {
+    if let Some(save) = &request.plan.save
+        && is_same_file(&save.path, &request.file)
+    {
+        return Err(Failure::usage(format!("-w {}: this is the file that is read", save.path.display())));
+    }
+    let file = input::open(&request.file)?;
+    let interrupt = Rc::new(Interrupt::catch()?);
+    let packets = Packets::new(&request.plan, settings, request.seed, Vec::new(), &[])?;
+    let packets = Rc::new(RefCell::new(packets));
+    let stopped = Rc::new(Cell::new(false));
+    let input = PacketInput::new(file, interrupt, packets.clone(), stopped.clone());
+    let is_file = input.length().is_some();
+    let progress = input.length().filter(|_| request.progress).and_then(Progress::new);
+    let name = input::name(&request.file);
+    packets.borrow_mut().log(&format!("reading {name}{}", request.plan.filter_text()))?;
+    let mut reading = Reading {
+        plan: &request.plan,
+        filter: PacketFilter::new(request.plan.expression.clone(), request.plan.filter),
+        packets,
+        stopped,
+        is_file,
+        progress,
+        frames: 0,
+        end: None,
+        unsupported: None,
+    };
+    let outcome = reading.frames(&name, input);
+    reading.finish(&outcome)?;
+    outcome
+}
+
+struct Reading<'r> {
+    plan: &'r Plan,
+    filter: PacketFilter,
+    packets: Rc<RefCell<Packets>>,
+    /// A signal has ended the input.
+    stopped: Rc<Cell<bool>>,
+    is_file: bool,
+    progress: Option<Progress>,
+    frames: u64,
+    /// From here on packets are too late.
+    end: Option<Timestamp>,
+    unsupported: Option<LinkType>,
+}
+
+impl Reading<'_> {
+    fn frames(&mut self, name: &str, input: PacketInput) -> Result<(), Failure> {
+        let in_file = |error: sentinel_capture::file::FileError| Failure::new(format!("{name}: {error}"));
+        let mut reader = Reader::open(input).map_err(in_file)?;
+        if reader.kind() == FileKind::Pcap {
+            // The one link type of the file stands at byte 20 of its header.
+            if let Some(link) = reader.link_types().find(|link| !self.can_read(*link)) {
+                return Err(Failure::new(format!("{name}: offset 20: {}", wrong_link(link))));
+            }
+        }
+        while self.goes_straight() {
+            let straight = self.packets.borrow_mut().take_file(&mut reader, STRAIGHT)?;
+            self.frames += straight.frames;
+            self.unsupported = straight.unsupported.or(self.unsupported);
+            if let Some(progress) = &mut self.progress {
+                progress.packet(reader.offset());
+            }
+            match straight.error {
+                Some(error) if !self.stopped.get() => return Err(in_file(error)),
+                error if straight.is_over || error.is_some() => break,
+                _ => {}
+            }
+        }
+        // After its last frame the reader stays at the end.
+        if let Some(link) = reader.link_types().next() {
+            self.packets.borrow_mut().announce(link);
+        }
+        loop {
+            let frame = match reader.next() {
+                Ok(Some(frame)) => frame,
+                // What a signal cuts off is no fault of the file.
+                Err(_) if self.stopped.get() => break,
+                Ok(None) => break,
+                Err(error) => return Err(in_file(error)),
+            };
+            if self.is_too_late(frame.at) {
+                break;
+            }
+            self.frames += 1;
+            if !self.can_read(frame.link) {
+                self.unsupported = Some(frame.link);
+            } else if self.filter.passes(&frame)? && self.packets.borrow_mut().packet(&frame)? == Step::Stop {
+                break;
+            }
+            if let Some(progress) = &mut self.progress {
+                progress.packet(reader.offset());
+            }
+        }
+        match self.unsupported {
+            Some(link) if self.packets.borrow().count() == 0 => {
+                Err(Failure::new(format!("{name}: offset {}: {}", reader.offset(), wrong_link(link))))
+            }
+            Some(link) => {
+                log::warn(format_args!("{name}: frames left out: {}", wrong_link(link)));
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Whether the frames of a file are taken as they come. A pipe must be able to wait.
+    fn goes_straight(&self) -> bool {
+        self.is_file
+            && self.plan.duration.is_none()
+            && self.filter.is_empty()
+            && self.packets.borrow().have_shortcut()
+    }
+
+    /// Time goes by the packets, from the first on.
+    fn is_too_late(&mut self, at: Timestamp) -> bool {
+        let Some(duration) = self.plan.duration else { return false };
+        at >= *self.end.get_or_insert(at.after(duration))
+    }
+
+    /// What needs no dissecting takes every link type, and so do the views of single packets.
+    fn can_read(&self, link: LinkType) -> bool {
+        let dissects = self.plan.view.has_alerts() || matches!(self.plan.view, View::Records | View::Flows);
+        link.is_supported() || !dissects && self.filter.is_empty()
+    }
+
+    fn finish(&mut self, outcome: &Result<(), Failure>) -> Result<(), Failure> {
+        if let Some(progress) = &mut self.progress {
+            progress.finish();
+        }
+        let mut packets = self.packets.borrow_mut();
+        if let Err(failure) = outcome {
+            packets.log(&failure.to_string())?;
+        }
+        let filtered = self.frames.saturating_sub(packets.count());
+        packets.finish(&Totals {
+            received: self.frames,
+            filtered: Some(filtered),
+            dropped: None,
+            source: Source::File,
+        })
+    }
+}
+
+fn wrong_link(link: LinkType) -> String {
+    format!(
+        "link type {link} is not read; Ethernet (1), raw IP (101, 228, 229), Linux cooked (113, 276) \
+         and loopback (0, 108) are"
+    )
+}
+
+/// Whether two paths are the same file, which would be cut off before it is read.
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let about = |path: &Path| std::fs::metadata(path).map(|about| (about.dev(), about.ino()));
+    matches!((about(one), about(other)), (Ok(one), Ok(other)) if one == other)
+}

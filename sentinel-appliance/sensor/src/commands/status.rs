@@ -1,0 +1,307 @@
+//! `sentinel status`: asks the running sensor, and shows the answer within 80 by 24 characters.
+
+use std::fmt::Write;
+use std::io::{IsTerminal, Read};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+use sentinel_units::{ByteCount, Rate};
+use tinyjson::JsonValue;
+
+use crate::control::status_socket;
+use crate::settings::json::{self, member};
+use crate::terminal::failure::Failure;
+use crate::terminal::output::Output;
+
+/// Most bytes of an answer.
+const MAX_ANSWER: u64 = 64 * 1024;
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+const WATCH_INTERVAL: Duration = Duration::from_secs(1);
+/// Cursor home, clear what is below.
+const REPAINT: &str = "\x1b[H\x1b[J";
+
+/// How the status is shown.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Show {
+    pub(crate) json: bool,
+    pub(crate) watch: bool,
+    pub(crate) memory: bool,
+}
+
+/// Shows the status once, or again and again.
+pub(crate) fn status(run_dir: &Path, show: Show) -> Result<(), Failure> {
+    let mut before = None;
+    loop {
+        let answer = ask(run_dir)?;
+        let mut output = Output::new();
+        if show.json {
+            output.line(|line| line.write_str(answer.trim_end()))?;
+        } else {
+            let now = View::new(&answer)?;
+            output.line(|line| {
+                if show.watch && std::io::stdout().is_terminal() {
+                    line.push_str(REPAINT);
+                }
+                if show.memory { now.memory(line) } else { now.text(before.as_ref(), line) }
+            })?;
+            before = Some(now);
+        }
+        output.flush()?;
+        if !show.watch {
+            return Ok(());
+        }
+        std::thread::sleep(WATCH_INTERVAL);
+    }
+}
+
+fn ask(run_dir: &Path) -> Result<String, Failure> {
+    let path = status_socket::path(run_dir);
+    let at = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused => Failure::new(format!(
+            "{}: no sensor is running here; start it with 'sentinel run'",
+            path.display()
+        )),
+        _ => Failure::new(format!("{}: {error}", path.display())),
+    };
+    let stream = UnixStream::connect(&path).map_err(at)?;
+    stream.set_read_timeout(Some(ANSWER_TIMEOUT)).map_err(at)?;
+    let mut answer = String::new();
+    stream.take(MAX_ANSWER).read_to_string(&mut answer).map_err(at)?;
+    Ok(answer)
+}
+
+/// An answer, for picking values by path.
+#[derive(Debug)]
+struct View(JsonValue);
+
+impl View {
+    fn new(answer: &str) -> Result<Self, Failure> {
+        json::parse(answer).map(Self).map_err(|what| Failure::new(format!("the sensor's answer is {what}")))
+    }
+
+    fn number(&self, path: &str) -> u64 {
+        whole(path.split('.').try_fold(&self.0, |value, name| member(value, name)))
+    }
+
+    fn string(&self, path: &str) -> Option<&str> {
+        let found = path.split('.').try_fold(&self.0, |value, name| member(value, name));
+        found.and_then(JsonValue::get::<String>).map(String::as_str)
+    }
+
+    fn flag(&self, path: &str) -> bool {
+        let found = path.split('.').try_fold(&self.0, |value, name| member(value, name));
+        found.and_then(JsonValue::get::<bool>).copied().unwrap_or(false)
+    }
+
+    fn list(&self, path: &str) -> &[JsonValue] {
+        let found = path.split('.').try_fold(&self.0, |value, name| member(value, name));
+        found.and_then(JsonValue::get::<Vec<JsonValue>>).map_or(&[], Vec::as_slice)
+    }
+
+    /// Fits 80x24 with up to eight interfaces; no colour, because a serial line may not have it.
+    fn text(&self, before: Option<&Self>, out: &mut String) -> std::fmt::Result {
+        let version = self.string("version").unwrap_or("?");
+        let host = self.string("host").unwrap_or("?");
+        writeln!(out, "sentinel {version} on {host:.30}, up {}", span(self.number("uptime_ms")))?;
+        let rate = before.map_or(Rate::default(), |before| self.rate_since(before));
+        writeln!(out)?;
+        let is_capturing = self.flag("capturing");
+        writeln!(out, "interface              seen      dropped   ring full  state")?;
+        for interface in self.list("interfaces") {
+            let name =
+                member(interface, "name").and_then(JsonValue::get::<String>).map_or("?", String::as_str);
+            let value = |name: &str| whole(member(interface, name));
+            let is_open =
+                member(interface, "open").and_then(JsonValue::get::<bool>).copied().unwrap_or(false);
+            let state = match (is_open, is_capturing) {
+                (true, true) => "capturing",
+                (true, false) => "stopped by 'sentinel ctl'",
+                (false, _) => "gone, waiting for it",
+            };
+            writeln!(
+                out,
+                "{name:15} {:>11} {:>12} {:>11}  {state}",
+                value("seen"),
+                value("dropped"),
+                value("freezes")
+            )?;
+        }
+        writeln!(out)?;
+        self.frames(rate, out)?;
+        if let Some(filter) = self.string("filter").filter(|filter| !filter.is_empty()) {
+            writeln!(out, "filter  {filter:.70}")?;
+        }
+        self.visibility(out)?;
+        self.alerts(out)?;
+        self.uplink(out)?;
+        writeln!(
+            out,
+            "log     {} records, {} written to flash, {} write errors",
+            self.number("log.records"),
+            ByteCount(self.number("log.flash_bytes")),
+            self.number("log.write_errors")
+        )?;
+        if let Some(error) = self.string("log.last_error") {
+            writeln!(out, "        last error: {error:.60}")?;
+        }
+        write!(
+            out,
+            "memory  {} resident, {} table entries pushed out",
+            ByteCount(self.number("memory.resident_kib") * 1024),
+            self.number("memory.evictions")
+        )
+    }
+
+    fn frames(&self, rate: Rate, out: &mut String) -> std::fmt::Result {
+        write!(out, "frames  {} seen", self.number("frames.seen"))?;
+        if rate.0 > 0 {
+            write!(out, " ({rate})")?;
+        }
+        writeln!(
+            out,
+            " = {} analysed + {} filtered + {} dropped",
+            self.number("frames.analysed"),
+            self.number("frames.filtered"),
+            self.number("frames.dropped")
+        )?;
+        writeln!(
+            out,
+            "        + {} unsupported + {} in the ring; {} malformed, {} cut short",
+            self.number("frames.unsupported"),
+            self.number("frames.in_ring"),
+            self.number("frames.malformed"),
+            self.number("frames.truncated")
+        )
+    }
+
+    fn visibility(&self, out: &mut String) -> std::fmt::Result {
+        let path = ["visibility", "score_percent"];
+        let percent = path.iter().try_fold(&self.0, |value, name| member(value, name));
+        match percent.and_then(json::whole) {
+            Some(percent) => writeln!(out, "sees    {percent} % of the bytes on these interfaces")?,
+            None => writeln!(out, "sees    not enough traffic yet to say how much of it")?,
+        }
+        match self.string("visibility.advice") {
+            Some(advice) => advice.split("; ").try_for_each(|part| writeln!(out, "        {part:.71}")),
+            None => Ok(()),
+        }
+    }
+
+    fn alerts(&self, out: &mut String) -> std::fmt::Result {
+        let lost =
+            ["queue_full", "spool_full", "storage"].map(|name| self.number(&format!("alerts.lost_{name}")));
+        writeln!(
+            out,
+            "alerts  {} raised, {} stored, {} delivered, {} waiting, {} lost",
+            self.number("alerts.raised"),
+            self.number("alerts.stored"),
+            self.number("alerts.delivered"),
+            self.number("alerts.waiting"),
+            lost.iter().sum::<u64>()
+        )?;
+        writeln!(out, "        {} incidents open", self.number("alerts.open_incidents"))
+    }
+
+    fn uplink(&self, out: &mut String) -> std::fmt::Result {
+        let collector = self.string("uplink.collector").unwrap_or("no collector");
+        let since = span(self.number("uplink.since_ms"));
+        let what = match self.string("uplink.state") {
+            Some("connected") => format!("connected to {collector:.40} for {since}"),
+            Some("connecting") => format!("connecting to {collector:.40}"),
+            Some("waiting") => format!("waiting to connect to {collector:.40}"),
+            Some("disabled") => "switched off (uplink_enabled)".to_owned(),
+            _ => "not enrolled; run 'sentinel enroll TOKEN'".to_owned(),
+        };
+        writeln!(out, "uplink  {what}")?;
+        match self.string("uplink.last_error") {
+            Some(error) => writeln!(out, "        last error: {error:.60}"),
+            None => Ok(()),
+        }
+    }
+
+    /// Frames per second between two answers.
+    fn rate_since(&self, before: &Self) -> Rate {
+        let frames = self.number("frames.seen").saturating_sub(before.number("frames.seen"));
+        let millis = self.number("uptime_ms").saturating_sub(before.number("uptime_ms"));
+        Rate::over(frames, Duration::from_millis(millis))
+    }
+
+    /// `--memory`: each table's bytes.
+    fn memory(&self, out: &mut String) -> std::fmt::Result {
+        writeln!(out, "table             slots        bytes")?;
+        let mut sum = 0;
+        for table in self.list("memory.tables") {
+            let name = member(table, "name").and_then(JsonValue::get::<String>).map_or("?", String::as_str);
+            let (slots, bytes) = (whole(member(table, "slots")), whole(member(table, "bytes")));
+            writeln!(out, "{name:13} {slots:>9} {bytes:>12}")?;
+            sum += bytes;
+        }
+        writeln!(out, "tables together         {sum:>12}")?;
+        writeln!(out, "each ring               {:>12}", self.number("memory.ring_kib") * 1024)?;
+        write!(out, "resident                {:>12}", self.number("memory.resident_kib") * 1024)
+    }
+}
+
+fn whole(value: Option<&JsonValue>) -> u64 {
+    value.and_then(json::whole).unwrap_or(0)
+}
+
+/// `3d 04:05:06`
+fn span(millis: u64) -> String {
+    let seconds = millis / 1_000;
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
+    let clock = format!("{hours:02}:{minutes:02}:{:02}", seconds % 60);
+    if days > 0 { format!("{days}d {clock}") } else { clock }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ANSWER: &str = r#"{"version":"0.1.0","uptime_ms":90061000,"boot":7,"host":"router","capturing":true,"filter":"not port 22",
+        "visibility":{"score_percent":97,"advice":"a flow table hides some; switch it off"},
+        "interfaces":[{"name":"br-lan","open":true,"seen":9007199254740991,"dropped":4,"freezes":1},
+                      {"name":"eth1","open":false,"seen":0,"dropped":0,"freezes":0}],
+        "frames":{"seen":100,"analysed":90,"filtered":2,"unsupported":1,"dropped":4,"in_ring":3,"freezes":1,"malformed":2,"truncated":5},
+        "alerts":{"raised":9,"stored":8,"delivered":7,"waiting":1,"lost_queue_full":1,"lost_spool_full":2,
+                  "lost_storage":3,"open_incidents":2},
+        "uplink":{"state":"waiting","since_ms":1000,"collector":"c.example:4430","failures":3,"last_error":"gone"},
+        "log":{"records":12,"flash_bytes":65536,"journal_bytes":1,"rotations":1,"overwritten":0,"write_errors":0,
+               "carried":0,"flushes_deferred":0,"last_error":null},
+        "memory":{"resident_kib":3456,"evictions":11,"incidents_closed_early":0,"tables":[
+            {"name":"flows","slots":8192,"bytes":655360}],"ring_kib":1024}}"#;
+
+    #[test]
+    fn the_text_is_stable_and_fits_a_serial_line() {
+        let mut text = String::new();
+        View::new(ANSWER).unwrap().text(None, &mut text).unwrap();
+        assert_eq!(
+            text,
+            "sentinel 0.1.0 on router, up 1d 01:01:01\n\
+             \n\
+             interface              seen      dropped   ring full  state\n\
+             br-lan          9007199254740991            4           1  capturing\n\
+             eth1                      0            0           0  gone, waiting for it\n\
+             \n\
+             frames  100 seen = 90 analysed + 2 filtered + 4 dropped\n\
+             \x20       + 1 unsupported + 3 in the ring; 2 malformed, 5 cut short\n\
+             filter  not port 22\n\
+             sees    97 % of the bytes on these interfaces\n\
+             \x20       a flow table hides some\n\
+             \x20       switch it off\n\
+             alerts  9 raised, 8 stored, 7 delivered, 1 waiting, 6 lost\n\
+             \x20       2 incidents open\n\
+             uplink  waiting to connect to c.example:4430\n\
+             \x20       last error: gone\n\
+             log     12 records, 64.0 KiB written to flash, 0 write errors\n\
+             memory  3.3 MiB resident, 11 table entries pushed out"
+        );
+        assert!(text.lines().count() <= 24 && text.lines().all(|line| line.len() <= 80));
+    }
+
+    #[test]
+    fn an_answer_cut_short_is_an_error() {
+        assert!(View::new(&ANSWER[..50]).is_err());
+    }
+}

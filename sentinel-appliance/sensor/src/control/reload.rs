@@ -1,0 +1,76 @@
+//! SIGHUP: the settings are read again, and what can change while running does.
+
+use std::path::PathBuf;
+
+use crate::commands::run::interface_prefixes;
+use crate::control::tasks::Shared;
+use crate::settings::{Settings, environment, restart_needed};
+use crate::spool::FlushPolicy;
+use crate::terminal::log;
+use crate::worker::analyser::Tuning;
+use crate::worker::event_loop::Command;
+
+/// How settings are read again at SIGHUP.
+pub(crate) struct Reload {
+    pub(crate) file: Option<PathBuf>,
+    pub(crate) flags: Vec<(String, String)>,
+}
+
+/// Reads the settings again. With any problem the old ones stay.
+pub(crate) async fn reload_settings(shared: &Shared, reload: &Reload) {
+    let new = match Settings::load(reload.file.as_deref(), environment(), &reload.flags) {
+        Ok(loaded) => loaded.settings,
+        Err(problems) => {
+            problems.iter().for_each(|problem| log::error(format_args!("{problem}")));
+            log::error(format_args!("settings not reloaded, the old ones stay in force"));
+            return;
+        }
+    };
+    let listed = match crate::settings::suspicious_ports::load(new.suspicious_ports_file.as_deref()) {
+        Ok(listed) => listed,
+        Err(what) => {
+            log::error(format_args!("{what}; settings not reloaded, the old ones stay in force"));
+            return;
+        }
+    };
+    // Addresses change while we run: a new prefix from the provider, an interface that came back with another. The
+    // interfaces are those that are captured, whatever the new settings say.
+    let prefixes = match interface_prefixes(&shared.settings.borrow().interface) {
+        Ok(prefixes) => prefixes,
+        Err(failure) => {
+            log::error(format_args!("{failure}; settings not reloaded, the old ones stay in force"));
+            return;
+        }
+    };
+    let waiting = restart_needed(&shared.settings.borrow(), &new);
+    if !waiting.is_empty() {
+        log::warn(format_args!("these changes wait for a restart: {}", waiting.join(", ")));
+    }
+    let tuning = || Command::Tune(Box::new(Tuning::new(&new, &prefixes, listed.clone())));
+    if let Err(what) = shared.workers.tune(tuning).await {
+        log::error(format_args!("settings not reloaded: {what}"));
+        return;
+    }
+    let has_other_filter = shared.settings.borrow().filter != new.filter;
+    // A sensor that was stopped stays so, and takes the filter when it is started.
+    if has_other_filter && shared.workers.is_capturing() {
+        let snap = shared.settings.borrow().kernel_snap;
+        if let Err(what) = shared.workers.open(&new.filter, snap).await {
+            log::error(format_args!("filter not changed: {what}"));
+        }
+    }
+    log::set_level(new.log_level);
+    shared.spool.borrow_mut().set_policy(FlushPolicy::new(&new));
+    let restart_uplink = {
+        let old = shared.settings.borrow();
+        (old.uplink_enabled, old.uplink_cipher) != (new.uplink_enabled, new.uplink_cipher)
+    };
+    let before = shared.collector.borrow().clone();
+    shared.look_for_enrollment();
+    shared.settings.borrow_mut().take_live(new);
+    if restart_uplink || before != *shared.collector.borrow() {
+        shared.generation.set(shared.generation.get().wrapping_add(1));
+    }
+    shared.news.tell();
+    log::info(format_args!("settings reloaded"));
+}

@@ -1,0 +1,283 @@
+//! How much of the traffic the sensor can see, and what hides the rest.
+//!
+//! The interfaces count their bytes themselves; what the rings have seen is compared with that. On a bridge everything
+//! that comes in at a port should be seen, and what the bridge itself sends. A flow table of the firewall forwards
+//! packets before a ring can see them; then the score falls, and the report says why.
+//!
+//! Bytes, not packets: drivers count frames before they are joined, and rings see them after.
+
+use std::fmt::Write;
+use std::io::{BufRead, BufReader, Read};
+
+use sentinel_alert::json;
+use sentinel_capture::interfaces::{self, FlowTable, Interface};
+
+use crate::control::workers::Books;
+
+/// With less traffic than this there is nothing to judge.
+const MIN_BYTES: u64 = 64 * 1024;
+/// Most that is read of the table of connections.
+const MAX_CONNECTIONS_BYTES: u64 = 4 << 20;
+const CONNECTIONS: &str = "/proc/net/nf_conntrack";
+const FIREWALL: &str = "/etc/config/firewall";
+
+/// What the interfaces had carried when the sensor began.
+#[derive(Debug)]
+pub(crate) struct Visibility {
+    names: Vec<String>,
+    base: Vec<u64>,
+}
+
+/// What is known now.
+#[derive(Debug)]
+pub(crate) struct Report {
+    /// Of the bytes on each interface, those seen, in percent; `None` with too little traffic.
+    pub(crate) interfaces: Vec<Option<u64>>,
+    /// The same of all interfaces.
+    pub(crate) score: Option<u64>,
+    /// Flow tables that take packets of captured interfaces; `None` if the kernel does not tell.
+    pub(crate) flow_tables: Option<Vec<FlowTable>>,
+    /// Connections that are forwarded past the sensor; `None` if the kernel does not tell.
+    pub(crate) offloaded: Option<Offloaded>,
+    /// What the firewall's settings ask for.
+    pub(crate) configured: Option<&'static str>,
+}
+
+/// Connections past the sensor.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Offloaded {
+    pub(crate) software: u64,
+    pub(crate) hardware: u64,
+}
+
+impl Visibility {
+    /// From now on.
+    pub(crate) fn new(names: Vec<String>) -> Self {
+        let all = interfaces::list().unwrap_or_default();
+        let base = names.iter().map(|name| carried(&all, name).unwrap_or(0)).collect();
+        Self { names, base }
+    }
+
+    /// Compares, and looks for what may hide traffic.
+    pub(crate) fn report(&self, books: &Books) -> Report {
+        let all = interfaces::list().unwrap_or_default();
+        let (mut seen, mut on_wire, mut each) = (0, 0, Vec::new());
+        let counts = books.snapshot.interfaces.iter().zip(books.refused);
+        for ((name, base), (counts, refused)) in self.names.iter().zip(&self.base).zip(counts) {
+            // An interface that was made again counts from zero.
+            let carried = carried(&all, name).map_or(0, |now| now.checked_sub(*base).unwrap_or(now));
+            // Of frames that were dropped or refused the length is not known: that of the others stands for it.
+            let frames = u128::from(counts.seen() + refused);
+            let bytes = u128::from(counts.bytes) * frames / u128::from(counts.taken.max(1));
+            let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+            each.push(percent(bytes, carried).filter(|_| counts.taken > 0 || counts.seen() + refused == 0));
+            seen += bytes.min(carried);
+            on_wire += carried;
+        }
+        let captured: Vec<&str> = self
+            .names
+            .iter()
+            .map(String::as_str)
+            .chain(all.iter().filter(|found| self.names.contains(&found.name)).flat_map(ports))
+            .collect();
+        let flow_tables = interfaces::flow_tables().ok().map(|mut tables| {
+            tables.retain(|table| table.devices.iter().any(|device| captured.contains(&device.as_str())));
+            tables
+        });
+        // Without a flow table no connection is in one, and the table of connections is long.
+        let offloaded = match &flow_tables {
+            Some(tables) if tables.is_empty() => Some(Offloaded::default()),
+            _ => std::fs::File::open(CONNECTIONS).ok().map(count),
+        };
+        let configured = std::fs::read_to_string(FIREWALL).ok().map(|text| configured(&text));
+        Report { interfaces: each, score: percent(seen, on_wire), flow_tables, offloaded, configured }
+    }
+}
+
+fn ports(interface: &Interface) -> impl Iterator<Item = &str> {
+    interface.ports.iter().map(String::as_str)
+}
+
+/// Bytes that a ring on the interface should have seen since it was made.
+fn carried(all: &[Interface], name: &str) -> Option<u64> {
+    let found = all.iter().find(|interface| interface.name == name)?;
+    if found.ports.is_empty() {
+        return Some(found.received_bytes.saturating_add(found.sent_bytes));
+    }
+    let ports = all.iter().filter(|port| found.ports.contains(&port.name));
+    Some(ports.map(|port| port.received_bytes).sum::<u64>().saturating_add(found.sent_bytes))
+}
+
+fn percent(seen: u64, on_wire: u64) -> Option<u64> {
+    (on_wire >= MIN_BYTES)
+        .then(|| (u128::from(seen) * 100).div_ceil(u128::from(on_wire)).min(100))?
+        .try_into()
+        .ok()
+}
+
+/// Counts the marks of connections that a flow table or the card forwards.
+fn count(connections: impl Read) -> Offloaded {
+    let mut found = Offloaded::default();
+    for line in BufReader::new(connections.take(MAX_CONNECTIONS_BYTES)).lines().map_while(Result::ok) {
+        found.hardware += u64::from(line.contains("[HW_OFFLOAD]"));
+        found.software += u64::from(line.contains("[OFFLOAD]"));
+    }
+    found
+}
+
+/// `flow_offloading` and `flow_offloading_hw` of the firewall's settings.
+fn configured(text: &str) -> &'static str {
+    let is_on = |name: &str| {
+        text.lines().any(|line| {
+            let mut words = line.split_whitespace();
+            let value = words.nth(1).filter(|word| *word == name).and_then(|_| words.next());
+            let value = value.map(|value| value.trim_matches(['\'', '"']));
+            line.trim_start().starts_with("option") && value == Some("1")
+        })
+    };
+    match (is_on("flow_offloading"), is_on("flow_offloading_hw")) {
+        (true, true) => "hardware",
+        (true, false) => "software",
+        (false, _) => "off",
+    }
+}
+
+impl Report {
+    /// What an operator should know, if something hides traffic.
+    pub(crate) fn advice(&self) -> Option<String> {
+        let table = self.flow_tables.as_ref().and_then(|tables| tables.first());
+        let flows = self.offloaded.unwrap_or_default();
+        let what = match table {
+            Some(table) => {
+                let kind = if table.hardware { "hardware" } else { "software" };
+                format!("{kind} flow table '{}' forwards packets past the sensor", table.name)
+            }
+            None if flows.software + flows.hardware > 0 => {
+                format!("{} connections are forwarded past the sensor", flows.software + flows.hardware)
+            }
+            None => match self.configured {
+                Some(kind @ ("software" | "hardware")) if self.flow_tables.is_none() => {
+                    format!("{kind} flow offloading is configured")
+                }
+                _ => return None,
+            },
+        };
+        Some(format!("{what}; to see them, switch off flow_offloading in the firewall's settings"))
+    }
+
+    /// As one JSON object.
+    pub(crate) fn write(&self, names: &[String], out: &mut String) -> std::fmt::Result {
+        let number = |value: Option<u64>| value.map_or("null".to_owned(), |value| value.to_string());
+        write!(out, "{{\"score_percent\":{},\"interfaces\":[", number(self.score))?;
+        for (index, (name, percent)) in names.iter().zip(&self.interfaces).enumerate() {
+            out.push_str(if index == 0 { "{\"name\":" } else { ",{\"name\":" });
+            json::string(name, out)?;
+            write!(out, ",\"percent\":{}}}", number(*percent))?;
+        }
+        out.push_str("],\"flow_tables\":");
+        match &self.flow_tables {
+            None => out.push_str("null"),
+            Some(tables) => {
+                out.push('[');
+                for (index, table) in tables.iter().enumerate() {
+                    out.push_str(if index == 0 { "{\"name\":" } else { ",{\"name\":" });
+                    json::string(&table.name, out)?;
+                    write!(out, ",\"hardware\":{},\"devices\":", table.hardware)?;
+                    json::string(&table.devices.join(" "), out)?;
+                    out.push('}');
+                }
+                out.push(']');
+            }
+        }
+        let offloaded = |pick: fn(Offloaded) -> u64| number(self.offloaded.map(pick));
+        write!(out, ",\"offloaded_software\":{}", offloaded(|flows| flows.software))?;
+        write!(out, ",\"offloaded_hardware\":{}", offloaded(|flows| flows.hardware))?;
+        write!(out, ",\"flow_offloading\":\"{}\",\"advice\":", self.configured.unwrap_or("unknown"))?;
+        match self.advice() {
+            Some(advice) => json::string(&advice, out)?,
+            None => out.push_str("null"),
+        }
+        out.push('}');
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_of_connections_are_counted() {
+        let text = b"ipv4 2 tcp 6 src=10.0.0.1 dst=10.0.0.2 sport=1 dport=2 [OFFLOAD] mark=0 use=3\n\
+            ipv4 2 udp 17 29 src=10.0.0.1 dst=10.0.0.2 [ASSURED] mark=0\n\
+            ipv4 2 tcp 6 src=10.0.0.1 [HW_OFFLOAD] mark=0\nipv4 2 tcp 6 [OFFLOAD]";
+        assert_eq!(count(text.as_slice()), Offloaded { software: 2, hardware: 1 });
+    }
+
+    #[test]
+    fn the_firewalls_settings_are_understood() {
+        let lines = |software: &str, hardware: &str| {
+            format!("config defaults\n\toption input 'ACCEPT'\n\t{software}\n\t{hardware}\n")
+        };
+        assert_eq!(
+            configured(&lines("option flow_offloading '1'", "option flow_offloading_hw \"1\"")),
+            "hardware"
+        );
+        assert_eq!(
+            configured(&lines("option flow_offloading 1", "# option flow_offloading_hw 1")),
+            "software"
+        );
+        assert_eq!(configured(&lines("#option flow_offloading '1'", "option flow_offloading_hw '1'")), "off");
+    }
+
+    #[test]
+    fn the_score_is_never_above_all_and_absent_with_little_traffic() {
+        assert_eq!(percent(99_000, 100_000), Some(99));
+        assert_eq!(percent(200_000, 100_000), Some(100));
+        assert_eq!(percent(0, 100_000), Some(0));
+        assert_eq!(percent(1_000, 1_000), None);
+    }
+
+    #[test]
+    fn a_bridge_should_see_what_comes_in_at_its_ports() {
+        let interface = |name: &str, ports: &[&str], received_bytes, sent_bytes| Interface {
+            name: name.into(),
+            ports: ports.iter().map(|port| (*port).into()).collect(),
+            received_bytes,
+            sent_bytes,
+            ..Interface::default()
+        };
+        let all = [
+            interface("br", &["a", "b"], 7, 50),
+            interface("a", &[], 100, 900),
+            interface("b", &[], 1_000, 9_000),
+        ];
+        assert_eq!(carried(&all, "br"), Some(1_150));
+        assert_eq!(carried(&all, "a"), Some(1_000));
+        assert_eq!(carried(&all, "c"), None);
+    }
+
+    #[test]
+    fn advice_names_what_hides_the_traffic() {
+        let mut report = Report {
+            interfaces: vec![Some(40)],
+            score: Some(40),
+            flow_tables: Some(Vec::new()),
+            offloaded: Some(Offloaded::default()),
+            configured: Some("off"),
+        };
+        assert_eq!(report.advice(), None);
+        report.flow_tables =
+            Some(vec![FlowTable { name: "fw4 ft".into(), devices: vec!["a".into()], hardware: true }]);
+        assert!(report.advice().unwrap().starts_with("hardware flow table 'fw4 ft'"));
+        let mut text = String::new();
+        report.write(&["br".into()], &mut text).unwrap();
+        assert!(
+            text.contains("\"score_percent\":40,") && crate::settings::json::parse(&text).is_ok(),
+            "{text}"
+        );
+        (report.flow_tables, report.offloaded) = (None, None);
+        report.configured = Some("software");
+        assert!(report.advice().unwrap().contains("configured"));
+    }
+}

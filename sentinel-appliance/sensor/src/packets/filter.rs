@@ -1,0 +1,78 @@
+//! Which packets are wanted: an expression in tcpdump's language and simple filters, compiled once for each link type.
+
+use std::net::IpAddr;
+
+use sentinel_capture::Frame;
+use sentinel_filter::{Packet, Program, Protocol, SimpleFilter, Target};
+use sentinel_units::{LinkType, Port};
+
+use crate::commands::filter::explain;
+use crate::terminal::failure::Failure;
+
+/// Most bytes that a frame may have; a filter that matches returns it.
+const SNAP_BYTES: u32 = 262_144;
+
+/// Both kinds of filter. A frame must pass both.
+#[derive(Debug)]
+pub(crate) struct PacketFilter {
+    expression: String,
+    simple: SimpleFilter,
+    compiled: Vec<(LinkType, Program)>,
+}
+
+impl PacketFilter {
+    /// An empty expression and a default simple filter let everything pass.
+    pub(crate) const fn new(expression: String, simple: SimpleFilter) -> Self {
+        Self { expression, simple, compiled: Vec::new() }
+    }
+
+    /// Whether everything passes.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.simple == SimpleFilter::default() && self.expression.is_empty()
+    }
+
+    /// The program for frames of one link type, to be run by `target`.
+    pub(crate) fn compile(&self, target: Target, link: LinkType) -> Result<Program, Failure> {
+        let expression = sentinel_filter::compile_for(target, &self.expression, link, SNAP_BYTES)
+            .map_err(|error| Failure::other(explain(&self.expression, &error)))?;
+        let simple = self
+            .simple
+            .compile(link)
+            .map_err(|error| Failure::new(format!("filter on link type {link}: {error}")))?;
+        expression.and(&simple).map_err(|error| Failure::new(format!("filter: {error}")))
+    }
+
+    /// Whether a frame of a file passes.
+    pub(crate) fn passes(&mut self, frame: &Frame<'_>) -> Result<bool, Failure> {
+        if self.is_empty() {
+            return Ok(true);
+        }
+        let index = match self.compiled.iter().position(|(link, _)| *link == frame.link) {
+            Some(index) => index,
+            None => {
+                self.compiled.push((frame.link, self.compile(Target::File, frame.link)?));
+                self.compiled.len() - 1
+            }
+        };
+        let packet = Packet { bytes: frame.bytes, wire_len: frame.wire_len, vlan: frame.vlan };
+        Ok(self.compiled.get(index).is_some_and(|(_, program)| program.matches(&packet)))
+    }
+}
+
+/// `--protocol NAME`.
+pub(crate) fn protocol(text: &str) -> Result<Protocol, String> {
+    text.parse().map_err(|_| {
+        let names: Vec<&str> = Protocol::all().map(Protocol::name).collect();
+        format!("protocol '{text}' is not one of {}", names.join(", "))
+    })
+}
+
+/// `--ip ADDRESS`.
+pub(crate) fn address(text: &str) -> Result<IpAddr, String> {
+    text.parse().map_err(|_| format!("'{text}' is not an IPv4 or IPv6 address"))
+}
+
+/// `--port NUMBER`.
+pub(crate) fn port(text: &str) -> Result<Port, String> {
+    text.parse().map(Port).map_err(|_| format!("port '{text}' is not a number from 0 to 65535"))
+}

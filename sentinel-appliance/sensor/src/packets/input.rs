@@ -1,0 +1,102 @@
+//! The bytes of a capture file, from a file or a pipe, until somebody says stop.
+
+use std::cell::{Cell, RefCell};
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::rc::Rc;
+
+use rustix::event::{PollFd, PollFlags};
+
+use crate::packets::pipeline::Packets;
+use crate::system::signals::{Interrupt, poll};
+use crate::terminal::failure::Failure;
+
+/// A source of bytes. While it waits, what is ready goes out; a signal ends it.
+pub(crate) struct PacketInput {
+    file: File,
+    interrupt: Rc<Interrupt>,
+    packets: Rc<RefCell<Packets>>,
+    stopped: Rc<Cell<bool>>,
+    /// Reads of a regular file, which never waits, before it is asked again whether a signal came.
+    patience: u8,
+    is_file: bool,
+}
+
+/// As many reads take about a millisecond.
+const PATIENCE: u8 = 32;
+
+impl PacketInput {
+    /// Reads `file`; `stopped` tells later whether a signal came.
+    pub(crate) fn new(
+        file: File,
+        interrupt: Rc<Interrupt>,
+        packets: Rc<RefCell<Packets>>,
+        stopped: Rc<Cell<bool>>,
+    ) -> Self {
+        let is_file = file.metadata().is_ok_and(|about| about.is_file());
+        Self { file, interrupt, packets, stopped, patience: 0, is_file }
+    }
+
+    /// Bytes of a regular file; `None` of a pipe.
+    pub(crate) fn length(&self) -> Option<u64> {
+        self.file.metadata().ok().filter(std::fs::Metadata::is_file).map(|about| about.len())
+    }
+}
+
+/// What to call the source in messages.
+pub(crate) fn name(path: &Path) -> String {
+    if is_standard_input(path) { "standard input".to_owned() } else { path.display().to_string() }
+}
+
+fn is_standard_input(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
+
+/// Opens the file, or standard input if the path is `-`.
+pub(crate) fn open(path: &Path) -> Result<File, Failure> {
+    open_file(path).map_err(|error| Failure::new(format!("{}: {error}", name(path))))
+}
+
+/// Standard input without the buffer of the standard library, which would hide from poll what it holds.
+fn open_file(path: &Path) -> io::Result<File> {
+    if is_standard_input(path) {
+        return Ok(File::from(io::stdin().as_fd().try_clone_to_owned()?));
+    }
+    let file = File::open(path)?;
+    if file.metadata()?.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    Ok(file)
+}
+
+impl Read for PacketInput {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.is_file && self.patience > 0 {
+            self.patience -= 1;
+            return self.file.read(buffer);
+        }
+        self.patience = PATIENCE;
+        let mut patience = Some(std::time::Duration::ZERO);
+        loop {
+            let mut entries =
+                [PollFd::new(&*self.interrupt, PollFlags::IN), PollFd::new(&self.file, PollFlags::IN)];
+            match poll(&mut entries, patience) {
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+            let [signal, input] = entries.map(|entry| !entry.revents().is_empty());
+            if signal {
+                self.stopped.set(true);
+                return Ok(0);
+            }
+            if input {
+                return self.file.read(buffer);
+            }
+            // A failure to write is seen again with the next packet.
+            let _unwritten = self.packets.borrow_mut().flush();
+            patience = None;
+        }
+    }
+}

@@ -1,0 +1,393 @@
+//! What is done with the packets that are wanted, from files and live alike.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+
+use sentinel_alert::Alert;
+use sentinel_capture::Frame;
+use sentinel_capture::file::{FileError, Reader};
+use sentinel_track::hash::HashKey;
+use sentinel_units::{LinkType, Prefix, Timestamp};
+
+use crate::packets::flows::FlowView;
+use crate::packets::options::{Plan, View};
+use crate::packets::record::RecordView;
+use crate::packets::results::Results;
+use crate::packets::save::{Save, Saved};
+use crate::packets::show::statistics::Statistics;
+use crate::packets::show::{Facts, hex, json, line};
+use crate::packets::totals::{Source, Totals};
+use crate::settings::Settings;
+use crate::system::clock;
+use crate::terminal::failure::Failure;
+use crate::terminal::output::Output;
+use crate::worker::analyser::{Analyser, Tuning};
+
+/// Whether more packets are wanted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Step {
+    Continue,
+    Stop,
+}
+
+/// The one thing that is done with packets, if it is one that takes frames of a file as they come.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Shortcut {
+    Analyse,
+    Count,
+}
+
+/// What [`Packets::take_file`] came to.
+#[derive(Debug, Default)]
+pub(crate) struct Straight {
+    /// Frames taken.
+    pub(crate) frames: u64,
+    /// The file has no more of them.
+    pub(crate) is_over: bool,
+    /// Or it is damaged here.
+    pub(crate) error: Option<FileError>,
+    /// A link type that was left out.
+    pub(crate) unsupported: Option<LinkType>,
+}
+
+/// The packets that are wanted, one after the other.
+pub(crate) struct Packets {
+    plan: Plan,
+    shortcut: Option<Shortcut>,
+    analyser: Option<Analyser>,
+    flows: Option<FlowView>,
+    records: Option<RecordView>,
+    output: Output,
+    save: Option<Save>,
+    results: Option<Results>,
+    statistics: Option<Statistics>,
+    /// Names of live interfaces, by the number in their frames.
+    interfaces: Vec<String>,
+    /// What packets will begin with, if there is a source of them.
+    link: Option<LinkType>,
+    count: u64,
+    alerts: u64,
+}
+
+impl Packets {
+    /// Opens what the plan asks for. `interfaces` and the networks that they are in are those of a live capture.
+    pub(crate) fn new(
+        plan: &Plan,
+        settings: &Settings,
+        seed: u64,
+        interfaces: Vec<String>,
+        networks: &[Prefix],
+    ) -> Result<Self, Failure> {
+        let analyser = if plan.view.has_alerts() {
+            let listed = crate::settings::suspicious_ports::load(settings.suspicious_ports_file.as_deref())
+                .map_err(Failure::other)?;
+            let tuning = Tuning::new(settings, networks, listed);
+            Some(Analyser::new(settings.memory_kib, HashKey::new(seed), &tuning))
+        } else {
+            None
+        };
+        let records = (plan.view == View::Records).then(|| RecordView::new(seed));
+        let flows = (plan.view == View::Flows).then(|| FlowView::new(settings.flow_entries, seed));
+        let results = match &plan.results {
+            Some(directory) => Some(Results::open(directory, clock::wall())?),
+            None => None,
+        };
+        let save = plan.save.clone().map(|request| Save::new(request, interfaces.clone()));
+        let statistics = plan.statistics.map(|_| Statistics::default());
+        let is_bare = plan.count.is_none()
+            && plan.snap_bytes.is_none()
+            && save.is_none()
+            && results.is_none()
+            && statistics.is_none();
+        let shortcut = match plan.view {
+            View::Alerts | View::AlertText if is_bare => Some(Shortcut::Analyse),
+            View::CountOnly if is_bare => Some(Shortcut::Count),
+            _ => None,
+        };
+        Ok(Self {
+            plan: plan.clone(),
+            shortcut,
+            analyser,
+            flows,
+            records,
+            output: Output::new(),
+            save,
+            results,
+            statistics,
+            interfaces,
+            link: None,
+            count: 0,
+            alerts: 0,
+        })
+    }
+
+    /// Packets so far.
+    pub(crate) const fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// There is a source of packets: a file to save them in will be made even if none comes.
+    pub(crate) const fn announce(&mut self, link: LinkType) {
+        self.link = Some(link);
+    }
+
+    /// The first output file, so that it is there even if no packet comes.
+    pub(crate) fn begin(&mut self, link: LinkType, what: &str) -> Result<(), Failure> {
+        let now = clock::wall();
+        if let Some(save) = &mut self.save {
+            save.begin(now, link)?;
+            save.flush()?;
+        }
+        self.log(what)
+    }
+
+    /// Whether [`Self::take_file`] does all that is wanted.
+    pub(crate) const fn have_shortcut(&self) -> bool {
+        self.shortcut.is_some()
+    }
+
+    /// Takes at most `most` frames of a file the shortest way.
+    pub(crate) fn take_file(&mut self, reader: &mut Reader<'_>, most: u64) -> Result<Straight, Failure> {
+        if self.shortcut == Some(Shortcut::Analyse) {
+            self.analyse_file(reader, most)
+        } else {
+            self.count_file(reader, most)
+        }
+    }
+
+    fn count_file(&mut self, reader: &mut Reader<'_>, most: u64) -> Result<Straight, Failure> {
+        let mut straight = Straight::default();
+        while straight.frames < most {
+            match reader.next() {
+                Ok(Some(_)) => straight.frames += 1,
+                Ok(None) => straight.is_over = true,
+                Err(error) => straight.error = Some(error),
+            }
+            if straight.is_over || straight.error.is_some() {
+                break;
+            }
+        }
+        self.count += straight.frames;
+        Ok(straight)
+    }
+
+    /// A loop of its own: handed to a common one, what is done with a frame would be called for each, in 8 instructions.
+    fn analyse_file(&mut self, reader: &mut Reader<'_>, most: u64) -> Result<Straight, Failure> {
+        let mut straight = Straight::default();
+        self.analyse(|analyser, raise| {
+            while straight.frames < most {
+                match reader.next() {
+                    Ok(Some(frame)) => {
+                        straight.frames += 1;
+                        if frame.link != LinkType::ETHERNET && !frame.link.is_supported() {
+                            straight.unsupported = Some(frame.link);
+                        }
+                        analyser.frame(&frame, raise);
+                    }
+                    Ok(None) => straight.is_over = true,
+                    Err(error) => straight.error = Some(error),
+                }
+                if straight.is_over || straight.error.is_some() {
+                    return;
+                }
+            }
+        })?;
+        self.count = self.analyser.as_ref().map_or(0, |analyser| analyser.counts().analysed);
+        Ok(straight)
+    }
+
+    /// Takes in one packet.
+    pub(crate) fn packet(&mut self, frame: &Frame<'_>) -> Result<Step, Failure> {
+        if self.shortcut == Some(Shortcut::Analyse) {
+            self.count += 1;
+            self.analyse(|analyser, raise| analyser.frame(frame, raise))?;
+            return Ok(Step::Continue);
+        }
+        let frame = &self.cut(frame);
+        if let Some(save) = &mut self.save
+            && save.write(frame)? == Saved::AllFilesFull
+        {
+            return Ok(Step::Stop);
+        }
+        self.count += 1;
+        self.show(frame)?;
+        let is_last = self.plan.count.is_some_and(|most| self.count >= most);
+        Ok(if is_last { Step::Stop } else { Step::Continue })
+    }
+
+    fn cut<'f>(&self, frame: &Frame<'f>) -> Frame<'f> {
+        let most = self.plan.snap_bytes.and_then(|most| usize::try_from(most).ok());
+        let bytes = most.and_then(|most| frame.bytes.get(..most)).unwrap_or(frame.bytes);
+        Frame { bytes, ..*frame }
+    }
+
+    fn show(&mut self, frame: &Frame<'_>) -> Result<(), Failure> {
+        let is_shown = !self.plan.quiet;
+        match self.plan.view {
+            View::Alerts | View::AlertText => {
+                self.analyse(|analyser, raise| analyser.frame(frame, raise))?;
+            }
+            View::Records if is_shown => {
+                if let Some(records) = &mut self.records {
+                    records.frame(frame, &mut self.output)?;
+                }
+            }
+            View::Flows if is_shown => {
+                if let Some(flows) = &mut self.flows {
+                    flows.frame(frame, &mut self.output)?;
+                }
+            }
+            _ => {}
+        }
+        let has_facts = is_shown && matches!(self.plan.view, View::Lines | View::Json);
+        if !has_facts && self.results.is_none() && self.statistics.is_none() {
+            return Ok(());
+        }
+        let facts = Facts::of(frame);
+        if has_facts {
+            self.show_facts(frame, &facts)?;
+        }
+        if let Some(results) = &mut self.results {
+            results.packet(frame.at, &facts)?;
+        }
+        if let Some(statistics) = &mut self.statistics {
+            statistics.add(frame.at, &facts);
+        }
+        Ok(())
+    }
+
+    fn show_facts(&mut self, frame: &Frame<'_>, facts: &Facts<'_>) -> Result<(), Failure> {
+        let Plan { view, colours, bytes, .. } = self.plan;
+        let interface = self.interfaces.get(usize::from(frame.interface)).map(String::as_str);
+        let (number, several) = (self.count, self.interfaces.len() > 1);
+        self.output.line(|out| {
+            if view == View::Json {
+                return json::write(frame, facts, number, interface, bytes, out);
+            }
+            line::write(frame.at, facts, colours, out)?;
+            if let Some(interface) = interface.filter(|_| several) {
+                write!(out, " on {interface}")?;
+            }
+            if bytes { hex::dump(frame.bytes, out) } else { Ok(()) }
+        })
+    }
+
+    /// Lets time pass while nothing comes.
+    pub(crate) fn idle(&mut self, now: Timestamp) -> Result<(), Failure> {
+        if let Some(flows) = &mut self.flows {
+            flows.tick(now, &mut self.output)?;
+        }
+        self.analyse(|analyser, raise| analyser.tick(now, raise))
+    }
+
+    /// Runs one step of the analysis and prints what it raises.
+    fn analyse(&mut self, step: impl FnOnce(&mut Analyser, &mut dyn FnMut(Alert))) -> Result<(), Failure> {
+        let Self { analyser: Some(analyser), plan, output, alerts, .. } = self else { return Ok(()) };
+        let mut outcome = Ok(());
+        step(analyser, &mut |alert: Alert| {
+            *alerts += 1;
+            let written = match plan.view {
+                _ if plan.quiet => Ok(()),
+                View::Alerts => output.alert_json(&alert, None),
+                _ => output.alert_text(&alert),
+            };
+            if outcome.is_ok() {
+                outcome = written;
+            }
+        });
+        outcome
+    }
+
+    /// Brings out everything that is ready.
+    pub(crate) fn flush(&mut self) -> Result<(), Failure> {
+        self.output.flush()?;
+        if let Some(save) = &mut self.save {
+            save.flush()?;
+        }
+        if let Some(results) = &mut self.results {
+            results.flush()?;
+        }
+        Ok(())
+    }
+
+    /// One line of statistics about the time since the last one.
+    pub(crate) fn interval(&mut self, now: Timestamp) -> Result<(), Failure> {
+        let Some(statistics) = &mut self.statistics else { return Ok(()) };
+        let mut text = String::new();
+        statistics.interval(now, &mut text).map_err(|_| Failure::new("formatting statistics failed"))?;
+        self.say_statistics(&text)
+    }
+
+    /// Statistics go to standard output if nothing else does, else to standard error; and to the log.
+    fn say_statistics(&mut self, text: &str) -> Result<(), Failure> {
+        let to_output = self.plan.view == View::Nothing
+            && self.plan.save.as_ref().is_none_or(|save| save.path.as_os_str() != "-");
+        if self.plan.quiet {
+        } else if to_output {
+            self.output.text(text)?;
+            self.output.flush()?;
+        } else {
+            say(text);
+        }
+        self.log(text)
+    }
+
+    /// Adds to the log beside the results.
+    pub(crate) fn log(&mut self, text: &str) -> Result<(), Failure> {
+        match &mut self.results {
+            Some(results) => results.log(clock::wall(), text),
+            None => Ok(()),
+        }
+    }
+
+    /// Brings everything to its end: incidents are closed, files complete, totals said.
+    pub(crate) fn finish(&mut self, totals: &Totals) -> Result<(), Failure> {
+        self.analyse(|analyser, raise| analyser.finish(raise))?;
+        if let Some(flows) = &mut self.flows {
+            flows.finish(&mut self.output)?;
+        }
+        if let Some(records) = &mut self.records {
+            records.finish(&mut self.output)?;
+        }
+        if let (Some(save), Some(link)) = (&mut self.save, self.link) {
+            save.begin(clock::wall(), link)?;
+        }
+        if self.plan.view == View::CountOnly && !self.plan.quiet {
+            let count = self.count;
+            self.output.line(|line| write!(line, "{count}"))?;
+        }
+        self.flush()?;
+        if let Some(statistics) = &self.statistics {
+            let mut text = String::new();
+            statistics.report(&mut text).map_err(|_| Failure::new("formatting statistics failed"))?;
+            self.say_statistics(&text)?;
+        }
+        let summary = self.summary(totals).map_err(|_| Failure::new("formatting the summary failed"))?;
+        self.log(&summary)?;
+        if !self.plan.quiet && (totals.source == Source::Live || self.plan.view.is_for_people()) {
+            say(&summary);
+        }
+        Ok(())
+    }
+
+    fn summary(&self, totals: &Totals) -> Result<String, std::fmt::Error> {
+        let mut text = String::new();
+        totals.write(self.count, &mut text)?;
+        if let Some(analyser) = &self.analyser {
+            let counts = analyser.counts();
+            writeln!(text, "{} packets analysed", counts.analysed)?;
+            writeln!(text, "{} packets malformed", counts.malformed)?;
+            writeln!(text, "{} packets cut short", counts.truncated)?;
+            writeln!(text, "{} alert messages", self.alerts)?;
+        }
+        if let Some(results) = &self.results {
+            writeln!(text, "results in {}", results.path().display())?;
+        }
+        Ok(text)
+    }
+}
+
+/// Lines on standard error, which nobody needs to read.
+pub(crate) fn say(text: &str) {
+    let _nobody_listens = std::io::stderr().write_all(text.as_bytes());
+}

@@ -1,0 +1,155 @@
+//! Keys and enrollment in the state directory. Files are 0600, the directory 0700.
+
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use sentinel_ringlog::LogKey;
+use sentinel_seal::Key;
+use sentinel_uplink::{KeyPair, PublicKey};
+use zeroize::Zeroizing;
+
+use crate::terminal::failure::Failure;
+
+const SENSOR_KEY: &str = "sensor.key";
+const LOG_KEY: &str = "log.key";
+const COLLECTOR: &str = "collector";
+
+/// Where the collector is and how it proves itself.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Collector {
+    /// `host:port`
+    pub(crate) address: String,
+    pub(crate) key: PublicKey,
+}
+
+/// Makes a directory that only we can enter, if it is not there.
+pub(crate) fn private_directory(path: &Path) -> Result<(), Failure> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true).mode(0o700);
+    builder.create(path).map_err(|error| at(path, &error))
+}
+
+/// The sensor's key pair, made at first use.
+pub(crate) fn sensor_key(state: &Path) -> Result<KeyPair, Failure> {
+    let path = state.join(SENSOR_KEY);
+    if let Some(bytes) = read_secret::<32>(&path)? {
+        return Ok(KeyPair::from_bytes(&bytes));
+    }
+    let pair = KeyPair::generate().map_err(|error| Failure::new(format!("making a key: {error}")))?;
+    write_private(&path, &*pair.secret_bytes())?;
+    Ok(pair)
+}
+
+/// The key of the log, made at first use.
+pub(crate) fn log_key(state: &Path) -> Result<LogKey, Failure> {
+    let path = state.join(LOG_KEY);
+    if let Some(bytes) = read_secret::<{ LogKey::LEN }>(&path)? {
+        return Ok(LogKey::from_bytes(&bytes));
+    }
+    let mut secret = Zeroizing::new([0; Key::LEN]);
+    random(secret.as_mut_slice())?;
+    let key = LogKey::new(0, Key::from_bytes(*secret));
+    store_log_key(state, &key)?;
+    Ok(key)
+}
+
+/// The key of the log, if there is one; for commands that only look.
+pub(crate) fn existing_log_key(state: &Path) -> Result<LogKey, Failure> {
+    let path = state.join(LOG_KEY);
+    match read_secret::<{ LogKey::LEN }>(&path)? {
+        Some(bytes) => Ok(LogKey::from_bytes(&bytes)),
+        None => Err(Failure::new(format!("{}: no such file; the sensor has not run yet", path.display()))),
+    }
+}
+
+/// Stores the key of the log after it moved on.
+pub(crate) fn store_log_key(state: &Path, key: &LogKey) -> Result<(), Failure> {
+    write_private(&state.join(LOG_KEY), Zeroizing::new(key.to_bytes()).as_slice())
+}
+
+/// The collector that this sensor is enrolled at.
+pub(crate) fn collector(state: &Path) -> Result<Option<Collector>, Failure> {
+    let path = state.join(COLLECTOR);
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(at(&path, &error)),
+    };
+    let wrong =
+        || Failure::new(format!("{}: want 'ADDRESS:PORT KEY' on one line; enroll again", path.display()));
+    let (address, key) = text.trim().split_once(' ').ok_or_else(wrong)?;
+    let key = key.parse().map_err(|_| wrong())?;
+    Ok(Some(Collector { address: address.to_owned(), key }))
+}
+
+/// Remembers the collector.
+pub(crate) fn store_collector(state: &Path, collector: &Collector) -> Result<(), Failure> {
+    let line = format!("{} {}\n", collector.address, collector.key);
+    write_private(&state.join(COLLECTOR), line.as_bytes())
+}
+
+/// Random bytes from the system.
+pub(crate) fn random(bytes: &mut [u8]) -> Result<(), Failure> {
+    getrandom::fill(bytes).map_err(|error| Failure::new(format!("random bytes: {error}")))
+}
+
+/// A random number from the system.
+pub(crate) fn random_u64() -> Result<u64, Failure> {
+    let mut bytes = [0; 8];
+    random(&mut bytes)?;
+    Ok(u64::from_le_bytes(bytes))
+}
+
+fn read_secret<const N: usize>(path: &Path) -> Result<Option<Zeroizing<[u8; N]>>, Failure> {
+    let mut file = match fs::File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(at(path, &error)),
+    };
+    let mode = file.metadata().map_err(|error| at(path, &error))?.mode();
+    if mode & 0o077 != 0 {
+        return Err(Failure::new(format!(
+            "{}: mode {:03o} lets others read this key; run 'chmod 600 {}'",
+            path.display(),
+            mode & 0o777,
+            path.display()
+        )));
+    }
+    let mut bytes = Zeroizing::new([0; N]);
+    let wrong = |what: &str| {
+        Failure::new(format!(
+            "{}: {what} than {N} bytes; this is no key, restore it from a backup",
+            path.display()
+        ))
+    };
+    file.read_exact(bytes.as_mut_slice()).map_err(|_| wrong("less"))?;
+    match file.read(&mut [0]) {
+        Ok(0) => Ok(Some(bytes)),
+        _ => Err(wrong("more")),
+    }
+}
+
+/// Writes a file that only we can read, and puts it in place as a whole.
+fn write_private(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    let mut beside = PathBuf::from(path);
+    beside.set_extension("new");
+    let write = || -> std::io::Result<()> {
+        match fs::remove_file(&beside) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&beside, path)?;
+        let directory = path.parent().unwrap_or(Path::new("."));
+        fs::File::open(directory)?.sync_all()
+    };
+    write().map_err(|error| at(path, &error))
+}
+
+fn at(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::new(format!("{}: {error}", path.display()))
+}

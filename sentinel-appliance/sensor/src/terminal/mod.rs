@@ -1,0 +1,6 @@
+//! Text that people read: messages, tables, errors.
+
+pub(crate) mod calendar;
+pub(crate) mod failure;
+pub(crate) mod log;
+pub(crate) mod output;
