@@ -10,7 +10,8 @@
 
 use alloc::vec::Vec;
 
-use sentinel_units::LinkType;
+use sentinel_units::service::{SERVICES, Service};
+use sentinel_units::{LinkType, Port, ethertype, ip_protocol, port, ppp_protocol};
 
 use crate::assembler::{Assembler, Label, Unreachable};
 use crate::code;
@@ -24,25 +25,6 @@ const SMALL: u32 = 128;
 /// A frame longer than this is bulk unless its first bytes say otherwise; the rest of a long handshake is shorter.
 const FULL_SEGMENT: u32 = 1_200;
 const WHOLE: u32 = u32::MAX;
-
-/// Ports from 1024 up whose datagrams stay whole: MS-SQL browser, SSDP, MQTT-SN, `NetFlow`, WS-Discovery, STUN, SIP,
-/// NAT-PMP, mDNS, LLMNR, `CoAP`, sFlow, IPFIX, RADIUS.
-const UDP_PORTS: [u32; 17] =
-    [1434, 1812, 1813, 1884, 1900, 2055, 3478, 3702, 4739, 5060, 5061, 5351, 5353, 5355, 5683, 6343, 9995];
-/// Ports from 1024 up whose shorter segments stay whole: MS-SQL, Oracle, MQTT, `MySQL`, RDP, SIP, XMPP, `PostgreSQL`, VNC,
-/// Redis, IRC, HTTP beside port 80, MQTT over TLS, Elasticsearch, `MongoDB`.
-const TCP_PORTS: [u32; 19] = [
-    1433, 1521, 1883, 3128, 3306, 3389, 5060, 5061, 5222, 5269, 5432, 5900, 6379, 6667, 8000, 8080, 8443,
-    8883, 9200,
-];
-/// How a request, an answer or a greeting begins, whatever its port.
-const HEADS: [&[u8; 4]; 16] = [
-    b"GET ", b"POST", b"PUT ", b"HEAD", b"HTTP", b"DELE", b"OPTI", b"PATC", b"CONN", b"TRAC", b"PRI ",
-    b"SSH-", b"220 ", b"220-", b"RTSP", b"\x13Bit",
-];
-
-const DNS: u32 = 53;
-const QUIC: u32 = 443;
 
 /// The program that returns, of each frame of type `link`, how much to keep: all of it or [`HEADERS`], never nothing.
 /// `None` if frames of that type are not told apart: keep them whole.
@@ -113,18 +95,15 @@ impl Builder {
 
     /// Over up to two tags and `PPPoE`; goes on if it is not IP.
     fn ether_type(&mut self, kind: u32, v4: Label, v6: Label) {
-        const V4: u32 = 0x0800;
-        const V6: u32 = 0x86dd;
-        const SESSION: u32 = 0x8864;
-        const TAGS: [u32; 3] = [0x8100, 0x88a8, 0x9100];
+        const TAGS: [u16; 3] = [ethertype::VLAN, ethertype::SERVICE_VLAN, ethertype::OLD_SERVICE_VLAN];
         let untagged = self.out.label();
         self.out.plain(code::LD_H_ABS, kind);
         for depth in 1..=2 {
             let tagged = self.out.label();
-            self.out.branch_if(code::JEQ_K, V4, v4);
-            self.out.branch_if(code::JEQ_K, V6, v6);
+            self.out.branch_if(code::JEQ_K, u32::from(ethertype::IPV4), v4);
+            self.out.branch_if(code::JEQ_K, u32::from(ethertype::IPV6), v6);
             for tag in TAGS {
-                self.out.branch_if(code::JEQ_K, tag, tagged);
+                self.out.branch_if(code::JEQ_K, u32::from(tag), tagged);
             }
             self.out.jump(untagged);
             self.out.place(tagged);
@@ -132,16 +111,16 @@ impl Builder {
             self.out.plain(code::LD_H_ABS, self.network + depth * 4 - 2);
         }
         self.out.place(untagged);
-        self.out.branch_if(code::JEQ_K, V4, v4);
-        self.out.branch_if(code::JEQ_K, V6, v6);
+        self.out.branch_if(code::JEQ_K, u32::from(ethertype::IPV4), v4);
+        self.out.branch_if(code::JEQ_K, u32::from(ethertype::IPV6), v6);
         let other = self.out.label();
-        self.out.branch_unless(code::JEQ_K, SESSION, other);
+        self.out.branch_unless(code::JEQ_K, u32::from(ethertype::PPPOE_SESSION), other);
         self.out.plain(code::LD_H_IND, self.network + 6);
         self.out.plain(code::ST, PROTOCOL);
         self.step(8);
         self.out.plain(code::LD_MEM, PROTOCOL);
-        self.out.branch_if(code::JEQ_K, 0x0021, v4);
-        self.out.branch_if(code::JEQ_K, 0x0057, v6);
+        self.out.branch_if(code::JEQ_K, u32::from(ppp_protocol::IPV4), v4);
+        self.out.branch_if(code::JEQ_K, u32::from(ppp_protocol::IPV6), v6);
         self.out.place(other);
     }
 
@@ -153,7 +132,6 @@ impl Builder {
     }
 
     fn v4(&mut self, tcp: Label, udp: Label) {
-        const ESP: u32 = 50;
         self.out.plain(code::LD_H_IND, self.network + 6);
         self.whole_if(code::JSET_K, 0x3fff); // more fragments, or an offset
         self.out.plain(code::LD_B_IND, self.network + 9);
@@ -164,24 +142,23 @@ impl Builder {
         self.out.plain(code::ADD_X, 0);
         self.out.plain(code::TAX, 0);
         self.out.plain(code::LD_MEM, PROTOCOL);
-        self.transport(ESP, tcp, udp);
+        self.transport(tcp, udp);
     }
 
     fn v6(&mut self, tcp: Label, udp: Label) {
-        const ESP: u32 = 50;
         self.out.plain(code::LD_B_IND, self.network + 6);
         self.out.plain(code::ST, PROTOCOL);
         self.step(40);
         self.out.plain(code::LD_MEM, PROTOCOL);
-        self.transport(ESP, tcp, udp);
+        self.transport(tcp, udp);
     }
 
     /// A is the protocol number.
-    fn transport(&mut self, encrypted: u32, tcp: Label, udp: Label) {
-        self.out.branch_if(code::JEQ_K, 6, tcp);
-        self.out.branch_if(code::JEQ_K, 17, udp);
+    fn transport(&mut self, tcp: Label, udp: Label) {
+        self.out.branch_if(code::JEQ_K, u32::from(ip_protocol::TCP), tcp);
+        self.out.branch_if(code::JEQ_K, u32::from(ip_protocol::UDP), udp);
         let bulk = self.out.label();
-        self.out.branch_if(code::JEQ_K, encrypted, bulk);
+        self.out.branch_if(code::JEQ_K, u32::from(ip_protocol::ESP), bulk);
         self.out.plain(code::RET_K, WHOLE);
         self.out.place(bulk);
         self.out.plain(code::RET_K, HEADERS);
@@ -192,8 +169,8 @@ impl Builder {
         for offset in [0, 2] {
             let next = self.out.label();
             self.out.plain(code::LD_H_IND, self.network + offset);
-            self.out.branch_if(code::JEQ_K, QUIC, next);
-            self.service(&UDP_PORTS);
+            self.out.branch_if(code::JEQ_K, number(port::HTTPS), next);
+            self.service(|service| service.whole.udp);
             self.out.place(next);
         }
         self.out.plain(code::LD_W_IND, self.network + 8);
@@ -217,7 +194,7 @@ impl Builder {
         self.whole_if(code::JSET_K, SYN);
         for offset in [0, 2] {
             self.out.plain(code::LD_H_IND, self.network + offset);
-            self.whole_if(code::JEQ_K, DNS);
+            self.whole_if(code::JEQ_K, number(port::DNS));
         }
         self.out.plain(code::STX, TRANSPORT);
         self.out.plain(code::LD_B_IND, self.network + 12);
@@ -227,8 +204,8 @@ impl Builder {
         self.whole_if(code::JGT_K, HEADERS - self.network);
         self.out.plain(code::TAX, 0);
         self.out.plain(code::LD_W_IND, self.network);
-        for head in HEADS {
-            self.whole_if(code::JEQ_K, u32::from_be_bytes(*head));
+        for prefix in SERVICES.iter().flat_map(|service| service.prefixes) {
+            self.whole_if(code::JEQ_K, u32::from_be_bytes(**prefix));
         }
         self.out.plain(code::AND_K, 0xffff_0000);
         self.whole_if(code::JEQ_K, HANDSHAKE);
@@ -240,26 +217,30 @@ impl Builder {
         self.out.plain(code::LDX_MEM, TRANSPORT);
         for offset in [0, 2] {
             self.out.plain(code::LD_H_IND, self.network + offset);
-            self.service(&TCP_PORTS);
+            self.service(|service| service.whole.tcp);
         }
         self.out.jump(self.headers);
     }
 
-    /// Whole if the port in A is a system port or one of `ports`.
-    fn service(&mut self, ports: &[u32]) {
+    /// Accepts the whole frame if the port in A is a system port or among the `ports` of a service.
+    fn service(&mut self, ports: fn(&'static Service) -> &'static [u16]) {
         const FIRST_USER_PORT: u32 = 1024;
         let user = self.out.label();
         self.out.branch_if(code::JGE_K, FIRST_USER_PORT, user);
         self.out.plain(code::RET_K, WHOLE);
         self.out.place(user);
-        for port in ports {
-            self.whole_if(code::JEQ_K, *port);
+        for port in SERVICES.iter().flat_map(|service| ports(service)) {
+            self.whole_if(code::JEQ_K, u32::from(*port));
         }
     }
 
     fn whole_if(&mut self, code: u16, k: u32) {
         self.out.branch_if(code, k, self.whole);
     }
+}
+
+fn number(port: Port) -> u32 {
+    u32::from(port.0)
 }
 
 #[cfg(test)]

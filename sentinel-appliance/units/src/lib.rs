@@ -8,9 +8,14 @@
 
 mod address;
 mod count;
+pub mod ethertype;
+pub mod ip_protocol;
 mod link;
 mod mac;
+pub mod port;
+pub mod ppp_protocol;
 mod prefix;
+pub mod service;
 mod time;
 
 pub use address::Address;
