@@ -52,10 +52,11 @@ pub mod tunnel;
 
 pub use application::{dhcp, dns, framing, http, quic, ssh, tls, x509};
 pub use link::{Cooked, Ethernet, VlanTag, Vlans};
-pub use network::{Arp, Fragment, Ip, protocol};
+pub use network::{Arp, Fragment, Ip};
 pub use packet::{
     FiveTuple, Network, Packet, PacketSummary, Transport, packet, reassembled, reread_v4, reread_v6, sender,
     summarize, summarize_v4, summarize_v6,
 };
 pub use read::{Layer, Malformed};
+pub use sentinel_units::ip_protocol as protocol;
 pub use transport::{Icmp, Icmpv6, Neighbour, Tcp, TcpFlags, TcpOption, TcpOptions, Udp};

@@ -5,7 +5,7 @@
 
 use sentinel_units::Mac;
 
-use crate::link::ethernet::{self, NextHeader};
+use crate::link::ethernet::{self, LinkPayload};
 use crate::read::{CapturedSlice, Malformed};
 
 /// `ARPHRD_NETLINK` of the kernel header `if_arp.h`: the protocol field is no ethertype there.
@@ -31,7 +31,7 @@ pub struct Cooked {
 /// [`Malformed::Truncated`] or [`Malformed::BadLength`] if they are not all there.
 pub(crate) fn parse_v1(
     frame: CapturedSlice<'_>,
-) -> Result<(Cooked, NextHeader, CapturedSlice<'_>), Malformed> {
+) -> Result<(Cooked, LinkPayload, CapturedSlice<'_>), Malformed> {
     let header = frame.header::<16>()?;
     let [d0, d1, h0, h1, l0, l1, a, b, c, d, e, f, _, _, p0, p1] = *header;
     let cooked = Cooked {
@@ -48,7 +48,7 @@ pub(crate) fn parse_v1(
 /// [`Malformed::Truncated`] or [`Malformed::BadLength`] if they are not all there.
 pub(crate) fn parse_v2(
     frame: CapturedSlice<'_>,
-) -> Result<(Cooked, NextHeader, CapturedSlice<'_>), Malformed> {
+) -> Result<(Cooked, LinkPayload, CapturedSlice<'_>), Malformed> {
     let header = frame.header::<20>()?;
     let [p0, p1, _, _, _, _, _, _, h0, h1, direction, len, a, b, c, d, e, f, _, _] = *header;
     let cooked = Cooked {
@@ -63,13 +63,13 @@ fn carried(
     cooked: Cooked,
     protocol: u16,
     remaining: CapturedSlice<'_>,
-) -> Result<(Cooked, NextHeader, CapturedSlice<'_>), Malformed> {
+) -> Result<(Cooked, LinkPayload, CapturedSlice<'_>), Malformed> {
     match protocol {
         // Numbers below 1,536 are the kernel's own (`ETH_P_CAN` is 12), not lengths as in a frame.
-        _ if cooked.hardware == NETLINK => Ok((cooked, NextHeader::Unknown(protocol), remaining)),
+        _ if cooked.hardware == NETLINK => Ok((cooked, LinkPayload::Unknown(protocol), remaining)),
         LLC => ethernet::parse_llc(remaining).map(|(carried, remaining)| (cooked, carried, remaining)),
-        0..MIN_ETHERTYPE => Ok((cooked, NextHeader::Unknown(protocol), remaining)),
-        ethertype => Ok((cooked, NextHeader::EtherType(ethertype), remaining)),
+        0..MIN_ETHERTYPE => Ok((cooked, LinkPayload::Unknown(protocol), remaining)),
+        ethertype => Ok((cooked, LinkPayload::EtherType(ethertype), remaining)),
     }
 }
 
@@ -87,10 +87,10 @@ mod tests {
         let (cooked, carried, remaining) = parse_v1(CapturedSlice::new(&V1, 17)).unwrap();
         let source = Some(Mac([2, 0, 0, 0, 0, 1]));
         assert_eq!(cooked, Cooked { direction: 4, hardware: 1, source });
-        assert_eq!((carried, remaining.captured), (NextHeader::EtherType(0x0800), &[0x45][..]));
+        assert_eq!((carried, remaining.captured), (LinkPayload::EtherType(0x0800), &[0x45][..]));
         let (cooked, carried, remaining) = parse_v2(CapturedSlice::new(&V2, 21)).unwrap();
         assert_eq!(cooked, Cooked { direction: 2, hardware: 1, source });
-        assert_eq!((carried, remaining.captured), (NextHeader::EtherType(0x86dd), &[0x60][..]));
+        assert_eq!((carried, remaining.captured), (LinkPayload::EtherType(0x86dd), &[0x60][..]));
     }
 
     #[test]
@@ -123,10 +123,10 @@ mod tests {
         let mut llc = [0; 20];
         llc[15] = 4;
         llc[16..19].copy_from_slice(&[0x42, 0x42, 3]);
-        assert_eq!(parse_v1(CapturedSlice::new(&llc, 20)).unwrap().1, NextHeader::Llc(0x42, 0x42));
+        assert_eq!(parse_v1(CapturedSlice::new(&llc, 20)).unwrap().1, LinkPayload::Llc(0x42, 0x42));
         let mut netlink = V1;
         netlink[2..4].copy_from_slice(&NETLINK.to_be_bytes());
-        assert_eq!(parse_v1(CapturedSlice::new(&netlink, 17)).unwrap().1, NextHeader::Unknown(0x0800));
+        assert_eq!(parse_v1(CapturedSlice::new(&netlink, 17)).unwrap().1, LinkPayload::Unknown(0x0800));
     }
 
     #[test]
@@ -134,6 +134,6 @@ mod tests {
         // frames of a CAN bus were once taken for LLC frames of twelve bytes
         let mut can = V1;
         can[14..16].copy_from_slice(&[0, 12]);
-        assert_eq!(parse_v1(CapturedSlice::new(&can, 17)).unwrap().1, NextHeader::Unknown(12));
+        assert_eq!(parse_v1(CapturedSlice::new(&can, 17)).unwrap().1, LinkPayload::Unknown(12));
     }
 }

@@ -22,9 +22,9 @@ pub struct Ethernet {
     pub destination: Mac,
 }
 
-/// What a frame carries.
+/// Contents of a frame behind its link header.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum NextHeader {
+pub(crate) enum LinkPayload {
     EtherType(u16),
     /// A number that is no ethertype and that nothing more is known of.
     Unknown(u16),
@@ -60,7 +60,7 @@ pub(crate) const fn is_length(ethertype: u16) -> bool {
 pub(crate) fn parse_length(
     slice: CapturedSlice<'_>,
     length: u16,
-) -> Result<(NextHeader, CapturedSlice<'_>), Malformed> {
+) -> Result<(LinkPayload, CapturedSlice<'_>), Malformed> {
     parse_llc(slice.first(u32::from(length))?)
 }
 
@@ -68,17 +68,17 @@ pub(crate) fn parse_length(
 ///
 /// # Errors
 /// [`Malformed::Truncated`] or [`Malformed::BadLength`] if it is not all there.
-pub(crate) fn parse_llc(slice: CapturedSlice<'_>) -> Result<(NextHeader, CapturedSlice<'_>), Malformed> {
+pub(crate) fn parse_llc(slice: CapturedSlice<'_>) -> Result<(LinkPayload, CapturedSlice<'_>), Malformed> {
     let [destination, source, control] = *slice.header()?;
     if [destination, source, control] != [0xaa, 0xaa, 0x03] {
-        return Ok((NextHeader::Llc(destination, source), slice.after(3)));
+        return Ok((LinkPayload::Llc(destination, source), slice.after(3)));
     }
     let [_, _, _, organisation @ .., high, low] = *slice.header::<8>()?;
     // 00-00-00 is RFC 1042; 00-00-f8 is the bridge tunnel of IEEE 802.1H. Others number by themselves.
     if !matches!(organisation, [0, 0, 0 | 0xf8]) {
-        return Ok((NextHeader::Llc(destination, source), slice.after(SNAP_LEN)));
+        return Ok((LinkPayload::Llc(destination, source), slice.after(SNAP_LEN)));
     }
-    Ok((NextHeader::EtherType(u16::from_be_bytes([high, low])), slice.after(SNAP_LEN)))
+    Ok((LinkPayload::EtherType(u16::from_be_bytes([high, low])), slice.after(SNAP_LEN)))
 }
 
 #[cfg(test)]
@@ -122,13 +122,13 @@ mod tests {
         let snap = [0xaa, 0xaa, 3, 0, 0, 0, 0x08, 0x00, 0x45, 9, 9];
         // the length field says nine bytes; the last two are padding
         let (carried, remaining) = parse_length(CapturedSlice::new(&snap, 11), 9).unwrap();
-        assert_eq!((carried, remaining.captured), (NextHeader::EtherType(0x0800), &[0x45][..]));
+        assert_eq!((carried, remaining.captured), (LinkPayload::EtherType(0x0800), &[0x45][..]));
         // spanning tree
         let (carried, _) = parse_length(CapturedSlice::new(&[0x42, 0x42, 3, 0, 0], 5), 5).unwrap();
-        assert_eq!(carried, NextHeader::Llc(0x42, 0x42));
+        assert_eq!(carried, LinkPayload::Llc(0x42, 0x42));
         // Cisco's own numbers (organisation 00-00-0c) are no EtherTypes
         let cdp = [0xaa, 0xaa, 3, 0, 0, 0x0c, 0x20, 0x00];
-        assert_eq!(parse_length(CapturedSlice::new(&cdp, 8), 8).unwrap().0, NextHeader::Llc(0xaa, 0xaa));
+        assert_eq!(parse_length(CapturedSlice::new(&cdp, 8), 8).unwrap().0, LinkPayload::Llc(0xaa, 0xaa));
     }
 
     #[test]

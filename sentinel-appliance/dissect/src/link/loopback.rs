@@ -2,10 +2,9 @@
 //!
 //! Read first: <https://www.tcpdump.org/linktypes.html>, entries NULL and LOOP.
 
-use crate::read::{CapturedSlice, Malformed};
+use sentinel_units::ethertype;
 
-const IPV4: u16 = 0x0800;
-const IPV6: u16 = 0x86dd;
+use crate::read::{CapturedSlice, Malformed};
 
 /// Reads the family and gives the ethertype that means the same, or `None` for another family.
 ///
@@ -19,13 +18,13 @@ pub(crate) fn parse(frame: CapturedSlice<'_>) -> Result<(Option<u16>, CapturedSl
         [family, 0, 0, 0] | [0, 0, 0, family] => family,
         _ => 0,
     };
-    let ethertype = match family {
-        2 => Some(IPV4),
+    let carried = match family {
+        2 => Some(ethertype::IPV4),
         // Linux; NetBSD and OpenBSD; FreeBSD; Darwin.
-        10 | 24 | 28 | 30 => Some(IPV6),
+        10 | 24 | 28 | 30 => Some(ethertype::IPV6),
         _ => None,
     };
-    Ok((ethertype, frame.after(4)))
+    Ok((carried, frame.after(4)))
 }
 
 #[cfg(test)]
@@ -35,10 +34,10 @@ mod tests {
     #[test]
     fn both_byte_orders_are_read() {
         for (header, ethertype) in [
-            ([2, 0, 0, 0], Some(IPV4)),
-            ([0, 0, 0, 2], Some(IPV4)),
-            ([30, 0, 0, 0], Some(IPV6)),
-            ([0, 0, 0, 24], Some(IPV6)),
+            ([2, 0, 0, 0], Some(ethertype::IPV4)),
+            ([0, 0, 0, 2], Some(ethertype::IPV4)),
+            ([30, 0, 0, 0], Some(ethertype::IPV6)),
+            ([0, 0, 0, 24], Some(ethertype::IPV6)),
             ([7, 0, 0, 0], None),
             ([2, 0, 2, 0], None),
         ] {

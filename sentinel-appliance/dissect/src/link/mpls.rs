@@ -2,6 +2,8 @@
 //!
 //! Read first: RFC 3032 section 2.1; RFC 4928 section 3 (guessing what follows from its first nibble).
 
+use sentinel_units::ethertype;
+
 use crate::read::{CapturedSlice, Malformed};
 
 /// Most labels read. Provider networks use two to four; segment routing stacks stay under ten.
@@ -19,12 +21,12 @@ pub(crate) fn parse(mut slice: CapturedSlice<'_>) -> Result<(Option<u16>, Captur
         slice = slice.after(4);
         if bottom & 1 == 1 {
             let [first] = *slice.header()?;
-            let ethertype = match first >> 4 {
-                4 => Some(0x0800),
-                6 => Some(0x86dd),
+            let carried = match first >> 4 {
+                4 => Some(ethertype::IPV4),
+                6 => Some(ethertype::IPV6),
                 _ => None,
             };
-            return Ok((ethertype, slice));
+            return Ok((carried, slice));
         }
     }
     Err(Malformed::TooManyHeaders)
@@ -40,7 +42,7 @@ mod tests {
     #[test]
     fn the_bottom_of_the_stack_is_found() {
         let (ethertype, remaining) = parse(CapturedSlice::new(&STACK, 9)).unwrap();
-        assert_eq!((ethertype, remaining.captured), (Some(0x0800), &[0x45][..]));
+        assert_eq!((ethertype, remaining.captured), (Some(ethertype::IPV4), &[0x45][..]));
     }
 
     #[test]

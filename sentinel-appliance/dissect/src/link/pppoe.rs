@@ -2,6 +2,8 @@
 //!
 //! Read first: RFC 2516 sections 4 and 7; RFC 1661 section 2 (PPP protocol field).
 
+use sentinel_units::{ethertype, ppp_protocol};
+
 use crate::read::{CapturedSlice, Malformed};
 
 const HEADER_LEN: u32 = 6;
@@ -30,12 +32,12 @@ pub(crate) fn parse(slice: CapturedSlice<'_>) -> Result<(Option<u16>, CapturedSl
     } else {
         (u16::from_be_bytes(*inside.header()?), inside.after(2))
     };
-    let ethertype = match protocol {
-        0x0021 => Some(0x0800),
-        0x0057 => Some(0x86dd),
+    let carried = match protocol {
+        ppp_protocol::IPV4 => Some(ethertype::IPV4),
+        ppp_protocol::IPV6 => Some(ethertype::IPV6),
         _ => None,
     };
-    Ok((ethertype, payload))
+    Ok((carried, payload))
 }
 
 #[cfg(test)]

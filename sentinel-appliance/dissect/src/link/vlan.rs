@@ -79,12 +79,6 @@ impl Vlans {
     }
 }
 
-/// Whether a tag follows this ethertype: 802.1Q, 802.1ad, and two that came before 802.1ad.
-#[inline]
-pub(crate) const fn is_tag(ethertype: u16) -> bool {
-    matches!(ethertype, 0x8100 | 0x88a8 | 0x9100 | 0x9200)
-}
-
 /// Reads one tag: the tag, the ethertype behind it, and what follows.
 ///
 /// # Errors

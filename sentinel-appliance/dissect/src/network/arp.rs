@@ -3,12 +3,11 @@
 //! Read first: RFC 826; RFC 5227 sections 1.1 and 2 (probes and announcements).
 
 use pnet_packet::arp::ArpPacket;
-use sentinel_units::{Address, Mac};
+use sentinel_units::{Address, Mac, ethertype};
 
 use crate::read::{CapturedSlice, Malformed};
 
 const ETHERNET: u16 = 1;
-const IPV4: u16 = 0x0800;
 const REQUEST: u16 = 1;
 const REPLY: u16 = 2;
 
@@ -59,7 +58,7 @@ impl Arp {
     /// than 28 bytes; [`Malformed::Truncated`] if the capture is.
     pub(crate) fn parse(slice: CapturedSlice<'_>) -> Result<Option<Self>, Malformed> {
         let view = ArpPacket::new(slice.captured).ok_or_else(|| slice.why_shorter_than(28))?;
-        if (view.get_hardware_type().0, view.get_protocol_type().0) != (ETHERNET, IPV4) {
+        if (view.get_hardware_type().0, view.get_protocol_type().0) != (ETHERNET, ethertype::IPV4) {
             return Ok(None);
         }
         // The view reads at fixed places and does not look at these.

@@ -4,32 +4,6 @@
 
 use sentinel_units::Address;
 
-/// Protocol numbers (<https://www.iana.org/assignments/protocol-numbers>) that this crate reads or names.
-pub mod protocol {
-    /// Internet Control Message Protocol.
-    pub const ICMP: u8 = 1;
-    /// Internet Group Management Protocol.
-    pub const IGMP: u8 = 2;
-    /// IPv4 inside IP.
-    pub const IPV4: u8 = 4;
-    /// Transmission Control Protocol.
-    pub const TCP: u8 = 6;
-    /// User Datagram Protocol.
-    pub const UDP: u8 = 17;
-    /// IPv6 inside IP.
-    pub const IPV6: u8 = 41;
-    /// Generic Routing Encapsulation.
-    pub const GRE: u8 = 47;
-    /// Encapsulating Security Payload.
-    pub const ESP: u8 = 50;
-    /// ICMP for IPv6.
-    pub const ICMPV6: u8 = 58;
-    /// Nothing follows the IPv6 headers.
-    pub const NO_NEXT_HEADER: u8 = 59;
-    /// Stream Control Transmission Protocol.
-    pub const SCTP: u8 = 132;
-}
-
 /// The largest datagram without jumbo payload.
 const MAX_DATAGRAM_LEN: u32 = 65_535;
 

@@ -2,15 +2,14 @@
 //!
 //! Read first: RFC 791 section 3.1; RFC 3168 section 5 (congestion bits); RFC 4302 section 2 (AH).
 
-use sentinel_units::Address;
+use sentinel_units::{Address, ip_protocol};
 
-use super::ip::{Fragment, Ip, protocol};
+use super::ip::{Fragment, Ip};
 use super::ipv6::skip_authentication;
 use crate::read::{CapturedSlice, Malformed};
 
 /// The header without options.
 const FIXED_LEN: u32 = 20;
-const AUTHENTICATION: u8 = 51;
 const MORE_FRAGMENTS: u16 = 0x2000;
 /// In units of eight bytes.
 const OFFSET_MASK: u16 = 0x1fff;
@@ -79,13 +78,13 @@ fn read_payload<'p>(
     if ip.fragment.is_some_and(|fragment| !fragment.fits(payload.wire_len)) {
         return Err(Malformed::BadFragment);
     }
-    if ip.protocol == AUTHENTICATION && !ip.is_later_fragment() {
+    if ip.protocol == ip_protocol::AH && !ip.is_later_fragment() {
         let (next, inside) = skip_authentication(payload)?;
         if let Some(fragment) = &mut ip.fragment {
             fragment.skip(payload.wire_len.saturating_sub(inside.wire_len));
         }
         (ip.protocol, ip.payload, ip.payload_wire_len) = (next, inside.captured, inside.wire_len);
-        if next == AUTHENTICATION {
+        if next == ip_protocol::AH {
             return Err(Malformed::TooManyHeaders);
         }
     }
@@ -100,7 +99,7 @@ fn clamp(slice: CapturedSlice<'_>, announced: u32) -> CapturedSlice<'_> {
 /// Whether nothing of `ip` is meant to be read as a transport header.
 #[inline]
 pub(crate) const fn has_no_transport(ip: &Ip<'_>) -> bool {
-    ip.is_later_fragment() || ip.protocol == protocol::NO_NEXT_HEADER
+    ip.is_later_fragment() || ip.protocol == ip_protocol::NO_NEXT_HEADER
 }
 
 #[cfg(test)]
@@ -208,12 +207,12 @@ pub(crate) mod tests {
         let mut bytes = [0; 36];
         bytes[..20].copy_from_slice(&DATAGRAM[..20]);
         bytes[3] = 36;
-        bytes[9] = AUTHENTICATION;
+        bytes[9] = ip_protocol::AH;
         // next TCP, (1 + 2) * 4 bytes long, reserved, index, sequence; then four bytes
         bytes[20..].copy_from_slice(&[6, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1, 9, 8, 7, 6]);
         let (ip, state) = parse_all(&bytes).unwrap();
         assert_eq!((state, ip.protocol, ip.payload), (Ok(()), 6, &[9, 8, 7, 6][..]));
-        bytes[20] = AUTHENTICATION;
+        bytes[20] = ip_protocol::AH;
         assert_eq!(parse_all(&bytes).unwrap().1, Err(Malformed::TooManyHeaders));
     }
 

@@ -3,7 +3,7 @@
 //! Read first: RFC 8200 sections 3 and 4; RFC 7045 (which headers are extension headers); RFC 2675
 //! (jumbo payload); RFC 4302 section 2 (AH); RFC 6946 (fragment headers on whole datagrams).
 
-use sentinel_units::Address;
+use sentinel_units::{Address, ip_protocol};
 
 use super::ip::{Fragment, Ip};
 use crate::read::{CapturedSlice, Cursor, Malformed};
@@ -13,15 +13,6 @@ const HEADER_LEN: u32 = 40;
 const MAX_EXTENSIONS: usize = 8;
 /// Most options looked at while searching the jumbo payload length.
 const MAX_OPTIONS: usize = 16;
-
-const HOP_BY_HOP: u8 = 0;
-const ROUTING: u8 = 43;
-const FRAGMENT: u8 = 44;
-const AUTHENTICATION: u8 = 51;
-const DESTINATION_OPTIONS: u8 = 60;
-const MOBILITY: u8 = 135;
-const HIP: u8 = 139;
-const SHIM6: u8 = 140;
 
 const PAD1: u8 = 0;
 const JUMBO_PAYLOAD: u8 = 0xc2;
@@ -92,7 +83,7 @@ fn read_payload<'p>(ip: &mut Ip<'p>, behind: CapturedSlice<'p>, announced: u32) 
 /// the option is no longer put in).
 #[cold]
 fn length_of_jumbogram(next: u8, behind: CapturedSlice<'_>) -> Result<u32, Malformed> {
-    if next != HOP_BY_HOP {
+    if next != ip_protocol::HOP_BY_HOP {
         return Ok(if behind.wire_len > MAX_PAYLOAD_LEN { behind.wire_len } else { 0 });
     }
     let [_, units] = *behind.header()?;
@@ -122,7 +113,14 @@ fn jumbo_payload(mut options: Cursor<'_>) -> Option<u32> {
 const fn is_extension(next: u8) -> bool {
     matches!(
         next,
-        HOP_BY_HOP | ROUTING | FRAGMENT | AUTHENTICATION | DESTINATION_OPTIONS | MOBILITY | HIP | SHIM6
+        ip_protocol::HOP_BY_HOP
+            | ip_protocol::IPV6_ROUTING
+            | ip_protocol::IPV6_FRAGMENT
+            | ip_protocol::AH
+            | ip_protocol::DESTINATION_OPTIONS
+            | ip_protocol::MOBILITY
+            | ip_protocol::HIP
+            | ip_protocol::SHIM6
     )
 }
 
@@ -136,7 +134,7 @@ fn walk_extensions<'p>(ip: &mut Ip<'p>, mut payload: CapturedSlice<'p>) -> Resul
         }
         match skip_extension(ip, payload) {
             Ok((next, remaining)) => {
-                if ip.protocol != FRAGMENT
+                if ip.protocol != ip_protocol::IPV6_FRAGMENT
                     && let Some(fragment) = &mut ip.fragment
                 {
                     fragment.skip(payload.wire_len.saturating_sub(remaining.wire_len));
@@ -161,7 +159,7 @@ fn skip_extension<'p>(
     payload: CapturedSlice<'p>,
 ) -> Result<(u8, CapturedSlice<'p>), Malformed> {
     match ip.protocol {
-        FRAGMENT => {
+        ip_protocol::IPV6_FRAGMENT => {
             let [next, _, high, low, identification @ ..] = *payload.header::<8>()?;
             let place = u16::from_be_bytes([high, low]);
             let (offset, more) = (place & !7, place & 1 == 1);
@@ -171,7 +169,7 @@ fn skip_extension<'p>(
             }
             Ok((next, payload.after(8)))
         }
-        AUTHENTICATION => skip_authentication(payload),
+        ip_protocol::AH => skip_authentication(payload),
         _ => {
             let [next, units] = *payload.header()?;
             skip(payload, next, (u32::from(units) + 1) * 8)

@@ -6,4 +6,4 @@ pub(crate) mod ipv4;
 pub(crate) mod ipv6;
 
 pub use arp::Arp;
-pub use ip::{Fragment, Ip, protocol};
+pub use ip::{Fragment, Ip};

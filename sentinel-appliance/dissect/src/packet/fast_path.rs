@@ -5,10 +5,9 @@
 //! takes, because it needs no memory for facts that such frames do not have; it gives up on all others, whatever the
 //! reason. What it reads equals what `packet` reads, which the tests and the fuzz target hold it to.
 
-use sentinel_units::{Address, LinkType, Mac, Port};
+use sentinel_units::{Address, LinkType, Mac, Port, ethertype, ip_protocol};
 
 use super::{Packet, Transport};
-use crate::network::protocol;
 use crate::transport::TcpFlags;
 
 const ETHERNET_LEN: usize = 14;
@@ -18,12 +17,14 @@ const UDP_LEN: usize = 8;
 /// What a UDP header must announce at least, and a TCP header must be long.
 const MIN_UDP_LEN: i32 = 8;
 const MIN_TCP_LEN: i32 = 20;
-const IPV4: [u8; 2] = [0x08, 0x00];
+const IPV4: [u8; 2] = ethertype::IPV4.to_be_bytes();
 /// Version 4, five words: no options.
 const PLAIN_IPV4: u8 = 0x45;
-/// What the ethertype of IPv4 begins with, and that of IPv6.
-const IPV4_FIRST: u8 = 0x08;
-const IPV6_FIRST: u8 = 0x86;
+/// First byte of the `EtherType` of IPv4; no other `EtherType` that the fast path accepts begins with it.
+const IPV4_FIRST: u8 = IPV4[0];
+const IPV6: [u8; 2] = ethertype::IPV6.to_be_bytes();
+const IPV6_FIRST: u8 = IPV6[0];
+const IPV6_SECOND: u8 = IPV6[1];
 /// All but the bit that forbids fragmentation.
 const FRAGMENT: u16 = 0x3fff;
 
@@ -253,7 +254,8 @@ pub fn summarize_v6(link: LinkType, bytes: &[u8], wire_len: u32) -> Option<(Five
         return None;
     }
     let (header, behind) = bytes.split_first_chunk::<{ ETHERNET_LEN + IPV6_LEN }>()?;
-    let [_, _, _, _, _, _, _, _, _, _, _, _, IPV6_FIRST, 0xdd, version, _, _, _, l0, l1, next, ..] = header
+    let [_, _, _, _, _, _, _, _, _, _, _, _, IPV6_FIRST, IPV6_SECOND, version, _, _, _, l0, l1, next, ..] =
+        header
     else {
         return None;
     };
@@ -274,7 +276,7 @@ pub fn summarize_v6(link: LinkType, bytes: &[u8], wire_len: u32) -> Option<(Five
 #[inline(always)] // so that the fields go straight to where they are needed
 fn transport(protocol: u8, behind: &[u8], len: i32) -> Option<(Port, Port, Option<TcpFlags>)> {
     let (ports, tcp_flags) = match protocol {
-        protocol::TCP => {
+        ip_protocol::TCP => {
             let [ports @ .., _, _, _, _, _, _, _, _, offset, flags, _, _, _, _, _, _] =
                 *behind.first_chunk::<20>()?;
             let header_len = i32::from(offset >> 2 & 0x3c);
@@ -283,7 +285,7 @@ fn transport(protocol: u8, behind: &[u8], len: i32) -> Option<(Port, Port, Optio
             }
             (u32::from_be_bytes(ports), Some(TcpFlags(flags)))
         }
-        protocol::UDP => {
+        ip_protocol::UDP => {
             let [ports @ .., l0, l1, _, _] = *behind.first_chunk::<8>()?;
             let announced = i32::from(u16::from_be_bytes([l0, l1]));
             if announced < MIN_UDP_LEN || announced > len {

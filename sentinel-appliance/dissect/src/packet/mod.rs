@@ -8,21 +8,14 @@ pub use fast_path::{
     FiveTuple, PacketSummary, reread_v4, reread_v6, sender, summarize, summarize_v4, summarize_v6,
 };
 
-use sentinel_units::{LinkType, Mac, Port};
+use sentinel_units::{LinkType, Mac, Port, ethertype, ip_protocol};
 
-use crate::link::ethernet::{self, NextHeader};
+use crate::link::ethernet::{self, LinkPayload};
 use crate::link::vlan::{self, MAX_TAGS};
 use crate::link::{Cooked, Ethernet, VlanTag, Vlans, cooked, loopback, mpls, pppoe};
-use crate::network::{Arp, Ip, ipv4, ipv6, protocol};
+use crate::network::{Arp, Ip, ipv4, ipv6};
 use crate::read::{CapturedSlice, Layer, Malformed};
 use crate::transport::{Icmp, Icmpv6, Tcp, Udp};
-
-pub(crate) const IPV4: u16 = 0x0800;
-pub(crate) const ARP: u16 = 0x0806;
-pub(crate) const IPV6: u16 = 0x86dd;
-const MPLS: u16 = 0x8847;
-const MPLS_UPSTREAM: u16 = 0x8848;
-const PPPOE_SESSION: u16 = 0x8864;
 
 /// The facts of one frame.
 #[derive(Clone, Copy, Debug)]
@@ -141,14 +134,17 @@ impl<'p> Packet<'p> {
 #[must_use]
 pub fn packet(link: LinkType, offloaded_vlan: Option<u16>, bytes: &[u8], wire_len: u32) -> Packet<'_> {
     let frame = CapturedSlice::new(bytes, wire_len);
-    let mut front = Front { ethernet: None, cooked: None, vlans: Vlans::default(), wire_len: frame.wire_len };
+    let mut headers =
+        LinkHeaders { ethernet: None, cooked: None, vlans: Vlans::default(), wire_len: frame.wire_len };
     if let Some(tag) = offloaded_vlan {
-        front.vlans.push(VlanTag(tag));
+        headers.vlans.push(VlanTag(tag));
     }
-    match front.read_link(link, frame) {
-        Ok((ethertype, remaining)) => front.read_network(ethertype, remaining),
-        Err(Stop::Done(network)) => front.packet(network, Transport::None, None),
-        Err(Stop::Fault(fault)) => front.packet(Network::None, Transport::None, Some((Layer::Link, fault))),
+    match headers.read_link(link, frame) {
+        Ok((ethertype, remaining)) => headers.read_network(ethertype, remaining),
+        Err(NoNetworkHeader::Known(network)) => headers.packet(network, Transport::None, None),
+        Err(NoNetworkHeader::Malformed(fault)) => {
+            headers.packet(Network::None, Transport::None, Some((Layer::Link, fault)))
+        }
     }
 }
 
@@ -170,34 +166,36 @@ pub fn reassembled<'p>(like: &Packet<'_>, protocol: u8, bytes: &'p [u8]) -> Opti
         payload_wire_len: len,
     };
     let wire_len = like.wire_len.max(ip.wire_len);
-    let front = Front { ethernet: like.ethernet, cooked: like.cooked, vlans: like.vlans, wire_len };
-    Some(front.read_transport(ip))
+    let headers = LinkHeaders { ethernet: like.ethernet, cooked: like.cooked, vlans: like.vlans, wire_len };
+    Some(headers.read_transport(ip))
 }
 
-/// What is known before the network layer. A packet is put together once, at the end: filling one in
-/// step by step costs a copy of it, and the copy waits for the single stores before it.
-struct Front {
+/// Facts of the layers below the network layer.
+//
+// A `Packet` is built once, at the end: filling one in step by step costs a copy of it, and the copy has to wait for the single
+// stores before it. For the same reason the methods are `inline(always)`: each would return a `Packet` through memory.
+struct LinkHeaders {
     ethernet: Option<Ethernet>,
     cooked: Option<Cooked>,
     vlans: Vlans,
     wire_len: u32,
 }
 
-/// Why there is no network header to read.
-enum Stop<'p> {
-    /// There is nothing more to read.
-    Done(Network<'p>),
-    /// What there is cannot be read.
-    Fault(Malformed),
+/// Reason why no network header follows.
+enum NoNetworkHeader<'p> {
+    /// The frame carries something else, which is known by its number only.
+    Known(Network<'p>),
+    /// A link header cannot be read.
+    Malformed(Malformed),
 }
 
-impl From<Malformed> for Stop<'_> {
+impl From<Malformed> for NoNetworkHeader<'_> {
     fn from(fault: Malformed) -> Self {
-        Self::Fault(fault)
+        Self::Malformed(fault)
     }
 }
 
-impl Front {
+impl LinkHeaders {
     #[inline(always)]
     fn packet<'p>(
         self,
@@ -209,13 +207,13 @@ impl Front {
         Packet { ethernet, cooked, vlans, network, transport, malformed, wire_len }
     }
 
-    /// Goes to the network header: its ethertype, and where it starts.
+    /// Reads all link headers; returns the `EtherType` of the network header and the bytes from it on.
     #[inline(always)]
     fn read_link<'p>(
         &mut self,
         link: LinkType,
         frame: CapturedSlice<'p>,
-    ) -> Result<(u16, CapturedSlice<'p>), Stop<'p>> {
+    ) -> Result<(u16, CapturedSlice<'p>), NoNetworkHeader<'p>> {
         let (mut ethertype, mut remaining) = if link == LinkType::ETHERNET {
             let (addresses, ethertype, remaining) = ethernet::parse(frame)?;
             self.ethernet = Some(addresses);
@@ -225,16 +223,16 @@ impl Front {
             self.cooked = cooked;
             (carried.ethertype()?, remaining)
         };
-        while vlan::is_tag(ethertype) {
+        while ethertype::is_vlan_tag(ethertype) {
             if self.vlans.count() >= MAX_TAGS {
-                return Err(Stop::Fault(Malformed::TooManyHeaders));
+                return Err(NoNetworkHeader::Malformed(Malformed::TooManyHeaders));
             }
             let (tag, next, inside) = vlan::parse(remaining)?;
             self.vlans.push(tag);
             (ethertype, remaining) = (next, inside);
         }
-        if !matches!(ethertype, IPV4 | IPV6 | ARP) {
-            let (carried, inside) = between(ethertype, remaining)?;
+        if !matches!(ethertype, ethertype::IPV4 | ethertype::IPV6 | ethertype::ARP) {
+            let (carried, inside) = read_shim(ethertype, remaining)?;
             (ethertype, remaining) = (carried.ethertype()?, inside);
         }
         Ok((ethertype, remaining))
@@ -243,12 +241,12 @@ impl Front {
     #[inline(always)]
     fn read_network<'p>(self, ethertype: u16, remaining: CapturedSlice<'p>) -> Packet<'p> {
         let parsed = match ethertype {
-            IPV4 => ipv4::parse(remaining),
-            IPV6 => ipv6::parse(remaining),
-            ARP => {
+            ethertype::IPV4 => ipv4::parse(remaining),
+            ethertype::IPV6 => ipv6::parse(remaining),
+            ethertype::ARP => {
                 return match Arp::parse(remaining) {
                     Ok(Some(arp)) => self.packet(Network::Arp(arp), Transport::None, None),
-                    Ok(None) => self.packet(Network::Other(ARP), Transport::None, None),
+                    Ok(None) => self.packet(Network::Other(ethertype::ARP), Transport::None, None),
                     Err(fault) => self.packet(Network::None, Transport::None, Some((Layer::Network, fault))),
                 };
             }
@@ -270,19 +268,19 @@ impl Front {
     fn read_transport<'p>(self, ip: Ip<'p>) -> Packet<'p> {
         let slice = CapturedSlice { captured: ip.payload, wire_len: ip.payload_wire_len };
         let fault = match ip.protocol {
-            protocol::TCP => match Tcp::parse(slice) {
+            ip_protocol::TCP => match Tcp::parse(slice) {
                 Ok(tcp) => return self.packet(Network::Ip(ip), Transport::Tcp(tcp), None),
                 Err(fault) => fault,
             },
-            protocol::UDP => match Udp::parse(slice, ip.fragment.is_some()) {
+            ip_protocol::UDP => match Udp::parse(slice, ip.fragment.is_some()) {
                 Ok(udp) => return self.packet(Network::Ip(ip), Transport::Udp(udp), None),
                 Err(fault) => fault,
             },
-            protocol::ICMP if ip.is_v4() => match Icmp::parse(slice) {
+            ip_protocol::ICMP if ip.is_v4() => match Icmp::parse(slice) {
                 Ok(icmp) => return self.packet(Network::Ip(ip), Transport::Icmp(icmp), None),
                 Err(fault) => fault,
             },
-            protocol::ICMPV6 if !ip.is_v4() => match Icmpv6::parse(slice) {
+            ip_protocol::ICMPV6 if !ip.is_v4() => match Icmpv6::parse(slice) {
                 Ok(icmp) => return self.packet(Network::Ip(ip), Transport::Icmpv6(icmp), None),
                 Err(fault) => fault,
             },
@@ -296,54 +294,56 @@ impl Front {
 fn other_link<'p>(
     link: LinkType,
     frame: CapturedSlice<'p>,
-) -> Result<(Option<Cooked>, NextHeader, CapturedSlice<'p>), Stop<'p>> {
+) -> Result<(Option<Cooked>, LinkPayload, CapturedSlice<'p>), NoNetworkHeader<'p>> {
     let carried = match link {
-        LinkType::IPV4 => (None, NextHeader::EtherType(IPV4), frame),
-        LinkType::IPV6 => (None, NextHeader::EtherType(IPV6), frame),
+        LinkType::IPV4 => (None, LinkPayload::EtherType(ethertype::IPV4), frame),
+        LinkType::IPV6 => (None, LinkPayload::EtherType(ethertype::IPV6), frame),
         LinkType::RAW => match *frame.header::<1>()? {
-            [first] if first >> 4 == 4 => (None, NextHeader::EtherType(IPV4), frame),
-            [first] if first >> 4 == 6 => (None, NextHeader::EtherType(IPV6), frame),
-            _ => return Err(Stop::Fault(Malformed::BadVersion)),
+            [first] if first >> 4 == 4 => (None, LinkPayload::EtherType(ethertype::IPV4), frame),
+            [first] if first >> 4 == 6 => (None, LinkPayload::EtherType(ethertype::IPV6), frame),
+            _ => return Err(NoNetworkHeader::Malformed(Malformed::BadVersion)),
         },
         LinkType::NULL | LinkType::LOOP => match loopback::parse(frame)? {
-            (Some(ethertype), remaining) => (None, NextHeader::EtherType(ethertype), remaining),
-            (None, _) => return Err(Stop::Done(Network::None)),
+            (Some(ethertype), remaining) => (None, LinkPayload::EtherType(ethertype), remaining),
+            (None, _) => return Err(NoNetworkHeader::Known(Network::None)),
         },
         LinkType::LINUX_SLL | LinkType::LINUX_SLL2 => {
             let parse = if link == LinkType::LINUX_SLL { cooked::parse_v1 } else { cooked::parse_v2 };
             let (cooked, carried, remaining) = parse(frame)?;
             (Some(cooked), carried, remaining)
         }
-        _ => return Err(Stop::Done(Network::None)),
+        _ => return Err(NoNetworkHeader::Known(Network::None)),
     };
     Ok(carried)
 }
 
-impl NextHeader {
-    /// The ethertype, or what to say of a packet that has none.
+impl LinkPayload {
+    /// The `EtherType`, or the network layer of a packet that has none.
     #[inline]
-    const fn ethertype<'p>(self) -> Result<u16, Stop<'p>> {
+    const fn ethertype<'p>(self) -> Result<u16, NoNetworkHeader<'p>> {
         match self {
             Self::EtherType(ethertype) => Ok(ethertype),
-            Self::Unknown(number) => Err(Stop::Done(Network::Other(number))),
-            Self::Llc(destination, source) => Err(Stop::Done(Network::Llc { destination, source })),
+            Self::Unknown(number) => Err(NoNetworkHeader::Known(Network::Other(number))),
+            Self::Llc(destination, source) => {
+                Err(NoNetworkHeader::Known(Network::Llc { destination, source }))
+            }
         }
     }
 }
 
-/// Headers between link and network other than tags.
+/// Reads a header between link and network other than a tag: `PPPoE`, MPLS or LLC.
 #[cold]
-fn between(
+fn read_shim(
     ethertype: u16,
     remaining: CapturedSlice<'_>,
-) -> Result<(NextHeader, CapturedSlice<'_>), Malformed> {
+) -> Result<(LinkPayload, CapturedSlice<'_>), Malformed> {
     let (inside, slice) = match ethertype {
-        PPPOE_SESSION => pppoe::parse(remaining)?,
-        MPLS | MPLS_UPSTREAM => mpls::parse(remaining)?,
+        ethertype::PPPOE_SESSION => pppoe::parse(remaining)?,
+        ethertype::MPLS | ethertype::MPLS_UPSTREAM => mpls::parse(remaining)?,
         length if ethernet::is_length(length) => return ethernet::parse_length(remaining, length),
         _ => (None, remaining),
     };
-    Ok((inside.map_or(NextHeader::Unknown(ethertype), NextHeader::EtherType), slice))
+    Ok((inside.map_or(LinkPayload::Unknown(ethertype), LinkPayload::EtherType), slice))
 }
 
 #[cfg(test)]
@@ -351,6 +351,7 @@ mod tests {
     extern crate std;
     use super::*;
     use crate::transport::TcpFlags;
+    use sentinel_units::ethertype::{ARP, IPV4, IPV6, MPLS, MPLS_UPSTREAM, PPPOE_SESSION};
     use std::vec;
     use std::vec::Vec;
 

@@ -4,93 +4,34 @@
 
 use sentinel_units::{Address, Mac};
 
-use crate::read::{CapturedSlice, Cursor, Malformed};
+use super::icmp_message::icmp_message;
+use crate::read::Cursor;
 
-const HEADER_LEN: u32 = 8;
-const UNREACHABLE: u8 = 1;
-const TIME_EXCEEDED: u8 = 3;
-const ECHO_REQUEST: u8 = 128;
-const ECHO_REPLY: u8 = 129;
 const ROUTER_ADVERTISEMENT: u8 = 134;
 const NEIGHBOUR_SOLICITATION: u8 = 135;
 const NEIGHBOUR_ADVERTISEMENT: u8 = 136;
-const REDIRECT: u8 = 137;
 
 const SOURCE_LINK_LAYER: u8 = 1;
 const TARGET_LINK_LAYER: u8 = 2;
 /// Most options read in a neighbour message. Two are defined for them.
 const MAX_OPTIONS: usize = 8;
 
-/// An `ICMPv6` message, or the first fragment of one.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Icmpv6<'p> {
-    /// Type: <https://www.iana.org/assignments/icmpv6-parameters>.
-    pub kind: u8,
-    /// Code; its meaning depends on the type.
-    pub code: u8,
-    /// Bytes four to eight: identifier and sequence of an echo, flags of an advertisement.
-    pub rest_of_header: u32,
-    /// Captured bytes behind the eight of the header.
-    pub payload: &'p [u8],
-    /// Bytes behind the header on the wire.
-    pub payload_wire_len: u32,
+icmp_message! {
+    /// An `ICMPv6` message, or the first fragment of one. Types: <https://www.iana.org/assignments/icmpv6-parameters>.
+    Icmpv6 {
+        unreachable: 1,
+        time_exceeded: 3,
+        echo_request: 128,
+        echo_reply: 129,
+        redirect: 137,
+    }
 }
 
-impl<'p> Icmpv6<'p> {
-    /// Reads a header.
-    ///
-    /// # Errors
-    /// [`Malformed::BadLength`] if the message is shorter than eight bytes, [`Malformed::Truncated`] if the
-    /// capture is.
-    #[inline]
-    pub(crate) fn parse(slice: CapturedSlice<'p>) -> Result<Self, Malformed> {
-        let [kind, code, _, _, rest_of_header @ ..] = *slice.header::<8>()?;
-        let payload = slice.after(HEADER_LEN);
-        Ok(Self {
-            kind,
-            code,
-            rest_of_header: u32::from_be_bytes(rest_of_header),
-            payload: payload.captured,
-            payload_wire_len: payload.wire_len,
-        })
-    }
-
-    /// A ping.
-    #[inline]
-    #[must_use]
-    pub const fn is_echo_request(&self) -> bool {
-        self.kind == ECHO_REQUEST
-    }
-
-    /// The answer to a ping.
-    #[inline]
-    #[must_use]
-    pub const fn is_echo_reply(&self) -> bool {
-        self.kind == ECHO_REPLY
-    }
-
-    /// Destination unreachable; code 4 says that a UDP port is closed.
-    #[must_use]
-    pub const fn is_unreachable(&self) -> bool {
-        self.kind == UNREACHABLE
-    }
-
-    /// Out of hops (traceroute) or of time to put fragments together.
-    #[must_use]
-    pub const fn is_time_exceeded(&self) -> bool {
-        self.kind == TIME_EXCEEDED
-    }
-
-    /// A router announces itself.
+impl Icmpv6<'_> {
+    /// Returns true if a router announces itself.
     #[must_use]
     pub const fn is_router_advertisement(&self) -> bool {
         self.kind == ROUTER_ADVERTISEMENT
-    }
-
-    /// Another router is told to be better.
-    #[must_use]
-    pub const fn is_redirect(&self) -> bool {
-        self.kind == REDIRECT
     }
 
     /// The neighbour solicitation or advertisement that this message is.
@@ -153,6 +94,7 @@ fn link_layer_option(mut at: Cursor<'_>, wanted: u8) -> Option<Mac> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::read::{CapturedSlice, Malformed};
 
     const ADVERTISEMENT: [u8; 40] = [
         136, 0, 0, 0, 0x60, 0, 0, 0, // neighbour advertisement, solicited and override

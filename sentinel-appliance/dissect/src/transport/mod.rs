@@ -1,6 +1,7 @@
 //! Transport layer: TCP, UDP and both versions of ICMP.
 
 mod icmp;
+mod icmp_message;
 mod icmpv6;
 mod tcp;
 mod udp;

@@ -1,31 +1,21 @@
-//! What tunnels carry.
+//! Decapsulation of tunnels: IP in IP, GRE, VXLAN, Geneve, GTP-U.
 //!
-//! Read first: RFC 2003 (IPv4 in IPv4); RFC 4213 section 3 (IPv6 in IPv4); RFC 2473 (in IPv6); RFC 1661 (the point-to-point
-//! protocol, of PPTP); the file `gre`; RFC 7348 section 5 (VXLAN); RFC 8926 section 3 (Geneve); 3GPP TS 29.281 section 5
-//! (GTP-U).
+//! Read first: RFC 2003 (IPv4 in IPv4); RFC 4213 section 3 (IPv6 in IPv4); RFC 2473 (in IPv6); the files of the other tunnels.
 //!
 //! A packet with a tunnel in it is two packets: the outer one, as the network sees it, and the inner one, as its ends see
 //! it. Both are facts. So a [`Packet`] is never replaced by what it carries; whoever wants that asks for it, and pays for
 //! it only then.
 
+mod geneve;
 mod gre;
+mod gtp;
+mod vxlan;
 
-use sentinel_units::LinkType;
+use sentinel_units::{LinkType, ip_protocol, port};
 
-use self::gre::Inside;
-use crate::network::protocol;
-use crate::packet::{ARP, IPV4, IPV6, Packet, Transport};
-use crate::read::{CapturedSlice, Malformed};
+use crate::packet::{Packet, Transport};
+use crate::read::CapturedSlice;
 use crate::transport::Udp;
-
-/// Ethernet inside GRE.
-const ETHERNET: u16 = 0x6558;
-/// Mirrored frames: draft-foschiano-erspan-03 section 4, versions 1 and 2, and version 3.
-const ERSPAN: u16 = 0x88be;
-const ERSPAN_3: u16 = 0x22eb;
-/// Numbers of the point-to-point protocol.
-const PPP_IPV4: u16 = 0x0021;
-const PPP_IPV6: u16 = 0x0057;
 
 /// The packet inside, if `packet` is IP in IP or GRE and not a fragment. It may carry another one.
 ///
@@ -35,11 +25,14 @@ const PPP_IPV6: u16 = 0x0057;
 #[must_use]
 pub fn decapsulate<'p>(packet: &Packet<'p>) -> Option<Packet<'p>> {
     match packet.transport {
-        Transport::Other(number @ (protocol::IPV4 | protocol::IPV6 | protocol::GRE)) => open(packet, number),
+        Transport::Other(number @ (ip_protocol::IPV4 | ip_protocol::IPV6 | ip_protocol::GRE)) => {
+            open(packet, number)
+        }
         _ => None,
     }
 }
 
+// Cold, as `open_datagram`: nearly all packets are no tunnels, and only the test above belongs on their path.
 #[cold]
 fn open<'p>(packet: &Packet<'p>, number: u8) -> Option<Packet<'p>> {
     let ip = packet.ip()?;
@@ -47,40 +40,13 @@ fn open<'p>(packet: &Packet<'p>, number: u8) -> Option<Packet<'p>> {
         return None;
     }
     let slice = CapturedSlice { captured: ip.payload, wire_len: ip.payload_wire_len };
-    match number {
-        protocol::IPV4 => Some(inner(LinkType::IPV4, slice)),
-        protocol::IPV6 => Some(inner(LinkType::IPV6, slice)),
-        _ => match gre::parse(slice).ok()? {
-            (Inside::EtherType(IPV4), remaining) => Some(inner(LinkType::IPV4, remaining)),
-            (Inside::EtherType(IPV6), remaining) => Some(inner(LinkType::IPV6, remaining)),
-            (Inside::EtherType(ETHERNET), remaining) => Some(inner(LinkType::ETHERNET, remaining)),
-            (Inside::EtherType(ERSPAN), remaining) => {
-                Some(inner(LinkType::ETHERNET, mirrored(slice, remaining)))
-            }
-            (Inside::EtherType(ERSPAN_3), remaining) => {
-                Some(inner(LinkType::ETHERNET, mirrored_3(remaining)?))
-            }
-            (Inside::PointToPoint, remaining) => match point_to_point(remaining).ok()? {
-                (PPP_IPV4, remaining) => Some(inner(LinkType::IPV4, remaining)),
-                (PPP_IPV6, remaining) => Some(inner(LinkType::IPV6, remaining)),
-                _ => None,
-            },
-            // ARP has no place without a link; other types are not read anywhere.
-            (Inside::EtherType(ARP | _) | Inside::Nothing, _) => None,
-        },
-    }
+    let (link, contents) = match number {
+        ip_protocol::IPV4 => (LinkType::IPV4, slice),
+        ip_protocol::IPV6 => (LinkType::IPV6, slice),
+        _ => gre::decapsulate(slice)?,
+    };
+    Some(inner(link, contents))
 }
-
-/// Ports of tunnels over UDP.
-const VXLAN: u16 = 4789;
-/// What Linux used before the port was assigned.
-const VXLAN_LINUX: u16 = 8472;
-/// With a field that says what is inside: draft-ietf-nvo3-vxlan-gpe-12 section 3.
-const VXLAN_GPE: u16 = 4790;
-const GENEVE: u16 = 6081;
-const GTP_USER: u16 = 2152;
-/// Most extension headers of a GTP packet.
-const MAX_GTP_EXTENSIONS: usize = 8;
 
 /// The packet inside, if `packet` is a datagram of VXLAN, Geneve or GTP-U: by its port, and by a header that is sound.
 #[inline]
@@ -88,8 +54,10 @@ const MAX_GTP_EXTENSIONS: usize = 8;
 pub fn decapsulate_datagram<'p>(packet: &Packet<'p>) -> Option<Packet<'p>> {
     match &packet.transport {
         Transport::Udp(udp)
-            if matches!(udp.destination_port.0, VXLAN | VXLAN_LINUX | VXLAN_GPE | GENEVE | GTP_USER)
-                && packet.ip().is_some_and(|ip| ip.fragment.is_none()) =>
+            if matches!(
+                udp.destination_port,
+                port::VXLAN | port::VXLAN_LINUX | port::VXLAN_GPE | port::GENEVE | port::GTP_USER
+            ) && packet.ip().is_some_and(|ip| ip.fragment.is_none()) =>
         {
             open_datagram(udp)
         }
@@ -100,75 +68,19 @@ pub fn decapsulate_datagram<'p>(packet: &Packet<'p>) -> Option<Packet<'p>> {
 #[cold]
 fn open_datagram<'p>(udp: &Udp<'p>) -> Option<Packet<'p>> {
     let slice = CapturedSlice { captured: udp.payload, wire_len: udp.payload_wire_len };
-    match (udp.destination_port.0, *slice.header::<8>().ok()?) {
-        (VXLAN | VXLAN_LINUX, [0x08, 0, 0, 0, _, _, _, 0]) => Some(inner(LinkType::ETHERNET, slice.after(8))),
-        (VXLAN_GPE, [0x0c, 0, 0, next @ 1..=3, _, _, _, 0]) => {
-            let links = [LinkType::IPV4, LinkType::IPV6, LinkType::ETHERNET];
-            let link = links.get(usize::from(next) - 1)?;
-            Some(inner(*link, slice.after(8)))
-        }
-        (GENEVE, [options @ 0..=0x3f, _, p0, p1, _, _, _, 0]) => {
-            let remaining = slice.after(8 + u32::from(options) * 4);
-            match u16::from_be_bytes([p0, p1]) {
-                ETHERNET => Some(inner(LinkType::ETHERNET, remaining)),
-                IPV4 => Some(inner(LinkType::IPV4, remaining)),
-                IPV6 => Some(inner(LinkType::IPV6, remaining)),
-                _ => None,
-            }
-        }
-        // Version 1, protocol type GTP, a user's packet
-        (GTP_USER, [flags @ 0x30..=0x37, 0xff, ..]) => {
-            let remaining =
-                if flags & 0x07 == 0 { slice.after(8) } else { behind_gtp_options(slice, flags)? };
-            Some(inner(LinkType::RAW, remaining))
-        }
-        _ => None,
-    }
+    let (link, contents) = match udp.destination_port {
+        port::VXLAN | port::VXLAN_LINUX => vxlan::decapsulate(slice)?,
+        port::VXLAN_GPE => vxlan::decapsulate_gpe(slice)?,
+        port::GENEVE => geneve::decapsulate(slice)?,
+        port::GTP_USER => gtp::decapsulate(slice)?,
+        _ => return None,
+    };
+    Some(inner(link, contents))
 }
 
-/// Skips the four optional bytes, and extension headers if there are any.
-fn behind_gtp_options(slice: CapturedSlice<'_>, flags: u8) -> Option<CapturedSlice<'_>> {
-    let [.., next] = *slice.header::<12>().ok()?;
-    let (mut next, mut remaining) = (if flags & 0x04 != 0 { next } else { 0 }, slice.after(12));
-    for _ in 0..MAX_GTP_EXTENSIONS {
-        if next == 0 {
-            return Some(remaining);
-        }
-        let [words] = *remaining.header::<1>().ok()?;
-        let len = u32::from(words) * 4;
-        let last = remaining.captured.get(usize::try_from(len).ok()?.checked_sub(1)?)?;
-        (next, remaining) = (*last, remaining.after(len));
-    }
-    None
-}
-
-/// As a frame of its own.
-fn inner(link: LinkType, slice: CapturedSlice<'_>) -> Packet<'_> {
-    crate::packet::packet(link, None, slice.captured, slice.wire_len)
-}
-
-/// Behind the header of version 2, which comes with a sequence number; version 1 has neither.
-fn mirrored<'p>(gre: CapturedSlice<'p>, remaining: CapturedSlice<'p>) -> CapturedSlice<'p> {
-    let has_sequence = matches!(gre.captured, [flags, ..] if flags & 0x10 != 0);
-    if has_sequence { remaining.after(8) } else { remaining }
-}
-
-/// Behind the header of version 3, which the last bit of its twelve bytes makes longer.
-fn mirrored_3(remaining: CapturedSlice<'_>) -> Option<CapturedSlice<'_>> {
-    let [.., last] = *remaining.header::<12>().ok()?;
-    Some(remaining.after(if last & 1 == 0 { 12 } else { 20 }))
-}
-
-/// Reads a header, whose address may be left out and whose number may be shortened to one byte (RFC 1661 section 6.5
-/// and 6.6).
-fn point_to_point(slice: CapturedSlice<'_>) -> Result<(u16, CapturedSlice<'_>), Malformed> {
-    let slice = if slice.captured.starts_with(&[0xff, 0x03]) { slice.after(2) } else { slice };
-    let [first] = *slice.header()?;
-    if first & 1 == 1 {
-        return Ok((u16::from(first), slice.after(1)));
-    }
-    let [first, second] = *slice.header()?;
-    Ok((u16::from_be_bytes([first, second]), slice.after(2)))
+/// Reads the contents of a tunnel like a frame of their own.
+fn inner(link: LinkType, contents: CapturedSlice<'_>) -> Packet<'_> {
+    crate::packet::packet(link, None, contents.captured, contents.wire_len)
 }
 
 #[cfg(test)]
@@ -176,7 +88,7 @@ mod tests {
     extern crate std;
     use super::*;
     use crate::packet::{Network, packet};
-    use crate::read::Layer;
+    use crate::read::{Layer, Malformed};
     use sentinel_units::{Address, Port};
     use std::vec;
     use std::vec::Vec;
