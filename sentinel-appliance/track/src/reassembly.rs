@@ -12,8 +12,9 @@
 
 use core::time::Duration;
 
-use sentinel_dissect::framing::{Probe, probe, probe_handshake};
-use sentinel_dissect::{Tcp, TcpFlags};
+use sentinel_dissect::application::message_len;
+use sentinel_dissect::framing::MessageLen;
+use sentinel_dissect::{Tcp, TcpFlags, quic};
 use sentinel_units::Timestamp;
 
 use crate::allocator::TableAllocator;
@@ -52,11 +53,11 @@ impl Key {
         Message { source: self.source, destination: self.destination, bytes, at, channel: self.channel }
     }
 
-    fn probe(&self, bytes: &[u8]) -> Probe {
+    fn message_len(&self, bytes: &[u8]) -> MessageLen {
         if self.channel == 0 {
-            probe(bytes, (self.source.port, self.destination.port))
+            message_len(bytes, (self.source.port, self.destination.port))
         } else {
-            probe_handshake(bytes)
+            quic::message_len(bytes)
         }
     }
 }
@@ -361,21 +362,21 @@ impl<'m> Streams<'m> {
             return;
         }
         let message = key.message(bytes, now);
-        let need = match key.probe(bytes) {
-            Probe::Complete => {
+        let need = match key.message_len(bytes) {
+            MessageLen::Complete => {
                 deliver(&message);
                 if let Some(stream) = slot.and_then(|slot| self.slots.get_mut(slot)) {
                     stream.base = stream.base.wrapping_add(u32::try_from(bytes.len()).unwrap_or(0));
                 }
                 return;
             }
-            Probe::Other => {
+            MessageLen::Unrecognised => {
                 if let Some(slot) = slot {
                     self.lru.release(slot);
                 }
                 return;
             }
-            Probe::More(need) => need,
+            MessageLen::AtLeast(need) => need,
         };
         if is_cut {
             self.counts.partial += 1;
@@ -473,8 +474,8 @@ impl<'m> Streams<'m> {
         let (key, touched) = (stream.key, stream.touched);
         let ready = self.join(slot);
         let bytes = self.joined.get(..ready).unwrap_or_default();
-        match key.probe(bytes) {
-            Probe::More(need) if ready < MAX_MESSAGE_LEN => {
+        match key.message_len(bytes) {
+            MessageLen::AtLeast(need) if ready < MAX_MESSAGE_LEN => {
                 let Some(stream) = self.slots.get_mut(slot) else { return Held::Message };
                 stream.probes += 1;
                 stream.need = u16::try_from(need.clamp(ready + 1, MAX_MESSAGE_LEN)).unwrap_or(u16::MAX);
@@ -482,13 +483,13 @@ impl<'m> Streams<'m> {
                     self.give_up(slot, deliver);
                 }
             }
-            Probe::More(_) => self.give_up(slot, deliver),
-            Probe::Other => {
+            MessageLen::AtLeast(_) => self.give_up(slot, deliver),
+            MessageLen::Unrecognised => {
                 self.drop_chunks(slot);
                 self.lru.release(slot);
                 return Held::NoMessage;
             }
-            Probe::Complete => {
+            MessageLen::Complete => {
                 self.counts.joined += 1;
                 deliver(&key.message(bytes, touched));
                 self.drop_chunks(slot);

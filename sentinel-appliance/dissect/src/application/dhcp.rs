@@ -2,14 +2,25 @@
 //!
 //! Read first: RFC 2131 section 2 (format), RFC 2132 sections 3 (options) and 9.6 (message type).
 
-use sentinel_units::{Address, Mac};
+use sentinel_units::{Address, Mac, service};
 
+use super::protocol::{Body, Protocol};
 use crate::read::{Cursor, Malformed};
+
+/// DHCP for IPv4.
+pub const PROTOCOL: Protocol = Protocol {
+    datagram: Some(|payload, _| payload.get(COOKIE_AT..COOKIE_AT + 4) == Some(&MAGIC_COOKIE.to_be_bytes())),
+    ..Protocol::new(service::DHCP, "DHCP", "RFC 2131")
+};
+pub(super) const PROTOCOLS: &[Protocol] = &[PROTOCOL];
+pub(super) const FUZZ_BODIES: &[Body] = &[("dhcp_message", fuzz)];
 
 const REPLY: u8 = 2;
 const ETHERNET: (u8, u8) = (1, 6);
 /// From `chaddr` past the six bytes of an Ethernet address to the magic cookie: the rest of `chaddr`, `sname`, `file`.
 const UNTIL_COOKIE: usize = 10 + 64 + 128;
+/// Bytes before the magic cookie.
+const COOKIE_AT: usize = 236;
 const MAGIC_COOKIE: u32 = 0x6382_5363;
 const PAD: u8 = 0;
 const END: u8 = 255;
@@ -105,6 +116,14 @@ fn kind(mut at: Cursor<'_>) -> Option<Kind> {
         }
     }
     None
+}
+
+/// Fuzz body: a DHCP message.
+fn fuzz(bytes: &[u8]) {
+    let Ok(message) = Message::parse(bytes) else { return };
+    assert!(message.your_ip.is_v4() && message.client_ip.is_v4());
+    // Everything up to the cookie is fixed; the message type takes three bytes more.
+    assert!(bytes.len() >= if message.kind.is_some() { 243 } else { 240 });
 }
 
 #[cfg(test)]

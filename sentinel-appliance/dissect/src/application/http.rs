@@ -2,7 +2,38 @@
 //!
 //! Read first: RFC 9112 sections 2 to 5; RFC 9110 section 5.6.2 (tokens).
 
+use sentinel_units::service;
+
+use super::framing::MessageLen;
+use super::protocol::{Body, Ports, Protocol, starts_with_any};
 use crate::read::{Cursor, Malformed};
+
+/// HTTP/1, and the preface of HTTP/2 without TLS, by a method or the start of a status line.
+pub const PROTOCOL: Protocol = Protocol {
+    segment: Some(|payload, _| starts_with_any(payload, STARTS)),
+    framing: Some(message_len),
+    ..Protocol::new(service::HTTP, "HTTP", "RFC 9112")
+};
+pub(super) const PROTOCOLS: &[Protocol] = &[PROTOCOL];
+pub(super) const FUZZ_BODIES: &[Body] = &[("http_request", fuzz_request), ("http_response", fuzz_response)];
+
+/// Beginnings of a request or a response.
+const STARTS: &[&[u8]] = &[
+    b"GET ",
+    b"POST ",
+    b"HEAD ",
+    b"PUT ",
+    b"DELETE ",
+    b"OPTIONS ",
+    b"PATCH ",
+    b"CONNECT ",
+    b"TRACE ",
+    b"HTTP/1.",
+    b"PRI * HTTP/2.0",
+    b"PROPFIND ",
+];
+/// Capital letters that are held until a space follows or not: `OPTIONS` has seven.
+const MAX_START_LEN: usize = 8;
 
 /// Most header lines read.
 const MAX_HEADERS: usize = 64;
@@ -244,6 +275,72 @@ const fn is_token(byte: u8) -> bool {
                 | b'|'
                 | b'~'
         )
+}
+
+/// Length of the head of a request or response.
+fn message_len(bytes: &[u8], _: Ports) -> Option<MessageLen> {
+    if starts_http(bytes) {
+        return Some(head_len(bytes));
+    }
+    // Could be the start of a method; if it is not, little was held in vain.
+    let may_be_method = bytes.len() < MAX_START_LEN && bytes.iter().all(u8::is_ascii_uppercase);
+    (may_be_method && !bytes.is_empty()).then(|| MessageLen::AtLeast(bytes.len() + 1))
+}
+
+/// A method in capitals and a target, or the start of a status line. A first line that is whole must name the protocol.
+fn starts_http(bytes: &[u8]) -> bool {
+    const STATUS: &[u8] = b"HTTP/1.";
+    const MAX_METHOD_LEN: usize = 17;
+    let start = bytes.get(..STATUS.len()).unwrap_or(bytes);
+    if STATUS.starts_with(start) && start.len() >= 4 {
+        return true;
+    }
+    let method = bytes
+        .iter()
+        .take(MAX_METHOD_LEN)
+        .take_while(|byte| byte.is_ascii_uppercase() || matches!(byte, b'-' | b'_'))
+        .count();
+    let Some([b' ', target @ ..]) = bytes.get(method..) else { return false };
+    let has_target = match target {
+        [] | [b'/' | b'*', ..] => true,
+        _ if bytes.starts_with(b"CONNECT ") => true,
+        _ => b"http".starts_with(target.get(..4).unwrap_or(target)),
+    };
+    let is_request = |line: &[u8]| line.windows(6).any(|window| window == b" HTTP/");
+    let line = bytes.iter().position(|byte| *byte == b'\n').and_then(|end| bytes.get(..end));
+    method >= 3 && has_target && line.is_none_or(is_request)
+}
+
+/// Length of a head: up to the empty line.
+fn head_len(bytes: &[u8]) -> MessageLen {
+    let is_empty_line = |pair: &[u8]| pair == b"\n\n";
+    if bytes.windows(4).any(|four| four == b"\r\n\r\n") || bytes.windows(2).any(is_empty_line) {
+        MessageLen::Complete
+    } else {
+        MessageLen::AtLeast(bytes.len() + 1)
+    }
+}
+
+/// Fuzz body: an HTTP request.
+fn fuzz_request(bytes: &[u8]) {
+    let Ok(request) = Request::parse(bytes) else { return };
+    assert!(!request.method.is_empty() && !request.target.is_empty());
+    let _ = (request.host(), request.user_agent());
+    check_head(&request.head, bytes);
+}
+
+/// Fuzz body: an HTTP response.
+fn fuzz_response(bytes: &[u8]) {
+    let Ok(response) = Response::parse(bytes) else { return };
+    assert!((100..=999).contains(&response.status));
+    check_head(&response.head, bytes);
+}
+
+fn check_head(head: &Head<'_>, bytes: &[u8]) {
+    assert!(head.headers().count() <= 64);
+    assert!(head.headers().all(|header| !header.name.is_empty()));
+    assert!(head.body.is_empty() || bytes.ends_with(head.body));
+    assert!(head.malformed != Some(Malformed::Truncated) || head.body.is_empty());
 }
 
 #[cfg(test)]

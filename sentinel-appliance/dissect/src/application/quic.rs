@@ -5,7 +5,28 @@
 //! The frames of an Initial packet are sealed with a key that follows from its header. Unsealing is not done here: take
 //! [`Initial::packet`], open it, and read its frames with [`crypto_frames`].
 
+use sentinel_units::service;
+
+use super::framing::MessageLen;
+use super::protocol::{Body, Protocol};
+use super::tls::{CLIENT_HELLO, SERVER_HELLO};
 use crate::read::{Cursor, Malformed};
+
+/// QUIC: a long header of a version that exists: 1, 2, drafts, and those that Google had before.
+pub const PROTOCOL: Protocol = Protocol {
+    datagram: Some(|payload, _| {
+        has_long_header(payload)
+            && matches!(
+                payload.get(1..5),
+                Some(
+                    [0, 0, 0, 1] | [0x6b, 0x33, 0x43, 0xcf] | [0xff, 0, 0, 1..=34] | [b'Q' | b'T', b'0', ..]
+                )
+            )
+    }),
+    ..Protocol::new(service::QUIC, "QUIC", "RFC 9000")
+};
+pub(super) const PROTOCOLS: &[Protocol] = &[PROTOCOL];
+pub(super) const FUZZ_BODIES: &[Body] = &[("quic_initial", fuzz_initial), ("quic_frames", fuzz_frames)];
 
 const LONG_HEADER: u8 = 0x80;
 const FIXED_BIT: u8 = 0x40;
@@ -156,6 +177,33 @@ fn frame<'f>(at: &mut Cursor<'f>) -> Result<Option<Crypto<'f>>, Malformed> {
         }
         _ => Err(Malformed::OtherProtocol),
     }
+}
+
+/// Length of the first message of the handshake that QUIC carries: a message of TLS without records.
+#[must_use]
+pub fn message_len(bytes: &[u8]) -> MessageLen {
+    let mut at = Cursor::new(bytes);
+    if !matches!(at.u8(), Ok(CLIENT_HELLO | SERVER_HELLO)) {
+        return MessageLen::Unrecognised;
+    }
+    match at.u24().map(usize::try_from) {
+        Ok(Ok(len)) if at.len() >= len => MessageLen::Complete,
+        Ok(Ok(len)) => MessageLen::AtLeast(4 + len),
+        _ => MessageLen::AtLeast(4),
+    }
+}
+
+/// Fuzz body: the header of a QUIC Initial packet.
+fn fuzz_initial(bytes: &[u8]) {
+    let Ok(initial) = Initial::parse(bytes) else { return };
+    assert!(initial.number_at <= initial.packet.len() && initial.packet.len() <= bytes.len());
+    assert!(initial.destination.len() <= 20 && initial.source.len() <= 20);
+}
+
+/// Fuzz body: the frames of a QUIC Initial packet.
+fn fuzz_frames(bytes: &[u8]) {
+    let pieces: usize = crypto_frames(bytes).map(|piece| piece.bytes.len() + 3).sum();
+    assert!(pieces <= bytes.len());
 }
 
 #[cfg(test)]

@@ -2,7 +2,23 @@
 //!
 //! Read first: RFC 4253 section 4.2.
 
+use sentinel_units::{port, service};
+
+use super::framing::{MessageLen, line_len};
+use super::protocol::{Body, Ports, Protocol, has_port};
 use crate::read::Malformed;
+
+/// SSH, by its first line.
+pub const PROTOCOL: Protocol = Protocol {
+    segment: Some(|payload, _| payload.starts_with(START)),
+    framing: Some(message_len),
+    ..Protocol::new(service::SSH, "SSH", "RFC 4253")
+};
+pub(super) const PROTOCOLS: &[Protocol] = &[PROTOCOL];
+pub(super) const FUZZ_BODIES: &[Body] = &[("ssh_banner", fuzz)];
+
+/// Beginning of the line that names the version.
+const START: &[u8] = b"SSH-";
 
 /// Longest line, its end included.
 const MAX_LINE_LEN: usize = 255;
@@ -30,7 +46,7 @@ impl<'p> Banner<'p> {
         let line = payload
             .split(|byte| *byte == b'\n')
             .take(MAX_LINES)
-            .find_map(|line| line.strip_prefix(b"SSH-"))
+            .find_map(|line| line.strip_prefix(START))
             .ok_or(Malformed::OtherProtocol)?;
         let line = line.get(..MAX_LINE_LEN).unwrap_or(line);
         let line = line.strip_suffix(b"\r").unwrap_or(line);
@@ -45,6 +61,41 @@ impl<'p> Banner<'p> {
         };
         Ok(Self { protocol_version, software, comments })
     }
+}
+
+/// Length of the version line; on port 22 with the lines that a server may send before it.
+fn message_len(bytes: &[u8], ports: Ports) -> Option<MessageLen> {
+    if bytes.starts_with(START) {
+        return Some(line_len(bytes, MAX_LINE_LEN));
+    }
+    has_port(ports, port::SSH).then(|| lines_and_banner_len(bytes))
+}
+
+/// Length of the text lines that a server sends before its version, and of that.
+fn lines_and_banner_len(bytes: &[u8]) -> MessageLen {
+    let mut at = bytes;
+    for _ in 0..MAX_LINES {
+        if at.starts_with(START) {
+            return match line_len(at, MAX_LINE_LEN) {
+                MessageLen::AtLeast(need) => MessageLen::AtLeast(bytes.len() - at.len() + need),
+                other => other,
+            };
+        }
+        let is_text = |byte: &u8| byte.is_ascii_graphic() || matches!(byte, b' ' | b'\t' | b'\r');
+        let len = at.iter().take(MAX_LINE_LEN).take_while(|byte| is_text(byte)).count();
+        match at.get(len) {
+            Some(b'\n') => at = at.get(len + 1..).unwrap_or_default(),
+            None => return MessageLen::AtLeast(bytes.len() + 1),
+            Some(_) => return MessageLen::Unrecognised,
+        }
+    }
+    MessageLen::Unrecognised
+}
+
+/// Fuzz body: the first line of SSH.
+fn fuzz(bytes: &[u8]) {
+    let Ok(banner) = Banner::parse(bytes) else { return };
+    assert!(banner.software.len() + banner.protocol_version.len() < 255);
 }
 
 #[cfg(test)]

@@ -254,6 +254,29 @@ fn any_element<'p>(at: &mut Cursor<'p>) -> Result<(u8, &'p [u8]), Malformed> {
     Ok((tag, at.take(usize::try_from(len).map_err(|_| Malformed::BadLength)?)?))
 }
 
+/// Fuzz body: a certificate.
+pub(super) fn fuzz(bytes: &[u8]) {
+    let Ok(certificate) = Certificate::parse(bytes) else { return };
+    for name in [certificate.issuer, certificate.subject] {
+        let mut length = Length(0);
+        let _ = fmt::write(&mut length, format_args!("{name}"));
+        // An escaped sign, or a byte that becomes a letter of two.
+        assert!(length.0 <= bytes.len() * 8);
+        assert!(name.parts().count() <= 32);
+    }
+    let _ = (certificate.is_self_issued(), certificate.subject.common_name());
+}
+
+/// Counts what is written.
+struct Length(usize);
+
+impl fmt::Write for Length {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0 += text.len();
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     extern crate std;

@@ -12,7 +12,36 @@ mod record;
 pub use name::{Labels, Name, NameBuffer};
 pub use record::{Record, RecordData, RecordType, Records, Section, Strings};
 
+use sentinel_units::{port, service};
+
+use super::framing::MessageLen;
+use super::protocol::{Body, Ports, Protocol, has_port};
 use crate::read::{Cursor, Malformed};
+
+/// DNS over UDP, and over TCP with a length before each message.
+pub const DNS: Protocol = Protocol {
+    segment: Some(|payload, ports| {
+        message_len(payload, ports).is_some_and(|len| len != MessageLen::Unrecognised)
+    }),
+    datagram: Some(|payload, ports| has_port(ports, port::DNS) && starts_with_question(payload)),
+    framing: Some(message_len),
+    ..Protocol::new(service::DNS, "DNS", "RFC 1035")
+};
+/// Multicast DNS.
+pub const MDNS: Protocol = Protocol {
+    datagram: Some(|payload, ports| has_port(ports, port::MULTICAST_DNS) && starts_with_question(payload)),
+    ..Protocol::new(service::MDNS, "MDNS", "RFC 6762")
+};
+/// Link-local multicast name resolution.
+pub const LLMNR: Protocol = Protocol {
+    datagram: Some(|payload, ports| has_port(ports, port::LLMNR) && starts_with_question(payload)),
+    ..Protocol::new(service::LLMNR, "LLMNR", "RFC 4795")
+};
+pub(super) const PROTOCOLS: &[Protocol] = &[DNS, MDNS, LLMNR];
+pub(super) const FUZZ_BODIES: &[Body] = &[("dns_message", fuzz_message), ("dns_stream", fuzz_stream)];
+
+/// Most messages of a TCP stream that are put together.
+const MAX_STREAM_MESSAGES: usize = 64;
 
 const HEADER_LEN: usize = 12;
 /// A name of one byte, type and class.
@@ -236,6 +265,77 @@ impl<'m> Iterator for TcpMessages<'m> {
             return None;
         }
         Some(message)
+    }
+}
+
+/// Returns true if the bytes have a DNS header, and a question that can be read if the header announces one.
+fn starts_with_question(payload: &[u8]) -> bool {
+    Message::parse(payload).is_ok_and(|message| message.question().is_ok())
+}
+
+/// Length of the messages of a TCP stream on port 53, each with its length in two bytes before it.
+fn message_len(bytes: &[u8], ports: Ports) -> Option<MessageLen> {
+    has_port(ports, port::DNS).then(|| stream_len(bytes))
+}
+
+fn stream_len(bytes: &[u8]) -> MessageLen {
+    let mut at = Cursor::new(bytes);
+    for _ in 0..MAX_STREAM_MESSAGES {
+        if at.is_empty() {
+            return MessageLen::Complete;
+        }
+        let before = bytes.len() - at.len();
+        let Ok(len) = at.u16().map(usize::from) else { return MessageLen::AtLeast(before + 2) };
+        if len < HEADER_LEN {
+            return if before == 0 { MessageLen::Unrecognised } else { MessageLen::Complete };
+        }
+        if at.take(len).is_err() {
+            return MessageLen::AtLeast(before + 2 + len);
+        }
+    }
+    MessageLen::Complete
+}
+
+/// Fuzz body: a DNS message.
+fn fuzz_message(bytes: &[u8]) {
+    let Ok(message) = Message::parse(bytes) else { return };
+    let mut buffer = NameBuffer::new();
+    let mut read = |name: Name<'_>| {
+        assert_eq!(name.text(&mut buffer).len(), name.text_len());
+        assert_eq!(name.lowercase(&mut buffer).len(), name.text_len());
+        let labels: usize = name.labels().map(|label| label.len() + 1).sum();
+        assert_eq!(labels + 1, name.wire_len());
+        assert!(name.wire_len() <= 255);
+    };
+    for question in message.questions().flatten() {
+        read(question.name);
+    }
+    let mut count = 0;
+    for record in message.records().flatten() {
+        count += 1;
+        read(record.name);
+        match record.data() {
+            Ok(RecordData::Cname(name) | RecordData::Ns(name) | RecordData::Ptr(name)) => read(name),
+            Ok(RecordData::Mx { exchange: name, .. }) => read(name),
+            Ok(RecordData::Srv { target, .. } | RecordData::Service { target, .. }) => read(target),
+            Ok(RecordData::Soa { primary, mailbox, .. }) => {
+                read(primary);
+                read(mailbox);
+            }
+            Ok(RecordData::Txt(strings)) => assert!(strings.count() <= record.bytes.len()),
+            _ => {}
+        }
+    }
+    assert!(count * 11 <= bytes.len(), "a record takes eleven bytes or more");
+    let whole =
+        message.questions().all(|question| question.is_ok()) && message.records().all(|it| it.is_ok());
+    assert!(!whole || message.counts_fit());
+}
+
+/// Fuzz body: DNS messages with a length before each.
+fn fuzz_stream(bytes: &[u8]) {
+    for message in tcp_messages(bytes) {
+        fuzz_message(message);
     }
 }
 

@@ -3,19 +3,16 @@
 //! Read first: RFC 8446 sections 4.1.2, 4.2 and 5.1; RFC 6066 section 3 (server name); RFC 7301 section 3.1
 //! (application protocols).
 
+use super::extension::{
+    APPLICATION_PROTOCOLS, ENCRYPTED_CLIENT_HELLO, POINT_FORMATS, SERVER_NAME, SIGNATURE_ALGORITHMS,
+    SUPPORTED_GROUPS, SUPPORTED_VERSIONS,
+};
 use super::record::{
     CLIENT_HELLO, Extension, Extensions, HANDSHAKE_RECORD, MAX_RECORDS, Numbers, Protocols, append,
     is_reserved, list, record, usize_of,
 };
 use crate::read::{Cursor, Malformed};
 
-const SERVER_NAME: u16 = 0;
-const APPLICATION_PROTOCOLS: u16 = 16;
-const SUPPORTED_GROUPS: u16 = 10;
-const POINT_FORMATS: u16 = 11;
-const SIGNATURE_ALGORITHMS: u16 = 13;
-const SUPPORTED_VERSIONS: u16 = 43;
-const ENCRYPTED_CLIENT_HELLO: u16 = 0xfe0d;
 const HOST_NAME: u8 = 0;
 
 /// A client hello, whole or as much of it as was there.
@@ -254,6 +251,24 @@ fn host_name<'p>(at: &mut Cursor<'p>) -> Result<&'p [u8], Malformed> {
     }
     let name = list(&mut names)?;
     if name.is_empty() { Err(Malformed::BadLength) } else { Ok(name) }
+}
+
+/// Fuzz body: a TLS client hello, whole and put together from its records.
+pub(super) fn fuzz(bytes: &[u8]) {
+    let mut joined = [0; 1024];
+    let first = ClientHello::parse(bytes);
+    let all = ClientHello::parse_joined(bytes, &mut joined);
+    for hello in [&first, &all].into_iter().flatten() {
+        assert!(is_client_hello(bytes) || bytes.len() < 6 || all.is_ok());
+        assert!(hello.session_id.len() <= 32);
+        assert!(hello.extensions().count() <= 64);
+        assert!(hello.sni().is_none_or(|name| !name.is_empty()));
+        let _ = (hello.alpn().count(), hello.cipher_suites().count(), hello.newest_version());
+    }
+    if let (Ok(first), Ok(all)) = (first, all) {
+        assert_eq!(first.random, all.random);
+        assert!(first.malformed.is_some() || all.malformed.is_none());
+    }
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use crate::read::{Cursor, Malformed};
 pub(crate) const HANDSHAKE_RECORD: u8 = 22;
 pub(crate) const CLIENT_HELLO: u8 = 1;
 pub(crate) const SERVER_HELLO: u8 = 2;
+pub(super) const CERTIFICATE: u8 = 11;
 /// Content type, version, length.
 const RECORD_HEADER_LEN: usize = 5;
 /// Most bytes of a record before encryption (RFC 8446 section 5.1).
@@ -140,13 +141,13 @@ pub(crate) struct Handshake<'p> {
     cut: Option<usize>,
 }
 
-/// Why no byte of a handshake message follows.
+/// Reason why no byte of a handshake message follows.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Stop {
-    /// So many bytes from the start are needed at least.
-    More(usize),
-    /// What follows is no handshake record.
-    Over,
+pub(super) enum HandshakeEnd {
+    /// At least so many bytes from the start are needed.
+    NeedsBytes(usize),
+    /// No handshake record follows.
+    NoRecord,
 }
 
 impl<'p> Handshake<'p> {
@@ -154,9 +155,9 @@ impl<'p> Handshake<'p> {
         Self { at: Cursor::new(payload), len: payload.len(), fragment: Cursor::new(&[]), cut: None }
     }
 
-    fn next_record(&mut self) -> Result<(), Stop> {
+    fn next_record(&mut self) -> Result<(), HandshakeEnd> {
         if let Some(need) = self.cut {
-            return Err(Stop::More(need));
+            return Err(HandshakeEnd::NeedsBytes(need));
         }
         let before = self.len - self.at.len();
         match record(&mut self.at) {
@@ -166,12 +167,12 @@ impl<'p> Handshake<'p> {
                 self.fragment = Cursor::new(fragment);
                 Ok(())
             }
-            Err(Malformed::Truncated) => Err(Stop::More(before + RECORD_HEADER_LEN)),
-            Err(_) => Err(Stop::Over),
+            Err(Malformed::Truncated) => Err(HandshakeEnd::NeedsBytes(before + RECORD_HEADER_LEN)),
+            Err(_) => Err(HandshakeEnd::NoRecord),
         }
     }
 
-    pub(crate) fn u8(&mut self) -> Result<u8, Stop> {
+    pub(crate) fn u8(&mut self) -> Result<u8, HandshakeEnd> {
         loop {
             match self.fragment.u8() {
                 Ok(byte) => return Ok(byte),
@@ -180,12 +181,12 @@ impl<'p> Handshake<'p> {
         }
     }
 
-    pub(crate) fn u24(&mut self) -> Result<usize, Stop> {
+    pub(crate) fn u24(&mut self) -> Result<usize, HandshakeEnd> {
         let (high, middle, low) = (self.u8()?, self.u8()?, self.u8()?);
         Ok(usize_of(u32::from_be_bytes([0, high, middle, low])))
     }
 
-    pub(crate) fn skip(&mut self, mut len: usize) -> Result<(), Stop> {
+    pub(crate) fn skip(&mut self, mut len: usize) -> Result<(), HandshakeEnd> {
         loop {
             len -= self.fragment.take_up_to(len).len();
             if len == 0 {

@@ -2,12 +2,10 @@
 //!
 //! Read first: RFC 8446 section 4.1.3; RFC 5246 sections 7.4.1.3 and 7.4.2.
 
-use super::record::{Extensions, HANDSHAKE_RECORD, Handshake, SERVER_HELLO, list, usize_of};
+use super::extension::{APPLICATION_PROTOCOLS, SUPPORTED_VERSIONS};
+use super::record::{CERTIFICATE, Extensions, HANDSHAKE_RECORD, Handshake, SERVER_HELLO, list, usize_of};
 use crate::read::{Cursor, Malformed};
 
-const CERTIFICATE: u8 = 11;
-const APPLICATION_PROTOCOLS: u16 = 16;
-const SUPPORTED_VERSIONS: u16 = 43;
 /// Messages of a first flight: hello, certificate, status, key exchange, request, done.
 const MAX_MESSAGES: usize = 8;
 /// The random bytes that make a hello a request to try again (RFC 8446 section 4.1.3).
@@ -127,6 +125,16 @@ fn first_certificate(body: &[u8]) -> Result<&[u8], Malformed> {
     let _all = at.u24()?;
     let len = at.u24()?;
     if len == 0 { Err(Malformed::BadLength) } else { at.take(usize_of(len)) }
+}
+
+/// Fuzz body: the first flight of a TLS server.
+pub(super) fn fuzz(bytes: &[u8]) {
+    let mut joined = [0; 512];
+    let Ok(hello) = ServerHello::parse(bytes, &mut joined) else { return };
+    assert!(is_server_hello(bytes));
+    assert!(hello.extensions().count() <= 64);
+    let _ = (hello.version(), hello.alpn(), hello.is_retry_request());
+    assert!(hello.certificate.is_none_or(|der| !der.is_empty() && der.len() < bytes.len()));
 }
 
 #[cfg(test)]

@@ -4,10 +4,9 @@
 
 use std::fmt::Write;
 
-use sentinel_dissect::protocol;
 use sentinel_seal::digest;
 use sentinel_track::flow::Endpoint;
-use sentinel_units::Address;
+use sentinel_units::{Address, ip_protocol};
 
 /// Writes `1:` and the digest in Base64. The ends stand in the order of [`FlowRecord::ordered_endpoints`], which is that of the
 /// specification; the seed is 0.
@@ -30,7 +29,10 @@ pub(super) fn write((low, high): (Endpoint, Endpoint), protocol: u8, out: &mut S
 
 /// Those that the specification names; of all others the addresses alone count.
 fn has_ports(number: u8) -> bool {
-    matches!(number, protocol::ICMP | protocol::TCP | protocol::UDP | protocol::ICMPV6 | protocol::SCTP)
+    matches!(
+        number,
+        ip_protocol::ICMP | ip_protocol::TCP | ip_protocol::UDP | ip_protocol::ICMPV6 | ip_protocol::SCTP
+    )
 }
 
 fn address(address: Address, out: &mut Vec<u8>) {

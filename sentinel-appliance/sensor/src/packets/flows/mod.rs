@@ -2,17 +2,16 @@
 //!
 //! What the fields mean is in `OUTPUT.md`.
 
-mod application;
 mod community_id;
 
 use std::fmt::Write;
 
 use sentinel_capture::Frame;
-use sentinel_dissect::{Packet, Transport, protocol};
+use sentinel_dissect::{Packet, Transport, application};
 use sentinel_track::allocator::TableAllocator;
 use sentinel_track::flow_record::{FlowRecord, FlowRecords, Observation};
 use sentinel_track::hash::HashKey;
-use sentinel_units::{Port, Timestamp};
+use sentinel_units::{Port, Timestamp, ip_protocol, service};
 
 use crate::packets::decapsulate::{Found, OnDemand, Unfold};
 use crate::terminal::failure::Failure;
@@ -106,15 +105,15 @@ fn note(
     }
 }
 
-/// Tries to tell the application from the bytes of a packet.
+/// Identifies the application by the bytes of a packet.
 fn look(conversation: &mut FlowRecord, packet: &Packet<'_>) {
     let Some(ports) = packet.ports() else { return };
     let (application, payload) = match &packet.transport {
-        Transport::Tcp(tcp) => (application::of_segment(tcp.payload, ports), tcp.payload),
-        Transport::Udp(udp) => (application::of_datagram(udp.payload, ports), udp.payload),
+        Transport::Tcp(tcp) => (application::identify_segment(tcp.payload, ports), tcp.payload),
+        Transport::Udp(udp) => (application::identify_datagram(udp.payload, ports), udp.payload),
         _ => return,
     };
-    conversation.app = application;
+    conversation.app = application.map_or(0, |protocol| protocol.service.id());
     conversation.tries += u8::from(!payload.is_empty());
 }
 
@@ -135,15 +134,15 @@ impl Lines<'_> {
 fn write(conversation: &FlowRecord, line: &mut String) -> std::fmt::Result {
     let (initiator, responder) = (conversation.initiator(), conversation.responder());
     let number = conversation.protocol();
-    let application = match conversation.app {
-        0 => application::by_port(number, responder.port, initiator.port),
-        known => known,
-    };
+    let by_port = |port| service::by_port(number, port);
+    let application = service::by_id(conversation.app)
+        .or_else(|| by_port(responder.port))
+        .or_else(|| by_port(initiator.port));
     write!(line, "{{\"first_time\":\"{}\"", conversation.first().rfc3339())?;
     write!(line, ",\"last_time\":\"{}\",\"protocol\":\"", conversation.last().rfc3339())?;
     protocol_name(number, line)?;
-    match application::name(application) {
-        Some(name) => write!(line, "\",\"app\":\"{name}\"")?,
+    match application {
+        Some(service) => write!(line, "\",\"app\":\"{}\"", service.name)?,
         None => line.push_str("\",\"app\":null"),
     }
     for (name, end) in [("src", initiator), ("dst", responder)] {
@@ -165,33 +164,35 @@ fn write(conversation: &FlowRecord, line: &mut String) -> std::fmt::Result {
 
 /// Protocols without ports have none.
 fn port(number: u8, port: Port, line: &mut String) -> std::fmt::Result {
-    let has_ports =
-        matches!(number, protocol::ICMP | protocol::TCP | protocol::UDP | protocol::ICMPV6 | protocol::SCTP);
+    let has_ports = matches!(
+        number,
+        ip_protocol::ICMP | ip_protocol::TCP | ip_protocol::UDP | ip_protocol::ICMPV6 | ip_protocol::SCTP
+    );
     if has_ports { write!(line, "{port}") } else { line.write_str("null") }
 }
 
 /// IANA's keywords in lower case, of those that are seen; the number of others.
 fn protocol_name(number: u8, line: &mut String) -> std::fmt::Result {
     const NAMES: &[(u8, &str)] = &[
-        (protocol::ICMP, "icmp"),
-        (protocol::IGMP, "igmp"),
-        (protocol::IPV4, "ipv4"),
-        (protocol::TCP, "tcp"),
-        (protocol::UDP, "udp"),
-        (33, "dccp"),
-        (protocol::IPV6, "ipv6"),
-        (46, "rsvp"),
-        (protocol::GRE, "gre"),
-        (protocol::ESP, "esp"),
-        (51, "ah"),
-        (protocol::ICMPV6, "icmpv6"),
-        (88, "eigrp"),
-        (89, "ospf"),
-        (103, "pim"),
-        (112, "vrrp"),
-        (115, "l2tp"),
-        (protocol::SCTP, "sctp"),
-        (136, "udplite"),
+        (ip_protocol::ICMP, "icmp"),
+        (ip_protocol::IGMP, "igmp"),
+        (ip_protocol::IPV4, "ipv4"),
+        (ip_protocol::TCP, "tcp"),
+        (ip_protocol::UDP, "udp"),
+        (ip_protocol::DCCP, "dccp"),
+        (ip_protocol::IPV6, "ipv6"),
+        (ip_protocol::RSVP, "rsvp"),
+        (ip_protocol::GRE, "gre"),
+        (ip_protocol::ESP, "esp"),
+        (ip_protocol::AH, "ah"),
+        (ip_protocol::ICMPV6, "icmpv6"),
+        (ip_protocol::EIGRP, "eigrp"),
+        (ip_protocol::OSPF, "ospf"),
+        (ip_protocol::PIM, "pim"),
+        (ip_protocol::VRRP, "vrrp"),
+        (ip_protocol::L2TP, "l2tp"),
+        (ip_protocol::SCTP, "sctp"),
+        (ip_protocol::UDP_LITE, "udplite"),
     ];
     match NAMES.iter().find(|(known, _)| *known == number) {
         Some((_, name)) => line.write_str(name),
