@@ -1,21 +1,91 @@
-//! The hello of a QUIC client.
+//! QUIC: packets with a long header, and the hello of the client in them.
 
-use std::fmt::Write;
+use std::fmt::{Result, Write};
 
-use sentinel_dissect::{quic, tls};
+use sentinel_dissect::quic::{self, PROTOCOL};
+use sentinel_dissect::tls;
 use sentinel_seal::quic::{Flavour, InitialKeys, Sender};
-use sentinel_track::reassembly::Piece;
+use sentinel_track::reassembly::{Message, Piece};
+use sentinel_units::port;
 
-use super::fingerprint::{self, Carrier};
-use super::hellos;
+use super::tls as tls_fields;
+use super::tls::fingerprint::{self, Carrier};
+use super::{Colour, Fields, Payload, Reading, RecordWriter, has_port, text};
+use crate::terminal::failure::Failure;
 
 /// Packets of one datagram: Initial ones come first and are few.
 const MAX_PACKETS: usize = 4;
 /// Offset from draft numbers to those of [`Piece::channel`], which also holds the version: versions that exist are 1 and 2.
 const VERSION_BITS: u32 = 6;
 
+/// A packet with a long header.
+#[derive(Debug)]
+pub(crate) struct Quic {
+    /// Two bits, whose meaning depends on the version.
+    packet_type: u8,
+    version: u32,
+    /// Beginning of a client's hello, and its channel for [`write_fields`].
+    hello: (Vec<u8>, u32),
+    wire_len: u32,
+}
+
+impl<'p> Fields<'p> for Quic {
+    const COLOUR: Option<Colour> = Some(Colour::Magenta);
+
+    fn of_datagram(payload: &Payload<'p>) -> Reading<Self> {
+        match *payload.bytes {
+            // Bits that all versions of QUIC share, and the type in those of version 1 (RFC 9000 section 17.2).
+            [first, a, b, c, d, ..]
+                if has_port(payload.ports, port::HTTPS) && quic::has_long_header(payload.bytes) =>
+            {
+                Reading::Fields(Self {
+                    packet_type: first >> 4 & 3,
+                    version: u32::from_be_bytes([a, b, c, d]),
+                    hello: hello(payload.bytes),
+                    wire_len: payload.wire_len,
+                })
+            }
+            _ => Reading::OtherProtocol,
+        }
+    }
+
+    fn title(&self) -> &'static str {
+        PROTOCOL.title
+    }
+
+    fn line(&self, out: &mut String) -> Result {
+        write_line(self, out)?;
+        write!(out, " len {}", self.wire_len)
+    }
+
+    fn json(&self, out: &mut String) -> Result {
+        let (hello, channel) = &self.hello;
+        match tls::ClientHello::parse_message(hello) {
+            Ok(hello) => write_fields(&hello, *channel, out),
+            Err(_) => Ok(()),
+        }
+    }
+
+    fn stream_records(
+        stream: &Message<'_>,
+        records: &mut RecordWriter<'_>,
+    ) -> std::result::Result<bool, Failure> {
+        if stream.channel == 0 {
+            return Ok(false);
+        }
+        if let Ok(hello) = tls::ClientHello::parse_message(stream.bytes) {
+            records.write(PROTOCOL.service.name, |line| write_fields(&hello, stream.channel, line))?;
+        }
+        Ok(true)
+    }
+
+    fn pieces(payload: &Payload<'_>, visit: &mut dyn FnMut(&Piece<'_>)) {
+        pieces(payload.bytes, visit);
+    }
+}
+
 /// Opens the Initial packets of a client in a datagram and shows the pieces of its hello.
-pub(super) fn pieces(payload: &[u8], visit: &mut dyn FnMut(&Piece<'_>)) {
+fn pieces(payload: &[u8], visit: &mut dyn FnMut(&Piece<'_>)) {
     let mut rest = payload;
     for _ in 0..MAX_PACKETS {
         if !quic::has_long_header(rest) {
@@ -36,8 +106,8 @@ pub(super) fn pieces(payload: &[u8], visit: &mut dyn FnMut(&Piece<'_>)) {
     }
 }
 
-/// The beginning of the client's hello, as far as one datagram has it, and the channel of [`write()`]; empty if it has none.
-pub(crate) fn hello(payload: &[u8]) -> (Vec<u8>, u32) {
+/// The beginning of the client's hello, as far as one datagram has it, and the channel of [`write_fields`]; empty if it has none.
+fn hello(payload: &[u8]) -> (Vec<u8>, u32) {
     let (mut found, mut channel): (Vec<(u32, Vec<u8>)>, u32) = (Vec::new(), 0);
     pieces(payload, &mut |piece| {
         channel = piece.channel;
@@ -66,19 +136,42 @@ fn channel(connection_id: &[u8], version: u32) -> u32 {
     hash << (VERSION_BITS + 1) | short << 1 | 1
 }
 
-/// The fields of the hello, each behind a comma, and the end of the object.
-pub(crate) fn write(hello: &tls::ClientHello<'_>, channel: u32, line: &mut String) -> std::fmt::Result {
+/// The fields of the hello, each behind a comma.
+fn write_fields(hello: &tls::ClientHello<'_>, channel: u32, line: &mut String) -> Result {
     match channel >> 1 & ((1 << VERSION_BITS) - 1) {
         version @ (1 | 2) => write!(line, ",\"version\":\"{version}\"")?,
         draft => write!(line, ",\"version\":\"draft-{draft}\"")?,
     }
-    hellos::write_offer(hello, line)?;
+    tls_fields::write_offer(hello, line)?;
     if hello.malformed.is_none() {
         line.push_str(",\"ja4\":\"");
         fingerprint::ja4(hello, Carrier::Quic, line)?;
-        line.push_str("\"}");
+        line.push('"');
     } else {
-        line.push_str(",\"ja4\":null}");
+        line.push_str(",\"ja4\":null");
     }
     Ok(())
+}
+
+/// Writes the type of packet, the server's name if it is there, and the version.
+fn write_line(packet: &Quic, out: &mut String) -> Result {
+    // Version 2 numbers the kinds from one on (RFC 9369 section 3.2).
+    let kind = if packet.version == quic::VERSION_2 {
+        packet.packet_type.wrapping_sub(1) & 3
+    } else {
+        packet.packet_type
+    };
+    out.push_str(match (kind, packet.version) {
+        (_, 0) => "VersionNegotiation ",
+        (0, _) => "Initial ",
+        (1, _) => "0-RTT ",
+        (2, _) => "Handshake ",
+        _ => "Retry ",
+    });
+    let hello = tls::ClientHello::parse_message(&packet.hello.0);
+    if let Ok(Some(name)) = hello.as_ref().map(tls::ClientHello::sni) {
+        text::printable(name, out);
+        out.push(' ');
+    }
+    write!(out, "version 0x{:x}", packet.version)
 }

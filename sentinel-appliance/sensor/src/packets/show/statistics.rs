@@ -7,8 +7,8 @@ use sentinel_dissect::{Network, Transport};
 use sentinel_units::{ByteCount, Rate, Timestamp};
 
 use super::Facts;
-use super::facts::Application;
 use super::talkers::Talkers;
+use crate::packets::fields::Application;
 
 /// Talkers shown.
 const SHOWN_TALKERS: usize = 10;

@@ -5,21 +5,19 @@
 
 use std::fmt::Write;
 
+use sentinel_dissect::tls::extension::{APPLICATION_PROTOCOLS, SERVER_NAME};
 use sentinel_dissect::tls::{ClientHello, ServerHello, is_reserved};
 use sentinel_seal::digest;
 
-const SERVER_NAME: u16 = 0;
-const APPLICATION_PROTOCOLS: u16 = 16;
-
 /// What carries a hello.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Carrier {
+pub(in crate::packets::fields) enum Carrier {
     Tcp,
     Quic,
 }
 
 /// The string of JA3: version, suites, extensions, groups and point formats as decimal numbers, reserved ones left out.
-pub(super) fn ja3(hello: &ClientHello<'_>, out: &mut String) -> std::fmt::Result {
+pub(in crate::packets::fields) fn ja3(hello: &ClientHello<'_>, out: &mut String) -> std::fmt::Result {
     write!(out, "{},", hello.legacy_version)?;
     decimals(hello.cipher_suites(), out)?;
     out.push(',');
@@ -31,7 +29,7 @@ pub(super) fn ja3(hello: &ClientHello<'_>, out: &mut String) -> std::fmt::Result
 }
 
 /// The string of JA3S: version, suite and extensions of the server.
-pub(super) fn ja3s(hello: &ServerHello<'_>, out: &mut String) -> std::fmt::Result {
+pub(in crate::packets::fields) fn ja3s(hello: &ServerHello<'_>, out: &mut String) -> std::fmt::Result {
     write!(out, "{},{},", hello.legacy_version, hello.cipher_suite)?;
     decimals(hello.extensions().map(|extension| extension.kind), out)
 }
@@ -45,7 +43,11 @@ fn decimals(numbers: impl Iterator<Item = u16>, out: &mut String) -> std::fmt::R
 }
 
 /// JA4.
-pub(super) fn ja4(hello: &ClientHello<'_>, carrier: Carrier, out: &mut String) -> std::fmt::Result {
+pub(in crate::packets::fields) fn ja4(
+    hello: &ClientHello<'_>,
+    carrier: Carrier,
+    out: &mut String,
+) -> std::fmt::Result {
     let mut suites: Vec<u16> = hello.cipher_suites().filter(|suite| !is_reserved(*suite)).collect();
     let mut extensions: Vec<u16> = hello.extensions().map(|extension| extension.kind).collect();
     extensions.retain(|kind| !is_reserved(*kind));
@@ -134,7 +136,7 @@ fn shortened(list: &str, out: &mut String) -> std::fmt::Result {
 }
 
 /// Lower-case digits.
-pub(super) fn hex(bytes: &[u8], out: &mut String) -> std::fmt::Result {
+pub(in crate::packets::fields) fn hex(bytes: &[u8], out: &mut String) -> std::fmt::Result {
     bytes.iter().try_for_each(|byte| write!(out, "{byte:02x}"))
 }
 
