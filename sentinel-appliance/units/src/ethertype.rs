@@ -1,4 +1,4 @@
-//! EtherTypes (<https://www.iana.org/assignments/ieee-802-numbers>) that the sensor reads or names.
+//! `EtherType` numbers (<https://www.iana.org/assignments/ieee-802-numbers>) that the sensor reads or names.
 
 /// Internet Protocol, version 4.
 pub const IPV4: u16 = 0x0800;
