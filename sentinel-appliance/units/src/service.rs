@@ -117,7 +117,7 @@ services! {
     MDNS = Service::new("mdns").udp(&[5353]).whole(&Ports { tcp: &[], udp: &[5353] });
     LLMNR = Service::new("llmnr").udp(&[5355]).whole(&Ports { tcp: &[], udp: &[5355] });
     SSH = Service::new("ssh").tcp(&[22]).prefixes(&[b"SSH-"]);
-    SMTP = Service::new("smtp").tcp(&[25, 587]);
+    SMTP = Service::new("smtp").tcp(&[25, 587]).filter(&Ports { tcp: &[25, 587], udp: &[] });
     // A server of SMTP greets with the same code.
     FTP = Service::new("ftp").tcp(&[21]).prefixes(&[b"220 ", b"220-"]);
     POP3 = Service::new("pop3").tcp(&[110]);

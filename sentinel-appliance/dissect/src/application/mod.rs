@@ -11,6 +11,7 @@ pub mod http;
 mod protocol;
 pub mod quic;
 mod signatures;
+pub mod smtp;
 pub mod ssh;
 pub mod tls;
 pub mod x509;
@@ -35,6 +36,7 @@ protocols! {
     quic,
     tls,
     ssh,
+    smtp,
     http,
 }
 

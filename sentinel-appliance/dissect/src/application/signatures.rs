@@ -4,8 +4,8 @@ use sentinel_units::{port, service};
 
 use super::protocol::{Body, Protocol, contains, has_port, starts_with_any};
 
-/// Rows in the order in which they are tried: FTP and SMTP greet alike, and RTSP and SIP share methods with HTTP, which comes
-/// after all of these.
+/// Rows in the order in which they are tried: FTP greets like SMTP, and RTSP and SIP share methods with HTTP; SMTP and
+/// HTTP come after all of these.
 pub(super) const PROTOCOLS: &[Protocol] = &[
     Protocol {
         datagram: Some(|payload, _| matches!(payload, [_, _, _, _, 0x21, 0x12, 0xa4, 0x42, ..])),
@@ -36,14 +36,6 @@ pub(super) const PROTOCOLS: &[Protocol] = &[
     Protocol {
         segment: Some(|payload, _| payload.starts_with(b"220") && contains(payload, b"FTP")),
         ..Protocol::new(service::FTP, "FTP", "RFC 959")
-    },
-    Protocol {
-        segment: Some(|payload, ports| {
-            let is_mail_port = has_port(ports, port::SMTP) || has_port(ports, port::SUBMISSION);
-            payload.starts_with(b"220") && (is_mail_port || contains(payload, b"SMTP"))
-                || starts_with_any(payload, &[b"EHLO ", b"HELO "])
-        }),
-        ..Protocol::new(service::SMTP, "SMTP", "RFC 5321")
     },
     Protocol {
         segment: Some(|payload, ports| payload.starts_with(b"+OK") && !has_port(ports, port::REDIS)),

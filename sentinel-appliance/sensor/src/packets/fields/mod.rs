@@ -8,6 +8,7 @@ mod dns;
 mod http;
 mod https;
 mod quic;
+mod smtp;
 mod ssdp;
 mod ssh;
 mod text;
@@ -207,6 +208,7 @@ applications! {
     Quic(quic::Quic),
     Tls(tls::Tls<'p>),
     Ssh(ssh::Ssh<'p>),
+    Smtp(smtp::Smtp<'p>),
     Http(http::Http<'p>),
     Https(https::Https),
 }
