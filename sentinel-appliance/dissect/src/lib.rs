@@ -1,32 +1,27 @@
-//! Bytes to facts: what a frame says, read in one pass.
+//! Parsers: bytes of a frame to facts, in one pass.
 //!
-//! In: the bytes of one frame, its link type and its length on the wire ([`packet()`]), or the payload of
-//! a segment or datagram ([`dhcp`], [`dns`], [`tls`], [`http`], [`ssh`], [`quic`]). Out: plain values and slices of the same bytes.
-//! Memory: none; everything borrows from the frame, and the one buffer there is ([`dns::NameBuffer`])
-//! is the caller's. It never allocates, never panics, never keeps state between packets, never verifies
-//! checksums (network cards fill them in after a local capture), and judges nothing: a packet that lies
-//! about itself is a [`Malformed`] fact that a detector may count.
+//! In: the bytes of one frame, its link type and its length on the wire ([`packet()`], [`summarize`]), or the payload of a
+//! segment or datagram ([`application`]). Out: plain values and slices of the same bytes. Memory: none; everything borrows
+//! from the frame, and the one buffer ([`dns::NameBuffer`]) is the caller's. It never allocates, never panics, keeps no state
+//! between packets, verifies no checksums (network cards fill them in after a local capture), and decides nothing: a wrong
+//! length or version is a [`Malformed`] fact that a detector may count.
 //!
 //! # The map
 //!
-//! | bytes | file |
+//! | bytes | folder |
 //! |---|---|
-//! | frame -> everything up to the transport header | `packet` |
-//! | common frame -> what every detector asks | `summary` |
-//! | link layer | `ethernet`, `vlan`, `cooked`, `loopback`, `pppoe`, `mpls` |
-//! | network | `arp`, `ipv4`, `ipv6` (both give [`Ip`]) |
-//! | transport | `tcp`, `udp`, `icmp`, `icmpv6` |
-//! | inside tunnels | [`tunnel`], `gre` |
-//! | application | [`dhcp`], [`dns`], [`tls`] with [`x509`], [`http`], [`ssh`], [`quic`] |
-//! | where a message that spans segments ends | [`framing`] |
-//!
-//! [`registry`] lists all of them with their sources.
+//! | frame -> everything up to the transport header; the fast path for common frames | `packet` |
+//! | Ethernet (IEEE 802.3, LLC, SNAP), VLAN tags, Linux cooked, BSD loopback, `PPPoE`, MPLS | `link` |
+//! | ARP, IPv4, IPv6 with extension headers (both give [`Ip`]) | `network` |
+//! | TCP, UDP, ICMP, `ICMPv6` with neighbour messages | `transport` |
+//! | IP in IP, GRE, VXLAN, Geneve, GTP-U | [`tunnel`] |
+//! | payloads: the table of protocols, their parsers, lengths of their messages | [`application`] |
+//! | cursor, captured slice, faults | `read` |
 //!
 //! # Two lengths
 //!
-//! A capture may hold less of a frame than was on the wire. So every layer carries the bytes that are
-//! there and a length taken from the headers: `payload` and `payload_wire_len`. The first is never
-//! longer than the second, and neither holds link-layer padding.
+//! A capture may hold less of a frame than was on the wire. So every layer has the captured bytes and a length taken from the
+//! headers: `payload` and `payload_wire_len`. The first is never longer than the second, and neither holds link-layer padding.
 //!
 //! # Views of `pnet_packet`
 //!

@@ -1,4 +1,4 @@
-//! DHCP for IPv4: who was given which address.
+//! DHCP for IPv4: assignments of addresses to hardware addresses.
 //!
 //! Read first: RFC 2131 section 2 (format), RFC 2132 sections 3 (options) and 9.6 (message type).
 
@@ -28,21 +28,21 @@ const MESSAGE_TYPE: u8 = 53;
 /// Options looked at; real messages carry fewer than forty.
 const MAX_OPTIONS: usize = 128;
 
-/// What a message is for (option 53). Plain BOOTP has none.
+/// Type of a message (option 53). Plain BOOTP has none.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Kind {
-    /// Is there a server?
+    /// A client looks for servers.
     Discover,
-    /// Here is one, with an address for you.
+    /// A server offers an address.
     Offer,
-    /// Then give me this address.
+    /// The client asks for that address, or for its renewal.
     Request,
-    /// The address is taken.
+    /// The client found the address in use.
     Decline,
-    /// The address is yours.
+    /// The server assigns the address.
     Ack,
-    /// It is not.
+    /// The server refuses it.
     Nak,
     /// The client gives the address back.
     Release,
@@ -52,12 +52,12 @@ pub enum Kind {
     Other(u8),
 }
 
-/// The parts of a message that tell who holds an address.
+/// Fields of a message that show which client holds an address.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Message {
     /// Sent by a server.
     pub is_reply: bool,
-    /// What the message is for; `None` for BOOTP or if the options were cut before it.
+    /// Type of the message; `None` for BOOTP or if the options were cut before it.
     pub kind: Option<Kind>,
     /// `ciaddr`: address that the client uses already, or `0.0.0.0`.
     pub client_ip: Address,

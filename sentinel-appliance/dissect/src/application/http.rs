@@ -47,7 +47,7 @@ const MAX_METHOD_LEN: usize = 32;
 pub struct Request<'p> {
     /// `GET`, `POST`, ...; case matters.
     pub method: &'p str,
-    /// What is asked for, as sent: mostly a path with a query.
+    /// Request target as sent: mostly a path with a query.
     pub target: &'p [u8],
     /// Minor version: 1 for HTTP/1.1.
     pub minor_version: u8,
@@ -84,13 +84,13 @@ impl<'p> Request<'p> {
         Ok(Self { method, target, minor_version: minor_version(version)?, head: Head::parse(at) })
     }
 
-    /// The host that is asked, as sent.
+    /// `Host` header as sent.
     #[must_use]
     pub fn host(&self) -> Option<&'p [u8]> {
         self.head.value("host")
     }
 
-    /// What the client calls itself, as sent.
+    /// `User-Agent` header as sent.
     #[must_use]
     pub fn user_agent(&self) -> Option<&'p [u8]> {
         self.head.value("user-agent")
@@ -143,7 +143,7 @@ pub struct Head<'p> {
     lines: &'p [u8],
     /// Captured bytes behind the empty line; empty if that was not reached.
     pub body: &'p [u8],
-    /// What is wrong with the lines; `None` for a whole and clean head. [`Malformed::Truncated`]: the
+    /// Fault of the lines; `None` for a whole and clean head. [`Malformed::Truncated`]: the
     /// payload ends before the empty line. [`Malformed::BadSyntax`]: a line is no header, or folded
     /// (RFC 9112 section 5.2); it is left out. [`Malformed::TooManyHeaders`], [`Malformed::BadLength`]: more
     /// than 64 lines or one of more than 8,192 bytes; the rest is not read.
@@ -186,7 +186,7 @@ impl<'p> Head<'p> {
     }
 }
 
-/// What `start` had before only `left` bytes were left of it.
+/// The bytes of `start` before its last `left` bytes.
 fn taken(start: Cursor<'_>, left: usize) -> &[u8] {
     let mut at = start;
     at.take_up_to(start.len().saturating_sub(left))
@@ -195,9 +195,9 @@ fn taken(start: Cursor<'_>, left: usize) -> &[u8] {
 /// One header line.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Header<'p> {
-    /// As sent; case does not matter.
+    /// Name as sent; case does not matter.
     pub name: &'p str,
-    /// As sent, without the white space around it.
+    /// Value as sent, without white space around it.
     pub value: &'p [u8],
 }
 

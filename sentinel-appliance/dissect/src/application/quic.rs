@@ -57,7 +57,7 @@ pub struct Initial<'p> {
     pub number_at: usize,
 }
 
-/// Whether a UDP payload starts with the long header of a QUIC packet of some version. Cheap: seven bytes.
+/// Returns true if a UDP payload starts with the long header of a QUIC packet of any version. Cheap: seven bytes.
 #[inline]
 #[must_use]
 pub const fn has_long_header(payload: &[u8]) -> bool {
@@ -102,7 +102,7 @@ fn connection_id<'p>(at: &mut Cursor<'p>) -> Result<&'p [u8], Malformed> {
     at.take(len)
 }
 
-/// A number of 1, 2, 4 or 8 bytes, whose first two bits say how many (RFC 9000 section 16).
+/// A variable-length integer of 1, 2, 4 or 8 bytes, whose first two bits give its length (RFC 9000 section 16).
 fn number(at: &mut Cursor<'_>) -> Result<u64, Malformed> {
     let first = at.u8()?;
     let mut value = u64::from(first & 0x3f);

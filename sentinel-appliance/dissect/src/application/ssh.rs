@@ -1,4 +1,4 @@
-//! The lines with which both sides of SSH begin.
+//! SSH version lines, with which both sides begin.
 //!
 //! Read first: RFC 4253 section 4.2.
 

@@ -1,4 +1,4 @@
-//! Certificates: whose, by whom, until when.
+//! X.509 certificates: subject, issuer, validity.
 //!
 //! Read first: RFC 5280 section 4.1; ITU-T X.690 section 8 (encoding); RFC 4514 (how names are written).
 //!
@@ -20,18 +20,18 @@ const VERSION: u8 = 0xa0;
 /// Most parts of a name.
 const MAX_PARTS: usize = 32;
 
-/// What a certificate says.
+/// Fields of a certificate.
 #[derive(Clone, Copy, Debug)]
 pub struct Certificate<'p> {
     /// Number that its issuer gave it, big-endian.
     pub serial: &'p [u8],
-    /// Who signed it.
+    /// Issuer: the authority that signed it.
     pub issuer: Name<'p>,
     /// Not valid before.
     pub not_before: Time,
     /// Not valid after.
     pub not_after: Time,
-    /// Whose it is.
+    /// Subject: the holder of the key.
     pub subject: Name<'p>,
 }
 
@@ -56,7 +56,7 @@ impl<'p> Certificate<'p> {
         Ok(Self { serial, issuer, not_before, not_after, subject })
     }
 
-    /// Whether it names itself as its issuer.
+    /// Returns true if subject and issuer are the same name.
     #[must_use]
     pub fn is_self_issued(&self) -> bool {
         self.issuer.der == self.subject.der
@@ -72,7 +72,7 @@ pub struct Name<'p> {
 /// One part of a name.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Part<'p> {
-    /// What it is: an object identifier in DER.
+    /// Type of the part: an object identifier in DER.
     pub kind: &'p [u8],
     /// Kind of string, as in DER.
     pub tag: u8,
@@ -193,7 +193,7 @@ fn dotted(identifier: &[u8], out: &mut fmt::Formatter<'_>) -> fmt::Result {
 pub struct Time {
     year: u16,
     /// Month, day, hour, minute, second.
-    remaining: [u8; 5],
+    fields: [u8; 5],
 }
 
 impl Time {
@@ -211,11 +211,11 @@ impl Time {
             }
             _ => return Err(Malformed::BadSyntax),
         };
-        let mut remaining = [0; 5];
-        for number in &mut remaining {
+        let mut fields = [0; 5];
+        for number in &mut fields {
             *number = two_digits(&mut digits)?;
         }
-        Ok(Self { year, remaining })
+        Ok(Self { year, fields })
     }
 }
 
@@ -228,7 +228,7 @@ fn two_digits(at: &mut Cursor<'_>) -> Result<u8, Malformed> {
 
 impl fmt::Display for Time {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { year, remaining: [month, day, hour, minute, second] } = self;
+        let Self { year, fields: [month, day, hour, minute, second] } = self;
         write!(out, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.000000Z")
     }
 }

@@ -1,4 +1,4 @@
-//! Linux cooked captures: what the `any` device gives instead of a link header.
+//! Linux cooked captures: the pseudo-header that the `any` device has instead of a link header.
 //!
 //! Read first: <https://www.tcpdump.org/linktypes/LINKTYPE_LINUX_SLL.html> and
 //! <https://www.tcpdump.org/linktypes/LINKTYPE_LINUX_SLL2.html>.
@@ -14,7 +14,7 @@ const NETLINK: u16 = 824;
 const LLC: u16 = 4;
 const MIN_ETHERTYPE: u16 = 0x0600;
 
-/// What a cooked header says about the link.
+/// Facts of the link in a cooked header.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Cooked {
     /// 0 to us, 1 broadcast, 2 multicast, 3 to another host, 4 sent by us.
@@ -39,7 +39,7 @@ pub(crate) fn parse_v1(
         hardware: u16::from_be_bytes([h0, h1]),
         source: ([l0, l1] == [0, 6]).then_some(Mac([a, b, c, d, e, f])),
     };
-    carried(cooked, u16::from_be_bytes([p0, p1]), frame.after(16))
+    with_payload_type(cooked, u16::from_be_bytes([p0, p1]), frame.after(16))
 }
 
 /// Reads the twenty bytes of version 2.
@@ -56,10 +56,10 @@ pub(crate) fn parse_v2(
         hardware: u16::from_be_bytes([h0, h1]),
         source: (len == 6).then_some(Mac([a, b, c, d, e, f])),
     };
-    carried(cooked, u16::from_be_bytes([p0, p1]), frame.after(20))
+    with_payload_type(cooked, u16::from_be_bytes([p0, p1]), frame.after(20))
 }
 
-fn carried(
+fn with_payload_type(
     cooked: Cooked,
     protocol: u16,
     remaining: CapturedSlice<'_>,
@@ -67,7 +67,7 @@ fn carried(
     match protocol {
         // Numbers below 1,536 are the kernel's own (`ETH_P_CAN` is 12), not lengths as in a frame.
         _ if cooked.hardware == NETLINK => Ok((cooked, LinkPayload::Unknown(protocol), remaining)),
-        LLC => ethernet::parse_llc(remaining).map(|(carried, remaining)| (cooked, carried, remaining)),
+        LLC => ethernet::parse_llc(remaining).map(|(payload, remaining)| (cooked, payload, remaining)),
         0..MIN_ETHERTYPE => Ok((cooked, LinkPayload::Unknown(protocol), remaining)),
         ethertype => Ok((cooked, LinkPayload::EtherType(ethertype), remaining)),
     }

@@ -16,9 +16,9 @@ const MAX_LENGTH: u16 = 1500;
 /// The addresses of an Ethernet frame.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Ethernet {
-    /// Who sent the frame on this link.
+    /// Hardware address of the sender on this link.
     pub source: Mac,
-    /// Who it is for on this link.
+    /// Hardware address of the receiver on this link.
     pub destination: Mac,
 }
 
@@ -26,7 +26,7 @@ pub struct Ethernet {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum LinkPayload {
     EtherType(u16),
-    /// A number that is no ethertype and that nothing more is known of.
+    /// A number that is no `EtherType`.
     Unknown(u16),
     /// LLC without an ethertype: destination and source service access point.
     Llc(u8, u8),
@@ -46,7 +46,7 @@ pub(crate) fn parse(frame: CapturedSlice<'_>) -> Result<(Ethernet, u16, Captured
     Ok((addresses, view.get_ethertype().0, frame.after(HEADER_LEN)))
 }
 
-/// Whether a type field is the length of an LLC frame.
+/// Returns true if a type field is the length of an LLC frame.
 #[inline]
 pub(crate) const fn is_length(ethertype: u16) -> bool {
     ethertype <= MAX_LENGTH

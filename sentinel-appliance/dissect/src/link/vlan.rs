@@ -62,7 +62,7 @@ impl Vlans {
         if self.count > 1 { Some(inner) } else { None }
     }
 
-    /// How many tags the frame has, those not kept included.
+    /// Number of tags of the frame, those not kept included.
     #[inline]
     #[must_use]
     pub const fn count(&self) -> u8 {

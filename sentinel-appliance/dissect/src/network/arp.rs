@@ -22,30 +22,30 @@ pub struct Arp {
     pub sender_ip: Address,
     /// Unknown (zeros) in a request.
     pub target_mac: Mac,
-    /// Whose hardware address is asked for, or who asked.
+    /// IPv4 address that a request asks for, or that a reply is sent to.
     pub target_ip: Address,
 }
 
 impl Arp {
-    /// Someone asks who has [`Arp::target_ip`].
+    /// Returns true for a request: which station has [`Arp::target_ip`]?
     #[must_use]
     pub const fn is_request(&self) -> bool {
         self.operation == REQUEST
     }
 
-    /// Someone answers.
+    /// Returns true for a reply.
     #[must_use]
     pub const fn is_reply(&self) -> bool {
         self.operation == REPLY
     }
 
-    /// The sender tells all stations about itself without being asked: its own address is the target.
+    /// Returns true for an announcement (gratuitous ARP): the sender's own address is the target.
     #[must_use]
     pub fn is_gratuitous(&self) -> bool {
         self.sender_ip == self.target_ip && !self.is_probe()
     }
 
-    /// The sender asks whether an address is free before it uses it; it claims nothing yet.
+    /// Returns true for a probe (RFC 5227): the sender asks if an address is free, and claims nothing yet.
     #[must_use]
     pub const fn is_probe(&self) -> bool {
         self.is_request() && self.sender_ip.is_unspecified()
@@ -61,7 +61,7 @@ impl Arp {
         if (view.get_hardware_type().0, view.get_protocol_type().0) != (ETHERNET, ethertype::IPV4) {
             return Ok(None);
         }
-        // The view reads at fixed places and does not look at these.
+        // The view reads at fixed offsets whatever these lengths are.
         if (view.get_hw_addr_len(), view.get_proto_addr_len()) != (6, 4) {
             return Err(Malformed::BadLength);
         }

@@ -14,8 +14,7 @@ const MORE_FRAGMENTS: u16 = 0x2000;
 /// In units of eight bytes.
 const OFFSET_MASK: u16 = 0x1fff;
 
-/// Reads a header. The second value tells what is wrong behind the addresses; the payload is then
-/// not to be read any further.
+/// Reads a header. The second value is the fault behind the addresses, if there is one; the payload must then not be read.
 ///
 /// # Errors
 /// - [`Malformed::Truncated`] or [`Malformed::BadLength`] if the 20 bytes are not all there.
@@ -62,7 +61,7 @@ fn read_payload<'p>(
     header_len: u32,
     announced: u32,
 ) -> Result<(), Malformed> {
-    // Zero is what segmentation offload leaves for the card to fill in: all that is there.
+    // Segmentation offload leaves zero for the card to fill in: the datagram is then all that is there.
     let datagram = if announced == 0 { slice } else { clamp(slice, announced) };
     ip.wire_len = datagram.wire_len;
     if header_len < FIXED_LEN || header_len > datagram.wire_len {
@@ -71,7 +70,7 @@ fn read_payload<'p>(
     let payload = datagram.after(header_len);
     ip.payload = payload.captured;
     ip.payload_wire_len = payload.wire_len;
-    // A host drops a datagram that is shorter than it says; what looks like its payload never arrives.
+    // A host drops a datagram that is shorter than its length field, so its payload reaches nobody.
     if announced > slice.wire_len {
         return Err(Malformed::BadLength);
     }
@@ -96,7 +95,7 @@ fn clamp(slice: CapturedSlice<'_>, announced: u32) -> CapturedSlice<'_> {
     slice.first(announced).unwrap_or(slice)
 }
 
-/// Whether nothing of `ip` is meant to be read as a transport header.
+/// Returns true if no transport header follows: in a later fragment, or behind "no next header".
 #[inline]
 pub(crate) const fn has_no_transport(ip: &Ip<'_>) -> bool {
     ip.is_later_fragment() || ip.protocol == ip_protocol::NO_NEXT_HEADER

@@ -18,8 +18,8 @@ const PAD1: u8 = 0;
 const JUMBO_PAYLOAD: u8 = 0xc2;
 const MAX_PAYLOAD_LEN: u32 = 65_535;
 
-/// Reads a header and its extension headers. The second value tells what is wrong behind the
-/// addresses; the payload is then not to be read any further.
+/// Reads a header and its extension headers. The second value is the fault behind the addresses, if there is one; the payload
+/// must then not be read.
 ///
 /// # Errors
 /// - [`Malformed::Truncated`] or [`Malformed::BadLength`] if the 40 bytes are not all there.
@@ -71,16 +71,15 @@ fn read_payload<'p>(ip: &mut Ip<'p>, behind: CapturedSlice<'p>, announced: u32) 
     let payload = behind.first(length).unwrap_or(behind);
     ip.wire_len = HEADER_LEN.saturating_add(payload.wire_len);
     (ip.payload, ip.payload_wire_len) = (payload.captured, payload.wire_len);
-    // As in IPv4: a host drops a datagram that is shorter than it says.
+    // A host drops a datagram that is shorter than its length field, so its payload reaches nobody.
     if length > behind.wire_len {
         return Err(Malformed::BadLength);
     }
     if is_extension(ip.protocol) { walk_extensions(ip, payload) } else { Ok(()) }
 }
 
-/// What a payload length of zero means: a jumbo payload option gives the real one; without it nothing
-/// follows, unless more is there than a length field can tell (segmentation offload of Linux since
-/// the option is no longer put in).
+/// Length of the payload if the length field is zero: that of a jumbo payload option; without one nothing follows, unless
+/// there are more bytes than a length field can hold (Linux with segmentation offload no longer adds the option).
 #[cold]
 fn length_of_jumbogram(next: u8, behind: CapturedSlice<'_>) -> Result<u32, Malformed> {
     if next != ip_protocol::HOP_BY_HOP {

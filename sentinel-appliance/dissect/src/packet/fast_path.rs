@@ -1,9 +1,9 @@
-//! TCP and UDP packets at a glance: what every detector asks of every packet, and nothing else.
+//! Fast path: 5-tuple, TCP flags and payload of common frames, and nothing else.
 //!
-//! Nearly all frames of a network are Ethernet, IPv4 without options or IPv6 without extension headers, not a
-//! fragment, TCP or UDP, and sound. [`summary`] reads those in about a third of the instructions that [`packet`](crate::packet())
-//! takes, because it needs no memory for facts that such frames do not have; it gives up on all others, whatever the
-//! reason. What it reads equals what `packet` reads, which the tests and the fuzz target hold it to.
+//! Nearly all frames of a network are Ethernet, IPv4 without options or IPv6 without extension headers, not a fragment, TCP or
+//! UDP, and sound. [`summarize`] reads those in about a third of the instructions that [`packet`](crate::packet()) takes,
+//! because it writes no memory for facts that such frames do not have. It returns `None` for all others, whatever the reason,
+//! and the caller reads them with `packet`. Both read the same from a frame; the tests and the fuzz body compare them.
 
 use sentinel_units::{Address, LinkType, Mac, Port, ethertype, ip_protocol};
 
@@ -14,7 +14,8 @@ const ETHERNET_LEN: usize = 14;
 const IPV4_LEN: usize = 20;
 const IPV6_LEN: usize = 40;
 const UDP_LEN: usize = 8;
-/// What a UDP header must announce at least, and a TCP header must be long.
+/// Least length that a UDP header announces, and least length of a TCP header. Signed, because the length of a datagram with
+/// a bad IPv4 header is negative here and fails the same comparison.
 const MIN_UDP_LEN: i32 = 8;
 const MIN_TCP_LEN: i32 = 20;
 const IPV4: [u8; 2] = ethertype::IPV4.to_be_bytes();
@@ -28,23 +29,23 @@ const IPV6_SECOND: u8 = IPV6[1];
 /// All but the bit that forbids fragmentation.
 const FRAGMENT: u16 = 0x3fff;
 
-/// Between whom a TCP segment or UDP datagram is, with addresses `A`: what its conversation is found by.
+/// Endpoints of a TCP segment or UDP datagram, with addresses `A`: the key of its flow. TCP and UDP differ in the flags.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct FiveTuple<A = Address> {
-    /// Where it comes from.
+    /// Source address.
     pub source: A,
-    /// Where it goes.
+    /// Destination address.
     pub destination: A,
-    /// Port it comes from.
+    /// Source port.
     pub source_port: Port,
-    /// Port it goes to.
+    /// Destination port.
     pub destination_port: Port,
     /// Control bits, or `None` for UDP.
     pub tcp_flags: Option<TcpFlags>,
 }
 
 impl FiveTuple {
-    /// Between whom the answer is.
+    /// The 5-tuple of the other direction, with the flags of this one.
     #[inline]
     #[must_use]
     pub const fn reversed(&self) -> Self {
@@ -62,12 +63,12 @@ impl FiveTuple {
 /// A TCP segment or UDP datagram.
 #[derive(Clone, Copy, Debug)]
 pub struct PacketSummary<'p> {
-    /// Between whom.
+    /// Endpoints.
     pub tuple: FiveTuple,
     content: Content<'p>,
     /// Bytes of the whole frame on the wire.
     pub wire_len: u32,
-    /// Who sent the frame on this link, if it is an Ethernet frame.
+    /// Hardware address of the sender on this link, if the frame is Ethernet.
     pub sender: Option<&'p [u8; 6]>,
 }
 
@@ -89,7 +90,7 @@ impl From<FiveTuple<u32>> for FiveTuple {
 }
 
 impl<'p> PacketSummary<'p> {
-    /// The same facts of a packet that was read in full; `None` if it is neither TCP nor UDP.
+    /// Summary of a packet that was parsed in full; `None` if it is neither TCP nor UDP.
     #[must_use]
     pub fn of(packet: &'p Packet<'_>) -> Option<Self> {
         let ip = packet.ip()?;
@@ -113,14 +114,14 @@ impl<'p> PacketSummary<'p> {
         })
     }
 
-    /// What is known of a datagram or segment without its content.
+    /// Summary without a payload.
     #[inline]
     #[must_use]
     pub const fn without_content(tuple: FiveTuple, wire_len: u32, sender: Option<&'p [u8; 6]>) -> Self {
         Self { tuple, content: Content::Payload(&[]), wire_len, sender }
     }
 
-    /// All of a frame in which [`summarize_v4`] or [`summarize_v6`] found these.
+    /// Summary of a frame in which [`summarize_v4`] or [`summarize_v6`] found this 5-tuple and datagram.
     #[inline]
     #[must_use]
     pub fn of_frame(tuple: FiveTuple, datagram: &'p [u8], bytes: &'p [u8], wire_len: u32) -> Self {
@@ -128,7 +129,7 @@ impl<'p> PacketSummary<'p> {
         Self { tuple, content, wire_len: at_least(bytes, wire_len), sender: sender(bytes) }
     }
 
-    /// The same without its content.
+    /// This summary without its payload.
     #[must_use]
     pub const fn bare(self) -> Self {
         Self::without_content(self.tuple, self.wire_len, self.sender)
@@ -161,7 +162,7 @@ impl<'p> PacketSummary<'p> {
     }
 }
 
-/// Equal is what says the same, wherever the payload was found.
+/// Compares endpoints, lengths and payload bytes; how the payload is held does not count.
 impl PartialEq for PacketSummary<'_> {
     fn eq(&self, other: &Self) -> bool {
         (self.tuple, self.wire_len, self.sender) == (other.tuple, other.wire_len, other.sender)
@@ -175,15 +176,15 @@ fn at_least(bytes: &[u8], wire_len: u32) -> u32 {
     wire_len.max(u32::try_from(bytes.len()).unwrap_or(u32::MAX))
 }
 
-/// Who sent an Ethernet frame.
+/// Hardware address of the sender of an Ethernet frame.
 #[inline]
 #[must_use]
 pub fn sender(frame: &[u8]) -> Option<&[u8; 6]> {
     frame.get(6..)?.first_chunk()
 }
 
-/// Reads a frame if it is one of the common sort. `None` says nothing about the frame but that
-/// [`packet`](crate::packet()) must be asked.
+/// Reads a frame if it is a common one. `None` says nothing about the frame: the caller must read it with
+/// [`packet`](crate::packet()).
 ///
 /// `wire_len` is the length on the wire; a value less than `bytes` is raised to it.
 #[must_use]
@@ -195,8 +196,8 @@ pub fn summarize(link: LinkType, bytes: &[u8], wire_len: u32) -> Option<PacketSu
     Some(PacketSummary::of_frame(tuple, datagram, bytes, wire_len))
 }
 
-/// The half of [`summary`] that reads IPv4: between whom, and the captured bytes from the transport header on.
-#[inline(always)] // so that the fields go straight to where they are needed
+/// IPv4 half of [`summarize`]: 5-tuple, and the captured bytes from the transport header on.
+#[inline(always)] // the caller gets the fields in registers; a call would return them through memory
 #[must_use]
 pub fn summarize_v4(link: LinkType, bytes: &[u8], wire_len: u32) -> Option<(FiveTuple<u32>, &[u8])> {
     if link != LinkType::ETHERNET {
@@ -223,9 +224,11 @@ pub fn summarize_v4(link: LinkType, bytes: &[u8], wire_len: u32) -> Option<(Five
     Some((FiveTuple { source, destination, source_port, destination_port, tcp_flags }, datagram))
 }
 
-/// Where a frame that [`summarize_v4`] has read comes from and goes, and the port it goes to. `None` for those that
-/// [`summarize_v6`] has read; of any other frame it says nothing.
-#[inline(always)] // as above
+/// Source, destination and destination port of a frame that [`summarize_v4`] accepted, read again. `None` if
+/// [`summarize_v6`] accepted it; the result for any other frame has no meaning.
+//
+// One byte of the EtherType suffices to tell the two, because the frame is known to be one or the other.
+#[inline(always)] // the caller gets the fields in registers; a call would return them through memory
 #[must_use]
 pub fn reread_v4(bytes: &[u8]) -> Option<(u32, u32, Port)> {
     let [_, _, _, _, _, _, _, _, _, _, _, _, IPV4_FIRST, _, read @ ..] = bytes.first_chunk::<38>()? else {
@@ -237,7 +240,7 @@ pub fn reread_v4(bytes: &[u8]) -> Option<(u32, u32, Port)> {
     Some((source, destination, Port(u16::from_be_bytes([p0, p1]))))
 }
 
-/// The same of a frame that [`summarize_v6`] has read.
+/// Source, destination and destination port of a frame that [`summarize_v6`] accepted, read again.
 #[must_use]
 pub fn reread_v6(bytes: &[u8]) -> Option<(Address, Address, Port)> {
     let (header, ports) = bytes.split_first_chunk::<{ ETHERNET_LEN + IPV6_LEN }>()?;
@@ -246,8 +249,8 @@ pub fn reread_v6(bytes: &[u8]) -> Option<(Address, Address, Port)> {
     Some((source, destination, Port(u16::from_be_bytes([p0, p1]))))
 }
 
-/// The half of [`summary`] that reads IPv6.
-#[inline(never)] // keeps the way of IPv4 short
+/// IPv6 half of [`summarize`].
+#[inline(never)] // keeps the IPv4 path short, which is far more common
 #[must_use]
 pub fn summarize_v6(link: LinkType, bytes: &[u8], wire_len: u32) -> Option<(FiveTuple, &[u8])> {
     if link != LinkType::ETHERNET {
@@ -351,7 +354,7 @@ mod tests {
         bytes
     }
 
-    /// What is read at a summary, in the form of both families; must be what [`packet`] reads.
+    /// The summary of a frame, checked against what [`packet`] reads.
     fn read(bytes: &[u8], wire_len: u32) -> Option<PacketSummary<'_>> {
         let read = summarize(LinkType::ETHERNET, bytes, wire_len);
         let packet = packet(LinkType::ETHERNET, None, bytes, wire_len);
@@ -392,7 +395,7 @@ mod tests {
         }
     }
 
-    /// Whatever one byte is changed to, both ways of reading agree or this one gives up.
+    /// Every value of every byte: both paths read the same, or the fast path returns `None`.
     #[test]
     fn what_is_read_is_what_the_full_reading_says() {
         let mut count = 0;

@@ -1,6 +1,6 @@
-//! One frame, from its first byte to its transport header.
+//! Full parser: one frame, from its first byte to its transport header.
 //!
-//! Read first: the files of the single protocols; this one only goes from layer to layer.
+//! Read first: the files of the single protocols; this one only passes from layer to layer.
 
 mod fast_path;
 
@@ -22,7 +22,7 @@ use crate::transport::{Icmp, Icmpv6, Tcp, Udp};
 pub struct Packet<'p> {
     /// Addresses of the Ethernet header, if there is one.
     pub ethernet: Option<Ethernet>,
-    /// What a Linux cooked capture gives instead.
+    /// Facts that a Linux cooked capture has instead of an Ethernet header.
     pub cooked: Option<Cooked>,
     /// VLAN tags, outermost first; one that the card took off comes before those in the frame.
     pub vlans: Vlans,
@@ -115,7 +115,7 @@ impl<'p> Packet<'p> {
         }
     }
 
-    /// Who sent the frame on this link, if the link header says so.
+    /// Hardware address of the sender on this link, if the link header has it.
     #[inline]
     #[must_use]
     pub fn source_mac(&self) -> Option<Mac> {
@@ -148,20 +148,20 @@ pub fn packet(link: LinkType, offloaded_vlan: Option<u16>, bytes: &[u8], wire_le
     }
 }
 
-/// The packet that a datagram becomes once its parts are together. `like` is one of them: the link layer is taken from
-/// it, and what both headers say. `bytes` is the payload that was put together, `protocol` what it is.
+/// Packet of a reassembled datagram. `like` is one of its fragments, from which the link layer and the IP header are taken;
+/// `bytes` is the reassembled payload, `protocol` its protocol number.
 #[must_use]
 pub fn reassembled<'p>(like: &Packet<'_>, protocol: u8, bytes: &'p [u8]) -> Option<Packet<'p>> {
-    let part = like.ip()?;
+    let fragment = like.ip()?;
     let len = u32::try_from(bytes.len()).ok()?;
     let ip = Ip {
-        source: part.source,
-        destination: part.destination,
+        source: fragment.source,
+        destination: fragment.destination,
         protocol,
-        hop_limit: part.hop_limit,
-        traffic_class: part.traffic_class,
+        hop_limit: fragment.hop_limit,
+        traffic_class: fragment.traffic_class,
         fragment: None,
-        wire_len: part.wire_len.saturating_sub(part.payload_wire_len).saturating_add(len),
+        wire_len: fragment.wire_len.saturating_sub(fragment.payload_wire_len).saturating_add(len),
         payload: bytes,
         payload_wire_len: len,
     };
@@ -173,7 +173,7 @@ pub fn reassembled<'p>(like: &Packet<'_>, protocol: u8, bytes: &'p [u8]) -> Opti
 /// Facts of the layers below the network layer.
 //
 // A `Packet` is built once, at the end: filling one in step by step costs a copy of it, and the copy has to wait for the single
-// stores before it. For the same reason the methods are `inline(always)`: each would return a `Packet` through memory.
+// stores before it. The methods are `inline(always)` so that each result is built where the caller wants it.
 struct LinkHeaders {
     ethernet: Option<Ethernet>,
     cooked: Option<Cooked>,
@@ -565,7 +565,7 @@ mod tests {
             assert_eq!(all.malformed, None);
             for cut in 0..whole.len() {
                 let part = packet(LinkType::ETHERNET, None, &whole[..cut], wire_len);
-                assert_eq!(part.wire_len, wire_len);
+                assert_eq!(fragment.wire_len, wire_len);
                 match part.malformed {
                     Some((_, fault)) => assert_eq!(fault, Malformed::Truncated, "{cut}"),
                     None => {

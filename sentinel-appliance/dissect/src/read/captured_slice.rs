@@ -1,8 +1,8 @@
-//! A stretch of the frame: what was captured of it, and how long it was on the wire.
+//! A range of a frame: its captured bytes, and its length on the wire.
 
 use super::malformed::Malformed;
 
-/// Invariant: `captured` is never longer than `wire_len`.
+/// A range of a frame. Invariant: `captured` is never longer than `wire_len`; every method keeps it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CapturedSlice<'p> {
     pub(crate) captured: &'p [u8],
@@ -10,7 +10,7 @@ pub(crate) struct CapturedSlice<'p> {
 }
 
 impl<'p> CapturedSlice<'p> {
-    /// A whole frame. A `wire_len` less than what is there is raised to it.
+    /// A complete frame. A `wire_len` less than the bytes that are there is raised to their number.
     #[inline]
     pub(crate) fn new(captured: &'p [u8], wire_len: u32) -> Self {
         let there = u32::try_from(captured.len()).unwrap_or(u32::MAX);
@@ -19,13 +19,13 @@ impl<'p> CapturedSlice<'p> {
 
     /// The first `N` bytes, without taking them.
     ///
-    /// Tells the two ways of being short apart: the sender left no room, or the capture cut it off.
+    /// Distinguishes the two reasons for too few bytes: the sender left no room, or the capture cut them off.
     #[inline]
     pub(crate) fn header<const N: usize>(&self) -> Result<&'p [u8; N], Malformed> {
         self.captured.first_chunk::<N>().ok_or_else(|| self.why_shorter_than(N))
     }
 
-    /// Why fewer than `len` bytes are there.
+    /// Reason why fewer than `len` bytes are there. Cold, so that the branch to it stays off the parsers' path.
     #[cold]
     pub(crate) fn why_shorter_than(&self, len: usize) -> Malformed {
         if u32::try_from(len).is_ok_and(|len| len <= self.wire_len) {
@@ -35,7 +35,7 @@ impl<'p> CapturedSlice<'p> {
         }
     }
 
-    /// What follows the first `len` bytes on the wire; nothing if the extent is shorter.
+    /// The bytes behind the first `len` on the wire; none if the range is shorter.
     #[inline]
     pub(crate) fn after(&self, len: u32) -> Self {
         let skipped = usize::try_from(len).unwrap_or(usize::MAX);
@@ -45,7 +45,7 @@ impl<'p> CapturedSlice<'p> {
         }
     }
 
-    /// The first `len` bytes on the wire, as a length field announces them; the rest is padding.
+    /// The first `len` bytes on the wire, as a length field announces them; padding behind them is left out.
     ///
     /// # Errors
     /// [`Malformed::BadLength`] if there are fewer on the wire.

@@ -1,7 +1,7 @@
-//! A reader that cannot overrun.
+//! A cursor over bytes that cannot overrun.
 //!
-//! Everything a parser takes comes off the front; when the bytes do not suffice it gets
-//! [`Malformed::Truncated`] and the cursor stays where it was.
+//! Parsers take fields off its front. If too few bytes are left they get [`Malformed::Truncated`], and the cursor does not
+//! move.
 
 use super::malformed::Malformed;
 
@@ -19,21 +19,21 @@ impl<'p> Cursor<'p> {
         Self { remaining: bytes }
     }
 
-    /// What is left, without taking it.
+    /// The bytes not read yet, without taking them.
     #[inline]
     #[must_use]
     pub(crate) const fn remaining(&self) -> &'p [u8] {
         self.remaining
     }
 
-    /// How many bytes are left.
+    /// Number of bytes not read yet.
     #[inline]
     #[must_use]
     pub(crate) const fn len(&self) -> usize {
         self.remaining.len()
     }
 
-    /// Whether nothing is left.
+    /// Returns true if no byte is left.
     #[inline]
     #[must_use]
     pub(crate) const fn is_empty(&self) -> bool {

@@ -1,8 +1,8 @@
-//! What can be wrong with bytes.
+//! Faults of headers and messages.
 
 use core::fmt;
 
-/// Why something could not be read.
+/// Reason why bytes could not be read.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum Malformed {
@@ -47,7 +47,7 @@ impl fmt::Display for Malformed {
 
 impl core::error::Error for Malformed {}
 
-/// Where in the packet something is, outermost first.
+/// Layer of a packet, outermost first.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Layer {
     /// Ethernet, VLAN tags, `PPPoE`, MPLS, capture pseudo-headers.

@@ -16,13 +16,13 @@ const MAX_OPTIONS: u8 = 40;
 /// A TCP segment, or the first fragment of one.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Tcp<'p> {
-    /// Where it comes from.
+    /// Source port.
     pub source_port: Port,
-    /// Where it goes.
+    /// Destination port.
     pub destination_port: Port,
-    /// Number of the first byte of the payload (of the SYN, if that is set).
+    /// Sequence number of the first byte of the payload (of the SYN, if that is set).
     pub sequence: u32,
-    /// Number of the next byte that the sender expects, if [`TcpFlags::ACK`] is set.
+    /// Sequence number of the next byte that the sender expects, if [`TcpFlags::ACK`] is set.
     pub acknowledgement: u32,
     /// Control bits.
     pub flags: TcpFlags,
@@ -42,7 +42,7 @@ impl<'p> Tcp<'p> {
     /// # Errors
     /// - [`Malformed::Truncated`] if the capture ends within the first 20 bytes.
     /// - [`Malformed::BadLength`] if the header length is under 20 or more than the segment has.
-    #[inline(always)] // a call would put the fields on the stack and copy them from there
+    #[inline(always)] // a call would return the fields through memory
     pub(crate) fn parse(slice: CapturedSlice<'p>) -> Result<Self, Malformed> {
         let [s0, s1, d0, d1, q0, q1, q2, q3, a0, a1, a2, a3, offset, flags, w0, w1, _, _, _, _] =
             *slice.header::<20>()?;
@@ -103,28 +103,28 @@ impl TcpFlags {
     /// Congestion window reduced.
     pub const CWR: Self = Self(0x80);
 
-    /// Both together.
+    /// Union of both sets.
     #[inline]
     #[must_use]
     pub const fn with(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
-    /// Whether all of `flags` are set.
+    /// Returns true if all of `flags` are set.
     #[inline]
     #[must_use]
     pub const fn has(self, flags: Self) -> bool {
         self.0 & flags.0 == flags.0
     }
 
-    /// Whether any of `flags` is set.
+    /// Returns true if any of `flags` is set.
     #[inline]
     #[must_use]
     pub const fn has_any(self, flags: Self) -> bool {
         self.0 & flags.0 != 0
     }
 
-    /// The first segment of a connection: SYN without ACK, RST or FIN. The congestion bits do not
+    /// Returns true for the first segment of a connection: SYN without ACK, RST or FIN. The congestion bits do not
     /// matter: a SYN that offers ECN sets both (RFC 3168 section 6.1.1).
     #[inline]
     #[must_use]
@@ -132,28 +132,28 @@ impl TcpFlags {
         self.0 & 0x17 == Self::SYN.0
     }
 
-    /// Neither opens a connection nor comes unasked: ACK without SYN.
+    /// Returns true for a segment of an open connection: ACK without SYN.
     #[inline]
     #[must_use]
     pub const fn ordinary(self) -> bool {
         self.0 & (Self::SYN.0 | Self::ACK.0) == Self::ACK.0
     }
 
-    /// The answer to it: SYN and ACK without RST or FIN.
+    /// Returns true for the answer to a SYN: SYN and ACK without RST or FIN.
     #[inline]
     #[must_use]
     pub const fn syn_ack(self) -> bool {
         self.0 & 0x17 == Self::SYN.0 | Self::ACK.0
     }
 
-    /// No control bit at all, which no honest stack sends (NULL scan). Congestion bits do not count.
+    /// Returns true without any control bit, which no TCP implementation sends (NULL scan). Congestion bits do not count.
     #[inline]
     #[must_use]
     pub const fn is_null(self) -> bool {
         self.0 & 0x3f == 0
     }
 
-    /// FIN, PSH and URG without ACK, SYN or RST (Xmas scan).
+    /// Returns true for FIN, PSH and URG without ACK, SYN or RST (Xmas scan).
     #[inline]
     #[must_use]
     pub const fn is_xmas(self) -> bool {

@@ -11,9 +11,9 @@ const HEADER_LEN: u32 = 8;
 /// A UDP datagram, or the first fragment of one.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Udp<'p> {
-    /// Where it comes from.
+    /// Source port.
     pub source_port: Port,
-    /// Where it goes.
+    /// Destination port.
     pub destination_port: Port,
     /// Captured bytes behind the header.
     pub payload: &'p [u8],
@@ -22,13 +22,13 @@ pub struct Udp<'p> {
 }
 
 impl<'p> Udp<'p> {
-    /// Reads a header. `is_first_fragment`: the length field counts bytes of later fragments as well.
+    /// Reads a header. In a first fragment the length field counts the bytes of later fragments as well.
     ///
     /// # Errors
     /// - [`Malformed::Truncated`] if the capture ends within the header.
     /// - [`Malformed::BadLength`] if the length field is under eight or more than the datagram has. Zero
     ///   stands for a length that does not fit and is taken as the rest.
-    #[inline(always)] // a call would put the fields on the stack and copy them from there
+    #[inline(always)] // a call would return the fields through memory
     pub(crate) fn parse(slice: CapturedSlice<'p>, is_first_fragment: bool) -> Result<Self, Malformed> {
         let [s0, s1, d0, d1, l0, l1, _, _] = *slice.header::<8>()?;
         let announced = u32::from(u16::from_be_bytes([l0, l1]));

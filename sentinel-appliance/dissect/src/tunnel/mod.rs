@@ -2,9 +2,8 @@
 //!
 //! Read first: RFC 2003 (IPv4 in IPv4); RFC 4213 section 3 (IPv6 in IPv4); RFC 2473 (in IPv6); the files of the other tunnels.
 //!
-//! A packet with a tunnel in it is two packets: the outer one, as the network sees it, and the inner one, as its ends see
-//! it. Both are facts. So a [`Packet`] is never replaced by what it carries; whoever wants that asks for it, and pays for
-//! it only then.
+//! A tunnelled packet is two packets: the outer one, between the tunnel's ends, and the inner one. Both are facts, so a
+//! [`Packet`] is never replaced by the packet inside it; the functions here parse that one on demand.
 
 mod geneve;
 mod gre;

@@ -71,14 +71,14 @@ impl<'m> Message<'m> {
         Ok(Self { bytes, id, flags, counts })
     }
 
-    /// Number that ties an answer to its question; zero in multicast DNS.
+    /// Number that a response repeats from its query; zero in multicast DNS.
     #[inline]
     #[must_use]
     pub const fn id(&self) -> u16 {
         self.id
     }
 
-    /// Whether this is an answer.
+    /// Returns true for a response.
     #[inline]
     #[must_use]
     pub const fn is_response(&self) -> bool {
@@ -153,8 +153,8 @@ impl<'m> Message<'m> {
         additional
     }
 
-    /// Whether the bytes could hold what the header announces. False for a message that was cut, and for
-    /// most bytes that are no DNS at all.
+    /// Returns true if the bytes could hold the records that the header announces. False for a message that was cut, and
+    /// for most bytes that are no DNS at all.
     #[must_use]
     pub fn counts_fit(&self) -> bool {
         let [questions, records @ ..] = self.counts.map(usize::from);
@@ -172,7 +172,7 @@ impl<'m> Message<'m> {
     /// The first question, which in practice is the only one.
     ///
     /// # Errors
-    /// What is wrong with it; see [`Name`]. `Ok(None)` if the header announces none.
+    /// The fault of the question; see [`Name`]. `Ok(None)` if the header announces none.
     #[inline]
     pub fn question(&self) -> Result<Option<Question<'m>>, Malformed> {
         self.questions().next().transpose()
@@ -194,7 +194,7 @@ impl<'m> Message<'m> {
     }
 }
 
-/// What is asked.
+/// Question of a message.
 #[derive(Clone, Copy, Debug)]
 pub struct Question<'m> {
     /// The name asked for.

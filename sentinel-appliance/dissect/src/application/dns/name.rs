@@ -1,7 +1,7 @@
 //! Domain names inside a message.
 //!
-//! Read first: RFC 1035 sections 3.1, 4.1.4 (compression) and 5.1 (text form); RFC 9267 section 2 (what goes
-//! wrong with pointers).
+//! Read first: RFC 1035 sections 3.1, 4.1.4 (compression) and 5.1 (text form); RFC 9267 section 2 (attacks by
+//! compression pointers).
 
 use core::fmt;
 
@@ -67,7 +67,7 @@ impl<'m> Name<'m> {
         self.wire_len().saturating_sub(2)
     }
 
-    /// Whether this is the root, whose text is empty.
+    /// Returns true for the root, whose text is empty.
     #[inline]
     #[must_use]
     pub const fn is_root(&self) -> bool {
@@ -96,7 +96,7 @@ impl<'m> Name<'m> {
         self.write(buffer, |byte| byte)
     }
 
-    /// As [`Name::text`], but with ASCII letters in lower case, as names compare (RFC 4343).
+    /// Writes the name as [`Name::text`] does, with ASCII letters in lower case, as names compare (RFC 4343).
     pub fn lowercase<'b>(&self, buffer: &'b mut NameBuffer) -> &'b str {
         self.write(buffer, |byte| byte.to_ascii_lowercase())
     }
@@ -122,7 +122,7 @@ impl<'m> Name<'m> {
     }
 }
 
-/// As [`Name::text`]; the root shows as a dot.
+/// Text as of [`Name::text`]; the root is a dot.
 impl fmt::Display for Name<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_root() {
@@ -210,7 +210,7 @@ impl<'m> Walk<'m> {
     }
 }
 
-/// How a byte of a label is written in text.
+/// Written form of a byte of a label.
 #[derive(Clone, Copy)]
 enum Escape {
     None,

@@ -1,4 +1,4 @@
-//! Resource records and what is in them.
+//! Resource records and their data.
 //!
 //! Read first: RFC 1035 sections 3.2 and 3.3; RFC 3596 (AAAA); RFC 2782 (SRV); RFC 9460 (SVCB, HTTPS);
 //! RFC 6891 section 6 (OPT).
@@ -91,14 +91,14 @@ pub enum Section {
 pub struct Record<'m> {
     /// Which part of the message it is in.
     pub section: Section,
-    /// What the record is about.
+    /// Owner name of the record.
     pub name: Name<'m>,
     /// Type of [`Record::data`].
     pub record_type: RecordType,
     /// Class as on the wire, 1 for the Internet. Multicast DNS uses the top bit for "forget older ones";
     /// of [`RecordType::OPT`] it is the size of datagrams the sender takes.
     pub class: u16,
-    /// How long it may be remembered, in seconds; of [`RecordType::OPT`] flags.
+    /// Time to live in seconds; flags in [`RecordType::OPT`].
     pub ttl_s: u32,
     /// The data as on the wire; names in it may be compressed.
     pub bytes: &'m [u8],
@@ -136,7 +136,7 @@ pub enum RecordData<'m> {
         mailbox: Name<'m>,
         /// Version of the zone.
         serial: u32,
-        /// How long a missing name may be remembered, in seconds (RFC 2308).
+        /// Time to live of negative answers, in seconds (RFC 2308).
         minimum_s: u32,
     },
     /// Text strings.

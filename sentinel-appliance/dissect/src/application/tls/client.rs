@@ -26,8 +26,8 @@ pub struct ClientHello<'p> {
     pub random: &'p [u8; 32],
     /// Session to go on with; random for TLS 1.3 clients.
     pub session_id: &'p [u8],
-    /// What ended the reading early; `None` for a whole hello. [`Malformed::Truncated`]: the payload ended
-    /// first. Whatever came before the end is there: a server name that was all there is given.
+    /// Fault that ended the reading early; `None` for a complete hello. [`Malformed::Truncated`]: the payload ended first.
+    /// All fields before the fault are there.
     pub malformed: Option<Malformed>,
     cipher_suites: &'p [u8],
     extensions: &'p [u8],
@@ -36,7 +36,7 @@ pub struct ClientHello<'p> {
     versions: &'p [u8],
 }
 
-/// Whether a TCP payload starts with a handshake record that starts with a client hello. Cheap: six bytes.
+/// Returns true if a TCP payload starts with a handshake record that starts with a client hello. Cheap: six bytes.
 #[inline]
 #[must_use]
 pub const fn is_client_hello(payload: &[u8]) -> bool {
@@ -58,12 +58,12 @@ impl<'p> ClientHello<'p> {
         Self::parse_handshake(version, fragment)
     }
 
-    /// As [`ClientHello::parse`], and a hello that goes on in further records of the same payload is put
+    /// Reads a hello like [`ClientHello::parse`]; one that goes on in further records of the same payload is put
     /// together in `joined`, whose size bounds how much of it is read. One of 2 KiB suffices for what
     /// browsers send. Nothing is copied unless there is a second record.
     ///
     /// # Errors
-    /// As for [`ClientHello::parse`].
+    /// Those of [`ClientHello::parse`].
     pub fn parse_joined(payload: &'p [u8], joined: &'p mut [u8]) -> Result<Self, Malformed> {
         let mut at = Cursor::new(payload);
         let (version, _, first) = record(&mut at)?;
@@ -87,7 +87,7 @@ impl<'p> ClientHello<'p> {
     /// Reads the message itself, as QUIC carries it: without records.
     ///
     /// # Errors
-    /// As for [`ClientHello::parse`].
+    /// Those of [`ClientHello::parse`].
     pub fn parse_message(message: &'p [u8]) -> Result<Self, Malformed> {
         Self::parse_handshake(0, message)
     }
@@ -230,7 +230,7 @@ impl<'p> ClientHello<'p> {
         at.u8().and_then(|len| at.take(usize::from(len))).unwrap_or_default()
     }
 
-    /// Whether the hello is the outer one of an encrypted hello (or pretends to be: RFC 9849 section 6.2).
+    /// Returns true for the outer hello of an encrypted one (or a GREASE imitation of it: RFC 9849 section 6.2).
     #[must_use]
     pub fn has_encrypted_hello(&self) -> bool {
         self.extensions().any(|it| it.kind == ENCRYPTED_CLIENT_HELLO)

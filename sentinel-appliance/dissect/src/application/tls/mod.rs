@@ -1,4 +1,4 @@
-//! What TLS says before it is encrypted: the hello of the client, the hello of the server, and in versions before 1.3 the
+//! TLS handshake messages in clear: the hello of the client, the hello of the server, and in versions before 1.3 the
 //! certificate of the server.
 //!
 //! Read first: RFC 8446; RFC 5246 section 7.4.2 (certificates before version 1.3).

@@ -1,4 +1,4 @@
-//! Records, extensions and lists: what the messages of both sides are made of.
+//! Records, extensions and lists, of which the messages of both sides are made.
 //!
 //! Read first: RFC 8446 sections 4.2 and 5.1.
 
@@ -18,8 +18,8 @@ pub(crate) const MAX_RECORDS: usize = 32;
 /// Most extensions read. Browsers send under twenty.
 pub(crate) const MAX_EXTENSIONS: usize = 64;
 
-/// Whether a number is one of those that mean nothing and keep servers tolerant: `0x0a0a` to `0xfafa`
-/// (GREASE, RFC 8701 section 2).
+/// Returns true for a GREASE value (RFC 8701 section 2), `0x0a0a` to `0xfafa`: clients send them so that servers keep
+/// ignoring unknown numbers.
 #[must_use]
 pub const fn is_reserved(number: u16) -> bool {
     let [high, low] = number.to_be_bytes();

@@ -28,7 +28,7 @@ pub struct ServerHello<'p> {
     extensions: &'p [u8],
 }
 
-/// Whether a TCP payload starts with a handshake record that starts with a server hello. Cheap: six bytes.
+/// Returns true if a TCP payload starts with a handshake record that starts with a server hello. Cheap: six bytes.
 #[inline]
 #[must_use]
 pub const fn is_server_hello(payload: &[u8]) -> bool {
@@ -55,7 +55,7 @@ impl<'p> ServerHello<'p> {
     /// Reads the messages themselves, as QUIC carries them: without records.
     ///
     /// # Errors
-    /// As for [`ServerHello::parse`].
+    /// Those of [`ServerHello::parse`].
     pub fn parse_messages(messages: &'p [u8]) -> Result<Self, Malformed> {
         let mut at = Cursor::new(messages);
         if at.u8()? != SERVER_HELLO {
@@ -112,7 +112,7 @@ impl<'p> ServerHello<'p> {
         names.take(usize::from(len)).ok()
     }
 
-    /// Whether the client is asked to send another hello.
+    /// Returns true for a `HelloRetryRequest`: the client must send another hello.
     #[must_use]
     pub fn is_retry_request(&self) -> bool {
         *self.random == RETRY
