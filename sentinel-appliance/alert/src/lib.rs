@@ -10,6 +10,8 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod json;
 mod kind;
 mod summary;

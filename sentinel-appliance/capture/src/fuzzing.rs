@@ -4,6 +4,12 @@ use std::io::Read;
 
 use crate::file::{FileError, MAX_FRAME, Reader};
 
+/// Fuzz body: its name, which is that of its folder in `tests/fuzz-corpus`, and the function.
+pub type Body = (&'static str, fn(&[u8]));
+
+/// Every body of this crate.
+pub const BODIES: &[Body] = &[("capture_file", capture_file)];
+
 /// Reads a capture file from `bytes` to its end or its first error, whole and byte by byte, and checks what must
 /// hold of any file.
 ///

@@ -9,6 +9,12 @@ use crate::instruction::Instruction;
 use crate::program::Program;
 use crate::run::{Packet, run};
 
+/// Fuzz body: its name, which is that of its folder in `tests/fuzz-corpus`, and the function.
+pub type Body = (&'static str, fn(&[u8]));
+
+/// Every body of this crate.
+pub const BODIES: &[Body] = &[("expression", expression), ("program", program)];
+
 /// Runs a program on a packet: the first byte says how many instructions follow, eight bytes each; the rest is the
 /// packet.
 ///

@@ -10,6 +10,12 @@ use crate::{Cursor, Geometry, LogKey, MAX_RECORD, Mode, RamStorage, RecordId, Ri
 
 type Log = RingLog<RamStorage, RamStorage>;
 
+/// Fuzz body: its name, which is that of its folder in `tests/fuzz-corpus`, and the function.
+pub type Body = (&'static str, fn(&[u8]));
+
+/// Every body of this crate.
+pub const BODIES: &[Body] = &[("open_anything", open_anything), ("open_changed", open_changed), ("unpack", unpack)];
+
 fn geometry() -> Geometry {
     // The smallest that there is, so that never the default.
     Geometry::new(Geometry::MIN_SEGMENT_BYTES, Geometry::MIN_SEGMENTS).unwrap_or_else(|_| unreachable!())

@@ -10,6 +10,12 @@ const NOW: Uptime = Uptime::ZERO;
 /// Of the recorded session, so that its first flight gets past the handshake.
 const COLLECTOR_SECRET: [u8; 32] = [0x22; 32];
 
+/// Fuzz body: its name, which is that of its folder in `tests/fuzz-corpus`, and the function.
+pub type Body = (&'static str, fn(&[u8]));
+
+/// Every body of this crate.
+pub const BODIES: &[Body] = &[("message", message), ("stranger", stranger), ("token", token), ("tokens", tokens)];
+
 /// A stranger's bytes, as a collector sees them. The first byte says in how large pieces they come.
 pub fn stranger(bytes: &[u8]) {
     let Some((piece, mut rest)) = bytes.split_first() else { return };

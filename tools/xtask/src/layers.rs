@@ -240,6 +240,8 @@ fn enumerate(names: &[&str]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
 
     const PURE: &str = "//! Words.\n#![no_std]\n#![forbid(unsafe_code)]\n";
@@ -249,7 +251,13 @@ mod tests {
             .iter()
             .map(|used| Dependency { name: (*used).to_owned(), kind: Kind::Normal, default_features: false })
             .collect();
-        Crate { name: name.to_owned(), folder: folder.to_owned(), dependencies, source: PURE.to_owned() }
+        Crate {
+            name: name.to_owned(),
+            folder: folder.to_owned(),
+            dependencies,
+            root_file: PathBuf::new(),
+            source: PURE.to_owned(),
+        }
     }
 
     fn package(name: &str, version: &str) -> Package {

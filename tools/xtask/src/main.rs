@@ -4,6 +4,7 @@
 //! offence on standard error, each saying what is wrong and what is allowed. It changes no file.
 
 mod layers;
+mod modules;
 mod size;
 mod tree;
 mod workspace;
@@ -11,10 +12,13 @@ mod workspace;
 use std::path::Path;
 use std::process::ExitCode;
 
+use anyhow::{Result, bail};
+
 const USAGE: &str = "\
 usage: cargo xtask <command>
 
-  layers                      who may use whom: crates, outside packages, `no_std`, `forbid(unsafe_code)`
+  layers                      order of crates, outside packages, `no_std`, `forbid(unsafe_code)`,
+                              circles of modules within a crate
   size <binary> --board NAME  the size of a device binary against ci/budgets.toml
   tree                        what may not stand in a tracked file";
 
@@ -22,38 +26,62 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let root = workspace::root();
-    let outcome = match words.as_slice() {
-        ["layers"] => run_layers(&root),
-        ["size", binary, "--board", board] | ["size", "--board", board, binary] => {
-            size::check(&root, Path::new(binary), board)
-        }
-        ["tree"] => tree::check(&root),
-        ["help" | "--help" | "-h"] => Ok(USAGE.to_owned()),
-        _ => Err(vec![USAGE.to_owned()]),
-    };
-    match outcome {
-        Ok(said) => {
-            println!("{said}");
+    match run(&words, &root) {
+        Ok(Verdict::Passed(summary)) => {
+            println!("{summary}");
             ExitCode::SUCCESS
         }
-        Err(offences) => {
+        Ok(Verdict::Failed(offences)) => {
             for offence in &offences {
                 eprintln!("{offence}");
             }
             ExitCode::FAILURE
         }
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
     }
 }
 
-/// What a chore ends with: a line to print, or what is wrong, one entry for each.
-type Outcome = Result<String, Vec<String>>;
+/// Result of a check that could run.
+#[derive(Debug, Eq, PartialEq)]
+enum Verdict {
+    /// One line for standard output.
+    Passed(String),
+    /// One entry for each offence: what is wrong, and what is allowed.
+    Failed(Vec<String>),
+}
 
-fn run_layers(root: &Path) -> Outcome {
-    let crates = workspace::crates(root).map_err(|problem| vec![problem])?;
-    let packages = workspace::device_packages(root).map_err(|problem| vec![problem])?;
-    let offences = layers::offences(&crates, &packages);
-    if !offences.is_empty() {
-        return Err(offences);
+impl Verdict {
+    fn of(offences: Vec<String>, summary: impl FnOnce() -> String) -> Self {
+        if offences.is_empty() { Self::Passed(summary()) } else { Self::Failed(offences) }
     }
-    Ok(format!("layers: {} crates in order, {} packages on the device", crates.len(), packages.len()))
+}
+
+fn run(words: &[&str], root: &Path) -> Result<Verdict> {
+    match words {
+        ["layers"] => check_layers(root),
+        ["size", binary, "--board", board] | ["size", "--board", board, binary] => {
+            size::check(root, Path::new(binary), board)
+        }
+        ["tree"] => tree::check(root),
+        ["help" | "--help" | "-h"] => Ok(Verdict::Passed(USAGE.to_owned())),
+        _ => bail!("{USAGE}"),
+    }
+}
+
+fn check_layers(root: &Path) -> Result<Verdict> {
+    let crates = workspace::crates(root)?;
+    let packages = workspace::device_packages(root)?;
+    let mut offences = layers::offences(&crates, &packages);
+    for member in &crates {
+        let tree = modules::Tree::read(&member.root_file)?;
+        let circles = modules::circles(&tree.graph());
+        offences.extend(circles.into_iter().map(|circle| format!("{}: {circle}", member.name)));
+    }
+    Ok(Verdict::of(offences, || {
+        let (members, packages) = (crates.len(), packages.len());
+        format!("layers: {members} crates in order, {packages} packages on the device, circles: 0")
+    }))
 }

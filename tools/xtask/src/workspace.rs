@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
 /// The package of the program on the device.
@@ -18,7 +19,9 @@ pub(crate) struct Crate {
     /// Its folder below the root, for example `sentinel-appliance/units`.
     pub(crate) folder: String,
     pub(crate) dependencies: Vec<Dependency>,
-    /// The text of `src/lib.rs` or `src/main.rs`, where crate-wide attributes stand.
+    /// `src/lib.rs` or `src/main.rs`.
+    pub(crate) root_file: PathBuf,
+    /// Its text, where crate-wide attributes stand.
     pub(crate) source: String,
 }
 
@@ -52,16 +55,15 @@ pub(crate) fn root() -> PathBuf {
 }
 
 /// The members in the order of the root manifest, which is the order of the layers.
-pub(crate) fn crates(root: &Path) -> Result<Vec<Crate>, String> {
+pub(crate) fn crates(root: &Path) -> Result<Vec<Crate>> {
     let folders = member_folders(&read(&root.join("Cargo.toml"))?)?;
     let metadata = cargo(root, &["metadata", "--no-deps", "--format-version", "1"])?;
-    let metadata: Metadata =
-        serde_json::from_str(&metadata).map_err(|error| format!("cargo metadata: {error}"))?;
+    let metadata: Metadata = serde_json::from_str(&metadata).context("cargo metadata")?;
     folders.into_iter().map(|folder| find_crate(root, &metadata, folder)).collect()
 }
 
 /// Every package that the device program links, on whatever target.
-pub(crate) fn device_packages(root: &Path) -> Result<Vec<Package>, String> {
+pub(crate) fn device_packages(root: &Path) -> Result<Vec<Package>> {
     let tree = cargo(
         root,
         &[
@@ -86,8 +88,8 @@ pub(crate) fn device_packages(root: &Path) -> Result<Vec<Package>, String> {
 }
 
 /// Reads a file of the tree; the error names it.
-pub(crate) fn read(path: &Path) -> Result<String, String> {
-    fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
+pub(crate) fn read(path: &Path) -> Result<String> {
+    fs::read_to_string(path).with_context(|| path.display().to_string())
 }
 
 #[derive(Deserialize)]
@@ -119,21 +121,23 @@ struct Workspace {
     members: Vec<String>,
 }
 
-fn member_folders(manifest: &str) -> Result<Vec<String>, String> {
-    let manifest: RootManifest =
-        toml::from_str(manifest).map_err(|error| format!("root Cargo.toml: {error}"))?;
+fn member_folders(manifest: &str) -> Result<Vec<String>> {
+    let manifest: RootManifest = toml::from_str(manifest).context("root Cargo.toml")?;
     Ok(manifest.workspace.members)
 }
 
-fn find_crate(root: &Path, metadata: &Metadata, folder: String) -> Result<Crate, String> {
+fn find_crate(root: &Path, metadata: &Metadata, folder: String) -> Result<Crate> {
     let manifest = root.join(&folder).join("Cargo.toml");
     let package = metadata
         .packages
         .iter()
         .find(|package| package.manifest_path == manifest)
-        .ok_or_else(|| format!("{}: cargo metadata does not list it", manifest.display()))?;
+        .with_context(|| format!("{}: cargo metadata does not list it", manifest.display()))?;
     let sources = root.join(&folder).join("src");
-    let source = read(&sources.join("lib.rs")).or_else(|_| read(&sources.join("main.rs")))?;
+    let roots = [sources.join("lib.rs"), sources.join("main.rs")];
+    let root_file = roots.into_iter().find(|file| file.is_file());
+    let root_file = root_file.with_context(|| format!("{}: no lib.rs, no main.rs", sources.display()))?;
+    let source = read(&root_file)?;
     let dependencies = package
         .dependencies
         .iter()
@@ -147,7 +151,7 @@ fn find_crate(root: &Path, metadata: &Metadata, folder: String) -> Result<Crate,
             default_features: dependency.uses_default_features,
         })
         .collect();
-    Ok(Crate { name: package.name.clone(), folder, dependencies, source })
+    Ok(Crate { name: package.name.clone(), folder, dependencies, root_file, source })
 }
 
 /// `name v1.2.3` and, for members and macros, more words behind.
@@ -158,21 +162,20 @@ fn parse_tree_line(line: &str) -> Option<Package> {
     Some(Package { name, version })
 }
 
-fn cargo(root: &Path, arguments: &[&str]) -> Result<String, String> {
+fn cargo(root: &Path, arguments: &[&str]) -> Result<String> {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let said = Command::new(program)
         .args(arguments)
         .current_dir(root)
         .output()
-        .map_err(|error| format!("cargo {}: {error}", arguments.join(" ")))?;
-    if !said.status.success() {
-        return Err(format!(
-            "cargo {}: {}",
-            arguments.join(" "),
-            String::from_utf8_lossy(&said.stderr).trim()
-        ));
-    }
-    String::from_utf8(said.stdout).map_err(|error| format!("cargo {}: {error}", arguments.join(" ")))
+        .with_context(|| format!("cargo {}", arguments.join(" ")))?;
+    ensure!(
+        said.status.success(),
+        "cargo {}: {}",
+        arguments.join(" "),
+        String::from_utf8_lossy(&said.stderr).trim()
+    );
+    String::from_utf8(said.stdout).with_context(|| format!("cargo {}", arguments.join(" ")))
 }
 
 #[cfg(test)]
@@ -187,7 +190,7 @@ mod tests {
 
     #[test]
     fn a_broken_manifest_is_named() {
-        assert!(member_folders("[workspace").unwrap_err().starts_with("root Cargo.toml: "));
+        assert!(member_folders("[workspace").unwrap_err().to_string().starts_with("root Cargo.toml"));
     }
 
     #[test]

@@ -62,7 +62,7 @@ type Body = fn(&[u8]);
 
 #[test]
 fn the_corpus_is_replayed() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz-corpus");
     let bodies: [(&str, Body); 3] = [
         ("open_anything", fuzzing::open_anything),
         ("open_changed", fuzzing::open_changed),
