@@ -565,7 +565,7 @@ mod tests {
             assert_eq!(all.malformed, None);
             for cut in 0..whole.len() {
                 let part = packet(LinkType::ETHERNET, None, &whole[..cut], wire_len);
-                assert_eq!(fragment.wire_len, wire_len);
+                assert_eq!(part.wire_len, wire_len);
                 match part.malformed {
                     Some((_, fault)) => assert_eq!(fault, Malformed::Truncated, "{cut}"),
                     None => {

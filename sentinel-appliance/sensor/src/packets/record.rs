@@ -1,6 +1,6 @@
-//! `--records`: what the dissectors read, one JSON object for each message.
+//! `--records`: messages of application protocols, one JSON object for each.
 //!
-//! What the fields mean is in `OUTPUT.md`.
+//! Reassembly is here; the records of each protocol are in [`fields`](super::fields), described in `OUTPUT.md`.
 
 use sentinel_capture::Frame;
 use sentinel_dissect::{Packet, Transport};
@@ -14,9 +14,9 @@ use crate::packets::fields::{Application, Payload, RecordWriter};
 use crate::terminal::failure::Failure;
 use crate::terminal::output::Output;
 
-/// Directions whose first messages are followed.
+/// Directions of connections that are reassembled at a time.
 const STREAMS: usize = 4096;
-/// Chunks of a kibibyte for messages that span segments.
+/// Chunks of a kibibyte for messages that span segments, shared by all directions.
 const CHUNKS: usize = 2048;
 
 /// Puts messages together and prints their records.
@@ -27,7 +27,7 @@ pub(crate) struct RecordView {
 }
 
 impl RecordView {
-    /// With memory of its own: 3 MiB for streams, and what [`Unfold`] takes.
+    /// Allocates 3 MiB for streams, and the memory of [`Unfold`].
     pub(crate) fn new(seed: u64) -> Self {
         let key = HashKey::new(seed);
         let storage = StreamStorage::allocate(STREAMS, CHUNKS, MAX_MESSAGE_LEN, &mut OnDemand);
@@ -50,10 +50,10 @@ impl RecordView {
         outcome
     }
 
-    /// Prints what there is of messages that never became whole.
+    /// Prints messages that are still incomplete, as far as they go.
     ///
     /// # Errors
-    /// As for [`RecordView::frame`].
+    /// Those of [`RecordView::frame`].
     pub(crate) fn finish(&mut self, output: &mut Output) -> Result<(), Failure> {
         let mut outcome = Ok(());
         self.streams.finish(&mut |message| print(message, output, &mut outcome));

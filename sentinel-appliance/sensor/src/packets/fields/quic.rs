@@ -13,9 +13,9 @@ use super::tls::fingerprint::{self, Carrier};
 use super::{Colour, Fields, Payload, Reading, RecordWriter, has_port, text};
 use crate::terminal::failure::Failure;
 
-/// Packets of one datagram: Initial ones come first and are few.
+/// Most packets read of one datagram: Initial ones come first and are few.
 const MAX_PACKETS: usize = 4;
-/// Offset from draft numbers to those of [`Piece::channel`], which also holds the version: versions that exist are 1 and 2.
+/// Bits of [`Piece::channel`] that hold the version: 1, 2 or the number of a draft.
 const VERSION_BITS: u32 = 6;
 
 /// A packet with a long header.
@@ -95,7 +95,7 @@ fn pieces(payload: &[u8], visit: &mut dyn FnMut(&Piece<'_>)) {
         let Some(flavour) = Flavour::of_version(initial.version) else { return };
         let keys = InitialKeys::new(flavour, Sender::Client, initial.destination);
         let mut packet = initial.packet.to_vec();
-        // Those of the server were sealed with keys that follow from a number that stood in the client's packet.
+        // Packets of the server do not open: their keys follow from the connection ID in the client's packet.
         let Ok(frames) = keys.open(&mut packet, initial.number_at) else { return };
         let channel = channel(initial.destination, initial.version);
         for crypto in quic::crypto_frames(frames) {
@@ -114,7 +114,7 @@ fn hello(payload: &[u8]) -> (Vec<u8>, u32) {
         found.push((piece.offset, piece.bytes.to_vec()));
     });
     let mut hello: Vec<u8> = Vec::new();
-    // Pieces come in any order: each round takes one that goes on where the hello ends, and there are not many.
+    // Pieces come in any order: each iteration appends one that continues the hello. A datagram holds a few at most.
     loop {
         let end = u32::try_from(hello.len()).unwrap_or(u32::MAX);
         let more = found.iter().find_map(|(offset, bytes)| {
@@ -126,10 +126,10 @@ fn hello(payload: &[u8]) -> (Vec<u8>, u32) {
     }
 }
 
-/// Tells connections between the same ends apart; the version is in the lowest bits.
+/// Distinguishes connections between the same endpoints; the version is in the lowest bits.
 fn channel(connection_id: &[u8], version: u32) -> u32 {
     let short = if version == quic::VERSION_2 { 2 } else { version & 0xff };
-    // FNV-1a: who makes two of their own connections meet has gained nothing.
+    // FNV-1a, which is not collision resistant: a client that makes two of its own connections collide only mixes those.
     let hash = connection_id
         .iter()
         .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193));

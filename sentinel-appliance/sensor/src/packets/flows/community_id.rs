@@ -1,4 +1,4 @@
-//! The name of a conversation that other monitors give it too.
+//! Community ID: a hash of the 5-tuple that other monitors compute alike.
 //!
 //! Read first: <https://github.com/corelight/community-id-spec> (version 1).
 
@@ -8,10 +8,10 @@ use sentinel_seal::digest;
 use sentinel_track::flow::Endpoint;
 use sentinel_units::{Address, ip_protocol};
 
-/// Writes `1:` and the digest in Base64. The ends stand in the order of [`FlowRecord::ordered_endpoints`], which is that of the
+/// Writes `1:` and the digest in Base64. The endpoints are in the order of [`FlowRecord::ordered_endpoints`], which is that of the
 /// specification; the seed is 0.
 ///
-/// [`FlowRecord::ordered_endpoints`]: sentinel_track::flow_record::Conversation::ordered_endpoints
+/// [`FlowRecord::ordered_endpoints`]: sentinel_track::flow_record::FlowRecord::ordered_endpoints
 pub(super) fn write((low, high): (Endpoint, Endpoint), protocol: u8, out: &mut String) -> std::fmt::Result {
     let mut input = Vec::with_capacity(40);
     input.extend_from_slice(&[0; 2]);
@@ -27,7 +27,7 @@ pub(super) fn write((low, high): (Endpoint, Endpoint), protocol: u8, out: &mut S
     Ok(())
 }
 
-/// Those that the specification names; of all others the addresses alone count.
+/// Protocols whose ports the specification includes; for all others it hashes the addresses alone.
 fn has_ports(number: u8) -> bool {
     matches!(
         number,
@@ -60,7 +60,7 @@ mod tests {
     use sentinel_units::Port;
     use std::net::IpAddr;
 
-    /// `baseline/baseline_deflt.json` of the specification's repository, in the order of its conversations.
+    /// `baseline/baseline_deflt.json` of the specification's repository, in the order of its flows.
     const BASELINE: &[(u8, &str, u16, &str, u16, &str)] = &[
         (
             58,

@@ -36,7 +36,7 @@ impl std::fmt::Display for Endpoint {
 }
 
 impl<'p> Facts<'p> {
-    /// Dissects a frame.
+    /// Parses a frame.
     pub(crate) fn of(frame: &Frame<'p>) -> Self {
         let packet = sentinel_dissect::packet(frame.link, frame.vlan, frame.bytes, frame.wire_len);
         let unread = (!frame.link.is_supported()).then_some(frame.link);
@@ -73,7 +73,7 @@ impl<'p> Facts<'p> {
     }
 }
 
-/// The name of the highest layer below the application.
+/// Name of the highest layer below the application.
 fn name(packet: &Packet<'_>) -> &'static str {
     match (&packet.network, &packet.transport) {
         (_, Transport::Tcp(_)) => "TCP",

@@ -12,7 +12,7 @@ use super::{Facts, hex, line};
 
 /// Writes the object.
 ///
-/// `number` counts from one. `interface` is given for live captures. With `bytes`, the bytes captured are in it.
+/// `number` counts from one. `interface` is given for live captures. With `bytes`, the captured bytes are a field.
 pub(crate) fn write(
     frame: &Frame<'_>,
     facts: &Facts<'_>,

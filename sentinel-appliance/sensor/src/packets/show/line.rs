@@ -7,7 +7,7 @@ use sentinel_units::{Port, Timestamp};
 use super::{Facts, detail};
 use crate::packets::fields::Colour;
 
-/// The time as people read it, UTC: `2025-05-15 10:30:01.123456`.
+/// Writes a time in UTC: `2025-05-15 10:30:01.123456`.
 pub(crate) fn time(at: Timestamp, out: &mut String) -> Result {
     let start = out.len();
     write!(out, "{}", at.rfc3339())?;
@@ -35,7 +35,7 @@ pub(crate) fn write(at: Timestamp, facts: &Facts<'_>, colours: bool, out: &mut S
     Ok(())
 }
 
-/// What stands behind the addresses: ports, and what the packet says.
+/// Writes the part behind the addresses: ports and contents.
 pub(crate) fn summary(facts: &Facts<'_>, out: &mut String) -> Result {
     if let Some((Port(source), Port(destination))) = facts.packet.ports() {
         write!(out, "{source} -> {destination} ")?;

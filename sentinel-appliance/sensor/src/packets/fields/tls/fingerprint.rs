@@ -9,7 +9,7 @@ use sentinel_dissect::tls::extension::{APPLICATION_PROTOCOLS, SERVER_NAME};
 use sentinel_dissect::tls::{ClientHello, ServerHello, is_reserved};
 use sentinel_seal::digest;
 
-/// What carries a hello.
+/// Transport of a hello.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(in crate::packets::fields) enum Carrier {
     Tcp,
@@ -86,8 +86,8 @@ pub(in crate::packets::fields) fn ja4(
     shortened(&list, out)
 }
 
-/// Shell's sort with the gaps of Pratt and Knuth (1, 4, 13, ...), which bound its work by n^1.5 also for lists that somebody
-/// made up. That of the standard library adds KiB to the program.
+/// Shell's sort with the gaps of Pratt and Knuth (1, 4, 13, ...), which bound its work by n^1.5 also for crafted
+/// lists. The sort of the standard library adds KiB to the program.
 fn sort(numbers: &mut [u16]) {
     let mut gap = 1;
     while gap < numbers.len() / 3 {
