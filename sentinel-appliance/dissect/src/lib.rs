@@ -27,7 +27,7 @@
 //!
 //! Headers of fixed size whose fields have no conditions (Ethernet, VLAN, ARP, ICMP) are read through
 //! `pnet_packet` views: their constructors check the size, so their getters cannot fail. The payload is
-//! always taken from our own slice, because a view's payload borrows from the view. The rest is own code:
+//! always taken from our own slice, because a view's payload borrows from the view. All other headers are read by own code:
 //! IPv4, IPv6 and TCP have lengths inside that `pnet_packet` clamps silently where a sensor must notice; the
 //! getters of its UDP view are not inlined and cost a call and a bounds check each, on every datagram; and
 //! its DNS, GRE and NDP option readers panic on hostile bytes.

@@ -17,7 +17,7 @@ pub(super) const FUZZ_BODIES: &[Body] = &[("dhcp_message", fuzz)];
 
 const REPLY: u8 = 2;
 const ETHERNET: (u8, u8) = (1, 6);
-/// From `chaddr` past the six bytes of an Ethernet address to the magic cookie: the rest of `chaddr`, `sname`, `file`.
+/// From `chaddr` past the six bytes of an Ethernet address to the magic cookie: the padding of `chaddr`, `sname`, `file`.
 const UNTIL_COOKIE: usize = 10 + 64 + 128;
 /// Bytes before the magic cookie.
 const COOKIE_AT: usize = 236;

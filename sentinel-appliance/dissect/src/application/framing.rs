@@ -1,4 +1,4 @@
-//! Length of the message that a stream starts with, as far as its first bytes tell.
+//! Length of the message that a stream starts with, as far as its first bytes show it.
 //!
 //! Reassembly asks for it to learn when a message that spans segments is complete. Each protocol's file looks only as far
 //! as it must; the parsers read the message later.
@@ -10,7 +10,7 @@ pub enum MessageLen {
     Unrecognised,
     /// The message ends within the bytes, or at their end.
     Complete,
-    /// The message has at least so many bytes, more than there are.
+    /// The message has at least this many bytes, more than there are.
     AtLeast(usize),
 }
 

@@ -42,7 +42,7 @@ const MAX_LINE_LEN: usize = 8192;
 /// Most bytes of a method; the longest registered one has 17.
 const MAX_METHOD_LEN: usize = 32;
 
-/// A request, whole or as much of its head as was there.
+/// A request, complete or as much of its head as was there.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'p> {
     /// `GET`, `POST`, ...; case matters.
@@ -97,7 +97,7 @@ impl<'p> Request<'p> {
     }
 }
 
-/// A response, whole or as much of its head as was there.
+/// A response, complete or as much of its head as was there.
 #[derive(Clone, Copy, Debug)]
 pub struct Response<'p> {
     /// Minor version: 1 for HTTP/1.1.
@@ -143,10 +143,10 @@ pub struct Head<'p> {
     lines: &'p [u8],
     /// Captured bytes behind the empty line; empty if that was not reached.
     pub body: &'p [u8],
-    /// Fault of the lines; `None` for a whole and clean head. [`Malformed::Truncated`]: the
+    /// Fault of the lines; `None` for a complete head without one. [`Malformed::Truncated`]: the
     /// payload ends before the empty line. [`Malformed::BadSyntax`]: a line is no header, or folded
     /// (RFC 9112 section 5.2); it is left out. [`Malformed::TooManyHeaders`], [`Malformed::BadLength`]: more
-    /// than 64 lines or one of more than 8,192 bytes; the rest is not read.
+    /// than 64 lines or one of more than 8,192 bytes; the lines behind them are not read.
     pub malformed: Option<Malformed>,
 }
 
@@ -287,7 +287,7 @@ fn message_len(bytes: &[u8], _: Ports) -> Option<MessageLen> {
     (may_be_method && !bytes.is_empty()).then(|| MessageLen::AtLeast(bytes.len() + 1))
 }
 
-/// A method in capitals and a target, or the start of a status line. A first line that is whole must name the protocol.
+/// A method in capitals and a target, or the start of a status line. A complete first line must name the protocol.
 fn starts_http(bytes: &[u8]) -> bool {
     const STATUS: &[u8] = b"HTTP/1.";
     const MAX_METHOD_LEN: usize = 17;

@@ -58,7 +58,7 @@ pub fn identify_datagram(payload: &[u8], ports: Ports) -> Option<&'static Protoc
 }
 
 /// Length of the message that one direction of a TCP connection starts with: by its bytes on any port, but for DNS and the
-/// lines before an SSH version, which only their ports tell.
+/// lines before an SSH version, which only their ports identify.
 #[must_use]
 pub fn message_len(bytes: &[u8], ports: Ports) -> MessageLen {
     let lengths = protocols().filter_map(|protocol| protocol.framing);

@@ -31,7 +31,7 @@ pub struct Protocol {
     pub segment: Option<Identify>,
     /// Recognises a UDP payload; `None` if the protocol does not run over UDP.
     pub datagram: Option<Identify>,
-    /// Length of its messages in a TCP stream; `None` if they are not put together.
+    /// Length of its messages in a TCP stream; `None` if they are not reassembled.
     pub framing: Option<Framing>,
 }
 

@@ -27,7 +27,7 @@ const MAX_DOMAIN_LEN: usize = 255;
 const MAX_PATH_LEN: usize = 256;
 /// Most commands read of one message: a server must take 100 recipients (RFC 5321 section 4.5.3.1.8).
 const MAX_COMMANDS: usize = 128;
-/// Most lines of a greeting that are put together.
+/// Most lines of a greeting that are reassembled.
 const MAX_GREETING_LINES: usize = 16;
 
 const GREETING: &[u8] = b"220";

@@ -2,7 +2,7 @@
 //!
 //! Read first: RFC 5280 section 4.1; ITU-T X.690 section 8 (encoding); RFC 4514 (how names are written).
 //!
-//! Signatures and extensions are not read: a sensor cannot tell whether a certificate is good, only what it says.
+//! Signatures and extensions are not read: a sensor has no trust anchors, so it reports the fields without judging them.
 
 use core::fmt;
 

@@ -82,7 +82,7 @@ mod tests {
     const REPLY_BYTES: [u8; 28] = [
         0, 1, 0x08, 0x00, 6, 4, 0, 2, // Ethernet, IPv4, lengths, reply
         2, 0, 0, 0, 0, 1, 192, 0, 2, 1, // 192.0.2.1 is at 02:00:00:00:00:01
-        2, 0, 0, 0, 0, 2, 192, 0, 2, 2, // told to 192.0.2.2 at 02:00:00:00:00:02
+        2, 0, 0, 0, 0, 2, 192, 0, 2, 2, // reply to 192.0.2.2 at 02:00:00:00:00:02
     ];
 
     fn parse(bytes: &[u8]) -> Result<Option<Arp>, Malformed> {

@@ -70,7 +70,7 @@ fn read_payload<'p>(
     let payload = datagram.after(header_len);
     ip.payload = payload.captured;
     ip.payload_wire_len = payload.wire_len;
-    // A host drops a datagram that is shorter than its length field, so its payload reaches nobody.
+    // A host drops a datagram that is shorter than its length field, and its payload reaches no application.
     if announced > slice.wire_len {
         return Err(Malformed::BadLength);
     }

@@ -1,7 +1,7 @@
 //! IPv6 and its extension headers.
 //!
 //! Read first: RFC 8200 sections 3 and 4; RFC 7045 (which headers are extension headers); RFC 2675
-//! (jumbo payload); RFC 4302 section 2 (AH); RFC 6946 (fragment headers on whole datagrams).
+//! (jumbo payload); RFC 4302 section 2 (AH); RFC 6946 (fragment headers on complete datagrams).
 
 use sentinel_units::{Address, ip_protocol};
 
@@ -71,7 +71,7 @@ fn read_payload<'p>(ip: &mut Ip<'p>, behind: CapturedSlice<'p>, announced: u32) 
     let payload = behind.first(length).unwrap_or(behind);
     ip.wire_len = HEADER_LEN.saturating_add(payload.wire_len);
     (ip.payload, ip.payload_wire_len) = (payload.captured, payload.wire_len);
-    // A host drops a datagram that is shorter than its length field, so its payload reaches nobody.
+    // A host drops a datagram that is shorter than its length field, and its payload reaches no application.
     if length > behind.wire_len {
         return Err(Malformed::BadLength);
     }
@@ -357,7 +357,7 @@ mod tests {
         // hop-by-hop without that option cannot have a length of zero
         bytes[42] = 1;
         assert_eq!(parse(CapturedSlice::new(&bytes, 70_040)).unwrap().1, Err(Malformed::BadLength));
-        // offload of more than the field can tell
+        // offload of more than the field can hold
         let mut bytes = datagram(6, &[0xaa]);
         bytes[5] = 0;
         assert_eq!(parse(CapturedSlice::new(&bytes, 70_040)).unwrap().0.payload_wire_len, 70_000);

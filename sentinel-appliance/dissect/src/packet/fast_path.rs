@@ -66,7 +66,7 @@ pub struct PacketSummary<'p> {
     /// Endpoints.
     pub tuple: FiveTuple,
     content: Content<'p>,
-    /// Bytes of the whole frame on the wire.
+    /// Bytes of the frame on the wire.
     pub wire_len: u32,
     /// Hardware address of the sender on this link, if the frame is Ethernet.
     pub sender: Option<&'p [u8; 6]>,
@@ -227,7 +227,7 @@ pub fn summarize_v4(link: LinkType, bytes: &[u8], wire_len: u32) -> Option<(Five
 /// Source, destination and destination port of a frame that [`summarize_v4`] accepted, read again. `None` if
 /// [`summarize_v6`] accepted it; the result for any other frame has no meaning.
 //
-// One byte of the EtherType suffices to tell the two, because the frame is known to be one or the other.
+// One byte of the EtherType suffices to tell the two apart, because the frame is known to be one or the other.
 #[inline(always)] // the caller gets the fields in registers; a call would return them through memory
 #[must_use]
 pub fn reread_v4(bytes: &[u8]) -> Option<(u32, u32, Port)> {

@@ -32,7 +32,7 @@ pub struct Packet<'p> {
     pub transport: Transport<'p>,
     /// The outermost layer that could not be read, and why. What was read before it stays.
     pub malformed: Option<(Layer, Malformed)>,
-    /// Bytes of the whole frame on the wire.
+    /// Bytes of the frame on the wire.
     pub wire_len: u32,
 }
 
@@ -173,7 +173,7 @@ pub fn reassembled<'p>(like: &Packet<'_>, protocol: u8, bytes: &'p [u8]) -> Opti
 /// Facts of the layers below the network layer.
 //
 // A `Packet` is built once, at the end: filling one in step by step costs a copy of it, and the copy has to wait for the single
-// stores before it. The methods are `inline(always)` so that each result is built where the caller wants it.
+// stores before it. The methods are `inline(always)` so that each result is built in place.
 struct LinkHeaders {
     ethernet: Option<Ethernet>,
     cooked: Option<Cooked>,

@@ -12,7 +12,7 @@ pub enum Malformed {
     Truncated,
     /// The version field is not one that this protocol has.
     BadVersion,
-    /// More headers, tags, options or records than any honest packet has; the rest was not read.
+    /// More headers, tags, options or records than legitimate packets have; those over the limit were not read.
     TooManyHeaders,
     /// An address that must not be on the wire, such as an IPv4-mapped one in an IPv6 header.
     BadAddress,

@@ -47,7 +47,7 @@ impl Icmpv6<'_> {
         };
         let mut at = Cursor::new(self.payload);
         let target = Address::v6([at.u32().ok()?, at.u32().ok()?, at.u32().ok()?, at.u32().ok()?]);
-        // An advertisement tells the address of its target, a solicitation that of its source.
+        // An advertisement gives the address of its target, a solicitation that of its source.
         let wanted = if is_advertisement { TARGET_LINK_LAYER } else { SOURCE_LINK_LAYER };
         let flag = |bit: u32| is_advertisement && self.rest_of_header >> bit & 1 == 1;
         Some(Neighbour {

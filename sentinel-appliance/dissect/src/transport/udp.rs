@@ -27,7 +27,7 @@ impl<'p> Udp<'p> {
     /// # Errors
     /// - [`Malformed::Truncated`] if the capture ends within the header.
     /// - [`Malformed::BadLength`] if the length field is under eight or more than the datagram has. Zero
-    ///   stands for a length that does not fit and is taken as the rest.
+    ///   stands for a length that does not fit the field, and all bytes that follow count.
     #[inline(always)] // a call would return the fields through memory
     pub(crate) fn parse(slice: CapturedSlice<'p>, is_first_fragment: bool) -> Result<Self, Malformed> {
         let [s0, s1, d0, d1, l0, l1, _, _] = *slice.header::<8>()?;

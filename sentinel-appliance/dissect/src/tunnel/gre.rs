@@ -20,7 +20,7 @@ enum GrePayload {
     EtherType(u16),
     /// A frame of the point-to-point protocol.
     PointToPoint,
-    /// Nothing, or source routes, which are not followed (RFC 2784 section 2.3 lets go of them).
+    /// Nothing, or source routes, which are not followed (RFC 2784 section 2.3 has receivers discard them).
     Nothing,
 }
 

@@ -40,7 +40,7 @@ pub const LLMNR: Protocol = Protocol {
 pub(super) const PROTOCOLS: &[Protocol] = &[DNS, MDNS, LLMNR];
 pub(super) const FUZZ_BODIES: &[Body] = &[("dns_message", fuzz_message), ("dns_stream", fuzz_stream)];
 
-/// Most messages of a TCP stream that are put together.
+/// Most messages of one piece of a TCP stream whose lengths are read.
 const MAX_STREAM_MESSAGES: usize = 64;
 
 const HEADER_LEN: usize = 12;
@@ -49,7 +49,7 @@ const MIN_QUESTION_LEN: usize = 5;
 /// A name of one byte, type, class, time to live and length.
 const MIN_RECORD_LEN: usize = 11;
 
-/// A DNS message: its header, and the bytes that the rest is read from.
+/// A DNS message: its header, and the bytes from which names and records are read.
 #[derive(Clone, Copy, Debug)]
 pub struct Message<'m> {
     bytes: &'m [u8],
@@ -113,13 +113,13 @@ impl<'m> Message<'m> {
         self.flags & 0x0200 != 0
     }
 
-    /// The client wants the server to ask others.
+    /// The client asks for recursion: the server should query other servers.
     #[must_use]
     pub const fn recursion_desired(&self) -> bool {
         self.flags & 0x0100 != 0
     }
 
-    /// The server is ready to ask others.
+    /// The server offers recursion.
     #[must_use]
     pub const fn recursion_available(&self) -> bool {
         self.flags & 0x0080 != 0

@@ -45,7 +45,7 @@ impl RecordType {
     pub const SVCB: Self = Self(64);
     /// Service binding for HTTPS.
     pub const HTTPS: Self = Self(65);
-    /// A question for the whole zone.
+    /// A question for a complete zone.
     pub const AXFR: Self = Self(252);
     /// A question for any type.
     pub const ANY: Self = Self(255);
@@ -132,7 +132,7 @@ pub enum RecordData<'m> {
     Soa {
         /// Primary server.
         primary: Name<'m>,
-        /// Mailbox of who is responsible, with a dot for the at sign.
+        /// Mailbox of the responsible person, with a dot for the at sign.
         mailbox: Name<'m>,
         /// Version of the zone.
         serial: u32,
@@ -220,7 +220,7 @@ impl RecordData<'_> {
     }
 }
 
-/// Reads the data of a record in order. Names need the whole message, all else stays inside the record.
+/// Reads the data of a record in order. Names may point to any part of the message; all else stays inside the record.
 struct Fields<'r, 'm> {
     record: &'r Record<'m>,
     position: usize,

@@ -15,7 +15,7 @@ use crate::read::{Cursor, Malformed};
 
 const HOST_NAME: u8 = 0;
 
-/// A client hello, whole or as much of it as was there.
+/// A client hello, complete or as much of it as was there.
 #[derive(Clone, Copy, Debug)]
 pub struct ClientHello<'p> {
     /// Version of the record; 3.1 (`0x0301`) in most first records whatever the client speaks.
@@ -24,7 +24,7 @@ pub struct ClientHello<'p> {
     pub legacy_version: u16,
     /// 32 random bytes.
     pub random: &'p [u8; 32],
-    /// Session to go on with; random for TLS 1.3 clients.
+    /// Session to resume; random for TLS 1.3 clients.
     pub session_id: &'p [u8],
     /// Fault that ended the reading early; `None` for a complete hello. [`Malformed::Truncated`]: the payload ended first.
     /// All fields before the fault are there.
@@ -173,7 +173,7 @@ impl<'p> ClientHello<'p> {
         Ok(())
     }
 
-    /// Name of the server that the client wants, as sent: not checked to be a host name, nor to be ASCII.
+    /// Name of the requested server, as sent: not checked to be a host name, nor to be ASCII.
     #[must_use]
     pub const fn sni(&self) -> Option<&'p [u8]> {
         self.server_name
@@ -253,7 +253,7 @@ fn host_name<'p>(at: &mut Cursor<'p>) -> Result<&'p [u8], Malformed> {
     if name.is_empty() { Err(Malformed::BadLength) } else { Ok(name) }
 }
 
-/// Fuzz body: a TLS client hello, whole and put together from its records.
+/// Fuzz body: a TLS client hello, of one record and joined from several.
 pub(super) fn fuzz(bytes: &[u8]) {
     let mut joined = [0; 1024];
     let first = ClientHello::parse(bytes);

@@ -7,14 +7,14 @@ use crate::application::protocol::Ports;
 const SERVER_HELLO_DONE: u8 = 14;
 /// Most messages of a server's first flight.
 const MAX_MESSAGES: usize = 8;
-/// Bytes that tell a hello: record header and message type.
+/// Bytes that identify a hello: record header and message type.
 const START_LEN: usize = 6;
 
 pub(super) fn message_len(bytes: &[u8], _: Ports) -> Option<MessageLen> {
     match bytes {
         [HANDSHAKE_RECORD, 3, _, _, _, CLIENT_HELLO, ..] => Some(walk_messages(bytes, client_hello)),
         [HANDSHAKE_RECORD, 3, _, _, _, SERVER_HELLO, ..] => Some(walk_messages(bytes, server_flight)),
-        // Too short to tell, but nothing else begins so.
+        // Too short to identify, but no other protocol begins so.
         [HANDSHAKE_RECORD] | [HANDSHAKE_RECORD, 3] | [HANDSHAKE_RECORD, 3, 0..=4, ..]
             if bytes.len() < START_LEN =>
         {

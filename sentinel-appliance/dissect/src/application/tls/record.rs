@@ -12,7 +12,7 @@ pub(super) const CERTIFICATE: u8 = 11;
 const RECORD_HEADER_LEN: usize = 5;
 /// Most bytes of a record before encryption (RFC 8446 section 5.1).
 const MAX_FRAGMENT_LEN: usize = 1 << 14;
-/// Most records put together for one hello. Honest clients send one; those that hide the server name
+/// Most records joined for one hello. Clients usually send one; those that hide the server name
 /// from middleboxes send two to a dozen.
 pub(crate) const MAX_RECORDS: usize = 32;
 /// Most extensions read. Browsers send under twenty.

@@ -23,7 +23,7 @@ pub struct ServerHello<'p> {
     pub random: &'p [u8; 32],
     /// The suite chosen.
     pub cipher_suite: u16,
-    /// The server's own certificate, DER, whole. `None` from TLS 1.3 on, when a session is resumed, and if it is cut.
+    /// The server's own certificate, complete, in DER. `None` from TLS 1.3 on, when a session is resumed, and if it is cut.
     pub certificate: Option<&'p [u8]>,
     extensions: &'p [u8],
 }
@@ -36,8 +36,8 @@ pub const fn is_server_hello(payload: &[u8]) -> bool {
 }
 
 impl<'p> ServerHello<'p> {
-    /// Reads the payload of a TCP segment, or of several put together, that starts with the first record of a server. Its
-    /// messages are put together in `joined`, whose size bounds how much is read: 16 KiB suffice for nearly all
+    /// Reads the payload of a TCP segment, or of several joined, that starts with the first record of a server. Its
+    /// messages are joined in `joined`, whose size bounds how much is read: 16 KiB suffice for nearly all
     /// certificates.
     ///
     /// # Errors
