@@ -275,8 +275,8 @@ fn the_kernel_and_the_interpreter_agree() {
         let sender = Sender::open("left0").unwrap();
         for wanted in [
             SimpleFilter { port, ..SimpleFilter::default() },
-            SimpleFilter { protocol: Some(Protocol::Dns), address, port },
-            SimpleFilter { protocol: Some(Protocol::Tls), ..SimpleFilter::default() },
+            SimpleFilter { protocol: "dns".parse().ok(), address, port },
+            SimpleFilter { protocol: "tls".parse().ok(), ..SimpleFilter::default() },
             SimpleFilter { address, ..SimpleFilter::default() },
             SimpleFilter { protocol: Some(Protocol::Arp), ..SimpleFilter::default() },
         ] {

@@ -1,38 +1,33 @@
-//! Bytes to facts: what a frame says, read in one pass.
+//! Parsers: bytes of a frame to facts, in one pass.
 //!
-//! In: the bytes of one frame, its link type and its length on the wire ([`packet()`]), or the payload of
-//! a segment or datagram ([`dhcp`], [`dns`], [`tls`], [`http`], [`ssh`], [`quic`]). Out: plain values and slices of the same bytes.
-//! Memory: none; everything borrows from the frame, and the one buffer there is ([`dns::NameBuffer`])
-//! is the caller's. It never allocates, never panics, never keeps state between packets, never verifies
-//! checksums (network cards fill them in after a local capture), and judges nothing: a packet that lies
-//! about itself is a [`Malformed`] fact that a detector may count.
+//! In: the bytes of one frame, its link type and its length on the wire ([`packet()`], [`summarize`]), or the payload of a
+//! segment or datagram ([`application`]). Out: plain values and slices of the same bytes. Memory: none; everything borrows
+//! from the frame, and the one buffer ([`dns::NameBuffer`]) is the caller's. It never allocates, never panics, keeps no state
+//! between packets, verifies no checksums (network cards fill them in after a local capture), and decides nothing: a wrong
+//! length or version is a [`Malformed`] fact that a detector may count.
 //!
 //! # The map
 //!
-//! | bytes | file |
+//! | bytes | folder |
 //! |---|---|
-//! | frame -> everything up to the transport header | `packet` |
-//! | common frame -> what every detector asks | `summary` |
-//! | link layer | `ethernet`, `vlan`, `cooked`, `loopback`, `pppoe`, `mpls` |
-//! | network | `arp`, `ipv4`, `ipv6` (both give [`Ip`]) |
-//! | transport | `tcp`, `udp`, `icmp`, `icmpv6` |
-//! | inside tunnels | [`tunnel`], `gre` |
-//! | application | [`dhcp`], [`dns`], [`tls`] with [`x509`], [`http`], [`ssh`], [`quic`] |
-//! | where a message that spans segments ends | [`framing`] |
-//!
-//! [`registry`] lists all of them with their sources.
+//! | frame -> everything up to the transport header; the fast path for common frames | `packet` |
+//! | Ethernet (IEEE 802.3, LLC, SNAP), VLAN tags, Linux cooked, BSD loopback, `PPPoE`, MPLS | `link` |
+//! | ARP, IPv4, IPv6 with extension headers (both give [`Ip`]) | `network` |
+//! | TCP, UDP, ICMP, `ICMPv6` with neighbour messages | `transport` |
+//! | IP in IP, GRE, VXLAN, Geneve, GTP-U | [`tunnel`] |
+//! | payloads: the table of protocols, their parsers, lengths of their messages | [`application`] |
+//! | cursor, captured slice, faults | `read` |
 //!
 //! # Two lengths
 //!
-//! A capture may hold less of a frame than was on the wire. So every layer carries the bytes that are
-//! there and a length taken from the headers: `payload` and `payload_wire_len`. The first is never
-//! longer than the second, and neither holds link-layer padding.
+//! A capture may hold less of a frame than was on the wire. So every layer has the captured bytes and a length taken from the
+//! headers: `payload` and `payload_wire_len`. The first is never longer than the second, and neither holds link-layer padding.
 //!
 //! # Views of `pnet_packet`
 //!
 //! Headers of fixed size whose fields have no conditions (Ethernet, VLAN, ARP, ICMP) are read through
 //! `pnet_packet` views: their constructors check the size, so their getters cannot fail. The payload is
-//! always taken from our own slice, because a view's payload borrows from the view. The rest is own code:
+//! always taken from our own slice, because a view's payload borrows from the view. All other headers are read by own code:
 //! IPv4, IPv6 and TCP have lengths inside that `pnet_packet` clamps silently where a sensor must notice; the
 //! getters of its UDP view are not inlined and cost a call and a bounds check each, on every datagram; and
 //! its DNS, GRE and NDP option readers panic on hostile bytes.
@@ -40,50 +35,23 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
-mod arp;
-mod captured_slice;
-mod cooked;
-pub mod cursor;
-pub mod dhcp;
-pub mod dns;
-mod ethernet;
-mod fast_path;
-pub mod framing;
+pub mod application;
 #[doc(hidden)]
 pub mod fuzzing;
-mod gre;
-pub mod http;
-mod icmp;
-mod icmpv6;
-mod ip;
-mod ipv4;
-mod ipv6;
-mod loopback;
-mod malformed;
-mod mpls;
+mod link;
+mod network;
 mod packet;
-mod pppoe;
-pub mod quic;
-pub mod registry;
-pub mod ssh;
-mod tcp;
-pub mod tls;
+mod read;
+mod transport;
 pub mod tunnel;
-mod udp;
-mod vlan;
-pub mod x509;
 
-pub use arp::Arp;
-pub use cooked::Cooked;
-pub use ethernet::Ethernet;
-pub use fast_path::{
-    FiveTuple, PacketSummary, reread_v4, reread_v6, sender, summarize, summarize_v4, summarize_v6,
+pub use application::{dhcp, dns, framing, http, quic, ssh, tls, x509};
+pub use link::{Cooked, Ethernet, VlanTag, Vlans};
+pub use network::{Arp, Fragment, Ip};
+pub use packet::{
+    FiveTuple, Network, Packet, PacketSummary, Transport, packet, reassembled, reread_v4, reread_v6, sender,
+    summarize, summarize_v4, summarize_v6,
 };
-pub use icmp::Icmp;
-pub use icmpv6::{Icmpv6, Neighbour};
-pub use ip::{Fragment, Ip, protocol};
-pub use malformed::{Layer, Malformed};
-pub use packet::{Network, Packet, Transport, packet, reassembled};
-pub use tcp::{Tcp, TcpFlags, TcpOption, TcpOptions};
-pub use udp::Udp;
-pub use vlan::{VlanTag, Vlans};
+pub use read::{Layer, Malformed};
+pub use sentinel_units::ip_protocol as protocol;
+pub use transport::{Icmp, Icmpv6, Neighbour, Tcp, TcpFlags, TcpOption, TcpOptions, Udp};

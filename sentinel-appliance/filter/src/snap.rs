@@ -1,51 +1,34 @@
-//! How much of a frame analysis needs: a program that returns a length for each class of traffic.
+//! Kernel snap: a program that returns how many bytes of a frame the analysis needs, by class of traffic.
 //!
 //! Read first: `pcap-filter(7)`; RFC 8446 section 5.1 (TLS records); RFC 9000 section 17.2 (QUIC long headers);
 //! RFC 8489 section 5 (STUN); RFC 2516 (`PPPoE`).
 //!
-//! Bulk is what fills a ring, and of bulk nobody reads more than the headers. Everything that may carry names,
-//! handshakes, requests or leases stays whole, and so does every frame that this program cannot read to its end:
-//! fragments, IPv6 with extension headers, tunnels, three tags, a TCP header that ends behind [`HEADERS`]. It keeps no
-//! state: the second segment of a long handshake is known only by being short or by its port.
+//! Bulk traffic fills a ring, and analysis reads only its headers, so only [`HEADERS`] bytes of it are kept. Frames that may
+//! carry names, handshakes, requests or leases keep their full length, by the ports and first bytes of the
+//! [services](sentinel_units::service), and so does every frame whose headers this program cannot follow: fragments, IPv6 with
+//! extension headers, tunnels, three tags, a TCP header that ends behind [`HEADERS`]. The program has no state, so the second
+//! segment of a long handshake is recognised only by its length or its port.
 
 use alloc::vec::Vec;
 
-use sentinel_units::LinkType;
+use sentinel_units::service::{SERVICES, Service};
+use sentinel_units::{LinkType, Port, ethertype, ip_protocol, port, ppp_protocol};
 
 use crate::assembler::{Assembler, Label, Unreachable};
 use crate::code;
 use crate::instruction::Instruction;
 use crate::program::Program;
 
-/// Kept of a frame of bulk traffic: all headers, two tags, `PPPoE` and the options of TCP included.
+/// Bytes kept of a frame of bulk traffic: all headers, with two tags, `PPPoE` and TCP options.
 pub const HEADERS: u32 = 112;
-/// Frames up to this length stay whole. All loads below lie within it, so that none fails.
+/// Frames up to this length are kept. All loads below lie within it, so that none fails: a failed load would drop the frame.
 const SMALL: u32 = 128;
-/// A frame longer than this is bulk unless its first bytes say otherwise; the rest of a long handshake is shorter.
+/// A longer frame is bulk unless its first bytes say otherwise; the last segment of a long handshake is shorter.
 const FULL_SEGMENT: u32 = 1_200;
-const WHOLE: u32 = u32::MAX;
+const FULL_LENGTH: u32 = u32::MAX;
 
-/// Ports from 1024 up whose datagrams stay whole: MS-SQL browser, SSDP, MQTT-SN, `NetFlow`, WS-Discovery, STUN, SIP,
-/// NAT-PMP, mDNS, LLMNR, `CoAP`, sFlow, IPFIX, RADIUS.
-const UDP_PORTS: [u32; 17] =
-    [1434, 1812, 1813, 1884, 1900, 2055, 3478, 3702, 4739, 5060, 5061, 5351, 5353, 5355, 5683, 6343, 9995];
-/// Ports from 1024 up whose shorter segments stay whole: MS-SQL, Oracle, MQTT, `MySQL`, RDP, SIP, XMPP, `PostgreSQL`, VNC,
-/// Redis, IRC, HTTP beside port 80, MQTT over TLS, Elasticsearch, `MongoDB`.
-const TCP_PORTS: [u32; 19] = [
-    1433, 1521, 1883, 3128, 3306, 3389, 5060, 5061, 5222, 5269, 5432, 5900, 6379, 6667, 8000, 8080, 8443,
-    8883, 9200,
-];
-/// How a request, an answer or a greeting begins, whatever its port.
-const HEADS: [&[u8; 4]; 16] = [
-    b"GET ", b"POST", b"PUT ", b"HEAD", b"HTTP", b"DELE", b"OPTI", b"PATC", b"CONN", b"TRAC", b"PRI ",
-    b"SSH-", b"220 ", b"220-", b"RTSP", b"\x13Bit",
-];
-
-const DNS: u32 = 53;
-const QUIC: u32 = 443;
-
-/// The program that returns, of each frame of type `link`, how much to keep: all of it or [`HEADERS`], never nothing.
-/// `None` if frames of that type are not told apart: keep them whole.
+/// Program that returns the number of bytes to keep of a frame of type `link`: all of it or [`HEADERS`], never zero. `None` for
+/// link types that have no program: keep their frames at full length.
 #[must_use]
 pub fn content_snap(link: LinkType) -> Option<Program> {
     let instructions = match link {
@@ -58,25 +41,26 @@ pub fn content_snap(link: LinkType) -> Option<Program> {
 
 fn build(network: u32, kind: Option<u32>) -> Result<Vec<Instruction>, Unreachable> {
     let mut out = Assembler::default();
-    let (whole, headers) = (out.label(), out.label());
-    let mut builder = Builder { out, whole, headers, network };
+    let (full, headers) = (out.label(), out.label());
+    let mut builder = Builder { out, full, headers, network };
     builder.program(kind);
-    let Builder { mut out, whole, headers, .. } = builder;
-    out.place(whole);
-    out.plain(code::RET_K, WHOLE);
+    let Builder { mut out, full, headers, .. } = builder;
+    out.place(full);
+    out.plain(code::RET_K, FULL_LENGTH);
     out.place(headers);
     out.plain(code::RET_K, HEADERS);
     out.finish()
 }
 
-/// Slot for the protocol number behind IPv4, slot for where the transport header is.
+/// Scratch memory slots: the protocol number, and the offset of the transport header.
 const PROTOCOL: u32 = 0;
 const TRANSPORT: u32 = 1;
 
-/// Emits the program. X holds how far the network header, and later what follows it, is behind [`Builder::network`].
+/// Emits the program. Invariant: X is the offset of the current header, network and later transport, from
+/// [`Builder::network`].
 struct Builder {
     out: Assembler,
-    whole: Label,
+    full: Label,
     headers: Label,
     network: u32,
 }
@@ -87,7 +71,7 @@ impl Builder {
         self.out.plain(code::LD_W_LEN, 0);
         let long = self.out.label();
         self.out.branch_if(code::JGT_K, SMALL, long);
-        self.out.plain(code::RET_K, WHOLE);
+        self.out.plain(code::RET_K, FULL_LENGTH);
         self.out.place(long);
         self.out.plain(code::LDX_IMM, 0);
         match kind {
@@ -99,7 +83,7 @@ impl Builder {
                 self.out.branch_if(code::JEQ_K, 6, v6);
             }
         }
-        self.out.plain(code::RET_K, WHOLE);
+        self.out.plain(code::RET_K, FULL_LENGTH);
         let (tcp, udp) = (self.out.label(), self.out.label());
         self.out.place(v4);
         self.v4(tcp, udp);
@@ -111,20 +95,17 @@ impl Builder {
         self.tcp();
     }
 
-    /// Over up to two tags and `PPPoE`; goes on if it is not IP.
+    /// Skips up to two tags and `PPPoE`, and jumps to `v4` or `v6`; falls through if the frame is not IP.
     fn ether_type(&mut self, kind: u32, v4: Label, v6: Label) {
-        const V4: u32 = 0x0800;
-        const V6: u32 = 0x86dd;
-        const SESSION: u32 = 0x8864;
-        const TAGS: [u32; 3] = [0x8100, 0x88a8, 0x9100];
+        const TAGS: [u16; 3] = [ethertype::VLAN, ethertype::SERVICE_VLAN, ethertype::OLD_SERVICE_VLAN];
         let untagged = self.out.label();
         self.out.plain(code::LD_H_ABS, kind);
         for depth in 1..=2 {
             let tagged = self.out.label();
-            self.out.branch_if(code::JEQ_K, V4, v4);
-            self.out.branch_if(code::JEQ_K, V6, v6);
+            self.out.branch_if(code::JEQ_K, u32::from(ethertype::IPV4), v4);
+            self.out.branch_if(code::JEQ_K, u32::from(ethertype::IPV6), v6);
             for tag in TAGS {
-                self.out.branch_if(code::JEQ_K, tag, tagged);
+                self.out.branch_if(code::JEQ_K, u32::from(tag), tagged);
             }
             self.out.jump(untagged);
             self.out.place(tagged);
@@ -132,20 +113,20 @@ impl Builder {
             self.out.plain(code::LD_H_ABS, self.network + depth * 4 - 2);
         }
         self.out.place(untagged);
-        self.out.branch_if(code::JEQ_K, V4, v4);
-        self.out.branch_if(code::JEQ_K, V6, v6);
+        self.out.branch_if(code::JEQ_K, u32::from(ethertype::IPV4), v4);
+        self.out.branch_if(code::JEQ_K, u32::from(ethertype::IPV6), v6);
         let other = self.out.label();
-        self.out.branch_unless(code::JEQ_K, SESSION, other);
+        self.out.branch_unless(code::JEQ_K, u32::from(ethertype::PPPOE_SESSION), other);
         self.out.plain(code::LD_H_IND, self.network + 6);
         self.out.plain(code::ST, PROTOCOL);
         self.step(8);
         self.out.plain(code::LD_MEM, PROTOCOL);
-        self.out.branch_if(code::JEQ_K, 0x0021, v4);
-        self.out.branch_if(code::JEQ_K, 0x0057, v6);
+        self.out.branch_if(code::JEQ_K, u32::from(ppp_protocol::IPV4), v4);
+        self.out.branch_if(code::JEQ_K, u32::from(ppp_protocol::IPV6), v6);
         self.out.place(other);
     }
 
-    /// X grows by `bytes`. A is lost.
+    /// Adds `bytes` to X. Overwrites A.
     fn step(&mut self, bytes: u32) {
         self.out.plain(code::TXA, 0);
         self.out.plain(code::ADD_K, bytes);
@@ -153,9 +134,8 @@ impl Builder {
     }
 
     fn v4(&mut self, tcp: Label, udp: Label) {
-        const ESP: u32 = 50;
         self.out.plain(code::LD_H_IND, self.network + 6);
-        self.whole_if(code::JSET_K, 0x3fff); // more fragments, or an offset
+        self.keep_full_if(code::JSET_K, 0x3fff); // more fragments, or an offset
         self.out.plain(code::LD_B_IND, self.network + 9);
         self.out.plain(code::ST, PROTOCOL);
         self.out.plain(code::LD_B_IND, self.network);
@@ -164,25 +144,24 @@ impl Builder {
         self.out.plain(code::ADD_X, 0);
         self.out.plain(code::TAX, 0);
         self.out.plain(code::LD_MEM, PROTOCOL);
-        self.transport(ESP, tcp, udp);
+        self.transport(tcp, udp);
     }
 
     fn v6(&mut self, tcp: Label, udp: Label) {
-        const ESP: u32 = 50;
         self.out.plain(code::LD_B_IND, self.network + 6);
         self.out.plain(code::ST, PROTOCOL);
         self.step(40);
         self.out.plain(code::LD_MEM, PROTOCOL);
-        self.transport(ESP, tcp, udp);
+        self.transport(tcp, udp);
     }
 
-    /// A is the protocol number.
-    fn transport(&mut self, encrypted: u32, tcp: Label, udp: Label) {
-        self.out.branch_if(code::JEQ_K, 6, tcp);
-        self.out.branch_if(code::JEQ_K, 17, udp);
+    /// Jumps by the protocol number in A. ESP is bulk: nothing behind its header can be read.
+    fn transport(&mut self, tcp: Label, udp: Label) {
+        self.out.branch_if(code::JEQ_K, u32::from(ip_protocol::TCP), tcp);
+        self.out.branch_if(code::JEQ_K, u32::from(ip_protocol::UDP), udp);
         let bulk = self.out.label();
-        self.out.branch_if(code::JEQ_K, encrypted, bulk);
-        self.out.plain(code::RET_K, WHOLE);
+        self.out.branch_if(code::JEQ_K, u32::from(ip_protocol::ESP), bulk);
+        self.out.plain(code::RET_K, FULL_LENGTH);
         self.out.place(bulk);
         self.out.plain(code::RET_K, HEADERS);
     }
@@ -192,21 +171,21 @@ impl Builder {
         for offset in [0, 2] {
             let next = self.out.label();
             self.out.plain(code::LD_H_IND, self.network + offset);
-            self.out.branch_if(code::JEQ_K, QUIC, next);
-            self.service(&UDP_PORTS);
+            self.out.branch_if(code::JEQ_K, number(port::HTTPS), next);
+            self.service(|service| service.full_snap.udp);
             self.out.place(next);
         }
         self.out.plain(code::LD_W_IND, self.network + 8);
         for handshake in [0x0100_0000, 0x0200_0000, 0x0300_0000] {
-            self.whole_if(code::JEQ_K, handshake); // WireGuard
+            self.keep_full_if(code::JEQ_K, handshake); // WireGuard
         }
         self.out.plain(code::RSH_K, 16);
-        self.whole_if(code::JEQ_K, 0x16fe); // DTLS handshake
+        self.keep_full_if(code::JEQ_K, 0x16fe); // DTLS handshake
         self.out.plain(code::RSH_K, 8);
-        self.whole_if(code::JEQ_K, 0x64); // 'd': BitTorrent's messages are dictionaries
-        self.whole_if(code::JGE_K, 0xc0); // QUIC long header: both upper bits
+        self.keep_full_if(code::JEQ_K, 0x64); // 'd': BitTorrent's messages are dictionaries
+        self.keep_full_if(code::JGE_K, 0xc0); // QUIC long header: both upper bits
         self.out.plain(code::LD_W_IND, self.network + 12);
-        self.whole_if(code::JEQ_K, STUN_COOKIE);
+        self.keep_full_if(code::JEQ_K, STUN_COOKIE);
         self.out.jump(self.headers);
     }
 
@@ -214,24 +193,24 @@ impl Builder {
         const SYN: u32 = 2;
         const HANDSHAKE: u32 = 0x1603_0000;
         self.out.plain(code::LD_B_IND, self.network + 13);
-        self.whole_if(code::JSET_K, SYN);
+        self.keep_full_if(code::JSET_K, SYN);
         for offset in [0, 2] {
             self.out.plain(code::LD_H_IND, self.network + offset);
-            self.whole_if(code::JEQ_K, DNS);
+            self.keep_full_if(code::JEQ_K, number(port::DNS));
         }
         self.out.plain(code::STX, TRANSPORT);
         self.out.plain(code::LD_B_IND, self.network + 12);
         self.out.plain(code::AND_K, 0xf0);
         self.out.plain(code::RSH_K, 2);
         self.out.plain(code::ADD_X, 0);
-        self.whole_if(code::JGT_K, HEADERS - self.network);
+        self.keep_full_if(code::JGT_K, HEADERS - self.network);
         self.out.plain(code::TAX, 0);
         self.out.plain(code::LD_W_IND, self.network);
-        for head in HEADS {
-            self.whole_if(code::JEQ_K, u32::from_be_bytes(*head));
+        for prefix in SERVICES.iter().flat_map(|service| service.prefixes) {
+            self.keep_full_if(code::JEQ_K, u32::from_be_bytes(**prefix));
         }
         self.out.plain(code::AND_K, 0xffff_0000);
-        self.whole_if(code::JEQ_K, HANDSHAKE);
+        self.keep_full_if(code::JEQ_K, HANDSHAKE);
         let short = self.out.label();
         self.out.plain(code::LD_W_LEN, 0);
         self.out.branch_unless(code::JGT_K, FULL_SEGMENT, short);
@@ -240,26 +219,30 @@ impl Builder {
         self.out.plain(code::LDX_MEM, TRANSPORT);
         for offset in [0, 2] {
             self.out.plain(code::LD_H_IND, self.network + offset);
-            self.service(&TCP_PORTS);
+            self.service(|service| service.full_snap.tcp);
         }
         self.out.jump(self.headers);
     }
 
-    /// Whole if the port in A is a system port or one of `ports`.
-    fn service(&mut self, ports: &[u32]) {
+    /// Keeps the full length if the port in A is a system port or among the `ports` of a service.
+    fn service(&mut self, ports: fn(&'static Service) -> &'static [u16]) {
         const FIRST_USER_PORT: u32 = 1024;
         let user = self.out.label();
         self.out.branch_if(code::JGE_K, FIRST_USER_PORT, user);
-        self.out.plain(code::RET_K, WHOLE);
+        self.out.plain(code::RET_K, FULL_LENGTH);
         self.out.place(user);
-        for port in ports {
-            self.whole_if(code::JEQ_K, *port);
+        for port in SERVICES.iter().flat_map(|service| ports(service)) {
+            self.keep_full_if(code::JEQ_K, u32::from(*port));
         }
     }
 
-    fn whole_if(&mut self, code: u16, k: u32) {
-        self.out.branch_if(code, k, self.whole);
+    fn keep_full_if(&mut self, code: u16, k: u32) {
+        self.out.branch_if(code, k, self.full);
     }
+}
+
+fn number(port: Port) -> u32 {
+    u32::from(port.0)
 }
 
 #[cfg(test)]
@@ -269,7 +252,7 @@ mod tests {
     use crate::interpreter::Packet;
     use std::vec;
 
-    /// What a frame is made of: tags and session header, family, protocol, ports, and how the payload begins.
+    /// Parts of a frame: tags and session header, family, protocol, ports, and the first bytes of the payload.
     struct Case {
         between: &'static [u8],
         v6: bool,
@@ -296,7 +279,7 @@ mod tests {
     fn frame(case: &Case) -> Vec<u8> {
         let mut bytes = vec![2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1];
         bytes.extend(case.between);
-        // A session header has told the family already.
+        // A PPPoE session header names the family itself.
         let is_session = case.between.first_chunk() == Some(&[0x88, 0x64]);
         if !is_session {
             bytes.extend(if case.v6 { [0x86, 0xdd] } else { [8, 0] });
@@ -331,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn of_bulk_the_headers_are_kept_whatever_is_before_them() {
+    fn bulk_keeps_its_headers_behind_any_link_headers() {
         for between in [
             &[][..],
             &[0x81, 0, 0, 5],
@@ -359,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_looked_into_stays_whole() {
+    fn traffic_that_is_read_keeps_its_full_length() {
         for v6 in [false, true] {
             for case in [
                 Case { begins: &[0x16, 3, 1, 5, 0xdc], ports: (50_000, 9_999), ..BULK },
@@ -409,7 +392,7 @@ mod tests {
 
     /// A load past the end would drop the frame in the kernel.
     #[test]
-    fn no_frame_is_lost_however_short_or_damaged() {
+    fn short_and_damaged_frames_are_kept() {
         let mut state = 0x2545_f491_4f6c_dd1d_u64; // the seed; xorshift64 (Marsaglia 2003)
         for link in [LinkType::ETHERNET, LinkType::RAW] {
             for case in [&BULK, &DATAGRAM, &Case { v6: true, ..BULK }] {
@@ -433,7 +416,7 @@ mod tests {
     }
 
     #[test]
-    fn a_filter_before_it_says_which_and_it_says_how_much() {
+    fn a_filter_joined_with_it_selects_and_it_sets_the_length() {
         let snap = content_snap(LinkType::ETHERNET).unwrap();
         let filter = crate::compile("tcp", LinkType::ETHERNET, 0x0004_0000).unwrap();
         let both = filter.and(&snap).unwrap();

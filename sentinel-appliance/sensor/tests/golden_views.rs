@@ -59,6 +59,45 @@ fn records_and_flows_are_those_committed() {
     assert!(wrong.is_empty(), "differ from those committed: {}", wrong.join(", "));
 }
 
+/// Captures made by hand, one or more for each protocol that the golden ones lack: every view of every one of them.
+#[test]
+fn views_of_protocols_are_those_committed() {
+    let bless = std::env::var_os("GOLDEN_BLESS").is_some();
+    let directory = golden().with_file_name("views");
+    let origin = fs::read_to_string(directory.join("ORIGIN.md")).unwrap();
+    let (mut count, mut wrong) = (0, Vec::new());
+    for entry in fs::read_dir(&directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "pcap") {
+            continue;
+        }
+        count += 1;
+        let name = path.file_name().unwrap().to_str().unwrap();
+        assert!(origin.contains(&format!("`{name}`")), "{name} has no line in ORIGIN.md");
+        for (option, extension) in [
+            ("--color=never", "lines.txt"),
+            ("--json", "json.ndjson"),
+            ("--records", "records.ndjson"),
+            ("--flows", "flows.ndjson"),
+        ] {
+            let output = run(&["read", path.to_str().unwrap(), option]);
+            assert_eq!(output.status.code(), Some(0), "{name}: {}", stderr(&output));
+            let (now, committed) = (stdout(&output), path.with_extension(extension));
+            if bless {
+                fs::write(&committed, &now).unwrap();
+            }
+            if fs::read_to_string(&committed).ok().as_ref() != Some(&now) {
+                wrong.push(committed.file_name().unwrap().to_string_lossy().into_owned());
+            }
+        }
+    }
+    assert!(
+        count > 0 && wrong.is_empty(),
+        "{count} captures; differ from those committed: {}",
+        wrong.join(", ")
+    );
+}
+
 fn lines(text: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }

@@ -17,7 +17,7 @@ mod stream;
 
 use core::time::Duration;
 
-use sentinel_dissect::framing::Probe;
+use sentinel_dissect::framing::MessageLen;
 use sentinel_dissect::{Tcp, TcpFlags};
 use sentinel_units::Timestamp;
 
@@ -264,8 +264,8 @@ impl<'m> Streams<'m> {
     ) {
         let Arrival { sequence, bytes, is_truncated, at } = arrival;
         let message = key.message(bytes, at);
-        let needed_len = match key.probe(bytes) {
-            Probe::Complete => {
+        let needed_len = match key.message_len(bytes) {
+            MessageLen::Complete => {
                 deliver(&message);
                 if let Some(stream) = slot.and_then(|slot| self.slots.get_mut(slot)) {
                     let len = u32::try_from(bytes.len()).unwrap_or(0);
@@ -273,8 +273,8 @@ impl<'m> Streams<'m> {
                 }
                 return;
             }
-            Probe::Other => return self.release(slot),
-            Probe::More(needed_len) => needed_len,
+            MessageLen::Unrecognised => return self.release(slot),
+            MessageLen::AtLeast(needed_len) => needed_len,
         };
         if is_truncated {
             // The missing bytes will never arrive.

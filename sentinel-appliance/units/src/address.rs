@@ -42,14 +42,14 @@ impl Address {
         [a, b, c, d]
     }
 
-    /// Whether this is an IPv4 address.
+    /// Returns true for an IPv4 address.
     #[inline]
     #[must_use]
     pub const fn is_v4(self) -> bool {
         self.upper == 0 && split(self.lower).0 == MAPPED_PREFIX
     }
 
-    /// Whether packets to this address go to many: multicast, or IPv4 limited broadcast.
+    /// Returns true for an address of many receivers: multicast, or IPv4 limited broadcast.
     #[inline]
     #[must_use]
     pub const fn is_group(self) -> bool {
@@ -57,14 +57,14 @@ impl Address {
         if self.is_v4() { last >> 28 == 0xe || last == u32::MAX } else { self.upper >> 56 == 0xff }
     }
 
-    /// Whether this is `0.0.0.0` or `::`.
+    /// Returns true for `0.0.0.0` and `::`.
     #[inline]
     #[must_use]
     pub const fn is_unspecified(self) -> bool {
         self.upper == 0 && (self.lower == 0 || self.lower == join(MAPPED_PREFIX, 0))
     }
 
-    /// Whether the address never leaves its link: `169.254.0.0/16`, `fe80::/10`.
+    /// Returns true for a link-local address: `169.254.0.0/16`, `fe80::/10`.
     #[inline]
     #[must_use]
     pub const fn is_link_local(self) -> bool {

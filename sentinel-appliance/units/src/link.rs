@@ -1,4 +1,4 @@
-//! What the first bytes of a frame are.
+//! Link-layer header types.
 
 use core::fmt;
 
@@ -24,7 +24,7 @@ impl LinkType {
     /// Linux cooked capture, version 2: twenty bytes.
     pub const LINUX_SLL2: Self = Self(276);
 
-    /// Those that the sensor can read, the commonest first.
+    /// Types that the sensor can read, the most common first.
     pub const SUPPORTED: [Self; 8] = [
         Self::ETHERNET,
         Self::RAW,
@@ -36,7 +36,7 @@ impl LinkType {
         Self::IPV6,
     ];
 
-    /// Whether the sensor can read what follows such a header.
+    /// Returns true if the sensor can read frames of this type.
     #[inline]
     #[must_use]
     pub const fn is_supported(self) -> bool {

@@ -6,7 +6,7 @@ use core::str::FromStr;
 
 use crate::Address;
 
-/// A network: an address and how many of its leading bits count (RFC 4632, RFC 4291 section 2.3).
+/// A network prefix: an address and the number of its leading bits that count (RFC 4632, RFC 4291 section 2.3).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Prefix {
     network: [u32; 4],
@@ -44,7 +44,7 @@ impl Prefix {
         self.is_v4().then_some((mask, network))
     }
 
-    /// Whether `address` lies in this network.
+    /// Returns true if `address` lies in this network.
     #[inline]
     #[must_use]
     pub fn contains(&self, address: Address) -> bool {
@@ -65,7 +65,7 @@ impl fmt::Display for Prefix {
     }
 }
 
-/// Why a text is not a network.
+/// Reason why a text is not a network.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum ParsePrefixError {
@@ -75,9 +75,9 @@ pub enum ParsePrefixError {
     Length,
     /// The number after the slash is more than the address has bits.
     TooLong {
-        /// What was asked for.
+        /// Length in the text.
         length: u8,
-        /// The most this family allows.
+        /// Longest prefix of the address family.
         longest: u8,
     },
 }

@@ -5,14 +5,14 @@ use core::time::Duration;
 
 /// Nanoseconds since 1970-01-01 00:00:00 UTC, as stamped on a packet.
 ///
-/// The only clock that detection knows. Ranges to the year 2554.
+/// Detection knows no other clock. Ranges to the year 2554.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Timestamp(u64);
 
 impl Timestamp {
     /// The epoch itself; also what a capture without stamps carries.
     pub const ZERO: Self = Self(0);
-    /// The last instant that fits, for deadlines that never come.
+    /// The last instant that fits, for deadlines that are never reached.
     pub const MAX: Self = Self(u64::MAX);
 
     /// From nanoseconds since the epoch.
@@ -118,7 +118,7 @@ const fn civil_from_days(days: u64) -> (u64, u64, u64) {
 }
 
 /// Whole milliseconds of a span; saturates after 584 million years.
-#[inline(never)] // A multiplication of 64 bits takes nine instructions on a board; many ask, none on the packet path.
+#[inline(never)] // a 64-bit multiplication takes nine instructions on a board; of its many callers none is on the packet path
 #[must_use]
 pub fn millis(span: Duration) -> u64 {
     span.as_secs().saturating_mul(1_000).saturating_add(span.subsec_millis().into())

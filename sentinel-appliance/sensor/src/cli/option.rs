@@ -72,7 +72,7 @@ pub(super) const OPTIONS: &[CommandOption] = &[
     flag("display-only", &["replay"], "show the packets at their pace, send nothing"),
     flag("alerts", VIEWS, "what the detectors raise, as NDJSON; --alerts=text for people")
         .optional(Takes::OptionalValue("text")),
-    flag("records", VIEWS, "DNS, TLS, QUIC, HTTP and SSH messages as NDJSON"),
+    flag("records", VIEWS, "messages of DNS, TLS, HTTP and others as NDJSON"),
     flag("flows", VIEWS, "conversations as NDJSON, each when it ends"),
     flag("count-only", VIEWS, "the number of packets that pass the filter"),
     flag("json", PACKETS, "an object for each packet, as NDJSON"),
@@ -85,7 +85,7 @@ pub(super) const OPTIONS: &[CommandOption] = &[
         "instead of words at the end",
     )
     .short('f'),
-    value("protocol", "NAME", PACKETS, "only tcp, udp, icmp, arp, http, dns, tls or quic"),
+    value("protocol", "NAME", PACKETS, "only one protocol, such as tcp, icmp, dns or tls"),
     value("ip", "ADDRESS", PACKETS, "only packets from or to this address"),
     value("port", "NUMBER", PACKETS, "only packets from or to this port"),
     value("count", "NUMBER", PACKETS, "stop after so many packets; 0: no limit").short('c'),

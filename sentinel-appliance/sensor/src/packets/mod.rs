@@ -1,6 +1,7 @@
 //! Packet tool behind `read`, `capture` and `replay`: frames in, views of them out.
 
 pub(crate) mod decapsulate;
+pub(crate) mod fields;
 pub(crate) mod filter;
 pub(crate) mod flows;
 pub(crate) mod input;

@@ -1,6 +1,6 @@
 //! Buffering of an incomplete message in chunks of the pool, and its delivery once complete.
 
-use sentinel_dissect::framing::Probe;
+use sentinel_dissect::framing::MessageLen;
 
 use super::pool::NO_CHUNK;
 use super::{BUFFERING, CHUNK_LEN, Content, MAX_MESSAGE_LEN, MAX_PROBES, Message, Streams};
@@ -85,8 +85,8 @@ impl Streams<'_> {
         let (key, next_sequence, last_used) = (stream.key, stream.next_sequence, stream.last_used);
         let ready = self.join(slot);
         let bytes = self.message.get(..ready).unwrap_or_default();
-        match key.probe(bytes) {
-            Probe::More(needed_len) if ready < MAX_MESSAGE_LEN => {
+        match key.message_len(bytes) {
+            MessageLen::AtLeast(needed_len) if ready < MAX_MESSAGE_LEN => {
                 let Some(stream) = self.slots.get_mut(slot) else { return Content::Message };
                 stream.probe_count += 1;
                 let needed_len = needed_len.clamp(ready + 1, MAX_MESSAGE_LEN);
@@ -95,12 +95,12 @@ impl Streams<'_> {
                     self.deliver_partial(slot, deliver);
                 }
             }
-            Probe::More(_) => self.deliver_partial(slot, deliver),
-            Probe::Other => {
+            MessageLen::AtLeast(_) => self.deliver_partial(slot, deliver),
+            MessageLen::Unrecognised => {
                 self.release(Some(slot));
                 return Content::Other;
             }
-            Probe::Complete => {
+            MessageLen::Complete => {
                 self.counts.reassembled += 1;
                 deliver(&key.message(bytes, last_used));
                 self.free_chunks(slot);

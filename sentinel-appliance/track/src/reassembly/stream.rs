@@ -1,6 +1,8 @@
 //! One direction of a stream: its key, its slot, the storage for all slots, and the messages found in it.
 
-use sentinel_dissect::framing::{Probe, probe, probe_handshake};
+use sentinel_dissect::application::message_len;
+use sentinel_dissect::framing::MessageLen;
+use sentinel_dissect::quic;
 use sentinel_units::Timestamp;
 
 use super::pool::NO_CHUNK;
@@ -25,11 +27,11 @@ impl Key {
     }
 
     /// Returns whether `bytes` begin with a complete message, the start of one, or neither.
-    pub(super) fn probe(&self, bytes: &[u8]) -> Probe {
+    pub(super) fn message_len(&self, bytes: &[u8]) -> MessageLen {
         if self.channel == 0 {
-            probe(bytes, (self.source.port, self.destination.port))
+            message_len(bytes, (self.source.port, self.destination.port))
         } else {
-            probe_handshake(bytes)
+            quic::message_len(bytes)
         }
     }
 

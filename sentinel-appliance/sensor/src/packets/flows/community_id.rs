@@ -1,15 +1,14 @@
-//! The name of a conversation that other monitors give it too.
+//! Community ID: a hash of the 5-tuple that other monitors compute alike.
 //!
 //! Read first: <https://github.com/corelight/community-id-spec> (version 1).
 
 use std::fmt::Write;
 
-use sentinel_dissect::protocol;
 use sentinel_seal::digest;
 use sentinel_track::flow::Endpoint;
-use sentinel_units::Address;
+use sentinel_units::{Address, ip_protocol};
 
-/// Writes `1:` and the digest in Base64. The ends stand in the order of [`FlowRecord::ordered_endpoints`], which is that of the
+/// Writes `1:` and the digest in Base64. The endpoints are in the order of [`FlowRecord::ordered_endpoints`], which is that of the
 /// specification; the seed is 0.
 ///
 /// [`FlowRecord::ordered_endpoints`]: sentinel_track::flow_record::FlowRecord::ordered_endpoints
@@ -28,9 +27,12 @@ pub(super) fn write((low, high): (Endpoint, Endpoint), protocol: u8, out: &mut S
     Ok(())
 }
 
-/// Those that the specification names; of all others the addresses alone count.
+/// Protocols whose ports the specification includes; for all others it hashes the addresses alone.
 fn has_ports(number: u8) -> bool {
-    matches!(number, protocol::ICMP | protocol::TCP | protocol::UDP | protocol::ICMPV6 | protocol::SCTP)
+    matches!(
+        number,
+        ip_protocol::ICMP | ip_protocol::TCP | ip_protocol::UDP | ip_protocol::ICMPV6 | ip_protocol::SCTP
+    )
 }
 
 fn address(address: Address, out: &mut Vec<u8>) {
@@ -58,7 +60,7 @@ mod tests {
     use sentinel_units::Port;
     use std::net::IpAddr;
 
-    /// `baseline/baseline_deflt.json` of the specification's repository, in the order of its conversations.
+    /// `baseline/baseline_deflt.json` of the specification's repository, in the order of its flows.
     const BASELINE: &[(u8, &str, u16, &str, u16, &str)] = &[
         (
             58,

@@ -1,28 +1,27 @@
-//! `--flows`: conversations, one JSON object for each when it ends.
+//! `--flows`: flow records, one JSON object for each flow when it ends.
 //!
-//! What the fields mean is in `OUTPUT.md`.
+//! The fields are described in `OUTPUT.md`.
 
-mod application;
 mod community_id;
 
 use std::fmt::Write;
 
 use sentinel_capture::Frame;
-use sentinel_dissect::{Packet, Transport, protocol};
+use sentinel_dissect::{Packet, Transport, application};
 use sentinel_track::allocator::TableAllocator;
 use sentinel_track::flow_record::{FlowRecord, FlowRecords, Observation};
 use sentinel_track::hash::HashKey;
-use sentinel_units::{Port, Timestamp};
+use sentinel_units::{Port, Timestamp, ip_protocol, service};
 
 use crate::packets::decapsulate::{Found, OnDemand, Unfold};
 use crate::terminal::failure::Failure;
 use crate::terminal::log;
 use crate::terminal::output::Output;
 
-/// Packets with bytes in them that are looked at before the port has to tell the application.
+/// Most packets with a payload by which the application of a flow is identified; after them only its ports decide.
 const MAX_TRIES: u8 = 8;
 
-/// Counts conversations and prints those that end.
+/// Table of flow records; prints each flow that ends.
 pub(crate) struct FlowView {
     unfold: Unfold,
     flow_records: FlowRecords<'static>,
@@ -30,7 +29,7 @@ pub(crate) struct FlowView {
 }
 
 impl FlowView {
-    /// With room for so many conversations at a time.
+    /// A table with room for `entries` flows at a time.
     pub(crate) fn new(entries: u32, seed: u64) -> Self {
         let entries = usize::try_from(entries).unwrap_or(usize::MAX);
         let key = HashKey::new(seed);
@@ -42,7 +41,7 @@ impl FlowView {
         Self { unfold: Unfold::new(key.clone()), flow_records, key }
     }
 
-    /// Counts the packets of a frame, and prints the conversations that ended before it.
+    /// Counts the packets of a frame, and prints the flows that ended before it.
     ///
     /// # Errors
     /// Standard output does not take the lines.
@@ -53,20 +52,20 @@ impl FlowView {
         lines.outcome
     }
 
-    /// Lets time pass while nothing comes.
+    /// Advances the clock while no packets arrive, and prints the flows that are idle for too long.
     ///
     /// # Errors
-    /// As for [`FlowView::frame`].
+    /// Those of [`FlowView::frame`].
     pub(crate) fn tick(&mut self, now: Timestamp, output: &mut Output) -> Result<(), Failure> {
         let mut lines = Lines { output, outcome: Ok(()) };
         self.flow_records.advance(now, &mut |ended| lines.write(ended));
         lines.outcome
     }
 
-    /// Prints the conversations that go on, the one that began first before the others.
+    /// Prints the flows that have not ended, in the order in which they began.
     ///
     /// # Errors
-    /// As for [`FlowView::frame`].
+    /// Those of [`FlowView::frame`].
     pub(crate) fn finish(&mut self, output: &mut Output) -> Result<(), Failure> {
         let Self { unfold, flow_records, key } = self;
         let mut lines = Lines { output, outcome: Ok(()) };
@@ -74,7 +73,7 @@ impl FlowView {
         flow_records.finish(&mut |ended| lines.write(ended));
         if flow_records.evictions() > 0 {
             log::warn(format_args!(
-                "{} conversations were printed before they ended, because more than flow_entries went on at a time",
+                "{} flows were printed before they ended, because more than flow_entries were active at a time",
                 flow_records.evictions()
             ));
         }
@@ -89,7 +88,7 @@ fn note(
     at: Timestamp,
     lines: &mut Lines<'_>,
 ) {
-    let (packet, seen) = match found {
+    let (packet, observation) = match found {
         Found::Packet(packet) => (Some(*packet), Observation::of(packet, at)),
         Found::Reassembled(packet, parts) => {
             let whole = Observation::of(packet, at);
@@ -98,100 +97,101 @@ fn note(
         }
         Found::Parts(parts) => (None, Some(*parts)),
     };
-    let Some(seen) = seen else { return };
-    let noted = flow_records.note(key, &seen, &mut |ended| lines.write(ended));
-    let (Some((conversation, _)), Some(packet)) = (noted, packet) else { return };
-    if conversation.app == 0 && conversation.app_attempts < MAX_TRIES {
-        look(conversation, packet);
+    let Some(observation) = observation else { return };
+    let entry = flow_records.note(key, &observation, &mut |ended| lines.write(ended));
+    let (Some((flow, _)), Some(packet)) = (entry, packet) else { return };
+    if flow.app == 0 && flow.app_attempts < MAX_TRIES {
+        identify(flow, packet);
     }
 }
 
-/// Tries to tell the application from the bytes of a packet.
-fn look(conversation: &mut FlowRecord, packet: &Packet<'_>) {
+/// Identifies the application by the bytes of a packet.
+fn identify(flow: &mut FlowRecord, packet: &Packet<'_>) {
     let Some(ports) = packet.ports() else { return };
     let (application, payload) = match &packet.transport {
-        Transport::Tcp(tcp) => (application::of_segment(tcp.payload, ports), tcp.payload),
-        Transport::Udp(udp) => (application::of_datagram(udp.payload, ports), udp.payload),
+        Transport::Tcp(tcp) => (application::identify_segment(tcp.payload, ports), tcp.payload),
+        Transport::Udp(udp) => (application::identify_datagram(udp.payload, ports), udp.payload),
         _ => return,
     };
-    conversation.app = application;
-    conversation.app_attempts += u8::from(!payload.is_empty());
+    flow.app = application.map_or(0, |protocol| protocol.service.id());
+    flow.app_attempts += u8::from(!payload.is_empty());
 }
 
-/// Lines on standard output, and whether that takes them.
+/// Lines on standard output, and the failure of the first that it did not take.
 struct Lines<'o> {
     output: &'o mut Output,
     outcome: Result<(), Failure>,
 }
 
 impl Lines<'_> {
-    fn write(&mut self, conversation: &FlowRecord) {
+    fn write(&mut self, flow: &FlowRecord) {
         if self.outcome.is_ok() {
-            self.outcome = self.output.line(|line| write(conversation, line));
+            self.outcome = self.output.line(|line| write(flow, line));
         }
     }
 }
 
-fn write(conversation: &FlowRecord, line: &mut String) -> std::fmt::Result {
-    let (initiator, responder) = (conversation.initiator(), conversation.responder());
-    let number = conversation.protocol();
-    let application = match conversation.app {
-        0 => application::by_port(number, responder.port, initiator.port),
-        known => known,
-    };
-    write!(line, "{{\"first_time\":\"{}\"", conversation.first().rfc3339())?;
-    write!(line, ",\"last_time\":\"{}\",\"protocol\":\"", conversation.last().rfc3339())?;
+fn write(flow: &FlowRecord, line: &mut String) -> std::fmt::Result {
+    let (initiator, responder) = (flow.initiator(), flow.responder());
+    let number = flow.protocol();
+    let by_port = |port| service::by_port(number, port);
+    let application =
+        service::by_id(flow.app).or_else(|| by_port(responder.port)).or_else(|| by_port(initiator.port));
+    write!(line, "{{\"first_time\":\"{}\"", flow.first().rfc3339())?;
+    write!(line, ",\"last_time\":\"{}\",\"protocol\":\"", flow.last().rfc3339())?;
     protocol_name(number, line)?;
-    match application::name(application) {
-        Some(name) => write!(line, "\",\"app\":\"{name}\"")?,
+    match application {
+        Some(service) => write!(line, "\",\"app\":\"{}\"", service.name)?,
         None => line.push_str("\",\"app\":null"),
     }
     for (name, end) in [("src", initiator), ("dst", responder)] {
         write!(line, ",\"{name}\":\"{}\",\"{name}_port\":", end.address)?;
         port(number, end.port, line)?;
     }
-    let (out, back) = (conversation.initiator_traffic(), conversation.responder_traffic());
+    let (out, back) = (flow.initiator_traffic(), flow.responder_traffic());
     write!(line, ",\"packets_out\":{},\"packets_in\":{}", out.packets, back.packets)?;
     write!(line, ",\"bytes_out\":{},\"bytes_in\":{}", out.bytes, back.bytes)?;
-    match conversation.tcp_state() {
+    match flow.tcp_state() {
         Some(state) => write!(line, ",\"tcp_state\":\"{}\"", state.name())?,
         None => line.push_str(",\"tcp_state\":null"),
     }
     line.push_str(",\"community_id\":\"");
-    community_id::write(conversation.ordered_endpoints(), number, line)?;
+    community_id::write(flow.ordered_endpoints(), number, line)?;
     line.push_str("\"}");
     Ok(())
 }
 
-/// Protocols without ports have none.
+/// Writes a port, or `null` for protocols without ports.
 fn port(number: u8, port: Port, line: &mut String) -> std::fmt::Result {
-    let has_ports =
-        matches!(number, protocol::ICMP | protocol::TCP | protocol::UDP | protocol::ICMPV6 | protocol::SCTP);
+    let has_ports = matches!(
+        number,
+        ip_protocol::ICMP | ip_protocol::TCP | ip_protocol::UDP | ip_protocol::ICMPV6 | ip_protocol::SCTP
+    );
     if has_ports { write!(line, "{port}") } else { line.write_str("null") }
 }
 
-/// IANA's keywords in lower case, of those that are seen; the number of others.
+/// Writes IANA's keyword in lower case if the protocol is common, else its number.
 fn protocol_name(number: u8, line: &mut String) -> std::fmt::Result {
     const NAMES: &[(u8, &str)] = &[
-        (protocol::ICMP, "icmp"),
-        (protocol::IGMP, "igmp"),
-        (protocol::IPV4, "ipv4"),
-        (protocol::TCP, "tcp"),
-        (protocol::UDP, "udp"),
-        (33, "dccp"),
-        (protocol::IPV6, "ipv6"),
-        (46, "rsvp"),
-        (protocol::GRE, "gre"),
-        (protocol::ESP, "esp"),
-        (51, "ah"),
-        (protocol::ICMPV6, "icmpv6"),
-        (88, "eigrp"),
-        (89, "ospf"),
-        (103, "pim"),
-        (112, "vrrp"),
-        (115, "l2tp"),
-        (protocol::SCTP, "sctp"),
-        (136, "udplite"),
+        (ip_protocol::ICMP, "icmp"),
+        (ip_protocol::IGMP, "igmp"),
+        (ip_protocol::IPV4, "ipv4"),
+        (ip_protocol::TCP, "tcp"),
+        (ip_protocol::UDP, "udp"),
+        (ip_protocol::DCCP, "dccp"),
+        (ip_protocol::IPV6, "ipv6"),
+        (ip_protocol::RSVP, "rsvp"),
+        (ip_protocol::GRE, "gre"),
+        (ip_protocol::ESP, "esp"),
+        (ip_protocol::AH, "ah"),
+        (ip_protocol::ICMPV6, "icmpv6"),
+        (ip_protocol::EIGRP, "eigrp"),
+        (ip_protocol::OSPF, "ospf"),
+        (ip_protocol::PIM, "pim"),
+        (ip_protocol::VRRP, "vrrp"),
+        (ip_protocol::L2TP, "l2tp"),
+        (ip_protocol::SCTP, "sctp"),
+        (ip_protocol::UDP_LITE, "udplite"),
     ];
     match NAMES.iter().find(|(known, _)| *known == number) {
         Some((_, name)) => line.write_str(name),

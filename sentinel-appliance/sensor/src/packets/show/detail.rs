@@ -1,20 +1,16 @@
-//! What a packet says, in a few words.
+//! Contents of a packet in a few words: the application if it is read, else the layers below it.
 
 use std::fmt::{Result, Write};
 
-use sentinel_dissect::{Arp, Icmp, Icmpv6, Network, Tcp, TcpFlags, Transport, dhcp, dns, quic, tls};
+use sentinel_dissect::{Arp, Icmp, Icmpv6, Network, Tcp, TcpFlags, Transport};
 
-use super::facts::{Application, Facts, Quic};
-use super::printable;
-use crate::packets::record;
-
-/// Answers shown of one DNS message.
-const MAX_ANSWERS: usize = 8;
+use super::facts::Facts;
+use crate::packets::fields::Application;
 
 /// Names of the control bits of TCP, lowest first.
 pub(super) const TCP_FLAGS: [&str; 8] = ["FIN", "SYN", "RST", "PSH", "ACK", "URG", "ECE", "CWR"];
 
-/// Writes it; nothing if the addresses say all there is.
+/// Writes the contents; nothing if the addresses say all there is.
 pub(super) fn write(facts: &Facts<'_>, out: &mut String) -> Result {
     let packet = &facts.packet;
     if let Some(link) = facts.unread {
@@ -23,82 +19,12 @@ pub(super) fn write(facts: &Facts<'_>, out: &mut String) -> Result {
     }
     match &facts.application {
         Application::None => below_application(facts, out)?,
-        Application::Dns(message) => dns_message(message, out)?,
-        Application::Dhcp(message) => dhcp_message(message, out)?,
-        Application::ClientHello(hello) => {
-            out.push_str("ClientHello ");
-            if let Some(name) = hello.sni() {
-                printable::push(name, out);
-                out.push(' ');
-            }
-            record::tls_version(hello.newest_version(), out)?;
-        }
-        Application::ServerHello(flight) => {
-            out.push_str("ServerHello ");
-            let mut joined = vec![0; flight.len()];
-            if let Ok(hello) = tls::ServerHello::parse(flight, &mut joined) {
-                record::tls_version(hello.version(), out)?;
-            }
-        }
-        Application::TlsRecord(content) => {
-            out.push_str(match content {
-                20 => "ChangeCipherSpec",
-                21 => "Alert",
-                22 => "Handshake",
-                _ => "ApplicationData",
-            });
-            payload(packet.transport, out)?;
-        }
-        Application::Request(request) => {
-            write!(out, "{} ", request.method)?;
-            printable::push(request.target, out);
-            if let Some(host) = request.host() {
-                out.push(' ');
-                printable::push(host, out);
-            }
-        }
-        Application::Response(response) => {
-            write!(out, "{} ", response.status)?;
-            printable::push(response.reason, out);
-        }
-        Application::Ssh(banner) => {
-            write!(out, "SSH-{}-{}", banner.protocol_version, banner.software)?;
-            if let Some(comments) = banner.comments {
-                write!(out, " {comments}")?;
-            }
-        }
-        Application::Quic(quic) => {
-            quic_packet(quic, out)?;
-            payload(packet.transport, out)?;
-        }
-        Application::Encrypted => {
-            out.push_str("data");
-            payload(packet.transport, out)?;
-        }
+        application => application.line(out)?,
     }
     surroundings(facts, out)
 }
 
-/// The kind of packet, the server's name if it is there, and the version.
-fn quic_packet(quic: &Quic, out: &mut String) -> Result {
-    // Version 2 numbers the kinds from one on (RFC 9369 section 3.2).
-    let kind = if quic.version == quic::VERSION_2 { quic.kind.wrapping_sub(1) & 3 } else { quic.kind };
-    out.push_str(match (kind, quic.version) {
-        (_, 0) => "VersionNegotiation ",
-        (0, _) => "Initial ",
-        (1, _) => "0-RTT ",
-        (2, _) => "Handshake ",
-        _ => "Retry ",
-    });
-    let hello = tls::ClientHello::parse_message(&quic.hello.0);
-    if let Ok(Some(name)) = hello.as_ref().map(tls::ClientHello::sni) {
-        printable::push(name, out);
-        out.push(' ');
-    }
-    write!(out, "version 0x{:x}", quic.version)
-}
-
-/// Ports do not belong here: they stand before.
+/// Writes the layers below the application, without ports, which stand before.
 fn below_application(facts: &Facts<'_>, out: &mut String) -> Result {
     let packet = &facts.packet;
     match &packet.transport {
@@ -123,7 +49,7 @@ fn below_application(facts: &Facts<'_>, out: &mut String) -> Result {
     }
 }
 
-/// What belongs to the packet whatever it carries: fragment, tags, faults.
+/// Writes what any packet may have: fragment, tags, faults.
 fn surroundings(facts: &Facts<'_>, out: &mut String) -> Result {
     let packet = &facts.packet;
     if let Some(fragment) = packet.ip().and_then(|ip| ip.fragment) {
@@ -142,15 +68,6 @@ fn surroundings(facts: &Facts<'_>, out: &mut String) -> Result {
     Ok(())
 }
 
-/// ` len N`, if there is a payload.
-fn payload(transport: Transport<'_>, out: &mut String) -> Result {
-    match transport {
-        Transport::Tcp(Tcp { payload_wire_len: length @ 1.., .. }) => write!(out, " len {length}"),
-        Transport::Udp(udp) => write!(out, " len {}", udp.payload_wire_len),
-        _ => Ok(()),
-    }
-}
-
 fn segment(tcp: &Tcp<'_>, out: &mut String) -> Result {
     out.push('[');
     let set = TCP_FLAGS.iter().enumerate().filter(|(bit, _)| tcp.flags.has(TcpFlags(1 << bit)));
@@ -159,7 +76,10 @@ fn segment(tcp: &Tcp<'_>, out: &mut String) -> Result {
         out.push_str(name);
     }
     out.push(']');
-    payload(Transport::Tcp(*tcp), out)
+    match tcp.payload_wire_len {
+        0 => Ok(()),
+        length => write!(out, " len {length}"),
+    }
 }
 
 fn arp_message(arp: &Arp, out: &mut String) -> Result {
@@ -218,7 +138,7 @@ fn icmpv6_message(icmp: &Icmpv6<'_>, out: &mut String) -> Result {
             None => Ok(()),
         };
     }
-    let (id, sequence) = (icmp.rest_of_header >> 16, icmp.rest_of_header & 0xffff);
+    let (id, sequence) = (icmp.identifier(), icmp.sequence());
     out.write_str(match icmp.kind {
         1 => match icmp.code {
             0 => "unreachable no route",
@@ -240,73 +160,4 @@ fn icmpv6_message(icmp: &Icmpv6<'_>, out: &mut String) -> Result {
         137 => "redirect",
         kind => return write!(out, "type {kind} code {}", icmp.code),
     })
-}
-
-fn dhcp_message(message: &dhcp::Message, out: &mut String) -> Result {
-    out.write_str(match message.kind {
-        Some(dhcp::Kind::Discover) => "DISCOVER",
-        Some(dhcp::Kind::Offer) => "OFFER",
-        Some(dhcp::Kind::Request) => "REQUEST",
-        Some(dhcp::Kind::Decline) => "DECLINE",
-        Some(dhcp::Kind::Ack) => "ACK",
-        Some(dhcp::Kind::Nak) => "NAK",
-        Some(dhcp::Kind::Release) => "RELEASE",
-        Some(dhcp::Kind::Inform) => "INFORM",
-        None if message.is_reply => "BOOTP reply",
-        _ => "BOOTP request",
-    })?;
-    if !message.your_ip.is_unspecified() {
-        write!(out, " {}", message.your_ip)?;
-    }
-    write!(out, " for {}", message.client_mac)
-}
-
-/// `example.com A`, and of an answer ` = 192.0.2.1, 192.0.2.2` or the reason why there is none.
-fn dns_message(message: &dns::Message<'_>, out: &mut String) -> Result {
-    let mut buffer = dns::NameBuffer::new();
-    if message.opcode() != 0 {
-        write!(out, "opcode {} ", message.opcode())?;
-    }
-    match message.question() {
-        Ok(Some(question)) => {
-            let name = if question.name.is_root() { "." } else { question.name.text(&mut buffer) };
-            write!(out, "{name} {}", question.qtype)?;
-        }
-        // Multicast answers repeat no question.
-        Ok(None) => match message.answers().next() {
-            Some(Ok(answer)) => write!(out, "{} {}", answer.name, answer.record_type)?,
-            _ => out.push_str("no question"),
-        },
-        Err(error) => write!(out, "malformed question: {error}")?,
-    }
-    if !message.is_response() {
-        return Ok(());
-    }
-    out.push_str(" =");
-    let mut text = String::new();
-    let mut shown = 0;
-    for answer in message.answers().map_while(std::result::Result::ok) {
-        if shown == MAX_ANSWERS {
-            out.push_str(" ...");
-            return Ok(());
-        }
-        text.clear();
-        record::write_answer(&answer, &mut text, &mut buffer)?;
-        out.push_str(if shown == 0 { " " } else { ", " });
-        if !matches!(answer.record_type, dns::RecordType::A | dns::RecordType::AAAA) {
-            write!(out, "{} ", answer.record_type)?;
-        }
-        printable::push(text.as_bytes(), out);
-        shown += 1;
-    }
-    match message.response_code() {
-        0 if shown == 0 => out.write_str(" none"),
-        0 => Ok(()),
-        1 => out.write_str(" FORMERR"),
-        2 => out.write_str(" SERVFAIL"),
-        3 => out.write_str(" NXDOMAIN"),
-        4 => out.write_str(" NOTIMP"),
-        5 => out.write_str(" REFUSED"),
-        other => write!(out, " rcode {other}"),
-    }
 }

@@ -4,17 +4,15 @@ use std::fmt::{Result, Write};
 
 use sentinel_alert::json;
 use sentinel_capture::Frame;
-use sentinel_dissect::{Network, TcpFlags, Transport, tls};
-use sentinel_track::flow::looks_like_initiator;
+use sentinel_dissect::{Network, TcpFlags, Transport};
 
 use super::detail::TCP_FLAGS;
-use super::facts::{Application, Endpoint, Quic};
+use super::facts::Endpoint;
 use super::{Facts, hex, line};
-use crate::packets::record;
 
 /// Writes the object.
 ///
-/// `number` counts from one. `interface` is given for live captures. With `bytes`, the bytes captured are in it.
+/// `number` counts from one. `interface` is given for live captures. With `bytes`, the captured bytes are a field.
 pub(crate) fn write(
     frame: &Frame<'_>,
     facts: &Facts<'_>,
@@ -57,7 +55,9 @@ pub(crate) fn write(
         hex::digits(frame.bytes, out)?;
         out.push('"');
     }
-    application(facts, out)
+    facts.application.json(out)?;
+    out.push('}');
+    Ok(())
 }
 
 fn link(facts: &Facts<'_>, out: &mut String) -> Result {
@@ -125,39 +125,4 @@ fn transport(facts: &Facts<'_>, out: &mut String) -> Result {
 
 fn icmp_fields(kind: u8, code: u8, payload_wire_len: u32, out: &mut String) -> Result {
     write!(out, ",\"icmp_type\":{kind},\"icmp_code\":{code},\"payload_bytes\":{payload_wire_len}")
-}
-
-/// The fields of a record of the same protocol (`--records`), and the end of the object.
-fn application(facts: &Facts<'_>, out: &mut String) -> Result {
-    match &facts.application {
-        Application::Dns(message) => record::write_dns(message, out),
-        Application::ClientHello(hello) => record::write_tls(hello, out),
-        Application::Request(request) => record::write_request(request, out),
-        Application::ServerHello(flight) => {
-            let mut joined = vec![0; flight.len()];
-            match tls::ServerHello::parse(flight, &mut joined) {
-                Ok(hello) => record::write_server(&hello, out),
-                Err(_) => end(out),
-            }
-        }
-        Application::Quic(Quic { hello: (hello, channel), .. }) => {
-            match tls::ClientHello::parse_message(hello) {
-                Ok(hello) => record::write_quic(&hello, *channel, out),
-                Err(_) => end(out),
-            }
-        }
-        Application::Ssh(banner) => {
-            let ports = facts.packet.ports();
-            let from_client =
-                ports.is_some_and(|(source, destination)| looks_like_initiator(source, destination));
-            record::write_banner(banner, from_client, out)
-        }
-        Application::Response(response) => write!(out, ",\"status\":{}}}", response.status),
-        _ => end(out),
-    }
-}
-
-fn end(out: &mut String) -> Result {
-    out.push('}');
-    Ok(())
 }

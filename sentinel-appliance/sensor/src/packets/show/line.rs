@@ -5,8 +5,9 @@ use std::fmt::{Result, Write};
 use sentinel_units::{Port, Timestamp};
 
 use super::{Facts, detail};
+use crate::packets::fields::Colour;
 
-/// The time as people read it, UTC: `2025-05-15 10:30:01.123456`.
+/// Writes a time in UTC: `2025-05-15 10:30:01.123456`.
 pub(crate) fn time(at: Timestamp, out: &mut String) -> Result {
     let start = out.len();
     write!(out, "{}", at.rfc3339())?;
@@ -21,9 +22,9 @@ pub(crate) fn time(at: Timestamp, out: &mut String) -> Result {
 pub(crate) fn write(at: Timestamp, facts: &Facts<'_>, colours: bool, out: &mut String) -> Result {
     time(at, out)?;
     out.push_str(" - ");
-    let colour = if colours { colour(facts.protocol) } else { None };
+    let colour = if colours { colour(facts) } else { None };
     if let Some(colour) = colour {
-        write!(out, "\x1b[{colour}m")?;
+        write!(out, "\x1b[{}m", colour.number())?;
     }
     let (source, destination) = facts.endpoints();
     write!(out, "{} {source} -> {destination} ", facts.protocol)?;
@@ -34,7 +35,7 @@ pub(crate) fn write(at: Timestamp, facts: &Facts<'_>, colours: bool, out: &mut S
     Ok(())
 }
 
-/// What stands behind the addresses: ports, and what the packet says.
+/// Writes the part behind the addresses: ports and contents.
 pub(crate) fn summary(facts: &Facts<'_>, out: &mut String) -> Result {
     if let Some((Port(source), Port(destination))) = facts.packet.ports() {
         write!(out, "{source} -> {destination} ")?;
@@ -42,19 +43,11 @@ pub(crate) fn summary(facts: &Facts<'_>, out: &mut String) -> Result {
     detail::write(facts, out)
 }
 
-/// Number of the colour of a protocol (ECMA-48, "select graphic rendition").
-fn colour(protocol: &str) -> Option<u8> {
-    const GREEN: u8 = 32;
-    const YELLOW: u8 = 33;
-    const BLUE: u8 = 34;
-    const MAGENTA: u8 = 35;
-    const CYAN: u8 = 36;
-    match protocol {
-        "TCP" | "SSH" => Some(BLUE),
-        "UDP" | "DHCP" => Some(GREEN),
-        "HTTP" => Some(CYAN),
-        "HTTPS" | "TLS" | "QUIC" => Some(MAGENTA),
-        "DNS" | "MDNS" | "LLMNR" => Some(YELLOW),
-        _ => None,
+/// Colour of a packet: that of its application, else of its transport.
+fn colour(facts: &Facts<'_>) -> Option<Colour> {
+    match facts.protocol {
+        "TCP" => Some(Colour::Blue),
+        "UDP" => Some(Colour::Green),
+        _ => facts.application.colour(),
     }
 }

@@ -1,18 +1,16 @@
-//! Packets for people and scripts.
+//! Views of single packets and sums over packets.
 //!
-//! - `facts`: one packet, dissected, with the name of the protocol that matters most in it;
-//! - `detail`: what it says, in a few words;
+//! - `facts`: one packet, dissected, with the name of the highest protocol that is recognised;
+//! - `detail`: its contents in a few words;
 //! - `line`, `json`, `hex`: a packet as one line, as one object, as bytes;
-//! - `printable`: text from the network, harmless to terminals;
 //! - `statistics`, `talkers`: sums over packets, in fixed memory;
-//! - `progress`: how far a file has been read.
+//! - `progress`: bar for a large file that is read.
 
 mod detail;
 mod facts;
 pub(crate) mod hex;
 pub(crate) mod json;
 pub(crate) mod line;
-mod printable;
 pub(crate) mod progress;
 pub(crate) mod statistics;
 mod talkers;

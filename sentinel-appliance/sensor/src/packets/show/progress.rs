@@ -1,4 +1,4 @@
-//! How far a large file has been read, as a bar on the terminal.
+//! Progress bar on the terminal while a large file is read.
 
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
@@ -7,11 +7,11 @@ use sentinel_units::{ByteCount, Uptime};
 
 use crate::system::clock::Clock;
 
-/// Smaller files are read before a bar could be seen.
+/// Least file size for a bar: smaller files are read before it could be seen.
 const MIN_BYTES: u64 = 8 << 20;
-/// Time between two looks of the bar.
+/// Time between two updates of the bar.
 const INTERVAL: Duration = Duration::from_millis(100);
-/// Packets between two looks at the clock.
+/// Packets between two readings of the clock.
 const PACKETS: u32 = 4096;
 
 /// The bar, on standard error.
@@ -25,7 +25,7 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// A bar for a file of so many bytes, if the file is large and standard error is a terminal.
+    /// A bar for a file of this size, if the file is large and standard error is a terminal.
     pub(crate) fn new(total: u64) -> Option<Self> {
         (total >= MIN_BYTES && std::io::stderr().is_terminal()).then(|| Self {
             clock: Clock::start(),
@@ -51,7 +51,7 @@ impl Progress {
         }
     }
 
-    /// Takes the bar away.
+    /// Erases the bar.
     pub(crate) fn finish(&mut self) {
         if std::mem::take(&mut self.is_shown) {
             print("\r\x1b[K");

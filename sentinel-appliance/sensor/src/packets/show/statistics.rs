@@ -1,4 +1,4 @@
-//! Sums over packets: how many, how large, which protocols, who.
+//! Sums over packets: number, bytes, hierarchy of protocols, top talkers.
 
 use std::fmt::{Result, Write};
 use std::time::Duration;
@@ -7,8 +7,8 @@ use sentinel_dissect::{Network, Transport};
 use sentinel_units::{ByteCount, Rate, Timestamp};
 
 use super::Facts;
-use super::facts::Application;
 use super::talkers::Talkers;
+use crate::packets::fields::Application;
 
 /// Talkers shown.
 const SHOWN_TALKERS: usize = 10;
@@ -24,7 +24,7 @@ pub(crate) struct Statistics {
     /// By path.
     protocols: Vec<Protocol>,
     talkers: Talkers,
-    /// What was there at the last report, and when that was.
+    /// Sums at the last report, and its time.
     before: (Sum, Timestamp),
 }
 
@@ -84,7 +84,7 @@ impl Statistics {
         }
     }
 
-    /// One line about what came since the last one; `now` is the clock of the packets.
+    /// Writes one line for the time since the last one; `now` is packet time.
     pub(crate) fn interval(&mut self, now: Timestamp, out: &mut String) -> Result {
         let (before, since) = self.before;
         let since = if since == Timestamp::ZERO { self.first.unwrap_or(now) } else { since };
@@ -96,7 +96,7 @@ impl Statistics {
         writeln!(out, "; {} packets, {} in all", self.all.packets, ByteCount(self.all.bytes))
     }
 
-    /// Everything.
+    /// Writes the complete report.
     pub(crate) fn report(&self, out: &mut String) -> Result {
         let span = self.last.since(self.first.unwrap_or(self.last));
         write!(out, "{} packets, {} in {}", self.all.packets, ByteCount(self.all.bytes), seconds(span))?;
@@ -124,7 +124,7 @@ impl Statistics {
     }
 }
 
-/// `12 packets/s, 34.5 kbit/s`; of no time there is no rate.
+/// `12 packets/s, 34.5 kbit/s`; without a rate if no time passed.
 fn rates(packets: u64, bytes: u64, span: Duration, out: &mut String) -> Result {
     let (packets, kilobits) = (Rate::over(packets, span), Rate::over(bytes.saturating_mul(8), span));
     write!(out, "{} packets/s, {}.{:03} kbit/s", packets.0, kilobits.0 / 1_000, kilobits.0 % 1_000)

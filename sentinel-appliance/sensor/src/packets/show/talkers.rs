@@ -1,26 +1,26 @@
-//! Who talks most, in fixed memory.
+//! Top talkers, in fixed memory: the space-saving sketch.
 //!
 //! Read first: Metwally, Agrawal, El Abbadi, "Efficient Computation of Frequent and Top-k Elements in Data Streams"
-//! (2005), section 3: the space-saving sketch.
+//! (2005), section 3.
 
 use std::cmp::Reverse;
 
 use sentinel_units::Address;
 
-/// Talkers remembered. Whoever moves more than one part in so many of all bytes is certainly among them.
+/// Addresses in the sketch. An address with more than one part in so many of all bytes is certainly among them.
 const CAPACITY: usize = 256;
 
-/// A talker and what it sent and received.
+/// An address and the bytes that it sent and received.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(super) struct Talker {
     pub(super) address: Address,
     pub(super) bytes: u64,
     pub(super) packets: u64,
-    /// Bytes of `bytes` that may be those of others, whose place it took.
+    /// Bytes of `bytes` that may be those of addresses whose entry it took.
     pub(super) error_bytes: u64,
 }
 
-/// The sketch. Full, it gives the place of the smallest to the newcomer, who inherits its bytes as a bound of error.
+/// The sketch. When it is full, a new address takes the entry with the fewest bytes and inherits them as its error bound.
 #[derive(Debug, Default)]
 pub(super) struct Talkers {
     /// By address.
@@ -52,11 +52,11 @@ impl Talkers {
         self.slots.insert(at, Talker { address, bytes, packets: 1, error_bytes: inherited });
     }
 
-    /// The largest, most bytes first; of equals the lower address first, so that runs repeat.
+    /// The largest, most bytes first; of equals the lower address first, so that the output is the same in every run.
     pub(super) fn top(&self, most: usize) -> Vec<Talker> {
         let rank = |talker: &Talker| (talker.bytes, Reverse(talker.address));
         let mut top: Vec<Talker> = Vec::with_capacity(most);
-        // Picked one by one: few are asked for, and a sort is a lot of code.
+        // Selection instead of a sort: only a few are printed, and a sort adds KiB to the program.
         while top.len() < most {
             let below = |talker: &&Talker| top.last().is_none_or(|last| rank(talker) < rank(last));
             let Some(next) = self.slots.iter().filter(below).max_by_key(|talker| rank(talker)) else { break };

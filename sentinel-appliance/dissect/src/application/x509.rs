@@ -1,0 +1,358 @@
+//! X.509 certificates: subject, issuer, validity.
+//!
+//! Read first: RFC 5280 section 4.1; ITU-T X.690 section 8 (encoding); RFC 4514 (how names are written).
+//!
+//! Signatures and extensions are not read: a sensor has no trust anchors, so it reports the fields without judging them.
+
+use core::fmt;
+
+use crate::read::{Cursor, Malformed};
+
+const INTEGER: u8 = 0x02;
+const OBJECT_IDENTIFIER: u8 = 0x06;
+const UTC_TIME: u8 = 0x17;
+const GENERALIZED_TIME: u8 = 0x18;
+const BMP_STRING: u8 = 0x1e;
+const SEQUENCE: u8 = 0x30;
+const SET: u8 = 0x31;
+/// `[0]`, around the version.
+const VERSION: u8 = 0xa0;
+/// Most parts of a name.
+const MAX_PARTS: usize = 32;
+
+/// Fields of a certificate.
+#[derive(Clone, Copy, Debug)]
+pub struct Certificate<'p> {
+    /// Number that its issuer gave it, big-endian.
+    pub serial: &'p [u8],
+    /// Issuer: the authority that signed it.
+    pub issuer: Name<'p>,
+    /// Not valid before.
+    pub not_before: Time,
+    /// Not valid after.
+    pub not_after: Time,
+    /// Subject: the holder of the key.
+    pub subject: Name<'p>,
+}
+
+impl<'p> Certificate<'p> {
+    /// Reads a certificate in DER.
+    ///
+    /// # Errors
+    /// - [`Malformed::Truncated`] or [`Malformed::BadLength`] if a length points outside.
+    /// - [`Malformed::BadSyntax`] if something else is where a field should be.
+    pub fn parse(der: &'p [u8]) -> Result<Self, Malformed> {
+        let mut at = Cursor::new(element(&mut Cursor::new(der), SEQUENCE)?);
+        let mut at = Cursor::new(element(&mut at, SEQUENCE)?);
+        if at.remaining().first() == Some(&VERSION) {
+            element(&mut at, VERSION)?;
+        }
+        let serial = element(&mut at, INTEGER)?;
+        let _algorithm = element(&mut at, SEQUENCE)?;
+        let issuer = Name { der: element(&mut at, SEQUENCE)? };
+        let mut validity = Cursor::new(element(&mut at, SEQUENCE)?);
+        let (not_before, not_after) = (Time::parse(&mut validity)?, Time::parse(&mut validity)?);
+        let subject = Name { der: element(&mut at, SEQUENCE)? };
+        Ok(Self { serial, issuer, not_before, not_after, subject })
+    }
+
+    /// Returns true if subject and issuer are the same name.
+    #[must_use]
+    pub fn is_self_issued(&self) -> bool {
+        self.issuer.der == self.subject.der
+    }
+}
+
+/// A name. Displays as RFC 4514 says, the most special part first: `CN=www.example.org,O=Example,C=AT`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Name<'p> {
+    der: &'p [u8],
+}
+
+/// One part of a name.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Part<'p> {
+    /// Type of the part: an object identifier in DER.
+    pub kind: &'p [u8],
+    /// Kind of string, as in DER.
+    pub tag: u8,
+    /// The string.
+    pub value: &'p [u8],
+}
+
+impl<'p> Name<'p> {
+    /// The parts in the order of the certificate, the most general first. Ends at one that is malformed.
+    pub fn parts(&self) -> impl Iterator<Item = Part<'p>> + use<'p> {
+        let mut at = Cursor::new(self.der);
+        let mut set = Cursor::new(&[]);
+        core::iter::from_fn(move || {
+            if set.is_empty() {
+                set = Cursor::new(element(&mut at, SET).ok()?);
+            }
+            let mut pair = Cursor::new(element(&mut set, SEQUENCE).ok()?);
+            let kind = element(&mut pair, OBJECT_IDENTIFIER).ok()?;
+            let (tag, value) = any_element(&mut pair).ok()?;
+            Some(Part { kind, tag, value })
+        })
+        .take(MAX_PARTS)
+    }
+
+    /// The common name, if it is written with one byte for each letter.
+    #[must_use]
+    pub fn common_name(&self) -> Option<&'p [u8]> {
+        self.parts().find(|part| part.kind == [0x55, 4, 3] && part.tag != BMP_STRING).map(|part| part.value)
+    }
+}
+
+/// Short names of RFC 4514 section 3 and of those that are common elsewhere.
+const KINDS: &[(&[u8], &str)] = &[
+    (&[0x55, 4, 3], "CN"),
+    (&[0x55, 4, 10], "O"),
+    (&[0x55, 4, 11], "OU"),
+    (&[0x55, 4, 6], "C"),
+    (&[0x55, 4, 8], "ST"),
+    (&[0x55, 4, 7], "L"),
+    (&[0x55, 4, 9], "STREET"),
+    (&[0x55, 4, 5], "serialNumber"),
+    (&[0x55, 4, 4], "SN"),
+    (&[0x55, 4, 42], "GN"),
+    (&[0x55, 4, 12], "title"),
+    (&[0x55, 4, 17], "postalCode"),
+    (&[0x09, 0x92, 0x26, 0x89, 0x93, 0xf2, 0x2c, 0x64, 1, 25], "DC"),
+    (&[0x09, 0x92, 0x26, 0x89, 0x93, 0xf2, 0x2c, 0x64, 1, 1], "UID"),
+    (&[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 9, 1], "emailAddress"),
+];
+
+impl fmt::Display for Name<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut parts = [None; MAX_PARTS];
+        let mut count = 0;
+        for (place, part) in parts.iter_mut().zip(self.parts()) {
+            *place = Some(part);
+            count += 1;
+        }
+        for (index, part) in parts.iter().take(count).rev().flatten().enumerate() {
+            if index > 0 {
+                out.write_str(",")?;
+            }
+            match KINDS.iter().find(|(kind, _)| *kind == part.kind) {
+                Some((_, name)) => out.write_str(name)?,
+                None => dotted(part.kind, out)?,
+            }
+            out.write_str("=")?;
+            value(part, out)?;
+        }
+        Ok(())
+    }
+}
+
+/// The text of a part, with the signs escaped that would end it.
+fn value(part: &Part<'_>, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+    use fmt::Write;
+    let mut write = |letter: char| {
+        if matches!(letter, ',' | '+' | '"' | '\\' | '<' | '>' | ';') {
+            out.write_char('\\')?;
+        }
+        out.write_char(letter)
+    };
+    if part.tag == BMP_STRING {
+        let (units, _) = part.value.as_chunks::<2>();
+        let units = units.iter().map(|unit| u16::from_be_bytes(*unit));
+        return char::decode_utf16(units)
+            .try_for_each(|letter| write(letter.unwrap_or(char::REPLACEMENT_CHARACTER)));
+    }
+    match str::from_utf8(part.value) {
+        Ok(text) => text.chars().try_for_each(write),
+        // T61 and wrongly labelled strings: in practice Latin-1.
+        Err(_) => part.value.iter().try_for_each(|byte| write(char::from(*byte))),
+    }
+}
+
+/// An object identifier as numbers (ITU-T X.690 section 8.19).
+fn dotted(identifier: &[u8], out: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let mut number = 0_u64;
+    let mut is_first = true;
+    for byte in identifier {
+        number = number << 7 | u64::from(byte & 0x7f);
+        if byte & 0x80 != 0 {
+            continue;
+        }
+        if is_first {
+            let root = (number / 40).min(2);
+            write!(out, "{root}.{}", number - root * 40)?;
+        } else {
+            write!(out, ".{number}")?;
+        }
+        (number, is_first) = (0, false);
+    }
+    Ok(())
+}
+
+/// A moment. Displays as RFC 3339 with microseconds.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Time {
+    year: u16,
+    /// Month, day, hour, minute, second.
+    fields: [u8; 5],
+}
+
+impl Time {
+    fn parse(at: &mut Cursor<'_>) -> Result<Self, Malformed> {
+        let (tag, text) = any_element(at)?;
+        let mut digits = Cursor::new(text);
+        let year = match tag {
+            // RFC 5280 section 4.1.2.5.1: two digits from 50 on are of the last century.
+            UTC_TIME => {
+                let year = u16::from(two_digits(&mut digits)?);
+                year + if year < 50 { 2000 } else { 1900 }
+            }
+            GENERALIZED_TIME => {
+                u16::from(two_digits(&mut digits)?) * 100 + u16::from(two_digits(&mut digits)?)
+            }
+            _ => return Err(Malformed::BadSyntax),
+        };
+        let mut fields = [0; 5];
+        for number in &mut fields {
+            *number = two_digits(&mut digits)?;
+        }
+        Ok(Self { year, fields })
+    }
+}
+
+fn two_digits(at: &mut Cursor<'_>) -> Result<u8, Malformed> {
+    match *at.array::<2>().map_err(|_| Malformed::BadSyntax)? {
+        [tens @ b'0'..=b'9', ones @ b'0'..=b'9'] => Ok((tens - b'0') * 10 + (ones - b'0')),
+        _ => Err(Malformed::BadSyntax),
+    }
+}
+
+impl fmt::Display for Time {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { year, fields: [month, day, hour, minute, second] } = self;
+        write!(out, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.000000Z")
+    }
+}
+
+/// Takes an element of this kind; gives what is in it.
+fn element<'p>(at: &mut Cursor<'p>, tag: u8) -> Result<&'p [u8], Malformed> {
+    match any_element(at)? {
+        (found, content) if found == tag => Ok(content),
+        _ => Err(Malformed::BadSyntax),
+    }
+}
+
+/// Takes an element: its kind, and what is in it. Lengths have up to three bytes: nothing in TLS is longer.
+fn any_element<'p>(at: &mut Cursor<'p>) -> Result<(u8, &'p [u8]), Malformed> {
+    let tag = at.u8()?;
+    let len = match at.u8()? {
+        short @ 0..=0x7f => u32::from(short),
+        0x81 => u32::from(at.u8()?),
+        0x82 => u32::from(at.u16()?),
+        0x83 => at.u24()?,
+        _ => return Err(Malformed::BadLength),
+    };
+    Ok((tag, at.take(usize::try_from(len).map_err(|_| Malformed::BadLength)?)?))
+}
+
+/// Fuzz body: a certificate.
+pub(super) fn fuzz(bytes: &[u8]) {
+    let Ok(certificate) = Certificate::parse(bytes) else { return };
+    for name in [certificate.issuer, certificate.subject] {
+        let mut length = Length(0);
+        let _ = fmt::write(&mut length, format_args!("{name}"));
+        // An escaped sign, or a byte that becomes a letter of two.
+        assert!(length.0 <= bytes.len() * 8);
+        assert!(name.parts().count() <= 32);
+    }
+    let _ = (certificate.is_self_issued(), certificate.subject.common_name());
+}
+
+/// Counts what is written.
+struct Length(usize);
+
+impl fmt::Write for Length {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0 += text.len();
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use std::string::ToString;
+    use std::vec::Vec;
+
+    fn der(tag: u8, content: &[u8]) -> Vec<u8> {
+        let len = content.len();
+        let head = match u8::try_from(len) {
+            Ok(short @ 0..0x80) => [tag, short].to_vec(),
+            _ => [tag, 0x82, u8::try_from(len >> 8).unwrap(), u8::try_from(len & 0xff).unwrap()].to_vec(),
+        };
+        [head, content.to_vec()].concat()
+    }
+
+    fn part(kind: &[u8], tag: u8, value: &[u8]) -> Vec<u8> {
+        der(SET, &der(SEQUENCE, &[der(OBJECT_IDENTIFIER, kind), der(tag, value)].concat()))
+    }
+
+    fn certificate() -> Vec<u8> {
+        let issuer = [
+            part(&[0x55, 4, 6], 0x13, b"US"),
+            part(&[0x55, 4, 10], 0x13, b"Example, Inc."),
+            part(&[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 9, 2], 0x16, b"x"),
+        ];
+        let subject =
+            [part(&[0x55, 4, 10], BMP_STRING, b"\0\xd6\0o"), part(&[0x55, 4, 3], 0x0c, b"www.example.org")];
+        let fields = [
+            der(VERSION, &der(INTEGER, &[2])),
+            der(INTEGER, &[1, 2, 3]),
+            der(SEQUENCE, &[5, 0]),
+            der(SEQUENCE, &issuer.concat()),
+            der(
+                SEQUENCE,
+                &[der(UTC_TIME, b"991231235959Z"), der(GENERALIZED_TIME, b"20500102030405Z")].concat(),
+            ),
+            der(SEQUENCE, &subject.concat()),
+            der(SEQUENCE, &[0; 200]), // key
+        ];
+        der(SEQUENCE, &[der(SEQUENCE, &fields.concat()), der(SEQUENCE, &[]), der(3, &[0; 9])].concat())
+    }
+
+    #[test]
+    fn a_certificate_says_whose_it_is() {
+        let bytes = certificate();
+        let certificate = Certificate::parse(&bytes).unwrap();
+        assert_eq!(certificate.serial, [1, 2, 3]);
+        assert_eq!(certificate.subject.to_string(), "CN=www.example.org,O=\u{d6}o");
+        assert_eq!(certificate.issuer.to_string(), "1.2.840.113549.1.9.2=x,O=Example\\, Inc.,C=US");
+        assert_eq!(certificate.not_before.to_string(), "1999-12-31T23:59:59.000000Z");
+        assert_eq!(certificate.not_after.to_string(), "2050-01-02T03:04:05.000000Z");
+        assert_eq!(certificate.subject.common_name(), Some(&b"www.example.org"[..]));
+        assert!(!certificate.is_self_issued() && certificate.not_before < certificate.not_after);
+    }
+
+    #[test]
+    fn every_cut_is_an_error() {
+        let bytes = certificate();
+        for cut in 0..bytes.len() {
+            assert_eq!(Certificate::parse(&bytes[..cut]).unwrap_err(), Malformed::Truncated, "{cut}");
+        }
+    }
+
+    #[test]
+    fn every_byte_may_be_wrong() {
+        let bytes = certificate();
+        for position in 0..bytes.len() {
+            for value in [0, 0x7f, 0x80, 0x84, 0xff] {
+                let mut bad = bytes.clone();
+                bad[position] = value;
+                if let Ok(certificate) = Certificate::parse(&bad) {
+                    let _ = (certificate.subject.to_string(), certificate.issuer.to_string());
+                    assert!(certificate.subject.parts().count() <= MAX_PARTS);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,418 @@
+//! Fast path: 5-tuple, TCP flags and payload of common frames, and nothing else.
+//!
+//! Nearly all frames of a network are Ethernet, IPv4 without options or IPv6 without extension headers, not a fragment, TCP or
+//! UDP, and sound. [`summarize`] reads those in about a third of the instructions that [`packet`](crate::packet()) takes,
+//! because it writes no memory for facts that such frames do not have. It returns `None` for all others, whatever the reason,
+//! and the caller reads them with `packet`. Both read the same from a frame; the tests and the fuzz body compare them.
+
+use sentinel_units::{Address, LinkType, Mac, Port, ethertype, ip_protocol};
+
+use super::{Packet, Transport};
+use crate::transport::TcpFlags;
+
+const ETHERNET_LEN: usize = 14;
+const IPV4_LEN: usize = 20;
+const IPV6_LEN: usize = 40;
+const UDP_LEN: usize = 8;
+/// Least length that a UDP header announces, and least length of a TCP header. Signed, because the length of a datagram with
+/// a bad IPv4 header is negative here and fails the same comparison.
+const MIN_UDP_LEN: i32 = 8;
+const MIN_TCP_LEN: i32 = 20;
+const IPV4: [u8; 2] = ethertype::IPV4.to_be_bytes();
+/// Version 4, five words: no options.
+const PLAIN_IPV4: u8 = 0x45;
+/// First byte of the `EtherType` of IPv4; no other `EtherType` that the fast path accepts begins with it.
+const IPV4_FIRST: u8 = IPV4[0];
+const IPV6: [u8; 2] = ethertype::IPV6.to_be_bytes();
+const IPV6_FIRST: u8 = IPV6[0];
+const IPV6_SECOND: u8 = IPV6[1];
+/// All but the bit that forbids fragmentation.
+const FRAGMENT: u16 = 0x3fff;
+
+/// Endpoints of a TCP segment or UDP datagram, with addresses `A`: the key of its flow. TCP and UDP differ in the flags.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct FiveTuple<A = Address> {
+    /// Source address.
+    pub source: A,
+    /// Destination address.
+    pub destination: A,
+    /// Source port.
+    pub source_port: Port,
+    /// Destination port.
+    pub destination_port: Port,
+    /// Control bits, or `None` for UDP.
+    pub tcp_flags: Option<TcpFlags>,
+}
+
+impl FiveTuple {
+    /// The 5-tuple of the other direction, with the flags of this one.
+    #[inline]
+    #[must_use]
+    pub const fn reversed(&self) -> Self {
+        let &Self { source, destination, source_port, destination_port, tcp_flags } = self;
+        Self {
+            source: destination,
+            destination: source,
+            source_port: destination_port,
+            destination_port: source_port,
+            tcp_flags,
+        }
+    }
+}
+
+/// A TCP segment or UDP datagram.
+#[derive(Clone, Copy, Debug)]
+pub struct PacketSummary<'p> {
+    /// Endpoints.
+    pub tuple: FiveTuple,
+    content: Content<'p>,
+    /// Bytes of the frame on the wire.
+    pub wire_len: u32,
+    /// Hardware address of the sender on this link, if the frame is Ethernet.
+    pub sender: Option<&'p [u8; 6]>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Content<'p> {
+    /// Captured bytes behind the transport header.
+    Payload(&'p [u8]),
+    /// Captured bytes from the transport header on, as far as the IP header says.
+    Datagram(&'p [u8]),
+}
+
+impl From<FiveTuple<u32>> for FiveTuple {
+    #[inline]
+    fn from(v4: FiveTuple<u32>) -> Self {
+        let FiveTuple { source, destination, source_port, destination_port, tcp_flags } = v4;
+        let (source, destination) = (Address::v4(source), Address::v4(destination));
+        Self { source, destination, source_port, destination_port, tcp_flags }
+    }
+}
+
+impl<'p> PacketSummary<'p> {
+    /// Summary of a packet that was parsed in full; `None` if it is neither TCP nor UDP.
+    #[must_use]
+    pub fn of(packet: &'p Packet<'_>) -> Option<Self> {
+        let ip = packet.ip()?;
+        let (source_port, destination_port) = packet.ports()?;
+        let (tcp_flags, payload) = match &packet.transport {
+            Transport::Tcp(tcp) => (Some(tcp.flags), tcp.payload),
+            Transport::Udp(udp) => (None, udp.payload),
+            _ => return None,
+        };
+        Some(Self {
+            tuple: FiveTuple {
+                source: ip.source,
+                destination: ip.destination,
+                source_port,
+                destination_port,
+                tcp_flags,
+            },
+            content: Content::Payload(payload),
+            wire_len: packet.wire_len,
+            sender: packet.ethernet.as_ref().map(|ethernet| &ethernet.source.0),
+        })
+    }
+
+    /// Summary without a payload.
+    #[inline]
+    #[must_use]
+    pub const fn without_content(tuple: FiveTuple, wire_len: u32, sender: Option<&'p [u8; 6]>) -> Self {
+        Self { tuple, content: Content::Payload(&[]), wire_len, sender }
+    }
+
+    /// Summary of a frame in which [`summarize_v4`] or [`summarize_v6`] found this 5-tuple and datagram.
+    #[inline]
+    #[must_use]
+    pub fn of_frame(tuple: FiveTuple, datagram: &'p [u8], bytes: &'p [u8], wire_len: u32) -> Self {
+        let content = Content::Datagram(datagram);
+        Self { tuple, content, wire_len: at_least(bytes, wire_len), sender: sender(bytes) }
+    }
+
+    /// This summary without its payload.
+    #[must_use]
+    pub const fn bare(self) -> Self {
+        Self::without_content(self.tuple, self.wire_len, self.sender)
+    }
+
+    /// Captured bytes behind the transport header.
+    #[must_use]
+    pub fn payload(&self) -> &'p [u8] {
+        let datagram = match self.content {
+            Content::Payload(payload) => return payload,
+            Content::Datagram(datagram) => datagram,
+        };
+        let (start, end) = match (self.tuple.tcp_flags, datagram) {
+            (Some(_), [_, _, _, _, _, _, _, _, _, _, _, _, offset, ..]) => {
+                (usize::from(offset >> 2 & 0x3c), datagram.len())
+            }
+            (None, [_, _, _, _, high, low, ..]) => {
+                let len = usize::from(u16::from_be_bytes([*high, *low]));
+                (UDP_LEN, len.min(datagram.len()))
+            }
+            _ => return &[],
+        };
+        datagram.get(start..end).unwrap_or_default()
+    }
+
+    /// Hardware address of the sender, if it is an Ethernet frame.
+    #[must_use]
+    pub fn sender_mac(&self) -> Option<Mac> {
+        self.sender.map(|bytes| Mac(*bytes))
+    }
+}
+
+/// Compares endpoints, lengths and payload bytes; how the payload is held does not count.
+impl PartialEq for PacketSummary<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        (self.tuple, self.wire_len, self.sender) == (other.tuple, other.wire_len, other.sender)
+            && self.payload() == other.payload()
+    }
+}
+
+/// The length on the wire is never less than what was captured.
+#[inline]
+fn at_least(bytes: &[u8], wire_len: u32) -> u32 {
+    wire_len.max(u32::try_from(bytes.len()).unwrap_or(u32::MAX))
+}
+
+/// Hardware address of the sender of an Ethernet frame.
+#[inline]
+#[must_use]
+pub fn sender(frame: &[u8]) -> Option<&[u8; 6]> {
+    frame.get(6..)?.first_chunk()
+}
+
+/// Reads a frame if it is a common one. `None` says nothing about the frame: the caller must read it with
+/// [`packet`](crate::packet()).
+///
+/// `wire_len` is the length on the wire; a value less than `bytes` is raised to it.
+#[must_use]
+pub fn summarize(link: LinkType, bytes: &[u8], wire_len: u32) -> Option<PacketSummary<'_>> {
+    let (tuple, datagram) = match summarize_v4(link, bytes, wire_len) {
+        Some((tuple, datagram)) => (tuple.into(), datagram),
+        None => summarize_v6(link, bytes, wire_len)?,
+    };
+    Some(PacketSummary::of_frame(tuple, datagram, bytes, wire_len))
+}
+
+/// IPv4 half of [`summarize`]: 5-tuple, and the captured bytes from the transport header on.
+#[inline(always)] // the caller gets the fields in registers; a call would return them through memory
+#[must_use]
+pub fn summarize_v4(link: LinkType, bytes: &[u8], wire_len: u32) -> Option<(FiveTuple<u32>, &[u8])> {
+    if link != LinkType::ETHERNET {
+        return None;
+    }
+    let (header, behind) = bytes.split_first_chunk::<{ ETHERNET_LEN + IPV4_LEN }>()?;
+    let [_, _, _, _, _, _, _, _, _, _, _, _, e0, e1, fixed @ ..] = *header;
+    let [first, _, t0, t1, _, _, f0, f1, _, protocol, _, _, tuple @ ..] = fixed;
+    let len = u32::from(u16::from_be_bytes([t0, t1]));
+    if [e0, e1] != IPV4
+        || first != PLAIN_IPV4
+        || u16::from_be_bytes([f0, f1]) & FRAGMENT != 0
+        || len + 14 > at_least(bytes, wire_len)
+    {
+        return None;
+    }
+    // A datagram that is shorter than its IPv4 header has no room for that of its transport either.
+    let len = len.wrapping_sub(20).cast_signed();
+    let (source_port, destination_port, tcp_flags) = transport(protocol, behind, len)?;
+    let datagram = usize::try_from(len).ok().and_then(|len| behind.get(..len)).unwrap_or(behind);
+    let [s0, s1, s2, s3, d0, d1, d2, d3] = tuple;
+    let source = u32::from_be_bytes([s0, s1, s2, s3]);
+    let destination = u32::from_be_bytes([d0, d1, d2, d3]);
+    Some((FiveTuple { source, destination, source_port, destination_port, tcp_flags }, datagram))
+}
+
+/// Source, destination and destination port of a frame that [`summarize_v4`] accepted, read again. `None` if
+/// [`summarize_v6`] accepted it; the result for any other frame has no meaning.
+//
+// One byte of the EtherType suffices to tell the two apart, because the frame is known to be one or the other.
+#[inline(always)] // the caller gets the fields in registers; a call would return them through memory
+#[must_use]
+pub fn reread_v4(bytes: &[u8]) -> Option<(u32, u32, Port)> {
+    let [_, _, _, _, _, _, _, _, _, _, _, _, IPV4_FIRST, _, read @ ..] = bytes.first_chunk::<38>()? else {
+        return None;
+    };
+    let [_, _, _, _, _, _, _, _, _, _, _, _, s0, s1, s2, s3, d0, d1, d2, d3, _, _, p0, p1] = *read;
+    let source = u32::from_be_bytes([s0, s1, s2, s3]);
+    let destination = u32::from_be_bytes([d0, d1, d2, d3]);
+    Some((source, destination, Port(u16::from_be_bytes([p0, p1]))))
+}
+
+/// Source, destination and destination port of a frame that [`summarize_v6`] accepted, read again.
+#[must_use]
+pub fn reread_v6(bytes: &[u8]) -> Option<(Address, Address, Port)> {
+    let (header, ports) = bytes.split_first_chunk::<{ ETHERNET_LEN + IPV6_LEN }>()?;
+    let (source, destination) = addresses_v6(header);
+    let [_, _, p0, p1] = *ports.first_chunk()?;
+    Some((source, destination, Port(u16::from_be_bytes([p0, p1]))))
+}
+
+/// IPv6 half of [`summarize`].
+#[inline(never)] // keeps the IPv4 path short, which is far more common
+#[must_use]
+pub fn summarize_v6(link: LinkType, bytes: &[u8], wire_len: u32) -> Option<(FiveTuple, &[u8])> {
+    if link != LinkType::ETHERNET {
+        return None;
+    }
+    let (header, behind) = bytes.split_first_chunk::<{ ETHERNET_LEN + IPV6_LEN }>()?;
+    let [_, _, _, _, _, _, _, _, _, _, _, _, IPV6_FIRST, IPV6_SECOND, version, _, _, _, l0, l1, next, ..] =
+        header
+    else {
+        return None;
+    };
+    let len = i32::from(u16::from_be_bytes([*l0, *l1]));
+    if version >> 4 != 6 || len.cast_unsigned() + 54 > at_least(bytes, wire_len) {
+        return None;
+    }
+    let (source, destination) = addresses_v6(header);
+    if source.is_v4() || destination.is_v4() {
+        return None;
+    }
+    let (source_port, destination_port, tcp_flags) = transport(*next, behind, len)?;
+    let datagram = usize::try_from(len).ok().and_then(|len| behind.get(..len)).unwrap_or(behind);
+    Some((FiveTuple { source, destination, source_port, destination_port, tcp_flags }, datagram))
+}
+
+/// Ports and control bits of a transport header at the start of `behind`, of which `len` bytes belong to the datagram.
+#[inline(always)] // so that the fields go straight to where they are needed
+fn transport(protocol: u8, behind: &[u8], len: i32) -> Option<(Port, Port, Option<TcpFlags>)> {
+    let (ports, tcp_flags) = match protocol {
+        ip_protocol::TCP => {
+            let [ports @ .., _, _, _, _, _, _, _, _, offset, flags, _, _, _, _, _, _] =
+                *behind.first_chunk::<20>()?;
+            let header_len = i32::from(offset >> 2 & 0x3c);
+            if header_len < MIN_TCP_LEN || header_len > len {
+                return None;
+            }
+            (u32::from_be_bytes(ports), Some(TcpFlags(flags)))
+        }
+        ip_protocol::UDP => {
+            let [ports @ .., l0, l1, _, _] = *behind.first_chunk::<8>()?;
+            let announced = i32::from(u16::from_be_bytes([l0, l1]));
+            if announced < MIN_UDP_LEN || announced > len {
+                return None;
+            }
+            (u32::from_be_bytes(ports), None)
+        }
+        _ => return None,
+    };
+    let (source, destination) = halves(ports);
+    Some((Port(source), Port(destination), tcp_flags))
+}
+
+/// Two ports that were read as one number, which takes a load less.
+#[inline]
+#[expect(clippy::as_conversions, reason = "the halves of 32 bits")]
+const fn halves(ports: u32) -> (u16, u16) {
+    ((ports >> 16) as u16, ports as u16)
+}
+
+#[inline]
+fn addresses_v6(header: &[u8; ETHERNET_LEN + IPV6_LEN]) -> (Address, Address) {
+    let Some((remaining, destination)) = header.split_last_chunk::<16>() else { return Default::default() };
+    let source = remaining.last_chunk::<16>().map(address_v6).unwrap_or_default();
+    (source, address_v6(destination))
+}
+
+#[inline]
+fn address_v6(bytes: &[u8; 16]) -> Address {
+    let [a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3, d0, d1, d2, d3] = *bytes;
+    Address::v6([
+        u32::from_be_bytes([a0, a1, a2, a3]),
+        u32::from_be_bytes([b0, b1, b2, b3]),
+        u32::from_be_bytes([c0, c1, c2, c3]),
+        u32::from_be_bytes([d0, d1, d2, d3]),
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use crate::packet::packet;
+    use std::vec::Vec;
+
+    /// Ethernet, IPv4 10.0.0.7 to 10.0.0.9, TCP 50000 to 80, ACK, then three bytes and two of padding.
+    #[rustfmt::skip]
+    const SEGMENT: [u8; 59] = [
+        2, 0, 0, 0, 0, 9,  2, 0, 0, 0, 0, 7,  0x08, 0x00,
+        0x45, 0, 0, 43,  0, 1, 0x40, 0,  64, 6, 0, 0,  10, 0, 0, 7,  10, 0, 0, 9,
+        0xc3, 0x50, 0, 80,  0, 0, 0, 1,  0, 0, 0, 0,  0x50, 0x10, 4, 0,  0, 0, 0, 0,
+        1, 2, 3,  0xee, 0xee,
+    ];
+
+    /// Ethernet, IPv6 `fd00::1` to `fd00::2`, UDP 49152 to 53, three bytes.
+    fn datagram() -> Vec<u8> {
+        let mut bytes = SEGMENT[..12].to_vec();
+        bytes.extend([0x86, 0xdd, 0x60, 0, 0, 0, 0, 11, 17, 64]);
+        for last in [1, 2] {
+            bytes.extend([0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, last]);
+        }
+        bytes.extend([0xc0, 0, 0, 53, 0, 11, 0, 0, 1, 2, 3]);
+        bytes
+    }
+
+    /// The summary of a frame, checked against what [`packet`] reads.
+    fn read(bytes: &[u8], wire_len: u32) -> Option<PacketSummary<'_>> {
+        let read = summarize(LinkType::ETHERNET, bytes, wire_len);
+        let packet = packet(LinkType::ETHERNET, None, bytes, wire_len);
+        if read.is_some() {
+            assert_eq!((read, packet.malformed), (PacketSummary::of(&packet), None));
+        }
+        read
+    }
+
+    #[test]
+    fn both_families_and_transports_are_read() {
+        let segment = read(&SEGMENT, 0).unwrap();
+        assert_eq!(
+            (segment.tuple.source, segment.tuple.source_port),
+            (Address::v4(0x0a00_0007), Port(50_000))
+        );
+        assert_eq!(
+            (segment.tuple.destination, segment.tuple.destination_port),
+            (Address::v4(0x0a00_0009), Port(80))
+        );
+        assert_eq!((segment.tuple.tcp_flags, segment.payload()), (Some(TcpFlags::ACK), &[1, 2, 3][..]));
+        assert_eq!((segment.wire_len, segment.sender_mac()), (59, Some(Mac([2, 0, 0, 0, 0, 7]))));
+        let bytes = datagram();
+        let datagram = read(&bytes, 70).unwrap();
+        assert_eq!((datagram.tuple.destination_port, datagram.tuple.tcp_flags), (Port(53), None));
+        assert_eq!((datagram.tuple.source, datagram.wire_len), (Address::v6([0xfd00_0000, 0, 0, 1]), 70));
+    }
+
+    #[test]
+    fn every_cut_is_an_error_or_a_shorter_payload() {
+        for whole in [SEGMENT.to_vec(), datagram()] {
+            let wire_len = u32::try_from(whole.len()).unwrap();
+            for cut in 0..whole.len() {
+                let (read, all) = (read(&whole[..cut], wire_len), read(&whole, wire_len).unwrap());
+                assert!(read.is_none_or(|read| all.payload().starts_with(read.payload())
+                    && read == PacketSummary { content: read.content, ..all }));
+            }
+        }
+    }
+
+    /// Every value of every byte: both paths read the same, or the fast path returns `None`.
+    #[test]
+    fn what_is_read_is_what_the_full_reading_says() {
+        let mut count = 0;
+        for whole in [SEGMENT.to_vec(), datagram()] {
+            for position in 0..whole.len() {
+                for value in 0..=u8::MAX {
+                    let mut bytes = whole.clone();
+                    bytes[position] = value;
+                    count += u32::from(read(&bytes, 0).is_some());
+                }
+            }
+        }
+        assert!(count > 10_000, "{count}: most changes leave the frame sound");
+    }
+
+    #[test]
+    fn other_links_are_left_alone() {
+        assert!(summarize(LinkType::RAW, &SEGMENT[14..], 0).is_none());
+    }
+}

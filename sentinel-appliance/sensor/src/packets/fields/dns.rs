@@ -1,0 +1,205 @@
+//! DNS, multicast DNS and LLMNR.
+
+use std::fmt::{Result, Write};
+
+use sentinel_alert::json;
+use sentinel_dissect::application::{Ports, Protocol};
+use sentinel_dissect::dns::{self, DNS, LLMNR, MDNS};
+use sentinel_track::reassembly::Message;
+use sentinel_units::port;
+
+use super::{Colour, Fields, Payload, Reading, RecordWriter, has_port, text};
+use crate::terminal::failure::Failure;
+
+/// Most answers of a message in a line.
+const MAX_LINE_ANSWERS: usize = 8;
+/// Most answers of a message in a record.
+const MAX_RECORD_ANSWERS: usize = 64;
+/// Most messages read from one piece of a TCP stream.
+const MAX_TCP_MESSAGES: usize = 16;
+
+/// A message.
+#[derive(Debug)]
+pub(crate) struct Dns<'p> {
+    title: &'static str,
+    message: dns::Message<'p>,
+}
+
+impl<'p> Fields<'p> for Dns<'p> {
+    const COLOUR: Option<Colour> = Some(Colour::Yellow);
+
+    fn of_segment(payload: &Payload<'p>) -> Reading<Self> {
+        if !has_port(payload.ports, port::DNS) {
+            return Reading::OtherProtocol;
+        }
+        match dns::tcp_messages(payload.bytes).next().map(dns::Message::parse) {
+            Some(Ok(message)) => Reading::Fields(Self { title: title(payload.ports), message }),
+            _ => Reading::OtherProtocol,
+        }
+    }
+
+    fn of_datagram(payload: &Payload<'p>) -> Reading<Self> {
+        if protocol(payload.ports).is_none() {
+            return Reading::OtherProtocol;
+        }
+        match dns::Message::parse(payload.bytes) {
+            Ok(message) => Reading::Fields(Self { title: title(payload.ports), message }),
+            Err(_) => Reading::Malformed,
+        }
+    }
+
+    fn title(&self) -> &'static str {
+        self.title
+    }
+
+    fn line(&self, out: &mut String) -> Result {
+        write_line(&self.message, out)
+    }
+
+    fn json(&self, out: &mut String) -> Result {
+        write_fields(&self.message, out)
+    }
+
+    fn datagram_records(
+        payload: &Payload<'_>,
+        records: &mut RecordWriter<'_>,
+    ) -> std::result::Result<bool, Failure> {
+        let Some(protocol) = protocol(payload.ports) else { return Ok(false) };
+        if let Ok(message) = dns::Message::parse(payload.bytes) {
+            records.write(protocol.service.name, |line| write_fields(&message, line))?;
+        }
+        Ok(true)
+    }
+
+    fn stream_records(
+        stream: &Message<'_>,
+        records: &mut RecordWriter<'_>,
+    ) -> std::result::Result<bool, Failure> {
+        if stream.channel != 0 || !has_port((stream.source.port, stream.destination.port), port::DNS) {
+            return Ok(false);
+        }
+        for bytes in dns::tcp_messages(stream.bytes).take(MAX_TCP_MESSAGES) {
+            let Ok(message) = dns::Message::parse(bytes) else { break };
+            records.write(DNS.service.name, |line| write_fields(&message, line))?;
+        }
+        Ok(true)
+    }
+}
+
+/// The protocol of a datagram, by its ports.
+fn protocol(ports: Ports) -> Option<&'static Protocol> {
+    const BY_PORT: &[(sentinel_units::Port, Protocol)] =
+        &[(port::DNS, DNS), (port::MULTICAST_DNS, MDNS), (port::LLMNR, LLMNR)];
+    BY_PORT.iter().find(|(port, _)| has_port(ports, *port)).map(|(_, protocol)| protocol)
+}
+
+/// Name in lines: between ports of two of the protocols the multicast one counts.
+fn title(ports: Ports) -> &'static str {
+    if has_port(ports, port::MULTICAST_DNS) {
+        MDNS.title
+    } else if has_port(ports, port::LLMNR) {
+        LLMNR.title
+    } else {
+        DNS.title
+    }
+}
+
+/// The fields of a DNS message, each behind a comma.
+fn write_fields(message: &dns::Message<'_>, line: &mut String) -> Result {
+    let mut buffer = dns::NameBuffer::new();
+    write!(line, ",\"id\":{},\"response\":{}", message.id(), message.is_response())?;
+    if let Ok(Some(question)) = message.question() {
+        line.push_str(",\"query\":");
+        json::string(question.name.text(&mut buffer), line)?;
+        write!(line, ",\"qtype\":\"{}\"", question.qtype)?;
+    } else {
+        line.push_str(",\"query\":null,\"qtype\":null");
+    }
+    if message.is_response() {
+        write!(line, ",\"rcode\":{}", message.response_code())?;
+        line.push_str(",\"answers\":[");
+        let mut text = String::new();
+        for (index, answer) in
+            message.answers().map_while(std::result::Result::ok).take(MAX_RECORD_ANSWERS).enumerate()
+        {
+            if index > 0 {
+                line.push(',');
+            }
+            text.clear();
+            write_answer(&answer, &mut text, &mut buffer)?;
+            json::string(&text, line)?;
+        }
+        line.push(']');
+    }
+    Ok(())
+}
+
+/// The data of a record as zone files write it.
+fn write_answer(answer: &dns::Record<'_>, text: &mut String, buffer: &mut dns::NameBuffer) -> Result {
+    match answer.data() {
+        Ok(dns::RecordData::A(address) | dns::RecordData::Aaaa(address)) => write!(text, "{address}"),
+        Ok(dns::RecordData::Cname(name) | dns::RecordData::Ns(name) | dns::RecordData::Ptr(name)) => {
+            text.push_str(name.text(buffer));
+            Ok(())
+        }
+        Ok(dns::RecordData::Mx { preference, exchange }) => {
+            write!(text, "{preference} {}", exchange.text(buffer))
+        }
+        Ok(dns::RecordData::Txt(strings)) => {
+            strings.for_each(|string| text.push_str(&String::from_utf8_lossy(string)));
+            Ok(())
+        }
+        Ok(_) => write!(text, "{} ({} bytes)", answer.record_type, answer.bytes.len()),
+        Err(error) => write!(text, "{} ({error})", answer.record_type),
+    }
+}
+
+/// `example.com A`, and of an answer ` = 192.0.2.1, 192.0.2.2` or the reason why there is none.
+fn write_line(message: &dns::Message<'_>, out: &mut String) -> Result {
+    let mut buffer = dns::NameBuffer::new();
+    if message.opcode() != 0 {
+        write!(out, "opcode {} ", message.opcode())?;
+    }
+    match message.question() {
+        Ok(Some(question)) => {
+            let name = if question.name.is_root() { "." } else { question.name.text(&mut buffer) };
+            write!(out, "{name} {}", question.qtype)?;
+        }
+        // Multicast answers repeat no question.
+        Ok(None) => match message.answers().next() {
+            Some(Ok(answer)) => write!(out, "{} {}", answer.name, answer.record_type)?,
+            _ => out.push_str("no question"),
+        },
+        Err(error) => write!(out, "malformed question: {error}")?,
+    }
+    if !message.is_response() {
+        return Ok(());
+    }
+    out.push_str(" =");
+    let mut text = String::new();
+    let mut shown = 0;
+    for answer in message.answers().map_while(std::result::Result::ok) {
+        if shown == MAX_LINE_ANSWERS {
+            out.push_str(" ...");
+            return Ok(());
+        }
+        text.clear();
+        write_answer(&answer, &mut text, &mut buffer)?;
+        out.push_str(if shown == 0 { " " } else { ", " });
+        if !matches!(answer.record_type, dns::RecordType::A | dns::RecordType::AAAA) {
+            write!(out, "{} ", answer.record_type)?;
+        }
+        text::printable(text.as_bytes(), out);
+        shown += 1;
+    }
+    match message.response_code() {
+        0 if shown == 0 => out.write_str(" none"),
+        0 => Ok(()),
+        1 => out.write_str(" FORMERR"),
+        2 => out.write_str(" SERVFAIL"),
+        3 => out.write_str(" NXDOMAIN"),
+        4 => out.write_str(" NOTIMP"),
+        5 => out.write_str(" REFUSED"),
+        other => write!(out, " rcode {other}"),
+    }
+}
