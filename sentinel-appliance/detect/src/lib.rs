@@ -11,35 +11,20 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
-mod arp_spoof;
-mod brute_force;
-mod dns_tunnel;
+mod detectors;
 mod engine;
-mod event;
-mod exfiltration;
-mod fast_path;
-mod home_net;
-mod icmp_flood;
 mod incident;
-mod memory;
-mod per_source;
-mod port_bloom;
-mod port_scan;
-mod reassembly;
 pub mod registry;
-mod siblings;
-mod suspicious_port;
-mod syn_flood;
-mod syn_sources;
+mod shared;
 
-pub use brute_force::{LoginAttempts, LoginAttemptsSet};
+pub use detectors::access::brute_force::{LoginAttempts, LoginAttemptsSet};
+pub use detectors::lists::suspicious_port::{ListedPort, PortProtocol};
+pub use detectors::source_table::{SourceActivity, SourceActivitySet};
+pub use detectors::transfer::exfiltration::{EgressBytes, EgressBytesSet};
+pub use engine::memory::{Capacities, Storage, TableSize};
+pub use engine::reassembly::{ReassemblyCapacities, ReassemblyStorage};
+pub use engine::siblings::{Direction, FirstPacketReport};
 pub use engine::{Counts, Engine, IncidentLimits, Losses};
-pub use exfiltration::{EgressBytes, EgressBytesSet};
-pub use home_net::{HomeNet, MAX_PREFIXES, TooManyPrefixes};
 pub use incident::Incident;
-pub use memory::{Capacities, Storage, TableSize};
-pub use per_source::SourceSet;
-pub use reassembly::{ReassemblyCapacities, ReassemblyStorage};
-pub use siblings::{Direction, FirstPacketReport};
-pub use suspicious_port::{ListedPort, PortProtocol};
-pub use syn_sources::{SourceActivity, SourceActivitySet};
+pub use shared::home_net::{HomeNet, MAX_PREFIXES, TooManyPrefixes};
+pub use shared::rate::SourceSet;

@@ -6,10 +6,10 @@
 use sentinel_alert::Test;
 use sentinel_dissect::Transport;
 
-use crate::event::{Counted, OtherEvent, Setting};
 use crate::incident::Findings;
-use crate::per_source::{PerSource, SourceSet};
 use crate::registry::DetectorConfig;
+use crate::shared::event::{Counted, OtherEvent, Setting};
+use crate::shared::rate::{PerSource, SourceSet};
 
 /// Echo requests of both families, per source.
 #[derive(Debug)]

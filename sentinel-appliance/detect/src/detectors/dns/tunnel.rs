@@ -10,9 +10,9 @@ use sentinel_track::flow::Role;
 use sentinel_track::table::CoarseSpan;
 use sentinel_units::Port;
 
-use crate::event::{Event, Setting};
 use crate::incident::{Finding, Findings};
 use crate::registry::DetectorConfig;
+use crate::shared::event::{Event, Setting};
 
 pub(crate) const DNS: Port = Port(53);
 /// Queries read from one TCP segment.

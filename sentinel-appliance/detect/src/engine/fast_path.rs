@@ -10,10 +10,10 @@ use sentinel_track::flow::{FlowId, Inspection, is_certain_initiator};
 use sentinel_track::hash::HashKey;
 use sentinel_units::{Address, LinkType, Timestamp};
 
-use crate::dns_tunnel::DNS;
+use crate::detectors::dns::tunnel::DNS;
 use crate::engine::{Detectors, Engine};
-use crate::event::Counted;
 use crate::incident::Findings;
+use crate::shared::event::Counted;
 
 /// What is still wanted of a frame. In the order of [`Inspection`], which it mostly comes from.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -15,10 +15,10 @@ use sentinel_track::flow::{Endpoint, FlowId, Role};
 use sentinel_track::table::CoarseSpan;
 use sentinel_units::Timestamp;
 
+use crate::detectors::lists::suspicious_port::SuspiciousPort;
 use crate::engine::Engine;
-use crate::event::{Event, Setting};
 use crate::incident::Findings;
-use crate::suspicious_port::SuspiciousPort;
+use crate::shared::event::{Event, Setting};
 
 /// The first packet of a conversation that an engine saw, for the engine that sees what the other side sends.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

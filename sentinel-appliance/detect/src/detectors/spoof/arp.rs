@@ -9,9 +9,9 @@ use sentinel_dissect::{Network, dhcp};
 use sentinel_track::neighbour::{Claim, NeighbourSet, Neighbours};
 use sentinel_units::Port;
 
-use crate::event::{Event, OtherEvent, Setting};
 use crate::incident::{Finding, Findings, scope};
 use crate::registry::DetectorConfig;
+use crate::shared::event::{Event, OtherEvent, Setting};
 
 const DHCP_SERVER: Port = Port(67);
 

@@ -12,11 +12,11 @@ use sentinel_track::table::{Recycle, Set, Table};
 use sentinel_track::window::{Sliding, WindowShape};
 use sentinel_units::{Address, ByteCount, Timestamp};
 
-use crate::event::{Counted, Event, OtherEvent, Setting};
-use crate::home_net::HomeNet;
 use crate::incident::{Finding, Findings};
-use crate::per_source::earlier;
 use crate::registry::DetectorConfig;
+use crate::shared::event::{Counted, Event, OtherEvent, Setting};
+use crate::shared::home_net::HomeNet;
+use crate::shared::rate::earlier;
 
 /// Bytes of one inside host, and since when.
 #[derive(Clone, Copy, Debug, Default)]

@@ -1,5 +1,10 @@
 //! From packets to alerts: one pass, all detectors.
 
+pub(crate) mod fast_path;
+pub(crate) mod memory;
+pub(crate) mod reassembly;
+pub(crate) mod siblings;
+
 use core::time::Duration;
 
 use sentinel_alert::{Alert, Kind};
@@ -8,21 +13,21 @@ use sentinel_track::flow::{FlowId, Flows, Inspection, Role};
 use sentinel_track::hash::HashKey;
 use sentinel_units::{LinkType, Timestamp};
 
-use crate::arp_spoof::ArpSpoof;
-use crate::brute_force::BruteForce;
-use crate::dns_tunnel::{DNS, DnsTunnel};
-use crate::event::{Event, OtherEvent, Setting};
-use crate::exfiltration::Exfiltration;
-use crate::home_net::HomeNet;
-use crate::icmp_flood::IcmpFlood;
+use crate::detectors::access::brute_force::BruteForce;
+use crate::detectors::dns::tunnel::{DNS, DnsTunnel};
+use crate::detectors::flood::icmp::IcmpFlood;
+use crate::detectors::lists::suspicious_port::{ListedPort, SuspiciousPort};
+use crate::detectors::source_table::SynSources;
+use crate::detectors::spoof::arp::ArpSpoof;
+use crate::detectors::transfer::exfiltration::Exfiltration;
+use crate::engine::memory::Storage;
+use crate::engine::reassembly::{Decapsulated, Reassembly, ReassemblyStorage};
+use crate::engine::siblings::{FirstPacketReports, Seen};
 use crate::incident::{Findings, Incidents};
-use crate::memory::Storage;
-use crate::port_bloom::PortBloom;
-use crate::reassembly::{self, Decapsulated, Reassembly, ReassemblyStorage};
 use crate::registry::DetectorConfig;
-use crate::siblings::{FirstPacketReports, Seen};
-use crate::suspicious_port::{ListedPort, SuspiciousPort};
-use crate::syn_sources::SynSources;
+use crate::shared::event::{Event, OtherEvent, Setting};
+use crate::shared::home_net::HomeNet;
+use crate::shared::port_bloom::PortBloom;
 
 /// A stamp this much before the newest one means that the clock was set back; less is disorder, as
 /// between the rings of two interfaces, whose blocks wait a second at most.

@@ -7,10 +7,10 @@ use sentinel_alert::{Evidence, Severity, ShortName, Subject, Test};
 use sentinel_track::flow::Endpoint;
 use sentinel_units::Port;
 
-use crate::event::Event;
 use crate::incident::{Finding, Findings, scope};
-use crate::port_bloom::PortBloom;
 use crate::registry::DetectorConfig;
+use crate::shared::event::Event;
+use crate::shared::port_bloom::PortBloom;
 
 /// Which transport a listed port belongs to.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]

@@ -6,7 +6,7 @@ use sentinel_alert::{Alert, Evidence, Kind, Phase, Severity, Subject, Test};
 use sentinel_units::{Address, ByteCount, Port, Timestamp};
 
 use crate::engine::IncidentLimits;
-use crate::event::Counted;
+use crate::shared::event::Counted;
 
 /// What a detector reports: evidence that is at or over its threshold.
 #[derive(Clone, Debug)]

@@ -5,7 +5,7 @@ use sentinel_track::flow::{Endpoint, Role};
 use sentinel_track::hash::HashKey;
 use sentinel_units::{Address, Mac, Port, Timestamp};
 
-use crate::home_net::HomeNet;
+use crate::shared::home_net::HomeNet;
 
 /// What every packet is judged against.
 #[derive(Clone, Copy, Debug)]

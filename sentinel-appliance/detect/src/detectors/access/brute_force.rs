@@ -8,11 +8,11 @@ use sentinel_track::recent::{Recent, Threshold};
 use sentinel_track::table::{Set, Table};
 use sentinel_units::{Address, Port};
 
-use crate::event::Event;
 use crate::incident::{Finding, Findings, scope};
-use crate::per_source::earlier;
-use crate::port_bloom::PortBloom;
 use crate::registry::{DetectorConfig, MAX_PORTS};
+use crate::shared::event::Event;
+use crate::shared::port_bloom::PortBloom;
+use crate::shared::rate::earlier;
 
 /// Attempts told apart exactly; above, within 3 %.
 const MARKS: usize = 64;

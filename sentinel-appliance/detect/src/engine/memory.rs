@@ -6,11 +6,11 @@ use sentinel_track::neighbour::NeighbourSet;
 use sentinel_track::table::WAYS;
 
 use crate::ListedPort;
-use crate::brute_force::LoginAttemptsSet;
-use crate::exfiltration::EgressBytesSet;
+use crate::detectors::access::brute_force::LoginAttemptsSet;
+use crate::detectors::source_table::SourceActivitySet;
+use crate::detectors::transfer::exfiltration::EgressBytesSet;
 use crate::incident::{Incident, MAX_INCIDENTS};
-use crate::per_source::SourceSet;
-use crate::syn_sources::SourceActivitySet;
+use crate::shared::rate::SourceSet;
 
 /// Storage for all tables, lent by the program for as long as the engine lives.
 #[derive(Debug)]

@@ -14,10 +14,10 @@ use sentinel_track::flow::{FLOW_LIFETIME, Role};
 use sentinel_track::table::{CoarseSpan, Recycle};
 use sentinel_units::{Address, Timestamp};
 
-use crate::event::{Counted, Event};
 use crate::incident::{Finding, Findings};
-use crate::per_source::earlier;
 use crate::registry::DetectorConfig;
+use crate::shared::event::{Counted, Event};
+use crate::shared::rate::earlier;
 
 /// Ports of one source, and since when.
 #[derive(Clone, Copy, Debug, Default)]
@@ -180,10 +180,10 @@ mod tests {
     use std::vec::Vec;
 
     use crate::engine::IncidentLimits;
-    use crate::event::Setting;
-    use crate::home_net::HomeNet;
     use crate::incident::{Incident, Incidents};
     use crate::registry::DETECTORS;
+    use crate::shared::event::Setting;
+    use crate::shared::home_net::HomeNet;
 
     /// Ethernet, IPv4 10.0.0.7 to 10.0.0.9, TCP with SYN alone; its ports are given beside it.
     #[rustfmt::skip]

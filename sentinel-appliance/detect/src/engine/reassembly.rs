@@ -13,8 +13,8 @@ use sentinel_track::hashed_lru::Link;
 use sentinel_track::reassembly::{CHUNK_LEN, Message, StreamCounts, StreamSlot, StreamStorage, Streams};
 use sentinel_units::{Port, Timestamp};
 
-use crate::dns_tunnel::DNS;
-use crate::memory::TableSize;
+use crate::detectors::dns::tunnel::DNS;
+use crate::engine::memory::TableSize;
 
 /// Longest datagram that is put together. Queries have under 300 bytes.
 const DATAGRAM_ROOM: usize = 2048;

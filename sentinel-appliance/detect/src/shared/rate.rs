@@ -7,9 +7,9 @@ use sentinel_track::recent::{Reached, Recent, Threshold};
 use sentinel_track::table::{Set, Table};
 use sentinel_units::{Address, Timestamp};
 
-use crate::event::Counted;
 use crate::incident::{Finding, Findings};
 use crate::registry::DetectorConfig;
+use crate::shared::event::Counted;
 
 /// Events told apart exactly; above, within 1 %.
 const MARKS: usize = 256;

@@ -10,12 +10,12 @@ use sentinel_track::flow::Role;
 use sentinel_track::table::{CoarseSpan, Recycle, Set, Table};
 use sentinel_units::{Address, Timestamp};
 
-use crate::event::{Counted, Event};
+use crate::detectors::flood::syn::SynFlood;
+use crate::detectors::scan::port_scan::{PortScan, Ports};
 use crate::incident::Findings;
-use crate::per_source::Times;
-use crate::port_scan::{PortScan, Ports};
 use crate::registry::DetectorConfig;
-use crate::syn_flood::SynFlood;
+use crate::shared::event::{Counted, Event};
+use crate::shared::rate::Times;
 
 /// What one source asked for.
 #[derive(Clone, Copy, Debug, Default)]

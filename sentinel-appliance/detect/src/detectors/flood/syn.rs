@@ -8,10 +8,10 @@ use sentinel_alert::Test;
 use sentinel_dissect::TcpFlags;
 use sentinel_units::Timestamp;
 
-use crate::event::Counted;
 use crate::incident::Findings;
-use crate::per_source::{Rate, Times};
 use crate::registry::DetectorConfig;
+use crate::shared::event::Counted;
+use crate::shared::rate::{Rate, Times};
 
 /// SYN-only packets, per source.
 #[derive(Debug)]

@@ -1,0 +1,4 @@
+//! Denial of service by sheer number of packets.
+
+pub(crate) mod icmp;
+pub(crate) mod syn;
