@@ -15,7 +15,7 @@ mod kind;
 mod summary;
 pub mod wire;
 
-pub use kind::{Kind, ParseSeverityError, Phase, Severity, Test};
+pub use kind::{Colour, Kind, ParseSeverityError, Phase, Severity, Test};
 pub use summary::Summary;
 
 use sentinel_units::{Address, ByteCount, Mac, Port, Timestamp};

@@ -316,6 +316,7 @@ async fn the_page_is_whole_and_closed_to_strangers() {
     for (path, media_type) in [
         ("/", "text/html"),
         ("/page.css", "text/css"),
+        ("/kinds.js", "text/javascript"),
         ("/page.js", "text/javascript"),
         ("/favicon.svg", "image/svg"),
     ] {
