@@ -2,11 +2,12 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
-mod support;
+#[path = "../src/testkit.rs"]
+mod testkit;
 
 use sentinel_alert::{Evidence, Phase, Test};
 use sentinel_units::Timestamp;
-use support::{ATTACKER, CLIENT, OUTSIDE, SYN, Sensor, VICTIM, at, echo, tcp};
+use testkit::{ATTACKER, CLIENT, OUTSIDE, SYN, Sensor, VICTIM, at, echo, tcp};
 
 fn told(sensor: &Sensor) -> Vec<(Phase, Timestamp, u32, u32)> {
     sensor.raised.iter().map(|alert| (alert.phase, alert.time, alert.incident, alert.suppressed)).collect()

@@ -1,23 +1,21 @@
-//! Who asks for conversations: per source, the ports it tried and when it sent requests.
+//! Table of the sources that open or probe flows: per source, the ports it tried and when it sent connection requests.
 //!
-//! Nearly every packet that `port_scan` counts `syn_flood` counts too, so that both find what they remember of a
-//! source in one search.
-
-use core::time::Duration;
+//! Nearly every packet that `port_scan` counts `syn_flood` counts too, so both keep their state of a source in one entry,
+//! which takes one search of one table.
 
 use sentinel_dissect::TcpFlags;
 use sentinel_track::flow::Role;
 use sentinel_track::table::{CoarseSpan, Recycle, Set, Table};
 use sentinel_units::{Address, Timestamp};
 
+use crate::detectors::flood::per_source::Times;
 use crate::detectors::flood::syn::SynFlood;
 use crate::detectors::scan::port_scan::{PortScan, Ports};
 use crate::incident::Findings;
 use crate::registry::DetectorConfig;
 use crate::shared::event::{Counted, Event};
-use crate::shared::rate::Times;
 
-/// What one source asked for.
+/// Ports and connection requests of one source.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SourceActivity {
     ports: Ports,
@@ -35,7 +33,7 @@ impl Recycle for SourceActivity {
 /// Storage for four sources: about 5.8 KiB.
 pub type SourceActivitySet = Set<Address, SourceActivity>;
 
-/// The sources, and the detectors that judge them.
+/// The sources, and the detectors that count for them.
 #[derive(Debug)]
 pub(crate) struct SynSources<'m> {
     table: Table<'m, Address, SourceActivity>,
@@ -44,8 +42,8 @@ pub(crate) struct SynSources<'m> {
     spans: Spans,
 }
 
-/// How long what is remembered of a source is of use.
-#[derive(Clone, Copy, Debug, Default)]
+/// Silence after which each part of an entry is of no use.
+#[derive(Clone, Copy, Debug)]
 struct Spans {
     ports: CoarseSpan,
     requests: CoarseSpan,
@@ -53,10 +51,19 @@ struct Spans {
     shorter: CoarseSpan,
 }
 
+impl Spans {
+    fn of(port_scan: &PortScan, syn_flood: &SynFlood) -> Self {
+        let ports = CoarseSpan::at_least(port_scan.window());
+        let requests = CoarseSpan::at_least(syn_flood.window());
+        Self { ports, requests, shorter: ports.min(requests) }
+    }
+}
+
 impl SourceActivity {
-    /// Forgets what is of no use after a silence. What lies in the future, because the clock was set back, is not either.
+    /// Drops the ports and request times that are older than their own detection window. Entries stamped in the future, after
+    /// the clock was set back, are dropped as well.
     #[cold]
-    fn forget(&mut self, idle: CoarseSpan, spans: &Spans) {
+    fn expire(&mut self, idle: CoarseSpan, spans: &Spans) {
         if idle > spans.ports {
             self.ports.recycle();
         }
@@ -72,43 +79,32 @@ impl<'m> SynSources<'m> {
         port_scan: &DetectorConfig,
         syn_flood: &DetectorConfig,
     ) -> Self {
-        let mut new = Self {
-            table: Table::new(sets, Duration::ZERO),
-            port_scan: PortScan::new(port_scan),
-            syn_flood: SynFlood::new(syn_flood),
-            spans: Spans::default(),
-        };
-        new.follow_windows();
-        new
+        let (port_scan, syn_flood) = (PortScan::new(port_scan), SynFlood::new(syn_flood));
+        let table = Table::new(sets, port_scan.window().max(syn_flood.window()));
+        Self { table, spans: Spans::of(&port_scan, &syn_flood), port_scan, syn_flood }
     }
 
     pub(crate) fn configure(&mut self, port_scan: &DetectorConfig, syn_flood: &DetectorConfig) {
-        self.port_scan.configure(port_scan);
-        self.syn_flood.configure(syn_flood);
-        self.follow_windows();
-    }
-
-    fn follow_windows(&mut self) {
-        let windows = (self.port_scan.window(), self.syn_flood.window());
-        self.table.set_lifetime(windows.0.max(windows.1));
-        let (ports, requests) = (CoarseSpan::at_least(windows.0), CoarseSpan::at_least(windows.1));
-        self.spans = Spans { ports, requests, shorter: ports.min(requests) };
+        self.port_scan = PortScan::new(port_scan);
+        self.syn_flood = SynFlood::new(syn_flood);
+        self.table.set_lifetime(self.port_scan.window().max(self.syn_flood.window()));
+        self.spans = Spans::of(&self.port_scan, &self.syn_flood);
     }
 
     pub(crate) const fn evictions(&self) -> u64 {
         self.table.evictions()
     }
 
-    /// A UDP conversation silent for longer asks anew with its next packet.
+    /// Silence after which the next packet of a UDP flow counts as a first one.
     #[inline]
     pub(crate) const fn udp_idle_timeout(&self) -> CoarseSpan {
         self.port_scan.udp_idle_timeout
     }
 
-    /// Whether a packet may ask for a conversation or probe for one. `false` is certain, and costs next to nothing.
+    /// Returns false if a packet certainly neither opens a flow nor probes for one; costs two comparisons.
     #[inline]
-    pub(crate) fn may_ask(&self, tcp_flags: Option<TcpFlags>, role: &Role) -> bool {
-        self.port_scan.may_ask(tcp_flags, role)
+    pub(crate) fn may_open(&self, tcp_flags: Option<TcpFlags>, role: &Role) -> bool {
+        self.port_scan.may_open(tcp_flags, role)
     }
 
     pub(crate) fn segment(&mut self, event: &Event<'_, '_>, findings: &mut Findings<'_, '_>) {
@@ -116,8 +112,8 @@ impl<'m> SynSources<'m> {
         self.add(event.setting.now, &event.packet.into(), event.source_hash, counts, findings);
     }
 
-    /// A TCP request, that is, a SYN without ACK.
-    #[inline(always)] // of IPv4 less is to be asked
+    /// Counts a TCP connection request: a SYN without ACK.
+    #[inline(always)] // of an IPv4 address fewer words are compared
     pub(crate) fn request(
         &mut self,
         now: Timestamp,
@@ -129,30 +125,30 @@ impl<'m> SynSources<'m> {
         self.add(now, packet, source_hash, counts, findings);
     }
 
-    #[inline(always)] // as above
+    #[inline(always)] // once in `segment`, once in `request` for each address family
     fn add(
         &mut self,
         now: Timestamp,
         packet: &Counted<'_>,
         source_hash: u32,
-        [tries, requests]: [bool; 2],
+        [counts_port, counts_request]: [bool; 2],
         findings: &mut Findings<'_, '_>,
     ) {
-        if !tries && !requests {
+        if !counts_port && !counts_request {
             return;
         }
         let Some(entry) = self.table.entry(source_hash, packet.source, now) else { return };
-        let asker = entry.value;
+        let activity = entry.value;
         if entry.idle > self.spans.shorter {
-            asker.forget(entry.idle, &self.spans);
+            activity.expire(entry.idle, &self.spans);
         }
-        if tries {
-            self.port_scan.add(&mut asker.ports, now, packet, findings);
+        if counts_port {
+            self.port_scan.add(&mut activity.ports, now, packet, findings);
         }
-        if requests {
-            self.syn_flood.add(&mut asker.requests, now, packet, findings);
+        if counts_request {
+            self.syn_flood.add(&mut activity.requests, now, packet, findings);
         } else {
-            self.syn_flood.expire(&mut asker.requests, now);
+            self.syn_flood.expire(&mut activity.requests, now);
         }
     }
 }

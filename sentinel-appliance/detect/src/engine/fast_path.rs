@@ -1,56 +1,53 @@
-//! The way of most frames: read at a summary, found in the table, done.
+//! Fast path: parses Ethernet, IPv4 or IPv6, and TCP or UDP headers, looks the flow up, and finishes the frame here if possible.
 //!
-//! An ordinary packet in a direction from which no detector can learn anything ends here, or its length is counted. So
-//! does a request for a conversation, if nobody is interested in more than who sends how many. All other frames go on to
-//! [`Engine::slow_path`], which begins anew: what most frames do not need is not carried along for them.
+//! A frame is finished here if its direction is `Bypass`, if its direction is `LengthOnly` (its length is added to the
+//! exfiltration window), or if it is a bare SYN that only `port_scan` and `syn_flood` count. Everything else goes to
+//! [`Engine::slow_path`], which parses the frame again from the start: to keep the parsed headers alive for it would spill
+//! registers on every frame.
 
 use sentinel_alert::Alert;
-use sentinel_dissect::{FiveTuple, TcpFlags, summarize, summarize_v4, summarize_v6};
-use sentinel_track::flow::{FlowId, Inspection, is_certain_initiator};
+use sentinel_dissect::{FiveTuple, summarize, summarize_v4, summarize_v6};
+use sentinel_track::flow::{FlowId, Inspection};
 use sentinel_track::hash::HashKey;
 use sentinel_units::{Address, LinkType, Timestamp};
 
-use crate::detectors::dns::tunnel::DNS;
-use crate::engine::{Detectors, Engine};
+use super::{Engine, RawFrame};
+use crate::detectors::Detectors;
 use crate::incident::Findings;
 use crate::shared::event::Counted;
 
-/// What is still wanted of a frame. In the order of [`Inspection`], which it mostly comes from.
+/// Work that a frame still needs. In the order of [`Inspection`], which most values come from.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Disposition {
+    /// Full analysis.
     SlowPath,
-    /// Its length, for the detector that counts bytes.
+    /// Its length must be counted.
     CountLength,
+    /// None.
     Done,
-    /// It asks for a conversation, and that is all.
+    /// It must be counted as a connection request.
     CountSyn,
 }
 
 impl Engine<'_> {
-    /// Looks at one frame. Alerts that are due before it come first.
+    /// Analyses one frame. Alerts that are due before it come first.
     ///
-    /// `wire_len` is its length on the wire; a value less than `bytes` is raised to it. A tag that the card took off
-    /// does not matter here.
+    /// A VLAN tag that the network card has removed makes no difference here.
     #[inline(always)] // a call of its own would pass all arguments twice
-    pub fn frame(
-        &mut self,
-        at: Timestamp,
-        link: LinkType,
-        bytes: &[u8],
-        wire_len: u32,
-        raise: &mut dyn FnMut(Alert),
-    ) {
-        match self.pass(at, link, bytes, wire_len) {
+    pub fn frame(&mut self, frame: RawFrame<'_>, raise: &mut dyn FnMut(Alert)) {
+        let RawFrame { at, link, bytes, wire_len } = frame;
+        // In registers, and as a struct again for the slow path only: a reference to `frame` would put the fields of every frame
+        // into memory.
+        match self.fast_path(at, link, bytes, wire_len) {
             Disposition::Done => {}
-            Disposition::CountLength => self.upload(bytes, wire_len, raise),
+            Disposition::CountLength => self.count_length(bytes, wire_len, raise),
             Disposition::CountSyn => self.request(bytes, wire_len, raise),
-            Disposition::SlowPath => self.slow_path(at, link, bytes, wire_len, raise),
+            Disposition::SlowPath => self.slow_path(&RawFrame { at, link, bytes, wire_len }, raise),
         }
     }
 
-    /// Most frames end here: those in a direction of a conversation from which nothing is left to learn.
-    #[inline(never)] // compiled here, for speed, and not with a program that is compiled for size
-    fn pass(&mut self, at: Timestamp, link: LinkType, bytes: &[u8], wire_len: u32) -> Disposition {
+    #[inline(never)] // compiled in this crate, for speed, not inlined into a program that is compiled for size
+    fn fast_path(&mut self, at: Timestamp, link: LinkType, bytes: &[u8], wire_len: u32) -> Disposition {
         let captured = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
         let wire_len = if wire_len == captured {
             captured
@@ -59,21 +56,23 @@ impl Engine<'_> {
             wire_len.max(captured)
         };
         match summarize_v4(link, bytes, wire_len) {
-            Some((tuple, _)) => self.pass_between(at, &tuple, FlowId::v4),
-            None => self.pass_v6(at, link, bytes, wire_len),
+            Some((tuple, _)) => self.look_up(at, &tuple, FlowId::v4),
+            None => self.fast_path_v6(at, link, bytes, wire_len),
         }
     }
 
-    #[inline(never)] // keeps the way of IPv4 short
-    fn pass_v6(&mut self, at: Timestamp, link: LinkType, bytes: &[u8], wire_len: u32) -> Disposition {
+    #[inline(never)] // keeps the code for IPv4 short
+    fn fast_path_v6(&mut self, at: Timestamp, link: LinkType, bytes: &[u8], wire_len: u32) -> Disposition {
         match summarize_v6(link, bytes, wire_len) {
-            Some((tuple, _)) => self.pass_between(at, &tuple, FlowId::of),
+            Some((tuple, _)) => self.look_up(at, &tuple, FlowId::of),
             None => Disposition::SlowPath,
         }
     }
 
-    #[inline(always)] // once for each family
-    fn pass_between<A>(
+    /// Finds the flow of a packet and what it needs. Only a frame that is finished here advances the clock and is counted; the
+    /// slow path does both again.
+    #[inline(always)] // once for each address family
+    fn look_up<A>(
         &mut self,
         at: Timestamp,
         tuple: &FiveTuple<A>,
@@ -84,11 +83,10 @@ impl Engine<'_> {
         }
         let may_be_ordinary = match tuple.tcp_flags {
             Some(flags) => flags.ordinary(),
-            None => tuple.destination_port != DNS,
+            None => !Detectors::is_payload_port(tuple.destination_port),
         };
-        let wants = if may_be_ordinary {
-            match self.flows.touch(flow(&self.key, tuple), self.detectors.syn_sources.udp_idle_timeout(), at)
-            {
+        let disposition = if may_be_ordinary {
+            match self.flows.touch(flow(&self.key, tuple), self.detectors.udp_idle_timeout(), at) {
                 Inspection::Bypass => Disposition::Done,
                 Inspection::LengthOnly => Disposition::CountLength,
                 Inspection::Full => return Disposition::SlowPath,
@@ -100,93 +98,83 @@ impl Engine<'_> {
         };
         self.now = at;
         self.counts.analysed += 1;
-        wants
+        disposition
     }
 
-    /// Counts the bytes of a frame on its way out.
-    #[inline(never)] // as above
-    fn upload(&mut self, bytes: &[u8], wire_len: u32, raise: &mut dyn FnMut(Alert)) {
+    /// Counts the length of an outbound frame.
+    #[inline(never)] // compiled in this crate, for speed
+    fn count_length(&mut self, bytes: &[u8], wire_len: u32, raise: &mut dyn FnMut(Alert)) {
         match Counted::reread_v4(bytes, wire_len) {
-            Some(packet) => self.count_bytes(&packet, raise),
-            None => self.upload_v6(bytes, wire_len, raise),
+            Some(packet) => self.add_length(&packet, raise),
+            None => self.count_length_v6(bytes, wire_len, raise),
         }
     }
 
-    #[inline(never)] // keeps the way of IPv4 short
-    fn upload_v6(&mut self, bytes: &[u8], wire_len: u32, raise: &mut dyn FnMut(Alert)) {
+    #[inline(never)] // keeps the code for IPv4 short
+    fn count_length_v6(&mut self, bytes: &[u8], wire_len: u32, raise: &mut dyn FnMut(Alert)) {
         if let Some(packet) = Counted::reread_v6(bytes, wire_len) {
-            self.count_bytes(&packet, raise);
+            self.add_length(&packet, raise);
         }
     }
 
-    #[inline(always)] // once for each family
-    fn count_bytes(&mut self, packet: &Counted<'_>, raise: &mut dyn FnMut(Alert)) {
+    #[inline(always)] // once for each address family
+    fn add_length(&mut self, packet: &Counted<'_>, raise: &mut dyn FnMut(Alert)) {
         let Self { incidents, detectors, now, key, .. } = self;
         let mut findings = Findings { incidents, now: *now, raise };
-        detectors.exfiltration.ordinary(*now, key.address(packet.source), packet, &mut findings);
+        detectors.length(*now, key.address(packet.source), packet, &mut findings);
     }
 
-    /// Counts a frame that asks for a conversation and for nothing else. The conversation gets no place in the table
-    /// before it is answered, which a flood of requests would take from conversations that are.
-    #[inline(never)] // compiled here, as above
+    /// Counts a SYN per source. It gets no flow entry: the SYN-ACK creates it, which identifies the initiator just as well, so
+    /// a SYN flood, spoofed or not, cannot evict flows.
+    #[inline(never)] // compiled in this crate, for speed
     fn request(&mut self, bytes: &[u8], wire_len: u32, raise: &mut dyn FnMut(Alert)) {
         match Counted::reread_v4(bytes, wire_len) {
             Some(packet) if self.is_egress(packet.source, packet.destination) => {
-                self.request_to_outside(bytes, wire_len, raise);
+                self.egress_request(bytes, wire_len, raise);
             }
             Some(packet) => self.count_request(&packet, raise),
             None => self.request_v6(bytes, wire_len, raise),
         }
     }
 
-    #[inline(never)] // keeps the way of IPv4 short
+    #[inline(never)] // keeps the code for IPv4 short
     fn request_v6(&mut self, bytes: &[u8], wire_len: u32, raise: &mut dyn FnMut(Alert)) {
         match Counted::reread_v6(bytes, wire_len) {
             Some(packet) if self.is_egress(packet.source, packet.destination) => {
-                self.request_to_outside(bytes, wire_len, raise);
+                self.egress_request(bytes, wire_len, raise);
             }
             Some(packet) => self.count_any_request(&packet, raise),
             None => {}
         }
     }
 
-    /// Whether the bytes that a sender gives to a conversation count if it opened it.
+    /// Returns true if the bytes that an initiator sends between these hosts count.
     #[inline]
-    pub(crate) fn is_egress(&self, source: Address, destination: Address) -> bool {
-        self.detectors.exfiltration.counts(&self.home_net, source, destination)
+    pub(super) fn is_egress(&self, source: Address, destination: Address) -> bool {
+        self.detectors.counts_length(&self.home_net, source, destination)
     }
 
-    /// What follows a request from the inside to the outside counts, and whoever is asked could take that back with a SYN
-    /// of its own (RFC 9293 section 3.5) if nobody remembered who was first. So its conversation gets a place.
-    #[inline(never)] // keeps the way of the others short
-    fn request_to_outside(&mut self, bytes: &[u8], wire_len: u32, raise: &mut dyn FnMut(Alert)) {
+    /// Analyses an outbound SYN, which always gets a flow entry, because the bytes that follow count towards exfiltration.
+    /// Without it the remote host could answer with its own SYN (simultaneous open, RFC 9293 section 3.5) and be recorded as
+    /// the initiator.
+    #[inline(never)] // keeps the code for all other requests short
+    fn egress_request(&mut self, bytes: &[u8], wire_len: u32, raise: &mut dyn FnMut(Alert)) {
         if let Some(packet) = summarize(LinkType::ETHERNET, bytes, wire_len) {
             let flow = FlowId::of(&self.key, &packet.tuple);
-            let _is_followed = self.segment(self.now, flow, &packet, raise);
+            let _is_streamed = self.segment(self.now, flow, &packet, raise);
         }
     }
 
     /// Counts a packet for which [`Detectors::is_countable_syn`] holds and [`Self::is_egress`] does not.
     #[inline(never)]
-    pub(crate) fn count_any_request(&mut self, packet: &Counted<'_>, raise: &mut dyn FnMut(Alert)) {
+    pub(super) fn count_any_request(&mut self, packet: &Counted<'_>, raise: &mut dyn FnMut(Alert)) {
         self.count_request(packet, raise);
     }
 
-    #[inline(always)] // once for IPv4 and once for all
+    #[inline(always)] // once for IPv4, where fewer words are compared, and once for both families
     fn count_request(&mut self, packet: &Counted<'_>, raise: &mut dyn FnMut(Alert)) {
         let Self { incidents, detectors, now, key, .. } = self;
         let mut findings = Findings { incidents, now: *now, raise };
-        detectors.syn_sources.request(*now, packet, key.address(packet.source), &mut findings);
-    }
-}
-
-impl Detectors<'_> {
-    /// Whether a packet is a TCP request whose ports tell who asks whom, and in which only those detectors can find
-    /// something that count requests and bytes.
-    #[inline]
-    pub(crate) fn is_countable_syn<A>(&self, tuple: &FiveTuple<A>) -> bool {
-        tuple.tcp_flags.is_some_and(TcpFlags::syn_only)
-            && is_certain_initiator(tuple.source_port, tuple.destination_port)
-            && !self.watched_ports.may_contain(tuple.destination_port)
+        detectors.request(*now, key.address(packet.source), packet, &mut findings);
     }
 }

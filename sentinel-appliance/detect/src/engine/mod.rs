@@ -1,4 +1,7 @@
-//! From packets to alerts: one pass, all detectors.
+//! The engine: frames in, alerts out.
+//!
+//! [`fast_path`] finishes most frames; all others take the slow path here, which parses them again, looks up the flow and shows
+//! the packet to the detectors.
 
 pub(crate) mod fast_path;
 pub(crate) mod memory;
@@ -7,59 +10,53 @@ pub(crate) mod siblings;
 
 use core::time::Duration;
 
-use sentinel_alert::{Alert, Kind};
-use sentinel_dissect::{FiveTuple, Packet, PacketSummary, Transport, summarize_v4, summarize_v6};
+use sentinel_alert::Alert;
+use sentinel_dissect::{Packet, PacketSummary, summarize_v4, summarize_v6};
 use sentinel_track::flow::{FlowId, Flows, Inspection, Role};
 use sentinel_track::hash::HashKey;
 use sentinel_units::{LinkType, Timestamp};
 
-use crate::detectors::access::brute_force::BruteForce;
-use crate::detectors::dns::tunnel::{DNS, DnsTunnel};
-use crate::detectors::flood::icmp::IcmpFlood;
-use crate::detectors::lists::suspicious_port::{ListedPort, SuspiciousPort};
-use crate::detectors::source_table::SynSources;
-use crate::detectors::spoof::arp::ArpSpoof;
-use crate::detectors::transfer::exfiltration::Exfiltration;
-use crate::engine::memory::Storage;
-use crate::engine::reassembly::{Decapsulated, Reassembly, ReassemblyStorage};
-use crate::engine::siblings::{FirstPacketReports, Seen};
-use crate::incident::{Findings, Incidents};
-use crate::registry::DetectorConfig;
-use crate::shared::event::{Event, OtherEvent, Setting};
+use crate::detectors::lists::suspicious_port::ListedPort;
+use crate::detectors::{Configs, Detectors};
+use crate::incident::{Findings, IncidentLimits, Incidents};
+use crate::shared::event::{OtherEvent, Setting};
 use crate::shared::home_net::HomeNet;
-use crate::shared::port_bloom::PortBloom;
+use memory::Storage;
+use reassembly::{Decapsulated, Reassembly, ReassemblyStorage};
+use siblings::{FirstPacketReports, Handling};
 
-/// A stamp this much before the newest one means that the clock was set back; less is disorder, as
+/// A timestamp this much before the newest one means that the clock was set back; less is disorder, as
 /// between the rings of two interfaces, whose blocks wait a second at most.
 const CLOCK_SET_BACK: Duration = Duration::from_secs(5);
 
-/// How often an incident speaks.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct IncidentLimits {
-    /// Silence after which an incident is over.
-    pub idle_timeout: Duration,
-    /// Time between two messages of one incident.
-    pub update: Duration,
-    /// Incidents of one kind that may open in a row; one more is earned every two seconds. Past that, new sources
-    /// share one incident of the kind.
-    pub burst: u32,
+/// One captured frame.
+#[derive(Clone, Copy, Debug)]
+pub struct RawFrame<'f> {
+    /// Time of capture.
+    pub at: Timestamp,
+    /// Type of the link it was captured on.
+    pub link: LinkType,
+    /// The captured bytes.
+    pub bytes: &'f [u8],
+    /// Length on the wire; a value less than that of `bytes` is raised to it.
+    pub wire_len: u32,
 }
 
-/// What the tables have lost so far.
+/// Losses of the tables so far.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Losses {
-    /// Live entries pushed out of full tables, over all tables.
+    /// Live entries evicted from full tables, over all tables.
     pub evictions: u64,
     /// Incidents closed early to make room.
     pub closed_early: u64,
 }
 
-/// What became of the frames so far.
+/// Frames so far.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Counts {
-    /// Frames that the detectors saw.
+    /// Frames that the detectors analysed.
     pub analysed: u64,
-    /// Frames of a link type that is not read.
+    /// Frames of a link type that is not supported.
     pub unsupported: u64,
     /// Frames that break the rules of a protocol.
     pub malformed: u64,
@@ -70,49 +67,32 @@ pub struct Counts {
 /// All tables and detectors.
 #[derive(Debug)]
 pub struct Engine<'m> {
-    pub(crate) key: HashKey,
-    pub(crate) home_net: HomeNet,
-    pub(crate) now: Timestamp,
-    pub(crate) counts: Counts,
-    pub(crate) flows: Flows<'m>,
-    pub(crate) incidents: Incidents<'m>,
+    key: HashKey,
+    home_net: HomeNet,
+    now: Timestamp,
+    counts: Counts,
+    flows: Flows<'m>,
+    incidents: Incidents<'m>,
     incident_slots: usize,
-    /// What other engines must be told, if there are others.
-    pub(crate) reports: Option<FirstPacketReports>,
-    pub(crate) detectors: Detectors<'m>,
+    /// Reports for the other engines, if there are others.
+    reports: Option<FirstPacketReports>,
+    detectors: Detectors<'m>,
     /// Messages that span packets, if there is memory for them.
     reassembly: Option<Reassembly<'m>>,
 }
 
-/// The registry's detectors, in its order.
-#[derive(Debug)]
-pub(crate) struct Detectors<'m> {
-    /// `port_scan` and `syn_flood`.
-    pub(crate) syn_sources: SynSources<'m>,
-    icmp_flood: IcmpFlood<'m>,
-    pub(crate) suspicious_port: SuspiciousPort<'m>,
-    arp_spoof: ArpSpoof<'m>,
-    dns_tunnel: DnsTunnel,
-    pub(crate) exfiltration: Exfiltration<'m>,
-    brute_force: BruteForce<'m>,
-    /// Says of most ports that no detector looks at conversations with them in particular.
-    pub(crate) watched_ports: PortBloom,
-}
-
 impl<'m> Engine<'m> {
-    /// An engine over lent storage. `configs` stand in the order of [`Kind::ALL`].
+    /// An engine over lent storage.
     #[must_use]
     pub fn new(
         storage: Storage<'m>,
         key: HashKey,
         home_net: HomeNet,
         incident_limits: IncidentLimits,
-        configs: &[DetectorConfig; 8],
+        configs: &Configs,
     ) -> Self {
-        let [scan, syn, icmp, port, arp, dns, exfiltration, brute] = configs;
-        let Storage { flows, syn_sources, echo_sources, logins, egress, neighbours, incidents, listed_ports } =
-            storage;
-        let mut engine = Self {
+        let Storage { flows, incidents, tables } = storage;
+        Self {
             key,
             home_net,
             now: Timestamp::ZERO,
@@ -121,76 +101,44 @@ impl<'m> Engine<'m> {
             incident_slots: incidents.len(),
             incidents: Incidents::new(incidents, incident_limits),
             reports: None,
-            detectors: Detectors {
-                syn_sources: SynSources::new(syn_sources, scan, syn),
-                icmp_flood: IcmpFlood::new(echo_sources, icmp),
-                suspicious_port: SuspiciousPort::new(listed_ports, port),
-                arp_spoof: ArpSpoof::new(neighbours, arp),
-                dns_tunnel: DnsTunnel::new(dns),
-                exfiltration: Exfiltration::new(egress, exfiltration),
-                brute_force: BruteForce::new(logins, brute),
-                watched_ports: PortBloom::default(),
-            },
+            detectors: Detectors::new(tables, configs),
             reassembly: None,
-        };
-        engine.detectors.update_watched_ports();
-        engine
+        }
     }
 
-    /// Lends memory to put datagrams and DNS over TCP together. Without it messages that span packets are not read.
+    /// Lends memory to reassemble datagrams and DNS over TCP. Without it messages that span packets are not read.
     pub fn enable_reassembly(&mut self, storage: ReassemblyStorage<'m>) {
         self.reassembly = Some(Reassembly::new(storage));
-        self.detectors.dns_tunnel.streams_are_joined = true;
+        self.detectors.enable_reassembly();
     }
 
     /// Takes over new settings. Tables and open incidents stay.
-    pub fn configure(
-        &mut self,
-        home_net: HomeNet,
-        incident_limits: IncidentLimits,
-        configs: &[DetectorConfig; 8],
-    ) {
-        let [scan, syn, icmp, port, arp, dns, exfiltration, brute] = configs;
+    pub fn configure(&mut self, home_net: HomeNet, incident_limits: IncidentLimits, configs: &Configs) {
         self.home_net = home_net;
         self.incidents.incident_limits = incident_limits;
         self.flows.reset_inspection();
-        self.detectors.syn_sources.configure(scan, syn);
-        self.detectors.icmp_flood.configure(icmp);
-        self.detectors.suspicious_port.configure(port);
-        self.detectors.arp_spoof.configure(arp);
-        self.detectors.dns_tunnel.configure(dns);
-        self.detectors.exfiltration.configure(exfiltration);
-        self.detectors.brute_force.configure(brute);
-        self.detectors.update_watched_ports();
+        self.detectors.configure(configs);
     }
 
-    /// Takes over a new list of ports that malware is known to use; returns how many did not fit.
+    /// Takes over a new list of ports that malware is known to use; returns the number of entries that did not fit.
     pub fn set_listed_ports(&mut self, list: &[ListedPort]) -> usize {
-        let too_many = self.detectors.suspicious_port.set_list(list);
-        self.detectors.update_watched_ports();
-        too_many
+        self.detectors.set_listed_ports(list)
     }
 
-    /// Looks at a frame in which there may be something to learn.
-    #[inline(never)] // keeps the other ways short
-    pub(crate) fn slow_path(
-        &mut self,
-        at: Timestamp,
-        link: LinkType,
-        bytes: &[u8],
-        wire_len: u32,
-        raise: &mut dyn FnMut(Alert),
-    ) {
-        let read = match summarize_v4(link, bytes, wire_len) {
+    /// Analyses a frame that the fast path did not finish, from the start.
+    #[inline(never)] // keeps the fast path short
+    fn slow_path(&mut self, frame: &RawFrame<'_>, raise: &mut dyn FnMut(Alert)) {
+        let RawFrame { at, link, bytes, wire_len } = *frame;
+        let parsed = match summarize_v4(link, bytes, wire_len) {
             Some((tuple, datagram)) => Some((FlowId::v4(&self.key, &tuple), tuple.into(), datagram)),
             None => summarize_v6(link, bytes, wire_len)
                 .map(|(tuple, datagram)| (FlowId::of(&self.key, &tuple), tuple, datagram)),
         };
-        if let Some((flow, tuple, datagram)) = read {
+        if let Some((flow, tuple, datagram)) = parsed {
             self.counts.analysed += 1;
             let packet = PacketSummary::of_frame(tuple, datagram, bytes, wire_len);
             if self.segment(at, flow, &packet, raise) {
-                self.stream(at, link, bytes, wire_len, raise);
+                self.stream(frame, raise);
             }
         } else if link.is_supported() {
             self.counts.analysed += 1;
@@ -202,36 +150,30 @@ impl<'m> Engine<'m> {
         }
     }
 
-    /// Looks at one packet that was read already, as part of a frame that counts or for itself, and at what it carries or
-    /// completes.
+    /// Analyses one packet that was parsed already, with the packets inside it and the messages it completes.
     pub fn packet(&mut self, at: Timestamp, packet: &Packet<'_>, raise: &mut dyn FnMut(Alert)) {
         if self.reassembly.is_some() && reassembly::concerns(packet) {
-            // Its content is judged once it is whole.
-            self.alone(at, packet, PacketSummary::of(packet).map(PacketSummary::bare), raise);
-            self.assemble(at, packet, raise);
+            // Without its payload, which is read once the message is complete.
+            self.headers(at, packet, PacketSummary::of(packet).map(PacketSummary::bare), raise);
+            self.reassemble(at, packet, raise);
         } else {
-            self.alone(at, packet, PacketSummary::of(packet), raise);
+            self.headers(at, packet, PacketSummary::of(packet), raise);
             reassembly::tunnels(packet, &mut |decapsulated| {
-                self.decapsulated(at, packet, decapsulated, raise)
+                self.decapsulated(at, packet, decapsulated, raise);
             });
         }
     }
 
-    /// What a TCP segment to a port that is followed completes. The segment itself has been looked at.
+    /// Reassembles the stream of a TCP segment, which itself was analysed before.
     #[cold]
-    fn stream(
-        &mut self,
-        at: Timestamp,
-        link: LinkType,
-        bytes: &[u8],
-        wire_len: u32,
-        raise: &mut dyn FnMut(Alert),
-    ) {
-        self.assemble(at, &sentinel_dissect::packet(link, None, bytes, wire_len), raise);
+    fn stream(&mut self, frame: &RawFrame<'_>, raise: &mut dyn FnMut(Alert)) {
+        let RawFrame { at, link, bytes, wire_len } = *frame;
+        self.reassemble(at, &sentinel_dissect::packet(link, None, bytes, wire_len), raise);
     }
 
     #[cold]
-    fn assemble(&mut self, at: Timestamp, packet: &Packet<'_>, raise: &mut dyn FnMut(Alert)) {
+    fn reassemble(&mut self, at: Timestamp, packet: &Packet<'_>, raise: &mut dyn FnMut(Alert)) {
+        // Taken out for the call: what it completes is shown to the engine that owns it.
         let Some(mut reassembly) = self.reassembly.take() else { return };
         let key = self.key.clone();
         reassembly
@@ -239,6 +181,7 @@ impl<'m> Engine<'m> {
         self.reassembly = Some(reassembly);
     }
 
+    /// Analyses a packet that a tunnel carried, or a message that `packet` completed.
     fn decapsulated(
         &mut self,
         at: Timestamp,
@@ -247,7 +190,7 @@ impl<'m> Engine<'m> {
         raise: &mut dyn FnMut(Alert),
     ) {
         let (packet, message) = match decapsulated {
-            Decapsulated::Packet(inner) => return self.alone(at, inner, PacketSummary::of(inner), raise),
+            Decapsulated::Packet(inner) => return self.headers(at, inner, PacketSummary::of(inner), raise),
             Decapsulated::Datagram(datagram) => match datagram.udp() {
                 Some(udp) => (*datagram, udp.payload),
                 None => return,
@@ -258,11 +201,11 @@ impl<'m> Engine<'m> {
         let Self { incidents, detectors, now, key, home_net, .. } = self;
         let setting = Setting { now: *now, home_net, key };
         let mut findings = Findings { incidents, now: *now, raise };
-        detectors.dns_tunnel.whole(setting, &summary, message, &mut findings);
+        detectors.message(setting, &summary, message, &mut findings);
     }
 
-    /// Looks at a packet without what it carries. `summary` is what may be known of it, if it has ports.
-    fn alone(
+    /// Analyses a packet without what it carries. `summary` is the part of it that may be read, if it has ports.
+    fn headers(
         &mut self,
         at: Timestamp,
         packet: &Packet<'_>,
@@ -271,7 +214,7 @@ impl<'m> Engine<'m> {
     ) {
         if let Some(summary) = summary {
             let flow = FlowId::of(&self.key, &summary.tuple);
-            let _is_followed = self.segment(at, flow, &summary, raise);
+            let _is_streamed = self.segment(at, flow, &summary, raise);
             return;
         }
         self.advance(at, raise);
@@ -280,9 +223,10 @@ impl<'m> Engine<'m> {
         detectors.packet(&event, &mut Findings { incidents, now: *now, raise });
     }
 
-    /// Looks at a TCP segment or UDP datagram; says whether it may be part of a message that spans segments. Many end
-    /// here: ordinary ones in a direction from which nothing is left to learn, or only how long they are.
-    pub(crate) fn segment(
+    /// Analyses a TCP segment or UDP datagram. Returns true if it may be part of a message that spans segments.
+    ///
+    /// The flow entry decides how closely: ordinary packets of a direction that is `Bypass` or `LengthOnly` end early.
+    fn segment(
         &mut self,
         at: Timestamp,
         flow: FlowId,
@@ -291,96 +235,84 @@ impl<'m> Engine<'m> {
     ) -> bool {
         self.advance(at, raise);
         let tuple = &packet.tuple;
+        // A SYN that is only counted gets no flow entry, unless it is outbound; see `fast_path`.
         if self.detectors.is_countable_syn(tuple) && !self.is_egress(tuple.source, tuple.destination) {
             self.count_any_request(&packet.into(), raise);
             return false;
         }
         let Self { incidents, detectors, now, key, home_net, flows, reports, .. } = self;
-        let mut conversation = flows.note(flow, tuple.tcp_flags, *now);
+        let mut entry = flows.note(flow, tuple.tcp_flags, *now);
         let setting = Setting { now: *now, home_net, key };
         let mut findings = Findings { incidents, now: *now, raise };
-        if !detectors.syn_sources.may_ask(tuple.tcp_flags, &conversation.role) {
-            match conversation.inspection() {
+        if !detectors.may_open(tuple.tcp_flags, &entry.role) {
+            match entry.inspection() {
                 Inspection::Bypass => return false,
                 Inspection::LengthOnly => {
                     let hash = setting.key.address(tuple.source);
-                    detectors.exfiltration.ordinary(*now, hash, &packet.into(), &mut findings);
+                    detectors.length(*now, hash, &packet.into(), &mut findings);
                     return false;
                 }
                 Inspection::Full => {}
             }
         }
         let role = match reports {
-            Some(reports) if conversation.role.is_first => {
-                let sight = reports.note(&flow, packet, conversation.role, &detectors.suspicious_port, *now);
-                if sight == Seen::Undecided {
-                    let role = Role { from_initiator: false, is_first: false, ..conversation.role };
+            Some(reports) if entry.role.is_first => {
+                let handling = reports.note(&flow, packet, entry.role, detectors, *now);
+                if handling == Handling::Pending {
+                    let role = Role { from_initiator: false, is_first: false, ..entry.role };
                     detectors.segment(setting, packet, role, &mut findings);
-                    // Not the sender, until the others have been heard.
+                    // The sender is not the initiator until the other engines have reported.
                     flows.set_initiator(flow, false, false, true, *now);
                     return false;
                 }
-                Role { is_first: sight == Seen::First, ..conversation.role }
+                Role { is_first: handling == Handling::Here, ..entry.role }
             }
-            _ => conversation.role,
+            _ => entry.role,
         };
         detectors.segment(setting, packet, role, &mut findings);
-        conversation.set_inspection(detectors.inspection(home_net, tuple, role.from_initiator));
-        if conversation.role.is_first {
-            let answers = tuple.reversed();
-            conversation.set_response_inspection(detectors.inspection(
-                home_net,
-                &answers,
-                !role.from_initiator,
-            ));
+        entry.set_inspection(detectors.inspection(home_net, tuple, role.from_initiator));
+        if entry.role.is_first {
+            let response = tuple.reversed();
+            entry.set_response_inspection(detectors.inspection(home_net, &response, !role.from_initiator));
         }
-        tuple.tcp_flags.is_some() && reassembly::is_dns_stream(tuple.destination_port)
+        tuple.tcp_flags.is_some() && Detectors::is_payload_port(tuple.destination_port)
     }
 
-    /// Lets time pass while there is no traffic.
+    /// Advances the clock while there is no traffic.
     pub fn tick(&mut self, now: Timestamp, raise: &mut dyn FnMut(Alert)) {
         self.advance(now, raise);
     }
 
-    /// Closes all incidents: the traffic has ended.
+    /// Closes all incidents, because the traffic has ended.
     pub fn finish(&mut self, raise: &mut dyn FnMut(Alert)) {
         self.incidents.close_all(self.now, raise);
     }
 
-    /// What became of the frames so far.
+    /// Frames so far.
     #[must_use]
     pub const fn counts(&self) -> Counts {
         self.counts
     }
 
-    /// What the tables have lost so far.
+    /// Losses of the tables so far.
     #[must_use]
     pub fn losses(&self) -> Losses {
-        let detectors = &self.detectors;
-        let evictions = [
-            self.flows.table().evictions(),
-            detectors.syn_sources.evictions(),
-            detectors.icmp_flood.evictions(),
-            detectors.arp_spoof.evictions(),
-            detectors.exfiltration.evictions(),
-            detectors.brute_force.evictions(),
-        ];
         let reassembly = self.reassembly.as_ref().map_or(0, Reassembly::evictions);
         Losses {
-            evictions: evictions.iter().sum::<u64>() + reassembly,
+            evictions: self.flows.table().evictions() + self.detectors.evictions() + reassembly,
             closed_early: self.incidents.closed_early(),
         }
     }
 
-    /// Incidents open now, and how many there is room for.
+    /// Incidents open now, and the number of slots.
     #[must_use]
     pub const fn open_incidents(&self) -> (u32, usize) {
         (self.incidents.open(), self.incident_slots)
     }
 
-    /// The clock follows the newest stamp.
+    /// Sets the clock to `at`, unless that is a little in the past: the clock follows the newest timestamp.
     #[inline]
-    pub(crate) fn advance(&mut self, at: Timestamp, raise: &mut dyn FnMut(Alert)) {
+    fn advance(&mut self, at: Timestamp, raise: &mut dyn FnMut(Alert)) {
         if self.is_monotonic(at) {
             self.now = at;
         } else {
@@ -388,9 +320,9 @@ impl<'m> Engine<'m> {
         }
     }
 
-    /// Whether time goes on to `at` without more ado.
+    /// Returns true if the clock can be set to `at` directly: `at` is not in the past and no incident expires by then.
     #[inline]
-    pub(crate) fn is_monotonic(&self, at: Timestamp) -> bool {
+    fn is_monotonic(&self, at: Timestamp) -> bool {
         at >= self.now && !self.incidents.has_expired(at)
     }
 
@@ -405,54 +337,3 @@ impl<'m> Engine<'m> {
         }
     }
 }
-
-impl Detectors<'_> {
-    fn update_watched_ports(&mut self) {
-        let ports = [DNS].into_iter().chain(self.brute_force.ports()).chain(self.suspicious_port.ports());
-        self.watched_ports = ports.collect();
-    }
-
-    /// Shows a segment or datagram to those that it may concern.
-    #[inline(never)] // keeps the way of most packets short
-    pub(crate) fn segment(
-        &mut self,
-        setting: Setting<'_>,
-        packet: &PacketSummary<'_>,
-        role: Role,
-        findings: &mut Findings<'_, '_>,
-    ) {
-        let event = &Event { setting, packet, role, source_hash: setting.key.address(packet.tuple.source) };
-        self.syn_sources.segment(event, findings);
-        self.suspicious_port.segment(event, findings);
-        self.dns_tunnel.segment(event, findings);
-        if event.packet.tuple.tcp_flags.is_some() {
-            self.brute_force.segment(event, findings);
-        } else {
-            self.arp_spoof.segment(event);
-        }
-        self.exfiltration.segment(event, findings);
-    }
-
-    /// What they can learn from ordinary segments or datagrams between these ends.
-    #[inline]
-    fn inspection(&self, home_net: &HomeNet, tuple: &FiveTuple, from_initiator: bool) -> Inspection {
-        if self.dns_tunnel.follows(tuple.destination_port) || self.arp_spoof.follows(tuple.source_port) {
-            Inspection::Full
-        } else if from_initiator && self.exfiltration.counts(home_net, tuple.source, tuple.destination) {
-            Inspection::LengthOnly
-        } else {
-            Inspection::Bypass
-        }
-    }
-
-    #[inline]
-    fn packet(&mut self, event: &OtherEvent<'_, '_>, findings: &mut Findings<'_, '_>) {
-        match event.packet.transport {
-            Transport::Icmp(_) | Transport::Icmpv6(_) => self.icmp_flood.packet(event, findings),
-            _ => self.arp_spoof.packet(event, findings),
-        }
-        self.exfiltration.packet(event, findings);
-    }
-}
-
-const _: () = assert!(Kind::ALL.len() == 8, "every kind has a detector here");

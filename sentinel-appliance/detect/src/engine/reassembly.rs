@@ -1,8 +1,7 @@
-//! Messages that span packets, and packets inside others.
+//! Reassembly of datagrams and of DNS over TCP, and decapsulation of tunnels.
 //!
-//! A name that is asked for in two parts of a datagram, or in two segments, shall be seen as well, and so shall a scan in a
-//! tunnel. None of this concerns ordinary packets: what comes here was sorted out by the time it is known to be a fragment,
-//! a tunnel, or TCP to port 53.
+//! A query name in two fragments or two segments must not evade detection, nor a scan inside a tunnel. Ordinary packets never
+//! come here: the slow path sorts out fragments, tunnels, and TCP to ports whose payload is read.
 
 use sentinel_dissect::{Layer, Packet, Transport, dns, reassembled, tunnel};
 use sentinel_track::allocator::TableAllocator;
@@ -11,25 +10,25 @@ use sentinel_track::fragment::{DatagramSlot, FragmentCounts, Fragments, Outcome}
 use sentinel_track::hash::HashKey;
 use sentinel_track::hashed_lru::Link;
 use sentinel_track::reassembly::{CHUNK_LEN, Message, StreamCounts, StreamSlot, StreamStorage, Streams};
-use sentinel_units::{Port, Timestamp};
+use sentinel_units::Timestamp;
 
-use crate::detectors::dns::tunnel::DNS;
-use crate::engine::memory::TableSize;
+use crate::detectors::Detectors;
+use crate::shared::table_size::TableSize;
 
-/// Longest datagram that is put together. Queries have under 300 bytes.
-const DATAGRAM_ROOM: usize = 2048;
+/// Longest datagram that is reassembled, in bytes. Queries have under 300.
+const MAX_DATAGRAM_LEN: usize = 2048;
 const DATAGRAM_BYTES: usize =
-    DATAGRAM_ROOM + size_of::<DatagramSlot>() + size_of::<Link>() + size_of::<u32>();
+    MAX_DATAGRAM_LEN + size_of::<DatagramSlot>() + size_of::<Link>() + size_of::<u32>();
 const STREAM_BYTES: usize =
     CHUNK_LEN + size_of::<StreamSlot>() + size_of::<Link>() + size_of::<u32>() + size_of::<u16>();
-/// Most bytes of a stream that are looked at together.
+/// Longest message of a stream that is reassembled, in bytes.
 const MAX_JOINED_LEN: usize = 4096;
-/// Tunnels in tunnels that are opened.
+/// Nested tunnels that are decapsulated.
 const MAX_LAYERS: usize = 4;
-/// Messages read from one piece of a stream.
+/// Messages read from one contiguous range of a stream.
 const MAX_TCP_MESSAGES: usize = 16;
 
-/// What the caller lends. All slices of one group have as many entries as [`ReassemblyCapacities`] says.
+/// Storage that the caller lends. All slices of one group have as many entries as [`ReassemblyCapacities`] says.
 #[derive(Debug)]
 pub struct ReassemblyStorage<'m> {
     /// For [`ReassemblyCapacities::datagrams`].
@@ -44,19 +43,19 @@ pub struct ReassemblyStorage<'m> {
     pub streams: StreamStorage<'m>,
 }
 
-/// How much of each there is.
+/// Entries of each table.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct ReassemblyCapacities {
-    /// Datagrams that wait for parts.
+    /// Datagrams that wait for fragments.
     pub datagrams: usize,
     /// Directions of DNS over TCP.
     pub streams: usize,
-    /// Bytes to put a message of a stream together.
+    /// Bytes of the buffer in which a message of a stream is reassembled.
     pub joined_bytes: usize,
 }
 
 impl ReassemblyCapacities {
-    /// Shares `bytes` out. Together never more than that.
+    /// Divides `bytes`; the tables together never take more.
     #[must_use]
     pub const fn within(bytes: usize) -> Self {
         let half = bytes / 2;
@@ -67,7 +66,7 @@ impl ReassemblyCapacities {
     /// Bytes of [`ReassemblyStorage::datagram_bytes`].
     #[must_use]
     pub const fn datagram_bytes(&self) -> usize {
-        self.datagrams * DATAGRAM_ROOM
+        self.datagrams * MAX_DATAGRAM_LEN
     }
 
     /// Each table with its size, for `sentinel status`.
@@ -106,11 +105,11 @@ pub(crate) struct Reassembly<'m> {
     streams: Streams<'m>,
 }
 
-/// Something that a packet completed, or carries.
+/// A packet inside another, or a message that a packet completed.
 pub(crate) enum Decapsulated<'c> {
     /// A packet inside a tunnel.
     Packet(&'c Packet<'c>),
-    /// A datagram whose parts are together.
+    /// A reassembled datagram.
     Datagram(&'c Packet<'c>),
     /// A DNS message that the sender of the packet at hand sent over TCP.
     Message(&'c [u8]),
@@ -126,14 +125,14 @@ impl<'m> Reassembly<'m> {
         }
     }
 
-    /// Entries that gave way to others before their time.
+    /// Entries evicted before they were complete or timed out.
     pub(crate) const fn evictions(&self) -> u64 {
-        let (FragmentCounts { evictions: parts, .. }, StreamCounts { evictions, .. }) =
+        let (FragmentCounts { evictions: datagrams, .. }, StreamCounts { evictions: streams, .. }) =
             (self.fragments.counts, self.streams.counts);
-        parts + evictions
+        datagrams + streams
     }
 
-    /// Shows what a packet completes.
+    /// Adds a fragment or segment, and shows what it completes.
     pub(crate) fn packet(
         &mut self,
         key: &HashKey,
@@ -145,8 +144,8 @@ impl<'m> Reassembly<'m> {
             return;
         };
         if ip.fragment.is_some() {
-            if let Outcome::Reassembled(whole) = self.fragments.part(key, ip, at, &mut |_| {})
-                && let Some(datagram) = reassembled(packet, whole.protocol, whole.payload)
+            if let Outcome::Reassembled(complete) = self.fragments.part(key, ip, at, &mut |_| {})
+                && let Some(datagram) = reassembled(packet, complete.protocol, complete.payload)
             {
                 visit(&Decapsulated::Datagram(&datagram));
                 tunnels(&datagram, visit);
@@ -165,7 +164,7 @@ impl<'m> Reassembly<'m> {
     }
 }
 
-/// Shows the packets inside a tunnel, from the outermost in.
+/// Shows the packets inside a tunnel, from the outermost to the innermost.
 pub(crate) fn tunnels(packet: &Packet<'_>, visit: &mut dyn FnMut(&Decapsulated<'_>)) {
     let mut inner = tunnel::decapsulate(packet);
     for _ in 0..MAX_LAYERS {
@@ -175,21 +174,16 @@ pub(crate) fn tunnels(packet: &Packet<'_>, visit: &mut dyn FnMut(&Decapsulated<'
     }
 }
 
-/// Whether a packet is one that [`Reassembly::packet`] is for.
+/// Returns true for packets that [`Reassembly::packet`] is for: fragments, and TCP to ports whose payload is read.
 #[inline]
 pub(crate) fn concerns(packet: &Packet<'_>) -> bool {
     match &packet.transport {
         Transport::Tcp(tcp) => {
-            is_dns_stream(tcp.destination_port) || packet.ip().is_some_and(|ip| ip.fragment.is_some())
+            Detectors::is_payload_port(tcp.destination_port)
+                || packet.ip().is_some_and(|ip| ip.fragment.is_some())
         }
         _ => packet.ip().is_some_and(|ip| ip.fragment.is_some()),
     }
-}
-
-/// Whether what goes to this port over TCP is put together.
-#[inline]
-pub(crate) const fn is_dns_stream(destination: Port) -> bool {
-    destination.0 == DNS.0
 }
 
 #[cfg(test)]
@@ -197,7 +191,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_stay_within_their_share() {
+    fn both_tables_stay_within_their_share() {
         for kib in [0, 8, 16, 64, 128, 1_024] {
             let capacities = ReassemblyCapacities::within(kib * 1_024);
             let bytes: usize = capacities.tables().iter().map(TableSize::bytes).sum();

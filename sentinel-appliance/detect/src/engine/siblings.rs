@@ -1,88 +1,89 @@
-//! What several engines must tell each other when each sees only what some sources send.
+//! Hand-off of flows between engines that each see the packets of some sources only.
 //!
-//! A packet goes to the engine that its source belongs to, so that everything a source does is in one place. But who
-//! opened a conversation can be told by what the other side sends, which another engine sees:
+//! The fan-out sends a packet to the engine that owns its source, so that everything a source does is counted in one place. The
+//! initiator of a flow may show only in the packets of the other side, which another engine sees:
 //!
-//! - Neither flags nor ports tell (UDP between two high ports, TCP that began before the sensor): the first packet
-//!   decides, and the two directions are seen by two engines. Each tells the other when it saw its first one, and
-//!   judges once it knows that the other has looked at everything before that.
-//! - An answer betrays who asked (SYN with ACK from a listed port, when the SYN was missed): the accused belongs to the
-//!   other engine, which alone knows whether it has seen the question.
+//! - Neither flags nor ports identify the initiator (UDP between two high ports, TCP that began before the sensor): the
+//!   first packet does, and the two directions are seen by two engines. Each reports its first packet to the other, and
+//!   decides once it knows that the other has processed every earlier packet.
+//! - A response identifies the initiator (SYN-ACK from a listed port, when the SYN was missed): the initiator belongs to the
+//!   other engine, which alone knows whether it has seen the request.
 
 use sentinel_alert::Alert;
 use sentinel_dissect::{FiveTuple, PacketSummary, TcpFlags};
 use sentinel_track::flow::{Endpoint, FlowId, Role};
+use sentinel_track::hash::HashKey;
 use sentinel_track::table::CoarseSpan;
 use sentinel_units::Timestamp;
 
-use crate::detectors::lists::suspicious_port::SuspiciousPort;
-use crate::engine::Engine;
+use super::Engine;
+use crate::detectors::Detectors;
 use crate::incident::Findings;
 use crate::shared::event::{Event, Setting};
 
-/// The first packet of a conversation that an engine saw, for the engine that sees what the other side sends.
+/// Report of the first packet of a flow that an engine saw, for the engine that sees the other direction.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct FirstPacketReport {
-    /// Who sent the packet.
+    /// Sender of the packet.
     pub source: Endpoint,
-    /// Whom it was for. What this one sends is what the engine sees that is told.
+    /// Receiver of the packet. The report is for the engine that owns this address.
     pub destination: Endpoint,
-    /// TCP, or else UDP.
+    /// Set for TCP, not for UDP.
     pub is_tcp: bool,
-    /// When.
+    /// Time of the packet.
     pub at: Timestamp,
-    /// What it says of the conversation.
+    /// What the packet says about the initiator.
     pub direction: Direction,
     wire_len: u32,
     sender: Option<[u8; 6]>,
 }
 
-/// What the first packet of a conversation says of who opened it.
+/// Direction of the first packet of a flow.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Direction {
-    /// Its sender, if the other side has sent nothing before.
+    /// The sender is the initiator if the other side has sent nothing before.
     Unknown,
-    /// Not its sender: it is an answer.
+    /// The sender is the responder.
     Response,
 }
 
-/// The sightings of one engine.
+/// The report of the packet that an engine processed last, if it gave one.
 #[derive(Debug, Default)]
-pub(crate) struct FirstPacketReports(Option<FirstPacketReport>);
+pub(super) struct FirstPacketReports(Option<FirstPacketReport>);
 
-/// What is to be made of the first packet of a conversation.
+/// Handling of the first packet of a flow.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Seen {
-    /// As with one engine.
-    First,
-    /// Another engine judges it.
-    ByOthers,
-    /// Wait until the others were heard.
-    Undecided,
+pub(super) enum Handling {
+    /// This engine treats it as the first packet, as a single engine does.
+    Here,
+    /// Another engine treats it as the first packet.
+    Elsewhere,
+    /// The initiator is open until the other engine has reported.
+    Pending,
 }
 
 impl FirstPacketReports {
-    #[inline(never)] // keeps the way of a single engine short
-    pub(crate) fn note(
+    #[inline(never)] // keeps the code of a single engine short
+    pub(super) fn note(
         &mut self,
         flow: &FlowId,
         packet: &PacketSummary<'_>,
         role: Role,
-        suspicious_port: &SuspiciousPort<'_>,
+        detectors: &Detectors<'_>,
         at: Timestamp,
-    ) -> Seen {
-        let (seen, direction) = if !role.certain && flow.is_ambiguous() {
+    ) -> Handling {
+        let (handling, direction) = if !role.certain && flow.is_ambiguous() {
             if packet.tuple.destination.is_group() {
-                return Seen::First; // nobody answers from there
+                return Handling::Here; // nothing is ever sent from a group address
             }
-            (Seen::Undecided, Direction::Unknown)
+            (Handling::Pending, Direction::Unknown)
         } else if !role.from_initiator {
-            if !suspicious_port.may_concern(packet.tuple.source_port) {
-                return Seen::ByOthers;
+            if !detectors.may_match(packet.tuple.source_port) {
+                return Handling::Elsewhere;
             }
-            (Seen::ByOthers, Direction::Response)
+            (Handling::Elsewhere, Direction::Response)
         } else {
-            return Seen::First;
+            return Handling::Here;
         };
         self.0 = Some(FirstPacketReport {
             source: Endpoint { address: packet.tuple.source, port: packet.tuple.source_port },
@@ -93,25 +94,25 @@ impl FirstPacketReports {
             wire_len: packet.wire_len,
             sender: packet.sender.copied(),
         });
-        seen
+        handling
     }
 }
 
 impl FirstPacketReport {
-    /// The same conversation as its other side sees it.
-    fn is_of(&self, other: &Self) -> bool {
+    /// Returns true if both reports are of one flow, seen from its two sides.
+    fn is_reverse_of(&self, other: &Self) -> bool {
         (self.source, self.destination, self.is_tcp) == (other.destination, other.source, other.is_tcp)
     }
 
-    /// Whether `other` shows that the other side of the same conversation sent first. Of two at the same time the
-    /// lower end did, which both sides find.
+    /// Returns true if `other` shows that the other side of the same flow sent first. Of two packets with the same timestamp the
+    /// one from the lower endpoint counts as the first, which both sides decide alike.
     #[must_use]
     pub fn is_after(&self, other: &Self) -> bool {
-        self.is_of(other) && (other.at, other.source) < (self.at, self.source)
+        self.is_reverse_of(other) && (other.at, other.source) < (self.at, self.source)
     }
 
-    fn flow(&self, engine: &Engine<'_>) -> FlowId {
-        FlowId::of(&engine.key, &tuple(self.source, self.destination, self.is_tcp.then_some(TcpFlags(0))))
+    fn flow(&self, key: &HashKey) -> FlowId {
+        FlowId::of(key, &tuple(self.source, self.destination, self.is_tcp.then_some(TcpFlags(0))))
     }
 }
 
@@ -126,15 +127,15 @@ const fn tuple(source: Endpoint, destination: Endpoint, tcp_flags: Option<TcpFla
 }
 
 impl Engine<'_> {
-    /// Becomes one of several engines, the one with this index: what it must tell is kept for
-    /// [`Engine::take_report`], and no other gives its incidents their numbers.
+    /// Makes this engine number `index` of `engines`: its reports are kept for [`Engine::take_report`], and its incidents get
+    /// numbers that no other engine assigns.
     pub const fn set_shard(&mut self, index: u32, engines: u32) {
         self.reports = Some(FirstPacketReports(None));
         self.incidents.set_id_stride(index, engines);
     }
 
-    /// What the last frame gave to tell: at most one sighting. If its verdict is [`Direction::Unknown`], one of
-    /// [`Engine::opened`] and nothing must follow, as the others say.
+    /// Takes the report that the last frame gave, if any. If its direction is [`Direction::Unknown`], the caller must call
+    /// [`Engine::resolve_initiator`] later, unless the other engine reports that the other side sent first.
     #[inline]
     pub const fn take_report(&mut self) -> Option<FirstPacketReport> {
         match &mut self.reports {
@@ -143,21 +144,21 @@ impl Engine<'_> {
         }
     }
 
-    /// The sender of an own sighting has opened the conversation: nobody saw the other side before.
+    /// The sender of an own report is the initiator: no engine saw the other side before.
     pub fn resolve_initiator(&mut self, own: &FirstPacketReport, raise: &mut dyn FnMut(Alert)) {
         self.advance(own.at, raise);
-        let flow = own.flow(self);
+        let flow = own.flow(&self.key);
         self.flows.set_initiator(flow, true, false, true, self.now);
         if !own.is_tcp {
-            // What counts of TCP is in its flags.
-            self.judge(own, (own.source, own.destination), None, raise);
+            // Of TCP, only packets whose flags identify the initiator count.
+            self.first_packet(own, (own.source, own.destination), None, raise);
         }
     }
 
-    /// What another engine has seen.
+    /// Applies the report of another engine.
     pub fn apply_remote(&mut self, report: &FirstPacketReport, raise: &mut dyn FnMut(Alert)) {
         self.advance(report.at, raise);
-        let flow = report.flow(self);
+        let flow = report.flow(&self.key);
         let from_initiator = report.direction == Direction::Unknown;
         let certain = report.is_tcp && !from_initiator;
         let is_new = self.flows.set_initiator(flow, from_initiator, certain, false, self.now);
@@ -166,26 +167,26 @@ impl Engine<'_> {
         }
     }
 
-    /// A sighting shows that its receiver asked for a conversation, and this engine sees what both send.
+    /// The receiver of a report is the initiator, and this engine owns both sides.
     pub fn resolve_responder(&mut self, report: &FirstPacketReport, raise: &mut dyn FnMut(Alert)) {
         if report.direction == Direction::Response {
             let flags = report.is_tcp.then_some(TcpFlags(0));
-            self.judge(report, (report.destination, report.source), flags, raise);
+            self.first_packet(report, (report.destination, report.source), flags, raise);
         }
     }
 
-    /// Shows the first packet from `client` to `server` to those whom it concerns, as if it were seen now.
-    fn judge(
+    /// Shows the first packet from `initiator` to `responder` to the detectors that it concerns, as if it were seen now.
+    fn first_packet(
         &mut self,
         report: &FirstPacketReport,
-        (client, server): (Endpoint, Endpoint),
+        (initiator, responder): (Endpoint, Endpoint),
         tcp_flags: Option<TcpFlags>,
         raise: &mut dyn FnMut(Alert),
     ) {
-        let is_own = client == report.source;
+        let is_own = initiator == report.source;
         let wire_len = if is_own { report.wire_len } else { 0 };
         let sender = report.sender.as_ref().filter(|_| is_own);
-        let packet = PacketSummary::without_content(tuple(client, server, tcp_flags), wire_len, sender);
+        let packet = PacketSummary::without_content(tuple(initiator, responder, tcp_flags), wire_len, sender);
         let role = Role {
             from_initiator: true,
             certain: tcp_flags.is_some(),
@@ -200,7 +201,7 @@ impl Engine<'_> {
         } else {
             let event =
                 Event { setting, packet: &packet, role, source_hash: key.address(packet.tuple.source) };
-            detectors.suspicious_port.segment(&event, &mut findings);
+            detectors.first_packet(&event, &mut findings);
         }
     }
 }

@@ -1,30 +1,20 @@
-//! Findings that belong together become one incident: an opening, updates at a limited rate, a closing.
+//! Life of incidents: findings of one test, source and scope become one incident with an opening, updates at a limited rate,
+//! and a closing.
 
-use core::time::Duration;
+mod finding;
+mod limits;
 
-use sentinel_alert::{Alert, Evidence, Kind, Phase, Severity, Subject, Test};
-use sentinel_units::{Address, ByteCount, Port, Timestamp};
+use sentinel_alert::{Alert, Evidence, Phase, Subject, Test};
+use sentinel_units::Timestamp;
 
-use crate::engine::IncidentLimits;
 use crate::shared::event::Counted;
+use finding::{keep_common, merge, tag_of};
+use limits::OpeningBuckets;
 
-/// What a detector reports: evidence that is at or over its threshold.
-#[derive(Clone, Debug)]
-pub(crate) struct Finding {
-    pub(crate) test: Test,
-    pub(crate) severity: Severity,
-    /// Start of the evidence, if it is older than this packet.
-    pub(crate) first: Timestamp,
-    pub(crate) subject: Subject,
-    /// The numbers as an opening alert shows them.
-    pub(crate) evidence: Evidence,
-    /// What this finding adds to an incident that is open already, in the unit of the evidence.
-    pub(crate) adds: u32,
-    /// What tells incidents of one test and one source apart; zero if nothing does.
-    pub(crate) scope: u32,
-}
+pub(crate) use finding::{Finding, scope};
+pub use limits::IncidentLimits;
 
-/// Takes in what detectors find in one packet.
+/// Receiver of what detectors find in one packet.
 pub(crate) struct Findings<'r, 'm> {
     pub(crate) incidents: &'r mut Incidents<'m>,
     pub(crate) now: Timestamp,
@@ -32,14 +22,14 @@ pub(crate) struct Findings<'r, 'm> {
 }
 
 impl Findings<'_, '_> {
-    /// Takes in one.
-    #[inline(never)] // rare but under attack, and then one copy of it stays in the cache
+    /// Adds a finding.
+    #[inline(never)] // rare except under attack, and then one copy of it stays in the cache
     pub(crate) fn add(&mut self, finding: &Finding) {
         self.incidents.report(self.now, finding, self.raise);
     }
 
-    /// Takes in one more packet of the incident that went on last, if it belongs there and there is nothing to say:
-    /// under a flood that is nearly every packet.
+    /// Adds one more packet to the latest incident if it belongs there and no message is due: under a flood that is nearly
+    /// every packet. Returns false, and changes nothing, otherwise.
     #[inline]
     pub(crate) fn bump_latest(&mut self, test: Test, packet: &Counted<'_>) -> bool {
         self.incidents.bump_latest(self.now, test, packet)
@@ -60,32 +50,28 @@ struct Open {
     alert: Alert,
 }
 
-/// Incidents that fit. They are searched one by one, by a tag of four bytes each.
+/// Incidents at most. They are searched linearly, by a tag of four bytes each.
 pub(crate) const MAX_INCIDENTS: usize = 128;
-
-/// The time that earns a kind another opening. With none left, new sources share one incident of the kind: spoofed
-/// addresses must not become an alert each.
-const OPENING_EARNED: Duration = Duration::from_secs(2);
 
 /// The open incidents.
 ///
-/// When all slots are taken, the incident quiet for longest is closed early to make room, which bumps
-/// `closed_early`; nothing is lost but the chance to go on with it.
+/// When all slots are taken, the incident idle for longest is closed early to make room, which bumps
+/// `closed_early`; later evidence of it opens a new incident.
 #[derive(Debug)]
 pub(crate) struct Incidents<'m> {
     slots: &'m mut [Incident],
     /// A hash of kind, source and scope for each slot, never zero; zero for an empty slot.
     tags: [u32; MAX_INCIDENTS],
-    /// The slot of the incident that went on last.
+    /// Slot of the incident that last received a packet.
     latest: usize,
     pub(crate) incident_limits: IncidentLimits,
-    numbers: u32,
-    /// From one number to the next.
-    step: u32,
-    /// No incident is over before this.
+    /// Number of the newest incident.
+    last_id: u32,
+    /// Distance from one number to the next.
+    id_stride: u32,
+    /// No incident expires before this.
     next_close: Timestamp,
-    /// For each kind, when all its openings will have been earned back.
-    earned_at: [Timestamp; Kind::ALL.len()],
+    buckets: OpeningBuckets,
     closed_early: u64,
     open: u32,
 }
@@ -101,19 +87,19 @@ impl<'m> Incidents<'m> {
             tags: [0; MAX_INCIDENTS],
             latest: 0,
             incident_limits,
-            numbers: 0,
-            step: 1,
+            last_id: 0,
+            id_stride: 1,
             next_close: Timestamp::MAX,
-            earned_at: [Timestamp::ZERO; Kind::ALL.len()],
+            buckets: OpeningBuckets::new(),
             closed_early: 0,
             open: 0,
         }
     }
 
-    /// Gives numbers that no other of `engines` gives: this is the one with this index.
+    /// Assigns numbers that no other of `engines` engines assigns: index, index + engines, ...
     pub(crate) const fn set_id_stride(&mut self, index: u32, engines: u32) {
-        self.numbers = index.wrapping_add(1).wrapping_sub(engines);
-        self.step = engines;
+        self.last_id = index.wrapping_add(1).wrapping_sub(engines);
+        self.id_stride = engines;
     }
 
     pub(crate) const fn closed_early(&self) -> u64 {
@@ -124,16 +110,16 @@ impl<'m> Incidents<'m> {
         self.open
     }
 
-    /// Takes in a finding and raises an alert if one is due.
+    /// Adds a finding to its incident, or opens one, and raises an alert if one is due.
     pub(crate) fn report(&mut self, now: Timestamp, finding: &Finding, raise: &mut dyn FnMut(Alert)) {
         if self.touch(now, finding, raise) {
             return;
         }
-        if self.may_open(finding.test.kind(), now) {
+        if self.buckets.take(finding.test.kind(), self.incident_limits.burst, now) {
             self.open_new(now, finding.clone(), raise);
             return;
         }
-        // So many sources at once: from here on they share one incident.
+        // No token left: from here on new sources share one incident.
         let subject =
             Subject { source: None, source_port: None, mac: None, host: None, ..finding.subject.clone() };
         let shared = Finding { subject, scope: SHARED, ..finding.clone() };
@@ -142,7 +128,7 @@ impl<'m> Incidents<'m> {
         }
     }
 
-    /// Adds a packet to the incident that went on last. `false` changes nothing.
+    /// Adds a packet to the latest incident. Returns false, and changes nothing, if it does not belong there.
     #[inline]
     fn bump_latest(&mut self, now: Timestamp, test: Test, packet: &Counted<'_>) -> bool {
         let Some(Incident(Some(open))) = self.slots.get_mut(self.latest) else { return false };
@@ -161,13 +147,13 @@ impl<'m> Incidents<'m> {
         true
     }
 
-    /// Adds a finding to its incident; says whether there is one.
+    /// Adds a finding to its incident. Returns false if there is none.
     fn touch(&mut self, now: Timestamp, finding: &Finding, raise: &mut dyn FnMut(Alert)) -> bool {
         // Under attack, one finding follows another of the same incident.
         if !self.slots.get(self.latest).is_some_and(|slot| slot.is_of(finding)) {
             let tag = tag_of(finding);
-            let mut places = self.tags.iter().zip(self.slots.iter());
-            let Some(found) = places.position(|(held, slot)| *held == tag && slot.is_of(finding)) else {
+            let mut slots = self.tags.iter().zip(self.slots.iter());
+            let Some(found) = slots.position(|(held, slot)| *held == tag && slot.is_of(finding)) else {
                 return false;
             };
             self.latest = found;
@@ -190,33 +176,21 @@ impl<'m> Incidents<'m> {
         true
     }
 
-    /// Whether a kind may open one more incident now; books it if so.
-    fn may_open(&mut self, kind: Kind, now: Timestamp) -> bool {
-        let index = Kind::ALL.iter().position(|known| *known == kind);
-        let Some(earned_at) = index.and_then(|index| self.earned_at.get_mut(index)) else { return true };
-        let after_this = (*earned_at).max(now).after(OPENING_EARNED);
-        let allowed = after_this <= now.after(OPENING_EARNED.saturating_mul(self.incident_limits.burst));
-        if allowed {
-            *earned_at = after_this;
-        }
-        allowed
-    }
-
     fn open_new(&mut self, now: Timestamp, finding: Finding, raise: &mut dyn FnMut(Alert)) {
         let tag = tag_of(&finding);
         if self.slots.iter().all(|slot| slot.0.is_some()) {
-            let quietest = self
+            let longest_idle = self
                 .slots
                 .iter()
                 .enumerate()
                 .min_by_key(|(_, slot)| slot.0.as_ref().map(|open| (open.last, open.number)))
                 .map(|(index, _)| index);
-            if let Some(open) = quietest.and_then(|index| self.take(index)) {
+            if let Some(open) = longest_idle.and_then(|index| self.take(index)) {
                 self.closed_early += 1;
                 close(open, now, raise);
             }
         }
-        self.numbers = self.numbers.wrapping_add(self.step);
+        self.last_id = self.last_id.wrapping_add(self.id_stride);
         let Finding { test, severity, first, subject, evidence, scope, .. } = finding;
         let alert = Alert {
             time: now,
@@ -224,17 +198,17 @@ impl<'m> Incidents<'m> {
             test,
             severity,
             phase: Phase::Open,
-            incident: self.numbers,
+            incident: self.last_id,
             suppressed: 0,
             subject,
             evidence,
         };
         raise(alert.clone());
-        let mut places = self.tags.iter_mut().zip(self.slots.iter_mut());
-        if let Some((held, slot)) = places.find(|(_, slot)| slot.0.is_none()) {
+        let mut slots = self.tags.iter_mut().zip(self.slots.iter_mut());
+        if let Some((held, slot)) = slots.find(|(_, slot)| slot.0.is_none()) {
             *held = tag;
             let next_message = now.after(self.incident_limits.update);
-            slot.0 = Some(Open { number: self.numbers, scope, last: now, next_message, alert });
+            slot.0 = Some(Open { number: self.last_id, scope, last: now, next_message, alert });
             self.open += 1;
             self.next_close = self.next_close.min(now.after(self.incident_limits.idle_timeout));
         }
@@ -250,13 +224,13 @@ impl<'m> Incidents<'m> {
         Some(open)
     }
 
-    /// Whether an incident may have been quiet for long enough.
+    /// Returns false if no incident reaches its idle timeout by `now`.
     #[inline]
     pub(crate) fn has_expired(&self, now: Timestamp) -> bool {
         now >= self.next_close
     }
 
-    /// Closes all, because the traffic has ended at `now`. No closing lies after that.
+    /// Closes all, because the traffic ended at `now`. No closing is stamped later than that.
     pub(crate) fn close_all(&mut self, now: Timestamp, raise: &mut dyn FnMut(Alert)) {
         self.close_until(Timestamp::MAX, &mut |alert: Alert| {
             let time = alert.time.min(now.max(alert.first));
@@ -264,10 +238,9 @@ impl<'m> Incidents<'m> {
         });
     }
 
-    /// Closes the incidents that have been quiet for long enough, earliest first.
+    /// Closes the incidents that have reached their idle timeout, earliest first.
     ///
-    /// The closing carries the time at which the silence was long enough, not the time of whatever
-    /// packet or tick made us look.
+    /// The closing carries the time at which the timeout was reached, not that of the packet or tick that caused the check.
     pub(crate) fn close_until(&mut self, now: Timestamp, raise: &mut dyn FnMut(Alert)) {
         loop {
             let earliest = self
@@ -291,10 +264,9 @@ impl<'m> Incidents<'m> {
         }
     }
 
-    /// The clock was set back to `now`: incidents of the time it left are closed, and what was booked there
-    /// does not count.
+    /// The clock was set back to `now`: closes incidents that are later, and refills all token buckets.
     pub(crate) fn clock_set_back(&mut self, now: Timestamp, raise: &mut dyn FnMut(Alert)) {
-        self.earned_at = [Timestamp::ZERO; Kind::ALL.len()];
+        self.buckets = OpeningBuckets::new();
         for index in 0..self.slots.len() {
             let is_later =
                 self.slots.get(index).and_then(|slot| slot.0.as_ref()).is_some_and(|open| open.last > now);
@@ -310,30 +282,11 @@ fn close(open: Open, time: Timestamp, raise: &mut dyn FnMut(Alert)) {
     raise(Alert { time, phase: Phase::Close, ..open.alert });
 }
 
-/// Keeps what holds for all of an incident: of several destinations or ports none is named.
-#[inline]
-fn keep_common(
-    subject: &mut Subject,
-    destination: Option<Address>,
-    destination_port: Option<Port>,
-    sender: Option<&[u8; 6]>,
-) {
-    if subject.destination != destination {
-        subject.destination = None;
-    }
-    if subject.destination_port != destination_port || subject.destination.is_none() {
-        subject.destination_port = None;
-    }
-    if subject.mac.as_ref().map(|mac| &mac.0) != sender {
-        subject.mac = None;
-    }
-}
-
 /// Scope of the incident that sources share when there are too many of them.
 const SHARED: u32 = u32::MAX;
 
 impl Incident {
-    /// Whether a finding belongs to the incident here.
+    /// Returns true if a finding belongs to the incident in this slot.
     #[inline]
     fn is_of(&self, finding: &Finding) -> bool {
         self.0.as_ref().is_some_and(|open| {
@@ -344,57 +297,17 @@ impl Incident {
     }
 }
 
-/// Tells incidents apart quickly; those with equal tags are compared in full.
-fn tag_of(finding: &Finding) -> u32 {
-    let kind = Kind::ALL.iter().position(|known| *known == finding.test.kind()).unwrap_or_default();
-    let kind = u16::try_from(kind).unwrap_or_default();
-    let address = scope(finding.subject.source.unwrap_or_default(), Port(kind));
-    (address ^ finding.scope.rotate_left(7)) | 1
-}
-
-/// Adds a finding's evidence to what the incident holds: peaks stay, counts grow.
-fn merge(total: &mut Evidence, finding: &Evidence, adds: u32) {
-    match (total, finding) {
-        (Evidence::Ports { at_least, at_most, .. }, Evidence::Ports { at_least: now, .. }) => {
-            *at_least = (*now).max(*at_least);
-            *at_most = at_most.saturating_add(adds).max(*at_least);
-        }
-        (
-            Evidence::Packets { count, .. }
-            | Evidence::Attempts { count, .. }
-            | Evidence::ListedPort { count, .. },
-            _,
-        ) => *count = count.saturating_add(adds.into()),
-        // The move that opened it stays named; moves back and forth are counted.
-        (Evidence::Binding { changes, .. }, _) => *changes = changes.saturating_add(adds),
-        (Evidence::Name { length, count, suffix, .. }, Evidence::Name { length: now, suffix: seen, .. }) => {
-            *count = count.saturating_add(adds.into());
-            if *now > *length {
-                *length = *now;
-                suffix.clone_from(seen);
-            }
-        }
-        (Evidence::Bytes { count, .. }, _) => *count = ByteCount(count.0).plus(adds.into()),
-        // A test always reports one sort of evidence, so that nothing else meets here.
-        _ => {}
-    }
-}
-
-/// A number that tells addresses and ports apart within one test and source.
-pub(crate) fn scope(destination: Address, port: Port) -> u32 {
-    let [a, b, c, d] = destination.words();
-    let mixed = a.rotate_left(8) ^ b.rotate_left(16) ^ c.rotate_left(24) ^ d;
-    mixed.wrapping_mul(0x9e37_79b1).rotate_left(16) ^ u32::from(port.0)
-}
-
 #[cfg(test)]
 mod tests {
     extern crate std;
     use super::*;
+    use core::time::Duration;
+    use sentinel_alert::Severity;
+    use sentinel_units::{Address, Port};
     use std::vec;
     use std::vec::Vec;
 
-    const PACE: IncidentLimits =
+    const LIMITS: IncidentLimits =
         IncidentLimits { idle_timeout: Duration::from_secs(60), update: Duration::from_secs(30), burst: 32 };
 
     fn at(seconds: u64) -> Timestamp {
@@ -423,7 +336,7 @@ mod tests {
     #[test]
     fn an_incident_opens_updates_and_closes() {
         let mut slots = vec![Incident::default(); 4];
-        let mut incidents = Incidents::new(&mut slots, PACE);
+        let mut incidents = Incidents::new(&mut slots, LIMITS);
         let mut raised = Vec::new();
         for second in 100..=140 {
             incidents.report(at(second), &finding(1), &mut |alert| raised.push(alert));
@@ -431,10 +344,10 @@ mod tests {
         incidents.close_until(at(199), &mut |alert| raised.push(alert));
         assert_eq!(raised.len(), 2);
         incidents.close_until(at(500), &mut |alert| raised.push(alert));
-        let told: Vec<_> =
+        let messages: Vec<_> =
             raised.iter().map(|alert| (alert.phase, alert.time, alert.suppressed, count(alert))).collect();
         assert_eq!(
-            told,
+            messages,
             [
                 (Phase::Open, at(100), 0, 200),
                 (Phase::Update, at(130), 29, 230),
@@ -448,7 +361,7 @@ mod tests {
     #[test]
     fn sources_and_scopes_are_incidents_of_their_own() {
         let mut slots = vec![Incident::default(); 4];
-        let mut incidents = Incidents::new(&mut slots, PACE);
+        let mut incidents = Incidents::new(&mut slots, LIMITS);
         let mut raised = Vec::new();
         for finding in [finding(1), finding(2), Finding { scope: 9, ..finding(1) }, finding(1)] {
             incidents.report(at(1), &finding, &mut |alert| raised.push(alert));
@@ -460,9 +373,9 @@ mod tests {
     }
 
     #[test]
-    fn when_full_the_quietest_is_closed_early() {
+    fn when_full_the_longest_idle_is_closed_early() {
         let mut slots = vec![Incident::default(); 2];
-        let mut incidents = Incidents::new(&mut slots, PACE);
+        let mut incidents = Incidents::new(&mut slots, LIMITS);
         let mut raised = Vec::new();
         for (second, source) in [(1, 1), (2, 2), (3, 1), (4, 3)] {
             incidents.report(at(second), &finding(source), &mut |alert| raised.push(alert));
@@ -476,7 +389,7 @@ mod tests {
     #[test]
     fn closings_come_in_the_order_of_their_times() {
         let mut slots = vec![Incident::default(); 4];
-        let mut incidents = Incidents::new(&mut slots, PACE);
+        let mut incidents = Incidents::new(&mut slots, LIMITS);
         let mut raised = Vec::new();
         for (second, source) in [(5, 1), (3, 2), (4, 3)] {
             incidents.report(at(second), &finding(source), &mut |_| {});
@@ -488,7 +401,7 @@ mod tests {
     #[test]
     fn of_several_destinations_none_is_named() {
         let mut slots = vec![Incident::default(); 4];
-        let mut incidents = Incidents::new(&mut slots, PACE);
+        let mut incidents = Incidents::new(&mut slots, LIMITS);
         let mut raised = Vec::new();
         for (second, destination, port) in [(0, 7, 80), (40, 7, 80), (80, 7, 22), (120, 8, 22)] {
             let subject = Subject {
@@ -498,18 +411,18 @@ mod tests {
             };
             incidents.report(at(second), &Finding { subject, ..finding(1) }, &mut |alert| raised.push(alert));
         }
-        let told: Vec<_> = raised
+        let messages: Vec<_> = raised
             .iter()
             .map(|alert| (alert.subject.destination.is_some(), alert.subject.destination_port.is_some()))
             .collect();
-        assert_eq!(told, [(true, true), (true, true), (true, false), (false, false)]);
+        assert_eq!(messages, [(true, true), (true, true), (true, false), (false, false)]);
     }
 
     /// A hundred thousand spoofed sources once made two hundred thousand alerts.
     #[test]
     fn too_many_sources_share_one_incident() {
         let mut slots = vec![Incident::default(); MAX_INCIDENTS];
-        let mut incidents = Incidents::new(&mut slots, PACE);
+        let mut incidents = Incidents::new(&mut slots, LIMITS);
         let mut raised = Vec::new();
         for source in 0..100_000 {
             incidents.report(at(1), &finding(source), &mut |alert| raised.push(alert));
@@ -529,7 +442,7 @@ mod tests {
 
     #[test]
     fn without_slots_every_finding_opens() {
-        let mut incidents = Incidents::new(&mut [], PACE);
+        let mut incidents = Incidents::new(&mut [], LIMITS);
         let mut raised = 0;
         for second in 0..3 {
             incidents.report(at(second), &finding(1), &mut |_| raised += 1);

@@ -1,4 +1,4 @@
-//! What detectors see of one packet, worked out once for all of them.
+//! Packets as detectors see them, worked out once for all of them.
 
 use sentinel_dissect::{FiveTuple, Ip, Packet, PacketSummary, reread_v4, reread_v6, sender};
 use sentinel_track::flow::{Endpoint, Role};
@@ -7,42 +7,47 @@ use sentinel_units::{Address, Mac, Port, Timestamp};
 
 use crate::shared::home_net::HomeNet;
 
-/// What every packet is judged against.
+/// Port of DNS servers (RFC 1035 section 4.2), the destination of queries.
+pub(crate) const DNS: Port = Port(53);
+/// Port of DHCP servers (RFC 2131 section 4.1), the source of leases.
+pub(crate) const DHCP_SERVER: Port = Port(67);
+
+/// State of the engine that every packet is tested with.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Setting<'e> {
     /// Packet time, never before that of an earlier packet by more than the clock was set back.
     pub(crate) now: Timestamp,
-    /// What is inside.
+    /// The internal networks.
     pub(crate) home_net: &'e HomeNet,
     /// The key of all tables.
     pub(crate) key: &'e HashKey,
 }
 
-/// A TCP segment or UDP datagram and what the tables say of it.
+/// A TCP segment or UDP datagram with the state of its flow.
 #[derive(Debug)]
 pub(crate) struct Event<'e, 'p> {
-    /// What it is judged against.
+    /// State of the engine.
     pub(crate) setting: Setting<'e>,
     /// The packet itself.
     pub(crate) packet: &'e PacketSummary<'p>,
-    /// How it stands to its conversation.
+    /// Its place in the flow.
     pub(crate) role: Role,
     /// The hash of its source address.
     pub(crate) source_hash: u32,
 }
 
-/// A packet that is counted for its source.
+/// The fields of a packet that is only counted for its source.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Counted<'p> {
-    /// Where it comes from.
+    /// Source address.
     pub(crate) source: Address,
-    /// Where it goes.
+    /// Destination address.
     pub(crate) destination: Address,
-    /// The port it goes to, if it has one.
+    /// Destination port, if it has one.
     pub(crate) destination_port: Option<Port>,
     /// Bytes of the whole frame on the wire.
     pub(crate) wire_len: u32,
-    /// Who sent the frame on this link, if the link says so.
+    /// Hardware address that sent the frame on this link, if the link has such.
     pub(crate) sender: Option<&'p [u8; 6]>,
 }
 
@@ -56,7 +61,7 @@ impl<'p> From<&PacketSummary<'p>> for Counted<'p> {
 }
 
 impl<'p> Counted<'p> {
-    /// A frame that [`summarize_v4`](sentinel_dissect::summarize_v4) has read; `None` if it was
+    /// Rereads a frame that [`summarize_v4`](sentinel_dissect::summarize_v4) has read; `None` if it was
     /// [`summarize_v6`](sentinel_dissect::summarize_v6).
     #[inline(always)] // so that both addresses are known to be IPv4
     pub(crate) fn reread_v4(bytes: &'p [u8], wire_len: u32) -> Option<Self> {
@@ -65,13 +70,13 @@ impl<'p> Counted<'p> {
         Some(Self::in_frame(bytes, wire_len, (source, destination, port)))
     }
 
-    /// One that the latter has read.
+    /// Rereads a frame that [`summarize_v6`](sentinel_dissect::summarize_v6) has read.
     pub(crate) fn reread_v6(bytes: &'p [u8], wire_len: u32) -> Option<Self> {
         let (source, destination, port) = reread_v6(bytes)?;
         Some(Self::in_frame(bytes, wire_len, (source, destination, port)))
     }
 
-    #[inline(always)] // as above
+    #[inline(always)] // so that both addresses are known to be IPv4 after `reread_v4`
     fn in_frame(
         bytes: &'p [u8],
         wire_len: u32,
@@ -94,23 +99,23 @@ impl<'p> Counted<'p> {
     }
 }
 
-/// Any other packet.
+/// A packet without ports: ICMP, ARP, later fragments, other protocols.
 #[derive(Debug)]
 pub(crate) struct OtherEvent<'e, 'p> {
-    /// What it is judged against.
+    /// State of the engine.
     pub(crate) setting: Setting<'e>,
     /// The packet itself.
     pub(crate) packet: &'e Packet<'p>,
 }
 
 impl Event<'_, '_> {
-    /// Where it comes from.
+    /// Sender.
     #[inline]
     pub(crate) const fn source(&self) -> Endpoint {
         Endpoint { address: self.packet.tuple.source, port: self.packet.tuple.source_port }
     }
 
-    /// Where it goes.
+    /// Receiver.
     #[inline]
     pub(crate) const fn destination(&self) -> Endpoint {
         Endpoint { address: self.packet.tuple.destination, port: self.packet.tuple.destination_port }

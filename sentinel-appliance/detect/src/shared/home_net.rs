@@ -1,8 +1,8 @@
-//! What is inside: the networks that this sensor guards.
+//! The home network: prefixes whose addresses are internal. Every other unicast address is external.
 
 use sentinel_units::{Address, Prefix};
 
-/// Networks that fit.
+/// Prefixes at most.
 pub const MAX_PREFIXES: usize = 32;
 
 /// More networks than [`MAX_PREFIXES`].
@@ -17,21 +17,21 @@ impl core::fmt::Display for TooManyPrefixes {
 
 impl core::error::Error for TooManyPrefixes {}
 
-/// The inside networks: setting `home_net` and the prefixes of the captured interfaces.
+/// The internal prefixes: setting `home_net` and the prefixes of the captured interfaces.
 #[derive(Clone, Debug, Default)]
 pub struct HomeNet {
     prefixes: heapless::Vec<Prefix, MAX_PREFIXES>,
     /// Mask and network of those that are IPv4: most addresses are, and one word decides.
     v4: heapless::Vec<(u32, u32), MAX_PREFIXES>,
-    /// How much of what begins with each first byte of an IPv4 address is inside.
+    /// Coverage of each /8 of the IPv4 addresses: decides most addresses by one byte.
     v4_first: Covered,
 }
 
-/// For each first byte of an IPv4 address.
+/// Coverage for each first byte of an IPv4 address.
 #[derive(Clone, Debug)]
 struct Covered([Cover; 256]);
 
-/// How much of a network is inside.
+/// Share of a /8 that is internal.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Cover {
     Nothing,
@@ -78,10 +78,10 @@ impl HomeNet {
         Ok(())
     }
 
-    /// Whether `address` lies inside.
+    /// Returns true if `address` lies in one of the prefixes.
     #[inline]
     #[must_use]
-    pub fn contains(&self, address: Address) -> bool {
+    pub fn is_internal(&self, address: Address) -> bool {
         if address.is_v4() {
             let [.., last] = address.words();
             return match self.v4_first.of(last) {
@@ -93,11 +93,11 @@ impl HomeNet {
         self.prefixes.iter().any(|prefix| prefix.contains(address))
     }
 
-    /// Whether `address` is a single machine that lies outside.
+    /// Returns true if `address` is that of a single external host: not internal, no multicast or broadcast, not link-local.
     #[inline]
     #[must_use]
     pub fn is_external(&self, address: Address) -> bool {
-        !self.contains(address)
+        !self.is_internal(address)
             && !address.is_group()
             && !address.is_link_local()
             && !address.is_unspecified()
@@ -111,14 +111,14 @@ mod tests {
     use core::net::IpAddr;
 
     #[test]
-    fn groups_and_link_local_addresses_are_neither_inside_nor_outside() {
+    fn groups_and_link_local_addresses_are_neither_internal_nor_external() {
         let mut home_net = HomeNet::default();
         home_net.add("10.0.0.0/8".parse().unwrap()).unwrap();
         let address = |text: &str| Address::from(text.parse::<IpAddr>().unwrap());
-        assert!(home_net.contains(address("10.1.2.3")) && !home_net.is_external(address("10.1.2.3")));
+        assert!(home_net.is_internal(address("10.1.2.3")) && !home_net.is_external(address("10.1.2.3")));
         assert!(home_net.is_external(address("203.0.113.1")) && home_net.is_external(address("2001:db8::1")));
         for text in ["224.0.0.251", "ff02::1", "fe80::1", "169.254.1.1", "0.0.0.0", "255.255.255.255"] {
-            assert!(!home_net.contains(address(text)) && !home_net.is_external(address(text)), "{text}");
+            assert!(!home_net.is_internal(address(text)) && !home_net.is_external(address(text)), "{text}");
         }
     }
 
@@ -148,13 +148,13 @@ mod tests {
                 .flat_map(|edge| [edge, edge.wrapping_sub(1), edge + 0x7107]);
             for address in edges.chain([0xcb00_7107, 0xcb00_7106]).map(Address::v4) {
                 let expected = prefixes.iter().any(|prefix| prefix.contains(address));
-                assert_eq!(home_net.contains(address), expected, "{address} in {text} and others");
+                assert_eq!(home_net.is_internal(address), expected, "{address} in {text} and others");
             }
         }
     }
 
     #[test]
-    fn one_network_too_many_is_refused() {
+    fn one_prefix_too_many_is_rejected() {
         let mut home_net = HomeNet::default();
         for _ in 0..MAX_PREFIXES {
             home_net.add("10.0.0.0/8".parse().unwrap()).unwrap();

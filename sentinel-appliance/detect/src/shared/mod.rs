@@ -4,3 +4,4 @@ pub(crate) mod event;
 pub(crate) mod home_net;
 pub(crate) mod port_bloom;
 pub(crate) mod rate;
+pub(crate) mod table_size;

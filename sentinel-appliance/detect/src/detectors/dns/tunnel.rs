@@ -4,54 +4,75 @@
 //! queries to port 53 count: the answer repeats the name, and multicast DNS names services in long
 //! sentences. Weak evidence: content networks use long names too, hence the low default severity.
 
-use sentinel_alert::{Evidence, Severity, ShortName, Subject, Test};
-use sentinel_dissect::{PacketSummary, dns};
+use sentinel_alert::{Evidence, Kind, Severity, ShortName, Subject, Test};
+use sentinel_dissect::{FiveTuple, PacketSummary, dns};
 use sentinel_track::flow::Role;
 use sentinel_track::table::CoarseSpan;
-use sentinel_units::Port;
 
 use crate::incident::{Finding, Findings};
-use crate::registry::DetectorConfig;
-use crate::shared::event::{Event, Setting};
+use crate::registry::{Detector, DetectorConfig, thresholds};
+use crate::shared::event::{DNS, Event, Setting};
+use crate::shared::rate::Activation;
 
-pub(crate) const DNS: Port = Port(53);
+thresholds! {
+    /// Thresholds of `dns_tunnel`.
+    Thresholds {
+        name_characters: "characters", default 50, 16 to 253,
+            "longest name that is not reported, in text form without the final dot";
+    }
+}
+
 /// Queries read from one TCP segment.
 const MAX_TCP_MESSAGES: usize = 16;
 /// Labels of `ip6.arpa` names for whole addresses: a nibble each, and the two of the zone.
 const IP6_ARPA_LABELS: usize = 34;
 
+/// Length test of the names in queries; keeps no state.
 #[derive(Debug)]
 pub(crate) struct DnsTunnel {
-    enabled: bool,
-    severity: Severity,
-    threshold: u16,
-    /// Whether messages over TCP come by [`Self::whole`], and not with their segments.
-    pub(crate) streams_are_joined: bool,
+    activation: Activation,
+    max_characters: u16,
+    /// Set if messages over TCP arrive reassembled through [`Self::message`]; their segments are then not read.
+    streams_are_reassembled: bool,
 }
 
 impl DnsTunnel {
+    pub(crate) const DETECTOR: Detector = Detector {
+        kind: Kind::DnsTunnel,
+        about: "a DNS query asks for a very long name (weak evidence: content networks do so too)",
+        source: "common practice: 50 characters; reverse lookups of IPv6 addresses (72) are left out",
+        severity: Severity::Low,
+        thresholds: Thresholds::SETTINGS,
+        ports: None,
+    };
+
     pub(crate) fn new(config: &DetectorConfig) -> Self {
-        let mut new =
-            Self { enabled: false, severity: Severity::Info, threshold: 0, streams_are_joined: false };
-        new.configure(config);
-        new
+        let Thresholds { name_characters } = config.into();
+        Self {
+            activation: config.into(),
+            max_characters: u16::try_from(name_characters).unwrap_or(u16::MAX),
+            streams_are_reassembled: false,
+        }
     }
 
     pub(crate) fn configure(&mut self, config: &DetectorConfig) {
-        let [characters, ..] = config.numbers;
-        self.threshold = u16::try_from(characters).unwrap_or(u16::MAX);
-        (self.enabled, self.severity) = (config.enabled, config.severity);
+        *self = Self { streams_are_reassembled: self.streams_are_reassembled, ..Self::new(config) };
     }
 
-    /// Whether this detector looks at what is sent to `port`.
+    /// From now on messages over TCP come through [`Self::message`].
+    pub(crate) const fn enable_reassembly(&mut self) {
+        self.streams_are_reassembled = true;
+    }
+
+    /// Returns true if payloads sent to this destination port are read.
     #[inline]
-    pub(crate) fn follows(&self, port: Port) -> bool {
-        self.enabled && port == DNS
+    pub(crate) fn reads(&self, tuple: &FiveTuple) -> bool {
+        self.activation.enabled && tuple.destination_port == DNS
     }
 
     #[inline]
     pub(crate) fn segment(&self, event: &Event<'_, '_>, findings: &mut Findings<'_, '_>) {
-        if self.follows(event.packet.tuple.destination_port) {
+        if self.reads(&event.packet.tuple) {
             self.queries(event, findings);
         }
     }
@@ -59,41 +80,41 @@ impl DnsTunnel {
     fn queries(&self, event: &Event<'_, '_>, findings: &mut Findings<'_, '_>) {
         let payload = event.packet.payload();
         if event.packet.tuple.tcp_flags.is_none() {
-            return self.message(event, payload, findings);
+            return self.query(event, payload, findings);
         }
-        if self.streams_are_joined {
+        if self.streams_are_reassembled {
             return;
         }
         for message in dns::tcp_messages(payload).take(MAX_TCP_MESSAGES) {
-            self.message(event, message, findings);
+            self.query(event, message, findings);
         }
     }
 
-    /// A message that was put together. `packet` is one of those that brought it.
-    pub(crate) fn whole(
+    /// Tests a reassembled message. `packet` is one of those that carried it.
+    pub(crate) fn message(
         &self,
         setting: Setting<'_>,
         packet: &PacketSummary<'_>,
         message: &[u8],
         findings: &mut Findings<'_, '_>,
     ) {
-        if self.follows(packet.tuple.destination_port) {
+        if self.reads(&packet.tuple) {
             let role =
                 Role { from_initiator: true, certain: false, is_first: false, idle: CoarseSpan::default() };
             let source_hash = setting.key.address(packet.tuple.source);
-            self.message(&Event { setting, packet, role, source_hash }, message, findings);
+            self.query(&Event { setting, packet, role, source_hash }, message, findings);
         }
     }
 
     #[inline]
-    fn message(&self, event: &Event<'_, '_>, bytes: &[u8], findings: &mut Findings<'_, '_>) {
+    fn query(&self, event: &Event<'_, '_>, bytes: &[u8], findings: &mut Findings<'_, '_>) {
         let Ok(message) = dns::Message::parse(bytes) else { return };
         if message.is_response() {
             return;
         }
         let Ok(Some(question)) = message.question() else { return };
         let length = u16::try_from(question.name.character_count()).unwrap_or(u16::MAX);
-        if length > self.threshold && !is_reverse_of_ipv6(&question.name) {
+        if length > self.max_characters && !is_reverse_of_ipv6(&question.name) {
             findings.add(&self.finding(event, &question.name, length));
         }
     }
@@ -103,7 +124,7 @@ impl DnsTunnel {
         let (suffix, scope) = suffix(event, name);
         Finding {
             test: Test::DnsTunnelNameLength,
-            severity: self.severity,
+            severity: self.activation.severity,
             first: event.setting.now,
             subject: Subject {
                 source: Some(event.packet.tuple.source),
@@ -112,14 +133,14 @@ impl DnsTunnel {
                 mac: event.packet.sender_mac(),
                 ..Subject::default()
             },
-            evidence: Evidence::Name { length, threshold: self.threshold, count: 1, suffix },
+            evidence: Evidence::Name { length, threshold: self.max_characters, count: 1, suffix },
             adds: 1,
             scope,
         }
     }
 }
 
-/// Whether this is the reverse name of a whole IPv6 address, which every resolver asks for.
+/// Returns true for the reverse name of a whole IPv6 address, which every resolver asks for.
 fn is_reverse_of_ipv6(name: &dns::Name<'_>) -> bool {
     let mut labels = 0;
     let well_formed = name.labels().enumerate().all(|(index, label)| {
@@ -149,4 +170,60 @@ fn suffix(event: &Event<'_, '_>, name: &dns::Name<'_>) -> (ShortName, u32) {
         }
     }
     (text, scope)
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use std::format;
+    use std::net::Ipv4Addr;
+    use std::vec::Vec;
+
+    use crate::testkit::{CLIENT, GATEWAY, dns, ipv4, name_of, opened, play, segment, udp};
+
+    fn question(name: &str) -> Vec<u8> {
+        udp((CLIENT, 40_000), (GATEWAY, 53), &dns(name, false))
+    }
+
+    #[test]
+    fn it_fires_above_the_longest_name_allowed() {
+        for (characters, fires) in [(49, false), (50, false), (51, true), (200, true)] {
+            let sensor = play([(0, question(&name_of(characters)))]);
+            assert_eq!(sensor.opened().len(), usize::from(fires), "{characters} characters");
+            for alert in &sensor.raised {
+                let Evidence::Name { length, threshold, count, suffix } = &alert.evidence else {
+                    panic!("{alert:?}")
+                };
+                let told = (usize::from(*length), *threshold, *count, suffix.as_str());
+                assert_eq!(told, (characters, 50, 1, "example.com"));
+            }
+        }
+    }
+
+    #[test]
+    fn it_reads_queries_to_resolvers_only() {
+        let long = name_of(100);
+        let nibbles = "1.".repeat(32);
+        for (name, frame) in [
+            ("an answer repeats the name", udp((GATEWAY, 53), (CLIENT, 40_000), &dns(&long, true))),
+            ("an answer sent to port 53", udp((GATEWAY, 53), (CLIENT, 53), &dns(&long, true))),
+            ("multicast DNS", udp((CLIENT, 5353), (Ipv4Addr::new(224, 0, 0, 251), 5353), &dns(&long, false))),
+            ("a reverse name of 72 characters", question(&format!("{nibbles}ip6.arpa"))),
+            ("in capitals", question(&format!("{nibbles}IP6.ARPA"))),
+        ] {
+            assert_eq!(opened([(0, frame)]), [], "{name}");
+        }
+        for name in [
+            format!("x.{nibbles}ip6.arpa"),
+            format!("{nibbles}ip6.arpa.example.com"),
+            format!("g.{}ip6.arpa", "1.".repeat(31)),
+        ] {
+            assert_eq!(opened([(0, question(&name))]), [Test::DnsTunnelNameLength], "{name}");
+        }
+        let message = dns(&long, false);
+        let stream = [&u16::try_from(message.len()).unwrap().to_be_bytes()[..], &message].concat();
+        let over_tcp = ipv4(CLIENT, GATEWAY, 6, &segment(40_000, 53, 0x18, &stream));
+        assert_eq!(opened([(0, over_tcp)]), [Test::DnsTunnelNameLength]);
+    }
 }

@@ -1,4 +1,5 @@
-//! Denial of service by sheer number of packets.
+//! Denial of service by a high rate of packets.
 
 pub(crate) mod icmp;
+pub(crate) mod per_source;
 pub(crate) mod syn;

@@ -1,13 +1,13 @@
-//! `port_scan`: one source opens conversations to many distinct ports.
+//! `port_scan`: one source opens or probes flows to many distinct ports.
 //!
-//! Counted are first packets that ask for something: SYN, the odd flag combinations of stealth scans
-//! (nothing, FIN alone, FIN with PSH and URG; nmap's -sN, -sF, -sX), and the first UDP datagram of a conversation
-//! and after each silence as long as the window, from the side that opened it. Answers are not: a busy server or
+//! Counted are packets that open a flow or probe for one: SYN, the odd flag combinations of stealth scans
+//! (nothing, FIN alone, FIN with PSH and URG; nmap's -sN, -sF, -sX), and the first UDP datagram of a flow
+//! and after each silence as long as the window, from the initiator. Responses are not: a busy server or
 //! resolver reaches many client ports.
 
 use core::time::Duration;
 
-use sentinel_alert::{Evidence, Severity, Subject, Test};
+use sentinel_alert::{Evidence, Kind, Severity, Subject, Test};
 use sentinel_dissect::TcpFlags;
 use sentinel_track::distinct::{Distinct, REMEMBERED, Window};
 use sentinel_track::flow::{FLOW_LIFETIME, Role};
@@ -15,19 +15,28 @@ use sentinel_track::table::{CoarseSpan, Recycle};
 use sentinel_units::{Address, Timestamp};
 
 use crate::incident::{Finding, Findings};
-use crate::registry::DetectorConfig;
+use crate::registry::{Detector, DetectorConfig, thresholds};
 use crate::shared::event::{Counted, Event};
-use crate::shared::rate::earlier;
+use crate::shared::rate::{Activation, Threshold, earlier};
 
-/// Ports of one source, and since when.
+thresholds! {
+    /// Thresholds of `port_scan`.
+    Thresholds {
+        ports: "ports", default 15, 2 to 64, "distinct destination ports of one source that make a scan";
+        window_s: "s", default 10, 1 to 3_600, "length of the sliding window";
+    }
+}
+
+/// Distinct destination ports of one source.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Ports {
     distinct: Distinct,
-    /// When the first of them was counted; [`Timestamp::ZERO`] before.
+    /// Time at which the first of them was counted; [`Timestamp::ZERO`] before.
     since: Timestamp,
-    /// The host tried, and whether there were others since the window was last empty.
+    /// Destination of the first port in the window.
     host: Address,
-    several: bool,
+    /// Set once another destination was counted after the window was last empty.
+    has_several_hosts: bool,
 }
 
 impl Recycle for Ports {
@@ -38,79 +47,75 @@ impl Recycle for Ports {
     }
 }
 
+/// Test of the ports of one source.
 #[derive(Debug)]
 pub(crate) struct PortScan {
-    enabled: bool,
-    severity: Severity,
-    threshold: u32,
-    window_s: u32,
-    window: Duration,
-    counted: Window,
-    /// A UDP conversation silent for longer asks anew with its next packet.
+    activation: Activation,
+    threshold: Threshold,
+    /// The window as [`Distinct`] takes it.
+    window: Window,
+    /// Silence after which the next packet of a UDP flow counts as a first one.
     pub(crate) udp_idle_timeout: CoarseSpan,
 }
 
 impl PortScan {
+    pub(crate) const DETECTOR: Detector = Detector {
+        kind: Kind::PortScan,
+        about: "one source opens conversations to many distinct ports within a window",
+        source: "common practice: 15 ports in 10 s is well above what a browser or a resolver does",
+        severity: Severity::Medium,
+        thresholds: Thresholds::SETTINGS,
+        ports: None,
+    };
+
     pub(crate) fn new(config: &DetectorConfig) -> Self {
-        let mut new = Self {
-            enabled: false,
-            severity: Severity::Info,
-            threshold: 0,
-            window_s: 0,
-            window: Duration::ZERO,
-            counted: Window::default(),
-            udp_idle_timeout: CoarseSpan::default(),
-        };
-        new.configure(config);
-        new
+        let Thresholds { ports, window_s } = config.into();
+        let threshold = Threshold::new(ports, window_s);
+        Self {
+            activation: config.into(),
+            threshold,
+            window: Window::new(threshold.window),
+            udp_idle_timeout: CoarseSpan::at_least(threshold.window.min(FLOW_LIFETIME)),
+        }
     }
 
-    pub(crate) fn configure(&mut self, config: &DetectorConfig) {
-        let [ports, window_s, ..] = config.numbers;
-        (self.threshold, self.window_s) = (ports, window_s);
-        (self.enabled, self.severity) = (config.enabled, config.severity);
-        self.window = Duration::from_secs(window_s.into());
-        self.counted = Window::new(self.window);
-        self.udp_idle_timeout = CoarseSpan::at_least(self.window.min(FLOW_LIFETIME));
-    }
-
-    /// What is remembered of a source is of use for so long.
+    /// Time after which the ports of a silent source are of no use.
     pub(crate) const fn window(&self) -> Duration {
-        self.window
+        self.threshold.window
     }
 
-    /// Whether a packet counts.
+    /// Returns true if a packet counts.
     #[inline]
     pub(crate) fn counts(&self, event: &Event<'_, '_>) -> bool {
-        self.asks(event) && self.counts_requests_to(event.packet.tuple.destination)
+        self.opens(event) && self.counts_requests_to(event.packet.tuple.destination)
     }
 
-    /// Whether a packet that asks counts.
+    /// Returns true if a packet that opens or probes a flow to `destination` counts.
     #[inline]
     pub(crate) const fn counts_requests_to(&self, destination: Address) -> bool {
-        self.enabled && !destination.is_group()
+        self.activation.enabled && !destination.is_group()
     }
 
-    /// Whether a packet may ask for a conversation or probe for one. `false` is certain, and costs next to nothing.
+    /// Returns false if a packet certainly neither opens a flow nor probes for one; costs two comparisons.
     #[inline]
-    pub(crate) fn may_ask(&self, tcp_flags: Option<TcpFlags>, role: &Role) -> bool {
+    pub(crate) fn may_open(&self, tcp_flags: Option<TcpFlags>, role: &Role) -> bool {
         match tcp_flags {
             Some(flags) => !flags.ordinary(),
             None => role.is_first || role.idle > self.udp_idle_timeout,
         }
     }
 
-    /// Whether the packet asks for a conversation, or probes for one.
+    /// Returns true if the packet opens a flow or probes for one.
     #[inline]
-    fn asks(&self, event: &Event<'_, '_>) -> bool {
-        self.may_ask(event.packet.tuple.tcp_flags, &event.role)
+    fn opens(&self, event: &Event<'_, '_>) -> bool {
+        self.may_open(event.packet.tuple.tcp_flags, &event.role)
             && match event.packet.tuple.tcp_flags {
                 Some(flags) => flags.syn_only() || is_stealth_probe(flags),
                 None => event.role.from_initiator,
             }
     }
 
-    /// Counts a packet for its source.
+    /// Counts the destination port of a packet for its source, and reports if it is a new one at or over the threshold.
     #[inline]
     pub(crate) fn add(
         &self,
@@ -122,35 +127,35 @@ impl PortScan {
         if ports.since == Timestamp::ZERO {
             ports.since = now;
         }
-        let seen = ports.distinct.add(packet.destination_port.unwrap_or_default().0, now, self.counted);
+        let seen = ports.distinct.add(packet.destination_port.unwrap_or_default().0, now, self.window);
         if seen.distinct == 1 {
-            (ports.host, ports.several) = (packet.destination, false);
+            (ports.host, ports.has_several_hosts) = (packet.destination, false);
         } else {
-            ports.several |= ports.host != packet.destination;
+            ports.has_several_hosts |= ports.host != packet.destination;
         }
-        if seen.is_new && seen.distinct >= self.threshold {
+        if seen.is_new && seen.distinct >= self.threshold.limit {
             self.report(ports, seen.distinct, packet, findings);
         }
     }
 
     #[cold]
     fn report(&self, ports: &Ports, distinct: u32, packet: &Counted<'_>, findings: &mut Findings<'_, '_>) {
-        let full = usize::try_from(distinct).is_ok_and(|distinct| distinct >= REMEMBERED);
+        let is_full = usize::try_from(distinct).is_ok_and(|distinct| distinct >= REMEMBERED);
         findings.add(&Finding {
             test: Test::PortScanPortsInWindow,
-            severity: self.severity,
-            first: ports.since.max(earlier(findings.now, self.window)),
+            severity: self.activation.severity,
+            first: ports.since.max(earlier(findings.now, self.threshold.window)),
             subject: Subject {
                 source: Some(packet.source),
-                destination: Some(packet.destination).filter(|_| !ports.several),
+                destination: Some(packet.destination).filter(|_| !ports.has_several_hosts),
                 mac: packet.sender_mac(),
                 ..Subject::default()
             },
             evidence: Evidence::Ports {
                 at_least: distinct,
-                at_most: distinct + u32::from(full),
-                threshold: self.threshold,
-                window_s: self.window_s,
+                at_most: distinct + u32::from(is_full),
+                threshold: self.threshold.limit,
+                window_s: self.threshold.window_s(),
             },
             adds: 1,
             scope: 0,
@@ -158,13 +163,13 @@ impl PortScan {
     }
 }
 
-/// Flags that no TCP sends but a scanner: none, FIN alone, or FIN with PSH and URG.
+/// Returns true for flags that no TCP sends but a scanner: none, FIN alone, or FIN with PSH and URG.
 #[inline]
 const fn is_stealth_probe(flags: TcpFlags) -> bool {
     flags.is_null() || flags.is_xmas() || is_bare_fin(flags)
 }
 
-/// FIN without ACK ends no conversation of a real TCP (RFC 9293 section 3.10.7.4 wants ACK on all but the first).
+/// Returns true for FIN without ACK, which ends no connection of a real TCP (RFC 9293 section 3.10.7.4 wants ACK on all but the first).
 const fn is_bare_fin(flags: TcpFlags) -> bool {
     flags.has(TcpFlags::FIN) && !flags.has_any(TcpFlags(0x16))
 }
@@ -173,28 +178,114 @@ const fn is_bare_fin(flags: TcpFlags) -> bool {
 mod tests {
     extern crate std;
     use super::*;
-    use sentinel_alert::{Alert, Kind};
-    use sentinel_dissect::{PacketSummary, packet};
-    use sentinel_track::hash::HashKey;
-    use sentinel_units::{LinkType, Port};
+    use std::net::Ipv4Addr;
     use std::vec::Vec;
 
-    use crate::engine::IncidentLimits;
-    use crate::incident::{Incident, Incidents};
-    use crate::registry::DETECTORS;
+    use sentinel_alert::Alert;
+    use sentinel_dissect::{PacketSummary, packet};
+    use sentinel_track::hash::HashKey;
+    use sentinel_units::{LinkType, Mac, Port};
+
+    use crate::incident::{Incident, IncidentLimits, Incidents};
     use crate::shared::event::Setting;
     use crate::shared::home_net::HomeNet;
+    use crate::testkit::{
+        self, ATTACKER, CLIENT, Filling, GATEWAY, KEY, MAC, ROOMY, SYN, SYN_ACK, Sensor, VICTIM, configs,
+        dns, each, first_alert, halves, only, opened, other, play, probe, tcp, threshold, udp,
+    };
+
+    #[test]
+    fn it_fires_at_the_threshold_and_once() {
+        assert_eq!(opened(each(14, 10, probe)), []);
+        let at = play(each(15, 10, probe));
+        let alert = only(&at.raised);
+        assert_eq!(alert.test, Test::PortScanPortsInWindow);
+        assert_eq!((alert.first, alert.time), (testkit::at(0), testkit::at(140)));
+        assert_eq!(
+            alert.evidence,
+            Evidence::Ports { at_least: 15, at_most: 15, threshold: 15, window_s: 10 }
+        );
+        assert_eq!(alert.subject.source, Some(Address::from(std::net::IpAddr::V4(ATTACKER))));
+        assert_eq!(alert.subject.mac, Some(Mac(MAC)));
+        assert_eq!(opened(each(40, 10, probe)), [Test::PortScanPortsInWindow]);
+    }
+
+    #[test]
+    fn it_counts_within_any_window_and_no_longer() {
+        assert_eq!(opened(halves(each(28, 10, probe), 14, 10_100)), [], "14 in each of two windows");
+        // Seven before and eight after the edge of any counting window: within 10 s all the same.
+        assert_eq!(opened(halves(each(15, 10, probe), 7, 9_500)), [Test::PortScanPortsInWindow]);
+        assert_eq!(opened(each(40, 800, probe)), [], "13 in any 10 s, without end");
+    }
+
+    #[test]
+    fn it_counts_distinct_ports_of_the_initiator() {
+        assert_eq!(opened(each(150, 5, |number| probe(number % 14))), [], "the same 14 again and again");
+        let answers = |number| tcp((VICTIM, 443), (CLIENT, 40_000 + number), SYN_ACK);
+        assert_eq!(opened(each(100, 5, answers)), [], "a busy server");
+        let resolver = |number| udp((GATEWAY, 53), (CLIENT, 40_000 + number), &dns("example.com", true));
+        assert_eq!(opened(each(100, 5, resolver)), [], "a busy resolver");
+        let group = |number| udp((CLIENT, 40_000), (Ipv4Addr::new(239, 1, 2, 3), 2_000 + number), &[0]);
+        assert_eq!(opened(each(100, 5, group)), [], "a group has no ports to scan");
+        for (flags, name) in [(0, "null"), (0x01, "FIN"), (0x29, "Xmas")] {
+            let stealth = |number| tcp((ATTACKER, 50_000), (VICTIM, 1_000 + number), flags);
+            assert_eq!(opened(each(15, 5, stealth)), [Test::PortScanPortsInWindow], "{name}");
+        }
+        let over_udp = |number| udp((ATTACKER, 50_000), (VICTIM, 1_000 + number), &[0]);
+        assert_eq!(opened(each(15, 5, over_udp)), [Test::PortScanPortsInWindow], "UDP");
+        assert_eq!(opened(each(14, 5, over_udp)), []);
+    }
+
+    /// A source is remembered for the longer of two windows; a scan once seemed to begin before its first probe.
+    #[test]
+    fn a_scan_begins_after_the_silence_before_it() {
+        let mut configs = configs();
+        *threshold(&mut configs, Kind::SynFlood, "window_s") = 600;
+        let mut sensor = Sensor::with(ROOMY, KEY, &configs);
+        sensor.frame(0, &probe(100));
+        for (millis, frame) in each(15, 10, probe) {
+            sensor.frame(30_000 + millis, &frame);
+        }
+        assert_eq!(only(&sensor.raised).first, testkit::at(30_000));
+    }
+
+    /// 64 ports are kept; up to there the threshold is exact.
+    #[test]
+    fn every_threshold_is_exact() {
+        let scan = |number| tcp((ATTACKER, 50_000), (VICTIM, 1 + number), SYN);
+        for ports in [2, 63, 64] {
+            assert_eq!(first_alert(Kind::PortScan, "ports", ports, scan), ports);
+        }
+    }
+
+    const FILLING: Filling = Filling {
+        test: Test::PortScanPortsInWindow,
+        use_one: |sensor, number, millis| {
+            sensor.frame(millis, &tcp((other(number), 40_000), (VICTIM, 80), SYN));
+        },
+        attack: |sensor, millis| {
+            (0..15)
+                .for_each(|port| sensor.frame(millis, &tcp((ATTACKER, 40_000), (VICTIM, 1_000 + port), SYN)));
+        },
+    };
+
+    #[test]
+    fn a_full_table_counts_its_evictions_and_still_detects() {
+        FILLING.a_full_table_counts_its_evictions_and_still_detects();
+        FILLING.without_a_table_nothing_fires();
+        FILLING.expired_entries_are_no_loss();
+    }
 
     /// Ethernet, IPv4 10.0.0.7 to 10.0.0.9, TCP with SYN alone; its ports are given beside it.
     #[rustfmt::skip]
-    const SYN: [u8; 54] = [
+    const SYN_FRAME: [u8; 54] = [
         2, 0, 0, 0, 0, 9,  2, 0, 0, 0, 0, 7,  0x08, 0x00,
         0x45, 0, 0, 40,  0, 1, 0, 0,  64, 6, 0, 0,  10, 0, 0, 7,  10, 0, 0, 9,
         0xc3, 0x50, 0, 80,  0, 0, 0, 1,  0, 0, 0, 0,  0x50, 0x02, 4, 0,  0, 0, 0, 0,
     ];
 
-    fn probe(scan: &PortScan, ports: &mut Ports, second: u64, port: u16) -> Option<Alert> {
-        let full = packet(LinkType::ETHERNET, None, &SYN, 54);
+    fn add_port(scan: &PortScan, ports: &mut Ports, second: u64, port: u16) -> Option<Alert> {
+        let full = packet(LinkType::ETHERNET, None, &SYN_FRAME, 54);
         let mut packet = PacketSummary::of(&full).unwrap();
         packet.tuple.destination_port = Port(port);
         let (home_net, key) = (HomeNet::default(), HashKey::new(1));
@@ -219,13 +310,13 @@ mod tests {
     /// A host that had been opening conversations all day had its scan begin in the morning.
     #[test]
     fn a_scan_begins_within_the_window_however_long_its_source_has_been_seen() {
-        let config = DETECTORS.iter().find(|detector| detector.kind == Kind::PortScan).unwrap();
-        let scan = PortScan::new(&config.default_config());
+        let scan = PortScan::new(&PortScan::DETECTOR.default_config());
         let mut ports = Ports::default();
         for second in (0..3_600).step_by(5) {
-            assert!(probe(&scan, &mut ports, second, 443).is_none());
+            assert!(add_port(&scan, &mut ports, second, 443).is_none());
         }
-        let found: Vec<Alert> = (1..=15).filter_map(|port| probe(&scan, &mut ports, 3_600, port)).collect();
+        let found: Vec<Alert> =
+            (1..=15).filter_map(|port| add_port(&scan, &mut ports, 3_600, port)).collect();
         assert_eq!(found.len(), 2, "with 443 in the window, the 14th makes 15");
         let first = found.first().unwrap().first;
         assert_eq!(first, Timestamp::from_parts(1_700_000_000 + 3_590, 0));

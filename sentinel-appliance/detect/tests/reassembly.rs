@@ -2,14 +2,14 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
-mod support;
+#[path = "../src/testkit.rs"]
+mod testkit;
 
 use sentinel_alert::{Evidence, Phase, Test};
 use sentinel_detect::{ReassemblyCapacities, ReassemblyStorage};
-use sentinel_units::LinkType;
-use support::{
-    ATTACKER, CLIENT, GATEWAY, GATEWAY_MAC, Leaked, Sensor, VICTIM, at, datagram, dns, ethernet, ipv4,
-    name_of, segment, tcp, udp,
+use testkit::{
+    ATTACKER, CLIENT, GATEWAY, GATEWAY_MAC, Leaked, Sensor, VICTIM, datagram, dns, ethernet, ipv4, name_of,
+    segment, tcp, udp,
 };
 
 fn sensor(kib: usize) -> Sensor {
@@ -19,12 +19,10 @@ fn sensor(kib: usize) -> Sensor {
     sensor
 }
 
-/// Shows frames as the program does, which reads ordinary ones at a glance.
+/// Shows frames as the program does, through the fast path.
 fn show(sensor: &mut Sensor, frames: &[Vec<u8>]) -> Vec<Test> {
     for (millis, frame) in (0_u64..).zip(frames) {
-        let Sensor { engine, raised } = sensor;
-        let wire_len = u32::try_from(frame.len()).unwrap();
-        engine.frame(at(millis), LinkType::ETHERNET, frame, wire_len, &mut |alert| raised.push(alert));
+        sensor.fast(millis, frame);
     }
     sensor.opened()
 }
