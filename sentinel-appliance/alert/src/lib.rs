@@ -1,11 +1,11 @@
-//! What the sensor tells the world: one alert, its meaning, its text forms and its bytes on the wire.
+//! Alerts: one type, its text forms and its bytes on the wire.
 //!
 //! In: the finding of a detector. Out: postcard bytes for the log and the uplink ([`wire`]), one JSON
 //! object for scripts ([`json`]), one sentence for people ([`Alert::summary`]).
 //! Memory: none beyond the alert itself. It never decides whether something is an attack.
 //!
 //! Everything here is append only: enum variants and wire tags keep their numbers for ever, because
-//! logs and collectors of older versions must go on reading them.
+//! logs and collectors of older versions must be able to read them.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -23,7 +23,7 @@ use sentinel_units::{Address, ByteCount, Mac, Port, Timestamp};
 /// A name taken from traffic (DNS name, host name), cut to what an alert has room for.
 pub type ShortName = heapless::String<64>;
 
-/// Which alert: unique for one sensor for ever.
+/// Identity of an alert, unique for one sensor for ever.
 ///
 /// `boot` is drawn at random at each start, so that numbers given before a power cut and never
 /// written down are not given to other alerts afterwards.
@@ -42,9 +42,9 @@ pub struct Alert {
     pub time: Timestamp,
     /// Packet time of the first evidence of the incident.
     pub first: Timestamp,
-    /// Which test of which detector speaks.
+    /// Test that fired.
     pub test: Test,
-    /// How bad, as configured for the kind.
+    /// Severity, as configured for the kind.
     pub severity: Severity,
     /// Opening, update or closing of the incident.
     pub phase: Phase,
@@ -52,13 +52,13 @@ pub struct Alert {
     pub incident: u32,
     /// Messages held back by rate limiting since the previous one of this incident.
     pub suppressed: u32,
-    /// Who did what to whom.
+    /// Hosts and ports involved.
     pub subject: Subject,
-    /// The numbers behind it.
+    /// Evidence with its threshold.
     pub evidence: Evidence,
 }
 
-/// Who an alert speaks about. What is not known or does not apply is `None`.
+/// Hosts and ports that an alert is about. Fields that are unknown or do not apply are `None`.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Subject {
     /// The side that acted; `None` if there were so many that they share an incident.
@@ -90,7 +90,7 @@ pub enum Evidence {
         /// The configured window, in seconds.
         window_s: u32,
     },
-    /// Packets of one sort.
+    /// Packets of one type.
     Packets {
         /// Packets: within one window when opening, later in the incident so far.
         count: u64,
@@ -112,7 +112,7 @@ pub enum Evidence {
     ListedPort {
         /// Contacts in the incident so far.
         count: u64,
-        /// What the list says of the port.
+        /// Label of the port in the list.
         label: ShortName,
     },
     /// An address moved from one hardware address to another.

@@ -159,7 +159,7 @@ fn the_fast_path_gives_the_same_alerts() {
     }
 }
 
-/// With hardly any memory much is lost, all of it counted, and the engine goes on.
+/// With hardly any memory every loss is counted, and the engine still raises alerts.
 #[test]
 fn with_tiny_tables_losses_are_counted() {
     let frames = stream(5, 20_000);

@@ -1,4 +1,4 @@
-//! Names in parts of datagrams and in several segments, scans in tunnels: seen as if they came plainly, and once.
+//! Names in fragments of datagrams and in several segments, and scans in tunnels: detected as if they came in one packet, and once.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
@@ -27,8 +27,8 @@ fn show(sensor: &mut Sensor, frames: &[Vec<u8>]) -> Vec<Test> {
     sensor.opened()
 }
 
-/// A part of an IPv4 packet: at byte `offset` of its payload, `more` to come.
-fn part(offset: usize, more: bool, bytes: &[u8]) -> Vec<u8> {
+/// A fragment of an IPv4 packet: at byte `offset` of its payload, `more` to come.
+fn fragment(offset: usize, more: bool, bytes: &[u8]) -> Vec<u8> {
     let mut frame = ipv4(CLIENT, GATEWAY, 17, bytes);
     let field = u16::try_from(offset / 8).unwrap() | if more { 0x2000 } else { 0 };
     frame[20..22].copy_from_slice(&field.to_be_bytes());
@@ -48,24 +48,27 @@ fn message(characters: usize) -> Vec<u8> {
 }
 
 #[test]
-fn a_name_in_parts_of_a_datagram_is_read_once_in_any_order() {
+fn a_name_in_fragments_is_read_once_in_any_order() {
     for characters in [50, 51] {
         let query = datagram(40_000, 53, &dns(&name_of(characters), false));
-        let parts =
-            [part(0, true, &query[..24]), part(24, true, &query[24..48]), part(48, false, &query[48..])];
+        let fragments = [
+            fragment(0, true, &query[..24]),
+            fragment(24, true, &query[24..48]),
+            fragment(48, false, &query[48..]),
+        ];
         for order in [[0, 1, 2], [2, 0, 1], [1, 2, 0]] {
             let mut sensor = sensor(64);
-            let opened = show(&mut sensor, &order.map(|index| parts[index].clone()));
+            let opened = show(&mut sensor, &order.map(|index| fragments[index].clone()));
             let expected = if characters > 50 { vec![Test::DnsTunnelNameLength] } else { vec![] };
             assert_eq!(opened, expected, "{characters} {order:?}");
         }
     }
-    // A first part that has all of the name does not count before the rest is there, nor twice.
+    // A first fragment that holds the complete name does not count before the datagram is complete, nor twice.
     let query = datagram(40_000, 53, &[&dns(&name_of(60), false)[..], &[0; 40]].concat());
     let cut = query.len() / 8 * 8 - 16;
     let mut sensor = sensor(64);
-    assert_eq!(show(&mut sensor, &[part(0, true, &query[..cut])]), []);
-    assert_eq!(show(&mut sensor, &[part(cut, false, &query[cut..])]), [Test::DnsTunnelNameLength]);
+    assert_eq!(show(&mut sensor, &[fragment(0, true, &query[..cut])]), []);
+    assert_eq!(show(&mut sensor, &[fragment(cut, false, &query[cut..])]), [Test::DnsTunnelNameLength]);
     let [alert] = &sensor.raised[..] else { panic!("one alert, not {}", sensor.raised.len()) };
     assert!(matches!(alert.evidence, Evidence::Name { count: 1, .. }), "{alert:?}");
 }
@@ -109,11 +112,11 @@ fn without_memory_whole_messages_are_read_all_the_same() {
 }
 
 #[test]
-fn a_flood_of_parts_and_streams_does_not_keep_plain_ones_from_being_read() {
+fn a_flood_of_fragments_and_streams_does_not_hide_plain_queries() {
     let mut sensor = sensor(8);
     let query = datagram(40_000, 53, &dns(&name_of(60), false));
     let flood = (0..2_000_u16).map(|number| {
-        let mut frame = part(0, true, &query[..24]);
+        let mut frame = fragment(0, true, &query[..24]);
         frame[18..20].copy_from_slice(&number.to_be_bytes());
         frame
     });
@@ -138,7 +141,7 @@ fn a_scan_in_a_tunnel_is_a_scan_of_its_source() {
         assert_eq!(show(&mut sensor, &scan[14..]), [Test::PortScanPortsInWindow]);
         assert_eq!(sensor.raised[0].subject.source, Some(std::net::IpAddr::V4(ATTACKER).into()));
     }
-    // What cannot be read inside harms nobody.
+    // Tunnels whose content is malformed raise nothing.
     let mut sensor = sensor(64);
     let odd = ipv4(GATEWAY, CLIENT, 4, &[0x65; 30]);
     let deep = ethernet(GATEWAY_MAC, GATEWAY_MAC, 0x0800, &[]);

@@ -86,7 +86,7 @@ fn new_settings_keep_what_was_counted() {
     assert_eq!(sensor.engine.open_incidents().0, 2);
 }
 
-/// A detector that is switched off and on again has not watched in between, and does not judge by stale counts.
+/// A detector that is switched off and on again does not count what came in between, and keeps what it counted before.
 #[test]
 fn what_happens_while_a_detector_is_off_is_not_counted() {
     let mut sensor = Sensor::new();

@@ -9,9 +9,9 @@ use sentinel_alert::{Phase, Test};
 use sentinel_detect::{Capacities, TableCapacities};
 use testkit::{ACK, CLIENT, KEY, OUTSIDE, ROOMY, SYN, Sensor, TINY, VICTIM, configs, other, tcp};
 
-/// A request takes no place among conversations if its ports tell who asks, and no detector looks at its port.
+/// A SYN creates no flow entry if its ports identify the initiator and no detector watches its port.
 #[test]
-fn a_flood_of_requests_pushes_no_conversation_out() {
+fn a_syn_flood_evicts_no_flow() {
     let lost = |port: u16| {
         let mut configs = configs();
         configs.iter_mut().for_each(|config| config.enabled = false);
@@ -25,7 +25,7 @@ fn a_flood_of_requests_pushes_no_conversation_out() {
     assert_eq!(lost(80), 0);
     assert!(lost(22) > 900, "a login service");
     assert!(lost(4_444) > 900, "a listed port");
-    assert!(lost(50_000) > 900, "a port that says nothing of who asks");
+    assert!(lost(50_000) > 900, "a port that does not identify the initiator");
 }
 
 /// No slots at all: nothing is remembered, nothing panics, and a detector without memory of its own still fires.
@@ -38,13 +38,13 @@ fn an_engine_without_memory_still_runs() {
     sensor.finish();
 }
 
-/// More open incidents than slots: the quietest is closed early and counted, never forgotten.
+/// More open incidents than slots: the one idle for longest is closed early and counted.
 #[test]
-fn when_incidents_have_no_room_the_quietest_is_closed() {
+fn when_incidents_have_no_room_the_longest_idle_is_closed() {
     let mut sensor = Sensor::with(Capacities { incidents: 4, ..ROOMY }, KEY, &configs());
     for number in 0..10 {
-        let door = (OUTSIDE, 4444);
-        sensor.frame(u64::from(number), &tcp((other(number), 40_000), door, SYN));
+        let listed = (OUTSIDE, 4444);
+        sensor.frame(u64::from(number), &tcp((other(number), 40_000), listed, SYN));
     }
     assert_eq!(sensor.engine.losses().closed_early, 6);
     assert_eq!(sensor.engine.open_incidents(), (4, 4));

@@ -10,7 +10,7 @@
 //! | `Requests` | every segment and datagram of the slow path | nothing |
 //! | `FirstPacket` | the same, and first packets that only another worker saw | SYNs to its `watched_ports` take the slow path |
 //! | `WatchedRequests` | TCP of the slow path | SYNs to its `watched_ports` take the slow path |
-//! | `Payload(PORT)` | payload sent to the port, over TCP in whole messages | all packets to the port take the slow path |
+//! | `Payload(PORT)` | payload sent to the port, over TCP in complete messages | all packets to the port take the slow path |
 //! | `DatagramsFrom(PORT)` | UDP from the port | all datagrams from the port take the slow path |
 //! | `Length` | length of every packet that it counts, also without ports | the fast path reads the frame's length |
 //! | `Icmp` | ICMP and ICMPv6 | nothing |

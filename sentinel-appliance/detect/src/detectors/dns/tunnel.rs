@@ -195,8 +195,8 @@ mod tests {
                 let Evidence::Name { length, threshold, count, suffix } = &alert.evidence else {
                     panic!("{alert:?}")
                 };
-                let told = (usize::from(*length), *threshold, *count, suffix.as_str());
-                assert_eq!(told, (characters, 50, 1, "example.com"));
+                let shown = (usize::from(*length), *threshold, *count, suffix.as_str());
+                assert_eq!(shown, (characters, 50, 1, "example.com"));
             }
         }
     }

@@ -172,7 +172,7 @@ mod tests {
         home_net, other, tcp, udp,
     };
 
-    /// A conversation that `initiator` opens and in which `from` then sends `frames` of 50,000 bytes and one of `last`.
+    /// A flow that `initiator` opens and in which `from` then sends `frames` of 50,000 bytes and one of `last`.
     fn transfer(
         initiator: Ipv4Addr,
         from: Ipv4Addr,
@@ -226,17 +226,17 @@ mod tests {
     fn it_counts_internal_to_external_in_flows_initiated_internally() {
         let far = Ipv4Addr::new(198, 51, 100, 1);
         for (name, initiator, from, to) in [
-            ("an upload of the outside", OUTSIDE, OUTSIDE, CLIENT),
+            ("an upload by an external host", OUTSIDE, OUTSIDE, CLIENT),
             ("a download", CLIENT, OUTSIDE, CLIENT),
-            ("a server answers the outside", OUTSIDE, CLIENT, OUTSIDE),
-            ("a copy inside", CLIENT, CLIENT, VICTIM),
+            ("a server answers an external client", OUTSIDE, CLIENT, OUTSIDE),
+            ("a copy between internal hosts", CLIENT, CLIENT, VICTIM),
             ("passing by", OUTSIDE, OUTSIDE, far),
             ("to a group", CLIENT, CLIENT, Ipv4Addr::new(239, 1, 2, 3)),
             ("to everyone", CLIENT, CLIENT, Ipv4Addr::BROADCAST),
         ] {
             assert_eq!(transfer(initiator, from, to, 300, 0, 10), [], "{name}");
         }
-        // What is inside is a setting.
+        // The home network is a setting.
         let mut sensor = Sensor::new();
         let mut wide = home_net();
         wide.add("203.0.113.0/24".parse().unwrap()).unwrap();
