@@ -12,6 +12,7 @@
 //! | `WatchedRequests` | TCP of the slow path | SYNs to its `watched_ports` take the slow path |
 //! | `Payload(PORT)` | payload sent to the port, over TCP in complete messages | all packets to the port take the slow path |
 //! | `DatagramsFrom(PORT)` | UDP from the port | all datagrams from the port take the slow path |
+//! | `UnansweredDatagrams` | UDP of a flow until it has a response, and the first response | the first datagram of each direction takes the slow path, one-way flows do always |
 //! | `Length` | length of every packet that it counts, also without ports | the fast path reads the frame's length |
 //! | `Icmp` | ICMP and ICMPv6 | nothing |
 //! | `Arp` | packets with neither ports nor ICMP | nothing |

@@ -1,4 +1,21 @@
 //! The macro behind the table of detectors: storage, settings and dispatch from one entry each.
+//!
+//! Every detector has `new(table or list, config of each section)`, `configure(config of each section)` and, with a table,
+//! `evictions()`. The methods that its needs call:
+//!
+//! | need | methods |
+//! |---|---|
+//! | `Requests` | `segment` |
+//! | `FirstPacket` | `segment`, `watched_ports`, `may_match` |
+//! | `WatchedRequests` | `segment`, `watched_ports` |
+//! | `Payload` | `segment`, `message`, `reads`, `enable_reassembly` |
+//! | `DatagramsFrom` | `segment`, `reads` |
+//! | `UnansweredDatagrams` | `datagram`, `response`, `needs_response` |
+//! | `Length` | `segment`, `packet`, `is_egress`, `count_egress` |
+//! | `Icmp`, `Arp` | `packet` |
+//!
+//! The helper macros below expand to code for some needs and to nothing for all others, so that a detector has only the
+//! methods of its own needs and no call is generated for the rest.
 
 /// Generates from the table: [`DETECTORS`](super::DETECTORS), `Configs`, `Tables`, `TableCapacities` and `Detectors`.
 ///
@@ -98,6 +115,8 @@ macro_rules! detectors {
         pub(crate) struct Detectors<'m> {
             $($field: $type,)+
             watched_ports: $crate::shared::port_bloom::PortBloom,
+            /// Set if the datagram shown last belongs to a flow whose further datagrams, and whose response, a detector needs.
+            is_unanswered: bool,
         }
 
         impl<'m> Detectors<'m> {
@@ -106,6 +125,7 @@ macro_rules! detectors {
                 let mut new = Self {
                     $($field: <$type>::new($(tables.$table,)? $(tables.$list,)? $($name),+),)+
                     watched_ports: $crate::shared::port_bloom::PortBloom::default(),
+                    is_unanswered: false,
                 };
                 new.update_watched_ports();
                 new
@@ -138,21 +158,30 @@ macro_rules! detectors {
 
             /// Shows a segment or datagram to the detectors that need it: first to those that take both, then to those
             /// that take one of them, and to those that count lengths last. Alerts of one packet come in that order.
+            /// `inspection` is that of the packet's direction: `Full` for the first packet, and as long as a detector needs
+            /// every packet; otherwise the packet is shown only because it follows a silence.
             #[inline(never)] // the fast path stays short without it
             pub(crate) fn segment(
                 &mut self,
                 setting: $crate::shared::event::Setting<'_>,
                 packet: &sentinel_dissect::PacketSummary<'_>,
                 role: sentinel_track::flow::Role,
+                inspection: sentinel_track::flow::Inspection,
                 findings: &mut $crate::incident::Findings<'_, '_>,
             ) {
                 let source_hash = setting.key.address(packet.tuple.source);
+                self.is_unanswered = false;
                 let event = &$crate::shared::event::Event { setting, packet, role, source_hash };
                 $($($crate::detectors::wiring::both! { $need { self.$field.segment(event, findings); } })+)+
                 if event.packet.tuple.tcp_flags.is_some() {
                     $($($crate::detectors::wiring::tcp! { $need { self.$field.segment(event, findings); } })+)+
                 } else {
                     $($($crate::detectors::wiring::udp! { $need { self.$field.segment(event, findings); } })+)+
+                    if inspection == sentinel_track::flow::Inspection::Full {
+                        $($($crate::detectors::wiring::unanswered! {
+                            $need { self.is_unanswered |= self.$field.datagram(event, findings); }
+                        })+)+
+                    }
                 }
                 $($($crate::detectors::wiring::length! { $need { self.$field.segment(event, findings); } })+)+
             }
@@ -210,6 +239,27 @@ macro_rules! detectors {
                 false
             }
 
+            /// Returns true if the response to the initiator must be reported to the engine that owns the initiator.
+            pub(crate) fn needs_response(&self, response: &sentinel_dissect::FiveTuple) -> bool {
+                let _used_by_some = response;
+                false $($(|| $crate::detectors::wiring::if_unanswered! {
+                    $need (self.$field.needs_response(response))
+                })+)+
+            }
+
+            /// Another engine has seen a datagram from `responder` to `initiator`.
+            pub(crate) fn response(
+                &mut self,
+                setting: $crate::shared::event::Setting<'_>,
+                initiator: sentinel_units::Address,
+                responder: sentinel_units::Address,
+            ) {
+                let _used_by_some = (setting, initiator, responder);
+                $($($crate::detectors::wiring::unanswered! {
+                    $need { self.$field.response(setting, initiator, responder); }
+                })+)+
+            }
+
             /// Returns how closely ordinary packets of this direction must be inspected: those that neither open a flow
             /// nor come after a silence.
             #[inline]
@@ -227,6 +277,9 @@ macro_rules! detectors {
                         }
                     }
                 })+)+
+                if self.is_unanswered && tuple.tcp_flags.is_none() {
+                    return Inspection::Full;
+                }
                 if from_initiator && self.counts_length(home_net, tuple.source, tuple.destination) {
                     Inspection::LengthOnly
                 } else {
@@ -306,6 +359,7 @@ macro_rules! for_needs {
 for_needs!($ both: Requests FirstPacket Payload);
 for_needs!($ tcp: WatchedRequests);
 for_needs!($ udp: DatagramsFrom);
+for_needs!($ unanswered: UnansweredDatagrams);
 for_needs!($ icmp: Icmp);
 for_needs!($ arp: Arp);
 for_needs!($ length: Length);
@@ -333,6 +387,16 @@ macro_rules! if_length {
     };
 }
 
+/// Expands to the expression for `UnansweredDatagrams`, to false for all other needs.
+macro_rules! if_unanswered {
+    (UnansweredDatagrams ($condition:expr)) => {
+        $condition
+    };
+    ($other:ident ($condition:expr)) => {
+        false
+    };
+}
+
 /// Expands to a comparison with the port for `Payload`, to false for all other needs.
 macro_rules! if_payload_port {
     (Payload $port:ident ($tested:ident)) => {
@@ -343,4 +407,4 @@ macro_rules! if_payload_port {
     };
 }
 
-pub(crate) use {detectors, first, if_length, if_payload_port, watched_ports};
+pub(crate) use {detectors, first, if_length, if_payload_port, if_unanswered, watched_ports};

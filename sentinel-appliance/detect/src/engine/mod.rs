@@ -244,8 +244,10 @@ impl<'m> Engine<'m> {
         let mut entry = flows.note(flow, tuple.tcp_flags, *now);
         let setting = Setting { now: *now, home_net, key };
         let mut findings = Findings { incidents, now: *now, raise };
+        let inspection = entry.inspection();
+        // SYN, stealth probes, and UDP after a silence are shown to the detectors whatever the direction's inspection is.
         if !detectors.may_open(tuple.tcp_flags, &entry.role) {
-            match entry.inspection() {
+            match inspection {
                 Inspection::Bypass => return false,
                 Inspection::LengthOnly => {
                     let hash = setting.key.address(tuple.source);
@@ -260,16 +262,22 @@ impl<'m> Engine<'m> {
                 let handling = reports.note(&flow, packet, entry.role, detectors, *now);
                 if handling == Handling::Pending {
                     let role = Role { from_initiator: false, is_first: false, ..entry.role };
-                    detectors.segment(setting, packet, role, &mut findings);
+                    detectors.segment(setting, packet, role, Inspection::Bypass, &mut findings);
                     // The sender is not the initiator until the other engines have reported.
                     flows.set_initiator(flow, false, false, true, *now);
                     return false;
                 }
                 Role { is_first: handling == Handling::Here, ..entry.role }
             }
+            Some(reports) if inspection == Inspection::Full && !entry.role.from_initiator => {
+                reports.note_response(packet, detectors, *now);
+                entry.role
+            }
             _ => entry.role,
         };
-        detectors.segment(setting, packet, role, &mut findings);
+        detectors.segment(setting, packet, role, inspection, &mut findings);
+        // After `segment`, which decides whether later datagrams of the flow are needed. The response direction is set with the first
+        // packet only; later it holds what its own packets have set.
         entry.set_inspection(detectors.inspection(home_net, tuple, role.from_initiator));
         if entry.role.is_first {
             let response = tuple.reversed();

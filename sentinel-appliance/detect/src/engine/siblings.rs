@@ -11,7 +11,7 @@
 
 use sentinel_alert::Alert;
 use sentinel_dissect::{FiveTuple, PacketSummary, TcpFlags};
-use sentinel_track::flow::{Endpoint, FlowId, Role};
+use sentinel_track::flow::{Endpoint, FlowId, Inspection, Role};
 use sentinel_track::hash::HashKey;
 use sentinel_track::table::CoarseSpan;
 use sentinel_units::Timestamp;
@@ -78,13 +78,31 @@ impl FirstPacketReports {
             }
             (Handling::Pending, Direction::Unknown)
         } else if !role.from_initiator {
-            if !detectors.may_match(packet.tuple.source_port) {
+            if !detectors.may_match(packet.tuple.source_port) && !detectors.needs_response(&packet.tuple) {
                 return Handling::Elsewhere;
             }
             (Handling::Elsewhere, Direction::Response)
         } else {
             return Handling::Here;
         };
+        self.report(packet, direction, at);
+        handling
+    }
+
+    /// Reports a response in a flow whose first packet was reported before the initiator was known, if a detector needs it.
+    #[inline(never)] // keeps the code of a single engine short
+    pub(super) fn note_response(
+        &mut self,
+        packet: &PacketSummary<'_>,
+        detectors: &Detectors<'_>,
+        at: Timestamp,
+    ) {
+        if detectors.needs_response(&packet.tuple) {
+            self.report(packet, Direction::Response, at);
+        }
+    }
+
+    fn report(&mut self, packet: &PacketSummary<'_>, direction: Direction, at: Timestamp) {
         self.0 = Some(FirstPacketReport {
             source: Endpoint { address: packet.tuple.source, port: packet.tuple.source_port },
             destination: Endpoint { address: packet.tuple.destination, port: packet.tuple.destination_port },
@@ -94,7 +112,6 @@ impl FirstPacketReports {
             wire_len: packet.wire_len,
             sender: packet.sender.copied(),
         });
-        handling
     }
 }
 
@@ -165,6 +182,12 @@ impl Engine<'_> {
         if is_new {
             self.resolve_responder(report, raise);
         }
+        // A flow that this engine knows was initiated by its own source, or is about to be: the packet answers it.
+        if !report.is_tcp && (!is_new || !from_initiator) {
+            let Self { key, home_net, now, detectors, .. } = self;
+            let setting = Setting { now: *now, home_net, key };
+            detectors.response(setting, report.destination.address, report.source.address);
+        }
     }
 
     /// The receiver of a report is the initiator, and this engine owns both sides.
@@ -197,10 +220,10 @@ impl Engine<'_> {
         let setting = Setting { now: *now, home_net, key };
         let mut findings = Findings { incidents, now: *now, raise };
         if tcp_flags.is_none() {
-            detectors.segment(setting, &packet, role, &mut findings);
+            detectors.segment(setting, &packet, role, Inspection::Full, &mut findings);
         } else {
-            let event =
-                Event { setting, packet: &packet, role, source_hash: key.address(packet.tuple.source) };
+            let source_hash = key.address(packet.tuple.source);
+            let event = Event { setting, packet: &packet, role, source_hash };
             detectors.first_packet(&event, &mut findings);
         }
     }

@@ -149,7 +149,8 @@ impl<'m> Incidents<'m> {
 
     /// Adds a finding to its incident. Returns false if there is none.
     fn touch(&mut self, now: Timestamp, finding: &Finding, raise: &mut dyn FnMut(Alert)) -> bool {
-        // Under attack, one finding follows another of the same incident.
+        // Under attack, consecutive findings belong to one incident: `latest` saves the search. A stale index is harmless, because
+        // `is_of` compares kind, source and scope with whatever incident the slot holds now.
         if !self.slots.get(self.latest).is_some_and(|slot| slot.is_of(finding)) {
             let tag = tag_of(finding);
             let mut slots = self.tags.iter().zip(self.slots.iter());
@@ -167,6 +168,7 @@ impl<'m> Incidents<'m> {
         let sender = mac.as_ref().map(|mac| &mac.0);
         keep_common(&mut open.alert.subject, *destination, *destination_port, sender);
         if now < open.next_message {
+            // Held back; the next message carries the merged evidence and the number of messages that it stands for.
             open.alert.suppressed = open.alert.suppressed.saturating_add(1);
             return true;
         }
@@ -254,6 +256,8 @@ impl<'m> Incidents<'m> {
                 return;
             };
             let over_at = last.after(self.incident_limits.idle_timeout);
+            // `next_close` is a lower bound: evidence only moves the end of an incident further away, so that the check in the
+            // fast path is one comparison.
             if over_at > now {
                 self.next_close = over_at;
                 return;
