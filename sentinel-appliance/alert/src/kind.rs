@@ -74,6 +74,8 @@ kinds! {
     Exfiltration { "exfiltration", "Exfiltration", Cyan, "T1048" },
     /// Password guessing. Brute Force.
     BruteForce { "brute_force", "Brute force", Blue, "T1110" },
+    /// One source sends datagrams at a high rate, without a response. Network Denial of Service: Direct Network Flood.
+    UdpFlood { "udp_flood", "UDP flood", Green, "T1498.001" },
 }
 
 /// Colour of a kind in a terminal: that of the protocol which its alerts are about, as packets are printed (TCP blue, UDP
@@ -173,6 +175,8 @@ tests! {
     ExfiltrationBytesInWindow { Exfiltration, "bytes_in_window", "bytes", "to" },
     /// [`Kind::BruteForce`]: connection requests of one source to one login service in a window.
     BruteForceSynInWindow { BruteForce, "syn_in_window", "login connections", "to" },
+    /// [`Kind::UdpFlood`]: datagrams of one source to one destination in a window, without a response.
+    UdpFloodPerSource { UdpFlood, "per_source", "unanswered datagrams", "to" },
 }
 
 /// Severity of an alert. Only [`Severity::Medium`] and above claim an attack.

@@ -38,6 +38,7 @@ use dns::tunnel::DnsTunnel;
 use flood::icmp::IcmpFlood;
 use flood::per_source::SourceSet;
 use flood::syn::SynFlood;
+use flood::udp::{DatagramsSet, UdpFlood};
 use lists::suspicious_port::{ListedPort, SuspiciousPort};
 use scan::port_scan::PortScan;
 use source_table::{SourceActivitySet, SynSources};
@@ -56,6 +57,7 @@ wiring::detectors! {
     dns_tunnel: DnsTunnel { detects: [dns_tunnel: DnsTunnel], needs: [Payload(DNS)] }
     exfiltration: Exfiltration<'m> { detects: [exfiltration: Exfiltration], table: egress_bytes [EgressBytesSet; share 2], needs: [Length] }
     brute_force: BruteForce<'m> { detects: [brute_force: BruteForce], table: login_attempts [LoginAttemptsSet; share 3], needs: [WatchedRequests] }
+    udp_flood: UdpFlood<'m> { detects: [udp_flood: UdpFlood], table: udp_pairs [DatagramsSet; share 2], needs: [UnansweredDatagrams] }
 }
 
 impl Detectors<'_> {
