@@ -1,73 +1,105 @@
 //! Kinds, tests, severities and phases. Append only.
+//!
+//! A new kind is one line of `kinds!`, a new test one line of `tests!`: everything that is shown of either comes from there.
 
 use core::fmt;
 use core::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// What sort of thing happened.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+/// Declares [`Kind`] from one line for each kind: its name in machine output, its title for people, its colour and its
+/// technique. The order is that of the tags on the wire.
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $kind:ident { $name:literal, $title:literal, $colour:ident, $technique:literal },)+) => {
+        /// Category of an alert. A new one goes to the end of the list, which keeps the wire tags of all others.
+        #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+        #[non_exhaustive]
+        pub enum Kind {
+            $($(#[$doc])* $kind,)+
+        }
+
+        impl Kind {
+            /// Every kind, in wire order.
+            pub const ALL: [Self; [$($name),+].len()] = [$(Self::$kind),+];
+
+            /// Name in settings, machine output and metrics.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$kind => $name,)+
+                }
+            }
+
+            /// Name for people, for headings and table cells.
+            #[must_use]
+            pub const fn title(self) -> &'static str {
+                match self {
+                    $(Self::$kind => $title,)+
+                }
+            }
+
+            /// Colour in which a terminal shows the kind.
+            #[must_use]
+            pub const fn colour(self) -> Colour {
+                match self {
+                    $(Self::$kind => Colour::$colour,)+
+                }
+            }
+
+            /// MITRE ATT&CK (Enterprise, version 15) technique that the kind points at.
+            #[must_use]
+            pub const fn technique(self) -> &'static str {
+                match self {
+                    $(Self::$kind => $technique,)+
+                }
+            }
+        }
+    };
+}
+
+kinds! {
+    /// One source tries many ports. Network Service Discovery.
+    PortScan { "port_scan", "Port scan", Blue, "T1046" },
+    /// One source sends TCP connection requests at a high rate. Network Denial of Service: Direct Network Flood.
+    SynFlood { "syn_flood", "SYN flood", Blue, "T1498.001" },
+    /// One source sends echo requests at a high rate. Network Denial of Service: Direct Network Flood.
+    IcmpFlood { "icmp_flood", "ICMP flood", Green, "T1498.001" },
+    /// Contact with a port that malware is known to use. Non-Standard Port.
+    SuspiciousPort { "suspicious_port", "Suspicious port", Blue, "T1571" },
+    /// An IPv4 address moves to another hardware address without a reason. Adversary-in-the-Middle: ARP Cache Poisoning.
+    ArpSpoof { "arp_spoof", "ARP spoof", Magenta, "T1557.002" },
+    /// Data inside DNS names. Application Layer Protocol: DNS.
+    DnsTunnel { "dns_tunnel", "DNS tunnel", Yellow, "T1071.004" },
+    /// An internal host sends a large volume to external hosts. Exfiltration Over Alternative Protocol.
+    Exfiltration { "exfiltration", "Exfiltration", Cyan, "T1048" },
+    /// Password guessing. Brute Force.
+    BruteForce { "brute_force", "Brute force", Blue, "T1110" },
+    /// One source sends datagrams at a high rate, without a response. Network Denial of Service: Direct Network Flood.
+    UdpFlood { "udp_flood", "UDP flood", Green, "T1498.001" },
+}
+
+/// Colour of a kind in a terminal: that of the protocol which its alerts are about, as packets are printed (TCP blue, UDP
+/// and ICMP green, HTTP cyan, TLS magenta, DNS yellow), or the nearest.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
-pub enum Kind {
-    /// One source tries many ports.
-    PortScan,
-    /// Connection requests without end.
-    SynFlood,
-    /// Echo requests without end.
-    IcmpFlood,
-    /// Contact with a port that malware is known to use.
-    SuspiciousPort,
-    /// An IPv4 address moves to another hardware address without a reason.
-    ArpSpoof,
-    /// Data inside DNS names.
-    DnsTunnel,
-    /// An inside host sends much to the outside.
-    Exfiltration,
-    /// Password guessing.
-    BruteForce,
+pub enum Colour {
+    /// TCP.
+    Blue,
+    /// UDP and ICMP.
+    Green,
+    /// Volume, as HTTP.
+    Cyan,
+    /// Identity, as TLS.
+    Magenta,
+    /// DNS.
+    Yellow,
 }
 
 impl Kind {
-    /// Every kind, in wire order.
-    pub const ALL: [Self; 8] = [
-        Self::PortScan,
-        Self::SynFlood,
-        Self::IcmpFlood,
-        Self::SuspiciousPort,
-        Self::ArpSpoof,
-        Self::DnsTunnel,
-        Self::Exfiltration,
-        Self::BruteForce,
-    ];
-
-    /// Name in settings, machine output and metrics.
+    /// The kind of that name, or `None`.
     #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::PortScan => "port_scan",
-            Self::SynFlood => "syn_flood",
-            Self::IcmpFlood => "icmp_flood",
-            Self::SuspiciousPort => "suspicious_port",
-            Self::ArpSpoof => "arp_spoof",
-            Self::DnsTunnel => "dns_tunnel",
-            Self::Exfiltration => "exfiltration",
-            Self::BruteForce => "brute_force",
-        }
-    }
-
-    /// MITRE ATT&CK (Enterprise, version 15) technique that the kind points at.
-    #[must_use]
-    pub const fn technique(self) -> &'static str {
-        match self {
-            Self::PortScan => "T1046",       // Network Service Discovery
-            Self::SynFlood => "T1498.001",   // Network Denial of Service: Direct Network Flood
-            Self::IcmpFlood => "T1498.001",  // the same
-            Self::SuspiciousPort => "T1571", // Non-Standard Port
-            Self::ArpSpoof => "T1557.002",   // Adversary-in-the-Middle: ARP Cache Poisoning
-            Self::DnsTunnel => "T1071.004",  // Application Layer Protocol: DNS
-            Self::Exfiltration => "T1048",   // Exfiltration Over Alternative Protocol
-            Self::BruteForce => "T1110",     // Brute Force
-        }
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 }
 
@@ -77,59 +109,77 @@ impl fmt::Display for Kind {
     }
 }
 
-/// Which test of a kind fired. Simple thresholds and stronger tests can be judged apart.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
-#[non_exhaustive]
-pub enum Test {
+/// Declares [`Test`] from one line for each test: its kind, its name in machine output, what its evidence counts, and the
+/// word between the action and the destination in a summary. The order is that of the tags on the wire.
+macro_rules! tests {
+    ($($(#[$doc:meta])* $test:ident { $kind:ident, $name:expr, $counted:literal, $preposition:literal },)+) => {
+        /// Test of a kind that fired. Simple thresholds and stronger tests can be judged apart. A new one goes to the
+        /// end of the list, which keeps the wire tags of all others.
+        #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+        #[non_exhaustive]
+        pub enum Test {
+            $($(#[$doc])* $test,)+
+        }
+
+        impl Test {
+            /// Every test, in wire order.
+            pub const ALL: [Self; [$($counted),+].len()] = [$(Self::$test),+];
+
+            /// The kind this test belongs to.
+            #[must_use]
+            pub const fn kind(self) -> Kind {
+                match self {
+                    $(Self::$test => Kind::$kind,)+
+                }
+            }
+
+            /// Name in machine output; kinds with one test repeat the kind.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$test => $name,)+
+                }
+            }
+
+            /// Plural noun for what the evidence counts.
+            pub(crate) const fn counted(self) -> &'static str {
+                match self {
+                    $(Self::$test => $counted,)+
+                }
+            }
+
+            /// Word between the action and the destination.
+            pub(crate) const fn preposition(self) -> &'static str {
+                match self {
+                    $(Self::$test => $preposition,)+
+                }
+            }
+        }
+    };
+}
+
+tests! {
     /// [`Kind::PortScan`]: distinct ports of one source in a window.
-    PortScanPortsInWindow,
+    PortScanPortsInWindow { PortScan, "ports_in_window", "ports", "of" },
     /// [`Kind::SynFlood`]: SYN-only packets of one source in a window.
-    SynFloodPerSource,
+    SynFloodPerSource { SynFlood, "per_source", "connection requests", "to" },
     /// [`Kind::IcmpFlood`]: echo requests of one source in a window.
-    IcmpFloodPerSource,
-    /// [`Kind::SuspiciousPort`]: a conversation opened to a listed port.
-    SuspiciousPort,
+    IcmpFloodPerSource { IcmpFlood, "per_source", "echo requests", "to" },
+    /// [`Kind::SuspiciousPort`]: a flow opened to a listed port.
+    SuspiciousPort { SuspiciousPort, Kind::SuspiciousPort.name(), "contacts", "at" },
     /// [`Kind::ArpSpoof`]: an address changed its hardware address.
-    ArpSpoof,
+    ArpSpoof { ArpSpoof, Kind::ArpSpoof.name(), "changes", "as told to" },
     /// [`Kind::DnsTunnel`]: a name over the threshold.
-    DnsTunnelNameLength,
-    /// [`Kind::Exfiltration`]: outbound bytes of one inside host in a window.
-    ExfiltrationBytesInWindow,
+    DnsTunnelNameLength { DnsTunnel, "name_length", "names", "through" },
+    /// [`Kind::Exfiltration`]: outbound bytes of one internal host in a window.
+    ExfiltrationBytesInWindow { Exfiltration, "bytes_in_window", "bytes", "to" },
     /// [`Kind::BruteForce`]: connection requests of one source to one login service in a window.
-    BruteForceSynInWindow,
+    BruteForceSynInWindow { BruteForce, "syn_in_window", "login connections", "to" },
+    /// [`Kind::UdpFlood`]: datagrams of one source to one destination in a window, without a response.
+    UdpFloodPerSource { UdpFlood, "per_source", "unanswered datagrams", "to" },
 }
 
-impl Test {
-    /// The kind this test belongs to.
-    #[must_use]
-    pub const fn kind(self) -> Kind {
-        match self {
-            Self::PortScanPortsInWindow => Kind::PortScan,
-            Self::SynFloodPerSource => Kind::SynFlood,
-            Self::IcmpFloodPerSource => Kind::IcmpFlood,
-            Self::SuspiciousPort => Kind::SuspiciousPort,
-            Self::ArpSpoof => Kind::ArpSpoof,
-            Self::DnsTunnelNameLength => Kind::DnsTunnel,
-            Self::ExfiltrationBytesInWindow => Kind::Exfiltration,
-            Self::BruteForceSynInWindow => Kind::BruteForce,
-        }
-    }
-
-    /// Name in machine output; kinds with one test repeat the kind.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::PortScanPortsInWindow => "ports_in_window",
-            Self::SynFloodPerSource | Self::IcmpFloodPerSource => "per_source",
-            Self::SuspiciousPort | Self::ArpSpoof => self.kind().name(),
-            Self::DnsTunnelNameLength => "name_length",
-            Self::ExfiltrationBytesInWindow => "bytes_in_window",
-            Self::BruteForceSynInWindow => "syn_in_window",
-        }
-    }
-}
-
-/// How bad. Only [`Severity::Medium`] and above claim an attack.
+/// Severity of an alert. Only [`Severity::Medium`] and above claim an attack.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 pub enum Severity {
     /// Worth knowing, nothing wrong.
@@ -188,14 +238,14 @@ impl FromStr for Severity {
     }
 }
 
-/// Where in its life an incident is.
+/// Stage of an incident that a message reports.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 pub enum Phase {
     /// First message.
     Open,
-    /// It goes on; sent at a limited rate.
+    /// It continues; sent at a limited rate.
     Update,
-    /// It has been quiet long enough; totals of the whole incident.
+    /// It has been idle for the timeout; totals of the whole incident.
     Close,
 }
 

@@ -19,7 +19,7 @@ mod summary;
 pub mod testing;
 pub mod wire;
 
-pub use kind::{Kind, ParseSeverityError, Phase, Severity, Test};
+pub use kind::{Colour, Kind, ParseSeverityError, Phase, Severity, Test};
 pub use summary::Summary;
 
 use sentinel_units::{Address, ByteCount, Mac, Port, Timestamp};

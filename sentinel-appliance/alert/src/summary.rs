@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use crate::{Alert, Evidence, Phase, Test};
+use crate::{Alert, Evidence, Phase};
 
 /// Displays an alert as one sentence of fixed words, numbers, addresses and names.
 ///
@@ -21,7 +21,7 @@ impl fmt::Display for Summary<'_> {
         }
         action(alert, out)?;
         if let Some(destination) = subject.destination {
-            write!(out, " {} {destination}", preposition(alert.test))?;
+            write!(out, " {} {destination}", alert.test.preposition())?;
             if let Some(port) = subject.destination_port {
                 write!(out, " port {port}")?;
             }
@@ -43,19 +43,16 @@ impl fmt::Display for Summary<'_> {
 
 /// Writes the verb and the measurement.
 fn action(alert: &Alert, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let counted = alert.test.counted();
     match &alert.evidence {
         Evidence::Ports { at_least, at_most, .. } if at_least == at_most => {
-            write!(out, "tried {at_least} ports")
+            write!(out, "tried {at_least} {counted}")
         }
         Evidence::Ports { at_least, at_most, .. } => {
-            write!(out, "tried at least {at_least}, at most {at_most} ports")
+            write!(out, "tried at least {at_least}, at most {at_most} {counted}")
         }
-        Evidence::Packets { count, .. } => match alert.test {
-            Test::SynFloodPerSource => write!(out, "sent {count} connection requests"),
-            Test::IcmpFloodPerSource => write!(out, "sent {count} echo requests"),
-            _ => write!(out, "sent {count} packets"),
-        },
-        Evidence::Attempts { count, .. } => write!(out, "made {count} login connections"),
+        Evidence::Packets { count, .. } => write!(out, "sent {count} {counted}"),
+        Evidence::Attempts { count, .. } => write!(out, "made {count} {counted}"),
         Evidence::ListedPort { count: 1, label } => {
             write!(out, "contacted a listed port ({})", Printable(label))
         }
@@ -69,22 +66,11 @@ fn action(alert: &Alert, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         Evidence::Name { length, count, suffix, .. } => {
             write!(
                 out,
-                "asked for {count} names of up to {length} characters ending in {}",
+                "asked for {count} {counted} of up to {length} characters ending in {}",
                 Printable(suffix)
             )
         }
         Evidence::Bytes { count, .. } => write!(out, "sent {count} out"),
-    }
-}
-
-/// Preposition before the destination.
-const fn preposition(test: Test) -> &'static str {
-    match test {
-        Test::PortScanPortsInWindow => "of",
-        Test::SuspiciousPort => "at",
-        Test::ArpSpoof => "as told to",
-        Test::DnsTunnelNameLength => "through",
-        _ => "to",
     }
 }
 
@@ -115,7 +101,7 @@ impl fmt::Display for Printable<'_> {
 mod tests {
     extern crate std;
     use super::*;
-    use crate::{Severity, Subject};
+    use crate::{Severity, Subject, Test};
     use sentinel_units::{Address, Timestamp};
     use std::string::ToString;
 

@@ -274,17 +274,7 @@ pub(crate) mod tests {
         for (tag, severity) in Severity::ALL.iter().enumerate() {
             assert_eq!(usize::from(postcard::to_slice(severity, &mut buffer).unwrap()[0]), tag);
         }
-        let tests = [
-            Test::PortScanPortsInWindow,
-            Test::SynFloodPerSource,
-            Test::IcmpFloodPerSource,
-            Test::SuspiciousPort,
-            Test::ArpSpoof,
-            Test::DnsTunnelNameLength,
-            Test::ExfiltrationBytesInWindow,
-            Test::BruteForceSynInWindow,
-        ];
-        for (tag, test) in tests.iter().enumerate() {
+        for (tag, test) in Test::ALL.iter().enumerate() {
             assert_eq!(usize::from(postcard::to_slice(test, &mut buffer).unwrap()[0]), tag);
         }
     }

@@ -1,14 +1,15 @@
-//! The life of an incident as the engine lives it, and clocks that do not run on.
+//! Life of an incident through the whole engine, and clocks that are set back.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
-mod support;
+#[path = "../src/testkit.rs"]
+mod testkit;
 
 use sentinel_alert::{Evidence, Phase, Test};
 use sentinel_units::Timestamp;
-use support::{ATTACKER, CLIENT, OUTSIDE, SYN, Sensor, VICTIM, at, echo, tcp};
+use testkit::{ATTACKER, CLIENT, OUTSIDE, SYN, Sensor, VICTIM, at, echo, tcp};
 
-fn told(sensor: &Sensor) -> Vec<(Phase, Timestamp, u32, u32)> {
+fn messages(sensor: &Sensor) -> Vec<(Phase, Timestamp, u32, u32)> {
     sensor.raised.iter().map(|alert| (alert.phase, alert.time, alert.incident, alert.suppressed)).collect()
 }
 
@@ -26,7 +27,7 @@ fn a_long_attack_is_one_incident() {
     let last = 69_990;
     sensor.tick(last + 59_999);
     assert_eq!(
-        told(&sensor),
+        messages(&sensor),
         [
             (Phase::Open, at(opened), 1, 0),
             (Phase::Update, at(opened + 30_000), 1, 2_999),
@@ -35,7 +36,7 @@ fn a_long_attack_is_one_incident() {
     );
     // However late the clock is looked at, the closing carries the time at which it was due.
     sensor.tick(last + 500_000);
-    assert_eq!(told(&sensor)[3], (Phase::Close, at(last + 60_000), 1, 900));
+    assert_eq!(messages(&sensor)[3], (Phase::Close, at(last + 60_000), 1, 900));
     let count = |index: usize| match sensor.raised[index].evidence {
         Evidence::Packets { count, .. } => count,
         _ => 0,
@@ -64,7 +65,7 @@ fn closings_come_in_the_order_of_time() {
     sensor.frame(10, &tcp((ATTACKER, 1_000), (OUTSIDE, 4444), SYN));
     sensor.frame(20, &tcp((CLIENT, 1_001), (OUTSIDE, 4444), SYN));
     sensor.tick(1_000_000);
-    let closed: Vec<_> = told(&sensor).into_iter().filter(|told| told.0 == Phase::Close).collect();
+    let closed: Vec<_> = messages(&sensor).into_iter().filter(|message| message.0 == Phase::Close).collect();
     assert_eq!(closed, [(Phase::Close, at(60_010), 2, 0), (Phase::Close, at(60_020), 1, 1)]);
 }
 
@@ -88,7 +89,7 @@ fn a_clock_set_back_closes_what_was_open_and_goes_on() {
     flood(&mut sensor, HOUR..HOUR + 150);
     flood(&mut sensor, 0..1);
     assert_eq!(
-        told(&sensor),
+        messages(&sensor),
         [(Phase::Open, at(HOUR + 99), 1, 0), (Phase::Close, at(HOUR + 149 + 60_000), 1, 50)]
     );
     // Counts of the time that was left do not help the new one over the threshold.
@@ -98,10 +99,10 @@ fn a_clock_set_back_closes_what_was_open_and_goes_on() {
     assert_eq!(sensor.opened().len(), 2);
     sensor.finish();
     // The end of the traffic closes it, and no closing lies after that end.
-    assert_eq!(told(&sensor).last().map(|told| (told.0, told.1)), Some((Phase::Close, at(99))));
+    assert_eq!(messages(&sensor).last().map(|message| (message.0, message.1)), Some((Phase::Close, at(99))));
 }
 
-/// The same for each table that remembers by time: set back, then a whole attack, is exactly one more incident.
+/// Every table that keeps times: a complete attack after the clock was set back is exactly one more incident.
 #[test]
 fn every_detector_works_after_the_clock_was_set_back() {
     const DAY: u64 = 86_400_000;

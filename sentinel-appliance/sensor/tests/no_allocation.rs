@@ -8,8 +8,8 @@ use std::fmt::Write;
 use std::fs;
 
 use sentinel_alert::{Alert, Phase};
-use sentinel_detect::{Capacities, Engine};
 use sentinel_testkit::{CountingAllocator, allocations};
+use sentinel_detect::{Capacities, Engine, RawFrame};
 use sentinel_units::{LinkType, Timestamp};
 use support::engine::engine;
 use support::{Record, golden, records};
@@ -37,7 +37,8 @@ fn play(engine: &mut Engine<'_>, records: &[Record], line: &mut String) -> (usiz
     while packets < PACKETS {
         for record in records {
             let at = Timestamp::from_parts(u64::from(record.seconds) + turn * 700, record.nanos);
-            engine.frame(at, LinkType::ETHERNET, &record.bytes, record.wire_len, &mut raise);
+            let (link, bytes) = (LinkType::ETHERNET, &record.bytes);
+            engine.frame(RawFrame { at, link, bytes, wire_len: record.wire_len }, &mut raise);
             packets += 1;
         }
         turn += 1;

@@ -13,7 +13,7 @@ use std::path::Path;
 
 use sentinel_alert::Alert;
 use sentinel_capture::file::Reader;
-use sentinel_detect::Capacities;
+use sentinel_detect::{Capacities, RawFrame};
 use support::engine::{configs, engine, home_net, incident_limits};
 use support::golden;
 
@@ -24,7 +24,8 @@ fn both_ways(path: &Path, table_bytes: usize) -> Option<(Vec<Alert>, Vec<Alert>)
     let mut quick = engine(Capacities::within(table_bytes));
     let mut thorough = engine(Capacities::within(table_bytes));
     while let Some(frame) = reader.next().unwrap() {
-        quick.frame(frame.at, frame.link, frame.bytes, frame.wire_len, &mut |alert| short.push(alert));
+        let raw = RawFrame { at: frame.at, link: frame.link, bytes: frame.bytes, wire_len: frame.wire_len };
+        quick.frame(raw, &mut |alert| short.push(alert));
         if frame.link.is_supported() {
             thorough.configure(home_net(), incident_limits(), &configs());
             let packet = sentinel_dissect::packet(frame.link, None, frame.bytes, frame.wire_len);

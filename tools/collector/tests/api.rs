@@ -315,6 +315,7 @@ async fn the_page_is_complete_and_foreign_hosts_are_rejected() {
     for (path, media_type) in [
         ("/", "text/html"),
         ("/page.css", "text/css"),
+        ("/kinds.js", "text/javascript"),
         ("/page.js", "text/javascript"),
         ("/favicon.svg", "image/svg"),
     ] {

@@ -471,8 +471,10 @@ config 'detector' brute_force
             "F:11:19: state_dir 'var' is not an absolute path; allowed: an absolute path of at most 255 bytes",
             "F:12:17: unknown detector section 'port_scn'; did you mean 'port_scan'?",
             "F:15:9: unknown option 'prots'; did you mean 'ports'?",
-            "F:16:8: this detector has no name; allowed: port_scan, syn_flood, icmp_flood, suspicious_port, \
-             arp_spoof, dns_tunnel, exfiltration, brute_force",
+            &format!(
+                "F:16:8: this detector has no name; allowed: {}",
+                sentinel_detect::DETECTORS.map(|detector| detector.kind.name()).join(", ")
+            ),
             "F:17:17: unknown sentinel section 'other'; allowed: main",
             "F:18:8: unknown section type 'wifi'; allowed: sentinel, detector",
             "F:21:21: severity 'urgent' is none of them; allowed: info, low, medium, high, critical",

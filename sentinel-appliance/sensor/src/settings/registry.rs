@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use sentinel_alert::Severity;
-use sentinel_detect::registry::{DETECTORS, Detector, DetectorConfig};
+use sentinel_detect::registry::Detector;
+use sentinel_detect::{Configs, DETECTORS};
 use sentinel_units::Prefix;
 
 use super::field::{Cipher, Field, KernelSnap, LogLevel};
@@ -21,7 +22,7 @@ macro_rules! main_settings {
         pub(crate) struct Settings {
             $(#[doc = $help] pub(crate) $field: $type,)*
             /// One for each of [`DETECTORS`], in that order.
-            pub(crate) detectors: [DetectorConfig; DETECTORS.len()],
+            pub(crate) detectors: Configs,
         }
 
         const MAIN: &[Main] = &[$(Main {
@@ -202,7 +203,7 @@ enum Place {
     Main(fn(&mut Settings) -> Field<'_>),
     Enabled(usize),
     Severity(usize),
-    Number(usize, usize),
+    Threshold(usize, usize),
     Ports(usize),
 }
 
@@ -250,9 +251,9 @@ impl Setting {
             Place::Main(field) => field(settings),
             Place::Enabled(at) => Field::Switch(&mut settings.detectors[at].enabled),
             Place::Severity(at) => Field::Choice(&mut settings.detectors[at].severity),
-            Place::Number(at, index) => {
-                let number = &DETECTORS[at].numbers[index];
-                Field::Number(&mut settings.detectors[at].numbers[index], number.min..=number.max)
+            Place::Threshold(at, index) => {
+                let threshold = &DETECTORS[at].thresholds[index];
+                Field::Number(&mut settings.detectors[at].thresholds[index], threshold.min..=threshold.max)
             }
             Place::Ports(at) => Field::Ports(&mut settings.detectors[at].ports),
         }
@@ -279,8 +280,8 @@ pub(super) fn all() -> Vec<Setting> {
         };
         declare("enabled", "", "whether the detector runs", Place::Enabled(at));
         declare("severity", "", "severity of its alerts", Place::Severity(at));
-        for (index, number) in detector.numbers.iter().enumerate() {
-            declare(number.name, number.unit, number.help, Place::Number(at, index));
+        for (index, threshold) in detector.thresholds.iter().enumerate() {
+            declare(threshold.name, threshold.unit, threshold.help, Place::Threshold(at, index));
         }
         if let Some(ports) = &detector.ports {
             declare(ports.name, "", ports.help, Place::Ports(at));
@@ -347,7 +348,7 @@ mod tests {
         assert_eq!(settings.suspicious_ports_file, None);
         assert!(settings.promiscuous && settings.uplink_enabled);
         assert_eq!(settings.log_flush_severity, Severity::Critical);
-        assert_eq!(settings.detectors[0].numbers[0], 15);
+        assert_eq!(settings.detectors[0].thresholds[0], 15);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use sentinel_detect::registry::DETECTORS;
+use sentinel_detect::DETECTORS;
 
 use super::load::Loaded;
 use super::problem::{Origin, Problem};

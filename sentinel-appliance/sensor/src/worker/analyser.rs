@@ -5,8 +5,8 @@ use std::time::Duration;
 use sentinel_alert::Alert;
 use sentinel_capture::Frame;
 use sentinel_detect::{
-    Capacities, Counts, Engine, FirstPacketReport, HomeNet, IncidentLimits, ListedPort, ReassemblyCapacities,
-    ReassemblyStorage, Storage, TableSize,
+    Capacities, Configs, Counts, Engine, FirstPacketReport, HomeNet, IncidentLimits, ListedPort, RawFrame,
+    ReassemblyCapacities, ReassemblyStorage, Storage, TableSize,
 };
 use sentinel_track::allocator::TableAllocator;
 use sentinel_track::hash::HashKey;
@@ -25,7 +25,7 @@ pub(crate) struct Analyser {
 pub(crate) struct Tuning {
     home_net: HomeNet,
     incident_limits: IncidentLimits,
-    detectors: [sentinel_detect::registry::DetectorConfig; 8],
+    detectors: Configs,
     listed_ports: Vec<ListedPort>,
 }
 
@@ -68,7 +68,7 @@ pub(crate) const fn share(memory_kib: u32, workers: u32) -> u32 {
 /// The tables and their sizes, for status.
 pub(crate) fn tables(memory_kib: u32) -> impl Iterator<Item = TableSize> {
     let (capacities, reassembly) = capacities(memory_kib);
-    capacities.tables().into_iter().chain(reassembly.tables())
+    capacities.sizes().chain(reassembly.tables())
 }
 
 impl Analyser {
@@ -118,7 +118,8 @@ impl Analyser {
     /// Looks at one frame.
     #[inline(always)]
     pub(crate) fn frame(&mut self, frame: &Frame<'_>, raise: &mut dyn FnMut(Alert)) {
-        self.engine.frame(frame.at, frame.link, frame.bytes, frame.wire_len, raise);
+        let Frame { at, link, bytes, wire_len, .. } = *frame;
+        self.engine.frame(RawFrame { at, link, bytes, wire_len }, raise);
     }
 
     /// What became of the frames so far.

@@ -1,9 +1,8 @@
 //! The engine with default settings, without the program around it.
 
-use sentinel_detect::registry::{DETECTORS, DetectorConfig};
 use sentinel_detect::{
-    Capacities, Engine, HomeNet, IncidentLimits, ListedPort, PortProtocol, ReassemblyCapacities,
-    ReassemblyStorage, Storage,
+    Capacities, Configs, DETECTORS, Engine, HomeNet, IncidentLimits, ListedPort, PortProtocol,
+    ReassemblyCapacities, ReassemblyStorage, Storage,
 };
 use sentinel_track::allocator::TableAllocator;
 use sentinel_track::hash::HashKey;
@@ -30,7 +29,7 @@ pub(crate) fn incident_limits() -> IncidentLimits {
     IncidentLimits { idle_timeout: seconds(60), update: seconds(30), burst: 32 }
 }
 
-pub(crate) fn configs() -> [DetectorConfig; 8] {
+pub(crate) fn configs() -> Configs {
     DETECTORS.map(|detector| detector.default_config())
 }
 

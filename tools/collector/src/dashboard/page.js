@@ -23,7 +23,7 @@ function words(name) {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
-const KINDS = { syn_flood: "SYN flood", icmp_flood: "ICMP flood", arp_spoof: "ARP spoof", dns_tunnel: "DNS tunnel" };
+// KINDS comes from /kinds.js.
 const kindName = (kind) => (Object.hasOwn(KINDS, kind) ? KINDS[kind] : words(kind));
 
 function clockTime(text) {

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use sentinel_alert::{Colour, Kind};
 use sentinel_units::Timestamp;
 use serde_json::Value;
 
@@ -127,15 +128,14 @@ fn severity_colour(severity: &str) -> &'static str {
     }
 }
 
-/// The colour of the protocol, as packets are printed: TCP blue, UDP green, HTTP cyan, TLS magenta, DNS
-/// yellow; what is of no such protocol stays plain or takes the nearest.
+/// The colour that the sensor's crates give the kind; white for a kind that this version does not know.
 fn kind_colour(kind: &str) -> &'static str {
-    match kind {
-        "port_scan" | "syn_flood" | "brute_force" | "suspicious_port" => "\x1b[34m",
-        "icmp_flood" => "\x1b[32m",
-        "exfiltration" => "\x1b[36m",
-        "arp_spoof" => "\x1b[35m",
-        "dns_tunnel" => "\x1b[33m",
+    match Kind::from_name(kind).map(Kind::colour) {
+        Some(Colour::Blue) => "\x1b[34m",
+        Some(Colour::Green) => "\x1b[32m",
+        Some(Colour::Cyan) => "\x1b[36m",
+        Some(Colour::Magenta) => "\x1b[35m",
+        Some(Colour::Yellow) => "\x1b[33m",
         _ => "\x1b[37m",
     }
 }

@@ -18,6 +18,7 @@ mod mixed;
 mod port_scan;
 mod suspicious_port;
 mod syn_flood;
+mod udp_flood;
 
 use std::time::Duration;
 
@@ -114,6 +115,7 @@ pub fn all() -> impl Iterator<Item = &'static Scenario> {
         port_scan::SCENARIOS,
         syn_flood::SCENARIOS,
         icmp_flood::SCENARIOS,
+        udp_flood::SCENARIOS,
         suspicious_port::SCENARIOS,
         arp::SCENARIOS,
         dns::SCENARIOS,

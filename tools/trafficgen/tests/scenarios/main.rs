@@ -79,17 +79,7 @@ fn names_are_unique_and_fit_files_and_tables() {
 /// A name that the sensor does not know would be an alert that can never come.
 #[test]
 fn expected_alerts_are_those_the_sensor_knows() {
-    let known = [
-        Test::PortScanPortsInWindow,
-        Test::SynFloodPerSource,
-        Test::IcmpFloodPerSource,
-        Test::SuspiciousPort,
-        Test::ArpSpoof,
-        Test::DnsTunnelNameLength,
-        Test::ExfiltrationBytesInWindow,
-        Test::BruteForceSynInWindow,
-    ]
-    .map(|test| (test.kind().name(), test.name()));
+    let known = Test::ALL.map(|test| (test.kind().name(), test.name()));
     for scenario in scenario::all() {
         for expected in scenario.expected {
             assert!(known.contains(expected), "{} expects {expected:?}", scenario.name);

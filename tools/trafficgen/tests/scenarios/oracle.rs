@@ -1,4 +1,4 @@
-//! What a sensor with unlimited memory would say, straight from the definitions of the eight kinds.
+//! What a sensor with unlimited memory would say, straight from the definitions of the kinds.
 //!
 //! It looks at every window, not only those that begin at an edge, and is as slow as it is simple.
 
@@ -21,6 +21,8 @@ pub(crate) struct Oracle {
     ports: BTreeMap<IpAddr, Vec<(Duration, u16)>>,
     requests: BTreeMap<IpAddr, Vec<(Duration, u64)>>,
     echoes: BTreeMap<IpAddr, Vec<(Duration, u64)>>,
+    /// By source and destination: UDP in flows without a response.
+    unanswered: BTreeMap<(IpAddr, IpAddr), Vec<(Duration, u64)>>,
     outbound: BTreeMap<IpAddr, Vec<(Duration, u64)>>,
     logins: BTreeMap<(IpAddr, IpAddr, u16), Vec<(Duration, u64)>>,
     owners: BTreeMap<Ipv4Addr, [u8; 6]>,
@@ -67,6 +69,7 @@ impl Oracle {
         over("port_scan", self.ports.values().any(|opened| most_distinct(opened, 10) >= 15));
         over("syn_flood", self.requests.values().any(|events| most(events, 5) >= 200));
         over("icmp_flood", self.echoes.values().any(|events| most(events, 5) >= 100));
+        over("udp_flood", self.unanswered.values().any(|events| most(events, 5) >= 5_000));
         over("exfiltration", self.outbound.values().any(|events| most(events, 60) >= 5_000_000));
         over("brute_force", self.logins.values().any(|events| most(events, 30) >= 30));
         self.raised
@@ -123,6 +126,9 @@ impl Oracle {
         let (source, destination) = ends;
         if self.first(source, destination, ports) {
             self.ports.entry(source).or_default().push((at, ports.1));
+            if ports.1 != 53 && !destination.is_multicast() && !is_broadcast(destination) {
+                self.unanswered.entry((source, destination)).or_default().push((at, 1));
+            }
         }
         if ports.1 == 53 && !payload.is_empty() {
             self.name(payload);

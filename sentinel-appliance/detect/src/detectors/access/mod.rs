@@ -1,0 +1,3 @@
+//! Guessed or stolen access.
+
+pub(crate) mod brute_force;

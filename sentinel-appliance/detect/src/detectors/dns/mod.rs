@@ -1,0 +1,3 @@
+//! What DNS is misused for.
+
+pub(crate) mod tunnel;

@@ -1,0 +1,6 @@
+//! Denial of service by a high rate of packets.
+
+pub(crate) mod icmp;
+pub(crate) mod per_source;
+pub(crate) mod syn;
+pub(crate) mod udp;

@@ -1,0 +1,135 @@
+//! Test "one source sends at least this many packets within a window", which the flood detectors share.
+
+use core::time::Duration;
+
+use sentinel_alert::{Evidence, Subject, Test};
+use sentinel_track::recent::{self, LimitReached, SlidingLog};
+use sentinel_track::table::{Set, Table};
+use sentinel_units::{Address, Timestamp};
+
+use crate::incident::{Finding, Findings};
+use crate::shared::event::Counted;
+use crate::shared::rate::{Activation, Threshold, earlier};
+
+/// Packets up to which a threshold is exact; a larger one is met within 1 %.
+const MARKS: usize = 256;
+
+/// Times of the last packets of one source: a sliding-window log of 1 KiB.
+pub(crate) type Times = SlidingLog<MARKS>;
+
+/// Storage for four sources: about 4 KiB.
+pub type SourceSet = Set<Address, Times>;
+
+/// Test of the times of one source against a threshold. It holds no table, so that detectors can keep the times beside other
+/// state of the source.
+#[derive(Debug)]
+pub(crate) struct Rate {
+    test: Test,
+    activation: Activation,
+    threshold: Threshold,
+    /// The threshold as [`SlidingLog`] takes it.
+    prepared: recent::EventLimit,
+}
+
+impl Rate {
+    pub(crate) fn new(test: Test, activation: Activation, threshold: Threshold) -> Self {
+        let prepared = recent::EventLimit::new(threshold.limit, threshold.window, MARKS);
+        Self { test, activation, threshold, prepared }
+    }
+
+    #[inline]
+    pub(crate) const fn is_enabled(&self) -> bool {
+        self.activation.enabled
+    }
+
+    /// Time after which the times of a silent source are of no use.
+    pub(crate) const fn window(&self) -> Duration {
+        self.threshold.window
+    }
+
+    /// Counts a packet for its source, and reports if that is at or over the threshold.
+    #[inline]
+    pub(crate) fn add(
+        &self,
+        times: &mut Times,
+        now: Timestamp,
+        packet: &Counted<'_>,
+        findings: &mut Findings<'_, '_>,
+    ) {
+        if let Some(reached) = times.add(self.prepared, now)
+            && !findings.bump_latest(self.test, packet)
+        {
+            self.report(reached, packet, findings);
+        }
+    }
+
+    /// Drops times that are older than the window, for a source that sends other packets meanwhile: the 32-bit times wrap
+    /// after a month and would look new.
+    #[inline]
+    pub(crate) fn expire(&self, times: &mut Times, now: Timestamp) {
+        times.expire(self.prepared, now);
+    }
+
+    #[cold]
+    fn report(&self, reached: LimitReached, packet: &Counted<'_>, findings: &mut Findings<'_, '_>) {
+        findings.add(&Finding {
+            test: self.test,
+            severity: self.activation.severity,
+            first: earlier(findings.now, reached.since()),
+            subject: Subject {
+                source: Some(packet.source),
+                destination: Some(packet.destination),
+                destination_port: packet.destination_port,
+                mac: packet.sender_mac(),
+                ..Subject::default()
+            },
+            evidence: Evidence::Packets {
+                count: self.threshold.limit.into(),
+                threshold: self.threshold.limit,
+                window_s: self.threshold.window_s(),
+            },
+            adds: 1,
+            scope: 0,
+        });
+    }
+}
+
+/// Counts packets per source address.
+#[derive(Debug)]
+pub(crate) struct PerSource<'m> {
+    table: Table<'m, Address, Times>,
+    rate: Rate,
+}
+
+impl<'m> PerSource<'m> {
+    pub(crate) fn new(sets: &'m mut [SourceSet], rate: Rate) -> Self {
+        Self { table: Table::new(sets, rate.window()), rate }
+    }
+
+    /// Takes over a new threshold. Counts already made stay, as far as it can use them.
+    pub(crate) fn configure(&mut self, rate: Rate) {
+        self.table.set_lifetime(rate.window());
+        self.rate = rate;
+    }
+
+    pub(crate) const fn is_enabled(&self) -> bool {
+        self.rate.is_enabled()
+    }
+
+    pub(crate) const fn evictions(&self) -> u64 {
+        self.table.evictions()
+    }
+
+    /// Counts a packet for its source, and reports if that is at or over the threshold.
+    pub(crate) fn add(
+        &mut self,
+        now: Timestamp,
+        source_hash: u32,
+        packet: &Counted<'_>,
+        findings: &mut Findings<'_, '_>,
+    ) {
+        if let Some(entry) = self.table.entry(source_hash, packet.source, now) {
+            self.rate.add(entry.value, now, packet, findings);
+        }
+    }
+}

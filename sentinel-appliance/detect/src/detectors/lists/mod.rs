@@ -1,0 +1,3 @@
+//! Contacts with what a list names.
+
+pub(crate) mod suspicious_port;

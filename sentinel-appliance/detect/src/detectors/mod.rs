@@ -1,0 +1,103 @@
+//! The detectors: one file each, in the folder of its family, and the table that wires them.
+//!
+//! A new detector is its file (state, thresholds by name, `DETECTOR`, boundary tests), its `mod` line in the family, and one entry
+//! of the table below. An entry says what the detector is called, what table it takes from the memory, and which packets it
+//! needs; [`wiring`] generates storage, settings and dispatch from that. Everything is dispatched statically: a packet meets
+//! only the detectors that need it, by direct calls.
+//!
+//! | need | packets that the detector gets | what it costs all others |
+//! |---|---|---|
+//! | `Requests` | every segment and datagram of the slow path | nothing |
+//! | `FirstPacket` | the same, and first packets that only another worker saw | SYNs to its `watched_ports` take the slow path |
+//! | `WatchedRequests` | TCP of the slow path | SYNs to its `watched_ports` take the slow path |
+//! | `Payload(PORT)` | payload sent to the port, over TCP in complete messages | all packets to the port take the slow path |
+//! | `DatagramsFrom(PORT)` | UDP from the port | all datagrams from the port take the slow path |
+//! | `UnansweredDatagrams` | UDP of a flow until it has a response, and the first response | the first datagram of each direction takes the slow path, one-way flows do always |
+//! | `Length` | length of every packet that it counts, also without ports | the fast path reads the frame's length |
+//! | `Icmp` | ICMP and ICMPv6 | nothing |
+//! | `Arp` | packets with neither ports nor ICMP | nothing |
+
+pub(crate) mod access;
+pub(crate) mod dns;
+pub(crate) mod flood;
+pub(crate) mod lists;
+pub(crate) mod scan;
+pub(crate) mod source_table;
+pub(crate) mod spoof;
+pub(crate) mod transfer;
+mod wiring;
+
+use sentinel_dissect::{FiveTuple, TcpFlags};
+use sentinel_track::flow::{Role, is_certain_initiator};
+use sentinel_track::neighbour::NeighbourSet;
+use sentinel_track::table::CoarseSpan;
+use sentinel_units::Timestamp;
+
+use access::brute_force::{BruteForce, LoginAttemptsSet};
+use dns::tunnel::DnsTunnel;
+use flood::icmp::IcmpFlood;
+use flood::per_source::SourceSet;
+use flood::syn::SynFlood;
+use flood::udp::{DatagramsSet, UdpFlood};
+use lists::suspicious_port::{ListedPort, SuspiciousPort};
+use scan::port_scan::PortScan;
+use source_table::{SourceActivitySet, SynSources};
+use spoof::arp::ArpSpoof;
+use transfer::exfiltration::{EgressBytesSet, Exfiltration};
+
+use crate::incident::Findings;
+use crate::shared::event::Counted;
+
+wiring::detectors! {
+    // In the order of `Kind::ALL`. Shares are parts of the memory for tables; flows have FLOWS_SHARE.
+    syn_sources: SynSources<'m> { detects: [port_scan: PortScan, syn_flood: SynFlood], table: syn_sources [SourceActivitySet; share 12], needs: [Requests] }
+    icmp_flood: IcmpFlood<'m> { detects: [icmp_flood: IcmpFlood], table: icmp_sources [SourceSet; share 3], needs: [Icmp] }
+    suspicious_port: SuspiciousPort<'m> { detects: [suspicious_port: SuspiciousPort], list: listed_ports [ListedPort; entries 128], needs: [FirstPacket] }
+    arp_spoof: ArpSpoof<'m> { detects: [arp_spoof: ArpSpoof], table: neighbours [NeighbourSet; share 2], needs: [Arp, DatagramsFrom(DHCP_SERVER)] }
+    dns_tunnel: DnsTunnel { detects: [dns_tunnel: DnsTunnel], needs: [Payload(DNS)] }
+    exfiltration: Exfiltration<'m> { detects: [exfiltration: Exfiltration], table: egress_bytes [EgressBytesSet; share 2], needs: [Length] }
+    brute_force: BruteForce<'m> { detects: [brute_force: BruteForce], table: login_attempts [LoginAttemptsSet; share 3], needs: [WatchedRequests] }
+    udp_flood: UdpFlood<'m> { detects: [udp_flood: UdpFlood], table: udp_pairs [DatagramsSet; share 2], needs: [UnansweredDatagrams] }
+}
+
+impl Detectors<'_> {
+    /// Silence after which the next packet of a UDP flow counts as a first one.
+    #[inline]
+    pub(crate) const fn udp_idle_timeout(&self) -> CoarseSpan {
+        self.syn_sources.udp_idle_timeout()
+    }
+
+    /// Returns false if a packet certainly neither opens a flow nor probes for one; costs two comparisons.
+    #[inline]
+    pub(crate) fn may_open(&self, tcp_flags: Option<TcpFlags>, role: &Role) -> bool {
+        self.syn_sources.may_open(tcp_flags, role)
+    }
+
+    /// Returns true if a packet is a TCP connection request whose ports identify the initiator and whose port no detector
+    /// watches, so that only the detectors that count requests and bytes can find something in it.
+    #[inline]
+    pub(crate) fn is_countable_syn<A>(&self, tuple: &FiveTuple<A>) -> bool {
+        tuple.tcp_flags.is_some_and(TcpFlags::syn_only)
+            && is_certain_initiator(tuple.source_port, tuple.destination_port)
+            && !self.watched_ports.may_contain(tuple.destination_port)
+    }
+
+    /// Counts a TCP connection request for its source.
+    #[inline(always)] // once for each address family
+    pub(crate) fn request(
+        &mut self,
+        now: Timestamp,
+        source_hash: u32,
+        packet: &Counted<'_>,
+        findings: &mut Findings<'_, '_>,
+    ) {
+        self.syn_sources.request(now, packet, source_hash, findings);
+    }
+
+    /// Takes over a new list of ports; returns how many of its entries did not fit.
+    pub(crate) fn set_listed_ports(&mut self, list: &[ListedPort]) -> usize {
+        let too_many = self.suspicious_port.set_list(list);
+        self.update_watched_ports();
+        too_many
+    }
+}

@@ -1,0 +1,3 @@
+//! Search for hosts and services.
+
+pub(crate) mod port_scan;

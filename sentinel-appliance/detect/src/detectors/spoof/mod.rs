@@ -1,0 +1,3 @@
+//! Claims to an identity that belongs to another.
+
+pub(crate) mod arp;

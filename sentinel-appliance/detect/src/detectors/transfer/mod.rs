@@ -1,0 +1,3 @@
+//! Volume and direction of transfers.
+
+pub(crate) mod exfiltration;

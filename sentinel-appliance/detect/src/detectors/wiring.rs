@@ -1,0 +1,410 @@
+//! The macro behind the table of detectors: storage, settings and dispatch from one entry each.
+//!
+//! Every detector has `new(table or list, config of each section)`, `configure(config of each section)` and, with a table,
+//! `evictions()`. The methods that its needs call:
+//!
+//! | need | methods |
+//! |---|---|
+//! | `Requests` | `segment` |
+//! | `FirstPacket` | `segment`, `watched_ports`, `may_match` |
+//! | `WatchedRequests` | `segment`, `watched_ports` |
+//! | `Payload` | `segment`, `message`, `reads`, `enable_reassembly` |
+//! | `DatagramsFrom` | `segment`, `reads` |
+//! | `UnansweredDatagrams` | `datagram`, `response`, `needs_response` |
+//! | `Length` | `segment`, `packet`, `is_egress`, `count_egress` |
+//! | `Icmp`, `Arp` | `packet` |
+//!
+//! The helper macros below expand to code for some needs and to nothing for all others, so that a detector has only the
+//! methods of its own needs and no call is generated for the rest.
+
+/// Generates from the table: [`DETECTORS`](super::DETECTORS), `Configs`, `Tables`, `TableCapacities` and `Detectors`.
+///
+/// `detects` names the settings sections of the entry (two detectors may share one table), `table` a set-associative table with
+/// its share of the memory, `list` a list of fixed size. Two entries, or two thresholds, cannot be mistaken for each other: all
+/// code that takes them apart is generated from the same names in the same order.
+macro_rules! detectors {
+    ($(
+        $field:ident: $type:ty {
+            detects: [$($name:ident: $declared:ident),+],
+            $(table: $table:ident [$set:ty; share $share:literal],)?
+            $(list: $list:ident [$entry:ty; entries $entries:literal],)?
+            needs: [$($need:ident $(($port:ident))?),+]
+        }
+    )+) => {
+        /// All detectors, in the order of [`Kind::ALL`](sentinel_alert::Kind::ALL).
+        pub const DETECTORS: [$crate::registry::Detector; [$($(stringify!($name)),+),+].len()] =
+            [$($($declared::DETECTOR),+),+];
+
+        /// The configuration of every detector, in the order of [`DETECTORS`].
+        pub type Configs = [$crate::registry::DetectorConfig; DETECTORS.len()];
+
+        /// Storage for the tables of the detectors, lent by the program for as long as the engine lives.
+        #[derive(Debug)]
+        pub struct Tables<'m> {
+            $($(
+                #[doc = concat!("For [`TableCapacities::", stringify!($table), "`].")]
+                pub $table: &'m mut [$set],
+            )?
+            $(
+                #[doc = concat!("For [`TableCapacities::", stringify!($list), "`].")]
+                pub $list: &'m mut [$entry],
+            )?)+
+        }
+
+        impl<'m> Tables<'m> {
+            /// As much of each as `capacities` says.
+            pub fn allocate(
+                capacities: &TableCapacities,
+                allocator: &mut impl sentinel_track::allocator::TableAllocator<'m>,
+            ) -> Self {
+                Self {
+                    $($($table: allocator.allocate_default(capacities.$table / sentinel_track::table::WAYS),)?
+                    $($list: allocator.allocate_default(capacities.$list),)?)+
+                }
+            }
+        }
+
+        /// Entries of each table of the detectors.
+        #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+        pub struct TableCapacities {
+            $($(
+                #[doc = concat!("Entries of `", stringify!($table), "`, a power of two.")]
+                pub $table: usize,
+            )?
+            $(
+                #[doc = concat!("Entries of `", stringify!($list), "`.")]
+                pub $list: usize,
+            )?)+
+        }
+
+        impl TableCapacities {
+            /// Sum of the shares of all tables.
+            pub(crate) const SHARES: usize = 0 $($(+ $share)?)+;
+            /// Bytes of the lists, whose size is fixed.
+            pub(crate) const FIXED_BYTES: usize = 0 $($(+ $entries * size_of::<$entry>())?)+;
+
+            /// The shares of `bytes`, of which there are `shares` in all.
+            pub(crate) const fn within(bytes: usize, shares: usize) -> Self {
+                Self {
+                    $($($table: $crate::shared::table_size::slots::<$set>(bytes, $share, shares),)?
+                    $($list: $entries,)?)+
+                }
+            }
+
+            /// As many entries of each table and list.
+            #[must_use]
+            pub const fn uniform(entries: usize) -> Self {
+                Self { $($($table: entries,)? $($list: entries,)?)+ }
+            }
+
+            /// Each table with its size.
+            pub(crate) const fn sizes(
+                &self,
+            ) -> [$crate::shared::table_size::TableSize;
+                [$($(stringify!($table),)? $(stringify!($list),)?)+].len()] {
+                use $crate::shared::table_size::TableSize;
+                [
+                    $($(TableSize::of_sets::<$set>(stringify!($table), self.$table),)?
+                    $(TableSize::of_list::<$entry>(stringify!($list), self.$list),)?)+
+                ]
+            }
+        }
+
+        /// The detectors, and the ports whose connection requests some of them must see in full.
+        #[derive(Debug)]
+        pub(crate) struct Detectors<'m> {
+            $($field: $type,)+
+            watched_ports: $crate::shared::port_bloom::PortBloom,
+            /// Set if the datagram shown last belongs to a flow whose further datagrams, and whose response, a detector needs.
+            is_unanswered: bool,
+        }
+
+        impl<'m> Detectors<'m> {
+            pub(crate) fn new(tables: Tables<'m>, configs: &Configs) -> Self {
+                let [$($($name),+),+] = configs;
+                let mut new = Self {
+                    $($field: <$type>::new($(tables.$table,)? $(tables.$list,)? $($name),+),)+
+                    watched_ports: $crate::shared::port_bloom::PortBloom::default(),
+                    is_unanswered: false,
+                };
+                new.update_watched_ports();
+                new
+            }
+
+            /// Takes over new settings. Tables stay.
+            pub(crate) fn configure(&mut self, configs: &Configs) {
+                let [$($($name),+),+] = configs;
+                $(self.$field.configure($($name),+);)+
+                self.update_watched_ports();
+            }
+
+            /// Entries evicted from all tables while they were live.
+            pub(crate) fn evictions(&self) -> u64 {
+                0 $($(+ $crate::detectors::wiring::first!(self.$field.evictions(), $table))?)+
+            }
+
+            pub(crate) fn update_watched_ports(&mut self) {
+                let mut ports = $crate::shared::port_bloom::PortBloom::default();
+                $($($crate::detectors::wiring::watched_ports! {
+                    $need $($port)? { ports.extend(self.$field.watched_ports()); } { ports }
+                })+)+
+                self.watched_ports = ports;
+            }
+
+            /// From now on messages over TCP come through [`Self::message`].
+            pub(crate) fn enable_reassembly(&mut self) {
+                $($($crate::detectors::wiring::payload! { $need { self.$field.enable_reassembly(); } })+)+
+            }
+
+            /// Shows a segment or datagram to the detectors that need it: first to those that take both, then to those
+            /// that take one of them, and to those that count lengths last. Alerts of one packet come in that order.
+            /// `inspection` is that of the packet's direction: `Full` for the first packet, and as long as a detector needs
+            /// every packet; otherwise the packet is shown only because it follows a silence.
+            #[inline(never)] // the fast path stays short without it
+            pub(crate) fn segment(
+                &mut self,
+                setting: $crate::shared::event::Setting<'_>,
+                packet: &sentinel_dissect::PacketSummary<'_>,
+                role: sentinel_track::flow::Role,
+                inspection: sentinel_track::flow::Inspection,
+                findings: &mut $crate::incident::Findings<'_, '_>,
+            ) {
+                let source_hash = setting.key.address(packet.tuple.source);
+                self.is_unanswered = false;
+                let event = &$crate::shared::event::Event { setting, packet, role, source_hash };
+                $($($crate::detectors::wiring::both! { $need { self.$field.segment(event, findings); } })+)+
+                if event.packet.tuple.tcp_flags.is_some() {
+                    $($($crate::detectors::wiring::tcp! { $need { self.$field.segment(event, findings); } })+)+
+                } else {
+                    $($($crate::detectors::wiring::udp! { $need { self.$field.segment(event, findings); } })+)+
+                    if inspection == sentinel_track::flow::Inspection::Full {
+                        $($($crate::detectors::wiring::unanswered! {
+                            $need { self.is_unanswered |= self.$field.datagram(event, findings); }
+                        })+)+
+                    }
+                }
+                $($($crate::detectors::wiring::length! { $need { self.$field.segment(event, findings); } })+)+
+            }
+
+            /// Shows a packet without ports to the detectors that need it.
+            #[inline]
+            pub(crate) fn packet(
+                &mut self,
+                event: &$crate::shared::event::OtherEvent<'_, '_>,
+                findings: &mut $crate::incident::Findings<'_, '_>,
+            ) {
+                use sentinel_dissect::Transport;
+                match event.packet.transport {
+                    Transport::Icmp(_) | Transport::Icmpv6(_) => {
+                        $($($crate::detectors::wiring::icmp! { $need { self.$field.packet(event, findings); } })+)+
+                    }
+                    _ => {
+                        $($($crate::detectors::wiring::arp! { $need { self.$field.packet(event, findings); } })+)+
+                    }
+                }
+                $($($crate::detectors::wiring::length! { $need { self.$field.packet(event, findings); } })+)+
+            }
+
+            /// Shows a reassembled message to the detectors that read payloads. `packet` is one of those that carried it.
+            pub(crate) fn message(
+                &mut self,
+                setting: $crate::shared::event::Setting<'_>,
+                packet: &sentinel_dissect::PacketSummary<'_>,
+                message: &[u8],
+                findings: &mut $crate::incident::Findings<'_, '_>,
+            ) {
+                $($($crate::detectors::wiring::payload! {
+                    $need { self.$field.message(setting, packet, message, findings); }
+                })+)+
+            }
+
+            /// Shows the first packet of a flow, which another worker saw, to the detectors that look at first packets.
+            pub(crate) fn first_packet(
+                &mut self,
+                event: &$crate::shared::event::Event<'_, '_>,
+                findings: &mut $crate::incident::Findings<'_, '_>,
+            ) {
+                $($($crate::detectors::wiring::first_packet! { $need { self.$field.segment(event, findings); } })+)+
+            }
+
+            /// Returns false if no detector of first packets raises anything for a flow with this responder port.
+            pub(crate) fn may_match(&self, responder: sentinel_units::Port) -> bool {
+                $($($crate::detectors::wiring::first_packet! {
+                    $need {
+                        if self.$field.may_match(responder) {
+                            return true;
+                        }
+                    }
+                })+)+
+                false
+            }
+
+            /// Returns true if the response to the initiator must be reported to the engine that owns the initiator.
+            pub(crate) fn needs_response(&self, response: &sentinel_dissect::FiveTuple) -> bool {
+                let _used_by_some = response;
+                false $($(|| $crate::detectors::wiring::if_unanswered! {
+                    $need (self.$field.needs_response(response))
+                })+)+
+            }
+
+            /// Another engine has seen a datagram from `responder` to `initiator`.
+            pub(crate) fn response(
+                &mut self,
+                setting: $crate::shared::event::Setting<'_>,
+                initiator: sentinel_units::Address,
+                responder: sentinel_units::Address,
+            ) {
+                let _used_by_some = (setting, initiator, responder);
+                $($($crate::detectors::wiring::unanswered! {
+                    $need { self.$field.response(setting, initiator, responder); }
+                })+)+
+            }
+
+            /// Returns how closely ordinary packets of this direction must be inspected: those that neither open a flow
+            /// nor come after a silence.
+            #[inline]
+            pub(crate) fn inspection(
+                &self,
+                home_net: &$crate::shared::home_net::HomeNet,
+                tuple: &sentinel_dissect::FiveTuple,
+                from_initiator: bool,
+            ) -> sentinel_track::flow::Inspection {
+                use sentinel_track::flow::Inspection;
+                $($($crate::detectors::wiring::full! {
+                    $need {
+                        if self.$field.reads(tuple) {
+                            return Inspection::Full;
+                        }
+                    }
+                })+)+
+                if self.is_unanswered && tuple.tcp_flags.is_none() {
+                    return Inspection::Full;
+                }
+                if from_initiator && self.counts_length(home_net, tuple.source, tuple.destination) {
+                    Inspection::LengthOnly
+                } else {
+                    Inspection::Bypass
+                }
+            }
+
+            /// Returns true if the lengths of packets between these hosts count, provided that the source is the initiator.
+            #[inline]
+            pub(crate) fn counts_length(
+                &self,
+                home_net: &$crate::shared::home_net::HomeNet,
+                source: sentinel_units::Address,
+                destination: sentinel_units::Address,
+            ) -> bool {
+                false $($(|| $crate::detectors::wiring::if_length! {
+                    $need (self.$field.is_egress(home_net, source, destination))
+                })+)+
+            }
+
+            /// Counts the length of a packet for which [`Self::counts_length`] holds.
+            #[inline(always)] // once for each address family
+            pub(crate) fn length(
+                &mut self,
+                now: sentinel_units::Timestamp,
+                source_hash: u32,
+                packet: &$crate::shared::event::Counted<'_>,
+                findings: &mut $crate::incident::Findings<'_, '_>,
+            ) {
+                $($($crate::detectors::wiring::length! {
+                    $need { self.$field.count_egress(now, source_hash, packet, findings); }
+                })+)+
+            }
+
+            /// Returns true if payloads sent to this port are read, so that no packet to it is an ordinary one.
+            #[inline]
+            pub(crate) const fn is_payload_port(port: sentinel_units::Port) -> bool {
+                false $($(|| $crate::detectors::wiring::if_payload_port! { $need $($port)? (port) })+)+
+            }
+        }
+
+        const _: () = {
+            let mut index = 0;
+            #[expect(
+                clippy::indexing_slicing,
+                clippy::as_conversions,
+                reason = "a constant expression: wrong means no build"
+            )]
+            while index < DETECTORS.len() {
+                assert!(DETECTORS[index].kind as usize == index, "the table must stand in the order of Kind::ALL");
+                assert!(DETECTORS[index].thresholds.len() <= $crate::registry::MAX_THRESHOLDS);
+                index += 1;
+            }
+            assert!(DETECTORS.len() == sentinel_alert::Kind::ALL.len(), "every kind has a detector");
+        };
+    };
+}
+
+/// Expands to the first of its arguments.
+macro_rules! first {
+    ($expression:expr, $table:ident) => {
+        $expression
+    };
+}
+
+/// Declares a macro that expands to its block for some needs, and to nothing for all others.
+macro_rules! for_needs {
+    ($dollar:tt $name:ident: $($chosen:ident)+) => {
+        macro_rules! $name {
+            $(($chosen { $dollar($dollar code:tt)* }) => { $dollar($dollar code)* };)+
+            ($dollar other:ident { $dollar($dollar code:tt)* }) => {};
+        }
+        pub(crate) use $name;
+    };
+}
+
+for_needs!($ both: Requests FirstPacket Payload);
+for_needs!($ tcp: WatchedRequests);
+for_needs!($ udp: DatagramsFrom);
+for_needs!($ unanswered: UnansweredDatagrams);
+for_needs!($ icmp: Icmp);
+for_needs!($ arp: Arp);
+for_needs!($ length: Length);
+for_needs!($ payload: Payload);
+for_needs!($ first_packet: FirstPacket);
+for_needs!($ full: Payload DatagramsFrom);
+
+/// Expands to the block for needs that watch ports; inserts the port of a payload.
+macro_rules! watched_ports {
+    (WatchedRequests { $($code:tt)* } { $ports:ident }) => { $($code)* };
+    (FirstPacket { $($code:tt)* } { $ports:ident }) => { $($code)* };
+    (Payload $port:ident { $($code:tt)* } { $ports:ident }) => {
+        $ports.insert($crate::shared::event::$port);
+    };
+    ($other:ident $($port:ident)? { $($code:tt)* } { $ports:ident }) => {};
+}
+
+/// Expands to the expression for `Length`, to false for all other needs.
+macro_rules! if_length {
+    (Length ($condition:expr)) => {
+        $condition
+    };
+    ($other:ident ($condition:expr)) => {
+        false
+    };
+}
+
+/// Expands to the expression for `UnansweredDatagrams`, to false for all other needs.
+macro_rules! if_unanswered {
+    (UnansweredDatagrams ($condition:expr)) => {
+        $condition
+    };
+    ($other:ident ($condition:expr)) => {
+        false
+    };
+}
+
+/// Expands to a comparison with the port for `Payload`, to false for all other needs.
+macro_rules! if_payload_port {
+    (Payload $port:ident ($tested:ident)) => {
+        $tested.0 == $crate::shared::event::$port.0
+    };
+    ($other:ident $($port:ident)? ($tested:ident)) => {
+        false
+    };
+}
+
+pub(crate) use {detectors, first, if_length, if_payload_port, if_unanswered, watched_ports};

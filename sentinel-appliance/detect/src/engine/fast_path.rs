@@ -1,0 +1,180 @@
+//! Fast path: parses Ethernet, IPv4 or IPv6, and TCP or UDP headers, looks the flow up, and finishes the frame here if possible.
+//!
+//! A frame is finished here if its direction is `Bypass`, if its direction is `LengthOnly` (its length is added to the
+//! exfiltration window), or if it is a bare SYN that only `port_scan` and `syn_flood` count. Everything else goes to
+//! [`Engine::slow_path`], which parses the frame again from the start: to keep the parsed headers alive for it would spill
+//! registers on every frame.
+
+use sentinel_alert::Alert;
+use sentinel_dissect::{FiveTuple, summarize, summarize_v4, summarize_v6};
+use sentinel_track::flow::{FlowId, Inspection};
+use sentinel_track::hash::HashKey;
+use sentinel_units::{Address, LinkType, Timestamp};
+
+use super::{Engine, RawFrame};
+use crate::detectors::Detectors;
+use crate::incident::Findings;
+use crate::shared::event::Counted;
+
+/// Work that a frame still needs. In the order of [`Inspection`], which most values come from.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Disposition {
+    /// Full analysis.
+    SlowPath,
+    /// Its length must be counted.
+    CountLength,
+    /// None.
+    Done,
+    /// It must be counted as a connection request.
+    CountSyn,
+}
+
+impl Engine<'_> {
+    /// Analyses one frame. Alerts that are due before it come first.
+    ///
+    /// A VLAN tag that the network card has removed makes no difference here.
+    #[inline(always)] // a call of its own would pass all arguments twice
+    pub fn frame(&mut self, frame: RawFrame<'_>, raise: &mut dyn FnMut(Alert)) {
+        let RawFrame { at, link, bytes, wire_len } = frame;
+        // In registers, and as a struct again for the slow path only: a reference to `frame` would put the fields of every frame
+        // into memory.
+        match self.fast_path(at, link, bytes, wire_len) {
+            Disposition::Done => {}
+            Disposition::CountLength => self.count_length(bytes, wire_len, raise),
+            Disposition::CountSyn => self.request(bytes, wire_len, raise),
+            Disposition::SlowPath => self.slow_path(&RawFrame { at, link, bytes, wire_len }, raise),
+        }
+    }
+
+    #[inline(never)] // compiled in this crate, for speed, not inlined into a program that is compiled for size
+    fn fast_path(&mut self, at: Timestamp, link: LinkType, bytes: &[u8], wire_len: u32) -> Disposition {
+        let captured = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        let wire_len = if wire_len == captured {
+            captured
+        } else {
+            self.counts.truncated += u64::from(captured < wire_len);
+            wire_len.max(captured)
+        };
+        match summarize_v4(link, bytes, wire_len) {
+            Some((tuple, _)) => self.look_up(at, &tuple, FlowId::v4),
+            None => self.fast_path_v6(at, link, bytes, wire_len),
+        }
+    }
+
+    #[inline(never)] // keeps the code for IPv4 short
+    fn fast_path_v6(&mut self, at: Timestamp, link: LinkType, bytes: &[u8], wire_len: u32) -> Disposition {
+        match summarize_v6(link, bytes, wire_len) {
+            Some((tuple, _)) => self.look_up(at, &tuple, FlowId::of),
+            None => Disposition::SlowPath,
+        }
+    }
+
+    /// Finds the flow of a packet and what it needs. Only a frame that is finished here advances the clock and is counted; the
+    /// slow path does both again.
+    #[inline(always)] // once for each address family
+    fn look_up<A>(
+        &mut self,
+        at: Timestamp,
+        tuple: &FiveTuple<A>,
+        flow: impl FnOnce(&HashKey, &FiveTuple<A>) -> FlowId,
+    ) -> Disposition {
+        if !self.is_monotonic(at) {
+            return Disposition::SlowPath;
+        }
+        let may_be_ordinary = match tuple.tcp_flags {
+            Some(flags) => flags.ordinary(),
+            None => !Detectors::is_payload_port(tuple.destination_port),
+        };
+        let disposition = if may_be_ordinary {
+            match self.flows.touch(flow(&self.key, tuple), self.detectors.udp_idle_timeout(), at) {
+                Inspection::Bypass => Disposition::Done,
+                Inspection::LengthOnly => Disposition::CountLength,
+                Inspection::Full => return Disposition::SlowPath,
+            }
+        } else if self.detectors.is_countable_syn(tuple) {
+            Disposition::CountSyn
+        } else {
+            return Disposition::SlowPath;
+        };
+        self.now = at;
+        self.counts.analysed += 1;
+        disposition
+    }
+
+    /// Counts the length of an outbound frame.
+    #[inline(never)] // compiled in this crate, for speed
+    fn count_length(&mut self, bytes: &[u8], wire_len: u32, raise: &mut dyn FnMut(Alert)) {
+        match Counted::reread_v4(bytes, wire_len) {
+            Some(packet) => self.add_length(&packet, raise),
+            None => self.count_length_v6(bytes, wire_len, raise),
+        }
+    }
+
+    #[inline(never)] // keeps the code for IPv4 short
+    fn count_length_v6(&mut self, bytes: &[u8], wire_len: u32, raise: &mut dyn FnMut(Alert)) {
+        if let Some(packet) = Counted::reread_v6(bytes, wire_len) {
+            self.add_length(&packet, raise);
+        }
+    }
+
+    #[inline(always)] // once for each address family
+    fn add_length(&mut self, packet: &Counted<'_>, raise: &mut dyn FnMut(Alert)) {
+        let Self { incidents, detectors, now, key, .. } = self;
+        let mut findings = Findings { incidents, now: *now, raise };
+        detectors.length(*now, key.address(packet.source), packet, &mut findings);
+    }
+
+    /// Counts a SYN per source. It gets no flow entry: the SYN-ACK creates it, which identifies the initiator just as well, so
+    /// a SYN flood, spoofed or not, cannot evict flows.
+    #[inline(never)] // compiled in this crate, for speed
+    fn request(&mut self, bytes: &[u8], wire_len: u32, raise: &mut dyn FnMut(Alert)) {
+        match Counted::reread_v4(bytes, wire_len) {
+            Some(packet) if self.is_egress(packet.source, packet.destination) => {
+                self.egress_request(bytes, wire_len, raise);
+            }
+            Some(packet) => self.count_request(&packet, raise),
+            None => self.request_v6(bytes, wire_len, raise),
+        }
+    }
+
+    #[inline(never)] // keeps the code for IPv4 short
+    fn request_v6(&mut self, bytes: &[u8], wire_len: u32, raise: &mut dyn FnMut(Alert)) {
+        match Counted::reread_v6(bytes, wire_len) {
+            Some(packet) if self.is_egress(packet.source, packet.destination) => {
+                self.egress_request(bytes, wire_len, raise);
+            }
+            Some(packet) => self.count_any_request(&packet, raise),
+            None => {}
+        }
+    }
+
+    /// Returns true if the bytes that an initiator sends between these hosts count.
+    #[inline]
+    pub(super) fn is_egress(&self, source: Address, destination: Address) -> bool {
+        self.detectors.counts_length(&self.home_net, source, destination)
+    }
+
+    /// Analyses an outbound SYN, which always gets a flow entry, because the bytes that follow count towards exfiltration.
+    /// Without it the remote host could answer with its own SYN (simultaneous open, RFC 9293 section 3.5) and be recorded as
+    /// the initiator.
+    #[inline(never)] // keeps the code for all other requests short
+    fn egress_request(&mut self, bytes: &[u8], wire_len: u32, raise: &mut dyn FnMut(Alert)) {
+        if let Some(packet) = summarize(LinkType::ETHERNET, bytes, wire_len) {
+            let flow = FlowId::of(&self.key, &packet.tuple);
+            let _is_streamed = self.segment(self.now, flow, &packet, raise);
+        }
+    }
+
+    /// Counts a packet for which [`Detectors::is_countable_syn`] holds and [`Self::is_egress`] does not.
+    #[inline(never)]
+    pub(super) fn count_any_request(&mut self, packet: &Counted<'_>, raise: &mut dyn FnMut(Alert)) {
+        self.count_request(packet, raise);
+    }
+
+    #[inline(always)] // once for IPv4, where fewer words are compared, and once for both families
+    fn count_request(&mut self, packet: &Counted<'_>, raise: &mut dyn FnMut(Alert)) {
+        let Self { incidents, detectors, now, key, .. } = self;
+        let mut findings = Findings { incidents, now: *now, raise };
+        detectors.request(*now, key.address(packet.source), packet, &mut findings);
+    }
+}

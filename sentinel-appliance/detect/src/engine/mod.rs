@@ -1,0 +1,344 @@
+//! The engine: frames in, alerts out.
+//!
+//! [`fast_path`] finishes most frames; all others take the slow path here, which parses them again, looks up the flow and shows
+//! the packet to the detectors.
+
+pub(crate) mod fast_path;
+pub(crate) mod memory;
+pub(crate) mod reassembly;
+pub(crate) mod siblings;
+
+use core::time::Duration;
+
+use sentinel_alert::Alert;
+use sentinel_dissect::{Packet, PacketSummary, summarize_v4, summarize_v6};
+use sentinel_track::clock::CLOCK_SET_BACK;
+use sentinel_track::flow::{FlowId, Flows, Inspection, Role};
+use sentinel_track::hash::HashKey;
+use sentinel_units::{LinkType, Timestamp};
+
+use crate::detectors::lists::suspicious_port::ListedPort;
+use crate::detectors::{Configs, Detectors};
+use crate::incident::{Findings, IncidentLimits, Incidents};
+use crate::shared::event::{OtherEvent, Setting};
+use crate::shared::home_net::HomeNet;
+use memory::Storage;
+use reassembly::{Decapsulated, Reassembly, ReassemblyStorage};
+use siblings::{FirstPacketReports, Handling};
+
+/// One captured frame.
+#[derive(Clone, Copy, Debug)]
+pub struct RawFrame<'f> {
+    /// Time of capture.
+    pub at: Timestamp,
+    /// Type of the link it was captured on.
+    pub link: LinkType,
+    /// The captured bytes.
+    pub bytes: &'f [u8],
+    /// Length on the wire; a value less than that of `bytes` is raised to it.
+    pub wire_len: u32,
+}
+
+/// Losses of the tables so far.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Losses {
+    /// Live entries evicted from full tables, over all tables.
+    pub evictions: u64,
+    /// Incidents closed early to make room.
+    pub closed_early: u64,
+}
+
+/// Frames so far.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Counts {
+    /// Frames that the detectors analysed.
+    pub analysed: u64,
+    /// Frames of a link type that is not supported.
+    pub unsupported: u64,
+    /// Frames that break the rules of a protocol.
+    pub malformed: u64,
+    /// Frames cut by the snap length.
+    pub truncated: u64,
+}
+
+/// All tables and detectors.
+#[derive(Debug)]
+pub struct Engine<'m> {
+    key: HashKey,
+    home_net: HomeNet,
+    now: Timestamp,
+    counts: Counts,
+    flows: Flows<'m>,
+    incidents: Incidents<'m>,
+    incident_slots: usize,
+    /// Reports for the other engines, if there are others.
+    reports: Option<FirstPacketReports>,
+    detectors: Detectors<'m>,
+    /// Messages that span packets, if there is memory for them.
+    reassembly: Option<Reassembly<'m>>,
+}
+
+impl<'m> Engine<'m> {
+    /// An engine over lent storage.
+    #[must_use]
+    pub fn new(
+        storage: Storage<'m>,
+        key: HashKey,
+        home_net: HomeNet,
+        incident_limits: IncidentLimits,
+        configs: &Configs,
+    ) -> Self {
+        let Storage { flows, incidents, tables } = storage;
+        Self {
+            key,
+            home_net,
+            now: Timestamp::ZERO,
+            counts: Counts::default(),
+            flows: Flows::new(flows),
+            incident_slots: incidents.len(),
+            incidents: Incidents::new(incidents, incident_limits),
+            reports: None,
+            detectors: Detectors::new(tables, configs),
+            reassembly: None,
+        }
+    }
+
+    /// Lends memory to reassemble datagrams and DNS over TCP. Without it messages that span packets are not read.
+    pub fn enable_reassembly(&mut self, storage: ReassemblyStorage<'m>) {
+        self.reassembly = Some(Reassembly::new(storage));
+        self.detectors.enable_reassembly();
+    }
+
+    /// Takes over new settings. Tables and open incidents stay.
+    pub fn configure(&mut self, home_net: HomeNet, incident_limits: IncidentLimits, configs: &Configs) {
+        self.home_net = home_net;
+        self.incidents.incident_limits = incident_limits;
+        self.flows.reset_inspection();
+        self.detectors.configure(configs);
+    }
+
+    /// Takes over a new list of ports that malware is known to use; returns the number of entries that did not fit.
+    pub fn set_listed_ports(&mut self, list: &[ListedPort]) -> usize {
+        self.detectors.set_listed_ports(list)
+    }
+
+    /// Analyses a frame that the fast path did not finish, from the start.
+    #[inline(never)] // keeps the fast path short
+    fn slow_path(&mut self, frame: &RawFrame<'_>, raise: &mut dyn FnMut(Alert)) {
+        let RawFrame { at, link, bytes, wire_len } = *frame;
+        let parsed = match summarize_v4(link, bytes, wire_len) {
+            Some((tuple, datagram)) => Some((FlowId::v4(&self.key, &tuple), tuple.into(), datagram)),
+            None => summarize_v6(link, bytes, wire_len)
+                .map(|(tuple, datagram)| (FlowId::of(&self.key, &tuple), tuple, datagram)),
+        };
+        if let Some((flow, tuple, datagram)) = parsed {
+            self.counts.analysed += 1;
+            let packet = PacketSummary::of_frame(tuple, datagram, bytes, wire_len);
+            if self.segment(at, flow, &packet, raise) {
+                self.stream(frame, raise);
+            }
+        } else if link.is_supported() {
+            self.counts.analysed += 1;
+            let packet = sentinel_dissect::packet(link, None, bytes, wire_len);
+            self.counts.malformed += u64::from(packet.malformed.is_some());
+            self.packet(at, &packet, raise);
+        } else {
+            self.counts.unsupported += 1;
+        }
+    }
+
+    /// Analyses one packet that was parsed already, with the packets inside it and the messages it completes.
+    pub fn packet(&mut self, at: Timestamp, packet: &Packet<'_>, raise: &mut dyn FnMut(Alert)) {
+        if self.reassembly.is_some() && reassembly::concerns(packet) {
+            // Without its payload, which is read once the message is complete.
+            self.headers(at, packet, PacketSummary::of(packet).map(PacketSummary::bare), raise);
+            self.reassemble(at, packet, raise);
+        } else {
+            self.headers(at, packet, PacketSummary::of(packet), raise);
+            reassembly::tunnels(packet, &mut |decapsulated| {
+                self.decapsulated(at, packet, decapsulated, raise);
+            });
+        }
+    }
+
+    /// Reassembles the stream of a TCP segment, which itself was analysed before.
+    #[cold]
+    fn stream(&mut self, frame: &RawFrame<'_>, raise: &mut dyn FnMut(Alert)) {
+        let RawFrame { at, link, bytes, wire_len } = *frame;
+        self.reassemble(at, &sentinel_dissect::packet(link, None, bytes, wire_len), raise);
+    }
+
+    #[cold]
+    fn reassemble(&mut self, at: Timestamp, packet: &Packet<'_>, raise: &mut dyn FnMut(Alert)) {
+        // Taken out for the call: what it completes is shown to the engine that owns it.
+        let Some(mut reassembly) = self.reassembly.take() else { return };
+        let key = self.key.clone();
+        reassembly
+            .packet(&key, at, packet, &mut |decapsulated| self.decapsulated(at, packet, decapsulated, raise));
+        self.reassembly = Some(reassembly);
+    }
+
+    /// Analyses a packet that a tunnel carried, or a message that `packet` completed.
+    fn decapsulated(
+        &mut self,
+        at: Timestamp,
+        packet: &Packet<'_>,
+        decapsulated: &Decapsulated<'_>,
+        raise: &mut dyn FnMut(Alert),
+    ) {
+        let (packet, message) = match decapsulated {
+            Decapsulated::Packet(inner) => return self.headers(at, inner, PacketSummary::of(inner), raise),
+            Decapsulated::Datagram(datagram) => match datagram.udp() {
+                Some(udp) => (*datagram, udp.payload),
+                None => return,
+            },
+            Decapsulated::Message(message) => (packet, *message),
+        };
+        let Some(summary) = PacketSummary::of(packet) else { return };
+        let Self { incidents, detectors, now, key, home_net, .. } = self;
+        let setting = Setting { now: *now, home_net, key };
+        let mut findings = Findings { incidents, now: *now, raise };
+        detectors.message(setting, &summary, message, &mut findings);
+    }
+
+    /// Analyses a packet without what it carries. `summary` is the part of it that may be read, if it has ports.
+    fn headers(
+        &mut self,
+        at: Timestamp,
+        packet: &Packet<'_>,
+        summary: Option<PacketSummary<'_>>,
+        raise: &mut dyn FnMut(Alert),
+    ) {
+        if let Some(summary) = summary {
+            let flow = FlowId::of(&self.key, &summary.tuple);
+            let _is_streamed = self.segment(at, flow, &summary, raise);
+            return;
+        }
+        self.advance(at, raise);
+        let Self { incidents, detectors, now, key, home_net, .. } = self;
+        let event = OtherEvent { setting: Setting { now: *now, home_net, key }, packet };
+        detectors.packet(&event, &mut Findings { incidents, now: *now, raise });
+    }
+
+    /// Analyses a TCP segment or UDP datagram. Returns true if it may be part of a message that spans segments.
+    ///
+    /// The flow entry decides how closely: ordinary packets of a direction that is `Bypass` or `LengthOnly` end early.
+    fn segment(
+        &mut self,
+        at: Timestamp,
+        flow: FlowId,
+        packet: &PacketSummary<'_>,
+        raise: &mut dyn FnMut(Alert),
+    ) -> bool {
+        self.advance(at, raise);
+        let tuple = &packet.tuple;
+        // A SYN that is only counted gets no flow entry, unless it is outbound; see `fast_path`.
+        if self.detectors.is_countable_syn(tuple) && !self.is_egress(tuple.source, tuple.destination) {
+            self.count_any_request(&packet.into(), raise);
+            return false;
+        }
+        let Self { incidents, detectors, now, key, home_net, flows, reports, .. } = self;
+        let mut entry = flows.note(flow, tuple.tcp_flags, *now);
+        let setting = Setting { now: *now, home_net, key };
+        let mut findings = Findings { incidents, now: *now, raise };
+        let inspection = entry.inspection();
+        // SYN, stealth probes, and UDP after a silence are shown to the detectors whatever the direction's inspection is.
+        if !detectors.may_open(tuple.tcp_flags, &entry.role) {
+            match inspection {
+                Inspection::Bypass => return false,
+                Inspection::LengthOnly => {
+                    let hash = setting.key.address(tuple.source);
+                    detectors.length(*now, hash, &packet.into(), &mut findings);
+                    return false;
+                }
+                Inspection::Full => {}
+            }
+        }
+        let role = match reports {
+            Some(reports) if entry.role.is_first => {
+                let handling = reports.note(&flow, packet, entry.role, detectors, *now);
+                if handling == Handling::Pending {
+                    let role = Role { from_initiator: false, is_first: false, ..entry.role };
+                    detectors.segment(setting, packet, role, Inspection::Bypass, &mut findings);
+                    // The sender is not the initiator until the other engines have reported.
+                    flows.set_initiator(flow, false, false, true, *now);
+                    return false;
+                }
+                Role { is_first: handling == Handling::Here, ..entry.role }
+            }
+            Some(reports) if inspection == Inspection::Full && !entry.role.from_initiator => {
+                reports.note_response(packet, detectors, *now);
+                entry.role
+            }
+            _ => entry.role,
+        };
+        detectors.segment(setting, packet, role, inspection, &mut findings);
+        // After `segment`, which decides whether later datagrams of the flow are needed. The response direction is set with the first
+        // packet only; later it holds what its own packets have set.
+        entry.set_inspection(detectors.inspection(home_net, tuple, role.from_initiator));
+        if entry.role.is_first {
+            let response = tuple.reversed();
+            entry.set_response_inspection(detectors.inspection(home_net, &response, !role.from_initiator));
+        }
+        tuple.tcp_flags.is_some() && Detectors::is_payload_port(tuple.destination_port)
+    }
+
+    /// Advances the clock while there is no traffic.
+    pub fn tick(&mut self, now: Timestamp, raise: &mut dyn FnMut(Alert)) {
+        self.advance(now, raise);
+    }
+
+    /// Closes all incidents, because the traffic has ended.
+    pub fn finish(&mut self, raise: &mut dyn FnMut(Alert)) {
+        self.incidents.close_all(self.now, raise);
+    }
+
+    /// Frames so far.
+    #[must_use]
+    pub const fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// Losses of the tables so far.
+    #[must_use]
+    pub fn losses(&self) -> Losses {
+        let reassembly = self.reassembly.as_ref().map_or(0, Reassembly::evictions);
+        Losses {
+            evictions: self.flows.table().evictions() + self.detectors.evictions() + reassembly,
+            closed_early: self.incidents.closed_early(),
+        }
+    }
+
+    /// Incidents open now, and the number of slots.
+    #[must_use]
+    pub const fn open_incidents(&self) -> (u32, usize) {
+        (self.incidents.open(), self.incident_slots)
+    }
+
+    /// Sets the clock to `at`, unless that is a little in the past: the clock follows the newest timestamp.
+    #[inline]
+    fn advance(&mut self, at: Timestamp, raise: &mut dyn FnMut(Alert)) {
+        if self.is_monotonic(at) {
+            self.now = at;
+        } else {
+            self.advance_cold(at, raise);
+        }
+    }
+
+    /// Returns true if the clock can be set to `at` directly: `at` is not in the past and no incident expires by then.
+    #[inline]
+    fn is_monotonic(&self, at: Timestamp) -> bool {
+        at >= self.now && !self.incidents.has_expired(at)
+    }
+
+    #[cold]
+    fn advance_cold(&mut self, at: Timestamp, raise: &mut dyn FnMut(Alert)) {
+        if at >= self.now {
+            self.now = at;
+            self.incidents.close_until(at, raise);
+        } else if self.now.since(at) > CLOCK_SET_BACK {
+            self.now = at;
+            self.incidents.clock_set_back(at, raise);
+        }
+    }
+}

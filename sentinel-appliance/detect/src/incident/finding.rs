@@ -1,0 +1,82 @@
+//! Findings of detectors, and how one adds to the alert of its incident.
+
+use sentinel_alert::{Evidence, Kind, Severity, Subject, Test};
+use sentinel_units::{Address, ByteCount, Port, Timestamp};
+
+/// Evidence at or over a detector's threshold.
+#[derive(Clone, Debug)]
+pub(crate) struct Finding {
+    pub(crate) test: Test,
+    pub(crate) severity: Severity,
+    /// Start of the evidence, if it is older than this packet.
+    pub(crate) first: Timestamp,
+    pub(crate) subject: Subject,
+    /// The numbers as an opening alert shows them.
+    pub(crate) evidence: Evidence,
+    /// Amount that this finding adds to an open incident, in the unit of the evidence.
+    pub(crate) adds: u32,
+    /// Number that separates the incidents of one test and one source; zero for a test with one incident per source.
+    pub(crate) scope: u32,
+}
+
+/// Hash of kind, source and scope, never zero. Findings with equal tags are compared in full.
+pub(super) fn tag_of(finding: &Finding) -> u32 {
+    let kind = Kind::ALL.iter().position(|known| *known == finding.test.kind()).unwrap_or_default();
+    let kind = u16::try_from(kind).unwrap_or_default();
+    let address = scope(finding.subject.source.unwrap_or_default(), Port(kind));
+    (address ^ finding.scope.rotate_left(7)) | 1
+}
+
+/// Keeps the part of the subject that all packets of an incident share: of several destinations or ports none is named.
+#[inline]
+pub(super) fn keep_common(
+    subject: &mut Subject,
+    destination: Option<Address>,
+    destination_port: Option<Port>,
+    sender: Option<&[u8; 6]>,
+) {
+    if subject.destination != destination {
+        subject.destination = None;
+    }
+    if subject.destination_port != destination_port || subject.destination.is_none() {
+        subject.destination_port = None;
+    }
+    if subject.mac.as_ref().map(|mac| &mac.0) != sender {
+        subject.mac = None;
+    }
+}
+
+/// Adds a finding's evidence to that of the incident: peaks stay, counts grow.
+pub(super) fn merge(total: &mut Evidence, finding: &Evidence, adds: u32) {
+    match (total, finding) {
+        (Evidence::Ports { at_least, at_most, .. }, Evidence::Ports { at_least: now, .. }) => {
+            *at_least = (*now).max(*at_least);
+            *at_most = at_most.saturating_add(adds).max(*at_least);
+        }
+        (
+            Evidence::Packets { count, .. }
+            | Evidence::Attempts { count, .. }
+            | Evidence::ListedPort { count, .. },
+            _,
+        ) => *count = count.saturating_add(adds.into()),
+        // The move that opened it stays named; moves back and forth are counted.
+        (Evidence::Binding { changes, .. }, _) => *changes = changes.saturating_add(adds),
+        (Evidence::Name { length, count, suffix, .. }, Evidence::Name { length: now, suffix: seen, .. }) => {
+            *count = count.saturating_add(adds.into());
+            if *now > *length {
+                *length = *now;
+                suffix.clone_from(seen);
+            }
+        }
+        (Evidence::Bytes { count, .. }, _) => *count = ByteCount(count.0).plus(adds.into()),
+        // A test always reports one type of evidence, so no other pair occurs.
+        _ => {}
+    }
+}
+
+/// Number that separates destinations within one test and source.
+pub(crate) fn scope(destination: Address, port: Port) -> u32 {
+    let [a, b, c, d] = destination.words();
+    let mixed = a.rotate_left(8) ^ b.rotate_left(16) ^ c.rotate_left(24) ^ d;
+    mixed.wrapping_mul(0x9e37_79b1).rotate_left(16) ^ u32::from(port.0)
+}

@@ -1,0 +1,123 @@
+//! Packets as detectors see them, worked out once for all of them.
+
+use sentinel_dissect::{FiveTuple, Ip, Packet, PacketSummary, reread_v4, reread_v6, sender};
+use sentinel_track::flow::{Endpoint, Role};
+use sentinel_track::hash::HashKey;
+use sentinel_units::{Address, Mac, Port, Timestamp};
+
+use crate::shared::home_net::HomeNet;
+
+/// Port of DNS servers (RFC 1035 section 4.2), the destination of queries.
+pub(crate) const DNS: Port = Port(53);
+/// Port of DHCP servers (RFC 2131 section 4.1), the source of leases.
+pub(crate) const DHCP_SERVER: Port = Port(67);
+
+/// State of the engine that every packet is tested with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Setting<'e> {
+    /// Packet time, never before that of an earlier packet by more than the clock was set back.
+    pub(crate) now: Timestamp,
+    /// The internal networks.
+    pub(crate) home_net: &'e HomeNet,
+    /// The key of all tables.
+    pub(crate) key: &'e HashKey,
+}
+
+/// A TCP segment or UDP datagram with the state of its flow.
+#[derive(Debug)]
+pub(crate) struct Event<'e, 'p> {
+    /// State of the engine.
+    pub(crate) setting: Setting<'e>,
+    /// The packet itself.
+    pub(crate) packet: &'e PacketSummary<'p>,
+    /// Its place in the flow.
+    pub(crate) role: Role,
+    /// The hash of its source address.
+    pub(crate) source_hash: u32,
+}
+
+/// The fields of a packet that is only counted for its source.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Counted<'p> {
+    /// Source address.
+    pub(crate) source: Address,
+    /// Destination address.
+    pub(crate) destination: Address,
+    /// Destination port, if it has one.
+    pub(crate) destination_port: Option<Port>,
+    /// Bytes of the whole frame on the wire.
+    pub(crate) wire_len: u32,
+    /// Hardware address that sent the frame on this link, if the link has such.
+    pub(crate) sender: Option<&'p [u8; 6]>,
+}
+
+impl<'p> From<&PacketSummary<'p>> for Counted<'p> {
+    #[inline]
+    fn from(packet: &PacketSummary<'p>) -> Self {
+        let FiveTuple { source, destination, destination_port, .. } = packet.tuple;
+        let destination_port = Some(destination_port);
+        Self { source, destination, destination_port, wire_len: packet.wire_len, sender: packet.sender }
+    }
+}
+
+impl<'p> Counted<'p> {
+    /// Rereads a frame that [`summarize_v4`](sentinel_dissect::summarize_v4) has read; `None` if it was
+    /// [`summarize_v6`](sentinel_dissect::summarize_v6).
+    #[inline(always)] // so that both addresses are known to be IPv4
+    pub(crate) fn reread_v4(bytes: &'p [u8], wire_len: u32) -> Option<Self> {
+        let (source, destination, port) = reread_v4(bytes)?;
+        let (source, destination) = (Address::v4(source), Address::v4(destination));
+        Some(Self::in_frame(bytes, wire_len, (source, destination, port)))
+    }
+
+    /// Rereads a frame that [`summarize_v6`](sentinel_dissect::summarize_v6) has read.
+    pub(crate) fn reread_v6(bytes: &'p [u8], wire_len: u32) -> Option<Self> {
+        let (source, destination, port) = reread_v6(bytes)?;
+        Some(Self::in_frame(bytes, wire_len, (source, destination, port)))
+    }
+
+    #[inline(always)] // so that both addresses are known to be IPv4 after `reread_v4`
+    fn in_frame(
+        bytes: &'p [u8],
+        wire_len: u32,
+        (source, destination, port): (Address, Address, Port),
+    ) -> Self {
+        let wire_len = wire_len.max(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
+        Self { source, destination, destination_port: Some(port), wire_len, sender: sender(bytes) }
+    }
+
+    /// A packet without ports; `None` if it has no addresses either.
+    pub(crate) fn without_ports(packet: &'p Packet<'_>) -> Option<Self> {
+        let Ip { source, destination, .. } = *packet.ip()?;
+        let sender = packet.ethernet.as_ref().map(|ethernet| &ethernet.source.0);
+        Some(Self { source, destination, destination_port: None, wire_len: packet.wire_len, sender })
+    }
+
+    /// Hardware address of the sender, if the link has such.
+    pub(crate) fn sender_mac(&self) -> Option<Mac> {
+        self.sender.map(|bytes| Mac(*bytes))
+    }
+}
+
+/// A packet without ports: ICMP, ARP, later fragments, other protocols.
+#[derive(Debug)]
+pub(crate) struct OtherEvent<'e, 'p> {
+    /// State of the engine.
+    pub(crate) setting: Setting<'e>,
+    /// The packet itself.
+    pub(crate) packet: &'e Packet<'p>,
+}
+
+impl Event<'_, '_> {
+    /// Sender.
+    #[inline]
+    pub(crate) const fn source(&self) -> Endpoint {
+        Endpoint { address: self.packet.tuple.source, port: self.packet.tuple.source_port }
+    }
+
+    /// Receiver.
+    #[inline]
+    pub(crate) const fn destination(&self) -> Endpoint {
+        Endpoint { address: self.packet.tuple.destination, port: self.packet.tuple.destination_port }
+    }
+}

@@ -1,0 +1,49 @@
+//! Thresholds over a sliding window.
+
+use core::time::Duration;
+
+use sentinel_alert::Severity;
+use sentinel_units::Timestamp;
+
+use crate::registry::DetectorConfig;
+
+/// At least `limit` of something within `window`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Threshold {
+    pub(crate) limit: u32,
+    pub(crate) window: Duration,
+}
+
+impl Threshold {
+    /// `limit` within `window_s` seconds.
+    pub(crate) const fn new(limit: u32, window_s: u32) -> Self {
+        #[expect(clippy::as_conversions, reason = "u64 holds every u32; `From` is not const")]
+        let window = Duration::from_secs(window_s as u64);
+        Self { limit, window }
+    }
+
+    /// The window in whole seconds, as evidence names it.
+    pub(crate) fn window_s(self) -> u32 {
+        u32::try_from(self.window.as_secs()).unwrap_or(u32::MAX)
+    }
+}
+
+/// Settings that every detector has.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Activation {
+    /// Whether the detector runs.
+    pub(crate) enabled: bool,
+    /// Severity of its alerts.
+    pub(crate) severity: Severity,
+}
+
+impl From<&DetectorConfig> for Activation {
+    fn from(config: &DetectorConfig) -> Self {
+        Self { enabled: config.enabled, severity: config.severity }
+    }
+}
+
+/// The instant `span` before `now`, not before the epoch.
+pub(crate) fn earlier(now: Timestamp, span: Duration) -> Timestamp {
+    Timestamp::from_nanos(now.as_nanos().saturating_sub(Timestamp::ZERO.after(span).as_nanos()))
+}
