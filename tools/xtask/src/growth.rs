@@ -15,6 +15,9 @@ use crate::Verdict;
 struct Growth {
     /// First word of the command.
     name: &'static str,
+    /// Sources in which a name would be wiring, as patterns of git. Tests, benches and the lab use detectors and protocols as their
+    /// users do; the collector and the traffic generator speak protocols of their own.
+    sources: &'static [&'static str],
     /// Files, or folders with a `/` at the end, that may name one.
     allowed: &'static [&'static str],
     /// Most files that may name one.
@@ -24,6 +27,11 @@ struct Growth {
 const GROWTHS: &[Growth] = &[
     Growth {
         name: "detector",
+        sources: &[
+            ":(glob)sentinel-appliance/*/src/**",
+            ":(glob)tools/collector/src/**",
+            ":(glob)tools/trafficgen/src/**",
+        ],
         allowed: &[
             "sentinel-appliance/alert/src/kind.rs",
             "sentinel-appliance/detect/src/detectors/",
@@ -33,6 +41,7 @@ const GROWTHS: &[Growth] = &[
     },
     Growth {
         name: "protocol",
+        sources: &[":(glob)sentinel-appliance/*/src/**"],
         allowed: &[
             "sentinel-appliance/dissect/src/application/",
             "sentinel-appliance/sensor/src/packets/fields/",
@@ -42,8 +51,8 @@ const GROWTHS: &[Growth] = &[
     },
 ];
 
-/// Sources that the check reads. Tests, benches and the lab use detectors and protocols as their users do.
-const SOURCES: &[&str] = &[":(glob)sentinel-appliance/*/src/**", ":(glob)tools/collector/src/**", ":(glob)tools/trafficgen/src/**"];
+/// Lists of numbers that have names of their own, whether or not anything reads the protocol. They do not count.
+const NUMBERS: &[&str] = &["sentinel-appliance/filter/src/names.rs", "sentinel-appliance/units/src/port.rs"];
 
 /// Lists the files that name `name`; fails if there are more than allowed, or one in another place.
 pub(crate) fn check(root: &Path, kind: &str, name: &str) -> Result<Verdict> {
@@ -51,7 +60,7 @@ pub(crate) fn check(root: &Path, kind: &str, name: &str) -> Result<Verdict> {
     let growth = growth.with_context(|| format!("unknown kind `{kind}`; there are detector and protocol"))?;
     let spellings = spellings(name)?;
     let mut files = Vec::new();
-    for file in sources(root)? {
+    for file in sources(root, growth.sources)? {
         let Ok(text) = std::fs::read_to_string(root.join(&file)) else { continue };
         if names_any(&code(&text), &spellings) {
             files.push(file);
@@ -88,7 +97,8 @@ impl Growth {
 
 /// Spellings of a name given in snake_case.
 fn spellings(name: &str) -> Result<Vec<String>> {
-    let is_snake = |character: char| character.is_ascii_lowercase() || character.is_ascii_digit() || character == '_';
+    let is_snake =
+        |character: char| character.is_ascii_lowercase() || character.is_ascii_digit() || character == '_';
     ensure!(
         !name.is_empty() && name.chars().all(is_snake),
         "`{name}` is not in snake_case, as in `udp_flood`"
@@ -100,17 +110,18 @@ fn spellings(name: &str) -> Result<Vec<String>> {
     Ok(vec![name.to_owned(), camel.collect(), name.to_uppercase(), name.replace('_', "-")])
 }
 
-fn sources(root: &Path) -> Result<Vec<String>> {
+fn sources(root: &Path, patterns: &[&str]) -> Result<Vec<String>> {
     let listing = Command::new("git")
         .args(["ls-files", "-z", "--"])
-        .args(SOURCES)
+        .args(patterns)
         .current_dir(root)
         .output()
         .context("git ls-files")?;
     ensure!(listing.status.success(), "git ls-files: {}", String::from_utf8_lossy(&listing.stderr).trim());
     let names = String::from_utf8(listing.stdout).context("git ls-files")?;
-    let is_test = |name: &&str| name.ends_with("/tests.rs") || name.contains("/tests/");
-    Ok(names.split_terminator('\0').filter(|name| !is_test(name)).map(str::to_owned).collect())
+    let counts =
+        |name: &&str| !name.ends_with("/tests.rs") && !name.contains("/tests/") && !NUMBERS.contains(name);
+    Ok(names.split_terminator('\0').filter(counts).map(str::to_owned).collect())
 }
 
 /// Text without lines of comments and without the tests at its end.
@@ -151,6 +162,17 @@ mod tests {
     }
 
     #[test]
+    fn the_newest_detector_and_protocol_stay_within_their_tables() {
+        let root = crate::workspace::root();
+        for (kind, name) in [("detector", "udp_flood"), ("protocol", "smtp")] {
+            let verdict = check(&root, kind, name).unwrap();
+            assert!(matches!(verdict, Verdict::Passed(_)), "{verdict:?}");
+        }
+        assert!(check(&root, "detector", "no_such_detector").is_err());
+        assert!(check(&root, "table", "udp_flood").is_err());
+    }
+
+    #[test]
     fn comments_and_tests_do_not_count() {
         let text = "fn a() {}\n    // smtp\n/// smtp\n#[cfg(test)]\nmod tests {\n    smtp\n}\n";
         assert!(!names_any(&code(text), &["smtp".to_owned()]));
@@ -159,7 +181,7 @@ mod tests {
 
     #[test]
     fn more_files_or_other_places_fail() {
-        let growth = Growth { name: "detector", allowed: &["a/", "b.rs"], max_files: 2 };
+        let growth = Growth { name: "detector", sources: &[], allowed: &["a/", "b.rs"], max_files: 2 };
         let files = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
         assert!(matches!(growth.verdict("x", &files(&["a/x.rs", "b.rs"])), Verdict::Passed(_)));
         let Verdict::Failed(offences) = growth.verdict("x", &files(&["a/x.rs", "a/y.rs", "c.rs"])) else {

@@ -8,8 +8,6 @@ pub(crate) mod memory;
 pub(crate) mod reassembly;
 pub(crate) mod siblings;
 
-use core::time::Duration;
-
 use sentinel_alert::Alert;
 use sentinel_dissect::{Packet, PacketSummary, summarize_v4, summarize_v6};
 use sentinel_track::clock::CLOCK_SET_BACK;
