@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn the_header_says_where_everything_is() {
+    fn the_header_gives_all_positions() {
         let bytes = payload();
         assert!(has_long_header(&bytes));
         let initial = Initial::parse(&bytes).unwrap();
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn versions_number_their_types_each_in_its_way() {
+    fn packet_types_are_numbered_by_version() {
         let with = |first: u8, version: u32| {
             let mut bytes = payload();
             bytes[0] = first;

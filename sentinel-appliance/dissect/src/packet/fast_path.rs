@@ -397,7 +397,7 @@ mod tests {
 
     /// Every value of every byte: both paths read the same, or the fast path returns `None`.
     #[test]
-    fn what_is_read_is_what_the_full_reading_says() {
+    fn the_fast_path_reads_what_the_full_parser_reads() {
         let mut count = 0;
         for whole in [SEGMENT.to_vec(), datagram()] {
             for position in 0..whole.len() {
@@ -412,7 +412,7 @@ mod tests {
     }
 
     #[test]
-    fn other_links_are_left_alone() {
+    fn other_link_types_are_not_read() {
         assert!(summarize(LinkType::RAW, &SEGMENT[14..], 0).is_none());
     }
 }

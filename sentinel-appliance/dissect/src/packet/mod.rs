@@ -441,7 +441,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_between_link_and_network_is_opened() {
+    fn pppoe_mpls_and_llc_are_skipped() {
         let inside = v4(6, 0, &SYN);
         let session = [&[0x11, 0, 0, 1, 0, 42, 0, 0x21][..], &inside, &[0xee; 8]].concat();
         let labels = [&[0, 0x01, 0x01, 64][..], &inside].concat();
@@ -530,7 +530,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_read_before_a_fault_stays() {
+    fn layers_before_a_fault_are_kept() {
         let mut bytes = frame(&[IPV4], &v4(6, 0, &SYN));
         bytes[46] = 0xf0; // TCP header longer than the segment
         let packet = read(&bytes);
