@@ -80,6 +80,7 @@ impl<'p> Request<'p> {
         if target.is_empty() || target.iter().any(u8::is_ascii_control) {
             return Err(Malformed::OtherProtocol);
         }
+        // Tokens are ASCII, so this cannot fail; it is the safe way to a `str`.
         let method = str::from_utf8(method).map_err(|_| Malformed::OtherProtocol)?;
         Ok(Self { method, target, minor_version: minor_version(version)?, head: Head::parse(at) })
     }

@@ -154,6 +154,7 @@ impl<'f> Iterator for CryptoFrames<'f> {
 fn frame<'f>(at: &mut Cursor<'f>) -> Result<Option<Crypto<'f>>, Malformed> {
     match at.u8()? {
         0 => {
+            // A run of padding counts as one frame: clients fill Initial packets up to 1,200 bytes with it.
             let padding = at.remaining().iter().take_while(|byte| **byte == 0).count();
             at.take(padding)?;
             Ok(None)

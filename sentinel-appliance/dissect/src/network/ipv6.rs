@@ -126,6 +126,7 @@ const fn is_extension(next: u8) -> bool {
 /// Goes to the first header that is no extension header, or stops at a later fragment.
 fn walk_extensions<'p>(ip: &mut Ip<'p>, mut payload: CapturedSlice<'p>) -> Result<(), Malformed> {
     let mut result = Err(Malformed::TooManyHeaders);
+    // One iteration more than headers: the last only finds that no further one follows.
     for _ in 0..=MAX_EXTENSIONS {
         if !is_extension(ip.protocol) || ip.is_later_fragment() {
             result = Ok(());
@@ -133,6 +134,8 @@ fn walk_extensions<'p>(ip: &mut Ip<'p>, mut payload: CapturedSlice<'p>) -> Resul
         }
         match skip_extension(ip, payload) {
             Ok((next, remaining)) => {
+                // Headers behind the fragment header are part of the fragmented bytes, and reassembly joins those from the
+                // fragment header on: it must know how many of them were skipped here.
                 if ip.protocol != ip_protocol::IPV6_FRAGMENT
                     && let Some(fragment) = &mut ip.fragment
                 {
@@ -162,6 +165,7 @@ fn skip_extension<'p>(
             let [next, _, high, low, identification @ ..] = *payload.header::<8>()?;
             let place = u16::from_be_bytes([high, low]);
             let (offset, more) = (place & !7, place & 1 == 1);
+            // Neither: a complete datagram with a fragment header (RFC 6946), which is no fragment.
             if offset != 0 || more {
                 let identification = u32::from_be_bytes(identification);
                 ip.fragment = Some(Fragment { identification, offset, more, skipped_words: 0 });

@@ -223,6 +223,7 @@ impl LinkHeaders {
             self.cooked = cooked;
             (carried.ethertype()?, remaining)
         };
+        // Bounded by MAX_TAGS, which the offloaded tag counts towards.
         while ethertype::is_vlan_tag(ethertype) {
             if self.vlans.count() >= MAX_TAGS {
                 return Err(NoNetworkHeader::Malformed(Malformed::TooManyHeaders));
@@ -231,6 +232,7 @@ impl LinkHeaders {
             self.vlans.push(tag);
             (ethertype, remaining) = (next, inside);
         }
+        // Everything else is rare and read in a cold function, so that the usual frames pass one comparison here.
         if !matches!(ethertype, ethertype::IPV4 | ethertype::IPV6 | ethertype::ARP) {
             let (carried, inside) = read_shim(ethertype, remaining)?;
             (ethertype, remaining) = (carried.ethertype()?, inside);
@@ -276,6 +278,7 @@ impl LinkHeaders {
                 Ok(udp) => return self.packet(Network::Ip(ip), Transport::Udp(udp), None),
                 Err(fault) => fault,
             },
+            // Each version of ICMP belongs to its version of IP; the other one is an unknown protocol there.
             ip_protocol::ICMP if ip.is_v4() => match Icmp::parse(slice) {
                 Ok(icmp) => return self.packet(Network::Ip(ip), Transport::Icmp(icmp), None),
                 Err(fault) => fault,

@@ -198,6 +198,7 @@ impl<'m> Walk<'m> {
     fn follow(&mut self, high: u8, remaining: &[u8]) -> Result<(), Malformed> {
         let &low = remaining.first().ok_or(Malformed::Truncated)?;
         let target = usize::from(u16::from_be_bytes([high & !POINTER, low]));
+        // Strictly before the run of labels that holds the pointer: a name that only moves backwards cannot loop.
         if target >= self.run || self.pointers == MAX_POINTERS {
             return Err(Malformed::BadPointer);
         }
