@@ -159,7 +159,7 @@ mod tests {
     use std::string::ToString;
 
     #[test]
-    fn names_go_both_ways_and_wrong_ones_list_the_right_ones() {
+    fn names_round_trip_and_wrong_ones_list_the_right_ones() {
         for protocol in Protocol::all() {
             assert_eq!(protocol.to_string().parse(), Ok(protocol));
         }

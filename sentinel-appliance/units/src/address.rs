@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn classes_are_told_apart() {
+    fn address_classes_are_distinguished() {
         assert!(address("224.0.0.251").is_group() && address("ff02::fb").is_group());
         assert!(address("255.255.255.255").is_group() && !address("10.0.0.1").is_group());
         assert!(address("0.0.0.0").is_unspecified() && address("::").is_unspecified());

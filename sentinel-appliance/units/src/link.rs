@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_list_and_the_question_agree() {
+    fn all_listed_types_are_supported_and_no_others() {
         let supported = (0..=u16::MAX).map(LinkType).filter(|link| link.is_supported());
         assert_eq!(supported.clone().count(), LinkType::SUPPORTED.len());
         assert!(supported.into_iter().all(|link| LinkType::SUPPORTED.contains(&link)));

@@ -82,21 +82,21 @@ mod tests {
     use std::string::ToString;
 
     #[test]
-    fn text_goes_both_ways() {
+    fn text_round_trips() {
         let mac: Mac = "02:00:5e:10:00:ff".parse().unwrap();
         assert_eq!(mac.to_string(), "02:00:5e:10:00:ff");
         assert!(mac.is_local() && !mac.is_group());
     }
 
     #[test]
-    fn wrong_text_is_refused() {
+    fn wrong_text_is_an_error() {
         for text in ["", "02:00:5e:10:00", "02:00:5e:10:00:01:02", "0:0:0:0:0:0", "02:00:5e:10:00:0g"] {
             assert_eq!(text.parse::<Mac>(), Err(ParseMacError), "{text}");
         }
     }
 
     #[test]
-    fn virtual_routers_are_known() {
+    fn virtual_router_addresses_are_recognised() {
         assert!(Mac([0, 0, 0x5e, 0, 1, 7]).is_virtual_router());
         assert!(!Mac([0, 0, 0x5e, 0, 3, 7]).is_virtual_router());
     }

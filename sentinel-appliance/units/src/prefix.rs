@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_lengths_are_named() {
+    fn wrong_lengths_are_named_in_the_error() {
         assert_eq!(
             "10.0.0.0/33".parse::<Prefix>(),
             Err(ParsePrefixError::TooLong { length: 33, longest: 32 })

@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ack_says_who_got_what() {
+    fn an_ack_gives_client_and_address() {
         assert_eq!(
             Message::parse(&ack()),
             Ok(Message {
@@ -172,14 +172,14 @@ mod tests {
     }
 
     #[test]
-    fn an_option_longer_than_the_message_ends_the_walk() {
+    fn an_option_longer_than_the_message_ends_the_options() {
         let mut bytes = ack();
         bytes[242] = 255; // lease time of 255 bytes
         assert_eq!(Message::parse(&bytes).unwrap().kind, None);
     }
 
     #[test]
-    fn other_hardware_and_other_protocols_are_refused() {
+    fn other_hardware_and_other_protocols_are_rejected() {
         for (at, value) in [(1, 6), (2, 16), (236, 0)] {
             let mut bytes = ack();
             bytes[at] = value;

@@ -80,6 +80,7 @@ impl<'p> Request<'p> {
         if target.is_empty() || target.iter().any(u8::is_ascii_control) {
             return Err(Malformed::OtherProtocol);
         }
+        // Tokens are ASCII, so this cannot fail; it is the safe way to a `str`.
         let method = str::from_utf8(method).map_err(|_| Malformed::OtherProtocol)?;
         Ok(Self { method, target, minor_version: minor_version(version)?, head: Head::parse(at) })
     }
@@ -354,7 +355,7 @@ mod tests {
     const RESPONSE: &[u8] = b"HTTP/1.0 404 Not Found\r\nServer: nginx\r\n\r\nbody";
 
     #[test]
-    fn a_request_is_taken_apart() {
+    fn a_request_is_parsed() {
         let request = Request::parse(REQUEST).unwrap();
         assert_eq!((request.method, request.target, request.minor_version), ("GET", &b"/a?b=c"[..], 1));
         assert_eq!(request.host(), Some(&b"www.example.org"[..]));
@@ -366,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn a_response_is_taken_apart() {
+    fn a_response_is_parsed() {
         let response = Response::parse(RESPONSE).unwrap();
         assert_eq!((response.status, response.reason, response.minor_version), (404, &b"Not Found"[..], 0));
         assert_eq!(response.head.value("SERVER"), Some(&b"nginx"[..]));
@@ -402,7 +403,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_that_are_no_headers_are_noticed_and_left_out() {
+    fn lines_that_are_no_headers_are_a_fault_and_left_out() {
         for line in ["no colon", " folded: line", "sp ace: x", ": no name", "b\u{e9}: x"] {
             let bytes = [b"GET / HTTP/1.1\r\n", line.as_bytes(), b"\r\nHost: a\r\n\r\n"].concat();
             let request = Request::parse(&bytes).unwrap();
@@ -412,7 +413,7 @@ mod tests {
     }
 
     #[test]
-    fn too_many_headers_and_too_long_lines_are_noticed() {
+    fn too_many_headers_and_too_long_lines_are_faults() {
         for (count, malformed) in [(64, None), (65, Some(Malformed::TooManyHeaders))] {
             let bytes = [b"GET / HTTP/1.1\r\n", &b"a: b\r\n".repeat(count)[..], b"\r\n"].concat();
             let request = Request::parse(&bytes).unwrap();
@@ -427,7 +428,7 @@ mod tests {
     }
 
     #[test]
-    fn other_bytes_are_told_apart() {
+    fn other_bytes_are_rejected() {
         for (bytes, error) in [
             (&b"\x16\x03\x01\x00\x05"[..], Malformed::OtherProtocol),
             (b"SSH-2.0-OpenSSH_9.2\r\n", Malformed::OtherProtocol),

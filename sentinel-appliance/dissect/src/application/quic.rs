@@ -154,6 +154,7 @@ impl<'f> Iterator for CryptoFrames<'f> {
 fn frame<'f>(at: &mut Cursor<'f>) -> Result<Option<Crypto<'f>>, Malformed> {
     match at.u8()? {
         0 => {
+            // A run of padding counts as one frame: clients fill Initial packets up to 1,200 bytes with it.
             let padding = at.remaining().iter().take_while(|byte| **byte == 0).count();
             at.take(padding)?;
             Ok(None)
@@ -220,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn the_header_says_where_everything_is() {
+    fn the_header_gives_all_positions() {
         let bytes = payload();
         assert!(has_long_header(&bytes));
         let initial = Initial::parse(&bytes).unwrap();
@@ -230,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn versions_number_their_types_each_in_its_way() {
+    fn packet_types_are_numbered_by_version() {
         let with = |first: u8, version: u32| {
             let mut bytes = payload();
             bytes[0] = first;

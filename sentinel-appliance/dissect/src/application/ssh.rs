@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_says_who_speaks() {
+    fn a_line_names_the_software() {
         let banner = Banner::parse(b"SSH-2.0-OpenSSH_8.2p1 Ubuntu-4ubuntu0.11\r\n\0\0\x05").unwrap();
         assert_eq!((banner.protocol_version, banner.software), ("2.0", "OpenSSH_8.2p1"));
         assert_eq!(banner.comments, Some("Ubuntu-4ubuntu0.11"));
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn other_bytes_are_refused() {
+    fn other_bytes_are_rejected() {
         assert_eq!(Banner::parse(b"GET / HTTP/1.1"), Err(Malformed::OtherProtocol));
         assert_eq!(Banner::parse(b"SSH-2.0-\xff\n"), Err(Malformed::BadSyntax));
         assert_eq!(Banner::parse(b"SSH-2\n"), Err(Malformed::BadSyntax));

@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn a_certificate_says_whose_it_is() {
+    fn a_certificate_gives_subject_and_issuer() {
         let bytes = certificate();
         let certificate = Certificate::parse(&bytes).unwrap();
         assert_eq!(certificate.serial, [1, 2, 3]);

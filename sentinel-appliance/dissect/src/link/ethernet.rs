@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_length_beyond_the_frame_is_refused() {
+    fn a_length_beyond_the_frame_is_an_error() {
         assert_eq!(
             parse_length(CapturedSlice::new(&[0x42, 0x42, 3], 3), 4).err(),
             Some(Malformed::BadLength)

@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stack_without_end_is_refused() {
+    fn a_stack_without_end_is_an_error() {
         assert_eq!(parse(CapturedSlice::new(&[0; 64], 64)).err(), Some(Malformed::TooManyHeaders));
     }
 }

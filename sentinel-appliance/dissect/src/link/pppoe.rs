@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn other_ppp_protocols_and_compressed_ones_are_told_apart() {
+    fn ppp_protocols_are_read_with_one_or_two_bytes() {
         let mut bytes = SESSION;
         bytes[6..8].copy_from_slice(&[0xc0, 0x21]); // link control
         assert_eq!(parse(CapturedSlice::new(&bytes, 10)).unwrap().0, None);
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_fields_are_refused() {
+    fn wrong_fields_are_errors() {
         let mut bytes = SESSION;
         bytes[0] = 0x21;
         assert_eq!(parse(CapturedSlice::new(&bytes, 10)).err(), Some(Malformed::BadVersion));

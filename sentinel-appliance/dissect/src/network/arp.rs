@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn probes_and_announcements_are_told_apart() {
+    fn probes_and_announcements_are_distinguished() {
         let mut announcement = REPLY_BYTES;
         announcement[24..28].copy_from_slice(&[192, 0, 2, 1]);
         assert!(parse(&announcement).unwrap().unwrap().is_gratuitous());
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_address_lengths_are_refused_and_other_hardware_is_left_alone() {
+    fn wrong_address_lengths_are_errors_and_other_hardware_is_skipped() {
         for (position, value) in [(4, 7), (4, 255), (5, 3), (5, 16)] {
             let mut bytes = REPLY_BYTES;
             bytes[position] = value;

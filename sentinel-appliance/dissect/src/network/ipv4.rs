@@ -143,7 +143,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_total_length_of_zero_means_the_rest() {
+    fn a_total_length_of_zero_means_all_that_follows() {
         let bytes = changed(&[(3, 0)]);
         let (ip, state) = parse(CapturedSlice::new(&bytes, 90_000)).unwrap();
         assert_eq!((state, ip.payload_wire_len, ip.wire_len), (Ok(()), 89_980, 90_000));
@@ -159,7 +159,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn each_length_too_big_is_noticed_and_the_addresses_stay() {
+    fn each_length_too_big_is_an_error_that_keeps_the_addresses() {
         for (changes, payload_wire_len) in [
             (&[(3, 25)][..], 4), // total length one more than there is
             (&[(2, 255)], 4),    // total length far too big
@@ -177,7 +177,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn fragments_tell_their_place() {
+    fn fragments_have_their_offset() {
         // more fragments, offset 185 * 8
         let bytes = changed(&[(6, 0x20), (7, 185)]);
         let (ip, state) = parse_all(&bytes).unwrap();
@@ -193,7 +193,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_fragment_past_the_largest_datagram_is_noticed() {
+    fn a_fragment_past_the_largest_datagram_is_an_error() {
         // offset 8191 * 8 = 65,528 and four bytes: 65,532 is allowed; eight bytes are not
         assert_eq!(parse_all(&changed(&[(6, 0x1f), (7, 0xff)])).unwrap().1, Ok(()));
         let mut bytes = [0; 28];

@@ -126,6 +126,7 @@ const fn is_extension(next: u8) -> bool {
 /// Goes to the first header that is no extension header, or stops at a later fragment.
 fn walk_extensions<'p>(ip: &mut Ip<'p>, mut payload: CapturedSlice<'p>) -> Result<(), Malformed> {
     let mut result = Err(Malformed::TooManyHeaders);
+    // One iteration more than headers: the last only finds that no further one follows.
     for _ in 0..=MAX_EXTENSIONS {
         if !is_extension(ip.protocol) || ip.is_later_fragment() {
             result = Ok(());
@@ -133,6 +134,8 @@ fn walk_extensions<'p>(ip: &mut Ip<'p>, mut payload: CapturedSlice<'p>) -> Resul
         }
         match skip_extension(ip, payload) {
             Ok((next, remaining)) => {
+                // Headers behind the fragment header are part of the fragmented bytes, and reassembly joins those from the
+                // fragment header on: it must know how many of them were skipped here.
                 if ip.protocol != ip_protocol::IPV6_FRAGMENT
                     && let Some(fragment) = &mut ip.fragment
                 {
@@ -162,6 +165,7 @@ fn skip_extension<'p>(
             let [next, _, high, low, identification @ ..] = *payload.header::<8>()?;
             let place = u16::from_be_bytes([high, low]);
             let (offset, more) = (place & !7, place & 1 == 1);
+            // Neither: a complete datagram with a fragment header (RFC 6946), which is no fragment.
             if offset != 0 || more {
                 let identification = u32::from_be_bytes(identification);
                 ip.fragment = Some(Fragment { identification, offset, more, skipped_words: 0 });
@@ -275,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn each_length_too_big_is_noticed() {
+    fn each_length_too_big_is_an_error() {
         for position in [4, 5, 41, 49, 57, 73] {
             let mut bytes = datagram(0, &CHAIN);
             bytes[position] = 255;
@@ -284,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn too_many_extension_headers_are_noticed() {
+    fn too_many_extension_headers_are_an_error() {
         for (count, state) in [(8, Ok(())), (9, Err(Malformed::TooManyHeaders))] {
             let mut payload = [60, 0, 1, 4, 0, 0, 0, 0].repeat(count);
             payload[(count - 1) * 8] = 17;
@@ -293,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn fragments_tell_their_place() {
+    fn fragments_have_their_offset() {
         // next UDP, offset 1448, more follow, identification 0x01020304
         let header = [17, 0, 0x05, 0xa9, 1, 2, 3, 4, 0xaa, 0xbb];
         let bytes = datagram(44, &header);
@@ -325,19 +329,19 @@ mod tests {
     }
 
     #[test]
-    fn a_fragment_header_on_a_whole_datagram_does_not_count() {
+    fn a_fragment_header_on_a_complete_datagram_does_not_count() {
         let bytes = datagram(44, &[17, 0, 0, 0, 0, 0, 0, 1, 0xaa]);
         assert_eq!(parse_all(&bytes).unwrap().0.fragment, None);
     }
 
     #[test]
-    fn a_fragment_past_the_largest_datagram_is_noticed() {
+    fn a_fragment_past_the_largest_datagram_is_an_error() {
         let bytes = datagram(44, &[17, 0, 0xff, 0xf8, 0, 0, 0, 1, 1, 2, 3, 4, 5, 6, 7, 8]);
         assert_eq!(parse_all(&bytes).unwrap().1, Err(Malformed::BadFragment));
     }
 
     #[test]
-    fn mapped_addresses_are_refused() {
+    fn mapped_addresses_are_rejected() {
         for position in [8, 24] {
             let mut bytes = datagram(17, &[]);
             bytes[position..position + 16]
@@ -347,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn jumbograms_tell_their_length_in_an_option() {
+    fn jumbograms_have_their_length_in_an_option() {
         // hop-by-hop: next UDP, eight bytes, jumbo payload of 70,000 bytes
         let mut bytes = datagram(0, &[17, 0, 0xc2, 4, 0, 1, 0x11, 0x70, 0xaa]);
         bytes[5] = 0;

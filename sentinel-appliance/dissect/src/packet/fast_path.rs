@@ -72,6 +72,7 @@ pub struct PacketSummary<'p> {
     pub sender: Option<&'p [u8; 6]>,
 }
 
+// The fast path keeps the datagram and finds the payload in it on demand: most frames are finished without.
 #[derive(Clone, Copy, Debug)]
 enum Content<'p> {
     /// Captured bytes behind the transport header.
@@ -203,6 +204,7 @@ pub fn summarize_v4(link: LinkType, bytes: &[u8], wire_len: u32) -> Option<(Five
     if link != LinkType::ETHERNET {
         return None;
     }
+    // One bounds check for both headers: every field below is then at a constant offset.
     let (header, behind) = bytes.split_first_chunk::<{ ETHERNET_LEN + IPV4_LEN }>()?;
     let [_, _, _, _, _, _, _, _, _, _, _, _, e0, e1, fixed @ ..] = *header;
     let [first, _, t0, t1, _, _, f0, f1, _, protocol, _, _, tuple @ ..] = fixed;
@@ -214,7 +216,8 @@ pub fn summarize_v4(link: LinkType, bytes: &[u8], wire_len: u32) -> Option<(Five
     {
         return None;
     }
-    // A datagram that is shorter than its IPv4 header has no room for that of its transport either.
+    // Negative if the total length is less than the header's 20 bytes, or zero as segmentation offload leaves it. No transport
+    // header fits then, so `transport` rejects the frame without a test of its own here.
     let len = len.wrapping_sub(20).cast_signed();
     let (source_port, destination_port, tcp_flags) = transport(protocol, behind, len)?;
     let datagram = usize::try_from(len).ok().and_then(|len| behind.get(..len)).unwrap_or(behind);
@@ -267,6 +270,7 @@ pub fn summarize_v6(link: LinkType, bytes: &[u8], wire_len: u32) -> Option<(Five
         return None;
     }
     let (source, destination) = addresses_v6(header);
+    // IPv4-mapped addresses are malformed on the wire and must not pass for IPv4 hosts.
     if source.is_v4() || destination.is_v4() {
         return None;
     }
@@ -276,12 +280,13 @@ pub fn summarize_v6(link: LinkType, bytes: &[u8], wire_len: u32) -> Option<(Five
 }
 
 /// Ports and control bits of a transport header at the start of `behind`, of which `len` bytes belong to the datagram.
-#[inline(always)] // so that the fields go straight to where they are needed
+#[inline(always)] // the caller gets the fields in registers; a call would return them through memory
 fn transport(protocol: u8, behind: &[u8], len: i32) -> Option<(Port, Port, Option<TcpFlags>)> {
     let (ports, tcp_flags) = match protocol {
         ip_protocol::TCP => {
             let [ports @ .., _, _, _, _, _, _, _, _, offset, flags, _, _, _, _, _, _] =
                 *behind.first_chunk::<20>()?;
+            // The upper four bits count words of four bytes.
             let header_len = i32::from(offset >> 2 & 0x3c);
             if header_len < MIN_TCP_LEN || header_len > len {
                 return None;
@@ -397,7 +402,7 @@ mod tests {
 
     /// Every value of every byte: both paths read the same, or the fast path returns `None`.
     #[test]
-    fn what_is_read_is_what_the_full_reading_says() {
+    fn the_fast_path_reads_what_the_full_parser_reads() {
         let mut count = 0;
         for whole in [SEGMENT.to_vec(), datagram()] {
             for position in 0..whole.len() {
@@ -412,7 +417,7 @@ mod tests {
     }
 
     #[test]
-    fn other_links_are_left_alone() {
+    fn other_link_types_are_not_read() {
         assert!(summarize(LinkType::RAW, &SEGMENT[14..], 0).is_none());
     }
 }

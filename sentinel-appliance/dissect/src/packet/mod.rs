@@ -223,6 +223,7 @@ impl LinkHeaders {
             self.cooked = cooked;
             (carried.ethertype()?, remaining)
         };
+        // Bounded by MAX_TAGS, which the offloaded tag counts towards.
         while ethertype::is_vlan_tag(ethertype) {
             if self.vlans.count() >= MAX_TAGS {
                 return Err(NoNetworkHeader::Malformed(Malformed::TooManyHeaders));
@@ -231,6 +232,7 @@ impl LinkHeaders {
             self.vlans.push(tag);
             (ethertype, remaining) = (next, inside);
         }
+        // Everything else is rare and read in a cold function, so that the usual frames pass one comparison here.
         if !matches!(ethertype, ethertype::IPV4 | ethertype::IPV6 | ethertype::ARP) {
             let (carried, inside) = read_shim(ethertype, remaining)?;
             (ethertype, remaining) = (carried.ethertype()?, inside);
@@ -276,6 +278,7 @@ impl LinkHeaders {
                 Ok(udp) => return self.packet(Network::Ip(ip), Transport::Udp(udp), None),
                 Err(fault) => fault,
             },
+            // Each version of ICMP belongs to its version of IP; the other one is an unknown protocol there.
             ip_protocol::ICMP if ip.is_v4() => match Icmp::parse(slice) {
                 Ok(icmp) => return self.packet(Network::Ip(ip), Transport::Icmp(icmp), None),
                 Err(fault) => fault,
@@ -441,7 +444,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_between_link_and_network_is_opened() {
+    fn pppoe_mpls_and_llc_are_skipped() {
         let inside = v4(6, 0, &SYN);
         let session = [&[0x11, 0, 0, 1, 0, 42, 0, 0x21][..], &inside, &[0xee; 8]].concat();
         let labels = [&[0, 0x01, 0x01, 64][..], &inside].concat();
@@ -530,7 +533,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_read_before_a_fault_stays() {
+    fn layers_before_a_fault_are_kept() {
         let mut bytes = frame(&[IPV4], &v4(6, 0, &SYN));
         bytes[46] = 0xf0; // TCP header longer than the segment
         let packet = read(&bytes);

@@ -32,7 +32,7 @@ mod tests {
     }
 
     #[test]
-    fn kinds_are_told_apart() {
+    fn types_are_distinguished() {
         for (kind, code) in [(0, 0), (3, 3), (5, 1), (11, 0)] {
             let mut bytes = PING;
             bytes[..2].copy_from_slice(&[kind, code]);

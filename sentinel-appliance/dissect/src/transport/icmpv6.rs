@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn options_with_wrong_lengths_end_the_walk() {
+    fn options_with_wrong_lengths_end_the_list() {
         for (position, length) in [(25, 0), (25, 3), (25, 255), (33, 0), (33, 2)] {
             let mut bytes = ADVERTISEMENT;
             bytes[position] = length;

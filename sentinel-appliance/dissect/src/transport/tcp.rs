@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_header_lengths_are_refused() {
+    fn wrong_header_lengths_are_errors() {
         for (offset, good) in [(0x40, false), (0x50, true), (0x70, true), (0x80, false), (0xf0, false)] {
             let mut bytes = SEGMENT;
             bytes[12] = offset;
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn options_with_wrong_lengths_end_the_walk() {
+    fn options_with_wrong_lengths_end_the_list() {
         for length in [0, 1, 40, 255] {
             let mut bytes = SEGMENT;
             bytes[21] = length;

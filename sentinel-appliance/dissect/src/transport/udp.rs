@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_lengths_are_refused() {
+    fn wrong_lengths_are_errors() {
         for (announced, expected) in [(7, None), (8, Some(0)), (12, Some(4)), (13, None), (0, Some(4))] {
             let mut bytes = DATAGRAM;
             bytes[5] = announced;

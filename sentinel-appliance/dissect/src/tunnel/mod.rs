@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_inside_is_said_of_the_inside() {
+    fn a_fault_inside_a_tunnel_is_that_of_the_inner_packet() {
         let mut bytes = v4(4, 7, &v4(17, 1, &DATAGRAM));
         bytes[20] = 0x65; // version 6 where IPv4 is announced
         let outer = read(&bytes);
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn fragments_and_other_protocols_are_left_alone() {
+    fn fragments_and_other_protocols_are_not_opened() {
         let mut bytes = v4(4, 7, &v4(17, 1, &DATAGRAM));
         bytes[6] = 0x20; // more fragments
         assert!(decapsulate(&read(&bytes)).is_none());
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn every_cut_gives_no_packet_or_one_that_says_so() {
+    fn every_cut_gives_no_packet_or_a_malformed_or_shorter_one() {
         let bytes = v4(47, 7, &[&[0, 0, 8, 0][..], &v4(17, 1, &DATAGRAM)].concat());
         for cut in 0..bytes.len() {
             let outer = packet(LinkType::IPV4, None, &bytes[..cut], 55);

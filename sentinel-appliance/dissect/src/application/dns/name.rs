@@ -198,6 +198,7 @@ impl<'m> Walk<'m> {
     fn follow(&mut self, high: u8, remaining: &[u8]) -> Result<(), Malformed> {
         let &low = remaining.first().ok_or(Malformed::Truncated)?;
         let target = usize::from(u16::from_be_bytes([high & !POINTER, low]));
+        // Strictly before the run of labels that holds the pointer: a name that only moves backwards cannot loop.
         if target >= self.run || self.pointers == MAX_POINTERS {
             return Err(Malformed::BadPointer);
         }
@@ -347,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_name_fits_and_a_longer_one_is_refused() {
+    fn the_longest_name_fits_and_a_longer_one_is_an_error() {
         let longest = name_of(&[&[0xff; 63], &[0xff; 63], &[0xff; 63], &[0xff; 61]]);
         let (name, _) = Name::parse(&longest, 0).unwrap();
         assert_eq!((name.wire_len(), name.text_len()), (255, MAX_TEXT_LEN));
@@ -357,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_made_too_long_by_pointers_is_refused() {
+    fn a_name_made_too_long_by_pointers_is_an_error() {
         // 200 bytes, then 60 more with a pointer to them
         let mut bytes = name_of(&[&[b'a'; 63], &[b'a'; 63], &[b'a'; 63], &[b'a'; 6]]);
         let start = bytes.len();
@@ -368,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn pointers_forward_or_to_themselves_are_refused() {
+    fn pointers_forward_or_to_themselves_are_errors() {
         for (bytes, start) in [
             (&b"\xc0\x00"[..], 0),              // to itself
             (b"\xc0\x02\x00", 0),               // forward
@@ -395,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn reserved_label_types_are_refused() {
+    fn reserved_label_types_are_errors() {
         for first in [0x40, 0x41, 0x80, 0xbf] {
             assert_eq!(text(&[first, 0, 0, 0], 0), Err(Malformed::BadName), "{first:#x}");
         }

@@ -425,7 +425,7 @@ mod tests {
     }
 
     #[test]
-    fn data_longer_than_its_type_is_refused() {
+    fn data_longer_than_its_type_is_an_error() {
         with_data(RecordType::A, &[0; 5], |data| assert_eq!(data.err(), Some(Malformed::BadLength)));
         with_data(RecordType::AAAA, &[0; 17], |data| assert_eq!(data.err(), Some(Malformed::BadLength)));
     }
@@ -441,7 +441,7 @@ mod tests {
     }
 
     #[test]
-    fn a_data_length_too_big_is_noticed() {
+    fn a_data_length_too_big_is_an_error() {
         let mut bytes = message(RecordType::A, &[192, 0, 2, 1]);
         for length in [5, 255] {
             bytes[32] = length;
@@ -451,7 +451,7 @@ mod tests {
     }
 
     #[test]
-    fn a_string_longer_than_its_record_ends_the_walk() {
+    fn a_string_longer_than_its_record_ends_the_strings() {
         with_data(RecordType::TXT, b"\x01a\x09b", |data| match data {
             Ok(RecordData::Txt(strings)) => assert_eq!(strings.collect::<Vec<_>>(), [b"a"]),
             other => panic!("{other:?}"),

@@ -348,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hello_over_several_records_is_put_together() {
+    fn a_hello_over_several_records_is_joined() {
         for size in [1, 5, 40, 100] {
             let payload = records(&extensions(), size);
             let mut joined = [0; 512];
@@ -378,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn each_length_too_big_is_noticed() {
+    fn each_length_too_big_is_an_error() {
         let payload = records(&extensions(), 9999);
         // record; handshake; both are larger than what is there: the rest may come in the next segment
         for position in [3, 6, 7] {
@@ -414,7 +414,7 @@ mod tests {
     }
 
     #[test]
-    fn too_many_extensions_are_noticed() {
+    fn too_many_extensions_are_a_fault() {
         for (count, malformed) in [(64, None), (65, Some(Malformed::TooManyHeaders))] {
             let payload = records(&extension(99, &[]).repeat(count), 9999);
             assert_eq!(ClientHello::parse(&payload).unwrap().malformed, malformed);
@@ -422,7 +422,7 @@ mod tests {
     }
 
     #[test]
-    fn other_bytes_are_told_apart() {
+    fn other_bytes_are_rejected() {
         for bytes in [
             &b"GET / HTTP/1.1\r\n"[..],
             &[23, 3, 3, 0, 1, 0],

@@ -173,6 +173,7 @@ impl<'p> Handshake<'p> {
     }
 
     pub(crate) fn u8(&mut self) -> Result<u8, HandshakeEnd> {
+        // Ends: each further iteration takes a record header of five bytes off the payload.
         loop {
             match self.fragment.u8() {
                 Ok(byte) => return Ok(byte),

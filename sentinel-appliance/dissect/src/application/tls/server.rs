@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newer_version_stands_in_an_extension() {
+    fn the_newer_version_is_in_an_extension() {
         let payload = records(&hello(&[0, 43, 0, 2, 3, 4]), 9999);
         let mut joined = [0; 200];
         assert_eq!(ServerHello::parse(&payload, &mut joined).unwrap().version(), 0x0304);
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_lengths_are_noticed() {
+    fn wrong_lengths_are_errors() {
         let good = records(&hello(&ALPN), 9999);
         for (position, value) in [(43, 0xff), (49, 0xff), (49, 0)] {
             let mut bad = good.clone();

@@ -154,7 +154,7 @@ fn write_answer(answer: &dns::Record<'_>, text: &mut String, buffer: &mut dns::N
     }
 }
 
-/// `example.com A`, and of an answer ` = 192.0.2.1, 192.0.2.2` or the reason why there is none.
+/// Writes `example.com A`, and for a response ` = 192.0.2.1, 192.0.2.2` or the reason why there is no answer.
 fn write_line(message: &dns::Message<'_>, out: &mut String) -> Result {
     let mut buffer = dns::NameBuffer::new();
     if message.opcode() != 0 {
@@ -165,31 +165,33 @@ fn write_line(message: &dns::Message<'_>, out: &mut String) -> Result {
             let name = if question.name.is_root() { "." } else { question.name.text(&mut buffer) };
             write!(out, "{name} {}", question.qtype)?;
         }
-        // Multicast answers repeat no question.
+        // Responses of multicast DNS do not repeat the question.
         Ok(None) => match message.answers().next() {
             Some(Ok(answer)) => write!(out, "{} {}", answer.name, answer.record_type)?,
             _ => out.push_str("no question"),
         },
         Err(error) => write!(out, "malformed question: {error}")?,
     }
-    if !message.is_response() {
-        return Ok(());
-    }
+    if message.is_response() { write_answers(message, &mut buffer, out) } else { Ok(()) }
+}
+
+/// Writes the answers of a response, or its error.
+fn write_answers(message: &dns::Message<'_>, buffer: &mut dns::NameBuffer, out: &mut String) -> Result {
     out.push_str(" =");
-    let mut text = String::new();
+    let mut data = String::new();
     let mut shown = 0;
     for answer in message.answers().map_while(std::result::Result::ok) {
         if shown == MAX_LINE_ANSWERS {
             out.push_str(" ...");
             return Ok(());
         }
-        text.clear();
-        write_answer(&answer, &mut text, &mut buffer)?;
+        data.clear();
+        write_answer(&answer, &mut data, buffer)?;
         out.push_str(if shown == 0 { " " } else { ", " });
         if !matches!(answer.record_type, dns::RecordType::A | dns::RecordType::AAAA) {
             write!(out, "{} ", answer.record_type)?;
         }
-        text::printable(text.as_bytes(), out);
+        text::printable(data.as_bytes(), out);
         shown += 1;
     }
     match message.response_code() {
