@@ -60,7 +60,7 @@ impl fmt::Display for OpenError {
 
 impl std::error::Error for OpenError {}
 
-/// What helps when the kernel refuses `call` with `errno`, as far as that is known (`packet_setsockopt`,
+/// Advice for when the kernel refuses `call` with `errno`, as far as that is known (`packet_setsockopt`,
 /// `fanout_add` in the kernel's `net/packet/af_packet.c`; `__sk_attach_prog` in `net/core/filter.c`).
 fn remedy(call: &str, errno: Errno) -> Option<&'static str> {
     Some(match (call, errno) {

@@ -42,7 +42,7 @@ impl Sender {
     /// number of frames sent, at least one.
     ///
     /// # Errors
-    /// That of [`Sender::send`] for the first frame; then none was sent. An empty batch is no error.
+    /// Error of [`Sender::send`] for the first frame; then none was sent. An empty batch is no error.
     pub fn send_batch(&self, frames: &[&[u8]]) -> io::Result<usize> {
         let count = frames.len().min(MAX_BATCH);
         if count == 0 {

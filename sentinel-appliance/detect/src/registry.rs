@@ -16,7 +16,7 @@ pub const MAX_PORTS: usize = 32;
 pub struct Detector {
     /// The kind of its alerts; its name is also the name of its settings section.
     pub kind: Kind,
-    /// What it fires on, in one sentence.
+    /// Condition that it fires on, in one sentence.
     pub about: &'static str,
     /// Where the defaults come from.
     pub source: &'static str,
@@ -59,7 +59,7 @@ pub struct PortsSetting {
 /// The configured values of one detector.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct DetectorConfig {
-    /// Whether it runs at all.
+    /// False if it is switched off.
     pub enabled: bool,
     /// Severity of its alerts.
     pub severity: Severity,

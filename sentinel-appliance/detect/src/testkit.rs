@@ -207,7 +207,7 @@ pub(crate) fn arp(operation: u8, sender: (Mac, Ipv4Addr), target: (Mac, Ipv4Addr
     ethernet(sender.0, [0xff; 6], 0x0806, &message)
 }
 
-/// What a DHCP server sends when it gives `address` to `client`.
+/// Frame that a DHCP server sends when it gives `address` to `client`.
 pub(crate) fn dhcp_ack(client: Mac, address: Ipv4Addr) -> Vec<u8> {
     let mut message = vec![0; 240];
     message[..3].copy_from_slice(&[2, 1, 6]); // reply, Ethernet

@@ -164,7 +164,7 @@ fn with_tiny_tables_losses_are_counted() {
     assert!(!raised.is_empty());
 }
 
-/// The same frames twice give the same alerts: nothing but frames, times and key goes in.
+/// Two runs over the same frames give the same alerts: the only inputs are frames, times and key.
 #[test]
 fn runs_repeat() {
     let frames = stream(9, 5_000);

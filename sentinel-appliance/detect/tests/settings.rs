@@ -56,7 +56,7 @@ fn detectors_take_switch_and_severity_from_their_settings() {
     assert!(sensor.raised.iter().all(|alert| alert.phase == Phase::Open));
 }
 
-/// What was counted before a change of settings counts after it.
+/// Counts made before a change of settings are kept.
 #[test]
 fn new_settings_keep_what_was_counted() {
     let mut sensor = Sensor::new();

@@ -80,7 +80,7 @@ static APPLICATIONS: [(&Service, [Transport; 2]); APPLICATION_COUNT] = {
     rows
 };
 
-/// What a port without a protocol means.
+/// Transports that a port without a protocol stands for.
 pub(crate) const ANY_WITH_PORTS: &[Transport] =
     &[over(ip_protocol::TCP, &[]), over(ip_protocol::UDP, &[]), over(ip_protocol::SCTP, &[])];
 

@@ -4,7 +4,7 @@
 //! 12.3 (algebraic simplification) and 12.4 (value numbering).
 //!
 //! A packet does not change while a program looks at it, so a value has one result wherever it is computed.
-//! That is what lets the optimiser compare tests by number, and the code generator keep values in registers.
+//! Value numbering lets the optimiser compare tests by number, and the code generator keep values in registers.
 
 use alloc::vec::Vec;
 

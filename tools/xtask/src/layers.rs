@@ -1,15 +1,14 @@
-//! Who may use whom.
+//! Dependency rules of the crates.
 //!
-//! One table says for each crate which packages from outside it may link, and what its crate-wide attributes must be.
-//! A package that is not in the table is not forbidden for ever: adding it here is the moment to say, in the commit, what
-//! it is for, what it adds to the binary and what we would write instead.
+//! One table lists for each crate the outside packages that it may link and the crate-wide attributes that it must have. A new
+//! package is added here, in a commit that says what it is for, what it adds to the binary and what we would write instead.
 
 use crate::workspace::{Crate, Dependency, Kind, Package};
 
 const DEVICE: &str = "sentinel-appliance/";
 const TOOLS: &str = "tools/";
 
-/// What a crate of the device must say of itself at the top of its `lib.rs` or `main.rs`.
+/// Crate-wide attributes that a crate of the device must have at the top of its `lib.rs` or `main.rs`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Purity {
     /// `#![no_std]`, no `alloc`, `#![forbid(unsafe_code)]`.

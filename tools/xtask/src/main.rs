@@ -1,7 +1,7 @@
-//! `cargo xtask`: the chores of this repository that are worth testing. `ci/check.sh` calls them.
+//! `cargo xtask`: checks of this repository that need tests of their own. `ci/check.sh` calls them.
 //!
-//! In: the manifests, the budgets, the files that git tracks, and one binary. Out: nothing but a verdict; a line per
-//! offence on standard error, each saying what is wrong and what is allowed. It changes no file.
+//! In: manifests, budgets, tracked files, one binary. Out: one line if the check passes, else a line per offence on standard error
+//! that says what is wrong and what is allowed. It changes no file.
 
 mod growth;
 mod layers;

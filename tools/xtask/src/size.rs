@@ -1,6 +1,6 @@
-//! The size of a device binary against its budget.
+//! Size of a device binary against its budget.
 //!
-//! Flash is the scarcest thing on a router: image, settings and our log share 16 MB, often 8.
+//! Flash is scarce on a router: image, settings and our log share 16 MB, often 8.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,7 +19,7 @@ struct Budgets {
     boards: BTreeMap<String, Board>,
 }
 
-/// What one board promises; the other figures belong to `tools/bench`.
+/// Budgets of one board that are read here; the other figures belong to `tools/bench`.
 #[derive(Deserialize)]
 struct Board {
     binary_kib: u64,

@@ -1,4 +1,4 @@
-//! What may not stand in a tracked file.
+//! Text and lengths that tracked files may not have.
 //!
 //! Text: the names of registries' hosts (say "the crate registry": mirrors differ), paths of somebody's machine, words
 //! that mark unfinished code. Length: a source file past 800 lines is cut along a seam.

@@ -1,4 +1,4 @@
-//! What cargo knows of this workspace.
+//! Members of this workspace and packages of the device program, as cargo lists them.
 //!
 //! Read first: `cargo help metadata`, `cargo help tree`.
 

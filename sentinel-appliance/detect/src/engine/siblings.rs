@@ -32,7 +32,7 @@ pub struct FirstPacketReport {
     pub is_tcp: bool,
     /// Time of the packet.
     pub at: Timestamp,
-    /// What the packet says about the initiator.
+    /// Evidence of the packet about the initiator.
     pub direction: Direction,
     wire_len: u32,
     sender: Option<[u8; 6]>,

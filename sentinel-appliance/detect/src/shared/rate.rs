@@ -31,7 +31,7 @@ impl Threshold {
 /// Settings that every detector has.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Activation {
-    /// Whether the detector runs.
+    /// False if the detector is switched off.
     pub(crate) enabled: bool,
     /// Severity of its alerts.
     pub(crate) severity: Severity,

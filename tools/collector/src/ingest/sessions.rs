@@ -13,7 +13,7 @@ use crate::model::{SensorId, SessionInfo};
 /// Cause for which the collector ends a session.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum EvictReason {
-    /// The same sensor has connected again.
+    /// A newer connection of this sensor took its place.
     Replaced,
     /// An operator revoked the sensor.
     Revoked,

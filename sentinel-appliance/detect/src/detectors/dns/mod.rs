@@ -1,3 +1,3 @@
-//! What DNS is misused for.
+//! Misuse of DNS.
 
 pub(crate) mod tunnel;
