@@ -12,65 +12,65 @@ use crate::terminal::failure::Failure;
 
 /// What the command line asks for.
 #[derive(Debug)]
-pub(super) enum Asked {
+pub(super) enum Invocation {
     /// A page of help: of the command, or of the program.
     Help(Option<&'static Command>),
     Version,
-    Command(&'static Command, Words),
+    Command(&'static Command, Arguments),
 }
 
-/// Words and options behind the name of the command.
+/// Arguments and options behind the name of the command.
 #[derive(Debug, Default)]
-pub(super) struct Words {
+pub(super) struct Arguments {
     names: Vec<OsString>,
-    given: Vec<Given>,
+    given: Vec<OptionValue>,
 }
 
 /// An option as it was given.
 #[derive(Debug)]
-struct Given {
+struct OptionValue {
     option: &'static CommandOption,
     /// Empty if the option takes none, or none was given.
     value: OsString,
 }
 
-impl Words {
+impl Arguments {
     /// Reads the arguments; every option is one that the command takes.
-    pub(super) fn parse(mut parser: Parser) -> Result<Asked, Failure> {
+    pub(super) fn parse(mut parser: Parser) -> Result<Invocation, Failure> {
         let mut words = Self::default();
-        let mut asked = None;
+        let mut invoked = None;
         while let Some(argument) = parser.next()? {
             let option = match argument {
-                Arg::Value(word) if asked.is_none() => {
+                Arg::Value(word) if invoked.is_none() => {
                     let name = word.to_string_lossy();
                     let found = command(&name);
-                    asked = Some(found.ok_or_else(|| Failure::usage(format!("unknown command '{name}'")))?);
+                    invoked = Some(found.ok_or_else(|| Failure::usage(format!("unknown command '{name}'")))?);
                     continue;
                 }
                 Arg::Value(word) => {
                     words.names.push(word);
                     continue;
                 }
-                option => match find(&option, asked) {
+                option => match find(&option, invoked) {
                     Some(found) => found,
                     None => return Err(option.unexpected().into()),
                 },
             };
             match option.name {
-                "help" => return Ok(Asked::Help(asked)),
-                "version" => return Ok(Asked::Version),
-                _ => words.given.push(Given { option, value: value(option.takes, &mut parser)? }),
+                "help" => return Ok(Invocation::Help(invoked)),
+                "version" => return Ok(Invocation::Version),
+                _ => words.given.push(OptionValue { option, value: value(option.takes, &mut parser)? }),
             }
         }
-        let asked = asked.ok_or_else(|| Failure::usage("no command given".into()))?;
-        let is_taken = |given: &&Given| {
-            OPTIONS.iter().any(|option| option.name == given.option.name && option.belongs_to(asked.name))
+        let invoked = invoked.ok_or_else(|| Failure::usage("no command given".into()))?;
+        let is_taken = |given: &&OptionValue| {
+            OPTIONS.iter().any(|option| option.name == given.option.name && option.belongs_to(invoked.name))
         };
         if let Some(given) = words.given.iter().find(|given| !is_taken(given)) {
-            let (command, option) = (asked.name, given.option.name);
+            let (command, option) = (invoked.name, given.option.name);
             return Err(Failure::usage(format!("{command}: --{option} does not belong here")));
         }
-        Ok(Asked::Command(asked, words))
+        Ok(Invocation::Command(invoked, words))
     }
 
     /// Refuses more than so many words.
@@ -211,13 +211,13 @@ fn text<'v>(name: &str, value: &'v OsString) -> Result<&'v str, Failure> {
 mod tests {
     use super::*;
 
-    fn parse(arguments: &[&str]) -> Result<Asked, Failure> {
-        Words::parse(Parser::from_args(arguments))
+    fn parse(arguments: &[&str]) -> Result<Invocation, Failure> {
+        Arguments::parse(Parser::from_args(arguments))
     }
 
-    fn words(arguments: &[&str]) -> Words {
+    fn words(arguments: &[&str]) -> Arguments {
         match parse(arguments) {
-            Ok(Asked::Command(_, words)) => words,
+            Ok(Invocation::Command(_, words)) => words,
             other => panic!("{other:?}"),
         }
     }
@@ -266,8 +266,10 @@ mod tests {
 
     #[test]
     fn help_is_of_the_command_before_it() {
-        assert!(matches!(parse(&["read", "-h"]), Ok(Asked::Help(Some(command))) if command.name == "read"));
-        assert!(matches!(parse(&["-h", "read"]), Ok(Asked::Help(None))));
-        assert!(matches!(parse(&["-V"]), Ok(Asked::Version)));
+        assert!(
+            matches!(parse(&["read", "-h"]), Ok(Invocation::Help(Some(command))) if command.name == "read")
+        );
+        assert!(matches!(parse(&["-h", "read"]), Ok(Invocation::Help(None))));
+        assert!(matches!(parse(&["-V"]), Ok(Invocation::Version)));
     }
 }

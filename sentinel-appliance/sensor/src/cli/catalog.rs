@@ -1,6 +1,6 @@
 //! Every command.
 
-use super::arguments::Words;
+use super::arguments::Arguments;
 use super::dispatch;
 use crate::terminal::failure::Failure;
 
@@ -14,7 +14,7 @@ pub(super) struct Command {
     pub(super) about: &'static str,
     /// What else there is to say, in its own help.
     pub(super) details: &'static str,
-    pub(super) run: fn(&Words) -> Result<(), Failure>,
+    pub(super) run: fn(&Arguments) -> Result<(), Failure>,
 }
 
 /// All commands, in the order in which the help shows them.

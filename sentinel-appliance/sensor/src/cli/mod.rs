@@ -2,9 +2,9 @@
 //!
 //! - `option`: every option, declared once: parsing, help, and the check which command takes it all read that line;
 //! - `catalog`: every command;
-//! - `words`: what was given, checked against both, and typed access to it;
+//! - `arguments`: what was given, checked against both, and typed access to it;
 //! - `help`: the pages of `--help`;
-//! - `dispatch`: from words to what each command is asked to do; `packets`: what those that show packets share.
+//! - `dispatch`: from arguments to what each command is asked to do; `packets`: what those that show packets share.
 
 mod arguments;
 mod catalog;
@@ -17,17 +17,17 @@ use lexopt::Parser;
 
 use crate::terminal::failure::Failure;
 use crate::terminal::output::Output;
-use arguments::{Asked, Words};
+use arguments::{Arguments, Invocation};
 
 /// Runs the command that the arguments ask for.
 ///
 /// # Errors
 /// Why it did not succeed.
 pub(crate) fn run() -> Result<(), Failure> {
-    match Words::parse(Parser::from_env())? {
-        Asked::Help(command) => print(&help::page(command)),
-        Asked::Version => print(&format!("sentinel {}", env!("CARGO_PKG_VERSION"))),
-        Asked::Command(command, words) => (command.run)(&words),
+    match Arguments::parse(Parser::from_env())? {
+        Invocation::Help(command) => print(&help::page(command)),
+        Invocation::Version => print(&format!("sentinel {}", env!("CARGO_PKG_VERSION"))),
+        Invocation::Command(command, arguments) => (command.run)(&arguments),
     }
 }
 

@@ -12,7 +12,7 @@ use sentinel_units::{LinkType, Timestamp};
 
 use crate::commands::run::{existing_interfaces, explain, prefixes, ring_sizes};
 use crate::packets::filter::PacketFilter;
-use crate::packets::options::Plan;
+use crate::packets::options::PacketOptions;
 use crate::packets::pipeline::{Packets, Step};
 use crate::packets::totals::{self, Totals};
 use crate::settings::Settings;
@@ -27,7 +27,7 @@ use crate::terminal::log;
 pub(crate) struct Request {
     /// None: the one of the default route.
     pub(crate) interfaces: Vec<String>,
-    pub(crate) plan: Plan,
+    pub(crate) options: PacketOptions,
     pub(crate) promiscuous: bool,
     pub(crate) ring_kib: Option<u32>,
     /// Key of the hash tables, if not random.
@@ -57,19 +57,19 @@ pub(crate) fn capture(request: &Request, settings: &Settings) -> Result<(), Fail
         None => keys::random_u64()?,
     };
     let networks = prefixes(&existing, &names);
-    let mut packets = Packets::new(&request.plan, settings, seed, names.clone(), &networks)?;
+    let mut packets = Packets::new(&request.options, settings, seed, names.clone(), &networks)?;
     let link = sources.first().map_or(LinkType::ETHERNET, |source| source.ring.link());
     let what = format!(
         "listening on {}, link type {link}, snapshot length {} bytes",
         names.join(", "),
-        request.plan.snap_bytes.unwrap_or(MAX_FRAME)
+        request.options.snap_bytes.unwrap_or(MAX_FRAME)
     );
-    packets.begin(link, &format!("{what}{}", request.plan.filter_text()))?;
-    if !request.plan.quiet {
+    packets.begin(link, &format!("{what}{}", request.options.filter_text()))?;
+    if !request.options.quiet {
         log::info(format_args!("{what}"));
     }
     let mut capture = Capture { sources, packets, interrupt, clock: Clock::start() };
-    let outcome = capture.until_the_end(&request.plan);
+    let outcome = capture.until_the_end(&request.options);
     if let Err(failure) = &outcome {
         capture.packets.log(&failure.to_string())?;
     }
@@ -169,7 +169,7 @@ impl Source {
         name: &str,
         existing: &[Interface],
     ) -> Result<Self, Failure> {
-        let filter = PacketFilter::new(request.plan.expression.clone(), request.plan.filter);
+        let filter = PacketFilter::new(request.options.expression.clone(), request.options.filter);
         let link = existing.iter().find(|interface| interface.name == name).and_then(|found| found.link);
         let program = if filter.is_empty() {
             None
@@ -185,7 +185,7 @@ impl Source {
             number: u16::try_from(number).unwrap_or(0),
             ring_bytes,
             block_bytes,
-            snap_bytes: request.plan.snap_bytes.unwrap_or(MAX_FRAME),
+            snap_bytes: request.options.snap_bytes.unwrap_or(MAX_FRAME),
             block_timeout: settings.block_timeout,
             promiscuous: request.promiscuous,
             filter: program.as_ref().map(sentinel_filter::Program::instructions),
@@ -215,9 +215,9 @@ struct Capture {
 }
 
 impl Capture {
-    fn until_the_end(&mut self, plan: &Plan) -> Result<(), Failure> {
-        let end = plan.duration.map(|duration| self.clock.uptime().after(duration));
-        let interval = plan.statistics.filter(|interval| !interval.is_zero());
+    fn until_the_end(&mut self, options: &PacketOptions) -> Result<(), Failure> {
+        let end = options.duration.map(|duration| self.clock.uptime().after(duration));
+        let interval = options.statistics.filter(|interval| !interval.is_zero());
         let mut report = interval.map(|interval| self.clock.uptime().after(interval));
         let mut housekeeping = self.clock.uptime().after(HOUSEKEEPING);
         loop {
@@ -322,7 +322,7 @@ impl Capture {
     }
 
     fn finish(&mut self) -> Result<(), Failure> {
-        let mut totals = Totals { source: totals::Source::Live, dropped: Some(0), ..Totals::default() };
+        let mut totals = Totals { source: totals::PacketSource::Live, dropped: Some(0), ..Totals::default() };
         for source in &mut self.sources {
             source.read_counters();
             totals.received += source.counters.received;

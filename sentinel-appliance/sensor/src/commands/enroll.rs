@@ -9,7 +9,7 @@ use sentinel_uplink::{
 use smol::{Timer, future};
 
 use crate::control::tasks::host_name;
-use crate::control::uplink::{LinkEnd, cut, flush, is_later, queued};
+use crate::control::uplink::{DisconnectReason, cut, flush, is_later, queued};
 use crate::settings::Settings;
 use crate::system::clock::Clock;
 use crate::system::connect::connect;
@@ -41,7 +41,7 @@ async fn introduce(
     cipher: Cipher,
     clock: &Clock,
 ) -> Result<(u32, String), Failure> {
-    let failed = |end: LinkEnd| Failure::new(format!("enrolling at {}: {end}", token.address()));
+    let failed = |end: DisconnectReason| Failure::new(format!("enrolling at {}: {end}", token.address()));
     let stream = connect(token.address()).await.map_err(failed)?;
     let mut session = SensorSession::enroll(keys, token, cipher, Limits::SENSOR, clock.uptime())
         .map_err(|error| failed(error.into()))?;
@@ -49,7 +49,7 @@ async fn introduce(
     loop {
         flush(&stream, &mut session, clock.uptime()).map_err(failed)?;
         let deadline = session.next_deadline();
-        let readable = async { stream.readable().await.map_err(LinkEnd::from) };
+        let readable = async { stream.readable().await.map_err(DisconnectReason::from) };
         let time = async {
             Timer::at(clock.instant(deadline)).await;
             Ok(())
@@ -82,7 +82,7 @@ async fn introduce(
                     return Ok((welcome.sensor_id, welcome.name.to_owned()));
                 }
                 SensorEvent::Message(ToSensor::Rejected(reason)) => {
-                    return Err(failed(LinkEnd::Refused(reason)));
+                    return Err(failed(DisconnectReason::Refused(reason)));
                 }
                 SensorEvent::Message(_) => {}
                 _ if bytes.is_empty() => break,

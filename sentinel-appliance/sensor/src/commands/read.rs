@@ -9,10 +9,10 @@ use sentinel_units::{LinkType, Timestamp};
 
 use crate::packets::filter::PacketFilter;
 use crate::packets::input::{self, PacketInput};
-use crate::packets::options::{Plan, View};
+use crate::packets::options::{PacketOptions, View};
 use crate::packets::pipeline::{Packets, Step};
 use crate::packets::show::progress::Progress;
-use crate::packets::totals::{Source, Totals};
+use crate::packets::totals::{PacketSource, Totals};
 use crate::settings::Settings;
 use crate::system::signals::Interrupt;
 use crate::terminal::failure::Failure;
@@ -22,7 +22,7 @@ use crate::terminal::log;
 #[derive(Debug)]
 pub(crate) struct Request {
     pub(crate) file: PathBuf,
-    pub(crate) plan: Plan,
+    pub(crate) options: PacketOptions,
     /// Key of the hash tables; the same for every run unless given, so that runs repeat.
     pub(crate) seed: u64,
     /// A bar may be drawn on the terminal.
@@ -30,7 +30,7 @@ pub(crate) struct Request {
 }
 
 /// Frames that the analysis takes in a row.
-const STRAIGHT: u64 = 1_024;
+const BATCH_FRAMES: u64 = 1_024;
 
 /// Key of the hash tables when reading files.
 pub(crate) const FILE_SEED: u64 = 0x5345_4e54_494e_454c;
@@ -40,24 +40,24 @@ pub(crate) const FILE_SEED: u64 = 0x5345_4e54_494e_454c;
 /// # Errors
 /// What is wrong with the file, after everything before that place was printed.
 pub(crate) fn read(request: &Request, settings: &Settings) -> Result<(), Failure> {
-    if let Some(save) = &request.plan.save
+    if let Some(save) = &request.options.save
         && is_same_file(&save.path, &request.file)
     {
         return Err(Failure::usage(format!("-w {}: this is the file that is read", save.path.display())));
     }
     let file = input::open(&request.file)?;
     let interrupt = Rc::new(Interrupt::catch()?);
-    let packets = Packets::new(&request.plan, settings, request.seed, Vec::new(), &[])?;
+    let packets = Packets::new(&request.options, settings, request.seed, Vec::new(), &[])?;
     let packets = Rc::new(RefCell::new(packets));
     let stopped = Rc::new(Cell::new(false));
     let input = PacketInput::new(file, interrupt, packets.clone(), stopped.clone());
     let is_file = input.length().is_some();
     let progress = input.length().filter(|_| request.progress).and_then(Progress::new);
     let name = input::name(&request.file);
-    packets.borrow_mut().log(&format!("reading {name}{}", request.plan.filter_text()))?;
+    packets.borrow_mut().log(&format!("reading {name}{}", request.options.filter_text()))?;
     let mut reading = Reading {
-        plan: &request.plan,
-        filter: PacketFilter::new(request.plan.expression.clone(), request.plan.filter),
+        options: &request.options,
+        filter: PacketFilter::new(request.options.expression.clone(), request.options.filter),
         packets,
         stopped,
         is_file,
@@ -72,7 +72,7 @@ pub(crate) fn read(request: &Request, settings: &Settings) -> Result<(), Failure
 }
 
 struct Reading<'r> {
-    plan: &'r Plan,
+    options: &'r PacketOptions,
     filter: PacketFilter,
     packets: Rc<RefCell<Packets>>,
     /// A signal has ended the input.
@@ -95,16 +95,16 @@ impl Reading<'_> {
                 return Err(Failure::new(format!("{name}: offset 20: {}", wrong_link(link))));
             }
         }
-        while self.goes_straight() {
-            let straight = self.packets.borrow_mut().take_file(&mut reader, STRAIGHT)?;
-            self.frames += straight.frames;
-            self.unsupported = straight.unsupported.or(self.unsupported);
+        while self.bypasses_pipeline() {
+            let bulk = self.packets.borrow_mut().bulk_read(&mut reader, BATCH_FRAMES)?;
+            self.frames += bulk.frames;
+            self.unsupported = bulk.unsupported.or(self.unsupported);
             if let Some(progress) = &mut self.progress {
                 progress.packet(reader.offset());
             }
-            match straight.error {
+            match bulk.error {
                 Some(error) if !self.stopped.get() => return Err(in_file(error)),
-                error if straight.is_over || error.is_some() => break,
+                error if bulk.is_over || error.is_some() => break,
                 _ => {}
             }
         }
@@ -146,22 +146,23 @@ impl Reading<'_> {
     }
 
     /// Whether the frames of a file are taken as they come. A pipe must be able to wait.
-    fn goes_straight(&self) -> bool {
+    fn bypasses_pipeline(&self) -> bool {
         self.is_file
-            && self.plan.duration.is_none()
+            && self.options.duration.is_none()
             && self.filter.is_empty()
-            && self.packets.borrow().have_shortcut()
+            && self.packets.borrow().can_bulk_read()
     }
 
     /// Time goes by the packets, from the first on.
     fn is_too_late(&mut self, at: Timestamp) -> bool {
-        let Some(duration) = self.plan.duration else { return false };
+        let Some(duration) = self.options.duration else { return false };
         at >= *self.end.get_or_insert(at.after(duration))
     }
 
     /// What needs no dissecting takes every link type, and so do the views of single packets.
     fn can_read(&self, link: LinkType) -> bool {
-        let dissects = self.plan.view.has_alerts() || matches!(self.plan.view, View::Records | View::Flows);
+        let dissects =
+            self.options.view.has_alerts() || matches!(self.options.view, View::Records | View::Flows);
         link.is_supported() || !dissects && self.filter.is_empty()
     }
 
@@ -178,7 +179,7 @@ impl Reading<'_> {
             received: self.frames,
             filtered: Some(filtered),
             dropped: None,
-            source: Source::File,
+            source: PacketSource::File,
         })
     }
 }

@@ -14,7 +14,7 @@ use sentinel_units::{LinkType, Rate, Timestamp};
 use crate::commands::run::{existing_interfaces, explain};
 use crate::packets::filter::PacketFilter;
 use crate::packets::input::{self, PacketInput};
-use crate::packets::options::Plan;
+use crate::packets::options::PacketOptions;
 use crate::packets::pipeline::{Packets, Step, say};
 use crate::packets::show::statistics::seconds;
 use crate::settings::Settings;
@@ -30,7 +30,7 @@ pub(crate) struct Request {
     /// Where to; `None` only shows the packets.
     pub(crate) interface: Option<String>,
     pub(crate) speed: Speed,
-    pub(crate) plan: Plan,
+    pub(crate) options: PacketOptions,
 }
 
 /// How many times as fast as the packets came, in thousandths; zero is as fast as possible.
@@ -56,7 +56,7 @@ pub(crate) fn replay(request: &Request, settings: &Settings) -> Result<(), Failu
     let file = input::open(&request.file)?;
     let wire = request.interface.as_deref().map(Wire::open).transpose()?;
     let interrupt = Rc::new(Interrupt::catch()?);
-    let packets = Packets::new(&request.plan, settings, 0, Vec::new(), &[])?;
+    let packets = Packets::new(&request.options, settings, 0, Vec::new(), &[])?;
     let packets = Rc::new(RefCell::new(packets));
     let stopped = Rc::new(Cell::new(false));
     let input = PacketInput::new(file, interrupt.clone(), packets.clone(), stopped.clone());
@@ -64,10 +64,10 @@ pub(crate) fn replay(request: &Request, settings: &Settings) -> Result<(), Failu
         wire,
         packets,
         interrupt,
-        filter: PacketFilter::new(request.plan.expression.clone(), request.plan.filter),
+        filter: PacketFilter::new(request.options.expression.clone(), request.options.filter),
         speed: request.speed,
-        count: request.plan.count,
-        duration: request.plan.duration,
+        count: request.options.count,
+        duration: request.options.duration,
         clock: Clock::start(),
         first: None,
         tally: Tally::default(),
@@ -75,7 +75,7 @@ pub(crate) fn replay(request: &Request, settings: &Settings) -> Result<(), Failu
     let outcome = replay.frames(&input::name(&request.file), input, &stopped);
     replay.flush()?;
     replay.packets.borrow_mut().flush()?;
-    if !request.plan.quiet {
+    if !request.options.quiet {
         replay.report()?;
     }
     outcome

@@ -10,12 +10,12 @@ use sentinel_capture::ring::OpenError;
 use sentinel_track::hash::HashKey;
 use sentinel_units::Prefix;
 
-use crate::control::accounting::Ledger;
+use crate::control::accounting::FilterAccounting;
 use crate::control::command_socket;
 use crate::control::reload::Reload;
 use crate::control::status_socket;
 use crate::control::tasks::{self, FromWorkers, Prepared};
-use crate::control::workers::{Hand, Workers};
+use crate::control::workers::{WorkerHandle, Workers};
 use crate::settings::Settings;
 use crate::spool::Spool;
 use crate::system::clock::{self, Clock};
@@ -24,12 +24,12 @@ use crate::system::prefault;
 use crate::system::thread;
 use crate::terminal::failure::Failure;
 use crate::terminal::log;
-use crate::worker::analyser::{self, Analyser, Tuning};
-use crate::worker::event_loop::{Bell, COMMAND_QUEUE_LEN, Command, QUEUE_LEN, Worker};
-use crate::worker::interface::{Programs, RingOptions, Sharing, Source};
+use crate::worker::analyser::{self, Analyser, LiveConfig};
+use crate::worker::event_loop::{COMMAND_QUEUE_LEN, Command, EventFd, QUEUE_LEN, Worker};
+use crate::worker::interface::{CaptureInterface, FanoutGroup, KernelFilters, RingOptions};
 use crate::worker::packet_memory::PacketMemory;
 use crate::worker::siblings;
-use crate::worker::snapshot::{Board, Boards, MAX_INTERFACES, Snapshot};
+use crate::worker::snapshot::{MAX_INTERFACES, Snapshot, SnapshotCell, SnapshotCells};
 
 /// What `run` was asked to do.
 #[derive(Debug)]
@@ -73,11 +73,11 @@ fn prepare(request: Request, settings: Settings) -> Result<(Box<Prepared>, FromW
         Some(seed) => seed,
         None => keys::random_u64()?,
     };
-    let programs = Programs::new(&settings.filter, settings.kernel_snap).map_err(Failure::other)?;
+    let programs = KernelFilters::new(&settings.filter, settings.kernel_snap).map_err(Failure::other)?;
     // The low half: the sensor's tables use the seed as it is, and nobody outside knows either.
     let [a, b, c, d, ..] = seed.to_le_bytes();
     let spread = u32::from_le_bytes([a, b, c, d]);
-    let sharing: &'static Sharing = Box::leak(Box::new(Sharing::new(settings.workers, spread)));
+    let sharing: &'static FanoutGroup = Box::leak(Box::new(FanoutGroup::new(settings.workers, spread)));
     let (sources, prefixes) = open_sources(&settings, sharing)?;
     let (spool, recovery) = Spool::open(&settings, keys::log_key(&settings.state_dir)?)?;
     if recovery.torn_writes > 0 || recovery.damaged_segments > 0 || recovery.missing_records > 0 {
@@ -86,43 +86,54 @@ fn prepare(request: Request, settings: Settings) -> Result<(Box<Prepared>, FromW
             recovery.torn_writes, recovery.damaged_segments, recovery.missing_records
         ));
     }
-    let tuning = Tuning::new(&settings, &prefixes, listed);
+    let live_config = LiveConfig::new(&settings, &prefixes, listed);
     // Before the first frame passes, so that none is missing in the books.
-    let mut ledger = Ledger::new(settings.interface.clone());
+    let mut ledger = FilterAccounting::new(settings.interface.clone());
     ledger.measure(!settings.filter.is_empty(), &Snapshot::default().interfaces);
-    let crew = Crew { settings: &settings, seed, sharing, tuning: &tuning, programs: &programs, clock };
-    let (workers, from_workers) = crew.start(sources, ledger)?;
+    let spawner = WorkerSpawner {
+        settings: &settings,
+        seed,
+        sharing,
+        live_config: &live_config,
+        programs: &programs,
+        clock,
+    };
+    let (workers, from_workers) = spawner.start(sources, ledger)?;
     let reload = Reload { file: request.config, flags: request.flags };
     let prepared = Prepared { clock, workers, settings, collector, spool, keys, listeners, reload };
     Ok((Box::new(prepared), from_workers))
 }
 
 /// What all workers are started with.
-struct Crew<'c> {
+struct WorkerSpawner<'c> {
     settings: &'c Settings,
     seed: u64,
-    sharing: &'static Sharing,
-    tuning: &'c Tuning,
-    programs: &'c Programs,
+    sharing: &'static FanoutGroup,
+    live_config: &'c LiveConfig,
+    programs: &'c KernelFilters,
     clock: Clock,
 }
 
-impl Crew<'_> {
+impl WorkerSpawner<'_> {
     /// Starts one worker for each list of sources, in that order.
     ///
     /// Not inlined: workers are made on the stack, which the control thread uses again.
     #[inline(never)]
-    fn start(self, sources: Vec<Vec<Source>>, ledger: Ledger) -> Result<(Workers, FromWorkers), Failure> {
+    fn start(
+        self,
+        sources: Vec<Vec<CaptureInterface>>,
+        ledger: FilterAccounting,
+    ) -> Result<(Workers, FromWorkers), Failure> {
         let Self { settings, .. } = self;
         let count = sources.len();
         let failed = |error: std::io::Error| Failure::new(format!("starting a worker: {error}"));
-        let boards: &'static [Board] =
-            Box::leak((0..count).map(|_| Board::new()).collect::<Vec<_>>().into_boxed_slice());
+        let boards: &'static [SnapshotCell] =
+            Box::leak((0..count).map(|_| SnapshotCell::new()).collect::<Vec<_>>().into_boxed_slice());
         let kept_frames = usize::try_from(settings.max_packets).unwrap_or(0).div_ceil(count.max(1));
         let stop: &'static AtomicBool = Box::leak(Box::new(AtomicBool::new(false)));
-        let bell = Bell::new().map_err(failed)?;
+        let bell = EventFd::new().map_err(failed)?;
         let memory_kib = analyser::share(settings.memory_kib, settings.workers);
-        let wakes = (0..count).map(|_| Bell::new()).collect::<Result<Vec<_>, _>>().map_err(failed)?;
+        let wakes = (0..count).map(|_| EventFd::new()).collect::<Result<Vec<_>, _>>().map_err(failed)?;
         let peers = siblings::connect(self.sharing, &wakes, settings.block_timeout, clock::wall());
         let (mut hands, mut alerts, mut threads) = (Vec::new(), Vec::new(), Vec::new());
         let beside = boards.iter().zip(wakes.into_iter().zip(peers));
@@ -133,11 +144,11 @@ impl Crew<'_> {
             let queue: &'static mut Queue<PacketMemory, 2> = Box::leak(Box::default());
             let (copy_producer, copies) = queue.split();
             for source in &mut sources {
-                if !source.let_in(Some(self.programs)) {
+                if !source.set_filter(Some(self.programs)) {
                     return Err(Failure::new("filter: the kernel does not take it on every interface"));
                 }
             }
-            let mut analyser = Analyser::new(memory_kib, HashKey::new(self.seed), self.tuning);
+            let mut analyser = Analyser::new(memory_kib, HashKey::new(self.seed), self.live_config);
             if peers.is_some() {
                 analyser.set_shard(index, settings.workers);
             }
@@ -159,11 +170,11 @@ impl Crew<'_> {
             };
             let work = Box::new(move || worker.run());
             let thread = thread::start("worker", WORKER_STACK_BYTES, work).map_err(failed)?;
-            hands.push(Hand { commands: command_producer, copies, wake });
+            hands.push(WorkerHandle { commands: command_producer, copies, wake });
             alerts.push(alert_consumer);
             threads.push(thread);
         }
-        let workers = Workers::new(Boards(boards), hands, kept_frames, ledger);
+        let workers = Workers::new(SnapshotCells(boards), hands, kept_frames, ledger);
         Ok((workers, FromWorkers { alerts, bell, stop, threads }))
     }
 }
@@ -172,15 +183,15 @@ impl Crew<'_> {
 /// in. Nothing gets into the rings yet: the workers share frames rightly only once all are there.
 fn open_sources(
     settings: &Settings,
-    sharing: &'static Sharing,
-) -> Result<(Vec<Vec<Source>>, Vec<Prefix>), Failure> {
+    sharing: &'static FanoutGroup,
+) -> Result<(Vec<Vec<CaptureInterface>>, Vec<Prefix>), Failure> {
     let existing = existing_interfaces()?;
     let options = ring_options(settings);
     let mut sources = Vec::new();
     for worker in 0..sharing.workers() {
         let mut own = Vec::new();
         for (number, name) in (0..).zip(settings.interface.iter().take(MAX_INTERFACES)) {
-            let source = Source::open(name, number, worker, options, sharing);
+            let source = CaptureInterface::open(name, number, worker, options, sharing);
             own.push(source.map_err(|error| explain(name, error, &existing))?);
         }
         sources.push(own);

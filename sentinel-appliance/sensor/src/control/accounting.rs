@@ -10,7 +10,7 @@ use crate::worker::snapshot::{InterfaceCounts, MAX_INTERFACES};
 
 /// One entry for each captured interface.
 #[derive(Debug)]
-pub(crate) struct Ledger {
+pub(crate) struct FilterAccounting {
     names: Vec<String>,
     entries: [Entry; MAX_INTERFACES],
     is_measuring: bool,
@@ -38,7 +38,7 @@ impl Metered {
     }
 }
 
-impl Ledger {
+impl FilterAccounting {
     /// For the interfaces of these names, without meters.
     pub(crate) fn new(names: Vec<String>) -> Self {
         Self { names, entries: Default::default(), is_measuring: false }

@@ -100,7 +100,7 @@ async fn set_filter(shared: &Shared, expression: &str) -> Result<Vec<u8>, String
         shared.workers.open(expression, snap).await?;
     } else {
         // Checked now, in force with the next start.
-        crate::worker::interface::Programs::new(expression, snap)?;
+        crate::worker::interface::KernelFilters::new(expression, snap)?;
     }
     expression.clone_into(&mut shared.settings.borrow_mut().filter);
     match expression {

@@ -7,7 +7,7 @@ use crate::control::tasks::Shared;
 use crate::settings::{Settings, environment, restart_needed};
 use crate::spool::FlushPolicy;
 use crate::terminal::log;
-use crate::worker::analyser::Tuning;
+use crate::worker::analyser::LiveConfig;
 use crate::worker::event_loop::Command;
 
 /// How settings are read again at SIGHUP.
@@ -46,8 +46,8 @@ pub(crate) async fn reload_settings(shared: &Shared, reload: &Reload) {
     if !waiting.is_empty() {
         log::warn(format_args!("these changes wait for a restart: {}", waiting.join(", ")));
     }
-    let tuning = || Command::Tune(Box::new(Tuning::new(&new, &prefixes, listed.clone())));
-    if let Err(what) = shared.workers.tune(tuning).await {
+    let live_config = || Command::Reconfigure(Box::new(LiveConfig::new(&new, &prefixes, listed.clone())));
+    if let Err(what) = shared.workers.reconfigure(live_config).await {
         log::error(format_args!("settings not reloaded: {what}"));
         return;
     }

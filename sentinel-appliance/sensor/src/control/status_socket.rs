@@ -12,7 +12,7 @@ use smol::io::AsyncWriteExt;
 use smol::{Async, Timer, future};
 
 use crate::control::tasks::{self, Shared};
-use crate::control::workers::Books;
+use crate::control::workers::FrameCounts;
 use crate::terminal::failure::Failure;
 use crate::worker::analyser;
 
@@ -133,7 +133,7 @@ fn write(shared: &Shared, out: &mut String) -> std::fmt::Result {
 }
 
 /// The books: what was seen is what was analysed, filtered, dropped, not supported, or is still in the ring.
-fn write_frames(books: &Books, out: &mut String) -> std::fmt::Result {
+fn write_frames(books: &FrameCounts, out: &mut String) -> std::fmt::Result {
     let snapshot = &books.snapshot;
     let (seen, filtered, dropped) = (books.seen(), books.filtered(), snapshot.dropped());
     // What the kernel has counted and the worker not yet taken is in the ring.
@@ -154,7 +154,7 @@ fn write_workers(shared: &Shared, out: &mut String) -> std::fmt::Result {
         write!(out, "{comma}{{\"seen\":{seen},\"analysed\":{}", snapshot.analysed)?;
         write!(out, ",\"unsupported\":{},\"dropped\":{dropped}", snapshot.unsupported)?;
         write!(out, ",\"in_ring\":{waiting},\"raised\":{}", snapshot.raised)?;
-        write!(out, ",\"judged_alone\":{}}}", snapshot.judged_alone)?;
+        write!(out, ",\"handoff_overflow\":{}}}", snapshot.handoff_overflow)?;
     }
     out.push(']');
     Ok(())

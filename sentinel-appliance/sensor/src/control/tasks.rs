@@ -17,7 +17,7 @@ use smol::{Async, LocalExecutor, Task, Timer, future};
 
 use crate::control::reload::{Reload, reload_settings};
 use crate::control::supervision;
-use crate::control::uplink::{self, LinkEnd};
+use crate::control::uplink::{self, DisconnectReason};
 use crate::control::visibility::Visibility;
 use crate::control::workers::Workers;
 use crate::settings::Settings;
@@ -28,7 +28,7 @@ use crate::system::prefault;
 use crate::system::signals::{END, HANG_UP, caught};
 use crate::terminal::failure::Failure;
 use crate::terminal::log;
-use crate::worker::event_loop::Bell;
+use crate::worker::event_loop::EventFd;
 
 /// A bell may be missed only if the eventfd fails; looking this often bounds the harm.
 const LOOK_ANYWAY: Duration = Duration::from_secs(1);
@@ -75,12 +75,12 @@ pub(crate) struct LinkState {
 
 /// A flag that tasks wait for.
 #[derive(Debug)]
-pub(crate) struct News {
+pub(crate) struct Notify {
     sender: smol::channel::Sender<()>,
     receiver: smol::channel::Receiver<()>,
 }
 
-impl News {
+impl Notify {
     fn new() -> Self {
         let (sender, receiver) = smol::channel::bounded(1);
         Self { sender, receiver }
@@ -111,24 +111,24 @@ pub(crate) struct Shared {
     pub(crate) spool: RefCell<Spool>,
     pub(crate) link: RefCell<LinkState>,
     /// New alerts for the uplink, or another reason to look up.
-    pub(crate) news: News,
+    pub(crate) news: Notify,
     /// Grows when the uplink must start afresh.
     pub(crate) generation: Cell<u32>,
     /// The worker has ended and raises no more alerts.
     worker_ended: Cell<bool>,
     /// When shutting down: until when the last alerts may be delivered. Set once they are in the spool.
-    farewell_until: Cell<Option<Uptime>>,
+    drain_until: Cell<Option<Uptime>>,
 }
 
 impl Shared {
     /// Whether the program is shutting down.
     pub(crate) fn stopping(&self) -> bool {
-        self.farewell_until.get().is_some()
+        self.drain_until.get().is_some()
     }
 
     /// Shutting down, and either everything is delivered or the time for it is over.
-    pub(crate) fn farewell_is_over(&self) -> bool {
-        self.farewell_until
+    pub(crate) fn drain_is_over(&self) -> bool {
+        self.drain_until
             .get()
             .is_some_and(|until| self.clock.uptime() >= until || self.spool.borrow().waiting() == 0)
     }
@@ -179,7 +179,7 @@ impl Shared {
     }
 
     /// Notes that a conversation ended; the same reason is told once.
-    pub(crate) fn link_lost(&self, end: &LinkEnd, wait: Duration) {
+    pub(crate) fn link_lost(&self, end: &DisconnectReason, wait: Duration) {
         self.set_link(LinkPhase::Waiting);
         let mut link = self.link.borrow_mut();
         link.failures += 1;
@@ -227,7 +227,7 @@ impl Shared {
 /// What the workers are to the control thread, but for the commands.
 pub(crate) struct FromWorkers {
     pub(crate) alerts: Vec<Consumer<'static, Option<Alert>>>,
-    pub(crate) bell: Bell,
+    pub(crate) bell: EventFd,
     pub(crate) stop: &'static AtomicBool,
     pub(crate) threads: Vec<JoinHandle<()>>,
 }
@@ -272,10 +272,10 @@ impl Shared {
                 failures: 0,
                 last_error: None,
             }),
-            news: News::new(),
+            news: Notify::new(),
             generation: Cell::new(0),
             worker_ended: Cell::new(false),
-            farewell_until: Cell::new(None),
+            drain_until: Cell::new(None),
         };
         (Rc::new(shared), Beside { keys, listeners, reload })
     }
@@ -291,7 +291,7 @@ fn start_tasks(
     [for_status, for_commands]: [UnixListener; 2],
     keys: KeyPair,
     alerts: Vec<Consumer<'static, Option<Alert>>>,
-    bell: Bell,
+    bell: EventFd,
 ) -> Result<[Task<()>; 2], Failure> {
     let listener =
         |listener| Async::new(listener).map_err(|error| Failure::new(format!("local socket: {error}")));
@@ -321,7 +321,7 @@ pub(crate) fn run(prepared: Box<Prepared>, from_workers: FromWorkers) -> Result<
         let signals = Signals::catch()?;
         // The tasks above run for the first time, and take what they need.
         future::yield_now().await;
-        while !shared.workers.boards().are_shown() && !threads.iter().any(JoinHandle::is_finished) {
+        while !shared.workers.boards().are_published() && !threads.iter().any(JoinHandle::is_finished) {
             Timer::after(LOOK_FOR_WORKERS).await;
         }
         log::info(format_args!(
@@ -340,11 +340,11 @@ pub(crate) fn run(prepared: Box<Prepared>, from_workers: FromWorkers) -> Result<
         bell.ring();
         intake.await;
         shared.spool.borrow_mut().flush();
-        shared.farewell_until.set(Some(clock.uptime().after(uplink::FAREWELL)));
+        shared.drain_until.set(Some(clock.uptime().after(uplink::SHUTDOWN_DRAIN)));
         shared.news.tell();
         // Ends by itself: what is on its way is delivered or its time is over.
         let time = async {
-            Timer::after(uplink::FAREWELL).await;
+            Timer::after(uplink::SHUTDOWN_DRAIN).await;
         };
         future::or(uplink, time).await;
         ended
@@ -354,7 +354,7 @@ pub(crate) fn run(prepared: Box<Prepared>, from_workers: FromWorkers) -> Result<
 }
 
 /// Moves alerts from the queue into the spool.
-async fn take_alerts(shared: Rc<Shared>, mut alerts: Vec<Consumer<'static, Option<Alert>>>, bell: Bell) {
+async fn take_alerts(shared: Rc<Shared>, mut alerts: Vec<Consumer<'static, Option<Alert>>>, bell: EventFd) {
     let Ok(bell) = Async::new(bell.0) else { return };
     // Here, because nothing goes deeper into this thread's stack than the log does from here.
     shared.spool.borrow_mut().preallocate();
@@ -371,17 +371,17 @@ async fn take_alerts(shared: Rc<Shared>, mut alerts: Vec<Consumer<'static, Optio
         let mut taken = 0_u32;
         {
             let mut spool = shared.spool.borrow_mut();
-            spool.try_again(now);
+            spool.retry_flush(now);
             for alerts in &mut alerts {
                 while let Some(alert) = alerts.dequeue().flatten() {
-                    spool.take(&alert, now);
+                    spool.enqueue(&alert, now);
                     taken += 1;
                 }
             }
-            spool.lost_on_the_way(newly_lost);
-            spool.tell_gaps();
+            spool.record_queue_overflow(newly_lost);
+            spool.write_gaps();
             spool.note_delivered(now);
-            spool.rest();
+            spool.release_buffers();
         }
         if taken > 0 || newly_lost != [0; 5] {
             shared.news.tell();

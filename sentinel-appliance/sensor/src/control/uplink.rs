@@ -22,13 +22,13 @@ const RECHECK: Duration = Duration::from_secs(5);
 /// After a refusal that only a person can mend.
 const REFUSED_WAIT: Duration = Duration::from_secs(300);
 /// Time for delivering the last alerts at shutdown.
-pub(crate) const FAREWELL: Duration = Duration::from_secs(2);
+pub(crate) const SHUTDOWN_DRAIN: Duration = Duration::from_secs(2);
 /// Room for one batch; the session may set a lower limit.
 const BATCH_BYTES: usize = 4096;
 
 /// Why a conversation ended.
 #[derive(Debug)]
-pub(crate) enum LinkEnd {
+pub(crate) enum DisconnectReason {
     /// The socket failed or the collector closed it.
     Socket(String),
     /// The session failed.
@@ -41,7 +41,7 @@ pub(crate) enum LinkEnd {
     Ours,
 }
 
-impl std::fmt::Display for LinkEnd {
+impl std::fmt::Display for DisconnectReason {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Socket(what) => out.write_str(what),
@@ -53,13 +53,13 @@ impl std::fmt::Display for LinkEnd {
     }
 }
 
-impl From<SessionError> for LinkEnd {
+impl From<SessionError> for DisconnectReason {
     fn from(error: SessionError) -> Self {
         Self::Session(error)
     }
 }
 
-impl From<std::io::Error> for LinkEnd {
+impl From<std::io::Error> for DisconnectReason {
     fn from(error: std::io::Error) -> Self {
         Self::Socket(error.to_string())
     }
@@ -82,7 +82,7 @@ pub(crate) async fn keep_connected(shared: Rc<Shared>, keys: KeyPair) {
         };
         shared.set_link(LinkPhase::Connecting);
         let delivered = shared.spool.borrow().delivered();
-        let end = converse(&shared, &keys, &collector, cipher).await;
+        let end = run_session(&shared, &keys, &collector, cipher).await;
         shared.spool.borrow_mut().delivery().disconnected();
         if shared.spool.borrow().delivered() > delivered {
             backoff.reset();
@@ -90,11 +90,11 @@ pub(crate) async fn keep_connected(shared: Rc<Shared>, keys: KeyPair) {
         let random = crate::system::keys::random_u64().unwrap_or_default().to_le_bytes();
         let [a, b, c, d, ..] = random;
         let wait = match &end {
-            LinkEnd::Refused(reason) if !reason.is_temporary() => REFUSED_WAIT,
-            LinkEnd::Ours => Duration::ZERO,
+            DisconnectReason::Refused(reason) if !reason.is_temporary() => REFUSED_WAIT,
+            DisconnectReason::Ours => Duration::ZERO,
             _ => backoff.next(u32::from_le_bytes([a, b, c, d])),
         };
-        if !matches!(end, LinkEnd::Ours) {
+        if !matches!(end, DisconnectReason::Ours) {
             shared.link_lost(&end, wait);
         }
         shared.pause(wait).await;
@@ -102,19 +102,24 @@ pub(crate) async fn keep_connected(shared: Rc<Shared>, keys: KeyPair) {
 }
 
 /// One connection from the first byte to the last.
-async fn converse(shared: &Shared, keys: &KeyPair, collector: &Collector, cipher: Cipher) -> LinkEnd {
-    match try_converse(shared, keys, collector, cipher).await {
+async fn run_session(
+    shared: &Shared,
+    keys: &KeyPair,
+    collector: &Collector,
+    cipher: Cipher,
+) -> DisconnectReason {
+    match try_session(shared, keys, collector, cipher).await {
         Ok(never) => match never {},
         Err(end) => end,
     }
 }
 
-async fn try_converse(
+async fn try_session(
     shared: &Shared,
     keys: &KeyPair,
     collector: &Collector,
     cipher: Cipher,
-) -> Result<std::convert::Infallible, LinkEnd> {
+) -> Result<std::convert::Infallible, DisconnectReason> {
     let stream = connect(&collector.address).await?;
     let session =
         SensorSession::connect(keys, &collector.key, cipher, Limits::SENSOR, shared.clock.uptime())?;
@@ -144,13 +149,13 @@ async fn try_converse(
             flush(&stream, &mut talk.session, shared.clock.uptime())?;
         }
         flush(&stream, &mut talk.session, shared.clock.uptime())?;
-        if shared.generation.get() != generation || shared.farewell_is_over() {
-            return Err(LinkEnd::Ours);
+        if shared.generation.get() != generation || shared.drain_is_over() {
+            return Err(DisconnectReason::Ours);
         }
         let deadline = talk.deadline()?;
         wait(shared, &stream, !talk.session.pending().is_empty(), deadline).await?;
         match (&mut stream.get_ref()).read(&mut incoming) {
-            Ok(0) => return Err(LinkEnd::Socket("the collector closed the connection".into())),
+            Ok(0) => return Err(DisconnectReason::Socket("the collector closed the connection".into())),
             Ok(count) => talk.take(incoming.get(..count).unwrap_or_default(), &hello)?,
             Err(error) if is_later(error.kind()) => {}
             Err(error) => return Err(error.into()),
@@ -169,7 +174,7 @@ struct UplinkConnection<'s> {
 
 impl UplinkConnection<'_> {
     /// Feeds bytes frame by frame.
-    fn take(&mut self, mut bytes: &[u8], hello: &Hello<'_>) -> Result<(), LinkEnd> {
+    fn take(&mut self, mut bytes: &[u8], hello: &Hello<'_>) -> Result<(), DisconnectReason> {
         while !bytes.is_empty() {
             let used = self.session.receive(bytes)?;
             self.events(hello)?;
@@ -179,7 +184,7 @@ impl UplinkConnection<'_> {
     }
 
     /// Acts on what the session says until it is idle.
-    fn events(&mut self, hello: &Hello<'_>) -> Result<(), LinkEnd> {
+    fn events(&mut self, hello: &Hello<'_>) -> Result<(), DisconnectReason> {
         let now = self.shared.clock.uptime();
         loop {
             match self.session.poll(now)? {
@@ -193,17 +198,19 @@ impl UplinkConnection<'_> {
                 SensorEvent::Message(ToSensor::Ack(id)) => {
                     self.shared.spool.borrow_mut().acked(id);
                 }
-                SensorEvent::Message(ToSensor::Rejected(reason)) => return Err(LinkEnd::Refused(reason)),
+                SensorEvent::Message(ToSensor::Rejected(reason)) => {
+                    return Err(DisconnectReason::Refused(reason));
+                }
                 SensorEvent::Message(_) | _ => {}
             }
         }
     }
 
     /// Queues one message of what there is to say, if there is room; says whether it did.
-    fn fill(&mut self) -> Result<bool, LinkEnd> {
+    fn fill(&mut self) -> Result<bool, DisconnectReason> {
         let now = self.shared.clock.uptime();
         if self.shared.spool.borrow_mut().delivery().is_overdue(now) {
-            return Err(LinkEnd::Overdue);
+            return Err(DisconnectReason::Overdue);
         }
         if !self.welcomed || !self.session.pending().is_empty() {
             return Ok(false);
@@ -251,7 +258,7 @@ impl UplinkConnection<'_> {
         Ok(true)
     }
 
-    fn deadline(&self) -> Result<Uptime, LinkEnd> {
+    fn deadline(&self) -> Result<Uptime, DisconnectReason> {
         let mut deadline = self.session.next_deadline();
         // While the socket takes nothing, telemetry waits for it and not for the time.
         if self.welcomed && self.session.pending().is_empty() {
@@ -265,11 +272,11 @@ impl UplinkConnection<'_> {
 }
 
 /// A full send buffer is no error: the session keeps its turn.
-pub(crate) fn queued(outcome: Result<(), SendError>) -> Result<(), LinkEnd> {
+pub(crate) fn queued(outcome: Result<(), SendError>) -> Result<(), DisconnectReason> {
     match outcome {
         Ok(()) | Err(SendError::Busy) => Ok(()),
         Err(SendError::Closed(error)) => Err(error.into()),
-        Err(other) => Err(LinkEnd::Socket(other.to_string())),
+        Err(other) => Err(DisconnectReason::Socket(other.to_string())),
     }
 }
 
@@ -277,7 +284,7 @@ pub(crate) fn flush(
     stream: &Async<TcpStream>,
     session: &mut SensorSession,
     now: Uptime,
-) -> Result<(), LinkEnd> {
+) -> Result<(), DisconnectReason> {
     while !session.pending().is_empty() {
         match (&mut stream.get_ref()).write(session.pending()) {
             Ok(count) => session.sent(count, now),
@@ -298,7 +305,7 @@ async fn wait(
     stream: &Async<TcpStream>,
     wants_to_write: bool,
     deadline: Uptime,
-) -> Result<(), LinkEnd> {
+) -> Result<(), DisconnectReason> {
     let socket = async {
         if wants_to_write {
             future::or(stream.readable(), stream.writable()).await
@@ -314,7 +321,7 @@ async fn wait(
         Timer::at(shared.clock.instant(deadline)).await;
         Ok(())
     };
-    future::or(socket, future::or(news, time)).await.map_err(LinkEnd::from)
+    future::or(socket, future::or(news, time)).await.map_err(DisconnectReason::from)
 }
 
 /// The counters that travel.

@@ -12,7 +12,7 @@ use std::io::{BufRead, BufReader, Read};
 use sentinel_alert::json;
 use sentinel_capture::interfaces::{self, FlowTable, Interface};
 
-use crate::control::workers::Books;
+use crate::control::workers::FrameCounts;
 
 /// With less traffic than this there is nothing to judge.
 const MIN_BYTES: u64 = 64 * 1024;
@@ -59,7 +59,7 @@ impl Visibility {
     }
 
     /// Compares, and looks for what may hide traffic.
-    pub(crate) fn report(&self, books: &Books) -> Report {
+    pub(crate) fn report(&self, books: &FrameCounts) -> Report {
         let all = interfaces::list().unwrap_or_default();
         let (mut seen, mut on_wire, mut each) = (0, 0, Vec::new());
         let counts = books.snapshot.interfaces.iter().zip(books.refused);

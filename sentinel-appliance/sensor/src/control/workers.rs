@@ -9,44 +9,44 @@ use sentinel_filter::{Packet, Program};
 use smol::Timer;
 use smol::lock::Mutex;
 
-use crate::control::accounting::Ledger;
+use crate::control::accounting::FilterAccounting;
 use crate::settings::KernelSnap;
-use crate::worker::event_loop::{Bell, COMMAND_QUEUE_LEN, Command};
-use crate::worker::interface::Programs;
+use crate::worker::event_loop::{COMMAND_QUEUE_LEN, Command, EventFd};
+use crate::worker::interface::KernelFilters;
 use crate::worker::packet_memory::PacketMemory;
-use crate::worker::snapshot::{Boards, MAX_INTERFACES, Snapshot};
+use crate::worker::snapshot::{MAX_INTERFACES, Snapshot, SnapshotCells};
 
 /// A worker looks at its commands at every block, and when it is woken.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(2);
 const LOOK: Duration = Duration::from_micros(500);
 
 /// The way to one worker.
-pub(crate) struct Hand {
+pub(crate) struct WorkerHandle {
     pub(crate) commands: Producer<'static, Command>,
     pub(crate) copies: Consumer<'static, PacketMemory>,
-    pub(crate) wake: Bell,
+    pub(crate) wake: EventFd,
 }
 
 /// All workers.
 pub(crate) struct Workers {
-    boards: Boards,
-    hands: RefCell<Vec<Hand>>,
+    boards: SnapshotCells,
+    hands: RefCell<Vec<WorkerHandle>>,
     /// Frames that each worker keeps.
     kept_frames: usize,
-    ledger: RefCell<Ledger>,
+    ledger: RefCell<FilterAccounting>,
     is_capturing: Cell<bool>,
     /// One change at a time.
     turn: Mutex<()>,
 }
 
 /// What all workers report, with the frames that the kernel's filter refused.
-pub(crate) struct Books {
+pub(crate) struct FrameCounts {
     pub(crate) snapshot: Snapshot,
     /// For each interface.
     pub(crate) refused: [u64; MAX_INTERFACES],
 }
 
-impl Books {
+impl FrameCounts {
     /// Frames that were on the interfaces.
     pub(crate) fn seen(&self) -> u64 {
         self.snapshot.seen() + self.filtered()
@@ -59,7 +59,12 @@ impl Books {
 }
 
 impl Workers {
-    pub(crate) fn new(boards: Boards, hands: Vec<Hand>, kept_frames: usize, ledger: Ledger) -> Self {
+    pub(crate) fn new(
+        boards: SnapshotCells,
+        hands: Vec<WorkerHandle>,
+        kept_frames: usize,
+        ledger: FilterAccounting,
+    ) -> Self {
         Self {
             boards,
             hands: RefCell::new(hands),
@@ -70,18 +75,18 @@ impl Workers {
         }
     }
 
-    pub(crate) fn boards(&self) -> Boards {
+    pub(crate) fn boards(&self) -> SnapshotCells {
         self.boards
     }
 
     /// What was seen until now, and what became of it.
-    pub(crate) fn books(&self) -> Books {
+    pub(crate) fn books(&self) -> FrameCounts {
         // In this order: what a ring takes meanwhile must not look refused.
         let mut ledger = self.ledger.borrow_mut();
         ledger.read();
         let snapshot = self.boards.read();
         let refused = ledger.refused(&snapshot.interfaces);
-        Books { snapshot, refused }
+        FrameCounts { snapshot, refused }
     }
 
     /// Meters of interfaces that went away or came back.
@@ -95,7 +100,7 @@ impl Workers {
     }
 
     /// Takes over new settings; refused while earlier commands wait.
-    pub(crate) async fn tune(&self, make: impl Fn() -> Command) -> Result<(), String> {
+    pub(crate) async fn reconfigure(&self, make: impl Fn() -> Command) -> Result<(), String> {
         let _turn = self.turn.lock().await;
         self.all(&make).await
     }
@@ -105,7 +110,7 @@ impl Workers {
     /// # Errors
     /// What is wrong with the filter, and then nothing changes; or which worker did not follow.
     pub(crate) async fn open(&self, expression: &str, snap: KernelSnap) -> Result<(), String> {
-        let programs = Programs::new(expression, snap)?;
+        let programs = KernelFilters::new(expression, snap)?;
         let _turn = self.turn.lock().await;
         self.all(&|| Command::Close).await?;
         self.ledger.borrow_mut().measure(!expression.is_empty(), &self.boards.read().interfaces);
@@ -125,7 +130,8 @@ impl Workers {
 
     /// Gives a command to every worker, and waits until all have done it.
     async fn all(&self, make: &dyn Fn() -> Command) -> Result<(), String> {
-        let done = |boards: Boards| boards.each().map(|board| (board.commands, board.refused_commands));
+        let done =
+            |boards: SnapshotCells| boards.each().map(|board| (board.commands, board.refused_commands));
         let before: Vec<(u64, u64)> = done(self.boards).collect();
         {
             let mut hands = self.hands.borrow_mut();

@@ -23,19 +23,19 @@ pub(crate) enum Found<'f> {
 }
 
 /// Unfolds frames. Memory: 4 MiB, used as far as fragments need it.
-pub(crate) struct Unfold {
+pub(crate) struct Decapsulator {
     fragments: Fragments<'static>,
     key: HashKey,
 }
 
-impl Unfold {
+impl Decapsulator {
     /// With memory of its own.
     pub(crate) fn new(key: HashKey) -> Self {
         let fragments = Fragments::new(
-            OnDemand.allocate_default(DATAGRAMS),
-            OnDemand.allocate_default(DATAGRAMS),
-            OnDemand.allocate_default(DATAGRAMS),
-            OnDemand.allocate_default(DATAGRAMS * MAX_DATAGRAM_LEN),
+            LazyAllocator.allocate_default(DATAGRAMS),
+            LazyAllocator.allocate_default(DATAGRAMS),
+            LazyAllocator.allocate_default(DATAGRAMS),
+            LazyAllocator.allocate_default(DATAGRAMS * MAX_DATAGRAM_LEN),
         );
         Self { fragments, key }
     }
@@ -78,9 +78,9 @@ fn decapsulate<'p>(packet: &Packet<'p>) -> Option<Packet<'p>> {
 }
 
 /// Memory that is never given back, of which the system gives a page when it is written to.
-pub(crate) struct OnDemand;
+pub(crate) struct LazyAllocator;
 
-impl TableAllocator<'static> for OnDemand {
+impl TableAllocator<'static> for LazyAllocator {
     fn allocate<T: Clone + 'static>(&mut self, count: usize, empty: T) -> &'static mut [T] {
         vec![empty; count].leak()
     }

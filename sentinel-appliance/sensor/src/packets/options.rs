@@ -9,7 +9,7 @@ use crate::packets::save::SaveRequest;
 
 /// All of it.
 #[derive(Clone, Debug)]
-pub(crate) struct Plan {
+pub(crate) struct PacketOptions {
     pub(crate) view: View,
     /// Lines in colours.
     pub(crate) colours: bool,
@@ -33,7 +33,7 @@ pub(crate) struct Plan {
     pub(crate) statistics: Option<Duration>,
 }
 
-impl Plan {
+impl PacketOptions {
     /// `, filter: EXPRESSION` for the log, if there is one.
     pub(crate) fn filter_text(&self) -> String {
         if self.expression.is_empty() { String::new() } else { format!(", filter: {}", self.expression) }

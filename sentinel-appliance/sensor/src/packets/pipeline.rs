@@ -10,18 +10,18 @@ use sentinel_track::hash::HashKey;
 use sentinel_units::{LinkType, Prefix, Timestamp};
 
 use crate::packets::flows::FlowView;
-use crate::packets::options::{Plan, View};
+use crate::packets::options::{PacketOptions, View};
 use crate::packets::record::RecordView;
 use crate::packets::results::Results;
 use crate::packets::save::{Save, Saved};
 use crate::packets::show::statistics::Statistics;
 use crate::packets::show::{Facts, hex, json, line};
-use crate::packets::totals::{Source, Totals};
+use crate::packets::totals::{PacketSource, Totals};
 use crate::settings::Settings;
 use crate::system::clock;
 use crate::terminal::failure::Failure;
 use crate::terminal::output::Output;
-use crate::worker::analyser::{Analyser, Tuning};
+use crate::worker::analyser::{Analyser, LiveConfig};
 
 /// Whether more packets are wanted.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -32,14 +32,14 @@ pub(crate) enum Step {
 
 /// The one thing that is done with packets, if it is one that takes frames of a file as they come.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Shortcut {
+enum BulkAction {
     Analyse,
     Count,
 }
 
-/// What [`Packets::take_file`] came to.
+/// What [`Packets::bulk_read`] came to.
 #[derive(Debug, Default)]
-pub(crate) struct Straight {
+pub(crate) struct BulkRead {
     /// Frames taken.
     pub(crate) frames: u64,
     /// The file has no more of them.
@@ -52,8 +52,8 @@ pub(crate) struct Straight {
 
 /// The packets that are wanted, one after the other.
 pub(crate) struct Packets {
-    plan: Plan,
-    shortcut: Option<Shortcut>,
+    options: PacketOptions,
+    bulk_action: Option<BulkAction>,
     analyser: Option<Analyser>,
     flows: Option<FlowView>,
     records: Option<RecordView>,
@@ -70,43 +70,43 @@ pub(crate) struct Packets {
 }
 
 impl Packets {
-    /// Opens what the plan asks for. `interfaces` and the networks that they are in are those of a live capture.
+    /// Opens what the options asks for. `interfaces` and the networks that they are in are those of a live capture.
     pub(crate) fn new(
-        plan: &Plan,
+        options: &PacketOptions,
         settings: &Settings,
         seed: u64,
         interfaces: Vec<String>,
         networks: &[Prefix],
     ) -> Result<Self, Failure> {
-        let analyser = if plan.view.has_alerts() {
+        let analyser = if options.view.has_alerts() {
             let listed = crate::settings::suspicious_ports::load(settings.suspicious_ports_file.as_deref())
                 .map_err(Failure::other)?;
-            let tuning = Tuning::new(settings, networks, listed);
-            Some(Analyser::new(settings.memory_kib, HashKey::new(seed), &tuning))
+            let live_config = LiveConfig::new(settings, networks, listed);
+            Some(Analyser::new(settings.memory_kib, HashKey::new(seed), &live_config))
         } else {
             None
         };
-        let records = (plan.view == View::Records).then(|| RecordView::new(seed));
-        let flows = (plan.view == View::Flows).then(|| FlowView::new(settings.flow_entries, seed));
-        let results = match &plan.results {
+        let records = (options.view == View::Records).then(|| RecordView::new(seed));
+        let flows = (options.view == View::Flows).then(|| FlowView::new(settings.flow_entries, seed));
+        let results = match &options.results {
             Some(directory) => Some(Results::open(directory, clock::wall())?),
             None => None,
         };
-        let save = plan.save.clone().map(|request| Save::new(request, interfaces.clone()));
-        let statistics = plan.statistics.map(|_| Statistics::default());
-        let is_bare = plan.count.is_none()
-            && plan.snap_bytes.is_none()
+        let save = options.save.clone().map(|request| Save::new(request, interfaces.clone()));
+        let statistics = options.statistics.map(|_| Statistics::default());
+        let is_bare = options.count.is_none()
+            && options.snap_bytes.is_none()
             && save.is_none()
             && results.is_none()
             && statistics.is_none();
-        let shortcut = match plan.view {
-            View::Alerts | View::AlertText if is_bare => Some(Shortcut::Analyse),
-            View::CountOnly if is_bare => Some(Shortcut::Count),
+        let bulk_action = match options.view {
+            View::Alerts | View::AlertText if is_bare => Some(BulkAction::Analyse),
+            View::CountOnly if is_bare => Some(BulkAction::Count),
             _ => None,
         };
         Ok(Self {
-            plan: plan.clone(),
-            shortcut,
+            options: options.clone(),
+            bulk_action,
             analyser,
             flows,
             records,
@@ -141,64 +141,64 @@ impl Packets {
         self.log(what)
     }
 
-    /// Whether [`Self::take_file`] does all that is wanted.
-    pub(crate) const fn have_shortcut(&self) -> bool {
-        self.shortcut.is_some()
+    /// Whether [`Self::bulk_read`] does all that is wanted.
+    pub(crate) const fn can_bulk_read(&self) -> bool {
+        self.bulk_action.is_some()
     }
 
     /// Takes at most `most` frames of a file the shortest way.
-    pub(crate) fn take_file(&mut self, reader: &mut Reader<'_>, most: u64) -> Result<Straight, Failure> {
-        if self.shortcut == Some(Shortcut::Analyse) {
+    pub(crate) fn bulk_read(&mut self, reader: &mut Reader<'_>, most: u64) -> Result<BulkRead, Failure> {
+        if self.bulk_action == Some(BulkAction::Analyse) {
             self.analyse_file(reader, most)
         } else {
             self.count_file(reader, most)
         }
     }
 
-    fn count_file(&mut self, reader: &mut Reader<'_>, most: u64) -> Result<Straight, Failure> {
-        let mut straight = Straight::default();
-        while straight.frames < most {
+    fn count_file(&mut self, reader: &mut Reader<'_>, most: u64) -> Result<BulkRead, Failure> {
+        let mut bulk = BulkRead::default();
+        while bulk.frames < most {
             match reader.next() {
-                Ok(Some(_)) => straight.frames += 1,
-                Ok(None) => straight.is_over = true,
-                Err(error) => straight.error = Some(error),
+                Ok(Some(_)) => bulk.frames += 1,
+                Ok(None) => bulk.is_over = true,
+                Err(error) => bulk.error = Some(error),
             }
-            if straight.is_over || straight.error.is_some() {
+            if bulk.is_over || bulk.error.is_some() {
                 break;
             }
         }
-        self.count += straight.frames;
-        Ok(straight)
+        self.count += bulk.frames;
+        Ok(bulk)
     }
 
     /// A loop of its own: handed to a common one, what is done with a frame would be called for each, in 8 instructions.
-    fn analyse_file(&mut self, reader: &mut Reader<'_>, most: u64) -> Result<Straight, Failure> {
-        let mut straight = Straight::default();
+    fn analyse_file(&mut self, reader: &mut Reader<'_>, most: u64) -> Result<BulkRead, Failure> {
+        let mut bulk = BulkRead::default();
         self.analyse(|analyser, raise| {
-            while straight.frames < most {
+            while bulk.frames < most {
                 match reader.next() {
                     Ok(Some(frame)) => {
-                        straight.frames += 1;
+                        bulk.frames += 1;
                         if frame.link != LinkType::ETHERNET && !frame.link.is_supported() {
-                            straight.unsupported = Some(frame.link);
+                            bulk.unsupported = Some(frame.link);
                         }
                         analyser.frame(&frame, raise);
                     }
-                    Ok(None) => straight.is_over = true,
-                    Err(error) => straight.error = Some(error),
+                    Ok(None) => bulk.is_over = true,
+                    Err(error) => bulk.error = Some(error),
                 }
-                if straight.is_over || straight.error.is_some() {
+                if bulk.is_over || bulk.error.is_some() {
                     return;
                 }
             }
         })?;
         self.count = self.analyser.as_ref().map_or(0, |analyser| analyser.counts().analysed);
-        Ok(straight)
+        Ok(bulk)
     }
 
     /// Takes in one packet.
     pub(crate) fn packet(&mut self, frame: &Frame<'_>) -> Result<Step, Failure> {
-        if self.shortcut == Some(Shortcut::Analyse) {
+        if self.bulk_action == Some(BulkAction::Analyse) {
             self.count += 1;
             self.analyse(|analyser, raise| analyser.frame(frame, raise))?;
             return Ok(Step::Continue);
@@ -211,35 +211,35 @@ impl Packets {
         }
         self.count += 1;
         self.show(frame)?;
-        let is_last = self.plan.count.is_some_and(|most| self.count >= most);
+        let is_last = self.options.count.is_some_and(|most| self.count >= most);
         Ok(if is_last { Step::Stop } else { Step::Continue })
     }
 
     fn cut<'f>(&self, frame: &Frame<'f>) -> Frame<'f> {
-        let most = self.plan.snap_bytes.and_then(|most| usize::try_from(most).ok());
+        let most = self.options.snap_bytes.and_then(|most| usize::try_from(most).ok());
         let bytes = most.and_then(|most| frame.bytes.get(..most)).unwrap_or(frame.bytes);
         Frame { bytes, ..*frame }
     }
 
     fn show(&mut self, frame: &Frame<'_>) -> Result<(), Failure> {
-        let is_shown = !self.plan.quiet;
-        match self.plan.view {
+        let is_published = !self.options.quiet;
+        match self.options.view {
             View::Alerts | View::AlertText => {
                 self.analyse(|analyser, raise| analyser.frame(frame, raise))?;
             }
-            View::Records if is_shown => {
+            View::Records if is_published => {
                 if let Some(records) = &mut self.records {
                     records.frame(frame, &mut self.output)?;
                 }
             }
-            View::Flows if is_shown => {
+            View::Flows if is_published => {
                 if let Some(flows) = &mut self.flows {
                     flows.frame(frame, &mut self.output)?;
                 }
             }
             _ => {}
         }
-        let has_facts = is_shown && matches!(self.plan.view, View::Lines | View::Json);
+        let has_facts = is_published && matches!(self.options.view, View::Lines | View::Json);
         if !has_facts && self.results.is_none() && self.statistics.is_none() {
             return Ok(());
         }
@@ -257,7 +257,7 @@ impl Packets {
     }
 
     fn show_facts(&mut self, frame: &Frame<'_>, facts: &Facts<'_>) -> Result<(), Failure> {
-        let Plan { view, colours, bytes, .. } = self.plan;
+        let PacketOptions { view, colours, bytes, .. } = self.options;
         let interface = self.interfaces.get(usize::from(frame.interface)).map(String::as_str);
         let (number, several) = (self.count, self.interfaces.len() > 1);
         self.output.line(|out| {
@@ -282,12 +282,12 @@ impl Packets {
 
     /// Runs one step of the analysis and prints what it raises.
     fn analyse(&mut self, step: impl FnOnce(&mut Analyser, &mut dyn FnMut(Alert))) -> Result<(), Failure> {
-        let Self { analyser: Some(analyser), plan, output, alerts, .. } = self else { return Ok(()) };
+        let Self { analyser: Some(analyser), options, output, alerts, .. } = self else { return Ok(()) };
         let mut outcome = Ok(());
         step(analyser, &mut |alert: Alert| {
             *alerts += 1;
-            let written = match plan.view {
-                _ if plan.quiet => Ok(()),
+            let written = match options.view {
+                _ if options.quiet => Ok(()),
                 View::Alerts => output.alert_json(&alert, None),
                 _ => output.alert_text(&alert),
             };
@@ -320,9 +320,9 @@ impl Packets {
 
     /// Statistics go to standard output if nothing else does, else to standard error; and to the log.
     fn say_statistics(&mut self, text: &str) -> Result<(), Failure> {
-        let to_output = self.plan.view == View::Nothing
-            && self.plan.save.as_ref().is_none_or(|save| save.path.as_os_str() != "-");
-        if self.plan.quiet {
+        let to_output = self.options.view == View::Nothing
+            && self.options.save.as_ref().is_none_or(|save| save.path.as_os_str() != "-");
+        if self.options.quiet {
         } else if to_output {
             self.output.text(text)?;
             self.output.flush()?;
@@ -352,7 +352,7 @@ impl Packets {
         if let (Some(save), Some(link)) = (&mut self.save, self.link) {
             save.begin(clock::wall(), link)?;
         }
-        if self.plan.view == View::CountOnly && !self.plan.quiet {
+        if self.options.view == View::CountOnly && !self.options.quiet {
             let count = self.count;
             self.output.line(|line| write!(line, "{count}"))?;
         }
@@ -364,7 +364,7 @@ impl Packets {
         }
         let summary = self.summary(totals).map_err(|_| Failure::new("formatting the summary failed"))?;
         self.log(&summary)?;
-        if !self.plan.quiet && (totals.source == Source::Live || self.plan.view.is_for_people()) {
+        if !self.options.quiet && (totals.source == PacketSource::Live || self.options.view.is_for_people()) {
             say(&summary);
         }
         Ok(())

@@ -11,12 +11,12 @@ pub(crate) struct Totals {
     pub(crate) filtered: Option<u64>,
     /// Those for which the kernel had no room; `None` for files.
     pub(crate) dropped: Option<u64>,
-    pub(crate) source: Source,
+    pub(crate) source: PacketSource,
 }
 
 /// Where packets come from.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(crate) enum Source {
+pub(crate) enum PacketSource {
     #[default]
     File,
     Live,
@@ -26,8 +26,8 @@ impl Totals {
     /// In tcpdump's words, and what it does not say; a line each. `captured` were handled.
     pub(crate) fn write(&self, captured: u64, text: &mut String) -> Result {
         let received = match self.source {
-            Source::Live => "received by filter",
-            Source::File => "read",
+            PacketSource::Live => "received by filter",
+            PacketSource::File => "read",
         };
         let counts = [
             (Some(captured), "captured"),
@@ -52,8 +52,8 @@ mod tests {
 
     #[test]
     fn the_words_are_those_of_tcpdump() {
-        let live = Totals { received: 3, filtered: Some(7), dropped: Some(0), source: Source::Live };
-        let file = Totals { received: 2, filtered: Some(1), dropped: None, source: Source::File };
+        let live = Totals { received: 3, filtered: Some(7), dropped: Some(0), source: PacketSource::Live };
+        let file = Totals { received: 2, filtered: Some(1), dropped: None, source: PacketSource::File };
         for (totals, captured, expected) in [
             (
                 live,

@@ -64,7 +64,7 @@ pub(crate) enum Mistake {
     SectionType,
     /// `option` or `list` without a name or without a value.
     NameAndValue(&'static str),
-    /// Words after the end of the statement.
+    /// Arguments after the end of the statement.
     Surplus(String),
 }
 
@@ -277,7 +277,7 @@ fn statement(words: Vec<Word>) -> Result<Statement, SyntaxError> {
     }
 }
 
-/// Words that the longest statement has, and one more to complain about.
+/// Arguments that the longest statement has, and one more to complain about.
 const MAX_WORDS: usize = 4;
 
 const fn is_blank(byte: u8) -> bool {

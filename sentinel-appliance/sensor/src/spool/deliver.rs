@@ -10,7 +10,7 @@ use sentinel_uplink::{Delivery, Resume};
 use super::{Item, Record, Spool, decode, read_record};
 
 /// Least time between two records that everything is delivered, but for those that go with a flush.
-pub(super) const REMEMBER_INTERVAL: Duration = Duration::from_secs(60);
+pub(super) const DELIVERED_INTERVAL: Duration = Duration::from_secs(60);
 
 impl Spool {
     /// The books of what was sent.
@@ -84,9 +84,9 @@ impl Spool {
     }
 
     /// Alerts and gaps among the records after those that are delivered; nothing may be on its way.
-    pub(super) fn count_undelivered(&mut self) -> Waiting {
+    pub(super) fn count_undelivered(&mut self) -> Backlog {
         let from = self.delivery.next_after().map_or(self.log.oldest(), RecordId::next);
-        let (range, mut waiting) = (from..self.log.next_id(), Waiting::default());
+        let (range, mut waiting) = (from..self.log.next_id(), Backlog::default());
         self.each_item(range, |_, _, length| waiting.add(length));
         waiting
     }
@@ -95,31 +95,31 @@ impl Spool {
     /// Not after each acknowledgement, which would double what goes into the journal.
     pub(crate) fn note_delivered(&mut self, now: Uptime) {
         self.now = now;
-        let is_due = now.since(self.remembered_at) >= REMEMBER_INTERVAL;
+        let is_due = now.since(self.delivered_logged_at) >= DELIVERED_INTERVAL;
         if self.waiting() == 0 && is_due && !self.log.needs_flush() {
-            self.remembered_at = now;
-            self.remember_delivered();
+            self.delivered_logged_at = now;
+            self.log_delivered();
         }
     }
 
     /// Writes into the log how far delivering has come, if it has come further since.
-    pub(super) fn remember_delivered(&mut self) {
+    pub(super) fn log_delivered(&mut self) {
         let durable = self.delivery.durable();
         let before = durable.map_or(0, |last| last.next().0);
-        if durable != self.remembered && self.append(&Record::Delivered { before }) {
-            self.remembered = durable;
+        if durable != self.delivered_logged && self.append(&Record::Delivered { before }) {
+            self.delivered_logged = durable;
         }
     }
 }
 
 /// Alerts and gaps that the collector has not acknowledged.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Waiting {
+pub(super) struct Backlog {
     pub(super) items: u64,
     pub(super) bytes: u64,
 }
 
-impl Waiting {
+impl Backlog {
     pub(super) fn add(&mut self, bytes: usize) {
         self.items += 1;
         self.bytes += u64::try_from(bytes).unwrap_or(u64::MAX);

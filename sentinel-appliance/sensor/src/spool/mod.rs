@@ -17,18 +17,18 @@ use crate::system::keys;
 use crate::terminal::failure::Failure;
 use crate::terminal::log;
 
-mod carry;
 mod deliver;
 mod open;
-mod pause;
 mod record;
+mod relocate;
+mod retry;
 
-use carry::{gather, lost_alert};
-use deliver::Waiting;
+use deliver::Backlog;
 use open::{Past, boot_number, storage, survey};
-use pause::Pause;
 use record::decode;
 pub(crate) use record::{Item, Record, read_record};
+use relocate::{lost_alert, merge_gap};
+use retry::RetryBackoff;
 
 /// Name of the log in the state directory.
 pub(crate) const MAIN_FILE: &str = "log";
@@ -41,8 +41,8 @@ pub(crate) type Log = RingLog<FileStorage, FileStorage>;
 /// Counters of the spool.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct SpoolCounts {
-    /// Alerts taken over from the worker.
-    pub(crate) taken: u64,
+    /// Alerts received from the workers.
+    pub(crate) enqueued: u64,
     /// Alerts stored in the log.
     pub(crate) stored: u64,
     /// Alerts that were lost before they were delivered, by reason: spool full, queue full, storage failed.
@@ -69,18 +69,18 @@ pub(crate) struct Spool {
     next_seq: u64,
     delivery: Delivery<RecordId>,
     /// What the newest record in the log says of [`Spool::delivery`], and when it was written.
-    remembered: Option<RecordId>,
-    remembered_at: Uptime,
+    delivered_logged: Option<RecordId>,
+    delivered_logged_at: Uptime,
     /// Alerts and gaps in the log that the collector has not acknowledged, as far as we know.
-    undelivered: Waiting,
+    undelivered: Backlog,
     counts: SpoolCounts,
     /// Alerts that could not be stored, to be told in gap records as soon as storing works again: one for each
     /// run and reason.
-    untold: Vec<Gap>,
+    unwritten_gaps: Vec<Gap>,
     /// Gaps written again that may have been sent: they must not change.
     sent_gaps: Vec<AlertId>,
     /// Records below this were carried forward; they may still be there if the write that destroys them failed.
-    carried_until: RecordId,
+    relocated_until: RecordId,
     policy: FlushPolicy,
     day_start: Uptime,
     day_bytes: u64,
@@ -92,8 +92,8 @@ pub(crate) struct Spool {
     key_error: Option<String>,
     /// Time of the last call that told it.
     now: Uptime,
-    main_pause: Pause,
-    journal_pause: Pause,
+    main_backoff: RetryBackoff,
+    journal_backoff: RetryBackoff,
     /// [`SpoolCounts::lost_storage`] when main began to refuse.
     lost_before: u64,
 }
@@ -147,13 +147,13 @@ impl Spool {
             boot,
             next_seq: 1,
             delivery: Delivery::new(delivered),
-            remembered: delivered,
-            remembered_at: Uptime::ZERO,
-            undelivered: Waiting::default(),
+            delivered_logged: delivered,
+            delivered_logged_at: Uptime::ZERO,
+            undelivered: Backlog::default(),
             counts: SpoolCounts::default(),
-            untold: Vec::new(),
+            unwritten_gaps: Vec::new(),
             sent_gaps: Vec::new(),
-            carried_until: RecordId(0),
+            relocated_until: RecordId(0),
             policy: FlushPolicy::new(settings),
             day_start: Uptime::ZERO,
             day_bytes: 0,
@@ -161,8 +161,8 @@ impl Spool {
             flush_error: None,
             key_error: None,
             now: Uptime::ZERO,
-            main_pause: Pause::default(),
-            journal_pause: Pause::default(),
+            main_backoff: RetryBackoff::default(),
+            journal_backoff: RetryBackoff::default(),
             lost_before: 0,
         };
         spool.undelivered = spool.count_undelivered();
@@ -202,11 +202,11 @@ impl Spool {
     }
 
     /// Numbers an alert and stores it.
-    pub(crate) fn take(&mut self, alert: &Alert, now: Uptime) {
+    pub(crate) fn enqueue(&mut self, alert: &Alert, now: Uptime) {
         self.now = now;
         let id = AlertId { boot: self.boot, seq: self.next_seq };
         self.next_seq += 1;
-        self.counts.taken += 1;
+        self.counts.enqueued += 1;
         let mut bytes = [0; wire::MAX_ALERT_LEN];
         let stored = wire::encode(alert, Timestamp::ZERO, &mut bytes).is_ok_and(|bytes| {
             let bytes: &[u8] = bytes;
@@ -219,12 +219,12 @@ impl Spool {
             }
         } else {
             self.counts.lost_storage += 1;
-            gather(&mut self.untold, lost_alert(id, alert.severity, GapReason::StorageLost));
+            merge_gap(&mut self.unwritten_gaps, lost_alert(id, alert.severity, GapReason::StorageLost));
         }
     }
 
     /// The worker could not hand over so many alerts, least severe first: they get numbers and a gap.
-    pub(crate) fn lost_on_the_way(&mut self, by_severity: [u32; 5]) {
+    pub(crate) fn record_queue_overflow(&mut self, by_severity: [u32; 5]) {
         let count = by_severity.iter().map(|count| u64::from(*count)).sum::<u64>();
         if count == 0 {
             return;
@@ -239,15 +239,15 @@ impl Spool {
             lost_by_severity: by_severity,
             reason: GapReason::QueueFull,
         };
-        gather(&mut self.untold, gap);
-        self.tell_gaps();
+        merge_gap(&mut self.unwritten_gaps, gap);
+        self.write_gaps();
     }
 
     /// Stores the gaps that could not be stored before; says whether none is left.
-    pub(crate) fn tell_gaps(&mut self) -> bool {
-        while let Some(gap) = self.untold.pop() {
+    pub(crate) fn write_gaps(&mut self) -> bool {
+        while let Some(gap) = self.unwritten_gaps.pop() {
             if !self.store(&Record::Gap(gap)) {
-                gather(&mut self.untold, gap);
+                merge_gap(&mut self.unwritten_gaps, gap);
                 return false;
             }
         }
@@ -255,7 +255,7 @@ impl Spool {
     }
 
     fn store_after_gaps(&mut self, record: &Record<'_>) -> bool {
-        self.tell_gaps() && self.store(record)
+        self.write_gaps() && self.store(record)
     }
 
     /// Brings a record into the log; makes room first if the open segment is full. That is no matter of the
@@ -268,21 +268,23 @@ impl Spool {
     fn append(&mut self, record: &Record<'_>) -> bool {
         let mut bytes = [0; MAX_RECORD];
         let Ok(bytes) = postcard::to_slice(record, &mut bytes) else { return false };
-        let suspended =
-            Suspended { main: self.main_pause.holds(self.now), journal: self.journal_pause.holds(self.now) };
+        let suspended = Suspended {
+            main: self.main_backoff.is_waiting(self.now),
+            journal: self.journal_backoff.is_waiting(self.now),
+        };
         self.log.suspend_writes(suspended);
         let outcome = self.log.append(bytes);
         let is_tried = match &outcome {
             Ok(_) if !suspended.journal => {
-                self.journal_took();
+                self.journal_recovered();
                 true
             }
             Err(AppendError::NotJournalled(_, error)) => {
-                self.journal_refused(error);
+                self.journal_failed(error);
                 true
             }
             Err(AppendError::Full(error)) => {
-                self.main_refused(error);
+                self.main_failed(error);
                 true
             }
             // What it said when it was last tried stands.
@@ -315,24 +317,24 @@ impl Spool {
 
     /// Flushes, but not again and again onto a storage that has just refused.
     fn try_flush_if(&mut self, is_wanted: bool) {
-        if is_wanted && !self.main_pause.holds(self.now) {
+        if is_wanted && !self.main_backoff.is_waiting(self.now) {
             self.flush();
         }
     }
 
-    /// Flushes what waits because main refused, once its pause is over.
-    pub(crate) fn try_again(&mut self, now: Uptime) {
+    /// Flushes what waits because main refused, once its retry is over.
+    pub(crate) fn retry_flush(&mut self, now: Uptime) {
         self.now = now;
-        if self.main_pause.is_over(now) {
+        if self.main_backoff.is_due(now) {
             let is_wanted = self.log.needs_flush() || self.is_within_budget(now);
             self.try_flush_if(is_wanted);
         }
     }
 
     /// Carries forward what the next write to flash would destroy.
-    fn save_what_goes(&mut self) {
+    fn relocate_before_overwrite(&mut self) {
         if let Some(range) = self.log.about_to_overwrite() {
-            self.carry_forward(range);
+            self.relocate(range);
         }
     }
 
@@ -341,50 +343,50 @@ impl Spool {
         // Before asking what the ring gives up, because this record takes room too. While flushes fail, the room
         // that the log keeps free for us may be gone.
         if self.flush_error.is_none() {
-            self.remember_delivered();
+            self.log_delivered();
         }
-        self.save_what_goes();
+        self.relocate_before_overwrite();
         let is_tried = self.log.waiting() > 0;
         match self.log.flush() {
             Ok(()) => {
                 self.flush_error = None;
                 if is_tried {
-                    self.main_took();
-                    self.journal_took();
+                    self.main_recovered();
+                    self.journal_recovered();
                 }
-                self.move_key_on();
+                self.store_advanced_key();
             }
             Err(error) => {
                 self.flush_error = Some(error.to_string());
                 if let FlushError::Journal(error) = &error {
-                    self.main_took();
-                    self.journal_refused(error);
+                    self.main_recovered();
+                    self.journal_failed(error);
                 } else {
-                    self.main_refused(&error);
+                    self.main_failed(&error);
                 }
             }
         }
     }
 
     /// Of many refusals in a row the first is told, and of many successes the first after that.
-    fn main_refused(&mut self, error: &FlushError<std::io::Error>) {
-        if let Some(wait) = self.main_pause.refused(self.now) {
+    fn main_failed(&mut self, error: &FlushError<std::io::Error>) {
+        if let Some(wait) = self.main_backoff.record_failure(self.now) {
             self.lost_before = self.counts.lost_storage;
             let wait_s = wait.as_secs();
             log::warn(format_args!("{error}; alerts are kept in memory, next attempt in {wait_s} s"));
         }
     }
 
-    fn main_took(&mut self) {
-        if let Some(span) = self.main_pause.took(self.now) {
+    fn main_recovered(&mut self) {
+        if let Some(span) = self.main_backoff.record_success(self.now) {
             let (span_s, lost) = (span.as_secs(), self.counts.lost_storage - self.lost_before);
             log::info(format_args!("log written again after {span_s} s; {lost} alerts found no room"));
         }
     }
 
     /// As for main.
-    fn journal_refused(&mut self, error: &std::io::Error) {
-        if let Some(wait) = self.journal_pause.refused(self.now) {
+    fn journal_failed(&mut self, error: &std::io::Error) {
+        if let Some(wait) = self.journal_backoff.record_failure(self.now) {
             let wait_s = wait.as_secs();
             log::warn(format_args!(
                 "journal not written: {error}; a killed program would lose new alerts, next attempt in {wait_s} s"
@@ -392,15 +394,15 @@ impl Spool {
         }
     }
 
-    fn journal_took(&mut self) {
-        if let Some(span) = self.journal_pause.took(self.now) {
+    fn journal_recovered(&mut self) {
+        if let Some(span) = self.journal_backoff.record_success(self.now) {
             log::info(format_args!("journal written again after {} s", span.as_secs()));
         }
     }
 
     /// Makes segments unreadable that have been overwritten, wherever a copy may lie. Tried again at the next flush if the
     /// key cannot be stored: until then the older key in the file opens the log just as well.
-    fn move_key_on(&mut self) {
+    fn store_advanced_key(&mut self) {
         let oldest = self.log.oldest();
         let key = self.log.advance_key(oldest);
         if key.epoch() == self.stored_epoch {
@@ -418,7 +420,7 @@ impl Spool {
     }
 
     /// Gives back memory that only flushing and reading back need.
-    pub(crate) fn rest(&mut self) {
+    pub(crate) fn release_buffers(&mut self) {
         self.log.release_buffers();
     }
 }

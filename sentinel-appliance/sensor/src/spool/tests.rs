@@ -6,7 +6,7 @@ use std::time::Duration;
 use sentinel_alert::{Evidence, Phase, Subject, Test};
 use tempfile::TempDir;
 
-use super::deliver::REMEMBER_INTERVAL;
+use super::deliver::DELIVERED_INTERVAL;
 use super::*;
 
 const NOW: Uptime = Uptime::ZERO;
@@ -95,13 +95,13 @@ fn alerts_outlive_a_killed_program_under_their_old_numbers() {
     let mut spool = place.open();
     let boot = spool.boot();
     for number in 1..=5 {
-        spool.take(&alert(number, Severity::Medium), NOW);
+        spool.enqueue(&alert(number, Severity::Medium), NOW);
     }
     drop(spool); // no flush, as after kill -9
     let mut spool = place.open();
     assert_ne!(spool.boot(), boot);
     assert_eq!(spool.waiting(), 5);
-    spool.take(&alert(6, Severity::Medium), NOW);
+    spool.enqueue(&alert(6, Severity::Medium), NOW);
     let expected: Vec<AlertId> =
         (1..=5).map(|seq| AlertId { boot, seq }).chain([AlertId { boot: spool.boot(), seq: 1 }]).collect();
     assert_eq!(unsent(&mut spool), (expected, 0));
@@ -113,10 +113,10 @@ fn after_a_restart_the_collector_says_where_to_go_on() {
     let mut spool = place.open();
     spool.welcome(None);
     for number in 1..=3 {
-        spool.take(&alert(number, Severity::Medium), NOW);
+        spool.enqueue(&alert(number, Severity::Medium), NOW);
     }
     let acked = deliver_all(&mut spool);
-    spool.take(&alert(4, Severity::Medium), NOW);
+    spool.enqueue(&alert(4, Severity::Medium), NOW);
     assert_eq!(spool.waiting(), 1);
     let boot = spool.boot();
     drop(spool);
@@ -136,13 +136,13 @@ fn a_full_spool_gives_up_the_least_severe_and_says_so() {
     for number in 1..=6_000 {
         // One in a hundred is severe.
         let severity = if number % 100 == 0 { Severity::High } else { Severity::Low };
-        spool.take(&alert(number, severity), NOW);
+        spool.enqueue(&alert(number, severity), NOW);
         if severity == Severity::High {
             severe.insert(u64::from(number));
         }
     }
     let counts = spool.counts();
-    assert_eq!((counts.taken, counts.lost_storage, counts.lost_queue), (6_000, 0, 0));
+    assert_eq!((counts.enqueued, counts.lost_storage, counts.lost_queue), (6_000, 0, 0));
     assert!(counts.lost_full > 0 && counts.carried > 0, "{counts:?}");
     let (ids, lost) = unsent(&mut spool);
     for id in &ids {
@@ -162,7 +162,7 @@ fn what_was_delivered_is_neither_carried_nor_missed() {
     let mut spool = place.open();
     spool.welcome(None);
     for number in 1..=6_000 {
-        spool.take(&alert(number, Severity::High), NOW);
+        spool.enqueue(&alert(number, Severity::High), NOW);
         if number % 50 == 0 {
             deliver_all(&mut spool);
         }
@@ -180,11 +180,11 @@ fn a_carried_copy_does_not_stand_for_what_lies_before_it() {
     let place = place();
     let mut spool = place.open();
     spool.welcome(None);
-    spool.take(&alert(1, Severity::High), NOW);
+    spool.enqueue(&alert(1, Severity::High), NOW);
     let boot = spool.boot();
     spool.delivery().disconnected();
     for number in 2..=4_000 {
-        spool.take(&alert(number, Severity::Low), NOW);
+        spool.enqueue(&alert(number, Severity::Low), NOW);
     }
     assert!(spool.counts().carried > 0);
     drop(spool);
@@ -198,9 +198,9 @@ fn a_carried_copy_does_not_stand_for_what_lies_before_it() {
 fn alerts_lost_before_they_were_numbered_become_a_gap() {
     let place = place();
     let mut spool = place.open();
-    spool.take(&alert(1, Severity::Medium), NOW);
-    spool.lost_on_the_way([0, 2, 0, 1, 0]);
-    spool.take(&alert(2, Severity::Medium), NOW);
+    spool.enqueue(&alert(1, Severity::Medium), NOW);
+    spool.record_queue_overflow([0, 2, 0, 1, 0]);
+    spool.enqueue(&alert(2, Severity::Medium), NOW);
     let (ids, lost) = unsent(&mut spool);
     assert_eq!(ids.iter().map(|id| id.seq).collect::<Vec<_>>(), [1, 5]);
     assert_eq!((lost, spool.counts().lost_queue), (3, 3));
@@ -211,17 +211,17 @@ fn only_a_severe_alert_goes_to_flash_at_once_and_not_past_the_daily_budget() {
     let mut place = place();
     place.settings.log_daily_kib = 16;
     let mut spool = place.open();
-    spool.take(&alert(1, Severity::High), NOW);
+    spool.enqueue(&alert(1, Severity::High), NOW);
     assert_eq!(spool.log().stats().main_bytes, 0);
-    spool.take(&alert(2, Severity::Critical), NOW);
+    spool.enqueue(&alert(2, Severity::Critical), NOW);
     assert!(spool.log().stats().main_bytes > 0);
     for number in 3..=20 {
-        spool.take(&alert(number, Severity::Critical), NOW);
+        spool.enqueue(&alert(number, Severity::Critical), NOW);
     }
     let stats = spool.log().stats();
     assert!(spool.counts().deferred > 0);
     assert!(stats.main_bytes <= 16 * 1024 + 8 * 1024, "{} bytes in a day", stats.main_bytes);
-    spool.take(&alert(21, Severity::Critical), NOW.after(Duration::from_millis(DAY_MS)));
+    spool.enqueue(&alert(21, Severity::Critical), NOW.after(Duration::from_millis(DAY_MS)));
     assert!(spool.log().stats().main_bytes > stats.main_bytes, "the next day has its own budget");
 }
 
@@ -243,7 +243,7 @@ fn a_restart_remembers_what_was_delivered() {
     let mut spool = place.open();
     spool.welcome(None);
     for number in 1..=500 {
-        spool.take(&alert(number, Severity::High), NOW);
+        spool.enqueue(&alert(number, Severity::High), NOW);
     }
     deliver_all(&mut spool);
     spool.flush(); // at the end of the program
@@ -251,7 +251,7 @@ fn a_restart_remembers_what_was_delivered() {
     let mut spool = place.open();
     assert_eq!((spool.waiting(), unsent(&mut spool).0.len()), (0, 0));
     for number in 1..=6_000 {
-        spool.take(&alert(number, Severity::Low), NOW);
+        spool.enqueue(&alert(number, Severity::Low), NOW);
     }
     let boot = spool.boot();
     let (ids, lost) = unsent(&mut spool);
@@ -267,7 +267,7 @@ fn a_killed_program_remembers_what_was_delivered_to_the_minute() {
     spool.welcome(None);
     let later = |seconds| NOW.after(Duration::from_secs(seconds));
     for minute in 1..=3 {
-        spool.take(&alert(minute, Severity::Low), NOW);
+        spool.enqueue(&alert(minute, Severity::Low), NOW);
         spool.note_delivered(later(u64::from(minute) * 60));
         let before = spool.log().stats().appended;
         deliver_all(&mut spool);
@@ -276,7 +276,7 @@ fn a_killed_program_remembers_what_was_delivered_to_the_minute() {
         }
         assert_eq!(spool.log().stats().appended - before, 1, "one record in a minute");
     }
-    spool.take(&alert(9, Severity::Low), NOW);
+    spool.enqueue(&alert(9, Severity::Low), NOW);
     deliver_all(&mut spool);
     let boot = spool.boot();
     drop(spool); // as after kill -9
@@ -290,18 +290,18 @@ fn a_power_cut_does_not_make_new_alerts_count_as_delivered() {
     let place = place();
     let mut spool = place.open();
     spool.welcome(None);
-    spool.take(&alert(1, Severity::Low), NOW);
+    spool.enqueue(&alert(1, Severity::Low), NOW);
     spool.flush();
     for number in 2..=50 {
-        spool.take(&alert(number, Severity::Low), NOW);
+        spool.enqueue(&alert(number, Severity::Low), NOW);
     }
     deliver_all(&mut spool);
-    spool.note_delivered(NOW.after(REMEMBER_INTERVAL));
+    spool.note_delivered(NOW.after(DELIVERED_INTERVAL));
     drop(spool);
     std::fs::write(place.settings.run_dir.join(JOURNAL_FILE), []).unwrap();
     let mut spool = place.open();
     for number in 1..=100 {
-        spool.take(&alert(number, Severity::Low), NOW);
+        spool.enqueue(&alert(number, Severity::Low), NOW);
     }
     assert_eq!((spool.waiting(), unsent(&mut spool).0.len()), (101, 101));
     drop(spool);
@@ -313,7 +313,7 @@ fn a_record_that_claims_more_than_there_was_is_not_believed() {
     let place = place();
     let mut spool = place.open();
     for number in 1..=3 {
-        spool.take(&alert(number, Severity::Low), NOW);
+        spool.enqueue(&alert(number, Severity::Low), NOW);
     }
     let own_number = spool.log().next_id().0;
     assert!(spool.append(&Record::Delivered { before: own_number + 1 }));
@@ -328,7 +328,7 @@ fn a_collector_that_has_nothing_gets_everything() {
     let mut spool = place.open();
     spool.welcome(None);
     for number in 1..=3 {
-        spool.take(&alert(number, Severity::Low), NOW);
+        spool.enqueue(&alert(number, Severity::Low), NOW);
     }
     deliver_all(&mut spool);
     spool.flush();
@@ -352,7 +352,7 @@ fn the_key_in_the_state_directory_follows_the_ring() {
     let mut go_round = |spool: &mut Spool| {
         for _ in 0..2_000 {
             number += 1;
-            spool.take(&alert(number, Severity::Low), NOW);
+            spool.enqueue(&alert(number, Severity::Low), NOW);
         }
         spool.flush();
     };
@@ -368,7 +368,7 @@ fn the_key_in_the_state_directory_follows_the_ring() {
     assert!(spool.last_error().unwrap().contains("log.key"), "{:?}", spool.last_error());
     assert_eq!(stored(), before);
     std::fs::remove_dir(&obstacle).unwrap();
-    spool.take(&alert(number + 1, Severity::Critical), NOW); // flushes, and nothing rotates
+    spool.enqueue(&alert(number + 1, Severity::Critical), NOW); // flushes, and nothing rotates
     assert_eq!((stored(), spool.last_error()), (spool.log().key().epoch(), None));
     let waiting = spool.waiting();
     drop(spool);
@@ -381,8 +381,8 @@ fn the_runs_that_the_log_knows_are_found() {
     let mut runs = Vec::new();
     for number in 1..=3 {
         let mut spool = place.open();
-        spool.take(&alert(number, Severity::Low), NOW);
-        spool.lost_on_the_way([1, 0, 0, 0, 0]);
+        spool.enqueue(&alert(number, Severity::Low), NOW);
+        spool.record_queue_overflow([1, 0, 0, 0, 0]);
         runs.push(spool.boot());
     }
     assert_eq!(survey(&mut place.open().log).boots[..3], runs);
@@ -396,7 +396,7 @@ fn the_bytes_that_wait_are_those_of_the_records() {
     spool.welcome(None);
     let others = spool.log().stats().appended_bytes;
     for number in 1..=50 {
-        spool.take(&alert(number, Severity::Low), NOW);
+        spool.enqueue(&alert(number, Severity::Low), NOW);
     }
     let bytes = spool.log().stats().appended_bytes - others;
     assert_eq!((spool.waiting(), spool.waiting_bytes()), (50, bytes));
@@ -406,7 +406,7 @@ fn the_bytes_that_wait_are_those_of_the_records() {
     spool.welcome(None);
     deliver_all(&mut spool);
     assert_eq!(spool.waiting_bytes(), 0);
-    let mut waiting = Waiting { items: 4, bytes: 102 };
+    let mut waiting = Backlog { items: 4, bytes: 102 };
     waiting.take(1);
     assert_eq!((waiting.items, waiting.bytes), (3, 76));
     waiting.take(9);
@@ -430,7 +430,7 @@ fn a_full_disk_is_tried_again_after_pauses_and_not_for_each_alert() {
         let before = spool.log().stats().write_errors;
         for _ in 0..count {
             number += 1;
-            spool.take(&alert(number, severity), later(seconds));
+            spool.enqueue(&alert(number, severity), later(seconds));
         }
         spool.log().stats().write_errors - before
     };
@@ -444,12 +444,12 @@ fn a_full_disk_is_tried_again_after_pauses_and_not_for_each_alert() {
     assert_eq!(attempts(&mut spool, Severity::Low, 2_000, 10), 0);
     let counts = spool.counts();
     assert!(counts.lost_storage > 500, "{counts:?}");
-    assert_eq!((counts.taken, counts.lost_full), (counts.stored + counts.lost_storage, 0));
+    assert_eq!((counts.enqueued, counts.lost_full), (counts.stored + counts.lost_storage, 0));
     assert_eq!(unsent(&mut spool).0.len(), usize::try_from(counts.stored).unwrap());
     let before = spool.log().stats();
-    spool.try_again(later(14));
+    spool.retry_flush(later(14));
     assert_eq!(spool.log().stats().main_bytes, before.main_bytes, "not yet");
-    spool.try_again(later(15));
+    spool.retry_flush(later(15));
     assert_eq!(spool.log().stats().write_errors, before.write_errors + 1, "without an alert");
     assert!(spool.last_error().unwrap().contains("No space left"), "{:?}", spool.last_error());
 }
@@ -460,11 +460,11 @@ fn a_full_ram_disk_is_tried_again_after_pauses() {
     no_room_for(&place.settings.run_dir.join(JOURNAL_FILE));
     let mut spool = place.open();
     for number in 1..=50 {
-        spool.take(&alert(number, Severity::Low), NOW);
+        spool.enqueue(&alert(number, Severity::Low), NOW);
     }
     assert_eq!(spool.log().stats().write_errors, 1, "with the start record");
-    spool.take(&alert(51, Severity::Low), NOW.after(Duration::from_secs(1)));
-    spool.take(&alert(52, Severity::Low), NOW.after(Duration::from_secs(2)));
+    spool.enqueue(&alert(51, Severity::Low), NOW.after(Duration::from_secs(1)));
+    spool.enqueue(&alert(52, Severity::Low), NOW.after(Duration::from_secs(2)));
     assert_eq!(spool.log().stats().write_errors, 2);
     assert!(spool.last_error().unwrap().contains("No space left"), "{:?}", spool.last_error());
     assert_eq!((unsent(&mut spool).0.len(), spool.counts().lost_storage), (52, 0));

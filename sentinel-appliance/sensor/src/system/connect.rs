@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use smol::{Async, Timer, future};
 
-use crate::control::uplink::LinkEnd;
+use crate::control::uplink::DisconnectReason;
 use crate::system::thread;
 
 /// Looking a name up and connecting to one of its addresses are given up if they take longer.
@@ -17,7 +17,7 @@ const MAX_ADDRESSES: usize = 8;
 const RESOLVER_STACK_BYTES: usize = 2 * 1024 * 1024;
 
 /// Looks the name up on a thread of its own, because the C library blocks, then connects.
-pub(crate) async fn connect(address: &str) -> Result<Async<TcpStream>, LinkEnd> {
+pub(crate) async fn connect(address: &str) -> Result<Async<TcpStream>, DisconnectReason> {
     let (sender, receiver) = smol::channel::bounded(1);
     let name = address.to_owned();
     let work = move || {
@@ -25,14 +25,18 @@ pub(crate) async fn connect(address: &str) -> Result<Async<TcpStream>, LinkEnd> 
             sender.try_send(name.to_socket_addrs().map(Iterator::collect::<Vec<SocketAddr>>));
     };
     thread::start("resolve", RESOLVER_STACK_BYTES, Box::new(work))?;
-    let resolved = async { receiver.recv().await.map_err(|error| LinkEnd::Socket(error.to_string())) };
+    let resolved =
+        async { receiver.recv().await.map_err(|error| DisconnectReason::Socket(error.to_string())) };
     let late = async {
         Timer::after(CONNECT_TIMEOUT).await;
-        Err(LinkEnd::Socket(format!("{address}: not resolved within {} s", CONNECT_TIMEOUT.as_secs())))
+        Err(DisconnectReason::Socket(format!(
+            "{address}: not resolved within {} s",
+            CONNECT_TIMEOUT.as_secs()
+        )))
     };
     let addresses = future::or(resolved, late).await??;
     if addresses.is_empty() {
-        return Err(LinkEnd::Socket(format!("{address}: the name has no address")));
+        return Err(DisconnectReason::Socket(format!("{address}: the name has no address")));
     }
     let stream = first_reachable(&addresses, CONNECT_TIMEOUT, Async::<TcpStream>::connect).await?;
     stream.get_ref().set_nodelay(true)?;
@@ -45,8 +49,8 @@ async fn first_reachable<T>(
     addresses: &[SocketAddr],
     patience: Duration,
     connect: impl AsyncFn(SocketAddr) -> std::io::Result<T>,
-) -> Result<T, LinkEnd> {
-    let mut last = LinkEnd::Socket("no address".into());
+) -> Result<T, DisconnectReason> {
+    let mut last = DisconnectReason::Socket("no address".into());
     for address in addresses.iter().take(MAX_ADDRESSES) {
         let late = async {
             Timer::after(patience).await;
@@ -54,7 +58,7 @@ async fn first_reachable<T>(
         };
         match future::or(connect(*address), late).await {
             Ok(stream) => return Ok(stream),
-            Err(error) => last = LinkEnd::Socket(format!("{address}: {error}")),
+            Err(error) => last = DisconnectReason::Socket(format!("{address}: {error}")),
         }
     }
     Err(last)

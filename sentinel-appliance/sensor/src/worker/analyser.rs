@@ -22,14 +22,14 @@ pub(crate) struct Analyser {
 
 /// The part of the settings that a running engine can take over.
 #[derive(Debug)]
-pub(crate) struct Tuning {
+pub(crate) struct LiveConfig {
     home_net: HomeNet,
     incident_limits: IncidentLimits,
     detectors: [sentinel_detect::registry::DetectorConfig; 8],
     listed_ports: Vec<ListedPort>,
 }
 
-impl Tuning {
+impl LiveConfig {
     /// From settings, the prefixes of the captured interfaces, and the list of ports.
     pub(crate) fn new(
         settings: &Settings,
@@ -73,20 +73,29 @@ pub(crate) fn tables(memory_kib: u32) -> impl Iterator<Item = TableSize> {
 
 impl Analyser {
     /// Takes the memory of all tables, once, for the life of the program.
-    pub(crate) fn new(memory_kib: u32, key: HashKey, tuning: &Tuning) -> Self {
+    pub(crate) fn new(memory_kib: u32, key: HashKey, live_config: &LiveConfig) -> Self {
         let (capacities, reassembly) = capacities(memory_kib);
-        let storage = Storage::allocate(&capacities, &mut Resident);
-        let mut engine =
-            Engine::new(storage, key, tuning.home_net.clone(), tuning.incident_limits, &tuning.detectors);
-        engine.set_listed_ports(&tuning.listed_ports);
-        engine.enable_reassembly(ReassemblyStorage::allocate(&reassembly, &mut Resident));
+        let storage = Storage::allocate(&capacities, &mut PrefaultedAllocator);
+        let mut engine = Engine::new(
+            storage,
+            key,
+            live_config.home_net.clone(),
+            live_config.incident_limits,
+            &live_config.detectors,
+        );
+        engine.set_listed_ports(&live_config.listed_ports);
+        engine.enable_reassembly(ReassemblyStorage::allocate(&reassembly, &mut PrefaultedAllocator));
         Self { engine }
     }
 
     /// Takes over new settings; tables and open incidents stay.
-    pub(crate) fn tune(&mut self, tuning: &Tuning) {
-        self.engine.configure(tuning.home_net.clone(), tuning.incident_limits, &tuning.detectors);
-        self.engine.set_listed_ports(&tuning.listed_ports);
+    pub(crate) fn reconfigure(&mut self, live_config: &LiveConfig) {
+        self.engine.configure(
+            live_config.home_net.clone(),
+            live_config.incident_limits,
+            &live_config.detectors,
+        );
+        self.engine.set_listed_ports(&live_config.listed_ports);
     }
 
     /// Becomes one of several.
@@ -148,9 +157,9 @@ pub(crate) const MAX_SLEEP: Duration = Duration::from_millis(250);
 /// Memory that is never given back, every page of it written.
 ///
 /// Not by `vec!`: of zeros it asks the system, which hands out pages only when an attack writes to them.
-struct Resident;
+struct PrefaultedAllocator;
 
-impl TableAllocator<'static> for Resident {
+impl TableAllocator<'static> for PrefaultedAllocator {
     fn allocate<T: Clone + 'static>(&mut self, count: usize, empty: T) -> &'static mut [T] {
         let mut memory = Vec::with_capacity(count);
         memory.extend(std::iter::repeat_n(std::hint::black_box(empty), count));

@@ -16,11 +16,11 @@ use sentinel_units::Timestamp;
 
 use crate::system::clock::{self, Clock};
 use crate::system::prefault;
-use crate::worker::analyser::{Analyser, MAX_SLEEP, Tuning};
-use crate::worker::interface::{Programs, Source};
+use crate::worker::analyser::{Analyser, LiveConfig, MAX_SLEEP};
+use crate::worker::interface::{CaptureInterface, KernelFilters};
 use crate::worker::packet_memory::PacketMemory;
-use crate::worker::siblings::Peers;
-use crate::worker::snapshot::{Board, MAX_INTERFACES, Snapshot};
+use crate::worker::siblings::SiblingWorkers;
+use crate::worker::snapshot::{MAX_INTERFACES, Snapshot, SnapshotCell};
 
 /// Alerts that may wait for the other thread. It looks within milliseconds; past this they are lost and counted.
 pub(crate) const QUEUE_LEN: usize = 256;
@@ -39,34 +39,34 @@ const HOUSEKEEPING: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) enum Command {
     /// Takes over new settings.
-    Tune(Box<Tuning>),
+    Reconfigure(Box<LiveConfig>),
     /// Lets nothing more into the rings, and asks the kernel what came before.
     Close,
     /// Lets in what these programs let through.
-    Open(Box<Programs>),
+    Open(Box<KernelFilters>),
     /// Puts a copy of the newest frames into this memory and hands it back.
     Copy(PacketMemory),
 }
 
 /// Everything the worker has.
 pub(crate) struct Worker {
-    pub(crate) sources: Vec<Source>,
+    pub(crate) sources: Vec<CaptureInterface>,
     pub(crate) analyser: Analyser,
     pub(crate) alerts: Producer<'static, Option<Alert>>,
     pub(crate) commands: Consumer<'static, Command>,
-    pub(crate) board: &'static Board,
+    pub(crate) board: &'static SnapshotCell,
     /// Blocks of each ring.
     pub(crate) ring_blocks: u32,
     /// Wakes the control thread.
-    pub(crate) bell: Bell,
+    pub(crate) bell: EventFd,
     /// Wakes this worker.
-    pub(crate) wake: Bell,
+    pub(crate) wake: EventFd,
     pub(crate) stop: &'static AtomicBool,
     pub(crate) clock: Clock,
     /// What the rings let through; `None` while capturing is stopped.
-    pub(crate) programs: Option<Box<Programs>>,
+    pub(crate) programs: Option<Box<KernelFilters>>,
     /// The other workers, if there are any.
-    pub(crate) peers: Option<Peers>,
+    pub(crate) peers: Option<SiblingWorkers>,
     /// The newest frames, if they are kept.
     pub(crate) memory: Option<PacketMemory>,
     /// Copies of them that were asked for.
@@ -75,9 +75,9 @@ pub(crate) struct Worker {
 
 /// Wakes another thread.
 #[derive(Clone, Debug)]
-pub(crate) struct Bell(pub(crate) Arc<rustix::fd::OwnedFd>);
+pub(crate) struct EventFd(pub(crate) Arc<rustix::fd::OwnedFd>);
 
-impl Bell {
+impl EventFd {
     /// One that does not ring.
     pub(crate) fn new() -> std::io::Result<Self> {
         let flags = EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC;
@@ -141,15 +141,15 @@ impl Worker {
     fn obey(&mut self, command: Command, counts: &mut Snapshot) {
         let mut refused = false;
         match command {
-            Command::Tune(tuning) => self.analyser.tune(&tuning),
+            Command::Reconfigure(live_config) => self.analyser.reconfigure(&live_config),
             Command::Close => {
                 self.programs = None;
-                refused = !self.let_in();
+                refused = !self.set_filter();
                 self.housekeeping(counts);
             }
             Command::Open(programs) => {
                 self.programs = Some(programs);
-                refused = !self.let_in();
+                refused = !self.set_filter();
             }
             Command::Copy(mut copy) => {
                 if let Some(memory) = &self.memory {
@@ -165,11 +165,11 @@ impl Worker {
     }
 
     /// Says whether the kernel has taken the programs on every interface.
-    fn let_in(&mut self) -> bool {
+    fn set_filter(&mut self) -> bool {
         let programs = self.programs.as_deref();
         let mut all = true;
         for source in &mut self.sources {
-            all &= source.let_in(programs);
+            all &= source.set_filter(programs);
         }
         all
     }
@@ -188,7 +188,7 @@ impl Worker {
         if let (Some(peers), Some(now)) = (peers, now) {
             let seen_until = seen_until.min(now);
             peers.listen(seen_until, now, analyser, &mut |alert| hand_over(alerts, alert, counts));
-            counts.judged_alone = peers.judged_alone();
+            counts.handoff_overflow = peers.handoff_overflow();
         }
     }
 
@@ -221,7 +221,7 @@ impl Worker {
     fn nothing_waits(&mut self) -> bool {
         self.sources
             .iter_mut()
-            .filter_map(Source::ring_mut)
+            .filter_map(CaptureInterface::ring_mut)
             .all(|ring| matches!(ring.wait(Duration::ZERO), Ok(WaitOutcome::TimedOut)))
     }
 
@@ -233,7 +233,7 @@ impl Worker {
     }
 
     fn sleep(&mut self) {
-        let rings = self.sources.iter().filter_map(Source::ring);
+        let rings = self.sources.iter().filter_map(CaptureInterface::ring);
         let mut entries: heapless::Vec<PollFd<'_>, { MAX_INTERFACES + 1 }> =
             rings.map(|ring| PollFd::new(ring, PollFlags::IN)).take(MAX_INTERFACES).collect();
         let _fits = entries.push(PollFd::new(&*self.wake.0, PollFlags::IN));
@@ -245,7 +245,7 @@ impl Worker {
         let failed = entries.iter().any(|entry| entry.revents().intersects(PollFlags::ERR | PollFlags::NVAL));
         if failed {
             // The interface is down: reading the error clears it, or poll would not sleep again.
-            for ring in self.sources.iter().filter_map(Source::ring) {
+            for ring in self.sources.iter().filter_map(CaptureInterface::ring) {
                 let _interface_down = ring.socket_error();
             }
         }
@@ -255,7 +255,7 @@ impl Worker {
     /// Empties and closes the rings of interfaces that are gone, opens them when they are back, and asks the kernel.
     fn housekeeping(&mut self, counts: &mut Snapshot) {
         for index in 0..self.sources.len() {
-            let is_over = self.sources.get(index).is_some_and(Source::is_over);
+            let is_over = self.sources.get(index).is_some_and(CaptureInterface::is_over);
             // To its end: the kernel adds nothing to the ring of an interface that is gone. Any other is left in the
             // middle, because its group is made anew.
             let blocks = if is_over { MAX_BLOCKS } else { 0 };

@@ -27,9 +27,9 @@ const LINKS: [LinkType; 2] = [LinkType::ETHERNET, LinkType::RAW];
 
 /// What the rings let through, and how much of it: a program for each of [`LINKS`]; without one, everything whole.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Programs([Option<Program>; LINKS.len()]);
+pub(crate) struct KernelFilters([Option<Program>; LINKS.len()]);
 
-impl Programs {
+impl KernelFilters {
     /// Frames that match `expression`, which may be empty, cut as `snap` says.
     ///
     /// # Errors
@@ -67,24 +67,24 @@ impl Programs {
 /// How several workers share the frames of each interface. The kernel counts rings in the order in which they joined,
 /// so all workers must join in their order, also after an interface was gone.
 #[derive(Debug)]
-pub(crate) struct Sharing {
+pub(crate) struct FanoutGroup {
     workers: u32,
     spread: FanoutHash,
-    interfaces: [Turn; MAX_INTERFACES],
+    interfaces: [JoinOrder; MAX_INTERFACES],
 }
 
 /// Whose turn it is on one interface.
 #[derive(Debug)]
-struct Turn {
+struct JoinOrder {
     group: AtomicU32,
     /// Below the number of workers: that worker joins next. From there on: so many have left since all had joined.
     step: AtomicU32,
 }
 
-impl Sharing {
+impl FanoutGroup {
     pub(crate) const fn new(workers: u32, key: u32) -> Self {
         let interfaces =
-            [const { Turn { group: AtomicU32::new(0), step: AtomicU32::new(0) } }; MAX_INTERFACES];
+            [const { JoinOrder { group: AtomicU32::new(0), step: AtomicU32::new(0) } }; MAX_INTERFACES];
         Self { workers, spread: FanoutHash::new(key), interfaces }
     }
 
@@ -100,12 +100,12 @@ impl Sharing {
 
 /// One captured interface of one worker.
 #[derive(Debug)]
-pub(crate) struct Source {
+pub(crate) struct CaptureInterface {
     name: String,
     number: u16,
     worker: u32,
     options: RingOptions,
-    sharing: &'static Sharing,
+    sharing: &'static FanoutGroup,
     /// `None` while the interface is gone.
     ring: Option<Ring>,
     /// Frames taken from all rings that this interface has had.
@@ -116,14 +116,14 @@ pub(crate) struct Source {
     before: InterfaceCounts,
 }
 
-impl Source {
-    /// Opens the ring. Nothing gets into it until [`Source::let_in`].
+impl CaptureInterface {
+    /// Opens the ring. Nothing gets into it until [`CaptureInterface::set_filter`].
     pub(crate) fn open(
         name: &str,
         number: u16,
         worker: u32,
         options: RingOptions,
-        sharing: &'static Sharing,
+        sharing: &'static FanoutGroup,
     ) -> Result<Self, OpenError> {
         let mut source = Self {
             name: name.to_owned(),
@@ -157,7 +157,7 @@ impl Source {
     }
 
     /// Puts `programs` on the ring, or lets nothing in. Says whether the kernel took it.
-    pub(crate) fn let_in(&mut self, programs: Option<&Programs>) -> bool {
+    pub(crate) fn set_filter(&mut self, programs: Option<&KernelFilters>) -> bool {
         let Some(ring) = &mut self.ring else { return true };
         let program = match programs {
             Some(programs) => programs.of(ring.link()),
@@ -198,15 +198,15 @@ impl Source {
     }
 
     /// Opens the ring again if the interface is back, and it is this worker's turn.
-    pub(crate) fn reopen(&mut self, programs: Option<&Programs>) {
+    pub(crate) fn reopen(&mut self, programs: Option<&KernelFilters>) {
         let my_turn = self.turn().is_none_or(|turn| turn.step.load(Ordering::Acquire) == self.worker);
         if my_turn && let Ok(ring) = self.open_ring() {
             self.ring = Some(ring);
-            self.let_in(programs);
+            self.set_filter(programs);
         }
     }
 
-    fn turn(&self) -> Option<&'static Turn> {
+    fn turn(&self) -> Option<&'static JoinOrder> {
         let sharing = self.sharing;
         sharing.interfaces.get(usize::from(self.number)).filter(|_| sharing.workers > 1)
     }
@@ -215,8 +215,9 @@ impl Source {
         let RingOptions { ring_bytes, block_bytes, snap_bytes, block_timeout, promiscuous } = self.options;
         let turn = self.turn();
         // The first makes the group anew, because the number may belong to somebody else by now.
-        let group =
-            |turn: &Turn| u16::try_from(turn.group.load(Ordering::Acquire)).ok().filter(|_| self.worker > 0);
+        let group = |turn: &JoinOrder| {
+            u16::try_from(turn.group.load(Ordering::Acquire)).ok().filter(|_| self.worker > 0)
+        };
         let mut ring = Ring::open(&RingConfig {
             number: self.number,
             ring_bytes,
@@ -245,16 +246,17 @@ mod tests {
 
     #[test]
     fn an_expression_and_the_snap_are_one_program() {
-        let both = Programs::new("tcp port 443", KernelSnap::Content).unwrap();
-        let alone = Programs::new("tcp port 443", KernelSnap::Off).unwrap();
-        let length = |programs: &Programs| programs.of(LinkType::ETHERNET).map_or(0, <[Instruction]>::len);
+        let both = KernelFilters::new("tcp port 443", KernelSnap::Content).unwrap();
+        let alone = KernelFilters::new("tcp port 443", KernelSnap::Off).unwrap();
+        let length =
+            |programs: &KernelFilters| programs.of(LinkType::ETHERNET).map_or(0, <[Instruction]>::len);
         assert!(length(&both) > length(&alone) && length(&alone) > 3);
-        assert!(Programs::new("", KernelSnap::Off).unwrap().of(LinkType::RAW).is_none());
-        assert!(Programs::new("", KernelSnap::Content).unwrap().of(LinkType::RAW).is_some());
-        let error = Programs::new("tcp port", KernelSnap::Content).unwrap_err();
+        assert!(KernelFilters::new("", KernelSnap::Off).unwrap().of(LinkType::RAW).is_none());
+        assert!(KernelFilters::new("", KernelSnap::Content).unwrap().of(LinkType::RAW).is_some());
+        let error = KernelFilters::new("tcp port", KernelSnap::Content).unwrap_err();
         assert!(error.contains("column"), "{error}");
         // Of a link without hardware addresses nothing can come from one.
-        let ethernet = Programs::new("ether host 02:00:00:00:00:01", KernelSnap::Off).unwrap();
+        let ethernet = KernelFilters::new("ether host 02:00:00:00:00:01", KernelSnap::Off).unwrap();
         assert_eq!(ethernet.of(LinkType::RAW), Some(&NOTHING[..]));
     }
 }

@@ -14,8 +14,8 @@ use sentinel_units::Timestamp;
 
 use crate::system::prefault;
 use crate::worker::analyser::Analyser;
-use crate::worker::event_loop::Bell;
-use crate::worker::interface::Sharing;
+use crate::worker::event_loop::EventFd;
+use crate::worker::interface::FanoutGroup;
 
 /// Sightings that may wait for another worker, and conversations of which one waits to hear from another. Past
 /// either, a worker judges alone, which is counted.
@@ -30,9 +30,9 @@ const MARGIN: Duration = Duration::from_millis(30);
 pub(crate) struct Progress(AtomicU32);
 
 /// One worker's way to the others.
-pub(crate) struct Peers {
+pub(crate) struct SiblingWorkers {
     index: u32,
-    sharing: &'static Sharing,
+    sharing: &'static FanoutGroup,
     progress: &'static [Progress],
     /// Beside each worker; `None` for oneself.
     ways: Vec<Option<Way>>,
@@ -43,7 +43,7 @@ pub(crate) struct Peers {
     lag: Duration,
     /// Something was told since the bells were rung.
     has_told: Vec<bool>,
-    judged_alone: u64,
+    handoff_overflow: u64,
     busy_until: Timestamp,
 }
 
@@ -51,16 +51,16 @@ pub(crate) struct Peers {
 struct Way {
     to: Producer<'static, Option<FirstPacketReport>>,
     from: Consumer<'static, Option<FirstPacketReport>>,
-    wake: Bell,
+    wake: EventFd,
 }
 
 /// The queues between all workers, taken once.
 pub(crate) fn connect(
-    sharing: &'static Sharing,
-    wakes: &[Bell],
+    sharing: &'static FanoutGroup,
+    wakes: &[EventFd],
     block_timeout: Duration,
     now: Timestamp,
-) -> Vec<Option<Peers>> {
+) -> Vec<Option<SiblingWorkers>> {
     let count = wakes.len();
     if count < 2 {
         return wakes.iter().map(|_| None).collect();
@@ -88,7 +88,7 @@ pub(crate) fn connect(
     let peers = (0..).zip(to.into_iter().zip(from)).map(|(index, (to, from))| {
         let ends = to.into_iter().zip(from).zip(wakes);
         let ways = ends.map(|((to, from), wake)| Some(Way { to: to?, from: from?, wake: wake.clone() }));
-        Some(Peers {
+        Some(SiblingWorkers {
             index,
             sharing,
             progress,
@@ -97,17 +97,17 @@ pub(crate) fn connect(
             heard: prefault::list(QUEUE_LEN),
             lag: block_timeout.saturating_mul(2).saturating_add(MARGIN),
             has_told: vec![false; count],
-            judged_alone: 0,
+            handoff_overflow: 0,
             busy_until: Timestamp::ZERO,
         })
     });
     peers.collect()
 }
 
-impl Peers {
+impl SiblingWorkers {
     /// Conversations judged without the others, because too many waited.
-    pub(crate) const fn judged_alone(&self) -> u64 {
-        self.judged_alone
+    pub(crate) const fn handoff_overflow(&self) -> u64 {
+        self.handoff_overflow
     }
 
     /// How long a worker may sleep that others wait for, or who waits for others; `None` if neither is so.
@@ -144,10 +144,10 @@ impl Peers {
             (true, true) => self.pending.push(Some(report)),
             (true, false) => {}
             (false, true) => {
-                self.judged_alone += 1;
+                self.handoff_overflow += 1;
                 analyser.resolve_initiator(&report, raise);
             }
-            (false, false) => self.judged_alone += 1,
+            (false, false) => self.handoff_overflow += 1,
         }
     }
 
@@ -176,7 +176,7 @@ impl Peers {
             while let Some(heard) = way.from.dequeue().flatten() {
                 self.busy_until = now.after(self.lag.saturating_mul(4));
                 if self.heard.len() == QUEUE_LEN {
-                    self.judged_alone += 1;
+                    self.handoff_overflow += 1;
                     analyser.apply_remote(&heard, raise);
                 } else {
                     self.heard.push(Some(heard));
@@ -251,7 +251,7 @@ mod tests {
     use sentinel_units::{Address, LinkType};
 
     use crate::settings::Settings;
-    use crate::worker::analyser::Tuning;
+    use crate::worker::analyser::LiveConfig;
 
     /// Milliseconds after some day, of packets.
     fn at(millis: u64) -> Timestamp {
@@ -276,21 +276,22 @@ mod tests {
         bytes
     }
 
-    struct Crew {
-        sharing: &'static Sharing,
-        workers: Vec<(Analyser, Option<Peers>)>,
+    struct WorkerGroup {
+        sharing: &'static FanoutGroup,
+        workers: Vec<(Analyser, Option<SiblingWorkers>)>,
         alerts: BTreeSet<(&'static str, Option<Address>)>,
     }
 
-    impl Crew {
+    impl WorkerGroup {
         fn new(count: u32) -> Self {
-            let sharing: &'static Sharing = Box::leak(Box::new(Sharing::new(count, 0x9e37_79b1)));
+            let sharing: &'static FanoutGroup = Box::leak(Box::new(FanoutGroup::new(count, 0x9e37_79b1)));
             let settings = Settings::default();
-            let tuning = Tuning::new(&settings, &[], crate::settings::suspicious_ports::load(None).unwrap());
-            let wakes: Vec<Bell> = (0..count).map(|_| Bell::new().unwrap()).collect();
+            let live_config =
+                LiveConfig::new(&settings, &[], crate::settings::suspicious_ports::load(None).unwrap());
+            let wakes: Vec<EventFd> = (0..count).map(|_| EventFd::new().unwrap()).collect();
             let peers = connect(sharing, &wakes, Duration::from_millis(2), at(0));
             let workers = (0..).zip(peers).map(|(index, peers)| {
-                let mut analyser = Analyser::new(256, HashKey::new(1), &tuning);
+                let mut analyser = Analyser::new(256, HashKey::new(1), &live_config);
                 if count > 1 {
                     analyser.set_shard(index, count);
                 }
@@ -370,10 +371,10 @@ mod tests {
     }
 
     /// Two addresses that belong to different workers.
-    fn strangers(crew: &Crew) -> (Address, Address) {
+    fn strangers(group: &WorkerGroup) -> (Address, Address) {
         let all: Vec<Address> = (1..200).map(|last| Address::v4(0x0a00_0000 + last)).collect();
         let first = all[0];
-        let other = all.iter().find(|other| crew.owner(**other) != crew.owner(first));
+        let other = all.iter().find(|other| group.owner(**other) != group.owner(first));
         (first, *other.unwrap_or(&all[1]))
     }
 
@@ -386,15 +387,15 @@ mod tests {
             for (workers, order) in
                 [(1, vec![0]), (2, vec![0, 1]), (2, vec![1, 0]), (4, vec![3, 1, 0, 2]), (4, vec![0, 1, 2, 3])]
             {
-                let mut crew = Crew::new(workers);
-                let (one, other) = strangers(&crew);
+                let mut group = WorkerGroup::new(workers);
+                let (one, other) = strangers(&group);
                 for (client, server) in [(one, other), (other, one)] {
-                    crew.alerts.clear();
-                    crew.see(&flow_records(client, server, opened_on), &order);
+                    group.alerts.clear();
+                    group.see(&flow_records(client, server, opened_on), &order);
                     let expected: BTreeSet<_> =
                         scans.then_some(("port_scan", Some(client))).into_iter().collect();
-                    assert_eq!(crew.alerts, expected, "{workers} workers, {order:?}, client {client}");
-                    crew = Crew::new(workers);
+                    assert_eq!(group.alerts, expected, "{workers} workers, {order:?}, client {client}");
+                    group = WorkerGroup::new(workers);
                 }
             }
         }
@@ -406,28 +407,32 @@ mod tests {
         const SYN_ACK: Option<u8> = Some(0x12);
         for (workers, order) in [(1, vec![0]), (2, vec![0, 1]), (2, vec![1, 0])] {
             for with_question in [true, false] {
-                let mut crew = Crew::new(workers);
-                let (client, server) = strangers(&crew);
+                let mut group = WorkerGroup::new(workers);
+                let (client, server) = strangers(&group);
                 let question = (1_000, client, packet((client, 50_000), (server, 4_444), SYN));
                 let answer = (1_001, server, packet((server, 4_444), (client, 50_000), SYN_ACK));
                 let packets = if with_question { vec![question, answer] } else { vec![answer] };
-                crew.see(&packets, &order);
+                group.see(&packets, &order);
                 let expected = BTreeSet::from([("suspicious_port", Some(client))]);
-                assert_eq!(crew.alerts, expected, "{workers} workers, {order:?}, {with_question}");
+                assert_eq!(group.alerts, expected, "{workers} workers, {order:?}, {with_question}");
             }
         }
     }
 
     #[test]
     fn past_the_bounds_a_worker_judges_alone_and_says_so() {
-        let mut crew = Crew::new(2);
-        let (client, server) = strangers(&crew);
-        let owner = crew.owner(client);
+        let mut group = WorkerGroup::new(2);
+        let (client, server) = strangers(&group);
+        let owner = group.owner(client);
         let packets: Vec<(u64, Vec<u8>)> =
             (0..1_000).map(|port| (1_000, packet((client, 50_000), (server, 40_000 + port), None))).collect();
-        crew.look(owner, &packets, 1_000);
-        let peers = crew.workers[owner].1.as_ref().unwrap();
-        assert!(peers.judged_alone() >= 700 && peers.pending.len() <= QUEUE_LEN, "{}", peers.judged_alone());
-        assert!(crew.alerts.contains(&("port_scan", Some(client))));
+        group.look(owner, &packets, 1_000);
+        let peers = group.workers[owner].1.as_ref().unwrap();
+        assert!(
+            peers.handoff_overflow() >= 700 && peers.pending.len() <= QUEUE_LEN,
+            "{}",
+            peers.handoff_overflow()
+        );
+        assert!(group.alerts.contains(&("port_scan", Some(client))));
     }
 }

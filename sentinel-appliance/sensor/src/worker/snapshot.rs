@@ -120,7 +120,7 @@ snapshot! {
     /// Blocks taken from the rings.
     blocks,
     /// Conversations of which this worker could not wait to hear from others who opened them.
-    judged_alone,
+    handoff_overflow,
     /// Commands of the control thread that are done.
     commands,
     /// Those among them that the kernel refused.
@@ -132,19 +132,19 @@ const READ_TRIES: u32 = 16;
 
 /// The shared place.
 #[derive(Debug)]
-pub(crate) struct Board {
+pub(crate) struct SnapshotCell {
     sequence: AtomicU32,
     words: [AtomicU32; 2 * VALUES],
 }
 
-impl Board {
+impl SnapshotCell {
     /// All zero.
     pub(crate) const fn new() -> Self {
         Self { sequence: AtomicU32::new(0), words: [const { AtomicU32::new(0) }; 2 * VALUES] }
     }
 
     /// Whether a snapshot was ever shown.
-    fn is_shown(&self) -> bool {
+    fn is_published(&self) -> bool {
         self.sequence.load(Ordering::Acquire) != 0
     }
 
@@ -189,9 +189,9 @@ impl Board {
 
 /// The boards of all workers.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Boards(pub(crate) &'static [Board]);
+pub(crate) struct SnapshotCells(pub(crate) &'static [SnapshotCell]);
 
-impl Boards {
+impl SnapshotCells {
     /// The sum over all workers; an interface is open if it is for all of them.
     pub(crate) fn read(self) -> Snapshot {
         let mut snapshots = self.each();
@@ -213,13 +213,13 @@ impl Boards {
     }
 
     /// Whether every worker has shown something.
-    pub(crate) fn are_shown(self) -> bool {
-        self.0.iter().all(Board::is_shown)
+    pub(crate) fn are_published(self) -> bool {
+        self.0.iter().all(SnapshotCell::is_published)
     }
 
     /// What each worker says.
     pub(crate) fn each(self) -> impl Iterator<Item = Snapshot> {
-        self.0.iter().map(Board::read)
+        self.0.iter().map(SnapshotCell::read)
     }
 }
 
@@ -230,12 +230,12 @@ mod tests {
 
     #[test]
     fn values_above_32_bits_survive() {
-        let board = Board::new();
-        assert!(!board.is_shown());
+        let board = SnapshotCell::new();
+        assert!(!board.is_published());
         let mut snapshot = Snapshot { analysed: u64::MAX - 5, blocks: 1 << 40, ..Snapshot::default() };
         snapshot.interfaces[7].is_open = 7;
         board.publish(snapshot);
-        assert!(board.is_shown());
+        assert!(board.is_published());
         assert_eq!(board.read(), snapshot);
     }
 
@@ -264,22 +264,22 @@ mod tests {
 
     #[test]
     fn the_workers_add_up_and_an_interface_is_open_for_all_or_not() {
-        static BOARDS: [Board; 3] = [const { Board::new() }; 3];
+        static BOARDS: [SnapshotCell; 3] = [const { SnapshotCell::new() }; 3];
         for (board, (analysed, open)) in BOARDS.iter().zip([(1, 1), (20, 1), (300, 0)]) {
             let mut snapshot = Snapshot { analysed, blocks: analysed, ..Snapshot::default() };
             snapshot.interfaces[0] = InterfaceCounts { counted: analysed, is_open: 1, ..Default::default() };
             snapshot.interfaces[1].is_open = open;
             board.publish(snapshot);
         }
-        let sum = Boards(&BOARDS).read();
+        let sum = SnapshotCells(&BOARDS).read();
         assert_eq!((sum.analysed, sum.blocks, sum.interfaces[0].counted), (321, 321, 321));
         assert_eq!((sum.interfaces[0].is_open, sum.interfaces[1].is_open), (1, 0));
-        assert_eq!(Boards(&BOARDS[..1]).read(), BOARDS[0].read());
+        assert_eq!(SnapshotCells(&BOARDS[..1]).read(), BOARDS[0].read());
     }
 
     #[test]
     fn a_reader_never_sees_half_a_snapshot() {
-        static BOARD: Board = Board::new();
+        static BOARD: SnapshotCell = SnapshotCell::new();
         static STOP: AtomicBool = AtomicBool::new(false);
         let writer = std::thread::spawn(|| {
             for number in 0..200_000_u64 {

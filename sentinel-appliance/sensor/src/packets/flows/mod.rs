@@ -14,7 +14,7 @@ use sentinel_track::flow_record::{FlowRecord, FlowRecords, Observation};
 use sentinel_track::hash::HashKey;
 use sentinel_units::{Port, Timestamp};
 
-use crate::packets::decapsulate::{Found, OnDemand, Unfold};
+use crate::packets::decapsulate::{Decapsulator, Found, LazyAllocator};
 use crate::terminal::failure::Failure;
 use crate::terminal::log;
 use crate::terminal::output::Output;
@@ -24,7 +24,7 @@ const MAX_TRIES: u8 = 8;
 
 /// Counts conversations and prints those that end.
 pub(crate) struct FlowView {
-    unfold: Unfold,
+    unfold: Decapsulator,
     flow_records: FlowRecords<'static>,
     key: HashKey,
 }
@@ -35,11 +35,11 @@ impl FlowView {
         let entries = usize::try_from(entries).unwrap_or(usize::MAX);
         let key = HashKey::new(seed);
         let flow_records = FlowRecords::new(
-            OnDemand.allocate_default(entries.next_power_of_two()),
-            OnDemand.allocate_default(entries),
-            OnDemand.allocate_default(entries),
+            LazyAllocator.allocate_default(entries.next_power_of_two()),
+            LazyAllocator.allocate_default(entries),
+            LazyAllocator.allocate_default(entries),
         );
-        Self { unfold: Unfold::new(key.clone()), flow_records, key }
+        Self { unfold: Decapsulator::new(key.clone()), flow_records, key }
     }
 
     /// Counts the packets of a frame, and prints the conversations that ended before it.

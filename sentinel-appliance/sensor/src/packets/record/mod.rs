@@ -17,7 +17,7 @@ use sentinel_track::hash::HashKey;
 use sentinel_track::reassembly::{MAX_MESSAGE_LEN, Message, StreamStorage, Streams};
 use sentinel_units::{Port, Timestamp};
 
-use crate::packets::decapsulate::{Found, OnDemand, Unfold};
+use crate::packets::decapsulate::{Decapsulator, Found, LazyAllocator};
 use crate::terminal::failure::Failure;
 use crate::terminal::output::Output;
 
@@ -43,17 +43,17 @@ const MAX_HTTP_MESSAGES: usize = 16;
 
 /// Puts messages together and prints them.
 pub(crate) struct RecordView {
-    unfold: Unfold,
+    unfold: Decapsulator,
     streams: Streams<'static>,
     key: HashKey,
 }
 
 impl RecordView {
-    /// With memory of its own: 3 MiB for streams, and what [`Unfold`] takes.
+    /// With memory of its own: 3 MiB for streams, and what [`Decapsulator`] takes.
     pub(crate) fn new(seed: u64) -> Self {
         let key = HashKey::new(seed);
-        let storage = StreamStorage::allocate(STREAMS, CHUNKS, MAX_MESSAGE_LEN, &mut OnDemand);
-        Self { unfold: Unfold::new(key.clone()), streams: Streams::new(storage), key }
+        let storage = StreamStorage::allocate(STREAMS, CHUNKS, MAX_MESSAGE_LEN, &mut LazyAllocator);
+        Self { unfold: Decapsulator::new(key.clone()), streams: Streams::new(storage), key }
     }
 
     /// Prints the messages that a frame completes.

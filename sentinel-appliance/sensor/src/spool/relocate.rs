@@ -13,11 +13,11 @@ impl Spool {
     /// Records of `range` are about to be destroyed. Undelivered alerts among them are written again, the most
     /// severe first, as many severities as fit into an eighth of a segment; gap records tell of the rest.
     /// Undelivered gaps are written again: as they are if they may have been sent, otherwise joined.
-    pub(super) fn carry_forward(&mut self, range: Range<RecordId>) {
+    pub(super) fn relocate(&mut self, range: Range<RecordId>) {
         let undelivered =
             self.delivery.durable().map_or(range.start, |durable| durable.next().max(range.start));
-        let from = undelivered.max(self.carried_until);
-        self.carried_until = range.end.max(self.carried_until);
+        let from = undelivered.max(self.relocated_until);
+        self.relocated_until = range.end.max(self.relocated_until);
         if from >= range.end {
             return;
         }
@@ -34,12 +34,12 @@ impl Spool {
                 Item::Alert(id, alert) if index(alert.severity) >= cut => carried.push((id, alert)),
                 Item::Alert(id, alert) => {
                     newly_lost += 1;
-                    gather(&mut gaps, lost_alert(id, alert.severity, GapReason::SpoolFull));
+                    merge_gap(&mut gaps, lost_alert(id, alert.severity, GapReason::SpoolFull));
                 }
                 Item::Gap(gap) if Some(record) <= maybe_sent || known_as_sent.contains(&gap.last()) => {
                     sent_gaps.push(gap);
                 }
-                Item::Gap(gap) => gather(&mut gaps, gap),
+                Item::Gap(gap) => merge_gap(&mut gaps, gap),
             }
         });
         known_as_sent.extend(sent_gaps.iter().map(Gap::last));
@@ -50,7 +50,7 @@ impl Spool {
         self.counts.lost_full += newly_lost;
         for gap in sent_gaps.into_iter().chain(gaps) {
             if !self.append(&Record::Gap(gap)) {
-                gather(&mut self.untold, gap);
+                merge_gap(&mut self.unwritten_gaps, gap);
             }
         }
         for (id, alert) in carried {
@@ -60,7 +60,7 @@ impl Spool {
                 self.counts.carried += 1;
             } else {
                 self.counts.lost_storage += 1;
-                gather(&mut self.untold, lost_alert(id, alert.severity, GapReason::StorageLost));
+                merge_gap(&mut self.unwritten_gaps, lost_alert(id, alert.severity, GapReason::StorageLost));
             }
         }
     }
@@ -111,7 +111,7 @@ pub(super) fn lost_alert(AlertId { boot, seq }: AlertId, severity: Severity, rea
 }
 
 /// Adds a gap that was never sent to others: those of one run and one reason become one.
-pub(super) fn gather(gaps: &mut Vec<Gap>, more: Gap) {
+pub(super) fn merge_gap(gaps: &mut Vec<Gap>, more: Gap) {
     let Some(gap) = gaps.iter_mut().find(|gap| (gap.boot, gap.reason) == (more.boot, more.reason)) else {
         gaps.push(more);
         return;
@@ -190,7 +190,7 @@ mod tests {
         let (_directory, mut spool) = spool(|_| {});
         for number in 1..=5_000 {
             let severity = if number % 50 == 0 { Severity::High } else { Severity::Low };
-            spool.take(&alert(number, severity), Uptime::ZERO);
+            spool.enqueue(&alert(number, severity), Uptime::ZERO);
         }
         assert!(spool.log().stats().overwritten > 2_000, "went round");
         let (alerts, lost, gaps) = told(&mut spool);
@@ -203,7 +203,7 @@ mod tests {
     fn a_gap_that_was_sent_does_not_change() {
         let (_directory, mut spool) = spool(|_| {});
         spool.welcome(None);
-        spool.lost_on_the_way([7, 0, 0, 0, 0]);
+        spool.record_queue_overflow([7, 0, 0, 0, 0]);
         let mut sent = None;
         spool.unsent(|record, item| {
             if let Item::Gap(gap) = item {
@@ -215,8 +215,8 @@ mod tests {
         assert!(spool.delivery().sent(gap.last(), record, 1, Uptime::ZERO));
         spool.delivery().disconnected();
         for number in 1..=2_000 {
-            spool.lost_on_the_way([1, 0, 0, 0, 0]);
-            spool.take(&alert(number, Severity::Low), Uptime::ZERO);
+            spool.record_queue_overflow([1, 0, 0, 0, 0]);
+            spool.enqueue(&alert(number, Severity::Low), Uptime::ZERO);
         }
         assert!(spool.log().stats().overwritten > 500, "went round");
         let mut found = 0;
@@ -235,7 +235,7 @@ mod tests {
             (settings.log_flush_severity, settings.log_daily_kib) = (Severity::High, 0);
         });
         for number in 1..=200 {
-            spool.take(&alert(number, Severity::High), Uptime::ZERO);
+            spool.enqueue(&alert(number, Severity::High), Uptime::ZERO);
         }
         assert!(spool.log().stats().overwritten > 20, "went round");
         let (alerts, lost, _) = told(&mut spool);
@@ -247,7 +247,7 @@ mod tests {
     fn a_spent_budget_counts_no_loss_twice() {
         let (_directory, mut spool) = spool(|settings| settings.log_daily_kib = 1);
         for number in 1..=3_000 {
-            spool.take(&alert(number, Severity::Low), Uptime::ZERO);
+            spool.enqueue(&alert(number, Severity::Low), Uptime::ZERO);
         }
         let (alerts, lost, _) = told(&mut spool);
         assert_eq!((alerts + lost, spool.counts().lost_full), (3_000, lost));
