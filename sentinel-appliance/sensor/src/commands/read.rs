@@ -10,7 +10,7 @@ use sentinel_units::{LinkType, Timestamp};
 use crate::packets::filter::PacketFilter;
 use crate::packets::input::{self, PacketInput};
 use crate::packets::options::{PacketOptions, View};
-use crate::packets::pipeline::{Packets, Step};
+use crate::packets::pipeline::PacketPipeline;
 use crate::packets::show::progress::Progress;
 use crate::packets::totals::{PacketSource, Totals};
 use crate::settings::Settings;
@@ -47,7 +47,7 @@ pub(crate) fn read(request: &Request, settings: &Settings) -> Result<(), Failure
     }
     let file = input::open(&request.file)?;
     let interrupt = Rc::new(Interrupt::catch()?);
-    let packets = Packets::new(&request.options, settings, request.seed, Vec::new(), &[])?;
+    let packets = PacketPipeline::new(&request.options, settings, request.seed, Vec::new(), &[])?;
     let packets = Rc::new(RefCell::new(packets));
     let stopped = Rc::new(Cell::new(false));
     let input = PacketInput::new(file, interrupt, packets.clone(), stopped.clone());
@@ -74,7 +74,7 @@ pub(crate) fn read(request: &Request, settings: &Settings) -> Result<(), Failure
 struct Reading<'r> {
     options: &'r PacketOptions,
     filter: PacketFilter,
-    packets: Rc<RefCell<Packets>>,
+    packets: Rc<RefCell<PacketPipeline>>,
     /// A signal has ended the input.
     stopped: Rc<Cell<bool>>,
     is_file: bool,
@@ -126,7 +126,7 @@ impl Reading<'_> {
             self.frames += 1;
             if !self.can_read(frame.link) {
                 self.unsupported = Some(frame.link);
-            } else if self.filter.passes(&frame)? && self.packets.borrow_mut().packet(&frame)? == Step::Stop {
+            } else if self.filter.passes(&frame)? && self.packets.borrow_mut().packet(&frame)?.is_break() {
                 break;
             }
             if let Some(progress) = &mut self.progress {

@@ -1,6 +1,7 @@
 //! `sentinel replay`: packets of a capture file onto an interface, or onto the terminal, at their own pace.
 
 use std::cell::{Cell, RefCell};
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
@@ -11,17 +12,17 @@ use sentinel_capture::interfaces::Interface;
 use sentinel_capture::send::{MAX_BATCH, Sender};
 use sentinel_units::{LinkType, Rate, Timestamp};
 
-use crate::commands::run::{existing_interfaces, explain};
 use crate::packets::filter::PacketFilter;
 use crate::packets::input::{self, PacketInput};
 use crate::packets::options::PacketOptions;
-use crate::packets::pipeline::{Packets, Step, say};
+use crate::packets::pipeline::{PacketPipeline, say};
 use crate::packets::show::statistics::seconds;
 use crate::settings::Settings;
 use crate::system::clock::Clock;
 use crate::system::signals::Interrupt;
 use crate::terminal::failure::Failure;
 use crate::terminal::output::Output;
+use crate::worker::interface::{existing_interfaces, open_failure};
 
 /// What `replay` was asked to do.
 #[derive(Debug)]
@@ -56,7 +57,7 @@ pub(crate) fn replay(request: &Request, settings: &Settings) -> Result<(), Failu
     let file = input::open(&request.file)?;
     let wire = request.interface.as_deref().map(Wire::open).transpose()?;
     let interrupt = Rc::new(Interrupt::catch()?);
-    let packets = Packets::new(&request.options, settings, 0, Vec::new(), &[])?;
+    let packets = PacketPipeline::new(&request.options, settings, 0, Vec::new(), &[])?;
     let packets = Rc::new(RefCell::new(packets));
     let stopped = Rc::new(Cell::new(false));
     let input = PacketInput::new(file, interrupt.clone(), packets.clone(), stopped.clone());
@@ -98,7 +99,7 @@ struct Tally {
 
 struct Replay {
     wire: Option<Wire>,
-    packets: Rc<RefCell<Packets>>,
+    packets: Rc<RefCell<PacketPipeline>>,
     interrupt: Rc<Interrupt>,
     filter: PacketFilter,
     speed: Speed,
@@ -125,7 +126,7 @@ impl Replay {
                 && !wire.takes(frame.link)
             {
                 self.tally.other_link += 1;
-            } else if self.filter.passes(&frame)? && self.play(&frame)? == Step::Stop {
+            } else if self.filter.passes(&frame)? && self.play(&frame)?.is_break() {
                 return Ok(());
             }
         }
@@ -138,25 +139,25 @@ impl Replay {
         }
     }
 
-    fn play(&mut self, frame: &Frame<'_>) -> Result<Step, Failure> {
+    fn play(&mut self, frame: &Frame<'_>) -> Result<ControlFlow<()>, Failure> {
         let (first, start) = *self.first.get_or_insert_with(|| (frame.at, self.clock.elapsed()));
         let due = start.saturating_add(self.speed.due(frame.at.since(first)));
         let end = self.duration.map(|duration| start.saturating_add(duration));
         loop {
             let now = self.clock.elapsed();
             if end.is_some_and(|end| now >= end || due >= end && self.speed.0 != 0) {
-                return Ok(Step::Stop);
+                return Ok(ControlFlow::Break(()));
             }
             let Some(wait) = due.checked_sub(now).filter(|wait| !wait.is_zero()) else { break };
             self.flush()?;
             self.packets.borrow_mut().flush()?;
-            if self.interrupt.comes_within(wait) {
-                return Ok(Step::Stop);
+            if self.interrupt.arrives_within(wait) {
+                return Ok(ControlFlow::Break(()));
             }
         }
         self.pass(frame)?;
         let is_last = self.count.is_some_and(|most| self.tally.packets + self.waiting() >= most);
-        Ok(if is_last { Step::Stop } else { Step::Continue })
+        Ok(if is_last { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     }
 
     fn pass(&mut self, frame: &Frame<'_>) -> Result<(), Failure> {
@@ -252,7 +253,7 @@ enum Fit {
 impl Wire {
     fn open(name: &str) -> Result<Self, Failure> {
         let existing = existing_interfaces()?;
-        let sender = Sender::open(name).map_err(|error| explain(name, error, &existing))?;
+        let sender = Sender::open(name).map_err(|error| open_failure(name, error, &existing))?;
         let found = existing.iter().find(|interface| interface.name == name);
         let Some(Interface { is_up, mtu, link, .. }) = found else {
             return Err(Failure::new(format!("interface '{name}' is gone")));
@@ -315,7 +316,7 @@ impl Wire {
                 }
                 // The queue of the interface is full: what it sends makes room.
                 Err(error) if error.raw_os_error() == Some(ENOBUFS) => {
-                    if interrupt.comes_within(QUEUE_FULL) {
+                    if interrupt.arrives_within(QUEUE_FULL) {
                         break;
                     }
                 }

@@ -59,10 +59,10 @@ impl Visibility {
     }
 
     /// Compares, and looks for what may hide traffic.
-    pub(crate) fn report(&self, books: &FrameCounts) -> Report {
+    pub(crate) fn report(&self, frames: &FrameCounts) -> Report {
         let all = interfaces::list().unwrap_or_default();
         let (mut seen, mut on_wire, mut each) = (0, 0, Vec::new());
-        let counts = books.snapshot.interfaces.iter().zip(books.refused);
+        let counts = frames.snapshot.interfaces.iter().zip(frames.refused);
         for ((name, base), (counts, refused)) in self.names.iter().zip(&self.base).zip(counts) {
             // An interface that was made again counts from zero.
             let carried = carried(&all, name).map_or(0, |now| now.checked_sub(*base).unwrap_or(now));

@@ -3,10 +3,9 @@
 use std::net::IpAddr;
 
 use sentinel_capture::Frame;
-use sentinel_filter::{Packet, Program, Protocol, SimpleFilter, Target};
+use sentinel_filter::{ExpressionError, Packet, Program, Protocol, SimpleFilter, Target};
 use sentinel_units::{LinkType, Port};
 
-use crate::commands::filter::explain;
 use crate::terminal::failure::Failure;
 
 /// Most bytes that a frame may have; a filter that matches returns it.
@@ -59,6 +58,11 @@ impl PacketFilter {
     }
 }
 
+/// Message for an expression error, with the expression and a mark below the column.
+pub(crate) fn explain(expression: &str, error: &ExpressionError) -> String {
+    format!("filter: {error}\n    {expression}\n    {:>column$}", "^", column = error.column)
+}
+
 /// `--protocol NAME`.
 pub(crate) fn protocol(text: &str) -> Result<Protocol, String> {
     text.parse().map_err(|_| {
@@ -75,4 +79,19 @@ pub(crate) fn address(text: &str) -> Result<IpAddr, String> {
 /// `--port NUMBER`.
 pub(crate) fn port(text: &str) -> Result<Port, String> {
     text.parse().map(Port).map_err(|_| format!("port '{text}' is not a number from 0 to 65535"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mark_is_below_the_column() {
+        let expression = "tcp port";
+        let error = sentinel_filter::compile(expression, LinkType::ETHERNET, 0).unwrap_err();
+        let text = explain(expression, &error);
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 3);
+        assert_eq!(lines[2].find('^'), Some(4 + error.column - 1));
+    }
 }

@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use rustix::event::{PollFd, PollFlags};
 
-use crate::packets::pipeline::Packets;
+use crate::packets::pipeline::PacketPipeline;
 use crate::system::signals::{Interrupt, poll};
 use crate::terminal::failure::Failure;
 
@@ -17,7 +17,7 @@ use crate::terminal::failure::Failure;
 pub(crate) struct PacketInput {
     file: File,
     interrupt: Rc<Interrupt>,
-    packets: Rc<RefCell<Packets>>,
+    packets: Rc<RefCell<PacketPipeline>>,
     stopped: Rc<Cell<bool>>,
     /// Reads of a regular file, which never waits, before it is asked again whether a signal came.
     patience: u8,
@@ -32,7 +32,7 @@ impl PacketInput {
     pub(crate) fn new(
         file: File,
         interrupt: Rc<Interrupt>,
-        packets: Rc<RefCell<Packets>>,
+        packets: Rc<RefCell<PacketPipeline>>,
         stopped: Rc<Cell<bool>>,
     ) -> Self {
         let is_file = file.metadata().is_ok_and(|about| about.is_file());

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
+use std::ops::ControlFlow;
 
 use sentinel_alert::Alert;
 use sentinel_capture::Frame;
@@ -23,13 +24,6 @@ use crate::terminal::failure::Failure;
 use crate::terminal::output::Output;
 use crate::worker::analyser::{Analyser, LiveConfig};
 
-/// Whether more packets are wanted.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Step {
-    Continue,
-    Stop,
-}
-
 /// The one thing that is done with packets, if it is one that takes frames of a file as they come.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum BulkAction {
@@ -37,7 +31,7 @@ enum BulkAction {
     Count,
 }
 
-/// What [`Packets::bulk_read`] came to.
+/// What [`PacketPipeline::bulk_read`] came to.
 #[derive(Debug, Default)]
 pub(crate) struct BulkRead {
     /// Frames taken.
@@ -51,7 +45,7 @@ pub(crate) struct BulkRead {
 }
 
 /// The packets that are wanted, one after the other.
-pub(crate) struct Packets {
+pub(crate) struct PacketPipeline {
     options: PacketOptions,
     bulk_action: Option<BulkAction>,
     analyser: Option<Analyser>,
@@ -69,7 +63,7 @@ pub(crate) struct Packets {
     alerts: u64,
 }
 
-impl Packets {
+impl PacketPipeline {
     /// Opens what the options asks for. `interfaces` and the networks that they are in are those of a live capture.
     pub(crate) fn new(
         options: &PacketOptions,
@@ -121,7 +115,7 @@ impl Packets {
         })
     }
 
-    /// Packets so far.
+    /// PacketPipeline so far.
     pub(crate) const fn count(&self) -> u64 {
         self.count
     }
@@ -197,22 +191,22 @@ impl Packets {
     }
 
     /// Takes in one packet.
-    pub(crate) fn packet(&mut self, frame: &Frame<'_>) -> Result<Step, Failure> {
+    pub(crate) fn packet(&mut self, frame: &Frame<'_>) -> Result<ControlFlow<()>, Failure> {
         if self.bulk_action == Some(BulkAction::Analyse) {
             self.count += 1;
             self.analyse(|analyser, raise| analyser.frame(frame, raise))?;
-            return Ok(Step::Continue);
+            return Ok(ControlFlow::Continue(()));
         }
         let frame = &self.cut(frame);
         if let Some(save) = &mut self.save
             && save.write(frame)? == Saved::AllFilesFull
         {
-            return Ok(Step::Stop);
+            return Ok(ControlFlow::Break(()));
         }
         self.count += 1;
         self.show(frame)?;
         let is_last = self.options.count.is_some_and(|most| self.count >= most);
-        Ok(if is_last { Step::Stop } else { Step::Continue })
+        Ok(if is_last { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     }
 
     fn cut<'f>(&self, frame: &Frame<'f>) -> Frame<'f> {

@@ -9,6 +9,8 @@ use sentinel_alert::Severity;
 use sentinel_detect::registry::{DETECTORS, Detector, DetectorConfig};
 use sentinel_units::Prefix;
 
+use crate::limits::{MAX_INTERFACES, MAX_WORKERS};
+
 use super::field::{Cipher, Field, KernelSnap, LogLevel};
 
 /// Declares the fields of [`Settings`] together with their lines in [`MAIN`].
@@ -50,7 +52,7 @@ macro_rules! main_settings {
 main_settings! {
     interface: Vec<String> = "interface" {
         "interfaces to capture on; a bridge sees the traffic of all its ports",
-        "", default "br-lan", Restart, |value| Field::Interfaces(value, 8)
+        "", default "br-lan", Restart, |value| Field::Interfaces(value, MAX_INTERFACES)
     }
     home_net: Vec<Prefix> = "home_net" {
         "networks that count as inside; decides what is outbound",
@@ -79,7 +81,7 @@ main_settings! {
     }
     workers: u32 = "workers" {
         "threads that analyse; each source belongs to one of them",
-        "threads", default "1", Restart, |value| Field::Number(value, 1..=8)
+        "threads", default "1", Restart, |value| Field::Number(value, 1..=MAX_WORKERS)
     }
     max_packets: u32 = "max_packets" {
         "newest frames kept in memory for 'sentinel ctl packets', up to 256 bytes of each; 0 keeps none",

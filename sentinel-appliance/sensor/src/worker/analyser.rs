@@ -1,6 +1,4 @@
-//! Tables and engine: from frames to alerts, live and from files alike.
-
-use std::time::Duration;
+//! Detection engine and the memory of its tables: frames in, alerts out, live and from files alike.
 
 use sentinel_alert::Alert;
 use sentinel_capture::Frame;
@@ -14,13 +12,13 @@ use sentinel_units::{Prefix, Timestamp};
 
 use crate::settings::Settings;
 
-/// The engine, and the memory of its tables.
+/// Detection engine with its tables, allocated once.
 #[derive(Debug)]
 pub(crate) struct Analyser {
     engine: Engine<'static>,
 }
 
-/// The part of the settings that a running engine can take over.
+/// Settings that a running engine can take over.
 #[derive(Debug)]
 pub(crate) struct LiveConfig {
     home_net: HomeNet,
@@ -30,7 +28,7 @@ pub(crate) struct LiveConfig {
 }
 
 impl LiveConfig {
-    /// From settings, the prefixes of the captured interfaces, and the list of ports.
+    /// Combines settings, the prefixes of the captured interfaces, and the list of suspicious ports.
     pub(crate) fn new(
         settings: &Settings,
         interface_prefixes: &[Prefix],
@@ -38,7 +36,7 @@ impl LiveConfig {
     ) -> Self {
         let mut home_net = HomeNet::default();
         for prefix in settings.home_net.iter().chain(interface_prefixes) {
-            // The settings allow 16 of the 32; a machine with more prefixes than the rest loses the last.
+            // The settings allow 16 of 32 prefixes; of a machine with more than 16 of its own the last are left out.
             let _full = home_net.add(*prefix);
         }
         let incident_limits = IncidentLimits {
@@ -50,14 +48,14 @@ impl LiveConfig {
     }
 }
 
-/// Slots of each table for a budget of so many KiB, and what is put together in a thirty-second of it.
+/// Slots of each table for a budget of `memory_kib`; reassembly gets a thirty-second of it.
 fn capacities(memory_kib: u32) -> (Capacities, ReassemblyCapacities) {
     let bytes = usize::try_from(memory_kib).unwrap_or(usize::MAX).saturating_mul(1024);
     let reassembly = bytes / 32;
     (Capacities::within(bytes - reassembly), ReassemblyCapacities::within(reassembly))
 }
 
-/// What one of several workers gets of the memory for tables.
+/// Memory for the tables of one of several workers.
 pub(crate) const fn share(memory_kib: u32, workers: u32) -> u32 {
     match memory_kib.checked_div(workers) {
         Some(share) => share,
@@ -65,14 +63,14 @@ pub(crate) const fn share(memory_kib: u32, workers: u32) -> u32 {
     }
 }
 
-/// The tables and their sizes, for status.
+/// Tables with their sizes, for status.
 pub(crate) fn tables(memory_kib: u32) -> impl Iterator<Item = TableSize> {
     let (capacities, reassembly) = capacities(memory_kib);
     capacities.tables().into_iter().chain(reassembly.tables())
 }
 
 impl Analyser {
-    /// Takes the memory of all tables, once, for the life of the program.
+    /// Allocates all tables, for the life of the program.
     pub(crate) fn new(memory_kib: u32, key: HashKey, live_config: &LiveConfig) -> Self {
         let (capacities, reassembly) = capacities(memory_kib);
         let storage = Storage::allocate(&capacities, &mut PrefaultedAllocator);
@@ -88,7 +86,7 @@ impl Analyser {
         Self { engine }
     }
 
-    /// Takes over new settings; tables and open incidents stay.
+    /// Applies new settings; tables and open incidents stay.
     pub(crate) fn reconfigure(&mut self, live_config: &LiveConfig) {
         self.engine.configure(
             live_config.home_net.clone(),
@@ -98,44 +96,44 @@ impl Analyser {
         self.engine.set_listed_ports(&live_config.listed_ports);
     }
 
-    /// Becomes one of several.
+    /// Makes this the engine of worker `index` of `workers`.
     pub(crate) const fn set_shard(&mut self, index: u32, workers: u32) {
         self.engine.set_shard(index, workers);
     }
 
-    /// What the last frame gave to tell the others.
+    /// Report of the last frame for the other workers, if it was the first of an ambiguous flow.
     #[inline]
     pub(crate) const fn take_report(&mut self) -> Option<FirstPacketReport> {
         self.engine.take_report()
     }
 
-    /// The sender of an own sighting was the first.
+    /// Decides that the source of an own report is the initiator.
     pub(crate) fn resolve_initiator(&mut self, own: &FirstPacketReport, raise: &mut dyn FnMut(Alert)) {
         self.engine.resolve_initiator(own, raise);
     }
 
-    /// An own sighting shows that another source of this worker asked.
+    /// Decides that the source of an own report is the responder.
     pub(crate) fn resolve_responder(&mut self, own: &FirstPacketReport, raise: &mut dyn FnMut(Alert)) {
         self.engine.resolve_responder(own, raise);
     }
 
-    /// What another has seen.
+    /// Applies the report of another worker.
     pub(crate) fn apply_remote(&mut self, report: &FirstPacketReport, raise: &mut dyn FnMut(Alert)) {
         self.engine.apply_remote(report, raise);
     }
 
-    /// Looks at one frame.
+    /// Analyses one frame.
     #[inline(always)]
     pub(crate) fn frame(&mut self, frame: &Frame<'_>, raise: &mut dyn FnMut(Alert)) {
         self.engine.frame(frame.at, frame.link, frame.bytes, frame.wire_len, raise);
     }
 
-    /// What became of the frames so far.
+    /// Counts of the frames so far.
     pub(crate) const fn counts(&self) -> Counts {
         self.engine.counts()
     }
 
-    /// Lets time pass while there is no traffic.
+    /// Advances the clock while there is no traffic.
     pub(crate) fn tick(&mut self, now: Timestamp, raise: &mut dyn FnMut(Alert)) {
         self.engine.tick(now, raise);
     }
@@ -145,18 +143,15 @@ impl Analyser {
         self.engine.finish(raise);
     }
 
-    /// The engine, for its losses and open incidents.
+    /// Engine, for its losses and open incidents.
     pub(crate) const fn engine(&self) -> &Engine<'static> {
         &self.engine
     }
 }
 
-/// How long the worker sleeps at most: how late a closing may come when there is no traffic.
-pub(crate) const MAX_SLEEP: Duration = Duration::from_millis(250);
-
-/// Memory that is never given back, every page of it written.
+/// Allocator of tables that live as long as the program, with every page written once.
 ///
-/// Not by `vec!`: of zeros it asks the system, which hands out pages only when an attack writes to them.
+/// `vec![0; n]` would map zero pages, which the kernel backs with memory only when traffic first writes to them.
 struct PrefaultedAllocator;
 
 impl TableAllocator<'static> for PrefaultedAllocator {
