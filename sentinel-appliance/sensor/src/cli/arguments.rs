@@ -9,6 +9,7 @@ use super::catalog::{Command, command};
 use super::option::{CommandOption, OPTIONS, Takes};
 use crate::settings::{Settings, environment, split_assignment};
 use crate::terminal::failure::Failure;
+use crate::terminal::log;
 
 /// What the command line asks for.
 #[derive(Debug)]
@@ -162,7 +163,10 @@ impl Arguments {
     /// The settings in force.
     pub(super) fn settings(&self, assignments: &[(String, String)]) -> Result<Settings, Failure> {
         Settings::load(self.path("config").as_deref(), environment(), assignments)
-            .map(|loaded| loaded.settings)
+            .map(|loaded| {
+                loaded.warnings.iter().for_each(|warning| log::warn(format_args!("{warning}")));
+                loaded.settings
+            })
             .map_err(|problems| {
                 let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
                 Failure::other(lines.join("\nsentinel: "))

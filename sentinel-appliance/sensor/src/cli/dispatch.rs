@@ -19,6 +19,7 @@ use crate::commands::run as sensor;
 use crate::commands::status;
 use crate::settings::{self, Settings, environment};
 use crate::terminal::failure::Failure;
+use crate::terminal::log as messages;
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     arguments.at_most("run", 0)?;
@@ -154,7 +155,10 @@ pub(super) fn config(arguments: &Arguments) -> Result<(), Failure> {
                 environment(),
                 &arguments.assignments()?,
             ) {
-                Ok(loaded) => settings::show(&loaded, arguments.has("changed"), &mut out).map_err(written),
+                Ok(loaded) => {
+                    loaded.warnings.iter().for_each(|warning| messages::warn(format_args!("{warning}")));
+                    settings::show(&loaded, arguments.has("changed"), &mut out).map_err(written)
+                }
                 Err(_) => arguments.load().map(|_| ()),
             }
         }

@@ -149,7 +149,7 @@ fn show(id: RecordId, record: &Record<'_>, line: &mut String) -> std::fmt::Resul
             let at = Timestamp::from_micros(*at_us).rfc3339();
             write!(line, "{at} sensor {version} started, run {boot}")
         }
-        Record::Alert { alert, .. } | Record::Carried { alert, .. } => {
+        Record::Alert { alert, .. } | Record::Relocated { alert, .. } => {
             match wire::decode(alert, Timestamp::ZERO) {
                 Ok((alert, _)) => crate::terminal::output::alert_text(&alert, line),
                 Err(error) => write!(line, "alert of a later version: {error}"),
@@ -173,7 +173,7 @@ fn export(id: RecordId, record: &Record<'_>, line: &mut String) -> std::fmt::Res
             line.push('}');
             Ok(())
         }
-        Record::Alert { boot, seq, alert } | Record::Carried { boot, seq, alert } => {
+        Record::Alert { boot, seq, alert } | Record::Relocated { boot, seq, alert } => {
             match wire::decode(alert, Timestamp::ZERO) {
                 Ok((alert, _)) => {
                     sentinel_alert::json::write(&alert, Some(AlertId { boot: *boot, seq: *seq }), line)

@@ -268,7 +268,7 @@ mod tests {
                   "lost_storage":3,"open_incidents":2},
         "uplink":{"state":"waiting","since_ms":1000,"collector":"c.example:4430","failures":3,"last_error":"gone"},
         "log":{"records":12,"flash_bytes":65536,"journal_bytes":1,"rotations":1,"overwritten":0,"write_errors":0,
-               "carried":0,"flushes_deferred":0,"last_error":null},
+               "relocated":0,"flushes_deferred":0,"last_error":null},
         "memory":{"resident_kib":3456,"evictions":11,"incidents_closed_early":0,"tables":[
             {"name":"flows","slots":8192,"bytes":655360}],"ring_kib":1024}}"#;
 

@@ -11,7 +11,10 @@ use crate::worker::interface::interface_prefixes;
 /// Reads the settings again. With any problem the old ones stay in force.
 pub(crate) async fn reload_settings(shared: &Shared, reload: &Reload) {
     let new = match Settings::load(reload.file.as_deref(), environment(), &reload.flags) {
-        Ok(loaded) => loaded.settings,
+        Ok(loaded) => {
+            loaded.warnings.iter().for_each(|warning| log::warn(format_args!("{warning}")));
+            loaded.settings
+        }
         Err(problems) => {
             problems.iter().for_each(|problem| log::error(format_args!("{problem}")));
             log::error(format_args!("settings not reloaded, the old ones stay in force"));

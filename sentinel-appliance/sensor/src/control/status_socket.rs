@@ -150,7 +150,11 @@ fn write_log(spool: &crate::spool::Spool, out: &mut String) -> std::fmt::Result 
     write!(out, ",\"log\":{{\"records\":{records},\"flash_bytes\":{}", stats.main_bytes)?;
     write!(out, ",\"journal_bytes\":{},\"rotations\":{}", stats.journal_bytes, stats.rotations)?;
     write!(out, ",\"overwritten\":{},\"write_errors\":{}", stats.overwritten, stats.write_errors)?;
-    write!(out, ",\"carried\":{},\"flushes_deferred\":{},\"last_error\":", counts.carried, counts.deferred)?;
+    write!(
+        out,
+        ",\"relocated\":{},\"flushes_deferred\":{},\"last_error\":",
+        counts.relocated, counts.deferred
+    )?;
     optional_string(spool.last_error(), out)?;
     out.push('}');
     Ok(())

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::problem::{Origin, Problem, nearest};
 use super::registry::{self, Section, Setting, Settings};
 use super::relation::RELATIONS;
+use super::renamed;
 use super::uci::{self, At, Statement, SyntaxError, Word};
 
 /// Read if it exists and no other file is named.
@@ -40,6 +41,8 @@ pub(crate) struct Loaded {
     pub(crate) settings: Settings,
     /// In the order of the registry.
     pub(super) origins: Vec<Origin>,
+    /// Names that are accepted for one more version.
+    pub(crate) warnings: Vec<Problem>,
     /// The file that was read, or would have been.
     pub(super) file: PathBuf,
 }
@@ -97,6 +100,7 @@ struct Loader {
     faulty: Vec<bool>,
     settings: Settings,
     problems: Vec<Problem>,
+    warnings: Vec<Problem>,
     /// Problems beyond [`MAX_PROBLEMS`].
     unnoted: u32,
     file: PathBuf,
@@ -121,6 +125,7 @@ impl Loader {
             faulty: vec![false; registry.len()],
             settings: Settings::default(),
             problems: Vec::new(),
+            warnings: Vec::new(),
             unnoted: 0,
             file: file.into(),
             registry,
@@ -207,8 +212,17 @@ impl Loader {
 
     /// Notes what one line says; as in libuci, `option` replaces and `list` adds.
     fn value(&mut self, section: Section, list: bool, name: &Word, value: Word) {
-        let position = |setting: &Setting| setting.section == section && setting.name == name.text;
-        let Some(index) = self.registry.iter().position(position) else {
+        let key = section.key(&name.text);
+        let new_key = renamed::new_key(&key);
+        let is_named = |setting: &Setting| match new_key {
+            Some(new_key) => setting.key() == new_key,
+            None => setting.section == section && setting.name == name.text,
+        };
+        if let Some(new_key) = new_key {
+            let source = self.file.display().to_string();
+            self.warn_renamed(name.at.into(), &source, &key, new_key);
+        }
+        let Some(index) = self.registry.iter().position(is_named) else {
             let here = self.registry.iter().filter(|setting| setting.section == section);
             let names: Vec<&str> = here.map(|setting| setting.name).collect();
             return self.wrong_word(name.at, "option", &name.text, &names);
@@ -229,18 +243,31 @@ impl Loader {
 
     fn environment_layer(&mut self, environment: impl Iterator<Item = (String, String)>) {
         let known: Vec<String> = self.registry.iter().map(Setting::variable).collect();
-        for (variable, value) in environment {
-            let is_ours = !NOT_OURS.iter().any(|prefix| variable.starts_with(prefix));
-            if variable.starts_with("SENTINEL_") && is_ours {
-                self.named(Origin::Environment, &variable, &known, &variable, &value);
+        let is_ours = |variable: &str| {
+            variable.starts_with("SENTINEL_") && !NOT_OURS.iter().any(|prefix| variable.starts_with(prefix))
+        };
+        let ours: Vec<(String, String)> = environment.filter(|(variable, _)| is_ours(variable)).collect();
+        // The environment has no order: the new name wins over the old one, so it comes last.
+        for (variable, value) in &ours {
+            if let Some(new) = renamed::new_variable(variable) {
+                self.warn_renamed(Origin::Environment, variable, variable, &new);
+                self.named(Origin::Environment, variable, &known, &new, value);
             }
+        }
+        for (variable, value) in ours.iter().filter(|(name, _)| renamed::new_variable(name).is_none()) {
+            self.named(Origin::Environment, variable, &known, variable, value);
         }
     }
 
     fn flag_layer(&mut self, flags: &[(String, String)]) {
         let known: Vec<String> = self.registry.iter().map(Setting::key).collect();
         for (key, value) in flags {
-            self.named(Origin::Flag, key, &known, key.strip_prefix("main.").unwrap_or(key), value);
+            let name = key.strip_prefix("main.").unwrap_or(key);
+            let new = renamed::new_key(name);
+            if let Some(new) = new {
+                self.warn_renamed(Origin::Flag, key, name, new);
+            }
+            self.named(Origin::Flag, key, &known, new.unwrap_or(name), value);
         }
     }
 
@@ -284,14 +311,14 @@ impl Loader {
         }
     }
 
-    /// What nobody has set follows from what somebody has.
-    fn follow(&mut self) {
+    /// Sets defaults that depend on other settings.
+    fn dependent_defaults(&mut self) {
         let beside = self.registry.iter().zip(&self.origins);
         let is_default = |(setting, origin): (&Setting, &Origin)| {
             setting.key() == "ring_kib" && *origin == Origin::Default
         };
         if beside.into_iter().any(is_default) {
-            self.settings.follow_memory();
+            self.settings.default_ring_size();
         }
     }
 
@@ -342,6 +369,11 @@ impl Loader {
         self.note(at.into(), &source, what);
     }
 
+    fn warn_renamed(&mut self, origin: Origin, source: &str, old: &str, new: &str) {
+        let what = format!("'{old}' is now called '{new}'; the old name is accepted for one version");
+        self.warnings.push(Problem { origin, source: source.into(), what });
+    }
+
     fn note(&mut self, origin: Origin, source: &str, what: String) {
         if self.problems.len() < MAX_PROBLEMS {
             // Values are judged after the whole file is read: back to the order of the lines.
@@ -360,10 +392,11 @@ impl Loader {
     ) -> Result<Loaded, Vec<Problem>> {
         self.environment_layer(environment);
         self.flag_layer(flags);
-        self.follow();
+        self.dependent_defaults();
         self.check_relations();
         if self.problems.is_empty() {
-            return Ok(Loaded { settings: self.settings, origins: self.origins, file: self.file });
+            let Self { settings, origins, warnings, file, .. } = self;
+            return Ok(Loaded { settings, origins, warnings, file });
         }
         if self.unnoted > 0 {
             let source = self.file.display().to_string();

@@ -7,7 +7,7 @@
 //! - `uci`: the syntax of the file;
 //! - `field`: the types of values, their ranges and their text;
 //! - `registry`: every setting, declared once;
-//! - `relation`: rules between settings;
+//! - `relation`: rules between settings; `renamed`: old names that are still accepted;
 //! - `load`: the layers default < file < environment < flag;
 //! - `report`: `sentinel config check|show|docs`.
 
@@ -17,6 +17,7 @@ mod load;
 mod problem;
 mod registry;
 mod relation;
+mod renamed;
 mod report;
 pub(crate) mod suspicious_ports;
 mod uci;

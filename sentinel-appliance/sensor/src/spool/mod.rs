@@ -52,7 +52,7 @@ pub(crate) struct SpoolCounts {
     /// See [`SpoolCounts::lost_full`].
     pub(crate) lost_storage: u64,
     /// Alerts written again at the front of the ring because they were not delivered yet.
-    pub(crate) carried: u64,
+    pub(crate) relocated: u64,
     /// Flushes left out because the day's budget was spent.
     pub(crate) deferred: u64,
 }

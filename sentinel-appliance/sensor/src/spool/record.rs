@@ -28,7 +28,7 @@ pub(crate) enum Record<'a> {
     /// Alerts that went before they were delivered.
     Gap(Gap),
     /// An alert written again at the front of the ring, before rotation destroyed its first record.
-    Carried {
+    Relocated {
         /// As in [`Record::Alert`].
         boot: u32,
         seq: u64,
@@ -48,7 +48,7 @@ impl Record<'_> {
         match self {
             Self::Start { boot, .. }
             | Self::Alert { boot, .. }
-            | Self::Carried { boot, .. }
+            | Self::Relocated { boot, .. }
             | Self::Gap(Gap { boot, .. }) => Some(*boot),
             Self::Delivered { .. } => None,
         }
@@ -68,7 +68,7 @@ pub(crate) enum Item {
 /// An alert or a gap; `None` for what the collector does not get and for what this version cannot read.
 pub(super) fn decode(bytes: &[u8]) -> Option<Item> {
     match read_record(bytes)? {
-        Record::Alert { boot, seq, alert } | Record::Carried { boot, seq, alert } => {
+        Record::Alert { boot, seq, alert } | Record::Relocated { boot, seq, alert } => {
             let (alert, _) = wire::decode(alert, Timestamp::ZERO).ok()?;
             Some(Item::Alert(AlertId { boot, seq }, alert))
         }

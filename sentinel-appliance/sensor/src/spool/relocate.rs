@@ -56,8 +56,8 @@ impl Spool {
         for (id, alert) in carried {
             let mut bytes = [0; wire::MAX_ALERT_LEN];
             let Ok(bytes) = wire::encode(&alert, Timestamp::ZERO, &mut bytes) else { continue };
-            if self.append(&Record::Carried { boot: id.boot, seq: id.seq, alert: bytes }) {
-                self.counts.carried += 1;
+            if self.append(&Record::Relocated { boot: id.boot, seq: id.seq, alert: bytes }) {
+                self.counts.relocated += 1;
             } else {
                 self.counts.lost_storage += 1;
                 merge_gap(&mut self.unwritten_gaps, lost_alert(id, alert.severity, GapReason::StorageLost));

@@ -143,7 +143,7 @@ fn a_full_spool_gives_up_the_least_severe_and_says_so() {
     }
     let counts = spool.counts();
     assert_eq!((counts.enqueued, counts.lost_storage, counts.lost_queue), (6_000, 0, 0));
-    assert!(counts.lost_full > 0 && counts.carried > 0, "{counts:?}");
+    assert!(counts.lost_full > 0 && counts.relocated > 0, "{counts:?}");
     let (ids, lost) = unsent(&mut spool);
     for id in &ids {
         *lives.entry(id.seq).or_insert(0) += 1;
@@ -168,7 +168,7 @@ fn what_was_delivered_is_neither_carried_nor_missed() {
         }
     }
     let counts = spool.counts();
-    assert_eq!((counts.carried, counts.lost_full), (0, 0), "{counts:?}");
+    assert_eq!((counts.relocated, counts.lost_full), (0, 0), "{counts:?}");
     assert_eq!((spool.delivered(), spool.waiting()), (6_000, 0));
     assert!(spool.log().stats().overwritten > 0, "the ring came round");
 }
@@ -186,7 +186,7 @@ fn a_carried_copy_does_not_stand_for_what_lies_before_it() {
     for number in 2..=4_000 {
         spool.enqueue(&alert(number, Severity::Low), NOW);
     }
-    assert!(spool.counts().carried > 0);
+    assert!(spool.counts().relocated > 0);
     drop(spool);
     let mut spool = place.open();
     let waiting = spool.waiting();

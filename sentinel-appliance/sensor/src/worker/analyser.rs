@@ -40,9 +40,9 @@ impl LiveConfig {
             let _full = home_net.add(*prefix);
         }
         let incident_limits = IncidentLimits {
-            idle_timeout: settings.incident_quiet,
+            idle_timeout: settings.incident_idle,
             update: settings.incident_update,
-            burst: settings.incident_openings,
+            burst: settings.incident_burst,
         };
         Self { home_net, incident_limits, detectors: settings.detectors.clone(), listed_ports }
     }
