@@ -1,4 +1,4 @@
-//! From arguments to what each command is asked to do.
+//! Arguments to the typed request of each command.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! What the commands that show packets share: views, limits, files.
+//! Options that the packet commands share: views, limits, files.
 
 use std::ffi::OsStr;
 use std::io::IsTerminal;
@@ -17,7 +17,7 @@ use crate::packets::save::SaveRequest;
 use crate::terminal::calendar;
 use crate::terminal::failure::Failure;
 
-/// What is to be done with packets; the filter's arguments begin at `first`.
+/// Parses the options; the words of the filter begin at `first`.
 pub(super) fn parse(arguments: &Arguments, first: usize) -> Result<PacketOptions, Failure> {
     let snap_bytes = limit(arguments, "snaplen")?.map(|bytes| u32::try_from(bytes).unwrap_or(MAX_FRAME));
     let snap_bytes = snap_bytes.map(|bytes| bytes.min(MAX_FRAME));
@@ -60,13 +60,13 @@ pub(super) fn parse(arguments: &Arguments, first: usize) -> Result<PacketOptions
     })
 }
 
-/// Whether the terminal of standard error has nothing else to show.
+/// Returns true if a progress bar on standard error is not mixed with packets on the same terminal.
 pub(super) fn has_room_for_a_bar(options: &PacketOptions) -> bool {
     !options.quiet
         && (!std::io::stdout().is_terminal() || matches!(options.view, View::CountOnly | View::Nothing))
 }
 
-/// `-B`, if it is not 0.
+/// Parses `-B`; `None` for 0.
 pub(super) fn ring_kib(arguments: &Arguments) -> Result<Option<u32>, Failure> {
     const RANGE: std::ops::RangeInclusive<u64> = 64..=1_048_576;
     match limit(arguments, "buffer-size")? {
@@ -80,7 +80,7 @@ pub(super) fn ring_kib(arguments: &Arguments) -> Result<Option<u32>, Failure> {
     }
 }
 
-/// The one view that was asked for.
+/// View that was chosen by an option, at most one.
 fn explicit_view(arguments: &Arguments) -> Result<Option<View>, Failure> {
     let alerts = match arguments.text("alerts")? {
         None | Some("" | "json") => View::Alerts,
@@ -102,15 +102,16 @@ fn explicit_view(arguments: &Arguments) -> Result<Option<View>, Failure> {
     }
 }
 
-/// A number of which 0 means that there is no limit.
+/// Parses a limit; 0 is no limit.
 fn limit(arguments: &Arguments, name: &str) -> Result<Option<u64>, Failure> {
     Ok(arguments.number(name)?.filter(|number| *number > 0))
 }
 
-/// Also parts of a second.
+/// Parses seconds with up to three decimals.
 fn duration(arguments: &Arguments) -> Result<Option<Duration>, Failure> {
     let millis = arguments.parsed("duration", |text| {
-        thousandths(text).ok_or_else(|| format!("--duration {text}: want seconds, like 10 or 0.5"))
+        thousandths(text)
+            .ok_or_else(|| Failure::usage(format!("--duration {text}: want seconds, like 10 or 0.5")))
     })?;
     Ok(millis.filter(|millis| *millis > 0).map(Duration::from_millis))
 }
@@ -121,7 +122,7 @@ fn statistics(arguments: &Arguments) -> Result<Option<Duration>, Failure> {
         _ => text
             .parse()
             .map(Duration::from_secs)
-            .map_err(|_| format!("--stats={text}: want a whole number of seconds")),
+            .map_err(|_| Failure::usage(format!("--stats={text}: want a whole number of seconds"))),
     })
 }
 
@@ -161,7 +162,7 @@ fn save(arguments: &Arguments, snap_bytes: Option<u32>) -> Result<Option<SaveReq
     }
     if rotate_after.is_some() {
         let pattern = path.to_str().ok_or_else(|| Failure::usage("-w: the name is not UTF-8".into()))?;
-        calendar::format(pattern, Timestamp::ZERO, &mut String::new()).map_err(Failure::usage)?;
+        calendar::format(pattern, Timestamp::ZERO, &mut String::new()).map_err(Failure::bad_usage)?;
     }
     let kind = kind(arguments, &path)?;
     let snap_bytes = snap_bytes.unwrap_or(MAX_FRAME);

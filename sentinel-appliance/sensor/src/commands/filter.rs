@@ -25,14 +25,14 @@ pub(crate) fn filter(expression: &str, link: LinkType, style: DumpStyle) -> Resu
 }
 
 /// `--link NAME`: a link type by its name, as in tcpdump's `-y`, or its number.
-pub(crate) fn link(text: &str) -> Result<LinkType, String> {
+pub(crate) fn link(text: &str) -> Result<LinkType, Failure> {
     let named = LinkType::SUPPORTED;
     if let Some(link) = named.into_iter().find(|link| link.to_string().eq_ignore_ascii_case(text)) {
         return Ok(link);
     }
     text.parse().map(LinkType).map_err(|_| {
         let names: Vec<String> = named.iter().map(ToString::to_string).collect();
-        format!("link type '{text}' is neither a number nor one of {}", names.join(", "))
+        Failure::usage(format!("link type '{text}' is neither a number nor one of {}", names.join(", ")))
     })
 }
 
@@ -42,8 +42,8 @@ mod tests {
 
     #[test]
     fn link_types_have_names_and_numbers() {
-        assert_eq!(link("en10mb"), Ok(LinkType::ETHERNET));
-        assert_eq!(link("147"), Ok(LinkType(147)));
-        assert!(link("ethernet").unwrap_err().contains("EN10MB"));
+        assert_eq!(link("en10mb").unwrap(), LinkType::ETHERNET);
+        assert_eq!(link("147").unwrap(), LinkType(147));
+        assert!(link("ethernet").unwrap_err().to_string().contains("EN10MB"));
     }
 }

@@ -18,18 +18,18 @@ use crate::system::signals::Interrupt;
 use crate::terminal::failure::Failure;
 use crate::terminal::log;
 
-/// What `read` was asked to do.
+/// Arguments of `read`.
 #[derive(Debug)]
 pub(crate) struct Request {
     pub(crate) file: PathBuf,
     pub(crate) options: PacketOptions,
-    /// Key of the hash tables; the same for every run unless given, so that runs repeat.
+    /// Key of the hash tables; constant unless given, so that runs are repeatable.
     pub(crate) seed: u64,
-    /// A bar may be drawn on the terminal.
+    /// A progress bar may be drawn on the terminal.
     pub(crate) progress: bool,
 }
 
-/// Frames that the analysis takes in a row.
+/// Frames of one bulk read, after which progress and signals are checked.
 const BATCH_FRAMES: u64 = 1_024;
 
 /// Key of the hash tables when reading files.
@@ -38,7 +38,7 @@ pub(crate) const FILE_SEED: u64 = 0x5345_4e54_494e_454c;
 /// Reads the file.
 ///
 /// # Errors
-/// What is wrong with the file, after everything before that place was printed.
+/// The file is damaged; everything before that place was printed.
 pub(crate) fn read(request: &Request, settings: &Settings) -> Result<(), Failure> {
     if let Some(save) = &request.options.save
         && is_same_file(&save.path, &request.file)
@@ -80,7 +80,7 @@ struct Reading<'r> {
     is_file: bool,
     progress: Option<Progress>,
     frames: u64,
-    /// From here on packets are too late.
+    /// Packet time at which the duration has passed.
     end: Option<Timestamp>,
     unsupported: Option<LinkType>,
 }
@@ -90,7 +90,7 @@ impl Reading<'_> {
         let in_file = |error: sentinel_capture::file::FileError| Failure::new(format!("{name}: {error}"));
         let mut reader = Reader::open(input).map_err(in_file)?;
         if reader.kind() == FileKind::Pcap {
-            // The one link type of the file stands at byte 20 of its header.
+            // The link type of a pcap file is at byte 20 of its header.
             if let Some(link) = reader.link_types().find(|link| !self.can_read(*link)) {
                 return Err(Failure::new(format!("{name}: offset 20: {}", wrong_link(link))));
             }
@@ -115,7 +115,7 @@ impl Reading<'_> {
         loop {
             let frame = match reader.next() {
                 Ok(Some(frame)) => frame,
-                // What a signal cuts off is no fault of the file.
+                // The input was cut by a signal: no error of the file.
                 Err(_) if self.stopped.get() => break,
                 Ok(None) => break,
                 Err(error) => return Err(in_file(error)),
@@ -138,14 +138,14 @@ impl Reading<'_> {
                 Err(Failure::new(format!("{name}: offset {}: {}", reader.offset(), wrong_link(link))))
             }
             Some(link) => {
-                log::warn(format_args!("{name}: frames left out: {}", wrong_link(link)));
+                log::warn(format_args!("{name}: frames skipped: {}", wrong_link(link)));
                 Ok(())
             }
             None => Ok(()),
         }
     }
 
-    /// Whether the frames of a file are taken as they come. A pipe must be able to wait.
+    /// Returns true if frames are read in bulk. Not from a pipe, which may block between two frames.
     fn bypasses_pipeline(&self) -> bool {
         self.is_file
             && self.options.duration.is_none()
@@ -153,13 +153,14 @@ impl Reading<'_> {
             && self.packets.borrow().can_bulk_read()
     }
 
-    /// Time goes by the packets, from the first on.
+    /// Returns true if the duration has passed, in packet time from the first packet on.
     fn is_too_late(&mut self, at: Timestamp) -> bool {
         let Some(duration) = self.options.duration else { return false };
         at >= *self.end.get_or_insert(at.after(duration))
     }
 
-    /// What needs no dissecting takes every link type, and so do the views of single packets.
+    /// Returns true if frames of this link type can be processed. Views of single packets, counting and saving take every link
+    /// type; filters, detectors, records and flows need a supported one.
     fn can_read(&self, link: LinkType) -> bool {
         let dissects =
             self.options.view.has_alerts() || matches!(self.options.view, View::Records | View::Flows);
@@ -191,7 +192,7 @@ fn wrong_link(link: LinkType) -> String {
     )
 }
 
-/// Whether two paths are the same file, which would be cut off before it is read.
+/// Returns true if two paths are the same file, which `-w` would truncate before it is read.
 fn is_same_file(one: &Path, other: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
     let about = |path: &Path| std::fs::metadata(path).map(|about| (about.dev(), about.ino()));

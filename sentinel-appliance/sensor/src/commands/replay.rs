@@ -1,4 +1,4 @@
-//! `sentinel replay`: packets of a capture file onto an interface, or onto the terminal, at their own pace.
+//! `sentinel replay`: packets of a capture file to an interface, or to the terminal, with their timing.
 
 use std::cell::{Cell, RefCell};
 use std::ops::ControlFlow;
@@ -24,25 +24,25 @@ use crate::terminal::failure::Failure;
 use crate::terminal::output::Output;
 use crate::worker::interface::{existing_interfaces, open_failure};
 
-/// What `replay` was asked to do.
+/// Arguments of `replay`.
 #[derive(Debug)]
 pub(crate) struct Request {
     pub(crate) file: PathBuf,
-    /// Where to; `None` only shows the packets.
+    /// Interface to send on; `None` only shows the packets.
     pub(crate) interface: Option<String>,
     pub(crate) speed: Speed,
     pub(crate) options: PacketOptions,
 }
 
-/// How many times as fast as the packets came, in thousandths; zero is as fast as possible.
+/// Speed relative to the capture, in thousandths; zero is as fast as possible.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Speed(pub(crate) u64);
 
 impl Speed {
-    /// As the packets came.
+    /// Speed of the capture.
     pub(crate) const ORIGINAL: Self = Self(1_000);
 
-    /// When a packet is due that came so long after the first.
+    /// Time after the first packet at which a packet is due.
     fn due(self, after_first: Duration) -> Duration {
         if self.0 == 0 {
             return Duration::ZERO;
@@ -52,7 +52,7 @@ impl Speed {
     }
 }
 
-/// Plays the file.
+/// Replays the file.
 pub(crate) fn replay(request: &Request, settings: &Settings) -> Result<(), Failure> {
     let file = input::open(&request.file)?;
     let wire = request.interface.as_deref().map(Wire::open).transpose()?;
@@ -82,18 +82,18 @@ pub(crate) fn replay(request: &Request, settings: &Settings) -> Result<(), Failu
     outcome
 }
 
-/// What was sent, or shown, and what was not.
+/// Counts of packets sent or shown, and of those that were not.
 #[derive(Debug, Default)]
 struct Tally {
     packets: u64,
     bytes: u64,
-    /// Longer than the interface takes.
+    /// Longer than the MTU of the interface allows.
     too_long: u64,
     /// Shorter than a link-layer header.
     too_short: u64,
     /// Of another link type than the interface has.
     other_link: u64,
-    /// Cut by the capture, and filled up with zeros.
+    /// Cut by the capture, and padded with zeros.
     filled: u64,
 }
 
@@ -106,7 +106,7 @@ struct Replay {
     count: Option<u64>,
     duration: Option<Duration>,
     clock: Clock,
-    /// Stamp of the first packet, and when it was played.
+    /// Timestamp of the first packet, and the time at which it was sent.
     first: Option<(Timestamp, Duration)>,
     tally: Tally,
 }
@@ -186,7 +186,7 @@ impl Replay {
         self.wire.as_ref().map_or(0, |wire| u64::try_from(wire.ends.len()).unwrap_or(0))
     }
 
-    /// Sends what waits.
+    /// Sends the queued frames.
     fn flush(&mut self) -> Result<(), Failure> {
         let Some(wire) = &mut self.wire else { return Ok(()) };
         let (packets, bytes) = wire.send(&self.interrupt)?;
@@ -210,10 +210,10 @@ impl Replay {
             kilobits % 1_000
         );
         for (count, what) in [
-            (self.tally.too_long, "longer than the interface takes, left out"),
-            (self.tally.too_short, "shorter than a link-layer header, left out"),
-            (self.tally.other_link, "of another link type than the interface, left out"),
-            (self.tally.filled, "cut by the capture, filled up with zeros"),
+            (self.tally.too_long, "longer than the MTU, skipped"),
+            (self.tally.too_short, "shorter than a link-layer header, skipped"),
+            (self.tally.other_link, "of another link type than the interface, skipped"),
+            (self.tally.filled, "cut by the capture, padded with zeros"),
         ] {
             if count > 0 {
                 text.push_str(&format!("{count} packets {what}\n"));
@@ -229,7 +229,7 @@ impl Replay {
     }
 }
 
-/// The interface, and frames that wait to be sent together.
+/// Interface, and frames that are queued to be sent in one call.
 struct Wire {
     name: String,
     link: LinkType,
@@ -237,11 +237,11 @@ struct Wire {
     longest: usize,
     sender: Sender,
     bytes: Vec<u8>,
-    /// Where each frame ends in `bytes`.
+    /// End of each frame in `bytes`.
     ends: Vec<usize>,
 }
 
-/// Whether a frame goes out, and how.
+/// Outcome of queueing a frame.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Fit {
     Whole,
@@ -263,9 +263,8 @@ impl Wire {
                 "interface '{name}' is down; bring it up with: ip link set {name} up"
             )));
         }
-        let link = link.ok_or_else(|| {
-            Failure::new(format!("interface '{name}' takes frames of a kind that is not known"))
-        })?;
+        let link =
+            link.ok_or_else(|| Failure::new(format!("interface '{name}' has an unsupported link type")))?;
         let header = if link == LinkType::ETHERNET { ETHERNET_HEADER } else { 0 };
         let longest = usize::try_from(*mtu).unwrap_or(usize::MAX).saturating_add(header);
         let (bytes, ends) = (Vec::new(), Vec::with_capacity(MAX_BATCH));
@@ -277,7 +276,7 @@ impl Wire {
         link == self.link || is_bare_ip(link) && is_bare_ip(self.link)
     }
 
-    /// Takes in a frame, at its full length, if it fits.
+    /// Queues a frame at its full length, if it fits.
     fn fit(&mut self, frame: &Frame<'_>) -> Fit {
         const TAG: usize = 4;
         let is_tagged = self.link == LinkType::ETHERNET
@@ -296,7 +295,7 @@ impl Wire {
         if frame.bytes.len() < length { Fit::Filled } else { Fit::Whole }
     }
 
-    /// Sends everything that waits; gives packets and bytes.
+    /// Sends the queued frames; gives packets and bytes.
     fn send(&mut self, interrupt: &Interrupt) -> Result<(u64, u64), Failure> {
         const QUEUE_FULL: Duration = Duration::from_micros(100);
         let mut frames: Vec<&[u8]> = Vec::with_capacity(self.ends.len());
@@ -314,7 +313,7 @@ impl Wire {
                     bytes += sent.iter().map(|frame| u64::try_from(frame.len()).unwrap_or(0)).sum::<u64>();
                     rest = left;
                 }
-                // The queue of the interface is full: what it sends makes room.
+                // The transmit queue of the interface is full, and drains as it sends.
                 Err(error) if error.raw_os_error() == Some(ENOBUFS) => {
                     if interrupt.arrives_within(QUEUE_FULL) {
                         break;
@@ -334,14 +333,14 @@ impl Wire {
 const ETHERNET_HEADER: usize = 14;
 const ENOBUFS: i32 = rustix::io::Errno::NOBUFS.raw_os_error();
 
-/// `--speed 2.0`: a decimal number with up to three digits behind the point.
-pub(crate) fn speed(text: &str) -> Result<Speed, String> {
+/// Parses `--speed 2.0`: a decimal number with up to three decimals.
+pub(crate) fn speed(text: &str) -> Result<Speed, Failure> {
     thousandths(text).map(Speed).ok_or_else(|| {
-        format!("--speed {text}: want how many times as fast, like 2.0 or 0.5; 0 is as fast as possible")
+        Failure::usage(format!("--speed {text}: want a factor, like 2.0 or 0.5; 0 is as fast as possible"))
     })
 }
 
-/// A decimal number without sign, in thousandths.
+/// Parses a decimal number without sign into thousandths.
 pub(crate) fn thousandths(text: &str) -> Option<u64> {
     let (whole, part) = text.split_once('.').unwrap_or((text, ""));
     let is_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
@@ -361,7 +360,7 @@ mod tests {
         for (text, expected) in
             [("1", 1_000), ("2.0", 2_000), ("0.5", 500), ("0", 0), ("10.125", 10_125), ("3.", 3_000)]
         {
-            assert_eq!(speed(text), Ok(Speed(expected)), "{text}");
+            assert_eq!(speed(text).unwrap(), Speed(expected), "{text}");
         }
         for text in ["", "-1", "fast", "1.2345", ".5", "1e3", "99999999999999999999"] {
             assert!(speed(text).is_err(), "{text}");

@@ -39,7 +39,7 @@ pub(crate) async fn reload_settings(shared: &Shared, reload: &Reload) {
     };
     let deferred = restart_needed(&shared.settings.borrow(), &new);
     if !deferred.is_empty() {
-        log::warn(format_args!("these changes wait for a restart: {}", deferred.join(", ")));
+        log::warn(format_args!("these changes take effect at the next start: {}", deferred.join(", ")));
     }
     let config = || Command::Reconfigure(Box::new(LiveConfig::new(&new, &prefixes, listed.clone())));
     if let Err(error) = shared.workers.reconfigure(config).await {

@@ -130,7 +130,7 @@ async fn take_alerts(shared: Rc<Shared>, mut alerts: Vec<AlertConsumer>, alert_e
                 }
             }
             spool.record_queue_overflow(newly_lost);
-            spool.write_gaps();
+            let _retried_at_the_next_look = spool.write_gaps();
             spool.note_delivered(now);
             spool.release_buffers();
         }

@@ -1,4 +1,4 @@
-//! What is done with the packets that are wanted, from files and live alike.
+//! Packet pipeline: filtered packets to views, capture files, results and statistics, from files and live alike.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -24,27 +24,27 @@ use crate::terminal::failure::Failure;
 use crate::terminal::output::Output;
 use crate::worker::analyser::{Analyser, LiveConfig};
 
-/// The one thing that is done with packets, if it is one that takes frames of a file as they come.
+/// Only action on packets, if it takes frames of a file without filter, limits or further outputs.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum BulkAction {
     Analyse,
     Count,
 }
 
-/// What [`PacketPipeline::bulk_read`] came to.
+/// Result of [`PacketPipeline::bulk_read`].
 #[derive(Debug, Default)]
 pub(crate) struct BulkRead {
-    /// Frames taken.
+    /// Frames read.
     pub(crate) frames: u64,
-    /// The file has no more of them.
+    /// The file has no more frames.
     pub(crate) is_over: bool,
-    /// Or it is damaged here.
+    /// Damage of the file at this place.
     pub(crate) error: Option<FileError>,
-    /// A link type that was left out.
+    /// Link type of frames that were skipped.
     pub(crate) unsupported: Option<LinkType>,
 }
 
-/// The packets that are wanted, one after the other.
+/// Views, files and statistics that every packet is given to.
 pub(crate) struct PacketPipeline {
     options: PacketOptions,
     bulk_action: Option<BulkAction>,
@@ -55,16 +55,16 @@ pub(crate) struct PacketPipeline {
     save: Option<Save>,
     results: Option<Results>,
     statistics: Option<Statistics>,
-    /// Names of live interfaces, by the number in their frames.
+    /// Names of live interfaces, indexed by the number in their frames.
     interfaces: Vec<String>,
-    /// What packets will begin with, if there is a source of them.
+    /// Link type of the input, once it is known.
     link: Option<LinkType>,
     count: u64,
     alerts: u64,
 }
 
 impl PacketPipeline {
-    /// Opens what the options asks for. `interfaces` and the networks that they are in are those of a live capture.
+    /// Opens the outputs of `options`. `interfaces` and their `networks` are those of a live capture.
     pub(crate) fn new(
         options: &PacketOptions,
         settings: &Settings,
@@ -74,7 +74,7 @@ impl PacketPipeline {
     ) -> Result<Self, Failure> {
         let analyser = if options.view.has_alerts() {
             let listed = crate::settings::suspicious_ports::load(settings.suspicious_ports_file.as_deref())
-                .map_err(Failure::other)?;
+                .map_err(Failure::new)?;
             let live_config = LiveConfig::new(settings, networks, listed);
             Some(Analyser::new(settings.memory_kib, HashKey::new(seed), &live_config))
         } else {
@@ -115,17 +115,17 @@ impl PacketPipeline {
         })
     }
 
-    /// PacketPipeline so far.
+    /// Packets so far.
     pub(crate) const fn count(&self) -> u64 {
         self.count
     }
 
-    /// There is a source of packets: a file to save them in will be made even if none comes.
+    /// Sets the link type of the input: a capture file is then created even if no packet comes.
     pub(crate) const fn announce(&mut self, link: LinkType) {
         self.link = Some(link);
     }
 
-    /// The first output file, so that it is there even if no packet comes.
+    /// Creates the first capture file, so that it is there even if no packet comes.
     pub(crate) fn begin(&mut self, link: LinkType, what: &str) -> Result<(), Failure> {
         let now = clock::wall();
         if let Some(save) = &mut self.save {
@@ -135,12 +135,12 @@ impl PacketPipeline {
         self.log(what)
     }
 
-    /// Whether [`Self::bulk_read`] does all that is wanted.
+    /// Returns true if [`Self::bulk_read`] does everything that the options ask for.
     pub(crate) const fn can_bulk_read(&self) -> bool {
         self.bulk_action.is_some()
     }
 
-    /// Takes at most `most` frames of a file the shortest way.
+    /// Reads at most `most` frames of a file without the checks of [`Self::packet`].
     pub(crate) fn bulk_read(&mut self, reader: &mut Reader<'_>, most: u64) -> Result<BulkRead, Failure> {
         if self.bulk_action == Some(BulkAction::Analyse) {
             self.analyse_file(reader, most)
@@ -165,7 +165,7 @@ impl PacketPipeline {
         Ok(bulk)
     }
 
-    /// A loop of its own: handed to a common one, what is done with a frame would be called for each, in 8 instructions.
+    /// A loop of its own: as a closure of a shared loop, the work on a frame would be a call, which costs 8 instructions each.
     fn analyse_file(&mut self, reader: &mut Reader<'_>, most: u64) -> Result<BulkRead, Failure> {
         let mut bulk = BulkRead::default();
         self.analyse(|analyser, raise| {
@@ -190,7 +190,7 @@ impl PacketPipeline {
         Ok(bulk)
     }
 
-    /// Takes in one packet.
+    /// Processes one packet; `Break` if no more are wanted.
     pub(crate) fn packet(&mut self, frame: &Frame<'_>) -> Result<ControlFlow<()>, Failure> {
         if self.bulk_action == Some(BulkAction::Analyse) {
             self.count += 1;
@@ -266,7 +266,7 @@ impl PacketPipeline {
         })
     }
 
-    /// Lets time pass while nothing comes.
+    /// Advances the clock while there is no traffic.
     pub(crate) fn idle(&mut self, now: Timestamp) -> Result<(), Failure> {
         if let Some(flows) = &mut self.flows {
             flows.tick(now, &mut self.output)?;
@@ -274,7 +274,7 @@ impl PacketPipeline {
         self.analyse(|analyser, raise| analyser.tick(now, raise))
     }
 
-    /// Runs one step of the analysis and prints what it raises.
+    /// Runs one step of the detectors and prints the alerts that it raises.
     fn analyse(&mut self, step: impl FnOnce(&mut Analyser, &mut dyn FnMut(Alert))) -> Result<(), Failure> {
         let Self { analyser: Some(analyser), options, output, alerts, .. } = self else { return Ok(()) };
         let mut outcome = Ok(());
@@ -292,7 +292,7 @@ impl PacketPipeline {
         outcome
     }
 
-    /// Brings out everything that is ready.
+    /// Flushes all outputs.
     pub(crate) fn flush(&mut self) -> Result<(), Failure> {
         self.output.flush()?;
         if let Some(save) = &mut self.save {
@@ -304,7 +304,7 @@ impl PacketPipeline {
         Ok(())
     }
 
-    /// One line of statistics about the time since the last one.
+    /// Writes a line of statistics about the time since the last one.
     pub(crate) fn interval(&mut self, now: Timestamp) -> Result<(), Failure> {
         let Some(statistics) = &mut self.statistics else { return Ok(()) };
         let mut text = String::new();
@@ -312,7 +312,7 @@ impl PacketPipeline {
         self.say_statistics(&text)
     }
 
-    /// Statistics go to standard output if nothing else does, else to standard error; and to the log.
+    /// Writes statistics to standard output if nothing else goes there, else to standard error; and to the log.
     fn say_statistics(&mut self, text: &str) -> Result<(), Failure> {
         let to_output = self.options.view == View::Nothing
             && self.options.save.as_ref().is_none_or(|save| save.path.as_os_str() != "-");
@@ -326,7 +326,7 @@ impl PacketPipeline {
         self.log(text)
     }
 
-    /// Adds to the log beside the results.
+    /// Appends to the log of the results.
     pub(crate) fn log(&mut self, text: &str) -> Result<(), Failure> {
         match &mut self.results {
             Some(results) => results.log(clock::wall(), text),
@@ -334,7 +334,7 @@ impl PacketPipeline {
         }
     }
 
-    /// Brings everything to its end: incidents are closed, files complete, totals said.
+    /// Ends everything: closes incidents, completes files, prints totals.
     pub(crate) fn finish(&mut self, totals: &Totals) -> Result<(), Failure> {
         self.analyse(|analyser, raise| analyser.finish(raise))?;
         if let Some(flows) = &mut self.flows {
@@ -371,7 +371,7 @@ impl PacketPipeline {
             let counts = analyser.counts();
             writeln!(text, "{} packets analysed", counts.analysed)?;
             writeln!(text, "{} packets malformed", counts.malformed)?;
-            writeln!(text, "{} packets cut short", counts.truncated)?;
+            writeln!(text, "{} packets truncated", counts.truncated)?;
             writeln!(text, "{} alert messages", self.alerts)?;
         }
         if let Some(results) = &self.results {
@@ -381,7 +381,7 @@ impl PacketPipeline {
     }
 }
 
-/// Lines on standard error, which nobody needs to read.
+/// Writes lines to standard error; a closed one is ignored.
 pub(crate) fn say(text: &str) {
     let _nobody_listens = std::io::stderr().write_all(text.as_bytes());
 }

@@ -1,20 +1,20 @@
-//! How many packets there were, and what became of them.
+//! Totals of a run: packets received, filtered, dropped.
 
 use std::fmt::{Result, Write};
 
-/// What became of the packets that were not handled here.
+/// Counts of packets besides those that the pipeline processed.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Totals {
-    /// Packets that there were, if that is known.
+    /// Packets that passed the kernel filter, or that the file has.
     pub(crate) received: u64,
-    /// Those that the filter refused, if they were counted.
+    /// Packets that the filter refused, if they are counted.
     pub(crate) filtered: Option<u64>,
-    /// Those for which the kernel had no room; `None` for files.
+    /// Packets that the kernel dropped because the ring was full; `None` for files.
     pub(crate) dropped: Option<u64>,
     pub(crate) source: PacketSource,
 }
 
-/// Where packets come from.
+/// Origin of packets.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) enum PacketSource {
     #[default]
@@ -23,7 +23,7 @@ pub(crate) enum PacketSource {
 }
 
 impl Totals {
-    /// In tcpdump's words, and what it does not say; a line each. `captured` were handled.
+    /// Writes a line for each count, in tcpdump's words where it has them. `captured` packets were processed.
     pub(crate) fn write(&self, captured: u64, text: &mut String) -> Result {
         let received = match self.source {
             PacketSource::Live => "received by filter",

@@ -1,6 +1,7 @@
-//! The layers: default < file < environment < flag.
+//! Layers of the settings: default < file < environment < flag.
 
 use std::ffi::OsString;
+use std::fmt;
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
@@ -11,20 +12,20 @@ use super::relation::RELATIONS;
 use super::renamed;
 use super::uci::{self, At, Statement, SyntaxError, Word};
 
-/// Read if it exists and no other file is named.
+/// File that is read if it exists and no other is named.
 pub(crate) const DEFAULT_FILE: &str = "/etc/config/sentinel-appliance";
 
 /// Largest file that is read, in bytes.
 const MAX_FILE: usize = 64 * 1024;
 
-/// Problems that are noted; those after them are only counted.
+/// Problems that are kept; further ones are counted.
 const MAX_PROBLEMS: usize = 100;
 
 /// Name of the UCI package, which is the name of its file.
 const PACKAGE: &str = "sentinel-appliance";
 
-/// Variables that belong to the collector, or to building and testing.
-const NOT_OURS: [&str; 7] = [
+/// Prefixes of variables that belong to the collector, or to building and testing.
+const OTHER_PROGRAMS: [&str; 7] = [
     "SENTINEL_COLLECTOR_",
     "SENTINEL_DB_KEY",
     "SENTINEL_CACHE",
@@ -67,51 +68,68 @@ impl Settings {
     }
 }
 
-/// Splits the `section.name=value` of `--set`; nothing without an equals sign.
+/// Splits the `section.name=value` of `--set`; `None` without an equals sign.
 pub(crate) fn split_assignment(text: &str) -> Option<(String, String)> {
     text.split_once('=').map(|(key, value)| (key.trim().into(), value.into()))
 }
 
-/// The variables of this process for [`Settings::load`]. Bytes that are not UTF-8 become U+FFFD, which no
+/// Variables of this process for [`Settings::load`]. Bytes that are not UTF-8 become U+FFFD, which no
 /// setting accepts; `std::env::vars` would panic on them.
 pub(crate) fn environment() -> impl Iterator<Item = (String, String)> {
     let text = |text: OsString| text.to_string_lossy().into_owned();
     std::env::vars_os().map(move |(name, value)| (text(name), text(value)))
 }
 
-/// The whole file, or the kind of failure and a text for it.
-fn read(path: &Path) -> Result<Vec<u8>, (ErrorKind, String)> {
+/// Reason why a settings file is not read.
+enum FileError {
+    /// It cannot be opened or read.
+    Io(std::io::Error),
+    /// It has more than [`MAX_FILE`] bytes.
+    TooLarge,
+}
+
+impl fmt::Display for FileError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io(error) => write!(out, "cannot be read: {error}"),
+            Self::TooLarge => write!(out, "is larger than {MAX_FILE} bytes"),
+        }
+    }
+}
+
+/// Reads the whole file.
+fn read(path: &Path) -> Result<Vec<u8>, FileError> {
     let mut bytes = Vec::new();
     let limit = u64::try_from(MAX_FILE + 1).unwrap_or(u64::MAX);
     let outcome = File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes));
-    outcome.map_err(|error| (error.kind(), format!("cannot be read: {error}")))?;
+    outcome.map_err(FileError::Io)?;
     if bytes.len() > MAX_FILE {
-        return Err((ErrorKind::FileTooLarge, format!("is larger than {MAX_FILE} bytes")));
+        return Err(FileError::TooLarge);
     }
     Ok(bytes)
 }
 
 struct Loader {
     registry: Vec<Setting>,
-    /// Beside each setting, what the file says about it.
+    /// Words of the file for each setting.
     given: Vec<Vec<Word>>,
     origins: Vec<Origin>,
-    /// Beside each setting, whether a problem with it is already known.
+    /// For each setting, true if a problem with it is known.
     faulty: Vec<bool>,
     settings: Settings,
     problems: Vec<Problem>,
     warnings: Vec<Problem>,
     /// Problems beyond [`MAX_PROBLEMS`].
-    unnoted: u32,
+    omitted: u32,
     file: PathBuf,
 }
 
-/// What the lines after a `config` line belong to.
+/// Section that the lines after a `config` line belong to.
 #[derive(Clone, Copy)]
 enum Current {
     /// No `config` line yet.
     Nothing,
-    /// A section with a problem of its own: its lines are passed over.
+    /// A section with a problem of its own: its lines are ignored.
     Unknown,
     Known(Section),
 }
@@ -126,7 +144,7 @@ impl Loader {
             settings: Settings::default(),
             problems: Vec::new(),
             warnings: Vec::new(),
-            unnoted: 0,
+            omitted: 0,
             file: file.into(),
             registry,
         }
@@ -135,21 +153,21 @@ impl Loader {
     fn named_file(&mut self) {
         match read(&self.file) {
             Ok(bytes) => self.file_layer(&bytes),
-            Err((_, what)) => self.wrong_file(what),
+            Err(error) => self.wrong_file(&error),
         }
     }
 
     fn default_file(&mut self) {
         match read(&self.file) {
             Ok(bytes) => self.file_layer(&bytes),
-            Err((ErrorKind::NotFound, _)) => {}
-            Err((_, what)) => self.wrong_file(what),
+            Err(FileError::Io(error)) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => self.wrong_file(&error),
         }
     }
 
-    fn wrong_file(&mut self, what: String) {
+    fn wrong_file(&mut self, error: &FileError) {
         let source = self.file.display().to_string();
-        self.note(Origin::Default, &source, what);
+        self.note(Origin::Default, &source, error.to_string());
     }
 
     fn file_layer(&mut self, bytes: &[u8]) {
@@ -183,7 +201,7 @@ impl Loader {
         }
     }
 
-    /// The section that a `config` line opens.
+    /// Returns the section that a `config` line opens.
     fn section(&mut self, kind: &Word, name: Option<&Word>) -> Option<Section> {
         let mut sections: Vec<Section> = self.registry.iter().map(|setting| setting.section).collect();
         sections.dedup();
@@ -192,7 +210,7 @@ impl Loader {
             self.wrong_word(kind.at, "section type", &kind.text, &[Section::SENTINEL, Section::DETECTOR]);
             return None;
         }
-        // There is one section of the type sentinel, so it may go without its name.
+        // There is one section of the type sentinel, so its name may be omitted.
         let wanted = name.map_or(Section::Main.name(), |name| name.text.as_str());
         let found = sections.iter().find(|section| section.name() == wanted);
         if found.is_none() {
@@ -210,7 +228,7 @@ impl Loader {
         found.copied()
     }
 
-    /// Notes what one line says; as in libuci, `option` replaces and `list` adds.
+    /// Records the value of one line; as in libuci, `option` replaces and `list` adds.
     fn value(&mut self, section: Section, list: bool, name: &Word, value: Word) {
         let key = section.key(&name.text);
         let new_key = renamed::new_key(&key);
@@ -244,7 +262,8 @@ impl Loader {
     fn environment_layer(&mut self, environment: impl Iterator<Item = (String, String)>) {
         let known: Vec<String> = self.registry.iter().map(Setting::variable).collect();
         let is_ours = |variable: &str| {
-            variable.starts_with("SENTINEL_") && !NOT_OURS.iter().any(|prefix| variable.starts_with(prefix))
+            variable.starts_with("SENTINEL_")
+                && !OTHER_PROGRAMS.iter().any(|prefix| variable.starts_with(prefix))
         };
         let ours: Vec<(String, String)> = environment.filter(|(variable, _)| is_ours(variable)).collect();
         // The environment has no order: the new name wins over the old one, so it comes last.
@@ -271,7 +290,7 @@ impl Loader {
         }
     }
 
-    /// Gives a value to the setting that is called `name` among the names `known` of this layer.
+    /// Sets the setting whose name in this layer, among `known`, is `name`.
     fn named(&mut self, origin: Origin, source: &str, known: &[String], name: &str, value: &str) {
         if let Some(index) = known.iter().position(|known| known == name) {
             return self.assign(index, source, &[(origin, value)]);
@@ -280,7 +299,7 @@ impl Loader {
         self.note(origin, source, unknown("setting", name, &known));
     }
 
-    /// Gives a setting the values of one layer; none at all is no change.
+    /// Sets a setting to the values of one layer; without values, it does not change.
     fn assign(&mut self, index: usize, source: &str, values: &[(Origin, &str)]) {
         let (Some(setting), Some((origin, _))) = (self.registry.get(index).copied(), values.first()) else {
             return;
@@ -322,7 +341,7 @@ impl Loader {
         }
     }
 
-    /// Judges the rules of which every setting has a value that was accepted.
+    /// Checks the rules between settings. A rule with a setting whose value was refused is skipped.
     fn check_relations(&mut self) {
         for relation in RELATIONS {
             if (relation.holds)(&self.settings) {
@@ -351,7 +370,7 @@ impl Loader {
         }
     }
 
-    /// Name of the thing that set `setting`, as [`Problem::source`] has it.
+    /// Origin of the value of `setting`, as [`Problem::source`] has it.
     fn source_of(&self, setting: &Setting, origin: Origin) -> String {
         match origin {
             Origin::Default | Origin::File { .. } => self.file.display().to_string(),
@@ -376,15 +395,15 @@ impl Loader {
 
     fn note(&mut self, origin: Origin, source: &str, what: String) {
         if self.problems.len() < MAX_PROBLEMS {
-            // Values are judged after the whole file is read: back to the order of the lines.
+            // Values are checked after the whole file is read: this restores the order of the lines.
             let at = self.problems.partition_point(|problem| problem.origin <= origin);
             self.problems.insert(at, Problem { origin, source: source.into(), what });
         } else {
-            self.unnoted += 1;
+            self.omitted += 1;
         }
     }
 
-    /// The layers above the file, then the rules between settings.
+    /// Applies the layers above the file, then checks the rules between settings.
     fn finish(
         mut self,
         environment: impl Iterator<Item = (String, String)>,
@@ -398,9 +417,9 @@ impl Loader {
             let Self { settings, origins, warnings, file, .. } = self;
             return Ok(Loaded { settings, origins, warnings, file });
         }
-        if self.unnoted > 0 {
+        if self.omitted > 0 {
             let source = self.file.display().to_string();
-            let what = format!("and {} more problems", self.unnoted);
+            let what = format!("and {} more problems", self.omitted);
             self.problems.push(Problem { origin: Origin::Default, source, what });
         }
         Err(self.problems)
@@ -422,7 +441,7 @@ fn unknown(kind: &str, word: &str, names: &[&str]) -> String {
     }
 }
 
-/// Text of a stranger, made fit for any terminal: cut, and in ASCII.
+/// Escapes text of unknown origin for any terminal: at most 60 characters, ASCII only.
 fn show(text: &str) -> String {
     const MAX: usize = 60;
     let mut shown: String = text.chars().take(MAX).flat_map(char::escape_default).collect();
@@ -521,7 +540,7 @@ config 'detector' brute_force
         let file = "config detector brute_force\nlist ports '22, 22 70000'\nlist ports '\u{1f41b}x'";
         let allowed = "allowed: 1 to 32 ports, each 1 to 65535";
         let expected = [
-            format!("F:2:12: ports '22' stands in the list twice; {allowed}"),
+            format!("F:2:12: ports '22' is twice in the list; {allowed}"),
             format!("F:2:12: ports '70000' is out of range; {allowed}"),
             format!("F:3:12: ports '\\u{{1f41b}}x' is not a whole number; {allowed}"),
         ];
@@ -529,7 +548,7 @@ config 'detector' brute_force
     }
 
     #[test]
-    fn environment_and_flags_are_judged_like_the_file() {
+    fn environment_and_flags_are_checked_like_the_file() {
         let environment = [
             ("SENTINEL_RINGKIB", "4"),
             ("SENTINEL_LOG_LEVEL", "trace"),

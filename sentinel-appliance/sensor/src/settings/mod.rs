@@ -11,6 +11,7 @@
 //! - `load`: the layers default < file < environment < flag;
 //! - `report`: `sentinel config check|show|docs`.
 
+mod choice;
 mod field;
 pub(crate) mod json;
 mod load;
@@ -22,7 +23,7 @@ mod report;
 pub(crate) mod suspicious_ports;
 mod uci;
 
-pub(crate) use field::{KernelSnap, LogLevel};
+pub(crate) use choice::{KernelSnap, LogLevel};
 pub(crate) use load::{environment, split_assignment};
 pub(crate) use registry::{Settings, restart_needed};
 pub(crate) use report::{check, docs, show};

@@ -11,7 +11,8 @@ use sentinel_units::Prefix;
 
 use crate::limits::{MAX_INTERFACES, MAX_WORKERS};
 
-use super::field::{Cipher, Field, KernelSnap, LogLevel};
+use super::choice::{Cipher, KernelSnap, LogLevel};
+use super::field::Field;
 use super::renamed;
 
 /// Declares the fields of [`Settings`] together with their lines in [`MAIN`].
@@ -19,11 +20,11 @@ macro_rules! main_settings {
     ($($field:ident: $type:ty = $name:literal {
         $help:literal, $unit:literal, default $default:literal, $change:ident, |$value:ident| $typed:expr
     })*) => {
-        /// The values in force, each within its range.
+        /// Values in force, each within its range.
         #[derive(Clone, Debug, Eq, PartialEq)]
         pub(crate) struct Settings {
             $(#[doc = $help] pub(crate) $field: $type,)*
-            /// One for each of [`DETECTORS`], in that order.
+            /// Settings of each of [`DETECTORS`], in that order.
             pub(crate) detectors: [DetectorConfig; DETECTORS.len()],
         }
 
@@ -167,18 +168,18 @@ pub(super) enum Change {
     Restart,
 }
 
-/// A setting of the section `main`.
+/// Setting of the section `main`.
 struct Main {
     name: &'static str,
     unit: &'static str,
-    /// As in a file; elements of a list are separated by spaces.
+    /// Text as in a file; elements of a list are separated by spaces.
     default: &'static str,
     change: Change,
     help: &'static str,
     field: fn(&mut Settings) -> Field<'_>,
 }
 
-/// One setting, whatever it belongs to.
+/// Setting of any section.
 #[derive(Clone, Copy)]
 pub(super) struct Setting {
     pub(super) section: Section,
@@ -190,7 +191,7 @@ pub(super) struct Setting {
     place: Place,
 }
 
-/// A section of the file: its type and name.
+/// Section of the file: its type and name.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Section {
     /// `config sentinel 'main'`
@@ -199,7 +200,7 @@ pub(super) enum Section {
     Detector(&'static str),
 }
 
-/// Where in [`Settings`] a value is.
+/// Place of a value in [`Settings`].
 #[derive(Clone, Copy)]
 enum Place {
     Main(fn(&mut Settings) -> Field<'_>),
@@ -223,7 +224,7 @@ impl Section {
         }
     }
 
-    /// The word after `config`.
+    /// Word after `config`.
     pub(super) const fn kind(self) -> &'static str {
         match self {
             Self::Main => Self::SENTINEL,
@@ -231,7 +232,7 @@ impl Section {
         }
     }
 
-    /// The word after the type.
+    /// Word after the type.
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Main => "main",
@@ -251,7 +252,7 @@ impl Setting {
         renamed::variable(&self.key())
     }
 
-    /// The value inside `settings`, with its type and range.
+    /// Value in `settings`, with its type and range.
     #[expect(clippy::indexing_slicing, reason = "`all` counts the indices over DETECTORS itself")]
     pub(super) fn field<'s>(&self, settings: &'s mut Settings) -> Field<'s> {
         match self.place {

@@ -1,20 +1,20 @@
-//! Rules that tie settings to each other. Each is declared once, for the check and for the reference.
+//! Rules between settings, read by the check and the reference page.
 
 use super::registry::Settings;
 
-/// A rule between settings of the section `main`.
+/// Rule between settings of the section `main`.
 pub(super) struct Relation {
-    /// The settings it ties together.
+    /// Settings that the rule is about.
     pub(super) names: &'static [&'static str],
-    /// What must hold.
+    /// Text of the rule.
     pub(super) rule: &'static str,
-    /// What would go wrong otherwise.
+    /// Reason for the rule.
     pub(super) because: &'static str,
-    /// Whether it holds.
+    /// Returns true if the settings keep the rule.
     pub(super) holds: fn(&Settings) -> bool,
 }
 
-/// Every rule.
+/// All rules.
 pub(super) const RELATIONS: &[Relation] = &[
     Relation {
         names: &["ring_kib"],

@@ -90,7 +90,7 @@ fn deliver_all(spool: &mut Spool) -> Option<AlertId> {
 }
 
 #[test]
-fn alerts_outlive_a_killed_program_under_their_old_numbers() {
+fn alerts_survive_a_killed_program_with_their_numbers() {
     let place = place();
     let mut spool = place.open();
     let boot = spool.boot();
@@ -108,7 +108,7 @@ fn alerts_outlive_a_killed_program_under_their_old_numbers() {
 }
 
 #[test]
-fn after_a_restart_the_collector_says_where_to_go_on() {
+fn after_a_restart_delivery_continues_after_the_last_alert_of_the_collector() {
     let place = place();
     let mut spool = place.open();
     spool.welcome(None);
@@ -128,7 +128,7 @@ fn after_a_restart_the_collector_says_where_to_go_on() {
 
 /// raised = stored + evicted, whatever happened; and what goes first is the least severe.
 #[test]
-fn a_full_spool_gives_up_the_least_severe_and_says_so() {
+fn a_full_spool_drops_the_least_severe_and_counts_them() {
     let place = place();
     let mut spool = place.open();
     let mut severe = BTreeSet::new();
@@ -157,7 +157,7 @@ fn a_full_spool_gives_up_the_least_severe_and_says_so() {
 }
 
 #[test]
-fn what_was_delivered_is_neither_carried_nor_missed() {
+fn delivered_alerts_are_neither_relocated_nor_counted_as_lost() {
     let place = place();
     let mut spool = place.open();
     spool.welcome(None);
@@ -176,7 +176,7 @@ fn what_was_delivered_is_neither_carried_nor_missed() {
 /// An alert was sent from its first place and the acknowledgement was lost; then the ring came round and carried it
 /// forward; then the program was killed. The collector names that alert. What lies before the copy must be sent.
 #[test]
-fn a_carried_copy_does_not_stand_for_what_lies_before_it() {
+fn a_relocated_copy_does_not_acknowledge_what_lies_before_it() {
     let place = place();
     let mut spool = place.open();
     spool.welcome(None);
@@ -221,7 +221,7 @@ fn only_a_severe_alert_goes_to_flash_at_once_and_not_past_the_daily_budget() {
     let stats = spool.log().stats();
     assert!(spool.counts().deferred > 0);
     assert!(stats.main_bytes <= 16 * 1024 + 8 * 1024, "{} bytes in a day", stats.main_bytes);
-    spool.enqueue(&alert(21, Severity::Critical), NOW.after(Duration::from_millis(DAY_MS)));
+    spool.enqueue(&alert(21, Severity::Critical), NOW.after(Duration::from_millis(86_400_000)));
     assert!(spool.log().stats().main_bytes > stats.main_bytes, "the next day has its own budget");
 }
 
@@ -238,7 +238,7 @@ fn two_sensors_do_not_share_a_log() {
 
 /// After a restart everything in the ring counted as undelivered until the collector had said welcome.
 #[test]
-fn a_restart_remembers_what_was_delivered() {
+fn a_restart_keeps_the_state_of_delivery() {
     let place = place();
     let mut spool = place.open();
     spool.welcome(None);
@@ -261,7 +261,7 @@ fn a_restart_remembers_what_was_delivered() {
 }
 
 #[test]
-fn a_killed_program_remembers_what_was_delivered_to_the_minute() {
+fn a_killed_program_keeps_the_state_of_delivery_to_the_minute() {
     let place = place();
     let mut spool = place.open();
     spool.welcome(None);
@@ -309,14 +309,14 @@ fn a_power_cut_does_not_make_new_alerts_count_as_delivered() {
 }
 
 #[test]
-fn a_record_that_claims_more_than_there_was_is_not_believed() {
+fn a_record_of_delivery_about_unwritten_records_is_ignored() {
     let place = place();
     let mut spool = place.open();
     for number in 1..=3 {
         spool.enqueue(&alert(number, Severity::Low), NOW);
     }
     let own_number = spool.log().next_id().0;
-    assert!(spool.append(&Record::Delivered { before: own_number + 1 }));
+    assert!(spool.append(&Record::Delivered { before: own_number + 1 }).is_ok());
     drop(spool);
     assert_eq!(place.open().waiting(), 3);
 }
@@ -376,7 +376,7 @@ fn the_key_in_the_state_directory_follows_the_ring() {
 }
 
 #[test]
-fn the_runs_that_the_log_knows_are_found() {
+fn the_runs_in_the_log_are_found() {
     let place = place();
     let mut runs = Vec::new();
     for number in 1..=3 {
@@ -390,7 +390,7 @@ fn the_runs_that_the_log_knows_are_found() {
 
 /// The collector was told the number of waiting alerts where it expects bytes.
 #[test]
-fn the_bytes_that_wait_are_those_of_the_records() {
+fn the_waiting_bytes_are_those_of_the_records() {
     let place = place();
     let mut spool = place.open();
     spool.welcome(None);
@@ -407,9 +407,9 @@ fn the_bytes_that_wait_are_those_of_the_records() {
     deliver_all(&mut spool);
     assert_eq!(spool.waiting_bytes(), 0);
     let mut waiting = Backlog { items: 4, bytes: 102 };
-    waiting.take(1);
+    waiting.remove(1);
     assert_eq!((waiting.items, waiting.bytes), (3, 76));
-    waiting.take(9);
+    waiting.remove(9);
     assert_eq!((waiting.items, waiting.bytes), (0, 0));
 }
 
@@ -420,7 +420,7 @@ fn no_room_for(file: &std::path::Path) {
 
 /// Every alert tried to write again, and wrote up to two pages each time.
 #[test]
-fn a_full_disk_is_tried_again_after_pauses_and_not_for_each_alert() {
+fn a_full_disk_is_retried_with_backoff_and_not_for_each_alert() {
     let place = place();
     no_room_for(&place.settings.state_dir.join(MAIN_FILE));
     let mut spool = place.open();
@@ -455,7 +455,7 @@ fn a_full_disk_is_tried_again_after_pauses_and_not_for_each_alert() {
 }
 
 #[test]
-fn a_full_ram_disk_is_tried_again_after_pauses() {
+fn a_full_ram_disk_is_retried_with_backoff() {
     let place = place();
     no_room_for(&place.settings.run_dir.join(JOURNAL_FILE));
     let mut spool = place.open();

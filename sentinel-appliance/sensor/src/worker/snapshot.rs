@@ -99,7 +99,7 @@ snapshot! {
     malformed,
     /// Frames cut by the snap length.
     truncated,
-    /// Live entries pushed out of full tables.
+    /// Live entries evicted from full tables.
     evictions,
     /// Incidents closed early to make room.
     closed_early,

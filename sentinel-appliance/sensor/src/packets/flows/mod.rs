@@ -14,7 +14,7 @@ use sentinel_track::flow_record::{FlowRecord, FlowRecords, Observation};
 use sentinel_track::hash::HashKey;
 use sentinel_units::{Port, Timestamp};
 
-use crate::packets::decapsulate::{Decapsulator, Found, LazyAllocator};
+use crate::packets::decapsulate::{Decapsulator, Extracted, LazyAllocator};
 use crate::terminal::failure::Failure;
 use crate::terminal::log;
 use crate::terminal::output::Output;
@@ -85,18 +85,18 @@ impl FlowView {
 fn note(
     flow_records: &mut FlowRecords<'static>,
     key: &HashKey,
-    found: &Found<'_>,
+    found: &Extracted<'_>,
     at: Timestamp,
     lines: &mut Lines<'_>,
 ) {
     let (packet, seen) = match found {
-        Found::Packet(packet) => (Some(*packet), Observation::of(packet, at)),
-        Found::Reassembled(packet, parts) => {
+        Extracted::Packet(packet) => (Some(*packet), Observation::of(packet, at)),
+        Extracted::Reassembled(packet, parts) => {
             let whole = Observation::of(packet, at);
             let Observation { first, last, packets, bytes, .. } = *parts;
             (Some(*packet), whole.map(|whole| Observation { first, last, packets, bytes, ..whole }))
         }
-        Found::Parts(parts) => (None, Some(*parts)),
+        Extracted::Fragments(parts) => (None, Some(*parts)),
     };
     let Some(seen) = seen else { return };
     let noted = flow_records.note(key, &seen, &mut |ended| lines.write(ended));

@@ -17,7 +17,7 @@ use sentinel_track::hash::HashKey;
 use sentinel_track::reassembly::{MAX_MESSAGE_LEN, Message, StreamStorage, Streams};
 use sentinel_units::{Port, Timestamp};
 
-use crate::packets::decapsulate::{Decapsulator, Found, LazyAllocator};
+use crate::packets::decapsulate::{Decapsulator, Extracted, LazyAllocator};
 use crate::terminal::failure::Failure;
 use crate::terminal::output::Output;
 
@@ -64,7 +64,7 @@ impl RecordView {
         let Self { unfold, streams, key } = self;
         let mut outcome = Ok(());
         unfold.frame(frame, &mut |found| {
-            let (Found::Packet(packet) | Found::Reassembled(packet, _)) = found else { return };
+            let (Extracted::Packet(packet) | Extracted::Reassembled(packet, _)) = found else { return };
             if outcome.is_ok() {
                 outcome = read(packet, frame.at, streams, key, output);
             }
