@@ -62,7 +62,7 @@ pub(crate) fn capture(request: &Request, settings: &Settings) -> Result<(), Fail
     let networks = prefixes(&existing, &names);
     let mut packets = PacketPipeline::new(&request.options, settings, seed, names.clone(), &networks)?;
     let first_ring = rings.interfaces().first().and_then(CaptureInterface::ring);
-    let link = first_ring.map_or(LinkType::ETHERNET, |ring| ring.link());
+    let link = first_ring.map_or(LinkType::ETHERNET, sentinel_capture::ring::Ring::link);
     let listening = format!(
         "listening on {}, link type {link}, snapshot length {} bytes",
         names.join(", "),

@@ -66,7 +66,7 @@ main_settings! {
         "KiB", default "2048", Restart, |value| Field::Memory(value, 256..=262_144)
     }
     ring_kib: u32 = "ring_kib" {
-        "capture ring in the kernel, for each interface and worker; by default at most half of memory_kib",
+        "capture ring in the kernel, for each interface and worker; by default at most half of the memory of the tables",
         "KiB", default "1024", Restart, |value| Field::Number(value, 64..=65_536)
     }
     snap_bytes: u32 = "snap_bytes" {
@@ -150,7 +150,7 @@ main_settings! {
         "s", default "30", Live, |value| Field::Seconds(value, 5..=3_600)
     }
     suspicious_ports_file: Option<PathBuf> = "suspicious_ports_file" {
-        "JSON list of ports for the detector suspicious_port; empty is the built-in list",
+        "JSON list of suspicious ports; empty is the built-in list",
         "", default "", Live, |value| Field::OptionalPath(value, 255)
     }
     log_level: LogLevel = "log_level" {
