@@ -94,7 +94,7 @@ struct Tally {
     /// Of another link type than the interface has.
     other_link: u64,
     /// Cut by the capture, and padded with zeros.
-    filled: u64,
+    padded: u64,
 }
 
 struct Replay {
@@ -171,8 +171,8 @@ impl Replay {
                 match wire.fit(frame) {
                     Fit::TooLong => self.tally.too_long += 1,
                     Fit::TooShort => self.tally.too_short += 1,
-                    Fit::Filled => self.tally.filled += 1,
-                    Fit::Whole => {}
+                    Fit::Padded => self.tally.padded += 1,
+                    Fit::Complete => {}
                 }
                 if wire.ends.len() < MAX_BATCH {
                     return Ok(());
@@ -213,7 +213,7 @@ impl Replay {
             (self.tally.too_long, "longer than the MTU, skipped"),
             (self.tally.too_short, "shorter than a link-layer header, skipped"),
             (self.tally.other_link, "of another link type than the interface, skipped"),
-            (self.tally.filled, "cut by the capture, padded with zeros"),
+            (self.tally.padded, "cut by the capture, padded with zeros"),
         ] {
             if count > 0 {
                 text.push_str(&format!("{count} packets {what}\n"));
@@ -244,8 +244,8 @@ struct Wire {
 /// Outcome of queueing a frame.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Fit {
-    Whole,
-    Filled,
+    Complete,
+    Padded,
     TooLong,
     TooShort,
 }
@@ -292,7 +292,7 @@ impl Wire {
         self.bytes.extend_from_slice(frame.bytes);
         self.bytes.resize(start + length, 0);
         self.ends.push(self.bytes.len());
-        if frame.bytes.len() < length { Fit::Filled } else { Fit::Whole }
+        if frame.bytes.len() < length { Fit::Padded } else { Fit::Complete }
     }
 
     /// Sends the queued frames; gives packets and bytes.
@@ -304,14 +304,14 @@ impl Wire {
             frames.push(self.bytes.get(start..*end).unwrap_or_default());
             start = *end;
         }
-        let (mut rest, mut packets, mut bytes) = (frames.as_slice(), 0, 0);
-        while !rest.is_empty() {
-            match self.sender.send_batch(rest) {
+        let (mut remaining, mut packets, mut bytes) = (frames.as_slice(), 0, 0);
+        while !remaining.is_empty() {
+            match self.sender.send_batch(remaining) {
                 Ok(count) => {
-                    let (sent, left) = rest.split_at_checked(count).unwrap_or((rest, &[]));
+                    let (sent, left) = remaining.split_at_checked(count).unwrap_or((remaining, &[]));
                     packets += u64::try_from(sent.len()).unwrap_or(0);
                     bytes += sent.iter().map(|frame| u64::try_from(frame.len()).unwrap_or(0)).sum::<u64>();
-                    rest = left;
+                    remaining = left;
                 }
                 // The transmit queue of the interface is full, and drains as it sends.
                 Err(error) if error.raw_os_error() == Some(ENOBUFS) => {

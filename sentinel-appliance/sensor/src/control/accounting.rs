@@ -36,6 +36,7 @@ struct Counting {
 
 impl Counting {
     fn refused(&self, passed: u64) -> u64 {
+        // Saturating: the rings may have taken frames after the counter was read.
         self.all.saturating_sub(passed.saturating_sub(self.base))
     }
 }
@@ -51,6 +52,7 @@ impl FilterAccounting {
         self.refresh();
         self.is_enabled = is_enabled;
         for ((entry, counts), name) in self.entries.iter_mut().zip(counts).zip(&self.names) {
+            // The old counter is closed at the counts at which the new one begins: no frame is in both or in neither.
             entry.close(counts);
             if is_enabled {
                 entry.open(name, counts);
@@ -81,6 +83,7 @@ impl FilterAccounting {
         self.refresh();
         let is_enabled = self.is_enabled;
         for ((entry, counts), name) in self.entries.iter_mut().zip(counts).zip(&self.names) {
+            // Only once the ring is closed too: its last frames must be subtracted from this counter, not from the next.
             let is_gone = entry.counting.as_ref().is_some_and(|counting| !counting.counter.is_attached());
             if is_gone && counts.is_open == 0 {
                 entry.close(counts);

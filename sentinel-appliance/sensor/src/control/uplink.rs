@@ -49,9 +49,11 @@ pub(crate) async fn keep_connected(shared: Rc<Shared>, keys: KeyPair) {
         let delivered = shared.spool.borrow().delivered();
         let reason = run_session(&shared, &keys, &collector, cipher).await;
         shared.spool.borrow_mut().delivery().disconnected();
+        // A collector that accepts the session and then closes it must not be tried again at once: only progress resets.
         if shared.spool.borrow().delivered() > delivered {
             backoff.reset();
         }
+        // Jitter: sensors whose collector was restarted do not all come back at the same moment.
         let random = crate::system::keys::random_u64().unwrap_or_default().to_le_bytes();
         let [a, b, c, d, ..] = random;
         let wait = match &reason {
@@ -181,6 +183,7 @@ impl UplinkConnection<'_> {
         if !self.is_welcomed || !self.session.pending().is_empty() {
             return Ok(false);
         }
+        // Before the alerts: with a long backlog there is always another batch.
         if now >= self.telemetry_due {
             self.telemetry_due = now.after(self.shared.settings.borrow().uplink_telemetry);
             queued(self.session.send(&ToCollector::Telemetry(self.shared.telemetry()), now))?;
@@ -203,6 +206,8 @@ impl UplinkConnection<'_> {
                 }
                 fits
             }
+            // Gaps and alerts are sent in the order of the log, because an acknowledgement is of everything before it. So a
+            // gap ends the batch, and is a message of its own.
             Item::Gap(found) => {
                 if batch.count() == 0 {
                     gap = Some((record, found));
@@ -217,6 +222,7 @@ impl UplinkConnection<'_> {
             }
             _ => return Ok(false),
         };
+        // Nothing is recorded as sent then: the same items are read again at the next attempt.
         if let Err(SendError::Busy) = self.session.send(&message, now) {
             return Ok(false);
         }

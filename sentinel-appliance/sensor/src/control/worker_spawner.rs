@@ -67,6 +67,7 @@ impl WorkerSpawner<'_> {
             reply_event: EventFd::new().map_err(failed)?,
             stop: Box::leak(Box::new(AtomicBool::new(false))),
         };
+        // Made before any worker: each needs the descriptors of all others.
         let wakes = (0..count).map(|_| EventFd::new()).collect::<Result<Vec<_>, _>>().map_err(failed)?;
         let siblings = siblings::connect(self.fanout, &wakes, self.settings.block_timeout, clock::wall());
         let (mut handles, mut alerts, mut threads) = (Vec::new(), Vec::new(), Vec::new());

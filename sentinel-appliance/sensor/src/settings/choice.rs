@@ -99,9 +99,9 @@ impl From<Cipher> for sentinel_uplink::Cipher {
 /// Lowest level of messages that are printed.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) enum LogLevel {
-    /// What stops the sensor or a part of it.
+    /// Failures that an operator has to act on.
     Error,
-    /// What is lost or refused.
+    /// Losses and irregularities.
     Warn,
     /// Start, stop, reload, connection.
     #[default]

@@ -10,7 +10,7 @@ const MAX_DEPTH: usize = 8;
 /// Parses a document.
 ///
 /// # Errors
-/// It is nested too deep, or not JSON.
+/// The document is nested too deep, or not JSON.
 pub(crate) fn parse(text: &str) -> Result<JsonValue, JsonError> {
     if !is_shallow(text) {
         return Err(JsonError::Depth);

@@ -99,12 +99,12 @@ impl fmt::Display for Mistake {
 
 /// Parses `bytes` statement by statement. Ends for every input: each step consumes at least one byte.
 pub(crate) const fn parse(bytes: &[u8]) -> Statements<'_> {
-    Statements { rest: bytes, at: At { line: 1, column: 1 } }
+    Statements { remaining: bytes, at: At { line: 1, column: 1 } }
 }
 
 /// Iterator over the statements of a file; continues after an error.
 pub(crate) struct Statements<'b> {
-    rest: &'b [u8],
+    remaining: &'b [u8],
     at: At,
 }
 
@@ -113,9 +113,11 @@ impl Iterator for Statements<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         // Bounded by the remaining bytes: a statement without words has consumed its line end.
-        while !self.rest.is_empty() {
+        while !self.remaining.is_empty() {
             let start = self.at;
-            if start.column == 1 && self.rest.iter().take_while(|byte| **byte != b'\n').count() > MAX_LINE {
+            if start.column == 1
+                && self.remaining.iter().take_while(|byte| **byte != b'\n').count() > MAX_LINE
+            {
                 self.skip_line();
                 return Some(Err(SyntaxError { at: start, mistake: Mistake::TooLong }));
             }
@@ -149,7 +151,7 @@ impl Statements<'_> {
         loop {
             if self.continues() {
                 self.skip_line();
-            } else if self.rest.first().is_some_and(|byte| is_blank(*byte)) {
+            } else if self.remaining.first().is_some_and(|byte| is_blank(*byte)) {
                 self.bump();
             } else {
                 break;
@@ -159,7 +161,7 @@ impl Statements<'_> {
         let mut text = Vec::new();
         loop {
             let here = self.at;
-            match self.rest.first() {
+            match self.remaining.first() {
                 Some(b'#') if here == at => {
                     self.skip_line();
                     return Ok(None);
@@ -188,7 +190,7 @@ impl Statements<'_> {
         let open = self.at;
         self.bump();
         loop {
-            match self.rest.first() {
+            match self.remaining.first() {
                 None | Some(b'\n') => {
                     return Err(SyntaxError { at: open, mistake: Mistake::OpenQuote(char::from(quote)) });
                 }
@@ -214,7 +216,7 @@ impl Statements<'_> {
 
     /// Returns true at a backslash that joins this line with the next one.
     fn continues(&self) -> bool {
-        self.rest.starts_with(b"\\\n") || self.rest.starts_with(b"\\\r\n")
+        self.remaining.starts_with(b"\\\n") || self.remaining.starts_with(b"\\\r\n")
     }
 
     fn take(&mut self, text: &mut Vec<u8>) -> Result<(), SyntaxError> {
@@ -237,8 +239,8 @@ impl Statements<'_> {
 
     /// Consumes one byte and advances the position.
     fn bump(&mut self) -> Option<u8> {
-        let (first, rest) = self.rest.split_first()?;
-        self.rest = rest;
+        let (first, remaining) = self.remaining.split_first()?;
+        self.remaining = remaining;
         if *first == b'\n' {
             self.at = At { line: self.at.line.saturating_add(1), column: 1 };
         } else if *first & 0xc0 != 0x80 {
@@ -423,8 +425,8 @@ pub(crate) mod tests {
         let mut statements = parse(bytes);
         let mut left = bytes.len();
         while let Some(item) = statements.next() {
-            assert!(statements.rest.len() < left, "a statement uses up at least one byte");
-            left = statements.rest.len();
+            assert!(statements.remaining.len() < left, "a statement uses up at least one byte");
+            left = statements.remaining.len();
             let at = match item {
                 Ok(Statement::Package(word) | Statement::Section { kind: word, .. }) => word.at,
                 Ok(Statement::Value { name, value, .. }) => {
@@ -436,7 +438,7 @@ pub(crate) mod tests {
             assert!((1..=lines).contains(&usize::try_from(at.line).unwrap()), "line {} of {lines}", at.line);
             assert!(at.column >= 1);
         }
-        assert!(statements.rest.is_empty(), "the whole file is read");
+        assert!(statements.remaining.is_empty(), "the whole file is read");
     }
 
     /// Changes `bytes` a little, the same way for the same `random`.

@@ -214,6 +214,7 @@ impl Spool {
     pub(crate) fn enqueue(&mut self, alert: &Alert, now: Uptime) {
         self.now = now;
         let id = AlertId { boot: self.boot, seq: self.next_seq };
+        // Before it is stored: a number is used once, also if the log does not take the alert.
         self.next_seq += 1;
         self.counts.enqueued += 1;
         let mut bytes = [0; wire::MAX_ALERT_LEN];
@@ -238,6 +239,7 @@ impl Spool {
         if count == 0 {
             return;
         }
+        // Numbered although their content is lost: the collector sees the hole, and the gap record explains it.
         let first_seq = self.next_seq;
         self.next_seq += count;
         self.counts.lost_queue += count;

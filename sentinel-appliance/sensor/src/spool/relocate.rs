@@ -17,6 +17,7 @@ impl Spool {
     pub(super) fn relocate(&mut self, range: Range<RecordId>) {
         let undelivered =
             self.delivery.durable().map_or(range.start, |durable| durable.next().max(range.start));
+        // A range is asked for again if the write that overwrites it failed: what was relocated then is not relocated twice.
         let from = undelivered.max(self.relocated_until);
         self.relocated_until = range.end.max(self.relocated_until);
         if from >= range.end {
@@ -77,6 +78,7 @@ impl Spool {
             }
         });
         let room = self.segment_bytes / 8;
+        // From the most severe down; a severity is relocated as a whole or not at all.
         let (mut used, mut cut) = (0, Severity::ALL.len());
         for (severity, bytes) in bytes_of.iter().enumerate().rev() {
             used += bytes;
@@ -172,7 +174,7 @@ mod tests {
         }
     }
 
-    /// How many alerts can be sent, how many the gaps name, how many gaps there are. No alert is there twice.
+    /// Number of alerts that can be sent, of alerts in gaps, and of gaps. Checks that no alert is there twice.
     fn delivered_or_lost(spool: &mut Spool) -> (u64, u64, u64) {
         let (mut alerts, mut lost, mut gaps) = (BTreeSet::new(), 0, 0);
         spool.unsent(|_, item| {

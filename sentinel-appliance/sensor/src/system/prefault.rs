@@ -60,6 +60,8 @@ fn prefault_reactor_stack() {
             self.0.unpark();
         }
     }
+    // Polled by hand, without an executor: the first poll registers the waker with the reactor, which calls it from its own
+    // thread when the timer fires.
     let waker = Waker::from(Arc::new(StackPrefaulter(std::thread::current())));
     let mut timer = pin!(Timer::after(Duration::from_micros(1)));
     while timer.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {

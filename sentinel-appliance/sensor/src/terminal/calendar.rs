@@ -29,13 +29,13 @@ impl fmt::Display for UnknownConversion {
 pub(crate) fn format(pattern: &str, at: Timestamp, out: &mut String) -> Result<(), UnknownConversion> {
     let text = at.rfc3339().to_string();
     let part = |from: usize, to: usize| text.get(from..to).unwrap_or_default();
-    let mut rest = pattern.chars();
-    while let Some(char) = rest.next() {
+    let mut remaining = pattern.chars();
+    while let Some(char) = remaining.next() {
         if char != '%' {
             out.push(char);
             continue;
         }
-        match rest.next() {
+        match remaining.next() {
             Some('Y') => out.push_str(part(0, 4)),
             Some('y') => out.push_str(part(2, 4)),
             Some('m') => out.push_str(part(5, 7)),

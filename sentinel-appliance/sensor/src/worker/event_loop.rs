@@ -113,6 +113,7 @@ impl Worker {
 
     fn finish(mut self, rings: &mut RingSet) {
         let Self { analyser, alerts, siblings, counts, .. } = &mut self;
+        // Pending flows first: their decision may open incidents, which the analyser then closes.
         if let Some(siblings) = siblings {
             siblings.finish(analyser, &mut |alert| enqueue(alerts, alert, counts));
         }
@@ -154,14 +155,17 @@ impl CaptureVisitor for Worker {
         let Self { analyser, alerts, memory, siblings, counts, .. } = self;
         counts.blocks += 1;
         if let Some(memory) = memory {
+            // A loop of its own: without packet memory, which is the default, the loop below has no check for it.
             block.frames().for_each(|frame| memory.keep(&frame));
         }
         let mut newest = Timestamp::ZERO;
+        // Every frame of the block is processed before the block goes back to the kernel, so nothing is copied.
         for frame in block {
             totals.frames += 1;
             totals.bytes += u64::from(frame.wire_len);
             newest = frame.at;
             analyser.frame(&frame, &mut |alert| enqueue(alerts, alert, counts));
+            // The report is taken after each frame, because the engine keeps one only.
             if let Some(siblings) = siblings
                 && let Some(report) = analyser.take_report()
             {

@@ -85,7 +85,9 @@ impl JoinOrder {
 
     /// Records that a worker has left. Once all have, worker 0 joins next.
     pub(super) fn left(&self, workers: u32) {
+        // Workers leave in any order, and each exactly once: it closes its ring only if it has one.
         let left = self.step.fetch_add(1, Ordering::AcqRel) + 1;
+        // From `workers` (all joined) by one for each that left.
         if left >= 2 * workers {
             self.step.store(0, Ordering::Release);
         }

@@ -148,6 +148,7 @@ impl SiblingWorkers {
             return;
         }
         let index = usize::try_from(other).unwrap_or(usize::MAX);
+        // With the list of pending flows full, an undecided report is not sent: its flow is decided here and now.
         let has_room = !is_undecided || self.pending.len() < QUEUE_LEN;
         let queues = self.queues.get_mut(index).and_then(Option::as_mut).filter(|_| has_room);
         let is_sent = queues.is_some_and(|queues| {
@@ -182,6 +183,8 @@ impl SiblingWorkers {
             *passed = watermark.0.load(Ordering::Acquire);
         }
         self.receive(now, analyser, raise);
+        // Before `received` is drained below: a report of the other direction may be about a frame later than the own
+        // watermark, and still show that the other direction began first.
         let received = &self.received;
         // The other direction began first: its worker decides.
         self.pending
@@ -195,6 +198,7 @@ impl SiblingWorkers {
         let is_decided = |own: &FirstPacketReport| {
             let other = usize::try_from(fanout.worker_for(own.destination.address)).ok();
             let passed = other.and_then(|other| passed.get(other));
+            // Without a watermark, which no worker lacks, only the timeout decides.
             passed.is_some_and(|passed| is_before(own.at, *passed)) || now.since(own.at) > HANDOFF_TIMEOUT
         };
         take_if(&mut self.pending, is_decided, |own| analyser.resolve_initiator(own, raise));

@@ -19,9 +19,9 @@ const PACKAGE: &str = "sentinel-appliance";
 
 /// Reason why a settings file is not read.
 enum FileError {
-    /// It cannot be opened or read.
+    /// The file cannot be opened or read.
     Io(std::io::Error),
-    /// It has more than [`MAX_FILE`] bytes.
+    /// The file has more than [`MAX_FILE`] bytes.
     TooLarge,
 }
 
