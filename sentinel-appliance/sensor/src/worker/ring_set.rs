@@ -29,8 +29,6 @@ pub(crate) const MAX_SLEEP: Duration = Duration::from_millis(250);
 const TICK_DELAY: Duration = Duration::from_secs(2);
 /// Time between two checks of the interfaces, and two readings of the kernel's counters, which have 32 bits.
 const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(1);
-/// Blocks that a ring may have at most: the largest ring of the settings in the smallest blocks.
-const MAX_BLOCKS: u32 = 65_536 / 16;
 
 /// Result of a step: go on, or end the loop.
 pub(crate) type Flow = Result<ControlFlow<()>, Failure>;
@@ -88,6 +86,8 @@ pub(crate) struct RingSet {
     filters: Option<Box<KernelFilters>>,
     clock: Clock,
     idle: IdleBackoff,
+    /// Blocks of each ring.
+    ring_blocks: u32,
     /// Blocks taken from all rings.
     blocks: u64,
     housekeeping_due: Uptime,
@@ -111,8 +111,9 @@ impl RingSet {
     /// For interfaces that are open with `options`; they refuse every frame until [`RingSet::set_filters`].
     pub(crate) fn new(interfaces: Vec<CaptureInterface>, options: &RingOptions, clock: Clock) -> Self {
         let housekeeping_due = clock.uptime().after(HOUSEKEEPING_INTERVAL);
-        let idle = IdleBackoff::new(options.blocks());
-        Self { interfaces, filters: None, clock, idle, blocks: 0, housekeeping_due }
+        let ring_blocks = options.blocks();
+        let idle = IdleBackoff::new(ring_blocks);
+        Self { interfaces, filters: None, clock, idle, ring_blocks, blocks: 0, housekeeping_due }
     }
 
     /// Interfaces in the order of their numbers.
@@ -199,9 +200,9 @@ impl RingSet {
         for index in 0..self.interfaces.len() {
             let Some(interface) = self.interfaces.get_mut(index) else { break };
             if interface.must_close() {
-                // To its end, and that is bounded: the kernel adds nothing to the ring of an interface that is gone.
-                // A ring that is closed because its group dissolves may get more; MAX_BLOCKS bounds that too.
-                for _ in 0..MAX_BLOCKS {
+                // Once round the ring empties it: the kernel adds nothing to the ring of an interface that is gone. A ring
+                // that is closed because its group dissolves may get more, which counts as dropped.
+                for _ in 0..self.ring_blocks {
                     match self.take_block(index, visitor)? {
                         ControlFlow::Break(()) => return Ok(ControlFlow::Break(())),
                         ControlFlow::Continue(None) => break,
