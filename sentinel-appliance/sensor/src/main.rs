@@ -20,6 +20,7 @@
 mod cli;
 mod commands;
 mod control;
+mod limits;
 mod packets;
 mod settings;
 mod spool;

@@ -23,12 +23,12 @@ fn alerts(name: &str) -> String {
     fs::read_to_string(golden().join(format!("{name}.alerts.ndjson"))).unwrap()
 }
 
-/// Exit code, and the one line on standard error.
+/// Exit code, and the only line on standard error.
 fn failure(output: &Output) -> (i32, String) {
     (output.status.code().unwrap(), stderr(output))
 }
 
-/// Where each record of a little-endian pcap file begins, and where the file ends.
+/// Offset of each record of a little-endian pcap file, and of its end.
 fn boundaries(file: &[u8]) -> Vec<usize> {
     let mut at = 24;
     let mut found = vec![at];
@@ -39,9 +39,9 @@ fn boundaries(file: &[u8]) -> Vec<usize> {
     found
 }
 
-/// A file cut at any byte gives the alerts of its whole frames, exit code 1, and the place and reason.
+/// A file cut at any byte gives the alerts of its complete frames, exit code 1, and the place and reason.
 #[test]
-fn a_capture_cut_at_any_byte_gives_what_came_before() {
+fn a_capture_cut_at_any_byte_gives_the_alerts_before_the_cut() {
     const NAME: &str = "arp-spoof-both-ways";
     let file = capture(NAME);
     let boundaries = boundaries(&file);
@@ -84,7 +84,7 @@ fn a_capture_cut_at_any_byte_gives_what_came_before() {
 }
 
 #[test]
-fn what_is_no_capture_is_named_with_place_and_reason() {
+fn a_file_that_is_no_capture_fails_with_place_and_reason() {
     let directory = tempfile::tempdir().unwrap();
     let records = records(&capture("port-scan-at"));
     let mut too_long = pcap(&records, Order::Little, true, 1);
@@ -127,7 +127,7 @@ fn what_is_no_capture_is_named_with_place_and_reason() {
     assert!(message.starts_with(&format!("sentinel: {}: No such file", absent.display())), "{message}");
 }
 
-/// Damage in the middle: what came before it is told, as `tcpdump -r` does.
+/// Damage in the middle: the alerts before it are printed, as `tcpdump -r` prints packets.
 #[test]
 fn alerts_before_a_damaged_record_are_printed() {
     let mut file = capture("arp-spoof-both-ways");
@@ -141,7 +141,7 @@ fn alerts_before_a_damaged_record_are_printed() {
 }
 
 #[test]
-fn wrong_use_says_what_is_wrong_and_where_help_is() {
+fn wrong_usage_names_the_fault_and_the_help() {
     let file = golden().join("arp-probe.pcap");
     let file = file.to_str().unwrap();
     for (words, expected) in [
@@ -149,7 +149,7 @@ fn wrong_use_says_what_is_wrong_and_where_help_is() {
         (&[], "no command given"),
         (&["read"], "read: want a file"),
         (&["read", file, "--frobnicate"], "--frobnicate"),
-        (&["read", file, "--watch"], "--watch does not belong here"),
+        (&["read", file, "--watch"], "option --watch is not supported"),
         (&["read", file, "--alerts", "--count-only"], "does not go with another view"),
         (&["read", file, "--protocol", "pigeon"], "protocol 'pigeon' is not one of tcp, udp"),
         (&["read", file, "--ip", "10.0.0"], "'10.0.0' is not an IPv4 or IPv6 address"),
@@ -169,12 +169,12 @@ fn wrong_use_says_what_is_wrong_and_where_help_is() {
         (&["read", file, "-w", "x%Q", "-G", "1"], "%Q is not known"),
         (&["read", file, "-w", "x", "--format", "snoop"], "--format snoop: want pcap or pcapng"),
         (&["read", file, "-w", file], "this is the file that is read"),
-        (&["read", file, "-B", "64"], "--buffer-size does not belong here"),
+        (&["read", file, "-B", "64"], "option --buffer-size is not supported"),
         (&["capture", "-i", "lo", "-B", "3"], "--buffer-size 3: want 64 to "),
         (&["replay"], "replay: want a file"),
         (&["replay", file], "replay: want -i INTERFACE, or --display-only"),
         (&["replay", file, "-i", "a", "-i", "b"], "replay: want one interface"),
-        (&["replay", file, "-i", "lo", "--speed", "-1"], "--speed -1: want how many times as fast"),
+        (&["replay", file, "-i", "lo", "--speed", "-1"], "--speed -1: want a factor"),
         (&["log", "burn"], "log: want list, show, verify or export"),
         (&["config"], "config: want check, show or docs"),
         (&["enroll"], "enroll: want a token"),
@@ -208,7 +208,7 @@ fn count(records: &[Record], passes: impl Fn(u8, &[u8]) -> bool) -> String {
 }
 
 #[test]
-fn count_only_counts_what_passes_the_filter() {
+fn count_only_counts_the_packets_that_match() {
     let path = golden().join("attack-mix.pcap");
     let records = records(&fs::read(&path).unwrap());
     let counted = |words: &[&str]| {
@@ -252,7 +252,7 @@ fn count_only_counts_what_passes_the_filter() {
 }
 
 #[test]
-fn a_filter_keeps_the_other_packets_from_the_detectors() {
+fn the_detectors_get_only_packets_that_match() {
     let path = golden().join("attack-mix.pcap");
     let output = run(&["read", path.to_str().unwrap(), "--alerts", "--protocol", "arp"]);
     assert_eq!(output.status.code(), Some(0));
@@ -261,7 +261,7 @@ fn a_filter_keeps_the_other_packets_from_the_detectors() {
 }
 
 #[test]
-fn a_filter_becomes_a_program_in_each_form() {
+fn a_filter_is_printed_in_each_format() {
     for (words, expected) in [
         (
             &["arp"][..],
@@ -277,7 +277,7 @@ fn a_filter_becomes_a_program_in_each_form() {
 }
 
 #[test]
-fn a_wrong_filter_is_marked_at_its_place() {
+fn a_wrong_filter_is_marked_at_its_column() {
     let file = golden().join("port-scan-at.pcap");
     for words in [&["filter", "tcp", "port"][..], &["read", "--alerts", file.to_str().unwrap(), "tcp port"]] {
         let output = run(words);
@@ -292,7 +292,7 @@ fn a_wrong_filter_is_marked_at_its_place() {
 }
 
 #[test]
-fn standard_input_reads_as_the_file_does() {
+fn standard_input_gives_the_output_of_the_file() {
     for name in ["port-scan-at", "dns-tunnel-data"] {
         let output = run_with_input(&["read", "-", "--alerts"], &capture(name));
         assert_eq!((output.status.code(), stdout(&output)), (Some(0), alerts(name)), "{name}");
@@ -302,7 +302,7 @@ fn standard_input_reads_as_the_file_does() {
 }
 
 #[test]
-fn people_get_alerts_as_lines_and_a_summary() {
+fn text_alerts_are_lines_with_a_summary() {
     let output = run(&["read", golden().join("port-scan-at.pcap").to_str().unwrap(), "--alerts=text"]);
     let text = stdout(&output);
     assert_eq!(text.lines().count(), alerts("port-scan-at").lines().count());
@@ -328,7 +328,7 @@ fn records_are_one_object_for_each_message() {
     assert_eq!(lines.iter().filter(|line| line["response"] == true).count(), 40);
 }
 
-/// `sentinel read x | head`: the reader has gone before the first byte comes. No message, success.
+/// `sentinel read x | head`: the reader is gone before the first byte. No message, success.
 #[test]
 fn a_reader_that_goes_away_is_no_failure() {
     for view in [
@@ -368,7 +368,7 @@ fn directories(root: &Path) -> Vec<String> {
 }
 
 #[test]
-fn an_unknown_interface_is_answered_with_those_that_exist() {
+fn an_unknown_interface_fails_with_the_existing_ones() {
     let directory = tempfile::tempdir().unwrap();
     let output =
         sentinel().args(["run", "-i", "no-such-wire"]).args(directories(directory.path())).output().unwrap();
@@ -382,7 +382,7 @@ fn an_unknown_interface_is_answered_with_those_that_exist() {
     assert!(listed.contains(&"lo"), "{message}");
 }
 
-/// Whoever may not capture is told which capability is missing.
+/// Without permission to capture, the message names the missing capability.
 #[test]
 fn without_permission_the_capability_is_named() {
     const NOBODY: u32 = 65_534;
@@ -419,7 +419,7 @@ fn without_permission_the_capability_is_named() {
 }
 
 #[test]
-fn config_check_names_file_line_and_what_is_allowed() {
+fn config_check_names_file_line_and_allowed_values() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("settings");
     let check = |text: &str| {
@@ -440,7 +440,7 @@ fn config_check_names_file_line_and_what_is_allowed() {
         assert!(found.is_some_and(|line| line.contains(what)), "line {place}, {what}: {text}");
     }
     assert!(text.contains("3 problems"), "{text}");
-    // Every command refuses to work with such a file, and says the same.
+    // Every command fails with such a file, with the same messages.
     let read = sentinel()
         .args(["--config", path.to_str().unwrap(), "read", golden().join("arp-probe.pcap").to_str().unwrap()])
         .output()
@@ -497,7 +497,7 @@ fn the_system_settings_file_is_not_read_if_another_is_named() {
     }
 }
 
-/// One wrong character anywhere in a token is noticed before anything is sent or written.
+/// One wrong character anywhere in a token is detected before anything is sent or written.
 #[test]
 fn a_token_with_a_typo_is_refused_at_once() {
     let directory = tempfile::tempdir().unwrap();
@@ -516,7 +516,7 @@ fn a_token_with_a_typo_is_refused_at_once() {
 }
 
 #[test]
-fn commands_that_need_a_sensor_say_that_there_is_none() {
+fn commands_to_a_sensor_fail_without_one() {
     let directory = tempfile::tempdir().unwrap();
     for words in [&["status"][..], &["log", "list"]] {
         let output = sentinel().args(words).args(directories(directory.path())).output().unwrap();

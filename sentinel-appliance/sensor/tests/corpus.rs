@@ -106,7 +106,7 @@ fn bounded(path: &Path, view: &str) -> Output {
 }
 
 /// What is wrong with the answers to each capture; all captures are asked, some at the same time.
-fn judge(captures: &[Capture], check: impl Fn(&Capture) -> Vec<String> + Sync) -> Vec<String> {
+fn compare(captures: &[Capture], check: impl Fn(&Capture) -> Vec<String> + Sync) -> Vec<String> {
     let next = AtomicUsize::new(0);
     let work = || {
         let mut wrong = Vec::new();
@@ -170,11 +170,11 @@ fn alerts_of(corpus: &Path, capture: &Capture) -> Vec<String> {
 fn alerts_are_those_expected_and_nothing_harms_the_reader() {
     let Some(corpus) = corpus() else { return };
     let captures = captures(&corpus);
-    let wrong = judge(&captures, |capture| alerts_of(&corpus, capture));
+    let wrong = compare(&captures, |capture| alerts_of(&corpus, capture));
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), captures.len(), wrong.join("\n"));
-    let judged = captures.iter().filter(|capture| wanted(&corpus, capture).is_some()).count();
-    assert!(judged > 20, "{judged} captures with expected alerts");
-    say(&format!("corpus suite: {} captures read, {judged} with expected alerts", captures.len()));
+    let compared = captures.iter().filter(|capture| wanted(&corpus, capture).is_some()).count();
+    assert!(compared > 20, "{compared} captures with expected alerts");
+    say(&format!("corpus suite: {} captures read, {compared} with expected alerts", captures.len()));
 }
 
 #[test]
@@ -182,7 +182,7 @@ fn packets_are_counted_as_the_index_does() {
     let Some(corpus) = corpus() else { return };
     let captures = captures(&corpus);
     let counted = AtomicUsize::new(0);
-    let wrong = judge(&captures, |capture| {
+    let wrong = compare(&captures, |capture| {
         let output = bounded(&corpus.join(&capture.file), "--count-only");
         let mut wrong = ending(&output);
         if let (true, Some(packets)) = (output.status.success(), capture.packets) {
@@ -219,7 +219,7 @@ fn text<'v>(value: &'v Value, name: &str) -> &'v str {
     value[name].as_str().unwrap_or_default()
 }
 
-/// A capture, and why it is judged otherwise there.
+/// Capture, and the reason why other tools read it differently.
 const OTHER_RECORDS: [(&str, &str); 22] = [
     ("quic_interop_V", "versions that are made up, or drafts before 23"),
     ("quic-mvfst", "versions of one company"),
@@ -259,15 +259,15 @@ const OTHER_REQUESTS: [&str; 9] = [
 ];
 
 /// What other tools read of the same messages: fingerprints and names of TLS and QUIC, requests, banners.
-fn records_of(corpus: &Path, capture: &Capture, judged: &AtomicUsize) -> Vec<String> {
+fn records_of(corpus: &Path, capture: &Capture, compared: &AtomicUsize) -> Vec<String> {
     let Some(known) = known(corpus, capture) else { return Vec::new() };
     if OTHER_RECORDS.iter().any(|(name, _)| capture.file.contains(name)) {
         return Vec::new();
     }
     let records = lines_of(corpus, capture, "--records");
     let mut wrong = Vec::new();
-    let mut judge = |what: &Value, fits: &dyn Fn(&Value) -> bool| {
-        judged.fetch_add(1, Ordering::Relaxed);
+    let mut compare = |what: &Value, fits: &dyn Fn(&Value) -> bool| {
+        compared.fetch_add(1, Ordering::Relaxed);
         let port = |name: &str| text(what, name).parse::<u64>().ok();
         let is_same = |record: &&Value| {
             record["src"] == what["src"]
@@ -284,7 +284,7 @@ fn records_of(corpus: &Path, capture: &Capture, judged: &AtomicUsize) -> Vec<Str
             let alpn = |record: &Value| {
                 list(record, &["alpn"]).iter().filter_map(Value::as_str).collect::<Vec<_>>().join("|")
             };
-            judge(hello, &|it| {
+            compare(hello, &|it| {
                 it["ja3_hash"] == hello["ja3"]
                     && text(it, "sni") == text(hello, "sni")
                     && alpn(it) == text(hello, "alpn")
@@ -295,15 +295,15 @@ fn records_of(corpus: &Path, capture: &Capture, judged: &AtomicUsize) -> Vec<Str
     let ja4 = list(&known, &["ja4_reference"])
         .iter()
         .filter(|hello| !text(hello, "ja4").ends_with("_000000000000_000000000000"));
-    ja4.for_each(|hello| judge(hello, &|it| it["ja4"] == hello["ja4"]));
+    ja4.for_each(|hello| compare(hello, &|it| it["ja4"] == hello["ja4"]));
     for hello in list(&known, &["tshark", "tls_server"]).iter().filter(|hello| hello["l4"] == "tcp") {
         if !capture.file.contains("arkime_synthetic") {
-            judge(hello, &|it| it["ja3s_hash"] == hello["ja3s"]);
+            compare(hello, &|it| it["ja3s_hash"] == hello["ja3s"]);
         }
     }
     for banner in list(&known, &["tshark", "ssh"]) {
         if let Some(line) = banner["proto"].as_str() {
-            judge(banner, &|it| {
+            compare(banner, &|it| {
                 let software = [text(it, "client_software"), text(it, "server_software")].concat();
                 it["record"] == "ssh"
                     && line.split_once('-').is_some_and(|(_, rest)| rest.contains(&software))
@@ -313,7 +313,7 @@ fn records_of(corpus: &Path, capture: &Capture, judged: &AtomicUsize) -> Vec<Str
     if !OTHER_REQUESTS.iter().any(|name| capture.file.contains(name)) {
         for request in list(&known, &["tshark", "http_req"]).iter().filter(|it| it["dport"] != "1900") {
             // The corpus cuts long targets.
-            judge(request, &|it| {
+            compare(request, &|it| {
                 it["method"] == request["method"] && text(it, "path").starts_with(text(request, "uri"))
             });
         }
@@ -325,20 +325,20 @@ fn records_of(corpus: &Path, capture: &Capture, judged: &AtomicUsize) -> Vec<Str
 fn records_say_what_other_tools_read() {
     let Some(corpus) = corpus() else { return };
     let captures = captures(&corpus);
-    let judged = AtomicUsize::new(0);
-    let wrong = judge(&captures, |capture| records_of(&corpus, capture, &judged));
+    let compared = AtomicUsize::new(0);
+    let wrong = compare(&captures, |capture| records_of(&corpus, capture, &compared));
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), captures.len(), wrong.join("\n"));
-    let judged = judged.into_inner();
-    assert!(judged > 100, "only {judged} messages were judged");
-    say(&format!("corpus suite: {judged} messages are those that other tools read"));
+    let compared = compared.into_inner();
+    assert!(compared > 100, "only {compared} messages were compared");
+    say(&format!("corpus suite: {compared} messages are those that other tools read"));
 }
 
 const OTHER_FLOWS: [(&str, &str); 9] = [
-    ("gtp-iphone", "errors of ICMP are one conversation each way here"),
+    ("gtp-iphone", "errors of ICMP are one flow each way here"),
     ("IKEv", "an identifier of ESP that counts ports it has not"),
     ("ah-esp", "AH is a header here, not the protocol"),
     ("nflog", "a link type that is not read"),
-    ("arkime_synthetic", "ports used again for another conversation"),
+    ("arkime_synthetic", "ports used again for another flow"),
     ("socks5-http-302-frag", "sessions of which only some are listed"),
     ("half-duplex", "attempts end after 5 s there"),
     ("dhcp--dhcp", "the client of a lone answer is told by its port"),
@@ -346,7 +346,7 @@ const OTHER_FLOWS: [(&str, &str); 9] = [
 ];
 
 /// Sessions of Arkime (Community ID, packets) and connections of Zeek (both ends, packets, bytes, state).
-fn flows_of(corpus: &Path, capture: &Capture, judged: &AtomicUsize) -> Vec<String> {
+fn flows_of(corpus: &Path, capture: &Capture, compared: &AtomicUsize) -> Vec<String> {
     let Some(known) = known(corpus, capture) else { return Vec::new() };
     let sessions: Vec<&Value> = list(&known, &["peers", "arkime"]).iter().collect();
     let mut sessions: Vec<&Value> = sessions.into_iter().flat_map(|it| list(it, &["sessions"])).collect();
@@ -364,7 +364,7 @@ fn flows_of(corpus: &Path, capture: &Capture, judged: &AtomicUsize) -> Vec<Strin
     let mut wrong = Vec::new();
     for session in &sessions {
         let Some(identifier) = session["community_id"].as_str() else { continue };
-        judged.fetch_add(1, Ordering::Relaxed);
+        compared.fetch_add(1, Ordering::Relaxed);
         let mine = flows.iter().filter(|flow| flow["community_id"] == identifier);
         let found: u64 =
             mine.flat_map(|flow| [&flow["packets_out"], &flow["packets_in"]]).filter_map(Value::as_u64).sum();
@@ -375,7 +375,7 @@ fn flows_of(corpus: &Path, capture: &Capture, judged: &AtomicUsize) -> Vec<Strin
         }
     }
     for connection in connections {
-        judged.fetch_add(1, Ordering::Relaxed);
+        compared.fetch_add(1, Ordering::Relaxed);
         let number = |flow: &Value, name: &str| flow[name].as_u64().map(|number| number.to_string());
         let pairs = [
             ("src_port", "id.orig_p"),
@@ -394,7 +394,7 @@ fn flows_of(corpus: &Path, capture: &Capture, judged: &AtomicUsize) -> Vec<Strin
                     .all(|(ours, theirs)| number(flow, ours).as_deref() == connection[*theirs].as_str())
         };
         if !flows.iter().any(|flow| fits(&flow)) {
-            wrong.push(format!("no conversation like {connection}"));
+            wrong.push(format!("no flow like {connection}"));
         }
     }
     wrong
@@ -404,10 +404,10 @@ fn flows_of(corpus: &Path, capture: &Capture, judged: &AtomicUsize) -> Vec<Strin
 fn flows_are_those_of_other_tools() {
     let Some(corpus) = corpus() else { return };
     let captures = captures(&corpus);
-    let judged = AtomicUsize::new(0);
-    let wrong = judge(&captures, |capture| flows_of(&corpus, capture, &judged));
+    let compared = AtomicUsize::new(0);
+    let wrong = compare(&captures, |capture| flows_of(&corpus, capture, &compared));
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), captures.len(), wrong.join("\n"));
-    say(&format!("corpus suite: {} conversations are those of other tools", judged.into_inner()));
+    say(&format!("corpus suite: {} flows are those of other tools", compared.into_inner()));
 }
 
 /// The view of single packets: one line for each, of printable characters, whatever is in it.
@@ -416,7 +416,7 @@ fn every_packet_has_its_line() {
     let Some(corpus) = corpus() else { return };
     let captures = captures(&corpus);
     let names = AtomicUsize::new(0);
-    let wrong = judge(&captures, |capture| {
+    let wrong = compare(&captures, |capture| {
         let output = bounded(&corpus.join(&capture.file), "--color=never");
         let text = stdout(&output);
         let mut wrong = Vec::new();

@@ -8,8 +8,8 @@ use std::fmt::Write;
 use std::fs;
 
 use sentinel_alert::{Alert, Phase};
-use sentinel_testkit::{CountingAllocator, allocations};
 use sentinel_detect::{Capacities, Engine, RawFrame};
+use sentinel_testkit::{CountingAllocator, allocations};
 use sentinel_units::{LinkType, Timestamp};
 use support::engine::engine;
 use support::{Record, golden, records};

@@ -43,7 +43,7 @@ fn objects(text: &str) -> Vec<Value> {
 }
 
 #[test]
-fn lines_and_objects_are_those_committed() {
+fn lines_and_objects_match_the_committed_ones() {
     let directory = golden().with_file_name("packets");
     let mut wrong = Vec::new();
     for name in SHOWN {
@@ -62,7 +62,7 @@ fn lines_and_objects_are_those_committed() {
 }
 
 #[test]
-fn every_packet_is_one_line_and_one_object_of_the_same_words() {
+fn every_packet_is_one_line_and_one_object_with_the_same_summary() {
     for name in SHOWN.into_iter().chain(["bad", "attack-mix"]) {
         let packets = records(&fs::read(file(name)).unwrap());
         let lines = stdout(&good(&["read", &file(name)]));
@@ -157,7 +157,7 @@ fn capture_of(frames: &[Vec<u8>]) -> Vec<u8> {
 }
 
 #[test]
-fn a_line_says_what_matters_most_in_the_packet() {
+fn a_line_has_the_summary_of_the_packet() {
     let pairs = [
         (tcp(12345, 80, b""), "TCP 192.0.2.1 -> 192.0.2.2 12345 -> 80 [PSH, ACK]"),
         (tcp(12345, 81, b"abc"), "TCP 192.0.2.1 -> 192.0.2.2 12345 -> 81 [PSH, ACK] len 3"),
@@ -250,7 +250,7 @@ fn every_field_of_an_object_is_documented() {
 }
 
 #[test]
-fn a_link_type_that_is_not_read_is_shown_all_the_same() {
+fn a_link_type_that_is_not_parsed_is_shown() {
     let packets = records(&fs::read(file("arp-probe")).unwrap());
     let output = run_with_input(&["read", "-", "-c", "1"], &pcap(&packets, Order::Big, false, 105));
     let text = stdout(&output);
@@ -307,7 +307,7 @@ fn limits_end_the_reading() {
     let lines = |words: &[&str]| stdout(&good(&[&["read", &path], words].concat())).lines().count();
     assert_eq!([lines(&["-c", "7"]), lines(&["--count", "0"]), lines(&["-c", "99"])], [7, 30, 30]);
     assert_eq!(lines(&["-c", "3", "udp", "or", "tcp"]), 3);
-    // By the time of the packets: as many as come within half a second of the first.
+    // By packet time: the packets within half a second of the first.
     let packets = records(&fs::read(&path).unwrap());
     let at = |record: &Record| u64::from(record.seconds) * 1_000_000_000 + u64::from(record.nanos);
     let within = packets.iter().filter(|record| at(record) - at(&packets[0]) < 500_000_000).count();
@@ -323,7 +323,7 @@ fn limits_end_the_reading() {
 }
 
 #[test]
-fn what_is_saved_is_what_was_read() {
+fn saved_packets_equal_those_read() {
     let directory = tempfile::tempdir().unwrap();
     let path = file("dns-content-network");
     let bytes = fs::read(&path).unwrap();
@@ -442,7 +442,7 @@ fn files_rotate_by_the_time_of_the_packets() {
     let counts: Vec<usize> =
         expected.iter().map(|name| records(&fs::read(directory.path().join(name)).unwrap()).len()).collect();
     assert_eq!(counts, [40, 40, 15]);
-    // Two files are enough: then it ends, with success.
+    // Ends after two files, with success.
     let two = tempfile::tempdir().unwrap();
     let to = two.path().join("%H%M%S");
     let output = good(&["read", &path, "-w", to.to_str().unwrap(), "-G", "4", "-W", "2"]);
@@ -533,17 +533,17 @@ fn statistics_add_up() {
     assert_eq!(arp[1] + ip[1], u64::from(bytes), "{text}");
     assert_eq!(ip, icmp);
     assert!(text.starts_with("15 packets, "), "{text}");
-    // Whoever is in every packet is first.
+    // The address of every packet is first.
     let talkers = text.split("address").nth(1).unwrap();
     assert!(talkers.lines().nth(1).unwrap().starts_with("10.20.30."), "{text}");
-    // With a view they go where they do not disturb it.
+    // With a view they go to standard error.
     let output = good(&["read", &file("arp-vrrp"), "--stats", "--json"]);
     assert_eq!(objects(&stdout(&output)).len(), 15);
     assert!(stderr(&output).contains("IPv4"), "{}", stderr(&output));
 }
 
 #[test]
-fn a_signal_ends_the_reading_of_a_pipe_with_all_that_came() {
+fn a_signal_ends_the_reading_of_a_pipe_after_all_complete_packets() {
     let bytes = fs::read(file("arp-probe")).unwrap();
     for signal in ["INT", "TERM"] {
         let mut child = sentinel()
@@ -557,7 +557,7 @@ fn a_signal_ends_the_reading_of_a_pipe_with_all_that_came() {
         // Not the last record's end: the signal comes within a record.
         input.write_all(&bytes[..bytes.len() - 5]).unwrap();
         let mut lines = std::io::BufReader::new(child.stdout.take().unwrap());
-        // What came is shown although the pipe stays open.
+        // Complete packets are shown although the pipe stays open.
         for _ in 0..15 {
             let mut line = String::new();
             std::io::BufRead::read_line(&mut lines, &mut line).unwrap();
@@ -571,7 +571,7 @@ fn a_signal_ends_the_reading_of_a_pipe_with_all_that_came() {
 }
 
 #[test]
-fn display_only_keeps_the_pace_divided_by_the_speed() {
+fn display_only_keeps_the_timing_divided_by_the_speed() {
     let source = tempfile::tempdir().unwrap();
     // 21 packets: two seconds from the first to the last.
     let (path, _) = large_capture(source.path(), 21);

@@ -12,8 +12,8 @@ use crate::settings::Settings;
 use crate::wire::namespace::{Namespace, SEND};
 use crate::wire::receiver::Receiver;
 
-/// The setting that bounds how many incidents may open in a row; here each packet opens one.
-const OPENINGS: &str = "incident_openings";
+/// Setting for the burst of incidents, with its old name; here each packet opens one.
+const INCIDENT_BURST: [&str; 2] = ["incident_burst", "incident_openings"];
 
 /// Measures; says so and passes where no namespace can be made.
 pub(crate) fn measure(sentinel: &Path, rounds: u32, report: &mut Report) -> Result<()> {
@@ -31,8 +31,9 @@ pub(crate) fn measure(sentinel: &Path, rounds: u32, report: &mut Report) -> Resu
     let mut lines = BufReader::new(probe.0.stdout.take().context("no standard output")?).lines();
     let token = lines.next().context("the probe ended")??;
     let mut settings = Vec::new();
-    if Settings::of(sentinel)?.has(OPENINGS) {
-        settings.push((OPENINGS, "1000000".to_owned()));
+    let known = Settings::of(sentinel)?;
+    if let Some(name) = INCIDENT_BURST.into_iter().find(|name| known.has(name)) {
+        settings.push((name, "1000000".to_owned()));
     }
     let _sensor = Receiver::enrolled(sentinel, &namespace, &settings, &token)?;
     let said = lines.next().context("the probe ended")??;

@@ -34,7 +34,7 @@ pub struct Settings {
 pub const PORT: u16 = 8080;
 /// Shorter than the defaults, so that incidents are seen to go on and to close.
 const SETTINGS: &str =
-    "\toption incident_update_s '5'\n\toption incident_quiet_s '8'\n\toption uplink_telemetry_s '5'\n";
+    "\toption incident_update_s '5'\n\toption incident_idle_s '8'\n\toption uplink_telemetry_s '5'\n";
 const NAME: &str = "demo-router";
 
 /// Builds the network, starts everything, plays the attacks again and again until the time is over or somebody

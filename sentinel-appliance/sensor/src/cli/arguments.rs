@@ -1,81 +1,95 @@
-//! What stands on the command line.
+//! Arguments of the command line, checked against the tables of commands and options, with typed access.
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use lexopt::{Arg, Parser};
 
-use super::catalog::{Command, command};
 use super::option::{CommandOption, OPTIONS, Takes};
 use crate::settings::{Settings, environment, split_assignment};
 use crate::terminal::failure::Failure;
+use crate::terminal::log;
 
-/// What the command line asks for.
+/// Command with its help.
 #[derive(Debug)]
-pub(super) enum Asked {
-    /// A page of help: of the command, or of the program.
+pub(super) struct Command {
+    pub(super) name: &'static str,
+    /// Text after the name in the usage line.
+    pub(super) usage: &'static str,
+    /// Purpose, in a line.
+    pub(super) about: &'static str,
+    /// Further text of its own help page.
+    pub(super) details: &'static str,
+    /// Calls the command with its arguments.
+    pub(super) run: fn(&Arguments) -> Result<(), Failure>,
+}
+
+/// Request of the command line.
+#[derive(Debug)]
+pub(super) enum Invocation {
+    /// Help page of the command, or of the program.
     Help(Option<&'static Command>),
     Version,
-    Command(&'static Command, Words),
+    Command(&'static Command, Arguments),
 }
 
-/// Words and options behind the name of the command.
+/// Words and options after the name of the command.
 #[derive(Debug, Default)]
-pub(super) struct Words {
-    names: Vec<OsString>,
-    given: Vec<Given>,
+pub(super) struct Arguments {
+    words: Vec<OsString>,
+    options: Vec<OptionValue>,
 }
 
-/// An option as it was given.
+/// Option with the value that was given.
 #[derive(Debug)]
-struct Given {
+struct OptionValue {
     option: &'static CommandOption,
-    /// Empty if the option takes none, or none was given.
+    /// Empty if the option takes no value, or none was given.
     value: OsString,
 }
 
-impl Words {
-    /// Reads the arguments; every option is one that the command takes.
-    pub(super) fn parse(mut parser: Parser) -> Result<Asked, Failure> {
-        let mut words = Self::default();
-        let mut asked = None;
+impl Arguments {
+    /// Parses the arguments; every option is one that the command takes.
+    pub(super) fn parse(mut parser: Parser, commands: &'static [Command]) -> Result<Invocation, Failure> {
+        let mut arguments = Self::default();
+        let mut invoked = None;
         while let Some(argument) = parser.next()? {
             let option = match argument {
-                Arg::Value(word) if asked.is_none() => {
+                Arg::Value(word) if invoked.is_none() => {
                     let name = word.to_string_lossy();
-                    let found = command(&name);
-                    asked = Some(found.ok_or_else(|| Failure::usage(format!("unknown command '{name}'")))?);
+                    let found = commands.iter().find(|command| command.name == name);
+                    invoked = Some(found.ok_or_else(|| Failure::usage(format!("unknown command '{name}'")))?);
                     continue;
                 }
                 Arg::Value(word) => {
-                    words.names.push(word);
+                    arguments.words.push(word);
                     continue;
                 }
-                option => match find(&option, asked) {
+                option => match find(&option, invoked) {
                     Some(found) => found,
                     None => return Err(option.unexpected().into()),
                 },
             };
             match option.name {
-                "help" => return Ok(Asked::Help(asked)),
-                "version" => return Ok(Asked::Version),
-                _ => words.given.push(Given { option, value: value(option.takes, &mut parser)? }),
+                "help" => return Ok(Invocation::Help(invoked)),
+                "version" => return Ok(Invocation::Version),
+                _ => arguments.options.push(OptionValue { option, value: value(option.takes, &mut parser)? }),
             }
         }
-        let asked = asked.ok_or_else(|| Failure::usage("no command given".into()))?;
-        let is_taken = |given: &&Given| {
-            OPTIONS.iter().any(|option| option.name == given.option.name && option.belongs_to(asked.name))
+        let invoked = invoked.ok_or_else(|| Failure::usage("no command given".into()))?;
+        let is_taken = |given: &&OptionValue| {
+            OPTIONS.iter().any(|option| option.name == given.option.name && option.belongs_to(invoked.name))
         };
-        if let Some(given) = words.given.iter().find(|given| !is_taken(given)) {
-            let (command, option) = (asked.name, given.option.name);
-            return Err(Failure::usage(format!("{command}: --{option} does not belong here")));
+        if let Some(given) = arguments.options.iter().find(|given| !is_taken(given)) {
+            let (command, option) = (invoked.name, given.option.name);
+            return Err(Failure::usage(format!("{command}: option --{option} is not supported")));
         }
-        Ok(Asked::Command(asked, words))
+        Ok(Invocation::Command(invoked, arguments))
     }
 
-    /// Refuses more than so many words.
+    /// Checks that there are at most `most` words.
     pub(super) fn at_most(&self, command: &str, most: usize) -> Result<(), Failure> {
-        match self.names.get(most) {
+        match self.words.get(most) {
             Some(extra) => {
                 Err(Failure::usage(format!("{command}: unexpected '{}'", extra.to_string_lossy())))
             }
@@ -83,63 +97,65 @@ impl Words {
         }
     }
 
-    /// The word at `index` behind the command, if it is text.
+    /// Word at `index` after the command, if it is UTF-8.
     pub(super) fn word(&self, index: usize) -> Option<&str> {
-        self.names.get(index).and_then(|word| word.to_str())
+        self.words.get(index).and_then(|word| word.to_str())
     }
 
-    /// The word at `index` as a path.
+    /// Word at `index` as a path.
     pub(super) fn path_at(&self, index: usize) -> Option<PathBuf> {
-        self.names.get(index).map(PathBuf::from)
+        self.words.get(index).map(PathBuf::from)
     }
 
-    /// Whether the option was given.
+    /// Returns true if the option was given.
     pub(super) fn has(&self, name: &str) -> bool {
         self.times(name) > 0
     }
 
-    /// How often the option was given.
+    /// Number of times that the option was given.
     pub(super) fn times(&self, name: &str) -> usize {
-        self.given.iter().filter(|given| given.option.name == name).count()
+        self.options.iter().filter(|given| given.option.name == name).count()
     }
 
-    /// The last value of the option as a path.
+    /// Last value of the option as a path.
     pub(super) fn path(&self, name: &str) -> Option<PathBuf> {
-        self.given.iter().rfind(|given| given.option.name == name).map(|given| PathBuf::from(&given.value))
+        self.options.iter().rfind(|given| given.option.name == name).map(|given| PathBuf::from(&given.value))
     }
 
     /// All values of the option.
     pub(super) fn all(&self, name: &str) -> Result<Vec<&str>, Failure> {
-        let given = self.given.iter().filter(|given| given.option.name == name);
+        let given = self.options.iter().filter(|given| given.option.name == name);
         given.map(|given| text(name, &given.value)).collect()
     }
 
-    /// The last value of the option.
+    /// Last value of the option.
     pub(super) fn text(&self, name: &str) -> Result<Option<&str>, Failure> {
-        self.given
+        self.options
             .iter()
             .rfind(|given| given.option.name == name)
             .map(|given| text(name, &given.value))
             .transpose()
     }
 
-    /// The last value of the option, read by `read`, which says what is wrong with a value that is none.
+    /// Last value of the option, parsed by `read`.
     pub(super) fn parsed<T>(
         &self,
         name: &str,
-        read: impl FnOnce(&str) -> Result<T, String>,
+        read: impl FnOnce(&str) -> Result<T, Failure>,
     ) -> Result<Option<T>, Failure> {
-        self.text(name)?.map(|text| read(text).map_err(Failure::usage)).transpose()
+        self.text(name)?.map(read).transpose()
     }
 
-    /// The last value of the option, a whole number.
+    /// Last value of the option, a whole number.
     pub(super) fn number(&self, name: &str) -> Result<Option<u64>, Failure> {
-        self.parsed(name, |text| text.parse().map_err(|_| format!("--{name} {text}: want a whole number")))
+        self.parsed(name, |text| {
+            text.parse().map_err(|_| Failure::usage(format!("--{name} {text}: want a whole number")))
+        })
     }
 
-    /// The filter expression: the words from `first` on, or what `--filter` says.
+    /// Filter expression: the words from `first` on, or the value of `--filter`.
     pub(super) fn expression(&self, first: usize) -> Result<String, Failure> {
-        let words: Option<Vec<&str>> = self.names.iter().skip(first).map(|word| word.to_str()).collect();
+        let words: Option<Vec<&str>> = self.words.iter().skip(first).map(|word| word.to_str()).collect();
         let words = words.ok_or_else(|| Failure::usage("the filter is not UTF-8".into()))?.join(" ");
         match self.text("filter")? {
             Some(_) if !words.is_empty() => {
@@ -150,7 +166,7 @@ impl Words {
         }
     }
 
-    /// All flags that set something.
+    /// All assignments of `--set`.
     pub(super) fn assignments(&self) -> Result<Vec<(String, String)>, Failure> {
         let split = |text: &str| {
             split_assignment(text)
@@ -159,23 +175,26 @@ impl Words {
         self.all("set")?.into_iter().map(split).collect()
     }
 
-    /// The settings in force.
+    /// Settings of file and environment with `assignments` on top.
     pub(super) fn settings(&self, assignments: &[(String, String)]) -> Result<Settings, Failure> {
         Settings::load(self.path("config").as_deref(), environment(), assignments)
-            .map(|loaded| loaded.settings)
+            .map(|loaded| {
+                loaded.warnings.iter().for_each(|warning| log::warn(format_args!("{warning}")));
+                loaded.settings
+            })
             .map_err(|problems| {
                 let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
                 Failure::other(lines.join("\nsentinel: "))
             })
     }
 
-    /// The settings in force, those on the command line included.
+    /// Settings of all layers.
     pub(super) fn load(&self) -> Result<Settings, Failure> {
         self.settings(&self.assignments()?)
     }
 }
 
-/// The declaration of an option; before the command's name, of the first command that takes such a one.
+/// Declaration of an option; if it comes before the command, of the first command that has such an option.
 fn find(argument: &Arg<'_>, command: Option<&Command>) -> Option<&'static CommandOption> {
     let is_it = |option: &&CommandOption| match argument {
         Arg::Short(short) => option.short == Some(*short),
@@ -210,14 +229,15 @@ fn text<'v>(name: &str, value: &'v OsString) -> Result<&'v str, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::catalog::COMMANDS;
 
-    fn parse(arguments: &[&str]) -> Result<Asked, Failure> {
-        Words::parse(Parser::from_args(arguments))
+    fn parse(arguments: &[&str]) -> Result<Invocation, Failure> {
+        Arguments::parse(Parser::from_args(arguments), COMMANDS)
     }
 
-    fn words(arguments: &[&str]) -> Words {
+    fn words(arguments: &[&str]) -> Arguments {
         match parse(arguments) {
-            Ok(Asked::Command(_, words)) => words,
+            Ok(Invocation::Command(_, words)) => words,
             other => panic!("{other:?}"),
         }
     }
@@ -233,8 +253,8 @@ mod tests {
     #[test]
     fn an_option_of_another_command_is_refused() {
         for (arguments, expected) in [
-            (&["read", "x", "--watch"][..], "read: --watch does not belong here"),
-            (&["--watch", "read", "x"], "read: --watch does not belong here"),
+            (&["read", "x", "--watch"][..], "read: option --watch is not supported"),
+            (&["--watch", "read", "x"], "read: option --watch is not supported"),
             (&["status", "--frobnicate"], "invalid option '--frobnicate'"),
             (&["frobnicate"], "unknown command 'frobnicate'"),
             (&[], "no command given"),
@@ -266,8 +286,10 @@ mod tests {
 
     #[test]
     fn help_is_of_the_command_before_it() {
-        assert!(matches!(parse(&["read", "-h"]), Ok(Asked::Help(Some(command))) if command.name == "read"));
-        assert!(matches!(parse(&["-h", "read"]), Ok(Asked::Help(None))));
-        assert!(matches!(parse(&["-V"]), Ok(Asked::Version)));
+        assert!(
+            matches!(parse(&["read", "-h"]), Ok(Invocation::Help(Some(command))) if command.name == "read")
+        );
+        assert!(matches!(parse(&["-h", "read"]), Ok(Invocation::Help(None))));
+        assert!(matches!(parse(&["-V"]), Ok(Invocation::Version)));
     }
 }

@@ -1,23 +1,9 @@
-//! Every command.
+//! Table of the commands: parser and help read it.
 
-use super::arguments::Words;
+use super::arguments::Command;
 use super::dispatch;
-use crate::terminal::failure::Failure;
 
-/// A command.
-#[derive(Debug)]
-pub(super) struct Command {
-    pub(super) name: &'static str,
-    /// What follows the name.
-    pub(super) usage: &'static str,
-    /// What it does, in a line.
-    pub(super) about: &'static str,
-    /// What else there is to say, in its own help.
-    pub(super) details: &'static str,
-    pub(super) run: fn(&Words) -> Result<(), Failure>,
-}
-
-/// All commands, in the order in which the help shows them.
+/// All commands, in the order of the help.
 pub(super) const COMMANDS: &[Command] = &[
     Command {
         name: "run",
@@ -29,10 +15,11 @@ pub(super) const COMMANDS: &[Command] = &[
     Command {
         name: "capture",
         usage: "[-i INTERFACE]... [EXPRESSION]",
-        about: "packets of interfaces, live: shown, saved, summed up",
+        about: "live packets of interfaces: show, save, count",
         details: "\
 Without -i, the interface of the default route. EXPRESSION is a filter in tcpdump's language; the kernel runs it.
-Without a view, a line for each packet, unless they are only saved (-w) or summed up (--stats). Times are UTC.
+Without a view, a line for each packet, unless they are only saved (-w) or counted (--stats). Times are UTC.
+An interface that vanishes is captured again when it is back.
 
   sentinel capture -i br-lan tcp port 80
   ssh router sentinel capture -i br-lan -w - | wireshark -k -i -
@@ -45,7 +32,7 @@ Without a view, a line for each packet, unless they are only saved (-w) or summe
         about: "packets or alerts of a pcap or pcapng file ('-': standard input)",
         details: "\
 EXPRESSION is a filter in tcpdump's language. Without a view, a line for each packet, unless they are only saved (-w)
-or summed up (--stats). Times are UTC.
+or counted (--stats). Times are UTC.
 
   sentinel read trace.pcap 'host 192.0.2.1 and tcp[tcpflags] & tcp-syn != 0'
   sentinel read trace.pcapng --alerts
@@ -55,10 +42,10 @@ or summed up (--stats). Times are UTC.
     Command {
         name: "replay",
         usage: "FILE -i INTERFACE [EXPRESSION]",
-        about: "packets of a file onto an interface, at their own pace, faster, or slower",
+        about: "send packets of a file on an interface, with their timing, faster, or slower",
         details: "\
-Packets longer than the interface takes are left out and counted; packets that the capture has cut are filled up with
-zeros.
+Packets longer than the MTU of the interface allows are skipped and counted; packets that the capture has cut are padded
+with zeros.
 
   sentinel replay trace.pcap -i eth1 --speed 2.0
   sentinel replay trace.pcap --display-only",
@@ -67,14 +54,14 @@ zeros.
     Command {
         name: "filter",
         usage: "EXPRESSION",
-        about: "the program that a filter in tcpdump's language becomes",
+        about: "BPF program of a filter in tcpdump's language",
         details: "",
         run: dispatch::filter,
     },
     Command {
         name: "status",
         usage: "",
-        about: "what the running sensor sees, lost, raised, sent",
+        about: "counters and state of the running sensor",
         details: "",
         run: dispatch::status,
     },
@@ -83,9 +70,9 @@ zeros.
         usage: "set-filter [EXPRESSION]|start|stop|packets [EXPRESSION]",
         about: "commands to the running sensor",
         details: "\
-A filter that is set lasts until the next reload that finds another one in the settings, or until the sensor ends;
-without an expression everything is captured. Frames that it refuses are counted. 'packets' shows the newest frames
-that match, if the setting max_packets keeps some.
+A filter that is set stays until a reload finds another one in the settings, or the sensor ends; without an expression
+everything is captured. Frames that the filter refuses are counted. 'packets' shows the newest frames that match, if the
+setting max_packets keeps any.
 
   sentinel ctl set-filter not port 22
   sentinel ctl packets --limit 20 host 192.168.1.7
@@ -95,7 +82,7 @@ that match, if the setting max_packets keeps some.
     Command {
         name: "enroll",
         usage: "TOKEN",
-        about: "make this sensor known to a collector",
+        about: "enroll this sensor at a collector",
         details: "",
         run: dispatch::enroll,
     },
@@ -110,19 +97,14 @@ that match, if the setting max_packets keeps some.
         name: "config",
         usage: "check [FILE]|show|docs",
         about: "settings: check a file, effective values, reference",
-        details: "check exits with 1 if there is a problem, and names the place of each.",
+        details: "check prints every problem with its place, and exits with 1 if there is one.",
         run: dispatch::config,
     },
     Command {
         name: "interfaces",
         usage: "",
-        about: "what there is to capture on",
+        about: "network interfaces to capture on",
         details: "",
         run: dispatch::interfaces,
     },
 ];
-
-/// The command of that name.
-pub(super) fn command(name: &str) -> Option<&'static Command> {
-    COMMANDS.iter().find(|command| command.name == name)
-}

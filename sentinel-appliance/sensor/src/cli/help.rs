@@ -1,11 +1,12 @@
-//! The pages of `--help`, made from the declarations.
+//! Pages of `--help`, generated from the tables of commands and options.
 
-use super::catalog::{COMMANDS, Command};
+use super::arguments::Command;
+use super::catalog::COMMANDS;
 use super::option::{CommandOption, OPTIONS, Takes};
 
 const EXIT_CODES: &str = "\nExit codes: 0 success, 1 failure (reason on standard error), 2 wrong usage.";
 
-/// The page of a command, or that of the program.
+/// Page of a command, or of the program.
 pub(super) fn page(command: Option<&Command>) -> String {
     let mut page = String::new();
     match command {
@@ -53,7 +54,7 @@ fn spelling(option: &CommandOption) -> String {
     text
 }
 
-/// Two columns; a long left one has its line to itself.
+/// Writes two columns; a long left column has a line of its own.
 fn row(page: &mut String, left: &str, right: &str) {
     const COLUMN: usize = 36;
     page.extend(["  ", left.trim_end()]);

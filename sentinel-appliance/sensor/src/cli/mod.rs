@@ -1,10 +1,10 @@
-//! The command line.
+//! Command line: argument vector to a typed request.
 //!
-//! - `option`: every option, declared once: parsing, help, and the check which command takes it all read that line;
-//! - `catalog`: every command;
-//! - `words`: what was given, checked against both, and typed access to it;
-//! - `help`: the pages of `--help`;
-//! - `dispatch`: from words to what each command is asked to do; `packets`: what those that show packets share.
+//! - `option`: table of the options, read by the parser, the help, and the check which command takes an option;
+//! - `catalog`: table of the commands;
+//! - `arguments`: words and options that were given, checked against both tables;
+//! - `help`: pages of `--help`;
+//! - `dispatch`: arguments to the request of each command; `packet_options`: options that `read`, `capture`, `replay` share.
 
 mod arguments;
 mod catalog;
@@ -17,17 +17,18 @@ use lexopt::Parser;
 
 use crate::terminal::failure::Failure;
 use crate::terminal::output::Output;
-use arguments::{Asked, Words};
+use arguments::{Arguments, Invocation};
+use catalog::COMMANDS;
 
-/// Runs the command that the arguments ask for.
+/// Runs the command of the command line.
 ///
 /// # Errors
-/// Why it did not succeed.
+/// The command line is wrong, or the command failed.
 pub(crate) fn run() -> Result<(), Failure> {
-    match Words::parse(Parser::from_env())? {
-        Asked::Help(command) => print(&help::page(command)),
-        Asked::Version => print(&format!("sentinel {}", env!("CARGO_PKG_VERSION"))),
-        Asked::Command(command, words) => (command.run)(&words),
+    match Arguments::parse(Parser::from_env(), COMMANDS)? {
+        Invocation::Help(command) => print(&help::page(command)),
+        Invocation::Version => print(&format!("sentinel {}", env!("CARGO_PKG_VERSION"))),
+        Invocation::Command(command, arguments) => (command.run)(&arguments),
     }
 }
 

@@ -1,32 +1,32 @@
-//! Every option, declared once.
+//! Table of the options.
 
-/// What follows an option.
+/// Value that follows an option.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Takes {
     /// Nothing.
     Nothing,
-    /// A value, so called in the help.
+    /// A value, with its placeholder in the help.
     Value(&'static str),
-    /// A value only if it stands behind `=`.
+    /// An optional value, only after `=`.
     OptionalValue(&'static str),
-    /// A whole number, behind `=` or as the next word, or nothing.
+    /// An optional whole number, after `=` or as the next word.
     OptionalNumber(&'static str),
 }
 
-/// An option and the commands that take it.
+/// Option and the commands that take it.
 #[derive(Debug)]
 pub(super) struct CommandOption {
     pub(super) short: Option<char>,
-    /// Without the dashes.
+    /// Long name without the dashes.
     pub(super) name: &'static str,
     pub(super) takes: Takes,
-    /// Names of commands; none for an option of every command.
+    /// Commands that take it; empty for all commands.
     pub(super) commands: &'static [&'static str],
     pub(super) help: &'static str,
 }
 
 impl CommandOption {
-    /// Whether `command` takes it.
+    /// Returns true if `command` takes it.
     pub(super) fn belongs_to(&self, command: &str) -> bool {
         self.commands.is_empty() || self.commands.contains(&command)
     }
@@ -62,71 +62,71 @@ const PACKETS: &[&str] = &["capture", "read", "replay"];
 const LIVE: &[&str] = &["capture"];
 const VIEWS: &[&str] = &["capture", "read"];
 
-/// All options, in the order in which the help shows them.
+/// All options, in the order of the help.
 pub(super) const OPTIONS: &[CommandOption] = &[
     value("interface", "NAME", &["run", "capture"], "capture on this interface; may be repeated").short('i'),
     value("interface", "NAME", &["replay"], "send on this interface").short('i'),
     flag("no-promisc", LIVE, "only frames that are addressed to this machine"),
     value("buffer-size", "KIB", LIVE, "capture ring in the kernel, for each interface").short('B'),
-    value("speed", "FACTOR", &["replay"], "times as fast as the packets came (1.0); 0: as fast as possible"),
-    flag("display-only", &["replay"], "show the packets at their pace, send nothing"),
-    flag("alerts", VIEWS, "what the detectors raise, as NDJSON; --alerts=text for people")
+    value("speed", "FACTOR", &["replay"], "speed relative to the capture (1.0); 0: as fast as possible"),
+    flag("display-only", &["replay"], "show the packets with their timing, send nothing"),
+    flag("alerts", VIEWS, "alerts of the detectors as NDJSON; --alerts=text as text")
         .optional(Takes::OptionalValue("text")),
     flag("records", VIEWS, "messages of DNS, TLS, HTTP and others as NDJSON"),
-    flag("flows", VIEWS, "conversations as NDJSON, each when it ends"),
+    flag("flows", VIEWS, "flows as NDJSON, each when it ends"),
     flag("count-only", VIEWS, "the number of packets that pass the filter"),
-    flag("json", PACKETS, "an object for each packet, as NDJSON"),
-    flag("hex", PACKETS, "the bytes of each packet as well").short('x'),
+    flag("json", PACKETS, "one JSON object per packet (NDJSON)"),
+    flag("hex", PACKETS, "also dump the bytes of each packet").short('x'),
     value("color", "WHEN", PACKETS, "auto (the default: on a terminal, without NO_COLOR), always, never"),
     value(
         "filter",
         "EXPRESSION",
         &["capture", "read", "replay", "filter", "ctl"],
-        "instead of words at the end",
+        "filter, instead of words at the end",
     )
     .short('f'),
     value("protocol", "NAME", PACKETS, "only one protocol, such as tcp, icmp, dns or tls"),
     value("ip", "ADDRESS", PACKETS, "only packets from or to this address"),
     value("port", "NUMBER", PACKETS, "only packets from or to this port"),
-    value("count", "NUMBER", PACKETS, "stop after so many packets; 0: no limit").short('c'),
-    value("duration", "SECONDS", PACKETS, "stop after so long, in files by their time; 0: no limit")
+    value("count", "NUMBER", PACKETS, "stop after NUMBER packets; 0: no limit").short('c'),
+    value("duration", "SECONDS", PACKETS, "stop after SECONDS, in files by packet time; 0: no limit")
         .short('t'),
-    value("snaplen", "BYTES", VIEWS, "look at so much of each packet; 0: all").short('s'),
+    value("snaplen", "BYTES", VIEWS, "analyse and save BYTES of each packet; 0: all").short('s'),
     value("write", "FILE", VIEWS, "save the packets; '-': standard output").short('w'),
     value("format", "NAME", VIEWS, "pcap or pcapng; by default as FILE ends, else pcap"),
-    value("rotate-size", "MB", VIEWS, "with -w: another file once it is larger than MB million bytes")
+    value("rotate-size", "MB", VIEWS, "with -w: start a new file when it exceeds MB million bytes")
         .short('C'),
     value(
         "rotate-seconds",
         "SECONDS",
         VIEWS,
-        "with -w: another file after so long, FILE as in strftime (UTC)",
+        "with -w: start a new file after SECONDS; FILE as in strftime (UTC)",
     )
     .short('G'),
     value(
         "rotate-count",
         "NUMBER",
         VIEWS,
-        "with -C: files before the first is overwritten; with -G: files in all",
+        "with -C: files before the first is overwritten; with -G: total files",
     )
     .short('W'),
-    value("output", "DIRECTORY", VIEWS, "results and a log into this directory").short('o'),
-    flag("stats", VIEWS, "sums and top talkers at the end; live also every SECONDS")
+    value("output", "DIRECTORY", VIEWS, "write results and a log to this directory").short('o'),
+    flag("stats", VIEWS, "totals and top talkers at the end; live also every SECONDS")
         .optional(Takes::OptionalNumber("SECONDS")),
-    flag("quiet", PACKETS, "nothing on the terminal but errors").short('q'),
-    flag("dump", &["filter"], "-d for people (the default), -dd as a C array, -ddd as decimal numbers")
+    flag("quiet", PACKETS, "print errors only").short('q'),
+    flag("dump", &["filter"], "-d as assembly (the default), -dd as a C array, -ddd as decimal numbers")
         .short('d'),
     value("link", "NAME", &["filter"], "link type, by name or number (EN10MB)"),
-    value("limit", "NUMBER", &["ctl"], "packets: the newest so many; 0 is all of them (100)").short('n'),
-    value("write", "FILE", &["ctl"], "packets: save them as pcapng; '-': standard output").short('w'),
+    value("limit", "NUMBER", &["ctl"], "packets: NUMBER newest packets; 0: all (100)").short('n'),
+    value("write", "FILE", &["ctl"], "packets: save as pcapng; '-': standard output").short('w'),
     value("color", "WHEN", &["ctl"], "packets: auto, always, never"),
     flag("json", &["status", "interfaces"], "as JSON"),
-    flag("watch", &["status"], "again every second"),
+    flag("watch", &["status"], "refresh every second"),
     flag("memory", &["status"], "bytes of each table"),
-    value("name", "NAME", &["enroll"], "what the collector shall call this sensor"),
+    value("name", "NAME", &["enroll"], "name of this sensor at the collector"),
     value("count", "NUMBER", &["log"], "show, export: only the newest records").short('c'),
-    value("key", "FILE", &["log"], "another key, for segments that this sensor's key no longer opens"),
-    flag("changed", &["config"], "show: only what differs from the defaults"),
+    value("key", "FILE", &["log"], "other key file, for segments that this sensor's key no longer opens"),
+    flag("changed", &["config"], "show: only settings that differ from the defaults"),
     value(
         "seed",
         "NUMBER",
@@ -135,8 +135,8 @@ pub(super) const OPTIONS: &[CommandOption] = &[
     ),
     value("config", "FILE", &[], "UCI settings file (/etc/config/sentinel-appliance); /dev/null for none"),
     value("set", "[SECTION.]NAME=VALUE", &[], "a setting for this run; see 'sentinel config docs'"),
-    flag("help", &[], "what the command does and takes").short('h'),
-    flag("version", &[], "the version of this program").short('V'),
+    flag("help", &[], "help of the command").short('h'),
+    flag("version", &[], "version of this program").short('V'),
 ];
 
 #[cfg(test)]
@@ -157,7 +157,7 @@ mod tests {
         }
     }
 
-    /// So that an option before the command's name can be read.
+    /// An option before the command's name is parsed without knowing the command.
     #[test]
     fn options_of_one_name_take_the_same() {
         for option in OPTIONS {

@@ -1,4 +1,4 @@
-//! What the commands that show packets share: views, limits, files.
+//! Options that the packet commands share: views, limits, files.
 
 use std::ffi::OsStr;
 use std::io::IsTerminal;
@@ -9,22 +9,22 @@ use sentinel_capture::file::{FileKind, MAX_FRAME};
 use sentinel_filter::SimpleFilter;
 use sentinel_units::Timestamp;
 
-use super::arguments::Words;
+use super::arguments::Arguments;
 use crate::commands::replay::thousandths;
 use crate::packets::filter;
-use crate::packets::options::{Plan, View};
+use crate::packets::options::{PacketOptions, View};
 use crate::packets::save::SaveRequest;
 use crate::terminal::calendar;
 use crate::terminal::failure::Failure;
 
-/// What is to be done with packets; the filter's words begin at `first`.
-pub(super) fn plan(words: &Words, first: usize) -> Result<Plan, Failure> {
-    let snap_bytes = limit(words, "snaplen")?.map(|bytes| u32::try_from(bytes).unwrap_or(MAX_FRAME));
+/// Parses the options; the words of the filter begin at `first`.
+pub(super) fn parse(arguments: &Arguments, first: usize) -> Result<PacketOptions, Failure> {
+    let snap_bytes = limit(arguments, "snaplen")?.map(|bytes| u32::try_from(bytes).unwrap_or(MAX_FRAME));
     let snap_bytes = snap_bytes.map(|bytes| bytes.min(MAX_FRAME));
-    let save = save(words, snap_bytes)?;
-    let statistics = statistics(words)?;
-    let bytes = words.has("hex");
-    let view = match explicit_view(words)? {
+    let save = save(arguments, snap_bytes)?;
+    let statistics = statistics(arguments)?;
+    let bytes = arguments.has("hex");
+    let view = match explicit_view(arguments)? {
         Some(view) => view,
         None if (save.is_some() || statistics.is_some()) && !bytes => View::Nothing,
         None => View::Lines,
@@ -40,35 +40,36 @@ pub(super) fn plan(words: &Words, first: usize) -> Result<Plan, Failure> {
     if save.as_ref().is_some_and(|save| save.path.as_os_str() == "-") && std::io::stdout().is_terminal() {
         return Err(Failure::usage("-w -: a terminal shows no packets; want a pipe, or no -w".into()));
     }
-    Ok(Plan {
+    Ok(PacketOptions {
         view,
-        colours: colours(words)?,
+        colours: colours(arguments)?,
         bytes,
-        quiet: words.has("quiet"),
-        expression: words.expression(first)?,
+        quiet: arguments.has("quiet"),
+        expression: arguments.expression(first)?,
         filter: SimpleFilter {
-            protocol: words.parsed("protocol", filter::protocol)?,
-            address: words.parsed("ip", filter::address)?,
-            port: words.parsed("port", filter::port)?,
+            protocol: arguments.parsed("protocol", filter::protocol)?,
+            address: arguments.parsed("ip", filter::address)?,
+            port: arguments.parsed("port", filter::port)?,
         },
-        count: limit(words, "count")?,
-        duration: duration(words)?,
+        count: limit(arguments, "count")?,
+        duration: duration(arguments)?,
         snap_bytes,
         save,
-        results: words.path("output"),
+        results: arguments.path("output"),
         statistics,
     })
 }
 
-/// Whether the terminal of standard error has nothing else to show.
-pub(super) fn has_room_for_a_bar(plan: &Plan) -> bool {
-    !plan.quiet && (!std::io::stdout().is_terminal() || matches!(plan.view, View::CountOnly | View::Nothing))
+/// Returns true if a progress bar on standard error is not mixed with packets on the same terminal.
+pub(super) fn has_room_for_a_bar(options: &PacketOptions) -> bool {
+    !options.quiet
+        && (!std::io::stdout().is_terminal() || matches!(options.view, View::CountOnly | View::Nothing))
 }
 
-/// `-B`, if it is not 0.
-pub(super) fn ring_kib(words: &Words) -> Result<Option<u32>, Failure> {
+/// Parses `-B`; `None` for 0.
+pub(super) fn ring_kib(arguments: &Arguments) -> Result<Option<u32>, Failure> {
     const RANGE: std::ops::RangeInclusive<u64> = 64..=1_048_576;
-    match limit(words, "buffer-size")? {
+    match limit(arguments, "buffer-size")? {
         None => Ok(None),
         Some(kib) if RANGE.contains(&kib) => Ok(u32::try_from(kib).ok()),
         Some(kib) => Err(Failure::usage(format!(
@@ -79,9 +80,9 @@ pub(super) fn ring_kib(words: &Words) -> Result<Option<u32>, Failure> {
     }
 }
 
-/// The one view that was asked for.
-fn explicit_view(words: &Words) -> Result<Option<View>, Failure> {
-    let alerts = match words.text("alerts")? {
+/// View that was chosen by an option, at most one.
+fn explicit_view(arguments: &Arguments) -> Result<Option<View>, Failure> {
+    let alerts = match arguments.text("alerts")? {
         None | Some("" | "json") => View::Alerts,
         Some("text") => View::AlertText,
         Some(other) => return Err(Failure::usage(format!("--alerts={other}: want json or text"))),
@@ -93,7 +94,7 @@ fn explicit_view(words: &Words) -> Result<Option<View>, Failure> {
         ("count-only", View::CountOnly),
         ("json", View::Json),
     ];
-    let mut chosen = views.iter().filter(|(option, _)| words.has(option));
+    let mut chosen = views.iter().filter(|(option, _)| arguments.has(option));
     let view = chosen.next().map(|(_, view)| *view);
     match chosen.next() {
         Some((second, _)) => Err(Failure::usage(format!("--{second} does not go with another view"))),
@@ -101,31 +102,32 @@ fn explicit_view(words: &Words) -> Result<Option<View>, Failure> {
     }
 }
 
-/// A number of which 0 means that there is no limit.
-fn limit(words: &Words, name: &str) -> Result<Option<u64>, Failure> {
-    Ok(words.number(name)?.filter(|number| *number > 0))
+/// Parses a limit; 0 is no limit.
+fn limit(arguments: &Arguments, name: &str) -> Result<Option<u64>, Failure> {
+    Ok(arguments.number(name)?.filter(|number| *number > 0))
 }
 
-/// Also parts of a second.
-fn duration(words: &Words) -> Result<Option<Duration>, Failure> {
-    let millis = words.parsed("duration", |text| {
-        thousandths(text).ok_or_else(|| format!("--duration {text}: want seconds, like 10 or 0.5"))
+/// Parses seconds with up to three decimals.
+fn duration(arguments: &Arguments) -> Result<Option<Duration>, Failure> {
+    let millis = arguments.parsed("duration", |text| {
+        thousandths(text)
+            .ok_or_else(|| Failure::usage(format!("--duration {text}: want seconds, like 10 or 0.5")))
     })?;
     Ok(millis.filter(|millis| *millis > 0).map(Duration::from_millis))
 }
 
-fn statistics(words: &Words) -> Result<Option<Duration>, Failure> {
-    words.parsed("stats", |text| match text {
+fn statistics(arguments: &Arguments) -> Result<Option<Duration>, Failure> {
+    arguments.parsed("stats", |text| match text {
         "" => Ok(Duration::ZERO),
         _ => text
             .parse()
             .map(Duration::from_secs)
-            .map_err(|_| format!("--stats={text}: want a whole number of seconds")),
+            .map_err(|_| Failure::usage(format!("--stats={text}: want a whole number of seconds"))),
     })
 }
 
-pub(super) fn colours(words: &Words) -> Result<bool, Failure> {
-    match words.text("color")? {
+pub(super) fn colours(arguments: &Arguments) -> Result<bool, Failure> {
+    match arguments.text("color")? {
         None | Some("auto") => {
             let is_set =
                 |name| std::env::var_os(name).is_some_and(|value: std::ffi::OsString| !value.is_empty());
@@ -138,14 +140,14 @@ pub(super) fn colours(words: &Words) -> Result<bool, Failure> {
     }
 }
 
-fn save(words: &Words, snap_bytes: Option<u32>) -> Result<Option<SaveRequest>, Failure> {
-    let rotate_bytes = limit(words, "rotate-size")?.map(|megabytes| megabytes.saturating_mul(1_000_000));
-    let rotate_after = limit(words, "rotate-seconds")?.map(Duration::from_secs);
-    let files = limit(words, "rotate-count")?;
-    let Some(path) = words.path("write") else {
+fn save(arguments: &Arguments, snap_bytes: Option<u32>) -> Result<Option<SaveRequest>, Failure> {
+    let rotate_bytes = limit(arguments, "rotate-size")?.map(|megabytes| megabytes.saturating_mul(1_000_000));
+    let rotate_after = limit(arguments, "rotate-seconds")?.map(Duration::from_secs);
+    let files = limit(arguments, "rotate-count")?;
+    let Some(path) = arguments.path("write") else {
         return match ["format", "rotate-size", "rotate-seconds", "rotate-count"]
             .iter()
-            .find(|name| words.has(name))
+            .find(|name| arguments.has(name))
         {
             Some(name) => Err(Failure::usage(format!("--{name} goes with --write only"))),
             None => Ok(None),
@@ -160,15 +162,15 @@ fn save(words: &Words, snap_bytes: Option<u32>) -> Result<Option<SaveRequest>, F
     }
     if rotate_after.is_some() {
         let pattern = path.to_str().ok_or_else(|| Failure::usage("-w: the name is not UTF-8".into()))?;
-        calendar::format(pattern, Timestamp::ZERO, &mut String::new()).map_err(Failure::usage)?;
+        calendar::format(pattern, Timestamp::ZERO, &mut String::new()).map_err(Failure::bad_usage)?;
     }
-    let kind = kind(words, &path)?;
+    let kind = kind(arguments, &path)?;
     let snap_bytes = snap_bytes.unwrap_or(MAX_FRAME);
     Ok(Some(SaveRequest { path, kind, rotate_bytes, rotate_after, files, snap_bytes }))
 }
 
-fn kind(words: &Words, path: &Path) -> Result<FileKind, Failure> {
-    match words.text("format")? {
+fn kind(arguments: &Arguments, path: &Path) -> Result<FileKind, Failure> {
+    match arguments.text("format")? {
         Some("pcap") => Ok(FileKind::Pcap),
         Some("pcapng") => Ok(FileKind::Pcapng),
         Some(other) => Err(Failure::usage(format!("--format {other}: want pcap or pcapng"))),

@@ -1,86 +1,154 @@
 //! `sentinel capture`: packets of interfaces, live.
 
+use std::ops::ControlFlow;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags};
-use sentinel_capture::Frame;
 use sentinel_capture::file::MAX_FRAME;
 use sentinel_capture::interfaces::Interface;
-use sentinel_capture::ring::{Counters, FrameCounter, Ring, RingConfig, WaitOutcome};
+use sentinel_capture::ring::Block;
 use sentinel_filter::Target;
-use sentinel_units::{LinkType, Timestamp};
+use sentinel_units::{LinkType, Timestamp, Uptime};
 
-use crate::commands::run::{existing_interfaces, explain, prefixes, ring_sizes};
+use crate::control::accounting::FilterAccounting;
+use crate::limits::MAX_INTERFACES;
 use crate::packets::filter::PacketFilter;
-use crate::packets::options::Plan;
-use crate::packets::pipeline::{Packets, Step};
-use crate::packets::totals::{self, Totals};
+use crate::packets::options::PacketOptions;
+use crate::packets::pipeline::PacketPipeline;
+use crate::packets::totals::{PacketSource, Totals};
 use crate::settings::Settings;
 use crate::system::clock::{self, Clock};
 use crate::system::keys;
-use crate::system::signals::{Interrupt, poll};
+use crate::system::signals::Interrupt;
 use crate::terminal::failure::Failure;
 use crate::terminal::log;
+use crate::worker::fanout::FanoutGroup;
+use crate::worker::interface::{
+    CaptureInterface, FrameTotals, RingOptions, existing_interfaces, open_failure, prefixes,
+};
+use crate::worker::kernel_filters::KernelFilters;
+use crate::worker::presence::Presence;
+use crate::worker::ring_set::{CaptureVisitor, Flow, MAX_SLEEP, RingSet};
+use crate::worker::snapshot::InterfaceCounts;
 
-/// What `capture` was asked to do.
+/// Arguments of `capture`.
 #[derive(Debug)]
 pub(crate) struct Request {
-    /// None: the one of the default route.
+    /// Empty for the interface of the default route.
     pub(crate) interfaces: Vec<String>,
-    pub(crate) plan: Plan,
+    pub(crate) options: PacketOptions,
     pub(crate) promiscuous: bool,
     pub(crate) ring_kib: Option<u32>,
     /// Key of the hash tables, if not random.
     pub(crate) seed: Option<u64>,
 }
 
-/// Interfaces captured at the same time.
-const MAX_INTERFACES: usize = 8;
-/// Longest sleep: how late a closing alert may come.
-const MAX_SLEEP: Duration = Duration::from_millis(250);
-/// Ticks stay so far behind the clock that no frame still in the kernel is older.
-const TICK_BEHIND: Duration = Duration::from_secs(2);
-/// Time between two looks whether the interfaces are still there.
-const HOUSEKEEPING: Duration = Duration::from_secs(1);
+/// Wait for the block that the kernel still fills at the end.
+const LAST_BLOCK_TIMEOUT: Duration = Duration::from_millis(100);
+/// One thread takes all frames.
+static NO_FANOUT: FanoutGroup = FanoutGroup::new(1, 0);
 
-/// Captures until a signal comes or a limit is reached.
+/// Captures until a signal arrives or a limit is reached. An interface that vanishes is captured again when it is back.
 pub(crate) fn capture(request: &Request, settings: &Settings) -> Result<(), Failure> {
     let existing = existing_interfaces()?;
     let names = chosen(&request.interfaces, &existing)?;
     let interrupt = Interrupt::catch()?;
-    let mut sources = Vec::new();
-    for (number, name) in names.iter().enumerate() {
-        sources.push(Source::open(request, settings, number, name, &existing)?);
-    }
+    let clock = Clock::start();
+    let (mut rings, accounting) = open(request, settings, &names, &existing, clock)?;
     let seed = match request.seed {
         Some(seed) => seed,
         None => keys::random_u64()?,
     };
     let networks = prefixes(&existing, &names);
-    let mut packets = Packets::new(&request.plan, settings, seed, names.clone(), &networks)?;
-    let link = sources.first().map_or(LinkType::ETHERNET, |source| source.ring.link());
-    let what = format!(
+    let mut packets = PacketPipeline::new(&request.options, settings, seed, names.clone(), &networks)?;
+    let first_ring = rings.interfaces().first().and_then(CaptureInterface::ring);
+    let link = first_ring.map_or(LinkType::ETHERNET, sentinel_capture::ring::Ring::link);
+    let listening = format!(
         "listening on {}, link type {link}, snapshot length {} bytes",
         names.join(", "),
-        request.plan.snap_bytes.unwrap_or(MAX_FRAME)
+        request.options.snap_bytes.unwrap_or(MAX_FRAME)
     );
-    packets.begin(link, &format!("{what}{}", request.plan.filter_text()))?;
-    if !request.plan.quiet {
-        log::info(format_args!("{what}"));
+    packets.begin(link, &format!("{listening}{}", request.options.filter_text()))?;
+    if !request.options.quiet {
+        log::info(format_args!("{listening}"));
     }
-    let mut capture = Capture { sources, packets, interrupt, clock: Clock::start() };
-    let outcome = capture.until_the_end(&request.plan);
+    let timers = Timers::new(&request.options, clock);
+    let mut capture = Capture {
+        packets,
+        accounting,
+        presence: Presence::default(),
+        counts: Default::default(),
+        names,
+        interrupt,
+        timers,
+        is_ended: false,
+    };
+    let outcome = capture.run(&mut rings);
     if let Err(failure) = &outcome {
         capture.packets.log(&failure.to_string())?;
     }
-    capture.finish()?;
+    capture.finish(&mut rings)?;
     outcome
 }
 
-/// The interfaces asked for, each once and each existing and up.
-fn chosen(asked: &[String], existing: &[Interface]) -> Result<Vec<String>, Failure> {
+/// Opens the rings with their filters, and the accounting of frames that these refuse.
+fn open(
+    request: &Request,
+    settings: &Settings,
+    names: &[String],
+    existing: &[Interface],
+    clock: Clock,
+) -> Result<(RingSet, Option<FilterAccounting>), Failure> {
+    let filter = PacketFilter::new(request.options.expression.clone(), request.options.filter);
+    let filters = kernel_filters(&filter, names, existing)?;
+    let options = RingOptions::for_frames(
+        request.ring_kib.unwrap_or(settings.ring_kib),
+        request.options.snap_bytes.unwrap_or(MAX_FRAME),
+        request.promiscuous,
+        settings.block_timeout,
+    );
+    let mut interfaces = Vec::new();
+    for (number, name) in (0..).zip(names) {
+        let interface = CaptureInterface::open(name, number, 0, options, &NO_FANOUT);
+        interfaces.push(interface.map_err(|error| open_failure(name, error, existing))?);
+    }
+    let mut rings = RingSet::new(interfaces, &options, clock);
+    // Before the filters are attached, so that every frame is counted.
+    let accounting = (!filter.is_empty()).then(|| {
+        let mut accounting = FilterAccounting::new(names.to_vec());
+        accounting.restart(true, &Default::default());
+        accounting
+    });
+    rings.set_filters(Some(Box::new(filters))).map_err(Failure::new)?;
+    Ok((rings, accounting))
+}
+
+/// Compiles the filter for the link types of `names`; of other link types no frame is wanted if it makes no sense there.
+fn kernel_filters(
+    filter: &PacketFilter,
+    names: &[String],
+    existing: &[Interface],
+) -> Result<KernelFilters, Failure> {
+    if filter.is_empty() {
+        return Ok(KernelFilters::default());
+    }
+    let link_of = |name: &String| {
+        let found = existing.iter().find(|interface| interface.name == *name);
+        // Opening the ring of an interface that does not exist gives a better message than compiling for it.
+        found.and_then(|interface| interface.link).unwrap_or(LinkType::ETHERNET)
+    };
+    let is_used = |link| names.iter().any(|name| link_of(name) == link);
+    KernelFilters::compile(|link| match filter.compile(Target::Kernel, link) {
+        Ok(program) => Ok(Some(program)),
+        Err(_) if !is_used(link) => Ok(KernelFilters::refuse_all()),
+        Err(failure) => Err(failure),
+    })
+}
+
+/// Interfaces of the command line, each once. Those that exist are up.
+fn chosen(requested: &[String], existing: &[Interface]) -> Result<Vec<String>, Failure> {
     let mut names: Vec<String> = Vec::new();
-    for name in asked {
+    for name in requested {
         if !names.contains(name) {
             names.push(name.clone());
         }
@@ -102,7 +170,7 @@ fn chosen(asked: &[String], existing: &[Interface]) -> Result<Vec<String>, Failu
     Ok(names)
 }
 
-/// The interface of the default route, or the only one that there is beside the loopback.
+/// Interface of the default route, or the only one besides the loopback.
 fn default_interface(existing: &[Interface]) -> Result<String, Failure> {
     let routes = std::fs::read_to_string("/proc/net/route").unwrap_or_default();
     let routes6 = std::fs::read_to_string("/proc/net/ipv6_route").unwrap_or_default();
@@ -117,15 +185,15 @@ fn default_interface(existing: &[Interface]) -> Result<String, Failure> {
         .collect();
     match *candidates.as_slice() {
         [only] => Ok(only.to_owned()),
-        [] => Err(Failure::usage("no interface is up but the loopback; want -i NAME".into())),
+        [] => Err(Failure::usage("only the loopback is up; use -i NAME".into())),
         _ => Err(Failure::usage(format!(
-            "there is no default route to tell which interface is meant; want -i with one of {}",
+            "there is no default route to choose the interface by; use -i with one of {}",
             candidates.join(", ")
         ))),
     }
 }
 
-/// The interface of the IPv4 default route with the lowest metric (`/proc/net/route`).
+/// Interface of the IPv4 default route with the lowest metric (`/proc/net/route`).
 fn default_route(table: &str) -> Option<&str> {
     let routes = table.lines().skip(1).filter_map(|line| {
         let mut fields = line.split_whitespace();
@@ -136,7 +204,8 @@ fn default_route(table: &str) -> Option<&str> {
     routes.min().map(|(_, name)| name)
 }
 
-/// The same for IPv6 (`/proc/net/ipv6_route`): the loopback has one that leads nowhere.
+/// Interface of the IPv6 default route with the lowest metric (`/proc/net/ipv6_route`), but for that of the loopback, which
+/// rejects.
 fn default_route6(table: &str) -> Option<&str> {
     let routes = table.lines().filter_map(|line| {
         let mut fields = line.split_whitespace();
@@ -149,200 +218,154 @@ fn default_route6(table: &str) -> Option<&str> {
     routes.min().map(|(_, name)| name)
 }
 
-/// One captured interface.
-struct Source {
-    name: String,
-    ring: Ring,
-    /// Counts what the filter of the ring refuses, if it has one.
-    meter: Option<FrameCounter>,
-    counters: Counters,
-    /// Frames that the interface had, if they are counted.
-    seen: Option<u64>,
-    is_gone: bool,
-}
-
-impl Source {
-    fn open(
-        request: &Request,
-        settings: &Settings,
-        number: usize,
-        name: &str,
-        existing: &[Interface],
-    ) -> Result<Self, Failure> {
-        let filter = PacketFilter::new(request.plan.expression.clone(), request.plan.filter);
-        let link = existing.iter().find(|interface| interface.name == name).and_then(|found| found.link);
-        let program = if filter.is_empty() {
-            None
-        } else {
-            // Of an interface that does not exist, opening the ring tells more.
-            Some(filter.compile(Target::Kernel, link.unwrap_or(LinkType::ETHERNET))?)
-        };
-        // Before the ring, so that it counts no less.
-        let meter = program.as_ref().map(|_| FrameCounter::open(name)).transpose();
-        let meter = meter.map_err(|error| explain(name, error, existing))?;
-        let (ring_bytes, block_bytes) = ring_sizes(request.ring_kib.unwrap_or(settings.ring_kib));
-        let ring = Ring::open(&RingConfig {
-            number: u16::try_from(number).unwrap_or(0),
-            ring_bytes,
-            block_bytes,
-            snap_bytes: request.plan.snap_bytes.unwrap_or(MAX_FRAME),
-            block_timeout: settings.block_timeout,
-            promiscuous: request.promiscuous,
-            filter: program.as_ref().map(sentinel_filter::Program::instructions),
-            ..RingConfig::new(name)
-        })
-        .map_err(|error| explain(name, error, existing))?;
-        let counters = Counters::default();
-        Ok(Self { name: name.to_owned(), ring, meter, counters, seen: None, is_gone: false })
-    }
-
-    /// Asks the kernel; often enough, because it counts in 32 bits.
-    fn read_counters(&mut self) {
-        if let Ok(counters) = self.ring.counters() {
-            self.counters = counters;
-        }
-        if let Some(meter) = &mut self.meter {
-            self.seen = meter.count().ok().or(self.seen);
-        }
-    }
-}
-
-struct Capture {
-    sources: Vec<Source>,
-    packets: Packets,
-    interrupt: Interrupt,
+/// Times at which a capture acts without frames.
+struct Timers {
     clock: Clock,
+    end: Option<Uptime>,
+    statistics_interval: Option<Duration>,
+    statistics_due: Option<Uptime>,
+}
+
+impl Timers {
+    fn new(options: &PacketOptions, clock: Clock) -> Self {
+        let statistics_interval = options.statistics.filter(|interval| !interval.is_zero());
+        Self {
+            clock,
+            end: options.duration.map(|duration| clock.uptime().after(duration)),
+            statistics_interval,
+            statistics_due: statistics_interval.map(|interval| clock.uptime().after(interval)),
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.end.is_some_and(|end| self.clock.uptime() >= end)
+    }
+
+    /// Returns true once for each interval of the statistics that has passed.
+    fn is_statistics_due(&mut self) -> bool {
+        let (Some(due), Some(interval)) = (self.statistics_due, self.statistics_interval) else {
+            return false;
+        };
+        let is_due = self.clock.uptime() >= due;
+        if is_due {
+            self.statistics_due = Some(due.after(interval));
+        }
+        is_due
+    }
+
+    fn until_next(&self) -> Duration {
+        let now = self.clock.uptime();
+        let next = [self.end, self.statistics_due].into_iter().flatten().min();
+        next.map_or(MAX_SLEEP, |next| next.since(now).min(MAX_SLEEP))
+    }
+}
+
+/// Visitor of the capture loop that hands every frame to the packet pipeline.
+struct Capture {
+    packets: PacketPipeline,
+    /// Only with a filter.
+    accounting: Option<FilterAccounting>,
+    presence: Presence,
+    counts: [InterfaceCounts; MAX_INTERFACES],
+    names: Vec<String>,
+    interrupt: Interrupt,
+    timers: Timers,
+    /// A signal or the time has ended the capture, not the pipeline.
+    is_ended: bool,
 }
 
 impl Capture {
-    fn until_the_end(&mut self, plan: &Plan) -> Result<(), Failure> {
-        let end = plan.duration.map(|duration| self.clock.uptime().after(duration));
-        let interval = plan.statistics.filter(|interval| !interval.is_zero());
-        let mut report = interval.map(|interval| self.clock.uptime().after(interval));
-        let mut housekeeping = self.clock.uptime().after(HOUSEKEEPING);
-        loop {
-            let now = self.clock.uptime();
-            if end.is_some_and(|end| now >= end) || self.interrupt.has_come() {
-                return self.last_frames();
-            }
-            if let (Some(due), Some(interval)) = (report, interval)
-                && now >= due
-            {
-                report = Some(due.after(interval));
-                self.packets.interval(clock::wall())?;
-            }
-            if now >= housekeeping {
-                housekeeping = now.after(HOUSEKEEPING);
-                self.housekeeping()?;
-            }
-            match self.turn()? {
-                Turn::Frames => self.packets.flush()?,
-                Turn::Nothing => {
-                    let due = [end, report, Some(housekeeping)].into_iter().flatten().min();
-                    self.sleep(due.unwrap_or(now).since(now).min(MAX_SLEEP))?;
-                }
-                Turn::Enough => return Ok(()),
-            }
+    fn run(&mut self, rings: &mut RingSet) -> Result<(), Failure> {
+        if rings.housekeeping(self)?.is_continue() {
+            rings.run(self)?;
         }
+        if !self.is_ended {
+            return Ok(());
+        }
+        let packets = &mut self.packets;
+        rings.last_frames(clock::wall(), LAST_BLOCK_TIMEOUT, &mut |frame| packets.packet(frame))
     }
 
-    /// One block of each ring.
-    fn turn(&mut self) -> Result<Turn, Failure> {
-        let mut turn = Turn::Nothing;
-        for source in &mut self.sources {
-            let Some(block) = source.ring.next_block() else { continue };
-            turn = Turn::Frames;
-            for frame in &block {
-                if self.packets.packet(&frame)? == Step::Stop {
-                    return Ok(Turn::Enough);
-                }
-            }
+    fn finish(&mut self, rings: &mut RingSet) -> Result<(), Failure> {
+        self.read_counters(rings);
+        let mut totals = Totals { source: PacketSource::Live, dropped: Some(0), ..Totals::default() };
+        for counts in &self.counts {
+            totals.received += counts.counted;
+            totals.dropped = totals.dropped.map(|dropped| dropped + counts.dropped);
         }
-        Ok(turn)
-    }
-
-    /// What came before the stop but lies in a block that the kernel still fills.
-    fn last_frames(&mut self) -> Result<(), Failure> {
-        let stop = clock::wall();
-        for source in &mut self.sources {
-            let patience = Duration::from_millis(100);
-            while let Ok(WaitOutcome::Ready) = source.ring.wait(patience) {
-                let Some(block) = source.ring.next_block() else { break };
-                let in_time = |frame: &Frame<'_>| frame.at <= stop;
-                let mut is_over = false;
-                for frame in &block {
-                    is_over |= !in_time(&frame);
-                    if in_time(&frame) && self.packets.packet(&frame)? == Step::Stop {
-                        return Ok(());
-                    }
-                }
-                if is_over {
-                    break;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Nothing waits: time passes for the analysis, and we sleep.
-    fn sleep(&mut self, patience: Duration) -> Result<(), Failure> {
-        self.packets
-            .idle(Timestamp::ZERO.after(clock::wall().since(Timestamp::ZERO).saturating_sub(TICK_BEHIND)))?;
-        self.packets.flush()?;
-        let mut entries: Vec<PollFd<'_>> = vec![PollFd::new(&self.interrupt, PollFlags::IN)];
-        let present = self.sources.iter().filter(|source| !source.is_gone);
-        entries.extend(present.map(|source| PollFd::new(&source.ring, PollFlags::IN)));
-        // An error is seen again by the next turn.
-        let _woken = poll(&mut entries, Some(patience));
-        let failed = entries.iter().any(|entry| entry.revents().intersects(PollFlags::ERR | PollFlags::NVAL));
-        if failed {
-            for source in self.sources.iter().filter(|source| !source.is_gone) {
-                if let Ok(WaitOutcome::InterfaceDown) = source.ring.socket_error() {
-                    log::warn(format_args!("interface '{}' went down", source.name));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Reads the kernel's counters, and ends when there is nothing left to capture on.
-    fn housekeeping(&mut self) -> Result<(), Failure> {
-        for source in &mut self.sources {
-            source.read_counters();
-            if !source.is_gone && !source.ring.is_attached() {
-                source.is_gone = true;
-                log::warn(format_args!("interface '{}' is gone", source.name));
-            }
-        }
-        if self.sources.iter().all(|source| source.is_gone) {
-            while self.turn()? == Turn::Frames {}
-            return Err(Failure::new("there is no interface left to capture on"));
-        }
-        Ok(())
-    }
-
-    fn finish(&mut self) -> Result<(), Failure> {
-        let mut totals = Totals { source: totals::Source::Live, dropped: Some(0), ..Totals::default() };
-        for source in &mut self.sources {
-            source.read_counters();
-            totals.received += source.counters.received;
-            if let Some(seen) = source.seen {
-                let refused = seen.saturating_sub(source.counters.received);
-                totals.filtered = Some(totals.filtered.unwrap_or(0) + refused);
-            }
-            totals.dropped = totals.dropped.map(|dropped| dropped + source.counters.dropped);
+        if let Some(accounting) = &mut self.accounting {
+            accounting.refresh();
+            totals.filtered = Some(accounting.refused(&self.counts).iter().sum());
         }
         self.packets.finish(&totals)
     }
+
+    fn read_counters(&mut self, rings: &mut RingSet) {
+        for (slot, interface) in self.counts.iter_mut().zip(rings.interfaces()) {
+            *slot = interface.counts();
+        }
+    }
 }
 
-/// What a turn found.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Turn {
-    Nothing,
-    Frames,
-    /// As many packets as were wanted.
-    Enough,
+impl CaptureVisitor for Capture {
+    fn start_iteration(&mut self, _: &mut RingSet) -> Flow {
+        if self.timers.is_over() || self.interrupt.is_pending() {
+            self.is_ended = true;
+            return Ok(ControlFlow::Break(()));
+        }
+        if self.timers.is_statistics_due() {
+            self.packets.interval(clock::wall())?;
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn block(
+        &mut self,
+        _: usize,
+        block: &Block<'_>,
+        totals: &mut FrameTotals,
+    ) -> Result<ControlFlow<(), Timestamp>, Failure> {
+        let mut newest = Timestamp::ZERO;
+        for frame in block {
+            totals.frames += 1;
+            totals.bytes += u64::from(frame.wire_len);
+            newest = frame.at;
+            if self.packets.packet(&frame)?.is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        Ok(ControlFlow::Continue(newest))
+    }
+
+    fn idle(&mut self, now: Timestamp) -> Result<(), Failure> {
+        self.packets.idle(now)
+    }
+
+    fn interfaces_checked(&mut self, rings: &mut RingSet) -> Result<(), Failure> {
+        self.read_counters(rings);
+        if let Some(accounting) = &mut self.accounting {
+            accounting.follow_interfaces(&self.counts);
+        }
+        self.presence.log_changes(&self.counts, &self.names);
+        Ok(())
+    }
+
+    fn interface_down(&mut self, name: &str) {
+        log::warn(format_args!("interface '{name}' went down"));
+    }
+
+    fn end_iteration(&mut self, _: bool) -> Result<(), Failure> {
+        // Without anything to write this makes no system call.
+        self.packets.flush()
+    }
+
+    fn wake(&self) -> BorrowedFd<'_> {
+        self.interrupt.as_fd()
+    }
+
+    fn max_sleep(&self) -> Duration {
+        self.timers.until_next()
+    }
 }
 
 #[cfg(test)]
@@ -380,9 +403,9 @@ mod tests {
             ..Interface::default()
         };
         let existing = [interface("left", true), interface("right", false)];
-        let asked = |names: &[&str]| -> Vec<String> { names.iter().map(ToString::to_string).collect() };
-        assert_eq!(chosen(&asked(&["left", "left"]), &existing).unwrap(), ["left"]);
-        let error = chosen(&asked(&["left", "right"]), &existing).unwrap_err().to_string();
+        let requested = |names: &[&str]| -> Vec<String> { names.iter().map(ToString::to_string).collect() };
+        assert_eq!(chosen(&requested(&["left", "left"]), &existing).unwrap(), ["left"]);
+        let error = chosen(&requested(&["left", "right"]), &existing).unwrap_err().to_string();
         assert_eq!(error, "interface 'right' is down; bring it up with: ip link set right up");
     }
 }

@@ -13,40 +13,40 @@ use crate::terminal::failure::Failure;
 use crate::terminal::log;
 use crate::terminal::output::Output;
 
-/// A change waits for all workers, and frames for being copied.
+/// Limit of an answer: a change waits for all workers, and packets are copied.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
-/// Most bytes of an answer: the largest packet memory.
+/// Longest answer in bytes: the largest packet memory.
 const MAX_ANSWER: u64 = 64 << 20;
 
 /// Packets shown unless asked otherwise.
 pub(crate) const DEFAULT_LIMIT: u64 = 100;
 
-/// What the sensor is asked to do.
+/// Command to the sensor.
 #[derive(Debug)]
 pub(crate) enum Request {
-    /// Another filter; empty for none.
+    /// Replaces the filter; empty for none.
     SetFilter(String),
-    /// Capturing begins again.
+    /// Starts capturing.
     Start,
-    /// Capturing ends.
+    /// Stops capturing.
     Stop,
-    /// The newest frames that match.
+    /// Returns the newest frames that match.
     Packets {
-        /// So many; zero for all.
+        /// Number of frames; zero for all.
         limit: u64,
-        /// Those that match; empty for all.
+        /// Filter; empty for all.
         expression: String,
-        /// As a capture file, `-` for standard output, instead of lines.
+        /// Capture file to write, `-` for standard output; lines without it.
         to: Option<PathBuf>,
         /// Lines in colours.
         colours: bool,
     },
 }
 
-/// Asks the sensor with this run directory.
+/// Sends a command to the sensor with this run directory and shows the answer.
 ///
 /// # Errors
-/// What it says, or that it does not run.
+/// No sensor runs there, or it refuses the command.
 pub(crate) fn ctl(request: &Request, run_dir: &Path) -> Result<(), Failure> {
     let command = match request {
         Request::SetFilter(expression) => format!("set-filter {expression}\n"),

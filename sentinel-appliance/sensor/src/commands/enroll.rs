@@ -8,16 +8,17 @@ use sentinel_uplink::{
 };
 use smol::{Timer, future};
 
-use crate::control::tasks::host_name;
-use crate::control::uplink::{LinkEnd, cut, flush, is_later, queued};
+use crate::control::uplink::{cut, flush, is_retryable, queued};
 use crate::settings::Settings;
 use crate::system::clock::Clock;
 use crate::system::connect::connect;
+use crate::system::disconnect_reason::DisconnectReason;
 use crate::system::keys::{self, Collector};
+use crate::system::process::host_name;
 use crate::terminal::failure::Failure;
 
-/// Enrolls under `name` (the host name if `None`) and remembers the collector. A running sensor notices within
-/// seconds, or at once with SIGHUP.
+/// Enrolls under `name` (the host name if `None`) and stores the collector. A running sensor notices within seconds, or at
+/// once with SIGHUP.
 pub(crate) fn enroll(token: &str, name: Option<&str>, settings: &Settings) -> Result<(), Failure> {
     let clock = Clock::start();
     let token: Token = token.trim().parse().map_err(|error| Failure::new(format!("token: {error}")))?;
@@ -26,22 +27,23 @@ pub(crate) fn enroll(token: &str, name: Option<&str>, settings: &Settings) -> Re
     let host = host_name();
     let name = name.unwrap_or(&host);
     let cipher = settings.uplink_cipher.into();
-    let (id, name) = smol::block_on(introduce(&keys, &token, name, cipher, &clock))?;
+    let (id, name) = smol::block_on(exchange(&keys, &token, name, cipher, &clock))?;
     let collector = Collector { address: token.address().to_owned(), key: *token.collector() };
     keys::store_collector(&settings.state_dir, &collector)?;
     println!("enrolled as '{name}' (sensor {id}) at {}", collector.address);
     Ok(())
 }
 
-/// One exchange that makes this sensor known.
-async fn introduce(
+/// Sends the enrollment and waits for the answer; gives number and name of the sensor.
+async fn exchange(
     keys: &KeyPair,
     token: &Token,
     name: &str,
     cipher: Cipher,
     clock: &Clock,
 ) -> Result<(u32, String), Failure> {
-    let failed = |end: LinkEnd| Failure::new(format!("enrolling at {}: {end}", token.address()));
+    let failed =
+        |reason: DisconnectReason| Failure::new(format!("enrolling at {}: {reason}", token.address()));
     let stream = connect(token.address()).await.map_err(failed)?;
     let mut session = SensorSession::enroll(keys, token, cipher, Limits::SENSOR, clock.uptime())
         .map_err(|error| failed(error.into()))?;
@@ -49,12 +51,12 @@ async fn introduce(
     loop {
         flush(&stream, &mut session, clock.uptime()).map_err(failed)?;
         let deadline = session.next_deadline();
-        let readable = async { stream.readable().await.map_err(LinkEnd::from) };
-        let time = async {
+        let readable = async { stream.readable().await.map_err(DisconnectReason::from) };
+        let timer = async {
             Timer::at(clock.instant(deadline)).await;
             Ok(())
         };
-        future::or(readable, time).await.map_err(failed)?;
+        future::or(readable, timer).await.map_err(failed)?;
         let count = match (&mut stream.get_ref()).read(&mut incoming) {
             Ok(0) => {
                 return Err(Failure::new(format!(
@@ -63,7 +65,7 @@ async fn introduce(
                 )));
             }
             Ok(count) => count,
-            Err(error) if is_later(error.kind()) => 0,
+            Err(error) if is_retryable(error.kind()) => 0,
             Err(error) => return Err(failed(error.into())),
         };
         let mut bytes = incoming.get(..count).unwrap_or_default();
@@ -82,7 +84,7 @@ async fn introduce(
                     return Ok((welcome.sensor_id, welcome.name.to_owned()));
                 }
                 SensorEvent::Message(ToSensor::Rejected(reason)) => {
-                    return Err(failed(LinkEnd::Refused(reason)));
+                    return Err(failed(DisconnectReason::Rejected(reason)));
                 }
                 SensorEvent::Message(_) => {}
                 _ if bytes.is_empty() => break,

@@ -1,4 +1,4 @@
-//! `sentinel interfaces`: what there is to capture on.
+//! `sentinel interfaces`: network interfaces of this machine.
 
 use std::fmt::Write;
 
@@ -11,7 +11,7 @@ use crate::terminal::output::Output;
 /// Lists the interfaces as a table or as one JSON array.
 pub(crate) fn list(as_json: bool) -> Result<(), Failure> {
     let all = interfaces::list().map_err(|error| Failure::new(format!("listing interfaces: {error}")))?;
-    // Without the capability for it the kernel does not tell.
+    // The kernel lists them only with CAP_NET_ADMIN.
     let tables = interfaces::flow_tables().ok();
     let mut output = Output::new();
     if as_json {
@@ -57,7 +57,7 @@ fn write_row(interface: &Interface, tables: &[FlowTable], line: &mut String) -> 
     Ok(())
 }
 
-/// The flow tables that forward packets of this interface or of its ports.
+/// Flow tables that forward packets of this interface or of its ports.
 fn tables_of<'t>(interface: &'t Interface, tables: &'t [FlowTable]) -> impl Iterator<Item = &'t FlowTable> {
     let is_of = |device: &String| *device == interface.name || interface.ports.contains(device);
     tables.iter().filter(move |table| table.devices.iter().any(is_of))

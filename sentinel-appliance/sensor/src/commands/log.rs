@@ -1,4 +1,4 @@
-//! `sentinel log list|show|verify|export`: the sealed log, also beside a running sensor.
+//! `sentinel log list|show|verify|export`: the sealed log, also while the sensor runs.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -14,7 +14,7 @@ use crate::terminal::failure::Failure;
 use crate::terminal::log;
 use crate::terminal::output::Output;
 
-/// What to do with the log.
+/// Action on the log.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Action {
     /// One line for each segment.
@@ -27,7 +27,7 @@ pub(crate) enum Action {
     Export,
 }
 
-/// Does it. `count` limits `show` and `export` to the newest records; `key` is a key file other than the sensor's.
+/// Runs the action. `count` limits `show` and `export` to the newest records; `key` is a key file other than the sensor's.
 pub(crate) fn log(
     action: Action,
     count: Option<u64>,
@@ -61,7 +61,7 @@ fn open(key: Option<&Path>, settings: &Settings) -> Result<Log, Failure> {
         FileStorage::read_only(&path).map_err(|error| Failure::new(format!("{}: {error}", path.display())))
     };
     let main = storage(&settings.state_dir, MAIN_FILE)?;
-    // A RAM disk forgets its files at a restart of the machine: then the journal is empty, like this file.
+    // A RAM disk is empty after a restart of the machine: then the journal is read as empty.
     let journal = match storage(&settings.run_dir, JOURNAL_FILE) {
         Err(_) if !settings.run_dir.join(JOURNAL_FILE).exists() => storage(Path::new("/dev"), "null")?,
         found => found?,
@@ -114,7 +114,7 @@ fn verify(log: &mut Log, mut output: Output) -> Result<(), Failure> {
     })?;
     output.flush()?;
     if report.findings > 0 {
-        return Err(Failure::new(format!("the log is not sound: {} findings", report.findings)));
+        return Err(Failure::new(format!("verification failed: {} findings", report.findings)));
     }
     Ok(())
 }
@@ -137,7 +137,7 @@ fn records(log: &mut Log, count: Option<u64>, output: &mut Output, print: Print)
         let bytes = buffer.get(..length).unwrap_or_default();
         match spool::read_record(bytes) {
             Some(record) => output.line(|line| print(id, &record, line))?,
-            None => log::warn(format_args!("record {} is of a later version and left out", id.0)),
+            None => log::warn(format_args!("record {} was written by a later version; skipped", id.0)),
         }
     }
 }
@@ -149,7 +149,7 @@ fn show(id: RecordId, record: &Record<'_>, line: &mut String) -> std::fmt::Resul
             let at = Timestamp::from_micros(*at_us).rfc3339();
             write!(line, "{at} sensor {version} started, run {boot}")
         }
-        Record::Alert { alert, .. } | Record::Carried { alert, .. } => {
+        Record::Alert { alert, .. } | Record::Relocated { alert, .. } => {
             match wire::decode(alert, Timestamp::ZERO) {
                 Ok((alert, _)) => crate::terminal::output::alert_text(&alert, line),
                 Err(error) => write!(line, "alert of a later version: {error}"),
@@ -173,7 +173,7 @@ fn export(id: RecordId, record: &Record<'_>, line: &mut String) -> std::fmt::Res
             line.push('}');
             Ok(())
         }
-        Record::Alert { boot, seq, alert } | Record::Carried { boot, seq, alert } => {
+        Record::Alert { boot, seq, alert } | Record::Relocated { boot, seq, alert } => {
             match wire::decode(alert, Timestamp::ZERO) {
                 Ok((alert, _)) => {
                     sentinel_alert::json::write(&alert, Some(AlertId { boot: *boot, seq: *seq }), line)

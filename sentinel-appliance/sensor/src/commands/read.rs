@@ -9,28 +9,28 @@ use sentinel_units::{LinkType, Timestamp};
 
 use crate::packets::filter::PacketFilter;
 use crate::packets::input::{self, PacketInput};
-use crate::packets::options::{Plan, View};
-use crate::packets::pipeline::{Packets, Step};
+use crate::packets::options::{PacketOptions, View};
+use crate::packets::pipeline::PacketPipeline;
 use crate::packets::show::progress::Progress;
-use crate::packets::totals::{Source, Totals};
+use crate::packets::totals::{PacketSource, Totals};
 use crate::settings::Settings;
 use crate::system::signals::Interrupt;
 use crate::terminal::failure::Failure;
 use crate::terminal::log;
 
-/// What `read` was asked to do.
+/// Arguments of `read`.
 #[derive(Debug)]
 pub(crate) struct Request {
     pub(crate) file: PathBuf,
-    pub(crate) plan: Plan,
-    /// Key of the hash tables; the same for every run unless given, so that runs repeat.
+    pub(crate) options: PacketOptions,
+    /// Key of the hash tables; constant unless given, so that runs are repeatable.
     pub(crate) seed: u64,
-    /// A bar may be drawn on the terminal.
+    /// A progress bar may be drawn on the terminal.
     pub(crate) progress: bool,
 }
 
-/// Frames that the analysis takes in a row.
-const STRAIGHT: u64 = 1_024;
+/// Frames of one bulk read, after which progress and signals are checked.
+const BATCH_FRAMES: u64 = 1_024;
 
 /// Key of the hash tables when reading files.
 pub(crate) const FILE_SEED: u64 = 0x5345_4e54_494e_454c;
@@ -38,26 +38,26 @@ pub(crate) const FILE_SEED: u64 = 0x5345_4e54_494e_454c;
 /// Reads the file.
 ///
 /// # Errors
-/// What is wrong with the file, after everything before that place was printed.
+/// The file is damaged; everything before that place was printed.
 pub(crate) fn read(request: &Request, settings: &Settings) -> Result<(), Failure> {
-    if let Some(save) = &request.plan.save
+    if let Some(save) = &request.options.save
         && is_same_file(&save.path, &request.file)
     {
         return Err(Failure::usage(format!("-w {}: this is the file that is read", save.path.display())));
     }
     let file = input::open(&request.file)?;
     let interrupt = Rc::new(Interrupt::catch()?);
-    let packets = Packets::new(&request.plan, settings, request.seed, Vec::new(), &[])?;
+    let packets = PacketPipeline::new(&request.options, settings, request.seed, Vec::new(), &[])?;
     let packets = Rc::new(RefCell::new(packets));
     let stopped = Rc::new(Cell::new(false));
     let input = PacketInput::new(file, interrupt, packets.clone(), stopped.clone());
     let is_file = input.length().is_some();
     let progress = input.length().filter(|_| request.progress).and_then(Progress::new);
     let name = input::name(&request.file);
-    packets.borrow_mut().log(&format!("reading {name}{}", request.plan.filter_text()))?;
+    packets.borrow_mut().log(&format!("reading {name}{}", request.options.filter_text()))?;
     let mut reading = Reading {
-        plan: &request.plan,
-        filter: PacketFilter::new(request.plan.expression.clone(), request.plan.filter),
+        options: &request.options,
+        filter: PacketFilter::new(request.options.expression.clone(), request.options.filter),
         packets,
         stopped,
         is_file,
@@ -72,15 +72,15 @@ pub(crate) fn read(request: &Request, settings: &Settings) -> Result<(), Failure
 }
 
 struct Reading<'r> {
-    plan: &'r Plan,
+    options: &'r PacketOptions,
     filter: PacketFilter,
-    packets: Rc<RefCell<Packets>>,
+    packets: Rc<RefCell<PacketPipeline>>,
     /// A signal has ended the input.
     stopped: Rc<Cell<bool>>,
     is_file: bool,
     progress: Option<Progress>,
     frames: u64,
-    /// From here on packets are too late.
+    /// Packet time at which the duration has passed.
     end: Option<Timestamp>,
     unsupported: Option<LinkType>,
 }
@@ -90,21 +90,21 @@ impl Reading<'_> {
         let in_file = |error: sentinel_capture::file::FileError| Failure::new(format!("{name}: {error}"));
         let mut reader = Reader::open(input).map_err(in_file)?;
         if reader.kind() == FileKind::Pcap {
-            // The one link type of the file stands at byte 20 of its header.
+            // The link type of a pcap file is at byte 20 of its header.
             if let Some(link) = reader.link_types().find(|link| !self.can_read(*link)) {
                 return Err(Failure::new(format!("{name}: offset 20: {}", wrong_link(link))));
             }
         }
-        while self.goes_straight() {
-            let straight = self.packets.borrow_mut().take_file(&mut reader, STRAIGHT)?;
-            self.frames += straight.frames;
-            self.unsupported = straight.unsupported.or(self.unsupported);
+        while self.bypasses_pipeline() {
+            let bulk = self.packets.borrow_mut().bulk_read(&mut reader, BATCH_FRAMES)?;
+            self.frames += bulk.frames;
+            self.unsupported = bulk.unsupported.or(self.unsupported);
             if let Some(progress) = &mut self.progress {
                 progress.packet(reader.offset());
             }
-            match straight.error {
+            match bulk.error {
                 Some(error) if !self.stopped.get() => return Err(in_file(error)),
-                error if straight.is_over || error.is_some() => break,
+                error if bulk.is_over || error.is_some() => break,
                 _ => {}
             }
         }
@@ -115,7 +115,7 @@ impl Reading<'_> {
         loop {
             let frame = match reader.next() {
                 Ok(Some(frame)) => frame,
-                // What a signal cuts off is no fault of the file.
+                // The input was cut by a signal: no error of the file.
                 Err(_) if self.stopped.get() => break,
                 Ok(None) => break,
                 Err(error) => return Err(in_file(error)),
@@ -126,7 +126,7 @@ impl Reading<'_> {
             self.frames += 1;
             if !self.can_read(frame.link) {
                 self.unsupported = Some(frame.link);
-            } else if self.filter.passes(&frame)? && self.packets.borrow_mut().packet(&frame)? == Step::Stop {
+            } else if self.filter.passes(&frame)? && self.packets.borrow_mut().packet(&frame)?.is_break() {
                 break;
             }
             if let Some(progress) = &mut self.progress {
@@ -138,30 +138,32 @@ impl Reading<'_> {
                 Err(Failure::new(format!("{name}: offset {}: {}", reader.offset(), wrong_link(link))))
             }
             Some(link) => {
-                log::warn(format_args!("{name}: frames left out: {}", wrong_link(link)));
+                log::warn(format_args!("{name}: frames skipped: {}", wrong_link(link)));
                 Ok(())
             }
             None => Ok(()),
         }
     }
 
-    /// Whether the frames of a file are taken as they come. A pipe must be able to wait.
-    fn goes_straight(&self) -> bool {
+    /// Returns true if frames are read in bulk. Not from a pipe, which may block between two frames.
+    fn bypasses_pipeline(&self) -> bool {
         self.is_file
-            && self.plan.duration.is_none()
+            && self.options.duration.is_none()
             && self.filter.is_empty()
-            && self.packets.borrow().have_shortcut()
+            && self.packets.borrow().can_bulk_read()
     }
 
-    /// Time goes by the packets, from the first on.
+    /// Returns true if the duration has passed, in packet time from the first packet on.
     fn is_too_late(&mut self, at: Timestamp) -> bool {
-        let Some(duration) = self.plan.duration else { return false };
+        let Some(duration) = self.options.duration else { return false };
         at >= *self.end.get_or_insert(at.after(duration))
     }
 
-    /// What needs no dissecting takes every link type, and so do the views of single packets.
+    /// Returns true if frames of this link type can be processed. Views of single packets, counting and saving take every link
+    /// type; filters, detectors, records and flows need a supported one.
     fn can_read(&self, link: LinkType) -> bool {
-        let dissects = self.plan.view.has_alerts() || matches!(self.plan.view, View::Records | View::Flows);
+        let dissects =
+            self.options.view.has_alerts() || matches!(self.options.view, View::Records | View::Flows);
         link.is_supported() || !dissects && self.filter.is_empty()
     }
 
@@ -178,7 +180,7 @@ impl Reading<'_> {
             received: self.frames,
             filtered: Some(filtered),
             dropped: None,
-            source: Source::File,
+            source: PacketSource::File,
         })
     }
 }
@@ -190,7 +192,7 @@ fn wrong_link(link: LinkType) -> String {
     )
 }
 
-/// Whether two paths are the same file, which would be cut off before it is read.
+/// Returns true if two paths are the same file, which `-w` would truncate before it is read.
 fn is_same_file(one: &Path, other: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
     let about = |path: &Path| std::fs::metadata(path).map(|about| (about.dev(), about.ino()));

@@ -1,6 +1,7 @@
-//! `sentinel replay`: packets of a capture file onto an interface, or onto the terminal, at their own pace.
+//! `sentinel replay`: packets of a capture file to an interface, or to the terminal, with their timing.
 
 use std::cell::{Cell, RefCell};
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
@@ -11,37 +12,37 @@ use sentinel_capture::interfaces::Interface;
 use sentinel_capture::send::{MAX_BATCH, Sender};
 use sentinel_units::{LinkType, Rate, Timestamp};
 
-use crate::commands::run::{existing_interfaces, explain};
 use crate::packets::filter::PacketFilter;
 use crate::packets::input::{self, PacketInput};
-use crate::packets::options::Plan;
-use crate::packets::pipeline::{Packets, Step, say};
+use crate::packets::options::PacketOptions;
+use crate::packets::pipeline::{PacketPipeline, say};
 use crate::packets::show::statistics::seconds;
 use crate::settings::Settings;
 use crate::system::clock::Clock;
 use crate::system::signals::Interrupt;
 use crate::terminal::failure::Failure;
 use crate::terminal::output::Output;
+use crate::worker::interface::{existing_interfaces, open_failure};
 
-/// What `replay` was asked to do.
+/// Arguments of `replay`.
 #[derive(Debug)]
 pub(crate) struct Request {
     pub(crate) file: PathBuf,
-    /// Where to; `None` only shows the packets.
+    /// Interface to send on; `None` only shows the packets.
     pub(crate) interface: Option<String>,
     pub(crate) speed: Speed,
-    pub(crate) plan: Plan,
+    pub(crate) options: PacketOptions,
 }
 
-/// How many times as fast as the packets came, in thousandths; zero is as fast as possible.
+/// Speed relative to the capture, in thousandths; zero is as fast as possible.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Speed(pub(crate) u64);
 
 impl Speed {
-    /// As the packets came.
+    /// Speed of the capture.
     pub(crate) const ORIGINAL: Self = Self(1_000);
 
-    /// When a packet is due that came so long after the first.
+    /// Time after the first packet at which a packet is due.
     fn due(self, after_first: Duration) -> Duration {
         if self.0 == 0 {
             return Duration::ZERO;
@@ -51,12 +52,12 @@ impl Speed {
     }
 }
 
-/// Plays the file.
+/// Replays the file.
 pub(crate) fn replay(request: &Request, settings: &Settings) -> Result<(), Failure> {
     let file = input::open(&request.file)?;
     let wire = request.interface.as_deref().map(Wire::open).transpose()?;
     let interrupt = Rc::new(Interrupt::catch()?);
-    let packets = Packets::new(&request.plan, settings, 0, Vec::new(), &[])?;
+    let packets = PacketPipeline::new(&request.options, settings, 0, Vec::new(), &[])?;
     let packets = Rc::new(RefCell::new(packets));
     let stopped = Rc::new(Cell::new(false));
     let input = PacketInput::new(file, interrupt.clone(), packets.clone(), stopped.clone());
@@ -64,10 +65,10 @@ pub(crate) fn replay(request: &Request, settings: &Settings) -> Result<(), Failu
         wire,
         packets,
         interrupt,
-        filter: PacketFilter::new(request.plan.expression.clone(), request.plan.filter),
+        filter: PacketFilter::new(request.options.expression.clone(), request.options.filter),
         speed: request.speed,
-        count: request.plan.count,
-        duration: request.plan.duration,
+        count: request.options.count,
+        duration: request.options.duration,
         clock: Clock::start(),
         first: None,
         tally: Tally::default(),
@@ -75,37 +76,37 @@ pub(crate) fn replay(request: &Request, settings: &Settings) -> Result<(), Failu
     let outcome = replay.frames(&input::name(&request.file), input, &stopped);
     replay.flush()?;
     replay.packets.borrow_mut().flush()?;
-    if !request.plan.quiet {
+    if !request.options.quiet {
         replay.report()?;
     }
     outcome
 }
 
-/// What was sent, or shown, and what was not.
+/// Counts of packets sent or shown, and of those that were not.
 #[derive(Debug, Default)]
 struct Tally {
     packets: u64,
     bytes: u64,
-    /// Longer than the interface takes.
+    /// Longer than the MTU of the interface allows.
     too_long: u64,
     /// Shorter than a link-layer header.
     too_short: u64,
     /// Of another link type than the interface has.
     other_link: u64,
-    /// Cut by the capture, and filled up with zeros.
-    filled: u64,
+    /// Cut by the capture, and padded with zeros.
+    padded: u64,
 }
 
 struct Replay {
     wire: Option<Wire>,
-    packets: Rc<RefCell<Packets>>,
+    packets: Rc<RefCell<PacketPipeline>>,
     interrupt: Rc<Interrupt>,
     filter: PacketFilter,
     speed: Speed,
     count: Option<u64>,
     duration: Option<Duration>,
     clock: Clock,
-    /// Stamp of the first packet, and when it was played.
+    /// Timestamp of the first packet, and the time at which it was sent.
     first: Option<(Timestamp, Duration)>,
     tally: Tally,
 }
@@ -125,7 +126,7 @@ impl Replay {
                 && !wire.takes(frame.link)
             {
                 self.tally.other_link += 1;
-            } else if self.filter.passes(&frame)? && self.play(&frame)? == Step::Stop {
+            } else if self.filter.passes(&frame)? && self.play(&frame)?.is_break() {
                 return Ok(());
             }
         }
@@ -138,25 +139,25 @@ impl Replay {
         }
     }
 
-    fn play(&mut self, frame: &Frame<'_>) -> Result<Step, Failure> {
+    fn play(&mut self, frame: &Frame<'_>) -> Result<ControlFlow<()>, Failure> {
         let (first, start) = *self.first.get_or_insert_with(|| (frame.at, self.clock.elapsed()));
         let due = start.saturating_add(self.speed.due(frame.at.since(first)));
         let end = self.duration.map(|duration| start.saturating_add(duration));
         loop {
             let now = self.clock.elapsed();
             if end.is_some_and(|end| now >= end || due >= end && self.speed.0 != 0) {
-                return Ok(Step::Stop);
+                return Ok(ControlFlow::Break(()));
             }
             let Some(wait) = due.checked_sub(now).filter(|wait| !wait.is_zero()) else { break };
             self.flush()?;
             self.packets.borrow_mut().flush()?;
-            if self.interrupt.comes_within(wait) {
-                return Ok(Step::Stop);
+            if self.interrupt.arrives_within(wait) {
+                return Ok(ControlFlow::Break(()));
             }
         }
         self.pass(frame)?;
         let is_last = self.count.is_some_and(|most| self.tally.packets + self.waiting() >= most);
-        Ok(if is_last { Step::Stop } else { Step::Continue })
+        Ok(if is_last { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     }
 
     fn pass(&mut self, frame: &Frame<'_>) -> Result<(), Failure> {
@@ -170,8 +171,8 @@ impl Replay {
                 match wire.fit(frame) {
                     Fit::TooLong => self.tally.too_long += 1,
                     Fit::TooShort => self.tally.too_short += 1,
-                    Fit::Filled => self.tally.filled += 1,
-                    Fit::Whole => {}
+                    Fit::Padded => self.tally.padded += 1,
+                    Fit::Complete => {}
                 }
                 if wire.ends.len() < MAX_BATCH {
                     return Ok(());
@@ -185,7 +186,7 @@ impl Replay {
         self.wire.as_ref().map_or(0, |wire| u64::try_from(wire.ends.len()).unwrap_or(0))
     }
 
-    /// Sends what waits.
+    /// Sends the queued frames.
     fn flush(&mut self) -> Result<(), Failure> {
         let Some(wire) = &mut self.wire else { return Ok(()) };
         let (packets, bytes) = wire.send(&self.interrupt)?;
@@ -209,10 +210,10 @@ impl Replay {
             kilobits % 1_000
         );
         for (count, what) in [
-            (self.tally.too_long, "longer than the interface takes, left out"),
-            (self.tally.too_short, "shorter than a link-layer header, left out"),
-            (self.tally.other_link, "of another link type than the interface, left out"),
-            (self.tally.filled, "cut by the capture, filled up with zeros"),
+            (self.tally.too_long, "longer than the MTU, skipped"),
+            (self.tally.too_short, "shorter than a link-layer header, skipped"),
+            (self.tally.other_link, "of another link type than the interface, skipped"),
+            (self.tally.padded, "cut by the capture, padded with zeros"),
         ] {
             if count > 0 {
                 text.push_str(&format!("{count} packets {what}\n"));
@@ -228,7 +229,7 @@ impl Replay {
     }
 }
 
-/// The interface, and frames that wait to be sent together.
+/// Interface, and frames that are queued to be sent in one call.
 struct Wire {
     name: String,
     link: LinkType,
@@ -236,15 +237,15 @@ struct Wire {
     longest: usize,
     sender: Sender,
     bytes: Vec<u8>,
-    /// Where each frame ends in `bytes`.
+    /// End of each frame in `bytes`.
     ends: Vec<usize>,
 }
 
-/// Whether a frame goes out, and how.
+/// Outcome of queueing a frame.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Fit {
-    Whole,
-    Filled,
+    Complete,
+    Padded,
     TooLong,
     TooShort,
 }
@@ -252,7 +253,7 @@ enum Fit {
 impl Wire {
     fn open(name: &str) -> Result<Self, Failure> {
         let existing = existing_interfaces()?;
-        let sender = Sender::open(name).map_err(|error| explain(name, error, &existing))?;
+        let sender = Sender::open(name).map_err(|error| open_failure(name, error, &existing))?;
         let found = existing.iter().find(|interface| interface.name == name);
         let Some(Interface { is_up, mtu, link, .. }) = found else {
             return Err(Failure::new(format!("interface '{name}' is gone")));
@@ -262,9 +263,8 @@ impl Wire {
                 "interface '{name}' is down; bring it up with: ip link set {name} up"
             )));
         }
-        let link = link.ok_or_else(|| {
-            Failure::new(format!("interface '{name}' takes frames of a kind that is not known"))
-        })?;
+        let link =
+            link.ok_or_else(|| Failure::new(format!("interface '{name}' has an unsupported link type")))?;
         let header = if link == LinkType::ETHERNET { ETHERNET_HEADER } else { 0 };
         let longest = usize::try_from(*mtu).unwrap_or(usize::MAX).saturating_add(header);
         let (bytes, ends) = (Vec::new(), Vec::with_capacity(MAX_BATCH));
@@ -276,7 +276,7 @@ impl Wire {
         link == self.link || is_bare_ip(link) && is_bare_ip(self.link)
     }
 
-    /// Takes in a frame, at its full length, if it fits.
+    /// Queues a frame at its full length, if it fits.
     fn fit(&mut self, frame: &Frame<'_>) -> Fit {
         const TAG: usize = 4;
         let is_tagged = self.link == LinkType::ETHERNET
@@ -292,10 +292,10 @@ impl Wire {
         self.bytes.extend_from_slice(frame.bytes);
         self.bytes.resize(start + length, 0);
         self.ends.push(self.bytes.len());
-        if frame.bytes.len() < length { Fit::Filled } else { Fit::Whole }
+        if frame.bytes.len() < length { Fit::Padded } else { Fit::Complete }
     }
 
-    /// Sends everything that waits; gives packets and bytes.
+    /// Sends the queued frames; gives packets and bytes.
     fn send(&mut self, interrupt: &Interrupt) -> Result<(u64, u64), Failure> {
         const QUEUE_FULL: Duration = Duration::from_micros(100);
         let mut frames: Vec<&[u8]> = Vec::with_capacity(self.ends.len());
@@ -304,18 +304,18 @@ impl Wire {
             frames.push(self.bytes.get(start..*end).unwrap_or_default());
             start = *end;
         }
-        let (mut rest, mut packets, mut bytes) = (frames.as_slice(), 0, 0);
-        while !rest.is_empty() {
-            match self.sender.send_batch(rest) {
+        let (mut remaining, mut packets, mut bytes) = (frames.as_slice(), 0, 0);
+        while !remaining.is_empty() {
+            match self.sender.send_batch(remaining) {
                 Ok(count) => {
-                    let (sent, left) = rest.split_at_checked(count).unwrap_or((rest, &[]));
+                    let (sent, left) = remaining.split_at_checked(count).unwrap_or((remaining, &[]));
                     packets += u64::try_from(sent.len()).unwrap_or(0);
                     bytes += sent.iter().map(|frame| u64::try_from(frame.len()).unwrap_or(0)).sum::<u64>();
-                    rest = left;
+                    remaining = left;
                 }
-                // The queue of the interface is full: what it sends makes room.
+                // The transmit queue of the interface is full, and drains as it sends.
                 Err(error) if error.raw_os_error() == Some(ENOBUFS) => {
-                    if interrupt.comes_within(QUEUE_FULL) {
+                    if interrupt.arrives_within(QUEUE_FULL) {
                         break;
                     }
                 }
@@ -333,14 +333,14 @@ impl Wire {
 const ETHERNET_HEADER: usize = 14;
 const ENOBUFS: i32 = rustix::io::Errno::NOBUFS.raw_os_error();
 
-/// `--speed 2.0`: a decimal number with up to three digits behind the point.
-pub(crate) fn speed(text: &str) -> Result<Speed, String> {
+/// Parses `--speed 2.0`: a decimal number with up to three decimals.
+pub(crate) fn speed(text: &str) -> Result<Speed, Failure> {
     thousandths(text).map(Speed).ok_or_else(|| {
-        format!("--speed {text}: want how many times as fast, like 2.0 or 0.5; 0 is as fast as possible")
+        Failure::usage(format!("--speed {text}: want a factor, like 2.0 or 0.5; 0 is as fast as possible"))
     })
 }
 
-/// A decimal number without sign, in thousandths.
+/// Parses a decimal number without sign into thousandths.
 pub(crate) fn thousandths(text: &str) -> Option<u64> {
     let (whole, part) = text.split_once('.').unwrap_or((text, ""));
     let is_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
@@ -360,7 +360,7 @@ mod tests {
         for (text, expected) in
             [("1", 1_000), ("2.0", 2_000), ("0.5", 500), ("0", 0), ("10.125", 10_125), ("3.", 3_000)]
         {
-            assert_eq!(speed(text), Ok(Speed(expected)), "{text}");
+            assert_eq!(speed(text).unwrap(), Speed(expected), "{text}");
         }
         for text in ["", "-1", "fast", "1.2345", ".5", "1e3", "99999999999999999999"] {
             assert!(speed(text).is_err(), "{text}");

@@ -1,4 +1,4 @@
-//! `sentinel status`: asks the running sensor, and shows the answer within 80 by 24 characters.
+//! `sentinel status`: state of the running sensor in 80 by 24 characters, or as JSON.
 
 use std::fmt::Write;
 use std::io::{IsTerminal, Read};
@@ -14,14 +14,14 @@ use crate::settings::json::{self, member};
 use crate::terminal::failure::Failure;
 use crate::terminal::output::Output;
 
-/// Most bytes of an answer.
+/// Longest answer in bytes.
 const MAX_ANSWER: u64 = 64 * 1024;
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 const WATCH_INTERVAL: Duration = Duration::from_secs(1);
-/// Cursor home, clear what is below.
+/// Moves the cursor home and clears the screen below it.
 const REPAINT: &str = "\x1b[H\x1b[J";
 
-/// How the status is shown.
+/// Form of the output.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Show {
     pub(crate) json: bool,
@@ -29,7 +29,7 @@ pub(crate) struct Show {
     pub(crate) memory: bool,
 }
 
-/// Shows the status once, or again and again.
+/// Shows the status once, or every second.
 pub(crate) fn status(run_dir: &Path, show: Show) -> Result<(), Failure> {
     let mut before = None;
     loop {
@@ -38,7 +38,7 @@ pub(crate) fn status(run_dir: &Path, show: Show) -> Result<(), Failure> {
         if show.json {
             output.line(|line| line.write_str(answer.trim_end()))?;
         } else {
-            let now = View::new(&answer)?;
+            let now = StatusView::new(&answer)?;
             output.line(|line| {
                 if show.watch && std::io::stdout().is_terminal() {
                     line.push_str(REPAINT);
@@ -71,11 +71,11 @@ fn ask(run_dir: &Path) -> Result<String, Failure> {
     Ok(answer)
 }
 
-/// An answer, for picking values by path.
+/// Answer of the sensor, with values by path.
 #[derive(Debug)]
-struct View(JsonValue);
+struct StatusView(JsonValue);
 
-impl View {
+impl StatusView {
     fn new(answer: &str) -> Result<Self, Failure> {
         json::parse(answer).map(Self).map_err(|what| Failure::new(format!("the sensor's answer is {what}")))
     }
@@ -99,7 +99,7 @@ impl View {
         found.and_then(JsonValue::get::<Vec<JsonValue>>).map_or(&[], Vec::as_slice)
     }
 
-    /// Fits 80x24 with up to eight interfaces; no colour, because a serial line may not have it.
+    /// Writes the page. It fits 80x24 with up to eight interfaces, and has no colour, because a serial line may not have any.
     fn text(&self, before: Option<&Self>, out: &mut String) -> std::fmt::Result {
         let version = self.string("version").unwrap_or("?");
         let host = self.string("host").unwrap_or("?");
@@ -117,7 +117,7 @@ impl View {
             let state = match (is_open, is_capturing) {
                 (true, true) => "capturing",
                 (true, false) => "stopped by 'sentinel ctl'",
-                (false, _) => "gone, waiting for it",
+                (false, _) => "vanished, waiting for it",
             };
             writeln!(
                 out,
@@ -147,7 +147,7 @@ impl View {
         }
         write!(
             out,
-            "memory  {} resident, {} table entries pushed out",
+            "memory  {} resident, {} table entries evicted",
             ByteCount(self.number("memory.resident_kib") * 1024),
             self.number("memory.evictions")
         )
@@ -167,7 +167,7 @@ impl View {
         )?;
         writeln!(
             out,
-            "        + {} unsupported + {} in the ring; {} malformed, {} cut short",
+            "        + {} unsupported + {} in the ring; {} malformed, {} truncated",
             self.number("frames.unsupported"),
             self.number("frames.in_ring"),
             self.number("frames.malformed"),
@@ -179,8 +179,8 @@ impl View {
         let path = ["visibility", "score_percent"];
         let percent = path.iter().try_fold(&self.0, |value, name| member(value, name));
         match percent.and_then(json::whole) {
-            Some(percent) => writeln!(out, "sees    {percent} % of the bytes on these interfaces")?,
-            None => writeln!(out, "sees    not enough traffic yet to say how much of it")?,
+            Some(percent) => writeln!(out, "visible {percent} % of the bytes on these interfaces")?,
+            None => writeln!(out, "visible not known yet: too little traffic")?,
         }
         match self.string("visibility.advice") {
             Some(advice) => advice.split("; ").try_for_each(|part| writeln!(out, "        {part:.71}")),
@@ -227,7 +227,7 @@ impl View {
         Rate::over(frames, Duration::from_millis(millis))
     }
 
-    /// `--memory`: each table's bytes.
+    /// Writes the page of `--memory`: bytes of each table.
     fn memory(&self, out: &mut String) -> std::fmt::Result {
         writeln!(out, "table             slots        bytes")?;
         let mut sum = 0;
@@ -268,26 +268,26 @@ mod tests {
                   "lost_storage":3,"open_incidents":2},
         "uplink":{"state":"waiting","since_ms":1000,"collector":"c.example:4430","failures":3,"last_error":"gone"},
         "log":{"records":12,"flash_bytes":65536,"journal_bytes":1,"rotations":1,"overwritten":0,"write_errors":0,
-               "carried":0,"flushes_deferred":0,"last_error":null},
+               "relocated":0,"flushes_deferred":0,"last_error":null},
         "memory":{"resident_kib":3456,"evictions":11,"incidents_closed_early":0,"tables":[
             {"name":"flows","slots":8192,"bytes":655360}],"ring_kib":1024}}"#;
 
     #[test]
     fn the_text_is_stable_and_fits_a_serial_line() {
         let mut text = String::new();
-        View::new(ANSWER).unwrap().text(None, &mut text).unwrap();
+        StatusView::new(ANSWER).unwrap().text(None, &mut text).unwrap();
         assert_eq!(
             text,
             "sentinel 0.1.0 on router, up 1d 01:01:01\n\
              \n\
              interface              seen      dropped   ring full  state\n\
              br-lan          9007199254740991            4           1  capturing\n\
-             eth1                      0            0           0  gone, waiting for it\n\
+             eth1                      0            0           0  vanished, waiting for it\n\
              \n\
              frames  100 seen = 90 analysed + 2 filtered + 4 dropped\n\
-             \x20       + 1 unsupported + 3 in the ring; 2 malformed, 5 cut short\n\
+             \x20       + 1 unsupported + 3 in the ring; 2 malformed, 5 truncated\n\
              filter  not port 22\n\
-             sees    97 % of the bytes on these interfaces\n\
+             visible 97 % of the bytes on these interfaces\n\
              \x20       a flow table hides some\n\
              \x20       switch it off\n\
              alerts  9 raised, 8 stored, 7 delivered, 1 waiting, 6 lost\n\
@@ -295,13 +295,13 @@ mod tests {
              uplink  waiting to connect to c.example:4430\n\
              \x20       last error: gone\n\
              log     12 records, 64.0 KiB written to flash, 0 write errors\n\
-             memory  3.3 MiB resident, 11 table entries pushed out"
+             memory  3.3 MiB resident, 11 table entries evicted"
         );
         assert!(text.lines().count() <= 24 && text.lines().all(|line| line.len() <= 80));
     }
 
     #[test]
     fn an_answer_cut_short_is_an_error() {
-        assert!(View::new(&ANSWER[..50]).is_err());
+        assert!(StatusView::new(&ANSWER[..50]).is_err());
     }
 }

@@ -1,69 +1,65 @@
-//! The control socket: one command on one line, one answer, the end of the stream.
+//! Control socket: one command on one line, one answer, the end of the stream.
 //!
-//! The answer begins with the line `ok`, or `error: ` and why. After `packets` a pcapng file follows the line.
+//! The answer begins with the line `ok`, or `error: ` and the reason. After `packets` a pcapng file follows the line.
 //!
-//! | line | does |
+//! | line | effect |
 //! |---|---|
-//! | `set-filter EXPRESSION` | captures what matches; an empty expression is everything |
-//! | `start`, `stop` | begins and ends capturing; the sensor runs on |
-//! | `packets LIMIT EXPRESSION` | gives the newest frames of the packet memory that match |
+//! | `set-filter EXPRESSION` | captures frames that match; with an empty expression, all |
+//! | `start`, `stop` | starts and stops capturing; the sensor runs on |
+//! | `packets LIMIT EXPRESSION` | returns the newest frames of the packet memory that match |
 
+use std::fmt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
-use sentinel_capture::write::PcapngWriter;
-use sentinel_filter::Target;
+use sentinel_capture::Frame;
+use sentinel_capture::write::{InterfaceId, PcapngWriter};
+use sentinel_filter::{ExpressionError, Target};
 use sentinel_units::LinkType;
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 use smol::{Async, Timer, future};
 
-use crate::control::status_socket;
-use crate::control::tasks::Shared;
-use crate::control::workers;
-use crate::terminal::failure::Failure;
+use crate::control::state::Shared;
+use crate::control::workers::{self, CommandError};
 use crate::terminal::log;
+use crate::worker::kernel_filters::{FilterError, KernelFilters};
 use crate::worker::packet_memory::FRAME_BYTES;
 
 /// Name of the socket in the run directory.
 const SOCKET_FILE: &str = "control.sock";
-/// Longest command.
+/// Longest command in bytes.
 const MAX_LINE_LEN: usize = 2_048;
-/// A client that takes longer is dropped.
+/// Limit of one command with its answer; a slower client is dropped.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Where the control socket of a sensor with this run directory is.
+/// Path of the control socket of a sensor with this run directory.
 pub(crate) fn path(run_dir: &Path) -> PathBuf {
     run_dir.join(SOCKET_FILE)
 }
 
-/// Opens the socket; only our own user may connect.
-pub(crate) fn listen(run_dir: &Path) -> Result<UnixListener, Failure> {
-    status_socket::listen_at(&path(run_dir))
-}
-
-/// Obeys everyone who connects, one after the other.
+/// Serves the connections one after the other.
 pub(crate) async fn serve(shared: Rc<Shared>, listener: Async<UnixListener>) {
     loop {
         let Ok((mut stream, _)) = listener.accept().await else {
             Timer::after(TIMEOUT).await;
             continue;
         };
-        let conversation = async {
+        let exchange = async {
             let line = read_line(&mut stream).await?;
-            let answer = obey(&shared, &line).await;
+            let answer = execute(&shared, &line).await;
             stream.write_all(&answer).await
         };
-        let time = async {
+        let timeout = async {
             Timer::after(TIMEOUT).await;
             Ok(())
         };
-        let _client_gone = future::or(conversation, time).await;
+        let _client_gone = future::or(exchange, timeout).await;
     }
 }
 
-/// The first line, or what there was of it.
+/// Reads the first line, or the bytes up to the end of the stream or [`MAX_LINE_LEN`].
 async fn read_line(stream: &mut Async<UnixStream>) -> std::io::Result<String> {
     let (mut line, mut piece) = (Vec::new(), [0; 256]);
     while !line.contains(&b'\n') && line.len() < MAX_LINE_LEN {
@@ -76,31 +72,76 @@ async fn read_line(stream: &mut Async<UnixStream>) -> std::io::Result<String> {
     Ok(String::from_utf8_lossy(line).into_owned())
 }
 
-/// Does what the line says and returns the answer.
-async fn obey(shared: &Shared, line: &str) -> Vec<u8> {
+/// Executes the command of a line; gives the answer.
+async fn execute(shared: &Shared, line: &str) -> Vec<u8> {
     let line = line.trim();
-    let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
-    let rest = rest.trim();
-    let outcome = match word {
-        "set-filter" => set_filter(shared, rest).await,
+    let (command, argument) = line.split_once(' ').unwrap_or((line, ""));
+    let argument = argument.trim();
+    let outcome = match command {
+        "set-filter" => set_filter(shared, argument).await,
         "start" => start(shared).await,
         "stop" => stop(shared).await,
-        "packets" => packets(shared, rest).await,
-        _ => Err(format!("unknown command '{word:.40}'")),
+        "packets" => packets(shared, argument).await,
+        _ => Err(RequestError::Unknown(command.to_owned())),
     };
     match outcome {
         Ok(body) => [b"ok\n", body.as_slice()].concat(),
-        Err(what) => format!("error: {what}\n").into_bytes(),
+        Err(error) => format!("error: {error}\n").into_bytes(),
     }
 }
 
-async fn set_filter(shared: &Shared, expression: &str) -> Result<Vec<u8>, String> {
+/// Reason why a command was not executed.
+#[derive(Debug)]
+enum RequestError {
+    /// There is no such command.
+    Unknown(String),
+    /// `start` while capturing.
+    AlreadyCapturing,
+    /// `stop` while not capturing.
+    NotCapturing,
+    /// The setting `max_packets` is 0.
+    NoPacketMemory,
+    /// The limit of `packets` is not a number.
+    Limit(String),
+    /// The expression of `packets` is wrong.
+    Expression(ExpressionError),
+    /// The filter of `set-filter` is wrong.
+    Filter(FilterError),
+    /// The workers did not execute it.
+    Workers(CommandError),
+    /// The capture file was not written.
+    Write(std::io::Error),
+}
+
+impl fmt::Display for RequestError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown(command) => write!(out, "unknown command '{command:.40}'"),
+            Self::AlreadyCapturing => out.write_str("capturing already"),
+            Self::NotCapturing => out.write_str("not capturing"),
+            Self::NoPacketMemory => out.write_str("no packets are kept; set max_packets"),
+            Self::Limit(limit) => write!(out, "limit '{limit:.20}' is not a number"),
+            Self::Expression(error) => error.fmt(out),
+            Self::Filter(error) => error.fmt(out),
+            Self::Workers(error) => error.fmt(out),
+            Self::Write(error) => error.fmt(out),
+        }
+    }
+}
+
+impl From<CommandError> for RequestError {
+    fn from(error: CommandError) -> Self {
+        Self::Workers(error)
+    }
+}
+
+async fn set_filter(shared: &Shared, expression: &str) -> Result<Vec<u8>, RequestError> {
     let snap = shared.settings.borrow().kernel_snap;
     if shared.workers.is_capturing() {
         shared.workers.open(expression, snap).await?;
     } else {
-        // Checked now, in force with the next start.
-        crate::worker::interface::Programs::new(expression, snap)?;
+        // Checked now, attached at the next start.
+        KernelFilters::new(expression, snap).map_err(RequestError::Filter)?;
     }
     expression.clone_into(&mut shared.settings.borrow_mut().filter);
     match expression {
@@ -110,9 +151,9 @@ async fn set_filter(shared: &Shared, expression: &str) -> Result<Vec<u8>, String
     Ok(Vec::new())
 }
 
-async fn start(shared: &Shared) -> Result<Vec<u8>, String> {
+async fn start(shared: &Shared) -> Result<Vec<u8>, RequestError> {
     if shared.workers.is_capturing() {
-        return Err("capturing already".into());
+        return Err(RequestError::AlreadyCapturing);
     }
     let (filter, snap) = {
         let settings = shared.settings.borrow();
@@ -123,60 +164,72 @@ async fn start(shared: &Shared) -> Result<Vec<u8>, String> {
     Ok(Vec::new())
 }
 
-async fn stop(shared: &Shared) -> Result<Vec<u8>, String> {
+async fn stop(shared: &Shared) -> Result<Vec<u8>, RequestError> {
     if !shared.workers.is_capturing() {
-        return Err("not capturing".into());
+        return Err(RequestError::NotCapturing);
     }
     shared.workers.close().await?;
-    log::warn(format_args!("capturing stopped by 'sentinel ctl'; nothing is seen until it is started"));
+    log::warn(format_args!("capturing stopped by 'sentinel ctl'; no frame is analysed until it is started"));
     Ok(Vec::new())
 }
 
 /// `LIMIT EXPRESSION`; a limit of zero is none.
-async fn packets(shared: &Shared, rest: &str) -> Result<Vec<u8>, String> {
-    if !shared.workers.remembers() {
-        return Err("no packets are kept; set max_packets".into());
+async fn packets(shared: &Shared, argument: &str) -> Result<Vec<u8>, RequestError> {
+    if !shared.workers.keeps_packets() {
+        return Err(RequestError::NoPacketMemory);
     }
-    let (limit, expression) = rest.split_once(' ').unwrap_or((rest, ""));
+    let (limit, expression) = argument.split_once(' ').unwrap_or((argument, ""));
     let limit = match limit.parse() {
         Ok(0) => usize::MAX,
         Ok(limit) => limit,
-        Err(_) => return Err(format!("limit '{limit:.20}' is not a number")),
+        Err(_) => return Err(RequestError::Limit(limit.to_owned())),
     };
     let mut programs = Vec::new();
     for link in [LinkType::ETHERNET, LinkType::RAW] {
         match sentinel_filter::compile_for(Target::Kernel, expression, link, u32::MAX) {
             Ok(program) => programs.push((link, program)),
+            // Some expressions make sense on Ethernet only; then no frame matches on other links.
             Err(_) if link != LinkType::ETHERNET => {}
-            Err(error) => return Err(error.to_string()),
+            Err(error) => return Err(RequestError::Expression(error)),
         }
     }
-    let failed = |error: std::io::Error| error.to_string();
-    let mut writer = PcapngWriter::new(Vec::new()).map_err(failed)?;
-    let mut known: Vec<((u16, LinkType), _)> = Vec::new();
+    let mut file =
+        PacketFile::new(shared.settings.borrow().interface.clone()).map_err(RequestError::Write)?;
     let mut outcome = Ok(());
-    let names = shared.settings.borrow().interface.clone();
-    let mut take = |frame: &sentinel_capture::Frame<'_>| -> std::io::Result<()> {
-        let place = (frame.interface, frame.link);
-        let interface = match known.iter().find(|(known, _)| *known == place) {
+    let write = |frame: &Frame<'_>| {
+        if outcome.is_ok() {
+            outcome = file.write(frame);
+        }
+    };
+    shared.workers.packets(limit, |frame| workers::matches(&programs, frame), write).await?;
+    outcome.map_err(RequestError::Write)?;
+    Ok(file.writer.into_inner())
+}
+
+/// Capture file in memory, with a description of each interface before its first frame.
+struct PacketFile {
+    writer: PcapngWriter<Vec<u8>>,
+    described: Vec<((u16, LinkType), InterfaceId)>,
+    names: Vec<String>,
+}
+
+impl PacketFile {
+    fn new(names: Vec<String>) -> std::io::Result<Self> {
+        Ok(Self { writer: PcapngWriter::new(Vec::new())?, described: Vec::new(), names })
+    }
+
+    fn write(&mut self, frame: &Frame<'_>) -> std::io::Result<()> {
+        let key = (frame.interface, frame.link);
+        let interface = match self.described.iter().find(|(known, _)| *known == key) {
             Some((_, interface)) => *interface,
             None => {
-                let name = names.get(usize::from(frame.interface)).map_or("?", String::as_str);
-                let kept = u32::try_from(FRAME_BYTES).unwrap_or(0);
-                let interface = writer.add_interface(name, frame.link, kept)?;
-                known.push((place, interface));
+                let name = self.names.get(usize::from(frame.interface)).map_or("?", String::as_str);
+                let snap_bytes = u32::try_from(FRAME_BYTES).unwrap_or(0);
+                let interface = self.writer.add_interface(name, frame.link, snap_bytes)?;
+                self.described.push((key, interface));
                 interface
             }
         };
-        writer.write(interface, frame)
-    };
-    let wanted = |frame: &sentinel_capture::Frame<'_>| workers::matches(&programs, frame);
-    let write = |frame: &sentinel_capture::Frame<'_>| {
-        if outcome.is_ok() {
-            outcome = take(frame);
-        }
-    };
-    shared.workers.packets(limit, wanted, write).await?;
-    outcome.map_err(failed)?;
-    Ok(writer.into_inner())
+        self.writer.write(interface, frame)
+    }
 }

@@ -1,11 +1,26 @@
-//! Control thread, and what it serves: log, uplink, sockets, signals.
+//! Control thread: log, uplink, local sockets, signals, and supervision of the workers.
+//!
+//! One thread with one executor; its threads, queues and rings are drawn in [`crate::worker`]. Its tasks:
+//!
+//! | task | waits for | does |
+//! |---|---|---|
+//! | main (`tasks`) | signals, the end of a worker | reload at SIGHUP, orderly end at SIGTERM and SIGINT |
+//! | intake (`tasks`) | eventfd of the alerts | queues of the workers into the spool |
+//! | `uplink` | socket, new alerts, deadlines | spool to the collector, telemetry |
+//! | `status_socket`, `command_socket` | connections | one answer each |
+//! | `supervision` | one second | interfaces that vanish and come back, workers that end |
+//!
+//! Shutdown: the workers end and close their incidents, intake empties the queues, the spool is flushed to flash, the uplink
+//! has two seconds to deliver the rest, and the spool is flushed again.
 
 pub(crate) mod accounting;
 pub(crate) mod command_socket;
 pub(crate) mod reload;
+pub(crate) mod state;
 pub(crate) mod status_socket;
 pub(crate) mod supervision;
 pub(crate) mod tasks;
 pub(crate) mod uplink;
 pub(crate) mod visibility;
+pub(crate) mod worker_spawner;
 pub(crate) mod workers;

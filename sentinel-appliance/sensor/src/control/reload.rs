@@ -1,25 +1,20 @@
-//! SIGHUP: the settings are read again, and what can change while running does.
+//! Reload at SIGHUP: the settings are read again, and those that can change while running take effect.
 
-use std::path::PathBuf;
-
-use crate::commands::run::interface_prefixes;
-use crate::control::tasks::Shared;
+use crate::control::state::{Reload, Shared};
 use crate::settings::{Settings, environment, restart_needed};
 use crate::spool::FlushPolicy;
 use crate::terminal::log;
-use crate::worker::analyser::Tuning;
-use crate::worker::event_loop::Command;
+use crate::worker::analyser::LiveConfig;
+use crate::worker::command::Command;
+use crate::worker::interface::interface_prefixes;
 
-/// How settings are read again at SIGHUP.
-pub(crate) struct Reload {
-    pub(crate) file: Option<PathBuf>,
-    pub(crate) flags: Vec<(String, String)>,
-}
-
-/// Reads the settings again. With any problem the old ones stay.
+/// Reads the settings again. With any problem the old ones stay in force.
 pub(crate) async fn reload_settings(shared: &Shared, reload: &Reload) {
     let new = match Settings::load(reload.file.as_deref(), environment(), &reload.flags) {
-        Ok(loaded) => loaded.settings,
+        Ok(loaded) => {
+            loaded.warnings.iter().for_each(|warning| log::warn(format_args!("{warning}")));
+            loaded.settings
+        }
         Err(problems) => {
             problems.iter().for_each(|problem| log::error(format_args!("{problem}")));
             log::error(format_args!("settings not reloaded, the old ones stay in force"));
@@ -28,13 +23,13 @@ pub(crate) async fn reload_settings(shared: &Shared, reload: &Reload) {
     };
     let listed = match crate::settings::suspicious_ports::load(new.suspicious_ports_file.as_deref()) {
         Ok(listed) => listed,
-        Err(what) => {
-            log::error(format_args!("{what}; settings not reloaded, the old ones stay in force"));
+        Err(error) => {
+            log::error(format_args!("{error}; settings not reloaded, the old ones stay in force"));
             return;
         }
     };
-    // Addresses change while we run: a new prefix from the provider, an interface that came back with another. The
-    // interfaces are those that are captured, whatever the new settings say.
+    // Addresses change while the sensor runs: a new prefix from the provider, an interface that came back with another.
+    // The interfaces are those that are captured now, whatever the new settings say.
     let prefixes = match interface_prefixes(&shared.settings.borrow().interface) {
         Ok(prefixes) => prefixes,
         Err(failure) => {
@@ -42,21 +37,21 @@ pub(crate) async fn reload_settings(shared: &Shared, reload: &Reload) {
             return;
         }
     };
-    let waiting = restart_needed(&shared.settings.borrow(), &new);
-    if !waiting.is_empty() {
-        log::warn(format_args!("these changes wait for a restart: {}", waiting.join(", ")));
+    let deferred = restart_needed(&shared.settings.borrow(), &new);
+    if !deferred.is_empty() {
+        log::warn(format_args!("these changes take effect at the next start: {}", deferred.join(", ")));
     }
-    let tuning = || Command::Tune(Box::new(Tuning::new(&new, &prefixes, listed.clone())));
-    if let Err(what) = shared.workers.tune(tuning).await {
-        log::error(format_args!("settings not reloaded: {what}"));
+    let config = || Command::Reconfigure(Box::new(LiveConfig::new(&new, &prefixes, listed.clone())));
+    if let Err(error) = shared.workers.reconfigure(config).await {
+        log::error(format_args!("settings not reloaded: {error}"));
         return;
     }
     let has_other_filter = shared.settings.borrow().filter != new.filter;
-    // A sensor that was stopped stays so, and takes the filter when it is started.
+    // While capturing is stopped, the filter takes effect with the next start.
     if has_other_filter && shared.workers.is_capturing() {
         let snap = shared.settings.borrow().kernel_snap;
-        if let Err(what) = shared.workers.open(&new.filter, snap).await {
-            log::error(format_args!("filter not changed: {what}"));
+        if let Err(error) = shared.workers.open(&new.filter, snap).await {
+            log::error(format_args!("filter not changed: {error}"));
         }
     }
     log::set_level(new.log_level);
@@ -66,11 +61,11 @@ pub(crate) async fn reload_settings(shared: &Shared, reload: &Reload) {
         (old.uplink_enabled, old.uplink_cipher) != (new.uplink_enabled, new.uplink_cipher)
     };
     let before = shared.collector.borrow().clone();
-    shared.look_for_enrollment();
+    shared.reload_enrollment();
     shared.settings.borrow_mut().take_live(new);
     if restart_uplink || before != *shared.collector.borrow() {
         shared.generation.set(shared.generation.get().wrapping_add(1));
     }
-    shared.news.tell();
+    shared.wake_uplink.notify();
     log::info(format_args!("settings reloaded"));
 }

@@ -1,4 +1,4 @@
-//! The status socket: whoever connects gets one JSON object and the end of the stream.
+//! Status socket: each connection gets one JSON object and the end of the stream.
 
 use std::fmt::Write;
 use std::os::unix::net::UnixListener;
@@ -11,53 +11,22 @@ use sentinel_units::millis;
 use smol::io::AsyncWriteExt;
 use smol::{Async, Timer, future};
 
-use crate::control::tasks::{self, Shared};
-use crate::control::workers::Books;
-use crate::terminal::failure::Failure;
+use crate::control::state::Shared;
+use crate::control::workers::FrameCounts;
+use crate::system::process::{host_name, resident_kib};
 use crate::worker::analyser;
 
 /// Name of the socket in the run directory.
 const SOCKET_FILE: &str = "sentinel.sock";
-/// A reader that takes longer is dropped.
+/// Limit of one answer; a slower reader is dropped.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Where the socket of a sensor with this run directory is.
+/// Path of the socket of a sensor with this run directory.
 pub(crate) fn path(run_dir: &Path) -> PathBuf {
     run_dir.join(SOCKET_FILE)
 }
 
-/// Opens the socket; only our own user may connect.
-///
-/// # Errors
-/// As [`listen_at`].
-pub(crate) fn listen(run_dir: &Path) -> Result<UnixListener, Failure> {
-    listen_at(&path(run_dir))
-}
-
-/// Opens a socket that only our own user may connect to. One left over by a killed sensor is replaced.
-///
-/// # Errors
-/// If another sensor answers on it, or the file system refuses.
-pub(crate) fn listen_at(path: &Path) -> Result<UnixListener, Failure> {
-    let at = |error: std::io::Error| Failure::new(format!("{}: {error}", path.display()));
-    if std::os::unix::net::UnixStream::connect(path).is_ok() {
-        return Err(Failure::new(format!(
-            "{}: another sensor is running; stop it first, or set another run_dir and state_dir",
-            path.display()
-        )));
-    }
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(at(error)),
-        _ => {}
-    }
-    // The run directory is 0700, so that nobody else reaches the socket between these two calls.
-    let listener = UnixListener::bind(path).map_err(at)?;
-    let owner_only = std::os::unix::fs::PermissionsExt::from_mode(0o600);
-    std::fs::set_permissions(path, owner_only).map_err(at)?;
-    Ok(listener)
-}
-
-/// Answers everyone who connects, one after the other.
+/// Serves the connections one after the other.
 pub(crate) async fn serve(shared: Rc<Shared>, listener: Async<UnixListener>) {
     loop {
         let Ok((mut stream, _)) = listener.accept().await else {
@@ -68,28 +37,28 @@ pub(crate) async fn serve(shared: Rc<Shared>, listener: Async<UnixListener>) {
         if write(&shared, &mut answer).is_err() {
             continue;
         }
-        let time = async {
+        let timeout = async {
             Timer::after(WRITE_TIMEOUT).await;
             Ok(())
         };
-        let _reader_gone = future::or(stream.write_all(answer.as_bytes()), time).await;
+        let _reader_gone = future::or(stream.write_all(answer.as_bytes()), timeout).await;
     }
 }
 
-/// The status as one JSON object. Counters are numbers; all stay below 2^53 for the life of a device.
+/// Writes the status as one JSON object. Counters are numbers; all stay below 2^53 for the life of a device.
 fn write(shared: &Shared, out: &mut String) -> std::fmt::Result {
-    let books = shared.workers.books();
-    let snapshot = &books.snapshot;
+    let frames = shared.workers.frame_counts();
+    let snapshot = &frames.snapshot;
     let settings = shared.settings.borrow();
     let spool = shared.spool.borrow();
     let counts = spool.counts();
     write!(out, "{{\"version\":\"{}\",\"uptime_ms\":", env!("CARGO_PKG_VERSION"))?;
     write!(out, "{},\"boot\":{},\"host\":", shared.clock.uptime().as_millis(), spool.boot())?;
-    json::string(&tasks::host_name(), out)?;
+    json::string(&host_name(), out)?;
     write!(out, ",\"capturing\":{},\"filter\":", shared.workers.is_capturing())?;
     json::string(&settings.filter, out)?;
     write!(out, ",\"kernel_snap\":\"{}\",\"interfaces\":[", settings.kernel_snap.name())?;
-    let refused = books.refused.iter();
+    let refused = frames.refused.iter();
     for (index, ((name, counts), refused)) in
         settings.interface.iter().zip(&snapshot.interfaces).zip(refused).enumerate()
     {
@@ -99,10 +68,10 @@ fn write(shared: &Shared, out: &mut String) -> std::fmt::Result {
         write!(out, ",\"filtered\":{refused},\"dropped\":{}", counts.dropped)?;
         write!(out, ",\"freezes\":{}}}", counts.freezes)?;
     }
-    write_frames(&books, out)?;
+    write_frames(&frames, out)?;
     write_workers(shared, out)?;
     out.push_str(",\"visibility\":");
-    shared.visibility.report(&books).write(&settings.interface, out)?;
+    shared.visibility.report(&frames).write(&settings.interface, out)?;
     write!(out, ",\"alerts\":{{\"raised\":{},\"stored\":{}", snapshot.raised, counts.stored)?;
     write!(out, ",\"delivered\":{},\"waiting\":{}", spool.delivered(), spool.waiting())?;
     write!(out, ",\"lost_queue_full\":{},\"lost_spool_full\":{}", counts.lost_queue, counts.lost_full)?;
@@ -113,7 +82,7 @@ fn write(shared: &Shared, out: &mut String) -> std::fmt::Result {
     )?;
     write_link(shared, out)?;
     write_log(&spool, out)?;
-    write!(out, ",\"memory\":{{\"resident_kib\":{}", tasks::resident_kib())?;
+    write!(out, ",\"memory\":{{\"resident_kib\":{}", resident_kib())?;
     write!(
         out,
         ",\"evictions\":{},\"incidents_closed_early\":{}",
@@ -132,11 +101,11 @@ fn write(shared: &Shared, out: &mut String) -> std::fmt::Result {
     Ok(())
 }
 
-/// The books: what was seen is what was analysed, filtered, dropped, not supported, or is still in the ring.
-fn write_frames(books: &Books, out: &mut String) -> std::fmt::Result {
-    let snapshot = &books.snapshot;
-    let (seen, filtered, dropped) = (books.seen(), books.filtered(), snapshot.dropped());
-    // What the kernel has counted and the worker not yet taken is in the ring.
+/// Frame accounting: frames seen = analysed + filtered + dropped + unsupported + still in the ring.
+fn write_frames(frames: &FrameCounts, out: &mut String) -> std::fmt::Result {
+    let snapshot = &frames.snapshot;
+    let (seen, filtered, dropped) = (frames.seen(), frames.filtered(), snapshot.dropped());
+    // Frames that the kernel has counted and the worker has not taken are in the ring.
     let waiting = seen.saturating_sub(filtered + dropped + snapshot.analysed + snapshot.unsupported);
     write!(out, "],\"frames\":{{\"seen\":{seen},\"analysed\":{}", snapshot.analysed)?;
     write!(out, ",\"filtered\":{filtered},\"unsupported\":{}", snapshot.unsupported)?;
@@ -144,17 +113,17 @@ fn write_frames(books: &Books, out: &mut String) -> std::fmt::Result {
     write!(out, ",\"malformed\":{},\"truncated\":{}}}", snapshot.malformed, snapshot.truncated)
 }
 
-/// The books of each worker. What a filter refuses reaches none of them.
+/// Frame accounting of each worker. Frames that a filter refuses reach none of them.
 fn write_workers(shared: &Shared, out: &mut String) -> std::fmt::Result {
     out.push_str(",\"workers\":[");
-    for (index, snapshot) in shared.workers.boards().each().enumerate() {
+    for (index, snapshot) in shared.workers.snapshots().each().enumerate() {
         let comma = if index == 0 { "" } else { "," };
         let (seen, dropped) = (snapshot.seen(), snapshot.dropped());
         let waiting = seen.saturating_sub(dropped + snapshot.analysed + snapshot.unsupported);
         write!(out, "{comma}{{\"seen\":{seen},\"analysed\":{}", snapshot.analysed)?;
         write!(out, ",\"unsupported\":{},\"dropped\":{dropped}", snapshot.unsupported)?;
         write!(out, ",\"in_ring\":{waiting},\"raised\":{}", snapshot.raised)?;
-        write!(out, ",\"judged_alone\":{}}}", snapshot.judged_alone)?;
+        write!(out, ",\"handoff_overflow\":{}}}", snapshot.handoff_overflow)?;
     }
     out.push(']');
     Ok(())
@@ -181,7 +150,11 @@ fn write_log(spool: &crate::spool::Spool, out: &mut String) -> std::fmt::Result 
     write!(out, ",\"log\":{{\"records\":{records},\"flash_bytes\":{}", stats.main_bytes)?;
     write!(out, ",\"journal_bytes\":{},\"rotations\":{}", stats.journal_bytes, stats.rotations)?;
     write!(out, ",\"overwritten\":{},\"write_errors\":{}", stats.overwritten, stats.write_errors)?;
-    write!(out, ",\"carried\":{},\"flushes_deferred\":{},\"last_error\":", counts.carried, counts.deferred)?;
+    write!(
+        out,
+        ",\"relocated\":{},\"flushes_deferred\":{},\"last_error\":",
+        counts.relocated, counts.deferred
+    )?;
     optional_string(spool.last_error(), out)?;
     out.push('}');
     Ok(())

@@ -1,74 +1,39 @@
-//! The uplink: moves bytes between the session and a socket, and alerts from the spool into the session.
+//! Uplink task: moves bytes between the session and a socket, and alerts from the spool into the session.
+//!
+//! One connection at a time. The session (`sentinel_uplink`) has no socket and no clock: [`run_session`] feeds it, and
+//! sleeps until the socket is ready, there are new alerts, or its next deadline. The spool keeps every alert until the
+//! collector has acknowledged it, so a connection that ends loses nothing.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::rc::Rc;
 use std::time::Duration;
 
-use sentinel_units::{Timestamp, Uptime};
+use sentinel_units::Uptime;
 use sentinel_uplink::{
-    Backoff, BatchBuilder, Cipher, Counter, Hello, KeyPair, Limits, Origin, PROTOCOL_VERSION, RejectReason,
-    SendError, SensorEvent, SensorSession, SessionError, Telemetry, ToCollector, ToSensor,
+    Backoff, BatchBuilder, Cipher, Hello, KeyPair, Limits, Origin, PROTOCOL_VERSION, SendError, SensorEvent,
+    SensorSession, ToCollector, ToSensor,
 };
 use smol::{Async, Timer, future};
 
-use crate::control::tasks::{LinkPhase, Shared};
+use crate::control::state::{LinkPhase, Shared};
 use crate::spool::Item;
 use crate::system::connect::connect;
+use crate::system::disconnect_reason::DisconnectReason;
 use crate::system::keys::Collector;
+use crate::system::process::host_name;
 
-/// Waiting for enrollment or for `uplink_enabled`.
-const RECHECK: Duration = Duration::from_secs(5);
-/// After a refusal that only a person can mend.
-const REFUSED_WAIT: Duration = Duration::from_secs(300);
-/// Time for delivering the last alerts at shutdown.
-pub(crate) const FAREWELL: Duration = Duration::from_secs(2);
-/// Room for one batch; the session may set a lower limit.
+/// Time between two checks for enrollment or `uplink_enabled`.
+const RECHECK_INTERVAL: Duration = Duration::from_secs(5);
+/// Wait after a rejection that only an operator can end.
+const REJECTED_WAIT: Duration = Duration::from_secs(300);
+/// Bytes of a batch; the session may set a lower limit.
 const BATCH_BYTES: usize = 4096;
-
-/// Why a conversation ended.
-#[derive(Debug)]
-pub(crate) enum LinkEnd {
-    /// The socket failed or the collector closed it.
-    Socket(String),
-    /// The session failed.
-    Session(SessionError),
-    /// The collector said no.
-    Refused(RejectReason),
-    /// The collector took too long to acknowledge.
-    Overdue,
-    /// Settings or enrollment changed, or the program ends.
-    Ours,
-}
-
-impl std::fmt::Display for LinkEnd {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Socket(what) => out.write_str(what),
-            Self::Session(error) => error.fmt(out),
-            Self::Refused(reason) => reason.fmt(out),
-            Self::Overdue => out.write_str("no acknowledgement within 30 s"),
-            Self::Ours => out.write_str("closed by the sensor"),
-        }
-    }
-}
-
-impl From<SessionError> for LinkEnd {
-    fn from(error: SessionError) -> Self {
-        Self::Session(error)
-    }
-}
-
-impl From<std::io::Error> for LinkEnd {
-    fn from(error: std::io::Error) -> Self {
-        Self::Socket(error.to_string())
-    }
-}
 
 /// Keeps the sensor connected for as long as it runs.
 pub(crate) async fn keep_connected(shared: Rc<Shared>, keys: KeyPair) {
     let mut backoff = Backoff::new();
-    while !shared.stopping() {
+    while !shared.is_stopping() {
         let (enabled, cipher) = {
             let settings = shared.settings.borrow();
             (settings.uplink_enabled, settings.uplink_cipher.into())
@@ -76,49 +41,56 @@ pub(crate) async fn keep_connected(shared: Rc<Shared>, keys: KeyPair) {
         let collector = shared.collector.borrow().clone();
         let Some(collector) = collector.filter(|_| enabled) else {
             shared.set_link(if enabled { LinkPhase::NotEnrolled } else { LinkPhase::Disabled });
-            shared.pause(RECHECK).await;
-            shared.look_for_enrollment();
+            shared.sleep(RECHECK_INTERVAL).await;
+            shared.reload_enrollment();
             continue;
         };
         shared.set_link(LinkPhase::Connecting);
         let delivered = shared.spool.borrow().delivered();
-        let end = converse(&shared, &keys, &collector, cipher).await;
+        let reason = run_session(&shared, &keys, &collector, cipher).await;
         shared.spool.borrow_mut().delivery().disconnected();
+        // A collector that accepts the session and then closes it must not be tried again at once: only progress resets.
         if shared.spool.borrow().delivered() > delivered {
             backoff.reset();
         }
+        // Jitter: sensors whose collector was restarted do not all come back at the same moment.
         let random = crate::system::keys::random_u64().unwrap_or_default().to_le_bytes();
         let [a, b, c, d, ..] = random;
-        let wait = match &end {
-            LinkEnd::Refused(reason) if !reason.is_temporary() => REFUSED_WAIT,
-            LinkEnd::Ours => Duration::ZERO,
+        let wait = match &reason {
+            DisconnectReason::Rejected(rejection) if !rejection.is_temporary() => REJECTED_WAIT,
+            DisconnectReason::Local => Duration::ZERO,
             _ => backoff.next(u32::from_le_bytes([a, b, c, d])),
         };
-        if !matches!(end, LinkEnd::Ours) {
-            shared.link_lost(&end, wait);
+        if !matches!(reason, DisconnectReason::Local) {
+            shared.link_lost(&reason, wait);
         }
-        shared.pause(wait).await;
+        shared.sleep(wait).await;
     }
 }
 
-/// One connection from the first byte to the last.
-async fn converse(shared: &Shared, keys: &KeyPair, collector: &Collector, cipher: Cipher) -> LinkEnd {
-    match try_converse(shared, keys, collector, cipher).await {
-        Ok(never) => match never {},
-        Err(end) => end,
-    }
-}
-
-async fn try_converse(
+/// Runs one connection; gives the reason for its end.
+async fn run_session(
     shared: &Shared,
     keys: &KeyPair,
     collector: &Collector,
     cipher: Cipher,
-) -> Result<std::convert::Infallible, LinkEnd> {
+) -> DisconnectReason {
+    match try_session(shared, keys, collector, cipher).await {
+        Ok(never) => match never {},
+        Err(reason) => reason,
+    }
+}
+
+async fn try_session(
+    shared: &Shared,
+    keys: &KeyPair,
+    collector: &Collector,
+    cipher: Cipher,
+) -> Result<std::convert::Infallible, DisconnectReason> {
     let stream = connect(&collector.address).await?;
     let session =
         SensorSession::connect(keys, &collector.key, cipher, Limits::SENSOR, shared.clock.uptime())?;
-    let host = crate::control::tasks::host_name();
+    let host = host_name();
     let interfaces = shared.interface_list();
     let hello = Hello {
         protocol: PROTOCOL_VERSION,
@@ -128,86 +100,90 @@ async fn try_converse(
         started_us: shared.started.as_micros(),
         interfaces: cut(&interfaces, 128),
     };
-    let mut talk = UplinkConnection {
+    let mut connection = UplinkConnection {
         shared,
         session,
         origin: hello.origin(),
-        welcomed: false,
+        is_welcomed: false,
         telemetry_due: Uptime::ZERO,
     };
     let generation = shared.generation.get();
     let mut incoming = [0; 2048];
     loop {
-        talk.events(&hello)?;
-        // Until the spool is empty, the window is full, or the socket takes no more.
-        while talk.fill()? {
-            flush(&stream, &mut talk.session, shared.clock.uptime())?;
+        connection.handle_events(&hello)?;
+        // Until the spool is empty, the window of unacknowledged records is full, or the socket takes no more.
+        while connection.fill()? {
+            flush(&stream, &mut connection.session, shared.clock.uptime())?;
         }
-        flush(&stream, &mut talk.session, shared.clock.uptime())?;
-        if shared.generation.get() != generation || shared.farewell_is_over() {
-            return Err(LinkEnd::Ours);
+        flush(&stream, &mut connection.session, shared.clock.uptime())?;
+        if shared.generation.get() != generation || shared.is_drained() {
+            return Err(DisconnectReason::Local);
         }
-        let deadline = talk.deadline()?;
-        wait(shared, &stream, !talk.session.pending().is_empty(), deadline).await?;
+        let deadline = connection.deadline();
+        wait(shared, &stream, !connection.session.pending().is_empty(), deadline).await?;
         match (&mut stream.get_ref()).read(&mut incoming) {
-            Ok(0) => return Err(LinkEnd::Socket("the collector closed the connection".into())),
-            Ok(count) => talk.take(incoming.get(..count).unwrap_or_default(), &hello)?,
-            Err(error) if is_later(error.kind()) => {}
+            Ok(0) => return Err(DisconnectReason::Closed),
+            Ok(count) => connection.receive(incoming.get(..count).unwrap_or_default(), &hello)?,
+            Err(error) if is_retryable(error.kind()) => {}
             Err(error) => return Err(error.into()),
         }
     }
 }
 
-/// The session and what it needs of the rest.
+/// Session with the state that feeds it.
 struct UplinkConnection<'s> {
     shared: &'s Shared,
     session: SensorSession,
     origin: Origin,
-    welcomed: bool,
+    /// The collector has accepted the session and said what it has.
+    is_welcomed: bool,
     telemetry_due: Uptime,
 }
 
 impl UplinkConnection<'_> {
-    /// Feeds bytes frame by frame.
-    fn take(&mut self, mut bytes: &[u8], hello: &Hello<'_>) -> Result<(), LinkEnd> {
+    /// Feeds received bytes to the session frame by frame.
+    fn receive(&mut self, mut bytes: &[u8], hello: &Hello<'_>) -> Result<(), DisconnectReason> {
         while !bytes.is_empty() {
             let used = self.session.receive(bytes)?;
-            self.events(hello)?;
+            self.handle_events(hello)?;
             bytes = bytes.get(used..).unwrap_or_default();
         }
         Ok(())
     }
 
-    /// Acts on what the session says until it is idle.
-    fn events(&mut self, hello: &Hello<'_>) -> Result<(), LinkEnd> {
+    /// Handles the events of the session until there are no more.
+    fn handle_events(&mut self, hello: &Hello<'_>) -> Result<(), DisconnectReason> {
         let now = self.shared.clock.uptime();
         loop {
             match self.session.poll(now)? {
                 SensorEvent::Idle => return Ok(()),
                 SensorEvent::Established => queued(self.session.send(&ToCollector::Hello(*hello), now))?,
                 SensorEvent::Message(ToSensor::Welcome(welcome)) => {
-                    self.welcomed = true;
+                    self.is_welcomed = true;
                     self.shared.spool.borrow_mut().welcome(welcome.acked);
                     self.shared.set_link(LinkPhase::Connected);
                 }
                 SensorEvent::Message(ToSensor::Ack(id)) => {
                     self.shared.spool.borrow_mut().acked(id);
                 }
-                SensorEvent::Message(ToSensor::Rejected(reason)) => return Err(LinkEnd::Refused(reason)),
+                SensorEvent::Message(ToSensor::Rejected(reason)) => {
+                    return Err(DisconnectReason::Rejected(reason));
+                }
                 SensorEvent::Message(_) | _ => {}
             }
         }
     }
 
-    /// Queues one message of what there is to say, if there is room; says whether it did.
-    fn fill(&mut self) -> Result<bool, LinkEnd> {
+    /// Queues one message: telemetry that is due, a gap, or a batch of alerts. Returns false if there is none, or no room.
+    fn fill(&mut self) -> Result<bool, DisconnectReason> {
         let now = self.shared.clock.uptime();
         if self.shared.spool.borrow_mut().delivery().is_overdue(now) {
-            return Err(LinkEnd::Overdue);
+            return Err(DisconnectReason::AcknowledgementTimeout);
         }
-        if !self.welcomed || !self.session.pending().is_empty() {
+        if !self.is_welcomed || !self.session.pending().is_empty() {
             return Ok(false);
         }
+        // Before the alerts: with a long backlog there is always another batch.
         if now >= self.telemetry_due {
             self.telemetry_due = now.after(self.shared.settings.borrow().uplink_telemetry);
             queued(self.session.send(&ToCollector::Telemetry(self.shared.telemetry()), now))?;
@@ -223,13 +199,15 @@ impl UplinkConnection<'_> {
         let (mut last_record, mut gap) = (None, None);
         spool.unsent(|record, item| match item {
             Item::Alert(id, alert) => {
-                // Full, or of another run: it starts the next batch.
+                // If the batch is full, or of another run, this alert starts the next one.
                 let fits = batch.push(id, &alert).is_ok();
                 if fits {
                     last_record = Some(record);
                 }
                 fits
             }
+            // Gaps and alerts are sent in the order of the log, because an acknowledgement is of everything before it. So a
+            // gap ends the batch, and is a message of its own.
             Item::Gap(found) => {
                 if batch.count() == 0 {
                     gap = Some((record, found));
@@ -244,98 +222,89 @@ impl UplinkConnection<'_> {
             }
             _ => return Ok(false),
         };
+        // Nothing is recorded as sent then: the same items are read again at the next attempt.
         if let Err(SendError::Busy) = self.session.send(&message, now) {
             return Ok(false);
         }
-        let _booked_because_there_was_room = spool.delivery().sent(last, record, records, now);
+        // `has_room` was checked above, and nothing was sent since.
+        let _has_room = spool.delivery().sent(last, record, records, now);
         Ok(true)
     }
 
-    fn deadline(&self) -> Result<Uptime, LinkEnd> {
+    /// Time of the next event that no socket announces.
+    fn deadline(&self) -> Uptime {
         let mut deadline = self.session.next_deadline();
-        // While the socket takes nothing, telemetry waits for it and not for the time.
-        if self.welcomed && self.session.pending().is_empty() {
+        // While the socket is full, telemetry waits for the socket, not for its time.
+        if self.is_welcomed && self.session.pending().is_empty() {
             deadline = deadline.min(self.telemetry_due);
         }
         if let Some(ack_due) = self.shared.spool.borrow_mut().delivery().deadline() {
             deadline = deadline.min(ack_due);
         }
-        Ok(deadline)
+        deadline
     }
 }
 
-/// A full send buffer is no error: the session keeps its turn.
-pub(crate) fn queued(outcome: Result<(), SendError>) -> Result<(), LinkEnd> {
+/// Ignores a full send buffer: the message is sent at the next attempt.
+pub(crate) fn queued(outcome: Result<(), SendError>) -> Result<(), DisconnectReason> {
     match outcome {
         Ok(()) | Err(SendError::Busy) => Ok(()),
         Err(SendError::Closed(error)) => Err(error.into()),
-        Err(other) => Err(LinkEnd::Socket(other.to_string())),
+        Err(other) => Err(DisconnectReason::Send(other)),
     }
 }
 
+/// Writes what the session has to send, as far as the socket takes it.
 pub(crate) fn flush(
     stream: &Async<TcpStream>,
     session: &mut SensorSession,
     now: Uptime,
-) -> Result<(), LinkEnd> {
+) -> Result<(), DisconnectReason> {
     while !session.pending().is_empty() {
         match (&mut stream.get_ref()).write(session.pending()) {
             Ok(count) => session.sent(count, now),
-            Err(error) if is_later(error.kind()) => break,
+            Err(error) if is_retryable(error.kind()) => break,
             Err(error) => return Err(error.into()),
         }
     }
     Ok(())
 }
 
-pub(crate) fn is_later(kind: ErrorKind) -> bool {
+/// Returns true for errors of a non-blocking socket that a later attempt does not have.
+pub(crate) fn is_retryable(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::WouldBlock | ErrorKind::Interrupted)
 }
 
-/// Until the socket is ready, new alerts are there, or time is up.
+/// Waits until the socket is ready, new alerts are in the spool, or `deadline` passes.
 async fn wait(
     shared: &Shared,
     stream: &Async<TcpStream>,
-    wants_to_write: bool,
+    has_output: bool,
     deadline: Uptime,
-) -> Result<(), LinkEnd> {
+) -> Result<(), DisconnectReason> {
     let socket = async {
-        if wants_to_write {
+        if has_output {
             future::or(stream.readable(), stream.writable()).await
         } else {
             stream.readable().await
         }
     };
-    let news = async {
-        shared.news.wait().await;
+    let alerts = async {
+        shared.wake_uplink.wait().await;
         Ok(())
     };
-    let time = async {
+    let timer = async {
         Timer::at(shared.clock.instant(deadline)).await;
         Ok(())
     };
-    future::or(socket, future::or(news, time)).await.map_err(LinkEnd::from)
+    future::or(socket, future::or(alerts, timer)).await.map_err(DisconnectReason::from)
 }
 
-/// The counters that travel.
-pub(crate) fn telemetry(values: &[(Counter, u64)]) -> Telemetry {
-    let mut telemetry = Telemetry::new();
-    values.iter().for_each(|(counter, value)| telemetry.set(*counter, *value));
-    telemetry
-}
-
-/// At most so many bytes of a text, cut between characters.
-pub(crate) fn cut(text: &str, most: usize) -> &str {
-    let mut end = text.len().min(most);
+/// Cuts a text to `max_len` bytes, between characters.
+pub(crate) fn cut(text: &str, max_len: usize) -> &str {
+    let mut end = text.len().min(max_len);
     while !text.is_char_boundary(end) {
         end -= 1;
     }
     text.get(..end).unwrap_or_default()
-}
-
-/// Wall-clock time of the start, for the hello.
-pub(crate) fn started(clock: &crate::system::clock::Clock) -> Timestamp {
-    let since = clock.uptime().since(Uptime::ZERO);
-    let now = crate::system::clock::wall().as_nanos();
-    Timestamp::from_nanos(now.saturating_sub(Timestamp::ZERO.after(since).as_nanos()))
 }

@@ -1,10 +1,10 @@
-//! How much of the traffic the sensor can see, and what hides the rest.
+//! Visibility: percentage of the traffic that the rings see, and the reason why they miss the rest.
 //!
-//! The interfaces count their bytes themselves; what the rings have seen is compared with that. On a bridge everything
-//! that comes in at a port should be seen, and what the bridge itself sends. A flow table of the firewall forwards
-//! packets before a ring can see them; then the score falls, and the report says why.
+//! The bytes seen by the rings are compared with the byte counters of the interfaces. A ring on a bridge should see
+//! everything that its ports receive, and everything that the bridge itself sends. A flow table of the firewall forwards
+//! packets before a ring can see them; then the score falls, and the report names the flow table.
 //!
-//! Bytes, not packets: drivers count frames before they are joined, and rings see them after.
+//! Bytes, not packets: drivers count frames before GRO merges them, and rings see them after.
 
 use std::fmt::Write;
 use std::io::{BufRead, BufReader, Read};
@@ -12,38 +12,38 @@ use std::io::{BufRead, BufReader, Read};
 use sentinel_alert::json;
 use sentinel_capture::interfaces::{self, FlowTable, Interface};
 
-use crate::control::workers::Books;
+use crate::control::workers::FrameCounts;
 
-/// With less traffic than this there is nothing to judge.
+/// Traffic below which no score is computed.
 const MIN_BYTES: u64 = 64 * 1024;
-/// Most that is read of the table of connections.
+/// Bytes read of the connection table at most.
 const MAX_CONNECTIONS_BYTES: u64 = 4 << 20;
 const CONNECTIONS: &str = "/proc/net/nf_conntrack";
 const FIREWALL: &str = "/etc/config/firewall";
 
-/// What the interfaces had carried when the sensor began.
+/// Byte counters of the captured interfaces at the start of the sensor.
 #[derive(Debug)]
 pub(crate) struct Visibility {
     names: Vec<String>,
     base: Vec<u64>,
 }
 
-/// What is known now.
+/// Visibility now.
 #[derive(Debug)]
 pub(crate) struct Report {
-    /// Of the bytes on each interface, those seen, in percent; `None` with too little traffic.
+    /// Percentage of the bytes seen on each interface; `None` with too little traffic.
     pub(crate) interfaces: Vec<Option<u64>>,
-    /// The same of all interfaces.
+    /// Percentage of the bytes seen on all interfaces.
     pub(crate) score: Option<u64>,
-    /// Flow tables that take packets of captured interfaces; `None` if the kernel does not tell.
+    /// Flow tables that forward packets of captured interfaces; `None` if the kernel does not list them.
     pub(crate) flow_tables: Option<Vec<FlowTable>>,
-    /// Connections that are forwarded past the sensor; `None` if the kernel does not tell.
+    /// Connections that are forwarded past the sensor; `None` if the kernel does not list them.
     pub(crate) offloaded: Option<Offloaded>,
-    /// What the firewall's settings ask for.
+    /// Flow offloading in the settings of the firewall; `None` without such settings.
     pub(crate) configured: Option<&'static str>,
 }
 
-/// Connections past the sensor.
+/// Number of connections that are forwarded past the sensor, in software and in hardware.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Offloaded {
     pub(crate) software: u64,
@@ -51,22 +51,22 @@ pub(crate) struct Offloaded {
 }
 
 impl Visibility {
-    /// From now on.
+    /// Starts to compare with the counters of now.
     pub(crate) fn new(names: Vec<String>) -> Self {
         let all = interfaces::list().unwrap_or_default();
         let base = names.iter().map(|name| carried(&all, name).unwrap_or(0)).collect();
         Self { names, base }
     }
 
-    /// Compares, and looks for what may hide traffic.
-    pub(crate) fn report(&self, books: &Books) -> Report {
+    /// Compares the counters, and looks for flow tables that hide traffic.
+    pub(crate) fn report(&self, frames: &FrameCounts) -> Report {
         let all = interfaces::list().unwrap_or_default();
         let (mut seen, mut on_wire, mut each) = (0, 0, Vec::new());
-        let counts = books.snapshot.interfaces.iter().zip(books.refused);
+        let counts = frames.snapshot.interfaces.iter().zip(frames.refused);
         for ((name, base), (counts, refused)) in self.names.iter().zip(&self.base).zip(counts) {
-            // An interface that was made again counts from zero.
+            // An interface that was created again counts from zero.
             let carried = carried(&all, name).map_or(0, |now| now.checked_sub(*base).unwrap_or(now));
-            // Of frames that were dropped or refused the length is not known: that of the others stands for it.
+            // The length of dropped and refused frames is not known: they count with the average of the others.
             let frames = u128::from(counts.seen() + refused);
             let bytes = u128::from(counts.bytes) * frames / u128::from(counts.taken.max(1));
             let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
@@ -84,7 +84,7 @@ impl Visibility {
             tables.retain(|table| table.devices.iter().any(|device| captured.contains(&device.as_str())));
             tables
         });
-        // Without a flow table no connection is in one, and the table of connections is long.
+        // Without a flow table no connection is offloaded, and reading the long connection table is saved.
         let offloaded = match &flow_tables {
             Some(tables) if tables.is_empty() => Some(Offloaded::default()),
             _ => std::fs::File::open(CONNECTIONS).ok().map(count),
@@ -98,7 +98,7 @@ fn ports(interface: &Interface) -> impl Iterator<Item = &str> {
     interface.ports.iter().map(String::as_str)
 }
 
-/// Bytes that a ring on the interface should have seen since it was made.
+/// Bytes that a ring on the interface should have seen since the interface was created.
 fn carried(all: &[Interface], name: &str) -> Option<u64> {
     let found = all.iter().find(|interface| interface.name == name)?;
     if found.ports.is_empty() {
@@ -115,7 +115,7 @@ fn percent(seen: u64, on_wire: u64) -> Option<u64> {
         .ok()
 }
 
-/// Counts the marks of connections that a flow table or the card forwards.
+/// Counts the connections that are marked as forwarded by a flow table, in software or hardware.
 fn count(connections: impl Read) -> Offloaded {
     let mut found = Offloaded::default();
     for line in BufReader::new(connections.take(MAX_CONNECTIONS_BYTES)).lines().map_while(Result::ok) {
@@ -125,7 +125,7 @@ fn count(connections: impl Read) -> Offloaded {
     found
 }
 
-/// `flow_offloading` and `flow_offloading_hw` of the firewall's settings.
+/// Parses `flow_offloading` and `flow_offloading_hw` of the settings of the firewall.
 fn configured(text: &str) -> &'static str {
     let is_on = |name: &str| {
         text.lines().any(|line| {
@@ -143,7 +143,7 @@ fn configured(text: &str) -> &'static str {
 }
 
 impl Report {
-    /// What an operator should know, if something hides traffic.
+    /// Advice for the operator, if something hides traffic.
     pub(crate) fn advice(&self) -> Option<String> {
         let table = self.flow_tables.as_ref().and_then(|tables| tables.first());
         let flows = self.offloaded.unwrap_or_default();
@@ -165,7 +165,7 @@ impl Report {
         Some(format!("{what}; to see them, switch off flow_offloading in the firewall's settings"))
     }
 
-    /// As one JSON object.
+    /// Writes one JSON object.
     pub(crate) fn write(&self, names: &[String], out: &mut String) -> std::fmt::Result {
         let number = |value: Option<u64>| value.map_or("null".to_owned(), |value| value.to_string());
         write!(out, "{{\"score_percent\":{},\"interfaces\":[", number(self.score))?;

@@ -1,53 +1,85 @@
-//! The workers as the control thread sees them: what they report, and what they are asked to do.
+//! Workers as the control thread uses them: their counters, commands to all of them, and the replies.
 
 use std::cell::{Cell, RefCell};
+use std::fmt;
 use std::time::Duration;
 
 use heapless::spsc::{Consumer, Producer};
 use sentinel_capture::Frame;
 use sentinel_filter::{Packet, Program};
-use smol::Timer;
 use smol::lock::Mutex;
+use smol::{Async, Timer, future};
 
-use crate::control::accounting::Ledger;
+use crate::control::accounting::FilterAccounting;
+use crate::limits::MAX_INTERFACES;
 use crate::settings::KernelSnap;
-use crate::worker::event_loop::{Bell, COMMAND_QUEUE_LEN, Command};
-use crate::worker::interface::Programs;
+use crate::system::wake::EventFd;
+use crate::worker::command::{COMMAND_QUEUE_LEN, Command, NumberedCommand, Reply};
+use crate::worker::kernel_filters::{FilterError, KernelFilters};
 use crate::worker::packet_memory::PacketMemory;
-use crate::worker::snapshot::{Boards, MAX_INTERFACES, Snapshot};
+use crate::worker::ring_set::FilterRejected;
+use crate::worker::snapshot::{Snapshot, SnapshotCells};
 
-/// A worker looks at its commands at every block, and when it is woken.
+/// Limit of the reply to a command. A worker looks for commands after every block, and when it is woken.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(2);
-const LOOK: Duration = Duration::from_micros(500);
 
-/// The way to one worker.
-pub(crate) struct Hand {
-    pub(crate) commands: Producer<'static, Command>,
-    pub(crate) copies: Consumer<'static, PacketMemory>,
-    pub(crate) wake: Bell,
+/// Queues to and from one worker.
+pub(crate) struct WorkerHandle {
+    pub(crate) commands: Producer<'static, NumberedCommand>,
+    pub(crate) replies: Consumer<'static, Reply>,
+    pub(crate) wake: EventFd,
 }
 
 /// All workers.
 pub(crate) struct Workers {
-    boards: Boards,
-    hands: RefCell<Vec<Hand>>,
+    snapshots: SnapshotCells,
+    handles: RefCell<Vec<WorkerHandle>>,
+    /// Signalled by every worker after a reply.
+    reply_event: EventFd,
     /// Frames that each worker keeps.
     kept_frames: usize,
-    ledger: RefCell<Ledger>,
+    accounting: RefCell<FilterAccounting>,
     is_capturing: Cell<bool>,
-    /// One change at a time.
-    turn: Mutex<()>,
+    /// Number of the last command. Held while a command is under way, so that there is one at a time.
+    last_command: Mutex<u32>,
 }
 
-/// What all workers report, with the frames that the kernel's filter refused.
-pub(crate) struct Books {
+/// Reason why a command was not done, or not by all workers.
+#[derive(Debug)]
+pub(crate) enum CommandError {
+    /// The filter cannot be compiled; nothing has changed.
+    Filter(FilterError),
+    /// The kernel refuses the filter on an interface.
+    Rejected(FilterRejected),
+    /// Earlier commands still wait; nothing has changed.
+    QueueFull,
+    /// A worker has not replied in time. It may still execute the command.
+    Timeout,
+    /// The eventfd of the replies cannot be waited for; the command is executed, its outcome is not known.
+    Event(std::io::Error),
+}
+
+impl fmt::Display for CommandError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Filter(error) => error.fmt(out),
+            Self::Rejected(rejected) => rejected.fmt(out),
+            Self::QueueFull => out.write_str("the last command is still under way"),
+            Self::Timeout => write!(out, "a worker has not replied within {} s", COMMAND_TIMEOUT.as_secs()),
+            Self::Event(error) => write!(out, "waiting for the workers: {error}"),
+        }
+    }
+}
+
+/// Frame counts of all workers, with the frames that the kernel filter refused.
+pub(crate) struct FrameCounts {
     pub(crate) snapshot: Snapshot,
-    /// For each interface.
+    /// Frames refused on each interface.
     pub(crate) refused: [u64; MAX_INTERFACES],
 }
 
-impl Books {
-    /// Frames that were on the interfaces.
+impl FrameCounts {
+    /// Frames of all interfaces.
     pub(crate) fn seen(&self) -> u64 {
         self.snapshot.seen() + self.filtered()
     }
@@ -59,129 +91,235 @@ impl Books {
 }
 
 impl Workers {
-    pub(crate) fn new(boards: Boards, hands: Vec<Hand>, kept_frames: usize, ledger: Ledger) -> Self {
+    pub(crate) fn new(
+        snapshots: SnapshotCells,
+        handles: Vec<WorkerHandle>,
+        reply_event: EventFd,
+        kept_frames: usize,
+        accounting: FilterAccounting,
+    ) -> Self {
         Self {
-            boards,
-            hands: RefCell::new(hands),
+            snapshots,
+            handles: RefCell::new(handles),
+            reply_event,
             kept_frames,
-            ledger: RefCell::new(ledger),
+            accounting: RefCell::new(accounting),
             is_capturing: Cell::new(true),
-            turn: Mutex::new(()),
+            last_command: Mutex::new(0),
         }
     }
 
-    pub(crate) fn boards(&self) -> Boards {
-        self.boards
+    pub(crate) const fn snapshots(&self) -> SnapshotCells {
+        self.snapshots
     }
 
-    /// What was seen until now, and what became of it.
-    pub(crate) fn books(&self) -> Books {
-        // In this order: what a ring takes meanwhile must not look refused.
-        let mut ledger = self.ledger.borrow_mut();
-        ledger.read();
-        let snapshot = self.boards.read();
-        let refused = ledger.refused(&snapshot.interfaces);
-        Books { snapshot, refused }
+    /// Frame counts until now.
+    pub(crate) fn frame_counts(&self) -> FrameCounts {
+        // In this order: a frame that a ring takes between the two readings must not look refused.
+        let mut accounting = self.accounting.borrow_mut();
+        accounting.refresh();
+        let snapshot = self.snapshots.read();
+        let refused = accounting.refused(&snapshot.interfaces);
+        FrameCounts { snapshot, refused }
     }
 
-    /// Meters of interfaces that went away or came back.
-    pub(crate) fn tend_meters(&self) {
-        let snapshot = self.boards.read();
-        self.ledger.borrow_mut().tend(&snapshot.interfaces);
+    /// Closes and opens the frame counters of interfaces that went away or came back.
+    pub(crate) fn follow_interfaces(&self) {
+        let snapshot = self.snapshots.read();
+        self.accounting.borrow_mut().follow_interfaces(&snapshot.interfaces);
     }
 
-    pub(crate) fn is_capturing(&self) -> bool {
+    pub(crate) const fn is_capturing(&self) -> bool {
         self.is_capturing.get()
     }
 
-    /// Takes over new settings; refused while earlier commands wait.
-    pub(crate) async fn tune(&self, make: impl Fn() -> Command) -> Result<(), String> {
-        let _turn = self.turn.lock().await;
-        self.all(&make).await
-    }
-
-    /// Begins to capture, with this filter: first nothing passes, then everything is counted, then the filter begins.
+    /// Gives new settings to every worker.
     ///
     /// # Errors
-    /// What is wrong with the filter, and then nothing changes; or which worker did not follow.
-    pub(crate) async fn open(&self, expression: &str, snap: KernelSnap) -> Result<(), String> {
-        let programs = Programs::new(expression, snap)?;
-        let _turn = self.turn.lock().await;
-        self.all(&|| Command::Close).await?;
-        self.ledger.borrow_mut().measure(!expression.is_empty(), &self.boards.read().interfaces);
-        self.all(&|| Command::Open(Box::new(programs.clone()))).await?;
+    /// [`CommandError::QueueFull`], [`CommandError::Timeout`], [`CommandError::Event`].
+    pub(crate) async fn reconfigure(&self, make: impl Fn() -> Command) -> Result<(), CommandError> {
+        let mut last = self.last_command.lock().await;
+        self.send(&mut last, &make).await.map(drop)
+    }
+
+    /// Starts to capture with this filter. First the rings refuse every frame, then the accounting starts, then the filter
+    /// is attached: so every frame is counted once.
+    ///
+    /// # Errors
+    /// The filter cannot be compiled, and then nothing changes; or a worker did not follow.
+    pub(crate) async fn open(&self, expression: &str, snap: KernelSnap) -> Result<(), CommandError> {
+        let filters = KernelFilters::new(expression, snap).map_err(CommandError::Filter)?;
+        let mut last = self.last_command.lock().await;
+        self.send(&mut last, &|| Command::Close).await?;
+        self.accounting.borrow_mut().restart(!expression.is_empty(), &self.snapshots.read().interfaces);
+        self.send(&mut last, &|| Command::Open(Box::new(filters.clone()))).await?;
         self.is_capturing.set(true);
         Ok(())
     }
 
-    /// Ends capturing; the sensor goes on.
-    pub(crate) async fn close(&self) -> Result<(), String> {
-        let _turn = self.turn.lock().await;
-        self.all(&|| Command::Close).await?;
-        self.ledger.borrow_mut().measure(false, &self.boards.read().interfaces);
+    /// Stops capturing; the sensor runs on.
+    ///
+    /// # Errors
+    /// A worker did not follow.
+    pub(crate) async fn close(&self) -> Result<(), CommandError> {
+        let mut last = self.last_command.lock().await;
+        self.send(&mut last, &|| Command::Close).await?;
+        self.accounting.borrow_mut().restart(false, &self.snapshots.read().interfaces);
         self.is_capturing.set(false);
         Ok(())
     }
 
-    /// Gives a command to every worker, and waits until all have done it.
-    async fn all(&self, make: &dyn Fn() -> Command) -> Result<(), String> {
-        let done = |boards: Boards| boards.each().map(|board| (board.commands, board.refused_commands));
-        let before: Vec<(u64, u64)> = done(self.boards).collect();
-        {
-            let mut hands = self.hands.borrow_mut();
-            if hands.iter().any(|hand| hand.commands.len() >= COMMAND_QUEUE_LEN - 1) {
-                return Err("the last command is still under way".into());
-            }
-            for hand in hands.iter_mut() {
-                let _has_room = hand.commands.enqueue(make());
-                hand.wake.ring();
-            }
-        }
-        let looks = COMMAND_TIMEOUT.as_micros() / LOOK.as_micros();
-        for _ in 0..looks {
-            let mut pairs = done(self.boards).zip(&before);
-            if pairs.all(|((now, _), (before, _))| now > *before) {
-                let refused = done(self.boards).zip(&before).any(|((_, now), (_, before))| now > *before);
-                let answer = "the kernel does not take this filter on every interface";
-                return if refused { Err(answer.into()) } else { Ok(()) };
-            }
-            Timer::after(LOOK).await;
-        }
-        Err("a worker does not answer".into())
-    }
-
-    /// Whether frames are kept.
-    pub(crate) fn remembers(&self) -> bool {
+    /// Returns true if frames are kept.
+    pub(crate) const fn keeps_packets(&self) -> bool {
         self.kept_frames > 0
     }
 
     /// Calls `take` with the newest `limit` frames that match, oldest first.
+    ///
+    /// # Errors
+    /// A worker did not reply.
     pub(crate) async fn packets(
         &self,
         limit: usize,
         matches: impl Fn(&Frame<'_>) -> bool,
         take: impl FnMut(&Frame<'_>),
-    ) -> Result<(), String> {
-        let _turn = self.turn.lock().await;
-        // What an attempt left behind that nobody waited for.
-        self.copies().clear();
-        self.all(&|| Command::Copy(PacketMemory::new(self.kept_frames))).await?;
-        let kept = self.copies();
+    ) -> Result<(), CommandError> {
+        let mut last = self.last_command.lock().await;
+        let copies = self.send(&mut last, &|| Command::Copy(PacketMemory::new(self.kept_frames))).await?;
         let mut frames: Vec<Frame<'_>> =
-            kept.iter().flat_map(PacketMemory::frames).filter(|frame| matches(frame)).collect();
+            copies.iter().flat_map(PacketMemory::frames).filter(|frame| matches(frame)).collect();
         frames.sort_by_key(|frame| frame.at);
         let skip = frames.len().saturating_sub(limit);
         frames.iter().skip(skip).for_each(take);
         Ok(())
     }
 
-    fn copies(&self) -> Vec<PacketMemory> {
-        self.hands.borrow_mut().iter_mut().filter_map(|hand| hand.copies.dequeue()).collect()
+    /// Sends a command to every worker and waits for all replies; gives the copies of packets in them.
+    async fn send(
+        &self,
+        last: &mut u32,
+        make: &dyn Fn() -> Command,
+    ) -> Result<Vec<PacketMemory>, CommandError> {
+        *last = last.wrapping_add(1);
+        let number = *last;
+        {
+            let mut handles = self.handles.borrow_mut();
+            if handles.iter().any(|handle| handle.commands.len() >= COMMAND_QUEUE_LEN - 1) {
+                return Err(CommandError::QueueFull);
+            }
+            for handle in handles.iter_mut() {
+                let command = NumberedCommand { number, command: make() };
+                let _has_room = handle.commands.enqueue(command);
+                handle.wake.notify();
+            }
+        }
+        let timeout = async {
+            Timer::after(COMMAND_TIMEOUT).await;
+            Err(CommandError::Timeout)
+        };
+        future::or(self.replies(number), timeout).await
+    }
+
+    /// Waits for the reply of every worker to command `number`. Late replies to earlier commands are dropped.
+    async fn replies(&self, number: u32) -> Result<Vec<PacketMemory>, CommandError> {
+        // Registered for this command only, so that nothing has to be registered before the executor runs.
+        let event = Async::new(self.reply_event.clone()).map_err(CommandError::Event)?;
+        let mut missing = self.handles.borrow().len();
+        let (mut copies, mut rejected) = (Vec::new(), None);
+        loop {
+            // Cleared before the queues are read: a reply that comes later signals again.
+            self.reply_event.clear();
+            for handle in self.handles.borrow_mut().iter_mut() {
+                while let Some(reply) = handle.replies.dequeue() {
+                    if reply.number != number {
+                        continue;
+                    }
+                    missing -= 1;
+                    match reply.outcome {
+                        Ok(copy) => copies.extend(copy),
+                        Err(error) => rejected = Some(error),
+                    }
+                }
+            }
+            if missing == 0 {
+                return rejected.map_or(Ok(copies), |rejected| Err(CommandError::Rejected(rejected)));
+            }
+            event.readable().await.map_err(CommandError::Event)?;
+        }
     }
 }
 
-/// Whether a frame that was kept matches; of a link type without a program, none does.
+/// Returns true if a kept frame matches the program of its link type; false if there is none.
 pub(crate) fn matches(programs: &[(sentinel_units::LinkType, Program)], frame: &Frame<'_>) -> bool {
     let packet = Packet { bytes: frame.bytes, wire_len: frame.wire_len, vlan: frame.vlan };
     programs.iter().any(|(link, program)| *link == frame.link && program.matches(&packet))
+}
+
+#[cfg(test)]
+mod tests {
+    use heapless::spsc::Queue;
+    use sentinel_capture::ring::OpenError;
+
+    use super::*;
+    use crate::worker::command::REPLY_QUEUE_LEN;
+    use crate::worker::snapshot::SnapshotCell;
+
+    /// Worker thread of a test: replies to each command with what `reply` makes of its number.
+    fn workers(replies: Vec<fn(u32) -> Vec<Reply>>) -> Workers {
+        static CELLS: [SnapshotCell; 2] = [const { SnapshotCell::new() }; 2];
+        let reply_event = EventFd::new().unwrap();
+        let mut handles = Vec::new();
+        for reply in replies {
+            let commands: &'static mut Queue<NumberedCommand, COMMAND_QUEUE_LEN> = Box::leak(Box::default());
+            let queue: &'static mut Queue<Reply, REPLY_QUEUE_LEN> = Box::leak(Box::default());
+            let ((commands, mut incoming), (mut outgoing, replies)) = (commands.split(), queue.split());
+            let event = reply_event.clone();
+            std::thread::spawn(move || {
+                loop {
+                    if let Some(command) = incoming.dequeue() {
+                        for reply in reply(command.number) {
+                            outgoing.enqueue(reply).map_err(drop).unwrap();
+                        }
+                        event.notify();
+                    }
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+            });
+            handles.push(WorkerHandle { commands, replies, wake: EventFd::new().unwrap() });
+        }
+        Workers::new(SnapshotCells(&CELLS), handles, reply_event, 1, FilterAccounting::new(Vec::new()))
+    }
+
+    fn done(number: u32) -> Vec<Reply> {
+        vec![Reply { number, outcome: Ok(Some(PacketMemory::new(1))) }]
+    }
+
+    #[test]
+    fn a_command_is_done_once_every_worker_has_replied() {
+        let workers = workers(vec![done, done]);
+        for _ in 0..20 {
+            smol::block_on(workers.packets(1, |_| true, |_| {})).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_late_reply_does_not_stand_for_a_later_command() {
+        let stale = |number: u32| vec![Reply { number: number.wrapping_sub(1), outcome: Ok(None) }];
+        let workers = workers(vec![done, stale]);
+        let error = smol::block_on(workers.close()).unwrap_err();
+        assert_eq!(error.to_string(), "a worker has not replied within 2 s");
+        assert!(workers.is_capturing(), "unchanged");
+    }
+
+    #[test]
+    fn a_refusal_of_the_kernel_names_interface_and_cause() {
+        let refused = |number: u32| {
+            let error = OpenError::System { call: "SO_ATTACH_FILTER", errno: rustix::io::Errno::NOMEM };
+            vec![Reply { number, outcome: Err(FilterRejected { interface: "br-lan".into(), error }) }]
+        };
+        let workers = workers(vec![refused, done]);
+        let error = smol::block_on(workers.close()).unwrap_err().to_string();
+        assert!(error.contains("interface 'br-lan': SO_ATTACH_FILTER: "), "{error}");
+        assert!(error.contains("optmem_max"), "{error}");
+    }
 }

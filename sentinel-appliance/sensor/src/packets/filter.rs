@@ -1,18 +1,17 @@
-//! Which packets are wanted: an expression in tcpdump's language and simple filters, compiled once for each link type.
+//! Packet filter: an expression in tcpdump's language and simple filters, compiled once for each link type.
 
 use std::net::IpAddr;
 
 use sentinel_capture::Frame;
-use sentinel_filter::{Packet, Program, Protocol, SimpleFilter, Target};
+use sentinel_filter::{ExpressionError, Packet, Program, Protocol, SimpleFilter, Target};
 use sentinel_units::{LinkType, Port};
 
-use crate::commands::filter::explain;
 use crate::terminal::failure::Failure;
 
-/// Most bytes that a frame may have; a filter that matches returns it.
+/// Return value of a filter that matches: the most bytes that a frame can have.
 const SNAP_BYTES: u32 = 262_144;
 
-/// Both kinds of filter. A frame must pass both.
+/// Expression and simple filter. A frame must match both.
 #[derive(Debug)]
 pub(crate) struct PacketFilter {
     expression: String,
@@ -21,17 +20,17 @@ pub(crate) struct PacketFilter {
 }
 
 impl PacketFilter {
-    /// An empty expression and a default simple filter let everything pass.
+    /// An empty expression and a default simple filter match everything.
     pub(crate) const fn new(expression: String, simple: SimpleFilter) -> Self {
         Self { expression, simple, compiled: Vec::new() }
     }
 
-    /// Whether everything passes.
+    /// Returns true if every frame matches.
     pub(crate) fn is_empty(&self) -> bool {
         self.simple == SimpleFilter::default() && self.expression.is_empty()
     }
 
-    /// The program for frames of one link type, to be run by `target`.
+    /// Compiles the program for frames of one link type, to be run by `target`.
     pub(crate) fn compile(&self, target: Target, link: LinkType) -> Result<Program, Failure> {
         let expression = sentinel_filter::compile_for(target, &self.expression, link, SNAP_BYTES)
             .map_err(|error| Failure::other(explain(&self.expression, &error)))?;
@@ -42,7 +41,7 @@ impl PacketFilter {
         expression.and(&simple).map_err(|error| Failure::new(format!("filter: {error}")))
     }
 
-    /// Whether a frame of a file passes.
+    /// Returns true if a frame of a file matches.
     pub(crate) fn passes(&mut self, frame: &Frame<'_>) -> Result<bool, Failure> {
         if self.is_empty() {
             return Ok(true);
@@ -59,20 +58,42 @@ impl PacketFilter {
     }
 }
 
-/// `--protocol NAME`.
-pub(crate) fn protocol(text: &str) -> Result<Protocol, String> {
+/// Message for an expression error, with the expression and a mark below the column.
+pub(crate) fn explain(expression: &str, error: &ExpressionError) -> String {
+    format!("filter: {error}\n    {expression}\n    {:>column$}", "^", column = error.column)
+}
+
+/// Parses `--protocol NAME`.
+pub(crate) fn protocol(text: &str) -> Result<Protocol, Failure> {
     text.parse().map_err(|_| {
         let names: Vec<&str> = Protocol::all().map(Protocol::name).collect();
-        format!("protocol '{text}' is not one of {}", names.join(", "))
+        Failure::usage(format!("protocol '{text}' is not one of {}", names.join(", ")))
     })
 }
 
-/// `--ip ADDRESS`.
-pub(crate) fn address(text: &str) -> Result<IpAddr, String> {
-    text.parse().map_err(|_| format!("'{text}' is not an IPv4 or IPv6 address"))
+/// Parses `--ip ADDRESS`.
+pub(crate) fn address(text: &str) -> Result<IpAddr, Failure> {
+    text.parse().map_err(|_| Failure::usage(format!("'{text}' is not an IPv4 or IPv6 address")))
 }
 
-/// `--port NUMBER`.
-pub(crate) fn port(text: &str) -> Result<Port, String> {
-    text.parse().map(Port).map_err(|_| format!("port '{text}' is not a number from 0 to 65535"))
+/// Parses `--port NUMBER`.
+pub(crate) fn port(text: &str) -> Result<Port, Failure> {
+    text.parse()
+        .map(Port)
+        .map_err(|_| Failure::usage(format!("port '{text}' is not a number from 0 to 65535")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mark_is_below_the_column() {
+        let expression = "tcp port";
+        let error = sentinel_filter::compile(expression, LinkType::ETHERNET, 0).unwrap_err();
+        let text = explain(expression, &error);
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 3);
+        assert_eq!(lines[2].find('^'), Some(4 + error.column - 1));
+    }
 }

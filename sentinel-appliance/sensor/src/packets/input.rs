@@ -1,4 +1,4 @@
-//! The bytes of a capture file, from a file or a pipe, until somebody says stop.
+//! Input of a capture file, from a file or a pipe, that a signal ends.
 
 use std::cell::{Cell, RefCell};
 use std::fs::File;
@@ -9,43 +9,43 @@ use std::rc::Rc;
 
 use rustix::event::{PollFd, PollFlags};
 
-use crate::packets::pipeline::Packets;
+use crate::packets::pipeline::PacketPipeline;
 use crate::system::signals::{Interrupt, poll};
 use crate::terminal::failure::Failure;
 
-/// A source of bytes. While it waits, what is ready goes out; a signal ends it.
+/// Reader of a file or pipe. While it waits for a pipe, the output is flushed; a signal is the end of the input.
 pub(crate) struct PacketInput {
     file: File,
     interrupt: Rc<Interrupt>,
-    packets: Rc<RefCell<Packets>>,
+    packets: Rc<RefCell<PacketPipeline>>,
     stopped: Rc<Cell<bool>>,
-    /// Reads of a regular file, which never waits, before it is asked again whether a signal came.
-    patience: u8,
+    /// Reads left before the next check for a signal; only of a regular file, which never blocks.
+    reads_before_poll: u8,
     is_file: bool,
 }
 
-/// As many reads take about a millisecond.
-const PATIENCE: u8 = 32;
+/// Reads of a regular file between two checks for a signal: about a millisecond.
+const READS_BEFORE_POLL: u8 = 32;
 
 impl PacketInput {
-    /// Reads `file`; `stopped` tells later whether a signal came.
+    /// Reads `file`; sets `stopped` if a signal ended the input.
     pub(crate) fn new(
         file: File,
         interrupt: Rc<Interrupt>,
-        packets: Rc<RefCell<Packets>>,
+        packets: Rc<RefCell<PacketPipeline>>,
         stopped: Rc<Cell<bool>>,
     ) -> Self {
         let is_file = file.metadata().is_ok_and(|about| about.is_file());
-        Self { file, interrupt, packets, stopped, patience: 0, is_file }
+        Self { file, interrupt, packets, stopped, reads_before_poll: 0, is_file }
     }
 
-    /// Bytes of a regular file; `None` of a pipe.
+    /// Length of a regular file; `None` for a pipe.
     pub(crate) fn length(&self) -> Option<u64> {
         self.file.metadata().ok().filter(std::fs::Metadata::is_file).map(|about| about.len())
     }
 }
 
-/// What to call the source in messages.
+/// Name of the input in messages.
 pub(crate) fn name(path: &Path) -> String {
     if is_standard_input(path) { "standard input".to_owned() } else { path.display().to_string() }
 }
@@ -59,7 +59,7 @@ pub(crate) fn open(path: &Path) -> Result<File, Failure> {
     open_file(path).map_err(|error| Failure::new(format!("{}: {error}", name(path))))
 }
 
-/// Standard input without the buffer of the standard library, which would hide from poll what it holds.
+/// Opens standard input without the buffer of the standard library: `poll` does not see bytes in that buffer.
 fn open_file(path: &Path) -> io::Result<File> {
     if is_standard_input(path) {
         return Ok(File::from(io::stdin().as_fd().try_clone_to_owned()?));
@@ -73,16 +73,16 @@ fn open_file(path: &Path) -> io::Result<File> {
 
 impl Read for PacketInput {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.is_file && self.patience > 0 {
-            self.patience -= 1;
+        if self.is_file && self.reads_before_poll > 0 {
+            self.reads_before_poll -= 1;
             return self.file.read(buffer);
         }
-        self.patience = PATIENCE;
-        let mut patience = Some(std::time::Duration::ZERO);
+        self.reads_before_poll = READS_BEFORE_POLL;
+        let mut timeout = Some(std::time::Duration::ZERO);
         loop {
             let mut entries =
                 [PollFd::new(&*self.interrupt, PollFlags::IN), PollFd::new(&self.file, PollFlags::IN)];
-            match poll(&mut entries, patience) {
+            match poll(&mut entries, timeout) {
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -94,9 +94,9 @@ impl Read for PacketInput {
             if input {
                 return self.file.read(buffer);
             }
-            // A failure to write is seen again with the next packet.
+            // A write that fails is reported with the next packet.
             let _unwritten = self.packets.borrow_mut().flush();
-            patience = None;
+            timeout = None;
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What `read`, `capture` and `replay` are asked to do with packets.
+//! Options of `read`, `capture` and `replay`.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,40 +7,40 @@ use sentinel_filter::SimpleFilter;
 
 use crate::packets::save::SaveRequest;
 
-/// All of it.
+/// Options of the packet pipeline.
 #[derive(Clone, Debug)]
-pub(crate) struct Plan {
+pub(crate) struct PacketOptions {
     pub(crate) view: View,
     /// Lines in colours.
     pub(crate) colours: bool,
-    /// The bytes as well: a dump behind each line, or a field of each object.
+    /// Also the bytes: a hex dump after each line, or a field of each object.
     pub(crate) bytes: bool,
     /// Nothing on the terminal.
     pub(crate) quiet: bool,
-    /// In tcpdump's language; empty lets everything pass.
+    /// Filter in tcpdump's language; empty matches everything.
     pub(crate) expression: String,
     pub(crate) filter: SimpleFilter,
-    /// Stop after so many packets.
+    /// Packets after which to stop.
     pub(crate) count: Option<u64>,
-    /// Stop after so much time.
+    /// Time after which to stop.
     pub(crate) duration: Option<Duration>,
-    /// Look at, and save, so many bytes of each packet.
+    /// Bytes of each packet that are analysed and saved.
     pub(crate) snap_bytes: Option<u32>,
     pub(crate) save: Option<SaveRequest>,
-    /// Directory of the results.
+    /// Directory for results.
     pub(crate) results: Option<PathBuf>,
-    /// Sums at the end; while capturing also after each such time, if it is not zero.
+    /// Statistics at the end; while capturing also after each such interval, if it is not zero.
     pub(crate) statistics: Option<Duration>,
 }
 
-impl Plan {
+impl PacketOptions {
     /// `, filter: EXPRESSION` for the log, if there is one.
     pub(crate) fn filter_text(&self) -> String {
         if self.expression.is_empty() { String::new() } else { format!(", filter: {}", self.expression) }
     }
 }
 
-/// What goes to standard output.
+/// View on standard output.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum View {
     /// A line for each packet.
@@ -53,21 +53,21 @@ pub(crate) enum View {
     AlertText,
     /// Protocol records as NDJSON.
     Records,
-    /// Conversations as NDJSON.
+    /// Flows as NDJSON.
     Flows,
     /// The number of packets.
     CountOnly,
-    /// Nothing but statistics: the packets are saved or summed up.
+    /// Nothing but statistics: the packets are saved or counted.
     Nothing,
 }
 
 impl View {
-    /// Whether it comes from the analysis.
+    /// Returns true if the view needs the detectors.
     pub(crate) fn has_alerts(self) -> bool {
         matches!(self, Self::Alerts | Self::AlertText)
     }
 
-    /// Whether people read it, who want a summary as well.
+    /// Returns true for views for people, which end with a summary.
     pub(crate) fn is_for_people(self) -> bool {
         matches!(self, Self::Lines | Self::AlertText | Self::Nothing)
     }

@@ -1,7 +1,8 @@
-//! What is done with the packets that are wanted, from files and live alike.
+//! Packet pipeline: filtered packets to views, capture files, results and statistics, from files and live alike.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
+use std::ops::ControlFlow;
 
 use sentinel_alert::Alert;
 use sentinel_capture::Frame;
@@ -10,50 +11,43 @@ use sentinel_track::hash::HashKey;
 use sentinel_units::{LinkType, Prefix, Timestamp};
 
 use crate::packets::flows::FlowView;
-use crate::packets::options::{Plan, View};
+use crate::packets::options::{PacketOptions, View};
 use crate::packets::record::RecordView;
 use crate::packets::results::Results;
 use crate::packets::save::{Save, Saved};
 use crate::packets::show::statistics::Statistics;
 use crate::packets::show::{Facts, hex, json, line};
-use crate::packets::totals::{Source, Totals};
+use crate::packets::totals::{PacketSource, Totals};
 use crate::settings::Settings;
 use crate::system::clock;
 use crate::terminal::failure::Failure;
 use crate::terminal::output::Output;
-use crate::worker::analyser::{Analyser, Tuning};
+use crate::worker::analyser::{Analyser, LiveConfig};
 
-/// Whether more packets are wanted.
+/// Only action on packets, if it takes frames of a file without filter, limits or further outputs.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Step {
-    Continue,
-    Stop,
-}
-
-/// The one thing that is done with packets, if it is one that takes frames of a file as they come.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Shortcut {
+enum BulkAction {
     Analyse,
     Count,
 }
 
-/// What [`Packets::take_file`] came to.
+/// Result of [`PacketPipeline::bulk_read`].
 #[derive(Debug, Default)]
-pub(crate) struct Straight {
-    /// Frames taken.
+pub(crate) struct BulkRead {
+    /// Frames read.
     pub(crate) frames: u64,
-    /// The file has no more of them.
+    /// The file has no more frames.
     pub(crate) is_over: bool,
-    /// Or it is damaged here.
+    /// Damage of the file at this place.
     pub(crate) error: Option<FileError>,
-    /// A link type that was left out.
+    /// Link type of frames that were skipped.
     pub(crate) unsupported: Option<LinkType>,
 }
 
-/// The packets that are wanted, one after the other.
-pub(crate) struct Packets {
-    plan: Plan,
-    shortcut: Option<Shortcut>,
+/// Views, files and statistics that every packet is given to.
+pub(crate) struct PacketPipeline {
+    options: PacketOptions,
+    bulk_action: Option<BulkAction>,
     analyser: Option<Analyser>,
     flows: Option<FlowView>,
     records: Option<RecordView>,
@@ -61,52 +55,52 @@ pub(crate) struct Packets {
     save: Option<Save>,
     results: Option<Results>,
     statistics: Option<Statistics>,
-    /// Names of live interfaces, by the number in their frames.
+    /// Names of live interfaces, indexed by the number in their frames.
     interfaces: Vec<String>,
-    /// What packets will begin with, if there is a source of them.
+    /// Link type of the input, once it is known.
     link: Option<LinkType>,
     count: u64,
     alerts: u64,
 }
 
-impl Packets {
-    /// Opens what the plan asks for. `interfaces` and the networks that they are in are those of a live capture.
+impl PacketPipeline {
+    /// Opens the outputs of `options`. `interfaces` and their `networks` are those of a live capture.
     pub(crate) fn new(
-        plan: &Plan,
+        options: &PacketOptions,
         settings: &Settings,
         seed: u64,
         interfaces: Vec<String>,
         networks: &[Prefix],
     ) -> Result<Self, Failure> {
-        let analyser = if plan.view.has_alerts() {
+        let analyser = if options.view.has_alerts() {
             let listed = crate::settings::suspicious_ports::load(settings.suspicious_ports_file.as_deref())
-                .map_err(Failure::other)?;
-            let tuning = Tuning::new(settings, networks, listed);
-            Some(Analyser::new(settings.memory_kib, HashKey::new(seed), &tuning))
+                .map_err(Failure::new)?;
+            let live_config = LiveConfig::new(settings, networks, listed);
+            Some(Analyser::new(settings.memory_kib, HashKey::new(seed), &live_config))
         } else {
             None
         };
-        let records = (plan.view == View::Records).then(|| RecordView::new(seed));
-        let flows = (plan.view == View::Flows).then(|| FlowView::new(settings.flow_entries, seed));
-        let results = match &plan.results {
+        let records = (options.view == View::Records).then(|| RecordView::new(seed));
+        let flows = (options.view == View::Flows).then(|| FlowView::new(settings.flow_entries, seed));
+        let results = match &options.results {
             Some(directory) => Some(Results::open(directory, clock::wall())?),
             None => None,
         };
-        let save = plan.save.clone().map(|request| Save::new(request, interfaces.clone()));
-        let statistics = plan.statistics.map(|_| Statistics::default());
-        let is_bare = plan.count.is_none()
-            && plan.snap_bytes.is_none()
+        let save = options.save.clone().map(|request| Save::new(request, interfaces.clone()));
+        let statistics = options.statistics.map(|_| Statistics::default());
+        let is_bare = options.count.is_none()
+            && options.snap_bytes.is_none()
             && save.is_none()
             && results.is_none()
             && statistics.is_none();
-        let shortcut = match plan.view {
-            View::Alerts | View::AlertText if is_bare => Some(Shortcut::Analyse),
-            View::CountOnly if is_bare => Some(Shortcut::Count),
+        let bulk_action = match options.view {
+            View::Alerts | View::AlertText if is_bare => Some(BulkAction::Analyse),
+            View::CountOnly if is_bare => Some(BulkAction::Count),
             _ => None,
         };
         Ok(Self {
-            plan: plan.clone(),
-            shortcut,
+            options: options.clone(),
+            bulk_action,
             analyser,
             flows,
             records,
@@ -126,12 +120,12 @@ impl Packets {
         self.count
     }
 
-    /// There is a source of packets: a file to save them in will be made even if none comes.
+    /// Sets the link type of the input: a capture file is then created even if no packet comes.
     pub(crate) const fn announce(&mut self, link: LinkType) {
         self.link = Some(link);
     }
 
-    /// The first output file, so that it is there even if no packet comes.
+    /// Creates the first capture file, so that it is there even if no packet comes.
     pub(crate) fn begin(&mut self, link: LinkType, what: &str) -> Result<(), Failure> {
         let now = clock::wall();
         if let Some(save) = &mut self.save {
@@ -141,105 +135,105 @@ impl Packets {
         self.log(what)
     }
 
-    /// Whether [`Self::take_file`] does all that is wanted.
-    pub(crate) const fn have_shortcut(&self) -> bool {
-        self.shortcut.is_some()
+    /// Returns true if [`Self::bulk_read`] does everything that the options ask for.
+    pub(crate) const fn can_bulk_read(&self) -> bool {
+        self.bulk_action.is_some()
     }
 
-    /// Takes at most `most` frames of a file the shortest way.
-    pub(crate) fn take_file(&mut self, reader: &mut Reader<'_>, most: u64) -> Result<Straight, Failure> {
-        if self.shortcut == Some(Shortcut::Analyse) {
+    /// Reads at most `most` frames of a file without the checks of [`Self::packet`].
+    pub(crate) fn bulk_read(&mut self, reader: &mut Reader<'_>, most: u64) -> Result<BulkRead, Failure> {
+        if self.bulk_action == Some(BulkAction::Analyse) {
             self.analyse_file(reader, most)
         } else {
             self.count_file(reader, most)
         }
     }
 
-    fn count_file(&mut self, reader: &mut Reader<'_>, most: u64) -> Result<Straight, Failure> {
-        let mut straight = Straight::default();
-        while straight.frames < most {
+    fn count_file(&mut self, reader: &mut Reader<'_>, most: u64) -> Result<BulkRead, Failure> {
+        let mut bulk = BulkRead::default();
+        while bulk.frames < most {
             match reader.next() {
-                Ok(Some(_)) => straight.frames += 1,
-                Ok(None) => straight.is_over = true,
-                Err(error) => straight.error = Some(error),
+                Ok(Some(_)) => bulk.frames += 1,
+                Ok(None) => bulk.is_over = true,
+                Err(error) => bulk.error = Some(error),
             }
-            if straight.is_over || straight.error.is_some() {
+            if bulk.is_over || bulk.error.is_some() {
                 break;
             }
         }
-        self.count += straight.frames;
-        Ok(straight)
+        self.count += bulk.frames;
+        Ok(bulk)
     }
 
-    /// A loop of its own: handed to a common one, what is done with a frame would be called for each, in 8 instructions.
-    fn analyse_file(&mut self, reader: &mut Reader<'_>, most: u64) -> Result<Straight, Failure> {
-        let mut straight = Straight::default();
+    /// A loop of its own: as a closure of a shared loop, the work on a frame would be a call, which costs 8 instructions each.
+    fn analyse_file(&mut self, reader: &mut Reader<'_>, most: u64) -> Result<BulkRead, Failure> {
+        let mut bulk = BulkRead::default();
         self.analyse(|analyser, raise| {
-            while straight.frames < most {
+            while bulk.frames < most {
                 match reader.next() {
                     Ok(Some(frame)) => {
-                        straight.frames += 1;
+                        bulk.frames += 1;
                         if frame.link != LinkType::ETHERNET && !frame.link.is_supported() {
-                            straight.unsupported = Some(frame.link);
+                            bulk.unsupported = Some(frame.link);
                         }
                         analyser.frame(&frame, raise);
                     }
-                    Ok(None) => straight.is_over = true,
-                    Err(error) => straight.error = Some(error),
+                    Ok(None) => bulk.is_over = true,
+                    Err(error) => bulk.error = Some(error),
                 }
-                if straight.is_over || straight.error.is_some() {
+                if bulk.is_over || bulk.error.is_some() {
                     return;
                 }
             }
         })?;
         self.count = self.analyser.as_ref().map_or(0, |analyser| analyser.counts().analysed);
-        Ok(straight)
+        Ok(bulk)
     }
 
-    /// Takes in one packet.
-    pub(crate) fn packet(&mut self, frame: &Frame<'_>) -> Result<Step, Failure> {
-        if self.shortcut == Some(Shortcut::Analyse) {
+    /// Processes one packet; `Break` if no more are wanted.
+    pub(crate) fn packet(&mut self, frame: &Frame<'_>) -> Result<ControlFlow<()>, Failure> {
+        if self.bulk_action == Some(BulkAction::Analyse) {
             self.count += 1;
             self.analyse(|analyser, raise| analyser.frame(frame, raise))?;
-            return Ok(Step::Continue);
+            return Ok(ControlFlow::Continue(()));
         }
         let frame = &self.cut(frame);
         if let Some(save) = &mut self.save
             && save.write(frame)? == Saved::AllFilesFull
         {
-            return Ok(Step::Stop);
+            return Ok(ControlFlow::Break(()));
         }
         self.count += 1;
         self.show(frame)?;
-        let is_last = self.plan.count.is_some_and(|most| self.count >= most);
-        Ok(if is_last { Step::Stop } else { Step::Continue })
+        let is_last = self.options.count.is_some_and(|most| self.count >= most);
+        Ok(if is_last { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     }
 
     fn cut<'f>(&self, frame: &Frame<'f>) -> Frame<'f> {
-        let most = self.plan.snap_bytes.and_then(|most| usize::try_from(most).ok());
+        let most = self.options.snap_bytes.and_then(|most| usize::try_from(most).ok());
         let bytes = most.and_then(|most| frame.bytes.get(..most)).unwrap_or(frame.bytes);
         Frame { bytes, ..*frame }
     }
 
     fn show(&mut self, frame: &Frame<'_>) -> Result<(), Failure> {
-        let is_shown = !self.plan.quiet;
-        match self.plan.view {
+        let is_published = !self.options.quiet;
+        match self.options.view {
             View::Alerts | View::AlertText => {
                 self.analyse(|analyser, raise| analyser.frame(frame, raise))?;
             }
-            View::Records if is_shown => {
+            View::Records if is_published => {
                 if let Some(records) = &mut self.records {
                     records.frame(frame, &mut self.output)?;
                 }
             }
-            View::Flows if is_shown => {
+            View::Flows if is_published => {
                 if let Some(flows) = &mut self.flows {
                     flows.frame(frame, &mut self.output)?;
                 }
             }
             _ => {}
         }
-        let has_facts = is_shown && matches!(self.plan.view, View::Lines | View::Json);
+        let has_facts = is_published && matches!(self.options.view, View::Lines | View::Json);
         if !has_facts && self.results.is_none() && self.statistics.is_none() {
             return Ok(());
         }
@@ -257,7 +251,7 @@ impl Packets {
     }
 
     fn show_facts(&mut self, frame: &Frame<'_>, facts: &Facts<'_>) -> Result<(), Failure> {
-        let Plan { view, colours, bytes, .. } = self.plan;
+        let PacketOptions { view, colours, bytes, .. } = self.options;
         let interface = self.interfaces.get(usize::from(frame.interface)).map(String::as_str);
         let (number, several) = (self.count, self.interfaces.len() > 1);
         self.output.line(|out| {
@@ -272,7 +266,7 @@ impl Packets {
         })
     }
 
-    /// Lets time pass while nothing comes.
+    /// Advances the clock while there is no traffic.
     pub(crate) fn idle(&mut self, now: Timestamp) -> Result<(), Failure> {
         if let Some(flows) = &mut self.flows {
             flows.tick(now, &mut self.output)?;
@@ -280,14 +274,14 @@ impl Packets {
         self.analyse(|analyser, raise| analyser.tick(now, raise))
     }
 
-    /// Runs one step of the analysis and prints what it raises.
+    /// Runs one step of the detectors and prints the alerts that it raises.
     fn analyse(&mut self, step: impl FnOnce(&mut Analyser, &mut dyn FnMut(Alert))) -> Result<(), Failure> {
-        let Self { analyser: Some(analyser), plan, output, alerts, .. } = self else { return Ok(()) };
+        let Self { analyser: Some(analyser), options, output, alerts, .. } = self else { return Ok(()) };
         let mut outcome = Ok(());
         step(analyser, &mut |alert: Alert| {
             *alerts += 1;
-            let written = match plan.view {
-                _ if plan.quiet => Ok(()),
+            let written = match options.view {
+                _ if options.quiet => Ok(()),
                 View::Alerts => output.alert_json(&alert, None),
                 _ => output.alert_text(&alert),
             };
@@ -298,7 +292,7 @@ impl Packets {
         outcome
     }
 
-    /// Brings out everything that is ready.
+    /// Flushes all outputs.
     pub(crate) fn flush(&mut self) -> Result<(), Failure> {
         self.output.flush()?;
         if let Some(save) = &mut self.save {
@@ -310,7 +304,7 @@ impl Packets {
         Ok(())
     }
 
-    /// One line of statistics about the time since the last one.
+    /// Writes a line of statistics about the time since the last one.
     pub(crate) fn interval(&mut self, now: Timestamp) -> Result<(), Failure> {
         let Some(statistics) = &mut self.statistics else { return Ok(()) };
         let mut text = String::new();
@@ -318,11 +312,11 @@ impl Packets {
         self.say_statistics(&text)
     }
 
-    /// Statistics go to standard output if nothing else does, else to standard error; and to the log.
+    /// Writes statistics to standard output if nothing else goes there, else to standard error; and to the log.
     fn say_statistics(&mut self, text: &str) -> Result<(), Failure> {
-        let to_output = self.plan.view == View::Nothing
-            && self.plan.save.as_ref().is_none_or(|save| save.path.as_os_str() != "-");
-        if self.plan.quiet {
+        let to_output = self.options.view == View::Nothing
+            && self.options.save.as_ref().is_none_or(|save| save.path.as_os_str() != "-");
+        if self.options.quiet {
         } else if to_output {
             self.output.text(text)?;
             self.output.flush()?;
@@ -332,7 +326,7 @@ impl Packets {
         self.log(text)
     }
 
-    /// Adds to the log beside the results.
+    /// Appends to the log of the results.
     pub(crate) fn log(&mut self, text: &str) -> Result<(), Failure> {
         match &mut self.results {
             Some(results) => results.log(clock::wall(), text),
@@ -340,7 +334,7 @@ impl Packets {
         }
     }
 
-    /// Brings everything to its end: incidents are closed, files complete, totals said.
+    /// Ends everything: closes incidents, completes files, prints totals.
     pub(crate) fn finish(&mut self, totals: &Totals) -> Result<(), Failure> {
         self.analyse(|analyser, raise| analyser.finish(raise))?;
         if let Some(flows) = &mut self.flows {
@@ -352,7 +346,7 @@ impl Packets {
         if let (Some(save), Some(link)) = (&mut self.save, self.link) {
             save.begin(clock::wall(), link)?;
         }
-        if self.plan.view == View::CountOnly && !self.plan.quiet {
+        if self.options.view == View::CountOnly && !self.options.quiet {
             let count = self.count;
             self.output.line(|line| write!(line, "{count}"))?;
         }
@@ -364,7 +358,7 @@ impl Packets {
         }
         let summary = self.summary(totals).map_err(|_| Failure::new("formatting the summary failed"))?;
         self.log(&summary)?;
-        if !self.plan.quiet && (totals.source == Source::Live || self.plan.view.is_for_people()) {
+        if !self.options.quiet && (totals.source == PacketSource::Live || self.options.view.is_for_people()) {
             say(&summary);
         }
         Ok(())
@@ -377,7 +371,7 @@ impl Packets {
             let counts = analyser.counts();
             writeln!(text, "{} packets analysed", counts.analysed)?;
             writeln!(text, "{} packets malformed", counts.malformed)?;
-            writeln!(text, "{} packets cut short", counts.truncated)?;
+            writeln!(text, "{} packets truncated", counts.truncated)?;
             writeln!(text, "{} alert messages", self.alerts)?;
         }
         if let Some(results) = &self.results {
@@ -387,7 +381,7 @@ impl Packets {
     }
 }
 
-/// Lines on standard error, which nobody needs to read.
+/// Writes lines to standard error; a closed one is ignored.
 pub(crate) fn say(text: &str) {
     let _nobody_listens = std::io::stderr().write_all(text.as_bytes());
 }

@@ -9,7 +9,7 @@ use sentinel_track::hash::HashKey;
 use sentinel_track::reassembly::{MAX_MESSAGE_LEN, Message, StreamStorage, Streams};
 use sentinel_units::Timestamp;
 
-use crate::packets::decapsulate::{Found, OnDemand, Unfold};
+use crate::packets::decapsulate::{Decapsulator, Extracted, LazyAllocator};
 use crate::packets::fields::{Application, Payload, RecordWriter};
 use crate::terminal::failure::Failure;
 use crate::terminal::output::Output;
@@ -21,17 +21,17 @@ const CHUNKS: usize = 2048;
 
 /// Puts messages together and prints their records.
 pub(crate) struct RecordView {
-    unfold: Unfold,
+    unfold: Decapsulator,
     streams: Streams<'static>,
     key: HashKey,
 }
 
 impl RecordView {
-    /// Allocates 3 MiB for streams, and the memory of [`Unfold`].
+    /// Allocates 3 MiB for streams, and the memory of [`Decapsulator`].
     pub(crate) fn new(seed: u64) -> Self {
         let key = HashKey::new(seed);
-        let storage = StreamStorage::allocate(STREAMS, CHUNKS, MAX_MESSAGE_LEN, &mut OnDemand);
-        Self { unfold: Unfold::new(key.clone()), streams: Streams::new(storage), key }
+        let storage = StreamStorage::allocate(STREAMS, CHUNKS, MAX_MESSAGE_LEN, &mut LazyAllocator);
+        Self { unfold: Decapsulator::new(key.clone()), streams: Streams::new(storage), key }
     }
 
     /// Prints the messages that a frame completes.
@@ -42,7 +42,7 @@ impl RecordView {
         let Self { unfold, streams, key } = self;
         let mut outcome = Ok(());
         unfold.frame(frame, &mut |found| {
-            let (Found::Packet(packet) | Found::Reassembled(packet, _)) = found else { return };
+            let (Extracted::Packet(packet) | Extracted::Reassembled(packet, _)) = found else { return };
             if outcome.is_ok() {
                 outcome = read(packet, frame.at, streams, key, output);
             }

@@ -1,4 +1,4 @@
-//! `-o DIR`: a file with what each packet says, and a log of what was done.
+//! `-o DIR`: a file that describes each packet, and a log of the run.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
@@ -10,12 +10,12 @@ use crate::packets::show::{Facts, line};
 use crate::terminal::calendar;
 use crate::terminal::failure::Failure;
 
-/// Stands behind every packet.
+/// Line after every packet.
 const SEPARATOR: &str = "--------------------------------------------------------------------------------";
-/// Files of one second; more than that, and something is wrong.
+/// Files that may begin within one second.
 const MAX_PER_SECOND: u32 = 100;
 
-/// Both files.
+/// File of the packets, and the log.
 pub(crate) struct Results {
     path: PathBuf,
     packets: BufWriter<File>,
@@ -24,7 +24,7 @@ pub(crate) struct Results {
 }
 
 impl Results {
-    /// Makes the directory, `sentinel_results_YYYYMMDD_HHMMSS.txt` in it, and opens `sentinel.log` at its end.
+    /// Creates the directory and `sentinel_results_YYYYMMDD_HHMMSS.txt` in it, and opens `sentinel.log` for appending.
     pub(crate) fn open(directory: &Path, now: Timestamp) -> Result<Self, Failure> {
         let name = |path: &Path, error: io::Error| Failure::new(format!("{}: {error}", path.display()));
         fs::create_dir_all(directory).map_err(|error| name(directory, error))?;
@@ -35,14 +35,14 @@ impl Results {
         Ok(Self { path, packets: BufWriter::new(packets), log, text: String::new() })
     }
 
-    /// Adds a packet.
+    /// Appends a packet.
     pub(crate) fn packet(&mut self, at: Timestamp, facts: &Facts<'_>) -> Result<(), Failure> {
         self.text.clear();
         describe(at, facts, &mut self.text).map_err(|_| Failure::new("formatting a packet failed"))?;
         self.packets.write_all(self.text.as_bytes()).map_err(|error| failure(&self.path, &error))
     }
 
-    /// Adds lines to the log, each with the time.
+    /// Appends lines to the log, each with the time.
     pub(crate) fn log(&mut self, now: Timestamp, text: &str) -> Result<(), Failure> {
         let mut lines = String::new();
         for entry in text.lines() {
@@ -52,12 +52,12 @@ impl Results {
         self.log.write_all(lines.as_bytes()).map_err(|error| Failure::new(format!("sentinel.log: {error}")))
     }
 
-    /// Brings everything out.
+    /// Writes the buffers.
     pub(crate) fn flush(&mut self) -> Result<(), Failure> {
         self.packets.flush().map_err(|error| failure(&self.path, &error))
     }
 
-    /// The file of the packets.
+    /// Path of the file of the packets.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }

@@ -1,4 +1,4 @@
-//! `-w FILE`: packets into capture files, with rotation by size and time as tcpdump does it.
+//! `-w FILE`: capture files, with the rotation by size and time of tcpdump.
 
 use std::fs::File;
 use std::io::{self, BufWriter};
@@ -14,33 +14,33 @@ use sentinel_units::{LinkType, Timestamp};
 use crate::terminal::calendar;
 use crate::terminal::failure::Failure;
 
-/// What to write, and when to begin another file.
+/// Path, format and rotation of capture files.
 #[derive(Clone, Debug)]
 pub(crate) struct SaveRequest {
-    /// `-` is standard output. With `rotate_after`, a pattern of dates.
+    /// `-` is standard output. With `rotate_after`, a pattern of `strftime(3)`.
     pub(crate) path: PathBuf,
     pub(crate) kind: FileKind,
     /// `-C`: another file once this one is larger.
     pub(crate) rotate_bytes: Option<u64>,
-    /// `-G`: another file after so much time.
+    /// `-G`: another file after this time.
     pub(crate) rotate_after: Option<Duration>,
-    /// `-W`: how many files; with `rotate_bytes` the first is then overwritten, without it that is the end.
+    /// `-W`: number of files; with `rotate_bytes` the first is overwritten after the last, without it the capture ends.
     pub(crate) files: Option<u64>,
-    /// Longest frame; [`MAX_FRAME`](sentinel_capture::file::MAX_FRAME) if they are whole.
+    /// Longest frame; [`MAX_FRAME`](sentinel_capture::file::MAX_FRAME) if frames are not cut.
     pub(crate) snap_bytes: u32,
 }
 
-/// The file that is being written, and how to name the next.
+/// Capture file that is being written, and the naming of the next.
 pub(crate) struct Save {
     request: SaveRequest,
-    /// Names of live interfaces, by the number in their frames.
+    /// Names of live interfaces, indexed by the number in their frames.
     interfaces: Vec<String>,
     writer: Option<Writer>,
-    /// When the files of this name began.
+    /// Time at which the files of this name began.
     began: Timestamp,
-    /// Files of this name before the one that is written.
+    /// Files of this name before the current one.
     numbered: u64,
-    /// Names before the one that is written.
+    /// Names before the current one.
     named: u64,
 }
 
@@ -57,23 +57,23 @@ enum Format {
     Pcapng(PcapngWriter<BufWriter<File>>, Vec<((u16, LinkType), InterfaceId)>),
 }
 
-/// Whether more may come.
+/// Outcome of writing a packet.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Saved {
     Yes,
-    /// The packet was not written: as many files as asked for are full.
+    /// The packet was not written: the last of the files is full.
     AllFilesFull,
 }
 
 const BUFFER_BYTES: usize = 64 * 1024;
 
 impl Save {
-    /// Writes nothing yet.
+    /// Creates no file yet.
     pub(crate) fn new(request: SaveRequest, interfaces: Vec<String>) -> Self {
         Self { request, interfaces, writer: None, began: Timestamp::ZERO, numbered: 0, named: 0 }
     }
 
-    /// Begins the first file, if that was not done, so that it is there even if no packet comes.
+    /// Creates the first file, if there is none, so that it is there even if no packet comes.
     pub(crate) fn begin(&mut self, at: Timestamp, link: LinkType) -> Result<(), Failure> {
         if self.writer.is_none() {
             self.began = at;
@@ -82,7 +82,7 @@ impl Save {
         Ok(())
     }
 
-    /// Writes a frame, into another file if it is time for one.
+    /// Writes a frame, after rotation if it is due.
     pub(crate) fn write(&mut self, frame: &Frame<'_>) -> Result<Saved, Failure> {
         self.begin(frame.at, frame.link)?;
         if self.request.rotate_after.is_some_and(|after| frame.at.since(self.began) >= after) {
@@ -112,7 +112,7 @@ impl Save {
         Ok(Saved::Yes)
     }
 
-    /// Brings out what is buffered.
+    /// Writes the buffer.
     pub(crate) fn flush(&mut self) -> Result<(), Failure> {
         self.writer.as_mut().map_or(Ok(()), Writer::flush)
     }
@@ -137,12 +137,12 @@ impl Save {
         Ok(())
     }
 
-    /// The name of the file that comes now: dates filled in, then a number.
+    /// Name of the next file: the pattern with its date, then the number.
     fn name(&self) -> Result<String, Failure> {
         let pattern = self.request.path.to_str().ok_or_else(|| Failure::new("-w: the name is not UTF-8"))?;
         let mut name = String::new();
         if self.request.rotate_after.is_some() {
-            calendar::format(pattern, self.began, &mut name).map_err(Failure::usage)?;
+            calendar::format(pattern, self.began, &mut name).map_err(Failure::bad_usage)?;
         } else {
             name.push_str(pattern);
         }
@@ -156,7 +156,7 @@ impl Save {
     }
 }
 
-/// How many digits the number of the last of so many files has; none if there is only one.
+/// Digits of the largest number of `files` files; zero if there is only one.
 fn digits(files: u64) -> usize {
     let last = files.saturating_sub(1);
     if last == 0 { 0 } else { last.to_string().len() }
@@ -205,7 +205,7 @@ impl Writer {
     }
 }
 
-/// The interface that a frame came from, described in the file when its first frame comes.
+/// Interface of a frame; written to the file before its first frame.
 fn describe(
     writer: &mut PcapngWriter<BufWriter<File>>,
     known: &mut Vec<((u16, LinkType), InterfaceId)>,

@@ -1,33 +1,33 @@
-//! How many packets there were, and what became of them.
+//! Totals of a run: packets received, filtered, dropped.
 
 use std::fmt::{Result, Write};
 
-/// What became of the packets that were not handled here.
+/// Counts of packets besides those that the pipeline processed.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Totals {
-    /// Packets that there were, if that is known.
+    /// Packets that passed the kernel filter, or that the file has.
     pub(crate) received: u64,
-    /// Those that the filter refused, if they were counted.
+    /// Packets that the filter refused, if they are counted.
     pub(crate) filtered: Option<u64>,
-    /// Those for which the kernel had no room; `None` for files.
+    /// Packets that the kernel dropped because the ring was full; `None` for files.
     pub(crate) dropped: Option<u64>,
-    pub(crate) source: Source,
+    pub(crate) source: PacketSource,
 }
 
-/// Where packets come from.
+/// Origin of packets.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(crate) enum Source {
+pub(crate) enum PacketSource {
     #[default]
     File,
     Live,
 }
 
 impl Totals {
-    /// In tcpdump's words, and what it does not say; a line each. `captured` were handled.
+    /// Writes a line for each count, in tcpdump's words where it has them. `captured` packets were processed.
     pub(crate) fn write(&self, captured: u64, text: &mut String) -> Result {
         let received = match self.source {
-            Source::Live => "received by filter",
-            Source::File => "read",
+            PacketSource::Live => "received by filter",
+            PacketSource::File => "read",
         };
         let counts = [
             (Some(captured), "captured"),
@@ -52,8 +52,8 @@ mod tests {
 
     #[test]
     fn the_words_are_those_of_tcpdump() {
-        let live = Totals { received: 3, filtered: Some(7), dropped: Some(0), source: Source::Live };
-        let file = Totals { received: 2, filtered: Some(1), dropped: None, source: Source::File };
+        let live = Totals { received: 3, filtered: Some(7), dropped: Some(0), source: PacketSource::Live };
+        let file = Totals { received: 2, filtered: Some(1), dropped: None, source: PacketSource::File };
         for (totals, captured, expected) in [
             (
                 live,

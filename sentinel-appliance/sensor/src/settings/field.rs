@@ -1,15 +1,17 @@
-//! The types a setting can have: from text to value, from value to text, and what is allowed.
+//! Types of settings: text to value, value to text, and the allowed range.
 
+use std::fmt;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use sentinel_alert::Severity;
 use sentinel_detect::registry::MAX_PORTS;
-use sentinel_filter::Target;
+use sentinel_filter::{ExpressionError, Target};
 use sentinel_units::{LinkType, ParsePrefixError, Prefix, millis};
 
-/// A value of the settings with the range it must keep: the one place through which text gets in and out.
+use super::choice::Choice;
+
+/// Value of a setting with its range. All text of settings is parsed and written here.
 pub(super) enum Field<'s> {
     /// On or off.
     Switch(&'s mut bool),
@@ -27,7 +29,7 @@ pub(super) enum Field<'s> {
     Choice(&'s mut dyn Choice),
     /// An absolute path of at most so many bytes.
     Path(&'s mut PathBuf, usize),
-    /// The same, or nothing.
+    /// An absolute path of at most so many bytes, or nothing.
     OptionalPath(&'s mut Option<PathBuf>, usize),
     /// At most so many names of network interfaces.
     Interfaces(&'s mut Vec<String>, usize),
@@ -37,32 +39,86 @@ pub(super) enum Field<'s> {
     Ports(&'s mut heapless::Vec<u16, MAX_PORTS>),
 }
 
-/// One of the values given is not allowed.
+/// Value of a list, or the only one, that is not allowed.
 #[derive(Debug, Eq, PartialEq)]
 pub(super) struct Fault {
-    /// Which of the values.
+    /// Index of the value.
     pub(super) index: usize,
-    /// What is wrong with it, as the end of a sentence that starts with the value.
-    pub(super) why: String,
+    /// Reason, as the end of a sentence that starts with the value.
+    pub(super) why: FieldError,
+}
+
+/// Reason why a text is no value of a setting.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum FieldError {
+    /// Neither of the words for a switch.
+    NotASwitch,
+    /// Not all digits.
+    NotANumber,
+    /// A number outside the range.
+    OutOfRange,
+    /// None of the choices.
+    NoneOfThem,
+    /// Longer than allowed; its length in bytes.
+    TooLong(usize),
+    /// A path that does not begin with a slash.
+    NotAbsolute,
+    /// A path with a control character.
+    ControlCharacter,
+    /// A filter that does not compile.
+    Filter(ExpressionError),
+    /// Not `ADDRESS` or `ADDRESS/LENGTH`.
+    NotANetwork,
+    /// A prefix longer than this, the length of the address.
+    PrefixTooLong(u8),
+    /// The kernel takes no such name.
+    NotAnInterface,
+    /// The list has more values than this.
+    TooMany(usize),
+    /// The value is in the list already.
+    Duplicate,
+    /// The list has no value.
+    EmptyList,
+}
+
+impl fmt::Display for FieldError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotASwitch => out.write_str("is neither on nor off"),
+            Self::NotANumber => out.write_str("is not a whole number"),
+            Self::OutOfRange => out.write_str("is out of range"),
+            Self::NoneOfThem => out.write_str("is none of them"),
+            Self::TooLong(bytes) => write!(out, "has {bytes} bytes"),
+            Self::NotAbsolute => out.write_str("is not an absolute path"),
+            Self::ControlCharacter => out.write_str("holds a control character"),
+            Self::Filter(error) => write!(out, "is no filter: {error}"),
+            Self::NotANetwork => out.write_str("is not a network"),
+            Self::PrefixTooLong(longest) => write!(out, "has a length over {longest}"),
+            Self::NotAnInterface => out.write_str("cannot be the name of an interface"),
+            Self::TooMany(most) => write!(out, "is one too many after {most}"),
+            Self::Duplicate => out.write_str("is twice in the list"),
+            Self::EmptyList => out.write_str("is an empty list"),
+        }
+    }
 }
 
 impl Field<'_> {
-    /// Whether it takes several values.
+    /// Returns true if the setting takes several values.
     pub(super) const fn is_list(&self) -> bool {
         matches!(self, Self::Interfaces(..) | Self::Networks(..) | Self::Ports(..))
     }
 
-    /// Replaces the value by what `words` say; leaves it as it is on any fault.
+    /// Parses `words` and replaces the value; with any fault the old value stays.
     pub(super) fn set(&mut self, words: &[&str]) -> Result<(), Vec<Fault>> {
         if self.is_list() {
             return self.set_list(words);
         }
-        // The layers hand over one word for a setting that takes one value.
+        // The layers give one word for a setting that takes one value.
         let word = words.last().copied().unwrap_or_default();
         self.set_one(word).map_err(|why| vec![Fault { index: words.len().saturating_sub(1), why }])
     }
 
-    fn set_one(&mut self, word: &str) -> Result<(), String> {
+    fn set_one(&mut self, word: &str) -> Result<(), FieldError> {
         match self {
             Self::Switch(value) => **value = switch(word)?,
             Self::Number(value, range) => **value = number(word, range)?,
@@ -73,11 +129,7 @@ impl Field<'_> {
             Self::Expression(value, longest) => **value = expression(word, *longest)?,
             Self::Seconds(value, range) => **value = Duration::from_secs(number(word, range)?.into()),
             Self::Millis(value, range) => **value = Duration::from_millis(number(word, range)?.into()),
-            Self::Choice(value) => {
-                if !value.choose(word) {
-                    return Err("is none of them".into());
-                }
-            }
+            Self::Choice(value) => value.choose(word).map_err(|_| FieldError::NoneOfThem)?,
             Self::OptionalPath(value, _) if word.is_empty() => **value = None,
             Self::OptionalPath(value, longest) => **value = Some(path(word, *longest)?),
             Self::Path(value, longest) => **value = path(word, *longest)?,
@@ -108,7 +160,7 @@ impl Field<'_> {
         Ok(())
     }
 
-    /// The value as a file would spell it; a list has one text for each element.
+    /// Text of the value in a file; a list has one text for each element.
     pub(super) fn texts(&self) -> Vec<String> {
         let one = |text: &dyn ToString| vec![text.to_string()];
         match self {
@@ -140,7 +192,7 @@ impl Field<'_> {
         }
     }
 
-    /// What is allowed, in words, without the unit.
+    /// Allowed values in words, without the unit.
     pub(super) fn allowed(&self) -> String {
         match self {
             Self::Switch(_) => "on, off".into(),
@@ -169,224 +221,109 @@ impl Field<'_> {
     }
 }
 
-/// An enum whose values have names.
-pub(super) trait Choice {
-    /// Name of the value.
-    fn chosen(&self) -> &'static str;
-    /// Names of all values.
-    fn choices(&self) -> Vec<&'static str>;
-    /// Takes the value with this name; leaves the old one if there is none.
-    fn choose(&mut self, name: &str) -> bool;
-}
-
-macro_rules! choice {
-    ($type:ty) => {
-        impl Choice for $type {
-            fn chosen(&self) -> &'static str {
-                self.name()
-            }
-
-            fn choices(&self) -> Vec<&'static str> {
-                Self::ALL.iter().map(|value| value.name()).collect()
-            }
-
-            fn choose(&mut self, name: &str) -> bool {
-                let found = Self::ALL.into_iter().find(|value| value.name() == name);
-                *self = found.unwrap_or(*self);
-                found.is_some()
-            }
-        }
-    };
-}
-
-/// Sizes of the tables that have a name.
+/// Named sizes of the tables, in KiB.
 pub(super) const PROFILES: [(&str, u32); 3] = [("tiny", 384), ("default", 2_048), ("full", 8_192)];
-
-choice!(KernelSnap);
-choice!(Severity);
-choice!(Cipher);
-choice!(LogLevel);
-
-/// How much of a frame the kernel puts into the ring.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(crate) enum KernelSnap {
-    /// Of bulk traffic the headers, see [`sentinel_filter::content_snap`].
-    #[default]
-    Content,
-    /// Every frame up to `snap_bytes`.
-    Off,
-}
-
-impl KernelSnap {
-    const ALL: [Self; 2] = [Self::Content, Self::Off];
-
-    /// Name in settings and machine output.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Content => "content",
-            Self::Off => "off",
-        }
-    }
-}
-
-/// Cipher of the channel to the collector.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(crate) enum Cipher {
-    /// AES-256-GCM: for CPUs with AES instructions.
-    #[default]
-    AesGcm,
-    /// ChaCha20-Poly1305: for CPUs without.
-    ChaChaPoly,
-}
-
-impl Cipher {
-    const ALL: [Self; 2] = [Self::AesGcm, Self::ChaChaPoly];
-
-    /// Name in settings and machine output.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::AesGcm => "aesgcm",
-            Self::ChaChaPoly => "chachapoly",
-        }
-    }
-}
-
-impl From<Cipher> for sentinel_uplink::Cipher {
-    fn from(cipher: Cipher) -> Self {
-        match cipher {
-            Cipher::AesGcm => Self::AesGcm,
-            Cipher::ChaChaPoly => Self::ChaChaPoly,
-        }
-    }
-}
-
-/// Least important messages that are still printed.
-#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
-pub(crate) enum LogLevel {
-    /// What stops the sensor or a part of it.
-    Error,
-    /// What is lost or refused.
-    Warn,
-    /// Start, stop, reload, connection.
-    #[default]
-    Info,
-    /// Everything.
-    Debug,
-}
-
-impl LogLevel {
-    const ALL: [Self; 4] = [Self::Error, Self::Warn, Self::Info, Self::Debug];
-
-    /// Name in settings and machine output.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Error => "error",
-            Self::Warn => "warn",
-            Self::Info => "info",
-            Self::Debug => "debug",
-        }
-    }
-}
 
 /// `IFNAMSIZ` of linux/if.h without the final zero.
 const MAX_INTERFACE_NAME_LEN: usize = 15;
 
-/// The words that `config_get_bool` (functions.sh of the router system) knows.
-fn switch(word: &str) -> Result<bool, String> {
+/// Parses the words that `config_get_bool` of OpenWrt (functions.sh) accepts.
+fn switch(word: &str) -> Result<bool, FieldError> {
     match word {
         "1" | "on" | "true" | "yes" | "enabled" => Ok(true),
         "0" | "off" | "false" | "no" | "disabled" => Ok(false),
-        _ => Err("is neither on nor off".into()),
+        _ => Err(FieldError::NotASwitch),
     }
 }
 
-fn number(word: &str, range: &RangeInclusive<u32>) -> Result<u32, String> {
+fn number(word: &str, range: &RangeInclusive<u32>) -> Result<u32, FieldError> {
     if word.is_empty() || !word.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err("is not a whole number".into());
+        return Err(FieldError::NotANumber);
     }
     // All digits, so the only way to fail is to be too big.
     let value = word.parse().ok().filter(|value| range.contains(value));
-    value.ok_or_else(|| "is out of range".into())
+    value.ok_or(FieldError::OutOfRange)
 }
 
-fn port(word: &str) -> Result<u16, String> {
+fn port(word: &str) -> Result<u16, FieldError> {
     let value = number(word, &(1..=u16::MAX.into()))?;
-    u16::try_from(value).map_err(|_| "is out of range".into())
+    u16::try_from(value).map_err(|_| FieldError::OutOfRange)
 }
 
-fn path(word: &str, longest: usize) -> Result<PathBuf, String> {
+fn path(word: &str, longest: usize) -> Result<PathBuf, FieldError> {
     if !word.starts_with('/') {
-        return Err("is not an absolute path".into());
+        return Err(FieldError::NotAbsolute);
     }
     if word.len() > longest {
-        return Err(format!("has {} bytes", word.len()));
+        return Err(FieldError::TooLong(word.len()));
     }
     if word.chars().any(char::is_control) {
-        return Err("holds a control character".into());
+        return Err(FieldError::ControlCharacter);
     }
     Ok(word.into())
 }
 
-/// The link type of the interface is not known here; what this one refuses for its link is refused at the start.
-fn expression(word: &str, longest: usize) -> Result<String, String> {
+/// Compiles the filter for Ethernet: the link type of the interface is not known here. An expression that is wrong on that
+/// link only is refused at the start.
+fn expression(word: &str, longest: usize) -> Result<String, FieldError> {
     if word.len() > longest {
-        return Err(format!("has {} bytes", word.len()));
+        return Err(FieldError::TooLong(word.len()));
     }
     match sentinel_filter::compile_for(Target::Kernel, word, LinkType::ETHERNET, u32::MAX) {
         Ok(_) => Ok(word.trim().into()),
-        Err(error) => Err(format!("is no filter: {error}")),
+        Err(error) => Err(FieldError::Filter(error)),
     }
 }
 
-fn network(word: &str) -> Result<Prefix, String> {
+fn network(word: &str) -> Result<Prefix, FieldError> {
     word.parse().map_err(|error| match error {
-        ParsePrefixError::TooLong { longest, .. } => format!("has a length over {longest}"),
-        _ => "is not a network".into(),
+        ParsePrefixError::TooLong { longest, .. } => FieldError::PrefixTooLong(longest),
+        _ => FieldError::NotANetwork,
     })
 }
 
-/// The rule of the kernel (`dev_valid_name` in net/core/dev.c).
-fn interface(word: &str) -> Result<String, String> {
+/// Checks the rule of the kernel (`dev_valid_name` in net/core/dev.c).
+fn interface(word: &str) -> Result<String, FieldError> {
     if word.len() > MAX_INTERFACE_NAME_LEN {
-        return Err(format!("has {} bytes", word.len()));
+        return Err(FieldError::TooLong(word.len()));
     }
     let forbidden = |char: char| char == '/' || char == ':' || char.is_control() || char.is_whitespace();
     if word == "." || word == ".." || word.contains(forbidden) {
-        return Err("cannot be the name of an interface".into());
+        return Err(FieldError::NotAnInterface);
     }
     Ok(word.into())
 }
 
-/// Hands every word to `take`, which tells whether it was new, and gathers all faults.
+/// Gives every word to `take`, which returns true if it was new, and collects all faults.
 fn list(
     words: &[&str],
     most: usize,
-    take: &mut dyn FnMut(&str) -> Result<bool, String>,
+    take: &mut dyn FnMut(&str) -> Result<bool, FieldError>,
 ) -> Result<(), Vec<Fault>> {
     let mut faults = Vec::new();
     let mut taken = 0;
     for (index, word) in words.iter().enumerate() {
         let why = match take(word) {
             Ok(true) if taken == most => {
-                faults.push(Fault { index, why: format!("is one too many after {most}") });
-                break; // bounds what follows: the rest would only repeat this
+                faults.push(Fault { index, why: FieldError::TooMany(most) });
+                break; // Every further word would only repeat this fault.
             }
             Ok(true) => {
                 taken += 1;
                 continue;
             }
-            Ok(false) => "stands in the list twice".into(),
+            Ok(false) => FieldError::Duplicate,
             Err(why) => why,
         };
         faults.push(Fault { index, why });
     }
     if words.is_empty() {
-        faults.push(Fault { index: 0, why: "is an empty list".into() });
+        faults.push(Fault { index: 0, why: FieldError::EmptyList });
     }
     if faults.is_empty() { Ok(()) } else { Err(faults) }
 }
 
-/// Adds `value` unless it is there already.
+/// Adds `value` unless it is there; returns true if it was new.
 fn add<T: PartialEq>(values: &mut Vec<T>, value: T) -> bool {
     let new = !values.contains(&value);
     if new {
@@ -397,11 +334,14 @@ fn add<T: PartialEq>(values: &mut Vec<T>, value: T) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use sentinel_alert::Severity;
+
+    use super::super::choice::{Cipher, KernelSnap, LogLevel};
     use super::super::registry::{self, Settings};
     use super::*;
 
     fn why(field: &mut Field<'_>, words: &[&str]) -> Vec<(usize, String)> {
-        field.set(words).unwrap_err().into_iter().map(|fault| (fault.index, fault.why)).collect()
+        field.set(words).unwrap_err().into_iter().map(|fault| (fault.index, fault.why.to_string())).collect()
     }
 
     #[test]
@@ -480,9 +420,9 @@ mod tests {
         let choices: [&mut dyn Choice; 4] = [&mut severity, &mut cipher, &mut level, &mut snap];
         for choice in choices {
             for name in choice.choices() {
-                assert!(choice.choose(name));
+                assert_eq!(choice.choose(name), Ok(()));
                 assert_eq!(choice.chosen(), name);
-                assert!(!choice.choose("other"));
+                assert!(choice.choose("other").is_err());
                 assert_eq!(choice.chosen(), name, "a refused value changes nothing");
             }
         }
@@ -511,7 +451,7 @@ mod tests {
             why(&mut field, &["eth0", "a/b", "eth0", "sixteen_bytes_xy", "..", "eth0:1"]),
             [
                 (1, "cannot be the name of an interface".into()),
-                (2, "stands in the list twice".into()),
+                (2, "is twice in the list".into()),
                 (3, "has 16 bytes".into()),
                 (4, "cannot be the name of an interface".into()),
                 (5, "cannot be the name of an interface".into()),
@@ -544,7 +484,7 @@ mod tests {
                 (1, "has a length over 128".into()),
                 (2, "is not a network".into()),
                 (3, "is not a network".into()),
-                (5, "stands in the list twice".into()),
+                (5, "is twice in the list".into()),
             ]
         );
         field.set(&["10.1.2.3/8", "fd00::/8"]).unwrap();

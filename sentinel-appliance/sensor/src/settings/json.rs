@@ -1,20 +1,42 @@
 //! JSON documents from files and from the status socket, read with bounds.
 
+use std::fmt;
+
 use tinyjson::JsonValue;
 
-/// Deepest nesting: the parser recurses, and a deeper document must not exhaust the stack.
+/// Deepest nesting. The parser recurses, so a deeper document could exhaust the stack.
 const MAX_DEPTH: usize = 8;
 
 /// Parses a document.
 ///
 /// # Errors
-/// What is wrong with it, for people.
-pub(crate) fn parse(text: &str) -> Result<JsonValue, String> {
-    check_depth(text)?;
-    text.parse().map_err(|error| format!("not JSON: {error}"))
+/// The document is nested too deep, or not JSON.
+pub(crate) fn parse(text: &str) -> Result<JsonValue, JsonError> {
+    if !is_shallow(text) {
+        return Err(JsonError::Depth);
+    }
+    text.parse().map_err(JsonError::Syntax)
 }
 
-/// The member of an object.
+/// Reason why a document is not read.
+#[derive(Debug)]
+pub(crate) enum JsonError {
+    /// Deeper than [`MAX_DEPTH`].
+    Depth,
+    /// Not JSON.
+    Syntax(tinyjson::JsonParseError),
+}
+
+impl fmt::Display for JsonError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Depth => write!(out, "nested deeper than {MAX_DEPTH} levels"),
+            Self::Syntax(error) => write!(out, "not JSON: {error}"),
+        }
+    }
+}
+
+/// Member of an object.
 pub(crate) fn member<'v>(value: &'v JsonValue, name: &str) -> Option<&'v JsonValue> {
     #[expect(
         clippy::disallowed_types,
@@ -24,8 +46,7 @@ pub(crate) fn member<'v>(value: &'v JsonValue, name: &str) -> Option<&'v JsonVal
     value.get::<Object>().and_then(|object| object.get(name))
 }
 
-/// A number without a fraction, at most 2^53: those are what floating point, which the package has for all numbers, holds
-/// exactly.
+/// Number without a fraction, at most 2^53: the package has floating point for all numbers, which is exact up to there.
 pub(crate) fn whole(value: &JsonValue) -> Option<u64> {
     let number = *value.get::<f64>()?;
     #[expect(clippy::as_conversions, reason = "saturates, and is compared with what it came from")]
@@ -35,7 +56,7 @@ pub(crate) fn whole(value: &JsonValue) -> Option<u64> {
     is_whole.then_some(whole)
 }
 
-fn check_depth(text: &str) -> Result<(), String> {
+fn is_shallow(text: &str) -> bool {
     let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
     for byte in text.bytes() {
         match byte {
@@ -47,10 +68,10 @@ fn check_depth(text: &str) -> Result<(), String> {
             _ => {}
         }
         if depth > MAX_DEPTH {
-            return Err(format!("nested deeper than {MAX_DEPTH} levels"));
+            return false;
         }
     }
-    Ok(())
+    true
 }
 
 #[cfg(test)]
@@ -77,7 +98,7 @@ mod tests {
 
     #[test]
     fn deep_nesting_is_refused_before_it_is_parsed() {
-        assert!(parse(&"[".repeat(200_000)).unwrap_err().contains("nested deeper"));
+        assert!(parse(&"[".repeat(200_000)).unwrap_err().to_string().contains("nested deeper"));
         assert!(parse(&("[".repeat(8) + &"]".repeat(8))).is_ok());
     }
 }

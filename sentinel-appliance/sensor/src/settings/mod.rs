@@ -7,21 +7,23 @@
 //! - `uci`: the syntax of the file;
 //! - `field`: the types of values, their ranges and their text;
 //! - `registry`: every setting, declared once;
-//! - `relation`: rules between settings;
+//! - `relation`: rules between settings; `renamed`: old names that are still accepted;
 //! - `load`: the layers default < file < environment < flag;
 //! - `report`: `sentinel config check|show|docs`.
 
+mod choice;
 mod field;
 pub(crate) mod json;
 mod load;
 mod problem;
 mod registry;
 mod relation;
+mod renamed;
 mod report;
 pub(crate) mod suspicious_ports;
 mod uci;
 
-pub(crate) use field::{KernelSnap, LogLevel};
+pub(crate) use choice::{KernelSnap, LogLevel};
 pub(crate) use load::{environment, split_assignment};
 pub(crate) use registry::{Settings, restart_needed};
 pub(crate) use report::{check, docs, show};

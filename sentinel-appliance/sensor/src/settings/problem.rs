@@ -1,11 +1,11 @@
-//! Where a value comes from, and what can be wrong with it.
+//! Origin of a value, and problems with it.
 
 use std::fmt;
 
-/// The layer that a value comes from; a later one wins.
+/// Layer that a value comes from; a later one wins.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Origin {
-    /// Nobody set it.
+    /// No layer sets it.
     Default,
     /// The settings file; both numbers count from one.
     File { line: u32, column: u32 },
@@ -15,14 +15,14 @@ pub(crate) enum Origin {
     Flag,
 }
 
-/// Something that the operator has to change.
+/// Message about a setting, with its place: an error, or a warning about an old name.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Problem {
-    /// Which layer.
+    /// Layer of the value.
     pub(crate) origin: Origin,
     /// Path of the file, name of the variable, or name of the flag.
     pub(crate) source: String,
-    /// What is wrong, and what is allowed.
+    /// Message: the error and the allowed values.
     pub(crate) what: String,
 }
 
@@ -41,7 +41,7 @@ impl fmt::Display for Problem {
 
 impl std::error::Error for Problem {}
 
-/// The name that was probably meant: at most one change in four characters away, and the nearest.
+/// Nearest name within a Levenshtein distance of one change for each four characters.
 pub(super) fn nearest<'n>(wrong: &str, names: &[&'n str]) -> Option<&'n str> {
     if wrong.len() > MAX_NAME_LEN {
         return None;
@@ -56,10 +56,10 @@ pub(super) fn nearest<'n>(wrong: &str, names: &[&'n str]) -> Option<&'n str> {
         .map(|(_, name)| *name)
 }
 
-/// Longer words are not compared; no setting has such a name.
+/// Longest word that is compared; no setting has a longer name.
 const MAX_NAME_LEN: usize = 64;
 
-/// Levenshtein distance, one row at a time.
+/// Levenshtein distance, by dynamic programming with one row.
 fn distance(from: &[u8], to: &[u8]) -> usize {
     let mut row: Vec<usize> = (0..=to.len()).collect();
     for (index, left) in from.iter().enumerate() {

@@ -1,6 +1,6 @@
-//! Every setting, declared once: the file, the environment, flags and the reference all read this.
+//! Registry of all settings: file, environment, flags and the reference page read this one table.
 //!
-//! Those of the detectors come from [`DETECTORS`], which declares them for the engine too.
+//! Settings of the detectors come from [`DETECTORS`], which declares them for the engine too.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,18 +10,22 @@ use sentinel_detect::registry::Detector;
 use sentinel_detect::{Configs, DETECTORS};
 use sentinel_units::Prefix;
 
-use super::field::{Cipher, Field, KernelSnap, LogLevel};
+use crate::limits::{MAX_INTERFACES, MAX_WORKERS};
+
+use super::choice::{Cipher, KernelSnap, LogLevel};
+use super::field::Field;
+use super::renamed;
 
 /// Declares the fields of [`Settings`] together with their lines in [`MAIN`].
 macro_rules! main_settings {
     ($($field:ident: $type:ty = $name:literal {
         $help:literal, $unit:literal, default $default:literal, $change:ident, |$value:ident| $typed:expr
     })*) => {
-        /// The values in force, each within its range.
+        /// Values in force, each within its range.
         #[derive(Clone, Debug, Eq, PartialEq)]
         pub(crate) struct Settings {
             $(#[doc = $help] pub(crate) $field: $type,)*
-            /// One for each of [`DETECTORS`], in that order.
+            /// Settings of each of [`DETECTORS`], in that order.
             pub(crate) detectors: Configs,
         }
 
@@ -51,63 +55,63 @@ macro_rules! main_settings {
 main_settings! {
     interface: Vec<String> = "interface" {
         "interfaces to capture on; a bridge sees the traffic of all its ports",
-        "", default "br-lan", Restart, |value| Field::Interfaces(value, 8)
+        "", default "br-lan", Restart, |value| Field::Interfaces(value, MAX_INTERFACES)
     }
     home_net: Vec<Prefix> = "home_net" {
-        "networks that count as inside; decides what is outbound",
+        "home networks; traffic from them to other networks is outbound",
         "", default "10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 fc00::/7 fe80::/10", Live,
         |value| Field::Networks(value, 16)
     }
     memory_kib: u32 = "memory_kib" {
-        "memory of the analysis tables of all workers together, taken once at start",
+        "memory of the analysis tables of all workers together, allocated once at start",
         "KiB", default "2048", Restart, |value| Field::Memory(value, 256..=262_144)
     }
     ring_kib: u32 = "ring_kib" {
-        "capture ring in the kernel, for each interface and worker; unless it is set, half of the memory of the tables if that is less",
+        "capture ring in the kernel, for each interface and worker; by default at most half of the memory of the tables",
         "KiB", default "1024", Restart, |value| Field::Number(value, 64..=65_536)
     }
     snap_bytes: u32 = "snap_bytes" {
-        "bytes of each frame that are looked at; what is cut off is counted",
+        "bytes of each frame that are analysed; longer frames are cut and counted",
         "bytes", default "1600", Restart, |value| Field::Number(value, 96..=65_535)
     }
     kernel_snap: KernelSnap = "kernel_snap" {
-        "content: of bulk traffic the kernel hands over the headers only; handshakes, requests, names and leases stay whole",
+        "content: the kernel cuts bulk traffic to its headers; handshakes, requests, names and leases stay whole",
         "", default "content", Restart, |value| Field::Choice(value)
     }
     filter: String = "filter" {
-        "only frames that match are analysed, in tcpdump's language; empty is all of them; what does not match is counted",
+        "only frames that match are analysed, in tcpdump's language; empty matches all; other frames are counted",
         "", default "", Live, |value| Field::Expression(value, 1_024)
     }
     workers: u32 = "workers" {
-        "threads that analyse; each source belongs to one of them",
-        "threads", default "1", Restart, |value| Field::Number(value, 1..=8)
+        "analysis threads; frames are distributed by source address",
+        "threads", default "1", Restart, |value| Field::Number(value, 1..=MAX_WORKERS)
     }
     max_packets: u32 = "max_packets" {
-        "newest frames kept in memory for 'sentinel ctl packets', up to 256 bytes of each; 0 keeps none",
+        "newest frames kept in memory for 'sentinel ctl packets', 256 bytes of each; 0 keeps none",
         "frames", default "0", Restart, |value| Field::Number(value, 0..=65_536)
     }
     flow_entries: u32 = "flow_entries" {
-        "conversations that --flows follows at a time, 168 bytes each; with more, those longest silent are printed early",
-        "conversations", default "32768", Restart, |value| Field::Number(value, 64..=1_048_576)
+        "flows that --flows tracks at a time, 168 bytes each; past that, those idle longest are printed early",
+        "flows", default "32768", Restart, |value| Field::Number(value, 64..=1_048_576)
     }
     block_timeout: Duration = "block_timeout_ms" {
-        "longest time a frame waits in the ring until its block is handed over; shorter alerts sooner, longer wakes less often",
+        "longest time that a frame waits in the ring; a shorter one gives alerts sooner, a longer one fewer wake-ups",
         "ms", default "2", Restart, |value| Field::Millis(value, 1..=1_000)
     }
     promiscuous: bool = "promiscuous" {
-        "ask the interface for frames that are not addressed to it",
+        "promiscuous mode: also frames that are not addressed to the interface",
         "", default "on", Restart, |value| Field::Switch(value)
     }
-    incident_quiet: Duration = "incident_quiet_s" {
-        "an incident that has been quiet for so long is closed",
+    incident_idle: Duration = "incident_idle_s" {
+        "an incident without new evidence for this long is closed",
         "s", default "60", Live, |value| Field::Seconds(value, 1..=3_600)
     }
     incident_update: Duration = "incident_update_s" {
-        "shortest time between two updates of one incident",
+        "minimum time between two updates of one incident",
         "s", default "30", Live, |value| Field::Seconds(value, 1..=3_600)
     }
-    incident_openings: u32 = "incident_openings" {
-        "incidents of one kind that may open in a row, one more every two seconds; past that, new sources share one incident",
+    incident_burst: u32 = "incident_burst" {
+        "incidents of one kind that may open at once; the token bucket gets one more every two seconds; without a token, new sources share one incident",
         "incidents", default "32", Live, |value| Field::Number(value, 1..=1_000_000)
     }
     state_dir: PathBuf = "state_dir" {
@@ -119,19 +123,19 @@ main_settings! {
         "", default "/run/sentinel-appliance", Restart, |value| Field::Path(value, 80)
     }
     log_segment_kib: u32 = "log_segment_kib" {
-        "size of one segment of the sealed log: kept in RAM until full, then written to flash at once",
+        "segment size of the sealed log; a segment is kept in RAM until it is full, then written to flash in one piece",
         "KiB", default "64", Restart, |value| Field::Number(value, 16..=1_024)
     }
     log_segments: u32 = "log_segments" {
-        "segments kept; the oldest is overwritten, and that is counted",
+        "segments of the sealed log; the oldest is overwritten, and its records are counted",
         "segments", default "16", Restart, |value| Field::Number(value, 3..=1_024)
     }
     log_flush_severity: Severity = "log_flush_severity" {
-        "an alert at least so severe is written to flash at once",
+        "alerts of this severity or above are written to flash immediately",
         "", default "critical", Live, |value| Field::Choice(value)
     }
     log_daily_kib: u32 = "log_daily_kib" {
-        "once so much was written to flash within a day, severe alerts wait in RAM until a segment is full; 0 is no limit",
+        "daily limit of writes to flash; past it, severe alerts wait in RAM until a segment is full; 0 is no limit",
         "KiB", default "1024", Live, |value| Field::Number(value, 0..=1_048_576)
     }
     uplink_enabled: bool = "uplink_enabled" {
@@ -139,7 +143,7 @@ main_settings! {
         "", default "on", Live, |value| Field::Switch(value)
     }
     uplink_cipher: Cipher = "uplink_cipher" {
-        "cipher of the channel; chachapoly is faster on a CPU without AES instructions; the collector takes both",
+        "cipher of the uplink; chachapoly is faster on a CPU without AES instructions; the collector accepts both",
         "", default "aesgcm", Live, |value| Field::Choice(value)
     }
     uplink_telemetry: Duration = "uplink_telemetry_s" {
@@ -147,36 +151,36 @@ main_settings! {
         "s", default "30", Live, |value| Field::Seconds(value, 5..=3_600)
     }
     suspicious_ports_file: Option<PathBuf> = "suspicious_ports_file" {
-        "list of ports for the detector of such ports; empty is the built-in list",
+        "JSON list of suspicious ports; empty is the built-in list",
         "", default "", Live, |value| Field::OptionalPath(value, 255)
     }
     log_level: LogLevel = "log_level" {
-        "least important messages that are printed",
+        "lowest level of messages that are printed",
         "", default "info", Live, |value| Field::Choice(value)
     }
 }
 
-/// What it takes to change a setting.
+/// Way in which a changed setting takes effect.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Change {
-    /// A reload is enough.
+    /// At a reload.
     Live,
-    /// The program must start again.
+    /// At the next start of the program.
     Restart,
 }
 
-/// A setting of the section `main`.
+/// Setting of the section `main`.
 struct Main {
     name: &'static str,
     unit: &'static str,
-    /// As in a file; elements of a list are separated by spaces.
+    /// Text as in a file; elements of a list are separated by spaces.
     default: &'static str,
     change: Change,
     help: &'static str,
     field: fn(&mut Settings) -> Field<'_>,
 }
 
-/// One setting, whatever it belongs to.
+/// Setting of any section.
 #[derive(Clone, Copy)]
 pub(super) struct Setting {
     pub(super) section: Section,
@@ -188,7 +192,7 @@ pub(super) struct Setting {
     place: Place,
 }
 
-/// A section of the file: its type and name.
+/// Section of the file: its type and name.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Section {
     /// `config sentinel 'main'`
@@ -197,7 +201,7 @@ pub(super) enum Section {
     Detector(&'static str),
 }
 
-/// Where in [`Settings`] a value is.
+/// Place of a value in [`Settings`].
 #[derive(Clone, Copy)]
 enum Place {
     Main(fn(&mut Settings) -> Field<'_>),
@@ -213,7 +217,15 @@ impl Section {
     /// Type of the sections of detectors.
     pub(super) const DETECTOR: &'static str = "detector";
 
-    /// The word after `config`.
+    /// `memory_kib`, `port_scan.ports`: what `--set` takes for the setting `name` of this section.
+    pub(super) fn key(self, name: &str) -> String {
+        match self {
+            Self::Main => name.into(),
+            Self::Detector(section) => format!("{section}.{name}"),
+        }
+    }
+
+    /// Word after `config`.
     pub(super) const fn kind(self) -> &'static str {
         match self {
             Self::Main => Self::SENTINEL,
@@ -221,7 +233,7 @@ impl Section {
         }
     }
 
-    /// The word after the type.
+    /// Word after the type.
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Main => "main",
@@ -233,18 +245,15 @@ impl Section {
 impl Setting {
     /// `memory_kib`, `port_scan.ports`: what `--set` takes.
     pub(super) fn key(&self) -> String {
-        match self.section {
-            Section::Main => self.name.into(),
-            Section::Detector(section) => format!("{section}.{}", self.name),
-        }
+        self.section.key(self.name)
     }
 
     /// `SENTINEL_MEMORY_KIB`, `SENTINEL_PORT_SCAN_PORTS`.
     pub(super) fn variable(&self) -> String {
-        format!("SENTINEL_{}", self.key().replace('.', "_").to_ascii_uppercase())
+        renamed::variable(&self.key())
     }
 
-    /// The value inside `settings`, with its type and range.
+    /// Value in `settings`, with its type and range.
     #[expect(clippy::indexing_slicing, reason = "`all` counts the indices over DETECTORS itself")]
     pub(super) fn field<'s>(&self, settings: &'s mut Settings) -> Field<'s> {
         match self.place {
@@ -290,7 +299,7 @@ pub(super) fn all() -> Vec<Setting> {
     settings
 }
 
-/// The settings of a sensor that nobody has configured.
+/// Default of every setting.
 impl Default for Settings {
     fn default() -> Self {
         let mut settings = Self::blank();
@@ -304,14 +313,14 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Sizes of rings that nobody has set: a sensor with little memory for its tables has little for rings.
-    pub(super) fn follow_memory(&mut self) {
-        // Within the range of the setting, and a power of two, because the smallest memory and the default are.
+    /// Sets the default of `ring_kib`: a sensor with little memory for its tables has little for rings.
+    pub(super) fn default_ring_size(&mut self) {
+        // Within the range of the setting, and a power of two.
         let half = 1 << (self.memory_kib / 2).max(64).ilog2();
         self.ring_kib = self.ring_kib.min(half);
     }
 
-    /// Takes over what a running sensor can change; the rest keeps its value until the next start.
+    /// Takes over the settings that take effect at a reload; all others keep their value until the next start.
     pub(crate) fn take_live(&mut self, mut new: Self) {
         for setting in all().iter().filter(|setting| setting.change == Change::Live) {
             let texts = setting.field(&mut new).texts();
@@ -322,7 +331,7 @@ impl Settings {
     }
 }
 
-/// Names of the settings that differ and that a running sensor cannot take over.
+/// Names of the settings that differ and take effect at the next start only.
 pub(crate) fn restart_needed(old: &Settings, new: &Settings) -> Vec<&'static str> {
     let (mut old, mut new) = (old.clone(), new.clone());
     all()
@@ -344,7 +353,7 @@ mod tests {
         assert_eq!(settings.home_net.len(), 5);
         assert_eq!((settings.memory_kib, settings.ring_kib, settings.snap_bytes), (2_048, 1_024, 1_600));
         assert_eq!(settings.block_timeout, Duration::from_millis(2));
-        assert_eq!(settings.incident_quiet, Duration::from_secs(60));
+        assert_eq!(settings.incident_idle, Duration::from_secs(60));
         assert_eq!(settings.suspicious_ports_file, None);
         assert!(settings.promiscuous && settings.uplink_enabled);
         assert_eq!(settings.log_flush_severity, Severity::Critical);

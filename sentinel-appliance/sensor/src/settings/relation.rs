@@ -1,20 +1,20 @@
-//! Rules that tie settings to each other. Each is declared once, for the check and for the reference.
+//! Rules between settings, read by the check and the reference page.
 
 use super::registry::Settings;
 
-/// A rule between settings of the section `main`.
+/// Rule between settings of the section `main`.
 pub(super) struct Relation {
-    /// The settings it ties together.
+    /// Settings that the rule is about.
     pub(super) names: &'static [&'static str],
-    /// What must hold.
+    /// Text of the rule.
     pub(super) rule: &'static str,
-    /// What would go wrong otherwise.
+    /// Reason for the rule.
     pub(super) because: &'static str,
-    /// Whether it holds.
+    /// Returns true if the settings keep the rule.
     pub(super) holds: fn(&Settings) -> bool,
 }
 
-/// Every rule.
+/// All rules.
 pub(super) const RELATIONS: &[Relation] = &[
     Relation {
         names: &["ring_kib"],
@@ -38,10 +38,10 @@ pub(super) const RELATIONS: &[Relation] = &[
         },
     },
     Relation {
-        names: &["incident_update_s", "incident_quiet_s"],
-        rule: "incident_update_s must be at most incident_quiet_s",
+        names: &["incident_update_s", "incident_idle_s"],
+        rule: "incident_update_s must be at most incident_idle_s",
         because: "an incident would be closed before its first update",
-        holds: |settings| settings.incident_update <= settings.incident_quiet,
+        holds: |settings| settings.incident_update <= settings.incident_idle,
     },
     Relation {
         names: &["log_segment_kib"],
@@ -97,9 +97,9 @@ mod tests {
                 &[("memory_kib", "262144"), ("ring_kib", "65536"), ("interface", "a b"), ("workers", "3")],
             ),
             (
-                "at most incident_quiet_s",
-                &[("incident_update_s", "9"), ("incident_quiet_s", "9")],
-                &[("incident_update_s", "10"), ("incident_quiet_s", "9")],
+                "at most incident_idle_s",
+                &[("incident_update_s", "9"), ("incident_idle_s", "9")],
+                &[("incident_update_s", "10"), ("incident_idle_s", "9")],
             ),
             ("a multiple of 4", &[("log_segment_kib", "20")], &[("log_segment_kib", "18")]),
             (
@@ -125,11 +125,11 @@ mod tests {
 
     #[test]
     fn a_broken_rule_names_the_values_and_the_latest_of_their_origins() {
-        let file = b"config sentinel\noption incident_quiet_s 20\n";
-        let text = "incident_update_s must be at most incident_quiet_s, because an incident would be closed \
-                    before its first update; now incident_quiet_s is 20, incident_update_s is";
+        let file = b"config sentinel\noption incident_idle_s 20\n";
+        let text = "incident_update_s must be at most incident_idle_s, because an incident would be closed \
+                    before its first update; now incident_idle_s is 20, incident_update_s is";
         let problems = |environment: &[(&str, &str)]| load(file, environment, &[]).map(|_| ()).unwrap_err();
-        assert_eq!(problems(&[]), [format!("F:2:25: {text} 30")]);
+        assert_eq!(problems(&[]), [format!("F:2:24: {text} 30")]);
         assert_eq!(
             problems(&[("SENTINEL_INCIDENT_UPDATE_S", "40")]),
             [format!("environment variable SENTINEL_INCIDENT_UPDATE_S: {text} 40")]
@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn a_refused_value_does_not_break_rules_too() {
-        let problems = load(b"", &[], &[("incident_quiet_s", "0"), ("incident_update_s", "90")]);
+        let problems = load(b"", &[], &[("incident_idle_s", "0"), ("incident_update_s", "90")]);
         let problems = problems.map(|_| ()).unwrap_err();
         assert!(problems.len() == 1 && problems[0].contains("out of range"), "{problems:?}");
     }

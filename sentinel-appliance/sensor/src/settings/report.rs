@@ -1,4 +1,4 @@
-//! `sentinel config check|show|docs`.
+//! Output of `sentinel config check|show|docs`.
 
 use std::io::{self, Write};
 
@@ -9,13 +9,18 @@ use super::problem::{Origin, Problem};
 use super::registry::{self, Change, Section, Setting, Settings};
 use super::relation::RELATIONS;
 
-/// Writes the outcome of [`Settings::load`], and whether it was good: exit 0 or 1.
+/// Writes the outcome of [`Settings::load`]; returns true if there was no problem.
 ///
 /// # Errors
 /// Only those of `out`.
 pub(crate) fn check(outcome: &Result<Loaded, Vec<Problem>>, out: &mut dyn Write) -> io::Result<bool> {
     match outcome {
-        Ok(loaded) => writeln!(out, "{} settings, no problems", loaded.origins.len())?,
+        Ok(loaded) => {
+            for warning in &loaded.warnings {
+                writeln!(out, "warning: {warning}")?;
+            }
+            writeln!(out, "{} settings, no problems", loaded.origins.len())?;
+        }
         Err(problems) => {
             for problem in problems {
                 writeln!(out, "{problem}")?;
@@ -62,7 +67,7 @@ pub(crate) fn show(loaded: &Loaded, changed_only: bool, out: &mut dyn Write) -> 
     Ok(())
 }
 
-/// Writes the reference page, SETTINGS.md.
+/// Writes the reference page SETTINGS.md.
 ///
 /// # Errors
 /// Only those of `out`.
@@ -128,12 +133,13 @@ A value comes from the last of these that sets it:
 4. a flag, such as `--set ring_kib=2048` or `--set port_scan.ports=20`.
 
 A switch is `on` or `off`; 1, yes, true, enabled and 0, no, false, disabled mean the same.
-In the environment and in flags, spaces or commas separate the elements of a list. A list replaces the list of
-the layer before, it does not add to it. Unknown names and values out of range are errors in every layer;
-variables that start with `SENTINEL_COLLECTOR_` belong to the collector and are passed over.
+In the environment and in flags, spaces or commas separate the elements of a list. A list replaces that of the
+layer before. Unknown names and values out of range are errors in every layer. A setting that was renamed is accepted
+under its old name for one version, with a warning. Variables that start with `SENTINEL_COLLECTOR_` belong to the
+collector and are ignored.
 
-`sentinel config check [FILE]` prints every problem with its place. `sentinel config show` prints the values in
-force with their unit and origin, in a form that can be used as a file; `--changed` leaves out the defaults.
+`sentinel config check [FILE]` prints every problem with file, line and column. `sentinel config show` prints the values
+in force with their unit and origin, as a file that can be read back; `--changed` omits the defaults.
 
 SIGHUP reads all layers again. With any problem the old settings stay in force. A setting marked **restart**
 takes effect at the next start.

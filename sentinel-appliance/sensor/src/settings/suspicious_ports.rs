@@ -1,44 +1,105 @@
-//! The list of ports that malware is known to use, as data.
+//! List of ports that malware is known to use, as data.
 
-use std::path::Path;
+use std::fmt;
+use std::path::{Path, PathBuf};
 
 use sentinel_alert::ShortName;
 use sentinel_detect::{ListedPort, PortProtocol};
 use sentinel_units::Port;
 use tinyjson::JsonValue;
 
-use crate::settings::json::{self, member};
+use crate::settings::json::{self, JsonError, member};
 
 /// `config/suspicious-ports.json` of the time of building.
 const BUILT_IN: &str = include_str!("../../../../config/suspicious-ports.json");
 /// Largest list that is read, in bytes.
 const MAX_FILE: u64 = 256 * 1024;
 
-/// The list in `path`, or the built-in one.
-///
-/// # Errors
-/// What is wrong with the file, and what would be right.
-pub(crate) fn load(path: Option<&Path>) -> Result<Vec<ListedPort>, String> {
-    let Some(path) = path else { return parse(BUILT_IN) };
-    let name = path.display();
-    let size = std::fs::metadata(path).map_err(|error| format!("{name}: {error}"))?.len();
-    if size > MAX_FILE {
-        return Err(format!("{name}: {size} bytes; a list of ports has at most {MAX_FILE}"));
-    }
-    let text = std::fs::read_to_string(path).map_err(|error| format!("{name}: {error}"))?;
-    parse(&text).map_err(|what| format!("{name}: {what}"))
+/// Reason why a list is not read, with the file.
+#[derive(Debug)]
+pub(crate) struct ListError {
+    file: PathBuf,
+    cause: ListFault,
 }
 
-fn parse(text: &str) -> Result<Vec<ListedPort>, String> {
-    let document = json::parse(text)?;
-    let ports = member(&document, "ports")
-        .and_then(JsonValue::get::<Vec<JsonValue>>)
-        .ok_or("want an object with a list \"ports\"")?;
-    // Sorted and without doubles, whatever the order in the file; the last of a port counts.
+#[derive(Debug)]
+enum ListFault {
+    Io(std::io::Error),
+    /// Larger than [`MAX_FILE`]; its bytes.
+    TooLarge(u64),
+    Json(JsonError),
+    /// Not an object with a list `ports`.
+    NoList,
+    /// An entry is wrong; its index from 1.
+    Entry(usize, EntryFault),
+}
+
+#[derive(Debug)]
+enum EntryFault {
+    NoPort,
+    PortRange(u64),
+    Protocol(u16),
+    NoName,
+}
+
+impl fmt::Display for ListError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}: {}", self.file.display(), self.cause)
+    }
+}
+
+impl fmt::Display for ListFault {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io(error) => error.fmt(out),
+            Self::TooLarge(bytes) => write!(out, "{bytes} bytes; a list of ports has at most {MAX_FILE}"),
+            Self::Json(error) => error.fmt(out),
+            Self::NoList => out.write_str("want an object with a list \"ports\""),
+            Self::Entry(index, fault) => write!(out, "entry {index} of \"ports\": {fault}"),
+        }
+    }
+}
+
+impl fmt::Display for EntryFault {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoPort => out.write_str("want a whole number \"port\""),
+            Self::PortRange(number) => write!(out, "port {number} is not one of 1 to 65535"),
+            Self::Protocol(port) => {
+                write!(out, "port {port}: \"protocol\" is neither \"tcp\" nor \"udp\"")
+            }
+            Self::NoName => out.write_str("want a text \"name\""),
+        }
+    }
+}
+
+/// Reads the list in `path`, or the built-in one.
+///
+/// # Errors
+/// The file cannot be read, or is no list of ports.
+pub(crate) fn load(path: Option<&Path>) -> Result<Vec<ListedPort>, ListError> {
+    let file = path.unwrap_or(Path::new("suspicious-ports.json"));
+    let outcome = path.map_or_else(|| parse(BUILT_IN), read);
+    outcome.map_err(|cause| ListError { file: file.to_owned(), cause })
+}
+
+fn read(path: &Path) -> Result<Vec<ListedPort>, ListFault> {
+    let size = std::fs::metadata(path).map_err(ListFault::Io)?.len();
+    if size > MAX_FILE {
+        return Err(ListFault::TooLarge(size));
+    }
+    parse(&std::fs::read_to_string(path).map_err(ListFault::Io)?)
+}
+
+fn parse(text: &str) -> Result<Vec<ListedPort>, ListFault> {
+    let document = json::parse(text).map_err(ListFault::Json)?;
+    let ports =
+        member(&document, "ports").and_then(JsonValue::get::<Vec<JsonValue>>).ok_or(ListFault::NoList)?;
+    // Sorted, without duplicates, whatever the order in the file; the last entry of a port counts.
     let order = |listed: &ListedPort| (listed.protocol, listed.port);
     let mut listed: Vec<ListedPort> = Vec::new();
     for (index, entry) in ports.iter().enumerate() {
-        let port = entry_of(entry).map_err(|what| format!("entry {} of \"ports\": {what}", index + 1))?;
+        let port = entry_of(entry).map_err(|fault| ListFault::Entry(index + 1, fault))?;
         let found = listed.binary_search_by_key(&order(&port), order);
         match found.ok().and_then(|place| listed.get_mut(place)) {
             Some(same) => *same = port,
@@ -48,17 +109,17 @@ fn parse(text: &str) -> Result<Vec<ListedPort>, String> {
     Ok(listed)
 }
 
-fn entry_of(entry: &JsonValue) -> Result<ListedPort, String> {
+fn entry_of(entry: &JsonValue) -> Result<ListedPort, EntryFault> {
     let field = |name: &str| member(entry, name);
-    let number = field("port").and_then(json::whole).ok_or("want a whole number \"port\"")?;
+    let number = field("port").and_then(json::whole).ok_or(EntryFault::NoPort)?;
     let port = u16::try_from(number).ok().filter(|port| *port > 0);
-    let port = port.ok_or_else(|| format!("port {number} is not one of 1 to 65535"))?;
+    let port = port.ok_or(EntryFault::PortRange(number))?;
     let protocol = match field("protocol").and_then(JsonValue::get::<String>).map(String::as_str) {
         Some("tcp") => PortProtocol::Tcp,
         Some("udp") => PortProtocol::Udp,
-        _ => return Err(format!("port {port}: \"protocol\" is neither \"tcp\" nor \"udp\"")),
+        _ => return Err(EntryFault::Protocol(port)),
     };
-    let label: &String = field("name").and_then(JsonValue::get).ok_or("want a text \"name\"")?;
+    let label: &String = field("name").and_then(JsonValue::get).ok_or(EntryFault::NoName)?;
     let mut short = ShortName::new();
     for char in label.chars().filter(|char| !char.is_control()) {
         if short.push(char).is_err() {
@@ -102,7 +163,7 @@ mod tests {
             (r#"{"ports":[{"port":9,"protocol":"sctp","name":"x"}]}"#, "neither \"tcp\" nor \"udp\""),
             (r#"{"ports":[{"port":9,"protocol":"tcp"}]}"#, "want a text \"name\""),
         ] {
-            let error = parse(text).unwrap_err();
+            let error = parse(text).unwrap_err().to_string();
             assert!(error.contains(what), "{error}");
         }
     }

@@ -1,4 +1,4 @@
-//! The text form of the settings: the UCI of `OpenWrt`, read into statements.
+//! Parser of the UCI syntax of `OpenWrt`: bytes to statements.
 //!
 //! Read first: <https://openwrt.org/docs/guide-user/base-system/uci>, "File syntax".
 //!
@@ -13,7 +13,7 @@ use std::fmt;
 /// Longest line, and longest word, in bytes.
 pub(crate) const MAX_LINE: usize = 4096;
 
-/// A position in the file; both count from one, columns in characters.
+/// Position in the file; both count from one, columns in characters.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) struct At {
     pub(crate) line: u32,
@@ -38,25 +38,25 @@ pub(crate) enum Statement {
     Value { list: bool, name: Word, value: Word },
 }
 
-/// What is wrong with a line, and where.
+/// Syntax error with its position.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct SyntaxError {
     pub(crate) at: At,
     pub(crate) mistake: Mistake,
 }
 
-/// Ways to get the syntax wrong.
+/// Kinds of syntax errors.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Mistake {
     /// More than [`MAX_LINE`] bytes.
     TooLong,
-    /// This quote has no partner on its line.
+    /// This quote is not closed on its line.
     OpenQuote(char),
     /// A byte below 0x20 that is not white space, or 0x7f.
     Control(u8),
     /// Bytes that are not UTF-8.
     NotUtf8,
-    /// The first word is none of the four.
+    /// The first word is none of the four keywords.
     Keyword(String),
     /// `package` without a name.
     PackageName,
@@ -97,14 +97,14 @@ impl fmt::Display for Mistake {
     }
 }
 
-/// Reads `bytes` statement by statement. Ends for every input: each step uses up at least one byte.
+/// Parses `bytes` statement by statement. Ends for every input: each step consumes at least one byte.
 pub(crate) const fn parse(bytes: &[u8]) -> Statements<'_> {
-    Statements { rest: bytes, at: At { line: 1, column: 1 } }
+    Statements { remaining: bytes, at: At { line: 1, column: 1 } }
 }
 
-/// Iterator over the statements of a file; goes on behind an error.
+/// Iterator over the statements of a file; continues after an error.
 pub(crate) struct Statements<'b> {
-    rest: &'b [u8],
+    remaining: &'b [u8],
     at: At,
 }
 
@@ -112,10 +112,12 @@ impl Iterator for Statements<'_> {
     type Item = Result<Statement, SyntaxError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        // Bounded by the bytes left: a statement without words has used up its line end.
-        while !self.rest.is_empty() {
+        // Bounded by the remaining bytes: a statement without words has consumed its line end.
+        while !self.remaining.is_empty() {
             let start = self.at;
-            if start.column == 1 && self.rest.iter().take_while(|byte| **byte != b'\n').count() > MAX_LINE {
+            if start.column == 1
+                && self.remaining.iter().take_while(|byte| **byte != b'\n').count() > MAX_LINE
+            {
                 self.skip_line();
                 return Some(Err(SyntaxError { at: start, mistake: Mistake::TooLong }));
             }
@@ -133,7 +135,7 @@ impl Iterator for Statements<'_> {
 }
 
 impl Statements<'_> {
-    /// The words up to and including the end of the statement; of surplus words only the first is kept.
+    /// Words of the statement, whose end is consumed; of surplus words only the first is kept.
     fn words(&mut self) -> Result<Vec<Word>, SyntaxError> {
         let mut words = Vec::new();
         while let Some(word) = self.word()? {
@@ -144,12 +146,12 @@ impl Statements<'_> {
         Ok(words)
     }
 
-    /// The next word, or nothing at the end of the statement, which is then used up.
+    /// Next word, or `None` at the end of the statement, which is consumed.
     fn word(&mut self) -> Result<Option<Word>, SyntaxError> {
         loop {
             if self.continues() {
                 self.skip_line();
-            } else if self.rest.first().is_some_and(|byte| is_blank(*byte)) {
+            } else if self.remaining.first().is_some_and(|byte| is_blank(*byte)) {
                 self.bump();
             } else {
                 break;
@@ -159,7 +161,7 @@ impl Statements<'_> {
         let mut text = Vec::new();
         loop {
             let here = self.at;
-            match self.rest.first() {
+            match self.remaining.first() {
                 Some(b'#') if here == at => {
                     self.skip_line();
                     return Ok(None);
@@ -183,12 +185,12 @@ impl Statements<'_> {
         Ok(Some(Word { text, at }))
     }
 
-    /// From one quote to its partner. Only double quotes know the backslash.
+    /// Reads up to the closing quote. A backslash escapes within double quotes only.
     fn quoted(&mut self, quote: u8, text: &mut Vec<u8>) -> Result<(), SyntaxError> {
         let open = self.at;
         self.bump();
         loop {
-            match self.rest.first() {
+            match self.remaining.first() {
                 None | Some(b'\n') => {
                     return Err(SyntaxError { at: open, mistake: Mistake::OpenQuote(char::from(quote)) });
                 }
@@ -202,7 +204,7 @@ impl Statements<'_> {
         }
     }
 
-    /// A backslash: joins two lines, or makes the next byte plain.
+    /// Reads a backslash: it joins two lines, or escapes the next byte.
     fn escaped(&mut self, text: &mut Vec<u8>) -> Result<(), SyntaxError> {
         if self.continues() {
             self.skip_line();
@@ -212,9 +214,9 @@ impl Statements<'_> {
         self.take(text)
     }
 
-    /// Whether a backslash stands here that joins this line with the next one.
+    /// Returns true at a backslash that joins this line with the next one.
     fn continues(&self) -> bool {
-        self.rest.starts_with(b"\\\n") || self.rest.starts_with(b"\\\r\n")
+        self.remaining.starts_with(b"\\\n") || self.remaining.starts_with(b"\\\r\n")
     }
 
     fn take(&mut self, text: &mut Vec<u8>) -> Result<(), SyntaxError> {
@@ -235,10 +237,10 @@ impl Statements<'_> {
         while self.bump().is_some_and(|byte| byte != b'\n') {}
     }
 
-    /// Uses up one byte and moves the position.
+    /// Consumes one byte and advances the position.
     fn bump(&mut self) -> Option<u8> {
-        let (first, rest) = self.rest.split_first()?;
-        self.rest = rest;
+        let (first, remaining) = self.remaining.split_first()?;
+        self.remaining = remaining;
         if *first == b'\n' {
             self.at = At { line: self.at.line.saturating_add(1), column: 1 };
         } else if *first & 0xc0 != 0x80 {
@@ -248,7 +250,7 @@ impl Statements<'_> {
     }
 }
 
-/// The grammar: words to a statement.
+/// Applies the grammar: words to a statement.
 fn statement(words: Vec<Word>) -> Result<Statement, SyntaxError> {
     let mut words = words.into_iter();
     let keyword = words.next().unwrap_or_else(|| Word { text: String::new(), at: At { line: 0, column: 0 } });
@@ -277,7 +279,7 @@ fn statement(words: Vec<Word>) -> Result<Statement, SyntaxError> {
     }
 }
 
-/// Words that the longest statement has, and one more to complain about.
+/// Words of the longest statement, and one surplus word for the message.
 const MAX_WORDS: usize = 4;
 
 const fn is_blank(byte: u8) -> bool {
@@ -423,8 +425,8 @@ pub(crate) mod tests {
         let mut statements = parse(bytes);
         let mut left = bytes.len();
         while let Some(item) = statements.next() {
-            assert!(statements.rest.len() < left, "a statement uses up at least one byte");
-            left = statements.rest.len();
+            assert!(statements.remaining.len() < left, "a statement uses up at least one byte");
+            left = statements.remaining.len();
             let at = match item {
                 Ok(Statement::Package(word) | Statement::Section { kind: word, .. }) => word.at,
                 Ok(Statement::Value { name, value, .. }) => {
@@ -436,7 +438,7 @@ pub(crate) mod tests {
             assert!((1..=lines).contains(&usize::try_from(at.line).unwrap()), "line {} of {lines}", at.line);
             assert!(at.column >= 1);
         }
-        assert!(statements.rest.is_empty(), "the whole file is read");
+        assert!(statements.remaining.is_empty(), "the whole file is read");
     }
 
     /// Changes `bytes` a little, the same way for the same `random`.

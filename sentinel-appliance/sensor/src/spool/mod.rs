@@ -1,13 +1,21 @@
-//! Numbers alerts, keeps them in the sealed log, and reads them back for the collector.
+//! Spool: numbers alerts, keeps them in the sealed log, and reads them back for the collector.
 //!
-//! The log is the spool: an alert stays readable until the collector has acknowledged it, or until the
-//! ring comes round to it. Then the most severe ones that fit are written again at the front, and a gap
-//! record says what went.
+//! The ring log is the spool: an alert stays readable until the collector has acknowledged it, or until the ring comes
+//! round to it. Then undelivered alerts are relocated to the front of the ring, the most severe first, as many as fit into
+//! an eighth of a segment; a gap record counts the others.
+//!
+//! Invariants:
+//! - Numbers (`seq`) of a run begin at 1 and have no holes. Each number is in an alert record, or in the range of a gap
+//!   record that counts it by severity, or in `unwritten_gaps` until the log takes that gap record.
+//! - A gap that may have been sent keeps its range, so that the collector recognises it; others of the same run and reason
+//!   are merged.
+//! - The collector's acknowledgement is of records in the order of the log. A relocated record is therefore sent where it
+//!   lies now, even if its first place was sent before: the collector drops it by its number.
 
 use sentinel_alert::{Alert, AlertId, Severity, wire};
 use sentinel_ringlog::{
-    AppendError, FileStorage, FlushError, Geometry, LogKey, MAX_RECORD, Mode, RecordId, Recovery, RingLog,
-    Salt, Suspended,
+    AppendError, FileStorage, Geometry, LogKey, MAX_RECORD, Mode, RecordId, Recovery, RingLog, Salt,
+    Suspended,
 };
 use sentinel_units::{Timestamp, Uptime};
 use sentinel_uplink::{Delivery, Gap, GapReason};
@@ -15,20 +23,20 @@ use sentinel_uplink::{Delivery, Gap, GapReason};
 use crate::settings::Settings;
 use crate::system::keys;
 use crate::terminal::failure::Failure;
-use crate::terminal::log;
 
-mod carry;
 mod deliver;
+mod flush;
 mod open;
-mod pause;
 mod record;
+mod relocate;
+mod retry;
 
-use carry::{gather, lost_alert};
-use deliver::Waiting;
+use deliver::Backlog;
 use open::{Past, boot_number, storage, survey};
-use pause::Pause;
 use record::decode;
 pub(crate) use record::{Item, Record, read_record};
+use relocate::{lost_alert, merge_gap};
+use retry::RetryBackoff;
 
 /// Name of the log in the state directory.
 pub(crate) const MAIN_FILE: &str = "log";
@@ -38,72 +46,75 @@ pub(crate) const JOURNAL_FILE: &str = "journal";
 /// The log as it lies on this machine.
 pub(crate) type Log = RingLog<FileStorage, FileStorage>;
 
+/// Record that the log did not take. [`Spool::last_error`] has the cause, until a write succeeds.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct NotStored;
+
 /// Counters of the spool.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct SpoolCounts {
-    /// Alerts taken over from the worker.
-    pub(crate) taken: u64,
+    /// Alerts received from the workers.
+    pub(crate) enqueued: u64,
     /// Alerts stored in the log.
     pub(crate) stored: u64,
-    /// Alerts that were lost before they were delivered, by reason: spool full, queue full, storage failed.
+    /// Alerts lost before delivery because the ring overwrote them.
     pub(crate) lost_full: u64,
-    /// See [`SpoolCounts::lost_full`].
+    /// Alerts lost because the queue of a worker was full.
     pub(crate) lost_queue: u64,
-    /// See [`SpoolCounts::lost_full`].
+    /// Alerts lost because the log did not take them.
     pub(crate) lost_storage: u64,
-    /// Alerts written again at the front of the ring because they were not delivered yet.
-    pub(crate) carried: u64,
-    /// Flushes left out because the day's budget was spent.
+    /// Alerts relocated to the front of the ring because they were not delivered yet.
+    pub(crate) relocated: u64,
+    /// Flushes deferred because the daily limit was reached.
     pub(crate) deferred: u64,
 }
 
-/// The spool.
+/// Spool over the sealed log.
 #[derive(Debug)]
 pub(crate) struct Spool {
     log: Log,
     state_dir: std::path::PathBuf,
-    /// Epoch of the key in the state directory. The log moves its own on by itself when the ring comes round.
+    /// Epoch of the key in the state directory. The log advances its own key when the ring comes round.
     stored_epoch: u64,
     segment_bytes: usize,
     boot: u32,
     next_seq: u64,
     delivery: Delivery<RecordId>,
-    /// What the newest record in the log says of [`Spool::delivery`], and when it was written.
-    remembered: Option<RecordId>,
-    remembered_at: Uptime,
-    /// Alerts and gaps in the log that the collector has not acknowledged, as far as we know.
-    undelivered: Waiting,
+    /// Last delivered record as of the newest record about it in the log, and the time of that record.
+    delivered_logged: Option<RecordId>,
+    delivered_logged_at: Uptime,
+    /// Alerts and gaps in the log that the collector is not known to have acknowledged.
+    undelivered: Backlog,
     counts: SpoolCounts,
-    /// Alerts that could not be stored, to be told in gap records as soon as storing works again: one for each
-    /// run and reason.
-    untold: Vec<Gap>,
-    /// Gaps written again that may have been sent: they must not change.
+    /// Gaps of alerts that could not be stored, one for each run and reason; written once the log takes records again.
+    unwritten_gaps: Vec<Gap>,
+    /// Last numbers of relocated gaps that may have been sent: these gaps must not change.
     sent_gaps: Vec<AlertId>,
-    /// Records below this were carried forward; they may still be there if the write that destroys them failed.
-    carried_until: RecordId,
+    /// Records below this were relocated. They may still be readable, if the write that overwrites them failed.
+    relocated_until: RecordId,
     policy: FlushPolicy,
     day_start: Uptime,
     day_bytes: u64,
-    /// What the last append said, if it failed.
+    /// Error of the last append, if it failed.
     append_error: Option<String>,
-    /// What the last flush said, if it failed.
+    /// Error of the last flush, if it failed.
     flush_error: Option<String>,
-    /// Why the key of the log could not be stored, while it waits for the next attempt.
+    /// Error of storing the key of the log, until the next flush stores it.
     key_error: Option<String>,
-    /// Time of the last call that told it.
+    /// Time given by the last call.
     now: Uptime,
-    main_pause: Pause,
-    journal_pause: Pause,
-    /// [`SpoolCounts::lost_storage`] when main began to refuse.
+    main_backoff: RetryBackoff,
+    journal_backoff: RetryBackoff,
+    /// [`SpoolCounts::lost_storage`] when writes to flash began to fail.
     lost_before: u64,
 }
 
-/// When to write to flash.
+/// Rule for writes to flash.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct FlushPolicy {
-    /// An alert at least so severe is written at once.
+    /// Alerts of this severity or above are written immediately.
     pub(crate) severity: Severity,
-    /// Most bytes in a day; `u64::MAX` for no limit.
+    /// Bytes written in a day before only full segments are; `u64::MAX` for no limit.
     pub(crate) daily_bytes: u64,
 }
 
@@ -118,13 +129,11 @@ impl FlushPolicy {
     }
 }
 
-/// The shape of the log by the settings.
+/// Geometry of the log, from settings.
 pub(crate) fn geometry(settings: &Settings) -> Result<Geometry, Failure> {
     Geometry::new(settings.log_segment_kib * 1024, settings.log_segments)
         .map_err(|error| Failure::new(format!("log_segment_kib, log_segments: {error}")))
 }
-
-const DAY_MS: u64 = 86_400_000;
 
 impl Spool {
     /// Opens the log in the directories of the settings and writes the start record.
@@ -147,13 +156,13 @@ impl Spool {
             boot,
             next_seq: 1,
             delivery: Delivery::new(delivered),
-            remembered: delivered,
-            remembered_at: Uptime::ZERO,
-            undelivered: Waiting::default(),
+            delivered_logged: delivered,
+            delivered_logged_at: Uptime::ZERO,
+            undelivered: Backlog::default(),
             counts: SpoolCounts::default(),
-            untold: Vec::new(),
+            unwritten_gaps: Vec::new(),
             sent_gaps: Vec::new(),
-            carried_until: RecordId(0),
+            relocated_until: RecordId(0),
             policy: FlushPolicy::new(settings),
             day_start: Uptime::ZERO,
             day_bytes: 0,
@@ -161,8 +170,8 @@ impl Spool {
             flush_error: None,
             key_error: None,
             now: Uptime::ZERO,
-            main_pause: Pause::default(),
-            journal_pause: Pause::default(),
+            main_backoff: RetryBackoff::default(),
+            journal_backoff: RetryBackoff::default(),
             lost_before: 0,
         };
         spool.undelivered = spool.count_undelivered();
@@ -171,8 +180,8 @@ impl Spool {
             at_us: crate::system::clock::wall().as_micros(),
             version: env!("CARGO_PKG_VERSION"),
         };
-        // A log that cannot take the start record will not take alerts either, and they are counted.
-        let _counted_by_later_appends = spool.store(&start);
+        // A log that does not take the start record does not take alerts either, and those are counted.
+        let _counted_with_alerts = spool.store(&start);
         Ok((spool, recovery))
     }
 
@@ -186,49 +195,51 @@ impl Spool {
         self.counts
     }
 
-    /// The log, for its counters.
+    /// Log, for its counters.
     pub(crate) const fn log(&self) -> &Log {
         &self.log
     }
 
-    /// What the last failed write said, until one of its sort succeeds.
+    /// Error of the last failed flush, append or key, until one of the same kind succeeds.
     pub(crate) fn last_error(&self) -> Option<&str> {
         self.flush_error.as_deref().or(self.append_error.as_deref()).or(self.key_error.as_deref())
     }
 
-    /// Takes over a changed policy.
+    /// Replaces the rule for writes to flash.
     pub(crate) const fn set_policy(&mut self, policy: FlushPolicy) {
         self.policy = policy;
     }
 
-    /// Numbers an alert and stores it.
-    pub(crate) fn take(&mut self, alert: &Alert, now: Uptime) {
+    /// Numbers an alert and stores it; if the log does not take it, it becomes part of a gap.
+    pub(crate) fn enqueue(&mut self, alert: &Alert, now: Uptime) {
         self.now = now;
         let id = AlertId { boot: self.boot, seq: self.next_seq };
+        // Before it is stored: a number is used once, also if the log does not take the alert.
         self.next_seq += 1;
-        self.counts.taken += 1;
+        self.counts.enqueued += 1;
         let mut bytes = [0; wire::MAX_ALERT_LEN];
-        let stored = wire::encode(alert, Timestamp::ZERO, &mut bytes).is_ok_and(|bytes| {
-            let bytes: &[u8] = bytes;
+        let encoded = wire::encode(alert, Timestamp::ZERO, &mut bytes).map_err(|_| NotStored);
+        let outcome = encoded.and_then(|bytes| {
             self.store_after_gaps(&Record::Alert { boot: id.boot, seq: id.seq, alert: bytes })
         });
-        if stored {
+        if outcome.is_ok() {
             self.counts.stored += 1;
             if alert.severity >= self.policy.severity {
                 self.flush_within_budget(now);
             }
         } else {
             self.counts.lost_storage += 1;
-            gather(&mut self.untold, lost_alert(id, alert.severity, GapReason::StorageLost));
+            merge_gap(&mut self.unwritten_gaps, lost_alert(id, alert.severity, GapReason::StorageLost));
         }
     }
 
-    /// The worker could not hand over so many alerts, least severe first: they get numbers and a gap.
-    pub(crate) fn lost_on_the_way(&mut self, by_severity: [u32; 5]) {
+    /// Records alerts that a full queue of a worker lost, by severity, least severe first: they get numbers and a gap.
+    pub(crate) fn record_queue_overflow(&mut self, by_severity: [u32; 5]) {
         let count = by_severity.iter().map(|count| u64::from(*count)).sum::<u64>();
         if count == 0 {
             return;
         }
+        // Numbered although their content is lost: the collector sees the hole, and the gap record explains it.
         let first_seq = self.next_seq;
         self.next_seq += count;
         self.counts.lost_queue += count;
@@ -239,187 +250,71 @@ impl Spool {
             lost_by_severity: by_severity,
             reason: GapReason::QueueFull,
         };
-        gather(&mut self.untold, gap);
-        self.tell_gaps();
+        merge_gap(&mut self.unwritten_gaps, gap);
+        let _retried_with_the_next_alert = self.write_gaps();
     }
 
-    /// Stores the gaps that could not be stored before; says whether none is left.
-    pub(crate) fn tell_gaps(&mut self) -> bool {
-        while let Some(gap) = self.untold.pop() {
-            if !self.store(&Record::Gap(gap)) {
-                gather(&mut self.untold, gap);
-                return false;
+    /// Writes the gaps that the log has not taken before.
+    ///
+    /// # Errors
+    /// The log does not take one of them; it stays for the next call.
+    pub(crate) fn write_gaps(&mut self) -> Result<(), NotStored> {
+        while let Some(gap) = self.unwritten_gaps.pop() {
+            if let Err(error) = self.store(&Record::Gap(gap)) {
+                merge_gap(&mut self.unwritten_gaps, gap);
+                return Err(error);
             }
         }
-        true
+        Ok(())
     }
 
-    fn store_after_gaps(&mut self, record: &Record<'_>) -> bool {
-        self.tell_gaps() && self.store(record)
+    fn store_after_gaps(&mut self, record: &Record<'_>) -> Result<(), NotStored> {
+        self.write_gaps()?;
+        self.store(record)
     }
 
-    /// Brings a record into the log; makes room first if the open segment is full. That is no matter of the
-    /// day's budget: the log would do it by itself, and destroy what nobody has carried forward.
-    fn store(&mut self, record: &Record<'_>) -> bool {
+    /// Appends a record; flushes first if the open segment is full. The daily limit does not apply: the log would
+    /// flush by itself, and overwrite undelivered records that have not been relocated.
+    fn store(&mut self, record: &Record<'_>) -> Result<(), NotStored> {
         self.try_flush_if(self.log.needs_flush());
         self.append(record)
     }
 
-    fn append(&mut self, record: &Record<'_>) -> bool {
+    fn append(&mut self, record: &Record<'_>) -> Result<(), NotStored> {
         let mut bytes = [0; MAX_RECORD];
-        let Ok(bytes) = postcard::to_slice(record, &mut bytes) else { return false };
-        let suspended =
-            Suspended { main: self.main_pause.holds(self.now), journal: self.journal_pause.holds(self.now) };
+        let bytes = postcard::to_slice(record, &mut bytes).map_err(|_| NotStored)?;
+        let suspended = Suspended {
+            main: self.main_backoff.is_waiting(self.now),
+            journal: self.journal_backoff.is_waiting(self.now),
+        };
         self.log.suspend_writes(suspended);
         let outcome = self.log.append(bytes);
         let is_tried = match &outcome {
             Ok(_) if !suspended.journal => {
-                self.journal_took();
+                self.journal_recovered();
                 true
             }
             Err(AppendError::NotJournalled(_, error)) => {
-                self.journal_refused(error);
+                self.journal_failed(error);
                 true
             }
             Err(AppendError::Full(error)) => {
-                self.main_refused(error);
+                self.main_failed(error);
                 true
             }
-            // What it said when it was last tried stands.
+            // Not tried: the error of the last attempt stands.
             Ok(_) | Err(AppendError::Suspended) => false,
             Err(_) => true,
         };
         if is_tried {
             self.append_error = outcome.as_ref().err().map(ToString::to_string);
         }
-        // Not in the journal is in memory still: it is sent, and goes to flash with the next flush.
+        // A record that the journal did not take is in memory: it is sent, and goes to flash with the next flush.
         let stored = matches!(outcome, Ok(_) | Err(AppendError::NotJournalled(..)));
         if stored && !matches!(record, Record::Start { .. } | Record::Delivered { .. }) {
             self.undelivered.add(bytes.len());
         }
-        stored
-    }
-
-    fn flush_within_budget(&mut self, now: Uptime) {
-        let is_within = self.is_within_budget(now);
-        self.counts.deferred += u64::from(!is_within);
-        self.try_flush_if(is_within);
-    }
-
-    fn is_within_budget(&mut self, now: Uptime) -> bool {
-        if now.since(self.day_start).as_millis() >= DAY_MS.into() {
-            (self.day_start, self.day_bytes) = (now, self.log.stats().main_bytes);
-        }
-        self.log.stats().main_bytes - self.day_bytes < self.policy.daily_bytes
-    }
-
-    /// Flushes, but not again and again onto a storage that has just refused.
-    fn try_flush_if(&mut self, is_wanted: bool) {
-        if is_wanted && !self.main_pause.holds(self.now) {
-            self.flush();
-        }
-    }
-
-    /// Flushes what waits because main refused, once its pause is over.
-    pub(crate) fn try_again(&mut self, now: Uptime) {
-        self.now = now;
-        if self.main_pause.is_over(now) {
-            let is_wanted = self.log.needs_flush() || self.is_within_budget(now);
-            self.try_flush_if(is_wanted);
-        }
-    }
-
-    /// Carries forward what the next write to flash would destroy.
-    fn save_what_goes(&mut self) {
-        if let Some(range) = self.log.about_to_overwrite() {
-            self.carry_forward(range);
-        }
-    }
-
-    /// Writes everything to flash. What the ring gives up for it is carried forward first.
-    pub(crate) fn flush(&mut self) {
-        // Before asking what the ring gives up, because this record takes room too. While flushes fail, the room
-        // that the log keeps free for us may be gone.
-        if self.flush_error.is_none() {
-            self.remember_delivered();
-        }
-        self.save_what_goes();
-        let is_tried = self.log.waiting() > 0;
-        match self.log.flush() {
-            Ok(()) => {
-                self.flush_error = None;
-                if is_tried {
-                    self.main_took();
-                    self.journal_took();
-                }
-                self.move_key_on();
-            }
-            Err(error) => {
-                self.flush_error = Some(error.to_string());
-                if let FlushError::Journal(error) = &error {
-                    self.main_took();
-                    self.journal_refused(error);
-                } else {
-                    self.main_refused(&error);
-                }
-            }
-        }
-    }
-
-    /// Of many refusals in a row the first is told, and of many successes the first after that.
-    fn main_refused(&mut self, error: &FlushError<std::io::Error>) {
-        if let Some(wait) = self.main_pause.refused(self.now) {
-            self.lost_before = self.counts.lost_storage;
-            let wait_s = wait.as_secs();
-            log::warn(format_args!("{error}; alerts are kept in memory, next attempt in {wait_s} s"));
-        }
-    }
-
-    fn main_took(&mut self) {
-        if let Some(span) = self.main_pause.took(self.now) {
-            let (span_s, lost) = (span.as_secs(), self.counts.lost_storage - self.lost_before);
-            log::info(format_args!("log written again after {span_s} s; {lost} alerts found no room"));
-        }
-    }
-
-    /// As for main.
-    fn journal_refused(&mut self, error: &std::io::Error) {
-        if let Some(wait) = self.journal_pause.refused(self.now) {
-            let wait_s = wait.as_secs();
-            log::warn(format_args!(
-                "journal not written: {error}; a killed program would lose new alerts, next attempt in {wait_s} s"
-            ));
-        }
-    }
-
-    fn journal_took(&mut self) {
-        if let Some(span) = self.journal_pause.took(self.now) {
-            log::info(format_args!("journal written again after {} s", span.as_secs()));
-        }
-    }
-
-    /// Makes segments unreadable that have been overwritten, wherever a copy may lie. Tried again at the next flush if the
-    /// key cannot be stored: until then the older key in the file opens the log just as well.
-    fn move_key_on(&mut self) {
-        let oldest = self.log.oldest();
-        let key = self.log.advance_key(oldest);
-        if key.epoch() == self.stored_epoch {
-            return;
-        }
-        match keys::store_log_key(&self.state_dir, key) {
-            Ok(()) => (self.stored_epoch, self.key_error) = (key.epoch(), None),
-            Err(failure) => self.key_error = Some(failure.to_string()),
-        }
-    }
-
-    /// Flushes and reads back for show: see [`RingLog::preallocate`].
-    pub(crate) fn preallocate(&mut self) {
-        self.log.preallocate();
-    }
-
-    /// Gives back memory that only flushing and reading back need.
-    pub(crate) fn rest(&mut self) {
-        self.log.release_buffers();
+        if stored { Ok(()) } else { Err(NotStored) }
     }
 }
 

@@ -1,4 +1,4 @@
-//! What opening the spool takes: the files, and a number for this run.
+//! Opening of the spool: files, state of the delivery, and a number for this run.
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
@@ -12,7 +12,7 @@ use crate::terminal::failure::Failure;
 
 use super::{Log, Record, read_record};
 
-/// Opens a file that only we can read, and keeps other sensors from writing to it.
+/// Opens a file with mode 0600 and locks it against other sensors.
 pub(super) fn storage(path: &Path) -> Result<FileStorage, Failure> {
     let at = |what: String| Failure::new(format!("{}: {what}", path.display()));
     let mut options = OpenOptions::new();
@@ -27,12 +27,12 @@ pub(super) fn storage(path: &Path) -> Result<FileStorage, Failure> {
     }
 }
 
-/// What the log says of the time before this run.
+/// State that earlier runs left in the log.
 #[derive(Debug, Default)]
 pub(super) struct Past {
-    /// Last record that was delivered, by the newest record that speaks of it.
+    /// Last record that was delivered, by the newest record of delivery.
     pub(super) delivered: Option<RecordId>,
-    /// Numbers of earlier runs, seldom one of them twice.
+    /// Numbers of earlier runs; duplicates are rare.
     pub(super) boots: Vec<u32>,
 }
 
@@ -47,8 +47,8 @@ pub(super) fn survey(log: &mut Log) -> Past {
             past.boots.push(boot);
         }
         match record {
-            // After a power cut the numbers of lost records are given again, but never one below a record that
-            // is still there: what this record says of those before it stays true.
+            // After a power cut the numbers of lost records are used again, but never one below a record that is still there.
+            // So a statement about records below this one stays true.
             Some(Record::Delivered { before }) if before <= id.0 => {
                 past.delivered = before.checked_sub(1).map(RecordId);
             }
@@ -58,8 +58,8 @@ pub(super) fn survey(log: &mut Log) -> Past {
     past
 }
 
-/// A number for this run: never zero, which is for files, and none that is still in the log, or the collector would
-/// take our alerts for those of that run.
+/// Random number for this run: not zero, which is for files, and none that is in the log, or the collector would take alerts
+/// of this run for those of that one.
 pub(super) fn boot_number(
     taken: &[u32],
     mut random: impl FnMut() -> Result<u64, Failure>,

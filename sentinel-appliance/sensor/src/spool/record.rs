@@ -1,4 +1,4 @@
-//! What a record of the log says.
+//! Records of the log.
 
 use sentinel_alert::{Alert, AlertId, wire};
 use sentinel_units::Timestamp;
@@ -25,37 +25,37 @@ pub(crate) enum Record<'a> {
         /// `sentinel_alert::wire` bytes with base zero.
         alert: &'a [u8],
     },
-    /// Alerts that went before they were delivered.
+    /// Alerts lost before they were delivered.
     Gap(Gap),
-    /// An alert written again at the front of the ring, before rotation destroyed its first record.
-    Carried {
-        /// As in [`Record::Alert`].
+    /// An alert relocated to the front of the ring, before rotation overwrote its first record.
+    Relocated {
+        /// Run and number of the alert, as in its first record.
         boot: u32,
         seq: u64,
         alert: &'a [u8],
     },
-    /// How far delivering has come. The newest such record counts.
+    /// Progress of delivery. The newest such record counts.
     Delivered {
-        /// Number of the first record that the collector has not: those below it are delivered. A number above
-        /// that of this record itself would speak of records that are not written yet, and is not believed.
+        /// Number of the first record that the collector does not have: those below it are delivered. A number above that of
+        /// this record is ignored: such records were not written yet.
         before: u64,
     },
 }
 
 impl Record<'_> {
-    /// The run that the record names.
+    /// Run that the record names.
     pub(super) fn boot(&self) -> Option<u32> {
         match self {
             Self::Start { boot, .. }
             | Self::Alert { boot, .. }
-            | Self::Carried { boot, .. }
+            | Self::Relocated { boot, .. }
             | Self::Gap(Gap { boot, .. }) => Some(*boot),
             Self::Delivered { .. } => None,
         }
     }
 }
 
-/// What is read back for the collector.
+/// Item that is read back for the collector.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "lives on the stack of one call, and nearly all are alerts")]
 pub(crate) enum Item {
@@ -65,10 +65,10 @@ pub(crate) enum Item {
     Gap(Gap),
 }
 
-/// An alert or a gap; `None` for what the collector does not get and for what this version cannot read.
+/// Decodes an alert or a gap; `None` for records that the collector does not get, and for those of a later version.
 pub(super) fn decode(bytes: &[u8]) -> Option<Item> {
     match read_record(bytes)? {
-        Record::Alert { boot, seq, alert } | Record::Carried { boot, seq, alert } => {
+        Record::Alert { boot, seq, alert } | Record::Relocated { boot, seq, alert } => {
             let (alert, _) = wire::decode(alert, Timestamp::ZERO).ok()?;
             Some(Item::Alert(AlertId { boot, seq }, alert))
         }
@@ -77,7 +77,7 @@ pub(super) fn decode(bytes: &[u8]) -> Option<Item> {
     }
 }
 
-/// A record of the log; `None` for what this version cannot read.
+/// Decodes a record; `None` for one of a later version.
 pub(crate) fn read_record(bytes: &[u8]) -> Option<Record<'_>> {
     postcard::from_bytes(bytes).ok()
 }

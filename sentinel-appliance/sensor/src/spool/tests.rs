@@ -7,7 +7,7 @@ use sentinel_alert::testing::sample;
 use sentinel_alert::{Evidence, Subject, Test};
 use tempfile::TempDir;
 
-use super::deliver::REMEMBER_INTERVAL;
+use super::deliver::DELIVERED_INTERVAL;
 use super::*;
 
 const NOW: Uptime = Uptime::ZERO;
@@ -89,33 +89,33 @@ fn deliver_all(spool: &mut Spool) -> Option<AlertId> {
 }
 
 #[test]
-fn alerts_outlive_a_killed_program_under_their_old_numbers() {
+fn alerts_survive_a_killed_program_with_their_numbers() {
     let place = place();
     let mut spool = place.open();
     let boot = spool.boot();
     for number in 1..=5 {
-        spool.take(&alert(number, Severity::Medium), NOW);
+        spool.enqueue(&alert(number, Severity::Medium), NOW);
     }
     drop(spool); // no flush, as after kill -9
     let mut spool = place.open();
     assert_ne!(spool.boot(), boot);
     assert_eq!(spool.waiting(), 5);
-    spool.take(&alert(6, Severity::Medium), NOW);
+    spool.enqueue(&alert(6, Severity::Medium), NOW);
     let expected: Vec<AlertId> =
         (1..=5).map(|seq| AlertId { boot, seq }).chain([AlertId { boot: spool.boot(), seq: 1 }]).collect();
     assert_eq!(unsent(&mut spool), (expected, 0));
 }
 
 #[test]
-fn after_a_restart_the_collector_says_where_to_go_on() {
+fn after_a_restart_delivery_continues_after_the_last_alert_of_the_collector() {
     let place = place();
     let mut spool = place.open();
     spool.welcome(None);
     for number in 1..=3 {
-        spool.take(&alert(number, Severity::Medium), NOW);
+        spool.enqueue(&alert(number, Severity::Medium), NOW);
     }
     let acked = deliver_all(&mut spool);
-    spool.take(&alert(4, Severity::Medium), NOW);
+    spool.enqueue(&alert(4, Severity::Medium), NOW);
     assert_eq!(spool.waiting(), 1);
     let boot = spool.boot();
     drop(spool);
@@ -127,7 +127,7 @@ fn after_a_restart_the_collector_says_where_to_go_on() {
 
 /// raised = stored + evicted, whatever happened; and what goes first is the least severe.
 #[test]
-fn a_full_spool_gives_up_the_least_severe_and_says_so() {
+fn a_full_spool_drops_the_least_severe_and_counts_them() {
     let place = place();
     let mut spool = place.open();
     let mut severe = BTreeSet::new();
@@ -135,14 +135,14 @@ fn a_full_spool_gives_up_the_least_severe_and_says_so() {
     for number in 1..=6_000 {
         // One in a hundred is severe.
         let severity = if number % 100 == 0 { Severity::High } else { Severity::Low };
-        spool.take(&alert(number, severity), NOW);
+        spool.enqueue(&alert(number, severity), NOW);
         if severity == Severity::High {
             severe.insert(u64::from(number));
         }
     }
     let counts = spool.counts();
-    assert_eq!((counts.taken, counts.lost_storage, counts.lost_queue), (6_000, 0, 0));
-    assert!(counts.lost_full > 0 && counts.carried > 0, "{counts:?}");
+    assert_eq!((counts.enqueued, counts.lost_storage, counts.lost_queue), (6_000, 0, 0));
+    assert!(counts.lost_full > 0 && counts.relocated > 0, "{counts:?}");
     let (ids, lost) = unsent(&mut spool);
     for id in &ids {
         *lives.entry(id.seq).or_insert(0) += 1;
@@ -156,18 +156,18 @@ fn a_full_spool_gives_up_the_least_severe_and_says_so() {
 }
 
 #[test]
-fn what_was_delivered_is_neither_carried_nor_missed() {
+fn delivered_alerts_are_neither_relocated_nor_counted_as_lost() {
     let place = place();
     let mut spool = place.open();
     spool.welcome(None);
     for number in 1..=6_000 {
-        spool.take(&alert(number, Severity::High), NOW);
+        spool.enqueue(&alert(number, Severity::High), NOW);
         if number % 50 == 0 {
             deliver_all(&mut spool);
         }
     }
     let counts = spool.counts();
-    assert_eq!((counts.carried, counts.lost_full), (0, 0), "{counts:?}");
+    assert_eq!((counts.relocated, counts.lost_full), (0, 0), "{counts:?}");
     assert_eq!((spool.delivered(), spool.waiting()), (6_000, 0));
     assert!(spool.log().stats().overwritten > 0, "the ring came round");
 }
@@ -175,17 +175,17 @@ fn what_was_delivered_is_neither_carried_nor_missed() {
 /// An alert was sent from its first place and the acknowledgement was lost; then the ring came round and carried it
 /// forward; then the program was killed. The collector names that alert. What lies before the copy must be sent.
 #[test]
-fn a_carried_copy_does_not_stand_for_what_lies_before_it() {
+fn a_relocated_copy_does_not_acknowledge_what_lies_before_it() {
     let place = place();
     let mut spool = place.open();
     spool.welcome(None);
-    spool.take(&alert(1, Severity::High), NOW);
+    spool.enqueue(&alert(1, Severity::High), NOW);
     let boot = spool.boot();
     spool.delivery().disconnected();
     for number in 2..=4_000 {
-        spool.take(&alert(number, Severity::Low), NOW);
+        spool.enqueue(&alert(number, Severity::Low), NOW);
     }
-    assert!(spool.counts().carried > 0);
+    assert!(spool.counts().relocated > 0);
     drop(spool);
     let mut spool = place.open();
     let waiting = spool.waiting();
@@ -197,9 +197,9 @@ fn a_carried_copy_does_not_stand_for_what_lies_before_it() {
 fn alerts_lost_before_they_were_numbered_become_a_gap() {
     let place = place();
     let mut spool = place.open();
-    spool.take(&alert(1, Severity::Medium), NOW);
-    spool.lost_on_the_way([0, 2, 0, 1, 0]);
-    spool.take(&alert(2, Severity::Medium), NOW);
+    spool.enqueue(&alert(1, Severity::Medium), NOW);
+    spool.record_queue_overflow([0, 2, 0, 1, 0]);
+    spool.enqueue(&alert(2, Severity::Medium), NOW);
     let (ids, lost) = unsent(&mut spool);
     assert_eq!(ids.iter().map(|id| id.seq).collect::<Vec<_>>(), [1, 5]);
     assert_eq!((lost, spool.counts().lost_queue), (3, 3));
@@ -210,17 +210,17 @@ fn only_a_severe_alert_goes_to_flash_at_once_and_not_past_the_daily_budget() {
     let mut place = place();
     place.settings.log_daily_kib = 16;
     let mut spool = place.open();
-    spool.take(&alert(1, Severity::High), NOW);
+    spool.enqueue(&alert(1, Severity::High), NOW);
     assert_eq!(spool.log().stats().main_bytes, 0);
-    spool.take(&alert(2, Severity::Critical), NOW);
+    spool.enqueue(&alert(2, Severity::Critical), NOW);
     assert!(spool.log().stats().main_bytes > 0);
     for number in 3..=20 {
-        spool.take(&alert(number, Severity::Critical), NOW);
+        spool.enqueue(&alert(number, Severity::Critical), NOW);
     }
     let stats = spool.log().stats();
     assert!(spool.counts().deferred > 0);
     assert!(stats.main_bytes <= 16 * 1024 + 8 * 1024, "{} bytes in a day", stats.main_bytes);
-    spool.take(&alert(21, Severity::Critical), NOW.after(Duration::from_millis(DAY_MS)));
+    spool.enqueue(&alert(21, Severity::Critical), NOW.after(Duration::from_millis(86_400_000)));
     assert!(spool.log().stats().main_bytes > stats.main_bytes, "the next day has its own budget");
 }
 
@@ -237,12 +237,12 @@ fn two_sensors_do_not_share_a_log() {
 
 /// After a restart everything in the ring counted as undelivered until the collector had said welcome.
 #[test]
-fn a_restart_remembers_what_was_delivered() {
+fn a_restart_keeps_the_state_of_delivery() {
     let place = place();
     let mut spool = place.open();
     spool.welcome(None);
     for number in 1..=500 {
-        spool.take(&alert(number, Severity::High), NOW);
+        spool.enqueue(&alert(number, Severity::High), NOW);
     }
     deliver_all(&mut spool);
     spool.flush(); // at the end of the program
@@ -250,7 +250,7 @@ fn a_restart_remembers_what_was_delivered() {
     let mut spool = place.open();
     assert_eq!((spool.waiting(), unsent(&mut spool).0.len()), (0, 0));
     for number in 1..=6_000 {
-        spool.take(&alert(number, Severity::Low), NOW);
+        spool.enqueue(&alert(number, Severity::Low), NOW);
     }
     let boot = spool.boot();
     let (ids, lost) = unsent(&mut spool);
@@ -260,13 +260,13 @@ fn a_restart_remembers_what_was_delivered() {
 }
 
 #[test]
-fn a_killed_program_remembers_what_was_delivered_to_the_minute() {
+fn a_killed_program_keeps_the_state_of_delivery_to_the_minute() {
     let place = place();
     let mut spool = place.open();
     spool.welcome(None);
     let later = |seconds| NOW.after(Duration::from_secs(seconds));
     for minute in 1..=3 {
-        spool.take(&alert(minute, Severity::Low), NOW);
+        spool.enqueue(&alert(minute, Severity::Low), NOW);
         spool.note_delivered(later(u64::from(minute) * 60));
         let before = spool.log().stats().appended;
         deliver_all(&mut spool);
@@ -275,7 +275,7 @@ fn a_killed_program_remembers_what_was_delivered_to_the_minute() {
         }
         assert_eq!(spool.log().stats().appended - before, 1, "one record in a minute");
     }
-    spool.take(&alert(9, Severity::Low), NOW);
+    spool.enqueue(&alert(9, Severity::Low), NOW);
     deliver_all(&mut spool);
     let boot = spool.boot();
     drop(spool); // as after kill -9
@@ -289,18 +289,18 @@ fn a_power_cut_does_not_make_new_alerts_count_as_delivered() {
     let place = place();
     let mut spool = place.open();
     spool.welcome(None);
-    spool.take(&alert(1, Severity::Low), NOW);
+    spool.enqueue(&alert(1, Severity::Low), NOW);
     spool.flush();
     for number in 2..=50 {
-        spool.take(&alert(number, Severity::Low), NOW);
+        spool.enqueue(&alert(number, Severity::Low), NOW);
     }
     deliver_all(&mut spool);
-    spool.note_delivered(NOW.after(REMEMBER_INTERVAL));
+    spool.note_delivered(NOW.after(DELIVERED_INTERVAL));
     drop(spool);
     std::fs::write(place.settings.run_dir.join(JOURNAL_FILE), []).unwrap();
     let mut spool = place.open();
     for number in 1..=100 {
-        spool.take(&alert(number, Severity::Low), NOW);
+        spool.enqueue(&alert(number, Severity::Low), NOW);
     }
     assert_eq!((spool.waiting(), unsent(&mut spool).0.len()), (101, 101));
     drop(spool);
@@ -308,14 +308,14 @@ fn a_power_cut_does_not_make_new_alerts_count_as_delivered() {
 }
 
 #[test]
-fn a_record_that_claims_more_than_there_was_is_not_believed() {
+fn a_record_of_delivery_about_unwritten_records_is_ignored() {
     let place = place();
     let mut spool = place.open();
     for number in 1..=3 {
-        spool.take(&alert(number, Severity::Low), NOW);
+        spool.enqueue(&alert(number, Severity::Low), NOW);
     }
     let own_number = spool.log().next_id().0;
-    assert!(spool.append(&Record::Delivered { before: own_number + 1 }));
+    assert!(spool.append(&Record::Delivered { before: own_number + 1 }).is_ok());
     drop(spool);
     assert_eq!(place.open().waiting(), 3);
 }
@@ -327,7 +327,7 @@ fn a_collector_that_has_nothing_gets_everything() {
     let mut spool = place.open();
     spool.welcome(None);
     for number in 1..=3 {
-        spool.take(&alert(number, Severity::Low), NOW);
+        spool.enqueue(&alert(number, Severity::Low), NOW);
     }
     deliver_all(&mut spool);
     spool.flush();
@@ -351,7 +351,7 @@ fn the_key_in_the_state_directory_follows_the_ring() {
     let mut go_round = |spool: &mut Spool| {
         for _ in 0..2_000 {
             number += 1;
-            spool.take(&alert(number, Severity::Low), NOW);
+            spool.enqueue(&alert(number, Severity::Low), NOW);
         }
         spool.flush();
     };
@@ -367,7 +367,7 @@ fn the_key_in_the_state_directory_follows_the_ring() {
     assert!(spool.last_error().unwrap().contains("log.key"), "{:?}", spool.last_error());
     assert_eq!(stored(), before);
     std::fs::remove_dir(&obstacle).unwrap();
-    spool.take(&alert(number + 1, Severity::Critical), NOW); // flushes, and nothing rotates
+    spool.enqueue(&alert(number + 1, Severity::Critical), NOW); // flushes, and nothing rotates
     assert_eq!((stored(), spool.last_error()), (spool.log().key().epoch(), None));
     let waiting = spool.waiting();
     drop(spool);
@@ -375,13 +375,13 @@ fn the_key_in_the_state_directory_follows_the_ring() {
 }
 
 #[test]
-fn the_runs_that_the_log_knows_are_found() {
+fn the_runs_in_the_log_are_found() {
     let place = place();
     let mut runs = Vec::new();
     for number in 1..=3 {
         let mut spool = place.open();
-        spool.take(&alert(number, Severity::Low), NOW);
-        spool.lost_on_the_way([1, 0, 0, 0, 0]);
+        spool.enqueue(&alert(number, Severity::Low), NOW);
+        spool.record_queue_overflow([1, 0, 0, 0, 0]);
         runs.push(spool.boot());
     }
     assert_eq!(survey(&mut place.open().log).boots[..3], runs);
@@ -389,13 +389,13 @@ fn the_runs_that_the_log_knows_are_found() {
 
 /// The collector was told the number of waiting alerts where it expects bytes.
 #[test]
-fn the_bytes_that_wait_are_those_of_the_records() {
+fn the_waiting_bytes_are_those_of_the_records() {
     let place = place();
     let mut spool = place.open();
     spool.welcome(None);
     let others = spool.log().stats().appended_bytes;
     for number in 1..=50 {
-        spool.take(&alert(number, Severity::Low), NOW);
+        spool.enqueue(&alert(number, Severity::Low), NOW);
     }
     let bytes = spool.log().stats().appended_bytes - others;
     assert_eq!((spool.waiting(), spool.waiting_bytes()), (50, bytes));
@@ -405,10 +405,10 @@ fn the_bytes_that_wait_are_those_of_the_records() {
     spool.welcome(None);
     deliver_all(&mut spool);
     assert_eq!(spool.waiting_bytes(), 0);
-    let mut waiting = Waiting { items: 4, bytes: 102 };
-    waiting.take(1);
+    let mut waiting = Backlog { items: 4, bytes: 102 };
+    waiting.remove(1);
     assert_eq!((waiting.items, waiting.bytes), (3, 76));
-    waiting.take(9);
+    waiting.remove(9);
     assert_eq!((waiting.items, waiting.bytes), (0, 0));
 }
 
@@ -419,7 +419,7 @@ fn no_room_for(file: &std::path::Path) {
 
 /// Every alert tried to write again, and wrote up to two pages each time.
 #[test]
-fn a_full_disk_is_tried_again_after_pauses_and_not_for_each_alert() {
+fn a_full_disk_is_retried_with_backoff_and_not_for_each_alert() {
     let place = place();
     no_room_for(&place.settings.state_dir.join(MAIN_FILE));
     let mut spool = place.open();
@@ -429,7 +429,7 @@ fn a_full_disk_is_tried_again_after_pauses_and_not_for_each_alert() {
         let before = spool.log().stats().write_errors;
         for _ in 0..count {
             number += 1;
-            spool.take(&alert(number, severity), later(seconds));
+            spool.enqueue(&alert(number, severity), later(seconds));
         }
         spool.log().stats().write_errors - before
     };
@@ -443,27 +443,27 @@ fn a_full_disk_is_tried_again_after_pauses_and_not_for_each_alert() {
     assert_eq!(attempts(&mut spool, Severity::Low, 2_000, 10), 0);
     let counts = spool.counts();
     assert!(counts.lost_storage > 500, "{counts:?}");
-    assert_eq!((counts.taken, counts.lost_full), (counts.stored + counts.lost_storage, 0));
+    assert_eq!((counts.enqueued, counts.lost_full), (counts.stored + counts.lost_storage, 0));
     assert_eq!(unsent(&mut spool).0.len(), usize::try_from(counts.stored).unwrap());
     let before = spool.log().stats();
-    spool.try_again(later(14));
+    spool.retry_flush(later(14));
     assert_eq!(spool.log().stats().main_bytes, before.main_bytes, "not yet");
-    spool.try_again(later(15));
+    spool.retry_flush(later(15));
     assert_eq!(spool.log().stats().write_errors, before.write_errors + 1, "without an alert");
     assert!(spool.last_error().unwrap().contains("No space left"), "{:?}", spool.last_error());
 }
 
 #[test]
-fn a_full_ram_disk_is_tried_again_after_pauses() {
+fn a_full_ram_disk_is_retried_with_backoff() {
     let place = place();
     no_room_for(&place.settings.run_dir.join(JOURNAL_FILE));
     let mut spool = place.open();
     for number in 1..=50 {
-        spool.take(&alert(number, Severity::Low), NOW);
+        spool.enqueue(&alert(number, Severity::Low), NOW);
     }
     assert_eq!(spool.log().stats().write_errors, 1, "with the start record");
-    spool.take(&alert(51, Severity::Low), NOW.after(Duration::from_secs(1)));
-    spool.take(&alert(52, Severity::Low), NOW.after(Duration::from_secs(2)));
+    spool.enqueue(&alert(51, Severity::Low), NOW.after(Duration::from_secs(1)));
+    spool.enqueue(&alert(52, Severity::Low), NOW.after(Duration::from_secs(2)));
     assert_eq!(spool.log().stats().write_errors, 2);
     assert!(spool.last_error().unwrap().contains("No space left"), "{:?}", spool.last_error());
     assert_eq!((unsent(&mut spool).0.len(), spool.counts().lost_storage), (52, 0));

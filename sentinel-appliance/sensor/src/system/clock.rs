@@ -1,4 +1,4 @@
-//! The only place that reads a clock.
+//! Clocks: no other module reads one.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -11,7 +11,7 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    /// Starts counting.
+    /// Starts at zero.
     #[expect(clippy::disallowed_methods, reason = "this is the module that the ban leaves")]
     pub(crate) fn start() -> Self {
         Self { start: Instant::now() }
@@ -24,19 +24,25 @@ impl Clock {
         Uptime::ZERO.after(elapsed)
     }
 
-    /// As [`Clock::uptime`], to the nanosecond.
+    /// Time since the start, to the nanosecond.
     #[expect(clippy::disallowed_methods, reason = "this is the module that the ban leaves")]
     pub(crate) fn elapsed(&self) -> Duration {
         Instant::now().saturating_duration_since(self.start)
     }
 
-    /// The instant of an uptime, for timers.
+    /// Instant of an uptime, for timers.
     pub(crate) fn instant(&self, uptime: Uptime) -> Instant {
         self.start + uptime.since(Uptime::ZERO)
     }
+
+    /// Time of day at the start.
+    pub(crate) fn started_at(&self) -> Timestamp {
+        let since = self.uptime().since(Uptime::ZERO);
+        Timestamp::from_nanos(wall().as_nanos().saturating_sub(Timestamp::ZERO.after(since).as_nanos()))
+    }
 }
 
-/// Time of day, the clock that the kernel stamps packets with. Zero before 1970.
+/// Time of day, from the clock that the kernel stamps packets with. Zero before 1970.
 #[expect(clippy::disallowed_methods, reason = "this is the module that the ban leaves")]
 pub(crate) fn wall() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! From the address of a collector to a connection.
+//! TCP connections to the collector: name resolution, then each address in turn.
 
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
@@ -6,55 +6,57 @@ use std::time::Duration;
 
 use smol::{Async, Timer, future};
 
-use crate::control::uplink::LinkEnd;
+use crate::system::disconnect_reason::DisconnectReason;
 use crate::system::thread;
 
-/// Looking a name up and connecting to one of its addresses are given up if they take longer.
+/// Limit of name resolution, and of connecting to one address.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Addresses of one name that are tried.
 const MAX_ADDRESSES: usize = 8;
-/// What the C library needs is its own affair; what it does not touch is not taken.
+/// Address space for the resolver of the C library. Pages that it does not touch take no memory.
 const RESOLVER_STACK_BYTES: usize = 2 * 1024 * 1024;
 
-/// Looks the name up on a thread of its own, because the C library blocks, then connects.
-pub(crate) async fn connect(address: &str) -> Result<Async<TcpStream>, LinkEnd> {
+/// Resolves the name on a thread of its own, because `getaddrinfo(3)` blocks, then connects.
+pub(crate) async fn connect(address: &str) -> Result<Async<TcpStream>, DisconnectReason> {
     let (sender, receiver) = smol::channel::bounded(1);
     let name = address.to_owned();
-    let work = move || {
-        let _nobody_waits_any_more =
+    let resolve = move || {
+        let _receiver_timed_out =
             sender.try_send(name.to_socket_addrs().map(Iterator::collect::<Vec<SocketAddr>>));
     };
-    thread::start("resolve", RESOLVER_STACK_BYTES, Box::new(work))?;
-    let resolved = async { receiver.recv().await.map_err(|error| LinkEnd::Socket(error.to_string())) };
-    let late = async {
-        Timer::after(CONNECT_TIMEOUT).await;
-        Err(LinkEnd::Socket(format!("{address}: not resolved within {} s", CONNECT_TIMEOUT.as_secs())))
+    thread::start("resolve", RESOLVER_STACK_BYTES, Box::new(resolve))?;
+    let resolved = async {
+        receiver.recv().await.map_err(|_| DisconnectReason::from(std::io::Error::from(ErrorKind::BrokenPipe)))
     };
-    let addresses = future::or(resolved, late).await??;
+    let timeout = async {
+        Timer::after(CONNECT_TIMEOUT).await;
+        Err(DisconnectReason::ResolveTimeout(address.to_owned(), CONNECT_TIMEOUT))
+    };
+    let addresses = future::or(resolved, timeout).await??;
     if addresses.is_empty() {
-        return Err(LinkEnd::Socket(format!("{address}: the name has no address")));
+        return Err(DisconnectReason::NoAddress(address.to_owned()));
     }
     let stream = first_reachable(&addresses, CONNECT_TIMEOUT, Async::<TcpStream>::connect).await?;
     stream.get_ref().set_nodelay(true)?;
     Ok(stream)
 }
 
-/// Tries one address after the other, each for its own time: where IPv6 is configured and leads nowhere, the
-/// first address would otherwise use up the time of the second for ever.
+/// Tries one address after the other, each with a timeout of its own: where IPv6 is configured and leads nowhere,
+/// the first address would otherwise use up the time of all others.
 async fn first_reachable<T>(
     addresses: &[SocketAddr],
-    patience: Duration,
+    timeout: Duration,
     connect: impl AsyncFn(SocketAddr) -> std::io::Result<T>,
-) -> Result<T, LinkEnd> {
-    let mut last = LinkEnd::Socket("no address".into());
+) -> Result<T, DisconnectReason> {
+    let mut last = DisconnectReason::Socket(ErrorKind::AddrNotAvailable.into());
     for address in addresses.iter().take(MAX_ADDRESSES) {
-        let late = async {
-            Timer::after(patience).await;
+        let expired = async {
+            Timer::after(timeout).await;
             Err(ErrorKind::TimedOut.into())
         };
-        match future::or(connect(*address), late).await {
+        match future::or(connect(*address), expired).await {
             Ok(stream) => return Ok(stream),
-            Err(error) => last = LinkEnd::Socket(format!("{address}: {error}")),
+            Err(error) => last = DisconnectReason::Unreachable(*address, error),
         }
     }
     Err(last)
@@ -74,9 +76,9 @@ mod tests {
             2 => Err(ErrorKind::ConnectionRefused.into()),
             port => Ok(port),
         };
-        let patience = Duration::from_millis(5);
-        assert_eq!(smol::block_on(first_reachable(&addresses, patience, connect)).unwrap(), 3);
-        let end = smol::block_on(first_reachable(&addresses[..2], patience, connect)).unwrap_err();
-        assert_eq!(end.to_string(), "192.0.2.1:2: connection refused");
+        let timeout = Duration::from_millis(5);
+        assert_eq!(smol::block_on(first_reachable(&addresses, timeout, connect)).unwrap(), 3);
+        let reason = smol::block_on(first_reachable(&addresses[..2], timeout, connect)).unwrap_err();
+        assert_eq!(reason.to_string(), "192.0.2.1:2: connection refused");
     }
 }

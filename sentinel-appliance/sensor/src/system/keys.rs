@@ -16,7 +16,7 @@ const SENSOR_KEY: &str = "sensor.key";
 const LOG_KEY: &str = "log.key";
 const COLLECTOR: &str = "collector";
 
-/// Where the collector is and how it proves itself.
+/// Address of the collector, and the public key that it must prove to own.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Collector {
     /// `host:port`
@@ -24,14 +24,14 @@ pub(crate) struct Collector {
     pub(crate) key: PublicKey,
 }
 
-/// Makes a directory that only we can enter, if it is not there.
+/// Creates a directory with mode 0700, if it is not there.
 pub(crate) fn private_directory(path: &Path) -> Result<(), Failure> {
     let mut builder = DirBuilder::new();
     builder.recursive(true).mode(0o700);
     builder.create(path).map_err(|error| at(path, &error))
 }
 
-/// The sensor's key pair, made at first use.
+/// Key pair of the sensor, generated at first use.
 pub(crate) fn sensor_key(state: &Path) -> Result<KeyPair, Failure> {
     let path = state.join(SENSOR_KEY);
     if let Some(bytes) = read_secret::<32>(&path)? {
@@ -42,7 +42,7 @@ pub(crate) fn sensor_key(state: &Path) -> Result<KeyPair, Failure> {
     Ok(pair)
 }
 
-/// The key of the log, made at first use.
+/// Key of the log, generated at first use.
 pub(crate) fn log_key(state: &Path) -> Result<LogKey, Failure> {
     let path = state.join(LOG_KEY);
     if let Some(bytes) = read_secret::<{ LogKey::LEN }>(&path)? {
@@ -55,7 +55,7 @@ pub(crate) fn log_key(state: &Path) -> Result<LogKey, Failure> {
     Ok(key)
 }
 
-/// The key of the log, if there is one; for commands that only look.
+/// Key of the log; never generated, for commands that only read.
 pub(crate) fn existing_log_key(state: &Path) -> Result<LogKey, Failure> {
     let path = state.join(LOG_KEY);
     match read_secret::<{ LogKey::LEN }>(&path)? {
@@ -64,12 +64,12 @@ pub(crate) fn existing_log_key(state: &Path) -> Result<LogKey, Failure> {
     }
 }
 
-/// Stores the key of the log after it moved on.
+/// Stores the key of the log after it was advanced.
 pub(crate) fn store_log_key(state: &Path, key: &LogKey) -> Result<(), Failure> {
     write_private(&state.join(LOG_KEY), Zeroizing::new(key.to_bytes()).as_slice())
 }
 
-/// The collector that this sensor is enrolled at.
+/// Collector that this sensor is enrolled at, if any.
 pub(crate) fn collector(state: &Path) -> Result<Option<Collector>, Failure> {
     let path = state.join(COLLECTOR);
     let text = match fs::read_to_string(&path) {
@@ -84,18 +84,18 @@ pub(crate) fn collector(state: &Path) -> Result<Option<Collector>, Failure> {
     Ok(Some(Collector { address: address.to_owned(), key }))
 }
 
-/// Remembers the collector.
+/// Stores the collector.
 pub(crate) fn store_collector(state: &Path, collector: &Collector) -> Result<(), Failure> {
     let line = format!("{} {}\n", collector.address, collector.key);
     write_private(&state.join(COLLECTOR), line.as_bytes())
 }
 
-/// Random bytes from the system.
+/// Fills `bytes` from the random number generator of the kernel.
 pub(crate) fn random(bytes: &mut [u8]) -> Result<(), Failure> {
     getrandom::fill(bytes).map_err(|error| Failure::new(format!("random bytes: {error}")))
 }
 
-/// A random number from the system.
+/// Random number from the kernel.
 pub(crate) fn random_u64() -> Result<u64, Failure> {
     let mut bytes = [0; 8];
     random(&mut bytes)?;
@@ -120,7 +120,7 @@ fn read_secret<const N: usize>(path: &Path) -> Result<Option<Zeroizing<[u8; N]>>
     let mut bytes = Zeroizing::new([0; N]);
     let wrong = |what: &str| {
         Failure::new(format!(
-            "{}: {what} than {N} bytes; this is no key, restore it from a backup",
+            "{}: {what} than {N} bytes; not a key file; restore it from a backup",
             path.display()
         ))
     };
@@ -131,7 +131,7 @@ fn read_secret<const N: usize>(path: &Path) -> Result<Option<Zeroizing<[u8; N]>>
     }
 }
 
-/// Writes a file that only we can read, and puts it in place as a whole.
+/// Replaces a file with mode 0600 atomically: write beside it, sync, rename.
 fn write_private(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     let mut beside = PathBuf::from(path);
     beside.set_extension("new");

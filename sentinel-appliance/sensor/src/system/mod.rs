@@ -2,7 +2,11 @@
 
 pub(crate) mod clock;
 pub(crate) mod connect;
+pub(crate) mod disconnect_reason;
 pub(crate) mod keys;
+pub(crate) mod local_socket;
 pub(crate) mod prefault;
+pub(crate) mod process;
 pub(crate) mod signals;
 pub(crate) mod thread;
+pub(crate) mod wake;

@@ -1,8 +1,8 @@
-//! Memory that is there from the start.
+//! Prefaulting: every page that traffic can make the program write to is written to before the sensor says that it captures.
 //!
-//! The system hands out a page when it is first written to, and would do so in the middle of an attack. So everything
-//! that traffic can make the program write to is written to once before it says that it captures: tables by `analysis`,
-//! the log's buffers by `ringlog`, and here queues and stacks.
+//! The kernel backs a page with memory when it is first written to, so resident memory would otherwise grow in the middle of
+//! an attack. Tables are prefaulted by `worker::analyser`, buffers of the log by `ringlog`, queues and stacks here. A new
+//! queue or table must do the same; the performance tests of the lab compare resident memory before and after a flood.
 
 use std::future::Future;
 use std::pin::pin;
@@ -14,18 +14,19 @@ use std::time::Duration;
 use heapless::spsc::Queue;
 use smol::Timer;
 
-/// An empty queue for the life of the program. Of options, because a slot that nothing is in yet must hold something.
+/// Makes an empty queue for the life of the program, with every slot written once. Of options, because a slot must be written
+/// with some value before there is one.
 pub(crate) fn queue<T, const N: usize>() -> &'static mut Queue<Option<T>, N> {
     let queue: &'static mut Queue<Option<T>, N> = Box::leak(Box::default());
     for _ in 0..N {
-        // One at a time, so that the queue goes once through all its slots.
+        // One at a time, so that the ring buffer of the queue passes through all its slots.
         let _has_room = queue.enqueue(None);
         let _none = queue.dequeue();
     }
     queue
 }
 
-/// An empty list with room for so many, of options as well.
+/// Makes an empty list with room for `capacity` values, every slot written once; of options for the same reason.
 pub(crate) fn list<T>(capacity: usize) -> Vec<Option<T>> {
     let mut list = Vec::with_capacity(capacity);
     list.extend(std::iter::repeat_with(|| std::hint::black_box(None)).take(capacity));
@@ -33,46 +34,48 @@ pub(crate) fn list<T>(capacity: usize) -> Vec<Option<T>> {
     list
 }
 
-/// Writes to the next `BYTES` of this thread's stack.
+/// Writes to the next `BYTES` of this thread's stack. Not inlined, so that the array is below the caller's frame.
 #[inline(never)]
 pub(crate) fn stack<const BYTES: usize>() {
     std::hint::black_box(&mut [0_u8; BYTES]);
 }
 
-/// Starts what timers and sockets need: a thread of their own, which waits for them while this one is busy, with a stack
-/// that was written to; and room for the tree of timers.
+/// Starts the reactor thread of the executor, which polls timers and sockets, prefaults its stack, and reserves memory for
+/// the tree of timers.
 pub(crate) fn reactor() {
-    have_reactor_write_to_its_stack();
-    reserve_nodes_for_timers();
+    prefault_reactor_stack();
+    reserve_timer_nodes();
 }
 
-/// The thread is not ours: being woken by it is the only way to have it do something.
-fn have_reactor_write_to_its_stack() {
-    /// What the reactor takes below the frame in which it wakes, and as much again.
+/// Prefaults the stack of the reactor thread. A library owns that thread, so code runs there only in a waker that it calls.
+fn prefault_reactor_stack() {
+    /// Twice the stack that the reactor needs below the frame that calls wakers.
     const BYTES: usize = 8 * 1024;
-    /// A thread that is unparked before it parks does not sleep. This bounds the harm if it is not unparked at all.
-    const LOOK_ANYWAY: Duration = Duration::from_millis(5);
-    struct Touch(Thread);
-    impl Wake for Touch {
+    /// Longest wait for the reactor's call. An unpark before the park is not lost, so this is for a call that never comes.
+    const PARK_TIMEOUT: Duration = Duration::from_millis(5);
+    struct StackPrefaulter(Thread);
+    impl Wake for StackPrefaulter {
         fn wake(self: Arc<Self>) {
             stack::<BYTES>();
             self.0.unpark();
         }
     }
-    let waker = Waker::from(Arc::new(Touch(std::thread::current())));
+    // Polled by hand, without an executor: the first poll registers the waker with the reactor, which calls it from its own
+    // thread when the timer fires.
+    let waker = Waker::from(Arc::new(StackPrefaulter(std::thread::current())));
     let mut timer = pin!(Timer::after(Duration::from_micros(1)));
     while timer.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
-        std::thread::park_timeout(LOOK_ANYWAY);
+        std::thread::park_timeout(PARK_TIMEOUT);
     }
 }
 
-/// At each turn the tree of timers takes a new node and frees one. Where the allocator had room for just one it would take
-/// a page from the system and give it back every second. One block that is never freed keeps a page of such blocks.
-fn reserve_nodes_for_timers() {
-    /// Eleven keys and values, a parent, two lengths: a leaf of the standard library's tree.
+/// Each iteration of the reactor allocates a node of the tree of timers and frees one. With room for only one in the
+/// allocator's page, it would map and unmap a page every second. One block that is never freed keeps such a page mapped.
+fn reserve_timer_nodes() {
+    /// Leaf of the standard library's B-tree: eleven keys and values, a parent, two lengths.
     const NODE_BYTES: usize =
         11 * (size_of::<(std::time::Instant, usize)>() + size_of::<Waker>()) + 2 * size_of::<usize>();
-    /// More than the allocator puts into one page.
+    /// More nodes than the allocator puts into one page.
     const NODES: usize = 16;
     let mut nodes: Vec<Box<[u8; NODE_BYTES]>> = (0..NODES).map(|_| Box::new([0; NODE_BYTES])).collect();
     if let Some(last) = nodes.pop() {

@@ -1,4 +1,4 @@
-//! Ctrl+C and the like: caught from where they are asked for, and told by a descriptor.
+//! Signals as readable descriptors (self-pipe), so that a poll returns when one arrives.
 
 use std::ffi::c_int;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -11,40 +11,40 @@ use signal_hook::low_level::pipe;
 
 use crate::terminal::failure::Failure;
 
-/// What ends a program, but for SIGHUP.
-pub(crate) const END: &[c_int] = &[SIGINT, SIGTERM];
-/// The terminal is gone; asks a program without one to read its settings again.
+/// Signals that end the program.
+pub(crate) const TERMINATION: &[c_int] = &[SIGINT, SIGTERM];
+/// SIGHUP: a daemon reads its settings again; a command ends, because its terminal is gone.
 pub(crate) const HANG_UP: &[c_int] = &[SIGHUP];
 
-/// Catches `signals` from here on. What this gives has bytes to read once one of them has come.
-pub(crate) fn caught(signals: &[c_int]) -> Result<UnixStream, Failure> {
+/// Catches `signals` from here on. The descriptor has one byte to read for each signal that arrived.
+pub(crate) fn signal_pipe(signals: &[c_int]) -> Result<UnixStream, Failure> {
     let failed = |error: std::io::Error| Failure::new(format!("signals: {error}"));
-    let (come, wake) = UnixStream::pair().map_err(failed)?;
+    let (receiver, sender) = UnixStream::pair().map_err(failed)?;
     for signal in signals {
-        wake.try_clone().and_then(|wake| pipe::register(*signal, wake)).map_err(failed)?;
+        sender.try_clone().and_then(|sender| pipe::register(*signal, sender)).map_err(failed)?;
     }
-    Ok(come)
+    Ok(receiver)
 }
 
-/// SIGINT, SIGTERM and SIGHUP, caught from here on. Readable once one of them has come.
+/// SIGINT, SIGTERM and SIGHUP, caught from here on. Readable once one of them arrived.
 #[derive(Debug)]
 pub(crate) struct Interrupt(UnixStream);
 
 impl Interrupt {
-    /// Catches them.
+    /// Catches the three signals.
     pub(crate) fn catch() -> Result<Self, Failure> {
-        caught(&[END, HANG_UP].concat()).map(Self)
+        signal_pipe(&[TERMINATION, HANG_UP].concat()).map(Self)
     }
 
-    /// Whether one has come.
-    pub(crate) fn has_come(&self) -> bool {
-        self.comes_within(Duration::ZERO)
+    /// Returns true if a signal arrived.
+    pub(crate) fn is_pending(&self) -> bool {
+        self.arrives_within(Duration::ZERO)
     }
 
-    /// Sleeps until one comes or the time is over; says whether one came.
-    pub(crate) fn comes_within(&self, patience: Duration) -> bool {
+    /// Sleeps until a signal arrives or `timeout` passes; returns true if a signal arrived.
+    pub(crate) fn arrives_within(&self, timeout: Duration) -> bool {
         let mut entries = [PollFd::new(self, PollFlags::IN)];
-        let _woken = poll(&mut entries, Some(patience));
+        let _ready = poll(&mut entries, Some(timeout));
         !entries.iter().all(|entry| entry.revents().is_empty())
     }
 }
@@ -55,11 +55,11 @@ impl AsFd for Interrupt {
     }
 }
 
-/// Waits until one of the descriptors is ready, or a signal is handled, or the time is over.
-pub(crate) fn poll(entries: &mut [PollFd<'_>], patience: Option<Duration>) -> rustix::io::Result<usize> {
-    let timeout = patience.map(|patience| Timespec {
-        tv_sec: patience.as_secs().try_into().unwrap_or(i32::MAX.into()),
-        tv_nsec: patience.subsec_nanos().into(),
+/// Waits until a descriptor is ready, a signal is handled, or `timeout` passes; without a timeout, for ever.
+pub(crate) fn poll(entries: &mut [PollFd<'_>], timeout: Option<Duration>) -> rustix::io::Result<usize> {
+    let timeout = timeout.map(|timeout| Timespec {
+        tv_sec: timeout.as_secs().try_into().unwrap_or(i32::MAX.into()),
+        tv_nsec: timeout.subsec_nanos().into(),
     });
     rustix::event::poll(entries, timeout.as_ref())
 }

@@ -1,12 +1,12 @@
-//! Threads.
+//! Start of threads.
 
 use std::io;
 use std::thread::{Builder, JoinHandle};
 
-/// Starts a thread. The work comes in a box, because what starts a thread is compiled for each type of work: 3 KiB.
+/// Starts a thread. Boxed, because `Builder::spawn` is compiled for each type of closure: 3 KiB of flash each.
 ///
 /// # Errors
-/// The system has no room for it.
+/// The kernel refuses the thread or its stack.
 pub(crate) fn start(
     name: &str,
     stack_bytes: usize,

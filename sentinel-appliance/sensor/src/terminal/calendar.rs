@@ -1,24 +1,41 @@
-//! Dates in names of files, UTC.
+//! Dates in file names, UTC.
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
 
 use sentinel_units::Timestamp;
+
+/// Conversion that [`format`] does not have; `None` for a percent sign at the end.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct UnknownConversion {
+    pattern: String,
+    conversion: Option<char>,
+}
+
+impl fmt::Display for UnknownConversion {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}: %", self.pattern)?;
+        if let Some(conversion) = self.conversion {
+            write!(out, "{conversion}")?;
+        }
+        out.write_str(" is not known; %Y %m %d %H %M %S %y %j %s %b %a %F %T %% are")
+    }
+}
 
 /// Replaces the conversions of `strftime(3)` in `pattern` by the parts of a date: `%Y %m %d %H %M %S %y %j %s %b %a %F
 /// %T %%`.
 ///
 /// # Errors
-/// The conversion that is not known, and which are.
-pub(crate) fn format(pattern: &str, at: Timestamp, out: &mut String) -> Result<(), String> {
+/// A conversion is not one of these.
+pub(crate) fn format(pattern: &str, at: Timestamp, out: &mut String) -> Result<(), UnknownConversion> {
     let text = at.rfc3339().to_string();
     let part = |from: usize, to: usize| text.get(from..to).unwrap_or_default();
-    let mut rest = pattern.chars();
-    while let Some(char) = rest.next() {
+    let mut remaining = pattern.chars();
+    while let Some(char) = remaining.next() {
         if char != '%' {
             out.push(char);
             continue;
         }
-        match rest.next() {
+        match remaining.next() {
             Some('Y') => out.push_str(part(0, 4)),
             Some('y') => out.push_str(part(2, 4)),
             Some('m') => out.push_str(part(5, 7)),
@@ -37,10 +54,7 @@ pub(crate) fn format(pattern: &str, at: Timestamp, out: &mut String) -> Result<(
             Some('a') => out.push_str(weekday(at)),
             Some('%') => out.push('%'),
             other => {
-                let unknown = other.map_or_else(|| "%".to_owned(), |char| format!("%{char}"));
-                return Err(format!(
-                    "{pattern}: {unknown} is not known; %Y %m %d %H %M %S %y %j %s %b %a %F %T %% are"
-                ));
+                return Err(UnknownConversion { pattern: pattern.to_owned(), conversion: other });
             }
         }
     }
@@ -103,7 +117,7 @@ mod tests {
     #[test]
     fn an_unknown_conversion_is_named() {
         for (pattern, unknown) in [("a%Q", "%Q is not known"), ("a%", "% is not known")] {
-            let error = format(pattern, Timestamp::ZERO, &mut String::new()).unwrap_err();
+            let error = format(pattern, Timestamp::ZERO, &mut String::new()).unwrap_err().to_string();
             assert!(error.contains(unknown), "{error}");
         }
     }

@@ -1,12 +1,12 @@
-//! Why a command ends without success.
+//! Failures of commands, with their message and exit code.
 
 use std::fmt;
 use std::process::ExitCode;
 
 use crate::terminal::log;
 
-/// A reason for people: what was wrong, and what would be right. One word, because every function above the packet path
-/// hands it on.
+/// Failure of a command: a message that says what was wrong and what would be right. One word long, because every function
+/// above the packet path returns it.
 #[derive(Debug)]
 pub(crate) struct Failure(Box<Reason>);
 
@@ -16,7 +16,7 @@ enum Reason {
     Usage(String),
     /// Anything else: exit code 1.
     Other(String),
-    /// The reader of our output has gone (`sentinel read x | head`): no message, success.
+    /// The reader of standard output is gone (`sentinel read x | head`): no message, exit code 0.
     OutputClosed,
 }
 
@@ -27,18 +27,24 @@ impl Failure {
         Self(Box::new(Reason::Usage(what)))
     }
 
+    /// The command line is wrong, for the reason `cause`.
+    #[cold]
+    pub(crate) fn bad_usage(cause: impl fmt::Display) -> Self {
+        Self::usage(cause.to_string())
+    }
+
     /// Anything else is wrong.
     #[cold]
     pub(crate) fn other(what: String) -> Self {
         Self(Box::new(Reason::Other(what)))
     }
 
-    /// A failure with context before its cause.
+    /// Any other failure; `what` has the context before its cause.
     pub(crate) fn new(what: impl fmt::Display) -> Self {
         Self::other(what.to_string())
     }
 
-    /// Nobody reads our output any more.
+    /// The reader of standard output is gone.
     pub(crate) fn output_closed() -> Self {
         Self(Box::new(Reason::OutputClosed))
     }
@@ -73,7 +79,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &*self.0 {
             Reason::Usage(what) | Reason::Other(what) => out.write_str(what),
-            Reason::OutputClosed => out.write_str("nobody reads the output"),
+            Reason::OutputClosed => out.write_str("the reader of the output is gone"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Messages for whoever watches the program: lines on standard error, which procd and systemd keep.
+//! Log messages: lines on standard error, which procd and systemd store.
 
 use std::fmt::Arguments;
 use std::io::Write;
@@ -6,30 +6,30 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use crate::settings::LogLevel;
 
-/// Least important level that is printed.
+/// Lowest level that is printed.
 static LEVEL: AtomicU8 = AtomicU8::new(rank(LogLevel::Info));
 
-/// Takes over the setting `log_level`.
+/// Applies the setting `log_level`.
 pub(crate) fn set_level(level: LogLevel) {
     LEVEL.store(rank(level), Ordering::Relaxed);
 }
 
-/// Something failed and an operator has to act.
+/// Logs a failure that an operator has to act on.
 pub(crate) fn error(what: Arguments<'_>) {
     print(LogLevel::Error, what);
 }
 
-/// Something is lost or out of order.
+/// Logs a loss or an irregularity.
 pub(crate) fn warn(what: Arguments<'_>) {
     print(LogLevel::Warn, what);
 }
 
-/// Something that happens seldom and in order.
+/// Logs a regular, rare event.
 pub(crate) fn info(what: Arguments<'_>) {
     print(LogLevel::Info, what);
 }
 
-/// One write for each line; a closed standard error must not end the program, as `eprintln` would.
+/// One write for each line. Unlike `eprintln`, a closed standard error does not panic.
 fn print(level: LogLevel, what: Arguments<'_>) {
     if rank(level) <= LEVEL.load(Ordering::Relaxed) {
         let line = format!("sentinel: {what}\n");

@@ -1,4 +1,4 @@
-//! Standard output: buffered, and quiet when nobody reads it any more.
+//! Standard output, buffered. A reader that is gone ends the command without a message.
 
 use std::io::{BufWriter, StdoutLock, Write};
 
@@ -13,12 +13,12 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    /// Takes standard output.
+    /// Locks standard output.
     pub(crate) fn new() -> Self {
         Self { out: BufWriter::new(std::io::stdout().lock()), line: String::new() }
     }
 
-    /// Writes what `format` makes of the empty line, and a line end.
+    /// Writes the line that `format` appends to an empty string, and a line end.
     pub(crate) fn line(
         &mut self,
         format: impl FnOnce(&mut String) -> std::fmt::Result,
@@ -34,7 +34,7 @@ impl Output {
         self.out.write_all(self.line.as_bytes()).map_err(|error| Failure::output(&error))
     }
 
-    /// Writes text that ends its lines itself.
+    /// Writes text with its own line ends.
     pub(crate) fn text(&mut self, text: &str) -> Result<(), Failure> {
         self.out.write_all(text.as_bytes()).map_err(|error| Failure::output(&error))
     }
@@ -49,7 +49,7 @@ impl Output {
         self.line(|line| alert_text(alert, line))
     }
 
-    /// Brings everything out.
+    /// Writes the buffer.
     pub(crate) fn flush(&mut self) -> Result<(), Failure> {
         self.out.flush().map_err(|error| Failure::output(&error))
     }

@@ -1,6 +1,4 @@
-//! Tables and engine: from frames to alerts, live and from files alike.
-
-use std::time::Duration;
+//! Detection engine and the memory of its tables: frames in, alerts out, live and from files alike.
 
 use sentinel_alert::Alert;
 use sentinel_capture::Frame;
@@ -14,23 +12,23 @@ use sentinel_units::{Prefix, Timestamp};
 
 use crate::settings::Settings;
 
-/// The engine, and the memory of its tables.
+/// Detection engine with its tables, allocated once.
 #[derive(Debug)]
 pub(crate) struct Analyser {
     engine: Engine<'static>,
 }
 
-/// The part of the settings that a running engine can take over.
+/// Settings that a running engine can take over.
 #[derive(Debug)]
-pub(crate) struct Tuning {
+pub(crate) struct LiveConfig {
     home_net: HomeNet,
     incident_limits: IncidentLimits,
     detectors: Configs,
     listed_ports: Vec<ListedPort>,
 }
 
-impl Tuning {
-    /// From settings, the prefixes of the captured interfaces, and the list of ports.
+impl LiveConfig {
+    /// Combines settings, the prefixes of the captured interfaces, and the list of suspicious ports.
     pub(crate) fn new(
         settings: &Settings,
         interface_prefixes: &[Prefix],
@@ -38,26 +36,26 @@ impl Tuning {
     ) -> Self {
         let mut home_net = HomeNet::default();
         for prefix in settings.home_net.iter().chain(interface_prefixes) {
-            // The settings allow 16 of the 32; a machine with more prefixes than the rest loses the last.
+            // The settings allow 16 of 32 prefixes; of a machine with more than 16 of its own the last are left out.
             let _full = home_net.add(*prefix);
         }
         let incident_limits = IncidentLimits {
-            idle_timeout: settings.incident_quiet,
+            idle_timeout: settings.incident_idle,
             update: settings.incident_update,
-            burst: settings.incident_openings,
+            burst: settings.incident_burst,
         };
         Self { home_net, incident_limits, detectors: settings.detectors.clone(), listed_ports }
     }
 }
 
-/// Slots of each table for a budget of so many KiB, and what is put together in a thirty-second of it.
+/// Slots of each table for a budget of `memory_kib`; reassembly gets a thirty-second of it.
 fn capacities(memory_kib: u32) -> (Capacities, ReassemblyCapacities) {
     let bytes = usize::try_from(memory_kib).unwrap_or(usize::MAX).saturating_mul(1024);
     let reassembly = bytes / 32;
     (Capacities::within(bytes - reassembly), ReassemblyCapacities::within(reassembly))
 }
 
-/// What one of several workers gets of the memory for tables.
+/// Memory for the tables of one of several workers.
 pub(crate) const fn share(memory_kib: u32, workers: u32) -> u32 {
     match memory_kib.checked_div(workers) {
         Some(share) => share,
@@ -65,69 +63,79 @@ pub(crate) const fn share(memory_kib: u32, workers: u32) -> u32 {
     }
 }
 
-/// The tables and their sizes, for status.
+/// Tables with their sizes, for status.
 pub(crate) fn tables(memory_kib: u32) -> impl Iterator<Item = TableSize> {
     let (capacities, reassembly) = capacities(memory_kib);
     capacities.sizes().chain(reassembly.tables())
 }
 
 impl Analyser {
-    /// Takes the memory of all tables, once, for the life of the program.
-    pub(crate) fn new(memory_kib: u32, key: HashKey, tuning: &Tuning) -> Self {
+    /// Allocates all tables, for the life of the program.
+    pub(crate) fn new(memory_kib: u32, key: HashKey, live_config: &LiveConfig) -> Self {
         let (capacities, reassembly) = capacities(memory_kib);
-        let storage = Storage::allocate(&capacities, &mut Resident);
-        let mut engine =
-            Engine::new(storage, key, tuning.home_net.clone(), tuning.incident_limits, &tuning.detectors);
-        engine.set_listed_ports(&tuning.listed_ports);
-        engine.enable_reassembly(ReassemblyStorage::allocate(&reassembly, &mut Resident));
+        let storage = Storage::allocate(&capacities, &mut PrefaultedAllocator);
+        let mut engine = Engine::new(
+            storage,
+            key,
+            live_config.home_net.clone(),
+            live_config.incident_limits,
+            &live_config.detectors,
+        );
+        engine.set_listed_ports(&live_config.listed_ports);
+        engine.enable_reassembly(ReassemblyStorage::allocate(&reassembly, &mut PrefaultedAllocator));
         Self { engine }
     }
 
-    /// Takes over new settings; tables and open incidents stay.
-    pub(crate) fn tune(&mut self, tuning: &Tuning) {
-        self.engine.configure(tuning.home_net.clone(), tuning.incident_limits, &tuning.detectors);
-        self.engine.set_listed_ports(&tuning.listed_ports);
+    /// Applies new settings; tables and open incidents stay.
+    pub(crate) fn reconfigure(&mut self, live_config: &LiveConfig) {
+        self.engine.configure(
+            live_config.home_net.clone(),
+            live_config.incident_limits,
+            &live_config.detectors,
+        );
+        self.engine.set_listed_ports(&live_config.listed_ports);
     }
 
-    /// Becomes one of several.
+    /// Makes this the engine of worker `index` of `workers`.
     pub(crate) const fn set_shard(&mut self, index: u32, workers: u32) {
         self.engine.set_shard(index, workers);
     }
 
-    /// What the last frame gave to tell the others.
+    /// Report of the last frame for the other workers, if it was the first of an ambiguous flow.
     #[inline]
     pub(crate) const fn take_report(&mut self) -> Option<FirstPacketReport> {
         self.engine.take_report()
     }
 
-    /// The sender of an own sighting was the first.
+    /// Decides that the source of an own report is the initiator.
     pub(crate) fn resolve_initiator(&mut self, own: &FirstPacketReport, raise: &mut dyn FnMut(Alert)) {
         self.engine.resolve_initiator(own, raise);
     }
 
-    /// An own sighting shows that another source of this worker asked.
+    /// Decides that the source of an own report is the responder.
     pub(crate) fn resolve_responder(&mut self, own: &FirstPacketReport, raise: &mut dyn FnMut(Alert)) {
         self.engine.resolve_responder(own, raise);
     }
 
-    /// What another has seen.
+    /// Applies the report of another worker.
     pub(crate) fn apply_remote(&mut self, report: &FirstPacketReport, raise: &mut dyn FnMut(Alert)) {
         self.engine.apply_remote(report, raise);
     }
 
-    /// Looks at one frame.
+    /// Analyses one frame.
+    // Always: this crate is compiled for size, and a call in between costs 8 instructions for each frame.
     #[inline(always)]
     pub(crate) fn frame(&mut self, frame: &Frame<'_>, raise: &mut dyn FnMut(Alert)) {
         let Frame { at, link, bytes, wire_len, .. } = *frame;
         self.engine.frame(RawFrame { at, link, bytes, wire_len }, raise);
     }
 
-    /// What became of the frames so far.
+    /// Counts of the frames so far.
     pub(crate) const fn counts(&self) -> Counts {
         self.engine.counts()
     }
 
-    /// Lets time pass while there is no traffic.
+    /// Advances the clock while there is no traffic.
     pub(crate) fn tick(&mut self, now: Timestamp, raise: &mut dyn FnMut(Alert)) {
         self.engine.tick(now, raise);
     }
@@ -137,21 +145,18 @@ impl Analyser {
         self.engine.finish(raise);
     }
 
-    /// The engine, for its losses and open incidents.
+    /// Engine, for its losses and open incidents.
     pub(crate) const fn engine(&self) -> &Engine<'static> {
         &self.engine
     }
 }
 
-/// How long the worker sleeps at most: how late a closing may come when there is no traffic.
-pub(crate) const MAX_SLEEP: Duration = Duration::from_millis(250);
-
-/// Memory that is never given back, every page of it written.
+/// Allocator of tables that live as long as the program, with every page written once.
 ///
-/// Not by `vec!`: of zeros it asks the system, which hands out pages only when an attack writes to them.
-struct Resident;
+/// `vec![0; n]` would map zero pages, which the kernel backs with memory only when traffic first writes to them.
+struct PrefaultedAllocator;
 
-impl TableAllocator<'static> for Resident {
+impl TableAllocator<'static> for PrefaultedAllocator {
     fn allocate<T: Clone + 'static>(&mut self, count: usize, empty: T) -> &'static mut [T] {
         let mut memory = Vec::with_capacity(count);
         memory.extend(std::iter::repeat_n(std::hint::black_box(empty), count));

@@ -1,373 +1,236 @@
-//! The analysis thread: rings in, alerts out.
+//! Analysis thread: blocks of the rings in, alerts, reports to other workers and counters out.
 //!
-//! It owns rings, parsers, tables and detectors. Per turn it takes at most one block of each ring; it
-//! makes no system call but polling the rings, waking the other thread when a block raised alerts, and
-//! reading the kernel's counters once a second.
+//! After its start it allocates nothing for a frame, and makes no system call but those of the rings, `write(2)` on an
+//! eventfd after a block that raised alerts, and reading the kernel's counters once a second.
 
-use std::sync::Arc;
+use std::ops::ControlFlow;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use heapless::spsc::{Consumer, Producer};
-use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec};
 use sentinel_alert::{Alert, Severity};
-use sentinel_capture::ring::WaitOutcome;
+use sentinel_capture::ring::Block;
 use sentinel_units::Timestamp;
 
-use crate::system::clock::{self, Clock};
+use crate::system::clock;
 use crate::system::prefault;
-use crate::worker::analyser::{Analyser, MAX_SLEEP, Tuning};
-use crate::worker::interface::{Programs, Source};
+use crate::system::wake::EventFd;
+use crate::terminal::failure::Failure;
+use crate::terminal::log;
+use crate::worker::analyser::Analyser;
+use crate::worker::command::{AlertProducer, Command, NumberedCommand, Reply};
+use crate::worker::interface::{CaptureInterface, FrameTotals};
 use crate::worker::packet_memory::PacketMemory;
-use crate::worker::siblings::Peers;
-use crate::worker::snapshot::{Board, MAX_INTERFACES, Snapshot};
+use crate::worker::ring_set::{CaptureVisitor, Flow, MAX_SLEEP, RingSet};
+use crate::worker::siblings::SiblingWorkers;
+use crate::worker::snapshot::{Snapshot, SnapshotCell};
 
-/// Alerts that may wait for the other thread. It looks within milliseconds; past this they are lost and counted.
-pub(crate) const QUEUE_LEN: usize = 256;
-/// Commands that may wait for the worker.
-pub(crate) const COMMAND_QUEUE_LEN: usize = 4;
-/// Ticks stay so far behind the clock that no frame still in the kernel is older: packet time alone decides.
-const TICK_BEHIND_NS: u64 = 2_000_000_000;
-/// Of the stack below [`Worker::run`], more than any frame of the corpus needs: they need 6 KiB.
+/// Bytes of stack below [`Worker::run`] that are written to at start. Every frame of the corpus needs less: 6 KiB.
 const STACK_BYTES_BELOW: usize = 8 * 1024;
-/// Blocks that a ring may have at most.
-const MAX_BLOCKS: u32 = 65_536 / 16;
-/// Time between two readings of the kernel's counters, and two attempts to open a lost interface again.
-const HOUSEKEEPING: Duration = Duration::from_secs(1);
 
-/// What the control thread asks of a worker. Each is counted as done when it is.
-#[derive(Debug)]
-pub(crate) enum Command {
-    /// Takes over new settings.
-    Tune(Box<Tuning>),
-    /// Lets nothing more into the rings, and asks the kernel what came before.
-    Close,
-    /// Lets in what these programs let through.
-    Open(Box<Programs>),
-    /// Puts a copy of the newest frames into this memory and hands it back.
-    Copy(PacketMemory),
-}
-
-/// Everything the worker has.
+/// State of a worker besides its rings.
 pub(crate) struct Worker {
-    pub(crate) sources: Vec<Source>,
     pub(crate) analyser: Analyser,
-    pub(crate) alerts: Producer<'static, Option<Alert>>,
-    pub(crate) commands: Consumer<'static, Command>,
-    pub(crate) board: &'static Board,
-    /// Blocks of each ring.
-    pub(crate) ring_blocks: u32,
-    /// Wakes the control thread.
-    pub(crate) bell: Bell,
+    pub(crate) alerts: AlertProducer,
+    pub(crate) commands: Consumer<'static, NumberedCommand>,
+    pub(crate) replies: Producer<'static, Reply>,
+    pub(crate) snapshot_cell: &'static SnapshotCell,
+    /// Wakes the control thread for alerts.
+    pub(crate) alert_event: EventFd,
+    /// Wakes the control thread for replies.
+    pub(crate) reply_event: EventFd,
     /// Wakes this worker.
-    pub(crate) wake: Bell,
+    pub(crate) wake: EventFd,
     pub(crate) stop: &'static AtomicBool,
-    pub(crate) clock: Clock,
-    /// What the rings let through; `None` while capturing is stopped.
-    pub(crate) programs: Option<Box<Programs>>,
-    /// The other workers, if there are any.
-    pub(crate) peers: Option<Peers>,
-    /// The newest frames, if they are kept.
+    /// Other workers, if there are any.
+    pub(crate) siblings: Option<SiblingWorkers>,
+    /// Newest frames, if they are kept.
     pub(crate) memory: Option<PacketMemory>,
-    /// Copies of them that were asked for.
-    pub(crate) copies: Producer<'static, PacketMemory>,
+    pub(crate) counts: Snapshot,
+    /// Counts at the start of the iteration.
+    pub(crate) before: Progress,
+    /// Time of day before the rings were read; only with siblings.
+    pub(crate) read_at: Timestamp,
 }
 
-/// Wakes another thread.
-#[derive(Clone, Debug)]
-pub(crate) struct Bell(pub(crate) Arc<rustix::fd::OwnedFd>);
-
-impl Bell {
-    /// One that does not ring.
-    pub(crate) fn new() -> std::io::Result<Self> {
-        let flags = EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC;
-        Ok(Self(Arc::new(rustix::event::eventfd(0, flags)?)))
-    }
-
-    /// Ends the ringing.
-    pub(crate) fn quiet(&self) {
-        let _was_quiet = rustix::io::read(&*self.0, &mut [0_u8; 8]);
-    }
-
-    /// Rings; a bell that rings already stays so.
-    pub(crate) fn ring(&self) {
-        let _already_ringing = rustix::io::write(&*self.0, &1_u64.to_ne_bytes());
-    }
+/// Work done so far.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Progress {
+    blocks: u64,
+    raised: u64,
 }
 
 impl Worker {
-    /// Works until told to stop, then closes all incidents.
-    pub(crate) fn run(mut self) {
+    /// Captures until the flag `stop` is set, then closes all incidents.
+    pub(crate) fn run(mut self, mut rings: RingSet) {
         prefault::stack::<STACK_BYTES_BELOW>();
-        let mut counts = Snapshot::default();
-        let mut rest = Rest::new(self.ring_blocks);
-        let mut housekeeping_due = self.clock.uptime().after(HOUSEKEEPING);
-        // At once, so that status tells the truth from the start.
-        self.housekeeping(&mut counts);
-        self.publish(&mut counts);
-        while !self.stop.load(Ordering::Relaxed) {
-            let (blocks, raised) = (counts.blocks, counts.raised);
-            while let Some(command) = self.commands.dequeue() {
-                self.obey(command, &mut counts);
-            }
-            let now = self.clock.uptime();
-            let housekeeping = now >= housekeeping_due;
-            if housekeeping {
-                housekeeping_due = now.after(HOUSEKEEPING);
-                self.housekeeping(&mut counts);
-            }
-            self.turn(&mut counts);
-            if counts.blocks == blocks && rest.nap(counts.blocks) {
-                // Not long enough for anything else.
-            } else if counts.blocks == blocks {
-                let begin = self.clock.elapsed();
-                self.sleep();
-                rest.slept(self.clock.elapsed().saturating_sub(begin));
-                if self.nothing_waits() {
-                    self.idle(&mut counts);
-                }
-            }
-            if counts.blocks != blocks || counts.raised != raised || housekeeping {
-                self.publish(&mut counts);
-            }
-            // After publishing: who wakes up reads how many alerts the queue had no room for.
-            if counts.raised != raised {
-                self.bell.ring();
-            }
+        // At once, so that the first status has the state of the interfaces.
+        let outcome =
+            rings.housekeeping(&mut self).inspect(|_| self.publish()).and_then(|_| rings.run(&mut self));
+        self.finish(&mut rings);
+        if let Err(failure) = outcome {
+            log::error(format_args!("worker: {failure}"));
         }
-        self.finish(&mut counts);
     }
 
-    fn obey(&mut self, command: Command, counts: &mut Snapshot) {
-        let mut refused = false;
+    fn execute(&mut self, command: Command, rings: &mut RingSet) -> Reply {
+        let mut outcome = Ok(None);
         match command {
-            Command::Tune(tuning) => self.analyser.tune(&tuning),
+            Command::Reconfigure(config) => self.analyser.reconfigure(&config),
             Command::Close => {
-                self.programs = None;
-                refused = !self.let_in();
-                self.housekeeping(counts);
+                outcome = rings.set_filters(None).map(|()| None);
+                // The kernel's counters now hold everything that passed the old filter.
+                let _never_fails = rings.housekeeping(self);
             }
-            Command::Open(programs) => {
-                self.programs = Some(programs);
-                refused = !self.let_in();
-            }
+            Command::Open(filters) => outcome = rings.set_filters(Some(filters)).map(|()| None),
             Command::Copy(mut copy) => {
                 if let Some(memory) = &self.memory {
                     memory.copy_to(&mut copy);
                 }
-                // One is under way at a time, and there is room for it.
-                let _taken = self.copies.enqueue(copy);
+                outcome = Ok(Some(copy));
             }
         }
-        counts.refused_commands += u64::from(refused);
-        counts.commands += 1;
-        self.publish(counts);
+        // Before the reply: the control thread computes with these counts once it has it.
+        self.publish();
+        Reply { number: 0, outcome }
     }
 
-    /// Says whether the kernel has taken the programs on every interface.
-    fn let_in(&mut self) -> bool {
-        let programs = self.programs.as_deref();
-        let mut all = true;
-        for source in &mut self.sources {
-            all &= source.let_in(programs);
-        }
-        all
-    }
-
-    /// One block of each ring, and what other workers have to say.
-    fn turn(&mut self, counts: &mut Snapshot) {
-        let now = self.peers.as_ref().map(|_| clock::wall());
-        let mut seen_until = Timestamp::MAX;
-        for index in 0..self.sources.len() {
-            let newest = self.take_block(index, counts);
-            if let (Some(peers), Some(now)) = (&self.peers, now) {
-                seen_until = seen_until.min(newest.unwrap_or_else(|| peers.quiet_until(now)));
-            }
-        }
-        let Self { analyser, alerts, peers, .. } = self;
-        if let (Some(peers), Some(now)) = (peers, now) {
-            let seen_until = seen_until.min(now);
-            peers.listen(seen_until, now, analyser, &mut |alert| hand_over(alerts, alert, counts));
-            counts.judged_alone = peers.judged_alone();
-        }
-    }
-
-    /// One block of one ring; gives the time of its last frame if one was there.
-    fn take_block(&mut self, index: usize, counts: &mut Snapshot) -> Option<Timestamp> {
-        let Self { sources, analyser, alerts, memory, peers, .. } = self;
-        let (block, taken, bytes) = sources.get_mut(index)?.next_block()?;
-        counts.blocks += 1;
-        if let Some(memory) = memory {
-            block.frames().for_each(|frame| memory.keep(&frame));
-        }
-        let mut newest = Timestamp::ZERO;
-        for frame in &block {
-            *taken += 1;
-            *bytes += u64::from(frame.wire_len);
-            newest = frame.at;
-            analyser.frame(&frame, &mut |alert| hand_over(alerts, alert, counts));
-            if let Some(peers) = peers
-                && let Some(report) = analyser.take_report()
-            {
-                peers.tell(report, analyser, &mut |alert| hand_over(alerts, alert, counts));
-            }
-        }
-        if let Some(slot) = counts.interfaces.get_mut(index) {
-            (slot.taken, slot.bytes) = (*taken, *bytes);
-        }
-        Some(newest)
-    }
-
-    fn nothing_waits(&mut self) -> bool {
-        self.sources
-            .iter_mut()
-            .filter_map(Source::ring_mut)
-            .all(|ring| matches!(ring.wait(Duration::ZERO), Ok(WaitOutcome::TimedOut)))
-    }
-
-    /// No frame waits anywhere: time passes all the same.
-    fn idle(&mut self, counts: &mut Snapshot) {
-        let Self { analyser, alerts, .. } = self;
-        let at = Timestamp::from_nanos(clock::wall().as_nanos().saturating_sub(TICK_BEHIND_NS));
-        analyser.tick(at, &mut |alert| hand_over(alerts, alert, counts));
-    }
-
-    fn sleep(&mut self) {
-        let rings = self.sources.iter().filter_map(Source::ring);
-        let mut entries: heapless::Vec<PollFd<'_>, { MAX_INTERFACES + 1 }> =
-            rings.map(|ring| PollFd::new(ring, PollFlags::IN)).take(MAX_INTERFACES).collect();
-        let _fits = entries.push(PollFd::new(&*self.wake.0, PollFlags::IN));
-        let nap = self.peers.as_ref().and_then(|peers| peers.nap(clock::wall()));
-        let span = nap.unwrap_or(MAX_SLEEP);
-        let timeout = Timespec { tv_sec: 0, tv_nsec: span.subsec_nanos().into() };
-        // An error is seen again by the next turn; a signal is for the other thread.
-        let _woken = rustix::event::poll(&mut entries, Some(&timeout));
-        let failed = entries.iter().any(|entry| entry.revents().intersects(PollFlags::ERR | PollFlags::NVAL));
-        if failed {
-            // The interface is down: reading the error clears it, or poll would not sleep again.
-            for ring in self.sources.iter().filter_map(Source::ring) {
-                let _interface_down = ring.socket_error();
-            }
-        }
-        self.wake.quiet();
-    }
-
-    /// Empties and closes the rings of interfaces that are gone, opens them when they are back, and asks the kernel.
-    fn housekeeping(&mut self, counts: &mut Snapshot) {
-        for index in 0..self.sources.len() {
-            let is_over = self.sources.get(index).is_some_and(Source::is_over);
-            // To its end: the kernel adds nothing to the ring of an interface that is gone. Any other is left in the
-            // middle, because its group is made anew.
-            let blocks = if is_over { MAX_BLOCKS } else { 0 };
-            for _ in 0..blocks {
-                if self.take_block(index, counts).is_none() {
-                    break;
-                }
-            }
-            let programs = self.programs.as_deref();
-            let Some(source) = self.sources.get_mut(index) else { continue };
-            if is_over {
-                source.close();
-            } else if source.ring().is_none() {
-                source.reopen(programs);
-            }
-            if let Some(slot) = counts.interfaces.get_mut(index) {
-                *slot = source.counts();
-            }
-        }
-    }
-
-    fn publish(&self, counts: &mut Snapshot) {
-        let engine = self.analyser.engine();
+    fn publish(&mut self) {
+        let Self { analyser, counts, .. } = self;
+        let engine = analyser.engine();
         let losses = engine.losses();
-        counts.analysed = self.analyser.counts().analysed;
-        counts.unsupported = self.analyser.counts().unsupported;
-        counts.malformed = self.analyser.counts().malformed;
-        counts.truncated = self.analyser.counts().truncated;
+        let frames = analyser.counts();
+        counts.analysed = frames.analysed;
+        counts.unsupported = frames.unsupported;
+        counts.malformed = frames.malformed;
+        counts.truncated = frames.truncated;
         counts.evictions = losses.evictions;
         counts.closed_early = losses.closed_early;
         counts.open_incidents = engine.open_incidents().0.into();
-        self.board.publish(*counts);
+        self.snapshot_cell.publish(*counts);
     }
 
-    fn finish(mut self, counts: &mut Snapshot) {
-        let Self { analyser, alerts, peers, .. } = &mut self;
-        if let Some(peers) = peers {
-            peers.finish(analyser, &mut |alert| hand_over(alerts, alert, counts));
+    fn finish(mut self, rings: &mut RingSet) {
+        let Self { analyser, alerts, siblings, counts, .. } = &mut self;
+        // Pending flows first: their decision may open incidents, which the analyser then closes.
+        if let Some(siblings) = siblings {
+            siblings.finish(analyser, &mut |alert| enqueue(alerts, alert, counts));
         }
-        analyser.finish(&mut |alert| hand_over(alerts, alert, counts));
-        self.housekeeping(counts);
-        self.publish(counts);
-        self.bell.ring();
+        analyser.finish(&mut |alert| enqueue(alerts, alert, counts));
+        let _never_fails = rings.housekeeping(&mut self);
+        self.publish();
+        self.alert_event.notify();
+    }
+
+    const fn progress(&self) -> Progress {
+        Progress { blocks: self.counts.blocks, raised: self.counts.raised }
     }
 }
 
-/// How a worker rests that found no block.
-///
-/// Poll comes back at every block. When blocks come faster than a worker can fall asleep and wake up, that is most of
-/// its work; then it lets some gather. A nap is never so long that they fill more than a part of the ring.
-#[derive(Debug)]
-struct Rest {
-    /// Blocks that may gather.
-    most: u64,
-    /// Times in a row that a block ended a sleep at once.
-    hurried: u32,
-    /// Zero while poll is used.
-    nap: Duration,
-    /// Blocks taken until the last nap.
-    blocks: u64,
+impl CaptureVisitor for Worker {
+    fn start_iteration(&mut self, rings: &mut RingSet) -> Flow {
+        if self.stop.load(Ordering::Relaxed) {
+            return Ok(ControlFlow::Break(()));
+        }
+        self.before = self.progress();
+        while let Some(NumberedCommand { number, command }) = self.commands.dequeue() {
+            let reply = Reply { number, ..self.execute(command, rings) };
+            let _has_room = self.replies.enqueue(reply);
+            self.reply_event.notify();
+        }
+        if self.siblings.is_some() {
+            // Before the rings are read: a ring that is empty then had no frame that is older than the block timeout.
+            self.read_at = clock::wall();
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn block(
+        &mut self,
+        index: usize,
+        block: &Block<'_>,
+        totals: &mut FrameTotals,
+    ) -> Result<ControlFlow<(), Timestamp>, Failure> {
+        let Self { analyser, alerts, memory, siblings, counts, .. } = self;
+        counts.blocks += 1;
+        if let Some(memory) = memory {
+            // A loop of its own: without packet memory, which is the default, the loop below has no check for it.
+            block.frames().for_each(|frame| memory.keep(&frame));
+        }
+        let mut newest = Timestamp::ZERO;
+        // Every frame of the block is processed before the block goes back to the kernel, so nothing is copied.
+        for frame in block {
+            totals.frames += 1;
+            totals.bytes += u64::from(frame.wire_len);
+            newest = frame.at;
+            analyser.frame(&frame, &mut |alert| enqueue(alerts, alert, counts));
+            // The report is taken after each frame, because the engine keeps one only.
+            if let Some(siblings) = siblings
+                && let Some(report) = analyser.take_report()
+            {
+                siblings.hand_off(report, analyser, &mut |alert| enqueue(alerts, alert, counts));
+            }
+        }
+        if let Some(slot) = counts.interfaces.get_mut(index) {
+            (slot.taken, slot.bytes) = (totals.frames, totals.bytes);
+        }
+        Ok(ControlFlow::Continue(newest))
+    }
+
+    fn rings_read(&mut self, complete_until: Timestamp, is_any_empty: bool) {
+        let Self { analyser, alerts, siblings: Some(siblings), counts, read_at, .. } = self else { return };
+        let now = *read_at;
+        let complete_until = complete_until.min(now);
+        // A ring without a block is complete up to what the kernel may still hold back.
+        let complete_until =
+            if is_any_empty { complete_until.min(siblings.idle_watermark(now)) } else { complete_until };
+        siblings.synchronize(complete_until, now, analyser, &mut |alert| enqueue(alerts, alert, counts));
+        counts.handoff_overflow = siblings.handoff_overflow();
+    }
+
+    fn idle(&mut self, now: Timestamp) -> Result<(), Failure> {
+        let Self { analyser, alerts, counts, .. } = self;
+        analyser.tick(now, &mut |alert| enqueue(alerts, alert, counts));
+        Ok(())
+    }
+
+    fn interfaces_checked(&mut self, rings: &mut RingSet) -> Result<(), Failure> {
+        let interfaces = rings.interfaces().iter_mut().map(CaptureInterface::counts);
+        for (slot, counts) in self.counts.interfaces.iter_mut().zip(interfaces) {
+            *slot = counts;
+        }
+        Ok(())
+    }
+
+    fn end_iteration(&mut self, is_after_housekeeping: bool) -> Result<(), Failure> {
+        let progress = self.progress();
+        if progress != self.before || is_after_housekeeping {
+            self.publish();
+        }
+        // After publishing: the control thread then reads how many alerts the queue had no room for.
+        if progress.raised != self.before.raised {
+            self.alert_event.notify();
+        }
+        Ok(())
+    }
+
+    fn wake(&self) -> BorrowedFd<'_> {
+        self.wake.as_fd()
+    }
+
+    fn woken(&mut self) {
+        self.wake.clear();
+    }
+
+    fn max_sleep(&self) -> Duration {
+        let siblings = self.siblings.as_ref();
+        siblings.and_then(|siblings| siblings.max_sleep(clock::wall())).unwrap_or(MAX_SLEEP)
+    }
 }
 
-impl Rest {
-    /// A sleep that ended sooner was hardly one.
-    const HURRY: Duration = Duration::from_micros(300);
-    const HURRIES: u32 = 8;
-    const MIN_WAIT: Duration = Duration::from_micros(50);
-    const MAX_WAIT: Duration = Duration::from_micros(400);
-    /// The part of a ring that may be filled meanwhile, and the fewest blocks that leave room for a late awakening.
-    const PART: u32 = 8;
-    const MIN_FRAMES: u64 = 4;
-
-    fn new(ring_blocks: u32) -> Self {
-        let most = u64::from(ring_blocks / Self::PART);
-        Self { most, hurried: 0, nap: Duration::ZERO, blocks: 0 }
-    }
-
-    /// Sleeps a little if blocks come fast, `blocks` having been taken so far; says whether it did.
-    fn nap(&mut self, blocks: u64) -> bool {
-        let nap = self.next(blocks);
-        if !nap.is_zero() {
-            std::thread::sleep(nap);
-        }
-        !nap.is_zero()
-    }
-
-    /// The next nap.
-    fn next(&mut self, blocks: u64) -> Duration {
-        let gathered = blocks - self.blocks;
-        self.blocks = blocks;
-        self.nap = match gathered {
-            _ if self.nap.is_zero() => Duration::ZERO,
-            // It has become quiet: poll again.
-            0 => Duration::ZERO,
-            gathered if gathered <= self.most / 2 => (self.nap * 2).min(Self::MAX_WAIT),
-            gathered if gathered <= self.most => self.nap,
-            _ => (self.nap / 2).max(Self::MIN_WAIT),
-        };
-        self.nap
-    }
-
-    /// Poll took so long.
-    fn slept(&mut self, span: Duration) {
-        self.hurried = if span < Self::HURRY { self.hurried + 1 } else { 0 };
-        if self.hurried >= Self::HURRIES && self.most >= Self::MIN_FRAMES {
-            (self.hurried, self.nap) = (0, Self::MIN_WAIT);
-        }
-    }
-}
-
-/// Gives an alert to the other thread, or counts it as lost.
-fn hand_over(alerts: &mut Producer<'static, Option<Alert>>, alert: Alert, counts: &mut Snapshot) {
+/// Gives an alert to the control thread, or counts it as lost if the queue is full.
+fn enqueue(alerts: &mut AlertProducer, alert: Alert, counts: &mut Snapshot) {
     counts.raised += 1;
     let severity = alert.severity;
     if alerts.enqueue(Some(alert)).is_err() {
@@ -378,33 +241,5 @@ fn hand_over(alerts: &mut Producer<'static, Option<Alert>>, alert: Alert, counts
             Severity::High => &mut counts.lost_high,
             Severity::Critical => &mut counts.lost_critical,
         } += 1;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_worker_naps_only_while_blocks_come_fast() {
-        let mut rest = Rest::new(64);
-        let micros = Duration::from_micros;
-        for _ in 0..20 {
-            assert!(rest.next(1).is_zero(), "a block every two milliseconds");
-            rest.slept(micros(2_000));
-        }
-        for _ in 0..Rest::HURRIES {
-            assert!(rest.next(1).is_zero());
-            rest.slept(micros(100));
-        }
-        assert_eq!([2, 4, 8, 12].map(|blocks| rest.next(blocks)), [100, 200, 400, 400].map(micros));
-        assert_eq!(rest.next(20), micros(400));
-        assert_eq!([30, 40, 50, 60].map(|blocks| rest.next(blocks)), [200, 100, 50, 50].map(micros));
-        assert!(rest.next(60).is_zero() && rest.next(61).is_zero(), "it has become quiet");
-        let mut small = Rest::new(16);
-        for _ in 0..20 {
-            small.slept(micros(10));
-            assert!(small.next(1).is_zero(), "a nap could fill the ring");
-        }
     }
 }

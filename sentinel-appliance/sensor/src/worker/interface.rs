@@ -1,16 +1,31 @@
-//! One captured interface of one worker: its ring, what the ring lets through, and what became of the frames.
+//! One captured interface of one worker: its ring, the filter of the ring, and the counts of all rings it has had.
 
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use sentinel_capture::interfaces::{self, Interface};
 use sentinel_capture::ring::{Block, Fanout, FanoutMode, OpenError, Ring, RingConfig};
-use sentinel_filter::{FanoutHash, Instruction, Program, Target, code, content_snap};
-use sentinel_units::{Address, LinkType};
+use sentinel_units::Prefix;
 
-use crate::settings::KernelSnap;
-use crate::worker::snapshot::{InterfaceCounts, MAX_INTERFACES};
+use crate::settings::Settings;
+use crate::terminal::failure::Failure;
+use crate::worker::fanout::{FanoutGroup, JoinOrder};
+use crate::worker::kernel_filters::{KernelFilters, REFUSE_ALL};
+use crate::worker::snapshot::InterfaceCounts;
 
-/// How rings are opened.
+/// Largest block: smaller ones make small rings useful, larger ones cost fewer wake-ups.
+const MAX_BLOCK_BYTES: u32 = 64 * 1024;
+/// Smallest block, a whole number of pages on all our machines.
+const MIN_BLOCK_BYTES: u32 = 16 * 1024;
+/// Blocks that a ring has at least.
+const MIN_BLOCKS: u32 = 4;
+/// Blocks of the ring of a worker. The kernel hands a block over after its timeout even if it is nearly empty, and does
+/// not fill it again until it was read, so a late reader needs many: 64 bridge 128 ms at any rate, and cost a few
+/// nanoseconds for each frame.
+const BLOCKS: u32 = 64;
+/// Bytes of a frame in a block besides its data, rounded up.
+const FRAME_OVERHEAD: u32 = 256;
+
+/// Options of all rings of a program.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RingOptions {
     pub(crate) ring_bytes: u32,
@@ -20,156 +35,131 @@ pub(crate) struct RingOptions {
     pub(crate) promiscuous: bool,
 }
 
-/// Lets nothing through.
-const NOTHING: [Instruction; 1] = [Instruction::plain(code::RET_K, 0)];
-/// The link types that a ring can have.
-const LINKS: [LinkType; 2] = [LinkType::ETHERNET, LinkType::RAW];
-
-/// What the rings let through, and how much of it: a program for each of [`LINKS`]; without one, everything whole.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Programs([Option<Program>; LINKS.len()]);
-
-impl Programs {
-    /// Frames that match `expression`, which may be empty, cut as `snap` says.
-    ///
-    /// # Errors
-    /// Why the expression is wrong, for people.
-    pub(crate) fn new(expression: &str, snap: KernelSnap) -> Result<Self, String> {
-        let mut programs = Self::default();
-        for (program, link) in programs.0.iter_mut().zip(LINKS) {
-            let cut = match snap {
-                KernelSnap::Content => content_snap(link),
-                KernelSnap::Off => None,
-            };
-            *program = if expression.trim().is_empty() {
-                cut
-            } else {
-                match sentinel_filter::compile_for(Target::Kernel, expression, link, u32::MAX) {
-                    Ok(filter) => match &cut {
-                        Some(cut) => Some(filter.and(cut).map_err(|error| error.to_string())?),
-                        None => Some(filter),
-                    },
-                    // Some expressions make sense on Ethernet only; then nothing passes elsewhere.
-                    Err(_) if link != LinkType::ETHERNET => Program::new(NOTHING.to_vec()).ok(),
-                    Err(error) => return Err(error.to_string()),
-                }
-            };
+impl RingOptions {
+    /// Options of a worker's rings: many blocks, each with room for a frame of `snap_bytes`.
+    pub(crate) fn for_worker(settings: &Settings) -> Self {
+        let (ring_bytes, largest) = ring_sizes(settings.ring_kib);
+        // The kernel cuts a frame that does not fit a block.
+        let least = (settings.snap_bytes + FRAME_OVERHEAD).next_power_of_two().max(MIN_BLOCK_BYTES);
+        Self {
+            ring_bytes,
+            block_bytes: (ring_bytes / BLOCKS).max(least).min(largest),
+            snap_bytes: settings.snap_bytes,
+            block_timeout: settings.block_timeout,
+            promiscuous: settings.promiscuous,
         }
-        Ok(programs)
     }
 
-    fn of(&self, link: LinkType) -> Option<&[Instruction]> {
-        let index = LINKS.iter().position(|known| *known == link)?;
-        self.0.get(index)?.as_ref().map(Program::instructions)
+    /// Options of a ring of `ring_kib` (at least 16) with the largest blocks, for whole frames.
+    pub(crate) fn for_frames(
+        ring_kib: u32,
+        snap_bytes: u32,
+        promiscuous: bool,
+        block_timeout: Duration,
+    ) -> Self {
+        let (ring_bytes, block_bytes) = ring_sizes(ring_kib);
+        Self { ring_bytes, block_bytes, snap_bytes, block_timeout, promiscuous }
+    }
+
+    /// Blocks of each ring.
+    pub(super) fn blocks(&self) -> u32 {
+        self.ring_bytes.checked_div(self.block_bytes).unwrap_or(0)
     }
 }
 
-/// How several workers share the frames of each interface. The kernel counts rings in the order in which they joined,
-/// so all workers must join in their order, also after an interface was gone.
-#[derive(Debug)]
-pub(crate) struct Sharing {
-    workers: u32,
-    spread: FanoutHash,
-    interfaces: [Turn; MAX_INTERFACES],
+/// Bytes of the ring and of its largest block, for a ring of `ring_kib`, at least 16.
+fn ring_sizes(ring_kib: u32) -> (u32, u32) {
+    let ring_bytes = ring_kib.saturating_mul(1024);
+    // A power of two, so that blocks are whole pages and fill the ring but for less than a block.
+    let block_bytes = (ring_bytes / MIN_BLOCKS).min(MAX_BLOCK_BYTES);
+    let block_bytes = 1 << block_bytes.ilog2();
+    (ring_bytes / block_bytes * block_bytes, block_bytes)
 }
 
-/// Whose turn it is on one interface.
-#[derive(Debug)]
-struct Turn {
-    group: AtomicU32,
-    /// Below the number of workers: that worker joins next. From there on: so many have left since all had joined.
-    step: AtomicU32,
-}
-
-impl Sharing {
-    pub(crate) const fn new(workers: u32, key: u32) -> Self {
-        let interfaces =
-            [const { Turn { group: AtomicU32::new(0), step: AtomicU32::new(0) } }; MAX_INTERFACES];
-        Self { workers, spread: FanoutHash::new(key), interfaces }
-    }
-
-    pub(crate) const fn workers(&self) -> u32 {
-        self.workers
-    }
-
-    /// The worker that gets what `source` sends.
-    pub(crate) fn owner(&self, source: Address) -> u32 {
-        self.spread.hash(source).checked_rem(self.workers).unwrap_or(0)
-    }
+/// Frames taken from all rings that an interface has had.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct FrameTotals {
+    pub(crate) frames: u64,
+    /// Bytes of these frames on the wire.
+    pub(crate) bytes: u64,
 }
 
 /// One captured interface of one worker.
 #[derive(Debug)]
-pub(crate) struct Source {
+pub(crate) struct CaptureInterface {
     name: String,
     number: u16,
     worker: u32,
     options: RingOptions,
-    sharing: &'static Sharing,
+    fanout: &'static FanoutGroup,
     /// `None` while the interface is gone.
     ring: Option<Ring>,
-    /// Frames taken from all rings that this interface has had.
-    taken: u64,
-    /// Bytes of these on the wire.
-    bytes: u64,
+    taken: FrameTotals,
     /// Counts of rings that were closed.
-    before: InterfaceCounts,
+    closed: InterfaceCounts,
 }
 
-impl Source {
-    /// Opens the ring. Nothing gets into it until [`Source::let_in`].
+impl CaptureInterface {
+    /// Opens the ring. It refuses every frame until [`CaptureInterface::set_filter`].
     pub(crate) fn open(
         name: &str,
         number: u16,
         worker: u32,
         options: RingOptions,
-        sharing: &'static Sharing,
+        fanout: &'static FanoutGroup,
     ) -> Result<Self, OpenError> {
-        let mut source = Self {
+        let mut interface = Self {
             name: name.to_owned(),
             number,
             worker,
             options,
-            sharing,
+            fanout,
             ring: None,
-            taken: 0,
-            bytes: 0,
-            before: InterfaceCounts::default(),
+            taken: FrameTotals::default(),
+            closed: InterfaceCounts::default(),
         };
-        source.ring = Some(source.open_ring()?);
-        Ok(source)
+        interface.ring = Some(interface.open_ring()?);
+        Ok(interface)
     }
 
-    /// The ring, if the interface is there.
-    pub(crate) fn ring(&self) -> Option<&Ring> {
+    /// Name of the interface.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Ring, if the interface is there.
+    pub(crate) const fn ring(&self) -> Option<&Ring> {
         self.ring.as_ref()
     }
 
-    /// The same, to wait for it.
-    pub(crate) fn ring_mut(&mut self) -> Option<&mut Ring> {
+    /// Ring, if the interface is there, to wait for a block.
+    pub(crate) const fn ring_mut(&mut self) -> Option<&mut Ring> {
         self.ring.as_mut()
     }
 
-    /// The next block, if one is ready, and where to count its frames and their bytes.
-    pub(crate) fn next_block(&mut self) -> Option<(Block<'_>, &mut u64, &mut u64)> {
-        let Self { ring, taken, bytes, .. } = self;
-        Some((ring.as_mut()?.next_block()?, taken, bytes))
+    /// Next block, if one is ready, and the totals that its frames are to be added to.
+    pub(crate) fn next_block(&mut self) -> Option<(Block<'_>, &mut FrameTotals)> {
+        Some((self.ring.as_mut()?.next_block()?, &mut self.taken))
     }
 
-    /// Puts `programs` on the ring, or lets nothing in. Says whether the kernel took it.
-    pub(crate) fn let_in(&mut self, programs: Option<&Programs>) -> bool {
-        let Some(ring) = &mut self.ring else { return true };
-        let program = match programs {
-            Some(programs) => programs.of(ring.link()),
-            None => Some(NOTHING.as_slice()),
+    /// Attaches the program of `filters` to the ring, or refuses every frame without them.
+    ///
+    /// # Errors
+    /// The kernel refuses the program; the old one stays.
+    pub(crate) fn set_filter(&mut self, filters: Option<&KernelFilters>) -> Result<(), OpenError> {
+        let Some(ring) = &mut self.ring else { return Ok(()) };
+        let program = match filters {
+            Some(filters) => filters.program(ring.link()),
+            None => Some(REFUSE_ALL.as_slice()),
         };
-        ring.replace_filter(program).is_ok()
+        ring.replace_filter(program)
     }
 
     /// Counts of all rings that this interface has had.
     pub(crate) fn counts(&mut self) -> InterfaceCounts {
+        let FrameTotals { frames, bytes } = self.taken;
         let is_open = u64::from(self.ring.is_some());
-        let mut counts = InterfaceCounts { is_open, taken: self.taken, bytes: self.bytes, ..self.before };
+        let mut counts = InterfaceCounts { is_open, taken: frames, bytes, ..self.closed };
         if let Some(now) = self.ring.as_mut().and_then(|ring| ring.counters().ok()) {
             counts.counted += now.received;
             counts.dropped += now.dropped;
@@ -178,45 +168,43 @@ impl Source {
         counts
     }
 
-    /// The ring will get no more frames: the interface is gone, or another worker has left its group.
-    pub(crate) fn is_over(&self) -> bool {
-        let others_leave =
-            self.turn().is_some_and(|turn| turn.step.load(Ordering::Acquire) > self.sharing.workers);
-        self.ring.as_ref().is_some_and(|ring| others_leave || !ring.is_attached())
+    /// Returns true if the ring will get no more frames: the interface is gone, or another worker has left its group.
+    pub(super) fn must_close(&self) -> bool {
+        let is_dissolving = self.join_order().is_some_and(|order| order.is_dissolving(self.fanout.workers()));
+        self.ring.as_ref().is_some_and(|ring| is_dissolving || !ring.is_attached())
     }
 
-    /// Closes the ring; what is still in it counts as dropped.
-    pub(crate) fn close(&mut self) {
-        self.before = self.counts().closed();
+    /// Closes the ring. Frames that are still in it count as dropped.
+    pub(super) fn close(&mut self) {
+        self.closed = self.counts().closed();
         self.ring = None;
-        if let Some(turn) = self.turn() {
-            let left = turn.step.fetch_add(1, Ordering::AcqRel) + 1;
-            if left >= 2 * self.sharing.workers {
-                turn.step.store(0, Ordering::Release);
-            }
+        if let Some(order) = self.join_order() {
+            order.left(self.fanout.workers());
         }
     }
 
-    /// Opens the ring again if the interface is back, and it is this worker's turn.
-    pub(crate) fn reopen(&mut self, programs: Option<&Programs>) {
-        let my_turn = self.turn().is_none_or(|turn| turn.step.load(Ordering::Acquire) == self.worker);
-        if my_turn && let Ok(ring) = self.open_ring() {
-            self.ring = Some(ring);
-            self.let_in(programs);
+    /// Opens the ring again with the program of `filters`, if this worker joins next.
+    ///
+    /// # Errors
+    /// The interface is still gone, or the kernel refuses the ring or the program. With the program refused the ring is
+    /// open and refuses every frame.
+    pub(super) fn reopen(&mut self, filters: Option<&KernelFilters>) -> Result<(), OpenError> {
+        if self.join_order().is_some_and(|order| !order.is_next(self.worker)) {
+            return Ok(());
         }
+        self.ring = Some(self.open_ring()?);
+        self.set_filter(filters)
     }
 
-    fn turn(&self) -> Option<&'static Turn> {
-        let sharing = self.sharing;
-        sharing.interfaces.get(usize::from(self.number)).filter(|_| sharing.workers > 1)
+    fn join_order(&self) -> Option<&'static JoinOrder> {
+        self.fanout.join_order(self.number)
     }
 
     fn open_ring(&self) -> Result<Ring, OpenError> {
         let RingOptions { ring_bytes, block_bytes, snap_bytes, block_timeout, promiscuous } = self.options;
-        let turn = self.turn();
-        // The first makes the group anew, because the number may belong to somebody else by now.
-        let group =
-            |turn: &Turn| u16::try_from(turn.group.load(Ordering::Acquire)).ok().filter(|_| self.worker > 0);
+        let order = self.join_order();
+        let fanout =
+            |order: &JoinOrder| Fanout { group: order.group(self.worker), mode: FanoutMode::Program };
         let mut ring = Ring::open(&RingConfig {
             number: self.number,
             ring_bytes,
@@ -224,37 +212,90 @@ impl Source {
             snap_bytes,
             block_timeout,
             promiscuous,
-            filter: Some(&NOTHING),
-            fanout: turn.map(|turn| Fanout { group: group(turn), mode: FanoutMode::Program }),
+            filter: Some(&REFUSE_ALL),
+            fanout: order.map(fanout),
             ..RingConfig::new(&self.name)
         })?;
-        if let Some(turn) = turn {
+        if let Some(order) = order {
             if self.worker == 0 {
-                ring.set_fanout_program(&self.sharing.spread.instructions())?;
-                turn.group.store(ring.fanout_group()?.map_or(0, u32::from), Ordering::Release);
+                ring.set_fanout_program(&self.fanout.instructions())?;
+                order.set_group(ring.fanout_group()?.unwrap_or(0));
             }
-            turn.step.store(self.worker + 1, Ordering::Release);
+            order.joined(self.worker);
         }
         Ok(ring)
     }
 }
 
+/// Interfaces of this machine.
+pub(crate) fn existing_interfaces() -> Result<Vec<Interface>, Failure> {
+    interfaces::list().map_err(|error| Failure::new(format!("listing interfaces: {error}")))
+}
+
+/// Networks that the captured interfaces are in now.
+pub(crate) fn interface_prefixes(captured: &[String]) -> Result<Vec<Prefix>, Failure> {
+    Ok(prefixes(&existing_interfaces()?, captured))
+}
+
+/// Networks that `captured` are in.
+pub(crate) fn prefixes(existing: &[Interface], captured: &[String]) -> Vec<Prefix> {
+    let captured = existing.iter().filter(|interface| captured.contains(&interface.name));
+    captured.flat_map(|found| &found.addresses).filter_map(|address| address.prefix().ok()).collect()
+}
+
+/// Failure to open an interface, with the cause, and the remedy where the error names one.
+pub(crate) fn open_failure(name: &str, error: OpenError, existing: &[Interface]) -> Failure {
+    if error == OpenError::UnknownInterface {
+        let names: Vec<&str> = existing.iter().map(|interface| interface.name.as_str()).collect();
+        return Failure::new(format!("interface '{name}' does not exist; there are: {}", names.join(", ")));
+    }
+    Failure::new(format!("interface '{name}': {error}"))
+}
+
 #[cfg(test)]
 mod tests {
+    use sentinel_capture::interfaces::InterfaceAddress;
+    use sentinel_units::Address;
+
     use super::*;
 
     #[test]
-    fn an_expression_and_the_snap_are_one_program() {
-        let both = Programs::new("tcp port 443", KernelSnap::Content).unwrap();
-        let alone = Programs::new("tcp port 443", KernelSnap::Off).unwrap();
-        let length = |programs: &Programs| programs.of(LinkType::ETHERNET).map_or(0, <[Instruction]>::len);
-        assert!(length(&both) > length(&alone) && length(&alone) > 3);
-        assert!(Programs::new("", KernelSnap::Off).unwrap().of(LinkType::RAW).is_none());
-        assert!(Programs::new("", KernelSnap::Content).unwrap().of(LinkType::RAW).is_some());
-        let error = Programs::new("tcp port", KernelSnap::Content).unwrap_err();
-        assert!(error.contains("column"), "{error}");
-        // Of a link without hardware addresses nothing can come from one.
-        let ethernet = Programs::new("ether host 02:00:00:00:00:01", KernelSnap::Off).unwrap();
-        assert_eq!(ethernet.of(LinkType::RAW), Some(&NOTHING[..]));
+    fn blocks_are_many_but_hold_a_frame() {
+        let blocks = |ring_kib, snap_bytes| {
+            let options = RingOptions::for_worker(&Settings { ring_kib, snap_bytes, ..Settings::default() });
+            let RingOptions { ring_bytes, block_bytes, .. } = options;
+            assert_eq!(ring_bytes, ring_kib * 1024);
+            assert!(ring_bytes.is_multiple_of(block_bytes) && block_bytes >= snap_bytes + 128);
+            options.blocks()
+        };
+        assert_eq!(blocks(1_024, 1_600), 64);
+        assert_eq!(blocks(256, 1_600), 16);
+        assert_eq!(blocks(64, 96), 4);
+        assert_eq!(blocks(4_096, 1_600), 64);
+        assert_eq!(blocks(1_024, 16_000), 64);
+        assert_eq!(blocks(64, 8_192), 4);
+    }
+
+    #[test]
+    fn the_prefixes_are_those_of_the_captured_interfaces() {
+        let interface = |name: &str, address, prefix_length| Interface {
+            name: name.into(),
+            addresses: vec![InterfaceAddress { address: Address::v4(address), prefix_length }],
+            is_up: true,
+            ..Interface::default()
+        };
+        let existing = [interface("br-lan", 0xc0a8_0101, 24), interface("wan", 0xc633_6401, 22)];
+        let found = prefixes(&existing, &["br-lan".into(), "gone".into()]);
+        assert_eq!(found, [Prefix::new(Address::v4(0xc0a8_0100), 24).unwrap()]);
+    }
+
+    #[test]
+    fn a_refusal_names_the_cause_and_the_remedy() {
+        let refused = |call| {
+            let error = OpenError::System { call, errno: rustix::io::Errno::NOMEM };
+            open_failure("br-lan", error, &[]).to_string()
+        };
+        assert!(refused("SO_ATTACH_FILTER").contains("optmem_max"), "{}", refused("SO_ATTACH_FILTER"));
+        assert!(refused("PACKET_RX_RING").contains("ring_kib"), "{}", refused("PACKET_RX_RING"));
     }
 }

@@ -1,22 +1,22 @@
-//! The newest frames, in memory that is taken once: what `sentinel ctl packets` shows.
+//! Ring buffer of the newest frames, allocated once, for `sentinel ctl packets`.
 //!
-//! It belongs to the worker. Whoever wants to look sends memory of the same size, which the worker fills between two
-//! blocks: that takes less than a millisecond for a thousand frames, and the ring bridges it.
+//! The worker owns it. The control thread sends a buffer of the same size, which the worker fills between two blocks: less
+//! than a millisecond for a thousand frames, during which the packet ring buffers.
 
 use sentinel_capture::Frame;
 use sentinel_units::{LinkType, Timestamp};
 
-/// Kept of each frame.
+/// Bytes kept of each frame.
 pub(crate) const FRAME_BYTES: usize = 256;
 
-/// The newest frames of one worker.
+/// Newest frames of one worker.
 #[derive(Debug)]
 pub(crate) struct PacketMemory {
-    /// Those not yet used have no bytes.
+    /// Slots that were never used have no bytes.
     slots: Vec<Slot>,
     /// [`FRAME_BYTES`] for each slot.
     bytes: Vec<u8>,
-    /// The slot that is written next, which is the oldest.
+    /// Slot that is written next; it holds the oldest frame.
     next: usize,
 }
 
@@ -32,7 +32,7 @@ struct Slot {
 }
 
 impl PacketMemory {
-    /// Room for so many frames, at least one; every page of it is touched.
+    /// Room for `frames`, at least one; every page is written to.
     pub(crate) fn new(frames: usize) -> Self {
         let empty = Slot {
             at: Timestamp::ZERO,
@@ -44,11 +44,11 @@ impl PacketMemory {
             length: 0,
         };
         let frames = frames.max(1);
-        // Not zero, or the pages would be given out only when they are written to.
+        // Not zero: zeroed memory is mapped only when it is first written to.
         Self { slots: vec![empty; frames], bytes: vec![1; frames * FRAME_BYTES], next: 0 }
     }
 
-    /// Puts a copy of all frames into memory of the same size.
+    /// Copies all frames into a buffer of the same size; does nothing if the sizes differ.
     pub(crate) fn copy_to(&self, other: &mut Self) {
         if other.slots.len() == self.slots.len() {
             other.slots.copy_from_slice(&self.slots);
@@ -57,7 +57,7 @@ impl PacketMemory {
         }
     }
 
-    /// Keeps a frame in the place of the oldest.
+    /// Stores a frame in place of the oldest.
     pub(crate) fn keep(&mut self, frame: &Frame<'_>) {
         let start = self.next * FRAME_BYTES;
         let length = frame.bytes.len().min(FRAME_BYTES);
@@ -78,7 +78,7 @@ impl PacketMemory {
         self.next = if self.next + 1 < self.slots.len() { self.next + 1 } else { 0 };
     }
 
-    /// The frames, oldest first.
+    /// Frames, oldest first.
     pub(crate) fn frames(&self) -> impl Iterator<Item = Frame<'_>> {
         let Self { slots, bytes, next } = self;
         let order = (*next..slots.len()).chain(0..*next);

@@ -1,8 +1,14 @@
-//! What a worker and the others tell each other, if there are several.
+//! Hand-off of ambiguous flows between workers.
 //!
-//! A queue for each pair, bounded, written by one and read by one. Each worker also shows how far it has come: every
-//! frame before that moment it has looked at, and what it had to tell of it is in the queues. So a worker that waits
-//! for the others knows when they have nothing more to say about a moment.
+//! The fan-out hashes the source address, so the two directions of a flow are on different workers. When neither flags
+//! nor ports identify the initiator, each worker sends a report of the first packet that it saw to the worker of the
+//! other direction, over a bounded single-producer single-consumer queue, one for each ordered pair. Each worker also
+//! publishes a watermark: it has processed every frame before that time, and reported on it. A worker decides who
+//! opened a flow once the watermark of the other worker has passed its own first packet: then either a report of an
+//! earlier packet is in the queue, or there was none.
+//!
+//! Bounds: 256 reports for each pair, 256 pending flows and 256 received reports for each worker. Past any of them a
+//! worker decides without the other one, which [`SiblingWorkers::handoff_overflow`] counts.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -13,60 +19,67 @@ use sentinel_detect::{Direction, FirstPacketReport};
 use sentinel_units::Timestamp;
 
 use crate::system::prefault;
+use crate::system::wake::EventFd;
 use crate::worker::analyser::Analyser;
-use crate::worker::event_loop::Bell;
-use crate::worker::interface::Sharing;
+use crate::worker::fanout::FanoutGroup;
 
-/// Sightings that may wait for another worker, and conversations of which one waits to hear from another. Past
-/// either, a worker judges alone, which is counted.
+/// Slots of each queue and list of reports.
 const QUEUE_LEN: usize = 256;
-/// A worker that has shown nothing for so long is not waited for.
+/// A worker whose watermark stands still for so long is not waited for.
 const HANDOFF_TIMEOUT: Duration = Duration::from_secs(1);
-/// Beyond two block timeouts: ticks of the kernel's timer, and the scheduler.
-const MARGIN: Duration = Duration::from_millis(30);
+/// Time that a frame may be older than two block timeouts when its block is handed over: ticks of the kernel's timer, and
+/// the scheduler.
+const SCHEDULING_MARGIN: Duration = Duration::from_millis(30);
 
-/// How far a worker has come: milliseconds of time of day, modulo 2^32.
+/// Watermark of a worker: milliseconds of time of day, modulo 2^32.
 #[derive(Debug)]
-pub(crate) struct Progress(AtomicU32);
+pub(crate) struct Watermark(AtomicU32);
 
-/// One worker's way to the others.
-pub(crate) struct Peers {
+/// Queues and lists of one worker for the hand-off to all others.
+pub(crate) struct SiblingWorkers {
     index: u32,
-    sharing: &'static Sharing,
-    progress: &'static [Progress],
-    /// Beside each worker; `None` for oneself.
-    ways: Vec<Option<Way>>,
-    /// Own sightings that another may have to say something about.
+    fanout: &'static FanoutGroup,
+    /// Watermarks of all workers, the own one among them.
+    watermarks: &'static [Watermark],
+    /// Values of `watermarks` when they were last read; as many.
+    passed: Vec<u32>,
+    /// Queues to and from each worker; `None` for the own one.
+    queues: Vec<Option<SiblingQueues>>,
+    /// Own reports of flows whose initiator is not known yet. Options, like all lists here, because every slot is
+    /// written once at start.
     pending: Vec<Option<FirstPacketReport>>,
-    /// What others have told of moments that this worker has not come to.
-    heard: Vec<Option<FirstPacketReport>>,
-    lag: Duration,
-    /// Something was told since the bells were rung.
-    has_told: Vec<bool>,
-    judged_alone: u64,
-    busy_until: Timestamp,
+    /// Reports of others about frames later than the own watermark.
+    received: Vec<Option<FirstPacketReport>>,
+    /// Age at which a frame is out of the kernel, whatever the block timeout did.
+    ring_delay: Duration,
+    handoff_overflow: u64,
+    /// Until then reports come in, and sleeps are short.
+    active_until: Timestamp,
 }
 
-/// To and from one other worker.
-struct Way {
+/// Queues to and from one other worker.
+struct SiblingQueues {
     to: Producer<'static, Option<FirstPacketReport>>,
     from: Consumer<'static, Option<FirstPacketReport>>,
-    wake: Bell,
+    wake: EventFd,
+    /// A report was sent since the other worker was woken.
+    has_unnotified: bool,
 }
 
-/// The queues between all workers, taken once.
+/// Makes the queues between all workers, one for each ordered pair, for the life of the program. One entry for each
+/// worker; `None` if there is only one.
 pub(crate) fn connect(
-    sharing: &'static Sharing,
-    wakes: &[Bell],
+    fanout: &'static FanoutGroup,
+    wakes: &[EventFd],
     block_timeout: Duration,
     now: Timestamp,
-) -> Vec<Option<Peers>> {
+) -> Vec<Option<SiblingWorkers>> {
     let count = wakes.len();
     if count < 2 {
         return wakes.iter().map(|_| None).collect();
     }
-    let progress: &'static [Progress] = Box::leak(
-        (0..count).map(|_| Progress(AtomicU32::new(millis(now)))).collect::<Vec<_>>().into_boxed_slice(),
+    let watermarks: &'static [Watermark] = Box::leak(
+        (0..count).map(|_| Watermark(AtomicU32::new(millis(now)))).collect::<Vec<_>>().into_boxed_slice(),
     );
     let mut to: Vec<Vec<Option<Producer<'static, Option<FirstPacketReport>>>>> = Vec::new();
     let mut from: Vec<Vec<Option<Consumer<'static, Option<FirstPacketReport>>>>> =
@@ -85,155 +98,173 @@ pub(crate) fn connect(
         }
         to.push(own);
     }
-    let peers = (0..).zip(to.into_iter().zip(from)).map(|(index, (to, from))| {
-        let ends = to.into_iter().zip(from).zip(wakes);
-        let ways = ends.map(|((to, from), wake)| Some(Way { to: to?, from: from?, wake: wake.clone() }));
-        Some(Peers {
+    let siblings = (0..).zip(to.into_iter().zip(from)).map(|(index, (to, from))| {
+        let queues = to.into_iter().zip(from).zip(wakes).map(|((to, from), wake)| {
+            Some(SiblingQueues { to: to?, from: from?, wake: wake.clone(), has_unnotified: false })
+        });
+        Some(SiblingWorkers {
             index,
-            sharing,
-            progress,
-            ways: ways.collect(),
+            fanout,
+            watermarks,
+            passed: vec![millis(now); count],
+            queues: queues.collect(),
             pending: prefault::list(QUEUE_LEN),
-            heard: prefault::list(QUEUE_LEN),
-            lag: block_timeout.saturating_mul(2).saturating_add(MARGIN),
-            has_told: vec![false; count],
-            judged_alone: 0,
-            busy_until: Timestamp::ZERO,
+            received: prefault::list(QUEUE_LEN),
+            ring_delay: block_timeout.saturating_mul(2).saturating_add(SCHEDULING_MARGIN),
+            handoff_overflow: 0,
+            active_until: Timestamp::ZERO,
         })
     });
-    peers.collect()
+    siblings.collect()
 }
 
-impl Peers {
-    /// Conversations judged without the others, because too many waited.
-    pub(crate) const fn judged_alone(&self) -> u64 {
-        self.judged_alone
+impl SiblingWorkers {
+    /// Flows decided without the other worker, because a queue or list was full.
+    pub(crate) const fn handoff_overflow(&self) -> u64 {
+        self.handoff_overflow
     }
 
-    /// How long a worker may sleep that others wait for, or who waits for others; `None` if neither is so.
-    pub(crate) fn nap(&self, now: Timestamp) -> Option<Duration> {
-        const NAP: Duration = Duration::from_millis(10);
-        (!self.pending.is_empty() || now < self.busy_until).then_some(NAP)
+    /// Longest sleep of a worker that waits for others, or that others wait for; `None` if neither is so.
+    pub(crate) fn max_sleep(&self, now: Timestamp) -> Option<Duration> {
+        const ACTIVE_SLEEP: Duration = Duration::from_millis(10);
+        (!self.pending.is_empty() || now < self.active_until).then_some(ACTIVE_SLEEP)
     }
 
-    /// Passes on what the last frame gave to tell.
-    pub(crate) fn tell(
+    /// Sends the report of a frame to the worker of the other direction, and keeps it if that worker's answer is needed.
+    pub(crate) fn hand_off(
         &mut self,
         report: FirstPacketReport,
         analyser: &mut Analyser,
         raise: &mut dyn FnMut(Alert),
     ) {
-        let owner = self.sharing.owner(report.destination.address);
-        let is_asking = report.direction == Direction::Unknown;
-        if owner == self.index {
-            // Both sides are seen here.
+        let other = self.fanout.worker_for(report.destination.address);
+        let is_undecided = report.direction == Direction::Unknown;
+        if other == self.index {
+            // This worker sees both directions.
             match report.direction {
                 Direction::Unknown => analyser.resolve_initiator(&report, raise),
                 Direction::Response => analyser.resolve_responder(&report, raise),
             }
             return;
         }
-        let place = usize::try_from(owner).unwrap_or(usize::MAX);
-        let has_room = !is_asking || self.pending.len() < QUEUE_LEN;
-        let way = self.ways.get_mut(place).and_then(Option::as_mut).filter(|_| has_room);
-        let is_told = way.is_some_and(|way| way.to.enqueue(Some(report)).is_ok());
-        if let Some(has_told) = self.has_told.get_mut(place).filter(|_| is_told) {
-            *has_told = true;
-        }
-        match (is_told, is_asking) {
+        let index = usize::try_from(other).unwrap_or(usize::MAX);
+        // With the list of pending flows full, an undecided report is not sent: its flow is decided here and now.
+        let has_room = !is_undecided || self.pending.len() < QUEUE_LEN;
+        let queues = self.queues.get_mut(index).and_then(Option::as_mut).filter(|_| has_room);
+        let is_sent = queues.is_some_and(|queues| {
+            let is_sent = queues.to.enqueue(Some(report)).is_ok();
+            queues.has_unnotified |= is_sent;
+            is_sent
+        });
+        match (is_sent, is_undecided) {
             (true, true) => self.pending.push(Some(report)),
             (true, false) => {}
             (false, true) => {
-                self.judged_alone += 1;
+                self.handoff_overflow += 1;
                 analyser.resolve_initiator(&report, raise);
             }
-            (false, false) => self.judged_alone += 1,
+            (false, false) => self.handoff_overflow += 1,
         }
     }
 
-    /// Hears the others, and judges what they have nothing more to say about. `seen_until`: every frame before that
-    /// was looked at here.
-    pub(crate) fn listen(
+    /// Publishes the own watermark, receives the reports of others, and decides the flows that their watermarks have
+    /// passed. `complete_until`: every frame before it has been processed here.
+    pub(crate) fn synchronize(
         &mut self,
-        seen_until: Timestamp,
+        complete_until: Timestamp,
         now: Timestamp,
         analyser: &mut Analyser,
         raise: &mut dyn FnMut(Alert),
     ) {
-        if let Some(own) = usize::try_from(self.index).ok().and_then(|index| self.progress.get(index)) {
-            // Release: who reads it finds in the queues what was told before.
-            own.0.store(millis(seen_until), Ordering::Release);
+        self.publish_watermark(complete_until);
+        // The watermarks of the others are read before their queues. A report that is sent between the two is of a frame
+        // at or after the watermark read here, so it cannot change a decision that this watermark allows.
+        for (passed, watermark) in self.passed.iter_mut().zip(self.watermarks) {
+            *passed = watermark.0.load(Ordering::Acquire);
         }
-        for (has_told, way) in self.has_told.iter_mut().zip(&self.ways) {
-            if let Some(way) = way.as_ref().filter(|_| std::mem::take(has_told)) {
-                way.wake.ring();
+        self.receive(now, analyser, raise);
+        // Before `received` is drained below: a report of the other direction may be about a frame later than the own
+        // watermark, and still show that the other direction began first.
+        let received = &self.received;
+        // The other direction began first: its worker decides.
+        self.pending
+            .retain(|own| own.is_some_and(|own| !received.iter().flatten().any(|other| own.is_after(other))));
+        take_if(
+            &mut self.received,
+            |report| is_before(report.at, millis(complete_until)),
+            |report| analyser.apply_remote(report, raise),
+        );
+        let (fanout, passed) = (self.fanout, &self.passed);
+        let is_decided = |own: &FirstPacketReport| {
+            let other = usize::try_from(fanout.worker_for(own.destination.address)).ok();
+            let passed = other.and_then(|other| passed.get(other));
+            // Without a watermark, which no worker lacks, only the timeout decides.
+            passed.is_some_and(|passed| is_before(own.at, *passed)) || now.since(own.at) > HANDOFF_TIMEOUT
+        };
+        take_if(&mut self.pending, is_decided, |own| analyser.resolve_initiator(own, raise));
+    }
+
+    /// Release, paired with the Acquire of [`SiblingWorkers::synchronize`]: a worker that reads the watermark finds in
+    /// its queue every report that was sent before.
+    fn publish_watermark(&mut self, complete_until: Timestamp) {
+        let own = usize::try_from(self.index).ok().and_then(|index| self.watermarks.get(index));
+        if let Some(own) = own {
+            own.0.store(millis(complete_until), Ordering::Release);
+        }
+        for queues in self.queues.iter_mut().flatten() {
+            if std::mem::take(&mut queues.has_unnotified) {
+                queues.wake.notify();
             }
         }
-        // Before the queues are read: what comes later speaks of later frames.
-        let mut others = heapless::Vec::<u32, 8>::new();
-        others.extend(self.progress.iter().take(8).map(|progress| progress.0.load(Ordering::Acquire)));
-        for way in self.ways.iter_mut().flatten() {
-            while let Some(heard) = way.from.dequeue().flatten() {
-                self.busy_until = now.after(self.lag.saturating_mul(4));
-                if self.heard.len() == QUEUE_LEN {
-                    self.judged_alone += 1;
-                    analyser.apply_remote(&heard, raise);
+    }
+
+    fn receive(&mut self, now: Timestamp, analyser: &mut Analyser, raise: &mut dyn FnMut(Alert)) {
+        for queues in self.queues.iter_mut().flatten() {
+            while let Some(report) = queues.from.dequeue().flatten() {
+                self.active_until = now.after(self.ring_delay.saturating_mul(4));
+                if self.received.len() == QUEUE_LEN {
+                    self.handoff_overflow += 1;
+                    analyser.apply_remote(&report, raise);
                 } else {
-                    self.heard.push(Some(heard));
+                    self.received.push(Some(report));
                 }
             }
         }
-        let (sharing, heard) = (self.sharing, &self.heard);
-        // The other side was first.
-        self.pending
-            .retain(|own| own.is_some_and(|own| !heard.iter().flatten().any(|heard| own.is_after(heard))));
-        take_if(
-            &mut self.heard,
-            |heard| is_before(heard.at, millis(seen_until)),
-            |heard| {
-                analyser.apply_remote(heard, raise);
-            },
-        );
-        let is_ripe = |own: &FirstPacketReport| {
-            let owner = usize::try_from(sharing.owner(own.destination.address)).unwrap_or(usize::MAX);
-            let other = others.get(owner).copied().unwrap_or_default();
-            is_before(own.at, other) || now.since(own.at) > HANDOFF_TIMEOUT
-        };
-        take_if(&mut self.pending, is_ripe, |own| analyser.resolve_initiator(own, raise));
     }
 
-    /// Nothing more will be heard: what waits is judged as it looks from here.
+    /// Decides everything that is pending with what is known here: no more reports will come.
     pub(crate) fn finish(&mut self, analyser: &mut Analyser, raise: &mut dyn FnMut(Alert)) {
-        self.heard.drain(..).flatten().for_each(|heard| analyser.apply_remote(&heard, raise));
+        self.received.drain(..).flatten().for_each(|report| analyser.apply_remote(&report, raise));
         self.pending.drain(..).flatten().for_each(|own| analyser.resolve_initiator(&own, raise));
     }
 
-    /// Until when every frame has been seen, if no ring had anything at `now`.
-    pub(crate) fn quiet_until(&self, now: Timestamp) -> Timestamp {
-        let lag = u64::try_from(self.lag.as_nanos()).unwrap_or(u64::MAX);
-        Timestamp::from_nanos(now.as_nanos().saturating_sub(lag))
+    /// Watermark of a ring that had no block at `now`: the kernel may still hold back frames that are younger.
+    pub(crate) fn idle_watermark(&self, now: Timestamp) -> Timestamp {
+        let delay = u64::try_from(self.ring_delay.as_nanos()).unwrap_or(u64::MAX);
+        Timestamp::from_nanos(now.as_nanos().saturating_sub(delay))
     }
 }
 
-/// Takes out what `is_ripe`, oldest first.
+/// Removes the reports that satisfy `condition`, oldest first, and calls `take` with each.
 fn take_if(
     reports: &mut Vec<Option<FirstPacketReport>>,
-    is_ripe: impl Fn(&FirstPacketReport) -> bool,
+    condition: impl Fn(&FirstPacketReport) -> bool,
     mut take: impl FnMut(&FirstPacketReport),
 ) {
     reports.retain(|report| {
         let Some(report) = report else { return false };
-        let is_ripe = is_ripe(report);
-        if is_ripe {
+        let is_taken = condition(report);
+        if is_taken {
             take(report);
         }
-        !is_ripe
+        !is_taken
     });
 }
 
-/// Whether a worker that has come to `progress` has looked at everything of that moment.
-fn is_before(at: Timestamp, progress: u32) -> bool {
-    progress.wrapping_sub(millis(at)).cast_signed() > 0
+/// Returns true if `watermark` has passed `at`. In serial number arithmetic (RFC 1982): right as long as the two are
+/// less than 2^31 ms, 24 days, apart.
+fn is_before(at: Timestamp, watermark: u32) -> bool {
+    watermark.wrapping_sub(millis(at)).cast_signed() > 0
 }
 
 fn millis(at: Timestamp) -> u32 {
@@ -251,7 +282,7 @@ mod tests {
     use sentinel_units::{Address, LinkType};
 
     use crate::settings::Settings;
-    use crate::worker::analyser::Tuning;
+    use crate::worker::analyser::LiveConfig;
 
     /// Milliseconds after some day, of packets.
     fn at(millis: u64) -> Timestamp {
@@ -276,38 +307,39 @@ mod tests {
         bytes
     }
 
-    struct Crew {
-        sharing: &'static Sharing,
-        workers: Vec<(Analyser, Option<Peers>)>,
+    struct WorkerGroup {
+        fanout: &'static FanoutGroup,
+        workers: Vec<(Analyser, Option<SiblingWorkers>)>,
         alerts: BTreeSet<(&'static str, Option<Address>)>,
     }
 
-    impl Crew {
+    impl WorkerGroup {
         fn new(count: u32) -> Self {
-            let sharing: &'static Sharing = Box::leak(Box::new(Sharing::new(count, 0x9e37_79b1)));
+            let fanout: &'static FanoutGroup = Box::leak(Box::new(FanoutGroup::new(count, 0x9e37_79b1)));
             let settings = Settings::default();
-            let tuning = Tuning::new(&settings, &[], crate::settings::suspicious_ports::load(None).unwrap());
-            let wakes: Vec<Bell> = (0..count).map(|_| Bell::new().unwrap()).collect();
-            let peers = connect(sharing, &wakes, Duration::from_millis(2), at(0));
-            let workers = (0..).zip(peers).map(|(index, peers)| {
-                let mut analyser = Analyser::new(256, HashKey::new(1), &tuning);
+            let live_config =
+                LiveConfig::new(&settings, &[], crate::settings::suspicious_ports::load(None).unwrap());
+            let wakes: Vec<EventFd> = (0..count).map(|_| EventFd::new().unwrap()).collect();
+            let siblings = connect(fanout, &wakes, Duration::from_millis(2), at(0));
+            let workers = (0..).zip(siblings).map(|(index, siblings)| {
+                let mut analyser = Analyser::new(256, HashKey::new(1), &live_config);
                 if count > 1 {
                     analyser.set_shard(index, count);
                 }
-                (analyser, peers)
+                (analyser, siblings)
             });
-            Self { sharing, workers: workers.collect(), alerts: BTreeSet::new() }
+            Self { fanout, workers: workers.collect(), alerts: BTreeSet::new() }
         }
 
-        /// The worker of a source, however many there are.
-        fn owner(&self, source: Address) -> usize {
-            usize::try_from(self.sharing.owner(source)).unwrap()
+        /// Worker of a source.
+        fn worker_for(&self, source: Address) -> usize {
+            usize::try_from(self.fanout.worker_for(source)).unwrap()
         }
 
-        /// Worker `index` looks at these packets, and hears the others.
-        fn look(&mut self, index: usize, packets: &[(u64, Vec<u8>)], seen_until: u64) {
+        /// Worker `index` processes these packets, then synchronizes with the others.
+        fn process(&mut self, index: usize, packets: &[(u64, Vec<u8>)], seen_until: u64) {
             let Self { workers, alerts, .. } = self;
-            let (analyser, peers) = &mut workers[index];
+            let (analyser, siblings) = &mut workers[index];
             let raise = &mut |alert: Alert| {
                 alerts.insert((alert.test.kind().name(), alert.subject.source));
             };
@@ -322,37 +354,37 @@ mod tests {
                     bytes,
                 };
                 analyser.frame(&frame, raise);
-                if let Some(peers) = peers
+                if let Some(siblings) = siblings
                     && let Some(report) = analyser.take_report()
                 {
-                    peers.tell(report, analyser, raise);
+                    siblings.hand_off(report, analyser, raise);
                 }
             }
-            if let Some(peers) = peers {
-                peers.listen(at(seen_until), at(seen_until), analyser, raise);
+            if let Some(siblings) = siblings {
+                siblings.synchronize(at(seen_until), at(seen_until), analyser, raise);
             }
         }
 
         /// Each worker looks at what its sources sent, the workers in this order; then time passes.
-        fn see(&mut self, packets: &[(u64, Address, Vec<u8>)], order: &[usize]) {
+        fn process_in_order(&mut self, packets: &[(u64, Address, Vec<u8>)], order: &[usize]) {
             let newest = packets.iter().map(|(millis, ..)| *millis).max().unwrap_or(0);
             for index in order {
                 let own: Vec<(u64, Vec<u8>)> = packets
                     .iter()
-                    .filter(|(_, source, _)| self.owner(*source) == *index)
+                    .filter(|(_, source, _)| self.worker_for(*source) == *index)
                     .map(|(millis, _, bytes)| (*millis, bytes.clone()))
                     .collect();
-                self.look(*index, &own, newest.min(own.last().map_or(0, |(millis, _)| *millis)));
+                self.process(*index, &own, newest.min(own.last().map_or(0, |(millis, _)| *millis)));
             }
             for round in 1..4 {
                 for index in order {
-                    self.look(*index, &[], newest + round * 100);
+                    self.process(*index, &[], newest + round * 100);
                 }
             }
         }
     }
 
-    /// Ports of client and server, by the number of the conversation.
+    /// Ports of client and server, by the number of the flow.
     type PortsOf = fn(u16) -> (u16, u16);
 
     /// A host that opens 20 conversations between ports of the same class, and the answers, a millisecond later.
@@ -370,64 +402,73 @@ mod tests {
     }
 
     /// Two addresses that belong to different workers.
-    fn strangers(crew: &Crew) -> (Address, Address) {
+    fn addresses_of_two_workers(group: &WorkerGroup) -> (Address, Address) {
         let all: Vec<Address> = (1..200).map(|last| Address::v4(0x0a00_0000 + last)).collect();
         let first = all[0];
-        let other = all.iter().find(|other| crew.owner(**other) != crew.owner(first));
+        let other = all.iter().find(|other| group.worker_for(**other) != group.worker_for(first));
         (first, *other.unwrap_or(&all[1]))
     }
 
     #[test]
-    fn who_opened_is_found_in_whatever_order_the_workers_look() {
+    fn the_initiator_is_found_in_whatever_order_the_workers_run() {
         // A scan of the server's ports, and a busy server that answers many ports of its client.
         let cases: [(PortsOf, bool); 2] =
             [(|number| (50_000, 40_000 + number), true), (|number| (50_000 + number, 40_000), false)];
         for (opened_on, scans) in cases {
-            for (workers, order) in
-                [(1, vec![0]), (2, vec![0, 1]), (2, vec![1, 0]), (4, vec![3, 1, 0, 2]), (4, vec![0, 1, 2, 3])]
-            {
-                let mut crew = Crew::new(workers);
-                let (one, other) = strangers(&crew);
+            for (workers, order) in [
+                (1, vec![0]),
+                (2, vec![0, 1]),
+                (2, vec![1, 0]),
+                (4, vec![3, 1, 0, 2]),
+                (4, vec![0, 1, 2, 3]),
+                (9, (0..9).rev().collect()),
+            ] {
+                let mut group = WorkerGroup::new(workers);
+                let (one, other) = addresses_of_two_workers(&group);
                 for (client, server) in [(one, other), (other, one)] {
-                    crew.alerts.clear();
-                    crew.see(&flow_records(client, server, opened_on), &order);
+                    group.alerts.clear();
+                    group.process_in_order(&flow_records(client, server, opened_on), &order);
                     let expected: BTreeSet<_> =
                         scans.then_some(("port_scan", Some(client))).into_iter().collect();
-                    assert_eq!(crew.alerts, expected, "{workers} workers, {order:?}, client {client}");
-                    crew = Crew::new(workers);
+                    assert_eq!(group.alerts, expected, "{workers} workers, {order:?}, client {client}");
+                    group = WorkerGroup::new(workers);
                 }
             }
         }
     }
 
     #[test]
-    fn an_answer_accuses_who_asked_once() {
+    fn a_response_raises_one_alert_about_the_initiator() {
         const SYN: Option<u8> = Some(2);
         const SYN_ACK: Option<u8> = Some(0x12);
         for (workers, order) in [(1, vec![0]), (2, vec![0, 1]), (2, vec![1, 0])] {
-            for with_question in [true, false] {
-                let mut crew = Crew::new(workers);
-                let (client, server) = strangers(&crew);
-                let question = (1_000, client, packet((client, 50_000), (server, 4_444), SYN));
-                let answer = (1_001, server, packet((server, 4_444), (client, 50_000), SYN_ACK));
-                let packets = if with_question { vec![question, answer] } else { vec![answer] };
-                crew.see(&packets, &order);
+            for with_request in [true, false] {
+                let mut group = WorkerGroup::new(workers);
+                let (client, server) = addresses_of_two_workers(&group);
+                let request = (1_000, client, packet((client, 50_000), (server, 4_444), SYN));
+                let response = (1_001, server, packet((server, 4_444), (client, 50_000), SYN_ACK));
+                let packets = if with_request { vec![request, response] } else { vec![response] };
+                group.process_in_order(&packets, &order);
                 let expected = BTreeSet::from([("suspicious_port", Some(client))]);
-                assert_eq!(crew.alerts, expected, "{workers} workers, {order:?}, {with_question}");
+                assert_eq!(group.alerts, expected, "{workers} workers, {order:?}, {with_request}");
             }
         }
     }
 
     #[test]
-    fn past_the_bounds_a_worker_judges_alone_and_says_so() {
-        let mut crew = Crew::new(2);
-        let (client, server) = strangers(&crew);
-        let owner = crew.owner(client);
+    fn past_the_bounds_a_worker_decides_alone_and_counts_it() {
+        let mut group = WorkerGroup::new(2);
+        let (client, server) = addresses_of_two_workers(&group);
+        let worker = group.worker_for(client);
         let packets: Vec<(u64, Vec<u8>)> =
             (0..1_000).map(|port| (1_000, packet((client, 50_000), (server, 40_000 + port), None))).collect();
-        crew.look(owner, &packets, 1_000);
-        let peers = crew.workers[owner].1.as_ref().unwrap();
-        assert!(peers.judged_alone() >= 700 && peers.pending.len() <= QUEUE_LEN, "{}", peers.judged_alone());
-        assert!(crew.alerts.contains(&("port_scan", Some(client))));
+        group.process(worker, &packets, 1_000);
+        let siblings = group.workers[worker].1.as_ref().unwrap();
+        assert!(
+            siblings.handoff_overflow() >= 700 && siblings.pending.len() <= QUEUE_LEN,
+            "{}",
+            siblings.handoff_overflow()
+        );
+        assert!(group.alerts.contains(&("port_scan", Some(client))));
     }
 }

@@ -1,23 +1,23 @@
-//! What the worker tells of itself, once per block, without a lock.
+//! Counters of a worker, published once per block through a sequence lock (seqlock): one writer that never waits, any
+//! number of readers that retry.
 //!
-//! A sequence lock over 32-bit words, because 32-bit MIPS has no 64-bit atomics: the writer makes the
-//! sequence odd, writes, and makes it even; a reader that saw it odd or changed tries again.
+//! The lock is over 32-bit words, because 32-bit MIPS has no 64-bit atomics. The writer makes the sequence odd, writes,
+//! and makes it even; a reader that saw it odd or changed tries again.
 
 use std::sync::atomic::{AtomicU32, Ordering, fence};
 
-/// Interfaces that are told apart.
-pub(crate) const MAX_INTERFACES: usize = 8;
+use crate::limits::MAX_INTERFACES;
 
 /// Counters of one interface.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct InterfaceCounts {
-    /// Frames that the kernel had offered when it was last asked, the dropped ones included.
+    /// Frames that passed the filter when the kernel's counters were last read, the dropped ones included.
     pub(crate) counted: u64,
-    /// Frames that the worker took.
+    /// Frames taken from the ring.
     pub(crate) taken: u64,
-    /// Bytes of these on the wire.
+    /// Bytes of the frames taken, on the wire.
     pub(crate) bytes: u64,
-    /// Frames that found no room in the ring.
+    /// Frames dropped because the ring was full.
     pub(crate) dropped: u64,
     /// Times that the ring was full.
     pub(crate) freezes: u64,
@@ -26,27 +26,27 @@ pub(crate) struct InterfaceCounts {
 }
 
 impl InterfaceCounts {
-    /// Frames that the kernel offered. It is asked once a second; what was taken since counts at once, so that the
-    /// books balance at any time.
+    /// Frames that passed the filter. The kernel's counters are read once a second; frames taken since then count at
+    /// once, so that the counters add up at any time.
     pub(crate) fn seen(&self) -> u64 {
         self.counted.max(self.taken + self.dropped)
     }
 
-    /// What is left of these counts once the ring is closed: what was not taken by then never will be.
+    /// Counts after the ring is closed: frames that were not taken by then are dropped.
     pub(crate) fn closed(self) -> Self {
         let dropped = self.dropped.max(self.counted.saturating_sub(self.taken));
         Self { is_open: 0, dropped, ..self }
     }
 }
 
-/// Declares the snapshot and its way into words and back.
+/// Declares the snapshot, and the visit of its values in a fixed order for writing and reading them as words.
 macro_rules! snapshot {
     ($($(#[doc = $doc:literal])+ $name:ident,)+) => {
-        /// All counters of the worker.
+        /// All counters of a worker.
         #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
         pub(crate) struct Snapshot {
             $($(#[doc = $doc])+ pub(crate) $name: u64,)+
-            /// By the order in which the interfaces are captured.
+            /// Counters of each interface, in the order of the setting `interface`.
             pub(crate) interfaces: [InterfaceCounts; MAX_INTERFACES],
         }
 
@@ -65,12 +65,12 @@ macro_rules! snapshot {
         }
 
         impl Snapshot {
-            /// Frames that the kernel offered.
+            /// Frames that passed the filters.
             pub(crate) fn seen(&self) -> u64 {
                 self.interfaces.iter().map(InterfaceCounts::seen).sum()
             }
 
-            /// Frames that found no room in a ring.
+            /// Frames dropped because a ring was full.
             pub(crate) fn dropped(&self) -> u64 {
                 self.interfaces.iter().map(|interface| interface.dropped).sum()
             }
@@ -80,7 +80,7 @@ macro_rules! snapshot {
                 self.interfaces.iter().map(|interface| interface.freezes).sum()
             }
 
-            /// Alerts lost on the way to the other thread, least severe first.
+            /// Alerts lost because the queue to the control thread was full, least severe first.
             pub(crate) const fn queue_lost(&self) -> [u64; 5] {
                 [self.lost_info, self.lost_low, self.lost_medium, self.lost_high, self.lost_critical]
             }
@@ -91,7 +91,7 @@ macro_rules! snapshot {
 }
 
 snapshot! {
-    /// Frames that the detectors saw.
+    /// Frames that the detectors processed.
     analysed,
     /// Frames of a link type that is not read.
     unsupported,
@@ -99,7 +99,7 @@ snapshot! {
     malformed,
     /// Frames cut by the snap length.
     truncated,
-    /// Live entries pushed out of full tables.
+    /// Live entries evicted from full tables.
     evictions,
     /// Incidents closed early to make room.
     closed_early,
@@ -107,51 +107,49 @@ snapshot! {
     open_incidents,
     /// Alerts raised.
     raised,
-    /// Alerts of severity info lost because the queue to the other thread was full.
+    /// Alerts of severity info lost because the queue to the control thread was full.
     lost_info,
-    /// The same, low.
+    /// Alerts of severity low lost likewise.
     lost_low,
-    /// The same, medium.
+    /// Alerts of severity medium lost likewise.
     lost_medium,
-    /// The same, high.
+    /// Alerts of severity high lost likewise.
     lost_high,
-    /// The same, critical.
+    /// Alerts of severity critical lost likewise.
     lost_critical,
     /// Blocks taken from the rings.
     blocks,
-    /// Conversations of which this worker could not wait to hear from others who opened them.
-    judged_alone,
-    /// Commands of the control thread that are done.
-    commands,
-    /// Those among them that the kernel refused.
-    refused_commands,
+    /// Flows whose initiator was decided without the other worker, because a queue or list was full.
+    handoff_overflow,
 }
 
-/// Readings without giving way to the writer.
+/// Attempts of a reader before it yields the processor.
 const READ_TRIES: u32 = 16;
 
-/// The shared place.
+/// Snapshot that one thread publishes and others read: a seqlock.
 #[derive(Debug)]
-pub(crate) struct Board {
+pub(crate) struct SnapshotCell {
     sequence: AtomicU32,
     words: [AtomicU32; 2 * VALUES],
 }
 
-impl Board {
-    /// All zero.
+impl SnapshotCell {
+    /// Cell with all counters zero.
     pub(crate) const fn new() -> Self {
         Self { sequence: AtomicU32::new(0), words: [const { AtomicU32::new(0) }; 2 * VALUES] }
     }
 
-    /// Whether a snapshot was ever shown.
-    fn is_shown(&self) -> bool {
+    /// Returns true if a snapshot was ever published.
+    fn is_published(&self) -> bool {
         self.sequence.load(Ordering::Acquire) != 0
     }
 
-    /// Shows a new snapshot. Only the worker calls this.
+    /// Publishes a snapshot. Only the worker that owns the cell may call this: two writers would corrupt it.
     pub(crate) fn publish(&self, mut snapshot: Snapshot) {
         let sequence = self.sequence.load(Ordering::Relaxed);
         self.sequence.store(sequence.wrapping_add(1), Ordering::Relaxed);
+        // Orders the odd sequence before the words: a reader that sees one of the new words also sees, after its own
+        // Acquire fence, a sequence other than the one it began with.
         fence(Ordering::Release);
         let mut words = self.words.iter();
         snapshot.each(&mut |value| {
@@ -165,7 +163,7 @@ impl Board {
         self.sequence.store(sequence.wrapping_add(2), Ordering::Release);
     }
 
-    /// The newest snapshot that is whole. Writing takes less than a microsecond, so that this ends soon.
+    /// Reads the newest consistent snapshot. Writing takes less than a microsecond, so a retry soon succeeds.
     pub(crate) fn read(&self) -> Snapshot {
         let mut tries = 0_u32;
         loop {
@@ -176,23 +174,24 @@ impl Board {
                 let mut half = || words.next().map_or(0, |word| u64::from(word.load(Ordering::Relaxed)));
                 *value = half() | half() << 32;
             });
+            // Orders the words before the second look at the sequence, see `publish`.
             fence(Ordering::Acquire);
             if before.is_multiple_of(2) && self.sequence.load(Ordering::Relaxed) == before {
                 return snapshot;
             }
-            // On one core the worker was interrupted in the middle and goes on only if we let it.
+            // On one core the writer was interrupted in the middle and continues only once this thread yields.
             tries = tries.saturating_add(1);
             if tries < READ_TRIES { std::hint::spin_loop() } else { std::thread::yield_now() }
         }
     }
 }
 
-/// The boards of all workers.
+/// Snapshots of all workers.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Boards(pub(crate) &'static [Board]);
+pub(crate) struct SnapshotCells(pub(crate) &'static [SnapshotCell]);
 
-impl Boards {
-    /// The sum over all workers; an interface is open if it is for all of them.
+impl SnapshotCells {
+    /// Sums over all workers; an interface is open if it is open for all of them.
     pub(crate) fn read(self) -> Snapshot {
         let mut snapshots = self.each();
         let mut sum = snapshots.next().unwrap_or_default();
@@ -212,14 +211,14 @@ impl Boards {
         sum
     }
 
-    /// Whether every worker has shown something.
-    pub(crate) fn are_shown(self) -> bool {
-        self.0.iter().all(Board::is_shown)
+    /// Returns true if every worker has published a snapshot.
+    pub(crate) fn are_published(self) -> bool {
+        self.0.iter().all(SnapshotCell::is_published)
     }
 
-    /// What each worker says.
+    /// Snapshot of each worker.
     pub(crate) fn each(self) -> impl Iterator<Item = Snapshot> {
-        self.0.iter().map(Board::read)
+        self.0.iter().map(SnapshotCell::read)
     }
 }
 
@@ -230,18 +229,18 @@ mod tests {
 
     #[test]
     fn values_above_32_bits_survive() {
-        let board = Board::new();
-        assert!(!board.is_shown());
+        let cell = SnapshotCell::new();
+        assert!(!cell.is_published());
         let mut snapshot = Snapshot { analysed: u64::MAX - 5, blocks: 1 << 40, ..Snapshot::default() };
         snapshot.interfaces[7].is_open = 7;
-        board.publish(snapshot);
-        assert!(board.is_shown());
-        assert_eq!(board.read(), snapshot);
+        cell.publish(snapshot);
+        assert!(cell.is_published());
+        assert_eq!(cell.read(), snapshot);
     }
 
     /// The sum was ahead of the interfaces by up to a second.
     #[test]
-    fn the_interfaces_add_up_to_what_was_seen() {
+    fn the_interfaces_add_up_to_the_frames_seen() {
         let mut snapshot = Snapshot { analysed: 90, unsupported: 10, ..Snapshot::default() };
         // One whose ring was read since the kernel was asked, one with frames still in the ring.
         snapshot.interfaces[0] =
@@ -254,7 +253,7 @@ mod tests {
 
     /// Frames in the ring of an interface that vanished stayed "in the ring" for ever.
     #[test]
-    fn what_a_closed_ring_held_is_dropped() {
+    fn frames_in_a_closed_ring_count_as_dropped() {
         let counts = InterfaceCounts { counted: 50, taken: 30, bytes: 0, dropped: 9, freezes: 1, is_open: 1 };
         let closed = counts.closed();
         assert_eq!((closed.dropped, closed.is_open, closed.seen()), (20, 0, 50));
@@ -263,35 +262,35 @@ mod tests {
     }
 
     #[test]
-    fn the_workers_add_up_and_an_interface_is_open_for_all_or_not() {
-        static BOARDS: [Board; 3] = [const { Board::new() }; 3];
-        for (board, (analysed, open)) in BOARDS.iter().zip([(1, 1), (20, 1), (300, 0)]) {
+    fn workers_add_up_and_an_interface_is_open_if_it_is_for_all() {
+        static CELLS: [SnapshotCell; 3] = [const { SnapshotCell::new() }; 3];
+        for (cell, (analysed, open)) in CELLS.iter().zip([(1, 1), (20, 1), (300, 0)]) {
             let mut snapshot = Snapshot { analysed, blocks: analysed, ..Snapshot::default() };
             snapshot.interfaces[0] = InterfaceCounts { counted: analysed, is_open: 1, ..Default::default() };
             snapshot.interfaces[1].is_open = open;
-            board.publish(snapshot);
+            cell.publish(snapshot);
         }
-        let sum = Boards(&BOARDS).read();
+        let sum = SnapshotCells(&CELLS).read();
         assert_eq!((sum.analysed, sum.blocks, sum.interfaces[0].counted), (321, 321, 321));
         assert_eq!((sum.interfaces[0].is_open, sum.interfaces[1].is_open), (1, 0));
-        assert_eq!(Boards(&BOARDS[..1]).read(), BOARDS[0].read());
+        assert_eq!(SnapshotCells(&CELLS[..1]).read(), CELLS[0].read());
     }
 
     #[test]
     fn a_reader_never_sees_half_a_snapshot() {
-        static BOARD: Board = Board::new();
+        static CELL: SnapshotCell = SnapshotCell::new();
         static STOP: AtomicBool = AtomicBool::new(false);
         let writer = std::thread::spawn(|| {
             for number in 0..200_000_u64 {
                 let value = number << 30 | number;
                 let mut snapshot = Snapshot::default();
                 snapshot.each(&mut |word| *word = value);
-                BOARD.publish(snapshot);
+                CELL.publish(snapshot);
             }
             STOP.store(true, Ordering::Relaxed);
         });
         while !STOP.load(Ordering::Relaxed) {
-            let mut snapshot = BOARD.read();
+            let mut snapshot = CELL.read();
             let first = snapshot.analysed;
             snapshot.each(&mut |word| assert_eq!(*word, first));
         }

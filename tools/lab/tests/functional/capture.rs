@@ -221,20 +221,36 @@ fn what_cannot_be_captured_is_said_with_what_can() -> Result<()> {
     })
 }
 
+/// The capture ended when its interface was gone, and the sensor did not.
 #[test]
-fn an_interface_that_goes_away_ends_the_capture_with_all_that_came() -> Result<()> {
+fn an_interface_that_goes_and_comes_back_is_captured_again() -> Result<()> {
     experiment(|lab| {
         let mut capture = capturing(lab, "gone", &["-i", "br-lan", ATTACKER])?;
+        let shown = |count: usize| {
+            wait::until_true("all packets are shown", wait::WAIT_TIMEOUT, || {
+                Ok(capture.output()?.lines().count() == count)
+            })
+        };
+        let logged = |text: &str| {
+            wait::until_true(text, wait::WAIT_TIMEOUT, || Ok(capture.errors()?.contains(text)))
+        };
         traffic::sent(lab, "port-scan-at", &["--speed", "20"])?;
-        wait::until_true("all packets are shown", wait::WAIT_TIMEOUT, || {
-            Ok(capture.output()?.lines().count() == 15)
-        })?;
+        shown(15)?;
         lab.network.delete_bridge()?;
+        logged("interface 'br-lan' has vanished; waiting for it")?;
+        lab.network.add_bridge()?;
+        lab.network.add_ports()?;
+        logged("interface 'br-lan' is back, capturing again")?;
+        traffic::sent(lab, "port-scan-at", &["--speed", "20"])?;
+        shown(30)?;
+        ensure!(capture.is_running()?, "the capture has ended");
+        capture.signal(Signal::TERM)?;
         let status = capture.end(wait::WAIT_TIMEOUT)?;
         let errors = capture.errors()?;
-        ensure!(status.code() == Some(1), "{status}: {errors}");
-        ensure!(errors.contains("interface 'br-lan' is gone"), "{errors}");
-        ensure!(total(&errors, " packets captured")? == 15, "{errors}");
+        ensure!(status.success(), "{status}: {errors}");
+        ensure!(total(&errors, " packets captured")? == 30, "{errors}");
+        ensure!(total(&errors, " packets received by filter")? == 30, "{errors}");
+        ensure!(total(&errors, " packets dropped by kernel")? == 0, "{errors}");
         Ok(())
     })
 }

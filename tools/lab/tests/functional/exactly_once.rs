@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 use sentinel_lab::{AlertKey, Collector, Lab, Sensor, experiment, json, key, traffic, wait};
 
 /// Incidents that end and begin again all the time.
-const BUSY: &str = "\toption incident_update_s '1'\n\toption incident_quiet_s '1'\n";
+const BUSY: &str = "\toption incident_update_s '1'\n\toption incident_idle_s '1'\n";
 
 /// How long the collector is away.
 fn outage() -> Duration {
@@ -126,7 +126,7 @@ fn what_the_spool_cannot_hold_is_told_and_counted() -> Result<()> {
     // The smallest log there is: 48 KiB.
     let small = format!(
         "{BUSY}\toption log_segment_kib '16'\n\toption log_segments '3'\n\toption log_daily_kib '0'\n\
-         \toption incident_openings '1000000'\n"
+         \toption incident_burst '1000000'\n"
     );
     experiment(|lab| {
         let mut collector = Collector::start(lab)?;

@@ -96,9 +96,9 @@ fn what_does_not_fit_is_left_out_and_counted() -> Result<()> {
         let said = replay(lab, &[name, "-i", "eth0", "--speed", "0"])?;
         ensure!(said.starts_with("32 packets sent, "), "{said}");
         for line in [
-            "1 packets longer than the interface takes, left out",
-            "1 packets shorter than a link-layer header, left out",
-            "1 packets cut by the capture, filled up with zeros",
+            "1 packets longer than the MTU, skipped",
+            "1 packets shorter than a link-layer header, skipped",
+            "1 packets cut by the capture, padded with zeros",
         ] {
             ensure!(said.lines().any(|found| found == line), "{line}: {said}");
         }

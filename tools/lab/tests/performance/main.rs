@@ -121,7 +121,7 @@ fn latency_from_packet_to_listener() -> Result<()> {
 fn latency(lab: &Lab) -> Result<(f64, f64)> {
     const ROUNDS: u32 = 60;
     let collector = Collector::start(lab)?;
-    let _sensor = Sensor::started(lab, &collector, "router", "\toption incident_openings '1000'\n")?;
+    let _sensor = Sensor::started(lab, &collector, "router", "\toption incident_burst '1000'\n")?;
     let events = collector.events()?;
     let (mut from_packet, mut to_store, mut from_start) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..ROUNDS {

@@ -5,7 +5,7 @@ use sentinel_lab::{Collector, Sensor, SmallDisk, experiment, json, run, traffic,
 
 /// Writes to flash often; a small ring, so that it comes round; incidents that end at once.
 const OPTIONS: &str = "\toption log_segment_kib '16'\n\toption log_segments '8'\n\toption log_daily_kib '0'\n\
-    \toption log_flush_severity 'info'\n\toption incident_quiet_s '1'\n\toption incident_update_s '1'\n";
+    \toption log_flush_severity 'info'\n\toption incident_idle_s '1'\n\toption incident_update_s '1'\n";
 
 #[test]
 fn the_log_stays_readable_the_loss_is_counted_and_it_ends_with_the_fullness() -> Result<()> {

@@ -13,7 +13,7 @@ use sentinel_track::flow_record::{FlowRecord, FlowRecords, Observation};
 use sentinel_track::hash::HashKey;
 use sentinel_units::{Port, Timestamp, ip_protocol, service};
 
-use crate::packets::decapsulate::{Found, OnDemand, Unfold};
+use crate::packets::decapsulate::{Decapsulator, Extracted, LazyAllocator};
 use crate::terminal::failure::Failure;
 use crate::terminal::log;
 use crate::terminal::output::Output;
@@ -23,7 +23,7 @@ const MAX_TRIES: u8 = 8;
 
 /// Table of flow records; prints each flow that ends.
 pub(crate) struct FlowView {
-    unfold: Unfold,
+    unfold: Decapsulator,
     flow_records: FlowRecords<'static>,
     key: HashKey,
 }
@@ -34,11 +34,11 @@ impl FlowView {
         let entries = usize::try_from(entries).unwrap_or(usize::MAX);
         let key = HashKey::new(seed);
         let flow_records = FlowRecords::new(
-            OnDemand.allocate_default(entries.next_power_of_two()),
-            OnDemand.allocate_default(entries),
-            OnDemand.allocate_default(entries),
+            LazyAllocator.allocate_default(entries.next_power_of_two()),
+            LazyAllocator.allocate_default(entries),
+            LazyAllocator.allocate_default(entries),
         );
-        Self { unfold: Unfold::new(key.clone()), flow_records, key }
+        Self { unfold: Decapsulator::new(key.clone()), flow_records, key }
     }
 
     /// Counts the packets of a frame, and prints the flows that ended before it.
@@ -84,18 +84,18 @@ impl FlowView {
 fn note(
     flow_records: &mut FlowRecords<'static>,
     key: &HashKey,
-    found: &Found<'_>,
+    found: &Extracted<'_>,
     at: Timestamp,
     lines: &mut Lines<'_>,
 ) {
     let (packet, observation) = match found {
-        Found::Packet(packet) => (Some(*packet), Observation::of(packet, at)),
-        Found::Reassembled(packet, parts) => {
+        Extracted::Packet(packet) => (Some(*packet), Observation::of(packet, at)),
+        Extracted::Reassembled(packet, parts) => {
             let whole = Observation::of(packet, at);
             let Observation { first, last, packets, bytes, .. } = *parts;
             (Some(*packet), whole.map(|whole| Observation { first, last, packets, bytes, ..whole }))
         }
-        Found::Parts(parts) => (None, Some(*parts)),
+        Extracted::Fragments(parts) => (None, Some(*parts)),
     };
     let Some(observation) = observation else { return };
     let entry = flow_records.note(key, &observation, &mut |ended| lines.write(ended));

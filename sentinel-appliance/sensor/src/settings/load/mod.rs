@@ -1,29 +1,24 @@
-//! The layers: default < file < environment < flag.
+//! Layers of the settings: default < file < environment < flag.
 
 use std::ffi::OsString;
-use std::fs::File;
-use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use super::problem::{Origin, Problem, nearest};
 use super::registry::{self, Section, Setting, Settings};
 use super::relation::RELATIONS;
-use super::uci::{self, At, Statement, SyntaxError, Word};
+use super::renamed;
+use super::uci::Word;
 
-/// Read if it exists and no other file is named.
+mod file;
+
+/// File that is read if it exists and no other is named.
 pub(crate) const DEFAULT_FILE: &str = "/etc/config/sentinel-appliance";
 
-/// Largest file that is read, in bytes.
-const MAX_FILE: usize = 64 * 1024;
-
-/// Problems that are noted; those after them are only counted.
+/// Problems that are kept; further ones are counted.
 const MAX_PROBLEMS: usize = 100;
 
-/// Name of the UCI package, which is the name of its file.
-const PACKAGE: &str = "sentinel-appliance";
-
-/// Variables that belong to the collector, or to building and testing.
-const NOT_OURS: [&str; 7] = [
+/// Prefixes of variables that belong to the collector, or to building and testing.
+const OTHER_PROGRAMS: [&str; 7] = [
     "SENTINEL_COLLECTOR_",
     "SENTINEL_DB_KEY",
     "SENTINEL_CACHE",
@@ -40,6 +35,8 @@ pub(crate) struct Loaded {
     pub(crate) settings: Settings,
     /// In the order of the registry.
     pub(super) origins: Vec<Origin>,
+    /// Names that are accepted for one more version.
+    pub(crate) warnings: Vec<Problem>,
     /// The file that was read, or would have been.
     pub(super) file: PathBuf,
 }
@@ -64,52 +61,31 @@ impl Settings {
     }
 }
 
-/// Splits the `section.name=value` of `--set`; nothing without an equals sign.
+/// Splits the `section.name=value` of `--set`; `None` without an equals sign.
 pub(crate) fn split_assignment(text: &str) -> Option<(String, String)> {
     text.split_once('=').map(|(key, value)| (key.trim().into(), value.into()))
 }
 
-/// The variables of this process for [`Settings::load`]. Bytes that are not UTF-8 become U+FFFD, which no
+/// Variables of this process for [`Settings::load`]. Bytes that are not UTF-8 become U+FFFD, which no
 /// setting accepts; `std::env::vars` would panic on them.
 pub(crate) fn environment() -> impl Iterator<Item = (String, String)> {
     let text = |text: OsString| text.to_string_lossy().into_owned();
     std::env::vars_os().map(move |(name, value)| (text(name), text(value)))
 }
 
-/// The whole file, or the kind of failure and a text for it.
-fn read(path: &Path) -> Result<Vec<u8>, (ErrorKind, String)> {
-    let mut bytes = Vec::new();
-    let limit = u64::try_from(MAX_FILE + 1).unwrap_or(u64::MAX);
-    let outcome = File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes));
-    outcome.map_err(|error| (error.kind(), format!("cannot be read: {error}")))?;
-    if bytes.len() > MAX_FILE {
-        return Err((ErrorKind::FileTooLarge, format!("is larger than {MAX_FILE} bytes")));
-    }
-    Ok(bytes)
-}
-
 struct Loader {
     registry: Vec<Setting>,
-    /// Beside each setting, what the file says about it.
+    /// Words of the file for each setting.
     given: Vec<Vec<Word>>,
     origins: Vec<Origin>,
-    /// Beside each setting, whether a problem with it is already known.
+    /// For each setting, true if a problem with it is known.
     faulty: Vec<bool>,
     settings: Settings,
     problems: Vec<Problem>,
+    warnings: Vec<Problem>,
     /// Problems beyond [`MAX_PROBLEMS`].
-    unnoted: u32,
+    omitted: u32,
     file: PathBuf,
-}
-
-/// What the lines after a `config` line belong to.
-#[derive(Clone, Copy)]
-enum Current {
-    /// No `config` line yet.
-    Nothing,
-    /// A section with a problem of its own: its lines are passed over.
-    Unknown,
-    Known(Section),
 }
 
 impl Loader {
@@ -121,130 +97,45 @@ impl Loader {
             faulty: vec![false; registry.len()],
             settings: Settings::default(),
             problems: Vec::new(),
-            unnoted: 0,
+            warnings: Vec::new(),
+            omitted: 0,
             file: file.into(),
             registry,
         }
     }
 
-    fn named_file(&mut self) {
-        match read(&self.file) {
-            Ok(bytes) => self.file_layer(&bytes),
-            Err((_, what)) => self.wrong_file(what),
-        }
-    }
-
-    fn default_file(&mut self) {
-        match read(&self.file) {
-            Ok(bytes) => self.file_layer(&bytes),
-            Err((ErrorKind::NotFound, _)) => {}
-            Err((_, what)) => self.wrong_file(what),
-        }
-    }
-
-    fn wrong_file(&mut self, what: String) {
-        let source = self.file.display().to_string();
-        self.note(Origin::Default, &source, what);
-    }
-
-    fn file_layer(&mut self, bytes: &[u8]) {
-        let mut current = Current::Nothing;
-        for statement in uci::parse(bytes) {
-            match statement {
-                Ok(Statement::Package(name)) if name.text == PACKAGE => {}
-                Ok(Statement::Package(name)) => {
-                    self.wrong_word(name.at, "package", &name.text, &[PACKAGE]);
-                }
-                Ok(Statement::Section { kind, name }) => {
-                    current = self.section(&kind, name.as_ref()).map_or(Current::Unknown, Current::Known);
-                }
-                Ok(Statement::Value { list, name, value }) => match current {
-                    Current::Known(section) => self.value(section, list, &name, value),
-                    Current::Unknown => {}
-                    Current::Nothing => {
-                        let what = "stands before the first section; begin with config sentinel 'main'";
-                        self.wrong_line(name.at, format!("'{}' {what}", show(&name.text)));
-                        current = Current::Unknown;
-                    }
-                },
-                Err(SyntaxError { at, mistake }) => self.wrong_line(at, mistake.to_string()),
-            }
-        }
-        let source = self.file.display().to_string();
-        for (index, words) in std::mem::take(&mut self.given).into_iter().enumerate() {
-            let pieces: Vec<_> =
-                words.iter().map(|word| (Origin::from(word.at), word.text.as_str())).collect();
-            self.assign(index, &source, &pieces);
-        }
-    }
-
-    /// The section that a `config` line opens.
-    fn section(&mut self, kind: &Word, name: Option<&Word>) -> Option<Section> {
-        let mut sections: Vec<Section> = self.registry.iter().map(|setting| setting.section).collect();
-        sections.dedup();
-        sections.retain(|section| section.kind() == kind.text);
-        if sections.is_empty() {
-            self.wrong_word(kind.at, "section type", &kind.text, &[Section::SENTINEL, Section::DETECTOR]);
-            return None;
-        }
-        // There is one section of the type sentinel, so it may go without its name.
-        let wanted = name.map_or(Section::Main.name(), |name| name.text.as_str());
-        let found = sections.iter().find(|section| section.name() == wanted);
-        if found.is_none() {
-            let names: Vec<&str> = sections.iter().map(|section| section.name()).collect();
-            match name {
-                Some(name) => {
-                    self.wrong_word(name.at, &format!("{} section", kind.text), &name.text, &names);
-                }
-                None => {
-                    let what = format!("this {} has no name; allowed: {}", kind.text, names.join(", "));
-                    self.wrong_line(kind.at, what);
-                }
-            }
-        }
-        found.copied()
-    }
-
-    /// Notes what one line says; as in libuci, `option` replaces and `list` adds.
-    fn value(&mut self, section: Section, list: bool, name: &Word, value: Word) {
-        let position = |setting: &Setting| setting.section == section && setting.name == name.text;
-        let Some(index) = self.registry.iter().position(position) else {
-            let here = self.registry.iter().filter(|setting| setting.section == section);
-            let names: Vec<&str> = here.map(|setting| setting.name).collect();
-            return self.wrong_word(name.at, "option", &name.text, &names);
-        };
-        let takes_list =
-            self.registry.get(index).is_some_and(|setting| setting.field(&mut self.settings).is_list());
-        if list && !takes_list {
-            let what = format!("{} takes one value; write option instead of list", name.text);
-            return self.wrong_line(name.at, what);
-        }
-        if let Some(words) = self.given.get_mut(index) {
-            if !list {
-                words.clear();
-            }
-            words.push(value);
-        }
-    }
-
     fn environment_layer(&mut self, environment: impl Iterator<Item = (String, String)>) {
         let known: Vec<String> = self.registry.iter().map(Setting::variable).collect();
-        for (variable, value) in environment {
-            let is_ours = !NOT_OURS.iter().any(|prefix| variable.starts_with(prefix));
-            if variable.starts_with("SENTINEL_") && is_ours {
-                self.named(Origin::Environment, &variable, &known, &variable, &value);
+        let is_ours = |variable: &str| {
+            variable.starts_with("SENTINEL_")
+                && !OTHER_PROGRAMS.iter().any(|prefix| variable.starts_with(prefix))
+        };
+        let ours: Vec<(String, String)> = environment.filter(|(variable, _)| is_ours(variable)).collect();
+        // The environment has no order: the new name wins over the old one, so it comes last.
+        for (variable, value) in &ours {
+            if let Some(new) = renamed::new_variable(variable) {
+                self.warn_renamed(Origin::Environment, variable, variable, &new);
+                self.named(Origin::Environment, variable, &known, &new, value);
             }
+        }
+        for (variable, value) in ours.iter().filter(|(name, _)| renamed::new_variable(name).is_none()) {
+            self.named(Origin::Environment, variable, &known, variable, value);
         }
     }
 
     fn flag_layer(&mut self, flags: &[(String, String)]) {
         let known: Vec<String> = self.registry.iter().map(Setting::key).collect();
         for (key, value) in flags {
-            self.named(Origin::Flag, key, &known, key.strip_prefix("main.").unwrap_or(key), value);
+            let name = key.strip_prefix("main.").unwrap_or(key);
+            let new = renamed::new_key(name);
+            if let Some(new) = new {
+                self.warn_renamed(Origin::Flag, key, name, new);
+            }
+            self.named(Origin::Flag, key, &known, new.unwrap_or(name), value);
         }
     }
 
-    /// Gives a value to the setting that is called `name` among the names `known` of this layer.
+    /// Sets the setting whose name in this layer, among `known`, is `name`.
     fn named(&mut self, origin: Origin, source: &str, known: &[String], name: &str, value: &str) {
         if let Some(index) = known.iter().position(|known| known == name) {
             return self.assign(index, source, &[(origin, value)]);
@@ -253,7 +144,7 @@ impl Loader {
         self.note(origin, source, unknown("setting", name, &known));
     }
 
-    /// Gives a setting the values of one layer; none at all is no change.
+    /// Sets a setting to the values of one layer; without values, it does not change.
     fn assign(&mut self, index: usize, source: &str, values: &[(Origin, &str)]) {
         let (Some(setting), Some((origin, _))) = (self.registry.get(index).copied(), values.first()) else {
             return;
@@ -284,18 +175,18 @@ impl Loader {
         }
     }
 
-    /// What nobody has set follows from what somebody has.
-    fn follow(&mut self) {
+    /// Sets defaults that depend on other settings.
+    fn dependent_defaults(&mut self) {
         let beside = self.registry.iter().zip(&self.origins);
         let is_default = |(setting, origin): (&Setting, &Origin)| {
             setting.key() == "ring_kib" && *origin == Origin::Default
         };
         if beside.into_iter().any(is_default) {
-            self.settings.follow_memory();
+            self.settings.default_ring_size();
         }
     }
 
-    /// Judges the rules of which every setting has a value that was accepted.
+    /// Checks the rules between settings. A rule with a setting whose value was refused is skipped.
     fn check_relations(&mut self) {
         for relation in RELATIONS {
             if (relation.holds)(&self.settings) {
@@ -324,7 +215,7 @@ impl Loader {
         }
     }
 
-    /// Name of the thing that set `setting`, as [`Problem::source`] has it.
+    /// Origin of the value of `setting`, as [`Problem::source`] has it.
     fn source_of(&self, setting: &Setting, origin: Origin) -> String {
         match origin {
             Origin::Default | Origin::File { .. } => self.file.display().to_string(),
@@ -333,26 +224,22 @@ impl Loader {
         }
     }
 
-    fn wrong_word(&mut self, at: At, kind: &str, word: &str, names: &[&str]) {
-        self.wrong_line(at, unknown(kind, word, names));
-    }
-
-    fn wrong_line(&mut self, at: At, what: String) {
-        let source = self.file.display().to_string();
-        self.note(at.into(), &source, what);
+    fn warn_renamed(&mut self, origin: Origin, source: &str, old: &str, new: &str) {
+        let what = format!("'{old}' is now called '{new}'; the old name is accepted for one version");
+        self.warnings.push(Problem { origin, source: source.into(), what });
     }
 
     fn note(&mut self, origin: Origin, source: &str, what: String) {
         if self.problems.len() < MAX_PROBLEMS {
-            // Values are judged after the whole file is read: back to the order of the lines.
+            // Values are checked after the whole file is read: this restores the order of the lines.
             let at = self.problems.partition_point(|problem| problem.origin <= origin);
             self.problems.insert(at, Problem { origin, source: source.into(), what });
         } else {
-            self.unnoted += 1;
+            self.omitted += 1;
         }
     }
 
-    /// The layers above the file, then the rules between settings.
+    /// Applies the layers above the file, then checks the rules between settings.
     fn finish(
         mut self,
         environment: impl Iterator<Item = (String, String)>,
@@ -360,23 +247,18 @@ impl Loader {
     ) -> Result<Loaded, Vec<Problem>> {
         self.environment_layer(environment);
         self.flag_layer(flags);
-        self.follow();
+        self.dependent_defaults();
         self.check_relations();
         if self.problems.is_empty() {
-            return Ok(Loaded { settings: self.settings, origins: self.origins, file: self.file });
+            let Self { settings, origins, warnings, file, .. } = self;
+            return Ok(Loaded { settings, origins, warnings, file });
         }
-        if self.unnoted > 0 {
+        if self.omitted > 0 {
             let source = self.file.display().to_string();
-            let what = format!("and {} more problems", self.unnoted);
+            let what = format!("and {} more problems", self.omitted);
             self.problems.push(Problem { origin: Origin::Default, source, what });
         }
         Err(self.problems)
-    }
-}
-
-impl From<At> for Origin {
-    fn from(At { line, column }: At) -> Self {
-        Self::File { line, column }
     }
 }
 
@@ -389,7 +271,7 @@ fn unknown(kind: &str, word: &str, names: &[&str]) -> String {
     }
 }
 
-/// Text of a stranger, made fit for any terminal: cut, and in ASCII.
+/// Escapes text of unknown origin for any terminal: at most 60 characters, ASCII only.
 fn show(text: &str) -> String {
     const MAX: usize = 60;
     let mut shown: String = text.chars().take(MAX).flat_map(char::escape_default).collect();
@@ -404,6 +286,7 @@ pub(super) mod tests {
     use super::super::field::Field;
     use super::super::report;
     use super::super::uci::tests::{fuzz, mutate};
+    use super::file::MAX_FILE;
     use super::*;
 
     type Pairs<'p> = &'p [(&'p str, &'p str)];
@@ -490,7 +373,7 @@ config 'detector' brute_force
         let file = "config detector brute_force\nlist ports '22, 22 70000'\nlist ports '\u{1f41b}x'";
         let allowed = "allowed: 1 to 32 ports, each 1 to 65535";
         let expected = [
-            format!("F:2:12: ports '22' stands in the list twice; {allowed}"),
+            format!("F:2:12: ports '22' is twice in the list; {allowed}"),
             format!("F:2:12: ports '70000' is out of range; {allowed}"),
             format!("F:3:12: ports '\\u{{1f41b}}x' is not a whole number; {allowed}"),
         ];
@@ -498,7 +381,7 @@ config 'detector' brute_force
     }
 
     #[test]
-    fn environment_and_flags_are_judged_like_the_file() {
+    fn environment_and_flags_are_checked_like_the_file() {
         let environment = [
             ("SENTINEL_RINGKIB", "4"),
             ("SENTINEL_LOG_LEVEL", "trace"),

@@ -1,8 +1,8 @@
-//! What the engine does to save work changes no alert.
+//! The fast path of the engine raises the same alerts as the slow path.
 //!
-//! Two engines see the same frames. One takes every shortcut: common frames are read at a summary, and ordinary packets
-//! of a conversation that no detector follows end early. The other dissects each frame in full and is given its settings
-//! anew before each, which makes it forget what it knew of conversations.
+//! Two engines get the same frames. One uses the fast path: it parses common frames as a summary, and ends early for packets of
+//! flows that no detector inspects. The other dissects each frame in full and is configured before each, which makes it inspect
+//! every flow again.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
@@ -17,7 +17,7 @@ use sentinel_detect::{Capacities, RawFrame};
 use support::engine::{configs, engine, home_net, incident_limits};
 use support::golden;
 
-/// Alerts of the engine that saves work, and of the one that does not; `None` for what is no capture.
+/// Alerts of the engine with the fast path, and of the one without; `None` if the file is no capture.
 fn both_ways(path: &Path, table_bytes: usize) -> Option<(Vec<Alert>, Vec<Alert>)> {
     let mut reader = Reader::open(File::open(path).unwrap()).ok()?;
     let (mut short, mut long) = (Vec::new(), Vec::new());
@@ -38,7 +38,7 @@ fn both_ways(path: &Path, table_bytes: usize) -> Option<(Vec<Alert>, Vec<Alert>)
 }
 
 #[test]
-fn alerts_are_the_same_with_and_without_shortcuts() {
+fn alerts_are_the_same_with_and_without_the_fast_path() {
     let (mut captures, mut alerts) = (0, 0);
     for entry in fs::read_dir(golden()).unwrap() {
         let path = entry.unwrap().path();

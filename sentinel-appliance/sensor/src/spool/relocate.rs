@@ -1,4 +1,5 @@
-//! What rotation would destroy undelivered is written again at the front of the ring, or told in a gap.
+//! Relocation: undelivered records that rotation is about to overwrite are written again at the front of the ring, or counted
+//! in a gap.
 
 use std::ops::Range;
 
@@ -10,62 +11,63 @@ use sentinel_uplink::{Gap, GapReason};
 use super::{Item, Record, Spool, decode};
 
 impl Spool {
-    /// Records of `range` are about to be destroyed. Undelivered alerts among them are written again, the most
-    /// severe first, as many severities as fit into an eighth of a segment; gap records tell of the rest.
-    /// Undelivered gaps are written again: as they are if they may have been sent, otherwise joined.
-    pub(super) fn carry_forward(&mut self, range: Range<RecordId>) {
+    /// Relocates the undelivered records of `range`, which is about to be overwritten: alerts, the most severe first, as many
+    /// severities as fit into an eighth of a segment; gap records count the others. Gaps are relocated unchanged if they may
+    /// have been sent, otherwise merged.
+    pub(super) fn relocate(&mut self, range: Range<RecordId>) {
         let undelivered =
             self.delivery.last_acked().map_or(range.start, |durable| durable.next().max(range.start));
-        let from = undelivered.max(self.carried_until);
-        self.carried_until = range.end.max(self.carried_until);
+        // A range is asked for again if the write that overwrites it failed: what was relocated then is not relocated twice.
+        let from = undelivered.max(self.relocated_until);
+        self.relocated_until = range.end.max(self.relocated_until);
         if from >= range.end {
             return;
         }
         let range = from..range.end;
-        // First pass: bytes of each severity. Second: write again from the cut on, count what is under it.
+        // First pass: bytes of each severity. Second: collect alerts from the cut on, count those below it.
         let cut = self.cut(range.clone());
         let maybe_sent = self.delivery.highest_sent();
         let mut known_as_sent = core::mem::take(&mut self.sent_gaps);
-        let (mut carried, mut sent_gaps, mut gaps) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut relocated, mut sent_gaps, mut gaps) = (Vec::new(), Vec::new(), Vec::new());
         let (mut going, mut newly_lost) = (0, 0);
         self.each_item(range, |record, item, _| {
             going += 1;
             match item {
-                Item::Alert(id, alert) if index(alert.severity) >= cut => carried.push((id, alert)),
+                Item::Alert(id, alert) if index(alert.severity) >= cut => relocated.push((id, alert)),
                 Item::Alert(id, alert) => {
                     newly_lost += 1;
-                    gather(&mut gaps, lost_alert(id, alert.severity, GapReason::SpoolFull));
+                    merge_gap(&mut gaps, lost_alert(id, alert.severity, GapReason::SpoolFull));
                 }
                 Item::Gap(gap) if Some(record) <= maybe_sent || known_as_sent.contains(&gap.last()) => {
                     sent_gaps.push(gap);
                 }
-                Item::Gap(gap) => gather(&mut gaps, gap),
+                Item::Gap(gap) => merge_gap(&mut gaps, gap),
             }
         });
         known_as_sent.extend(sent_gaps.iter().map(Gap::last));
         known_as_sent.sort_unstable();
         known_as_sent.dedup();
         self.sent_gaps = known_as_sent;
-        self.undelivered.take(going);
+        self.undelivered.remove(going);
         self.counts.lost_full += newly_lost;
         for gap in sent_gaps.into_iter().chain(gaps) {
-            if !self.append(&Record::Gap(gap)) {
-                gather(&mut self.untold, gap);
+            if self.append(&Record::Gap(gap)).is_err() {
+                merge_gap(&mut self.unwritten_gaps, gap);
             }
         }
-        for (id, alert) in carried {
+        for (id, alert) in relocated {
             let mut bytes = [0; wire::MAX_ALERT_LEN];
             let Ok(bytes) = wire::encode(&alert, Timestamp::ZERO, &mut bytes) else { continue };
-            if self.append(&Record::Carried { boot: id.boot, seq: id.seq, alert: bytes }) {
-                self.counts.carried += 1;
+            if self.append(&Record::Relocated { boot: id.boot, seq: id.seq, alert: bytes }).is_ok() {
+                self.counts.relocated += 1;
             } else {
                 self.counts.lost_storage += 1;
-                gather(&mut self.untold, lost_alert(id, alert.severity, GapReason::StorageLost));
+                merge_gap(&mut self.unwritten_gaps, lost_alert(id, alert.severity, GapReason::StorageLost));
             }
         }
     }
 
-    /// The least severity, by its index, that is carried forward.
+    /// Index of the lowest severity that is relocated.
     fn cut(&mut self, range: Range<RecordId>) -> usize {
         let mut bytes_of = [0_usize; Severity::ALL.len()];
         self.each_item(range, |_, item, length| {
@@ -76,6 +78,7 @@ impl Spool {
             }
         });
         let room = self.segment_bytes / 8;
+        // From the most severe down; a severity is relocated as a whole or not at all.
         let (mut used, mut cut) = (0, Severity::ALL.len());
         for (severity, bytes) in bytes_of.iter().enumerate().rev() {
             used += bytes;
@@ -101,7 +104,7 @@ impl Spool {
     }
 }
 
-/// A gap of one alert.
+/// Gap of one alert.
 pub(super) fn lost_alert(AlertId { boot, seq }: AlertId, severity: Severity, reason: GapReason) -> Gap {
     let mut lost_by_severity = [0; Severity::ALL.len()];
     if let Some(count) = lost_by_severity.get_mut(index(severity)) {
@@ -110,8 +113,8 @@ pub(super) fn lost_alert(AlertId { boot, seq }: AlertId, severity: Severity, rea
     Gap { boot, first_seq: seq, last_seq: seq, lost_by_severity, reason }
 }
 
-/// Adds a gap that was never sent to others: those of one run and one reason become one.
-pub(super) fn gather(gaps: &mut Vec<Gap>, more: Gap) {
+/// Merges a gap that was never sent into the one of the same run and reason, or adds it.
+pub(super) fn merge_gap(gaps: &mut Vec<Gap>, more: Gap) {
     let Some(gap) = gaps.iter_mut().find(|gap| (gap.boot, gap.reason) == (more.boot, more.reason)) else {
         gaps.push(more);
         return;
@@ -154,7 +157,7 @@ mod tests {
         (directory, spool)
     }
 
-    /// An alert that does not deflate well.
+    /// Alert that does not compress well.
     fn alert(number: u64, severity: Severity) -> Alert {
         let noise = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let label = format!("{noise:016x}{:016x}", noise.rotate_left(29).wrapping_mul(noise | 1));
@@ -171,8 +174,8 @@ mod tests {
         }
     }
 
-    /// How many alerts can be sent, how many the gaps name, how many gaps there are. No alert is there twice.
-    fn told(spool: &mut Spool) -> (u64, u64, u64) {
+    /// Number of alerts that can be sent, of alerts in gaps, and of gaps. Checks that no alert is there twice.
+    fn delivered_or_lost(spool: &mut Spool) -> (u64, u64, u64) {
         let (mut alerts, mut lost, mut gaps) = (BTreeSet::new(), 0, 0);
         spool.unsent(|_, item| {
             match item {
@@ -190,10 +193,10 @@ mod tests {
         let (_directory, mut spool) = spool(|_| {});
         for number in 1..=5_000 {
             let severity = if number % 50 == 0 { Severity::High } else { Severity::Low };
-            spool.take(&alert(number, severity), Uptime::ZERO);
+            spool.enqueue(&alert(number, severity), Uptime::ZERO);
         }
         assert!(spool.log().stats().overwritten > 2_000, "went round");
-        let (alerts, lost, gaps) = told(&mut spool);
+        let (alerts, lost, gaps) = delivered_or_lost(&mut spool);
         assert_eq!((alerts + lost, spool.counts().lost_full), (5_000, lost));
         assert_eq!((spool.waiting(), gaps <= 3), (alerts + gaps, true), "{gaps} gaps");
     }
@@ -203,7 +206,7 @@ mod tests {
     fn a_gap_that_was_sent_does_not_change() {
         let (_directory, mut spool) = spool(|_| {});
         spool.welcome(None);
-        spool.lost_on_the_way([7, 0, 0, 0, 0]);
+        spool.record_queue_overflow([7, 0, 0, 0, 0]);
         let mut sent = None;
         spool.unsent(|record, item| {
             if let Item::Gap(gap) = item {
@@ -215,8 +218,8 @@ mod tests {
         assert!(spool.delivery().sent(gap.last(), record, 1, Uptime::ZERO).is_ok());
         spool.delivery().disconnected();
         for number in 1..=2_000 {
-            spool.lost_on_the_way([1, 0, 0, 0, 0]);
-            spool.take(&alert(number, Severity::Low), Uptime::ZERO);
+            spool.record_queue_overflow([1, 0, 0, 0, 0]);
+            spool.enqueue(&alert(number, Severity::Low), Uptime::ZERO);
         }
         assert!(spool.log().stats().overwritten > 500, "went round");
         let mut found = 0;
@@ -224,7 +227,7 @@ mod tests {
             found += u32::from(matches!(item, Item::Gap(other) if other == gap));
             true
         });
-        let (alerts, lost, _) = told(&mut spool);
+        let (alerts, lost, _) = delivered_or_lost(&mut spool);
         assert_eq!((found, alerts + lost), (1, 4_007));
     }
 
@@ -235,21 +238,21 @@ mod tests {
             (settings.log_flush_severity, settings.log_daily_kib) = (Severity::High, 0);
         });
         for number in 1..=200 {
-            spool.take(&alert(number, Severity::High), Uptime::ZERO);
+            spool.enqueue(&alert(number, Severity::High), Uptime::ZERO);
         }
         assert!(spool.log().stats().overwritten > 20, "went round");
-        let (alerts, lost, _) = told(&mut spool);
+        let (alerts, lost, _) = delivered_or_lost(&mut spool);
         assert_eq!(alerts + lost, 200);
     }
 
-    /// With the budget spent, the same segment was carried forward again at each alert.
+    /// With the daily limit reached, the same segment was relocated again at each alert.
     #[test]
     fn a_spent_budget_counts_no_loss_twice() {
         let (_directory, mut spool) = spool(|settings| settings.log_daily_kib = 1);
         for number in 1..=3_000 {
-            spool.take(&alert(number, Severity::Low), Uptime::ZERO);
+            spool.enqueue(&alert(number, Severity::Low), Uptime::ZERO);
         }
-        let (alerts, lost, _) = told(&mut spool);
+        let (alerts, lost, _) = delivered_or_lost(&mut spool);
         assert_eq!((alerts + lost, spool.counts().lost_full), (3_000, lost));
     }
 }

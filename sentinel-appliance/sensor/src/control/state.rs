@@ -1,0 +1,282 @@
+//! State that the tasks of the control thread share.
+
+use std::cell::{Cell, RefCell};
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::atomic::AtomicBool;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use sentinel_units::{Timestamp, Uptime, millis};
+use sentinel_uplink::{Counter, KeyPair, Telemetry};
+use smol::{Timer, future};
+
+use crate::control::visibility::Visibility;
+use crate::control::workers::Workers;
+use crate::settings::Settings;
+use crate::spool::Spool;
+use crate::system::clock::Clock;
+use crate::system::disconnect_reason::DisconnectReason;
+use crate::system::keys::{self, Collector};
+use crate::system::process::resident_kib;
+use crate::system::wake::EventFd;
+use crate::terminal::log;
+use crate::worker::command::AlertConsumer;
+
+/// State of the uplink.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum LinkPhase {
+    /// Switched off by the settings.
+    Disabled,
+    /// `sentinel enroll` has not been run.
+    NotEnrolled,
+    /// A connection is being made.
+    Connecting,
+    /// The collector has accepted the session.
+    Connected,
+    /// Waiting until the next attempt.
+    Waiting,
+}
+
+impl LinkPhase {
+    /// Name in machine output.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Disabled => "disabled",
+            Self::NotEnrolled => "not_enrolled",
+            Self::Connecting => "connecting",
+            Self::Connected => "connected",
+            Self::Waiting => "waiting",
+        }
+    }
+}
+
+/// State of the uplink with its history, for status.
+#[derive(Clone, Debug)]
+pub(crate) struct LinkState {
+    pub(crate) phase: LinkPhase,
+    pub(crate) since: Uptime,
+    /// Connections lost or not made since the start.
+    pub(crate) failures: u64,
+    pub(crate) last_error: Option<String>,
+}
+
+/// Notification between tasks of one thread: a flag that a task waits for. Notifications before the next wait wake once.
+#[derive(Debug)]
+pub(crate) struct Notify {
+    sender: smol::channel::Sender<()>,
+    receiver: smol::channel::Receiver<()>,
+}
+
+impl Notify {
+    fn new() -> Self {
+        let (sender, receiver) = smol::channel::bounded(1);
+        Self { sender, receiver }
+    }
+
+    /// Sets the flag.
+    pub(crate) fn notify(&self) {
+        let _is_set_already = self.sender.try_send(());
+    }
+
+    /// Waits until the flag is set, and clears it.
+    pub(crate) async fn wait(&self) {
+        let _never_closed = self.receiver.recv().await;
+    }
+}
+
+/// Way to read the settings again at SIGHUP.
+pub(crate) struct Reload {
+    pub(crate) file: Option<PathBuf>,
+    pub(crate) flags: Vec<(String, String)>,
+}
+
+/// Everything that `run` has opened for the control thread.
+pub(crate) struct Prepared {
+    pub(crate) clock: Clock,
+    pub(crate) workers: Workers,
+    pub(crate) settings: Settings,
+    pub(crate) collector: Option<Collector>,
+    pub(crate) spool: Spool,
+    pub(crate) keys: KeyPair,
+    /// Status socket and control socket.
+    pub(crate) listeners: [UnixListener; 2],
+    pub(crate) reload: Reload,
+}
+
+/// Parts of [`Prepared`] that one task owns.
+pub(crate) struct TaskResources {
+    pub(crate) keys: KeyPair,
+    pub(crate) listeners: [UnixListener; 2],
+    pub(crate) reload: Reload,
+}
+
+/// Queues, threads and flags of the workers, besides their commands.
+pub(crate) struct WorkerThreads {
+    pub(crate) alerts: Vec<AlertConsumer>,
+    /// Signalled by a worker that raised alerts.
+    pub(crate) alert_event: EventFd,
+    /// Set to end all workers.
+    pub(crate) stop: &'static AtomicBool,
+    pub(crate) threads: Vec<JoinHandle<()>>,
+}
+
+/// State that the tasks of the control thread share. All run on one thread, so cells suffice; no borrow is held across
+/// an `await`.
+pub(crate) struct Shared {
+    pub(crate) clock: Clock,
+    /// Time of day at the start.
+    pub(crate) started: Timestamp,
+    pub(crate) workers: Workers,
+    pub(crate) visibility: Visibility,
+    pub(crate) settings: RefCell<Settings>,
+    pub(crate) collector: RefCell<Option<Collector>>,
+    /// Reason why the file that names the collector cannot be read.
+    collector_problem: RefCell<Option<String>>,
+    pub(crate) spool: RefCell<Spool>,
+    pub(crate) link: RefCell<LinkState>,
+    /// Wakes the uplink task: new alerts, a reload, or shutdown.
+    pub(crate) wake_uplink: Notify,
+    /// Incremented when the uplink must connect again.
+    pub(crate) generation: Cell<u32>,
+    /// The workers have ended and raise no more alerts.
+    pub(crate) workers_ended: Cell<bool>,
+    /// At shutdown, time until which the last alerts may be delivered. Set once they are in the spool.
+    pub(crate) drain_until: Cell<Option<Uptime>>,
+}
+
+impl Shared {
+    /// Not inlined: [`Prepared`] is large, and its part of the stack is used again by the tasks.
+    #[inline(never)]
+    pub(crate) fn new(prepared: Box<Prepared>) -> (Rc<Self>, TaskResources) {
+        let Prepared { clock, workers, settings, collector, spool, keys, listeners, reload } = *prepared;
+        let shared = Self {
+            clock,
+            started: clock.started_at(),
+            workers,
+            visibility: Visibility::new(settings.interface.clone()),
+            settings: RefCell::new(settings),
+            collector: RefCell::new(collector),
+            collector_problem: RefCell::new(None),
+            spool: RefCell::new(spool),
+            link: RefCell::new(LinkState {
+                phase: LinkPhase::NotEnrolled,
+                since: clock.uptime(),
+                failures: 0,
+                last_error: None,
+            }),
+            wake_uplink: Notify::new(),
+            generation: Cell::new(0),
+            workers_ended: Cell::new(false),
+            drain_until: Cell::new(None),
+        };
+        (Rc::new(shared), TaskResources { keys, listeners, reload })
+    }
+
+    /// Returns true if the program is shutting down.
+    pub(crate) const fn is_stopping(&self) -> bool {
+        self.drain_until.get().is_some()
+    }
+
+    /// Returns true at shutdown once everything is delivered or the time for it has passed.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.drain_until
+            .get()
+            .is_some_and(|until| self.clock.uptime() >= until || self.spool.borrow().waiting() == 0)
+    }
+
+    /// Sleeps; wakes early for a reload and for shutdown.
+    pub(crate) async fn sleep(&self, span: Duration) {
+        let until = self.clock.uptime().after(span);
+        let generation = self.generation.get();
+        while self.clock.uptime() < until && !self.is_stopping() && self.generation.get() == generation {
+            let timer = async {
+                Timer::at(self.clock.instant(until)).await;
+            };
+            future::or(self.wake_uplink.wait(), timer).await;
+        }
+    }
+
+    /// Reads the file that names the collector: `sentinel enroll` may have run since. A file that cannot be read changes
+    /// nothing and is logged once.
+    pub(crate) fn reload_enrollment(&self) {
+        let found = keys::collector(&self.settings.borrow().state_dir);
+        let problem = match found {
+            Ok(found) => {
+                if found.is_some() {
+                    self.collector.replace(found);
+                }
+                None
+            }
+            Err(failure) => Some(failure.to_string()),
+        };
+        if let Some(problem) =
+            problem.as_ref().filter(|new| self.collector_problem.borrow().as_ref() != Some(*new))
+        {
+            log::warn(format_args!("{problem}"));
+        }
+        self.collector_problem.replace(problem);
+    }
+
+    /// Records the state of the uplink.
+    pub(crate) fn set_link(&self, phase: LinkPhase) {
+        let mut link = self.link.borrow_mut();
+        if link.phase != phase {
+            link.phase = phase;
+            link.since = self.clock.uptime();
+            if phase == LinkPhase::Connected {
+                log::info(format_args!("connected to the collector"));
+                link.last_error = None;
+            }
+        }
+    }
+
+    /// Records the end of a connection; logs it unless the reason is the same as before.
+    pub(crate) fn link_lost(&self, reason: &DisconnectReason, wait: Duration) {
+        self.set_link(LinkPhase::Waiting);
+        let mut link = self.link.borrow_mut();
+        link.failures += 1;
+        let reason = reason.to_string();
+        if link.last_error.as_ref() != Some(&reason) {
+            log::warn(format_args!("uplink: {reason}; next attempt in {} ms", millis(wait)));
+            link.last_error = Some(reason);
+        }
+    }
+
+    /// `br-lan, eth1`
+    pub(crate) fn interface_list(&self) -> String {
+        self.settings.borrow().interface.join(", ")
+    }
+
+    /// Counters for the collector.
+    pub(crate) fn telemetry(&self) -> Telemetry {
+        let frames = self.workers.frame_counts();
+        let snapshot = &frames.snapshot;
+        let spool = self.spool.borrow();
+        let counts = spool.counts();
+        let mut telemetry = Telemetry::new();
+        for (counter, value) in [
+            (Counter::UptimeMs, self.clock.uptime().as_millis()),
+            (Counter::FramesSeen, frames.seen()),
+            (Counter::FramesAnalysed, snapshot.analysed),
+            (Counter::FramesFiltered, frames.filtered() + snapshot.unsupported),
+            (Counter::FramesDropped, snapshot.dropped()),
+            (Counter::RingFreezes, snapshot.freezes()),
+            (Counter::Malformed, snapshot.malformed),
+            (Counter::Truncated, snapshot.truncated),
+            (Counter::TableEvictions, snapshot.evictions),
+            (Counter::AlertsRaised, snapshot.raised),
+            (Counter::AlertsDelivered, spool.delivered()),
+            (Counter::AlertsEvicted, counts.lost_full + counts.lost_queue + counts.lost_storage),
+            (Counter::SpoolBytes, spool.waiting_bytes()),
+            (Counter::LogBytesWritten, spool.log().stats().main_bytes),
+            (Counter::ResidentKib, resident_kib()),
+            (Counter::OpenIncidents, snapshot.open_incidents),
+            (Counter::Reconnects, self.link.borrow().failures),
+        ] {
+            telemetry.set(counter, value);
+        }
+        telemetry
+    }
+}

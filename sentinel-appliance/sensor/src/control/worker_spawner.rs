@@ -1,0 +1,123 @@
+//! Start of the worker threads, with the queues between them and the control thread.
+
+use std::sync::atomic::AtomicBool;
+
+use heapless::spsc::Queue;
+use sentinel_alert::Alert;
+use sentinel_track::hash::HashKey;
+use sentinel_units::Timestamp;
+
+use crate::control::accounting::FilterAccounting;
+use crate::control::state::WorkerThreads;
+use crate::control::workers::{WorkerHandle, Workers};
+use crate::settings::Settings;
+use crate::system::clock::{self, Clock};
+use crate::system::prefault;
+use crate::system::thread;
+use crate::system::wake::EventFd;
+use crate::terminal::failure::Failure;
+use crate::worker::analyser::{self, Analyser, LiveConfig};
+use crate::worker::command::{ALERT_QUEUE_LEN, COMMAND_QUEUE_LEN, NumberedCommand, REPLY_QUEUE_LEN, Reply};
+use crate::worker::event_loop::{Progress, Worker};
+use crate::worker::fanout::FanoutGroup;
+use crate::worker::interface::{CaptureInterface, RingOptions};
+use crate::worker::kernel_filters::KernelFilters;
+use crate::worker::packet_memory::PacketMemory;
+use crate::worker::ring_set::RingSet;
+use crate::worker::siblings::{self, SiblingWorkers};
+use crate::worker::snapshot::{Snapshot, SnapshotCell, SnapshotCells};
+
+const WORKER_STACK_BYTES: usize = 128 * 1024;
+
+/// Parameters that all workers share.
+pub(crate) struct WorkerSpawner<'s> {
+    pub(crate) settings: &'s Settings,
+    /// Key of the hash tables.
+    pub(crate) seed: u64,
+    pub(crate) fanout: &'static FanoutGroup,
+    pub(crate) config: &'s LiveConfig,
+    pub(crate) filters: &'s KernelFilters,
+    pub(crate) clock: Clock,
+}
+
+/// Descriptors and flags that all workers share.
+struct Signals {
+    alert_event: EventFd,
+    reply_event: EventFd,
+    stop: &'static AtomicBool,
+}
+
+impl WorkerSpawner<'_> {
+    /// Starts one worker for each list of interfaces, in that order.
+    ///
+    /// Not inlined: workers are built on the stack, which the control thread uses again.
+    #[inline(never)]
+    pub(crate) fn start(
+        self,
+        interfaces: Vec<Vec<CaptureInterface>>,
+        accounting: FilterAccounting,
+    ) -> Result<(Workers, WorkerThreads), Failure> {
+        let count = interfaces.len();
+        let failed = |error: std::io::Error| Failure::new(format!("starting a worker: {error}"));
+        let cells: &'static [SnapshotCell] =
+            Box::leak((0..count).map(|_| SnapshotCell::new()).collect::<Vec<_>>().into_boxed_slice());
+        let kept_frames = usize::try_from(self.settings.max_packets).unwrap_or(0).div_ceil(count.max(1));
+        let signals = Signals {
+            alert_event: EventFd::new().map_err(failed)?,
+            reply_event: EventFd::new().map_err(failed)?,
+            stop: Box::leak(Box::new(AtomicBool::new(false))),
+        };
+        // Made before any worker: each needs the descriptors of all others.
+        let wakes = (0..count).map(|_| EventFd::new()).collect::<Result<Vec<_>, _>>().map_err(failed)?;
+        let siblings = siblings::connect(self.fanout, &wakes, self.settings.block_timeout, clock::wall());
+        let (mut handles, mut alerts, mut threads) = (Vec::new(), Vec::new(), Vec::new());
+        let parts = interfaces.into_iter().zip(cells).zip(wakes.into_iter().zip(siblings));
+        for (index, ((interfaces, cell), (wake, siblings))) in (0..).zip(parts) {
+            let (alert_producer, alert_consumer) = prefault::queue::<Alert, ALERT_QUEUE_LEN>().split();
+            let commands: &'static mut Queue<NumberedCommand, COMMAND_QUEUE_LEN> = Box::leak(Box::default());
+            let (command_producer, commands) = commands.split();
+            let replies: &'static mut Queue<Reply, REPLY_QUEUE_LEN> = Box::leak(Box::default());
+            let (reply_producer, replies) = replies.split();
+            let worker = Worker {
+                analyser: self.analyser(index, siblings.as_ref()),
+                alerts: alert_producer,
+                commands,
+                replies: reply_producer,
+                snapshot_cell: cell,
+                alert_event: signals.alert_event.clone(),
+                reply_event: signals.reply_event.clone(),
+                wake: wake.clone(),
+                stop: signals.stop,
+                siblings,
+                memory: (kept_frames > 0).then(|| PacketMemory::new(kept_frames)),
+                counts: Snapshot::default(),
+                before: Progress::default(),
+                read_at: Timestamp::ZERO,
+            };
+            let rings = self.rings(interfaces)?;
+            let work = Box::new(move || worker.run(rings));
+            threads.push(thread::start("worker", WORKER_STACK_BYTES, work).map_err(failed)?);
+            handles.push(WorkerHandle { commands: command_producer, replies, wake });
+            alerts.push(alert_consumer);
+        }
+        let Signals { alert_event, reply_event, stop } = signals;
+        let workers = Workers::new(SnapshotCells(cells), handles, reply_event, kept_frames, accounting);
+        Ok((workers, WorkerThreads { alerts, alert_event, stop, threads }))
+    }
+
+    fn analyser(&self, index: u32, siblings: Option<&SiblingWorkers>) -> Analyser {
+        let memory_kib = analyser::share(self.settings.memory_kib, self.settings.workers);
+        let mut analyser = Analyser::new(memory_kib, HashKey::new(self.seed), self.config);
+        if siblings.is_some() {
+            analyser.set_shard(index, self.settings.workers);
+        }
+        analyser
+    }
+
+    fn rings(&self, interfaces: Vec<CaptureInterface>) -> Result<RingSet, Failure> {
+        let options = RingOptions::for_worker(self.settings);
+        let mut rings = RingSet::new(interfaces, &options, self.clock);
+        rings.set_filters(Some(Box::new(self.filters.clone()))).map_err(Failure::new)?;
+        Ok(rings)
+    }
+}
