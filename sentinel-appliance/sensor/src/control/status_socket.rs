@@ -13,8 +13,11 @@ use smol::{Async, Timer, future};
 
 use crate::control::state::Shared;
 use crate::control::workers::FrameCounts;
+use crate::settings::Settings;
+use crate::spool::Spool;
 use crate::system::process::{host_name, resident_kib};
 use crate::worker::analyser;
+use crate::worker::snapshot::Snapshot;
 
 /// Name of the socket in the run directory.
 const SOCKET_FILE: &str = "sentinel.sock";
@@ -48,47 +51,55 @@ pub(crate) async fn serve(shared: Rc<Shared>, listener: Async<UnixListener>) {
 /// Writes the status as one JSON object. Counters are numbers; all stay below 2^53 for the life of a device.
 fn write(shared: &Shared, out: &mut String) -> std::fmt::Result {
     let frames = shared.workers.frame_counts();
-    let snapshot = &frames.snapshot;
     let settings = shared.settings.borrow();
     let spool = shared.spool.borrow();
-    let counts = spool.counts();
     write!(out, "{{\"version\":\"{}\",\"uptime_ms\":", env!("CARGO_PKG_VERSION"))?;
     write!(out, "{},\"boot\":{},\"host\":", shared.clock.uptime().as_millis(), spool.boot())?;
     json::string(&host_name(), out)?;
     write!(out, ",\"capturing\":{},\"filter\":", shared.workers.is_capturing())?;
     json::string(&settings.filter, out)?;
-    write!(out, ",\"kernel_snap\":\"{}\",\"interfaces\":[", settings.kernel_snap.name())?;
-    let refused = frames.refused.iter();
-    for (index, ((name, counts), refused)) in
-        settings.interface.iter().zip(&snapshot.interfaces).zip(refused).enumerate()
-    {
+    write!(out, ",\"kernel_snap\":\"{}\"", settings.kernel_snap.name())?;
+    write_interfaces(&frames, &settings.interface, out)?;
+    write_frames(&frames, out)?;
+    write_workers(shared, out)?;
+    out.push_str(",\"visibility\":");
+    shared.visibility.report(&frames).write(&settings.interface, out)?;
+    write_alerts(&frames.snapshot, &spool, out)?;
+    write_link(shared, out)?;
+    write_log(&spool, out)?;
+    write_memory(&frames.snapshot, &settings, out)?;
+    out.push_str("}\n");
+    Ok(())
+}
+
+fn write_interfaces(frames: &FrameCounts, names: &[String], out: &mut String) -> std::fmt::Result {
+    out.push_str(",\"interfaces\":[");
+    let counts = frames.snapshot.interfaces.iter().zip(&frames.refused);
+    for (index, (name, (counts, refused))) in names.iter().zip(counts).enumerate() {
         out.push_str(if index == 0 { "{\"name\":" } else { ",{\"name\":" });
         json::string(name, out)?;
         write!(out, ",\"open\":{},\"seen\":{}", counts.is_open != 0, counts.seen() + refused)?;
         write!(out, ",\"filtered\":{refused},\"dropped\":{}", counts.dropped)?;
         write!(out, ",\"freezes\":{}}}", counts.freezes)?;
     }
-    write_frames(&frames, out)?;
-    write_workers(shared, out)?;
-    out.push_str(",\"visibility\":");
-    shared.visibility.report(&frames).write(&settings.interface, out)?;
+    out.push(']');
+    Ok(())
+}
+
+fn write_alerts(snapshot: &Snapshot, spool: &Spool, out: &mut String) -> std::fmt::Result {
+    let counts = spool.counts();
     write!(out, ",\"alerts\":{{\"raised\":{},\"stored\":{}", snapshot.raised, counts.stored)?;
     write!(out, ",\"delivered\":{},\"waiting\":{}", spool.delivered(), spool.waiting())?;
     write!(out, ",\"lost_queue_full\":{},\"lost_spool_full\":{}", counts.lost_queue, counts.lost_full)?;
-    write!(
-        out,
-        ",\"lost_storage\":{},\"open_incidents\":{}}}",
-        counts.lost_storage, snapshot.open_incidents
-    )?;
-    write_link(shared, out)?;
-    write_log(&spool, out)?;
+    write!(out, ",\"lost_storage\":{}", counts.lost_storage)?;
+    write!(out, ",\"open_incidents\":{}}}", snapshot.open_incidents)
+}
+
+/// Memory of the process, and of the tables of all workers together.
+fn write_memory(snapshot: &Snapshot, settings: &Settings, out: &mut String) -> std::fmt::Result {
     write!(out, ",\"memory\":{{\"resident_kib\":{}", resident_kib())?;
-    write!(
-        out,
-        ",\"evictions\":{},\"incidents_closed_early\":{}",
-        snapshot.evictions, snapshot.closed_early
-    )?;
-    out.push_str(",\"tables\":[");
+    write!(out, ",\"evictions\":{}", snapshot.evictions)?;
+    write!(out, ",\"incidents_closed_early\":{},\"tables\":[", snapshot.closed_early)?;
     let workers = usize::try_from(settings.workers).unwrap_or(1);
     let share = analyser::share(settings.memory_kib, settings.workers);
     for (index, table) in analyser::tables(share).enumerate() {
@@ -96,9 +107,7 @@ fn write(shared: &Shared, out: &mut String) -> std::fmt::Result {
         let (slots, bytes) = (table.slots * workers, table.bytes() * workers);
         write!(out, "\"name\":\"{}\",\"slots\":{slots},\"bytes\":{bytes}}}", table.name)?;
     }
-    write!(out, "],\"ring_kib\":{}}}}}", settings.ring_kib)?;
-    out.push('\n');
-    Ok(())
+    write!(out, "],\"ring_kib\":{}}}", settings.ring_kib)
 }
 
 /// Frame accounting: frames seen = analysed + filtered + dropped + unsupported + still in the ring.
@@ -107,7 +116,7 @@ fn write_frames(frames: &FrameCounts, out: &mut String) -> std::fmt::Result {
     let (seen, filtered, dropped) = (frames.seen(), frames.filtered(), snapshot.dropped());
     // Frames that the kernel has counted and the worker has not taken are in the ring.
     let waiting = seen.saturating_sub(filtered + dropped + snapshot.analysed + snapshot.unsupported);
-    write!(out, "],\"frames\":{{\"seen\":{seen},\"analysed\":{}", snapshot.analysed)?;
+    write!(out, ",\"frames\":{{\"seen\":{seen},\"analysed\":{}", snapshot.analysed)?;
     write!(out, ",\"filtered\":{filtered},\"unsupported\":{}", snapshot.unsupported)?;
     write!(out, ",\"dropped\":{dropped},\"in_ring\":{waiting},\"freezes\":{}", snapshot.freezes())?;
     write!(out, ",\"malformed\":{},\"truncated\":{}}}", snapshot.malformed, snapshot.truncated)
@@ -144,7 +153,7 @@ fn write_link(shared: &Shared, out: &mut String) -> std::fmt::Result {
     Ok(())
 }
 
-fn write_log(spool: &crate::spool::Spool, out: &mut String) -> std::fmt::Result {
+fn write_log(spool: &Spool, out: &mut String) -> std::fmt::Result {
     let (stats, counts) = (spool.log().stats(), spool.counts());
     let records = spool.log().next_id().since(spool.log().oldest());
     write!(out, ",\"log\":{{\"records\":{records},\"flash_bytes\":{}", stats.main_bytes)?;
