@@ -271,10 +271,11 @@ impl<'m> Engine<'m> {
             _ => entry.role,
         };
         detectors.segment(setting, packet, role, inspection, &mut findings);
-        // After `segment`, which decides whether later datagrams of the flow are needed. The response direction is set with the first
-        // packet only; later it holds what its own packets have set.
+        // After `segment`, which decides whether later datagrams of the flow are needed. The other direction is set with the first
+        // packet, and with the first response, which ends what a detector of unanswered datagrams needs.
         entry.set_inspection(detectors.inspection(home_net, tuple, role.from_initiator));
-        if entry.role.is_first {
+        let is_response = inspection == Inspection::Full && !role.from_initiator;
+        if entry.role.is_first || is_response && tuple.tcp_flags.is_none() {
             let response = tuple.reversed();
             entry.set_response_inspection(detectors.inspection(home_net, &response, !role.from_initiator));
         }
