@@ -1,6 +1,6 @@
 //! One frame.
 
-use sentinel_units::{LinkType, Timestamp};
+use sentinel_units::{LinkType, Timestamp, ethertype};
 
 /// One captured frame, borrowed from the ring or from the buffer of the file reader.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -24,5 +24,5 @@ pub struct Frame<'f> {
 impl Frame<'_> {
     /// Ethertype of a customer VLAN tag (IEEE 802.1Q, clause 9.5); the default where the kernel does not
     /// report it.
-    pub const CUSTOMER_TAG: u16 = 0x8100;
+    pub const CUSTOMER_TAG: u16 = ethertype::VLAN;
 }

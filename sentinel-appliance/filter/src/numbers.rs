@@ -1,36 +1,58 @@
-//! Protocol numbers as operands of instructions, which have 32 bits.
-//!
-//! Read first: IANA's registries "IEEE 802 Numbers", "PPP DLL Protocol Numbers" and "Protocol Numbers".
+//! Protocol numbers as operands of instructions, which have 32 bits. The numbers themselves are in `units`.
 
-/// Values of the ethertype field.
+/// A number of 16 bits as an operand.
+const fn operand(number: u16) -> u32 {
+    let [high, low] = number.to_be_bytes();
+    u32::from_be_bytes([0, 0, high, low])
+}
+
+/// A number of 8 bits as an operand.
+const fn byte_operand(number: u8) -> u32 {
+    u32::from_be_bytes([0, 0, 0, number])
+}
+
+/// Values of the `EtherType` field.
 pub(crate) mod ethertype {
-    pub(crate) const IPV4: u32 = 0x0800;
-    pub(crate) const ARP: u32 = 0x0806;
-    pub(crate) const RARP: u32 = 0x8035;
-    pub(crate) const IPV6: u32 = 0x86dd;
-    pub(crate) const MPLS: u32 = 0x8847;
-    pub(crate) const PPPOE_DISCOVERY: u32 = 0x8863;
-    pub(crate) const PPPOE_SESSION: u32 = 0x8864;
+    use sentinel_units::ethertype;
+
+    use super::operand;
+
+    pub(crate) const IPV4: u32 = operand(ethertype::IPV4);
+    pub(crate) const ARP: u32 = operand(ethertype::ARP);
+    pub(crate) const RARP: u32 = operand(ethertype::RARP);
+    pub(crate) const IPV6: u32 = operand(ethertype::IPV6);
+    pub(crate) const MPLS: u32 = operand(ethertype::MPLS);
+    pub(crate) const PPPOE_DISCOVERY: u32 = operand(ethertype::PPPOE_DISCOVERY);
+    pub(crate) const PPPOE_SESSION: u32 = operand(ethertype::PPPOE_SESSION);
     /// 802.1Q, 802.1ad, and `QinQ` from before it had a standard.
-    pub(crate) const VLAN_TAGS: [u32; 3] = [0x8100, 0x88a8, 0x9100];
+    pub(crate) const VLAN_TAGS: [u32; 3] =
+        [operand(ethertype::VLAN), operand(ethertype::SERVICE_VLAN), operand(ethertype::OLD_SERVICE_VLAN)];
 }
 
 /// Values of the protocol field of PPP.
 pub(crate) mod ppp {
-    pub(crate) const IPV4: u32 = 0x0021;
-    pub(crate) const IPV6: u32 = 0x0057;
-    pub(crate) const MPLS: u32 = 0x0281;
+    use sentinel_units::ppp_protocol;
+
+    use super::operand;
+
+    pub(crate) const IPV4: u32 = operand(ppp_protocol::IPV4);
+    pub(crate) const IPV6: u32 = operand(ppp_protocol::IPV6);
+    pub(crate) const MPLS: u32 = operand(ppp_protocol::MPLS);
 }
 
 /// Values of the protocol field of IPv4 and of the next-header field of IPv6.
 pub(crate) mod ip_protocol {
-    pub(crate) const HOP_BY_HOP: u32 = 0;
-    pub(crate) const TCP: u32 = 6;
-    pub(crate) const UDP: u32 = 17;
-    pub(crate) const ROUTING: u32 = 43;
-    pub(crate) const FRAGMENT: u32 = 44;
-    pub(crate) const AUTHENTICATION: u32 = 51;
-    pub(crate) const ICMPV6: u32 = 58;
-    pub(crate) const DESTINATION_OPTIONS: u32 = 60;
-    pub(crate) const SCTP: u32 = 132;
+    use sentinel_units::ip_protocol;
+
+    use super::byte_operand;
+
+    pub(crate) const HOP_BY_HOP: u32 = byte_operand(ip_protocol::HOP_BY_HOP);
+    pub(crate) const TCP: u32 = byte_operand(ip_protocol::TCP);
+    pub(crate) const UDP: u32 = byte_operand(ip_protocol::UDP);
+    pub(crate) const ROUTING: u32 = byte_operand(ip_protocol::IPV6_ROUTING);
+    pub(crate) const FRAGMENT: u32 = byte_operand(ip_protocol::IPV6_FRAGMENT);
+    pub(crate) const AUTHENTICATION: u32 = byte_operand(ip_protocol::AH);
+    pub(crate) const ICMPV6: u32 = byte_operand(ip_protocol::ICMPV6);
+    pub(crate) const DESTINATION_OPTIONS: u32 = byte_operand(ip_protocol::DESTINATION_OPTIONS);
+    pub(crate) const SCTP: u32 = byte_operand(ip_protocol::SCTP);
 }

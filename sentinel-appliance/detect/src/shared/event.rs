@@ -7,10 +7,8 @@ use sentinel_units::{Address, Mac, Port, Timestamp};
 
 use crate::shared::home_net::HomeNet;
 
-/// Port of DNS servers (RFC 1035 section 4.2), the destination of queries.
-pub(crate) const DNS: Port = Port(53);
-/// Port of DHCP servers (RFC 2131 section 4.1), the source of leases.
-pub(crate) const DHCP_SERVER: Port = Port(67);
+/// Ports of DNS servers, the destination of queries, and of DHCP servers, the source of leases.
+pub(crate) use sentinel_units::port::{DHCP_SERVER, DNS};
 
 /// State of the engine that every packet is tested with.
 #[derive(Clone, Copy, Debug)]
