@@ -22,7 +22,7 @@ pub mod send;
 mod timeline;
 mod topology;
 
-pub use connection::Connection;
+pub use connection::{Connection, ping, refused_datagram, udp_exchange};
 pub use random::Random;
 pub use scenario::{Expected, Parameters, Scenario};
 pub use timeline::{Packets, TimedFrame, Timeline};

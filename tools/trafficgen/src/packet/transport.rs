@@ -102,6 +102,12 @@ const TCP_LEN: usize = 20;
 const UDP_LEN: usize = 8;
 
 impl Tcp {
+    /// Bare SYN with the window of a Linux client and no options.
+    #[must_use]
+    pub fn syn(source: u16, destination: u16, sequence: u32) -> Self {
+        Self { source, destination, sequence, flags: flags::SYN, window: 64_240, ..Self::default() }
+    }
+
     /// The segment that carries `payload` between `addresses`.
     #[must_use]
     pub fn segment(&self, addresses: &Addresses, payload: &[u8]) -> Vec<u8> {

@@ -8,6 +8,7 @@
 
 mod arp;
 mod attack_mix;
+mod background;
 mod bad;
 mod brute_force;
 mod carried;
