@@ -9,6 +9,7 @@
 #   docs    the reference builds without a warning
 #   test    unit, integration and documentation tests of every crate but the lab
 #   lab     the whole system in network namespaces (root)
+#   smoke   every fuzz body for ${SENTINEL_SMOKE_SECONDS:-5} seconds over mutations of its corpus, on the stable tool chain
 #   corpus  the extra suite over the captures in ${SENTINEL_CORPUS:-../shared/corpus}, if they are there
 #   size    the static x86-64 program: its size against ci/budgets.toml, and its alerts against the golden ones
 #   bench   time, instructions, live rate and memory of that program, in short, against ci/budgets.toml
@@ -21,7 +22,7 @@
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 2
 
-everything=(fmt lint layers docs test lab corpus size bench cross)
+everything=(fmt lint layers docs test smoke lab corpus size bench cross)
 skipped_code=77
 
 # Debian's cargo, which the cross-build needs, may come first in PATH; it has neither clippy nor rustfmt.
@@ -33,7 +34,7 @@ export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-auto}
 export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0=$PWD
 
 usage() {
-    sed -n '2,21s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,22s/^# \{0,1\}//p' "$0" >&2
     exit 2
 }
 
@@ -90,6 +91,11 @@ part_test() {
         cargo test --workspace --exclude sentinel-lab --all-targets --locked --no-fail-fast || return
     fi
     cargo test --workspace --exclude sentinel-lab --doc --locked --quiet
+}
+
+part_smoke() {
+    needs base && cargo run --quiet --locked --profile smoke --package sentinel-fuzz-smoke -- \
+        --seconds "${SENTINEL_SMOKE_SECONDS:-5}"
 }
 
 part_lab() {

@@ -63,16 +63,23 @@ flags_of() {
         mips+=" -C llvm-args=$argument"
     done
     case $1 in
-        # In a static PIE linked by lld for MIPS an undefined weak symbol resolves to the load address instead of null,
-        # and std calls one (__cxa_thread_atexit_impl) at the first thread. Hence static relocation.
-        # musl 1.2 has a 64-bit time_t, the libc crate and the standard library take the 32-bit doors that musl keeps for
-        # old programs (good until 2038), and rustix always hands over 64 bits. On little-endian MIPS rustix does its own
-        # system calls and goes round the question. On big-endian MIPS it cannot: fix_y2038 makes it convert field by
-        # field. Telling libc of musl 1.2 instead (libc_unstable_musl_v1_2) compiles and is wrong: rustix's nanoseconds
-        # then stand where musl has padding, and a timer shorter than a second never fires; and telling the standard
-        # library (RUST_LIBC_UNSTABLE_MUSL_V1_2_3) makes every wait with a timeout end at once and spin.
-        mipsel-*) echo "$flags $mips --cfg rustix_use_experimental_asm" ;;
-        mips-*) echo "$flags $mips --cfg fix_y2038" ;;
+        # relocation-model=static: in a static PIE linked by lld for MIPS an undefined weak symbol resolves to the load
+        # address instead of null, and std calls such a symbol (__cxa_thread_atexit_impl) when the first thread starts.
+        #
+        # fix_y2038: musl 1.2 has a 64-bit time_t. The libc crate and the standard library call the functions with a 32-bit
+        # time_t that musl keeps for old binaries (valid until 2038); rustix passes 64-bit values unless this flag makes it
+        # convert field by field. Two other settings compile and are wrong. With libc_unstable_musl_v1_2 (libc takes
+        # musl 1.2's types) rustix's nanoseconds stand where musl has padding, and a timer shorter than a second never
+        # fires. With RUST_LIBC_UNSTABLE_MUSL_V1_2_3 (the same for the standard library) every wait with a timeout returns
+        # at once and spins.
+        #
+        # Not rustix_use_experimental_asm, which on little-endian MIPS replaces the calls of the C library by inline
+        # assembly. rustix 1.1.6 does not list $1 ($at) as clobbered there. Linux does not preserve $1 across a system
+        # call, so a value that the compiler keeps in it is lost. That happened at 1 of 195 syscall instructions, the
+        # munmap of the packet ring: under Linux 6.1 on an emulated 24Kc every SIGTERM ended `sentinel run` with SIGBUS,
+        # before the log was on flash. Any rebuild can affect other calls. qemu-user preserves $1, so the golden check
+        # passed. With the C library's functions, which list $1, no syscall instruction has a value in $1 (0 of 145).
+        mips-* | mipsel-*) echo "$flags $mips --cfg fix_y2038" ;;
         # Every ARMv7-A has Thumb-2, whose instructions are two or four bytes long: a fifth less of everything.
         armv7-*) echo "$flags -C target-feature=+thumb-mode" ;;
         *) echo "$flags" ;;
@@ -169,10 +176,12 @@ check_version() {
     [[ $says == "sentinel "[0-9]* ]] || { echo "$1: sentinel --version says '$says'" >&2; return 1; }
 }
 
-# Named as the user would from beside the file, so that no path of this machine gets into the output.
+# Named as the user would from beside the file, so that no path of this machine gets into the output. The committed alerts
+# are those of the default settings: neither the system's settings file nor SENTINEL_* variables may apply.
 run_read() {
     # shellcheck disable=SC2046
-    (cd "$(dirname "$3")" && timeout 120 $(emulator_of "$1") "$2" read "${3##*/}" --alerts)
+    (cd "$(dirname "$3")" && timeout 120 env -i PATH="$PATH" $(emulator_of "$1") "$2" --config /dev/null \
+        read "${3##*/}" --alerts)
 }
 
 # Prints "n of n"; fails if they differ or if there is nothing to compare.

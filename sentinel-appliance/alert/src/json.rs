@@ -1,6 +1,6 @@
-//! An alert as one JSON object (RFC 8259), for scripts, the log export and the collector's API.
+//! Alert as one JSON object (RFC 8259), for scripts, the log export and the API of the collector.
 //!
-//! Field names are stable; new ones may be added at any time.
+//! Field names are stable; new fields may be added in any version.
 
 use core::fmt::{self, Write};
 
@@ -8,14 +8,21 @@ use sentinel_units::Port;
 
 use crate::{Alert, AlertId, Evidence};
 
-/// Writes the object, without a line end.
+/// Writes the object without a line end; with `id`, its first fields are `boot` and `seq`.
 ///
-/// With `id`, `boot` and `seq` stand at its front.
+/// # Errors
+/// Only those of `out`, which then holds part of the object.
+pub fn write(alert: &Alert, id: Option<AlertId>, out: &mut impl Write) -> fmt::Result {
+    out.write_char('{')?;
+    write_members(alert, id, out)?;
+    out.write_char('}')
+}
+
+/// Writes the members of the object without its braces, so that a caller can put members of its own before them.
 ///
 /// # Errors
 /// Only those of `out`; what was written before stays written.
-pub fn write(alert: &Alert, id: Option<AlertId>, out: &mut impl Write) -> fmt::Result {
-    out.write_char('{')?;
+pub fn write_members(alert: &Alert, id: Option<AlertId>, out: &mut impl Write) -> fmt::Result {
     if let Some(AlertId { boot, seq }) = id {
         write!(out, "\"boot\":{boot},\"seq\":{seq},")?;
     }
@@ -41,20 +48,21 @@ pub fn write(alert: &Alert, id: Option<AlertId>, out: &mut impl Write) -> fmt::R
         out.write_str(",\"host\":")?;
         string(host, out)?;
     }
-    out.write_char('}')
+    Ok(())
 }
 
-/// Writes `text` as a JSON string with its quotes.
+/// Writes `text` as a JSON string with quotes.
 ///
 /// # Errors
-/// Only those of `out`.
+/// Only those of `out`, which then holds part of the string.
 pub fn string(text: &str, out: &mut impl Write) -> fmt::Result {
     out.write_char('"')?;
     Escaped(out).write_str(text)?;
     out.write_char('"')
 }
 
-/// Passes text on with all that JSON strings forbid, and every control character, escaped.
+/// Writer that escapes quotes, backslashes and all control characters, those above U+007F included: RFC 8259 section 7 requires
+/// it below U+0020, and the others could control a terminal.
 struct Escaped<'w, W>(&'w mut W);
 
 impl<W: Write> Write for Escaped<'_, W> {
@@ -126,10 +134,11 @@ fn evidence(evidence: &Evidence, out: &mut impl Write) -> fmt::Result {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::tests::{every_evidence, sample};
+    use crate::testing::sample;
+    use crate::wire::tests::every_evidence;
 
     #[test]
-    fn strings_from_traffic_cannot_break_out() {
+    fn strings_from_traffic_are_escaped() {
         let mut out = heapless::String::<64>::new();
         string("a\"b\\c\n\u{1b}[31m\u{9b}", &mut out).unwrap();
         assert_eq!(out, "\"a\\\"b\\\\c\\n\\u001b[31m\\u009b\"");

@@ -1,18 +1,22 @@
-//! What the sensor tells the world: one alert, its meaning, its text forms and its bytes on the wire.
+//! Alert: its fields, its text forms and its encoding.
 //!
-//! In: the finding of a detector. Out: postcard bytes for the log and the uplink ([`wire`]), one JSON
-//! object for scripts ([`json`]), one sentence for people ([`Alert::summary`]).
+//! In: the finding of a detector. Out: postcard bytes for the log and the uplink ([`wire`]), one JSON object for scripts
+//! ([`json`]), one sentence for people ([`Alert::summary`]).
 //! Memory: none beyond the alert itself. It never decides whether something is an attack.
 //!
-//! Everything here is append only: enum variants and wire tags keep their numbers for ever, because
-//! logs and collectors of older versions must go on reading them.
+//! Everything here is append only: enum variants and wire tags keep their numbers, because logs and collectors of older versions
+//! must stay readable.
 
 #![no_std]
 #![forbid(unsafe_code)]
 
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod json;
 mod kind;
 mod summary;
+#[doc(hidden)]
+pub mod testing;
 pub mod wire;
 
 pub use kind::{Kind, ParseSeverityError, Phase, Severity, Test};
@@ -20,77 +24,77 @@ pub use summary::Summary;
 
 use sentinel_units::{Address, ByteCount, Mac, Port, Timestamp};
 
-/// A name taken from traffic (DNS name, host name), cut to what an alert has room for.
+/// Name taken from traffic (DNS name, host name), cut to 64 bytes.
 pub type ShortName = heapless::String<64>;
 
-/// Which alert: unique for one sensor for ever.
+/// Identifier of an alert, unique among all alerts of one sensor.
 ///
-/// `boot` is drawn at random at each start, so that numbers given before a power cut and never
-/// written down are not given to other alerts afterwards.
+/// `boot` is drawn at random at each start, so that a sequence number that was assigned before a power cut and never stored is
+/// not assigned again with the same `boot`.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct AlertId {
     /// Random number of this run of the sensor; 0 when reading a file.
     pub boot: u32,
-    /// Counts the alerts of this run from 1.
+    /// Sequence number of the alert in this run, from 1.
     pub seq: u64,
 }
 
-/// One message about one incident.
+/// Message about one incident.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Alert {
-    /// Packet time at which this message was decided.
+    /// Packet time at which the message was raised.
     pub time: Timestamp,
     /// Packet time of the first evidence of the incident.
     pub first: Timestamp,
-    /// Which test of which detector speaks.
+    /// Test that fired; it names the detector.
     pub test: Test,
-    /// How bad, as configured for the kind.
+    /// Severity, as configured for the kind.
     pub severity: Severity,
-    /// Opening, update or closing of the incident.
+    /// Phase of the incident: open, update or close.
     pub phase: Phase,
-    /// Number of the incident within this run; the messages of one incident share it.
+    /// Number of the incident in this run; all messages of an incident share it.
     pub incident: u32,
-    /// Messages held back by rate limiting since the previous one of this incident.
+    /// Messages of this incident suppressed by rate limiting since the previous one.
     pub suppressed: u32,
-    /// Who did what to whom.
+    /// Source and destination.
     pub subject: Subject,
-    /// The numbers behind it.
+    /// Measurement and threshold.
     pub evidence: Evidence,
 }
 
-/// Who an alert speaks about. What is not known or does not apply is `None`.
+/// Source and destination of an alert. Fields that are unknown or do not apply are `None`.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Subject {
-    /// The side that acted; `None` if there were so many that they share an incident.
+    /// Address that acted; `None` for an incident that many sources share.
     pub source: Option<Address>,
-    /// The side acted upon; `None` if there were several.
+    /// Address acted upon; `None` if there were several.
     pub destination: Option<Address>,
     /// Port of the source, if it is part of the finding.
     pub source_port: Option<Port>,
     /// Port of the destination, if it is part of the finding.
     pub destination_port: Option<Port>,
-    /// Hardware address of the source on the captured link.
+    /// MAC address of the source on the captured link.
     pub mac: Option<Mac>,
-    /// Host name of the source, if the sensor learnt one.
+    /// Host name of the source, if the sensor knows it.
     pub host: Option<ShortName>,
 }
 
-/// The numbers behind an alert, with units, and bounds where a table was full or approximate.
+/// Measurement that exceeded a threshold, with bounds where a table was full.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Evidence {
     /// Distinct destination ports.
     Ports {
-        /// Ports certainly seen: the most within one window so far.
+        /// Lower bound of the distinct ports within one window: the maximum so far.
         at_least: u32,
-        /// Ports that may have been seen: re-visits after an eviction count again.
+        /// Upper bound of the distinct ports: ports contacted again after an eviction count twice.
         at_most: u32,
         /// The configured threshold, in ports.
         threshold: u32,
         /// The configured window, in seconds.
         window_s: u32,
     },
-    /// Packets of one sort.
+    /// Packets of one type.
     Packets {
         /// Packets: within one window when opening, later in the incident so far.
         count: u64,
@@ -112,19 +116,19 @@ pub enum Evidence {
     ListedPort {
         /// Contacts in the incident so far.
         count: u64,
-        /// What the list says of the port.
+        /// Label of the port in the list.
         label: ShortName,
     },
-    /// An address moved from one hardware address to another.
+    /// Change of the MAC address of an IPv4 address.
     Binding {
-        /// Hardware address that held it before.
+        /// MAC address of the binding before.
         before: Mac,
-        /// Hardware address that claims it now.
+        /// MAC address that claims the address now.
         after: Mac,
         /// Changes in the incident so far.
         changes: u32,
     },
-    /// A DNS name that is too long.
+    /// DNS name over the length threshold.
     Name {
         /// Characters of the longest name, in text form without the final dot.
         length: u16,
@@ -132,10 +136,10 @@ pub enum Evidence {
         threshold: u16,
         /// Such names in the incident so far.
         count: u64,
-        /// The end of the name: where it is registered.
+        /// Suffix of the name: its registered domain.
         suffix: ShortName,
     },
-    /// Volume sent.
+    /// Bytes sent.
     Bytes {
         /// Bytes on the wire: within one window when opening, later in the incident so far.
         count: ByteCount,
@@ -147,7 +151,7 @@ pub enum Evidence {
 }
 
 impl Alert {
-    /// One sentence for people, without address of the sensor and without time.
+    /// Returns one sentence for people, without time and name of the sensor.
     #[must_use]
     pub const fn summary(&self) -> Summary<'_> {
         Summary(self)

@@ -1,13 +1,13 @@
-//! An alert as one sentence.
+//! Alert as one sentence.
 
 use core::fmt;
 
 use crate::{Alert, Evidence, Phase, Test};
 
-/// Displays an alert as one sentence, made of known words, numbers and addresses.
+/// Displays an alert as one sentence of fixed words, numbers, addresses and names.
 ///
-/// Names from traffic are shown with every character outside printable ASCII replaced by `?`, so that
-/// nothing captured can steer a terminal.
+/// In names taken from traffic every character outside printable ASCII is replaced by `?`, so that captured bytes cannot control
+/// a terminal.
 #[derive(Clone, Copy, Debug)]
 pub struct Summary<'a>(pub(crate) &'a Alert);
 
@@ -27,11 +27,11 @@ impl fmt::Display for Summary<'_> {
             }
         }
         match (alert.phase, window_s(&alert.evidence)) {
-            // The silence after the last evidence is part of this time.
+            // This time includes the idle timeout after the last evidence.
             (Phase::Close, _) => {
                 write!(out, ", over {} s after it began", alert.time.since(alert.first).as_secs())
             }
-            // Its numbers are of the whole incident, no longer of one window.
+            // The evidence is that of the whole incident, no longer of one window.
             (Phase::Update, _) => {
                 write!(out, ", going on for {} s", alert.time.since(alert.first).as_secs())
             }
@@ -41,7 +41,7 @@ impl fmt::Display for Summary<'_> {
     }
 }
 
-/// The verb and its numbers.
+/// Writes the verb and the measurement.
 fn action(alert: &Alert, out: &mut fmt::Formatter<'_>) -> fmt::Result {
     match &alert.evidence {
         Evidence::Ports { at_least, at_most, .. } if at_least == at_most => {
@@ -77,6 +77,7 @@ fn action(alert: &Alert, out: &mut fmt::Formatter<'_>) -> fmt::Result {
     }
 }
 
+/// Preposition before the destination.
 const fn preposition(test: Test) -> &'static str {
     match test {
         Test::PortScanPortsInWindow => "of",
@@ -87,6 +88,7 @@ const fn preposition(test: Test) -> &'static str {
     }
 }
 
+/// Window of the evidence, if it has one.
 const fn window_s(evidence: &Evidence) -> Option<u32> {
     match evidence {
         Evidence::Ports { window_s, .. }
@@ -97,6 +99,7 @@ const fn window_s(evidence: &Evidence) -> Option<u32> {
     }
 }
 
+/// Displays text with every character outside printable ASCII replaced by `?`.
 struct Printable<'a>(&'a str);
 
 impl fmt::Display for Printable<'_> {
@@ -116,9 +119,9 @@ mod tests {
     use sentinel_units::{Address, Timestamp};
     use std::string::ToString;
 
-    /// An update said that all packets of a long flood had come within five seconds.
+    /// Found in use: an update said that all packets of a long flood had arrived within five seconds.
     #[test]
-    fn a_window_is_named_only_where_the_numbers_are_of_one_window() {
+    fn only_an_opening_message_names_the_window() {
         let at = |second: u64| Timestamp::from_parts(1_700_000_000 + second, 0);
         let mut alert = Alert {
             time: at(4),

@@ -1,26 +1,28 @@
-//! Alerts as postcard bytes. The layout is in PROTOCOL.md ("Alert").
+//! Alert in postcard encoding. The layout is in PROTOCOL.md ("Alert").
 //!
-//! Times travel as microseconds relative to a base that the surrounding record or batch gives, so an
-//! alert inside a batch spends two or three bytes on its time instead of eight.
+//! Read first: the postcard wire format, <https://postcard.jamesmunns.com/wire-format> (varints, zigzag).
+//!
+//! Times are microseconds relative to a base that the enclosing record or batch gives, so that the time of an alert in a batch
+//! takes two or three bytes instead of eight.
 
 use sentinel_units::{Address, ByteCount, Mac, Port, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::{Alert, Evidence, Phase, Severity, ShortName, Subject, Test};
 
-/// No encoded alert is longer, in bytes.
+/// Maximum length of an encoded alert, in bytes.
 pub const MAX_ALERT_LEN: usize = 256;
 
-/// The latest time that a [`Timestamp`] holds, in microseconds since 1970.
+/// Latest time that a [`Timestamp`] holds, in microseconds since 1970.
 const LATEST_US: u64 = u64::MAX / 1_000;
 
-/// Why bytes are not an alert, or an alert did not fit.
+/// Error of [`encode`] or [`decode`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum WireError {
-    /// The bytes end early, or name a variant this version does not know.
+    /// The bytes end early, or have a variant, length or time that this version does not know.
     Malformed,
-    /// The buffer lent is too small; [`MAX_ALERT_LEN`] always suffices.
+    /// The buffer is smaller than the alert; [`MAX_ALERT_LEN`] bytes are always enough.
     BufferTooSmall,
 }
 
@@ -35,10 +37,10 @@ impl core::fmt::Display for WireError {
 
 impl core::error::Error for WireError {}
 
-/// Encodes `alert` into `buffer` and returns the part used.
+/// Encodes `alert` into `buffer` and returns the bytes written.
 ///
 /// # Errors
-/// [`WireError::BufferTooSmall`]; the buffer then holds no alert.
+/// [`WireError::BufferTooSmall`]; the contents of `buffer` are then undefined.
 pub fn encode<'b>(alert: &Alert, base: Timestamp, buffer: &'b mut [u8]) -> Result<&'b mut [u8], WireError> {
     let time_us = alert.time.as_micros();
     let subject = &alert.subject;
@@ -62,12 +64,13 @@ pub fn encode<'b>(alert: &Alert, base: Timestamp, buffer: &'b mut [u8]) -> Resul
     postcard::to_slice(&wire, buffer).map_err(|_| WireError::BufferTooSmall)
 }
 
-/// Decodes one alert from the front of `bytes` and returns what follows it.
+/// Decodes one alert from the front of `bytes` and returns it with the bytes behind it.
 ///
 /// # Errors
-/// [`WireError::Malformed`]; where the next alert would start is then unknown.
+/// [`WireError::Malformed`]; the start of a following alert is then unknown, so the caller must drop the remaining bytes.
 pub fn decode(bytes: &[u8], base: Timestamp) -> Result<(Alert, &[u8]), WireError> {
-    let (wire, rest): (Wire<'_>, _) = postcard::take_from_bytes(bytes).map_err(|_| WireError::Malformed)?;
+    let (wire, remaining): (Wire<'_>, _) =
+        postcard::take_from_bytes(bytes).map_err(|_| WireError::Malformed)?;
     let time_us = base.as_micros().checked_add_signed(wire.after_base_us).filter(|time| *time <= LATEST_US);
     let time_us = time_us.ok_or(WireError::Malformed)?;
     let host = wire.host.map(ShortName::try_from).transpose().map_err(|_| WireError::Malformed)?;
@@ -89,9 +92,10 @@ pub fn decode(bytes: &[u8], base: Timestamp) -> Result<(Alert, &[u8]), WireError
         },
         evidence: wire.evidence.try_into()?,
     };
-    Ok((alert, rest))
+    Ok((alert, remaining))
 }
 
+/// Encoded form of [`Alert`]: fields in this order, strings borrowed.
 #[derive(Deserialize, Serialize)]
 struct Wire<'a> {
     test: Test,
@@ -101,7 +105,7 @@ struct Wire<'a> {
     suppressed: u32,
     after_base_us: i64,
     lasted_us: u64,
-    /// Nothing, four bytes or sixteen.
+    /// No address, IPv4 or IPv6: 0, 4 or 16 bytes.
     source: &'a [u8],
     destination: &'a [u8],
     source_port: Option<u16>,
@@ -112,6 +116,7 @@ struct Wire<'a> {
     evidence: WireEvidence<'a>,
 }
 
+/// Encoded form of [`Evidence`]. The order of variants is their tag on the wire: append only.
 #[derive(Deserialize, Serialize)]
 enum WireEvidence<'a> {
     Ports { at_least: u32, above: u32, threshold: u32, window_s: u32 },
@@ -176,7 +181,7 @@ impl TryFrom<WireEvidence<'_>> for Evidence {
     }
 }
 
-/// An optional address in as many bytes as its family needs.
+/// Optional address in the bytes that its family needs: 0, 4 or 16.
 struct Packed {
     bytes: [u8; 16],
     len: usize,
@@ -218,25 +223,7 @@ fn unpack(bytes: &[u8]) -> Result<Option<Address>, WireError> {
 pub(crate) mod tests {
     use super::*;
     use crate::Kind;
-
-    pub(crate) fn sample() -> Alert {
-        Alert {
-            time: Timestamp::from_parts(1_700_000_009, 0),
-            first: Timestamp::from_parts(1_700_000_000, 0),
-            test: Test::PortScanPortsInWindow,
-            severity: Severity::Medium,
-            phase: Phase::Open,
-            incident: 1,
-            suppressed: 0,
-            subject: Subject {
-                source: Some(Address::v4(0x0a14_1e42)),
-                destination: Some(Address::v4(0x0a14_1e0a)),
-                mac: Some(Mac([2, 0x20, 0x30, 0, 0, 0x66])),
-                ..Subject::default()
-            },
-            evidence: Evidence::Ports { at_least: 15, at_most: 15, threshold: 15, window_s: 10 },
-        }
-    }
+    use crate::testing::sample;
 
     pub(crate) fn every_evidence() -> [Evidence; 7] {
         let long = ShortName::try_from("x".repeat(64).as_str()).unwrap();
@@ -255,7 +242,7 @@ pub(crate) mod tests {
     use std::vec::Vec;
 
     #[test]
-    fn the_bytes_are_fixed() {
+    fn the_encoding_is_fixed() {
         let mut buffer = [0; MAX_ALERT_LEN];
         let bytes = encode(&sample(), Timestamp::from_parts(1_700_000_000, 0), &mut buffer).unwrap();
         #[rustfmt::skip]
@@ -275,7 +262,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn wire_tags_never_move() {
+    fn wire_tags_are_fixed() {
         let mut buffer = [0; MAX_ALERT_LEN];
         for (tag, evidence) in every_evidence().iter().enumerate() {
             let bytes = postcard::to_slice(&WireEvidence::from(evidence), &mut buffer).unwrap();
@@ -303,7 +290,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn every_evidence_survives_and_fits() {
+    fn every_evidence_is_decoded_as_encoded_and_fits() {
         let extreme = Subject {
             source: Some(Address::v6([u32::MAX; 4])),
             destination: Some(Address::v6([1, 2, 3, 4])),
@@ -330,7 +317,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn every_cut_is_an_error() {
+    fn every_truncation_is_an_error() {
         let mut buffer = [0; MAX_ALERT_LEN];
         let bytes = encode(&sample(), Timestamp::ZERO, &mut buffer).unwrap().to_vec();
         for cut in 0..bytes.len() {
@@ -354,7 +341,7 @@ pub(crate) mod tests {
         }
     }
 
-    /// Found by fuzzing: such a time once became the year 2554, and another alert when it was encoded again.
+    /// Found by fuzzing: such a time became the year 2554, and encoding the alert again gave other bytes.
     #[test]
     fn a_time_before_1970_or_past_the_last_is_malformed() {
         let mut buffer = [0; MAX_ALERT_LEN];
@@ -371,7 +358,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn an_alert_before_its_base_survives() {
+    fn an_alert_before_its_base_is_decoded_as_encoded() {
         let mut buffer = [0; MAX_ALERT_LEN];
         let base = Timestamp::from_parts(1_700_000_100, 0);
         let bytes = encode(&sample(), base, &mut buffer).unwrap();

@@ -2,26 +2,27 @@
 
 use sentinel_units::{LinkType, Timestamp};
 
-/// One frame as captured, borrowed from the ring or the reader's buffer.
+/// One captured frame, borrowed from the ring or from the buffer of the file reader.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Frame<'f> {
-    /// When it was captured; [`Timestamp::ZERO`] if the capture does not say.
+    /// Time of capture; [`Timestamp::ZERO`] if the file has none.
     pub at: Timestamp,
-    /// Length on the wire; more than the bytes here if the capture cut the frame off.
+    /// Length on the wire; more than the bytes here if the capture truncated the frame.
     pub wire_len: u32,
-    /// What the first bytes are.
+    /// Type of the header at the start of the bytes.
     pub link: LinkType,
-    /// Tag control information of a VLAN tag that the card or the kernel took off the bytes.
+    /// Tag control information of the VLAN tag that the card or the kernel removed from the bytes.
     pub vlan: Option<u16>,
-    /// Ethertype of that tag: [`Frame::CUSTOMER_TAG`], `0x88a8` for a provider's; without a tag it says nothing.
+    /// Ethertype of that tag: [`Frame::CUSTOMER_TAG`], or `0x88a8` for a provider's. Undefined without a tag.
     pub vlan_type: u16,
-    /// Which interface: the number given to the ring, or the interface number in a pcapng section.
+    /// Number of the interface: that given to the ring, or that in the pcapng section.
     pub interface: u16,
     /// The bytes captured.
     pub bytes: &'f [u8],
 }
 
 impl Frame<'_> {
-    /// Ethertype of a customer's VLAN tag (IEEE 802.1Q, clause 9.5), and of one that is not known better.
+    /// Ethertype of a customer VLAN tag (IEEE 802.1Q, clause 9.5); the default where the kernel does not
+    /// report it.
     pub const CUSTOMER_TAG: u16 = 0x8100;
 }

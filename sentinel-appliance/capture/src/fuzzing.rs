@@ -1,17 +1,22 @@
-//! What fuzz targets call: plain functions over bytes.
+//! Bodies of the fuzz targets: plain functions over bytes.
 
 use std::io::Read;
 
 use crate::file::{FileError, MAX_FRAME, Reader};
 
-/// Reads a capture file from `bytes` to its end or its first error, whole and byte by byte, and checks what must
-/// hold of any file.
+/// Fuzz body: its name, which is that of its folder in `tests/fuzz-corpus`, and the function.
+pub type Body = (&'static str, fn(&[u8]));
+
+/// Every body of this crate.
+pub const BODIES: &[Body] = &[("capture_file", capture_file)];
+
+/// Reads a capture file from `bytes` to its end or its first error, at once and byte by byte.
 ///
 /// # Panics
-/// If it does not hold.
+/// If the two readings differ, a frame is longer than [`MAX_FRAME`], or the reader does not advance or end.
 pub fn capture_file(bytes: &[u8]) {
     let (frames, error) = drain(bytes);
-    let (slow_frames, slow_error) = drain(Dripping(bytes));
+    let (slow_frames, slow_error) = drain(ByteAtATime(bytes));
     assert_eq!(frames, slow_frames, "frames do not depend on how the bytes arrive");
     assert_eq!(
         error.map(|error| error.to_string()),
@@ -44,15 +49,15 @@ pub(crate) fn drain(source: impl Read) -> (usize, Option<FileError>) {
     }
 }
 
-/// Gives one byte per read.
-struct Dripping<'b>(&'b [u8]);
+/// A source that returns one byte per read.
+struct ByteAtATime<'b>(&'b [u8]);
 
-impl Read for Dripping<'_> {
+impl Read for ByteAtATime<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         match (self.0.split_first(), buffer.first_mut()) {
-            (Some((byte, rest)), Some(first)) => {
+            (Some((byte, remaining)), Some(first)) => {
                 *first = *byte;
-                self.0 = rest;
+                self.0 = remaining;
                 Ok(1)
             }
             _ => Ok(0),

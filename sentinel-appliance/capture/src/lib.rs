@@ -1,9 +1,9 @@
-//! Frames in and out: the kernel's packet ring, pcap and pcapng files, sending on a link.
+//! Frames in and out: the kernel's packet ring, pcap and pcapng files, a link-layer sender.
 //!
-//! In: an interface, or the bytes of a capture file. Out: [`Frame`]s, borrowed from where they lie. Memory: one
-//! ring, mapped when it is opened, or one buffer per file reader, bounded whatever the file says. It never looks
-//! inside a frame, never reads a clock, and allocates nothing per frame. The only crate with `unsafe` code: the
-//! mapping of the ring and the socket options that no safe interface offers.
+//! In: an interface, or the bytes of a capture file. Out: [`Frame`]s, borrowed from the ring or the buffer of
+//! the reader. Memory: one ring, mapped when it is opened, or one buffer per file reader, bounded for any
+//! file. It never parses a frame, never reads a clock, and allocates nothing per frame. The only crate with
+//! `unsafe` code: the mapping of the ring and system calls that have no safe interface.
 
 mod frame;
 
@@ -13,6 +13,8 @@ pub mod ring;
 pub mod send;
 pub mod write;
 
+mod errno;
+mod open_error;
 mod packet_socket;
 mod readiness;
 

@@ -1,69 +1,24 @@
-//! `AF_PACKET` sockets: what opening one for receiving and for sending share.
+//! `AF_PACKET` sockets, for receiving and for sending.
 //!
-//! Read first: `packet(7)`. All constants come from libc, because MIPS numbers socket options its own way.
+//! Read first: `packet(7)`. All constants come from libc, because MIPS has other numbers for socket options.
+//!
+//! JUSTIFICATION for all `unsafe` calls of this file: rustix has neither `sockaddr_ll` nor the options of
+//! `SOL_PACKET`.
+
+#![allow(unsafe_code, reason = "socket calls that have no safe interface")]
 
 use std::ffi::c_int;
-use std::fmt;
 use std::mem::{size_of, size_of_val};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, netdevice, socket_with};
 
-/// Why a socket on an interface could not be opened. Nothing is left open.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[non_exhaustive]
-pub enum OpenError {
-    /// There is no interface of that name; [`interfaces::list`](crate::interfaces::list) tells which there are.
-    UnknownInterface,
-    /// The process lacks the capability `CAP_NET_RAW`.
-    NotPermitted,
-    /// Frames of this hardware type (`ARPHRD_*` in `linux/if_arp.h`) begin with a header that is not known here.
-    HardwareType(u16),
-    /// The ring is not at least two whole blocks of whole pages.
-    RingSize {
-        /// What the ring was to have.
-        ring_bytes: u32,
-        /// What a block was to have.
-        block_bytes: u32,
-        /// Bytes in a page of this machine.
-        page_bytes: u32,
-    },
-    /// The filter has no instruction, or more than the kernel takes.
-    FilterLength(usize),
-    /// The machine refused a call.
-    System {
-        /// The call or the socket option.
-        call: &'static str,
-        /// Why.
-        errno: Errno,
-    },
-}
+use sentinel_units::LinkType;
 
-impl fmt::Display for OpenError {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::UnknownInterface => out.write_str("no such interface"),
-            Self::NotPermitted => {
-                out.write_str("not permitted; capturing needs root or the capability CAP_NET_RAW")
-            }
-            Self::HardwareType(kind) => {
-                write!(out, "interface has hardware type {kind}, which cannot be read")
-            }
-            Self::RingSize { ring_bytes, block_bytes, page_bytes } => write!(
-                out,
-                "a ring of {ring_bytes} bytes is not two or more whole blocks of {block_bytes} bytes, \
-                 or those are not whole pages of {page_bytes}"
-            ),
-            Self::FilterLength(count) => {
-                write!(out, "a filter of {count} instructions; 1 to 4096 are allowed")
-            }
-            Self::System { call, errno } => write!(out, "{call}: {errno}"),
-        }
-    }
-}
-
-impl std::error::Error for OpenError {}
+use crate::errno::last_errno;
+use crate::interfaces::link_type;
+use crate::open_error::OpenError;
 
 /// An `AF_PACKET` socket that receives nothing yet: its protocol is zero until [`PacketSocket::bind`].
 #[derive(Debug)]
@@ -72,29 +27,53 @@ pub(crate) struct PacketSocket {
     interface: c_int,
 }
 
-/// What the kernel says an `AF_PACKET` socket is bound to.
-pub(crate) struct Bound {
-    /// Negative once the interface is gone.
+/// Interface that an `AF_PACKET` socket is bound to, as the kernel reports it.
+pub(crate) struct BoundAddress {
+    /// Index of the interface; -1 once it is gone.
     pub(crate) interface: c_int,
     /// `ARPHRD_*`.
     pub(crate) hardware_type: u16,
 }
 
 impl PacketSocket {
-    /// Frames come and go with their link-layer header.
+    /// Opens a raw socket: frames have their link-layer header.
     pub(crate) fn open(interface: &str) -> Result<Self, OpenError> {
         let fd = socket_with(AddressFamily::PACKET, SocketType::RAW, SocketFlags::CLOEXEC, None)
             .map_err(|errno| system("socket", errno))?;
-        let index = netdevice::name_to_index(&fd, interface).map_err(|_| OpenError::UnknownInterface)?;
+        let index = netdevice::name_to_index(&fd, interface).map_err(|errno| match errno {
+            Errno::NODEV => OpenError::UnknownInterface,
+            errno => system("SIOCGIFINDEX", errno),
+        })?;
         let interface = c_int::try_from(index).map_err(|_| OpenError::UnknownInterface)?;
         Ok(Self { fd, interface })
+    }
+
+    /// Opens a socket for capture: bound to the interface, but with no protocol, so that nothing is received
+    /// until [`PacketSocket::bind`] sets one. Returns the link type of the interface too.
+    pub(crate) fn open_for_capture(interface: &str) -> Result<(Self, LinkType), OpenError> {
+        const NO_PROTOCOL: c_int = 0;
+        const TRUE: c_int = 1;
+        let socket = Self::open(interface)?;
+        socket.bind(NO_PROTOCOL)?; // the hardware type is that of the interface a socket is bound to
+        let hardware_type = socket.bound_address()?.hardware_type;
+        let link = link_type(hardware_type).ok_or(OpenError::HardwareType(hardware_type))?;
+        if hardware_type == libc::ARPHRD_LOOPBACK {
+            // Else every frame would come twice, sent and received.
+            socket.set_option(
+                "PACKET_IGNORE_OUTGOING",
+                libc::SOL_PACKET,
+                libc::PACKET_IGNORE_OUTGOING,
+                &TRUE,
+            )?;
+        }
+        Ok((socket, link))
     }
 
     pub(crate) fn interface(&self) -> c_int {
         self.interface
     }
 
-    /// Binds to the interface; frames of `protocol` (`ETH_P_*`) arrive from here on.
+    /// Binds to the interface; frames of `protocol` (`ETH_P_*`) are received from then on, none if it is zero.
     pub(crate) fn bind(&self, protocol: c_int) -> Result<(), OpenError> {
         let protocol = u16::try_from(protocol).unwrap_or(0);
         let address = libc::sockaddr_ll {
@@ -113,8 +92,8 @@ impl PacketSocket {
         check("bind", result)
     }
 
-    /// What the socket is bound to now.
-    pub(crate) fn bound(&self) -> Result<Bound, OpenError> {
+    /// The interface that the socket is bound to now.
+    pub(crate) fn bound_address(&self) -> Result<BoundAddress, OpenError> {
         let mut address = libc::sockaddr_ll {
             sll_family: 0,
             sll_protocol: 0,
@@ -129,11 +108,11 @@ impl PacketSocket {
         let result =
             unsafe { libc::getsockname(self.fd.as_raw_fd(), (&raw mut address).cast(), &raw mut length) };
         check("getsockname", result)?;
-        Ok(Bound { interface: address.sll_ifindex, hardware_type: address.sll_hatype })
+        Ok(BoundAddress { interface: address.sll_ifindex, hardware_type: address.sll_hatype })
     }
 
-    /// Sets a socket option to a structure or number that has the kernel's layout.
-    pub(crate) fn set<T: Copy>(
+    /// Sets a socket option to a structure or number with the kernel's layout.
+    pub(crate) fn set_option<T: Copy>(
         &self,
         call: &'static str,
         level: c_int,
@@ -153,8 +132,8 @@ impl PacketSocket {
         check(call, result)
     }
 
-    /// Reads a socket option into `value`, of which any bytes must be a valid value.
-    pub(crate) fn read<T: PlainOption>(
+    /// Reads a socket option into `value`.
+    pub(crate) fn read_option<T: IntegerOption>(
         &self,
         call: &'static str,
         level: c_int,
@@ -162,7 +141,7 @@ impl PacketSocket {
         value: &mut T,
     ) -> Result<(), OpenError> {
         let mut length = socket_length(size_of::<T>());
-        // SAFETY: the pointer and the length describe `value`, and any bytes are a valid `PlainOption`.
+        // SAFETY: the pointer and the length describe `value`, and any bytes are a valid `IntegerOption`.
         let result = unsafe {
             libc::getsockopt(self.fd.as_raw_fd(), level, option, (&raw mut *value).cast(), &raw mut length)
         };
@@ -176,31 +155,26 @@ impl AsFd for PacketSocket {
     }
 }
 
-/// Socket options of which any bytes are a valid value.
+/// Values of socket options that are valid whatever bytes the kernel writes.
 ///
 /// # Safety
 /// The type consists of integers only.
-pub(crate) unsafe trait PlainOption: Copy {}
+pub(crate) unsafe trait IntegerOption: Copy {}
 // SAFETY: one integer.
-unsafe impl PlainOption for c_int {}
+unsafe impl IntegerOption for c_int {}
 // SAFETY: two 32-bit integers.
-unsafe impl PlainOption for libc::tpacket_stats {}
+unsafe impl IntegerOption for libc::tpacket_stats {}
 // SAFETY: three 32-bit integers.
-unsafe impl PlainOption for libc::tpacket_stats_v3 {}
+unsafe impl IntegerOption for libc::tpacket_stats_v3 {}
 
+/// Turns the result of a system call into the error with its name.
 fn check(call: &'static str, result: c_int) -> Result<(), OpenError> {
     if result == 0 { Ok(()) } else { Err(system(call, last_errno())) }
 }
 
-pub(crate) fn last_errno() -> Errno {
-    Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO)
-}
-
-pub(crate) fn system(call: &'static str, errno: Errno) -> OpenError {
-    match errno {
-        Errno::PERM | Errno::ACCESS => OpenError::NotPermitted,
-        errno => OpenError::System { call, errno },
-    }
+/// The error of a system call.
+pub(crate) const fn system(call: &'static str, errno: Errno) -> OpenError {
+    OpenError::System { call, errno }
 }
 
 fn family() -> u16 {

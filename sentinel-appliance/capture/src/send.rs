@@ -1,17 +1,17 @@
-//! Frames out: a link-layer sender, for replay and tests.
+//! Link-layer sender, for replay and tests.
 
 use std::io::{self, IoSlice};
 
 use rustix::io::retry_on_intr;
 use rustix::net::{MMsgHdr, SendAncillaryBuffer, SendFlags, sendmmsg};
 
-pub use crate::packet_socket::OpenError;
+pub use crate::open_error::OpenError;
 use crate::packet_socket::PacketSocket;
 
-/// Most frames that one system call sends.
+/// Most frames in one system call.
 pub const MAX_BATCH: usize = 64;
 
-/// Sends whole frames on one interface. Receives nothing.
+/// Sender of complete frames on one interface. Receives nothing.
 #[derive(Debug)]
 pub struct Sender {
     socket: PacketSocket,
@@ -31,18 +31,18 @@ impl Sender {
     /// Sends one frame, link-layer header first, without frame check sequence.
     ///
     /// # Errors
-    /// What the kernel says, among it: the frame is longer than the interface's MTU allows, the queue is full
-    /// (`ENOBUFS`, the frame may be sent again), the interface is down.
+    /// The kernel's, among others: the frame exceeds the MTU of the interface (`EMSGSIZE`), the queue is full
+    /// (`ENOBUFS`, the frame may be sent again), the interface is down (`ENETDOWN`).
     pub fn send(&self, frame: &[u8]) -> io::Result<()> {
         let sent = retry_on_intr(|| rustix::net::send(&self.socket, frame, SendFlags::empty()))?;
         if sent == frame.len() { Ok(()) } else { Err(io::ErrorKind::WriteZero.into()) }
     }
 
-    /// Sends the first of `frames`, up to [`MAX_BATCH`], with one system call (`sendmmsg(2)`); says how many went
-    /// out, at least one.
+    /// Sends the first of `frames`, up to [`MAX_BATCH`], with one system call (`sendmmsg(2)`); returns the
+    /// number of frames sent, at least one.
     ///
     /// # Errors
-    /// As for [`Sender::send`], about the first frame; then none was sent. No frame is no error.
+    /// That of [`Sender::send`] for the first frame; then none was sent. An empty batch is no error.
     pub fn send_batch(&self, frames: &[&[u8]]) -> io::Result<usize> {
         let count = frames.len().min(MAX_BATCH);
         if count == 0 {
@@ -52,7 +52,7 @@ impl Sender {
             core::array::from_fn(|index| [IoSlice::new(frames.get(index).copied().unwrap_or_default())]);
         let mut controls: [SendAncillaryBuffer<'_, '_, '_>; MAX_BATCH] =
             core::array::from_fn(|_| SendAncillaryBuffer::default());
-        // Messages borrow one control buffer each, all of them empty.
+        // Each message borrows a control buffer of its own; all are empty.
         let mut messages: Vec<MMsgHdr<'_>> = parts
             .iter()
             .zip(&mut controls)

@@ -1,8 +1,10 @@
-//! Ring, sender and interface list on a real wire: a pair of virtual interfaces in a network namespace.
+//! Ring, sender and interface list on a virtual link (veth) in a network namespace.
 //!
-//! Each test runs in a namespace of its own thread, which ends with the thread: nothing to clean up, nothing that
-//! another test or the machine could disturb. Without root there is no namespace, and the test says so and passes.
+//! Each test has a namespace that belongs to its thread and ends with it, so tests neither leave anything
+//! behind nor see each other or the machine. Without root there is no namespace: the test prints that it is
+//! skipped, and passes.
 
+#![allow(unsafe_code, reason = "network namespaces")]
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -21,13 +23,15 @@ use sentinel_capture::ring::{
     Counters, Fanout, FanoutMode, FrameCounter, OpenError, Ring, RingConfig, WaitOutcome,
 };
 use sentinel_capture::send::Sender;
-use sentinel_filter::{FanoutHash, Fault, Instruction, Packet, Protocol, SimpleFilter, code, run, validate};
+use sentinel_filter::{
+    FanoutHash, Instruction, InvalidReason, Packet, Protocol, SimpleFilter, code, run, validate,
+};
 use sentinel_units::{LinkType, Mac, Port, Timestamp};
 
-/// Runs `body` in a new namespace where what goes into `left0` comes out of `right0`.
+/// Runs `body` in a new namespace where frames sent on `left0` are received on `right0`.
 fn on_wire(name: &'static str, body: fn()) {
     let in_namespace = move || {
-        // SAFETY: only the network namespace is left; descriptors stay shared.
+        // SAFETY: only the network namespace is unshared; descriptors stay shared.
         if let Err(error) = unsafe { unshare_unsafe(UnshareFlags::NEWNET) } {
             // Not by a print macro, whose output the test runner would hide.
             let message = format!("{name}: SKIPPED, needs root for a network namespace: {error}\n");
@@ -63,7 +67,7 @@ fn numbered(number: u16, tag: Option<u16>, length: usize) -> Vec<u8> {
     bytes
 }
 
-/// A frame as kept by a test.
+/// A copy of a frame.
 #[derive(Debug, Eq, PartialEq)]
 struct Kept {
     at: Timestamp,
@@ -73,7 +77,7 @@ struct Kept {
     bytes: Vec<u8>,
 }
 
-/// Everything that arrives until nothing has for half a second.
+/// All frames until none has arrived for half a second.
 fn read_all(ring: &mut Ring) -> Vec<Kept> {
     let mut kept = Vec::new();
     loop {
@@ -89,7 +93,7 @@ fn read_all(ring: &mut Ring) -> Vec<Kept> {
         match ring.wait(Duration::from_millis(500)).unwrap() {
             WaitOutcome::TimedOut => return kept,
             WaitOutcome::Ready | WaitOutcome::Interrupted => {}
-            WaitOutcome::InterfaceDown => panic!("nobody takes the interface down"),
+            WaitOutcome::InterfaceDown => panic!("no test that reads takes the interface down"),
         }
     }
 }
@@ -116,7 +120,7 @@ fn all_frames_arrive_with_length_and_tag() {
         let kept = read_all(&mut ring);
         assert_eq!(kept.len(), usize::from(count));
         for (number, frame) in (0..count).zip(&kept) {
-            // The kernel takes the tag off, so the rest is what was sent less four bytes.
+            // The kernel removes the tag, so the frame is four bytes shorter than it was sent.
             let length = length_of(number) - if tag_of(number).is_some() { 4 } else { 0 };
             assert_eq!(frame.bytes, numbered(number, None, length), "frame {number}");
             assert_eq!(frame.wire_len, u32::try_from(length).unwrap());
@@ -125,7 +129,7 @@ fn all_frames_arrive_with_length_and_tag() {
         assert!(kept[0].at > Timestamp::ZERO && kept.is_sorted_by_key(|frame| frame.at));
         let all = Counters { received: u64::from(count), ..Counters::default() };
         assert_eq!(ring.counters().unwrap(), all);
-        assert_eq!(ring.counters().unwrap(), all, "the kernel forgets, we do not");
+        assert_eq!(ring.counters().unwrap(), all, "the kernel resets its counters, the ring does not");
     });
 }
 
@@ -145,8 +149,8 @@ fn on_the_loopback_each_frame_comes_once() {
 }
 
 #[test]
-fn a_full_ring_loses_frames_and_the_books_balance() {
-    on_wire("a_full_ring_loses_frames_and_the_books_balance", || {
+fn a_full_ring_drops_frames_and_the_counters_add_up() {
+    on_wire("a_full_ring_drops_frames_and_the_counters_add_up", || {
         let small = RingConfig { ring_bytes: 8_192, block_bytes: 4_096, ..RingConfig::new("right0") };
         let mut ring = open(&small);
         let sender = Sender::open("left0").unwrap();
@@ -168,8 +172,8 @@ fn a_full_ring_loses_frames_and_the_books_balance() {
 
 /// IEEE 802.1ad: the provider's tag has an ethertype of its own, which was once lost.
 #[test]
-fn the_type_of_a_tag_is_told() {
-    on_wire("the_type_of_a_tag_is_told", || {
+fn the_ethertype_of_a_tag_is_reported() {
+    on_wire("the_ethertype_of_a_tag_is_reported", || {
         let mut ring = open(&RingConfig::new("right0"));
         let sender = Sender::open("left0").unwrap();
         for kind in [0x8100_u16, 0x88a8] {
@@ -197,8 +201,8 @@ fn only(number: u16) -> [Instruction; 4] {
 }
 
 #[test]
-fn a_filter_changes_with_a_clean_cut_while_frames_come() {
-    on_wire("a_filter_changes_with_a_clean_cut_while_frames_come", || {
+fn a_drained_filter_change_separates_old_and_new_frames() {
+    on_wire("a_drained_filter_change_separates_old_and_new_frames", || {
         let long = Duration::from_millis(40);
         let first = only(1);
         let config = RingConfig {
@@ -215,8 +219,8 @@ fn a_filter_changes_with_a_clean_cut_while_frames_come() {
         let send = || (1..=3).for_each(|number| sender.send(&numbered(number, None, 100)).unwrap());
         send();
         let mut old = Vec::new();
-        ring.set_filter(Some(&only(2)), &mut |block| old.extend(numbers(block))).unwrap();
-        assert_eq!(old, [1], "what passed the old filter is handed over, though its block was not full");
+        ring.drain_and_replace_filter(Some(&only(2)), &mut |block| old.extend(numbers(block))).unwrap();
+        assert_eq!(old, [1], "frames of the old filter are handed over, though their block was not full");
         send();
         let kept = read_all(&mut ring);
         assert_eq!(
@@ -224,7 +228,7 @@ fn a_filter_changes_with_a_clean_cut_while_frames_come() {
             [(2, 60)]
         );
         // A program that the kernel refuses changes nothing.
-        let refused = ring.set_filter(Some(&[]), &mut |_| {}).unwrap_err();
+        let refused = ring.drain_and_replace_filter(Some(&[]), &mut |_| {}).unwrap_err();
         assert_eq!(refused, OpenError::FilterLength(0));
         let endless = [Instruction::plain(code::LD_IMM, 1)];
         assert!(matches!(ring.replace_filter(Some(&endless)).unwrap_err(), OpenError::System { .. }));
@@ -238,8 +242,8 @@ fn a_filter_changes_with_a_clean_cut_while_frames_come() {
 }
 
 #[test]
-fn frames_are_cut_to_the_snap_length() {
-    on_wire("frames_are_cut_to_the_snap_length", || {
+fn frames_are_truncated_to_the_snap_length() {
+    on_wire("frames_are_truncated_to_the_snap_length", || {
         let mut ring = open(&RingConfig { snap_bytes: 96, ..RingConfig::new("right0") });
         let sender = Sender::open("left0").unwrap();
         for length in [60, 96, 97, 1_000] {
@@ -359,11 +363,11 @@ fn the_kernel_takes_the_programs_that_we_take_and_gives_the_same_results() {
             };
             let opened = Ring::open(&config);
             if let Err(invalid) = validate(&program) {
-                // Negative offsets are the one thing that the kernel takes and we do not: they read what no file has.
-                let is_ours_alone = matches!(invalid.fault, Fault::Offset(_));
+                // The kernel accepts negative offsets and we do not: they read ancillary data that no file has.
+                let is_ancillary = matches!(invalid.reason, InvalidReason::Offset(_));
                 assert!(
-                    opened.is_err() || is_ours_alone,
-                    "the kernel takes what we refuse: {invalid}\n{program:?}"
+                    opened.is_err() || is_ancillary,
+                    "the kernel accepts what we refuse: {invalid}\n{program:?}"
                 );
                 continue;
             }
@@ -402,8 +406,8 @@ fn the_kernel_takes_the_programs_that_we_take_and_gives_the_same_results() {
 }
 
 #[test]
-fn an_interface_that_goes_down_is_an_event_not_the_end() {
-    on_wire("an_interface_that_goes_down_is_an_event_not_the_end", || {
+fn a_ring_survives_its_interface_going_down() {
+    on_wire("a_ring_survives_its_interface_going_down", || {
         let mut ring = open(&RingConfig::new("right0"));
         let sender = Sender::open("left0").unwrap();
         ip("link set right0 down");
@@ -411,7 +415,7 @@ fn an_interface_that_goes_down_is_an_event_not_the_end() {
         assert_eq!(ring.wait(Duration::ZERO).unwrap(), WaitOutcome::TimedOut);
         assert!(ring.is_attached());
         ip("link set right0 up");
-        // The kernel tells the other end of the carrier a little later; until then it drops what is sent.
+        // The carrier comes up at the other end a little later; until then the kernel drops frames.
         let arrives = |_| {
             sender.send(&numbered(1, None, 60)).is_ok()
                 && ring.wait(Duration::from_millis(100)).unwrap() == WaitOutcome::Ready
@@ -425,8 +429,8 @@ fn an_interface_that_goes_down_is_an_event_not_the_end() {
 }
 
 #[test]
-fn a_group_of_rings_shares_the_frames_flow_by_flow() {
-    on_wire("a_group_of_rings_shares_the_frames_flow_by_flow", || {
+fn flow_fanout_keeps_each_flow_on_one_ring() {
+    on_wire("flow_fanout_keeps_each_flow_on_one_ring", || {
         let fanout = Some(Fanout { group: Some(7), mode: FanoutMode::Flow });
         let config = RingConfig { fanout, ..RingConfig::new("right0") };
         let mut rings = [open(&config), open(&config)];
@@ -461,22 +465,22 @@ fn from_host(last: u8, between: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn a_group_shares_by_source_in_the_order_of_joining() {
-    on_wire("a_group_shares_by_source_in_the_order_of_joining", || {
-        let spread = FanoutHash::new(0x1234_5677);
+fn program_fanout_numbers_rings_in_the_order_of_joining() {
+    on_wire("program_fanout_numbers_rings_in_the_order_of_joining", || {
+        let hash = FanoutHash::new(0x1234_5677);
         let nothing = [Instruction::plain(code::RET_K, 0)];
         let mode = FanoutMode::Program;
         let closed = RingConfig { filter: Some(&nothing), ..RingConfig::new("right0") };
         let mut rings = vec![open(&RingConfig { fanout: Some(Fanout { group: None, mode }), ..closed })];
-        let group = rings[0].fanout_group();
+        let group = rings[0].fanout_group().unwrap();
         assert!(group.is_some());
         for _ in 1..3 {
             rings.push(open(&RingConfig { fanout: Some(Fanout { group, mode }), ..closed }));
         }
-        rings[0].set_fanout_program(&spread.instructions()).unwrap();
+        rings[0].set_fanout_program(&hash.instructions()).unwrap();
         rings.iter_mut().for_each(|ring| ring.replace_filter(None).unwrap());
         let sender = Sender::open("left0").unwrap();
-        // Twice: also after the interface was down, the order is that of joining.
+        // Twice: the order of joining also holds after the interface was down.
         for _ in 0..2 {
             for last in 0..64 {
                 for between in [&[][..], &[0x81, 0, 0, 5], &[0x88, 0xa8, 0, 5, 0x81, 0, 0, 6]] {
@@ -486,7 +490,7 @@ fn a_group_shares_by_source_in_the_order_of_joining() {
             for (number, ring) in rings.iter_mut().enumerate() {
                 let expected = |last: &u8| {
                     let address = sentinel_units::Address::v4(0x0a00_0000 | u32::from(*last));
-                    usize::try_from(spread.of(address) % 3).unwrap() == number
+                    usize::try_from(hash.hash(address) % 3).unwrap() == number
                 };
                 let expected: Vec<u8> = (0..64).filter(expected).flat_map(|last| [last; 3]).collect();
                 // The outer tag is beside the frame, the inner one in it.
@@ -508,11 +512,11 @@ fn a_group_shares_by_source_in_the_order_of_joining() {
 }
 
 #[test]
-fn a_meter_counts_what_a_filter_refuses() {
-    on_wire("a_meter_counts_what_a_filter_refuses", || {
+fn a_frame_counter_counts_frames_that_a_filter_rejects() {
+    on_wire("a_frame_counter_counts_frames_that_a_filter_rejects", || {
         let filter = only(1);
         let mut ring = open(&RingConfig { filter: Some(&filter), ..RingConfig::new("right0") });
-        let mut meter = FrameCounter::open("right0").unwrap();
+        let mut counter = FrameCounter::open("right0").unwrap();
         let (there, back) = (Sender::open("left0").unwrap(), Sender::open("right0").unwrap());
         for round in 1..=3 {
             for number in 0..1_000 {
@@ -521,17 +525,17 @@ fn a_meter_counts_what_a_filter_refuses() {
             }
             assert_eq!(read_all(&mut ring).len(), 250);
             assert_eq!(ring.counters().unwrap().received, 250 * round);
-            assert_eq!(meter.count().unwrap(), 2_000 * round);
+            assert_eq!(counter.count().unwrap(), 2_000 * round);
         }
-        assert!(meter.is_attached());
+        assert!(counter.is_attached());
         ip("link del right0");
-        assert!(!meter.is_attached());
+        assert!(!counter.is_attached());
     });
 }
 
 #[test]
-fn what_cannot_be_opened_says_why() {
-    on_wire("what_cannot_be_opened_says_why", || {
+fn errors_of_opening_name_the_reason() {
+    on_wire("errors_of_opening_name_the_reason", || {
         let error = Ring::open(&RingConfig::new("eth77")).unwrap_err();
         assert_eq!(error, OpenError::UnknownInterface);
         assert_eq!(Sender::open("eth77").unwrap_err(), OpenError::UnknownInterface);
@@ -553,7 +557,7 @@ fn without_the_capability_the_error_names_it() {
         set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })
             .unwrap();
         let error = Ring::open(&RingConfig::new("right0")).unwrap_err();
-        assert_eq!(error, OpenError::NotPermitted);
+        assert_eq!(error, OpenError::System { call: "socket", errno: rustix::io::Errno::PERM });
         assert!(error.to_string().contains("CAP_NET_RAW"));
     });
 }

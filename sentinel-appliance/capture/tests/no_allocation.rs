@@ -2,37 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
-
 use sentinel_capture::Frame;
 use sentinel_capture::file::{MAX_FRAME, Reader};
 use sentinel_capture::write::{PcapWriter, PcapngWriter};
+use sentinel_testkit::{CountingAllocator, allocations};
 use sentinel_units::{LinkType, Timestamp};
 
-/// Counts what this thread asks for and leaves the rest to the system.
-struct Counting;
-
-thread_local! {
-    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
-}
-
-// SAFETY: everything is passed on to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: the caller keeps the contract of `alloc`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller keeps the contract of `dealloc`, and the pointer came from `System`.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
+static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 const COUNT: usize = 5_000;
 
@@ -48,16 +25,16 @@ fn frame(bytes: &[u8]) -> Frame<'_> {
     }
 }
 
-/// Frames in `file`, and how often reading them allocated.
+/// Number of frames in `file`, and of allocations while reading them.
 fn read(file: &[u8]) -> (usize, usize) {
     let mut reader = Reader::open(file).unwrap();
-    // The first frame may bring the description of its interface.
+    // Reading the first frame may allocate the description of its interface.
     let mut frames = usize::from(reader.next().unwrap().is_some());
-    let before = ALLOCATIONS.get();
+    let before = allocations();
     while reader.next().unwrap().is_some() {
         frames += 1;
     }
-    (frames, ALLOCATIONS.get() - before)
+    (frames, allocations() - before)
 }
 
 #[test]
@@ -75,15 +52,15 @@ fn files_are_read_without_allocating() {
 }
 
 #[test]
-fn the_longest_frames_grow_the_buffer_once() {
+fn frames_of_the_longest_size_grow_the_buffer_once() {
     let bytes = vec![7; 262_144];
     let mut pcap = PcapWriter::new(Vec::new(), LinkType::ETHERNET, MAX_FRAME).unwrap();
     for length in [60, 262_144, 60, 262_144] {
         pcap.write(&frame(&bytes[..length])).unwrap();
     }
     let file = pcap.into_inner();
-    let (frames, allocations) = read(&file);
+    let (frames, count) = read(&file);
     assert_eq!(frames, 4);
-    // Growing may go by way of one other block of memory.
-    assert!((1..=2).contains(&allocations), "{allocations}");
+    // Growing may take an intermediate allocation.
+    assert!((1..=2).contains(&count), "{count}");
 }

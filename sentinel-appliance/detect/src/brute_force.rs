@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use sentinel_alert::{Evidence, Severity, Subject, Test};
 use sentinel_dissect::TcpFlags;
-use sentinel_track::recent::{Recent, Threshold};
+use sentinel_track::recent::{EventLimit, SlidingLog};
 use sentinel_track::table::{Set, Table};
 use sentinel_units::{Address, Port};
 
@@ -26,16 +26,16 @@ pub struct LoginAttempts {
 }
 
 /// Storage for four doors: about 1.3 KiB.
-pub type LoginAttemptsSet = Set<LoginAttempts, Recent<MARKS>>;
+pub type LoginAttemptsSet = Set<LoginAttempts, SlidingLog<MARKS>>;
 
 #[derive(Debug)]
 pub(crate) struct BruteForce<'m> {
-    table: Table<'m, LoginAttempts, Recent<MARKS>>,
+    table: Table<'m, LoginAttempts, SlidingLog<MARKS>>,
     enabled: bool,
     severity: Severity,
     count: u32,
     window_s: u32,
-    threshold: Threshold,
+    threshold: EventLimit,
     ports: heapless::Vec<u16, MAX_PORTS>,
     /// Says of most other ports that they are not among these.
     maybe: PortBloom,
@@ -49,7 +49,7 @@ impl<'m> BruteForce<'m> {
             severity: Severity::Info,
             count: 0,
             window_s: 0,
-            threshold: Threshold::new(1, Duration::ZERO, MARKS),
+            threshold: EventLimit::new(1, Duration::ZERO, MARKS),
             ports: heapless::Vec::new(),
             maybe: PortBloom::default(),
         };
@@ -62,7 +62,7 @@ impl<'m> BruteForce<'m> {
         let window = Duration::from_secs(window_s.into());
         (self.count, self.window_s) = (attempts, window_s);
         (self.enabled, self.severity) = (config.enabled, config.severity);
-        self.threshold = Threshold::new(attempts, window, MARKS);
+        self.threshold = EventLimit::new(attempts, window, MARKS);
         self.table.set_lifetime(window);
         self.ports.clone_from(&config.ports);
         self.maybe = self.ports().collect();

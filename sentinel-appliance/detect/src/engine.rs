@@ -4,6 +4,7 @@ use core::time::Duration;
 
 use sentinel_alert::{Alert, Kind};
 use sentinel_dissect::{FiveTuple, Packet, PacketSummary, Transport, summarize_v4, summarize_v6};
+use sentinel_track::clock::CLOCK_SET_BACK;
 use sentinel_track::flow::{FlowId, Flows, Inspection, Role};
 use sentinel_track::hash::HashKey;
 use sentinel_units::{LinkType, Timestamp};
@@ -23,10 +24,6 @@ use crate::registry::DetectorConfig;
 use crate::siblings::{FirstPacketReports, Seen};
 use crate::suspicious_port::{ListedPort, SuspiciousPort};
 use crate::syn_sources::SynSources;
-
-/// A stamp this much before the newest one means that the clock was set back; less is disorder, as
-/// between the rings of two interfaces, whose blocks wait a second at most.
-const CLOCK_SET_BACK: Duration = Duration::from_secs(5);
 
 /// How often an incident speaks.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

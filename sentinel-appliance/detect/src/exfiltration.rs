@@ -9,7 +9,7 @@ use core::time::Duration;
 use sentinel_alert::{Evidence, Severity, Subject, Test};
 use sentinel_dissect::FiveTuple;
 use sentinel_track::table::{Recycle, Set, Table};
-use sentinel_track::window::{Sliding, WindowShape};
+use sentinel_track::window::{SlidingSum, WindowShape};
 use sentinel_units::{Address, ByteCount, Timestamp};
 
 use crate::event::{Counted, Event, OtherEvent, Setting};
@@ -21,7 +21,7 @@ use crate::registry::DetectorConfig;
 /// Bytes of one inside host, and since when.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct EgressBytes {
-    bytes: Sliding,
+    bytes: SlidingSum,
     since: Timestamp,
 }
 

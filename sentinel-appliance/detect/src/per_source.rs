@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use sentinel_alert::{Evidence, Severity, Subject, Test};
-use sentinel_track::recent::{Reached, Recent, Threshold};
+use sentinel_track::recent::{EventLimit, LimitReached, SlidingLog};
 use sentinel_track::table::{Set, Table};
 use sentinel_units::{Address, Timestamp};
 
@@ -15,7 +15,7 @@ use crate::registry::DetectorConfig;
 const MARKS: usize = 256;
 
 /// When packets of one sort came from one source.
-pub(crate) type Times = Recent<MARKS>;
+pub(crate) type Times = SlidingLog<MARKS>;
 
 /// Storage for four sources: about 4 KiB.
 pub type SourceSet = Set<Address, Times>;
@@ -29,7 +29,7 @@ pub(crate) struct Rate {
     severity: Severity,
     packets: u32,
     window_s: u32,
-    threshold: Threshold,
+    threshold: EventLimit,
 }
 
 impl Rate {
@@ -41,7 +41,7 @@ impl Rate {
             severity: config.severity,
             packets,
             window_s,
-            threshold: Threshold::new(packets, Duration::from_secs(window_s.into()), MARKS),
+            threshold: EventLimit::new(packets, Duration::from_secs(window_s.into()), MARKS),
         }
     }
 
@@ -78,7 +78,7 @@ impl Rate {
     }
 
     #[cold]
-    fn report(&self, reached: Reached, packet: &Counted<'_>, findings: &mut Findings<'_, '_>) {
+    fn report(&self, reached: LimitReached, packet: &Counted<'_>, findings: &mut Findings<'_, '_>) {
         findings.add(&Finding {
             test: self.test,
             severity: self.severity,

@@ -9,7 +9,7 @@ use core::time::Duration;
 
 use sentinel_alert::{Evidence, Severity, Subject, Test};
 use sentinel_dissect::TcpFlags;
-use sentinel_track::distinct::{Distinct, REMEMBERED, Window};
+use sentinel_track::distinct::{Distinct, MAX_DISTINCT, Window};
 use sentinel_track::flow::{FLOW_LIFETIME, Role};
 use sentinel_track::table::{CoarseSpan, Recycle};
 use sentinel_units::{Address, Timestamp};
@@ -135,7 +135,7 @@ impl PortScan {
 
     #[cold]
     fn report(&self, ports: &Ports, distinct: u32, packet: &Counted<'_>, findings: &mut Findings<'_, '_>) {
-        let full = usize::try_from(distinct).is_ok_and(|distinct| distinct >= REMEMBERED);
+        let full = usize::try_from(distinct).is_ok_and(|distinct| distinct >= MAX_DISTINCT);
         findings.add(&Finding {
             test: Test::PortScanPortsInWindow,
             severity: self.severity,

@@ -9,7 +9,7 @@ use sentinel_track::allocator::TableAllocator;
 use sentinel_track::flow::Endpoint;
 use sentinel_track::fragment::{DatagramSlot, FragmentCounts, Fragments, Outcome};
 use sentinel_track::hash::HashKey;
-use sentinel_track::hashed_lru::Link;
+use sentinel_track::hashed_lru::LruLink;
 use sentinel_track::reassembly::{CHUNK_LEN, Message, StreamCounts, StreamSlot, StreamStorage, Streams};
 use sentinel_units::{Port, Timestamp};
 
@@ -19,9 +19,9 @@ use crate::memory::TableSize;
 /// Longest datagram that is put together. Queries have under 300 bytes.
 const DATAGRAM_ROOM: usize = 2048;
 const DATAGRAM_BYTES: usize =
-    DATAGRAM_ROOM + size_of::<DatagramSlot>() + size_of::<Link>() + size_of::<u32>();
+    DATAGRAM_ROOM + size_of::<DatagramSlot>() + size_of::<LruLink>() + size_of::<u32>();
 const STREAM_BYTES: usize =
-    CHUNK_LEN + size_of::<StreamSlot>() + size_of::<Link>() + size_of::<u32>() + size_of::<u16>();
+    CHUNK_LEN + size_of::<StreamSlot>() + size_of::<LruLink>() + size_of::<u32>() + size_of::<u16>();
 /// Most bytes of a stream that are looked at together.
 const MAX_JOINED_LEN: usize = 4096;
 /// Tunnels in tunnels that are opened.
@@ -35,7 +35,7 @@ pub struct ReassemblyStorage<'m> {
     /// For [`ReassemblyCapacities::datagrams`].
     pub datagram_heads: &'m mut [u32],
     /// For [`ReassemblyCapacities::datagrams`].
-    pub datagram_links: &'m mut [Link],
+    pub datagram_links: &'m mut [LruLink],
     /// For [`ReassemblyCapacities::datagrams`].
     pub datagrams: &'m mut [DatagramSlot],
     /// [`ReassemblyCapacities::datagram_bytes`].
@@ -145,7 +145,7 @@ impl<'m> Reassembly<'m> {
             return;
         };
         if ip.fragment.is_some() {
-            if let Outcome::Reassembled(whole) = self.fragments.part(key, ip, at, &mut |_| {})
+            if let Outcome::Reassembled(whole) = self.fragments.insert(key, ip, at, &mut |_| {})
                 && let Some(datagram) = reassembled(packet, whole.protocol, whole.payload)
             {
                 visit(&Decapsulated::Datagram(&datagram));

@@ -1,11 +1,13 @@
-//! Puts instructions together: jumps name a label and are turned into distances at the end.
+//! Assembler for programs with a fixed layout: jumps name a label and are resolved to distances at the end.
+//!
+//! Short jumps only. Programs that may be longer than 255 instructions are laid out by [`crate::emit`].
 
 use alloc::vec::Vec;
 
 use crate::code;
 use crate::instruction::Instruction;
 
-/// A place in the program, which may come later.
+/// Label of an instruction, which may come later.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Label(usize);
 
@@ -13,13 +15,15 @@ pub(crate) struct Label(usize);
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Unreachable;
 
+/// A program being assembled.
 #[derive(Default)]
 pub(crate) struct Assembler {
     drafts: Vec<Draft>,
-    /// Where each label stands.
+    /// Index of the instruction of each label, once it is placed.
     places: Vec<Option<usize>>,
 }
 
+/// An instruction whose jump may not be resolved yet.
 enum Draft {
     Plain(Instruction),
     Jump(Label),
@@ -27,36 +31,40 @@ enum Draft {
 }
 
 impl Assembler {
+    /// A new label, to be placed later.
     pub(crate) fn label(&mut self) -> Label {
         self.places.push(None);
         Label(self.places.len() - 1)
     }
 
-    /// `label` is the next instruction.
+    /// Places `label` at the next instruction.
     pub(crate) fn place(&mut self, label: Label) {
         if let Some(place) = self.places.get_mut(label.0) {
             *place = Some(self.drafts.len());
         }
     }
 
+    /// Appends an instruction that does not jump.
     pub(crate) fn plain(&mut self, code: u16, k: u32) {
         self.drafts.push(Draft::Plain(Instruction::plain(code, k)));
     }
 
+    /// Appends a jump.
     pub(crate) fn jump(&mut self, to: Label) {
         self.drafts.push(Draft::Jump(to));
     }
 
-    /// Goes to `yes` if the comparison holds, and on otherwise.
+    /// Appends a branch to `yes` if the comparison is true, and to the next instruction otherwise.
     pub(crate) fn branch_if(&mut self, code: u16, k: u32, yes: Label) {
         self.drafts.push(Draft::Branch { code, k, yes: Some(yes), no: None });
     }
 
-    /// Goes to `no` unless the comparison holds.
+    /// Appends a branch to `no` if the comparison is false, and to the next instruction otherwise.
     pub(crate) fn branch_unless(&mut self, code: u16, k: u32, no: Label) {
         self.drafts.push(Draft::Branch { code, k, yes: None, no: Some(no) });
     }
 
+    /// Resolves all labels. Jumps lead forwards only, as the kernel demands.
     pub(crate) fn finish(self) -> Result<Vec<Instruction>, Unreachable> {
         let distance = |from: usize, to: Option<Label>| match to {
             None => Ok(0),

@@ -74,7 +74,7 @@ pub const RSH_X: u16 = 0x7c;
 pub const MOD_X: u16 = 0x9c;
 /// A ^= X.
 pub const XOR_X: u16 = 0xac;
-/// Skip k instructions.
+/// Jump over k instructions.
 pub const JA: u16 = 0x05;
 /// Branch on A == k.
 pub const JEQ_K: u16 = 0x15;
@@ -101,20 +101,20 @@ pub const TAX: u16 = 0x07;
 /// A = X.
 pub const TXA: u16 = 0x87;
 
-/// Set in the code of arithmetic and branches whose operand is X instead of k (`BPF_X`).
+/// Bit of arithmetic and branch codes whose operand is X instead of k (`BPF_X`).
 pub const FROM_X: u16 = 0x08;
 
 /// The last offset of an absolute load that the kernel takes for a byte of the packet.
 pub const LAST_OFFSET: u32 = i32::MAX.unsigned_abs();
 /// Slots of scratch memory (`BPF_MEMWORDS`).
 pub const SCRATCH_SLOTS: u32 = 16;
-/// Absolute loads from here up read facts about the packet instead of its bytes (`SKF_AD_OFF`).
+/// Absolute loads from here up read ancillary data, metadata of the packet instead of its bytes (`SKF_AD_OFF`).
 pub const ANCILLARY: u32 = 0xffff_f000;
-/// Which way the packet went (`SKF_AD_PKTTYPE`): 4 is outgoing. The kernel knows, a file does not.
+/// Packet type (`SKF_AD_PKTTYPE`), 4 if outgoing. Not in files.
 pub const ANCILLARY_PACKET_TYPE: u32 = ANCILLARY + 4;
-/// Number of the interface (`SKF_AD_IFINDEX`). The kernel knows, a file does not.
+/// Index of the interface (`SKF_AD_IFINDEX`). Not in files.
 pub const ANCILLARY_INTERFACE: u32 = ANCILLARY + 8;
-/// The tag control information that was taken off the frame (`SKF_AD_VLAN_TAG`).
+/// Tag control information of the tag that was removed from the frame (`SKF_AD_VLAN_TAG`).
 pub const ANCILLARY_VLAN_TAG: u32 = ANCILLARY + 44;
-/// One if a tag was taken off the frame (`SKF_AD_VLAN_TAG_PRESENT`).
+/// One if a tag was removed from the frame (`SKF_AD_VLAN_TAG_PRESENT`).
 pub const ANCILLARY_VLAN_TAG_PRESENT: u32 = ANCILLARY + 48;

@@ -1,4 +1,4 @@
-//! A program as text, the way `tcpdump -d`, `-dd` and `-ddd` print it.
+//! Program listings in the formats of `tcpdump -d`, `-dd` and `-ddd`.
 //!
 //! Read first: `bpf_image` and `bpf_dump` of libpcap.
 
@@ -8,18 +8,18 @@ use crate::code;
 use crate::instruction::Instruction;
 use crate::program::Program;
 
-/// How to print a program.
+/// Format of a listing.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum DumpStyle {
-    /// For people (`-d`).
+    /// Assembly for people (`-d`).
     Assembly,
-    /// As initialisers of a C array (`-dd`).
+    /// Initialisers of a C array (`-dd`).
     C,
-    /// As decimal numbers, first how many lines follow (`-ddd`).
+    /// Decimal numbers, the number of instructions first (`-ddd`).
     Decimal,
 }
 
-/// A program to be printed.
+/// A program listing, to be formatted with [`Display`](fmt::Display).
 #[derive(Clone, Copy, Debug)]
 pub struct Dump<'p> {
     program: &'p Program,
@@ -27,7 +27,7 @@ pub struct Dump<'p> {
 }
 
 impl Program {
-    /// The program as text: one line per instruction, each ended by a line feed.
+    /// Listing of the program: one line per instruction, each ended by a line feed.
     #[must_use]
     pub fn dump(&self, style: DumpStyle) -> Dump<'_> {
         Dump { program: self, style }
@@ -52,7 +52,7 @@ impl fmt::Display for Dump<'_> {
     }
 }
 
-/// Text of at most this many bytes; more is cut off.
+/// Formatting buffer for one operand, so that it can be padded; 24 bytes fit the longest.
 struct Operand {
     bytes: [u8; 24],
     len: usize,
@@ -71,7 +71,7 @@ impl fmt::Write for Operand {
 }
 
 fn assembly(out: &mut fmt::Formatter<'_>, at: usize, line: Instruction) -> fmt::Result {
-    let Instruction { code, jt, jf, k } = line;
+    let Instruction { code, jt, jf, .. } = line;
     let name = name(code);
     let mut operand = Operand { bytes: [0; 24], len: 0 };
     write_operand(&mut operand, at, line)?;
@@ -81,7 +81,6 @@ fn assembly(out: &mut fmt::Formatter<'_>, at: usize, line: Instruction) -> fmt::
         let (yes, no) = (at + 1 + usize::from(jt), at + 1 + usize::from(jf));
         return writeln!(out, "({at:03}) {name:<8} {text:<16} jt {yes}\tjf {no}");
     }
-    let _ = k;
     writeln!(out, "({at:03}) {name:<8} {text}")
 }
 

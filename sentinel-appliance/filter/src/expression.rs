@@ -1,32 +1,22 @@
-//! From an expression to a program.
+//! The compiler: scanner, parser, optimiser, code generator.
 
 use alloc::vec::Vec;
 
 use sentinel_units::LinkType;
 
 use crate::emit::emit;
-use crate::fault::{ExpressionError, ExpressionFault};
-use crate::grammar::Parser;
-use crate::graph::{Graph, Target as Goal};
+use crate::error::{ExpressionError, ExpressionErrorReason};
+use crate::graph::{Graph, Successor};
 use crate::headers::Headers;
 use crate::lexer::tokens;
 use crate::optimise::optimise;
-use crate::primitive::Builder;
+use crate::parser::Parser;
+use crate::primitive::ConditionBuilder;
 use crate::program::Program;
+use crate::target::Target;
 
-/// Who runs the program.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum Target {
-    /// The interpreter, over frames that are whole, as in most capture files.
-    #[default]
-    File,
-    /// The kernel while it captures, or the interpreter over frames that it captured: the outer VLAN tag may
-    /// stand beside the frame. Programs with `inbound`, `outbound` or `ifindex` run in the kernel only.
-    Kernel,
-}
-
-/// Compiles `expression`, in the language of `pcap-filter(7)`, for whole frames of type `link`. A packet that
-/// matches returns `snap_bytes`, how much of it to keep; an empty expression matches all.
+/// Compiles `expression`, in the language of `pcap-filter(7)`, for frames of type `link` from a file. A
+/// packet that matches returns `snap_bytes`, how much of it to keep; an empty expression matches all.
 ///
 /// # Errors
 /// [`ExpressionError`] says where the expression is wrong and what was expected there.
@@ -34,29 +24,30 @@ pub fn compile(expression: &str, link: LinkType, snap_bytes: u32) -> Result<Prog
     compile_for(Target::File, expression, link, snap_bytes)
 }
 
-/// As [`compile`], for the one who will run it.
+/// Compiles `expression` as [`compile`] does, for `target` to run.
 ///
 /// # Errors
-/// As [`compile`].
+/// [`ExpressionError`], as for [`compile`]; its column is 1 if the expression as a whole is the reason.
 pub fn compile_for(
     target: Target,
     expression: &str,
     link: LinkType,
     snap_bytes: u32,
 ) -> Result<Program, ExpressionError> {
-    let at_start = |kind| ExpressionError { column: 1, kind };
-    let headers = Headers::of(link, target)
-        .ok_or_else(|| at_start(ExpressionFault::NotOnLink { what: "headers that are known here", link }))?;
+    let error = |reason| ExpressionError { column: 1, reason };
+    let headers = Headers::new(link, target).ok_or_else(|| {
+        error(ExpressionErrorReason::NotOnLink { what: "headers that are known here", link })
+    })?;
     let tokens = tokens(expression)?;
-    let mut parser = Parser::new(&tokens, Builder { graph: Graph::default(), headers });
-    let condition = parser.expression().map_err(|fault| fault.in_text(expression))?;
+    let mut parser = Parser::new(&tokens, ConditionBuilder { graph: Graph::default(), headers });
+    let condition = parser.expression().map_err(|error| error.to_expression_error(expression))?;
     let mut graph = parser.into_graph();
-    let entry = condition.map_or(Goal::Accept, |condition| graph.finish(condition));
+    let entry = condition.map_or(Successor::Accept, |condition| graph.finish(condition));
     let entry = optimise(&mut graph, entry);
-    if entry == Goal::Reject {
-        return Err(at_start(ExpressionFault::RejectsAll));
+    if entry == Successor::Reject {
+        return Err(error(ExpressionErrorReason::RejectsAll));
     }
     let instructions: Vec<_> =
-        emit(&graph, entry, snap_bytes).map_err(|_| at_start(ExpressionFault::TooLong))?;
-    Program::new(instructions).map_err(|_| at_start(ExpressionFault::TooLong))
+        emit(&graph, entry, snap_bytes).map_err(|_| error(ExpressionErrorReason::TooLong))?;
+    Program::new(instructions).map_err(|invalid| error(ExpressionErrorReason::InvalidProgram(invalid)))
 }

@@ -1,10 +1,11 @@
-//! Which of several workers a frame belongs to: by who sent it.
+//! Fan-out hash: assigns each frame to a worker by its source address, in the kernel and in user space alike.
 //!
 //! Read first: `PACKET_FANOUT_CBPF` in `packet(7)`; `bpf_internal_load_pointer_neg_helper` in the kernel's
 //! `kernel/bpf/core.c` (offsets from the network header); RFC 826, RFC 4861 section 4, RFC 2131 section 4.1.
 //!
-//! The kernel runs such a program before it has put the link header back in front of a frame that came in, so that all
-//! loads count from the network header, and the ethertype is asked of the kernel, which has taken the outer tag off.
+//! The kernel runs a fan-out program before it restores the link header of a received frame. So all loads are
+//! relative to the network header (`SKF_NET_OFF`), and the ethertype is an ancillary load, because the kernel
+//! has removed the outer tag.
 
 use alloc::vec::Vec;
 
@@ -13,52 +14,61 @@ use sentinel_units::Address;
 use crate::assembler::{Assembler, Label, Unreachable};
 use crate::code;
 use crate::instruction::Instruction;
+use crate::numbers::ip_protocol::{ICMPV6, UDP};
+use crate::numbers::{ethertype, ppp};
 
-/// Loads from here up count from the network header (`SKF_NET_OFF`).
+/// Absolute loads from here up are relative to the network header (`SKF_NET_OFF`).
 const FROM_NETWORK: u32 = 0xfff0_0000;
-/// The ethertype behind the tag that was taken off (`SKF_AD_PROTOCOL`).
+/// The ethertype behind the tag that was removed (`SKF_AD_PROTOCOL`).
 const ETHER_TYPE: u32 = code::ANCILLARY;
 
-/// Shares out frames by a keyed hash of their source address.
+/// Keyed multiplicative hash of the source address (Knuth, "The Art of Computer Programming", volume 3,
+/// section 6.4, with a secret odd multiplier), then a xor-shift that mixes high bits into the low ones.
 ///
-/// What tells about neighbours instead of conversations goes to the first worker, whoever sent it: ARP, neighbour
-/// discovery, answers of DHCP servers, and what is no IP. So one worker knows who holds which address.
+/// ARP, neighbour discovery, answers of DHCP servers and frames without IP go to the first worker, whatever
+/// their source: one worker must know which host holds which address.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct FanoutHash {
     key: u32,
 }
 
 impl FanoutHash {
-    /// `key` should be random, so that nobody outside can choose sources of one worker.
+    /// A hash with this key, made odd. It should be random: who knows it can choose addresses of one worker
+    /// only.
     #[must_use]
     pub const fn new(key: u32) -> Self {
         Self { key: key | 1 }
     }
 
-    /// The number that decides; its remainder by the number of workers is the worker.
+    /// The hash; its remainder by the number of workers is the index of the worker.
     #[must_use]
-    pub fn of(self, source: Address) -> u32 {
+    pub fn hash(self, source: Address) -> u32 {
         let [a, b, c, d] = source.words();
         let word = if source.is_v4() { d } else { a ^ b ^ c ^ d };
         let mixed = word.wrapping_mul(self.key);
         mixed ^ mixed >> 16
     }
 
-    /// The same as a program for the kernel's fan-out. It is no [`Program`](crate::Program), because only there its loads have a
-    /// meaning.
+    /// The hash as a program for `PACKET_FANOUT_CBPF`, which returns the result of [`FanoutHash::hash`], or
+    /// zero for the first worker. Not a [`Program`](crate::Program), because its loads have a meaning for
+    /// fan-out only.
     #[must_use]
     pub fn instructions(self) -> Vec<Instruction> {
-        // Wrong means that a jump is too far: the kernel refuses an empty program, and the tests see it before.
+        // An error would be a jump that is too far. The tests rule it out, and the kernel refuses an empty
+        // program.
         self.build(FROM_NETWORK, ETHER_TYPE).unwrap_or_default()
     }
 
-    fn build(self, network: u32, kind: u32) -> Result<Vec<Instruction>, Unreachable> {
+    /// The program, for loads of the network header at `network` and of the ethertype at `ether_type`: the
+    /// tests run it on whole frames.
+    fn build(self, network: u32, ether_type: u32) -> Result<Vec<Instruction>, Unreachable> {
         let mut out = Assembler::default();
-        let (first, fold) = (out.label(), out.label());
-        let mut builder = Builder { out, first, fold, network };
-        builder.program(kind);
-        let Builder { mut out, first, fold, .. } = builder;
-        out.place(fold);
+        let (first, hash) = (out.label(), out.label());
+        let mut compiler = HashCompiler { out, first, hash, network };
+        compiler.program(ether_type);
+        let HashCompiler { mut out, first, hash, .. } = compiler;
+        out.place(hash);
+        // mixed = A * key; return mixed ^ mixed >> 16
         out.plain(code::MUL_K, self.key);
         out.plain(code::TAX, 0);
         out.plain(code::RSH_K, 16);
@@ -70,85 +80,91 @@ impl FanoutHash {
     }
 }
 
-/// Emits the program. All loads are absolute: the kernel takes no sum of a register and an offset from the network
-/// header everywhere.
-struct Builder {
+/// Generates the program. All loads are absolute, because not every kernel accepts the sum of a register and
+/// an offset relative to the network header.
+struct HashCompiler {
     out: Assembler,
-    /// To the first worker.
+    /// Returns the first worker.
     first: Label,
-    /// A is the address as one word.
-    fold: Label,
+    /// Hashes A, the address as one word, and returns.
+    hash: Label,
     network: u32,
 }
 
-impl Builder {
-    fn program(&mut self, kind: u32) {
-        const TAGS: [u32; 3] = [0x8100, 0x88a8, 0x9100];
-        const SESSION: u32 = 0x8864;
-        self.out.plain(code::LD_H_ABS, kind);
+impl HashCompiler {
+    /// Finds the network header behind at most one tag in the frame and a `PPPoE` session header.
+    fn program(&mut self, ether_type: u32) {
+        self.out.plain(code::LD_H_ABS, ether_type);
         let (inner, session) = (self.out.label(), self.out.label());
         let inner_session = self.out.label();
-        for tag in TAGS {
+        for tag in ethertype::VLAN_TAGS {
             self.out.branch_if(code::JEQ_K, tag, inner);
         }
-        self.out.branch_if(code::JEQ_K, SESSION, session);
+        self.out.branch_if(code::JEQ_K, ethertype::PPPOE_SESSION, session);
         self.ip(0);
         self.out.place(inner);
         self.out.plain(code::LD_H_ABS, self.network + 2);
-        self.out.branch_if(code::JEQ_K, SESSION, inner_session);
+        self.out.branch_if(code::JEQ_K, ethertype::PPPOE_SESSION, inner_session);
         self.ip(4);
         self.out.place(session);
-        self.session(0);
+        self.pppoe_session(0);
         self.out.place(inner_session);
-        self.session(4);
+        self.pppoe_session(4);
     }
 
-    /// A is the ethertype of what is `at` bytes behind the network header.
+    /// Branches by the ethertype in A of the header `at` bytes behind the network header.
     fn ip(&mut self, at: u32) {
         let (v4, v6) = (self.out.label(), self.out.label());
-        self.out.branch_if(code::JEQ_K, 0x0800, v4);
-        self.out.branch_if(code::JEQ_K, 0x86dd, v6);
+        self.out.branch_if(code::JEQ_K, ethertype::IPV4, v4);
+        self.out.branch_if(code::JEQ_K, ethertype::IPV6, v6);
         self.out.jump(self.first);
         self.addresses(at, v4, v6);
     }
 
-    /// A `PPPoE` session header is `at` bytes behind the network header.
-    fn session(&mut self, at: u32) {
+    /// Branches by the PPP protocol of the `PPPoE` session header `at` bytes behind the network header.
+    fn pppoe_session(&mut self, at: u32) {
         let (v4, v6) = (self.out.label(), self.out.label());
         self.out.plain(code::LD_H_ABS, self.network + at + 6);
-        self.out.branch_if(code::JEQ_K, 0x0021, v4);
-        self.out.branch_if(code::JEQ_K, 0x0057, v6);
+        self.out.branch_if(code::JEQ_K, ppp::IPV4, v4);
+        self.out.branch_if(code::JEQ_K, ppp::IPV6, v6);
         self.out.jump(self.first);
         self.addresses(at + 8, v4, v6);
     }
 
+    /// The sections for IPv4 and IPv6: neighbour and DHCP server messages to the first worker, else the
+    /// source address into A, of IPv6 the exclusive or of its four words.
     fn addresses(&mut self, at: u32, v4: Label, v6: Label) {
-        const UDP: u32 = 17;
+        const DHCP_SERVER: u32 = 67;
+        const DHCPV6_SERVER: u32 = 547;
+        /// The first message type of neighbour discovery, a router solicitation, and the last, a redirect.
+        const DISCOVERY: [u32; 2] = [133, 137];
+        let [solicitation, redirect] = DISCOVERY;
         let base = self.network + at;
         self.out.place(v4);
-        let no_server = self.out.label();
+        let not_dhcp = self.out.label();
         self.out.plain(code::LD_B_ABS, base + 9);
-        self.out.branch_unless(code::JEQ_K, UDP, no_server);
+        self.out.branch_unless(code::JEQ_K, UDP, not_dhcp);
         self.out.plain(code::LD_H_ABS, base + 6);
-        self.out.branch_if(code::JSET_K, 0x1fff, no_server);
-        // A header of another length has its ports elsewhere; no DHCP server sends options.
+        self.out.branch_if(code::JSET_K, 0x1fff, not_dhcp);
+        // Port offset of a header without options. A header with options has its ports elsewhere, but no DHCP
+        // server sends any.
         self.out.plain(code::LD_H_ABS, base + 20);
-        self.out.branch_if(code::JEQ_K, 67, self.first);
-        self.out.place(no_server);
+        self.out.branch_if(code::JEQ_K, DHCP_SERVER, self.first);
+        self.out.place(not_dhcp);
         self.out.plain(code::LD_W_ABS, base + 12);
-        self.out.jump(self.fold);
+        self.out.jump(self.hash);
         self.out.place(v6);
-        let (no_icmp, source) = (self.out.label(), self.out.label());
+        let (not_icmp, source) = (self.out.label(), self.out.label());
         self.out.plain(code::LD_B_ABS, base + 6);
-        self.out.branch_unless(code::JEQ_K, 58, no_icmp);
+        self.out.branch_unless(code::JEQ_K, ICMPV6, not_icmp);
         self.out.plain(code::LD_B_ABS, base + 40);
-        self.out.branch_unless(code::JGE_K, 133, source);
-        self.out.branch_unless(code::JGT_K, 137, self.first);
+        self.out.branch_unless(code::JGE_K, solicitation, source);
+        self.out.branch_unless(code::JGT_K, redirect, self.first);
         self.out.jump(source);
-        self.out.place(no_icmp);
+        self.out.place(not_icmp);
         self.out.branch_unless(code::JEQ_K, UDP, source);
         self.out.plain(code::LD_H_ABS, base + 40);
-        self.out.branch_if(code::JEQ_K, 547, self.first);
+        self.out.branch_if(code::JEQ_K, DHCPV6_SERVER, self.first);
         self.out.place(source);
         self.out.plain(code::LD_W_ABS, base + 8);
         for word in 1..4 {
@@ -156,7 +172,7 @@ impl Builder {
             self.out.plain(code::LD_W_ABS, base + 8 + word * 4);
             self.out.plain(code::XOR_X, 0);
         }
-        self.out.jump(self.fold);
+        self.out.jump(self.hash);
     }
 }
 
@@ -165,16 +181,16 @@ mod tests {
     extern crate std;
     use super::*;
     use crate::Program;
-    use crate::run::Packet;
+    use crate::interpreter::Packet;
     use std::vec;
 
-    const SPREAD: FanoutHash = FanoutHash::new(0x9e37_79b1);
+    const HASH: FanoutHash = FanoutHash::new(0x9e37_79b1);
     const V4: Address = Address::v4(0x0a14_1e42);
 
     fn worker(between: &[u8], inside: &[u8]) -> u32 {
         let bytes = [&[2; 12], between, inside].concat();
         let wire_len = u32::try_from(bytes.len()).unwrap();
-        Program::new(SPREAD.build(14, 12).unwrap()).unwrap().run(&Packet {
+        Program::new(HASH.build(14, 12).unwrap()).unwrap().run(&Packet {
             bytes: &bytes,
             wire_len,
             vlan: None,
@@ -200,27 +216,27 @@ mod tests {
     }
 
     #[test]
-    fn the_program_and_the_function_agree_whatever_is_before_the_address() {
+    fn program_and_function_agree_behind_every_encapsulation() {
         let (source, six) = v6(6, [0, 80]);
         for between in [&[][..], &[0x81, 0, 0, 5], &[0x88, 0xa8, 0, 5]] {
-            assert_eq!(worker(&[between, &[8, 0]].concat(), &v4(6, 80)), SPREAD.of(V4));
-            assert_eq!(worker(&[between, &[0x86, 0xdd]].concat(), &six), SPREAD.of(source));
+            assert_eq!(worker(&[between, &[8, 0]].concat(), &v4(6, 80)), HASH.hash(V4));
+            assert_eq!(worker(&[between, &[0x86, 0xdd]].concat(), &six), HASH.hash(source));
             let session = [between, &[0x88, 0x64, 0x11, 0, 0, 1, 0, 60]].concat();
-            assert_eq!(worker(&[&session[..], &[0, 0x21]].concat(), &v4(17, 53)), SPREAD.of(V4));
-            assert_eq!(worker(&[&session[..], &[0, 0x57]].concat(), &six), SPREAD.of(source));
+            assert_eq!(worker(&[&session[..], &[0, 0x21]].concat(), &v4(17, 53)), HASH.hash(V4));
+            assert_eq!(worker(&[&session[..], &[0, 0x57]].concat(), &six), HASH.hash(source));
         }
-        assert_ne!(SPREAD.of(V4), SPREAD.of(source));
+        assert_ne!(HASH.hash(V4), HASH.hash(source));
     }
 
     #[test]
-    fn what_tells_about_neighbours_goes_to_the_first() {
+    fn neighbour_and_dhcp_server_messages_go_to_the_first_worker() {
         assert_eq!(worker(&[8, 6], &[0; 46]), 0);
         assert_eq!(worker(&[8, 0], &v4(17, 67)), 0);
-        assert_eq!(worker(&[8, 0], &v4(17, 68)), SPREAD.of(V4));
-        assert_eq!(worker(&[8, 0], &v4(6, 67)), SPREAD.of(V4));
+        assert_eq!(worker(&[8, 0], &v4(17, 68)), HASH.hash(V4));
+        assert_eq!(worker(&[8, 0], &v4(6, 67)), HASH.hash(V4));
         for kind in 128..=140 {
             let (source, bytes) = v6(58, [kind, 0]);
-            let expected = if (133..=137).contains(&kind) { 0 } else { SPREAD.of(source) };
+            let expected = if (133..=137).contains(&kind) { 0 } else { HASH.hash(source) };
             assert_eq!(worker(&[0x86, 0xdd], &bytes), expected, "{kind}");
         }
         assert_eq!(worker(&[0x86, 0xdd], &v6(17, [2, 0x23]).1), 0, "547, a DHCPv6 server");
@@ -229,11 +245,11 @@ mod tests {
     }
 
     #[test]
-    fn neighbouring_addresses_are_shared_out_evenly() {
+    fn adjacent_addresses_are_distributed_evenly() {
         for workers in [2, 3, 4] {
             let mut counts = [0_u32; 4];
             for address in 0..4_096_u32 {
-                let worker = SPREAD.of(Address::v4(0x0a00_0000 + address)) % workers;
+                let worker = HASH.hash(Address::v4(0x0a00_0000 + address)) % workers;
                 counts[usize::try_from(worker).unwrap()] += 1;
             }
             let fair = 4_096 / workers;

@@ -1,22 +1,28 @@
-//! What fuzz targets call: plain functions over bytes.
+//! Bodies of the fuzz targets: plain functions over bytes.
 
 use alloc::vec::Vec;
 
 use sentinel_units::LinkType;
 
-use crate::expression::{Target, compile_for};
+use crate::expression::compile_for;
 use crate::instruction::Instruction;
+use crate::interpreter::{Packet, run};
 use crate::program::Program;
-use crate::run::{Packet, run};
+use crate::target::Target;
 
-/// Runs a program on a packet: the first byte says how many instructions follow, eight bytes each; the rest is the
-/// packet.
+/// Fuzz body: its name, which is that of its folder in `tests/fuzz-corpus`, and the function.
+pub type Body = (&'static str, fn(&[u8]));
+
+/// Every body of this crate.
+pub const BODIES: &[Body] = &[("expression", expression), ("program", program)];
+
+/// Runs a program on a packet: the first byte is the number of instructions, eight bytes each; then the packet.
 ///
 /// # Panics
-/// If a program that was taken gives another result than the same instructions that were not looked at.
+/// If a validated program has another result than the same instructions without validation.
 pub fn program(bytes: &[u8]) {
-    let Some((count, rest)) = bytes.split_first() else { return };
-    let (lines, packet) = rest.split_at(rest.len().min(usize::from(*count) * 8));
+    let Some((count, remaining)) = bytes.split_first() else { return };
+    let (lines, packet) = remaining.split_at(remaining.len().min(usize::from(*count) * 8));
     let instructions: Vec<Instruction> = lines
         .as_chunks()
         .0
@@ -33,11 +39,11 @@ pub fn program(bytes: &[u8]) {
     }
 }
 
-/// Compiles an expression: the first byte chooses the link type and who runs it, the second says how many bytes of
-/// expression follow; the rest is a packet.
+/// Compiles an expression: the first byte chooses link type and target, the second is the length of the
+/// expression in bytes; a packet follows it.
 ///
 /// # Panics
-/// If a column is outside the expression, or a program does not return what was asked.
+/// If the column of an error is outside the expression, or a program returns neither zero nor the snap length.
 pub fn expression(bytes: &[u8]) {
     const LINKS: [LinkType; 8] = [
         LinkType::ETHERNET,
@@ -49,8 +55,8 @@ pub fn expression(bytes: &[u8]) {
         LinkType::IPV6,
         LinkType(9),
     ];
-    let [choice, length, rest @ ..] = bytes else { return };
-    let (text, packet) = rest.split_at(rest.len().min(usize::from(*length)));
+    let [choice, length, remaining @ ..] = bytes else { return };
+    let (text, packet) = remaining.split_at(remaining.len().min(usize::from(*length)));
     let Ok(text) = core::str::from_utf8(text) else { return };
     let link = LINKS.get(usize::from(choice % 8)).copied().unwrap_or(LinkType::RAW);
     let target = if choice & 8 == 0 { Target::File } else { Target::Kernel };
@@ -72,7 +78,7 @@ mod tests {
     use sentinel_units::Port;
 
     #[test]
-    fn mutated_programs_never_break_the_machine() {
+    fn mutated_programs_never_break_the_interpreter() {
         let simple = SimpleFilter { port: Some(Port(53)), ..SimpleFilter::default() };
         let compiled = simple.compile(LinkType::ETHERNET).unwrap();
         let lines = compiled.instructions();
@@ -96,7 +102,8 @@ mod tests {
         }
     }
 
-    /// Numbers below what is asked; the seed never changes. Xorshift64 (Journal of Statistical Software, 2003).
+    /// Pseudo-random numbers below an argument, from a fixed seed. Xorshift64 (Journal of Statistical
+    /// Software, 2003).
     fn random() -> impl FnMut(usize) -> usize {
         let mut state = 0x9e37_79b9_7f4a_7c15_u64;
         move |below| {
@@ -168,13 +175,13 @@ mod tests {
                 assert!(program.instructions().len() <= crate::MAX_INSTRUCTIONS);
             }
         }
-        // As much as fits, and a little more.
+        // The longest program that fits, and one that does not.
         let ports = |count: usize| {
             let each: Vec<_> = (0..count).map(|port| std::format!("dst port {port}")).collect();
             compile_for(Target::File, &each.join(" or "), link, 1).map(|program| program.instructions().len())
         };
         assert!(ports(600).unwrap() > 600);
         let error = ports(3_000).unwrap_err();
-        assert_eq!(error.kind, crate::ExpressionFault::TooLong);
+        assert_eq!(error.reason, crate::ExpressionErrorReason::TooLong);
     }
 }

@@ -5,11 +5,11 @@
 /// One instruction, field for field the kernel's `struct sock_filter`.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Instruction {
-    /// What to do; see [`code`](crate::code).
+    /// Operation; see [`code`](crate::code).
     pub code: u16,
-    /// Instructions to skip if a conditional jump holds.
+    /// Instructions to skip if the comparison of a branch is true.
     pub jt: u8,
-    /// Instructions to skip if it does not.
+    /// Instructions to skip if it is false.
     pub jf: u8,
     /// The constant: an operand, an offset, a scratch slot or a jump distance.
     pub k: u32,

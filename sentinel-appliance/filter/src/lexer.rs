@@ -1,47 +1,49 @@
-//! Text to tokens. A token is as long as it can be, as in tcpdump's scanner.
+//! Scanner: text to tokens, by longest match as in libpcap's `scanner.l`.
 
 use alloc::vec::Vec;
 use core::net::Ipv6Addr;
 
-use crate::fault::{ExpressionError, ExpressionFault, Fault};
+use crate::error::{ExpressionError, ExpressionErrorReason, ParseError};
 use crate::names::{Keyword, keyword};
 
+/// A token of an expression.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Token<'t> {
     Keyword(&'static str, Keyword),
-    /// A word that is no keyword, or was escaped with a backslash.
+    /// A word that is no keyword, or one escaped with a backslash.
     Name(&'t str),
     Number(u32),
-    /// An IPv4 address or its first `bits` bits.
+    /// An IPv4 address, or a network number of its first `bits` bits (`192.168`).
     V4 {
         address: u32,
         bits: u32,
     },
     V6([u32; 4]),
     Mac([u8; 6]),
-    Sign(&'static str),
+    Symbol(&'static str),
     End,
 }
 
-/// A token and the byte at which it starts.
-pub(crate) type Placed<'t> = (Token<'t>, usize);
+/// A token and the byte offset at which it starts.
+pub(crate) type PositionedToken<'t> = (Token<'t>, usize);
 
-/// Longest first.
-const SIGNS: [&str; 23] = [
+/// Symbols, longest first, so that the first that fits is the longest match.
+const SYMBOLS: [&str; 23] = [
     "&&", "||", "==", "!=", ">=", "<=", "<<", ">>", "(", ")", "[", "]", ":", "=", "!", "<", ">", "+", "-",
     "*", "/", "&", "|",
 ];
-const MORE_SIGNS: [&str; 2] = ["%", "^"];
+const MORE_SYMBOLS: [&str; 2] = ["%", "^"];
 
-/// Longest text of an IPv6 address.
-const V6_TEXT: usize = 45;
+/// Longest text of an IPv6 address, with an IPv4 address at its end.
+const MAX_IPV6_TEXT_LEN: usize = 45;
 
-pub(crate) fn tokens(text: &str) -> Result<Vec<Placed<'_>>, ExpressionError> {
+/// All tokens of `text`, with [`Token::End`] as the last.
+pub(crate) fn tokens(text: &str) -> Result<Vec<PositionedToken<'_>>, ExpressionError> {
     let mut found = Vec::new();
     let mut at = 0;
     loop {
-        let rest = text.get(at..).unwrap_or("");
-        let Some(first) = rest.chars().next() else {
+        let remaining = text.get(at..).unwrap_or("");
+        let Some(first) = remaining.chars().next() else {
             found.push((Token::End, at));
             return Ok(found);
         };
@@ -49,49 +51,52 @@ pub(crate) fn tokens(text: &str) -> Result<Vec<Placed<'_>>, ExpressionError> {
             at += 1;
             continue;
         }
-        let (token, length) = token(rest).map_err(|fault| fault.at(at).in_text(text))?;
+        let (token, length) = token(remaining).map_err(|error| error.at(at).to_expression_error(text))?;
         found.push((token, at));
         at += length;
     }
 }
 
-fn token(rest: &str) -> Result<(Token<'_>, usize), Fault> {
-    if let Some((token, length)) = hardware_or_v6(rest)? {
+fn token(remaining: &str) -> Result<(Token<'_>, usize), ParseError> {
+    if let Some((token, length)) = mac_or_ipv6(remaining)? {
         return Ok((token, length));
     }
-    if let Some(escaped) = rest.strip_prefix('\\') {
+    if let Some(escaped) = remaining.strip_prefix('\\') {
         let end = escaped.find([' ', '!', '(', ')', '\t', '\n']).unwrap_or(escaped.len());
-        let name = escaped.get(..end).filter(|name| !name.is_empty()).ok_or(ExpressionFault::UnknownSign)?;
+        let name = escaped
+            .get(..end)
+            .filter(|name| !name.is_empty())
+            .ok_or(ExpressionErrorReason::UnknownCharacter)?;
         return Ok((Token::Name(name), end + 1));
     }
-    if rest.starts_with(|first: char| first.is_ascii_alphanumeric()) {
-        let is_inside = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
-        let end = rest.bytes().take_while(is_inside).count();
-        let word = rest.get(..end).unwrap_or("").trim_end_matches(['-', '_']);
+    if remaining.starts_with(|first: char| first.is_ascii_alphanumeric()) {
+        let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+        let end = remaining.bytes().take_while(is_part).count();
+        let word = remaining.get(..end).unwrap_or("").trim_end_matches(['-', '_']);
         return Ok((self::word(word)?, word.len()));
     }
-    let sign = SIGNS.iter().chain(&MORE_SIGNS).find(|sign| rest.starts_with(**sign));
-    let sign = *sign.ok_or(ExpressionFault::UnknownSign)?;
+    let sign = SYMBOLS.iter().chain(&MORE_SYMBOLS).find(|sign| remaining.starts_with(**sign));
+    let sign = *sign.ok_or(ExpressionErrorReason::UnknownCharacter)?;
     let token = match sign {
         "&&" => Token::Keyword("&&", Keyword::And),
         "||" => Token::Keyword("||", Keyword::Or),
         "!" => Token::Keyword("!", Keyword::Not),
-        "==" => Token::Sign("="),
-        _ => Token::Sign(sign),
+        "==" => Token::Symbol("="),
+        _ => Token::Symbol(sign),
     };
     Ok((token, sign.len()))
 }
 
-/// What contains colons: the longest text that is an address.
-fn hardware_or_v6(rest: &str) -> Result<Option<(Token<'_>, usize)>, Fault> {
-    let is_inside = |byte: &u8| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.');
-    let end = rest.bytes().take_while(is_inside).count();
-    let whole = rest.get(..end).unwrap_or("");
-    if whole.bytes().filter(|byte| *byte == b':').count() < 2 {
+/// An Ethernet or IPv6 address: the longest prefix of a word with two colons or more that is one.
+fn mac_or_ipv6(remaining: &str) -> Result<Option<(Token<'_>, usize)>, ParseError> {
+    let is_part = |byte: &u8| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.');
+    let end = remaining.bytes().take_while(is_part).count();
+    let word = remaining.get(..end).unwrap_or("");
+    if word.bytes().filter(|byte| *byte == b':').count() < 2 {
         return Ok(None);
     }
-    for length in (2..=end.min(V6_TEXT)).rev() {
-        let Some(text) = whole.get(..length) else { continue };
+    for length in (2..=end.min(MAX_IPV6_TEXT_LEN)).rev() {
+        let Some(text) = word.get(..length) else { continue };
         if let Some(mac) = mac(text, ':') {
             return Ok(Some((Token::Mac(mac), length)));
         }
@@ -100,10 +105,10 @@ fn hardware_or_v6(rest: &str) -> Result<Option<(Token<'_>, usize)>, Fault> {
             return Ok(Some((Token::V6([a << 16 | b, c << 16 | d, e << 16 | f, g << 16 | h]), length)));
         }
     }
-    Err(ExpressionFault::Address.into())
+    Err(ExpressionErrorReason::Address.into())
 }
 
-/// Six groups of one or two hexadecimal digits.
+/// An Ethernet address of six groups of one or two hexadecimal digits.
 fn mac(text: &str, separator: char) -> Option<[u8; 6]> {
     let mut address = [0; 6];
     let mut groups = text.split(separator);
@@ -114,7 +119,7 @@ fn mac(text: &str, separator: char) -> Option<[u8; 6]> {
     groups.next().is_none().then_some(address)
 }
 
-/// Twelve hexadecimal digits, whole or in groups of four.
+/// An Ethernet address of twelve hexadecimal digits, without separators or in groups of four.
 fn bare_mac(word: &str) -> Option<[u8; 6]> {
     let mut address = [0; 6];
     let is_grouped = word.len() == 14;
@@ -130,7 +135,8 @@ fn bare_mac(word: &str) -> Option<[u8; 6]> {
     digits.next().is_none().then_some(address)
 }
 
-fn word(word: &str) -> Result<Token<'_>, Fault> {
+/// A keyword, an address, a number or a name.
+fn word(word: &str) -> Result<Token<'_>, ParseError> {
     if let Some((name, keyword)) = keyword(word) {
         return Ok(match keyword {
             Keyword::Constant(number) => Token::Number(number),
@@ -156,7 +162,7 @@ fn word(word: &str) -> Result<Token<'_>, Fault> {
     if is_dotted && word.split('.').count() <= 4 {
         let (mut address, mut bits) = (0_u32, 0);
         for part in word.split('.') {
-            let part: u8 = part.parse().map_err(|_| ExpressionFault::Address)?;
+            let part: u8 = part.parse().map_err(|_| ExpressionErrorReason::Address)?;
             address = address << 8 | u32::from(part);
             bits += 8;
         }
@@ -165,6 +171,6 @@ fn word(word: &str) -> Result<Token<'_>, Fault> {
     Ok(Token::Name(word))
 }
 
-fn number<'t>(digits: &str, radix: u32) -> Result<Token<'t>, Fault> {
-    u32::from_str_radix(digits, radix).map(Token::Number).map_err(|_| ExpressionFault::Number.into())
+fn number<'t>(digits: &str, radix: u32) -> Result<Token<'t>, ParseError> {
+    u32::from_str_radix(digits, radix).map(Token::Number).map_err(|_| ExpressionErrorReason::Number.into())
 }

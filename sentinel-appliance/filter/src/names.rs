@@ -1,8 +1,11 @@
-//! Words of the language, and names of protocols and ports. Small tables: there is no resolver on the device.
+//! Keywords of the language, and names of protocols and ports. Small tables, because the device has no
+//! resolver.
 //!
 //! Read first: `pcap-filter(7)`; IANA's registries of protocol numbers, service names and ports, ICMP types.
 
-/// A protocol that qualifies or stands alone.
+use crate::numbers::ethertype;
+
+/// The "proto" qualifier, which is also a primitive by itself.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Layer {
     Link,
@@ -22,12 +25,13 @@ pub(crate) enum Layer {
     Carp,
     Ah,
     Esp,
-    /// Known by its Ethernet type or LLC service access point alone.
-    Typed(u16),
-    /// Known by the first byte after the ISO service access point.
+    /// A protocol known by its ethertype or LLC service access point alone.
+    EtherType(u16),
+    /// An ISO protocol, known by the byte behind the LLC header.
     Iso(u8),
 }
 
+/// A reserved word.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Keyword {
     Layer(Layer),
@@ -58,11 +62,11 @@ pub(crate) enum Keyword {
     PppoeSession,
     Llc,
     Constant(u32),
-    /// In tcpdump's language, and not here.
-    Foreign,
+    /// A keyword of tcpdump's that is not supported here.
+    Unsupported,
 }
 
-use Keyword::{Constant, Foreign};
+use Keyword::{Constant, Unsupported};
 
 #[rustfmt::skip]
 const KEYWORDS: &[(&str, Keyword)] = &[
@@ -78,12 +82,12 @@ const KEYWORDS: &[(&str, Keyword)] = &[
     ("igrp", Keyword::Layer(Layer::Igrp)), ("pim", Keyword::Layer(Layer::Pim)),
     ("vrrp", Keyword::Layer(Layer::Vrrp)), ("carp", Keyword::Layer(Layer::Carp)),
     ("ah", Keyword::Layer(Layer::Ah)), ("esp", Keyword::Layer(Layer::Esp)),
-    ("atalk", Keyword::Layer(Layer::Typed(0x809b))), ("aarp", Keyword::Layer(Layer::Typed(0x80f3))),
-    ("decnet", Keyword::Layer(Layer::Typed(0x6003))), ("lat", Keyword::Layer(Layer::Typed(0x6004))),
-    ("sca", Keyword::Layer(Layer::Typed(0x6007))), ("moprc", Keyword::Layer(Layer::Typed(0x6002))),
-    ("mopdl", Keyword::Layer(Layer::Typed(0x6001))), ("iso", Keyword::Layer(Layer::Typed(0xfe))),
-    ("stp", Keyword::Layer(Layer::Typed(0x42))), ("ipx", Keyword::Layer(Layer::Typed(0xe0))),
-    ("netbeui", Keyword::Layer(Layer::Typed(0xf0))),
+    ("atalk", Keyword::Layer(Layer::EtherType(0x809b))), ("aarp", Keyword::Layer(Layer::EtherType(0x80f3))),
+    ("decnet", Keyword::Layer(Layer::EtherType(0x6003))), ("lat", Keyword::Layer(Layer::EtherType(0x6004))),
+    ("sca", Keyword::Layer(Layer::EtherType(0x6007))), ("moprc", Keyword::Layer(Layer::EtherType(0x6002))),
+    ("mopdl", Keyword::Layer(Layer::EtherType(0x6001))), ("iso", Keyword::Layer(Layer::EtherType(0xfe))),
+    ("stp", Keyword::Layer(Layer::EtherType(0x42))), ("ipx", Keyword::Layer(Layer::EtherType(0xe0))),
+    ("netbeui", Keyword::Layer(Layer::EtherType(0xf0))),
     ("clnp", Keyword::Layer(Layer::Iso(0x81))), ("esis", Keyword::Layer(Layer::Iso(0x82))),
     ("es-is", Keyword::Layer(Layer::Iso(0x82))), ("isis", Keyword::Layer(Layer::Iso(0x83))),
     ("is-is", Keyword::Layer(Layer::Iso(0x83))),
@@ -120,14 +124,14 @@ const KEYWORDS: &[(&str, Keyword)] = &[
     ("icmp6-certpathsolicit", Constant(148)), ("icmp6-certpathadvert", Constant(149)),
     ("icmp6-multicastrouteradvert", Constant(151)), ("icmp6-multicastroutersolicit", Constant(152)),
     ("icmp6-multicastrouterterm", Constant(153)),
-    ("gateway", Foreign), ("geneve", Foreign), ("radio", Foreign), ("type", Foreign), ("subtype", Foreign),
-    ("dir", Foreign), ("direction", Foreign), ("on", Foreign), ("ifname", Foreign), ("rset", Foreign),
-    ("ruleset", Foreign), ("rnr", Foreign), ("rulenum", Foreign), ("srnr", Foreign), ("subrulenum", Foreign),
-    ("reason", Foreign), ("action", Foreign), ("vpi", Foreign), ("vci", Foreign), ("lane", Foreign),
-    ("addr1", Foreign), ("addr2", Foreign), ("addr3", Foreign), ("addr4", Foreign),
+    ("gateway", Unsupported), ("geneve", Unsupported), ("radio", Unsupported), ("type", Unsupported), ("subtype", Unsupported),
+    ("dir", Unsupported), ("direction", Unsupported), ("on", Unsupported), ("ifname", Unsupported), ("rset", Unsupported),
+    ("ruleset", Unsupported), ("rnr", Unsupported), ("rulenum", Unsupported), ("srnr", Unsupported), ("subrulenum", Unsupported),
+    ("reason", Unsupported), ("action", Unsupported), ("vpi", Unsupported), ("vci", Unsupported), ("lane", Unsupported),
+    ("addr1", Unsupported), ("addr2", Unsupported), ("addr3", Unsupported), ("addr4", Unsupported),
 ];
 
-/// The keyword and its one spelling in memory.
+/// The keyword of this spelling, and the spelling as a static string.
 pub(crate) fn keyword(word: &str) -> Option<(&'static str, Keyword)> {
     KEYWORDS.iter().find(|(name, _)| *name == word).copied()
 }
@@ -161,24 +165,24 @@ const PROTOCOLS: &[(&str, u32)] = &[
     ("udplite", 136),
 ];
 
-/// The number of a protocol over IP.
+/// Number of a protocol over IP (`protocols(5)`).
 pub(crate) fn protocol(name: &str) -> Option<u32> {
     PROTOCOLS.iter().find(|(known, _)| *known == name).map(|(_, number)| *number)
 }
 
-/// The number of an Ethernet type or LLC service access point.
+/// Number of an ethertype or LLC service access point.
 pub(crate) fn ether_type(name: &str) -> Option<u32> {
     match keyword(name)?.1 {
-        Keyword::Layer(Layer::Ip) => Some(0x0800),
-        Keyword::Layer(Layer::Ip6) => Some(0x86dd),
-        Keyword::Layer(Layer::Arp) => Some(0x0806),
-        Keyword::Layer(Layer::Rarp) => Some(0x8035),
-        Keyword::Layer(Layer::Typed(number)) => Some(u32::from(number)),
+        Keyword::Layer(Layer::Ip) => Some(ethertype::IPV4),
+        Keyword::Layer(Layer::Ip6) => Some(ethertype::IPV6),
+        Keyword::Layer(Layer::Arp) => Some(ethertype::ARP),
+        Keyword::Layer(Layer::Rarp) => Some(ethertype::RARP),
+        Keyword::Layer(Layer::EtherType(number)) => Some(u32::from(number)),
         _ => None,
     }
 }
 
-/// Transports of a service: bits.
+/// Transports of a service, as bits.
 pub(crate) const OVER_TCP: u8 = 1;
 pub(crate) const OVER_UDP: u8 = 2;
 const T: u8 = OVER_TCP;
@@ -204,12 +208,12 @@ const SERVICES: &[(&str, u16, u8)] = &[
     ("redis", 6379, T), ("http-alt", 8080, TU), ("git", 9418, T),
 ];
 
-/// The port of a service and the transports it uses.
+/// Port of a service and its transports (`services(5)`).
 pub(crate) fn service(name: &str) -> Option<(u16, u8)> {
     SERVICES.iter().find(|(known, ..)| *known == name).map(|(_, port, over)| (*port, *over))
 }
 
-/// LLC frames by name: mask and value of the control byte.
+/// LLC frame types by name: mask and value of the first control byte (IEEE 802.2).
 pub(crate) fn llc_control(name: &str) -> Option<(u32, u32)> {
     Some(match name {
         "s" => (0x03, 0x01),

@@ -1,11 +1,11 @@
-//! A program that has been checked.
+//! A validated program.
 
 use alloc::vec::Vec;
 
 use crate::code;
 use crate::instruction::Instruction;
-use crate::run::{Packet, run};
-use crate::validate::{Fault, Invalid, validate};
+use crate::interpreter::{Packet, run};
+use crate::validate::{InvalidProgram, InvalidReason, validate};
 
 /// A classic BPF program that the kernel will accept.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -15,8 +15,8 @@ impl Program {
     /// Takes `instructions` if they pass [`validate`].
     ///
     /// # Errors
-    /// What [`validate`] says.
-    pub fn new(instructions: Vec<Instruction>) -> Result<Self, Invalid> {
+    /// [`InvalidProgram`] if [`validate`] refuses them.
+    pub fn new(instructions: Vec<Instruction>) -> Result<Self, InvalidProgram> {
         validate(&instructions)?;
         Ok(Self(instructions))
     }
@@ -27,24 +27,27 @@ impl Program {
         &self.0
     }
 
-    /// How many bytes of `packet` to keep; zero is no match.
+    /// Number of bytes of `packet` to keep; zero is no match.
     #[must_use]
     pub fn run(&self, packet: &Packet<'_>) -> u32 {
         run(&self.0, packet)
     }
 
-    /// Whether `packet` matches.
+    /// Returns true if `packet` matches.
     #[must_use]
     pub fn matches(&self, packet: &Packet<'_>) -> bool {
         self.run(packet) != 0
     }
 
-    /// The program that matches what both match, and then returns what `second` returns. `second` must load what it
-    /// uses, as compiled programs do: it finds the registers as `self` leaves them.
+    /// Concatenation: the program that matches what both match, and then returns what `second` returns.
+    ///
+    /// Every `ret` of `self` with a length becomes a jump to the start of `second`, whose own jumps are
+    /// relative and stay. `second` must load all that it uses, as compiled programs do, because the registers
+    /// are as `self` leaves them.
     ///
     /// # Errors
-    /// [`Invalid`] if both together are too long, or `self` returns a length that it computes.
-    pub fn and(&self, second: &Self) -> Result<Self, Invalid> {
+    /// [`InvalidProgram`] if both together are too long, or `self` returns a length that it computes.
+    pub fn and(&self, second: &Self) -> Result<Self, InvalidProgram> {
         let length = self.0.len();
         let mut joined = Vec::with_capacity(length + second.0.len());
         for (at, line) in self.0.iter().enumerate() {
@@ -53,7 +56,9 @@ impl Program {
                     let skip = u32::try_from(length - at - 1).unwrap_or(u32::MAX);
                     Instruction::plain(code::JA, skip)
                 }
-                code::RET_A => return Err(Invalid { at, fault: Fault::UnknownCode(line.code) }),
+                code::RET_A => {
+                    return Err(InvalidProgram { at, reason: InvalidReason::UnknownCode(line.code) });
+                }
                 _ => *line,
             });
         }
@@ -71,7 +76,7 @@ mod tests {
     use std::vec;
 
     #[test]
-    fn both_must_match_and_the_second_says_how_much_to_keep() {
+    fn concatenation_matches_what_both_match_and_keeps_what_the_second_returns() {
         let link = LinkType::RAW;
         // IPv4 header of 20 bytes with protocol 6, from 192.0.2.1 to 192.0.2.2, ports 1000 to 443.
         let mut packet = vec![0x45, 0, 0, 40, 0, 0, 0, 0, 64, 6, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2];
@@ -95,12 +100,12 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_joined_is_refused() {
+    fn concatenation_refuses_a_computed_return_and_too_long_a_program() {
         let computed = Program::new(vec![Instruction::plain(code::RET_A, 0)]).unwrap();
         let all = Program::new(vec![Instruction::plain(code::RET_K, 1)]).unwrap();
         assert!(computed.and(&all).is_err());
         assert_eq!(all.and(&computed).unwrap().instructions().len(), 2);
         let most = Program::new(vec![Instruction::plain(code::RET_K, 1); 4096]).unwrap();
-        assert_eq!(most.and(&all).unwrap_err().fault, Fault::TooLong);
+        assert_eq!(most.and(&all).unwrap_err().reason, InvalidReason::TooLong);
     }
 }

@@ -266,7 +266,7 @@ impl Builder {
 mod tests {
     extern crate std;
     use super::*;
-    use crate::run::Packet;
+    use crate::interpreter::Packet;
     use std::vec;
 
     /// What a frame is made of: tags and session header, family, protocol, ports, and how the payload begins.

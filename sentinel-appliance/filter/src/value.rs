@@ -1,39 +1,68 @@
-//! What a test looks at: a number computed from the packet. Equal computations are one value.
+//! Values that tests compare, by value numbering: equal computations have one number.
+//!
+//! Read first: Muchnick, "Advanced Compiler Design and Implementation", sections 12.1 (constant folding),
+//! 12.3 (algebraic simplification) and 12.4 (value numbering).
+//!
+//! A packet does not change while a program looks at it, so a value has one result wherever it is computed.
+//! That is what lets the optimiser compare tests by number, and the code generator keep values in registers.
 
 use alloc::vec::Vec;
 
 use crate::code;
 
-/// A value by its place in [`Values`].
+/// Value number: index into [`Values`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct ValueId(usize);
 
-/// How a number is computed.
+/// The computation that defines a value.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Value {
     Constant(u32),
-    /// Length of the packet on the wire.
+    /// Length of the frame on the wire.
     Length,
-    /// Big-endian bytes at `at`, plus `index` if there is one. Past the end of the frame the program ends.
+    /// Big-endian bytes at offset `at`, plus the value `index` if there is one. Past the end of the frame the
+    /// program ends without a match.
     Load {
-        size: Size,
+        size: LoadSize,
         at: u32,
         index: Option<ValueId>,
     },
-    /// Four times the low nibble of the byte at this offset.
+    /// Four times the low nibble of the byte at this offset: the length of an IPv4 header (`ldxb`).
     HeaderLength(u32),
     Binary(Operation, ValueId, ValueId),
     Negated(ValueId),
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Size {
+pub(crate) enum LoadSize {
     Byte,
     Half,
     Word,
 }
 
-/// The numbers are the operation bits of an instruction code (`BPF_OP`).
+impl LoadSize {
+    /// The size in an instruction code (`BPF_SIZE`).
+    pub(crate) fn from_code(code: u16) -> Option<Self> {
+        match code & 0x18 {
+            0x00 => Some(Self::Word),
+            0x08 => Some(Self::Half),
+            0x10 => Some(Self::Byte),
+            _ => None,
+        }
+    }
+
+    /// The size of this many bytes, if there is a load of it.
+    pub(crate) fn from_bytes(bytes: u32) -> Option<Self> {
+        match bytes {
+            1 => Some(Self::Byte),
+            2 => Some(Self::Half),
+            4 => Some(Self::Word),
+            _ => None,
+        }
+    }
+}
+
+/// Binary operation of the machine, on unsigned 32-bit numbers with wrap-around.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Operation {
     Add,
@@ -72,8 +101,8 @@ impl Operation {
         matches!(self, Self::Add | Self::Multiply | Self::Or | Self::And | Self::Xor)
     }
 
-    /// `None` for what has no answer or a different one on different machines.
-    fn fold(self, left: u32, right: u32) -> Option<u32> {
+    /// Constant folding; `None` where the machine ends the program or kernel and libpcap differ.
+    fn evaluate(self, left: u32, right: u32) -> Option<u32> {
         Some(match self {
             Self::Add => left.wrapping_add(right),
             Self::Subtract => left.wrapping_sub(right),
@@ -89,23 +118,23 @@ impl Operation {
     }
 }
 
-/// Arithmetic that can never work.
+/// A constant right operand with which the operation always fails.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum ArithmeticFault {
+pub(crate) enum ArithmeticError {
     DivisionByZero,
     ShiftTooFar,
 }
 
-/// An offset: fixed, or fixed plus what a value says.
+/// Offset into the frame: a constant, plus a value where headers of variable length come before.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct Place {
+pub(crate) struct Offset {
     pub(crate) fixed: u32,
-    pub(crate) moving: Option<ValueId>,
+    pub(crate) variable: Option<ValueId>,
 }
 
-impl Place {
-    pub(crate) const fn at(fixed: u32) -> Self {
-        Self { fixed, moving: None }
+impl Offset {
+    pub(crate) const fn fixed(fixed: u32) -> Self {
+        Self { fixed, variable: None }
     }
 
     pub(crate) fn plus(self, bytes: u32) -> Self {
@@ -113,17 +142,17 @@ impl Place {
     }
 }
 
-/// All values of one program.
+/// All values of one program, in the order in which they were first computed.
 #[derive(Default)]
 pub(crate) struct Values(Vec<Value>);
 
 impl Values {
-    pub(crate) fn look(&self, id: ValueId) -> Value {
+    pub(crate) fn definition(&self, id: ValueId) -> Value {
         self.0.get(id.0).copied().unwrap_or(Value::Constant(0))
     }
 
     pub(crate) fn constant_of(&self, id: ValueId) -> Option<u32> {
-        match self.look(id) {
+        match self.definition(id) {
             Value::Constant(k) => Some(k),
             _ => None,
         }
@@ -133,6 +162,8 @@ impl Values {
         self.0.len()
     }
 
+    /// The number of `value`, a new one if no equal computation has one. Linear search: the parser bounds the
+    /// table.
     fn intern(&mut self, value: Value) -> ValueId {
         let known = self.0.iter().position(|other| *other == value);
         ValueId(known.unwrap_or_else(|| {
@@ -149,10 +180,11 @@ impl Values {
         self.intern(Value::Length)
     }
 
-    pub(crate) fn load(&mut self, place: Place, size: Size) -> ValueId {
-        let Place { mut fixed, moving: mut index } = place;
+    /// The bytes at `offset`. Constant parts of the index move into the instruction, which has room for one.
+    pub(crate) fn load(&mut self, offset: Offset, size: LoadSize) -> ValueId {
+        let Offset { mut fixed, variable: mut index } = offset;
         while let Some(id) = index {
-            match self.look(id) {
+            match self.definition(id) {
                 Value::Constant(k) => {
                     fixed = fixed.wrapping_add(k);
                     index = None;
@@ -166,32 +198,33 @@ impl Values {
             }
         }
         if index.is_none() && fixed > code::LAST_OFFSET && fixed < code::ANCILLARY {
-            // The kernel refuses this offset when it sees it; it may still be asked for, and is never there.
+            // The kernel refuses a program with such an absolute offset. Through X it accepts it, and the
+            // load fails.
             index = Some(self.constant(fixed));
             fixed = 0;
         }
         self.intern(Value::Load { size, at: fixed, index })
     }
 
-    /// Length of the IPv4 header at `place`.
-    pub(crate) fn header_length(&mut self, place: Place) -> ValueId {
-        if place.moving.is_none() {
-            return self.intern(Value::HeaderLength(place.fixed));
+    /// Length of the IPv4 header at `offset`: one instruction at a constant offset, four elsewhere.
+    pub(crate) fn header_length(&mut self, offset: Offset) -> ValueId {
+        if offset.variable.is_none() {
+            return self.intern(Value::HeaderLength(offset.fixed));
         }
-        let first = self.load(place, Size::Byte);
+        let first = self.load(offset, LoadSize::Byte);
         let (mask, two) = (self.constant(0x0f), self.constant(2));
         let words = self.intern(Value::Binary(Operation::And, first, mask));
         self.intern(Value::Binary(Operation::ShiftLeft, words, two))
     }
 
     pub(crate) fn negated(&mut self, value: ValueId) -> ValueId {
-        match self.look(value) {
+        match self.definition(value) {
             Value::Constant(k) => self.constant(k.wrapping_neg()),
             _ => self.intern(Value::Negated(value)),
         }
     }
 
-    /// The sum, where a fault is not possible.
+    /// The sum; an addition cannot fail.
     pub(crate) fn sum(&mut self, left: ValueId, right: ValueId) -> ValueId {
         self.binary(Operation::Add, left, right).unwrap_or(left)
     }
@@ -201,12 +234,16 @@ impl Values {
         self.binary(Operation::And, value, mask).unwrap_or(value)
     }
 
+    /// The result of `operation`, folded and simplified where an operand is constant.
+    ///
+    /// # Errors
+    /// [`ArithmeticError`] if the constant right operand can never work.
     pub(crate) fn binary(
         &mut self,
         operation: Operation,
         left: ValueId,
         right: ValueId,
-    ) -> Result<ValueId, ArithmeticFault> {
+    ) -> Result<ValueId, ArithmeticError> {
         use Operation::{Add, And, Divide, Multiply, Or, Remainder, ShiftLeft, ShiftRight, Subtract, Xor};
         let (mut left, mut right) = (left, right);
         if operation.is_commutative() && self.constant_of(left).is_some() {
@@ -214,36 +251,40 @@ impl Values {
         }
         let Some(k) = self.constant_of(right) else {
             if self.constant_of(left) == Some(0) && operation != Subtract {
-                return Ok(left); // zero divided, shifted: the others have the constant on the right
+                return Ok(left); // zero divided or shifted; commutative operations have the constant on the right
             }
             return Ok(self.intern(Value::Binary(operation, left, right)));
         };
         match (operation, k) {
-            (Divide | Remainder, 0) => return Err(ArithmeticFault::DivisionByZero),
-            (ShiftLeft | ShiftRight, 32..) => return Err(ArithmeticFault::ShiftTooFar),
-            (Add | Subtract | Or | Xor | ShiftLeft | ShiftRight, 0) | (Multiply | Divide, 1) => {
-                return Ok(left);
-            }
-            (Multiply | And, 0) => return Ok(right),
-            (And, u32::MAX) => return Ok(left),
-            _ => {}
+            (Divide | Remainder, 0) => Err(ArithmeticError::DivisionByZero),
+            (ShiftLeft | ShiftRight, 32..) => Err(ArithmeticError::ShiftTooFar),
+            (Add | Subtract | Or | Xor | ShiftLeft | ShiftRight, 0) | (Multiply | Divide, 1) => Ok(left),
+            (Multiply | And, 0) => Ok(right),
+            (And, u32::MAX) => Ok(left),
+            _ => Ok(self.with_constant(operation, left, right, k)),
         }
-        match (operation, self.look(left)) {
+    }
+
+    /// The result of an operation with the constant `k` on the right that is not the identity.
+    fn with_constant(&mut self, operation: Operation, left: ValueId, right: ValueId, k: u32) -> ValueId {
+        use Operation::And;
+        match (operation, self.definition(left)) {
             (_, Value::Constant(first)) => {
-                if let Some(result) = operation.fold(first, k) {
-                    return Ok(self.constant(result));
+                if let Some(result) = operation.evaluate(first, k) {
+                    return self.constant(result);
                 }
             }
-            // (v & m) & k
+            // (value & mask) & k is value & (mask & k)
             (And, Value::Binary(And, inner, mask)) => {
                 if let Some(mask) = self.constant_of(mask).filter(|mask| mask & k != 0) {
-                    return Ok(self.masked(inner, mask & k));
+                    return self.masked(inner, mask & k);
                 }
             }
-            (And, Value::Load { size: Size::Byte, .. }) if k & 0xff == 0xff => return Ok(left),
-            (And, Value::Load { size: Size::Half, .. }) if k & 0xffff == 0xffff => return Ok(left),
+            // A mask that keeps all bits of a load.
+            (And, Value::Load { size: LoadSize::Byte, .. }) if k & 0xff == 0xff => return left,
+            (And, Value::Load { size: LoadSize::Half, .. }) if k & 0xffff == 0xffff => return left,
             _ => {}
         }
-        Ok(self.intern(Value::Binary(operation, left, right)))
+        self.intern(Value::Binary(operation, left, right))
     }
 }

@@ -1,12 +1,17 @@
 //! Every expression of the filter corpus selects exactly the frames that tcpdump selects.
-#![allow(missing_docs, clippy::tests_outside_test_module, reason = "a test")]
+#![allow(
+    missing_docs,
+    clippy::print_stdout,
+    clippy::tests_outside_test_module,
+    reason = "a test that prints what it compared"
+)]
 
 mod bpf;
 
 use std::collections::BTreeMap;
 
 use bpf::{Capture, captures, corpus, is_supported, tcpdump};
-use sentinel_filter::{ExpressionFault, compile};
+use sentinel_filter::{ExpressionErrorReason, compile};
 use sentinel_units::LinkType;
 use sha2::{Digest, Sha256};
 
@@ -40,10 +45,10 @@ fn selects_what_tcpdump_selects() {
         }
         checked += 1;
         let got = compile(expression, capture.link, SNAP_BYTES);
-        let verdict = match (&got, row[3]) {
+        let result = match (&got, row[3]) {
             (Err(_), "REJECTED") => continue,
             // Sharper than libpcap: it compiles what can never match.
-            (Err(error), "0") if error.kind == ExpressionFault::RejectsAll => continue,
+            (Err(error), "0") if error.reason == ExpressionErrorReason::RejectsAll => continue,
             (Ok(program), matched) => {
                 let frames = capture.selected(program.instructions());
                 if matched == frames.len().to_string() && row[4] == hash(&frames) {
@@ -54,7 +59,7 @@ fn selects_what_tcpdump_selects() {
             (Err(error), _) => error.to_string(),
         };
         wrong.push(format!(
-            "{} '{expression}' on {}: expected {:?}, got {verdict}",
+            "{} '{expression}' on {}: expected {:?}, got {result}",
             row[0],
             row[1],
             &row[3..]
@@ -86,7 +91,8 @@ fn programs_are_no_longer_than_those_of_libpcap() {
         .iter()
         .filter(|capture| is_supported(capture.link) && capture.link != LinkType::NULL)
     {
-        // NULL is left out: our programs take the family in either byte order, so that one program fits all files.
+        // NULL is left out: our programs take the family in either byte order, so that one program fits all
+        // files.
         for row in table(&filters) {
             let Ok(ours) = compile(row[2], capture.link, SNAP_BYTES) else { continue };
             let Some(theirs) = tcpdump(capture, row[2]) else { return println!("skipped: no tcpdump") };

@@ -1,8 +1,9 @@
-//! Made-up expressions select the same frames by our program as by tcpdump's.
+//! Random expressions select the same frames by our program as by tcpdump's.
 //!
-//! `SENTINEL_FILTER_RUNS` sets how many, `SENTINEL_FILTER_SEED` which.
+//! `SENTINEL_FILTER_RUNS` sets their number, `SENTINEL_FILTER_SEED` the seed.
 #![allow(
     missing_docs,
+    clippy::print_stdout,
     clippy::tests_outside_test_module,
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -13,10 +14,11 @@
 mod bpf;
 
 use bpf::{captures, corpus, is_supported, tcpdump};
-use sentinel_filter::{ExpressionFault, compile};
+use sentinel_filter::{ExpressionErrorReason, compile};
 use sentinel_units::LinkType;
 
-struct Maker {
+/// Generator of random expressions.
+struct Generator {
     state: u64,
 }
 
@@ -77,7 +79,7 @@ const FIELDS: &[&str] = &[
     "udp[8:2] & 0x8000 = 0",
 ];
 
-impl Maker {
+impl Generator {
     fn below(&mut self, limit: u32) -> u32 {
         // SplitMix64 (OOPSLA 2014).
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -230,21 +232,21 @@ fn random_expressions_select_the_same_frames() {
     let Some(corpus) = corpus() else { return println!("skipped: no corpus (set SENTINEL_CORPUS)") };
     let captures: Vec<_> =
         captures(&corpus).into_iter().filter(|capture| is_supported(capture.link)).collect();
-    let mut maker = Maker { state: setting("SENTINEL_FILTER_SEED", 1) };
+    let mut generator = Generator { state: setting("SENTINEL_FILTER_SEED", 1) };
     let runs = setting("SENTINEL_FILTER_RUNS", 1_000);
     let (mut same, mut both_refuse, mut sharper) = (0, 0, 0);
-    // libpcap looks for a zero divisor or a large shift in the first instruction of the right side: it takes the
-    // offset of a load for one, and misses one that is computed.
+    // libpcap looks for a zero divisor or a large shift in the first instruction of the right side: it takes
+    // the offset of a load for one, and misses one that is computed.
     let mut mistaken = 0;
     let mut lengths = (0, 0, 0);
     let mut wrong = Vec::new();
     for _ in 0..runs {
-        let capture = match maker.below(3) {
-            0 => &captures[usize::try_from(maker.below(u32::try_from(captures.len()).unwrap())).unwrap()],
+        let capture = match generator.below(3) {
+            0 => &captures[usize::try_from(generator.below(u32::try_from(captures.len()).unwrap())).unwrap()],
             _ => captures.iter().find(|capture| capture.link == LinkType::ETHERNET).unwrap(),
         };
-        let depth = maker.below(4);
-        let expression = maker.expression(depth, capture.link == LinkType::ETHERNET);
+        let depth = generator.below(4);
+        let expression = generator.expression(depth, capture.link == LinkType::ETHERNET);
         let Some(theirs) = tcpdump(capture, &expression) else {
             return println!("skipped: no tcpdump");
         };
@@ -255,11 +257,14 @@ fn random_expressions_select_the_same_frames() {
                 continue;
             }
             (Err(error), Ok(theirs)) => {
-                if matches!(error.kind, ExpressionFault::DivisionByZero | ExpressionFault::ShiftTooFar) {
+                if matches!(
+                    error.reason,
+                    ExpressionErrorReason::DivisionByZero | ExpressionErrorReason::ShiftTooFar
+                ) {
                     mistaken += 1;
                     continue;
                 }
-                if error.kind == ExpressionFault::RejectsAll && capture.selected(theirs).is_empty() {
+                if error.reason == ExpressionErrorReason::RejectsAll && capture.selected(theirs).is_empty() {
                     sharper += 1;
                     continue;
                 }

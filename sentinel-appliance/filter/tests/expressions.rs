@@ -1,4 +1,4 @@
-//! What expressions select, what they compile to, and how mistakes are told.
+//! Expressions: the packets that they select, their programs, and the messages for mistakes.
 #![allow(
     missing_docs,
     clippy::tests_outside_test_module,
@@ -8,7 +8,9 @@
     reason = "a test fails by panicking"
 )]
 
-use sentinel_filter::{DumpStyle, ExpressionFault, Packet, Program, Target, code, compile, compile_for};
+use sentinel_filter::{
+    DumpStyle, ExpressionErrorReason, Packet, Program, Target, code, compile, compile_for,
+};
 use sentinel_units::LinkType;
 
 fn ethernet(expression: &str) -> Program {
@@ -140,7 +142,7 @@ fn expressions_select_the_packets_they_name() {
 }
 
 #[test]
-fn programs_print_as_tcpdump_prints_them() {
+fn listings_are_those_of_tcpdump() {
     // tcpdump 4.99.3 -y EN10MB -s 262144 -d
     let expected = "\
 (000) ldh      [12]
@@ -165,9 +167,9 @@ fn programs_print_as_tcpdump_prints_them() {
     assert_eq!(dump("arp", DumpStyle::Decimal), "4\n40 0 0 12\n21 0 1 2054\n6 0 0 262144\n6 0 0 0\n");
 }
 
-/// Lengths of tcpdump 4.99.3 for the same expressions are beside ours.
+/// Beside each length is that of tcpdump 4.99.3 for the same expression.
 #[test]
-fn programs_stay_short() {
+fn programs_are_no_longer_than_documented() {
     for (expression, ours, theirs) in [
         ("tcp port 80", 20, 20),
         ("port 80 or port 443", 27, 27),
@@ -184,7 +186,7 @@ fn programs_stay_short() {
 }
 
 #[test]
-fn a_far_jump_goes_by_a_longer_one() {
+fn a_target_out_of_reach_gets_a_long_jump() {
     let ports: Vec<String> = (1..400).map(|port| format!("dst port {}", port * 3)).collect();
     let program = ethernet(&ports.join(" or "));
     assert!(program.instructions().iter().any(|line| line.code == code::JA));
@@ -198,7 +200,7 @@ fn a_far_jump_goes_by_a_longer_one() {
 }
 
 #[test]
-fn a_tag_is_found_in_the_frame_and_beside_it() {
+fn a_tag_matches_in_the_frame_and_in_its_metadata() {
     let network = v4(6, 0, &tcp(80, 2));
     let inner = |tags| frame(HOST, tags, 0x0800, &network);
     let plain = inner(&[]);
@@ -226,7 +228,7 @@ fn a_tag_is_found_in_the_frame_and_beside_it() {
 }
 
 #[test]
-fn what_only_the_kernel_knows_is_for_the_kernel() {
+fn capture_metadata_is_refused_for_files() {
     let live = |text| compile_for(Target::Kernel, text, LinkType::ETHERNET, 96);
     assert!(live("inbound").is_ok() && live("ifindex 3 and outbound").is_ok());
     let error = compile("inbound", LinkType::ETHERNET, 96).unwrap_err();
@@ -238,7 +240,7 @@ fn what_only_the_kernel_knows_is_for_the_kernel() {
 }
 
 #[test]
-fn a_loopback_family_is_read_in_both_byte_orders() {
+fn a_loopback_family_matches_in_both_byte_orders() {
     let program = compile("tcp port 80", LinkType::NULL, 96).unwrap();
     for family in [[2, 0, 0, 0], [0, 0, 0, 2]] {
         assert!(matches(&program, &[&family[..], &v4(6, 0, &tcp(80, 2))].concat(), None));
@@ -250,7 +252,7 @@ fn a_loopback_family_is_read_in_both_byte_orders() {
 }
 
 #[test]
-fn extension_headers_are_stepped_over_when_asked() {
+fn protochain_steps_over_extension_headers() {
     let hop_by_hop = [43, 0, 1, 4, 0, 0, 0, 0];
     let routing = [44, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
     let fragment = [51, 0, 0, 1, 0, 0, 0, 9];
@@ -266,12 +268,12 @@ fn extension_headers_are_stepped_over_when_asked() {
 }
 
 #[test]
-fn a_frame_that_is_cut_off_does_not_match() {
-    let whole = frame(HOST, &[(0x8100, 100)], 0x0800, &v4(6, 0, &tcp(80, 2)));
+fn a_truncated_frame_does_not_match() {
+    let packet = frame(HOST, &[(0x8100, 100)], 0x0800, &v4(6, 0, &tcp(80, 2)));
     let program = ethernet("vlan 100 and tcp[13] = 2");
-    for cut in 0..whole.len() {
+    for cut in 0..packet.len() {
         assert_eq!(
-            matches(&program, whole.get(..cut).unwrap(), None),
+            matches(&program, packet.get(..cut).unwrap(), None),
             cut > 14 + 4 + 20 + 13,
             "cut at {cut}"
         );
@@ -279,7 +281,7 @@ fn a_frame_that_is_cut_off_does_not_match() {
 }
 
 #[test]
-fn mistakes_are_told_with_their_column() {
+fn mistakes_are_reported_with_their_column() {
     for (expression, message) in [
         ("host", "column 5: expected an address after 'host'"),
         ("tcp or host", "column 12: expected an address after 'host'"),
@@ -321,5 +323,5 @@ fn mistakes_are_told_with_their_column() {
     let error = compile("vlan", LinkType::RAW, 96).unwrap_err();
     assert_eq!(error.to_string(), "column 1: frames of link type RAW have no VLAN tags here");
     let error = compile("tcp", LinkType(105), 96).unwrap_err();
-    assert!(matches!(error.kind, ExpressionFault::NotOnLink { .. }));
+    assert!(matches!(error.reason, ExpressionErrorReason::NotOnLink { .. }));
 }

@@ -1,21 +1,21 @@
-//! What was found when opening, and what was done since.
+//! Counters: state found at opening, and work done since.
 
-/// What was found when opening.
+/// State found at opening.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Recovery {
     /// There was no log: this one starts with its first record.
     pub is_new: bool,
-    /// Records in the log, those from the journal included, those sealed with an older key not.
+    /// Records in the log, including those in the journal, without those sealed with an older key.
     pub records: u64,
     /// Of these, records that only the journal had.
     pub from_journal: u64,
-    /// Writes that were not finished and are left out: at most one at the end of main and one at the end of the journal.
+    /// Unfinished writes that were left out: at most one at the end of main and one at the end of the journal.
     pub torn_writes: u32,
-    /// Segments whose header is damaged, or that do not belong where they lie.
+    /// Segments whose header is damaged, or that are in a slot they do not belong to.
     pub damaged_segments: u32,
-    /// Segments that this key does not reach back to.
+    /// Segments sealed with a key older than the one given.
     pub older_key_segments: u32,
-    /// Records that main once had, by the journal's word, and has no more.
+    /// Records that main once had, according to the journal, and has no more.
     pub missing_records: u64,
 }
 
@@ -26,9 +26,9 @@ pub struct Stats {
     pub appended: u64,
     /// Bytes of these records.
     pub appended_bytes: u64,
-    /// Records not accepted: the caller lost them.
-    pub refused: u64,
-    /// Records destroyed by rotation.
+    /// Records rejected by [`crate::RingLog::append`]: the caller lost them.
+    pub rejected: u64,
+    /// Records overwritten by rotation.
     pub overwritten: u64,
     /// Segments begun in main.
     pub rotations: u64,
@@ -43,6 +43,6 @@ pub struct Stats {
     pub journal_bytes: u64,
     /// Writes and flushes that failed.
     pub write_errors: u64,
-    /// Damaged blocks passed by while reading; one that is read twice counts twice.
+    /// Damaged blocks skipped while reading; a block that is read twice counts twice.
     pub damaged_blocks: u64,
 }

@@ -1,11 +1,11 @@
-//! What can go wrong, one enum per operation. `E` is the error of the storages.
+//! Errors, one enum for each operation. `E` is the error of the storages.
 
 use core::fmt;
 
 use crate::geometry::Geometry;
 use crate::record::{MAX_RECORD, RecordId};
 
-/// Why a log could not be opened. Nothing was written.
+/// Reason why a log could not be opened. Nothing was written.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum OpenError<E> {
@@ -13,14 +13,14 @@ pub enum OpenError<E> {
     Main(E),
     /// The journal could not be read.
     Journal(E),
-    /// Main holds a log that is cut differently; open it as it is, or start another.
+    /// Main holds a log with another geometry. Open it with that one, or start a new log.
     Geometry {
-        /// How the log is cut.
+        /// Geometry of the log.
         found: Geometry,
     },
-    /// Main holds a log of a later version of the format.
+    /// Main holds a log of a newer version of the format.
     Version(u16),
-    /// No segment can be opened, but there are some: this is the key of another log.
+    /// Main holds segments, but none of them opens: the key belongs to another log.
     WrongKey,
 }
 
@@ -31,11 +31,11 @@ impl<E: fmt::Display> fmt::Display for OpenError<E> {
             Self::Journal(error) => write!(out, "journal not readable: {error}"),
             Self::Geometry { found } => write!(
                 out,
-                "the log has {} segments of {} bytes, not what is asked for",
+                "the log has {} segments of {} bytes, not those asked for",
                 found.segments(),
                 found.segment_bytes()
             ),
-            Self::Version(version) => write!(out, "the log has format version {version}, later than 1"),
+            Self::Version(version) => write!(out, "the log has format version {version}, newer than 1"),
             Self::WrongKey => out.write_str("the key does not open this log"),
         }
     }
@@ -43,20 +43,20 @@ impl<E: fmt::Display> fmt::Display for OpenError<E> {
 
 impl<E: fmt::Debug + fmt::Display> core::error::Error for OpenError<E> {}
 
-/// Why a record was not appended, or not as safely as it should.
+/// Reason why a record was not appended, or is not protected against the end of the program.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum AppendError<E> {
     /// The record is longer than [`MAX_RECORD`]. It is not in the log.
     TooLong(usize),
-    /// Memory is full of records that main does not take. The record is not in the log: count it as lost. Appending
-    /// works again as soon as main takes what waits; each append tries.
+    /// Memory is full of records that could not be written to main. The record is not in the log: count it as lost. Each
+    /// append tries to write them again.
     Full(FlushError<E>),
-    /// Memory is full, and main is left alone because [`crate::RingLog::spare`] says so. The record is not in the log: count
-    /// it as lost.
+    /// Memory is full, and writing main is suspended by [`crate::RingLog::suspend_writes`]. The record is not in the log:
+    /// count it as lost.
     Suspended,
-    /// The record is in the log under this number and is readable, but the journal did not take it: until the next
-    /// flush it would not survive the end of the program. Later appends try again to put it there.
+    /// The record is in the log under this number and is readable, but could not be written to the journal: until the next
+    /// flush it would not survive the end of the program. Later appends try to write it again.
     NotJournalled(RecordId, E),
     /// The log was opened for reading.
     ReadOnly,
@@ -67,7 +67,7 @@ impl<E: fmt::Display> fmt::Display for AppendError<E> {
         match self {
             Self::TooLong(len) => write!(out, "record of {len} bytes, at most {MAX_RECORD} fit"),
             Self::Full(error) => write!(out, "no room for a record: {error}"),
-            Self::Suspended => out.write_str("no room for a record while the log is left alone"),
+            Self::Suspended => out.write_str("no room for a record while writing the log is suspended"),
             Self::NotJournalled(id, error) => write!(out, "record {id} is in memory only: {error}"),
             Self::ReadOnly => out.write_str("log opened for reading"),
         }
@@ -76,17 +76,18 @@ impl<E: fmt::Display> fmt::Display for AppendError<E> {
 
 impl<E: fmt::Debug + fmt::Display> core::error::Error for AppendError<E> {}
 
-/// Why records did not reach main. They stay in memory and in the journal; the next flush tries again.
+/// Reason why records did not reach main. They stay in memory and in the journal; the next flush writes them again.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum FlushError<E> {
     /// Main could not be written.
     Main(E),
-    /// Everything is in main, but the journal could not be reset. Nothing is lost: opening sees that main has them.
+    /// Everything is in main, but the journal could not be reset. Nothing is lost: opening skips journal records that main
+    /// has.
     Journal(E),
     /// The log was opened for reading.
     ReadOnly,
-    /// The last epoch is used up. Cannot happen before 2^64 segments.
+    /// No epoch or nonce is left. Cannot happen before 2^64 segments.
     Exhausted,
 }
 
@@ -103,15 +104,15 @@ impl<E: fmt::Display> fmt::Display for FlushError<E> {
 
 impl<E: fmt::Debug + fmt::Display> core::error::Error for FlushError<E> {}
 
-/// Why a record could not be read. The cursor stays where it was.
+/// Reason why a record could not be read. The cursor stays where it was.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum ReadError<E> {
     /// Main could not be read.
     Main(E),
-    /// The journal could not be read (only when verifying).
+    /// The journal could not be read (only from [`crate::RingLog::verify`]).
     Journal(E),
-    /// The record has this many bytes, more than the buffer given.
+    /// The record is longer than the buffer. Holds its length in bytes.
     TooSmall(usize),
 }
 

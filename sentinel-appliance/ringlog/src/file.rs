@@ -1,4 +1,4 @@
-//! A file as storage.
+//! Storage in a file.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, Write as _};
@@ -6,16 +6,16 @@ use std::path::Path;
 
 use embedded_io::{ErrorType, Read, Seek, SeekFrom, Write};
 
-/// A file, or a block device, as storage. Flushing is `fdatasync`.
+/// Storage in a file or block device. `flush` is `fdatasync`.
 #[derive(Debug)]
 pub struct FileStorage(File);
 
 impl FileStorage {
-    /// Opens `path` for reading and writing, and creates it if need be: readable and writable by its owner only. It grows
-    /// as segments are written.
+    /// Opens `path` for reading and writing, and creates it with mode 0600 if it does not exist. It grows as segments are
+    /// written.
     ///
     /// # Errors
-    /// What the operating system says.
+    /// The [`io::Error`] of the operating system; no file was created or changed.
     pub fn create(path: &Path) -> io::Result<Self> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
@@ -27,13 +27,13 @@ impl FileStorage {
     /// Opens `path` for reading. Writing to it fails.
     ///
     /// # Errors
-    /// What the operating system says, for example that there is no such file.
+    /// The [`io::Error`] of the operating system, for example `NotFound`.
     pub fn read_only(path: &Path) -> io::Result<Self> {
         File::open(path).map(Self)
     }
 }
 
-/// A file that is open for reading and writing.
+/// Wraps a file that is open for reading and writing.
 impl From<File> for FileStorage {
     fn from(file: File) -> Self {
         Self(file)
@@ -69,7 +69,7 @@ impl Seek for FileStorage {
     }
 }
 
-/// Runs `call` again when a signal interrupted it.
+/// Repeats `call` as long as a signal interrupts it (`EINTR`).
 fn retry(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
     loop {
         match call() {
@@ -86,7 +86,7 @@ mod tests {
     use sentinel_seal::Key;
 
     #[test]
-    fn a_log_in_files_is_read_back_and_belongs_to_its_owner() {
+    fn a_log_in_files_is_read_back_and_is_private_to_its_owner() {
         let folder = tempfile::tempdir().unwrap();
         let (main, journal) = (folder.path().join("main"), folder.path().join("journal"));
         let geometry = Geometry::new(16_384, 2).unwrap();
@@ -107,14 +107,14 @@ mod tests {
         let (mut log, recovery) = create(2);
         assert_eq!((recovery.records, recovery.from_journal), (3, 1));
 
-        // Another program looks on.
+        // A second program reads beside the writer.
         let read = || (FileStorage::read_only(&main).unwrap(), FileStorage::read_only(&journal).unwrap());
         let (main_file, journal_file) = read();
-        let (mut watcher, _) =
+        let (mut reader, _) =
             RingLog::open(main_file, journal_file, geometry, key(), Mode::ReadOnly).unwrap();
         let (mut cursor, mut buf) = (Cursor::new(RecordId(1)), [0; 8]);
-        assert_eq!(watcher.read_next(&mut cursor, &mut buf).unwrap(), Some((RecordId(1), 3)));
-        assert_eq!(watcher.read_next(&mut cursor, &mut buf).unwrap(), Some((RecordId(2), 5)));
+        assert_eq!(reader.read_next(&mut cursor, &mut buf).unwrap(), Some((RecordId(1), 3)));
+        assert_eq!(reader.read_next(&mut cursor, &mut buf).unwrap(), Some((RecordId(2), 5)));
         assert_eq!(&buf[..5], b"three");
         assert_eq!(log.append(b"four").unwrap(), RecordId(3));
 
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_of_the_system_says_what_failed() {
+    fn a_system_error_names_the_storage_that_failed() {
         let folder = tempfile::tempdir().unwrap();
         let storage = || FileStorage::from(File::open(folder.path()).unwrap());
         let geometry = Geometry::new(16_384, 2).unwrap();

@@ -1,12 +1,12 @@
-//! The size of the log and how it is cut.
+//! Size of the log: number and size of its segments.
 
 use core::fmt;
 
-/// Bytes in a page. Main is written in whole pages, each once per life of its segment: what SD cards, eMMC and flash file
-/// systems write anyway.
+/// Page size, in bytes. Main is written in whole pages, each once in the life of its segment, because SD cards, eMMC and flash
+/// file systems write no less than that.
 pub const PAGE_BYTES: u32 = 4096;
 
-/// How main is cut into segments. Fixed for the life of a log.
+/// Segment size and count of main. Fixed for the life of a log.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Geometry {
     segment_bytes: u32,
@@ -16,17 +16,18 @@ pub struct Geometry {
 impl Geometry {
     /// Smallest segment, in bytes.
     pub const MIN_SEGMENT_BYTES: u32 = 4 * PAGE_BYTES;
-    /// Largest segment, in bytes. Two buffers of this size are held in memory.
+    /// Largest segment, in bytes. Two buffers of the segment size are held in memory.
     pub const MAX_SEGMENT_BYTES: u32 = 1 << 20;
-    /// Fewest segments: one being written, one complete.
+    /// Smallest number of segments: one being written, one complete.
     pub const MIN_SEGMENTS: u32 = 2;
-    /// Most segments.
+    /// Largest number of segments.
     pub const MAX_SEGMENTS: u32 = 4096;
 
-    /// A log of `segments` segments of `segment_bytes` each.
+    /// Checks and stores the size of a log of `segments` segments of `segment_bytes` each.
     ///
     /// # Errors
-    /// One of [`GeometryError`], which says what is allowed.
+    /// - [`GeometryError::SegmentBytes`]: `segment_bytes` is not a multiple of a page from 16 KiB to 1 MiB.
+    /// - [`GeometryError::Segments`]: `segments` is not 2 to 4096.
     pub const fn new(segment_bytes: u32, segments: u32) -> Result<Self, GeometryError> {
         if segment_bytes < Self::MIN_SEGMENT_BYTES
             || segment_bytes > Self::MAX_SEGMENT_BYTES
@@ -40,30 +41,30 @@ impl Geometry {
         Ok(Self { segment_bytes, segments })
     }
 
-    /// Bytes in a segment.
+    /// Segment size, in bytes.
     #[must_use]
     pub const fn segment_bytes(self) -> u32 {
         self.segment_bytes
     }
 
-    /// Segments in the ring.
+    /// Number of segments in the ring.
     #[must_use]
     pub const fn segments(self) -> u32 {
         self.segments
     }
 
-    /// Bytes that main takes when the ring is full.
+    /// Size of main when the ring is full, in bytes.
     #[must_use]
     pub fn total_bytes(self) -> u64 {
         u64::from(self.segment_bytes) * u64::from(self.segments)
     }
 }
 
-/// Why a log cannot be cut like this.
+/// Reason why a geometry is invalid. Holds the value that is out of range.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum GeometryError {
-    /// The size of a segment is out of range or no multiple of a page.
+    /// The segment size is out of range or not a multiple of a page.
     SegmentBytes(u32),
     /// The number of segments is out of range.
     Segments(u32),
@@ -95,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn limits_are_included_and_nothing_beyond_them() {
+    fn limits_are_valid_and_values_beyond_them_are_not() {
         for (bytes, segments) in [(16_384, 2), (1 << 20, 4096), (65_536, 8)] {
             let geometry = Geometry::new(bytes, segments).unwrap();
             assert_eq!(geometry.total_bytes(), u64::from(bytes) * u64::from(segments));
@@ -109,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn the_message_says_the_range() {
+    fn the_error_text_names_the_range() {
         assert_eq!(
             GeometryError::SegmentBytes(5).to_string(),
             "a segment of 5 bytes: must be a multiple of 4096 from 16384 to 1048576"

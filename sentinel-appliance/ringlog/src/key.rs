@@ -1,15 +1,16 @@
-//! The key of the log, which moves on with every segment, and the salt of one opening.
+//! Key of the log, a one-way ratchet with one step for each segment (forward security: Bellare and Yee, "Forward Integrity for
+//! Secure Audit Logs", 1997), and the salt of one opening.
 
 use core::fmt;
 
 use sentinel_seal::Key;
 
-/// Most steps a key is moved on while opening a log: 4 GiB of 64 KiB segments. A key that is further behind is no key of
-/// this log, or the header that says so is damaged.
+/// Maximum number of steps of one advance: 4 GiB of 64 KiB segments. It bounds the work that a forged epoch number can cause;
+/// a header further ahead counts as damaged.
 pub(crate) const MAX_STEPS: u64 = 1 << 16;
 
-/// The key of one epoch. Each segment has an epoch of its own, which is also its number, and each key leads to the next
-/// but not back: a device that stores only the key of epoch *n* cannot open segments before *n*.
+/// Key of one epoch. Each segment has its own epoch, which is also its number. The key of the next epoch is derived with HKDF
+/// and cannot be reversed: a device that stores only the key of epoch *n* cannot open segments before *n*.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct LogKey {
     epoch: u64,
@@ -17,28 +18,28 @@ pub struct LogKey {
 }
 
 impl LogKey {
-    /// Bytes of [`Self::to_bytes`].
+    /// Length of [`Self::to_bytes`], in bytes.
     pub const LEN: usize = 8 + Key::LEN;
 
-    /// The key of `epoch`. A new log starts with epoch 0 and a random key.
+    /// Makes the key of `epoch` from its secret. A new log starts with epoch 0 and a random key.
     #[must_use]
     pub const fn new(epoch: u64, key: Key) -> Self {
         Self { epoch, key }
     }
 
-    /// The epoch whose segment this key opens.
+    /// Epoch of the segment that this key opens.
     #[must_use]
     pub const fn epoch(&self) -> u64 {
         self.epoch
     }
 
-    /// The secret.
+    /// Secret of this epoch.
     #[must_use]
     pub const fn key(&self) -> &Key {
         &self.key
     }
 
-    /// Epoch (64 bits, big-endian) and secret, as a key file holds them. The caller wipes the copy.
+    /// Encodes epoch (64 bits, big-endian) and secret (32 bytes), as a key file holds them. The caller wipes the copy.
     #[must_use]
     pub fn to_bytes(&self) -> [u8; Self::LEN] {
         let mut bytes = [0; Self::LEN];
@@ -48,7 +49,7 @@ impl LogKey {
         bytes
     }
 
-    /// What [`Self::to_bytes`] gave.
+    /// Decodes the bytes of [`Self::to_bytes`].
     #[must_use]
     pub fn from_bytes(bytes: &[u8; Self::LEN]) -> Self {
         let mut epoch = [0; 8];
@@ -59,17 +60,21 @@ impl LogKey {
         Self { epoch: u64::from_be_bytes(epoch), key: Key::from_bytes(secret) }
     }
 
-    /// The key of a later epoch: what the program stores so that older segments stay closed.
+    /// Derives the key of a later epoch. The program stores it in place of this one, so that older segments cannot be opened
+    /// any more.
     ///
     /// # Errors
-    /// - [`KeyError::Behind`]: `epoch` lies before this key's.
-    /// - [`KeyError::TooFar`]: it lies more than 65,536 steps ahead.
+    /// - [`KeyError::Behind`]: `epoch` is before the epoch of this key.
+    /// - [`KeyError::TooFar`]: it is more than 65,536 steps ahead.
+    ///
+    /// This key is unchanged.
     pub fn advance_to(&self, epoch: u64) -> Result<Self, KeyError> {
         let steps =
             epoch.checked_sub(self.epoch).ok_or(KeyError::Behind { wanted: epoch, oldest: self.epoch })?;
         if steps > MAX_STEPS {
             return Err(KeyError::TooFar { wanted: epoch, from: self.epoch });
         }
+        // One HKDF call for each step: there is no shortcut, which is what makes the chain one-way.
         let mut key = self.key.clone();
         for _ in 0..steps {
             key = key.next();
@@ -78,22 +83,22 @@ impl LogKey {
     }
 }
 
-/// Why a key cannot be moved on.
+/// Reason why a key cannot be advanced.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum KeyError {
-    /// The wanted epoch has passed; its key cannot be computed any more.
+    /// The wanted epoch is before that of the key; its key cannot be derived.
     Behind {
-        /// The epoch asked for.
+        /// Epoch asked for.
         wanted: u64,
-        /// The oldest that this key reaches.
+        /// Epoch of the key, the oldest that it opens.
         oldest: u64,
     },
-    /// The wanted epoch is too many steps ahead.
+    /// The wanted epoch is more than 65,536 steps ahead.
     TooFar {
-        /// The epoch asked for.
+        /// Epoch asked for.
         wanted: u64,
-        /// Where the key stands.
+        /// Epoch of the key.
         from: u64,
     },
 }
@@ -113,17 +118,17 @@ impl fmt::Display for KeyError {
 
 impl core::error::Error for KeyError {}
 
-/// 16 random bytes that no other opening of the log has had. They go into every key used for sealing, so that a nonce is
-/// never used twice even if a power cut or an old backup takes the log back. Not a secret.
+/// 16 random bytes drawn anew for each opening of the log for writing; not secret. They are part of every sealing key, so a
+/// nonce is never used twice with one key, even if a power cut or an old backup takes the log back.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Salt(pub [u8; 16]);
 
-/// What a log is opened for.
+/// Access to a log.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Mode {
-    /// To read and to write. There must be no other writer.
+    /// Reading and writing. There must be no other writer.
     Append(Salt),
-    /// To read only, for example beside a running program.
+    /// Reading only, for example beside a running program.
     ReadOnly,
 }
 
@@ -136,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn steps_add_up_and_do_not_go_back() {
+    fn advancing_in_steps_equals_advancing_at_once_and_never_goes_back() {
         let key = first();
         assert_eq!(key.advance_to(5).unwrap(), key);
         let later = key.advance_to(9).unwrap();

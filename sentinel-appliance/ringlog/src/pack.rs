@@ -1,19 +1,20 @@
-//! Deflating records into a block and inflating them one by one.
+//! Compression of blocks: raw deflate (RFC 1951) of whole blocks, inflated record by record.
 
 use core::fmt;
 
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 
 use crate::format::Packing;
-use crate::pending::LENGTH_BYTES;
+use crate::pending::LENGTH_LEN;
 use crate::record::MAX_RECORD;
 
-/// Deflates. 320 KB while it holds its state.
+/// Compressor. Its state takes 320 KB from first use to [`Packer::release`].
 #[derive(Default)]
 pub(crate) struct Packer(Option<Compress>);
 
 impl Packer {
-    /// Packs `records` into `out`, deflated if that makes them smaller. `None` if they do not fit either way.
+    /// Packs `records` into `out`, deflated if that makes them shorter. Returns the packing and the length; `None` if they fit
+    /// neither way.
     pub(crate) fn pack(&mut self, records: &[u8], out: &mut [u8]) -> Option<(Packing, usize)> {
         if let Some(len) = self.deflate(records, out).filter(|len| *len < records.len()) {
             return Some((Packing::Deflated, len));
@@ -43,28 +44,30 @@ impl fmt::Debug for Packer {
     }
 }
 
-/// Room for the longest record and some more to inflate into.
-const WINDOW: usize = 2 * (LENGTH_BYTES + MAX_RECORD);
+/// Size of the output window: two of the longest records, so that the longest one always fits behind a partial one.
+const WINDOW_LEN: usize = 2 * (LENGTH_LEN + MAX_RECORD);
 
-/// Takes records out of a packed block one by one. 43 KB while it holds its state.
+/// Decompressor that yields the records of a block one by one. Its state takes 43 KB from first use to
+/// [`Unpacker::release`]; what one call unpacks is bounded by the window, whatever the block claims to expand to.
 pub(crate) struct Unpacker {
     state: Option<Decompress>,
     packing: Packing,
-    /// Bytes of the packed block that were used.
+    /// Bytes of the packed block consumed.
     used: usize,
-    window: [u8; WINDOW],
+    /// Unpacked bytes `start..end` are not yet consumed.
+    window: [u8; WINDOW_LEN],
     start: usize,
     end: usize,
 }
 
 impl Default for Unpacker {
     fn default() -> Self {
-        Self { state: None, packing: Packing::Stored, used: 0, window: [0; WINDOW], start: 0, end: 0 }
+        Self { state: None, packing: Packing::Stored, used: 0, window: [0; WINDOW_LEN], start: 0, end: 0 }
     }
 }
 
 impl Unpacker {
-    /// Starts with another block.
+    /// Starts a new block.
     pub(crate) fn begin(&mut self, packing: Packing) {
         if packing == Packing::Deflated {
             self.state.get_or_insert_with(|| Decompress::new(false)).reset(false);
@@ -79,49 +82,49 @@ impl Unpacker {
         self.state = None;
     }
 
-    /// The next record of `packed`, which must be the same bytes at each call since [`Self::begin`]. `None` if there is
-    /// none, or the bytes are not what [`Packer::pack`] makes.
+    /// Next record of `packed`, which must be the same bytes at each call since [`Self::begin`]. `None` at the end, and for
+    /// bytes that [`Packer::pack`] does not produce.
     pub(crate) fn record(&mut self, packed: &[u8]) -> Option<&[u8]> {
-        self.gather(packed, LENGTH_BYTES)?;
-        let len = self.window.get(self.start..)?.first_chunk::<LENGTH_BYTES>()?;
+        self.fill_window(packed, LENGTH_LEN)?;
+        let len = self.window.get(self.start..)?.first_chunk::<LENGTH_LEN>()?;
         let len = usize::from(u16::from_be_bytes(*len));
         if len > MAX_RECORD {
             return None;
         }
-        self.gather(packed, LENGTH_BYTES + len)?;
-        let at = self.start + LENGTH_BYTES;
+        self.fill_window(packed, LENGTH_LEN + len)?;
+        let at = self.start + LENGTH_LEN;
         self.start = at + len;
         self.window.get(at..at + len)
     }
 
-    /// Whether all of `packed` was used and nothing is left over.
+    /// Returns true if all of `packed` was consumed and no unpacked byte is left.
     pub(crate) fn is_at_end(&mut self, packed: &[u8]) -> bool {
-        self.gather(packed, 1).is_none() && self.start == self.end && self.used == packed.len()
+        self.fill_window(packed, 1).is_none() && self.start == self.end && self.used == packed.len()
     }
 
-    /// Makes at least `wanted` bytes lie in the window.
-    fn gather(&mut self, packed: &[u8], wanted: usize) -> Option<()> {
+    /// Unpacks until the window holds at least `wanted` unread bytes; `None` if the block ends before.
+    fn fill_window(&mut self, packed: &[u8], wanted: usize) -> Option<()> {
         if self.end - self.start >= wanted {
             return Some(());
         }
         self.window.copy_within(self.start..self.end, 0);
         self.end -= self.start;
         self.start = 0;
-        // Each round moves on or ends the loop; the window bounds what one call unpacks.
+        // Each iteration unpacks at least a byte or returns; the window bounds what one call unpacks.
         while self.end < wanted {
-            let from = packed.get(self.used..)?;
-            let to = self.window.get_mut(self.end..)?;
-            let (used, made) = match self.packing {
+            let input = packed.get(self.used..)?;
+            let output = self.window.get_mut(self.end..)?;
+            let (consumed, produced) = match self.packing {
                 Packing::Stored => {
-                    let count = from.len().min(to.len());
-                    to.get_mut(..count)?.copy_from_slice(from.get(..count)?);
+                    let count = input.len().min(output.len());
+                    output.get_mut(..count)?.copy_from_slice(input.get(..count)?);
                     (count, count)
                 }
-                Packing::Deflated => inflate(self.state.as_mut()?, from, to)?,
+                Packing::Deflated => inflate(self.state.as_mut()?, input, output)?,
             };
-            self.used += used;
-            self.end += made;
-            if made == 0 {
+            self.used += consumed;
+            self.end += produced;
+            if produced == 0 {
                 return None;
             }
         }
@@ -135,13 +138,13 @@ impl fmt::Debug for Unpacker {
     }
 }
 
-/// Bytes taken and bytes made.
-fn inflate(state: &mut Decompress, from: &[u8], to: &mut [u8]) -> Option<(usize, usize)> {
-    let (taken, made) = (state.total_in(), state.total_out());
-    state.decompress(from, to, FlushDecompress::None).ok()?;
-    let taken = usize::try_from(state.total_in() - taken).ok()?;
-    let made = usize::try_from(state.total_out() - made).ok()?;
-    Some((taken, made))
+/// Inflates as much as fits. Returns the bytes consumed and produced; `None` for bytes that are not a deflate stream.
+fn inflate(state: &mut Decompress, input: &[u8], output: &mut [u8]) -> Option<(usize, usize)> {
+    let (total_in, total_out) = (state.total_in(), state.total_out());
+    state.decompress(input, output, FlushDecompress::None).ok()?;
+    let consumed = usize::try_from(state.total_in() - total_in).ok()?;
+    let produced = usize::try_from(state.total_out() - total_out).ok()?;
+    Some((consumed, produced))
 }
 
 #[cfg(test)]
@@ -171,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn packed_records_come_back() {
+    fn packed_records_are_unpacked_unchanged() {
         let mut packer = Packer::default();
         let mut unpacker = Unpacker::default();
         let mut out = vec![0; 200_000];
@@ -185,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_deflate_is_stored_and_what_does_not_fit_is_refused() {
+    fn incompressible_records_are_stored_and_records_that_do_not_fit_are_rejected() {
         let noise = crate::tests::noise(1, 1000);
         let raw = framed(std::slice::from_ref(&noise));
         let mut out = vec![0; raw.len()];
@@ -197,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn every_cut_gives_fewer_records_and_no_clean_end() {
+    fn every_cut_of_a_block_gives_fewer_records() {
         let records = records(60);
         let raw = framed(&records);
         let mut out = vec![0; raw.len()];

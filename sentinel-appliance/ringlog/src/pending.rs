@@ -1,27 +1,28 @@
-//! Records in memory that main lacks, packed as they will lie in a block: length (16 bits, big-endian), bytes.
+//! Records in memory that main does not hold yet, in the layout of a block: length (16 bits, big-endian), then the bytes.
 
 use crate::record::{MAX_RECORD, RecordId};
 
-/// Bytes before each record.
-pub(crate) const LENGTH_BYTES: usize = 2;
+/// Length of the length field before each record, in bytes.
+pub(crate) const LENGTH_LEN: usize = 2;
 
-/// Records waiting for main. Their numbers are consecutive.
+/// Queue of records with consecutive numbers, at most one segment of bytes, that the next flush writes to main.
 #[derive(Debug)]
 pub(crate) struct Pending {
     bytes: Vec<u8>,
     capacity: usize,
     first: RecordId,
     count: u32,
-    /// Where a record was read last: its place in the sequence and in `bytes`. Makes reading on cheap.
-    found: (u32, usize),
+    /// Index and byte offset of the record that was read last. Reading in order costs one step for each record instead of a
+    /// walk from the start.
+    last_read: (u32, usize),
 }
 
 impl Pending {
     pub(crate) fn new(capacity: usize, first: RecordId) -> Self {
-        // Written once, so that the memory is there from the start and not when an attack fills it.
+        // Filled once: the system backs memory when it is first written, which must not happen only under an attack.
         let mut bytes = vec![1; capacity];
         bytes.clear();
-        Self { bytes, capacity, first, count: 0, found: (0, 0) }
+        Self { bytes, capacity, first, count: 0, last_read: (0, 0) }
     }
 
     pub(crate) const fn first(&self) -> RecordId {
@@ -45,11 +46,11 @@ impl Pending {
     }
 
     pub(crate) fn has_room(&self, record: &[u8]) -> bool {
-        self.bytes.len() + LENGTH_BYTES + record.len() <= self.capacity
+        self.bytes.len() + LENGTH_LEN + record.len() <= self.capacity
     }
 
-    /// Adds a record of at most [`MAX_RECORD`] bytes. Only replaying a journal, whose length bounds it, goes past the
-    /// capacity.
+    /// Adds a record of at most [`MAX_RECORD`] bytes. Callers check [`Self::has_room`], except for the replay of a journal,
+    /// which may exceed the capacity and is bounded by the length of the journal.
     pub(crate) fn push(&mut self, record: &[u8]) -> RecordId {
         debug_assert!(record.len() <= MAX_RECORD, "checked by the caller");
         let id = self.next();
@@ -60,46 +61,48 @@ impl Pending {
         id
     }
 
-    /// Lets the next record have the number `id`. Only when there is none.
-    pub(crate) fn restart(&mut self, id: RecordId) {
+    /// Sets the number of the next record, to skip numbers that must not be assigned again. The queue must be empty.
+    pub(crate) fn set_next(&mut self, id: RecordId) {
         debug_assert!(self.count == 0, "numbers are consecutive");
         self.first = id;
     }
 
-    /// The record `id`, if it is here.
+    /// Record `id`, if it is in the queue.
     pub(crate) fn record(&mut self, id: RecordId) -> Option<&[u8]> {
         let index =
             u32::try_from(id.0.checked_sub(self.first.0)?).ok().filter(|index| *index < self.count)?;
-        let (mut here, mut at) = if self.found.0 <= index { self.found } else { (0, 0) };
-        while here < index {
-            at += LENGTH_BYTES + self.len_at(at)?;
-            here += 1;
+        // Lengths are stored before each record only, so a record is found by walking from one that is known.
+        let (mut reached, mut at) = if self.last_read.0 <= index { self.last_read } else { (0, 0) };
+        while reached < index {
+            at += LENGTH_LEN + self.len_at(at)?;
+            reached += 1;
         }
-        self.found = (here, at);
-        let start = at + LENGTH_BYTES;
+        self.last_read = (reached, at);
+        let start = at + LENGTH_LEN;
         self.bytes.get(start..start + self.len_at(at)?)
     }
 
-    /// How many bytes the first `count` records take.
-    pub(crate) fn prefix(&self, count: u32) -> usize {
+    /// Bytes that the first `count` records take.
+    pub(crate) fn prefix_len(&self, count: u32) -> usize {
         let mut at = 0;
         for _ in 0..count {
             let Some(len) = self.len_at(at) else { break };
-            at += LENGTH_BYTES + len;
+            at += LENGTH_LEN + len;
         }
         at
     }
 
-    /// Forgets the first `count` records, which take `len` bytes.
+    /// Removes the first `count` records, which take `len` bytes.
     pub(crate) fn drop_first(&mut self, count: u32, len: usize) {
+        // Moves the remaining bytes; happens once for each block written.
         self.bytes.drain(..len.min(self.bytes.len()));
         self.first = self.first.plus(u64::from(count));
         self.count = self.count.saturating_sub(count);
-        self.found = (0, 0);
+        self.last_read = (0, 0);
     }
 
     fn len_at(&self, at: usize) -> Option<usize> {
-        let len = self.bytes.get(at..)?.first_chunk::<LENGTH_BYTES>()?;
+        let len = self.bytes.get(at..)?.first_chunk::<LENGTH_LEN>()?;
         Some(usize::from(u16::from_be_bytes(*len)))
     }
 }
@@ -121,7 +124,7 @@ mod tests {
         assert_eq!(pending.record(RecordId(11)), Some(&b""[..]));
         assert_eq!(pending.record(RecordId(13)), None);
         assert_eq!(pending.record(RecordId(9)), None);
-        assert_eq!((pending.prefix(0), pending.prefix(1), pending.prefix(3)), (0, 5, 14));
+        assert_eq!((pending.prefix_len(0), pending.prefix_len(1), pending.prefix_len(3)), (0, 5, 14));
         pending.drop_first(2, 7);
         assert_eq!((pending.first(), pending.count(), pending.next()), (RecordId(12), 1, RecordId(13)));
         assert_eq!(pending.record(RecordId(12)), Some(&b"three"[..]));

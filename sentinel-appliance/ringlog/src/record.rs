@@ -1,32 +1,34 @@
-//! Records and their numbers.
+//! Records, their numbers, and positions in main.
 
 use core::fmt;
 
-/// Longest record, in bytes. An alert is far smaller; a record that needs more belongs elsewhere.
+use sentinel_seal::Chain;
+
+/// Longest record, in bytes. An encoded alert has at most 256.
 pub const MAX_RECORD: usize = 1024;
 
-/// The number of a record: 0 for the first of a log, one more for each after it.
+/// Number of a record: 0 for the first of a log, one more for each after it.
 ///
-/// Numbers never go backwards while the log is open or its journal survives. After a power cut that took the journal
-/// (it lies in RAM), the numbers of the records lost with it are given again; whoever keeps a number elsewhere clamps it
-/// to [`crate::RingLog::next_id`] after opening.
+/// Numbers only rise while the log is open or its journal survives. After a power cut that took the journal, which lies in
+/// RAM, the numbers of the records lost with it are assigned again. A number kept outside the log must be limited to
+/// [`crate::RingLog::next_id`] after opening.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct RecordId(pub u64);
 
 impl RecordId {
-    /// The number after this one. Stays at the top, which 2^64 records would reach.
+    /// Returns the next number; saturates at 2^64 - 1.
     #[must_use]
     pub const fn next(self) -> Self {
         Self(self.0.saturating_add(1))
     }
 
-    /// This number plus `count`.
+    /// Returns this number plus `count`; saturates at 2^64 - 1.
     #[must_use]
     pub const fn plus(self, count: u64) -> Self {
         Self(self.0.saturating_add(count))
     }
 
-    /// How many records lie from `earlier` up to, but not including, this one; zero if it is the other way round.
+    /// Number of records from `earlier` up to, but not including, this one; zero if `earlier` is later.
     #[must_use]
     pub const fn since(self, earlier: Self) -> u64 {
         self.0.saturating_sub(earlier.0)
@@ -37,4 +39,19 @@ impl fmt::Display for RecordId {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(out)
     }
+}
+
+/// Position in main: a record number and the hash chain over everything before it. Stored outside the device, the head of
+/// a log lets [`crate::RingLog::verify`] detect that main was rolled back or rewritten.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct ChainHead {
+    /// All records in main below this position have lower numbers.
+    pub next_id: RecordId,
+    /// SHA-256 hash chain over main up to this position.
+    pub chain: Chain,
+}
+
+impl ChainHead {
+    /// Position before the first record of a new log.
+    pub(crate) const START: Self = Self { next_id: RecordId(0), chain: Chain::START };
 }

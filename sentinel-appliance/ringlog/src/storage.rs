@@ -1,26 +1,26 @@
-//! Where the bytes lie.
+//! Storage of main and journal.
 
 use core::convert::Infallible;
 
 use embedded_io::{ErrorType, Read, Seek, SeekFrom, Write};
 
-/// A place for bytes: a file, a partition, memory.
+/// Random-access byte storage: a file, a partition, memory.
 ///
-/// No method beyond `embedded-io`; this trait says what the log relies on:
-/// - reading past the end gives 0 bytes; writing past the end makes the storage longer (or always had the room);
-/// - `Write::flush` returns after everything written is *durable*: a power cut does not take it back. The log flushes
-///   main after each run of pages; it never flushes the journal, which need only outlive the program;
-/// - writes between two flushes may reach the medium in any order, whole or in part.
+/// It has no methods beyond those of `embedded-io`. The log relies on these properties:
+/// - reading past the end returns 0 bytes; writing past the end extends the storage, unless it has a fixed size;
+/// - `Write::flush` is a barrier: it returns when everything written is *durable*, so that a power cut does not undo it. The
+///   log flushes main after each run of pages. It never flushes the journal, which must survive the program only;
+/// - writes between two flushes may reach the medium in any order, completely or in part.
 pub trait Storage: Read + Write + Seek {}
 
 impl<T: Read + Write + Seek> Storage for T {}
 
-/// Reads from `at` until `buf` is full or the storage ends; gives the number of bytes read.
+/// Reads from `at` until `buf` is full or the storage ends. Returns the number of bytes read.
 pub(crate) fn read_at<S: Storage>(storage: &mut S, at: u64, buf: &mut [u8]) -> Result<usize, S::Error> {
     storage.seek(SeekFrom::Start(at))?;
     let mut done = 0;
-    while let Some(rest) = buf.get_mut(done..).filter(|rest| !rest.is_empty()) {
-        match storage.read(rest)? {
+    while let Some(remaining) = buf.get_mut(done..).filter(|remaining| !remaining.is_empty()) {
+        match storage.read(remaining)? {
             0 => break,
             count => done += count,
         }
@@ -34,7 +34,7 @@ pub(crate) fn write_at<S: Storage>(storage: &mut S, at: u64, bytes: &[u8]) -> Re
     storage.write_all(bytes)
 }
 
-/// Storage in memory: for tests, and for a journal where there is no RAM disk.
+/// Storage in memory, for tests and for a journal where there is no RAM disk.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct RamStorage {
     bytes: Vec<u8>,
@@ -42,19 +42,19 @@ pub struct RamStorage {
 }
 
 impl RamStorage {
-    /// A storage that holds `bytes`.
+    /// Makes a storage that holds `bytes`.
     #[must_use]
     pub const fn new(bytes: Vec<u8>) -> Self {
         Self { bytes, position: 0 }
     }
 
-    /// What it holds.
+    /// Its content.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// What it holds, to be changed.
+    /// Its content, mutable.
     pub const fn bytes_mut(&mut self) -> &mut Vec<u8> {
         &mut self.bytes
     }
@@ -63,7 +63,7 @@ impl RamStorage {
         usize::try_from(self.position).unwrap_or(usize::MAX)
     }
 
-    fn moved(&mut self, count: usize) {
+    fn advance(&mut self, count: usize) {
         self.position = self.position.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
     }
 }
@@ -74,12 +74,12 @@ impl ErrorType for RamStorage {
 
 impl Read for RamStorage {
     fn read(&mut self, buf: &mut [u8]) -> Result<usize, Self::Error> {
-        let rest = self.bytes.get(self.start()..).unwrap_or_default();
-        let count = rest.len().min(buf.len());
-        if let (Some(to), Some(from)) = (buf.get_mut(..count), rest.get(..count)) {
+        let remaining = self.bytes.get(self.start()..).unwrap_or_default();
+        let count = remaining.len().min(buf.len());
+        if let (Some(to), Some(from)) = (buf.get_mut(..count), remaining.get(..count)) {
             to.copy_from_slice(from);
         }
-        self.moved(count);
+        self.advance(count);
         Ok(count)
     }
 }
@@ -94,7 +94,7 @@ impl Write for RamStorage {
         if let Some(to) = self.bytes.get_mut(start..end) {
             to.copy_from_slice(buf);
         }
-        self.moved(buf.len());
+        self.advance(buf.len());
         Ok(buf.len())
     }
 
@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reading_past_the_end_is_short_and_writing_past_it_fills_with_zeros() {
+    fn reads_past_the_end_are_short_and_writes_past_it_fill_with_zeros() {
         let mut storage = RamStorage::new(vec![1, 2, 3]);
         let mut buf = [9; 4];
         assert_eq!(read_at(&mut storage, 1, &mut buf), Ok(2));

@@ -1,4 +1,4 @@
-//! A storage that loses power or runs full where a test wants it to. For tests of this crate and of its users.
+//! Fault-injecting storage: loses power or runs full after a given byte. For tests of this crate and of its users.
 
 use core::cell::{Cell, RefCell};
 use core::fmt;
@@ -8,10 +8,10 @@ use embedded_io::{ErrorKind, ErrorType, Read, Seek, SeekFrom, Write};
 
 use crate::storage::RamStorage;
 
-/// Bytes that reach the medium together or not at all when the power fails.
+/// Unit of a torn write: these bytes reach the medium together or not at all when the power fails.
 const SECTOR: usize = 512;
 
-/// How many more bytes are written before everything that shares this supply stops.
+/// Power supply shared by storages: a budget of bytes, after which all of them fail, and a log of all bytes written.
 #[derive(Clone, Debug, Default)]
 pub struct Power {
     left: Rc<Cell<Option<u64>>>,
@@ -19,13 +19,13 @@ pub struct Power {
 }
 
 impl Power {
-    /// A supply that lasts.
+    /// Makes a supply that does not end.
     #[must_use]
     pub fn lasting() -> Self {
         Self::default()
     }
 
-    /// A supply that ends after `bytes` more bytes: the write that reaches it is cut there, all later ones fail.
+    /// Makes a supply that ends after `bytes` more bytes: the write that reaches that byte is cut there, all later ones fail.
     #[must_use]
     pub fn ending_after(bytes: u64) -> Self {
         let power = Self::default();
@@ -33,24 +33,24 @@ impl Power {
         power
     }
 
-    /// Ends the supply after `bytes` more bytes.
+    /// Sets the supply to end after `bytes` more bytes.
     pub fn end_after(&self, bytes: u64) {
         self.left.set(Some(bytes));
     }
 
-    /// Whether it has ended.
+    /// Returns true if the supply has ended.
     #[must_use]
     pub fn is_off(&self) -> bool {
         self.left.get() == Some(0)
     }
 
-    /// All bytes written with this supply, in order.
+    /// Bytes written with this supply, in order.
     #[must_use]
     pub fn written(&self) -> Vec<u8> {
         self.written.borrow().clone()
     }
 
-    /// Those of `wanted` bytes that can still be written.
+    /// Takes up to `wanted.len()` bytes from the budget and returns the part of `wanted` that is written.
     fn draw<'b>(&self, wanted: &'b [u8]) -> &'b [u8] {
         let left = self.left.get();
         let granted =
@@ -62,12 +62,12 @@ impl Power {
     }
 }
 
-/// Why a [`FaultyStorage`] refuses.
+/// Reason why a [`FaultyStorage`] fails.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Fault {
     /// The power is off.
     Off,
-    /// No room.
+    /// The end of the storage is reached.
     Full,
 }
 
@@ -91,7 +91,7 @@ impl embedded_io::Error for Fault {
     }
 }
 
-/// Memory that knows which bytes are durable, runs out of power, and may have an end.
+/// Storage in memory that records which bytes are durable, draws on a [`Power`] supply, and may have an end.
 #[derive(Debug)]
 pub struct FaultyStorage {
     current: RamStorage,
@@ -101,36 +101,36 @@ pub struct FaultyStorage {
 }
 
 impl FaultyStorage {
-    /// A storage that holds `bytes`, all durable, and draws from `power`.
+    /// Makes a storage that holds `bytes`, all durable, and draws on `power`.
     #[must_use]
     pub fn new(bytes: Vec<u8>, power: &Power) -> Self {
         let capacity = Rc::new(Cell::new(u64::MAX));
         Self { durable: bytes.clone(), current: RamStorage::new(bytes), power: power.clone(), capacity }
     }
 
-    /// The end of the storage, which may be changed while a log owns it: writes stop there with [`Fault::Full`].
+    /// End of the storage, which can be changed while a log owns it: writes fail there with [`Fault::Full`].
     #[must_use]
     pub fn capacity(&self) -> Rc<Cell<u64>> {
         Rc::clone(&self.capacity)
     }
 
-    /// What another program would read now. A killed program leaves this.
+    /// Bytes that another program would read now, and that a killed program leaves.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         self.current.bytes()
     }
 
-    /// Changes a byte, durably.
+    /// Changes a byte, current and durable.
     pub fn overwrite(&mut self, at: usize, byte: u8) {
         for bytes in [self.current.bytes_mut(), &mut self.durable] {
-            if let Some(place) = bytes.get_mut(at) {
-                *place = byte;
+            if let Some(slot) = bytes.get_mut(at) {
+                *slot = byte;
             }
         }
     }
 
-    /// What a power cut leaves: of the sectors written since the last flush, those that `reaches` says, which is asked once
-    /// for each.
+    /// Bytes that a power cut leaves: the durable ones, and of the sectors written since the last flush those for which
+    /// `reaches` returns true; it is called once for each.
     #[must_use]
     pub fn after_power_cut(&self, reaches: &mut dyn FnMut() -> bool) -> Vec<u8> {
         let mut left = self.durable.clone();

@@ -1,6 +1,7 @@
-//! AES-256-GCM with counted nonces.
+//! AES-256-GCM with counter nonces.
 //!
-//! Read first: NIST SP 800-38D section 8.2.1 (deterministic construction: 32-bit fixed field, 64-bit counter).
+//! Read first: NIST SP 800-38D section 8.2.1 (deterministic construction of the nonce: 32-bit fixed field, 64-bit counter) and
+//! section 8.3 (limits on invocations under one key).
 
 use core::fmt;
 
@@ -8,72 +9,81 @@ use aes_gcm::{AeadInOut, Aes256Gcm, KeyInit, Nonce, Tag};
 
 use crate::key::Key;
 
-/// Bytes that sealing adds.
+/// Bytes of an authentication tag.
 pub const TAG_LEN: usize = 16;
 
-/// What [`Sealer::seal`] gives besides the bytes it encrypted in place; both are needed to open them.
+/// Nonce counter and tag of one sealed byte string; both are needed to open it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Sealed {
-    /// The nonce counter. It may be stored, or counted along by the reader.
+    /// Nonce counter. It may be stored, or counted by the reader.
     pub counter: u64,
-    /// The authentication tag.
+    /// Authentication tag.
     pub tag: [u8; TAG_LEN],
 }
 
-/// The key has sealed all it may: 2^64 - 1 byte strings, or one longer than 64 GiB. Nothing was sealed.
+/// Error of [`Sealer::seal`]: the key has sealed 2^64 - 1 byte strings, or this one is longer than the 64 GiB of GCM.
+///
+/// Nothing was sealed: the byte string stays plain and the counter is unchanged.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Exhausted;
 
 impl fmt::Display for Exhausted {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("no nonce left under this key")
+        out.write_str("the nonces of this key are used up")
     }
 }
 
 impl core::error::Error for Exhausted {}
 
-/// The bytes, what they are bound to, the counter or the key differ from when they were sealed. The buffer is as before.
+/// Error of [`Opener::open`]: the bytes, the associated data, the counter, the tag or the key differ from those of sealing.
+///
+/// The buffer is left encrypted, as it was.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Forged;
 
 impl fmt::Display for Forged {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("the seal is broken")
+        out.write_str("the authentication tag does not match")
     }
 }
 
 impl core::error::Error for Forged {}
 
-/// Seals byte strings in place. Owns its counter, so that a nonce is never used twice; not `Clone` for the same reason.
+/// Encrypts byte strings in place with AES-256-GCM and a nonce counter.
+///
+/// A nonce must never be used twice under one key: GCM then loses both secrecy and authenticity (SP 800-38D appendix A). So the
+/// counter is private, and the type is not `Clone`.
 pub struct Sealer {
     cipher: Aes256Gcm,
     next_counter: u64,
 }
 
 impl Sealer {
-    /// Counts from zero: only for a key that has never sealed anything.
+    /// Makes a sealer that counts from zero, for a key that has never sealed anything.
     #[must_use]
     pub fn new(key: &Key) -> Self {
         Self::resume(key, 0)
     }
 
-    /// Counts from `next_counter`. The caller vouches that nothing was sealed under `key` from there on. A counter read
-    /// back from a disk does not serve: power may have failed between sealing and storing. Take a fresh key instead.
+    /// Makes a sealer that counts from `next_counter`. The caller guarantees that no counter from there on was used with `key`.
+    ///
+    /// A counter read back from flash is no such guarantee, because power may have failed between sealing and storing; use a
+    /// new key instead.
     #[must_use]
     pub fn resume(key: &Key, next_counter: u64) -> Self {
         Self { cipher: Aes256Gcm::new(key.expose().into()), next_counter }
     }
 
-    /// The counter that the next byte string will get.
+    /// Counter of the next byte string.
     #[must_use]
     pub const fn next_counter(&self) -> u64 {
         self.next_counter
     }
 
-    /// Encrypts `text` in place and binds it to `associated`, which is authenticated but not stored.
+    /// Encrypts `text` in place and authenticates it together with `associated`, which is not stored.
     ///
     /// # Errors
-    /// [`Exhausted`]: the counter has run out. It does not wrap.
+    /// [`Exhausted`] if the counter has run out (it does not wrap) or `text` is too long; `text` stays plain.
     pub fn seal(&mut self, associated: &[u8], text: &mut [u8]) -> Result<Sealed, Exhausted> {
         let counter = self.next_counter;
         let after = counter.checked_add(1).ok_or(Exhausted)?;
@@ -89,22 +99,22 @@ impl fmt::Debug for Sealer {
     }
 }
 
-/// Opens what a [`Sealer`] with the same key sealed.
+/// Decrypts and verifies byte strings that a [`Sealer`] with the same key sealed.
 pub struct Opener {
     cipher: Aes256Gcm,
 }
 
 impl Opener {
-    /// An opener for `key`.
+    /// Makes an opener for `key`.
     #[must_use]
     pub fn new(key: &Key) -> Self {
         Self { cipher: Aes256Gcm::new(key.expose().into()) }
     }
 
-    /// Decrypts `text` in place.
+    /// Verifies `text` and `associated` and decrypts `text` in place.
     ///
     /// # Errors
-    /// [`Forged`]: any of the arguments differs from when it was sealed; `text` is left encrypted.
+    /// [`Forged`] if any argument differs from that of sealing; `text` is left encrypted.
     pub fn open(&self, associated: &[u8], text: &mut [u8], sealed: &Sealed) -> Result<(), Forged> {
         decrypt(&self.cipher, nonce(sealed.counter), associated, text, &sealed.tag)
     }
@@ -116,7 +126,7 @@ impl fmt::Debug for Opener {
     }
 }
 
-/// Four zero bytes, then the counter, big-endian.
+/// Nonce of a counter: four zero bytes (fixed field), then the counter, big-endian.
 fn nonce(counter: u64) -> [u8; 12] {
     let [a, b, c, d, e, f, g, h] = counter.to_be_bytes();
     [0, 0, 0, 0, a, b, c, d, e, f, g, h]
@@ -157,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_sealed_opens_once_and_in_its_place_only() {
+    fn sealed_bytes_open_with_their_own_counter_data_and_key_only() {
         let mut sealer = Sealer::new(&key());
         let mut first = *b"alert";
         let mut second = *b"alert";
@@ -169,7 +179,7 @@ mod tests {
         let opener = Opener::new(&key());
         let mut text = second;
         assert_eq!(opener.open(b"log", &mut text, &sealed_first), Err(Forged));
-        assert_eq!(text, second, "a forgery is left as it is");
+        assert_eq!(text, second, "a rejected buffer stays unchanged");
         assert_eq!(opener.open(b"Log", &mut text, &sealed_second), Err(Forged));
         assert_eq!(Opener::new(&key().next()).open(b"log", &mut text, &sealed_second), Err(Forged));
         assert_eq!(opener.open(b"log", &mut text, &sealed_second), Ok(()));
@@ -177,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn every_flipped_bit_is_found() {
+    fn every_flipped_bit_is_detected() {
         let mut text = *b"0123456789abcdefg";
         let sealed = Sealer::new(&key()).seal(b"", &mut text).unwrap();
         let opener = Opener::new(&key());

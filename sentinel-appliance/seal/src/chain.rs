@@ -1,4 +1,6 @@
-//! A hash chain: one value that stands for everything that went into it, in order.
+//! SHA-256 hash chain: one value that commits to a sequence of byte strings and their order.
+//!
+//! Read first: FIPS 180-4 (SHA-256).
 
 use core::fmt;
 
@@ -7,7 +9,7 @@ use sha2::{Digest, Sha256};
 /// Bytes in a SHA-256 value.
 const HASH_LEN: usize = 32;
 
-/// The value of a hash chain after some number of links. Anyone can compute it; it is not a secret.
+/// Value of a hash chain after some number of links: 32 bytes. Anyone can compute it; it is not secret.
 #[derive(Clone, Copy, Eq, PartialEq)]
 pub struct Chain([u8; HASH_LEN]);
 
@@ -15,23 +17,24 @@ impl Chain {
     /// Bytes in a value.
     pub const LEN: usize = HASH_LEN;
 
-    /// The chain before its first link: zeros.
+    /// Value before the first link: zeros.
     pub const START: Self = Self([0; HASH_LEN]);
 
-    /// A value read back.
+    /// Makes a chain from a stored value.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; HASH_LEN]) -> Self {
         Self(bytes)
     }
 
-    /// The value, to be stored.
+    /// Value, to be stored.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; HASH_LEN] {
         &self.0
     }
 
-    /// The value with one more link: SHA-256 over the value so far and, for each part of the link, its length (64 bits,
-    /// big-endian) and its bytes, so that moving a byte from one part to the next changes it.
+    /// Returns the value with one more link: SHA-256 over the value so far and, for each part of the link, its length (64 bits,
+    /// big-endian) and its bytes. The lengths make the encoding unambiguous: moving a byte from one part to the next changes
+    /// the value.
     #[must_use]
     pub fn link(&self, parts: &[&[u8]]) -> Self {
         let mut hash = Sha256::new_with_prefix(self.0);
@@ -45,7 +48,7 @@ impl Chain {
     }
 }
 
-/// The first four bytes in hexadecimal: enough to tell two apart in a log line.
+/// Shows the first four bytes in hexadecimal, enough to distinguish values in a log line.
 impl fmt::Debug for Chain {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [a, b, c, d, ..] = self.0;
@@ -60,7 +63,7 @@ mod tests {
     use std::format;
 
     #[test]
-    fn order_and_borders_matter() {
+    fn order_and_division_into_parts_change_the_value() {
         let ab = Chain::START.link(&[b"a"]).link(&[b"b"]);
         let ba = Chain::START.link(&[b"b"]).link(&[b"a"]);
         let both = Chain::START.link(&[b"a", b"b"]);

@@ -1,37 +1,37 @@
-//! Digests of byte strings that come in pieces.
+//! SHA-256, SHA-1 and MD5 over byte strings in several parts.
 //!
-//! Read first: FIPS 180-4 (SHA-1, SHA-256); RFC 1321 (MD5); RFC 6151 and RFC 6194 (what the old two are no longer good
-//! for).
+//! Read first: FIPS 180-4 (SHA-1, SHA-256); RFC 1321 (MD5); RFC 6151 and RFC 6194 (uses for which MD5 and SHA-1 are no longer
+//! secure).
 //!
-//! MD5 and SHA-1 protect nothing here and must not: they are there because others defined a name by them (JA3, the
-//! Community ID), and a name must come out the same everywhere.
+//! MD5 and SHA-1 must not protect anything. They are here because JA3 and the Community ID are defined by them, and these
+//! identifiers must equal those of other monitors.
 
 use md5::Md5;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
-/// SHA-256 of all pieces together.
+/// Returns the SHA-256 digest of the concatenated parts.
 #[must_use]
-pub fn sha256(pieces: &[&[u8]]) -> [u8; 32] {
-    digest::<Sha256>(pieces).into()
+pub fn sha256(parts: &[&[u8]]) -> [u8; 32] {
+    digest::<Sha256>(parts).into()
 }
 
-/// SHA-1 of all pieces together, for the Community ID of a flow; not for anything that somebody might forge.
+/// Returns the SHA-1 digest of the concatenated parts, for the Community ID; not collision resistant.
 #[must_use]
-pub fn sha1(pieces: &[&[u8]]) -> [u8; 20] {
-    digest::<Sha1>(pieces).into()
+pub fn sha1(parts: &[&[u8]]) -> [u8; 20] {
+    digest::<Sha1>(parts).into()
 }
 
-/// MD5 of all pieces together, for JA3; not for anything that somebody might forge.
+/// Returns the MD5 digest of the concatenated parts, for JA3; not collision resistant.
 #[must_use]
-pub fn md5(pieces: &[&[u8]]) -> [u8; 16] {
-    digest::<Md5>(pieces).into()
+pub fn md5(parts: &[&[u8]]) -> [u8; 16] {
+    digest::<Md5>(parts).into()
 }
 
-fn digest<D: Digest>(pieces: &[&[u8]]) -> sha2::digest::Output<D> {
+fn digest<D: Digest>(parts: &[&[u8]]) -> sha2::digest::Output<D> {
     let mut state = D::new();
-    for piece in pieces {
-        state.update(piece);
+    for part in parts {
+        state.update(part);
     }
     state.finalize()
 }

@@ -1,4 +1,4 @@
-//! Keys, and how one leads to another.
+//! 256-bit keys and their derivation with HKDF-SHA-256.
 //!
 //! Read first: RFC 5869 (HKDF).
 
@@ -9,31 +9,31 @@ use sha2::Sha256;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
 
-/// Says what a derived key is for, so that two uses never share one.
+/// Purpose of a derived key, so that two uses never share one (domain separation).
 ///
-/// By custom `"sentinel <crate> <purpose> v<number>"`. It must not contain a zero byte, which ends it inside the
-/// derivation.
+/// By convention `"sentinel <crate> <purpose> v<number>"`. It must not contain a zero byte, which separates it from the
+/// context in the HKDF info.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Label(&'static str);
 
 impl Label {
-    /// A label.
+    /// Makes a label from `text`.
     ///
     /// # Panics
     /// At compile time, when used in a constant, if `text` is empty or contains a zero byte.
     #[must_use]
     pub const fn new(text: &'static str) -> Self {
-        let mut rest = text.as_bytes();
-        assert!(!rest.is_empty(), "a label must say something");
-        while let [first, tail @ ..] = rest {
+        let mut remaining = text.as_bytes();
+        assert!(!remaining.is_empty(), "a label must not be empty");
+        while let [first, tail @ ..] = remaining {
             assert!(*first != 0, "a zero byte ends the label");
-            rest = tail;
+            remaining = tail;
         }
         Self(text)
     }
 }
 
-/// A 256-bit secret. Wiped when dropped, never shown; equality takes the same time wherever two keys differ.
+/// 256-bit secret. Wiped when dropped, never shown by `Debug`, compared in constant time.
 pub struct Key([u8; Self::LEN]);
 
 impl Key {
@@ -42,16 +42,16 @@ impl Key {
 
     const NEXT: Label = Label::new("sentinel seal next key v1");
 
-    /// A key from 32 bytes that are already uniformly random (a key file, a random source, another key).
-    /// The caller wipes its own copy.
+    /// Makes a key from 32 bytes that are already uniformly random (a key file, a random source, another key).
+    /// The caller must wipe its own copy.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; Self::LEN]) -> Self {
         Self(bytes)
     }
 
-    /// A key from a secret that is not uniform or has another length: HKDF-Extract (RFC 5869 section 2.2).
+    /// Makes a key from a secret that is not uniform or has another length: HKDF-Extract (RFC 5869 section 2.2).
     ///
-    /// `salt` need not be secret and may be empty. A secret that people chose needs a slow hash first.
+    /// `salt` need not be secret and may be empty. A password needs a slow hash (Argon2) first.
     #[must_use]
     pub fn extract(salt: &[u8], secret: &[u8]) -> Self {
         let (mut pseudo_random, _) = Hkdf::<Sha256>::extract(Some(salt), secret);
@@ -60,9 +60,9 @@ impl Key {
         key
     }
 
-    /// A key for one purpose: HKDF-Expand (RFC 5869 section 2.3) with the label, a zero byte and `context` as info.
+    /// Derives the key of one purpose: HKDF-Expand (RFC 5869 section 2.3) with the label, a zero byte and `context` as info.
     ///
-    /// Who learns the derived key learns nothing about this one or about others derived from it.
+    /// The derived key reveals nothing about this key or about others derived from it.
     #[must_use]
     pub fn derive(&self, label: Label, context: &[u8]) -> Self {
         let mut derived = [0; Self::LEN];
@@ -72,20 +72,21 @@ impl Key {
         key
     }
 
-    /// The key after this one. There is no way back: who steals it cannot open what this one sealed.
+    /// Derives the next key of a one-way ratchet. An attacker who obtains it cannot compute this key, so data sealed before
+    /// stays secret (forward security).
     #[must_use]
     pub fn next(&self) -> Self {
         self.derive(Self::NEXT, &[])
     }
 
-    /// The secret itself, to be stored in a key file or handed to a cipher.
+    /// Bytes of the secret, to store in a key file or to initialise a cipher.
     #[must_use]
     pub const fn expose(&self) -> &[u8; Self::LEN] {
         &self.0
     }
 }
 
-/// Explicit copies only: each is wiped by itself.
+/// Copies are explicit, and each is wiped when dropped.
 impl Clone for Key {
     fn clone(&self) -> Self {
         Self(self.0)
@@ -112,13 +113,13 @@ impl PartialEq for Key {
     }
 }
 
-/// Whether two byte strings are equal, in a time that depends on their lengths only.
+/// Returns true if two byte strings are equal, in a time that depends on their lengths only.
 #[must_use]
 pub fn equal(left: &[u8], right: &[u8]) -> bool {
     left.ct_eq(right).into()
 }
 
-/// HKDF-Expand with SHA-256. `out` is at most 8,160 bytes; callers here ask for 32.
+/// HKDF-Expand with SHA-256 (RFC 5869 section 2.3). `out` is at most 8,160 bytes (255 digests); callers here ask for 32.
 #[expect(clippy::expect_used, reason = "both lengths are fixed by the callers in this file and its tests")]
 pub(crate) fn expand(pseudo_random: &[u8; Key::LEN], info: &[&[u8]], out: &mut [u8]) {
     Hkdf::<Sha256>::from_prk(pseudo_random)
@@ -137,7 +138,7 @@ mod tests {
     const TWO: Label = Label::new("two");
 
     #[test]
-    fn labels_and_contexts_separate() {
+    fn labels_and_contexts_give_different_keys() {
         let key = Key::from_bytes([7; 32]);
         let all = [
             key.clone(),
@@ -156,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn derived_keys_stay_what_they_are() {
+    fn derived_keys_match_fixed_values() {
         // HKDF-Expand written out with HMAC: T(1) = HMAC(prk, info || 01). Computed with Python's hmac module.
         let key = Key::from_bytes([7; 32]);
         assert_eq!(key.next().expose(), &super::super::vectors::hex32(NEXT_OF_SEVENS));

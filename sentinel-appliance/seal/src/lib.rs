@@ -1,21 +1,20 @@
-//! Sealing of byte strings with AES-256-GCM, and the keys for it.
+//! Authenticated encryption of byte strings with AES-256-GCM (NIST SP 800-38D) and key derivation with HKDF (RFC 5869).
 //!
-//! In: secrets, labels and byte strings that the caller owns. Out: the same byte strings encrypted in place, a tag
-//! each, and keys derived from keys. Memory: the keys themselves (32 bytes, about 1 KiB for a [`Sealer`] or an
-//! [`Opener`]), wiped when dropped. It never allocates, reads a clock, draws a random number, does I/O, or shows a
-//! secret in `Debug`.
+//! In: secrets, labels and byte strings that the caller owns. Out: the byte strings encrypted in place with an
+//! authentication tag each, and derived keys. Memory: the keys (32 bytes, about 1 KiB for a [`Sealer`] or an [`Opener`]),
+//! wiped when dropped. It never allocates, reads a clock, draws a random number, does I/O, or shows a secret in `Debug`.
 //!
-//! | want | use |
+//! | task | use |
 //! |---|---|
-//! | a key from a secret of any shape | [`Key::extract`] (HKDF-Extract) |
+//! | a key from a secret of any length | [`Key::extract`] (HKDF-Extract) |
 //! | keys for different purposes from one | [`Key::derive`] with a [`Label`] (HKDF-Expand) |
-//! | a key that cannot be turned back | [`Key::next`] |
-//! | seal | [`Sealer`]: counts its nonces itself |
-//! | open | [`Opener`] |
-//! | bind a sequence of byte strings | [`Chain`] (SHA-256) |
-//! | name something by its digest, as others do | [`digest`] |
-//! | read a QUIC Initial packet | [`quic::InitialKeys`] |
-//! | compare secrets | [`equal`] |
+//! | a one-way ratchet to the next key | [`Key::next`] |
+//! | encrypt | [`Sealer`], which counts its nonces |
+//! | decrypt and verify | [`Opener`] |
+//! | bind a sequence of byte strings | [`Chain`] (SHA-256 hash chain) |
+//! | digests that other formats define | [`digest`] |
+//! | decrypt a QUIC Initial packet | [`quic::InitialKeys`] |
+//! | compare secrets in constant time | [`equal`] |
 
 #![no_std]
 #![forbid(unsafe_code)]

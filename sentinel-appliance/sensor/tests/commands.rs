@@ -11,7 +11,9 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use sentinel_uplink::{KeyPair, Token};
-use support::{Order, Record, golden, pcap, pcapng, records, run, run_with_input, sentinel, stderr, stdout};
+use support::{
+    Order, Record, golden, pcap, pcapng, records, run, run_with_input, sentinel, stderr, stdout, wrapped,
+};
 
 fn capture(name: &str) -> Vec<u8> {
     fs::read(golden().join(format!("{name}.pcap"))).unwrap()
@@ -400,10 +402,11 @@ fn without_permission_the_capability_is_named() {
     let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_sentinel")).arg(&program).status().unwrap();
     assert!(copied.success());
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-    let output = Command::new("setpriv")
-        .args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "--inh-caps=-all"])
-        .arg(&program)
-        .args(["run", "-i", "lo"])
+    let mut setpriv = Command::new("setpriv");
+    setpriv.args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "--inh-caps=-all"]);
+    let mut copy = Command::new(&program);
+    copy.args(["--config", "/dev/null", "run", "-i", "lo"]);
+    let output = wrapped(setpriv, &copy)
         .args(directories(directory.path()))
         .current_dir("/")
         .stdin(Stdio::null())
@@ -446,6 +449,52 @@ fn config_check_names_file_line_and_what_is_allowed() {
     assert!(stderr(&read).contains(&at("2")), "{}", stderr(&read));
     let flag = run(&["config", "check", path.to_str().unwrap(), "--set", "ring_kib=lots"]);
     assert!((stdout(&flag) + &stderr(&flag)).contains("--set ring_kib"), "{}", stdout(&flag));
+}
+
+/// `command` on a system with this settings file: `/etc` is an otherwise empty file system in a mount namespace of its own.
+fn with_system_settings(text: &str, command: &Command) -> Command {
+    let script = "mount -t tmpfs tmpfs /etc && mkdir /etc/config \
+                  && printf %s \"$0\" >/etc/config/sentinel-appliance && exec \"$@\"";
+    let mut unshare = Command::new("unshare");
+    unshare.args(["--mount", "--propagation", "private", "sh", "-c", script, text]);
+    wrapped(unshare, command)
+}
+
+/// Golden checks rely on this: their results must not depend on the system that they run on.
+#[test]
+fn the_system_settings_file_is_not_read_if_another_is_named() {
+    const NAME: &str = "port-scan-at";
+    const OTHER_THRESHOLD: &str = "config detector 'port_scan'\n\toption ports '64'\n";
+    const BROKEN: &str = "config detector 'port_scan'\n\toption ports 'many'\n";
+    if !with_system_settings("", &Command::new("true")).output().is_ok_and(|output| output.status.success()) {
+        let message =
+            "the_system_settings_file_is_not_read_if_another_is_named: SKIPPED, needs root and unshare\n";
+        std::io::stderr().write_all(message.as_bytes()).unwrap();
+        return;
+    }
+    let path = golden().join(format!("{NAME}.pcap"));
+    let read = |system_settings: &str, mut program: Command| {
+        program.args(["read", path.to_str().unwrap(), "--alerts"]);
+        let output = with_system_settings(system_settings, &program).output().unwrap();
+        (output.status.code(), stdout(&output), stderr(&output))
+    };
+    let program = || Command::new(env!("CARGO_BIN_EXE_sentinel"));
+    let without_file = || {
+        let mut command = program();
+        command.args(["--config", "/dev/null"]);
+        command
+    };
+
+    // Without --config the file is read; otherwise the rest of this test would show nothing.
+    assert_eq!(read(OTHER_THRESHOLD, program()), (Some(0), String::new(), String::new()));
+    let (code, _, message) = read(BROKEN, program());
+    assert_eq!(code, Some(1), "{message}");
+    assert!(message.contains("/etc/config/sentinel-appliance:2:"), "{message}");
+    for system_settings in [OTHER_THRESHOLD, BROKEN] {
+        for named in [without_file(), sentinel()] {
+            assert_eq!(read(system_settings, named), (Some(0), alerts(NAME), String::new()));
+        }
+    }
 }
 
 /// One wrong character anywhere in a token is noticed before anything is sent or written.

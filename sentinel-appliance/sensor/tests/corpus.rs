@@ -100,15 +100,9 @@ fn captures(corpus: &Path) -> Vec<Capture> {
 /// The program with a bound on its time (exit code 124) and on its address space (it would abort).
 fn bounded(path: &Path, view: &str) -> Output {
     let script = format!("ulimit -v {MAX_MEMORY_KIB}; exec timeout {MAX_SECONDS} \"$0\" \"$@\"");
-    let inner = support::sentinel();
-    let mut command = Command::new("sh");
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("SENTINEL_") {
-            command.env_remove(name);
-        }
-    }
-    command.arg("-c").arg(script).arg(inner.get_program()).args(inner.get_args());
-    command.arg("read").arg(path).arg(view).output().unwrap()
+    let mut shell = Command::new("sh");
+    shell.arg("-c").arg(script);
+    support::wrapped(shell, &support::sentinel()).arg("read").arg(path).arg(view).output().unwrap()
 }
 
 /// What is wrong with the answers to each capture; all captures are asked, some at the same time.

@@ -4,40 +4,18 @@
 
 mod support;
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::fmt::Write;
 use std::fs;
 
 use sentinel_alert::{Alert, Phase};
 use sentinel_detect::{Capacities, Engine};
+use sentinel_testkit::{CountingAllocator, allocations};
 use sentinel_units::{LinkType, Timestamp};
 use support::engine::engine;
 use support::{Record, golden, records};
 
-/// Counts what this thread asks for and leaves the rest to the system.
-struct Counting;
-
-thread_local! {
-    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
-}
-
-// SAFETY: everything is passed on to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: the caller keeps the contract of `alloc`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller keeps the contract of `dealloc`, and the pointer came from `System`.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
+static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 const PACKETS: usize = 100_000;
 
@@ -55,7 +33,7 @@ fn play(engine: &mut Engine<'_>, records: &[Record], line: &mut String) -> (usiz
         line.clear();
         sentinel_alert::json::write(&alert, None, line).unwrap();
     };
-    let before = ALLOCATIONS.get();
+    let before = allocations();
     while packets < PACKETS {
         for record in records {
             let at = Timestamp::from_parts(u64::from(record.seconds) + turn * 700, record.nanos);
@@ -65,7 +43,7 @@ fn play(engine: &mut Engine<'_>, records: &[Record], line: &mut String) -> (usiz
         turn += 1;
     }
     engine.finish(&mut raise);
-    (ALLOCATIONS.get() - before, raised)
+    (allocations() - before, raised)
 }
 
 #[test]
@@ -76,8 +54,8 @@ fn a_hundred_thousand_packets_of_attacks_allocate_nothing() {
     for (bytes, seen) in [(2 << 20, 8), (1 << 16, 6)] {
         let mut engine = engine(Capacities::within(bytes));
         let mut line = String::with_capacity(4_096);
-        let (allocations, raised) = play(&mut engine, &records, &mut line);
-        assert_eq!(allocations, 0, "{bytes} bytes of tables");
+        let (count, raised) = play(&mut engine, &records, &mut line);
+        assert_eq!(count, 0, "{bytes} bytes of tables");
         assert!(raised[0] >= seen * turns && raised[0] == raised[2], "{bytes} bytes of tables: {raised:?}");
     }
 }
@@ -85,10 +63,10 @@ fn a_hundred_thousand_packets_of_attacks_allocate_nothing() {
 /// Without this, a test that counts nothing would pass too.
 #[test]
 fn the_counter_counts() {
-    let before = ALLOCATIONS.get();
+    let before = allocations();
     let text = String::with_capacity(10);
-    assert_eq!((ALLOCATIONS.get() - before, text.len()), (1, 0));
+    assert_eq!((allocations() - before, text.len()), (1, 0));
     let mut text = text;
     write!(text, "longer than the ten bytes that were taken").unwrap();
-    assert!(ALLOCATIONS.get() - before >= 2);
+    assert!(allocations() - before >= 2);
 }

@@ -1,13 +1,14 @@
-//! Who gives tables their memory.
+//! Allocation of the storage of tables, once, at start.
 
-/// Gives memory, once, for as long as the tables live.
+/// Source of memory for tables that live as long as `'m`.
 ///
-/// Which tables there are is said where they are defined; where their memory comes from, by the program.
+/// Each table lists the slices that it needs in an `allocate` function; the program implements this trait and decides where
+/// the memory comes from (leaked boxes in the sensor, vectors in tests). Nothing is allocated after start.
 pub trait TableAllocator<'m> {
-    /// `count` copies of `empty`.
+    /// Allocates `count` copies of `empty`.
     fn allocate<T: Clone + 'm>(&mut self, count: usize, empty: T) -> &'m mut [T];
 
-    /// `count` new values.
+    /// Allocates `count` default values.
     fn allocate_default<T: Clone + Default + 'm>(&mut self, count: usize) -> &'m mut [T] {
         self.allocate(count, T::default())
     }

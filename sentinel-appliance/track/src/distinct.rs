@@ -1,130 +1,144 @@
-//! Distinct small values seen within a sliding window, exactly.
+//! Exact count of distinct 16-bit values within a sliding window: a last-seen table, scanned eight lanes at a time.
 
 use core::time::Duration;
 
 use sentinel_units::Timestamp;
 
+use crate::clock::{age, span, ticks};
 use crate::table::Recycle;
-use crate::ticks::{age, span, ticks};
 
-/// Values remembered: the most that can be told apart within one window.
-pub const REMEMBERED: usize = 64;
+/// Maximum number of distinct values counted within one window.
+pub const MAX_DISTINCT: usize = 64;
 
-/// Values compared at once.
+/// Values that one step of the scan compares.
 const LANES: usize = 8;
 
-/// The last [`REMEMBERED`] distinct values and when each was last seen, in 392 bytes.
+/// The last [`MAX_DISTINCT`] distinct values with the time of their last occurrence, in 392 bytes.
 ///
-/// Exact as long as no more than [`REMEMBERED`] distinct values fall into one window; past that it
-/// says [`REMEMBERED`] and [`Insertion::is_new`] may be true again for a value that was pushed out.
+/// Exact while at most [`MAX_DISTINCT`] distinct values fall within one window. Above that the count stays at
+/// [`MAX_DISTINCT`], values are replaced in turn, and [`Insertion::is_new`] may be true again for a replaced value.
+//
+// Invariants:
+// - The first `used` slots hold values, all different; the others are meaningless. `used` only grows, until `recycle`.
+// - A slot whose time has left the window is not counted, but its value is still found, and the slot is reused first.
+// - `last` is the slot written last and `last_count` the count at that time: a repetition of value and tick, as in a burst of
+//   packets to one port, needs no scan, because nothing leaves the window within one tick.
 #[derive(Clone, Copy, Debug)]
 pub struct Distinct {
-    /// In steps of 2^20 ns.
-    times: [u32; REMEMBERED],
-    values: [u16; REMEMBERED],
+    /// In ticks of 2^20 ns.
+    times: [u32; MAX_DISTINCT],
+    values: [u16; MAX_DISTINCT],
     used: u8,
-    /// Where the value added last lies.
+    /// Slot of the value added last.
     last: u8,
-    /// How many there were in the window that ended then.
-    counted: u8,
-    /// Where the next value goes if all are in the window.
-    next: u8,
+    /// Distinct values within the window when it was added.
+    last_count: u8,
+    /// Slot to replace next if all values are within the window.
+    next_victim: u8,
 }
 
 impl Default for Distinct {
     fn default() -> Self {
-        Self { times: [0; REMEMBERED], values: [0; REMEMBERED], used: 0, last: 0, counted: 0, next: 0 }
+        Self {
+            times: [0; MAX_DISTINCT],
+            values: [0; MAX_DISTINCT],
+            used: 0,
+            last: 0,
+            last_count: 0,
+            next_victim: 0,
+        }
     }
 }
 
 impl Recycle for Distinct {
-    /// Values past those in use are never read.
-    #[inline]
+    /// Resets the count alone: slots past those in use are never read.
+    #[inline] // one store
     fn recycle(&mut self) {
         self.used = 0;
     }
 }
 
-/// A window, prepared for [`Distinct`].
+/// Length of a window in ticks, prepared for [`Distinct`].
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Window(u32);
 
 impl Window {
-    /// The window of this length, at most a month.
+    /// Makes a window of `length`, at most a month.
     #[must_use]
     pub const fn new(length: Duration) -> Self {
         Self(span(length))
     }
 }
 
-/// What [`Distinct::add`] found.
+/// Result of [`Distinct::add`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Insertion {
-    /// Distinct values within the window, the one just added included.
+    /// Number of distinct values within the window, with the one just added.
     pub distinct: u32,
-    /// Whether the value was not among those of the window.
+    /// True if the value was not within the window before.
     pub is_new: bool,
 }
 
 impl Distinct {
-    /// Remembers `value` at `now` and counts the distinct values of the window that ends at `now`.
+    /// Adds `value` at `now` and counts the distinct values of the window that ends at `now`.
     ///
-    /// Times are kept to 1.05 ms and wrap after 52 days; the table entry that holds this must have a
-    /// lifetime below a month.
-    #[inline]
+    /// Times are kept to 1.05 ms and wrap after 52 days; the table entry that holds this must have a lifetime below a month.
+    #[inline] // for every packet that opens a flow: a repetition and a first value need no call
     pub fn add(&mut self, value: u16, now: Timestamp, window: Window) -> Insertion {
         let now = ticks(now);
-        // Nothing leaves the window within one step of the clock.
         if self.used > 0 && self.last() == (value, now) {
-            return Insertion { distinct: self.counted.into(), is_new: false };
+            return Insertion { distinct: self.last_count.into(), is_new: false };
         }
         if self.used == 0 {
             return self.add_first(value, now);
         }
-        self.add_elsewhere(value, now, window)
+        self.add_scanning(value, now, window)
     }
 
-    /// The value added last, and when.
-    #[inline]
+    /// Value added last, and its time.
+    #[inline] // two loads, for every packet that counts
     #[expect(clippy::indexing_slicing, reason = "masked to the length of the arrays")]
     fn last(&self) -> (u16, u32) {
-        let last = usize::from(self.last) % REMEMBERED;
+        let last = usize::from(self.last) % MAX_DISTINCT;
         (self.values[last], self.times[last])
     }
 
-    #[inline]
+    /// Adds the first value.
+    #[inline] // a few stores: a scan with forged sources adds one value to a new entry each time
     const fn add_first(&mut self, value: u16, now: u32) -> Insertion {
         let ([time, ..], [held, ..]) = (&mut self.times, &mut self.values);
         (*time, *held) = (now, value);
-        (self.used, self.last, self.counted) = (1, 0, 1);
+        (self.used, self.last, self.last_count) = (1, 0, 1);
         Insertion { distinct: 1, is_new: true }
     }
 
-    #[inline(never)]
-    fn add_elsewhere(&mut self, value: u16, now: u32, Window(window): Window) -> Insertion {
+    /// Adds a value by scanning all slots.
+    #[inline(never)] // keeps the two short cases of `add` small in the caller
+    fn add_scanning(&mut self, value: u16, now: u32, Window(window): Window) -> Insertion {
         let used = usize::from(self.used);
-        let (others, is_there) = self.look(value, now, window);
+        let (others, has_slot) = self.scan(value, now, window);
         let held =
-            if is_there { self.values.iter().take(used).position(|held| *held == value) } else { None };
-        let (place, is_new, distinct) = match held {
-            Some(place) => {
-                (place, self.times.get(place).is_none_or(|time| age(now, *time) > window), others + 1)
+            if has_slot { self.values.iter().take(used).position(|held| *held == value) } else { None };
+        let (slot, is_new, distinct) = match held {
+            Some(slot) => {
+                (slot, self.times.get(slot).is_none_or(|time| age(now, *time) > window), others + 1)
             }
-            None => (self.place(others, now, window), true, (others + 1).min(REMEMBERED)),
+            None => (self.free_slot(others, now, window), true, (others + 1).min(MAX_DISTINCT)),
         };
-        if let (Some(time), Some(held)) = (self.times.get_mut(place), self.values.get_mut(place)) {
+        if let (Some(time), Some(held)) = (self.times.get_mut(slot), self.values.get_mut(slot)) {
             (*time, *held) = (now, value);
         }
-        // All are below 65.
+        // Both are at most 64.
         let small = |number: usize| u8::try_from(number).unwrap_or(u8::MAX);
-        (self.last, self.counted) = (small(place), small(distinct));
-        Insertion { distinct: u32::from(self.counted), is_new }
+        (self.last, self.last_count) = (small(slot), small(distinct));
+        Insertion { distinct: u32::from(self.last_count), is_new }
     }
 
-    /// How many other values the window holds, and whether `value` is remembered at all. Without branches, so that
-    /// eight are looked at in a few instructions.
-    #[inline]
-    fn look(&self, value: u16, now: u32, window: u32) -> (usize, bool) {
+    /// Returns the number of other values within the window, and whether `value` has a slot.
+    // No branch depends on a value: conditions are combined with `&` and added as numbers, so that a step over eight lanes
+    // takes a few instructions. Lanes past `used` are masked, not skipped.
+    #[inline] // one caller
+    fn scan(&self, value: u16, now: u32, window: u32) -> (usize, bool) {
         let (times, values) = (self.times.as_chunks::<LANES>().0, self.values.as_chunks::<LANES>().0);
         let (mut others, mut same, mut left) = (0_u32, 0_u32, u32::from(self.used));
         for (times, values) in times.iter().zip(values).take(usize::from(self.used).div_ceil(LANES)) {
@@ -135,28 +149,29 @@ impl Distinct {
             }
             left = left.saturating_sub(8);
         }
-        (usize::try_from(others).unwrap_or(REMEMBERED), same != 0)
+        (usize::try_from(others).unwrap_or(MAX_DISTINCT), same != 0)
     }
 
-    /// Where a new value goes: the place of one that left the window, a place never used, or else whichever place is
-    /// next in turn.
-    fn place(&mut self, others: usize, now: u32, window: u32) -> usize {
+    /// Chooses the slot of a new value: one whose value has left the window, else an unused one, else the next in turn.
+    fn free_slot(&mut self, others: usize, now: u32, window: u32) -> usize {
         let used = usize::from(self.used);
         if others < used {
-            let outlived = self.times.iter().take(used).position(|time| age(now, *time) > window);
-            return outlived.unwrap_or_default();
+            // Fewer values within the window than slots in use: at least one has left it.
+            let expired = self.times.iter().take(used).position(|time| age(now, *time) > window);
+            return expired.unwrap_or_default();
         }
-        if used < REMEMBERED {
+        if used < MAX_DISTINCT {
             self.used += 1;
             return used;
         }
-        let place = usize::from(self.next);
-        self.next = (self.next + 1) % 64;
-        place
+        let victim = usize::from(self.next_victim);
+        self.next_victim = (self.next_victim + 1) % 64;
+        victim
     }
 }
 
-const _: () = assert!(REMEMBERED == 64 && LANES == 8, "the turn of places and of lanes");
+const _: () =
+    assert!(MAX_DISTINCT == 64 && LANES == 8, "the literals in `scan` and `free_slot`, and `u8` for slots");
 
 #[cfg(test)]
 mod tests {
@@ -171,7 +186,7 @@ mod tests {
         Timestamp::from_micros(millis * 1_000)
     }
 
-    /// Against the definition, with up to 40 values in a window of 10 s.
+    /// Compares with a set, with up to 40 values in a window of 10 s.
     #[test]
     fn counts_match_a_set() {
         let (mut distinct, mut events, mut random, mut now) = (Distinct::default(), Vec::new(), 7_u64, 0);
@@ -181,7 +196,7 @@ mod tests {
             random ^= random << 17;
             now += random % 500;
             let value = u16::try_from(random >> 40 & 31).unwrap();
-            // Steps of 2^20 ns, as the structure keeps them.
+            // Ticks of 2^20 ns, as the structure keeps them.
             let tick = (now * 1_000_000) >> 20;
             let inside = |then: u64| tick - then <= 10_000_000_000 >> 20;
             let was_there =
@@ -196,17 +211,17 @@ mod tests {
     }
 
     #[test]
-    fn past_its_room_it_says_its_room() {
+    fn above_the_maximum_the_count_stays_at_the_maximum() {
         let mut distinct = Distinct::default();
         for value in 0..200 {
             let seen = distinct.add(value, at_millis(1), WINDOW);
-            assert_eq!(usize::from(value + 1).min(REMEMBERED), usize::try_from(seen.distinct).unwrap());
+            assert_eq!(usize::from(value + 1).min(MAX_DISTINCT), usize::try_from(seen.distinct).unwrap());
             assert!(seen.is_new);
         }
     }
 
     #[test]
-    fn packets_out_of_order_count_as_now() {
+    fn packets_out_of_order_count_as_of_now() {
         let mut distinct = Distinct::default();
         distinct.add(1, at_millis(100_000), WINDOW);
         assert_eq!(distinct.add(2, at_millis(99_990), WINDOW).distinct, 2);

@@ -1,4 +1,6 @@
-//! Which hardware address holds which IPv4 address on the captured link.
+//! ARP bindings of the captured link: which MAC address claims which IPv4 address.
+//!
+//! Read first: RFC 826 (ARP); RFC 2131 section 4.3.1 (address assignment); RFC 9568 section 7.3 (virtual router MAC addresses).
 
 use core::time::Duration;
 
@@ -7,19 +9,19 @@ use sentinel_units::{Address, Mac, Timestamp};
 use crate::hash::HashKey;
 use crate::table::{Recycle, Set, Table};
 
-/// A binding is forgotten after this long without being claimed or leased again: a day, so that a
-/// machine switched off over night does not let another take its place unseen.
+/// Lifetime of a binding since its last claim or lease: a day, so that another machine cannot take over the address of one that
+/// is switched off over night without a report.
 pub const BINDING_LIFETIME: Duration = Duration::from_secs(86_400);
 
-/// Storage for four bindings.
+/// Storage of four bindings.
 pub type NeighbourSet = Set<Address, Binding>;
 
-/// Who holds an address.
+/// Binding of an IPv4 address.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Binding {
-    /// The last one to claim it.
+    /// MAC address that claimed the address last.
     mac: Mac,
-    /// The one that a DHCP server gave it to last.
+    /// MAC address that a DHCP server leased the address to last.
     leased_to: Option<Mac>,
 }
 
@@ -29,43 +31,48 @@ impl Recycle for Binding {
     }
 }
 
-/// What a claim means.
+/// Classification of a claim against the binding before it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Claim {
-    /// Nobody was known to hold the address.
+    /// The address had no binding.
     First,
-    /// The holder says so again.
+    /// The MAC address is that of the binding.
     Same,
-    /// Another holds it from now on, and that is in order: a DHCP server gave it to the new holder, or
-    /// one of the two is a virtual router address, which moves between machines on purpose.
+    /// The MAC address changed for a known reason: a DHCP server leased the address to the new one, or one of both is a virtual
+    /// router address (VRRP, CARP, HSRP), which moves between machines by design.
     Explained,
-    /// Another claims it without a reason.
+    /// The MAC address changed without a known reason.
     Moved {
-        /// Who held it before.
+        /// MAC address of the binding before.
         before: Mac,
     },
 }
 
-/// The bindings of the captured link.
+/// Bindings of the captured link, in a set-associative [`Table`].
+///
+/// Capacity: four times the sets lent, rounded down to a power of two. Key: IPv4 address. Lifetime: [`BINDING_LIFETIME`] since
+/// the last claim or lease. A new address in a full set evicts the least recently used of its four, which
+/// [`Table::evictions`] of [`Self::table`] counts; the next claim of that address is then [`Claim::First`].
 #[derive(Debug)]
 pub struct Neighbours<'m> {
     table: Table<'m, Address, Binding>,
 }
 
 impl<'m> Neighbours<'m> {
-    /// Over lent storage.
+    /// Makes an empty table over lent storage.
     #[must_use]
     pub fn new(sets: &'m mut [NeighbourSet]) -> Self {
         Self { table: Table::new(sets, BINDING_LIFETIME) }
     }
 
-    /// The table, for its capacity and evictions.
+    /// Underlying table, for its capacity and evictions.
     #[must_use]
     pub const fn table(&self) -> &Table<'m, Address, Binding> {
         &self.table
     }
 
-    /// `mac` claims to hold `address`. The claim stands until the next one.
+    /// Records that `mac` claims `address` and classifies the claim. A claim always becomes the binding, so that each change
+    /// between two machines is reported.
     pub fn claim(&mut self, key: &HashKey, address: Address, mac: Mac, now: Timestamp) -> Claim {
         let Some(entry) = self.table.entry(key.address(address), address, now) else {
             return Claim::First;
@@ -75,6 +82,8 @@ impl<'m> Neighbours<'m> {
             *binding = Binding { mac, leased_to: None };
             return Claim::First;
         }
+        // The claim becomes the binding even if it is not explained: which of two machines is genuine cannot be known here. Each
+        // change between them, the trace that ARP spoofing leaves, is then a move.
         let before = core::mem::replace(&mut binding.mac, mac);
         if before == mac {
             Claim::Same
@@ -85,9 +94,10 @@ impl<'m> Neighbours<'m> {
         }
     }
 
-    /// A DHCP server gave `address` to `mac`: a coming claim by it is in order.
+    /// Records that a DHCP server leased `address` to `mac`: a later claim by it is [`Claim::Explained`].
     pub fn lease(&mut self, key: &HashKey, address: Address, mac: Mac, now: Timestamp) {
         if let Some(entry) = self.table.entry(key.address(address), address, now) {
+            // A lease is no claim: the MAC address of a known binding stays, so that the claim of the new holder is classified.
             if entry.is_new {
                 entry.value.mac = mac;
             }
@@ -113,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_without_reason_is_a_move_each_time() {
+    fn each_change_without_reason_is_a_move() {
         let mut sets = vec![NeighbourSet::default(); 2];
         let mut neighbours = Neighbours::new(&mut sets);
         assert_eq!(neighbours.claim(&KEY, GATEWAY, REAL, at(1)), Claim::First);
@@ -123,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lease_explains_its_holder_and_nobody_else() {
+    fn a_lease_explains_the_claim_of_its_holder_alone() {
         let mut sets = vec![NeighbourSet::default(); 2];
         let mut neighbours = Neighbours::new(&mut sets);
         neighbours.claim(&KEY, GATEWAY, REAL, at(1));
@@ -133,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn virtual_routers_move_on_purpose() {
+    fn moves_of_virtual_router_addresses_are_explained() {
         let mut sets = vec![NeighbourSet::default(); 2];
         let mut neighbours = Neighbours::new(&mut sets);
         neighbours.claim(&KEY, GATEWAY, REAL, at(1));
@@ -142,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_binding_older_than_a_day_is_forgotten() {
+    fn a_binding_expires_after_a_day() {
         let mut sets = vec![NeighbourSet::default(); 2];
         let mut neighbours = Neighbours::new(&mut sets);
         neighbours.claim(&KEY, GATEWAY, REAL, at(1));

@@ -1,31 +1,31 @@
-//! "At least `n` events within a window", exactly, in one comparison.
+//! Sliding-window log: tests for "at least `n` events within a window", exactly, with one comparison.
 //!
-//! Of the last events only their times are kept, in a ring. The newest `n` events lie within the window
-//! if, and only if, the time of the `n`-th newest does.
+//! The times of the last events are kept in a ring. The newest `n` events lie within the window if and only if the `n`-th newest
+//! does.
 
 use core::time::Duration;
 
 use sentinel_units::Timestamp;
 
+use crate::clock::{age, duration, span, ticks};
 use crate::table::Recycle;
-use crate::ticks::{age, duration, span, ticks};
 
-/// A threshold over a window, prepared for [`Recent`].
+/// Limit on events within a window, prepared for a [`SlidingLog`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Threshold {
-    /// Events between two marks.
+pub struct EventLimit {
+    /// Events for each mark: 1 if all times fit the ring.
     stride: u32,
-    /// Marks that span the threshold.
+    /// Marks that the events of the limit make.
     marks: u32,
-    /// The window, in steps of 2^20 ns.
+    /// Window, in ticks of 2^20 ns.
     window: u32,
 }
 
-impl Threshold {
-    /// Fires at `events` (at least 1) within `window`, on a [`Recent`] of `capacity` marks.
+impl EventLimit {
+    /// Makes the limit of `events` (at least 1) within `window`, for a [`SlidingLog`] of `capacity` marks.
     ///
-    /// Up to `capacity` events the test is exact. Above, only every `stride`-th event leaves a mark, and
-    /// the test fires at most two strides late: at 1,000 events and 256 marks within 8 events.
+    /// Up to `capacity` events the test is exact. Above, only every `stride`-th event leaves a mark, and the limit is reached
+    /// at most two strides late: at 1,000 events and 256 marks within 8 events.
     #[must_use]
     pub fn new(events: u32, window: Duration, capacity: usize) -> Self {
         let capacity = u32::try_from(capacity).unwrap_or(u32::MAX).max(1);
@@ -35,76 +35,81 @@ impl Threshold {
     }
 }
 
-/// That a threshold is reached.
+/// Result of [`SlidingLog::add`] when the limit is reached: the age of the first of its events.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Reached(u32);
+pub struct LimitReached(u32);
 
-impl Reached {
-    /// How long ago the first of the events was, to 1.05 ms.
+impl LimitReached {
+    /// Time since the first of the events, to 1.05 ms.
     #[must_use]
     pub const fn since(self) -> Duration {
         duration(self.0)
     }
 }
 
-/// Times of the last `N` marks, in 4 `N` + 8 bytes.
+/// Ring of the times of the last `N` marks, in 4 `N` + 8 bytes. `N` is a power of two below 65,536.
+//
+// Invariants: mark `m` is `times[m % N]`, and marks `mark_count - N .. mark_count` are in the ring, as far as they are not
+// negative. `EventLimit::marks` is at most `N`, so the mark that `add` reads has been written.
 #[derive(Clone, Copy, Debug)]
-pub struct Recent<const N: usize> {
+pub struct SlidingLog<const N: usize> {
     times: [u32; N],
-    /// Marks made; wraps far above `N`.
-    made: u32,
+    /// Marks made so far. Stays above `N` once it was: see `add`.
+    mark_count: u32,
     /// Events since the last mark.
-    since_mark: u32,
+    events_since_mark: u32,
 }
 
-impl<const N: usize> Default for Recent<N> {
+impl<const N: usize> Default for SlidingLog<N> {
     fn default() -> Self {
-        Self { times: [0; N], made: 0, since_mark: 0 }
+        Self { times: [0; N], mark_count: 0, events_since_mark: 0 }
     }
 }
 
-impl<const N: usize> Recycle for Recent<N> {
-    /// Times before the first mark are never read.
-    #[inline]
+impl<const N: usize> Recycle for SlidingLog<N> {
+    /// Resets the counts alone: times before the first mark are never read.
+    #[inline] // two stores
     fn recycle(&mut self) {
-        (self.made, self.since_mark) = (0, 0);
+        (self.mark_count, self.events_since_mark) = (0, 0);
     }
 }
 
-impl<const N: usize> Recent<N> {
+impl<const N: usize> SlidingLog<N> {
     const IS_POWER_OF_TWO: () = assert!(N.is_power_of_two() && N < 1 << 16, "the ring is indexed by masking");
 
-    /// Counts one event at `now`. If the events up to this one reach the threshold, says how long ago
-    /// the first of them was.
-    #[inline]
-    pub fn add(&mut self, threshold: Threshold, now: Timestamp) -> Option<Reached> {
+    /// Counts one event at `now`, and returns the age of the first event if those up to this one reach the limit.
+    #[inline] // for every packet that a detector counts
+    pub fn add(&mut self, limit: EventLimit, now: Timestamp) -> Option<LimitReached> {
         let () = Self::IS_POWER_OF_TWO;
         let now = ticks(now);
-        self.since_mark += 1;
-        if self.since_mark >= threshold.stride {
-            self.since_mark = 0;
-            *self.at(self.made) = now;
-            self.made = if self.made == u32::MAX { u32::MAX / 2 + 1 } else { self.made + 1 };
+        self.events_since_mark += 1;
+        if self.events_since_mark >= limit.stride {
+            self.events_since_mark = 0;
+            *self.time_mut(self.mark_count) = now;
+            // Instead of wrapping to zero, which means an empty ring, the count goes back to 2^31: a multiple of `N`, so the
+            // place in the ring stays right.
+            self.mark_count =
+                if self.mark_count == u32::MAX { u32::MAX / 2 + 1 } else { self.mark_count + 1 };
         }
-        if self.made < threshold.marks {
+        if self.mark_count < limit.marks {
             return None;
         }
-        let then = *self.at(self.made.wrapping_sub(threshold.marks));
+        let then = *self.time_mut(self.mark_count.wrapping_sub(limit.marks));
         let age = age(now, then);
-        (age <= threshold.window).then_some(Reached(age))
+        (age <= limit.window).then_some(LimitReached(age))
     }
 
-    /// Forgets all events if the last mark has left the window. What is kept for longer than the window without an
-    /// event needs this at least once a month: the times wrap.
-    #[inline]
-    pub fn expire(&mut self, threshold: Threshold, now: Timestamp) {
-        if self.made > 0 && age(ticks(now), *self.at(self.made - 1)) > threshold.window {
+    /// Removes all events if the last mark has left the window. A log that is kept for longer than its window without an event
+    /// needs this at least once a month, because the times wrap.
+    #[inline] // two compares, for every packet that another detector counts for the same source
+    pub fn expire(&mut self, limit: EventLimit, now: Timestamp) {
+        if self.mark_count > 0 && age(ticks(now), *self.time_mut(self.mark_count - 1)) > limit.window {
             self.recycle();
         }
     }
 
-    #[inline]
-    fn at(&mut self, mark: u32) -> &mut u32 {
+    #[inline] // a mask and an addition
+    fn time_mut(&mut self, mark: u32) -> &mut u32 {
         #[expect(
             clippy::indexing_slicing,
             clippy::as_conversions,
@@ -125,25 +130,25 @@ mod tests {
     }
 
     #[test]
-    fn fires_at_the_threshold_and_not_before() {
-        let threshold = Threshold::new(30, Duration::from_secs(30), 64);
-        let mut recent = Recent::<64>::default();
+    fn the_limit_is_reached_at_its_events_and_not_before() {
+        let limit = EventLimit::new(30, Duration::from_secs(30), 64);
+        let mut log = SlidingLog::<64>::default();
         for event in 0..29 {
-            assert!(recent.add(threshold, at_millis(event * 1_000)).is_none(), "{event}");
+            assert!(log.add(limit, at_millis(event * 1_000)).is_none(), "{event}");
         }
         assert_eq!(
-            recent.add(threshold, at_millis(29_000)).map(|reached| reached.since().as_millis() / 10),
+            log.add(limit, at_millis(29_000)).map(|reached| reached.since().as_millis() / 10),
             Some(2_899)
         );
         // 30 events, the first of them 31 s ago.
-        assert!(recent.add(threshold, at_millis(30_000)).is_some());
-        assert!(recent.add(threshold, at_millis(60_000)).is_none());
+        assert!(log.add(limit, at_millis(30_000)).is_some());
+        assert!(log.add(limit, at_millis(60_000)).is_none());
     }
 
     #[test]
-    fn matches_the_definition() {
-        let threshold = Threshold::new(20, Duration::from_secs(5), 32);
-        let (mut recent, mut events, mut random, mut now) = (Recent::<32>::default(), Vec::new(), 3_u64, 0);
+    fn results_match_the_definition() {
+        let limit = EventLimit::new(20, Duration::from_secs(5), 32);
+        let (mut log, mut events, mut random, mut now) = (SlidingLog::<32>::default(), Vec::new(), 3_u64, 0);
         for _ in 0..20_000 {
             random ^= random << 13;
             random ^= random >> 7;
@@ -152,16 +157,16 @@ mod tests {
             let tick = (now * 1_000_000) >> 20;
             events.push(tick);
             let inside = events.iter().rev().take_while(|then| tick - **then <= 5_000_000_000 >> 20).count();
-            assert_eq!(recent.add(threshold, at_millis(now)).is_some(), inside >= 20, "at {now} ms");
+            assert_eq!(log.add(limit, at_millis(now)).is_some(), inside >= 20, "at {now} ms");
         }
     }
 
     #[test]
-    fn a_threshold_above_the_room_fires_within_two_strides() {
-        let threshold = Threshold::new(1_000, Duration::from_secs(5), 64);
-        let mut recent = Recent::<64>::default();
-        let first = (1..=2_000).find(|_| recent.add(threshold, at_millis(1)).is_some()).unwrap();
+    fn a_limit_above_the_capacity_is_reached_within_two_strides() {
+        let limit = EventLimit::new(1_000, Duration::from_secs(5), 64);
+        let mut log = SlidingLog::<64>::default();
+        let first = (1..=2_000).find(|_| log.add(limit, at_millis(1)).is_some()).unwrap();
         assert!((1_000..=1_032).contains(&first), "{first}");
-        assert_eq!(threshold.stride, 16);
+        assert_eq!(limit.stride, 16);
     }
 }

@@ -1,31 +1,35 @@
-//! A set-associative table with a written eviction rule.
+//! Set-associative hash table with LRU eviction within a set, as in a CPU cache.
+//!
+//! Insertion never moves another entry and never fails; lookup compares at most [`WAYS`] tags. The price is that four busy keys
+//! of one set evict each other while other sets have room; [`crate::hashed_lru`] is for tables where that would show.
 
 use core::time::Duration;
 
 use sentinel_units::Timestamp;
 
-/// Places a key may lie in.
+/// Number of ways: entries of a set, any of which may hold a key of that set.
 pub const WAYS: usize = 4;
 
-/// A value that can be made as good as new without writing all of it.
+/// Value that can be reset without writing all of it.
 ///
-/// A table renews a value each time it gives its place to another key, and the flood of an attacker does
-/// nothing else: a renewal must not cost more than the few words that say that the rest means nothing.
+/// A table recycles a value each time it replaces a key, and a flood with forged sources does nothing else. So `recycle` should
+/// write only the few words (a count, a time) that make the remaining bytes meaningless.
 pub trait Recycle: Default {
-    /// Makes the value mean what its default means.
+    /// Makes the value equivalent to its default.
     fn recycle(&mut self);
 }
 
-/// Room for [`WAYS`] entries; an array of these is what the caller lends.
+/// Storage of [`WAYS`] entries; the caller lends a slice of these.
 ///
-/// Tags and times of a set share one cache line, so that a search touches that line and the entry it finds.
+/// Tags and times of a set share one cache line (hence the order of fields and the alignment), so that a lookup touches that
+/// line and the entry that it finds.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(64))]
 pub struct Set<K, V> {
-    /// The hash of each key, never zero; zero for an empty place.
+    /// Hash of each key, with the lowest bit set; zero for an empty way.
     tags: [u32; WAYS],
-    /// When each was used last.
-    used: [CoarseTime; WAYS],
+    /// Time of the last use of each entry.
+    last_used: [CoarseTime; WAYS],
     entries: [(K, V); WAYS],
 }
 
@@ -33,48 +37,55 @@ impl<K: Copy + Default, V: Copy + Default> Default for Set<K, V> {
     fn default() -> Self {
         Self {
             tags: [0; WAYS],
-            used: [CoarseTime::default(); WAYS],
+            last_used: [CoarseTime::default(); WAYS],
             entries: core::array::from_fn(|_| (K::default(), V::default())),
         }
     }
 }
 
-/// Packet time in steps of 2^26 ns (67 ms), wrapping after nine years.
+/// Packet time in units of 2^26 ns (67 ms), which wraps after nine years.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 struct CoarseTime(u32);
 
 impl CoarseTime {
-    #[inline]
+    #[inline] // a shift
     #[expect(clippy::as_conversions, reason = "the cut to 32 bits is the wrap that is documented")]
     const fn of(at: Timestamp) -> Self {
         Self((at.as_nanos() >> 26) as u32)
     }
 
-    /// How far apart, in whichever order: after the clock was set back, entries from the "future" age too.
-    #[inline]
-    const fn apart(self, other: Self) -> CoarseSpan {
+    /// Absolute difference. Both orders count, so that entries stamped in the future, after the clock was set back, expire too.
+    #[inline] // a subtraction
+    const fn distance(self, other: Self) -> CoarseSpan {
         CoarseSpan(self.0.wrapping_sub(other.0).cast_signed().unsigned_abs())
     }
 }
 
-/// A span of packet time, exact to 67 ms, up to four years.
+/// Span of packet time in units of 2^26 ns (67 ms), up to four years.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
 pub struct CoarseSpan(u32);
 
 impl CoarseSpan {
-    /// `span`, rounded up.
+    /// Returns `span` rounded up to a whole unit; four years for anything longer.
     #[must_use]
     pub fn at_least(span: Duration) -> Self {
-        let steps = span.as_nanos().div_ceil(1 << 26);
-        Self(u32::try_from(steps).unwrap_or(u32::MAX).min(u32::MAX >> 1))
+        let units = span.as_nanos().div_ceil(1 << 26);
+        Self(u32::try_from(units).unwrap_or(u32::MAX).min(u32::MAX >> 1))
     }
 }
 
-/// Entries by key, at most as many as there is room for in the sets that were lent.
+/// Set-associative table over lent storage.
 ///
-/// An entry not used for `lifetime` counts as absent, at most 134 ms late. A new key in a full set takes the place
-/// of the entry used longest ago; if that had not outlived its lifetime, [`evictions`](Self::evictions) counts it.
-/// Entries used at a time that a clock set back has left go before all others, and are not counted.
+/// Capacity: [`WAYS`] times the sets lent, rounded down to a power of two. Lifetime: an entry not used for `lifetime` counts as
+/// absent, at most 134 ms late. Eviction: a new key in a full set replaces the least recently used entry; if that was within
+/// its lifetime, [`evictions`](Self::evictions) counts it. Entries stamped in the future, which a clock set back leaves, are
+/// replaced before all others and are not counted.
+//
+// Invariants:
+// - The set of a key is `hash & mask`, and `mask` is less than the number of sets, or the table has no sets.
+// - `tags[way] == 0` if and only if the way is empty; `entries[way]` then is meaningless. Ways are never emptied one by one,
+//   only by `clear`.
+// - At most one way of a set holds a key: `replace` is called only after the key was not found.
 #[derive(Debug)]
 pub struct Table<'m, K, V> {
     sets: &'m mut [Set<K, V>],
@@ -83,78 +94,78 @@ pub struct Table<'m, K, V> {
     evictions: u64,
 }
 
-/// What [`Table::entry`] found.
+/// Result of [`Table::entry`].
 #[derive(Debug)]
-pub struct Entry<'t, V> {
-    /// The value; as new if the entry is new.
+pub struct TableEntry<'t, V> {
+    /// Value, recycled if the entry is new.
     pub value: &'t mut V,
-    /// Whether the key was not there, or had outlived its lifetime.
+    /// True if the key was absent or past its lifetime.
     pub is_new: bool,
-    /// How long the entry had not been used; zero for a new one.
+    /// Time since the last use; zero for a new entry.
     pub idle: CoarseSpan,
 }
 
-/// What [`Table::live`] found.
+/// Result of [`Table::live`]: an entry whose last use is not updated yet.
 #[derive(Debug)]
-pub struct Live<'t, V> {
-    /// The value.
+pub struct LiveEntry<'t, V> {
+    /// Value.
     pub value: &'t mut V,
-    used: &'t mut CoarseTime,
+    last_used: &'t mut CoarseTime,
     now: CoarseTime,
 }
 
-impl<V> Live<'_, V> {
-    /// The entry is used.
-    #[inline]
+impl<V> LiveEntry<'_, V> {
+    /// Makes the entry the most recently used.
+    #[inline] // one store
     pub const fn touch(self) {
-        *self.used = self.now;
+        *self.last_used = self.now;
     }
 }
 
 impl<'m, K: Copy + Eq, V: Recycle> Table<'m, K, V> {
-    /// A table over `sets`, all taken to be empty.
+    /// Makes an empty table over `sets`.
     ///
-    /// Uses the largest power of two of sets; the rest stays unused. A table over no sets holds nothing.
+    /// Uses the largest power of two of sets; the remaining ones stay unused. A table without sets holds nothing.
     #[must_use]
     pub fn new(sets: &'m mut [Set<K, V>], lifetime: Duration) -> Self {
-        let used = sets.len().checked_ilog2().map_or(0, |log| 1 << log);
-        let sets = sets.get_mut(..used).unwrap_or_default();
-        let mask = u32::try_from(used.saturating_sub(1)).unwrap_or(u32::MAX >> 1);
+        let set_count = sets.len().checked_ilog2().map_or(0, |log| 1 << log);
+        let sets = sets.get_mut(..set_count).unwrap_or_default();
+        let mask = u32::try_from(set_count.saturating_sub(1)).unwrap_or(u32::MAX >> 1);
         let mut table = Self { sets, mask, lifetime: CoarseSpan::at_least(lifetime), evictions: 0 };
         table.clear();
         table
     }
 
-    /// Entries that fit.
+    /// Maximum number of entries.
     #[must_use]
     pub fn capacity(&self) -> usize {
         self.sets.len() * WAYS
     }
 
-    /// Live entries lost because their set was full.
+    /// Number of entries within their lifetime that were evicted because their set was full.
     #[must_use]
     pub const fn evictions(&self) -> u64 {
         self.evictions
     }
 
-    /// Forgets all entries.
+    /// Removes all entries.
     pub fn clear(&mut self) {
         self.sets.iter_mut().for_each(|set| set.tags = [0; WAYS]);
     }
 
-    /// Changes after how long without use an entry counts as absent.
+    /// Sets the time without use after which an entry counts as absent.
     pub fn set_lifetime(&mut self, lifetime: Duration) {
         self.lifetime = CoarseSpan::at_least(lifetime);
     }
 
-    /// All values, of absent entries too.
+    /// Iterates over all values, those of empty ways and expired entries included.
     pub fn values(&mut self) -> impl Iterator<Item = &mut V> {
         self.sets.iter_mut().flat_map(|set| &mut set.entries).map(|(_, value)| value)
     }
 
-    /// The entry of `key`, made if it is not there. `None` only for a table without sets.
-    #[inline]
-    pub fn entry(&mut self, hash: u32, key: K, now: Timestamp) -> Option<Entry<'_, V>> {
+    /// Finds or creates the entry of `key` and makes it the most recently used. `None` only for a table without sets.
+    #[inline] // once or twice per packet: key comparison and value offset become constants in the caller
+    pub fn entry(&mut self, hash: u32, key: K, now: Timestamp) -> Option<TableEntry<'_, V>> {
         let now = CoarseTime::of(now);
         let set = self.sets.get_mut(usize::try_from(hash & self.mask).ok()?)?;
         let tag = tag(hash);
@@ -162,34 +173,40 @@ impl<'m, K: Copy + Eq, V: Recycle> Table<'m, K, V> {
         let found = ways.position(|(held, (held_key, _))| *held == tag && *held_key == key);
         let Some(way) = found else {
             let value = set.replace(tag, key, now, self.lifetime, &mut self.evictions)?;
-            return Some(Entry { value, is_new: true, idle: CoarseSpan::default() });
+            return Some(TableEntry { value, is_new: true, idle: CoarseSpan::default() });
         };
-        let (used, (_, value)) = (set.used.get_mut(way)?, set.entries.get_mut(way)?);
-        let idle = now.apart(*used);
-        *used = now;
+        let (last_used, (_, value)) = (set.last_used.get_mut(way)?, set.entries.get_mut(way)?);
+        let idle = now.distance(*last_used);
+        *last_used = now;
         let is_new = idle > self.lifetime;
         if is_new {
             value.recycle();
         }
-        Some(Entry { value, is_new, idle: if is_new { CoarseSpan::default() } else { idle } })
+        Some(TableEntry { value, is_new, idle: if is_new { CoarseSpan::default() } else { idle } })
     }
 
-    /// The entry of `key` if it is there and was used within `most`. [`Live::touch`] says that it is used.
+    /// Finds the entry of `key` if its last use is at most `max_idle` ago. Only [`LiveEntry::touch`] updates its last use.
     ///
-    /// More than the lifetime for `most` would find entries that [`Self::entry`] takes for absent.
-    #[inline]
-    pub fn live(&mut self, hash: u32, key: K, now: Timestamp, most: CoarseSpan) -> Option<Live<'_, V>> {
+    /// A `max_idle` above the lifetime would find entries that [`Self::entry`] treats as absent.
+    #[inline] // the flow lookup of every packet on the fast path
+    pub fn live(
+        &mut self,
+        hash: u32,
+        key: K,
+        now: Timestamp,
+        max_idle: CoarseSpan,
+    ) -> Option<LiveEntry<'_, V>> {
         let now = CoarseTime::of(now);
         let set = self.sets.get_mut(usize::try_from(hash & self.mask).ok()?)?;
         let tag = tag(hash);
         let mut ways = set.tags.iter().zip(&set.entries);
         let way = ways.position(|(held, (held_key, _))| *held == tag && *held_key == key)?;
-        let (used, (_, value)) = (set.used.get_mut(way)?, set.entries.get_mut(way)?);
-        (now.apart(*used) <= most).then_some(Live { value, used, now })
+        let (last_used, (_, value)) = (set.last_used.get_mut(way)?, set.entries.get_mut(way)?);
+        (now.distance(*last_used) <= max_idle).then_some(LiveEntry { value, last_used, now })
     }
 
-    /// The value of `key` if it is there and within its lifetime; does not count as use.
-    #[inline]
+    /// Finds the value of `key` if it is within its lifetime, without updating its last use.
+    #[inline] // `live` with one argument fixed
     pub fn find(&mut self, hash: u32, key: K, now: Timestamp) -> Option<&mut V> {
         let lifetime = self.lifetime;
         self.live(hash, key, now, lifetime).map(|live| live.value)
@@ -197,8 +214,8 @@ impl<'m, K: Copy + Eq, V: Recycle> Table<'m, K, V> {
 }
 
 impl<K: Copy, V: Recycle> Set<K, V> {
-    /// Gives a place to a new key: an empty one, or else that of the entry used longest ago.
-    #[inline(never)] // keeps the search short, which most packets need alone
+    /// Gives a way to a new key: an empty one, or that of the least recently used entry.
+    #[inline(never)] // keeps the lookup short, which is all that most packets need
     fn replace(
         &mut self,
         tag: u32,
@@ -207,11 +224,13 @@ impl<K: Copy, V: Recycle> Set<K, V> {
         lifetime: CoarseSpan,
         evictions: &mut u64,
     ) -> Option<&mut V> {
-        // An empty place counts as older than any entry, and one from the "future" as older than all others.
-        let age = |(held, used): (&u32, &CoarseTime)| {
-            if *held == 0 { u32::MAX } else { now.0.wrapping_sub(used.0) }
+        // The victim is the way of the greatest age. An empty way has the maximum. An entry stamped in the future has a
+        // negative age, which is a number above 2^31 and so above every age in the past. Both exceed the lifetime, which is
+        // below 2^31, and are not counted as evictions.
+        let age = |(held, last_used): (&u32, &CoarseTime)| {
+            if *held == 0 { u32::MAX } else { now.0.wrapping_sub(last_used.0) }
         };
-        let mut ages = self.tags.iter().zip(&self.used).map(age);
+        let mut ages = self.tags.iter().zip(&self.last_used).map(age);
         let (mut victim, mut oldest) = (0, ages.next()?);
         for (way, age) in (1..).zip(ages) {
             if age > oldest {
@@ -220,7 +239,7 @@ impl<K: Copy, V: Recycle> Set<K, V> {
         }
         *evictions += u64::from(oldest <= lifetime.0);
         *self.tags.get_mut(victim)? = tag;
-        *self.used.get_mut(victim)? = now;
+        *self.last_used.get_mut(victim)? = now;
         let (held_key, value) = self.entries.get_mut(victim)?;
         *held_key = key;
         value.recycle();
@@ -228,9 +247,9 @@ impl<K: Copy, V: Recycle> Set<K, V> {
     }
 }
 
-/// What stands for a hash in its set. The lowest bit, which is among those that choose the set, is given away to
-/// keep zero free.
-#[inline]
+/// Tag of a hash within its set. The lowest bit is set to keep zero for empty ways; it is among those that select the set, so
+/// at most one bit of the comparison is lost.
+#[inline] // one instruction
 const fn tag(hash: u32) -> u32 {
     hash | 1
 }
@@ -273,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_past_its_lifetime_is_new_and_no_loss() {
+    fn an_expired_entry_is_new_and_not_counted_as_evicted() {
         let mut storage = sets(1);
         let mut table = Table::new(&mut storage, LIFETIME);
         *table.entry(0, 7, at(1)).unwrap().value = 99;
@@ -284,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn the_one_used_longest_ago_goes_first_and_is_counted() {
+    fn the_least_recently_used_entry_is_evicted_and_counted() {
         let mut storage = sets(1);
         let mut table = Table::new(&mut storage, LIFETIME);
         for key in 0..4 {
@@ -298,18 +317,18 @@ mod tests {
     }
 
     #[test]
-    fn empty_and_outlived_slots_go_before_live_ones() {
+    fn empty_ways_are_used_before_live_entries() {
         let mut storage = sets(1);
         let mut table = Table::new(&mut storage, LIFETIME);
         table.entry(0, 1, at(100)).unwrap();
         table.entry(0, 2, at(101)).unwrap();
         table.entry(0, 3, at(102)).unwrap();
         assert_eq!(table.evictions(), 0);
-        assert!(table.find(0, 1, at(102)).is_some(), "an empty slot was free");
+        assert!(table.find(0, 1, at(102)).is_some(), "an empty way was free");
     }
 
     #[test]
-    fn entries_from_a_clock_that_was_set_back_do_not_stay_for_ever() {
+    fn entries_from_before_a_clock_set_back_expire() {
         let mut storage = sets(1);
         let mut table = Table::new(&mut storage, LIFETIME);
         table.entry(0, 1, at(1_000_000)).unwrap();
@@ -317,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn any_number_of_sets_works() {
+    fn any_number_of_sets_makes_a_table() {
         for count in 0..40 {
             let mut storage = sets(count);
             let mut table = Table::new(&mut storage, LIFETIME);

@@ -1,39 +1,40 @@
-//! How long to wait before the next attempt to connect.
+//! Exponential backoff between attempts to connect.
 
 use core::time::Duration;
 
-const FIRST_MS: u32 = 1_000;
-const LAST_MS: u32 = 60_000;
+const MIN_MS: u32 = 1_000;
+const MAX_MS: u32 = 60_000;
 
-/// Exponential back-off with jitter: the n-th wait is drawn from the upper half of `1 s * 2^n`, at most
-/// from 30 s to 60 s, so that thousands of sensors do not come back in step after an outage.
+/// Exponential backoff with equal jitter ("Exponential Backoff and Jitter", AWS Architecture Blog, 2015): the n-th
+/// wait is drawn from the upper half of `1 s * 2^n`, at most from 30 s to 60 s, so that thousands of sensors do not
+/// reconnect in step after an outage.
 ///
-/// The random bits come from the caller; the same bits give the same waits.
+/// The caller supplies the random bits; the same bits give the same waits.
 #[derive(Clone, Copy, Debug)]
 pub struct Backoff {
     ceiling_ms: u32,
 }
 
 impl Backoff {
-    /// Before the first failure.
+    /// State before the first failure.
     #[must_use]
     pub const fn new() -> Self {
-        Self { ceiling_ms: FIRST_MS }
+        Self { ceiling_ms: MIN_MS }
     }
 
-    /// The wait after one more failure: 0.5 s to 1 s at first, then twice that, up to 30 s to 60 s.
+    /// Returns the wait after one more failure: 0.5 s to 1 s at first, then doubled each time, up to 30 s to 60 s.
     pub fn next(&mut self, random: u32) -> Duration {
         let half = self.ceiling_ms / 2;
         // Scales 32 random bits to 0..=half without a division; the bias is below 1e-5.
         let jitter = u64::from(random).saturating_mul(u64::from(half) + 1) >> 32;
-        self.ceiling_ms = self.ceiling_ms.saturating_mul(2).min(LAST_MS);
+        self.ceiling_ms = self.ceiling_ms.saturating_mul(2).min(MAX_MS);
         Duration::from_millis(u64::from(half).saturating_add(jitter))
     }
 
-    /// Back to the first wait. Call when the collector has acknowledged something, not when it has merely
-    /// accepted a connection: one that accepts and drops would otherwise be tried twice a second for ever.
+    /// Returns to the first wait. Call it when the collector has acknowledged something, not when it accepted a
+    /// connection: one that accepts and drops would otherwise be tried twice a second without end.
     pub const fn reset(&mut self) {
-        self.ceiling_ms = FIRST_MS;
+        self.ceiling_ms = MIN_MS;
     }
 }
 

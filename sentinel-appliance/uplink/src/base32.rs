@@ -1,13 +1,12 @@
-//! Bytes as text that people can read out and type.
+//! Base32 text (RFC 4648 section 6), for keys and tokens that people read out and type.
 //!
-//! Read first: RFC 4648 section 6. The alphabet is lower case here, either case is read, and there is no
-//! padding because every length is known from its surroundings.
+//! Written in lower case, read in either case, without padding: every length is known from its context.
 
 use core::fmt;
 
 const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 
-/// Displays bytes as base32.
+/// Writes bytes as base32.
 pub(crate) struct Base32<'a>(pub(crate) &'a [u8]);
 
 impl fmt::Display for Base32<'_> {
@@ -25,22 +24,22 @@ impl fmt::Display for Base32<'_> {
                 held_bits -= 5;
                 put(held >> held_bits)?;
             }
-            held &= 31; // fewer than five bits are left over
+            held &= 31; // fewer than five bits remain
         }
         if held_bits > 0 { put(held << (5 - held_bits)) } else { Ok(()) }
     }
 }
 
-/// Why text is not base32.
+/// Reason why text is not base32.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum DecodeError {
     /// The character at this position (in characters, from 0) is not of the alphabet.
     Character(usize),
-    /// No number of bytes has so many characters, the left-over bits are not zero, or `out` is full.
+    /// No whole number of bytes has this many characters, unused bits of the last one are not zero, or `out` is full.
     Length,
 }
 
-/// Reads `text` into `out` and returns how many bytes it held.
+/// Decodes `text` into `out` and returns the number of bytes.
 pub(crate) fn decode(text: &str, out: &mut [u8]) -> Result<usize, DecodeError> {
     let (mut held, mut held_bits, mut len) = (0_u32, 0_u32, 0);
     for (at, char) in text.chars().enumerate() {
@@ -60,8 +59,8 @@ pub(crate) fn decode(text: &str, out: &mut [u8]) -> Result<usize, DecodeError> {
             held &= 0xff;
         }
     }
-    let left_over = held & ((1 << held_bits) - 1);
-    if held_bits >= 5 || left_over != 0 { Err(DecodeError::Length) } else { Ok(len) }
+    let unused_bits = held & ((1 << held_bits) - 1);
+    if held_bits >= 5 || unused_bits != 0 { Err(DecodeError::Length) } else { Ok(len) }
 }
 
 #[cfg(test)]
@@ -89,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn every_byte_survives() {
+    fn every_byte_value_is_decoded_unchanged() {
         let bytes: std::vec::Vec<u8> = (0..=255).collect();
         let mut out = [0; 256];
         assert_eq!(decode(&Base32(&bytes).to_string(), &mut out), Ok(256));
@@ -97,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn text_that_no_bytes_give_is_refused() {
+    fn text_that_no_bytes_encode_to_is_an_error() {
         let mut out = [0; 8];
         assert_eq!(decode("a", &mut out), Err(DecodeError::Length));
         assert_eq!(decode("mz", &mut out), Err(DecodeError::Length), "left-over bits set");

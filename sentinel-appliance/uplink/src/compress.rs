@@ -1,25 +1,33 @@
-//! Shortens the alerts of a batch by pointing back at bytes that went before (LZ77).
+//! Compression of the alerts of a batch: LZ77 (Ziv and Lempel, "A Universal Algorithm for Sequential Data
+//! Compression", IEEE Transactions on Information Theory 23(3), 1977) with a history window of 512 bytes and a
+//! preset dictionary (as in zlib, RFC 1950 section 2.2).
 //!
-//! Alerts of one sensor share addresses, hardware addresses and evidence, so most of an alert is a copy.
-//! A general compressor would need tens of KiB of state and finds little in 40 bytes; this one needs 768
-//! bytes, and both ends begin with the same [`SEED`] so that even a single alert finds something.
+//! Alerts of one sensor share IP addresses, MAC addresses and evidence, so most bytes of an alert repeat earlier
+//! ones. A general compressor would need tens of KiB of state and gains little on 40 bytes; this one needs 768
+//! bytes, and thanks to [`DICTIONARY`] even a single alert has something to refer to.
 //!
-//! Tokens: `0nnnnnnn` and n + 1 literal bytes; `1nnnnnnd dddddddd`: copy n + 3 bytes from d + 1 bytes back.
-//! The copy may run into the bytes that it makes.
+//! | code | meaning |
+//! |---|---|
+//! | `0nnnnnnn`, then n + 1 bytes | literals, 1 to 128 |
+//! | `1nnnnnnd dddddddd` | match: copy n + 3 bytes (3 to 66) from d + 1 bytes back (1 to 512) |
+//!
+//! A match may overlap its own output. Only the encoder searches (greedily, by trying every distance: 512 x 66
+//! comparisons at most for each position); decoding is one pass.
 
 use sentinel_alert::wire::MAX_ALERT_LEN;
 
-/// How far back a copy may point, in bytes.
+/// Longest distance of a match, in bytes.
 const WINDOW_LEN: usize = 512;
-const MIN_COPY_LEN: usize = 3;
-const MAX_COPY_LEN: usize = MIN_COPY_LEN + 0x3f;
-const MAX_LITERALS: usize = 0x80;
-const COPY_BIT: u8 = 0x80;
+const MIN_MATCH_LEN: usize = 3;
+const MAX_MATCH_LEN: usize = MIN_MATCH_LEN + 0x3f;
+/// Longest run of literals.
+const MAX_LITERALS_LEN: usize = 0x80;
+const MATCH_BIT: u8 = 0x80;
 
-/// What stands before the first alert of every batch: fields as most alerts have them. Frozen: it is part
-/// of the protocol.
+/// Preset dictionary: the history before the first alert of every batch, made of fields that most alerts have.
+/// Part of the protocol; must not change.
 #[rustfmt::skip]
-const SEED: [u8; 59] = [
+const DICTIONARY: [u8; 59] = [
     6, 0, 0, 0xc0, 0x96, 0xb1, 0x02, 60, // 5,000,000 bytes in 60 s
     5, 0, 50, 1,                         // a name of more than 50 characters
     3, 1,                                // a listed port
@@ -34,63 +42,70 @@ const SEED: [u8; 59] = [
     0, 0, 1,                             // no ports, a hardware address
 ];
 
-/// The bytes that copies point into: the last [`WINDOW_LEN`] before the alert at hand, and that alert.
+/// History window: the last [`WINDOW_LEN`] bytes before the current alert, then that alert. 768 bytes.
+///
+/// Encoder and decoder of a batch must have seen the same alerts in the same order; matches are relative to the
+/// end of the history.
 #[derive(Clone, Debug)]
 pub(crate) struct History {
     bytes: [u8; WINDOW_LEN + MAX_ALERT_LEN],
     len: usize,
 }
 
-/// The tokens are not those of an alert.
+/// The bytes are not the output of [`History::compress`]: a code is cut off, a match reaches before the history,
+/// or the result is longer than [`MAX_ALERT_LEN`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct BadTokens;
+pub(crate) struct DecompressError;
 
 impl History {
     pub(crate) fn new() -> Self {
-        let mut history = Self { bytes: [0; WINDOW_LEN + MAX_ALERT_LEN], len: SEED.len() };
-        for (slot, byte) in history.bytes.iter_mut().zip(SEED) {
+        let mut history = Self { bytes: [0; WINDOW_LEN + MAX_ALERT_LEN], len: DICTIONARY.len() };
+        for (slot, byte) in history.bytes.iter_mut().zip(DICTIONARY) {
             *slot = byte;
         }
         history
     }
 
-    /// Forgets what is too old to point at, which leaves room for one alert.
-    fn forget_old(&mut self) {
+    /// Drops bytes that are too old for a match. Afterwards there is room for one alert.
+    fn drop_old(&mut self) {
         let surplus = self.len.saturating_sub(WINDOW_LEN);
         self.bytes.copy_within(surplus..self.len, 0);
         self.len -= surplus;
     }
 
-    fn push(&mut self, byte: u8) -> Result<(), BadTokens> {
-        *self.bytes.get_mut(self.len).ok_or(BadTokens)? = byte;
+    fn push(&mut self, byte: u8) -> Result<(), DecompressError> {
+        *self.bytes.get_mut(self.len).ok_or(DecompressError)? = byte;
         self.len += 1;
         Ok(())
     }
 
-    /// Writes the tokens for `alert` into `out`. `None` if they do not fit, and then nothing is remembered.
+    /// Compresses `alert` into `out`. `None` if it does not fit; then the alert is not part of the history.
     pub(crate) fn compress<'o>(&mut self, alert: &[u8], out: &'o mut [u8]) -> Option<&'o [u8]> {
-        self.forget_old();
+        self.drop_old();
         let start = self.len;
-        let shortened = self.shorten_into(alert, out);
-        if shortened.is_none() {
+        let len = self.encode(alert, out);
+        if len.is_none() {
             self.len = start;
         }
-        out.get(..shortened?)
+        out.get(..len?)
     }
 
-    fn shorten_into(&mut self, alert: &[u8], out: &mut [u8]) -> Option<usize> {
+    /// Appends `alert` to the history and writes its codes. The whole alert is in the buffer before the search, so
+    /// that a match can overlap its own output.
+    fn encode(&mut self, alert: &[u8], out: &mut [u8]) -> Option<usize> {
         let start = self.len;
         let end = start.checked_add(alert.len())?;
         self.bytes.get_mut(start..end)?.copy_from_slice(alert);
         self.len = end;
         let (mut at, mut literals_from, mut used) = (start, start, 0);
         while at < end {
-            match self.longest_copy(at, end) {
+            match self.longest_match(at, end) {
                 Some((distance, len)) => {
                     used = put_literals(self.bytes.get(literals_from..at)?, out, used)?;
-                    let [high, low] =
-                        u16::try_from((len - MIN_COPY_LEN) << 9 | (distance - 1)).ok()?.to_be_bytes();
-                    out.get_mut(used..)?.first_chunk_mut::<2>()?.copy_from_slice(&[high | COPY_BIT, low]);
+                    // Length in bits 9 to 14, distance in bits 0 to 8.
+                    let code = u16::try_from((len - MIN_MATCH_LEN) << 9 | (distance - 1)).ok()?;
+                    let [high, low] = code.to_be_bytes();
+                    out.get_mut(used..)?.first_chunk_mut::<2>()?.copy_from_slice(&[high | MATCH_BIT, low]);
                     used += 2;
                     at += len;
                     literals_from = at;
@@ -101,14 +116,16 @@ impl History {
         put_literals(self.bytes.get(literals_from..end)?, out, used)
     }
 
-    /// Distance and length of the longest earlier run of bytes equal to those at `at`; the nearest of those.
-    fn longest_copy(&self, at: usize, end: usize) -> Option<(usize, usize)> {
-        let ahead = self.bytes.get(at..end.min(at.saturating_add(MAX_COPY_LEN)))?;
+    /// Distance and length of the longest match for the bytes at `at`; of equally long ones the nearest. The order
+    /// decides the bytes on the wire, which a recorded session pins.
+    fn longest_match(&self, at: usize, end: usize) -> Option<(usize, usize)> {
+        let ahead = self.bytes.get(at..end.min(at.saturating_add(MAX_MATCH_LEN)))?;
         let mut best = None;
-        let mut best_len = MIN_COPY_LEN - 1;
+        let mut best_len = MIN_MATCH_LEN - 1;
         for distance in 1..=at.min(WINDOW_LEN) {
             let behind = self.bytes.get(at - distance..end)?;
             let len = ahead.iter().zip(behind).take_while(|(ahead, behind)| ahead == behind).count();
+            // Strictly longer, so that of equal matches the nearest is kept.
             if len > best_len {
                 (best, best_len) = (Some((distance, len)), len);
             }
@@ -116,41 +133,44 @@ impl History {
         best
     }
 
-    /// Reads the tokens of one alert and returns its bytes.
+    /// Decompresses one alert and returns its bytes.
     ///
     /// # Errors
-    /// [`BadTokens`]; the history is then of no more use.
-    pub(crate) fn expand(&mut self, tokens: &[u8]) -> Result<&[u8], BadTokens> {
-        self.forget_old();
+    /// [`DecompressError`]; the history must not be used again.
+    pub(crate) fn decompress(&mut self, compressed: &[u8]) -> Result<&[u8], DecompressError> {
+        self.drop_old();
         let start = self.len;
-        let mut rest = tokens;
-        // Each turn takes a token byte at least, and the room for one alert bounds the bytes made.
-        while let Some((token, after)) = rest.split_first() {
-            if token & COPY_BIT == 0 {
-                let (literals, after) = after.split_at_checked(usize::from(*token) + 1).ok_or(BadTokens)?;
+        let mut remaining = compressed;
+        // Bounded: each iteration consumes a byte at least, and a code produces at most 128 bytes. The buffer ends
+        // one alert behind the window, so the output is bounded whatever the codes say.
+        while let Some((code, after)) = remaining.split_first() {
+            if code & MATCH_BIT == 0 {
+                let (literals, after) =
+                    after.split_at_checked(usize::from(*code) + 1).ok_or(DecompressError)?;
                 literals.iter().try_for_each(|byte| self.push(*byte))?;
-                rest = after;
+                remaining = after;
             } else {
-                let (low, after) = after.split_first().ok_or(BadTokens)?;
-                let token = u16::from_be_bytes([token & !COPY_BIT, *low]);
-                let distance = usize::from(token & 0x1ff) + 1;
-                for _ in 0..usize::from(token >> 9) + MIN_COPY_LEN {
-                    let from = self.len.checked_sub(distance).ok_or(BadTokens)?;
-                    self.push(*self.bytes.get(from).ok_or(BadTokens)?)?;
+                let (low, after) = after.split_first().ok_or(DecompressError)?;
+                let code = u16::from_be_bytes([code & !MATCH_BIT, *low]);
+                let distance = usize::from(code & 0x1ff) + 1;
+                // Byte by byte, because the match may overlap what it produces.
+                for _ in 0..usize::from(code >> 9) + MIN_MATCH_LEN {
+                    let from = self.len.checked_sub(distance).ok_or(DecompressError)?;
+                    self.push(*self.bytes.get(from).ok_or(DecompressError)?)?;
                 }
-                rest = after;
+                remaining = after;
             }
             if self.len > start.saturating_add(MAX_ALERT_LEN) {
-                return Err(BadTokens);
+                return Err(DecompressError);
             }
         }
-        self.bytes.get(start..self.len).ok_or(BadTokens)
+        self.bytes.get(start..self.len).ok_or(DecompressError)
     }
 }
 
 fn put_literals(literals: &[u8], out: &mut [u8], used: usize) -> Option<usize> {
     let mut used = used;
-    for run in literals.chunks(MAX_LITERALS) {
+    for run in literals.chunks(MAX_LITERALS_LEN) {
         *out.get_mut(used)? = u8::try_from(run.len() - 1).ok()?;
         out.get_mut(used + 1..)?.get_mut(..run.len())?.copy_from_slice(run);
         used += 1 + run.len();
@@ -164,34 +184,34 @@ mod tests {
     use super::*;
     use std::vec::Vec;
 
-    fn both_ways(alerts: &[Vec<u8>]) -> usize {
-        let (mut there, mut back) = (History::new(), History::new());
+    fn round_trip(alerts: &[Vec<u8>]) -> usize {
+        let (mut encoder, mut decoder) = (History::new(), History::new());
         let mut total = 0;
         for alert in alerts {
             let mut out = [0; MAX_ALERT_LEN + 2];
-            let tokens = there.compress(alert, &mut out).unwrap();
-            total += tokens.len();
-            assert_eq!(back.expand(tokens), Ok(alert.as_slice()));
+            let compressed = encoder.compress(alert, &mut out).unwrap();
+            total += compressed.len();
+            assert_eq!(decoder.decompress(compressed), Ok(alert.as_slice()));
         }
         total
     }
 
     #[test]
-    fn the_tokens_are_fixed() {
+    fn codes_are_fixed() {
         let mut out = [0; 32];
         let mut history = History::new();
         assert_eq!(
             history.compress(b"abcabcabcd", &mut out),
             Some(&[2, b'a', b'b', b'c', 0x86, 2, 0, b'd'][..])
         );
-        // "abcab" stands in the alert before, ten bytes back from the end of "xyz".
+        // "abcab" is in the alert before, ten bytes back from the end of "xyz".
         assert_eq!(history.compress(b"xyzabcab", &mut out), Some(&[2, b'x', b'y', b'z', 0x84, 9][..]));
-        // The seed: "2, 30, 30, 30" begins 18 bytes before its end.
+        // The dictionary: "2, 30, 30, 30" begins 18 bytes before its end.
         assert_eq!(History::new().compress(&[2, 30, 30, 30], &mut out), Some(&[0x82, 17][..]));
     }
 
     #[test]
-    fn everything_comes_back() {
+    fn random_alerts_are_decompressed_unchanged() {
         let mut state = 1_u32;
         let mut next = || {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -202,19 +222,19 @@ mod tests {
             let alerts: Vec<Vec<u8>> = (0..next() % 8)
                 .map(|_| (0..next() % 257).map(|_| u8::try_from(next() % alphabet).unwrap()).collect())
                 .collect();
-            both_ways(&alerts);
+            round_trip(&alerts);
         }
     }
 
     #[test]
-    fn the_longest_alert_fits_however_it_looks() {
+    fn the_longest_alert_fits_whatever_its_bytes() {
         let noise: Vec<u8> = (0..MAX_ALERT_LEN).map(|at| u8::try_from(at * 167 % 251).unwrap()).collect();
-        assert!(both_ways(&[noise]) <= MAX_ALERT_LEN + 2);
-        assert!(both_ways(&[std::vec![9; MAX_ALERT_LEN]]) <= 12);
+        assert!(round_trip(&[noise]) <= MAX_ALERT_LEN + 2);
+        assert!(round_trip(&[std::vec![9; MAX_ALERT_LEN]]) <= 12);
     }
 
     #[test]
-    fn what_does_not_fit_is_forgotten() {
+    fn an_alert_that_does_not_fit_leaves_the_history_unchanged() {
         let mut history = History::new();
         let mut out = [0; 64];
         let before = history.clone();
@@ -225,16 +245,16 @@ mod tests {
     }
 
     #[test]
-    fn wrong_tokens_are_an_error() {
+    fn invalid_codes_are_an_error() {
         for wrong in [
             &[0][..],                              // a literal byte is missing
             &[5, 1, 2],                            // four are missing
             &[0x80],                               // the distance is missing
-            &[0x80, 0xff],                         // points before the seed
+            &[0x80, 0xff],                         // points before the dictionary
             &[0xff, 0, 0xff, 0, 0xff, 0, 0xff, 0], // makes 264 bytes
         ] {
-            assert_eq!(History::new().expand(wrong), Err(BadTokens), "{wrong:?}");
+            assert_eq!(History::new().decompress(wrong), Err(DecompressError), "{wrong:?}");
         }
-        assert_eq!(History::new().expand(&[]), Ok(&[][..]));
+        assert_eq!(History::new().decompress(&[]), Ok(&[][..]));
     }
 }

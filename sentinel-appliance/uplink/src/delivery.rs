@@ -1,11 +1,21 @@
-//! The books of what was sent, what is durable upstream, and what must be sent again.
+//! Delivery of records: Go-Back-N with cumulative acknowledgements and a window of 16 messages. Tracks which records
+//! were sent, which are durable at the collector, and which must be sent again.
 //!
-//! Records stand in a spool that their owner reads forwards by a cursor (a record number). This type knows
-//! how far the collector has acknowledged and how far we have sent; it holds no records.
+//! The records are in a spool that the owner reads forwards by a cursor (a record number); this type holds positions
+//! only.
 //!
-//! The rule that makes delivery exactly once: the spool keeps a record until it is acknowledged, a new
-//! connection sends again everything after the last acknowledged record, and the collector stores each
-//! alert id once.
+//! Every alert is stored exactly once because of three rules: the spool keeps a record until it is acknowledged, a
+//! new connection sends again everything after the last acknowledged record, and the collector stores each alert
+//! id once.
+//!
+//! ```text
+//!       last_acked                     next_after = highest_sent
+//!           |                              |
+//!  durable  |  in flight (<= 16 messages)  |  not sent
+//! ```
+//!
+//! A disconnect moves `next_after` back to `last_acked`. `highest_sent` stays, because the collector may have stored
+//! records whose acknowledgement was lost; the next welcome decides.
 
 use core::time::Duration;
 
@@ -13,25 +23,49 @@ use heapless::Deque;
 use sentinel_alert::AlertId;
 use sentinel_units::Uptime;
 
-/// Messages that may be on their way at once.
+/// Largest number of unacknowledged messages.
 pub const WINDOW_LEN: usize = 16;
-/// A message not acknowledged for so long means that the connection, or the collector, is broken.
+/// Time without an acknowledgement after which the connection, or the collector, counts as broken.
 const ACK_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Where a new connection starts to send.
+/// Position after which a new connection starts to send.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Resume<C> {
-    /// After this record; it and everything before it is durable upstream and may leave the spool.
+    /// After this record; it and everything before it is durable at the collector and may leave the spool.
     After(C),
-    /// After [`Delivery::next_after`], as known here. The collector names an alert whose record is not
-    /// known here (we have been restarted): look it up in the spool and call [`Delivery::found`] if it is
-    /// there. Without that everything in the spool is sent again, which costs bytes and nothing else. An
-    /// alert that was written again behind later records is not the record to look for: what stands between
-    /// its old and its new place has not arrived.
-    Find(AlertId),
-    /// After [`Delivery::next_after`], as known here.
-    AsKnown,
+    /// After [`Delivery::next_after`], unless the owner finds the record of this alert, the last one that the
+    /// collector has. Its record is not known here because the sensor was restarted: look it up in the spool and
+    /// pass it to [`Delivery::resume_after`]. Without that everything in the spool is sent again, which costs
+    /// bytes and nothing else. An alert that was written again behind later records is not the record to look
+    /// for: the records between its old and its new position have not arrived.
+    Lookup(AlertId),
+    /// After [`Delivery::next_after`]: the collector has nothing to add.
+    FromLastAcked,
 }
+
+/// Reason why [`Delivery::sent`] does not track a message. The message must not be sent then.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum NotTracked {
+    /// No session is up.
+    Disconnected,
+    /// [`WINDOW_LEN`] messages are in flight.
+    WindowFull,
+    /// The cursor is not above that of the message before.
+    NotRising,
+}
+
+impl core::fmt::Display for NotTracked {
+    fn fmt(&self, out: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        out.write_str(match self {
+            Self::Disconnected => "not connected",
+            Self::WindowFull => "too many messages are unacknowledged",
+            Self::NotRising => "records are not in order",
+        })
+    }
+}
+
+impl core::error::Error for NotTracked {}
 
 #[derive(Clone, Copy, Debug)]
 struct InFlight<C> {
@@ -41,56 +75,59 @@ struct InFlight<C> {
     sent_at: Uptime,
 }
 
-/// What the collector has, and what is on its way. `C` orders the records of the spool.
+/// Send window over the spool. `C` is the cursor, which orders the records.
 #[derive(Debug)]
 pub struct Delivery<C> {
-    /// Last record that is durable upstream.
+    /// Last record that is durable at the collector.
     acked: Option<C>,
-    /// Messages sent and not acknowledged, oldest first, cursors rising.
+    /// Unacknowledged messages, oldest first. Their cursors rise and are above `acked`.
     in_flight: Deque<InFlight<C>, WINDOW_LEN>,
-    /// Last record that the collector may have, if a connection died before it could say so.
-    maybe_delivered: Option<C>,
-    /// Whether `in_flight` was sent on the connection that is up now.
+    /// Last record that was sent, also on a connection that is lost.
+    highest_sent: Option<C>,
+    /// True if `in_flight` was sent on the connection that is up now. After a disconnect the messages stay, so that
+    /// the next welcome can acknowledge them by id.
     connected: bool,
     delivered: u64,
 }
 
 impl<C: Copy + Ord> Delivery<C> {
-    /// `acked` is the last record known to be durable upstream, if the spool remembers one.
+    /// Starts disconnected. `acked` is the last record known to be durable at the collector, if the spool has it.
     #[must_use]
     pub const fn new(acked: Option<C>) -> Self {
-        Self { acked, in_flight: Deque::new(), maybe_delivered: acked, connected: false, delivered: 0 }
+        Self { acked, in_flight: Deque::new(), highest_sent: acked, connected: false, delivered: 0 }
     }
 
-    /// The connection is lost: what was in flight counts as not sent. Nothing may be sent until
+    /// Marks the connection as lost: messages in flight count as not sent. Nothing may be sent until
     /// [`Delivery::welcome`].
     pub const fn disconnected(&mut self) {
         self.connected = false;
     }
 
-    /// A new session is up, and the collector says what it has.
+    /// Begins a session. `acked` is the last alert or gap that the collector has, from its welcome.
     pub fn welcome(&mut self, acked: Option<AlertId>) -> Resume<C> {
-        let known = acked.and_then(|id| self.settle(id));
+        // Before the window is cleared: the welcome may acknowledge a message of the lost connection.
+        let known = acked.and_then(|id| self.pop_through(id));
         self.in_flight.clear();
-        self.maybe_delivered = self.acked;
+        self.highest_sent = self.acked;
         self.connected = true;
         match (known, acked) {
             (Some(cursor), _) => Resume::After(cursor),
-            (None, Some(id)) => Resume::Find(id),
-            (None, None) => Resume::AsKnown,
+            (None, Some(id)) => Resume::Lookup(id),
+            (None, None) => Resume::FromLastAcked,
         }
     }
 
-    /// The record of the alert that [`Resume::Find`] named, found in the spool before anything was sent.
-    /// Ignored if it is not newer than what is known already.
-    pub fn found(&mut self, cursor: C) {
+    /// Continues after the record of the alert that [`Resume::Lookup`] named. Ignored if messages are in flight, or
+    /// if the record is not newer than the last acknowledged one.
+    pub fn resume_after(&mut self, cursor: C) {
+        // With messages in flight the position would lie behind them, and their acknowledgements would move it back.
         if self.in_flight.is_empty() {
             self.acked = self.acked.max(Some(cursor));
-            self.maybe_delivered = self.acked;
+            self.highest_sent = self.acked;
         }
     }
 
-    /// The record after which the next one to send stands; `None` means from the start of the spool.
+    /// Record after which the next one to send is; `None` means from the start of the spool.
     #[must_use]
     pub fn next_after(&self) -> Option<C> {
         match self.in_flight.back() {
@@ -99,72 +136,84 @@ impl<C: Copy + Ord> Delivery<C> {
         }
     }
 
-    /// Whether another message may be sent now.
+    /// Returns true if another message may be sent now.
     #[must_use]
     pub fn has_room(&self) -> bool {
         self.connected && !self.in_flight.is_full()
     }
 
-    /// A message of `records` records went out: `last` is the alert that acknowledges it, `cursor` its last
-    /// record. Returns whether it was booked; not booked if there was no room or the cursor does not rise,
-    /// and then the message must not go out.
-    #[must_use]
-    pub fn sent(&mut self, last: AlertId, cursor: C, records: u32, now: Uptime) -> bool {
-        if !self.has_room() || Some(cursor) <= self.next_after() {
-            return false;
+    /// Tracks a message of `records` records: `last` is the alert or gap that acknowledges it, `cursor` its last
+    /// record.
+    ///
+    /// # Errors
+    /// - [`NotTracked::Disconnected`]: no session is up.
+    /// - [`NotTracked::WindowFull`]: the window is full; see [`Delivery::has_room`].
+    /// - [`NotTracked::NotRising`]: `cursor` is not above [`Delivery::next_after`].
+    ///
+    /// Nothing changes, and the message must not be sent.
+    pub fn sent(&mut self, last: AlertId, cursor: C, records: u32, now: Uptime) -> Result<(), NotTracked> {
+        if !self.connected {
+            return Err(NotTracked::Disconnected);
         }
-        self.maybe_delivered = Some(cursor);
-        self.in_flight.push_back(InFlight { last, cursor, records, sent_at: now }).is_ok()
+        if Some(cursor) <= self.next_after() {
+            return Err(NotTracked::NotRising);
+        }
+        let message = InFlight { last, cursor, records, sent_at: now };
+        self.in_flight.push_back(message).map_err(|_| NotTracked::WindowFull)?;
+        self.highest_sent = Some(cursor);
+        Ok(())
     }
 
-    /// The collector acknowledged everything up to `id`. Returns the last record that may leave the spool,
-    /// or `None` if nothing sent on this connection ends with that alert: the collector is wrong, count it.
-    pub fn acked(&mut self, id: AlertId) -> Option<C> {
-        if self.connected { self.settle(id) } else { None }
+    /// Acknowledges everything up to `id`. Returns the last record that may leave the spool, or `None` if no message
+    /// in flight ends with that id: the collector is wrong, count it.
+    pub fn acknowledge(&mut self, id: AlertId) -> Option<C> {
+        if self.connected { self.pop_through(id) } else { None }
     }
 
-    /// The last record that is durable upstream.
+    /// Last record that is durable at the collector.
     #[must_use]
-    pub const fn durable(&self) -> Option<C> {
+    pub const fn last_acked(&self) -> Option<C> {
         self.acked
     }
 
-    /// The last record that the collector has or may have. A full spool gives up records after this one
-    /// first: one before it may have arrived, and a gap that names it would count a loss that never was.
+    /// Last record that the collector has or may have. A full spool evicts records after this one first: one before
+    /// it may have arrived, and a gap that names it would count a loss that did not happen.
     #[must_use]
-    pub const fn maybe_delivered(&self) -> Option<C> {
-        self.maybe_delivered
+    pub const fn highest_sent(&self) -> Option<C> {
+        self.highest_sent
     }
 
-    /// Records acknowledged since this was made.
+    /// Number of records acknowledged since [`Delivery::new`].
     #[must_use]
     pub const fn delivered(&self) -> u64 {
         self.delivered
     }
 
-    /// Messages on their way.
+    /// Number of unacknowledged messages on this connection.
     #[must_use]
     pub fn in_flight(&self) -> usize {
         if self.connected { self.in_flight.len() } else { 0 }
     }
 
-    /// When to give up on the oldest message on its way; `None` if there is none.
+    /// Time at which the oldest message in flight is overdue; `None` if there is none.
     #[must_use]
     pub fn deadline(&self) -> Option<Uptime> {
         let oldest = self.in_flight.front().filter(|_| self.connected)?;
         Some(oldest.sent_at.after(ACK_TIMEOUT))
     }
 
-    /// Whether the oldest message has waited too long: close the connection and make a new one.
+    /// Returns true if the oldest message was not acknowledged in time: close the connection and make a new one.
     #[must_use]
     pub fn is_overdue(&self, now: Uptime) -> bool {
         self.deadline().is_some_and(|deadline| now >= deadline)
     }
 
-    /// Books everything up to the message that ends with `id` as durable.
-    fn settle(&mut self, id: AlertId) -> Option<C> {
+    /// Removes all messages up to the one that ends with `id`, as durable. `None` if there is no such message; then
+    /// nothing changes.
+    fn pop_through(&mut self, id: AlertId) -> Option<C> {
+        // Looked for first: an id of an older connection, or of none, must not empty the window.
         self.in_flight.iter().find(|message| message.last == id)?;
-        // Bounded by the window; the message looked for is in it.
+        // Bounded by the window; the message with this id is in it.
         while let Some(message) = self.in_flight.pop_front() {
             self.acked = Some(message.cursor);
             self.delivered = self.delivered.saturating_add(u64::from(message.records));
@@ -186,12 +235,12 @@ mod tests {
         AlertId { boot: 1, seq }
     }
 
-    /// Connected, with messages that end in alerts 1, 2 and 3 and records 10, 20 and 30 on their way.
+    /// Connected, with messages in flight that end in alerts 1, 2 and 3 and in records 10, 20 and 30.
     fn three_sent() -> Delivery<u64> {
         let mut delivery = Delivery::new(None);
-        assert_eq!(delivery.welcome(None), Resume::AsKnown);
+        assert_eq!(delivery.welcome(None), Resume::FromLastAcked);
         for seq in 1..=3 {
-            assert!(delivery.sent(id(seq), seq * 10, 2, NOW));
+            assert_eq!(delivery.sent(id(seq), seq * 10, 2, NOW), Ok(()));
         }
         delivery
     }
@@ -200,64 +249,65 @@ mod tests {
     fn an_ack_covers_everything_before_it() {
         let mut delivery = three_sent();
         assert_eq!((delivery.in_flight(), delivery.next_after()), (3, Some(30)));
-        assert_eq!(delivery.acked(id(2)), Some(20));
-        assert_eq!((delivery.in_flight(), delivery.durable(), delivery.delivered()), (1, Some(20), 4));
-        assert_eq!(delivery.acked(id(2)), None, "a second time");
-        assert_eq!(delivery.acked(id(9)), None, "never sent");
-        assert_eq!(delivery.durable(), Some(20));
-        assert_eq!(delivery.acked(id(3)), Some(30));
+        assert_eq!(delivery.acknowledge(id(2)), Some(20));
+        assert_eq!((delivery.in_flight(), delivery.last_acked(), delivery.delivered()), (1, Some(20), 4));
+        assert_eq!(delivery.acknowledge(id(2)), None, "a second time");
+        assert_eq!(delivery.acknowledge(id(9)), None, "never sent");
+        assert_eq!(delivery.last_acked(), Some(20));
+        assert_eq!(delivery.acknowledge(id(3)), Some(30));
         assert_eq!((delivery.in_flight(), delivery.next_after(), delivery.deadline()), (0, Some(30), None));
     }
 
     #[test]
-    fn after_a_break_everything_unacknowledged_is_sent_again() {
+    fn after_a_disconnect_everything_unacknowledged_is_sent_again() {
         let mut delivery = three_sent();
-        delivery.acked(id(1));
+        delivery.acknowledge(id(1));
         delivery.disconnected();
         assert_eq!((delivery.in_flight(), delivery.next_after(), delivery.has_room()), (0, Some(10), false));
-        assert_eq!(delivery.maybe_delivered(), Some(30));
-        assert!(!delivery.sent(id(4), 40, 1, NOW), "not while disconnected");
-        assert_eq!(delivery.acked(id(2)), None, "an ack of the old connection");
-        assert_eq!(delivery.welcome(Some(id(1))), Resume::Find(id(1)), "known and gone");
-        assert_eq!((delivery.next_after(), delivery.maybe_delivered()), (Some(10), Some(10)));
+        assert_eq!(delivery.highest_sent(), Some(30));
+        assert_eq!(delivery.sent(id(4), 40, 1, NOW), Err(NotTracked::Disconnected));
+        assert_eq!(delivery.acknowledge(id(2)), None, "an ack of the old connection");
+        assert_eq!(delivery.welcome(Some(id(1))), Resume::Lookup(id(1)), "acknowledged before");
+        assert_eq!((delivery.next_after(), delivery.highest_sent()), (Some(10), Some(10)));
     }
 
     #[test]
-    fn a_welcome_can_acknowledge_what_a_lost_ack_did_not() {
+    fn a_welcome_acknowledges_like_a_lost_ack() {
         let mut delivery = three_sent();
         delivery.disconnected();
         assert_eq!(delivery.welcome(Some(id(2))), Resume::After(20));
         assert_eq!(
-            (delivery.durable(), delivery.next_after(), delivery.delivered()),
+            (delivery.last_acked(), delivery.next_after(), delivery.delivered()),
             (Some(20), Some(20), 4)
         );
-        assert!(delivery.sent(id(3), 30, 2, NOW));
+        assert_eq!(delivery.sent(id(3), 30, 2, NOW), Ok(()));
     }
 
     #[test]
-    fn after_a_restart_the_spool_knows() {
+    fn after_a_restart_the_record_is_looked_up_in_the_spool() {
         let mut delivery = Delivery::new(Some(5));
-        assert_eq!(delivery.welcome(Some(id(7))), Resume::Find(id(7)));
-        delivery.found(8);
-        delivery.found(6); // older than what is known by now
-        assert_eq!((delivery.durable(), delivery.next_after()), (Some(8), Some(8)));
-        assert!(delivery.sent(id(8), 9, 1, NOW));
-        delivery.found(20);
-        assert_eq!(delivery.durable(), Some(8), "too late once something is on its way");
+        assert_eq!(delivery.welcome(Some(id(7))), Resume::Lookup(id(7)));
+        delivery.resume_after(8);
+        delivery.resume_after(6); // older than the last acknowledged one
+        assert_eq!((delivery.last_acked(), delivery.next_after()), (Some(8), Some(8)));
+        assert_eq!(delivery.sent(id(8), 9, 1, NOW), Ok(()));
+        delivery.resume_after(20);
+        assert_eq!(delivery.last_acked(), Some(8), "ignored while a message is in flight");
     }
 
     #[test]
-    fn the_window_is_bounded_and_cursors_rise() {
+    fn the_window_is_bounded_and_cursors_must_rise() {
         let mut delivery = Delivery::new(None);
         delivery.welcome(None);
-        assert!(delivery.sent(id(1), 10, 1, NOW));
-        assert!(!delivery.sent(id(2), 10, 1, NOW), "the same record again");
+        assert_eq!(delivery.sent(id(1), 10, 1, NOW), Ok(()));
+        assert_eq!(delivery.sent(id(2), 10, 1, NOW), Err(NotTracked::NotRising), "the same record again");
         for seq in 2..=16 {
-            assert!(delivery.has_room() && delivery.sent(id(seq), seq * 10, 1, NOW));
+            assert!(delivery.has_room() && delivery.sent(id(seq), seq * 10, 1, NOW).is_ok());
         }
-        assert!(!delivery.has_room() && !delivery.sent(id(17), 170, 1, NOW));
-        assert_eq!(delivery.next_after(), Some(160), "what was not booked was not sent");
-        delivery.acked(id(1));
-        assert!(delivery.sent(id(17), 170, 1, NOW));
+        assert!(!delivery.has_room());
+        assert_eq!(delivery.sent(id(17), 170, 1, NOW), Err(NotTracked::WindowFull));
+        assert_eq!(delivery.next_after(), Some(160), "a message that is not tracked counts as not sent");
+        delivery.acknowledge(id(1));
+        assert_eq!(delivery.sent(id(17), 170, 1, NOW), Ok(()));
     }
 }

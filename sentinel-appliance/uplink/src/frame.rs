@@ -1,4 +1,4 @@
-//! Bytes of a stream into preface and frames, and back. Holds one frame each way.
+//! Framing: length-prefixed frames in a byte stream, after a preface. Holds one frame each way.
 
 use alloc::boxed::Box;
 use alloc::vec;
@@ -7,47 +7,52 @@ use crate::error::SessionError;
 use crate::noise::TAG_LEN;
 use crate::suite::{PREFACE_LEN, Suite};
 
-/// Bytes of the length before each frame.
+/// Length of the length field before each frame, in bytes.
 pub(crate) const LENGTH_LEN: usize = 2;
-/// Room for a handshake in either direction, and for one short frame behind it.
-pub(crate) const HANDSHAKE_ROOM_LEN: usize = 256;
+/// Size of each buffer during the handshake: its longest message, and one short frame behind it.
+pub(crate) const HANDSHAKE_BUFFER_LEN: usize = 256;
 
-/// What the next bytes of the peer are.
+/// Part of the stream that the next bytes belong to.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Stage {
     Preface,
     Length,
     Body(usize),
-    /// A whole frame waits to be read.
+    /// A complete frame is in the buffer; no bytes are taken until it is read.
     Complete,
 }
 
-/// Puts frames together. Holds one, takes no byte of the next.
+/// Reassembles frames from the stream. Holds one frame and takes no byte of the next, so the memory for a peer
+/// does not depend on how much it sends.
 pub(crate) struct Incoming {
-    pub(crate) stage: Stage,
+    stage: Stage,
     buffer: Box<[u8]>,
     filled: usize,
-    /// Shortest and longest frame that may come now.
-    pub(crate) allowed: (usize, usize),
+    /// Shortest and longest frame that may come now, in bytes.
+    allowed: (usize, usize),
     /// Set when the preface is complete.
-    pub(crate) suite: Option<Suite>,
+    suite: Option<Suite>,
 }
 
 impl Incoming {
     pub(crate) fn new(stage: Stage) -> Self {
         Self {
             stage,
-            buffer: vec![0; HANDSHAKE_ROOM_LEN].into_boxed_slice(),
+            buffer: vec![0; HANDSHAKE_BUFFER_LEN].into_boxed_slice(),
             filled: 0,
             allowed: (0, 0),
             suite: None,
         }
     }
 
-    /// Takes bytes until a preface or a frame is complete.
+    /// Takes bytes until a preface or a frame is complete, and returns how many.
+    ///
+    /// # Errors
+    /// Those of [`Suite::read`], at the first wrong byte of the preface; [`SessionError::FrameLength`], before any
+    /// byte of that frame is taken.
     pub(crate) fn fill(&mut self, bytes: &[u8]) -> Result<usize, SessionError> {
         let mut taken = 0;
-        // Bounded: each turn takes a byte at least or ends, or moves to a stage that does.
+        // Bounded: each iteration takes at least a byte or returns, or changes to a stage that does.
         loop {
             let wanted = match self.stage {
                 Stage::Preface => PREFACE_LEN,
@@ -55,12 +60,8 @@ impl Incoming {
                 Stage::Body(len) => len,
                 Stage::Complete => return Ok(taken),
             };
-            let rest = bytes.get(taken..).unwrap_or_default();
-            let part = rest.get(..wanted.saturating_sub(self.filled)).unwrap_or(rest);
-            let room = self.buffer.get_mut(self.filled..wanted).unwrap_or_default();
-            room.get_mut(..part.len()).ok_or(SessionError::Internal)?.copy_from_slice(part);
-            self.filled += part.len();
-            taken += part.len();
+            taken += self.copy(bytes.get(taken..).unwrap_or_default(), wanted)?;
+            // Before the preface is complete: a wrong first byte closes the connection at once.
             if self.stage == Stage::Preface {
                 self.suite = Suite::read(self.buffer.get(..self.filled).unwrap_or_default())?;
             }
@@ -69,6 +70,7 @@ impl Incoming {
             }
             match self.stage {
                 Stage::Preface => {
+                    // Returns so that the caller can set the length of the first frame, which depends on the suite.
                     self.restart(Stage::Length);
                     return Ok(taken);
                 }
@@ -78,10 +80,19 @@ impl Incoming {
         }
     }
 
+    /// Copies bytes into the buffer until it holds `wanted`, and returns how many.
+    fn copy(&mut self, available: &[u8], wanted: usize) -> Result<usize, SessionError> {
+        let part = available.get(..wanted.saturating_sub(self.filled)).unwrap_or(available);
+        let free = self.buffer.get_mut(self.filled..wanted).unwrap_or_default();
+        free.get_mut(..part.len()).ok_or(SessionError::Internal)?.copy_from_slice(part);
+        self.filled += part.len();
+        Ok(part.len())
+    }
+
     fn begin_body(&mut self) -> Result<(), SessionError> {
         let length = u16::from_be_bytes(*self.buffer.first_chunk().ok_or(SessionError::Internal)?);
-        let (least, most) = self.allowed;
-        if !(least..=most).contains(&usize::from(length)) {
+        let (min, max) = self.allowed;
+        if !(min..=max).contains(&usize::from(length)) {
             return Err(SessionError::FrameLength(length));
         }
         self.restart(Stage::Body(usize::from(length)));
@@ -93,6 +104,16 @@ impl Incoming {
         self.filled = 0;
     }
 
+    /// Returns true if a frame is complete.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.stage == Stage::Complete
+    }
+
+    /// Returns the suite of a preface, once, when it is complete.
+    pub(crate) const fn take_suite(&mut self) -> Option<Suite> {
+        self.suite.take()
+    }
+
     /// The complete frame.
     pub(crate) fn frame(&self) -> &[u8] {
         self.buffer.get(..self.filled).unwrap_or_default()
@@ -102,7 +123,12 @@ impl Incoming {
         self.restart(Stage::Length);
     }
 
-    /// From here on frames are transport messages of at least one byte.
+    /// Allows frames of exactly this length.
+    pub(crate) const fn allow_only(&mut self, len: usize) {
+        self.allowed = (len, len);
+    }
+
+    /// Allows transport messages of at least one byte and at most `len` with their tag.
     pub(crate) fn grow(&mut self, len: usize) {
         self.buffer = vec![0; len].into_boxed_slice();
         self.allowed = (TAG_LEN + 1, len);
@@ -110,7 +136,7 @@ impl Incoming {
     }
 }
 
-/// Bytes that wait for the socket.
+/// Send buffer: encrypted frames that the socket has not accepted yet, in order.
 pub(crate) struct Outgoing {
     buffer: Box<[u8]>,
     start: usize,
@@ -126,8 +152,9 @@ impl Outgoing {
         self.buffer.get(self.start..self.end).unwrap_or_default()
     }
 
-    pub(crate) fn take(&mut self, count: usize) {
+    pub(crate) fn consume(&mut self, count: usize) {
         self.start = self.start.saturating_add(count).min(self.end);
+        // An empty buffer starts at the front again, so that most frames need no compaction.
         if self.start == self.end {
             (self.start, self.end) = (0, 0);
         }
@@ -137,7 +164,7 @@ impl Outgoing {
         self.buffer.len().saturating_sub(self.pending().len()) >= len
     }
 
-    /// Moves what is pending to the front.
+    /// Moves the pending bytes to the front of the buffer.
     fn compact(&mut self) {
         self.buffer.copy_within(self.start..self.end, 0);
         (self.start, self.end) = (0, self.end - self.start);
@@ -150,24 +177,26 @@ impl Outgoing {
         Some(())
     }
 
-    /// Lets `write` put a Noise message behind what is pending, and sets its length before it.
+    /// Appends a frame: `write` puts a Noise message behind the pending bytes, its length goes before it.
     pub(crate) fn put_frame(
         &mut self,
         write: impl FnOnce(&mut [u8]) -> Result<usize, SessionError>,
     ) -> Result<(), SessionError> {
         self.compact();
-        let room = self.buffer.get_mut(self.end..).unwrap_or_default();
-        let (length, body) = room.split_first_chunk_mut::<LENGTH_LEN>().ok_or(SessionError::Internal)?;
+        let free = self.buffer.get_mut(self.end..).unwrap_or_default();
+        let (length, body) = free.split_first_chunk_mut::<LENGTH_LEN>().ok_or(SessionError::Internal)?;
+        // The length is known only after `write`, so its two bytes are set last. `end` moves only on success: an error
+        // leaves no half frame behind.
         let len = write(body)?;
         *length = u16::try_from(len).map_err(|_| SessionError::Internal)?.to_be_bytes();
         self.end += LENGTH_LEN + len;
         Ok(())
     }
 
-    /// Room for whole transport frames, keeping what is pending.
+    /// Enlarges the buffer to `len` for transport frames, keeping the pending bytes.
     pub(crate) fn grow(&mut self, len: usize) {
-        let mut larger = Self::new(len.max(self.pending().len() + HANDSHAKE_ROOM_LEN));
-        // Larger than what is pending, so there is room.
+        let mut larger = Self::new(len.max(self.pending().len() + HANDSHAKE_BUFFER_LEN));
+        // Succeeds: the new buffer is longer than the pending bytes.
         let _moved = larger.put(self.pending());
         *self = larger;
     }
@@ -178,14 +207,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_waits_keeps_its_order_when_there_is_room_again() {
+    fn pending_bytes_keep_their_order_when_there_is_room_again() {
         let mut outgoing = Outgoing::new(8);
         outgoing.put(&[1, 2, 3, 4, 5, 6]).unwrap();
-        outgoing.take(4);
+        outgoing.consume(4);
         assert!(outgoing.has_room(6) && !outgoing.has_room(7));
         outgoing.put(&[7, 8, 9]).unwrap();
         assert_eq!(outgoing.pending(), [5, 6, 7, 8, 9]);
-        outgoing.take(99);
+        outgoing.consume(99);
         assert!(outgoing.pending().is_empty());
         assert_eq!(outgoing.put(&[0; 9]), None);
     }

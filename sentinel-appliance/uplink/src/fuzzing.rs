@@ -1,4 +1,4 @@
-//! Bodies for fuzzing. They take any bytes and must not panic; `tools/fuzz` and a test here call them.
+//! Fuzz bodies: arbitrary bytes must not cause a panic. Called by `tools/fuzz` and by a test here.
 
 use sentinel_units::{Timestamp, Uptime};
 
@@ -7,23 +7,30 @@ use crate::compress::History;
 use crate::{CollectorEvent, CollectorSession, KeyPair, Limits, Origin, ToCollector, ToSensor, Token};
 
 const NOW: Uptime = Uptime::ZERO;
-/// Of the recorded session, so that its first flight gets past the handshake.
+/// Secret key of the recorded session, so that its first message passes the handshake.
 const COLLECTOR_SECRET: [u8; 32] = [0x22; 32];
 
-/// A stranger's bytes, as a collector sees them. The first byte says in how large pieces they come.
-pub fn stranger(bytes: &[u8]) {
-    let Some((piece, mut rest)) = bytes.split_first() else { return };
+/// Fuzz body: its name, which is that of its folder in `tests/fuzz-corpus`, and the function.
+pub type Body = (&'static str, fn(&[u8]));
+
+/// All bodies of this crate.
+pub const BODIES: &[Body] =
+    &[("message", message), ("stranger", unauthenticated_peer), ("token", token), ("tokens", compressed)];
+
+/// Bytes of an unauthenticated peer, received by a collector in pieces. The first byte is the size of the pieces.
+pub fn unauthenticated_peer(bytes: &[u8]) {
+    let Some((piece_len, mut remaining)) = bytes.split_first() else { return };
     let mut session =
         CollectorSession::accept(&KeyPair::from_bytes(&COLLECTOR_SECRET), Limits::COLLECTOR, NOW);
-    while !rest.is_empty() {
-        let piece = rest.get(..usize::from(*piece).max(1)).unwrap_or(rest);
+    while !remaining.is_empty() {
+        let piece = remaining.get(..usize::from(*piece_len).max(1)).unwrap_or(remaining);
         let Ok(taken) = session.receive(piece) else { return };
-        rest = rest.get(taken..).unwrap_or_default();
-        let is_known = match session.poll(NOW) {
+        remaining = remaining.get(taken..).unwrap_or_default();
+        let needs_admission = match session.poll(NOW) {
             Ok(event) => !matches!(event, CollectorEvent::Idle),
             Err(_) => return,
         };
-        if is_known && session.admit(NOW).is_err() {
+        if needs_admission && session.admit(NOW).is_err() {
             return;
         }
         if taken == 0 {
@@ -32,7 +39,7 @@ pub fn stranger(bytes: &[u8]) {
     }
 }
 
-/// What an enrolled sensor, or a collector, may say: everything behind the encryption.
+/// Plaintext messages of an enrolled sensor or of a collector.
 pub fn message(bytes: &[u8]) {
     if let Ok((message, _)) = postcard::take_from_bytes::<ToSensor<'_>>(bytes) {
         let _fault = message.check();
@@ -53,30 +60,30 @@ pub fn message(bytes: &[u8]) {
 
 fn entries(batch: Batch<'_>) {
     let origin = Origin { boot: 1, base: Timestamp::from_micros(1_700_000_000_000_000) };
-    let mut before = None;
+    let mut previous = None;
     for entry in batch.with_origin(origin).iter().flatten() {
-        assert!(before < Some(entry.id.seq), "sequence numbers rise");
-        before = Some(entry.id.seq);
+        assert!(previous < Some(entry.id.seq), "sequence numbers rise");
+        previous = Some(entry.id.seq);
     }
 }
 
-/// Tokens that make no alert must not read or write outside the history; those that make one give one that
-/// can be made again.
-pub fn tokens(bytes: &[u8]) {
+/// Compressed alerts, 40 bytes each. Invalid ones must not read or write outside the history; the result of a valid one,
+/// compressed again, must decompress to the same bytes.
+pub fn compressed(bytes: &[u8]) {
     let mut history = History::new();
-    for tokens in bytes.chunks(40) {
+    for codes in bytes.chunks(40) {
         let before = history.clone();
-        let Ok(alert) = history.expand(tokens) else { return };
+        let Ok(alert) = history.decompress(codes) else { return };
         let mut out = [0; 300];
-        let mut again = before.clone();
-        let mut back = before;
-        if let Some(shorter) = again.compress(alert, &mut out) {
-            assert_eq!(back.expand(shorter), Ok(alert), "what is shortened comes back");
+        let mut encoder = before.clone();
+        let mut decoder = before;
+        if let Some(codes) = encoder.compress(alert, &mut out) {
+            assert_eq!(decoder.decompress(codes), Ok(alert), "a round trip changes nothing");
         }
     }
 }
 
-/// A token as someone types it.
+/// Text of an enrollment token.
 pub fn token(bytes: &[u8]) {
     if let Ok(token) = core::str::from_utf8(bytes).unwrap_or_default().parse::<Token>() {
         let _shown = (token.address().len(), token.id());
@@ -91,7 +98,7 @@ mod tests {
     use std::string::ToString;
     use std::vec::Vec;
 
-    /// Good inputs of every body; the recorded session gives the first flight of a sensor.
+    /// Valid inputs of every body; the first message of a sensor is from the recorded session.
     fn seeds() -> Vec<Vec<u8>> {
         let line = include_str!("../tests/data/session-1.txt").lines().next().unwrap();
         let hex = line.strip_prefix("sensor ").unwrap();
@@ -114,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn mutated_seeds_do_no_harm() {
+    fn mutated_seeds_do_not_panic() {
         let mut state = 0x2545_f491_4f6c_dd1d_u64;
         let mut below = |bound: usize| {
             state ^= state << 13;
@@ -139,10 +146,10 @@ mod tests {
                 }
             }
             message(&bytes);
-            tokens(&bytes);
+            compressed(&bytes);
             token(&bytes);
             if below(20) == 0 {
-                stranger(&bytes);
+                unauthenticated_peer(&bytes);
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Who is who: X25519 key pairs and their public halves.
+//! Identities: X25519 key pairs and their public keys.
 //!
 //! Read first: RFC 7748 section 6.1.
 
@@ -11,23 +11,23 @@ use zeroize::Zeroizing;
 use crate::base32::{self, Base32, DecodeError};
 use crate::error::SessionError;
 
-/// Characters of a public key as text.
+/// Length of a public key as text, in characters.
 const TEXT_LEN: usize = 52;
 
-/// The public half of a key pair: the identity of a sensor or of a collector.
+/// Public key: the identity of a sensor or of a collector.
 ///
-/// As text it is 52 characters of lower-case base32, the same everywhere; either case is read.
+/// As text it is 52 characters of base32, written in lower case and read in either case.
 #[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct PublicKey([u8; 32]);
 
 impl PublicKey {
-    /// From the 32 bytes that travel (RFC 7748 section 5).
+    /// Makes a key from its 32 bytes (RFC 7748 section 5).
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 
-    /// The 32 bytes.
+    /// Returns the 32 bytes.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
@@ -46,13 +46,13 @@ impl fmt::Debug for PublicKey {
     }
 }
 
-/// Why text is not a public key.
+/// Reason why text is not a public key.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum ParseKeyError {
     /// The character at this position, counted from 0, is not of the base32 alphabet.
     Character(usize),
-    /// The text does not have 52 characters, or its last one carries bits that no key has.
+    /// The text does not have 52 characters, or its last one has bits that no key has. Holds the number of characters.
     Length(usize),
 }
 
@@ -86,7 +86,7 @@ impl FromStr for PublicKey {
     }
 }
 
-/// A static key pair. The secret half is wiped from memory when dropped and never displayed.
+/// Static key pair. The secret key is wiped from memory when dropped and never displayed.
 #[derive(Clone)]
 pub struct KeyPair {
     secret: StaticSecret,
@@ -94,17 +94,17 @@ pub struct KeyPair {
 }
 
 impl KeyPair {
-    /// Draws a new key pair from the random source of the system.
+    /// Generates a key pair from the random source of the system.
     ///
     /// # Errors
-    /// [`SessionError::Randomness`] if the system has none; no key exists then.
+    /// [`SessionError::Randomness`] if the system gave no random bytes; no key exists then.
     pub fn generate() -> Result<Self, SessionError> {
         let mut bytes = Zeroizing::new([0; 32]);
         getrandom::fill(bytes.as_mut_slice()).map_err(|_| SessionError::Randomness)?;
         Ok(Self::from_bytes(&bytes))
     }
 
-    /// From the 32 secret bytes that [`KeyPair::secret_bytes`] gave.
+    /// Makes a key pair from the bytes of [`KeyPair::secret_bytes`].
     #[must_use]
     pub fn from_bytes(secret: &[u8; 32]) -> Self {
         let secret = StaticSecret::from(*secret);
@@ -112,13 +112,13 @@ impl KeyPair {
         Self { secret, public }
     }
 
-    /// The public half.
+    /// Public key.
     #[must_use]
     pub const fn public(&self) -> PublicKey {
         self.public
     }
 
-    /// The secret half, to be kept in a file that only its owner reads; wiped when dropped.
+    /// Secret key, to be stored in a file that only its owner can read; wiped when dropped.
     #[must_use]
     pub fn secret_bytes(&self) -> Zeroizing<[u8; 32]> {
         Zeroizing::new(self.secret.to_bytes())
@@ -148,14 +148,14 @@ mod tests {
     ];
 
     #[test]
-    fn the_public_half_is_that_of_rfc_7748() {
+    fn the_public_key_matches_rfc_7748() {
         let pair = KeyPair::from_bytes(&ALICE_SECRET);
         assert_eq!(pair.public().as_bytes(), &ALICE_PUBLIC);
         assert_eq!(*pair.secret_bytes(), ALICE_SECRET);
     }
 
     #[test]
-    fn text_goes_both_ways() {
+    fn text_is_parsed_back() {
         let key = PublicKey::from_bytes(ALICE_PUBLIC);
         let text = key.to_string();
         assert_eq!(text.len(), TEXT_LEN);
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_text_says_where() {
+    fn invalid_text_names_the_position() {
         let text = PublicKey::from_bytes(ALICE_PUBLIC).to_string();
         assert_eq!(text[1..].parse::<PublicKey>(), Err(ParseKeyError::Length(51)));
         assert_eq!("".parse::<PublicKey>(), Err(ParseKeyError::Length(0)));
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn the_secret_is_not_shown() {
+    fn the_secret_is_not_in_debug_output() {
         let shown = std::format!("{:?}", KeyPair::from_bytes(&ALICE_SECRET));
         assert_eq!(shown, std::format!("KeyPair({}, secret)", PublicKey(ALICE_PUBLIC)));
     }

@@ -1,19 +1,20 @@
-//! The way from sensor to collector: session, framing, messages, and the books of what was delivered.
+//! Protocol between sensor and collector: session, framing, messages and delivery tracking, without I/O.
 //!
-//! In: bytes that a socket gave and the time ([`sentinel_units::Uptime`]). Out: bytes for the socket and
-//! messages for the program. The byte layout, the rules and the deadlines are in `PROTOCOL.md`.
+//! In: bytes from a socket and the time ([`sentinel_units::Uptime`]). Out: bytes for the socket and messages for the
+//! program. `PROTOCOL.md` specifies bytes, order and timeouts.
 //!
 //! ```text
-//! collector  |  CollectorSession            SensorSession  |  sensor
-//!            |        \________  channel  ________/        |    BatchBuilder, Delivery, Backoff
-//!            |           preface, frames, Noise            |    Token, KeyPair
+//! sensor                                                     collector
+//! Delivery, BatchBuilder, Backoff
+//! SensorSession    --- messages (ToCollector, ToSensor) ---  CollectorSession    order of messages, pings
+//! channel          --- Noise transport messages -----------  channel             handshake, encryption, timeouts
+//! frame            --- preface, length-prefixed frames ----  frame               bytes of a TCP connection
 //! ```
 //!
-//! Memory: under 1 KiB for a peer that has sent nothing, 4 KiB during the handshake, then one frame each
-//! way, one plain message and two ciphers: 12 KiB by default. Allocated until the handshake is done and
-//! never after (`tests/memory.rs`). It opens no socket, reads no clock, starts no task, and
-//! asks the system for nothing but random bytes (for keys). Whatever a peer sends, it costs a bounded
-//! amount and ends in a named error.
+//! Memory: under 1 KiB for a peer that has sent nothing, 4 KiB during the handshake, then one frame each way, one
+//! plaintext message and two ciphers: 12 KiB by default. Nothing is allocated after the handshake (`tests/memory.rs`).
+//! It opens no socket, reads no clock, starts no task, and takes only random bytes (for keys) from the system.
+//! Whatever a peer sends costs a bounded amount of memory and work, and ends in a named error.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -24,7 +25,6 @@ mod backoff;
 mod base32;
 mod batch;
 mod channel;
-mod collector;
 mod compress;
 mod delivery;
 mod error;
@@ -32,26 +32,26 @@ mod frame;
 #[doc(hidden)]
 pub mod fuzzing;
 mod key;
+mod limits;
 mod message;
 mod noise;
 #[cfg(test)]
 mod recorded;
-mod sensor;
+mod session;
 mod suite;
 mod telemetry;
 mod token;
 
 pub use backoff::Backoff;
 pub use batch::{BATCH_OVERHEAD_LEN, Batch, BatchBuilder, BatchError, BatchIter, Entry, Origin, PushError};
-pub use channel::Limits;
-pub use collector::{CollectorEvent, CollectorSession};
-pub use delivery::{Delivery, Resume, WINDOW_LEN};
+pub use delivery::{Delivery, NotTracked, Resume, WINDOW_LEN};
 pub use error::{SendError, SessionError};
 pub use key::{KeyPair, ParseKeyError, PublicKey};
+pub use limits::Limits;
 pub use message::{
     Enroll, Gap, GapReason, Hello, PROTOCOL_VERSION, RejectReason, ToCollector, ToSensor, Welcome,
 };
-pub use sensor::{SensorEvent, SensorSession};
+pub use session::{CollectorEvent, CollectorSession, SensorEvent, SensorSession, Session};
 pub use suite::{Cipher, PREFACE_LEN};
 pub use telemetry::{Counter, Telemetry};
 pub use token::{MAX_ADDRESS_LEN, ParseTokenError, Secret, Token, TokenId};

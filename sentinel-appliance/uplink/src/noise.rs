@@ -1,5 +1,5 @@
-//! The cryptography of the handshake, for snow: one generation of `RustCrypto` crates for the whole product,
-//! and shared secrets that are all zero refused (RFC 7748 section 6.1).
+//! Cryptographic primitives for snow, from the same generation of `RustCrypto` crates as the rest of the product.
+//! All-zero shared secrets are rejected (RFC 7748 section 6.1).
 //!
 //! Read first: The Noise Protocol Framework, revision 34, sections 4 and 12.
 
@@ -16,10 +16,10 @@ use snow::resolvers::CryptoResolver;
 use snow::types::{Cipher, Dh, Hash, Random};
 use x25519_dalek::{PublicKey, StaticSecret};
 
-/// Bytes that encryption adds.
+/// Bytes that encryption adds to a message.
 pub(crate) const TAG_LEN: usize = 16;
 
-/// Gives snow our primitives, and no others.
+/// Resolver that offers snow X25519, SHA-256, AES-256-GCM and ChaCha20-Poly1305, and no others.
 pub(crate) struct Resolver;
 
 impl CryptoResolver for Resolver {
@@ -42,7 +42,7 @@ impl CryptoResolver for Resolver {
     }
 
     fn resolve_cipher(&self, choice: &CipherChoice) -> Option<Box<dyn Cipher>> {
-        // The keys are placeholders: snow uses no cipher before it has set a key.
+        // Placeholder keys: snow sets a key before it uses a cipher.
         match choice {
             CipherChoice::AESGCM => Some(Box::new(AesGcm(Aes256Gcm::new(&[0; 32].into())))),
             CipherChoice::ChaChaPoly => Some(Box::new(ChaChaPoly(ChaCha20Poly1305::new(&[0; 32].into())))),
@@ -58,7 +58,7 @@ impl Random for SystemRandom {
     }
 }
 
-/// Both halves, because snow borrows the public one.
+/// Key pair. The public half is stored because snow borrows it.
 struct X25519 {
     secret: StaticSecret,
     public: PublicKey,
@@ -85,8 +85,8 @@ impl Dh for X25519 {
     }
 
     fn set(&mut self, secret: &[u8]) {
-        // A key of another length becomes the zero key, with which no handshake succeeds; our callers
-        // only have keys of 32 bytes.
+        // The trait cannot report an error. A key of another length becomes the zero key, with which no handshake
+        // succeeds; all callers have keys of 32 bytes.
         *self = Self::from_bytes(secret.try_into().unwrap_or_default());
     }
 
@@ -147,7 +147,7 @@ impl Hash for HashSha256 {
     }
 }
 
-/// Keeps the expanded key between messages; expanding it costs more than sealing a small message.
+/// Holds the expanded key between messages, because expanding it costs more than encrypting a small message.
 struct AesGcm(Aes256Gcm);
 
 impl Cipher for AesGcm {
@@ -159,12 +159,12 @@ impl Cipher for AesGcm {
         self.0 = Aes256Gcm::new(key.into());
     }
 
-    fn encrypt(&self, nonce: u64, authentic: &[u8], plain: &[u8], out: &mut [u8]) -> usize {
-        seal(&self.0, nonce.to_be_bytes(), authentic, plain, out)
+    fn encrypt(&self, nonce: u64, associated: &[u8], plain: &[u8], out: &mut [u8]) -> usize {
+        seal(&self.0, nonce.to_be_bytes(), associated, plain, out)
     }
 
-    fn decrypt(&self, nonce: u64, authentic: &[u8], sealed: &[u8], out: &mut [u8]) -> Result<usize, Error> {
-        open(&self.0, nonce.to_be_bytes(), authentic, sealed, out)
+    fn decrypt(&self, nonce: u64, associated: &[u8], sealed: &[u8], out: &mut [u8]) -> Result<usize, Error> {
+        open(&self.0, nonce.to_be_bytes(), associated, sealed, out)
     }
 }
 
@@ -179,35 +179,36 @@ impl Cipher for ChaChaPoly {
         self.0 = ChaCha20Poly1305::new(key.into());
     }
 
-    fn encrypt(&self, nonce: u64, authentic: &[u8], plain: &[u8], out: &mut [u8]) -> usize {
-        seal(&self.0, nonce.to_le_bytes(), authentic, plain, out)
+    fn encrypt(&self, nonce: u64, associated: &[u8], plain: &[u8], out: &mut [u8]) -> usize {
+        seal(&self.0, nonce.to_le_bytes(), associated, plain, out)
     }
 
-    fn decrypt(&self, nonce: u64, authentic: &[u8], sealed: &[u8], out: &mut [u8]) -> Result<usize, Error> {
-        open(&self.0, nonce.to_le_bytes(), authentic, sealed, out)
+    fn decrypt(&self, nonce: u64, associated: &[u8], sealed: &[u8], out: &mut [u8]) -> Result<usize, Error> {
+        open(&self.0, nonce.to_le_bytes(), associated, sealed, out)
     }
 }
 
-/// 32 zero bits, then the counter in the byte order of its cipher (Noise section 12).
+/// Nonce: 32 zero bits, then the counter in the byte order of its cipher (Noise section 12).
 fn nonce_bytes(counter: [u8; 8]) -> [u8; 12] {
     let [a, b, c, d, e, f, g, h] = counter;
     [0, 0, 0, 0, a, b, c, d, e, f, g, h]
 }
 
-/// snow's trait has no way to report failure. There is none for messages within Noise's 65,535 bytes and a
-/// buffer that snow has checked; if it happened all the same, zeros would go out and the peer refuse them.
+/// Encrypts `plain` into `out` and returns the length. The trait cannot report an error; none is possible for
+/// messages up to the 65,535 bytes of Noise and a buffer that snow has checked. If one happened, zeros would be sent and
+/// the peer would reject them.
 fn seal<A: AeadInOut<NonceSize = U12, TagSize = U16>>(
     aead: &A,
     counter: [u8; 8],
-    authentic: &[u8],
+    associated: &[u8],
     plain: &[u8],
     out: &mut [u8],
 ) -> usize {
     let sealed_len = plain.len().saturating_add(TAG_LEN);
-    let Some((body, rest)) = out.split_at_mut_checked(plain.len()) else { return sealed_len };
+    let Some((body, remaining)) = out.split_at_mut_checked(plain.len()) else { return sealed_len };
     body.copy_from_slice(plain);
-    let tag = aead.encrypt_inout_detached(&nonce_bytes(counter).into(), authentic, (&mut *body).into());
-    match (tag, rest.first_chunk_mut::<TAG_LEN>()) {
+    let tag = aead.encrypt_inout_detached(&nonce_bytes(counter).into(), associated, (&mut *body).into());
+    match (tag, remaining.first_chunk_mut::<TAG_LEN>()) {
         (Ok(tag), Some(out)) => *out = tag.into(),
         _ => body.fill(0),
     }
@@ -217,14 +218,14 @@ fn seal<A: AeadInOut<NonceSize = U12, TagSize = U16>>(
 fn open<A: AeadInOut<NonceSize = U12, TagSize = U16>>(
     aead: &A,
     counter: [u8; 8],
-    authentic: &[u8],
+    associated: &[u8],
     sealed: &[u8],
     out: &mut [u8],
 ) -> Result<usize, Error> {
     let (body, tag) = sealed.split_last_chunk::<TAG_LEN>().ok_or(Error::Decrypt)?;
     let out = out.get_mut(..body.len()).ok_or(Error::Decrypt)?;
     out.copy_from_slice(body);
-    aead.decrypt_inout_detached(&nonce_bytes(counter).into(), authentic, out.into(), tag.into())
+    aead.decrypt_inout_detached(&nonce_bytes(counter).into(), associated, out.into(), tag.into())
         .map_err(|_| Error::Decrypt)?;
     Ok(body.len())
 }
@@ -243,7 +244,7 @@ mod tests {
 
     struct Vector {
         fields: BTreeMap<&'static str, &'static str>,
-        /// Payload and what it looks like on the wire.
+        /// Payload and ciphertext.
         messages: Vec<(Vec<u8>, Vec<u8>)>,
     }
 
@@ -289,7 +290,7 @@ mod tests {
         }
     }
 
-    fn carry(
+    fn transfer(
         sender: &mut impl FnMut(&[u8], &mut [u8]) -> usize,
         receiver: &mut impl FnMut(&[u8], &mut [u8]) -> usize,
         (payload, ciphertext): &(Vec<u8>, Vec<u8>),
@@ -302,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn published_vectors_of_all_our_suites() {
+    fn published_vectors_of_all_suites() {
         let vectors = vectors();
         assert_eq!(vectors.len(), crate::suite::Suite::ALL.len());
         for vector in vectors {
@@ -310,12 +311,12 @@ mod tests {
             assert!(crate::suite::Suite::ALL.iter().any(|suite| suite.noise_name() == name));
             assert_eq!(vector.messages.len(), 6);
             let (mut init, mut resp) = (vector.handshake(true), vector.handshake(false));
-            carry(
+            transfer(
                 &mut |plain, out| init.write_message(plain, out).unwrap(),
                 &mut |wire, out| resp.read_message(wire, out).unwrap(),
                 &vector.messages[0],
             );
-            carry(
+            transfer(
                 &mut |plain, out| resp.write_message(plain, out).unwrap(),
                 &mut |wire, out| init.read_message(wire, out).unwrap(),
                 &vector.messages[1],
@@ -325,7 +326,7 @@ mod tests {
                 [init.into_transport_mode().unwrap(), resp.into_transport_mode().unwrap()];
             for message in &vector.messages[2..] {
                 let [sender, receiver] = &mut ends;
-                carry(
+                transfer(
                     &mut |plain, out| sender.write_message(plain, out).unwrap(),
                     &mut |wire, out| receiver.read_message(wire, out).unwrap(),
                     message,
@@ -338,7 +339,7 @@ mod tests {
     /// Points of small order, RFC 7748 section 6.1 and <https://cr.yp.to/ecdh.html#validate>: 0, 1, and the
     /// two of order eight.
     #[test]
-    fn keys_without_entropy_are_refused() {
+    fn keys_of_small_order_are_rejected() {
         let mut one = [0; 32];
         one[0] = 1;
         let order_eight = [
@@ -355,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn only_our_primitives_are_offered() {
+    fn other_primitives_are_not_offered() {
         assert!(Resolver.resolve_dh(&DHChoice::Curve448).is_none());
         assert!(Resolver.resolve_hash(&HashChoice::SHA512).is_none());
         assert!(Resolver.resolve_hash(&HashChoice::Blake2s).is_none());

@@ -1,9 +1,10 @@
-//! A session of protocol version 1, recorded with fixed keys, that must decode for ever.
+//! A session of protocol version 1, recorded with fixed keys, that every later version must decode.
 
 extern crate std;
 
-use sentinel_alert::{Alert, AlertId, Evidence, Phase, Severity, ShortName, Subject, Test};
-use sentinel_units::{Address, Mac, Port, Timestamp, Uptime};
+use sentinel_alert::testing::sample;
+use sentinel_alert::{Alert, AlertId, Evidence, Severity, ShortName, Subject, Test};
+use sentinel_units::{Address, Port, Timestamp, Uptime};
 use std::format;
 use std::string::String;
 use std::vec::Vec;
@@ -15,7 +16,7 @@ use crate::*;
 const NOW: Uptime = Uptime::ZERO;
 const RECORDING: &str = include_str!("../tests/data/session-1.txt");
 
-fn ends() -> (SensorSession, CollectorSession) {
+fn sessions() -> (SensorSession, CollectorSession) {
     let (local, remote) = (KeyPair::from_bytes(&[0x11; 32]), KeyPair::from_bytes(&[0x22; 32]));
     let suite = Suite { cipher: Cipher::AesGcm, enrollment: false };
     let ephemeral = Ephemeral::Fixed([0x33; 32]);
@@ -40,18 +41,8 @@ fn alerts() -> Vec<(AlertId, Alert)> {
     let scan = Alert {
         time,
         first: Timestamp::from_parts(1_700_000_055, 0),
-        test: Test::PortScanPortsInWindow,
-        severity: Severity::Medium,
-        phase: Phase::Open,
-        incident: 1,
-        suppressed: 0,
-        subject: Subject {
-            source: Some(Address::v4(0x0a14_1e42)),
-            destination: Some(Address::v4(0x0a14_1e0a)),
-            mac: Some(Mac([2, 0x20, 0x30, 0, 0, 0x66])),
-            ..Subject::default()
-        },
         evidence: Evidence::Ports { at_least: 15, at_most: 16, threshold: 15, window_s: 10 },
+        ..sample()
     };
     let listed = Alert {
         time: Timestamp::from_parts(1_700_000_061, 0),
@@ -94,9 +85,9 @@ fn welcome() -> Welcome<'static> {
     Welcome { protocol: 1, sensor_id: 300, name: "attic", acked: Some(AlertId { boot: 5, seq: 12 }) }
 }
 
-/// One line for each flight: who sends, and its bytes. Everything that version 1 can say is in it.
+/// Runs a session with every message of version 1 and returns one line for each flight: sender and bytes in hexadecimal.
 fn record() -> String {
-    let (mut sensor, mut collector) = ends();
+    let (mut sensor, mut collector) = sessions();
     let mut lines = String::new();
     let up = |sensor: &mut SensorSession, collector: &mut CollectorSession| {
         let bytes = sensor.pending().to_vec();
@@ -149,7 +140,7 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The bytes of every flight of `side`.
+/// Bytes of every flight of `side` in the recording.
 fn flights(side: &str) -> Vec<Vec<u8>> {
     let flights = RECORDING.lines().filter_map(|line| line.strip_prefix(side)?.strip_prefix(' '));
     flights
@@ -159,15 +150,15 @@ fn flights(side: &str) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// Until something is appended: then this test moves on to a new recording, the two below stay.
+/// After an addition to the protocol this test gets a new recording; the two below keep the old one.
 #[test]
 fn this_version_still_writes_the_same_bytes() {
     assert_eq!(record(), RECORDING);
 }
 
 #[test]
-fn the_collector_still_understands_the_recording() {
-    let (_, mut collector) = ends();
+fn the_collector_decodes_the_recording() {
+    let (_, mut collector) = sessions();
     let mut flights = flights("sensor").into_iter();
     let mut next = |collector: &mut CollectorSession| {
         let bytes = flights.next().unwrap();
@@ -189,17 +180,17 @@ fn the_collector_still_understands_the_recording() {
     next(&mut collector);
     assert_eq!(collector.poll(NOW), Ok(CollectorEvent::Message(ToCollector::Telemetry(telemetry()))));
     next(&mut collector);
-    assert_eq!(collector.poll(NOW), Ok(CollectorEvent::Idle), "a pong is not shown");
+    assert_eq!(collector.poll(NOW), Ok(CollectorEvent::Idle), "a pong is not reported");
 }
 
 #[test]
-fn the_sensor_still_understands_the_recording() {
-    let (mut sensor, _) = ends();
+fn the_sensor_decodes_the_recording() {
+    let (mut sensor, _) = sessions();
     let mut expected = [
         SensorEvent::Established,
         SensorEvent::Message(ToSensor::Welcome(welcome())),
         SensorEvent::Message(ToSensor::Ack(AlertId { boot: 0xdead_beef, seq: 7 })),
-        SensorEvent::Idle, // a ping is answered, not shown
+        SensorEvent::Idle, // a ping is answered, not reported
         SensorEvent::Message(ToSensor::Rejected(RejectReason::Revoked)),
     ]
     .into_iter();

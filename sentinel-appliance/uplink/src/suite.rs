@@ -1,27 +1,27 @@
-//! The first four bytes of a connection: what it is and which cryptography it uses.
+//! Preface: the first four bytes of a connection, with magic, framing version and cipher suite.
 
 use crate::error::SessionError;
 
-/// Bytes of the preface that the initiator sends before its first frame; also the Noise prologue.
+/// Length of the preface, in bytes. The initiator sends it before its first frame; it is also the Noise prologue.
 pub const PREFACE_LEN: usize = 4;
 
-/// Version of preface and framing. The version of messages is in the hello.
+/// Version of preface and framing. The version of the messages is in the hello.
 const FRAMING_VERSION: u8 = 1;
 const MAGIC: [u8; 2] = *b"SA";
-/// Set in the suite byte when the handshake also uses a secret from an enrollment token.
+/// Bit of the suite byte: the handshake also uses the secret of an enrollment token.
 const ENROLLMENT_BIT: u8 = 0x10;
 
-/// The cipher of a session. The sensor chooses, the collector takes both.
+/// Cipher of a session. The sensor chooses, the collector accepts both.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Cipher {
-    /// AES-256-GCM: the default, and fastest where the CPU has AES instructions.
+    /// AES-256-GCM, the default; fastest where the CPU has AES instructions.
     #[default]
     AesGcm,
-    /// ChaCha20-Poly1305: for CPUs without AES instructions.
+    /// ChaCha20-Poly1305, for CPUs without AES instructions.
     ChaChaPoly,
 }
 
-/// What the preface says: the cipher, and whether this connection enrolls a sensor.
+/// Cipher suite: the cipher, and whether this connection enrolls a sensor.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Suite {
     pub(crate) cipher: Cipher,
@@ -36,7 +36,7 @@ impl Suite {
         Self { cipher: Cipher::ChaChaPoly, enrollment: true },
     ];
 
-    /// The name by which the Noise specification (revision 34, section 8) calls the handshake.
+    /// Noise protocol name (revision 34, section 8).
     pub(crate) const fn noise_name(self) -> &'static str {
         match (self.enrollment, self.cipher) {
             (false, Cipher::AesGcm) => "Noise_IK_25519_AESGCM_SHA256",
@@ -59,13 +59,14 @@ impl Suite {
         if self.enrollment { cipher | ENROLLMENT_BIT } else { cipher }
     }
 
-    /// Reads as much of a preface as there is, and finds fault at the first wrong byte.
+    /// Checks the part of a preface that has come; `None` as long as it is right but not complete.
     ///
-    /// `None` as long as it is right but not complete.
+    /// # Errors
+    /// [`SessionError::BadMagic`], [`SessionError::Version`] or [`SessionError::Suite`], at the first wrong byte.
     pub(crate) fn read(preface: &[u8]) -> Result<Option<Self>, SessionError> {
         for (at, (found, expected)) in (0..).zip(preface.iter().zip(MAGIC)) {
             if *found != expected {
-                return Err(SessionError::Foreign { at, found: *found });
+                return Err(SessionError::BadMagic { at, found: *found });
             }
         }
         match *preface {
@@ -85,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_bytes_are_fixed() {
+    fn prefaces_are_fixed() {
         let prefaces = Suite::ALL.map(Suite::preface);
         assert_eq!(prefaces, [*b"SA\x01\x01", *b"SA\x01\x02", *b"SA\x01\x11", *b"SA\x01\x12"]);
         for suite in Suite::ALL {
@@ -94,11 +95,11 @@ mod tests {
     }
 
     #[test]
-    fn fault_is_found_at_the_first_wrong_byte() {
+    fn the_first_wrong_byte_is_an_error() {
         assert_eq!(Suite::read(b""), Ok(None));
         assert_eq!(Suite::read(b"SA\x01"), Ok(None));
-        assert_eq!(Suite::read(b"G"), Err(SessionError::Foreign { at: 0, found: b'G' }));
-        assert_eq!(Suite::read(b"SS"), Err(SessionError::Foreign { at: 1, found: b'S' }));
+        assert_eq!(Suite::read(b"G"), Err(SessionError::BadMagic { at: 0, found: b'G' }));
+        assert_eq!(Suite::read(b"SS"), Err(SessionError::BadMagic { at: 1, found: b'S' }));
         assert_eq!(Suite::read(b"SA\x02"), Err(SessionError::Version(2)));
         assert_eq!(Suite::read(b"SA\x01\x00"), Err(SessionError::Suite(0)));
         assert_eq!(Suite::read(b"SA\x01\x13"), Err(SessionError::Suite(0x13)));

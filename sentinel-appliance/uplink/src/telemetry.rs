@@ -1,4 +1,4 @@
-//! Counters that travel. Append only: a counter keeps its place in the list for ever.
+//! Telemetry counters. Append only: a counter keeps its place in the list.
 
 use core::fmt;
 
@@ -6,10 +6,10 @@ use serde::de::{SeqAccess, Visitor};
 use serde::ser::SerializeSeq;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Declares each counter once: place on the wire, name, meaning.
+/// Declares each counter once: place on the wire, name and meaning.
 macro_rules! counters {
     ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal,)+) => {
-        /// What is counted. The order is the order on the wire.
+        /// Counter of a sensor. The order is the order on the wire.
         #[derive(Clone, Copy, Debug, Eq, PartialEq)]
         #[non_exhaustive]
         pub enum Counter {
@@ -17,7 +17,7 @@ macro_rules! counters {
         }
 
         impl Counter {
-            /// Every counter, in wire order.
+            /// All counters, in wire order.
             pub const ALL: [Self; [$($name),+].len()] = [$(Self::$variant),+];
 
             /// Name in metrics and machine output.
@@ -34,27 +34,27 @@ macro_rules! counters {
 counters! {
     /// Milliseconds since the sensor started.
     UptimeMs = "uptime_ms",
-    /// Frames that the kernel put into the ring or dropped for want of room.
+    /// Frames that the kernel put into the ring, or dropped because it was full.
     FramesSeen = "frames_seen",
-    /// Frames that the detectors saw.
+    /// Frames that the detectors analysed.
     FramesAnalysed = "frames_analysed",
-    /// Frames left out by a configured filter.
+    /// Frames excluded by a configured filter.
     FramesFiltered = "frames_filtered",
     /// Frames that the kernel dropped because the ring was full.
     FramesDropped = "frames_dropped",
-    /// Times that the ring was full.
+    /// Number of times that the ring became full.
     RingFreezes = "ring_freezes",
-    /// Frames that break the rules of their protocol.
+    /// Frames that violate their protocol.
     Malformed = "malformed",
-    /// Frames cut by the snap length where more was needed.
+    /// Frames that the snap length cut before a needed field.
     Truncated = "truncated",
-    /// Entries pushed out of full tables.
+    /// Entries evicted from full tables.
     TableEvictions = "table_evictions",
     /// Alerts that the detectors raised.
     AlertsRaised = "alerts_raised",
     /// Alerts that the collector acknowledged.
     AlertsDelivered = "alerts_delivered",
-    /// Alerts that a full spool gave up.
+    /// Alerts evicted from a full spool before delivery.
     AlertsEvicted = "alerts_evicted",
     /// Bytes of the spool in use.
     SpoolBytes = "spool_bytes",
@@ -64,27 +64,27 @@ counters! {
     ResidentKib = "resident_kib",
     /// Incidents that are open.
     OpenIncidents = "open_incidents",
-    /// Times that the uplink had to connect again.
+    /// Number of times that the uplink connected again.
     Reconnects = "reconnects",
 }
 
 const LEN: usize = Counter::ALL.len();
 
-/// One reading of every counter. On the wire a list of varints: a reader that knows more counters than
-/// the writer sees zeros, one that knows fewer skips the rest.
+/// Values of all counters. On the wire a list of varints: a reader that knows more counters than the writer gets
+/// zeros, one that knows fewer skips the others.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Telemetry {
     values: [u64; LEN],
 }
 
 impl Telemetry {
-    /// All zero.
+    /// Makes a reading of zeros.
     #[must_use]
     pub const fn new() -> Self {
         Self { values: [0; LEN] }
     }
 
-    /// The value of one counter.
+    /// Value of one counter.
     #[must_use]
     pub fn value(&self, counter: Counter) -> u64 {
         self.iter().find(|(known, _)| *known == counter).map_or(0, |(_, value)| value)
@@ -99,7 +99,7 @@ impl Telemetry {
         }
     }
 
-    /// Every counter and its value, in wire order.
+    /// Iterates over the counters and their values, in wire order.
     pub fn iter(&self) -> impl Iterator<Item = (Counter, u64)> + '_ {
         Counter::ALL.into_iter().zip(self.values)
     }
@@ -126,8 +126,9 @@ impl<'de> Deserialize<'de> for Telemetry {
             fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Telemetry, A::Error> {
                 let mut telemetry = Telemetry::new();
                 let mut known = telemetry.values.iter_mut();
-                // Bounded by the frame: each element takes a byte at least.
+                // Bounded by the frame: each element has at least a byte.
                 while let Some(value) = list.next_element::<u64>()? {
+                    // Counters of a newer version are read and dropped.
                     if let Some(slot) = known.next() {
                         *slot = value;
                     }
@@ -164,13 +165,13 @@ mod tests {
     }
 
     #[test]
-    fn a_list_longer_than_its_bytes_is_an_error() {
+    fn a_count_beyond_the_bytes_is_an_error() {
         assert!(postcard::from_bytes::<Telemetry>(&[0xff, 0xff, 0xff, 0xff, 0x0f, 1]).is_err());
         assert!(postcard::from_bytes::<Telemetry>(&[2, 1]).is_err());
     }
 
     #[test]
-    fn places_on_the_wire_never_move() {
+    fn places_on_the_wire_are_fixed() {
         let names = Counter::ALL.map(Counter::name);
         assert_eq!(names[..4], ["uptime_ms", "frames_seen", "frames_analysed", "frames_filtered"]);
         assert_eq!(names[8..12], ["table_evictions", "alerts_raised", "alerts_delivered", "alerts_evicted"]);

@@ -1,7 +1,7 @@
-//! The one-time token that makes a sensor known to a collector.
+//! Enrollment token: a one-time secret with which a sensor enrolls at a collector.
 //!
-//! One line: `sentinel1-` and base32 of: token id (8 bytes), secret (16), public key of the collector (32),
-//! address (`host:port`, the rest), and the first four bytes of the SHA-256 of all before them.
+//! One line: `sentinel1-` and base32 of token id (8 bytes), secret (16), public key of the collector (32),
+//! address (`host:port`, up to 58) and the first four bytes of the SHA-256 of all these.
 
 use core::fmt;
 use core::str::FromStr;
@@ -24,15 +24,15 @@ pub const MAX_ADDRESS_LEN: usize = 58;
 const MAX_LEN: usize = FIXED_LEN + MAX_ADDRESS_LEN;
 const MAX_TEXT_LEN: usize = PREFIX.len() + MAX_LEN.div_ceil(5) * 8;
 const _: () = assert!(MAX_TEXT_LEN <= 202, "a token must stay a line that people can copy");
-/// Separates the hash that makes the Noise key from every other use of SHA-256.
+/// Domain separation of the hash that derives the pre-shared key. Part of the protocol, spelling included.
 const PSK_LABEL: &[u8] = b"sentinel-uplink enrolment psk 1";
 
-/// The number by which the collector finds the secret of a token. Not secret, random.
+/// Random number by which the collector finds the secret of a token; not secret.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct TokenId(pub [u8; ID_LEN]);
 
 impl TokenId {
-    /// Bytes of an id where it travels.
+    /// Length of an id, in bytes.
     pub const LEN: usize = ID_LEN;
 }
 
@@ -42,7 +42,7 @@ impl fmt::Display for TokenId {
     }
 }
 
-/// The secret of a token: 128 random bits. Never displayed, wiped when dropped.
+/// Secret of a token: 128 random bits. Never displayed, wiped when dropped.
 #[derive(Clone)]
 pub struct Secret([u8; SECRET_LEN]);
 
@@ -53,19 +53,19 @@ impl Drop for Secret {
 }
 
 impl Secret {
-    /// From the bytes that [`Secret::as_bytes`] gave.
+    /// Makes a secret from the bytes of [`Secret::as_bytes`].
     #[must_use]
     pub const fn from_bytes(bytes: [u8; SECRET_LEN]) -> Self {
         Self(bytes)
     }
 
-    /// The bytes, to be kept where only the collector reads.
+    /// Returns the bytes, to be stored where only the collector can read them.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; SECRET_LEN] {
         &self.0
     }
 
-    /// The pre-shared key of the handshake.
+    /// Derives the pre-shared key of the handshake.
     pub(crate) fn psk(&self, id: TokenId) -> Zeroizing<[u8; 32]> {
         let digest = Sha256::new().chain_update(PSK_LABEL).chain_update(id.0).chain_update(self.0).finalize();
         Zeroizing::new(digest.into())
@@ -78,7 +78,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// All that a new sensor needs to find, trust and be trusted by its collector. Good for one enrollment.
+/// Address and public key of a collector, and a secret that the collector knows. Valid for one enrollment.
 #[derive(Clone, Debug)]
 pub struct Token {
     address: heapless::String<MAX_ADDRESS_LEN>,
@@ -88,7 +88,7 @@ pub struct Token {
 }
 
 impl Token {
-    /// Draws id and secret from the random source of the system.
+    /// Generates id and secret from the random source of the system.
     ///
     /// # Errors
     /// - [`ParseTokenError::Address`] if `address` is not `host:port` or too long.
@@ -100,7 +100,7 @@ impl Token {
         Self::new(address, collector, TokenId(id), Secret(*secret))
     }
 
-    /// From its parts.
+    /// Makes a token from its parts.
     ///
     /// # Errors
     /// [`ParseTokenError::Address`] if `address` is not `host:port` or too long.
@@ -114,35 +114,35 @@ impl Token {
         Ok(Self { address, collector, id, secret })
     }
 
-    /// Where the collector listens: `host:port`, `192.0.2.7:7700` or `[2001:db8::1]:7700`.
+    /// Address at which the collector listens: `host:port`, `192.0.2.7:7700` or `[2001:db8::1]:7700`.
     #[must_use]
     pub fn address(&self) -> &str {
         &self.address
     }
 
-    /// The key by which the collector proves itself.
+    /// Public key of the collector.
     #[must_use]
     pub const fn collector(&self) -> &PublicKey {
         &self.collector
     }
 
-    /// The number of the token.
+    /// Id of the token.
     #[must_use]
     pub const fn id(&self) -> TokenId {
         self.id
     }
 
-    /// The secret of the token.
+    /// Secret of the token.
     #[must_use]
     pub const fn secret(&self) -> &Secret {
         &self.secret
     }
 }
 
-/// A host without spaces or control characters, and a port over zero.
+/// Checks that `address` is a host name, IPv4 address or bracketed IPv6 address, with a port from 1 to 65535.
 fn check_address(address: &str) -> Option<heapless::String<MAX_ADDRESS_LEN>> {
     let (host, port) = address.rsplit_once(':')?;
-    let bracketed = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let bracketed = host.strip_prefix('[').and_then(|inner| inner.strip_suffix(']'));
     let host_fits = match bracketed {
         Some(v6) => v6.parse::<core::net::Ipv6Addr>().is_ok(),
         None => {
@@ -150,12 +150,13 @@ fn check_address(address: &str) -> Option<heapless::String<MAX_ADDRESS_LEN>> {
                 && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'))
         }
     };
+    // `parse` alone would accept a sign.
     let digits_only = port.bytes().all(|byte| byte.is_ascii_digit());
     let port_fits = digits_only && port.parse::<u16>().is_ok_and(|port| port > 0);
     if host_fits && port_fits { heapless::String::try_from(address).ok() } else { None }
 }
 
-/// Prints the whole token, secret included: that is what a token is for.
+/// Writes the whole token, secret included: this text is handed to the sensor.
 impl fmt::Display for Token {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut bytes = heapless::Vec::<u8, MAX_LEN>::new();
@@ -167,12 +168,13 @@ impl fmt::Display for Token {
         let checksum = checksum(&bytes);
         bytes.extend_from_slice(&checksum).map_err(|_| fmt::Error)?;
         let written = write!(out, "{PREFIX}{}", Base32(&bytes));
+        // The buffer held the secret.
         bytes.as_mut_slice().zeroize();
         written
     }
 }
 
-/// Why text is not a token. A token that was used or has expired is well-formed; only the collector knows.
+/// Reason why text is not a token. A used or expired token is well-formed; only the collector can tell.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum ParseTokenError {
@@ -180,9 +182,9 @@ pub enum ParseTokenError {
     Prefix,
     /// The character at this position, counted from 0, is not of the base32 alphabet.
     Character(usize),
-    /// Characters are missing or too many.
+    /// Characters are missing, or there are too many.
     Length,
-    /// All characters are possible, but at least one was mistyped.
+    /// The checksum is wrong: at least one character was mistyped.
     Checksum,
     /// The address is not `host:port`, or longer than [`MAX_ADDRESS_LEN`].
     Address,
@@ -197,7 +199,7 @@ impl fmt::Display for ParseTokenError {
             Self::Character(at) => {
                 write!(out, "character {} of the token is none of a-z and 2-7", at.saturating_add(1))
             }
-            Self::Length => out.write_str("the token is not complete, or has characters too many"),
+            Self::Length => out.write_str("the token is incomplete, or has too many characters"),
             Self::Checksum => out.write_str("the token was mistyped: its checksum is wrong"),
             Self::Address => write!(out, "an address is host:port, at most {MAX_ADDRESS_LEN} characters"),
             Self::Randomness => SessionError::Randomness.fmt(out),
@@ -212,21 +214,22 @@ impl FromStr for Token {
 
     fn from_str(text: &str) -> Result<Self, ParseTokenError> {
         let text = text.trim();
-        let (prefix, body) = text.split_at_checked(PREFIX.len()).ok_or(ParseTokenError::Prefix)?;
+        let (prefix, encoded) = text.split_at_checked(PREFIX.len()).ok_or(ParseTokenError::Prefix)?;
         if !prefix.eq_ignore_ascii_case(PREFIX) {
             return Err(ParseTokenError::Prefix);
         }
         let mut bytes = Zeroizing::new([0; MAX_LEN]);
-        let len = base32::decode(body, bytes.as_mut_slice()).map_err(|error| match error {
+        let len = base32::decode(encoded, bytes.as_mut_slice()).map_err(|error| match error {
             DecodeError::Character(at) => ParseTokenError::Character(at.saturating_add(PREFIX.len())),
             DecodeError::Length => ParseTokenError::Length,
         })?;
         let bytes = bytes.get(..len).unwrap_or_default();
         let (body, found) = bytes.split_last_chunk::<CHECKSUM_LEN>().ok_or(ParseTokenError::Length)?;
-        let (id, rest) = body.split_first_chunk::<ID_LEN>().ok_or(ParseTokenError::Length)?;
-        let (secret, rest) = rest.split_first_chunk::<SECRET_LEN>().ok_or(ParseTokenError::Length)?;
-        let (collector, address) = rest.split_first_chunk::<KEY_LEN>().ok_or(ParseTokenError::Length)?;
-        // Not a secret: it guards against typing errors, and whoever types has the secret anyway.
+        let (id, remaining) = body.split_first_chunk::<ID_LEN>().ok_or(ParseTokenError::Length)?;
+        let (secret, remaining) =
+            remaining.split_first_chunk::<SECRET_LEN>().ok_or(ParseTokenError::Length)?;
+        let (collector, address) = remaining.split_first_chunk::<KEY_LEN>().ok_or(ParseTokenError::Length)?;
+        // Compared in variable time: the checksum detects typing errors, and whoever enters a token knows it.
         if *found != checksum(body) {
             return Err(ParseTokenError::Checksum);
         }
@@ -257,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn text_goes_both_ways() {
+    fn text_is_parsed_back() {
         let text = token("collector.example:7700").to_string();
         let back: Token = std::format!(" {}\n", text.to_uppercase()).parse().unwrap();
         assert_eq!(back.address(), "collector.example:7700");
@@ -268,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_token_is_a_short_line() {
+    fn the_longest_token_has_fewer_than_200_characters() {
         let address = std::format!("{}:65535", "h".repeat(MAX_ADDRESS_LEN - 6));
         let text = token(&address).to_string();
         assert!(text.len() < 200, "{}", text.len());

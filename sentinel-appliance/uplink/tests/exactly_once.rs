@@ -1,7 +1,7 @@
-//! A sensor, a collector and a wire that breaks at any byte: in the end every alert is stored once.
+//! Exactly-once delivery over a connection that breaks at any byte, with power cuts and crashes.
 //!
-//! Everything is a model but the crate under test: the spool is a list with record numbers, the collector's
-//! store is a list that refuses an id twice, the wire cuts where a seeded generator says.
+//! Spool, store and wire are models: the spool is a list with record numbers, the store of the collector is a list
+//! that takes each id once, and a seeded generator decides where the wire breaks.
 
 #![cfg(test)]
 
@@ -18,7 +18,7 @@ use sentinel_uplink::{
 use support::{HELLO, NOW, Random, alert, collector_key, sensor_key};
 
 const ALERTS: u64 = 60;
-/// Records that the spool holds before the oldest goes.
+/// Capacity of the spool, in records.
 const SPOOL_LEN: usize = 25;
 
 #[derive(Clone)]
@@ -28,7 +28,7 @@ enum Record {
 }
 
 impl Record {
-    /// By which alert it is acknowledged.
+    /// Id that acknowledges it.
     fn id(&self) -> AlertId {
         match self {
             Self::Alert(id, _) => *id,
@@ -37,12 +37,12 @@ impl Record {
     }
 }
 
-/// What survives a power cut of the sensor.
+/// State of the sensor that survives a power cut.
 #[derive(Default)]
 struct Spool {
     records: BTreeMap<u64, Record>,
     next: u64,
-    /// The last record known to be durable upstream, if the spool was lucky enough to note it.
+    /// Last record known to be durable at the collector, if it was noted before the power cut.
     noted: Option<u64>,
 }
 
@@ -52,9 +52,9 @@ impl Spool {
         self.records.insert(self.next, record);
     }
 
-    /// Gives up some alerts that were never sent, and says so in a record of its own.
-    fn make_room(&mut self, maybe_delivered: Option<u64>) {
-        let alerts = self.records.iter().filter(|(cursor, _)| Some(**cursor) > maybe_delivered);
+    /// Evicts up to five alerts that were never sent, and appends a gap for them.
+    fn evict(&mut self, highest_sent: Option<u64>) {
+        let alerts = self.records.iter().filter(|(cursor, _)| Some(**cursor) > highest_sent);
         let victims: Vec<(u64, AlertId)> = alerts
             .filter_map(|(cursor, record)| match record {
                 Record::Alert(id, _) => Some((*cursor, *id)),
@@ -93,7 +93,7 @@ struct Sensor {
     restarts: usize,
 }
 
-/// What survives a crash of the collector.
+/// State of the collector that survives a crash.
 #[derive(Default)]
 struct Store {
     alerts: Vec<(AlertId, Alert)>,
@@ -138,13 +138,13 @@ impl Sensor {
         self.seq += 1;
         let id = AlertId { boot: self.boot, seq: self.seq };
         if self.spool.records.len() >= SPOOL_LEN {
-            self.spool.make_room(self.delivery.maybe_delivered());
+            self.spool.evict(self.delivery.highest_sent());
         }
         self.spool.append(Record::Alert(id, Box::new(alert(self.seq))));
         self.raised.push(id);
     }
 
-    /// Power cut: only the spool survives, and what it noted of the acknowledgements.
+    /// Power cut: only the spool survives, with the acknowledgement that it noted.
     fn restart(&mut self, random: &mut Random) {
         self.boot = u32::try_from(random.next() >> 32).unwrap();
         self.seq = 0;
@@ -169,7 +169,7 @@ impl Sensor {
                 Record::Alert(id, alert) if builder.push(*id, alert).is_ok() => cursor = Some(*at),
                 Record::Gap(gap) if builder.count() == 0 => {
                     if session.send(&ToCollector::Gap(*gap), NOW).is_ok() {
-                        assert!(self.delivery.sent(gap.last(), *at, 1, NOW));
+                        self.delivery.sent(gap.last(), *at, 1, NOW).unwrap();
                     }
                     return;
                 }
@@ -178,38 +178,38 @@ impl Sensor {
         }
         if let (Some(batch), Some(cursor), Some(last)) = (builder.batch(), cursor, builder.last()) {
             match session.send(&ToCollector::Alerts(batch), NOW) {
-                Ok(()) => assert!(self.delivery.sent(last, cursor, builder.count(), NOW)),
+                Ok(()) => self.delivery.sent(last, cursor, builder.count(), NOW).unwrap(),
                 Err(SendError::Busy) => {}
                 Err(other) => panic!("{other}"),
             }
         }
     }
 
-    fn hear(&mut self, message: ToSensor<'_>, random: &mut Random) {
+    fn handle(&mut self, message: ToSensor<'_>, random: &mut Random) {
         let durable = match message {
             ToSensor::Welcome(welcome) => {
                 self.welcomed = true;
                 match self.delivery.welcome(welcome.acked) {
                     Resume::After(cursor) => Some(cursor),
-                    Resume::Find(id) => {
+                    Resume::Lookup(id) => {
                         let found = self.spool.records.iter().find(|(_, record)| record.id() == id);
-                        // Half of the sensors do not look, and send everything again.
+                        // Half of the sensors do not look it up, and send everything again.
                         if let Some((cursor, _)) = found.filter(|_| random.below(2) == 0) {
-                            self.delivery.found(*cursor);
+                            self.delivery.resume_after(*cursor);
                         }
-                        self.delivery.durable()
+                        self.delivery.last_acked()
                     }
-                    Resume::AsKnown => None,
+                    Resume::FromLastAcked => None,
                 }
             }
             ToSensor::Ack(id) => {
-                Some(self.delivery.acked(id).expect("the collector acknowledges what was sent"))
+                Some(self.delivery.acknowledge(id).expect("the collector acknowledges what was sent"))
             }
             other => panic!("{other:?}"),
         };
         if let Some(durable) = durable {
             self.spool.trim(durable);
-            // The note of it may come too late for the next power cut.
+            // The note may come too late for the next power cut.
             if random.below(2) == 0 {
                 self.spool.noted = Some(durable);
             }
@@ -217,7 +217,7 @@ impl Sensor {
     }
 }
 
-/// Moves some bytes from one side into the pipe, and says how many.
+/// Moves a random number of bytes into the pipe and returns that number.
 fn move_some(pending: &[u8], pipe: &mut VecDeque<u8>, random: &mut Random) -> usize {
     let count = random.below(pending.len() + 1);
     pipe.extend(&pending[..count]);
@@ -241,12 +241,12 @@ fn run(seed: u64) -> (Sensor, Store) {
     let mut collector: Option<(CollectorSession, VecDeque<u8>)> = None;
     let mut unacked: Option<AlertId> = None;
     let mut raised = 0;
-    let mut turns = 0;
+    let mut rounds = 0;
     loop {
-        turns += 1;
-        assert!(turns < 200_000, "no progress with seed {seed}");
-        // Troubles end at some point, so that the run does.
-        let troubled = turns < 3_000;
+        rounds += 1;
+        assert!(rounds < 200_000, "no progress with seed {seed}");
+        // Faults stop at some point, so that the run ends.
+        let is_faulty = rounds < 3_000;
         if sensor.session.is_none() || collector.is_none() {
             sensor.delivery.disconnected();
             sensor.welcomed = false;
@@ -288,10 +288,10 @@ fn run(seed: u64) -> (Sensor, Store) {
                         let hello = Hello { boot: sensor.boot, ..HELLO };
                         up.send(&ToCollector::Hello(hello), NOW).unwrap();
                     }
-                    SensorEvent::Message(ToSensor::Ack(id)) => sensor.hear(ToSensor::Ack(id), &mut random),
+                    SensorEvent::Message(ToSensor::Ack(id)) => sensor.handle(ToSensor::Ack(id), &mut random),
                     SensorEvent::Message(ToSensor::Welcome(welcome)) => {
                         let welcome = Welcome { name: "", ..welcome };
-                        sensor.hear(ToSensor::Welcome(welcome), &mut random);
+                        sensor.handle(ToSensor::Welcome(welcome), &mut random);
                     }
                     SensorEvent::Idle => {}
                     other => panic!("{other:?}"),
@@ -321,12 +321,12 @@ fn run(seed: u64) -> (Sensor, Store) {
             }
         }
         match random.below(200) {
-            0 if troubled => sensor.session = None, // the wire breaks: what is in the pipes is lost
-            1 if troubled && random.below(12) == 0 => sensor.restart(&mut random),
-            2 if troubled => collector = None, // the collector crashes
+            0 if is_faulty => sensor.session = None, // the wire breaks: bytes in the pipes are lost
+            1 if is_faulty && random.below(12) == 0 => sensor.restart(&mut random),
+            2 if is_faulty => collector = None, // the collector crashes
             _ => {}
         }
-        if raised == ALERTS && !troubled && sensor.spool.records.is_empty() {
+        if raised == ALERTS && !is_faulty && sensor.spool.records.is_empty() {
             return (sensor, store);
         }
     }
@@ -349,8 +349,8 @@ fn every_alert_is_stored_once_and_in_order_or_named_in_a_gap() {
             "seed {seed}"
         );
         assert!(store.alerts.iter().all(|(id, stored)| *stored == alert(id.seq)), "seed {seed}");
-        // Nothing is lost silently, and the books balance: raised = stored + named in gaps. A restarted
-        // sensor may name as lost what had arrived.
+        // No loss without a gap: raised = stored + lost according to gaps. A restarted sensor may report as lost
+        // an alert that had arrived.
         for id in &sensor.raised {
             let named = |gap: &Gap| gap.boot == id.boot && (gap.first_seq..=gap.last_seq).contains(&id.seq);
             assert!(store.seen.contains(id) || store.gaps.values().any(named), "seed {seed}: {id:?}");
@@ -368,7 +368,7 @@ fn every_alert_is_stored_once_and_in_order_or_named_in_a_gap() {
         stored += ids.len();
     }
     println!("{stored} alerts stored, {duplicates} came twice, {gaps} gaps, {exact} runs without a restart");
-    // Else the wire did not break where it hurts, and the test shows nothing.
+    // Otherwise the wire did not break at the interesting places, and the test proves nothing.
     assert!(duplicates > 0 && gaps > 0 && exact > 0 && exact < runs());
 }
 
@@ -378,11 +378,11 @@ fn runs() -> u64 {
 }
 
 #[test]
-fn a_silent_collector_is_noticed() {
+fn a_missing_acknowledgement_is_overdue_after_30_s() {
     let mut delivery = Delivery::<u64>::new(Some(4));
-    assert_eq!(delivery.welcome(None), Resume::AsKnown);
+    assert_eq!(delivery.welcome(None), Resume::FromLastAcked);
     assert_eq!((delivery.deadline(), delivery.is_overdue(NOW)), (None, false));
-    assert!(delivery.sent(AlertId { boot: 1, seq: 1 }, 5, 1, NOW));
+    delivery.sent(AlertId { boot: 1, seq: 1 }, 5, 1, NOW).unwrap();
     let deadline = delivery.deadline().unwrap();
     assert_eq!(deadline, Uptime::from_millis(30_000));
     assert!(!delivery.is_overdue(Uptime::from_millis(29_999)) && delivery.is_overdue(deadline));

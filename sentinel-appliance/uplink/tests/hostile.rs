@@ -1,4 +1,4 @@
-//! What strangers, wrong peers and damaged connections can do: end the session with a named error.
+//! Unauthenticated peers, wrong keys and damaged connections: each ends the session with a named error.
 
 #![cfg(test)]
 
@@ -34,12 +34,12 @@ fn enroll(token: &Token) -> SensorSession {
     SensorSession::enroll(&sensor_key(), token, Cipher::AesGcm, Limits::SENSOR, NOW).unwrap()
 }
 
-/// Feeds all of `bytes` to a collector that admits everyone; the number of messages it took, or its error.
+/// Feeds all of `bytes` to a collector that admits every peer. Returns the number of messages, or the error.
 fn feed(collector: &mut CollectorSession, bytes: &[u8]) -> Result<usize, SessionError> {
-    let (mut rest, mut messages) = (bytes, 0);
+    let (mut remaining, mut messages) = (bytes, 0);
     loop {
-        let taken = collector.receive(rest)?;
-        rest = &rest[taken..];
+        let taken = collector.receive(remaining)?;
+        remaining = &remaining[taken..];
         let mut admit = false;
         match collector.poll(NOW)? {
             CollectorEvent::Peer { .. } => admit = true,
@@ -49,7 +49,7 @@ fn feed(collector: &mut CollectorSession, bytes: &[u8]) -> Result<usize, Session
                     assert!(batch.iter().all(|entry| entry.is_ok_and(|entry| entry.alert.is_ok())));
                 }
             }
-            CollectorEvent::Idle if rest.is_empty() => return Ok(messages),
+            CollectorEvent::Idle if remaining.is_empty() => return Ok(messages),
             _ => {}
         }
         if admit {
@@ -59,7 +59,7 @@ fn feed(collector: &mut CollectorSession, bytes: &[u8]) -> Result<usize, Session
 }
 
 #[test]
-fn other_protocols_are_refused_at_the_first_wrong_byte() {
+fn other_protocols_are_rejected_at_the_first_wrong_byte() {
     for (bytes, at) in [
         (&b"GET / HTTP/1.1\r\n"[..], 0),
         (b"SSH-2.0-OpenSSH_9.2", 1),
@@ -68,7 +68,7 @@ fn other_protocols_are_refused_at_the_first_wrong_byte() {
         (b"\0\0\0\0", 0),
     ] {
         let mut collector = accept();
-        let fault = SessionError::Foreign { at, found: bytes[usize::from(at)] };
+        let fault = SessionError::BadMagic { at, found: bytes[usize::from(at)] };
         // Byte by byte: nothing is accepted beyond the first wrong one.
         for byte in &bytes[..usize::from(at)] {
             assert_eq!(collector.receive(&[*byte]), Ok(1));
@@ -78,14 +78,14 @@ fn other_protocols_are_refused_at_the_first_wrong_byte() {
         assert_eq!(collector.poll(NOW), Err(fault), "it stays closed");
         assert_eq!(collector.receive(b"SA\x01\x01"), Err(fault));
         assert_eq!(collector.send(&ToSensor::Ping, NOW), Err(SendError::Closed(fault)));
-        assert!(collector.pending().is_empty(), "a stranger gets no byte back");
+        assert!(collector.pending().is_empty(), "nothing is sent to an unauthenticated peer");
     }
     assert_eq!(accept().receive(b"SA\x02\x01"), Err(SessionError::Version(2)));
     assert_eq!(accept().receive(b"SA\x01\x77"), Err(SessionError::Suite(0x77)));
 }
 
 #[test]
-fn lengths_that_cannot_be_are_refused_before_their_bytes_come() {
+fn invalid_lengths_are_rejected_before_their_bytes_come() {
     for length in [0_u16, 1, 95, 97, 104, 4096, u16::MAX] {
         let mut collector = accept();
         let bytes = [&b"SA\x01\x01"[..], &length.to_be_bytes()].concat();
@@ -113,7 +113,7 @@ fn every_cut_of_the_first_flight_waits_and_times_out() {
     }
 }
 
-/// The bytes of a sensor with some messages, frame by frame, and the collector that waits for them.
+/// Bytes of a sensor with three messages, and the collector that expects them.
 fn some_messages() -> (Vec<u8>, CollectorSession) {
     let (mut sensor, collector) = established(Cipher::ChaChaPoly);
     let mut buffer = [0; 512];
@@ -209,7 +209,7 @@ fn bytes_may_come_one_at_a_time() {
 }
 
 #[test]
-fn a_replayed_message_is_refused() {
+fn a_replayed_message_is_rejected() {
     let (mut sensor, mut collector) = welcomed(Cipher::AesGcm);
     sensor.send(&ToCollector::Pong, NOW).unwrap();
     let frame = sensor.pending().to_vec();
@@ -233,14 +233,14 @@ fn a_replayed_session_gets_no_further_than_the_handshake() {
 }
 
 #[test]
-fn another_collector_cannot_answer() {
+fn a_collector_with_another_key_cannot_answer() {
     let mut sensor = connect();
     let mut impostor = CollectorSession::accept(&KeyPair::from_bytes(&[3; 32]), Limits::COLLECTOR, NOW);
     to_collector(&mut sensor, &mut impostor);
     assert_eq!(impostor.poll(NOW), Err(SessionError::Authentication));
 }
 
-/// The two ends must agree on the preface, because it is the prologue of the handshake.
+/// The preface is the prologue of the handshake.
 #[test]
 fn the_cipher_cannot_be_changed_on_the_way() {
     let mut bytes = connect().pending().to_vec();
@@ -250,7 +250,7 @@ fn the_cipher_cannot_be_changed_on_the_way() {
 }
 
 #[test]
-fn keys_without_entropy_are_refused() {
+fn keys_of_small_order_are_rejected() {
     let zero = sentinel_uplink::PublicKey::from_bytes([0; 32]);
     let outcome = SensorSession::connect(&sensor_key(), &zero, Cipher::AesGcm, Limits::SENSOR, NOW);
     assert_eq!(outcome.err(), Some(SessionError::WeakKey));
@@ -281,7 +281,7 @@ fn enrollment_needs_the_secret_on_both_sides() {
 }
 
 #[test]
-fn a_wrong_secret_is_found_by_the_sensor() {
+fn the_sensor_detects_a_wrong_secret() {
     let token = token();
     let (mut sensor, mut collector) = (enroll(&token), accept());
     to_collector(&mut sensor, &mut collector);
@@ -292,7 +292,7 @@ fn a_wrong_secret_is_found_by_the_sensor() {
 }
 
 #[test]
-fn messages_out_of_turn_end_the_session() {
+fn messages_out_of_order_end_the_session() {
     let gap = ToCollector::Telemetry(sentinel_uplink::Telemetry::new());
     let (mut sensor, mut collector) = established(Cipher::AesGcm);
     sensor.send(&gap, NOW).unwrap();
@@ -316,7 +316,7 @@ fn messages_out_of_turn_end_the_session() {
 }
 
 #[test]
-fn strings_longer_than_the_protocol_allows_are_refused() {
+fn strings_beyond_their_limit_are_rejected() {
     let long = "x".repeat(65);
     let (mut sensor, mut collector) = established(Cipher::AesGcm);
     sensor.send(&ToCollector::Hello(sentinel_uplink::Hello { host: &long, ..HELLO }), NOW).unwrap();
@@ -325,7 +325,7 @@ fn strings_longer_than_the_protocol_allows_are_refused() {
 }
 
 #[test]
-fn a_refused_sensor_learns_why_and_nothing_else_counts() {
+fn a_rejected_sensor_gets_the_reason_and_its_messages_are_ignored() {
     let (mut sensor, mut collector) = (connect(), accept());
     to_collector(&mut sensor, &mut collector);
     collector.poll(NOW).unwrap();
@@ -337,11 +337,11 @@ fn a_refused_sensor_learns_why_and_nothing_else_counts() {
     assert_eq!(sensor.receive(&bytes[taken..]), Ok(bytes.len() - taken));
     assert_eq!(sensor.poll(NOW), Ok(SensorEvent::Message(ToSensor::Rejected(RejectReason::UnknownSensor))));
     to_collector(&mut sensor, &mut collector);
-    assert_eq!(collector.poll(NOW), Ok(CollectorEvent::Idle), "the hello of a refused sensor is ignored");
+    assert_eq!(collector.poll(NOW), Ok(CollectorEvent::Idle), "the hello of a rejected sensor is ignored");
 }
 
 #[test]
-fn deadlines_are_kept_on_both_sides() {
+fn timeouts_end_the_session_on_both_sides() {
     let limits = Limits::COLLECTOR;
     let at = |span: Duration| NOW.after(span);
     let just_before = |span: Duration| Uptime::from_millis(at(span).as_millis() - 1);
@@ -365,14 +365,14 @@ fn deadlines_are_kept_on_both_sides() {
     assert!(collector.pending().is_empty());
     assert_eq!(collector.poll(at(limits.keep_alive)), Ok(CollectorEvent::Idle));
     assert!(!collector.pending().is_empty(), "a ping");
-    // Nobody takes the ping: the connection is stalled.
+    // The peer does not accept the ping: the connection is stalled.
     let stalled = at(limits.keep_alive + limits.stall);
     assert_eq!(collector.next_deadline(), stalled);
     assert_eq!(collector.poll(stalled), Err(SessionError::Stalled));
 }
 
 #[test]
-fn a_ping_is_answered_and_keeps_both_sides_up() {
+fn pings_keep_both_ends_connected() {
     let (mut sensor, mut collector) = welcomed(Cipher::AesGcm);
     let mut now = NOW;
     for _ in 0..10 {
@@ -391,7 +391,7 @@ fn a_ping_is_answered_and_keeps_both_sides_up() {
 }
 
 #[test]
-fn a_full_buffer_says_busy_and_loses_nothing() {
+fn a_full_send_buffer_is_busy_and_loses_nothing() {
     let (mut sensor, mut collector) = welcomed(Cipher::AesGcm);
     let message = ToCollector::Telemetry(sentinel_uplink::Telemetry::new());
     let mut queued = 0;
@@ -402,7 +402,7 @@ fn a_full_buffer_says_busy_and_loses_nothing() {
     assert!(queued > 50);
     let bytes = sensor.pending().to_vec();
     assert!(bytes.len() <= 2 + 4096);
-    // The socket takes a part; there is room again, and the order stays.
+    // The socket accepts a part: there is room again, and the order is kept.
     sensor.sent(100, NOW);
     sensor.send(&message, NOW).unwrap();
     assert_eq!(
@@ -411,9 +411,9 @@ fn a_full_buffer_says_busy_and_loses_nothing() {
     );
 }
 
-/// Keys move on after 65,536 messages in each direction, without either side saying so.
+/// Both ends rekey a direction after 65,536 messages, without a message about it.
 #[test]
-fn keys_move_on_in_step() {
+fn both_ends_rekey_after_the_same_message() {
     let (mut sensor, mut collector) = welcomed(Cipher::ChaChaPoly);
     for _ in 0..(1 << 16) + 10 {
         sensor.send(&ToCollector::Pong, NOW).unwrap();
@@ -423,7 +423,7 @@ fn keys_move_on_in_step() {
 }
 
 #[test]
-fn random_bytes_after_a_good_start_end_the_session() {
+fn random_bytes_after_the_welcome_end_the_session() {
     let mut random = Random::new(7);
     for _ in 0..300 {
         let (_, mut collector) = welcomed(Cipher::AesGcm);

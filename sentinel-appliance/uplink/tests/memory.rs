@@ -1,51 +1,25 @@
-//! What a session allocates: something until the handshake is done, nothing after it.
+//! Allocations of a session: some during the handshake, none after it.
 
 #![cfg(test)]
 
 mod support;
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
-
 use sentinel_alert::AlertId;
+use sentinel_testkit::{CountingAllocator, allocations, held_bytes};
 use sentinel_uplink::{
     BatchBuilder, Cipher, CollectorEvent, CollectorSession, Limits, SensorEvent, SensorSession, ToCollector,
     ToSensor,
 };
 use support::{HELLO, NOW, alert, collector_key, sensor_key, welcomed};
 
-/// Counts what this thread holds and asks for, and leaves the rest to the system.
-struct Counting;
-
-thread_local! {
-    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
-    static HELD: Cell<usize> = const { Cell::new(0) };
-}
-
-// SAFETY: everything is passed on to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        HELD.set(HELD.get().wrapping_add(layout.size()));
-        // SAFETY: the caller keeps the contract of `alloc`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        HELD.set(HELD.get().wrapping_sub(layout.size()));
-        // SAFETY: the caller keeps the contract of `dealloc`, and the pointer came from `System`.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
+static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 #[test]
 fn nothing_is_allocated_after_the_handshake() {
     for cipher in [Cipher::AesGcm, Cipher::ChaChaPoly] {
         let (mut sensor, mut collector) = welcomed(cipher);
-        let before = ALLOCATIONS.get();
+        let before = allocations();
         for round in 0..200_u64 {
             let mut buffer = [0; 2048];
             let mut builder = BatchBuilder::new(HELLO.origin(), &mut buffer);
@@ -66,7 +40,7 @@ fn nothing_is_allocated_after_the_handshake() {
             collector.sent(usize::MAX, NOW);
             assert_eq!(sensor.poll(NOW), Ok(SensorEvent::Message(ToSensor::Ack(last))));
         }
-        assert_eq!(ALLOCATIONS.get() - before, 0);
+        assert_eq!(allocations() - before, 0);
     }
 }
 
@@ -75,14 +49,14 @@ fn a_session_holds_what_the_docs_say() {
     let key = collector_key();
     let mut sensor =
         SensorSession::connect(&sensor_key(), &key.public(), Cipher::AesGcm, Limits::SENSOR, NOW).unwrap();
-    let before = HELD.get();
+    let before = held_bytes();
     let mut collector = CollectorSession::accept(&key, Limits::COLLECTOR, NOW);
-    let silent = HELD.get() - before;
+    let silent = held_bytes() - before;
     collector.receive(sensor.pending()).unwrap();
     collector.poll(NOW).unwrap();
-    let undecided = HELD.get() - before;
+    let undecided = held_bytes() - before;
     collector.admit(NOW).unwrap();
-    let established = HELD.get() - before;
+    let established = held_bytes() - before;
     sensor.sent(usize::MAX, NOW);
     let own = size_of::<CollectorSession>();
     println!("session {own}, heap: silent {silent}, handshake {undecided}, established {established}");

@@ -1,4 +1,4 @@
-//! Whole sessions between both ends, through the public interface.
+//! Sessions between both ends, through the public interface.
 
 #![cfg(test)]
 
@@ -12,7 +12,7 @@ use sentinel_uplink::{
 use support::{HELLO, NOW, alert, to_collector, to_sensor, welcomed};
 
 #[test]
-fn alerts_of_two_runs_arrive_as_they_were() {
+fn alerts_of_two_runs_arrive_unchanged() {
     for cipher in [Cipher::AesGcm, Cipher::ChaChaPoly] {
         let (mut sensor, mut collector) = welcomed(cipher);
         for (boot, seqs) in [(77, [3, 4, 900]), (HELLO.boot, [1, 2, (1 << 62) - 1])] {
@@ -65,8 +65,8 @@ fn a_batch_takes_rising_numbers_of_one_run_until_it_is_full() {
     let mut buffer = [0; 100];
     let mut builder = BatchBuilder::new(HELLO.origin(), &mut buffer);
     let id = |boot, seq| AlertId { boot, seq };
-    assert_eq!(builder.push(id(1, 0), &alert(1)), Err(PushError::NoSuchSeq));
-    assert_eq!(builder.push(id(1, 1 << 62), &alert(1)), Err(PushError::NoSuchSeq));
+    assert_eq!(builder.push(id(1, 0), &alert(1)), Err(PushError::InvalidSeq));
+    assert_eq!(builder.push(id(1, 1 << 62), &alert(1)), Err(PushError::InvalidSeq));
     builder.push(id(1, 5), &alert(1)).unwrap();
     assert_eq!(builder.push(id(1, 5), &alert(2)), Err(PushError::NewBatchNeeded));
     assert_eq!(builder.push(id(1, 4), &alert(2)), Err(PushError::NewBatchNeeded));
@@ -76,7 +76,7 @@ fn a_batch_takes_rising_numbers_of_one_run_until_it_is_full() {
         seq += 1;
     }
     assert_eq!(builder.push(id(1, seq), &alert(seq)), Err(PushError::Full));
-    // What did not fit left no trace: all that did fit is read back.
+    // The alert that did not fit changed nothing: all others are read back.
     let read: Vec<_> = builder.batch().unwrap().iter().map(|entry| entry.unwrap()).collect();
     assert_eq!(read.len(), usize::try_from(builder.count()).unwrap());
     assert_eq!(read.last().unwrap().id, id(1, seq - 1));
@@ -87,14 +87,14 @@ fn a_batch_takes_rising_numbers_of_one_run_until_it_is_full() {
 
 /// An older collector gets a kind of alert that it does not know between two that it does.
 #[test]
-fn an_unknown_alert_does_not_hide_those_around_it() {
+fn an_unknown_alert_does_not_affect_its_neighbours() {
     let mut buffer = [0; 256];
     let mut builder = BatchBuilder::new(HELLO.origin(), &mut buffer);
     builder.push(AlertId { boot: 1, seq: 1 }, &alert(0)).unwrap();
     let mut bytes = [0; 256];
     let batch = postcard::to_slice(&builder.batch().unwrap(), &mut bytes).unwrap().to_vec();
-    // Steps of 1; then length, and tokens: a run of three literals that starts with the number of the test.
-    // Number 0x7e is not given to any test yet.
+    // Step 1, then length and codes: a run of three literals that starts with the number of the test. No test has
+    // number 0x7e yet.
     let entries = [raw_entry(1, &batch).as_slice(), &[1, 4, 2, 0x7e, 1, 1], &[1, 2, 0, 0]].concat();
     let bytes = [&[1, 1, 1, 0, u8::try_from(entries.len()).unwrap()][..], &entries].concat();
     let batch: sentinel_uplink::Batch<'_> = postcard::from_bytes(&bytes).unwrap();
@@ -113,12 +113,12 @@ fn raw_entry(step: u8, batch: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn entries_that_cannot_be_end_the_batch() {
+fn invalid_entries_end_the_batch() {
     for (entries, error) in [
         (&[1][..], BatchError::Truncated),
         (&[1, 5, 0], BatchError::Truncated),
         (&[0, 1, 0], BatchError::Sequence),
-        (&[1, 2, 0x80, 0xff], BatchError::Expansion),
+        (&[1, 2, 0x80, 0xff], BatchError::Decompression),
     ] {
         let len = u8::try_from(entries.len()).unwrap();
         let bytes = [&[0, 1, 0, len][..], entries].concat();

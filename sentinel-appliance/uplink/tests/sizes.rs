@@ -61,7 +61,7 @@ fn the_handshake_of_an_enrollment_takes_160_bytes() {
     assert_eq!((up, down), (4 + 2 + 104, 2 + 48));
 }
 
-/// Frames whole: length, message, tag. One hour after the start, so that times have their usual length.
+/// Sizes of whole frames (length, message, tag), one hour after the start, so that times have their usual length.
 #[test]
 fn alerts_alone_and_in_batches() {
     let mut alone: Vec<usize> = (96..128).map(|index| batch_len(index, 1)).collect();
@@ -77,7 +77,7 @@ fn alerts_alone_and_in_batches() {
     assert!(in_64 <= 24 * 64, "batch of 64: {in_64} bytes");
 }
 
-/// The promise is 2 bytes per second. A busy sensor's counters are large; a reading each minute.
+/// Limit: 2 bytes per second, with a reading each minute. The counters of a busy sensor are large.
 #[test]
 fn an_idle_hour_takes_less_than_2_bytes_per_second() {
     let mut telemetry = Telemetry::new();

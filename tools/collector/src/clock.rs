@@ -4,7 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use sentinel_units::Timestamp;
 
-/// The time now; the epoch if the machine's clock stands before it.
+/// The present time; the epoch if the machine's clock is before it.
 #[must_use]
 pub fn now() -> Timestamp {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -17,7 +17,7 @@ pub fn to_micros(time: Timestamp) -> i64 {
     i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
 }
 
-/// The reverse of [`to_micros`]; the epoch for what the store should not hold.
+/// The reverse of [`to_micros`]; the epoch for negative values, which the store does not hold.
 #[must_use]
 pub fn from_micros(micros: i64) -> Timestamp {
     Timestamp::from_micros(u64::try_from(micros).unwrap_or_default())

@@ -1,28 +1,36 @@
-//! The collector: takes in the alerts of many sensors, keeps them encrypted, shows them.
+//! The collector: stores the alerts of many sensors, encrypted, and serves them.
 //!
-//! In: TCP connections of sensors (see PROTOCOL.md of `sentinel-uplink`) and HTTP requests. Out:
-//! acknowledgements of what is on the disk, JSON, server-sent events, metrics, one page, one terminal view.
+//! In: TCP connections of sensors (PROTOCOL.md of `sentinel-uplink`) and HTTP requests. Out: acknowledgements of
+//! stored alerts, JSON, server-sent events, metrics, one page, one terminal view.
 //!
 //! ```text
-//! sensors -> ingest -> store -> api -> dashboard, watch
-//!                        ^
-//!                      enroll
+//! sensors --> ingest --> store::Writer --> SQLCipher file <-- store::ReaderPool <-- service <-- api <-- HTTP
+//!               |             |                  ^                                     |
+//!               +----> events::EventBus ---------|-------------------------------------+
+//!                                              enroll
 //! ```
 //!
-//! Memory: for each connection one frame each way and at most two deliveries; a bounded queue before the
-//! one writer; a bounded ring of events for listeners. Everything else is in one `SQLCipher` file.
-//! It never acknowledges what is not on the disk, and never logs a secret.
+//! Uses point from the edge to the middle: `api` and `ingest` use `model`, `service` uses `ingest::Sessions` and
+//! `store`, nothing uses `api` but `run` and the operator's JSON in `enroll`.
+//!
+//! Memory: for each connection one frame each way and at most two deliveries; a bounded queue before the one
+//! writer; a bounded ring of events for subscribers. Everything else is in the file. An alert that is not on the disk
+//! is never acknowledged, and a secret is never logged.
 
 #![forbid(unsafe_code)]
 
 pub mod api;
+pub mod cli;
 pub mod clock;
-pub mod command;
 pub mod dashboard;
 pub mod enroll;
+pub mod events;
 pub mod ingest;
 pub mod log;
 pub mod metrics;
+pub mod model;
 pub mod run;
+pub mod service;
 pub mod store;
+pub mod time_text;
 pub mod watch;

@@ -1,7 +1,6 @@
-//! Log lines: time, level, text. To standard error, or to one file.
+//! Log lines: time, level, text; to standard error or to one file.
 //!
-//! Text that comes from a peer is passed through [`printable`] by whoever logs it, and secrets are
-//! never handed to this module.
+//! Callers pass text of a peer through [`printable`], and never log a secret.
 
 use std::fmt::{self, Write as _};
 use std::fs::{File, OpenOptions};
@@ -11,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::clock;
 
-/// Where log lines go. Cheap to clone.
+/// Destination of log lines. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Log(Option<Arc<Mutex<File>>>);
 
@@ -26,23 +25,23 @@ impl Log {
         Ok(Self(Some(Arc::new(Mutex::new(file)))))
     }
 
-    /// Something an operator wants to know.
+    /// Logs a normal event.
     pub fn info(&self, text: fmt::Arguments<'_>) {
         self.line("info", text);
     }
 
-    /// Something is wrong, and the collector copes with it.
+    /// Logs a fault that the collector works around.
     pub fn warn(&self, text: fmt::Arguments<'_>) {
         self.line("warn", text);
     }
 
-    /// Something is wrong and work is held up by it.
+    /// Logs a fault that keeps the collector from its work.
     pub fn error(&self, text: fmt::Arguments<'_>) {
         self.line("error", text);
     }
 
-    /// One write per line, so that lines of different threads never mix. A log that cannot be written
-    /// is no reason to stop taking in alerts.
+    /// Writes the line at once, so that lines of different threads never mix. A failing write is ignored: alerts
+    /// are stored all the same.
     fn line(&self, level: &str, text: fmt::Arguments<'_>) {
         let mut line = String::with_capacity(160);
         let _ = writeln!(line, "{} {level} {text}", clock::now().rfc3339());
@@ -53,8 +52,8 @@ impl Log {
     }
 }
 
-/// `text` with every character outside printable ASCII replaced, cut to 80 characters: what a peer
-/// says can neither steer a terminal nor fill the disk.
+/// `text` with `?` for every character outside printable ASCII, cut to 80 characters: text of a peer can neither
+/// control a terminal nor fill the disk.
 #[must_use]
 pub fn printable(text: &str) -> String {
     text.chars()
@@ -80,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn text_of_a_peer_is_tamed() {
+    fn text_of_a_peer_is_made_printable() {
         assert_eq!(printable("a\x1b[2J\nb"), "a?[2J?b");
         assert_eq!(printable(&"x".repeat(500)).len(), 80);
     }

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use sentinel_collector::command::Arguments;
+use sentinel_collector::cli::Arguments;
 
 fn main() -> ExitCode {
     match Arguments::parse().execute() {

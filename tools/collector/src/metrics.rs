@@ -1,6 +1,6 @@
-//! Every counter of the collector, declared once.
+//! Counters of this process, declared once.
 //!
-//! What belongs to one sensor (last seen, losses) is not here: it is read from the store when asked for.
+//! Figures of one sensor (last seen, losses) are in the store and read from there for each answer.
 
 use std::fmt;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 use sentinel_alert::{Kind, Severity};
 
-use crate::store::{Delivery, Receipt};
+use crate::model::{AlertTotals, Delivery, Receipt};
 
 /// Kind and severity of alerts.
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
@@ -24,34 +24,34 @@ pub struct AlertLabels {
     pub severity: &'static str,
 }
 
-/// Why a connection was not served.
+/// Cause for which a connection was rejected. Peers receive a [`sentinel_uplink::RejectReason`], which says less.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub enum Refused {
-    /// Its first bytes are not ours.
+pub enum RejectionCause {
+    /// Its first bytes are not those of the protocol.
     ForeignProtocol,
     /// The sensor's key is not enrolled.
     UnknownKey,
-    /// The sensor was shut out.
+    /// An operator revoked the sensor.
     Revoked,
     /// The token does not exist, was used, or its secret is wrong.
     Token,
-    /// The token's time was over.
+    /// The token has expired.
     ExpiredToken,
     /// A frame did not authenticate.
     Authentication,
-    /// The handshake was not done in time.
+    /// The handshake did not end in time.
     HandshakeTimeout,
     /// Too many connections.
     TooMany,
     /// Another version of the protocol.
     Version,
-    /// A message that is malformed or out of turn.
+    /// A message that is malformed or not expected in its phase.
     Malformed,
-    /// The name that a token or a sensor asks for belongs to another sensor.
+    /// The requested name belongs to another sensor.
     NameTaken,
 }
 
-impl Refused {
+impl RejectionCause {
     /// Name in metrics and in the log.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -70,7 +70,7 @@ impl Refused {
         }
     }
 
-    /// All of them: each is shown from the start, with zero.
+    /// Every cause: each has a series from the start, with zero.
     pub const ALL: [Self; 11] = [
         Self::ForeignProtocol,
         Self::UnknownKey,
@@ -86,43 +86,43 @@ impl Refused {
     ];
 }
 
-impl EncodeLabelValue for Refused {
+impl EncodeLabelValue for RejectionCause {
     fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
         self.name().encode(encoder)
     }
 }
 
-/// Label of [`Metrics::refused`].
+/// Label of [`Metrics::rejected`].
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
-pub struct RefusedLabels {
-    /// Why.
-    pub reason: Refused,
+pub struct RejectionLabels {
+    /// The cause.
+    pub reason: RejectionCause,
 }
 
 /// Every counter of the collector.
 #[derive(Debug)]
 pub struct Metrics {
-    /// Where the counters are read from.
+    /// Registry from which the counters are exported.
     pub registry: Registry,
     /// Sessions with a sensor that are established now.
     pub sensors_connected: Gauge,
-    /// Connections open now, with those that are still shaking hands.
+    /// Connections open now, including those in the handshake.
     pub connections: Gauge,
     /// Connections accepted since the start.
     pub connections_accepted: Counter,
-    /// Connections not served, by reason.
-    pub refused: Family<RefusedLabels, Counter>,
-    /// Alerts stored, with those of earlier starts.
+    /// Connections rejected, by cause.
+    pub rejected: Family<RejectionLabels, Counter>,
+    /// Alerts stored, including those of earlier starts.
     pub alerts_stored: Family<AlertLabels, Counter>,
-    /// Alerts that came again and were not stored again.
+    /// Alerts received again and not stored again.
     pub duplicates: Counter,
-    /// Alerts that sensors said they had to throw away.
+    /// Alerts that sensors reported as discarded.
     pub lost: Counter,
-    /// Alerts of kinds that this version cannot read; they are kept.
+    /// Alerts of kinds that this version cannot read; they are stored as they came.
     pub unreadable: Counter,
-    /// From the arrival of a batch to its commit.
+    /// Time from the arrival of a batch to its commit.
     pub ingest_seconds: Histogram,
-    /// One commit of the store.
+    /// Duration of one commit.
     pub commit_seconds: Histogram,
     /// Commits that failed, each try.
     pub store_errors: Counter,
@@ -131,16 +131,16 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Every counter at zero, but for `totals`: the alerts stored by earlier starts.
+    /// Every counter at zero, except the stored alerts, which continue at `totals`.
     #[must_use]
-    pub fn new(totals: &[(Kind, Severity, u64)]) -> Self {
+    pub fn new(totals: &AlertTotals) -> Self {
         let buckets = || exponential_buckets(0.000_25, 2.0, 16); // 250 us to 8 s
         let metrics = Self {
             registry: Registry::with_prefix("sentinel_collector"),
             sensors_connected: Gauge::default(),
             connections: Gauge::default(),
             connections_accepted: Counter::default(),
-            refused: Family::default(),
+            rejected: Family::default(),
             alerts_stored: Family::default(),
             duplicates: Counter::default(),
             lost: Counter::default(),
@@ -150,11 +150,11 @@ impl Metrics {
             commit_seconds: Histogram::new(buckets()),
             store_errors: Counter::default(),
         };
-        for reason in Refused::ALL {
-            drop(metrics.refused.get_or_create(&RefusedLabels { reason })); // made, with zero
+        for reason in RejectionCause::ALL {
+            drop(metrics.rejected.get_or_create(&RejectionLabels { reason })); // creates the series, with zero
         }
-        for (kind, severity, stored) in totals {
-            metrics.alerts_of(*kind, *severity).inc_by(*stored);
+        for (kind, severity, stored) in totals.iter() {
+            metrics.alerts_of(kind, severity).inc_by(stored);
         }
         metrics.registered()
     }
@@ -164,33 +164,37 @@ impl Metrics {
         to.register("sensors_connected", "Sensors connected now", self.sensors_connected.clone());
         to.register("connections", "Connections open now", self.connections.clone());
         to.register("connections_accepted", "Connections accepted", self.connections_accepted.clone());
-        to.register("connections_refused", "Connections not served, by reason", self.refused.clone());
+        to.register("connections_rejected", "Connections rejected, by reason", self.rejected.clone());
         to.register("alerts_stored", "Alerts stored, by kind and severity", self.alerts_stored.clone());
-        to.register("alerts_duplicate", "Alerts that came again and were dropped", self.duplicates.clone());
-        to.register("alerts_lost", "Alerts that sensors said they threw away", self.lost.clone());
+        to.register(
+            "alerts_duplicate",
+            "Alerts received again and not stored again",
+            self.duplicates.clone(),
+        );
+        to.register("alerts_lost", "Alerts that sensors reported as discarded", self.lost.clone());
         to.register("alerts_unreadable", "Alerts of kinds unknown to this version", self.unreadable.clone());
         to.register("store_failing", "1 while nothing can be stored", self.store_failing.clone());
         let seconds = || Unit::Seconds;
         to.register_with_unit(
             "ingest",
-            "From the arrival of a batch to its commit",
+            "Time from the arrival of a batch to its commit",
             seconds(),
             self.ingest_seconds.clone(),
         );
-        to.register_with_unit("commit", "One commit of the store", seconds(), self.commit_seconds.clone());
-        to.register("store_errors", "Commits that failed, each try", self.store_errors.clone());
+        to.register_with_unit("commit", "Duration of one commit", seconds(), self.commit_seconds.clone());
+        to.register("store_errors", "Failed commits, each attempt", self.store_errors.clone());
         self
     }
 
-    /// Counts one refused connection.
-    pub fn refuse(&self, reason: Refused) {
-        self.refused.get_or_create(&RefusedLabels { reason }).inc();
+    /// Counts one rejected connection.
+    pub fn count_rejection(&self, reason: RejectionCause) {
+        self.rejected.get_or_create(&RejectionLabels { reason }).inc();
     }
 
-    /// Counts what became of a delivery.
+    /// Counts the alerts of a stored delivery.
     pub fn count_receipt(&self, delivery: &Delivery, receipt: &Receipt) {
-        for (_, place) in &receipt.fresh {
-            if let Some((_, alert)) = delivery.alerts.get(*place) {
+        for (_, index) in &receipt.inserted {
+            if let Some((_, alert)) = delivery.alerts.get(*index) {
                 self.alerts_of(alert.test.kind(), alert.severity).inc();
             }
         }
@@ -199,13 +203,13 @@ impl Metrics {
         self.unreadable.inc_by(u64::try_from(delivery.unreadable.len()).unwrap_or_default());
     }
 
-    /// Whether the latest commit failed.
+    /// Returns true if the latest commit failed.
     #[must_use]
     pub fn is_store_failing(&self) -> bool {
         self.store_failing.get() != 0
     }
 
-    /// Notes how long a batch took from its arrival to its commit.
+    /// Records the time from the arrival of a batch to its commit.
     pub fn observe_ingest(&self, took: Duration) {
         self.ingest_seconds.observe(took.as_secs_f64());
     }

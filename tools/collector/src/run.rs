@@ -1,4 +1,4 @@
-//! `sentinel-collector run`: wiring, signals, an orderly end.
+//! `sentinel-collector run`: start, signals, orderly stop.
 
 use std::fs::File;
 use std::net::SocketAddr;
@@ -6,151 +6,130 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use sentinel_uplink::Limits;
+use axum::Router;
+use sentinel_uplink::{KeyPair, Limits};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
-use crate::api::{self, App};
-use crate::clock;
-use crate::enroll;
-use crate::ingest::{Ingest, IngestLimits, IngestShared, Live, Refusals};
+use crate::api::{self, HostPolicy};
+use crate::ingest::{Ingest, IngestLimits, IngestShared, Rejections};
 use crate::log::Log;
 use crate::metrics::Metrics;
-use crate::store::{Files, Readers, Writer, alerts};
+use crate::service::Service;
+use crate::store::{Files, ReaderPool, Writer, WriterHandle, initial_totals};
+use crate::{dashboard, enroll};
 
-/// What to run with.
+/// Settings of a collector.
 #[derive(Debug)]
-pub struct Settings {
+pub struct CollectorSettings {
     /// Database and keys.
     pub files: Files,
-    /// Where sensors connect.
+    /// Address for sensors.
     pub listen: SocketAddr,
-    /// Where page and API are served.
+    /// Address for the page and the API.
     pub http: SocketAddr,
-    /// Whether `http` may be reached by other machines.
+    /// True if `http` may be an address that other machines reach.
     pub http_allow_remote: bool,
     /// The log.
     pub log: Log,
-    /// Sensors at the same time.
+    /// Maximum number of connections of sensors.
     pub max_connections: usize,
 }
 
-/// Runs until SIGTERM or SIGINT, then stores and acknowledges what has arrived, and returns.
+/// Runs until SIGTERM or SIGINT, then stores and acknowledges the alerts that have arrived, and returns.
 ///
 /// # Errors
-/// What keeps it from starting. Once it runs, it copes.
-pub fn run(settings: Settings) -> anyhow::Result<()> {
+/// Those of [`RunningCollector::start`].
+pub fn run(settings: CollectorSettings) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
-        let running = Running::start(settings).await?;
+        let collector = RunningCollector::start(settings).await?;
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-        running.stop().await;
+        collector.stop().await;
         Ok(())
     })
 }
 
-/// A collector at work.
+/// A started collector.
 #[derive(Debug)]
-pub struct Running {
-    /// Where sensors connect.
+pub struct RunningCollector {
+    /// Bound address for sensors.
     pub listen: SocketAddr,
-    /// Where page and API are served.
+    /// Bound address for the page and the API.
     pub http: SocketAddr,
-    /// The counters.
+    /// Counters of this process.
     pub metrics: Arc<Metrics>,
     log: Log,
     stop: watch::Sender<bool>,
-    ingest: tokio::task::JoinHandle<()>,
-    server: tokio::task::JoinHandle<()>,
+    ingest: JoinHandle<()>,
+    server: JoinHandle<()>,
     writer: Writer,
     /// Held until the store is closed.
     lock: File,
 }
 
-impl Running {
-    /// Opens the store and both ports, and starts to serve.
+impl RunningCollector {
+    /// Opens the store, binds both addresses, and starts to serve.
     ///
     /// # Errors
-    /// What keeps it from starting.
-    pub async fn start(settings: Settings) -> anyhow::Result<Self> {
+    /// A remote `http` address that is not allowed, files that cannot be opened or are in use, addresses that cannot
+    /// be bound. Once it has started, failures are logged and counted.
+    pub async fn start(settings: CollectorSettings) -> anyhow::Result<Self> {
         Self::start_with(settings, Limits::COLLECTOR).await
     }
 
-    /// As [`Running::start`], with other sizes and times of a session.
+    /// [`RunningCollector::start`] with other sizes and times of a session.
     ///
     /// # Errors
-    /// What keeps it from starting.
-    pub async fn start_with(settings: Settings, session: Limits) -> anyhow::Result<Self> {
-        let Settings { files, listen, http, http_allow_remote, log, max_connections } = settings;
-        let loopback = http.ip().to_canonical().is_loopback();
-        if !loopback && !http_allow_remote {
-            bail!(
-                "--http {http} can be reached by other machines, and nobody has to log in yet: whoever reaches it \
-                 reads every alert. Use a loopback address and ssh -L, or give --http-allow-remote"
-            );
-        }
-        allow_many_files(&log, max_connections);
+    /// Those of [`RunningCollector::start`].
+    pub async fn start_with(settings: CollectorSettings, session: Limits) -> anyhow::Result<Self> {
+        check_http_address(&settings)?;
+        let CollectorSettings { files, listen, http, http_allow_remote, log, max_connections } = settings;
+        raise_file_limit(&log, max_connections);
         let files = Arc::new(files);
         let lock = files.lock()?;
         let connection = files.open_writer()?;
-        let metrics = Arc::new(Metrics::new(&alerts::totals(&connection)?));
+        let metrics = Arc::new(Metrics::new(&initial_totals(&connection)?));
         let identity = enroll::identity(&files)?;
-        let sensors =
-            TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
-        let pages = TcpListener::bind(http).await.with_context(|| format!("cannot listen on {http}"))?;
-        let (listen, http) = (sensors.local_addr()?, pages.local_addr()?);
-        let (writer, handle) = Writer::start(connection, Arc::clone(&metrics), log.clone())?;
-        let readers = Readers::new(Arc::clone(&files));
+        let (sensors, listen) = bind(listen).await?;
+        let (pages, http) = bind(http).await?;
         let (stop, stopping) = watch::channel(false);
-        let live = Live::default();
-        let key = identity.public();
-        let app = App {
-            readers: readers.clone(),
-            events: handle.events(),
-            live: live.clone(),
-            metrics: Arc::clone(&metrics),
-            started: clock::now(),
-            stopping: stopping.clone(),
-            any_host: http_allow_remote,
+        let service = Service::new(ReaderPool::new(files), Arc::clone(&metrics), stopping.clone());
+        let events = service.events.clone();
+        let (writer, handle) = Writer::start(connection, events, Arc::clone(&metrics), log.clone())?;
+        log.info(format_args!("sentinel-collector {} key {}", env!("CARGO_PKG_VERSION"), identity.public()));
+        let limits = IngestLimits {
+            connections: max_connections,
+            // A quarter may be without a proved key, so that unauthenticated peers cannot keep sensors out.
+            handshakes: max_connections.div_ceil(4).max(16),
+            session,
         };
-        let shared = IngestShared {
-            identity,
-            writer: handle,
-            readers,
-            live,
-            metrics: Arc::clone(&metrics),
-            refusals: Refusals::new(Arc::clone(&metrics), log.clone()),
-            log: log.clone(),
-            limits: IngestLimits {
-                connections: max_connections,
-                handshakes: max_connections.div_ceil(4).max(16),
-                session,
-            },
-            stopping: stopping.clone(),
-            started: Instant::now(),
-        };
+        let shared = ingest_shared(&service, identity, handle, limits, &log);
+        let hosts = if http_allow_remote { HostPolicy::Any } else { HostPolicy::LocalOnly };
+        let router = api::router(service, hosts, dashboard::router());
         let ingest = tokio::spawn(Ingest::new(sensors, shared).run());
-        let server = tokio::spawn(serve(pages, app, stopping, log.clone()));
-        log.info(format_args!("sentinel-collector {} key {key}", env!("CARGO_PKG_VERSION")));
+        let server = tokio::spawn(serve(pages, router, stopping, log.clone()));
         log.info(format_args!("sensors connect to {listen}; page and API on http://{http}/"));
         Ok(Self { listen, http, metrics, log, stop, ingest, server, writer, lock })
     }
 
-    /// Stops accepting, stores and acknowledges what has arrived, and closes the store.
+    /// Stops accepting, stores and acknowledges the alerts that have arrived, and closes the store.
     pub async fn stop(self) {
         self.log.info(format_args!("stopping"));
         let _ = self.stop.send(true);
-        let _ = self.ingest.await; // a panic in there has been printed
+        let _ = self.ingest.await; // a panic of the task has been printed by its own hook
         let mut server = self.server;
         if tokio::time::timeout(SHUTDOWN_TIMEOUT, &mut server).await.is_err() {
-            server.abort(); // a client that neither reads nor leaves
+            server.abort(); // a client neither reads nor closes
         }
+        // The writer ends when its last handle is dropped: with the ingest task, which holds it.
         let writer = self.writer;
         let _ = tokio::task::spawn_blocking(move || writer.join()).await;
         drop(self.lock);
@@ -158,28 +137,78 @@ impl Running {
     }
 }
 
-/// How long HTTP clients may take to leave.
+/// Time for HTTP clients to close.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
 
-async fn serve(listener: TcpListener, app: App, mut stopping: watch::Receiver<bool>, log: Log) {
-    let server = axum::serve(listener, api::router(app)).with_graceful_shutdown(async move {
-        let _ = stopping.wait_for(|stop| *stop).await; // the sender is gone: stop as well
+fn ingest_shared(
+    service: &Service,
+    identity: KeyPair,
+    writer: WriterHandle,
+    limits: IngestLimits,
+    log: &Log,
+) -> IngestShared {
+    IngestShared {
+        identity,
+        writer,
+        readers: service.readers.clone(),
+        events: service.events.clone(),
+        sessions: service.sessions.clone(),
+        metrics: Arc::clone(&service.metrics),
+        rejections: Rejections::new(Arc::clone(&service.metrics), log.clone()),
+        log: log.clone(),
+        limits,
+        stopping: service.stopping.clone(),
+        started: Instant::now(),
+    }
+}
+
+fn check_http_address(settings: &CollectorSettings) -> anyhow::Result<()> {
+    let http = settings.http;
+    if !http.ip().to_canonical().is_loopback() && !settings.http_allow_remote {
+        bail!(
+            "--http {http} can be reached by other machines, and nobody has to log in yet: every machine that reaches it \
+             can read every alert. Use a loopback address and ssh -L, or give --http-allow-remote"
+        );
+    }
+    Ok(())
+}
+
+/// A listener and its address, which has the port that the kernel chose for port 0.
+async fn bind(address: SocketAddr) -> anyhow::Result<(TcpListener, SocketAddr)> {
+    let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
+    let bound = listener.local_addr()?;
+    Ok((listener, bound))
+}
+
+async fn serve(listener: TcpListener, router: Router, mut stopping: watch::Receiver<bool>, log: Log) {
+    let server = axum::serve(listener, router).with_graceful_shutdown(async move {
+        let _ = stopping.wait_for(|stop| *stop).await; // a dropped sender stops it as well
     });
     if let Err(error) = server.await {
         log.error(format_args!("page and API are not served: {error}"));
     }
 }
 
-/// Each sensor is an open file; the usual limit of 1024 is only a default.
-fn allow_many_files(log: &Log, connections: usize) {
+/// Open files beside those of the sensors: database, log, HTTP clients.
+const OTHER_FILES: u64 = 256;
+
+/// Raises the limit of open files, of which each sensor takes one. The usual soft limit of 1024 is only a default.
+fn raise_file_limit(log: &Log, connections: usize) {
     use rustix::process::{Resource, getrlimit, setrlimit};
-    let wanted = u64::try_from(connections).unwrap_or(u64::MAX).saturating_add(256);
+    let wanted = u64::try_from(connections).unwrap_or(u64::MAX).saturating_add(OTHER_FILES);
     let mut limit = getrlimit(Resource::Nofile);
     if limit.current.is_none_or(|current| current >= wanted) {
         return;
     }
     limit.current = Some(limit.maximum.map_or(wanted, |maximum| maximum.min(wanted)));
-    if setrlimit(Resource::Nofile, limit).is_err() || limit.current.is_some_and(|current| current < wanted) {
-        log.warn(format_args!("the limit of open files is below {wanted}; fewer sensors can connect"));
+    let too_low = limit.current.is_some_and(|current| current < wanted);
+    match setrlimit(Resource::Nofile, limit) {
+        Err(error) => log.warn(format_args!(
+            "the limit of open files cannot be raised to {wanted} ({error}); fewer sensors can connect"
+        )),
+        Ok(()) if too_low => {
+            log.warn(format_args!("the limit of open files is below {wanted}; fewer sensors can connect"));
+        }
+        Ok(()) => {}
     }
 }

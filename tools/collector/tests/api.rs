@@ -1,4 +1,4 @@
-//! The HTTP interface over real sockets: each path, and what it says to wrong questions.
+//! The HTTP interface over real sockets: each path, its parameters and its errors.
 
 #![expect(
     clippy::expect_used,
@@ -13,17 +13,16 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use sentinel_collector::log::Log;
-use sentinel_collector::run::{Running, Settings};
+use sentinel_collector::run::{CollectorSettings, RunningCollector};
 use sentinel_uplink::{Counter, Telemetry, ToCollector};
-use support::{
-    Peer, WAIT_TIMEOUT, connected, enrolled, eventually, files, get, get_json, metric, request,
-    request_with_headers, start,
-};
+use support::http::{get, get_json, metric, request, request_with_headers};
+use support::sensor::{SensorClient, connected, enrolled};
+use support::{WAIT_TIMEOUT, eventually, files, start};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 
 /// A collector with one sensor that has sent `count` alerts.
-async fn with_alerts(directory: &std::path::Path, count: u64) -> (Running, Peer) {
+async fn with_alerts(directory: &std::path::Path, count: u64) -> (RunningCollector, SensorClient) {
     let collector = start(directory).await;
     let (pair, key) = enrolled(directory, collector.listen, "branch-7").await;
     let (mut peer, _) = connected(collector.listen, &pair, &key, 1).await;
@@ -42,7 +41,7 @@ fn seqs(answer: &serde_json::Value) -> Vec<u64> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn health_tells_whether_alerts_can_be_stored() {
+async fn health_reports_a_failing_store() {
     let directory = tempfile::tempdir().unwrap();
     let collector = start(directory.path()).await;
     let (status, answer) = get_json(collector.http, "/health").await;
@@ -79,7 +78,7 @@ async fn alerts_are_paged_without_holes_or_repeats() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_filter_filters() {
+async fn each_filter_selects_its_alerts() {
     let directory = tempfile::tempdir().unwrap();
     let (collector, _peer) = with_alerts(directory.path(), 20).await;
     // Alert n has packet time 22:13:20 plus n seconds, kind port_scan, severity medium.
@@ -112,7 +111,7 @@ async fn each_filter_filters() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_question_is_answered_with_what_is_allowed() {
+async fn a_wrong_parameter_is_answered_with_the_allowed_values() {
     let directory = tempfile::tempdir().unwrap();
     let (collector, _peer) = with_alerts(directory.path(), 1).await;
     for (path, parameter, allowed) in [
@@ -178,7 +177,7 @@ async fn telemetry_reaches_sensors_and_metrics() {
         ("sentinel_collector_sensors_connected", "1"),
         ("sentinel_collector_alerts_stored_total{kind=\"port_scan\",severity=\"medium\"}", "3"),
         ("sentinel_collector_alerts_duplicate_total", "0"),
-        ("sentinel_collector_connections_refused_total{reason=\"unknown_key\"}", "0"),
+        ("sentinel_collector_connections_rejected_total{reason=\"unknown_key\"}", "0"),
         ("sentinel_collector_ingest_seconds_count", "1"),
     ] {
         assert_eq!(metric(http, line).await.as_deref(), Some(value), "{line}");
@@ -203,7 +202,7 @@ async fn stats_add_up() {
     collector.stop().await;
 }
 
-/// The next `count` events of a stream as (name, id, data).
+/// A client of the event stream.
 struct Stream(BufReader<TcpStream>);
 
 impl Stream {
@@ -253,7 +252,7 @@ impl Stream {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_resumes_from_the_store_and_goes_on_live() {
+async fn a_stream_resumes_from_the_store_and_continues_live() {
     let directory = tempfile::tempdir().unwrap();
     let (collector, mut peer) = with_alerts(directory.path(), 20).await;
     let http = collector.http;
@@ -291,7 +290,7 @@ async fn a_stream_that_lags_behind_misses_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sensors_that_come_and_go_are_events() {
+async fn connects_and_disconnects_are_events() {
     let directory = tempfile::tempdir().unwrap();
     let collector = start(directory.path()).await;
     let mut stream = Stream::open(collector.http, "/api/v1/events", "").await;
@@ -309,7 +308,7 @@ async fn sensors_that_come_and_go_are_events() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_page_is_whole_and_closed_to_strangers() {
+async fn the_page_is_complete_and_foreign_hosts_are_rejected() {
     let directory = tempfile::tempdir().unwrap();
     let collector = start(directory.path()).await;
     let http = collector.http;
@@ -340,9 +339,9 @@ async fn the_page_is_whole_and_closed_to_strangers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_address_that_others_reach_has_to_be_asked_for() {
+async fn a_remote_http_address_needs_permission() {
     let directory = tempfile::tempdir().unwrap();
-    let settings = |http_allow_remote| Settings {
+    let settings = |http_allow_remote| CollectorSettings {
         files: files(directory.path()),
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         http: SocketAddr::from(([0, 0, 0, 0], 0)),
@@ -350,9 +349,9 @@ async fn an_address_that_others_reach_has_to_be_asked_for() {
         log: Log::open(Some(&directory.path().join("log"))).unwrap(),
         max_connections: 10,
     };
-    let error = Running::start(settings(false)).await.unwrap_err().to_string();
-    assert!(error.contains("--http-allow-remote") && error.contains("reads every alert"), "{error}");
-    let collector = Running::start(settings(true)).await.unwrap();
+    let error = RunningCollector::start(settings(false)).await.unwrap_err().to_string();
+    assert!(error.contains("--http-allow-remote") && error.contains("read every alert"), "{error}");
+    let collector = RunningCollector::start(settings(true)).await.unwrap();
     let (status, _) = get(SocketAddr::from(([127, 0, 0, 1], collector.http.port())), "/health").await;
     assert_eq!(status, 200);
     tokio::time::timeout(Duration::from_secs(10), collector.stop()).await.expect("stops");

@@ -1,4 +1,4 @@
-//! The program as it is started: signals, kill -9, two processes on one database, its messages.
+//! The program as a process: signals, kill -9, two processes on one database, messages for operators.
 
 #![expect(
     clippy::unwrap_used,
@@ -17,7 +17,9 @@ use std::time::Duration;
 
 use sentinel_alert::AlertId;
 use sentinel_uplink::{KeyPair, Token};
-use support::{Heard, WAIT_TIMEOUT, connected, enroll, get_json};
+use support::WAIT_TIMEOUT;
+use support::http::get_json;
+use support::sensor::{Received, connected, enroll};
 
 const KEY: &str = "a passphrase for tests";
 
@@ -53,7 +55,7 @@ impl Collector {
             stderr.lines().map_while(Result::ok).try_for_each(|line| lines.send(line))
         });
         loop {
-            let line = log.recv_timeout(WAIT_TIMEOUT).expect("it does not say where it listens");
+            let line = log.recv_timeout(WAIT_TIMEOUT).expect("the addresses are not logged");
             let Some((_, rest)) = line.split_once("sensors connect to ") else { continue };
             let (listen, rest) = rest.split_once(';').unwrap();
             let http = rest.rsplit_once("http://").unwrap().1.trim_end_matches('/');
@@ -83,12 +85,12 @@ async fn enroll_by_program(collector: &Collector, data: &Path, name: &str) -> (K
     assert_eq!(token.address(), address);
     let pair = KeyPair::generate().unwrap();
     let answer = enroll(&pair, &token, collector.listen, "").await;
-    assert_eq!(answer, Heard::Welcome { name: name.into(), acked: None });
+    assert_eq!(answer, Received::Welcome { name: name.into(), acked: None });
     (pair, token)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn killed_at_any_time_it_keeps_what_it_acknowledged() {
+async fn kill_9_loses_no_acknowledged_alert() {
     let directory = tempfile::tempdir().unwrap();
     let mut sent = 0;
     let mut identity = None;
@@ -103,18 +105,18 @@ async fn killed_at_any_time_it_keeps_what_it_acknowledged() {
         };
         let (mut peer, acked) = connected(collector.listen, pair, key, 1).await;
         let kept = acked.map_or(0, |id: AlertId| id.seq);
-        assert!(kept >= sent, "acknowledged up to {sent}, and only {kept} are there");
+        assert!(kept >= sent, "acknowledged up to {sent}, and only {kept} are stored");
         let mut next = kept + 1;
         for _ in 0..20 + round * 3 {
             peer.send_alerts(1, next..=next + 29).await;
             next += 30;
         }
         for _ in 0..=round {
-            if let Heard::Ack(id) = peer.next().await {
+            if let Received::Ack(id) = peer.next().await {
                 sent = id.seq;
             }
         }
-        collector.child.kill().unwrap(); // -9, in the middle of the work
+        collector.child.kill().unwrap(); // SIGKILL, with deliveries on their way
         collector.child.wait().unwrap();
     }
     let collector = Collector::start(directory.path());
@@ -126,7 +128,7 @@ async fn killed_at_any_time_it_keeps_what_it_acknowledged() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_signal_ends_it_in_order() {
+async fn sigterm_and_sigint_stop_it_orderly() {
     for signal in ["-TERM", "-INT"] {
         let directory = tempfile::tempdir().unwrap();
         let mut collector = Collector::start(directory.path());
@@ -143,7 +145,7 @@ async fn a_signal_ends_it_in_order() {
         let (status, lines) = tokio::time::timeout(Duration::from_secs(20), status).await.unwrap().unwrap();
         assert!(status.success(), "{signal}: {status}");
         assert!(lines.last().unwrap().ends_with("info stopped"), "{lines:?}");
-        // Everything is in the main file then.
+        // The write-ahead log has been moved into the main file.
         assert!(!directory.path().join("sentinel.db-wal").exists());
         let listed = output(&["sensors", "--json"], directory.path());
         let listed: serde_json::Value = serde_json::from_slice(&listed.stdout).unwrap();
@@ -162,9 +164,9 @@ async fn operators_work_beside_a_running_collector() {
     let (mut peer, _) = connected(collector.listen, &pair, token.collector(), 1).await;
     let revoked = output(&["revoke", "branch-7"], data);
     assert_eq!(text(&revoked.stdout), "revoked branch-7\n");
-    assert_eq!(peer.next().await, Heard::Rejected(sentinel_uplink::RejectReason::Revoked));
+    assert_eq!(peer.next().await, Received::Rejected(sentinel_uplink::RejectReason::Revoked));
     let again = output(&["revoke", "branch-7"], data);
-    assert!(!again.status.success() && text(&again.stderr).contains("was revoked before"), "{again:?}");
+    assert!(!again.status.success() && text(&again.stderr).contains("is revoked already"), "{again:?}");
     let second = output(&["run", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"], data);
     assert!(text(&second.stderr).contains("another sentinel-collector runs on"), "{second:?}");
     let nobody = output(&["revoke", "nobody"], data);
@@ -172,7 +174,7 @@ async fn operators_work_beside_a_running_collector() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn watch_shows_the_last_alerts_and_goes_on_after_a_restart() {
+async fn watch_resumes_after_a_restart_of_the_collector() {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path();
     let collector = Collector::start(data);
@@ -197,15 +199,15 @@ async fn watch_shows_the_last_alerts_and_goes_on_after_a_restart() {
     for seconds in [4, 5] {
         assert_eq!(lines.next().unwrap().unwrap(), line(seconds));
     }
-    // Restart on the same HTTP port, with alerts that arrive while nobody watches.
+    // Restart on the same HTTP port, with alerts that arrive before `watch` has connected again.
     let http = collector.http.to_string();
     drop(collector);
     let arguments = ["run", "--listen", "127.0.0.1:0", "--http", &http];
     let mut child = program(&arguments, data).stderr(Stdio::piped()).spawn().unwrap();
     let mut started = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
-    let told = started
+    let address = started
         .find_map(|line| Some(line.split_once("sensors connect to ")?.1.split_once(';')?.0.to_owned()));
-    let (mut peer, _) = connected(told.unwrap().parse().unwrap(), &pair, token.collector(), 1).await;
+    let (mut peer, _) = connected(address.unwrap().parse().unwrap(), &pair, token.collector(), 1).await;
     let last = peer.send_alerts(1, 6..=7).await;
     peer.until_acked(last).await;
     let shown: Vec<String> =
@@ -215,12 +217,13 @@ async fn watch_shows_the_last_alerts_and_goes_on_after_a_restart() {
 }
 
 #[test]
-fn mistakes_are_explained() {
+fn operator_mistakes_get_an_explanation() {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("data");
     for (arguments, complaint) in [
         (&["run", "--http", "0.0.0.0:0"][..], "--http-allow-remote"),
         (&["run", "--listen", "somewhere"], "--listen"),
+        (&["run", "--log", "/proc/nowhere/log"], "cannot open the log /proc/nowhere/log: No such file"),
         (&["enroll", "--name", "a b", "--address", "a:1"], "letters, digits"),
         (&["enroll", "--address", "nowhere"], "address \"nowhere\""),
         (&["enroll", "--expires", "5w"], "30m"),

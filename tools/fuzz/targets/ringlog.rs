@@ -1,4 +1,8 @@
-//! Log images.
+//! Log images, changed logs, blocks.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| sentinel_ringlog::fuzzing::open_anything(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    for (_, body) in sentinel_ringlog::fuzzing::BODIES {
+        body(bytes);
+    }
+});

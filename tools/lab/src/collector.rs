@@ -134,7 +134,7 @@ impl<'l> Collector<'l> {
     /// # Errors
     /// That there is no such counter.
     pub fn refused(&self, reason: &str) -> Result<u64> {
-        self.metric(&format!("sentinel_collector_connections_refused_total{{reason=\"{reason}\"}}"))
+        self.metric(&format!("sentinel_collector_connections_rejected_total{{reason=\"{reason}\"}}"))
     }
 
     /// The value of one line of `/metrics`.

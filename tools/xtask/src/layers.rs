@@ -103,6 +103,9 @@ const RULES: &[Rule] = &[
     },
 ];
 
+/// Crate of helpers for tests, which tests of the device may use as well; no program links it.
+const TESTKIT: &str = "sentinel-testkit";
+
 /// Pairs that the order of the layers allows and a reason forbids.
 const NEVER: &[(&str, &str, &str)] = &[(
     "sentinel-trafficgen",
@@ -138,11 +141,15 @@ pub(crate) fn offences(crates: &[Crate], device_packages: &[Package]) -> Vec<Str
     found
 }
 
-/// Rules 1 and 2: only crates above, and nothing of the tools on the device.
+/// Rules 1 and 2: only crates above, and nothing of the tools on the device. The testkit is free of both, for tests alone.
 fn order(member: &Crate, above: &[Crate], all: &[Crate], found: &mut Vec<String>) {
     for dependency in &member.dependencies {
         let Some(used) = all.iter().find(|other| other.name == dependency.name) else { continue };
-        if member.folder.starts_with(DEVICE) && used.folder.starts_with(TOOLS) {
+        if used.name == TESTKIT {
+            if dependency.kind != Kind::Dev {
+                found.push(format!("{} uses {TESTKIT}: it is for tests, a dev-dependency only", member.name));
+            }
+        } else if member.folder.starts_with(DEVICE) && used.folder.starts_with(TOOLS) {
             found.push(format!("{} uses {}: the device never uses the tools", member.name, used.name));
         } else if !above.iter().any(|other| other.name == used.name) {
             found.push(format!(
@@ -301,6 +308,16 @@ mod tests {
         test_only.dependencies[0].kind = Kind::Dev;
         crates[0] = test_only;
         assert!(only_offence(&crates).contains("never uses the tools"));
+    }
+
+    #[test]
+    fn only_tests_use_the_testkit() {
+        let mut crates = sound();
+        crates.insert(0, member("sentinel-testkit", "tools/testkit", &[]));
+        crates[1] = member("sentinel-units", "sentinel-appliance/units", &["sentinel-testkit"]);
+        assert!(only_offence(&crates).contains("a dev-dependency only"));
+        crates[1].dependencies[0].kind = Kind::Dev;
+        assert_eq!(offences(&crates, &[]), Vec::<String>::new());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! In: the manifests, the budgets, the files that git tracks, and one binary. Out: nothing but a verdict; a line per
 //! offence on standard error, each saying what is wrong and what is allowed. It changes no file.
 
+mod growth;
 mod layers;
 mod modules;
 mod size;
@@ -19,6 +20,8 @@ usage: cargo xtask <command>
 
   layers                      order of crates, outside packages, `no_std`, `forbid(unsafe_code)`,
                               circles of modules within a crate
+  growth detector|protocol NAME
+                              files that name a detector or a protocol, for example `growth detector udp_flood`
   size <binary> --board NAME  the size of a device binary against ci/budgets.toml
   tree                        what may not stand in a tracked file";
 
@@ -65,6 +68,7 @@ fn run(words: &[&str], root: &Path) -> Result<Verdict> {
         ["size", binary, "--board", board] | ["size", "--board", board, binary] => {
             size::check(root, Path::new(binary), board)
         }
+        ["growth", kind, name] => growth::check(root, kind, name),
         ["tree"] => tree::check(root),
         ["help" | "--help" | "-h"] => Ok(Verdict::Passed(USAGE.to_owned())),
         _ => bail!("{USAGE}"),

@@ -1,6 +1,6 @@
-//! Numbers in the byte order that a file announces.
+//! Fields in the byte order that a file announces.
 
-use super::FileFault;
+use super::error::FileErrorReason;
 
 /// The byte order of a file or section.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -10,7 +10,7 @@ pub(super) enum ByteOrder {
 }
 
 impl ByteOrder {
-    /// Four numbers.
+    /// Four 32-bit fields.
     #[inline]
     pub(super) fn words(self, bytes: &[u8; 16]) -> [u32; 4] {
         let [a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3, d0, d1, d2, d3] = *bytes;
@@ -21,22 +21,23 @@ impl ByteOrder {
         }
     }
 
-    /// Takes fields off the front of `bytes`.
+    /// A cursor over the fields of `bytes`.
     pub(super) fn fields(self, bytes: &[u8]) -> Fields<'_> {
-        Fields { order: self, whole: bytes.len(), rest: bytes }
+        Fields { order: self, total: bytes.len(), remaining: bytes }
     }
 }
 
-/// A cursor that cannot overrun.
+/// Cursor over fields that cannot overrun; a field past the end is [`FileErrorReason::BlockTooShort`].
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Fields<'b> {
     order: ByteOrder,
-    whole: usize,
-    rest: &'b [u8],
+    /// Length at the start, for the error.
+    total: usize,
+    remaining: &'b [u8],
 }
 
 impl<'b> Fields<'b> {
-    pub(super) fn u16(&mut self) -> Result<u16, FileFault> {
+    pub(super) fn u16(&mut self) -> Result<u16, FileErrorReason> {
         let bytes = self.array()?;
         Ok(match self.order {
             ByteOrder::Big => u16::from_be_bytes(bytes),
@@ -44,7 +45,7 @@ impl<'b> Fields<'b> {
         })
     }
 
-    pub(super) fn u32(&mut self) -> Result<u32, FileFault> {
+    pub(super) fn u32(&mut self) -> Result<u32, FileErrorReason> {
         let bytes = self.array()?;
         Ok(match self.order {
             ByteOrder::Big => u32::from_be_bytes(bytes),
@@ -52,7 +53,7 @@ impl<'b> Fields<'b> {
         })
     }
 
-    pub(super) fn u64(&mut self) -> Result<u64, FileFault> {
+    pub(super) fn u64(&mut self) -> Result<u64, FileErrorReason> {
         let bytes = self.array()?;
         Ok(match self.order {
             ByteOrder::Big => u64::from_be_bytes(bytes),
@@ -60,30 +61,32 @@ impl<'b> Fields<'b> {
         })
     }
 
-    pub(super) fn take(&mut self, count: usize) -> Result<&'b [u8], FileFault> {
-        let Some((taken, rest)) = self.rest.split_at_checked(count) else { return Err(self.short(count)) };
-        self.rest = rest;
+    pub(super) fn take(&mut self, count: usize) -> Result<&'b [u8], FileErrorReason> {
+        let Some((taken, remaining)) = self.remaining.split_at_checked(count) else {
+            return Err(self.short(count));
+        };
+        self.remaining = remaining;
         Ok(taken)
     }
 
-    /// Fields of `bytes` in the same byte order.
+    /// A cursor over `bytes` in the same byte order.
     pub(super) fn like<'c>(&self, bytes: &'c [u8]) -> Fields<'c> {
         self.order.fields(bytes)
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.rest.is_empty()
+        self.remaining.is_empty()
     }
 
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], FileFault> {
-        let Some((taken, rest)) = self.rest.split_first_chunk() else { return Err(self.short(N)) };
-        self.rest = rest;
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], FileErrorReason> {
+        let Some((taken, remaining)) = self.remaining.split_first_chunk() else { return Err(self.short(N)) };
+        self.remaining = remaining;
         Ok(*taken)
     }
 
-    fn short(&self, count: usize) -> FileFault {
+    fn short(&self, count: usize) -> FileErrorReason {
         let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-        let least = self.whole - self.rest.len() + count;
-        FileFault::BlockTooShort { length: number(self.whole), least: number(least) }
+        let least = self.total - self.remaining.len() + count;
+        FileErrorReason::BlockTooShort { length: number(self.total), least: number(least) }
     }
 }

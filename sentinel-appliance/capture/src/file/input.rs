@@ -1,34 +1,29 @@
-//! A bounded window over the bytes of a file.
+//! Bounded read buffer over the bytes of a file.
 
 use std::io::{ErrorKind, Read};
 
-use super::FileFault;
+use super::error::FileErrorReason;
+use super::record::MAX_RECORD;
 
-/// The longest frame that is read; libpcap's limit too (`MAXIMUM_SNAPLEN`).
-pub const MAX_FRAME: u32 = 262_144;
+/// Initial size. A larger record grows the buffer once, to [`MAX_RECORD`].
+const INITIAL_BYTES: usize = 131_072;
 
-/// The longest piece that must be whole in memory: the longest frame with its block header and options.
-pub(super) const MAX_PIECE: u32 = MAX_FRAME + 65_536;
-
-/// What is allocated at first. A larger piece grows the buffer once, to [`MAX_PIECE`].
-const USUAL_BYTES: usize = 131_072;
-
-/// Room before them for the start of a piece that goes on with the next read.
+/// Room at the front for the start of a record whose other part comes with the next read.
 const FRONT_BYTES: usize = 16 * 1024;
 
-/// The bytes of a file that are in memory now.
+/// The window of the file that is in memory.
 ///
-/// The source is a trait object: it is asked once for a hundred frames, and what is generic would be compiled again,
-/// and slower, with every program that reads files.
+/// The source is a trait object: one dynamic call serves about a hundred frames, and generic code would be
+/// compiled again, at lower optimisation, with every program that reads files.
 pub(super) struct Input<'r> {
     source: Box<dyn Read + 'r>,
     buffer: Vec<u8>,
-    /// The bytes not yet consumed are `buffer[start..end]`.
+    /// The bytes not yet consumed are `buffer[start..end]`; `start <= end <= buffer.len()`.
     start: usize,
     end: usize,
     /// Bytes of the file before `start`.
     offset: u64,
-    /// Where the record that is being read begins.
+    /// Offset in the file of the record that is being read, for errors.
     record: u64,
     at_end: bool,
 }
@@ -37,7 +32,7 @@ impl<'r> Input<'r> {
     pub(super) fn new(source: impl Read + 'r) -> Self {
         Self {
             source: Box::new(source),
-            buffer: vec![0; FRONT_BYTES + USUAL_BYTES],
+            buffer: vec![0; FRONT_BYTES + INITIAL_BYTES],
             start: FRONT_BYTES,
             end: FRONT_BYTES,
             offset: 0,
@@ -46,7 +41,7 @@ impl<'r> Input<'r> {
         }
     }
 
-    /// What comes next is a new record.
+    /// Marks the start of a record.
     #[inline]
     pub(super) fn begin_record(&mut self) {
         self.record = self.offset;
@@ -59,38 +54,39 @@ impl<'r> Input<'r> {
 
     /// The next `wanted` bytes, or as many as the file still has.
     ///
-    /// Never reads on once they are there, so frames from a pipe do not wait for later ones.
+    /// Does not read once they are in memory, so frames from a pipe do not wait for later ones.
     #[inline]
-    pub(super) fn peek(&mut self, wanted: u32) -> Result<&[u8], FileFault> {
+    pub(super) fn peek(&mut self, wanted: u32) -> Result<&[u8], FileErrorReason> {
         let found = self.fill(wanted)?;
         Ok(self.front(found))
     }
 
-    /// As [`Input::peek`], but all of `wanted` or [`FileFault::Truncated`].
+    /// The next `wanted` bytes, or [`FileErrorReason::Truncated`].
     #[inline]
-    pub(super) fn peek_all(&mut self, wanted: u32) -> Result<&[u8], FileFault> {
+    pub(super) fn peek_all(&mut self, wanted: u32) -> Result<&[u8], FileErrorReason> {
         let found = self.fill(wanted)?;
         if found < to_usize(wanted) {
             let found = u32::try_from(found).unwrap_or(u32::MAX);
-            return Err(FileFault::Truncated { wanted, found });
+            return Err(FileErrorReason::Truncated { wanted, found });
         }
         Ok(self.front(found))
     }
 
-    /// Reads until `wanted` bytes are in memory; says how many of them there are.
+    /// Reads until `wanted` bytes are in memory or the file ends; returns the number of them that are.
     #[inline]
-    fn fill(&mut self, wanted: u32) -> Result<usize, FileFault> {
+    fn fill(&mut self, wanted: u32) -> Result<usize, FileErrorReason> {
         let count = to_usize(wanted);
         if self.available() < count {
-            self.fill_slowly(wanted)?;
+            self.fill_cold(wanted)?;
         }
         Ok(count.min(self.available()))
     }
 
+    /// The part of [`Input::fill`] that reads: apart, so that the common case is inlined into the reader.
     #[cold]
-    fn fill_slowly(&mut self, wanted: u32) -> Result<(), FileFault> {
-        if wanted > MAX_PIECE {
-            return Err(FileFault::BlockTooLong { length: wanted, most: MAX_PIECE });
+    fn fill_cold(&mut self, wanted: u32) -> Result<(), FileErrorReason> {
+        if wanted > MAX_RECORD {
+            return Err(FileErrorReason::BlockTooLong { length: wanted, most: MAX_RECORD });
         }
         let wanted = to_usize(wanted);
         self.make_room(wanted);
@@ -106,13 +102,13 @@ impl<'r> Input<'r> {
         self.buffer.get(self.start..self.start + count).unwrap_or_default()
     }
 
-    /// The bytes in memory, without reading.
+    /// All bytes in memory, without reading.
     #[inline]
     pub(super) fn window(&self) -> &[u8] {
         self.buffer.get(self.start..self.end).unwrap_or_default()
     }
 
-    /// Steps over `count` bytes that [`Input::peek`] returned.
+    /// Advances over `count` bytes that [`Input::peek`] returned.
     #[inline]
     pub(super) fn consume(&mut self, count: u32) {
         let count = to_usize(count).min(self.available());
@@ -120,26 +116,27 @@ impl<'r> Input<'r> {
         self.offset = self.offset.wrapping_add(u64::try_from(count).unwrap_or(u64::MAX));
     }
 
-    /// Steps over `count` bytes however many they are, keeping none; [`FileFault::Truncated`] if the file ends first.
-    pub(super) fn skip(&mut self, count: u32) -> Result<(), FileFault> {
-        let mut left = count;
+    /// Advances over `count` bytes, any number, without keeping them; [`FileErrorReason::Truncated`] if the
+    /// file ends first.
+    pub(super) fn skip(&mut self, count: u32) -> Result<(), FileErrorReason> {
+        let mut remaining = count;
         loop {
-            self.consume_up_to(&mut left);
-            if left == 0 {
+            self.consume_up_to(&mut remaining);
+            if remaining == 0 {
                 return Ok(());
             }
             self.make_room(1);
             self.read_some()?;
             if self.at_end {
-                return Err(FileFault::Truncated { wanted: count, found: count - left });
+                return Err(FileErrorReason::Truncated { wanted: count, found: count - remaining });
             }
         }
     }
 
-    fn consume_up_to(&mut self, left: &mut u32) {
-        let step = u32::try_from(self.available()).unwrap_or(u32::MAX).min(*left);
+    fn consume_up_to(&mut self, remaining: &mut u32) {
+        let step = u32::try_from(self.available()).unwrap_or(u32::MAX).min(*remaining);
         self.consume(step);
-        *left -= step;
+        *remaining -= step;
     }
 
     #[inline]
@@ -147,35 +144,35 @@ impl<'r> Input<'r> {
         self.end - self.start
     }
 
-    /// Makes `wanted` bytes from `start` on fit.
+    /// Makes room for `wanted` bytes from `start` on.
     ///
-    /// What is left is moved to end at [`FRONT_BYTES`], and reading goes on behind it: so every read of a file asks for
-    /// whole pages, which the kernel copies faster than parts of them.
+    /// The remaining bytes are moved so that they end at [`FRONT_BYTES`], and the next read goes behind them:
+    /// every read of a file is then of whole pages, which the kernel copies faster than parts of them.
     fn make_room(&mut self, wanted: usize) {
-        let left = self.available();
-        if self.end > FRONT_BYTES && (left == 0 || self.start + wanted > self.buffer.len()) {
-            let start = FRONT_BYTES.saturating_sub(left);
+        let remaining = self.available();
+        if self.end > FRONT_BYTES && (remaining == 0 || self.start + wanted > self.buffer.len()) {
+            let start = FRONT_BYTES.saturating_sub(remaining);
             self.buffer.copy_within(self.start..self.end, start);
-            (self.start, self.end) = (start, start + left);
+            (self.start, self.end) = (start, start + remaining);
         }
         if self.start + wanted > self.buffer.len() {
-            self.buffer.resize(FRONT_BYTES + to_usize(MAX_PIECE), 0);
+            self.buffer.resize(FRONT_BYTES + to_usize(MAX_RECORD), 0);
         }
     }
 
-    fn read_some(&mut self) -> Result<(), FileFault> {
+    fn read_some(&mut self) -> Result<(), FileErrorReason> {
         let Some(room) = self.buffer.get_mut(self.end..) else { return Ok(()) };
         match self.source.read(room) {
             Ok(0) => self.at_end = true,
             Ok(count) => self.end += count.min(room.len()),
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(FileFault::Unreadable(error)),
+            Err(error) => return Err(FileErrorReason::Unreadable(error)),
         }
         Ok(())
     }
 }
 
-/// Lossless on every target: the sensor runs on 32-bit machines and larger.
+/// Lossless conversion: the sensor runs on machines of 32 bits and more.
 #[inline]
 pub(super) fn to_usize(count: u32) -> usize {
     usize::try_from(count).unwrap_or(usize::MAX)

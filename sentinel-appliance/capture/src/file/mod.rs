@@ -1,15 +1,17 @@
-//! Capture files: pcap and pcapng, in either byte order, from anything that can be read.
+//! Reader of capture files: pcap and pcapng, in either byte order, from any [`Read`](std::io::Read).
 //!
-//! Read first: draft-ietf-opsawg-pcap, draft-ietf-opsawg-pcapng; `sf-pcap.c` in libpcap for what old writers did.
+//! Read first: draft-ietf-opsawg-pcap, draft-ietf-opsawg-pcapng; `sf-pcap.c` in libpcap for what old writers
+//! did.
 
 mod byte_order;
-mod fault;
+mod error;
 mod input;
+mod link_type;
 mod pcap;
 mod pcapng;
 mod reader;
+mod record;
 
-pub use fault::{FileError, FileFault};
-pub use input::MAX_FRAME;
-pub use pcapng::MAX_INTERFACES;
+pub use error::{FileError, FileErrorReason};
 pub use reader::{FileKind, Reader};
+pub use record::{MAX_FRAME, MAX_INTERFACES};

@@ -4,21 +4,23 @@
 
 use sentinel_units::{LinkType, Timestamp};
 
-use super::input::{Input, MAX_FRAME, to_usize};
-use super::reader::Found;
-use super::{FileFault, byte_order::ByteOrder};
+use super::byte_order::ByteOrder;
+use super::error::FileErrorReason;
+use super::input::{Input, to_usize};
+use super::link_type::link_type;
+use super::record::{MAX_FRAME, Record};
 
 /// Seconds and microseconds.
 const MICROSECONDS: u32 = 0xa1b2_c3d4;
 /// Seconds and nanoseconds.
 const NANOSECONDS: u32 = 0xa1b2_3c4d;
-/// Eight more bytes in each record header: an old patch to libpcap by Alexey Kuznetzov.
+/// Modified format with eight more bytes in each record header (Kuznetzov's patch to libpcap).
 const MODIFIED: u32 = 0xa1b2_cd34;
 
 const HEADER_LEN: u32 = 24;
-const USUAL_HEADER_LEN: u32 = 16;
+const RECORD_HEADER_LEN: u32 = 16;
 
-/// What the file header says.
+/// The file header, and the state of the reader.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Header {
     order: ByteOrder,
@@ -26,12 +28,13 @@ pub(super) struct Header {
     record_header_len: u32,
     lengths: Lengths,
     link: LinkType,
-    /// Length of the record whose frame was returned last.
+    /// Length of the record whose frame was returned last. It is consumed by the next call, because the frame
+    /// borrows it.
     returned: u32,
 }
 
-/// Which way round a record has its two lengths. Writers before format 2.3 had the wire length first, and those
-/// of 2.3 either.
+/// Order of the two lengths of a record. Writers before format 2.3 had the wire length first, and those of
+/// 2.3 either.
 #[derive(Clone, Copy, Debug)]
 enum Lengths {
     CapturedFirst,
@@ -41,13 +44,13 @@ enum Lengths {
 
 impl Header {
     /// `magic` is the first four bytes as a big-endian number.
-    pub(super) fn open(input: &mut Input<'_>, magic: u32) -> Result<Self, FileFault> {
+    pub(super) fn open(input: &mut Input<'_>, magic: u32) -> Result<Self, FileErrorReason> {
         let order = if is_magic(magic) {
             ByteOrder::Big
         } else if is_magic(magic.swap_bytes()) {
             ByteOrder::Little
         } else {
-            return Err(FileFault::UnknownFormat(magic));
+            return Err(FileErrorReason::UnknownFormat(magic));
         };
         let magic = if matches!(order, ByteOrder::Big) { magic } else { magic.swap_bytes() };
         let bytes = input.peek_all(HEADER_LEN)?;
@@ -62,13 +65,13 @@ impl Header {
             (2, 0..=2) => Lengths::WireFirst,
             (2, 3) => Lengths::SmallerIsCaptured,
             (2, _) => Lengths::CapturedFirst,
-            _ => return Err(FileFault::Version { major, minor }),
+            _ => return Err(FileErrorReason::Version { major, minor }),
         };
         input.consume(HEADER_LEN);
         Ok(Self {
             order,
             nanoseconds: magic == NANOSECONDS,
-            record_header_len: if magic == MODIFIED { 24 } else { USUAL_HEADER_LEN },
+            record_header_len: if magic == MODIFIED { 24 } else { RECORD_HEADER_LEN },
             lengths,
             link: link_type(link),
             returned: 0,
@@ -79,39 +82,40 @@ impl Header {
         self.link
     }
 
-    #[inline(always)] // on the way of every frame
-    pub(super) fn next(&mut self, input: &mut Input<'_>) -> Result<Option<Found>, FileFault> {
+    #[inline(always)] // on the path of every frame
+    pub(super) fn next(&mut self, input: &mut Input<'_>) -> Result<Option<Record>, FileErrorReason> {
         input.consume(self.returned);
         self.returned = 0;
         input.begin_record();
         match self.in_memory(input.window()) {
-            Some(found) => Ok(Some(found)),
-            None => self.read_on(input),
+            Some(record) => Ok(Some(record)),
+            None => self.next_cold(input),
         }
     }
 
-    /// The next record if it is of the usual layout and all of it is in memory. `None` says nothing about it.
+    /// Fast path: the next record if it has the common layout and is completely in memory. `None` in all
+    /// other cases, errors and the end of the file included.
     #[inline(always)]
-    fn in_memory(&mut self, window: &[u8]) -> Option<Found> {
-        let is_usual =
-            matches!((self.lengths, self.record_header_len), (Lengths::CapturedFirst, USUAL_HEADER_LEN));
-        let header = window.first_chunk::<16>().filter(|_| is_usual)?;
+    fn in_memory(&mut self, window: &[u8]) -> Option<Record> {
+        let is_common =
+            matches!((self.lengths, self.record_header_len), (Lengths::CapturedFirst, RECORD_HEADER_LEN));
+        let header = window.first_chunk::<16>().filter(|_| is_common)?;
         let [seconds, fraction, captured, wire_len] = self.order.words(header);
         if captured > MAX_FRAME {
             return None;
         }
-        let record_len = USUAL_HEADER_LEN + captured;
+        let record_len = RECORD_HEADER_LEN + captured;
         if window.len() < to_usize(record_len) {
             return None;
         }
-        Some(self.found(seconds, fraction, wire_len, record_len))
+        Some(self.record(seconds, fraction, wire_len, record_len))
     }
 
     #[inline(always)]
-    fn found(&mut self, seconds: u32, fraction: u32, wire_len: u32, record_len: u32) -> Found {
+    fn record(&mut self, seconds: u32, fraction: u32, wire_len: u32, record_len: u32) -> Record {
         let nanos = u64::from(fraction) * if self.nanoseconds { 1 } else { 1_000 };
         self.returned = record_len;
-        Found {
+        Record {
             at: Timestamp::from_nanos(u64::from(seconds) * 1_000_000_000 + nanos),
             wire_len,
             link: self.link,
@@ -120,9 +124,9 @@ impl Header {
         }
     }
 
-    /// The next record, whatever its layout, as soon as it has been read.
+    /// Slow path: the next record of any layout. Not inlined, so that the fast path stays small.
     #[inline(never)]
-    fn read_on(&mut self, input: &mut Input<'_>) -> Result<Option<Found>, FileFault> {
+    fn next_cold(&mut self, input: &mut Input<'_>) -> Result<Option<Record>, FileErrorReason> {
         if input.peek(1)?.is_empty() {
             return Ok(None);
         }
@@ -136,24 +140,16 @@ impl Header {
             Lengths::SmallerIsCaptured => (first.min(second), first.max(second)),
         };
         if captured > MAX_FRAME {
-            return Err(FileFault::FrameTooLong(captured));
+            return Err(FileErrorReason::FrameTooLong(captured));
         }
         let record_len = header_len + captured;
         input.peek_all(record_len)?;
-        Ok(Some(self.found(seconds, fraction, wire_len, record_len)))
+        Ok(Some(self.record(seconds, fraction, wire_len, record_len)))
     }
 }
 
 fn is_magic(number: u32) -> bool {
     matches!(number, MICROSECONDS | NANOSECONDS | MODIFIED)
-}
-
-/// Some writers use a system's own number for raw IP (12, or 14 on OpenBSD) instead of the file format's.
-pub(super) fn link_type(number: u16) -> LinkType {
-    match number {
-        12 | 14 => LinkType::RAW,
-        number => LinkType(number),
-    }
 }
 
 #[cfg(test)]
@@ -232,7 +228,7 @@ mod tests {
                 let start = ends.iter().rev().find(|end| **end < cut).copied().unwrap_or(0);
                 assert_eq!(error.offset, u64::try_from(start).unwrap(), "cut at {cut}");
                 assert!(
-                    matches!(error.reason, FileFault::Truncated { .. } | FileFault::Empty),
+                    matches!(error.reason, FileErrorReason::Truncated { .. } | FileErrorReason::Empty),
                     "cut at {cut}: {error}"
                 );
             }
@@ -240,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn an_absurd_length_is_named_with_its_place() {
+    fn a_length_above_the_limit_is_reported_with_its_offset() {
         let mut bytes = header(ByteOrder::Big, NANOSECONDS);
         for field in [7, 8, u32::MAX, u32::MAX] {
             word(&mut bytes, ByteOrder::Big, field);
@@ -266,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn old_versions_have_their_lengths_the_other_way_round() {
+    fn old_versions_have_their_lengths_in_the_other_order() {
         for (minor, first, second) in [(4, 3, 60), (3, 3, 60), (3, 60, 3), (2, 60, 3)] {
             let mut bytes = header(ByteOrder::Big, MICROSECONDS);
             bytes[7] = minor;
@@ -289,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn other_formats_are_named() {
+    fn other_formats_are_recognised() {
         for (start, message) in [
             (&b""[..], "offset 0: the file is empty; a capture begins with a pcap or pcapng header"),
             (b"snoop\0\0\0\0\0\0\x02", "offset 0: this is a snoop file; pcap and pcapng are read"),
@@ -302,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_type_that_nobody_dissects_is_no_error() {
+    fn an_unsupported_link_type_is_no_error() {
         let mut bytes = header(ByteOrder::Big, MICROSECONDS);
         bytes[22..24].copy_from_slice(&[0x01, 0x1c]);
         record(&mut bytes, ByteOrder::Big, 0, &[1], false);

@@ -1,21 +1,22 @@
-//! One reader for both formats.
+//! Reader for both formats.
 
+use std::fmt;
 use std::io::Read;
-use std::ops::Range;
 
-use sentinel_units::{LinkType, Timestamp};
+use sentinel_units::LinkType;
 
+use super::error::{FileError, FileErrorReason};
 use super::input::Input;
-use super::{FileError, FileFault, pcap, pcapng};
+use super::{pcap, pcapng};
 use crate::Frame;
 
-/// Reads frames from a pcap or pcapng file, a pipe, or anything else that can be read.
+/// Reader of frames from a pcap or pcapng file or pipe.
 ///
 /// Holds one buffer: 144 KiB, and 336 KiB once a frame or block needs it.
 pub struct Reader<'r> {
     input: Input<'r>,
     format: Format,
-    /// After an error nothing more can be trusted.
+    /// The end or an error was reached. After an error the position of the next record is unknown.
     is_over: bool,
 }
 
@@ -24,29 +25,30 @@ enum Format {
     Pcapng(pcapng::Section),
 }
 
-/// Which of the two formats a file has.
+/// Format of a capture file.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum FileKind {
-    /// The classic format.
+    /// The classic format of libpcap.
     Pcap,
-    /// The format of blocks.
+    /// The block format.
     Pcapng,
 }
 
-/// Where a frame lies in the input's window, and what the file says about it.
-pub(super) struct Found {
-    pub(super) at: Timestamp,
-    pub(super) wire_len: u32,
-    pub(super) link: LinkType,
-    pub(super) interface: u16,
-    pub(super) bytes: Range<usize>,
+impl fmt::Debug for Reader<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Reader")
+            .field("kind", &self.kind())
+            .field("offset", &self.offset())
+            .field("is_over", &self.is_over)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<'r> Reader<'r> {
     /// Reads the first header of `source`.
     ///
     /// # Errors
-    /// [`FileError`] if this is no capture file, or one whose header is damaged or of an unknown version.
+    /// [`FileError`] if it is no capture file, or its header is damaged or of an unknown version.
     pub fn open(source: impl Read + 'r) -> Result<Self, FileError> {
         let mut input = Input::new(source);
         let format = recognise(&mut input).map_err(|reason| FileError { offset: 0, reason })?;
@@ -55,38 +57,38 @@ impl<'r> Reader<'r> {
 
     /// The next frame, or `None` at the end of the file. After an error there are no more frames.
     ///
-    /// A frame of a link type that the sensor cannot dissect is returned like any other.
+    /// Frames of unsupported link types are returned too.
     ///
     /// # Errors
-    /// [`FileError`] with the offset of the record or block that is wrong. All complete frames before it have
-    /// been returned.
+    /// [`FileError`] with the offset of the damaged record or block. All complete frames before it have been
+    /// returned.
     #[expect(
         clippy::should_implement_trait,
         reason = "the frame borrows the reader, which Iterator cannot say"
     )]
-    #[inline(never)] // compiled here, for speed, and not with a program that is compiled for size
+    #[inline(never)] // compiled in this crate, for speed, and not into a program that is compiled for size
     pub fn next(&mut self) -> Result<Option<Frame<'_>>, FileError> {
         if self.is_over {
             return Ok(None);
         }
-        let found = match &mut self.format {
+        let record = match &mut self.format {
             Format::Pcap(header) => header.next(&mut self.input),
             Format::Pcapng(section) => section.next(&mut self.input),
         };
-        match found {
+        match record {
             Ok(None) => {
                 self.is_over = true;
                 Ok(None)
             }
-            Ok(Some(found)) => {
-                let bytes = self.input.window().get(found.bytes).unwrap_or_default();
+            Ok(Some(record)) => {
+                let bytes = self.input.window().get(record.bytes).unwrap_or_default();
                 Ok(Some(Frame {
-                    at: found.at,
-                    wire_len: found.wire_len,
-                    link: found.link,
+                    at: record.at,
+                    wire_len: record.wire_len,
+                    link: record.link,
                     vlan: None,
                     vlan_type: Frame::CUSTOMER_TAG,
-                    interface: found.interface,
+                    interface: record.interface,
                     bytes,
                 }))
             }
@@ -97,13 +99,13 @@ impl<'r> Reader<'r> {
         }
     }
 
-    /// Bytes from the start of the file to the record of the last frame returned, or to where reading ended.
+    /// Offset in the file of the record of the last frame returned, or of the end of reading.
     #[must_use]
     pub fn offset(&self) -> u64 {
         self.input.record_offset()
     }
 
-    /// Which format the file has.
+    /// Format of the file.
     #[must_use]
     pub fn kind(&self) -> FileKind {
         match self.format {
@@ -112,8 +114,8 @@ impl<'r> Reader<'r> {
         }
     }
 
-    /// The link types of the interfaces described so far: exactly one in a pcap file; in a pcapng file those of the
-    /// current section, by interface number.
+    /// The link types of the interfaces described so far: exactly one in a pcap file; in a pcapng file those
+    /// of the current section, by interface number.
     pub fn link_types(&self) -> impl Iterator<Item = LinkType> + '_ {
         let (one, several) = match &self.format {
             Format::Pcap(header) => (Some(header.link()), None),
@@ -123,16 +125,17 @@ impl<'r> Reader<'r> {
     }
 }
 
-fn recognise(input: &mut Input<'_>) -> Result<Format, FileFault> {
+/// Detects the format by the first bytes.
+fn recognise(input: &mut Input<'_>) -> Result<Format, FileErrorReason> {
     let first = input.peek(16)?;
     let Some(magic) = first.first_chunk().map(|bytes| u32::from_be_bytes(*bytes)) else {
         return Err(match first.len() {
-            0 => FileFault::Empty,
-            found => FileFault::Truncated { wanted: 24, found: u32::try_from(found).unwrap_or(0) },
+            0 => FileErrorReason::Empty,
+            found => FileErrorReason::Truncated { wanted: 24, found: u32::try_from(found).unwrap_or(0) },
         });
     };
     if let Some(name) = other_format(first) {
-        return Err(FileFault::OtherFormat(name));
+        return Err(FileErrorReason::OtherFormat(name));
     }
     if magic == pcapng::SECTION_HEADER {
         return pcapng::Section::open(input).map(Format::Pcapng);
@@ -140,7 +143,7 @@ fn recognise(input: &mut Input<'_>) -> Result<Format, FileFault> {
     pcap::Header::open(input, magic).map(Format::Pcap)
 }
 
-/// Names formats that people mistake for pcap, so that the message says what they have.
+/// Name of a format that is mistaken for pcap, for the error message.
 fn other_format(first: &[u8]) -> Option<&'static str> {
     const MAGICS: [(&[u8], &str); 12] = [
         (b"snoop\0\0\0", "snoop"),

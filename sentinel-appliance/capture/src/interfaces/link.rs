@@ -1,13 +1,13 @@
-//! Hardware types and the headers that frames of each begin with.
+//! Link types of the kernel's hardware types.
 
 use sentinel_units::LinkType;
 
-/// What frames of a hardware type (`ARPHRD_*`) begin with, if it is known here.
+/// Link type of frames of a hardware type (`ARPHRD_*`); `None` if it is not supported.
 #[must_use]
 pub fn link_type(hardware_type: u16) -> Option<LinkType> {
     match hardware_type {
         libc::ARPHRD_ETHER | libc::ARPHRD_LOOPBACK => Some(LinkType::ETHERNET),
-        // The driver takes the tunnel's header off before it hands frames to the ring.
+        // The driver removes the tunnel header before frames reach the ring.
         libc::ARPHRD_NONE | libc::ARPHRD_PPP | ARPHRD_RAWIP => Some(LinkType::RAW),
         _ => None,
     }
@@ -21,7 +21,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn types_without_a_known_header_have_no_link_type() {
+    fn unsupported_hardware_types_have_no_link_type() {
         assert_eq!(link_type(1), Some(LinkType::ETHERNET));
         assert_eq!(link_type(0xfffe), Some(LinkType::RAW)); // tun, WireGuard
         for kind in [libc::ARPHRD_TUNNEL, libc::ARPHRD_SIT, 803] {

@@ -1,4 +1,4 @@
-//! Names, addresses and bridge membership of all interfaces.
+//! All interfaces with names, addresses, bridge membership and byte counts, by rtnetlink.
 
 use std::fs;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -6,11 +6,12 @@ use std::path::Path;
 
 use sentinel_units::{Address, LinkType, Mac, ParsePrefixError, Prefix};
 
+use super::error::InterfaceError;
 use super::link::link_type;
-use super::netlink::{Attributes, ListError, dump, u16_at, u32_at, u64_at};
+use super::netlink::{Attributes, dump_route, u16_at, u32_at, u64_at};
 use super::text;
 
-/// One interface as it is now.
+/// One interface at the time of the call.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Interface {
     /// Name, at most 15 bytes.
@@ -21,26 +22,26 @@ pub struct Interface {
     pub mac: Option<Mac>,
     /// IP addresses.
     pub addresses: Vec<InterfaceAddress>,
-    /// Switched on by the administrator.
+    /// Administratively up (`IFF_UP`).
     pub is_up: bool,
-    /// Has a carrier.
+    /// Has a carrier (`IFF_RUNNING`).
     pub is_running: bool,
     /// The bridge that it is a port of.
     pub bridge: Option<String>,
     /// The ports of this bridge, by name.
     pub ports: Vec<String>,
-    /// `bridge`, `veth`, `vlan`, `wireguard`... as the kernel calls it; else `loopback`, `wireless`, `ethernet` or
-    /// `other`.
+    /// The kernel's kind (`bridge`, `veth`, `vlan`, `wireguard`...); else `loopback`, `wireless`, `ethernet`
+    /// or `other`.
     pub kind: String,
-    /// The driver's name, if there is a device and `/sys` shows it.
+    /// Name of the driver, if `/sys` has a device for the interface.
     pub driver: Option<String>,
     /// Longest packet in bytes, without the link-layer header.
     pub mtu: u32,
-    /// What frames captured on it begin with; `None` if they cannot be read.
+    /// Link type of frames captured on it; `None` if it is not supported.
     pub link: Option<LinkType>,
-    /// Bytes that it has received since it was made, by its own count.
+    /// Bytes received since the interface was created, by the kernel's count.
     pub received_bytes: u64,
-    /// Bytes that it has sent.
+    /// Bytes sent, likewise.
     pub sent_bytes: u64,
 }
 
@@ -49,7 +50,7 @@ pub struct Interface {
 pub struct InterfaceAddress {
     /// The address itself.
     pub address: Address,
-    /// How many of its leading bits are the network's.
+    /// Number of its leading bits that are the network's.
     pub prefix_length: u8,
 }
 
@@ -57,7 +58,7 @@ impl InterfaceAddress {
     /// The network that the address lies in.
     ///
     /// # Errors
-    /// [`ParsePrefixError`] if the kernel gave a length that the address has not.
+    /// [`ParsePrefixError`] if the kernel gave a length that is longer than the address.
     pub fn prefix(&self) -> Result<Prefix, ParsePrefixError> {
         Prefix::new(self.address, self.prefix_length)
     }
@@ -66,16 +67,16 @@ impl InterfaceAddress {
 /// The interfaces of this network namespace, by index. Needs no privilege.
 ///
 /// # Errors
-/// [`ListError`] if the kernel does not answer, or not as it should.
-pub fn list() -> Result<Vec<Interface>, ListError> {
-    let mut links = dump(libc::RTM_GETLINK, libc::RTM_NEWLINK, Link::parse)?;
-    let addresses = dump(libc::RTM_GETADDR, libc::RTM_NEWADDR, parse_address)?;
+/// [`InterfaceError`] if the kernel does not reply, or not in its format.
+pub fn list() -> Result<Vec<Interface>, InterfaceError> {
+    let mut links = dump_route(libc::RTM_GETLINK, libc::RTM_NEWLINK, Link::parse)?;
+    let addresses = dump_route(libc::RTM_GETADDR, libc::RTM_NEWADDR, parse_address)?;
     let addresses: Vec<_> = addresses.into_iter().flatten().collect();
     links.sort_by_key(|link| link.index);
     Ok(links.iter().map(|link| link.describe(&links, &addresses)).collect())
 }
 
-/// An interface as one message tells it, before what others tell about it.
+/// One `RTM_NEWLINK` message; relations to other interfaces are resolved when all are there.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 struct Link {
     name: String,
@@ -172,7 +173,7 @@ fn parse_address(payload: &[u8]) -> Option<Option<(u32, InterfaceAddress)>> {
     let [family, prefix_length, ..] = *payload else { return None };
     let index = u32_at(payload, 4)?;
     let family = i32::from(family);
-    // On a point-to-point link IFA_ADDRESS is the other end and IFA_LOCAL ours; elsewhere both are ours.
+    // On a point-to-point link IFA_ADDRESS is the peer's and IFA_LOCAL the own; elsewhere both are the own.
     let mut found = None;
     for (kind, value) in Attributes(payload.get(HEADER_LEN..)?) {
         match kind {

@@ -1,18 +1,21 @@
-//! The machine's interfaces: names, addresses, which bridge they belong to, what forwards frames past us.
+//! Interfaces of the machine: names, addresses, bridges, and offloads that hide frames from a packet ring.
 //!
 //! Read first: `rtnetlink(7)`, `linux/if_link.h`.
 
+mod error;
+mod ethtool;
+mod flow_table;
 mod link;
 mod list;
 mod netlink;
-mod offload;
 
+pub use error::InterfaceError;
+pub use ethtool::{Feature, driver, features};
+pub use flow_table::{FlowTable, flow_tables};
 pub use link::link_type;
 pub use list::{Interface, InterfaceAddress, list};
-pub use netlink::ListError;
-pub use offload::{Feature, FlowTable, driver, features, flow_tables};
 
-/// A name that ends at a zero byte.
+/// Text up to the first zero byte.
 fn text(value: &[u8]) -> String {
     let name = value.split(|byte| *byte == 0).next().unwrap_or_default();
     String::from_utf8_lossy(name).into_owned()

@@ -1,9 +1,8 @@
-//! Questions to the kernel about its interfaces, and the walk over the answers.
+//! Netlink dumps: requests for all objects of a kind, and the walk over the replies.
 //!
-//! Read first: `netlink(7)`, `rtnetlink(7)`. Numbers are in the byte order of this machine. (`qemu-user` does not
-//! swap them for a guest of the other order, so under it [`dump`] fails; on a real machine it does not.)
+//! Read first: `netlink(7)`, `rtnetlink(7)`. Numbers are in the byte order of this machine. (`qemu-user` does
+//! not swap them for a guest of the other order, so under it [`dump`] fails; on a real machine it does not.)
 
-use std::fmt;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
@@ -12,129 +11,102 @@ use rustix::net::{
     AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socket_with,
 };
 
+use super::error::InterfaceError;
 use crate::readiness;
 
-/// Why the interfaces could not be listed.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[non_exhaustive]
-pub enum ListError {
-    /// The kernel refused a call.
-    System {
-        /// The call.
-        call: &'static str,
-        /// Why.
-        errno: Errno,
-    },
-    /// The kernel's answer does not follow its own format.
-    Malformed,
-    /// The interfaces changed again and again while they were listed.
-    Unstable,
-}
-
-impl fmt::Display for ListError {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::System { call, errno } => write!(out, "listing interfaces: {call}: {errno}"),
-            Self::Malformed => out.write_str("listing interfaces: the kernel's answer is malformed"),
-            Self::Unstable => out.write_str("listing interfaces: they keep changing"),
-        }
-    }
-}
-
-impl std::error::Error for ListError {}
-
-/// What is asked: all objects of a kind.
-pub(super) struct Question<'q> {
+/// A request for all objects of a kind.
+pub(super) struct DumpRequest<'q> {
     /// `None` is routing: `NETLINK_ROUTE` is zero, the default.
     pub(super) protocol: Option<Protocol>,
+    /// Message type of the request.
     pub(super) kind: u16,
-    /// The kind of the answers.
-    pub(super) answer: u16,
-    /// What follows the message's own header.
+    /// Message type of the replies.
+    pub(super) reply: u16,
+    /// Family-specific header, behind the header of the message.
     pub(super) header: &'q [u8],
 }
 
-/// Asks for all links or addresses (`RTM_GETLINK`, `RTM_GETADDR`).
-pub(super) fn dump<T>(
-    question: u16,
-    answer: u16,
+/// Requests all links or addresses (`RTM_GETLINK`, `RTM_GETADDR`).
+pub(super) fn dump_route<T>(
+    kind: u16,
+    reply: u16,
     parse: impl Fn(&[u8]) -> Option<T>,
-) -> Result<Vec<T>, ListError> {
+) -> Result<Vec<T>, InterfaceError> {
     /// An empty `ifinfomsg`: family "any" and no filter, for links and addresses alike.
     const ANY: [u8; 16] = [0; 16];
-    ask(&Question { protocol: None, kind: question, answer, header: &ANY }, parse)
+    dump(&DumpRequest { protocol: None, kind, reply, header: &ANY }, parse)
 }
 
-/// Asks and parses the payload of each answer.
+/// Requests a dump and parses the payload of each reply.
 ///
-/// Starts over if the kernel says that the objects changed meanwhile.
-pub(super) fn ask<T>(
-    question: &Question<'_>,
+/// Starts over, four times at most, if the kernel says that the objects changed meanwhile.
+pub(super) fn dump<T>(
+    request: &DumpRequest<'_>,
     parse: impl Fn(&[u8]) -> Option<T>,
-) -> Result<Vec<T>, ListError> {
-    const TRIES: usize = 4;
-    for _ in 0..TRIES {
-        if let Some(found) = ask_once(question, &parse)? {
-            return Ok(found);
+) -> Result<Vec<T>, InterfaceError> {
+    const MAX_ATTEMPTS: usize = 4;
+    for _ in 0..MAX_ATTEMPTS {
+        if let Some(objects) = dump_once(request, &parse)? {
+            return Ok(objects);
         }
     }
-    Err(ListError::Unstable)
+    Err(InterfaceError::Unstable)
 }
 
-/// One dump; `None` if it was interrupted by a change.
-fn ask_once<T>(
-    question: &Question<'_>,
+/// One dump; `None` if a change interrupted it.
+fn dump_once<T>(
+    request: &DumpRequest<'_>,
     parse: &impl Fn(&[u8]) -> Option<T>,
-) -> Result<Option<Vec<T>>, ListError> {
+) -> Result<Option<Vec<T>>, InterfaceError> {
     const INTERRUPTED: u16 = 0x10; // NLM_F_DUMP_INTR
     const BUFFER_BYTES: usize = 32_768; // the most that the kernel puts into one message of a dump
     const MAX_READS: usize = 65_536;
-    const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
-    let error = |call| move |errno| ListError::System { call, errno };
-    let socket =
-        socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, question.protocol)
-            .map_err(error("socket"))?;
-    retry_on_intr(|| send(&socket, &request(question), SendFlags::empty())).map_err(error("send"))?;
+    const REPLY_TIMEOUT: Duration = Duration::from_secs(2);
+    let error = |call| move |errno| InterfaceError::System { call, errno };
+    let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, request.protocol)
+        .map_err(error("socket"))?;
+    retry_on_intr(|| send(&socket, &encode(request), SendFlags::empty())).map_err(error("send"))?;
     let mut buffer = vec![0; BUFFER_BYTES];
-    let mut is_whole = true;
-    let mut found = Vec::new();
+    let mut is_consistent = true;
+    let mut objects = Vec::new();
     for _ in 0..MAX_READS {
-        // The kernel answers at once; a translator between us and it (qemu-user) may swallow the question.
-        retry_on_intr(|| readiness::wait(socket.as_fd(), ANSWER_TIMEOUT))
+        // The kernel replies at once. A translator below us (qemu-user) may drop the request, hence the
+        // timeout.
+        retry_on_intr(|| readiness::wait(socket.as_fd(), REPLY_TIMEOUT))
             .and_then(|ready| ready.ok_or(Errno::TIMEDOUT))
             .map_err(error("poll"))?;
         let (length, _) = retry_on_intr(|| recv(&socket, buffer.as_mut_slice(), RecvFlags::empty()))
             .map_err(error("recv"))?;
-        let mut rest = buffer.get(..length).ok_or(ListError::Malformed)?;
-        if rest.is_empty() {
-            return Err(ListError::Malformed);
+        let mut remaining = buffer.get(..length).ok_or(InterfaceError::Malformed)?;
+        if remaining.is_empty() {
+            return Err(InterfaceError::Malformed);
         }
-        while !rest.is_empty() {
-            let (message, after) = Message::split(rest).ok_or(ListError::Malformed)?;
-            rest = after;
-            is_whole &= message.flags & INTERRUPTED == 0;
+        while !remaining.is_empty() {
+            let (message, after) = Message::split(remaining).ok_or(InterfaceError::Malformed)?;
+            remaining = after;
+            is_consistent &= message.flags & INTERRUPTED == 0;
             match i32::from(message.kind) {
-                libc::NLMSG_DONE => return Ok(is_whole.then_some(found)),
-                libc::NLMSG_ERROR => return Err(error("dump")(message.errno())),
-                _ if message.kind == question.answer => {
-                    found.push(parse(message.payload).ok_or(ListError::Malformed)?);
+                libc::NLMSG_DONE => return Ok(is_consistent.then_some(objects)),
+                libc::NLMSG_ERROR => return Err(error("netlink dump")(message.errno())),
+                _ if message.kind == request.reply => {
+                    objects.push(parse(message.payload).ok_or(InterfaceError::Malformed)?);
                 }
                 _ => {}
             }
         }
     }
-    Err(ListError::Malformed)
+    Err(InterfaceError::Malformed)
 }
 
-/// A request to dump.
-fn request(question: &Question<'_>) -> Vec<u8> {
+/// The request as a netlink message.
+fn encode(request: &DumpRequest<'_>) -> Vec<u8> {
     const REQUEST_DUMP: u16 = 0x301; // NLM_F_REQUEST | NLM_F_ROOT | NLM_F_MATCH
-    let length = u32::try_from(Message::HEADER_LEN + question.header.len()).unwrap_or(0);
+    let length = u32::try_from(Message::HEADER_LEN + request.header.len()).unwrap_or(0);
     let mut bytes = length.to_ne_bytes().to_vec();
-    bytes.extend(question.kind.to_ne_bytes());
+    bytes.extend(request.kind.to_ne_bytes());
     bytes.extend(REQUEST_DUMP.to_ne_bytes());
     bytes.extend([0; 8]); // sequence number and port
-    bytes.extend(question.header);
+    bytes.extend(request.header);
     bytes
 }
 
@@ -148,7 +120,7 @@ struct Message<'m> {
 impl<'m> Message<'m> {
     const HEADER_LEN: usize = 16;
 
-    /// The first message and what follows it.
+    /// Splits off the first message; `None` if it is longer than `bytes` or shorter than its header.
     fn split(bytes: &'m [u8]) -> Option<(Self, &'m [u8])> {
         let length = usize::try_from(u32_at(bytes, 0)?).ok()?;
         let payload = bytes.get(Self::HEADER_LEN..length)?;
@@ -156,13 +128,14 @@ impl<'m> Message<'m> {
         Some((Self { kind: u16_at(bytes, 4)?, flags: u16_at(bytes, 6)?, payload }, after))
     }
 
+    /// Error number of an `NLMSG_ERROR`, which is negative in the message.
     fn errno(&self) -> Errno {
         let code = u32_at(self.payload, 0).map_or(0, u32::cast_signed);
         Errno::from_raw_os_error(code.wrapping_neg())
     }
 }
 
-/// Iterates over attributes: a kind and a value each. Ends at the first that does not fit.
+/// Iterates over attributes (type, length, value). Ends at the first that does not fit.
 pub(super) struct Attributes<'m>(pub(super) &'m [u8]);
 
 impl<'m> Iterator for Attributes<'m> {
@@ -207,17 +180,17 @@ mod tests {
     }
 
     #[test]
-    fn messages_are_taken_off_one_by_one() {
+    fn messages_are_split_off_one_by_one() {
         let bytes = [message(&[1, 2, 3]), message(&[4])].concat();
-        let (first, rest) = Message::split(&bytes).unwrap();
+        let (first, remaining) = Message::split(&bytes).unwrap();
         assert_eq!((first.kind, first.flags, first.payload), (16, 2, &[1, 2, 3][..]));
-        let (second, rest) = Message::split(rest).unwrap();
+        let (second, remaining) = Message::split(remaining).unwrap();
         assert_eq!(second.payload, [4]);
-        assert!(rest.is_empty() && Message::split(rest).is_none());
+        assert!(remaining.is_empty() && Message::split(remaining).is_none());
     }
 
     #[test]
-    fn a_message_longer_than_the_answer_or_shorter_than_its_header_is_refused() {
+    fn a_message_longer_than_the_reply_or_shorter_than_its_header_is_refused() {
         for length in [0_u32, 15, 21, u32::MAX] {
             let mut bytes = message(&[1, 2, 3, 4]);
             bytes[..4].copy_from_slice(&length.to_ne_bytes());
@@ -240,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_carries_the_error_number() {
+    fn an_error_message_carries_the_error_number() {
         let bytes = message(&(-1_i32).to_ne_bytes());
         assert_eq!(Message::split(&bytes).unwrap().0.errno(), Errno::PERM);
     }

@@ -1,6 +1,8 @@
-//! The frames in one block.
+//! Iteration over the frames of one block (`TPACKET_V3`).
 //!
-//! Safe code over bytes: an offset that the kernel should never give ends the block and is counted, nothing else.
+//! A block starts with its descriptor: status, number of packets, offset of the first packet header. Each
+//! packet header has the offset to the next. Safe code over a slice: an offset outside the block, which the
+//! kernel should never write, ends the block and is counted as damage.
 
 use std::cell::Cell;
 use std::mem::{offset_of, size_of};
@@ -11,40 +13,43 @@ use sentinel_units::{LinkType, Timestamp};
 
 use crate::Frame;
 
-/// Where `tpacket_hdr_v1` stands in a block.
+/// Offset of `tpacket_hdr_v1` in a block.
 const BLOCK_HEADER: usize = offset_of!(tpacket_block_desc, hdr);
-/// Where the status of a block stands, which says whose it is.
+/// Offset of the status of a block, which is its ownership flag.
 pub(super) const STATUS_OFFSET: usize = BLOCK_HEADER + offset_of!(tpacket_hdr_v1, block_status);
 const COUNT: usize = BLOCK_HEADER + offset_of!(tpacket_hdr_v1, num_pkts);
 const FIRST: usize = BLOCK_HEADER + offset_of!(tpacket_hdr_v1, offset_to_first_pkt);
 const VLAN_TYPE: usize = offset_of!(tpacket3_hdr, hv1) + offset_of!(tpacket_hdr_variant1, tp_vlan_tpid);
 const VLAN_TCI: usize = offset_of!(tpacket3_hdr, hv1) + offset_of!(tpacket_hdr_variant1, tp_vlan_tci);
 
-/// What the frames of one ring have in common.
+/// The interface that all frames of a ring come from.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Origin {
+pub(super) struct RingInterface {
     pub(super) link: LinkType,
-    pub(super) interface: u16,
+    /// [`Frame::interface`].
+    pub(super) number: u16,
 }
 
 /// Iterates over the frames of one block.
 #[derive(Clone, Debug)]
 pub struct Frames<'b> {
     block: &'b [u8],
-    origin: Origin,
-    /// Offset of the next packet header, and how many are left.
+    source: RingInterface,
+    /// Offset of the next packet header.
     at: usize,
-    left: u32,
+    /// Packets not yet returned, by the block's own count. It bounds the iteration.
+    remaining: u32,
     damaged: &'b Cell<u32>,
 }
 
 impl<'b> Frames<'b> {
-    pub(super) fn new(block: &'b [u8], origin: Origin, damaged: &'b Cell<u32>) -> Self {
-        let left = word(block, COUNT).unwrap_or(0);
+    pub(super) fn new(block: &'b [u8], source: RingInterface, damaged: &'b Cell<u32>) -> Self {
+        let remaining = word(block, COUNT).unwrap_or(0);
         let at = word(block, FIRST).and_then(|first| usize::try_from(first).ok()).unwrap_or(usize::MAX);
-        Self { block, origin, at, left, damaged }
+        Self { block, source, at, remaining, damaged }
     }
 
+    /// The frame at the next packet header; `None` if it is not completely in the block.
     fn frame(&mut self) -> Option<Frame<'b>> {
         let header = self.block.get(self.at..)?.get(..size_of::<tpacket3_hdr>())?;
         let field = |offset: usize| word(header, offset);
@@ -60,16 +65,17 @@ impl<'b> Frames<'b> {
         let frame = Frame {
             at: Timestamp::from_parts(u64::from(seconds), nanos),
             wire_len: field(offset_of!(tpacket3_hdr, tp_len))?,
-            link: self.origin.link,
+            link: self.source.link,
             vlan: has_tag.then_some(tag),
             vlan_type,
-            interface: self.origin.interface,
+            interface: self.source.number,
             bytes,
         };
         let step = usize::try_from(field(offset_of!(tpacket3_hdr, tp_next_offset))?).unwrap_or(usize::MAX);
-        // A shorter step would read the same header again, for ever. Wrong steps lead out of the block.
+        // A step shorter than a header would read overlapping headers, and zero the same one again. The
+        // kernel writes zero in the last packet; with none remaining the offset is not used.
         self.at = if step < size_of::<tpacket3_hdr>() { usize::MAX } else { self.at.saturating_add(step) };
-        self.left -= 1;
+        self.remaining -= 1;
         Some(frame)
     }
 }
@@ -78,12 +84,12 @@ impl<'b> Iterator for Frames<'b> {
     type Item = Frame<'b>;
 
     fn next(&mut self) -> Option<Frame<'b>> {
-        if self.left == 0 {
+        if self.remaining == 0 {
             return None;
         }
         let frame = self.frame();
         if frame.is_none() {
-            self.left = 0;
+            self.remaining = 0;
             self.damaged.set(self.damaged.get().wrapping_add(1));
         }
         frame
@@ -94,11 +100,12 @@ fn range(start: usize, length: u32) -> Option<Range<usize>> {
     Some(start..start.checked_add(usize::try_from(length).ok()?)?)
 }
 
-/// A number that the kernel of this machine wrote, so in the byte order of this machine.
+/// A field of 32 bits. The kernel of this machine wrote it, so it has the byte order of this machine.
 fn word(bytes: &[u8], offset: usize) -> Option<u32> {
     bytes.get(offset..)?.first_chunk().map(|bytes| u32::from_ne_bytes(*bytes))
 }
 
+/// A field of 16 bits.
 fn half(bytes: &[u8], offset: usize) -> Option<u16> {
     bytes.get(offset..)?.first_chunk().map(|bytes| u16::from_ne_bytes(*bytes))
 }
@@ -107,13 +114,14 @@ fn half(bytes: &[u8], offset: usize) -> Option<u16> {
 mod tests {
     use super::*;
 
-    const ORIGIN: Origin = Origin { link: LinkType::ETHERNET, interface: 4 };
-    /// Of the first packet header: behind the block's own, as the kernel places it.
+    const SOURCE: RingInterface = RingInterface { link: LinkType::ETHERNET, number: 4 };
+    /// Offset of the first packet header, behind the descriptor of the block, as the kernel places it.
     const FIRST_PACKET: usize = 48;
-    /// From one packet header to the next, in these blocks.
+    /// Distance from one packet header to the next in these blocks.
     const STEP: usize = 80;
 
-    /// A block of two frames: four bytes with the provider's tag 0x2007 at 5 s + 6 ns, three bytes of 60 at 7 s + 8 ns.
+    /// A block of two frames: four bytes with the provider's tag 0x2007 at 5 s + 6 ns, three bytes of 60 at 7
+    /// s + 8 ns.
     fn block() -> Vec<u8> {
         let mut block = vec![0; 256];
         put(&mut block, COUNT, 2);
@@ -140,17 +148,17 @@ mod tests {
         block[at..at + 4].copy_from_slice(&field.to_ne_bytes());
     }
 
-    /// Frames of `block` and how often it was found damaged.
+    /// Number of frames of `block`, and of damages found.
     fn walk(block: &[u8]) -> (usize, u32) {
         let damaged = Cell::new(0);
-        let count = Frames::new(block, ORIGIN, &damaged).count();
+        let count = Frames::new(block, SOURCE, &damaged).count();
         (count, damaged.get())
     }
 
     #[test]
     fn frames_are_read_where_the_kernel_put_them() {
         let (block, damaged) = (block(), Cell::new(0));
-        let frames: Vec<_> = Frames::new(&block, ORIGIN, &damaged).collect();
+        let frames: Vec<_> = Frames::new(&block, SOURCE, &damaged).collect();
         let common = Frame {
             at: Timestamp::from_parts(5, 6),
             wire_len: 4,
@@ -179,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn offsets_outside_the_block_end_it_and_are_counted() {
+    fn offsets_outside_the_block_end_it_and_count_as_damage() {
         let far = [250, 256, 0x7fff_ffff, u32::MAX];
         for offset in far {
             let mut first = block();

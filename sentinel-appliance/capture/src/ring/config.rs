@@ -1,34 +1,37 @@
-//! How a ring is opened.
+//! Configuration of a ring.
 
 use core::time::Duration;
 
 use sentinel_filter::Instruction;
 
-/// What to capture, and with how much memory.
+/// Interface, memory and filter of a ring.
 #[derive(Clone, Copy, Debug)]
 pub struct RingConfig<'c> {
     /// Name of the interface.
     pub interface: &'c str,
-    /// What [`Frame::interface`](crate::Frame::interface) shall say of frames from this ring.
+    /// Value of [`Frame::interface`](crate::Frame::interface) for frames of this ring.
     pub number: u16,
-    /// Memory of the ring: at least two whole blocks.
+    /// Size of the ring: a multiple of the block size, at least two blocks.
     pub ring_bytes: u32,
-    /// Memory of one block, in whole pages: what is handed over at once. A frame longer than a block is cut.
+    /// Size of one block, the unit of hand-over: a multiple of the page size. A frame longer than a block is
+    /// truncated.
     pub block_bytes: u32,
-    /// Most bytes to keep of a frame. A filter that returns a computed length (`RET_A`) overrides it.
+    /// Snap length: most bytes to keep of a frame. A filter that returns a computed length (`RET_A`)
+    /// overrides it.
     pub snap_bytes: u32,
-    /// How long a block that is not full may wait before it is handed over. Whole milliseconds, at least one.
+    /// Time after which a block that is not full is handed over. Whole milliseconds, at least one.
     pub block_timeout: Duration,
-    /// Also frames that are addressed to others.
+    /// Captures frames that are addressed to other hosts too.
     pub promiscuous: bool,
-    /// Shares the interface's frames with other rings of the same group.
+    /// Distributes the frames of the interface over the rings of a group.
     pub fanout: Option<Fanout>,
-    /// Only frames that this program matches; see [`sentinel_filter`].
+    /// Captures only frames that this program matches; see [`sentinel_filter`].
     pub filter: Option<&'c [Instruction]>,
 }
 
 impl<'c> RingConfig<'c> {
-    /// A ring of 1 MiB in blocks of 64 KiB on `interface`: whole frames, promiscuous, unfiltered, none older than 2 ms.
+    /// A ring of 1 MiB in blocks of 64 KiB on `interface`: complete frames, promiscuous, unfiltered, block
+    /// timeout 2 ms.
     #[must_use]
     pub const fn new(interface: &'c str) -> Self {
         Self {
@@ -45,25 +48,27 @@ impl<'c> RingConfig<'c> {
     }
 }
 
-/// Membership in a group of rings that share frames (`PACKET_FANOUT`).
+/// Membership in a fan-out group (`PACKET_FANOUT`). The kernel numbers the rings of a group in the order in
+/// which they join.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Fanout {
-    /// The group, a number in the network namespace; `None` makes a group that nobody else has, which
-    /// [`Ring::fanout_group`](super::Ring::fanout_group) tells.
+    /// Number of the group in the network namespace; `None` creates a group with an unused number, which
+    /// [`Ring::fanout_group`](super::Ring::fanout_group) returns.
     pub group: Option<u16>,
-    /// Which ring gets a frame.
+    /// Assignment of frames to rings.
     pub mode: FanoutMode,
 }
 
-/// Which ring of a group gets a frame.
+/// Assignment of frames to the rings of a group.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum FanoutMode {
-    /// By the flow's hash: both directions of a flow come to one ring. Fragments are put together first, so that
-    /// they follow their flow.
+    /// By the kernel's symmetric flow hash: both directions of a flow go to one ring. Fragments are
+    /// reassembled first, so that they follow their flow.
     Flow,
-    /// By the CPU that took the frame in.
+    /// By the CPU that received the frame.
     Cpu,
-    /// As the program of [`Ring::set_fanout_program`](super::Ring::set_fanout_program) says; until then everything goes to the first ring.
+    /// By the program of [`Ring::set_fanout_program`](super::Ring::set_fanout_program); until it is set all
+    /// frames go to the first ring.
     Program,
 }

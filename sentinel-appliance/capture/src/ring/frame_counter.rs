@@ -1,14 +1,15 @@
-//! Counting all frames of an interface, whatever the filter of a ring lets through.
+//! Count of all frames of an interface, independent of the filter of a ring.
 
 use std::ffi::c_int;
 
-use crate::interfaces::link_type;
-use crate::packet_socket::{OpenError, PacketSocket};
+use crate::open_error::OpenError;
+use crate::packet_socket::PacketSocket;
 
-/// A socket that receives nothing but is asked about every frame: how many there were, to the frame.
+/// Exact count of the frames of an interface, by a packet socket without a filter and without room for frames.
 ///
-/// The kernel does not count what a filter refuses. This socket refuses nothing, and has no room: a frame costs two
-/// counters, and no copy. (The first few frames stay in its queue for ever; they are what fills it.)
+/// The kernel does not count frames that a filter rejects. This socket accepts every frame, but its receive
+/// buffer is full after the first few, which are never read. From then on a frame is not copied and costs two
+/// drop counters, which `tp_packets` includes.
 #[derive(Debug)]
 pub struct FrameCounter {
     socket: PacketSocket,
@@ -16,42 +17,39 @@ pub struct FrameCounter {
 }
 
 impl FrameCounter {
-    /// Counts from here on the frames that a ring on that interface would see, were it without a filter.
+    /// Starts to count the frames that a ring without a filter would see on this interface.
     ///
     /// # Errors
-    /// Any [`OpenError`] but those about rings and filters.
+    /// Any [`OpenError`] except those about rings and filters.
     pub fn open(interface: &str) -> Result<Self, OpenError> {
-        const NO_PROTOCOL: c_int = 0;
-        const TRUE: c_int = 1;
-        const MIN: c_int = 1; // the kernel makes it two kilobytes
-        let socket = PacketSocket::open(interface)?;
-        socket.bind(NO_PROTOCOL)?;
-        let hardware_type = socket.bound()?.hardware_type;
-        link_type(hardware_type).ok_or(OpenError::HardwareType(hardware_type))?;
-        if hardware_type == libc::ARPHRD_LOOPBACK {
-            socket.set("PACKET_IGNORE_OUTGOING", libc::SOL_PACKET, libc::PACKET_IGNORE_OUTGOING, &TRUE)?;
-        }
-        socket.set("SO_RCVBUF", libc::SOL_SOCKET, libc::SO_RCVBUF, &MIN)?;
+        const MIN_BYTES: c_int = 1; // the kernel rounds it up to about two kilobytes (SOCK_MIN_RCVBUF)
+        let (socket, _link) = PacketSocket::open_for_capture(interface)?;
+        socket.set_option("SO_RCVBUF", libc::SOL_SOCKET, libc::SO_RCVBUF, &MIN_BYTES)?;
         socket.bind(libc::ETH_P_ALL)?;
         Ok(Self { socket, counted: 0 })
     }
 
-    /// Frames since it was opened.
+    /// Number of frames since it was opened.
     ///
-    /// The kernel counts in 32 bits and starts again at each reading, so read at least once per 2^32 frames.
+    /// The kernel counts in 32 bits and resets the count at each call, so call at least once per 2^32 frames.
     ///
     /// # Errors
-    /// [`OpenError::System`] if the kernel refuses; no count is lost.
+    /// [`OpenError::System`] if the kernel refuses; no frame is lost from the count.
     pub fn count(&mut self) -> Result<u64, OpenError> {
-        let mut more = libc::tpacket_stats { tp_packets: 0, tp_drops: 0 };
-        self.socket.read("PACKET_STATISTICS", libc::SOL_PACKET, libc::PACKET_STATISTICS, &mut more)?;
-        self.counted = self.counted.saturating_add(u64::from(more.tp_packets));
+        let mut increment = libc::tpacket_stats { tp_packets: 0, tp_drops: 0 };
+        self.socket.read_option(
+            "PACKET_STATISTICS",
+            libc::SOL_PACKET,
+            libc::PACKET_STATISTICS,
+            &mut increment,
+        )?;
+        self.counted = self.counted.saturating_add(u64::from(increment.tp_packets));
         Ok(self.counted)
     }
 
-    /// Whether the interface still exists; if not, nothing more will be counted.
+    /// Returns true while the interface exists; after that no more frames are counted.
     #[must_use]
     pub fn is_attached(&self) -> bool {
-        self.socket.bound().is_ok_and(|bound| bound.interface == self.socket.interface())
+        self.socket.bound_address().is_ok_and(|bound| bound.interface == self.socket.interface())
     }
 }

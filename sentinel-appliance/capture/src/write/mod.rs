@@ -1,36 +1,70 @@
-//! Capture files written: pcap and pcapng.
+//! Writers of capture files: pcap and pcapng.
 //!
-//! Little-endian and with nanoseconds, whatever the machine, so that the same frames give the same file everywhere.
+//! Little-endian and with nanoseconds on every machine, so that the same frames give the same file everywhere.
 
+mod counting;
 mod pcap;
 mod pcapng;
 
 use sentinel_units::LinkType;
 
 use crate::Frame;
+use crate::file::MAX_FRAME;
 
 pub use pcap::PcapWriter;
 pub use pcapng::{InterfaceId, PcapngWriter};
 
-/// A frame's bytes in the order to write them: before the tag, the tag that the kernel took off, after the tag.
-///
-/// Only Ethernet has a place for the tag: after the two addresses (IEEE 802.1Q).
-fn tagged<'f>(frame: &Frame<'f>) -> (&'f [u8], Option<[u8; 4]>, &'f [u8]) {
-    const ADDRESSES_LEN: usize = 12;
-    match (frame.vlan, frame.link, frame.bytes.split_at_checked(ADDRESSES_LEN)) {
-        (Some(tag), LinkType::ETHERNET, Some((addresses, rest))) => {
-            let [high, low] = tag.to_be_bytes();
-            let [first, second] = frame.vlan_type.to_be_bytes();
-            (addresses, Some([first, second, high, low]), rest)
+/// A frame as it is written: with the VLAN tag that the kernel removed put back into its bytes.
+struct TaggedFrame<'f> {
+    /// The bytes before the tag, which are all if there is none.
+    before: &'f [u8],
+    tag: Option<[u8; 4]>,
+    after: &'f [u8],
+}
+
+impl<'f> TaggedFrame<'f> {
+    /// Only Ethernet has a place for the tag: behind the two addresses (IEEE 802.1Q).
+    fn new(frame: &Frame<'f>) -> Self {
+        const ADDRESSES_LEN: usize = 12;
+        match (frame.vlan, frame.link, frame.bytes.split_at_checked(ADDRESSES_LEN)) {
+            (Some(tag), LinkType::ETHERNET, Some((before, after))) => {
+                let [high, low] = tag.to_be_bytes();
+                let [first, second] = frame.vlan_type.to_be_bytes();
+                Self { before, tag: Some([first, second, high, low]), after }
+            }
+            _ => Self { before: frame.bytes, tag: None, after: &[] },
         }
-        _ => (frame.bytes, None, &[]),
+    }
+
+    fn tag(&self) -> &[u8] {
+        self.tag.as_ref().map_or(&[], <[u8; 4]>::as_slice)
+    }
+
+    /// Length on the wire with the tag, from that without.
+    fn wire_len(&self, without_tag: u32) -> u32 {
+        without_tag.saturating_add(u32::try_from(self.tag().len()).unwrap_or(0))
+    }
+
+    /// Bytes to write, at most [`MAX_FRAME`].
+    fn captured_len(&self) -> u32 {
+        let length = self.before.len() + self.tag().len() + self.after.len();
+        u32::try_from(length).unwrap_or(u32::MAX).min(MAX_FRAME)
+    }
+
+    /// Appends the first [`TaggedFrame::captured_len`] bytes of the frame to `out`.
+    fn append_to(&self, out: &mut Vec<u8>) {
+        let end = out.len().saturating_add(usize::try_from(self.captured_len()).unwrap_or(usize::MAX));
+        for part in [self.before, self.tag(), self.after] {
+            out.extend_from_slice(part);
+        }
+        out.truncate(end);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::file::{MAX_FRAME, Reader};
+    use crate::file::Reader;
     use sentinel_units::Timestamp;
 
     const BYTES: [u8; 16] = [1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 8, 0, 0x45, 0];
@@ -48,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read_again() {
+    fn frames_are_read_back_as_written() {
         let mut pcap = PcapWriter::new(Vec::new(), LinkType::ETHERNET, MAX_FRAME).unwrap();
         let mut pcapng = PcapngWriter::new(Vec::new()).unwrap();
         let _other = pcapng.add_interface("br-lan", LinkType::RAW, 96).unwrap();
@@ -68,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_goes_back_behind_the_addresses() {
+    fn a_removed_tag_is_put_back_behind_the_addresses() {
         let mut pcap = PcapWriter::new(Vec::new(), LinkType::ETHERNET, MAX_FRAME).unwrap();
         pcap.write(&frame(Some(0x6064))).unwrap();
         let file = pcap.into_inner();
@@ -79,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_that_no_reader_takes_is_cut() {
+    fn a_frame_above_the_limit_of_readers_is_truncated() {
         let bytes = vec![0; 300_000];
         let long = Frame { bytes: &bytes, wire_len: 300_000, ..frame(Some(1)) };
         let mut pcap = PcapWriter::new(Vec::new(), LinkType::ETHERNET, MAX_FRAME).unwrap();
@@ -95,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bytes_of_a_pcap_file_are_those_of_the_format() {
+    fn the_bytes_of_a_pcap_file_follow_the_format() {
         let mut pcap = PcapWriter::new(Vec::new(), LinkType::RAW, 96).unwrap();
         pcap.write(&Frame { bytes: &[0x45], wire_len: 2, link: LinkType::RAW, ..frame(None) }).unwrap();
         let expected = [

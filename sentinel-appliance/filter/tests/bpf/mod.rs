@@ -1,6 +1,6 @@
-//! What both judges need: where the captures are, their frames, and tcpdump's programs.
+//! Shared by the comparisons with tcpdump: the captures of the corpus, their frames, and tcpdump's programs.
 
-#![allow(dead_code, unreachable_pub, reason = "each judge uses a part of it")]
+#![allow(dead_code, unreachable_pub, reason = "each test program uses a part of it")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
 
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use std::process::Command;
 use sentinel_filter::{Instruction, Packet};
 use sentinel_units::LinkType;
 
-/// The corpus: `SENTINEL_CORPUS`, or beside the workspace.
+/// Directory of the corpus: `SENTINEL_CORPUS`, or beside the workspace.
 pub fn corpus() -> Option<PathBuf> {
     let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/corpus");
     let found = std::env::var_os("SENTINEL_CORPUS").map_or_else(|| PathBuf::from(beside), PathBuf::from);
@@ -58,19 +58,19 @@ pub fn captures(corpus: &std::path::Path) -> Vec<Capture> {
     paths.into_iter().map(Capture::read).collect()
 }
 
-/// Link types of captures in the corpus that are not for us: 802.11.
+/// Returns false for captures of the corpus with a link type that is not supported: 802.11.
 pub fn is_supported(link: LinkType) -> bool {
     link != LinkType(127)
 }
 
-/// tcpdump's program, or what it says is wrong.
+/// tcpdump's program for the expression, or its error message; `None` if there is no tcpdump.
 pub fn tcpdump(capture: &Capture, expression: &str) -> Option<Result<Vec<Instruction>, String>> {
     let mut command = Command::new("tcpdump");
     command.arg("-ddd");
     let out = command.arg("-r").arg(&capture.path).arg("--").arg(expression).output().ok()?;
     if !out.status.success() {
-        let said = String::from_utf8_lossy(&out.stderr);
-        return Some(Err(said.lines().last().unwrap_or("").to_owned()));
+        let message = String::from_utf8_lossy(&out.stderr);
+        return Some(Err(message.lines().last().unwrap_or("").to_owned()));
     }
     let text = String::from_utf8(out.stdout).unwrap();
     let numbers =

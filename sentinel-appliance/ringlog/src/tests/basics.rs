@@ -1,4 +1,4 @@
-//! What the log does when nothing breaks.
+//! Behaviour without faults.
 
 use super::*;
 use crate::{AppendError, FlushError, OpenError, ReadError, SegmentState};
@@ -23,7 +23,7 @@ fn records_are_readable_at_once_after_flush_and_after_reopening() {
         assert_eq!(log.append(&record(number)), Ok(RecordId(number)));
     }
     assert_holds(&mut log, 0..50);
-    assert_eq!(log.stats().main_bytes, 0, "main is not written until it must be");
+    assert_eq!(log.stats().main_bytes, 0, "main is written by a flush only");
 
     let image = Image::of(log);
     assert_eq!(image.main, []);
@@ -57,7 +57,7 @@ fn without_its_journal_a_log_has_what_was_flushed() {
     let (mut log, recovery) = image.open(smallest(), 2);
     assert_eq!(recovery, Recovery { records: 20, ..Recovery::default() });
     assert_holds(&mut log, 0..20);
-    assert_eq!(log.append(&record(20)), Ok(RecordId(20)), "numbers of lost records are given again");
+    assert_eq!(log.append(&record(20)), Ok(RecordId(20)), "numbers of lost records are assigned again");
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn reading_starts_anywhere() {
         let expected: Vec<_> = (from..40).map(|number| (number, record(number))).collect();
         assert_eq!(read_from(&mut log, from), expected, "from {from}");
     }
-    // Two readers in turns.
+    // Two readers that alternate.
     let (mut left, mut right) = (Cursor::new(RecordId(0)), Cursor::new(RecordId(25)));
     let mut buf = [0; MAX_RECORD];
     for step in 0..15 {
@@ -89,7 +89,7 @@ fn reading_starts_anywhere() {
 }
 
 #[test]
-fn a_small_buffer_is_an_error_that_can_be_repaired() {
+fn reading_into_a_buffer_that_is_too_small_keeps_the_cursor() {
     let (mut log, _) = Image::default().open(smallest(), 1);
     log.append(b"one").unwrap();
     log.append(b"three").unwrap();
@@ -112,7 +112,7 @@ fn record_lengths_are_limited_and_the_limits_are_included() {
     assert_eq!(log.append(&[7; MAX_RECORD + 1]), Err(AppendError::TooLong(MAX_RECORD + 1)));
     assert_eq!(log.append(&[7; MAX_RECORD]), Ok(RecordId(0)));
     assert_eq!(log.append(&[]), Ok(RecordId(1)));
-    assert_eq!(log.stats().refused, 1);
+    assert_eq!(log.stats().rejected, 1);
     log.flush().unwrap();
     let (mut log, _) = Image::of(log).open(smallest(), 2);
     assert_eq!(read_from(&mut log, 0), [(0, vec![7; MAX_RECORD]), (1, vec![])]);
@@ -120,7 +120,7 @@ fn record_lengths_are_limited_and_the_limits_are_included() {
 }
 
 #[test]
-fn the_ring_wraps_many_times_and_says_before_what_goes() {
+fn the_ring_wraps_and_announces_what_it_evicts() {
     let (mut log, _) = Image::default().open(four_segments(), 1);
     let mut oldest = 0;
     for number in 0..20_000 {
@@ -159,14 +159,14 @@ fn the_ring_wraps_many_times_and_says_before_what_goes() {
 }
 
 #[test]
-fn append_alone_makes_room() {
+fn append_flushes_when_memory_is_full() {
     let (mut log, _) = Image::default().open(smallest(), 1);
     for number in 0..3000 {
         assert_eq!(log.append(&noise(number, 100)), Ok(RecordId(number)));
     }
     let found = read_from(&mut log, 0);
     assert_eq!(found[0].0, log.oldest().0);
-    assert!(found.len() > 150, "both segments and memory hold something");
+    assert!(found.len() > 150, "both segments and memory hold records");
     for (number, bytes) in found {
         assert_eq!(bytes, noise(number, 100));
     }
@@ -178,7 +178,7 @@ fn a_segment_is_filled_well_before_the_next_is_begun() {
     let geometry = Geometry::new(65_536, 8).unwrap();
     let (mut log, _) = Image::default().open(geometry, 1);
     for number in 0..12_000 {
-        // Half text, half what does not deflate: like an alert with its addresses and times.
+        // Half text, half incompressible: like an alert with its addresses and times.
         let mut record = record(number);
         record.truncate(20);
         record.extend(noise(number, 20));
@@ -196,7 +196,7 @@ fn a_segment_is_filled_well_before_the_next_is_begun() {
 }
 
 #[test]
-fn a_listing_says_what_is_where() {
+fn list_describes_each_segment() {
     let (mut log, _) = Image::default().open(four_segments(), 1);
     for number in 0..30 {
         log.append(&record(number)).unwrap();
@@ -238,7 +238,7 @@ fn a_log_that_is_open_for_reading_is_not_written() {
 }
 
 #[test]
-fn another_log_is_refused() {
+fn opening_another_log_is_an_error() {
     let (mut log, _) = Image::default().open(smallest(), 1);
     log.append(&record(0)).unwrap();
     log.flush().unwrap();
@@ -259,7 +259,7 @@ fn another_log_is_refused() {
 }
 
 #[test]
-fn the_key_moves_on_and_closes_what_is_behind() {
+fn advancing_the_key_makes_older_segments_unreadable() {
     let (mut log, _) = Image::default().open(four_segments(), 1);
     for number in 0..30 {
         log.append(&record(number)).unwrap();
@@ -290,14 +290,14 @@ fn the_key_moves_on_and_closes_what_is_behind() {
             (RecordId(10)..RecordId(20), SegmentState::OlderKey)
         ]
     );
-    // The operator's copy of the first key still opens everything.
+    // A copy of the first key, kept elsewhere, still opens everything.
     let (mut log, recovery) = image.open(four_segments(), 3);
     assert_eq!(recovery.older_key_segments, 0);
     assert_holds(&mut log, 0..31);
 }
 
 #[test]
-fn the_key_does_not_leave_the_journal_behind() {
+fn the_key_never_passes_the_journal() {
     let (mut log, _) = Image::default().open(four_segments(), 1);
     log.append(&record(0)).unwrap();
     log.flush().unwrap();
@@ -314,9 +314,9 @@ fn the_key_does_not_leave_the_journal_behind() {
 }
 
 #[test]
-fn a_key_that_was_never_stored_again_still_reaches_the_ring() {
+fn a_key_65536_epochs_old_still_opens_the_ring() {
     // Segments 65,531 to 65,540 with the key of epoch 0 in the file: the oldest one left is 65,536 steps away, and the newest
-    // one more than the key goes in one leap.
+    // one further than one advance may go.
     let start = first_key().advance_to(65_531).unwrap();
     let (mut log, _) = Image::default().open_with(four_segments(), start, 1, &Power::lasting());
     for number in 0..9 {
@@ -337,18 +337,18 @@ fn a_key_that_was_never_stored_again_still_reaches_the_ring() {
 }
 
 #[test]
-fn a_full_ring_announces_what_goes_also_after_rotating() {
+fn a_full_ring_announces_the_evicted_range_after_rotating() {
     let (mut log, _) = Image::default().open(four_segments(), 1);
     for number in 0..4 {
         log.append(&record(number)).unwrap();
         assert_eq!(log.about_to_overwrite(), None, "the ring has room");
         log.rotate().unwrap();
     }
-    assert_eq!(log.about_to_overwrite(), None, "there is nothing to write");
+    assert_eq!(log.about_to_overwrite(), None, "nothing is pending");
     log.append(&record(4)).unwrap();
     assert_eq!(log.about_to_overwrite(), Some(RecordId(0)..RecordId(1)));
     log.flush().unwrap();
     log.append(&record(5)).unwrap();
-    assert_eq!(log.about_to_overwrite(), None, "the segment begun has room");
+    assert_eq!(log.about_to_overwrite(), None, "the open segment has room");
     assert_holds(&mut log, 1..6);
 }

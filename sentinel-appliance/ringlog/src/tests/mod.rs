@@ -1,4 +1,4 @@
-//! Tests of the log as a whole. Each file breaks it in one way.
+//! Tests of the whole log, one file for each kind of fault.
 
 mod basics;
 mod model;
@@ -34,7 +34,7 @@ pub(crate) fn salt(number: u64) -> Salt {
     Salt(salt)
 }
 
-/// What lies on the two storages.
+/// Content of the two storages.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Image {
     pub(crate) main: Vec<u8>,
@@ -42,7 +42,7 @@ pub(crate) struct Image {
 }
 
 impl Image {
-    /// What a killed program leaves.
+    /// Content that a killed program leaves.
     pub(crate) fn of(log: Log) -> Self {
         let (main, journal) = log.into_storages();
         Self { main: main.bytes().to_vec(), journal: journal.bytes().to_vec() }
@@ -65,7 +65,7 @@ impl Image {
     }
 }
 
-/// A record that says its number, of a length that depends on it, and is like its neighbours, as alerts are.
+/// A record that contains its number, has a length that depends on it, and resembles its neighbours, as alerts do.
 pub(crate) fn record(number: u64) -> Vec<u8> {
     let mut bytes =
         format!("{number:06} port_scan 192.168.1.{} -> 10.0.0.{}", number % 7, number % 5).into_bytes();
@@ -73,13 +73,13 @@ pub(crate) fn record(number: u64) -> Vec<u8> {
     bytes
 }
 
-/// A record that does not deflate.
+/// An incompressible record.
 pub(crate) fn noise(number: u64, len: usize) -> Vec<u8> {
     let mut dice = Dice::new(number + 1);
     (0..len).map(|_| dice.roll(256).to_le_bytes()[0]).collect()
 }
 
-/// A small generator (xorshift64*), so that every run makes the same choices.
+/// Seeded generator (xorshift64*, Vigna 2016), so that every run makes the same choices.
 pub(crate) struct Dice(u64);
 
 impl Dice {
@@ -95,7 +95,7 @@ impl Dice {
     }
 }
 
-/// All records from `from` on.
+/// Reads all records from `from` on.
 pub(crate) fn read_from(log: &mut Log, from: u64) -> Vec<(u64, Vec<u8>)> {
     let mut cursor = Cursor::new(RecordId(from));
     let mut buf = [0; MAX_RECORD];
@@ -114,7 +114,7 @@ pub(crate) fn assert_holds(log: &mut Log, numbers: Range<u64>) {
     assert_eq!(read_from(log, 0), expected);
 }
 
-/// All findings.
+/// Verifies the log and returns all findings.
 pub(crate) fn verify(log: &mut Log) -> (Report, Vec<Finding>) {
     let mut findings = Vec::new();
     let report = log.verify(None, &mut |finding| findings.push(finding.clone())).unwrap();

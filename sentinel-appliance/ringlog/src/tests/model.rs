@@ -1,18 +1,18 @@
-//! Long made-up lives of a log, beside a model that says what must be in it.
+//! Long random histories of a log, compared with a model of what must be in it.
 
 use super::*;
 use crate::{AppendError, SegmentState, Suspended};
 
-/// What must be readable: a run of records by number.
+/// Records that must be readable.
 struct Model {
-    /// By number.
+    /// Indexed by number.
     records: Vec<Vec<u8>>,
     /// Everything below was in main when last flushed.
     flushed: u64,
 }
 
 impl Model {
-    /// `was_cut`: the oldest segment may be half overwritten; what is readable in it must still be right.
+    /// With `was_cut`, the oldest segment may be overwritten in part; records still readable in it must be right.
     fn check(&self, log: &mut Log, was_cut: bool, seed: u64) {
         let mut firsts = Vec::new();
         log.list(&mut |segment| {
@@ -47,8 +47,8 @@ fn random_record(dice: &mut Dice, number: u64) -> Vec<u8> {
     }
 }
 
-/// One life: appends, flushes, rotations, kills (the journal survives) and power cuts (it does not), at random bytes.
-fn live(seed: u64) {
+/// One history: appends, flushes, rotations, kills (the journal survives) and power cuts (it does not) at random bytes.
+fn run_history(seed: u64) {
     let mut dice = Dice::new(seed);
     let geometry = Geometry::new(16_384, [2, 3, 7][usize::try_from(dice.roll(3)).unwrap()]).unwrap();
     let power = Power::lasting();
@@ -56,7 +56,7 @@ fn live(seed: u64) {
     let (mut log, _) = Image::default().open_with(geometry, key.clone(), seed << 16, &power);
     let mut power = power;
     let mut model = Model { records: Vec::new(), flushed: 0 };
-    for turn in 1..=12_u64 {
+    for round in 1..=12_u64 {
         for _ in 0..dice.roll(400) {
             let number = log.next_id().0;
             let bytes = random_record(&mut dice, number);
@@ -73,17 +73,17 @@ fn live(seed: u64) {
                 2 => key = log.advance_key(RecordId(number.saturating_sub(dice.roll(300)))).clone(),
                 _ => {}
             }
-            // Whatever led to it, what is in main is durable.
+            // Main is durable at every moment, whichever call wrote it.
             model.flushed = log.head().next_id.0;
         }
-        // Beginning the next segment heals what a cut left.
-        let was_cut = turn > 1 && log.stats().rotations == 0;
+        // A segment overwritten in part is gone once the next segment is begun.
+        let was_cut = round > 1 && log.stats().rotations == 0;
         model.check(&mut log, was_cut, seed);
         if !was_cut {
             assert_sound(&mut log);
         }
 
-        // One more append or flush that does not come to its end.
+        // One more append or flush, cut off at a random byte.
         power.end_after(dice.roll(9000));
         let number = log.next_id().0;
         let last = random_record(&mut dice, number);
@@ -106,50 +106,50 @@ fn live(seed: u64) {
             Image { main: main.after_power_cut(&mut || dice.roll(2) == 0), journal: Vec::new() }
         };
         power = Power::lasting();
-        (log, _) = image.open_with(geometry, key.clone(), seed << 16 | turn, &power);
+        (log, _) = image.open_with(geometry, key.clone(), seed << 16 | round, &power);
         let next = log.next_id().0;
         let all = u64::try_from(model.records.len()).unwrap();
         let least = if survives_power { number } else { model.flushed };
-        assert!(next >= least && next <= all, "seed {seed}, turn {turn}: {next}, not {least} to {all}");
+        assert!(next >= least && next <= all, "seed {seed}, round {round}: {next}, not {least} to {all}");
         model.records.truncate(usize::try_from(next).unwrap());
         model.check(&mut log, true, seed);
     }
 }
 
 #[test]
-fn forty_lives_hold_what_the_model_says() {
+fn forty_random_histories_match_the_model() {
     for seed in 0..40 {
-        live(seed);
+        run_history(seed);
     }
 }
 
 #[test]
-fn a_full_disk_refuses_countably_and_everything_goes_on_when_there_is_room() {
+fn a_full_disk_rejects_and_counts_records_until_there_is_room() {
     let power = Power::lasting();
     let main = FaultyStorage::new(Vec::new(), &power);
     let journal = FaultyStorage::new(Vec::new(), &power);
     let (main_end, journal_end) = (main.capacity(), journal.capacity());
     let (mut log, _) =
         RingLog::open(main, journal, four_segments(), first_key(), Mode::Append(salt(1))).unwrap();
-    // Room for one and a half segments, found out in the middle of a block.
+    // Room for one and a half segments: the end comes in the middle of a block.
     main_end.set(25_000);
     let mut kept = Vec::new();
-    let mut refused = 0;
+    let mut rejected = 0;
     for number in 0..1200 {
         match log.append(&noise(number, 60)) {
             Ok(id) => kept.push((id.0, noise(number, 60))),
-            Err(AppendError::Full(_)) => refused += 1,
+            Err(AppendError::Full(_)) => rejected += 1,
             Err(error) => panic!("{error}"),
         }
     }
-    assert!(refused > 300, "{refused}");
+    assert!(rejected > 300, "{rejected}");
     let stats = log.stats();
-    assert_eq!((stats.refused, stats.write_errors >= refused), (refused, true));
+    assert_eq!((stats.rejected, stats.write_errors >= rejected), (rejected, true));
     assert_eq!(read_from(&mut log, 0), kept);
     assert!(log.flush().is_err());
     assert_eq!(read_from(&mut log, 0), kept);
 
-    // The RAM disk is full too: what is appended is kept in memory, and said to be.
+    // The RAM disk is full too: records are kept in memory and reported as not journaled.
     main_end.set(u64::MAX);
     log.flush().unwrap();
     journal_end.set(150);
@@ -162,7 +162,7 @@ fn a_full_disk_refuses_countably_and_everything_goes_on_when_there_is_room() {
     }
     assert_eq!(read_from(&mut log, 0), kept);
     assert_eq!(log.waiting(), 5);
-    // With room again, the next append takes along what the journal lacks.
+    // With room again, the next append also journals the records before it.
     journal_end.set(u64::MAX);
     let id = log.append(b"room again").unwrap();
     kept.push((id.0, b"room again".to_vec()));
@@ -173,7 +173,7 @@ fn a_full_disk_refuses_countably_and_everything_goes_on_when_there_is_room() {
 }
 
 #[test]
-fn a_storage_that_is_spared_is_not_written_and_gets_later_what_it_lacks() {
+fn a_suspended_storage_is_not_written_and_catches_up_later() {
     let power = Power::lasting();
     let (mut log, _) = Image::default().open_with(smallest(), first_key(), 1, &power);
     log.append(&noise(0, 60)).unwrap();
@@ -183,10 +183,10 @@ fn a_storage_that_is_spared_is_not_written_and_gets_later_what_it_lacks() {
     while log.append(&noise(next, 60)).is_ok() {
         next += 1;
     }
-    assert!(log.needs_flush() && next > 200, "memory takes {next}");
+    assert!(log.needs_flush() && next > 200, "memory holds {next}");
     assert_eq!(log.append(&noise(next, 60)), Err(AppendError::Suspended));
     let stats = log.stats();
-    assert_eq!((power.written().len(), stats.refused, stats.write_errors), (written, 2, 0));
+    assert_eq!((power.written().len(), stats.rejected, stats.write_errors), (written, 2, 0));
 
     // The journal alone.
     log.suspend_writes(Suspended { main: true, journal: false });
@@ -204,7 +204,7 @@ fn a_storage_that_is_spared_is_not_written_and_gets_later_what_it_lacks() {
 }
 
 #[test]
-fn failing_flushes_do_not_eat_the_ring() {
+fn failing_flushes_evict_only_one_segment() {
     let power = Power::lasting();
     let main = FaultyStorage::new(Vec::new(), &power);
     let end = main.capacity();
@@ -222,7 +222,7 @@ fn failing_flushes_do_not_eat_the_ring() {
     for _ in 0..20 {
         assert!(log.flush().is_err());
     }
-    // One segment had to go for the new one; the others stay.
+    // One segment was evicted for the new one; the others stay.
     assert_holds(&mut log, 12..49);
     assert_eq!(log.stats().overwritten, 12);
     end.set(u64::MAX);
@@ -233,8 +233,8 @@ fn failing_flushes_do_not_eat_the_ring() {
 
 #[test]
 fn no_nonce_is_used_twice() {
-    // Everything that is sealed lies at a known place with its salt and counter: gather them from all that was ever
-    // written in a life with kills, torn writes and retries.
+    // Every block header has salt and counter at a fixed offset: collects them from all bytes written in a history with kills,
+    // torn writes and retries.
     let mut seen = std::collections::BTreeMap::new();
     let mut image = Image::default();
     let mut dice = Dice::new(3);

@@ -1,8 +1,8 @@
-//! The program is killed, or the power fails, after every byte written.
+//! Kills and power cuts after every byte written.
 
 use super::*;
 
-/// Appends and flushes, until the power is off; gives how many appends came back, and how many were flushed.
+/// Appends and flushes until the power is off. Returns the number after the last appended and the last flushed record.
 fn run(log: &mut Log, numbers: Range<u64>, flush_every: u64) -> (u64, u64) {
     let (mut appended, mut flushed) = (numbers.start, numbers.start);
     for number in numbers {
@@ -20,21 +20,21 @@ fn run(log: &mut Log, numbers: Range<u64>, flush_every: u64) -> (u64, u64) {
     (appended, flushed)
 }
 
-/// Where to cut the bytes that the scenario writes: after each, but in runs of zeros, which pad pages, only here and there.
+/// Bytes of the scenario after which to cut: all of them, except that runs of zeros, which pad pages, are sampled.
 fn cuts(image: &Image, flush_every: u64) -> Vec<u64> {
     let power = Power::lasting();
     let (mut log, _) = image.open_with(smallest(), first_key(), 2, &power);
     run(&mut log, 110..134, flush_every);
     let written = power.written();
     assert!(written.len() > 17_000, "{}", written.len());
-    let is_dull = |cut: usize| {
+    let is_padding = |cut: usize| {
         let around = written.get(cut.saturating_sub(9)..cut + 9);
         around.is_some_and(|bytes| bytes.iter().all(|byte| *byte == 0)) && !cut.is_multiple_of(97)
     };
-    (0..written.len()).filter(|cut| !is_dull(*cut)).map(|cut| u64::try_from(cut).unwrap()).collect()
+    (0..written.len()).filter(|cut| !is_padding(*cut)).map(|cut| u64::try_from(cut).unwrap()).collect()
 }
 
-/// A log that was written before, so that the ring wraps and stale bytes lie everywhere.
+/// A log whose ring has wrapped, so that there are stale bytes everywhere.
 fn used() -> Image {
     let (mut log, _) = Image::default().open(smallest(), 1);
     for number in 0..110 {
@@ -63,7 +63,7 @@ fn a_killed_program_loses_at_most_the_record_it_was_appending() {
         let expected: Vec<_> = (oldest..next).map(|number| (number, record(number))).collect();
         assert_eq!(found, expected, "cut at {cut}");
 
-        // And it goes on as if nothing had been.
+        // Writing continues normally.
         for number in next..next + 3 {
             assert_eq!(log.append(&record(number)), Ok(RecordId(number)), "cut at {cut}");
         }
@@ -79,14 +79,14 @@ fn a_killed_program_loses_at_most_the_record_it_was_appending() {
 }
 
 #[test]
-fn a_power_cut_takes_nothing_that_was_flushed() {
+fn a_power_cut_loses_nothing_that_was_flushed() {
     let image = used();
     let mut dice = Dice::new(7);
     for cut in cuts(&image, 6).into_iter().step_by(5) {
         let (mut log, _) = image.open_with(smallest(), first_key(), 2, &Power::ending_after(cut));
         let (_, flushed) = run(&mut log, 110..134, 6);
         let (main, _) = log.into_storages();
-        // Any of the sectors that were on their way may have arrived. The journal was in RAM.
+        // Any subset of the sectors in flight may have arrived. The journal was in RAM.
         let main = main.after_power_cut(&mut || dice.roll(2) == 0);
         let left = Image { main, journal: Vec::new() };
 

@@ -1,4 +1,4 @@
-//! Committed bytes: logs of the past that must be readable for ever, and the fuzz corpus.
+//! Committed bytes: logs of earlier versions that must stay readable, and the fuzz corpus.
 
 use super::*;
 use crate::fuzzing;
@@ -7,7 +7,7 @@ use std::path::Path;
 const MAIN: &[u8] = include_bytes!("../../tests/data/golden-v1.main");
 const JOURNAL: &[u8] = include_bytes!("../../tests/data/golden-v1.journal");
 
-/// The life of the golden log. Changing this changes nothing for logs in the field: the bytes stay as they are.
+/// History of the golden log. The committed bytes decide, not this function: never regenerate them for version 1.
 fn golden() -> Image {
     let (mut log, _) = Image::default().open(smallest(), 1);
     for number in 0..40 {
@@ -30,7 +30,7 @@ fn golden() -> Image {
 }
 
 #[test]
-fn the_golden_log_reads_as_on_the_day_it_was_written() {
+fn the_golden_log_is_read_unchanged() {
     let image = Image { main: MAIN.to_vec(), journal: JOURNAL.to_vec() };
     let (mut log, recovery) = image.open(smallest(), 9);
     let expected = Recovery { records: 47, from_journal: 2, ..Recovery::default() };
@@ -44,11 +44,11 @@ fn the_golden_log_reads_as_on_the_day_it_was_written() {
     let report = assert_sound(&mut log);
     assert_eq!((report.segments, report.blocks, report.records), (2, 5, 45));
     let head: [u8; 4] = log.head().chain.as_bytes()[..4].try_into().unwrap();
-    assert_eq!(head, GOLDEN_HEAD, "the chain is computed as it was");
+    assert_eq!(head, GOLDEN_HEAD, "the chain value is unchanged");
 }
 const GOLDEN_HEAD: [u8; 4] = [0xeb, 0x2c, 0x89, 0xe5];
 
-/// Writes the golden log anew: only for a new version of the format, under a new name.
+/// Writes the golden log. Only for a new version of the format, under a new name.
 #[test]
 #[ignore = "writes into the source tree"]
 fn write_golden() {
@@ -62,7 +62,7 @@ type Body = fn(&[u8]);
 
 #[test]
 fn the_corpus_is_replayed() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz-corpus");
     let bodies: [(&str, Body); 3] = [
         ("open_anything", fuzzing::open_anything),
         ("open_changed", fuzzing::open_changed),
@@ -79,10 +79,10 @@ fn the_corpus_is_replayed() {
 }
 
 #[test]
-fn made_up_bytes_do_no_harm() {
+fn mutated_inputs_do_not_panic() {
     let mut dice = Dice::new(11);
     for round in 0..60_u64 {
-        // Any number of single changes, or a run of noise over one header.
+        // Some single changes, or a run of changes over one header.
         let changes = dice.roll(6) + 1;
         let mut data: Vec<u8> = (0..changes * 3).map(|_| dice.roll(256).to_le_bytes()[0]).collect();
         if round % 3 == 0 {

@@ -1,8 +1,8 @@
-//! Somebody changes the log.
+//! Tampering with the bytes of the log.
 
 use super::*;
 
-/// Four segments, the ring full, three blocks in most; nothing in the journal but where main ends.
+/// Four segments, ring full, three blocks in most; the journal holds only a section header with the end of main.
 fn written() -> Image {
     let (mut log, _) = Image::default().open(four_segments(), 1);
     for number in 0..72 {
@@ -26,7 +26,7 @@ fn copy_segment(from: &[u8], from_slot: usize, to: &mut [u8], to_slot: usize) {
         .copy_from_slice(&from[from_slot * 16_384..(from_slot + 1) * 16_384]);
 }
 
-/// What verifying says of a changed image, and that no changed record comes out of it.
+/// Findings for a changed image. Asserts that no changed record is read from it.
 #[track_caller]
 fn findings(image: &Image) -> Vec<Finding> {
     let (mut log, _) = image.open(four_segments(), 5);
@@ -36,7 +36,7 @@ fn findings(image: &Image) -> Vec<Finding> {
     verify(&mut log).1
 }
 
-/// Where the headers and blocks of a segment lie.
+/// Byte ranges of the headers and blocks of all segments.
 fn used_ranges(image: &Image) -> Vec<Range<usize>> {
     let mut ranges = Vec::new();
     for page in (0..image.main.len()).step_by(4096) {
@@ -80,14 +80,14 @@ fn a_change_under_a_running_log_is_found_without_a_journal() {
     for range in used_ranges(&image) {
         for at in range.step_by(7) {
             let (mut log, _) = image.open(four_segments(), 5);
-            log.ring.storage_mut().overwrite(at, image.main[at] ^ 0x10);
+            log.main_storage_mut().overwrite(at, image.main[at] ^ 0x10);
             assert_ne!(verify(&mut log).1, [], "byte {at}");
         }
     }
 }
 
 #[test]
-fn a_changed_journal_is_found_and_gives_only_what_comes_before() {
+fn a_changed_journal_is_found_and_yields_only_the_records_before_the_change() {
     let (mut log, _) = Image::default().open(four_segments(), 1);
     for number in 0..12 {
         log.append(&record(number)).unwrap();
@@ -118,7 +118,7 @@ fn a_truncated_log_is_found() {
         changed.main.truncate(len);
         assert_ne!(findings(&changed), [], "truncated to {len}");
     }
-    // The end of main cut off block by block, and the journal thrown away too: only a remembered head tells.
+    // The end of main cut off block by block and the journal removed: only a stored head shows it.
     let (log, _) = image.open(four_segments(), 5);
     let head = log.head();
     for page in [5 * 4096, 6 * 4096] {
@@ -177,7 +177,7 @@ fn a_removed_segment_is_found() {
 #[test]
 fn a_segment_of_another_history_is_found() {
     let image = written();
-    // The same key, the same numbers, other records: a log that was rolled back once and went on differently.
+    // The same key and numbers, other records: a log that was rolled back and continued differently.
     let (mut log, _) = Image::default().open(four_segments(), 77);
     for number in 0..72 {
         log.append(&record(number + 1000)).unwrap();
@@ -196,14 +196,14 @@ fn a_segment_of_another_history_is_found() {
             |finding: &Finding| matches!(finding, Finding::ChainBroken { .. } | Finding::RolledBack { .. });
         assert!(found.iter().any(is_broken), "slot {slot}: {found:?}");
     }
-    // A block alone does not even open.
+    // A single block of it does not open.
     let mut spliced = image.clone();
     spliced.main[4096..8192].copy_from_slice(&other.main[..4096]);
     assert_ne!(findings(&spliced), []);
 }
 
 #[test]
-fn a_log_that_is_put_back_is_found_by_journal_and_by_a_remembered_head() {
+fn a_restored_old_log_is_found_by_the_journal_and_by_a_stored_head() {
     let (mut log, _) = Image::default().open(four_segments(), 1);
     for number in 0..10 {
         log.append(&record(number)).unwrap();
@@ -222,9 +222,9 @@ fn a_log_that_is_put_back_is_found_by_journal_and_by_a_remembered_head() {
     let back = Image { main: old.main.clone(), journal: new.journal };
     let (mut log, recovery) = back.open(four_segments(), 3);
     assert_eq!(recovery.missing_records, 10);
-    assert_eq!(log.next_id(), RecordId(20), "numbers are not given again");
+    assert_eq!(log.next_id(), RecordId(20), "numbers are not assigned again");
     assert_eq!(verify(&mut log).1, [Finding::RolledBack { expected: RecordId(20), found: RecordId(10) }]);
-    // It is not forgotten when the log goes on.
+    // The fault is still found after more writes.
     log.append(&record(20)).unwrap();
     log.flush().unwrap();
     let (mut log, _) = Image::of(log).open(four_segments(), 4);
@@ -232,7 +232,7 @@ fn a_log_that_is_put_back_is_found_by_journal_and_by_a_remembered_head() {
     let numbers: Vec<_> = read_from(&mut log, 0).into_iter().map(|(number, _)| number).collect();
     assert_eq!(numbers, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 20]);
 
-    // Everything put back: only who remembers can tell.
+    // Main and journal restored: only a stored head shows it.
     let (mut log, _) = old.open(four_segments(), 5);
     assert_sound(&mut log);
     let report = log.verify(Some(&head), &mut |_| ()).unwrap();
@@ -256,7 +256,7 @@ fn segments_of_older_keys_are_still_bound_by_the_chain() {
 }
 
 #[test]
-fn an_overwritten_segment_that_comes_back_is_left_out() {
+fn an_overwritten_segment_that_is_restored_is_left_out() {
     let image = written();
     let (mut log, _) = image.open(four_segments(), 5);
     for number in 72..100 {
@@ -270,7 +270,7 @@ fn an_overwritten_segment_that_comes_back_is_left_out() {
     let (mut log, _) = new.open(four_segments(), 6);
     assert_sound(&mut log);
     assert_eq!((log.oldest(), log.head().next_id), (RecordId(48), RecordId(100)));
-    // Segments 4 to 7 are there. Back come: 5 as it was before it was filled, 2 in the place of 6, 3 in that of 7.
+    // Segments 4 to 7 are there. Restored: 5 before it was filled, 2 in the slot of 6, 3 in that of 7.
     for (slot, damaged_segments) in [(1, 0), (2, 1), (3, 0)] {
         let mut changed = new.clone();
         changed.main.resize(65_536, 0);
@@ -278,7 +278,7 @@ fn an_overwritten_segment_that_comes_back_is_left_out() {
         let (mut log, recovery) = changed.open(four_segments(), 7);
         assert_ne!(verify(&mut log).1, [], "slot {slot}");
         assert_eq!(recovery.damaged_segments, damaged_segments, "slot {slot}");
-        // 3 is within the ring if 7, the newest, never was; only the journal knows better.
+        // Without 7, the newest, 3 is within the ring; only the journal shows that 7 was there.
         assert_eq!(recovery.missing_records > 0, slot == 3, "slot {slot}");
         let first = read_from(&mut log, 0)[0].0;
         assert_eq!(first < 48, slot == 3, "slot {slot}: {first}");
@@ -300,7 +300,7 @@ fn a_damaged_header_shows_in_the_listing_and_the_rest_stays_readable() {
 }
 
 #[test]
-fn findings_are_said_in_words() {
+fn findings_have_readable_texts() {
     let text = |finding: Finding| finding.to_string();
     assert_eq!(text(Finding::RecordsMissing(RecordId(3)..RecordId(7))), "records 3 to 6 are missing");
     assert_eq!(text(Finding::SegmentMissing { epoch: 4 }), "segment 4 is missing");

@@ -133,7 +133,7 @@ pub(super) const OPTIONS: &[CommandOption] = &[
         &["run", "capture", "read"],
         "key of the hash tables; random live, fixed for files",
     ),
-    value("config", "FILE", &[], "settings file in UCI syntax (/etc/config/sentinel-appliance)"),
+    value("config", "FILE", &[], "UCI settings file (/etc/config/sentinel-appliance); /dev/null for none"),
     value("set", "[SECTION.]NAME=VALUE", &[], "a setting for this run; see 'sentinel config docs'"),
     flag("help", &[], "what the command does and takes").short('h'),
     flag("version", &[], "the version of this program").short('V'),

@@ -46,7 +46,7 @@ fn write_row(interface: &Interface, tables: &[FlowTable], line: &mut String) -> 
     if let Some(driver) = driver(interface) {
         write!(line, " [driver: {driver}]")?;
     }
-    let features = interfaces::features(&interface.name);
+    let features = interfaces::features(&interface.name).unwrap_or_default();
     if !features.is_empty() {
         let names: Vec<&str> = features.iter().map(|feature| feature.name()).collect();
         write!(line, " [offload: {}]", names.join(", "))?;
@@ -64,7 +64,7 @@ fn tables_of<'t>(interface: &'t Interface, tables: &'t [FlowTable]) -> impl Iter
 }
 
 fn driver(interface: &Interface) -> Option<String> {
-    interface.driver.clone().or_else(|| interfaces::driver(&interface.name))
+    interface.driver.clone().or_else(|| interfaces::driver(&interface.name).ok().flatten())
 }
 
 fn kind(table: &FlowTable) -> &'static str {
@@ -97,7 +97,7 @@ fn write_json(all: &[Interface], tables: Option<&[FlowTable]>, out: &mut String)
         out.push_str("],\"driver\":");
         optional(driver(interface).as_deref(), out)?;
         out.push_str(",\"offload\":[");
-        for (index, feature) in interfaces::features(&interface.name).iter().enumerate() {
+        for (index, feature) in interfaces::features(&interface.name).unwrap_or_default().iter().enumerate() {
             let comma = if index == 0 { "" } else { "," };
             write!(out, "{comma}\"{feature}\"")?;
         }

@@ -46,11 +46,11 @@ impl Unfold {
         for _ in 0..=MAX_LAYERS {
             let is_sound = !matches!(packet.malformed, Some((Layer::Network, _)));
             if let Some(ip) = packet.ip().filter(|ip| ip.fragment.is_some() && is_sound) {
-                let give_up = &mut |given_up: &DatagramSlot| visit(&Found::Parts(given_up.seen()));
-                if let Outcome::Reassembled(whole) = self.fragments.part(&self.key, ip, frame.at, give_up)
+                let give_up = &mut |given_up: &DatagramSlot| visit(&Found::Parts(given_up.observation()));
+                if let Outcome::Reassembled(whole) = self.fragments.insert(&self.key, ip, frame.at, give_up)
                     && let Some(found) = sentinel_dissect::reassembled(&packet, whole.protocol, whole.payload)
                 {
-                    visit(&Found::Reassembled(&found, whole.seen));
+                    visit(&Found::Reassembled(&found, whole.observation));
                     // A part of a datagram in a tunnel in a datagram that came in parts is not put together.
                     if let Some(inner) = decapsulate(&found) {
                         visit(&Found::Packet(&inner));
@@ -68,7 +68,7 @@ impl Unfold {
 
     /// Shows what is left of datagrams that never became whole.
     pub(crate) fn finish(&mut self, visit: &mut dyn FnMut(&Found<'_>)) {
-        self.fragments.finish(&mut |given_up| visit(&Found::Parts(given_up.seen())));
+        self.fragments.finish(&mut |given_up| visit(&Found::Parts(given_up.observation())));
     }
 }
 

@@ -542,6 +542,14 @@ config 'detector' brute_force
         assert_eq!(found, ["F:2:17: ring_kib 'x' is not a whole number; allowed: 64 to 65536 KiB"]);
     }
 
+    /// Whether or not there is a [`DEFAULT_FILE`].
+    #[test]
+    fn dev_null_as_settings_file_leaves_the_defaults() {
+        let loaded = Settings::load(Some(Path::new("/dev/null")), std::iter::empty(), &[]).unwrap();
+        assert_eq!(loaded.settings, Settings::default());
+        assert!(loaded.origins.iter().all(|origin| *origin == Origin::Default));
+    }
+
     #[test]
     fn rings_follow_the_memory_unless_they_are_set() {
         let ring_kib = |flags: &[(&str, &str)]| load(b"", &[], flags).unwrap().settings.ring_kib;

@@ -122,7 +122,8 @@ This page is the output of `sentinel config docs`; a test keeps the two equal.
 A value comes from the last of these that sets it:
 
 1. the default;
-2. the file `/etc/config/sentinel-appliance`, which may be missing, or the file named on the command line;
+2. the file `/etc/config/sentinel-appliance`, which may be missing, or the file named on the command line instead;
+   with `--config /dev/null` no file is read;
 3. an environment variable, such as `SENTINEL_RING_KIB=2048` or `SENTINEL_PORT_SCAN_PORTS=20`;
 4. a flag, such as `--set ring_kib=2048` or `--set port_scan.ports=20`.
 

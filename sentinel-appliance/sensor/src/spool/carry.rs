@@ -15,7 +15,7 @@ impl Spool {
     /// Undelivered gaps are written again: as they are if they may have been sent, otherwise joined.
     pub(super) fn carry_forward(&mut self, range: Range<RecordId>) {
         let undelivered =
-            self.delivery.durable().map_or(range.start, |durable| durable.next().max(range.start));
+            self.delivery.last_acked().map_or(range.start, |durable| durable.next().max(range.start));
         let from = undelivered.max(self.carried_until);
         self.carried_until = range.end.max(self.carried_until);
         if from >= range.end {
@@ -24,7 +24,7 @@ impl Spool {
         let range = from..range.end;
         // First pass: bytes of each severity. Second: write again from the cut on, count what is under it.
         let cut = self.cut(range.clone());
-        let maybe_sent = self.delivery.maybe_delivered();
+        let maybe_sent = self.delivery.highest_sent();
         let mut known_as_sent = core::mem::take(&mut self.sent_gaps);
         let (mut carried, mut sent_gaps, mut gaps) = (Vec::new(), Vec::new(), Vec::new());
         let (mut going, mut newly_lost) = (0, 0);
@@ -212,7 +212,7 @@ mod tests {
             false
         });
         let (record, gap) = sent.unwrap();
-        assert!(spool.delivery().sent(gap.last(), record, 1, Uptime::ZERO));
+        assert!(spool.delivery().sent(gap.last(), record, 1, Uptime::ZERO).is_ok());
         spool.delivery().disconnected();
         for number in 1..=2_000 {
             spool.lost_on_the_way([1, 0, 0, 0, 0]);

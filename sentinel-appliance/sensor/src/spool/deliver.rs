@@ -21,7 +21,7 @@ impl Spool {
     /// The collector has everything up to `id`. An acknowledgement of nothing that was sent changes nothing.
     pub(crate) fn acked(&mut self, id: AlertId) {
         let before = self.delivery.delivered();
-        let _durable = self.delivery.acked(id);
+        let _durable = self.delivery.acknowledge(id);
         self.undelivered.take(self.delivery.delivered() - before);
         if self.waiting() == 0 {
             self.sent_gaps.clear();
@@ -39,7 +39,7 @@ impl Spool {
             // Another collector than the one that took what the log remembers, or it has forgotten us.
             self.delivery = Delivery::new(None);
         }
-        if let Resume::Find(id) = self.delivery.welcome(acked) {
+        if let Resume::Lookup(id) = self.delivery.welcome(acked) {
             // We have been restarted: look up how far the collector is.
             let (mut cursor, mut buffer) = (Cursor::new(self.log.oldest()), [0; MAX_RECORD]);
             let mut found = None;
@@ -55,7 +55,7 @@ impl Spool {
                 }
             }
             if let Some(record) = found {
-                self.delivery.found(record);
+                self.delivery.resume_after(record);
             }
         }
         self.undelivered = self.count_undelivered();
@@ -104,7 +104,7 @@ impl Spool {
 
     /// Writes into the log how far delivering has come, if it has come further since.
     pub(super) fn remember_delivered(&mut self) {
-        let durable = self.delivery.durable();
+        let durable = self.delivery.last_acked();
         let before = durable.map_or(0, |last| last.next().0);
         if durable != self.remembered && self.append(&Record::Delivered { before }) {
             self.remembered = durable;

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use sentinel_alert::{Evidence, Phase, Subject, Test};
+use sentinel_alert::testing::sample;
+use sentinel_alert::{Evidence, Subject, Test};
 use tempfile::TempDir;
 
 use super::deliver::REMEMBER_INTERVAL;
@@ -41,12 +42,9 @@ impl Place {
 fn alert(number: u32, severity: Severity) -> Alert {
     Alert {
         time: Timestamp::from_parts(1_700_000_000 + u64::from(number), 0),
-        first: Timestamp::from_parts(1_700_000_000, 0),
         test: Test::SynFloodPerSource,
         severity,
-        phase: Phase::Open,
         incident: number,
-        suppressed: 0,
         // Spread over all bits, so that deflating does not make the log hold too much.
         subject: Subject {
             source: Some(sentinel_units::Address::v4(number.wrapping_mul(0x9e37_79b1))),
@@ -54,6 +52,7 @@ fn alert(number: u32, severity: Severity) -> Alert {
             ..Subject::default()
         },
         evidence: Evidence::Packets { count: 200, threshold: 200, window_s: 5 },
+        ..sample()
     }
 }
 
@@ -84,7 +83,7 @@ fn deliver_all(spool: &mut Spool) -> Option<AlertId> {
         true
     });
     let (id, record) = last?;
-    assert!(spool.delivery().sent(id, record, count, NOW));
+    assert!(spool.delivery().sent(id, record, count, NOW).is_ok());
     spool.acked(id);
     Some(id)
 }

@@ -94,7 +94,7 @@ impl Sharing {
 
     /// The worker that gets what `source` sends.
     pub(crate) fn owner(&self, source: Address) -> u32 {
-        self.spread.of(source).checked_rem(self.workers).unwrap_or(0)
+        self.spread.hash(source).checked_rem(self.workers).unwrap_or(0)
     }
 }
 
@@ -231,7 +231,7 @@ impl Source {
         if let Some(turn) = turn {
             if self.worker == 0 {
                 ring.set_fanout_program(&self.sharing.spread.instructions())?;
-                turn.group.store(ring.fanout_group().map_or(0, u32::from), Ordering::Release);
+                turn.group.store(ring.fanout_group()?.map_or(0, u32::from), Ordering::Release);
             }
             turn.step.store(self.worker + 1, Ordering::Release);
         }

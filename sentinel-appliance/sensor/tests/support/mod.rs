@@ -13,16 +13,27 @@ pub(crate) fn golden() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/golden")
 }
 
-/// The program, with settings that are the defaults whatever this machine has configured.
+/// The program with the default settings: neither the system's settings file nor `SENTINEL_*` variables apply.
 pub(crate) fn sentinel() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sentinel"));
+    remove_settings_variables(&mut command);
+    command.stdin(Stdio::null()).arg("--config").arg(golden().with_file_name("default.uci"));
+    command
+}
+
+/// `command` as the last arguments of `wrapper`, a program that executes them; no `SENTINEL_*` variables apply.
+pub(crate) fn wrapped(mut wrapper: Command, command: &Command) -> Command {
+    remove_settings_variables(&mut wrapper);
+    wrapper.arg(command.get_program()).args(command.get_args());
+    wrapper
+}
+
+fn remove_settings_variables(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("SENTINEL_") {
             command.env_remove(name);
         }
     }
-    command.stdin(Stdio::null()).arg("--config").arg(golden().with_file_name("default.uci"));
-    command
 }
 
 /// Runs the program with these words.

@@ -33,7 +33,7 @@ pub(crate) fn collector_key() -> KeyPair {
     KeyPair::from_bytes(&[2; 32])
 }
 
-/// A generator whose numbers are the same on every machine (xorshift64*, Vigna 2016).
+/// Seeded generator with the same numbers on every machine (xorshift64*, Vigna 2016).
 pub(crate) struct Random(u64);
 
 impl Random {
@@ -48,15 +48,14 @@ impl Random {
         self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
     }
 
-    /// Below `bound`.
+    /// Random number below `bound`.
     pub(crate) fn below(&mut self, bound: usize) -> usize {
         let bound = u64::try_from(bound).unwrap();
         usize::try_from((self.next() >> 11) % bound).unwrap()
     }
 }
 
-/// One alert of the mix that a network under attack makes: number `index` raised some seconds after the
-/// one before, by one of eight detectors, open, update or closing.
+/// Alert number `index` of a mix of eight detectors, 2.3 s after the one before, about one of three hosts.
 pub(crate) fn alert(index: u64) -> Alert {
     let (test, evidence) = match index % 8 {
         0 => (

@@ -1,76 +1,72 @@
-//! An error as JSON: what was wrong, and what is allowed.
+//! An error as JSON: the fault, and the allowed values.
 
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use serde_json::{Value, json};
 
-use crate::store::StoreError;
+use super::render;
+use crate::service::ServiceError;
 
-/// An answer that is not what was asked for.
+/// An error answer.
 #[derive(Debug)]
 pub struct Problem {
     status: StatusCode,
-    what: String,
+    error: String,
     parameter: Option<String>,
     allowed: Vec<String>,
 }
 
 impl Problem {
-    /// 400: this parameter has no such value.
-    pub fn parameter(name: &str, what: impl Into<String>) -> Self {
-        Self { parameter: Some(name.into()), ..Self::new(StatusCode::BAD_REQUEST, what) }
+    /// 400: the parameter `name` has no such value.
+    pub fn parameter(name: &str, error: impl Into<String>) -> Self {
+        Self { parameter: Some(name.into()), ..Self::new(StatusCode::BAD_REQUEST, error) }
     }
 
     /// 404.
-    pub fn not_found(what: impl Into<String>) -> Self {
-        Self::new(StatusCode::NOT_FOUND, what)
+    pub fn not_found(error: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, error)
     }
 
     /// 403.
-    pub fn forbidden(what: impl Into<String>) -> Self {
-        Self::new(StatusCode::FORBIDDEN, what)
+    pub fn forbidden(error: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, error)
     }
 
     /// 405.
-    pub fn method_not_allowed(what: impl Into<String>) -> Self {
-        Self::new(StatusCode::METHOD_NOT_ALLOWED, what)
+    pub fn method_not_allowed(error: impl Into<String>) -> Self {
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, error)
     }
 
-    /// 500: our bug.
-    pub fn internal(what: impl Into<String>) -> Self {
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, what)
+    /// 500: a fault of this program.
+    pub fn internal(error: impl Into<String>) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, error)
     }
 
-    /// Adds what would have been right.
+    /// Adds the values that would have been right.
     #[must_use]
     pub fn allowed<T: Into<String>>(mut self, allowed: impl IntoIterator<Item = T>) -> Self {
         self.allowed = allowed.into_iter().map(Into::into).collect();
         self
     }
 
-    fn new(status: StatusCode, what: impl Into<String>) -> Self {
-        Self { status, what: what.into(), parameter: None, allowed: Vec::new() }
+    fn new(status: StatusCode, error: impl Into<String>) -> Self {
+        Self { status, error: error.into(), parameter: None, allowed: Vec::new() }
     }
 }
 
-impl From<StoreError> for Problem {
-    fn from(error: StoreError) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, format!("the store cannot be read: {error}"))
+impl From<ServiceError> for Problem {
+    fn from(error: ServiceError) -> Self {
+        let text = error.to_string();
+        match error {
+            ServiceError::UnknownSensor { known, .. } => Self::parameter("sensor", text).allowed(known),
+            ServiceError::Store(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, text),
+        }
     }
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let mut body = json!({ "error": self.what });
-        if let Some(object) = body.as_object_mut() {
-            if let Some(parameter) = self.parameter {
-                object.insert("parameter".into(), Value::String(parameter));
-            }
-            if !self.allowed.is_empty() {
-                object.insert("allowed".into(), self.allowed.into());
-            }
-        }
+        let body = render::problem(&self.error, self.parameter.as_deref(), &self.allowed);
         (self.status, Json(body)).into_response()
     }
 }

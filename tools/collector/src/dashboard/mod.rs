@@ -1,21 +1,15 @@
-//! The page: three files inside the program, nothing from anywhere else.
+//! The page: static files compiled into the program, nothing from any other host.
 //!
-//! It reads the same interface as every other client. Whatever comes from a sensor goes into the page as
-//! text, never as markup, and the content security policy forbids everything that is not ours.
+//! Needs nothing of the interface it reads: any router can serve it. Text that comes from a sensor becomes a text node
+//! of the page, never markup.
 
 use axum::Router;
 use axum::http::header;
 use axum::response::IntoResponse;
 use axum::routing::get;
 
-use crate::api::App;
-
-/// What a browser may do with anything we answer.
-pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
-     connect-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-
-/// The routes of the page.
-pub fn router() -> Router<App> {
+/// Routes of the page, for a router with any state.
+pub fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
     Router::new()
         .route("/", get(|| file("text/html; charset=utf-8", include_str!("page.html"))))
         .route("/page.css", get(|| file("text/css; charset=utf-8", include_str!("page.css"))))

@@ -1,15 +1,15 @@
 // Live alerts and sensors. Reads /api/v1/events, /api/v1/sensors and /api/v1/stats.
-// Whatever comes from the network becomes a text node, never markup.
+// Text from the network becomes a text node, never markup.
 "use strict";
 
 const SEVERITIES = ["info", "low", "medium", "high", "critical"];
-const ROWS_MAX = 500; // alerts kept on the page; older ones are in /api/v1/alerts
+const MAX_ROWS = 500; // alerts kept on the page; older ones are in /api/v1/alerts
 const REFRESH_MS = 5000;
 const SVG = "http://www.w3.org/2000/svg";
 
 const byId = (id) => document.getElementById(id);
-const whole = new Intl.NumberFormat("en");
-const state = { alerts: [], held: [], paused: false, filter: "", least: 0, lastId: "" };
+const integer = new Intl.NumberFormat("en");
+const state = { alerts: [], buffered: [], paused: false, filter: "", minSeverity: 0, lastId: "" };
 
 function element(tag, className, text) {
   const node = document.createElement(tag);
@@ -58,7 +58,7 @@ function severityRank(alert) {
 }
 
 function matches(alert) {
-  if (severityRank(alert) < state.least) return false;
+  if (severityRank(alert) < state.minSeverity) return false;
   if (state.filter === "") return true;
   const text = [alert.summary, alert.kind, kindName(alert.kind), alert.sensor, alert.severity, alert.technique, alert.host]
     .join(" ").toLowerCase();
@@ -76,7 +76,7 @@ function alertRow(alert, fresh) {
   when.append(element("strong", "", time));
   when.title = String(alert.time);
   const what = element("td", "what", alert.summary);
-  if (alert.phase === "update") what.append(element("span", "phase", "goes on"));
+  if (alert.phase === "update") what.append(element("span", "phase", "ongoing"));
   if (alert.phase === "close") { what.append(element("span", "phase", "closed")); row.classList.add("closed"); }
   const kind = element("td", "kind", kindName(alert.kind));
   kind.title = `MITRE ATT&CK ${alert.technique}`;
@@ -87,35 +87,35 @@ function alertRow(alert, fresh) {
 function drawAlerts() {
   const shown = state.alerts.filter(matches);
   byId("alert-rows").replaceChildren(...shown.map((alert) => alertRow(alert, false)));
-  footAlerts(shown.length);
+  drawFooter(shown.length);
 }
 
-function footAlerts(shown) {
+function drawFooter(shown) {
   const empty = byId("alerts-empty");
   empty.hidden = shown > 0;
   empty.textContent = state.alerts.length === 0
     ? "No alerts yet. They appear here as sensors send them."
     : "No alert matches the filter.";
-  const held = state.held.length > 0 ? ` ${whole.format(state.held.length)} new while paused.` : "";
+  const note = state.buffered.length > 0 ? ` ${integer.format(state.buffered.length)} new while paused.` : "";
   const total = state.alerts.length;
-  byId("alerts-foot").textContent = total === 0 ? held.trim()
-    : `${shown === total ? "The latest" : `${whole.format(shown)} of the latest`} ${whole.format(total)} alerts. Times are local.${held}`;
+  byId("alerts-foot").textContent = total === 0 ? note.trim()
+    : `${shown === total ? "The latest" : `${integer.format(shown)} of the latest`} ${integer.format(total)} alerts. Times are local.${note}`;
 }
 
-// Many alerts at once are drawn once: the page stays usable during a flood.
-let arriving = [];
-function arrive(alert) {
-  if (arriving.length === 0) requestAnimationFrame(flush);
-  arriving.push(alert);
-  if (arriving.length > 2 * ROWS_MAX) arriving.splice(0, ROWS_MAX);
+// Alerts that arrive within one frame are drawn together: the page stays usable during a flood.
+let incoming = [];
+function enqueue(alert) {
+  if (incoming.length === 0) requestAnimationFrame(flush);
+  incoming.push(alert);
+  if (incoming.length > 2 * MAX_ROWS) incoming.splice(0, MAX_ROWS);
 }
 
 function flush() {
-  const batch = arriving;
-  arriving = [];
+  const batch = incoming;
+  incoming = [];
   if (state.paused) {
-    state.held = state.held.concat(batch).slice(-ROWS_MAX);
-    footAlerts(byId("alert-rows").childElementCount);
+    state.buffered = state.buffered.concat(batch).slice(-MAX_ROWS);
+    drawFooter(byId("alert-rows").childElementCount);
     return;
   }
   show(batch);
@@ -123,19 +123,19 @@ function flush() {
 
 function show(batch) {
   const fresh = batch.length < 50;
-  state.alerts = batch.toReversed().concat(state.alerts).slice(0, ROWS_MAX);
+  state.alerts = batch.toReversed().concat(state.alerts).slice(0, MAX_ROWS);
   const rows = byId("alert-rows");
-  rows.prepend(...batch.filter(matches).slice(-ROWS_MAX).toReversed().map((alert) => alertRow(alert, fresh)));
-  while (rows.childElementCount > ROWS_MAX) rows.lastElementChild.remove();
-  footAlerts(rows.childElementCount);
+  rows.prepend(...batch.filter(matches).slice(-MAX_ROWS).toReversed().map((alert) => alertRow(alert, fresh)));
+  while (rows.childElementCount > MAX_ROWS) rows.lastElementChild.remove();
+  drawFooter(rows.childElementCount);
 }
 
 byId("filter").addEventListener("input", (event) => {
   state.filter = event.target.value.trim().toLowerCase();
   drawAlerts();
 });
-byId("least").addEventListener("change", (event) => {
-  state.least = Number(event.target.value);
+byId("min-severity").addEventListener("change", (event) => {
+  state.minSeverity = Number(event.target.value);
   drawAlerts();
 });
 byId("pause").addEventListener("click", () => {
@@ -143,9 +143,9 @@ byId("pause").addEventListener("click", () => {
   byId("pause").setAttribute("aria-pressed", String(state.paused));
   byId("pause").textContent = state.paused ? "Resume" : "Pause";
   if (!state.paused) {
-    const held = state.held;
-    state.held = [];
-    show(held);
+    const buffered = state.buffered;
+    state.buffered = [];
+    show(buffered);
   }
 });
 
@@ -179,7 +179,7 @@ function drawTimeline(minutes) {
     }
     if (sums[place] > 0) {
       const title = document.createElementNS(SVG, "title");
-      title.textContent = `${clockTime(minute.minute).time.slice(0, 5)}: ${whole.format(sums[place])}`;
+      title.textContent = `${clockTime(minute.minute).time.slice(0, 5)}: ${integer.format(sums[place])}`;
       parts.at(-1).append(title);
     }
   });
@@ -187,8 +187,8 @@ function drawTimeline(minutes) {
   const total = sums.reduce((sum, count) => sum + count, 0);
   const most = Math.max(0, ...sums);
   byId("timeline").setAttribute("aria-label",
-    `Alerts per minute over the last hour: ${whole.format(total)} in all, ${whole.format(most)} in the busiest minute`);
-  byId("peak").textContent = most > 0 ? `peak ${whole.format(most)}` : "";
+    `Alerts per minute over the last hour: ${integer.format(total)} in all, ${integer.format(most)} in the busiest minute`);
+  byId("peak").textContent = most > 0 ? `peak ${integer.format(most)}` : "";
 }
 
 function drawSummary(stats) {
@@ -196,18 +196,18 @@ function drawSummary(stats) {
   const count = (names) => hour.reduce((sum, minute) => sum + names.reduce((part, name) => part + minute[name], 0), 0);
   const severe = count(["high", "critical"]);
   const lost = stats.alerts.lost + stats.alerts.missing;
-  byId("tile-connected").textContent = whole.format(stats.sensors.connected);
+  byId("tile-connected").textContent = integer.format(stats.sensors.connected);
   byId("tile-connected").classList.toggle("warn", stats.sensors.connected < stats.sensors.enrolled);
-  byId("tile-enrolled").textContent = `of ${whole.format(stats.sensors.enrolled)} enrolled`;
-  byId("tile-hour").textContent = whole.format(count(SEVERITIES));
-  byId("tile-stored").textContent = `${whole.format(stats.alerts.stored)} stored, ${size(stats.store_bytes)} on disk`;
-  byId("tile-severe").textContent = whole.format(severe);
+  byId("tile-enrolled").textContent = `of ${integer.format(stats.sensors.enrolled)} enrolled`;
+  byId("tile-hour").textContent = integer.format(count(SEVERITIES));
+  byId("tile-stored").textContent = `${integer.format(stats.alerts.stored)} stored, ${size(stats.store_bytes)} on disk`;
+  byId("tile-severe").textContent = integer.format(severe);
   byId("tile-severe").classList.toggle("warn", severe > 0);
-  byId("tile-severe-note").textContent = `${whole.format(count(["critical"]))} critical`;
-  byId("tile-lost").textContent = whole.format(lost);
+  byId("tile-severe-note").textContent = `${integer.format(count(["critical"]))} critical`;
+  byId("tile-lost").textContent = integer.format(lost);
   byId("tile-lost").classList.toggle("warn", lost > 0);
   byId("tile-lost-note").textContent = lost > 0
-    ? `${whole.format(stats.alerts.lost)} given up by sensors, ${whole.format(stats.alerts.missing)} unexplained`
+    ? `${integer.format(stats.alerts.lost)} discarded by sensors, ${integer.format(stats.alerts.missing)} missing`
     : "every alert is accounted for";
 }
 
@@ -231,7 +231,7 @@ function sensorItem(sensor) {
   const note = [sensor.host, sensor.interfaces, sensor.peer && `from ${sensor.peer}`].filter(Boolean).join(" · ");
   const figures = element("dl", "figures");
   const counter = (name) => (sensor.telemetry && typeof sensor.telemetry[name] === "number" ? sensor.telemetry[name] : null);
-  const shown = (value, unit = "") => (value === null || value === undefined ? "–" : `${whole.format(value)}${unit}`);
+  const shown = (value, unit = "") => (value === null || value === undefined ? "–" : `${integer.format(value)}${unit}`);
   const lost = sensor.alerts_lost + sensor.alerts_missing;
   const dropped = counter("frames_dropped");
   figures.append(
@@ -247,7 +247,7 @@ function sensorItem(sensor) {
 }
 
 function drawSensors(sensors) {
-  const order = ["offline", "connected", "enrolled", "revoked"]; // what needs a look first
+  const order = ["offline", "connected", "enrolled", "revoked"]; // those that need attention first
   const sorted = sensors.toSorted((a, b) => order.indexOf(a.state) - order.indexOf(b.state) || a.name.localeCompare(b.name));
   byId("sensor-rows").replaceChildren(...sorted.map(sensorItem));
   byId("sensors-empty").hidden = sensors.length > 0;
@@ -271,7 +271,7 @@ async function drawSensorList() {
   drawSensors((await read("/api/v1/sensors")).sensors);
 }
 
-// Runs `work` now or a second after its last run, however often it is asked for.
+// Rate limit: runs `work` at once, or one second after its last run.
 function atMostEachSecond(work) {
   let planned = false;
   let earliest = 0;
@@ -282,7 +282,7 @@ function atMostEachSecond(work) {
       try {
         await work();
       } catch {
-        // The event stream tells the reader that the collector is away; the next turn tries again.
+        // The state of the event stream shows the reader that the collector is not reachable; the next refresh tries again.
       }
       earliest = Date.now() + 1000;
       planned = false;
@@ -303,7 +303,7 @@ function setLink(name, text) {
 }
 
 function listen() {
-  // The browser reconnects by itself and tells where it stopped; the collector sends what was missed.
+  // The browser reconnects by itself and sends the id of its last event; the collector sends the alerts it missed.
   const from = state.lastId === "" ? "recent=100" : `last_event_id=${state.lastId}`;
   const events = new EventSource(`/api/v1/events?${from}`);
   events.addEventListener("open", () => { setLink("up", "Live"); refresh(); });
@@ -313,7 +313,7 @@ function listen() {
   });
   events.addEventListener("alert", (event) => {
     state.lastId = event.lastEventId;
-    arrive(JSON.parse(event.data));
+    enqueue(JSON.parse(event.data));
     refreshStats();
   });
   events.addEventListener("sensor", refresh);

@@ -1,7 +1,7 @@
-//! Making sensors known and shutting them out: what an operator does at the terminal.
+//! Commands of the operator: enroll, list and revoke sensors.
 //!
-//! Works on the same file as a running collector, which need not be told: it looks tokens and keys up
-//! when somebody comes with them, and looks for revocations every second.
+//! They write into the store beside a running collector, which needs no message: it looks tokens and keys up for
+//! every connection, and looks for revocations every second.
 
 use std::fmt::Write as _;
 use std::net::{SocketAddr, UdpSocket};
@@ -11,11 +11,14 @@ use anyhow::{Context as _, bail};
 use sentinel_units::Timestamp;
 use sentinel_uplink::{KeyPair, Token};
 
+use crate::api::render;
 use crate::clock;
+use crate::model::{Sensor, SensorStatus, StoredToken, is_valid_name};
 use crate::store::key::{hex, read_private, unhex, write_private};
-use crate::store::{Files, KeptToken, Sensor, StoreError, sensors};
+use crate::store::{Files, StoreError, sensors};
+use crate::time_text::ago;
 
-/// The static key of this collector, made at the first call.
+/// Static key pair of this collector, made at the first call.
 ///
 /// # Errors
 /// A key file that others can read, that holds no key, or that cannot be written.
@@ -25,7 +28,7 @@ pub fn identity(files: &Files) -> anyhow::Result<KeyPair> {
         let pair = KeyPair::generate()?;
         match write_private(&path, format!("{}\n", hex(pair.secret_bytes().as_slice())).as_bytes()) {
             Ok(()) => return Ok(pair),
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {} // another process was faster
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {} // another process made it meanwhile
             Err(error) => return Err(error).with_context(|| format!("cannot write {}", path.display())),
         }
     }
@@ -37,18 +40,18 @@ pub fn identity(files: &Files) -> anyhow::Result<KeyPair> {
     Ok(KeyPair::from_bytes(&secret))
 }
 
-/// Makes a token good for one sensor.
+/// Makes and stores a token for one sensor; an empty `name` lets the sensor choose.
 ///
 /// # Errors
 /// A name that is taken or not allowed, an address that is none, or a store that cannot be written.
 pub fn token(files: &Files, name: &str, address: &str, expires: Duration) -> anyhow::Result<Token> {
-    if !is_name(name) && !name.is_empty() {
+    if !is_valid_name(name) && !name.is_empty() {
         bail!("the name {name:?} is not allowed: 1 to 48 letters, digits and . _ - only");
     }
     let pair = identity(files)?;
     let token = Token::generate(address, pair.public()).with_context(|| format!("address {address:?}"))?;
     let now = clock::now();
-    let kept = KeptToken {
+    let kept = StoredToken {
         id: token.id(),
         secret: token.secret().clone(),
         name: name.into(),
@@ -59,23 +62,9 @@ pub fn token(files: &Files, name: &str, address: &str, expires: Duration) -> any
     Ok(token)
 }
 
-/// Whether a sensor may be called so: names stand in shell commands, addresses of pages and labels.
-#[must_use]
-pub fn is_name(text: &str) -> bool {
-    (1..=48).contains(&text.len())
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
-}
-
-/// The name that a sensor asks for, made into one that is allowed; empty if nothing is left of it.
-#[must_use]
-pub fn tame_name(asked: &str) -> String {
-    let tame = |char: char| if char.is_ascii_alphanumeric() || "._-".contains(char) { char } else { '-' };
-    asked.trim().chars().take(48).map(tame).collect()
-}
-
-/// The address of this machine that other machines most likely reach, with the port of `listen`.
+/// `listen`, with the source address of the default route in place of an unspecified one; loopback without a route.
 ///
-/// Asks the routing table only: connecting a UDP socket sends nothing.
+/// Reads the routing table only: connecting a UDP socket sends nothing.
 #[must_use]
 pub fn likely_address(listen: SocketAddr) -> String {
     if !listen.ip().is_unspecified() {
@@ -83,14 +72,14 @@ pub fn likely_address(listen: SocketAddr) -> String {
     }
     let local = || -> std::io::Result<SocketAddr> {
         let socket = UdpSocket::bind(("0.0.0.0", 0))?;
-        socket.connect(("192.0.2.1", 9))?; // TEST-NET-1 (RFC 5737): stands for "somewhere else"
+        socket.connect(("192.0.2.1", 9))?; // TEST-NET-1 (RFC 5737): any address of another network
         socket.local_addr()
     };
     let ip = local().map_or_else(|_| std::net::Ipv4Addr::LOCALHOST.into(), |address| address.ip());
     SocketAddr::new(ip, listen.port()).to_string()
 }
 
-/// Shuts a sensor out; a running collector ends its session within a second.
+/// Revokes a sensor; a running collector ends its session within a second.
 ///
 /// # Errors
 /// No sensor of this name, number or key; a store that cannot be written.
@@ -105,68 +94,45 @@ pub fn revoke(files: &Files, text: &str) -> anyhow::Result<Sensor> {
         bail!("there is no sensor {text:?}; there are {}", names.join(", "));
     };
     if !sensors::revoke(&connection, sensor.id, clock::now())? {
-        bail!("{} was revoked before", sensor.name);
+        bail!("{} is revoked already", sensor.name);
     }
     Ok(sensor)
 }
 
-/// Every sensor as a table, or as JSON as the API gives it (without what only a running collector knows).
+/// Every sensor as a table, or as JSON as the API gives it (without the figures that only a running collector has).
 ///
 /// # Errors
 /// A store that cannot be read.
 pub fn list(files: &Files, as_json: bool) -> Result<String, StoreError> {
-    let all = sensors::all(&files.open_reader()?)?;
+    let sensors = sensors::all(&files.open_reader()?)?;
+    let statuses: Vec<SensorStatus> = sensors.into_iter().map(SensorStatus::of_store).collect();
     if as_json {
-        let row = |sensor| {
-            let mut row = crate::api::sensor_row(sensor, None);
-            if let Some(shown) = row.get_mut("state") {
-                *shown = state(sensor).into();
-            }
-            row
-        };
-        let rows: Vec<_> = all.iter().map(row).collect();
-        return Ok(format!("{}\n", serde_json::json!({ "sensors": rows })));
+        return Ok(format!("{}\n", render::sensors(&statuses)));
     }
-    Ok(table(&all, clock::now()))
+    Ok(table(&statuses, clock::now()))
 }
 
-/// What the file knows. Who is connected only the running collector knows.
-const fn state(sensor: &Sensor) -> &'static str {
-    match (sensor.revoked_at, sensor.last_seen_at) {
-        (Some(_), _) => "revoked",
-        (None, Some(_)) => "seen",
-        (None, None) => "enrolled",
-    }
-}
-
-fn table(all: &[Sensor], now: Timestamp) -> String {
+fn table(statuses: &[SensorStatus], now: Timestamp) -> String {
     let mut text = format!(
-        "{:>4}  {:<24} {:<9} {:>10} {:>10} {:>8} {:>8} {:>8}\n",
-        "ID", "NAME", "STATE", "LAST SEEN", "STORED", "AGAIN", "LOST", "MISSING"
+        "{:>4}  {:<24} {:<9} {:>10} {:>10} {:>9} {:>8} {:>8}\n",
+        "ID", "NAME", "STATE", "LAST SEEN", "STORED", "DUPLICATE", "LOST", "MISSING"
     );
-    for sensor in all {
-        let state = state(sensor);
+    for SensorStatus { sensor, state, .. } in statuses {
         let seen = sensor.last_seen_at.map_or_else(|| "never".into(), |at| ago(now.since(at)));
         let _ = writeln!(
             text,
-            "{:>4}  {:<24} {state:<9} {seen:>10} {:>10} {:>8} {:>8} {:>8}",
-            sensor.id.0, sensor.name, sensor.stored, sensor.duplicates, sensor.lost, sensor.missing
+            "{:>4}  {:<24} {:<9} {seen:>10} {:>10} {:>9} {:>8} {:>8}",
+            sensor.id.0,
+            sensor.name,
+            state.name(),
+            sensor.stored,
+            sensor.duplicates,
+            sensor.lost,
+            sensor.missing
         );
     }
-    if all.is_empty() {
+    if statuses.is_empty() {
         text.push_str("no sensor is enrolled; make a token with sentinel-collector enroll\n");
     }
     text
-}
-
-/// A span in its largest unit: `42 s ago`.
-#[must_use]
-pub fn ago(span: Duration) -> String {
-    let seconds = span.as_secs();
-    match seconds {
-        0..120 => format!("{seconds} s ago"),
-        120..7_200 => format!("{} min ago", seconds / 60),
-        7_200..172_800 => format!("{} h ago", seconds / 3_600),
-        _ => format!("{} d ago", seconds / 86_400),
-    }
 }

@@ -1,76 +1,25 @@
-//! Accepting connections, within limits.
+//! Accepts connections within limits, and evicts revoked sensors.
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use sentinel_units::Uptime;
-use sentinel_uplink::{KeyPair, Limits};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
-use super::connection;
-use super::{End, Live, Refusals};
+use super::{EvictReason, IngestShared, connection};
 use crate::log::Log;
-use crate::metrics::{Metrics, Refused};
-use crate::store::{Readers, StoreError, WriterHandle, sensors};
+use crate::metrics::RejectionCause;
 
-/// How much the network may ask of us.
-#[derive(Clone, Copy, Debug)]
-pub struct IngestLimits {
-    /// Connections at the same time.
-    pub connections: usize,
-    /// Of these, how many may be without a proved key.
-    pub handshakes: usize,
-    /// Sizes and times of each session.
-    pub session: Limits,
-}
-
-impl Default for IngestLimits {
-    fn default() -> Self {
-        Self { connections: 10_000, handshakes: 1_000, session: Limits::COLLECTOR }
-    }
-}
-
-/// What every connection uses.
-#[derive(Debug)]
-pub struct IngestShared {
-    /// The static key of this collector.
-    pub identity: KeyPair,
-    /// Where what arrives goes.
-    pub writer: WriterHandle,
-    /// Where keys and tokens are looked up.
-    pub readers: Readers,
-    /// Who is connected.
-    pub live: Live,
-    /// The counters.
-    pub metrics: Arc<Metrics>,
-    /// Those who are not served.
-    pub refusals: Refusals,
-    /// The log.
-    pub log: Log,
-    /// How much the network may ask of us.
-    pub limits: IngestLimits,
-    /// Turns true when the process stops.
-    pub stopping: watch::Receiver<bool>,
-    /// The start of this process, by which sessions count time.
-    pub started: Instant,
-}
-
-impl IngestShared {
-    /// Time since the start.
-    #[must_use]
-    pub fn uptime(&self) -> Uptime {
-        Uptime::ZERO.after(self.started.elapsed())
-    }
-}
-
-/// How often other processes' revocations are looked for.
-const REVOCATION_PERIOD: Duration = Duration::from_secs(1);
-/// How long connections may take to say goodbye.
-const GOODBYE: Duration = Duration::from_secs(5);
+/// Time between two looks for revocations, which other processes write into the store.
+const REVOCATION_INTERVAL: Duration = Duration::from_secs(1);
+/// Time for all connections to close when the process stops.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+/// Time before accepting again after a failure, most likely for want of file descriptors. The connection stays in
+/// the kernel's queue meanwhile.
+const ACCEPT_RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The listening side of the collector.
 #[derive(Debug)]
@@ -80,76 +29,99 @@ pub struct Ingest {
 }
 
 impl Ingest {
-    /// Serves what `listener` accepts.
+    /// Serves the connections that `listener` accepts.
     #[must_use]
     pub fn new(listener: TcpListener, shared: IngestShared) -> Self {
         Self { listener, shared: Arc::new(shared) }
     }
 
-    /// Accepts until `stopping` turns true, then lets every connection store and acknowledge what it
-    /// has, and returns.
+    /// Accepts until `stopping` turns true, then lets every connection store and acknowledge what it has received,
+    /// and returns.
     pub async fn run(self) {
-        let shared = self.shared;
+        let Self { listener, shared } = self;
         let mut stopping = shared.stopping.clone();
-        let connections = Arc::new(Semaphore::new(shared.limits.connections));
-        let handshakes = Arc::new(Semaphore::new(shared.limits.handshakes));
+        let permits = PermitPool::new(&shared);
         let mut tasks = JoinSet::new();
-        let watcher = tokio::spawn(end_revoked(Arc::clone(&shared)));
+        let revocations = tokio::spawn(evict_revoked(Arc::clone(&shared)));
         loop {
             let accepted = tokio::select! {
-                accepted = self.listener.accept() => accepted,
-                Some(_) = tasks.join_next() => continue, // forget the finished ones
+                accepted = listener.accept() => accepted,
+                Some(_) = tasks.join_next() => continue, // frees the memory of a finished task
                 _ = stopping.wait_for(|stop| *stop) => break,
             };
-            let (stream, peer) = match accepted {
-                Ok(accepted) => accepted,
-                Err(error) => {
-                    cannot_accept(&shared.log, &error).await;
-                    continue;
+            match accepted {
+                Err(error) => pause_accepting(&shared.log, &error).await,
+                Ok((stream, peer)) => {
+                    shared.metrics.connections_accepted.inc();
+                    if let Some(permits) = permits.acquire() {
+                        tasks.spawn(serve(stream, peer, permits, Arc::clone(&shared)));
+                    } else {
+                        let detail = "too many connections";
+                        shared.rejections.address(RejectionCause::TooMany, peer.ip(), detail);
+                    }
                 }
-            };
-            shared.metrics.connections_accepted.inc();
-            let permits = Arc::clone(&connections).try_acquire_owned().ok();
-            let Some(permits) = permits.zip(Arc::clone(&handshakes).try_acquire_owned().ok()) else {
-                shared.refusals.address(Refused::TooMany, peer.ip(), "too many connections");
-                continue;
-            };
-            tasks.spawn(serve(stream, peer, permits, Arc::clone(&shared)));
+            }
         }
-        drop(self.listener);
-        let all = async { while tasks.join_next().await.is_some() {} };
-        if tokio::time::timeout(GOODBYE, all).await.is_err() {
+        drop(listener);
+        let drain = async { while tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(DRAIN_TIMEOUT, drain).await.is_err() {
             shared.log.warn(format_args!("connections did not end in time, closing them"));
         }
-        watcher.abort();
+        revocations.abort();
     }
 }
 
-type Permits = (tokio::sync::OwnedSemaphorePermit, tokio::sync::OwnedSemaphorePermit);
+/// Permits of [`super::IngestLimits`].
+struct PermitPool {
+    connections: Arc<Semaphore>,
+    handshakes: Arc<Semaphore>,
+}
+
+/// Permits of one connection. `handshake` is returned when the peer has proved its key: peers that cannot prove one
+/// never hold more than their share of the connections.
+struct Permits {
+    connection: OwnedSemaphorePermit,
+    handshake: OwnedSemaphorePermit,
+}
+
+impl PermitPool {
+    fn new(shared: &IngestShared) -> Self {
+        Self {
+            connections: Arc::new(Semaphore::new(shared.limits.connections)),
+            handshakes: Arc::new(Semaphore::new(shared.limits.handshakes)),
+        }
+    }
+
+    fn acquire(&self) -> Option<Permits> {
+        Some(Permits {
+            connection: Arc::clone(&self.connections).try_acquire_owned().ok()?,
+            handshake: Arc::clone(&self.handshakes).try_acquire_owned().ok()?,
+        })
+    }
+}
 
 async fn serve(stream: TcpStream, peer: SocketAddr, permits: Permits, shared: Arc<IngestShared>) {
-    let (connection, handshake) = permits;
+    let Permits { connection, handshake } = permits;
     shared.metrics.connections.inc();
-    let _ = stream.set_nodelay(true); // acknowledgements are small and wanted soon
+    let _ = stream.set_nodelay(true); // acknowledgements are small and must not wait for more
     connection::serve(stream, peer, handshake, &shared).await;
     shared.metrics.connections.dec();
     drop(connection);
 }
 
-/// Out of file descriptors, most likely: the connection stays in the queue of the kernel, so wait.
-async fn cannot_accept(log: &Log, error: &io::Error) {
+async fn pause_accepting(log: &Log, error: &io::Error) {
     log.error(format_args!("cannot accept connections: {error}"));
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    tokio::time::sleep(ACCEPT_RETRY_INTERVAL).await;
 }
 
-/// `sentinel-collector revoke` is another process: look at what it did.
-async fn end_revoked(shared: Arc<IngestShared>) {
-    let mut period = tokio::time::interval(REVOCATION_PERIOD);
+/// Evicts the sessions of sensors that `sentinel-collector revoke`, another process, has revoked.
+async fn evict_revoked(shared: Arc<IngestShared>) {
+    let mut interval = tokio::time::interval(REVOCATION_INTERVAL);
     loop {
-        period.tick().await;
-        let revoked: Result<_, StoreError> = shared.readers.read(sensors::revoked).await;
-        for id in revoked.unwrap_or_default() {
-            shared.live.end(id, End::Revoked);
+        interval.tick().await;
+        // An unreadable store shows in /health; the next look comes in a second.
+        for id in shared.readers.revoked_sensors().await.unwrap_or_default() {
+            shared.sessions.evict(id, EvictReason::Revoked);
         }
     }
 }

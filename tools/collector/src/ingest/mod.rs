@@ -1,19 +1,20 @@
-//! Taking in what sensors send: accept, shake hands, store, acknowledge.
+//! Receiving alerts: accept, handshake, store, acknowledge.
 //!
 //! ```text
-//! socket -> CollectorSession (no I/O) -> gathered messages -> store writer -> ack -> socket
+//! socket -> CollectorSession (no I/O) -> pending delivery -> store writer -> acknowledgement -> socket
 //! ```
 //!
-//! One task per connection. Each holds one frame each way, one gathered delivery and one that is being
-//! stored, and reads no further until there is room: a peer costs a bounded amount, however it behaves.
+//! One task per connection. Each holds one frame each way, one pending delivery and one that is being stored, and
+//! stops reading until there is room: the memory of a peer is bounded whatever it sends.
 
+mod batch;
 mod connection;
-mod ending;
-mod gather;
 mod listener;
-mod live;
-mod refusals;
+mod rejections;
+mod sessions;
+mod shared;
 
-pub use listener::{Ingest, IngestLimits, IngestShared};
-pub use live::{End, Live, LiveGuard, LiveSensor};
-pub use refusals::Refusals;
+pub use listener::Ingest;
+pub use rejections::Rejections;
+pub use sessions::{EvictReason, SessionGuard, Sessions};
+pub use shared::{IngestLimits, IngestShared};

@@ -1,30 +1,32 @@
-//! Why the store could not do what was asked.
+//! Errors of the store.
 
 use std::fmt;
 use std::path::PathBuf;
 
 use rusqlite::ErrorCode;
 
-/// Why the store could not do what was asked. Nothing of the failed request is stored.
+/// Failure of a store operation. Nothing of the failed request is stored.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// The file is there, but the key does not open it, or it is not a database of ours.
+    /// The file exists, but the key does not open it, or it is not a database of a collector.
     WrongKey(PathBuf),
-    /// The file is there, but the key file beside it is gone.
+    /// The database exists, and its key file does not.
     KeyMissing {
         /// The database.
         database: PathBuf,
-        /// Where its key was expected.
+        /// Path of the missing key file.
         key: PathBuf,
     },
-    /// The key file can be read by others; the mode it has.
+    /// The key file with this mode can be read by others.
     KeyExposed(PathBuf, u32),
-    /// The key file, or the variable, holds no usable key.
-    KeyMalformed(String),
+    /// `SENTINEL_DB_KEY` is set and empty.
+    KeyEmpty,
+    /// The key file holds no key.
+    KeyMalformed(PathBuf),
     /// The library is not `SQLCipher`: the file would not be encrypted.
     NotEncrypted,
-    /// A newer program wrote this file; its schema version.
+    /// A newer program wrote the database, with this schema version.
     NewerSchema(i64),
     /// A sensor or token of this name exists already.
     NameTaken(String),
@@ -32,14 +34,16 @@ pub enum StoreError {
     InUse(PathBuf),
     /// A file could not be read or written.
     Io(PathBuf, std::io::Error),
-    /// Anything else that the database says: disk full, locked for too long, damaged file.
+    /// Any other error of the database: disk full, locked for too long, damaged file.
     Sqlite(rusqlite::Error),
-    /// The writer has stopped.
+    /// The task that read ended without a result: it panicked.
+    Task(tokio::task::JoinError),
+    /// The writer has stopped, or the runtime is shutting down.
     Closed,
 }
 
 impl StoreError {
-    /// Whether the same request can succeed later without anybody changing it: full disk, locked file.
+    /// Returns true if the same request can succeed later without being changed: full disk, locked file.
     #[must_use]
     pub fn is_temporary(&self) -> bool {
         matches!(self, Self::Sqlite(error) if matches!(
@@ -75,7 +79,10 @@ impl fmt::Display for StoreError {
             Self::KeyExposed(path, mode) => {
                 write!(out, "{} has mode {mode:04o}, others can read it; run chmod 600", path.display())
             }
-            Self::KeyMalformed(what) => out.write_str(what),
+            Self::KeyEmpty => out.write_str("SENTINEL_DB_KEY is empty"),
+            Self::KeyMalformed(path) => {
+                write!(out, "{} does not hold 64 hexadecimal digits", path.display())
+            }
             Self::NotEncrypted => out.write_str("the SQLite library in this program has no encryption"),
             Self::NewerSchema(version) => {
                 write!(out, "the database has schema {version}, newer than this program knows")
@@ -84,6 +91,7 @@ impl fmt::Display for StoreError {
             Self::InUse(path) => write!(out, "another sentinel-collector runs on {}", path.display()),
             Self::Io(path, error) => write!(out, "{}: {error}", path.display()),
             Self::Sqlite(error) => write!(out, "database: {error}"),
+            Self::Task(error) => write!(out, "reading the store: {error}"),
             Self::Closed => out.write_str("the store is closing"),
         }
     }
@@ -94,8 +102,15 @@ impl std::error::Error for StoreError {
         match self {
             Self::Io(_, error) => Some(error),
             Self::Sqlite(error) => Some(error),
+            Self::Task(error) => Some(error),
             _ => None,
         }
+    }
+}
+
+impl From<tokio::task::JoinError> for StoreError {
+    fn from(error: tokio::task::JoinError) -> Self {
+        if error.is_cancelled() { Self::Closed } else { Self::Task(error) }
     }
 }
 

@@ -1,4 +1,4 @@
-//! The key of the database, and files that only their owner may read.
+//! The key of the database, and files of mode 0600.
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
@@ -8,20 +8,20 @@ use std::path::Path;
 
 use super::StoreError;
 
-/// What opens the database: 32 raw bytes, or a passphrase that `SQLCipher` stretches (PBKDF2).
+/// Key of the database: 32 raw bytes, or a passphrase that `SQLCipher` stretches (PBKDF2).
 pub struct DatabaseKey(String);
 
 impl DatabaseKey {
-    /// The key from `given` (the value of `SENTINEL_DB_KEY`), else from the file `key`, which is made
-    /// with 32 random bytes if neither it nor `database` exists yet.
+    /// The key from `given` (the value of `SENTINEL_DB_KEY`), else from the file `key`, which is created
+    /// with 32 random bytes if neither it nor `database` exists.
     ///
     /// # Errors
-    /// [`StoreError::KeyMissing`], [`StoreError::KeyExposed`], [`StoreError::KeyMalformed`] and
-    /// [`StoreError::Io`]; no file has been changed then.
+    /// [`StoreError::KeyEmpty`], [`StoreError::KeyMissing`], [`StoreError::KeyExposed`],
+    /// [`StoreError::KeyMalformed`] and [`StoreError::Io`]; no file has been changed then.
     pub fn load(given: Option<&str>, key: &Path, database: &Path) -> Result<Self, StoreError> {
         if let Some(given) = given {
             if given.is_empty() {
-                return Err(StoreError::KeyMalformed("SENTINEL_DB_KEY is empty".into()));
+                return Err(StoreError::KeyEmpty);
             }
             return Ok(Self::from_text(given));
         }
@@ -29,8 +29,7 @@ impl DatabaseKey {
             let text = read_private(key)?;
             let text = text.trim();
             if raw_key(text).is_none() {
-                let what = format!("{} does not hold 64 hexadecimal digits", key.display());
-                return Err(StoreError::KeyMalformed(what));
+                return Err(StoreError::KeyMalformed(key.into()));
             }
             return Ok(Self::from_text(text));
         }
@@ -42,7 +41,7 @@ impl DatabaseKey {
         let text = hex(&bytes);
         match write_private(key, format!("{text}\n").as_bytes()) {
             Ok(()) => Ok(Self::from_text(&text)),
-            // Another process was faster: its key is the key.
+            // Another process created it meanwhile: its key is the key.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Self::load(None, key, database),
             Err(error) => Err(StoreError::Io(key.into(), error)),
         }
@@ -60,7 +59,7 @@ impl DatabaseKey {
     }
 }
 
-/// Never shows the key.
+/// Does not print the key.
 impl fmt::Debug for DatabaseKey {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str("DatabaseKey")
@@ -71,10 +70,10 @@ fn raw_key(text: &str) -> Option<String> {
     (text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())).then(|| format!("x'{text}'"))
 }
 
-/// Fills `bytes` from the system's random source.
+/// Fills `bytes` from the random source of the system.
 ///
 /// # Errors
-/// [`StoreError::Io`] if the system has none.
+/// [`StoreError::Io`] if the system has no random source.
 pub fn random(bytes: &mut [u8]) -> Result<(), StoreError> {
     getrandom::fill(bytes).map_err(|error| StoreError::Io("getrandom".into(), io::Error::other(error)))
 }
@@ -85,7 +84,7 @@ pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The bytes that an even number of hexadecimal digits stands for.
+/// Bytes of an even number of hexadecimal digits.
 #[must_use]
 pub fn unhex(text: &str) -> Option<Vec<u8>> {
     let digits: Option<Vec<u32>> = text.chars().map(|char| char.to_digit(16)).collect();
@@ -94,7 +93,7 @@ pub fn unhex(text: &str) -> Option<Vec<u8>> {
     pairs.iter().map(|[high, low]| u8::try_from(high * 16 + low).ok()).collect()
 }
 
-/// Makes `directory`, closed to others, if it is not there.
+/// Creates `directory` with mode 0700 if it does not exist.
 ///
 /// # Errors
 /// [`StoreError::Io`].
@@ -119,8 +118,8 @@ pub fn read_private(path: &Path) -> Result<String, StoreError> {
     fs::read_to_string(path).map_err(wrap)
 }
 
-/// Makes a new file of mode 0600 with these bytes, on disk before it has its name: a crash leaves
-/// either no key or the whole key.
+/// Creates a file of mode 0600 with these bytes. They are synchronised under a temporary name before the file gets
+/// its own: a crash leaves no key or the complete key.
 ///
 /// # Errors
 /// Those of the file system; `AlreadyExists` if the name is taken.
@@ -146,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_first_start_makes_a_private_key_and_the_second_reads_it() {
+    fn a_first_start_creates_a_private_key_and_the_second_reads_it() {
         let directory = tempfile::tempdir().unwrap();
         let (key, database) = (directory.path().join("db.key"), directory.path().join("db"));
         let first = DatabaseKey::load(None, &key, &database).unwrap();
@@ -169,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_others_can_read_is_refused() {
+    fn a_key_that_others_can_read_is_rejected() {
         let directory = tempfile::tempdir().unwrap();
         let key = directory.path().join("db.key");
         write_private(&key, b"00").unwrap();

@@ -1,108 +1,30 @@
-//! The encrypted store: one `SQLite` file, one writer thread, a few readers.
+//! The encrypted store: one `SQLCipher` file, one writer thread, a pool of readers.
 //!
 //! ```text
-//! ingest --jobs--> writer thread --commit--> receipts (what may be acknowledged), events (what to show)
-//! api, watch <--rows-- readers
+//! ingest --jobs--> writer thread --commit--> receipts (may be acknowledged), events (to subscribers)
+//! service <--model types-- reader pool
 //! ```
 //!
 //! Other processes (`enroll`, `sensors`, `revoke`) open the same file beside a running collector: the
 //! write-ahead log lets them read at any time and write between two transactions of the writer.
+//! Requests and results are types of [`crate::model`]; SQL and connections stay in here and in the
+//! operator's commands.
 
-pub mod alerts;
+mod alerts;
 mod error;
+mod files;
 pub mod key;
 mod reader;
 pub mod schema;
-pub mod sensors;
+pub(crate) mod sensors;
+mod telemetry;
+#[cfg(test)]
+pub(crate) mod testing;
 mod writer;
 
-pub use alerts::{AlertQuery, Delivery, Receipt, StoredAlert, Unreadable};
 pub use error::StoreError;
+pub use files::{DATABASE, Files};
 pub use key::DatabaseKey;
-pub use reader::Readers;
-pub use sensors::{Enrollment, Introduction, KeptToken, Sensor, SensorId};
-pub use writer::{Event, Events, Writer, WriterHandle};
-
-use std::fs::{File, OpenOptions, TryLockError};
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
-
-/// The files of a collector and what opens them.
-#[derive(Debug)]
-pub struct Files {
-    directory: PathBuf,
-    key: DatabaseKey,
-}
-
-impl Files {
-    /// Finds or makes the key of the database in `directory`, which is made if it is not there.
-    ///
-    /// # Errors
-    /// As [`DatabaseKey::load`].
-    pub fn locate(directory: &Path, given_key: Option<&str>) -> Result<Self, StoreError> {
-        key::private_directory(directory)?;
-        let database = directory.join(DATABASE);
-        let key = DatabaseKey::load(given_key, &directory.join("db.key"), &database)?;
-        Ok(Self { directory: directory.into(), key })
-    }
-
-    /// The database.
-    #[must_use]
-    pub fn database(&self) -> PathBuf {
-        self.directory.join(DATABASE)
-    }
-
-    /// The static key of the collector.
-    #[must_use]
-    pub fn identity(&self) -> PathBuf {
-        self.directory.join("collector.key")
-    }
-
-    /// A connection that may write.
-    ///
-    /// # Errors
-    /// As [`schema::open_writer`].
-    pub fn open_writer(&self) -> Result<rusqlite::Connection, StoreError> {
-        // Made by us if it is not there, because the library would let others read it.
-        let path = self.database();
-        let made = OpenOptions::new().append(true).create(true).mode(0o600).open(&path);
-        made.map_err(|error| StoreError::Io(path, error))?;
-        schema::open_writer(&self.database(), &self.key)
-    }
-
-    /// A connection that may only read.
-    ///
-    /// # Errors
-    /// As [`schema::open_reader`].
-    pub fn open_reader(&self) -> Result<rusqlite::Connection, StoreError> {
-        schema::open_reader(&self.database(), &self.key)
-    }
-
-    /// Makes sure that one collector at most runs on these files, as long as the file returned is kept.
-    ///
-    /// # Errors
-    /// [`StoreError::InUse`] if another one does; [`StoreError::Io`].
-    pub fn lock(&self) -> Result<File, StoreError> {
-        let path = self.directory.join("collector.lock");
-        let file = OpenOptions::new().append(true).create(true).mode(0o600).open(&path);
-        let file = file.map_err(|error| StoreError::Io(path.clone(), error))?;
-        match file.try_lock() {
-            Ok(()) => Ok(file),
-            Err(TryLockError::WouldBlock) => Err(StoreError::InUse(self.directory.clone())),
-            Err(TryLockError::Error(error)) => Err(StoreError::Io(path, error)),
-        }
-    }
-
-    /// Bytes on disk: the database and its write-ahead log.
-    #[must_use]
-    pub fn size_bytes(&self) -> u64 {
-        let length = |suffix: &str| {
-            let path = self.directory.join(format!("{DATABASE}{suffix}"));
-            std::fs::metadata(path).map(|metadata| metadata.len()).unwrap_or_default()
-        };
-        length("").saturating_add(length("-wal"))
-    }
-}
-
-/// Name of the database in its directory.
-pub const DATABASE: &str = "sentinel.db";
+pub(crate) use reader::initial_totals;
+pub use reader::{ReaderPool, StoreCounts};
+pub use writer::{Writer, WriterHandle};

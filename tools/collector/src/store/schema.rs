@@ -1,4 +1,4 @@
-//! Opening the file, and what is in it.
+//! Opens the database and brings its schema up to date.
 
 use std::path::Path;
 use std::time::Duration;
@@ -7,23 +7,23 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::{DatabaseKey, StoreError};
 
-/// How long a statement waits for another process, such as `sentinel-collector enroll`.
+/// Time for which a statement waits for the lock of another process, such as `sentinel-collector enroll`.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Steps from an empty file to the present schema; `user_version` says how many were taken.
-/// Append only: files of every older version are brought up to date at start.
+/// Migrations from an empty file to the present schema; `user_version` is the number of those applied.
+/// Append only: files of every older version are migrated at start.
 const STEPS: [&str; 1] = [include_str!("schema_1.sql")];
 
-/// Opens for reading and writing; makes the file and brings its schema up to date.
+/// Opens for reading and writing; creates the file and migrates its schema.
 ///
 /// # Errors
-/// [`StoreError::WrongKey`], [`StoreError::NewerSchema`], [`StoreError::NotEncrypted`] and what the database says.
+/// [`StoreError::WrongKey`], [`StoreError::NewerSchema`], [`StoreError::NotEncrypted`] and those of the database.
 pub fn open_writer(path: &Path, key: &DatabaseKey) -> Result<Connection, StoreError> {
     let flags =
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = unlock(path, key, flags)?;
-    // Write-ahead log: readers and other processes go on while we write. FULL: what was acknowledged
-    // survives a power cut, because the sensor forgets it.
+    // Write-ahead log: readers and other processes continue while a transaction is written. FULL synchronises the log
+    // at each commit: an acknowledged alert survives a power cut, which it must, because its sensor discards it.
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
@@ -35,19 +35,20 @@ pub fn open_writer(path: &Path, key: &DatabaseKey) -> Result<Connection, StoreEr
 /// Opens for reading only.
 ///
 /// # Errors
-/// As [`open_writer`].
+/// Those of [`open_writer`].
 pub fn open_reader(path: &Path, key: &DatabaseKey) -> Result<Connection, StoreError> {
-    // Not SQLITE_OPEN_READ_ONLY: a reader of a write-ahead log must be able to make its shared index.
+    // Not SQLITE_OPEN_READ_ONLY: the first reader of a write-ahead log creates its shared index.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = unlock(path, key, flags)?;
     connection.pragma_update(None, "query_only", true)?;
     Ok(connection)
 }
 
+/// Opens and proves that the key is right: a wrong one shows only when a page is read.
 fn unlock(path: &Path, key: &DatabaseKey, flags: OpenFlags) -> Result<Connection, StoreError> {
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
-    // What goes wrong is in our errors; the library would print it once more.
+    // Errors are returned; the library would print them to standard error as well.
     connection.pragma_update(None, "cipher_log_level", "NONE")?;
     connection.pragma_update(None, "key", key.pragma())?; // before anything that touches the file
     let version: Result<String, _> = connection.query_row("PRAGMA cipher_version", [], |row| row.get(0));
@@ -67,7 +68,7 @@ fn unlock(path: &Path, key: &DatabaseKey, flags: OpenFlags) -> Result<Connection
 
 fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     let known = i64::try_from(STEPS.len()).unwrap_or(i64::MAX);
-    // IMMEDIATE: two processes that start on a new file must not both make the tables.
+    // Immediate: of two processes that start on a new file, the second waits and finds the tables.
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     let version: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     if version > known {
@@ -99,7 +100,7 @@ mod tests {
             assert!(!bytes.windows(12).any(|window| window == b"CREATE TABLE"));
             let wrong = open_writer(&path, &DatabaseKey::from_text(wrong)).unwrap_err();
             assert!(matches!(wrong, StoreError::WrongKey(_)), "{wrong}");
-            // No key at all, as any SQLite shell would try it.
+            // Without a key, as any SQLite shell opens it.
             let plain = Connection::open(&path).unwrap();
             assert!(plain.query_row("SELECT count(*) FROM sqlite_master", [], |_| Ok(())).is_err());
             drop(open_writer(&path, &DatabaseKey::from_text(right)).unwrap());
@@ -126,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_newer_schema_is_left_alone() {
+    fn a_newer_schema_is_not_changed() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("db");
         let key = DatabaseKey::from_text(&"0f".repeat(32));
@@ -135,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_no_database_is_named() {
+    fn a_file_that_is_not_a_database_is_reported() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("db");
         std::fs::write(&path, vec![7; 8192]).unwrap();

@@ -23,7 +23,7 @@ CREATE TABLE sensors (
     telemetry_at_us INTEGER
 ) STRICT;
 
--- A used or expired token stays for a while, so that whoever tries it again is told why it fails.
+-- A used or expired token is kept for a week, so that a sensor that tries it again gets the reason.
 CREATE TABLE tokens (
     token_id BLOB PRIMARY KEY CHECK (length(token_id) = 8),
     secret BLOB NOT NULL CHECK (length(secret) = 16),
@@ -34,7 +34,7 @@ CREATE TABLE tokens (
     used_at_us INTEGER
 ) STRICT, WITHOUT ROWID;
 
--- `wire` is the alert as it travels, with its times relative to the epoch.
+-- `wire` is the alert in its wire format, with its times relative to the epoch.
 CREATE TABLE alerts (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     sensor INTEGER NOT NULL REFERENCES sensors (id),
@@ -53,7 +53,7 @@ CREATE INDEX alerts_by_sensor ON alerts (sensor);
 CREATE INDEX alerts_by_kind ON alerts (kind);
 CREATE INDEX alerts_by_severity ON alerts (severity);
 
--- Alerts of a kind that this version cannot read, kept for one that can.
+-- Alerts of a kind unknown to this version, kept for a version that knows it.
 CREATE TABLE unreadable (
     sensor INTEGER NOT NULL REFERENCES sensors (id),
     boot INTEGER NOT NULL,
@@ -64,7 +64,7 @@ CREATE TABLE unreadable (
     UNIQUE (sensor, boot, seq)
 ) STRICT;
 
--- What a sensor says it had to throw away: first_seq, last_seq and some between them.
+-- Ranges that a sensor reported as discarded: first_seq, last_seq and some between them.
 CREATE TABLE gaps (
     sensor INTEGER NOT NULL REFERENCES sensors (id),
     boot INTEGER NOT NULL,
@@ -80,7 +80,7 @@ CREATE TABLE gaps (
     UNIQUE (sensor, boot, first_seq, last_seq)
 ) STRICT;
 
--- The books of each run of each sensor: highest = stored + lost + missing.
+-- Counters of each boot of each sensor: highest = stored + lost + missing.
 CREATE TABLE runs (
     sensor INTEGER NOT NULL REFERENCES sensors (id),
     boot INTEGER NOT NULL,
@@ -90,7 +90,7 @@ CREATE TABLE runs (
     PRIMARY KEY (sensor, boot)
 ) STRICT, WITHOUT ROWID;
 
--- Sums, so that statistics never count rows.
+-- Totals, so that statistics never count rows.
 CREATE TABLE totals (
     kind INTEGER NOT NULL,
     severity INTEGER NOT NULL,

@@ -1,7 +1,7 @@
-//! The one thread that writes: gathers what has arrived, commits it at once, then tells everybody.
+//! The writer thread: drains the queue, commits everything in one transaction, then replies.
 //!
-//! A commit costs a flush to the disk whatever its size, so the more arrives, the more goes into one.
-//! Nothing is answered before the commit: what is acknowledged is on the disk.
+//! Group commit: a commit costs one flush to the disk whatever its size, so under load more jobs go into each.
+//! Nothing is replied before the commit: an alert that a sensor may discard is on the disk.
 
 use std::sync::Arc;
 use std::thread;
@@ -9,60 +9,83 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, TransactionBehavior};
 use sentinel_units::Timestamp;
-use sentinel_uplink::RejectReason;
-use tokio::sync::{broadcast, mpsc, oneshot};
+use sentinel_uplink::{RejectReason, Telemetry};
+use tokio::sync::{mpsc, oneshot};
 
-use super::{Delivery, Enrollment, Introduction, Receipt, Sensor, SensorId, StoreError, alerts, sensors};
+use super::{StoreError, alerts, sensors};
+use crate::events::EventBus;
 use crate::log::Log;
 use crate::metrics::Metrics;
+use crate::model::{Delivery, Enrollment, Event, Receipt, Sensor, SensorId, SensorInfo, StoredAlert};
 
-/// Jobs waiting for the writer; senders wait when it is full, and with them the sensors.
+/// Jobs waiting for the writer. Senders wait when it is full, and with them the sensors.
 const QUEUE_LEN: usize = 256;
-/// Alerts in one transaction; bounds how long an enrollment or another process waits.
-const ALERTS_PER_COMMIT: usize = 8_192;
-/// Events that a slow listener may lag behind before it has to read from the store.
-const EVENTS_LEN: usize = 4_096;
-/// First and longest pause after a failed commit.
-const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
-/// How often a lasting failure is logged.
-const REMIND: Duration = Duration::from_secs(60);
+/// Alerts in one transaction. Bounds how long an enrollment or another process waits for the write lock.
+const MAX_ALERTS_PER_COMMIT: usize = 8_192;
+/// First and longest wait after a failed commit; it doubles in between.
+const RETRY_BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+/// Time between two log lines about a lasting failure.
+const ERROR_LOG_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Something to show to whoever is watching.
-#[derive(Clone, Debug)]
-pub enum Event {
-    /// An alert was stored.
-    Alert {
-        /// Its row number, by which a listener resumes.
-        id: i64,
-        /// As [`alerts::to_json`].
-        json: Arc<str>,
-    },
-    /// A sensor came, went, was enrolled or shut out; a JSON object.
-    Sensor(Arc<str>),
-}
-
+/// A request to the writer.
 enum Job {
     Deliver { delivery: Delivery, sensor: Arc<str>, reply: oneshot::Sender<Result<Receipt, StoreError>> },
-    Telemetry { sensor: SensorId, json: String, at: Timestamp },
+    Telemetry { sensor: SensorId, telemetry: Box<Telemetry>, at: Timestamp },
     Seen { sensor: SensorId, at: Timestamp },
-    Introduce { sensor: SensorId, said: Introduction, at: Timestamp },
-    Enroll { wanted: Enrollment, reply: oneshot::Sender<EnrollReply> },
+    Info { sensor: SensorId, info: SensorInfo, at: Timestamp },
+    Enroll { request: Enrollment, reply: oneshot::Sender<EnrollReply> },
 }
 
 type EnrollReply = Result<Result<Sensor, RejectReason>, StoreError>;
 
-/// What a job came to, before the commit.
-enum Outcome {
-    Receipt(Receipt),
+impl Job {
+    /// Size in alerts, for [`MAX_ALERTS_PER_COMMIT`].
+    fn len(&self) -> usize {
+        match self {
+            Self::Deliver { delivery, .. } => delivery.alerts.len().max(1),
+            _ => 1,
+        }
+    }
+
+    /// Runs the job inside `transaction`.
+    fn run(&self, transaction: &Connection) -> Result<JobResult, StoreError> {
+        match self {
+            Self::Deliver { delivery, .. } => {
+                return Ok(JobResult::Stored(alerts::insert::insert_delivery(transaction, delivery)?));
+            }
+            Self::Enroll { request, .. } => {
+                return Ok(JobResult::Enrolled(Box::new(sensors::enroll(transaction, request)?)));
+            }
+            Self::Telemetry { sensor, telemetry, at } => {
+                sensors::update_telemetry(transaction, *sensor, telemetry, *at)?;
+            }
+            Self::Seen { sensor, at } => sensors::update_last_seen(transaction, *sensor, *at)?,
+            Self::Info { sensor, info, at } => sensors::update_info(transaction, *sensor, info, *at)?,
+        }
+        Ok(JobResult::Done)
+    }
+
+    /// Replies with `error`. A receiver that is gone has no use for it.
+    fn fail(self, error: StoreError) {
+        match self {
+            Self::Deliver { reply, .. } => drop(reply.send(Err(error))),
+            Self::Enroll { reply, .. } => drop(reply.send(Err(error))),
+            Self::Telemetry { .. } | Self::Seen { .. } | Self::Info { .. } => {}
+        }
+    }
+}
+
+/// Result of a job, valid once its transaction is committed.
+enum JobResult {
+    Stored(Receipt),
     Enrolled(Box<Result<Sensor, RejectReason>>),
     Done,
 }
 
-/// Sends work to the writer. Cheap to clone; the writer stops when the last one is gone.
+/// Sends jobs to the writer. Cheap to clone; the writer stops when the last one is dropped.
 #[derive(Clone, Debug)]
 pub struct WriterHandle {
     jobs: mpsc::Sender<Job>,
-    events: broadcast::Sender<Event>,
 }
 
 impl WriterHandle {
@@ -72,43 +95,43 @@ impl WriterHandle {
     /// [`StoreError::Closed`] if the writer stopped before; a lasting error of the database. Nothing of the
     /// delivery may be acknowledged then.
     pub async fn deliver(&self, delivery: Delivery, sensor: Arc<str>) -> Result<Receipt, StoreError> {
-        let (reply, answer) = oneshot::channel();
+        let (reply, result) = oneshot::channel();
         self.send(Job::Deliver { delivery, sensor, reply }).await?;
-        answer.await.map_err(|_| StoreError::Closed)?
+        result.await.map_err(|_| StoreError::Closed)?
     }
 
-    /// Uses up a token. As [`sensors::enroll`].
+    /// Uses up a token and creates its sensor; the inner error is the answer to a request that is not granted.
     ///
     /// # Errors
-    /// As [`WriterHandle::deliver`].
-    pub async fn enroll(&self, wanted: Enrollment) -> Result<Result<Sensor, RejectReason>, StoreError> {
-        let (reply, answer) = oneshot::channel();
-        self.send(Job::Enroll { wanted, reply }).await?;
-        answer.await.map_err(|_| StoreError::Closed)?
+    /// Those of [`WriterHandle::deliver`].
+    pub async fn enroll(&self, request: Enrollment) -> Result<Result<Sensor, RejectReason>, StoreError> {
+        let (reply, result) = oneshot::channel();
+        self.send(Job::Enroll { request, reply }).await?;
+        result.await.map_err(|_| StoreError::Closed)?
     }
 
-    /// Keeps the latest telemetry of a sensor, with the next commit.
-    ///
-    /// # Errors
-    /// [`StoreError::Closed`].
-    pub async fn telemetry(&self, sensor: SensorId, json: String, at: Timestamp) -> Result<(), StoreError> {
-        self.send(Job::Telemetry { sensor, json, at }).await
-    }
-
-    /// Keeps what a sensor says of itself, with the next commit.
+    /// Stores the latest telemetry of a sensor, with the next commit.
     ///
     /// # Errors
     /// [`StoreError::Closed`].
-    pub async fn introduce(
+    pub async fn telemetry(
         &self,
         sensor: SensorId,
-        said: Introduction,
+        telemetry: Telemetry,
         at: Timestamp,
     ) -> Result<(), StoreError> {
-        self.send(Job::Introduce { sensor, said, at }).await
+        self.send(Job::Telemetry { sensor, telemetry: Box::new(telemetry), at }).await
     }
 
-    /// Notes that the sensor was heard of, with the next commit.
+    /// Stores the properties that a sensor reported, with the next commit.
+    ///
+    /// # Errors
+    /// [`StoreError::Closed`].
+    pub async fn info(&self, sensor: SensorId, info: SensorInfo, at: Timestamp) -> Result<(), StoreError> {
+        self.send(Job::Info { sensor, info, at }).await
+    }
+
+    /// Stores the time of the last sign of a sensor, with the next commit.
     ///
     /// # Errors
     /// [`StoreError::Closed`].
@@ -116,31 +139,8 @@ impl WriterHandle {
         self.send(Job::Seen { sensor, at }).await
     }
 
-    /// Tells listeners of something that is not an alert.
-    pub fn announce(&self, json: String) {
-        let _ = self.events.send(Event::Sensor(json.into())); // nobody listens: nothing to tell
-    }
-
-    /// Where listeners come in. Holding it does not keep the writer running.
-    #[must_use]
-    pub fn events(&self) -> Events {
-        Events(self.events.clone())
-    }
-
     async fn send(&self, job: Job) -> Result<(), StoreError> {
         self.jobs.send(job).await.map_err(|_| StoreError::Closed)
-    }
-}
-
-/// What is stored and announced, for any number of listeners. Cheap to clone.
-#[derive(Clone, Debug)]
-pub struct Events(broadcast::Sender<Event>);
-
-impl Events {
-    /// Everything stored or announced from now on.
-    #[must_use]
-    pub fn listen(&self) -> broadcast::Receiver<Event> {
-        self.0.subscribe()
     }
 }
 
@@ -151,24 +151,23 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread on a connection that may write.
+    /// Starts the thread on a connection that may write. Alerts are published on `events` once stored.
     ///
     /// # Errors
     /// Those of starting a thread.
     pub fn start(
         connection: Connection,
+        events: EventBus,
         metrics: Arc<Metrics>,
         log: Log,
     ) -> std::io::Result<(Self, WriterHandle)> {
         let (jobs, queue) = mpsc::channel(QUEUE_LEN);
-        let (events, _) = broadcast::channel(EVENTS_LEN);
-        let handle = WriterHandle { jobs, events: events.clone() };
-        let state = State { connection, events, metrics, log, reminded: None };
+        let state = State { connection, events, metrics, log, error_logged_at: None };
         let thread = thread::Builder::new().name("store-writer".into()).spawn(move || state.run(queue))?;
-        Ok((Self { thread }, handle))
+        Ok((Self { thread }, WriterHandle { jobs }))
     }
 
-    /// Waits until the last handle is gone and everything sent through it is stored.
+    /// Waits until the last handle is dropped and everything sent through it is stored.
     pub fn join(self) {
         let _ = self.thread.join(); // a panic of the thread has been printed by its own hook
     }
@@ -176,212 +175,149 @@ impl Writer {
 
 struct State {
     connection: Connection,
-    events: broadcast::Sender<Event>,
+    events: EventBus,
     metrics: Arc<Metrics>,
     log: Log,
-    /// When the present failure was last logged.
-    reminded: Option<Instant>,
+    /// Time of the last log line about the present failure; none while commits succeed.
+    error_logged_at: Option<Instant>,
 }
 
 impl State {
     fn run(mut self, mut queue: mpsc::Receiver<Job>) {
         while let Some(first) = queue.blocking_recv() {
+            let mut alerts = first.len();
             let mut jobs = vec![first];
-            let mut gathered = alerts_in(&jobs);
-            while gathered < ALERTS_PER_COMMIT {
+            // Takes what is queued and never waits for more: an idle collector commits each job at once.
+            while alerts < MAX_ALERTS_PER_COMMIT {
                 let Ok(job) = queue.try_recv() else { break };
+                alerts += job.len();
                 jobs.push(job);
-                gathered += jobs.last().map_or(0, |job| alerts_in(std::slice::from_ref(job)));
             }
             self.commit(jobs, &queue);
         }
-        // Bring everything into the main file, so that a copy of it alone is whole.
+        // Moves the write-ahead log into the main file, so that a copy of that file alone is complete.
         let _ = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
     }
 
-    /// Commits the jobs; a failure that will pass is tried again until everybody else has gone.
+    /// Commits the jobs, and tries again after a temporary failure (full disk, locked file). The sensors wait
+    /// meanwhile, because nothing is acknowledged and the queue is bounded.
     fn commit(&mut self, jobs: Vec<Job>, queue: &mpsc::Receiver<Job>) {
-        let mut pause = RETRY.0;
+        let mut delay = RETRY_BACKOFF.0;
         loop {
-            let began = Instant::now();
-            let error = match self.attempt(&jobs) {
-                Ok(outcomes) => {
-                    self.metrics.commit_seconds.observe(began.elapsed().as_secs_f64());
-                    self.metrics.store_failing.set(0);
-                    if self.reminded.take().is_some() {
-                        self.log.info(format_args!("the store takes alerts again"));
-                    }
-                    for (job, outcome) in jobs.into_iter().zip(outcomes) {
-                        self.answer(job, outcome);
-                    }
-                    return;
+            let started = Instant::now();
+            match self.attempt(&jobs) {
+                Ok(results) => {
+                    self.metrics.commit_seconds.observe(started.elapsed().as_secs_f64());
+                    return self.succeed(jobs, results);
                 }
-                Err(error) => error,
-            };
-            self.metrics.store_errors.inc();
-            self.metrics.store_failing.set(1);
-            if self.reminded.is_none_or(|at| at.elapsed() > REMIND) {
-                self.reminded = Some(Instant::now());
-                self.log.error(format_args!("nothing can be stored, sensors keep their alerts: {error}"));
+                Err(error) => {
+                    self.record_failure(&error);
+                    if !error.is_temporary() {
+                        return self.commit_singly(jobs, error);
+                    }
+                }
             }
-            if !error.is_temporary() {
-                return self.commit_singly(jobs, error);
+            // The process stops when every sender is gone. Dropping the jobs drops their reply channels, which
+            // the connections see as `Closed`: nothing is acknowledged, the sensors send it again.
+            if queue.is_closed() && delay >= RETRY_BACKOFF.1 {
+                return;
             }
-            if queue.is_closed() && pause >= RETRY.1 {
-                return; // we are asked to stop; dropping the replies means that nothing is acknowledged
-            }
-            thread::sleep(pause);
-            pause = (pause * 2).min(RETRY.1);
+            thread::sleep(delay);
+            delay = (delay * 2).min(RETRY_BACKOFF.1);
         }
     }
 
-    /// One job cannot be stored whatever we do: find it, so that the others are not held up by it.
-    fn commit_singly(&mut self, jobs: Vec<Job>, error: StoreError) {
+    /// Commits each job alone after a permanent failure, so that the one that cannot be stored fails and the
+    /// others do not wait for it.
+    fn commit_singly(&mut self, mut jobs: Vec<Job>, error: StoreError) {
         if jobs.len() <= 1 {
-            if let Some(job) = jobs.into_iter().next() {
-                fail(job, error);
+            if let Some(job) = jobs.pop() {
+                job.fail(error);
             }
             return;
         }
         for job in jobs {
             let single = vec![job];
             match self.attempt(&single) {
-                Ok(outcomes) => {
-                    self.metrics.store_failing.set(0);
-                    for (job, outcome) in single.into_iter().zip(outcomes) {
-                        self.answer(job, outcome);
-                    }
-                }
+                Ok(results) => self.succeed(single, results),
                 Err(error) => self.commit_singly(single, error),
             }
         }
     }
 
-    fn attempt(&mut self, jobs: &[Job]) -> Result<Vec<Outcome>, StoreError> {
+    fn attempt(&mut self, jobs: &[Job]) -> Result<Vec<JobResult>, StoreError> {
+        // Immediate: takes the write lock at once, so that waiting for another process is covered by the busy
+        // timeout. A deferred transaction fails when it turns from reading to writing.
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let mut outcomes = Vec::with_capacity(jobs.len());
-        for job in jobs {
-            outcomes.push(match job {
-                Job::Deliver { delivery, .. } => Outcome::Receipt(alerts::store(&transaction, delivery)?),
-                Job::Telemetry { sensor, json, at } => {
-                    sensors::keep_telemetry(&transaction, *sensor, json, *at)?;
-                    Outcome::Done
-                }
-                Job::Seen { sensor, at } => {
-                    sensors::keep_seen(&transaction, *sensor, *at)?;
-                    Outcome::Done
-                }
-                Job::Introduce { sensor, said, at } => {
-                    sensors::keep_introduction(&transaction, *sensor, said, *at)?;
-                    Outcome::Done
-                }
-                Job::Enroll { wanted, .. } => {
-                    Outcome::Enrolled(Box::new(sensors::enroll(&transaction, wanted)?))
-                }
-            });
-        }
+        let results = jobs.iter().map(|job| job.run(&transaction)).collect::<Result<_, _>>()?;
         transaction.commit()?;
-        Ok(outcomes)
+        Ok(results)
     }
 
-    /// After the commit: tell the connection, the counters and the listeners.
-    fn answer(&self, job: Job, outcome: Outcome) {
-        match (job, outcome) {
-            (Job::Deliver { delivery, sensor, reply }, Outcome::Receipt(receipt)) => {
-                self.metrics.count_receipt(&delivery, &receipt);
-                self.publish(&delivery, &sensor, &receipt);
-                let _ = reply.send(Ok(receipt)); // the connection may be gone; the alerts are safe
-            }
-            (Job::Enroll { reply, .. }, Outcome::Enrolled(result)) => {
-                let _ = reply.send(Ok(*result));
-            }
-            _ => {}
+    fn record_failure(&mut self, error: &StoreError) {
+        self.metrics.store_errors.inc();
+        self.metrics.store_failing.set(1);
+        if self.error_logged_at.is_none_or(|at| at.elapsed() > ERROR_LOG_INTERVAL) {
+            self.error_logged_at = Some(Instant::now());
+            self.log.error(format_args!("nothing can be stored, sensors keep their alerts: {error}"));
         }
     }
 
-    fn publish(&self, delivery: &Delivery, sensor: &str, receipt: &Receipt) {
-        if self.events.receiver_count() == 0 {
+    /// After a commit: replies to the connections, counts, and publishes.
+    fn succeed(&mut self, jobs: Vec<Job>, results: Vec<JobResult>) {
+        self.metrics.store_failing.set(0);
+        if self.error_logged_at.take().is_some() {
+            self.log.info(format_args!("the store takes alerts again"));
+        }
+        for (job, result) in jobs.into_iter().zip(results) {
+            match (job, result) {
+                (Job::Deliver { delivery, sensor, reply }, JobResult::Stored(receipt)) => {
+                    self.metrics.count_receipt(&delivery, &receipt);
+                    self.publish(delivery, &sensor, &receipt);
+                    let _ = reply.send(Ok(receipt)); // the connection may be gone; the alerts are stored
+                }
+                (Job::Enroll { reply, .. }, JobResult::Enrolled(result)) => drop(reply.send(Ok(*result))),
+                _ => {}
+            }
+        }
+    }
+
+    /// Publishes the alerts that were new, in the order of their rows.
+    fn publish(&self, delivery: Delivery, sensor: &Arc<str>, receipt: &Receipt) {
+        if !self.events.has_subscribers() {
             return;
         }
-        for (id, place) in &receipt.fresh {
-            let Some((alert_id, alert)) = delivery.alerts.get(*place) else { continue };
-            let json = alerts::to_json(*id, sensor, delivery.received_at, *alert_id, alert);
-            let _ = self.events.send(Event::Alert { id: *id, json: json.into() });
+        let mut inserted = receipt.inserted.iter().peekable();
+        for (index, (alert_id, alert)) in delivery.alerts.into_iter().enumerate() {
+            let Some((id, _)) = inserted.next_if(|(_, of)| *of == index) else { continue };
+            let sensor = Arc::clone(sensor);
+            let stored = StoredAlert { id: *id, sensor, alert_id, received_at: delivery.received_at, alert };
+            self.events.publish(Event::Alert(Arc::new(stored)));
         }
     }
-}
-
-/// Tells whoever waits for the job. A listener that is gone has no use for the error.
-fn fail(job: Job, error: StoreError) {
-    match job {
-        Job::Deliver { reply, .. } => drop(reply.send(Err(error))),
-        Job::Enroll { reply, .. } => drop(reply.send(Err(error))),
-        Job::Telemetry { .. } | Job::Seen { .. } | Job::Introduce { .. } => {}
-    }
-}
-
-fn alerts_in(jobs: &[Job]) -> usize {
-    jobs.iter()
-        .map(|job| match job {
-            Job::Deliver { delivery, .. } => delivery.alerts.len().max(1),
-            _ => 1,
-        })
-        .sum()
 }
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
-    use sentinel_alert::{Alert, AlertId, Evidence, Phase, Severity, Subject, Test};
-
     use super::*;
-    use crate::store::{DatabaseKey, schema};
-
-    fn open(path: &Path) -> Connection {
-        let connection = schema::open_writer(path, &DatabaseKey::from_text(&"0f".repeat(32))).unwrap();
-        let sql =
-            "INSERT OR IGNORE INTO sensors (public_key, name, enrolled_at_us) VALUES (zeroblob(32), 'a', 0)";
-        connection.execute(sql, []).unwrap();
-        connection.busy_timeout(Duration::ZERO).unwrap();
-        connection
-    }
-
-    fn delivery(sensor: i64, seq: u64) -> Delivery {
-        let id = AlertId { boot: 1, seq };
-        let alert = Alert {
-            time: Timestamp::from_parts(seq, 0),
-            first: Timestamp::from_parts(seq, 0),
-            test: Test::ArpSpoof,
-            severity: Severity::Low,
-            phase: Phase::Open,
-            incident: 1,
-            suppressed: 0,
-            subject: Subject::default(),
-            evidence: Evidence::Packets { count: 1, threshold: 1, window_s: 1 },
-        };
-        Delivery {
-            sensor: SensorId(sensor),
-            alerts: vec![(id, alert)],
-            unreadable: Vec::new(),
-            gaps: Vec::new(),
-            last: id,
-            received_at: Timestamp::ZERO,
-        }
-    }
+    use crate::model::AlertTotals;
+    use crate::store::testing::{delivery, open};
 
     #[test]
-    fn a_store_that_cannot_be_written_is_tried_again_until_it_can() {
+    fn a_failed_commit_is_retried_until_it_succeeds() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("db");
         let log = Log::open(Some(&directory.path().join("log"))).unwrap();
-        let metrics = Arc::new(Metrics::new(&[]));
-        let (writer, handle) = Writer::start(open(&path), Arc::clone(&metrics), log).unwrap();
+        let metrics = Arc::new(Metrics::new(&AlertTotals::default()));
+        let connection = open(&path);
+        connection.busy_timeout(Duration::ZERO).unwrap(); // the lock of the other process is an error at once
+        let (writer, handle) =
+            Writer::start(connection, EventBus::default(), Arc::clone(&metrics), log).unwrap();
         let blocker = open(&path);
         blocker.execute_batch("BEGIN IMMEDIATE").unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let receipt = runtime.block_on(async {
-            let waiting = tokio::spawn(async move { handle.deliver(delivery(1, 1), "a".into()).await });
+            let waiting = tokio::spawn(async move { handle.deliver(delivery(1..=1), "a".into()).await });
             while metrics.store_errors.get() < 2 {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
@@ -389,7 +325,7 @@ mod tests {
             blocker.execute_batch("COMMIT").unwrap();
             waiting.await.unwrap()
         });
-        assert_eq!(receipt.unwrap().fresh.len(), 1);
+        assert_eq!(receipt.unwrap().inserted.len(), 1);
         assert!(!metrics.is_store_failing());
         writer.join();
         let log = std::fs::read_to_string(directory.path().join("log")).unwrap();
@@ -398,20 +334,23 @@ mod tests {
     }
 
     #[test]
-    fn a_job_that_can_never_be_stored_does_not_hold_up_the_others() {
+    fn a_job_that_cannot_be_stored_does_not_delay_the_others() {
         let directory = tempfile::tempdir().unwrap();
-        let metrics = Arc::new(Metrics::new(&[]));
+        let metrics = Arc::new(Metrics::new(&AlertTotals::default()));
         let log = Log::open(Some(&directory.path().join("log"))).unwrap();
-        let (events, mut listener) = broadcast::channel(8);
+        let events = EventBus::default();
+        let mut subscriber = events.subscribe();
         let connection = open(&directory.path().join("db"));
-        let mut state = State { connection, events, metrics: Arc::clone(&metrics), log, reminded: None };
+        let mut state =
+            State { connection, events, metrics: Arc::clone(&metrics), log, error_logged_at: None };
         let (_jobs, queue) = mpsc::channel(1);
         // There is no sensor 99, and rows refer to sensors.
         let (jobs, mut replies): (Vec<Job>, Vec<_>) = [(1, 1), (99, 1), (1, 2)]
             .into_iter()
             .map(|(sensor, seq)| {
-                let (reply, answer) = oneshot::channel();
-                (Job::Deliver { delivery: delivery(sensor, seq), sensor: "a".into(), reply }, answer)
+                let (reply, result) = oneshot::channel();
+                let delivery = Delivery { sensor: SensorId(sensor), ..delivery(seq..=seq) };
+                (Job::Deliver { delivery, sensor: "a".into(), reply }, result)
             })
             .unzip();
         state.commit(jobs, &queue);
@@ -419,8 +358,8 @@ mod tests {
         assert_eq!(results, [true, false, true]);
         assert!(!metrics.is_store_failing());
         for _ in 0..2 {
-            assert!(matches!(listener.try_recv(), Ok(Event::Alert { .. })));
+            assert!(matches!(subscriber.try_recv(), Ok(Event::Alert(_))));
         }
-        assert!(listener.try_recv().is_err());
+        assert!(subscriber.try_recv().is_err());
     }
 }

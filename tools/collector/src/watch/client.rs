@@ -1,7 +1,7 @@
-//! As much of HTTP/1.0 and server-sent events as talking to our own collector takes.
+//! Minimal client of HTTP/1.0 and server-sent events.
 //!
-//! Read first: RFC 9112 sections 3 to 6; HTML standard section 9.2.6. HTTP/1.0, because its answers end
-//! with the connection and are never chunked.
+//! Read first: RFC 9112 sections 3 to 6; HTML standard section 9.2.6. HTTP/1.0, because its answers end with the
+//! connection and are never chunked.
 
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
@@ -9,18 +9,19 @@ use std::time::Duration;
 
 use anyhow::bail;
 
-/// The collector sends a comment every ten seconds; three missing ones mean that it is gone.
-const SILENCE: Duration = Duration::from_secs(35);
-/// Longest line of a header or an event, and longest whole answer.
-const LINE_MAX: u64 = 64 * 1024;
-const BODY_MAX: u64 = 64 * 1024 * 1024;
+/// Time without a byte. The collector sends a comment every ten seconds, so three of them are missing.
+const READ_TIMEOUT: Duration = Duration::from_secs(35);
+/// Longest line of a header or an event, in bytes.
+const MAX_LINE_LEN: u64 = 64 * 1024;
+/// Longest answer, in bytes.
+const MAX_BODY_LEN: u64 = 64 * 1024 * 1024;
 
-/// Where the collector is.
+/// Address of the collector.
 #[derive(Debug)]
 pub(super) struct Client {
     /// `host:port`, as it stands in the URL.
     authority: String,
-    /// The same with a port always.
+    /// `host:port`, with port 80 if the URL has none.
     address: String,
 }
 
@@ -49,10 +50,10 @@ impl Client {
         Ok(Self { authority: authority.to_owned(), address })
     }
 
-    /// The whole body of `path`.
+    /// The body of `path`.
     pub(super) fn get(&self, path: &str) -> io::Result<String> {
         let mut body = String::new();
-        self.request(path, "")?.take(BODY_MAX).read_to_string(&mut body)?;
+        self.request(path, "")?.take(MAX_BODY_LEN).read_to_string(&mut body)?;
         Ok(body)
     }
 
@@ -61,15 +62,15 @@ impl Client {
         &self,
         path: &str,
         last_id: Option<&str>,
-    ) -> io::Result<Events<BufReader<TcpStream>>> {
+    ) -> io::Result<EventReader<BufReader<TcpStream>>> {
         let header = last_id.map(|id| format!("Last-Event-ID: {id}\r\n")).unwrap_or_default();
-        Ok(Events(self.request(path, &header)?))
+        Ok(EventReader(self.request(path, &header)?))
     }
 
     fn request(&self, path: &str, headers: &str) -> io::Result<BufReader<TcpStream>> {
         let mut stream = TcpStream::connect(&self.address)?;
-        stream.set_read_timeout(Some(SILENCE))?;
-        stream.set_write_timeout(Some(SILENCE))?;
+        stream.set_read_timeout(Some(READ_TIMEOUT))?;
+        stream.set_write_timeout(Some(READ_TIMEOUT))?;
         write!(stream, "GET {path} HTTP/1.0\r\nHost: {}\r\nAccept: */*\r\n{headers}\r\n", self.authority)?;
         let mut reader = BufReader::new(stream);
         let status = line(&mut reader)?.unwrap_or_default();
@@ -80,12 +81,12 @@ impl Client {
                 let mut body = String::new();
                 reader.take(4_096).read_to_string(&mut body)?;
                 let text = format!("the collector answered {status}: {}", crate::log::printable(&body));
-                // A collector that starts or stops may be unable for a while; a wrong question stays wrong.
+                // 5xx passes: a collector that starts or stops. 4xx does not: the request is wrong.
                 let kind =
                     if status.contains(" 5") { io::ErrorKind::Other } else { io::ErrorKind::InvalidData };
                 Err(io::Error::new(kind, text))
             }
-            _ => Err(io::Error::new(io::ErrorKind::InvalidData, "what answers there is no web server")),
+            _ => Err(io::Error::new(io::ErrorKind::InvalidData, "the answer is not HTTP")),
         }
     }
 }
@@ -93,7 +94,7 @@ impl Client {
 /// One line without its end; none at the end of the stream.
 fn line(reader: &mut impl io::BufRead) -> io::Result<Option<String>> {
     let mut text = String::new();
-    let count = reader.by_ref().take(LINE_MAX).read_line(&mut text)?;
+    let count = reader.by_ref().take(MAX_LINE_LEN).read_line(&mut text)?;
     if count == 0 {
         return Ok(None);
     }
@@ -106,9 +107,9 @@ fn line(reader: &mut impl io::BufRead) -> io::Result<Option<String>> {
 
 /// Reads events off a stream.
 #[derive(Debug)]
-pub(super) struct Events<R>(R);
+pub(super) struct EventReader<R>(R);
 
-impl<R: io::BufRead> Events<R> {
+impl<R: io::BufRead> EventReader<R> {
     /// The next event with data; none at the end of the stream. An event cut off by the end is dropped.
     pub(super) fn next(&mut self) -> io::Result<Option<ServerEvent>> {
         let mut event = ServerEvent { name: "message".into(), id: None, data: String::new() };
@@ -132,7 +133,7 @@ impl<R: io::BufRead> Events<R> {
                     event.data.push_str(value);
                     data_seen = true;
                 }
-                _ => {} // a comment, or a field that we have no use for
+                _ => {} // a comment, or a field without use here
             }
         }
         Ok(None)
@@ -144,10 +145,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn events_are_read_as_the_standard_says() {
+    fn events_are_parsed_as_the_standard_requires() {
         let stream =
             ": comment\n\nevent: alert\nid: 7\ndata: {\"a\":1}\n\ndata:x\r\ndata: y\r\n\r\ndata: cut";
-        let mut events = Events(stream.as_bytes());
+        let mut events = EventReader(stream.as_bytes());
         let first = events.next().unwrap().unwrap();
         assert_eq!(
             first,
@@ -159,9 +160,9 @@ mod tests {
     }
 
     #[test]
-    fn a_line_without_end_is_refused_before_it_fills_memory() {
+    fn a_line_without_end_is_rejected_before_it_fills_memory() {
         let endless = io::repeat(b'x');
-        assert!(Events(BufReader::new(endless)).next().is_err());
+        assert!(EventReader(BufReader::new(endless)).next().is_err());
     }
 
     #[test]

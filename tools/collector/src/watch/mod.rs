@@ -1,7 +1,7 @@
 //! `sentinel-collector watch`: alerts on the terminal as they arrive.
 //!
-//! A client of the HTTP interface like any other: it can run on another machine through a tunnel, and
-//! goes on where it stopped when the collector has been away.
+//! A client of the HTTP interface like any other: it can run on another machine through a tunnel, and resumes after
+//! the last alert when the collector was not reachable.
 
 mod client;
 mod paint;
@@ -10,57 +10,57 @@ use std::io::{self, Write as _};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use serde_json::Value;
 
 use client::{Client, ServerEvent};
 pub use paint::Painter;
 
-/// What to watch, and how to show it.
+/// Options of `watch`.
 #[derive(Debug)]
-pub struct Settings {
+pub struct WatchOptions {
     /// `http://host:port` of the collector.
     pub url: String,
-    /// Show the sensors and end.
+    /// Print the sensors once instead of alerts.
     pub sensors: bool,
-    /// Alerts shown at the start.
+    /// Stored alerts printed at the start.
     pub last: u32,
-    /// Whether to colour.
+    /// True for colours.
     pub colour: bool,
 }
 
-/// First and longest pause before trying again.
-const RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
+/// First and longest wait before connecting again; it doubles in between.
+const RETRY_BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
 
-/// Shows until the reader of standard output goes away.
+/// Prints until the reader of standard output closes it.
 ///
 /// # Errors
-/// A wrong URL, an answer that is not a collector's, or with `sensors` a collector that is not there.
-pub fn watch(settings: &Settings) -> anyhow::Result<()> {
-    let client = Client::new(&settings.url)?;
-    let painter = Painter::new(settings.colour);
-    if settings.sensors {
-        let body = client.get("/api/v1/sensors").with_context(|| unreachable(&settings.url))?;
+/// A malformed URL, an answer that is not one of a collector, or with `sensors` a collector that cannot be reached.
+pub fn watch(options: &WatchOptions) -> anyhow::Result<()> {
+    let client = Client::new(&options.url)?;
+    let painter = Painter::new(options.colour);
+    if options.sensors {
+        let body = client.get("/api/v1/sensors").with_context(|| unreachable(&options.url))?;
         let answer: Value = serde_json::from_str(&body).context("the answer is not that of a collector")?;
         return finished(print(&painter.sensors(&answer, crate::clock::now())));
     }
     let mut last_id: Option<String> = None;
-    let mut pause = RETRY.0;
-    let mut told = false;
+    let mut delay = RETRY_BACKOFF.0;
+    let mut failure_reported = false;
     loop {
-        let ended = follow(&client, &painter, settings.last, &mut last_id, &mut told);
+        let ended = follow(&client, &painter, options.last, &mut last_id, &mut failure_reported);
         match ended {
-            Ok(()) => pause = RETRY.0,
-            Err(Broken::Output(error)) => return finished(Err(error)),
-            Err(Broken::Answer(what)) => bail!("{what}"),
-            Err(Broken::Connection(error)) if !told => {
-                told = true;
-                eprintln!("{}: {error}; trying again", unreachable(&settings.url));
+            Ok(()) => delay = RETRY_BACKOFF.0,
+            Err(WatchError::Output(error)) => return finished(Err(error)),
+            Err(WatchError::Answer(error)) => return Err(error.into()),
+            Err(WatchError::Connection(error)) if !failure_reported => {
+                failure_reported = true;
+                eprintln!("{}: {error}; trying again", unreachable(&options.url));
             }
-            Err(Broken::Connection(_)) => {}
+            Err(WatchError::Connection(_)) => {}
         }
-        thread::sleep(pause);
-        pause = (pause * 2).min(RETRY.1);
+        thread::sleep(delay);
+        delay = (delay * 2).min(RETRY_BACKOFF.1);
     }
 }
 
@@ -68,46 +68,57 @@ fn unreachable(url: &str) -> String {
     format!("cannot read from the collector at {url} (is `sentinel-collector run` running?)")
 }
 
-enum Broken {
+/// Failure of one connection.
+enum WatchError {
+    /// The collector cannot be reached, or cannot answer for now.
     Connection(io::Error),
-    Answer(String),
+    /// The answer is not one of a collector, or says that the request is wrong.
+    Answer(io::Error),
+    /// Standard output cannot be written.
     Output(io::Error),
 }
 
-/// Shows what one connection brings; returns when it ends after having worked.
+/// Prints the events of one connection; returns when it ends after having worked.
 fn follow(
     client: &Client,
     painter: &Painter,
     recent: u32,
     last_id: &mut Option<String>,
-    told: &mut bool,
-) -> Result<(), Broken> {
+    failure_reported: &mut bool,
+) -> Result<(), WatchError> {
     let path = match last_id {
         Some(_) => "/api/v1/events".to_owned(),
         None => format!("/api/v1/events?recent={recent}"),
     };
     let mut events = client.events(&path, last_id.as_deref()).map_err(|error| match error.kind() {
-        io::ErrorKind::InvalidData => Broken::Answer(error.to_string()),
-        _ => Broken::Connection(error),
+        io::ErrorKind::InvalidData => WatchError::Answer(error),
+        _ => WatchError::Connection(error),
     })?;
-    if std::mem::take(told) {
+    if std::mem::take(failure_reported) {
         eprintln!("connected again");
     }
     loop {
-        let ServerEvent { name, id, data } = match events.next() {
+        let event = match events.next() {
             Ok(Some(event)) => event,
             Ok(None) | Err(_) => return Ok(()), // it worked for a while: connect again
         };
-        if let Some(id) = id {
-            *last_id = Some(id);
+        let line = line(painter, &event);
+        if event.id.is_some() {
+            *last_id = event.id;
         }
-        let Ok(value) = serde_json::from_str::<Value>(&data) else { continue };
-        let line = match name.as_str() {
-            "alert" => painter.alert(&value),
-            "sensor" => painter.sensor_event(&value),
-            _ => continue, // of a later version
-        };
-        print(&line).map_err(Broken::Output)?;
+        if let Some(line) = line {
+            print(&line).map_err(WatchError::Output)?;
+        }
+    }
+}
+
+/// The line of an event; none for one of a later version.
+fn line(painter: &Painter, event: &ServerEvent) -> Option<String> {
+    let value: Value = serde_json::from_str(&event.data).ok()?;
+    match event.name.as_str() {
+        "alert" => Some(painter.alert(&value)),
+        "sensor" => Some(painter.sensor_event(&value)),
+        _ => None,
     }
 }
 
@@ -117,7 +128,7 @@ fn print(text: &str) -> io::Result<()> {
     out.flush()
 }
 
-/// A reader that has enough, such as `head`, is no error.
+/// A reader that closes early, such as `head`, is no error.
 fn finished(result: io::Result<()>) -> anyhow::Result<()> {
     match result {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),

@@ -1,20 +1,19 @@
-//! Alerts and sensors as lines of text, with colours if wanted.
+//! Alerts and sensors as lines of text, optionally with colours.
 
 use std::fmt::Write as _;
 
 use sentinel_units::Timestamp;
 use serde_json::Value;
 
-use crate::api::parse_rfc3339;
-use crate::enroll::ago;
 use crate::log::printable;
+use crate::time_text::{ago, parse_rfc3339};
 
 const RESET: &str = "\x1b[0m";
 const DIM: &str = "\x1b[2m";
 const GREEN: &str = "\x1b[32m";
 const RED: &str = "\x1b[31m";
 
-/// Turns what the interface says into lines.
+/// Formats answers of the interface as lines.
 #[derive(Clone, Copy, Debug)]
 pub struct Painter {
     colour: bool,
@@ -102,7 +101,8 @@ impl Painter {
     }
 }
 
-/// What comes over the network can neither steer the terminal nor make lines endless.
+/// A text member, printable and cut to 400 characters: text from the network can neither control the terminal nor
+/// make lines endless.
 fn text(value: &Value, name: &str) -> String {
     let text = value.get(name).and_then(Value::as_str).unwrap_or_default();
     text.split_inclusive(' ').map(printable).collect::<String>().chars().take(400).collect()
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn text_from_the_network_cannot_steer_the_terminal() {
+    fn text_from_the_network_cannot_control_the_terminal() {
         let mut hostile = alert();
         hostile["sensor"] = "\x1b]0;owned\x07".into();
         hostile["summary"] = "a\x1b[2J\nb\u{9b}c".into();
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn sensors_come_and_go() {
+    fn sensor_event_lines_are_stable() {
         let event = serde_json::json!({
             "time": "2025-05-15T10:30:01.123456Z", "event": "disconnected", "sensor": "branch-7",
             "reason": "the sensor closed the connection",

@@ -115,13 +115,25 @@ impl Tree {
     }
 }
 
-/// Names of the modules declared with `mod name;`.
+/// Names of the modules declared with `mod name;`. One with a `path` attribute is a file of another crate and has no place in
+/// this tree.
 fn declared(tokens: &[Token]) -> Vec<String> {
-    let words = tokens.windows(3).filter_map(|three| match three {
-        [Token::Word(keyword), Token::Word(name), Token::Sign(';')] if keyword == "mod" => Some(name.clone()),
-        _ => None,
-    });
-    words.collect()
+    let mut names = Vec::new();
+    let mut has_path = false;
+    for (position, token) in tokens.iter().enumerate() {
+        let word = |offset: usize| tokens.get(position + offset).and_then(Token::word);
+        let sign =
+            |offset: usize, wanted: char| tokens.get(position + offset).is_some_and(|token| token.is(wanted));
+        match token {
+            Token::Sign('#') if sign(1, '[') && word(2) == Some("path") => has_path = true,
+            Token::Sign(';' | '{' | '}') => has_path = false,
+            Token::Word(keyword) if keyword == "mod" && sign(2, ';') && !has_path => {
+                names.extend(word(1).map(str::to_owned));
+            }
+            _ => {}
+        }
+    }
+    names
 }
 
 fn files_of(folder: &Path, path: &[String]) -> [PathBuf; 2] {
@@ -307,6 +319,12 @@ pub(crate) mod tests {
             ("a/child.rs", "use super::A; use crate::Root;"),
             ("b.rs", ""),
         ];
+        assert_eq!(edges(&files), []);
+    }
+
+    #[test]
+    fn a_file_of_another_crate_is_left_out() {
+        let files = [("lib.rs", "#[path = \"../x.rs\"] #[allow(dead_code)] mod x; mod a;"), ("a.rs", "")];
         assert_eq!(edges(&files), []);
     }
 

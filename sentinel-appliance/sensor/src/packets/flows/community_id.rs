@@ -12,7 +12,7 @@ use sentinel_units::Address;
 /// Writes `1:` and the digest in Base64. The ends stand in the order of [`FlowRecord::ordered_endpoints`], which is that of the
 /// specification; the seed is 0.
 ///
-/// [`FlowRecord::ordered_endpoints`]: sentinel_track::flow_record::Conversation::ordered_endpoints
+/// [`FlowRecord::ordered_endpoints`]: sentinel_track::flow_record::FlowRecord::ordered_endpoints
 pub(super) fn write((low, high): (Endpoint, Endpoint), protocol: u8, out: &mut String) -> std::fmt::Result {
     let mut input = Vec::with_capacity(40);
     input.extend_from_slice(&[0; 2]);

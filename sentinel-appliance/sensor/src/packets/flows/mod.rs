@@ -101,7 +101,7 @@ fn note(
     let Some(seen) = seen else { return };
     let noted = flow_records.note(key, &seen, &mut |ended| lines.write(ended));
     let (Some((conversation, _)), Some(packet)) = (noted, packet) else { return };
-    if conversation.app == 0 && conversation.tries < MAX_TRIES {
+    if conversation.app == 0 && conversation.app_attempts < MAX_TRIES {
         look(conversation, packet);
     }
 }
@@ -115,7 +115,7 @@ fn look(conversation: &mut FlowRecord, packet: &Packet<'_>) {
         _ => return,
     };
     conversation.app = application;
-    conversation.tries += u8::from(!payload.is_empty());
+    conversation.app_attempts += u8::from(!payload.is_empty());
 }
 
 /// Lines on standard output, and whether that takes them.
@@ -150,7 +150,7 @@ fn write(conversation: &FlowRecord, line: &mut String) -> std::fmt::Result {
         write!(line, ",\"{name}\":\"{}\",\"{name}_port\":", end.address)?;
         port(number, end.port, line)?;
     }
-    let (out, back) = (conversation.out(), conversation.back());
+    let (out, back) = (conversation.initiator_traffic(), conversation.responder_traffic());
     write!(line, ",\"packets_out\":{},\"packets_in\":{}", out.packets, back.packets)?;
     write!(line, ",\"bytes_out\":{},\"bytes_in\":{}", out.bytes, back.bytes)?;
     match conversation.tcp_state() {

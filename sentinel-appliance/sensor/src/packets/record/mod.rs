@@ -118,7 +118,9 @@ fn read(
                 };
             }
             quic::pieces(udp.payload, &mut |piece| {
-                streams.piece(key, endpoints, piece, at, &mut |message| print(message, output, &mut outcome));
+                streams.crypto_data(key, endpoints, piece, at, &mut |message| {
+                    print(message, output, &mut outcome);
+                });
             });
             outcome
         }

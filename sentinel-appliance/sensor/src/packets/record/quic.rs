@@ -3,34 +3,34 @@
 use std::fmt::Write;
 
 use sentinel_dissect::{quic, tls};
-use sentinel_seal::quic::{Flavour, InitialKeys, Sender};
-use sentinel_track::reassembly::Piece;
+use sentinel_seal::quic::{InitialKeys, Sender, Version};
+use sentinel_track::reassembly::CryptoData;
 
 use super::fingerprint::{self, Carrier};
 use super::hellos;
 
 /// Packets of one datagram: Initial ones come first and are few.
 const MAX_PACKETS: usize = 4;
-/// Offset from draft numbers to those of [`Piece::channel`], which also holds the version: versions that exist are 1 and 2.
+/// Offset from draft numbers to those of [`CryptoData::channel`], which also holds the version: versions that exist are 1 and 2.
 const VERSION_BITS: u32 = 6;
 
 /// Opens the Initial packets of a client in a datagram and shows the pieces of its hello.
-pub(super) fn pieces(payload: &[u8], visit: &mut dyn FnMut(&Piece<'_>)) {
+pub(super) fn pieces(payload: &[u8], visit: &mut dyn FnMut(&CryptoData<'_>)) {
     let mut rest = payload;
     for _ in 0..MAX_PACKETS {
         if !quic::has_long_header(rest) {
             return;
         }
         let Ok(initial) = quic::Initial::parse(rest) else { return };
-        let Some(flavour) = Flavour::of_version(initial.version) else { return };
-        let keys = InitialKeys::new(flavour, Sender::Client, initial.destination);
+        let Some(version) = Version::from_number(initial.version) else { return };
+        let keys = InitialKeys::new(version, Sender::Client, initial.destination);
         let mut packet = initial.packet.to_vec();
         // Those of the server were sealed with keys that follow from a number that stood in the client's packet.
         let Ok(frames) = keys.open(&mut packet, initial.number_at) else { return };
         let channel = channel(initial.destination, initial.version);
         for crypto in quic::crypto_frames(frames) {
             let Ok(offset) = u32::try_from(crypto.offset) else { continue };
-            visit(&Piece { channel, offset, bytes: crypto.bytes });
+            visit(&CryptoData { channel, offset, bytes: crypto.bytes });
         }
         rest = rest.get(initial.packet.len()..).unwrap_or_default();
     }

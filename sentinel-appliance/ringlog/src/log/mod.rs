@@ -1,0 +1,407 @@
+//! The log: opening, appending, flushing and advancing the key. [`read`] reads records, [`list`] describes segments,
+//! [`verify`] checks everything.
+
+mod list;
+mod read;
+mod verify;
+
+use core::ops::Range;
+
+use crate::account::{Recovery, Stats};
+use crate::error::{AppendError, FlushError, OpenError};
+use crate::geometry::Geometry;
+use crate::journal::{Journal, Replay, SectionContext, max_append_len};
+use crate::key::{LogKey, Mode};
+use crate::pack::Packer;
+use crate::pending::Pending;
+use crate::record::{ChainHead, MAX_RECORD, RecordId};
+use crate::ring::{Ring, Writer};
+use crate::storage::Storage;
+
+pub use list::{SegmentInfo, SegmentState};
+pub use read::Cursor;
+use read::Reader;
+pub use verify::{Finding, Report};
+
+/// Sealed log in a fixed space: a ring of segments (*main*) and a write-ahead journal. The memory it holds is stated in the
+/// documentation of the crate.
+///
+/// One program writes. Others may open the same storages with [`Mode::ReadOnly`] and see the state at that moment.
+#[derive(Debug)]
+pub struct RingLog<M, J> {
+    ring: Ring<M>,
+    journal: Journal<J>,
+    pending: Pending,
+    /// Key of the oldest epoch that must stay readable.
+    key: LogKey,
+    packer: Packer,
+    reader: Reader,
+    /// End of main at opening, according to the journal.
+    journaled_end: Option<ChainHead>,
+    /// The journal was torn at opening and has not been written since.
+    is_journal_torn: bool,
+    suspended: Suspended,
+    stats: Stats,
+}
+
+/// Storages that appending does not write; see [`RingLog::suspend_writes`].
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Suspended {
+    /// Main is written by [`RingLog::flush`] only.
+    pub main: bool,
+    /// The journal is written only when a flush resets it.
+    pub journal: bool,
+}
+
+impl<M: Storage, J: Storage<Error = M::Error>> RingLog<M, J> {
+    /// Opens the log in `main` and `journal`, or starts one if `main` is empty. Writes nothing: the bytes of an unfinished
+    /// write stay until the next write covers them.
+    ///
+    /// # Errors
+    /// - [`OpenError::Main`], [`OpenError::Journal`]: a storage cannot be read.
+    /// - [`OpenError::Geometry`], [`OpenError::Version`], [`OpenError::WrongKey`]: main holds another log.
+    ///
+    /// The storages are unchanged in each case. Damage is not an error: it is left out and counted in [`Recovery`].
+    pub fn open(
+        main: M,
+        journal: J,
+        geometry: Geometry,
+        key: LogKey,
+        mode: Mode,
+    ) -> Result<(Self, Recovery), OpenError<M::Error>> {
+        let salt = match mode {
+            Mode::Append(salt) => Some(salt),
+            Mode::ReadOnly => None,
+        };
+        let mut recovery = Recovery::default();
+        let (ring, key) = Ring::open(main, geometry, key, salt, &mut recovery)?;
+        let mut journal = Journal::new(journal);
+        let mut pending = Pending::new(Ring::<M>::capacity(geometry), ring.head().next_id);
+        let replay =
+            replay_journal(&mut journal, &key, &mut pending, &mut recovery).map_err(OpenError::Journal)?;
+        let log = Self {
+            ring,
+            journal,
+            pending,
+            key,
+            packer: Packer::default(),
+            reader: Reader::default(),
+            journaled_end: replay.main_end,
+            is_journal_torn: replay.is_torn,
+            suspended: Suspended::default(),
+            stats: Stats::default(),
+        };
+        recovery.records = log.next_id().since(log.oldest());
+        let is_undamaged = recovery.damaged_segments == 0 && recovery.torn_writes == 0;
+        recovery.is_new = log.ring.newest().is_none() && replay.main_end.is_none() && is_undamaged;
+        Ok((log, recovery))
+    }
+
+    /// Appends a record in memory and, sealed, in the journal. Writes main only when memory is full, as [`Self::flush`] does;
+    /// call [`Self::needs_flush`] before to do that under control.
+    ///
+    /// # Errors
+    /// - [`AppendError::TooLong`], [`AppendError::ReadOnly`], [`AppendError::Full`], [`AppendError::Suspended`]: the record is
+    ///   rejected and counted in [`Stats::rejected`]. Records in the log stay readable.
+    /// - [`AppendError::NotJournalled`]: the record is in the log, but only in memory.
+    pub fn append(&mut self, record: &[u8]) -> Result<RecordId, AppendError<M::Error>> {
+        self.ensure_room(record).inspect_err(|_rejected| self.stats.rejected += 1)?;
+        // Memory first: a record that the journal does not take is still in the log.
+        let id = self.pending.push(record);
+        self.stats.appended += 1;
+        self.stats.appended_bytes += u64::try_from(record.len()).unwrap_or(0);
+        self.append_to_journal().map_err(|error| AppendError::NotJournalled(id, error))?;
+        Ok(id)
+    }
+
+    /// Sets which storages appending leaves alone, until the next call. For a storage that failed: a full disk stays full for
+    /// a while, and each attempt would write what fits. While main is suspended, records are accepted as long as they fit in
+    /// memory; while the journal is, they are in memory only and are journaled by the first append after it.
+    pub const fn suspend_writes(&mut self, suspended: Suspended) {
+        self.suspended = suspended;
+    }
+
+    /// Returns true if the records in memory should go to main. Look at [`Self::about_to_overwrite`] then, append again what
+    /// must not be lost (an eighth of a segment is kept free for that), and call [`Self::flush`].
+    #[must_use]
+    pub fn needs_flush(&self) -> bool {
+        // In the journal room for half a segment more is kept, in memory for an eighth.
+        let reserve = self.ring.buffer().len() / 8;
+        self.pending.bytes().len() + reserve > self.pending.capacity() || !self.has_journal_room(4 * reserve)
+    }
+
+    /// Range of records that [`Self::flush`] would evict if it were called now. `None` if there is nothing to write, the open
+    /// segment has room for it, or the ring is not full yet.
+    pub fn about_to_overwrite(&mut self) -> Option<Range<RecordId>> {
+        if self.pending.count() == 0 {
+            return None;
+        }
+        let is_unwritten = self.ring.is_unwritten();
+        let victim = self.ring.victim(!is_unwritten)?;
+        if !is_unwritten {
+            // Only packing the records shows whether they fit. It overwrites the buffer of the ring.
+            self.reader.invalidate();
+            if self.ring.fits(&mut self.packer, self.pending.bytes()) {
+                return None;
+            }
+        }
+        Some(victim.first..self.ring.end_of(&victim))
+    }
+
+    /// Writes all records in memory to main, makes them durable and resets the journal: when [`Self::needs_flush`] returns
+    /// true, on critical alerts, at shutdown. Does nothing if there are none.
+    ///
+    /// # Errors
+    /// - [`FlushError::Main`]: some or all records are still in memory and in the journal only. The next call writes the same
+    ///   pages again.
+    /// - [`FlushError::Journal`]: all records are in main.
+    /// - [`FlushError::ReadOnly`], [`FlushError::Exhausted`]: nothing was written.
+    pub fn flush(&mut self) -> Result<(), FlushError<M::Error>> {
+        if self.pending.count() == 0 {
+            return Ok(());
+        }
+        self.reader.invalidate();
+        let written = self.write_pending();
+        self.stats.write_errors += u64::from(matches!(written, Err(FlushError::Main(_))));
+        written?;
+        // Main is durable before the journal is reset: at every moment each record is in one of them.
+        let Some(writer) = self.ring.writer() else { return Ok(()) };
+        let reset = self.journal.reset(&section_context(writer, self.ring.head()));
+        self.stats.write_errors += u64::from(reset.is_err());
+        self.is_journal_torn &= reset.is_err();
+        reset.map_err(FlushError::Journal)
+    }
+
+    /// Flushes, and lets the next record start a new segment with the next key. [`Self::advance_key`] can make everything
+    /// before unreadable once that record is in main.
+    ///
+    /// # Errors
+    /// - [`FlushError::Main`], [`FlushError::Journal`], [`FlushError::ReadOnly`]: as for [`Self::flush`].
+    /// - [`FlushError::Exhausted`]: no epoch is left.
+    ///
+    /// No segment is begun then.
+    pub fn rotate(&mut self) -> Result<(), FlushError<M::Error>> {
+        self.flush()?;
+        self.ring.begin_segment()
+    }
+
+    /// Number that the next record will get.
+    #[must_use]
+    pub fn next_id(&self) -> RecordId {
+        self.pending.next()
+    }
+
+    /// Oldest record that can be read, or [`Self::next_id`] if there is none.
+    #[must_use]
+    pub fn oldest(&self) -> RecordId {
+        self.ring.first_from(self.key.epoch()).map_or(self.pending.first(), |segment| segment.first)
+    }
+
+    /// Number of records in memory and in the journal that the next flush writes to main.
+    #[must_use]
+    pub const fn waiting(&self) -> u32 {
+        self.pending.count()
+    }
+
+    /// End of main. Stored outside the device, it lets [`Self::verify`] detect that an older state of the log was restored.
+    #[must_use]
+    pub const fn head(&self) -> ChainHead {
+        self.ring.head()
+    }
+
+    /// Size of the log.
+    #[must_use]
+    pub const fn geometry(&self) -> Geometry {
+        self.ring.geometry()
+    }
+
+    /// Counters since opening.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        Stats { journal_bytes: self.journal.written(), ..self.stats }
+    }
+
+    /// Key to be stored now. It advances when the ring overwrites the segments that needed the older one, and by
+    /// [`Self::advance_key`].
+    #[must_use]
+    pub const fn key(&self) -> &LogKey {
+        &self.key
+    }
+
+    /// Advances the key as far as record `keep_from` stays readable, and returns it to be stored. Segments that end before
+    /// that record can then be opened neither by this log nor with the key found on the device, only with an older copy of
+    /// the key. The key never passes the newest segment in main nor the epoch that the journal needs.
+    pub fn advance_key(&mut self, keep_from: RecordId) -> &LogKey {
+        let mut epoch = self.key.epoch();
+        // Ends at the segment that contains `keep_from`: the one after it begins behind that record.
+        while let Some(after) = epoch
+            .checked_add(1)
+            .and_then(|next| self.ring.first_from(next))
+            .filter(|segment| segment.first <= keep_from)
+        {
+            epoch = after.epoch;
+        }
+        self.reader.invalidate();
+        self.advance_key_to(epoch);
+        &self.key
+    }
+
+    /// Allocates the deflate and inflate buffers once and frees them, so that the arena of the allocator reaches its final
+    /// size now and later flushes do not raise RSS. Performs no I/O.
+    pub fn preallocate(&mut self) {
+        self.reader.invalidate();
+        let _fits = self.ring.fits(&mut self.packer, self.pending.bytes());
+        self.reader.preallocate();
+        self.release_buffers();
+    }
+
+    /// Frees the memory for deflating and inflating (363 KB) until it is needed again.
+    pub fn release_buffers(&mut self) {
+        self.packer.release();
+        self.reader.release();
+    }
+
+    /// Closes the log without flushing and returns its storages.
+    #[must_use]
+    pub fn into_storages(self) -> (M, J) {
+        (self.ring.into_storage(), self.journal.into_storage())
+    }
+
+    /// Storage of main, for tests that change it while the log is open.
+    #[cfg(test)]
+    pub(crate) fn main_storage_mut(&mut self) -> &mut M {
+        self.ring.storage_mut()
+    }
+
+    /// Checks that `record` can be appended; flushes if memory or the journal is full.
+    fn ensure_room(&mut self, record: &[u8]) -> Result<(), AppendError<M::Error>> {
+        if record.len() > MAX_RECORD {
+            return Err(AppendError::TooLong(record.len()));
+        }
+        if self.ring.writer().is_none() {
+            return Err(AppendError::ReadOnly);
+        }
+        if self.pending.has_room(record) && self.has_journal_room(record.len()) {
+            return Ok(());
+        }
+        if self.suspended.main {
+            return Err(AppendError::Suspended);
+        }
+        match self.flush() {
+            // A journal that was not reset does not prevent appending: main has its records, and the next frame is written
+            // at the front again.
+            Ok(()) | Err(FlushError::Journal(_)) => Ok(()),
+            Err(error) => Err(AppendError::Full(error)),
+        }
+    }
+
+    /// Returns true if the journal has room for `len` more bytes. Its limit is four segments: twice what it needs for one
+    /// segment of pending records of the usual size.
+    fn has_journal_room(&self, len: usize) -> bool {
+        let limit = u64::from(self.ring.geometry().segment_bytes()) * 4;
+        self.journal.tail() + u64::try_from(max_append_len(len)).unwrap_or(u64::MAX) <= limit
+    }
+
+    /// Appends to the journal the pending records that it does not hold yet.
+    fn append_to_journal(&mut self) -> Result<(), M::Error> {
+        if self.suspended.journal {
+            return Ok(());
+        }
+        let Some(writer) = self.ring.writer() else { return Ok(()) };
+        let context = section_context(writer, self.ring.head());
+        let appended = self.journal.append_pending(&mut self.pending, &context);
+        self.stats.write_errors += u64::from(appended.is_err());
+        self.is_journal_torn &= appended.is_err();
+        appended
+    }
+
+    /// Writes all pending records to main, in few blocks and in at most one new segment (in more only if a journal held
+    /// more records than fit in memory).
+    ///
+    /// Order of attempts: everything as one block; if the open segment has at least a quarter free, half of the records, once,
+    /// to fill it up; a new segment; in a new segment, half of the records until they fit. Ends because each iteration writes
+    /// a block, halves `count` or begins a segment, and one record always fits into an empty segment.
+    fn write_pending(&mut self) -> Result<(), FlushError<M::Error>> {
+        let mut count = self.pending.count();
+        let mut may_split = true;
+        while self.pending.count() > 0 {
+            if self.write_first(count)? {
+                count = self.pending.count();
+            } else if self.ring.is_unwritten() {
+                count = (count / 2).max(1);
+            } else if may_split && count > 1 && self.ring.free_len() * 4 >= self.ring.buffer().len() {
+                may_split = false;
+                count /= 2;
+            } else {
+                self.ring.begin_segment()?;
+                count = self.pending.count();
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the first `count` pending records as one block. `Ok(false)` if they do not fit.
+    fn write_first(&mut self, count: u32) -> Result<bool, FlushError<M::Error>> {
+        let is_all = count == self.pending.count();
+        let len = if is_all { self.pending.bytes().len() } else { self.pending.prefix_len(count) };
+        let records = self.pending.bytes().get(..len).unwrap_or_default();
+        let first = self.pending.first();
+        if !self.ring.write_block(&mut self.packer, records, count, first, &mut self.stats)? {
+            return Ok(false);
+        }
+        // The frames of these records stay in the journal; opening skips them, because main has them.
+        self.pending.drop_first(count, len);
+        self.journal.discard(count);
+        if let Some(oldest) = self.ring.first_from(0) {
+            self.advance_key_to(oldest.epoch);
+        }
+        Ok(true)
+    }
+
+    /// Advances the key towards `epoch`, never backwards.
+    ///
+    /// Invariant: the key opens the newest segment and the journal. A power cut may come between storing the key and writing
+    /// the log, in either order, and the stored key must open whatever is on the storages then.
+    fn advance_key_to(&mut self, epoch: u64) {
+        let Some(newest) = self.ring.newest() else { return };
+        let needed = self.journal.epoch().unwrap_or(u64::MAX).min(newest.epoch);
+        if let Ok(key) = self.key.advance_to(epoch.min(needed)) {
+            self.key = key;
+        }
+    }
+}
+
+/// Moves the records of the journal that main lacks into `pending`.
+///
+/// Records that main has (a kill between flush and reset) come first and are skipped. If the first record or the recorded end
+/// of main lies beyond the end of main, main has lost its end since: the numbers between are skipped, because they were
+/// assigned once, and counted as missing.
+fn replay_journal<J: Storage>(
+    journal: &mut Journal<J>,
+    key: &LogKey,
+    pending: &mut Pending,
+    recovery: &mut Recovery,
+) -> Result<Replay, J::Error> {
+    let replay = journal.replay(key, &mut |id, record| {
+        if id > pending.next() && pending.count() == 0 {
+            recovery.missing_records += id.since(pending.next());
+            pending.set_next(id);
+        }
+        if id == pending.next() {
+            pending.push(record);
+        }
+    })?;
+    let lost_end = replay.main_end.filter(|end| end.next_id > pending.next() && pending.count() == 0);
+    if let Some(end) = lost_end {
+        recovery.missing_records += end.next_id.since(pending.next());
+        pending.set_next(end.next_id);
+    }
+    journal.resume(&replay, pending.count());
+    recovery.torn_writes += u32::from(replay.is_torn);
+    recovery.from_journal = u64::from(pending.count());
+    Ok(replay)
+}
+
+fn section_context(writer: &Writer, main_end: ChainHead) -> SectionContext<'_> {
+    SectionContext { key: &writer.key, salt: writer.salt, main_end }
+}

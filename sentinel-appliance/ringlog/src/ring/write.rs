@@ -1,0 +1,199 @@
+//! Appending blocks to main.
+//!
+//! A block is written in one run of whole pages, then the storage is flushed (barrier). A block in the open segment goes
+//! behind the last one; no page that holds a good block is written again. The first block of a segment is written together
+//! with the segment header over the oldest segment. A power cut leaves:
+//!
+//! | when | on flash | at the next opening |
+//! |---|---|---|
+//! | before the write | unchanged | main ends where it did |
+//! | during it, open segment | any part of the new pages | header or tag of the block is wrong: main ends at the block before, the same pages are written again |
+//! | during it, header torn | damaged header over the oldest segment | that segment is lost and counted as damaged; the slot is written again |
+//! | during it, header good, block torn | new header, no good block | header and block are written again |
+//! | after the flush | header and block | main ends after the block |
+//!
+//! In every case records that were flushed before survive, apart from those of the segment being overwritten. Each attempt
+//! seals with a new nonce, because a failed write may have left the bytes of the previous attempt on flash.
+
+use sentinel_seal::{Chain, Sealer, TAG_LEN};
+
+use super::{Ring, SEGMENT_HEADER_LEN, Segment, page_end, to_u32, to_usize};
+use crate::account::Stats;
+use crate::error::FlushError;
+use crate::format::{BlockHeader, Packing, SegmentHeader, main_key};
+use crate::geometry::Geometry;
+use crate::key::{LogKey, Salt};
+use crate::pack::Packer;
+use crate::record::{ChainHead, RecordId};
+use crate::storage::{Storage, write_at};
+
+/// Key and nonce counter for writing main.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    pub(crate) salt: Salt,
+    /// Key of the open segment.
+    pub(crate) key: LogKey,
+    sealer: Sealer,
+}
+
+impl<M: Storage> Ring<M> {
+    /// Bytes for packed records that are free in the open segment.
+    pub(crate) fn free_len(&self) -> usize {
+        let used = to_usize(self.offset.max(SEGMENT_HEADER_LEN)) + BlockHeader::OVERHEAD;
+        self.buffer.len().saturating_sub(used)
+    }
+
+    /// Bytes for packed records in an empty segment.
+    pub(crate) fn capacity(geometry: Geometry) -> usize {
+        to_usize(geometry.segment_bytes()) - SegmentHeader::LEN - BlockHeader::OVERHEAD
+    }
+
+    /// Returns true if `records`, packed, fit into the open segment. Overwrites the buffer.
+    pub(crate) fn fits(&mut self, packer: &mut Packer, records: &[u8]) -> bool {
+        let free_len = self.free_len();
+        self.buffer.get_mut(..free_len).is_some_and(|out| packer.pack(records, out).is_some())
+    }
+
+    /// Lets the next block start a new segment with the next key. Nothing is written yet; does nothing if the open segment
+    /// has no block.
+    pub(crate) fn begin_segment(&mut self) -> Result<(), FlushError<M::Error>> {
+        if self.is_unwritten() {
+            return Ok(());
+        }
+        let writer = self.writer.as_mut().ok_or(FlushError::ReadOnly)?;
+        // The key of the previous epoch is dropped here. What remains readable is decided by the key of the log alone.
+        let epoch = self.epoch.checked_add(1).ok_or(FlushError::Exhausted)?;
+        let key = LogKey::new(epoch, writer.key.key().next());
+        // The nonce counter continues across keys: one counter for all headers and blocks of an opening.
+        *writer = Writer::new(key, writer.salt, writer.sealer.next_counter());
+        self.epoch = epoch;
+        self.offset = 0;
+        Ok(())
+    }
+
+    /// Writes `records` as one block at the end of main and makes it durable. `Ok(false)` if they do not fit into the open
+    /// segment; then nothing was written.
+    pub(crate) fn write_block(
+        &mut self,
+        packer: &mut Packer,
+        records: &[u8],
+        count: u32,
+        first: RecordId,
+        stats: &mut Stats,
+    ) -> Result<bool, FlushError<M::Error>> {
+        let is_first = self.is_unwritten();
+        let Some((packing, len)) = self.pack(packer, records) else { return Ok(false) };
+        let segment = if is_first { self.seal_header(first)? } else { self.open_segment()? };
+        let block = BlockHeader {
+            packing,
+            count,
+            sealed_len: to_u32(len),
+            raw_len: to_u32(records.len()),
+            epoch: self.epoch,
+            first,
+            // Counter and salt are set by the writer.
+            counter: 0,
+            salt: Salt([0; 16]),
+            chain_before: if is_first { segment.chain_after } else { self.head.chain },
+        };
+        let chain = self.seal_block(block, &segment)?;
+        // Before the write, because a failed write may have destroyed the segment that was in the slot.
+        if is_first {
+            self.evict(stats);
+        }
+        let used = self.lead_len() + BlockHeader::OVERHEAD + len;
+        let end = page_end(self.offset + to_u32(used));
+        self.write_buffer(end, stats)?;
+        // Only now is the block part of main. After an error the offset stays, and the next attempt writes the same pages.
+        stats.blocks += 1;
+        stats.sealed_bytes += u64::from(to_u32(used));
+        if is_first {
+            stats.rotations += 1;
+            self.insert(segment);
+        }
+        self.offset = end;
+        self.head = ChainHead { next_id: block.end(), chain };
+        Ok(true)
+    }
+
+    /// Bytes of the buffer before the next block: the segment header, if the block is the first of its segment.
+    const fn lead_len(&self) -> usize {
+        if self.is_unwritten() { SegmentHeader::LEN } else { 0 }
+    }
+
+    /// Packs `records` into the buffer, behind the space for the headers. Returns packing and length; `None` if they do not
+    /// fit.
+    fn pack(&mut self, packer: &mut Packer, records: &[u8]) -> Option<(Packing, usize)> {
+        let start = self.lead_len() + BlockHeader::LEN;
+        let free_len = self.free_len();
+        packer.pack(records, self.buffer.get_mut(start..start + free_len)?)
+    }
+
+    /// Seals the block in the buffer and returns the hash chain after it.
+    fn seal_block(&mut self, block: BlockHeader, segment: &Segment) -> Result<Chain, FlushError<M::Error>> {
+        let lead_len = self.lead_len();
+        let writer = self.writer.as_mut().ok_or(FlushError::ReadOnly)?;
+        let bytes = self.buffer.get_mut(lead_len..).unwrap_or_default();
+        writer.seal_block(block, segment, bytes).ok_or(FlushError::Exhausted)
+    }
+
+    /// Puts the sealed header of the segment being begun at the start of the buffer.
+    fn seal_header(&mut self, first: RecordId) -> Result<Segment, FlushError<M::Error>> {
+        let writer = self.writer.as_mut().ok_or(FlushError::ReadOnly)?;
+        let chain_before = self.head.chain;
+        let (geometry, epoch, salt) = (self.geometry, self.epoch, writer.salt);
+        let mut header = SegmentHeader { geometry, epoch, first, counter: 0, salt, chain_before };
+        let bytes = header.seal(&mut writer.sealer).ok_or(FlushError::Exhausted)?;
+        if let Some(to) = self.buffer.first_chunk_mut() {
+            *to = bytes;
+        }
+        Ok(Segment { epoch, first, chain_before, chain_after: header.chain_after(&bytes) })
+    }
+
+    /// Entry of the open segment, which is in the table since its first block was written.
+    fn open_segment(&self) -> Result<Segment, FlushError<M::Error>> {
+        self.segment_in(self.slot(self.epoch)).ok_or(FlushError::Exhausted)
+    }
+
+    /// Removes the segment that the first block of the open segment overwrites, and counts its records.
+    fn evict(&mut self, stats: &mut Stats) {
+        if let Some(victim) = self.victim(false) {
+            stats.overwritten += self.end_of(&victim).since(victim.first);
+            self.remove(self.epoch);
+        }
+    }
+
+    /// Writes the buffer to the open segment, from its offset to `end`, and makes it durable.
+    fn write_buffer(&mut self, end: u32, stats: &mut Stats) -> Result<(), FlushError<M::Error>> {
+        let at = self.position(self.slot(self.epoch), self.offset);
+        let len = end - self.offset;
+        stats.main_bytes += u64::from(len);
+        let bytes = self.buffer.get(..to_usize(len)).unwrap_or_default();
+        write_at(&mut self.storage, at, bytes).and_then(|()| self.storage.flush()).map_err(FlushError::Main)
+    }
+}
+
+impl Writer {
+    pub(crate) fn new(key: LogKey, salt: Salt, counter: u64) -> Self {
+        let sealer = Sealer::resume(&main_key(key.key(), salt), counter);
+        Self { salt, key, sealer }
+    }
+
+    /// Seals the packed records in `bytes`, which follow the space for their header: fills in header and tag, zeroes the
+    /// padding, and returns the hash chain after the block. `None` if the sealer is exhausted.
+    fn seal_block(&mut self, mut block: BlockHeader, segment: &Segment, bytes: &mut [u8]) -> Option<Chain> {
+        block.counter = self.sealer.next_counter();
+        block.salt = self.salt;
+        let header = block.encode();
+        let (head, remaining) = bytes.split_at_mut_checked(BlockHeader::LEN)?;
+        let (records, remaining) = remaining.split_at_mut_checked(to_usize(block.sealed_len))?;
+        let (tag, padding) = remaining.split_at_mut_checked(TAG_LEN)?;
+        head.copy_from_slice(&header);
+        let sealed =
+            self.sealer.seal(&BlockHeader::associated_data(&segment.chain_after, &header), records).ok()?;
+        tag.copy_from_slice(&sealed.tag);
+        // The buffer holds bytes of the block before; padding must not carry plaintext to flash.
+        padding.fill(0);
+        Some(block.chain_before.link(&[&header, records, tag]))
+    }
+}

@@ -1,0 +1,193 @@
+//! The two handshake messages: `IK`, or `IKpsk2` for an enrollment (Noise revision 34, sections 7.5 and 9).
+//!
+//! ```text
+//! initiator  Handshake ------------ message 1 ----------> Preface, Handshake      responder
+//!                                                         AwaitingAdmission: owner looks the key up
+//!            Handshake <----------- message 2 ----------- admit() or close
+//!            Transport                                    Transport
+//! ```
+//!
+//! The responder learns the static key of the initiator from message 1, before it answers. Message 1 can be a
+//! recording; only the first transport message proves that the initiator holds its key (and, with psk2, the
+//! secret of its token).
+
+use alloc::boxed::Box;
+use alloc::vec;
+use core::mem;
+
+use sentinel_units::Uptime;
+use snow::HandshakeState;
+
+use super::{Channel, Phase, Received, close_reason};
+use crate::error::SessionError;
+use crate::frame::{HANDSHAKE_BUFFER_LEN, Incoming, LENGTH_LEN, Outgoing, Stage};
+use crate::key::{KeyPair, PublicKey};
+use crate::limits::Limits;
+use crate::noise::{Resolver, TAG_LEN};
+use crate::suite::Suite;
+use crate::token::{Secret, Token, TokenId};
+
+/// Length of the first handshake message of IK: ephemeral key, sealed static key, sealed empty payload.
+const FIRST_LEN: usize = 32 + 32 + TAG_LEN + TAG_LEN;
+/// Length of the second handshake message: ephemeral key, sealed empty payload.
+const SECOND_LEN: usize = 32 + TAG_LEN;
+
+/// Source of the ephemeral key of a handshake.
+#[derive(Clone)]
+pub(crate) enum Ephemeral {
+    /// Random source of the system.
+    Random,
+    /// Fixed key of the test that replays a recorded session.
+    #[cfg(test)]
+    Fixed([u8; 32]),
+}
+
+impl Ephemeral {
+    fn configure<'k>(&'k self, builder: snow::Builder<'k>) -> snow::Builder<'k> {
+        match self {
+            Self::Random => builder,
+            #[cfg(test)]
+            Self::Fixed(key) => builder.fixed_ephemeral_key_for_testing_only(key),
+        }
+    }
+}
+
+impl Channel {
+    /// Makes the connecting side. Preface and first handshake message are pending at once.
+    pub(crate) fn initiator(
+        local: &KeyPair,
+        remote: &PublicKey,
+        suite: Suite,
+        token: Option<&Token>,
+        limits: Limits,
+        now: Uptime,
+        ephemeral: &Ephemeral,
+    ) -> Result<Self, SessionError> {
+        let psk = token.map(|token| token.secret().psk(token.id()));
+        let preface = suite.preface();
+        let secret = local.secret_bytes();
+        // The preface is the prologue, so a change to it on the way fails the handshake.
+        let mut builder = builder(suite)?
+            .prologue(&preface)
+            .and_then(|builder| builder.local_private_key(secret.as_slice()))
+            .and_then(|builder| builder.remote_public_key(remote.as_bytes()))
+            .map_err(close_reason)?;
+        if let Some(psk) = &psk {
+            builder = builder.psk(2, psk).map_err(close_reason)?;
+        }
+        let mut handshake = ephemeral.configure(builder).build_initiator().map_err(close_reason)?;
+        let mut outgoing = Outgoing::new(HANDSHAKE_BUFFER_LEN);
+        outgoing.put(&preface).ok_or(SessionError::Internal)?;
+        let id = token.map(Token::id);
+        let payload: &[u8] = id.as_ref().map_or(&[], |id| &id.0);
+        outgoing.put_frame(|out| handshake.write_message(payload, out).map_err(close_reason))?;
+        let phase = Phase::Handshake(Box::new(handshake), suite);
+        let mut channel = Self::new(phase, Incoming::new(Stage::Length), outgoing, limits, now);
+        channel.incoming.allow_only(SECOND_LEN);
+        Ok(channel)
+    }
+
+    /// Makes the accepting side.
+    pub(crate) fn responder(local: &KeyPair, limits: Limits, now: Uptime, ephemeral: Ephemeral) -> Self {
+        let phase = Phase::Preface(local.clone(), ephemeral);
+        Self::new(phase, Incoming::new(Stage::Preface), Outgoing::new(HANDSHAKE_BUFFER_LEN), limits, now)
+    }
+
+    /// Responder: starts the handshake that the complete preface asks for.
+    pub(super) fn begin_response(&mut self, suite: Suite) -> Result<(), SessionError> {
+        let Phase::Preface(local, ephemeral) = &self.phase else { return Err(SessionError::Internal) };
+        let preface = suite.preface();
+        let secret = local.secret_bytes();
+        let builder = builder(suite)?
+            .prologue(&preface)
+            .and_then(|builder| builder.local_private_key(secret.as_slice()))
+            .map_err(close_reason)?;
+        let handshake = ephemeral.configure(builder).build_responder().map_err(close_reason)?;
+        // Exactly one length is possible, so any other is refused before its bytes arrive.
+        self.incoming.allow_only(if suite.enrollment { FIRST_LEN + TokenId::LEN } else { FIRST_LEN });
+        self.phase = Phase::Handshake(Box::new(handshake), suite);
+        Ok(())
+    }
+
+    /// Initiator: reads the second message.
+    pub(super) fn finish_initiation(
+        &mut self,
+        mut handshake: Box<HandshakeState>,
+        now: Uptime,
+    ) -> Result<Received, SessionError> {
+        handshake.read_message(self.incoming.frame(), &mut []).map_err(close_reason)?;
+        self.begin_transport(handshake)?;
+        self.last_received = Some(now);
+        Ok(Received::Established)
+    }
+
+    /// Responder: reads the first message.
+    pub(super) fn identify(
+        &mut self,
+        mut handshake: Box<HandshakeState>,
+        suite: Suite,
+    ) -> Result<Received, SessionError> {
+        let mut id = [0; TokenId::LEN];
+        let len = handshake.read_message(self.incoming.frame(), &mut id).map_err(close_reason)?;
+        let token = if suite.enrollment { Some(TokenId(id)) } else { None };
+        if len != token.map_or(0, |_| TokenId::LEN) {
+            return Err(SessionError::Malformed);
+        }
+        let key = handshake.get_remote_static().and_then(|key| key.try_into().ok());
+        let key = PublicKey::from_bytes(key.ok_or(SessionError::Internal)?);
+        // The frame stays in the buffer until `begin_transport`, so no more bytes are taken from a peer that is not
+        // admitted.
+        self.phase = Phase::AwaitingAdmission(handshake, token);
+        Ok(Received::Peer { key, token })
+    }
+
+    /// Responder: answers the first message. An enrollment needs the secret of its token.
+    ///
+    /// # Errors
+    /// [`SessionError::Internal`] if no peer waits for admission; nothing changes. Any other error closes the
+    /// channel.
+    pub(crate) fn admit(&mut self, secret: Option<&Secret>, now: Uptime) -> Result<(), SessionError> {
+        match mem::replace(&mut self.phase, Phase::Closed(SessionError::Internal)) {
+            Phase::AwaitingAdmission(mut handshake, token) => {
+                let answer = answer(&mut handshake, token, secret, &mut self.outgoing);
+                answer.and_then(|()| self.begin_transport(handshake)).map_err(|reason| self.close(reason))?;
+                self.last_write_progress = now;
+                Ok(())
+            }
+            other => {
+                self.phase = other;
+                Err(SessionError::Internal)
+            }
+        }
+    }
+
+    /// Switches to transport messages. The only place that allocates after construction.
+    fn begin_transport(&mut self, handshake: Box<HandshakeState>) -> Result<(), SessionError> {
+        let transport = handshake.into_transport_mode().map_err(close_reason)?;
+        let (send, receive) = (self.limits.max_send_len(), self.limits.max_receive_len());
+        self.incoming.grow(receive);
+        self.outgoing.grow(LENGTH_LEN + send);
+        self.plaintext = vec![0; send.max(receive)].into_boxed_slice();
+        self.phase = Phase::Transport(Box::new(transport));
+        Ok(())
+    }
+}
+
+pub(super) fn builder<'k>(suite: Suite) -> Result<snow::Builder<'k>, SessionError> {
+    let params = suite.noise_name().parse().map_err(close_reason)?;
+    Ok(snow::Builder::with_resolver(params, Box::new(Resolver)))
+}
+
+/// Writes the second message.
+fn answer(
+    handshake: &mut HandshakeState,
+    token: Option<TokenId>,
+    secret: Option<&Secret>,
+    outgoing: &mut Outgoing,
+) -> Result<(), SessionError> {
+    if let Some(id) = token {
+        let psk = secret.ok_or(SessionError::Internal)?.psk(id);
+        handshake.set_psk(2, psk.as_slice()).map_err(close_reason)?;
+    }
+    outgoing.put_frame(|out| handshake.write_message(&[], out).map_err(close_reason))
+}

@@ -1,0 +1,287 @@
+//! Messages between sensor and collector, encoded as postcard. The bytes are in PROTOCOL.md ("Messages").
+//!
+//! Append only: a variant keeps its number, and fields are added at the end only. A reader ignores bytes
+//! after the fields it knows.
+
+mod alert_id;
+mod reason;
+
+use sentinel_alert::AlertId;
+use sentinel_units::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::batch::{Batch, GAP_BIT, Origin};
+use crate::error::SessionError;
+use crate::telemetry::Telemetry;
+
+pub use reason::{GapReason, RejectReason};
+
+/// Version of the messages in this crate. Both sides use the lower of the two versions that they announce.
+pub const PROTOCOL_VERSION: u16 = 1;
+
+/// Longest name of a sensor or host, and longest software version, in bytes.
+const MAX_NAME_LEN: usize = 64;
+/// Longest summary of interfaces, in bytes.
+const MAX_INTERFACES_LEN: usize = 128;
+
+/// Message from a sensor to its collector.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[non_exhaustive]
+pub enum ToCollector<'a> {
+    /// First message of every session that does not enroll.
+    #[serde(borrow)]
+    Hello(Hello<'a>),
+    /// Only message of a session that enrolls.
+    #[serde(borrow)]
+    Enroll(Enroll<'a>),
+    /// Alerts, in the order in which they are to be acknowledged.
+    #[serde(borrow)]
+    Alerts(Batch<'a>),
+    /// Alerts that were lost before the collector had them.
+    Gap(Gap),
+    /// Values of the counters.
+    Telemetry(Telemetry),
+    /// Answer to [`ToSensor::Ping`]; sent by the session itself.
+    Pong,
+}
+
+/// Message from a collector to a sensor.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[non_exhaustive]
+pub enum ToSensor<'a> {
+    /// Answer to [`ToCollector::Hello`] and to [`ToCollector::Enroll`]: the sensor is known.
+    #[serde(borrow)]
+    Welcome(Welcome<'a>),
+    /// Cumulative acknowledgement: everything that the sensor sent on this connection up to and including
+    /// this alert, or the gap with this [`Gap::last`], is durable.
+    Ack(#[serde(with = "alert_id")] AlertId),
+    /// The collector does not serve this sensor and closes the connection after this message.
+    Rejected(RejectReason),
+    /// Keep-alive; sent and answered by the sessions themselves.
+    Ping,
+}
+
+/// Introduction of a sensor: versions, host and the origin of its batches.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Hello<'a> {
+    /// [`PROTOCOL_VERSION`] of the sensor.
+    pub protocol: u16,
+    /// Version of the sensor, at most 64 bytes.
+    pub software: &'a str,
+    /// Host name of the device, at most 64 bytes.
+    pub host: &'a str,
+    /// Random number of this run: [`AlertId::boot`] of the alerts it raises.
+    pub boot: u32,
+    /// Wall-clock time at the start of the sensor, microseconds since 1970; 0 if the clock was not set.
+    /// The times of all batches of the session are relative to it.
+    pub started_us: u64,
+    /// Captured interfaces, for display, at most 128 bytes: `br-lan, eth1`.
+    pub interfaces: &'a str,
+}
+
+impl Hello<'_> {
+    /// Run and base time that the batches of the session refer to.
+    #[must_use]
+    pub const fn origin(&self) -> Origin {
+        Origin { boot: self.boot, base: Timestamp::from_micros(self.started_us) }
+    }
+}
+
+/// Enrollment request of a sensor.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Enroll<'a> {
+    /// [`PROTOCOL_VERSION`] of the sensor.
+    pub protocol: u16,
+    /// Requested name, at most 64 bytes; if it is empty the collector chooses one.
+    pub name: &'a str,
+    /// Version of the sensor, at most 64 bytes.
+    pub software: &'a str,
+}
+
+/// Alerts that the sensor lost before the collector acknowledged them.
+///
+/// `first_seq` and `last_seq` are lost; between them are lost alerts and others. A gap never changes after it
+/// was sent: later losses make another one. It is acknowledged by [`Gap::last`]. The counts are exact,
+/// unless the sensor was restarted in between: then some of the alerts may have arrived before.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Gap {
+    /// Run that raised them.
+    pub boot: u32,
+    /// First sequence number lost.
+    pub first_seq: u64,
+    /// Last sequence number lost.
+    pub last_seq: u64,
+    /// Number lost of each severity, info first.
+    pub lost_by_severity: [u32; 5],
+    /// Reason of the loss.
+    pub reason: GapReason,
+}
+
+impl Gap {
+    /// Id by which this gap is acknowledged: the last lost sequence number with bit 62 set.
+    ///
+    /// It must differ from the id of every alert. After a power cut a sensor can report as lost an alert that
+    /// had arrived; "everything up to this alert" and "everything up to this gap" are then different positions.
+    #[must_use]
+    pub const fn last(&self) -> AlertId {
+        AlertId { boot: self.boot, seq: self.last_seq | GAP_BIT }
+    }
+
+    /// Number of alerts lost, of all severities.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.lost_by_severity.iter().map(|count| u64::from(*count)).sum()
+    }
+}
+
+/// Answer to a hello or an enrollment request: the collector knows the sensor.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Welcome<'a> {
+    /// [`PROTOCOL_VERSION`] of the collector.
+    pub protocol: u16,
+    /// Number of the sensor at this collector.
+    pub sensor_id: u32,
+    /// Name of the sensor at this collector, at most 64 bytes.
+    pub name: &'a str,
+    /// Last alert or gap, in the sending order of the sensor, that is durable at the collector.
+    #[serde(with = "alert_id::optional")]
+    pub acked: Option<AlertId>,
+}
+
+impl ToCollector<'_> {
+    /// Checks the lengths of strings and the numbers of a gap.
+    ///
+    /// # Errors
+    /// [`SessionError::Malformed`].
+    pub(crate) fn check(&self) -> Result<(), SessionError> {
+        let fits = match self {
+            Self::Hello(hello) => {
+                hello.software.len() <= MAX_NAME_LEN
+                    && hello.host.len() <= MAX_NAME_LEN
+                    && hello.interfaces.len() <= MAX_INTERFACES_LEN
+            }
+            Self::Enroll(enroll) => {
+                enroll.name.len() <= MAX_NAME_LEN && enroll.software.len() <= MAX_NAME_LEN
+            }
+            Self::Gap(gap) => gap.first_seq <= gap.last_seq && gap.last_seq < GAP_BIT,
+            Self::Alerts(_) | Self::Telemetry(_) | Self::Pong => true,
+        };
+        if fits { Ok(()) } else { Err(SessionError::Malformed) }
+    }
+}
+
+impl ToSensor<'_> {
+    /// Checks the lengths of strings.
+    ///
+    /// # Errors
+    /// [`SessionError::Malformed`].
+    pub(crate) fn check(&self) -> Result<(), SessionError> {
+        match self {
+            Self::Welcome(welcome) if welcome.name.len() > MAX_NAME_LEN => Err(SessionError::Malformed),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::BatchBuilder;
+
+    /// Asserts the bytes of one message, as in section 4 of PROTOCOL.md.
+    fn check(message: &impl Serialize, expected: &[u8]) {
+        assert_eq!(postcard::to_slice(message, &mut [0; 128]).unwrap(), expected);
+    }
+
+    const HELLO: Hello<'static> =
+        Hello { protocol: 1, software: "0.1", host: "r", boot: 300, started_us: 128, interfaces: "e" };
+    const ID: AlertId = AlertId { boot: 300, seq: 5 };
+
+    #[test]
+    fn sensor_messages_keep_their_bytes() {
+        check(&ToCollector::Hello(HELLO), b"\x00\x01\x030.1\x01r\xac\x02\x80\x01\x01e");
+        let enroll = Enroll { protocol: 1, name: "attic", software: "0.1" };
+        check(&ToCollector::Enroll(enroll), b"\x01\x01\x05attic\x030.1");
+        let gap = Gap {
+            boot: 300,
+            first_seq: 1,
+            last_seq: 9,
+            lost_by_severity: [4, 3, 2, 1, 0],
+            reason: GapReason::StorageLost,
+        };
+        check(&ToCollector::Gap(gap), &[3, 0xac, 2, 1, 9, 4, 3, 2, 1, 0, 2]);
+        let counters = [4, 17, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        check(&ToCollector::Telemetry(Telemetry::new()), &counters);
+        check(&ToCollector::Pong, &[5]);
+    }
+
+    #[test]
+    fn a_batch_keeps_its_bytes() {
+        let alert = sentinel_alert::Alert {
+            time: Timestamp::from_micros(128 + 64),
+            first: Timestamp::from_micros(128 + 64),
+            test: sentinel_alert::Test::IcmpFloodPerSource,
+            severity: sentinel_alert::Severity::High,
+            subject: sentinel_alert::Subject::default(),
+            evidence: sentinel_alert::Evidence::Packets { count: 100, threshold: 100, window_s: 5 },
+            ..sentinel_alert::testing::sample()
+        };
+        for (boot, head) in [(300, &[2, 0, 5, 0x80, 1][..]), (301, &[2, 1, 0xad, 2, 5, 0x80, 1])] {
+            let mut buffer = [0; 64];
+            let mut builder = BatchBuilder::new(HELLO.origin(), &mut buffer);
+            builder.push(AlertId { boot, seq: 5 }, &alert).unwrap();
+            builder.push(AlertId { boot, seq: 7 }, &alert).unwrap();
+            let mut bytes = [0; 64];
+            let bytes =
+                postcard::to_slice(&ToCollector::Alerts(builder.batch().unwrap()), &mut bytes).unwrap();
+            assert_eq!(&bytes[..head.len()], head);
+            #[rustfmt::skip]
+            let entries = [
+                16,         // bytes of both entries
+                1, 10,      // number 5, ten compressed bytes
+                2, 2, 3, 0, // literals: ICMP flood, high, open
+                0x80, 6,    // 3 bytes from 7 back, in the seed: incident 1, none suppressed, at the base
+                0x88, 0,    // 7 bytes from 1 back: lasted 0, no subject
+                0x82, 0x23, // 4 bytes from 36 back, in the seed: 100 packets, threshold 100, 5 s
+                2, 2,       // number 7, two compressed bytes
+                0x9c, 0x10, // 17 bytes from 17 back: the alert before
+            ];
+            assert_eq!(&bytes[head.len()..], entries);
+        }
+    }
+
+    #[test]
+    fn collector_messages_keep_their_bytes() {
+        let welcome = Welcome { protocol: 1, sensor_id: 300, name: "attic", acked: None };
+        check(&ToSensor::Welcome(welcome), b"\x00\x01\xac\x02\x05attic\x00");
+        let welcome = Welcome { acked: Some(ID), ..welcome };
+        check(&ToSensor::Welcome(welcome), b"\x00\x01\xac\x02\x05attic\x01\xac\x02\x05");
+        check(&ToSensor::Ack(ID), &[1, 0xac, 2, 5]);
+        let gap = AlertId { boot: 0, seq: 9 | 1 << 62 };
+        check(&ToSensor::Ack(gap), &[1, 0, 0x89, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x40]);
+        for (number, reason) in (0..).zip([
+            RejectReason::UnknownSensor,
+            RejectReason::Revoked,
+            RejectReason::TokenExpired,
+            RejectReason::TokenUsed,
+            RejectReason::NameTaken,
+            RejectReason::TooOld,
+            RejectReason::Busy,
+            RejectReason::ShuttingDown,
+            RejectReason::StorageFailed,
+            RejectReason::Other(9),
+        ]) {
+            check(&ToSensor::Rejected(reason), &[2, number]);
+            assert_eq!(postcard::from_bytes(&[2, number]), Ok(ToSensor::Rejected(reason)));
+        }
+        check(&ToSensor::Ping, &[3]);
+    }
+
+    #[test]
+    fn fields_of_a_newer_version_are_ignored() {
+        let bytes = b"\x00\x01\xac\x02\x05attic\x00later";
+        let (message, remaining): (ToSensor<'_>, _) = postcard::take_from_bytes(bytes).unwrap();
+        assert_eq!(remaining, b"later");
+        assert!(matches!(message, ToSensor::Welcome(Welcome { sensor_id: 300, .. })));
+    }
+}

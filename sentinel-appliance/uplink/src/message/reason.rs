@@ -1,0 +1,89 @@
+//! Reasons of gaps and rejections: enums that travel as a number.
+
+use core::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Declares an enum that travels as a varint, keeps numbers that this version does not know, and has a text for people.
+macro_rules! numbered {
+    ($(#[doc = $doc:literal])+ $enum:ident: $($(#[doc = $variant_doc:literal])+ $variant:ident = $number:literal $text:literal,)+) => {
+        $(#[doc = $doc])+
+        #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+        #[serde(from = "u32", into = "u32")]
+        #[non_exhaustive]
+        pub enum $enum {
+            $($(#[doc = $variant_doc])+ $variant,)+
+            /// A number of a newer version.
+            Other(u32),
+        }
+
+        impl From<u32> for $enum {
+            fn from(number: u32) -> Self {
+                match number {
+                    $($number => Self::$variant,)+
+                    other => Self::Other(other),
+                }
+            }
+        }
+
+        impl From<$enum> for u32 {
+            fn from(value: $enum) -> Self {
+                match value {
+                    $($enum::$variant => $number,)+
+                    $enum::Other(number) => number,
+                }
+            }
+        }
+
+        impl fmt::Display for $enum {
+            fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match self {
+                    $(Self::$variant => out.write_str($text),)+
+                    Self::Other(number) => write!(out, "reason {number}, unknown to this version"),
+                }
+            }
+        }
+    };
+}
+
+numbered! {
+    /// Reason why alerts were lost.
+    GapReason:
+    /// The spool was full; the least severe alerts were evicted first.
+    SpoolFull = 0 "the spool was full",
+    /// The queue between detection and log was full.
+    QueueFull = 1 "alerts came faster than they could be stored",
+    /// The storage of the device failed or was cut off.
+    StorageLost = 2 "the storage of the sensor failed",
+}
+
+numbered! {
+    /// Reason why a collector does not serve a sensor.
+    RejectReason:
+    /// No sensor with this key is enrolled.
+    UnknownSensor = 0 "the collector does not know this sensor; enroll it",
+    /// The key of the sensor was revoked.
+    Revoked = 1 "this sensor was revoked",
+    /// The token has expired.
+    TokenExpired = 2 "the enrollment token has expired; make a new one",
+    /// The token has enrolled a sensor before.
+    TokenUsed = 3 "the enrollment token was used before; make a new one",
+    /// Another sensor has the requested name.
+    NameTaken = 4 "another sensor has this name",
+    /// The collector no longer speaks the protocol version of the sensor.
+    TooOld = 5 "the collector needs a newer sensor",
+    /// The collector is at one of its limits; try again later.
+    Busy = 6 "the collector is busy",
+    /// The collector shuts down; try again later.
+    ShuttingDown = 7 "the collector shuts down",
+    /// The collector failed to store what the sensor sent; try again later.
+    StorageFailed = 8 "the collector cannot store alerts",
+}
+
+impl RejectReason {
+    /// Returns true if the same attempt can succeed later.
+    #[must_use]
+    pub const fn is_temporary(self) -> bool {
+        matches!(self, Self::Busy | Self::ShuttingDown | Self::StorageFailed)
+    }
+}

@@ -1,0 +1,75 @@
+//! Checks of every request, and security headers of every answer.
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, header};
+use axum::middleware::Next;
+use axum::response::Response;
+
+use super::Problem;
+
+/// Content security policy of every answer: nothing but the collector's own files may be loaded or run.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
+     connect-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// Host names that requests may name.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum HostPolicy {
+    /// `localhost` and IP addresses. A foreign name at a loopback address means that a web page made a browser of
+    /// this machine send the request (DNS rebinding).
+    LocalOnly,
+    /// Any: other machines are meant to reach the collector by whatever name it has there.
+    Any,
+}
+
+/// Rejects requests with a foreign `Host`, and adds headers that limit what a browser does with the answer.
+pub(super) async fn check(
+    State(hosts): State<HostPolicy>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    if hosts == HostPolicy::LocalOnly {
+        let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+        if !host.is_some_and(is_local_name) {
+            return Err(Problem::forbidden("the Host header does not name this machine")
+                .allowed(["localhost", "an IP address"]));
+        }
+    }
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
+    ] {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    Ok(response)
+}
+
+/// Returns true for `localhost` and IP addresses, with or without a port: no DNS server answers for these.
+fn is_local_name(host: &str) -> bool {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    };
+    let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
+    bare.eq_ignore_ascii_case("localhost") || bare.parse::<std::net::IpAddr>().is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_that_dns_cannot_forge_are_local() {
+        for name in ["localhost", "LOCALHOST:80", "127.0.0.1:8080", "[::1]:8080", "192.0.2.1"] {
+            assert!(is_local_name(name), "{name}");
+        }
+        for name in
+            ["", "evil.example", "evil.example:8080", "localhost.evil.example", "127.0.0.1.evil.example"]
+        {
+            assert!(!is_local_name(name), "{name}");
+        }
+    }
+}

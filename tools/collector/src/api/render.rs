@@ -1,0 +1,212 @@
+//! JSON (RFC 8259) of every type of the domain: the one place that makes it.
+//!
+//! Members of objects are in alphabetical order, except in alerts, which begin with `id`, `sensor` and `received`
+//! and continue as `sentinel read --alerts` prints them.
+
+use std::fmt::Write as _;
+
+use sentinel_alert::{Kind, Severity, json};
+use sentinel_units::Timestamp;
+use serde_json::{Map, Value, json};
+
+use crate::model::{MinuteCounts, SensorChange, SensorEvent, SensorStatus, StoredAlert, TelemetryReading};
+use crate::service::{AlertPage, Health, Stats, StoreHealth};
+
+/// One alert.
+#[must_use]
+pub fn alert(stored: &StoredAlert) -> String {
+    let mut body = String::with_capacity(ALERT_CAPACITY);
+    write_alert(stored, &mut body);
+    body
+}
+
+/// `{"alerts": [...], "next": "row number" or null}` and a line end.
+#[must_use]
+pub fn alert_page(page: &AlertPage) -> String {
+    let mut body = String::with_capacity(page.alerts.len() * ALERT_CAPACITY + 32);
+    body.push_str("{\"alerts\":[");
+    for (index, stored) in page.alerts.iter().enumerate() {
+        if index > 0 {
+            body.push(',');
+        }
+        write_alert(stored, &mut body);
+    }
+    // Row numbers are text: a client must not calculate with them, and JavaScript would round large ones.
+    let next = page.next.map_or_else(|| "null".into(), |id| format!("\"{id}\""));
+    let _ = writeln!(body, "],\"next\":{next}}}");
+    body
+}
+
+/// Bytes of most alerts, and some room.
+const ALERT_CAPACITY: usize = 640;
+
+fn write_alert(stored: &StoredAlert, body: &mut String) {
+    // Writing into a String cannot fail.
+    let _ = write!(body, "{{\"id\":{},\"sensor\":", stored.id);
+    let _ = json::string(&stored.sensor, body);
+    let _ = write!(body, ",\"received\":\"{}\",", stored.received_at.rfc3339());
+    let _ = json::write_members(&stored.alert, Some(stored.alert_id), body);
+    body.push('}');
+}
+
+/// `{"sensors": [...]}`.
+#[must_use]
+pub fn sensors(statuses: &[SensorStatus]) -> Value {
+    json!({ "sensors": statuses.iter().map(sensor).collect::<Vec<_>>() })
+}
+
+fn sensor(status: &SensorStatus) -> Value {
+    let SensorStatus { sensor, state, session } = status;
+    let session = session.as_ref();
+    let reading = sensor.telemetry.as_ref();
+    json!({
+        "id": sensor.id.0,
+        "name": sensor.name,
+        "public_key": sensor.public_key.to_string(),
+        "state": state.name(),
+        "peer": session.map(|session| session.peer.to_string()),
+        "connected_since": session.map(|session| time(session.since)),
+        "frames_per_s": session.and_then(|session| session.frames_per_s),
+        "software": sensor.info.software,
+        "host": sensor.info.host,
+        "interfaces": sensor.info.interfaces,
+        "enrolled": time(sensor.enrolled_at),
+        "revoked": sensor.revoked_at.map(time),
+        "last_seen": sensor.last_seen_at.map(time),
+        "alerts_stored": sensor.stored,
+        "alerts_duplicate": sensor.duplicates,
+        "alerts_lost": sensor.lost,
+        "alerts_missing": sensor.missing,
+        "telemetry_time": reading.map(|reading| time(reading.received_at)),
+        "telemetry": reading.map(telemetry),
+    })
+}
+
+fn telemetry(reading: &TelemetryReading) -> Map<String, Value> {
+    counts(reading.iter().map(|(counter, value)| (counter.name(), value)))
+}
+
+/// One change of a sensor's state.
+#[must_use]
+pub fn sensor_event(event: &SensorEvent) -> String {
+    let (name, reason) = match &event.change {
+        SensorChange::Enrolled => ("enrolled", None),
+        SensorChange::Connected => ("connected", None),
+        SensorChange::Disconnected(reason) => ("disconnected", Some(reason.to_string())),
+    };
+    let object = json!({
+        "time": time(event.time),
+        "event": name,
+        "sensor": &*event.sensor,
+        "peer": event.peer.to_string(),
+        "reason": reason,
+    });
+    object.to_string()
+}
+
+/// Totals and timeline.
+#[must_use]
+pub fn stats(stats: &Stats) -> Value {
+    let totals = &stats.totals;
+    json!({
+        "time": time(stats.time),
+        "uptime_s": stats.uptime.as_secs(),
+        "store_bytes": stats.store_bytes,
+        "sensors": {
+            "enrolled": stats.sensors.enrolled,
+            "connected": stats.sensors.connected,
+            "revoked": stats.sensors.revoked,
+        },
+        "alerts": {
+            "stored": totals.stored(),
+            "duplicate": stats.duplicate,
+            "lost": stats.lost,
+            "missing": stats.missing,
+            "by_kind": counts(Kind::ALL.iter().map(|kind| (kind.name(), totals.of_kind(*kind)))),
+            "by_severity": counts(Severity::ALL.iter().map(|of| (of.name(), totals.of_severity(*of)))),
+        },
+        "per_minute": stats.per_minute.iter().map(minute).collect::<Vec<_>>(),
+    })
+}
+
+fn minute(minute: &MinuteCounts) -> Map<String, Value> {
+    let by_severity = Severity::ALL.iter().zip(minute.by_severity);
+    let mut object = counts(by_severity.map(|(severity, count)| (severity.name(), count)));
+    object.insert("minute".into(), time(minute.start).into());
+    object
+}
+
+/// State of the collector.
+#[must_use]
+pub fn health(health: &Health) -> Value {
+    json!({
+        "status": if matches!(health.store, StoreHealth::Ok) { "ok" } else { "failing" },
+        "version": env!("CARGO_PKG_VERSION"),
+        "uptime_s": health.uptime.as_secs(),
+        "store": match &health.store {
+            StoreHealth::Ok => "ok".into(),
+            StoreHealth::Unwritable => "cannot be written, sensors keep their alerts".into(),
+            StoreHealth::Unreadable(error) => error.to_string(),
+        },
+        "sensors_connected": health.sensors_connected,
+    })
+}
+
+/// An error: the text, the parameter it is about if any, and the allowed values if they can be listed.
+#[must_use]
+pub fn problem(error: &str, parameter: Option<&str>, allowed: &[String]) -> Value {
+    let mut object = Map::new();
+    object.insert("error".into(), error.into());
+    if let Some(parameter) = parameter {
+        object.insert("parameter".into(), parameter.into());
+    }
+    if !allowed.is_empty() {
+        object.insert("allowed".into(), allowed.into());
+    }
+    Value::Object(object)
+}
+
+fn time(time: Timestamp) -> String {
+    time.rfc3339().to_string()
+}
+
+fn counts<'n>(pairs: impl Iterator<Item = (&'n str, u64)>) -> Map<String, Value> {
+    pairs.map(|(name, count)| (name.into(), count.into())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use sentinel_alert::{Alert, AlertId, Evidence, Phase, Subject, Test};
+
+    use super::*;
+
+    #[test]
+    fn an_alert_is_valid_json_whatever_the_sensor_is_called() {
+        let alert_time = Timestamp::from_parts(3, 0);
+        let stored = StoredAlert {
+            id: 3,
+            sensor: "a\"\n\u{1b}".into(),
+            alert_id: AlertId { boot: 3, seq: 4 },
+            received_at: Timestamp::from_parts(99, 0),
+            alert: Alert {
+                time: alert_time,
+                first: alert_time,
+                test: Test::SynFloodPerSource,
+                severity: Severity::High,
+                phase: Phase::Open,
+                incident: 1,
+                suppressed: 0,
+                subject: Subject::default(),
+                evidence: Evidence::Packets { count: 200, threshold: 200, window_s: 5 },
+            },
+        };
+        let text = alert(&stored);
+        let start = "{\"id\":3,\"sensor\":\"a\\\"\\n\\u001b\",\"received\":\"1970-01-01T00:01:39.000000Z\",\"boot\":3,\"seq\":4,\"time\":";
+        assert!(text.starts_with(start), "{text}");
+        let value: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(value["kind"], "syn_flood");
+        let page = AlertPage { alerts: vec![stored.clone(), stored], next: Some(3) };
+        let value: Value = serde_json::from_str(&alert_page(&page)).unwrap();
+        assert_eq!((value["alerts"].as_array().unwrap().len(), &value["next"]), (2, &"3".into()));
+    }
+}

@@ -1,0 +1,245 @@
+//! The command line. Every setting is a flag and an environment variable.
+
+use std::env::VarError;
+use std::fmt;
+use std::io::{self, IsTerminal as _, Write as _};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use clap::{Args, Parser, Subcommand};
+
+use crate::log::Log;
+use crate::run::CollectorSettings;
+use crate::store::Files;
+use crate::time_text::parse_span;
+use crate::watch::WatchOptions;
+use crate::{enroll, run, watch};
+
+/// Collector of Sentinel: stores the alerts of many sensors, encrypted, and serves them.
+#[derive(Debug, Parser)]
+#[command(name = "sentinel-collector", version, max_term_width = 100)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Receive alerts and serve the page and the API until SIGTERM or Ctrl+C.
+    Run(RunArguments),
+    /// Print a one-time token that enrolls one sensor.
+    Enroll(EnrollArguments),
+    /// List the sensors with their stored and lost alerts.
+    Sensors {
+        #[command(flatten)]
+        store: StoreArguments,
+        /// Print JSON as GET /api/v1/sensors does.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Revoke a sensor. A running collector ends its session within a second.
+    Revoke {
+        #[command(flatten)]
+        store: StoreArguments,
+        /// Name, number or public key of the sensor.
+        sensor: String,
+    },
+    /// Print alerts as they arrive.
+    Watch(WatchArguments),
+}
+
+#[derive(Args, Debug)]
+struct StoreArguments {
+    /// Directory of the database and the keys; created with mode 0700 if it does not exist.
+    #[arg(
+        long,
+        env = "SENTINEL_COLLECTOR_DATA",
+        value_name = "DIR",
+        default_value = "/var/lib/sentinel-collector"
+    )]
+    data: PathBuf,
+}
+
+impl StoreArguments {
+    fn files(&self) -> anyhow::Result<Files> {
+        // Not a flag: other users can read the arguments of a process.
+        let key = match std::env::var("SENTINEL_DB_KEY") {
+            Ok(key) => Some(key),
+            Err(VarError::NotPresent) => None,
+            Err(VarError::NotUnicode(_)) => bail!("SENTINEL_DB_KEY is not UTF-8"),
+        };
+        Ok(Files::locate(&self.data, key.as_deref())?)
+    }
+
+    /// Files that `run` or `enroll` has created: listing must not create an empty database.
+    fn existing_files(&self) -> anyhow::Result<Files> {
+        if !self.data.join(crate::store::DATABASE).exists() {
+            bail!(
+                "there is no database in {}; start with run or enroll, or give --data",
+                self.data.display()
+            );
+        }
+        self.files()
+    }
+}
+
+const KEY_HELP: &str = "The database is encrypted with the key in SENTINEL_DB_KEY (64 hexadecimal digits, or a \
+    passphrase), else with DIR/db.key, which is created at the first start. Keep a copy of it: without it the \
+    alerts cannot be read.";
+
+#[derive(Args, Debug)]
+#[command(after_help = KEY_HELP)]
+struct RunArguments {
+    #[command(flatten)]
+    store: StoreArguments,
+    /// Address for sensors.
+    #[arg(long, env = "SENTINEL_COLLECTOR_LISTEN", value_name = "ADDRESS:PORT", default_value = DEFAULT_LISTEN)]
+    listen: SocketAddr,
+    /// Address for the page and the API.
+    #[arg(
+        long,
+        env = "SENTINEL_COLLECTOR_HTTP",
+        value_name = "ADDRESS:PORT",
+        default_value = "127.0.0.1:8080"
+    )]
+    http: SocketAddr,
+    /// Allow --http to be an address that other machines reach. There is no log-in: every machine that reaches it
+    /// can read every alert.
+    #[arg(long, env = "SENTINEL_COLLECTOR_HTTP_ALLOW_REMOTE")]
+    http_allow_remote: bool,
+    /// Append log lines to this file instead of standard error.
+    #[arg(long, env = "SENTINEL_COLLECTOR_LOG", value_name = "FILE")]
+    log: Option<PathBuf>,
+    /// Maximum number of connections from sensors; further ones are rejected.
+    #[arg(long, env = "SENTINEL_COLLECTOR_MAX_CONNECTIONS", value_name = "NUMBER", default_value_t = 10_000,
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    max_connections: u32,
+}
+
+const DEFAULT_LISTEN: &str = "0.0.0.0:4477";
+
+#[derive(Args, Debug)]
+#[command(after_help = KEY_HELP)]
+struct EnrollArguments {
+    #[command(flatten)]
+    store: StoreArguments,
+    /// Name of the sensor; without it the sensor chooses.
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// Address at which the sensor reaches this collector; without it the main address of this machine.
+    #[arg(long, env = "SENTINEL_COLLECTOR_ADDRESS", value_name = "HOST:PORT")]
+    address: Option<String>,
+    /// Address on which the collector listens; supplies the port if there is no --address.
+    #[arg(long, env = "SENTINEL_COLLECTOR_LISTEN", value_name = "ADDRESS:PORT", default_value = DEFAULT_LISTEN)]
+    listen: SocketAddr,
+    /// Validity of the token, such as 30m, 24h or 7d.
+    #[arg(long, value_name = "SPAN", default_value = "24h", value_parser = span)]
+    expires: Duration,
+}
+
+/// Longest validity of a token: a year.
+const MAX_EXPIRES: Duration = Duration::from_secs(365 * 86_400);
+
+fn span(text: &str) -> Result<Duration, InvalidSpan> {
+    parse_span(text).filter(|span| !span.is_zero() && *span <= MAX_EXPIRES).ok_or(InvalidSpan)
+}
+
+/// A text that is not a span from one second to [`MAX_EXPIRES`].
+#[derive(Clone, Copy, Debug)]
+struct InvalidSpan;
+
+impl fmt::Display for InvalidSpan {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("a span is a number and a unit, such as 90s, 30m, 24h or 7d, up to 365d")
+    }
+}
+
+impl std::error::Error for InvalidSpan {}
+
+#[derive(Args, Debug)]
+struct WatchArguments {
+    /// The collector's HTTP address.
+    #[arg(long, env = "SENTINEL_COLLECTOR_URL", default_value = "http://127.0.0.1:8080")]
+    url: String,
+    /// Print the sensors once, as a table.
+    #[arg(long)]
+    sensors: bool,
+    /// Stored alerts printed at the start.
+    #[arg(long, short = 'n', value_name = "NUMBER", default_value_t = 10,
+          value_parser = clap::value_parser!(u32).range(0..=1_000))]
+    last: u32,
+}
+
+impl Arguments {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// Those of the command, with their causes, as one line for the operator.
+    pub fn execute(self) -> anyhow::Result<()> {
+        match self.command {
+            Command::Run(arguments) => run::run(CollectorSettings {
+                files: arguments.store.files()?,
+                listen: arguments.listen,
+                http: arguments.http,
+                http_allow_remote: arguments.http_allow_remote,
+                log: open_log(arguments.log.as_deref())?,
+                max_connections: usize::try_from(arguments.max_connections).unwrap_or(usize::MAX),
+            }),
+            Command::Enroll(arguments) => arguments.execute(),
+            Command::Sensors { store, json } => print(&enroll::list(&store.existing_files()?, json)?),
+            Command::Revoke { store, sensor } => {
+                let revoked = enroll::revoke(&store.existing_files()?, &sensor)?;
+                print(&format!("revoked {}\n", revoked.name))
+            }
+            Command::Watch(arguments) => watch::watch(&WatchOptions {
+                url: arguments.url,
+                sensors: arguments.sensors,
+                last: arguments.last,
+                colour: io::stdout().is_terminal()
+                    && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+            }),
+        }
+    }
+}
+
+fn open_log(path: Option<&Path>) -> anyhow::Result<Log> {
+    Log::open(path).with_context(|| {
+        let path = path.unwrap_or_else(|| Path::new("standard error"));
+        format!("cannot open the log {}", path.display())
+    })
+}
+
+impl EnrollArguments {
+    fn execute(self) -> anyhow::Result<()> {
+        let files = self.store.files()?;
+        let address = self.address.unwrap_or_else(|| enroll::likely_address(self.listen));
+        let name = self.name.unwrap_or_default();
+        let token = enroll::token(&files, &name, &address, self.expires)?;
+        // Only the token goes to standard output, for scripts; the explanation goes to standard error.
+        eprintln!(
+            "One sensor can use this token within {}. It connects to {address}; if it cannot reach that address, make\n\
+             another token with --address. On the device: sentinel enroll TOKEN",
+            describe(self.expires)
+        );
+        print(&format!("{token}\n"))
+    }
+}
+
+fn describe(span: Duration) -> String {
+    match span.as_secs() {
+        seconds if seconds % 86_400 == 0 => format!("{} days", seconds / 86_400),
+        seconds if seconds % 3_600 == 0 => format!("{} hours", seconds / 3_600),
+        seconds if seconds % 60 == 0 => format!("{} minutes", seconds / 60),
+        seconds => format!("{seconds} seconds"),
+    }
+}
+
+/// A reader that closes early, such as `head`, is no error.
+fn print(text: &str) -> anyhow::Result<()> {
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,146 @@
+//! From the first claim of a key or a token to an established session or an enrolled sensor.
+
+use std::sync::Arc;
+
+use sentinel_uplink::{
+    PROTOCOL_VERSION, PublicKey, RejectReason, SendError, SessionError, ToSensor, TokenId, Welcome,
+};
+
+use super::phase::{Established, Phase};
+use super::{CloseReason, Connection};
+use crate::clock;
+use crate::metrics::RejectionCause;
+use crate::model::{Enrollment, Event, Sensor, SensorChange, SensorEvent, SensorInfo};
+use crate::store::StoreError;
+
+impl Connection<'_> {
+    /// Looks up the sensor whose key the peer claims.
+    pub(super) async fn identify(&mut self, key: PublicKey) -> Result<(), CloseReason> {
+        match self.shared.readers.sensor_with_key(key).await {
+            Err(error) => Err(self.storage_failed(error)),
+            Ok(None) => Err(self.reject_key(RejectionCause::UnknownKey, key, RejectReason::UnknownSensor)),
+            Ok(Some(sensor)) if sensor.revoked_at.is_some() => {
+                Err(self.reject_key(RejectionCause::Revoked, key, RejectReason::Revoked))
+            }
+            Ok(Some(sensor)) => {
+                self.session.admit(self.shared.uptime())?;
+                self.phase = Phase::Identified(Box::new(sensor));
+                Ok(())
+            }
+        }
+    }
+
+    /// Looks up the token that the peer claims to hold. Its secret goes into the handshake, so an unknown token
+    /// cannot be answered: the connection is closed without a word.
+    pub(super) async fn find_token(&mut self, key: PublicKey, token: TokenId) -> Result<(), CloseReason> {
+        match self.shared.readers.token(token).await {
+            Err(error) => Err(CloseReason::Store(error)),
+            Ok(None) => {
+                let detail = format_args!("there is no token {token}");
+                self.shared.rejections.key(RejectionCause::Token, key, self.peer.ip(), detail);
+                Err(CloseReason::Rejected)
+            }
+            Ok(Some(stored)) => {
+                self.session.admit_enrollment(&stored.secret, self.shared.uptime())?;
+                self.phase = Phase::Enrolling(key, token);
+                Ok(())
+            }
+        }
+    }
+
+    /// Uses up the token, whose secret the request has proved.
+    pub(super) async fn enroll(&mut self, name: String) -> Result<(), CloseReason> {
+        let Phase::Enrolling(key, token) = std::mem::replace(&mut self.phase, Phase::Closing) else {
+            return Err(SessionError::UnexpectedMessage.into());
+        };
+        let request = Enrollment { token, public_key: key, name, at: clock::now() };
+        match self.shared.writer.enroll(request).await {
+            Err(error) => Err(self.storage_failed(error)),
+            Ok(Err(reason)) => {
+                let cause = match reason {
+                    RejectReason::TokenExpired => RejectionCause::ExpiredToken,
+                    RejectReason::NameTaken => RejectionCause::NameTaken,
+                    _ => RejectionCause::Token,
+                };
+                Err(self.reject_key(cause, key, reason))
+            }
+            Ok(Ok(sensor)) => {
+                self.shared.log.info(format_args!("enrolled {} from {}, key {key}", sensor.name, self.peer));
+                self.publish(&sensor.name.as_str().into(), SensorChange::Enrolled);
+                self.welcome(&sensor)
+            }
+        }
+    }
+
+    /// Establishes the session of the sensor whose key the hello has proved.
+    pub(super) async fn establish(&mut self, protocol: u16, info: SensorInfo) -> Result<(), CloseReason> {
+        let Phase::Identified(sensor) = std::mem::replace(&mut self.phase, Phase::Closing) else {
+            return Err(SessionError::UnexpectedMessage.into());
+        };
+        if protocol == 0 {
+            let cause = RejectionCause::Version;
+            return Err(self.reject_key(cause, sensor.public_key, RejectReason::TooOld));
+        }
+        self.handshake_permit = None; // the hello was authenticated: the peer owns the key
+        let now = clock::now();
+        let (guard, evicted) = self.shared.sessions.register(sensor.id, self.peer, now);
+        let sensor = self.read_again(&sensor).await?;
+        self.welcome(&sensor)?;
+        self.shared.log.info(format_args!(
+            "{} connected from {}: version {}, host {}, interfaces {}",
+            sensor.name, self.peer, info.software, info.host, info.interfaces
+        ));
+        let (id, name): (_, Arc<str>) = (sensor.id, sensor.name.as_str().into());
+        self.publish(&name, SensorChange::Connected);
+        self.shared.metrics.sensors_connected.inc();
+        // Before the next wait: from here on closing the connection reports the disconnect.
+        self.phase = Phase::Established(Box::new(Established { sensor, name, guard, evicted }));
+        self.shared.writer.info(id, info, now).await.map_err(CloseReason::Store)
+    }
+
+    /// The sensor as it is now: between the claim and its proof an operator may have revoked it, or an earlier session
+    /// may have stored more alerts, which the welcome acknowledges.
+    ///
+    /// The earlier session, evicted by registering this one, may still be storing what it has received. The welcome then
+    /// acknowledges too little, and the sensor sends alerts again, which are duplicates and not stored.
+    async fn read_again(&mut self, sensor: &Sensor) -> Result<Sensor, CloseReason> {
+        match self.shared.readers.sensor_with_key(sensor.public_key).await {
+            Ok(Some(sensor)) if sensor.revoked_at.is_none() => Ok(sensor),
+            Ok(_) => Err(self.reject(RejectReason::Revoked)),
+            Err(error) => Err(self.storage_failed(error)),
+        }
+    }
+
+    fn welcome(&mut self, sensor: &Sensor) -> Result<(), CloseReason> {
+        let sensor_id = u32::try_from(sensor.id.0).unwrap_or(u32::MAX);
+        let welcome =
+            Welcome { protocol: PROTOCOL_VERSION, sensor_id, name: &sensor.name, acked: sensor.acked };
+        match self.session.send(&ToSensor::Welcome(welcome), self.shared.uptime()) {
+            Ok(()) => Ok(()),
+            Err(SendError::Closed(reason)) => Err(reason.into()),
+            Err(_) => Err(SessionError::Internal.into()), // the first message always has room
+        }
+    }
+
+    fn reject_key(&mut self, cause: RejectionCause, key: PublicKey, reason: RejectReason) -> CloseReason {
+        self.shared.rejections.key(cause, key, self.peer.ip(), reason);
+        self.reject(reason)
+    }
+
+    /// Queues the reason for the peer; closing the connection writes it.
+    fn reject(&mut self, reason: RejectReason) -> CloseReason {
+        let _ = self.session.reject(reason, self.shared.uptime()); // without room the peer is closed without it
+        self.phase = Phase::Closing;
+        CloseReason::Rejected
+    }
+
+    fn storage_failed(&mut self, error: StoreError) -> CloseReason {
+        let _ = self.session.reject(RejectReason::StorageFailed, self.shared.uptime());
+        CloseReason::Store(error)
+    }
+
+    pub(super) fn publish(&self, sensor: &Arc<str>, change: SensorChange) {
+        let event = SensorEvent { time: clock::now(), sensor: Arc::clone(sensor), peer: self.peer, change };
+        self.shared.events.publish(Event::Sensor(Arc::new(event)));
+    }
+}

@@ -1,0 +1,239 @@
+//! One connection, from its first byte to its last.
+//!
+//! A connection alternates between work that needs no waiting (`advance`) and waiting for whatever comes first
+//! (`wait`): the socket, a deadline of the session, a finished commit, eviction, or the stop of the process.
+
+mod close;
+mod handshake;
+mod phase;
+mod socket;
+mod storing;
+
+use std::future::pending;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use sentinel_alert::AlertId;
+use sentinel_uplink::{
+    CollectorEvent, CollectorSession, Hello, PublicKey, SendError, Telemetry, ToCollector, ToSensor, TokenId,
+};
+use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::batch::PendingDelivery;
+use super::{EvictReason, IngestShared};
+use crate::clock;
+use crate::log::printable;
+use crate::model::{SensorInfo, sanitize_name};
+use close::CloseReason;
+use phase::Phase;
+use storing::{Storing, StoringResult};
+
+/// Serves one connection to its end, and logs the reason if its sensor had a session.
+pub(super) async fn serve(
+    stream: TcpStream,
+    peer: SocketAddr,
+    handshake_permit: OwnedSemaphorePermit,
+    shared: &IngestShared,
+) {
+    let now = shared.uptime();
+    let session = CollectorSession::accept(&shared.identity, shared.limits.session, now);
+    let mut connection = Connection {
+        stream,
+        peer,
+        shared,
+        session,
+        handshake_permit: Some(handshake_permit),
+        phase: Phase::Handshake,
+        input: Vec::new(),
+        pending: PendingDelivery::default(),
+        storing: None,
+        ack: None,
+    };
+    let reason = connection.run().await;
+    connection.close(reason).await;
+}
+
+struct Connection<'c> {
+    stream: TcpStream,
+    peer: SocketAddr,
+    shared: &'c IngestShared,
+    session: CollectorSession,
+    /// Bounds the connections without a proved key; dropped when a hello proves one.
+    handshake_permit: Option<OwnedSemaphorePermit>,
+    phase: Phase,
+    /// Bytes read from the socket that the session has not taken.
+    input: Vec<u8>,
+    /// Received, and waiting until the delivery before it is stored.
+    pending: PendingDelivery,
+    /// The delivery that is being stored.
+    storing: Option<Storing>,
+    /// Stored, and not yet acknowledged because the session has no room to send.
+    ack: Option<AlertId>,
+}
+
+/// An event of the session, in a form that does not borrow from it.
+enum Inbound {
+    Peer(PublicKey),
+    Enrollment(PublicKey, TokenId),
+    Hello {
+        protocol: u16,
+        info: SensorInfo,
+    },
+    Enroll {
+        name: String,
+    },
+    Telemetry(Telemetry),
+    /// Alerts or a gap; they are in the pending delivery.
+    Appended,
+}
+
+/// The event that ended a wait.
+enum Wake {
+    Socket,
+    Deadline,
+    Stored(StoringResult),
+    Evicted(EvictReason),
+    Stopping,
+}
+
+impl Connection<'_> {
+    async fn run(&mut self) -> CloseReason {
+        loop {
+            if let Err(reason) = self.step().await {
+                return reason;
+            }
+        }
+    }
+
+    async fn step(&mut self) -> Result<(), CloseReason> {
+        self.advance().await?;
+        match self.wait().await {
+            Wake::Socket => self.transfer(),
+            Wake::Deadline => Ok(()),
+            Wake::Stored(result) => self.stored(result),
+            Wake::Evicted(reason) => Err(CloseReason::Evicted(reason)),
+            Wake::Stopping => Err(CloseReason::Stopping),
+        }
+    }
+
+    /// Does everything that is possible without waiting for the peer.
+    async fn advance(&mut self) -> Result<(), CloseReason> {
+        // Bounded: each iteration takes bytes of the input, which holds one read of the socket at most.
+        loop {
+            // Without input as well: deadlines pass, and pings fall due.
+            while let Some(inbound) = self.poll()? {
+                self.handle(inbound).await?;
+            }
+            if self.input.is_empty() || self.is_full() {
+                break;
+            }
+            let taken = self.session.receive(&self.input)?;
+            self.input.drain(..taken);
+            if taken == 0 {
+                break;
+            }
+        }
+        self.start_storing();
+        self.acknowledge()?;
+        self.write()?;
+        Ok(())
+    }
+
+    /// The next event of the session; none if it is idle.
+    fn poll(&mut self) -> Result<Option<Inbound>, CloseReason> {
+        let event = self.session.poll(self.shared.uptime())?;
+        Ok(Some(match event {
+            CollectorEvent::Peer { key } => Inbound::Peer(key),
+            CollectorEvent::Enrollment { key, token } => Inbound::Enrollment(key, token),
+            CollectorEvent::Message(ToCollector::Hello(hello)) => {
+                Inbound::Hello { protocol: hello.protocol, info: sensor_info(&hello) }
+            }
+            CollectorEvent::Message(ToCollector::Enroll(enroll)) => {
+                Inbound::Enroll { name: sanitize_name(enroll.name) }
+            }
+            CollectorEvent::Message(ToCollector::Telemetry(telemetry)) => Inbound::Telemetry(telemetry),
+            CollectorEvent::Message(ToCollector::Alerts(batch)) => {
+                if let Phase::Established(established) = &self.phase {
+                    self.pending.append_batch(&established.sensor, batch)?;
+                }
+                Inbound::Appended
+            }
+            CollectorEvent::Message(ToCollector::Gap(gap)) => {
+                if let Phase::Established(established) = &self.phase {
+                    self.pending.append_gap(&established.sensor, gap);
+                }
+                Inbound::Appended
+            }
+            // Idle, a pong, or an event of a later version of the session.
+            _ => return Ok(None),
+        }))
+    }
+
+    async fn handle(&mut self, inbound: Inbound) -> Result<(), CloseReason> {
+        match inbound {
+            Inbound::Peer(key) => self.identify(key).await,
+            Inbound::Enrollment(key, token) => self.find_token(key, token).await,
+            Inbound::Hello { protocol, info } => self.establish(protocol, info).await,
+            Inbound::Enroll { name } => self.enroll(name).await,
+            Inbound::Telemetry(telemetry) => self.telemetry(&telemetry).await,
+            Inbound::Appended => Ok(()),
+        }
+    }
+
+    async fn telemetry(&mut self, telemetry: &Telemetry) -> Result<(), CloseReason> {
+        let Phase::Established(established) = &self.phase else { return Ok(()) };
+        established.guard.record_telemetry(telemetry);
+        let id = established.sensor.id;
+        self.shared.writer.telemetry(id, *telemetry, clock::now()).await.map_err(CloseReason::Store)
+    }
+
+    /// Sends the acknowledgement that is due. Acknowledgements are cumulative: while the session has no room, a
+    /// later one replaces it.
+    fn acknowledge(&mut self) -> Result<(), CloseReason> {
+        let Some(last) = self.ack else { return Ok(()) };
+        match self.session.send(&ToSensor::Ack(last), self.shared.uptime()) {
+            Ok(()) => self.ack = None,
+            Err(SendError::Closed(reason)) => return Err(reason.into()),
+            Err(_) => {}
+        }
+        Ok(())
+    }
+
+    async fn wait(&mut self) -> Wake {
+        let deadline = self.session.next_deadline().since(self.shared.uptime());
+        let wants_write = !self.session.pending().is_empty();
+        let wants_read = self.input.is_empty() && !self.is_full();
+        let evicted = self.phase.evicted();
+        let mut stopping = self.shared.stopping.clone();
+        // Biased, in the order of urgency: a peer that keeps the socket busy cannot delay a stop or an eviction.
+        // Every branch may be dropped unfinished: readiness is only observed, and `storing` is polled in place.
+        tokio::select! {
+            biased;
+            _ = stopping.wait_for(|stop| *stop) => Wake::Stopping,
+            // The sender is dropped only when the entry in the table is replaced or removed.
+            reason = or_pending(evicted) => Wake::Evicted(reason.unwrap_or(EvictReason::Replaced)),
+            result = or_pending(self.storing.as_mut()) => Wake::Stored(result),
+            _ = self.stream.writable(), if wants_write => Wake::Socket,
+            _ = self.stream.readable(), if wants_read => Wake::Socket,
+            () = tokio::time::sleep(deadline.max(Duration::from_millis(1))) => Wake::Deadline,
+        }
+    }
+}
+
+/// The properties in a hello. Text of a peer reaches logs and terminals, so only printable ASCII is taken.
+fn sensor_info(hello: &Hello<'_>) -> SensorInfo {
+    SensorInfo {
+        software: printable(hello.software),
+        host: printable(hello.host),
+        interfaces: printable(hello.interfaces),
+    }
+}
+
+/// The output of `future`; never ready if there is none.
+async fn or_pending<F: Future + Unpin>(future: Option<F>) -> F::Output {
+    match future {
+        Some(future) => future.await,
+        None => pending().await,
+    }
+}

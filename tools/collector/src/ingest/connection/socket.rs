@@ -1,0 +1,70 @@
+//! Bytes between the socket and the session, without blocking.
+
+use std::io;
+
+use super::{CloseReason, Connection};
+
+/// Bytes read from the socket at once.
+const READ_LEN: usize = 8 * 1024;
+
+impl Connection<'_> {
+    /// Writes and reads as much as the socket takes and has.
+    pub(super) fn transfer(&mut self) -> Result<(), CloseReason> {
+        self.write()?;
+        if !self.input.is_empty() || self.is_full() {
+            return Ok(());
+        }
+        let mut buffer = [0; READ_LEN];
+        match self.stream.try_read(&mut buffer) {
+            Ok(0) => Err(CloseReason::EndOfStream),
+            Ok(count) => {
+                self.input.extend_from_slice(buffer.get(..count).unwrap_or_default());
+                Ok(())
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            Err(error) => Err(CloseReason::Socket(error)),
+        }
+    }
+
+    /// Writes as much as the socket takes.
+    pub(super) fn write(&mut self) -> Result<(), CloseReason> {
+        while !self.session.pending().is_empty() {
+            match self.stream.try_write(self.session.pending()) {
+                Ok(count) => self.session.sent(count, self.shared.uptime()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => return Err(CloseReason::Socket(error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes everything that is queued.
+    pub(super) async fn flush(&mut self) -> Result<(), CloseReason> {
+        self.write()?;
+        while !self.session.pending().is_empty() {
+            self.stream.writable().await.map_err(CloseReason::Socket)?;
+            self.write()?;
+        }
+        Ok(())
+    }
+
+    /// Writes everything that is queued, closes the sending side, and waits for the peer to close.
+    ///
+    /// Closing a socket with unread bytes makes the kernel send a reset (RFC 9293 section 3.6.1), upon which the peer's
+    /// kernel discards the bytes that its program has not read yet: the reason of the close.
+    pub(super) async fn shut_down(&mut self) -> Result<(), CloseReason> {
+        use tokio::io::AsyncWriteExt as _;
+        self.flush().await?;
+        self.stream.shutdown().await.map_err(CloseReason::Socket)?;
+        let mut buffer = [0; 1024];
+        loop {
+            self.stream.readable().await.map_err(CloseReason::Socket)?;
+            match self.stream.try_read(&mut buffer) {
+                Ok(0) => return Ok(()),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(CloseReason::Socket(error)),
+            }
+        }
+    }
+}

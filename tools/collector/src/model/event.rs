@@ -1,0 +1,83 @@
+//! Events: alerts that were stored, and sensors that changed state.
+
+use std::error::Error;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::{fmt, io};
+
+use sentinel_units::Timestamp;
+use sentinel_uplink::{BatchError, SessionError};
+
+use super::StoredAlert;
+
+/// Something that subscribers are notified of. Cheap to clone: the content is shared.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// An alert was committed to the store.
+    Alert(Arc<StoredAlert>),
+    /// A sensor was enrolled, connected or disconnected.
+    Sensor(Arc<SensorEvent>),
+}
+
+/// A change of a sensor's state.
+#[derive(Clone, Debug)]
+pub struct SensorEvent {
+    /// Time of the change.
+    pub time: Timestamp,
+    /// Name of the sensor.
+    pub sensor: Arc<str>,
+    /// Remote address of its connection.
+    pub peer: SocketAddr,
+    /// The change.
+    pub change: SensorChange,
+}
+
+/// The ways in which a sensor's state changes.
+#[derive(Clone, Debug)]
+pub enum SensorChange {
+    /// A token was used up for it.
+    Enrolled,
+    /// Its session is established.
+    Connected,
+    /// Its session has ended.
+    Disconnected(DisconnectReason),
+}
+
+/// Reason for which a session ended. Errors are shared, because an event goes to many subscribers.
+#[derive(Clone, Debug)]
+pub enum DisconnectReason {
+    /// The sensor closed the connection.
+    ClosedByPeer,
+    /// The network failed.
+    Network(Arc<io::Error>),
+    /// The sensor broke the protocol or was silent for too long.
+    Session(SessionError),
+    /// A batch of the sensor could not be decoded.
+    Batch(BatchError),
+    /// The collector rejected the sensor.
+    Rejected,
+    /// The sensor connected again.
+    Replaced,
+    /// An operator revoked the sensor.
+    Revoked,
+    /// The collector stops.
+    Stopping,
+    /// The sensor's alerts could not be stored.
+    StoreFailed(Arc<dyn Error + Send + Sync>),
+}
+
+impl fmt::Display for DisconnectReason {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ClosedByPeer => out.write_str("the sensor closed the connection"),
+            Self::Network(error) => error.fmt(out),
+            Self::Session(error) => error.fmt(out),
+            Self::Batch(error) => error.fmt(out),
+            Self::Rejected => out.write_str("rejected"),
+            Self::Replaced => out.write_str("the sensor connected again"),
+            Self::Revoked => out.write_str("revoked"),
+            Self::Stopping => out.write_str("the collector stops"),
+            Self::StoreFailed(error) => error.fmt(out),
+        }
+    }
+}

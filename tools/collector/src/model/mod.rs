@@ -1,0 +1,19 @@
+//! The collector's domain types: plain data that ingest, store, service and the transports exchange.
+//!
+//! No I/O, no locks, no SQL and no JSON. A transport (REST, server-sent events, later gRPC and WebSocket)
+//! serialises these types itself; a consumer inside the process never parses text.
+
+mod alert;
+mod delivery;
+mod event;
+mod name;
+mod sensor;
+
+pub use alert::{AlertPosition, AlertQuery, AlertTotals, MinuteCounts, StoredAlert};
+pub use delivery::{Delivery, Receipt, UnreadableAlert};
+pub use event::{DisconnectReason, Event, SensorChange, SensorEvent};
+pub use name::{MAX_NAME_LEN, is_valid_name, sanitize_name};
+pub use sensor::{
+    Enrollment, Sensor, SensorId, SensorInfo, SensorState, SensorStatus, SessionInfo, StoredToken,
+    TelemetryReading,
+};

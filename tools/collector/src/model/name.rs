@@ -1,0 +1,36 @@
+//! Names of sensors: used in shell commands, URLs and metric labels.
+
+/// Maximum length of a sensor's name, in characters.
+pub const MAX_NAME_LEN: usize = 48;
+
+/// Returns true for 1 to [`MAX_NAME_LEN`] ASCII letters, digits, `.`, `_` and `-`.
+#[must_use]
+pub fn is_valid_name(text: &str) -> bool {
+    (1..=MAX_NAME_LEN).contains(&text.len()) && text.chars().all(is_allowed)
+}
+
+/// A name that a sensor requested, cut to [`MAX_NAME_LEN`] and with `-` for each character that is not allowed.
+/// Empty if only white space was requested.
+#[must_use]
+pub fn sanitize_name(requested: &str) -> String {
+    let replace = |char| if is_allowed(char) { char } else { '-' };
+    requested.trim().chars().take(MAX_NAME_LEN).map(replace).collect()
+}
+
+fn is_allowed(char: char) -> bool {
+    char.is_ascii_alphanumeric() || "._-".contains(char)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_sanitized_name_is_valid_or_empty() {
+        for text in ["branch-7", " at home; \"x\" ", "\u{1b}[2J", "köln", &"x".repeat(80), "a/../b"] {
+            assert!(is_valid_name(&sanitize_name(text)), "{text}");
+        }
+        assert_eq!(sanitize_name("  \t"), "");
+        assert!(!is_valid_name("") && !is_valid_name(&"x".repeat(49)) && !is_valid_name("a b"));
+    }
+}

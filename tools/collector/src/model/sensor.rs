@@ -1,0 +1,189 @@
+//! Sensors, their telemetry, and the one-time tokens that enroll them.
+
+use std::net::SocketAddr;
+
+use sentinel_alert::AlertId;
+use sentinel_units::Timestamp;
+use sentinel_uplink::{Counter, PublicKey, Secret, Telemetry, TokenId};
+
+/// Row number of a sensor; never given to another sensor.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct SensorId(pub i64);
+
+/// An enrolled sensor and its counters.
+#[derive(Clone, Debug)]
+pub struct Sensor {
+    /// Row number.
+    pub id: SensorId,
+    /// Static public key (X25519), by which the sensor is identified.
+    pub public_key: PublicKey,
+    /// Unique name, 1 to 64 characters.
+    pub name: String,
+    /// Time at which its token was used.
+    pub enrolled_at: Timestamp,
+    /// Time at which an operator revoked it.
+    pub revoked_at: Option<Timestamp>,
+    /// Time of the last message or disconnect.
+    pub last_seen_at: Option<Timestamp>,
+    /// Alerts stored.
+    pub stored: u64,
+    /// Alerts received again and not stored again.
+    pub duplicates: u64,
+    /// Alerts that the sensor reported as discarded.
+    pub lost: u64,
+    /// Sequence numbers neither stored nor reported as discarded.
+    pub missing: u64,
+    /// Cumulative acknowledgement: the last alert, in the order of sending, up to which everything is stored.
+    pub acked: Option<AlertId>,
+    /// Properties it reported at its last connect.
+    pub info: SensorInfo,
+    /// Latest telemetry.
+    pub telemetry: Option<TelemetryReading>,
+}
+
+/// Properties that a sensor reports of itself when it connects. Printable ASCII.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct SensorInfo {
+    /// Version of its program.
+    pub software: String,
+    /// Host name.
+    pub host: String,
+    /// Interfaces it captures on.
+    pub interfaces: String,
+}
+
+/// One reading of a sensor's counters.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct TelemetryReading {
+    /// Time of arrival.
+    pub received_at: Timestamp,
+    counters: Vec<(Counter, u64)>,
+}
+
+impl TelemetryReading {
+    /// A reading of `counters`. A reading stored by an older version lacks the counters added since.
+    pub fn new(received_at: Timestamp, counters: impl IntoIterator<Item = (Counter, u64)>) -> Self {
+        Self { received_at, counters: counters.into_iter().collect() }
+    }
+
+    /// A reading of every counter.
+    #[must_use]
+    pub fn received(received_at: Timestamp, telemetry: &Telemetry) -> Self {
+        Self::new(received_at, telemetry.iter())
+    }
+
+    /// Value of one counter; none if the reading lacks it.
+    #[must_use]
+    pub fn value(&self, counter: Counter) -> Option<u64> {
+        self.iter().find(|(known, _)| *known == counter).map(|(_, value)| value)
+    }
+
+    /// Each counter of the reading with its value.
+    pub fn iter(&self) -> impl Iterator<Item = (Counter, u64)> + '_ {
+        self.counters.iter().copied()
+    }
+}
+
+/// A one-time enrollment token as the store keeps it.
+#[derive(Clone, Debug)]
+pub struct StoredToken {
+    /// Number by which a connection names the token.
+    pub id: TokenId,
+    /// Secret that both sides mix into the handshake.
+    pub secret: Secret,
+    /// Name that the sensor will have; empty if the sensor may choose.
+    pub name: String,
+    /// End of validity.
+    pub expires_at: Timestamp,
+    /// Time at which it enrolled a sensor.
+    pub used_at: Option<Timestamp>,
+}
+
+/// A request to enroll, made by a peer that proved to hold the token and the key.
+#[derive(Clone, Debug)]
+pub struct Enrollment {
+    /// The token.
+    pub token: TokenId,
+    /// The sensor's static public key.
+    pub public_key: PublicKey,
+    /// Requested name; empty if the collector may choose.
+    pub name: String,
+    /// Time of the request.
+    pub at: Timestamp,
+}
+
+/// An established session with a sensor.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct SessionInfo {
+    /// Remote address.
+    pub peer: SocketAddr,
+    /// Time at which the session was established.
+    pub since: Timestamp,
+    /// Frames per second that the sensor saw between its last two telemetry messages.
+    pub frames_per_s: Option<u64>,
+}
+
+/// A sensor, its state and its session.
+#[derive(Clone, Debug)]
+pub struct SensorStatus {
+    /// The stored part.
+    pub sensor: Sensor,
+    /// State of enrollment and connection.
+    pub state: SensorState,
+    /// Session with this process, if one is established.
+    pub session: Option<SessionInfo>,
+}
+
+impl SensorStatus {
+    /// Status as the running collector knows it.
+    #[must_use]
+    pub fn of_process(sensor: Sensor, session: Option<SessionInfo>) -> Self {
+        let state = match (sensor.revoked_at, &session, sensor.last_seen_at) {
+            (Some(_), _, _) => SensorState::Revoked,
+            (None, Some(_), _) => SensorState::Connected,
+            (None, None, Some(_)) => SensorState::Offline,
+            (None, None, None) => SensorState::Enrolled,
+        };
+        Self { sensor, state, session }
+    }
+
+    /// Status as another process reads it from the store.
+    #[must_use]
+    pub const fn of_store(sensor: Sensor) -> Self {
+        let state = match (sensor.revoked_at, sensor.last_seen_at) {
+            (Some(_), _) => SensorState::Revoked,
+            (None, Some(_)) => SensorState::Seen,
+            (None, None) => SensorState::Enrolled,
+        };
+        Self { sensor, state, session: None }
+    }
+}
+
+/// State of enrollment and connection.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum SensorState {
+    /// Enrolled, and has not connected since.
+    Enrolled,
+    /// Has a session with this process.
+    Connected,
+    /// Has connected before, and has no session now.
+    Offline,
+    /// Has connected before; whether it is connected now only the running collector knows.
+    Seen,
+    /// Shut out by an operator.
+    Revoked,
+}
+
+impl SensorState {
+    /// Name in every interface.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Enrolled => "enrolled",
+            Self::Connected => "connected",
+            Self::Offline => "offline",
+            Self::Seen => "seen",
+            Self::Revoked => "revoked",
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Stored alerts, filtered and paged.
+
+use sentinel_alert::{Kind, Severity};
+use sentinel_units::Timestamp;
+
+use super::access::{Caller, Operation, authorize};
+use super::{Service, ServiceError};
+use crate::model::{AlertPosition, AlertQuery, SensorId, StoredAlert};
+
+/// Maximum number of alerts in one page.
+pub const MAX_PAGE_LEN: u32 = 1_000;
+/// Maximum number of names given with an unknown one.
+const MAX_KNOWN_NAMES: usize = 20;
+
+/// Filter and page of [`list_alerts`]. Values of one field are alternatives; all fields have to match.
+#[derive(Clone, Debug, Default)]
+pub struct AlertRequest {
+    /// Only of the sensor with this name, number or public key.
+    pub sensor: Option<String>,
+    /// Only these kinds; all if empty.
+    pub kinds: Vec<Kind>,
+    /// Only these severities; all if empty.
+    pub severities: Vec<Severity>,
+    /// Only with packet time at or after this.
+    pub since: Option<Timestamp>,
+    /// Only with packet time before this.
+    pub until: Option<Timestamp>,
+    /// Start and direction.
+    pub position: AlertPosition,
+    /// Length of the page; values outside 1 to [`MAX_PAGE_LEN`] are clamped.
+    pub limit: u32,
+}
+
+/// One page of alerts.
+#[derive(Clone, Debug)]
+pub struct AlertPage {
+    /// The alerts, in the direction of the request's position.
+    pub alerts: Vec<StoredAlert>,
+    /// Row number at which the next page continues; none if this is the last one.
+    pub next: Option<i64>,
+}
+
+/// Selects one page of alerts.
+///
+/// # Errors
+/// [`ServiceError::UnknownSensor`]; [`ServiceError::Store`].
+pub async fn list_alerts(
+    service: &Service,
+    caller: Caller,
+    request: AlertRequest,
+) -> Result<AlertPage, ServiceError> {
+    authorize(caller, Operation::ListAlerts)?;
+    let sensor = match request.sensor {
+        Some(text) => Some(find_sensor(service, text).await?),
+        None => None,
+    };
+    let limit = request.limit.clamp(1, MAX_PAGE_LEN);
+    let query = AlertQuery {
+        sensor,
+        kinds: request.kinds,
+        severities: request.severities,
+        since: request.since,
+        until: request.until,
+        position: request.position,
+        limit: limit + 1, // one more shows if there is a next page
+    };
+    let mut alerts = service.readers.alerts(query).await?;
+    let len = usize::try_from(limit).unwrap_or(usize::MAX);
+    let has_next = alerts.len() > len;
+    alerts.truncate(len);
+    let next = alerts.last().filter(|_| has_next).map(|last| last.id);
+    Ok(AlertPage { alerts, next })
+}
+
+async fn find_sensor(service: &Service, text: String) -> Result<SensorId, ServiceError> {
+    if let Some(sensor) = service.readers.find_sensor(text.clone()).await? {
+        return Ok(sensor.id);
+    }
+    let sensors = service.readers.sensors().await?;
+    let known = sensors.into_iter().take(MAX_KNOWN_NAMES).map(|sensor| sensor.name).collect();
+    Err(ServiceError::UnknownSensor { given: text, known })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::service::testing::service;
+
+    fn ids(page: &AlertPage) -> Vec<i64> {
+        page.alerts.iter().map(|alert| alert.id).collect()
+    }
+
+    #[tokio::test]
+    async fn pages_continue_at_next_until_there_is_none() {
+        let directory = tempfile::tempdir().unwrap();
+        let (service, _stop) = service(directory.path(), 1..=5);
+        let request = |position| AlertRequest { position, limit: 3, ..AlertRequest::default() };
+        let first = list_alerts(&service, Caller::Anonymous, request(AlertPosition::Newest)).await.unwrap();
+        assert_eq!((ids(&first), first.next), (vec![5, 4, 3], Some(3)));
+        let second =
+            list_alerts(&service, Caller::Anonymous, request(AlertPosition::Before(3))).await.unwrap();
+        assert_eq!((ids(&second), second.next), (vec![2, 1], None));
+    }
+
+    #[tokio::test]
+    async fn a_limit_out_of_range_is_clamped() {
+        let directory = tempfile::tempdir().unwrap();
+        let (service, _stop) = service(directory.path(), 1..=1_005);
+        for (limit, len) in [(0, 1), (1, 1), (1_000, 1_000), (u32::MAX, 1_000)] {
+            let request = AlertRequest { limit, ..AlertRequest::default() };
+            let page = list_alerts(&service, Caller::Anonymous, request).await.unwrap();
+            assert_eq!((page.alerts.len(), page.next.is_some()), (len, true), "{limit}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_unknown_sensor_is_an_error_with_the_known_names() {
+        let directory = tempfile::tempdir().unwrap();
+        let (service, _stop) = service(directory.path(), 1..=1);
+        let request = AlertRequest { sensor: Some("b".into()), ..AlertRequest::default() };
+        let error = list_alerts(&service, Caller::Anonymous, request).await.unwrap_err();
+        let ServiceError::UnknownSensor { given, known } = error else { panic!("{error}") };
+        assert_eq!((given.as_str(), known), ("b", vec!["a".to_owned()]));
+    }
+}

@@ -1,0 +1,34 @@
+//! Use cases: one function each, with typed input, typed result and [`ServiceError`].
+//!
+//! Every transport (REST and server-sent events today) is an adapter of these functions: it parses its request
+//! into their input, passes the [`Caller`] it authenticated, and serialises their result. Nothing in here knows
+//! JSON or HTTP, and no transport reads the store itself.
+//!
+//! | operation | function |
+//! |---|---|
+//! | stored alerts, filtered and paged | [`list_alerts`] |
+//! | sensors with their state | [`list_sensors`] |
+//! | totals and timeline | [`stats()`] |
+//! | ability to store and read alerts | [`health()`] |
+//! | figures for monitoring | [`metrics_snapshot`] |
+//! | stored and live events | [`subscribe()`] |
+
+mod access;
+mod alerts;
+mod error;
+mod health;
+mod sensors;
+mod state;
+mod stats;
+mod subscribe;
+#[cfg(test)]
+mod testing;
+
+pub use access::{Caller, Operation};
+pub use alerts::{AlertPage, AlertRequest, MAX_PAGE_LEN, list_alerts};
+pub use error::ServiceError;
+pub use health::{Health, StoreHealth, health};
+pub use sensors::{MetricsSnapshot, list_sensors, metrics_snapshot};
+pub use state::Service;
+pub use stats::{MAX_MINUTES, SensorCounts, Stats, stats};
+pub use subscribe::{MAX_RECENT, StreamStart, Subscription, subscribe};

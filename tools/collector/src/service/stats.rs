@@ -1,0 +1,74 @@
+//! Totals and timeline.
+
+use std::time::Duration;
+
+use sentinel_units::Timestamp;
+
+use super::access::{Caller, Operation, authorize};
+use super::{Service, ServiceError};
+use crate::clock;
+use crate::model::{AlertTotals, MinuteCounts, Sensor};
+
+/// Maximum length of the timeline, in minutes: one day.
+pub const MAX_MINUTES: u16 = 1_440;
+
+/// Totals over everything stored, and the most recent minutes.
+#[derive(Clone, Debug)]
+pub struct Stats {
+    /// Time of the answer.
+    pub time: Timestamp,
+    /// Time since the start of this process.
+    pub uptime: Duration,
+    /// Bytes of the database and its write-ahead log on disk.
+    pub store_bytes: u64,
+    /// Sensors by state.
+    pub sensors: SensorCounts,
+    /// Stored alerts by kind and severity.
+    pub totals: AlertTotals,
+    /// Alerts received again and not stored again.
+    pub duplicate: u64,
+    /// Alerts that sensors reported as discarded.
+    pub lost: u64,
+    /// Sequence numbers neither stored nor reported as discarded.
+    pub missing: u64,
+    /// Alerts per minute of packet time, oldest first.
+    pub per_minute: Vec<MinuteCounts>,
+}
+
+/// Number of sensors by state.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct SensorCounts {
+    /// Enrolled and not revoked.
+    pub enrolled: usize,
+    /// With an established session.
+    pub connected: usize,
+    /// Revoked.
+    pub revoked: usize,
+}
+
+/// Totals, and a timeline of `minutes` minutes, clamped to 1 to [`MAX_MINUTES`].
+///
+/// # Errors
+/// [`ServiceError::Store`].
+pub async fn stats(service: &Service, caller: Caller, minutes: u16) -> Result<Stats, ServiceError> {
+    authorize(caller, Operation::Stats)?;
+    let time = clock::now();
+    let counts = service.readers.counts(time, minutes.clamp(1, MAX_MINUTES)).await?;
+    let sum = |of: fn(&Sensor) -> u64| counts.sensors.iter().map(of).fold(0_u64, u64::saturating_add);
+    let revoked = counts.sensors.iter().filter(|sensor| sensor.revoked_at.is_some()).count();
+    Ok(Stats {
+        time,
+        uptime: time.since(service.started),
+        store_bytes: service.readers.size_bytes(),
+        sensors: SensorCounts {
+            enrolled: counts.sensors.len() - revoked,
+            connected: service.sessions.count(),
+            revoked,
+        },
+        duplicate: sum(|sensor| sensor.duplicates),
+        lost: sum(|sensor| sensor.lost),
+        missing: sum(|sensor| sensor.missing),
+        totals: counts.totals,
+        per_minute: counts.per_minute,
+    })
+}

@@ -1,0 +1,165 @@
+//! Stored and live events as one sequence without holes or repeats.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::RecvError;
+
+use super::access::{Caller, Operation, authorize};
+use super::{Service, ServiceError};
+use crate::model::{AlertPosition, AlertQuery, Event};
+
+/// Maximum number of stored alerts that a subscription begins with.
+pub const MAX_RECENT: u32 = 1_000;
+/// Rows read from the store at once when catching up.
+const CATCH_UP_LEN: u32 = 500;
+
+/// First alert of a subscription.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum StreamStart {
+    /// Begin with this number of stored alerts, at most [`MAX_RECENT`]; with 0 the next one to be stored.
+    Recent(u32),
+    /// Begin after the alert with this row number, to resume.
+    After(i64),
+}
+
+/// Begins a subscription.
+///
+/// # Errors
+/// [`ServiceError::Store`].
+pub async fn subscribe(
+    service: &Service,
+    caller: Caller,
+    start: StreamStart,
+) -> Result<Subscription, ServiceError> {
+    authorize(caller, Operation::Subscribe)?;
+    // Subscribes before it reads: an alert stored in between is found both ways, and `last` keeps it from being
+    // returned twice. The other order would lose it.
+    let live = service.events.subscribe();
+    let newest = service.readers.newest_alert().await?;
+    let last = match start {
+        StreamStart::Recent(0) => newest,
+        StreamStart::Recent(count) => before_recent(service, count.min(MAX_RECENT), newest).await?,
+        // An id above the newest comes from a store that was replaced by an older copy: continue at its end.
+        StreamStart::After(id) => id.min(newest),
+    };
+    Ok(Subscription { service: service.clone(), live, last, queued: VecDeque::new(), behind: true })
+}
+
+/// Row number after which the `count` newest alerts follow.
+async fn before_recent(service: &Service, count: u32, newest: i64) -> Result<i64, ServiceError> {
+    let query = AlertQuery { limit: count, ..AlertQuery::default() };
+    let rows = service.readers.alerts(query).await?;
+    Ok(rows.last().map_or(newest, |oldest| oldest.id - 1))
+}
+
+/// A sequence of events: alerts in the order of their row numbers, each once, with the changes of sensors in between.
+///
+/// Changes of sensors are live only: one that happened while the subscriber lagged is not repeated.
+#[derive(Debug)]
+pub struct Subscription {
+    service: Service,
+    live: broadcast::Receiver<Event>,
+    /// Row number of the last alert that was returned or queued.
+    last: i64,
+    /// Alerts read from the store and not yet returned.
+    queued: VecDeque<Event>,
+    /// True while the store may hold alerts after `last` that `live` will not deliver.
+    behind: bool,
+}
+
+impl Subscription {
+    /// The next event; none when the collector stops.
+    ///
+    /// # Errors
+    /// [`ServiceError::Store`] if alerts that were missed cannot be read; the subscription has ended, and can be
+    /// resumed after the last alert that it returned.
+    pub async fn next(&mut self) -> Result<Option<Event>, ServiceError> {
+        loop {
+            if let Some(event) = self.queued.pop_front() {
+                return Ok(Some(event));
+            }
+            if *self.service.stopping.borrow() {
+                return Ok(None);
+            }
+            if self.behind {
+                self.catch_up().await?;
+                continue;
+            }
+            let received = tokio::select! {
+                received = self.live.recv() => received,
+                _ = self.service.stopping.changed() => return Ok(None),
+            };
+            match received {
+                Ok(Event::Alert(alert)) if alert.id <= self.last => {} // returned from the store already
+                Ok(Event::Alert(alert)) => {
+                    self.last = alert.id;
+                    return Ok(Some(Event::Alert(alert)));
+                }
+                Ok(event @ Event::Sensor(_)) => return Ok(Some(event)),
+                // The bus has dropped events: read the alerts among them from the store.
+                Err(RecvError::Lagged(_)) => self.behind = true,
+                Err(RecvError::Closed) => return Ok(None),
+            }
+        }
+    }
+
+    async fn catch_up(&mut self) -> Result<(), ServiceError> {
+        let position = AlertPosition::After(self.last);
+        let query = AlertQuery { position, limit: CATCH_UP_LEN, ..AlertQuery::default() };
+        let rows = self.service.readers.alerts(query).await?;
+        self.behind = u32::try_from(rows.len()).is_ok_and(|len| len >= CATCH_UP_LEN);
+        for row in rows {
+            self.last = row.id;
+            self.queued.push_back(Event::Alert(Arc::new(row)));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::service::testing::service;
+
+    async fn next_id(subscription: &mut Subscription) -> Option<i64> {
+        match subscription.next().await.unwrap()? {
+            Event::Alert(alert) => Some(alert.id),
+            Event::Sensor(event) => panic!("{event:?}"),
+        }
+    }
+
+    /// Publishes the stored alerts after `id` again, as the writer does when they are committed while a subscription
+    /// begins.
+    async fn publish_after(service: &Service, id: i64) {
+        let query = AlertQuery { position: AlertPosition::After(id), limit: 100, ..AlertQuery::default() };
+        for alert in service.readers.alerts(query).await.unwrap() {
+            service.events.publish(Event::Alert(Arc::new(alert)));
+        }
+    }
+
+    #[tokio::test]
+    async fn an_alert_found_in_the_store_and_on_the_bus_is_returned_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let (service, stop) = service(directory.path(), 1..=4);
+        let mut all = subscribe(&service, Caller::Anonymous, StreamStart::After(0)).await.unwrap();
+        let mut recent = subscribe(&service, Caller::Anonymous, StreamStart::Recent(1)).await.unwrap();
+        publish_after(&service, 2).await;
+        for id in 1..=4 {
+            assert_eq!(next_id(&mut all).await, Some(id));
+        }
+        assert_eq!(next_id(&mut recent).await, Some(4));
+        stop.send(true).unwrap();
+        assert_eq!((next_id(&mut all).await, next_id(&mut recent).await), (None, None));
+    }
+
+    #[tokio::test]
+    async fn a_position_beyond_the_store_continues_at_its_end() {
+        let directory = tempfile::tempdir().unwrap();
+        let (service, stop) = service(directory.path(), 1..=2);
+        let mut resumed = subscribe(&service, Caller::Anonymous, StreamStart::After(99)).await.unwrap();
+        stop.send(true).unwrap();
+        assert_eq!((resumed.last, next_id(&mut resumed).await), (2, None));
+    }
+}

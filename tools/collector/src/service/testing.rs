@@ -1,0 +1,22 @@
+//! A service over a store with one sensor.
+
+use std::ops::RangeInclusive;
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::Service;
+use crate::metrics::Metrics;
+use crate::model::AlertTotals;
+use crate::store::testing::{commit, delivery, open};
+use crate::store::{Files, ReaderPool};
+
+/// A service over the alerts `seqs` of the sensor `a`, and the switch that stops its subscriptions.
+pub(super) fn service(directory: &Path, seqs: RangeInclusive<u64>) -> (Service, watch::Sender<bool>) {
+    let files = Files::locate(directory, Some(&"0f".repeat(32))).unwrap();
+    commit(&mut open(&files.database()), &delivery(seqs)).unwrap();
+    let (stop, stopping) = watch::channel(false);
+    let metrics = Arc::new(Metrics::new(&AlertTotals::default()));
+    (Service::new(ReaderPool::new(Arc::new(files)), metrics, stopping), stop)
+}

@@ -1,0 +1,26 @@
+//! Integers of the database, which are signed, for values of the domain.
+
+use sentinel_alert::{Kind, Severity};
+
+/// Microseconds in one row of table `minutes`.
+pub(super) const MINUTE_US: i64 = 60_000_000;
+
+/// Saturates: a sequence number past 2^63 would take longer than any boot lasts.
+pub(super) fn unsigned(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// Index in [`Kind::ALL`], which is the kind's tag on the wire and therefore never changes.
+pub(super) fn kind(kind: Kind) -> i64 {
+    index(&Kind::ALL, kind)
+}
+
+/// Index in [`Severity::ALL`].
+pub(super) fn severity(severity: Severity) -> i64 {
+    index(&Severity::ALL, severity)
+}
+
+fn index<T: Copy + PartialEq>(all: &[T], value: T) -> i64 {
+    let index = all.iter().position(|known| *known == value);
+    index.and_then(|index| i64::try_from(index).ok()).unwrap_or(-1)
+}

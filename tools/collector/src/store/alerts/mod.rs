@@ -1,0 +1,6 @@
+//! Tables `alerts`, `unreadable`, `gaps`, `runs`, `totals` and `minutes`.
+
+mod column;
+pub(super) mod insert;
+pub(super) mod query;
+pub(super) mod totals;

@@ -1,4 +1,0 @@
-//! Decrypted messages.
-#![no_main]
-
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| sentinel_uplink::fuzzing::message(bytes));
