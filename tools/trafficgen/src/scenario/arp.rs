@@ -6,7 +6,7 @@ use std::time::Duration;
 use sentinel_units::Mac;
 
 use super::{Expected, MILLISECOND, Parameters, Scenario};
-use crate::application::dhcp::{self, Lease, Step};
+use crate::application::dhcp::{self, Lease, MessageType};
 use crate::packet::{Arp, Encapsulation, Family, Link, Path, ethertype};
 use crate::{Host, Packets, Timeline, Topology, ping};
 
@@ -263,15 +263,19 @@ fn lease(parameters: &Parameters) -> Packets {
 fn obtain(timeline: &mut Timeline, parameters: &Parameters, lease: &Lease) {
     let without_address = Host { mac: lease.client, v4: Ipv4Addr::UNSPECIFIED, ..parameters.topology.client };
     let broadcast = Host { mac: Mac::BROADCAST, v4: Ipv4Addr::BROADCAST, ..parameters.topology.client };
-    for step in [Step::Discover, Step::Offer, Step::Request, Step::Acknowledge] {
-        let (from, source, destination) = match step {
-            Step::Discover | Step::Request => (without_address, dhcp::CLIENT_PORT, dhcp::SERVER_PORT),
-            Step::Offer | Step::Acknowledge => {
+    for message_type in
+        [MessageType::Discover, MessageType::Offer, MessageType::Request, MessageType::Acknowledge]
+    {
+        let (from, source, destination) = match message_type {
+            MessageType::Discover | MessageType::Request => {
+                (without_address, dhcp::CLIENT_PORT, dhcp::SERVER_PORT)
+            }
+            MessageType::Offer | MessageType::Acknowledge => {
                 (parameters.topology.gateway, dhcp::SERVER_PORT, dhcp::CLIENT_PORT)
             }
         };
         let path = Path::between(&from, &broadcast, Family::V4);
-        timeline.push(path.udp(source, destination, &lease.message(step)));
+        timeline.push(path.udp(source, destination, &lease.message(message_type)));
         timeline.wait(MILLISECOND * 5);
     }
 }
