@@ -14,9 +14,9 @@ fn frames(status: &Value, name: &str) -> Result<u64> {
 
 /// `port-scan-at`, and what the status says it has added.
 fn scan(lab: &Lab, sensor: &Sensor<'_>, from: &str) -> Result<(u64, u64, u64)> {
-    let before = sensor.settled()?;
+    let before = sensor.wait_until_counted()?;
     traffic::sent(lab, "port-scan-at", &["--attacker-ip", from, "--speed", "50"])?;
-    let after = sensor.settled()?;
+    let after = sensor.wait_until_counted()?;
     let grown = |name| Ok::<_, anyhow::Error>(frames(&after, name)? - frames(&before, name)?);
     Ok((grown("seen")?, grown("analysed")?, grown("filtered")?))
 }
@@ -109,7 +109,7 @@ fn the_newest_packets_can_be_asked_for() -> Result<()> {
         sensor.start()?;
         traffic::sent(lab, "mixed", &["--speed", "0"])?;
         traffic::sent(lab, "port-scan-at", &["--attacker-ip", "10.20.30.161", "--speed", "0"])?;
-        sensor.settled()?;
+        sensor.wait_until_counted()?;
         let lines = ctl(&sensor, &["packets", "--limit", "5", "src", "host", "10.20.30.161"])?;
         ensure!(
             lines.lines().count() == 5 && lines.lines().all(|line| line.contains("TCP 10.20.30.161")),

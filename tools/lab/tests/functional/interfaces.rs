@@ -40,14 +40,14 @@ fn an_interface_that_is_removed_and_made_again_is_captured_again() -> Result<()>
         let mut sensor = Sensor::new(lab, "router", "")?;
         sensor.start()?;
         scan_is_seen(lab, &sensor, "10.20.30.121")?;
-        let before = sensor.settled()?;
+        let before = sensor.wait_until_counted()?;
         lab.network.delete_bridge()?;
         wait_until_open(&sensor, false)?;
         lab.network.add_bridge()?;
         lab.network.add_ports()?;
         wait_until_open(&sensor, true)?;
         scan_is_seen(lab, &sensor, "10.20.30.122")?;
-        let after = sensor.settled()?;
+        let after = sensor.wait_until_counted()?;
         for counter in ["/frames/seen", "/frames/analysed", "/interfaces/0/seen"] {
             let (before, after) = (json::number(&before, counter)?, json::number(&after, counter)?);
             ensure!(after > before, "{counter} was {before} and is {after}");

@@ -18,7 +18,7 @@ fn all_eight_attacks_are_at_the_collector_within_a_second_and_are_those_of_the_f
         let events = collector.events()?;
         let mut sender = traffic::send(lab, "attack-mix", &[])?;
         ensure!(sender.end(Duration::from_secs(60))?.success(), "{}", sender.errors()?);
-        sensor.settled()?;
+        sensor.wait_until_counted()?;
 
         let file = lab.path("attack-mix.pcap");
         traffic::write(lab, "attack-mix", &file, &[])?;
@@ -70,7 +70,7 @@ fn ordinary_traffic_is_no_attack() -> Result<()> {
         let collector = Collector::start(lab)?;
         let sensor = Sensor::started(lab, &collector, "router", "")?;
         traffic::sent(lab, "mixed", &["--speed", "20"])?;
-        let status = sensor.settled()?;
+        let status = sensor.wait_until_counted()?;
         ensure!(json::number(&status, "/frames/analysed")? >= 10_000, "{status}");
         ensure!(json::number(&status, "/alerts/raised")? == 0, "{:?}", sensor.logged_alerts());
         ensure!(collector.alerts()?.is_empty());

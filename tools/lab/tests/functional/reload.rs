@@ -22,7 +22,7 @@ fn a_changed_threshold_holds_from_then_on_and_counters_go_on() -> Result<()> {
         let mut sensor = Sensor::new(lab, "router", &ports(16))?;
         sensor.start()?;
         scan(lab, "10.20.30.101")?;
-        let before = sensor.settled()?;
+        let before = sensor.wait_until_counted()?;
         ensure!(json::number(&before, "/frames/analysed")? >= 15, "{before}");
         ensure!(sensor.logged_alerts()?.is_empty(), "15 ports are less than 16");
 
@@ -31,7 +31,7 @@ fn a_changed_threshold_holds_from_then_on_and_counters_go_on() -> Result<()> {
         said(&mut sensor, "settings reloaded", 1)?;
         scan(lab, "10.20.30.102")?;
         sensor.wait_for_alert("port_scan", "open", "10.20.30.102")?;
-        let after = sensor.settled()?;
+        let after = sensor.wait_until_counted()?;
         ensure!(
             json::number(&after, "/boot")? == json::number(&before, "/boot")?,
             "the sensor was restarted"
@@ -86,7 +86,7 @@ fn a_bad_file_changes_nothing_and_is_named() -> Result<()> {
         said(&mut sensor, "settings reloaded", 1)?;
         let before = sensor.logged_alerts()?.len();
         scan(lab, "10.20.30.105")?;
-        sensor.settled()?;
+        sensor.wait_until_counted()?;
         ensure!(sensor.logged_alerts()?.len() == before, "15 ports are less than 16");
         Ok(())
     })

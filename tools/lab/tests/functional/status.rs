@@ -11,7 +11,7 @@ fn the_text_fits_80_by_24_and_has_no_control_characters() -> Result<()> {
         let collector = Collector::start(lab)?;
         let sensor = Sensor::started(lab, &collector, "router", "")?;
         traffic::sent(lab, "attack-mix", &["--speed", "0"])?;
-        sensor.settled()?;
+        sensor.wait_until_counted()?;
         let text = run(&mut sensor.command(&["status"]))?;
         ensure!(text.lines().count() <= 24, "{text}");
         let longest = text.lines().map(|line| line.chars().count()).max();
@@ -36,7 +36,7 @@ fn the_books_balance_after_a_flood() -> Result<()> {
             Ok(json::number(&sensor.status()?, "/frames/seen")? >= 100_000)
         })?;
         // Waits for seen = analysed + filtered + dropped.
-        let status = sensor.settled()?;
+        let status = sensor.wait_until_counted()?;
         let frames = |name: &str| json::number(&status, &format!("/frames/{name}"));
         ensure!(frames("in_ring")? == 0, "{status}");
         let alerts = |name: &str| json::number(&status, &format!("/alerts/{name}"));

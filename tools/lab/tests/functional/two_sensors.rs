@@ -12,7 +12,7 @@ fn each_sensor_has_its_own_alerts_and_books() -> Result<()> {
         let first = Sensor::started(lab, &collector, "branch-1", "")?;
         let mut second = Sensor::started(lab, &collector, "branch-2", "")?;
         traffic::attack(lab, 0, 8)?;
-        let both = |sensor: &Sensor<'_>| json::number(&sensor.settled()?, "/alerts/raised");
+        let both = |sensor: &Sensor<'_>| json::number(&sensor.wait_until_counted()?, "/alerts/raised");
         let expected = BTreeMap::from([("branch-1", both(&first)?), ("branch-2", both(&second)?)]);
         ensure!(expected.values().all(|count| *count >= 8), "{expected:?}");
         wait::until_true("both are stored", wait::WAIT_TIMEOUT, || {

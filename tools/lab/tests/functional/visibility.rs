@@ -10,7 +10,7 @@ fn all_of_a_bridge_is_seen() -> Result<()> {
         sensor.start()?;
         ensure!(sensor.status()?["visibility"]["score_percent"].is_null(), "nothing to judge yet");
         traffic::sent(lab, "mixed", &["--speed", "50"])?;
-        let status = sensor.settled()?;
+        let status = sensor.wait_until_counted()?;
         let score = json::number(&status, "/visibility/score_percent")?;
         ensure!(score >= 98, "{}", status["visibility"]);
         let text = run(&mut sensor.command(&["status"]))?;

@@ -18,7 +18,7 @@ fn attacked(lab: &Lab, name: &str, options: &str) -> Result<(BTreeSet<Vec<String
     sensor.start()?;
     traffic::sent(lab, "mixed", &["--speed", "50"])?;
     traffic::sent(lab, "attack-mix", &["--speed", "4"])?;
-    let status = sensor.settled()?;
+    let status = sensor.wait_until_counted()?;
     sensor.stop()?;
     let alerts = sensor.logged_alerts()?;
     // Incidents are told apart by their numbers, whichever worker opened them.
@@ -100,7 +100,7 @@ fn several_workers_survive_an_interface_that_goes_and_comes() -> Result<()> {
         for last in 7..13 {
             scan_is_seen(&format!("10.20.31.{last}"))?;
         }
-        let status = sensor.settled()?;
+        let status = sensor.wait_until_counted()?;
         let shares = json::list(&status, "/workers")?;
         ensure!(shares.iter().all(|worker| worker["analysed"].as_u64() > Some(0)), "{status}");
         sensor.program().context("the sensor")?.is_running().map(drop)

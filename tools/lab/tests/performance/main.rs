@@ -40,7 +40,7 @@ fn start_and_memory() -> Result<()> {
             for scenario in ["mixed", "attack-mix", "syn-flood-table-full"] {
                 traffic::sent(lab, scenario, &["--speed", "0"])?;
             }
-            sensor.settled().map(drop)
+            sensor.wait_until_counted().map(drop)
         };
         flood()?;
         let (after_flood, _) = sensor.program()?.resident_kib()?;
@@ -50,7 +50,7 @@ fn start_and_memory() -> Result<()> {
                 traffic::sent(lab, scenario, &["--speed", "0"])?;
             }
         }
-        sensor.settled()?;
+        sensor.wait_until_counted()?;
         let (after_more, highest) = sensor.program()?.resident_kib()?;
         print(
             lab,
