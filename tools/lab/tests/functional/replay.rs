@@ -1,4 +1,4 @@
-//! `sentinel replay`: what a file holds goes out onto a wire, in its order, at its pace.
+//! `sentinel replay`: sends the frames of a file on an interface, in order, with their timing.
 
 use std::fs;
 use std::time::Duration;
@@ -8,17 +8,17 @@ use sentinel_lab::{Lab, experiment, run, traffic, wait};
 
 use crate::capture::{ATTACKER, capturing, command};
 
-/// The frames of a little-endian pcap file: seconds, nanoseconds, bytes.
+/// Frames of a little-endian pcap file: seconds, nanoseconds, bytes.
 fn frames(file: &[u8]) -> Result<Vec<(u32, u32, Vec<u8>)>> {
-    let (mut rest, mut found) = (file.get(24..).context("a header")?, Vec::new());
-    while !rest.is_empty() {
+    let (mut remaining, mut found) = (file.get(24..).context("a header")?, Vec::new());
+    while !remaining.is_empty() {
         let word = |at: usize| -> Result<u32> {
-            let bytes = rest.get(at..at + 4).context("a whole record")?;
+            let bytes = remaining.get(at..at + 4).context("a whole record")?;
             Ok(u32::from_le_bytes(bytes.try_into()?))
         };
         let end = 16 + usize::try_from(word(8)?)?;
-        found.push((word(0)?, word(4)?, rest.get(16..end).context("a whole frame")?.to_vec()));
-        rest = &rest[end..];
+        found.push((word(0)?, word(4)?, remaining.get(16..end).context("a whole frame")?.to_vec()));
+        remaining = &remaining[end..];
     }
     Ok(found)
 }
@@ -33,13 +33,13 @@ fn span(frames: &[(u32, u32, Vec<u8>)]) -> u64 {
     frames.first().zip(frames.last()).map_or(0, |(first, last)| at(last) - at(first))
 }
 
-/// Plays a file from the attacker's machine.
+/// Replays a file from the attacker's namespace.
 fn replay(lab: &Lab, words: &[&str]) -> Result<String> {
     run(&mut command(lab, &lab.network.attacker, &[&["replay"], words].concat())?)
 }
 
 #[test]
-fn every_frame_arrives_in_order_at_a_multiple_of_its_pace() -> Result<()> {
+fn every_frame_arrives_in_order_at_the_given_speed() -> Result<()> {
     experiment(|lab| {
         let file = lab.path("scan.pcap");
         traffic::write(lab, "port-scan-at", &file, &[])?;
@@ -58,7 +58,7 @@ fn every_frame_arrives_in_order_at_a_multiple_of_its_pace() -> Result<()> {
             ensure!(capture.end(wait::WAIT_TIMEOUT)?.success(), "{}", capture.errors()?);
             let arrived = frames(&fs::read(&saved)?)?;
             ensure!(bytes(&arrived) == bytes(&sent), "speed {speed}");
-            // The pace of a busy machine is never too fast, and seldom far too slow.
+            // A busy machine never sends too fast, and seldom far too slowly.
             let (original, now) = (span(&sent), span(&arrived));
             let thousandths = now * 1_000 / original;
             ensure!(thousandths >= least, "speed {speed}: {now} ns for {original}");
@@ -72,7 +72,7 @@ fn every_frame_arrives_in_order_at_a_multiple_of_its_pace() -> Result<()> {
 }
 
 #[test]
-fn what_does_not_fit_is_left_out_and_counted() -> Result<()> {
+fn frames_that_cannot_be_sent_are_counted() -> Result<()> {
     experiment(|lab| {
         let file = lab.path("scan.pcap");
         traffic::write(lab, "port-scan-at", &file, &[])?;
@@ -102,7 +102,7 @@ fn what_does_not_fit_is_left_out_and_counted() -> Result<()> {
         ] {
             ensure!(said.lines().any(|found| found == line), "{line}: {said}");
         }
-        // Only some of them, and only the first of those.
+        // With a filter and a limit.
         let said = replay(lab, &[name, "-i", "eth0", "--speed", "0", "-c", "4", "tcp[13] & 2 != 0"])?;
         ensure!(said.starts_with("4 packets sent, "), "{said}");
         Ok(())
@@ -128,7 +128,7 @@ fn many_frames_go_out_as_fast_as_possible() -> Result<()> {
 }
 
 #[test]
-fn what_cannot_be_sent_is_said() -> Result<()> {
+fn errors_name_interface_and_link_type() -> Result<()> {
     experiment(|lab| {
         let file = lab.path("scan.pcap");
         traffic::write(lab, "port-scan-at", &file, &[])?;
@@ -152,9 +152,8 @@ fn what_cannot_be_sent_is_said() -> Result<()> {
     })
 }
 
-/// A pause of the file is not waited for once somebody says stop.
 #[test]
-fn a_signal_ends_it_within_a_pause() -> Result<()> {
+fn a_signal_ends_a_replay_during_a_pause_of_the_file() -> Result<()> {
     experiment(|lab| {
         let file = lab.path("scan.pcap");
         traffic::write(lab, "port-scan-at", &file, &[])?;
