@@ -140,7 +140,7 @@ pub(crate) fn measure(sentinel: &Path, options: &LiveOptions, report: &mut Repor
     Ok(())
 }
 
-/// What every attempt needs: the program, its settings, the wire and the options.
+/// Program, settings, wire and options, which every attempt needs.
 #[derive(Clone, Copy)]
 struct LiveBench<'b> {
     sentinel: &'b Path,

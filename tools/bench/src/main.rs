@@ -140,7 +140,7 @@ enum Command {
         /// Packets of all floods together; 100000000 take some minutes
         #[arg(long, default_value_t = 500_000)]
         packets: u64,
-        /// Value of memory_kib, or 'default'; may be repeated
+        /// Value of `memory_kib`, or 'default'; may be repeated
         #[arg(long, default_value = memory::DEFAULT_PROFILE)]
         profile: Vec<String>,
     },

@@ -35,7 +35,7 @@ pub fn get(namespace: &Namespace, path: &str) -> Result<(u16, String)> {
 /// JSON body of the response to `GET path`.
 ///
 /// # Errors
-/// Those of [`get`]; and a status other than 200, or a body that is not JSON.
+/// The errors of [`get`]; and a status other than 200, or a body that is not JSON.
 pub fn get_json(namespace: &Namespace, path: &str) -> Result<Value> {
     let (status, body) = get(namespace, path)?;
     if status != 200 {

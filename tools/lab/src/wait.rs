@@ -30,7 +30,7 @@ pub fn until<T>(what: &str, timeout: Duration, mut poll: impl FnMut() -> Result<
 /// Calls `poll` every 10 ms until it returns true.
 ///
 /// # Errors
-/// Those of [`until`].
+/// The errors of [`until`].
 pub fn until_true(what: &str, timeout: Duration, mut poll: impl FnMut() -> Result<bool>) -> Result<()> {
     until(what, timeout, || Ok(poll()?.then_some(())))
 }

@@ -92,7 +92,7 @@ impl fmt::Display for Sent {
 
 /// Shortest pause that is slept; shorter ones add up until the next frame that is early enough.
 const MIN_SLEEP: Duration = Duration::from_micros(100);
-/// Shortest frame that the kernel accepts: twelve bytes of addresses and two of EtherType.
+/// Shortest frame that the kernel accepts: twelve bytes of addresses and two of `EtherType`.
 const MIN_FRAME_LEN: usize = 14;
 
 /// Sends `packets` on `interface`, `speed` times as fast as their offsets; 0 is as fast as possible.

@@ -11,9 +11,9 @@ pub(crate) enum Pattern {
     /// Segments of 512 connections in frames of 60 bytes (64 with the check sequence, which a virtual wire omits)
     #[value(name = "64")]
     Small,
-    /// The same connections, 60, 590 and 1,514 bytes as 7 to 4 to 1
+    /// Segments of the 512 connections in frames of 60, 590 and 1,514 bytes as 7 to 4 to 1
     Imix,
-    /// The same connections in frames of 1,514 bytes
+    /// Segments of the 512 connections in frames of 1,514 bytes
     #[value(name = "1514")]
     Large,
     /// Ordinary traffic, repeated

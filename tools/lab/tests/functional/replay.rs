@@ -13,11 +13,11 @@ fn frames(file: &[u8]) -> Result<Vec<(u32, u32, Vec<u8>)>> {
     let (mut remaining, mut found) = (file.get(24..).context("a header")?, Vec::new());
     while !remaining.is_empty() {
         let word = |at: usize| -> Result<u32> {
-            let bytes = remaining.get(at..at + 4).context("a whole record")?;
+            let bytes = remaining.get(at..at + 4).context("a complete record")?;
             Ok(u32::from_le_bytes(bytes.try_into()?))
         };
         let end = 16 + usize::try_from(word(8)?)?;
-        found.push((word(0)?, word(4)?, remaining.get(16..end).context("a whole frame")?.to_vec()));
+        found.push((word(0)?, word(4)?, remaining.get(16..end).context("a complete frame")?.to_vec()));
         remaining = &remaining[end..];
     }
     Ok(found)
@@ -54,7 +54,7 @@ fn every_frame_arrives_in_order_at_the_given_speed() -> Result<()> {
             let path = saved.to_str().context("a path that is text")?;
             let words = ["-i", "lan-attacker", "-w", path, "-c", "15", ATTACKER];
             let mut capture = capturing(lab, &format!("capture-{speed}"), &words)?;
-            let said = replay(lab, &[name, "-i", "eth0", "--speed", speed])?;
+            let summary = replay(lab, &[name, "-i", "eth0", "--speed", speed])?;
             ensure!(capture.end(wait::WAIT_TIMEOUT)?.success(), "{}", capture.errors()?);
             let arrived = frames(&fs::read(&saved)?)?;
             ensure!(bytes(&arrived) == bytes(&sent), "speed {speed}");
@@ -64,8 +64,8 @@ fn every_frame_arrives_in_order_at_the_given_speed() -> Result<()> {
             ensure!(thousandths >= least, "speed {speed}: {now} ns for {original}");
             ensure!(thousandths <= most || now < 500_000_000, "speed {speed}: {now} ns for {original}");
             let total: usize = all.iter().map(|(_, _, bytes)| bytes.len()).sum();
-            ensure!(said.starts_with(&format!("30 packets sent, {total} bytes in ")), "{said}");
-            ensure!(said.contains(" packets/s, ") && said.contains(" Mbit/s"), "{said}");
+            ensure!(summary.starts_with(&format!("30 packets sent, {total} bytes in ")), "{summary}");
+            ensure!(summary.contains(" packets/s, ") && summary.contains(" Mbit/s"), "{summary}");
         }
         Ok(())
     })
@@ -93,18 +93,18 @@ fn frames_that_cannot_be_sent_are_counted() -> Result<()> {
         content.extend(record(100, 1_000, &jumbo[..100]));
         fs::write(&file, &content)?;
         let name = file.to_str().context("a path that is text")?;
-        let said = replay(lab, &[name, "-i", "eth0", "--speed", "0"])?;
-        ensure!(said.starts_with("32 packets sent, "), "{said}");
+        let summary = replay(lab, &[name, "-i", "eth0", "--speed", "0"])?;
+        ensure!(summary.starts_with("32 packets sent, "), "{summary}");
         for line in [
             "1 packets longer than the interface takes, left out",
             "1 packets shorter than a link-layer header, left out",
             "1 packets cut by the capture, filled up with zeros",
         ] {
-            ensure!(said.lines().any(|found| found == line), "{line}: {said}");
+            ensure!(summary.lines().any(|found| found == line), "{line}: {summary}");
         }
         // With a filter and a limit.
-        let said = replay(lab, &[name, "-i", "eth0", "--speed", "0", "-c", "4", "tcp[13] & 2 != 0"])?;
-        ensure!(said.starts_with("4 packets sent, "), "{said}");
+        let summary = replay(lab, &[name, "-i", "eth0", "--speed", "0", "-c", "4", "tcp[13] & 2 != 0"])?;
+        ensure!(summary.starts_with("4 packets sent, "), "{summary}");
         Ok(())
     })
 }
@@ -118,8 +118,8 @@ fn many_frames_go_out_as_fast_as_possible() -> Result<()> {
         let counted = run(&mut command(lab, &lab.network.router, &["read", name, "--count-only"])?)?;
         let count = counted.trim();
         let mut capture = capturing(lab, "many", &["-i", "lan-attacker", "--count-only", "-B", "16384"])?;
-        let said = replay(lab, &[name, "-i", "eth0", "--speed", "0"])?;
-        ensure!(said.starts_with(&format!("{count} packets sent, ")), "{said}");
+        let summary = replay(lab, &[name, "-i", "eth0", "--speed", "0"])?;
+        ensure!(summary.starts_with(&format!("{count} packets sent, ")), "{summary}");
         capture.terminate(wait::WAIT_TIMEOUT)?;
         let arrived: u64 = capture.output()?.trim().parse()?;
         ensure!(arrived >= count.parse::<u64>()?, "{arrived} of {count} arrived: {}", capture.errors()?);

@@ -47,7 +47,7 @@ fn undisturbed(lab: &Lab, work: impl FnOnce(&Collector<'_>) -> Result<()>) -> Re
 fn not_enrolled(lab: &Lab, name: &str, token: &str, what: &str) -> Result<()> {
     let stranger = Sensor::new(lab, name, "")?;
     match stranger.enroll(token) {
-        Ok(said) => anyhow::bail!("{name} was enrolled: {said}"),
+        Ok(output) => anyhow::bail!("{name} was enrolled: {output}"),
         Err(error) => ensure!(error.to_string().contains(what), "{error}"),
     }
     ensure!(!stranger.state_dir().join("collector").exists(), "a refused sensor remembers the collector");
@@ -223,7 +223,7 @@ fn closes(bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// The same bytes every time (xorshift, Marsaglia 2003); the first two are a length that no first frame has.
+/// Constant pseudo-random bytes (xorshift, Marsaglia 2003); the first two are a length that no first frame has.
 fn pseudo_random(count: usize) -> Vec<u8> {
     let mut state = 0x2545_f491_u32;
     let mut next = || {

@@ -8,7 +8,7 @@ use sentinel_units::Mac;
 
 use super::{hardware, length_field, view};
 
-/// EtherTypes.
+/// `EtherType` numbers.
 pub mod ethertype {
     /// IPv4.
     pub const IPV4: u16 = 0x0800;
@@ -27,7 +27,7 @@ pub mod ethertype {
 /// Encapsulation between the Ethernet header and the packet.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Encapsulation {
-    /// Nothing.
+    /// No encapsulation.
     #[default]
     Plain,
     /// One tag with this VLAN identifier.
@@ -88,7 +88,7 @@ impl Link {
         }
     }
 
-    /// Frame that carries `packet` with EtherType `kind`.
+    /// Frame that carries `packet` with `EtherType` `kind`.
     #[must_use]
     pub fn frame(&self, kind: u16, packet: &[u8]) -> Vec<u8> {
         let ppp_protocol = match kind {

@@ -65,7 +65,7 @@ impl Addresses {
         }
     }
 
-    /// EtherType of the family.
+    /// `EtherType` of the family.
     #[must_use]
     pub const fn ethertype(&self) -> u16 {
         match self {

@@ -102,7 +102,7 @@ fn expected_alerts_are_those_the_sensor_knows() {
 }
 
 /// One line per scenario: name, frames, SHA-256 over time, length and bytes of each frame.
-/// After a change that is meant: `TRAFFICGEN_BLESS=1 cargo test -p sentinel-trafficgen`, and say why in the commit.
+/// After an intended change: `TRAFFICGEN_BLESS=1 cargo test -p sentinel-trafficgen`, with the reason in the commit.
 #[test]
 fn bytes_are_those_of_the_golden_file() {
     let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/scenarios/golden.txt");
