@@ -1,36 +1,35 @@
 #!/usr/bin/env bash
-# Every check of this repository, each of which runs alone at home.
+# Runs the checks of this repository, all of them or one by one.
 #
 #   ci/check.sh all|PART...
 #
 #   fmt     the formatting is rustfmt's
-#   lint    clippy without a warning, scripts that parse, nothing in the tree that may not stand there
-#   layers  who may use whom, and what is linked into the device program
+#   lint    clippy without a warning, scripts that parse, no forbidden content in tracked files
+#   layers  dependencies between crates and modules, and the packages of the device program
 #   docs    the reference builds without a warning
 #   test    unit, integration and documentation tests of every crate but the lab
-#   lab     the whole system in network namespaces (root)
+#   lab     whole-system tests in network namespaces (root)
 #   smoke   every fuzz body for ${SENTINEL_SMOKE_SECONDS:-5} seconds over mutations of its corpus, on the stable tool chain
-#   corpus  the extra suite over the captures in ${SENTINEL_CORPUS:-../shared/corpus}, if they are there
+#   corpus  additional tests over the captures in ${SENTINEL_CORPUS:-../shared/corpus}, if there are any
 #   size    the static x86-64 program: its size against ci/budgets.toml, and its alerts against the golden ones
-#   bench   time, instructions, live rate and memory of that program, in short, against ci/budgets.toml
-#   cross   the same on big-endian MIPS, and the unit tests of the crates without I/O, under qemu-user
+#   bench   CPU time, instructions, live rate and memory of that program, with few packets, against ci/budgets.toml
+#   cross   size and alerts on big-endian MIPS, and the unit tests of the crates without I/O, under qemu-user
 #   fuzz    each fuzz target for ${SENTINEL_FUZZ_SECONDS:-60} seconds (cargo-fuzz and a nightly tool chain); not in `all`
 #
-# `all` is all but fuzz. ci/install.sh gets what is missing; with CI=true it is called, otherwise it only says what to
-# install. A part that cannot run here is skipped, and says so. The last line counts the parts; the exit code is 1 if
-# one failed.
+# `all` is all but fuzz. With CI=true missing packages are installed by ci/install.sh; otherwise they are only listed. A part
+# that cannot run here is skipped with a message. The last line counts the parts; the exit status is 1 if one failed.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 2
 
 everything=(fmt lint layers docs test smoke lab corpus size bench cross)
 skipped_code=77
 
-# Debian's cargo, which the cross-build needs, may come first in PATH; it has neither clippy nor rustfmt.
+# Debian's cargo, which the cross-build needs, may be first in PATH; it has neither clippy nor rustfmt.
 rustup_bin=${CARGO_HOME:-${HOME:-/nonexistent}/.cargo}/bin
 [[ -x $rustup_bin/cargo ]] && PATH=$rustup_bin:$PATH
 export PATH
 export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-auto}
-# A checkout that belongs to another user than the one who checks it, as in a container.
+# The checkout may belong to another user than the one who runs the checks, as in a container.
 export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0=$PWD
 
 usage() {

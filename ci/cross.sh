@@ -1,22 +1,22 @@
 #!/usr/bin/env bash
-# Builds the program `sentinel` for the boards, statically, and proves each build under qemu-user.
+# Builds the static program `sentinel` for the boards and tests each build under qemu-user.
 #
 #   ci/cross.sh [--no-golden] [--tests] [TARGET ...|all|light]
 #
 # TARGET is armv7, aarch64, mipsel, mips (big-endian), x86_64 or a full target triple; `light`, the default, is mips
-# alone: it differs most from the machine we develop on (32 bits, big-endian, no 64-bit atomics, no rustix system calls).
+# only: it differs most from development machines (32 bits, big-endian, no 64-bit atomics, no rustix system calls).
 #
-# Each build must be one static, stripped file within the budget of ci/budgets.toml, must say its version, and must give
-# for every golden capture exactly the alerts that are committed beside it, byte by byte.
+# Each build must be one static, stripped file within the budget of ci/budgets.toml, must print its version, and must print
+# for every golden capture the alerts that are committed beside it, byte by byte.
 #
 #   --no-golden  do not compare alerts
-#   --tests      instead, run the unit tests of the crates without I/O on the target, under qemu-user
+#   --tests      only run the unit tests of the crates without I/O on the target, under qemu-user
 #
-# Results go to dist/TARGET/sentinel. What took long to build stays in ${SENTINEL_CACHE:-~/.cache/sentinel}, which may be
-# removed at any time. `ci/install.sh cross` installs what this needs.
+# Results go to dist/TARGET/sentinel. Intermediate files stay in ${SENTINEL_CACHE:-~/.cache/sentinel}, which may be removed at
+# any time. `ci/install.sh cross` installs what this needs.
 #
-# Two tool chains: MIPS has no prebuilt standard library. Debian's rustc-web comes with the library's source as a
-# package, zig with a C compiler, a linker and musl for every target; rustup's own tool chain stays as it is.
+# Two tool chains: MIPS has no prebuilt standard library. For Debian's rustc-web the library's source is a package, and zig
+# has a C compiler, a linker and musl for every target; rustup's own tool chain is not used.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -94,7 +94,7 @@ emulator_of() {
     esac
 }
 
-# One directory per set of flags: cargo would otherwise build std anew at each change of target.
+# One directory per set of flags: otherwise cargo would rebuild std at each change of target.
 target_dir_of() {
     local key
     key=$( (flags_of "$1"; echo "${more_flags:-}"; /usr/bin/rustc --version) | cksum | cut -d' ' -f1)
@@ -106,7 +106,7 @@ device_cargo() {
     local triple=$1 emulator runner=()
     shift
     emulator=$(emulator_of "$triple")
-    # Only where it is needed: cargo refuses an empty one.
+    # Set only if there is an emulator: cargo rejects an empty runner.
     [[ -z $emulator ]] || runner=("CARGO_TARGET_$(tr 'a-z-' 'A-Z_' <<<"$triple")_RUNNER=$emulator")
     env -u CARGO -u RUSTC -u RUST_LIBC_UNSTABLE_MUSL_V1_2_3 -u RUSTC_WRAPPER -u RUSTDOC -u RUSTUP_TOOLCHAIN -u CARGO_ENCODED_RUSTFLAGS \
         PATH="$cache/venv/bin:/usr/bin:/bin:$PATH" \
@@ -131,7 +131,7 @@ build_libc_parts() {
         -c ci/static-libc.c -o "$cache/static-libc-$1.o"
 }
 
-# Nothing unwinds in a program that aborts on panic; the tables would be a twentieth of it. The texts of panics and what
+# A program that aborts on panic never unwinds; the tables would be a twentieth of it. The texts of panics and what
 # formats them would be an eighth (mipsel: 877 KiB with them, 766 without): a panic is a bug that ends the program at once,
 # the supervisor starts it again, and `cargo build --profile device` makes a program that says where it was.
 # What is only formatted with {:?} is for tests: of derived formats the name of the type remains, and with the rest of
@@ -151,7 +151,7 @@ build() {
     esac
 }
 
-# Run through the emulator, like any cargo test with a runner.
+# Runs the tests through the emulator, which is cargo's runner for the target.
 run_tests() {
     local crate packages=()
     for crate in "${pure_crates[@]}"; do
@@ -168,7 +168,7 @@ check_file() {
     [[ $kind == *", stripped"* ]] || { echo "$1: not stripped: $kind" >&2; return 1; }
 }
 
-# The word after the emulator is one file on purpose; an empty emulator means that this machine runs it.
+# The emulator is left unquoted because it is empty where this machine runs the program itself.
 check_version() {
     local says
     # shellcheck disable=SC2046
@@ -176,7 +176,7 @@ check_version() {
     [[ $says == "sentinel "[0-9]* ]] || { echo "$1: sentinel --version says '$says'" >&2; return 1; }
 }
 
-# Named as the user would from beside the file, so that no path of this machine gets into the output. The committed alerts
+# Names the capture relative to its directory, so that no path of this machine is in the output. The committed alerts
 # are those of the default settings: neither the system's settings file nor SENTINEL_* variables may apply.
 run_read() {
     # shellcheck disable=SC2046

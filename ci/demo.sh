@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# The whole way on this machine: attacks on a made-up network become alerts on the terminal and on a page.
+# Demonstration on this machine: attacks on a virtual network are shown as alerts on the terminal and on a page.
 #
 #   ci/demo.sh [--seconds N | --keep] [--port PORT] [--debug]
 #
-#   --seconds N   how long (40)
-#   --keep        go on until Ctrl+C
-#   --port PORT   of the page on 127.0.0.1 (8080; another if it is taken)
-#   --debug       build without optimisation: sooner there, for those who work on the code
+#   --seconds N   duration (40)
+#   --keep        run until Ctrl+C
+#   --port PORT   port of the page on 127.0.0.1 (8080; any free port if it is taken)
+#   --debug       build without optimisation: a shorter build, for development
 #
-# Builds everything, makes network namespaces with a bridge, an attacker, a victim and a collector, enrolls a sensor with
-# a one-time token, starts it on the bridge, plays eight attacks, and removes all of it. Needs root for the namespaces;
-# the network of this machine is not touched, and nothing but the page on the loopback can be reached from outside them.
+# Builds the programs, creates network namespaces with a bridge, an attacker, a victim and a collector, enrolls a sensor with
+# a one-time token, starts it on the bridge, sends eight attacks, and deletes the namespaces. Needs root for the namespaces;
+# the network of this machine is not changed, and only the page on the loopback can be reached from outside them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -19,7 +19,7 @@ arguments=()
 while [[ $# -gt 0 ]]; do
     case $1 in
         --seconds | --port)
-            [[ $# -ge 2 ]] || { echo "ci/demo.sh: $1 wants a number" >&2; exit 2; }
+            [[ $# -ge 2 ]] || { echo "ci/demo.sh: $1 needs a number" >&2; exit 2; }
             arguments+=("$1" "$2")
             shift
             ;;
@@ -41,7 +41,7 @@ rustup_bin=${CARGO_HOME:-${HOME:-/root}/.cargo}/bin
 missing=()
 as_root=()
 if [[ $(id -u) -ne 0 ]]; then
-    # Only what makes namespaces runs as root; what is built belongs to whoever builds it.
+    # Only the lab, which creates namespaces, runs as root; build results belong to the calling user.
     command -v sudo >/dev/null || missing+=("root, for network namespaces: run it again as root")
     as_root=(sudo)
 fi
@@ -57,7 +57,7 @@ command -v pkg-config >/dev/null || packages+=(pkg-config)
     packages+=(libssl-dev)
 [[ ${#packages[@]} -eq 0 ]] || missing+=("Debian packages: apt-get install --no-install-recommends ${packages[*]}")
 if [[ ${#missing[@]} -gt 0 ]]; then
-    echo "ci/demo.sh needs what is not here:" >&2
+    echo "ci/demo.sh: missing on this machine:" >&2
     printf '  %s\n' "${missing[@]}" >&2
     exit 1
 fi
@@ -69,7 +69,7 @@ if command -v rustc >/dev/null; then
     fi
 fi
 
-echo "Building the sensor, the collector, the traffic generator and the lab; the first time takes some minutes."
+echo "Building the sensor, the collector, the traffic generator and the lab; the first build takes some minutes."
 cargo build --locked --profile "$profile" --bins \
     --package sentinel-appliance --package sentinel-collector --package sentinel-trafficgen --package sentinel-lab
 directory=${CARGO_TARGET_DIR:-target}/${profile/dev/debug}

@@ -1,19 +1,19 @@
 #!/usr/bin/env bash
-# What the checks need beside Rust, for Debian 12 and its relatives.
+# Installs the packages that the checks need beside Rust, on Debian 12 and its derivatives.
 #
 #   ci/install.sh base|cross|all            install what is missing (root, or sudo without a password)
-#   ci/install.sh --check base|cross|all    install nothing; say what is missing and how to get it
+#   ci/install.sh --check base|cross|all    install nothing; list what is missing and the command that installs it
 #
-# base:  a C compiler and OpenSSL for the encrypted store, and the tools that judge us (tcpdump, valgrind, ip, ethtool)
-# cross: a Rust with the source of its standard library, zig as C compiler and linker, and qemu-user to run the result
+# base:  a C compiler and OpenSSL for the encrypted store, and the tools of the tests (tcpdump, valgrind, ip, ethtool)
+# cross: Rust with the source of its standard library, zig as C compiler and linker, and qemu-user to run the programs
 #
-# It is safe to call again: what is present is left alone. Python packages go into a virtual environment below
+# It can be called again: packages that are present are not touched. Python packages go into a virtual environment below
 # ${SENTINEL_CACHE:-~/.cache/sentinel}, never into the system.
 set -euo pipefail
 
 base_packages=(build-essential ca-certificates ethtool iproute2 libssl-dev perl pkg-config procps python3 tcpdump valgrind)
-# rustc-web and its siblings own /usr/bin/cargo and /usr/bin/rustc. `ci/cross.sh` calls them by that name; everything
-# else must keep the tool chain of rustup, which `ci/check.sh` therefore puts first in PATH.
+# rustc-web and its related packages install /usr/bin/cargo and /usr/bin/rustc. `ci/cross.sh` calls them by path; all other
+# scripts use the tool chain of rustup, which `ci/check.sh` therefore puts first in PATH.
 cross_packages=(binutils-mipsel-linux-gnu cargo-web file python3-venv qemu-user-static rust-web-src rustc-web)
 # zig 0.17 fails to link MIPS.
 python_packages=(ziglang==0.15.2 cargo-zigbuild==0.24.0)
@@ -53,7 +53,7 @@ as_root() {
     fi
 }
 
-# Prints the log only if the command fails: a package manager that works has nothing to tell.
+# Runs a command and prints its output only if it fails.
 quietly() {
     local log
     log=$(mktemp)
@@ -94,7 +94,7 @@ case $1 in
 esac
 
 if ! command -v dpkg-query >/dev/null; then
-    echo "ci/install.sh: this is not Debian. Install by your own means: ${wanted[*]}" >&2
+    echo "ci/install.sh: this is not Debian; install with your own package manager: ${wanted[*]}" >&2
     [[ $want_python == no ]] || echo "ci/install.sh: and from PyPI into $venv: ${python_packages[*]}" >&2
     exit 1
 fi

@@ -1,12 +1,12 @@
 /*
- * Two functions of musl that a static program does better without.
+ * Replacements for two functions of musl in the static program.
  *
- * pthread_setname_np: musl's own prints the path of another thread's file in /proc, and with it comes all of printf, which
- * needs floating point: 15 KiB of MIPS. The standard library names a thread only from within that thread.
+ * pthread_setname_np: musl's version formats the path of another thread's file in /proc and so links all of printf, which
+ * needs floating point: 15 KiB on MIPS. The standard library sets a thread's name only from within that thread.
  *
- * dlsym, on MIPS: there is nothing to find, and musl's own answers the same, after a jump that counts on register $25,
- * which only position-independent callers set. Ours are not (see ci/cross.sh), so they crash there; rustix asks dlsym for
- * statx at the first stat. Compiled C sets up its own registers.
+ * dlsym, on MIPS: a static program has no symbols to find, and musl's version returns the same, but only after a jump that
+ * relies on register $25, which only position-independent callers set. This program's callers are not position-independent
+ * (see ci/cross.sh) and crash there; rustix calls dlsym for statx at the first stat. Compiled C sets up its own registers.
  */
 #include <errno.h>
 #include <pthread.h>

@@ -14,7 +14,8 @@ type Log = RingLog<RamStorage, RamStorage>;
 pub type Body = (&'static str, fn(&[u8]));
 
 /// Every body of this crate.
-pub const BODIES: &[Body] = &[("open_anything", open_anything), ("open_changed", open_changed), ("unpack", unpack)];
+pub const BODIES: &[Body] =
+    &[("open_anything", open_anything), ("open_changed", open_changed), ("unpack", unpack)];
 
 fn geometry() -> Geometry {
     // The smallest geometry is valid, so the fallback is never used.

@@ -1,7 +1,7 @@
-//! Figures against `ci/budgets.toml`.
+//! Comparison of figures with `ci/budgets.toml`.
 //!
-//! Two sorts of promise stand there for a board. Its own numbers are limits. Those of its table `instructions` are what was
-//! measured last: counts repeat, so that one percent more is a change of the program. `--bless` writes that table anew.
+//! A board has two kinds of budget. Its own numbers are limits. The numbers of its table `instructions` are the last
+//! measurement: counts repeat, so one percent more means that the program has changed. `--bless` rewrites that table.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -11,84 +11,92 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use toml::Table;
 
-/// What a count may grow by.
-const ALLOWED_PERCENT: f64 = 1.0;
-/// What it shrinks by before it should be written down.
-const WORTH_KEEPING_PERCENT: f64 = 3.0;
-/// Counts whose names begin so belong into the table of the same name.
+/// Growth of a count above which the check fails.
+const MAX_GROWTH_PERCENT: f64 = 1.0;
+/// Decrease of a count above which a lower budget is suggested.
+const NOTED_DECREASE_PERCENT: f64 = 3.0;
+/// Table of the counts, and the prefix of their figures' names.
 const COUNTS: &str = "instructions";
 
-/// Fails if a figure is over what the file allows for this machine's board. A budget that was not measured, and a figure
-/// without a budget, are both fine.
+/// Fails if a figure exceeds its budget for this machine's board. Budgets that were not measured and figures without a
+/// budget are ignored.
 pub(crate) fn check(file: &Path, figures: &[(String, f64)]) -> Result<()> {
     let text = fs::read_to_string(file).with_context(|| file.display().to_string())?;
-    let verdict =
-        judge(&text, std::env::consts::ARCH, figures).with_context(|| file.display().to_string())?;
-    for note in &verdict.notes {
+    let comparison =
+        compare(&text, std::env::consts::ARCH, figures).with_context(|| file.display().to_string())?;
+    for note in &comparison.notes {
         eprintln!("bench: {note}");
     }
-    if verdict.over.is_empty() { Ok(()) } else { bail!("over budget:\n  {}", verdict.over.join("\n  ")) }
+    if comparison.over.is_empty() {
+        Ok(())
+    } else {
+        bail!("over budget:\n  {}", comparison.over.join("\n  "))
+    }
 }
 
-/// Writes the counts among the figures into the file, as what is allowed from now on. A count that was not measured this
-/// time stays as it was.
+/// Writes the measured counts into the file as new budgets. Counts that were not measured stay unchanged.
 pub(crate) fn bless(file: &Path, figures: &[(String, f64)]) -> Result<()> {
     let text = fs::read_to_string(file).with_context(|| file.display().to_string())?;
     let written = blessed(&text, std::env::consts::ARCH, figures)?;
     fs::write(file, written).with_context(|| file.display().to_string())
 }
 
+/// Outcome of a comparison.
 #[derive(Debug, Default)]
-struct Verdict {
+struct Comparison {
+    /// Figures over budget, as text.
     over: Vec<String>,
+    /// Counts without a budget, or far below it.
     notes: Vec<String>,
 }
 
-/// `instructions.bulk` -> `bulk`.
+/// Name of a count: `bulk` of the figure `instructions.bulk`.
 fn count_name(figure: &str) -> Option<&str> {
     figure.strip_prefix(COUNTS)?.strip_prefix('.')
 }
 
+/// Numbers of a table, by name.
 fn numbers(table: &Table) -> BTreeMap<&str, f64> {
     #[expect(clippy::as_conversions, clippy::cast_precision_loss, reason = "budgets are small")]
     let number = |value: &toml::Value| value.as_float().or_else(|| value.as_integer().map(|it| it as f64));
     table.iter().filter_map(|(name, limit)| Some((name.as_str(), number(limit)?))).collect()
 }
 
-fn judge(text: &str, board: &str, figures: &[(String, f64)]) -> Result<Verdict> {
+/// Compares `figures` with the budgets of `board` in `text`.
+fn compare(text: &str, board: &str, figures: &[(String, f64)]) -> Result<Comparison> {
     let table: Table = toml::from_str(text)?;
     let board_table =
         table.get("boards").and_then(|boards| boards.get(board)).and_then(toml::Value::as_table);
     let board_table = board_table.with_context(|| format!("no board '{board}'"))?;
     let limits = numbers(board_table);
     let counts = board_table.get(COUNTS).and_then(toml::Value::as_table).map(numbers).unwrap_or_default();
-    let mut verdict = Verdict::default();
+    let mut comparison = Comparison::default();
     for (name, found) in figures {
         let Some(count) = count_name(name) else {
             if let Some(limit) = limits.get(name.as_str()).filter(|limit| found > limit) {
-                verdict.over.push(format!("{name} is {found}, {limit} allowed"));
+                comparison.over.push(format!("{name} is {found}, {limit} allowed"));
             }
             continue;
         };
         let Some(before) = counts.get(count) else {
-            verdict.notes.push(format!("{count}: {found} instructions, and no budget; `--bless` writes it"));
+            comparison.notes.push(format!("{count}: {found} instructions, no budget; `--bless` writes one"));
             continue;
         };
         let percent = (found / before - 1.0) * 100.0;
-        if found * 100.0 > before * (100.0 + ALLOWED_PERCENT) {
-            verdict.over.push(format!(
-                "{count} is {found} instructions, {percent:+.1} % over {before}, {ALLOWED_PERCENT} % allowed"
+        if found * 100.0 > before * (100.0 + MAX_GROWTH_PERCENT) {
+            comparison.over.push(format!(
+                "{count} is {found} instructions, {percent:+.1} % over {before}, {MAX_GROWTH_PERCENT} % allowed"
             ));
-        } else if percent < -WORTH_KEEPING_PERCENT {
-            verdict.notes.push(format!(
+        } else if percent < -NOTED_DECREASE_PERCENT {
+            comparison.notes.push(format!(
                 "{count} is {found} instructions, {percent:+.1} % of {before}: tighten the budget with `--bless`"
             ));
         }
     }
-    Ok(verdict)
+    Ok(comparison)
 }
 
-/// The text with the table of counts replaced, or added at the end; everything else as it was.
+/// Returns `text` with the table of counts replaced, or appended if there is none; everything else is unchanged.
 fn blessed(text: &str, board: &str, figures: &[(String, f64)]) -> Result<String> {
     let parsed: Table = toml::from_str(text)?;
     let head = format!("[boards.{board}.{COUNTS}]");
@@ -133,7 +141,7 @@ mod tests {
     }
 
     fn over(list: &[(&str, f64)]) -> Vec<String> {
-        judge(TEXT, "x86_64", &figures(list)).unwrap().over
+        compare(TEXT, "x86_64", &figures(list)).unwrap().over
     }
 
     #[test]
@@ -141,21 +149,21 @@ mod tests {
         assert!(over(&[("mixed_ns", 250.0), ("start_ms", 9.0), ("mixed_to_tcpdump", 0.5)]).is_empty());
         assert_eq!(over(&[("mixed_ns", 250.1)]), ["mixed_ns is 250.1, 250 allowed"]);
         assert_eq!(over(&[("mixed_to_tcpdump", 0.51)]), ["mixed_to_tcpdump is 0.51, 0.5 allowed"]);
-        assert!(judge(TEXT, "pdp", &[]).is_err());
+        assert!(compare(TEXT, "pdp", &[]).is_err());
     }
 
     #[test]
     fn counts_may_grow_by_one_percent() {
         assert!(over(&[("instructions.bulk", 202.0), ("instructions.syn-flood", 303.0)]).is_empty());
         assert_eq!(over(&[("instructions.bulk", 202.1)]).len(), 1);
-        let verdict = judge(TEXT, "x86_64", &figures(&[("instructions.bulk", 193.9)])).unwrap();
-        assert!(verdict.over.is_empty() && verdict.notes[0].contains("tighten"), "{verdict:?}");
-        let verdict = judge(TEXT, "x86_64", &figures(&[("instructions.http", 9.0)])).unwrap();
-        assert!(verdict.over.is_empty() && verdict.notes[0].contains("no budget"), "{verdict:?}");
+        let lower = compare(TEXT, "x86_64", &figures(&[("instructions.bulk", 193.9)])).unwrap();
+        assert!(lower.over.is_empty() && lower.notes[0].contains("tighten"), "{lower:?}");
+        let unknown = compare(TEXT, "x86_64", &figures(&[("instructions.http", 9.0)])).unwrap();
+        assert!(unknown.over.is_empty() && unknown.notes[0].contains("no budget"), "{unknown:?}");
     }
 
     #[test]
-    fn blessing_changes_the_counts_that_were_measured_and_nothing_else() {
+    fn blessing_changes_only_the_counts_that_were_measured() {
         let written =
             blessed(TEXT, "x86_64", &figures(&[("instructions.bulk", 180.04), ("mixed_ns", 1.0)])).unwrap();
         assert_eq!(

@@ -1,4 +1,4 @@
-//! Runs a program and says what it cost.
+//! Cost of a program: CPU time, run time and peak memory, measured with ptrace and wait4.
 
 use std::fs;
 use std::io;
@@ -13,21 +13,21 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-/// A program that takes longer is ended, and that is an error.
-const MAX_RUN: Duration = Duration::from_secs(120);
+/// Run time after which a program is killed and its measurement fails.
+const RUN_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// What a program cost, from its start to its end.
+/// Cost of a program, from the moment it is loaded to its exit.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cost {
-    /// Time on the CPU, in the program and in the kernel for it.
+    /// CPU time, user and kernel.
     pub(crate) cpu_ns: u64,
-    /// From the moment that it is loaded to its end, by the clock.
+    /// Run time.
     pub(crate) wall_ns: u64,
-    /// The most memory that was resident.
+    /// Peak resident memory.
     pub(crate) peak_rss_kib: u64,
 }
 
-/// `sentinel` with default settings, whatever this machine has configured.
+/// Command for `sentinel` with default settings: neither this machine's file nor its environment is read.
 pub(crate) fn sentinel(program: &Path) -> Command {
     let mut command = Command::new(program);
     for (name, _) in std::env::vars_os() {
@@ -39,14 +39,15 @@ pub(crate) fn sentinel(program: &Path) -> Command {
     command
 }
 
-/// `sentinel read FILE` and how to look at it.
+/// Command `sentinel read FILE VIEW`.
 pub(crate) fn read(program: &Path, file: &Path, view: &str) -> Command {
     let mut command = sentinel(program);
     command.arg("read").arg(file).arg(view);
     command
 }
 
-/// Runs `command` with its output thrown away.
+/// Runs `command` with its output discarded.
+#[expect(unsafe_code, reason = "pre_exec is the only way to have a child traced from its start")]
 pub(crate) fn cost(command: &mut Command) -> Result<Cost> {
     let name = format!("{command:?}");
     // SAFETY: between fork and exec only ptrace is called, which neither allocates nor takes a lock.
@@ -57,21 +58,22 @@ pub(crate) fn cost(command: &mut Command) -> Result<Cost> {
         .stderr(Stdio::null())
         .spawn()
         .with_context(|| format!("starting {name}"))?;
-    watched(child).with_context(|| name)
+    measured(child).with_context(|| name)
 }
 
-fn watched(mut child: Child) -> Result<Cost> {
+/// Waits for the child, or kills it after [`RUN_TIMEOUT`].
+fn measured(mut child: Child) -> Result<Cost> {
     let pid = libc::pid_t::try_from(child.id())?;
     let handle = pidfd_open(Pid::from_child(&child), PidfdFlags::empty())?;
     let (done, is_done) = mpsc::channel::<()>();
-    let guard = thread::spawn(move || end_late(&handle, &is_done));
-    let followed = follow(pid);
+    let watchdog = thread::spawn(move || kill_after_timeout(&handle, &is_done));
+    let exit = trace_to_exit(pid);
     drop(done);
-    // Already waited for: this only tells the standard library so.
-    let _already_gone = child.try_wait();
-    let was_late = guard.join().unwrap_or(false);
-    ensure!(!was_late, "took longer than {MAX_RUN:?}");
-    let Followed { status, usage, peak_rss_kib, took } = followed?;
+    // The child was reaped above; try_wait records that in the standard library's handle.
+    let _reaped = child.try_wait();
+    let was_killed = watchdog.join().unwrap_or(false);
+    ensure!(!was_killed, "took longer than {RUN_TIMEOUT:?}");
+    let Exit { status, usage, peak_rss_kib, took } = exit?;
     ensure!(libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0, "failed: status {status}");
     let micros = |time: libc::timeval| {
         u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000 + u64::try_from(time.tv_usec).unwrap_or(0)
@@ -83,36 +85,36 @@ fn watched(mut child: Child) -> Result<Cost> {
     })
 }
 
-/// Ends the program if nobody says in time that it has ended. Says whether that was so.
-fn end_late(process: &OwnedFd, is_done: &mpsc::Receiver<()>) -> bool {
-    let is_late = is_done.recv_timeout(MAX_RUN) == Err(mpsc::RecvTimeoutError::Timeout);
+/// Kills the process if `is_done` is not disconnected within [`RUN_TIMEOUT`]. Returns true if it did.
+fn kill_after_timeout(process: &OwnedFd, is_done: &mpsc::Receiver<()>) -> bool {
+    let is_late = is_done.recv_timeout(RUN_TIMEOUT) == Err(mpsc::RecvTimeoutError::Timeout);
     if is_late {
         let _already_gone = pidfd_send_signal(process, Signal::KILL);
     }
     is_late
 }
 
-/// A child that has ended.
-struct Followed {
+/// Exit of a traced child.
+struct Exit {
     status: i32,
     usage: libc::rusage,
     peak_rss_kib: u64,
     took: Duration,
 }
 
-/// Waits for one child, which is traced from its start.
+/// Traces one child from its start to its exit.
 ///
-/// It stops twice: when the program is loaded, which is when its time begins, because what comes before is a copy of
-/// ourselves; and at its end, when its peak of memory is read from `/proc`. The peak in `rusage` would not do: it begins with
-/// the memory of whoever started the program, so that a small program would be as large as this one.
-fn follow(pid: libc::pid_t) -> io::Result<Followed> {
+/// The child stops twice: when the program is loaded, where its run time begins because until then it is a copy of this
+/// process; and before it exits, where its peak of memory is read from `/proc`. The peak in `rusage` is not used: it begins
+/// with the memory of the parent, so a small program would appear as large as this one.
+fn trace_to_exit(pid: libc::pid_t) -> io::Result<Exit> {
     let mut peak_rss_kib = 0;
     let mut begin = None;
     loop {
         let (status, usage) = wait(pid)?;
         if !libc::WIFSTOPPED(status) {
             let took = begin.map_or(Duration::ZERO, |begin: Instant| begin.elapsed());
-            return Ok(Followed { status, usage, peak_rss_kib, took });
+            return Ok(Exit { status, usage, peak_rss_kib, took });
         }
         let signal = match status >> 16 {
             0 if begin.is_none() && libc::WSTOPSIG(status) == libc::SIGTRAP => {
@@ -132,21 +134,24 @@ fn follow(pid: libc::pid_t) -> io::Result<Followed> {
     }
 }
 
+/// Peak resident memory in KiB, `VmHWM` in `/proc`.
 fn peak(pid: libc::pid_t) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     line.split_whitespace().next()?.parse().ok()
 }
 
-/// One request, whose only argument is a number.
+/// Makes one ptrace request whose only argument is a number.
+#[expect(unsafe_code, reason = "ptrace is a system call without a safe wrapper")]
 fn trace(request: libc::c_uint, pid: libc::pid_t, argument: libc::c_long) -> io::Result<()> {
-    // SAFETY: none of the requests that are made here has the kernel write to memory of ours: the address is not used, and
+    // SAFETY: none of the requests made here has the kernel write to this process's memory: the address is not used, and
     // the data is a number.
     let result = unsafe { libc::ptrace(request, pid, 0_usize, argument) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Waits for one child and gets its own usage, which the standard library does not hand over.
+/// Waits for one child and returns its own usage, which the standard library does not offer.
+#[expect(unsafe_code, reason = "wait4 is a system call without a safe wrapper")]
 fn wait(pid: libc::pid_t) -> io::Result<(i32, libc::rusage)> {
     let mut status = 0;
     // SAFETY: a rusage is made of integers, for which all zeros are values.
@@ -162,8 +167,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_program_has_its_own_peak_and_not_ours() {
-        // More than any shell takes, and touched.
+    fn the_peak_is_that_of_the_child_and_not_of_this_process() {
+        // More than any shell takes, and resident because it is written.
         let ours = vec![1_u8; 64 << 20];
         let small = cost(Command::new("sh").args(["-c", "exit 0"])).unwrap();
         assert!(small.peak_rss_kib > 100 && small.peak_rss_kib < 16_384, "{small:?}, beside {}", ours.len());
@@ -171,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_is_told() {
+    fn a_program_that_fails_or_does_not_exist_is_an_error() {
         assert!(cost(Command::new("sh").args(["-c", "exit 3"])).is_err());
         assert!(cost(&mut Command::new("/no/such/program")).is_err());
     }

@@ -1,8 +1,8 @@
-//! Many small captures as one: what "mixed" means for traffic that nobody made up.
+//! Merge of many small captures into one: mixed traffic that was recorded, not generated.
 //!
-//! The captures play in [`LANES`] lanes side by side, so that connections overlap as on a busy wire. Each keeps its own
-//! gaps, cut to [`MAX_GAP`]; in a lane one capture follows the other. The whole is repeated until there are packets
-//! enough, with time going on.
+//! [`CONCURRENT`] captures are replayed at a time, so that connections overlap as on a busy wire; when one ends, the next
+//! begins. Each keeps its own gaps, cut to [`MAX_GAP`]. The whole is repeated, with later times, until there are enough
+//! packets.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -19,14 +19,16 @@ use sentinel_units::{LinkType, Timestamp};
 
 use crate::traffic::WRITE_BYTES;
 
-/// Captures that play at the same time.
-const LANES: usize = 16;
+/// Captures that are replayed at the same time.
+const CONCURRENT: usize = 16;
+/// Longest gap between two frames of a capture, and the gap between two captures.
 const MAX_GAP: Duration = Duration::from_millis(200);
+/// Time of the first frame.
 const START: Timestamp = Timestamp::from_parts(1_700_000_000, 0);
-/// Folders of a corpus whose captures no network ever carried.
-const LEFT_OUT: [&str; 3] = ["crafted", "fuzz", "lab"];
+/// Folders of a corpus with captures that were not recorded on a network.
+const EXCLUDED_FOLDERS: [&str; 3] = ["crafted", "fuzz", "lab"];
 
-/// What was merged.
+/// Number of captures merged, and the packets and bytes written.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Merged {
     pub(crate) captures: usize,
@@ -34,19 +36,19 @@ pub(crate) struct Merged {
     pub(crate) bytes: u64,
 }
 
-/// A frame and when it comes, from the start of its capture.
-struct Played {
+/// Frame of a capture, with its time since the capture's first frame.
+struct ReplayedFrame {
     offset: Duration,
     wire_len: u32,
     bytes: Box<[u8]>,
 }
 
-/// Writes the Ethernet captures below `directory` into `target`, over and over until it has `least` packets.
-pub(crate) fn merge(directory: &Path, least: u64, target: &Path) -> Result<Merged> {
+/// Writes the Ethernet captures below `directory` into `target`, repeated until it has at least `min_packets`.
+pub(crate) fn merge(directory: &Path, min_packets: u64, target: &Path) -> Result<Merged> {
     let mut files = Vec::new();
     find(directory, &mut files)?;
     files.sort();
-    let captures: Vec<Vec<Played>> =
+    let captures: Vec<Vec<ReplayedFrame>> =
         files.iter().filter_map(|file| capture(file)).filter(|frames| !frames.is_empty()).collect();
     ensure!(!captures.is_empty(), "{}: no Ethernet capture", directory.display());
     let file = File::create(target).with_context(|| target.display().to_string())?;
@@ -54,8 +56,8 @@ pub(crate) fn merge(directory: &Path, least: u64, target: &Path) -> Result<Merge
         PcapWriter::new(BufWriter::with_capacity(WRITE_BYTES, file), LinkType::ETHERNET, MAX_FRAME)?;
     let mut merged = Merged { captures: captures.len(), packets: 0, bytes: 0 };
     let mut begin = START;
-    while merged.packets < least.max(1) {
-        begin = round(&captures, begin, |at, frame| {
+    while merged.packets < min_packets.max(1) {
+        begin = replay(&captures, begin, |at, frame| {
             merged.packets += 1;
             merged.bytes += u64::try_from(frame.bytes.len()).unwrap_or(0);
             writer.write(&Frame {
@@ -73,24 +75,25 @@ pub(crate) fn merge(directory: &Path, least: u64, target: &Path) -> Result<Merge
     Ok(merged)
 }
 
-/// Plays every capture once, from `begin` on; gives the time at which the last lane ends.
-fn round(
-    captures: &[Vec<Played>],
+/// Replays every capture once, from `begin` on, and returns the time at which the next repetition may begin.
+fn replay(
+    captures: &[Vec<ReplayedFrame>],
     begin: Timestamp,
-    mut write: impl FnMut(Timestamp, &Played) -> std::io::Result<()>,
+    mut write: impl FnMut(Timestamp, &ReplayedFrame) -> std::io::Result<()>,
 ) -> Result<Timestamp> {
     let mut waiting = captures.iter();
-    // Of each lane: when its next frame comes, when its capture began, and what is left of it.
-    let mut lanes: Vec<(Timestamp, std::slice::Iter<'_, Played>)> = Vec::new();
+    // Captures under way: the time at which each began, and its remaining frames.
+    let mut replays: Vec<(Timestamp, std::slice::Iter<'_, ReplayedFrame>)> = Vec::new();
+    // Time of the next frame of each replay, earliest first.
     let mut next = BinaryHeap::new();
     let mut last = begin;
-    while lanes.len() < LANES {
+    while replays.len() < CONCURRENT {
         let Some(capture) = waiting.next() else { break };
-        next.push(Reverse((begin, lanes.len())));
-        lanes.push((begin, capture.iter()));
+        next.push(Reverse((begin, replays.len())));
+        replays.push((begin, capture.iter()));
     }
     while let Some(Reverse((at, index))) = next.pop() {
-        let Some((began, frames)) = lanes.get_mut(index) else { continue };
+        let Some((began, frames)) = replays.get_mut(index) else { continue };
         if let Some(frame) = frames.next() {
             write(at, frame)?;
             last = at;
@@ -107,13 +110,14 @@ fn round(
     Ok(last.after(MAX_GAP))
 }
 
+/// Collects the files below `directory`, excluded folders left out.
 fn find(directory: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
     for entry in fs::read_dir(directory).with_context(|| directory.display().to_string())? {
         let path = entry?.path();
         if path.is_dir() {
-            let is_left_out =
-                path.file_name().is_some_and(|name| LEFT_OUT.iter().any(|left_out| name == *left_out));
-            if !is_left_out {
+            let is_excluded =
+                path.file_name().is_some_and(|name| EXCLUDED_FOLDERS.iter().any(|folder| name == *folder));
+            if !is_excluded {
                 find(&path, files)?;
             }
         } else {
@@ -123,8 +127,8 @@ fn find(directory: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
     Ok(())
 }
 
-/// The frames of an Ethernet capture; those before damage. `None` for any other file.
-fn capture(file: &Path) -> Option<Vec<Played>> {
+/// Frames of an Ethernet capture, up to the first damaged record; `None` for any other file.
+fn capture(file: &Path) -> Option<Vec<ReplayedFrame>> {
     let mut reader = Reader::open(File::open(file).ok()?).ok()?;
     let mut frames = Vec::new();
     let (mut before, mut offset) = (None, Duration::ZERO);
@@ -134,7 +138,7 @@ fn capture(file: &Path) -> Option<Vec<Played>> {
         }
         offset += frame.at.since(before.unwrap_or(frame.at)).min(MAX_GAP);
         before = Some(frame.at);
-        frames.push(Played { offset, wire_len: frame.wire_len, bytes: frame.bytes.into() });
+        frames.push(ReplayedFrame { offset, wire_len: frame.wire_len, bytes: frame.bytes.into() });
     }
     Some(frames)
 }
@@ -163,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn captures_overlap_and_repeat_and_time_never_goes_back() {
+    fn captures_overlap_and_repeat_in_time_order() {
         let directory = tempfile::tempdir().unwrap();
         let folder = directory.path().join("in");
         fs::create_dir_all(folder.join("fuzz")).unwrap();

@@ -1,4 +1,4 @@
-//! What traffic made to hurt costs, beside ordinary traffic of the same run.
+//! Cost of adversarial traffic, beside ordinary traffic of the same run.
 
 use std::path::Path;
 
@@ -10,33 +10,33 @@ use crate::path;
 use crate::report::Report;
 use crate::traffic::Traffic;
 
-/// Measures every sort of [`Traffic::HOSTILE`] against [`Traffic::Mixed`].
+/// Measures every kind of [`Traffic::HOSTILE`] against [`Traffic::Mixed`].
 pub(crate) fn measure(sentinel: &Path, packets: u32, rounds: u32, report: &mut Report) -> Result<()> {
     let directory = tempfile::tempdir()?;
-    let sorts = [&[Traffic::Mixed][..], &Traffic::HOSTILE].concat();
-    let files: Vec<_> = sorts
+    let kinds = [&[Traffic::Mixed][..], &Traffic::HOSTILE].concat();
+    let files: Vec<_> = kinds
         .iter()
         .map(|traffic| Ok((traffic.name(), traffic.capture(directory.path(), packets)?)))
         .collect::<Result<_>>()?;
     let times = path::side_by_side(sentinel, &files, rounds)?;
-    let counted = if instructions::is_there() {
-        instructions::count(sentinel, &sorts, PACKETS, directory.path())?
+    let counted = if instructions::valgrind_is_installed() {
+        instructions::count(sentinel, &kinds, PACKETS, directory.path())?
     } else {
-        eprintln!("bench: no valgrind, so no instructions");
+        eprintln!("bench: instructions skipped, valgrind is not installed");
         Vec::new()
     };
     let whole = |traffic: &str| {
         counted.iter().find(|(found, _)| found.name() == traffic).map(|(_, counted)| counted.whole)
     };
-    let (_, usual_ns) = *times.first().context("nothing was measured")?;
-    let usual = whole(Traffic::Mixed.name());
+    let (_, mixed_ns) = *times.first().context("nothing was measured")?;
+    let mixed = whole(Traffic::Mixed.name());
     let mut list = Map::new();
     let mut worst: f64 = 0.0;
     eprintln!("{:<14} {:>9} {:>8} {:>13} {:>8}", "", "ns/packet", "x mixed", "instructions", "x mixed");
     for (name, ns) in &times {
-        let ratio = rounded(ns / usual_ns.max(0.001));
-        let (instructions, times_usual) = match (whole(name), usual) {
-            (Some(found), Some(usual)) => (Some(found), Some(rounded(found / usual))),
+        let ratio = rounded(ns / mixed_ns.max(0.001));
+        let (instructions, times_mixed) = match (whole(name), mixed) {
+            (Some(found), Some(mixed)) => (Some(found), Some(rounded(found / mixed))),
             _ => (None, None),
         };
         if *name != Traffic::Mixed.name() {
@@ -45,13 +45,13 @@ pub(crate) fn measure(sentinel: &Path, packets: u32, rounds: u32, report: &mut R
         eprintln!(
             "{name:<14} {ns:>9.1} {ratio:>8.2} {:>13.1} {:>8.2}",
             instructions.unwrap_or(f64::NAN),
-            times_usual.unwrap_or(f64::NAN)
+            times_mixed.unwrap_or(f64::NAN)
         );
         let figures = json!({
             "ns_per_packet": ns,
             "ratio_to_mixed": ratio,
             "instructions_per_packet": instructions,
-            "instructions_ratio_to_mixed": times_usual,
+            "instructions_ratio_to_mixed": times_mixed,
         });
         list.insert((*name).to_owned(), figures);
     }
@@ -66,6 +66,7 @@ pub(crate) fn measure(sentinel: &Path, packets: u32, rounds: u32, report: &mut R
     Ok(())
 }
 
+/// `figure` to three digits after the point.
 fn rounded(figure: f64) -> f64 {
     (figure * 1_000.0).round() / 1_000.0
 }

@@ -1,9 +1,9 @@
-//! Instructions per packet, counted by valgrind's callgrind: the difference between two lengths of one stream.
+//! Instructions per packet, counted by valgrind's callgrind as the difference between a short and a long capture.
 //!
-//! Two figures for each sort of traffic. *Whole* is all that the process does for a packet, reading the file included.
-//! *Analysis* is that less what `--count-only` takes for the same packets: the same program reads them and does nothing
-//! else. Counting inside of a function (`--toggle-collect`) would not be better: the programs that are shipped have no
-//! symbols, and what the compiler moves out of a function would go missing.
+//! There are two figures for each kind of traffic. *Whole* counts everything that the process does for a packet, reading
+//! the file included. *Analysis* is *whole* less the count of `--count-only` for the same packets, which reads the file and
+//! does nothing else. Counting inside a function (`--toggle-collect`) is not used: shipped programs have no symbols, and
+//! code that the compiler moves out of a function would not be counted.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,21 +19,21 @@ use crate::child;
 use crate::report::{Report, per};
 use crate::traffic::Traffic;
 
-/// Packets that come before those that are counted, so that tables and caches are as they are later.
+/// Packets of the short capture, which fill tables and caches before those that are counted.
 const WARM_UP: u32 = 1_000;
-/// Packets that are counted; the counts of `ci/budgets.toml` are of so many.
+/// Packets that are counted for the figures of `ci/budgets.toml`.
 pub(crate) const PACKETS: u32 = 10_000;
 
-/// Instructions for one packet.
+/// Instructions per packet.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Counted {
     pub(crate) whole: f64,
     pub(crate) analysis: f64,
-    /// Up to and with the warm-up.
+    /// Instructions of start-up and warm-up together.
     start: u64,
 }
 
-/// Measures one sort of traffic, or all.
+/// Measures one kind of traffic, or all. Prints that it is skipped and succeeds if valgrind is not installed.
 pub(crate) fn measure(
     sentinel: &Path,
     only: Option<Traffic>,
@@ -41,15 +41,15 @@ pub(crate) fn measure(
     top: usize,
     report: &mut Report,
 ) -> Result<()> {
-    if !is_there() {
-        eprintln!("bench: instructions skipped: no valgrind");
+    if !valgrind_is_installed() {
+        eprintln!("bench: instructions skipped, valgrind is not installed");
         return Ok(());
     }
-    let sorts: Vec<Traffic> =
+    let kinds: Vec<Traffic> =
         Traffic::ALL.into_iter().filter(|traffic| only.is_none_or(|only| only == *traffic)).collect();
     let directory = tempfile::tempdir()?;
     eprintln!("{:<14} {:>10} {:>10}", "instructions", "whole", "analysis");
-    for (traffic, counted) in count(sentinel, &sorts, packets, directory.path())? {
+    for (traffic, counted) in count(sentinel, &kinds, packets, directory.path())? {
         eprintln!("{:<14} {:>10.1} {:>10.1}", traffic.name(), counted.whole, counted.analysis);
         let mut line = json!({
             "bench": "instructions",
@@ -66,28 +66,33 @@ pub(crate) fn measure(
         }
         report.line(line);
         if packets == PACKETS {
-            // Not the analysis: it is a difference, and would grow when reading gets cheaper.
+            // The analysis has no budget: as a difference it grows when reading gets cheaper.
             report.figure(format!("instructions.{}", traffic.name()), counted.whole);
         }
     }
     Ok(())
 }
 
-/// Whether valgrind can be called.
-pub(crate) fn is_there() -> bool {
+/// Returns true if valgrind can be run.
+pub(crate) fn valgrind_is_installed() -> bool {
     Command::new("valgrind").arg("--version").stdout(Stdio::null()).status().is_ok()
 }
 
-/// Counts every sort, as many runs at a time as there are processors: counts do not mind.
+/// One run under callgrind: capture, view, and a directory of its own for the profile.
+type Run = (PathBuf, &'static str, PathBuf);
+
+/// Views whose counts are subtracted: the analysis, and reading alone.
+const VIEWS: [&str; 2] = ["--alerts", "--count-only"];
+
+/// Counts every kind. Runs one process per processor at a time, because counts do not depend on load.
 pub(crate) fn count(
     sentinel: &Path,
-    sorts: &[Traffic],
+    kinds: &[Traffic],
     packets: u32,
     directory: &Path,
 ) -> Result<Vec<(Traffic, Counted)>> {
-    const VIEWS: [&str; 2] = ["--alerts", "--count-only"];
-    let mut runs: Vec<(PathBuf, &str, PathBuf)> = Vec::new();
-    for traffic in sorts {
+    let mut runs = Vec::new();
+    for traffic in kinds {
         for length in [WARM_UP, WARM_UP.saturating_add(packets)] {
             let file = traffic.capture(directory, length)?;
             for view in VIEWS {
@@ -97,6 +102,31 @@ pub(crate) fn count(
             }
         }
     }
+    let totals = totals(sentinel, &runs)?;
+    // Four runs of each kind, in the order of the loops above.
+    kinds
+        .iter()
+        .zip(totals.as_chunks().0)
+        .map(|(traffic, four)| Ok((*traffic, counted(*four, packets).with_context(|| traffic.name())?)))
+        .collect()
+}
+
+/// Figures of the four totals of one kind: short and long capture, each analysed and only read.
+fn counted([start, start_reading, long, long_reading]: [u64; 4], packets: u32) -> Result<Counted> {
+    ensure!(
+        long > start && long_reading >= start_reading,
+        "{long} instructions, and {start} for fewer packets"
+    );
+    let (whole, reading) = (long - start, long_reading - start_reading);
+    Ok(Counted {
+        whole: per(whole, packets.into()),
+        analysis: per(whole.saturating_sub(reading), packets.into()),
+        start,
+    })
+}
+
+/// Instructions of each run.
+fn totals(sentinel: &Path, runs: &[Run]) -> Result<Vec<u64>> {
     let totals = Mutex::new(vec![0_u64; runs.len()]);
     let next = AtomicUsize::new(0);
     let work = || -> Result<()> {
@@ -116,35 +146,15 @@ pub(crate) fn count(
         let threads: Vec<_> = (0..processors).map(|_| scope.spawn(work)).collect();
         threads.into_iter().try_for_each(|thread| thread.join().map_err(|_| anyhow!("a count panicked"))?)
     })?;
-    let totals = totals.into_inner().map_err(|_| anyhow!("a count failed"))?;
-    let mut counted = Vec::new();
-    for (traffic, four) in sorts.iter().zip(totals.chunks_exact(4)) {
-        let [start, start_reading, long, long_reading] = *four else { continue };
-        ensure!(
-            long > start && long_reading >= start_reading,
-            "{}: {long} instructions, and {start} for fewer packets",
-            traffic.name()
-        );
-        let reading = long_reading - start_reading;
-        let whole = long - start;
-        counted.push((
-            *traffic,
-            Counted {
-                whole: per(whole, packets.into()),
-                analysis: per(whole.saturating_sub(reading), packets.into()),
-                start,
-            },
-        ));
-    }
-    Ok(counted)
+    totals.into_inner().map_err(|_| anyhow!("a count failed"))
 }
 
-/// Runs the program under callgrind; gives the profile.
+/// Runs the program under callgrind and returns the path of the profile.
 fn callgrind(sentinel: &Path, file: &Path, view: &str, directory: &Path) -> Result<PathBuf> {
     let out = directory.join("callgrind.out");
     let read = child::read(sentinel, file, view);
     let mut command = Command::new("valgrind");
-    // As `sentinel` is: without settings from the environment.
+    // As `child::sentinel` does: without settings from the environment.
     for (name, _) in read.get_envs() {
         command.env_remove(name);
     }
@@ -156,7 +166,7 @@ fn callgrind(sentinel: &Path, file: &Path, view: &str, directory: &Path) -> Resu
     Ok(out)
 }
 
-/// `summary: 123456` or `totals: 123456` of a profile.
+/// Number in the line `summary: 123456` or `totals: 123456` of a profile.
 fn total(profile: &str) -> Result<u64> {
     let line = profile
         .lines()
@@ -168,7 +178,7 @@ fn total(profile: &str) -> Result<u64> {
     }
 }
 
-/// The lines of `callgrind_annotate` that name functions; none if it is not there.
+/// First `top` lines of `callgrind_annotate` that name functions; empty if it is not installed.
 fn functions(profile: &Path, top: usize) -> Vec<String> {
     let annotated = Command::new("callgrind_annotate").arg("--auto=no").arg(profile).output();
     let Ok(output) = annotated else { return Vec::new() };

@@ -1,4 +1,4 @@
-//! Time from a packet on the wire to its alert, decrypted, at the other end of the sensor's connection.
+//! Alert latency: time from a packet on the wire to its alert, decrypted, at the collector's end of the connection.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -15,16 +15,16 @@ use crate::wire::receiver::Receiver;
 /// Setting for the burst of incidents, with its old name; here each packet opens one.
 const INCIDENT_BURST: [&str; 2] = ["incident_burst", "incident_openings"];
 
-/// Measures; says so and passes where no namespace can be made.
+/// Measures `rounds` alerts. Where no namespace can be created it prints that it is skipped and succeeds.
 pub(crate) fn measure(sentinel: &Path, rounds: u32, report: &mut Report) -> Result<()> {
     let namespace = match Namespace::new() {
         Ok(namespace) => namespace,
         Err(error) => {
-            eprintln!("bench: latency skipped, wants root: {error:#}");
+            eprintln!("bench: latency skipped, needs root: {error:#}");
             return Ok(());
         }
     };
-    let bench = std::env::current_exe().context("where am I?")?;
+    let bench = std::env::current_exe().context("path of the running program")?;
     let mut command = namespace.command(bench);
     command.args(["probe", SEND, &rounds.to_string()]);
     let mut probe = Probe(command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?);
@@ -36,10 +36,10 @@ pub(crate) fn measure(sentinel: &Path, rounds: u32, report: &mut Report) -> Resu
         settings.push((name, "1000000".to_owned()));
     }
     let _sensor = Receiver::enrolled(sentinel, &namespace, &settings, &token)?;
-    let said = lines.next().context("the probe ended")??;
+    let text = lines.next().context("the probe ended")??;
     ensure!(probe.0.wait()?.success(), "the probe failed");
-    let answer: Value = serde_json::from_str(&said).with_context(|| said.clone())?;
-    let list = answer.get("took_ns").and_then(Value::as_array).with_context(|| said.clone())?;
+    let answer: Value = serde_json::from_str(&text).with_context(|| text.clone())?;
+    let list = answer.get("took_ns").and_then(Value::as_array).with_context(|| text.clone())?;
     let mut took_ns: Vec<u64> = list.iter().filter_map(Value::as_u64).collect();
     took_ns.sort_unstable();
     let at = |percent: usize| -> Result<f64> {
@@ -60,12 +60,12 @@ pub(crate) fn measure(sentinel: &Path, rounds: u32, report: &mut Report) -> Resu
     Ok(())
 }
 
-/// Ends with this value.
+/// Process `bench probe`; killed when dropped.
 struct Probe(Child);
 
 impl Drop for Probe {
     fn drop(&mut self) {
-        let _already_gone = self.0.kill();
-        let _already_gone = self.0.wait();
+        let _already_exited = self.0.kill();
+        let _already_reaped = self.0.wait();
     }
 }

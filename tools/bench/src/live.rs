@@ -1,7 +1,8 @@
-//! What a live receiver keeps up with, beside a bare reader of the same ring.
+//! Loss-free rate of live receivers: `sentinel run` in two configurations, and a bare reader of the same ring.
 //!
-//! Two ends of a virtual wire in a namespace of their own, sender and receiver on different processors. On such a wire the
-//! kernel's part of receiving runs on the sender's processor: what is measured on the receiver's is reading the ring.
+//! Sender and receiver are at the two ends of a virtual wire in a namespace of their own, on different processors. On such a
+//! wire the kernel's part of receiving runs on the sender's processor, so the receiver's CPU time is that of reading the
+//! ring.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -15,201 +16,212 @@ use crate::report::{Report, per};
 use crate::settings::Settings;
 use crate::wire::namespace::{Namespace, SEND};
 use crate::wire::pattern::Pattern;
-use crate::wire::receiver::{Books, Receiver, RingSize};
-use crate::wire::send::Sent;
+use crate::wire::receiver::{FrameCounts, Receiver, RingSize};
+use crate::wire::send::SentFrames;
 
-/// Rates that are tried between none and flat out: each halves what is not known.
-const STEPS: u32 = 6;
-/// What is sent first, so that every page and table line was touched.
-const FIRST: Duration = Duration::from_millis(50);
-/// The setting that has the kernel cut frames by what they are, and its two values.
+/// Steps of the binary search between zero and the sender's full rate.
+const SEARCH_STEPS: u32 = 6;
+/// Duration of the warm-up, which makes every page and table entry resident before the measurement.
+const WARM_UP: Duration = Duration::from_millis(50);
+/// Setting by which the kernel cuts frames according to their content, and its two values.
 const KERNEL_SNAP: &str = "kernel_snap";
 const BY_CONTENT: &str = "content";
 const NO_SNAP: &str = "off";
 
-/// What is tried, and how long.
+/// Kinds of frames, ring sizes, duration and number of attempts.
 #[derive(Clone, Debug)]
-pub(crate) struct Plan {
+pub(crate) struct LiveOptions {
     pub(crate) frames: Vec<Pattern>,
     pub(crate) rings_kib: Vec<u32>,
-    /// How long each rate is sent.
+    /// Duration of each attempt.
     pub(crate) time: Duration,
-    /// Tries of a rate before it counts as lossy: the machine has other things to do at times.
-    pub(crate) tries: u32,
+    /// Attempts at a rate before it counts as lossy: other load on the machine causes losses too.
+    pub(crate) attempts: u32,
 }
 
-/// A receiver and what is said about it.
+/// Receiver to measure, and its settings.
 struct Candidate {
     name: &'static str,
     settings: Vec<(&'static str, String)>,
     is_bare: bool,
 }
 
-/// What came of one rate.
+/// Outcome of one attempt.
 #[derive(Clone, Copy, Debug)]
-struct Trial {
-    sent: Sent,
-    books: Books,
+struct Attempt {
+    sent: SentFrames,
+    counts: FrameCounts,
     cpu_ns: u64,
 }
 
-impl Trial {
+impl Attempt {
     fn lost(&self) -> u64 {
-        self.sent.frames.saturating_sub(self.books.taken)
+        self.sent.frames.saturating_sub(self.counts.taken)
     }
 }
 
-/// What is known of a contestant so far.
-struct Search {
-    contestant: Candidate,
-    /// The best of those that were sent as fast as it goes.
-    flat_out: Option<Trial>,
+/// Binary search for the loss-free rate of one candidate.
+struct RateSearch {
+    candidate: Candidate,
+    /// Best attempt at the sender's full rate.
+    full_rate: Option<Attempt>,
     ns_per_frame: f64,
-    /// The highest rate of which nothing was lost, and the lowest of which something was.
-    good: u64,
-    bad: Option<u64>,
+    /// Highest rate, in frames per second, without loss.
+    loss_free: u64,
+    /// Lowest rate with loss; `None` if the full rate was without loss.
+    lossy: Option<u64>,
 }
 
-impl Search {
-    const fn new(contestant: Candidate) -> Self {
-        Self { contestant, flat_out: None, ns_per_frame: f64::INFINITY, good: 0, bad: None }
+impl RateSearch {
+    const fn new(candidate: Candidate) -> Self {
+        Self { candidate, full_rate: None, ns_per_frame: f64::INFINITY, loss_free: 0, lossy: None }
     }
 
-    /// Takes in what came of sending as fast as it goes.
-    fn flat_out(&mut self, trial: Trial) {
-        self.ns_per_frame = self.ns_per_frame.min(per(trial.cpu_ns, trial.books.taken));
+    /// Records an attempt at the sender's full rate.
+    fn record_full_rate(&mut self, attempt: Attempt) {
+        self.ns_per_frame = self.ns_per_frame.min(per(attempt.cpu_ns, attempt.counts.taken));
+        // Less loss is better; at equal loss the higher rate.
         let is_better = self
-            .flat_out
-            .is_none_or(|best| (trial.lost(), best.sent.rate()) < (best.lost(), trial.sent.rate()));
+            .full_rate
+            .is_none_or(|best| (attempt.lost(), best.sent.rate()) < (best.lost(), attempt.sent.rate()));
         if is_better {
-            self.flat_out = Some(trial);
-            (self.good, self.bad) = match trial.lost() {
-                0 => (trial.sent.rate(), None),
-                _ => (0, Some(trial.sent.rate())),
+            self.full_rate = Some(attempt);
+            (self.loss_free, self.lossy) = match attempt.lost() {
+                0 => (attempt.sent.rate(), None),
+                _ => (0, Some(attempt.sent.rate())),
             };
         }
     }
 
-    /// The rate to try next, halfway between what is known; none if nothing was lost flat out.
+    /// Next rate to try, the middle of the interval; `None` if the full rate was without loss.
     fn next(&self) -> Option<u64> {
-        self.bad.map(|bad| self.good + bad.saturating_sub(self.good) / 2)
+        self.lossy.map(|lossy| self.loss_free + lossy.saturating_sub(self.loss_free) / 2)
     }
 
-    /// The rate as a share of another's. Who loses nothing of what the sender can offer has no share to lose: then it is the
-    /// sender that differs.
+    /// Loss-free rate as a share of another candidate's; 1 if the sender's full rate was without loss, because then the
+    /// sender is the limit.
     fn share_of(&self, other: &Self) -> f64 {
-        if self.bad.is_none() { 1.0 } else { per(self.good, other.good) }
+        if self.lossy.is_none() { 1.0 } else { per(self.loss_free, other.loss_free) }
     }
 
-    /// Takes in what came of a rate: the rate reached, if nothing was lost.
-    fn tried(&mut self, rate: u64, reached: Option<u64>) {
+    /// Records the outcome of the attempts at `rate`: the rate reached if one was without loss.
+    fn record(&mut self, rate: u64, reached: Option<u64>) {
         match reached {
-            Some(reached) => self.good = reached.clamp(self.good, rate),
-            None => self.bad = Some(rate),
+            Some(reached) => self.loss_free = reached.clamp(self.loss_free, rate),
+            None => self.lossy = Some(rate),
         }
     }
 }
 
-/// Measures every kind of frame with every ring; says so and passes where no namespace can be made.
-pub(crate) fn measure(sentinel: &Path, plan: &Plan, report: &mut Report) -> Result<()> {
+/// Measures every kind of frame with every ring size. Where no namespace can be created it prints that it is skipped and
+/// succeeds.
+pub(crate) fn measure(sentinel: &Path, options: &LiveOptions, report: &mut Report) -> Result<()> {
     let namespace = match Namespace::new() {
         Ok(namespace) => namespace,
         Err(error) => {
-            eprintln!("bench: live skipped, wants root: {error:#}");
+            eprintln!("bench: live skipped, needs root: {error:#}");
             return Ok(());
         }
     };
     let settings = Settings::of(sentinel)?;
     if !settings.has(KERNEL_SNAP) {
-        eprintln!("bench: this program has no setting '{KERNEL_SNAP}': measured as it is");
+        eprintln!("bench: this program has no setting '{KERNEL_SNAP}'; measured without it");
     }
     eprintln!(
         "{:<10} {:>9} {:<14} {:>10} {:>6} {:>9} {:>10} {:>8}",
         "frames", "ring KiB", "receiver", "loss-free", "share", "ns/frame", "over bare", "lost %"
     );
-    for pattern in &plan.frames {
-        for ring_kib in &plan.rings_kib {
-            let wire = Wire { sentinel, settings: &settings, namespace: &namespace, plan };
-            wire.one(*pattern, *ring_kib, report)?;
+    let bench = LiveBench { sentinel, settings: &settings, namespace: &namespace, options };
+    for pattern in &options.frames {
+        for ring_kib in &options.rings_kib {
+            bench.search(*pattern, *ring_kib, report)?;
         }
     }
     Ok(())
 }
 
-/// Where all of them compete.
+/// Program, settings, wire and options, which every attempt needs.
 #[derive(Clone, Copy)]
-struct Wire<'w> {
-    sentinel: &'w Path,
-    settings: &'w Settings,
-    namespace: &'w Namespace,
-    plan: &'w Plan,
+struct LiveBench<'b> {
+    sentinel: &'b Path,
+    settings: &'b Settings,
+    namespace: &'b Namespace,
+    options: &'b LiveOptions,
 }
 
-impl Wire<'_> {
-    /// One kind of frame with one ring. All contestants take turns, so that what disturbs the machine disturbs all.
-    fn one(&self, pattern: Pattern, ring_kib: u32, report: &mut Report) -> Result<()> {
-        let all = contestants(ring_kib, self.settings.has(KERNEL_SNAP));
-        let mut searches: Vec<Search> = all.into_iter().map(Search::new).collect();
-        for _ in 0..self.plan.tries {
+impl LiveBench<'_> {
+    /// Measures one kind of frame with one ring size. Attempts of the candidates are interleaved, so that a disturbance of
+    /// the machine affects all of them alike.
+    fn search(&self, pattern: Pattern, ring_kib: u32, report: &mut Report) -> Result<()> {
+        let candidates = candidates(ring_kib, self.settings.has(KERNEL_SNAP));
+        let mut searches: Vec<RateSearch> = candidates.into_iter().map(RateSearch::new).collect();
+        for _ in 0..self.options.attempts {
             for search in &mut searches {
-                search.flat_out(self.trial(pattern, ring_kib, &search.contestant, 0)?);
+                search.record_full_rate(self.attempt(pattern, ring_kib, &search.candidate, 0)?);
             }
         }
-        for _ in 0..STEPS {
+        for _ in 0..SEARCH_STEPS {
             for search in &mut searches {
                 let Some(rate) = search.next() else { continue };
                 let mut reached = None;
-                for _ in 0..self.plan.tries {
-                    let trial = self.trial(pattern, ring_kib, &search.contestant, rate)?;
-                    if trial.lost() == 0 {
-                        reached = Some(trial.sent.rate());
+                for _ in 0..self.options.attempts {
+                    let attempt = self.attempt(pattern, ring_kib, &search.candidate, rate)?;
+                    if attempt.lost() == 0 {
+                        reached = Some(attempt.sent.rate());
                         break;
                     }
                 }
-                search.tried(rate, reached);
+                search.record(rate, reached);
             }
         }
-        self.tell(pattern, ring_kib, &searches, report)
+        self.print(pattern, ring_kib, &searches, report)
     }
 
-    fn tell(&self, pattern: Pattern, ring_kib: u32, searches: &[Search], report: &mut Report) -> Result<()> {
+    /// Prints the table's lines and the JSON line.
+    fn print(
+        &self,
+        pattern: Pattern,
+        ring_kib: u32,
+        searches: &[RateSearch],
+        report: &mut Report,
+    ) -> Result<()> {
         let mut receivers = Map::new();
-        let bare = searches.iter().find(|search| search.contestant.is_bare).context("no bare reader")?;
+        let bare = searches.iter().find(|search| search.candidate.is_bare).context("no bare reader")?;
         for search in searches {
-            let Some(flat) = search.flat_out else { continue };
+            let Some(full_rate) = search.full_rate else { continue };
             let share = search.share_of(bare);
             let over = ((search.ns_per_frame - bare.ns_per_frame) * 10.0).round() / 10.0;
             eprintln!(
                 "{:<10} {ring_kib:>9} {:<14} {:>10} {share:>6.2} {:>9.1} {over:>10.1} {:>8.3}",
                 pattern.name(),
-                search.contestant.name,
-                search.good,
+                search.candidate.name,
+                search.loss_free,
                 search.ns_per_frame,
-                per(flat.lost() * 100, flat.sent.frames),
+                per(full_rate.lost() * 100, full_rate.sent.frames),
             );
-            receivers.insert(search.contestant.name.into(), line(search, &flat, share, over));
-            if !search.contestant.is_bare {
+            receivers.insert(search.candidate.name.into(), line(search, &full_rate, share, over));
+            if !search.candidate.is_bare {
                 report.worst("live_loss_of_rate", 1.0 - share);
                 report.worst("live_ns_over_bare", over);
             }
         }
-        let milliseconds = u64::try_from(self.plan.time.as_millis())?;
+        let milliseconds = u64::try_from(self.options.time.as_millis())?;
         report.line(json!({
             "bench": "live",
             "frames": pattern.name(),
             "ring_kib": ring_kib,
             "milliseconds": milliseconds,
-            "tries": self.plan.tries,
+            "tries": self.options.attempts,
             "receivers": receivers,
         }));
         Ok(())
     }
 
-    /// Starts a receiver and sends; zero is as fast as it goes.
-    fn trial(&self, pattern: Pattern, ring_kib: u32, contestant: &Candidate, rate: u64) -> Result<Trial> {
-        let Self { sentinel, namespace, plan, settings } = *self;
+    /// Starts a receiver and sends at `rate` frames per second; 0 is as fast as possible.
+    fn attempt(&self, pattern: Pattern, ring_kib: u32, candidate: &Candidate, rate: u64) -> Result<Attempt> {
+        let Self { sentinel, namespace, options, settings } = *self;
         let (receiving, sending) = processors();
-        let mut receiver = if contestant.is_bare {
+        let mut receiver = if candidate.is_bare {
             let size = RingSize {
                 ring_kib,
                 snap_bytes: settings.number("snap_bytes")?,
@@ -217,42 +229,44 @@ impl Wire<'_> {
             };
             Receiver::bare(namespace, size, receiving)?
         } else {
-            Receiver::sensor(sentinel, namespace, &contestant.settings, receiving)?
+            Receiver::sensor(sentinel, namespace, &candidate.settings, receiving)?
         };
-        let first = send(namespace, pattern, 0, FIRST, sending)?;
-        receiver.settled(Books::default(), first.frames)?;
-        let (before, cpu_before) = (receiver.books()?, receiver.cpu_ns()?);
-        let sent = send(namespace, pattern, rate, plan.time, sending)?;
-        let books = receiver.settled(before, sent.frames)?;
+        let warm_up = send(namespace, pattern, 0, WARM_UP, sending)?;
+        receiver.wait_for(FrameCounts::default(), warm_up.frames)?;
+        let (before, cpu_before) = (receiver.counts()?, receiver.cpu_ns()?);
+        let sent = send(namespace, pattern, rate, options.time, sending)?;
+        let counts = receiver.wait_for(before, sent.frames)?;
         ensure!(
-            books.seen <= sent.frames && books.balance(),
-            "{}: the books do not balance: {books:?} of {} sent",
-            contestant.name,
+            counts.seen <= sent.frames && counts.add_up(),
+            "{}: frame counters do not add up: {counts:?} of {} sent",
+            candidate.name,
             sent.frames
         );
-        Ok(Trial { sent, books, cpu_ns: receiver.cpu_ns()?.saturating_sub(cpu_before) })
+        Ok(Attempt { sent, counts, cpu_ns: receiver.cpu_ns()?.saturating_sub(cpu_before) })
     }
 }
 
-fn line(search: &Search, flat: &Trial, share: f64, over: f64) -> Value {
+/// JSON fields of one receiver.
+fn line(search: &RateSearch, full_rate: &Attempt, share: f64, over: f64) -> Value {
     json!({
-        "loss_free_frames_per_s": search.good,
-        "limited_by_sender": search.bad.is_none(),
+        "loss_free_frames_per_s": search.loss_free,
+        "limited_by_sender": search.lossy.is_none(),
         "share_of_bare": share,
         "ns_per_frame": search.ns_per_frame,
         "ns_over_bare": over,
         "flat_out": {
-            "frames_per_s": flat.sent.rate(),
-            "sent": flat.sent.frames,
-            "seen": flat.books.seen,
-            "taken": flat.books.taken,
-            "dropped_in_ring": flat.books.dropped,
-            "lost_before_ring": flat.sent.frames - flat.books.seen,
+            "frames_per_s": full_rate.sent.rate(),
+            "sent": full_rate.sent.frames,
+            "seen": full_rate.counts.seen,
+            "taken": full_rate.counts.taken,
+            "dropped_in_ring": full_rate.counts.dropped,
+            "lost_before_ring": full_rate.sent.frames - full_rate.counts.seen,
         },
     })
 }
 
-fn contestants(ring_kib: u32, snaps: bool) -> Vec<Candidate> {
+/// The bare reader first, then `sentinel run` with and, if it has the setting, without the kernel's cut.
+fn candidates(ring_kib: u32, has_kernel_snap: bool) -> Vec<Candidate> {
     let ring = ("ring_kib", ring_kib.to_string());
     let sensor = |name, more: Option<&str>| Candidate {
         name,
@@ -261,32 +275,33 @@ fn contestants(ring_kib: u32, snaps: bool) -> Vec<Candidate> {
             .collect(),
         is_bare: false,
     };
-    let mut all = vec![Candidate { name: "bare", settings: Vec::new(), is_bare: true }];
-    if snaps {
-        all.extend([sensor("sentinel", Some(BY_CONTENT)), sensor("sentinel-whole", Some(NO_SNAP))]);
+    let mut candidates = vec![Candidate { name: "bare", settings: Vec::new(), is_bare: true }];
+    if has_kernel_snap {
+        candidates.extend([sensor("sentinel", Some(BY_CONTENT)), sensor("sentinel-whole", Some(NO_SNAP))]);
     } else {
-        all.push(sensor("sentinel", None));
+        candidates.push(sensor("sentinel", None));
     }
-    all
+    candidates
 }
 
+/// Sends from the other end of the wire, on processor `cpu` if one is given.
 fn send(
     namespace: &Namespace,
     pattern: Pattern,
     rate: u64,
     time: Duration,
     cpu: Option<usize>,
-) -> Result<Sent> {
-    let bench = std::env::current_exe().context("where am I?")?;
+) -> Result<SentFrames> {
+    let bench = std::env::current_exe().context("path of the running program")?;
     let mut command = namespace.command_on(cpu, bench);
     command.args(["send", SEND, pattern.name(), "--rate", &rate.to_string()]);
     command.args(["--milliseconds", &time.as_millis().to_string()]);
     let output = command.stdin(Stdio::null()).output()?;
     ensure!(output.status.success(), "sending: {}", String::from_utf8_lossy(&output.stderr).trim());
-    Sent::from_json(&String::from_utf8_lossy(&output.stdout))
+    SentFrames::from_json(&String::from_utf8_lossy(&output.stdout))
 }
 
-/// One for the receiver, another for the sender, if there are two.
+/// Processors of receiver and sender; `None` for both if there is only one.
 fn processors() -> (Option<usize>, Option<usize>) {
     match thread::available_parallelism().map_or(1, usize::from) {
         0 | 1 => (None, None),
@@ -299,37 +314,37 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_not_taken_is_lost_wherever_that_was() {
-        let sent = Sent { frames: 100, took_ns: 1_000_000_000 };
-        let trial = Trial { sent, books: Books { seen: 95, dropped: 5, taken: 90 }, cpu_ns: 0 };
-        assert_eq!(trial.lost(), 10);
+    fn every_frame_that_was_not_taken_counts_as_lost() {
+        let sent = SentFrames { frames: 100, took_ns: 1_000_000_000 };
+        let attempt = Attempt { sent, counts: FrameCounts { seen: 95, dropped: 5, taken: 90 }, cpu_ns: 0 };
+        assert_eq!(attempt.lost(), 10);
     }
 
     #[test]
-    fn the_search_halves_what_is_not_known() {
-        let trial = |rate: u64, taken: u64| Trial {
-            sent: Sent { frames: rate, took_ns: 1_000_000_000 },
-            books: Books { seen: rate, dropped: rate - taken, taken },
+    fn the_search_halves_the_interval() {
+        let attempt = |rate: u64, taken: u64| Attempt {
+            sent: SentFrames { frames: rate, took_ns: 1_000_000_000 },
+            counts: FrameCounts { seen: rate, dropped: rate - taken, taken },
             cpu_ns: taken * 50,
         };
-        let mut search = Search::new(contestants(256, true).remove(0));
-        search.flat_out(trial(1_000, 900));
+        let mut search = RateSearch::new(candidates(256, true).remove(0));
+        search.record_full_rate(attempt(1_000, 900));
         assert_eq!(search.next(), Some(500));
-        search.tried(500, Some(499));
-        assert_eq!((search.good, search.next()), (499, Some(749)));
-        search.tried(749, None);
+        search.record(500, Some(499));
+        assert_eq!((search.loss_free, search.next()), (499, Some(749)));
+        search.record(749, None);
         assert_eq!(search.next(), Some(624));
-        let mut bare = Search::new(contestants(256, true).remove(0));
-        bare.flat_out(trial(998, 998));
+        let mut bare = RateSearch::new(candidates(256, true).remove(0));
+        bare.record_full_rate(attempt(998, 998));
         assert_eq!((search.share_of(&bare), bare.share_of(&search)), (0.5, 1.0));
-        search.flat_out(trial(990, 990));
-        assert_eq!((search.good, search.next(), search.ns_per_frame), (990, None, 50.0));
+        search.record_full_rate(attempt(990, 990));
+        assert_eq!((search.loss_free, search.next(), search.ns_per_frame), (990, None, 50.0));
     }
 
     #[test]
     fn the_bare_reader_comes_first() {
-        let names: Vec<_> = contestants(256, true).iter().map(|contestant| contestant.name).collect();
+        let names: Vec<_> = candidates(256, true).iter().map(|candidate| candidate.name).collect();
         assert_eq!(names, ["bare", "sentinel", "sentinel-whole"]);
-        assert_eq!(contestants(256, false).len(), 2);
+        assert_eq!(candidates(256, false).len(), 2);
     }
 }

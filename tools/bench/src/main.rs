@@ -1,15 +1,17 @@
-//! `bench`: what a packet costs, in nanoseconds, instructions and memory.
+//! `bench`: cost of a packet in CPU time, instructions and memory.
 //!
-//! In: the built program `sentinel`, and traffic that `sentinel-trafficgen` makes. Out: one JSON line per run on
-//! standard output; each names commit, target and command. Figures of time hold for one machine only, so each stands
-//! beside a reference measured in the same run; instruction counts repeat.
+//! In: the built program `sentinel`, and traffic that `sentinel-trafficgen` generates. Out: one JSON line per run on
+//! standard output, with commit, target and command. Times are valid for one machine only, so each is reported beside a
+//! reference measured in the same run; instruction counts repeat.
 //!
-//! It never touches the machine's own interfaces: `memory` works in a network namespace that it makes and removes.
+//! It never uses the machine's own interfaces: `live`, `memory` and `latency` work in a network namespace that they create
+//! and delete.
 //!
-//! The map: [`traffic`] makes captures, [`corpus`] merges them, [`child`] runs programs and says what they cost, [`peers`]
-//! knows how others are called, [`wire`] is a namespace with somebody who sends and somebody who listens, [`settings`] is
-//! what the program can be told. [`path`], [`instructions`], [`hostile`], [`live`], [`mod@snap`], [`memory`] and [`latency`] are the
-//! benches, [`budget`] holds figures to `ci/budgets.toml`, [`report`] writes the lines.
+//! The map: [`traffic`] generates captures, [`corpus`] merges them, [`child`] runs programs and measures their cost,
+//! [`peers`] holds the command lines of other programs, [`touch`] is the read floor, [`wire`] is a namespace with a sender and
+//! a receiver, [`settings`] reads the settings of the program under test. [`path`], [`instructions`], [`hostile`], [`live`],
+//! [`mod@snap`], [`memory`] and [`latency`] are the benches. [`budget`] compares figures with `ci/budgets.toml`, [`report`]
+//! collects them, [`output`] prints.
 
 mod budget;
 mod child;
@@ -19,6 +21,7 @@ mod instructions;
 mod latency;
 mod live;
 mod memory;
+mod output;
 mod path;
 mod peers;
 mod report;
@@ -42,88 +45,88 @@ use crate::traffic::Traffic;
 use crate::wire::count_ring::count_ring;
 use crate::wire::pattern::Pattern;
 use crate::wire::probe::probe;
-use crate::wire::send::{self, Limits};
+use crate::wire::send::{self, SendLimits};
 
-/// What a packet costs, in nanoseconds, instructions and memory. One JSON line per run, a table on standard error.
+/// Cost of a packet in CPU time, instructions and memory: one JSON line per run, a table on standard error
 #[derive(Parser)]
 #[command(name = "bench", version)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
-    /// The program to measure [default: sentinel, beside this program]
+    /// Program to measure [default: sentinel, beside this program]
     #[arg(long, global = true, value_name = "PROGRAM")]
     sentinel: Option<PathBuf>,
-    /// Fail if a figure is over the budget that this file has for this machine's board
+    /// Fail if a figure exceeds the budget in this file for this machine's board
     #[arg(long, global = true, value_name = "FILE")]
     budgets: Option<PathBuf>,
-    /// Write the instruction counts into the file of --budgets instead of comparing them
+    /// Write the instruction counts into the file of --budgets instead of comparing them with it
     #[arg(long, global = true, requires = "budgets")]
     bless: bool,
 }
 
 #[derive(Subcommand)]
 enum Command {
-    /// Nanoseconds of CPU per packet, net of start-up: the floor, ourselves, and peers that are installed
+    /// CPU nanoseconds per packet, net of start-up: the read floor, sentinel, and peers that are installed
     Path {
-        /// Captures of your own instead of made-up traffic; may be repeated
+        /// Capture of your own instead of generated traffic; may be repeated
         #[arg(long, value_name = "FILE")]
         pcap: Vec<PathBuf>,
         /// The Ethernet captures below a directory, merged into one
         #[arg(long, value_name = "DIR")]
         corpus: Option<PathBuf>,
-        /// What to make up; may be repeated [default: mixed]
+        /// Kind of traffic to generate; may be repeated [default: mixed]
         #[arg(long, value_enum)]
         traffic: Vec<Traffic>,
-        /// Packets to make up, or to repeat the corpus for
+        /// Packets to generate; with --corpus, the least number of packets in the merged capture
         #[arg(long, default_value_t = 200_000)]
         packets: u32,
-        /// Rounds, in each of which everything runs once
+        /// Rounds; each runs every program once
         #[arg(long, default_value_t = 5)]
         repeat: u32,
-        /// Of the known peers only tcpdump
+        /// Leave out all known peers but tcpdump
         #[arg(long)]
         no_peers: bool,
-        /// A peer of your own, as 'NAME=PROGRAM ARGUMENTS' with FILE for the capture and DIR for a directory; may be repeated
+        /// Further peer, as 'NAME=PROGRAM ARGUMENTS' with FILE for the capture and DIR for a directory; may be repeated
         #[arg(long, value_name = "PEER")]
         peer: Vec<Peer>,
     },
-    /// Instructions per packet of each sort of traffic, net of start-up (wants valgrind)
+    /// Instructions per packet of each kind of traffic, net of start-up (needs valgrind)
     Instructions {
-        /// One sort of traffic; all without
+        /// One kind of traffic [default: all]
         #[arg(long, value_enum)]
         traffic: Option<Traffic>,
-        /// Packets by which the two captures differ; only the default is held to a budget
+        /// Packets by which the two captures differ; only the default is compared with the budget
         #[arg(long, default_value_t = instructions::PACKETS)]
         packets: u32,
-        /// Functions to name, those that take most first
+        /// Number of functions to name, most expensive first
         #[arg(long, default_value_t = 0)]
         top: usize,
     },
-    /// Traffic made to hurt against ordinary traffic: time, and instructions (wants valgrind)
+    /// Adversarial against ordinary traffic: CPU time, and instructions (needs valgrind)
     Hostile {
-        /// Packets of each sort
+        /// Packets of each kind
         #[arg(long, default_value_t = 500_000)]
         packets: u32,
-        /// Rounds, in each of which everything runs once
+        /// Rounds; each runs every kind once
         #[arg(long, default_value_t = 7)]
         repeat: u32,
     },
-    /// The rate without loss of `sentinel run`, and what a frame costs it, beside a bare ring reader (root only)
+    /// Loss-free rate and CPU time per frame of `sentinel run`, beside a bare ring reader (root only)
     Live {
         /// Frames to send; may be repeated [default: 64, imix, 1514]
         #[arg(long, value_enum)]
         frames: Vec<Pattern>,
-        /// KiB of the ring; may be repeated [default: 256, 1024, 4096]
+        /// Ring size in KiB; may be repeated [default: 256, 1024, 4096]
         #[arg(long)]
         ring: Vec<u32>,
-        /// How long each rate is sent
+        /// Duration of each attempt
         #[arg(long, default_value_t = 1_000)]
         milliseconds: u64,
-        /// Tries of a rate before it counts as lossy
+        /// Attempts at a rate before it counts as lossy
         #[arg(long, default_value_t = 3)]
         tries: u32,
     },
-    /// Bytes of the ring for each frame, whole and cut by content
+    /// Ring bytes per frame, uncut and cut by content
     Snap {
         /// Captures of your own; may be repeated
         #[arg(long, value_name = "FILE")]
@@ -132,38 +135,38 @@ enum Command {
         #[arg(long, value_name = "DIR")]
         corpus: Option<PathBuf>,
     },
-    /// Resident memory and start of `sentinel run` on a made-up wire (root only)
+    /// Resident memory and start-up time of `sentinel run` on a virtual wire (root only)
     Memory {
-        /// Packets of all floods together; 100000000 takes some minutes
+        /// Packets of all floods together; 100000000 take some minutes
         #[arg(long, default_value_t = 500_000)]
         packets: u64,
-        /// Profile of the settings; may be repeated
+        /// Value of `memory_kib`, or 'default'; may be repeated
         #[arg(long, default_value = memory::DEFAULT_PROFILE)]
         profile: Vec<String>,
     },
-    /// Time from a packet on a made-up wire to its alert at the other end of the sensor's connection (root only)
+    /// Time from a packet on a virtual wire to its alert, decrypted at the collector's end (root only)
     Latency {
         /// Packets, each of which raises one alert
         #[arg(long, default_value_t = 200)]
         rounds: u32,
     },
-    /// All of them, small: less than a minute
+    /// Every bench with few packets: less than a minute
     Light,
-    /// Reads a capture as little as one can; the floor of `path`
+    /// Reads the first cache line of each frame; the floor of `path`
     #[command(hide = true)]
-    Warmup { file: PathBuf, way: touch::Way },
-    /// Takes frames out of a ring and does nothing with them; the ceiling of `live`
+    Touch { file: PathBuf, method: touch::ReadMethod },
+    /// Takes frames out of a ring and discards them; the ceiling of `live`
     #[command(hide = true)]
     CountRing { interface: String, ring_kib: u32, snap_bytes: u32, block_timeout_ms: u64 },
-    /// Listens for alerts, and sends packets that raise them; the clock of `latency`
+    /// Sends packets that raise alerts, and times their arrival; the clock of `latency`
     #[command(hide = true)]
     Probe { interface: String, rounds: u32 },
-    /// Sends; the flood of `live` and `memory`
+    /// Sends frames; the source of `live` and `memory`
     #[command(hide = true)]
     Send {
         interface: String,
         pattern: Pattern,
-        /// Frames a second; 0 is as fast as it goes
+        /// Frames per second; 0 is as fast as possible
         #[arg(long, default_value_t = 0)]
         rate: u64,
         #[arg(long, default_value_t = u64::MAX)]
@@ -185,14 +188,14 @@ fn main() -> ExitCode {
 
 fn run(arguments: Arguments) -> Result<()> {
     let command = match arguments.command {
-        Command::Warmup { file, way } => return touch::touch(&file, way),
+        Command::Touch { file, method } => return touch::touch(&file, method),
         Command::CountRing { interface, ring_kib, snap_bytes, block_timeout_ms } => {
             return count_ring(&interface, ring_kib, snap_bytes, Duration::from_millis(block_timeout_ms));
         }
         Command::Probe { interface, rounds } => return probe(&interface, rounds),
         Command::Send { interface, pattern, rate, packets, milliseconds } => {
-            let limits = Limits { packets, time: Duration::from_millis(milliseconds) };
-            println!("{}", send::send(&interface, pattern, rate, limits)?.to_json());
+            let limits = SendLimits { packets, time: Duration::from_millis(milliseconds) };
+            output::line(send::send(&interface, pattern, rate, limits)?.to_json());
             return Ok(());
         }
         command => command,
@@ -210,35 +213,34 @@ fn run(arguments: Arguments) -> Result<()> {
 fn measure(command: Command, sentinel: &Path, report: &mut Report) -> Result<()> {
     match command {
         Command::Path { pcap, corpus, traffic, packets, repeat, no_peers, peer } => {
-            ensure!(repeat > 0, "--repeat wants 1 at least");
-            let plan = &path::Plan { rounds: repeat, with_peers: !no_peers, more_peers: peer };
+            ensure!(repeat > 0, "--repeat must be at least 1");
+            let options = &path::PathOptions { rounds: repeat, with_peers: !no_peers, more_peers: peer };
             for file in &pcap {
-                path::capture(sentinel, file, plan, report)?;
+                path::capture(sentinel, file, options, report)?;
             }
             if let Some(directory) = &corpus {
-                path::corpus(sentinel, directory, packets, plan, report)?;
+                path::corpus(sentinel, directory, packets, options, report)?;
             }
             let is_own = !pcap.is_empty() || corpus.is_some();
-            let made_up = if traffic.is_empty() && !is_own { vec![Traffic::Mixed] } else { traffic };
-            made_up
+            let generated = if traffic.is_empty() && !is_own { vec![Traffic::Mixed] } else { traffic };
+            generated
                 .into_iter()
-                .try_for_each(|traffic| path::made_up(sentinel, traffic, packets, plan, report))
+                .try_for_each(|traffic| path::generated(sentinel, traffic, packets, options, report))
         }
         Command::Instructions { traffic, packets, top } => {
-            ensure!(packets > 0, "--packets wants 1 at least");
+            ensure!(packets > 0, "--packets must be at least 1");
             instructions::measure(sentinel, traffic, packets, top, report)
         }
         Command::Hostile { packets, repeat } => hostile::measure(sentinel, packets, repeat, report),
         Command::Live { frames, ring, milliseconds, tries } => {
-            let or = |given: Vec<u32>, usual: &[u32]| if given.is_empty() { usual.to_vec() } else { given };
-            let usual = [Pattern::Small, Pattern::Imix, Pattern::Large];
-            let plan = live::Plan {
-                frames: if frames.is_empty() { usual.to_vec() } else { frames },
-                rings_kib: or(ring, &[256, 1_024, 4_096]),
+            let patterns = [Pattern::Small, Pattern::Imix, Pattern::Large];
+            let options = live::LiveOptions {
+                frames: if frames.is_empty() { patterns.to_vec() } else { frames },
+                rings_kib: if ring.is_empty() { vec![256, 1_024, 4_096] } else { ring },
                 time: Duration::from_millis(milliseconds),
-                tries: tries.max(1),
+                attempts: tries.max(1),
             };
-            live::measure(sentinel, &plan, report)
+            live::measure(sentinel, &options, report)
         }
         Command::Snap { pcap, corpus } => snap(sentinel, &pcap, corpus.as_deref(), report),
         Command::Memory { packets, profile } => {
@@ -246,13 +248,13 @@ fn measure(command: Command, sentinel: &Path, report: &mut Report) -> Result<()>
         }
         Command::Latency { rounds } => latency::measure(sentinel, rounds.max(1), report),
         Command::Light => light(sentinel, report),
-        Command::Warmup { .. } | Command::CountRing { .. } | Command::Probe { .. } | Command::Send { .. } => {
+        Command::Touch { .. } | Command::CountRing { .. } | Command::Probe { .. } | Command::Send { .. } => {
             Ok(())
         }
     }
 }
 
-/// Made-up traffic, and what was named.
+/// Runs `snap` over generated traffic, the captures of `pcap` and a corpus.
 fn snap(sentinel: &Path, pcap: &[PathBuf], corpus: Option<&Path>, report: &Report) -> Result<()> {
     const PACKETS: u32 = 20_000;
     let snap_bytes = Settings::of(sentinel)?.number("snap_bytes")?;
@@ -272,33 +274,34 @@ fn snap(sentinel: &Path, pcap: &[PathBuf], corpus: Option<&Path>, report: &Repor
     Ok(())
 }
 
+/// Every bench with few packets, as CI runs it.
 fn light(sentinel: &Path, report: &mut Report) -> Result<()> {
-    let plan = path::Plan { rounds: 5, with_peers: false, more_peers: Vec::new() };
-    path::made_up(sentinel, Traffic::Mixed, 100_000, &plan, report)?;
+    let options = path::PathOptions { rounds: 5, with_peers: false, more_peers: Vec::new() };
+    path::generated(sentinel, Traffic::Mixed, 100_000, &options, report)?;
     instructions::measure(sentinel, None, instructions::PACKETS, 0, report)?;
     hostile::measure(sentinel, 100_000, 5, report)?;
-    let plan = live::Plan {
+    let options = live::LiveOptions {
         frames: vec![Pattern::Imix],
         rings_kib: vec![1_024],
         time: Duration::from_millis(500),
-        tries: 3,
+        attempts: 3,
     };
-    live::measure(sentinel, &plan, report)?;
+    live::measure(sentinel, &options, report)?;
     latency::measure(sentinel, 50, report)?;
-    [memory::DEFAULT_PROFILE, memory::MIN_PROFILE_KIB]
+    [memory::DEFAULT_PROFILE, memory::SMALLEST_PROFILE]
         .into_iter()
         .try_for_each(|profile| memory::measure(sentinel, profile, 200_000, report))
 }
 
-/// The program to measure: the one named, or the one built beside us.
+/// Path of the program to measure: the one named, or the one built beside this program.
 fn program(named: Option<PathBuf>) -> Result<PathBuf> {
     let path = match named {
         Some(path) => path,
-        None => std::env::current_exe().context("where am I?")?.with_file_name("sentinel"),
+        None => std::env::current_exe().context("path of the running program")?.with_file_name("sentinel"),
     };
     ensure!(
         path.is_file(),
-        "{}: no such program; `cargo build --release -p sentinel-appliance` makes it, --sentinel names another",
+        "{}: no such program; `cargo build --release -p sentinel-appliance` builds it, --sentinel names another",
         path.display()
     );
     Ok(path.canonicalize()?)

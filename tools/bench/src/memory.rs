@@ -1,4 +1,4 @@
-//! Resident memory and start of a live sensor, while every table and the ring are flooded.
+//! Resident memory and start-up time of a live sensor while floods fill every table and the ring.
 
 use std::path::Path;
 use std::process::{Child, Stdio};
@@ -12,30 +12,33 @@ use crate::report::Report;
 use crate::settings::Settings;
 use crate::wire::namespace::{Namespace, SEND};
 use crate::wire::pattern::Pattern;
-use crate::wire::receiver::{Receiver, Resident};
-use crate::wire::send::Sent;
+use crate::wire::receiver::{FrameCounts, Receiver, Resident};
+use crate::wire::send::SentFrames;
 
-/// Starts, of which the quickest counts.
+/// Number of starts; the fastest counts.
 const STARTS: u32 = 5;
-/// How long it is looked at before the first flood. Once a second it takes a page and gives it back.
+/// Time of observation before the first flood; longer than a second, because once a second the sensor uses one more page
+/// for a moment.
 const IDLE: Duration = Duration::from_millis(1_500);
-/// Time between two looks.
-const LOOK: Duration = Duration::from_millis(100);
-/// Floods: ordinary, then random sources, ports, names, fragments.
+/// Interval at which memory is sampled.
+const SAMPLE_INTERVAL: Duration = Duration::from_millis(100);
+/// Floods: ordinary traffic, then random sources, ports, names and fragments.
 const FLOODS: [Pattern; 5] =
     [Pattern::Mixed, Pattern::Sources, Pattern::Ports, Pattern::Names, Pattern::Fragments];
-/// The setting that takes a size by name too.
+/// Setting of the table size; takes the names of profiles too.
 const PROFILE: &str = "memory_kib";
-/// The name of what is not set.
+/// Profile with which [`PROFILE`] is not set.
 pub(crate) const DEFAULT_PROFILE: &str = "default";
-pub(crate) const MIN_PROFILE_KIB: &str = "tiny";
+/// Profile with the smallest tables.
+pub(crate) const SMALLEST_PROFILE: &str = "tiny";
 
-/// Measures one profile with `packets` of all floods together; says so and passes where no namespace can be made.
+/// Measures one profile with `packets` of all floods together. Where no namespace can be created it prints that it is
+/// skipped and succeeds.
 pub(crate) fn measure(sentinel: &Path, profile: &str, packets: u64, report: &mut Report) -> Result<()> {
     let namespace = match Namespace::new() {
         Ok(namespace) => namespace,
         Err(error) => {
-            eprintln!("bench: memory skipped, wants root: {error:#}");
+            eprintln!("bench: memory skipped, needs root: {error:#}");
             return Ok(());
         }
     };
@@ -51,78 +54,110 @@ pub(crate) fn measure(sentinel: &Path, profile: &str, packets: u64, report: &mut
     }
     let mut sensor = start()?;
     let start_ms = start_ms.min(sensor.start.as_millis());
-    let before = sensor.books()?;
+    let before = sensor.counts()?;
     let ready = idle(&sensor)?;
-    let (mut sent, mut highest) = (0, ready);
+    let (sent, highest) = flood(&namespace, &sensor, packets)?;
+    let counts = sensor.wait_for(before, sent)?;
+    let after = sensor.resident()?;
+    let highest = highest.highest(ready).highest(after);
+    let measured = Measured { profile, ready, highest, after, sent, counts, start_ms };
+    measured.print(report)
+}
+
+/// Sends every flood while sampling the sensor's memory. Returns the frames sent and the highest samples.
+fn flood(namespace: &Namespace, sensor: &Receiver, packets: u64) -> Result<(u64, Resident)> {
+    let (mut sent, mut highest) = (0, sensor.resident()?);
     let each = packets / u64::try_from(FLOODS.len())?;
     for pattern in FLOODS {
-        let mut sending = start_flood(&namespace, pattern, each)?;
+        let mut sending = start_flood(namespace, pattern, each)?;
         while sending.try_wait()?.is_none() {
             highest = highest.highest(sensor.resident()?);
-            thread::sleep(LOOK);
+            thread::sleep(SAMPLE_INTERVAL);
         }
         sent += finish_flood(sending)?.frames;
         highest = highest.highest(sensor.resident()?);
     }
-    let books = sensor.settled(before, sent)?;
-    let after = sensor.resident()?;
-    let highest = highest.highest(after);
-    let growth_kib = highest.all_kib.saturating_sub(ready.all_kib);
-    let own_growth_kib = highest.own_kib().saturating_sub(ready.own_kib());
-    eprintln!(
-        "{profile}: {} KiB when ready, {} after {sent} packets, highest {}; grew by {growth_kib} KiB, own memory by \
-         {own_growth_kib} KiB; for a moment {} KiB; started in {start_ms} ms",
-        ready.all_kib, after.all_kib, highest.all_kib, after.peak_kib
-    );
-    report.line(json!({
-        "bench": "memory",
-        "profile": profile,
-        "rss_ready_kib": ready.all_kib,
-        "rss_highest_kib": highest.all_kib,
-        "rss_peak_kib": after.peak_kib,
-        "rss_after_flood_kib": after.all_kib,
-        "anonymous_kib": after.anonymous_kib,
-        "file_kib": after.file_kib,
-        "shared_kib": after.shared_kib,
-        "growth_kib": growth_kib,
-        "own_growth_kib": own_growth_kib,
-        "flood_packets": sent,
-        "seen": books.seen,
-        "analysed": books.taken,
-        "dropped": books.dropped,
-        "start_ms": u64::try_from(start_ms).unwrap_or(u64::MAX),
-    }));
-    ensure!(books.balance(), "the books do not balance: {books:?} of {sent} sent");
-    #[expect(clippy::as_conversions, clippy::cast_precision_loss, reason = "far below 2^53")]
-    {
-        let name = if profile == DEFAULT_PROFILE { "rss_kib".into() } else { format!("rss_{profile}_kib") };
-        report.figure(name, highest.all_kib as f64);
-        report.worst("growth_kib", growth_kib as f64);
-        report.worst("start_ms", start_ms as f64);
-    }
-    Ok(())
+    Ok((sent, highest))
 }
 
-/// What it has when nothing comes.
+/// Figures of one profile.
+struct Measured<'p> {
+    profile: &'p str,
+    /// Highest samples before the first flood.
+    ready: Resident,
+    /// Highest samples of all.
+    highest: Resident,
+    /// Sample after the last flood.
+    after: Resident,
+    /// Frames sent.
+    sent: u64,
+    counts: FrameCounts,
+    start_ms: u128,
+}
+
+impl Measured<'_> {
+    /// Prints the table's line and the JSON line, and keeps the figures that have budgets.
+    fn print(self, report: &mut Report) -> Result<()> {
+        let Self { profile, ready, highest, after, sent, counts, start_ms } = self;
+        let growth_kib = highest.all_kib.saturating_sub(ready.all_kib);
+        let own_growth_kib = highest.own_kib().saturating_sub(ready.own_kib());
+        eprintln!(
+            "{profile}: {} KiB when ready, {} after {sent} packets, highest {}; grew by {growth_kib} KiB, anonymous and \
+         shared memory by {own_growth_kib} KiB; peak {} KiB; started in {start_ms} ms",
+            ready.all_kib, after.all_kib, highest.all_kib, after.peak_kib
+        );
+        report.line(json!({
+            "bench": "memory",
+            "profile": profile,
+            "rss_ready_kib": ready.all_kib,
+            "rss_highest_kib": highest.all_kib,
+            "rss_peak_kib": after.peak_kib,
+            "rss_after_flood_kib": after.all_kib,
+            "anonymous_kib": after.anonymous_kib,
+            "file_kib": after.file_kib,
+            "shared_kib": after.shared_kib,
+            "growth_kib": growth_kib,
+            "own_growth_kib": own_growth_kib,
+            "flood_packets": sent,
+            "seen": counts.seen,
+            "analysed": counts.taken,
+            "dropped": counts.dropped,
+            "start_ms": u64::try_from(start_ms).unwrap_or(u64::MAX),
+        }));
+        ensure!(counts.add_up(), "frame counters do not add up: {counts:?} of {sent} sent");
+        #[expect(clippy::as_conversions, clippy::cast_precision_loss, reason = "far below 2^53")]
+        {
+            let name =
+                if profile == DEFAULT_PROFILE { "rss_kib".into() } else { format!("rss_{profile}_kib") };
+            report.figure(name, highest.all_kib as f64);
+            report.worst("growth_kib", growth_kib as f64);
+            report.worst("start_ms", start_ms as f64);
+        }
+        Ok(())
+    }
+}
+
+/// Highest samples of the sensor's memory within [`IDLE`], without traffic.
 fn idle(sensor: &Receiver) -> Result<Resident> {
     let (begin, mut highest) = (Instant::now(), sensor.resident()?);
     while begin.elapsed() < IDLE {
-        thread::sleep(LOOK);
+        thread::sleep(SAMPLE_INTERVAL);
         highest = highest.highest(sensor.resident()?);
     }
     Ok(highest)
 }
 
-/// Sends on the other end of the wire, as fast as it goes.
+/// Starts to send at the other end of the wire, as fast as possible.
 fn start_flood(namespace: &Namespace, pattern: Pattern, packets: u64) -> Result<Child> {
-    let bench = std::env::current_exe().context("where am I?")?;
+    let bench = std::env::current_exe().context("path of the running program")?;
     let mut command = namespace.command(bench);
     command.args(["send", SEND, pattern.name(), "--packets", &packets.to_string()]);
     Ok(command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?)
 }
 
-fn finish_flood(sending: Child) -> Result<Sent> {
+/// Waits for the sender to finish.
+fn finish_flood(sending: Child) -> Result<SentFrames> {
     let output = sending.wait_with_output()?;
     ensure!(output.status.success(), "sending failed");
-    Sent::from_json(&String::from_utf8_lossy(&output.stdout))
+    SentFrames::from_json(&String::from_utf8_lossy(&output.stdout))
 }

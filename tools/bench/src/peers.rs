@@ -1,27 +1,30 @@
-//! Who else reads a capture: other programs, and what they are told.
+//! Peers: other programs that read a capture, and their command lines.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::str::FromStr;
 
-/// A program that we are measured against.
+use anyhow::{Error, Result, bail};
+
+/// Program that `sentinel` is compared with.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Peer {
     /// Name in results.
     pub(crate) name: String,
     program: String,
-    /// What it is told: `FILE` stands for the capture, `DIR` for a directory of its own.
+    /// `FILE` stands for the capture, `DIR` for the peer's working directory.
     arguments: Vec<String>,
 }
 
-/// Name of the one that everything is compared with.
+/// Name of the peer that every ratio refers to.
 pub(crate) const REFERENCE: &str = "tcpdump-write";
 
-/// Those that are known, as [`Peer::from_str`] takes them. None resolves names, none sends anything, all leave their files
-/// in `DIR`.
+/// Known peers in the syntax of [`Peer::from_str`]. None resolves names or sends anything; all write their files into
+/// `DIR`.
 ///
-/// What tcpdump does not find is a protocol number for experiments (RFC 3692) in a network for documentation (RFC 5737).
+/// The filter of `tcpdump-no-match` is a protocol number for experiments (RFC 3692) in a network for documentation
+/// (RFC 5737).
 const KNOWN: [&str; 11] = [
     "tcpdump-write=tcpdump -n -r FILE -w /dev/null",
     "tcpdump-no-match=tcpdump -n -r FILE ip proto 254 and host 192.0.2.254",
@@ -36,29 +39,30 @@ const KNOWN: [&str; 11] = [
     "tshark=tshark -n -r FILE",
 ];
 
-/// Every one that is known, cheap ones first.
+/// Every known peer, cheap ones first.
 pub(crate) fn known() -> Vec<Peer> {
     KNOWN.iter().filter_map(|line| line.parse().ok()).collect()
 }
 
 /// `NAME=PROGRAM ARGUMENT...`; arguments are separated by spaces and hold none.
 impl FromStr for Peer {
-    type Err = String;
+    type Err = Error;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self> {
         let (name, command) = text.split_once('=').unwrap_or_default();
         let mut words = command.split_whitespace().map(str::to_owned);
         match words.next() {
             Some(program) if !name.is_empty() && command.contains("FILE") => {
                 Ok(Self { name: name.into(), program, arguments: words.collect() })
             }
-            _ => Err(format!("'{text}': want NAME=PROGRAM ARGUMENTS, with FILE where the capture stands")),
+            _ => bail!("'{text}' is not NAME=PROGRAM ARGUMENTS with FILE for the capture"),
         }
     }
 }
 
 impl Peer {
-    /// Where it is installed, if it is. Those of `/usr/sbin` count too, whoever asks.
+    /// Path of the program, if it is installed: in a directory of `PATH`, or in one of the `sbin` directories, which are
+    /// not in the `PATH` of every user.
     pub(crate) fn installed(&self) -> Option<PathBuf> {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let more = ["/usr/sbin", "/usr/local/sbin", "/sbin"].map(PathBuf::from);
@@ -68,7 +72,7 @@ impl Peer {
             .find(|file| file.is_file())
     }
 
-    /// The command that reads `file`, in `directory`.
+    /// Command that reads `file`, with `directory` as its working directory.
     pub(crate) fn command(&self, program: &Path, file: &Path, directory: &Path) -> Command {
         let mut command = Command::new(program);
         command.current_dir(directory);
@@ -89,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn file_and_directory_are_filled_in() {
+    fn file_and_directory_are_substituted() {
         let all = known();
         assert_eq!((all.len(), all[0].name.as_str()), (KNOWN.len(), REFERENCE));
         let softflowd = all.iter().find(|peer| peer.name == "softflowd").unwrap();
@@ -99,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_without_a_place_for_the_capture_is_refused() {
+    fn a_peer_without_file_in_its_arguments_is_refused() {
         for text in ["", "x", "x=", "=cat FILE", "x=cat", "cat FILE"] {
             assert!(text.parse::<Peer>().is_err(), "{text}");
         }

@@ -1,11 +1,13 @@
-//! One JSON line per run.
+//! Results: one JSON line per run, and the figures that are compared with budgets.
 
 use std::path::Path;
 use std::process::Command;
 
 use serde_json::{Map, Value, json};
 
-/// Writes lines and remembers the figures in them.
+use crate::output;
+
+/// Prints lines and keeps the figures in them.
 #[derive(Debug)]
 pub(crate) struct Report {
     common: Map<String, Value>,
@@ -13,7 +15,7 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    /// With what every line says: what was measured, where and how.
+    /// Report with the fields that every line has: commit, target, command and program.
     pub(crate) fn new(sentinel: &Path) -> Self {
         let words: Vec<String> = std::env::args().skip(1).collect();
         let mut common = Map::new();
@@ -24,22 +26,22 @@ impl Report {
         Self { common, figures: Vec::new() }
     }
 
-    /// Prints a line with `fields` first.
+    /// Prints a line of `fields`, followed by the common ones.
     pub(crate) fn line(&self, fields: Value) {
         let mut line = match fields {
             Value::Object(fields) => fields,
             other => Map::from_iter([("value".to_owned(), other)]),
         };
         line.extend(self.common.clone());
-        println!("{}", Value::Object(line));
+        output::line(Value::Object(line));
     }
 
-    /// Remembers a figure under the name that it has in the budgets.
+    /// Keeps a figure under its name in the budgets.
     pub(crate) fn figure(&mut self, name: impl Into<String>, value: f64) {
         self.figures.push((name.into(), value));
     }
 
-    /// Remembers the highest of several figures of one name.
+    /// Keeps the highest of several figures of one name.
     pub(crate) fn worst(&mut self, name: &str, value: f64) {
         match self.figures.iter_mut().find(|(found, _)| found == name) {
             Some((_, worst)) => *worst = worst.max(value),
@@ -53,7 +55,7 @@ impl Report {
     }
 }
 
-/// The commit of the working directory, with a plus sign if files differ from it.
+/// Commit of the working directory, with a plus sign if tracked files differ from it.
 fn commit() -> String {
     let git = |words: &[&str]| {
         let output =
@@ -72,7 +74,7 @@ fn target() -> String {
     format!("{}-{}-{environment}", std::env::consts::ARCH, std::env::consts::OS)
 }
 
-/// `part` of `whole` things each, to three digits after the point.
+/// `part` divided by `whole`, to three digits after the point.
 pub(crate) fn per(part: u64, whole: u64) -> f64 {
     #[expect(
         clippy::as_conversions,
@@ -83,7 +85,7 @@ pub(crate) fn per(part: u64, whole: u64) -> f64 {
     (quotient * 1_000.0).round() / 1_000.0
 }
 
-/// The middle of several figures; of an even number the lower one of the two.
+/// Median; of an even number of figures the lower one of the two in the middle.
 pub(crate) fn median(mut figures: Vec<f64>) -> Option<f64> {
     figures.sort_by(f64::total_cmp);
     figures.get(figures.len().checked_sub(1)? / 2).copied()

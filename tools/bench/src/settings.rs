@@ -1,4 +1,4 @@
-//! What the program to measure can be told, as it says itself: one bench serves older and newer builds.
+//! Settings of the program under test, from its own `config show`, so that one bench measures older and newer builds.
 
 use std::path::Path;
 
@@ -6,17 +6,17 @@ use anyhow::{Context, Result, ensure};
 
 use crate::child;
 
-/// What `sentinel config show` prints.
+/// Output of `sentinel config show`.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings(String);
 
 impl Settings {
-    /// Asks.
+    /// Reads the default settings.
     pub(crate) fn of(sentinel: &Path) -> Result<Self> {
         Self::with(sentinel, &[])
     }
 
-    /// Asks what is in force with these assignments; fails if one is refused.
+    /// Reads the settings in force with these assignments; fails if one is refused.
     pub(crate) fn with(sentinel: &Path, assignments: &[(&str, String)]) -> Result<Self> {
         let mut command = child::sentinel(sentinel);
         for (name, value) in assignments {
@@ -36,22 +36,22 @@ impl Settings {
         self.0.lines().filter_map(|line| line.strip_prefix("config detector '")?.strip_suffix('\'')).collect()
     }
 
-    /// Whether there is a setting of that name.
+    /// Returns true if there is a setting of that name.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.value(name).is_some()
     }
 
-    /// The number that a setting has.
+    /// Numeric value of a setting.
     pub(crate) fn number(&self, name: &str) -> Result<u32> {
         let value = self.value(name).with_context(|| format!("no setting '{name}'"))?;
         value.parse().with_context(|| format!("{name} is '{value}'"))
     }
 
-    /// `option NAME 'VALUE'`.
+    /// Value of a setting, from its line `option NAME 'VALUE'`.
     fn value(&self, name: &str) -> Option<&str> {
         self.0.lines().find_map(|line| {
-            let rest = line.trim_start().strip_prefix("option ")?.strip_prefix(name)?;
-            rest.strip_prefix(" '")?.split('\'').next()
+            let value = line.trim_start().strip_prefix("option ")?.strip_prefix(name)?;
+            value.strip_prefix(" '")?.split('\'').next()
         })
     }
 }
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_read_from_what_the_program_shows() {
+    fn settings_and_detectors_are_read_from_config_show() {
         let text = "config sentinel 'main'\n\toption ring_kib '64' # KiB\n\nconfig detector 'port_scan'\n";
         let settings = Settings(text.into());
         assert_eq!(settings.detectors(), ["port_scan"]);

@@ -1,11 +1,11 @@
-//! What frames take of a `TPACKET_V3` ring: whole, and cut by the kernel to what the sensor reads of them.
+//! Bytes that frames take in a `TPACKET_V3` ring: uncut, and cut by the kernel to the part that the sensor reads.
 //!
-//! The same program that the sensor gives the kernel runs here over a capture; `live` shows what it is good for.
+//! Runs the sensor's kernel program over a capture in user space; `live` measures its effect on the loss-free rate.
 
 use std::fs::File;
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use sentinel_capture::file::Reader;
 use sentinel_filter::{Packet, Program, content_snap};
 use sentinel_units::LinkType;
@@ -13,9 +13,9 @@ use serde_json::json;
 
 use crate::report::{Report, per};
 
-/// Where a frame begins behind its place in the ring, and what places are multiples of: for Ethernet, `macoff` of
-/// `tpacket_rcv` and `V3_ALIGNMENT` in `net/packet/af_packet.c`.
-const BEFORE: u64 = 82;
+/// Offset of an Ethernet frame in its ring slot: `macoff` of `tpacket_rcv` in `net/packet/af_packet.c`.
+const FRAME_OFFSET: u64 = 82;
+/// Alignment of ring slots, `V3_ALIGNMENT` in the same file.
 const ALIGNMENT: u64 = 8;
 const MIB: u64 = 1 << 20;
 
@@ -23,47 +23,49 @@ const MIB: u64 = 1 << 20;
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 struct Sums {
     frames: u64,
-    /// Of frames, as captured.
+    /// Captured bytes of the frames.
     bytes: u64,
-    whole: u64,
-    content: u64,
-    /// Frames that were cut.
-    cut: u64,
+    /// Ring bytes of the uncut frames.
+    uncut_ring: u64,
+    /// Ring bytes of the frames cut by content.
+    cut_ring: u64,
+    /// Number of frames that the program shortens.
+    cut_frames: u64,
 }
 
 impl Sums {
     fn add(&mut self, program: &Program, packet: &Packet<'_>, snap_bytes: u64) {
         let length = u64::try_from(packet.bytes.len()).unwrap_or(u64::MAX);
-        let whole = length.min(snap_bytes);
-        let kept = whole.min(program.run(packet).into());
+        let uncut = length.min(snap_bytes);
+        let cut = uncut.min(program.run(packet).into());
         self.frames += 1;
         self.bytes += length;
-        self.whole += place(whole);
-        self.content += place(kept);
-        self.cut += u64::from(kept < whole);
+        self.uncut_ring += slot(uncut);
+        self.cut_ring += slot(cut);
+        self.cut_frames += u64::from(cut < uncut);
     }
 }
 
-/// What a frame of so many bytes takes.
-const fn place(length: u64) -> u64 {
-    (BEFORE + length).next_multiple_of(ALIGNMENT)
+/// Ring bytes of a frame of `length` bytes.
+const fn slot(length: u64) -> u64 {
+    (FRAME_OFFSET + length).next_multiple_of(ALIGNMENT)
 }
 
-/// Measures one capture, of which no frame would be kept longer than `snap_bytes` in any case.
+/// Measures one capture with frames cut to `snap_bytes` at most in either case.
 pub(crate) fn measure(name: &str, file: &Path, snap_bytes: u32, report: &Report) -> Result<()> {
     let program = content_snap(LinkType::ETHERNET).context("no program for Ethernet")?;
-    let in_file = |error| anyhow!("{}: {error}", file.display());
-    let mut reader = Reader::open(File::open(file)?).map_err(in_file)?;
+    let in_file = || file.display().to_string();
+    let mut reader = Reader::open(File::open(file).with_context(in_file)?).with_context(in_file)?;
     let mut sums = Sums::default();
-    while let Some(frame) = reader.next().map_err(in_file)? {
+    while let Some(frame) = reader.next().with_context(in_file)? {
         if frame.link == LinkType::ETHERNET {
             let packet = Packet { bytes: frame.bytes, wire_len: frame.wire_len, vlan: None };
             sums.add(&program, &packet, snap_bytes.into());
         }
     }
-    let Sums { frames, bytes, whole, content, cut } = sums;
-    let (each, each_cut) = (per(whole, frames), per(content, frames));
-    eprintln!("{name}: {each} bytes of the ring for a frame, {each_cut} cut by content, of {frames} frames");
+    let Sums { frames, bytes, uncut_ring, cut_ring, cut_frames } = sums;
+    let (each, each_cut) = (per(uncut_ring, frames), per(cut_ring, frames));
+    eprintln!("{name}: {each} ring bytes per frame, {each_cut} cut by content, {frames} frames");
     report.line(json!({
         "bench": "snap",
         "capture": name,
@@ -71,9 +73,9 @@ pub(crate) fn measure(name: &str, file: &Path, snap_bytes: u32, report: &Report)
         "bytes_per_frame": per(bytes, frames),
         "ring_bytes_per_frame": each,
         "ring_bytes_per_frame_cut": each_cut,
-        "frames_cut": cut,
-        "frames_in_1_mib": MIB * frames / whole.max(1),
-        "frames_in_1_mib_cut": MIB * frames / content.max(1),
+        "frames_cut": cut_frames,
+        "frames_in_1_mib": MIB * frames / uncut_ring.max(1),
+        "frames_in_1_mib_cut": MIB * frames / cut_ring.max(1),
     }));
     Ok(())
 }
@@ -84,7 +86,7 @@ mod tests {
     use crate::traffic::Traffic;
 
     #[test]
-    fn bulk_is_cut_and_names_are_not() {
+    fn bulk_segments_are_cut_and_dns_messages_are_not() {
         let program = content_snap(LinkType::ETHERNET).unwrap();
         let sums = |traffic: Traffic| {
             let mut sums = Sums::default();
@@ -95,12 +97,12 @@ mod tests {
             sums
         };
         let (bulk, names) = (sums(Traffic::Bulk), sums(Traffic::UniqueDns));
-        assert!(bulk.cut >= 190 && bulk.content * 3 < bulk.whole, "{bulk:?}");
-        assert!(names.cut == 0 && names.content == names.whole, "{names:?}");
+        assert!(bulk.cut_frames >= 190 && bulk.cut_ring * 3 < bulk.uncut_ring, "{bulk:?}");
+        assert!(names.cut_frames == 0 && names.cut_ring == names.uncut_ring, "{names:?}");
     }
 
     #[test]
-    fn places_are_aligned() {
-        assert_eq!((place(60), place(1_514), place(46)), (144, 1_600, 128));
+    fn slots_are_aligned() {
+        assert_eq!((slot(60), slot(1_514), slot(46)), (144, 1_600, 128));
     }
 }

@@ -1,4 +1,4 @@
-//! The sorts of traffic that are measured, each a stream of any length.
+//! Kinds of generated traffic, each a stream of any length.
 
 use std::fs::File;
 use std::io::BufWriter;
@@ -8,42 +8,46 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use sentinel_trafficgen::application::{dns, http, tls};
-use sentinel_trafficgen::packet::{Addresses, Family, Network, Options, Path as Way, Tcp, flags, protocol};
+use sentinel_trafficgen::packet::{
+    Addresses, Family, Network, Options, Path as PacketPath, Tcp, flags, protocol,
+};
 use sentinel_trafficgen::pcap::{Resolution, Writer};
-use sentinel_trafficgen::{Connection, Parameters, Random, TimedFrame, Timeline, Topology, scenario};
+use sentinel_trafficgen::{
+    Connection, Packets, Parameters, Random, TimedFrame, Timeline, Topology, scenario,
+};
 use sentinel_units::Timestamp;
 
-/// Captures are written in pieces of so many bytes. The kernel keeps such a file in large pieces, as it keeps one that was
-/// read from a disk or copied; of one that was written in small pieces every reader pays for many small ones.
+/// Bytes of one write to a capture. The page cache keeps a file that was written in large blocks in large folios, as it does
+/// with one that was read from a disk or copied; after small writes every reader pays for many small folios.
 pub(crate) const WRITE_BYTES: usize = 1 << 20;
 
-/// A sort of traffic.
+/// Kind of traffic.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub(crate) enum Traffic {
     /// An ordinary network
     Mixed,
-    /// Connection requests of one source, 100,000 a second
+    /// SYNs of one source, 100,000 per second
     SynFlood,
-    /// Connection requests of as many sources as packets
+    /// SYNs of as many sources as packets
     SynSpoofed,
-    /// One download: full segments and every second one acknowledged
+    /// One download: full segments, every second one acknowledged
     Bulk,
-    /// Questions and answers about fifty names
+    /// DNS queries and responses for fifty names
     WarmDns,
-    /// Questions and answers about a new name each time
+    /// DNS queries and responses for a new name each time
     UniqueDns,
     /// Connections that end after both hellos: SYN, SYN-ACK, ACK, hello and its ACK, hello and its ACK
     TlsHello,
-    /// Connections of one request and its answer, seven packets as well
+    /// Connections of one request and its response, also seven packets
     Http,
-    /// First pieces of datagrams that never become whole, each from another source
+    /// First fragments of datagrams that are never completed, each from another source
     Fragments,
-    /// Segments of new connections whose addresses, and whose ports, have the same exclusive or each time
+    /// Segments of new connections whose addresses, and whose ports, always have the same exclusive or
     Colliding,
 }
 
 impl Traffic {
-    /// Those that `instructions` goes through.
+    /// Kinds that `instructions` measures.
     pub(crate) const ALL: [Self; 10] = [
         Self::SynFlood,
         Self::Bulk,
@@ -56,7 +60,7 @@ impl Traffic {
         Self::Fragments,
         Self::Colliding,
     ];
-    /// Those that somebody sends to hurt, each in its own way.
+    /// Adversarial kinds, each of which attacks another part of the sensor.
     pub(crate) const HOSTILE: [Self; 4] =
         [Self::SynSpoofed, Self::Colliding, Self::UniqueDns, Self::Fragments];
 
@@ -76,38 +80,21 @@ impl Traffic {
         }
     }
 
-    /// The first `packets` frames; a longer stream begins with the shorter one.
-    pub(crate) fn frames(self, packets: u32) -> Box<dyn Iterator<Item = TimedFrame> + Send> {
+    /// First `packets` frames; a longer stream begins with the same frames.
+    pub(crate) fn frames(self, packets: u32) -> Packets {
         let topology = Topology::default();
         let mut random = Random::new(1);
-        let at = |number: u32, gap_us: u32| Duration::from_micros(u64::from(number) * u64::from(gap_us));
         match self {
             Self::Mixed => mixed(packets),
             Self::SynFlood => {
-                let way = Way::between(&topology.attacker, &topology.victim, Family::V4);
-                Box::new((0..packets).map(move |number| TimedFrame {
-                    offset: at(number, 10),
-                    bytes: way.tcp(&request(&mut random), &[]),
-                }))
+                let path = PacketPath::between(&topology.attacker, &topology.victim, Family::V4);
+                evenly(packets, 10, move |_| path.tcp(&request(&mut random), &[]))
             }
-            Self::SynSpoofed => Box::new((0..packets).map(move |number| {
-                let way = Way::between(&topology.external(random.word()), &topology.victim, Family::V4);
-                TimedFrame { offset: at(number, 10), bytes: way.tcp(&request(&mut random), &[]) }
-            })),
-            Self::Bulk => {
-                let down = Way::between(&topology.outside, &topology.client, Family::V4);
-                let up = down.reversed();
-                let segment = random.bytes(down.segment_size(0));
-                Box::new((0..packets).map(move |number| {
-                    let bytes = match number {
-                        0 => up.tcp(&control(flags::SYN, true), &[]),
-                        1 => down.tcp(&control(flags::SYN | flags::ACK, false), &[]),
-                        _ if number % 3 == 2 => up.tcp(&control(flags::ACK, true), &[]),
-                        _ => down.tcp(&control(flags::ACK, false), &segment),
-                    };
-                    TimedFrame { offset: at(number, 20), bytes }
-                }))
-            }
+            Self::SynSpoofed => evenly(packets, 10, move |_| {
+                let source = topology.external(random.word());
+                PacketPath::between(&source, &topology.victim, Family::V4).tcp(&request(&mut random), &[])
+            }),
+            Self::Bulk => download(packets, &topology, &mut random),
             Self::WarmDns => names(packets, |number| format!("www{}.example.net", number % 50)),
             Self::UniqueDns => names(packets, |number| format!("host-{number:08x}.cdn.example.net")),
             Self::TlsHello => exchanges(packets, tls::PORT, |number, random| {
@@ -119,18 +106,12 @@ impl Traffic {
                 let body = random.bytes(700);
                 (http::request("GET", &host, "/index.html"), http::response("200 OK", "text/html", &body))
             }),
-            Self::Fragments => Box::new((0..packets).map(move |number| TimedFrame {
-                offset: at(number, 10),
-                bytes: fragment(&topology, &mut random),
-            })),
-            Self::Colliding => Box::new((0..packets).map(move |number| TimedFrame {
-                offset: at(number, 10),
-                bytes: colliding(&topology, &mut random),
-            })),
+            Self::Fragments => evenly(packets, 10, move |_| fragment(&topology, &mut random)),
+            Self::Colliding => evenly(packets, 10, move |_| colliding(&topology, &mut random)),
         }
     }
 
-    /// The first `packets` frames as a capture in `directory`.
+    /// Writes the first `packets` frames as a capture into `directory` and returns its path.
     pub(crate) fn capture(self, directory: &Path, packets: u32) -> Result<PathBuf> {
         let path = directory.join(format!("{}-{packets}.pcap", self.name()));
         let file = File::create(&path).with_context(|| path.display().to_string())?;
@@ -140,9 +121,31 @@ impl Traffic {
     }
 }
 
-/// Ten thousand packets a second, of two hundred machines.
-fn mixed(packets: u32) -> Box<dyn Iterator<Item = TimedFrame> + Send> {
-    /// Fixed, because machines and times depend on it: a longer stream must begin with the shorter one.
+/// Frames `gap_us` microseconds apart; `bytes` makes the frame of each number.
+fn evenly(packets: u32, gap_us: u64, mut bytes: impl FnMut(u32) -> Vec<u8> + Send + 'static) -> Packets {
+    Box::new((0..packets).map(move |number| TimedFrame {
+        offset: Duration::from_micros(u64::from(number) * gap_us),
+        bytes: bytes(number),
+    }))
+}
+
+/// Handshake without its last ACK, then two full segments and one acknowledgement, repeatedly.
+fn download(packets: u32, topology: &Topology, random: &mut Random) -> Packets {
+    let down = PacketPath::between(&topology.outside, &topology.client, Family::V4);
+    let up = down.reversed();
+    let segment = random.bytes(down.segment_size(0));
+    evenly(packets, 20, move |number| match number {
+        0 => up.tcp(&control(flags::SYN, true), &[]),
+        1 => down.tcp(&control(flags::SYN | flags::ACK, false), &[]),
+        _ if number % 3 == 2 => up.tcp(&control(flags::ACK, true), &[]),
+        _ => down.tcp(&control(flags::ACK, false), &segment),
+    })
+}
+
+/// Ordinary traffic, ten thousand packets per second of two hundred hosts.
+fn mixed(packets: u32) -> Packets {
+    /// Length of the stream of which `packets` are taken. Fixed, because hosts and times depend on it and a longer stream
+    /// must begin with the frames of a shorter one.
     const MAX: u32 = 10_000_000;
     let parameters = Parameters {
         packets: MAX.into(),
@@ -154,94 +157,88 @@ fn mixed(packets: u32) -> Box<dyn Iterator<Item = TimedFrame> + Send> {
     Box::new(frames.into_iter().flatten().take(count))
 }
 
+/// SYN to port 80.
 fn request(random: &mut Random) -> Tcp {
     Tcp {
-        source: random.ephemeral_port(),
-        destination: 80,
-        sequence: random.word(),
-        acknowledgement: 0,
-        flags: flags::SYN,
         window: 65_535,
         options: Options::SegmentSize(1_460),
+        ..Tcp::syn(random.ephemeral_port(), http::PORT, random.word())
     }
 }
 
+/// Header of the one connection of `bulk` and `colliding`.
 fn control(flags: u8, from_client: bool) -> Tcp {
     let (source, destination) = if from_client { (40_000, 443) } else { (443, 40_000) };
     let (sequence, acknowledgement) = (1, 1);
     Tcp { source, destination, sequence, acknowledgement, flags, window: 65_535, options: Options::None }
 }
 
-/// One connection after the other, a hundred clients in turn: opened, `messages` of both sides, and no more.
+/// Connections of a hundred clients, round robin, 1 ms apart: handshake and the two `messages`, never closed.
 fn exchanges(
     packets: u32,
     port: u16,
     messages: impl Fn(u32, &mut Random) -> (Vec<u8>, Vec<u8>) + Send + 'static,
-) -> Box<dyn Iterator<Item = TimedFrame> + Send> {
+) -> Packets {
     const DELAY: Duration = Duration::from_micros(100);
     const GAP: Duration = Duration::from_millis(1);
     let topology = Topology::default();
     let connections = (0..packets).flat_map(move |number| {
-        // Each its own, so that none depends on how many there were before.
+        // A seed of its own for each connection, so that none depends on those before it.
         let mut random = Random::new(number.into());
-        let up =
-            Way::between(&topology.internal(number % 100), &topology.external(number % 1_000), Family::V4);
+        let up = PacketPath::between(
+            &topology.internal(number % 100),
+            &topology.external(number % 1_000),
+            Family::V4,
+        );
         let mut connection = Connection::new(up, port, DELAY, &mut random);
         let mut timeline = Timeline::starting_at(GAP * number);
-        let (request, answer) = messages(number, &mut random);
-        connection.open(&mut timeline);
-        connection.send(&mut timeline, &request);
-        connection.receive(&mut timeline, &answer);
+        let (request, response) = messages(number, &mut random);
+        connection.exchange(&mut timeline, &request, &response);
         timeline.into_frames()
     });
     Box::new(connections.take(usize::try_from(packets).unwrap_or(usize::MAX)))
 }
 
-/// The first of two pieces, from anybody.
+/// First of two fragments, from a random source.
 fn fragment(topology: &Topology, random: &mut Random) -> Vec<u8> {
-    const PIECE: usize = 64;
-    let way = Way::between(&topology.external(random.word()), &topology.victim, Family::V4);
-    let network = Network { identification: random.half(), ..way.network.clone() };
-    let pieces = network.fragments(protocol::UDP, &[0; 2 * PIECE], PIECE);
-    way.wrap(pieces.first().map_or(&[], Vec::as_slice))
+    const FRAGMENT_LEN: usize = 64;
+    let path = PacketPath::between(&topology.external(random.word()), &topology.victim, Family::V4);
+    let network = Network { identification: random.half(), ..path.network.clone() };
+    let fragments = network.fragments(protocol::UDP, &[0; 2 * FRAGMENT_LEN], FRAGMENT_LEN);
+    path.wrap(fragments.first().map_or(&[], Vec::as_slice))
 }
 
-/// A segment whose key gives nothing to a hash that only combines its words: whatever `x` is, the source differs from
-/// its usual value in the same bits as the destination.
+/// Segment that collides in any hash which combines addresses and ports by exclusive or: the source differs from a fixed
+/// value in the same bits as the destination.
 fn colliding(topology: &Topology, random: &mut Random) -> Vec<u8> {
-    let mut way = Way::between(&topology.outside, &topology.victim, Family::V4);
-    // Within a /16 each, so that the victim's side stays inside.
+    let mut path = PacketPath::between(&topology.outside, &topology.victim, Family::V4);
+    // Only the low 16 bits change, so that the victim's side stays in the home network.
     let (address, port) = (u32::from(random.half()), random.half());
-    if let Addresses::V4 { source, destination } = &mut way.network.addresses {
+    if let Addresses::V4 { source, destination } = &mut path.network.addresses {
         *source = (source.to_bits() ^ address).into();
         *destination = (destination.to_bits() ^ address).into();
     }
     let header = Tcp { source: 40_000 ^ port, destination: 443 ^ port, ..control(flags::ACK, true) };
-    way.tcp(&header, &[])
+    path.tcp(&header, &[])
 }
 
-/// Each question, then its answer, from fifty machines in turn.
-fn names(
-    packets: u32,
-    name: impl Fn(u32) -> String + Send + 'static,
-) -> Box<dyn Iterator<Item = TimedFrame> + Send> {
+/// DNS queries, each followed by its response, of fifty hosts round robin.
+fn names(packets: u32, name: impl Fn(u32) -> String + Send + 'static) -> Packets {
     let topology = Topology::default();
-    Box::new((0..packets).map(move |number| {
-        let turn = number / 2;
-        let up = Way::between(&topology.internal(turn % 50), &topology.gateway, Family::V4);
-        // The port of a stub resolver changes with each question.
-        let port = 32_768 + u16::try_from(turn.wrapping_mul(40_503) % 28_000).unwrap_or(0);
-        let identifier = u16::try_from(turn & 0xffff).unwrap_or(0);
-        let name = name(turn);
-        let bytes = if number % 2 == 0 {
-            up.udp(port, dns::PORT, &dns::query(identifier, &name, dns::record::A))
-        } else {
-            let answer = dns::Answer::A(topology.external(turn % 1_000).v4);
-            let message = dns::response(identifier, &name, dns::record::A, &[answer]);
-            up.reversed().udp(dns::PORT, port, &message)
-        };
-        TimedFrame { offset: Duration::from_micros(u64::from(number) * 500), bytes }
-    }))
+    evenly(packets, 500, move |number| {
+        let exchange = number / 2;
+        let up = PacketPath::between(&topology.internal(exchange % 50), &topology.gateway, Family::V4);
+        // A stub resolver takes a new port for each query.
+        let port = 32_768 + u16::try_from(exchange.wrapping_mul(40_503) % 28_000).unwrap_or(0);
+        let identifier = u16::try_from(exchange & 0xffff).unwrap_or(0);
+        let name = name(exchange);
+        if number % 2 == 0 {
+            return up.udp(port, dns::PORT, &dns::query(identifier, &name, dns::record::A));
+        }
+        let answer = dns::Answer::A(topology.external(exchange % 1_000).v4);
+        let message = dns::response(identifier, &name, dns::record::A, &[answer]);
+        up.reversed().udp(dns::PORT, port, &message)
+    })
 }
 
 #[cfg(test)]

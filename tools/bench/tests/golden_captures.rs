@@ -1,8 +1,8 @@
-//! The golden captures of the sensor are what the traffic generator makes, today as on the day they were committed.
+//! The golden captures of the sensor are identical to the output of the traffic generator.
 //!
-//! The sensor's own tests only read them: nothing on the device may use a crate of `tools`. After a change that is
-//! meant: `GOLDEN_BLESS=1 cargo test -p sentinel-bench --test golden_captures`, then
-//! `GOLDEN_BLESS=1 cargo test -p sentinel-appliance --test golden`, and say why in the commit.
+//! The test is here because crates of the device must not use crates of `tools`; the sensor's own tests only read the
+//! captures. After an intended change: `GOLDEN_BLESS=1 cargo test -p sentinel-bench --test golden_captures`, then
+//! `GOLDEN_BLESS=1 cargo test -p sentinel-appliance --test golden`, with the reason in the commit.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
@@ -16,9 +16,9 @@ use sentinel_units::Timestamp;
 use serde_json::json;
 
 const START: Timestamp = Timestamp::from_parts(1_700_000_000, 0);
-/// Scenarios up to this many bytes are committed whole.
+/// Largest size in bytes of a capture that is committed by default.
 const MAX_BYTES: usize = 30_000;
-/// Small enough, and left out: the other services of `brute-force` differ in one number only.
+/// Scenarios below [`MAX_BYTES`] that are not committed: they differ from others in one port or host only.
 const LEFT_OUT: [&str; 10] = [
     "brute-force-ftp",
     "brute-force-telnet",
@@ -31,16 +31,17 @@ const LEFT_OUT: [&str; 10] = [
     "brute-force-two-sources",
     "icmp-flood-replies-ipv6",
 ];
-/// Larger, and committed all the same.
+/// Scenarios above [`MAX_BYTES`] that are committed.
 const LARGE: [&str; 2] = ["bad", "attack-mix"];
-/// Committed with the bytes that the sensor needs, as a capture with a short snap length would have them.
+/// Scenarios committed with cut frames, as a capture with a short snap length has them.
 const HEADERS_ONLY: [&str; 1] = ["attack-mix"];
 
 fn directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../sentinel-appliance/sensor/tests/data/golden")
 }
 
-fn whole(scenario: &Scenario) -> Vec<u8> {
+/// Capture file of a scenario.
+fn complete(scenario: &Scenario) -> Vec<u8> {
     let mut file = Vec::new();
     Writer::new(&mut file, Resolution::Nanoseconds)
         .and_then(|mut writer| writer.all(START, scenario.packets(&Parameters::default())))
@@ -48,14 +49,14 @@ fn whole(scenario: &Scenario) -> Vec<u8> {
     file
 }
 
-/// DNS stays whole; of other frames over 200 bytes the first 54 (Ethernet, IPv4, TCP) or 74 (IPv6) stay. The length
-/// on the wire is kept.
+/// Cuts frames over 200 bytes, except DNS, to their first 54 bytes (Ethernet, IPv4, TCP) or 74 (IPv6). The length on the
+/// wire is kept.
 fn headers_only(file: &[u8]) -> Vec<u8> {
-    let (header, mut rest) = file.split_at(24);
+    let (header, mut remaining) = file.split_at(24);
     let mut short = header.to_vec();
-    while !rest.is_empty() {
-        let length = usize::try_from(u32::from_le_bytes(rest[8..12].try_into().unwrap())).unwrap();
-        let (record, next) = rest.split_at(16 + length);
+    while !remaining.is_empty() {
+        let length = usize::try_from(u32::from_le_bytes(remaining[8..12].try_into().unwrap())).unwrap();
+        let (record, next) = remaining.split_at(16 + length);
         let frame = &record[16..];
         let is_dns = frame.get(23) == Some(&17) && frame.get(36..38) == Some(&53_u16.to_be_bytes());
         let kept = match frame.get(12..14) {
@@ -67,7 +68,7 @@ fn headers_only(file: &[u8]) -> Vec<u8> {
         short.extend(u32::try_from(kept).unwrap().to_le_bytes());
         short.extend(&record[12..16]);
         short.extend(&frame[..kept]);
-        rest = next;
+        remaining = next;
     }
     short
 }
@@ -77,7 +78,7 @@ fn headers_only(file: &[u8]) -> Vec<u8> {
 fn committed() -> Vec<(&'static Scenario, Vec<u8>)> {
     let files: Vec<(&Scenario, Vec<u8>)> = scenario::all()
         .filter(|scenario| !LEFT_OUT.contains(&scenario.name))
-        .map(|scenario| (scenario, whole(scenario)))
+        .map(|scenario| (scenario, complete(scenario)))
         .collect();
     let is_chosen =
         |scenario: &Scenario, file: &[u8]| file.len() <= MAX_BYTES || LARGE.contains(&scenario.name);
@@ -127,7 +128,7 @@ fn origin(scenarios: &[(&'static Scenario, Vec<u8>)]) -> String {
 }
 
 #[test]
-fn committed_captures_are_what_the_generator_makes() {
+fn committed_captures_equal_the_output_of_the_generator() {
     let directory = directory();
     let scenarios = committed();
     let mut files: Vec<(PathBuf, Vec<u8>)> = scenarios
@@ -148,13 +149,13 @@ fn committed_captures_are_what_the_generator_makes() {
     }
     let there = fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().path());
     let there = there.filter(|path| path.extension().is_some_and(|extension| extension == "pcap")).count();
-    assert_eq!(there, captures, "captures that no scenario makes lie in {}", directory.display());
+    assert_eq!(there, captures, "captures without a scenario in {}", directory.display());
 }
 
-/// Detections have their edges, windows and harmless twins in the committed set; those that are large are
-/// played by `scenarios.rs`.
+/// Every detector has captures at and below its threshold, across windows and without an alert in the committed set; those
+/// that are large run in `scenarios.rs`.
 #[test]
-fn the_edges_of_every_detection_are_committed() {
+fn captures_around_the_threshold_of_every_detector_are_committed() {
     let names: Vec<&str> = committed().iter().map(|(scenario, _)| scenario.name).collect();
     for detection in ["port-scan", "syn-flood", "icmp-flood", "brute-force"] {
         for edge in ["below", "at", "two-windows", "straddle", "ipv6"] {

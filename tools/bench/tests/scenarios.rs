@@ -1,7 +1,7 @@
-//! Every scenario of the traffic generator, through the built program: what must fire fires, nothing else does.
+//! Every scenario of the traffic generator, read by the built program, raises its expected alerts and no others.
 //!
-//! Those that are small are committed with their alerts and tested with the sensor; here are all of them, the megabytes
-//! of `exfiltration`, `attack-mix` whole, and the full tables included.
+//! Small scenarios are committed with their alerts and tested with the sensor; this test runs all of them, including the
+//! megabytes of `exfiltration`, the uncut `attack-mix` and the full tables.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
@@ -18,7 +18,7 @@ use sentinel_trafficgen::{Parameters, Scenario, scenario};
 use sentinel_units::Timestamp;
 use serde_json::Value;
 
-/// The program `sentinel` of this build, made if it is not up to date.
+/// Path of the program `sentinel` of this build, built if it is not up to date.
 fn sentinel() -> PathBuf {
     let own = env::current_exe().unwrap();
     let directory = own.parent().and_then(Path::parent).unwrap();
@@ -35,7 +35,7 @@ fn sentinel() -> PathBuf {
     directory.join("sentinel")
 }
 
-/// Kinds and tests that open an incident.
+/// Kind and test of every opening alert.
 fn opened(sentinel: &Path, file: &Path) -> BTreeSet<(String, String)> {
     let mut command = Command::new(sentinel);
     for (name, _) in env::vars_os() {
@@ -55,8 +55,8 @@ fn opened(sentinel: &Path, file: &Path) -> BTreeSet<(String, String)> {
         .collect()
 }
 
-/// What is wrong with a scenario's alerts, if anything is.
-fn judge(sentinel: &Path, directory: &Path, scenario: &Scenario, seed: u64) -> Option<String> {
+/// Difference between a scenario's alerts and those expected; `None` if there is none.
+fn difference(sentinel: &Path, directory: &Path, scenario: &Scenario, seed: u64) -> Option<String> {
     let path = directory.join(format!("{}-{seed}.pcap", scenario.name));
     let parameters = Parameters { seed, ..Parameters::default() };
     let out = BufWriter::new(File::create(&path).unwrap());
@@ -75,21 +75,21 @@ fn judge(sentinel: &Path, directory: &Path, scenario: &Scenario, seed: u64) -> O
     let known = || scenario.expected.iter().chain(scenario.allowed);
     let extra: Vec<_> = opened.iter().filter(|pair| !known().any(|wanted| is(pair, wanted))).collect();
     let wrong = !missing.is_empty() || !extra.is_empty();
-    wrong.then(|| format!("{} seed {seed}: missing {missing:?}, not asked for {extra:?}", scenario.name))
+    wrong.then(|| format!("{} seed {seed}: missing {missing:?}, unexpected {extra:?}", scenario.name))
 }
 
 #[test]
-fn every_scenario_raises_what_it_promises() {
+fn every_scenario_raises_its_expected_alerts_and_no_others() {
     let sentinel = sentinel();
     let directory = tempfile::tempdir().unwrap();
-    let plays: Vec<(&Scenario, u64)> =
+    let runs: Vec<(&Scenario, u64)> =
         [1, 2].into_iter().flat_map(|seed| scenario::all().map(move |scenario| (scenario, seed))).collect();
-    assert!(plays.len() > 200);
+    assert!(runs.len() > 200);
     let next = AtomicUsize::new(0);
     let work = || {
         let mut wrong = Vec::new();
-        while let Some((scenario, seed)) = plays.get(next.fetch_add(1, Ordering::Relaxed)) {
-            wrong.extend(judge(&sentinel, directory.path(), scenario, *seed));
+        while let Some((scenario, seed)) = runs.get(next.fetch_add(1, Ordering::Relaxed)) {
+            wrong.extend(difference(&sentinel, directory.path(), scenario, *seed));
         }
         wrong
     };

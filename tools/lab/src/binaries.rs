@@ -1,11 +1,11 @@
-//! Where the programs are.
+//! Paths of the programs under test.
 
-use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
+use std::{env, error::Error, fmt};
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, bail};
 
 use crate::program::run;
 
@@ -21,20 +21,36 @@ pub struct Binaries {
 }
 
 impl Binaries {
-    /// Those beside this program, built from this working tree first if they are not up to date.
+    /// Programs beside this one, built first from this working tree if they are not up to date.
     ///
     /// `LAB_SENSOR`, `LAB_COLLECTOR` and `LAB_TRAFFICGEN` name others; with all three nothing is built.
     ///
     /// # Errors
-    /// What keeps them from being built.
+    /// The reason why they cannot be built, the same at every call.
     pub fn locate() -> Result<Self> {
-        static FOUND: OnceLock<Result<Binaries, String>> = OnceLock::new();
-        let found = FOUND.get_or_init(|| find().map_err(|error| format!("{error:#}")));
-        found.clone().map_err(|error| anyhow!(error))
+        static FOUND: OnceLock<Result<Binaries, NotBuilt>> = OnceLock::new();
+        let found = FOUND.get_or_init(|| find().map_err(|error| NotBuilt(Arc::new(error))));
+        Ok(found.clone()?)
     }
 }
 
-/// Name of the program, its package, and the variable that replaces it.
+/// Error of the first attempt to locate the programs, shared by all tests of a process.
+#[derive(Clone, Debug)]
+struct NotBuilt(Arc<anyhow::Error>);
+
+impl fmt::Display for NotBuilt {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(out)
+    }
+}
+
+impl Error for NotBuilt {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.source()
+    }
+}
+
+/// Name of each program, its package, and the variable that names another path.
 const PROGRAMS: [(&str, &str, &str); 3] = [
     ("sentinel", "sentinel-appliance", "LAB_SENSOR"),
     ("sentinel-collector", "sentinel-collector", "LAB_COLLECTOR"),
@@ -61,14 +77,15 @@ fn find() -> Result<Binaries> {
     Ok(Binaries { sensor: next()?, collector: next()?, trafficgen: next()? })
 }
 
-/// Where cargo puts programs in the profile that this program was built with.
+/// Directory of cargo's programs in the profile of this program.
 fn directory() -> Result<PathBuf> {
     let own = env::current_exe().context("the path of this program")?;
     let parent = own.parent().context("the directory of this program")?;
-    // Tests lie one deeper.
+    // Tests are in the subdirectory `deps`.
     Ok(if parent.ends_with("deps") { parent.parent().unwrap_or(parent) } else { parent }.to_owned())
 }
 
+/// Builds the programs in the profile to which `directory` belongs.
 fn build(directory: &Path) -> Result<()> {
     let profile = match directory.file_name().and_then(|name| name.to_str()) {
         Some("debug") => "dev",

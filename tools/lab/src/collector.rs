@@ -1,4 +1,4 @@
-//! The collector under test, seen through its command line and its HTTP interface.
+//! Collector under test, used through its command line and its HTTP interface.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -18,7 +18,7 @@ use crate::wait;
 /// Identity of an alert: number of the sensor's run, and the alert's number within it.
 pub type AlertKey = (u64, u64);
 
-/// A collector in its namespace, with one data directory over all its starts.
+/// Collector in its namespace, with one data directory for all its starts.
 #[derive(Debug)]
 pub struct Collector<'l> {
     lab: &'l Lab,
@@ -27,20 +27,20 @@ pub struct Collector<'l> {
 }
 
 impl<'l> Collector<'l> {
-    /// Starts it and waits until it answers.
+    /// Starts a collector and waits until it responds.
     ///
     /// # Errors
-    /// That it does not.
+    /// If it does not respond.
     pub fn start(lab: &'l Lab) -> Result<Self> {
         let mut collector = Self { lab, data: lab.path("collector"), program: None };
         collector.start_again()?;
         Ok(collector)
     }
 
-    /// Starts it after [`Collector::kill`] or [`Collector::stop`].
+    /// Starts it again after [`Collector::kill`] or [`Collector::stop`].
     ///
     /// # Errors
-    /// That it does not answer.
+    /// If it does not respond.
     pub fn start_again(&mut self) -> Result<()> {
         let mut command = self.command("run");
         command.args(["--listen", &address()]).args(["--http", http::HTTP_ADDRESS]);
@@ -55,26 +55,26 @@ impl<'l> Collector<'l> {
         Ok(())
     }
 
-    /// Ends it without warning.
+    /// Kills it.
     ///
     /// # Errors
-    /// That it had ended before.
+    /// If it had ended before.
     pub fn kill(&mut self) -> Result<()> {
         self.program.take().context("the collector is not running")?.kill()
     }
 
-    /// Ends it in order.
+    /// Ends it by SIGTERM.
     ///
     /// # Errors
-    /// That it had ended before, or reports a failure.
+    /// If it had ended before, or fails.
     pub fn stop(&mut self) -> Result<()> {
         self.program.take().context("the collector is not running")?.terminate(wait::WAIT_TIMEOUT)
     }
 
-    /// A one-time token; `options` are added to the command.
+    /// Creates a one-time token; `options` are added to the command.
     ///
     /// # Errors
-    /// What the command says.
+    /// The message of the command.
     pub fn token(&self, name: &str, options: &[&str]) -> Result<String> {
         let mut command = self.command("enroll");
         command.args(["--name", name, "--address", &address()]).args(options);
@@ -89,10 +89,10 @@ impl<'l> Collector<'l> {
         command
     }
 
-    /// All alerts it has stored, oldest first.
+    /// All stored alerts, oldest first.
     ///
     /// # Errors
-    /// What the interface says.
+    /// The error of the request.
     pub fn alerts(&self) -> Result<Vec<Value>> {
         let mut all: Vec<Value> = Vec::new();
         loop {
@@ -106,10 +106,10 @@ impl<'l> Collector<'l> {
         }
     }
 
-    /// How many times each alert is stored.
+    /// Number of times that each alert is stored.
     ///
     /// # Errors
-    /// What the interface says.
+    /// The error of the request.
     pub fn stored(&self) -> Result<BTreeMap<AlertKey, u32>> {
         let mut stored = BTreeMap::new();
         for alert in self.alerts()? {
@@ -118,10 +118,10 @@ impl<'l> Collector<'l> {
         Ok(stored)
     }
 
-    /// What it says of the sensor called `name`.
+    /// Entry of the sensor called `name`.
     ///
     /// # Errors
-    /// What the interface says, or that there is no such sensor.
+    /// The error of the request, or that there is no such sensor.
     pub fn sensor(&self, name: &str) -> Result<Value> {
         let sensors = self.get("/api/v1/sensors")?;
         let mut all = json::list(&sensors, "/sensors")?.iter();
@@ -129,36 +129,36 @@ impl<'l> Collector<'l> {
         found.cloned().with_context(|| format!("no sensor {name}: {sensors}"))
     }
 
-    /// Connections refused so far for `reason`.
+    /// Number of connections refused so far for `reason`.
     ///
     /// # Errors
-    /// That there is no such counter.
+    /// If there is no such counter.
     pub fn refused(&self, reason: &str) -> Result<u64> {
         self.metric(&format!("sentinel_collector_connections_rejected_total{{reason=\"{reason}\"}}"))
     }
 
-    /// The value of one line of `/metrics`.
+    /// Value of one line of `/metrics`.
     ///
     /// # Errors
-    /// That there is no such line.
+    /// If there is no such line.
     pub fn metric(&self, line: &str) -> Result<u64> {
         let (_, body) = http::get(&self.lab.network.collector, "/metrics")?;
         let value = body.lines().find_map(|text| text.strip_prefix(line)?.strip_prefix(' '));
         Ok(value.with_context(|| format!("no {line} in {body}"))?.parse()?)
     }
 
-    /// Alerts as they arrive.
+    /// Subscribes to alerts as they arrive.
     ///
     /// # Errors
-    /// That nobody answers.
+    /// If there is no response.
     pub fn events(&self) -> Result<Events> {
         Events::follow(&self.lab.network.collector)
     }
 
-    /// What all its starts have logged.
+    /// Log of all its starts.
     ///
     /// # Errors
-    /// That it is not running.
+    /// If it is not running.
     pub fn log(&self) -> Result<String> {
         self.program.as_ref().context("the collector is not running")?.errors()
     }
@@ -166,9 +166,9 @@ impl<'l> Collector<'l> {
     /// Waits until the sensor called `name` is connected.
     ///
     /// # Errors
-    /// That it does not connect within `patience`.
-    pub fn wait_for(&self, name: &str, patience: Duration) -> Result<()> {
-        wait::until_true(&format!("{name} connects"), patience, || {
+    /// If it does not connect within `timeout`.
+    pub fn wait_for(&self, name: &str, timeout: Duration) -> Result<()> {
+        wait::until_true(&format!("{name} connects"), timeout, || {
             Ok(json::text(&self.sensor(name)?, "/state")? == "connected")
         })
     }
@@ -178,10 +178,10 @@ impl<'l> Collector<'l> {
     }
 }
 
-/// Run and number of an alert.
+/// Identity of an alert in JSON.
 ///
 /// # Errors
-/// That it has none.
+/// If it has none.
 pub fn key(alert: &Value) -> Result<AlertKey> {
     Ok((json::number(alert, "/boot")?, json::number(alert, "/seq")?))
 }

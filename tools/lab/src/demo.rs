@@ -1,4 +1,4 @@
-//! What `ci/demo.sh` shows: attacks become alerts at a collector.
+//! Demonstration of `ci/demo.sh`: attacks become alerts at a collector.
 
 use std::io::{self, Write as _};
 use std::process::Command;
@@ -21,27 +21,27 @@ use crate::sensor::Sensor;
 use crate::traffic;
 use crate::wait;
 
-/// What to show.
+/// Duration of the demonstration and port of its page.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
-    /// How long; `None` is until Ctrl+C.
+    /// Duration; `None` is until Ctrl+C.
     pub duration: Option<Duration>,
-    /// Port of the page on the loopback of this machine; another if it is taken.
+    /// Port of the page on the loopback of this machine; any free port if it is taken.
     pub port: u16,
 }
 
-/// Port of the page if nothing else is asked for.
+/// Default port of the page.
 pub const PORT: u16 = 8080;
-/// Shorter than the defaults, so that incidents are seen to go on and to close.
+/// Intervals shorter than the defaults, so that updates and closing of incidents are shown.
 const SETTINGS: &str =
     "\toption incident_update_s '5'\n\toption incident_idle_s '8'\n\toption uplink_telemetry_s '5'\n";
 const NAME: &str = "demo-router";
 
-/// Builds the network, starts everything, plays the attacks again and again until the time is over or somebody
-/// presses Ctrl+C, stops in order and prints what became of the alerts.
+/// Builds the network, starts the programs, repeats the attacks until the time is over or Ctrl+C is pressed, stops the
+/// programs and prints the counts of frames and alerts.
 ///
 /// # Errors
-/// What does not work. Nothing stays behind then either.
+/// The first error of any step; the network is deleted in that case, too.
 pub fn demo(settings: Settings) -> Result<()> {
     let interrupted = interruption()?;
     let lab = Lab::new()?;
@@ -53,7 +53,7 @@ pub fn demo(settings: Settings) -> Result<()> {
         || "until Ctrl+C".to_owned(),
         |duration| format!("for {} s; Ctrl+C ends sooner", duration.as_secs()),
     );
-    say(&format!(
+    print(&format!(
         "A collector, an enrolled sensor on the bridge br-lan, an attacker and a victim, each in a network namespace.\n\
          The page: {url}\n\
          Eight attacks among harmless traffic, {until}.\n"
@@ -71,7 +71,7 @@ pub fn demo(settings: Settings) -> Result<()> {
     {
         if !mix.is_running()? {
             rounds += 1;
-            // Every round has another attacker, or it would only go on with the incidents of the last.
+            // Every round has another attacker; with the same one it would only update the incidents of the last.
             let attacker = format!("10.20.30.{}", 67 + rounds % 120);
             let seed = (rounds + 1).to_string();
             mix = traffic::send(&lab, "attack-mix", &["--attacker-ip", &attacker, "--seed", &seed])?;
@@ -79,19 +79,19 @@ pub fn demo(settings: Settings) -> Result<()> {
         thread::sleep(Duration::from_millis(50));
     }
     drop(mix);
-    let before = sensor.settled()?;
-    // Stopping closes what is open; those alerts are delivered before it ends.
+    let before = sensor.wait_until_counted()?;
+    // A stop closes open incidents; those alerts are delivered before the sensor ends.
     sensor.stop()?;
     let records = sensor.log_export()?;
     let raised = records.iter().filter(|record| record.get("kind").is_some()).count();
     let stored = collector.alerts()?.len();
     drop(watch);
-    say("\nThe same from the programs themselves:\n\n$ sentinel-collector sensors")?;
-    say(&run(&mut collector.command("sensors"))?)?;
+    print("\nFrom the programs themselves:\n\n$ sentinel-collector sensors")?;
+    print(&run(&mut collector.command("sensors"))?)?;
     let row = collector.sensor(NAME)?;
     collector.stop()?;
     let frames = |name: &str| json::number(&before, &format!("/frames/{name}"));
-    say(&format!(
+    print(&format!(
         "{} frames seen = {} analysed + {} filtered + {} dropped\n\
          {raised} alerts raised, {stored} stored at the collector, {} missing, {} lost",
         frames("seen")?,
@@ -105,12 +105,13 @@ pub fn demo(settings: Settings) -> Result<()> {
     Ok(())
 }
 
-fn say(text: &str) -> Result<()> {
+/// Prints to standard output at once.
+fn print(text: &str) -> Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "{text}").and_then(|()| out.flush()).context("standard output")
 }
 
-/// Becomes true when somebody wants us to end.
+/// Flag that is set by SIGINT, SIGTERM and SIGHUP.
 fn interruption() -> Result<Arc<AtomicBool>> {
     let mut signals = Signals::new([Signal::Int, Signal::Term, Signal::Hup]).context("signals")?;
     let interrupted = Arc::new(AtomicBool::new(false));
@@ -125,22 +126,22 @@ fn interruption() -> Result<Arc<AtomicBool>> {
     Ok(interrupted)
 }
 
-/// Builds the network and keeps it until Ctrl+C, for experiments by hand.
+/// Builds the network and keeps it until Ctrl+C, for manual experiments.
 ///
 /// # Errors
-/// What does not work.
+/// The first error of any step.
 pub fn network() -> Result<()> {
     let interrupted = interruption()?;
     let lab = Lab::new()?;
     let network = &lab.network;
-    say("Until Ctrl+C, as `ip netns exec NAME COMMAND`:\n")?;
+    print("Until Ctrl+C, as `ip netns exec NAME COMMAND`:\n")?;
     for (namespace, what) in [
         (&network.attacker, "eth0 10.20.30.66, a port of br-lan"),
         (&network.victim, "eth0 10.20.30.10, a port of br-lan"),
         (&network.router, "br-lan, and mgmt0 192.0.2.2 to the collector"),
         (&network.collector, "mgmt0 192.0.2.1"),
     ] {
-        say(&format!("{:36} {what}", namespace.name()))?;
+        print(&format!("{:36} {what}", namespace.name()))?;
     }
     let forever = Duration::from_secs(365 * 86_400);
     wait::until_true("Ctrl+C", forever, || Ok(interrupted.load(Ordering::Relaxed)))

@@ -1,4 +1,4 @@
-//! A small file system of its own, for what happens when it is full.
+//! Small file system, for tests of a full disk.
 
 use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use crate::lab::Lab;
 use crate::program::Program;
 use crate::wait;
 
-/// A tmpfs that exists only in a mount namespace: it goes with the process that holds the namespace.
+/// tmpfs in a mount namespace of its own; unmounted when the process that holds the namespace ends.
 #[derive(Debug)]
 pub struct SmallDisk {
     at: PathBuf,
@@ -18,10 +18,10 @@ pub struct SmallDisk {
 }
 
 impl SmallDisk {
-    /// Mounts `kib` KiB at `at`, which is made.
+    /// Mounts a tmpfs of `kib` KiB at `at`, which is created.
     ///
     /// # Errors
-    /// What keeps it from being mounted.
+    /// The reason why it cannot be mounted.
     pub fn mount(lab: &Lab, at: &Path, kib: u32) -> Result<Self> {
         std::fs::create_dir_all(at)?;
         let mut command = Command::new("unshare");
@@ -39,7 +39,7 @@ impl SmallDisk {
         Ok(Self { at: at.to_owned(), holder })
     }
 
-    /// The same command, where the disk is mounted.
+    /// Command that runs `inner` in the mount namespace.
     #[must_use]
     pub fn command(&self, inner: &Command) -> Command {
         let mut command = Command::new("nsenter");
@@ -48,17 +48,17 @@ impl SmallDisk {
         command
     }
 
-    /// Where `path`, which is below the mount point, is reached from outside.
+    /// Path by which a file below the mount point is reached from this namespace.
     #[must_use]
-    pub fn seen_from_here(&self, path: &Path) -> PathBuf {
+    pub fn outer_path(&self, path: &Path) -> PathBuf {
         let root = PathBuf::from(format!("/proc/{}/root", self.holder.id()));
         root.join(path.strip_prefix("/").unwrap_or(path))
     }
 
-    /// Takes every byte that is left. Returns how many that were.
+    /// Fills the disk to the last byte. Returns the number of bytes written.
     ///
     /// # Errors
-    /// Any other failure than a full disk.
+    /// Any error but that of a full disk.
     pub fn fill(&self) -> Result<u64> {
         let path = self.filler();
         let mut file = std::fs::File::options()
@@ -81,15 +81,15 @@ impl SmallDisk {
         Ok(written)
     }
 
-    /// Gives back what [`SmallDisk::fill`] took.
+    /// Frees the space that [`SmallDisk::fill`] has taken.
     ///
     /// # Errors
-    /// That it took nothing.
+    /// If it has taken none.
     pub fn empty(&self) -> Result<()> {
         std::fs::remove_file(self.filler()).context("emptying the disk")
     }
 
     fn filler(&self) -> PathBuf {
-        self.seen_from_here(&self.at.join("filler"))
+        self.outer_path(&self.at.join("filler"))
     }
 }

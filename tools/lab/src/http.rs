@@ -1,4 +1,4 @@
-//! An HTTP client that stands in a namespace.
+//! HTTP client in a namespace.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
@@ -6,20 +6,20 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
 use crate::namespace::Namespace;
 use crate::time;
 
-/// Where a collector serves its page and API: the loopback of its namespace.
+/// Address of a collector's page and API, on the loopback of its namespace.
 pub const HTTP_ADDRESS: &str = "127.0.0.1:8080";
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Status and body of `GET path`.
+/// Status and body of the response to `GET path`.
 ///
 /// # Errors
-/// That nobody answers, or not in HTTP.
+/// If there is no response, or it is not HTTP.
 pub fn get(namespace: &Namespace, path: &str) -> Result<(u16, String)> {
     namespace.inside(|| {
         let mut stream = request(path)?;
@@ -32,10 +32,10 @@ pub fn get(namespace: &Namespace, path: &str) -> Result<(u16, String)> {
     })?
 }
 
-/// The JSON that a path answers with.
+/// JSON body of the response to `GET path`.
 ///
 /// # Errors
-/// As [`get`]; and another status than 200, or no JSON.
+/// The errors of [`get`]; and a status other than 200, or a body that is not JSON.
 pub fn get_json(namespace: &Namespace, path: &str) -> Result<Value> {
     let (status, body) = get(namespace, path)?;
     if status != 200 {
@@ -46,12 +46,12 @@ pub fn get_json(namespace: &Namespace, path: &str) -> Result<Value> {
 
 fn request(path: &str) -> Result<TcpStream> {
     let mut stream = TcpStream::connect(HTTP_ADDRESS)?;
-    // Version 1.0, so that the body ends with the connection and is not in chunks.
+    // Version 1.0, so that the body ends with the connection and is not chunked.
     stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: {HTTP_ADDRESS}\r\n\r\n").as_bytes())?;
     Ok(stream)
 }
 
-/// Alerts as server-sent events, each with the time since 1970 at which it was here.
+/// Alerts received as server-sent events, each with its time of arrival since 1970.
 #[derive(Debug)]
 pub struct Events {
     alerts: Receiver<(Duration, Value)>,
@@ -60,10 +60,10 @@ pub struct Events {
 }
 
 impl Events {
-    /// Begins to listen to alerts that arrive from now on.
+    /// Subscribes to alerts from now on.
     ///
     /// # Errors
-    /// That nobody answers.
+    /// If there is no response, or its status is not 200.
     pub fn follow(namespace: &Namespace) -> Result<Self> {
         let stream = namespace.inside(|| request("/api/v1/events"))??;
         let mut reader = BufReader::new(stream.try_clone()?);
@@ -89,17 +89,17 @@ impl Events {
         Ok(Self { alerts, stream, reader: Some(reader) })
     }
 
-    /// The next alert.
+    /// Next alert.
     ///
     /// # Errors
-    /// That none comes within `patience`.
-    pub fn next(&self, patience: Duration) -> Result<(Duration, Value)> {
+    /// If none arrives within `timeout`.
+    pub fn next(&self, timeout: Duration) -> Result<(Duration, Value)> {
         self.alerts
-            .recv_timeout(patience)
-            .map_err(|error| anyhow!("no alert within {} s: {error}", patience.as_secs_f32()))
+            .recv_timeout(timeout)
+            .with_context(|| format!("no alert within {} s", timeout.as_secs_f32()))
     }
 
-    /// Those that are here already.
+    /// Alerts that have already arrived.
     #[must_use]
     pub fn arrived(&self) -> Vec<(Duration, Value)> {
         self.alerts.try_iter().collect()

@@ -1,30 +1,30 @@
-//! Values out of answers, by JSON pointer (RFC 6901), with an error that shows the answer.
+//! Access to JSON values by pointer (RFC 6901), with errors that show the whole value.
 
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
-/// The whole number at `pointer`.
+/// Unsigned integer at `pointer`.
 ///
 /// # Errors
-/// That there is none.
+/// If there is none.
 pub fn number(value: &Value, pointer: &str) -> Result<u64> {
     let found = value.pointer(pointer).and_then(Value::as_u64);
     found.with_context(|| format!("no number at {pointer} of {value}"))
 }
 
-/// The text at `pointer`.
+/// Text at `pointer`.
 ///
 /// # Errors
-/// That there is none.
+/// If there is none.
 pub fn text<'v>(value: &'v Value, pointer: &str) -> Result<&'v str> {
     let found = value.pointer(pointer).and_then(Value::as_str);
     found.with_context(|| format!("no text at {pointer} of {value}"))
 }
 
-/// The elements of the list at `pointer`.
+/// Elements of the list at `pointer`.
 ///
 /// # Errors
-/// That there is none.
+/// If there is none.
 pub fn list<'v>(value: &'v Value, pointer: &str) -> Result<&'v [Value]> {
     let found = value.pointer(pointer).and_then(Value::as_array).map(Vec::as_slice);
     found.with_context(|| format!("no list at {pointer} of {value}"))
@@ -36,7 +36,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn what_is_not_there_is_an_error_that_shows_the_answer() {
+    fn a_missing_value_is_an_error_that_shows_the_whole() {
         let answer = json!({"a": {"b": 7}, "c": ["x"]});
         assert_eq!(number(&answer, "/a/b").unwrap(), 7);
         assert_eq!(text(&answer, "/c/0").unwrap(), "x");

@@ -1,4 +1,4 @@
-//! Wires and files of one experiment.
+//! Lab: network, directory and programs of one experiment.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write as _};
@@ -13,36 +13,37 @@ use crate::binaries::Binaries;
 use crate::namespace::Namespace;
 use crate::network::Network;
 
-/// One experiment: a network, a directory, the programs. All of it goes when dropped.
+/// Network, directory and programs of one experiment. Network and directory are deleted when it is dropped.
 #[derive(Debug)]
 pub struct Lab {
-    /// The wires.
+    /// Network namespaces.
     pub network: Network,
-    /// The programs.
+    /// Programs under test.
     pub binaries: Binaries,
     directory: TempDir,
-    _turn: File,
+    /// Lock file: one lab at a time on a machine.
+    _machine_lock: File,
 }
 
 impl Lab {
-    /// Builds the network. Waits while another lab exists on this machine; deletes what a killed one left behind.
+    /// Builds the network. Waits while another lab exists on this machine; deletes the namespaces of labs that were killed.
     ///
     /// # Errors
-    /// What keeps it from being built; see [`impossible`].
+    /// The reason why it cannot be built; see [`impossible`].
     pub fn new() -> Result<Self> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let binaries = Binaries::locate()?;
-        let turn = take_turn()?;
-        Namespace::names().iter().filter(|name| is_left_behind(name)).for_each(|name| {
-            Namespace::delete_left_behind(name);
+        let machine_lock = lock_machine()?;
+        Namespace::names().iter().filter(|name| is_orphaned(name)).for_each(|name| {
+            Namespace::delete_orphaned(name);
         });
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let network = Network::build(&format!("{PREFIX}{}-{number}", process::id()))?;
         let directory = TempDir::with_prefix(PREFIX).context("a temporary directory")?;
-        Ok(Self { network, binaries, directory, _turn: turn })
+        Ok(Self { network, binaries, directory, _machine_lock: machine_lock })
     }
 
-    /// Where files of this experiment lie.
+    /// Path of a file of this experiment.
     #[must_use]
     pub fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
@@ -52,26 +53,26 @@ impl Lab {
 impl Drop for Lab {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("{}", last_words(self.directory.path()));
+            eprintln!("{}", last_lines(self.directory.path()));
         }
     }
 }
 
-/// Does `work` in a lab of its own. Where none can be built it says `skipped: ` and why, and that is no failure.
+/// Runs `work` in a lab of its own. Where none can be built it prints `skipped: ` with the reason and succeeds.
 ///
 /// # Errors
-/// What `work` says, after the end of what every program has said.
+/// The error of `work`; the last lines of every program's output are printed before.
 pub fn experiment(work: impl FnOnce(&Lab) -> Result<()>) -> Result<()> {
     if let Some(reason) = impossible() {
-        // Not with a macro: the test harness would keep it for itself.
+        // Written directly: the test harness captures the output of macros.
         writeln!(io::stderr(), "skipped: {reason}")?;
         return Ok(());
     }
     let lab = Lab::new()?;
-    work(&lab).inspect_err(|_| eprintln!("{}", last_words(lab.directory.path())))
+    work(&lab).inspect_err(|_| eprintln!("{}", last_lines(lab.directory.path())))
 }
 
-/// Why no lab can be built here, if so.
+/// Reason why no lab can be built here; `None` if one can.
 #[must_use]
 pub fn impossible() -> Option<&'static str> {
     if !rustix::process::geteuid().is_root() {
@@ -84,15 +85,17 @@ pub fn impossible() -> Option<&'static str> {
     }
 }
 
-/// Begins the name of every namespace.
+/// Prefix of the name of every namespace.
 const PREFIX: &str = "sentinel-lab-";
 
-fn is_left_behind(name: &str) -> bool {
+/// Returns true if the process that created this namespace has ended.
+fn is_orphaned(name: &str) -> bool {
     let pid = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next());
     pid.is_some_and(|pid| pid.parse::<u32>().is_ok() && !Path::new("/proc").join(pid).exists())
 }
 
-fn take_turn() -> Result<File> {
+/// Waits until no other lab exists on this machine.
+fn lock_machine() -> Result<File> {
     let path = std::env::temp_dir().join("sentinel-lab.lock");
     let file = File::create(&path).with_context(|| path.display().to_string())?;
     match file.try_lock() {
@@ -104,17 +107,17 @@ fn take_turn() -> Result<File> {
     Ok(file)
 }
 
-/// The end of what every program said.
-fn last_words(directory: &Path) -> String {
+/// Last lines of every program's output.
+fn last_lines(directory: &Path) -> String {
     const LINES: usize = 15;
     let mut text = String::new();
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
     let mut paths: Vec<_> = entries.map(|entry| entry.path()).collect();
     paths.sort();
     for path in paths.iter().filter(|path| path.extension().is_some_and(|is| is == "err" || is == "out")) {
-        let said = fs::read(path).unwrap_or_default();
-        let said = String::from_utf8_lossy(&said);
-        let lines: Vec<_> = said.lines().collect();
+        let output = fs::read(path).unwrap_or_default();
+        let output = String::from_utf8_lossy(&output);
+        let lines: Vec<_> = output.lines().collect();
         if !lines.is_empty() {
             let name = path.file_name().unwrap_or_default().display();
             let tail = lines.get(lines.len().saturating_sub(LINES)..).unwrap_or_default();
@@ -129,20 +132,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_namespaces_of_ended_labs_are_left_behind() {
-        assert!(!is_left_behind(&format!("{PREFIX}{}-0-router", process::id())));
-        assert!(!is_left_behind("router"));
-        assert!(!is_left_behind("sentinel-lab-router"));
-        assert!(is_left_behind("sentinel-lab-4294967295-0-router"), "no process has this number");
+    fn only_namespaces_of_ended_labs_are_orphaned() {
+        assert!(!is_orphaned(&format!("{PREFIX}{}-0-router", process::id())));
+        assert!(!is_orphaned("router"));
+        assert!(!is_orphaned("sentinel-lab-router"));
+        assert!(is_orphaned("sentinel-lab-4294967295-0-router"), "no process has this number");
     }
 
     #[test]
-    fn last_words_are_the_last_lines_of_each_program() {
+    fn the_last_lines_of_each_program_are_shown() {
         let directory = tempfile::tempdir().unwrap();
         let lines: String = (0..40).map(|line| format!("line {line}\n")).collect();
         fs::write(directory.path().join("sensor.err"), lines).unwrap();
         fs::write(directory.path().join("empty.out"), "").unwrap();
-        let words = last_words(directory.path());
-        assert!(words.starts_with("--- sensor.err\nline 25\n") && words.ends_with("line 39\n"), "{words}");
+        let text = last_lines(directory.path());
+        assert!(text.starts_with("--- sensor.err\nline 25\n") && text.ends_with("line 39\n"), "{text}");
     }
 }

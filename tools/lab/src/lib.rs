@@ -1,8 +1,8 @@
-//! The whole system on one machine: network namespaces, the real programs, traffic on a real bridge.
+//! Whole-system tests on one machine: network namespaces, the real programs, traffic on a bridge.
 //!
-//! In: the programs of this build (`sentinel`, `sentinel-collector`, `trafficgen`) and the name of a scenario. Out: what
-//! they say through their public interfaces: JSON of the collector's API, `sentinel status`, `sentinel log`. Nothing
-//! here looks into a program in any other way.
+//! In: the programs of this build (`sentinel`, `sentinel-collector`, `trafficgen`) and the name of a scenario. Out: the
+//! output of their public interfaces: JSON of the collector's API, `sentinel status`, `sentinel log`. Tests use no other
+//! interface.
 //!
 //! ```text
 //!  attacker eth0 --- lan-attacker \
@@ -10,18 +10,18 @@
 //!  victim   eth0 --- lan-victim   /        (sensor)                 (collector, page on its loopback)
 //! ```
 //!
-//! Every address is inside namespaces that a [`Lab`] makes and deletes, also when a test panics. Programs are ended by
-//! their process id. Nothing sleeps to synchronise: [`wait::until`] polls a condition and fails at a deadline.
-//! One lab exists at a time on a machine, because times are measured in it.
+//! Every address is inside namespaces that a [`Lab`] creates and deletes, also when a test panics. Programs are ended by
+//! their process id. No test sleeps to synchronise: [`wait::until`] polls a condition and fails at a deadline.
+//! One lab exists at a time on a machine, because tests measure times.
 //!
-//! `LAB_FULL=1` makes outages as long as the promise speaks of (30 s); `LAB_SENSOR`, `LAB_COLLECTOR` and `LAB_TRAFFICGEN`
+//! `LAB_FULL=1` makes outages as long as those that are guaranteed to lose nothing (30 s); `LAB_SENSOR`, `LAB_COLLECTOR` and `LAB_TRAFFICGEN`
 //! name other programs than those of this build, such as a release or a static one. Variables that begin with `SENTINEL_`
 //! are not passed on. Experiments by hand: `cargo run -p sentinel-lab -- network`.
 //!
-//! Memory: the output of programs lies in files of a temporary directory; answers are held whole.
+//! Memory: the output of programs is in files of a temporary directory; responses are held in memory.
 //!
-//! The map: [`Namespace`] and [`Network`] are the wires, [`Program`] is a process, [`Sensor`], [`Collector`] and
-//! [`traffic`] are the three programs, [`Lab`] holds wires and files together, [`demo`] is what `ci/demo.sh` shows.
+//! The map: [`Namespace`] and [`Network`] are the network, [`Program`] is a process, [`Sensor`], [`Collector`] and
+//! [`traffic`] are the three programs, [`Lab`] owns network and files, [`demo`] is the demonstration of `ci/demo.sh`.
 
 #![forbid(unsafe_code)]
 

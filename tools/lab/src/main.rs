@@ -1,4 +1,4 @@
-//! `lab`: the demonstration, and the network alone for experiments by hand.
+//! `lab`: the demonstration, and the network alone for manual experiments.
 
 #![forbid(unsafe_code)]
 
@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use sentinel_lab::{demo, impossible};
 
-/// The whole system on this machine, in network namespaces.
+/// Whole system on this machine, in network namespaces
 #[derive(Parser)]
 #[command(name = "lab", version)]
 struct Arguments {
@@ -18,19 +18,19 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Attacks on a made-up network become alerts on the terminal and on a page
+    /// Show attacks on a virtual network as alerts on the terminal and on a page
     Demo {
-        /// How long
+        /// Duration
         #[arg(long, value_name = "NUMBER", default_value_t = 40, value_parser = clap::value_parser!(u64).range(5..=86_400))]
         seconds: u64,
-        /// Go on until Ctrl+C
+        /// Run until Ctrl+C
         #[arg(long, conflicts_with = "seconds")]
         keep: bool,
-        /// Port of the page on 127.0.0.1; another if it is taken
+        /// Port of the page on 127.0.0.1; any free port if it is taken
         #[arg(long, default_value_t = demo::PORT)]
         port: u16,
     },
-    /// The namespaces alone, until Ctrl+C
+    /// Create the namespaces and keep them until Ctrl+C
     Network,
 }
 

@@ -1,4 +1,4 @@
-//! The wires of the lab.
+//! Network of the lab.
 
 use std::net::Ipv4Addr;
 
@@ -6,14 +6,14 @@ use anyhow::Result;
 
 use crate::namespace::Namespace;
 
-/// Where the collector is, on the management wire. From TEST-NET-1, which no network uses.
+/// Address of the collector on the management link. From TEST-NET-1 (RFC 5737), which no network uses.
 pub const COLLECTOR_ADDRESS: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
-/// Where the collector takes in sensors.
+/// Port on which the collector accepts sensors.
 pub const COLLECTOR_PORT: u16 = 4477;
 
-/// Four namespaces: a bridge with two machines on it, and a collector on a wire of its own.
+/// Four namespaces: a bridge with two hosts, and a collector on a link of its own.
 ///
-/// Addresses are those of `trafficgen`'s default cast: attacker 10.20.30.66, victim 10.20.30.10.
+/// Addresses are those of `trafficgen`'s default topology: attacker 10.20.30.66, victim 10.20.30.10.
 #[derive(Debug)]
 pub struct Network {
     /// Has `eth0` on the bridge; traffic is sent from here.
@@ -27,10 +27,10 @@ pub struct Network {
 }
 
 impl Network {
-    /// Makes the namespaces `PREFIX-attacker` and so on, and joins them.
+    /// Creates the namespaces `PREFIX-attacker` and so on, and connects them.
     ///
     /// # Errors
-    /// What `ip` says; what was made until then is deleted.
+    /// The message of `ip`; namespaces created until then are deleted.
     pub fn build(prefix: &str) -> Result<Self> {
         let namespace = |role: &str| Namespace::add(format!("{prefix}-{role}"));
         let network = Self {
@@ -62,12 +62,12 @@ impl Network {
         Ok(network)
     }
 
-    /// Makes `br-lan`, without ports.
+    /// Creates `br-lan`, without ports.
     ///
     /// # Errors
-    /// What `ip` says.
+    /// The message of `ip`.
     pub fn add_bridge(&self) -> Result<()> {
-        // Not the address of the cast's gateway: a bridge wonders about frames from its own address.
+        // Not the MAC address of the topology's gateway: a bridge drops frames whose source is its own address.
         self.router.ip(&["link", "add", BRIDGE, "address", "02:00:00:00:00:fe", "type", "bridge"])?;
         self.router.ip(&["link", "set", BRIDGE, "up"])
     }
@@ -75,15 +75,15 @@ impl Network {
     /// Deletes `br-lan`; the ports stay.
     ///
     /// # Errors
-    /// What `ip` says.
+    /// The message of `ip`.
     pub fn delete_bridge(&self) -> Result<()> {
         self.router.ip(&["link", "delete", BRIDGE])
     }
 
-    /// Puts both ports onto the bridge.
+    /// Adds both ports to the bridge.
     ///
     /// # Errors
-    /// What `ip` says.
+    /// The message of `ip`.
     pub fn add_ports(&self) -> Result<()> {
         for port in ["lan-attacker", "lan-victim"] {
             self.router.ip(&["link", "set", port, "master", BRIDGE, "up"])?;
@@ -94,19 +94,20 @@ impl Network {
     /// Takes the bridge down or up.
     ///
     /// # Errors
-    /// What `ip` says.
+    /// The message of `ip`.
     pub fn set_bridge(&self, up: bool) -> Result<()> {
         self.router.ip(&["link", "set", BRIDGE, if up { "up" } else { "down" }])
     }
 
-    /// Cuts or mends the wire between sensor and collector.
+    /// Takes the link between sensor and collector down or up.
     ///
     /// # Errors
-    /// What `ip` says.
+    /// The message of `ip`.
     pub fn set_management(&self, up: bool) -> Result<()> {
         self.collector.ip(&["link", "set", "mgmt0", if up { "up" } else { "down" }])
     }
 
+    /// Connects a host to the bridge by a pair of virtual interfaces.
     fn plug(&self, machine: &Namespace, port: &str, mac: &str, address: &str) -> Result<()> {
         let router = self.router.name();
         let pair = ["type", "veth", "peer", "name", port, "netns", router];
@@ -117,5 +118,5 @@ impl Network {
     }
 }
 
-/// What the sensor captures on.
+/// Interface on which the sensor captures.
 const BRIDGE: &str = "br-lan";

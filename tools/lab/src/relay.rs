@@ -1,4 +1,4 @@
-//! A door into a namespace: connections to the loopback of this machine go on inside.
+//! TCP relay from the loopback of this machine into a namespace.
 
 use std::io;
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result};
 
 use crate::lab::Lab;
 
-/// Accepts on 127.0.0.1 and passes bytes both ways, until dropped.
+/// TCP relay that accepts on 127.0.0.1 and forwards bytes in both directions, until dropped.
 #[derive(Debug)]
 pub struct Relay {
     address: SocketAddr,
@@ -23,19 +23,19 @@ impl Relay {
     /// Opens `port` of the loopback, or any free one if it is taken, towards `inside` in the collector's namespace.
     ///
     /// # Errors
-    /// That no port can be opened.
+    /// If no port can be opened.
     pub fn open(lab: &Lab, port: u16, inside: &str) -> Result<Self> {
         let bind = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
         let listener = bind(port).or_else(|_| bind(0)).context("a port on 127.0.0.1")?;
         let address = listener.local_addr()?;
         let stopping = Arc::new(AtomicBool::new(false));
         let inside: SocketAddr = inside.parse()?;
-        let door = lab.network.collector.door()?;
+        let handle = lab.network.collector.handle()?;
         let stop = Arc::clone(&stopping);
         let (entered, has_entered) = mpsc::channel();
         let acceptor = thread::spawn(move || {
-            // The listener stays outside; what this thread opens from now on is inside.
-            let moved = door.enter();
+            // The listener stays in the namespace of this machine; sockets that this thread opens from now on do not.
+            let moved = handle.enter();
             let failed = moved.is_err();
             if entered.send(moved).is_err() || failed {
                 return;
@@ -44,7 +44,7 @@ impl Relay {
                 if stop.load(Ordering::Relaxed) {
                     return;
                 }
-                // A client that goes at once, or a collector that is down: the next may do better.
+                // A client that disconnects at once, or a collector that is down, ends only this connection.
                 if let (Ok(client), Ok(server)) = (client, TcpStream::connect(inside)) {
                     let _out_of_descriptors = pass_both_ways(&client, &server);
                 }
@@ -54,7 +54,7 @@ impl Relay {
         Ok(Self { address, stopping, acceptor: Some(acceptor) })
     }
 
-    /// Where it accepts.
+    /// Address at which it accepts.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address

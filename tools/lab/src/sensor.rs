@@ -1,4 +1,4 @@
-//! The sensor under test, seen through its command line.
+//! Sensor under test, used through its command line.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use crate::lab::Lab;
 use crate::program::{Program, run};
 use crate::wait;
 
-/// A sensor on the router, with one state directory over all its starts.
+/// Sensor on the router, with one state directory for all its starts.
 #[derive(Debug)]
 pub struct Sensor<'l> {
     lab: &'l Lab,
@@ -26,11 +26,11 @@ pub struct Sensor<'l> {
 }
 
 impl<'l> Sensor<'l> {
-    /// A sensor that has not run yet and captures on the bridge. `options` are lines of its settings file after
+    /// Sensor that captures on the bridge and is not started. `options` are lines of its settings file after
     /// `config sentinel 'main'`.
     ///
     /// # Errors
-    /// That its files cannot be written.
+    /// If its files cannot be written.
     pub fn new(lab: &'l Lab, name: &str, options: &str) -> Result<Self> {
         let directory = lab.path(name);
         fs::create_dir_all(&directory)?;
@@ -39,10 +39,10 @@ impl<'l> Sensor<'l> {
         Ok(sensor)
     }
 
-    /// As [`Sensor::new`], enrolled at `collector`, started and connected.
+    /// Sensor that is enrolled at `collector`, started and connected.
     ///
     /// # Errors
-    /// What any of it says.
+    /// The error of any of these steps.
     pub fn started(lab: &'l Lab, collector: &Collector<'_>, name: &str, options: &str) -> Result<Self> {
         let mut sensor = Self::new(lab, name, options)?;
         sensor.enroll(&collector.token(name, &[])?)?;
@@ -51,20 +51,20 @@ impl<'l> Sensor<'l> {
         Ok(sensor)
     }
 
-    /// Runs from now on where `disk` is mounted; it must hold [`Sensor::state_dir`].
+    /// Runs it in the mount namespace of `disk`, whose mount point must hold [`Sensor::state_dir`].
     #[must_use]
     pub const fn on_disk(mut self, disk: &'l SmallDisk) -> Self {
         self.disk = Some(disk);
         self
     }
 
-    /// Keys, enrollment, log.
+    /// Directory of keys, enrollment and log.
     #[must_use]
     pub fn state_dir(&self) -> PathBuf {
         self.directory.join("state")
     }
 
-    /// Socket, journal.
+    /// Directory of socket and journal.
     #[must_use]
     pub fn run_dir(&self) -> PathBuf {
         self.directory.join("run")
@@ -73,7 +73,7 @@ impl<'l> Sensor<'l> {
     /// Replaces the settings file.
     ///
     /// # Errors
-    /// That it cannot be written.
+    /// If it cannot be written.
     pub fn write_settings(&self, options: &str) -> Result<()> {
         let text = format!(
             "config sentinel 'main'\n\tlist interface 'br-lan'\n\toption state_dir '{}'\n\toption run_dir '{}'\n{options}\n",
@@ -83,22 +83,22 @@ impl<'l> Sensor<'l> {
         fs::write(self.settings_file(), text).context("the settings file")
     }
 
-    /// `sentinel WORDS --config ...` on the router.
+    /// Command `sentinel ARGUMENTS --config ...` on the router.
     #[must_use]
-    pub fn command(&self, words: &[&str]) -> Command {
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let router = &self.lab.network.router;
         let mut command = match self.disk {
             Some(disk) => disk.command(&router.command(&self.lab.binaries.sensor)),
             None => router.command(&self.lab.binaries.sensor),
         };
-        command.args(words).arg("--config").arg(self.settings_file());
+        command.args(arguments).arg("--config").arg(self.settings_file());
         command
     }
 
-    /// Makes it known to the collector.
+    /// Enrolls it at the collector.
     ///
     /// # Errors
-    /// What the command says.
+    /// The message of the command.
     pub fn enroll(&self, token: &str) -> Result<String> {
         run(&mut self.command(&["enroll", token]))
     }
@@ -106,7 +106,7 @@ impl<'l> Sensor<'l> {
     /// Starts it and waits until it captures.
     ///
     /// # Errors
-    /// That it ends, or does not answer.
+    /// If it ends, or does not respond.
     pub fn start(&mut self) -> Result<()> {
         let mut program =
             Program::start(self.command(&["run"]), &self.lab.path(&format!("{}-run", self.name)))?;
@@ -114,7 +114,7 @@ impl<'l> Sensor<'l> {
             if !program.is_running()? {
                 anyhow::bail!("the sensor has ended: {}", program.errors()?);
             }
-            // The worker publishes the state of the interface with its first turn.
+            // The worker publishes the state of the interface in its first iteration.
             let is_open = |status: &Value| status.pointer("/interfaces/0/open") == Some(&Value::Bool(true));
             Ok(self.status().is_ok_and(|status| is_open(&status)))
         })?;
@@ -122,68 +122,68 @@ impl<'l> Sensor<'l> {
         Ok(())
     }
 
-    /// The running process.
+    /// Running process.
     ///
     /// # Errors
-    /// That it is not running.
+    /// If it is not running.
     pub fn program(&mut self) -> Result<&mut Program> {
         self.program.as_mut().context("the sensor is not running")
     }
 
-    /// Ends it without warning.
+    /// Kills it.
     ///
     /// # Errors
-    /// That it had ended before.
+    /// If it had ended before.
     pub fn kill(&mut self) -> Result<()> {
         self.program.take().context("the sensor is not running")?.kill()
     }
 
-    /// Ends it in order.
+    /// Ends it by SIGTERM.
     ///
     /// # Errors
-    /// That it had ended before, does not end in time, or reports a failure.
+    /// If it had ended before, does not end in time, or fails.
     pub fn stop(&mut self) -> Result<()> {
         self.program.take().context("the sensor is not running")?.terminate(wait::WAIT_TIMEOUT)
     }
 
-    /// Makes it read its settings again.
+    /// Makes it reload its settings, by SIGHUP.
     ///
     /// # Errors
-    /// That it is not running.
+    /// If it is not running.
     pub fn reload(&mut self) -> Result<()> {
         self.program()?.signal(Signal::HUP)
     }
 
-    /// What `sentinel status --json` says.
+    /// Output of `sentinel status --json`.
     ///
     /// # Errors
-    /// What the command says.
+    /// The message of the command.
     pub fn status(&self) -> Result<Value> {
         let answer = run(&mut self.command(&["status", "--json"]))?;
         serde_json::from_str(&answer).with_context(|| answer.clone())
     }
 
-    /// What all its starts have said on standard error.
+    /// Standard error of all its starts.
     ///
     /// # Errors
-    /// That it is not running.
+    /// If it is not running.
     pub fn messages(&mut self) -> Result<String> {
         self.program()?.errors()
     }
 
-    /// Every record of its log, oldest first.
+    /// All records of its log, oldest first.
     ///
     /// # Errors
-    /// What the command says.
+    /// The message of the command.
     pub fn log_export(&self) -> Result<Vec<Value>> {
         let text = run(&mut self.command(&["log", "export"]))?;
         text.lines().map(|line| serde_json::from_str(line).with_context(|| line.to_owned())).collect()
     }
 
-    /// The alerts among [`Sensor::log_export`].
+    /// Alerts among the records of [`Sensor::log_export`].
     ///
     /// # Errors
-    /// What the command says.
+    /// The message of the command.
     pub fn logged_alerts(&self) -> Result<Vec<Value>> {
         let mut records = self.log_export()?;
         records.retain(|record| record.get("kind").is_some());
@@ -193,7 +193,7 @@ impl<'l> Sensor<'l> {
     /// Waits until its log has an alert of `kind` and `phase` whose source is `source`.
     ///
     /// # Errors
-    /// That none comes.
+    /// If there is none within the timeout.
     pub fn wait_for_alert(&self, kind: &str, phase: &str, source: &str) -> Result<Value> {
         wait::until(&format!("{kind} of {source}, {phase}"), wait::WAIT_TIMEOUT, || {
             let wanted = [("/kind", kind), ("/phase", phase), ("/src", source)];
@@ -205,26 +205,26 @@ impl<'l> Sensor<'l> {
         })
     }
 
-    /// Waits until every frame that the kernel has seen is booked, and returns the status.
+    /// Waits until every frame that the kernel has seen is counted, and returns the status.
     ///
     /// # Errors
-    /// That the books do not balance within the patience.
-    pub fn settled(&self) -> Result<Value> {
+    /// If the frame counters do not add up within the timeout.
+    pub fn wait_until_counted(&self) -> Result<Value> {
         let mut before = None;
         let mut last = Value::Null;
-        let outcome = wait::until("the sensor's books balance", wait::WAIT_TIMEOUT, || {
+        let outcome = wait::until("the sensor's frame counters add up", wait::WAIT_TIMEOUT, || {
             last = self.status()?;
             let frame_count = |name: &str| json::number(&last, &format!("/frames/{name}"));
-            let booked = ["analysed", "filtered", "unsupported", "dropped"]
+            let counted = ["analysed", "filtered", "unsupported", "dropped"]
                 .iter()
                 .try_fold(0, |sum, name| Ok::<_, anyhow::Error>(sum + frame_count(name)?))?;
             let mut interfaces = json::list(&last, "/interfaces")?.iter();
-            // The kernel is asked once a second: what it says of the interfaces is the last to be known.
-            let counted = interfaces
+            // The kernel's counters are read once a second, so those of the interfaces are the last to arrive.
+            let received = interfaces
                 .try_fold(0, |sum, each| Ok::<_, anyhow::Error>(sum + json::number(each, "/seen")?))?;
-            let balanced = frame_count("seen")? == booked && counted == booked;
-            let quiet = before.replace(booked) == Some(booked);
-            Ok((balanced && quiet).then(|| last.clone()))
+            let adds_up = frame_count("seen")? == counted && received == counted;
+            let is_unchanged = before.replace(counted) == Some(counted);
+            Ok((adds_up && is_unchanged).then(|| last.clone()))
         });
         outcome.with_context(|| format!("last answer: {last}"))
     }

@@ -1,8 +1,8 @@
-//! Times as the programs write them.
+//! Timestamps in the format of the programs.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Time since 1970 of `2025-05-15T10:30:01.123456Z`; `None` if it is not of this form.
+/// Parses a timestamp such as `2025-05-15T10:30:01.123456Z` into the time since 1970; `None` for any other format.
 #[must_use]
 pub fn since_1970(text: &str) -> Option<Duration> {
     let (date, time) = text.strip_suffix('Z')?.split_once('T')?;
@@ -24,7 +24,7 @@ pub fn since_1970(text: &str) -> Option<Duration> {
     Some(Duration::from_secs(seconds) + Duration::from_micros(micros))
 }
 
-/// Now, since 1970.
+/// Current time since 1970.
 #[must_use]
 pub fn now() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn known_dates() {
+    fn known_dates_are_parsed() {
         assert_eq!(since_1970("1970-01-01T00:00:00Z"), Some(Duration::ZERO));
         assert_eq!(since_1970("2000-03-01T00:00:00Z"), Some(Duration::from_secs(951_868_800)));
         assert_eq!(
@@ -45,7 +45,7 @@ mod tests {
     }
 
     #[test]
-    fn other_forms_are_refused() {
+    fn other_formats_are_rejected() {
         for text in ["", "2023-11-14", "2023-11-14T22:13:20", "2023-13-14T22:13:20Z", "yesterdayTnoonZ"] {
             assert_eq!(since_1970(text), None, "{text}");
         }

@@ -1,4 +1,4 @@
-//! Made-up traffic onto the bridge, or into a file.
+//! Generated traffic, onto the bridge or into a file.
 
 use std::path::Path;
 use std::process::Command;
@@ -10,31 +10,31 @@ use anyhow::{Result, bail};
 use crate::lab::Lab;
 use crate::program::{Program, run};
 
-/// Begins to send `scenario` from the attacker's machine; `options` are those of `trafficgen send`.
+/// Starts to send `scenario` from the attacker's namespace; `options` are those of `trafficgen send`.
 ///
 /// # Errors
-/// That `trafficgen` cannot be started.
+/// If `trafficgen` cannot be started.
 pub fn send(lab: &Lab, scenario: &str, options: &[&str]) -> Result<Program> {
     let mut command = lab.network.attacker.command(&lab.binaries.trafficgen);
     command.args(["send", scenario, "--interface", "eth0"]).args(options);
     Program::start(command, &lab.path(&format!("send-{scenario}")))
 }
 
-/// Sends `scenario` to its end.
+/// Sends `scenario` and waits until all of it is sent.
 ///
 /// # Errors
-/// What `trafficgen` says.
+/// The message of `trafficgen`.
 pub fn sent(lab: &Lab, scenario: &str, options: &[&str]) -> Result<()> {
     let mut command = lab.network.attacker.command(&lab.binaries.trafficgen);
     command.args(["send", scenario, "--interface", "eth0"]).args(options);
     run(&mut command).map(drop)
 }
 
-/// Does `work` while attacks go on: `attack-mix` again and again, `speed` times as fast as it is, each time by another
-/// attacker on another client.
+/// Runs `work` during attacks: `attack-mix` is repeated at `speed` times its speed, each time with another attacker and
+/// another client.
 ///
 /// # Errors
-/// What `work` or `trafficgen` says.
+/// The error of `work`, or the message of `trafficgen`.
 pub fn during_attacks<T>(lab: &Lab, speed: u32, work: impl FnOnce() -> Result<T>) -> Result<T> {
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -46,7 +46,7 @@ pub fn during_attacks<T>(lab: &Lab, speed: u32, work: impl FnOnce() -> Result<T>
             }
             anyhow::Ok(())
         });
-        // Also when `work` panics, or the scope would wait for ever.
+        // Stops the sender also when `work` panics; otherwise the scope would wait for ever.
         let stopping = StopAtEnd(&stop);
         let outcome = work();
         drop(stopping);
@@ -55,10 +55,10 @@ pub fn during_attacks<T>(lab: &Lab, speed: u32, work: impl FnOnce() -> Result<T>
     })
 }
 
-/// Sends `attack-mix` once; the addresses and the seed are those of `round`.
+/// Sends `attack-mix` once, with addresses and seed that depend on `round`.
 ///
 /// # Errors
-/// What `trafficgen` says.
+/// The message of `trafficgen`.
 pub fn attack(lab: &Lab, round: u32, speed: u32) -> Result<()> {
     let (high, low) = (round / 200 % 200, round % 200);
     let attacker = format!("10.21.{high}.{}", low + 1);
@@ -79,7 +79,7 @@ impl Drop for StopAtEnd<'_> {
 /// Writes `scenario` as a pcap file.
 ///
 /// # Errors
-/// What `trafficgen` says.
+/// The message of `trafficgen`.
 pub fn write(lab: &Lab, scenario: &str, to: &Path, options: &[&str]) -> Result<()> {
     let mut command = Command::new(&lab.binaries.trafficgen);
     command.args(["write", scenario, "--output"]).arg(to).args(options);

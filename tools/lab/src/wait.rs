@@ -1,38 +1,38 @@
-//! Waiting for a condition instead of sleeping.
+//! Polling of a condition until a deadline, instead of sleeping.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-/// Patience with things that take milliseconds: long enough for a busy machine, short enough for a person.
+/// Timeout of operations that take milliseconds, long enough for a busy machine.
 pub const WAIT_TIMEOUT: Duration = Duration::from_secs(20);
-/// Time between two looks.
+/// Polling interval.
 const INTERVAL: Duration = Duration::from_millis(10);
 
-/// Looks again and again until `look` finds what it wants.
+/// Calls `poll` every 10 ms until it returns a value. `what` names the condition in the error.
 ///
 /// # Errors
-/// What `look` says, at once; and that `what` has not come when `patience` is over.
-pub fn until<T>(what: &str, patience: Duration, mut look: impl FnMut() -> Result<Option<T>>) -> Result<T> {
-    let deadline = Instant::now() + patience;
+/// The first error of `poll`; and the timeout, if there is no value when it has elapsed.
+pub fn until<T>(what: &str, timeout: Duration, mut poll: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+    let deadline = Instant::now() + timeout;
     loop {
-        if let Some(found) = look()? {
+        if let Some(found) = poll()? {
             return Ok(found);
         }
         if Instant::now() >= deadline {
-            bail!("{what}: not within {} s", patience.as_secs_f32());
+            bail!("{what}: not within {} s", timeout.as_secs_f32());
         }
         thread::sleep(INTERVAL);
     }
 }
 
-/// As [`until`], for a condition that is true or not.
+/// Calls `poll` every 10 ms until it returns true.
 ///
 /// # Errors
-/// As [`until`].
-pub fn until_true(what: &str, patience: Duration, mut look: impl FnMut() -> Result<bool>) -> Result<()> {
-    until(what, patience, || Ok(look()?.then_some(())))
+/// The errors of [`until`].
+pub fn until_true(what: &str, timeout: Duration, mut poll: impl FnMut() -> Result<bool>) -> Result<()> {
+    until(what, timeout, || Ok(poll()?.then_some(())))
 }
 
 #[cfg(test)]
@@ -40,11 +40,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_returns_what_is_found_and_names_what_is_not() {
-        let mut looks = 0;
-        let found = until("the third look", WAIT_TIMEOUT, || {
-            looks += 1;
-            Ok((looks == 3).then_some(looks))
+    fn a_value_is_returned_and_a_timeout_names_the_condition() {
+        let mut polls = 0;
+        let found = until("the third poll", WAIT_TIMEOUT, || {
+            polls += 1;
+            Ok((polls == 3).then_some(polls))
         });
         assert_eq!(found.unwrap(), 3);
         let error = until_true("rain", Duration::from_millis(1), || Ok(false)).unwrap_err().to_string();
@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_ends_the_waiting() {
+    fn an_error_ends_the_polling() {
         let error = until_true("rain", WAIT_TIMEOUT, || bail!("no sky")).unwrap_err().to_string();
         assert_eq!(error, "no sky");
     }

@@ -1,11 +1,12 @@
-//! A TCP connection that both ends carry out in full.
+//! Exchanges between two hosts: a TCP connection with both of its endpoints, a UDP request and its response, an ICMP echo
+//! and its reply, a datagram to a closed port.
 
 use std::time::Duration;
 
-use crate::packet::{Options, Path, Tcp, flags};
+use crate::packet::{Icmp, Options, Path, Tcp, flags, protocol, udp};
 use crate::{Random, Timeline};
 
-/// A connection being recorded: sequence numbers, timestamps and the order of segments are those of two real
+/// TCP connection that is being recorded. Sequence numbers, timestamps and the order of segments are those of two real
 /// stacks on a path without loss.
 #[derive(Clone, Debug)]
 pub struct Connection {
@@ -14,31 +15,36 @@ pub struct Connection {
     client_port: u16,
     server_port: u16,
     /// Next sequence number of the client and of the server.
-    sent: [u32; 2],
-    /// One way.
+    next_sequence: [u32; 2],
+    /// One-way delay of the path.
     delay: Duration,
+    /// Value of the timestamp option (RFC 7323) at the start of the scenario.
     clock: u32,
 }
 
+/// Endpoint that sends a segment.
 #[derive(Clone, Copy, Eq, PartialEq)]
-enum End {
+enum Sender {
     Client,
     Server,
 }
 
+/// Receive window of every segment but a SYN.
 const WINDOW: u16 = 502;
+/// Receive window of a SYN.
+const SYN_WINDOW: u16 = 64_240;
 /// Bytes of options on every segment but the first two.
 const TIMESTAMPS_LEN: usize = 12;
 
 impl Connection {
-    /// A connection along `up`, one way of `delay` long. Draws sequence numbers and the client's port.
+    /// Connection along `up`, whose one-way delay is `delay`. Draws the client's port and the initial sequence numbers.
     #[must_use]
     pub fn new(up: Path, server_port: u16, delay: Duration, random: &mut Random) -> Self {
         let client_port = random.ephemeral_port();
         Self::from_port(up, client_port, server_port, delay, random)
     }
 
-    /// As [`Connection::new`] from a port of choice.
+    /// Connection from a given client port; otherwise as [`Connection::new`].
     #[must_use]
     pub fn from_port(
         up: Path,
@@ -48,60 +54,67 @@ impl Connection {
         random: &mut Random,
     ) -> Self {
         let down = up.reversed();
-        let sent = [random.word(), random.word()];
-        Self { up, down, client_port, server_port, sent, delay, clock: random.word() }
+        let next_sequence = [random.word(), random.word()];
+        Self { up, down, client_port, server_port, next_sequence, delay, clock: random.word() }
     }
 
-    /// How much payload a full frame carries.
+    /// Payload bytes of a full frame.
     #[must_use]
     pub fn segment_size(&self) -> usize {
         self.up.segment_size(TIMESTAMPS_LEN)
     }
 
-    /// Three segments: both ends are connected.
+    /// Records the three segments of the handshake.
     pub fn open(&mut self, timeline: &mut Timeline) {
-        self.segment(timeline, End::Client, flags::SYN, &[]);
+        self.segment(timeline, Sender::Client, flags::SYN, &[]);
         timeline.wait(self.delay);
-        self.segment(timeline, End::Server, flags::SYN | flags::ACK, &[]);
+        self.segment(timeline, Sender::Server, flags::SYN | flags::ACK, &[]);
         timeline.wait(self.delay);
-        self.segment(timeline, End::Client, flags::ACK, &[]);
+        self.segment(timeline, Sender::Client, flags::ACK, &[]);
     }
 
-    /// Two segments: the port is closed.
+    /// Records a SYN and the RST of a closed port.
     pub fn refuse(&mut self, timeline: &mut Timeline) {
-        self.segment(timeline, End::Client, flags::SYN, &[]);
+        self.segment(timeline, Sender::Client, flags::SYN, &[]);
         timeline.wait(self.delay);
-        self.segment(timeline, End::Server, flags::RST | flags::ACK, &[]);
+        self.segment(timeline, Sender::Server, flags::RST | flags::ACK, &[]);
     }
 
-    /// The client sends `bytes` and gets acknowledgements.
+    /// Records `bytes` from the client, with the server's acknowledgements.
     pub fn send(&mut self, timeline: &mut Timeline, bytes: &[u8]) {
-        self.stream(timeline, End::Client, bytes);
+        self.stream(timeline, Sender::Client, bytes);
     }
 
-    /// The server sends `bytes` and gets acknowledgements.
+    /// Records `bytes` from the server, with the client's acknowledgements.
     pub fn receive(&mut self, timeline: &mut Timeline, bytes: &[u8]) {
-        self.stream(timeline, End::Server, bytes);
+        self.stream(timeline, Sender::Server, bytes);
     }
 
-    /// Both ends finish, the client first.
+    /// Records the handshake, `request` from the client and `response` from the server; the connection stays open.
+    pub fn exchange(&mut self, timeline: &mut Timeline, request: &[u8], response: &[u8]) {
+        self.open(timeline);
+        self.send(timeline, request);
+        self.receive(timeline, response);
+    }
+
+    /// Records the three segments that close the connection, the client's FIN first.
     pub fn close(&mut self, timeline: &mut Timeline) {
-        self.segment(timeline, End::Client, flags::FIN | flags::ACK, &[]);
+        self.segment(timeline, Sender::Client, flags::FIN | flags::ACK, &[]);
         timeline.wait(self.delay);
-        self.segment(timeline, End::Server, flags::FIN | flags::ACK, &[]);
+        self.segment(timeline, Sender::Server, flags::FIN | flags::ACK, &[]);
         timeline.wait(self.delay);
-        self.segment(timeline, End::Client, flags::ACK, &[]);
+        self.segment(timeline, Sender::Client, flags::ACK, &[]);
     }
 
-    /// The client breaks it off.
+    /// Records the client's RST.
     pub fn reset(&mut self, timeline: &mut Timeline) {
-        self.segment(timeline, End::Client, flags::RST | flags::ACK, &[]);
+        self.segment(timeline, Sender::Client, flags::RST | flags::ACK, &[]);
     }
 
-    fn stream(&mut self, timeline: &mut Timeline, from: End, bytes: &[u8]) {
+    fn stream(&mut self, timeline: &mut Timeline, from: Sender, bytes: &[u8]) {
         let to = match from {
-            End::Client => End::Server,
-            End::Server => End::Client,
+            Sender::Client => Sender::Server,
+            Sender::Server => Sender::Client,
         };
         let size = self.segment_size();
         let last = bytes.len().div_ceil(size);
@@ -123,11 +136,11 @@ impl Connection {
         timeline.wait(self.delay);
     }
 
-    fn segment(&mut self, timeline: &mut Timeline, from: End, control: u8, payload: &[u8]) {
-        let [client, server] = self.sent;
+    fn segment(&mut self, timeline: &mut Timeline, from: Sender, control: u8, payload: &[u8]) {
+        let [client, server] = self.next_sequence;
         let (path, source, destination, sequence, expected) = match from {
-            End::Client => (&self.up, self.client_port, self.server_port, client, server),
-            End::Server => (&self.down, self.server_port, self.client_port, server, client),
+            Sender::Client => (&self.up, self.client_port, self.server_port, client, server),
+            Sender::Server => (&self.down, self.server_port, self.client_port, server, client),
         };
         let acknowledges = control & flags::ACK != 0;
         let header = Tcp {
@@ -136,14 +149,14 @@ impl Connection {
             sequence,
             acknowledgement: if acknowledges { expected } else { 0 },
             flags: control,
-            window: if control & flags::SYN != 0 { 64_240 } else { WINDOW },
+            window: if control & flags::SYN != 0 { SYN_WINDOW } else { WINDOW },
             options: self.options(timeline, path, control),
         };
         timeline.push(path.tcp(&header, payload));
         let occupied = u32::from(control & (flags::SYN | flags::FIN) != 0);
         let length = u32::try_from(payload.len()).unwrap_or_default() + occupied;
-        let [client, server] = &mut self.sent;
-        let next = if from == End::Client { client } else { server };
+        let [client, server] = &mut self.next_sequence;
+        let next = if from == Sender::Client { client } else { server };
         *next = next.wrapping_add(length);
     }
 
@@ -160,6 +173,48 @@ impl Connection {
         let segment_size = u16::try_from(path.segment_size(0)).unwrap_or(u16::MAX);
         Options::Opening { segment_size, sent, echoed }
     }
+}
+
+/// Records a UDP request of `ports.0` to `ports.1` along `up` and, `delay` later, the response.
+pub fn udp_exchange(
+    timeline: &mut Timeline,
+    up: &Path,
+    ports: (u16, u16),
+    delay: Duration,
+    (request, response): (&[u8], &[u8]),
+) {
+    let (client_port, server_port) = ports;
+    timeline.push(up.udp(client_port, server_port, request));
+    timeline.wait(delay);
+    timeline.push(up.reversed().udp(server_port, client_port, response));
+}
+
+/// Records an ICMP echo request along `up` and, `delay` later, its reply.
+pub fn ping(
+    timeline: &mut Timeline,
+    up: &Path,
+    delay: Duration,
+    (identifier, sequence): (u16, u16),
+    payload: &[u8],
+) {
+    timeline.push(up.icmp(&Icmp::EchoRequest { identifier, sequence, payload }));
+    timeline.wait(delay);
+    timeline.push(up.reversed().icmp(&Icmp::EchoReply { identifier, sequence, payload }));
+}
+
+/// Records a datagram to a closed port and, `delay` later, the port unreachable message that quotes it.
+pub fn refused_datagram(
+    timeline: &mut Timeline,
+    up: &Path,
+    ports: (u16, u16),
+    delay: Duration,
+    payload: &[u8],
+) {
+    let datagram = udp(ports.0, ports.1, &up.network.addresses, payload);
+    let packet = up.network.packet(protocol::UDP, &datagram);
+    timeline.push(up.wrap(&packet));
+    timeline.wait(delay);
+    timeline.push(up.reversed().icmp(&Icmp::PortUnreachable(&packet)));
 }
 
 #[cfg(test)]
@@ -182,11 +237,11 @@ mod tests {
     }
 
     #[test]
-    fn numbers_follow_the_bytes() {
+    fn sequence_numbers_advance_by_the_bytes_sent() {
         let topology = Topology::default();
         let path = Path::between(&topology.client, &topology.victim, Family::V4);
         let mut connection = Connection::new(path, 80, Duration::from_millis(1), &mut Random::new(1));
-        connection.sent = [100, 200];
+        connection.next_sequence = [100, 200];
         let mut timeline = Timeline::default();
         connection.open(&mut timeline);
         connection.send(&mut timeline, &[7; 1_500]);
@@ -208,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn full_frames_are_exactly_full() {
+    fn full_segments_fill_a_frame_of_1514_bytes() {
         let topology = Topology::default();
         for family in [Family::V4, Family::V6] {
             let path = Path::between(&topology.client, &topology.victim, family);

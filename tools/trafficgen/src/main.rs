@@ -1,4 +1,4 @@
-//! `trafficgen`: lists scenarios, writes them as packet files, sends them on a test wire.
+//! `trafficgen`: lists scenarios, writes them as pcap files, sends them on a test network.
 
 #![forbid(unsafe_code)]
 
@@ -16,7 +16,7 @@ use sentinel_trafficgen::{Host, Parameters, Scenario, Topology, scenario, send};
 use sentinel_units::{Mac, Timestamp};
 use serde_json::json;
 
-/// Made-up traffic and attacks, the same bytes every time.
+/// Generated traffic and attacks, the same bytes every time
 #[derive(Parser)]
 #[command(name = "trafficgen", version)]
 struct Arguments {
@@ -26,15 +26,15 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Every scenario, what it plays and which alerts it must raise
+    /// List every scenario with its description and the alerts it must raise
     List {
         /// One JSON array instead of a table
         #[arg(long)]
         json: bool,
     },
-    /// How many frames and bytes each scenario has, and how long it lasts
+    /// Count the frames and bytes of each scenario, and its duration
     Count {
-        /// One scenario; all without
+        /// One scenario [default: all]
         name: Option<String>,
         #[command(flatten)]
         choices: Choices,
@@ -53,7 +53,7 @@ enum Command {
     },
     /// Write every scenario as NAME.pcap into a directory, and expected.json beside them
     WriteAll {
-        /// Directory; made if it is not there
+        /// Directory, created if it does not exist
         directory: PathBuf,
         #[command(flatten)]
         file: FileChoices,
@@ -67,7 +67,7 @@ enum Command {
         /// Interface to send on
         #[arg(short, long)]
         interface: String,
-        /// How many times as fast as recorded; 0 is flat out
+        /// Factor of the recorded speed; 0 is as fast as possible
         #[arg(long, default_value_t = 1.0, value_parser = speed)]
         speed: f64,
         #[command(flatten)]
@@ -77,10 +77,10 @@ enum Command {
 
 #[derive(Args)]
 struct FileChoices {
-    /// Time of the scenario's beginning, seconds since 1970 (a pcap file ends in 2106)
+    /// Time of the scenario's beginning, seconds since 1970 (the times of a pcap file end in 2106)
     #[arg(long, default_value_t = 1_700_000_000, value_name = "UNIX_SECONDS")]
     start: u32,
-    /// What the file's stamps count
+    /// Resolution of the timestamps
     #[arg(long, value_enum, default_value_t = Stamps::Nanoseconds)]
     stamps: Stamps,
 }
@@ -93,16 +93,16 @@ enum Stamps {
 
 #[derive(Args)]
 struct Choices {
-    /// Seed of everything that looks random
+    /// Seed of the pseudo-random numbers
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Frames of `mixed`
+    /// Number of frames of `mixed`
     #[arg(long, default_value_t = 10_000)]
     packets: u64,
     /// Seconds over which `mixed` spreads its frames
     #[arg(long, default_value_t = 60, value_name = "SECONDS")]
     duration: u64,
-    /// Other sources in the `-table-full` scenarios
+    /// Background sources in the `-table-full` scenarios
     #[arg(long, default_value_t = 20_000)]
     sources: u32,
     #[command(flatten)]
@@ -113,32 +113,32 @@ struct Choices {
     client: Client,
     #[command(flatten)]
     gateway: Gateway,
-    /// IPv4 address of the machine outside
+    /// IPv4 address of the external host
     #[arg(long, value_name = "ADDRESS")]
     outside_ip: Option<Ipv4Addr>,
 }
 
-/// The three options with which one role is moved to a real machine.
+/// Defines the three options that give one role the addresses of a real machine.
 macro_rules! role {
-    ($type:ident, $mac:ident, $ip:ident, $ip6:ident, $who:literal) => {
+    ($type:ident, $mac:ident, $ip:ident, $ip6:ident, $role:literal) => {
         #[derive(Args)]
         struct $type {
-            #[doc = concat!("Hardware address of the ", $who)]
+            #[doc = concat!("MAC address of the ", $role)]
             #[arg(long, value_name = "MAC")]
             $mac: Option<Mac>,
-            #[doc = concat!("IPv4 address of the ", $who)]
+            #[doc = concat!("IPv4 address of the ", $role)]
             #[arg(long, value_name = "ADDRESS")]
             $ip: Option<Ipv4Addr>,
-            #[doc = concat!("IPv6 address of the ", $who)]
+            #[doc = concat!("IPv6 address of the ", $role)]
             #[arg(long, value_name = "ADDRESS")]
             $ip6: Option<Ipv6Addr>,
         }
 
         impl $type {
-            fn apply(&self, station: Host) -> Host {
-                let station = self.$ip.map_or(station, |address| station.with_v4(address));
-                let station = self.$ip6.map_or(station, |address| station.with_v6(address));
-                Host { mac: self.$mac.unwrap_or(station.mac), ..station }
+            fn apply(&self, host: Host) -> Host {
+                let host = self.$ip.map_or(host, |address| host.with_v4(address));
+                let host = self.$ip6.map_or(host, |address| host.with_v6(address));
+                Host { mac: self.$mac.unwrap_or(host.mac), ..host }
             }
         }
     };
@@ -164,24 +164,25 @@ impl Choices {
                 victim: self.victim.apply(topology.victim),
                 client: self.client.apply(topology.client),
                 gateway,
-                // What lies beyond is reached through the gateway, wherever that is.
+                // External hosts are reached through the gateway, so its MAC address is theirs.
                 outside: Host { mac: gateway.mac, ..outside },
             },
         }
     }
 }
 
-fn speed(text: &str) -> Result<f64, String> {
+/// Parses a speed factor.
+fn speed(text: &str) -> Result<f64> {
     match text.parse::<f64>() {
         Ok(speed) if speed.is_finite() && speed >= 0.0 => Ok(speed),
-        _ => Err("a speed is 0 (flat out) or a positive number".to_owned()),
+        _ => bail!("a speed is 0 (as fast as possible) or a positive number"),
     }
 }
 
 fn main() -> ExitCode {
     match run(Arguments::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
-        // The reader went away, as `trafficgen list | head` does.
+        // The reader closed the pipe, as `trafficgen list | head` does.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("trafficgen: {error:#}");
@@ -224,6 +225,7 @@ fn find(name: &str) -> Result<&'static Scenario> {
     Ok(scenario)
 }
 
+/// The registry as JSON.
 fn catalogue() -> serde_json::Value {
     let pairs = |list: &[(&str, &str)]| -> Vec<_> {
         list.iter().map(|(kind, test)| json!({"kind": kind, "test": test})).collect()
@@ -298,7 +300,7 @@ fn write(scenario: &Scenario, output: &Path, file: &FileChoices, parameters: &Pa
 }
 
 fn write_all(directory: &Path, file: &FileChoices, parameters: &Parameters) -> Result<()> {
-    fs::create_dir_all(directory).with_context(|| format!("making {}", directory.display()))?;
+    fs::create_dir_all(directory).with_context(|| format!("creating {}", directory.display()))?;
     for scenario in scenario::all() {
         let written = write(scenario, &directory.join(format!("{}.pcap", scenario.name)), file, parameters)?;
         eprintln!("{}: {} frames, {} bytes", scenario.name, written.frames, written.bytes);

@@ -1,4 +1,4 @@
-//! Packet files.
+//! Writer of pcap files.
 //!
 //! Read first: draft-ietf-opsawg-pcap (the classic format).
 
@@ -10,40 +10,40 @@ use crate::Packets;
 
 const MAGIC_NANOSECONDS: u32 = 0xa1b2_3c4d;
 const MAGIC_MICROSECONDS: u32 = 0xa1b2_c3d4;
-/// What tcpdump sets; no frame here is longer.
+/// Snap length in the file header, the one of tcpdump; no frame here is longer.
 const SNAP_LENGTH: u32 = 262_144;
 
-/// Which part of a second the stamps count.
+/// Resolution of the timestamps.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Resolution {
-    /// Microseconds: what most tools write.
+    /// Microseconds, as most tools write.
     Microseconds,
-    /// Nanoseconds: nothing of the scenario's times is lost.
+    /// Nanoseconds, the full resolution of a scenario's times.
     #[default]
     Nanoseconds,
 }
 
-/// Writes little-endian Ethernet captures, whatever the machine.
+/// Writer of little-endian Ethernet captures, on machines of either byte order.
 #[derive(Debug)]
 pub struct Writer<W> {
     out: W,
     resolution: Resolution,
 }
 
-/// What was written.
+/// Number of frames and bytes written.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Written {
-    /// Frames.
+    /// Number of frames.
     pub frames: u64,
-    /// Bytes of frames, without the headers of the file.
+    /// Bytes of the frames, without the headers of file and records.
     pub bytes: u64,
 }
 
 impl<W: Write> Writer<W> {
-    /// Starts a file.
+    /// Writes the file header.
     ///
     /// # Errors
-    /// As the writer below; the file is then incomplete.
+    /// The errors of `out`; the file is then incomplete.
     pub fn new(mut out: W, resolution: Resolution) -> io::Result<Self> {
         let magic = match resolution {
             Resolution::Microseconds => MAGIC_MICROSECONDS,
@@ -57,10 +57,10 @@ impl<W: Write> Writer<W> {
         Ok(Self { out, resolution })
     }
 
-    /// Adds one frame.
+    /// Writes one frame.
     ///
     /// # Errors
-    /// As the writer below, and [`io::ErrorKind::InvalidInput`] if the second does not fit 32 bits (the year
+    /// The errors of `out`, and [`io::ErrorKind::InvalidInput`] if the second does not fit 32 bits (the year
     /// 2106) or the frame is over 4 GiB; nothing of the frame is then written.
     pub fn frame(&mut self, at: Timestamp, bytes: &[u8]) -> io::Result<()> {
         let too_big = |_| io::Error::from(io::ErrorKind::InvalidInput);
@@ -76,10 +76,10 @@ impl<W: Write> Writer<W> {
         self.out.write_all(bytes)
     }
 
-    /// Adds all `packets`, the scenario beginning at `start`, and flushes.
+    /// Writes all `packets` with `start` as the time of the scenario's beginning, and flushes.
     ///
     /// # Errors
-    /// As [`Writer::frame`].
+    /// The errors of [`Writer::frame`].
     pub fn all(&mut self, start: Timestamp, packets: Packets) -> io::Result<Written> {
         let mut written = Written::default();
         for frame in packets {
@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_reads_as_the_draft_says() {
+    fn a_file_has_the_bytes_of_the_draft() {
         let mut file = Vec::new();
         let mut writer = Writer::new(&mut file, Resolution::Nanoseconds).unwrap();
         writer.frame(Timestamp::from_parts(3, 5), &[0xaa, 0xbb]).unwrap();

@@ -1,21 +1,21 @@
-//! Numbers that look random and never change.
+//! Deterministic pseudo-random numbers.
 
 use std::ops::Range;
 
 /// `SplitMix64` (Steele, Lea and Flood, OOPSLA 2014): one multiplication chain, full period, no bad seeds.
 ///
-/// Not a package: its output is part of every golden file, so it must not change with a dependency.
+/// Written here because its output is part of every golden file and must not change with a dependency.
 #[derive(Clone, Debug)]
 pub struct Random(u64);
 
 impl Random {
-    /// A sequence of its own for each seed.
+    /// Generator with the sequence of `seed`.
     #[must_use]
     pub const fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    /// All 64 bits.
+    /// Next number, all 64 bits.
     pub const fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
@@ -24,34 +24,34 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// The upper 32 bits of the next number.
+    /// Upper 32 bits of the next number.
     pub fn word(&mut self) -> u32 {
         u32::try_from(self.bits() >> 32).unwrap_or_default()
     }
 
-    /// The upper 16 bits of the next number.
+    /// Upper 16 bits of the next number.
     pub fn half(&mut self) -> u16 {
         u16::try_from(self.bits() >> 48).unwrap_or_default()
     }
 
-    /// A number in `range`; its start if the range is empty. The bias of the remainder is below 2^-32 here.
+    /// Number in `range`; the start of an empty range. The bias of the remainder is below 2^-32 here.
     pub fn within(&mut self, range: Range<u64>) -> u64 {
         let span = range.end.saturating_sub(range.start).max(1);
         range.start + self.bits() % span
     }
 
-    /// As [`Random::within`], for lengths and positions.
+    /// Length or position in `range`, as [`Random::within`] draws it.
     pub fn length(&mut self, range: Range<usize>) -> usize {
         let span = u64::try_from(range.end.saturating_sub(range.start)).unwrap_or(u64::MAX);
         range.start + usize::try_from(self.within(0..span)).unwrap_or_default()
     }
 
-    /// A port that clients take by themselves (the Linux default range).
+    /// Ephemeral port (the Linux default range).
     pub fn ephemeral_port(&mut self) -> u16 {
         u16::try_from(self.within(32_768..61_000)).unwrap_or(u16::MAX)
     }
 
-    /// True `percent` times of a hundred.
+    /// Returns true with a probability of `percent` in a hundred.
     pub fn chance(&mut self, percent: u64) -> bool {
         self.within(0..100) < percent
     }
@@ -61,7 +61,7 @@ impl Random {
         choices.get(self.length(0..choices.len())).copied().unwrap_or(fallback)
     }
 
-    /// `length` bytes that deflate cannot shorten, as encrypted traffic.
+    /// `length` incompressible bytes, as in encrypted traffic.
     pub fn bytes(&mut self, length: usize) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(length + 8);
         while bytes.len() < length {
@@ -71,7 +71,7 @@ impl Random {
         bytes
     }
 
-    /// `length` characters of `a-z2-7`, as base32 in names.
+    /// `length` characters of the base32 alphabet `a-z2-7`.
     pub fn base32(&mut self, length: usize) -> String {
         const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
         (0..length)
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_sequence_is_the_published_one() {
+    fn the_sequence_is_that_of_the_reference_implementation() {
         // First outputs of the reference implementation for seed 1234567 (prng.di.unimi.it/splitmix64.c).
         let mut random = Random::new(1_234_567);
         assert_eq!(random.bits(), 6_457_827_717_110_365_317);
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn ranges_are_kept() {
+    fn numbers_stay_in_their_range() {
         let mut random = Random::new(0);
         for _ in 0..1_000 {
             assert!((5..9).contains(&random.within(5..9)));

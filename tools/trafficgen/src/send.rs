@@ -1,4 +1,4 @@
-//! Frames onto a test wire.
+//! Transmission of frames on an interface of a test network.
 
 use std::fmt;
 use std::io;
@@ -9,28 +9,28 @@ use pnet::datalink::{self, Channel, Config, DataLinkSender};
 
 use crate::Packets;
 
-/// Why nothing, or not everything, was sent.
+/// Reason why nothing, or not everything, was sent.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum SendError {
-    /// There is no interface of that name; these exist.
+    /// There is no interface of that name.
     UnknownInterface {
-        /// What was asked for.
+        /// Name asked for.
         name: String,
-        /// What there is.
+        /// Names of the interfaces that exist.
         known: Vec<String>,
     },
     /// The interface could not be opened for sending; needs `CAP_NET_RAW`.
     Open(io::Error),
-    /// The interface is not one that takes whole frames.
+    /// The interface does not send Ethernet frames.
     NotEthernet,
-    /// The kernel refused a frame; those before it were sent.
+    /// The kernel rejected a frame; those before it were sent.
     Frame {
-        /// How many were sent before.
+        /// Number of frames sent before.
         sent: u64,
-        /// Its length.
+        /// Length of the rejected frame.
         length: usize,
-        /// Why.
+        /// Error of the kernel.
         reason: io::Error,
     },
 }
@@ -41,25 +41,32 @@ impl fmt::Display for SendError {
             Self::UnknownInterface { name, known } => {
                 write!(out, "no interface {name}; there are {}", known.join(", "))
             }
-            Self::Open(reason) => write!(out, "opening the interface needs root (CAP_NET_RAW): {reason}"),
+            Self::Open(_) => out.write_str("opening the interface needs root (CAP_NET_RAW)"),
             Self::NotEthernet => out.write_str("the interface takes no Ethernet frames"),
-            Self::Frame { sent, length, reason } => {
-                write!(out, "frame {} of {length} bytes was refused after {sent}: {reason}", sent + 1)
+            Self::Frame { sent, length, .. } => {
+                write!(out, "frame {} of {length} bytes was rejected after {sent} were sent", sent + 1)
             }
         }
     }
 }
 
-impl std::error::Error for SendError {}
+impl std::error::Error for SendError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Open(reason) | Self::Frame { reason, .. } => Some(reason),
+            Self::UnknownInterface { .. } | Self::NotEthernet => None,
+        }
+    }
+}
 
-/// What was sent, and how fast.
+/// Number of frames and bytes sent, and the time that took; displayed with rates.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Sent {
-    /// Frames.
+    /// Number of frames.
     pub frames: u64,
-    /// Bytes of frames.
+    /// Bytes of the frames.
     pub bytes: u64,
-    /// From the first to after the last.
+    /// Time from the first frame until after the last.
     pub took: Duration,
 }
 
@@ -83,17 +90,17 @@ impl fmt::Display for Sent {
     }
 }
 
-/// Shortest pause worth sleeping for; the rest is caught up at the next frame.
+/// Shortest pause that is slept; shorter ones add up until the next frame that is early enough.
 const MIN_SLEEP: Duration = Duration::from_micros(100);
-/// A frame is twelve bytes of addresses and two of type at least; the kernel refuses shorter ones.
+/// Shortest frame that the kernel accepts: twelve bytes of addresses and two of `EtherType`.
 const MIN_FRAME_LEN: usize = 14;
 
-/// Sends `packets` on `interface`, `speed` times as fast as their offsets say; zero is flat out.
+/// Sends `packets` on `interface`, `speed` times as fast as their offsets; 0 is as fast as possible.
 ///
-/// Frames too short to carry an Ethernet header are left out: the kernel refuses them.
+/// Frames shorter than an Ethernet header are left out, because the kernel rejects them.
 ///
 /// # Errors
-/// Each [`SendError`]; what was sent before stays sent.
+/// Any [`SendError`]; frames sent before it stay sent.
 pub fn send(interface: &str, speed: f64, packets: Packets) -> Result<Sent, SendError> {
     let mut wire = open(interface)?;
     let mut sent = Sent::default();
@@ -123,7 +130,7 @@ fn open(name: &str) -> Result<Box<dyn DataLinkSender>, SendError> {
         let known = interfaces.into_iter().map(|interface| interface.name).collect();
         return Err(SendError::UnknownInterface { name: name.to_owned(), known });
     };
-    // Never promiscuous: this end only sends.
+    // Not promiscuous: this end only sends.
     let config = Config { write_buffer_size: 65_536, promiscuous: false, ..Config::default() };
     match datalink::channel(interface, config) {
         Ok(Channel::Ethernet(wire, _unread)) => Ok(wire),
@@ -139,9 +146,9 @@ mod tests {
 
     #[test]
     fn an_unknown_interface_lists_the_others() {
-        let refused = send("no-such-wire", 0.0, Timeline::default().play()).unwrap_err().to_string();
-        assert!(refused.starts_with("no interface no-such-wire; there are "), "{refused}");
-        assert!(refused.contains("lo"), "{refused}");
+        let error = send("no-such-wire", 0.0, Timeline::default().play()).unwrap_err().to_string();
+        assert!(error.starts_with("no interface no-such-wire; there are "), "{error}");
+        assert!(error.contains("lo"), "{error}");
     }
 
     #[test]

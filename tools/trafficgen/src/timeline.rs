@@ -1,20 +1,20 @@
-//! Frames in time.
+//! Timeline of frames.
 
 use std::time::Duration;
 
-/// A frame and when it passes.
+/// Frame with its time.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct TimedFrame {
     /// Time since the start of the scenario.
     pub offset: Duration,
-    /// The frame from the destination address on, without the check sequence.
+    /// Bytes from the destination address on, without the check sequence.
     pub bytes: Vec<u8>,
 }
 
-/// Frames in the order in which they pass.
+/// Frames in time order.
 pub type Packets = Box<dyn Iterator<Item = TimedFrame> + Send>;
 
-/// A recording with a write position that can be moved; played back in time order.
+/// Recording of frames at a movable write position, played back in time order.
 #[derive(Clone, Debug, Default)]
 pub struct Timeline {
     now: Duration,
@@ -22,29 +22,29 @@ pub struct Timeline {
 }
 
 impl Timeline {
-    /// An empty tape whose write position is `now`.
+    /// Empty timeline whose write position is `now`.
     #[must_use]
     pub const fn starting_at(now: Duration) -> Self {
         Self { now, frames: Vec::new() }
     }
 
-    /// The write position.
+    /// Returns the write position.
     #[must_use]
     pub const fn now(&self) -> Duration {
         self.now
     }
 
-    /// Moves the write position anywhere, backwards too: what overlaps is merged when played.
+    /// Sets the write position, backwards too: overlapping recordings are merged when played.
     pub const fn seek(&mut self, offset: Duration) {
         self.now = offset;
     }
 
-    /// Moves the write position on.
+    /// Advances the write position by `span`.
     pub fn wait(&mut self, span: Duration) {
         self.now = self.now.saturating_add(span);
     }
 
-    /// Moves the write position on.
+    /// Advances the write position by `micros` microseconds.
     pub fn wait_us(&mut self, micros: u64) {
         self.wait(Duration::from_micros(micros));
     }
@@ -59,18 +59,18 @@ impl Timeline {
         self.frames.extend(packets.map(|frame| TimedFrame { offset: frame.offset + offset, ..frame }));
     }
 
-    /// How many bytes of frames are recorded that `counts`.
-    pub fn bytes_where(&self, counts: impl Fn(&TimedFrame) -> bool) -> usize {
-        self.frames.iter().filter(|frame| counts(frame)).map(|frame| frame.bytes.len()).sum()
+    /// Bytes of the recorded frames for which `is_counted` returns true.
+    pub fn bytes_where(&self, is_counted: impl Fn(&TimedFrame) -> bool) -> usize {
+        self.frames.iter().filter(|frame| is_counted(frame)).map(|frame| frame.bytes.len()).sum()
     }
 
-    /// The frames in time order; those of the same instant in the order recorded.
+    /// Iterator over the frames in time order; frames of the same instant keep the order in which they were recorded.
     #[must_use]
     pub fn play(self) -> Packets {
         Box::new(self.into_frames().into_iter())
     }
 
-    /// As [`Timeline::play`], as a list.
+    /// List of the frames in the order of [`Timeline::play`].
     #[must_use]
     pub fn into_frames(mut self) -> Vec<TimedFrame> {
         self.frames.sort_by_key(|frame| frame.offset);
@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_overlaps_is_merged_in_order() {
+    fn overlapping_recordings_are_merged_in_time_order() {
         let mut timeline = Timeline::default();
         timeline.wait_us(20);
         timeline.push(vec![2]);

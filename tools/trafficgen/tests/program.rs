@@ -1,4 +1,4 @@
-//! The program `trafficgen`, from outside.
+//! The program `trafficgen`, run as a process.
 
 use std::fs;
 use std::process::{Command, Output};
@@ -9,7 +9,7 @@ fn trafficgen(arguments: &[&str]) -> Output {
 }
 
 #[test]
-fn a_file_holds_the_frames_counted() {
+fn a_file_holds_the_frames_that_are_reported() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("scan.pcap");
     let written = trafficgen(&["write", "port-scan-at", "-o", path.to_str().unwrap(), "--start", "5"]);
@@ -21,7 +21,7 @@ fn a_file_holds_the_frames_counted() {
 }
 
 #[test]
-fn roles_can_be_moved_to_real_machines() {
+fn roles_can_have_the_addresses_of_real_machines() {
     let written = trafficgen(&[
         "write",
         "arp-spoof-reply",
@@ -37,7 +37,7 @@ fn roles_can_be_moved_to_real_machines() {
 }
 
 #[test]
-fn the_list_is_json_with_what_to_expect() {
+fn the_json_list_has_the_expected_alerts() {
     let listed = trafficgen(&["list", "--json"]);
     let list: serde_json::Value = serde_json::from_slice(&listed.stdout).unwrap();
     let scan = list.as_array().unwrap().iter().find(|line| line["name"] == "port-scan-at").unwrap();
@@ -45,14 +45,14 @@ fn the_list_is_json_with_what_to_expect() {
 }
 
 #[test]
-fn wrong_use_is_explained() {
+fn errors_name_the_cause() {
     let unknown = trafficgen(&["write", "port-scam", "-o", "-"]);
     assert!(!unknown.status.success());
     assert_eq!(
         String::from_utf8(unknown.stderr).unwrap(),
         "trafficgen: no scenario port-scam; `trafficgen list` shows all\n"
     );
-    // Sending needs to be told where: never a default interface.
+    // Sending requires an interface; there is no default.
     let nowhere = trafficgen(&["send", "mixed"]);
     assert_eq!(nowhere.status.code(), Some(2));
     assert!(String::from_utf8(nowhere.stderr).unwrap().contains("--interface"));

@@ -1,40 +1,41 @@
-//! A collector that stores nothing: it enrolls whoever has its token, and tells when which alert arrived.
+//! Collector's side of the protocol without a store: enrolls any sensor that has the token, and reports each alert with its
+//! time of arrival.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Context, Result};
 use sentinel_alert::{Alert, AlertId};
 use sentinel_units::Uptime;
 use sentinel_uplink::{
-    CollectorEvent, CollectorSession, KeyPair, Limits, PROTOCOL_VERSION, ToCollector, ToSensor, Token,
+    Batch, CollectorEvent, CollectorSession, KeyPair, Limits, PROTOCOL_VERSION, ToCollector, ToSensor, Token,
     Welcome,
 };
 
-/// Longest wait for bytes: how late a ping may go.
-const MAX_WAIT: Duration = Duration::from_millis(100);
+/// Read timeout, the longest delay of a ping.
+const READ_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// What happened.
+/// Event of a connection.
 pub(crate) enum Event {
-    /// A sensor is connected and was welcomed.
+    /// A sensor is connected and has been welcomed.
     Connected,
-    /// An alert was read.
+    /// An alert has been read.
     Alert(Instant, Box<Alert>),
 }
 
-/// Key, token and socket.
+/// Listening socket with the collector's key pair and its token.
 pub(crate) struct Listener {
     keys: KeyPair,
-    /// What a sensor enrolls with, over and over.
+    /// Token for any number of enrollments.
     pub(crate) token: Token,
     socket: TcpListener,
     begin: Instant,
 }
 
-/// What a session said, in a form that does not borrow from it.
-enum Heard {
+/// Event of a session that does not borrow from it, so that the session can answer.
+enum SessionEvent {
     Peer,
     Enrollment,
     Hello,
@@ -49,12 +50,11 @@ impl Listener {
         let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let keys = KeyPair::generate()?;
         let address = socket.local_addr()?.to_string();
-        let token =
-            Token::generate(&address, keys.public()).map_err(|error| anyhow!("{address}: {error}"))?;
+        let token = Token::generate(&address, keys.public()).with_context(|| address.clone())?;
         Ok(Self { keys, token, socket, begin: Instant::now() })
     }
 
-    /// Serves one connection after the other, until nobody wants to hear of it.
+    /// Serves one connection after the other, until the receiver of `events` is dropped.
     pub(crate) fn serve(&self, events: &Sender<Event>) -> Result<()> {
         loop {
             let (stream, _) = self.socket.accept()?;
@@ -67,76 +67,82 @@ impl Listener {
     }
 
     fn connection(&self, mut stream: TcpStream, events: &Sender<Event>) -> Result<()> {
-        stream.set_read_timeout(Some(MAX_WAIT))?;
+        stream.set_read_timeout(Some(READ_TIMEOUT))?;
         stream.set_nodelay(true)?;
         let mut session = CollectorSession::accept(&self.keys, Limits::COLLECTOR, self.now());
         let mut buffer = [0; 4_096];
         loop {
-            self.all_said(&mut session, events)?;
+            self.handle_events(&mut session, events)?;
             write(&mut stream, &mut session, self.now())?;
             let count = match stream.read(&mut buffer) {
                 Ok(0) => return Ok(()),
                 Ok(count) => count,
                 Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => 0,
-                Err(error) => bail!("reading from the sensor: {error}"),
+                Err(error) => return Err(error).context("reading from the sensor"),
             };
             let mut bytes = buffer.get(..count).unwrap_or_default();
             while !bytes.is_empty() {
                 let taken = session.receive(bytes)?;
                 bytes = bytes.get(taken..).unwrap_or_default();
-                self.all_said(&mut session, events)?;
+                self.handle_events(&mut session, events)?;
             }
         }
     }
 
-    /// Answers what the session has to say, until it is idle.
-    fn all_said(&self, session: &mut CollectorSession, events: &Sender<Event>) -> Result<()> {
+    /// Answers the session's events until it is idle.
+    fn handle_events(&self, session: &mut CollectorSession, events: &Sender<Event>) -> Result<()> {
         loop {
             let now = self.now();
-            let heard = match session.poll(now)? {
+            let event = match session.poll(now)? {
                 CollectorEvent::Idle => return Ok(()),
-                CollectorEvent::Peer { .. } => Heard::Peer,
-                CollectorEvent::Enrollment { .. } => Heard::Enrollment,
-                CollectorEvent::Message(ToCollector::Hello(_)) => Heard::Hello,
-                CollectorEvent::Message(ToCollector::Enroll(_)) => Heard::Enroll,
+                CollectorEvent::Peer { .. } => SessionEvent::Peer,
+                CollectorEvent::Enrollment { .. } => SessionEvent::Enrollment,
+                CollectorEvent::Message(ToCollector::Hello(_)) => SessionEvent::Hello,
+                CollectorEvent::Message(ToCollector::Enroll(_)) => SessionEvent::Enroll,
                 CollectorEvent::Message(ToCollector::Alerts(batch)) => {
-                    let at = Instant::now();
-                    let mut last = None;
-                    for entry in batch.iter() {
-                        let entry = entry.map_err(|error| anyhow!("{error}"))?;
-                        last = Some(entry.id);
-                        if let Ok(alert) = entry.alert {
-                            events.send(Event::Alert(at, Box::new(alert)))?;
-                        }
-                    }
-                    Heard::Alerts(last)
+                    SessionEvent::Alerts(report(&batch, events)?)
                 }
-                CollectorEvent::Message(ToCollector::Gap(gap)) => Heard::Alerts(Some(gap.last())),
-                _ => Heard::Other,
+                CollectorEvent::Message(ToCollector::Gap(gap)) => SessionEvent::Alerts(Some(gap.last())),
+                _ => SessionEvent::Other,
             };
-            match heard {
-                Heard::Peer => session.admit(now)?,
-                Heard::Enrollment => session.admit_enrollment(self.token.secret(), now)?,
-                Heard::Hello => {
-                    self.say(session, &welcome())?;
+            match event {
+                SessionEvent::Peer => session.admit(now)?,
+                SessionEvent::Enrollment => session.admit_enrollment(self.token.secret(), now)?,
+                SessionEvent::Hello => {
+                    self.send(session, &welcome())?;
                     events.send(Event::Connected)?;
                 }
-                Heard::Enroll => self.say(session, &welcome())?,
-                Heard::Alerts(Some(last)) => self.say(session, &ToSensor::Ack(last))?,
-                Heard::Alerts(None) | Heard::Other => {}
+                SessionEvent::Enroll => self.send(session, &welcome())?,
+                SessionEvent::Alerts(Some(last)) => self.send(session, &ToSensor::Ack(last))?,
+                SessionEvent::Alerts(None) | SessionEvent::Other => {}
             }
         }
     }
 
-    fn say(&self, session: &mut CollectorSession, message: &ToSensor<'_>) -> Result<()> {
-        session.send(message, self.now()).map_err(|error| anyhow!("{error}"))
+    fn send(&self, session: &mut CollectorSession, message: &ToSensor<'_>) -> Result<()> {
+        session.send(message, self.now()).context("answering the sensor")
     }
+}
+
+/// Reports the alerts of a batch. Returns the number of the last one, which is to be acknowledged.
+fn report(batch: &Batch<'_>, events: &Sender<Event>) -> Result<Option<AlertId>> {
+    let at = Instant::now();
+    let mut last = None;
+    for entry in batch.iter() {
+        let entry = entry.context("an entry of a batch")?;
+        last = Some(entry.id);
+        if let Ok(alert) = entry.alert {
+            events.send(Event::Alert(at, Box::new(alert)))?;
+        }
+    }
+    Ok(last)
 }
 
 const fn welcome() -> ToSensor<'static> {
     ToSensor::Welcome(Welcome { protocol: PROTOCOL_VERSION, sensor_id: 1, name: "bench", acked: None })
 }
 
+/// Writes everything that the session has to send.
 fn write(stream: &mut TcpStream, session: &mut CollectorSession, now: Uptime) -> Result<()> {
     while !session.pending().is_empty() {
         let count = stream.write(session.pending())?;

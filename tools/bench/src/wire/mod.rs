@@ -1,4 +1,4 @@
-//! A wire of our own: a network namespace, what is sent on it, and who listens.
+//! Virtual wire in a network namespace, with its senders and receivers.
 
 pub(crate) mod count_ring;
 pub(crate) mod listener;

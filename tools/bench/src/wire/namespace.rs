@@ -1,49 +1,50 @@
-//! A network namespace with a wire in it, which ends with this value.
+//! Network namespace with a pair of virtual interfaces.
 
 use std::process::{Command, Output};
 
 use anyhow::{Context, Result, ensure};
 
-/// One end of the wire: the sensor listens here.
+/// End of the wire at which the receiver listens.
 pub(crate) const LISTEN: &str = "listen0";
-/// The other end.
+/// End of the wire at which frames are sent.
 pub(crate) const SEND: &str = "send0";
 
-/// A namespace of our own.
+/// Network namespace, deleted when dropped.
 #[derive(Debug)]
 pub(crate) struct Namespace {
     name: String,
 }
 
 impl Namespace {
-    /// Makes one with a pair of virtual interfaces, both up, which nothing else speaks on.
+    /// Creates a namespace with a pair of virtual interfaces, both up and without traffic of the system's own.
     pub(crate) fn new() -> Result<Self> {
         let namespace = Self { name: format!("sentinel-bench-{}", std::process::id()) };
         ip(&["netns", "add", &namespace.name])?;
-        let home_net = |words: &[&str]| ip(&[&["-n", &namespace.name], words].concat());
-        home_net(&["link", "add", LISTEN, "type", "veth", "peer", "name", SEND])?;
+        let ip_inside = |words: &[&str]| ip(&[&["-n", &namespace.name], words].concat());
+        ip_inside(&["link", "add", LISTEN, "type", "veth", "peer", "name", SEND])?;
         for interface in [LISTEN, SEND] {
-            let quiet = format!("net.ipv6.conf.{interface}.disable_ipv6=1");
-            let _without_ipv6_it_is_quiet_anyway = namespace.command("sysctl").args(["-q", &quiet]).output();
-            home_net(&["link", "set", interface, "up"])?;
+            let ipv6_off = format!("net.ipv6.conf.{interface}.disable_ipv6=1");
+            let _kernel_without_ipv6 = namespace.command("sysctl").args(["-q", &ipv6_off]).output();
+            ip_inside(&["link", "set", interface, "up"])?;
         }
-        home_net(&["address", "add", "10.20.30.2/24", "dev", LISTEN])?;
-        home_net(&["link", "set", "lo", "up"])?;
+        ip_inside(&["address", "add", "10.20.30.2/24", "dev", LISTEN])?;
+        ip_inside(&["link", "set", "lo", "up"])?;
         Ok(namespace)
     }
 
-    /// A command that runs in it. `ip` becomes the program, so that the process id is the program's.
+    /// Command that runs `program` in the namespace. `ip` executes the program in its place, so the process id is the
+    /// program's.
     pub(crate) fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &self.name]).arg(program);
         command
     }
 
-    /// The same, kept on one processor if one is given, and before what else wants to run there.
+    /// Command in the namespace with the highest priority, bound to processor `cpu` if one is given.
     pub(crate) fn command_on(&self, cpu: Option<usize>, program: impl AsRef<std::ffi::OsStr>) -> Command {
-        const HIGHEST_SEVERITY: &str = "-20";
+        const HIGHEST_PRIORITY: &str = "-20";
         let mut command = self.command("nice");
-        command.args(["-n", HIGHEST_SEVERITY]);
+        command.args(["-n", HIGHEST_PRIORITY]);
         if let Some(cpu) = cpu {
             command.args(["taskset", "-c", &cpu.to_string()]);
         }

@@ -1,37 +1,37 @@
-//! Frames for a wire, made as they are sent: any number of them takes the memory of a few.
+//! Frame patterns, generated while they are sent: a few templates are held in memory, whatever the number of frames.
 
 use clap::ValueEnum;
-use sentinel_trafficgen::application::dns;
+use sentinel_trafficgen::application::{dns, http};
 use sentinel_trafficgen::packet::{Family, Network, Options, Path, Tcp, flags, protocol};
 use sentinel_trafficgen::{Parameters, Random, Topology, scenario};
 
-/// What is sent.
+/// Kind of frames to send.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub(crate) enum Pattern {
-    /// Segments of 512 connections in frames of 60 bytes (64 with the check sequence, which a virtual wire has not)
+    /// Segments of 512 connections in frames of 60 bytes (64 with the check sequence, which a virtual wire omits)
     #[value(name = "64")]
     Small,
-    /// The same connections, 60, 590 and 1,514 bytes as 7 to 4 to 1
+    /// Segments of the 512 connections in frames of 60, 590 and 1,514 bytes as 7 to 4 to 1
     Imix,
-    /// The same connections in frames of 1,514 bytes
+    /// Segments of the 512 connections in frames of 1,514 bytes
     #[value(name = "1514")]
     Large,
-    /// An ordinary network, over and over
+    /// Ordinary traffic, repeated
     Mixed,
-    /// Connection requests from random addresses and ports
+    /// SYNs from random addresses and ports
     Sources,
-    /// Connection requests of one source to random ports
+    /// SYNs of one source to random ports
     Ports,
-    /// Questions about random names
+    /// DNS queries for random names
     Names,
-    /// First pieces of datagrams, from random addresses with random identifications
+    /// First fragments of datagrams, from random addresses with random identifications
     Fragments,
 }
 
-/// Makes a frame another one.
+/// Changes a template before it is sent.
 type Change = fn(&mut [u8], &mut Random);
 
-/// Frames that repeat, each changed before it is sent again.
+/// Endless stream of the templates in turn, each changed before it is sent again.
 pub(crate) struct Stream {
     frames: Vec<Vec<u8>>,
     change: Option<Change>,
@@ -40,11 +40,11 @@ pub(crate) struct Stream {
 }
 
 const CONNECTIONS: u32 = 512;
-/// Templates of a pattern whose frames change.
+/// Number of templates of a pattern whose frames are changed.
 const TEMPLATES: usize = 64;
-/// Frames of `mixed` before it starts again.
+/// Frames of `mixed` before it repeats.
 const MIXED_FRAMES: u64 = 50_000;
-/// Ethernet, IPv4 without options, TCP or UDP ports.
+/// Offsets in a frame of Ethernet, IPv4 without options, TCP or UDP.
 const IDENTIFICATION: usize = 18;
 const IP_CHECKSUM: usize = 24;
 const SOURCE: usize = 26;
@@ -52,7 +52,7 @@ const SOURCE_PORT: usize = 34;
 const DESTINATION_PORT: usize = 36;
 const UDP_CHECKSUM: usize = 40;
 const TCP_CHECKSUM: usize = 50;
-/// First character of the first label of a question.
+/// Offset of the first label of a DNS question.
 const NAME: usize = 55;
 const LABEL_LEN: usize = 16;
 
@@ -71,39 +71,32 @@ impl Pattern {
         }
     }
 
-    /// The frames, from the first on.
+    /// Stream of the pattern, from its first frame.
     pub(crate) fn stream(self) -> Stream {
         let topology = Topology::default();
-        let way = Path::between(&topology.outside, &topology.victim, Family::V4);
-        let request = Tcp {
-            source: 40_000,
-            destination: 80,
-            sequence: 1,
-            acknowledgement: 0,
-            flags: flags::SYN,
-            window: 65_535,
-            options: Options::SegmentSize(1_460),
-        };
+        let path = Path::between(&topology.outside, &topology.victim, Family::V4);
+        let request =
+            Tcp { window: 65_535, options: Options::SegmentSize(1_460), ..Tcp::syn(40_000, http::PORT, 1) };
         let changing = |frame: Vec<u8>, change: Change| (vec![frame; TEMPLATES], Some(change));
         let (frames, change) = match self {
             Self::Small => (connections(&[60]), None),
             Self::Imix => (connections(&[60, 590, 60, 590, 60, 1_514, 60, 590, 60, 60, 590, 60]), None),
             Self::Large => (connections(&[1_514]), None),
             Self::Mixed => (mixed(), None),
-            Self::Sources => changing(way.tcp(&request, &[]), change_source),
-            Self::Ports => changing(way.tcp(&request, &[]), change_port),
+            Self::Sources => changing(path.tcp(&request, &[]), change_source),
+            Self::Ports => changing(path.tcp(&request, &[]), change_port),
             Self::Names => {
                 let up = Path::between(&topology.client, &topology.gateway, Family::V4);
                 let name = format!("{}.example.net", "x".repeat(LABEL_LEN));
                 let mut frame = up.udp(40_000, dns::PORT, &dns::query(1, &name, dns::record::A));
-                // RFC 768: zero is no checksum, so that none must be worked out for each name.
+                // RFC 768: zero means no checksum, so none has to be computed for each name.
                 put(&mut frame, UDP_CHECKSUM, 0);
                 changing(frame, change_name)
             }
             Self::Fragments => {
-                let network = Network { identification: 1, ..way.network.clone() };
-                let pieces = network.fragments(protocol::UDP, &[0; 128], 64);
-                changing(way.wrap(pieces.first().map_or(&[], Vec::as_slice)), change_fragment)
+                let network = Network { identification: 1, ..path.network.clone() };
+                let fragments = network.fragments(protocol::UDP, &[0; 128], 64);
+                changing(path.wrap(fragments.first().map_or(&[], Vec::as_slice)), change_fragment)
             }
         };
         Stream { frames, change, random: Random::new(1), next: 0 }
@@ -111,9 +104,9 @@ impl Pattern {
 }
 
 impl Stream {
-    /// The next frames, at most `most`; at least one.
-    pub(crate) fn batch(&mut self, most: usize) -> &[Vec<u8>] {
-        let end = self.frames.len().min(self.next + most.max(1));
+    /// Next frames: at least one, at most `max`.
+    pub(crate) fn batch(&mut self, max: usize) -> &[Vec<u8>] {
+        let end = self.frames.len().min(self.next + max.max(1));
         let begin = self.next;
         self.next = if end == self.frames.len() { 0 } else { end };
         let frames = self.frames.get_mut(begin..end).unwrap_or_default();
@@ -126,13 +119,13 @@ impl Stream {
     }
 }
 
-/// Segments of [`CONNECTIONS`] in turn, both directions, in frames of the lengths given, in turn as well.
+/// Segments of [`CONNECTIONS`] connections round robin, in both directions, in frames of `lengths` round robin.
 fn connections(lengths: &[usize]) -> Vec<Vec<u8>> {
     const HEADERS: usize = 54;
     let topology = Topology::default();
     let mut random = Random::new(1);
     let payload = random.bytes(1_514);
-    // So many rounds that each connection meets each length.
+    // Four rounds, so that each connection has frames of each length.
     let frames = (0..CONNECTIONS * 4).zip(lengths.iter().cycle());
     frames
         .map(|(number, length)| {
@@ -144,7 +137,7 @@ fn connections(lengths: &[usize]) -> Vec<Vec<u8>> {
             );
             let from_client = (number / CONNECTIONS).is_multiple_of(2);
             let client_port = 40_000 + u16::try_from(connection).unwrap_or(0);
-            let (way, source, destination) =
+            let (path, source, destination) =
                 if from_client { (up, client_port, 443) } else { (up.reversed(), 443, client_port) };
             let header = Tcp {
                 source,
@@ -155,11 +148,12 @@ fn connections(lengths: &[usize]) -> Vec<Vec<u8>> {
                 window: 502,
                 options: Options::None,
             };
-            way.tcp(&header, payload.get(..length.saturating_sub(HEADERS)).unwrap_or_default())
+            path.tcp(&header, payload.get(..length.saturating_sub(HEADERS)).unwrap_or_default())
         })
         .collect()
 }
 
+/// Frames of the scenario `mixed`.
 fn mixed() -> Vec<Vec<u8>> {
     let parameters = Parameters { packets: MIXED_FRAMES, ..Parameters::default() };
     scenario::find("mixed")
@@ -191,14 +185,14 @@ fn change_fragment(frame: &mut [u8], random: &mut Random) {
     replace(frame, IDENTIFICATION, random.half(), &[IP_CHECKSUM]);
 }
 
-/// Another source in 44.0.0.0/8.
+/// Sets a source in 44.0.0.0/8, from the low 24 bits of `bits`.
 fn change_address(frame: &mut [u8], bits: u64, checksums: &[usize]) {
     let [low, high, next, ..] = bits.to_le_bytes();
     replace(frame, SOURCE, u16::from_be_bytes([44, low]), checksums);
     replace(frame, SOURCE + 2, u16::from_be_bytes([high, next]), checksums);
 }
 
-/// Writes `new` and corrects the checksums (RFC 1624, equation 3).
+/// Writes `new` and updates the checksums incrementally (RFC 1624, equation 3).
 fn replace(frame: &mut [u8], at: usize, new: u16, checksums: &[usize]) {
     let old = half(frame, at);
     put(frame, at, new);
@@ -211,11 +205,11 @@ fn replace(frame: &mut [u8], at: usize, new: u16, checksums: &[usize]) {
 }
 
 fn half(frame: &[u8], at: usize) -> u16 {
-    frame.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |bytes| u16::from_be_bytes(*bytes))
+    frame.get(at..).and_then(|bytes| bytes.first_chunk()).map_or(0, |bytes| u16::from_be_bytes(*bytes))
 }
 
 fn put(frame: &mut [u8], at: usize, value: u16) {
-    if let Some(bytes) = frame.get_mut(at..).and_then(|rest| rest.first_chunk_mut()) {
+    if let Some(bytes) = frame.get_mut(at..).and_then(|bytes| bytes.first_chunk_mut()) {
         *bytes = value.to_be_bytes();
     }
 }
@@ -224,7 +218,7 @@ fn put(frame: &mut [u8], at: usize, value: u16) {
 mod tests {
     use super::*;
 
-    /// The sum of all halves, which is all ones if the checksum among them is right (RFC 1071).
+    /// Sum of all 16-bit words, all ones if the checksum among them is correct (RFC 1071).
     fn sum(bytes: &[u8], start: u32) -> u32 {
         let mut sum = start;
         for pair in bytes.chunks(2) {
@@ -237,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn changed_frames_differ_and_their_checksums_are_right() {
+    fn changed_frames_differ_and_have_correct_checksums() {
         for pattern in [Pattern::Sources, Pattern::Ports, Pattern::Names, Pattern::Fragments] {
             let mut stream = pattern.stream();
             let mut seen = std::collections::BTreeSet::new();
@@ -257,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn questions_are_still_questions() {
+    fn changed_names_stay_in_their_label() {
         let mut stream = Pattern::Names.stream();
         let frame = &stream.batch(1)[0];
         assert_eq!((frame[NAME - 1], frame[NAME + LABEL_LEN]), (16, 7), "lengths of the first two labels");
@@ -265,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn lengths_are_what_the_names_say() {
+    fn frames_have_the_lengths_of_their_pattern() {
         let lengths = |pattern: Pattern| -> Vec<usize> {
             let mut stream = pattern.stream();
             stream.batch(2_048).iter().map(Vec::len).collect()

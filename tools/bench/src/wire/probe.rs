@@ -1,6 +1,5 @@
-//! Packets that each raise one alert, and the time until it arrives.
+//! Latency probe: sends packets that raise one alert each, and measures the time until the alert arrives.
 
-use std::io::{Write, stdout};
 use std::net::Ipv4Addr;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
@@ -8,28 +7,28 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use sentinel_alert::{Alert, Phase};
-use sentinel_trafficgen::packet::{Family, Options, Path, Tcp, flags};
+use sentinel_trafficgen::packet::{Family, Options, Path, Tcp};
 use sentinel_trafficgen::{Host, Random, Topology};
 use sentinel_units::Address;
 use serde_json::json;
 
 use super::listener::{Event, Listener};
 use super::send;
+use crate::output;
 
-/// A port of the built-in list.
+/// Port of the built-in list of suspicious ports.
 const LISTED_PORT: u16 = 4_444;
-/// Longest wait for the sensor, and for one alert.
+/// Timeout of the sensor's connection, and of each alert.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(20);
-/// Between two packets, so that each meets another phase of whatever is periodic.
+/// Shortest pause between two packets. Pauses vary, so that packets are not in phase with the sensor's periodic work.
 const MIN_PAUSE: Duration = Duration::from_millis(20);
 const PAUSE_SPREAD_US: u64 = 20_000;
 
-/// Prints a token; once a sensor that enrolled with it is connected, sends `rounds` packets on `interface` and prints the
+/// Prints a token. When a sensor that enrolled with it is connected, sends `rounds` packets on `interface` and prints the
 /// nanoseconds from each packet to its alert, as JSON.
 pub(crate) fn probe(interface: &str, rounds: u32) -> Result<()> {
     let listener = Listener::new()?;
-    println!("{}", listener.token);
-    stdout().flush()?;
+    output::line(&listener.token);
     let (sender, events) = channel();
     let _detached = thread::spawn(move || {
         if let Err(error) = listener.serve(&sender) {
@@ -37,7 +36,7 @@ pub(crate) fn probe(interface: &str, rounds: u32) -> Result<()> {
         }
     });
     loop {
-        if let Event::Connected = events.recv_timeout(WAIT_TIMEOUT).context("no sensor came")? {
+        if let Event::Connected = events.recv_timeout(WAIT_TIMEOUT).context("no sensor has connected")? {
             break;
         }
     }
@@ -54,26 +53,18 @@ pub(crate) fn probe(interface: &str, rounds: u32) -> Result<()> {
         let arrived = wait_for(&events, client).with_context(|| format!("alert of round {round}"))?;
         took_ns.push(u64::try_from(arrived.saturating_duration_since(sent).as_nanos())?);
     }
-    println!("{}", json!({"took_ns": took_ns}));
+    output::line(json!({"took_ns": took_ns}));
     Ok(())
 }
 
-/// A connection request to a listed port, from a client that nobody has seen.
+/// SYN to the listed port from a new client.
 fn request(client: Ipv4Addr, random: &mut Random) -> Vec<u8> {
-    let way = Path::between(&Host::internal(client), &Topology::default().outside, Family::V4);
-    let header = Tcp {
-        source: random.ephemeral_port(),
-        destination: LISTED_PORT,
-        sequence: random.word(),
-        acknowledgement: 0,
-        flags: flags::SYN,
-        window: 64_240,
-        options: Options::SegmentSize(1_460),
-    };
-    way.tcp(&header, &[])
+    let path = Path::between(&Host::internal(client), &Topology::default().outside, Family::V4);
+    let syn = Tcp::syn(random.ephemeral_port(), LISTED_PORT, random.word());
+    path.tcp(&Tcp { options: Options::SegmentSize(1_460), ..syn }, &[])
 }
 
-/// When the opening about this client came; others are left out.
+/// Arrival time of the opening alert of `client`; other alerts are ignored.
 fn wait_for(events: &Receiver<Event>, client: Ipv4Addr) -> Result<Instant> {
     let wanted = Some(Address::v4(client.to_bits()));
     let deadline = Instant::now() + WAIT_TIMEOUT;
@@ -81,7 +72,7 @@ fn wait_for(events: &Receiver<Event>, client: Ipv4Addr) -> Result<Instant> {
         match events.recv_timeout(deadline.saturating_duration_since(Instant::now()))? {
             Event::Alert(at, alert) if is_opening(&alert) && alert.subject.source == wanted => return Ok(at),
             Event::Alert(..) => {}
-            Event::Connected => bail!("the sensor connected anew"),
+            Event::Connected => bail!("the sensor has reconnected"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Who listens on the wire: the bare ring reader, or the sensor.
+//! Receivers on the wire: the bare ring reader, or the sensor.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Lines, Write};
@@ -13,22 +13,22 @@ use serde_json::Value;
 use super::namespace::{LISTEN, Namespace};
 use crate::child;
 
-/// How long a receiver may take to tell of every frame that was sent.
-const WAIT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time within which a receiver must have counted every frame that was sent.
+const COUNT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What became of the frames, as a receiver tells it.
+/// Frame counters of a receiver.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Books {
-    /// Those that came to the ring.
+pub(crate) struct FrameCounts {
+    /// Frames that reached the ring.
     pub(crate) seen: u64,
-    /// Those that found no room in it.
+    /// Frames that were dropped because the ring was full.
     pub(crate) dropped: u64,
-    /// Those that were taken out of it.
+    /// Frames that the receiver has taken out of the ring.
     pub(crate) taken: u64,
 }
 
-impl Books {
-    /// What was added since.
+impl FrameCounts {
+    /// Increase since `earlier`.
     pub(crate) fn since(self, earlier: Self) -> Self {
         Self {
             seen: self.seen.saturating_sub(earlier.seen),
@@ -37,34 +37,29 @@ impl Books {
         }
     }
 
-    /// Nothing is in between.
-    pub(crate) fn balance(self) -> bool {
+    /// Returns true if no frame is left in the ring.
+    pub(crate) fn add_up(self) -> bool {
         self.seen == self.taken + self.dropped
     }
 }
 
-/// A process, and how to ask it.
+/// Receiver process, killed when dropped.
 pub(crate) struct Receiver {
     process: Child,
     kind: Kind,
-    /// From starting it to its saying that it captures.
+    /// Time from its start until it reports that it captures.
     pub(crate) start: Duration,
 }
 
 enum Kind {
-    Bare {
-        questions: ChildStdin,
-        answers: Lines<BufReader<ChildStdout>>,
-    },
-    /// Its messages are kept open: it would else write into a closed pipe.
-    Sensor {
-        command: Box<Command>,
-        _messages: Lines<BufReader<ChildStderr>>,
-        _flags: Flags,
-    },
+    /// `bench count-ring`: answers each line with its counters.
+    Bare { requests: ChildStdin, answers: Lines<BufReader<ChildStdout>> },
+    /// `sentinel run`, asked by `sentinel status`. Its standard error stays open, so that it does not write into a closed
+    /// pipe.
+    Sensor { command: Box<Command>, _messages: Lines<BufReader<ChildStderr>>, _flags: Flags },
 }
 
-/// What the bare reader is given: the same as the sensor has by default.
+/// Ring of the bare reader, with the sensor's default snap length and block timeout.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RingSize {
     pub(crate) ring_kib: u32,
@@ -89,8 +84,8 @@ impl Flags {
     }
 }
 
-/// The program in the namespace, without settings from the environment.
-fn home_net(sentinel: &Path, namespace: &Namespace, cpu: Option<usize>) -> Command {
+/// Command for `sentinel` in the namespace, without settings from the environment.
+fn sentinel_in(sentinel: &Path, namespace: &Namespace, cpu: Option<usize>) -> Command {
     let plain = child::sentinel(sentinel);
     let mut command = namespace.command_on(cpu, plain.get_program());
     for (name, _) in plain.get_envs() {
@@ -103,21 +98,21 @@ fn home_net(sentinel: &Path, namespace: &Namespace, cpu: Option<usize>) -> Comma
 impl Receiver {
     /// Starts `bench count-ring`.
     pub(crate) fn bare(namespace: &Namespace, size: RingSize, cpu: Option<usize>) -> Result<Self> {
-        let bench = std::env::current_exe().context("where am I?")?;
+        let bench = std::env::current_exe().context("path of the running program")?;
         let mut command = namespace.command_on(cpu, &bench);
         command.args(["count-ring", LISTEN]);
         command.args([size.ring_kib.to_string(), size.snap_bytes.to_string()]);
         command.arg(size.block_timeout.as_millis().to_string());
         let begin = Instant::now();
         let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
-        let questions = process.stdin.take().context("no standard input")?;
+        let requests = process.stdin.take().context("no standard input")?;
         let mut answers = BufReader::new(process.stdout.take().context("no standard output")?).lines();
-        let said = answers.next().context("count-ring ended")??;
-        ensure!(said == "ready", "count-ring: {said}");
-        Ok(Self { process, kind: Kind::Bare { questions, answers }, start: begin.elapsed() })
+        let first = answers.next().context("count-ring ended")??;
+        ensure!(first == "ready", "count-ring: {first}");
+        Ok(Self { process, kind: Kind::Bare { requests, answers }, start: begin.elapsed() })
     }
 
-    /// Starts `sentinel run` with these settings, and waits until it says that it captures.
+    /// Starts `sentinel run` with these settings, and waits until it reports that it captures.
     pub(crate) fn sensor(
         sentinel: &Path,
         namespace: &Namespace,
@@ -127,7 +122,7 @@ impl Receiver {
         Self::run(sentinel, namespace, Flags::new(settings)?, cpu)
     }
 
-    /// The same, known to the collector of this token.
+    /// Starts `sentinel run`, enrolled at the collector of this token.
     pub(crate) fn enrolled(
         sentinel: &Path,
         namespace: &Namespace,
@@ -136,25 +131,25 @@ impl Receiver {
     ) -> Result<Self> {
         let flags = Flags::new(settings)?;
         let output =
-            home_net(sentinel, namespace, None).args(["enroll", token]).args(&flags.words).output()?;
+            sentinel_in(sentinel, namespace, None).args(["enroll", token]).args(&flags.words).output()?;
         ensure!(output.status.success(), "enrolling: {}", String::from_utf8_lossy(&output.stderr).trim());
         Self::run(sentinel, namespace, flags, None)
     }
 
     fn run(sentinel: &Path, namespace: &Namespace, flags: Flags, cpu: Option<usize>) -> Result<Self> {
-        let mut command = home_net(sentinel, namespace, cpu);
+        let mut command = sentinel_in(sentinel, namespace, cpu);
         command.args(["run", "-i", LISTEN]).args(&flags.words);
         let begin = Instant::now();
         let mut process = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn()?;
         let mut messages = BufReader::new(process.stderr.take().context("no standard error")?).lines();
-        let mut said = String::new();
+        let mut logged = String::new();
         loop {
-            let Some(line) = messages.next() else { bail!("sentinel run: {said}") };
+            let Some(line) = messages.next() else { bail!("sentinel run: {logged}") };
             let line = line?;
             if line.contains("capturing on") {
                 break;
             }
-            said.push_str(&line);
+            logged.push_str(&line);
         }
         let start = begin.elapsed();
         let mut command = child::sentinel(sentinel);
@@ -163,14 +158,18 @@ impl Receiver {
         Ok(Self { process, kind, start })
     }
 
-    /// What it tells now. The sensor asks the kernel once a second: until then it knows of fewer.
-    pub(crate) fn books(&mut self) -> Result<Books> {
+    /// Current counters. The sensor reads those of the kernel once a second, so its counters are up to a second old.
+    pub(crate) fn counts(&mut self) -> Result<FrameCounts> {
         match &mut self.kind {
-            Kind::Bare { questions, answers } => {
-                questions.write_all(b"\n")?;
+            Kind::Bare { requests, answers } => {
+                requests.write_all(b"\n")?;
                 let answer: Value = serde_json::from_str(&answers.next().context("count-ring ended")??)?;
                 let number = |name: &str| answer.get(name).and_then(Value::as_u64).context("no number");
-                Ok(Books { seen: number("seen")?, dropped: number("dropped")?, taken: number("taken")? })
+                Ok(FrameCounts {
+                    seen: number("seen")?,
+                    dropped: number("dropped")?,
+                    taken: number("taken")?,
+                })
             }
             Kind::Sensor { command, .. } => {
                 let output = command.output()?;
@@ -179,7 +178,7 @@ impl Receiver {
                 let frames = |name: &str| status.pointer(&format!("/frames/{name}")).and_then(Value::as_u64);
                 let number =
                     |name: &str| frames(name).with_context(|| format!("status without frames.{name}"));
-                Ok(Books {
+                Ok(FrameCounts {
                     seen: number("seen")?,
                     dropped: number("dropped")?,
                     taken: number("analysed")? + number("filtered")?,
@@ -188,47 +187,48 @@ impl Receiver {
         }
     }
 
-    /// Waits until it tells of `sent` frames since `before`, or nothing changes any more: frames may be lost on the way.
-    pub(crate) fn settled(&mut self, before: Books, sent: u64) -> Result<Books> {
-        /// The sensor's books are a second old at most.
+    /// Waits until it has counted `sent` frames since `before`, or its counters no longer change, because frames can be lost
+    /// before the ring. Returns the increase since `before`.
+    pub(crate) fn wait_for(&mut self, before: FrameCounts, sent: u64) -> Result<FrameCounts> {
+        /// Longer than the second by which the sensor's counters may be late.
         const UNCHANGED: Duration = Duration::from_millis(1_300);
-        const PAUSE: Duration = Duration::from_millis(50);
+        const INTERVAL: Duration = Duration::from_millis(50);
         let begin = Instant::now();
-        let (mut last, mut since) = (Books::default(), begin);
+        let (mut last, mut since) = (FrameCounts::default(), begin);
         loop {
-            let books = self.books()?.since(before);
-            if books.seen >= sent && books.balance() {
-                return Ok(books);
+            let counts = self.counts()?.since(before);
+            if counts.seen >= sent && counts.add_up() {
+                return Ok(counts);
             }
-            if books != last {
-                (last, since) = (books, Instant::now());
+            if counts != last {
+                (last, since) = (counts, Instant::now());
             } else if since.elapsed() >= UNCHANGED {
-                return Ok(books);
+                return Ok(counts);
             }
-            ensure!(begin.elapsed() < WAIT_TIMEOUT, "of {sent} frames sent the receiver tells {books:?}");
-            thread::sleep(PAUSE);
+            ensure!(begin.elapsed() < COUNT_TIMEOUT, "{sent} frames sent, the receiver counts {counts:?}");
+            thread::sleep(INTERVAL);
         }
     }
 
-    /// Time on the CPU so far, of all its threads, to the nanosecond.
+    /// CPU time of all its threads so far.
     pub(crate) fn cpu_ns(&self) -> Result<u64> {
         let mut sum = 0;
         for thread in fs::read_dir(format!("/proc/{}/task", self.process.id()))? {
             let text = fs::read_to_string(thread?.path().join("schedstat"))?;
-            let ran = text.split_whitespace().next().context("empty schedstat")?;
-            sum += ran.parse::<u64>()?;
+            let cpu_ns = text.split_whitespace().next().context("empty schedstat")?;
+            sum += cpu_ns.parse::<u64>()?;
         }
         Ok(sum)
     }
 
-    /// A line of its `smaps_rollup`, in KiB: `Rss`, `Anonymous`, ...
+    /// Resident memory, from `smaps_rollup` and `status` in `/proc`.
     pub(crate) fn resident(&self) -> Result<Resident> {
         let path = format!("/proc/{}/smaps_rollup", self.process.id());
         let text = fs::read_to_string(&path).with_context(|| path)?;
         let status = fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
         let number = |text: &str, name: &str| -> Result<u64> {
             let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-            let first = line.and_then(|rest| rest.split_whitespace().next());
+            let first = line.and_then(|value| value.split_whitespace().next());
             first.with_context(|| format!("no {name}"))?.parse().map_err(Into::into)
         };
         Ok(Resident {
@@ -241,8 +241,7 @@ impl Receiver {
     }
 }
 
-/// Resident memory, all of it and its parts: own, of files (program and ring), shared; and the most there ever was, for
-/// however short.
+/// Resident memory: total, anonymous, of mapped files (program and ring) and shared; and the peak since the start.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Resident {
     pub(crate) all_kib: u64,
@@ -253,12 +252,12 @@ pub(crate) struct Resident {
 }
 
 impl Resident {
-    /// What the system cannot take back: pages of files it can read again.
+    /// Memory that the system cannot reclaim; pages of files can be read again.
     pub(crate) const fn own_kib(self) -> u64 {
         self.anonymous_kib + self.shared_kib
     }
 
-    /// The higher of each.
+    /// Higher value of each field.
     pub(crate) fn highest(self, other: Self) -> Self {
         Self {
             all_kib: self.all_kib.max(other.all_kib),
@@ -272,8 +271,8 @@ impl Resident {
 
 impl Drop for Receiver {
     fn drop(&mut self) {
-        let _already_gone = self.process.kill();
-        let _already_gone = self.process.wait();
+        let _already_exited = self.process.kill();
+        let _already_reaped = self.process.wait();
     }
 }
 
@@ -282,10 +281,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn books_are_taken_from_where_they_were() {
-        let before = Books { seen: 10, dropped: 1, taken: 9 };
-        let now = Books { seen: 30, dropped: 4, taken: 25 };
-        assert_eq!(now.since(before), Books { seen: 20, dropped: 3, taken: 16 });
-        assert!(before.balance() && !now.balance());
+    fn counts_are_subtracted_field_by_field() {
+        let before = FrameCounts { seen: 10, dropped: 1, taken: 9 };
+        let now = FrameCounts { seen: 30, dropped: 4, taken: 25 };
+        assert_eq!(now.since(before), FrameCounts { seen: 20, dropped: 3, taken: 16 });
+        assert!(before.add_up() && !now.add_up());
     }
 }

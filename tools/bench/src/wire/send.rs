@@ -1,68 +1,68 @@
-//! Sends a pattern on an interface, at a rate or as fast as it goes.
+//! Sends a pattern on an interface, at a given rate or as fast as possible.
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, netdevice, socket_with};
 use serde_json::{Value, json};
 
 use super::pattern::Pattern;
 
-/// Frames of one system call.
+/// Most frames of one system call.
 const BATCH: usize = 32;
-/// At a rate, so many calls a second at least: what comes at once is then short.
-const CALLS_PER_SECOND: u64 = 20_000;
+/// Least number of calls per second at a given rate, so that bursts are short.
+const MIN_CALLS_PER_SECOND: u64 = 20_000;
 
-/// When to stop, whichever comes first.
+/// Number of packets and time after which sending stops, whichever comes first.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
+pub(crate) struct SendLimits {
     pub(crate) packets: u64,
     pub(crate) time: Duration,
 }
 
-/// What was sent.
+/// Number of frames sent, and the time that took.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Sent {
+pub(crate) struct SentFrames {
     pub(crate) frames: u64,
     pub(crate) took_ns: u64,
 }
 
-impl Sent {
-    /// For another process.
+impl SentFrames {
+    /// JSON for the process that started this one.
     pub(crate) fn to_json(self) -> Value {
         json!({"frames": self.frames, "took_ns": self.took_ns})
     }
 
-    /// What [`Sent::to_json`] said.
+    /// Reads the JSON of [`SentFrames::to_json`].
     pub(crate) fn from_json(text: &str) -> Result<Self> {
         let value: Value = serde_json::from_str(text).with_context(|| text.to_owned())?;
         let number = |name: &str| value.get(name).and_then(Value::as_u64).with_context(|| text.to_owned());
         Ok(Self { frames: number("frames")?, took_ns: number("took_ns")? })
     }
 
-    /// Frames in a second.
+    /// Frames per second.
     pub(crate) fn rate(self) -> u64 {
         let frames = u128::from(self.frames) * 1_000_000_000;
         u64::try_from(frames / u128::from(self.took_ns.max(1))).unwrap_or(u64::MAX)
     }
 }
 
-/// Sends `rate` frames a second; zero is as fast as it goes.
-pub(crate) fn send(interface: &str, pattern: Pattern, rate: u64, limits: Limits) -> Result<Sent> {
+/// Sends `rate` frames per second; 0 is as fast as possible.
+pub(crate) fn send(interface: &str, pattern: Pattern, rate: u64, limits: SendLimits) -> Result<SentFrames> {
     let socket = open(interface).with_context(|| interface.to_owned())?;
     let mut stream = pattern.stream();
-    let most = match rate {
+    let max_batch = match rate {
         0 => BATCH,
-        rate => usize::try_from(rate / CALLS_PER_SECOND).unwrap_or(BATCH).clamp(1, BATCH),
+        rate => usize::try_from(rate / MIN_CALLS_PER_SECOND).unwrap_or(BATCH).clamp(1, BATCH),
     };
     let mut frames = 0;
     let begin = Instant::now();
     let mut elapsed = Duration::ZERO;
     while frames < limits.packets && elapsed < limits.time {
         let left = usize::try_from(limits.packets - frames).unwrap_or(usize::MAX);
-        let batch = stream.batch(most.min(left));
+        let batch = stream.batch(max_batch.min(left));
         frames += send_all(&socket, batch)?;
         elapsed = begin.elapsed();
         while rate > 0 && elapsed < due(frames, rate) && elapsed < limits.time {
@@ -70,16 +70,17 @@ pub(crate) fn send(interface: &str, pattern: Pattern, rate: u64, limits: Limits)
             elapsed = begin.elapsed();
         }
     }
-    Ok(Sent { frames, took_ns: u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX) })
+    Ok(SentFrames { frames, took_ns: u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX) })
 }
 
-/// When the frame after so many others may go.
+/// Time at which the frame after `frames` others is due.
 fn due(frames: u64, rate: u64) -> Duration {
     let nanos = u128::from(frames) * 1_000_000_000 / u128::from(rate.max(1));
     Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
 }
 
-/// A socket that sends on the interface and receives nothing.
+/// Opens a socket that sends on the interface and receives nothing.
+#[expect(unsafe_code, reason = "the safe wrapper has no link-layer address to bind a packet socket to")]
 pub(super) fn open(interface: &str) -> Result<OwnedFd> {
     let socket = socket_with(AddressFamily::PACKET, SocketType::RAW, SocketFlags::CLOEXEC, None)
         .context("sending needs root (CAP_NET_RAW)")?;
@@ -99,24 +100,26 @@ pub(super) fn open(interface: &str) -> Result<OwnedFd> {
     if result == 0 { Ok(socket) } else { Err(io::Error::last_os_error().into()) }
 }
 
-/// Sends every frame of the batch; what the kernel has no room for is tried again.
+/// Sends every frame of the batch, again if the kernel has no room for it.
 pub(super) fn send_all(socket: &OwnedFd, batch: &[Vec<u8>]) -> Result<u64> {
-    let mut rest = batch;
-    while !rest.is_empty() {
-        let sent = send_some(socket, rest);
-        match sent {
-            Ok(sent) => rest = rest.get(sent..).unwrap_or_default(),
+    let mut unsent = batch;
+    while !unsent.is_empty() {
+        match send_some(socket, unsent) {
+            Ok(sent) => unsent = unsent.get(sent..).unwrap_or_default(),
             Err(error) if is_full(&error) => std::hint::spin_loop(),
-            Err(error) => bail!("sending: {error}"),
+            Err(error) => return Err(error).context("sending"),
         }
     }
     Ok(u64::try_from(batch.len())?)
 }
 
+/// Returns true if a send can be tried again.
 fn is_full(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::ENOBUFS | libc::EAGAIN | libc::EINTR))
 }
 
+/// Sends the first frames by one system call. Returns the number of those sent, [`BATCH`] at most.
+#[expect(unsafe_code, reason = "sendmmsg has no safe wrapper; one call for each frame would halve the rate")]
 fn send_some(socket: &OwnedFd, frames: &[Vec<u8>]) -> io::Result<usize> {
     // SAFETY: both are made of integers and pointers, for which all zeros are values.
     let (mut vectors, mut messages): ([libc::iovec; BATCH], [libc::mmsghdr; BATCH]) =
@@ -142,11 +145,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rates_and_times() {
-        let sent = Sent { frames: 1_000, took_ns: 500_000_000 };
+    fn a_rate_is_frames_per_second_and_survives_json() {
+        let sent = SentFrames { frames: 1_000, took_ns: 500_000_000 };
         assert_eq!(sent.rate(), 2_000);
-        assert_eq!(Sent::from_json(&sent.to_json().to_string()).unwrap(), sent);
-        assert!(Sent::from_json("{}").is_err());
+        assert_eq!(SentFrames::from_json(&sent.to_json().to_string()).unwrap(), sent);
+        assert!(SentFrames::from_json("{}").is_err());
         assert_eq!(due(3, 2_000), Duration::from_micros(1_500));
     }
 }

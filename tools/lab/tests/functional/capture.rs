@@ -231,9 +231,8 @@ fn an_interface_that_goes_and_comes_back_is_captured_again() -> Result<()> {
                 Ok(capture.output()?.lines().count() == count)
             })
         };
-        let logged = |text: &str| {
-            wait::until_true(text, wait::WAIT_TIMEOUT, || Ok(capture.errors()?.contains(text)))
-        };
+        let logged =
+            |text: &str| wait::until_true(text, wait::WAIT_TIMEOUT, || Ok(capture.errors()?.contains(text)));
         traffic::sent(lab, "port-scan-at", &["--speed", "20"])?;
         shown(15)?;
         lab.network.delete_bridge()?;

@@ -1,4 +1,4 @@
-//! Nothing of a lab stays behind.
+//! A lab removes its namespaces, files and processes.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Result, ensure};
 use sentinel_lab::{Collector, Namespace, Sensor, experiment, impossible, run};
 
-/// What a lab leaves behind: its namespaces, its directory, its processes.
+/// Namespaces, directory and processes of a lab.
 struct Traces {
     namespaces: Vec<String>,
     directory: PathBuf,
@@ -29,7 +29,7 @@ impl Traces {
 }
 
 #[test]
-fn a_lab_that_panics_leaves_nothing() -> Result<()> {
+fn a_lab_that_panics_is_removed() -> Result<()> {
     let mut traces = None;
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         experiment(|lab| {
@@ -53,14 +53,14 @@ fn a_lab_that_panics_leaves_nothing() -> Result<()> {
 }
 
 #[test]
-fn what_a_killed_lab_left_behind_is_deleted_by_the_next() -> Result<()> {
+fn namespaces_of_a_killed_lab_are_deleted_by_the_next() -> Result<()> {
     if impossible().is_some() {
         return experiment(|_| Ok(()));
     }
-    // No process has this number: the largest is 4194304 (proc(5), pid_max).
+    // No process has this id: 4200000 exceeds the largest, 4194304 (proc(5), pid_max).
     let name = "sentinel-lab-4200000-0-router";
     run(Command::new("ip").args(["netns", "add", name]))?;
-    // A program that was left in there as well.
+    // A program that still runs in it.
     let mut command = Command::new("ip");
     let mut left = command.args(["netns", "exec", name, "sleep", "infinity"]).spawn()?;
     let entered =

@@ -1,4 +1,4 @@
-//! What `sentinel ctl` asks of the running sensor, and the books of what a filter refuses.
+//! `sentinel ctl`, and the counters of frames that a filter rejects.
 
 use anyhow::{Result, ensure};
 use sentinel_lab::{Lab, Sensor, experiment, json, run, traffic};
@@ -12,22 +12,22 @@ fn frames(status: &Value, name: &str) -> Result<u64> {
     json::number(status, &format!("/frames/{name}"))
 }
 
-/// `port-scan-at`, and what the status says it has added.
+/// Sends `port-scan-at`. Returns the increase of the counters seen, analysed and filtered.
 fn scan(lab: &Lab, sensor: &Sensor<'_>, from: &str) -> Result<(u64, u64, u64)> {
-    let before = sensor.settled()?;
+    let before = sensor.wait_until_counted()?;
     traffic::sent(lab, "port-scan-at", &["--attacker-ip", from, "--speed", "50"])?;
-    let after = sensor.settled()?;
+    let after = sensor.wait_until_counted()?;
     let grown = |name| Ok::<_, anyhow::Error>(frames(&after, name)? - frames(&before, name)?);
     Ok((grown("seen")?, grown("analysed")?, grown("filtered")?))
 }
 
 #[test]
-fn a_filter_is_set_while_running_and_what_it_refuses_is_counted_to_the_frame() -> Result<()> {
+fn a_filter_set_at_run_time_counts_every_rejected_frame() -> Result<()> {
     experiment(|lab| set_filter(lab, ""))
 }
 
 #[test]
-fn what_a_filter_refuses_is_counted_to_the_frame_with_several_workers() -> Result<()> {
+fn a_filter_set_at_run_time_counts_every_rejected_frame_with_several_workers() -> Result<()> {
     experiment(|lab| set_filter(lab, "\toption workers '3'\n"))
 }
 
@@ -38,12 +38,12 @@ fn set_filter(lab: &Lab, options: &str) -> Result<()> {
     traffic::write(lab, "port-scan-at", &file, &[])?;
     let count = run(&mut sensor.command(&["read", &file.to_string_lossy(), "--count-only"]))?;
     let count: u64 = count.trim().parse()?;
-    // The machines may ask who the attacker is: a frame more, which is no TCP.
+    // The hosts may send an ARP request for the attacker's address: one more frame, which is not TCP.
     let (all, analysed, filtered) = scan(lab, &sensor, "10.20.30.131")?;
     ensure!(all == analysed && analysed >= count && filtered == 0, "{all} {analysed} {filtered}");
     sensor.wait_for_alert("port_scan", "open", "10.20.30.131")?;
 
-    // Whatever the machines say of themselves meanwhile passes.
+    // Frames that the hosts send of their own accord meanwhile pass the filter.
     ctl(&sensor, &["set-filter", "not", "(tcp and host 10.20.30.132)"])?;
     ensure!(sensor.status()?["filter"] == "not (tcp and host 10.20.30.132)");
     for _ in 0..4 {
@@ -67,7 +67,7 @@ fn set_filter(lab: &Lab, options: &str) -> Result<()> {
 }
 
 #[test]
-fn a_filter_of_the_settings_holds_from_the_first_frame_and_changes_at_a_reload() -> Result<()> {
+fn a_filter_in_the_settings_applies_from_the_first_frame_and_is_reloaded() -> Result<()> {
     experiment(|lab| {
         let mut sensor = Sensor::new(lab, "router", "\toption filter 'udp'\n")?;
         sensor.start()?;
@@ -85,7 +85,7 @@ fn a_filter_of_the_settings_holds_from_the_first_frame_and_changes_at_a_reload()
 }
 
 #[test]
-fn capturing_is_stopped_and_started() -> Result<()> {
+fn capture_can_be_stopped_and_started() -> Result<()> {
     experiment(|lab| {
         let mut sensor = Sensor::new(lab, "router", "")?;
         sensor.start()?;
@@ -103,13 +103,13 @@ fn capturing_is_stopped_and_started() -> Result<()> {
 }
 
 #[test]
-fn the_newest_packets_can_be_asked_for() -> Result<()> {
+fn the_newest_packets_can_be_listed_and_saved() -> Result<()> {
     experiment(|lab| {
         let mut sensor = Sensor::new(lab, "router", "\toption max_packets '64'\n\toption workers '2'\n")?;
         sensor.start()?;
         traffic::sent(lab, "mixed", &["--speed", "0"])?;
         traffic::sent(lab, "port-scan-at", &["--attacker-ip", "10.20.30.161", "--speed", "0"])?;
-        sensor.settled()?;
+        sensor.wait_until_counted()?;
         let lines = ctl(&sensor, &["packets", "--limit", "5", "src", "host", "10.20.30.161"])?;
         ensure!(
             lines.lines().count() == 5 && lines.lines().all(|line| line.contains("TCP 10.20.30.161")),

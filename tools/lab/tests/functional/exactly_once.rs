@@ -1,4 +1,4 @@
-//! Every alert is stored exactly once, whatever is killed.
+//! Every alert is stored exactly once, also when programs are killed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::thread;
@@ -7,26 +7,26 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use sentinel_lab::{AlertKey, Collector, Lab, Sensor, experiment, json, key, traffic, wait};
 
-/// Incidents that end and begin again all the time.
+/// Settings with which incidents close and open again all the time.
 const BUSY: &str = "\toption incident_update_s '1'\n\toption incident_idle_s '1'\n";
 
-/// How long the collector is away.
+/// Duration of the collector's outage.
 fn outage() -> Duration {
     Duration::from_secs(if std::env::var_os("LAB_FULL").is_some_and(|value| value == "1") { 30 } else { 5 })
 }
 
-/// How long a connection may take to come back: the sensor's longest back-off and a little more.
+/// Timeout of a reconnection: the sensor's longest backoff and a margin.
 const RECONNECT: Duration = Duration::from_secs(90);
 
 #[test]
-fn every_alert_is_stored_once_though_collector_and_sensor_are_killed() -> Result<()> {
+fn every_alert_is_stored_once_when_collector_and_sensor_are_killed() -> Result<()> {
     experiment(|lab| {
         let mut collector = Collector::start(lab)?;
         let mut sensor = Sensor::started(lab, &collector, "router", BUSY)?;
         traffic::during_attacks(lab, 8, || {
             stored_grows(&collector, 10)?;
             collector.kill()?;
-            // The outage itself is what is tested, so that this is no waiting for something.
+            // The outage itself is under test, so this sleep does not synchronise.
             thread::sleep(outage());
             alerts_wait(&sensor, 1)?;
             sensor.kill()?;
@@ -35,7 +35,7 @@ fn every_alert_is_stored_once_though_collector_and_sensor_are_killed() -> Result
             collector.start_again()?;
             collector.wait_for("router", RECONNECT)?;
             stored_grows(&collector, 10)?;
-            // In the middle of a conversation, too.
+            // Also while it is connected.
             sensor.kill()?;
             sensor.start()?;
             collector.wait_for("router", RECONNECT)?;
@@ -50,7 +50,7 @@ fn every_alert_is_stored_once_though_collector_and_sensor_are_killed() -> Result
 }
 
 #[test]
-fn a_cut_wire_delays_alerts_and_loses_none() -> Result<()> {
+fn a_link_failure_delays_alerts_and_loses_none() -> Result<()> {
     experiment(|lab| {
         let collector = Collector::start(lab)?;
         let sensor = Sensor::started(lab, &collector, "router", BUSY)?;
@@ -65,7 +65,7 @@ fn a_cut_wire_delays_alerts_and_loses_none() -> Result<()> {
     })
 }
 
-/// Waits until so many more alerts are stored than now.
+/// Waits until `by` more alerts are stored than now.
 fn stored_grows(collector: &Collector<'_>, by: usize) -> Result<()> {
     let before = collector.alerts()?.len();
     wait::until_true(&format!("{by} more alerts are stored"), RECONNECT, || {
@@ -73,7 +73,7 @@ fn stored_grows(collector: &Collector<'_>, by: usize) -> Result<()> {
     })
 }
 
-/// Waits until so many alerts are raised and not delivered.
+/// Waits until `count` alerts are raised and not delivered.
 fn alerts_wait(sensor: &Sensor<'_>, count: u64) -> Result<()> {
     wait::until_true("alerts wait for the collector", wait::WAIT_TIMEOUT, || {
         Ok(json::number(&sensor.status()?, "/alerts/waiting")? >= count)
@@ -89,7 +89,7 @@ fn nothing_waits(sensor: &Sensor<'_>) -> Result<()> {
     })
 }
 
-/// The sensor's log says what must be there: it was started `starts` times, and is long enough to hold all of it.
+/// Compares the stored alerts with the sensor's log, which is large enough for all of them and has `starts` start records.
 fn each_is_stored_once(collector: &Collector<'_>, sensor: &Sensor<'_>, starts: usize) -> Result<()> {
     nothing_waits(sensor)?;
     let records = sensor.log_export()?;
@@ -112,8 +112,8 @@ fn each_is_stored_once(collector: &Collector<'_>, sensor: &Sensor<'_>, starts: u
     let stored: BTreeSet<AlertKey> = stored.into_keys().collect();
     let missing: Vec<_> = raised.difference(&stored).collect();
     ensure!(missing.is_empty(), "raised and not stored: {missing:?}");
-    let invented: Vec<_> = stored.difference(&raised).collect();
-    ensure!(invented.is_empty(), "stored and never raised: {invented:?}");
+    let unknown: Vec<_> = stored.difference(&raised).collect();
+    ensure!(unknown.is_empty(), "stored and never raised: {unknown:?}");
 
     let row = collector.sensor("router").context("the sensor's row")?;
     ensure!(json::number(&row, "/alerts_stored")? == u64::try_from(raised.len())?, "{row}");
@@ -122,8 +122,8 @@ fn each_is_stored_once(collector: &Collector<'_>, sensor: &Sensor<'_>, starts: u
 }
 
 #[test]
-fn what_the_spool_cannot_hold_is_told_and_counted() -> Result<()> {
-    // The smallest log there is: 48 KiB.
+fn alerts_lost_to_a_full_spool_are_reported_and_counted() -> Result<()> {
+    // The smallest log size, 48 KiB.
     let small = format!(
         "{BUSY}\toption log_segment_kib '16'\n\toption log_segments '3'\n\toption log_daily_kib '0'\n\
          \toption incident_burst '1000000'\n"
@@ -150,7 +150,7 @@ fn what_the_spool_cannot_hold_is_told_and_counted() -> Result<()> {
         let stored = json::number(&row, "/alerts_stored")?;
         ensure!(stored + lost == of("raised")?, "{stored} stored and {lost} lost: {status}");
         let gaps = sensor.log_export()?.iter().filter(|record| record["record"] == "gap").count();
-        ensure!(gaps > 0, "no gap is told");
+        ensure!(gaps > 0, "no gap is logged");
         Ok(())
     })
 }

@@ -1,4 +1,4 @@
-//! The captured interface goes down, goes away, comes back.
+//! The captured interface goes down, is removed and comes back.
 
 use anyhow::{Result, ensure};
 use sentinel_lab::{Lab, Sensor, experiment, json, traffic, wait};
@@ -20,34 +20,34 @@ fn an_interface_that_goes_down_and_up_is_captured_again() -> Result<()> {
         let mut sensor = Sensor::new(lab, "router", "")?;
         sensor.start()?;
         scan_is_seen(lab, &sensor, "10.20.30.111")?;
-        for turn in 0..3_u8 {
+        for round in 0..3_u8 {
             lab.network.set_bridge(false)?;
-            // Nothing of this may arrive, and it must not end the sensor.
+            // None of these frames may arrive, and the sensor must not end.
             traffic::sent(lab, "port-scan-at", &["--attacker-ip", "10.20.30.112", "--speed", "100"])?;
             lab.network.set_bridge(true)?;
-            scan_is_seen(lab, &sensor, &format!("10.20.30.{}", 113 + turn))?;
+            scan_is_seen(lab, &sensor, &format!("10.20.30.{}", 113 + round))?;
         }
         let missed = sensor.logged_alerts()?.iter().filter(|alert| alert["src"] == "10.20.30.112").count();
-        ensure!(missed == 0, "an interface that is down has shown frames");
+        ensure!(missed == 0, "frames came from an interface that is down");
         ensure!(sensor.program()?.is_running()?);
         Ok(())
     })
 }
 
 #[test]
-fn an_interface_that_is_removed_and_made_again_is_captured_again() -> Result<()> {
+fn an_interface_that_is_removed_and_created_again_is_captured_again() -> Result<()> {
     experiment(|lab| {
         let mut sensor = Sensor::new(lab, "router", "")?;
         sensor.start()?;
         scan_is_seen(lab, &sensor, "10.20.30.121")?;
-        let before = sensor.settled()?;
+        let before = sensor.wait_until_counted()?;
         lab.network.delete_bridge()?;
         wait_until_open(&sensor, false)?;
         lab.network.add_bridge()?;
         lab.network.add_ports()?;
         wait_until_open(&sensor, true)?;
         scan_is_seen(lab, &sensor, "10.20.30.122")?;
-        let after = sensor.settled()?;
+        let after = sensor.wait_until_counted()?;
         for counter in ["/frames/seen", "/frames/analysed", "/interfaces/0/seen"] {
             let (before, after) = (json::number(&before, counter)?, json::number(&after, counter)?);
             ensure!(after > before, "{counter} was {before} and is {after}");
@@ -61,7 +61,7 @@ fn an_interface_that_is_removed_and_made_again_is_captured_again() -> Result<()>
 }
 
 #[test]
-fn an_unknown_interface_is_refused_with_those_that_exist() -> Result<()> {
+fn an_unknown_interface_is_an_error_that_lists_the_others() -> Result<()> {
     experiment(|lab| {
         let sensor = Sensor::new(lab, "router", "")?;
         let error = sentinel_lab::run(&mut sensor.command(&["run", "-i", "wan9"])).unwrap_err().to_string();

@@ -7,18 +7,18 @@ use anyhow::{Context as _, Result, ensure};
 use sentinel_lab::{Collector, Sensor, experiment, json, run, time, traffic, wait};
 use serde_json::Value;
 
-/// From the packet that makes an attack complete to whoever listens at the collector.
-const PROMISE: Duration = Duration::from_secs(1);
+/// Longest time from the packet that completes an attack to the collector's event stream.
+const MAX_LATENCY: Duration = Duration::from_secs(1);
 
 #[test]
-fn all_eight_attacks_are_at_the_collector_within_a_second_and_are_those_of_the_file() -> Result<()> {
+fn live_alerts_arrive_within_a_second_and_equal_those_of_the_capture_file() -> Result<()> {
     experiment(|lab| {
         let collector = Collector::start(lab)?;
         let sensor = Sensor::started(lab, &collector, "router", "")?;
         let events = collector.events()?;
         let mut sender = traffic::send(lab, "attack-mix", &[])?;
         ensure!(sender.end(Duration::from_secs(60))?.success(), "{}", sender.errors()?);
-        sensor.settled()?;
+        sensor.wait_until_counted()?;
 
         let file = lab.path("attack-mix.pcap");
         traffic::write(lab, "attack-mix", &file, &[])?;
@@ -41,7 +41,7 @@ fn all_eight_attacks_are_at_the_collector_within_a_second_and_are_those_of_the_f
         for (at, alert) in arrived.iter().filter(|(_, alert)| alert["phase"] == "open") {
             let raised = time::since_1970(json::text(alert, "/time")?).context("a time")?;
             let lag = at.saturating_sub(raised);
-            ensure!(lag < PROMISE, "{lag:?} late: {alert}");
+            ensure!(lag < MAX_LATENCY, "{lag:?} late: {alert}");
         }
         let row = collector.sensor("router")?;
         ensure!(
@@ -52,7 +52,7 @@ fn all_eight_attacks_are_at_the_collector_within_a_second_and_are_those_of_the_f
     })
 }
 
-/// What was found, without the times.
+/// Opening alerts without their times.
 fn openings<'v>(alerts: impl IntoIterator<Item = &'v Value>) -> Result<BTreeSet<Vec<String>>> {
     let mut found = BTreeSet::new();
     for alert in alerts {
@@ -65,12 +65,12 @@ fn openings<'v>(alerts: impl IntoIterator<Item = &'v Value>) -> Result<BTreeSet<
 }
 
 #[test]
-fn ordinary_traffic_is_no_attack() -> Result<()> {
+fn ordinary_traffic_raises_no_alert() -> Result<()> {
     experiment(|lab| {
         let collector = Collector::start(lab)?;
         let sensor = Sensor::started(lab, &collector, "router", "")?;
         traffic::sent(lab, "mixed", &["--speed", "20"])?;
-        let status = sensor.settled()?;
+        let status = sensor.wait_until_counted()?;
         ensure!(json::number(&status, "/frames/analysed")? >= 10_000, "{status}");
         ensure!(json::number(&status, "/alerts/raised")? == 0, "{:?}", sensor.logged_alerts());
         ensure!(collector.alerts()?.is_empty());

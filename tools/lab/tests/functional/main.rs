@@ -1,7 +1,8 @@
-//! The whole system does what it is for: attacks on a bridge become alerts at a collector, each exactly once, whatever
-//! is killed, cut, reloaded or taken away meanwhile.
+//! Functional tests of the whole system: attacks on a bridge become alerts at a collector, each exactly once, also when
+//! programs are killed, links cut, settings reloaded or interfaces removed.
 //!
-//! Root only; elsewhere each test says `skipped:`. `LAB_FULL=1` makes outages as long as the promise speaks of.
+//! Needs root; otherwise each test prints `skipped:`. `LAB_FULL=1` makes outages as long as those that are guaranteed to
+//! lose nothing.
 
 #![cfg(test)]
 

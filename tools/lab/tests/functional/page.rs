@@ -1,4 +1,4 @@
-//! The page and the terminal view, as somebody at this machine gets them.
+//! The page and the terminal view.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -17,7 +17,7 @@ fn fetch(from: SocketAddr, path: &str) -> Result<String> {
 }
 
 #[test]
-fn the_page_is_reached_from_outside_the_namespace_until_the_relay_is_closed() -> Result<()> {
+fn the_page_is_reachable_through_the_relay_until_it_is_closed() -> Result<()> {
     experiment(|lab| {
         let collector = Collector::start(lab)?;
         let relay = Relay::open(lab, 0, http::HTTP_ADDRESS)?;
@@ -34,7 +34,7 @@ fn the_page_is_reached_from_outside_the_namespace_until_the_relay_is_closed() ->
 }
 
 #[test]
-fn watch_shows_alerts_as_they_come_and_plain_text_when_piped() -> Result<()> {
+fn watch_shows_alerts_as_they_arrive_and_no_colours_when_piped() -> Result<()> {
     experiment(|lab| {
         let collector = Collector::start(lab)?;
         let _sensor = Sensor::started(lab, &collector, "router", "")?;

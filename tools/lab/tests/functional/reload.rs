@@ -1,4 +1,4 @@
-//! SIGHUP changes settings and nothing else.
+//! SIGHUP changes settings and keeps state and counters.
 
 use anyhow::{Result, ensure};
 use sentinel_lab::{Sensor, experiment, json, traffic, wait};
@@ -11,27 +11,27 @@ fn scan(lab: &sentinel_lab::Lab, from: &str) -> Result<()> {
     traffic::sent(lab, "port-scan-at", &["--attacker-ip", from, "--speed", "10"])
 }
 
-/// Waits until the sensor has said `what` so many times.
-fn said(sensor: &mut Sensor<'_>, what: &str, times: usize) -> Result<()> {
+/// Waits until the sensor has logged `what` at least `times` times.
+fn wait_for_message(sensor: &mut Sensor<'_>, what: &str, times: usize) -> Result<()> {
     wait::until_true(what, wait::WAIT_TIMEOUT, || Ok(sensor.messages()?.matches(what).count() >= times))
 }
 
 #[test]
-fn a_changed_threshold_holds_from_then_on_and_counters_go_on() -> Result<()> {
+fn a_reload_changes_a_threshold_and_keeps_the_counters() -> Result<()> {
     experiment(|lab| {
         let mut sensor = Sensor::new(lab, "router", &ports(16))?;
         sensor.start()?;
         scan(lab, "10.20.30.101")?;
-        let before = sensor.settled()?;
+        let before = sensor.wait_until_counted()?;
         ensure!(json::number(&before, "/frames/analysed")? >= 15, "{before}");
         ensure!(sensor.logged_alerts()?.is_empty(), "15 ports are less than 16");
 
         sensor.write_settings(&ports(15))?;
         sensor.reload()?;
-        said(&mut sensor, "settings reloaded", 1)?;
+        wait_for_message(&mut sensor, "settings reloaded", 1)?;
         scan(lab, "10.20.30.102")?;
         sensor.wait_for_alert("port_scan", "open", "10.20.30.102")?;
-        let after = sensor.settled()?;
+        let after = sensor.wait_until_counted()?;
         ensure!(
             json::number(&after, "/boot")? == json::number(&before, "/boot")?,
             "the sensor was restarted"
@@ -45,7 +45,7 @@ fn a_changed_threshold_holds_from_then_on_and_counters_go_on() -> Result<()> {
 }
 
 #[test]
-fn a_scan_under_way_is_not_forgotten() -> Result<()> {
+fn a_reload_keeps_the_state_of_a_scan_under_way() -> Result<()> {
     experiment(|lab| {
         let mut sensor = Sensor::new(lab, "router", &ports(15))?;
         sensor.start()?;
@@ -57,7 +57,7 @@ fn a_scan_under_way_is_not_forgotten() -> Result<()> {
         let other = "config detector 'syn_flood'\n\toption packets '300'\n";
         sensor.write_settings(&format!("{}{other}", ports(15)))?;
         sensor.reload()?;
-        said(&mut sensor, "settings reloaded", 1)?;
+        wait_for_message(&mut sensor, "settings reloaded", 1)?;
         ensure!(sender.is_running()?, "the scan was over before the reload: this shows nothing");
         ensure!(sensor.logged_alerts()?.is_empty(), "the scan was complete before the reload");
         ensure!(sender.end(wait::WAIT_TIMEOUT)?.success());
@@ -68,25 +68,25 @@ fn a_scan_under_way_is_not_forgotten() -> Result<()> {
 }
 
 #[test]
-fn a_bad_file_changes_nothing_and_is_named() -> Result<()> {
+fn a_bad_file_is_reported_and_the_old_settings_stay() -> Result<()> {
     experiment(|lab| {
         let mut sensor = Sensor::new(lab, "router", &ports(15))?;
         sensor.start()?;
         sensor.write_settings("config detector 'port_scan'\n\toption ports 'many'\n")?;
         sensor.reload()?;
-        said(&mut sensor, "the old ones stay in force", 1)?;
+        wait_for_message(&mut sensor, "the old ones stay in force", 1)?;
         let messages = sensor.messages()?;
-        // Three lines before it: the section, and what the lab sets itself.
+        // The first lines of the file are written by the lab: its section and three options.
         ensure!(messages.contains("settings:6:") && messages.contains("many"), "{messages}");
-        // A good file that nobody has reloaded yet, because `sentinel log` refuses the bad one as well.
+        // A good file, not reloaded yet, because `sentinel log` rejects the bad one as well.
         sensor.write_settings(&ports(16))?;
         scan(lab, "10.20.30.104")?;
         sensor.wait_for_alert("port_scan", "open", "10.20.30.104")?;
         sensor.reload()?;
-        said(&mut sensor, "settings reloaded", 1)?;
+        wait_for_message(&mut sensor, "settings reloaded", 1)?;
         let before = sensor.logged_alerts()?.len();
         scan(lab, "10.20.30.105")?;
-        sensor.settled()?;
+        sensor.wait_until_counted()?;
         ensure!(sensor.logged_alerts()?.len() == before, "15 ports are less than 16");
         Ok(())
     })

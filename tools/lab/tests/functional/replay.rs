@@ -1,4 +1,4 @@
-//! `sentinel replay`: what a file holds goes out onto a wire, in its order, at its pace.
+//! `sentinel replay`: sends the frames of a file on an interface, in order, with their timing.
 
 use std::fs;
 use std::time::Duration;
@@ -8,17 +8,17 @@ use sentinel_lab::{Lab, experiment, run, traffic, wait};
 
 use crate::capture::{ATTACKER, capturing, command};
 
-/// The frames of a little-endian pcap file: seconds, nanoseconds, bytes.
+/// Frames of a little-endian pcap file: seconds, nanoseconds, bytes.
 fn frames(file: &[u8]) -> Result<Vec<(u32, u32, Vec<u8>)>> {
-    let (mut rest, mut found) = (file.get(24..).context("a header")?, Vec::new());
-    while !rest.is_empty() {
+    let (mut remaining, mut found) = (file.get(24..).context("a header")?, Vec::new());
+    while !remaining.is_empty() {
         let word = |at: usize| -> Result<u32> {
-            let bytes = rest.get(at..at + 4).context("a whole record")?;
+            let bytes = remaining.get(at..at + 4).context("a complete record")?;
             Ok(u32::from_le_bytes(bytes.try_into()?))
         };
         let end = 16 + usize::try_from(word(8)?)?;
-        found.push((word(0)?, word(4)?, rest.get(16..end).context("a whole frame")?.to_vec()));
-        rest = &rest[end..];
+        found.push((word(0)?, word(4)?, remaining.get(16..end).context("a complete frame")?.to_vec()));
+        remaining = &remaining[end..];
     }
     Ok(found)
 }
@@ -33,13 +33,13 @@ fn span(frames: &[(u32, u32, Vec<u8>)]) -> u64 {
     frames.first().zip(frames.last()).map_or(0, |(first, last)| at(last) - at(first))
 }
 
-/// Plays a file from the attacker's machine.
+/// Replays a file from the attacker's namespace.
 fn replay(lab: &Lab, words: &[&str]) -> Result<String> {
     run(&mut command(lab, &lab.network.attacker, &[&["replay"], words].concat())?)
 }
 
 #[test]
-fn every_frame_arrives_in_order_at_a_multiple_of_its_pace() -> Result<()> {
+fn every_frame_arrives_in_order_at_the_given_speed() -> Result<()> {
     experiment(|lab| {
         let file = lab.path("scan.pcap");
         traffic::write(lab, "port-scan-at", &file, &[])?;
@@ -54,25 +54,25 @@ fn every_frame_arrives_in_order_at_a_multiple_of_its_pace() -> Result<()> {
             let path = saved.to_str().context("a path that is text")?;
             let words = ["-i", "lan-attacker", "-w", path, "-c", "15", ATTACKER];
             let mut capture = capturing(lab, &format!("capture-{speed}"), &words)?;
-            let said = replay(lab, &[name, "-i", "eth0", "--speed", speed])?;
+            let summary = replay(lab, &[name, "-i", "eth0", "--speed", speed])?;
             ensure!(capture.end(wait::WAIT_TIMEOUT)?.success(), "{}", capture.errors()?);
             let arrived = frames(&fs::read(&saved)?)?;
             ensure!(bytes(&arrived) == bytes(&sent), "speed {speed}");
-            // The pace of a busy machine is never too fast, and seldom far too slow.
+            // A busy machine never sends too fast, and seldom far too slowly.
             let (original, now) = (span(&sent), span(&arrived));
             let thousandths = now * 1_000 / original;
             ensure!(thousandths >= least, "speed {speed}: {now} ns for {original}");
             ensure!(thousandths <= most || now < 500_000_000, "speed {speed}: {now} ns for {original}");
             let total: usize = all.iter().map(|(_, _, bytes)| bytes.len()).sum();
-            ensure!(said.starts_with(&format!("30 packets sent, {total} bytes in ")), "{said}");
-            ensure!(said.contains(" packets/s, ") && said.contains(" Mbit/s"), "{said}");
+            ensure!(summary.starts_with(&format!("30 packets sent, {total} bytes in ")), "{summary}");
+            ensure!(summary.contains(" packets/s, ") && summary.contains(" Mbit/s"), "{summary}");
         }
         Ok(())
     })
 }
 
 #[test]
-fn what_does_not_fit_is_left_out_and_counted() -> Result<()> {
+fn frames_that_cannot_be_sent_are_counted() -> Result<()> {
     experiment(|lab| {
         let file = lab.path("scan.pcap");
         traffic::write(lab, "port-scan-at", &file, &[])?;
@@ -93,18 +93,18 @@ fn what_does_not_fit_is_left_out_and_counted() -> Result<()> {
         content.extend(record(100, 1_000, &jumbo[..100]));
         fs::write(&file, &content)?;
         let name = file.to_str().context("a path that is text")?;
-        let said = replay(lab, &[name, "-i", "eth0", "--speed", "0"])?;
-        ensure!(said.starts_with("32 packets sent, "), "{said}");
+        let summary = replay(lab, &[name, "-i", "eth0", "--speed", "0"])?;
+        ensure!(summary.starts_with("32 packets sent, "), "{summary}");
         for line in [
             "1 packets longer than the MTU, skipped",
             "1 packets shorter than a link-layer header, skipped",
             "1 packets cut by the capture, padded with zeros",
         ] {
-            ensure!(said.lines().any(|found| found == line), "{line}: {said}");
+            ensure!(summary.lines().any(|found| found == line), "{line}: {summary}");
         }
-        // Only some of them, and only the first of those.
-        let said = replay(lab, &[name, "-i", "eth0", "--speed", "0", "-c", "4", "tcp[13] & 2 != 0"])?;
-        ensure!(said.starts_with("4 packets sent, "), "{said}");
+        // With a filter and a limit.
+        let summary = replay(lab, &[name, "-i", "eth0", "--speed", "0", "-c", "4", "tcp[13] & 2 != 0"])?;
+        ensure!(summary.starts_with("4 packets sent, "), "{summary}");
         Ok(())
     })
 }
@@ -118,8 +118,8 @@ fn many_frames_go_out_as_fast_as_possible() -> Result<()> {
         let counted = run(&mut command(lab, &lab.network.router, &["read", name, "--count-only"])?)?;
         let count = counted.trim();
         let mut capture = capturing(lab, "many", &["-i", "lan-attacker", "--count-only", "-B", "16384"])?;
-        let said = replay(lab, &[name, "-i", "eth0", "--speed", "0"])?;
-        ensure!(said.starts_with(&format!("{count} packets sent, ")), "{said}");
+        let summary = replay(lab, &[name, "-i", "eth0", "--speed", "0"])?;
+        ensure!(summary.starts_with(&format!("{count} packets sent, ")), "{summary}");
         capture.terminate(wait::WAIT_TIMEOUT)?;
         let arrived: u64 = capture.output()?.trim().parse()?;
         ensure!(arrived >= count.parse::<u64>()?, "{arrived} of {count} arrived: {}", capture.errors()?);
@@ -128,7 +128,7 @@ fn many_frames_go_out_as_fast_as_possible() -> Result<()> {
 }
 
 #[test]
-fn what_cannot_be_sent_is_said() -> Result<()> {
+fn errors_name_interface_and_link_type() -> Result<()> {
     experiment(|lab| {
         let file = lab.path("scan.pcap");
         traffic::write(lab, "port-scan-at", &file, &[])?;
@@ -152,9 +152,8 @@ fn what_cannot_be_sent_is_said() -> Result<()> {
     })
 }
 
-/// A pause of the file is not waited for once somebody says stop.
 #[test]
-fn a_signal_ends_it_within_a_pause() -> Result<()> {
+fn a_signal_ends_a_replay_during_a_pause_of_the_file() -> Result<()> {
     experiment(|lab| {
         let file = lab.path("scan.pcap");
         traffic::write(lab, "port-scan-at", &file, &[])?;

@@ -1,4 +1,4 @@
-//! What `sentinel status` says is true, and fits a serial line.
+//! `sentinel status`: its counters add up, and its text fits a serial terminal.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ fn the_text_fits_80_by_24_and_has_no_control_characters() -> Result<()> {
         let collector = Collector::start(lab)?;
         let sensor = Sensor::started(lab, &collector, "router", "")?;
         traffic::sent(lab, "attack-mix", &["--speed", "0"])?;
-        sensor.settled()?;
+        sensor.wait_until_counted()?;
         let text = run(&mut sensor.command(&["status"]))?;
         ensure!(text.lines().count() <= 24, "{text}");
         let longest = text.lines().map(|line| line.chars().count()).max();
@@ -25,18 +25,18 @@ fn the_text_fits_80_by_24_and_has_no_control_characters() -> Result<()> {
 }
 
 #[test]
-fn the_books_balance_after_a_flood() -> Result<()> {
+fn frame_counters_add_up_after_a_flood() -> Result<()> {
     experiment(|lab| {
         let mut sensor = Sensor::new(lab, "router", "\toption ring_kib '64'\n\toption snap_bytes '1024'\n")?;
         sensor.start()?;
-        // More than so small a ring holds, as fast as the machine can: whether frames are dropped is its affair.
+        // More frames than the small ring holds, sent as fast as possible: frames may be dropped.
         traffic::sent(lab, "mixed", &["--packets", "100000", "--speed", "0"])?;
         // The kernel's drops are counted once a second.
-        wait::until_true("all frames are in the books", Duration::from_secs(10), || {
+        wait::until_true("all frames are counted", Duration::from_secs(10), || {
             Ok(json::number(&sensor.status()?, "/frames/seen")? >= 100_000)
         })?;
         // Waits for seen = analysed + filtered + dropped.
-        let status = sensor.settled()?;
+        let status = sensor.wait_until_counted()?;
         let frames = |name: &str| json::number(&status, &format!("/frames/{name}"));
         ensure!(frames("in_ring")? == 0, "{status}");
         let alerts = |name: &str| json::number(&status, &format!("/alerts/{name}"));
@@ -47,20 +47,20 @@ fn the_books_balance_after_a_flood() -> Result<()> {
 }
 
 #[test]
-fn the_books_balance_at_every_look() -> Result<()> {
+fn frame_counters_add_up_at_any_time() -> Result<()> {
     experiment(|lab| {
         let mut sensor = Sensor::new(lab, "router", "")?;
         sensor.start()?;
         let mut sender = traffic::send(lab, "mixed", &["--packets", "30000", "--duration", "5"])?;
-        let mut looks = 0;
+        let mut polls = 0;
         while sender.is_running()? {
             let status = sensor.status()?;
             let frames = |name: &str| json::number(&status, &format!("/frames/{name}"));
-            let booked = frames("analysed")? + frames("filtered")? + frames("dropped")? + frames("in_ring")?;
-            ensure!(frames("seen")? == booked, "{status}");
-            looks += 1;
+            let counted = frames("analysed")? + frames("filtered")? + frames("dropped")? + frames("in_ring")?;
+            ensure!(frames("seen")? == counted, "{status}");
+            polls += 1;
         }
-        ensure!(looks > 20, "{looks} looks");
+        ensure!(polls > 20, "{polls} polls");
         Ok(())
     })
 }

@@ -1,4 +1,4 @@
-//! SIGTERM closes what is open and leaves it on flash.
+//! SIGTERM closes open incidents and writes them to flash.
 
 use std::fs;
 
@@ -13,7 +13,7 @@ fn closing_alerts_are_on_flash_after_a_stop() -> Result<()> {
         traffic::sent(lab, "port-scan-at", &["--speed", "10"])?;
         sensor.wait_for_alert("port_scan", "open", "10.20.30.66")?;
         sensor.stop()?;
-        // A reboot empties the RAM disk.
+        // A reboot clears the RAM disk.
         fs::remove_dir_all(sensor.run_dir())?;
         let phases: Vec<_> = sensor.logged_alerts()?.iter().map(|alert| alert["phase"].clone()).collect();
         ensure!(phases == ["open", "close"], "{phases:?}");
@@ -24,7 +24,7 @@ fn closing_alerts_are_on_flash_after_a_stop() -> Result<()> {
 }
 
 #[test]
-fn closing_alerts_are_delivered_before_the_end() -> Result<()> {
+fn closing_alerts_are_delivered_before_the_sensor_ends() -> Result<()> {
     experiment(|lab| {
         let collector = Collector::start(lab)?;
         let mut sensor = Sensor::started(lab, &collector, "router", "")?;

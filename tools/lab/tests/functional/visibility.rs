@@ -1,16 +1,16 @@
-//! How much of the traffic the sensor says it sees, and that a flow table hides some.
+//! Visibility score, and advice about flow tables, which hide traffic from the sensor.
 
 use anyhow::{Context as _, Result, ensure};
 use sentinel_lab::{Sensor, experiment, json, run, traffic};
 
 #[test]
-fn all_of_a_bridge_is_seen() -> Result<()> {
+fn the_score_of_a_bridge_is_close_to_100_percent() -> Result<()> {
     experiment(|lab| {
         let mut sensor = Sensor::new(lab, "router", "")?;
         sensor.start()?;
         ensure!(sensor.status()?["visibility"]["score_percent"].is_null(), "nothing to judge yet");
         traffic::sent(lab, "mixed", &["--speed", "50"])?;
-        let status = sensor.settled()?;
+        let status = sensor.wait_until_counted()?;
         let score = json::number(&status, "/visibility/score_percent")?;
         ensure!(score >= 98, "{}", status["visibility"]);
         let text = run(&mut sensor.command(&["status"]))?;
@@ -21,7 +21,7 @@ fn all_of_a_bridge_is_seen() -> Result<()> {
 }
 
 #[test]
-fn a_flow_table_is_named_with_advice() -> Result<()> {
+fn a_flow_table_is_reported_with_advice() -> Result<()> {
     experiment(|lab| {
         let rules =
             "table inet fw4 { flowtable ft { hook ingress priority 0; devices = { lan-attacker }; } }";
@@ -54,9 +54,8 @@ fn a_flow_table_is_named_with_advice() -> Result<()> {
     })
 }
 
-/// The sensor's own words about what it is on.
 #[test]
-fn interfaces_are_described_whole() -> Result<()> {
+fn interfaces_are_listed_with_ports_offload_and_driver() -> Result<()> {
     experiment(|lab| {
         let sensor = Sensor::new(lab, "router", "")?;
         let text = run(&mut sensor.command(&["interfaces"]))?;

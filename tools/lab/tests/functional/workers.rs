@@ -1,4 +1,4 @@
-//! Several workers, the kernel's cut, and what must not depend on them: the alerts.
+//! Several workers and frames cut by the kernel: the alerts must not depend on either.
 
 use std::collections::BTreeSet;
 
@@ -6,22 +6,22 @@ use anyhow::{Context as _, Result, ensure};
 use sentinel_lab::{Lab, Sensor, experiment, json, traffic};
 use serde_json::Value;
 
-/// What was found, without the times.
+/// Alerts without their times.
 fn found(alerts: &[Value]) -> BTreeSet<Vec<String>> {
     let fields = ["kind", "test", "severity", "src", "dst", "dst_port", "phase"];
     alerts.iter().map(|alert| fields.iter().map(|name| alert[*name].to_string()).collect()).collect()
 }
 
-/// The alerts of a sensor with these settings that sees the attacks amid ordinary traffic, and its last status.
+/// Alerts and last status of a sensor with these settings, after ordinary traffic and the attacks.
 fn attacked(lab: &Lab, name: &str, options: &str) -> Result<(BTreeSet<Vec<String>>, Value)> {
     let mut sensor = Sensor::new(lab, name, options)?;
     sensor.start()?;
     traffic::sent(lab, "mixed", &["--speed", "50"])?;
     traffic::sent(lab, "attack-mix", &["--speed", "4"])?;
-    let status = sensor.settled()?;
+    let status = sensor.wait_until_counted()?;
     sensor.stop()?;
     let alerts = sensor.logged_alerts()?;
-    // Incidents are told apart by their numbers, whichever worker opened them.
+    // Numbers of incidents are unique across workers.
     let opened: Vec<u64> = alerts
         .iter()
         .filter(|alert| alert["phase"] == "open")
@@ -55,11 +55,11 @@ fn one_two_and_four_workers_raise_the_same_alerts() -> Result<()> {
 }
 
 #[test]
-fn what_the_kernel_cuts_off_changes_no_alert() -> Result<()> {
+fn frames_cut_by_the_kernel_raise_the_same_alerts() -> Result<()> {
     experiment(|lab| {
-        let (whole, uncut) = attacked(lab, "whole", "\toption kernel_snap 'off'\n")?;
+        let (expected, uncut) = attacked(lab, "uncut", "\toption kernel_snap 'off'\n")?;
         let (cut, status) = attacked(lab, "cut", "\toption kernel_snap 'content'\n")?;
-        ensure!(whole == cut, "{:#?}", whole.symmetric_difference(&cut));
+        ensure!(expected == cut, "{:#?}", expected.symmetric_difference(&cut));
         let truncated = |status: &Value| json::number(status, "/frames/truncated");
         ensure!(truncated(&uncut)? == 0 && truncated(&status)? > 0, "nothing was cut: {status}");
         ensure!(
@@ -71,7 +71,7 @@ fn what_the_kernel_cuts_off_changes_no_alert() -> Result<()> {
 }
 
 #[test]
-fn several_workers_survive_an_interface_that_goes_and_comes() -> Result<()> {
+fn several_workers_survive_the_removal_of_an_interface() -> Result<()> {
     experiment(|lab| {
         let mut sensor = Sensor::new(lab, "router", "\toption workers '3'\n")?;
         sensor.start()?;
@@ -100,7 +100,7 @@ fn several_workers_survive_an_interface_that_goes_and_comes() -> Result<()> {
         for last in 7..13 {
             scan_is_seen(&format!("10.20.31.{last}"))?;
         }
-        let status = sensor.settled()?;
+        let status = sensor.wait_until_counted()?;
         let shares = json::list(&status, "/workers")?;
         ensure!(shares.iter().all(|worker| worker["analysed"].as_u64() > Some(0)), "{status}");
         sensor.program().context("the sensor")?.is_running().map(drop)

@@ -1,4 +1,4 @@
-//! Who can read the keys.
+//! Permissions of keys and logs, and encryption of stored data.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
@@ -12,7 +12,7 @@ fn mode(path: &Path) -> Result<u32> {
 }
 
 #[test]
-fn keys_and_logs_are_their_owners_alone() -> Result<()> {
+fn keys_and_logs_are_readable_by_their_owner_only() -> Result<()> {
     experiment(|lab| {
         let collector = Collector::start(lab)?;
         let mut sensor = Sensor::started(lab, &collector, "router", "")?;
@@ -49,7 +49,7 @@ fn a_key_that_others_can_read_is_refused() -> Result<()> {
 }
 
 #[test]
-fn neither_database_nor_log_holds_what_it_protects_in_the_clear() -> Result<()> {
+fn database_and_log_hold_no_cleartext() -> Result<()> {
     experiment(|lab| {
         let mut collector = Collector::start(lab)?;
         let mut sensor = Sensor::started(lab, &collector, "router", "")?;
@@ -64,7 +64,7 @@ fn neither_database_nor_log_holds_what_it_protects_in_the_clear() -> Result<()> 
         ensure!(files.iter().any(|file| file.ends_with("sentinel.db")), "{files:?}");
         for file in files {
             let bytes = fs::read(&file)?;
-            // The tunnel's domain and the sensor's name are in the alert and nowhere in the clear.
+            // The tunnel's domain and the sensor's name are in the alert and must not appear unencrypted.
             for secret in ["example.net", "router", "SQLite format"] {
                 let found = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
                 ensure!(!found, "{} holds {secret:?}", file.display());

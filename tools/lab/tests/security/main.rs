@@ -1,7 +1,7 @@
-//! Those who should not be served are refused and counted, and nobody else notices; a full disk costs what it must and
-//! no more; keys are only their owner's.
+//! Security tests: unauthorised peers are refused and counted without an effect on others; a full disk loses only what it
+//! cannot hold, and the loss is counted; keys are readable by their owner only.
 //!
-//! Root only; elsewhere each test says `skipped:`.
+//! Needs root; otherwise each test prints `skipped:`.
 
 #![cfg(test)]
 

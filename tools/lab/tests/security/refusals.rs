@@ -1,4 +1,4 @@
-//! Peers that are not welcome at the collector's port.
+//! Peers that the collector refuses.
 
 use std::fs;
 use std::io::{ErrorKind, Read as _, Write as _};
@@ -12,8 +12,7 @@ use sentinel_lab::{
     COLLECTOR_ADDRESS, COLLECTOR_PORT, Collector, Lab, Sensor, experiment, json, run, traffic, wait,
 };
 
-/// Does `work`, which must not touch the connected sensor, and must be counted as so many refusals for `reason`, each
-/// logged at most once more than before.
+/// Runs `work`, which must count as `times` refusals for `reason` and add one line to the log.
 fn refused(
     collector: &Collector<'_>,
     reason: &str,
@@ -31,7 +30,7 @@ fn refused(
     Ok(())
 }
 
-/// A connected sensor that must stay so through `work`, and still deliver afterwards.
+/// Runs `work` beside a connected sensor, which must stay connected and deliver alerts afterwards.
 fn undisturbed(lab: &Lab, work: impl FnOnce(&Collector<'_>) -> Result<()>) -> Result<()> {
     let collector = Collector::start(lab)?;
     let sensor = Sensor::started(lab, &collector, "bystander", "")?;
@@ -44,11 +43,11 @@ fn undisturbed(lab: &Lab, work: impl FnOnce(&Collector<'_>) -> Result<()>) -> Re
     wait::until_true("its alert arrives", wait::WAIT_TIMEOUT, || Ok(!collector.alerts()?.is_empty()))
 }
 
-/// Enrolling with `token` must fail, with a message that says `what`.
+/// Enrolls with `token`, which must fail with a message that contains `what`.
 fn not_enrolled(lab: &Lab, name: &str, token: &str, what: &str) -> Result<()> {
     let stranger = Sensor::new(lab, name, "")?;
     match stranger.enroll(token) {
-        Ok(said) => anyhow::bail!("{name} was enrolled: {said}"),
+        Ok(output) => anyhow::bail!("{name} was enrolled: {output}"),
         Err(error) => ensure!(error.to_string().contains(what), "{error}"),
     }
     ensure!(!stranger.state_dir().join("collector").exists(), "a refused sensor remembers the collector");
@@ -56,7 +55,7 @@ fn not_enrolled(lab: &Lab, name: &str, token: &str, what: &str) -> Result<()> {
 }
 
 #[test]
-fn a_token_is_good_once() -> Result<()> {
+fn a_token_can_be_used_once() -> Result<()> {
     experiment(|lab| {
         undisturbed(lab, |collector| {
             let token = collector.token("first", &[])?;
@@ -71,7 +70,7 @@ fn a_token_expires() -> Result<()> {
     experiment(|lab| {
         undisturbed(lab, |collector| {
             let token = collector.token("late", &["--expires", "1s"])?;
-            // Its whole life and a little more; trying whether it is over would use it.
+            // Its lifetime and a margin; an attempt to use it earlier would consume it.
             thread::sleep(Duration::from_millis(1_200));
             refused(collector, "expired_token", 1, || not_enrolled(lab, "late", &token, "has expired"))
         })
@@ -96,7 +95,7 @@ fn a_token_of_another_collector_is_refused() -> Result<()> {
 }
 
 #[test]
-fn a_token_with_a_wrong_letter_is_refused_without_asking() -> Result<()> {
+fn a_token_with_a_wrong_letter_is_rejected_without_a_connection() -> Result<()> {
     experiment(|lab| {
         undisturbed(lab, |collector| {
             let token = collector.token("typo", &[])?;
@@ -106,7 +105,7 @@ fn a_token_with_a_wrong_letter_is_refused_without_asking() -> Result<()> {
             wrong.replace_range(place..=place, if letter == "a" { "b" } else { "a" });
             not_enrolled(lab, "typo", &wrong, "token")?;
             ensure!(collector.metric("sentinel_collector_connections_accepted_total")? == accepted);
-            // It was not used up by that.
+            // The attempt has not consumed it.
             Sensor::new(lab, "right", "")?.enroll(&token).map(drop)
         })
     })
@@ -118,16 +117,16 @@ fn an_unknown_sensor_is_refused_and_waits() -> Result<()> {
         undisturbed(lab, |collector| {
             let mut stranger = Sensor::new(lab, "stranger", "")?;
             refused(collector, "unknown_key", 1, || {
-                // It knows where the collector is and its key, and was never enrolled.
+                // It has the collector's address and key, but was never enrolled.
                 fs::create_dir(stranger.state_dir())?;
                 let known = lab.path("bystander").join("state/collector");
                 fs::copy(known, stranger.state_dir().join("collector"))?;
                 stranger.start()?;
-                wait::until_true("it is told", wait::WAIT_TIMEOUT, || {
+                wait::until_true("the sensor counts a failure", wait::WAIT_TIMEOUT, || {
                     Ok(json::number(&stranger.status()?, "/uplink/failures")? == 1)
                 })
             })?;
-            // It does not knock again and again, and its own work goes on.
+            // It does not reconnect at once, and it still detects.
             ensure!(stranger.status()?["uplink"]["state"] == "waiting", "{}", stranger.status()?);
             traffic::sent(lab, "port-scan-at", &["--speed", "10", "--attacker-ip", "10.20.30.99"])?;
             stranger.wait_for_alert("port_scan", "open", "10.20.30.99").map(drop)
@@ -136,7 +135,7 @@ fn an_unknown_sensor_is_refused_and_waits() -> Result<()> {
 }
 
 #[test]
-fn a_revoked_sensor_is_shut_out() -> Result<()> {
+fn a_revoked_sensor_is_disconnected_and_refused() -> Result<()> {
     experiment(|lab| {
         undisturbed(lab, |collector| {
             let mut traitor = Sensor::started(lab, collector, "traitor", "")?;
@@ -146,7 +145,7 @@ fn a_revoked_sensor_is_shut_out() -> Result<()> {
             })?;
             ensure!(collector.log()?.contains("traitor disconnected: revoked"), "{}", collector.log()?);
             ensure!(traitor.messages()?.contains("was revoked"), "{}", traitor.messages()?);
-            // It would come again in five minutes; a restart makes it come at once.
+            // It would reconnect in five minutes; after a restart it does so at once.
             refused(collector, "revoked", 1, || {
                 traitor.stop()?;
                 traitor.start()?;
@@ -161,7 +160,7 @@ fn a_revoked_sensor_is_shut_out() -> Result<()> {
 }
 
 #[test]
-fn foreign_protocols_are_refused_at_once_counted_each_and_logged_once() -> Result<()> {
+fn foreign_protocols_are_refused_counted_and_logged_once() -> Result<()> {
     experiment(|lab| {
         undisturbed(lab, |collector| {
             let http = b"GET / HTTP/1.1\r\nHost: collector\r\n\r\n".to_vec();
@@ -174,7 +173,7 @@ fn foreign_protocols_are_refused_at_once_counted_each_and_logged_once() -> Resul
             refused(collector, "foreign_protocol", 4, || {
                 foreign.iter().try_for_each(|bytes| lab.network.router.inside(|| closes(bytes))?)
             })?;
-            // Two hundred more leave no further line.
+            // Two hundred more add no line to the log.
             let log = collector.log()?;
             let before = collector.refused("foreign_protocol")?;
             lab.network.router.inside(|| (0..200).try_for_each(|_| closes(&foreign[0])))??;
@@ -188,7 +187,7 @@ fn foreign_protocols_are_refused_at_once_counted_each_and_logged_once() -> Resul
 }
 
 #[test]
-fn connections_that_say_nothing_are_closed_after_a_while() -> Result<()> {
+fn silent_connections_are_closed_after_a_timeout() -> Result<()> {
     const SILENT: usize = 50;
     experiment(|lab| {
         undisturbed(lab, |collector| {
@@ -224,7 +223,7 @@ fn closes(bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// The same bytes every time (xorshift, Marsaglia 2003); the first two are a length that no first frame has.
+/// Constant pseudo-random bytes (xorshift, Marsaglia 2003); the first two are a length that no first frame has.
 fn pseudo_random(count: usize) -> Vec<u8> {
     let mut state = 0x2545_f491_u32;
     let mut next = || {
@@ -236,7 +235,7 @@ fn pseudo_random(count: usize) -> Vec<u8> {
     (0..count).map(|_| next()).collect()
 }
 
-/// All refusals, whatever the reason.
+/// Number of refusals for any reason.
 fn refusals(collector: &Collector<'_>) -> Result<u64> {
     let reasons = [
         "foreign_protocol",

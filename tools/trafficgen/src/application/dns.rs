@@ -1,4 +1,4 @@
-//! DNS messages, also multicast DNS.
+//! DNS and multicast DNS messages.
 //!
 //! Read first: RFC 1035 section 4, RFC 6762 section 18.
 
@@ -8,7 +8,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 pub mod record {
     /// An IPv4 address.
     pub const A: u16 = 1;
-    /// Another name for it.
+    /// An alias.
     pub const CNAME: u16 = 5;
     /// The name of an address.
     pub const PTR: u16 = 12;
@@ -42,7 +42,7 @@ const RESPONSE_AUTHORITATIVE: u16 = 0x8400;
 const CLASS_INTERNET: u16 = 1;
 const POINTER_TO_QUESTION: u16 = 0xc00c;
 
-/// A question for a record `kind` of `name`, as a stub resolver asks it.
+/// Query of a stub resolver for the record type `kind` of `name`.
 #[must_use]
 pub fn query(identifier: u16, name: &str, kind: u16) -> Vec<u8> {
     let mut message = header(identifier, RECURSION_DESIRED, 1, 0);
@@ -50,7 +50,7 @@ pub fn query(identifier: u16, name: &str, kind: u16) -> Vec<u8> {
     message
 }
 
-/// A resolver's answer; each record is for the name in the question, by pointer.
+/// Response of a resolver; the name of each record is a pointer to the question.
 #[must_use]
 pub fn response(identifier: u16, name: &str, kind: u16, answers: &[Answer]) -> Vec<u8> {
     let count = u16::try_from(answers.len()).unwrap_or(u16::MAX);
@@ -60,7 +60,7 @@ pub fn response(identifier: u16, name: &str, kind: u16, answers: &[Answer]) -> V
     message
 }
 
-/// A multicast announcement of one record.
+/// Multicast DNS announcement of one record.
 #[must_use]
 pub fn announcement(name: &str, answer: &Answer) -> Vec<u8> {
     let mut message = header(0, RESPONSE_AUTHORITATIVE, 0, 1);
@@ -68,14 +68,14 @@ pub fn announcement(name: &str, answer: &Answer) -> Vec<u8> {
     message
 }
 
-/// The message as it stands in a TCP stream: its length in front (RFC 1035 section 4.2.2).
+/// Message with its length in front, as sent over TCP (RFC 1035 section 4.2.2).
 #[must_use]
 pub fn over_stream(message: &[u8]) -> Vec<u8> {
     let length = u16::try_from(message.len()).unwrap_or(u16::MAX);
     [&length.to_be_bytes(), message].concat()
 }
 
-/// A name in wire form. Empty labels are left out; each label is at most 63 bytes, or the name is cut there.
+/// Name in wire format. Empty labels are left out, and a label is cut to 63 bytes.
 #[must_use]
 pub fn labels(name: &str) -> Vec<u8> {
     let mut wire = Vec::with_capacity(name.len() + 2);
@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_query_reads_as_rfc_1035_says() {
+    fn a_query_has_the_bytes_of_rfc_1035() {
         // identifier, recursion desired, one question; 2"ab" 1"c" end; A, IN
         let expected = [0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 2, b'a', b'b', 1, b'c', 0, 0, 1, 0, 1];
         assert_eq!(query(0x1234, "ab.c", record::A), expected);
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_points_to_its_question() {
+    fn the_name_of_an_answer_points_to_the_question() {
         let message = response(1, "c", record::TXT, &[Answer::Txt(b"hi".to_vec())]);
         // pointer to byte 12, TXT, IN, 300 s, three bytes: length and text
         assert_eq!(message.get(19..).unwrap(), [0xc0, 12, 0, 16, 0, 1, 0, 0, 1, 44, 0, 3, 2, b'h', b'i']);

@@ -5,7 +5,7 @@
 /// The port of plain HTTP.
 pub const PORT: u16 = 80;
 
-/// A browser's request without a body.
+/// Request of a browser, without a body.
 #[must_use]
 pub fn request(method: &str, host: &str, target: &str) -> Vec<u8> {
     format!(
@@ -17,7 +17,7 @@ pub fn request(method: &str, host: &str, target: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// A server's answer with `body`.
+/// Response of a server with `body`.
 #[must_use]
 pub fn response(status: &str, content_type: &str, body: &[u8]) -> Vec<u8> {
     let head = format!(

@@ -1,4 +1,4 @@
-//! What segments and datagrams carry.
+//! Payloads of segments and datagrams.
 
 pub mod dhcp;
 pub mod dns;

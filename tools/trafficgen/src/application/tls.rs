@@ -1,4 +1,4 @@
-//! The visible part of a TLS 1.3 connection.
+//! Cleartext records of a TLS 1.3 connection, and records of random bytes for the encrypted ones.
 //!
 //! Read first: RFC 8446 sections 4.1 and 5.1, RFC 6066 section 3 (server name), RFC 8701 (GREASE).
 
@@ -16,14 +16,14 @@ const VERSION_1_2: u16 = 0x0303;
 const VERSION_1_3: u16 = 0x0304;
 const X25519: u16 = 0x001d;
 
-/// The suites of a current browser, after its GREASE value.
+/// Cipher suites of a current browser, without the GREASE value before them.
 const SUITES: [u16; 15] = [
     0x1301, 0x1302, 0x1303, 0xc02b, 0xc02f, 0xc02c, 0xc030, 0xcca9, 0xcca8, 0xc013, 0xc014, 0x009c, 0x009d,
     0x002f, 0x0035,
 ];
 const SIGNATURES: [u16; 8] = [0x0403, 0x0804, 0x0401, 0x0503, 0x0805, 0x0501, 0x0806, 0x0601];
 
-/// A record with a browser's `ClientHello` that asks for `server_name` and offers HTTP/2 and HTTP/1.1.
+/// Record with the `ClientHello` of a browser, for `server_name`, with HTTP/2 and HTTP/1.1 offered by ALPN.
 #[must_use]
 pub fn client_hello(server_name: &str, random: &mut Random) -> Vec<u8> {
     let grease = 0x0a0a_u16.wrapping_add(0x1010_u16.wrapping_mul(random.half() >> 12));
@@ -57,7 +57,7 @@ pub fn client_hello(server_name: &str, random: &mut Random) -> Vec<u8> {
     body.extend(prefixed8(&random.bytes(32)));
     body.extend(prefixed16(&suites));
     body.extend(prefixed8(&[0]));
-    // RFC 7685: fill up to 512 bytes of handshake, because some servers hang on shorter ones.
+    // RFC 7685: padding to 512 bytes of handshake, because some servers hang on slightly shorter ones.
     let bare = 4 + body.len() + 2 + extensions.len();
     let filling = 512_usize.saturating_sub(bare + 4);
     let padding = if filling > 0 { extension(21, &vec![0; filling]) } else { Vec::new() };
@@ -65,7 +65,7 @@ pub fn client_hello(server_name: &str, random: &mut Random) -> Vec<u8> {
     record(RECORD_HANDSHAKE, VERSION_1_0, &handshake(CLIENT_HELLO, &body))
 }
 
-/// The records that answer: `ServerHello`, the compatibility message, and `encrypted` bytes of handshake.
+/// Records of the server's first flight: `ServerHello`, the compatibility message, and `encrypted` bytes of handshake.
 #[must_use]
 pub fn server_hello(encrypted: usize, random: &mut Random) -> Vec<u8> {
     let mut body = VERSION_1_2.to_be_bytes().to_vec();
@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_client_hello_is_filled_up_and_names_the_server() {
+    fn a_client_hello_is_padded_and_names_the_server() {
         let hello = client_hello("www.example.net", &mut Random::new(1));
         // handshake record, version 1.0, 512 bytes; ClientHello of 508, version 1.2
         assert_eq!(hello.get(..11).unwrap(), [22, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3]);
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn long_data_comes_in_several_records() {
+    fn long_data_is_split_into_records_of_16_kib() {
         let records = data(16_385, &mut Random::new(1));
         assert_eq!(records.get(..5).unwrap(), [23, 3, 3, 0x40, 0]);
         assert_eq!(records.get(16_389..16_394).unwrap(), [23, 3, 3, 0, 1]);

@@ -1,4 +1,4 @@
-//! Address resolution.
+//! ARP packets.
 //!
 //! Read first: RFC 826, RFC 5227 (probes and announcements).
 
@@ -11,58 +11,58 @@ use sentinel_units::Mac;
 use super::{Link, ethertype, hardware, view};
 use crate::Host;
 
-/// What an ARP packet asks or says.
+/// Operation of an ARP packet.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Operation {
-    /// Who has the target address?
+    /// Request for the hardware address of the target.
     Request,
-    /// The sender address is at the sender's hardware address.
+    /// Reply with the sender's hardware address.
     Reply,
 }
 
-/// An ARP packet for IPv4 over Ethernet.
+/// ARP packet for IPv4 over Ethernet.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Arp {
-    /// Question or answer.
+    /// Request or reply.
     pub operation: Operation,
-    /// Whose address the packet tells.
+    /// Sender's hardware and protocol address.
     pub sender: (Mac, Ipv4Addr),
-    /// Whom it asks for or tells it to.
+    /// Target's hardware and protocol address.
     pub target: (Mac, Ipv4Addr),
 }
 
 const ARP_LEN: usize = 28;
 
 impl Arp {
-    /// `from` asks everybody for `wanted`.
+    /// Broadcast request of `from` for the address `wanted`.
     #[must_use]
     pub const fn request(from: &Host, wanted: Ipv4Addr) -> Self {
         Self { operation: Operation::Request, sender: (from.mac, from.v4), target: (Mac::ZERO, wanted) }
     }
 
-    /// `owner` tells `to` that `address` is at `owner`'s hardware address.
+    /// Reply to `to` that `address` is at the hardware address `owner`.
     #[must_use]
     pub const fn reply(owner: Mac, address: Ipv4Addr, to: &Host) -> Self {
         Self { operation: Operation::Reply, sender: (owner, address), target: (to.mac, to.v4) }
     }
 
-    /// An announcement: a request for one's own address (RFC 5227 section 2.3).
+    /// Announcement: a request of `owner` for its own address (RFC 5227 section 2.3).
     #[must_use]
     pub const fn announcement(owner: Mac, address: Ipv4Addr) -> Self {
         Self { operation: Operation::Request, sender: (owner, address), target: (Mac::ZERO, address) }
     }
 
-    /// A probe: "does anybody use `address`?", with no sender address (RFC 5227 section 2.1.1).
+    /// Probe: a request for `address` without a sender address (RFC 5227 section 2.1.1).
     #[must_use]
-    pub const fn probe(asker: Mac, address: Ipv4Addr) -> Self {
+    pub const fn probe(sender: Mac, address: Ipv4Addr) -> Self {
         Self {
             operation: Operation::Request,
-            sender: (asker, Ipv4Addr::UNSPECIFIED),
+            sender: (sender, Ipv4Addr::UNSPECIFIED),
             target: (Mac::ZERO, address),
         }
     }
 
-    /// The 28 bytes of the packet.
+    /// Packet of 28 bytes.
     #[must_use]
     pub fn packet(&self) -> Vec<u8> {
         let mut bytes = vec![0; ARP_LEN];
@@ -82,7 +82,7 @@ impl Arp {
         bytes
     }
 
-    /// The link it goes over: a request to everybody, a reply to the target.
+    /// Frame header: a request is broadcast, a reply goes to the target.
     #[must_use]
     pub const fn link(&self) -> Link {
         match self.operation {
@@ -91,7 +91,7 @@ impl Arp {
         }
     }
 
-    /// The whole frame over [`Arp::link`].
+    /// Frame with the header of [`Arp::link`].
     #[must_use]
     pub fn frame(&self) -> Vec<u8> {
         self.link().frame(ethertype::ARP, &self.packet())
@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reply_reads_as_rfc_826_says() {
+    fn a_reply_has_the_bytes_of_rfc_826() {
         let to = Host::internal(Ipv4Addr::new(10, 0, 0, 2));
         let reply = Arp::reply(Mac([2, 1, 1, 1, 1, 1]), Ipv4Addr::new(10, 0, 0, 1), &to);
         // Ethernet, IPv4, lengths 6 and 4, reply; sender pair; target pair

@@ -1,4 +1,4 @@
-//! Control messages, of both families.
+//! ICMP and ICMPv6 messages.
 //!
 //! Read first: RFC 792, RFC 4443 section 2.1, RFC 4861 section 4.
 
@@ -10,33 +10,33 @@ use sentinel_units::Mac;
 
 use super::{Addresses, protocol, view};
 
-/// Messages that exist for both families.
+/// Messages of both ICMP and ICMPv6.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Icmp<'p> {
-    /// "Are you there?"
+    /// Echo request.
     EchoRequest {
-        /// Tells runs of ping apart.
+        /// Identifies a run of `ping`.
         identifier: u16,
-        /// Counts within a run.
+        /// Number within the run.
         sequence: u16,
-        /// Comes back in the reply.
+        /// Returned in the reply.
         payload: &'p [u8],
     },
-    /// "Yes."
+    /// Echo reply.
     EchoReply {
-        /// As in the request.
+        /// Identifier of the request.
         identifier: u16,
-        /// As in the request.
+        /// Sequence number of the request.
         sequence: u16,
-        /// As in the request.
+        /// Payload of the request.
         payload: &'p [u8],
     },
-    /// No application listens on that port. Carries the packet that found out, from its IP header on.
+    /// Port unreachable. Quotes the packet that caused it, from its IP header on.
     PortUnreachable(&'p [u8]),
 }
 
 impl Icmp<'_> {
-    /// The protocol number and the message, with its checksum for `addresses`.
+    /// Protocol number and message, with its checksum for `addresses`.
     #[must_use]
     pub fn message(&self, addresses: &Addresses) -> (u8, Vec<u8>) {
         let v6 = matches!(addresses, Addresses::V6 { .. });
@@ -48,42 +48,42 @@ impl Icmp<'_> {
             (Self::PortUnreachable(_), false) => (3, 3),
             (Self::PortUnreachable(_), true) => (1, 4),
         };
-        let (rest, payload) = match *self {
+        let (second_word, payload) = match *self {
             Self::EchoRequest { identifier, sequence, payload }
             | Self::EchoReply { identifier, sequence, payload } => {
                 let ([a, b], [c, d]) = (identifier.to_be_bytes(), sequence.to_be_bytes());
                 ([a, b, c, d], payload)
             }
-            // The offending header and eight bytes over IPv4, what fits 1,280 bytes over IPv6.
+            // Over IPv4 the quoted header and eight bytes, over IPv6 as much as fits 1,280 bytes.
             Self::PortUnreachable(packet) => {
                 ([0; 4], packet.get(..if v6 { 1_232 } else { 28 }).unwrap_or(packet))
             }
         };
-        finish(addresses, &[&[kind, code, 0, 0], &rest[..], payload].concat())
+        finish(addresses, &[&[kind, code, 0, 0], &second_word[..], payload].concat())
     }
 }
 
 /// Neighbour discovery messages, IPv6 only.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Icmp6 {
-    /// Who has `target`? Asked by the owner of the hardware address.
+    /// Solicitation of `target`.
     NeighbourSolicitation {
-        /// The address looked for.
+        /// Address to be resolved.
         target: Ipv6Addr,
-        /// Who asks.
+        /// Hardware address of the sender.
         source: Mac,
     },
-    /// `target` is at `owner`; solicited, override.
+    /// Advertisement that `target` is at `owner`, with the flags solicited and override.
     NeighbourAdvertisement {
-        /// The address told about.
+        /// Address that is advertised.
         target: Ipv6Addr,
-        /// Its hardware address.
+        /// Hardware address of the target.
         owner: Mac,
     },
 }
 
 impl Icmp6 {
-    /// The protocol number and the message, with its checksum for `addresses`.
+    /// Protocol number and message, with its checksum for `addresses`.
     #[must_use]
     pub fn message(&self, addresses: &Addresses) -> (u8, Vec<u8>) {
         let (kind, first, target, option, mac) = match *self {
@@ -95,6 +95,7 @@ impl Icmp6 {
     }
 }
 
+/// Writes the checksum into `message`.
 fn finish(addresses: &Addresses, message: &[u8]) -> (u8, Vec<u8>) {
     let (number, checksum) = match addresses {
         Addresses::V4 { .. } => (protocol::ICMP, icmp::checksum(&view(IcmpPacket::new(message)))),
@@ -113,7 +114,7 @@ mod tests {
     use std::net::Ipv4Addr;
 
     #[test]
-    fn an_echo_request_sums_up() {
+    fn an_echo_request_has_a_correct_checksum() {
         let addresses = Addresses::V4 { source: Ipv4Addr::LOCALHOST, destination: Ipv4Addr::LOCALHOST };
         let request = Icmp::EchoRequest { identifier: 0x1234, sequence: 1, payload: &[] };
         // 0x0800 + 0x1234 + 0x0001 = 0x1a35, and its complement
@@ -121,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn unreachables_carry_the_start_of_the_packet() {
+    fn port_unreachable_quotes_the_start_of_the_packet() {
         let v4 = Addresses::V4 { source: Ipv4Addr::LOCALHOST, destination: Ipv4Addr::LOCALHOST };
         let (_, message) = Icmp::PortUnreachable(&[0x45; 100]).message(&v4);
         assert_eq!((message.len(), message[0], message[1]), (36, 3, 3));

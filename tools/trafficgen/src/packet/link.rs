@@ -1,4 +1,4 @@
-//! Frame headers: Ethernet, VLAN tags, `PPPoE`.
+//! Link-layer headers: Ethernet, VLAN tags, `PPPoE`.
 //!
 //! Read first: IEEE 802.3 clause 3, IEEE 802.1Q clause 9, RFC 2516 section 4.
 
@@ -8,58 +8,58 @@ use sentinel_units::Mac;
 
 use super::{hardware, length_field, view};
 
-/// What a frame carries, by number.
+/// `EtherType` numbers.
 pub mod ethertype {
     /// IPv4.
     pub const IPV4: u16 = 0x0800;
-    /// Address resolution (RFC 826).
+    /// ARP (RFC 826).
     pub const ARP: u16 = 0x0806;
-    /// A VLAN tag.
+    /// VLAN tag (802.1Q).
     pub const VLAN: u16 = 0x8100;
     /// IPv6.
     pub const IPV6: u16 = 0x86dd;
-    /// A provider's VLAN tag, outside the customer's (802.1ad, "`QinQ`").
+    /// Provider's VLAN tag, outside the customer's (802.1ad, "`QinQ`").
     pub const PROVIDER_VLAN: u16 = 0x88a8;
     /// PPP over Ethernet, session stage.
     pub const PPPOE: u16 = 0x8864;
 }
 
-/// What stands between the Ethernet header and the packet.
+/// Encapsulation between the Ethernet header and the packet.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Encapsulation {
-    /// Nothing.
+    /// No encapsulation.
     #[default]
     Plain,
     /// One tag with this VLAN identifier.
     Vlan(u16),
-    /// A provider tag and a customer tag.
+    /// Provider tag and customer tag.
     QinQ {
         /// Identifier in the first tag.
         outer: u16,
         /// Identifier in the second tag.
         inner: u16,
     },
-    /// A `PPPoE` session. Carries IP only: anything else goes plain.
+    /// `PPPoE` session. Carries IP only; other packets are sent without it.
     Pppoe {
         /// Session identifier.
         session: u16,
     },
 }
 
-/// One direction between two stations of a segment.
+/// Link-layer header of one direction between two hosts of a segment.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Link {
-    /// Who sends.
+    /// Source address.
     pub source: Mac,
-    /// Who shall take it.
+    /// Destination address.
     pub destination: Mac,
-    /// Tags.
+    /// Tags or session.
     pub encapsulation: Encapsulation,
-    /// Whether short frames are filled up to sixty bytes, as everything is that crossed a real cable.
+    /// True if frames are padded to sixty bytes, the minimum on a cable.
     pub padded: bool,
 }
 
-/// The least a frame has on a cable, without its check sequence.
+/// Minimum frame length on a cable, without the check sequence.
 pub(super) const MIN_LEN: usize = 60;
 
 const ETHERNET_LEN: usize = 14;
@@ -67,19 +67,19 @@ const TAG_LEN: usize = 4;
 const PPPOE_LEN: usize = 8;
 
 impl Link {
-    /// Without tags or padding.
+    /// Header without tags or padding.
     #[must_use]
     pub const fn new(source: Mac, destination: Mac) -> Self {
         Self { source, destination, encapsulation: Encapsulation::Plain, padded: false }
     }
 
-    /// The way back.
+    /// Header of the opposite direction.
     #[must_use]
     pub const fn reversed(self) -> Self {
         Self { source: self.destination, destination: self.source, ..self }
     }
 
-    /// How many bytes of a packet of 1,500 the encapsulation takes away: eight for `PPPoE`.
+    /// Bytes by which the encapsulation reduces the MTU of 1,500: eight for `PPPoE`.
     #[must_use]
     pub const fn overhead(&self) -> usize {
         match self.encapsulation {
@@ -88,7 +88,7 @@ impl Link {
         }
     }
 
-    /// A frame that carries `packet`.
+    /// Frame that carries `packet` with `EtherType` `kind`.
     #[must_use]
     pub fn frame(&self, kind: u16, packet: &[u8]) -> Vec<u8> {
         let ppp_protocol = match kind {
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_stand_where_the_standards_put_them() {
+    fn tags_have_the_bytes_of_their_standards() {
         let macs = [2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1];
         for (encapsulation, middle) in [
             (Encapsulation::Plain, vec![0x08, 0x00]),
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn short_frames_are_filled_up_on_request() {
+    fn short_frames_are_padded_if_requested() {
         let padded = Link { padded: true, ..link(Encapsulation::Plain) };
         assert_eq!(padded.frame(ethertype::ARP, &[1; 28]).len(), 60);
         assert_eq!(padded.frame(ethertype::IPV4, &[1; 100]).len(), 114);

@@ -1,9 +1,9 @@
-//! Headers from numbers, with lengths and checksums that are right.
+//! Packet builders: headers with correct lengths and checksums.
 //!
-//! Inside out: [`Tcp`], [`udp`], [`Icmp`] make a segment for given [`Addresses`], [`Network`] puts an IP header in
+//! From the inside out: [`Tcp`], [`udp`], [`Icmp`] make a segment for given [`Addresses`], [`Network`] puts an IP header in
 //! front, [`Link`] a frame header with its tags. [`Path`] does all three for one direction between two machines.
 //!
-//! Every builder panics if a payload does not fit a 16-bit length field: that is a mistake of the scenario.
+//! Every builder panics if a payload does not fit a 16-bit length field, which is an error in the scenario.
 
 mod arp;
 mod icmp;
@@ -28,17 +28,17 @@ fn hardware(mac: Mac) -> MacAddr {
     MacAddr::from(mac.0)
 }
 
-/// A length as it stands in a header.
+/// Length as a 16-bit header field.
 #[expect(
     clippy::expect_used,
-    reason = "scenarios are constants; too long a payload must stop the test that made it"
+    reason = "scenarios are constants; a payload that is too long must fail the test that built it"
 )]
 fn length_field(length: usize) -> u16 {
     u16::try_from(length).expect("a payload must fit a 16-bit length field")
 }
 
-/// The header view over a buffer made for it.
-#[expect(clippy::expect_used, reason = "each caller makes the buffer at least as long as the header")]
+/// View of a header over a buffer that was allocated for it.
+#[expect(clippy::expect_used, reason = "each caller allocates a buffer at least as long as the header")]
 fn view<V>(view: Option<V>) -> V {
     view.expect("the buffer holds the header")
 }

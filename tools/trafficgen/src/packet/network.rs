@@ -1,4 +1,4 @@
-//! IP headers, extension headers, fragments.
+//! IP headers, extension headers and fragments.
 //!
 //! Read first: RFC 791 section 3.1, RFC 8200 sections 3 and 4.
 
@@ -10,7 +10,7 @@ use pnet_packet::ipv6::MutableIpv6Packet;
 
 use super::{ethertype, length_field, view};
 
-/// What an IP packet carries, by number.
+/// IP protocol numbers.
 pub mod protocol {
     /// IPv6 options for every router on the way.
     pub const HOP_BY_HOP: u8 = 0;
@@ -36,27 +36,27 @@ pub mod protocol {
     pub const DESTINATION: u8 = 60;
 }
 
-/// Both ends, of one family.
+/// Source and destination address, of one family.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Addresses {
     /// IPv4.
     V4 {
-        /// Who sends.
+        /// Source address.
         source: Ipv4Addr,
-        /// Who shall get it.
+        /// Destination address.
         destination: Ipv4Addr,
     },
     /// IPv6.
     V6 {
-        /// Who sends.
+        /// Source address.
         source: Ipv6Addr,
-        /// Who shall get it.
+        /// Destination address.
         destination: Ipv6Addr,
     },
 }
 
 impl Addresses {
-    /// The way back.
+    /// Addresses of the opposite direction.
     #[must_use]
     pub const fn reversed(self) -> Self {
         match self {
@@ -65,7 +65,7 @@ impl Addresses {
         }
     }
 
-    /// What the frame says it carries.
+    /// `EtherType` of the family.
     #[must_use]
     pub const fn ethertype(&self) -> u16 {
         match self {
@@ -75,16 +75,16 @@ impl Addresses {
     }
 }
 
-/// An IPv6 extension header (ignored over IPv4).
+/// IPv6 extension header (ignored over IPv4).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Extension {
     /// Hop-by-hop options: one `PadN`. Must come first.
     HopByHop,
-    /// Destination options, this many eight-byte units long in all (at least one), filled with `PadN`.
+    /// Destination options of this many eight-byte units (at least one), filled with `PadN`.
     Destination(u8),
-    /// An empty routing header of type 4, no segments left.
+    /// Empty routing header of type 4, no segments left.
     Routing,
-    /// A fragment header that says "the whole packet" (an atomic fragment, RFC 6946).
+    /// Fragment header of a complete packet (atomic fragment, RFC 6946), with this identification.
     AtomicFragment(u32),
 }
 
@@ -103,7 +103,7 @@ impl Extension {
             Self::HopByHop => vec![next, 0, 1, 4, 0, 0, 0, 0],
             Self::Destination(units) => {
                 let more = units.saturating_sub(1);
-                // A PadN option holds at most 255 bytes: fill unit by unit.
+                // A PadN option holds at most 255 bytes, so each unit has one of its own.
                 let mut bytes = vec![next, more, 1, 4, 0, 0, 0, 0];
                 (0..more).for_each(|_| bytes.extend([1, 6, 0, 0, 0, 0, 0, 0]));
                 bytes
@@ -114,16 +114,16 @@ impl Extension {
     }
 }
 
-/// Everything of an IP header that a scenario may choose.
+/// Fields of an IP header that a scenario can set.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Network {
-    /// Both ends.
+    /// Source and destination.
     pub addresses: Addresses,
     /// Time to live, or hop limit.
     pub hop_limit: u8,
-    /// Identification of IPv4; also of fragments of either.
+    /// Identification of an IPv4 packet, and of fragments of either family.
     pub identification: u16,
-    /// IPv6 extension headers in their order.
+    /// IPv6 extension headers, in order.
     pub extensions: Vec<Extension>,
 }
 
@@ -131,13 +131,13 @@ const IPV4_LEN: usize = 20;
 const IPV6_LEN: usize = 40;
 
 impl Network {
-    /// A hop limit of 64 and no extensions.
+    /// Header with a hop limit of 64 and no extensions.
     #[must_use]
     pub const fn new(addresses: Addresses) -> Self {
         Self { addresses, hop_limit: 64, identification: 0, extensions: Vec::new() }
     }
 
-    /// How many bytes stand before the payload.
+    /// Bytes before the payload.
     #[must_use]
     pub fn header_len(&self) -> usize {
         match self.addresses {
@@ -148,7 +148,7 @@ impl Network {
         }
     }
 
-    /// The packet that carries `payload` of `protocol`. IPv4 packets carry "do not fragment".
+    /// Packet that carries `payload` of `protocol`. IPv4 packets have the flag "do not fragment".
     #[must_use]
     pub fn packet(&self, protocol: u8, payload: &[u8]) -> Vec<u8> {
         match self.addresses {
@@ -156,7 +156,7 @@ impl Network {
                 source,
                 destination,
                 protocol,
-                Piece { offset: 0, more: false, alone: true },
+                Fragment { offset: 0, more: false, is_complete: true },
                 payload,
             ),
             Addresses::V6 { source, destination } => {
@@ -175,19 +175,23 @@ impl Network {
         }
     }
 
-    /// The packets that carry `payload` in pieces of at most `piece` bytes, rounded down to eight.
+    /// Packets that carry `payload` in fragments of at most `max_len` bytes, rounded down to a multiple of eight.
     /// Extension headers other than the fragment header are left out.
     #[must_use]
-    pub fn fragments(&self, protocol: u8, payload: &[u8], piece: usize) -> Vec<Vec<u8>> {
-        let piece = (piece / 8 * 8).max(8);
+    pub fn fragments(&self, protocol: u8, payload: &[u8], max_len: usize) -> Vec<Vec<u8>> {
+        let max_len = (max_len / 8 * 8).max(8);
         let mut offset = 0;
         let mut packets = Vec::new();
-        for chunk in payload.chunks(piece) {
+        for chunk in payload.chunks(max_len) {
             let more = offset + chunk.len() < payload.len();
             packets.push(match self.addresses {
-                Addresses::V4 { source, destination } => {
-                    self.ipv4(source, destination, protocol, Piece { offset, more, alone: false }, chunk)
-                }
+                Addresses::V4 { source, destination } => self.ipv4(
+                    source,
+                    destination,
+                    protocol,
+                    Fragment { offset, more, is_complete: false },
+                    chunk,
+                ),
                 Addresses::V6 { source, destination } => {
                     let header = fragment_header(protocol, offset, more, u32::from(self.identification));
                     self.ipv6(source, destination, protocol::FRAGMENT, &[&header, chunk].concat())
@@ -203,7 +207,7 @@ impl Network {
         source: Ipv4Addr,
         destination: Ipv4Addr,
         protocol: u8,
-        piece: Piece,
+        fragment: Fragment,
         payload: &[u8],
     ) -> Vec<u8> {
         let mut bytes = vec![0; IPV4_LEN];
@@ -212,8 +216,8 @@ impl Network {
         header.set_header_length(5);
         header.set_total_length(length_field(IPV4_LEN + payload.len()));
         header.set_identification(self.identification);
-        header.set_flags(if piece.alone { 0b010 } else { u8::from(piece.more) });
-        header.set_fragment_offset(length_field(piece.offset / 8));
+        header.set_flags(if fragment.is_complete { 0b010 } else { u8::from(fragment.more) });
+        header.set_fragment_offset(length_field(fragment.offset / 8));
         header.set_ttl(self.hop_limit);
         header.set_next_level_protocol(IpNextHeaderProtocol(protocol));
         header.set_source(source);
@@ -238,13 +242,17 @@ impl Network {
     }
 }
 
+/// Position of a fragment in its packet.
 #[derive(Clone, Copy)]
-struct Piece {
+struct Fragment {
     offset: usize,
+    /// True if fragments follow.
     more: bool,
-    alone: bool,
+    /// True if the packet is not fragmented.
+    is_complete: bool,
 }
 
+/// IPv6 fragment header (RFC 8200 section 4.5).
 fn fragment_header(next: u8, offset: usize, more: bool, identification: u32) -> [u8; 8] {
     let [high, low] = (length_field(offset) & !7 | u16::from(more)).to_be_bytes();
     let [a, b, c, d] = identification.to_be_bytes();
@@ -256,7 +264,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_ipv4_checksum_matches_a_published_header() {
+    fn the_ipv4_checksum_is_that_of_a_published_example() {
         // The usual worked example: 192.168.0.1 to 192.168.0.199, UDP, 115 bytes in all, checksum 0xb861.
         let network = Network::new(Addresses::V4 {
             source: Ipv4Addr::new(192, 168, 0, 1),
@@ -267,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn extension_headers_name_the_next() {
+    fn extension_headers_are_chained_by_their_numbers() {
         let network = Network {
             extensions: vec![Extension::HopByHop, Extension::Destination(2), Extension::AtomicFragment(7)],
             ..Network::new(Addresses::V6 { source: Ipv6Addr::LOCALHOST, destination: Ipv6Addr::LOCALHOST })
@@ -279,11 +287,12 @@ mod tests {
     }
 
     #[test]
-    fn fragments_cover_the_payload() {
+    fn fragments_cover_the_payload_without_gap() {
         let v4 = Addresses::V4 { source: Ipv4Addr::LOCALHOST, destination: Ipv4Addr::LOCALHOST };
-        let pieces = Network::new(v4).fragments(protocol::ICMP, &[1; 50], 20);
+        let fragments = Network::new(v4).fragments(protocol::ICMP, &[1; 50], 20);
         // flags and offset in units of eight; lengths 16, 16, 16, 2
-        let heads: Vec<_> = pieces.iter().map(|piece| (piece[6], piece[7], piece.len() - 20)).collect();
+        let heads: Vec<_> =
+            fragments.iter().map(|packet| (packet[6], packet[7], packet.len() - 20)).collect();
         assert_eq!(heads, [(0x20, 0, 16), (0x20, 2, 16), (0x20, 4, 16), (0, 6, 2)]);
     }
 }

@@ -39,17 +39,17 @@ pub struct Tcp {
     pub flags: u8,
     /// Bytes the sender will take.
     pub window: u16,
-    /// What else there is to say.
+    /// Options.
     pub options: Options,
 }
 
-/// The option lists that stacks really send.
+/// Option lists that real stacks send.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Options {
     /// None: a scanner's raw segment.
     #[default]
     None,
-    /// A maximum segment size alone, as flood tools and small devices.
+    /// Maximum segment size only, as sent by flood tools and small devices.
     SegmentSize(u16),
     /// The five options of a Linux or Windows SYN.
     Opening {
@@ -87,7 +87,7 @@ impl Options {
         }
     }
 
-    /// Length in the header; each list above is a multiple of four.
+    /// Length in 32-bit words; each list above is a multiple of four bytes.
     const fn words(self) -> u8 {
         match self {
             Self::None => 0,
@@ -102,7 +102,13 @@ const TCP_LEN: usize = 20;
 const UDP_LEN: usize = 8;
 
 impl Tcp {
-    /// The segment that carries `payload` between `addresses`.
+    /// Bare SYN with the window of a Linux client and no options.
+    #[must_use]
+    pub fn syn(source: u16, destination: u16, sequence: u32) -> Self {
+        Self { source, destination, sequence, flags: flags::SYN, window: 64_240, ..Self::default() }
+    }
+
+    /// Segment that carries `payload`, with its checksum for `addresses`.
     #[must_use]
     pub fn segment(&self, addresses: &Addresses, payload: &[u8]) -> Vec<u8> {
         let words = self.options.words();
@@ -130,7 +136,7 @@ impl Tcp {
     }
 }
 
-/// The datagram that carries `payload` between `addresses`.
+/// UDP datagram that carries `payload`, with its checksum for `addresses`.
 #[must_use]
 pub fn udp(source_port: u16, destination_port: u16, addresses: &Addresses, payload: &[u8]) -> Vec<u8> {
     let mut bytes = vec![0; UDP_LEN];
@@ -148,7 +154,7 @@ pub fn udp(source_port: u16, destination_port: u16, addresses: &Addresses, paylo
             udp::ipv6_checksum(&header.to_immutable(), source, destination)
         }
     };
-    // Zero would mean "no checksum" (RFC 768).
+    // Zero means "no checksum" (RFC 768), so all ones are sent for it.
     header.set_checksum(if checksum == 0 { u16::MAX } else { checksum });
     debug_assert_eq!(header.packet().len(), usize::from(length));
     bytes
@@ -163,7 +169,7 @@ mod tests {
         Addresses::V4 { source: Ipv4Addr::new(10, 0, 0, 1), destination: Ipv4Addr::new(10, 0, 0, 2) };
 
     #[test]
-    fn an_opening_segment_carries_the_usual_options() {
+    fn a_syn_carries_the_five_options_of_linux() {
         let syn = Tcp {
             source: 1,
             destination: 2,

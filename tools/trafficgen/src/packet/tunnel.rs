@@ -1,8 +1,8 @@
-//! Headers of tunnels.
+//! Tunnel headers: GRE.
 //!
 //! Read first: RFC 2784, RFC 2890.
 
-/// The GRE packet around one of this ethertype.
+/// GRE packet that carries `packet` of this `EtherType`, with a key if one is given.
 #[must_use]
 pub fn gre(key: Option<u32>, ethertype: u16, packet: &[u8]) -> Vec<u8> {
     let flags = if key.is_some() { [0x20, 0] } else { [0, 0] };

@@ -1,4 +1,4 @@
-//! Address resolution: who is the gateway, and who says so.
+//! ARP spoofing of the gateway's address, and legitimate changes of address mappings.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -6,9 +6,9 @@ use std::time::Duration;
 use sentinel_units::Mac;
 
 use super::{Expected, MILLISECOND, Parameters, Scenario};
-use crate::application::dhcp::{self, Lease, Step};
-use crate::packet::{Arp, Encapsulation, Family, Icmp, Link, Path, ethertype};
-use crate::{Host, Packets, Timeline};
+use crate::application::dhcp::{self, Lease, MessageType};
+use crate::packet::{Arp, Encapsulation, Family, Link, Path, ethertype};
+use crate::{Host, Packets, Timeline, Topology, ping};
 
 const FIRES: &[Expected] = &[("arp_spoof", "arp_spoof")];
 const SECOND: Duration = Duration::from_secs(1);
@@ -18,18 +18,15 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         "arp-spoof-reply",
         "replies to the client move the gateway to the attacker",
         FIRES,
-        |p| {
-            let attack = Arp::reply(p.topology.attacker.mac, p.topology.gateway.v4, &p.topology.client);
-            poison(p, attack, Encapsulation::Plain)
-        },
+        |p| poison(p, forged_reply(&p.topology), Encapsulation::Plain),
     ),
     Scenario::fires(
         "arp-spoof-request",
         "a request in the gateway's name moves it to the attacker",
         FIRES,
         |p| {
-            let liar = Host { mac: p.topology.attacker.mac, ..p.topology.gateway };
-            poison(p, Arp::request(&liar, p.topology.client.v4), Encapsulation::Plain)
+            let forged = Host { mac: p.topology.attacker.mac, ..p.topology.gateway };
+            poison(p, Arp::request(&forged, p.topology.client.v4), Encapsulation::Plain)
         },
     ),
     Scenario::fires(
@@ -53,8 +50,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         both_ways,
     ),
     Scenario::fires("arp-spoof-vlan", "replies inside a VLAN move the gateway to the attacker", FIRES, |p| {
-        let attack = Arp::reply(p.topology.attacker.mac, p.topology.gateway.v4, &p.topology.client);
-        poison(p, attack, Encapsulation::Vlan(100))
+        poison(p, forged_reply(&p.topology), Encapsulation::Vlan(100))
     }),
     Scenario::fires(
         "arp-spoof-table-full",
@@ -81,31 +77,46 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ),
 ];
 
-/// What everybody knows before anything happens: client and gateway resolve each other and talk.
-fn preamble(timeline: &mut Timeline, parameters: &Parameters, encapsulation: Encapsulation) {
+/// Timeline that begins with client and gateway resolving each other and two pings: the legitimate mapping is known.
+fn resolved(parameters: &Parameters, encapsulation: Encapsulation) -> Timeline {
     let topology = &parameters.topology;
-    push(timeline, Arp::request(&topology.client, topology.gateway.v4), encapsulation);
+    let mut timeline = Timeline::default();
+    push(&mut timeline, Arp::request(&topology.client, topology.gateway.v4), encapsulation);
     timeline.wait(MILLISECOND);
-    push(timeline, Arp::reply(topology.gateway.mac, topology.gateway.v4, &topology.client), encapsulation);
+    push(&mut timeline, true_reply(topology), encapsulation);
     timeline.wait(MILLISECOND);
     let mut path = Path::between(&topology.client, &topology.gateway, Family::V4);
     path.link.encapsulation = encapsulation;
     for sequence in 1..=2 {
-        timeline.push(path.icmp(&Icmp::EchoRequest { identifier: 9, sequence, payload: &[] }));
-        timeline.wait(MILLISECOND);
-        timeline.push(path.reversed().icmp(&Icmp::EchoReply { identifier: 9, sequence, payload: &[] }));
+        ping(&mut timeline, &path, MILLISECOND, (9, sequence), &[]);
         timeline.wait(SECOND);
     }
+    timeline
 }
 
+/// The gateway's own reply to the client.
+const fn true_reply(topology: &Topology) -> Arp {
+    Arp::reply(topology.gateway.mac, topology.gateway.v4, &topology.client)
+}
+
+/// The attacker's reply to the client, with the gateway's address.
+const fn forged_reply(topology: &Topology) -> Arp {
+    Arp::reply(topology.attacker.mac, topology.gateway.v4, &topology.client)
+}
+
+/// Records an ARP packet, padded to 60 bytes.
 fn push(timeline: &mut Timeline, packet: Arp, encapsulation: Encapsulation) {
     let link = Link { encapsulation, padded: true, ..packet.link() };
     timeline.push(link.frame(ethertype::ARP, &packet.packet()));
 }
 
+/// Records an ARP packet in an untagged frame.
+fn plain(timeline: &mut Timeline, packet: Arp) {
+    push(timeline, packet, Encapsulation::Plain);
+}
+
 fn poison(parameters: &Parameters, attack: Arp, encapsulation: Encapsulation) -> Packets {
-    let mut timeline = Timeline::default();
-    preamble(&mut timeline, parameters, encapsulation);
+    let mut timeline = resolved(parameters, encapsulation);
     for _ in 0..5 {
         push(&mut timeline, attack, encapsulation);
         timeline.wait(SECOND);
@@ -115,15 +126,10 @@ fn poison(parameters: &Parameters, attack: Arp, encapsulation: Encapsulation) ->
 
 fn flip_flop(parameters: &Parameters) -> Packets {
     let topology = &parameters.topology;
-    let mut timeline = Timeline::default();
-    preamble(&mut timeline, parameters, Encapsulation::Plain);
+    let mut timeline = resolved(parameters, Encapsulation::Plain);
     for _ in 0..5 {
         for owner in [topology.attacker.mac, topology.gateway.mac] {
-            push(
-                &mut timeline,
-                Arp::reply(owner, topology.gateway.v4, &topology.client),
-                Encapsulation::Plain,
-            );
+            plain(&mut timeline, Arp::reply(owner, topology.gateway.v4, &topology.client));
             timeline.wait(SECOND / 2);
         }
     }
@@ -132,11 +138,10 @@ fn flip_flop(parameters: &Parameters) -> Packets {
 
 fn both_ways(parameters: &Parameters) -> Packets {
     let topology = &parameters.topology;
-    let mut timeline = Timeline::default();
-    preamble(&mut timeline, parameters, Encapsulation::Plain);
+    let mut timeline = resolved(parameters, Encapsulation::Plain);
     for _ in 0..5 {
-        for (claimed, told) in [(topology.gateway, topology.client), (topology.client, topology.gateway)] {
-            push(&mut timeline, Arp::reply(topology.attacker.mac, claimed.v4, &told), Encapsulation::Plain);
+        for (claimed, target) in [(topology.gateway, topology.client), (topology.client, topology.gateway)] {
+            plain(&mut timeline, Arp::reply(topology.attacker.mac, claimed.v4, &target));
             timeline.wait(MILLISECOND);
         }
         timeline.wait(SECOND);
@@ -146,27 +151,18 @@ fn both_ways(parameters: &Parameters) -> Packets {
 
 fn crowded(parameters: &Parameters) -> Packets {
     let topology = &parameters.topology;
-    let mut timeline = Timeline::default();
-    preamble(&mut timeline, parameters, Encapsulation::Plain);
+    let mut timeline = resolved(parameters, Encapsulation::Plain);
     for index in 0..parameters.sources {
         let other = topology.internal(index);
-        push(&mut timeline, Arp::announcement(other.mac, other.v4), Encapsulation::Plain);
+        plain(&mut timeline, Arp::announcement(other.mac, other.v4));
         timeline.wait_us(100);
-        // The gateway is in use all the time: a table that forgets what it used last keeps it.
+        // The gateway stays in use, so a table with least-recently-used eviction keeps its entry.
         if index % 100 == 0 {
-            push(
-                &mut timeline,
-                Arp::reply(topology.gateway.mac, topology.gateway.v4, &topology.client),
-                Encapsulation::Plain,
-            );
+            plain(&mut timeline, true_reply(topology));
         }
     }
     for _ in 0..5 {
-        push(
-            &mut timeline,
-            Arp::reply(topology.attacker.mac, topology.gateway.v4, &topology.client),
-            Encapsulation::Plain,
-        );
+        plain(&mut timeline, forged_reply(topology));
         timeline.wait(SECOND);
     }
     timeline.play()
@@ -174,13 +170,12 @@ fn crowded(parameters: &Parameters) -> Packets {
 
 fn repeat(parameters: &Parameters) -> Packets {
     let topology = &parameters.topology;
-    let mut timeline = Timeline::default();
-    preamble(&mut timeline, parameters, Encapsulation::Plain);
+    let mut timeline = resolved(parameters, Encapsulation::Plain);
     for _ in 0..20 {
-        for station in [topology.gateway, topology.victim, topology.attacker] {
-            push(&mut timeline, Arp::request(&topology.client, station.v4), Encapsulation::Plain);
+        for host in [topology.gateway, topology.victim, topology.attacker] {
+            plain(&mut timeline, Arp::request(&topology.client, host.v4));
             timeline.wait(MILLISECOND);
-            push(&mut timeline, Arp::reply(station.mac, station.v4, &topology.client), Encapsulation::Plain);
+            plain(&mut timeline, Arp::reply(host.mac, host.v4, &topology.client));
             timeline.wait(MILLISECOND * 300);
         }
     }
@@ -190,64 +185,53 @@ fn repeat(parameters: &Parameters) -> Packets {
 fn probe(parameters: &Parameters) -> Packets {
     let topology = &parameters.topology;
     let newcomer = topology.internal(7);
-    let mut timeline = Timeline::default();
-    preamble(&mut timeline, parameters, Encapsulation::Plain);
+    let mut timeline = resolved(parameters, Encapsulation::Plain);
     for _ in 0..3 {
-        push(&mut timeline, Arp::probe(newcomer.mac, topology.gateway.v4), Encapsulation::Plain);
+        plain(&mut timeline, Arp::probe(newcomer.mac, topology.gateway.v4));
         timeline.wait(MILLISECOND);
-        // The owner defends its address (RFC 5227 section 2.4), to the one who asked.
-        let asker = Host { v4: Ipv4Addr::UNSPECIFIED, ..newcomer };
-        push(
-            &mut timeline,
-            Arp::reply(topology.gateway.mac, topology.gateway.v4, &asker),
-            Encapsulation::Plain,
-        );
+        // The owner defends its address (RFC 5227 section 2.4) with a reply to the prober.
+        let prober = Host { v4: Ipv4Addr::UNSPECIFIED, ..newcomer };
+        plain(&mut timeline, Arp::reply(topology.gateway.mac, topology.gateway.v4, &prober));
         timeline.wait(SECOND);
     }
     for _ in 0..3 {
-        push(&mut timeline, Arp::probe(newcomer.mac, newcomer.v4), Encapsulation::Plain);
+        plain(&mut timeline, Arp::probe(newcomer.mac, newcomer.v4));
         timeline.wait(SECOND);
     }
-    push(&mut timeline, Arp::announcement(newcomer.mac, newcomer.v4), Encapsulation::Plain);
+    plain(&mut timeline, Arp::announcement(newcomer.mac, newcomer.v4));
     timeline.play()
 }
 
 fn alias(parameters: &Parameters) -> Packets {
     let topology = &parameters.topology;
-    let mut timeline = Timeline::default();
-    preamble(&mut timeline, parameters, Encapsulation::Plain);
+    let mut timeline = resolved(parameters, Encapsulation::Plain);
     for index in 0..5 {
         let address = topology.internal(index).v4;
-        push(&mut timeline, Arp::announcement(topology.victim.mac, address), Encapsulation::Plain);
+        plain(&mut timeline, Arp::announcement(topology.victim.mac, address));
         timeline.wait(MILLISECOND);
-        push(&mut timeline, Arp::request(&topology.client, address), Encapsulation::Plain);
+        plain(&mut timeline, Arp::request(&topology.client, address));
         timeline.wait(MILLISECOND);
-        push(&mut timeline, Arp::reply(topology.victim.mac, address, &topology.client), Encapsulation::Plain);
+        plain(&mut timeline, Arp::reply(topology.victim.mac, address, &topology.client));
         timeline.wait(SECOND);
     }
     timeline.play()
 }
 
-/// First the router's own hardware address, then the virtual one (RFC 9568 section 7.3); at the failover the
-/// second machine announces the same virtual address, from the virtual and from its own hardware address.
+/// VRRP failover: first the router's own MAC, then the virtual one (RFC 9568 section 7.3); then the second router
+/// announces the same address, from the virtual and from its own MAC.
 fn vrrp(parameters: &Parameters) -> Packets {
     let topology = &parameters.topology;
     let virtual_router = Mac([0, 0, 0x5e, 0, 1, 10]);
     let backup = topology.internal(2);
-    let mut timeline = Timeline::default();
-    preamble(&mut timeline, parameters, Encapsulation::Plain);
+    let mut timeline = resolved(parameters, Encapsulation::Plain);
     let announcement = Arp::announcement(virtual_router, topology.gateway.v4);
     for link_source in [virtual_router, virtual_router, backup.mac] {
         let link = Link { source: link_source, padded: true, ..announcement.link() };
         timeline.push(link.frame(ethertype::ARP, &announcement.packet()));
         timeline.wait(MILLISECOND);
-        push(&mut timeline, Arp::request(&topology.client, topology.gateway.v4), Encapsulation::Plain);
+        plain(&mut timeline, Arp::request(&topology.client, topology.gateway.v4));
         timeline.wait(MILLISECOND);
-        push(
-            &mut timeline,
-            Arp::reply(virtual_router, topology.gateway.v4, &topology.client),
-            Encapsulation::Plain,
-        );
+        plain(&mut timeline, Arp::reply(virtual_router, topology.gateway.v4, &topology.client));
         timeline.wait(SECOND * 3);
     }
     timeline.play()
@@ -255,39 +239,43 @@ fn vrrp(parameters: &Parameters) -> Packets {
 
 fn lease(parameters: &Parameters) -> Packets {
     let topology = &parameters.topology;
-    let mut timeline = Timeline::default();
-    preamble(&mut timeline, parameters, Encapsulation::Plain);
+    let mut timeline = resolved(parameters, Encapsulation::Plain);
     let address = topology.internal(9).v4;
-    for (turn, holder) in
+    for (number, holder) in
         [topology.internal(40).mac, topology.internal(41).mac, topology.internal(42).mac].iter().enumerate()
     {
-        let transaction = 0x1000 + u32::try_from(turn).unwrap_or_default();
+        let transaction = 0x1000 + u32::try_from(number).unwrap_or_default();
         let lease = Lease { transaction, client: *holder, address, server: topology.gateway.v4, seconds: 60 };
-        take(&mut timeline, parameters, &lease);
+        obtain(&mut timeline, parameters, &lease);
         timeline.wait(MILLISECOND * 50);
-        push(&mut timeline, Arp::probe(*holder, address), Encapsulation::Plain);
+        plain(&mut timeline, Arp::probe(*holder, address));
         timeline.wait(MILLISECOND * 500);
-        push(&mut timeline, Arp::announcement(*holder, address), Encapsulation::Plain);
+        plain(&mut timeline, Arp::announcement(*holder, address));
         timeline.wait(MILLISECOND * 10);
-        push(&mut timeline, Arp::reply(*holder, address, &topology.gateway), Encapsulation::Plain);
-        // The machine goes away and its lease runs out.
+        plain(&mut timeline, Arp::reply(*holder, address, &topology.gateway));
+        // The host leaves and its lease expires.
         timeline.wait(SECOND * 90);
     }
     timeline.play()
 }
 
-fn take(timeline: &mut Timeline, parameters: &Parameters, lease: &Lease) {
-    let nobody = Host { mac: lease.client, v4: Ipv4Addr::UNSPECIFIED, ..parameters.topology.client };
-    let everybody = Host { mac: Mac::BROADCAST, v4: Ipv4Addr::BROADCAST, ..parameters.topology.client };
-    for step in [Step::Discover, Step::Offer, Step::Request, Step::Acknowledge] {
-        let (from, source, destination) = match step {
-            Step::Discover | Step::Request => (nobody, dhcp::CLIENT_PORT, dhcp::SERVER_PORT),
-            Step::Offer | Step::Acknowledge => {
+/// Records the four DHCP messages of a lease, 5 ms apart.
+fn obtain(timeline: &mut Timeline, parameters: &Parameters, lease: &Lease) {
+    let without_address = Host { mac: lease.client, v4: Ipv4Addr::UNSPECIFIED, ..parameters.topology.client };
+    let broadcast = Host { mac: Mac::BROADCAST, v4: Ipv4Addr::BROADCAST, ..parameters.topology.client };
+    for message_type in
+        [MessageType::Discover, MessageType::Offer, MessageType::Request, MessageType::Acknowledge]
+    {
+        let (from, source, destination) = match message_type {
+            MessageType::Discover | MessageType::Request => {
+                (without_address, dhcp::CLIENT_PORT, dhcp::SERVER_PORT)
+            }
+            MessageType::Offer | MessageType::Acknowledge => {
                 (parameters.topology.gateway, dhcp::SERVER_PORT, dhcp::CLIENT_PORT)
             }
         };
-        let path = Path::between(&from, &everybody, Family::V4);
-        timeline.push(path.udp(source, destination, &lease.message(step)));
+        let path = Path::between(&from, &broadcast, Family::V4);
+        timeline.push(path.udp(source, destination, &lease.message(message_type)));
         timeline.wait(MILLISECOND * 5);
     }
 }

@@ -1,4 +1,4 @@
-//! All attacks among ordinary traffic, for a demonstration.
+//! Every attack within ordinary traffic, for demonstrations.
 
 use std::time::Duration;
 
@@ -23,8 +23,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[Scenario::fires(
     build,
 )];
 
-/// When each begins, in milliseconds. The longest last twenty seconds and begin at once.
-const PROGRAMME: [(&str, u64); 8] = [
+/// Start of each attack in milliseconds. The longest last twenty seconds and begin at once.
+const SCHEDULE: [(&str, u64); 8] = [
     ("brute-force-at", 0),
     ("exfiltration-above", 100),
     ("port-scan-above", 1_500),
@@ -39,9 +39,9 @@ fn build(parameters: &Parameters) -> Packets {
     let mut timeline = Timeline::default();
     let ordinary = Parameters { packets: 3_000, duration: Duration::from_secs(20), ..*parameters };
     timeline.splice(Duration::ZERO, mixed::mixed(&ordinary));
-    for (turn, (name, begin_ms)) in (1..).zip(PROGRAMME) {
-        // A seed of its own each, or all would draw the same ports.
-        let own = Parameters { seed: parameters.seed.wrapping_add(turn), ..*parameters };
+    for (number, (name, begin_ms)) in (1..).zip(SCHEDULE) {
+        // A seed of its own for each attack, or all would draw the same ports.
+        let own = Parameters { seed: parameters.seed.wrapping_add(number), ..*parameters };
         if let Some(scenario) = find(name) {
             timeline.splice(Duration::from_millis(begin_ms), scenario.packets(&own));
         }
@@ -54,13 +54,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_attack_is_in_the_programme() {
-        let mut played: Vec<_> =
-            PROGRAMME.iter().flat_map(|(name, _)| find(name).expect("a scenario").expected).collect();
-        played.sort_unstable();
-        let mut promised: Vec<_> = FIRES.iter().collect();
-        promised.sort_unstable();
-        assert_eq!(played, promised);
+    fn the_schedule_raises_exactly_the_expected_alerts() {
+        let mut scheduled: Vec<_> =
+            SCHEDULE.iter().flat_map(|(name, _)| find(name).expect("a scenario").expected).collect();
+        scheduled.sort_unstable();
+        let mut expected: Vec<_> = FIRES.iter().collect();
+        expected.sort_unstable();
+        assert_eq!(scheduled, expected);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Frames that are wrong, one mistake each, and every cut of some that are right.
+//! Malformed frames with one error each, and every truncation of some correct frames.
 
 use super::{Expected, Parameters, Scenario};
 use crate::application::dns::{self, record};
@@ -52,7 +52,7 @@ fn build(parameters: &Parameters) -> Packets {
     timeline.play()
 }
 
-/// `frame` with `bytes` from `at` on; unchanged if they do not fit.
+/// Copy of `frame` with `bytes` written at offset `at`; unchanged if they do not fit.
 fn patched(frame: &[u8], at: usize, bytes: &[u8]) -> Vec<u8> {
     let mut patched = frame.to_vec();
     if let Some(place) = patched.get_mut(at..at + bytes.len()) {
@@ -61,7 +61,7 @@ fn patched(frame: &[u8], at: usize, bytes: &[u8]) -> Vec<u8> {
     patched
 }
 
-/// Every prefix of one frame of each protocol; the lengths inside still promise the whole.
+/// Every prefix of one frame of each protocol, with the length fields of the complete frame.
 fn cuts(parameters: &Parameters, v4: &Path, v6: &Path) -> Vec<Vec<u8>> {
     let mut random = parameters.random();
     let mut tagged = v4.clone();
@@ -74,7 +74,7 @@ fn cuts(parameters: &Parameters, v4: &Path, v6: &Path) -> Vec<Vec<u8>> {
     };
     let query = dns::query(7, "www.example.net", record::A);
     let data = Tcp { source: 40_000, destination: tls::PORT, flags: flags::ACK, ..Tcp::default() };
-    let whole = [
+    let complete = [
         Arp::request(&parameters.topology.client, parameters.topology.victim.v4).frame(),
         tagged.udp(40_000, dns::PORT, &query),
         session.udp(40_000, dns::PORT, &query),
@@ -84,7 +84,7 @@ fn cuts(parameters: &Parameters, v4: &Path, v6: &Path) -> Vec<Vec<u8>> {
         v4.tcp(&data, &tls::client_hello("www.example.net", &mut random)),
         v4.tcp(&Tcp { destination: http::PORT, ..data }, &http::request("GET", "www.example.net", "/")),
     ];
-    whole
+    complete
         .iter()
         .flat_map(|frame| (0..frame.len()).filter_map(|end| frame.get(..end)))
         .map(<[u8]>::to_vec)
@@ -189,7 +189,7 @@ fn wrong_segments(v4: &Path) -> Vec<Vec<u8>> {
     ]
 }
 
-/// Messages of one question whose name is `name`, in raw wire form.
+/// DNS messages of one question each, with malformed names in wire format.
 fn wrong_names(v4: &Path) -> Vec<Vec<u8>> {
     let message = |counts: [u8; 8], name: &[u8]| {
         v4.udp(40_000, dns::PORT, &[&[0, 1, 1, 0], &counts[..], name, &[0, 1, 0, 1]].concat())
@@ -222,7 +222,8 @@ fn dns_record_too_long() -> Vec<u8> {
     patched(&answer, answer.len() - 6, &[0xff, 0xff])
 }
 
-/// Positions in the hello: 3 record length, 6 handshake length, 43 session, 76 suites.
+/// Malformed TLS hellos and HTTP requests. Offsets in the hello: 3 record length, 6 handshake length, 43 session
+/// identifier, 76 cipher suites.
 fn wrong_hellos(parameters: &Parameters, v4: &Path) -> Vec<Vec<u8>> {
     let hello = tls::client_hello("www.example.net", &mut parameters.random());
     let data = Tcp { source: 40_000, destination: tls::PORT, flags: flags::ACK, ..Tcp::default() };

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use super::port_scan::opening;
-use super::{Burst, Expected, MILLISECOND, Parameters, Scenario, straddle_times};
+use super::{Burst, Expected, MILLISECOND, Parameters, Scenario, background, straddle_times};
 use crate::application::http;
 use crate::packet::{Encapsulation, Family, Path};
 use crate::{Connection, Host, Packets, Random, Timeline};
@@ -96,24 +95,29 @@ fn service(parameters: &Parameters, port: u16, burst: Burst) -> Packets {
     attempts(parameters, &[(path, port)], (0..burst.count).map(|index| burst.time(index)))
 }
 
-fn spread(parameters: &Parameters, ways: [(Host, Host, u16); 2]) -> Packets {
-    let ways = ways.map(|(from, to, port)| (Path::between(&from, &to, Family::V4), port));
+/// Forty attempts in 20 s, which alternate between two triples of source, target and port.
+fn spread(parameters: &Parameters, targets: [(Host, Host, u16); 2]) -> Packets {
+    let targets = targets.map(|(from, to, port)| (Path::between(&from, &to, Family::V4), port));
     let burst = steady(40);
-    attempts(parameters, &ways, (0..burst.count).map(|index| burst.time(index)))
+    attempts(parameters, &targets, (0..burst.count).map(|index| burst.time(index)))
 }
 
-/// Attempts at `times`, over the `ways` in turn.
-fn attempts(parameters: &Parameters, ways: &[(Path, u16)], times: impl Iterator<Item = Duration>) -> Packets {
+/// Attempts at `times`, over the `targets` round robin.
+fn attempts(
+    parameters: &Parameters,
+    targets: &[(Path, u16)],
+    times: impl Iterator<Item = Duration>,
+) -> Packets {
     let mut random = parameters.random();
     let mut timeline = Timeline::default();
-    for (time, (path, port)) in times.zip(ways.iter().cycle()) {
+    for (time, (path, port)) in times.zip(targets.iter().cycle()) {
         timeline.seek(time);
         attempt(&mut timeline, path, *port, &mut random);
     }
     timeline.play()
 }
 
-/// One try: the server greets, the client offers something, the server turns it away.
+/// One login attempt: handshake, a banner or an opaque request and its response, RST.
 fn attempt(timeline: &mut Timeline, path: &Path, port: u16, random: &mut Random) {
     let mut connection = Connection::new(path.clone(), port, MILLISECOND, random);
     connection.open(timeline);
@@ -130,15 +134,9 @@ fn attempt(timeline: &mut Timeline, path: &Path, port: u16, random: &mut Random)
 fn crowded(parameters: &Parameters) -> Packets {
     let mut random = parameters.random();
     let mut timeline = Timeline::default();
-    for index in 0..parameters.sources {
-        timeline.seek(Duration::from_micros(100).saturating_mul(index));
-        opening(&mut timeline, parameters, index, SSH, &mut random);
-    }
+    background::fill_tables(&mut timeline, parameters, SSH, &mut random);
     let begin = timeline.now();
-    for index in 0..300 {
-        timeline.seek(begin + (MILLISECOND * 66).saturating_mul(index));
-        opening(&mut timeline, parameters, parameters.sources + index, SSH, &mut random);
-    }
+    background::keep_arriving(&mut timeline, parameters, SSH, (300, MILLISECOND * 66), &mut random);
     timeline.splice(begin, service(parameters, SSH, steady(30)));
     timeline.play()
 }

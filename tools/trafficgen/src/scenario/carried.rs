@@ -1,5 +1,4 @@
-//! What is carried in pieces or inside something else: parts of datagrams, first messages that span segments, tunnels.
-//! Nothing here is an attack.
+//! Fragmented datagrams, first messages that span several segments, and tunnels. None is an attack.
 
 use std::time::Duration;
 
@@ -19,7 +18,7 @@ const DELAY: Duration = Duration::from_millis(4);
 const CLIENT_PORT: u16 = 40_000;
 const SSH: u16 = 22;
 
-/// Two datagrams at a time come in parts, so that their parts mix.
+/// Two fragmented datagrams at a time, whose fragments alternate.
 fn fragments(parameters: &Parameters) -> Packets {
     let mut timeline = Timeline::default();
     for family in [Family::V4, Family::V6] {
@@ -36,7 +35,7 @@ fn fragments(parameters: &Parameters) -> Packets {
         let ping = Icmp::EchoRequest { identifier: 9, sequence: 1, payload: &payload };
         let (number, message) = match family {
             Family::V4 => ping.message(&up.network.addresses),
-            // The other family has another message; a datagram is long as well.
+            // Over IPv6 a long datagram instead of an echo request.
             Family::V6 => (protocol::UDP, udp(CLIENT_PORT, 40_001, &up.network.addresses, &payload)),
         };
         up.network.identification = 0x2002;
@@ -52,6 +51,7 @@ fn fragments(parameters: &Parameters) -> Packets {
     timeline.play()
 }
 
+/// TLS hellos, an HTTP request and its response, and an SSH banner, each in several segments.
 fn first_flights(parameters: &Parameters) -> Packets {
     let mut random = parameters.random();
     let mut timeline = Timeline::default();
@@ -61,11 +61,11 @@ fn first_flights(parameters: &Parameters) -> Packets {
         connection.open(timeline);
         connection
     };
-    // A hello whose second half overtakes the first, then one in many small pieces.
-    for (pieces, overtakes) in [(2, true), (7, false)] {
+    // A hello whose second half overtakes the first, then one in many small segments.
+    for (segments, overtakes) in [(2, true), (7, false)] {
         let mut connection = connect(tls::PORT, &mut timeline, &mut random);
         let hello = tls::client_hello("split.example.net", &mut random);
-        let (first, rest) = hello.split_at(hello.len() / pieces);
+        let (first, remaining) = hello.split_at(hello.len() / segments);
         let begin = timeline.now();
         if overtakes {
             timeline.wait(DELAY * 3);
@@ -74,7 +74,7 @@ fn first_flights(parameters: &Parameters) -> Packets {
         if overtakes {
             timeline.seek(begin);
         }
-        rest.chunks(first.len()).for_each(|piece| connection.send(&mut timeline, piece));
+        remaining.chunks(first.len()).for_each(|segment| connection.send(&mut timeline, segment));
         timeline.wait(DELAY * 4);
         connection.receive(&mut timeline, &tls::server_hello(900, &mut random));
         connection.close(&mut timeline);
@@ -82,7 +82,7 @@ fn first_flights(parameters: &Parameters) -> Packets {
     }
     let mut connection = connect(http::PORT, &mut timeline, &mut random);
     let request = http::request("GET", "split.example.net", "/a/long/path?with=a&query=too");
-    request.chunks(60).for_each(|piece| connection.send(&mut timeline, piece));
+    request.chunks(60).for_each(|segment| connection.send(&mut timeline, segment));
     let response = http::response("200 OK", "text/plain", &[b'x'; 400]);
     let (head, body) = response.split_at(30);
     connection.receive(&mut timeline, head);
@@ -96,17 +96,17 @@ fn first_flights(parameters: &Parameters) -> Packets {
     timeline.play()
 }
 
-/// From gateway to gateway; inside, the client asks the resolver.
+/// DNS queries and responses within tunnels from gateway to gateway.
 fn tunnels(parameters: &Parameters) -> Packets {
     let mut timeline = Timeline::default();
     let outer = Path::between(&parameters.topology.gateway, &parameters.topology.outside, Family::V4);
-    let wrap = |kind: usize, path: &Path, packet: &[u8], way: &Path| {
+    let wrap = |kind: usize, path: &Path, packet: &[u8], outer: &Path| {
         let family = path.network.addresses.ethertype();
         match kind {
-            0 => way.frame(protocol::GRE, &gre(None, family, packet)),
-            1 => way.frame(protocol::GRE, &gre(Some(0x0102_0304), family, packet)),
-            _ if family == ethertype::IPV6 => way.frame(protocol::IPV6, packet),
-            _ => way.frame(protocol::IPV4, packet),
+            0 => outer.frame(protocol::GRE, &gre(None, family, packet)),
+            1 => outer.frame(protocol::GRE, &gre(Some(0x0102_0304), family, packet)),
+            _ if family == ethertype::IPV6 => outer.frame(protocol::IPV6, packet),
+            _ => outer.frame(protocol::IPV4, packet),
         }
     };
     for family in [Family::V4, Family::V6] {

@@ -3,7 +3,7 @@
 use super::{Expected, MILLISECOND, Parameters, Scenario};
 use crate::application::dns::{self, Answer, record};
 use crate::packet::{Encapsulation, Family, Path};
-use crate::{Connection, Packets, Random, Timeline};
+use crate::{Connection, Packets, Random, Timeline, udp_exchange};
 
 const FIRES: &[Expected] = &[("dns_tunnel", "name_length")];
 
@@ -45,7 +45,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario::silent("dns-reverse-ipv6", "the names of IPv6 addresses, 72 characters in ip6.arpa", reverse),
 ];
 
-/// Real shapes: 36, 49, 50 and 33 characters.
+/// Names of the form that content networks use: 36, 49, 50 and 33 characters.
 const CONTENT_NETWORK: [&str; 4] = [
     "d111111abcdef8.cloudfront.example.net",
     "r4---sn-4g5e6nzz.googlevideo-content.example.net",
@@ -57,35 +57,32 @@ const CONTENT_NETWORK: [&str; 4] = [
 fn name(length: usize, random: &mut Random) -> String {
     const SUFFIX: &str = "example.net";
     let mut text = String::with_capacity(length);
-    let mut left = length.saturating_sub(SUFFIX.len());
-    while left > 1 {
-        // A label of one character fewer where otherwise a lone dot would remain.
-        let label = if left - 1 > 60 { (left - 1).min(60) - usize::from(left == 62) } else { left - 1 };
+    let mut missing = length.saturating_sub(SUFFIX.len());
+    while missing > 1 {
+        // Labels of 60 characters; of 59 where 60 would leave one character, too few for a label and its dot.
+        let label =
+            if missing - 1 > 60 { (missing - 1).min(60) - usize::from(missing == 62) } else { missing - 1 };
         text.push_str(&random.base32(label));
         text.push('.');
-        left -= label + 1;
+        missing -= label + 1;
     }
     text.push_str(SUFFIX);
     text
 }
 
+/// One query for a name of `length` characters, and its response.
 fn one(parameters: &Parameters, length: usize, family: Family, encapsulation: Encapsulation) -> Packets {
     let mut random = parameters.random();
     let mut timeline = Timeline::default();
     let mut up = Path::between(&parameters.topology.client, &parameters.topology.gateway, family);
     up.link.encapsulation = encapsulation;
-    let asked = name(length, &mut random);
-    exchange(
-        &mut timeline,
-        &up,
-        &asked,
-        record::A,
-        &[Answer::A(parameters.topology.outside.v4)],
-        &mut random,
-    );
+    let name = name(length, &mut random);
+    let answer = Answer::A(parameters.topology.outside.v4);
+    exchange(&mut timeline, &up, &name, record::A, &[answer], &mut random);
     timeline.play()
 }
 
+/// Records a query from a new ephemeral port, and its response 12 ms later.
 fn exchange(
     timeline: &mut Timeline,
     up: &Path,
@@ -95,34 +92,35 @@ fn exchange(
     random: &mut Random,
 ) {
     let (port, identifier) = (random.ephemeral_port(), random.half());
-    timeline.push(up.udp(port, dns::PORT, &dns::query(identifier, name, kind)));
-    timeline.wait(MILLISECOND * 12);
-    timeline.push(up.reversed().udp(dns::PORT, port, &dns::response(identifier, name, kind, answers)));
+    let query = dns::query(identifier, name, kind);
+    let response = dns::response(identifier, name, kind, answers);
+    udp_exchange(timeline, up, (port, dns::PORT), MILLISECOND * 12, (&query, &response));
     timeline.wait(MILLISECOND * 40);
 }
 
+/// One query over TCP for a name of `length` characters, and its response.
 fn stream(parameters: &Parameters, length: usize) -> Packets {
     let mut random = parameters.random();
     let mut timeline = Timeline::default();
     let path = Path::between(&parameters.topology.client, &parameters.topology.gateway, Family::V4);
-    let (identifier, asked) = (random.half(), name(length, &mut random));
+    let (identifier, name) = (random.half(), name(length, &mut random));
     let mut connection = Connection::new(path, dns::PORT, MILLISECOND, &mut random);
-    connection.open(&mut timeline);
-    connection.send(&mut timeline, &dns::over_stream(&dns::query(identifier, &asked, record::A)));
-    let answer = dns::response(identifier, &asked, record::A, &[Answer::A(parameters.topology.outside.v4)]);
-    connection.receive(&mut timeline, &dns::over_stream(&answer));
+    let query = dns::query(identifier, &name, record::A);
+    let response = dns::response(identifier, &name, record::A, &[Answer::A(parameters.topology.outside.v4)]);
+    connection.exchange(&mut timeline, &dns::over_stream(&query), &dns::over_stream(&response));
     connection.close(&mut timeline);
     timeline.play()
 }
 
+/// Forty TXT queries whose names and answers are full of data.
 fn data(parameters: &Parameters) -> Packets {
     let mut random = parameters.random();
     let mut timeline = Timeline::default();
     let path = Path::between(&parameters.topology.client, &parameters.topology.gateway, Family::V4);
     for _ in 0..40 {
-        let asked = name(200, &mut random);
+        let name = name(200, &mut random);
         let answer = Answer::Txt(random.base32(180).into_bytes());
-        exchange(&mut timeline, &path, &asked, record::TXT, &[answer], &mut random);
+        exchange(&mut timeline, &path, &name, record::TXT, &[answer], &mut random);
     }
     timeline.play()
 }
@@ -131,10 +129,10 @@ fn content_network(parameters: &Parameters) -> Packets {
     let mut random = parameters.random();
     let mut timeline = Timeline::default();
     let path = Path::between(&parameters.topology.client, &parameters.topology.gateway, Family::V4);
-    for asked in CONTENT_NETWORK {
+    for name in CONTENT_NETWORK {
         let address = parameters.topology.outside;
-        exchange(&mut timeline, &path, asked, record::A, &[Answer::A(address.v4)], &mut random);
-        exchange(&mut timeline, &path, asked, record::AAAA, &[Answer::Aaaa(address.v6)], &mut random);
+        exchange(&mut timeline, &path, name, record::A, &[Answer::A(address.v4)], &mut random);
+        exchange(&mut timeline, &path, name, record::AAAA, &[Answer::Aaaa(address.v6)], &mut random);
     }
     timeline.play()
 }
@@ -144,14 +142,14 @@ fn reverse(parameters: &Parameters) -> Packets {
     let mut timeline = Timeline::default();
     let path = Path::between(&parameters.topology.client, &parameters.topology.gateway, Family::V4);
     for index in 0..10 {
-        let station = parameters.topology.external(index);
+        let host = parameters.topology.external(index);
         let answer = Answer::Ptr(format!("host{index}.example.net"));
-        exchange(&mut timeline, &path, &reverse_name(station.v6), record::PTR, &[answer], &mut random);
+        exchange(&mut timeline, &path, &reverse_name(host.v6), record::PTR, &[answer], &mut random);
     }
     timeline.play()
 }
 
-/// RFC 3596 section 2.5: 32 digits backwards, each a label.
+/// Name in `ip6.arpa` (RFC 3596 section 2.5): the 32 digits in reverse order, each a label.
 fn reverse_name(address: std::net::Ipv6Addr) -> String {
     let digits = format!("{:032x}", address.to_bits());
     digits.chars().rev().flat_map(|digit| [digit, '.']).chain("ip6.arpa".chars()).collect()
@@ -162,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_have_the_length_asked_for() {
+    fn names_have_exactly_the_requested_length() {
         let mut random = Random::new(1);
         for length in 13..=253 {
             let name = name(length, &mut random);

@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use sentinel_units::Mac;
 
-use super::port_scan::opening;
-use super::{Expected, MILLISECOND, Parameters, Scenario};
+use super::{Expected, MILLISECOND, Parameters, Scenario, background};
 use crate::application::tls;
 use crate::packet::{Family, Path};
 use crate::{Connection, Host, Packets, Random, Timeline};
@@ -72,7 +71,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario::silent("exfiltration-multicast", "6 MB of video to a multicast group within 20 s", multicast),
 ];
 
-/// Sends `total` bytes of payload over `connection` between now and `span` later, ten full frames at a time.
+/// Sends `total` payload bytes over `connection`, evenly over `span` from the write position on, ten full frames at a
+/// time.
 fn trickle(
     timeline: &mut Timeline,
     connection: &mut Connection,
@@ -91,7 +91,7 @@ fn trickle(
     }
 }
 
-/// Each pair: the first opens a connection to the second and sends `total` bytes within `span`.
+/// Upload of `total` bytes within `span`, from the first host of each pair to the second.
 fn upload(parameters: &Parameters, pairs: &[(Host, Host)], total: usize, span: Duration) -> Packets {
     let mut random = parameters.random();
     let mut timeline = Timeline::default();
@@ -105,6 +105,7 @@ fn upload(parameters: &Parameters, pairs: &[(Host, Host)], total: usize, span: D
     timeline.play()
 }
 
+/// Last frame of an upload that reaches the threshold with it.
 #[derive(Clone, Copy, Eq, PartialEq)]
 enum Last {
     Present,
@@ -123,21 +124,21 @@ fn exact(parameters: &Parameters, last: Last, family: Family) -> Packets {
     // Destination address: only frames towards the gateway are outbound.
     let outbound = parameters.topology.gateway.mac.0;
     let spent = timeline.bytes_where(|frame| frame.bytes.starts_with(&outbound));
-    let left = THRESHOLD - spent;
-    // Full frames, then two that share the rest, so that each has room for its header and some payload.
-    let full = left / 1_514 - 1;
-    let rest = left - full * 1_514;
+    let missing = THRESHOLD - spent;
+    // Full frames, then two that share the remaining bytes, so that each has room for its headers and some payload.
+    let full = missing / 1_514 - 1;
+    let remaining = missing - full * 1_514;
     trickle(&mut timeline, &mut connection, full * size, Duration::from_secs(20), &mut random);
-    connection.send(&mut timeline, &random.bytes(rest / 2 - header));
+    connection.send(&mut timeline, &random.bytes(remaining / 2 - header));
     if last == Last::Present {
-        connection.send(&mut timeline, &random.bytes(rest - rest / 2 - header));
+        connection.send(&mut timeline, &random.bytes(remaining - remaining / 2 - header));
     }
     timeline.play()
 }
 
 fn straddle(parameters: &Parameters) -> Packets {
     let mut random = parameters.random();
-    // The start of a counting window of the epoch, see `straddle_times`.
+    // Edge of a counting window that is aligned to the epoch, see `straddle_times`.
     let first = Duration::from_secs(40);
     let mut timeline = Timeline::starting_at(first);
     let path = Path::between(&parameters.topology.client, &parameters.topology.outside, Family::V4);
@@ -152,15 +153,9 @@ fn straddle(parameters: &Parameters) -> Packets {
 fn crowded(parameters: &Parameters) -> Packets {
     let mut random = parameters.random();
     let mut timeline = Timeline::default();
-    for index in 0..parameters.sources {
-        timeline.seek(Duration::from_micros(100).saturating_mul(index));
-        opening(&mut timeline, parameters, index, tls::PORT, &mut random);
-    }
+    background::fill_tables(&mut timeline, parameters, tls::PORT, &mut random);
     let begin = timeline.now();
-    for index in 0..1_000 {
-        timeline.seek(begin + (MILLISECOND * 20).saturating_mul(index));
-        opening(&mut timeline, parameters, parameters.sources + index, tls::PORT, &mut random);
-    }
+    background::keep_arriving(&mut timeline, parameters, tls::PORT, (1_000, MILLISECOND * 20), &mut random);
     let topology = &parameters.topology;
     timeline.splice(
         begin,
@@ -213,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn the_edge_is_exact() {
+    fn the_threshold_is_reached_to_the_byte() {
         let parameters = Parameters::default();
         for family in [Family::V4, Family::V6] {
             let at = outbound(exact(&parameters, Last::Present, family), &parameters);
@@ -226,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn two_windows_never_hold_enough() {
+    fn no_window_of_the_slow_upload_reaches_the_threshold() {
         let parameters = Parameters::default();
         let topology = &parameters.topology;
         let frames = outbound(

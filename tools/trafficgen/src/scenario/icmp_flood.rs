@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::{Burst, Expected, MILLISECOND, Parameters, Scenario, straddle_times};
-use crate::packet::{Encapsulation, Family, Icmp, Path, protocol, udp};
-use crate::{Packets, Timeline};
+use super::{Burst, Expected, MILLISECOND, Parameters, Scenario, background, straddle_times};
+use crate::packet::{Encapsulation, Family, Icmp, Path};
+use crate::{Packets, Timeline, ping, refused_datagram};
 
 const FIRES: &[Expected] = &[("icmp_flood", "per_source")];
 const ANY: &[Expected] = &[("icmp_flood", "*")];
@@ -38,15 +38,15 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         "icmp-flood-fragments",
         "120 echo requests of 3,000 bytes, in three pieces each",
         FIRES,
-        |p| pieces(p, Family::V4, 120),
+        |p| fragmented(p, Family::V4, 120),
     ),
     Scenario::fires("icmp-flood-fragments-ipv6", "the same over ICMPv6", FIRES, |p| {
-        pieces(p, Family::V6, 120)
+        fragmented(p, Family::V6, 120)
     }),
     Scenario::silent(
         "icmp-flood-fragments-below",
         "99 echo requests in three pieces each: 297 packets",
-        |p| pieces(p, Family::V4, 99),
+        |p| fragmented(p, Family::V4, 99),
     ),
     Scenario::fires(
         "icmp-flood-table-full",
@@ -67,17 +67,18 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     .allowing(ANY),
 ];
 
-/// What ping sends after its timestamp.
+/// Closed port that the clients of `icmp-flood-unreachables` ask.
+const SNMP: u16 = 161;
+/// Payload of `ping` behind its timestamp.
 const PAYLOAD: [u8; 24] = *b"\x10\x11\x12\x13\x14\x15\x16\x17\x18\x19\x1a\x1b\x1c\x1d\x1e\x1f !\"#$%&'";
 
 const fn quick(count: u32) -> Burst {
     Burst::of(count, Duration::from_secs(2))
 }
 
-fn ping(timeline: &mut Timeline, path: &Path, identifier: u16, sequence: u16) {
-    timeline.push(path.icmp(&Icmp::EchoRequest { identifier, sequence, payload: &PAYLOAD }));
-    timeline.wait(MILLISECOND);
-    timeline.push(path.reversed().icmp(&Icmp::EchoReply { identifier, sequence, payload: &PAYLOAD }));
+/// Records one echo request and its reply.
+fn echo(timeline: &mut Timeline, path: &Path, identifier: u16, sequence: u16) {
+    ping(timeline, path, MILLISECOND, (identifier, sequence), &PAYLOAD);
 }
 
 fn flood(parameters: &Parameters, burst: Burst) -> Packets {
@@ -91,13 +92,13 @@ fn requests(parameters: &Parameters, burst: &Burst, times: impl Iterator<Item = 
     let identifier = random.half();
     for (sequence, time) in (1_u16..).zip(times) {
         timeline.seek(time);
-        ping(&mut timeline, &path, identifier, sequence);
+        echo(&mut timeline, &path, identifier, sequence);
     }
     timeline.play()
 }
 
-/// Only the first piece of each says that it is an echo request.
-fn pieces(parameters: &Parameters, family: Family, count: u32) -> Packets {
+/// Echo requests of 3,000 bytes in fragments; only the first fragment of each has the ICMP header.
+fn fragmented(parameters: &Parameters, family: Family, count: u32) -> Packets {
     let mut random = parameters.random();
     let mut timeline = Timeline::default();
     let burst = quick(count);
@@ -124,14 +125,13 @@ fn crowded(parameters: &Parameters) -> Packets {
         let path = Path::between(&topology.internal(index), &topology.external(index), Family::V4);
         timeline.push(path.icmp(&Icmp::EchoRequest { identifier, sequence: 1, payload: &PAYLOAD }));
     };
-    for index in 0..parameters.sources {
-        timeline.seek(Duration::from_micros(100).saturating_mul(index));
-        other(&mut timeline, index, random.half());
-    }
+    background::each_source(&mut timeline, parameters, |timeline, index| {
+        other(timeline, index, random.half());
+    });
     let path = Path::between(&topology.attacker, &topology.victim, Family::V4);
     for (index, sequence) in (0..120).zip(1_u16..) {
         timeline.wait(MILLISECOND * 10);
-        ping(&mut timeline, &path, 7, sequence);
+        echo(&mut timeline, &path, 7, sequence);
         other(&mut timeline, parameters.sources + index, random.half());
     }
     timeline.play()
@@ -143,23 +143,20 @@ fn replies(parameters: &Parameters, family: Family) -> Packets {
         let path =
             Path::between(&parameters.topology.internal(index % 15), &parameters.topology.victim, family);
         timeline.seek((MILLISECOND * 20).saturating_mul(index));
-        ping(&mut timeline, &path, 77, u16::try_from(index / 15).unwrap_or_default());
+        echo(&mut timeline, &path, 77, u16::try_from(index / 15).unwrap_or_default());
     }
     timeline.play()
 }
 
-/// Ten machines each ask the same closed port of one host fifteen times.
+/// Ten hosts that each send fifteen datagrams to the same closed port of one host.
 fn unreachables(parameters: &Parameters) -> Packets {
     let mut random = parameters.random();
     let mut timeline = Timeline::default();
     for index in 0..150 {
         let path =
             Path::between(&parameters.topology.internal(index % 10), &parameters.topology.victim, Family::V4);
-        let datagram = udp(random.ephemeral_port(), 161, &path.network.addresses, &random.bytes(40));
-        let packet = path.network.packet(protocol::UDP, &datagram);
-        timeline.push(path.wrap(&packet));
-        timeline.wait(MILLISECOND);
-        timeline.push(path.reversed().icmp(&Icmp::PortUnreachable(&packet)));
+        let ports = (random.ephemeral_port(), SNMP);
+        refused_datagram(&mut timeline, &path, ports, MILLISECOND, &random.bytes(40));
         timeline.wait(MILLISECOND * 20);
     }
     timeline.play()

@@ -1,4 +1,4 @@
-//! An ordinary local network: web, names, time, discovery, pings.
+//! Ordinary traffic of a local network: web, QUIC, DNS, NTP, ARP and neighbour discovery, mDNS, pings.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -10,8 +10,8 @@ use sentinel_units::Mac;
 use super::{MILLISECOND, Parameters, Scenario};
 use crate::application::dns::{self, Answer, record};
 use crate::application::{http, tls};
-use crate::packet::{Addresses, Arp, Family, Icmp, Icmp6, Link, Network, Path, ethertype, protocol};
-use crate::{Connection, Host, Packets, Random, TimedFrame, Timeline, Topology};
+use crate::packet::{Addresses, Arp, Family, Icmp6, Link, Network, Path, ethertype, protocol};
+use crate::{Connection, Host, Packets, Random, TimedFrame, Timeline, Topology, ping, udp_exchange};
 
 pub(super) const SCENARIOS: &[Scenario] = &[Scenario::silent(
     "mixed",
@@ -23,22 +23,26 @@ pub(super) fn mixed(parameters: &Parameters) -> Packets {
     Box::new(Mixed::new(parameters))
 }
 
-/// Frames ten average activities take, measured; sets how often one begins.
+/// Frames of ten average activities, measured; sets how often an activity begins.
 const FRAMES_PER_TEN_ACTIVITIES: u64 = 115;
-/// Each machine has at least this share of the frames per second, so that none looks like an attacker.
+/// Frames per second for each internal host: enough hosts that none reaches a detector's threshold.
 const FRAMES_PER_HOST: u64 = 50;
 const MIN_HOSTS: u64 = 20;
+/// External servers.
 const SERVERS: u64 = 400;
+const NTP: u16 = 123;
 
-/// Activities begin at random times and overlap; memory is that of those under way.
+/// Iterator over activities that begin at random times and overlap, merged in time order. Holds the frames of the
+/// activities under way only.
 struct Mixed {
     random: Random,
     topology: Topology,
     hosts: u64,
-    /// Mean time between two beginnings.
+    /// Mean time between the beginnings of two activities.
     gap_ns: u64,
     next_begin: Duration,
-    left: u64,
+    frames_left: u64,
+    /// Number of the next frame; orders frames of the same instant.
     serial: u64,
     pending: BinaryHeap<Reverse<(Duration, u64, Vec<u8>)>>,
 }
@@ -54,7 +58,7 @@ impl Mixed {
             hosts: (per_second / FRAMES_PER_HOST).max(MIN_HOSTS),
             gap_ns: nanos.saturating_mul(FRAMES_PER_TEN_ACTIVITIES) / packets / 10,
             next_begin: Duration::ZERO,
-            left: parameters.packets,
+            frames_left: parameters.packets,
             serial: 0,
             pending: BinaryHeap::new(),
         }
@@ -69,7 +73,7 @@ impl Mixed {
             self.pending.push(Reverse((frame.offset, self.serial, frame.bytes)));
             self.serial += 1;
         }
-        // Uniform on 0 to twice the mean.
+        // Uniform between 0 and twice the mean.
         self.next_begin +=
             Duration::from_nanos(self.random.within(0..self.gap_ns.saturating_mul(2).max(1)) + 1);
     }
@@ -79,7 +83,7 @@ impl Iterator for Mixed {
     type Item = TimedFrame;
 
     fn next(&mut self) -> Option<TimedFrame> {
-        self.left = self.left.checked_sub(1)?;
+        self.frames_left = self.frames_left.checked_sub(1)?;
         while self.pending.peek().is_none_or(|Reverse((offset, ..))| *offset >= self.next_begin) {
             self.begin_one();
         }
@@ -95,12 +99,12 @@ fn activity(timeline: &mut Timeline, topology: &Topology, host: &Host, random: &
         30..38 => quic(timeline, topology, host, family, random),
         38..66 => {
             let name = server(topology, random).1;
-            look_up(timeline, topology, host, family, &name, random);
+            dns_lookup(timeline, topology, host, family, &name, random);
         }
-        66..76 => resolve(timeline, topology, host),
-        76..82 => ping(timeline, topology, host, family, random),
-        82..90 => announce(timeline, host, family, random),
-        90..95 => time(timeline, topology, host, random),
+        66..76 => arp_lookup(timeline, topology, host),
+        76..82 => pings(timeline, topology, host, family, random),
+        82..90 => mdns(timeline, host, family, random),
+        90..95 => ntp(timeline, topology, host, random),
         _ => intranet(timeline, topology, host, random),
     }
 }
@@ -117,7 +121,7 @@ fn server(topology: &Topology, random: &mut Random) -> (Host, String) {
     (topology.external(index), format!("{kind}{index}.example.net"))
 }
 
-fn look_up(
+fn dns_lookup(
     timeline: &mut Timeline,
     topology: &Topology,
     host: &Host,
@@ -132,9 +136,10 @@ fn look_up(
         Family::V4 => (record::A, Answer::A(address.v4)),
         Family::V6 => (record::AAAA, Answer::Aaaa(address.v6)),
     };
-    timeline.push(up.udp(port, dns::PORT, &dns::query(identifier, name, kind)));
-    timeline.wait_us(random.within(300..30_000));
-    timeline.push(up.reversed().udp(dns::PORT, port, &dns::response(identifier, name, kind, &[answer])));
+    let query = dns::query(identifier, name, kind);
+    let response = dns::response(identifier, name, kind, &[answer]);
+    let delay = Duration::from_micros(random.within(300..30_000));
+    udp_exchange(timeline, &up, (port, dns::PORT), delay, (&query, &response));
     timeline.wait_us(random.within(100..900));
 }
 
@@ -144,12 +149,11 @@ fn delay(random: &mut Random) -> Duration {
 
 fn web(timeline: &mut Timeline, topology: &Topology, host: &Host, family: Family, random: &mut Random) {
     let (address, name) = server(topology, random);
-    look_up(timeline, topology, host, family, &name, random);
+    dns_lookup(timeline, topology, host, family, &name, random);
     let mut connection = Connection::new(path(host, &address, family), tls::PORT, delay(random), random);
-    connection.open(timeline);
-    connection.send(timeline, &tls::client_hello(&name, random));
+    let hello = tls::client_hello(&name, random);
     let certificate = random.length(2_000..4_000);
-    connection.receive(timeline, &tls::server_hello(certificate, random));
+    connection.exchange(timeline, &hello, &tls::server_hello(certificate, random));
     for _ in 0..random.within(1..4) {
         let request = random.length(80..400);
         connection.send(timeline, &tls::data(request, random));
@@ -164,18 +168,17 @@ fn web(timeline: &mut Timeline, topology: &Topology, host: &Host, family: Family
 
 fn plain_web(timeline: &mut Timeline, topology: &Topology, host: &Host, random: &mut Random) {
     let (address, name) = server(topology, random);
-    look_up(timeline, topology, host, Family::V4, &name, random);
+    dns_lookup(timeline, topology, host, Family::V4, &name, random);
     let mut connection = Connection::new(path(host, &address, Family::V4), http::PORT, delay(random), random);
-    connection.open(timeline);
-    let target = format!("/files/{}", random.base32(8));
-    connection.send(timeline, &http::request("GET", &name, &target));
+    let request = http::request("GET", &name, &format!("/files/{}", random.base32(8)));
     let length = random.length(100..12_000);
-    let body = random.bytes(length);
-    connection.receive(timeline, &http::response("200 OK", "application/octet-stream", &body));
+    let response = http::response("200 OK", "application/octet-stream", &random.bytes(length));
+    connection.exchange(timeline, &request, &response);
     connection.close(timeline);
 }
 
-/// Shapes of QUIC (RFC 9000 sections 14.1 and 17): full first datagrams, then short headers. Nothing decrypts.
+/// Datagrams with the headers of QUIC (RFC 9000 sections 14.1 and 17): full first ones, then short headers. The payload
+/// is random and does not decrypt.
 fn quic(timeline: &mut Timeline, topology: &Topology, host: &Host, family: Family, random: &mut Random) {
     let up = path(host, &server(topology, random).0, family);
     let down = up.reversed();
@@ -196,7 +199,8 @@ fn quic(timeline: &mut Timeline, topology: &Topology, host: &Host, family: Famil
     }
 }
 
-fn resolve(timeline: &mut Timeline, topology: &Topology, host: &Host) {
+/// The host's ARP request for the gateway, and the reply.
+fn arp_lookup(timeline: &mut Timeline, topology: &Topology, host: &Host) {
     let request = Arp::request(host, topology.gateway.v4);
     let reply = Arp::reply(topology.gateway.mac, topology.gateway.v4, host);
     for packet in [request, reply] {
@@ -206,23 +210,22 @@ fn resolve(timeline: &mut Timeline, topology: &Topology, host: &Host) {
     }
 }
 
-fn ping(timeline: &mut Timeline, topology: &Topology, host: &Host, family: Family, random: &mut Random) {
+/// Three echo requests a second apart; over IPv6 a neighbour discovery instead.
+fn pings(timeline: &mut Timeline, topology: &Topology, host: &Host, family: Family, random: &mut Random) {
     if family == Family::V6 {
-        return discover(timeline, topology, host);
+        return discover_neighbour(timeline, topology, host);
     }
     let up = path(host, &topology.outside, family);
     let identifier = random.half();
     let payload = random.bytes(56);
     for sequence in 1..=3 {
-        timeline.push(up.icmp(&Icmp::EchoRequest { identifier, sequence, payload: &payload }));
-        timeline.wait(MILLISECOND * 15);
-        timeline.push(up.reversed().icmp(&Icmp::EchoReply { identifier, sequence, payload: &payload }));
+        ping(timeline, &up, MILLISECOND * 15, (identifier, sequence), &payload);
         timeline.wait(MILLISECOND * 985);
     }
 }
 
-/// RFC 4861 section 7.2: the question goes to the solicited-node group, with the largest hop limit.
-fn discover(timeline: &mut Timeline, topology: &Topology, host: &Host) {
+/// Neighbour discovery (RFC 4861 section 7.2): the solicitation goes to the solicited-node group, hop limit 255.
+fn discover_neighbour(timeline: &mut Timeline, topology: &Topology, host: &Host) {
     let target = topology.gateway.v6;
     let [.., a, b, c] = target.octets();
     let group =
@@ -249,7 +252,8 @@ fn discover(timeline: &mut Timeline, topology: &Topology, host: &Host) {
     }
 }
 
-fn announce(timeline: &mut Timeline, host: &Host, family: Family, random: &mut Random) {
+/// Multicast DNS: an announcement of the host, or a query.
+fn mdns(timeline: &mut Timeline, host: &Host, family: Family, random: &mut Random) {
     let group = Host {
         mac: match family {
             Family::V4 => Mac([1, 0, 0x5e, 0, 0, 0xfb]),
@@ -268,17 +272,15 @@ fn announce(timeline: &mut Timeline, host: &Host, family: Family, random: &mut R
     timeline.push(path.udp(dns::MULTICAST_PORT, dns::MULTICAST_PORT, &message));
 }
 
-/// A client's NTP exchange (RFC 5905 section 7.3): version 4, modes 3 and 4.
-fn time(timeline: &mut Timeline, topology: &Topology, host: &Host, random: &mut Random) {
+/// NTP request and response (RFC 5905 section 7.3): version 4, modes 3 and 4.
+fn ntp(timeline: &mut Timeline, topology: &Topology, host: &Host, random: &mut Random) {
     let up = path(host, &server(topology, random).0, Family::V4);
-    let mut question = vec![0x23, 0, 6, 0xec];
-    question.resize(48, 0);
-    let mut answer = vec![0x24, 2, 6, 0xec];
-    answer.extend(random.bytes(44));
-    let port = random.ephemeral_port();
-    timeline.push(up.udp(port, 123, &question));
-    timeline.wait(delay(random));
-    timeline.push(up.reversed().udp(123, port, &answer));
+    let mut request = vec![0x23, 0, 6, 0xec];
+    request.resize(48, 0);
+    let mut response = vec![0x24, 2, 6, 0xec];
+    response.extend(random.bytes(44));
+    let ports = (random.ephemeral_port(), NTP);
+    udp_exchange(timeline, &up, ports, delay(random), (&request, &response));
 }
 
 fn intranet(timeline: &mut Timeline, topology: &Topology, host: &Host, random: &mut Random) {
@@ -288,11 +290,10 @@ fn intranet(timeline: &mut Timeline, topology: &Topology, host: &Host, random: &
         Duration::from_micros(150),
         random,
     );
-    connection.open(timeline);
-    connection.send(timeline, &http::request("GET", "intranet.example.net", "/"));
+    let request = http::request("GET", "intranet.example.net", "/");
     let length = random.length(400..6_000);
-    let body = random.bytes(length);
-    connection.receive(timeline, &http::response("200 OK", "text/html", &body));
+    let response = http::response("200 OK", "text/html", &random.bytes(length));
+    connection.exchange(timeline, &request, &response);
     connection.close(timeline);
 }
 
@@ -301,7 +302,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn size_and_duration_are_as_asked() {
+    fn frames_and_duration_are_those_requested() {
         for (packets, seconds) in [(10_000_u64, 60_u64), (40_000, 20), (60_000, 10)] {
             let duration = Duration::from_secs(seconds);
             let frames: Vec<_> = mixed(&Parameters { packets, duration, ..Parameters::default() }).collect();
@@ -314,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_without_end_begins_at_once() {
+    fn the_first_frames_of_an_endless_stream_come_without_delay() {
         let parameters =
             Parameters { packets: u64::MAX, duration: Duration::from_secs(3_600), ..Parameters::default() };
         assert_eq!(mixed(&parameters).take(10).count(), 10);

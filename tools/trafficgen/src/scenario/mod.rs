@@ -1,13 +1,14 @@
-//! The registry of scenarios: what each is called, what it plays, and what a sensor must say about it.
+//! Registry of scenarios: name, description, and the alerts that a sensor must raise.
 //!
-//! Edges are exact for the default thresholds: `-below` is one short, `-at` just enough (a name of fifty characters
-//! is not yet over fifty: there `-at` is the longest that stays silent). `-two-windows` has enough
-//! in all but never within one window, so a sensor stays silent. `-straddle` has enough within one window that
-//! lies across the edges of counting windows, whether those are counted from the first packet or (with the default
-//! start) from the epoch; a sensor that only looks at whole counting windows misses it.
+//! Edges are exact for the default thresholds: `-below` is one event short of the threshold, `-at` reaches it (for names the
+//! threshold is exceeded only above fifty characters: there `-at` is the longest name without an alert). `-two-windows`
+//! reaches the threshold in total but never within one window, so no alert is expected. `-straddle` reaches it within one
+//! window that lies across the edges of fixed counting windows, whether those are aligned to the first packet or (with the
+//! default start) to the epoch; a sensor that counts in fixed windows only misses it.
 
 mod arp;
 mod attack_mix;
+mod background;
 mod bad;
 mod brute_force;
 mod carried;
@@ -25,25 +26,25 @@ use std::time::Duration;
 use crate::packet::{Encapsulation, Family, Path};
 use crate::{Host, Packets, Random, Topology};
 
-/// An alert, by the name of its kind and of the test that fires it.
+/// Alert, by the name of its kind and of the test that raises it.
 pub type Expected = (&'static str, &'static str);
 
-/// What may be chosen from outside.
+/// Parameters of a scenario.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Parameters {
-    /// Seed of everything that looks random.
+    /// Seed of the pseudo-random numbers.
     pub seed: u64,
-    /// How many frames `mixed` has.
+    /// Number of frames of `mixed`.
     pub packets: u64,
-    /// Over how much time `mixed` spreads them.
+    /// Duration of `mixed`.
     pub duration: Duration,
-    /// How many sources the `-table-full` scenarios send from.
+    /// Number of background sources in the `-table-full` scenarios.
     pub sources: u32,
-    /// Who plays.
+    /// Hosts and their addresses.
     pub topology: Topology,
 }
 
-/// Seed 1, 10,000 packets in a minute, 20,000 sources, the default cast.
+/// Seed 1, 10,000 packets in a minute, 20,000 sources, the default topology.
 impl Default for Parameters {
     fn default() -> Self {
         Self {
@@ -57,31 +58,31 @@ impl Default for Parameters {
 }
 
 impl Parameters {
-    /// The random source of a scenario.
+    /// Pseudo-random generator of a scenario, at the start of its sequence.
     #[must_use]
     pub const fn random(&self) -> Random {
         Random::new(self.seed)
     }
 }
 
-/// One line of the registry.
+/// Entry of the registry.
 #[derive(Clone, Copy, Debug)]
 pub struct Scenario {
-    /// Name on the command line and of the file.
+    /// Name on the command line, and of the file.
     pub name: &'static str,
-    /// What happens, in one sentence.
+    /// Description in one sentence.
     pub description: &'static str,
-    /// Alerts that must come; none other may. Empty: silence.
+    /// Alerts that must be raised; no others may be, except those of `allowed`.
     pub expected: &'static [Expected],
-    /// Alerts that may come as well; the test `*` stands for any. Better tests than the simple thresholds see more.
+    /// Alerts that may be raised in addition; the test `*` stands for any. Tests beyond simple thresholds detect more.
     pub allowed: &'static [Expected],
-    /// Whether every frame is correct: lengths, checksums, nesting.
+    /// True if every frame is correct: lengths, checksums, nesting.
     pub well_formed: bool,
     build: fn(&Parameters) -> Packets,
 }
 
 impl Scenario {
-    /// The frames. Equal for equal parameters.
+    /// Frames of the scenario, equal for equal parameters.
     #[must_use]
     pub fn packets(&self, parameters: &Parameters) -> Packets {
         (self.build)(parameters)
@@ -109,7 +110,7 @@ impl Scenario {
     }
 }
 
-/// Every scenario, detection by detection.
+/// Every scenario, grouped by detector.
 pub fn all() -> impl Iterator<Item = &'static Scenario> {
     [
         port_scan::SCENARIOS,
@@ -130,13 +131,13 @@ pub fn all() -> impl Iterator<Item = &'static Scenario> {
     .flatten()
 }
 
-/// The scenario called `name`.
+/// Returns the scenario called `name`.
 #[must_use]
 pub fn find(name: &str) -> Option<&'static Scenario> {
     all().find(|scenario| scenario.name == name)
 }
 
-/// How one source sends the events of a threshold: how many, over how long, and through what.
+/// Events that one source sends: their number, the time over which they are spread, IP version and encapsulation.
 #[derive(Clone, Copy, Debug)]
 struct Burst {
     count: u32,
@@ -158,11 +159,12 @@ impl Burst {
         Self { encapsulation, ..self }
     }
 
-    /// When the `index`-th event happens: evenly spread, the last one before `span` ends.
+    /// Time of the `index`-th event: evenly spread, the last one before the end of `span`.
     fn time(&self, index: u32) -> Duration {
         self.span / self.count.max(1) * index
     }
 
+    /// Path between two hosts with this family and encapsulation.
     fn path(&self, from: &Host, to: &Host) -> Path {
         let mut path = Path::between(from, to, self.family);
         path.link.encapsulation = self.encapsulation;
@@ -170,11 +172,12 @@ impl Burst {
     }
 }
 
-/// Times of a burst that straddles: one event that starts the counting windows, the rest (`count` in all, without
-/// that one) within a tenth of a window around the next edge.
+/// Times of a burst across the edge of a counting window: one event that starts the windows, then `count` events within a
+/// tenth of a window around the next edge.
 fn straddle_times(window: Duration, count: u32) -> impl Iterator<Item = Duration> {
-    // With the default start, 1,700,000,000, the epoch's counting windows of 5 and 10 s begin at 0, those of 30 s at
-    // 10 s and those of 60 s at 40 s; the first packet there makes the two kinds coincide.
+    // With the default start, 1,700,000,000, windows of 5 and 10 s that are aligned to the epoch begin at offset 0, those
+    // of 30 s at 10 s and those of 60 s at 40 s. With its first packet there, windows that are aligned to the first packet
+    // have the same edges.
     let first = match window.as_secs() {
         30 => Duration::from_secs(10),
         60 => Duration::from_secs(40),
@@ -191,14 +194,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_burst_keeps_within_its_span() {
+    fn every_event_of_a_burst_is_within_its_span() {
         let burst = Burst::of(15, Duration::from_secs(10));
         assert_eq!(burst.time(0), Duration::ZERO);
         assert!(burst.time(14) < Duration::from_secs(10));
     }
 
     #[test]
-    fn a_straddling_burst_has_no_half_with_enough() {
+    fn neither_half_of_a_straddling_burst_reaches_the_threshold() {
         for window_s in [5_u64, 10, 30, 60] {
             let window = Duration::from_secs(window_s);
             let times: Vec<_> = straddle_times(window, 20).collect();

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::{Burst, Expected, MILLISECOND, Parameters, Scenario, straddle_times};
+use super::{Burst, Expected, MILLISECOND, Parameters, Scenario, background, straddle_times};
 use crate::application::{dns, tls};
-use crate::packet::{Encapsulation, Extension, Family, Icmp, Path, Tcp, flags, protocol, udp};
-use crate::{Connection, Packets, Random, Timeline};
+use crate::packet::{Encapsulation, Extension, Family, Path, Tcp, flags};
+use crate::{Connection, Packets, Random, Timeline, refused_datagram, udp_exchange};
 
 const FIRES: &[Expected] = &[("port_scan", "ports_in_window")];
 const WINDOW: Duration = Duration::from_secs(10);
@@ -87,17 +87,20 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ),
 ];
 
-/// Services that scanners try first. None of them is a login service or a known back door.
+/// Ports that scanners try first. None is a login service or on the list of suspicious ports.
 const PORTS: [u16; 60] = [
     7, 9, 13, 17, 19, 25, 37, 49, 53, 70, 79, 80, 81, 88, 106, 110, 111, 113, 119, 135, 139, 143, 144, 179,
     199, 389, 427, 443, 444, 465, 513, 514, 515, 543, 544, 548, 554, 587, 631, 636, 646, 873, 990, 993, 995,
     1_025, 1_026, 1_027, 1_028, 1_029, 1_110, 1_720, 1_723, 1_755, 2_000, 2_001, 2_049, 2_121, 2_717, 3_000,
 ];
 
+/// Packet that probes one port.
 #[derive(Clone, Copy)]
 enum Probe {
     Syn,
+    /// TCP segment with these control bits.
     Flags(u8),
+    /// Empty datagram.
     Udp,
 }
 
@@ -136,7 +139,7 @@ fn extended(parameters: &Parameters) -> Packets {
     probes(parameters, &path, Probe::Syn, quick(20))
 }
 
-/// What an unprivileged scanner does: it lets its system connect.
+/// Connect scan, as an unprivileged scanner does it: complete handshakes by the operating system.
 fn connect(parameters: &Parameters) -> Packets {
     let mut random = parameters.random();
     let mut timeline = Timeline::default();
@@ -155,17 +158,12 @@ fn connect(parameters: &Parameters) -> Packets {
     timeline.play()
 }
 
-/// One probe and what a host without that service says to it.
+/// Records one probe and the answer of a host on which that port is closed.
 fn probe_port(timeline: &mut Timeline, path: &Path, probe: Probe, ports: (u16, u16), random: &mut Random) {
     let (source, destination) = ports;
     let control = match probe {
         Probe::Udp => {
-            let datagram = udp(source, destination, &path.network.addresses, &[]);
-            let packet = path.network.packet(protocol::UDP, &datagram);
-            timeline.push(path.wrap(&packet));
-            timeline.wait(MILLISECOND);
-            timeline.push(path.reversed().icmp(&Icmp::PortUnreachable(&packet)));
-            return;
+            return refused_datagram(timeline, path, ports, MILLISECOND, &[]);
         }
         Probe::Syn => flags::SYN,
         Probe::Flags(control) => control,
@@ -197,51 +195,21 @@ fn straddle(parameters: &Parameters) -> Packets {
     timeline.play()
 }
 
-/// Every other source opens one conversation with a server of its own: one entry each, no alert.
 fn crowded(parameters: &Parameters) -> Packets {
     let mut random = parameters.random();
     let mut timeline = Timeline::default();
-    for index in 0..parameters.sources {
-        timeline.seek(Duration::from_micros(100).saturating_mul(index));
-        opening(&mut timeline, parameters, index, tls::PORT, &mut random);
-    }
+    background::fill_tables(&mut timeline, parameters, tls::PORT, &mut random);
     let begin = timeline.now();
     let path = Path::between(&parameters.topology.attacker, &parameters.topology.victim, Family::V4);
     for index in 0..20 {
         timeline.seek(begin + (MILLISECOND * 50).saturating_mul(index));
         probe_port(&mut timeline, &path, Probe::Syn, (40_000, port(index)), &mut random);
-        (0..5).for_each(|other| {
-            opening(
-                &mut timeline,
-                parameters,
-                parameters.sources + index * 5 + other,
-                tls::PORT,
-                &mut random,
-            );
-        });
+        for other in 0..5 {
+            let source = parameters.sources + index * 5 + other;
+            background::syn(&mut timeline, parameters, source, tls::PORT, &mut random);
+        }
     }
     timeline.play()
-}
-
-/// A lone SYN from the `index`-th further machine inside to the `index`-th beyond.
-pub(super) fn opening(
-    timeline: &mut Timeline,
-    parameters: &Parameters,
-    index: u32,
-    port: u16,
-    random: &mut Random,
-) {
-    let topology = &parameters.topology;
-    let path = Path::between(&topology.internal(index), &topology.external(index), Family::V4);
-    let header = Tcp {
-        source: random.ephemeral_port(),
-        destination: port,
-        sequence: random.word(),
-        flags: flags::SYN,
-        window: 64_240,
-        ..Tcp::default()
-    };
-    timeline.push(path.tcp(&header, &[]));
 }
 
 fn two_sources(parameters: &Parameters) -> Packets {
@@ -272,7 +240,7 @@ fn same_ports(parameters: &Parameters) -> Packets {
     let mut random = parameters.random();
     let mut timeline = Timeline::default();
     let path = Path::between(&parameters.topology.client, &parameters.topology.victim, Family::V4);
-    // Datagrams: a thousand SYN in ten seconds would be a flood. None to the port of DNS, which they are not.
+    // Datagrams, because a thousand SYN in ten seconds are a SYN flood. Port 53 is left out: the payload is no DNS message.
     for index in 0..1_000 {
         timeline.seek((MILLISECOND * 10).saturating_mul(index));
         timeline.push(path.udp(40_000, port(10 + index % 10), &random.bytes(16)));
@@ -287,9 +255,7 @@ fn server(parameters: &Parameters) -> Packets {
     for (index, port) in (0..60).zip(40_000_u16..) {
         timeline.seek((MILLISECOND * 100).saturating_mul(index));
         let mut connection = Connection::from_port(path.clone(), port, tls::PORT, MILLISECOND, &mut random);
-        connection.open(&mut timeline);
-        connection.send(&mut timeline, &random.bytes(100));
-        connection.receive(&mut timeline, &random.bytes(200));
+        connection.exchange(&mut timeline, &random.bytes(100), &random.bytes(200));
         connection.close(&mut timeline);
     }
     timeline.play()
@@ -299,15 +265,13 @@ fn resolver(parameters: &Parameters) -> Packets {
     let mut random = parameters.random();
     let mut timeline = Timeline::default();
     let up = Path::between(&parameters.topology.client, &parameters.topology.gateway, Family::V4);
-    let down = up.reversed();
     for (index, port) in (0..60).zip(50_000_u16..) {
         timeline.seek((MILLISECOND * 50).saturating_mul(index));
         let (identifier, name) = (random.half(), format!("host{index}.example.net"));
         let address = parameters.topology.external(index).v4;
-        timeline.push(up.udp(port, dns::PORT, &dns::query(identifier, &name, dns::record::A)));
-        timeline.wait(MILLISECOND * 5);
-        let answer = dns::response(identifier, &name, dns::record::A, &[dns::Answer::A(address)]);
-        timeline.push(down.udp(dns::PORT, port, &answer));
+        let query = dns::query(identifier, &name, dns::record::A);
+        let response = dns::response(identifier, &name, dns::record::A, &[dns::Answer::A(address)]);
+        udp_exchange(&mut timeline, &up, (port, dns::PORT), MILLISECOND * 5, (&query, &response));
     }
     timeline.play()
 }
@@ -320,10 +284,8 @@ fn browser(parameters: &Parameters) -> Packets {
         let server = parameters.topology.external(index % 20);
         let path = Path::between(&parameters.topology.client, &server, Family::V4);
         let mut connection = Connection::new(path, tls::PORT, MILLISECOND * 10, &mut random);
-        connection.open(&mut timeline);
-        connection
-            .send(&mut timeline, &tls::client_hello(&format!("cdn{}.example.net", index % 20), &mut random));
-        connection.receive(&mut timeline, &tls::server_hello(800, &mut random));
+        let hello = tls::client_hello(&format!("cdn{}.example.net", index % 20), &mut random);
+        connection.exchange(&mut timeline, &hello, &tls::server_hello(800, &mut random));
     }
     timeline.play()
 }

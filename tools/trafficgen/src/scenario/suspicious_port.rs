@@ -1,4 +1,4 @@
-//! Conversations with ports that malware is known to use.
+//! Connections to ports that malware is known to use.
 
 use super::{Expected, MILLISECOND, Parameters, Scenario};
 use crate::application::{http, tls};
@@ -29,13 +29,14 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     }),
 ];
 
+/// Connection of the internal client to `port` of the external host.
 fn outbound(parameters: &Parameters, port: u16, family: Family, encapsulation: Encapsulation) -> Packets {
     let mut path = Path::between(&parameters.topology.client, &parameters.topology.outside, family);
     path.link.encapsulation = encapsulation;
     call(parameters, &path, port)
 }
 
-/// A reverse shell: the caller is given commands and answers them.
+/// Reverse shell: the client receives two commands and sends their output.
 fn call(parameters: &Parameters, path: &Path, port: u16) -> Packets {
     let mut random = parameters.random();
     let mut timeline = Timeline::default();
@@ -50,23 +51,22 @@ fn call(parameters: &Parameters, path: &Path, port: u16) -> Packets {
     timeline.play()
 }
 
+/// Connections whose client ports are on the list; the server ports are not.
 fn ephemeral(parameters: &Parameters) -> Packets {
     let mut random = parameters.random();
     let mut timeline = Timeline::default();
     for (port, family) in [(4_444, Family::V4), (31_337, Family::V4), (4_444, Family::V6)] {
         let path = Path::between(&parameters.topology.client, &parameters.topology.outside, family);
         let mut connection = Connection::from_port(path, port, tls::PORT, MILLISECOND * 20, &mut random);
-        connection.open(&mut timeline);
-        connection.send(&mut timeline, &tls::client_hello("www.example.net", &mut random));
-        connection.receive(&mut timeline, &tls::server_hello(900, &mut random));
+        let hello = tls::client_hello("www.example.net", &mut random);
+        connection.exchange(&mut timeline, &hello, &tls::server_hello(900, &mut random));
         connection.close(&mut timeline);
         timeline.wait(MILLISECOND * 300);
     }
     let path = Path::between(&parameters.topology.client, &parameters.topology.victim, Family::V4);
     let mut connection = Connection::from_port(path, 4_444, http::PORT, MILLISECOND, &mut random);
-    connection.open(&mut timeline);
-    connection.send(&mut timeline, &http::request("GET", "intranet.example.net", "/"));
-    connection.receive(&mut timeline, &http::response("200 OK", "text/plain", b"hello\n"));
+    let request = http::request("GET", "intranet.example.net", "/");
+    connection.exchange(&mut timeline, &request, &http::response("200 OK", "text/plain", b"hello\n"));
     connection.close(&mut timeline);
     timeline.play()
 }

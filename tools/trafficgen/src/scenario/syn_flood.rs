@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use super::port_scan::opening;
-use super::{Burst, Expected, MILLISECOND, Parameters, Scenario, straddle_times};
+use super::{Burst, Expected, MILLISECOND, Parameters, Scenario, background, straddle_times};
 use crate::application::http;
 use crate::packet::{Encapsulation, Family, Options, Path, Tcp, flags};
 use crate::{Connection, Packets, Random, Timeline};
@@ -56,15 +55,12 @@ const fn quick(count: u32) -> Burst {
     Burst::of(count, Duration::from_secs(2))
 }
 
+/// SYN as flood tools send it: a small window and one option.
 fn syn(random: &mut Random) -> Tcp {
     Tcp {
-        source: random.ephemeral_port(),
-        destination: http::PORT,
-        sequence: random.word(),
-        flags: flags::SYN,
         window: 512,
         options: Options::SegmentSize(1_460),
-        ..Tcp::default()
+        ..Tcp::syn(random.ephemeral_port(), http::PORT, random.word())
     }
 }
 
@@ -93,15 +89,12 @@ fn straddle(parameters: &Parameters) -> Packets {
 fn crowded(parameters: &Parameters) -> Packets {
     let mut random = parameters.random();
     let mut timeline = Timeline::default();
-    for index in 0..parameters.sources {
-        timeline.seek(Duration::from_micros(100).saturating_mul(index));
-        opening(&mut timeline, parameters, index, http::PORT, &mut random);
-    }
+    background::fill_tables(&mut timeline, parameters, http::PORT, &mut random);
     let path = Path::between(&parameters.topology.attacker, &parameters.topology.victim, Family::V4);
     for index in 0..250 {
         timeline.wait(MILLISECOND * 5);
         timeline.push(path.tcp(&syn(&mut random), &[]));
-        opening(&mut timeline, parameters, parameters.sources + index, http::PORT, &mut random);
+        background::syn(&mut timeline, parameters, parameters.sources + index, http::PORT, &mut random);
     }
     timeline.play()
 }
@@ -112,12 +105,12 @@ fn backscatter(parameters: &Parameters) -> Packets {
     for index in 0..300 {
         let path =
             Path::between(&parameters.topology.victim, &parameters.topology.external(index), Family::V4);
-        let asked = syn(&mut random);
+        let request = syn(&mut random);
         let answer = Tcp {
-            source: asked.destination,
-            destination: asked.source,
+            source: request.destination,
+            destination: request.source,
             sequence: random.word(),
-            acknowledgement: asked.sequence.wrapping_add(1),
+            acknowledgement: request.sequence.wrapping_add(1),
             flags: flags::SYN | flags::ACK,
             window: 64_240,
             options: Options::SegmentSize(1_460),
@@ -128,7 +121,7 @@ fn backscatter(parameters: &Parameters) -> Packets {
     timeline.play()
 }
 
-/// 150 connections of one source, or ten of each of `sources`.
+/// 150 complete connections of one source, or ten of each of several `sources`.
 fn handshakes(parameters: &Parameters, sources: u32) -> Packets {
     let mut random = parameters.random();
     let mut timeline = Timeline::default();
@@ -152,7 +145,7 @@ fn spoofed(parameters: &Parameters) -> Packets {
     let mut random = parameters.random();
     let mut timeline = Timeline::default();
     for index in 0..400 {
-        // The sources are made up; the frames still come from the attacker's network card.
+        // Forged source addresses; the source MAC stays the attacker's.
         let mut path =
             Path::between(&parameters.topology.external(index), &parameters.topology.victim, Family::V4);
         path.link.source = parameters.topology.attacker.mac;

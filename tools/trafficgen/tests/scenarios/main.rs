@@ -1,4 +1,4 @@
-//! Every scenario: its frames are right, it plays what its line in the registry says, and it never changes.
+//! Every scenario has correct frames, raises the alerts of its entry in the registry, and stays the same to the byte.
 
 #[cfg(test)]
 mod oracle;
@@ -18,15 +18,15 @@ fn well_formed() -> impl Iterator<Item = &'static Scenario> {
 }
 
 #[test]
-fn every_scenario_raises_what_it_says_and_nothing_else() {
+fn every_scenario_raises_its_expected_alerts_and_no_others() {
     let parameters = Parameters::default();
     for scenario in well_formed() {
         let mut oracle = oracle::Oracle::default();
         let mut last = Duration::ZERO;
         for frame in scenario.packets(&parameters) {
-            assert!(frame.offset >= last, "{}: time goes back at {last:?}", scenario.name);
+            assert!(frame.offset >= last, "{}: not in time order after {last:?}", scenario.name);
             last = frame.offset;
-            oracle.see(&frame);
+            oracle.observe(&frame);
         }
         let expected: BTreeSet<_> = scenario.expected.iter().map(|(kind, _)| *kind).collect();
         assert_eq!(oracle.raised(), expected, "{}", scenario.name);
@@ -34,12 +34,12 @@ fn every_scenario_raises_what_it_says_and_nothing_else() {
 }
 
 #[test]
-fn other_seeds_raise_the_same() {
+fn other_seeds_raise_the_same_alerts() {
     for seed in [0, u64::MAX] {
         let parameters = Parameters { seed, sources: 50, ..Parameters::default() };
         for scenario in well_formed() {
             let mut oracle = oracle::Oracle::default();
-            scenario.packets(&parameters).for_each(|frame| oracle.see(&frame));
+            scenario.packets(&parameters).for_each(|frame| oracle.observe(&frame));
             let expected: BTreeSet<_> = scenario.expected.iter().map(|(kind, _)| *kind).collect();
             assert_eq!(oracle.raised(), expected, "{} with seed {seed}", scenario.name);
         }
@@ -61,7 +61,7 @@ fn malformed_frames_keep_their_order_and_stay_small() {
 }
 
 #[test]
-fn names_are_unique_and_fit_files_and_tables() {
+fn names_are_unique_short_and_valid_file_names() {
     let mut names = BTreeSet::new();
     for scenario in scenario::all() {
         assert!(names.insert(scenario.name), "{} twice", scenario.name);
@@ -92,7 +92,7 @@ fn expected_alerts_are_those_the_sensor_knows() {
 }
 
 /// One line per scenario: name, frames, SHA-256 over time, length and bytes of each frame.
-/// After a change that is meant: `TRAFFICGEN_BLESS=1 cargo test -p sentinel-trafficgen`, and say why in the commit.
+/// After an intended change: `TRAFFICGEN_BLESS=1 cargo test -p sentinel-trafficgen`, with the reason in the commit.
 #[test]
 fn bytes_are_those_of_the_golden_file() {
     let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/scenarios/golden.txt");

@@ -1,6 +1,6 @@
-//! What a sensor with unlimited memory would say, straight from the definitions of the kinds.
+//! Reference sensor with unlimited memory, written from the definitions of the kinds.
 //!
-//! It looks at every window, not only those that begin at an edge, and is as slow as it is simple.
+//! It evaluates every sliding window. It is simple and slow.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
@@ -8,16 +8,16 @@ use std::time::Duration;
 
 use sentinel_trafficgen::TimedFrame;
 
-use crate::walk::{self, Fact, Piece};
+use crate::walk::{self, Fact, Fragment};
 
-/// Ends, identification, protocol.
-type PieceKey = ((IpAddr, IpAddr), u32, u8);
+/// Addresses, identification and protocol of a fragmented packet.
+type FragmentKey = ((IpAddr, IpAddr), u32, u8);
 
 const LOGIN_PORTS: [u16; 9] = [21, 22, 23, 445, 1_433, 3_306, 3_389, 5_432, 5_900];
 
 #[derive(Default)]
 pub(crate) struct Oracle {
-    /// By source: time and port of what opens a conversation.
+    /// By source: time and destination port of each first packet of a flow.
     ports: BTreeMap<IpAddr, Vec<(Duration, u16)>>,
     requests: BTreeMap<IpAddr, Vec<(Duration, u64)>>,
     echoes: BTreeMap<IpAddr, Vec<(Duration, u64)>>,
@@ -27,13 +27,13 @@ pub(crate) struct Oracle {
     logins: BTreeMap<(IpAddr, IpAddr, u16), Vec<(Duration, u64)>>,
     owners: BTreeMap<Ipv4Addr, [u8; 6]>,
     leases: BTreeSet<(Ipv4Addr, [u8; 6])>,
-    conversations: BTreeSet<(IpAddr, IpAddr, (u16, u16))>,
-    pieces: BTreeMap<PieceKey, Vec<u8>>,
+    flows: BTreeSet<(IpAddr, IpAddr, (u16, u16))>,
+    fragments: BTreeMap<FragmentKey, Vec<u8>>,
     raised: BTreeSet<&'static str>,
 }
 
 impl Oracle {
-    pub(crate) fn see(&mut self, frame: &TimedFrame) {
+    pub(crate) fn observe(&mut self, frame: &TimedFrame) {
         self.fact(frame, walk::frame(&frame.bytes));
     }
 
@@ -54,37 +54,40 @@ impl Oracle {
                 self.udp(at, (source, destination), ports, payload);
                 self.bytes(at, source, destination, frame.bytes.len());
             }
-            Fact::Piece(piece) => self.piece(frame, &piece),
+            Fact::Fragment(fragment) => self.fragment(frame, &fragment),
             Fact::Control => {}
         }
     }
 
     pub(crate) fn raised(mut self) -> BTreeSet<&'static str> {
-        assert!(self.pieces.is_empty(), "a packet of which pieces are missing");
-        let mut over = |kind, reached: bool| {
+        assert!(self.fragments.is_empty(), "a packet of which fragments are missing");
+        let mut raise_if = |kind, reached: bool| {
             if reached {
                 self.raised.insert(kind);
             }
         };
-        over("port_scan", self.ports.values().any(|opened| most_distinct(opened, 10) >= 15));
-        over("syn_flood", self.requests.values().any(|events| most(events, 5) >= 200));
-        over("icmp_flood", self.echoes.values().any(|events| most(events, 5) >= 100));
-        over("udp_flood", self.unanswered.values().any(|events| most(events, 5) >= 5_000));
-        over("exfiltration", self.outbound.values().any(|events| most(events, 60) >= 5_000_000));
-        over("brute_force", self.logins.values().any(|events| most(events, 30) >= 30));
+        raise_if("port_scan", self.ports.values().any(|opened| max_distinct(opened, 10) >= 15));
+        raise_if("syn_flood", self.requests.values().any(|events| max_in_window(events, 5) >= 200));
+        raise_if("icmp_flood", self.echoes.values().any(|events| max_in_window(events, 5) >= 100));
+        raise_if("udp_flood", self.unanswered.values().any(|events| max_in_window(events, 5) >= 5_000));
+        raise_if("exfiltration", self.outbound.values().any(|events| max_in_window(events, 60) >= 5_000_000));
+        raise_if("brute_force", self.logins.values().any(|events| max_in_window(events, 30) >= 30));
         self.raised
     }
 
-    /// Pieces come in order here; the last one makes the packet whole.
-    fn piece(&mut self, frame: &TimedFrame, piece: &Piece<'_>) {
-        let key = (piece.ends, piece.identification, piece.protocol);
-        let mut bytes = self.pieces.remove(&key).unwrap_or_default();
-        assert_eq!(bytes.len(), piece.offset, "pieces without gap or overlap");
-        bytes.extend_from_slice(piece.bytes);
-        if piece.more {
-            self.pieces.insert(key, bytes);
+    /// Reassembles fragments, which are in order here, and reads the packet after the last one.
+    fn fragment(&mut self, frame: &TimedFrame, fragment: &Fragment<'_>) {
+        let key = (fragment.endpoints, fragment.identification, fragment.protocol);
+        let mut bytes = self.fragments.remove(&key).unwrap_or_default();
+        assert_eq!(bytes.len(), fragment.offset, "fragments without gap or overlap");
+        bytes.extend_from_slice(fragment.bytes);
+        if fragment.more {
+            self.fragments.insert(key, bytes);
         } else {
-            self.fact(frame, walk::transport(piece.protocol, &bytes, piece.ends.0, piece.ends.1));
+            self.fact(
+                frame,
+                walk::transport(fragment.protocol, &bytes, fragment.endpoints.0, fragment.endpoints.1),
+            );
         }
     }
 
@@ -100,9 +103,16 @@ impl Oracle {
         }
     }
 
-    fn tcp(&mut self, at: Duration, ends: (IpAddr, IpAddr), ports: (u16, u16), flags: u8, payload: &[u8]) {
-        let (source, destination) = ends;
-        let first = self.first(source, destination, ports);
+    fn tcp(
+        &mut self,
+        at: Duration,
+        endpoints: (IpAddr, IpAddr),
+        ports: (u16, u16),
+        flags: u8,
+        payload: &[u8],
+    ) {
+        let (source, destination) = endpoints;
+        let first = self.is_from_initiator(source, destination, ports);
         if flags & 0x12 == 0x02 {
             self.requests.entry(source).or_default().push((at, 1));
             if [4_444, 31_337].contains(&ports.1) {
@@ -112,7 +122,7 @@ impl Oracle {
                 self.logins.entry((source, destination, ports.1)).or_default().push((at, 1));
             }
         }
-        // SYN without ACK, or a first segment that no stack would begin with.
+        // SYN without ACK, or a first segment with which no stack begins a connection.
         if flags & 0x12 == 0x02 || (first && flags & 0x14 == 0) {
             self.ports.entry(source).or_default().push((at, ports.1));
         }
@@ -122,9 +132,9 @@ impl Oracle {
         }
     }
 
-    fn udp(&mut self, at: Duration, ends: (IpAddr, IpAddr), ports: (u16, u16), payload: &[u8]) {
-        let (source, destination) = ends;
-        if self.first(source, destination, ports) {
+    fn udp(&mut self, at: Duration, endpoints: (IpAddr, IpAddr), ports: (u16, u16), payload: &[u8]) {
+        let (source, destination) = endpoints;
+        if self.is_from_initiator(source, destination, ports) {
             self.ports.entry(source).or_default().push((at, ports.1));
             if ports.1 != 53 && !destination.is_multicast() && !is_broadcast(destination) {
                 self.unanswered.entry((source, destination)).or_default().push((at, 1));
@@ -140,10 +150,10 @@ impl Oracle {
         }
     }
 
-    /// Whether nobody answered to this before: the packet opens a conversation, or goes on with one it opened.
-    fn first(&mut self, source: IpAddr, destination: IpAddr, ports: (u16, u16)) -> bool {
-        self.conversations.insert((source, destination, ports));
-        !self.conversations.contains(&(destination, source, (ports.1, ports.0)))
+    /// Returns true if there was no packet in the opposite direction before: the source is the initiator.
+    fn is_from_initiator(&mut self, source: IpAddr, destination: IpAddr, ports: (u16, u16)) -> bool {
+        self.flows.insert((source, destination, ports));
+        !self.flows.contains(&(destination, source, (ports.1, ports.0)))
     }
 
     fn name(&mut self, message: &[u8]) {
@@ -154,14 +164,17 @@ impl Oracle {
     }
 
     fn bytes(&mut self, at: Duration, source: IpAddr, destination: IpAddr, length: usize) {
-        if inside(source) && !inside(destination) && !destination.is_multicast() && !is_broadcast(destination)
+        if is_internal(source)
+            && !is_internal(destination)
+            && !destination.is_multicast()
+            && !is_broadcast(destination)
         {
             self.outbound.entry(source).or_default().push((at, u64::try_from(length).unwrap()));
         }
     }
 }
 
-fn inside(address: IpAddr) -> bool {
+fn is_internal(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => v4.is_private() || v4.is_unspecified(),
         IpAddr::V6(v6) => v6.is_unique_local() || v6.is_unicast_link_local(),
@@ -172,8 +185,8 @@ fn is_broadcast(address: IpAddr) -> bool {
     matches!(address, IpAddr::V4(v4) if v4.is_broadcast())
 }
 
-/// The largest sum of any window of that many seconds, both ends included less one nanosecond.
-fn most(events: &[(Duration, u64)], seconds: u64) -> u64 {
+/// Largest sum in any window of `seconds`, less one nanosecond.
+fn max_in_window(events: &[(Duration, u64)], seconds: u64) -> u64 {
     let (mut begin, mut total, mut most) = (0, 0, 0);
     for (at, amount) in events {
         total += amount;
@@ -186,7 +199,8 @@ fn most(events: &[(Duration, u64)], seconds: u64) -> u64 {
     most
 }
 
-fn most_distinct(opened: &[(Duration, u16)], seconds: u64) -> usize {
+/// Largest number of distinct ports in any window of `seconds`.
+fn max_distinct(opened: &[(Duration, u16)], seconds: u64) -> usize {
     let mut begin = 0;
     let mut counts: BTreeMap<u16, usize> = BTreeMap::new();
     let mut most = 0;

@@ -1,10 +1,10 @@
-//! A second reading of every frame, which shares nothing with the builders: plain offsets, and checksums by adding up.
+//! Second parser of every frame, which shares no code with the builders: fixed offsets, and checksums by addition.
 //!
-//! Panics with what is wrong: it is a test, and every frame it is given must be right.
+//! Panics with the error it finds: it is test code, and every frame it is given must be correct.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// What one frame turned out to be.
+/// Content of one frame.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Fact<'f> {
     Arp {
@@ -27,14 +27,14 @@ pub(crate) enum Fact<'f> {
         source: IpAddr,
         request: bool,
     },
-    /// A part of a packet; the whole can be read once the last is there.
-    Piece(Piece<'f>),
+    /// Fragment of a packet, which can be read when the last fragment is there.
+    Fragment(Fragment<'f>),
     Control,
 }
 
 #[derive(Debug, PartialEq)]
-pub(crate) struct Piece<'f> {
-    pub(crate) ends: (IpAddr, IpAddr),
+pub(crate) struct Fragment<'f> {
+    pub(crate) endpoints: (IpAddr, IpAddr),
     pub(crate) identification: u32,
     pub(crate) protocol: u8,
     pub(crate) offset: usize,
@@ -76,7 +76,7 @@ fn number16(bytes: &[u8], at: usize) -> u16 {
     u16::from_be_bytes([bytes[at], bytes[at + 1]])
 }
 
-/// Padding is allowed only where the cable needs it, and only zeros.
+/// Padding is allowed only up to the minimum frame length, and must be zero.
 fn padding(frame: &[u8], after: &[u8]) {
     assert!(after.is_empty() || frame.len() == 60, "{} bytes after the packet", after.len());
     assert!(after.iter().all(|byte| *byte == 0));
@@ -97,15 +97,15 @@ fn ipv4<'f>(frame: &[u8], packet: &'f [u8]) -> Fact<'f> {
     padding(frame, &packet[length..]);
     assert!(packet[8] > 0, "time to live");
     let address = |at: usize| Ipv4Addr::new(packet[at], packet[at + 1], packet[at + 2], packet[at + 3]);
-    let ends = (IpAddr::V4(address(12)), IpAddr::V4(address(16)));
+    let endpoints = (IpAddr::V4(address(12)), IpAddr::V4(address(16)));
     let (protocol, body, cut) = (packet[9], &packet[20..length], number16(packet, 6));
     if cut == 0x4000 {
-        return transport(protocol, body, ends.0, ends.1);
+        return transport(protocol, body, endpoints.0, endpoints.1);
     }
-    assert_eq!(cut & 0xc000, 0, "a piece must not say that it may not be cut");
+    assert_eq!(cut & 0xc000, 0, "a fragment with the flag 'do not fragment'");
     let identification = u32::from(number16(packet, 4));
     let (offset, more) = (usize::from(cut & 0x1fff) * 8, cut & 0x2000 != 0);
-    Fact::Piece(Piece { ends, identification, protocol, offset, more, bytes: body })
+    Fact::Fragment(Fragment { endpoints, identification, protocol, offset, more, bytes: body })
 }
 
 fn ipv6<'f>(frame: &[u8], packet: &'f [u8]) -> Fact<'f> {
@@ -113,7 +113,7 @@ fn ipv6<'f>(frame: &[u8], packet: &'f [u8]) -> Fact<'f> {
     let length = usize::from(number16(packet, 4)) + 40;
     padding(frame, &packet[length..]);
     let address = |at: usize| Ipv6Addr::from(<[u8; 16]>::try_from(&packet[at..at + 16]).unwrap());
-    let ends = (IpAddr::V6(address(8)), IpAddr::V6(address(24)));
+    let endpoints = (IpAddr::V6(address(8)), IpAddr::V6(address(24)));
     let (mut protocol, mut body) = (packet[6], &packet[40..length]);
     for place in 0..5 {
         match protocol {
@@ -129,8 +129,8 @@ fn ipv6<'f>(frame: &[u8], packet: &'f [u8]) -> Fact<'f> {
                     continue;
                 }
                 let protocol = body[0];
-                return Fact::Piece(Piece {
-                    ends,
+                return Fact::Fragment(Fragment {
+                    endpoints,
                     identification,
                     protocol,
                     offset,
@@ -146,10 +146,10 @@ fn ipv6<'f>(frame: &[u8], packet: &'f [u8]) -> Fact<'f> {
         }
         (protocol, body) = (body[0], &body[header..]);
     }
-    transport(protocol, body, ends.0, ends.1)
+    transport(protocol, body, endpoints.0, endpoints.1)
 }
 
-/// Options that only fill: kind 0 is one byte, kind 1 says how many follow.
+/// Padding options: kind 0 is one byte, kind 1 has a length.
 fn padding_options(mut list: &[u8]) {
     while let [kind, rest @ ..] = list {
         assert!(*kind <= 1);
@@ -157,7 +157,7 @@ fn padding_options(mut list: &[u8]) {
     }
 }
 
-/// The sum of 16-bit words with end-around carry (RFC 1071); the last odd byte counts as the upper half.
+/// Sum of the 16-bit words with end-around carry (RFC 1071); an odd last byte is the upper half of a word.
 fn sum(bytes: &[u8], start: u32) -> u32 {
     let words = bytes.chunks(2).map(|pair| u32::from(pair[0]) << 8 | u32::from(*pair.get(1).unwrap_or(&0)));
     let mut total = words.fold(start, |total, word| total + word);
@@ -167,7 +167,7 @@ fn sum(bytes: &[u8], start: u32) -> u32 {
     total
 }
 
-/// What a whole packet carries.
+/// Content of a complete packet.
 pub(crate) fn transport(protocol: u8, body: &[u8], source: IpAddr, destination: IpAddr) -> Fact<'_> {
     match protocol {
         4 => return ipv4(&[], body),
@@ -209,13 +209,13 @@ pub(crate) fn transport(protocol: u8, body: &[u8], source: IpAddr, destination: 
     }
 }
 
-/// Generic routing: a key or nothing behind the type.
+/// GRE, with a key or without.
 fn tunnel(body: &[u8]) -> Fact<'_> {
     assert!(matches!(body[..2], [0, 0] | [0x20, 0]), "flags of a tunnel");
-    let inside = &body[if body[0] == 0 { 4 } else { 8 }..];
+    let inner = &body[if body[0] == 0 { 4 } else { 8 }..];
     match number16(body, 2) {
-        0x0800 => ipv4(&[], inside),
-        0x86dd => ipv6(&[], inside),
+        0x0800 => ipv4(&[], inner),
+        0x86dd => ipv6(&[], inner),
         other => panic!("type {other:#x} in a tunnel"),
     }
 }
@@ -233,7 +233,7 @@ fn options(mut list: &[u8]) {
     }
 }
 
-/// The name asked for in a DNS message that is not an answer.
+/// Name in the question of a DNS query; `None` for a response.
 pub(crate) fn question(message: &[u8]) -> Option<String> {
     if message[2] & 0x80 != 0 {
         return None;
