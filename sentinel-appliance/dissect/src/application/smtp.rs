@@ -137,7 +137,10 @@ fn starts_with_command(payload: &[u8], ports: Ports) -> bool {
         || is_mail_port(ports) && after_verb(payload, STARTTLS).is_some()
 }
 
+// This function and those below are called from several places and this crate is compiled for speed: without the attribute
+// each call would get a copy (`command` alone took 2,244 bytes of x86-64 code).
 /// The bytes behind a verb, which may be in letters of either case (RFC 5321 section 2.4).
+#[inline(never)]
 fn after_verb<'p>(line: &'p [u8], verb: &[u8]) -> Option<&'p [u8]> {
     let (start, remaining) = line.split_at_checked(verb.len())?;
     start.eq_ignore_ascii_case(verb).then_some(remaining)
@@ -161,6 +164,7 @@ fn has_enhanced_status(text: &[u8]) -> bool {
 }
 
 /// Takes a line without its end, which is a line feed with or without a carriage return before it.
+#[inline(never)]
 fn take_line<'p>(at: &mut Cursor<'p>) -> Result<&'p [u8], Malformed> {
     let feed = at.remaining().iter().take(MAX_LINE_LEN).position(|byte| *byte == b'\n');
     let Some(feed) = feed else {
@@ -189,6 +193,7 @@ fn command(line: &[u8]) -> Result<Command<'_>, Malformed> {
 }
 
 /// A domain or address literal: up to the next space.
+#[inline(never)]
 fn word(text: &[u8]) -> Result<&[u8], Malformed> {
     let word = text.trim_ascii().split(|byte| *byte == b' ').next().unwrap_or_default();
     match word.len() {
@@ -200,6 +205,7 @@ fn word(text: &[u8]) -> Result<&[u8], Malformed> {
 
 /// A path in angle brackets, which may hold a quoted string with brackets of its own; without brackets, as some clients send
 /// it, up to the next space. Spaces before it are against the grammar, but common.
+#[inline(never)]
 fn path(text: &[u8]) -> Result<&[u8], Malformed> {
     let text = text.trim_ascii_start();
     let Some(inside) = text.strip_prefix(b"<") else { return word(text) };
