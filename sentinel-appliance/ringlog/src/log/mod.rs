@@ -3,6 +3,7 @@
 
 mod list;
 mod read;
+mod recover;
 mod verify;
 
 use core::ops::Range;
@@ -10,7 +11,7 @@ use core::ops::Range;
 use crate::account::{Recovery, Stats};
 use crate::error::{AppendError, FlushError, OpenError};
 use crate::geometry::Geometry;
-use crate::journal::{Journal, Replay, SectionContext, max_append_len};
+use crate::journal::{Journal, SectionContext, max_append_len};
 use crate::key::{LogKey, Mode};
 use crate::pack::Packer;
 use crate::pending::Pending;
@@ -21,6 +22,7 @@ use crate::storage::Storage;
 pub use list::{SegmentInfo, SegmentState};
 pub use read::Cursor;
 use read::Reader;
+use recover::replay_journal;
 pub use verify::{Finding, Report};
 
 /// Sealed log in a fixed space: a ring of segments (*main*) and a write-ahead journal. The memory it holds is stated in the
@@ -369,37 +371,6 @@ impl<M: Storage, J: Storage<Error = M::Error>> RingLog<M, J> {
             self.key = key;
         }
     }
-}
-
-/// Moves the records of the journal that main lacks into `pending`.
-///
-/// Records that main has (a kill between flush and reset) come first and are skipped. If the first record or the recorded end
-/// of main lies beyond the end of main, main has lost its end since: the numbers between are skipped, because they were
-/// assigned once, and counted as missing.
-fn replay_journal<J: Storage>(
-    journal: &mut Journal<J>,
-    key: &LogKey,
-    pending: &mut Pending,
-    recovery: &mut Recovery,
-) -> Result<Replay, J::Error> {
-    let replay = journal.replay(key, &mut |id, record| {
-        if id > pending.next() && pending.count() == 0 {
-            recovery.missing_records += id.since(pending.next());
-            pending.set_next(id);
-        }
-        if id == pending.next() {
-            pending.push(record);
-        }
-    })?;
-    let lost_end = replay.main_end.filter(|end| end.next_id > pending.next() && pending.count() == 0);
-    if let Some(end) = lost_end {
-        recovery.missing_records += end.next_id.since(pending.next());
-        pending.set_next(end.next_id);
-    }
-    journal.resume(&replay, pending.count());
-    recovery.torn_writes += u32::from(replay.is_torn);
-    recovery.from_journal = u64::from(pending.count());
-    Ok(replay)
 }
 
 fn section_context(writer: &Writer, main_end: ChainHead) -> SectionContext<'_> {
