@@ -62,9 +62,14 @@ fn run() -> Result<()> {
     for failure in &failures {
         eprintln!("{failure:#}");
     }
-    println!("{} passed, {} failed", count.saturating_sub(failures.len()), failures.len());
+    print(&format!("{} passed, {} failed", count.saturating_sub(failures.len()), failures.len()));
     ensure!(failures.is_empty(), "{} bodies failed", failures.len());
     Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "the result of a command")]
+fn print(line: &str) {
+    println!("{line}");
 }
 
 fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Options> {
@@ -97,7 +102,7 @@ fn on_all_cores(bodies: Vec<Body>, options: &Options) -> Vec<anyhow::Error> {
             scope.spawn(|| {
                 while let Some(body) = next() {
                     match fuzz(&body, options) {
-                        Ok(inputs) => println!("{:<20} {inputs:>10} inputs", body.name),
+                        Ok(inputs) => print(&format!("{:<20} {inputs:>10} inputs", body.name)),
                         Err(error) => failures.lock().map(|mut all| all.push(error)).unwrap_or_default(),
                     }
                 }

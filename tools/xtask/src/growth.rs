@@ -95,7 +95,7 @@ impl Growth {
     }
 }
 
-/// Spellings of a name given in snake_case.
+/// Spellings of a name given in `snake_case`.
 fn spellings(name: &str) -> Result<Vec<String>> {
     let is_snake =
         |character: char| character.is_ascii_lowercase() || character.is_ascii_digit() || character == '_';

@@ -1,5 +1,6 @@
 //! `sentinel enroll TOKEN`: makes this sensor known to a collector.
 
+use std::fmt::Write as _;
 use std::io::Read;
 
 use sentinel_uplink::{
@@ -16,6 +17,7 @@ use crate::system::disconnect_reason::DisconnectReason;
 use crate::system::keys::{self, Collector};
 use crate::system::process::host_name;
 use crate::terminal::failure::Failure;
+use crate::terminal::output::Output;
 
 /// Enrolls under `name` (the host name if `None`) and stores the collector. A running sensor notices within seconds, or at
 /// once with SIGHUP.
@@ -30,8 +32,9 @@ pub(crate) fn enroll(token: &str, name: Option<&str>, settings: &Settings) -> Re
     let (id, name) = smol::block_on(exchange(&keys, &token, name, cipher, &clock))?;
     let collector = Collector { address: token.address().to_owned(), key: *token.collector() };
     keys::store_collector(&settings.state_dir, &collector)?;
-    println!("enrolled as '{name}' (sensor {id}) at {}", collector.address);
-    Ok(())
+    let mut output = Output::new();
+    output.line(|line| write!(line, "enrolled as '{name}' (sensor {id}) at {}", collector.address))?;
+    output.flush()
 }
 
 /// Sends the enrollment and waits for the answer; gives number and name of the sensor.

@@ -87,7 +87,7 @@ fn read(
             }
             Application::crypto_data(&payload, &mut |data| {
                 streams.crypto_data(key, endpoints, data, at, &mut |message| {
-                    print(message, output, &mut outcome)
+                    print(message, output, &mut outcome);
                 });
             });
             outcome

@@ -84,7 +84,7 @@ impl<'p> Fields<'p> for Quic {
     }
 }
 
-/// Opens the Initial packets of a client in a datagram and shows the crypto_data of its hello.
+/// Opens the Initial packets of a client in a datagram and passes the CRYPTO frames of its hello to `visit`.
 fn crypto_data(payload: &[u8], visit: &mut dyn FnMut(&CryptoData<'_>)) {
     let mut rest = payload;
     for _ in 0..MAX_PACKETS {
