@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde_json::Value;
 use support::{stderr, stdout};
 
-/// What a capture may cost: enough for the largest tables and buffers, far below any leak or decompression bomb.
+/// Limits of memory and time for one capture: enough for the largest tables and buffers, far below any leak or decompression bomb.
 const MAX_MEMORY_KIB: u32 = 64 * 1024;
 const MAX_SECONDS: u32 = if cfg!(debug_assertions) { 60 } else { 10 };
 const THREADS: usize = 4;
@@ -105,7 +105,7 @@ fn bounded(path: &Path, view: &str) -> Output {
     support::wrapped(shell, &support::sentinel()).arg("read").arg(path).arg(view).output().unwrap()
 }
 
-/// What is wrong with the answers to each capture; all captures are asked, some at the same time.
+/// Errors in the output for each capture. All captures are read, some in parallel.
 fn compare(captures: &[Capture], check: impl Fn(&Capture) -> Vec<String> + Sync) -> Vec<String> {
     let next = AtomicUsize::new(0);
     let work = || {
@@ -131,7 +131,7 @@ fn ending(output: &Output) -> Vec<String> {
     }
 }
 
-/// What the capture must raise and what it may, or `None` if the corpus does not say.
+/// Kinds that the capture must raise and kinds that it may raise, or `None` if the corpus does not say.
 fn wanted(corpus: &Path, capture: &Capture) -> Option<(BTreeSet<&'static str>, BTreeSet<&'static str>)> {
     let path = corpus.join(format!("expected/{}.json", capture.file.strip_prefix("pcap/")?));
     let answers: Value = serde_json::from_slice(&fs::read(path).ok()?).unwrap();
@@ -199,7 +199,7 @@ fn packets_are_counted_as_the_index_does() {
     assert!(good * 10 > captures.len() * 9, "only {good} of {} are good files", captures.len());
 }
 
-/// What the corpus knows of a capture.
+/// Entry of a capture in the index of the corpus.
 fn known(corpus: &Path, capture: &Capture) -> Option<Value> {
     let path = corpus.join(format!("expected/{}.json", capture.file.strip_prefix("pcap/")?));
     serde_json::from_slice(&fs::read(path).ok()?).ok()
@@ -258,7 +258,7 @@ const OTHER_REQUESTS: [&str; 9] = [
     "WebattackRCE",
 ];
 
-/// What other tools read of the same messages: fingerprints and names of TLS and QUIC, requests, banners.
+/// Fields that other tools read from the same messages: fingerprints and names of TLS and QUIC, requests, banners.
 fn records_of(corpus: &Path, capture: &Capture, compared: &AtomicUsize) -> Vec<String> {
     let Some(known) = known(corpus, capture) else { return Vec::new() };
     if OTHER_RECORDS.iter().any(|(name, _)| capture.file.contains(name)) {

@@ -57,7 +57,7 @@ fn pairs(list: &Value) -> BTreeSet<(String, String)> {
     list.as_array().unwrap().iter().map(|pair| (text(&pair["kind"]), text(&pair["test"]))).collect()
 }
 
-/// What the generator promises of each capture is what opens: no kind or test more, none less.
+/// The incidents that open are exactly those that the generator declares for each capture.
 #[test]
 fn what_must_fire_fires_and_nothing_else() {
     let list: Value = serde_json::from_slice(&fs::read(golden().join("expected.json")).unwrap()).unwrap();
@@ -107,7 +107,7 @@ fn incidents_open_update_and_close() {
     }
 }
 
-/// The same frames in every form that a capture file has.
+/// One set of frames in every form of capture file.
 #[test]
 fn the_form_of_the_file_changes_nothing() {
     let directory = tempfile::tempdir().unwrap();

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use serde_json::Value;
 use support::{golden, run, stderr, stdout};
 
-/// Captures between which every kind of record and conversation occurs; the others would add length and nothing else.
+/// Captures between which every kind of record and flow occurs; the others would add length and nothing else.
 const CAPTURES: [&str; 13] = [
     "arp-spoof-both-ways",
     "bad",
@@ -121,7 +121,7 @@ fn flows_count_every_packet_once_whatever_the_size_of_the_table() {
     }
 }
 
-/// What is printed early for want of room is said.
+/// Flows that are printed early because the table is full are counted on standard error.
 #[test]
 fn a_table_that_is_too_small_says_so() {
     let path = golden().join("syn-flood-spoofed.pcap");
@@ -171,7 +171,7 @@ fn every_line_has_the_documented_fields() {
     }
 }
 
-/// The outer packets of a tunnel and what is inside are conversations of their own.
+/// The outer packets of a tunnel and the packets inside are separate flows.
 #[test]
 fn tunnels_are_opened_and_their_ends_kept() {
     let flows = lines(&print("tunnels", &["--flows"]));

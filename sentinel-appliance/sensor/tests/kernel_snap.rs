@@ -1,4 +1,4 @@
-//! What the kernel cuts off bulk traffic nobody misses: alerts are those of whole frames, byte by byte.
+//! Kernel snap: alerts of truncated bulk frames are those of complete frames, byte for byte.
 //!
 //! The program that runs in the kernel is run here over the golden captures, and over the corpus where there is one
 //! (`SENTINEL_CORPUS`, or `../shared/corpus` beside the workspace).

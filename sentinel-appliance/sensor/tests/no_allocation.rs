@@ -19,7 +19,7 @@ static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 const PACKETS: usize = 100_000;
 
-/// The capture again and again, each turn 700 s after the one before, so that every incident and every conversation
+/// The capture again and again, each turn 700 s after the one before, so that every incident and every flow
 /// of a turn is over before the next. Gives how often this allocated, and what was raised of each phase.
 fn play(engine: &mut Engine<'_>, records: &[Record], line: &mut String) -> (usize, [u32; 3]) {
     let (mut raised, mut packets, mut turn) = ([0; 3], 0, 0);

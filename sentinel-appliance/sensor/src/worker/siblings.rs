@@ -387,7 +387,7 @@ mod tests {
     /// Ports of client and server, by the number of the flow.
     type PortsOf = fn(u16) -> (u16, u16);
 
-    /// A host that opens 20 conversations between ports of the same class, and the answers, a millisecond later.
+    /// A host that opens 20 flows between ports of the same class, and the responses, a millisecond later.
     fn flow_records(client: Address, server: Address, opened_on: PortsOf) -> Vec<(u64, Address, Vec<u8>)> {
         (0..20_u16)
             .flat_map(|number| {

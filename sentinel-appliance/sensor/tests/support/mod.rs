@@ -92,7 +92,7 @@ pub(crate) fn records(file: &[u8]) -> Vec<Record> {
     records
 }
 
-/// How the bytes of a file's numbers stand.
+/// Byte order of a capture file.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Order {
     Little,

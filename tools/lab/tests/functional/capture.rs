@@ -32,7 +32,7 @@ fn objects(text: &str) -> Result<Vec<Value>> {
     text.lines().map(|line| serde_json::from_str(line).context(line.to_owned())).collect()
 }
 
-/// What a packet says that does not depend on when and where it was captured.
+/// Part of a packet line that does not depend on time and place of the capture.
 fn essence(packet: &Value) -> Vec<String> {
     let fields = ["protocol", "src", "dst", "src_mac", "dst_mac", "wire_bytes", "summary"];
     fields.iter().map(|name| packet[*name].to_string()).collect()

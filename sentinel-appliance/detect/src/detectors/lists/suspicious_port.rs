@@ -54,7 +54,7 @@ pub(crate) struct SuspiciousPort<'m> {
 impl<'m> SuspiciousPort<'m> {
     pub(crate) const DETECTOR: Detector = Detector {
         kind: Kind::SuspiciousPort,
-        about: "a conversation is opened to a port that malware is known to use",
+        about: "a flow is opened to a port that malware is known to use",
         source: "config/suspicious-ports.json, which names a source for each port",
         severity: Severity::Medium,
         thresholds: &[],

@@ -61,7 +61,7 @@ pub(crate) struct PortScan {
 impl PortScan {
     pub(crate) const DETECTOR: Detector = Detector {
         kind: Kind::PortScan,
-        about: "one source opens conversations to many distinct ports within a window",
+        about: "one source opens flows to many distinct ports within a window",
         source: "common practice: 15 ports in 10 s is well above what a browser or a resolver does",
         severity: Severity::Medium,
         thresholds: Thresholds::SETTINGS,
@@ -307,7 +307,7 @@ mod tests {
         found
     }
 
-    /// A host that had been opening conversations all day had its scan begin in the morning.
+    /// Regression: the scan of a host that had been opening flows all day was reported as starting in the morning.
     #[test]
     fn a_scan_begins_within_the_window_however_long_its_source_has_been_seen() {
         let scan = PortScan::new(&PortScan::DETECTOR.default_config());

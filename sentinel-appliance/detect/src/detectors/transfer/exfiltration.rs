@@ -20,7 +20,7 @@ thresholds! {
     /// Thresholds of `exfiltration`.
     Thresholds {
         bytes: "bytes", default 5_000_000, 1_000 to u32::MAX,
-            "outbound bytes on the wire of one inside host that make an exfiltration";
+            "outbound bytes on the wire of one host of the home network that make an exfiltration";
         window_s: "s", default 60, 1 to 3_600, "length of the sliding window";
     }
 }
@@ -60,7 +60,7 @@ pub(crate) struct Exfiltration<'m> {
 impl<'m> Exfiltration<'m> {
     pub(crate) const DETECTOR: Detector = Detector {
         kind: Kind::Exfiltration,
-        about: "one inside host sends many bytes to the outside within a window",
+        about: "one host of the home network sends many bytes to external hosts within a window",
         source: "common practice: 5 MB in a minute",
         severity: Severity::Medium,
         thresholds: Thresholds::SETTINGS,

@@ -427,7 +427,7 @@ config 'detector' brute_force
         assert_eq!(found, ["F:2:17: ring_kib 'x' is not a whole number; allowed: 64 to 65536 KiB"]);
     }
 
-    /// Whether or not there is a [`DEFAULT_FILE`].
+    /// Regardless of a [`DEFAULT_FILE`].
     #[test]
     fn dev_null_as_settings_file_leaves_the_defaults() {
         let loaded = Settings::load(Some(Path::new("/dev/null")), std::iter::empty(), &[]).unwrap();
