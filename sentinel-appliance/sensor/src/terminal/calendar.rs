@@ -4,7 +4,7 @@ use std::fmt::{self, Write};
 
 use sentinel_units::Timestamp;
 
-/// Conversion that [`format`] does not have; `None` for a percent sign at the end.
+/// Conversion that [`format()`] does not have; `None` for a percent sign at the end.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct UnknownConversion {
     pattern: String,
