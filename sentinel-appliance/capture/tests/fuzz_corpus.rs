@@ -7,17 +7,4 @@ mod replay;
 
 use sentinel_capture::fuzzing::BODIES;
 
-#[test]
-fn the_corpus_and_all_its_prefixes_hold() {
-    replay::corpus_and_all_prefixes(BODIES);
-}
-
-#[test]
-fn mutations_of_the_corpus_hold() {
-    replay::mutations(BODIES, 4_000);
-}
-
-#[test]
-fn every_corpus_directory_has_a_body() {
-    replay::every_directory_has_a_body(BODIES);
-}
+replay::corpus_tests!(BODIES, 4_000);

@@ -114,3 +114,24 @@ pub(crate) fn every_directory_has_a_body(bodies: &[Body]) {
         assert!(bodies.iter().any(|(known, _)| *known == name), "{name}");
     }
 }
+
+/// Tests of a crate over its corpus and mutations of it, as many as given for each body.
+macro_rules! corpus_tests {
+    ($bodies:expr, $mutations:expr) => {
+        #[test]
+        fn the_corpus_and_all_its_prefixes_hold() {
+            $crate::replay::corpus_and_all_prefixes($bodies);
+        }
+
+        #[test]
+        fn mutations_of_the_corpus_hold() {
+            $crate::replay::mutations($bodies, $mutations);
+        }
+
+        #[test]
+        fn every_corpus_directory_has_a_body() {
+            $crate::replay::every_directory_has_a_body($bodies);
+        }
+    };
+}
+pub(crate) use corpus_tests;
