@@ -72,25 +72,42 @@ impl Rate {
 
     #[cold]
     fn report(&self, reached: LimitReached, packet: &Counted<'_>, findings: &mut Findings<'_, '_>) {
-        findings.add(&Finding {
-            test: self.test,
-            severity: self.activation.severity,
-            first: earlier(findings.now, reached.since()),
-            subject: Subject {
-                source: Some(packet.source),
-                destination: Some(packet.destination),
-                destination_port: packet.destination_port,
-                mac: packet.sender_mac(),
-                ..Subject::default()
-            },
-            evidence: Evidence::Packets {
-                count: self.threshold.limit.into(),
-                threshold: self.threshold.limit,
-                window_s: self.threshold.window_s(),
-            },
-            adds: 1,
-            scope: 0,
-        });
+        findings.add(&finding(
+            self.test,
+            self.activation,
+            self.threshold,
+            earlier(findings.now, reached.since()),
+            packet,
+        ));
+    }
+}
+
+/// Finding of a flood: `packet` brought its source to the threshold, counted from `first` on.
+pub(crate) fn finding(
+    test: Test,
+    activation: Activation,
+    threshold: Threshold,
+    first: Timestamp,
+    packet: &Counted<'_>,
+) -> Finding {
+    Finding {
+        test,
+        severity: activation.severity,
+        first,
+        subject: Subject {
+            source: Some(packet.source),
+            destination: Some(packet.destination),
+            destination_port: packet.destination_port,
+            mac: packet.sender_mac(),
+            ..Subject::default()
+        },
+        evidence: Evidence::Packets {
+            count: threshold.limit.into(),
+            threshold: threshold.limit,
+            window_s: threshold.window_s(),
+        },
+        adds: 1,
+        scope: 0,
     }
 }
 

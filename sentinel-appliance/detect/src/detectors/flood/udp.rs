@@ -10,18 +10,20 @@
 //! to a 64th late for a source that begins slowly, and early for one that sends to others as well; otherwise exactly.
 //!
 //! Not counted either: multicast and broadcast (IPTV, discovery), which nobody answers, and queries to port 53, where every query of
-//! a busy resolver is a flow of its own. A flood inside a flow that the destination has once answered is not seen by this test.
+//! a busy resolver is a flow of its own. A flood inside a flow that the destination has once answered is not seen by this test,
+//! and the answer may be forged: a source that sends one datagram with the address of its destination silences the test for that flow.
 
 use core::time::Duration;
 
-use sentinel_alert::{Evidence, Kind, Severity, Subject, Test};
+use sentinel_alert::{Kind, Severity, Test};
 use sentinel_dissect::FiveTuple;
 use sentinel_track::hash::HashKey;
 use sentinel_track::table::{Recycle, Set, Table};
 use sentinel_track::window::{SlidingSum, WindowShape};
 use sentinel_units::{Address, Timestamp};
 
-use crate::incident::{Finding, Findings};
+use crate::detectors::flood::per_source::finding;
+use crate::incident::Findings;
 use crate::registry::{Detector, DetectorConfig, thresholds};
 use crate::shared::event::{Counted, DNS, Event, Setting};
 use crate::shared::rate::{Activation, Threshold, earlier};
@@ -267,25 +269,13 @@ impl<'m> UdpFlood<'m> {
         if findings.bump_latest(Test::UdpFloodPerSource, packet) {
             return;
         }
-        findings.add(&Finding {
-            test: Test::UdpFloodPerSource,
-            severity: self.activation.severity,
-            first: since.max(earlier(findings.now, self.threshold.window)),
-            subject: Subject {
-                source: Some(packet.source),
-                destination: Some(packet.destination),
-                destination_port: packet.destination_port,
-                mac: packet.sender_mac(),
-                ..Subject::default()
-            },
-            evidence: Evidence::Packets {
-                count: self.threshold.limit.into(),
-                threshold: self.threshold.limit,
-                window_s: self.threshold.window_s(),
-            },
-            adds: 1,
-            scope: 0,
-        });
+        findings.add(&finding(
+            Test::UdpFloodPerSource,
+            self.activation,
+            self.threshold,
+            since.max(earlier(findings.now, self.threshold.window)),
+            packet,
+        ));
     }
 }
 
@@ -293,6 +283,7 @@ impl<'m> UdpFlood<'m> {
 mod tests {
     extern crate std;
     use super::*;
+    use sentinel_alert::Evidence;
     use std::net::{Ipv4Addr, Ipv6Addr};
     use std::vec::Vec;
 
