@@ -11,7 +11,7 @@ use core::time::Duration;
 use sentinel_dissect::TcpFlags;
 use sentinel_units::{Address, Port, Timestamp};
 
-use crate::table::{CoarseSpan, Recycle, Set, Table};
+use crate::table::{CoarsePeriod, CoarseSpan, Recycle, Set, Table};
 
 pub use id::FlowId;
 pub use port_class::{is_certain_initiator, looks_like_initiator};
@@ -21,6 +21,14 @@ pub use port_class::{is_certain_initiator, looks_like_initiator};
 /// RFC 5382 section 5 requires a NAT to keep established TCP for two hours. Ten minutes are enough to know the initiator: the
 /// next packet of an expired flow is classified by its ports, like one of a flow that began before the sensor.
 pub const FLOW_LIFETIME: Duration = Duration::from_secs(600);
+
+/// Period of a UDP flow within which a response must be seen: 2^34 ns, 17.2 s, counted from the epoch.
+///
+/// A response lasts for the rest of its period and for the next one. RTCP reports come at least every 6.2 s (RFC 3550 section
+/// 6.3.1), so that a stream that is answered by nothing else always counts as answered.
+pub const RESPONSE_PERIOD: Duration = Duration::from_nanos(1 << 34);
+
+const COARSE_RESPONSE_PERIOD: CoarsePeriod = CoarsePeriod::at_most(RESPONSE_PERIOD);
 
 /// Storage of four flows: one cache line of 64 bytes.
 ///
@@ -77,6 +85,23 @@ impl FlowState {
     #[inline]
     const fn set(&mut self, bit: u32, value: bool) {
         self.0 = if value { self.0 | bit } else { self.0 & !bit };
+    }
+
+    /// Begins a [`RESPONSE_PERIOD`]: the next response is inspected in full, and so are the initiator's packets if the flow had
+    /// no response in the period before.
+    //
+    // The inspection of the responder is the record of a response: `Full` until the first one of a period.
+    #[cold] // once in a period for each flow
+    const fn start_response_period(&mut self) {
+        let (initiator, responder) = if self.has(Self::INITIATED_BY_LOW) {
+            (Self::LOW_INSPECTION, Self::HIGH_INSPECTION)
+        } else {
+            (Self::HIGH_INSPECTION, Self::LOW_INSPECTION)
+        };
+        if matches!(self.inspection(responder), Inspection::Full) {
+            self.set_inspection(initiator, Inspection::Full);
+        }
+        self.set_inspection(responder, Inspection::Full);
     }
 }
 
@@ -152,13 +177,14 @@ impl FlowEntry<'_> {
     #[inline] // a shift and a mask
     pub fn set_response_inspection(&mut self, inspection: Inspection) {
         if let Some(state) = &mut self.state {
-            // The two positions add up to a constant, so the difference is the other one.
-            state.set_inspection(
-                FlowState::LOW_INSPECTION + FlowState::HIGH_INSPECTION - self.shift,
-                inspection,
-            );
+            state.set_inspection(opposite(self.shift), inspection);
         }
     }
+}
+
+/// Position of the other direction: the two positions add up to a constant.
+const fn opposite(shift: u32) -> u32 {
+    FlowState::LOW_INSPECTION + FlowState::HIGH_INSPECTION - shift
 }
 
 /// Flow table: a set-associative [`Table`] of [`FlowState`], 16 bytes for each flow.
@@ -194,14 +220,14 @@ impl<'m> Flows<'m> {
     /// Fast path: looks up the flow of a mid-stream packet (UDP, or TCP with ACK and no SYN) and returns the inspection of its
     /// direction.
     ///
-    /// Returns [`Inspection::Full`], and does not refresh the entry, if the flow is unknown or idle for longer than `max_idle`,
-    /// which is at most [`FLOW_LIFETIME`].
+    /// Returns [`Inspection::Full`], and does not refresh the entry, if the flow is unknown or its last packet was in another
+    /// `period`, which is at most [`FLOW_LIFETIME`].
     // A packet that gets `Full` goes to `note`, which refreshes the entry and must still see its idle time. All others end
     // here, so they refresh it now.
     #[inline(always)] // for every packet; a call would pass its arguments through memory
-    pub fn touch(&mut self, flow: FlowId, max_idle: CoarseSpan, now: Timestamp) -> Inspection {
+    pub fn touch(&mut self, flow: FlowId, period: CoarsePeriod, now: Timestamp) -> Inspection {
         let (set, confirmation) = flow.halves();
-        let Some(live) = self.table.live(set, confirmation, now, max_idle) else {
+        let Some(live) = self.table.used_in_period(set, confirmation, now, period) else {
             return Inspection::Full;
         };
         let inspection = live.value.inspection(flow.inspection_shift());
@@ -236,6 +262,8 @@ impl<'m> Flows<'m> {
             state.recycle();
             state.set(FlowState::INITIATED_BY_LOW, infer() == source_is_low);
             state.set(FlowState::CERTAIN, proof.is_some());
+        } else if tcp_flags.is_none() && entry.idle > COARSE_RESPONSE_PERIOD.elapsed(now) {
+            state.start_response_period();
         }
         let role = Role {
             from_initiator: state.has(FlowState::INITIATED_BY_LOW) == source_is_low,
@@ -265,6 +293,22 @@ impl<'m> Flows<'m> {
             entry.value.set(FlowState::CERTAIN, certain);
         }
         entry.is_new
+    }
+}
+
+impl Flows<'_> {
+    /// Records a response that another worker has seen, if the flow is known and its initiator is the receiver of the response;
+    /// otherwise returns false. `response` is the flow as the response has it, `inspection` that of the initiator from now on.
+    pub fn set_answered(&mut self, response: FlowId, inspection: Inspection, now: Timestamp) -> bool {
+        let (set, confirmation) = response.halves();
+        let Some(state) = self.table.find(set, confirmation, now) else { return false };
+        if state.has(FlowState::INITIATED_BY_LOW) == response.source_is_low {
+            return false;
+        }
+        let shift = response.inspection_shift();
+        state.set_inspection(shift, Inspection::Bypass);
+        state.set_inspection(opposite(shift), inspection);
+        true
     }
 }
 

@@ -8,6 +8,7 @@
 
 mod datagram;
 
+use core::ops::Range;
 use core::time::Duration;
 
 use sentinel_dissect::{Fragment, Ip};
@@ -44,6 +45,15 @@ pub struct Reassembled<'f> {
     pub payload: &'f [u8],
     /// All its fragments as one observation. Ports are zero unless the protocol is TCP, UDP or SCTP.
     pub observation: Observation,
+}
+
+/// A complete datagram whose payload is still in the table; [`Fragments::reassembled`] gives access to it.
+#[derive(Clone, Debug)]
+pub struct CompleteDatagram {
+    protocol: u8,
+    /// Place of the payload in the bytes of the table.
+    payload: Range<usize>,
+    observation: Observation,
 }
 
 /// Counters of a [`Fragments`] table.
@@ -119,18 +129,30 @@ impl<'m> Fragments<'m> {
         at: Timestamp,
         on_discard: &mut dyn FnMut(&DatagramSlot),
     ) -> Outcome<'_> {
-        let Some(fragment) = ip.fragment else { return Outcome::Pending };
+        match self.insert_fragment(key, ip, at, on_discard) {
+            Some(complete) => Outcome::Reassembled(self.reassembled(&complete)),
+            None => Outcome::Pending,
+        }
+    }
+
+    /// Inserts a fragment as [`Self::insert`] does, without a borrow of the datagram that it completes.
+    pub fn insert_fragment(
+        &mut self,
+        key: &HashKey,
+        ip: &Ip<'_>,
+        at: Timestamp,
+        on_discard: &mut dyn FnMut(&DatagramSlot),
+    ) -> Option<CompleteDatagram> {
+        let fragment = ip.fragment?;
         self.expire(at, on_discard);
-        let Some(slot) = self.find_or_claim(key, ip, fragment, at, on_discard) else {
-            return Outcome::Pending;
-        };
+        let slot = self.find_or_claim(key, ip, fragment, at, on_discard)?;
         self.counts.fragments += 1;
         let from = slot.saturating_mul(self.buffer_len);
         let buffer = self.bytes.get_mut(from..from.saturating_add(self.buffer_len)).unwrap_or_default();
-        let Some(datagram) = self.slots.get_mut(slot) else { return Outcome::Pending };
+        let datagram = self.slots.get_mut(slot)?;
         datagram.count(ip, at);
         if datagram.is_discarded {
-            return Outcome::Pending;
+            return None;
         }
         if let Err(error) = datagram.insert(ip, fragment, buffer) {
             datagram.is_discarded = true;
@@ -139,18 +161,21 @@ impl<'m> Fragments<'m> {
                 InsertError::Malformed => self.counts.malformed += 1,
                 InsertError::OverLimit => self.counts.over_limit += 1,
             }
-            return Outcome::Pending;
+            return None;
         }
-        let Some((first, end)) = datagram.complete() else { return Outcome::Pending };
+        let (first, end) = datagram.complete()?;
         let observation = datagram.observation();
         self.lru.release(slot);
         self.counts.reassembled += 1;
-        let payload = self.bytes.get(from + usize::from(first.payload_at)..from + usize::from(end));
-        Outcome::Reassembled(Reassembled {
-            protocol: first.protocol,
-            payload: payload.unwrap_or_default(),
-            observation,
-        })
+        let payload = from + usize::from(first.payload_at)..from + usize::from(end);
+        Some(CompleteDatagram { protocol: first.protocol, payload, observation })
+    }
+
+    /// The datagram that the last call of [`Self::insert_fragment`] completed. The next call may overwrite its payload.
+    #[must_use]
+    pub fn reassembled(&self, complete: &CompleteDatagram) -> Reassembled<'_> {
+        let CompleteDatagram { protocol, ref payload, observation } = *complete;
+        Reassembled { protocol, payload: self.bytes.get(payload.clone()).unwrap_or_default(), observation }
     }
 
     /// Discards all incomplete datagrams, oldest first, and counts them as timed out.

@@ -74,6 +74,36 @@ impl CoarseSpan {
     }
 }
 
+/// Division of packet time into periods of a power of two of 2^26 ns, counted from the epoch.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct CoarsePeriod {
+    /// Length of a period less one, in units of 2^26 ns.
+    mask: u32,
+}
+
+impl CoarsePeriod {
+    /// The longest period of at most `span`; one unit if `span` is shorter.
+    #[must_use]
+    pub const fn at_most(span: Duration) -> Self {
+        let units = span.as_nanos() >> 26;
+        let log = if units == 0 { 0 } else { units.ilog2() };
+        Self { mask: (1 << if log > 30 { 30 } else { log }) - 1 }
+    }
+
+    /// Time since the period of `now` began.
+    #[inline] // a shift and a mask
+    #[must_use]
+    pub const fn elapsed(self, now: Timestamp) -> CoarseSpan {
+        CoarseSpan(CoarseTime::of(now).0 & self.mask)
+    }
+
+    /// Returns true if both times are in one period.
+    #[inline] // two instructions and a comparison, for every packet
+    const fn has_both(self, a: CoarseTime, b: CoarseTime) -> bool {
+        (a.0 ^ b.0) & !self.mask == 0
+    }
+}
+
 /// Set-associative table over lent storage.
 ///
 /// Capacity: [`WAYS`] times the sets lent, rounded down to a power of two. Lifetime: an entry not used for `lifetime` counts as
@@ -105,7 +135,7 @@ pub struct TableEntry<'t, V> {
     pub idle: CoarseSpan,
 }
 
-/// Result of [`Table::live`]: an entry whose last use is not updated yet.
+/// Result of [`Table::used_in_period`]: an entry whose last use is not updated yet.
 #[derive(Debug)]
 pub struct LiveEntry<'t, V> {
     /// Value.
@@ -185,31 +215,37 @@ impl<'m, K: Copy + Eq, V: Recycle> Table<'m, K, V> {
         Some(TableEntry { value, is_new, idle: if is_new { CoarseSpan::default() } else { idle } })
     }
 
-    /// Finds the entry of `key` if its last use is at most `max_idle` ago. Only [`LiveEntry::touch`] updates its last use.
+    /// Finds the entry of `key` if its last use is in the same `period`. Only [`LiveEntry::touch`] updates its last use.
     ///
-    /// A `max_idle` above the lifetime would find entries that [`Self::entry`] treats as absent.
+    /// A `period` longer than the lifetime would find entries that [`Self::entry`] treats as absent.
     #[inline] // the flow lookup of every packet on the fast path
-    pub fn live(
+    pub fn used_in_period(
         &mut self,
         hash: u32,
         key: K,
         now: Timestamp,
-        max_idle: CoarseSpan,
+        period: CoarsePeriod,
     ) -> Option<LiveEntry<'_, V>> {
-        let now = CoarseTime::of(now);
+        self.stored(hash, key, now).filter(|stored| period.has_both(*stored.last_used, stored.now))
+    }
+
+    /// Finds the value of `key` if it is within its lifetime, without updating its last use.
+    #[inline] // a lookup and a comparison
+    pub fn find(&mut self, hash: u32, key: K, now: Timestamp) -> Option<&mut V> {
+        let lifetime = self.lifetime;
+        let stored = self.stored(hash, key, now)?;
+        (stored.now.distance(*stored.last_used) <= lifetime).then_some(stored.value)
+    }
+
+    /// Entry of `key`, however long ago its last use is.
+    #[inline(always)] // twice: in the two lookups
+    fn stored(&mut self, hash: u32, key: K, now: Timestamp) -> Option<LiveEntry<'_, V>> {
         let set = self.sets.get_mut(usize::try_from(hash & self.mask).ok()?)?;
         let tag = tag(hash);
         let mut ways = set.tags.iter().zip(&set.entries);
         let way = ways.position(|(held, (held_key, _))| *held == tag && *held_key == key)?;
         let (last_used, (_, value)) = (set.last_used.get_mut(way)?, set.entries.get_mut(way)?);
-        (now.distance(*last_used) <= max_idle).then_some(LiveEntry { value, last_used, now })
-    }
-
-    /// Finds the value of `key` if it is within its lifetime, without updating its last use.
-    #[inline] // `live` with one argument fixed
-    pub fn find(&mut self, hash: u32, key: K, now: Timestamp) -> Option<&mut V> {
-        let lifetime = self.lifetime;
-        self.live(hash, key, now, lifetime).map(|live| live.value)
+        Some(LiveEntry { value, last_used, now: CoarseTime::of(now) })
     }
 }
 

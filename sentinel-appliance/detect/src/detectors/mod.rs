@@ -30,7 +30,7 @@ mod wiring;
 use sentinel_dissect::{FiveTuple, TcpFlags};
 use sentinel_track::flow::{Role, is_certain_initiator};
 use sentinel_track::neighbour::NeighbourSet;
-use sentinel_track::table::CoarseSpan;
+use sentinel_track::table::CoarsePeriod;
 use sentinel_units::Timestamp;
 
 use access::brute_force::{BruteForce, LoginAttemptsSet};
@@ -61,10 +61,10 @@ wiring::detectors! {
 }
 
 impl Detectors<'_> {
-    /// Silence after which the next packet of a UDP flow counts as a first one.
+    /// Period within which the fast path finishes packets of a flow: the first packet of a flow in each period takes the slow path.
     #[inline]
-    pub(crate) const fn udp_idle_timeout(&self) -> CoarseSpan {
-        self.syn_sources.udp_idle_timeout()
+    pub(crate) const fn bypass_period(&self) -> CoarsePeriod {
+        self.syn_sources.bypass_period()
     }
 
     /// Returns false if a packet certainly neither opens a flow nor probes for one; costs two comparisons.

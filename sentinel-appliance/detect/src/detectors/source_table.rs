@@ -5,7 +5,7 @@
 
 use sentinel_dissect::TcpFlags;
 use sentinel_track::flow::Role;
-use sentinel_track::table::{CoarseSpan, Recycle, Set, Table};
+use sentinel_track::table::{CoarsePeriod, CoarseSpan, Recycle, Set, Table};
 use sentinel_units::{Address, Timestamp};
 
 use crate::detectors::flood::per_source::Times;
@@ -95,10 +95,10 @@ impl<'m> SynSources<'m> {
         self.table.evictions()
     }
 
-    /// Silence after which the next packet of a UDP flow counts as a first one.
+    /// Period within which the fast path finishes packets of a flow.
     #[inline]
-    pub(crate) const fn udp_idle_timeout(&self) -> CoarseSpan {
-        self.port_scan.udp_idle_timeout
+    pub(crate) const fn bypass_period(&self) -> CoarsePeriod {
+        self.port_scan.bypass_period
     }
 
     /// Returns false if a packet certainly neither opens a flow nor probes for one; costs two comparisons.

@@ -115,8 +115,6 @@ macro_rules! detectors {
         pub(crate) struct Detectors<'m> {
             $($field: $type,)+
             watched_ports: $crate::shared::port_bloom::PortBloom,
-            /// Set if the datagram shown last belongs to a flow whose further datagrams, and whose response, a detector needs.
-            is_unanswered: bool,
         }
 
         impl<'m> Detectors<'m> {
@@ -125,7 +123,6 @@ macro_rules! detectors {
                 let mut new = Self {
                     $($field: <$type>::new($(tables.$table,)? $(tables.$list,)? $($name),+),)+
                     watched_ports: $crate::shared::port_bloom::PortBloom::default(),
-                    is_unanswered: false,
                 };
                 new.update_watched_ports();
                 new
@@ -159,7 +156,8 @@ macro_rules! detectors {
             /// Shows a segment or datagram to the detectors that need it: first to those that take both, then to those
             /// that take one of them, and to those that count lengths last. Alerts of one packet come in that order.
             /// `inspection` is that of the packet's direction: `Full` for the first packet, and as long as a detector needs
-            /// every packet; otherwise the packet is shown only because it follows a silence.
+            /// every packet; otherwise the packet is shown only because it follows a silence. Returns true if a detector needs
+            /// the further datagrams of the flow, and its response.
             #[inline(never)] // the fast path stays short without it
             pub(crate) fn segment(
                 &mut self,
@@ -168,9 +166,9 @@ macro_rules! detectors {
                 role: sentinel_track::flow::Role,
                 inspection: sentinel_track::flow::Inspection,
                 findings: &mut $crate::incident::Findings<'_, '_>,
-            ) {
+            ) -> bool {
                 let source_hash = setting.key.address(packet.tuple.source);
-                self.is_unanswered = false;
+                let mut is_unanswered = false;
                 let event = &$crate::shared::event::Event { setting, packet, role, source_hash };
                 $($($crate::detectors::wiring::both! { $need { self.$field.segment(event, findings); } })+)+
                 if event.packet.tuple.tcp_flags.is_some() {
@@ -179,11 +177,12 @@ macro_rules! detectors {
                     $($($crate::detectors::wiring::udp! { $need { self.$field.segment(event, findings); } })+)+
                     if inspection == sentinel_track::flow::Inspection::Full {
                         $($($crate::detectors::wiring::unanswered! {
-                            $need { self.is_unanswered |= self.$field.datagram(event, findings); }
+                            $need { is_unanswered |= self.$field.datagram(event, findings); }
                         })+)+
                     }
                 }
                 $($($crate::detectors::wiring::length! { $need { self.$field.segment(event, findings); } })+)+
+                is_unanswered
             }
 
             /// Shows a packet without ports to the detectors that need it.
@@ -247,27 +246,30 @@ macro_rules! detectors {
                 })+)+
             }
 
-            /// Another engine has seen a datagram from `responder` to `initiator`.
+            /// Another engine has seen a datagram from `responder` to `initiator`. `is_known` if their flow is recorded as
+            /// answered.
             pub(crate) fn response(
                 &mut self,
                 setting: $crate::shared::event::Setting<'_>,
                 initiator: sentinel_units::Address,
                 responder: sentinel_units::Address,
+                is_known: bool,
             ) {
-                let _used_by_some = (setting, initiator, responder);
+                let _used_by_some = (setting, initiator, responder, is_known);
                 $($($crate::detectors::wiring::unanswered! {
-                    $need { self.$field.response(setting, initiator, responder); }
+                    $need { self.$field.response(setting, initiator, responder, is_known); }
                 })+)+
             }
 
             /// Returns how closely ordinary packets of this direction must be inspected: those that neither open a flow
-            /// nor come after a silence.
+            /// nor come after a silence. `is_unanswered` is what [`Self::segment`] returned.
             #[inline]
             pub(crate) fn inspection(
                 &self,
                 home_net: &$crate::shared::home_net::HomeNet,
                 tuple: &sentinel_dissect::FiveTuple,
                 from_initiator: bool,
+                is_unanswered: bool,
             ) -> sentinel_track::flow::Inspection {
                 use sentinel_track::flow::Inspection;
                 $($($crate::detectors::wiring::full! {
@@ -277,7 +279,7 @@ macro_rules! detectors {
                         }
                     }
                 })+)+
-                if self.is_unanswered && tuple.tcp_flags.is_none() {
+                if is_unanswered {
                     return Inspection::Full;
                 }
                 if from_initiator && self.counts_length(home_net, tuple.source, tuple.destination) {

@@ -86,7 +86,7 @@ impl Engine<'_> {
             None => !Detectors::is_payload_port(tuple.destination_port),
         };
         let disposition = if may_be_ordinary {
-            match self.flows.touch(flow(&self.key, tuple), self.detectors.udp_idle_timeout(), at) {
+            match self.flows.touch(flow(&self.key, tuple), self.detectors.bypass_period(), at) {
                 Inspection::Bypass => Disposition::Done,
                 Inspection::LengthOnly => Disposition::CountLength,
                 Inspection::Full => return Disposition::SlowPath,

@@ -168,11 +168,14 @@ impl<'m> Engine<'m> {
 
     #[cold]
     fn reassemble(&mut self, at: Timestamp, packet: &Packet<'_>, raise: &mut dyn FnMut(Alert)) {
-        // Taken out for the call: what it completes is shown to the engine that owns it.
+        if !self.reassembly.as_mut().is_some_and(|reassembly| reassembly.add(&self.key, at, packet)) {
+            return;
+        }
+        // Moved out for the call, because what it completes is shown to the engine that owns it.
         let Some(mut reassembly) = self.reassembly.take() else { return };
         let key = self.key.clone();
         reassembly
-            .packet(&key, at, packet, &mut |decapsulated| self.decapsulated(at, packet, decapsulated, raise));
+            .show(&key, at, packet, &mut |decapsulated| self.decapsulated(at, packet, decapsulated, raise));
         self.reassembly = Some(reassembly);
     }
 
@@ -257,7 +260,8 @@ impl<'m> Engine<'m> {
                 let handling = reports.note(&flow, packet, entry.role, detectors, *now);
                 if handling == Handling::Pending {
                     let role = Role { from_initiator: false, is_first: false, ..entry.role };
-                    detectors.segment(setting, packet, role, Inspection::Bypass, &mut findings);
+                    let _is_unanswered =
+                        detectors.segment(setting, packet, role, Inspection::Bypass, &mut findings);
                     // The sender is not the initiator until the other engines have reported.
                     flows.set_initiator(flow, false, false, true, *now);
                     return false;
@@ -270,14 +274,16 @@ impl<'m> Engine<'m> {
             }
             _ => entry.role,
         };
-        detectors.segment(setting, packet, role, inspection, &mut findings);
-        // After `segment`, which decides whether later datagrams of the flow are needed. The other direction is set with the first
-        // packet, and with the first response, which ends what a detector of unanswered datagrams needs.
-        entry.set_inspection(detectors.inspection(home_net, tuple, role.from_initiator));
+        let is_unanswered = detectors.segment(setting, packet, role, inspection, &mut findings);
+        // The other direction is set with the first packet, and with the first response, which ends what a detector of unanswered
+        // datagrams needs.
+        entry.set_inspection(detectors.inspection(home_net, tuple, role.from_initiator, is_unanswered));
         let is_response = inspection == Inspection::Full && !role.from_initiator;
         if entry.role.is_first || is_response && tuple.tcp_flags.is_none() {
             let response = tuple.reversed();
-            entry.set_response_inspection(detectors.inspection(home_net, &response, !role.from_initiator));
+            let from_initiator = !role.from_initiator;
+            let inspection = detectors.inspection(home_net, &response, from_initiator, is_unanswered);
+            entry.set_response_inspection(inspection);
         }
         tuple.tcp_flags.is_some() && Detectors::is_payload_port(tuple.destination_port)
     }

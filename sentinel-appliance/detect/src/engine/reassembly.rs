@@ -6,7 +6,7 @@
 use sentinel_dissect::{Layer, Packet, Transport, dns, reassembled, tunnel};
 use sentinel_track::allocator::TableAllocator;
 use sentinel_track::flow::Endpoint;
-use sentinel_track::fragment::{DatagramSlot, FragmentCounts, Fragments, Outcome};
+use sentinel_track::fragment::{CompleteDatagram, DatagramSlot, FragmentCounts, Fragments};
 use sentinel_track::hash::HashKey;
 use sentinel_track::hashed_lru::LruLink;
 use sentinel_track::reassembly::{CHUNK_LEN, Message, StreamCounts, StreamSlot, StreamStorage, Streams};
@@ -102,6 +102,8 @@ impl<'m> ReassemblyStorage<'m> {
 #[derive(Debug)]
 pub(crate) struct Reassembly<'m> {
     fragments: Fragments<'m>,
+    /// The datagram that the last fragment completed, until it is shown.
+    complete: Option<CompleteDatagram>,
     streams: Streams<'m>,
 }
 
@@ -121,6 +123,7 @@ impl<'m> Reassembly<'m> {
             storage;
         Self {
             fragments: Fragments::new(datagram_heads, datagram_links, datagrams, datagram_bytes),
+            complete: None,
             streams: Streams::new(streams),
         }
     }
@@ -132,25 +135,35 @@ impl<'m> Reassembly<'m> {
         datagrams + streams
     }
 
-    /// Adds a fragment or segment, and shows what it completes.
-    pub(crate) fn packet(
+    /// Adds a fragment or segment. Returns true if [`Self::show`] must follow, with the same arguments.
+    ///
+    /// Fragments that complete nothing, all that a flood of them consists of, end here.
+    pub(crate) fn add(&mut self, key: &HashKey, at: Timestamp, packet: &Packet<'_>) -> bool {
+        let Some(ip) = packet.ip().filter(|_| !matches!(packet.malformed, Some((Layer::Network, _)))) else {
+            return false;
+        };
+        if ip.fragment.is_none() {
+            return true;
+        }
+        self.complete = self.fragments.insert_fragment(key, ip, at, &mut |_| {});
+        self.complete.is_some()
+    }
+
+    /// Shows what the fragment or segment that was added last completes.
+    pub(crate) fn show(
         &mut self,
         key: &HashKey,
         at: Timestamp,
         packet: &Packet<'_>,
         visit: &mut dyn FnMut(&Decapsulated<'_>),
     ) {
-        let Some(ip) = packet.ip().filter(|_| !matches!(packet.malformed, Some((Layer::Network, _)))) else {
-            return;
-        };
-        if ip.fragment.is_some() {
-            if let Outcome::Reassembled(complete) = self.fragments.insert(key, ip, at, &mut |_| {})
-                && let Some(datagram) = reassembled(packet, complete.protocol, complete.payload)
-            {
+        if let Some(complete) = self.complete.take() {
+            let complete = self.fragments.reassembled(&complete);
+            if let Some(datagram) = reassembled(packet, complete.protocol, complete.payload) {
                 visit(&Decapsulated::Datagram(&datagram));
                 tunnels(&datagram, visit);
             }
-        } else if let Transport::Tcp(tcp) = &packet.transport {
+        } else if let (Some(ip), Transport::Tcp(tcp)) = (packet.ip(), &packet.transport) {
             let source = Endpoint { address: ip.source, port: tcp.source_port };
             let destination = Endpoint { address: ip.destination, port: tcp.destination_port };
             self.streams.segment(key, (source, destination), tcp, at, &mut |message: &Message<'_>| {
@@ -174,7 +187,7 @@ pub(crate) fn tunnels(packet: &Packet<'_>, visit: &mut dyn FnMut(&Decapsulated<'
     }
 }
 
-/// Returns true for packets that [`Reassembly::packet`] is for: fragments, and TCP to ports whose payload is read.
+/// Returns true for packets that [`Reassembly::add`] is for: fragments, and TCP to ports whose payload is read.
 #[inline]
 pub(crate) fn concerns(packet: &Packet<'_>) -> bool {
     match &packet.transport {

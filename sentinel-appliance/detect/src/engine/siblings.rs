@@ -184,9 +184,12 @@ impl Engine<'_> {
         }
         // A flow that this engine knows was initiated by its own source, or is about to be: the packet answers it.
         if !report.is_tcp && (!is_new || !from_initiator) {
-            let Self { key, home_net, now, detectors, .. } = self;
+            let Self { key, home_net, now, detectors, flows, .. } = self;
             let setting = Setting { now: *now, home_net, key };
-            detectors.response(setting, report.destination.address, report.source.address);
+            let (initiator, responder) = (report.destination, report.source);
+            let inspection = detectors.inspection(home_net, &tuple(initiator, responder, None), true, false);
+            let is_known = flows.set_answered(flow, inspection, *now);
+            detectors.response(setting, initiator.address, responder.address, is_known);
         }
     }
 
@@ -220,7 +223,7 @@ impl Engine<'_> {
         let setting = Setting { now: *now, home_net, key };
         let mut findings = Findings { incidents, now: *now, raise };
         if tcp_flags.is_none() {
-            detectors.segment(setting, &packet, role, Inspection::Full, &mut findings);
+            let _is_unanswered = detectors.segment(setting, &packet, role, Inspection::Full, &mut findings);
         } else {
             let source_hash = key.address(packet.tuple.source);
             let event = Event { setting, packet: &packet, role, source_hash };

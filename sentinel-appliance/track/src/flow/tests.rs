@@ -160,3 +160,42 @@ fn idle_time_is_measured() {
         udp(&mut flows, endpoint(2, 5_001), endpoint(1, 5_000), NOW.after(Duration::from_secs(30))).role;
     assert!(later.idle >= CoarseSpan::at_least(Duration::from_millis(29_900)) && !later.is_first);
 }
+
+/// The initiator's packets are inspected in full again once a whole period had no response.
+#[test]
+fn a_response_lasts_for_its_period_and_the_next() {
+    let mut sets = vec![FlowSet::default(); 16];
+    let mut flows = Flows::new(&mut sets);
+    let (client, server) = (endpoint(1, 50_000), endpoint(2, 443));
+    let period = |number: u64| Timestamp::from_nanos((100_000_000 + number) << 34);
+    assert_eq!(COARSE_RESPONSE_PERIOD.elapsed(period(0)), CoarseSpan::default());
+    let mut entry = udp(&mut flows, client, server, period(0));
+    entry.set_inspection(Inspection::LengthOnly);
+    entry.set_response_inspection(Inspection::Bypass);
+    // The first packet of a period, from either side.
+    let mut begin = |number: u64, response: bool| {
+        let (source, destination) = if response { (server, client) } else { (client, server) };
+        let id = flow(source, destination, None);
+        let touched = flows.touch(id, COARSE_RESPONSE_PERIOD, period(number));
+        assert_eq!(touched, Inspection::Full, "period {number} begins");
+        let mut entry = udp(&mut flows, source, destination, period(number));
+        let own = entry.inspection();
+        if response {
+            entry.set_inspection(Inspection::Bypass);
+        }
+        own
+    };
+    assert_eq!(begin(1, false), Inspection::LengthOnly, "answered in period 0");
+    assert_eq!(begin(2, true), Inspection::Full, "the response itself; none in period 1");
+    assert_eq!(begin(3, false), Inspection::Full, "period 1 had none, and nothing has changed it back since");
+    let mut entry = udp(&mut flows, client, server, period(3));
+    entry.set_inspection(Inspection::Bypass);
+    assert!(flows.set_answered(flow(server, client, None), Inspection::LengthOnly, period(3)));
+    assert!(!flows.set_answered(flow(client, server, None), Inspection::LengthOnly, period(3)), "a request");
+    assert!(
+        !flows.set_answered(flow(server, endpoint(3, 9), None), Inspection::Bypass, period(3)),
+        "unknown"
+    );
+    assert_eq!(udp(&mut flows, client, server, period(3)).inspection(), Inspection::LengthOnly);
+    assert_eq!(udp(&mut flows, server, client, period(3)).inspection(), Inspection::Bypass);
+}

@@ -6,17 +6,22 @@
 //! and none while the destination has sent the source a datagram within the window: RTP is answered by RTCP in another flow,
 //! and VXLAN and GTP-U send each direction in a flow of its own.
 //!
-//! Sources that send fewer than a 64th of the threshold in a window are only counted in a small array. The alert therefore comes up
-//! to a 64th late for a source that begins slowly, and early for one that sends to others as well; otherwise exactly.
+//! Sources that send fewer than a 64th of the threshold in a window are only counted, by a [filter](FrequentSources). The alert
+//! therefore comes up to a 64th late for a source that begins slowly, and early for one that sends to others as well;
+//! otherwise exactly.
+//!
+//! A response in the flow counts for the rest of a [period](RESPONSE_PERIOD) of 17 s and the next one; a response in another flow of
+//! the pair for 20 s, or one window if that is longer. Both are longer than the longest interval of RTCP (6.2 s, RFC 3550 section 6.3.1).
 //!
 //! Not counted either: multicast and broadcast (IPTV, discovery), which nobody answers, and queries to port 53, where every query of
-//! a busy resolver is a flow of its own. A flood inside a flow that the destination has once answered is not seen by this test,
-//! and the answer may be forged: a source that sends one datagram with the address of its destination silences the test for that flow.
+//! a busy resolver is a flow of its own. The response may be forged: a source that sends a datagram with the address of its
+//! destination in every period silences the test for that flow.
 
 use core::time::Duration;
 
 use sentinel_alert::{Kind, Severity, Test};
 use sentinel_dissect::FiveTuple;
+use sentinel_track::flow::RESPONSE_PERIOD;
 use sentinel_track::hash::HashKey;
 use sentinel_track::table::{Recycle, Set, Table};
 use sentinel_track::window::{SlidingSum, WindowShape};
@@ -26,6 +31,7 @@ use crate::detectors::flood::per_source::finding;
 use crate::incident::Findings;
 use crate::registry::{Detector, DetectorConfig, thresholds};
 use crate::shared::event::{Counted, DNS, Event, Setting};
+use crate::shared::frequent_sources::{Frequency, FrequentSources};
 use crate::shared::rate::{Activation, Threshold, earlier};
 
 thresholds! {
@@ -58,34 +64,18 @@ impl Recycle for Datagrams {
 }
 
 impl Datagrams {
-    fn is_answered(&self, now: Timestamp, window: Duration) -> bool {
-        self.answered != Timestamp::ZERO && now.since(self.answered) < window
+    fn is_answered(&self, now: Timestamp, lifetime: Duration) -> bool {
+        self.answered != Timestamp::ZERO && now.since(self.answered) < lifetime
     }
 }
 
 /// Storage for four pairs of source and destination: about 1.4 KiB.
 pub(crate) type DatagramsSet = Set<Pair, Datagrams>;
 
-/// Counters of the prefilter.
-const COUNTERS: usize = 64;
-
-/// Prefilter: counts the datagrams of all sources with the same low bits of their hash in one window. A source whose counter is low
-/// takes no entry of the table, and hardly any time: nearly every datagram of ordinary traffic ends here.
-#[derive(Clone, Copy, Debug, Default)]
-struct Counter {
-    /// Number of the window, modulo 2^32.
-    window: u32,
-    count: u32,
-    /// Time of the first datagram in the window.
-    since: Timestamp,
-}
-
-/// Datagrams of every pair of hosts whose source sends more than a few.
+/// Datagrams of every pair of hosts whose source is frequent.
 #[derive(Debug)]
 pub(crate) struct UdpFlood<'m> {
-    counters: [Counter; COUNTERS],
-    busy: u32,
-    window_shift: u32,
+    frequent: FrequentSources,
     table: Table<'m, Pair, Datagrams>,
     activation: Activation,
     threshold: Threshold,
@@ -98,15 +88,23 @@ fn threshold(config: &DetectorConfig) -> Threshold {
     Threshold::new(packets, window_s)
 }
 
-/// Windows of the prefilter are powers of two of nanoseconds, at least as long as that of the threshold: no packet costs a division.
-fn window_shift(threshold: Threshold) -> u32 {
-    let nanos = u64::try_from(threshold.window.as_nanos()).unwrap_or(u64::MAX);
-    nanos.checked_next_power_of_two().map_or(63, u64::ilog2)
+/// Datagrams in a window from which a source is frequent: a 64th of the threshold.
+const fn frequent_limit(threshold: Threshold) -> u32 {
+    threshold.limit / 64
 }
 
-/// Datagrams in one window of the prefilter from which a source is busy: a 64th of the threshold.
-fn busy(threshold: Threshold) -> u32 {
-    (threshold.limit / 64).max(1)
+/// Minimum time for which a response excuses the pair: longer than a [`RESPONSE_PERIOD`], of which only the first response in each
+/// flow is seen.
+const MIN_RESPONSE_LIFETIME: Duration = Duration::from_secs(20);
+
+const _: () = assert!(
+    MIN_RESPONSE_LIFETIME.as_nanos() > RESPONSE_PERIOD.as_nanos(),
+    "the next response is seen in time"
+);
+
+/// Time for which a response excuses the pair.
+fn response_lifetime(threshold: Threshold) -> Duration {
+    threshold.window.max(MIN_RESPONSE_LIFETIME)
 }
 
 fn hash(key: &HashKey, source_hash: u32, destination: Address) -> u32 {
@@ -126,10 +124,8 @@ impl<'m> UdpFlood<'m> {
     pub(crate) fn new(sets: &'m mut [DatagramsSet], config: &DetectorConfig) -> Self {
         let threshold = threshold(config);
         Self {
-            counters: [Counter::default(); COUNTERS],
-            busy: busy(threshold),
-            window_shift: window_shift(threshold),
-            table: Table::new(sets, threshold.window),
+            frequent: FrequentSources::new(frequent_limit(threshold), threshold.window),
+            table: Table::new(sets, response_lifetime(threshold)),
             activation: config.into(),
             threshold,
             shape: WindowShape::new(threshold.window),
@@ -139,15 +135,14 @@ impl<'m> UdpFlood<'m> {
     pub(crate) fn configure(&mut self, config: &DetectorConfig) {
         self.activation = config.into();
         self.threshold = threshold(config);
-        self.busy = busy(self.threshold);
-        self.window_shift = window_shift(self.threshold);
+        self.frequent.configure(frequent_limit(self.threshold), self.threshold.window);
         let shape = WindowShape::new(self.threshold.window);
         if shape != self.shape {
             // Buckets of another width cannot be read with the new shape.
             self.table.clear();
             self.shape = shape;
         }
-        self.table.set_lifetime(self.threshold.window);
+        self.table.set_lifetime(response_lifetime(self.threshold));
     }
 
     pub(crate) const fn evictions(&self) -> u64 {
@@ -159,11 +154,22 @@ impl<'m> UdpFlood<'m> {
         self.activation.enabled && response.tcp_flags.is_none() && response.source_port != DNS
     }
 
-    /// Notes that `responder` has sent `initiator` a datagram.
-    pub(crate) fn response(&mut self, setting: Setting<'_>, initiator: Address, responder: Address) {
+    /// Notes that `responder` has sent `initiator` a datagram. If their flow `is_known` to be answered, it matters only for other
+    /// flows of the pair, and only if the source is frequent or was.
+    pub(crate) fn response(
+        &mut self,
+        setting: Setting<'_>,
+        initiator: Address,
+        responder: Address,
+        is_known: bool,
+    ) {
         let Setting { now, key, .. } = setting;
-        let hash = hash(key, key.address(initiator), responder);
-        if let Some(entry) = self.table.entry(hash, (initiator, responder), now) {
+        let (source_hash, pair) = (key.address(initiator), (initiator, responder));
+        let hash = hash(key, source_hash, responder);
+        let mut is_counted = || self.table.find(hash, pair, now).is_some();
+        if (!is_known || self.frequent.is_frequent(source_hash) || is_counted())
+            && let Some(entry) = self.table.entry(hash, pair, now)
+        {
             entry.value.answered = now;
         }
     }
@@ -187,11 +193,8 @@ impl<'m> UdpFlood<'m> {
     #[inline(never)] // keeps the dispatch of all other packets short
     fn local_response(&mut self, event: &Event<'_, '_>) {
         let FiveTuple { source, destination, .. } = event.packet.tuple;
-        // Both directions of the flow itself leave the slow path now; other flows of the pair matter only if the source is busy.
-        let source_hash = event.setting.key.address(destination);
-        if self.counter(source_hash).count >= self.busy {
-            self.response(event.setting, destination, source);
-        }
+        // Both directions of the flow itself leave the slow path now.
+        self.response(event.setting, destination, source, true);
     }
 
     #[inline(never)] // keeps the dispatch of all other packets short
@@ -201,23 +204,22 @@ impl<'m> UdpFlood<'m> {
             return false;
         }
         let Setting { now, key, .. } = event.setting;
-        let Counter { count, since, .. } = self.count(event.source_hash, now);
-        if count < self.busy {
+        let frequency = self.frequent.add(event.source_hash, now);
+        if frequency == Frequency::Low {
             // A response that another worker has seen is noted in the table, never before the second datagram.
             return event.role.is_first || !self.is_answered(event);
         }
         let hash = hash(key, event.source_hash, destination);
         let Some(entry) = self.table.entry(hash, (source, destination), now) else { return false };
         let datagrams = entry.value;
-        if datagrams.is_answered(now, self.threshold.window) {
+        if datagrams.is_answered(now, response_lifetime(self.threshold)) {
             return false;
         }
         if entry.is_new {
             datagrams.since = now;
         }
-        // The datagram that makes its source busy stands for those before it.
         let mut amount = 1;
-        if count == self.busy {
+        if let Frequency::Reached { count, since } = frequency {
             (amount, datagrams.since) = (count, datagrams.since.min(since));
         }
         let (sum, since) = (datagrams.sum.add(self.shape, now, amount), datagrams.since);
@@ -227,34 +229,14 @@ impl<'m> UdpFlood<'m> {
         true
     }
 
-    fn counter(&mut self, source_hash: u32) -> &mut Counter {
-        #[expect(
-            clippy::indexing_slicing,
-            clippy::as_conversions,
-            reason = "masked to the length of the array"
-        )]
-        &mut self.counters[source_hash as usize & (COUNTERS - 1)]
-    }
-
-    /// Counts a datagram of a source, and returns its counter. A source that was busy in the window before is busy at once.
-    fn count(&mut self, source_hash: u32, now: Timestamp) -> Counter {
-        let [a, b, c, d, ..] = (now.as_nanos() >> self.window_shift).to_le_bytes();
-        let (window, busy) = (u32::from_le_bytes([a, b, c, d]), self.busy);
-        let counter = self.counter(source_hash);
-        if counter.window != window {
-            let was_busy = counter.window.wrapping_add(1) == window && counter.count >= busy;
-            *counter = Counter { window, count: if was_busy { busy } else { 0 }, since: now };
-        }
-        counter.count = counter.count.saturating_add(1);
-        *counter
-    }
-
     /// Returns true if the destination has sent the source a datagram within the window.
     fn is_answered(&mut self, event: &Event<'_, '_>) -> bool {
         let Setting { now, key, .. } = event.setting;
         let FiveTuple { source, destination, .. } = event.packet.tuple;
-        let (hash, window) = (hash(key, event.source_hash, destination), self.threshold.window);
-        self.table.find(hash, (source, destination), now).is_some_and(|found| found.is_answered(now, window))
+        let (hash, lifetime) = (hash(key, event.source_hash, destination), response_lifetime(self.threshold));
+        self.table
+            .find(hash, (source, destination), now)
+            .is_some_and(|found| found.is_answered(now, lifetime))
     }
 
     /// Returns true if the destination sends the source datagrams as well, in flows that it initiates.
@@ -352,14 +334,14 @@ mod tests {
             _ => udp((CLIENT, 50_000), (OUTSIDE, 4_789), &[0]),
         };
         assert_eq!(opened(each(20_000, 0, vxlan)), [], "flows of the other side: VXLAN");
-        // Of a flow that was answered, no later datagram counts: not after a silence either.
+        // The period of the response and the next one that has datagrams.
         let tunnel =
             |number: u16| if number == 1 { udp(server, client, &[0]) } else { udp(client, server, &[0]) };
         assert_eq!(opened(halves(each(20_000, 0, tunnel), 10_000, 60_000)), []);
     }
 
     #[test]
-    fn an_answer_excuses_for_one_window() {
+    fn a_response_in_another_flow_excuses_for_20_s() {
         let after = |pause_ms| {
             let busy = each(100, 0, |_| udp((CLIENT, 50_000), (VICTIM, 9_999), &[0]));
             let answered = [
@@ -369,7 +351,61 @@ mod tests {
             let flood = each(6_000, 0, |_| udp((CLIENT, 50_001), (VICTIM, 9_999), &[0]));
             opened(busy.chain(answered).chain(flood.map(|(_, frame)| (pause_ms, frame))))
         };
-        assert_eq!((after(4_000).len(), after(5_100).len()), (0, 1));
+        assert_eq!((after(19_000).len(), after(20_200).len()), (0, 1));
+    }
+
+    /// One response, which may be forged, and then 2,500 datagrams a second.
+    #[test]
+    fn one_response_does_not_excuse_a_flow_for_good() {
+        let (attacker, victim) = ((ATTACKER, 50_000), (VICTIM, 9_999));
+        let mut sensor = Sensor::new();
+        let mut fires_at = None;
+        for number in 0..200_000_u64 {
+            let forged = number == 1;
+            let frame = if forged { udp(victim, attacker, &[0]) } else { udp(attacker, victim, &[0]) };
+            sensor.fast(number * 2 / 5, &frame);
+            if !sensor.raised.is_empty() {
+                fires_at.get_or_insert(number * 2 / 5);
+            }
+        }
+        let two_periods_ms = u64::try_from(2 * RESPONSE_PERIOD.as_millis()).unwrap();
+        assert!(fires_at.is_some_and(|millis| millis < two_periods_ms + 3_000), "{fires_at:?}");
+        assert_eq!(sensor.opened(), FIRES);
+    }
+
+    /// A camera that sends 1,400 datagrams a second and gets RTCP reports at the longest intervals of RFC 3550 section 6.3.1, in
+    /// its own flow or in another.
+    #[test]
+    fn rare_receiver_reports_excuse_a_stream() {
+        for report_port in [5_004, 5_005] {
+            let mut sensor = Sensor::new();
+            let mut next_report_ms = 3_080;
+            for number in 0..140_000_u64 {
+                let millis = number * 5 / 7;
+                if millis >= next_report_ms {
+                    next_report_ms += 6_160;
+                    sensor.fast(millis, &udp((CLIENT, report_port + 1_000), (VICTIM, report_port), &[0]));
+                    sensor.fast(millis, &udp((VICTIM, report_port), (CLIENT, report_port + 1_000), &[0]));
+                }
+                sensor.fast(millis, &udp((CLIENT, 6_004), (VICTIM, 5_004), &[0; 64]));
+            }
+            assert_eq!(sensor.opened(), [], "port {report_port}");
+        }
+    }
+
+    /// Made-up sources, twenty times as many as the datagrams of the flood, do not hide it.
+    #[test]
+    fn made_up_sources_do_not_hide_a_flood() {
+        let mut sensor = Sensor::new();
+        for number in 0..20_000_u32 {
+            for noise in 0..20 {
+                let source = Ipv4Addr::from(0x0b00_0000 + number * 20 + noise);
+                sensor.fast(u64::from(number) / 4, &udp((source, 1_024), (CLIENT, 9), &[0]));
+            }
+            sensor.fast(u64::from(number) / 4, &udp((ATTACKER, 50_000), (VICTIM, 9_999), &[0]));
+        }
+        assert_eq!(sensor.opened(), FIRES);
+        assert_eq!(only(&sensor.raised).subject.source, Some(std::net::IpAddr::V4(ATTACKER).into()));
     }
 
     #[test]
@@ -438,9 +474,9 @@ mod tests {
 
     const FILLING: Filling = Filling {
         test: Test::UdpFloodPerSource,
-        // Enough to be busy.
+        // Enough for the source to be frequent; each destination is a pair of its own.
         use_one: |sensor, number, millis| {
-            let datagram = udp((other(number), 50_000), (VICTIM, 9_999), &[0]);
+            let datagram = udp((CLIENT, 50_000), (other(number), 9_999), &[0]);
             (0..5_000 / 64).for_each(|_| sensor.frame(millis, &datagram));
         },
         attack: |sensor, millis| (0..5_000).for_each(|number| sensor.frame(millis, &data(number))),

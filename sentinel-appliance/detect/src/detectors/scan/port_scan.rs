@@ -10,8 +10,8 @@ use core::time::Duration;
 use sentinel_alert::{Evidence, Kind, Severity, Subject, Test};
 use sentinel_dissect::TcpFlags;
 use sentinel_track::distinct::{Distinct, MAX_DISTINCT, Window};
-use sentinel_track::flow::{FLOW_LIFETIME, Role};
-use sentinel_track::table::{CoarseSpan, Recycle};
+use sentinel_track::flow::{FLOW_LIFETIME, RESPONSE_PERIOD, Role};
+use sentinel_track::table::{CoarsePeriod, CoarseSpan, Recycle};
 use sentinel_units::{Address, Timestamp};
 
 use crate::incident::{Finding, Findings};
@@ -55,7 +55,10 @@ pub(crate) struct PortScan {
     /// The window as [`Distinct`] takes it.
     window: Window,
     /// Silence after which the next packet of a UDP flow counts as a first one.
-    pub(crate) udp_idle_timeout: CoarseSpan,
+    udp_idle_timeout: CoarseSpan,
+    /// Period within which the fast path finishes packets of a flow. A silence longer than `udp_idle_timeout` is never within
+    /// one, nor is the begin of a [`RESPONSE_PERIOD`].
+    pub(crate) bypass_period: CoarsePeriod,
 }
 
 impl PortScan {
@@ -76,6 +79,7 @@ impl PortScan {
             threshold,
             window: Window::new(threshold.window),
             udp_idle_timeout: CoarseSpan::at_least(threshold.window.min(FLOW_LIFETIME)),
+            bypass_period: CoarsePeriod::at_most(threshold.window.min(RESPONSE_PERIOD)),
         }
     }
 
