@@ -15,7 +15,7 @@ pub enum SessionError {
     },
     /// The peer uses another version of the framing. Holds that version.
     Version(u8),
-    /// The peer asks for an unknown cipher suite. Holds its number.
+    /// The peer requests an unknown cipher suite. Holds its number.
     Suite(u8),
     /// A frame announces a length that is not allowed now. Holds that length.
     FrameLength(u16),

@@ -80,6 +80,7 @@ impl Reader {
         let block =
             self.block.as_mut().filter(|block| block.next <= wanted && wanted < block.header.end())?;
         let packed = buffer.get(..usize::try_from(block.header.sealed_len).ok()?)?;
+        // Deflated records can be unpacked only in order, so those before are unpacked and dropped.
         while block.next < wanted {
             self.unpacker.record(packed)?;
             block.next = block.next.next();

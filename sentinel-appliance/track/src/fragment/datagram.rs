@@ -107,7 +107,11 @@ impl DatagramSlot {
         let skipped = usize::from(fragment.skipped_words) * 4;
         let start = usize::from(fragment.offset);
         let payload_len = usize::try_from(ip.payload_wire_len).map_err(|_| InsertError::Malformed)?;
+        // No overflow: dissect marks a fragment that ends past 65,535 as malformed, and callers insert none
+        // of those.
         let end = start + skipped + payload_len;
+        // Offsets are multiples of eight, so the end of a fragment is one if its length is (RFC 8200 section
+        // 4.5).
         if end == start || end > MAX_DATAGRAM_LEN || fragment.more && !end.is_multiple_of(8) {
             return Err(InsertError::Malformed);
         }

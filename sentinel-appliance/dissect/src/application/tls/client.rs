@@ -67,17 +67,19 @@ impl<'p> ClientHello<'p> {
     pub fn parse_joined(payload: &'p [u8], joined: &'p mut [u8]) -> Result<Self, Malformed> {
         let mut at = Cursor::new(payload);
         let (version, _, first) = record(&mut at)?;
-        let is_whole = match *first {
+        // Message type and length: four bytes, which the pattern has checked before the subtraction.
+        let is_complete = match *first {
             [_, a, b, c, ..] => first.len() - 4 >= usize_of(u32::from_be_bytes([0, a, b, c])),
             _ => false,
         };
-        if is_whole || at.is_empty() {
+        if is_complete || at.is_empty() {
             return Self::parse_handshake(version, first);
         }
         let mut len = append(joined, 0, first);
         for _ in 1..MAX_RECORDS {
             match record(&mut at) {
                 Ok((_, _, fragment)) => len = append(joined, len, fragment),
+                // What was joined so far is read as a hello that is cut.
                 Err(_) => break,
             }
         }
@@ -144,6 +146,7 @@ impl<'p> ClientHello<'p> {
         let mut found = Ok(());
         for extension in walk.by_ref() {
             let read = self.read_extension(extension);
+            // All extensions are read; the first fault is the one reported.
             found = found.and(read);
         }
         found?;
@@ -245,6 +248,7 @@ impl<'p> ClientHello<'p> {
 
 /// Takes the first host name of a server name list.
 fn host_name<'p>(at: &mut Cursor<'p>) -> Result<&'p [u8], Malformed> {
+    // RFC 6066 section 3 allows one name of each type and defines one type, so only the first is read.
     let mut names = Cursor::new(list(at)?);
     if names.u8()? != HOST_NAME {
         return Err(Malformed::BadSyntax);
