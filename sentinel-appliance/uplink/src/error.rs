@@ -6,7 +6,7 @@ use core::fmt;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum SessionError {
-    /// The first bytes are not the magic of the preface: the peer speaks another protocol.
+    /// The first bytes are not the magic of the preface: the peer uses another protocol.
     BadMagic {
         /// Position of the first wrong byte, from 0.
         at: u8,

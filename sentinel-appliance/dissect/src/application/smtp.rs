@@ -68,9 +68,9 @@ impl<'p> Greeting<'p> {
 /// A command of a client.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Command<'p> {
-    /// The client's domain or address literal; the client speaks extensions. At most 255 bytes.
+    /// The client's domain or address literal; the client supports extensions. At most 255 bytes.
     Ehlo(&'p [u8]),
-    /// The client's domain; the client speaks no extensions. At most 255 bytes.
+    /// The client's domain; the client supports no extensions. At most 255 bytes.
     Helo(&'p [u8]),
     /// Reverse path without angle brackets; empty for a notification. At most 254 bytes.
     MailFrom(&'p [u8]),

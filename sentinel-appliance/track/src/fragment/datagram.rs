@@ -144,7 +144,7 @@ impl DatagramSlot {
         Ok(())
     }
 
-    /// Checks that all fragments agree about the end of the datagram, and learns it from the last one.
+    /// Checks that all fragments agree about the end of the datagram, and takes it from the last one.
     // Invariant: no range ends past `end`. A later fragment may neither pass the known end nor name another one, and the
     // fragment that names the end may not lie before bytes already received.
     fn check_end(&mut self, end: u16, more: bool) -> Result<(), InsertError> {

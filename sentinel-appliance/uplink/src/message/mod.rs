@@ -163,7 +163,7 @@ impl ToCollector<'_> {
             Self::Enroll(enroll) => {
                 enroll.name.len() <= MAX_NAME_LEN && enroll.software.len() <= MAX_NAME_LEN
             }
-            // Bit 62 marks the id of a gap ([`Gap::last`]), so no sequence number may reach it.
+            // Bit 62 marks the id of a gap (`Gap::last`), so no sequence number may reach it.
             Self::Gap(gap) => gap.first_seq <= gap.last_seq && gap.last_seq < GAP_BIT,
             // The entries of a batch are checked one by one when it is iterated over.
             Self::Alerts(_) | Self::Telemetry(_) | Self::Pong => true,

@@ -74,7 +74,7 @@ impl Section {
         }
     }
 
-    /// Reads a section header. The interfaces of the section before it are forgotten (draft section 4.1).
+    /// Reads a section header. The interfaces of the section before it are dropped (draft section 4.1).
     fn start_section(&mut self, input: &mut Input<'_>) -> Result<(), FileErrorReason> {
         const MIN_LEN: u32 = 28;
         let bytes = input.peek_all(16)?;

@@ -108,13 +108,13 @@ impl<'m> Message<'m> {
         self.flags & 0x0400 != 0
     }
 
-    /// The answer did not fit; the client will ask again over TCP.
+    /// The answer did not fit; the client will repeat the query over TCP.
     #[must_use]
     pub const fn is_truncated(&self) -> bool {
         self.flags & 0x0200 != 0
     }
 
-    /// The client asks for recursion: the server should query other servers.
+    /// The client requests recursion: the server should query other servers.
     #[must_use]
     pub const fn recursion_desired(&self) -> bool {
         self.flags & 0x0100 != 0
@@ -200,7 +200,7 @@ impl<'m> Message<'m> {
 /// Question of a message.
 #[derive(Clone, Copy, Debug)]
 pub struct Question<'m> {
-    /// The name asked for.
+    /// The queried name.
     pub name: Name<'m>,
     /// Type of records wanted.
     pub qtype: RecordType,

@@ -17,7 +17,7 @@ const MAX_TEXT_LEN: usize = 1003;
 const POINTER: u8 = 0xc0;
 
 /// A name that was walked to its end and is sound: labels of at most 63 bytes, 255 in all, pointers
-/// strictly backwards. It borrows from its message and is decoded only when asked.
+/// strictly backwards. It borrows from its message and is decoded on demand.
 #[derive(Clone, Copy)]
 pub struct Name<'m> {
     message: &'m [u8],

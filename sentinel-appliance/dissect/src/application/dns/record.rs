@@ -95,7 +95,7 @@ pub struct Record<'m> {
     pub name: Name<'m>,
     /// Type of [`Record::data`].
     pub record_type: RecordType,
-    /// Class as on the wire, 1 for the Internet. Multicast DNS uses the top bit for "forget older ones";
+    /// Class as on the wire, 1 for the Internet. Multicast DNS uses the top bit for "discard older ones" (cache flush);
     /// of [`RecordType::OPT`] it is the size of datagrams the sender takes.
     pub class: u16,
     /// Time to live in seconds; flags in [`RecordType::OPT`].
@@ -437,7 +437,7 @@ mod tests {
 
     #[test]
     fn a_name_does_not_reach_beyond_its_record() {
-        // two records; the data of the first ends within its name, which goes on in the second
+        // two records; the data of the first ends within its name, which continues in the second
         let mut bytes = message(RecordType::CNAME, b"\x05ab");
         bytes[7] = 2;
         bytes.extend_from_slice(b"\x00\x00\x00\x00\x01\x00\x01\x00\x00\x00\x00\x00\x00");

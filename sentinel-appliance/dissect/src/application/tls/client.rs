@@ -18,7 +18,7 @@ const HOST_NAME: u8 = 0;
 /// A client hello, complete or as much of it as was there.
 #[derive(Clone, Copy, Debug)]
 pub struct ClientHello<'p> {
-    /// Version of the record; 3.1 (`0x0301`) in most first records whatever the client speaks.
+    /// Version of the record; 3.1 (`0x0301`) in most first records whatever the client supports.
     pub record_version: u16,
     /// Version of the message; 3.3 (TLS 1.2) in every TLS 1.3 hello. See [`ClientHello::newest_version`].
     pub legacy_version: u16,
@@ -46,7 +46,7 @@ pub const fn is_client_hello(payload: &[u8]) -> bool {
 impl<'p> ClientHello<'p> {
     /// Reads the payload of a TCP segment that starts with the first record of a connection.
     ///
-    /// A hello that goes on in a second record is read to the end of the first, as if it were cut there;
+    /// A hello that continues in a second record is read to the end of the first, as if it were cut there;
     /// [`ClientHello::parse_joined`] reads all of it.
     ///
     /// # Errors
@@ -58,7 +58,7 @@ impl<'p> ClientHello<'p> {
         Self::parse_handshake(version, fragment)
     }
 
-    /// Reads a hello like [`ClientHello::parse`]; one that goes on in further records of the same payload is put
+    /// Reads a hello like [`ClientHello::parse`]; one that continues in further records of the same payload is put
     /// together in `joined`, whose size bounds how much of it is read. One of 2 KiB suffices for what
     /// browsers send. Nothing is copied unless there is a second record.
     ///
@@ -105,6 +105,7 @@ impl<'p> ClientHello<'p> {
         let short = if body.len() < announced { Malformed::Truncated } else { Malformed::BadLength };
         let mut at = Cursor::new(body);
         let mut hello = Self::parse_start(&mut at, record_version).map_err(|_| short)?;
+        // RFC 8446 section 4.1.2: `legacy_session_id<0..32>`.
         if hello.session_id.len() > 32 {
             return Err(Malformed::BadLength);
         }
@@ -161,6 +162,7 @@ impl<'p> ClientHello<'p> {
         let mut at = Cursor::new(extension.data);
         let bad = |_| Malformed::BadLength;
         match extension.kind {
+            // A second extension of one type is forbidden (RFC 8446 section 4.2); the first one is kept.
             SERVER_NAME if self.server_name.is_none() => {
                 self.server_name = Some(host_name(&mut at).map_err(bad)?);
             }
