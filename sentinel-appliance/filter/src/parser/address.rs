@@ -244,6 +244,7 @@ impl<'t> Parser<'t> {
             Some((qualifier, _)) => return Err(ExpressionErrorReason::Mismatch { qualifier, to }.into()),
         };
         let (first, last, over) = port_range(token, is_range)?;
+        // `portrange 20-10` is the same range, as in libpcap.
         let (first, last) = (first.min(last), first.max(last));
         if last > 0xffff {
             return Err(ExpressionErrorReason::TooLarge { what: "the port", most: 0xffff }.into());

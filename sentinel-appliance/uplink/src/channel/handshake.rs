@@ -72,6 +72,8 @@ impl Channel {
             .and_then(|builder| builder.local_private_key(secret.as_slice()))
             .and_then(|builder| builder.remote_public_key(remote.as_bytes()))
             .map_err(close_reason)?;
+        // `psk2`: mixed in at the end of the second message (Noise section 9), so the responder can look the
+        // secret up by the id in the first.
         if let Some(psk) = &psk {
             builder = builder.psk(2, psk).map_err(close_reason)?;
         }

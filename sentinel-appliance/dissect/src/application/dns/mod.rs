@@ -21,6 +21,7 @@ use crate::read::{Cursor, Malformed};
 /// DNS over UDP, and over TCP with a length before each message.
 pub const DNS: Protocol = Protocol {
     segment: Some(|payload, ports| {
+        // Unrecognised: the first length is too short for a header.
         message_len(payload, ports).is_some_and(|len| len != MessageLen::Unrecognised)
     }),
     datagram: Some(|payload, ports| has_port(ports, port::DNS) && starts_with_question(payload)),
