@@ -27,6 +27,7 @@ pub fn write_members(alert: &Alert, id: Option<AlertId>, out: &mut impl Write) -
         write!(out, "\"boot\":{boot},\"seq\":{seq},")?;
     }
     let kind = alert.test.kind();
+    // Names of kinds, tests and severities, times and addresses contain no character that JSON escapes.
     write!(out, "\"time\":\"{}\",\"kind\":\"{kind}\"", alert.time.rfc3339())?;
     write!(out, ",\"test\":\"{}\",\"severity\":\"{}\"", alert.test.name(), alert.severity)?;
     let subject = &alert.subject;

@@ -51,6 +51,8 @@ pub fn encode<'b>(alert: &Alert, base: Timestamp, buffer: &'b mut [u8]) -> Resul
         phase: alert.phase,
         incident: alert.incident,
         suppressed: alert.suppressed,
+        // Wraps to a negative difference for an alert from before the base, which zigzag encodes as shortly
+        // as a positive one.
         after_base_us: time_us.wrapping_sub(base.as_micros()).cast_signed(),
         lasted_us: time_us.saturating_sub(alert.first.as_micros()),
         source: source.bytes(),
@@ -71,6 +73,7 @@ pub fn encode<'b>(alert: &Alert, base: Timestamp, buffer: &'b mut [u8]) -> Resul
 pub fn decode(bytes: &[u8], base: Timestamp) -> Result<(Alert, &[u8]), WireError> {
     let (wire, remaining): (Wire<'_>, _) =
         postcard::take_from_bytes(bytes).map_err(|_| WireError::Malformed)?;
+    // Hostile bytes may give any difference; a time that a `Timestamp` cannot hold is rejected, not wrapped.
     let time_us = base.as_micros().checked_add_signed(wire.after_base_us).filter(|time| *time <= LATEST_US);
     let time_us = time_us.ok_or(WireError::Malformed)?;
     let host = wire.host.map(ShortName::try_from).transpose().map_err(|_| WireError::Malformed)?;
@@ -206,6 +209,7 @@ impl Packed {
 }
 
 fn unpack(bytes: &[u8]) -> Result<Option<Address>, WireError> {
+    // `zip` leaves out bytes behind the 16th; all lengths but 0, 4 and 16 are rejected below.
     let mut words = [0; 4];
     for (word, chunk) in words.iter_mut().zip(bytes.chunks(4)) {
         *word = u32::from_be_bytes(chunk.try_into().map_err(|_| WireError::Malformed)?);

@@ -29,7 +29,7 @@ pub(crate) struct PacketSocket {
 
 /// Interface that an `AF_PACKET` socket is bound to, as the kernel reports it.
 pub(crate) struct BoundAddress {
-    /// Index of the interface; -1 once it is gone.
+    /// Index of the interface; -1 once it was removed.
     pub(crate) interface: c_int,
     /// `ARPHRD_*`.
     pub(crate) hardware_type: u16,

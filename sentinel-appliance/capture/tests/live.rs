@@ -227,9 +227,9 @@ fn a_drained_filter_change_separates_old_and_new_frames() {
             kept.iter().map(|frame| (frame.bytes[15], frame.bytes.len())).collect::<Vec<_>>(),
             [(2, 60)]
         );
-        // A program that the kernel refuses changes nothing.
-        let refused = ring.drain_and_replace_filter(Some(&[]), &mut |_| {}).unwrap_err();
-        assert_eq!(refused, OpenError::FilterLength(0));
+        // A program that the kernel rejects changes nothing.
+        let rejected = ring.drain_and_replace_filter(Some(&[]), &mut |_| {}).unwrap_err();
+        assert_eq!(rejected, OpenError::FilterLength(0));
         let endless = [Instruction::plain(code::LD_IMM, 1)];
         assert!(matches!(ring.replace_filter(Some(&endless)).unwrap_err(), OpenError::System { .. }));
         send();
@@ -273,14 +273,14 @@ fn the_kernel_and_the_interpreter_agree() {
         let address = "192.0.2.2".parse().ok();
         let port = Some(Port(53));
         let sender = Sender::open("left0").unwrap();
-        for wanted in [
+        for filter in [
             SimpleFilter { port, ..SimpleFilter::default() },
             SimpleFilter { protocol: "dns".parse().ok(), address, port },
             SimpleFilter { protocol: "tls".parse().ok(), ..SimpleFilter::default() },
             SimpleFilter { address, ..SimpleFilter::default() },
             SimpleFilter { protocol: Some(Protocol::Arp), ..SimpleFilter::default() },
         ] {
-            let program = wanted.compile(LinkType::ETHERNET).unwrap();
+            let program = filter.compile(LinkType::ETHERNET).unwrap();
             let config = RingConfig { filter: Some(program.instructions()), ..RingConfig::new("right0") };
             let mut ring = open(&config);
             let (mut sent, mut expected) = (0_u64, 0_usize);
@@ -290,7 +290,7 @@ fn the_kernel_and_the_interpreter_agree() {
                     let mut bytes =
                         datagram(protocol, tag, 40_000, [53, 443, 5_353, 80][usize::from(round % 4)]);
                     if round >= 4 {
-                        // Somewhere in the headers, anything; the addresses of the frame stay.
+                        // A random byte of the headers; the addresses of the frame are not changed.
                         state ^= state << 13;
                         state ^= state >> 7;
                         state ^= state << 17;
@@ -298,7 +298,7 @@ fn the_kernel_and_the_interpreter_agree() {
                         bytes[12 + usize::from(at) % 40] = value;
                     }
                     if sender.send(&bytes).is_err() {
-                        continue; // the kernel refuses some damaged lengths of its own tag
+                        continue; // the kernel rejects some damaged lengths of its own tag
                     }
                     sent += 1;
                     let wire_len = u32::try_from(bytes.len()).unwrap();
@@ -307,9 +307,9 @@ fn the_kernel_and_the_interpreter_agree() {
                 }
             }
             let passed = read_all(&mut ring);
-            assert_eq!(passed.len(), expected, "{wanted:?}");
+            assert_eq!(passed.len(), expected, "{filter:?}");
             assert_eq!(ring.counters().unwrap().received, u64::try_from(expected).unwrap());
-            let is_arp = wanted.protocol == Some(Protocol::Arp); // which nobody sent
+            let is_arp = filter.protocol == Some(Protocol::Arp); // no ARP is sent
             assert!(sent > 100 && (expected > 0) != is_arp);
         }
     });
@@ -367,7 +367,7 @@ fn the_kernel_takes_the_programs_that_we_take_and_gives_the_same_results() {
                 let is_ancillary = matches!(invalid.reason, InvalidReason::Offset(_));
                 assert!(
                     opened.is_err() || is_ancillary,
-                    "the kernel accepts what we refuse: {invalid}\n{program:?}"
+                    "the kernel accepts a program that `validate` rejects: {invalid}\n{program:?}"
                 );
                 continue;
             }
@@ -563,8 +563,8 @@ fn without_the_capability_the_error_names_it() {
 }
 
 #[test]
-fn a_bridge_knows_its_ports_and_a_port_its_bridge() {
-    on_wire("a_bridge_knows_its_ports_and_a_port_its_bridge", || {
+fn a_bridge_lists_its_ports_and_a_port_its_bridge() {
+    on_wire("a_bridge_lists_its_ports_and_a_port_its_bridge", || {
         std::fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "0").unwrap();
         ip("link add br-lan type bridge");
         ip("link set right0 master br-lan");

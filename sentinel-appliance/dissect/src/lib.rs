@@ -35,6 +35,9 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+// `#[inline]` marks what runs for every packet. A public function is then compiled with its callers in `track` and `detect`,
+// which the device profile compiles for speed (this crate: for size); a private one becomes part of `packet` or `summarize`.
+
 pub mod application;
 #[doc(hidden)]
 pub mod fuzzing;

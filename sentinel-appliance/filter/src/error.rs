@@ -127,7 +127,7 @@ impl ParseError {
 }
 
 impl From<ExpressionErrorReason> for ParseError {
-    #[cold]
+    #[cold] // at most once for an expression: the first error ends the parse
     fn from(reason: ExpressionErrorReason) -> Self {
         Self(Box::new((reason, 0)))
     }

@@ -103,6 +103,7 @@ impl HashCompiler {
         self.out.branch_if(code::JEQ_K, ethertype::PPPOE_SESSION, session);
         self.ip(0);
         self.out.place(inner);
+        // A tag that is still in the frame: two bytes of control information, then the inner ethertype.
         self.out.plain(code::LD_H_ABS, self.network + 2);
         self.out.branch_if(code::JEQ_K, ethertype::PPPOE_SESSION, inner_session);
         self.ip(4);
@@ -124,6 +125,7 @@ impl HashCompiler {
     /// Branches by the PPP protocol of the `PPPoE` session header `at` bytes behind the network header.
     fn pppoe_session(&mut self, at: u32) {
         let (v4, v6) = (self.out.label(), self.out.label());
+        // Six bytes of session header, then the PPP protocol (RFC 2516 section 4).
         self.out.plain(code::LD_H_ABS, self.network + at + 6);
         self.out.branch_if(code::JEQ_K, ppp::IPV4, v4);
         self.out.branch_if(code::JEQ_K, ppp::IPV6, v6);
@@ -131,19 +133,22 @@ impl HashCompiler {
         self.addresses(at + 8, v4, v6);
     }
 
-    /// The sections for IPv4 and IPv6: neighbour and DHCP server messages to the first worker, else the
-    /// source address into A, of IPv6 the exclusive or of its four words.
+    /// The sections for IPv4 and IPv6, whose header is `at` bytes behind the network header.
     fn addresses(&mut self, at: u32, v4: Label, v6: Label) {
-        const DHCP_SERVER: u32 = 67;
-        const DHCPV6_SERVER: u32 = 547;
-        /// The first message type of neighbour discovery, a router solicitation, and the last, a redirect.
-        const DISCOVERY: [u32; 2] = [133, 137];
-        let [solicitation, redirect] = DISCOVERY;
         let base = self.network + at;
         self.out.place(v4);
+        self.v4_source(base);
+        self.out.place(v6);
+        self.v6_source(base);
+    }
+
+    /// IPv4: messages of DHCP servers to the first worker, else the source address into A.
+    fn v4_source(&mut self, base: u32) {
+        const DHCP_SERVER: u32 = 67;
         let not_dhcp = self.out.label();
         self.out.plain(code::LD_B_ABS, base + 9);
         self.out.branch_unless(code::JEQ_K, UDP, not_dhcp);
+        // Bytes at the place of the port in a later fragment are payload (RFC 791 section 3.1).
         self.out.plain(code::LD_H_ABS, base + 6);
         self.out.branch_if(code::JSET_K, 0x1fff, not_dhcp);
         // Port offset of a header without options. A header with options has its ports elsewhere, but no DHCP
@@ -153,7 +158,15 @@ impl HashCompiler {
         self.out.place(not_dhcp);
         self.out.plain(code::LD_W_ABS, base + 12);
         self.out.jump(self.hash);
-        self.out.place(v6);
+    }
+
+    /// IPv6: neighbour discovery and messages of DHCP servers to the first worker, else the exclusive or of the four
+    /// words of the source address into A.
+    fn v6_source(&mut self, base: u32) {
+        const DHCPV6_SERVER: u32 = 547;
+        /// The first message type of neighbour discovery, a router solicitation, and the last, a redirect.
+        const DISCOVERY: [u32; 2] = [133, 137];
+        let [solicitation, redirect] = DISCOVERY;
         let (not_icmp, source) = (self.out.label(), self.out.label());
         self.out.plain(code::LD_B_ABS, base + 6);
         self.out.branch_unless(code::JEQ_K, ICMPV6, not_icmp);
@@ -167,6 +180,7 @@ impl HashCompiler {
         self.out.branch_if(code::JEQ_K, DHCPV6_SERVER, self.first);
         self.out.place(source);
         self.out.plain(code::LD_W_ABS, base + 8);
+        // `xor` takes X as its right operand, so the result so far moves to X before each load into A.
         for word in 1..4 {
             self.out.plain(code::TAX, 0);
             self.out.plain(code::LD_W_ABS, base + 8 + word * 4);

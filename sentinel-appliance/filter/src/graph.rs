@@ -126,6 +126,7 @@ impl Graph {
             PatchList { first: edge, last: edge }
         };
         let condition = Condition { entry, if_true: list(true), if_false: list(false) };
+        // A test whose sense was inverted swaps its edges, which costs no instruction.
         if same_sense { condition } else { condition.negated() }
     }
 
@@ -164,6 +165,8 @@ impl Graph {
     /// topological.
     pub(crate) fn and(&mut self, first: Condition, second: Condition) -> Condition {
         self.backpatch(first.if_true, Successor::Block(second.entry));
+        // Concatenates both lists in constant time: the last edge of the first links to the first edge of the
+        // second.
         if let Some(successor) = self.successor_mut(first.if_false.last) {
             *successor = Successor::Unpatched(Some(second.if_false.first));
         }
@@ -202,6 +205,7 @@ impl Graph {
 
     /// Sets the target of all edges of `list`.
     fn backpatch(&mut self, list: PatchList, target: Successor) {
+        // Ends: the links form a chain without a cycle, because an edge is in one list only.
         let mut next = Some(list.first);
         while let Some(edge) = next {
             let Some(successor) = self.successor_mut(edge) else { return };
@@ -224,6 +228,8 @@ impl Graph {
         let mut same_sense = true;
         if self.values.constant_of(left).is_some() && self.values.constant_of(right).is_none() {
             (left, right) = (right, left);
+            // `k > v` is the negation of `v >= k`, and `k >= v` that of `v > k`; the machine has no "less
+            // than".
             match comparison {
                 Comparison::Greater => (comparison, same_sense) = (Comparison::AtLeast, false),
                 Comparison::AtLeast => (comparison, same_sense) = (Comparison::Greater, false),
@@ -235,6 +241,8 @@ impl Graph {
             (comparison, self.values.constant_of(right), self.values.definition(left))
         {
             let Some(operand) = self.values.constant_of(operand) else { break };
+            // Addition, subtraction and xor of a constant are one-to-one on 32 bits, so the equation keeps
+            // its solutions when the machine wraps around.
             let wanted = match operation {
                 Operation::Add => k.wrapping_sub(operand),
                 Operation::Subtract => k.wrapping_add(operand),

@@ -95,6 +95,7 @@ fn mac_or_ipv6(remaining: &str) -> Result<Option<(Token<'_>, usize)>, ParseError
     if word.bytes().filter(|byte| *byte == b':').count() < 2 {
         return Ok(None);
     }
+    // Longest first; the text of an address bounds the number of attempts.
     for length in (2..=end.min(MAX_IPV6_TEXT_LEN)).rev() {
         let Some(text) = word.get(..length) else { continue };
         if let Some(mac) = mac(text, ':') {

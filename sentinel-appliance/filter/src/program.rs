@@ -92,15 +92,15 @@ mod tests {
             (443, "", 96),
         ] {
             assert_eq!(simple(port).and(&expression(text)).unwrap().run(&packet), keep, "{port} {text}");
-            let whole = if keep == 0 { 0 } else { 0x0004_0000 };
-            assert_eq!(expression(text).and(&simple(port)).unwrap().run(&packet), whole, "{port} {text}");
+            let full = if keep == 0 { 0 } else { 0x0004_0000 };
+            assert_eq!(expression(text).and(&simple(port)).unwrap().run(&packet), full, "{port} {text}");
         }
         let everything = SimpleFilter::default().compile(link).unwrap();
         assert_eq!(everything.and(&expression("ip")).unwrap().run(&packet), 96);
     }
 
     #[test]
-    fn concatenation_refuses_a_computed_return_and_too_long_a_program() {
+    fn concatenation_rejects_a_computed_return_and_too_long_a_program() {
         let computed = Program::new(vec![Instruction::plain(code::RET_A, 0)]).unwrap();
         let all = Program::new(vec![Instruction::plain(code::RET_K, 1)]).unwrap();
         assert!(computed.and(&all).is_err());

@@ -1,4 +1,4 @@
-//! Protocols that a filter can ask for, and how each travels.
+//! Protocols that a filter can select, and how each travels.
 //!
 //! Read first: IANA's registries of protocol numbers and of service names and ports.
 

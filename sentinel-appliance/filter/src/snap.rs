@@ -198,11 +198,13 @@ impl Builder {
             self.out.plain(code::LD_H_IND, self.network + offset);
             self.keep_full_if(code::JEQ_K, number(port::DNS));
         }
+        // X becomes the start of the payload; that of the header is needed again for the ports.
         self.out.plain(code::STX, TRANSPORT);
         self.out.plain(code::LD_B_IND, self.network + 12);
         self.out.plain(code::AND_K, 0xf0);
         self.out.plain(code::RSH_K, 2);
         self.out.plain(code::ADD_X, 0);
+        // A longer header would be cut. With it excluded the load of four bytes behind it lies within SMALL.
         self.keep_full_if(code::JGT_K, HEADERS - self.network);
         self.out.plain(code::TAX, 0);
         self.out.plain(code::LD_W_IND, self.network);

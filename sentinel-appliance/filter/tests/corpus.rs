@@ -71,7 +71,7 @@ fn selects_what_tcpdump_selects() {
 }
 
 #[test]
-fn refuses_what_tcpdump_refuses() {
+fn rejects_what_tcpdump_rejects() {
     let Some(corpus) = corpus() else { return println!("skipped: no corpus (set SENTINEL_CORPUS)") };
     let rejects = std::fs::read_to_string(corpus.join("filters_reject.txt")).unwrap();
     for row in table(&rejects) {

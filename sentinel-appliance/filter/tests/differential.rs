@@ -192,7 +192,7 @@ impl Generator {
                 }
             }
             17 => self.pick(&["mpls", "mpls 100", "pppoed", "pppoes", "pppoes 1", "pppoes"]).into(),
-            // Not '&' and '|': libpcap forgets to load the byte.
+            // Not '&' and '|': libpcap omits the load of the byte.
             _ => format!("byte {} {} {}", self.below(40), self.pick(&["=", "<", ">"]), self.below(256)),
         }
     }
@@ -234,7 +234,7 @@ fn random_expressions_select_the_same_frames() {
         captures(&corpus).into_iter().filter(|capture| is_supported(capture.link)).collect();
     let mut generator = Generator { state: setting("SENTINEL_FILTER_SEED", 1) };
     let runs = setting("SENTINEL_FILTER_RUNS", 1_000);
-    let (mut same, mut both_refuse, mut sharper) = (0, 0, 0);
+    let (mut same, mut both_reject, mut sharper) = (0, 0, 0);
     // libpcap looks for a zero divisor or a large shift in the first instruction of the right side: it takes
     // the offset of a load for one, and misses one that is computed.
     let mut mistaken = 0;
@@ -253,7 +253,7 @@ fn random_expressions_select_the_same_frames() {
         let ours = compile(&expression, capture.link, 262_144);
         let problem = match (&ours, &theirs) {
             (Err(_), Err(_)) => {
-                both_refuse += 1;
+                both_reject += 1;
                 continue;
             }
             (Err(error), Ok(theirs)) => {
@@ -268,7 +268,7 @@ fn random_expressions_select_the_same_frames() {
                     sharper += 1;
                     continue;
                 }
-                format!("we refuse: {error}")
+                format!("rejected here: {error}")
             }
             (Ok(_), Err(error))
                 if ["by zero", "by more than 31 bits"].iter().any(|end| error.ends_with(end)) =>
@@ -276,7 +276,7 @@ fn random_expressions_select_the_same_frames() {
                 mistaken += 1;
                 continue;
             }
-            (Ok(_), Err(error)) => format!("tcpdump refuses: {error}"),
+            (Ok(_), Err(error)) => format!("tcpdump rejects: {error}"),
             (Ok(ours), Ok(theirs)) => {
                 lengths.0 += usize::from(ours.instructions().len() <= theirs.len());
                 lengths.1 += ours.instructions().len();
@@ -300,9 +300,9 @@ fn random_expressions_select_the_same_frames() {
         wrong.push(format!("'{expression}' on {}: {problem}", capture.name));
     }
     println!(
-        "{runs} expressions: {same} the same, {both_refuse} refused by both, {sharper} of which we say that \
+        "{runs} expressions: {same} the same, {both_reject} rejected by both, {sharper} of which we say that \
          nothing can match, {mistaken} that libpcap \
-         refuses or takes by mistake, {} wrong; {} not longer, {} \
+         rejects or accepts by mistake, {} wrong; {} not longer, {} \
          instructions against {}",
         wrong.len(),
         lengths.0,

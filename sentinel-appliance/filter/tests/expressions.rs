@@ -191,11 +191,11 @@ fn a_target_out_of_reach_gets_a_long_jump() {
     let program = ethernet(&ports.join(" or "));
     assert!(program.instructions().iter().any(|line| line.code == code::JA));
     for port in 0..1_300 {
-        let wanted = port % 3 == 0 && (1..400).contains(&(port / 3));
+        let expected = port % 3 == 0 && (1..400).contains(&(port / 3));
         let tcp_frame = frame(HOST, &[], 0x0800, &v4(6, 0, &tcp(port, 2)));
         let udp_frame = frame(HOST, &[], 0x86dd, &v6(17, &udp(port)));
-        assert_eq!(matches(&program, &tcp_frame, None), wanted, "{port}");
-        assert_eq!(matches(&program, &udp_frame, None), wanted, "{port}");
+        assert_eq!(matches(&program, &tcp_frame, None), expected, "{port}");
+        assert_eq!(matches(&program, &udp_frame, None), expected, "{port}");
     }
 }
 
@@ -228,7 +228,7 @@ fn a_tag_matches_in_the_frame_and_in_its_metadata() {
 }
 
 #[test]
-fn capture_metadata_is_refused_for_files() {
+fn capture_metadata_is_rejected_for_files() {
     let live = |text| compile_for(Target::Kernel, text, LinkType::ETHERNET, 96);
     assert!(live("inbound").is_ok() && live("ifindex 3 and outbound").is_ok());
     let error = compile("inbound", LinkType::ETHERNET, 96).unwrap_err();

@@ -89,14 +89,14 @@ impl LogKey {
 pub enum KeyError {
     /// The wanted epoch is before that of the key; its key cannot be derived.
     Behind {
-        /// Epoch asked for.
+        /// Requested epoch.
         wanted: u64,
         /// Epoch of the key, the oldest that it opens.
         oldest: u64,
     },
     /// The wanted epoch is more than 65,536 steps ahead.
     TooFar {
-        /// Epoch asked for.
+        /// Requested epoch.
         wanted: u64,
         /// Epoch of the key.
         from: u64,

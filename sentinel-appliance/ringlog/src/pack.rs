@@ -19,6 +19,8 @@ impl Packer {
         if let Some(len) = self.deflate(records, out).filter(|len| *len < records.len()) {
             return Some((Packing::Deflated, len));
         }
+        // Deflating may lengthen incompressible records. They are stored then, so packed records are never
+        // longer than unpacked ones.
         out.get_mut(..records.len())?.copy_from_slice(records);
         Some((Packing::Stored, records.len()))
     }
@@ -88,6 +90,7 @@ impl Unpacker {
         self.fill_window(packed, LENGTH_LEN)?;
         let len = self.window.get(self.start..)?.first_chunk::<LENGTH_LEN>()?;
         let len = usize::from(u16::from_be_bytes(*len));
+        // Bounded before use: the window holds a record of MAX_RECORD bytes and no longer one.
         if len > MAX_RECORD {
             return None;
         }

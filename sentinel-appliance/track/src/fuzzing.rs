@@ -49,45 +49,52 @@ pub fn fragments(bytes: &[u8]) {
     let mut buffer = [0; SPAN];
     let (mut inserted, mut returned, mut has_conflict) = (0_u64, 0_u64, false);
     for event in bytes.as_chunks::<6>().0 {
-        let [which, how, high, low, len, seconds] = *event;
-        let offset = u16::from_be_bytes([high & 0x1f, low]) << 3;
-        let is_other = how & 2 != 0;
-        has_conflict |= is_other;
-        fill(&mut buffer, which & 7, usize::from(offset), is_other);
-        let payload = buffer.get(..usize::from(len)).unwrap_or_default();
-        let payload_wire_len = u32::from(len) + u32::from(how & 4 != 0);
-        let v6 = how & 8 != 0;
-        let address = |last| if v6 { Address::v6([1, 0, 0, last]) } else { Address::v4(last) };
-        let ip = Ip {
-            source: address(1),
-            destination: address(2),
-            protocol: if how & 16 != 0 { protocol::TCP } else { protocol::UDP },
-            hop_limit: 64,
-            traffic_class: 0,
-            fragment: Some(Fragment {
-                identification: u32::from(which & 7),
-                offset,
-                more: how & 1 != 0,
-                skipped_words: if offset == 0 { how >> 6 } else { 0 },
-            }),
-            wire_len: 20 + payload_wire_len,
-            payload,
-            payload_wire_len,
-        };
-        let skipped = usize::from(ip.fragment.map_or(0, |fragment| fragment.skipped_words)) * 4;
+        let [which, how, .., seconds] = *event;
+        has_conflict |= how & 2 != 0;
+        let ip = fragment(event, &mut buffer);
         inserted += 1;
         let mut on_discard = |slot: &DatagramSlot| returned += u64::from(slot.observation().packets);
-        if let Outcome::Reassembled(whole) = table.insert(&KEY, &ip, at(seconds), &mut on_discard) {
-            returned += u64::from(whole.observation.packets);
-            assert!(whole.payload.len() <= 512);
-            if !has_conflict && skipped == 0 && !has_skips(bytes) {
+        if let Outcome::Reassembled(datagram) = table.insert(&KEY, &ip, at(seconds), &mut on_discard) {
+            returned += u64::from(datagram.observation.packets);
+            assert!(datagram.payload.len() <= 512);
+            // The content is known only if no fragment differed from it and all payloads start at offset 0.
+            if !has_conflict && !has_skips(bytes) {
                 let fits = |(position, byte): (usize, &u8)| *byte == content(which & 7, position);
-                assert!(whole.payload.iter().enumerate().all(fits), "the payload differs from the fragments");
+                assert!(
+                    datagram.payload.iter().enumerate().all(fits),
+                    "the payload differs from the fragments"
+                );
             }
         }
     }
     table.finish(&mut |slot| returned += u64::from(slot.observation().packets));
     assert_eq!(inserted, returned, "every fragment is counted once");
+}
+
+/// Fragment that an event describes. Flags: 1 more fragments, 2 other content, 4 truncated by the snap length, 8 IPv6, 16 TCP;
+/// the two top bits are the words of headers that were parsed, in a first fragment.
+fn fragment<'b>(event: &[u8; 6], buffer: &'b mut [u8; SPAN]) -> Ip<'b> {
+    let [which, how, high, low, len, _] = *event;
+    let offset = u16::from_be_bytes([high & 0x1f, low]) << 3;
+    fill(buffer, which & 7, usize::from(offset), how & 2 != 0);
+    let payload_wire_len = u32::from(len) + u32::from(how & 4 != 0);
+    let address = |last| if how & 8 != 0 { Address::v6([1, 0, 0, last]) } else { Address::v4(last) };
+    Ip {
+        source: address(1),
+        destination: address(2),
+        protocol: if how & 16 != 0 { protocol::TCP } else { protocol::UDP },
+        hop_limit: 64,
+        traffic_class: 0,
+        fragment: Some(Fragment {
+            identification: u32::from(which & 7),
+            offset,
+            more: how & 1 != 0,
+            skipped_words: if offset == 0 { how >> 6 } else { 0 },
+        }),
+        wire_len: 20 + payload_wire_len,
+        payload: buffer.get(..usize::from(len)).unwrap_or_default(),
+        payload_wire_len,
+    }
 }
 
 /// Returns true if any first fragment has headers that were parsed already: the content then starts elsewhere.
@@ -112,46 +119,51 @@ pub fn streams(bytes: &[u8]) {
         message: &mut message,
     });
     let start = STARTS.get(usize::from(choice & 3)).copied().unwrap_or_default();
-    let mut buffer = [0; SPAN];
-    let mut deliver = |message: &Message<'_>| {
-        assert!(!message.bytes.is_empty() && message.bytes.len() <= MAX_MESSAGE_LEN + SPAN);
-    };
     for event in events.as_chunks::<8>().0 {
-        let [which, flags, how, high, low, len_high, len_low, seconds] = *event;
-        let endpoints = (
-            Endpoint { address: Address::v4(u32::from(which)), port: Port(40_000) },
-            Endpoint { address: Address::v4(9), port: Port(if how & 1 != 0 { 53 } else { 80 }) },
-        );
-        let position = u32::from(u16::from_be_bytes([high, low]));
-        let len = usize::from(u16::from_be_bytes([len_high & 3, len_low]));
-        fill(&mut buffer, which, usize::try_from(position).unwrap_or(0), how & 2 != 0);
-        if position == 1 {
-            for (byte, first) in buffer.iter_mut().zip(start) {
-                *byte = *first;
-            }
-        }
-        let payload = buffer.get(..len).unwrap_or_default();
-        if how & 4 != 0 {
-            let data = CryptoData { channel: u32::from(which) | 1, offset: position, bytes: payload };
-            table.crypto_data(&KEY, endpoints, &data, at(seconds), &mut deliver);
-            continue;
-        }
-        let tcp = Tcp {
-            source_port: endpoints.0.port,
-            destination_port: endpoints.1.port,
-            // Close below 2^32, so that sequence numbers wrap.
-            sequence: 0xffff_f000_u32.wrapping_add(position),
-            acknowledgement: 0,
-            flags: TcpFlags(flags),
-            window: 0,
-            options: &[],
-            payload,
-            payload_wire_len: u32::try_from(len).unwrap_or(0) + u32::from(how & 8 != 0),
-        };
-        table.segment(&KEY, endpoints, &tcp, at(seconds), &mut deliver);
+        add_segment(&mut table, event, start);
     }
-    table.finish(&mut deliver);
+    table.finish(&mut check_message);
     assert_eq!(table.chunks_in_use(), 0, "a chunk was lost");
+}
+
+/// Adds the segment, or with option 4 the CRYPTO frame, that an event describes. Other options: 1 port 53, 2 other content, 8
+/// truncated by the snap length. A payload at position 1, the first behind a SYN at 0, begins with `start`.
+fn add_segment(table: &mut Streams<'_>, event: &[u8; 8], start: &[u8]) {
+    let [which, flags, how, high, low, len_high, len_low, seconds] = *event;
+    let endpoints = (
+        Endpoint { address: Address::v4(u32::from(which)), port: Port(40_000) },
+        Endpoint { address: Address::v4(9), port: Port(if how & 1 != 0 { 53 } else { 80 }) },
+    );
+    let position = u32::from(u16::from_be_bytes([high, low]));
+    let len = usize::from(u16::from_be_bytes([len_high & 3, len_low]));
+    let mut buffer = [0; SPAN];
+    fill(&mut buffer, which, usize::try_from(position).unwrap_or(0), how & 2 != 0);
+    if position == 1 {
+        buffer.iter_mut().zip(start).for_each(|(byte, first)| *byte = *first);
+    }
+    let payload = buffer.get(..len).unwrap_or_default();
+    if how & 4 != 0 {
+        let data = CryptoData { channel: u32::from(which) | 1, offset: position, bytes: payload };
+        return table.crypto_data(&KEY, endpoints, &data, at(seconds), &mut check_message);
+    }
+    let tcp = Tcp {
+        source_port: endpoints.0.port,
+        destination_port: endpoints.1.port,
+        // Close below 2^32, so that sequence numbers wrap.
+        sequence: 0xffff_f000_u32.wrapping_add(position),
+        acknowledgement: 0,
+        flags: TcpFlags(flags),
+        window: 0,
+        options: &[],
+        payload,
+        payload_wire_len: u32::try_from(len).unwrap_or(0) + u32::from(how & 8 != 0),
+    };
+    table.segment(&KEY, endpoints, &tcp, at(seconds), &mut check_message);
+}
+
+/// Checks that a message is not empty and no longer than the buffer and one segment.
+fn check_message(message: &Message<'_>) {
+    assert!(!message.bytes.is_empty() && message.bytes.len() <= MAX_MESSAGE_LEN + SPAN);
 }
 
 /// Packets, four bytes each: endpoints, TCP flags, seconds, protocol and options.
@@ -161,36 +173,43 @@ pub fn flow_records(bytes: &[u8]) {
     let (mut noted, mut ended) = (0_u64, 0_u64);
     let mut on_end = |it: &FlowRecord| {
         ended += it.initiator_traffic().packets + it.responder_traffic().packets;
-        assert!(it.first() <= it.last());
-        assert_eq!(it.tcp_state().is_some(), it.protocol() == protocol::TCP);
-        let (low, high) = it.ordered_endpoints();
-        assert!(
-            (it.initiator(), it.responder()) == (low, high)
-                || (it.initiator(), it.responder()) == (high, low)
-        );
+        check_record(it);
     };
-    for [which, flags, seconds, how] in bytes.as_chunks::<4>().0 {
-        let one = |half: u8| Endpoint {
-            address: Address::v4(u32::from(half & 3)),
-            port: Port(u16::from(half >> 2)),
-        };
-        let protocol = if how & 1 != 0 { protocol::TCP } else { protocol::ICMP };
-        let observation = Observation {
-            tuple: FlowTuple {
-                source: one(which & 15),
-                destination: one(which >> 4),
-                protocol,
-                is_one_way: how & 2 != 0,
-            },
-            first: at(seconds.wrapping_mul(1 + how / 16)),
-            last: at(seconds.wrapping_mul(1 + how / 16)),
-            packets: 1,
-            bytes: 40,
-            flags: (how & 1 != 0).then_some(TcpFlags(*flags)),
-        };
+    for event in bytes.as_chunks::<4>().0 {
         noted += 1;
-        assert!(table.note(&KEY, &observation, &mut on_end).is_some());
+        assert!(table.note(&KEY, &observation(*event), &mut on_end).is_some());
     }
     table.finish(&mut on_end);
     assert_eq!(noted, ended, "every packet is in one flow record");
+}
+
+/// Observation that an event describes. Options: 1 TCP (else ICMP), 2 one-way; the upper half multiplies the seconds.
+fn observation([which, flags, seconds, how]: [u8; 4]) -> Observation {
+    let endpoint =
+        |half: u8| Endpoint { address: Address::v4(u32::from(half & 3)), port: Port(u16::from(half >> 2)) };
+    let time = at(seconds.wrapping_mul(1 + how / 16));
+    let is_tcp = how & 1 != 0;
+    Observation {
+        tuple: FlowTuple {
+            source: endpoint(which & 15),
+            destination: endpoint(which >> 4),
+            protocol: if is_tcp { protocol::TCP } else { protocol::ICMP },
+            is_one_way: how & 2 != 0,
+        },
+        first: time,
+        last: time,
+        packets: 1,
+        bytes: 40,
+        flags: is_tcp.then_some(TcpFlags(flags)),
+    }
+}
+
+/// Checks that the parts of a record that ended agree.
+fn check_record(it: &FlowRecord) {
+    assert!(it.first() <= it.last());
+    assert_eq!(it.tcp_state().is_some(), it.protocol() == protocol::TCP);
+    let (low, high) = it.ordered_endpoints();
+    assert!(
+        (it.initiator(), it.responder()) == (low, high) || (it.initiator(), it.responder()) == (high, low)
+    );
 }

@@ -111,6 +111,8 @@ impl<'m> Streams<'m> {
         let mut sequence = tcp.sequence;
         if tcp.flags.has(TcpFlags::SYN) {
             sequence = sequence.wrapping_add(1);
+            // A SYN of a known direction is a retransmission, or opens another connection: what was buffered
+            // is dropped.
             if let Some(slot) = found {
                 self.free_chunks(slot);
             } else {
@@ -118,6 +120,7 @@ impl<'m> Streams<'m> {
             }
             self.start(found, wanted, sequence, now);
         }
+        // Bytes in a RST are a diagnostic text and not part of the stream (RFC 9293 section 3.5.3).
         if !tcp.payload.is_empty() && !tcp.flags.has(TcpFlags::RST) {
             let is_truncated = u32::try_from(tcp.payload.len()).is_ok_and(|len| len < tcp.payload_wire_len);
             let arrival = Arrival { sequence, bytes: tcp.payload, is_truncated, at: now };
@@ -160,6 +163,7 @@ impl<'m> Streams<'m> {
     /// Delivers everything buffered, complete or not, and empties the table.
     pub fn finish(&mut self, deliver: &mut dyn FnMut(&Message<'_>)) {
         for list in [BUFFERING, EMPTY] {
+            // Ends: each call releases a slot.
             while let Some(slot) = self.lru.oldest(list) {
                 self.deliver_partial(slot, deliver);
             }
@@ -239,6 +243,7 @@ impl<'m> Streams<'m> {
         // Sequence numbers wrap (RFC 9293 section 3.4): the difference mod 2^32 is a small number ahead, or the negative of a
         // small number behind.
         let ahead = arrival.sequence.wrapping_sub(stream.next_sequence);
+        // More than 65,535 bytes behind becomes 0, which the range excludes.
         let behind = u16::try_from(ahead.wrapping_neg()).map_or(0, usize::from);
         if (1..=MAX_MESSAGE_LEN).contains(&behind) {
             let new = arrival.bytes.get(behind..).filter(|new| !new.is_empty())?;
@@ -267,6 +272,7 @@ impl<'m> Streams<'m> {
         let needed_len = match key.message_len(bytes) {
             MessageLen::Complete => {
                 deliver(&message);
+                // All bytes were delivered, with the messages that may follow the first in the same segment.
                 if let Some(stream) = slot.and_then(|slot| self.slots.get_mut(slot)) {
                     let len = u32::try_from(bytes.len()).unwrap_or(0);
                     stream.next_sequence = stream.next_sequence.wrapping_add(len);

@@ -9,7 +9,7 @@
 //! | alert | [`sentinel_alert::wire`], times relative to the base of the batch, compressed against the alerts before it ([`crate::compress`]) |
 //!
 //! The length costs a byte and lets an older collector skip a kind of alert that it does not know: it still
-//! decompresses the bytes, which later alerts may refer to, and goes on with the next entry.
+//! decompresses the bytes, which later alerts may refer to, and continues with the next entry.
 
 use core::fmt;
 

@@ -130,6 +130,7 @@ impl<C: Copy + Ord> Delivery<C> {
     /// Record after which the next one to send is; `None` means from the start of the spool.
     #[must_use]
     pub fn next_after(&self) -> Option<C> {
+        // After a disconnect the messages in flight count as not sent.
         match self.in_flight.back() {
             Some(latest) if self.connected => Some(latest.cursor),
             _ => self.acked,
@@ -155,6 +156,7 @@ impl<C: Copy + Ord> Delivery<C> {
         if !self.connected {
             return Err(NotTracked::Disconnected);
         }
+        // `None`, the start of the spool, is less than every cursor.
         if Some(cursor) <= self.next_after() {
             return Err(NotTracked::NotRising);
         }
@@ -198,6 +200,7 @@ impl<C: Copy + Ord> Delivery<C> {
     /// Time at which the oldest message in flight is overdue; `None` if there is none.
     #[must_use]
     pub fn deadline(&self) -> Option<Uptime> {
+        // Messages are sent in order and with one timeout, so the oldest is overdue first.
         let oldest = self.in_flight.front().filter(|_| self.connected)?;
         Some(oldest.sent_at.after(ACK_TIMEOUT))
     }

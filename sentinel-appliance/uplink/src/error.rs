@@ -6,7 +6,7 @@ use core::fmt;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum SessionError {
-    /// The first bytes are not the magic of the preface: the peer speaks another protocol.
+    /// The first bytes are not the magic of the preface: the peer uses another protocol.
     BadMagic {
         /// Position of the first wrong byte, from 0.
         at: u8,
@@ -15,7 +15,7 @@ pub enum SessionError {
     },
     /// The peer uses another version of the framing. Holds that version.
     Version(u8),
-    /// The peer asks for an unknown cipher suite. Holds its number.
+    /// The peer requests an unknown cipher suite. Holds its number.
     Suite(u8),
     /// A frame announces a length that is not allowed now. Holds that length.
     FrameLength(u16),

@@ -108,6 +108,7 @@ impl Dh for X25519 {
     fn dh(&self, public: &[u8], out: &mut [u8]) -> Result<(), Error> {
         let public: [u8; 32] = *public.first_chunk().ok_or(Error::Dh)?;
         let shared = self.secret.diffie_hellman(&PublicKey::from(public));
+        // A key of small order gives the zero secret whatever our key is (RFC 7748 section 6.1).
         if !shared.was_contributory() {
             return Err(Error::Dh);
         }

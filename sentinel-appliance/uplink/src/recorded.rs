@@ -85,23 +85,27 @@ fn welcome() -> Welcome<'static> {
     Welcome { protocol: 1, sensor_id: 300, name: "attic", acked: Some(AlertId { boot: 5, seq: 12 }) }
 }
 
+/// Moves the pending bytes of the sensor to the collector; returns them as a line of the recording.
+fn up(sensor: &mut SensorSession, collector: &mut CollectorSession) -> String {
+    let bytes = sensor.pending().to_vec();
+    sensor.sent(bytes.len(), NOW);
+    assert_eq!(collector.receive(&bytes), Ok(bytes.len()));
+    format!("sensor {}\n", hex(&bytes))
+}
+
+/// Moves the pending bytes of the collector to the sensor; returns them as a line of the recording.
+fn down(collector: &mut CollectorSession, sensor: &mut SensorSession) -> String {
+    let bytes = collector.pending().to_vec();
+    collector.sent(bytes.len(), NOW);
+    assert_eq!(sensor.receive(&bytes), Ok(bytes.len()));
+    format!("collector {}\n", hex(&bytes))
+}
+
 /// Runs a session with every message of version 1 and returns one line for each flight: sender and bytes in hexadecimal.
 fn record() -> String {
     let (mut sensor, mut collector) = sessions();
-    let mut lines = String::new();
-    let up = |sensor: &mut SensorSession, collector: &mut CollectorSession| {
-        let bytes = sensor.pending().to_vec();
-        sensor.sent(bytes.len(), NOW);
-        assert_eq!(collector.receive(&bytes), Ok(bytes.len()));
-        format!("sensor {}\n", hex(&bytes))
-    };
-    let down = |collector: &mut CollectorSession, sensor: &mut SensorSession| {
-        let bytes = collector.pending().to_vec();
-        collector.sent(bytes.len(), NOW);
-        assert_eq!(sensor.receive(&bytes), Ok(bytes.len()));
-        format!("collector {}\n", hex(&bytes))
-    };
-    lines += &up(&mut sensor, &mut collector);
+    // Ephemeral keys are fixed and nonces are counters, so the bytes are the same in every run.
+    let mut lines = up(&mut sensor, &mut collector);
     collector.poll(NOW).unwrap();
     collector.admit(NOW).unwrap();
     lines += &down(&mut collector, &mut sensor);
@@ -112,6 +116,7 @@ fn record() -> String {
         builder.push(id, &alert).unwrap();
     }
     let batch = builder.batch().unwrap();
+    // Each side polls after each message: a receiver takes no byte of the next frame before.
     for message in [
         ToCollector::Hello(hello()),
         ToCollector::Alerts(batch),

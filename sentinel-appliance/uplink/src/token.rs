@@ -174,7 +174,7 @@ impl fmt::Display for Token {
     }
 }
 
-/// Reason why text is not a token. A used or expired token is well-formed; only the collector can tell.
+/// Reason why text is not a token. A used or expired token is well-formed; only the collector can reject it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum ParseTokenError {

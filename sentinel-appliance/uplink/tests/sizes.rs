@@ -61,7 +61,7 @@ fn the_handshake_of_an_enrollment_takes_160_bytes() {
     assert_eq!((up, down), (4 + 2 + 104, 2 + 48));
 }
 
-/// Sizes of whole frames (length, message, tag), one hour after the start, so that times have their usual length.
+/// Sizes of complete frames (length, message, tag), one hour after the start, so that times have their usual length.
 #[test]
 fn alerts_alone_and_in_batches() {
     let mut alone: Vec<usize> = (96..128).map(|index| batch_len(index, 1)).collect();

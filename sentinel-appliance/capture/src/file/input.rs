@@ -28,6 +28,7 @@ pub(super) struct Input<'r> {
     at_end: bool,
 }
 
+// `#[inline]` marks what each format calls for every frame, so that it becomes part of `Reader::next`.
 impl<'r> Input<'r> {
     pub(super) fn new(source: impl Read + 'r) -> Self {
         Self {
@@ -90,6 +91,9 @@ impl<'r> Input<'r> {
         }
         let wanted = to_usize(wanted);
         self.make_room(wanted);
+        // Ends: each read adds a byte or more, or sets `at_end`; one that a signal interrupted is repeated.
+        // Fewer than `wanted` bytes are there, so `make_room` has left space behind `end`, and a read of 0
+        // bytes means the end of the file.
         while self.available() < wanted && !self.at_end {
             self.read_some()?;
         }
@@ -125,6 +129,7 @@ impl<'r> Input<'r> {
             if remaining == 0 {
                 return Ok(());
             }
+            // Everything in memory is consumed here, so the buffer is refilled from its start.
             self.make_room(1);
             self.read_some()?;
             if self.at_end {
@@ -151,11 +156,15 @@ impl<'r> Input<'r> {
     fn make_room(&mut self, wanted: usize) {
         let remaining = self.available();
         if self.end > FRONT_BYTES && (remaining == 0 || self.start + wanted > self.buffer.len()) {
+            // More than FRONT_BYTES remain of a long record only; then they move to the very front, and the
+            // next read is not aligned.
             let start = FRONT_BYTES.saturating_sub(remaining);
             self.buffer.copy_within(self.start..self.end, start);
             (self.start, self.end) = (start, start + remaining);
         }
         if self.start + wanted > self.buffer.len() {
+            // Once at most: `start` is FRONT_BYTES or less here and no record exceeds MAX_RECORD, so this
+            // size is enough.
             self.buffer.resize(FRONT_BYTES + to_usize(MAX_RECORD), 0);
         }
     }
@@ -164,6 +173,7 @@ impl<'r> Input<'r> {
         let Some(room) = self.buffer.get_mut(self.end..) else { return Ok(()) };
         match self.source.read(room) {
             Ok(0) => self.at_end = true,
+            // A source that reports more than it was given must not move `end` past the buffer.
             Ok(count) => self.end += count.min(room.len()),
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => return Err(FileErrorReason::Unreadable(error)),

@@ -95,12 +95,13 @@ impl Header {
 
     /// Fast path: the next record if it has the common layout and is completely in memory. `None` in all
     /// other cases, errors and the end of the file included.
-    #[inline(always)]
+    #[inline(always)] // as `next`
     fn in_memory(&mut self, window: &[u8]) -> Option<Record> {
         let is_common =
             matches!((self.lengths, self.record_header_len), (Lengths::CapturedFirst, RECORD_HEADER_LEN));
         let header = window.first_chunk::<16>().filter(|_| is_common)?;
         let [seconds, fraction, captured, wire_len] = self.order.words(header);
+        // Bounded before the sum, which thus cannot overflow.
         if captured > MAX_FRAME {
             return None;
         }
@@ -111,8 +112,9 @@ impl Header {
         Some(self.record(seconds, fraction, wire_len, record_len))
     }
 
-    #[inline(always)]
+    #[inline(always)] // as `next`
     fn record(&mut self, seconds: u32, fraction: u32, wire_len: u32, record_len: u32) -> Record {
+        // No overflow: 2^32 s are 4.3e18 ns, and a fraction adds at most 4.3e12.
         let nanos = u64::from(fraction) * if self.nanoseconds { 1 } else { 1_000 };
         self.returned = record_len;
         Record {
@@ -142,6 +144,7 @@ impl Header {
         if captured > MAX_FRAME {
             return Err(FileErrorReason::FrameTooLong(captured));
         }
+        // No overflow: `captured` is at most MAX_FRAME.
         let record_len = header_len + captured;
         input.peek_all(record_len)?;
         Ok(Some(self.record(seconds, fraction, wire_len, record_len)))
@@ -277,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_version_is_refused() {
+    fn an_unknown_version_is_rejected() {
         let mut bytes = header(ByteOrder::Big, MICROSECONDS);
         bytes[5] = 3;
         let error = drain(bytes.as_slice()).1.unwrap();

@@ -81,6 +81,7 @@ impl<'r> Reader<'r> {
                 Ok(None)
             }
             Ok(Some(record)) => {
+                // The format has brought the complete record into memory, so the range lies in the window.
                 let bytes = self.input.window().get(record.bytes).unwrap_or_default();
                 Ok(Some(Frame {
                     at: record.at,
@@ -127,6 +128,7 @@ impl<'r> Reader<'r> {
 
 /// Detects the format by the first bytes.
 fn recognise(input: &mut Input<'_>) -> Result<Format, FileErrorReason> {
+    // Not consumed: the header of either format begins with its magic number.
     let first = input.peek(16)?;
     let Some(magic) = first.first_chunk().map(|bytes| u32::from_be_bytes(*bytes)) else {
         return Err(match first.len() {

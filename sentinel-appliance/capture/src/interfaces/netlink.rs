@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_longer_than_the_reply_or_shorter_than_its_header_is_refused() {
+    fn a_message_longer_than_the_reply_or_shorter_than_its_header_is_rejected() {
         for length in [0_u32, 15, 21, u32::MAX] {
             let mut bytes = message(&[1, 2, 3, 4]);
             bytes[..4].copy_from_slice(&length.to_ne_bytes());

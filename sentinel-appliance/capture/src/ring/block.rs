@@ -45,6 +45,7 @@ pub struct Frames<'b> {
 impl<'b> Frames<'b> {
     pub(super) fn new(block: &'b [u8], source: RingInterface, damaged: &'b Cell<u32>) -> Self {
         let remaining = word(block, COUNT).unwrap_or(0);
+        // An offset that cannot be read becomes one outside the block, which `frame` finds to be damage.
         let at = word(block, FIRST).and_then(|first| usize::try_from(first).ok()).unwrap_or(usize::MAX);
         Self { block, source, at, remaining, damaged }
     }
@@ -58,6 +59,7 @@ impl<'b> Frames<'b> {
         let seconds = field(offset_of!(tpacket3_hdr, tp_sec))?;
         let nanos = field(offset_of!(tpacket3_hdr, tp_nsec))?;
         let status = field(offset_of!(tpacket3_hdr, tp_status))?;
+        // A flag, because zero is a valid tag: priority without VLAN.
         let has_tag = status & libc::TP_STATUS_VLAN_VALID != 0;
         let tag = u16::try_from(field(VLAN_TCI)? & 0xffff).ok()?;
         let has_type = status & libc::TP_STATUS_VLAN_TPID_VALID != 0;
@@ -75,6 +77,7 @@ impl<'b> Frames<'b> {
         // A step shorter than a header would read overlapping headers, and zero the same one again. The
         // kernel writes zero in the last packet; with none remaining the offset is not used.
         self.at = if step < size_of::<tpacket3_hdr>() { usize::MAX } else { self.at.saturating_add(step) };
+        // Not zero: `next` has checked.
         self.remaining -= 1;
         Some(frame)
     }

@@ -49,10 +49,12 @@ fn set(
     let mut lines: Vec<libc::sock_filter> = program
         .iter()
         .map(|line| {
+            // The constant is the number of bytes to keep of a match. Zero, no match, is not changed.
             let k = if line.code == code::RET_K { line.k.min(max_keep) } else { line.k };
             libc::sock_filter { code: line.code, jt: line.jt, jf: line.jf, k }
         })
         .collect();
+    // The kernel copies the instructions during the call; `lines` outlives it.
     let program = libc::sock_fprog { len: length, filter: lines.as_mut_ptr() };
     socket.set_option(call, level, option, &program)
 }

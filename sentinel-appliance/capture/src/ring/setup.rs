@@ -65,6 +65,7 @@ pub(super) fn join_fanout(socket: &PacketSocket, fanout: Fanout) -> Result<(), O
         FanoutMode::Program => libc::PACKET_FANOUT_CBPF,
     };
     let unique = if fanout.group.is_none() { libc::PACKET_FANOUT_FLAG_UNIQUEID } else { 0 };
+    // Group in the lower half, mode and flags in the upper half (packet(7), PACKET_FANOUT).
     let argument: u32 = u32::from(fanout.group.unwrap_or(0)) | (mode | unique) << 16;
     socket.set_option("PACKET_FANOUT", libc::SOL_PACKET, libc::PACKET_FANOUT, &argument)
 }

@@ -248,7 +248,7 @@ impl Ring {
     /// for the kernel's block timer, whose ticks are up to 10 ms.
     pub const DRAIN_TIMEOUT: Duration = Duration::from_millis(30);
 
-    /// Returns true while the interface exists. Once it is gone no frame will come, even if an interface of
+    /// Returns true while the interface exists. Once it was removed no frame arrives, even if an interface of
     /// the same name appears: open another ring.
     #[must_use]
     pub fn is_attached(&self) -> bool {

@@ -36,7 +36,7 @@ pub enum Kind {
     Discover,
     /// A server offers an address.
     Offer,
-    /// The client asks for that address, or for its renewal.
+    /// The client requests that address, or for its renewal.
     Request,
     /// The client found the address in use.
     Decline,
@@ -46,7 +46,7 @@ pub enum Kind {
     Nak,
     /// The client gives the address back.
     Release,
-    /// The client has an address and wants only the settings.
+    /// The client has an address and requests only the settings.
     Inform,
     /// Any other, by its number.
     Other(u8),

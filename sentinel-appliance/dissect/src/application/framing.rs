@@ -1,6 +1,6 @@
 //! Length of the message that a stream starts with, as far as its first bytes show it.
 //!
-//! Reassembly asks for it to learn when a message that spans segments is complete. Each protocol's file looks only as far
+//! Reassembly uses it to find out when a message that spans segments is complete. Each protocol's file looks only as far
 //! as it must; the parsers read the message later.
 
 /// Length of the message that some bytes of a stream start with.

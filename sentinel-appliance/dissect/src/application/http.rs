@@ -155,6 +155,7 @@ impl<'p> Head<'p> {
     fn parse(start: Cursor<'p>) -> Self {
         let mut at = start;
         let mut malformed = None;
+        // One iteration more than headers, for the empty line behind them.
         for _ in 0..=MAX_HEADERS {
             let before = at.len();
             let line = match take_line(&mut at) {
@@ -214,6 +215,7 @@ impl<'p> Iterator for Headers<'p> {
 
     fn next(&mut self) -> Option<Header<'p>> {
         loop {
+            // Counts the lines that are no header as well, as `Head::parse` did, so both read the same lines.
             self.left = self.left.checked_sub(1)?;
             if let Some(header) = header(take_line(&mut self.at).ok()?) {
                 return Some(header);
@@ -225,6 +227,7 @@ impl<'p> Iterator for Headers<'p> {
 fn header(line: &[u8]) -> Option<Header<'_>> {
     let colon = line.iter().position(|byte| *byte == b':')?;
     let (name, value) = line.split_at_checked(colon)?;
+    // White space before the colon makes the line invalid (RFC 9112 section 5.1).
     if name.is_empty() || !name.iter().all(|byte| is_token(*byte)) {
         return None;
     }
@@ -238,6 +241,7 @@ fn take_line<'p>(at: &mut Cursor<'p>) -> Result<&'p [u8], Malformed> {
     let Some(feed) = feed else {
         return Err(if at.len() < MAX_LINE_LEN { Malformed::Truncated } else { Malformed::BadLength });
     };
+    // This and the next take succeed: the line feed was found.
     let line = at.take(feed)?;
     at.u8()?;
     Ok(line.strip_suffix(b"\r").unwrap_or(line))
@@ -293,6 +297,7 @@ fn starts_http(bytes: &[u8]) -> bool {
     const STATUS: &[u8] = b"HTTP/1.";
     const MAX_METHOD_LEN: usize = 17;
     let start = bytes.get(..STATUS.len()).unwrap_or(bytes);
+    // `H`, `HT` and `HTT` may still be the start of a method.
     if STATUS.starts_with(start) && start.len() >= 4 {
         return true;
     }
@@ -309,6 +314,7 @@ fn starts_http(bytes: &[u8]) -> bool {
     };
     let is_request = |line: &[u8]| line.windows(6).any(|window| window == b" HTTP/");
     let line = bytes.iter().position(|byte| *byte == b'\n').and_then(|end| bytes.get(..end));
+    // No registered method is shorter than three letters.
     method >= 3 && has_target && line.is_none_or(is_request)
 }
 
@@ -318,6 +324,7 @@ fn head_len(bytes: &[u8]) -> MessageLen {
     if bytes.windows(4).any(|four| four == b"\r\n\r\n") || bytes.windows(2).any(is_empty_line) {
         MessageLen::Complete
     } else {
+        // The end cannot be predicted: any next byte may complete the head.
         MessageLen::AtLeast(bytes.len() + 1)
     }
 }

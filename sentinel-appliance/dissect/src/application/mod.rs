@@ -1,6 +1,6 @@
 //! Application protocols: one table of how each is recognised, and how long its messages are.
 //!
-//! Flows, records and reassembly ask this table; names and ports are in [`sentinel_units::service`], which filters and the
+//! Flows, records and reassembly use this table; names and ports are in [`sentinel_units::service`], which filters and the
 //! kernel program read as well. A new protocol is one file with its parser, its row and its fuzz body, and one line in
 //! `protocols!` below; its service has a row in `units` already, or gets one.
 
@@ -76,7 +76,7 @@ pub(crate) fn fuzz_message_len(bytes: &[u8]) {
     let port = |byte: u8| sentinel_units::Port(u16::from(byte));
     let ports = (port(*source), port(*destination));
     if let MessageLen::AtLeast(need) = message_len(stream, ports) {
-        assert!(need > stream.len(), "reassembly would ask again with the same bytes for ever");
+        assert!(need > stream.len(), "reassembly would probe the same bytes for ever");
     }
     let found = [identify_segment(stream, ports), identify_datagram(stream, ports)];
     assert!(found.iter().flatten().all(|protocol| protocol.service.id() != 0));

@@ -12,7 +12,7 @@ pub type Ports = (Port, Port);
 pub type Identify = fn(&[u8], Ports) -> bool;
 
 /// Length of the message that a stream starts with; `None` if neither bytes nor ports are of the protocol. A protocol that
-/// answers [`MessageLen::Unrecognised`] claims the stream by its port, and no other protocol is asked.
+/// answers [`MessageLen::Unrecognised`] claims the stream by its port, and no other protocol is tried.
 pub type Framing = fn(&[u8], Ports) -> Option<MessageLen>;
 
 /// A fuzz body, and the name of its corpus directory.

@@ -79,6 +79,8 @@ impl<'p> Initial<'p> {
             return Err(Malformed::OtherProtocol);
         }
         let version = at.u32()?;
+        // Version 2 numbers the types otherwise (RFC 9369 section 3.2). Version 0 is a version negotiation
+        // packet (RFC 9000 section 17.2.1).
         let initial = if version == VERSION_2 { 0x10 } else { 0 };
         if version == 0 || first & TYPE != initial {
             return Err(Malformed::BadVersion);
@@ -89,6 +91,7 @@ impl<'p> Initial<'p> {
         let len = usize::try_from(number(&mut at)?).map_err(|_| Malformed::BadLength)?;
         let number_at = payload.len() - at.len();
         at.take(len).map_err(|_| Malformed::BadLength)?;
+        // No overflow: the cursor has just taken `len` bytes behind `number_at`.
         let packet = payload.get(..number_at + len).ok_or(Malformed::BadLength)?;
         Ok(Self { version, destination, source, token_len, packet, number_at })
     }
@@ -105,6 +108,7 @@ fn connection_id<'p>(at: &mut Cursor<'p>) -> Result<&'p [u8], Malformed> {
 /// A variable-length integer of 1, 2, 4 or 8 bytes, whose first two bits give its length (RFC 9000 section 16).
 fn number(at: &mut Cursor<'_>) -> Result<u64, Malformed> {
     let first = at.u8()?;
+    // 62 bits at most, so no bit is shifted out.
     let mut value = u64::from(first & 0x3f);
     for _ in 1..1_usize << (first >> 6) {
         value = value << 8 | u64::from(at.u8()?);
@@ -166,6 +170,8 @@ fn frame<'f>(at: &mut Cursor<'f>) -> Result<Option<Crypto<'f>>, Malformed> {
                 return Err(Malformed::TooManyHeaders);
             }
             let congestion = if kind == 3 { 3 } else { 0 };
+            // A gap and a length for each range (RFC 9000 section 19.3.1); type 3 adds three ECN counts
+            // (section 19.3.2). `ranges` is bounded above, so the product does not overflow.
             for _ in 0..ranges * 2 + congestion {
                 number(at)?;
             }
@@ -176,6 +182,8 @@ fn frame<'f>(at: &mut Cursor<'f>) -> Result<Option<Crypto<'f>>, Malformed> {
             let bytes = at.take(usize::try_from(len).map_err(|_| Malformed::BadLength)?)?;
             Ok(Some(Crypto { offset, bytes }))
         }
+        // CONNECTION_CLOSE, behind which no handshake follows, or a frame not allowed in Initial packets (RFC
+        // 9000 section 12.4).
         _ => Err(Malformed::OtherProtocol),
     }
 }

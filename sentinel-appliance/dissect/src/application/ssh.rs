@@ -28,7 +28,7 @@ const MAX_LINES: usize = 16;
 /// `SSH-2.0-OpenSSH_9.9 Debian-1`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Banner<'p> {
-    /// `2.0`, or `1.99` of one that speaks both.
+    /// `2.0`, or `1.99` of one that supports both.
     pub protocol_version: &'p str,
     /// `OpenSSH_9.9`.
     pub software: &'p str,

@@ -44,6 +44,7 @@ impl<'p> Certificate<'p> {
     pub fn parse(der: &'p [u8]) -> Result<Self, Malformed> {
         let mut at = Cursor::new(element(&mut Cursor::new(der), SEQUENCE)?);
         let mut at = Cursor::new(element(&mut at, SEQUENCE)?);
+        // Absent in version 1 (RFC 5280 section 4.1).
         if at.remaining().first() == Some(&VERSION) {
             element(&mut at, VERSION)?;
         }
@@ -85,6 +86,7 @@ impl<'p> Name<'p> {
     pub fn parts(&self) -> impl Iterator<Item = Part<'p>> + use<'p> {
         let mut at = Cursor::new(self.der);
         let mut set = Cursor::new(&[]);
+        // Ends: each item takes an element off `set` or `at`.
         core::iter::from_fn(move || {
             if set.is_empty() {
                 set = Cursor::new(element(&mut at, SET).ok()?);
@@ -173,11 +175,14 @@ fn dotted(identifier: &[u8], out: &mut fmt::Formatter<'_>) -> fmt::Result {
     let mut number = 0_u64;
     let mut is_first = true;
     for byte in identifier {
+        // Upper bits of a number of more than 64 bits are lost; no assigned identifier has one, and this is
+        // for display only.
         number = number << 7 | u64::from(byte & 0x7f);
         if byte & 0x80 != 0 {
             continue;
         }
         if is_first {
+            // The first number holds two: 40 * root + second, with root 0, 1 or 2 (X.690 section 8.19.4).
             let root = (number / 40).min(2);
             write!(out, "{root}.{}", number - root * 40)?;
         } else {
@@ -211,6 +216,7 @@ impl Time {
             }
             _ => return Err(Malformed::BadSyntax),
         };
+        // Seconds and the zone Z are mandatory (RFC 5280 section 4.1.2.5), so the zone is not read.
         let mut fields = [0; 5];
         for number in &mut fields {
             *number = two_digits(&mut digits)?;
@@ -249,6 +255,8 @@ fn any_element<'p>(at: &mut Cursor<'p>) -> Result<(u8, &'p [u8]), Malformed> {
         0x81 => u32::from(at.u8()?),
         0x82 => u32::from(at.u16()?),
         0x83 => at.u24()?,
+        // 0x80 is the indefinite length, which DER forbids (X.690 section 10.1); 0x84 and above are lengths
+        // of more than three bytes.
         _ => return Err(Malformed::BadLength),
     };
     Ok((tag, at.take(usize::try_from(len).map_err(|_| Malformed::BadLength)?)?))

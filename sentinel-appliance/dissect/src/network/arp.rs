@@ -22,7 +22,7 @@ pub struct Arp {
     pub sender_ip: Address,
     /// Unknown (zeros) in a request.
     pub target_mac: Mac,
-    /// IPv4 address that a request asks for, or that a reply is sent to.
+    /// IPv4 address that a request queries, or that a reply is sent to.
     pub target_ip: Address,
 }
 
@@ -45,7 +45,7 @@ impl Arp {
         self.sender_ip == self.target_ip && !self.is_probe()
     }
 
-    /// Returns true for a probe (RFC 5227): the sender asks if an address is free, and claims nothing yet.
+    /// Returns true for a probe (RFC 5227): the sender tests if an address is in use, and claims nothing yet.
     #[must_use]
     pub const fn is_probe(&self) -> bool {
         self.is_request() && self.sender_ip.is_unspecified()

@@ -63,7 +63,7 @@ pub struct Fragment {
 
 impl Fragment {
     /// Adds a header of this length to [`Fragment::skipped_words`].
-    #[cold]
+    #[cold] // few fragments have a header between the fragment header and the payload
     pub(crate) fn skip(&mut self, header_len: u32) {
         let words = u32::from(self.skipped_words).saturating_add(header_len / 4);
         self.skipped_words = u8::try_from(words).unwrap_or(u8::MAX);

@@ -80,7 +80,7 @@ fn read_payload<'p>(ip: &mut Ip<'p>, behind: CapturedSlice<'p>, announced: u32) 
 
 /// Length of the payload if the length field is zero: that of a jumbo payload option; without one nothing follows, unless
 /// there are more bytes than a length field can hold (Linux with segmentation offload no longer adds the option).
-#[cold]
+#[cold] // a length field of zero is rare
 fn length_of_jumbogram(next: u8, behind: CapturedSlice<'_>) -> Result<u32, Malformed> {
     if next != ip_protocol::HOP_BY_HOP {
         return Ok(if behind.wire_len > MAX_PAYLOAD_LEN { behind.wire_len } else { 0 });

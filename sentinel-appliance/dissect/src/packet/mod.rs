@@ -136,6 +136,7 @@ pub fn packet(link: LinkType, offloaded_vlan: Option<u16>, bytes: &[u8], wire_le
     let frame = CapturedSlice::new(bytes, wire_len);
     let mut headers =
         LinkHeaders { ethernet: None, cooked: None, vlans: Vlans::default(), wire_len: frame.wire_len };
+    // The outermost tag, so it is pushed before those in the bytes.
     if let Some(tag) = offloaded_vlan {
         headers.vlans.push(VlanTag(tag));
     }

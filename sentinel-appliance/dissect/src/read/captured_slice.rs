@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn padding_is_cut_off_and_cuts_are_remembered() {
+    fn padding_is_cut_off_and_the_wire_length_is_kept() {
         let slice = CapturedSlice::new(&[1, 2, 3, 4, 5], 9);
         let first = slice.first(7).unwrap();
         assert_eq!((first.captured.len(), first.wire_len), (5, 7));

@@ -64,9 +64,9 @@ impl Icmpv6<'_> {
 /// A neighbour solicitation or advertisement: the ARP of IPv6.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Neighbour {
-    /// An advertisement claims [`Neighbour::target`]; a solicitation asks for it.
+    /// An advertisement claims [`Neighbour::target`]; a solicitation queries it.
     pub is_advertisement: bool,
-    /// The address claimed or asked for.
+    /// The address claimed or queried.
     pub target: Address,
     /// Hardware address given: of the target in an advertisement, of the sender in a solicitation.
     pub link_layer: Option<Mac>,

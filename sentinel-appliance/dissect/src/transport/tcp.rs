@@ -46,10 +46,13 @@ impl<'p> Tcp<'p> {
     pub(crate) fn parse(slice: CapturedSlice<'p>) -> Result<Self, Malformed> {
         let [s0, s1, d0, d1, q0, q1, q2, q3, a0, a1, a2, a3, offset, flags, w0, w1, _, _, _, _] =
             *slice.header::<20>()?;
+        // Data offset, in units of four bytes: 60 at most (RFC 9293 section 3.1).
         let header_len = u32::from(offset >> 4) * 4;
         if header_len < FIXED_LEN {
             return Err(Malformed::BadLength);
         }
+        // Fails if the segment is shorter than its header on the wire. Where the capture is shorter, fewer
+        // options are returned.
         let options = slice.first(header_len)?.after(FIXED_LEN);
         let payload = slice.after(header_len);
         Ok(Self {
@@ -85,6 +88,7 @@ impl<'p> Tcp<'p> {
 #[derive(Clone, Copy, Default, Eq, Hash, PartialEq)]
 pub struct TcpFlags(pub u8);
 
+// `#[inline]`: other crates test the flags of every segment.
 impl TcpFlags {
     /// No more data from the sender.
     pub const FIN: Self = Self(0x01);
@@ -129,6 +133,7 @@ impl TcpFlags {
     #[inline]
     #[must_use]
     pub const fn syn_only(self) -> bool {
+        // 0x17: FIN, SYN, RST and ACK.
         self.0 & 0x17 == Self::SYN.0
     }
 
@@ -150,6 +155,7 @@ impl TcpFlags {
     #[inline]
     #[must_use]
     pub const fn is_null(self) -> bool {
+        // 0x3f: all but ECE and CWR.
         self.0 & 0x3f == 0
     }
 
@@ -212,14 +218,18 @@ impl<'p> Iterator for TcpOptions<'p> {
     type Item = TcpOption<'p>;
 
     fn next(&mut self) -> Option<TcpOption<'p>> {
+        // Bounds the walk by itself; an option also takes a byte or more, so it ends with the bytes.
         self.left = self.left.checked_sub(1)?;
         match self.at.u8().ok()? {
+            // End of the list: the bytes behind it are padding (RFC 9293 section 3.1).
             0 => {
                 self.left = 0;
                 None
             }
             1 => Some(TcpOption { kind: 1, data: &[] }),
             kind => {
+                // The length includes the bytes of kind and length, so less than two is malformed (RFC 9293
+                // section 3.1).
                 let len = self.at.u8().ok()?.checked_sub(2)?;
                 let data = self.at.take(usize::from(len)).ok()?;
                 Some(TcpOption { kind, data })

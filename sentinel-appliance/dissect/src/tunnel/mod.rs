@@ -64,7 +64,7 @@ pub fn decapsulate_datagram<'p>(packet: &Packet<'p>) -> Option<Packet<'p>> {
     }
 }
 
-#[cold]
+#[cold] // as `open`
 fn open_datagram<'p>(udp: &Udp<'p>) -> Option<Packet<'p>> {
     let slice = CapturedSlice { captured: udp.payload, wire_len: udp.payload_wire_len };
     let (link, contents) = match udp.destination_port {

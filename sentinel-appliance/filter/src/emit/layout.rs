@@ -30,13 +30,7 @@ pub(super) fn lay_out(
     let rejects = is_used(Successor::Reject);
     let mut starts = vec![0_usize; block_count];
     loop {
-        let mut length = 0;
-        for block in &blocks {
-            if let Some(start) = starts.get_mut(block.index) {
-                *start = length;
-            }
-            length += block.len();
-        }
+        let length = place(&blocks, &mut starts);
         let address = |target: Successor| match target {
             Successor::Accept => length,
             Successor::Reject | Successor::Unpatched(_) => length + usize::from(accepts),
@@ -59,6 +53,18 @@ pub(super) fn lay_out(
     }
 }
 
+/// Sets the address of each block, by its index, to the sum of the lengths before it; returns the length of all.
+fn place(blocks: &[CodeBlock], starts: &mut [usize]) -> usize {
+    let mut length = 0;
+    for block in blocks {
+        if let Some(start) = starts.get_mut(block.index) {
+            *start = length;
+        }
+        length += block.len();
+    }
+    length
+}
+
 /// Makes jumps long that do not reach their target at these addresses; returns true if there was one.
 fn lengthen_jumps(blocks: &mut [CodeBlock], address: impl Fn(Successor) -> usize) -> bool {
     let mut changed = false;
@@ -67,6 +73,7 @@ fn lengthen_jumps(blocks: &mut [CodeBlock], address: impl Fn(Successor) -> usize
         let after_branch = start + block.loads.len() + 1;
         start += block.len();
         for (is_long, target) in block.needs_long_jump.iter_mut().zip(block.successors) {
+            // Edges lead to later blocks, so a distance is never negative.
             let skip = address(target).saturating_sub(after_branch);
             if !*is_long && skip > usize::from(u8::MAX) {
                 *is_long = true;

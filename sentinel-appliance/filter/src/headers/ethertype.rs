@@ -167,6 +167,7 @@ impl Headers {
 
     /// The condition that the LLC header is of SNAP, with the organisation that defines `proto` (RFC 1042).
     fn snap_is(&self, graph: &mut Graph, proto: u32) -> Condition {
+        // Both service access points 0xaa, control 3, three bytes of organisation, ethertype (RFC 1042).
         let organisation = if proto == ATALK { 0x08_0007 } else { 0 };
         let low = graph.values.load(self.network_offset.plus(4), LoadSize::Word);
         let low = graph.equal(low, organisation << 16 | proto);
@@ -202,6 +203,7 @@ impl Headers {
     /// The condition that the label before the current offset is the last (bottom of stack, RFC 3032 section
     /// 2.1).
     pub(super) fn is_bottom_of_stack(&self, graph: &mut Graph) -> Condition {
+        // The third of the four bytes of a label; the fourth is its time to live.
         let label_end = self.network_offset.plus(2_u32.wrapping_neg());
         let found = graph.values.load(label_end, LoadSize::Byte);
         graph.compare_constant(found, Comparison::AnyBit, 1)

@@ -19,7 +19,7 @@ struct Facts {
     alternatives: Vec<Vec<usize>>,
 }
 
-/// Most equality tests in one set of alternatives; a larger one is forgotten, which costs precision only.
+/// Most equality tests in one set of alternatives; a larger one is dropped, which costs precision only.
 const MAX_ALTERNATIVES: usize = 8;
 
 fn bit(test: usize) -> (usize, u32) {

@@ -18,6 +18,8 @@ pub(super) fn reorder_tests(blocks: &mut [BasicBlock], entry: Successor) -> bool
     for outcome in [false, true] {
         let mut in_chain = vec![false; blocks.len()];
         for head in 0..blocks.len() {
+            // The head of a chain has the lowest index in it, so ascending order finds each chain at its
+            // head.
             let is_seen = in_chain.get(head).copied().unwrap_or(true);
             if is_seen || counts.get(head).is_none_or(|count| *count == 0) {
                 continue;
@@ -51,6 +53,7 @@ fn chain(blocks: &[BasicBlock], counts: &[u32], head: usize, outcome: bool) -> V
     let Some(first) = blocks.get(head) else { return chain };
     let exit = first.successor(!outcome);
     let mut next = first.successor(outcome);
+    // Ends: every edge leads to a higher index.
     while let Successor::Block(index) = next {
         let Some(block) = blocks.get(index) else { break };
         if block.successor(!outcome) != exit || counts.get(index) != Some(&1) {

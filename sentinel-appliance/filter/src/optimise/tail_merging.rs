@@ -22,9 +22,11 @@ pub(super) fn merge_equal_blocks(blocks: &mut [BasicBlock], entry: &mut Successo
         if counts.get(index).is_none_or(|count| *count == 0) {
             continue;
         }
+        // Successors have higher indices, so their replacements are known.
         let Some(block) = blocks.get_mut(index) else { continue };
         block.successors = block.successors.map(|target| resolve(&replacement, target));
         let block = *block;
+        // Linear search in the blocks kept, whose number the parser bounds.
         let equal = kept.iter().copied().find(|other| {
             blocks
                 .get(*other)

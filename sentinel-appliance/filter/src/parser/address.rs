@@ -44,6 +44,7 @@ impl<'t> Parser<'t> {
             Some(Keyword::Net) => Some(TypeQualifier::Net),
             Some(Keyword::Port) => Some(TypeQualifier::Port),
             Some(Keyword::PortRange) => Some(TypeQualifier::PortRange),
+            // A protocol has no direction: `src proto` is a syntax error, as in libpcap.
             Some(Keyword::Proto) if direction.is_none() => Some(TypeQualifier::Proto),
             Some(Keyword::ProtoChain) if direction.is_none() => Some(TypeQualifier::ProtoChain),
             _ => None,
@@ -68,6 +69,7 @@ impl<'t> Parser<'t> {
             Some(Keyword::And) => Some(Direction::Both),
             _ => None,
         };
+        // `src or src` is not one qualifier: the second word belongs to the next operand.
         let second = one(self.keyword(2)).filter(|second| *second != first);
         if let (Some(joined), Some(_)) = (joined, second) {
             self.next += 3;
@@ -118,6 +120,7 @@ impl<'t> Parser<'t> {
             return Err(self.expected(what));
         }
         let built = match qualifiers.type_qualifier {
+            // Advances by itself, because a mask may follow the address.
             None | Some(TypeQualifier::Host | TypeQualifier::Net) => return self.host_or_net(qualifiers),
             Some(TypeQualifier::Port | TypeQualifier::PortRange) => self.ports(qualifiers, token),
             Some(TypeQualifier::Proto | TypeQualifier::ProtoChain) => self.proto(qualifiers, token),
@@ -142,15 +145,10 @@ impl<'t> Parser<'t> {
                 let mask = self.mask(address, prefix_mask(bits), at)?;
                 self.builder.ipv4_host(layer, qualifiers.direction, address, mask)
             }
-            // A network number of one, two or three bytes is that many bytes of the address.
             Token::Number(number) if is_net => {
-                let (mut number, mut mask) = (number, u32::MAX);
-                while number != 0 && number >> 24 == 0 {
-                    number <<= 8;
-                    mask <<= 8;
-                }
-                let mask = self.mask(number, mask, at)?;
-                self.builder.ipv4_host(layer, qualifiers.direction, number, mask)
+                let (address, mask) = network_of_number(number);
+                let mask = self.mask(address, mask, at)?;
+                self.builder.ipv4_host(layer, qualifiers.direction, address, mask)
             }
             Token::Number(number) => self.builder.ipv4_host(layer, qualifiers.direction, number, u32::MAX),
             Token::V6(address) => self.host6(qualifiers, address, at)?,
@@ -191,6 +189,7 @@ impl<'t> Parser<'t> {
         } else {
             return Ok(mask);
         };
+        // Host bits are an error, as in libpcap: `net 10.1.2.3/8`.
         if address & !mask != 0 {
             Err(ParseError::from(ExpressionErrorReason::HostBits).at(at))
         } else {
@@ -225,6 +224,7 @@ impl<'t> Parser<'t> {
             })
             .at(at));
         }
+        // Prefix length within each of the four words, 0 to 32.
         let mask = [0, 32, 64, 96].map(|before: u32| prefix_mask(length.saturating_sub(before).min(32)));
         if address.iter().zip(mask).any(|(word, mask)| word & !mask != 0) {
             return Err(ParseError::from(ExpressionErrorReason::HostBits).at(at));
@@ -244,6 +244,7 @@ impl<'t> Parser<'t> {
             Some((qualifier, _)) => return Err(ExpressionErrorReason::Mismatch { qualifier, to }.into()),
         };
         let (first, last, over) = port_range(token, is_range)?;
+        // `portrange 20-10` is the same range, as in libpcap.
         let (first, last) = (first.min(last), first.max(last));
         if last > 0xffff {
             return Err(ExpressionErrorReason::TooLarge { what: "the port", most: 0xffff }.into());
@@ -309,7 +310,19 @@ fn port(text: &str) -> Option<(u32, u8)> {
 }
 
 fn prefix_mask(bits: u32) -> u32 {
+    // The shift by 32 of a prefix of zero bits is out of range: no bit is set.
     u32::MAX.checked_shl(32 - bits).unwrap_or(0)
+}
+
+/// Address and mask of a network number: one of one, two or three bytes stands for that many first bytes of the address.
+fn network_of_number(number: u32) -> (u32, u32) {
+    let (mut address, mut mask) = (number, u32::MAX);
+    // Ends after three shifts at most: then the most significant byte that is not zero is the highest one.
+    while address != 0 && address >> 24 == 0 {
+        address <<= 8;
+        mask <<= 8;
+    }
+    (address, mask)
 }
 
 /// Name of the IP address or number `token`, if it cannot follow the protocol `layer`.

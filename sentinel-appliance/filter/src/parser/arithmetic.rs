@@ -30,6 +30,8 @@ impl Parser<'_> {
         let graph = &mut self.builder.graph;
         let found = graph.compare(left.value, comparison, right.value);
         let found = if same_sense { found } else { found.negated() };
+        // The guards were built before the comparison and are tested before it, because its loads may be of a
+        // header that is absent.
         let guard = match (left.guard, right.guard) {
             (Some(left), Some(right)) => Some(graph.and(left, right)),
             (left, right) => left.or(right),

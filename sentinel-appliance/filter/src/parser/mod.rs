@@ -145,6 +145,7 @@ impl<'t> Parser<'t> {
                 return Ok((condition, qualifiers));
             }
             let (second, latest) = self.boolean_operand(qualifiers)?;
+            // Those of the operand before, not of the first: in `port 80 or host a or b`, b is a host.
             qualifiers = latest;
             condition = if joins_and {
                 self.builder.graph.and(condition, second)
@@ -194,6 +195,7 @@ impl<'t> Parser<'t> {
     /// negated. Needs unlimited look-ahead: the grammar of libpcap is not LL(k) here.
     fn starts_address(&self) -> bool {
         let mut ahead = 0;
+        // Ends: the end token, which repeats, is neither.
         while self.token(ahead).0 == Token::Symbol("(") || self.keyword(ahead) == Some(Keyword::Not) {
             ahead += 1;
         }
@@ -214,6 +216,8 @@ impl<'t> Parser<'t> {
     /// or it holds no comparison.
     fn starts_arithmetic(&self) -> bool {
         let mut depth = 0_usize;
+        // Up to the matching parenthesis. At most MAX_DEPTH of them are open at a time, so each token of a
+        // sound expression is passed that often at most.
         for (at, (token, _)) in self.tokens.iter().enumerate().skip(self.next) {
             match token {
                 Token::Symbol("(") => depth += 1,

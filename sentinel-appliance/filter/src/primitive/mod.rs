@@ -53,6 +53,7 @@ impl ConditionBuilder {
             Direction::Source => check(self, source),
             Direction::Destination => check(self, destination),
             Direction::Either | Direction::Both => {
+                // The source first: conditions must be built in the order of evaluation.
                 let first = check(self, source);
                 let second = check(self, destination);
                 if direction == Direction::Either {
@@ -195,14 +196,11 @@ impl ConditionBuilder {
     /// Start of the header of `layer`. Adds the conditions that it is there to `guard`, one by one: the order
     /// in which they are built is the order in which they are tested.
     fn header(&mut self, layer: Layer, guard: &mut Option<Condition>) -> Result<Offset, ParseError> {
-        let mut require = |this: &mut Self, condition: Condition| {
-            *guard = Some(this.graph.and_optional(*guard, condition));
-        };
         Ok(match layer {
             Layer::Link => self.headers.link_start(),
             Layer::Ip | Layer::Ip6 | Layer::Arp | Layer::Rarp | Layer::EtherType(0x6001..) => {
                 let present = self.protocol(layer)?;
-                require(self, present);
+                self.require(guard, present);
                 self.headers.network()
             }
             Layer::Tcp
@@ -213,25 +211,38 @@ impl ConditionBuilder {
             | Layer::Igrp
             | Layer::Pim
             | Layer::Vrrp
-            | Layer::Carp => {
-                let v4 = self.has_ethertype(IPV4)?;
-                require(self, v4);
-                let present = self.protocol(layer)?;
-                require(self, present);
-                let first = self.is_first_fragment();
-                require(self, first);
-                self.ipv4_payload()
-            }
+            | Layer::Carp => self.header_over_ipv4(layer, guard)?,
             Layer::Icmp6 => {
                 let v6 = self.has_ethertype(IPV6)?;
-                require(self, v6);
+                self.require(guard, v6);
                 let next = self.load(6, LoadSize::Byte);
                 let present = self.graph.equal(next, ICMPV6);
-                require(self, present);
+                self.require(guard, present);
                 self.headers.network().plus(IPV6_HEADER_LEN)
             }
             Layer::Ah | Layer::Esp | Layer::EtherType(_) | Layer::Iso(_) => return Err(mismatch("'['")),
         })
+    }
+
+    /// Start of the header of `layer` behind an IPv4 header. Packet data of a transport (`tcp[13]`) is read over
+    /// IPv4 only, as in libpcap, and in a first fragment, because later ones do not carry the header.
+    fn header_over_ipv4(
+        &mut self,
+        layer: Layer,
+        guard: &mut Option<Condition>,
+    ) -> Result<Offset, ParseError> {
+        let v4 = self.has_ethertype(IPV4)?;
+        self.require(guard, v4);
+        let present = self.protocol(layer)?;
+        self.require(guard, present);
+        let first = self.is_first_fragment();
+        self.require(guard, first);
+        Ok(self.ipv4_payload())
+    }
+
+    /// Adds `condition`, which must have been built last, to `guard`.
+    fn require(&mut self, guard: &mut Option<Condition>, condition: Condition) {
+        *guard = Some(self.graph.and_optional(*guard, condition));
     }
 
     /// The condition that the frame is a broadcast.
@@ -255,6 +266,7 @@ impl ConditionBuilder {
             None | Some(Layer::Link) => {
                 let start = self.headers.ethernet("Ethernet addresses")?;
                 let first = self.graph.values.load(start, LoadSize::Byte);
+                // Group bit of the destination: the lowest bit of its first byte (IEEE 802).
                 Ok(self.graph.compare_constant(first, Comparison::AnyBit, 1))
             }
             Some(Layer::Ip) => {

@@ -23,6 +23,7 @@ impl ConditionBuilder {
     ) -> Parsed<Condition> {
         let v6 = self.has_ethertype(IPV6)?;
         let matched = self.any_transport(transports, |this, transport| {
+            // Extension headers are not stepped over, as in libpcap.
             let next = this.load(6, LoadSize::Byte);
             let carried = this.graph.equal(next, transport);
             let offset = this.headers.network().plus(IPV6_HEADER_LEN);

@@ -31,9 +31,11 @@ impl LinkHeader {
     pub(super) fn new(link: LinkType) -> Result<Self, CompileError> {
         let (network, ethertype_offset) = match link {
             LinkType::ETHERNET => (14, Some(12)),
+            // The ethertype is the last field of a cooked header, and the first of version 2.
             LinkType::LINUX_SLL => (16, Some(14)),
             LinkType::LINUX_SLL2 => (20, Some(0)),
             LinkType::RAW | LinkType::IPV4 | LinkType::IPV6 => (0, None),
+            // The address family of IPv6 differs between systems, so the version nibble decides.
             LinkType::NULL | LinkType::LOOP => (4, None),
             other => return Err(CompileError::Link(other)),
         };
@@ -112,6 +114,7 @@ impl Compiler {
             }
             self.out.jump(done);
             self.out.place(tagged);
+            // The ethertype behind a tag is in the last two bytes before the next header.
             self.out.plain(code::LDX_IMM, depth * 4);
             self.out.plain(code::LD_H_ABS, self.network + depth * 4 - 2);
         }
@@ -157,7 +160,9 @@ impl Compiler {
             self.out.branch_unless(code::JEQ_K, u32::from(number), other);
             if self.tests_ports(transport) {
                 self.out.plain(code::LD_H_IND, fragment);
+                // Fragment offset (RFC 791 section 3.1): later fragments have no ports.
                 self.out.branch_if(code::JSET_K, 0x1fff, self.reject);
+                // X += 4 * IHL: behind the options.
                 self.out.plain(code::LD_B_IND, self.network);
                 self.out.plain(code::AND_K, 0x0f);
                 self.out.plain(code::LSH_K, 2);
@@ -195,6 +200,7 @@ impl Compiler {
             self.out.branch_unless(code::JEQ_K, u32::from(number), other);
             if self.tests_ports(transport) {
                 self.out.plain(code::LD_MEM, FRAGMENT_SLOT);
+                // Fragment offset: the upper 13 bits (RFC 8200 section 4.5).
                 self.out.branch_if(code::JSET_K, 0xfff8, self.reject);
                 self.ports(transport, payload);
             } else {
@@ -228,11 +234,13 @@ impl Compiler {
             self.out.plain(code::ST, NEXT_HEADER_SLOT);
             self.out.plain(code::LD_H_IND, at + 2);
             self.out.plain(code::ST, FRAGMENT_SLOT);
+            // A fragment header has no length field: always eight bytes (RFC 8200 section 4.5).
             self.out.plain(code::LD_IMM, 8);
             self.out.jump(step);
             self.out.place(options);
             self.out.plain(code::LD_B_IND, at);
             self.out.plain(code::ST, NEXT_HEADER_SLOT);
+            // The length counts units of eight bytes and leaves out the first (RFC 8200 section 4.3).
             self.out.plain(code::LD_B_IND, at + 1);
             self.out.plain(code::ADD_K, 1);
             self.out.plain(code::LSH_K, 3);
@@ -241,6 +249,7 @@ impl Compiler {
             self.out.plain(code::TAX, 0);
             self.out.plain(code::LD_MEM, NEXT_HEADER_SLOT);
         }
+        // A fourth extension header ends here too: its number is in A and matches no transport.
         self.out.place(done);
     }
 
@@ -285,6 +294,7 @@ impl Compiler {
     fn either_address(&mut self, address: IpAddr, source: u32, destination: u32) {
         let found = self.out.label();
         for (offset, is_last) in [(source, false), (destination, true)] {
+            // If the source differs the destination is compared; if that differs too, the packet is rejected.
             let differs = if is_last { self.reject } else { self.out.label() };
             let mut at = self.network + offset;
             let mut compare = |word: u32| {

@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn every_combination_compiles_or_is_refused_with_its_reason() {
+    fn every_combination_compiles_or_is_rejected_with_its_reason() {
         let addresses = [None, Some("192.0.2.1"), Some("2001:db8::1")];
         let protocols: Vec<Option<Protocol>> = [None].into_iter().chain(Protocol::all().map(Some)).collect();
         for link in LinkType::SUPPORTED {

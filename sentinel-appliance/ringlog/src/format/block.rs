@@ -79,6 +79,7 @@ impl BlockHeader {
             [1, 0, 0, 0] => Packing::Deflated,
             _ => return None,
         };
+        // The lengths are not bounded here: the caller knows how much of the segment is left.
         let (count, sealed_len, raw_len) = (at.u32()?, at.u32()?, at.u32()?);
         if at.u32()? != 0 || count == 0 {
             return None;

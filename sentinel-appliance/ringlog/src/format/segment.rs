@@ -61,6 +61,7 @@ impl SegmentHeader {
             .bytes(&self.salt.0)
             .bytes(self.chain_before.as_bytes());
         let (authenticated, remaining) = bytes.split_at_mut(Self::AUTHENTICATED_LEN);
+        // Nothing is encrypted: epoch and salt are read before the key is known.
         let sealed = sealer.seal(authenticated, &mut []).ok()?;
         FieldWriter(remaining).bytes(&sealed.tag);
         let (checksummed, remaining) = bytes.split_at_mut(Self::CHECKSUMMED_LEN);

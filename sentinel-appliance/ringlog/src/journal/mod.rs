@@ -185,6 +185,7 @@ impl<J: Storage> Journal<J> {
         tag.copy_from_slice(&sealed.tag);
         mark.copy_from_slice(&END_MARK.to_be_bytes());
         let frame_len = LENGTH_LEN + record.len() + TAG_LEN;
+        // One write for frame and end mark: a kill in between would else leave a journal that looks cut off.
         self.write(bytes.get(..frame_len + MARK_LEN).unwrap_or_default())?;
         self.tail += u64::try_from(frame_len).unwrap_or(0);
         self.tag = sealed.tag;

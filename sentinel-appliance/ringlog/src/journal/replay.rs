@@ -71,6 +71,7 @@ impl<J: Storage> Journal<J> {
             let advanced = match (u16::from_be_bytes(*mark), &mut section) {
                 (END_MARK, _) if replay.tail > 0 => return Ok(replay),
                 (SECTION_MARK, section) => {
+                    // A record is at most MAX_RECORD bytes long, so no length of a frame equals a mark.
                     *section = replay.begin_section(bytes, key);
                     section.is_some().then_some(SectionHeader::LEN)
                 }

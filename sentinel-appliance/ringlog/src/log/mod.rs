@@ -78,6 +78,7 @@ impl<M: Storage, J: Storage<Error = M::Error>> RingLog<M, J> {
         let mut recovery = Recovery::default();
         let (ring, key) = Ring::open(main, geometry, key, salt, &mut recovery)?;
         let mut journal = Journal::new(journal);
+        // The ring is opened first: its end decides which records of the journal main lacks.
         let mut pending = Pending::new(Ring::<M>::capacity(geometry), ring.head().next_id);
         let replay =
             replay_journal(&mut journal, &key, &mut pending, &mut recovery).map_err(OpenError::Journal)?;
@@ -252,6 +253,7 @@ impl<M: Storage, J: Storage<Error = M::Error>> RingLog<M, J> {
     /// size now and later flushes do not raise RSS. Performs no I/O.
     pub fn preallocate(&mut self) {
         self.reader.invalidate();
+        // Packing allocates the compressor; the result does not matter.
         let _fits = self.ring.fits(&mut self.packer, self.pending.bytes());
         self.reader.preallocate();
         self.release_buffers();

@@ -80,6 +80,7 @@ impl Reader {
         let block =
             self.block.as_mut().filter(|block| block.next <= wanted && wanted < block.header.end())?;
         let packed = buffer.get(..usize::try_from(block.header.sealed_len).ok()?)?;
+        // Deflated records can be unpacked only in order, so those before are unpacked and dropped.
         while block.next < wanted {
             self.unpacker.record(packed)?;
             block.next = block.next.next();
@@ -106,7 +107,7 @@ impl Reader {
 
 impl<M: Storage, J: Storage<Error = M::Error>> RingLog<M, J> {
     /// Reads the next record at or after the cursor into `buf` ([`crate::MAX_RECORD`] bytes always suffice) and returns its
-    /// number and length; `None` at the end. A number above the cursor's position means that the records between are gone,
+    /// number and length; `None` at the end. A number above the cursor's position means that the records between were evicted,
     /// damaged or sealed with an older key.
     ///
     /// # Errors

@@ -18,6 +18,8 @@ pub(super) fn replay_journal<J: Storage>(
     recovery: &mut Recovery,
 ) -> Result<Replay, J::Error> {
     let replay = journal.replay(key, &mut |id, record| {
+        // Only the first record that main lacks may leave a gap: those behind it were journaled one after the
+        // other.
         if id > pending.next() && pending.count() == 0 {
             recovery.missing_records += id.since(pending.next());
             pending.set_next(id);
@@ -26,6 +28,7 @@ pub(super) fn replay_journal<J: Storage>(
             pending.push(record);
         }
     })?;
+    // The header of a section records the end of main, so a journal without records shows a loss as well.
     let lost_end = replay.main_end.filter(|end| end.next_id > pending.next() && pending.count() == 0);
     if let Some(end) = lost_end {
         recovery.missing_records += end.next_id.since(pending.next());

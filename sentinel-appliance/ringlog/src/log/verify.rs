@@ -263,6 +263,7 @@ impl<M: Storage, J: Storage<Error = M::Error>> RingLog<M, J> {
         inspector: &mut Inspector<'_>,
     ) {
         let epoch = walk.segment.epoch;
+        // A head may lie at any block boundary, so each position is compared.
         inspector.reach(*position);
         if walk.has_key() {
             if !self.reader.is_consistent(self.ring.buffer(), header) {

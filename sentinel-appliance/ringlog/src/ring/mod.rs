@@ -117,6 +117,7 @@ impl<M: Storage> Ring<M> {
                     headers.newer_version = Some(version);
                     recovery.damaged_segments += 1;
                 }
+                // Compared before the slot, which depends on the geometry.
                 SlotHeader::Valid(header) if header.geometry != self.geometry => {
                     return Err(OpenError::Geometry { found: header.geometry });
                 }
@@ -152,11 +153,9 @@ impl<M: Storage> Ring<M> {
                     continue;
                 }
                 Authenticity::Genuine(reached) => {
+                    // Headers are in order of epochs, so the first genuine one is the oldest.
                     if newest_key.is_none() {
-                        // The journal may be up to one ring older than the oldest segment here: if flushes fail half-way,
-                        // segments are overwritten while the journal keeps the section that was begun before them.
-                        let floor = header.epoch.saturating_sub(u64::from(self.geometry.segments()));
-                        key = key.advance_to(floor.max(key.epoch())).unwrap_or(key);
+                        key = self.advance_to_oldest(key, header.epoch);
                     }
                     newest_key = Some(reached);
                 }
@@ -175,7 +174,16 @@ impl<M: Storage> Ring<M> {
         }
     }
 
-    /// Removes segments that are a whole ring or more older than the newest: they were overwritten once and put back.
+    /// Advances `key` to the oldest epoch that main or the journal may need, if the oldest readable segment has epoch
+    /// `oldest`. Never goes backwards.
+    fn advance_to_oldest(&self, key: LogKey, oldest: u64) -> LogKey {
+        // The journal may be up to one ring older than the oldest segment: if flushes fail half-way, segments are
+        // overwritten while the journal keeps the section that was begun before them.
+        let floor = oldest.saturating_sub(u64::from(self.geometry.segments()));
+        key.advance_to(floor.max(key.epoch())).unwrap_or(key)
+    }
+
+    /// Removes segments that are a full ring or more older than the newest: they were overwritten once and put back.
     fn drop_stale(&mut self, recovery: &mut Recovery) {
         let Some(newest) = self.newest() else { return };
         // The newest epoch is authentic here, so a forged header cannot push the others out.

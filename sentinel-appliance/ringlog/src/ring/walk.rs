@@ -29,6 +29,8 @@ pub(crate) struct Walk {
     end: u32,
     /// Lowest number that the next block may start with.
     pub(crate) next: RecordId,
+    // A skipped block is not authenticated: a forged header can hide records from a reader, as erasing them
+    // would, but cannot show a false one. Verification opens every block whose key it has.
     /// With [`Load::Records`], blocks that end before this record are skipped without opening them.
     pub(crate) wanted: RecordId,
     /// `None` if the segment is sealed with an older key.
@@ -172,6 +174,7 @@ impl<M: Storage> Ring<M> {
         };
         let associated = BlockHeader::associated_data(&walk.segment.chain_after, header_bytes);
         let opened = opener.open(&associated, records, &Sealed { counter: header.counter, tag: *tag });
+        // Kept also if the block did not open: the opener depends on key and salt alone.
         walk.opener = Some((header.salt, opener));
         Ok(opened.is_ok().then_some(Loaded { chain }))
     }

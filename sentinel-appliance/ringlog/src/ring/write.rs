@@ -39,6 +39,7 @@ pub(crate) struct Writer {
 impl<M: Storage> Ring<M> {
     /// Bytes for packed records that are free in the open segment.
     pub(crate) fn free_len(&self) -> usize {
+        // An unwritten segment (offset 0) gets its header together with the first block.
         let used = to_usize(self.offset.max(SEGMENT_HEADER_LEN)) + BlockHeader::OVERHEAD;
         self.buffer.len().saturating_sub(used)
     }
@@ -83,6 +84,8 @@ impl<M: Storage> Ring<M> {
     ) -> Result<bool, FlushError<M::Error>> {
         let is_first = self.is_unwritten();
         let Some((packing, len)) = self.pack(packer, records) else { return Ok(false) };
+        // The header of a new segment precedes its first block in the buffer, so both go to the storage in
+        // one write.
         let segment = if is_first { self.seal_header(first)? } else { self.open_segment()? };
         let block = BlockHeader {
             packing,
@@ -102,18 +105,24 @@ impl<M: Storage> Ring<M> {
             self.evict(stats);
         }
         let used = self.lead_len() + BlockHeader::OVERHEAD + len;
-        let end = page_end(self.offset + to_u32(used));
-        self.write_buffer(end, stats)?;
-        // Only now is the block part of main. After an error the offset stays, and the next attempt writes the same pages.
+        let end = self.write_buffer(used, stats)?;
         stats.blocks += 1;
         stats.sealed_bytes += u64::from(to_u32(used));
-        if is_first {
-            stats.rotations += 1;
+        stats.rotations += u64::from(is_first);
+        self.advance_end(segment, end, ChainHead { next_id: block.end(), chain });
+        Ok(true)
+    }
+
+    /// Makes the block that was just written part of main: adds its segment to the table if it is the first one there, and
+    /// moves the end of main behind it.
+    ///
+    /// Called after the barrier only: after an error the offset is unchanged, and the next attempt writes the same pages.
+    fn advance_end(&mut self, segment: Segment, end: u32, head: ChainHead) {
+        if self.is_unwritten() {
             self.insert(segment);
         }
         self.offset = end;
-        self.head = ChainHead { next_id: block.end(), chain };
-        Ok(true)
+        self.head = head;
     }
 
     /// Bytes of the buffer before the next block: the segment header, if the block is the first of its segment.
@@ -163,13 +172,20 @@ impl<M: Storage> Ring<M> {
         }
     }
 
-    /// Writes the buffer to the open segment, from its offset to `end`, and makes it durable.
-    fn write_buffer(&mut self, end: u32, stats: &mut Stats) -> Result<(), FlushError<M::Error>> {
+    /// Writes the first `used` bytes of the buffer, and its padding to the end of a page, at the offset of the open segment, and
+    /// makes them durable. Returns the offset behind them.
+    fn write_buffer(&mut self, used: usize, stats: &mut Stats) -> Result<u32, FlushError<M::Error>> {
         let at = self.position(self.slot(self.epoch), self.offset);
+        let end = page_end(self.offset + to_u32(used));
         let len = end - self.offset;
         stats.main_bytes += u64::from(len);
         let bytes = self.buffer.get(..to_usize(len)).unwrap_or_default();
-        write_at(&mut self.storage, at, bytes).and_then(|()| self.storage.flush()).map_err(FlushError::Main)
+        // The barrier comes before anything that relies on the block: the end of main, and the reset of the
+        // journal.
+        write_at(&mut self.storage, at, bytes)
+            .and_then(|()| self.storage.flush())
+            .map_err(FlushError::Main)?;
+        Ok(end)
     }
 }
 

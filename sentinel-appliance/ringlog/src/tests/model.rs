@@ -36,6 +36,51 @@ impl Model {
         assert_eq!(numbers, (oldest..all).collect::<Vec<_>>(), "seed {seed}");
         assert_eq!(log.next_id().0, all, "seed {seed}");
     }
+
+    /// Appends up to 400 records, with flushes, rotations and advances of the key at random between them.
+    fn append_records(&mut self, log: &mut Log, key: &mut LogKey, dice: &mut Dice, seed: u64) {
+        for _ in 0..dice.roll(400) {
+            let number = log.next_id().0;
+            let bytes = random_record(dice, number);
+            match log.append(&bytes) {
+                Ok(id) | Err(AppendError::NotJournalled(id, _)) => {
+                    assert_eq!(id.0, number, "seed {seed}");
+                    self.records.push(bytes);
+                }
+                Err(error) => panic!("seed {seed}: {error}"),
+            }
+            match dice.roll(60) {
+                0 => log.flush().unwrap(),
+                1 => log.rotate().unwrap(),
+                2 => *key = log.advance_key(RecordId(number.saturating_sub(dice.roll(300)))).clone(),
+                _ => {}
+            }
+            // Main is durable at every moment, whichever call wrote it.
+            self.flushed = log.head().next_id.0;
+        }
+    }
+
+    /// Appends one record and flushes, both of which may fail because the power ends.
+    fn append_and_flush(&mut self, log: &mut Log, dice: &mut Dice) {
+        let last = random_record(dice, log.next_id().0);
+        // A record that is not journaled is in memory, so the flush may still write it.
+        if matches!(log.append(&last), Ok(_) | Err(AppendError::NotJournalled(..))) {
+            self.records.push(last);
+        }
+        if log.flush().is_ok() {
+            self.flushed = u64::try_from(self.records.len()).unwrap();
+        }
+    }
+}
+
+/// Storages after the program was killed, or after a power cut: then each sector not flushed is old or new, and the journal
+/// is empty.
+fn interrupted(log: Log, survives_power: bool, dice: &mut Dice) -> Image {
+    if survives_power {
+        return Image::of(log);
+    }
+    let (main, _journal) = log.into_storages();
+    Image { main: main.after_power_cut(&mut || dice.roll(2) == 0), journal: Vec::new() }
 }
 
 fn random_record(dice: &mut Dice, number: u64) -> Vec<u8> {
@@ -51,60 +96,25 @@ fn random_record(dice: &mut Dice, number: u64) -> Vec<u8> {
 fn run_history(seed: u64) {
     let mut dice = Dice::new(seed);
     let geometry = Geometry::new(16_384, [2, 3, 7][usize::try_from(dice.roll(3)).unwrap()]).unwrap();
-    let power = Power::lasting();
+    let mut power = Power::lasting();
     let mut key = first_key();
     let (mut log, _) = Image::default().open_with(geometry, key.clone(), seed << 16, &power);
-    let mut power = power;
     let mut model = Model { records: Vec::new(), flushed: 0 };
     for round in 1..=12_u64 {
-        for _ in 0..dice.roll(400) {
-            let number = log.next_id().0;
-            let bytes = random_record(&mut dice, number);
-            match log.append(&bytes) {
-                Ok(id) | Err(AppendError::NotJournalled(id, _)) => {
-                    assert_eq!(id.0, number, "seed {seed}");
-                    model.records.push(bytes);
-                }
-                Err(error) => panic!("seed {seed}: {error}"),
-            }
-            match dice.roll(60) {
-                0 => log.flush().unwrap(),
-                1 => log.rotate().unwrap(),
-                2 => key = log.advance_key(RecordId(number.saturating_sub(dice.roll(300)))).clone(),
-                _ => {}
-            }
-            // Main is durable at every moment, whichever call wrote it.
-            model.flushed = log.head().next_id.0;
-        }
-        // A segment overwritten in part is gone once the next segment is begun.
+        model.append_records(&mut log, &mut key, &mut dice, seed);
+        // A segment that was overwritten in part leaves the table when the next segment is begun.
         let was_cut = round > 1 && log.stats().rotations == 0;
         model.check(&mut log, was_cut, seed);
         if !was_cut {
             assert_sound(&mut log);
         }
 
-        // One more append or flush, cut off at a random byte.
+        // The power ends at a random byte of one more append and flush.
         power.end_after(dice.roll(9000));
         let number = log.next_id().0;
-        let last = random_record(&mut dice, number);
-        let was_taken = match log.append(&last) {
-            Ok(_) | Err(AppendError::NotJournalled(..)) => true,
-            Err(_) => false,
-        };
-        let flushed_all = log.flush().is_ok();
+        model.append_and_flush(&mut log, &mut dice);
         let survives_power = dice.roll(2) == 0;
-        if was_taken {
-            model.records.push(last);
-        }
-        if flushed_all {
-            model.flushed = u64::try_from(model.records.len()).unwrap();
-        }
-        let (main, journal) = log.into_storages();
-        let image = if survives_power {
-            Image { main: main.bytes().to_vec(), journal: journal.bytes().to_vec() }
-        } else {
-            Image { main: main.after_power_cut(&mut || dice.roll(2) == 0), journal: Vec::new() }
-        };
+        let image = interrupted(log, survives_power, &mut dice);
         power = Power::lasting();
         (log, _) = image.open_with(geometry, key.clone(), seed << 16 | round, &power);
         let next = log.next_id().0;
@@ -131,7 +141,7 @@ fn a_full_disk_rejects_and_counts_records_until_there_is_room() {
     let (main_end, journal_end) = (main.capacity(), journal.capacity());
     let (mut log, _) =
         RingLog::open(main, journal, four_segments(), first_key(), Mode::Append(salt(1))).unwrap();
-    // Room for one and a half segments: the end comes in the middle of a block.
+    // Space for one and a half segments: the disk is full in the middle of a block.
     main_end.set(25_000);
     let mut kept = Vec::new();
     let mut rejected = 0;
@@ -162,7 +172,7 @@ fn a_full_disk_rejects_and_counts_records_until_there_is_room() {
     }
     assert_eq!(read_from(&mut log, 0), kept);
     assert_eq!(log.waiting(), 5);
-    // With room again, the next append also journals the records before it.
+    // Once the RAM disk has space, the next append also journals the records before it.
     journal_end.set(u64::MAX);
     let id = log.append(b"room again").unwrap();
     kept.push((id.0, b"room again".to_vec()));

@@ -28,6 +28,7 @@ fn sift_down(heap: &mut [FlowRecord], root: usize) {
     loop {
         let left = 2 * parent + 1;
         let right = left + 1;
+        // Ends: `parent` moves to a higher index, and a child past the end is larger than nothing.
         let child = if is_before(heap, left, right) { right } else { left };
         if !is_before(heap, parent, child) {
             return;

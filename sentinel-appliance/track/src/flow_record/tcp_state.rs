@@ -88,6 +88,7 @@ impl TcpHistory {
             if reset.is_none() && !(low && high) {
                 *reset = Some(from_low);
             }
+            // FIN in the same segment does not count: the reset has ended the connection.
             return;
         } else {
             mark(other);

@@ -107,7 +107,11 @@ impl DatagramSlot {
         let skipped = usize::from(fragment.skipped_words) * 4;
         let start = usize::from(fragment.offset);
         let payload_len = usize::try_from(ip.payload_wire_len).map_err(|_| InsertError::Malformed)?;
+        // No overflow: dissect marks a fragment that ends past 65,535 as malformed, and callers insert none
+        // of those.
         let end = start + skipped + payload_len;
+        // Offsets are multiples of eight, so the end of a fragment is one if its length is (RFC 8200 section
+        // 4.5).
         if end == start || end > MAX_DATAGRAM_LEN || fragment.more && !end.is_multiple_of(8) {
             return Err(InsertError::Malformed);
         }
@@ -140,7 +144,7 @@ impl DatagramSlot {
         Ok(())
     }
 
-    /// Checks that all fragments agree about the end of the datagram, and learns it from the last one.
+    /// Checks that all fragments agree about the end of the datagram, and takes it from the last one.
     // Invariant: no range ends past `end`. A later fragment may neither pass the known end nor name another one, and the
     // fragment that names the end may not lie before bytes already received.
     fn check_end(&mut self, end: u16, more: bool) -> Result<(), InsertError> {

@@ -15,6 +15,7 @@ impl Streams<'_> {
         is_truncated: bool,
         deliver: &mut dyn FnMut(&Message<'_>),
     ) -> Content {
+        // `needed_len` is at most MAX_MESSAGE_LEN, so bytes past that are never needed.
         let kept = bytes.get(..MAX_MESSAGE_LEN.saturating_sub(offset)).unwrap_or(bytes);
         let is_stored = self.store(slot, offset, kept, deliver);
         let Some(stream) = self.slots.get(slot) else { return Content::Message };
@@ -88,6 +89,7 @@ impl Streams<'_> {
         match key.message_len(bytes) {
             MessageLen::AtLeast(needed_len) if ready < MAX_MESSAGE_LEN => {
                 let Some(stream) = self.slots.get_mut(slot) else { return Content::Message };
+                // No overflow: above MAX_PROBES the slot is released below.
                 stream.probe_count += 1;
                 let needed_len = needed_len.clamp(ready + 1, MAX_MESSAGE_LEN);
                 stream.needed_len = u16::try_from(needed_len).unwrap_or(u16::MAX);
@@ -115,6 +117,8 @@ impl Streams<'_> {
     pub(super) fn join(&mut self, slot: usize) -> usize {
         let Some(stream) = self.slots.get(slot) else { return 0 };
         let ready = usize::from(stream.ranges.prefix_len()).min(self.message.len());
+        // Every byte of the prefix lies in an allocated chunk, so no byte of an earlier message is left in
+        // `message`.
         let targets = self.message.get_mut(..ready).unwrap_or_default().chunks_mut(CHUNK_LEN);
         for (target, chunk) in targets.zip(stream.chunks) {
             if let Some(bytes) = self.pool.get(chunk).and_then(|it| it.get(..target.len())) {
@@ -128,6 +132,7 @@ impl Streams<'_> {
     fn allocate_chunk(&mut self, slot: usize, deliver: &mut dyn FnMut(&Message<'_>)) -> Option<u16> {
         if self.pool.is_exhausted() {
             let oldest = self.lru.oldest(BUFFERING)?;
+            // Never the slot being filled: the caller holds offsets into its chunks.
             let victim = if oldest == slot { self.lru.newer(oldest)? } else { oldest };
             self.counts.evictions += 1;
             self.deliver_partial(victim, deliver);

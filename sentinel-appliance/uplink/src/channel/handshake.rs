@@ -72,6 +72,8 @@ impl Channel {
             .and_then(|builder| builder.local_private_key(secret.as_slice()))
             .and_then(|builder| builder.remote_public_key(remote.as_bytes()))
             .map_err(close_reason)?;
+        // `psk2`: mixed in at the end of the second message (Noise section 9), so the responder can look the
+        // secret up by the id in the first.
         if let Some(psk) = &psk {
             builder = builder.psk(2, psk).map_err(close_reason)?;
         }
@@ -93,7 +95,7 @@ impl Channel {
         Self::new(phase, Incoming::new(Stage::Preface), Outgoing::new(HANDSHAKE_BUFFER_LEN), limits, now)
     }
 
-    /// Responder: starts the handshake that the complete preface asks for.
+    /// Responder: starts the handshake that the complete preface requests.
     pub(super) fn begin_response(&mut self, suite: Suite) -> Result<(), SessionError> {
         let Phase::Preface(local, ephemeral) = &self.phase else { return Err(SessionError::Internal) };
         let preface = suite.preface();
@@ -103,7 +105,7 @@ impl Channel {
             .and_then(|builder| builder.local_private_key(secret.as_slice()))
             .map_err(close_reason)?;
         let handshake = ephemeral.configure(builder).build_responder().map_err(close_reason)?;
-        // Exactly one length is possible, so any other is refused before its bytes arrive.
+        // Exactly one length is possible, so any other is rejected before its bytes arrive.
         self.incoming.allow_only(if suite.enrollment { FIRST_LEN + TokenId::LEN } else { FIRST_LEN });
         self.phase = Phase::Handshake(Box::new(handshake), suite);
         Ok(())

@@ -130,6 +130,7 @@ impl Gap {
     /// Number of alerts lost, of all severities.
     #[must_use]
     pub fn lost(&self) -> u64 {
+        // Five counts of 32 bits: the sum fits.
         self.lost_by_severity.iter().map(|count| u64::from(*count)).sum()
     }
 }
@@ -163,7 +164,9 @@ impl ToCollector<'_> {
             Self::Enroll(enroll) => {
                 enroll.name.len() <= MAX_NAME_LEN && enroll.software.len() <= MAX_NAME_LEN
             }
+            // Bit 62 marks the id of a gap (`Gap::last`), so no sequence number may reach it.
             Self::Gap(gap) => gap.first_seq <= gap.last_seq && gap.last_seq < GAP_BIT,
+            // The entries of a batch are checked one by one when it is iterated over.
             Self::Alerts(_) | Self::Telemetry(_) | Self::Pong => true,
         };
         if fits { Ok(()) } else { Err(SessionError::Malformed) }
@@ -177,6 +180,7 @@ impl ToSensor<'_> {
     /// [`SessionError::Malformed`].
     pub(crate) fn check(&self) -> Result<(), SessionError> {
         match self {
+            // Postcard bounds a string by its frame only.
             Self::Welcome(welcome) if welcome.name.len() > MAX_NAME_LEN => Err(SessionError::Malformed),
             _ => Ok(()),
         }

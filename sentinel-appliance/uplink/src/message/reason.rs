@@ -70,7 +70,7 @@ numbered! {
     TokenUsed = 3 "the enrollment token was used before; make a new one",
     /// Another sensor has the requested name.
     NameTaken = 4 "another sensor has this name",
-    /// The collector no longer speaks the protocol version of the sensor.
+    /// The collector no longer supports the protocol version of the sensor.
     TooOld = 5 "the collector needs a newer sensor",
     /// The collector is at one of its limits; try again later.
     Busy = 6 "the collector is busy",

@@ -17,7 +17,7 @@ use crate::token::{Secret, TokenId};
 pub enum CollectorEvent<'s> {
     /// Nothing until bytes come or [`CollectorSession::next_deadline`] passes.
     Idle,
-    /// A peer that knows our key asks to be served as the owner of `key`. Answer with
+    /// A peer that knows our key requests service as the owner of `key`. Answer with
     /// [`CollectorSession::admit`] or [`CollectorSession::reject`].
     ///
     /// These bytes can be a recording: only the first message proves that the peer owns the key.
@@ -25,7 +25,7 @@ pub enum CollectorEvent<'s> {
         /// Claimed key.
         key: PublicKey,
     },
-    /// A peer that knows our key asks to enroll `key` with a token. Answer with
+    /// A peer that knows our key requests enrollment of `key` with a token. Answer with
     /// [`CollectorSession::admit_enrollment`], or drop the connection if there is no such token.
     Enrollment {
         /// Key to be enrolled.
@@ -90,6 +90,7 @@ impl Session<CollectorRole> {
                 Ok(CollectorEvent::Enrollment { key, token })
             }
             Received::Message(len) => self.message(len),
+            // Only the channel of an initiator reports this.
             Received::Established => Err(self.channel.close(SessionError::Internal)),
         }
     }

@@ -112,10 +112,12 @@ impl Session<SensorRole> {
                 _ => Ok(SensorEvent::Idle),
             },
             Received::Established => {
+                // Counted from here: until now the handshake timeout of the channel ran.
                 self.role.welcome = WelcomeState::Due(now.after(self.channel.limits().welcome));
                 Ok(SensorEvent::Established)
             }
             Received::Message(len) => self.message(len, now),
+            // Only a responder identifies a peer, and this channel was made by `initiator`.
             Received::Peer { .. } => Err(self.channel.close(SessionError::Internal)),
         }
     }
@@ -130,6 +132,7 @@ impl Session<SensorRole> {
                 self.send_due_pong(now);
                 return Ok(SensorEvent::Idle);
             }
+            // The welcome sets the position from which acknowledgements count, so none may come before.
             Ok(ToSensor::Ack(_)) if !is_welcomed => SessionError::UnexpectedMessage,
             Ok(ToSensor::Welcome(_)) if is_welcomed => SessionError::UnexpectedMessage,
             Ok(message) => {

@@ -51,6 +51,7 @@ impl Interface {
         if self.offset_s == 0 {
             return Timestamp::from_nanos(nanos);
         }
+        // In 128 bits, because a file may give any 64-bit number of seconds.
         let shifted = i128::from(nanos) + i128::from(self.offset_s) * 1_000_000_000;
         Timestamp::from_nanos(u64::try_from(shifted.max(0)).unwrap_or(u64::MAX))
     }
@@ -77,6 +78,7 @@ impl Resolution {
             return Self::PowerOfTwo(exponent);
         }
         match 9_u32.checked_sub(exponent) {
+            // `larger` is at most 9, so the power fits.
             Some(larger) => Self::Nanos(10_u64.pow(larger)),
             None => Self::PartOfNano(10_u64.checked_pow(exponent - 9).unwrap_or(0)),
         }
@@ -87,6 +89,7 @@ impl Resolution {
             Self::Nanos(nanos) => ticks.saturating_mul(nanos),
             Self::PartOfNano(parts) => ticks.checked_div(parts).unwrap_or(0),
             Self::PowerOfTwo(exponent) => {
+                // No overflow: 64 and 30 bits; the exponent has seven bits, so it is below 128.
                 let nanos = (u128::from(ticks) * 1_000_000_000) >> exponent;
                 u64::try_from(nanos).unwrap_or(u64::MAX)
             }

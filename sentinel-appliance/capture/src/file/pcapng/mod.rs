@@ -74,7 +74,7 @@ impl Section {
         }
     }
 
-    /// Reads a section header. The interfaces of the section before it are forgotten (draft section 4.1).
+    /// Reads a section header. The interfaces of the section before it are dropped (draft section 4.1).
     fn start_section(&mut self, input: &mut Input<'_>) -> Result<(), FileErrorReason> {
         const MIN_LEN: u32 = 28;
         let bytes = input.peek_all(16)?;
@@ -87,6 +87,7 @@ impl Section {
             _ if mark.swap_bytes() == BYTE_ORDER_MARK => ByteOrder::Little,
             _ => return Err(FileErrorReason::ByteOrder(mark)),
         };
+        // Read again from the start: only now is the byte order of length and version known.
         let mut fields = self.order.fields(bytes);
         let _kind = fields.u32()?;
         let length = fields.u32()?;
@@ -103,6 +104,7 @@ impl Section {
 
     /// Advances over a complete block without keeping it, and checks that its two lengths are equal.
     fn skip(&mut self, input: &mut Input<'_>, length: u32) -> Result<(), FileErrorReason> {
+        // No underflow here and in `block`: every caller has checked for MIN_BLOCK_LEN or more.
         input.skip(length - TRAILER_LEN)?;
         let trailing = self.order.fields(input.peek_all(TRAILER_LEN)?).u32()?;
         if trailing != length {
@@ -156,11 +158,14 @@ impl Section {
                 let _drops = fields.u16()?;
                 number
             }
+            // A Simple Packet Block belongs to the first interface (draft section 4.4).
             _ => 0,
         };
         let interface = self.interface_of(number)?;
+        // No underflow: the length was checked above.
         let room = length - header_len - TRAILER_LEN;
         let (at, captured, wire_len) = if kind == SIMPLE_PACKET {
+            // It has no captured length either: that follows from the snap length and the size of the block.
             let wire_len = fields.u32()?;
             let limit = if interface.snap_len == 0 { u32::MAX } else { interface.snap_len };
             (Timestamp::ZERO, wire_len.min(limit).min(room), wire_len)
@@ -177,6 +182,7 @@ impl Section {
                 least: header_len + captured + TRAILER_LEN,
             });
         }
+        // Brings the complete block into memory and compares its two lengths.
         self.block(input, length)?;
         let start = to_usize(header_len);
         Ok(Record {
@@ -390,8 +396,8 @@ mod tests {
         for cut in 0..=file.bytes.len() {
             let (frames, error) = drain(&file.bytes[..cut]);
             assert_eq!(frames, with_frame.iter().filter(|end| **end <= cut).count(), "cut at {cut}");
-            let is_whole = file.ends.contains(&cut);
-            assert_eq!(error.is_none(), is_whole, "cut at {cut}: {error:?}");
+            let is_complete = file.ends.contains(&cut);
+            assert_eq!(error.is_none(), is_complete, "cut at {cut}: {error:?}");
             if let Some(error) = error {
                 let start = file.ends.iter().rev().find(|end| **end < cut).copied().unwrap_or(0);
                 assert_eq!(error.offset, u64::try_from(start).unwrap(), "cut at {cut}");
@@ -469,7 +475,7 @@ mod tests {
     }
 
     #[test]
-    fn more_interfaces_than_the_limit_are_refused() {
+    fn more_interfaces_than_the_limit_are_rejected() {
         let mut file = File::new(ByteOrder::Little);
         for _ in 0..=MAX_INTERFACES {
             file.interface(1, 0, &[]);

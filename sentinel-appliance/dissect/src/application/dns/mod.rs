@@ -21,6 +21,7 @@ use crate::read::{Cursor, Malformed};
 /// DNS over UDP, and over TCP with a length before each message.
 pub const DNS: Protocol = Protocol {
     segment: Some(|payload, ports| {
+        // Unrecognised: the first length is too short for a header.
         message_len(payload, ports).is_some_and(|len| len != MessageLen::Unrecognised)
     }),
     datagram: Some(|payload, ports| has_port(ports, port::DNS) && starts_with_question(payload)),
@@ -58,6 +59,7 @@ pub struct Message<'m> {
     counts: [u16; 4],
 }
 
+// `#[inline]`: other crates read the header and the first question of every DNS message.
 impl<'m> Message<'m> {
     /// Reads the header.
     ///
@@ -107,13 +109,13 @@ impl<'m> Message<'m> {
         self.flags & 0x0400 != 0
     }
 
-    /// The answer did not fit; the client will ask again over TCP.
+    /// The answer did not fit; the client will repeat the query over TCP.
     #[must_use]
     pub const fn is_truncated(&self) -> bool {
         self.flags & 0x0200 != 0
     }
 
-    /// The client asks for recursion: the server should query other servers.
+    /// The client requests recursion: the server should query other servers.
     #[must_use]
     pub const fn recursion_desired(&self) -> bool {
         self.flags & 0x0100 != 0
@@ -158,6 +160,7 @@ impl<'m> Message<'m> {
     #[must_use]
     pub fn counts_fit(&self) -> bool {
         let [questions, records @ ..] = self.counts.map(usize::from);
+        // Less than 3 million with all counts at 65,535: no overflow.
         let least = questions * MIN_QUESTION_LEN + records.iter().sum::<usize>() * MIN_RECORD_LEN;
         least <= self.bytes.len().saturating_sub(HEADER_LEN)
     }
@@ -183,6 +186,7 @@ impl<'m> Message<'m> {
     #[must_use]
     pub fn records(&self) -> Records<'m> {
         let mut questions = self.questions();
+        // The names of the questions must be walked to find where the records start.
         let fault = questions.find_map(Result::err);
         let [_, counts @ ..] = self.counts;
         Records::new(self.bytes, questions.position, counts, fault)
@@ -197,7 +201,7 @@ impl<'m> Message<'m> {
 /// Question of a message.
 #[derive(Clone, Copy, Debug)]
 pub struct Question<'m> {
-    /// The name asked for.
+    /// The queried name.
     pub name: Name<'m>,
     /// Type of records wanted.
     pub qtype: RecordType,
@@ -261,6 +265,7 @@ impl<'m> Iterator for TcpMessages<'m> {
         let announced = usize::from(self.at.u16().ok()?);
         let message = self.at.take_up_to(announced);
         if announced < HEADER_LEN || message.is_empty() {
+            // Ends the iterator for good.
             self.at = Cursor::new(&[]);
             return None;
         }
@@ -280,12 +285,15 @@ fn message_len(bytes: &[u8], ports: Ports) -> Option<MessageLen> {
 
 fn stream_len(bytes: &[u8]) -> MessageLen {
     let mut at = Cursor::new(bytes);
+    // Each iteration takes two bytes or more; the bound limits the work on a long run of short messages.
     for _ in 0..MAX_STREAM_MESSAGES {
         if at.is_empty() {
             return MessageLen::Complete;
         }
         let before = bytes.len() - at.len();
         let Ok(len) = at.u16().map(usize::from) else { return MessageLen::AtLeast(before + 2) };
+        // No DNS message. Behind complete ones the bytes are delivered all the same, and `tcp_messages` ends
+        // here too.
         if len < HEADER_LEN {
             return if before == 0 { MessageLen::Unrecognised } else { MessageLen::Complete };
         }
@@ -327,9 +335,9 @@ fn fuzz_message(bytes: &[u8]) {
         }
     }
     assert!(count * 11 <= bytes.len(), "a record takes eleven bytes or more");
-    let whole =
+    let is_sound =
         message.questions().all(|question| question.is_ok()) && message.records().all(|it| it.is_ok());
-    assert!(!whole || message.counts_fit());
+    assert!(!is_sound || message.counts_fit());
 }
 
 /// Fuzz body: DNS messages with a length before each.

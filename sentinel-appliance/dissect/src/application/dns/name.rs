@@ -17,7 +17,7 @@ const MAX_TEXT_LEN: usize = 1003;
 const POINTER: u8 = 0xc0;
 
 /// A name that was walked to its end and is sound: labels of at most 63 bytes, 255 in all, pointers
-/// strictly backwards. It borrows from its message and is decoded only when asked.
+/// strictly backwards. It borrows from its message and is decoded on demand.
 #[derive(Clone, Copy)]
 pub struct Name<'m> {
     message: &'m [u8],
@@ -25,6 +25,7 @@ pub struct Name<'m> {
     wire_len: u8,
 }
 
+// `#[inline]`: a name is walked for every DNS message.
 impl<'m> Name<'m> {
     /// Walks the name at `start` and gives it with the position behind it.
     ///
@@ -39,6 +40,7 @@ impl<'m> Name<'m> {
         let mut wire_len = 1;
         while let Some(label) = walk.next_label()? {
             wire_len += label.len() + 1;
+            // Checked for each label, so a name that reuses its bytes by pointers ends here at the latest.
             if wire_len > MAX_NAME_LEN {
                 return Err(Malformed::BadName);
             }
@@ -236,6 +238,7 @@ impl Escape {
 const fn escape_of(byte: u8) -> Escape {
     match byte {
         b'.' | b'\\' => Escape::Backslash,
+        // A space ends a name in a zone file, so it is escaped too (RFC 1035 section 5.1).
         0x21..=0x7e => Escape::None,
         _ => Escape::Decimal,
     }

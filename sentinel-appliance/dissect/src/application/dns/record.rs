@@ -95,7 +95,7 @@ pub struct Record<'m> {
     pub name: Name<'m>,
     /// Type of [`Record::data`].
     pub record_type: RecordType,
-    /// Class as on the wire, 1 for the Internet. Multicast DNS uses the top bit for "forget older ones";
+    /// Class as on the wire, 1 for the Internet. Multicast DNS uses the top bit for "discard older ones" (cache flush);
     /// of [`RecordType::OPT`] it is the size of datagrams the sender takes.
     pub class: u16,
     /// Time to live in seconds; flags in [`RecordType::OPT`].
@@ -228,6 +228,7 @@ struct Fields<'r, 'm> {
 
 impl<'m> Fields<'_, 'm> {
     fn cursor(&self) -> Result<Cursor<'m>, Malformed> {
+        // A name is read from the message and may end behind the record: `done` is then past its end.
         let done = self.position.checked_sub(self.record.start).ok_or(Malformed::BadLength)?;
         self.record.bytes.get(done..).map(Cursor::new).ok_or(Malformed::BadLength)
     }
@@ -247,6 +248,7 @@ impl<'m> Fields<'_, 'm> {
     fn name(&mut self) -> Result<Name<'m>, Malformed> {
         let (name, behind) = Name::parse(self.record.message, self.position)?;
         self.position = behind;
+        // Fails if the name ended behind the record.
         self.cursor()?;
         Ok(name)
     }
@@ -293,6 +295,8 @@ impl<'m> Records<'m> {
 
     fn next_section(&mut self) -> Option<Section> {
         let sections = [Section::Answer, Section::Authority, Section::Additional];
+        // The sections come in this order (RFC 1035 section 4.1), so the first with a count left is the
+        // present one.
         let (left, section) = self.left.iter_mut().zip(sections).find(|(left, _)| **left > 0)?;
         *left -= 1;
         Some(section)
@@ -304,6 +308,7 @@ impl<'m> Records<'m> {
         let (record_type, class, ttl_s) = (RecordType(at.u16()?), at.u16()?, at.u32()?);
         let bytes_len = usize::from(at.u16()?);
         let bytes = at.take(bytes_len)?;
+        // Type, class, time to live and length: ten bytes (RFC 1035 section 4.1.3).
         let start = behind.saturating_add(10);
         self.position = start.saturating_add(bytes_len);
         Ok(Record { section, name, record_type, class, ttl_s, bytes, message: self.message, start })
@@ -408,7 +413,7 @@ mod tests {
     #[test]
     fn every_cut_is_an_error_or_a_shorter_payload() {
         for (record_type, data, needed, _) in SAMPLES {
-            // the whole message cut
+            // the complete message, cut
             let bytes = message(record_type, data);
             for cut in 12..bytes.len() {
                 let mut records = Message::parse(&bytes[..cut]).unwrap().records();
@@ -432,7 +437,7 @@ mod tests {
 
     #[test]
     fn a_name_does_not_reach_beyond_its_record() {
-        // two records; the data of the first ends within its name, which goes on in the second
+        // two records; the data of the first ends within its name, which continues in the second
         let mut bytes = message(RecordType::CNAME, b"\x05ab");
         bytes[7] = 2;
         bytes.extend_from_slice(b"\x00\x00\x00\x00\x01\x00\x01\x00\x00\x00\x00\x00\x00");

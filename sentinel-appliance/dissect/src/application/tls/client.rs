@@ -18,7 +18,7 @@ const HOST_NAME: u8 = 0;
 /// A client hello, complete or as much of it as was there.
 #[derive(Clone, Copy, Debug)]
 pub struct ClientHello<'p> {
-    /// Version of the record; 3.1 (`0x0301`) in most first records whatever the client speaks.
+    /// Version of the record; 3.1 (`0x0301`) in most first records whatever the client supports.
     pub record_version: u16,
     /// Version of the message; 3.3 (TLS 1.2) in every TLS 1.3 hello. See [`ClientHello::newest_version`].
     pub legacy_version: u16,
@@ -46,7 +46,7 @@ pub const fn is_client_hello(payload: &[u8]) -> bool {
 impl<'p> ClientHello<'p> {
     /// Reads the payload of a TCP segment that starts with the first record of a connection.
     ///
-    /// A hello that goes on in a second record is read to the end of the first, as if it were cut there;
+    /// A hello that continues in a second record is read to the end of the first, as if it were cut there;
     /// [`ClientHello::parse_joined`] reads all of it.
     ///
     /// # Errors
@@ -58,7 +58,7 @@ impl<'p> ClientHello<'p> {
         Self::parse_handshake(version, fragment)
     }
 
-    /// Reads a hello like [`ClientHello::parse`]; one that goes on in further records of the same payload is put
+    /// Reads a hello like [`ClientHello::parse`]; one that continues in further records of the same payload is put
     /// together in `joined`, whose size bounds how much of it is read. One of 2 KiB suffices for what
     /// browsers send. Nothing is copied unless there is a second record.
     ///
@@ -67,17 +67,19 @@ impl<'p> ClientHello<'p> {
     pub fn parse_joined(payload: &'p [u8], joined: &'p mut [u8]) -> Result<Self, Malformed> {
         let mut at = Cursor::new(payload);
         let (version, _, first) = record(&mut at)?;
-        let is_whole = match *first {
+        // Message type and length: four bytes, which the pattern has checked before the subtraction.
+        let is_complete = match *first {
             [_, a, b, c, ..] => first.len() - 4 >= usize_of(u32::from_be_bytes([0, a, b, c])),
             _ => false,
         };
-        if is_whole || at.is_empty() {
+        if is_complete || at.is_empty() {
             return Self::parse_handshake(version, first);
         }
         let mut len = append(joined, 0, first);
         for _ in 1..MAX_RECORDS {
             match record(&mut at) {
                 Ok((_, _, fragment)) => len = append(joined, len, fragment),
+                // What was joined so far is read as a hello that is cut.
                 Err(_) => break,
             }
         }
@@ -103,6 +105,7 @@ impl<'p> ClientHello<'p> {
         let short = if body.len() < announced { Malformed::Truncated } else { Malformed::BadLength };
         let mut at = Cursor::new(body);
         let mut hello = Self::parse_start(&mut at, record_version).map_err(|_| short)?;
+        // RFC 8446 section 4.1.2: `legacy_session_id<0..32>`.
         if hello.session_id.len() > 32 {
             return Err(Malformed::BadLength);
         }
@@ -144,6 +147,7 @@ impl<'p> ClientHello<'p> {
         let mut found = Ok(());
         for extension in walk.by_ref() {
             let read = self.read_extension(extension);
+            // All extensions are read; the first fault is the one reported.
             found = found.and(read);
         }
         found?;
@@ -158,6 +162,7 @@ impl<'p> ClientHello<'p> {
         let mut at = Cursor::new(extension.data);
         let bad = |_| Malformed::BadLength;
         match extension.kind {
+            // A second extension of one type is forbidden (RFC 8446 section 4.2); the first one is kept.
             SERVER_NAME if self.server_name.is_none() => {
                 self.server_name = Some(host_name(&mut at).map_err(bad)?);
             }
@@ -245,6 +250,7 @@ impl<'p> ClientHello<'p> {
 
 /// Takes the first host name of a server name list.
 fn host_name<'p>(at: &mut Cursor<'p>) -> Result<&'p [u8], Malformed> {
+    // RFC 6066 section 3 allows one name of each type and defines one type, so only the first is read.
     let mut names = Cursor::new(list(at)?);
     if names.u8()? != HOST_NAME {
         return Err(Malformed::BadSyntax);

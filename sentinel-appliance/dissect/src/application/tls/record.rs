@@ -55,6 +55,8 @@ impl<'p> Iterator for Extensions<'p> {
         if self.left == 0 {
             return None;
         }
+        // On a copy, which replaces the cursor only behind a complete extension: a cut one stays in `at` for
+        // the caller to find.
         let mut at = self.at;
         let (kind, len) = (at.u16().ok()?, at.u16().ok()?);
         let data = at.take(usize::from(len)).ok()?;
@@ -96,6 +98,7 @@ impl<'p> Iterator for Protocols<'p> {
 /// Takes one handshake record: its version, the length of its fragment, and as much of that as is there.
 pub(crate) fn record<'p>(at: &mut Cursor<'p>) -> Result<(u16, usize, &'p [u8]), Malformed> {
     let start = at.remaining();
+    // Decided by the bytes that are there: another protocol is known before a record header is complete.
     if matches!(*start, [kind, ..] if kind != HANDSHAKE_RECORD)
         || matches!(*start, [_, major, ..] if major != 3)
     {
@@ -189,6 +192,8 @@ impl<'p> Handshake<'p> {
 
     pub(crate) fn skip(&mut self, mut len: usize) -> Result<(), HandshakeEnd> {
         loop {
+            // Takes at most `len`, so no underflow. Ends like `u8`: each further iteration takes a record
+            // header off the payload.
             len -= self.fragment.take_up_to(len).len();
             if len == 0 {
                 return Ok(());
@@ -200,6 +205,7 @@ impl<'p> Handshake<'p> {
     /// Copies what is left, from the first byte on, to `joined`; gives how much that is.
     pub(crate) fn join(mut self, joined: &mut [u8]) -> usize {
         let mut len = 0;
+        // Ends: each iteration takes a record header off the payload.
         while self.next_record().is_ok() && len < joined.len() {
             len = append(joined, len, self.fragment.remaining());
         }

@@ -63,6 +63,8 @@ impl<'p> ServerHello<'p> {
         }
         let len = usize_of(at.u24()?);
         let mut hello = Self::parse_hello(at.take(len)?)?;
+        // From TLS 1.3 on the messages behind the hello are encrypted, in records of another type, so none of
+        // them is in `messages`.
         for _ in 1..MAX_MESSAGES {
             let Ok((kind, len)) = at.u8().and_then(|kind| Ok((kind, usize_of(at.u24()?)))) else { break };
             let body = at.take_up_to(len);
