@@ -5,6 +5,7 @@
 
 mod growth;
 mod layers;
+mod mips;
 mod modules;
 mod size;
 mod tree;
@@ -22,6 +23,7 @@ usage: cargo xtask <command>
                               circles of modules within a crate
   growth detector|protocol NAME
                               files that name a detector or a protocol, for example `growth detector udp_flood`
+  mips-syscalls <binary>      a MIPS program reads no register that Linux has changed during a system call
   size <binary> --board NAME  the size of a device binary against ci/budgets.toml
   tree                        what may not stand in a tracked file";
 
@@ -69,6 +71,7 @@ fn run(words: &[&str], root: &Path) -> Result<Verdict> {
         ["size", binary, "--board", board] | ["size", "--board", board, binary] => {
             size::check(root, Path::new(binary), board)
         }
+        ["mips-syscalls", binary] => mips::check(Path::new(binary)),
         ["growth", kind, name] => growth::check(root, kind, name),
         ["tree"] => tree::check(root),
         ["help" | "--help" | "-h"] => Ok(Verdict::Passed(USAGE.to_owned())),
