@@ -65,6 +65,7 @@ impl Files {
         let path = self.directory.join("collector.lock");
         let file = OpenOptions::new().append(true).create(true).mode(0o600).open(&path);
         let file = file.map_err(|error| StoreError::Io(path.clone(), error))?;
+        // flock(2): the kernel releases it with the process, so a crash leaves no stale lock and the file may stay.
         match file.try_lock() {
             Ok(()) => Ok(file),
             Err(TryLockError::WouldBlock) => Err(StoreError::InUse(self.directory.clone())),

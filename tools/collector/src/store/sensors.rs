@@ -73,6 +73,7 @@ pub(super) fn with_key(connection: &Connection, public_key: PublicKey) -> Result
 /// Those of the database.
 pub(crate) fn find(connection: &Connection, text: &str) -> Result<Option<Sensor>, StoreError> {
     let key: Option<[u8; 32]> = text.parse::<PublicKey>().ok().map(|key| *key.as_bytes());
+    // The comparison is 0 for a match by name and 1 for any other, which puts the name first.
     let sql = format!(
         "{SELECT} WHERE name = ?1 OR CAST(id AS TEXT) = ?1 OR public_key = ?2 ORDER BY name <> ?1 LIMIT 1"
     );
@@ -120,6 +121,7 @@ pub(crate) fn add_token(
         let sql = "SELECT EXISTS (SELECT 1 FROM sensors WHERE name = ?1 AND revoked_at_us IS NULL) OR
                    EXISTS (SELECT 1 FROM tokens WHERE name = ?1 AND used_at_us IS NULL AND expires_at_us > ?2)";
         if transaction.query_row(sql, params![token.name, to_micros(now)], |row| row.get(0))? {
+            // Dropping the transaction undoes the deletion, which the next token repeats.
             return Err(StoreError::NameTaken(token.name.clone()));
         }
     }
@@ -172,7 +174,8 @@ pub(super) fn enroll(
     let name = assigned_name(connection, &token, request)?;
     let at_us = to_micros(request.at);
     // Names are unique, so if a revoked sensor has this one, no other sensor has it and the insertion below succeeds.
-    // Otherwise this changes nothing, and a rejection leaves everything as it was.
+    // Otherwise this changes nothing, and a rejection leaves everything as it was. 48 characters leave room for a row number
+    // of 13 digits within the 64 of the column.
     let sql = "UPDATE sensors SET name = substr(name, 1, 48) || ' (' || id || ')'
                WHERE name = ? AND public_key <> ? AND revoked_at_us IS NOT NULL";
     connection.execute(sql, params![name, key])?;

@@ -48,6 +48,7 @@ pub(in crate::store) fn timeline(
     let mut rows = statement.query([first, last])?;
     while let Some(row) = rows.next()? {
         let (index, severity): (usize, usize) = (row.get(0)?, row.get(1)?);
+        // The statement selects minutes of the range only; a severity that this version does not know has no slot.
         let minute = minutes.get_mut(index);
         if let Some(slot) = minute.and_then(|minute| minute.by_severity.get_mut(severity)) {
             *slot = row.get(2)?;
