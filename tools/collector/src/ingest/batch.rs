@@ -26,7 +26,7 @@ impl PendingDelivery {
     /// Appends every alert of `batch`, or none of them.
     ///
     /// # Errors
-    /// Those of a batch that cannot be decoded to its end.
+    /// Errors of a batch that cannot be decoded to its end.
     pub(super) fn append_batch(&mut self, sensor: &Sensor, batch: Batch<'_>) -> Result<(), BatchError> {
         // Decodes twice: the first pass proves that all entries are good before any is taken.
         let Some(last) = batch.iter().try_fold(None, |_, entry| Ok(Some(entry?.id)))? else {

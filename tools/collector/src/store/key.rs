@@ -124,7 +124,7 @@ pub fn read_private(path: &Path) -> Result<String, StoreError> {
 /// its own: a crash leaves no key or the complete key.
 ///
 /// # Errors
-/// Those of the file system; `AlreadyExists` if the name is taken.
+/// Errors of the file system; `AlreadyExists` if the name is taken.
 pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let temporary = path.with_extension(format!("new{}", std::process::id()));
     let result = (|| {

@@ -127,7 +127,7 @@ impl ReaderPool {
 /// Stored alerts by kind and severity, with which the counters of a new process start.
 ///
 /// # Errors
-/// Those of the database.
+/// Errors of the database.
 pub(crate) fn initial_totals(connection: &Connection) -> Result<AlertTotals, StoreError> {
     alerts::totals::totals(connection)
 }

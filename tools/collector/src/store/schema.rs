@@ -37,7 +37,7 @@ pub fn open_writer(path: &Path, key: &DatabaseKey) -> Result<Connection, StoreEr
 /// Opens for reading only.
 ///
 /// # Errors
-/// Those of [`open_writer`].
+/// Errors of [`open_writer`].
 pub fn open_reader(path: &Path, key: &DatabaseKey) -> Result<Connection, StoreError> {
     // Not SQLITE_OPEN_READ_ONLY: the first reader of a write-ahead log creates its shared index.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;

@@ -105,7 +105,7 @@ impl WriterHandle {
     /// Uses up a token and creates its sensor; the inner error is the answer to a request that is not granted.
     ///
     /// # Errors
-    /// Those of [`WriterHandle::deliver`].
+    /// Errors of [`WriterHandle::deliver`].
     pub async fn enroll(&self, request: Enrollment) -> Result<Result<Sensor, RejectReason>, StoreError> {
         let (reply, result) = oneshot::channel();
         self.send(Job::Enroll { request, reply }).await?;
@@ -156,7 +156,7 @@ impl Writer {
     /// Starts the thread on a connection that may write. Alerts are published on `events` once stored.
     ///
     /// # Errors
-    /// Those of starting a thread.
+    /// Errors of starting a thread.
     pub fn start(
         connection: Connection,
         events: EventBus,

@@ -19,7 +19,7 @@ use crate::store::StoreError;
 /// acknowledged are committed together or not at all, so a sensor never discards an alert that is not stored.
 ///
 /// # Errors
-/// Those of the database; the transaction must be rolled back.
+/// Errors of the database; the transaction must be rolled back.
 pub(in crate::store) fn insert_delivery(
     connection: &Connection,
     delivery: &Delivery,

@@ -17,7 +17,7 @@ use crate::store::StoreError;
 /// Rows whose bytes this version cannot decode are left out.
 ///
 /// # Errors
-/// Those of the database.
+/// Errors of the database.
 pub(in crate::store) fn select(
     connection: &Connection,
     query: &AlertQuery,
@@ -45,7 +45,7 @@ pub(in crate::store) fn select(
 /// Row number of the newest alert; 0 if there is none.
 ///
 /// # Errors
-/// Those of the database.
+/// Errors of the database.
 pub(in crate::store) fn newest_id(connection: &Connection) -> Result<i64, StoreError> {
     Ok(connection.query_row("SELECT coalesce(max(id), 0) FROM alerts", [], |row| row.get(0))?)
 }

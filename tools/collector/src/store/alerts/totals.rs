@@ -12,7 +12,7 @@ use crate::store::StoreError;
 /// Stored alerts by kind and severity. Kinds that this version does not know are left out.
 ///
 /// # Errors
-/// Those of the database.
+/// Errors of the database.
 pub(in crate::store) fn totals(connection: &Connection) -> Result<AlertTotals, StoreError> {
     let mut statement = connection.prepare_cached("SELECT kind, severity, stored FROM totals")?;
     let mut rows = statement.query([])?;
@@ -32,7 +32,7 @@ pub(in crate::store) fn totals(connection: &Connection) -> Result<AlertTotals, S
 /// Minutes without alerts are included.
 ///
 /// # Errors
-/// Those of the database.
+/// Errors of the database.
 pub(in crate::store) fn timeline(
     connection: &Connection,
     now: Timestamp,
