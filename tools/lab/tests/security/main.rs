@@ -7,4 +7,4 @@
 
 mod full_disk;
 mod keys;
-mod refusals;
+mod rejections;

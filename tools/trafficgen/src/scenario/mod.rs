@@ -11,12 +11,12 @@ mod attack_mix;
 mod background;
 mod bad;
 mod brute_force;
-mod carried;
 mod dns;
 mod exfiltration;
 mod icmp_flood;
 mod mixed;
 mod port_scan;
+mod reassembly;
 mod suspicious_port;
 mod syn_flood;
 mod udp_flood;
@@ -124,7 +124,7 @@ pub fn all() -> impl Iterator<Item = &'static Scenario> {
         brute_force::SCENARIOS,
         mixed::SCENARIOS,
         attack_mix::SCENARIOS,
-        carried::SCENARIOS,
+        reassembly::SCENARIOS,
         bad::SCENARIOS,
     ]
     .into_iter()
