@@ -71,7 +71,7 @@ pub fn demo(settings: Settings) -> Result<()> {
     {
         if !mix.is_running()? {
             rounds += 1;
-            // Every round has another attacker; with the same one it would only update the incidents of the last.
+            // Every round has another attacker; with the same one it would only update the incidents of the round before.
             let attacker = format!("10.20.30.{}", 67 + rounds % 120);
             let seed = (rounds + 1).to_string();
             mix = traffic::send(&lab, "attack-mix", &["--attacker-ip", &attacker, "--seed", &seed])?;

@@ -1,7 +1,7 @@
 //! `cargo xtask`: checks of this repository that need tests of their own. `ci/check.sh` calls them.
 //!
-//! In: manifests, budgets, tracked files, one binary. Out: one line if the check passes, else a line per offence on standard error
-//! that says what is wrong and what is allowed. It changes no file.
+//! In: manifests, budgets, tracked files, one binary. Out: one line if the check passes, else a line per violation on standard error
+//! with what is wrong and what is allowed. It changes no file.
 
 mod growth;
 mod layers;
@@ -37,9 +37,9 @@ fn main() -> ExitCode {
             println!("{summary}");
             ExitCode::SUCCESS
         }
-        Ok(Verdict::Failed(offences)) => {
-            for offence in &offences {
-                eprintln!("{offence}");
+        Ok(Verdict::Failed(violations)) => {
+            for violation in &violations {
+                eprintln!("{violation}");
             }
             ExitCode::FAILURE
         }
@@ -55,13 +55,13 @@ fn main() -> ExitCode {
 enum Verdict {
     /// One line for standard output.
     Passed(String),
-    /// One entry for each offence: what is wrong, and what is allowed.
+    /// One entry for each violation: what is wrong, and what is allowed.
     Failed(Vec<String>),
 }
 
 impl Verdict {
-    fn of(offences: Vec<String>, summary: impl FnOnce() -> String) -> Self {
-        if offences.is_empty() { Self::Passed(summary()) } else { Self::Failed(offences) }
+    fn of(violations: Vec<String>, summary: impl FnOnce() -> String) -> Self {
+        if violations.is_empty() { Self::Passed(summary()) } else { Self::Failed(violations) }
     }
 }
 
@@ -82,13 +82,13 @@ fn run(words: &[&str], root: &Path) -> Result<Verdict> {
 fn check_layers(root: &Path) -> Result<Verdict> {
     let crates = workspace::crates(root)?;
     let packages = workspace::device_packages(root)?;
-    let mut offences = layers::offences(&crates, &packages);
+    let mut violations = layers::violations(&crates, &packages);
     for member in &crates {
         let tree = modules::Tree::read(&member.root_file)?;
         let circles = modules::circles(&tree.graph());
-        offences.extend(circles.into_iter().map(|circle| format!("{}: {circle}", member.name)));
+        violations.extend(circles.into_iter().map(|circle| format!("{}: {circle}", member.name)));
     }
-    Ok(Verdict::of(offences, || {
+    Ok(Verdict::of(violations, || {
         let (members, packages) = (crates.len(), packages.len());
         format!("layers: {members} crates in order, {packages} packages on the device, circles: 0")
     }))

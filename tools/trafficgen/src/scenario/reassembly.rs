@@ -9,9 +9,17 @@ use crate::packet::{Family, Icmp, Path, ethertype, gre, protocol, udp};
 use crate::{Connection, Packets, Random, Timeline};
 
 pub(super) const SCENARIOS: &[Scenario] = &[
-    Scenario::silent("fragments", "long answers and pings in parts, over IPv4 and IPv6", fragments),
-    Scenario::silent("first-flights", "hellos, request heads and banners that span segments", first_flights),
-    Scenario::silent("tunnels", "name lookups through GRE, IP in IP and IPv6 in IPv4", tunnels),
+    Scenario::silent(
+        "fragments",
+        "fragmented DNS responses, pings and datagrams, over IPv4 and IPv6",
+        fragments,
+    ),
+    Scenario::silent(
+        "first-flights",
+        "TLS hellos, HTTP heads and SSH banners that span segments",
+        segmented_messages,
+    ),
+    Scenario::silent("tunnels", "DNS through GRE, IP in IP and IPv6 in IPv4", tunnels),
 ];
 
 const DELAY: Duration = Duration::from_millis(4);
@@ -51,8 +59,8 @@ fn fragments(parameters: &Parameters) -> Packets {
     timeline.play()
 }
 
-/// TLS hellos, an HTTP request and its response, and an SSH banner, each in several segments.
-fn first_flights(parameters: &Parameters) -> Packets {
+/// Messages that need stream reassembly: TLS hellos, an HTTP request and its response, and an SSH banner, each in several segments.
+fn segmented_messages(parameters: &Parameters) -> Packets {
     let mut random = parameters.random();
     let mut timeline = Timeline::default();
     let up = Path::between(&parameters.topology.client, &parameters.topology.outside, Family::V4);
