@@ -39,7 +39,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ),
     Scenario::fires(
         "arp-spoof-flip-flop",
-        "attacker and gateway announce the same address alternately",
+        "replies map the gateway's address to attacker and gateway alternately",
         FIRES,
         flip_flop,
     ),
