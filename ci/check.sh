@@ -13,7 +13,8 @@
 #   corpus  additional tests over the captures in ${SENTINEL_CORPUS:-../shared/corpus}, if there are any
 #   size    the static x86-64 program: its size against ci/budgets.toml, and its alerts against the golden ones
 #   bench   CPU time, instructions, live rate and memory of that program, with few packets, against ci/budgets.toml
-#   cross   size and alerts on big-endian MIPS, and the unit tests of the crates without I/O, under qemu-user
+#   cross   size, registers after system calls and alerts on big-endian MIPS, and the unit tests of the crates without I/O,
+#           under qemu-user
 #   fuzz    each fuzz target for ${SENTINEL_FUZZ_SECONDS:-60} seconds (cargo-fuzz and a nightly tool chain); not in `all`
 #
 # `all` is all but fuzz. With CI=true missing packages are installed by ci/install.sh; otherwise they are only listed. A part
@@ -33,7 +34,7 @@ export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-auto}
 export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0=$PWD
 
 usage() {
-    sed -n '2,22s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,23s/^# \{0,1\}//p' "$0" >&2
     exit 2
 }
 

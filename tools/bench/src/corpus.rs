@@ -1,7 +1,7 @@
 //! Merge of many small captures into one: mixed traffic that was recorded, not generated.
 //!
 //! [`CONCURRENT`] captures are replayed at a time, so that connections overlap as on a busy wire; when one ends, the next
-//! begins. Each keeps its own gaps, cut to [`MAX_GAP`]. The whole is repeated, with later times, until there are enough
+//! begins. Each keeps its own gaps, cut to [`MAX_GAP`]. All of them are repeated, with later times, until there are enough
 //! packets.
 
 use std::cmp::Reverse;

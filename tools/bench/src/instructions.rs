@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::child;
 use crate::report::{Report, per};
@@ -31,6 +31,19 @@ pub(crate) struct Counted {
     pub(crate) analysis: f64,
     /// Instructions of start-up and warm-up together.
     start: u64,
+}
+
+impl Counted {
+    fn to_json(self, traffic: Traffic, packets: u32) -> Value {
+        json!({
+            "bench": "instructions",
+            "capture": traffic.name(),
+            "packets": packets,
+            "instructions_per_packet": self.whole,
+            "analysis_instructions_per_packet": self.analysis,
+            "instructions_to_start": self.start,
+        })
+    }
 }
 
 /// Measures one kind of traffic, or all. Prints that it is skipped and succeeds if valgrind is not installed.
@@ -51,14 +64,7 @@ pub(crate) fn measure(
     eprintln!("{:<14} {:>10} {:>10}", "instructions", "whole", "analysis");
     for (traffic, counted) in count(sentinel, &kinds, packets, directory.path())? {
         eprintln!("{:<14} {:>10.1} {:>10.1}", traffic.name(), counted.whole, counted.analysis);
-        let mut line = json!({
-            "bench": "instructions",
-            "capture": traffic.name(),
-            "packets": packets,
-            "instructions_per_packet": counted.whole,
-            "analysis_instructions_per_packet": counted.analysis,
-            "instructions_to_start": counted.start,
-        });
+        let mut line = counted.to_json(traffic, packets);
         if let (true, Some(line)) = (top > 0, line.as_object_mut()) {
             let file = traffic.capture(directory.path(), WARM_UP.saturating_add(packets))?;
             let profile = callgrind(sentinel, &file, "--alerts", directory.path())?;

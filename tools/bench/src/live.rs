@@ -187,22 +187,13 @@ impl LiveBench<'_> {
     ) -> Result<()> {
         let mut receivers = Map::new();
         let bare = searches.iter().find(|search| search.candidate.is_bare).context("no bare reader")?;
-        for search in searches {
-            let Some(full_rate) = search.full_rate else { continue };
-            let share = search.share_of(bare);
-            let over = ((search.ns_per_frame - bare.ns_per_frame) * 10.0).round() / 10.0;
-            eprintln!(
-                "{:<10} {ring_kib:>9} {:<14} {:>10} {share:>6.2} {:>9.1} {over:>10.1} {:>8.3}",
-                pattern.name(),
-                search.candidate.name,
-                search.loss_free,
-                search.ns_per_frame,
-                per(full_rate.lost() * 100, full_rate.sent.frames),
-            );
-            receivers.insert(search.candidate.name.into(), line(search, &full_rate, share, over));
-            if !search.candidate.is_bare {
-                report.worst("live_loss_of_rate", 1.0 - share);
-                report.worst("live_ns_over_bare", over);
+        for row in searches.iter().filter_map(|search| Row::compared(search, bare)) {
+            row.print(pattern, ring_kib);
+            let candidate = &row.search.candidate;
+            receivers.insert(candidate.name.into(), row.to_json());
+            if !candidate.is_bare {
+                report.worst("live_loss_of_rate", 1.0 - row.share);
+                report.worst("live_ns_over_bare", row.over);
             }
         }
         let milliseconds = u64::try_from(self.options.time.as_millis())?;
@@ -246,23 +237,53 @@ impl LiveBench<'_> {
     }
 }
 
-/// JSON fields of one receiver.
-fn line(search: &RateSearch, full_rate: &Attempt, share: f64, over: f64) -> Value {
-    json!({
-        "loss_free_frames_per_s": search.loss_free,
-        "limited_by_sender": search.lossy.is_none(),
-        "share_of_bare": share,
-        "ns_per_frame": search.ns_per_frame,
-        "ns_over_bare": over,
-        "flat_out": {
-            "frames_per_s": full_rate.sent.rate(),
-            "sent": full_rate.sent.frames,
-            "seen": full_rate.counts.seen,
-            "taken": full_rate.counts.taken,
-            "dropped_in_ring": full_rate.counts.dropped,
-            "lost_before_ring": full_rate.sent.frames - full_rate.counts.seen,
-        },
-    })
+/// Result of one receiver beside the bare reader.
+struct Row<'s> {
+    search: &'s RateSearch,
+    full_rate: Attempt,
+    /// Loss-free rate as a share of the bare reader's.
+    share: f64,
+    /// Nanoseconds per frame above the bare reader's.
+    over: f64,
+}
+
+impl<'s> Row<'s> {
+    /// Compares `search` with `bare`; `None` if it has no attempt at the full rate.
+    fn compared(search: &'s RateSearch, bare: &RateSearch) -> Option<Self> {
+        let over = ((search.ns_per_frame - bare.ns_per_frame) * 10.0).round() / 10.0;
+        Some(Self { search, full_rate: search.full_rate?, share: search.share_of(bare), over })
+    }
+
+    fn print(&self, pattern: Pattern, ring_kib: u32) {
+        let Self { search, full_rate, share, over } = self;
+        eprintln!(
+            "{:<10} {ring_kib:>9} {:<14} {:>10} {share:>6.2} {:>9.1} {over:>10.1} {:>8.3}",
+            pattern.name(),
+            search.candidate.name,
+            search.loss_free,
+            search.ns_per_frame,
+            per(full_rate.lost() * 100, full_rate.sent.frames),
+        );
+    }
+
+    fn to_json(&self) -> Value {
+        let Self { search, full_rate, share, over } = self;
+        json!({
+            "loss_free_frames_per_s": search.loss_free,
+            "limited_by_sender": search.lossy.is_none(),
+            "share_of_bare": share,
+            "ns_per_frame": search.ns_per_frame,
+            "ns_over_bare": over,
+            "flat_out": {
+                "frames_per_s": full_rate.sent.rate(),
+                "sent": full_rate.sent.frames,
+                "seen": full_rate.counts.seen,
+                "taken": full_rate.counts.taken,
+                "dropped_in_ring": full_rate.counts.dropped,
+                "lost_before_ring": full_rate.sent.frames - full_rate.counts.seen,
+            },
+        })
+    }
 }
 
 /// The bare reader first, then `sentinel run` with and, if it has the setting, without the kernel's cut.

@@ -67,29 +67,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// CPU nanoseconds per packet, net of start-up: the read floor, sentinel, and peers that are installed
-    Path {
-        /// Capture of your own instead of generated traffic; may be repeated
-        #[arg(long, value_name = "FILE")]
-        pcap: Vec<PathBuf>,
-        /// The Ethernet captures below a directory, merged into one
-        #[arg(long, value_name = "DIR")]
-        corpus: Option<PathBuf>,
-        /// Kind of traffic to generate; may be repeated [default: mixed]
-        #[arg(long, value_enum)]
-        traffic: Vec<Traffic>,
-        /// Packets to generate; with --corpus, the least number of packets in the merged capture
-        #[arg(long, default_value_t = 200_000)]
-        packets: u32,
-        /// Rounds; each runs every program once
-        #[arg(long, default_value_t = 5)]
-        repeat: u32,
-        /// Leave out all known peers but tcpdump
-        #[arg(long)]
-        no_peers: bool,
-        /// Further peer, as 'NAME=PROGRAM ARGUMENTS' with FILE for the capture and DIR for a directory; may be repeated
-        #[arg(long, value_name = "PEER")]
-        peer: Vec<Peer>,
-    },
+    Path(PathArguments),
     /// Instructions per packet of each kind of traffic, net of start-up (needs valgrind)
     Instructions {
         /// One kind of traffic [default: all]
@@ -112,20 +90,7 @@ enum Command {
         repeat: u32,
     },
     /// Loss-free rate and CPU time per frame of `sentinel run`, beside a bare ring reader (root only)
-    Live {
-        /// Frames to send; may be repeated [default: 64, imix, 1514]
-        #[arg(long, value_enum)]
-        frames: Vec<Pattern>,
-        /// Ring size in KiB; may be repeated [default: 256, 1024, 4096]
-        #[arg(long)]
-        ring: Vec<u32>,
-        /// Duration of each attempt
-        #[arg(long, default_value_t = 1_000)]
-        milliseconds: u64,
-        /// Attempts at a rate before it counts as lossy
-        #[arg(long, default_value_t = 3)]
-        tries: u32,
-    },
+    Live(LiveArguments),
     /// Ring bytes per frame, uncut and cut by content
     Snap {
         /// Captures of your own; may be repeated
@@ -176,6 +141,47 @@ enum Command {
     },
 }
 
+#[derive(clap::Args)]
+struct PathArguments {
+    /// Capture of your own instead of generated traffic; may be repeated
+    #[arg(long, value_name = "FILE")]
+    pcap: Vec<PathBuf>,
+    /// The Ethernet captures below a directory, merged into one
+    #[arg(long, value_name = "DIR")]
+    corpus: Option<PathBuf>,
+    /// Kind of traffic to generate; may be repeated [default: mixed]
+    #[arg(long, value_enum)]
+    traffic: Vec<Traffic>,
+    /// Packets to generate; with --corpus, the least number of packets in the merged capture
+    #[arg(long, default_value_t = 200_000)]
+    packets: u32,
+    /// Rounds; each runs every program once
+    #[arg(long, default_value_t = 5)]
+    repeat: u32,
+    /// Leave out all known peers but tcpdump
+    #[arg(long)]
+    no_peers: bool,
+    /// Further peer, as 'NAME=PROGRAM ARGUMENTS' with FILE for the capture and DIR for a directory; may be repeated
+    #[arg(long, value_name = "PEER")]
+    peer: Vec<Peer>,
+}
+
+#[derive(clap::Args)]
+struct LiveArguments {
+    /// Frames to send; may be repeated [default: 64, imix, 1514]
+    #[arg(long, value_enum)]
+    frames: Vec<Pattern>,
+    /// Ring size in KiB; may be repeated [default: 256, 1024, 4096]
+    #[arg(long)]
+    ring: Vec<u32>,
+    /// Duration of each attempt
+    #[arg(long, default_value_t = 1_000)]
+    milliseconds: u64,
+    /// Attempts at a rate before it counts as lossy
+    #[arg(long, default_value_t = 3)]
+    tries: u32,
+}
+
 fn main() -> ExitCode {
     match run(Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
@@ -212,36 +218,13 @@ fn run(arguments: Arguments) -> Result<()> {
 
 fn measure(command: Command, sentinel: &Path, report: &mut Report) -> Result<()> {
     match command {
-        Command::Path { pcap, corpus, traffic, packets, repeat, no_peers, peer } => {
-            ensure!(repeat > 0, "--repeat must be at least 1");
-            let options = &path::PathOptions { rounds: repeat, with_peers: !no_peers, more_peers: peer };
-            for file in &pcap {
-                path::capture(sentinel, file, options, report)?;
-            }
-            if let Some(directory) = &corpus {
-                path::corpus(sentinel, directory, packets, options, report)?;
-            }
-            let is_own = !pcap.is_empty() || corpus.is_some();
-            let generated = if traffic.is_empty() && !is_own { vec![Traffic::Mixed] } else { traffic };
-            generated
-                .into_iter()
-                .try_for_each(|traffic| path::generated(sentinel, traffic, packets, options, report))
-        }
+        Command::Path(arguments) => measure_path(arguments, sentinel, report),
         Command::Instructions { traffic, packets, top } => {
             ensure!(packets > 0, "--packets must be at least 1");
             instructions::measure(sentinel, traffic, packets, top, report)
         }
         Command::Hostile { packets, repeat } => hostile::measure(sentinel, packets, repeat, report),
-        Command::Live { frames, ring, milliseconds, tries } => {
-            let patterns = [Pattern::Small, Pattern::Imix, Pattern::Large];
-            let options = live::LiveOptions {
-                frames: if frames.is_empty() { patterns.to_vec() } else { frames },
-                rings_kib: if ring.is_empty() { vec![256, 1_024, 4_096] } else { ring },
-                time: Duration::from_millis(milliseconds),
-                attempts: tries.max(1),
-            };
-            live::measure(sentinel, &options, report)
-        }
+        Command::Live(arguments) => live::measure(sentinel, &live_options(arguments), report),
         Command::Snap { pcap, corpus } => snap(sentinel, &pcap, corpus.as_deref(), report),
         Command::Memory { packets, profile } => {
             profile.iter().try_for_each(|profile| memory::measure(sentinel, profile, packets, report))
@@ -251,6 +234,34 @@ fn measure(command: Command, sentinel: &Path, report: &mut Report) -> Result<()>
         Command::Touch { .. } | Command::CountRing { .. } | Command::Probe { .. } | Command::Send { .. } => {
             Ok(())
         }
+    }
+}
+
+/// Runs `path` over the captures of the command line, or over generated traffic.
+fn measure_path(arguments: PathArguments, sentinel: &Path, report: &mut Report) -> Result<()> {
+    let PathArguments { pcap, corpus, traffic, packets, repeat, no_peers, peer } = arguments;
+    ensure!(repeat > 0, "--repeat must be at least 1");
+    let options = &path::PathOptions { rounds: repeat, with_peers: !no_peers, more_peers: peer };
+    for file in &pcap {
+        path::capture(sentinel, file, options, report)?;
+    }
+    if let Some(directory) = &corpus {
+        path::corpus(sentinel, directory, packets, options, report)?;
+    }
+    let has_captures = !pcap.is_empty() || corpus.is_some();
+    let generated = if traffic.is_empty() && !has_captures { vec![Traffic::Mixed] } else { traffic };
+    generated.into_iter().try_for_each(|traffic| path::generated(sentinel, traffic, packets, options, report))
+}
+
+/// Options of `live` with the defaults of what is not given.
+fn live_options(arguments: LiveArguments) -> live::LiveOptions {
+    let LiveArguments { frames, ring, milliseconds, tries } = arguments;
+    let patterns = [Pattern::Small, Pattern::Imix, Pattern::Large];
+    live::LiveOptions {
+        frames: if frames.is_empty() { patterns.to_vec() } else { frames },
+        rings_kib: if ring.is_empty() { vec![256, 1_024, 4_096] } else { ring },
+        time: Duration::from_millis(milliseconds),
+        attempts: tries.max(1),
     }
 }
 

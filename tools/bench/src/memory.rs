@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::report::Report;
 use crate::settings::Settings;
@@ -97,16 +97,33 @@ struct Measured<'p> {
 
 impl Measured<'_> {
     /// Prints the table's line and the JSON line, and keeps the figures that have budgets.
-    fn print(self, report: &mut Report) -> Result<()> {
+    fn print(&self, report: &mut Report) -> Result<()> {
         let Self { profile, ready, highest, after, sent, counts, start_ms } = self;
-        let growth_kib = highest.all_kib.saturating_sub(ready.all_kib);
-        let own_growth_kib = highest.own_kib().saturating_sub(ready.own_kib());
+        let (growth_kib, own_growth_kib) = (self.growth_kib(), self.own_growth_kib());
         eprintln!(
             "{profile}: {} KiB when ready, {} after {sent} packets, highest {}; grew by {growth_kib} KiB, anonymous and \
          shared memory by {own_growth_kib} KiB; peak {} KiB; started in {start_ms} ms",
             ready.all_kib, after.all_kib, highest.all_kib, after.peak_kib
         );
-        report.line(json!({
+        report.line(self.to_json());
+        ensure!(counts.add_up(), "frame counters do not add up: {counts:?} of {sent} sent");
+        self.record(report);
+        Ok(())
+    }
+
+    /// Growth of the resident memory since the sensor was ready.
+    const fn growth_kib(&self) -> u64 {
+        self.highest.all_kib.saturating_sub(self.ready.all_kib)
+    }
+
+    /// The same without pages of files.
+    const fn own_growth_kib(&self) -> u64 {
+        self.highest.own_kib().saturating_sub(self.ready.own_kib())
+    }
+
+    fn to_json(&self) -> Value {
+        let Self { profile, ready, highest, after, sent, counts, start_ms } = self;
+        json!({
             "bench": "memory",
             "profile": profile,
             "rss_ready_kib": ready.all_kib,
@@ -116,24 +133,26 @@ impl Measured<'_> {
             "anonymous_kib": after.anonymous_kib,
             "file_kib": after.file_kib,
             "shared_kib": after.shared_kib,
-            "growth_kib": growth_kib,
-            "own_growth_kib": own_growth_kib,
+            "growth_kib": self.growth_kib(),
+            "own_growth_kib": self.own_growth_kib(),
             "flood_packets": sent,
             "seen": counts.seen,
             "analysed": counts.taken,
             "dropped": counts.dropped,
-            "start_ms": u64::try_from(start_ms).unwrap_or(u64::MAX),
-        }));
-        ensure!(counts.add_up(), "frame counters do not add up: {counts:?} of {sent} sent");
-        #[expect(clippy::as_conversions, clippy::cast_precision_loss, reason = "far below 2^53")]
-        {
-            let name =
-                if profile == DEFAULT_PROFILE { "rss_kib".into() } else { format!("rss_{profile}_kib") };
-            report.figure(name, highest.all_kib as f64);
-            report.worst("growth_kib", growth_kib as f64);
-            report.worst("start_ms", start_ms as f64);
-        }
-        Ok(())
+            "start_ms": u64::try_from(*start_ms).unwrap_or(u64::MAX),
+        })
+    }
+
+    /// Keeps the figures that have budgets.
+    #[expect(clippy::as_conversions, clippy::cast_precision_loss, reason = "far below 2^53")]
+    fn record(&self, report: &mut Report) {
+        let name = match self.profile {
+            DEFAULT_PROFILE => "rss_kib".into(),
+            profile => format!("rss_{profile}_kib"),
+        };
+        report.figure(name, self.highest.all_kib as f64);
+        report.worst("growth_kib", self.growth_kib() as f64);
+        report.worst("start_ms", self.start_ms as f64);
     }
 }
 

@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_without_file_in_its_arguments_is_refused() {
+    fn a_peer_without_file_in_its_arguments_is_an_error() {
         for text in ["", "x", "x=", "=cat FILE", "x=cat", "cat FILE"] {
             assert!(text.parse::<Peer>().is_err(), "{text}");
         }

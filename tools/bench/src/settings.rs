@@ -16,7 +16,7 @@ impl Settings {
         Self::with(sentinel, &[])
     }
 
-    /// Reads the settings in force with these assignments; fails if one is refused.
+    /// Reads the settings in force with these assignments; fails if one is rejected.
     pub(crate) fn with(sentinel: &Path, assignments: &[(&str, String)]) -> Result<Self> {
         let mut command = child::sentinel(sentinel);
         for (name, value) in assignments {

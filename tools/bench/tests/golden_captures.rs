@@ -115,11 +115,11 @@ fn expected(scenarios: &[(&'static Scenario, Vec<u8>)]) -> String {
 fn origin(scenarios: &[(&'static Scenario, Vec<u8>)]) -> String {
     let mut text = String::from(
         "# Where the golden captures come from\n\n\
-         All are made up, by `tools/trafficgen` with its default seed and start (`trafficgen write NAME`): no packet of\n\
-         anybody's network is in them. `NAME.alerts.ndjson` is what `sentinel read NAME.pcap --alerts` prints;\n\
-         `expected.json` says which kinds and tests must be in it. `tools/bench/tests/golden_captures.rs` holds captures,\n\
-         `expected.json` and this file to the generator, `golden.rs` holds the alerts to the sensor.\n\n\
-         Of `attack-mix` only DNS is whole; of other frames over 200 bytes the headers are there.\n\n",
+         All are synthetic, written by `tools/trafficgen` with its default seed and start (`trafficgen write NAME`), and hold no\n\
+         packet of a real network. `NAME.alerts.ndjson` is what `sentinel read NAME.pcap --alerts` prints;\n\
+         `expected.json` lists the kinds and tests that must be in it. `tools/bench/tests/golden_captures.rs` compares captures,\n\
+         `expected.json` and this file with the generator, `golden.rs` compares the alerts with those of the sensor.\n\n\
+         `attack-mix` has complete DNS messages; of other frames over 200 bytes it has the headers only.\n\n",
     );
     for (scenario, _) in scenarios {
         writeln!(text, "- `{}.pcap`: {}", scenario.name, scenario.description).unwrap();

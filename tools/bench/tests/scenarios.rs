@@ -71,9 +71,9 @@ fn difference(sentinel: &Path, directory: &Path, scenario: &Scenario, seed: u64)
         pair.0 == *kind && (*test == "*" || pair.1 == *test)
     };
     let missing: Vec<_> =
-        scenario.expected.iter().filter(|wanted| !opened.iter().any(|pair| is(pair, wanted))).collect();
+        scenario.expected.iter().filter(|expected| !opened.iter().any(|pair| is(pair, expected))).collect();
     let known = || scenario.expected.iter().chain(scenario.allowed);
-    let extra: Vec<_> = opened.iter().filter(|pair| !known().any(|wanted| is(pair, wanted))).collect();
+    let extra: Vec<_> = opened.iter().filter(|pair| !known().any(|expected| is(pair, expected))).collect();
     let wrong = !missing.is_empty() || !extra.is_empty();
     wrong.then(|| format!("{} seed {seed}: missing {missing:?}, unexpected {extra:?}", scenario.name))
 }

@@ -176,7 +176,7 @@ impl Arguments {
     /// Runs the command.
     ///
     /// # Errors
-    /// Those of the command, with their causes, as one line for the operator.
+    /// Errors of the command, with their causes, as one line for the operator.
     pub fn execute(self) -> anyhow::Result<()> {
         match self.command {
             Command::Run(arguments) => run::run(CollectorSettings {

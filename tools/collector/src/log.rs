@@ -18,7 +18,7 @@ impl Log {
     /// Appends to `path`, which is created if need be; standard error if there is no path.
     ///
     /// # Errors
-    /// Those of opening the file.
+    /// Errors of opening the file.
     pub fn open(path: Option<&Path>) -> io::Result<Self> {
         let Some(path) = path else { return Ok(Self(None)) };
         let file = OpenOptions::new().create(true).append(true).open(path)?;

@@ -41,7 +41,7 @@ pub struct CollectorSettings {
 /// Runs until SIGTERM or SIGINT, then stores and acknowledges the alerts that have arrived, and returns.
 ///
 /// # Errors
-/// Those of [`RunningCollector::start`].
+/// Errors of [`RunningCollector::start`].
 pub fn run(settings: CollectorSettings) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -88,7 +88,7 @@ impl RunningCollector {
     /// [`RunningCollector::start`] with other sizes and times of a session.
     ///
     /// # Errors
-    /// Those of [`RunningCollector::start`].
+    /// Errors of [`RunningCollector::start`].
     pub async fn start_with(settings: CollectorSettings, session: Limits) -> anyhow::Result<Self> {
         check_http_address(&settings)?;
         let CollectorSettings { files, listen, http, http_allow_remote, log, max_connections } = settings;

@@ -129,11 +129,11 @@ impl<'l> Collector<'l> {
         found.cloned().with_context(|| format!("no sensor {name}: {sensors}"))
     }
 
-    /// Number of connections refused so far for `reason`.
+    /// Number of connections rejected so far for `reason`.
     ///
     /// # Errors
     /// If there is no such counter.
-    pub fn refused(&self, reason: &str) -> Result<u64> {
+    pub fn rejections(&self, reason: &str) -> Result<u64> {
         self.metric(&format!("sentinel_collector_connections_rejected_total{{reason=\"{reason}\"}}"))
     }
 

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use async_signal::{Signal, Signals};
+use serde_json::Value;
 use smol::stream::StreamExt as _;
 
 use crate::collector::Collector;
@@ -48,37 +49,13 @@ pub fn demo(settings: Settings) -> Result<()> {
     let mut collector = Collector::start(&lab)?;
     let relay = Relay::open(&lab, settings.port, HTTP_ADDRESS)?;
     let mut sensor = Sensor::started(&lab, &collector, NAME, SETTINGS)?;
-    let url = format!("http://{}/", relay.address());
-    let until = settings.duration.map_or_else(
-        || "until Ctrl+C".to_owned(),
-        |duration| format!("for {} s; Ctrl+C ends sooner", duration.as_secs()),
-    );
-    print(&format!(
-        "A collector, an enrolled sensor on the bridge br-lan, an attacker and a victim, each in a network namespace.\n\
-         The page: {url}\n\
-         Eight attacks among harmless traffic, {until}.\n"
-    ))?;
+    print_introduction(&relay, settings.duration)?;
     let watch = Program::start_on_terminal({
         let mut command: Command = lab.network.collector.command(&lab.binaries.collector);
         command.arg("watch");
         command
     })?;
-    let begin = Instant::now();
-    let mut rounds = 0_u64;
-    let mut mix = traffic::send(&lab, "attack-mix", &[])?;
-    while !interrupted.load(Ordering::Relaxed)
-        && settings.duration.is_none_or(|duration| begin.elapsed() < duration)
-    {
-        if !mix.is_running()? {
-            rounds += 1;
-            // Every round has another attacker; with the same one it would only update the incidents of the last.
-            let attacker = format!("10.20.30.{}", 67 + rounds % 120);
-            let seed = (rounds + 1).to_string();
-            mix = traffic::send(&lab, "attack-mix", &["--attacker-ip", &attacker, "--seed", &seed])?;
-        }
-        thread::sleep(Duration::from_millis(50));
-    }
-    drop(mix);
+    repeat_attacks(&lab, settings.duration, &interrupted)?;
     let before = sensor.wait_until_counted()?;
     // A stop closes open incidents; those alerts are delivered before the sensor ends.
     sensor.stop()?;
@@ -90,7 +67,45 @@ pub fn demo(settings: Settings) -> Result<()> {
     print(&run(&mut collector.command("sensors"))?)?;
     let row = collector.sensor(NAME)?;
     collector.stop()?;
-    let frames = |name: &str| json::number(&before, &format!("/frames/{name}"));
+    print_totals(&before, &row, raised, stored)?;
+    anyhow::ensure!(raised == stored, "the collector does not have every alert");
+    Ok(())
+}
+
+fn print_introduction(relay: &Relay, duration: Option<Duration>) -> Result<()> {
+    let until = duration.map_or_else(
+        || "until Ctrl+C".to_owned(),
+        |duration| format!("for {} s; Ctrl+C ends sooner", duration.as_secs()),
+    );
+    print(&format!(
+        "A collector, an enrolled sensor on the bridge br-lan, an attacker and a victim, each in a network namespace.\n\
+         The page: http://{}/\n\
+         Eight attacks among harmless traffic, {until}.\n",
+        relay.address()
+    ))
+}
+
+/// Sends the attacks round after round until `duration` is over or `interrupted` is set.
+fn repeat_attacks(lab: &Lab, duration: Option<Duration>, interrupted: &AtomicBool) -> Result<()> {
+    let begin = Instant::now();
+    let mut rounds = 0_u64;
+    let mut mix = traffic::send(lab, "attack-mix", &[])?;
+    while !interrupted.load(Ordering::Relaxed) && duration.is_none_or(|duration| begin.elapsed() < duration) {
+        if !mix.is_running()? {
+            rounds += 1;
+            // Every round has another attacker; with the same one it would only update the incidents of the round before.
+            let attacker = format!("10.20.30.{}", 67 + rounds % 120);
+            let seed = (rounds + 1).to_string();
+            mix = traffic::send(lab, "attack-mix", &["--attacker-ip", &attacker, "--seed", &seed])?;
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+    Ok(())
+}
+
+/// Prints the frames of the sensor's last status, and the alerts of both sides.
+fn print_totals(status: &Value, sensor: &Value, raised: usize, stored: usize) -> Result<()> {
+    let frames = |name: &str| json::number(status, &format!("/frames/{name}"));
     print(&format!(
         "{} frames seen = {} analysed + {} filtered + {} dropped\n\
          {raised} alerts raised, {stored} stored at the collector, {} missing, {} lost",
@@ -98,11 +113,9 @@ pub fn demo(settings: Settings) -> Result<()> {
         frames("analysed")?,
         frames("filtered")?,
         frames("dropped")?,
-        json::number(&row, "/alerts_missing")?,
-        json::number(&row, "/alerts_lost")?,
-    ))?;
-    anyhow::ensure!(raised == stored, "the collector does not have every alert");
-    Ok(())
+        json::number(sensor, "/alerts_missing")?,
+        json::number(sensor, "/alerts_lost")?,
+    ))
 }
 
 /// Prints to standard output at once.

@@ -1,4 +1,4 @@
-//! Access to JSON values by pointer (RFC 6901), with errors that show the whole value.
+//! Access to JSON values by pointer (RFC 6901), with errors that show the complete value.
 
 use anyhow::{Context as _, Result};
 use serde_json::Value;
@@ -36,7 +36,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_missing_value_is_an_error_that_shows_the_whole() {
+    fn a_missing_value_is_an_error_that_shows_the_complete_value() {
         let answer = json!({"a": {"b": 7}, "c": ["x"]});
         assert_eq!(number(&answer, "/a/b").unwrap(), 7);
         assert_eq!(text(&answer, "/c/0").unwrap(), "x");

@@ -97,7 +97,7 @@ impl Namespace {
 
     /// Deletes the namespace of a lab whose process has ended, and kills the programs in it.
     pub(crate) fn delete_orphaned(name: &str) {
-        // Every process in there was started by that lab: no other program knows the namespace.
+        // Every process in there was started by that lab: no other program uses the namespace.
         let pids = run(Command::new("ip").args(["netns", "pids", name])).unwrap_or_default();
         for pid in pids.split_whitespace().filter_map(|pid| pid.parse().ok()) {
             if let Some(pid) = rustix::process::Pid::from_raw(pid) {

@@ -196,10 +196,10 @@ impl<'l> Sensor<'l> {
     /// If there is none within the timeout.
     pub fn wait_for_alert(&self, kind: &str, phase: &str, source: &str) -> Result<Value> {
         wait::until(&format!("{kind} of {source}, {phase}"), wait::WAIT_TIMEOUT, || {
-            let wanted = [("/kind", kind), ("/phase", phase), ("/src", source)];
+            let expected = [("/kind", kind), ("/phase", phase), ("/src", source)];
             let alerts = self.logged_alerts()?;
             let matches = |alert: &&Value| {
-                wanted.iter().all(|(name, value)| json::text(alert, name).is_ok_and(|is| is == *value))
+                expected.iter().all(|(name, value)| json::text(alert, name).is_ok_and(|is| is == *value))
             };
             Ok(alerts.iter().find(matches).cloned())
         })

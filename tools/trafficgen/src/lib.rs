@@ -3,7 +3,7 @@
 //! In: the name of a scenario and its [`Parameters`]. Out: frames with their times, as an iterator, a pcap file
 //! or transmissions on a test interface. The same name, parameters and seed always give the same bytes.
 //!
-//! Memory: a scenario of fixed length is held whole (at most some 10 MB, those of exfiltration); `mixed` is a stream.
+//! Memory: a scenario of fixed length is held in memory (at most some 10 MB, those of exfiltration); `mixed` is a stream.
 //! It reads a clock only to pace transmission, draws random numbers only from its seed, and shares no code with the parsers
 //! under test: a builder that did could not find their bugs.
 //!

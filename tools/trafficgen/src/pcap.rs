@@ -109,9 +109,9 @@ mod tests {
     }
 
     #[test]
-    fn a_time_after_2106_is_refused() {
+    fn a_time_after_2106_is_an_error() {
         let mut writer = Writer::new(Vec::new(), Resolution::Microseconds).unwrap();
-        let refused = writer.frame(Timestamp::from_parts(1 << 32, 0), &[]).unwrap_err();
-        assert_eq!(refused.kind(), io::ErrorKind::InvalidInput);
+        let error = writer.frame(Timestamp::from_parts(1 << 32, 0), &[]).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
     }
 }

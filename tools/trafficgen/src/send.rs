@@ -15,7 +15,7 @@ use crate::Packets;
 pub enum SendError {
     /// There is no interface of that name.
     UnknownInterface {
-        /// Name asked for.
+        /// Name that was given.
         name: String,
         /// Names of the interfaces that exist.
         known: Vec<String>,

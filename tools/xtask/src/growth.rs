@@ -16,7 +16,7 @@ struct Growth {
     /// First word of the command.
     name: &'static str,
     /// Sources in which a name would be wiring, as patterns of git. Tests, benches and the lab use detectors and protocols as their
-    /// users do; the collector and the traffic generator speak protocols of their own.
+    /// users do; the collector and the traffic generator implement protocols of their own.
     sources: &'static [&'static str],
     /// Files, or folders with a `/` at the end, that may name one.
     allowed: &'static [&'static str],
@@ -75,13 +75,13 @@ pub(crate) fn check(root: &Path, kind: &str, name: &str) -> Result<Verdict> {
 impl Growth {
     fn verdict(&self, name: &str, files: &[String]) -> Verdict {
         let is_allowed = |file: &String| self.allowed.iter().any(|place| file.starts_with(place));
-        let mut offences: Vec<String> = files
+        let mut violations: Vec<String> = files
             .iter()
             .filter(|file| !is_allowed(file))
             .map(|file| format!("{file} names the {} {name}; the tables should generate that", self.name))
             .collect();
         if files.len() > self.max_files {
-            offences.push(format!(
+            violations.push(format!(
                 "{} {name} touches {} files, at most {} allowed: {}",
                 self.name,
                 files.len(),
@@ -89,7 +89,7 @@ impl Growth {
                 files.join(", ")
             ));
         }
-        Verdict::of(offences, || {
+        Verdict::of(violations, || {
             format!("{} {name} touches {} files:\n    {}", self.name, files.len(), files.join("\n    "))
         })
     }
@@ -184,11 +184,11 @@ mod tests {
         let growth = Growth { name: "detector", sources: &[], allowed: &["a/", "b.rs"], max_files: 2 };
         let files = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
         assert!(matches!(growth.verdict("x", &files(&["a/x.rs", "b.rs"])), Verdict::Passed(_)));
-        let Verdict::Failed(offences) = growth.verdict("x", &files(&["a/x.rs", "a/y.rs", "c.rs"])) else {
+        let Verdict::Failed(violations) = growth.verdict("x", &files(&["a/x.rs", "a/y.rs", "c.rs"])) else {
             panic!("three files pass");
         };
-        assert_eq!(offences.len(), 2);
-        assert!(offences[0].starts_with("c.rs names the detector x"));
-        assert!(offences[1].contains("touches 3 files, at most 2"));
+        assert_eq!(violations.len(), 2);
+        assert!(violations[0].starts_with("c.rs names the detector x"));
+        assert!(violations[1].contains("touches 3 files, at most 2"));
     }
 }

@@ -1,7 +1,7 @@
 //! Dependency rules of the crates.
 //!
 //! One table lists for each crate the outside packages that it may link and the crate-wide attributes that it must have. A new
-//! package is added here, in a commit that says what it is for, what it adds to the binary and what we would write instead.
+//! package is added here, in a commit that states its purpose, what it adds to the binary and what we would write instead.
 
 use crate::workspace::{Crate, Dependency, Kind, Package};
 
@@ -126,7 +126,7 @@ const BANNED_ON_DEVICE: &[(&str, &str, &str)] = &[
 const ONE_VERSION: &[&str] = &["aes", "aes-gcm", "heapless", "rustix", "sha2"];
 
 /// Every breach of the rules, one line each. Empty if all is well.
-pub(crate) fn offences(crates: &[Crate], device_packages: &[Package]) -> Vec<String> {
+pub(crate) fn violations(crates: &[Crate], device_packages: &[Package]) -> Vec<String> {
     let mut found = Vec::new();
     for (position, member) in crates.iter().enumerate() {
         let above = crates.get(..position).unwrap_or_default();
@@ -188,18 +188,18 @@ fn device(member: &Crate, all: &[Crate], found: &mut Vec<String>) {
         }
         if dependency.default_features {
             found.push(format!(
-                "{} takes the default features of {}; on the device say `default-features = false` in the root Cargo.toml",
+                "{} takes the default features of {}; on the device set `default-features = false` in the root Cargo.toml",
                 member.name, dependency.name
             ));
         }
     }
-    for (wanted, reason) in attributes(rule.purity) {
-        if !member.source.lines().any(|line| line.trim() == wanted) {
-            found.push(format!("{} lacks `{wanted}`: {reason}", member.name));
+    for (attribute, reason) in attributes(rule.purity) {
+        if !member.source.lines().any(|line| line.trim() == attribute) {
+            found.push(format!("{} lacks `{attribute}`: {reason}", member.name));
         }
     }
     if rule.purity == Purity::Pure && member.source.lines().any(|line| line.trim() == "extern crate alloc;") {
-        found.push(format!("{} uses alloc; it works in memory that its caller lends", member.name));
+        found.push(format!("{} uses alloc; it uses only memory that its caller provides", member.name));
     }
 }
 
@@ -218,7 +218,7 @@ fn linked(packages: &[Package], found: &mut Vec<String>) {
         for (name, version, reason) in BANNED_ON_DEVICE {
             if package.name == *name && package.version.starts_with(version) {
                 found.push(format!(
-                    "the device program links {name} {}: {reason} (`cargo tree -p sentinel-appliance -e normal -i {name}` says why)",
+                    "the device program links {name} {}: {reason} (`cargo tree -p sentinel-appliance -e normal -i {name}` shows why)",
                     package.version
                 ));
             }
@@ -271,7 +271,7 @@ mod tests {
     }
 
     /// Three layers that break nothing.
-    fn sound() -> Vec<Crate> {
+    fn valid() -> Vec<Crate> {
         vec![
             member("sentinel-units", "sentinel-appliance/units", &[]),
             member("sentinel-dissect", "sentinel-appliance/dissect", &["sentinel-units", "pnet_packet"]),
@@ -279,92 +279,92 @@ mod tests {
         ]
     }
 
-    /// The single offence of `crates`.
-    fn only_offence(crates: &[Crate]) -> String {
-        let found = offences(crates, &[]);
+    /// The single violation of `crates`.
+    fn only_violation(crates: &[Crate]) -> String {
+        let found = violations(crates, &[]);
         assert_eq!(found.len(), 1, "{found:?}");
         found.first().unwrap().clone()
     }
 
     #[test]
-    fn a_sound_workspace_has_no_offence() {
-        assert_eq!(offences(&sound(), &[package("sha2", "0.11.1")]), Vec::<String>::new());
+    fn a_valid_workspace_has_no_violation() {
+        assert_eq!(violations(&valid(), &[package("sha2", "0.11.1")]), Vec::<String>::new());
     }
 
     #[test]
     fn a_crate_may_not_use_one_below_it() {
-        let mut crates = sound();
+        let mut crates = valid();
         crates[0] = member("sentinel-units", "sentinel-appliance/units", &["sentinel-dissect"]);
-        assert!(only_offence(&crates).contains("not above it"));
+        assert!(only_violation(&crates).contains("not above it"));
         crates[0] = member("sentinel-units", "sentinel-appliance/units", &["sentinel-units"]);
-        assert!(only_offence(&crates).contains("not above it"));
+        assert!(only_violation(&crates).contains("not above it"));
     }
 
     #[test]
     fn the_device_may_not_use_the_tools_even_in_tests() {
-        let mut crates = sound();
+        let mut crates = valid();
         let mut test_only = member("sentinel-units", "sentinel-appliance/units", &["sentinel-trafficgen"]);
         test_only.dependencies[0].kind = Kind::Dev;
         crates[0] = test_only;
-        assert!(only_offence(&crates).contains("never uses the tools"));
+        assert!(only_violation(&crates).contains("never uses the tools"));
     }
 
     #[test]
     fn only_tests_use_the_testkit() {
-        let mut crates = sound();
+        let mut crates = valid();
         crates.insert(0, member("sentinel-testkit", "tools/testkit", &[]));
         crates[1] = member("sentinel-units", "sentinel-appliance/units", &["sentinel-testkit"]);
-        assert!(only_offence(&crates).contains("a dev-dependency only"));
+        assert!(only_violation(&crates).contains("a dev-dependency only"));
         crates[1].dependencies[0].kind = Kind::Dev;
-        assert_eq!(offences(&crates, &[]), Vec::<String>::new());
+        assert_eq!(violations(&crates, &[]), Vec::<String>::new());
     }
 
     #[test]
     fn traffic_and_parser_share_nothing() {
-        let mut crates = sound();
+        let mut crates = valid();
         crates[2] = member("sentinel-trafficgen", "tools/trafficgen", &["sentinel-dissect"]);
-        assert!(only_offence(&crates).contains("cannot find its bugs"));
+        assert!(only_violation(&crates).contains("cannot find its bugs"));
     }
 
     #[test]
     fn outside_packages_are_on_a_list() {
-        let mut crates = sound();
+        let mut crates = valid();
         crates[0] = member("sentinel-units", "sentinel-appliance/units", &["serde"]);
-        assert_eq!(only_offence(&crates), "sentinel-units uses the package serde; it may use none");
+        assert_eq!(only_violation(&crates), "sentinel-units uses the package serde; it may use none");
         crates[0].dependencies[0].kind = Kind::Dev;
-        assert_eq!(offences(&crates, &[]), Vec::<String>::new());
+        assert_eq!(violations(&crates, &[]), Vec::<String>::new());
         crates[0].dependencies[0].kind = Kind::Build;
-        assert!(only_offence(&crates).contains("may use none"));
+        assert!(only_violation(&crates).contains("may use none"));
     }
 
     #[test]
     fn default_features_are_off_on_the_device() {
-        let mut crates = sound();
+        let mut crates = valid();
         crates[1].dependencies[1].default_features = true;
-        assert!(only_offence(&crates).contains("default features of pnet_packet"));
+        assert!(only_violation(&crates).contains("default features of pnet_packet"));
     }
 
     #[test]
     fn crate_wide_attributes_are_there() {
-        let mut crates = sound();
+        let mut crates = valid();
         crates[0].source = "#![no_std]\n".to_owned();
-        assert!(only_offence(&crates).contains("lacks `#![forbid(unsafe_code)]`"));
+        assert!(only_violation(&crates).contains("lacks `#![forbid(unsafe_code)]`"));
         crates[0].source = "#![forbid(unsafe_code)]\n// #![no_std]\n".to_owned();
-        assert!(only_offence(&crates).contains("lacks `#![no_std]`"));
+        assert!(only_violation(&crates).contains("lacks `#![no_std]`"));
         crates[0].source = format!("{PURE}extern crate alloc;\n");
-        assert!(only_offence(&crates).contains("uses alloc"));
+        assert!(only_violation(&crates).contains("uses alloc"));
     }
 
     #[test]
     fn a_new_device_crate_needs_a_rule() {
-        let mut crates = sound();
+        let mut crates = valid();
         crates.insert(0, member("sentinel-new", "sentinel-appliance/new", &[]));
-        assert!(only_offence(&crates).contains("has no rule"));
+        assert!(only_violation(&crates).contains("has no rule"));
     }
 
     #[test]
     fn banned_packages_and_doubles_are_found() {
-        let found = offences(
+        let found = violations(
             &[],
             &[
                 package("heapless", "0.7.17"),

@@ -1,10 +1,11 @@
 //! `cargo xtask`: checks of this repository that need tests of their own. `ci/check.sh` calls them.
 //!
-//! In: manifests, budgets, tracked files, one binary. Out: one line if the check passes, else a line per offence on standard error
-//! that says what is wrong and what is allowed. It changes no file.
+//! In: manifests, budgets, tracked files, one binary. Out: one line if the check passes, else a line per violation on standard error
+//! with what is wrong and what is allowed. It changes no file.
 
 mod growth;
 mod layers;
+mod mips;
 mod modules;
 mod size;
 mod tree;
@@ -22,6 +23,7 @@ usage: cargo xtask <command>
                               circles of modules within a crate
   growth detector|protocol NAME
                               files that name a detector or a protocol, for example `growth detector udp_flood`
+  mips-syscalls <binary>      a MIPS program reads no register that Linux has changed during a system call
   size <binary> --board NAME  the size of a device binary against ci/budgets.toml
   tree                        what may not stand in a tracked file";
 
@@ -35,9 +37,9 @@ fn main() -> ExitCode {
             println!("{summary}");
             ExitCode::SUCCESS
         }
-        Ok(Verdict::Failed(offences)) => {
-            for offence in &offences {
-                eprintln!("{offence}");
+        Ok(Verdict::Failed(violations)) => {
+            for violation in &violations {
+                eprintln!("{violation}");
             }
             ExitCode::FAILURE
         }
@@ -53,13 +55,13 @@ fn main() -> ExitCode {
 enum Verdict {
     /// One line for standard output.
     Passed(String),
-    /// One entry for each offence: what is wrong, and what is allowed.
+    /// One entry for each violation: what is wrong, and what is allowed.
     Failed(Vec<String>),
 }
 
 impl Verdict {
-    fn of(offences: Vec<String>, summary: impl FnOnce() -> String) -> Self {
-        if offences.is_empty() { Self::Passed(summary()) } else { Self::Failed(offences) }
+    fn of(violations: Vec<String>, summary: impl FnOnce() -> String) -> Self {
+        if violations.is_empty() { Self::Passed(summary()) } else { Self::Failed(violations) }
     }
 }
 
@@ -69,6 +71,7 @@ fn run(words: &[&str], root: &Path) -> Result<Verdict> {
         ["size", binary, "--board", board] | ["size", "--board", board, binary] => {
             size::check(root, Path::new(binary), board)
         }
+        ["mips-syscalls", binary] => mips::check(Path::new(binary)),
         ["growth", kind, name] => growth::check(root, kind, name),
         ["tree"] => tree::check(root),
         ["help" | "--help" | "-h"] => Ok(Verdict::Passed(USAGE.to_owned())),
@@ -79,13 +82,13 @@ fn run(words: &[&str], root: &Path) -> Result<Verdict> {
 fn check_layers(root: &Path) -> Result<Verdict> {
     let crates = workspace::crates(root)?;
     let packages = workspace::device_packages(root)?;
-    let mut offences = layers::offences(&crates, &packages);
+    let mut violations = layers::violations(&crates, &packages);
     for member in &crates {
         let tree = modules::Tree::read(&member.root_file)?;
         let circles = modules::circles(&tree.graph());
-        offences.extend(circles.into_iter().map(|circle| format!("{}: {circle}", member.name)));
+        violations.extend(circles.into_iter().map(|circle| format!("{}: {circle}", member.name)));
     }
-    Ok(Verdict::of(offences, || {
+    Ok(Verdict::of(violations, || {
         let (members, packages) = (crates.len(), packages.len());
         format!("layers: {members} crates in order, {packages} packages on the device, circles: 0")
     }))

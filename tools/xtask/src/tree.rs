@@ -1,6 +1,6 @@
 //! Text and lengths that tracked files may not have.
 //!
-//! Text: the names of registries' hosts (say "the crate registry": mirrors differ), paths of somebody's machine, words
+//! Text: the names of registries' hosts (write "the crate registry": mirrors differ), paths of one machine, words
 //! that mark unfinished code. Length: a source file past 800 lines is cut along a seam.
 
 use std::path::Path;
@@ -49,7 +49,7 @@ pub(crate) fn check(root: &Path) -> Result<Verdict> {
         if name.ends_with(".lock") || name.ends_with("package-lock.json") {
             continue;
         }
-        // Binary files are captures and the like; a file that is tracked but gone is git's business.
+        // Binary files are captures and the like; a tracked file that is deleted shows in `git status`.
         let Ok(text) = std::fs::read_to_string(root.join(name)) else { continue };
         read = read.saturating_add(1);
         judge(name, &text, &mut found);
@@ -62,7 +62,7 @@ fn judge(name: &str, text: &str, found: &mut Vec<String>) {
     for (index, line) in text.lines().enumerate() {
         let at = index.saturating_add(1);
         for host in REGISTRY_HOSTS.iter().filter(|host| line.contains(**host)) {
-            found.push(format!("{name}:{at}: names the host {host}; say which registry instead"));
+            found.push(format!("{name}:{at}: names the host {host}; name the registry instead"));
         }
         for path in MACHINE_PATHS.iter().filter(|path| names_a_path(line, path)) {
             found.push(format!("{name}:{at}: a path of one machine, below {path}"));
@@ -116,7 +116,7 @@ mod tests {
         let host = REGISTRY_HOSTS[0];
         assert_eq!(
             judged("x", &format!("\nsee {host}/crates")),
-            [format!("x:2: names the host {host}; say which registry instead")]
+            [format!("x:2: names the host {host}; name the registry instead")]
         );
         let path = MACHINE_PATHS[2];
         assert_eq!(

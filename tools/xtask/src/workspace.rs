@@ -164,18 +164,18 @@ fn parse_tree_line(line: &str) -> Option<Package> {
 
 fn cargo(root: &Path, arguments: &[&str]) -> Result<String> {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let said = Command::new(program)
+    let output = Command::new(program)
         .args(arguments)
         .current_dir(root)
         .output()
         .with_context(|| format!("cargo {}", arguments.join(" ")))?;
     ensure!(
-        said.status.success(),
+        output.status.success(),
         "cargo {}: {}",
         arguments.join(" "),
-        String::from_utf8_lossy(&said.stderr).trim()
+        String::from_utf8_lossy(&output.stderr).trim()
     );
-    String::from_utf8(said.stdout).with_context(|| format!("cargo {}", arguments.join(" ")))
+    String::from_utf8(output.stdout).with_context(|| format!("cargo {}", arguments.join(" ")))
 }
 
 #[cfg(test)]

@@ -20,19 +20,18 @@ const MIN_BLOCKS: u32 = 4;
 /// Offset of the last byte of a frame that is read.
 const LAST_READ: usize = 63;
 
+fn open(interface: &str, ring_kib: u32, snap_bytes: u32, block_timeout: Duration) -> Result<Ring> {
+    let ring_bytes = ring_kib.saturating_mul(1_024);
+    let block_bytes = BLOCK_BYTES.min(ring_bytes / MIN_BLOCKS);
+    let sizes = RingConfig { ring_bytes, block_bytes, snap_bytes, ..RingConfig::new(interface) };
+    Ok(Ring::open(&RingConfig { block_timeout, ..sizes })?)
+}
+
 /// Prints `ready`, then, for each line on standard input, the frame counters as JSON. Ends at the end of its input.
 pub(crate) fn count_ring(interface: &str, ring_kib: u32, snap_bytes: u32, timeout: Duration) -> Result<()> {
     static REQUESTS: AtomicU32 = AtomicU32::new(0);
     const END_OF_INPUT: u32 = u32::MAX;
-    let ring_bytes = ring_kib.saturating_mul(1_024);
-    let block_bytes = BLOCK_BYTES.min(ring_bytes / MIN_BLOCKS);
-    let mut ring = Ring::open(&RingConfig {
-        ring_bytes,
-        block_bytes,
-        snap_bytes,
-        block_timeout: timeout,
-        ..RingConfig::new(interface)
-    })?;
+    let mut ring = open(interface, ring_kib, snap_bytes, timeout)?;
     let _detached = thread::spawn(|| {
         for _line in stdin().lock().lines().map_while(Result::ok) {
             REQUESTS.fetch_add(1, Ordering::Relaxed);

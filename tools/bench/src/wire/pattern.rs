@@ -267,7 +267,7 @@ mod tests {
         assert!(lengths(Pattern::Small).iter().all(|length| *length == 60));
         assert!(lengths(Pattern::Large).iter().all(|length| *length == 1_514));
         let imix = lengths(Pattern::Imix);
-        let of = |wanted: usize| imix[..12].iter().filter(|length| **length == wanted).count();
+        let of = |expected: usize| imix[..12].iter().filter(|length| **length == expected).count();
         assert_eq!((of(60), of(590), of(1_514)), (7, 4, 1));
     }
 }

@@ -66,11 +66,11 @@ fn request(client: Ipv4Addr, random: &mut Random) -> Vec<u8> {
 
 /// Arrival time of the opening alert of `client`; other alerts are ignored.
 fn wait_for(events: &Receiver<Event>, client: Ipv4Addr) -> Result<Instant> {
-    let wanted = Some(Address::v4(client.to_bits()));
+    let source = Some(Address::v4(client.to_bits()));
     let deadline = Instant::now() + WAIT_TIMEOUT;
     loop {
         match events.recv_timeout(deadline.saturating_duration_since(Instant::now()))? {
-            Event::Alert(at, alert) if is_opening(&alert) && alert.subject.source == wanted => return Ok(at),
+            Event::Alert(at, alert) if is_opening(&alert) && alert.subject.source == source => return Ok(at),
             Event::Alert(..) => {}
             Event::Connected => bail!("the sensor has reconnected"),
         }

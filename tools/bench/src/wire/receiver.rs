@@ -54,7 +54,7 @@ pub(crate) struct Receiver {
 enum Kind {
     /// `bench count-ring`: answers each line with its counters.
     Bare { requests: ChildStdin, answers: Lines<BufReader<ChildStdout>> },
-    /// `sentinel run`, asked by `sentinel status`. Its standard error stays open, so that it does not write into a closed
+    /// `sentinel run`, whose counters `sentinel status` reads. Its standard error stays open, so that it does not write into a closed
     /// pipe.
     Sensor { command: Box<Command>, _messages: Lines<BufReader<ChildStderr>>, _flags: Flags },
 }

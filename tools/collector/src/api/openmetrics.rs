@@ -16,7 +16,7 @@ use crate::service::MetricsSnapshot;
 /// Text of `metrics` and `snapshot`.
 ///
 /// # Errors
-/// Those of formatting; a `String` has none.
+/// Errors of formatting; a `String` has none.
 pub(super) fn encode(metrics: &Metrics, snapshot: &MetricsSnapshot) -> Result<String, fmt::Error> {
     let mut body = String::with_capacity(16 * 1024);
     text::encode_registry(&mut body, &metrics.registry)?;

@@ -26,7 +26,7 @@ impl PendingDelivery {
     /// Appends every alert of `batch`, or none of them.
     ///
     /// # Errors
-    /// Those of a batch that cannot be decoded to its end.
+    /// Errors of a batch that cannot be decoded to its end.
     pub(super) fn append_batch(&mut self, sensor: &Sensor, batch: Batch<'_>) -> Result<(), BatchError> {
         // Decodes twice: the first pass proves that all entries are good before any is taken.
         let Some(last) = batch.iter().try_fold(None, |_, entry| Ok(Some(entry?.id)))? else {
@@ -34,7 +34,7 @@ impl PendingDelivery {
         };
         let delivery = self.extend_to(sensor, last);
         for entry in batch.iter() {
-            let entry = entry?;
+            let entry = entry?; // cannot fail: the first pass has decoded the same bytes
             match entry.alert {
                 Ok(alert) => delivery.alerts.push((entry.id, alert)),
                 Err(_) => delivery.unreadable.push(UnreadableAlert {
@@ -54,6 +54,7 @@ impl PendingDelivery {
 
     /// The delivery, begun if there is none, whose acknowledgement now covers `last`.
     fn extend_to(&mut self, sensor: &Sensor, last: AlertId) -> &mut Delivery {
+        // Time of arrival of the first message: `observe_ingest` then measures the longest wait within the delivery.
         let (delivery, _) = self.0.get_or_insert_with(|| {
             let delivery = Delivery {
                 sensor: sensor.id,

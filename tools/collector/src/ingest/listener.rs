@@ -46,7 +46,8 @@ impl Ingest {
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
-                Some(_) = tasks.join_next() => continue, // frees the memory of a finished task
+                // Frees the memory of a finished task. Without tasks it yields none, which disables this branch.
+                Some(_) = tasks.join_next() => continue,
                 _ = stopping.wait_for(|stop| *stop) => break,
             };
             match accepted {
@@ -62,6 +63,7 @@ impl Ingest {
                 }
             }
         }
+        // The port closes before the drain: a sensor that connects now is refused at once and comes back after a backoff.
         drop(listener);
         let drain = async { while tasks.join_next().await.is_some() {} };
         if tokio::time::timeout(DRAIN_TIMEOUT, drain).await.is_err() {
@@ -93,6 +95,8 @@ impl PermitPool {
     }
 
     fn acquire(&self) -> Option<Permits> {
+        // Never waits: a connection over a limit is closed at once and takes no memory. If the second permit is missing, the
+        // first is returned when it is dropped here.
         Some(Permits {
             connection: Arc::clone(&self.connections).try_acquire_owned().ok()?,
             handshake: Arc::clone(&self.handshakes).try_acquire_owned().ok()?,

@@ -53,7 +53,7 @@ impl Rejections {
             logged.clear();
         }
         if logged.insert((cause, peer)) {
-            drop(logged);
+            drop(logged); // a slow disk must not delay other connections
             self.log.warn(format_args!("{text}; logged once, counted in connections_rejected"));
         }
     }

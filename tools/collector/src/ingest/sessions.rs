@@ -47,6 +47,8 @@ impl Sessions {
         let mut sessions = self.lock();
         let generation = sessions.get(&id).map_or(0, |entry| entry.generation.wrapping_add(1));
         let info = SessionInfo { peer, since, frames_per_s: None };
+        // Inserted before the earlier session is notified, and under the same lock: the guard of that session finds another
+        // generation in the table and leaves the entry alone.
         if let Some(previous) = sessions.insert(id, Entry { info, evict, generation, telemetry: None }) {
             let _ = previous.evict.send(EvictReason::Replaced); // it may have ended by itself
         }
@@ -90,6 +92,7 @@ impl SessionGuard {
     /// Derives rates from this reading of the counters and the one before.
     pub fn record_telemetry(&self, telemetry: &Telemetry) {
         let mut sessions = self.sessions.lock();
+        // A replaced session may still handle a message: its reading must not mix with those of its successor.
         let entry = sessions.get_mut(&self.id).filter(|entry| entry.generation == self.generation);
         if let Some(entry) = entry {
             let before = entry.telemetry.replace(*telemetry);
@@ -110,6 +113,7 @@ impl Drop for SessionGuard {
 
 /// Frames per second between two readings; none if the sensor restarted in between or no time passed.
 fn frames_per_s(before: &Telemetry, after: &Telemetry) -> Option<u64> {
+    // Both counters start at zero with the sensor: a smaller value means that it restarted in between.
     let span_ms = after.value(Counter::UptimeMs).checked_sub(before.value(Counter::UptimeMs))?;
     let frames = after.value(Counter::FramesSeen).checked_sub(before.value(Counter::FramesSeen))?;
     frames.saturating_mul(1_000).checked_div(span_ms)

@@ -22,11 +22,25 @@ pub struct StoredAlert {
     pub alert: Alert,
 }
 
-/// Selection of stored alerts. Values of one field are alternatives; all fields have to match.
+/// Selection of stored alerts by one sensor, if given, and by the alerts themselves.
 #[derive(Clone, Debug, Default)]
 pub struct AlertQuery {
     /// Only of this sensor.
     pub sensor: Option<SensorId>,
+    /// Filter and page.
+    pub selection: AlertSelection,
+}
+
+impl From<AlertSelection> for AlertQuery {
+    /// The same selection of all sensors.
+    fn from(selection: AlertSelection) -> Self {
+        Self { sensor: None, selection }
+    }
+}
+
+/// Filter and page of stored alerts. Values of one field are alternatives; all fields have to match.
+#[derive(Clone, Debug, Default)]
+pub struct AlertSelection {
     /// Only these kinds; all if empty.
     pub kinds: Vec<Kind>,
     /// Only these severities; all if empty.

@@ -9,7 +9,7 @@ mod event;
 mod name;
 mod sensor;
 
-pub use alert::{AlertPosition, AlertQuery, AlertTotals, MinuteCounts, StoredAlert};
+pub use alert::{AlertPosition, AlertQuery, AlertSelection, AlertTotals, MinuteCounts, StoredAlert};
 pub use delivery::{Delivery, Receipt, UnreadableAlert};
 pub use event::{DisconnectReason, Event, SensorChange, SensorEvent};
 pub use name::{MAX_NAME_LEN, is_valid_name, sanitize_name};

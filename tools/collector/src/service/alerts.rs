@@ -1,34 +1,21 @@
 //! Stored alerts, filtered and paged.
 
-use sentinel_alert::{Kind, Severity};
-use sentinel_units::Timestamp;
-
 use super::access::{Caller, Operation, authorize};
 use super::{Service, ServiceError};
-use crate::model::{AlertPosition, AlertQuery, SensorId, StoredAlert};
+use crate::model::{AlertQuery, AlertSelection, SensorId, StoredAlert};
 
 /// Maximum number of alerts in one page.
 pub const MAX_PAGE_LEN: u32 = 1_000;
 /// Maximum number of names given with an unknown one.
 const MAX_KNOWN_NAMES: usize = 20;
 
-/// Filter and page of [`list_alerts`]. Values of one field are alternatives; all fields have to match.
+/// Request of [`list_alerts`].
 #[derive(Clone, Debug, Default)]
 pub struct AlertRequest {
     /// Only of the sensor with this name, number or public key.
     pub sensor: Option<String>,
-    /// Only these kinds; all if empty.
-    pub kinds: Vec<Kind>,
-    /// Only these severities; all if empty.
-    pub severities: Vec<Severity>,
-    /// Only with packet time at or after this.
-    pub since: Option<Timestamp>,
-    /// Only with packet time before this.
-    pub until: Option<Timestamp>,
-    /// Start and direction.
-    pub position: AlertPosition,
-    /// Length of the page; values outside 1 to [`MAX_PAGE_LEN`] are clamped.
-    pub limit: u32,
+    /// Filter and page; a limit outside 1 to [`MAX_PAGE_LEN`] is clamped.
+    pub selection: AlertSelection,
 }
 
 /// One page of alerts.
@@ -54,17 +41,10 @@ pub async fn list_alerts(
         Some(text) => Some(find_sensor(service, text).await?),
         None => None,
     };
-    let limit = request.limit.clamp(1, MAX_PAGE_LEN);
-    let query = AlertQuery {
-        sensor,
-        kinds: request.kinds,
-        severities: request.severities,
-        since: request.since,
-        until: request.until,
-        position: request.position,
-        limit: limit + 1, // one more shows if there is a next page
-    };
-    let mut alerts = service.readers.alerts(query).await?;
+    let limit = request.selection.limit.clamp(1, MAX_PAGE_LEN);
+    // One more than the page holds shows if there is a next page.
+    let selection = AlertSelection { limit: limit + 1, ..request.selection };
+    let mut alerts = service.readers.alerts(AlertQuery { sensor, selection }).await?;
     let len = usize::try_from(limit).unwrap_or(usize::MAX);
     let has_next = alerts.len() > len;
     alerts.truncate(len);
@@ -84,7 +64,13 @@ async fn find_sensor(service: &Service, text: String) -> Result<SensorId, Servic
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::AlertPosition;
     use crate::service::testing::service;
+
+    fn request(position: AlertPosition, limit: u32) -> AlertRequest {
+        let selection = AlertSelection { position, limit, ..AlertSelection::default() };
+        AlertRequest { sensor: None, selection }
+    }
 
     fn ids(page: &AlertPage) -> Vec<i64> {
         page.alerts.iter().map(|alert| alert.id).collect()
@@ -94,11 +80,11 @@ mod tests {
     async fn pages_continue_at_next_until_there_is_none() {
         let directory = tempfile::tempdir().unwrap();
         let (service, _stop) = service(directory.path(), 1..=5);
-        let request = |position| AlertRequest { position, limit: 3, ..AlertRequest::default() };
-        let first = list_alerts(&service, Caller::Anonymous, request(AlertPosition::Newest)).await.unwrap();
+        let first =
+            list_alerts(&service, Caller::Anonymous, request(AlertPosition::Newest, 3)).await.unwrap();
         assert_eq!((ids(&first), first.next), (vec![5, 4, 3], Some(3)));
         let second =
-            list_alerts(&service, Caller::Anonymous, request(AlertPosition::Before(3))).await.unwrap();
+            list_alerts(&service, Caller::Anonymous, request(AlertPosition::Before(3), 3)).await.unwrap();
         assert_eq!((ids(&second), second.next), (vec![2, 1], None));
     }
 
@@ -107,7 +93,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let (service, _stop) = service(directory.path(), 1..=1_005);
         for (limit, len) in [(0, 1), (1, 1), (1_000, 1_000), (u32::MAX, 1_000)] {
-            let request = AlertRequest { limit, ..AlertRequest::default() };
+            let request = request(AlertPosition::Newest, limit);
             let page = list_alerts(&service, Caller::Anonymous, request).await.unwrap();
             assert_eq!((page.alerts.len(), page.next.is_some()), (len, true), "{limit}");
         }

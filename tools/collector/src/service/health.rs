@@ -32,7 +32,7 @@ pub enum StoreHealth {
 /// Reads the store once and looks at the latest commit.
 ///
 /// # Errors
-/// Those of authorisation; a failing store is a result.
+/// Errors of authorisation; a failing store is a result.
 pub async fn health(service: &Service, caller: Caller) -> Result<Health, ServiceError> {
     authorize(caller, Operation::Health)?;
     let store = match service.readers.newest_alert().await {

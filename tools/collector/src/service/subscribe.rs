@@ -8,7 +8,7 @@ use tokio::sync::broadcast::error::RecvError;
 
 use super::access::{Caller, Operation, authorize};
 use super::{Service, ServiceError};
-use crate::model::{AlertPosition, AlertQuery, Event};
+use crate::model::{AlertPosition, AlertSelection, Event};
 
 /// Maximum number of stored alerts that a subscription begins with.
 pub const MAX_RECENT: u32 = 1_000;
@@ -49,8 +49,8 @@ pub async fn subscribe(
 
 /// Row number after which the `count` newest alerts follow.
 async fn before_recent(service: &Service, count: u32, newest: i64) -> Result<i64, ServiceError> {
-    let query = AlertQuery { limit: count, ..AlertQuery::default() };
-    let rows = service.readers.alerts(query).await?;
+    let selection = AlertSelection { limit: count, ..AlertSelection::default() };
+    let rows = service.readers.alerts(selection.into()).await?;
     Ok(rows.last().map_or(newest, |oldest| oldest.id - 1))
 }
 
@@ -107,8 +107,8 @@ impl Subscription {
 
     async fn catch_up(&mut self) -> Result<(), ServiceError> {
         let position = AlertPosition::After(self.last);
-        let query = AlertQuery { position, limit: CATCH_UP_LEN, ..AlertQuery::default() };
-        let rows = self.service.readers.alerts(query).await?;
+        let selection = AlertSelection { position, limit: CATCH_UP_LEN, ..AlertSelection::default() };
+        let rows = self.service.readers.alerts(selection.into()).await?;
         self.behind = u32::try_from(rows.len()).is_ok_and(|len| len >= CATCH_UP_LEN);
         for row in rows {
             self.last = row.id;
@@ -133,8 +133,9 @@ mod tests {
     /// Publishes the stored alerts after `id` again, as the writer does when they are committed while a subscription
     /// begins.
     async fn publish_after(service: &Service, id: i64) {
-        let query = AlertQuery { position: AlertPosition::After(id), limit: 100, ..AlertQuery::default() };
-        for alert in service.readers.alerts(query).await.unwrap() {
+        let position = AlertPosition::After(id);
+        let selection = AlertSelection { position, limit: 100, ..AlertSelection::default() };
+        for alert in service.readers.alerts(selection.into()).await.unwrap() {
             service.events.publish(Event::Alert(Arc::new(alert)));
         }
     }

@@ -17,7 +17,7 @@ impl Files {
     /// Loads or creates the key of the database in `directory`, which is created if it does not exist.
     ///
     /// # Errors
-    /// Those of [`DatabaseKey::load`] and [`StoreError::Io`].
+    /// Errors of [`DatabaseKey::load`] and [`StoreError::Io`].
     pub fn locate(directory: &Path, given_key: Option<&str>) -> Result<Self, StoreError> {
         key::private_directory(directory)?;
         let database = directory.join(DATABASE);
@@ -40,7 +40,7 @@ impl Files {
     /// A connection that may write.
     ///
     /// # Errors
-    /// Those of [`schema::open_writer`].
+    /// Errors of [`schema::open_writer`].
     pub fn open_writer(&self) -> Result<rusqlite::Connection, StoreError> {
         // Created here if it does not exist: the library would create it with a mode that others can read.
         let path = self.database();
@@ -52,7 +52,7 @@ impl Files {
     /// A connection that may only read.
     ///
     /// # Errors
-    /// Those of [`schema::open_reader`].
+    /// Errors of [`schema::open_reader`].
     pub fn open_reader(&self) -> Result<rusqlite::Connection, StoreError> {
         schema::open_reader(&self.database(), &self.key)
     }
@@ -65,6 +65,7 @@ impl Files {
         let path = self.directory.join("collector.lock");
         let file = OpenOptions::new().append(true).create(true).mode(0o600).open(&path);
         let file = file.map_err(|error| StoreError::Io(path.clone(), error))?;
+        // flock(2): the kernel releases it with the process, so a crash leaves no stale lock and the file may stay.
         match file.try_lock() {
             Ok(()) => Ok(file),
             Err(TryLockError::WouldBlock) => Err(StoreError::InUse(self.directory.clone())),

@@ -19,6 +19,7 @@ impl DatabaseKey {
     /// [`StoreError::KeyEmpty`], [`StoreError::KeyMissing`], [`StoreError::KeyExposed`],
     /// [`StoreError::KeyMalformed`] and [`StoreError::Io`]; no file has been changed then.
     pub fn load(given: Option<&str>, key: &Path, database: &Path) -> Result<Self, StoreError> {
+        // The environment first: with it the key need not be on the disk beside the database.
         if let Some(given) = given {
             if given.is_empty() {
                 return Err(StoreError::KeyEmpty);
@@ -33,6 +34,7 @@ impl DatabaseKey {
             }
             return Ok(Self::from_text(text));
         }
+        // A new key would not open it, and would hide that the old one is lost.
         if database.exists() {
             return Err(StoreError::KeyMissing { database: database.into(), key: key.into() });
         }
@@ -122,7 +124,7 @@ pub fn read_private(path: &Path) -> Result<String, StoreError> {
 /// its own: a crash leaves no key or the complete key.
 ///
 /// # Errors
-/// Those of the file system; `AlreadyExists` if the name is taken.
+/// Errors of the file system; `AlreadyExists` if the name is taken.
 pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let temporary = path.with_extension(format!("new{}", std::process::id()));
     let result = (|| {

@@ -62,6 +62,7 @@ impl ReaderPool {
     /// Sensors, totals, and the timeline of the `minutes` minutes up to `now`.
     pub(crate) async fn counts(&self, now: Timestamp, minutes: u16) -> Result<StoreCounts, StoreError> {
         let counts = self.read(move |connection| {
+            // Three statements, each with a snapshot of its own: a commit in between shows in the later ones only.
             Ok(StoreCounts {
                 sensors: sensors::all(connection)?,
                 totals: alerts::totals::totals(connection)?,
@@ -102,6 +103,8 @@ impl ReaderPool {
         &self,
         work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
+        // A connection is opened or taken only under a permit, so there are never more than MAX_READERS. The permit moves
+        // into the task: if the request is cancelled, its read continues and still counts.
         let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|_| StoreError::Closed)?;
         let (files, idle) = (Arc::clone(&self.files), Arc::clone(&self.idle));
         let task = tokio::task::spawn_blocking(move || {
@@ -124,7 +127,7 @@ impl ReaderPool {
 /// Stored alerts by kind and severity, with which the counters of a new process start.
 ///
 /// # Errors
-/// Those of the database.
+/// Errors of the database.
 pub(crate) fn initial_totals(connection: &Connection) -> Result<AlertTotals, StoreError> {
     alerts::totals::totals(connection)
 }

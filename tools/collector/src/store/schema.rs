@@ -26,7 +26,9 @@ pub fn open_writer(path: &Path, key: &DatabaseKey) -> Result<Connection, StoreEr
     // at each commit: an acknowledged alert survives a power cut, which it must, because its sensor discards it.
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
+    // Off by default in SQLite. The insertion of alerts relies on it: a row of an unknown sensor is an error.
     connection.pragma_update(None, "foreign_keys", true)?;
+    // The log grows while a reader keeps an old snapshot; the file is cut to this length after the next checkpoint.
     connection.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024)?;
     migrate(&mut connection)?;
     Ok(connection)
@@ -35,7 +37,7 @@ pub fn open_writer(path: &Path, key: &DatabaseKey) -> Result<Connection, StoreEr
 /// Opens for reading only.
 ///
 /// # Errors
-/// Those of [`open_writer`].
+/// Errors of [`open_writer`].
 pub fn open_reader(path: &Path, key: &DatabaseKey) -> Result<Connection, StoreError> {
     // Not SQLITE_OPEN_READ_ONLY: the first reader of a write-ahead log creates its shared index.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -77,6 +79,7 @@ fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     for step in STEPS.iter().skip(usize::try_from(version).unwrap_or_default()) {
         transaction.execute_batch(step)?;
     }
+    // In the transaction of the steps: a crash leaves the old schema with its number, or the new one with its own.
     if version < known {
         transaction.pragma_update(None, "user_version", known)?;
     }

@@ -51,7 +51,7 @@ const SELECT: &str = "SELECT *, (SELECT coalesce(sum(max(highest - stored - lost
 /// Every sensor, revoked ones included, in the order of names.
 ///
 /// # Errors
-/// Those of the database.
+/// Errors of the database.
 pub(crate) fn all(connection: &Connection) -> Result<Vec<Sensor>, StoreError> {
     let mut statement = connection.prepare_cached(&format!("{SELECT} ORDER BY name"))?;
     let rows = statement.query_map([], from_row)?;
@@ -61,7 +61,7 @@ pub(crate) fn all(connection: &Connection) -> Result<Vec<Sensor>, StoreError> {
 /// The sensor with this key, even if it is revoked.
 ///
 /// # Errors
-/// Those of the database.
+/// Errors of the database.
 pub(super) fn with_key(connection: &Connection, public_key: PublicKey) -> Result<Option<Sensor>, StoreError> {
     let sql = format!("{SELECT} WHERE public_key = ?");
     Ok(connection.prepare_cached(&sql)?.query_row([public_key.as_bytes()], from_row).optional()?)
@@ -70,9 +70,10 @@ pub(super) fn with_key(connection: &Connection, public_key: PublicKey) -> Result
 /// The sensor with this name, row number or public key, even if it is revoked. A name wins over a number.
 ///
 /// # Errors
-/// Those of the database.
+/// Errors of the database.
 pub(crate) fn find(connection: &Connection, text: &str) -> Result<Option<Sensor>, StoreError> {
     let key: Option<[u8; 32]> = text.parse::<PublicKey>().ok().map(|key| *key.as_bytes());
+    // The comparison is 0 for a match by name and 1 for any other, which puts the name first.
     let sql = format!(
         "{SELECT} WHERE name = ?1 OR CAST(id AS TEXT) = ?1 OR public_key = ?2 ORDER BY name <> ?1 LIMIT 1"
     );
@@ -82,7 +83,7 @@ pub(crate) fn find(connection: &Connection, text: &str) -> Result<Option<Sensor>
 /// Row numbers of the revoked sensors.
 ///
 /// # Errors
-/// Those of the database.
+/// Errors of the database.
 pub(super) fn revoked(connection: &Connection) -> Result<Vec<SensorId>, StoreError> {
     let mut statement =
         connection.prepare_cached("SELECT id FROM sensors WHERE revoked_at_us IS NOT NULL")?;
@@ -93,7 +94,7 @@ pub(super) fn revoked(connection: &Connection) -> Result<Vec<SensorId>, StoreErr
 /// Revokes a sensor. Returns false if there is none of this row number or it is revoked already.
 ///
 /// # Errors
-/// Those of the database.
+/// Errors of the database.
 pub(crate) fn revoke(connection: &Connection, id: SensorId, now: Timestamp) -> Result<bool, StoreError> {
     let sql = "UPDATE sensors SET revoked_at_us = ? WHERE id = ? AND revoked_at_us IS NULL";
     Ok(connection.execute(sql, params![to_micros(now), id.0])? > 0)
@@ -120,6 +121,7 @@ pub(crate) fn add_token(
         let sql = "SELECT EXISTS (SELECT 1 FROM sensors WHERE name = ?1 AND revoked_at_us IS NULL) OR
                    EXISTS (SELECT 1 FROM tokens WHERE name = ?1 AND used_at_us IS NULL AND expires_at_us > ?2)";
         if transaction.query_row(sql, params![token.name, to_micros(now)], |row| row.get(0))? {
+            // Dropping the transaction undoes the deletion, which the next token repeats.
             return Err(StoreError::NameTaken(token.name.clone()));
         }
     }
@@ -134,7 +136,7 @@ pub(crate) fn add_token(
 /// The token of this number, even if it is used or expired.
 ///
 /// # Errors
-/// Those of the database.
+/// Errors of the database.
 pub(super) fn token(connection: &Connection, id: TokenId) -> Result<Option<StoredToken>, StoreError> {
     let sql = "SELECT secret, name, expires_at_us, used_at_us FROM tokens WHERE token_id = ?";
     let row = connection.prepare_cached(sql)?.query_row([id.0], |row| {
@@ -156,7 +158,7 @@ pub(super) fn token(connection: &Connection, id: TokenId) -> Result<Option<Store
 /// held by a revoked sensor only is free: the revoked one gets its row number appended to its name.
 ///
 /// # Errors
-/// Those of the database; the inner error if the sensor is rejected, and then nothing has changed.
+/// Errors of the database; the inner error if the sensor is rejected, and then nothing has changed.
 pub(super) fn enroll(
     connection: &Connection,
     request: &Enrollment,
@@ -172,7 +174,8 @@ pub(super) fn enroll(
     let name = assigned_name(connection, &token, request)?;
     let at_us = to_micros(request.at);
     // Names are unique, so if a revoked sensor has this one, no other sensor has it and the insertion below succeeds.
-    // Otherwise this changes nothing, and a rejection leaves everything as it was.
+    // Otherwise this changes nothing, and a rejection leaves everything as it was. 48 characters leave room for a row number
+    // of 13 digits within the 64 of the column.
     let sql = "UPDATE sensors SET name = substr(name, 1, 48) || ' (' || id || ')'
                WHERE name = ? AND public_key <> ? AND revoked_at_us IS NOT NULL";
     connection.execute(sql, params![name, key])?;
@@ -213,7 +216,7 @@ fn assigned_name(
 /// Stores the properties that the sensor reported.
 ///
 /// # Errors
-/// Those of the database.
+/// Errors of the database.
 pub(super) fn update_info(
     connection: &Connection,
     id: SensorId,
@@ -229,7 +232,7 @@ pub(super) fn update_info(
 /// Stores the latest telemetry.
 ///
 /// # Errors
-/// Those of the database.
+/// Errors of the database.
 pub(super) fn update_telemetry(
     connection: &Connection,
     id: SensorId,
@@ -244,7 +247,7 @@ pub(super) fn update_telemetry(
 /// Stores the time of the last sign of the sensor.
 ///
 /// # Errors
-/// Those of the database.
+/// Errors of the database.
 pub(super) fn update_last_seen(
     connection: &Connection,
     id: SensorId,

@@ -11,6 +11,7 @@ use crate::model::TelemetryReading;
 
 /// The value of the column, names in alphabetical order.
 pub(super) fn encode(telemetry: &Telemetry) -> String {
+    // Sorted by name: this map is a B-tree as long as no package turns on `preserve_order` of serde_json.
     let object: Map<String, Value> =
         telemetry.iter().map(|(counter, value)| (counter.name().into(), value.into())).collect();
     Value::Object(object).to_string()

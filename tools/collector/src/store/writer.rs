@@ -42,6 +42,7 @@ impl Job {
     /// Size in alerts, for [`MAX_ALERTS_PER_COMMIT`].
     fn len(&self) -> usize {
         match self {
+            // At least one: deliveries that hold only gaps must reach the bound of a transaction as well.
             Self::Deliver { delivery, .. } => delivery.alerts.len().max(1),
             _ => 1,
         }
@@ -95,6 +96,7 @@ impl WriterHandle {
     /// [`StoreError::Closed`] if the writer stopped before; a lasting error of the database. Nothing of the
     /// delivery may be acknowledged then.
     pub async fn deliver(&self, delivery: Delivery, sensor: Arc<str>) -> Result<Receipt, StoreError> {
+        // A queued job does not depend on this future: if the connection goes away, its delivery is stored nevertheless.
         let (reply, result) = oneshot::channel();
         self.send(Job::Deliver { delivery, sensor, reply }).await?;
         result.await.map_err(|_| StoreError::Closed)?
@@ -103,7 +105,7 @@ impl WriterHandle {
     /// Uses up a token and creates its sensor; the inner error is the answer to a request that is not granted.
     ///
     /// # Errors
-    /// Those of [`WriterHandle::deliver`].
+    /// Errors of [`WriterHandle::deliver`].
     pub async fn enroll(&self, request: Enrollment) -> Result<Result<Sensor, RejectReason>, StoreError> {
         let (reply, result) = oneshot::channel();
         self.send(Job::Enroll { request, reply }).await?;
@@ -154,7 +156,7 @@ impl Writer {
     /// Starts the thread on a connection that may write. Alerts are published on `events` once stored.
     ///
     /// # Errors
-    /// Those of starting a thread.
+    /// Errors of starting a thread.
     pub fn start(
         connection: Connection,
         events: EventBus,
@@ -236,6 +238,7 @@ impl State {
             }
             return;
         }
+        // Recursion is one level deep: a list of one job returns above.
         for job in jobs {
             let single = vec![job];
             match self.attempt(&single) {
@@ -249,6 +252,8 @@ impl State {
         // Immediate: takes the write lock at once, so that waiting for another process is covered by the busy
         // timeout. A deferred transaction fails when it turns from reading to writing.
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        // In the order of the queue, which is the order of sending of each sensor. The first error drops the transaction, which
+        // rolls back every job in it.
         let results = jobs.iter().map(|job| job.run(&transaction)).collect::<Result<_, _>>()?;
         transaction.commit()?;
         Ok(results)
@@ -269,6 +274,7 @@ impl State {
         if self.error_logged_at.take().is_some() {
             self.log.info(format_args!("the store takes alerts again"));
         }
+        // `attempt` has returned one result for each job, in the same order.
         for (job, result) in jobs.into_iter().zip(results) {
             match (job, result) {
                 (Job::Deliver { delivery, sensor, reply }, JobResult::Stored(receipt)) => {
@@ -287,6 +293,7 @@ impl State {
         if !self.events.has_subscribers() {
             return;
         }
+        // The indices in `inserted` rise, because a delivery is inserted in its own order: one pass finds the new alerts.
         let mut inserted = receipt.inserted.iter().peekable();
         for (index, (alert_id, alert)) in delivery.alerts.into_iter().enumerate() {
             let Some((id, _)) = inserted.next_if(|(_, of)| *of == index) else { continue };

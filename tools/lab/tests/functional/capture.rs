@@ -1,4 +1,4 @@
-//! `sentinel capture`: what passes on a wire is shown, saved and counted.
+//! `sentinel capture`: packets on a wire are shown, saved and counted.
 
 use std::fs;
 use std::path::Path;
@@ -33,12 +33,12 @@ fn objects(text: &str) -> Result<Vec<Value>> {
 }
 
 /// Part of a packet line that does not depend on time and place of the capture.
-fn essence(packet: &Value) -> Vec<String> {
+fn stable_fields(packet: &Value) -> Vec<String> {
     let fields = ["protocol", "src", "dst", "src_mac", "dst_mac", "wire_bytes", "summary"];
     fields.iter().map(|name| packet[*name].to_string()).collect()
 }
 
-/// Only what the generator sends as the attacker: the victim is a machine, which may have something to say as well.
+/// Only the frames that the generator sends as the attacker: the kernel of the victim's namespace may send frames of its own.
 pub(crate) const ATTACKER: &str = "ip src host 10.20.30.66";
 
 /// The attacker's packets of a scenario as `read` shows them.
@@ -47,7 +47,7 @@ fn of_file(lab: &Lab, scenario: &str) -> Result<Vec<Vec<String>>> {
     traffic::write(lab, scenario, &file, &[])?;
     let name = file.to_str().context("a path that is text")?;
     let text = run(&mut command(lab, &lab.network.router, &["read", name, "--json", ATTACKER])?)?;
-    Ok(objects(&text)?.iter().map(essence).collect())
+    Ok(objects(&text)?.iter().map(stable_fields).collect())
 }
 
 /// The number before `words` at the start of a line of the summary.
@@ -58,7 +58,7 @@ fn total(errors: &str, words: &str) -> Result<u64> {
 }
 
 #[test]
-fn a_bridge_and_its_port_show_what_the_file_holds() -> Result<()> {
+fn a_bridge_and_its_port_show_the_packets_of_the_file() -> Result<()> {
     experiment(|lab| {
         let expected = of_file(lab, "port-scan-at")?;
         ensure!(expected.len() == 15, "{expected:?}");
@@ -70,7 +70,7 @@ fn a_bridge_and_its_port_show_what_the_file_holds() -> Result<()> {
             let status = capture.end(wait::WAIT_TIMEOUT)?;
             ensure!(status.success(), "{}", capture.errors()?);
             let found = objects(&capture.output()?)?;
-            let same: Vec<_> = found.iter().map(essence).collect();
+            let same: Vec<_> = found.iter().map(stable_fields).collect();
             ensure!(same == expected, "{interface}: {found:#?}");
             ensure!(found.iter().all(|packet| packet["interface"] == interface), "{found:?}");
             let errors = capture.errors()?;
@@ -82,7 +82,7 @@ fn a_bridge_and_its_port_show_what_the_file_holds() -> Result<()> {
 }
 
 #[test]
-fn a_signal_ends_it_with_everything_saved_and_counted() -> Result<()> {
+fn a_signal_ends_the_capture_with_every_packet_saved_and_counted() -> Result<()> {
     experiment(|lab| {
         for (signal, name) in [(Signal::INT, "int"), (Signal::TERM, "term")] {
             let file = lab.path(&format!("{name}.pcapng"));
@@ -94,7 +94,7 @@ fn a_signal_ends_it_with_everything_saved_and_counted() -> Result<()> {
             capture.signal(signal)?;
             ensure!(capture.end(wait::WAIT_TIMEOUT)?.success(), "{}", capture.errors()?);
             let errors = capture.errors()?;
-            // Fifteen probes; their fifteen answers are not wanted.
+            // Fifteen probes; the filter leaves out their fifteen answers.
             let totals = ["captured", "received by filter", "filtered", "dropped by kernel"]
                 .map(|what| total(&errors, &format!(" packets {what}")));
             let [captured, received, filtered, dropped] = totals;
@@ -129,7 +129,7 @@ fn results_of(directory: &Path) -> Result<(String, String)> {
 
 /// `ssh router sentinel capture -w - | wireshark -k -i -`: frames must not wait for a buffer to fill.
 #[test]
-fn frames_come_through_a_pipe_while_the_capture_goes_on() -> Result<()> {
+fn frames_come_through_a_pipe_during_the_capture() -> Result<()> {
     experiment(|lab| {
         let mut capture = capturing(lab, "pipe", &["-i", "br-lan", "-w", "-", ATTACKER])?;
         let saved = lab.path("pipe.out");
@@ -156,7 +156,7 @@ fn the_views_of_the_analysis_work_live() -> Result<()> {
             &lab.path("quiet"),
         )?;
         traffic::sent(lab, "dns-tunnel-data", &["--speed", "10"])?;
-        wait::until_true("the alert comes while the capture goes on", wait::WAIT_TIMEOUT, || {
+        wait::until_true("the alert is printed during the capture", wait::WAIT_TIMEOUT, || {
             let found = objects(&alerts.output()?)?;
             Ok(found.iter().any(|alert| alert["kind"] == "dns_tunnel" && alert["phase"] == "open"))
         })?;
@@ -179,7 +179,7 @@ fn the_views_of_the_analysis_work_live() -> Result<()> {
 }
 
 #[test]
-fn statistics_come_while_it_runs_and_at_the_end() -> Result<()> {
+fn statistics_are_printed_during_the_capture_and_at_its_end() -> Result<()> {
     experiment(|lab| {
         let mut capture = capturing(lab, "stats", &["-i", "br-lan", "--stats", "1", ATTACKER])?;
         traffic::sent(lab, "port-scan-at", &["--speed", "20"])?;
@@ -195,23 +195,23 @@ fn statistics_come_while_it_runs_and_at_the_end() -> Result<()> {
 }
 
 #[test]
-fn what_cannot_be_captured_is_said_with_what_can() -> Result<()> {
+fn errors_name_the_cause_and_what_can_be_captured() -> Result<()> {
     experiment(|lab| {
-        let refused = |words: &[&str]| -> Result<String> {
+        let failure = |words: &[&str]| -> Result<String> {
             let words = [&["capture"], words].concat();
             let error = run(&mut command(lab, &lab.network.router, &words)?).err();
-            Ok(error.context("it should have been refused")?.to_string())
+            Ok(error.context("it should have failed")?.to_string())
         };
-        let unknown = refused(&["-i", "wan9"])?;
+        let unknown = failure(&["-i", "wan9"])?;
         ensure!(unknown.contains("interface 'wan9' does not exist; there are: lo, "), "{unknown}");
-        let none = refused(&[])?;
+        let none = failure(&[])?;
         ensure!(none.contains("no default route") && none.contains("br-lan"), "{none}");
         ensure!(none.contains("exit status: 2"), "{none}");
         lab.network.set_bridge(false)?;
-        let down = refused(&["-i", "br-lan"])?;
+        let down = failure(&["-i", "br-lan"])?;
         ensure!(down.contains("is down; bring it up with: ip link set br-lan up"), "{down}");
         lab.network.set_bridge(true)?;
-        // With a default route nothing need be said.
+        // With a default route the interface need not be given.
         lab.network.router.ip(&["route", "add", "default", "dev", "mgmt0"])?;
         let mut command = command(lab, &lab.network.router, &["capture", "-t", "0.1"])?;
         let output = command.output()?;
@@ -221,11 +221,11 @@ fn what_cannot_be_captured_is_said_with_what_can() -> Result<()> {
     })
 }
 
-/// The capture ended when its interface was gone, and the sensor did not.
+/// `capture` once ended when its interface was removed, unlike `run`.
 #[test]
-fn an_interface_that_goes_and_comes_back_is_captured_again() -> Result<()> {
+fn an_interface_that_is_removed_and_added_is_captured_again() -> Result<()> {
     experiment(|lab| {
-        let mut capture = capturing(lab, "gone", &["-i", "br-lan", ATTACKER])?;
+        let mut capture = capturing(lab, "removed", &["-i", "br-lan", ATTACKER])?;
         let shown = |count: usize| {
             wait::until_true("all packets are shown", wait::WAIT_TIMEOUT, || {
                 Ok(capture.output()?.lines().count() == count)

@@ -54,8 +54,8 @@ fn set_filter(lab: &Lab, options: &str) -> Result<()> {
     ensure!(scan(lab, &sensor, "10.20.30.134")?.1 > 0);
     sensor.wait_for_alert("port_scan", "open", "10.20.30.134")?;
 
-    let refused = ctl(&sensor, &["set-filter", "tcp port"]).unwrap_err().to_string();
-    ensure!(refused.contains("column"), "{refused}");
+    let error = ctl(&sensor, &["set-filter", "tcp port"]).unwrap_err().to_string();
+    ensure!(error.contains("column"), "{error}");
     ensure!(sensor.status()?["filter"].as_str().is_some_and(|filter| filter.starts_with("tcp[")));
     ctl(&sensor, &["set-filter"])?;
     let (all, analysed, filtered) = scan(lab, &sensor, "10.20.30.135")?;
@@ -127,8 +127,8 @@ fn the_newest_packets_can_be_listed_and_saved() -> Result<()> {
 
         let mut other = Sensor::new(lab, "other", "")?;
         other.start()?;
-        let refused = ctl(&other, &["packets"]).unwrap_err().to_string();
-        ensure!(refused.contains("max_packets"), "{refused}");
+        let error = ctl(&other, &["packets"]).unwrap_err().to_string();
+        ensure!(error.contains("max_packets"), "{error}");
         Ok(())
     })
 }

@@ -133,20 +133,20 @@ fn errors_name_interface_and_link_type() -> Result<()> {
         let file = lab.path("scan.pcap");
         traffic::write(lab, "port-scan-at", &file, &[])?;
         let name = file.to_str().context("a path that is text")?;
-        let refused = |words: &[&str]| -> Result<String> {
-            let error = replay(lab, words).err().context("it should have been refused")?;
+        let failure = |words: &[&str]| -> Result<String> {
+            let error = replay(lab, words).err().context("it should have failed")?;
             Ok(error.to_string())
         };
-        let unknown = refused(&[name, "-i", "wan9"])?;
+        let unknown = failure(&[name, "-i", "wan9"])?;
         ensure!(unknown.contains("interface 'wan9' does not exist; there are: lo, eth0"), "{unknown}");
         let mut raw = fs::read(&file)?;
         raw[20..24].copy_from_slice(&101_u32.to_le_bytes());
         let other = lab.path("raw.pcap");
         fs::write(&other, raw)?;
-        let link = refused(&[other.to_str().context("a path that is text")?, "-i", "eth0"])?;
+        let link = failure(&[other.to_str().context("a path that is text")?, "-i", "eth0"])?;
         ensure!(link.contains("no packet has the link type of interface 'eth0', which is EN10MB"), "{link}");
         lab.network.attacker.ip(&["link", "set", "eth0", "down"])?;
-        let down = refused(&[name, "-i", "eth0"])?;
+        let down = failure(&[name, "-i", "eth0"])?;
         ensure!(down.contains("interface 'eth0' is down"), "{down}");
         Ok(())
     })
@@ -162,7 +162,7 @@ fn a_signal_ends_a_replay_during_a_pause_of_the_file() -> Result<()> {
         let mut program =
             sentinel_lab::Program::start(command(lab, &lab.network.attacker, &words)?, &lab.path("slow"))?;
         let mut capture = capturing(lab, "first", &["-i", "lan-attacker", "-c", "1", "ip"])?;
-        // Whether the first frame came before or after the capture began: the process is there.
+        // The first frame may have come before or after the capture began; the process runs in both cases.
         ensure!(program.is_running()?);
         wait::until_true("the program catches signals", wait::WAIT_TIMEOUT, || {
             let status = fs::read_to_string(format!("/proc/{}/status", program.id()))?;

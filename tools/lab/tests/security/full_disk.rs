@@ -54,7 +54,7 @@ fn a_full_disk_leaves_the_log_readable_and_its_loss_is_counted_and_ends() -> Res
 
         // Earlier records can be read, and lost alerts are counted.
         let records = sensor.logged_alerts()?;
-        ensure!(records.iter().any(|alert| alert["src"] == "10.21.0.1"), "the first alerts are gone");
+        ensure!(records.iter().any(|alert| alert["src"] == "10.21.0.1"), "the first alerts are missing");
         let report = run(&mut sensor.command(&["log", "verify"]))?;
         ensure!(report.contains(" 0 findings"), "{report}");
         alert_counters_add_up(&sensor)?;

@@ -31,7 +31,7 @@ fn keys_and_logs_are_readable_by_their_owner_only() -> Result<()> {
 }
 
 #[test]
-fn a_key_that_others_can_read_is_refused() -> Result<()> {
+fn a_key_that_others_can_read_is_an_error() -> Result<()> {
     experiment(|lab| {
         let collector = Collector::start(lab)?;
         let mut sensor = Sensor::started(lab, &collector, "router", "")?;

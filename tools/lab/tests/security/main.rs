@@ -1,4 +1,4 @@
-//! Security tests: unauthorised peers are refused and counted without an effect on others; a full disk loses only what it
+//! Security tests: unauthorised peers are rejected and counted without an effect on others; a full disk loses only what it
 //! cannot hold, and the loss is counted; keys are readable by their owner only.
 //!
 //! Needs root; otherwise each test prints `skipped:`.
@@ -7,4 +7,4 @@
 
 mod full_disk;
 mod keys;
-mod refusals;
+mod rejections;

@@ -29,11 +29,27 @@ pub fn client_hello(server_name: &str, random: &mut Random) -> Vec<u8> {
     let grease = 0x0a0a_u16.wrapping_add(0x1010_u16.wrapping_mul(random.half() >> 12));
     let mut suites = grease.to_be_bytes().to_vec();
     suites.extend(SUITES.iter().flat_map(|suite| suite.to_be_bytes()));
+    let extensions = client_extensions(server_name, grease, random);
 
+    let mut body = VERSION_1_2.to_be_bytes().to_vec();
+    body.extend(random.bytes(32));
+    body.extend(prefixed8(&random.bytes(32)));
+    body.extend(prefixed16(&suites));
+    body.extend(prefixed8(&[0]));
+    // RFC 7685: padding to 512 bytes of handshake, because some servers hang on slightly shorter ones.
+    let bare = 4 + body.len() + 2 + extensions.len();
+    let filling = 512_usize.saturating_sub(bare + 4);
+    let padding = if filling > 0 { extension(21, &vec![0; filling]) } else { Vec::new() };
+    body.extend(prefixed16(&[extensions, padding].concat()));
+    record(RECORD_HANDSHAKE, VERSION_1_0, &handshake(CLIENT_HELLO, &body))
+}
+
+/// Extensions of a browser's `ClientHello`, without padding; `grease` is a reserved value of RFC 8701.
+fn client_extensions(server_name: &str, grease: u16, random: &mut Random) -> Vec<u8> {
     let name = [&[0][..], &prefixed16(server_name.as_bytes())].concat();
     let mut share = prefixed_pair(grease, &[0]);
     share.extend(prefixed_pair(X25519, &random.bytes(32)));
-    let extensions: Vec<u8> = [
+    [
         extension(grease, &[]),
         extension(0, &prefixed16(&name)),
         extension(23, &[]),
@@ -50,19 +66,7 @@ pub fn client_hello(server_name: &str, random: &mut Random) -> Vec<u8> {
         extension(43, &prefixed8(&numbers(&[grease, VERSION_1_3, VERSION_1_2]))),
         extension(27, &[2, 0, 2]),
     ]
-    .concat();
-
-    let mut body = VERSION_1_2.to_be_bytes().to_vec();
-    body.extend(random.bytes(32));
-    body.extend(prefixed8(&random.bytes(32)));
-    body.extend(prefixed16(&suites));
-    body.extend(prefixed8(&[0]));
-    // RFC 7685: padding to 512 bytes of handshake, because some servers hang on slightly shorter ones.
-    let bare = 4 + body.len() + 2 + extensions.len();
-    let filling = 512_usize.saturating_sub(bare + 4);
-    let padding = if filling > 0 { extension(21, &vec![0; filling]) } else { Vec::new() };
-    body.extend(prefixed16(&[extensions, padding].concat()));
-    record(RECORD_HANDSHAKE, VERSION_1_0, &handshake(CLIENT_HELLO, &body))
+    .concat()
 }
 
 /// Records of the server's first flight: `ServerHello`, the compatibility message, and `encrypted` bytes of handshake.

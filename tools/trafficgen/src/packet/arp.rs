@@ -34,10 +34,10 @@ pub struct Arp {
 const ARP_LEN: usize = 28;
 
 impl Arp {
-    /// Broadcast request of `from` for the address `wanted`.
+    /// Broadcast request of `from` for the address `target`.
     #[must_use]
-    pub const fn request(from: &Host, wanted: Ipv4Addr) -> Self {
-        Self { operation: Operation::Request, sender: (from.mac, from.v4), target: (Mac::ZERO, wanted) }
+    pub const fn request(from: &Host, target: Ipv4Addr) -> Self {
+        Self { operation: Operation::Request, sender: (from.mac, from.v4), target: (Mac::ZERO, target) }
     }
 
     /// Reply to `to` that `address` is at the hardware address `owner`.

@@ -16,13 +16,13 @@ const SECOND: Duration = Duration::from_secs(1);
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario::fires(
         "arp-spoof-reply",
-        "replies to the client move the gateway to the attacker",
+        "forged replies to the client map the gateway's address to the attacker",
         FIRES,
         |p| poison(p, forged_reply(&p.topology), Encapsulation::Plain),
     ),
     Scenario::fires(
         "arp-spoof-request",
-        "a request in the gateway's name moves it to the attacker",
+        "a request with the gateway's sender address maps it to the attacker",
         FIRES,
         |p| {
             let forged = Host { mac: p.topology.attacker.mac, ..p.topology.gateway };
@@ -31,7 +31,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ),
     Scenario::fires(
         "arp-spoof-announcement",
-        "an announcement to all moves the gateway to the attacker",
+        "an announcement to all maps the gateway's address to the attacker",
         FIRES,
         |p| {
             poison(p, Arp::announcement(p.topology.attacker.mac, p.topology.gateway.v4), Encapsulation::Plain)
@@ -39,29 +39,32 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ),
     Scenario::fires(
         "arp-spoof-flip-flop",
-        "attacker and gateway both claim the address in turn",
+        "replies map the gateway's address to attacker and gateway alternately",
         FIRES,
         flip_flop,
     ),
     Scenario::fires(
         "arp-spoof-both-ways",
-        "client and gateway are each told the attacker is the other",
+        "forged replies to client and gateway map each to the attacker",
         FIRES,
         both_ways,
     ),
-    Scenario::fires("arp-spoof-vlan", "replies inside a VLAN move the gateway to the attacker", FIRES, |p| {
-        poison(p, forged_reply(&p.topology), Encapsulation::Vlan(100))
-    }),
+    Scenario::fires(
+        "arp-spoof-vlan",
+        "forged replies inside a VLAN map the gateway's address to the attacker",
+        FIRES,
+        |p| poison(p, forged_reply(&p.topology), Encapsulation::Vlan(100)),
+    ),
     Scenario::fires(
         "arp-spoof-table-full",
-        "the gateway moves after and among thousands of announcements",
+        "the gateway's mapping changes after and among thousands of announcements",
         FIRES,
         crowded,
     ),
-    Scenario::silent("arp-repeat", "the same three mappings told again and again", repeat),
+    Scenario::silent("arp-repeat", "three mappings that stay the same, resolved twenty times each", repeat),
     Scenario::silent(
         "arp-probe",
-        "probes without a sender address ask for the gateway's and for a free one",
+        "probes without a sender address for the gateway's address and a free one",
         probe,
     ),
     Scenario::silent("arp-alias", "one hardware address announces five addresses of its own", alias),

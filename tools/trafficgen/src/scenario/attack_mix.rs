@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn it_lasts_twenty_seconds() {
+    fn the_mix_lasts_twenty_seconds() {
         let last = build(&Parameters::default()).last().unwrap().offset;
         assert!((19..=24).contains(&last.as_secs()), "{last:?}");
     }

@@ -37,7 +37,7 @@ fn build(parameters: &Parameters) -> Packets {
     for _ in 0..200 {
         let length = random.length(0..200);
         frames.push(random.bytes(length));
-        // Noise behind a plausible header goes deeper.
+        // Random bytes after a valid header reach the parsers behind it.
         let noise = random.bytes(length);
         let protocol = random.pick(&[&1, &6, &17, &41, &47, &132], &6);
         frames.push(v4.frame(*protocol, &noise));

@@ -24,7 +24,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     }),
     Scenario::fires(
         "brute-force-straddle",
-        "32 connections in 3 s across a window's edge, one before",
+        "32 connections in 3 s across a window boundary, one earlier",
         FIRES,
         |p| {
             let topology = &p.topology;

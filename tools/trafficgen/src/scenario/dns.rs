@@ -11,15 +11,18 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario::silent("dns-tunnel-below", "one name of 49 characters", |p| {
         one(p, 49, Family::V4, Encapsulation::Plain)
     }),
-    Scenario::silent("dns-tunnel-at", "one name of 50 characters: not yet too long", |p| {
+    Scenario::silent("dns-tunnel-at", "one name of 50 characters, the threshold", |p| {
         one(p, 50, Family::V4, Encapsulation::Plain)
     }),
     Scenario::fires("dns-tunnel-above", "one name of 51 characters", FIRES, |p| {
         one(p, 51, Family::V4, Encapsulation::Plain)
     }),
-    Scenario::fires("dns-tunnel-longest", "one name of 253 characters, the most there can be", FIRES, |p| {
-        one(p, 253, Family::V4, Encapsulation::Plain)
-    }),
+    Scenario::fires(
+        "dns-tunnel-longest",
+        "one name of 253 characters, the maximum of RFC 1035",
+        FIRES,
+        |p| one(p, 253, Family::V4, Encapsulation::Plain),
+    ),
     Scenario::fires("dns-tunnel-ipv6", "one name of 51 characters over IPv6", FIRES, |p| {
         one(p, 51, Family::V6, Encapsulation::Plain)
     }),
@@ -33,16 +36,20 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     }),
     Scenario::fires(
         "dns-tunnel-data",
-        "40 names full of data under one domain, answered with text",
+        "40 names that encode data under one domain, answered with TXT records",
         FIRES,
         data,
     ),
     Scenario::silent(
         "dns-content-network",
-        "names of content networks, none over 50 characters",
+        "names of content delivery networks, none over 50 characters",
         content_network,
     ),
-    Scenario::silent("dns-reverse-ipv6", "the names of IPv6 addresses, 72 characters in ip6.arpa", reverse),
+    Scenario::silent(
+        "dns-reverse-ipv6",
+        "reverse lookups of IPv6 addresses, 72 characters in ip6.arpa",
+        reverse,
+    ),
 ];
 
 /// Names of the form that content networks use: 36, 49, 50 and 33 characters.
@@ -112,7 +119,7 @@ fn stream(parameters: &Parameters, length: usize) -> Packets {
     timeline.play()
 }
 
-/// Forty TXT queries whose names and answers are full of data.
+/// Forty TXT queries whose names and answers encode data.
 fn data(parameters: &Parameters) -> Packets {
     let mut random = parameters.random();
     let mut timeline = Timeline::default();

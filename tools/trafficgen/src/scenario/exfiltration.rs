@@ -1,6 +1,6 @@
 //! Exfiltration: five million bytes of frames from one inside host to the outside in sixty seconds.
 //!
-//! Bytes are those of whole frames without the check sequence, as a capture counts them.
+//! Bytes are those of complete frames without the check sequence, as a capture counts them.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
@@ -17,49 +17,58 @@ const THRESHOLD: usize = 5_000_000;
 const WINDOW: Duration = Duration::from_secs(60);
 
 pub(super) const SCENARIOS: &[Scenario] = &[
-    Scenario::silent("exfiltration-below", "5,000,000 bytes out in 20 s but for the last frame", |p| {
+    Scenario::silent("exfiltration-below", "5,000,000 outbound bytes in 20 s, less the last frame", |p| {
         exact(p, Last::Missing, Family::V4)
     }),
-    Scenario::fires("exfiltration-at", "exactly 5,000,000 bytes out in 20 s", FIRES, |p| {
+    Scenario::fires("exfiltration-at", "exactly 5,000,000 outbound bytes in 20 s", FIRES, |p| {
         exact(p, Last::Present, Family::V4)
     }),
-    Scenario::fires("exfiltration-above", "6 MB out in 20 s", FIRES, |p| {
+    Scenario::fires("exfiltration-above", "6 MB outbound in 20 s", FIRES, |p| {
         let topology = &p.topology;
         upload(p, &[(topology.client, topology.outside)], 6_000_000, Duration::from_secs(20))
     }),
-    Scenario::fires("exfiltration-ipv6", "exactly 5,000,000 bytes out in 20 s over IPv6", FIRES, |p| {
+    Scenario::fires("exfiltration-ipv6", "exactly 5,000,000 outbound bytes in 20 s over IPv6", FIRES, |p| {
         exact(p, Last::Present, Family::V6)
     }),
-    Scenario::silent("exfiltration-two-windows", "6 MB out evenly over 120 s", |p| {
+    Scenario::silent("exfiltration-two-windows", "6 MB outbound, evenly over 120 s", |p| {
         let topology = &p.topology;
         upload(p, &[(topology.client, topology.outside)], 6_000_000, WINDOW * 2)
     }),
     Scenario::fires(
         "exfiltration-straddle",
-        "5.4 MB out in 6 s across a window's edge, a little before",
+        "5.4 MB outbound in 6 s across a window boundary, a little earlier",
         FIRES,
         straddle,
     ),
-    Scenario::fires("exfiltration-many-servers", "6 MB out in 30 s, to six machines outside", FIRES, |p| {
-        let pairs: Vec<_> = (0..6).map(|index| (p.topology.client, p.topology.external(index))).collect();
-        upload(p, &pairs, 1_000_000, Duration::from_secs(30))
-    }),
+    Scenario::fires(
+        "exfiltration-many-servers",
+        "6 MB outbound in 30 s, to six external hosts",
+        FIRES,
+        |p| {
+            let pairs: Vec<_> = (0..6).map(|index| (p.topology.client, p.topology.external(index))).collect();
+            upload(p, &pairs, 1_000_000, Duration::from_secs(30))
+        },
+    ),
     Scenario::fires(
         "exfiltration-table-full",
-        "6 MB out in 20 s, after and among thousands of other hosts",
+        "6 MB outbound in 20 s, after and among thousands of other hosts",
         FIRES,
         crowded,
     ),
-    Scenario::silent("exfiltration-inbound", "6 MB in within 20 s", |p| {
+    Scenario::silent("exfiltration-inbound", "6 MB inbound within 20 s", |p| {
         let topology = &p.topology;
         upload(p, &[(topology.outside, topology.victim)], 6_000_000, Duration::from_secs(20))
     }),
-    Scenario::silent("exfiltration-download", "an inside host fetches 6 MB from outside in 20 s", download),
-    Scenario::silent("exfiltration-inside", "6 MB from one inside host to another within 20 s", |p| {
+    Scenario::silent(
+        "exfiltration-download",
+        "an internal host downloads 6 MB from an external one in 20 s",
+        download,
+    ),
+    Scenario::silent("exfiltration-inside", "6 MB from one internal host to another within 20 s", |p| {
         let topology = &p.topology;
         upload(p, &[(topology.client, topology.victim)], 6_000_000, Duration::from_secs(20))
     }),
-    Scenario::silent("exfiltration-two-hosts", "3 MB out from each of two hosts within 20 s", |p| {
+    Scenario::silent("exfiltration-two-hosts", "3 MB outbound from each of two hosts within 20 s", |p| {
         let topology = &p.topology;
         upload(
             p,
@@ -138,7 +147,7 @@ fn exact(parameters: &Parameters, last: Last, family: Family) -> Packets {
 
 fn straddle(parameters: &Parameters) -> Packets {
     let mut random = parameters.random();
-    // Edge of a counting window that is aligned to the epoch, see `straddle_times`.
+    // Boundary of a counting window that is aligned to the epoch, see `straddle_times`.
     let first = Duration::from_secs(40);
     let mut timeline = Timeline::starting_at(first);
     let path = Path::between(&parameters.topology.client, &parameters.topology.outside, Family::V4);

@@ -23,7 +23,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     }),
     Scenario::fires(
         "icmp-flood-straddle",
-        "110 echo requests in 0.5 s across a window's edge, one before",
+        "110 echo requests in 0.5 s across a window boundary, one earlier",
         FIRES,
         |p| {
             let times = straddle_times(WINDOW, 110);
@@ -36,16 +36,19 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     }),
     Scenario::fires(
         "icmp-flood-fragments",
-        "120 echo requests of 3,000 bytes, in three pieces each",
+        "120 echo requests of 3,000 bytes, in three fragments each",
         FIRES,
         |p| fragmented(p, Family::V4, 120),
     ),
-    Scenario::fires("icmp-flood-fragments-ipv6", "the same over ICMPv6", FIRES, |p| {
-        fragmented(p, Family::V6, 120)
-    }),
+    Scenario::fires(
+        "icmp-flood-fragments-ipv6",
+        "120 ICMPv6 echo requests of 3,000 bytes, in three fragments each",
+        FIRES,
+        |p| fragmented(p, Family::V6, 120),
+    ),
     Scenario::silent(
         "icmp-flood-fragments-below",
-        "99 echo requests in three pieces each: 297 packets",
+        "99 echo requests in three fragments each: 297 packets",
         |p| fragmented(p, Family::V4, 99),
     ),
     Scenario::fires(
@@ -57,7 +60,11 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario::silent("icmp-flood-replies", "a host answers 150 echo requests of 15 sources", |p| {
         replies(p, Family::V4)
     }),
-    Scenario::silent("icmp-flood-replies-ipv6", "the same over ICMPv6", |p| replies(p, Family::V6)),
+    Scenario::silent(
+        "icmp-flood-replies-ipv6",
+        "a host answers 150 ICMPv6 echo requests of 15 sources",
+        |p| replies(p, Family::V6),
+    ),
     Scenario::silent("icmp-flood-unreachables", "a host reports 150 unreachable ports", unreachables),
     Scenario::silent(
         "icmp-flood-spoofed",
@@ -67,7 +74,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     .allowing(ANY),
 ];
 
-/// Closed port that the clients of `icmp-flood-unreachables` ask.
+/// Closed port to which the clients of `icmp-flood-unreachables` send.
 const SNMP: u16 = 161;
 /// Payload of `ping` behind its timestamp.
 const PAYLOAD: [u8; 24] = *b"\x10\x11\x12\x13\x14\x15\x16\x17\x18\x19\x1a\x1b\x1c\x1d\x1e\x1f !\"#$%&'";

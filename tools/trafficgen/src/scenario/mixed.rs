@@ -15,7 +15,7 @@ use crate::{Connection, Host, Packets, Random, TimedFrame, Timeline, Topology, p
 
 pub(super) const SCENARIOS: &[Scenario] = &[Scenario::silent(
     "mixed",
-    "an ordinary network: --packets frames of some 500 bytes over --duration, nothing to report",
+    "ordinary traffic: --packets frames of about 500 bytes over --duration, no alert",
     mixed,
 )];
 

@@ -1,9 +1,9 @@
 //! Registry of scenarios: name, description, and the alerts that a sensor must raise.
 //!
-//! Edges are exact for the default thresholds: `-below` is one event short of the threshold, `-at` reaches it (for names the
+//! Boundaries are exact for the default thresholds: `-below` is one event short of the threshold, `-at` reaches it (for names the
 //! threshold is exceeded only above fifty characters: there `-at` is the longest name without an alert). `-two-windows`
 //! reaches the threshold in total but never within one window, so no alert is expected. `-straddle` reaches it within one
-//! window that lies across the edges of fixed counting windows, whether those are aligned to the first packet or (with the
+//! window that lies across the boundary of fixed counting windows, whether these are aligned to the first packet or (with the
 //! default start) to the epoch; a sensor that counts in fixed windows only misses it.
 
 mod arp;
@@ -11,12 +11,12 @@ mod attack_mix;
 mod background;
 mod bad;
 mod brute_force;
-mod carried;
 mod dns;
 mod exfiltration;
 mod icmp_flood;
 mod mixed;
 mod port_scan;
+mod reassembly;
 mod suspicious_port;
 mod syn_flood;
 mod udp_flood;
@@ -124,7 +124,7 @@ pub fn all() -> impl Iterator<Item = &'static Scenario> {
         brute_force::SCENARIOS,
         mixed::SCENARIOS,
         attack_mix::SCENARIOS,
-        carried::SCENARIOS,
+        reassembly::SCENARIOS,
         bad::SCENARIOS,
     ]
     .into_iter()

@@ -26,7 +26,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     }),
     Scenario::fires(
         "port-scan-straddle",
-        "16 TCP ports in 1 s across a window's edge, one before",
+        "16 TCP ports in 1 s across a window boundary, one earlier",
         FIRES,
         straddle,
     ),
@@ -48,9 +48,19 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         FIRES,
         connect,
     ),
-    Scenario::fires("port-scan-outside", "20 TCP ports of an inside host, from outside", FIRES, |p| {
-        probes(p, &Path::between(&p.topology.outside, &p.topology.victim, Family::V4), Probe::Syn, quick(20))
-    }),
+    Scenario::fires(
+        "port-scan-outside",
+        "20 TCP ports of an internal host, from an external one",
+        FIRES,
+        |p| {
+            probes(
+                p,
+                &Path::between(&p.topology.outside, &p.topology.victim, Family::V4),
+                Probe::Syn,
+                quick(20),
+            )
+        },
+    ),
     Scenario::fires(
         "port-scan-extensions",
         "20 TCP ports behind four IPv6 extension headers",

@@ -8,23 +8,35 @@ use crate::{Connection, Packets, Timeline};
 const FIRES: &[Expected] = &[("suspicious_port", "suspicious_port")];
 
 pub(super) const SCENARIOS: &[Scenario] = &[
-    Scenario::fires("suspicious-port-4444", "an inside host calls port 4444 outside", FIRES, |p| {
-        outbound(p, 4_444, Family::V4, Encapsulation::Plain)
-    }),
-    Scenario::fires("suspicious-port-31337", "an inside host calls port 31337 outside", FIRES, |p| {
-        outbound(p, 31_337, Family::V4, Encapsulation::Plain)
-    }),
-    Scenario::fires("suspicious-port-ipv6", "an inside host calls port 4444 outside over IPv6", FIRES, |p| {
+    Scenario::fires(
+        "suspicious-port-4444",
+        "an internal host connects to port 4444 of an external one",
+        FIRES,
+        |p| outbound(p, 4_444, Family::V4, Encapsulation::Plain),
+    ),
+    Scenario::fires(
+        "suspicious-port-31337",
+        "an internal host connects to port 31337 of an external one",
+        FIRES,
+        |p| outbound(p, 31_337, Family::V4, Encapsulation::Plain),
+    ),
+    Scenario::fires("suspicious-port-ipv6", "an internal host connects to port 4444 over IPv6", FIRES, |p| {
         outbound(p, 4_444, Family::V6, Encapsulation::Plain)
     }),
-    Scenario::fires("suspicious-port-vlan", "an inside host calls port 31337 inside a VLAN", FIRES, |p| {
-        outbound(p, 31_337, Family::V4, Encapsulation::Vlan(100))
-    }),
-    Scenario::fires("suspicious-port-inside", "an inside host calls port 4444 of another", FIRES, |p| {
-        call(p, &Path::between(&p.topology.attacker, &p.topology.victim, Family::V4), 4_444)
-    }),
-    Scenario::silent("suspicious-port-ephemeral", "4444 and 31337 as the client's own ports", ephemeral),
-    Scenario::silent("suspicious-port-ordinary", "a call to port 4443, next to a listed one", |p| {
+    Scenario::fires(
+        "suspicious-port-vlan",
+        "an internal host connects to port 31337 inside a VLAN",
+        FIRES,
+        |p| outbound(p, 31_337, Family::V4, Encapsulation::Vlan(100)),
+    ),
+    Scenario::fires(
+        "suspicious-port-inside",
+        "an internal host connects to port 4444 of another",
+        FIRES,
+        |p| reverse_shell(p, &Path::between(&p.topology.attacker, &p.topology.victim, Family::V4), 4_444),
+    ),
+    Scenario::silent("suspicious-port-ephemeral", "4444 and 31337 as client ports", ephemeral),
+    Scenario::silent("suspicious-port-ordinary", "a connection to port 4443, next to a listed one", |p| {
         outbound(p, 4_443, Family::V4, Encapsulation::Plain)
     }),
 ];
@@ -33,11 +45,11 @@ pub(super) const SCENARIOS: &[Scenario] = &[
 fn outbound(parameters: &Parameters, port: u16, family: Family, encapsulation: Encapsulation) -> Packets {
     let mut path = Path::between(&parameters.topology.client, &parameters.topology.outside, family);
     path.link.encapsulation = encapsulation;
-    call(parameters, &path, port)
+    reverse_shell(parameters, &path, port)
 }
 
 /// Reverse shell: the client receives two commands and sends their output.
-fn call(parameters: &Parameters, path: &Path, port: u16) -> Packets {
+fn reverse_shell(parameters: &Parameters, path: &Path, port: u16) -> Packets {
     let mut random = parameters.random();
     let mut timeline = Timeline::default();
     let mut connection = Connection::new(path.clone(), port, MILLISECOND * 20, &mut random);

@@ -20,7 +20,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     }),
     Scenario::fires(
         "syn-flood-straddle",
-        "220 SYN in 0.5 s across a window's edge, one before",
+        "220 SYN in 0.5 s across a window boundary, one earlier",
         FIRES,
         straddle,
     ),
@@ -34,11 +34,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         FIRES,
         crowded,
     ),
-    Scenario::silent(
-        "syn-flood-backscatter",
-        "300 SYN-ACK of a server whose clients were made up",
-        backscatter,
-    ),
+    Scenario::silent("syn-flood-backscatter", "300 SYN-ACK of a server to spoofed clients", backscatter),
     Scenario::silent("syn-flood-handshakes", "150 completed connections of one source in 5 s", |p| {
         handshakes(p, 1)
     }),

@@ -28,7 +28,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     }),
     Scenario::fires(
         "udp-flood-straddle",
-        "5,100 datagrams in 0.5 s across a window's edge, one before",
+        "5,100 datagrams in 0.5 s across a window boundary, one earlier",
         FIRES,
         |p| datagrams(p, &quick(0), straddle_times(WINDOW, 5_100)),
     ),
@@ -45,7 +45,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ),
     Scenario::silent(
         "udp-flood-answered",
-        "a QUIC upload and a WireGuard tunnel, each 2,000 datagrams a second for 5 s, answered now and then",
+        "a QUIC upload and a WireGuard tunnel, each 2,000 datagrams a second for 5 s, with an occasional answer",
         answered,
     ),
     Scenario::silent("udp-flood-multicast", "IPTV: 10,000 datagrams to a group in 5 s", multicast),

@@ -157,7 +157,7 @@ impl Oracle {
     }
 
     fn name(&mut self, message: &[u8]) {
-        let name = walk::question(message).expect("a message to port 53 asks");
+        let name = walk::question(message).expect("a message to port 53 has a question");
         if name.len() > 50 && !name.ends_with(".arpa") {
             self.raised.insert("dns_tunnel");
         }
@@ -207,11 +207,11 @@ fn max_distinct(opened: &[(Duration, u16)], seconds: u64) -> usize {
     for (at, port) in opened {
         *counts.entry(*port).or_default() += 1;
         while *at - opened[begin].0 >= Duration::from_secs(seconds) {
-            let gone = opened[begin].1;
-            let count = counts.get_mut(&gone).unwrap();
+            let expired = opened[begin].1;
+            let count = counts.get_mut(&expired).unwrap();
             *count -= 1;
             if *count == 0 {
-                counts.remove(&gone);
+                counts.remove(&expired);
             }
             begin += 1;
         }

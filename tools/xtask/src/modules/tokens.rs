@@ -171,7 +171,7 @@ fn without_tests(all: &[Token]) -> Vec<Token> {
 /// Position behind `#[cfg(test)]`, or behind `#[cfg(all(test, …))]`, if it stands at `position`.
 fn test_attribute(all: &[Token], position: usize) -> Option<usize> {
     let word = |offset: usize| all.get(position + offset).and_then(Token::word);
-    let sign = |offset: usize, wanted: char| all.get(position + offset).is_some_and(|token| token.is(wanted));
+    let sign = |offset: usize, sign: char| all.get(position + offset).is_some_and(|token| token.is(sign));
     if !(sign(0, '#') && sign(1, '[') && word(2) == Some("cfg") && sign(3, '(')) {
         return None;
     }

@@ -123,7 +123,7 @@ fn declared(tokens: &[Token]) -> Vec<String> {
     for (position, token) in tokens.iter().enumerate() {
         let word = |offset: usize| tokens.get(position + offset).and_then(Token::word);
         let sign =
-            |offset: usize, wanted: char| tokens.get(position + offset).is_some_and(|token| token.is(wanted));
+            |offset: usize, sign: char| tokens.get(position + offset).is_some_and(|token| token.is(sign));
         match token {
             Token::Sign('#') if sign(1, '[') && word(2) == Some("path") => has_path = true,
             Token::Sign(';' | '{' | '}') => has_path = false,

@@ -8,7 +8,7 @@ use sentinel_alert::{Kind, Severity};
 use crate::api::parameters::Parameters;
 use crate::api::{Problem, render};
 use crate::clock;
-use crate::model::AlertPosition;
+use crate::model::{AlertPosition, AlertSelection};
 use crate::service::{AlertRequest, Caller, MAX_PAGE_LEN, Service, list_alerts};
 
 const PARAMETERS: [&str; 8] = ["sensor", "kind", "severity", "since", "until", "limit", "cursor", "after"];
@@ -40,5 +40,6 @@ fn request(given: Vec<(String, String)>) -> Result<AlertRequest, Problem> {
             return Err(Problem::parameter("after", "cursor and after exclude each other"));
         }
     };
-    Ok(AlertRequest { sensor: given.text("sensor"), kinds, severities, since, until, position, limit })
+    let selection = AlertSelection { kinds, severities, since, until, position, limit };
+    Ok(AlertRequest { sensor: given.text("sensor"), selection })
 }

@@ -86,7 +86,7 @@ impl CloseReason {
 impl Connection<'_> {
     /// Stores what has arrived, sends the reason where that is possible, counts and logs.
     pub(super) async fn close(mut self, reason: CloseReason) {
-        self.count_rejection(&reason);
+        self.count_rejection(&reason); // while the phase still has the key of the peer
         // After a failure of the store nothing more is stored or acknowledged: a later delivery must not be
         // acknowledged past one that failed.
         if !matches!(reason, CloseReason::Store(_)) {

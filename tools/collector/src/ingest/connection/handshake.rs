@@ -40,6 +40,8 @@ impl Connection<'_> {
                 self.shared.rejections.key(RejectionCause::Token, key, self.peer.ip(), detail);
                 Err(CloseReason::Rejected)
             }
+            // Used and expired tokens as well: the reason is given after the request has proved the secret, so that only the
+            // holder of a token learns its state.
             Ok(Some(stored)) => {
                 self.session.admit_enrollment(&stored.secret, self.shared.uptime())?;
                 self.phase = Phase::Enrolling(key, token);
@@ -50,6 +52,7 @@ impl Connection<'_> {
 
     /// Uses up the token, whose secret the request has proved.
     pub(super) async fn enroll(&mut self, name: String) -> Result<(), CloseReason> {
+        // Leaves the phase first: whatever happens below, a second request on this connection is unexpected.
         let Phase::Enrolling(key, token) = std::mem::replace(&mut self.phase, Phase::Closing) else {
             return Err(SessionError::UnexpectedMessage.into());
         };
@@ -83,6 +86,7 @@ impl Connection<'_> {
         }
         self.handshake_permit = None; // the hello was authenticated: the peer owns the key
         let now = clock::now();
+        // Registered before it is read again: a revocation after the read finds the session in the table and evicts it.
         let (guard, evicted) = self.shared.sessions.register(sensor.id, self.peer, now);
         let sensor = self.read_again(&sensor).await?;
         self.welcome(&sensor)?;

@@ -134,6 +134,7 @@ impl Connection<'_> {
                 break;
             }
         }
+        // The acknowledgement before the write: one that is due now leaves with this write.
         self.start_storing();
         self.acknowledge()?;
         self.write()?;
@@ -142,6 +143,7 @@ impl Connection<'_> {
 
     /// The next event of the session; none if it is idle.
     fn poll(&mut self) -> Result<Option<Inbound>, CloseReason> {
+        // Alerts and gaps borrow from the buffer of the session and are appended here; `handle` needs all of `self`.
         let event = self.session.poll(self.shared.uptime())?;
         Ok(Some(match event {
             CollectorEvent::Peer { key } => Inbound::Peer(key),
@@ -153,6 +155,8 @@ impl Connection<'_> {
                 Inbound::Enroll { name: sanitize_name(enroll.name) }
             }
             CollectorEvent::Message(ToCollector::Telemetry(telemetry)) => Inbound::Telemetry(telemetry),
+            // The session returns alerts and gaps only after a hello. If that did not establish it, the peer is rejected:
+            // what it sends is neither stored nor acknowledged, and it keeps it.
             CollectorEvent::Message(ToCollector::Alerts(batch)) => {
                 if let Phase::Established(established) = &self.phase {
                     self.pending.append_batch(&established.sensor, batch)?;
@@ -202,6 +206,7 @@ impl Connection<'_> {
 
     async fn wait(&mut self) -> Wake {
         let deadline = self.session.next_deadline().since(self.shared.uptime());
+        // Without these conditions a socket that is ready, and of no use now, would wake the task without end.
         let wants_write = !self.session.pending().is_empty();
         let wants_read = self.input.is_empty() && !self.is_full();
         let evicted = self.phase.evicted();

@@ -14,6 +14,8 @@ impl Connection<'_> {
         if !self.input.is_empty() || self.is_full() {
             return Ok(());
         }
+        // One read for each step: a peer that sends without pause cannot keep the task from its other events. The buffer is
+        // not part of the task, because this function does not wait.
         let mut buffer = [0; READ_LEN];
         match self.stream.try_read(&mut buffer) {
             Ok(0) => Err(CloseReason::EndOfStream),
@@ -29,6 +31,7 @@ impl Connection<'_> {
     /// Writes as much as the socket takes.
     pub(super) fn write(&mut self) -> Result<(), CloseReason> {
         while !self.session.pending().is_empty() {
+            // Makes progress: writing bytes to a TCP socket takes at least one of them or would block.
             match self.stream.try_write(self.session.pending()) {
                 Ok(count) => self.session.sent(count, self.shared.uptime()),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
@@ -56,6 +59,7 @@ impl Connection<'_> {
         use tokio::io::AsyncWriteExt as _;
         self.flush().await?;
         self.stream.shutdown().await.map_err(CloseReason::Socket)?;
+        // The caller bounds the time: a peer may send for as long as it likes.
         let mut buffer = [0; 1024];
         loop {
             self.stream.readable().await.map_err(CloseReason::Socket)?;

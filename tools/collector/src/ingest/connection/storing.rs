@@ -39,6 +39,7 @@ impl Connection<'_> {
             return;
         }
         let Phase::Established(established) = &self.phase else { return };
+        // Taken whole: the writer commits a delivery in one transaction, so its end may be acknowledged after it.
         let Some((delivery, arrived)) = self.pending.take() else { return };
         let (writer, name) = (self.shared.writer.clone(), Arc::clone(&established.name));
         self.storing = Some(Box::pin(async move {
@@ -52,6 +53,7 @@ impl Connection<'_> {
         self.storing = None;
         stored.result.map_err(CloseReason::Store)?;
         self.shared.metrics.observe_ingest(stored.arrived.elapsed());
+        // May replace one that is not sent yet: deliveries are stored one at a time, so this one covers those before it.
         self.ack = Some(stored.last);
         Ok(())
     }

@@ -21,6 +21,7 @@ pub(super) fn severity(severity: Severity) -> i64 {
 }
 
 fn index<T: Copy + PartialEq>(all: &[T], value: T) -> i64 {
+    // Every value is in `all`, so -1 is never stored.
     let index = all.iter().position(|known| *known == value);
     index.and_then(|index| i64::try_from(index).ok()).unwrap_or(-1)
 }

@@ -19,7 +19,7 @@ use crate::store::StoreError;
 /// acknowledged are committed together or not at all, so a sensor never discards an alert that is not stored.
 ///
 /// # Errors
-/// Those of the database; the transaction must be rolled back.
+/// Errors of the database; the transaction must be rolled back.
 pub(in crate::store) fn insert_delivery(
     connection: &Connection,
     delivery: &Delivery,
@@ -62,6 +62,7 @@ struct Inserter<'d> {
 impl Inserter<'_> {
     /// Counts of the boot of `id`, which has sent at least up to `id`.
     fn boot(&mut self, id: AlertId) -> &mut BootCounts {
+        // Sequence numbers of a boot start at 1 without holes: `highest` less what is stored and lost is what is missing.
         let boot = self.boots.entry(id.boot).or_default();
         boot.highest = boot.highest.max(id.seq);
         boot
@@ -93,6 +94,7 @@ impl Inserter<'_> {
     }
 
     fn gap(&mut self, gap: &Gap) -> Result<(), StoreError> {
+        // A gap that arrives again was counted the first time.
         let lost = if insert_gap(self.connection, self.delivery, gap)? {
             lost_in_gap(self.connection, self.delivery, gap)?
         } else {
@@ -100,6 +102,7 @@ impl Inserter<'_> {
         };
         let boot = self.boot(AlertId { boot: gap.boot, seq: gap.last_seq });
         boot.lost = boot.lost.saturating_add(lost);
+        // Saturates: the number comes from the network.
         self.receipt.lost = self.receipt.lost.saturating_add(lost);
         Ok(())
     }
@@ -161,6 +164,7 @@ fn insert_alert(
         &*bytes
     ];
     let inserted = connection.prepare_cached(sql)?.execute(values)? > 0;
+    // Without an insertion it would be the number of an earlier row.
     Ok(inserted.then(|| connection.last_insert_rowid()))
 }
 

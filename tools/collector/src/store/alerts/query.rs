@@ -17,7 +17,7 @@ use crate::store::StoreError;
 /// Rows whose bytes this version cannot decode are left out.
 ///
 /// # Errors
-/// Those of the database.
+/// Errors of the database.
 pub(in crate::store) fn select(
     connection: &Connection,
     query: &AlertQuery,
@@ -28,6 +28,7 @@ pub(in crate::store) fn select(
     let mut alerts = Vec::new();
     while let Some(row) = rows.next()? {
         let bytes = row.get_ref("wire")?.as_blob().unwrap_or_default();
+        // Stored relative to the epoch, see `insert_alert`.
         let Ok((alert, _)) = wire::decode(bytes, Timestamp::ZERO) else { continue };
         let sensor: String = row.get("name")?;
         alerts.push(StoredAlert {
@@ -44,21 +45,24 @@ pub(in crate::store) fn select(
 /// Row number of the newest alert; 0 if there is none.
 ///
 /// # Errors
-/// Those of the database.
+/// Errors of the database.
 pub(in crate::store) fn newest_id(connection: &Connection) -> Result<i64, StoreError> {
     Ok(connection.query_row("SELECT coalesce(max(id), 0) FROM alerts", [], |row| row.get(0))?)
 }
 
 fn statement(query: &AlertQuery) -> (String, Vec<Value>) {
-    let (order, position) = match query.position {
+    let AlertQuery { sensor, selection } = query;
+    // Row numbers rise in the order of arrival and are never used again, so a page that begins at one neither repeats nor
+    // skips an alert that is stored between two requests. `OFFSET` would.
+    let (order, position) = match selection.position {
         AlertPosition::Newest => ("DESC", None),
         AlertPosition::Before(id) => ("DESC", Some((" AND alerts.id < ?", id))),
         AlertPosition::After(id) => ("ASC", Some((" AND alerts.id > ?", id))),
     };
     let conditions = [
-        query.sensor.map(|SensorId(id)| (" AND alerts.sensor = ?", id)),
-        query.since.map(|since| (" AND time_us >= ?", to_micros(since))),
-        query.until.map(|until| (" AND time_us < ?", to_micros(until))),
+        sensor.map(|SensorId(id)| (" AND alerts.sensor = ?", id)),
+        selection.since.map(|since| (" AND time_us >= ?", to_micros(since))),
+        selection.until.map(|until| (" AND time_us < ?", to_micros(until))),
         position,
     ];
     let mut sql = String::from(
@@ -70,9 +74,9 @@ fn statement(query: &AlertQuery) -> (String, Vec<Value>) {
         sql.push_str(condition);
         values.push(Value::Integer(value));
     }
-    any_of(&mut sql, "kind", query.kinds.iter().map(|kind| column::kind(*kind)));
-    any_of(&mut sql, "severity", query.severities.iter().map(|severity| column::severity(*severity)));
-    let _ = write!(sql, " ORDER BY alerts.id {order} LIMIT {}", query.limit); // a String takes everything
+    any_of(&mut sql, "kind", selection.kinds.iter().map(|kind| column::kind(*kind)));
+    any_of(&mut sql, "severity", selection.severities.iter().map(|severity| column::severity(*severity)));
+    let _ = write!(sql, " ORDER BY alerts.id {order} LIMIT {}", selection.limit); // a String takes everything
     (sql, values)
 }
 
@@ -89,6 +93,7 @@ fn any_of(sql: &mut String, column: &str, numbers: impl ExactSizeIterator<Item =
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::AlertSelection;
     use crate::store::schema;
     use crate::store::testing::{alert, commit, delivery, key, open};
 
@@ -98,7 +103,8 @@ mod tests {
         let path = directory.path().join("db");
         commit(&mut open(&path), &delivery(1..=3)).unwrap();
         let connection = schema::open_reader(&path, &key()).unwrap();
-        let rows = select(&connection, &AlertQuery { limit: 10, ..AlertQuery::default() }).unwrap();
+        let selection = AlertSelection { limit: 10, ..AlertSelection::default() };
+        let rows = select(&connection, &selection.into()).unwrap();
         assert_eq!(rows.len(), 3);
         assert_eq!(rows[0].alert, alert(3));
         assert_eq!((rows[0].alert_id, &*rows[0].sensor), (AlertId { boot: 3, seq: 3 }, "a"));
@@ -115,8 +121,8 @@ mod tests {
             (AlertPosition::Before(4), [3, 2]),
             (AlertPosition::After(2), [3, 4]),
         ] {
-            let query = AlertQuery { position, limit: 2, ..AlertQuery::default() };
-            let rows = select(&connection, &query).unwrap();
+            let selection = AlertSelection { position, limit: 2, ..AlertSelection::default() };
+            let rows = select(&connection, &selection.into()).unwrap();
             assert_eq!(rows.iter().map(|row| row.id).collect::<Vec<_>>(), ids, "{position:?}");
         }
         assert_eq!(newest_id(&connection).unwrap(), 5);

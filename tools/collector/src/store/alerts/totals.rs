@@ -12,7 +12,7 @@ use crate::store::StoreError;
 /// Stored alerts by kind and severity. Kinds that this version does not know are left out.
 ///
 /// # Errors
-/// Those of the database.
+/// Errors of the database.
 pub(in crate::store) fn totals(connection: &Connection) -> Result<AlertTotals, StoreError> {
     let mut statement = connection.prepare_cached("SELECT kind, severity, stored FROM totals")?;
     let mut rows = statement.query([])?;
@@ -32,7 +32,7 @@ pub(in crate::store) fn totals(connection: &Connection) -> Result<AlertTotals, S
 /// Minutes without alerts are included.
 ///
 /// # Errors
-/// Those of the database.
+/// Errors of the database.
 pub(in crate::store) fn timeline(
     connection: &Connection,
     now: Timestamp,
@@ -48,6 +48,7 @@ pub(in crate::store) fn timeline(
     let mut rows = statement.query([first, last])?;
     while let Some(row) = rows.next()? {
         let (index, severity): (usize, usize) = (row.get(0)?, row.get(1)?);
+        // The statement selects minutes of the range only; a severity that this version does not know has no slot.
         let minute = minutes.get_mut(index);
         if let Some(slot) = minute.and_then(|minute| minute.by_severity.get_mut(severity)) {
             *slot = row.get(2)?;

@@ -1,4 +1,4 @@
-//! Peers that the collector refuses.
+//! Peers that the collector rejects.
 
 use std::fs;
 use std::io::{ErrorKind, Read as _, Write as _};
@@ -12,8 +12,8 @@ use sentinel_lab::{
     COLLECTOR_ADDRESS, COLLECTOR_PORT, Collector, Lab, Sensor, experiment, json, run, traffic, wait,
 };
 
-/// Runs `work`, which must count as `times` refusals for `reason` and add one line to the log.
-fn refused(
+/// Runs `work`, which must count as `times` rejections for `reason` and add one line to the log.
+fn rejected(
     collector: &Collector<'_>,
     reason: &str,
     times: u64,
@@ -21,10 +21,10 @@ fn refused(
 ) -> Result<()> {
     let marker = format!("({reason})");
     let lines = || Ok::<_, anyhow::Error>(collector.log()?.matches(&marker).count());
-    let (counted, logged) = (collector.refused(reason)?, lines()?);
+    let (counted, logged) = (collector.rejections(reason)?, lines()?);
     work()?;
-    wait::until_true(&format!("{times} refusals for {reason}"), wait::WAIT_TIMEOUT, || {
-        Ok(collector.refused(reason)? == counted + times)
+    wait::until_true(&format!("{times} rejections for {reason}"), wait::WAIT_TIMEOUT, || {
+        Ok(collector.rejections(reason)? == counted + times)
     })?;
     ensure!(lines()? == logged + 1, "logged {} times: {}", lines()? - logged, collector.log()?);
     Ok(())
@@ -33,10 +33,10 @@ fn refused(
 /// Runs `work` beside a connected sensor, which must stay connected and deliver alerts afterwards.
 fn undisturbed(lab: &Lab, work: impl FnOnce(&Collector<'_>) -> Result<()>) -> Result<()> {
     let collector = Collector::start(lab)?;
-    let sensor = Sensor::started(lab, &collector, "bystander", "")?;
-    let since = json::text(&collector.sensor("bystander")?, "/connected_since")?.to_owned();
+    let sensor = Sensor::started(lab, &collector, "reference", "")?;
+    let since = json::text(&collector.sensor("reference")?, "/connected_since")?.to_owned();
     work(&collector)?;
-    let row = collector.sensor("bystander")?;
+    let row = collector.sensor("reference")?;
     ensure!(json::text(&row, "/connected_since")? == since, "it had to connect again: {row}");
     ensure!(json::number(&sensor.status()?, "/uplink/failures")? == 0);
     traffic::sent(lab, "suspicious-port-4444", &["--speed", "100"])?;
@@ -45,12 +45,15 @@ fn undisturbed(lab: &Lab, work: impl FnOnce(&Collector<'_>) -> Result<()>) -> Re
 
 /// Enrolls with `token`, which must fail with a message that contains `what`.
 fn not_enrolled(lab: &Lab, name: &str, token: &str, what: &str) -> Result<()> {
-    let stranger = Sensor::new(lab, name, "")?;
-    match stranger.enroll(token) {
+    let sensor = Sensor::new(lab, name, "")?;
+    match sensor.enroll(token) {
         Ok(output) => anyhow::bail!("{name} was enrolled: {output}"),
         Err(error) => ensure!(error.to_string().contains(what), "{error}"),
     }
-    ensure!(!stranger.state_dir().join("collector").exists(), "a refused sensor remembers the collector");
+    ensure!(
+        !sensor.state_dir().join("collector").exists(),
+        "a rejected sensor has stored the collector's address"
+    );
     Ok(())
 }
 
@@ -60,7 +63,7 @@ fn a_token_can_be_used_once() -> Result<()> {
         undisturbed(lab, |collector| {
             let token = collector.token("first", &[])?;
             Sensor::new(lab, "first", "")?.enroll(&token)?;
-            refused(collector, "token", 1, || not_enrolled(lab, "second", &token, "used before"))
+            rejected(collector, "token", 1, || not_enrolled(lab, "second", &token, "used before"))
         })
     })
 }
@@ -72,23 +75,23 @@ fn a_token_expires() -> Result<()> {
             let token = collector.token("late", &["--expires", "1s"])?;
             // Its lifetime and a margin; an attempt to use it earlier would consume it.
             thread::sleep(Duration::from_millis(1_200));
-            refused(collector, "expired_token", 1, || not_enrolled(lab, "late", &token, "has expired"))
+            rejected(collector, "expired_token", 1, || not_enrolled(lab, "late", &token, "has expired"))
         })
     })
 }
 
 #[test]
-fn a_token_of_another_collector_is_refused() -> Result<()> {
+fn a_token_of_another_collector_is_rejected() -> Result<()> {
     experiment(|lab| {
         undisturbed(lab, |collector| {
             let mut command: Command = lab.network.collector.command(&lab.binaries.collector);
             command.arg("enroll").arg("--data").arg(lab.path("other-collector"));
             command.args(["--name", "lost", "--address", &format!("{COLLECTOR_ADDRESS}:{COLLECTOR_PORT}")]);
             let token = run(&mut command)?;
-            let before = refusals(collector)?;
+            let before = rejections(collector)?;
             not_enrolled(lab, "lost", token.trim(), "made by another collector")?;
-            wait::until_true("the refusal is counted", wait::WAIT_TIMEOUT, || {
-                Ok(refusals(collector)? == before + 1)
+            wait::until_true("the rejection is counted", wait::WAIT_TIMEOUT, || {
+                Ok(rejections(collector)? == before + 1)
             })
         })
     })
@@ -112,55 +115,55 @@ fn a_token_with_a_wrong_letter_is_rejected_without_a_connection() -> Result<()> 
 }
 
 #[test]
-fn an_unknown_sensor_is_refused_and_waits() -> Result<()> {
+fn an_unknown_sensor_is_rejected_and_waits() -> Result<()> {
     experiment(|lab| {
         undisturbed(lab, |collector| {
-            let mut stranger = Sensor::new(lab, "stranger", "")?;
-            refused(collector, "unknown_key", 1, || {
+            let mut sensor = Sensor::new(lab, "unknown", "")?;
+            rejected(collector, "unknown_key", 1, || {
                 // It has the collector's address and key, but was never enrolled.
-                fs::create_dir(stranger.state_dir())?;
-                let known = lab.path("bystander").join("state/collector");
-                fs::copy(known, stranger.state_dir().join("collector"))?;
-                stranger.start()?;
+                fs::create_dir(sensor.state_dir())?;
+                let known = lab.path("reference").join("state/collector");
+                fs::copy(known, sensor.state_dir().join("collector"))?;
+                sensor.start()?;
                 wait::until_true("the sensor counts a failure", wait::WAIT_TIMEOUT, || {
-                    Ok(json::number(&stranger.status()?, "/uplink/failures")? == 1)
+                    Ok(json::number(&sensor.status()?, "/uplink/failures")? == 1)
                 })
             })?;
             // It does not reconnect at once, and it still detects.
-            ensure!(stranger.status()?["uplink"]["state"] == "waiting", "{}", stranger.status()?);
+            ensure!(sensor.status()?["uplink"]["state"] == "waiting", "{}", sensor.status()?);
             traffic::sent(lab, "port-scan-at", &["--speed", "10", "--attacker-ip", "10.20.30.99"])?;
-            stranger.wait_for_alert("port_scan", "open", "10.20.30.99").map(drop)
+            sensor.wait_for_alert("port_scan", "open", "10.20.30.99").map(drop)
         })
     })
 }
 
 #[test]
-fn a_revoked_sensor_is_disconnected_and_refused() -> Result<()> {
+fn a_revoked_sensor_is_disconnected_and_rejected() -> Result<()> {
     experiment(|lab| {
         undisturbed(lab, |collector| {
-            let mut traitor = Sensor::started(lab, collector, "traitor", "")?;
-            run(collector.command("revoke").arg("traitor"))?;
+            let mut sensor = Sensor::started(lab, collector, "withdrawn", "")?;
+            run(collector.command("revoke").arg("withdrawn"))?;
             wait::until_true("its session is ended", wait::WAIT_TIMEOUT, || {
-                Ok(traitor.status()?["uplink"]["state"] == "waiting")
+                Ok(sensor.status()?["uplink"]["state"] == "waiting")
             })?;
-            ensure!(collector.log()?.contains("traitor disconnected: revoked"), "{}", collector.log()?);
-            ensure!(traitor.messages()?.contains("was revoked"), "{}", traitor.messages()?);
+            ensure!(collector.log()?.contains("withdrawn disconnected: revoked"), "{}", collector.log()?);
+            ensure!(sensor.messages()?.contains("was revoked"), "{}", sensor.messages()?);
             // It would reconnect in five minutes; after a restart it does so at once.
-            refused(collector, "revoked", 1, || {
-                traitor.stop()?;
-                traitor.start()?;
-                wait::until_true("it is refused", wait::WAIT_TIMEOUT, || {
-                    Ok(json::number(&traitor.status()?, "/uplink/failures")? == 1)
+            rejected(collector, "revoked", 1, || {
+                sensor.stop()?;
+                sensor.start()?;
+                wait::until_true("it is rejected", wait::WAIT_TIMEOUT, || {
+                    Ok(json::number(&sensor.status()?, "/uplink/failures")? == 1)
                 })
             })?;
-            ensure!(traitor.program()?.is_running()?);
+            ensure!(sensor.program()?.is_running()?);
             Ok(())
         })
     })
 }
 
 #[test]
-fn foreign_protocols_are_refused_counted_and_logged_once() -> Result<()> {
+fn foreign_protocols_are_rejected_counted_and_logged_once() -> Result<()> {
     experiment(|lab| {
         undisturbed(lab, |collector| {
             let http = b"GET / HTTP/1.1\r\nHost: collector\r\n\r\n".to_vec();
@@ -170,15 +173,15 @@ fn foreign_protocols_are_refused_counted_and_logged_once() -> Result<()> {
             let ssh = b"SSH-2.0-OpenSSH_9.2p1\r\n".to_vec();
             let noise = pseudo_random(4_096);
             let foreign: [Vec<u8>; 4] = [http, tls, ssh, noise];
-            refused(collector, "foreign_protocol", 4, || {
+            rejected(collector, "foreign_protocol", 4, || {
                 foreign.iter().try_for_each(|bytes| lab.network.router.inside(|| closes(bytes))?)
             })?;
             // Two hundred more add no line to the log.
             let log = collector.log()?;
-            let before = collector.refused("foreign_protocol")?;
+            let before = collector.rejections("foreign_protocol")?;
             lab.network.router.inside(|| (0..200).try_for_each(|_| closes(&foreign[0])))??;
             wait::until_true("all are counted", wait::WAIT_TIMEOUT, || {
-                Ok(collector.refused("foreign_protocol")? == before + 200)
+                Ok(collector.rejections("foreign_protocol")? == before + 200)
             })?;
             ensure!(collector.log()? == log, "{}", collector.log()?);
             Ok(())
@@ -192,7 +195,7 @@ fn silent_connections_are_closed_after_a_timeout() -> Result<()> {
     experiment(|lab| {
         undisturbed(lab, |collector| {
             let connect = || TcpStream::connect((COLLECTOR_ADDRESS, COLLECTOR_PORT));
-            refused(collector, "handshake_timeout", u64::try_from(SILENT)?, || {
+            rejected(collector, "handshake_timeout", u64::try_from(SILENT)?, || {
                 let mut silent: Vec<_> = lab
                     .network
                     .router
@@ -235,8 +238,8 @@ fn pseudo_random(count: usize) -> Vec<u8> {
     (0..count).map(|_| next()).collect()
 }
 
-/// Number of refusals for any reason.
-fn refusals(collector: &Collector<'_>) -> Result<u64> {
+/// Number of rejections for any reason.
+fn rejections(collector: &Collector<'_>) -> Result<u64> {
     let reasons = [
         "foreign_protocol",
         "unknown_key",
@@ -250,5 +253,5 @@ fn refusals(collector: &Collector<'_>) -> Result<u64> {
         "malformed",
         "name_taken",
     ];
-    reasons.iter().map(|reason| collector.refused(reason)).sum()
+    reasons.iter().map(|reason| collector.rejections(reason)).sum()
 }

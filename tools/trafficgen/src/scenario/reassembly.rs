@@ -9,9 +9,17 @@ use crate::packet::{Family, Icmp, Path, ethertype, gre, protocol, udp};
 use crate::{Connection, Packets, Random, Timeline};
 
 pub(super) const SCENARIOS: &[Scenario] = &[
-    Scenario::silent("fragments", "long answers and pings in parts, over IPv4 and IPv6", fragments),
-    Scenario::silent("first-flights", "hellos, request heads and banners that span segments", first_flights),
-    Scenario::silent("tunnels", "name lookups through GRE, IP in IP and IPv6 in IPv4", tunnels),
+    Scenario::silent(
+        "fragments",
+        "fragmented DNS responses, pings and datagrams, over IPv4 and IPv6",
+        fragments,
+    ),
+    Scenario::silent(
+        "first-flights",
+        "TLS hellos, HTTP heads and SSH banners that span segments",
+        segmented_messages,
+    ),
+    Scenario::silent("tunnels", "DNS through GRE, IP in IP and IPv6 in IPv4", tunnels),
 ];
 
 const DELAY: Duration = Duration::from_millis(4);
@@ -51,36 +59,17 @@ fn fragments(parameters: &Parameters) -> Packets {
     timeline.play()
 }
 
-/// TLS hellos, an HTTP request and its response, and an SSH banner, each in several segments.
-fn first_flights(parameters: &Parameters) -> Packets {
+/// Messages that need stream reassembly: TLS hellos, an HTTP request and its response, and an SSH banner, each in several
+/// segments.
+fn segmented_messages(parameters: &Parameters) -> Packets {
     let mut random = parameters.random();
     let mut timeline = Timeline::default();
     let up = Path::between(&parameters.topology.client, &parameters.topology.outside, Family::V4);
-    let connect = |port, timeline: &mut Timeline, random: &mut Random| {
-        let mut connection = Connection::new(up.clone(), port, DELAY, random);
-        connection.open(timeline);
-        connection
-    };
     // A hello whose second half overtakes the first, then one in many small segments.
     for (segments, overtakes) in [(2, true), (7, false)] {
-        let mut connection = connect(tls::PORT, &mut timeline, &mut random);
-        let hello = tls::client_hello("split.example.net", &mut random);
-        let (first, remaining) = hello.split_at(hello.len() / segments);
-        let begin = timeline.now();
-        if overtakes {
-            timeline.wait(DELAY * 3);
-        }
-        connection.send(&mut timeline, first);
-        if overtakes {
-            timeline.seek(begin);
-        }
-        remaining.chunks(first.len()).for_each(|segment| connection.send(&mut timeline, segment));
-        timeline.wait(DELAY * 4);
-        connection.receive(&mut timeline, &tls::server_hello(900, &mut random));
-        connection.close(&mut timeline);
-        timeline.wait(MILLISECOND);
+        segmented_hello(&mut timeline, &up, segments, overtakes, &mut random);
     }
-    let mut connection = connect(http::PORT, &mut timeline, &mut random);
+    let mut connection = connect(&up, http::PORT, &mut timeline, &mut random);
     let request = http::request("GET", "split.example.net", "/a/long/path?with=a&query=too");
     request.chunks(60).for_each(|segment| connection.send(&mut timeline, segment));
     let response = http::response("200 OK", "text/plain", &[b'x'; 400]);
@@ -88,12 +77,45 @@ fn first_flights(parameters: &Parameters) -> Packets {
     connection.receive(&mut timeline, head);
     connection.receive(&mut timeline, body);
     connection.close(&mut timeline);
-    let mut connection = connect(SSH, &mut timeline, &mut random);
+    let mut connection = connect(&up, SSH, &mut timeline, &mut random);
     connection.receive(&mut timeline, b"SSH-2.0-Open");
     connection.receive(&mut timeline, b"SSH_9.9 Debian-1\r\n");
     connection.send(&mut timeline, b"SSH-2.0-dropbear_2024.86\r\n");
     connection.reset(&mut timeline);
     timeline.play()
+}
+
+/// Records the handshake of a connection to `port`.
+fn connect(up: &Path, port: u16, timeline: &mut Timeline, random: &mut Random) -> Connection {
+    let mut connection = Connection::new(up.clone(), port, DELAY, random);
+    connection.open(timeline);
+    connection
+}
+
+/// Records a TLS connection whose client hello comes in `segments` segments; with `overtakes` the first is sent last.
+fn segmented_hello(
+    timeline: &mut Timeline,
+    up: &Path,
+    segments: usize,
+    overtakes: bool,
+    random: &mut Random,
+) {
+    let mut connection = connect(up, tls::PORT, timeline, random);
+    let hello = tls::client_hello("split.example.net", random);
+    let (first, remaining) = hello.split_at(hello.len() / segments);
+    let begin = timeline.now();
+    if overtakes {
+        timeline.wait(DELAY * 3);
+    }
+    connection.send(timeline, first);
+    if overtakes {
+        timeline.seek(begin);
+    }
+    remaining.chunks(first.len()).for_each(|segment| connection.send(timeline, segment));
+    timeline.wait(DELAY * 4);
+    connection.receive(timeline, &tls::server_hello(900, random));
+    connection.close(timeline);
+    timeline.wait(MILLISECOND);
 }
 
 /// DNS queries and responses within tunnels from gateway to gateway.
