@@ -3,6 +3,8 @@
 use core::time::Duration;
 
 use sentinel_alert::Severity;
+use sentinel_track::table::{Recycle, Table};
+use sentinel_track::window::WindowShape;
 use sentinel_units::Timestamp;
 
 use crate::registry::DetectorConfig;
@@ -25,6 +27,21 @@ impl Threshold {
     /// The window in whole seconds, as evidence names it.
     pub(crate) fn window_s(self) -> u32 {
         u32::try_from(self.window.as_secs()).unwrap_or(u32::MAX)
+    }
+}
+
+/// Takes over the window of a threshold for the [sliding sums](sentinel_track::window::SlidingSum) of a table.
+///
+/// Buckets of another width cannot be read with the new shape: the table is emptied if the shape changes.
+pub(crate) fn set_window<K: Copy + Eq, V: Recycle>(
+    table: &mut Table<'_, K, V>,
+    shape: &mut WindowShape,
+    window: Duration,
+) {
+    let new = WindowShape::new(window);
+    if new != *shape {
+        table.clear();
+        *shape = new;
     }
 }
 

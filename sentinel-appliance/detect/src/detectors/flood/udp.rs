@@ -32,7 +32,7 @@ use crate::incident::Findings;
 use crate::registry::{Detector, DetectorConfig, thresholds};
 use crate::shared::event::{Counted, DNS, Event, Setting};
 use crate::shared::frequent_sources::{Frequency, FrequentSources};
-use crate::shared::rate::{Activation, Threshold, earlier};
+use crate::shared::rate::{Activation, Threshold, earlier, set_window};
 
 thresholds! {
     /// Thresholds of `udp_flood`.
@@ -136,12 +136,7 @@ impl<'m> UdpFlood<'m> {
         self.activation = config.into();
         self.threshold = threshold(config);
         self.frequent.configure(frequent_limit(self.threshold), self.threshold.window);
-        let shape = WindowShape::new(self.threshold.window);
-        if shape != self.shape {
-            // Buckets of another width cannot be read with the new shape.
-            self.table.clear();
-            self.shape = shape;
-        }
+        set_window(&mut self.table, &mut self.shape, self.threshold.window);
         self.table.set_lifetime(response_lifetime(self.threshold));
     }
 

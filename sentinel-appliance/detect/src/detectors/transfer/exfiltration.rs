@@ -14,7 +14,7 @@ use crate::incident::{Finding, Findings};
 use crate::registry::{Detector, DetectorConfig, thresholds};
 use crate::shared::event::{Counted, Event, OtherEvent, Setting};
 use crate::shared::home_net::HomeNet;
-use crate::shared::rate::{Activation, Threshold, earlier};
+use crate::shared::rate::{Activation, Threshold, earlier, set_window};
 
 thresholds! {
     /// Thresholds of `exfiltration`.
@@ -80,12 +80,7 @@ impl<'m> Exfiltration<'m> {
     pub(crate) fn configure(&mut self, config: &DetectorConfig) {
         self.activation = config.into();
         self.threshold = threshold(config);
-        let shape = WindowShape::new(self.threshold.window);
-        if shape != self.shape {
-            // Buckets of another width cannot be read with the new shape.
-            self.table.clear();
-            self.shape = shape;
-        }
+        set_window(&mut self.table, &mut self.shape, self.threshold.window);
         self.table.set_lifetime(self.threshold.window);
     }
 

@@ -197,7 +197,7 @@ impl<'m> Walk<'m> {
         }
     }
 
-#[inline] // a call would keep the position of the walk in memory for every label
+    #[inline] // a call would keep the position of the walk in memory for every label
     fn follow(&mut self, high: u8, remaining: &[u8]) -> Result<(), Malformed> {
         let &low = remaining.first().ok_or(Malformed::Truncated)?;
         let target = usize::from(u16::from_be_bytes([high & !POINTER, low]));
