@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sentinel_capture::file::MAX_FRAME;
 use sentinel_capture::interfaces::Interface;
-use sentinel_capture::ring::Block;
+use sentinel_capture::ring::{Block, Ring};
 use sentinel_filter::Target;
 use sentinel_units::{LinkType, Timestamp, Uptime};
 
@@ -61,17 +61,7 @@ pub(crate) fn capture(request: &Request, settings: &Settings) -> Result<(), Fail
     };
     let networks = prefixes(&existing, &names);
     let mut packets = PacketPipeline::new(&request.options, settings, seed, names.clone(), &networks)?;
-    let first_ring = rings.interfaces().first().and_then(CaptureInterface::ring);
-    let link = first_ring.map_or(LinkType::ETHERNET, sentinel_capture::ring::Ring::link);
-    let listening = format!(
-        "listening on {}, link type {link}, snapshot length {} bytes",
-        names.join(", "),
-        request.options.snap_bytes.unwrap_or(MAX_FRAME)
-    );
-    packets.begin(link, &format!("{listening}{}", request.options.filter_text()))?;
-    if !request.options.quiet {
-        log::info(format_args!("{listening}"));
-    }
+    begin(&request.options, &names, &mut rings, &mut packets)?;
     let timers = Timers::new(&request.options, clock);
     let mut capture = Capture {
         packets,
@@ -121,6 +111,27 @@ fn open(
     });
     rings.set_filters(Some(Box::new(filters))).map_err(Failure::new)?;
     Ok((rings, accounting))
+}
+
+/// Creates the first capture file and logs the start.
+fn begin(
+    options: &PacketOptions,
+    names: &[String],
+    rings: &mut RingSet,
+    packets: &mut PacketPipeline,
+) -> Result<(), Failure> {
+    let first_ring = rings.interfaces().first().and_then(CaptureInterface::ring);
+    let link = first_ring.map_or(LinkType::ETHERNET, Ring::link);
+    let listening = format!(
+        "listening on {}, link type {link}, snapshot length {} bytes",
+        names.join(", "),
+        options.snap_bytes.unwrap_or(MAX_FRAME)
+    );
+    packets.begin(link, &format!("{listening}{}", options.filter_text()))?;
+    if !options.quiet {
+        log::info(format_args!("{listening}"));
+    }
+    Ok(())
 }
 
 /// Compiles the filter for the link types of `names`; of other link types no frame is wanted if it makes no sense there.
