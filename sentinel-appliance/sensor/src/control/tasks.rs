@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use sentinel_units::Uptime;
 use sentinel_uplink::KeyPair;
 use smol::io::AsyncReadExt;
 use smol::{Async, LocalExecutor, Task, Timer, future};
@@ -17,6 +18,7 @@ use crate::control::state::{Prepared, Reload, Shared, TaskResources, WorkerThrea
 use crate::control::status_socket;
 use crate::control::supervision;
 use crate::control::uplink;
+use crate::spool::Spool;
 use crate::system::prefault;
 use crate::system::signals::{HANG_UP, TERMINATION, signal_pipe};
 use crate::system::wake::EventFd;
@@ -45,7 +47,7 @@ pub(crate) fn run(prepared: Box<Prepared>, workers: WorkerThreads) -> Result<(),
     prefault::reactor();
     let executor = LocalExecutor::new();
     let outcome = smol::block_on(executor.run(async {
-        let [uplink, intake] = start_tasks(&executor, &shared, listeners, keys, alerts, alert_event.clone())?;
+        let tasks = start_tasks(&executor, &shared, listeners, keys, alerts, alert_event.clone())?;
         let signals = Signals::catch()?;
         // The tasks run for the first time, and allocate what they need before the sensor says that it is ready.
         future::yield_now().await;
@@ -61,24 +63,35 @@ pub(crate) fn run(prepared: Box<Prepared>, workers: WorkerThreads) -> Result<(),
         let outcome = future::or(wait_for_end(&shared, signals, &reload), worker_end).await;
         // The workers close their incidents, which raises the last alerts.
         stop.store(true, Ordering::Relaxed);
-        while !threads.iter().all(JoinHandle::is_finished) {
-            Timer::after(END_INTERVAL).await;
-        }
-        shared.workers_ended.set(true);
-        alert_event.notify();
-        intake.await;
-        shared.spool.borrow_mut().flush();
-        shared.drain_until.set(Some(clock.uptime().after(SHUTDOWN_DRAIN)));
-        shared.wake_uplink.notify();
-        // The uplink task ends by itself once everything is delivered; the timer is for a socket that takes nothing.
-        let timer = async {
-            Timer::after(SHUTDOWN_DRAIN).await;
-        };
-        future::or(uplink, timer).await;
+        shut_down(&shared, &threads, &alert_event, tasks).await;
         outcome
     }));
     shared.spool.borrow_mut().flush();
     outcome
+}
+
+/// Waits for the workers to end, stores their last alerts, and delivers what the collector takes within
+/// [`SHUTDOWN_DRAIN`].
+async fn shut_down(
+    shared: &Shared,
+    threads: &[JoinHandle<()>],
+    alert_event: &EventFd,
+    [uplink, intake]: [Task<()>; 2],
+) {
+    while !threads.iter().all(JoinHandle::is_finished) {
+        Timer::after(END_INTERVAL).await;
+    }
+    shared.workers_ended.set(true);
+    alert_event.notify();
+    intake.await;
+    shared.spool.borrow_mut().flush();
+    shared.drain_until.set(Some(shared.clock.uptime().after(SHUTDOWN_DRAIN)));
+    shared.wake_uplink.notify();
+    // The uplink task ends by itself once everything is delivered; the timer is for a socket that takes nothing.
+    let timer = async {
+        Timer::after(SHUTDOWN_DRAIN).await;
+    };
+    future::or(uplink, timer).await;
 }
 
 /// Starts all tasks besides the main one; gives the two that shutdown waits for: uplink and intake.
@@ -119,21 +132,7 @@ async fn take_alerts(shared: Rc<Shared>, mut alerts: Vec<AlertConsumer>, alert_e
             *new = u32::try_from(now - before).unwrap_or(u32::MAX);
         }
         lost_before = lost;
-        let mut taken = 0_u32;
-        {
-            let mut spool = shared.spool.borrow_mut();
-            spool.retry_flush(now);
-            for alerts in &mut alerts {
-                while let Some(alert) = alerts.dequeue().flatten() {
-                    spool.enqueue(&alert, now);
-                    taken += 1;
-                }
-            }
-            spool.record_queue_overflow(newly_lost);
-            let _retried_at_the_next_look = spool.write_gaps();
-            spool.note_delivered(now);
-            spool.release_buffers();
-        }
+        let taken = store_alerts(&mut shared.spool.borrow_mut(), &mut alerts, newly_lost, now);
         if taken > 0 || newly_lost != [0; 5] {
             shared.wake_uplink.notify();
         }
@@ -149,6 +148,23 @@ async fn take_alerts(shared: Rc<Shared>, mut alerts: Vec<AlertConsumer>, alert_e
         };
         future::or(event, timer).await;
     }
+}
+
+/// Stores all alerts of the queues, and the losses since the last call; gives the number of alerts.
+fn store_alerts(spool: &mut Spool, alerts: &mut [AlertConsumer], newly_lost: [u32; 5], now: Uptime) -> u32 {
+    spool.retry_flush(now);
+    let mut taken = 0;
+    for alerts in alerts {
+        while let Some(alert) = alerts.dequeue().flatten() {
+            spool.enqueue(&alert, now);
+            taken += 1;
+        }
+    }
+    spool.record_queue_overflow(newly_lost);
+    let _retried_at_the_next_call = spool.write_gaps();
+    spool.note_delivered(now);
+    spool.release_buffers();
+    taken
 }
 
 /// Signals, caught from when this is made.
