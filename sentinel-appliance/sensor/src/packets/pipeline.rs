@@ -18,7 +18,7 @@ use crate::packets::save::{Save, Saved};
 use crate::packets::show::statistics::Statistics;
 use crate::packets::show::{Facts, hex, json, line};
 use crate::packets::totals::{PacketSource, Totals};
-use crate::settings::Settings;
+use crate::settings::{Settings, suspicious_ports};
 use crate::system::clock;
 use crate::terminal::failure::Failure;
 use crate::terminal::output::Output;
@@ -29,6 +29,22 @@ use crate::worker::analyser::{Analyser, LiveConfig};
 enum BulkAction {
     Analyse,
     Count,
+}
+
+impl BulkAction {
+    /// Action of these options, if they have no other.
+    fn of(options: &PacketOptions) -> Option<Self> {
+        let is_bare = options.count.is_none()
+            && options.snap_bytes.is_none()
+            && options.save.is_none()
+            && options.results.is_none()
+            && options.statistics.is_none();
+        match options.view {
+            View::Alerts | View::AlertText if is_bare => Some(Self::Analyse),
+            View::CountOnly if is_bare => Some(Self::Count),
+            _ => None,
+        }
+    }
 }
 
 /// Result of [`PacketPipeline::bulk_read`].
@@ -72,14 +88,7 @@ impl PacketPipeline {
         interfaces: Vec<String>,
         networks: &[Prefix],
     ) -> Result<Self, Failure> {
-        let analyser = if options.view.has_alerts() {
-            let listed = crate::settings::suspicious_ports::load(settings.suspicious_ports_file.as_deref())
-                .map_err(Failure::new)?;
-            let live_config = LiveConfig::new(settings, networks, listed);
-            Some(Analyser::new(settings.memory_kib, HashKey::new(seed), &live_config))
-        } else {
-            None
-        };
+        let analyser = options.view.has_alerts().then(|| analyser(settings, seed, networks)).transpose()?;
         let records = (options.view == View::Records).then(|| RecordView::new(seed));
         let flows = (options.view == View::Flows).then(|| FlowView::new(settings.flow_entries, seed));
         let results = match &options.results {
@@ -88,19 +97,9 @@ impl PacketPipeline {
         };
         let save = options.save.clone().map(|request| Save::new(request, interfaces.clone()));
         let statistics = options.statistics.map(|_| Statistics::default());
-        let is_bare = options.count.is_none()
-            && options.snap_bytes.is_none()
-            && save.is_none()
-            && results.is_none()
-            && statistics.is_none();
-        let bulk_action = match options.view {
-            View::Alerts | View::AlertText if is_bare => Some(BulkAction::Analyse),
-            View::CountOnly if is_bare => Some(BulkAction::Count),
-            _ => None,
-        };
         Ok(Self {
             options: options.clone(),
-            bulk_action,
+            bulk_action: BulkAction::of(options),
             analyser,
             flows,
             records,
@@ -379,6 +378,12 @@ impl PacketPipeline {
         }
         Ok(text)
     }
+}
+
+fn analyser(settings: &Settings, seed: u64, networks: &[Prefix]) -> Result<Analyser, Failure> {
+    let listed = suspicious_ports::load(settings.suspicious_ports_file.as_deref()).map_err(Failure::new)?;
+    let live_config = LiveConfig::new(settings, networks, listed);
+    Ok(Analyser::new(settings.memory_kib, HashKey::new(seed), &live_config))
 }
 
 /// Writes lines to standard error; a closed one is ignored.

@@ -148,7 +148,20 @@ impl Spool {
                 .map_err(|error| Failure::new(format!("log in {}: {error}", settings.state_dir.display())))?;
         let Past { delivered, boots } = survey(&mut log);
         let boot = boot_number(&boots, keys::random_u64)?;
-        let mut spool = Self {
+        let mut spool = Self::new(settings, log, stored_epoch, boot, delivered);
+        spool.undelivered = spool.count_undelivered();
+        let start = Record::Start {
+            boot,
+            at_us: crate::system::clock::wall().as_micros(),
+            version: env!("CARGO_PKG_VERSION"),
+        };
+        // A log that does not take the start record does not take alerts either, and those are counted.
+        let _counted_with_alerts = spool.store(&start);
+        Ok((spool, recovery))
+    }
+
+    fn new(settings: &Settings, log: Log, stored_epoch: u64, boot: u32, delivered: Option<RecordId>) -> Self {
+        Self {
             log,
             state_dir: settings.state_dir.clone(),
             stored_epoch,
@@ -173,16 +186,7 @@ impl Spool {
             main_backoff: RetryBackoff::default(),
             journal_backoff: RetryBackoff::default(),
             lost_before: 0,
-        };
-        spool.undelivered = spool.count_undelivered();
-        let start = Record::Start {
-            boot,
-            at_us: crate::system::clock::wall().as_micros(),
-            version: env!("CARGO_PKG_VERSION"),
-        };
-        // A log that does not take the start record does not take alerts either, and those are counted.
-        let _counted_with_alerts = spool.store(&start);
-        Ok((spool, recovery))
+        }
     }
 
     /// Random number of this run.

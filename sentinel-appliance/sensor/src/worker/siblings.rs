@@ -59,12 +59,17 @@ pub(crate) struct SiblingWorkers {
 
 /// Queues to and from one other worker.
 struct SiblingQueues {
-    to: Producer<'static, Option<FirstPacketReport>>,
-    from: Consumer<'static, Option<FirstPacketReport>>,
+    to: ReportProducer,
+    from: ReportConsumer,
     wake: EventFd,
     /// A report was sent since the other worker was woken.
     has_unnotified: bool,
 }
+
+type ReportProducer = Producer<'static, Option<FirstPacketReport>>;
+type ReportConsumer = Consumer<'static, Option<FirstPacketReport>>;
+/// One value for each ordered pair of different workers.
+type PairMatrix<T> = Vec<Vec<Option<T>>>;
 
 /// Makes the queues between all workers, one for each ordered pair, for the life of the program. One entry for each
 /// worker; `None` if there is only one.
@@ -81,23 +86,7 @@ pub(crate) fn connect(
     let watermarks: &'static [Watermark] = Box::leak(
         (0..count).map(|_| Watermark(AtomicU32::new(millis(now)))).collect::<Vec<_>>().into_boxed_slice(),
     );
-    let mut to: Vec<Vec<Option<Producer<'static, Option<FirstPacketReport>>>>> = Vec::new();
-    let mut from: Vec<Vec<Option<Consumer<'static, Option<FirstPacketReport>>>>> =
-        (0..count).map(|_| Vec::new()).collect();
-    for sender in 0..count {
-        let mut own = Vec::new();
-        for (receiver, inbox) in from.iter_mut().enumerate() {
-            let (producer, consumer) = if sender == receiver {
-                (None, None)
-            } else {
-                let (producer, consumer) = prefault::queue::<FirstPacketReport, QUEUE_LEN>().split();
-                (Some(producer), Some(consumer))
-            };
-            own.push(producer);
-            inbox.push(consumer);
-        }
-        to.push(own);
-    }
+    let (to, from) = queues_between(count);
     let siblings = (0..).zip(to.into_iter().zip(from)).map(|(index, (to, from))| {
         let queues = to.into_iter().zip(from).zip(wakes).map(|((to, from), wake)| {
             Some(SiblingQueues { to: to?, from: from?, wake: wake.clone(), has_unnotified: false })
@@ -116,6 +105,28 @@ pub(crate) fn connect(
         })
     });
     siblings.collect()
+}
+
+/// Makes a queue for each ordered pair of workers: producers by sender, then receiver; consumers by receiver, then sender.
+/// `None` where sender and receiver are the same.
+fn queues_between(count: usize) -> (PairMatrix<ReportProducer>, PairMatrix<ReportConsumer>) {
+    let mut to = Vec::new();
+    let mut from: PairMatrix<ReportConsumer> = (0..count).map(|_| Vec::new()).collect();
+    for sender in 0..count {
+        let mut own = Vec::new();
+        for (receiver, inbox) in from.iter_mut().enumerate() {
+            let (producer, consumer) = if sender == receiver {
+                (None, None)
+            } else {
+                let (producer, consumer) = prefault::queue::<FirstPacketReport, QUEUE_LEN>().split();
+                (Some(producer), Some(consumer))
+            };
+            own.push(producer);
+            inbox.push(consumer);
+        }
+        to.push(own);
+    }
+    (to, from)
 }
 
 impl SiblingWorkers {
