@@ -97,16 +97,8 @@ async fn try_session(
     let stream = connect(&collector.address).await?;
     let session =
         SensorSession::connect(keys, &collector.key, cipher, Limits::SENSOR, shared.clock.uptime())?;
-    let host = host_name();
-    let interfaces = shared.interface_list();
-    let hello = Hello {
-        protocol: PROTOCOL_VERSION,
-        software: env!("CARGO_PKG_VERSION"),
-        host: cut(&host, 64),
-        boot: shared.spool.borrow().boot(),
-        started_us: shared.started.as_micros(),
-        interfaces: cut(&interfaces, 128),
-    };
+    let (host, interfaces) = (host_name(), shared.interface_list());
+    let hello = hello(shared, &host, &interfaces);
     let mut connection = UplinkConnection {
         shared,
         session,
@@ -125,6 +117,18 @@ async fn try_session(
         let deadline = connection.deadline();
         wait(shared, &stream, !connection.session.pending().is_empty(), deadline).await?;
         connection.read(&stream, &mut incoming, &hello)?;
+    }
+}
+
+/// First message of the sensor.
+fn hello<'h>(shared: &Shared, host: &'h str, interfaces: &'h str) -> Hello<'h> {
+    Hello {
+        protocol: PROTOCOL_VERSION,
+        software: env!("CARGO_PKG_VERSION"),
+        host: cut(host, 64),
+        boot: shared.spool.borrow().boot(),
+        started_us: shared.started.as_micros(),
+        interfaces: cut(interfaces, 128),
     }
 }
 

@@ -6,10 +6,11 @@ use std::ops::ControlFlow;
 
 use sentinel_alert::Alert;
 use sentinel_capture::Frame;
-use sentinel_capture::file::{FileError, Reader};
+use sentinel_capture::file::Reader;
 use sentinel_track::hash::HashKey;
 use sentinel_units::{LinkType, Prefix, Timestamp};
 
+use crate::packets::bulk::{BulkAction, BulkRead};
 use crate::packets::flows::FlowView;
 use crate::packets::options::{PacketOptions, View};
 use crate::packets::record::RecordView;
@@ -23,42 +24,6 @@ use crate::system::clock;
 use crate::terminal::failure::Failure;
 use crate::terminal::output::Output;
 use crate::worker::analyser::{Analyser, LiveConfig};
-
-/// Only action on packets, if it takes frames of a file without filter, limits or further outputs.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum BulkAction {
-    Analyse,
-    Count,
-}
-
-impl BulkAction {
-    /// Action of these options, if they have no other.
-    fn of(options: &PacketOptions) -> Option<Self> {
-        let is_bare = options.count.is_none()
-            && options.snap_bytes.is_none()
-            && options.save.is_none()
-            && options.results.is_none()
-            && options.statistics.is_none();
-        match options.view {
-            View::Alerts | View::AlertText if is_bare => Some(Self::Analyse),
-            View::CountOnly if is_bare => Some(Self::Count),
-            _ => None,
-        }
-    }
-}
-
-/// Result of [`PacketPipeline::bulk_read`].
-#[derive(Debug, Default)]
-pub(crate) struct BulkRead {
-    /// Frames read.
-    pub(crate) frames: u64,
-    /// The file has no more frames.
-    pub(crate) is_over: bool,
-    /// Damage of the file at this place.
-    pub(crate) error: Option<FileError>,
-    /// Link type of frames that were skipped.
-    pub(crate) unsupported: Option<LinkType>,
-}
 
 /// Views, files and statistics that every packet is given to.
 pub(crate) struct PacketPipeline {

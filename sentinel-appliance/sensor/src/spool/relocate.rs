@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use sentinel_alert::{AlertId, Severity, wire};
+use sentinel_alert::{Alert, AlertId, Severity, wire};
 use sentinel_ringlog::{Cursor, MAX_RECORD, RecordId};
 use sentinel_units::Timestamp;
 use sentinel_uplink::{Gap, GapReason};
@@ -50,7 +50,12 @@ impl Spool {
         self.sent_gaps = known_as_sent;
         self.undelivered.remove(going);
         self.counts.lost_full += newly_lost;
-        for gap in sent_gaps.into_iter().chain(gaps) {
+        self.append_relocated(sent_gaps.into_iter().chain(gaps), relocated);
+    }
+
+    /// Writes gaps and alerts at the front of the ring; those that the log does not take become part of a gap.
+    fn append_relocated(&mut self, gaps: impl Iterator<Item = Gap>, relocated: Vec<(AlertId, Alert)>) {
+        for gap in gaps {
             if self.append(&Record::Gap(gap)).is_err() {
                 merge_gap(&mut self.unwritten_gaps, gap);
             }
@@ -134,7 +139,7 @@ fn index(severity: Severity) -> usize {
 mod tests {
     use std::collections::BTreeSet;
 
-    use sentinel_alert::{Alert, Evidence, Phase, Subject, Test};
+    use sentinel_alert::{Evidence, Phase, Subject, Test};
     use sentinel_units::Uptime;
 
     use super::*;
