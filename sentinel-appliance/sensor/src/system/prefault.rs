@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_new_queue_is_empty_and_takes_what_fits() {
+    fn a_new_queue_is_empty_and_accepts_its_capacity() {
         let queue = queue::<u64, 4>();
         assert_eq!((queue.len(), queue.capacity()), (0, 3));
         assert!((1..=3).all(|number| queue.enqueue(Some(number)).is_ok()));
@@ -97,13 +97,13 @@ mod tests {
     }
 
     #[test]
-    fn a_new_list_is_empty_and_has_room() {
+    fn a_new_list_is_empty_with_its_capacity() {
         let list = list::<u64>(100);
         assert!(list.is_empty() && list.capacity() >= 100);
     }
 
     #[test]
-    fn the_reactor_wakes_us_without_an_executor() {
+    fn the_reactor_wakes_a_thread_without_an_executor() {
         reactor();
         reactor();
     }
