@@ -52,6 +52,7 @@ static NO_FANOUT: FanoutGroup = FanoutGroup::new(1, 0);
 pub(crate) fn capture(request: &Request, settings: &Settings) -> Result<(), Failure> {
     let existing = existing_interfaces()?;
     let names = chosen(&request.interfaces, &existing)?;
+    // Before anything is opened: from here on a signal ends the capture in order, with complete files and totals.
     let interrupt = Interrupt::catch()?;
     let clock = Clock::start();
     let (mut rings, accounting) = open(request, settings, &names, &existing, clock)?;
@@ -77,6 +78,7 @@ pub(crate) fn capture(request: &Request, settings: &Settings) -> Result<(), Fail
     if let Err(failure) = &outcome {
         capture.packets.log(&failure.to_string())?;
     }
+    // Also after a failure: files are completed and the totals printed.
     capture.finish(&mut rings)?;
     outcome
 }
@@ -127,6 +129,7 @@ fn begin(
         names.join(", "),
         options.snap_bytes.unwrap_or(MAX_FRAME)
     );
+    // Before the message: a script that waits for it finds the file.
     packets.begin(link, &format!("{listening}{}", options.filter_text()))?;
     if !options.quiet {
         log::info(format_args!("{listening}"));
@@ -134,7 +137,7 @@ fn begin(
     Ok(())
 }
 
-/// Compiles the filter for the link types of `names`; of other link types no frame is wanted if it makes no sense there.
+/// Compiles the filter for the link types of `names`; on other link types, where it makes no sense, it matches no frame.
 fn kernel_filters(
     filter: &PacketFilter,
     names: &[String],
@@ -208,6 +211,7 @@ fn default_interface(existing: &[Interface]) -> Result<String, Failure> {
 fn default_route(table: &str) -> Option<&str> {
     let routes = table.lines().skip(1).filter_map(|line| {
         let mut fields = line.split_whitespace();
+        // Columns: Iface Destination Gateway Flags RefCnt Use Metric Mask.
         let (name, destination) = (fields.next()?, fields.next()?);
         let (metric, mask) = (fields.nth(4)?.parse::<u32>().ok()?, fields.next()?);
         (destination == "00000000" && mask == "00000000").then_some((metric, name))
@@ -220,6 +224,7 @@ fn default_route(table: &str) -> Option<&str> {
 fn default_route6(table: &str) -> Option<&str> {
     let routes = table.lines().filter_map(|line| {
         let mut fields = line.split_whitespace();
+        // Columns: destination and length, source and length, next hop, metric, reference count, use, flags, device.
         let (destination, length) = (fields.next()?, fields.next()?);
         let metric = u32::from_str_radix(fields.nth(3)?, 16).ok()?;
         let name = fields.nth(3)?;
@@ -259,6 +264,7 @@ impl Timers {
         };
         let is_due = self.clock.uptime() >= due;
         if is_due {
+            // From when it was due, not from now: delays do not add up.
             self.statistics_due = Some(due.after(interval));
         }
         is_due
@@ -287,12 +293,16 @@ struct Capture {
 
 impl Capture {
     fn run(&mut self, rings: &mut RingSet) -> Result<(), Failure> {
+        // At once, so that `presence` has seen each interface open, and reports one that vanishes within the first
+        // second.
         if rings.housekeeping(self)?.is_continue() {
             rings.run(self)?;
         }
         if !self.is_ended {
             return Ok(());
         }
+        // The kernel still holds frames that came before the end: it hands an open block over only when its timeout has
+        // passed.
         let packets = &mut self.packets;
         rings.last_frames(clock::wall(), LAST_BLOCK_TIMEOUT, &mut |frame| packets.packet(frame))
     }
@@ -394,7 +404,7 @@ mod tests {
     }
 
     #[test]
-    fn the_route_of_the_loopback_leads_nowhere() {
+    fn a_default_route_of_the_loopback_is_skipped() {
         let zero = "0".repeat(32);
         let table = format!(
             "{zero} 00 {zero} 00 {zero} ffffffff 00000001 00000000 00200200       lo\n\

@@ -40,6 +40,7 @@ pub(crate) const FILE_SEED: u64 = 0x5345_4e54_494e_454c;
 /// # Errors
 /// The file is damaged; everything before that place was printed.
 pub(crate) fn read(request: &Request, settings: &Settings) -> Result<(), Failure> {
+    // Before the pipeline is made, which creates the file and so empties it.
     if let Some(save) = &request.options.save
         && is_same_file(&save.path, &request.file)
     {
@@ -104,6 +105,7 @@ impl Reading<'_> {
         if let Some(link) = reader.link_types().next() {
             self.packets.borrow_mut().announce(link);
         }
+        // Ends at once after a bulk read: behind its end, or an error, the reader gives no frame.
         self.read_packets(&mut reader)?;
         match self.unsupported {
             Some(link) if self.packets.borrow().count() == 0 => {
@@ -124,6 +126,8 @@ impl Reading<'_> {
     /// Reads in bulk up to the end of the file, or up to a signal.
     fn read_bulk(&mut self, reader: &mut Reader<'_>) -> Result<(), Failure> {
         loop {
+            // The pipeline is borrowed while the reader reads. `PacketInput` borrows it only to flush while it waits,
+            // which a regular file never makes it do.
             let bulk = self.packets.borrow_mut().bulk_read(reader, BATCH_FRAMES)?;
             self.frames += bulk.frames;
             self.unsupported = bulk.unsupported.or(self.unsupported);
@@ -151,6 +155,7 @@ impl Reading<'_> {
             if self.is_too_late(frame.at) {
                 return Ok(());
             }
+            // Counted before the filter: the totals show frames read and frames filtered.
             self.frames += 1;
             if !self.can_read(frame.link) {
                 self.unsupported = Some(frame.link);

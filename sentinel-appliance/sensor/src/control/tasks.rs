@@ -49,7 +49,7 @@ pub(crate) fn run(prepared: Box<Prepared>, workers: WorkerThreads) -> Result<(),
     let outcome = smol::block_on(executor.run(async {
         let tasks = start_tasks(&executor, &shared, listeners, keys, alerts, alert_event.clone())?;
         let signals = Signals::catch()?;
-        // The tasks run for the first time, and allocate what they need before the sensor says that it is ready.
+        // The tasks run for the first time, and allocate what they need before the sensor is reported as ready.
         future::yield_now().await;
         while !shared.workers.snapshots().are_published() && !threads.iter().any(JoinHandle::is_finished) {
             Timer::after(START_INTERVAL).await;
@@ -66,6 +66,7 @@ pub(crate) fn run(prepared: Box<Prepared>, workers: WorkerThreads) -> Result<(),
         shut_down(&shared, &threads, &alert_event, tasks).await;
         outcome
     }));
+    // Once more, for the record of what was delivered meanwhile.
     shared.spool.borrow_mut().flush();
     outcome
 }
@@ -78,12 +79,15 @@ async fn shut_down(
     alert_event: &EventFd,
     [uplink, intake]: [Task<()>; 2],
 ) {
+    // In this order: workers that have ended raise no more alerts, so intake finds the last ones; only then is the spool
+    // complete, and an empty spool means that everything is delivered.
     while !threads.iter().all(JoinHandle::is_finished) {
         Timer::after(END_INTERVAL).await;
     }
     shared.workers_ended.set(true);
     alert_event.notify();
     intake.await;
+    // On flash before the collector is waited for: a power cut during the drain loses no alert.
     shared.spool.borrow_mut().flush();
     shared.drain_until.set(Some(shared.clock.uptime().after(SHUTDOWN_DRAIN)));
     shared.wake_uplink.notify();
@@ -152,6 +156,7 @@ async fn take_alerts(shared: Rc<Shared>, mut alerts: Vec<AlertConsumer>, alert_e
 
 /// Stores all alerts of the queues, and the losses since the last call; gives the number of alerts.
 fn store_alerts(spool: &mut Spool, alerts: &mut [AlertConsumer], newly_lost: [u32; 5], now: Uptime) -> u32 {
+    // Before new alerts are stored: a storage that works again makes room for them.
     spool.retry_flush(now);
     let mut taken = 0;
     for alerts in alerts {
@@ -189,7 +194,7 @@ async fn wait_for_end(shared: &Shared, signals: Signals, source: &Reload) -> Res
     let ended = async { end.readable().await.map(|()| true) };
     let mut ended = pin!(ended);
     loop {
-        // One byte for each signal; several at once ask for one reload.
+        // One byte for each signal; several at once cause one reload.
         let reloads = async { reload.read(&mut [0; 64]).await.map(|_| false) };
         if future::or(ended.as_mut(), reloads).await.map_err(failed)? {
             return Ok(());

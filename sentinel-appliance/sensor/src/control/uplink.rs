@@ -46,6 +46,8 @@ pub(crate) async fn keep_connected(shared: Rc<Shared>, keys: KeyPair) {
             shared.reload_enrollment();
             continue;
         };
+        // Settings and collector are copies, because no borrow may be held over the connection; a reload that changes
+        // them ends it through `generation`.
         shared.set_link(LinkPhase::Connecting);
         let delivered = shared.spool.borrow().delivered();
         let reason = run_session(&shared, &keys, &collector, cipher).await;
@@ -137,7 +139,7 @@ struct UplinkConnection<'s> {
     shared: &'s Shared,
     session: SensorSession,
     origin: Origin,
-    /// The collector has accepted the session and said what it has.
+    /// The collector has accepted the session and named the last alert that it has.
     is_welcomed: bool,
     telemetry_due: Uptime,
 }
@@ -219,6 +221,7 @@ impl UplinkConnection<'_> {
 
     /// Queues the oldest records that were not sent: a batch of alerts, or a gap. Returns false if there are none, or no room.
     fn send_records(&mut self, now: Uptime) -> Result<bool, DisconnectReason> {
+        // Checked before the session takes a message: one that `sent` below does not track must not be sent.
         let mut spool = self.shared.spool.borrow_mut();
         if !spool.delivery().has_room() {
             return Ok(false);

@@ -99,7 +99,7 @@ impl PacketPipeline {
         self.log(what)
     }
 
-    /// Returns true if [`Self::bulk_read`] does everything that the options ask for.
+    /// Returns true if [`Self::bulk_read`] does everything that the options require.
     pub(crate) const fn can_bulk_read(&self) -> bool {
         self.bulk_action.is_some()
     }
@@ -150,18 +150,22 @@ impl PacketPipeline {
                 }
             }
         })?;
+        // Without the frames of link types that are not read; set, not added: the analyser counts from its start.
         self.count = self.analyser.as_ref().map_or(0, |analyser| analyser.counts().analysed);
         Ok(bulk)
     }
 
-    /// Processes one packet; `Break` if no more are wanted.
+    /// Processes one packet; `Break` if a limit of the options is reached.
     pub(crate) fn packet(&mut self, frame: &Frame<'_>) -> Result<ControlFlow<()>, Failure> {
+        // A bulk action has no other outputs and no limits, so there is nothing else to do. Frames of a pipe, of a
+        // filtered file and of a live capture come here.
         if self.bulk_action == Some(BulkAction::Analyse) {
             self.count += 1;
             self.analyse(|analyser, raise| analyser.frame(frame, raise))?;
             return Ok(ControlFlow::Continue(()));
         }
         let frame = &self.cut(frame);
+        // Saved first: a frame that the last file does not take is neither counted nor shown.
         if let Some(save) = &mut self.save
             && save.write(frame)? == Saved::AllFilesFull
         {
@@ -201,6 +205,7 @@ impl PacketPipeline {
         if !has_facts && self.results.is_none() && self.statistics.is_none() {
             return Ok(());
         }
+        // Once for line, results and statistics; packets that are only saved or counted are not dissected.
         let facts = Facts::of(frame);
         if has_facts {
             self.show_facts(frame, &facts)?;
@@ -217,6 +222,7 @@ impl PacketPipeline {
     fn show_facts(&mut self, frame: &Frame<'_>, facts: &Facts<'_>) -> Result<(), Failure> {
         let PacketOptions { view, colours, bytes, .. } = self.options;
         let interface = self.interfaces.get(usize::from(frame.interface)).map(String::as_str);
+        // The number of this packet, which `packet` has counted.
         let (number, several) = (self.count, self.interfaces.len() > 1);
         self.output.line(|out| {
             if view == View::Json {
@@ -242,8 +248,10 @@ impl PacketPipeline {
     fn analyse(&mut self, step: impl FnOnce(&mut Analyser, &mut dyn FnMut(Alert))) -> Result<(), Failure> {
         let Self { analyser: Some(analyser), options, output, alerts, .. } = self else { return Ok(()) };
         let mut outcome = Ok(());
+        // The callback cannot fail, so the first error is kept and the engine finishes its step.
         step(analyser, &mut |alert: Alert| {
             *alerts += 1;
+            // Counted also with `--quiet`, for the summary.
             let written = match options.view {
                 _ if options.quiet => Ok(()),
                 View::Alerts => output.alert_json(&alert, None),
@@ -300,6 +308,7 @@ impl PacketPipeline {
 
     /// Ends everything: closes incidents, completes files, prints totals.
     pub(crate) fn finish(&mut self, totals: &Totals) -> Result<(), Failure> {
+        // All views end before the flush: statistics and summary, on standard error, must follow them on a terminal.
         self.analyse(|analyser, raise| analyser.finish(raise))?;
         if let Some(flows) = &mut self.flows {
             flows.finish(&mut self.output)?;
@@ -307,6 +316,7 @@ impl PacketPipeline {
         if let Some(records) = &mut self.records {
             records.finish(&mut self.output)?;
         }
+        // Does nothing if a packet was saved: creates the file of an input without packets.
         if let (Some(save), Some(link)) = (&mut self.save, self.link) {
             save.begin(clock::wall(), link)?;
         }
@@ -353,5 +363,5 @@ fn analyser(settings: &Settings, seed: u64, networks: &[Prefix]) -> Result<Analy
 
 /// Writes lines to standard error; a closed one is ignored.
 pub(crate) fn say(text: &str) {
-    let _nobody_listens = std::io::stderr().write_all(text.as_bytes());
+    let _is_closed = std::io::stderr().write_all(text.as_bytes());
 }

@@ -1,7 +1,7 @@
 //! Spool: numbers alerts, keeps them in the sealed log, and reads them back for the collector.
 //!
-//! The ring log is the spool: an alert stays readable until the collector has acknowledged it, or until the ring comes
-//! round to it. Then undelivered alerts are relocated to the front of the ring, the most severe first, as many as fit into
+//! The ring log is the spool: an alert stays readable until the collector has acknowledged it, or until the ring wraps
+//! around to it. Then undelivered alerts are relocated to the front of the ring, the most severe first, as many as fit into
 //! an eighth of a segment; a gap record counts the others.
 //!
 //! Invariants:
@@ -74,7 +74,7 @@ pub(crate) struct SpoolCounts {
 pub(crate) struct Spool {
     log: Log,
     state_dir: std::path::PathBuf,
-    /// Epoch of the key in the state directory. The log advances its own key when the ring comes round.
+    /// Epoch of the key in the state directory. The log advances its own key when the ring wraps.
     stored_epoch: u64,
     segment_bytes: usize,
     boot: u32,
@@ -140,6 +140,7 @@ impl Spool {
     pub(crate) fn open(settings: &Settings, key: LogKey) -> Result<(Self, Recovery), Failure> {
         let main = storage(&settings.state_dir.join(MAIN_FILE))?;
         let journal = storage(&settings.run_dir.join(JOURNAL_FILE))?;
+        // Of the key in the file. Opening may advance the key of the log; the difference makes the next flush store it.
         let stored_epoch = key.epoch();
         let mut salt = [0; 16];
         keys::random(&mut salt)?;
@@ -228,6 +229,8 @@ impl Spool {
         });
         if outcome.is_ok() {
             self.counts.stored += 1;
+            // Normally it is in the journal by now, on a RAM disk: a kill loses nothing, a power cut before the next
+            // flush loses the alert.
             if alert.severity >= self.policy.severity {
                 self.flush_within_budget(now);
             }
@@ -263,6 +266,7 @@ impl Spool {
     /// # Errors
     /// The log does not take one of them; it stays for the next call.
     pub(crate) fn write_gaps(&mut self) -> Result<(), NotStored> {
+        // Taken out first: storing a gap may flush, and relocating what the flush overwrites may add gaps to the list.
         while let Some(gap) = self.unwritten_gaps.pop() {
             if let Err(error) = self.store(&Record::Gap(gap)) {
                 merge_gap(&mut self.unwritten_gaps, gap);
@@ -291,6 +295,7 @@ impl Spool {
             main: self.main_backoff.is_waiting(self.now),
             journal: self.journal_backoff.is_waiting(self.now),
         };
+        // Before each append, because the log keeps the last setting.
         self.log.suspend_writes(suspended);
         let outcome = self.log.append(bytes);
         let is_tried = match &outcome {

@@ -48,6 +48,7 @@ impl KernelFilters {
             if expression.trim().is_empty() {
                 return Ok(cut);
             }
+            // One program: a socket has one filter, whose result is both the decision and the number of bytes kept.
             match (sentinel_filter::compile_for(Target::Kernel, expression, link, u32::MAX), cut) {
                 (Ok(filter), Some(cut)) => filter.and(&cut).map(Some).map_err(FilterError::Combined),
                 (Ok(filter), None) => Ok(Some(filter)),
