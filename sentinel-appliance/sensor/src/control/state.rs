@@ -179,6 +179,14 @@ impl Shared {
         self.drain_until.get().is_some()
     }
 
+    /// Writes the spool to flash, and gives the uplink `span` to deliver what is in it.
+    pub(crate) fn begin_drain(&self, span: Duration) {
+        // On flash before the collector is waited for: a power cut during the drain loses no alert.
+        self.spool.borrow_mut().flush();
+        self.drain_until.set(Some(self.clock.uptime().after(span)));
+        self.wake_uplink.notify();
+    }
+
     /// Returns true at shutdown once everything is delivered or the time for it has passed.
     pub(crate) fn is_drained(&self) -> bool {
         self.drain_until

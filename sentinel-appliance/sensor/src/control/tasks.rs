@@ -42,28 +42,36 @@ const SHUTDOWN_DRAIN: Duration = Duration::from_secs(2);
 #[inline(never)]
 pub(crate) fn run(prepared: Box<Prepared>, workers: WorkerThreads) -> Result<(), Failure> {
     let (shared, TaskResources { keys, listeners, reload }) = Shared::new(prepared);
-    let clock = shared.clock;
     let WorkerThreads { alerts, alert_event, stop, threads } = workers;
     prefault::reactor();
     let executor = LocalExecutor::new();
     let outcome = smol::block_on(executor.run(async {
-        let tasks = start_tasks(&executor, &shared, listeners, keys, alerts, alert_event.clone())?;
+        let [uplink, intake] = start_tasks(&executor, &shared, listeners, keys, alerts, alert_event.clone())?;
         let signals = Signals::catch()?;
         // The tasks run for the first time, and allocate what they need before the sensor is reported as ready.
         future::yield_now().await;
         while !shared.workers.snapshots().are_published() && !threads.iter().any(JoinHandle::is_finished) {
             Timer::after(START_INTERVAL).await;
         }
-        log::info(format_args!(
-            "capturing on {}, ready after {} ms",
-            shared.interface_list(),
-            clock.uptime().as_millis()
-        ));
+        log_ready(&shared);
         let worker_end = async { Err(supervision::worker_end(&threads).await) };
         let outcome = future::or(wait_for_end(&shared, signals, &reload), worker_end).await;
         // The workers close their incidents, which raises the last alerts.
         stop.store(true, Ordering::Relaxed);
-        shut_down(&shared, &threads, &alert_event, tasks).await;
+        // In this order: workers that have ended raise no more alerts, so intake finds the last ones; only then is the
+        // spool complete, and an empty spool means that everything is delivered.
+        while !threads.iter().all(JoinHandle::is_finished) {
+            Timer::after(END_INTERVAL).await;
+        }
+        shared.workers_ended.set(true);
+        alert_event.notify();
+        intake.await;
+        shared.begin_drain(SHUTDOWN_DRAIN);
+        // The uplink task ends by itself once everything is delivered; the timer is for a socket that takes nothing.
+        let timer = async {
+            Timer::after(SHUTDOWN_DRAIN).await;
+        };
+        future::or(uplink, timer).await;
         outcome
     }));
     // Once more, for the record of what was delivered meanwhile.
@@ -71,31 +79,9 @@ pub(crate) fn run(prepared: Box<Prepared>, workers: WorkerThreads) -> Result<(),
     outcome
 }
 
-/// Waits for the workers to end, stores their last alerts, and delivers what the collector takes within
-/// [`SHUTDOWN_DRAIN`].
-async fn shut_down(
-    shared: &Shared,
-    threads: &[JoinHandle<()>],
-    alert_event: &EventFd,
-    [uplink, intake]: [Task<()>; 2],
-) {
-    // In this order: workers that have ended raise no more alerts, so intake finds the last ones; only then is the spool
-    // complete, and an empty spool means that everything is delivered.
-    while !threads.iter().all(JoinHandle::is_finished) {
-        Timer::after(END_INTERVAL).await;
-    }
-    shared.workers_ended.set(true);
-    alert_event.notify();
-    intake.await;
-    // On flash before the collector is waited for: a power cut during the drain loses no alert.
-    shared.spool.borrow_mut().flush();
-    shared.drain_until.set(Some(shared.clock.uptime().after(SHUTDOWN_DRAIN)));
-    shared.wake_uplink.notify();
-    // The uplink task ends by itself once everything is delivered; the timer is for a socket that takes nothing.
-    let timer = async {
-        Timer::after(SHUTDOWN_DRAIN).await;
-    };
-    future::or(uplink, timer).await;
+fn log_ready(shared: &Shared) {
+    let ready_ms = shared.clock.uptime().as_millis();
+    log::info(format_args!("capturing on {}, ready after {ready_ms} ms", shared.interface_list()));
 }
 
 /// Starts all tasks besides the main one; gives the two that shutdown waits for: uplink and intake.

@@ -53,7 +53,8 @@ impl PacketPipeline {
         interfaces: Vec<String>,
         networks: &[Prefix],
     ) -> Result<Self, Failure> {
-        let analyser = options.view.has_alerts().then(|| analyser(settings, seed, networks)).transpose()?;
+        let analyser =
+            if options.view.has_alerts() { Some(analyser(settings, seed, networks)?) } else { None };
         let records = (options.view == View::Records).then(|| RecordView::new(seed));
         let flows = (options.view == View::Flows).then(|| FlowView::new(settings.flow_entries, seed));
         let results = match &options.results {
