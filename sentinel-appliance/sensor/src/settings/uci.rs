@@ -3,7 +3,7 @@
 //! Read first: <https://openwrt.org/docs/guide-user/base-system/uci>, "File syntax".
 //!
 //! Differences from libuci, each on purpose: a quoted value ends on its own line (no setting may hold a
-//! line break, and a forgotten quote would otherwise swallow the rest of the file); an `option` without
+//! line break, and a missing quote would otherwise take in the rest of the file); an `option` without
 //! a value is an error; control characters are errors; after an error the next line is read.
 //!
 //! This file uses only the standard library, so that a fuzz target can include it by path.

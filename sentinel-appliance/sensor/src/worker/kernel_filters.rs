@@ -35,7 +35,7 @@ impl fmt::Display for FilterError {
 pub(crate) struct KernelFilters([Option<Program>; LINKS.len()]);
 
 impl KernelFilters {
-    /// Accepts frames that match `expression` (all, if it is empty), cut as `snap` says.
+    /// Accepts frames that match `expression` (all, if it is empty), cut by the program of `snap`.
     ///
     /// # Errors
     /// The expression is wrong on Ethernet, or too long.
