@@ -197,7 +197,7 @@ fn wrong_usage_names_the_fault_and_the_help() {
     assert_eq!(stdout(&run(&["--version"])), format!("sentinel {}\n", env!("CARGO_PKG_VERSION")));
 }
 
-/// Counted by hand from the bytes: plain Ethernet, IPv4 without options, IPv6 without extension headers.
+/// Counted from the bytes, for plain Ethernet, IPv4 without options and IPv6 without extension headers.
 fn count(records: &[Record], passes: impl Fn(u8, &[u8]) -> bool) -> String {
     let passing = records.iter().filter(|record| match record.bytes.get(12..14) {
         Some([0x08, 0x00]) => passes(record.bytes[23], &record.bytes[34..]),
@@ -230,7 +230,7 @@ fn count_only_counts_the_packets_that_match() {
     assert_eq!(counted(&["--port", "22", "--protocol", "tcp"]), ssh);
     assert_eq!(counted(&["--port", "22", "--protocol", "udp"]), "0\n");
     assert_eq!(counted(&["--ip", "198.51.100.199"]), "0\n");
-    // The same in tcpdump's language, after the file or as an option, and both kinds together.
+    // An expression in tcpdump's language, after the file or as an option, alone and with simple filters.
     assert_eq!(counted(&["tcp"]), tcp);
     assert_eq!(counted(&["port", "22"]), ssh);
     assert_eq!(counted(&["--filter", "tcp dst port 22 or tcp src port 22"]), ssh);
@@ -328,9 +328,9 @@ fn records_are_one_object_for_each_message() {
     assert_eq!(lines.iter().filter(|line| line["response"] == true).count(), 40);
 }
 
-/// `sentinel read x | head`: the reader is gone before the first byte. No message, success.
+/// `sentinel read x | head`: the reader has closed the pipe before the first byte. No message, success.
 #[test]
-fn a_reader_that_goes_away_is_no_failure() {
+fn a_reader_that_closes_the_pipe_is_no_failure() {
     for view in [
         &["--records"][..],
         &["--alerts"],
@@ -396,8 +396,8 @@ fn without_permission_the_capability_is_named() {
     }
     let directory = tempfile::tempdir().unwrap();
     chown(directory.path(), Some(NOBODY), Some(NOBODY)).unwrap();
-    // The built program may lie where only we can enter. Another process copies it: what a test beside this one starts
-    // would hold a file that we write open, and a file that is written cannot be started.
+    // The built program may be in a directory that only this user can enter. Another process copies it: a child that a
+    // parallel test forks would inherit the descriptor of a file written here, and executing that file would fail (ETXTBSY).
     let program = directory.path().join("sentinel");
     let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_sentinel")).arg(&program).status().unwrap();
     assert!(copied.success());
@@ -485,7 +485,7 @@ fn the_system_settings_file_is_not_read_if_another_is_named() {
         command
     };
 
-    // Without --config the file is read; otherwise the rest of this test would show nothing.
+    // Without --config the file is read; otherwise the rest of this test would prove nothing.
     assert_eq!(read(OTHER_THRESHOLD, program()), (Some(0), String::new(), String::new()));
     let (code, _, message) = read(BROKEN, program());
     assert_eq!(code, Some(1), "{message}");

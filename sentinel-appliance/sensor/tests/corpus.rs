@@ -1,6 +1,6 @@
 //! A corpus of captures with known answers, which is too large for the repository.
 //!
-//! Its folder is `SENTINEL_CORPUS`, or `../shared/corpus` beside the workspace; without it this suite says so and
+//! Its folder is `SENTINEL_CORPUS`, or `../shared/corpus` beside the workspace; without it this suite reports that and
 //! passes. Release builds read all of it, debug builds the selection in `SMOKE.tsv` unless `SENTINEL_CORPUS_ALL` is 1.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
@@ -22,7 +22,7 @@ const MAX_MEMORY_KIB: u32 = 64 * 1024;
 const MAX_SECONDS: u32 = if cfg!(debug_assertions) { 60 } else { 10 };
 const THREADS: usize = 4;
 
-/// Names of `expected_alerts` in the corpus that are kinds of this program. Others belong to detections it has not.
+/// Names of `expected_alerts` in the corpus that are kinds of this program. Others belong to detectors that it does not have.
 const NAMES: [(&str, &str); 8] = [
     ("PortScan", "port_scan"),
     ("SynFlood", "syn_flood"),
@@ -47,7 +47,7 @@ const WITH_CUSTOM_BLOCKS: [&str; 6] = [
 struct Capture {
     /// Path inside the corpus: `pcap/<category>/<file>`.
     file: String,
-    /// Packets, if the index knows: it says 0 of files whose link type its tool could not open.
+    /// Packets, if the index has their number: it has 0 for files whose link type its tool could not open.
     packets: Option<u64>,
 }
 
@@ -121,7 +121,7 @@ fn compare(captures: &[Capture], check: impl Fn(&Capture) -> Vec<String> + Sync)
     })
 }
 
-/// Ends with 0 or 1, never by a signal, and says why in one line if with 1.
+/// Checks that the program ended with 0 or 1, not by a signal, and with 1 gave the reason in one line.
 fn ending(output: &Output) -> Vec<String> {
     let message = stderr(output);
     match output.status.code() {
@@ -131,8 +131,11 @@ fn ending(output: &Output) -> Vec<String> {
     }
 }
 
-/// Kinds that the capture must raise and kinds that it may raise, or `None` if the corpus does not say.
-fn wanted(corpus: &Path, capture: &Capture) -> Option<(BTreeSet<&'static str>, BTreeSet<&'static str>)> {
+/// Kinds that the capture must raise and kinds that it may raise; `None` if the corpus does not list them.
+fn expected_kinds(
+    corpus: &Path,
+    capture: &Capture,
+) -> Option<(BTreeSet<&'static str>, BTreeSet<&'static str>)> {
     let path = corpus.join(format!("expected/{}.json", capture.file.strip_prefix("pcap/")?));
     let answers: Value = serde_json::from_slice(&fs::read(path).ok()?).unwrap();
     let names: Vec<&str> = answers["expected_alerts"].as_array()?.iter().filter_map(Value::as_str).collect();
@@ -152,27 +155,27 @@ fn alerts_of(corpus: &Path, capture: &Capture) -> Vec<String> {
         .filter(|alert| alert["phase"] == "open")
         .collect();
     let kinds: BTreeSet<&str> = opened.iter().filter_map(|alert| alert["kind"].as_str()).collect();
-    if let Some((must, may)) = wanted(corpus, capture) {
+    if let Some((must, may)) = expected_kinds(corpus, capture) {
         let missing: Vec<_> = must.difference(&kinds).collect();
         let extra: Vec<_> = kinds.difference(&may).collect();
         if !missing.is_empty() || !extra.is_empty() {
-            wrong.push(format!("missing {missing:?}, not asked for {extra:?}"));
+            wrong.push(format!("missing {missing:?}, unexpected {extra:?}"));
         }
     }
     if capture.file.starts_with("pcap/benign/") {
         let claims = |alert: &&Value| !matches!(alert["severity"].as_str(), Some("info" | "low"));
-        wrong.extend(opened.iter().filter(claims).map(|alert| format!("accused: {alert}")));
+        wrong.extend(opened.iter().filter(claims).map(|alert| format!("false positive: {alert}")));
     }
     wrong
 }
 
 #[test]
-fn alerts_are_those_expected_and_nothing_harms_the_reader() {
+fn alerts_are_those_expected_and_no_capture_crashes_the_reader() {
     let Some(corpus) = corpus() else { return };
     let captures = captures(&corpus);
     let wrong = compare(&captures, |capture| alerts_of(&corpus, capture));
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), captures.len(), wrong.join("\n"));
-    let compared = captures.iter().filter(|capture| wanted(&corpus, capture).is_some()).count();
+    let compared = captures.iter().filter(|capture| expected_kinds(&corpus, capture).is_some()).count();
     assert!(compared > 20, "{compared} captures with expected alerts");
     say(&format!("corpus suite: {} captures read, {compared} with expected alerts", captures.len()));
 }
@@ -189,7 +192,7 @@ fn packets_are_counted_as_the_index_does() {
             counted.fetch_add(1, Ordering::Relaxed);
             let found = stdout(&output);
             if found.trim() != packets.to_string() {
-                wrong.push(format!("{} packets, the index says {packets}", found.trim()));
+                wrong.push(format!("{} packets, the index has {packets}", found.trim()));
             }
         }
         wrong
@@ -322,7 +325,7 @@ fn records_of(corpus: &Path, capture: &Capture, compared: &AtomicUsize) -> Vec<S
 }
 
 #[test]
-fn records_say_what_other_tools_read() {
+fn records_have_the_fields_that_other_tools_read() {
     let Some(corpus) = corpus() else { return };
     let captures = captures(&corpus);
     let compared = AtomicUsize::new(0);
@@ -341,8 +344,8 @@ const OTHER_FLOWS: [(&str, &str); 9] = [
     ("arkime_synthetic", "ports used again for another flow"),
     ("socks5-http-302-frag", "sessions of which only some are listed"),
     ("half-duplex", "attempts end after 5 s there"),
-    ("dhcp--dhcp", "the client of a lone answer is told by its port"),
-    ("misordered-ntp", "answers are told by their bytes"),
+    ("dhcp--dhcp", "the client of a response without request is identified by its port"),
+    ("misordered-ntp", "responses are identified by their bytes"),
 ];
 
 /// Sessions of Arkime (Community ID, packets) and connections of Zeek (both ends, packets, bytes, state).
@@ -369,9 +372,9 @@ fn flows_of(corpus: &Path, capture: &Capture, compared: &AtomicUsize) -> Vec<Str
         let found: u64 =
             mine.flat_map(|flow| [&flow["packets_out"], &flow["packets_in"]]).filter_map(Value::as_u64).sum();
         let same = sessions.iter().filter(|other| other["community_id"] == identifier);
-        let wanted: u64 = same.flat_map(|other| list(other, &["pkts"])).filter_map(Value::as_u64).sum();
-        if found != wanted {
-            wrong.push(format!("{found} packets, not {wanted}, of {session}"));
+        let expected: u64 = same.flat_map(|other| list(other, &["pkts"])).filter_map(Value::as_u64).sum();
+        if found != expected {
+            wrong.push(format!("{found} packets, not {expected}, of {session}"));
         }
     }
     for connection in connections {
@@ -430,7 +433,7 @@ fn every_packet_has_its_line() {
         if let (true, Some(packets)) = (output.status.success(), capture.packets) {
             let lines = u64::try_from(text.lines().count()).unwrap();
             if lines != packets {
-                wrong.push(format!("{lines} lines, the index says {packets} packets"));
+                wrong.push(format!("{lines} lines, the index has {packets} packets"));
             }
         }
         let named = |line: &&str| line.contains(" - QUIC ") && line.contains(".com version 0x1 ");

@@ -1,7 +1,8 @@
 //! Golden captures: the alerts of `sentinel read FILE --alerts`, byte by byte.
 //!
-//! After a change that is meant: `GOLDEN_BLESS=1 cargo test -p sentinel-appliance --test golden`, and say why in the
-//! commit. Blessing cannot hide a wrong detector: `expected.json` says what must fire, and comes from elsewhere.
+//! After an intended change: `GOLDEN_BLESS=1 cargo test -p sentinel-appliance --test golden`, and state the reason in
+//! the commit. Blessing cannot hide a wrong detector: `expected.json` lists the incidents that must open, and the generator
+//! of the captures wrote it.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
@@ -59,7 +60,7 @@ fn pairs(list: &Value) -> BTreeSet<(String, String)> {
 
 /// The incidents that open are exactly those that the generator declares for each capture.
 #[test]
-fn what_must_fire_fires_and_nothing_else() {
+fn exactly_the_expected_incidents_open() {
     let list: Value = serde_json::from_slice(&fs::read(golden().join("expected.json")).unwrap()).unwrap();
     let list = list.as_array().unwrap();
     let mut wrong = Vec::new();
@@ -76,7 +77,7 @@ fn what_must_fire_fires_and_nothing_else() {
         let missing: Vec<_> = expected.difference(&opened).collect();
         let extra: Vec<_> = opened.difference(&expected).filter(|pair| !is_allowed(pair)).collect();
         if !missing.is_empty() || !extra.is_empty() {
-            wrong.push(format!("{name}: missing {missing:?}, not asked for {extra:?}"));
+            wrong.push(format!("{name}: missing {missing:?}, unexpected {extra:?}"));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -86,7 +87,7 @@ fn what_must_fire_fires_and_nothing_else() {
     assert_eq!(names, files, "expected.json and the captures differ");
 }
 
-/// Every incident that opens is closed once, and none speaks after its closing.
+/// Every incident that opens is closed once, and raises nothing after that.
 #[test]
 fn incidents_open_update_and_close() {
     for path in captures() {
@@ -143,7 +144,7 @@ fn the_committed_pcapng_file_holds_the_frames_of_its_twin() {
     assert!(fs::read(&path).unwrap() == bytes, "run with GOLDEN_BLESS=1");
 }
 
-/// Runs repeat, and with another key of the hash tables they still say the same.
+/// Output is repeatable, and does not depend on the key of the hash tables.
 #[test]
 fn the_key_of_the_tables_changes_nothing() {
     for name in ["port-scan-above", "syn-flood-two-windows", "brute-force-at", "icmp-flood-straddle"] {

@@ -1,7 +1,7 @@
 //! Golden captures: what `--records` and `--flows` print of them, byte by byte.
 //!
-//! After a change that is meant: `GOLDEN_BLESS=1 cargo test -p sentinel-appliance --test golden_views`, and say why in the
-//! commit.
+//! After an intended change: `GOLDEN_BLESS=1 cargo test -p sentinel-appliance --test golden_views`, and state the reason in
+//! the commit.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
@@ -123,7 +123,7 @@ fn flows_count_every_packet_once_whatever_the_size_of_the_table() {
 
 /// Flows that are printed early because the table is full are counted on standard error.
 #[test]
-fn a_table_that_is_too_small_says_so() {
+fn a_table_that_is_too_small_is_reported() {
     let path = golden().join("syn-flood-spoofed.pcap");
     let output = run(&["read", path.to_str().unwrap(), "--flows", "--set", "flow_entries=64"]);
     assert_eq!(output.status.code(), Some(0));

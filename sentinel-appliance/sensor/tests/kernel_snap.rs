@@ -23,7 +23,7 @@ fn say(what: &str) {
     std::io::stderr().write_all(format!("{what}\n").as_bytes()).unwrap();
 }
 
-/// Frames and bytes of them, whole and cut.
+/// Number of frames, and their bytes in full and after the kernel's cut.
 #[derive(Debug, Default)]
 struct Sums {
     frames: u64,
@@ -31,12 +31,12 @@ struct Sums {
     kept: usize,
 }
 
-/// Writes what the kernel would have let through of a file; `false` if it is no capture.
+/// Writes the frames of a file as the kernel would cut them; returns false if it is no capture.
 fn cut(from: &Path, to: &Path, sums: &mut Sums) -> bool {
     let Ok(mut reader) = Reader::open(File::open(from).unwrap()) else { return false };
     let mut writer = PcapngWriter::new(BufWriter::new(File::create(to).unwrap())).unwrap();
     let mut links: Vec<(LinkType, InterfaceId, Option<Program>)> = Vec::new();
-    // A file that is damaged behind some frames counts up to there.
+    // A damaged file counts up to the damage.
     while let Ok(Some(frame)) = reader.next() {
         let index = links.iter().position(|(link, ..)| *link == frame.link).unwrap_or_else(|| {
             let interface = writer.add_interface("cut", frame.link, MAX_FRAME).unwrap();
@@ -45,7 +45,7 @@ fn cut(from: &Path, to: &Path, sums: &mut Sums) -> bool {
         });
         let (_, interface, program) = links.get(index).unwrap();
         let packet = Packet { bytes: frame.bytes, wire_len: frame.wire_len, vlan: frame.vlan };
-        // Zero: the capture itself has cut the frame, and the kernel never sees such.
+        // Zero: the frame was cut when it was captured, which the kernel never gets.
         let keep = program.as_ref().map(|program| program.run(&packet)).filter(|keep| *keep > 0);
         let keep =
             keep.map_or(frame.bytes.len(), |keep| frame.bytes.len().min(usize::try_from(keep).unwrap()));
@@ -64,7 +64,7 @@ fn view(file: &Path, view: &str) -> Option<String> {
     output.status.success().then(|| stdout(&output))
 }
 
-/// Compares the views of whole and cut frames of each file.
+/// Compares the views of complete and cut frames of each file.
 fn compare(files: &[PathBuf], views: &[&str]) {
     let directory = tempfile::tempdir().unwrap();
     let cut_file = directory.path().join("cut.pcapng");
@@ -89,7 +89,7 @@ fn compare(files: &[PathBuf], views: &[&str]) {
 }
 
 #[test]
-fn golden_alerts_and_records_are_those_of_whole_frames() {
+fn golden_alerts_and_records_are_those_of_complete_frames() {
     let captures = fs::read_dir(golden()).unwrap().map(|entry| entry.unwrap().path());
     let files: Vec<PathBuf> = captures
         .filter(|path| path.extension().is_some_and(|extension| extension == "pcap" || extension == "pcapng"))
@@ -98,7 +98,7 @@ fn golden_alerts_and_records_are_those_of_whole_frames() {
 }
 
 #[test]
-fn alerts_of_the_corpus_are_those_of_whole_frames() {
+fn alerts_of_the_corpus_are_those_of_complete_frames() {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/corpus");
     let corpus = std::env::var_os("SENTINEL_CORPUS").map_or(beside, PathBuf::from);
     let Ok(table) = fs::read_to_string(corpus.join("SMOKE.tsv")) else {

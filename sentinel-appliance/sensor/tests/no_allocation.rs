@@ -19,10 +19,10 @@ static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 const PACKETS: usize = 100_000;
 
-/// The capture again and again, each turn 700 s after the one before, so that every incident and every flow
-/// of a turn is over before the next. Gives how often this allocated, and what was raised of each phase.
+/// Plays the capture repeatedly, each repetition 700 s after the one before, so that all incidents and flows of a
+/// repetition have ended before the next. Returns the number of allocations, and the alerts raised of each phase.
 fn play(engine: &mut Engine<'_>, records: &[Record], line: &mut String) -> (usize, [u32; 3]) {
-    let (mut raised, mut packets, mut turn) = ([0; 3], 0, 0);
+    let (mut raised, mut packets, mut repetition) = ([0; 3], 0, 0);
     let mut raise = |alert: Alert| {
         let phase = match alert.phase {
             Phase::Open => 0,
@@ -36,12 +36,12 @@ fn play(engine: &mut Engine<'_>, records: &[Record], line: &mut String) -> (usiz
     let before = allocations();
     while packets < PACKETS {
         for record in records {
-            let at = Timestamp::from_parts(u64::from(record.seconds) + turn * 700, record.nanos);
+            let at = Timestamp::from_parts(u64::from(record.seconds) + repetition * 700, record.nanos);
             let (link, bytes) = (LinkType::ETHERNET, &record.bytes);
             engine.frame(RawFrame { at, link, bytes, wire_len: record.wire_len }, &mut raise);
             packets += 1;
         }
-        turn += 1;
+        repetition += 1;
     }
     engine.finish(&mut raise);
     (allocations() - before, raised)
@@ -50,14 +50,17 @@ fn play(engine: &mut Engine<'_>, records: &[Record], line: &mut String) -> (usiz
 #[test]
 fn a_hundred_thousand_packets_of_attacks_allocate_nothing() {
     let records = records(&fs::read(golden().join("attack-mix.pcap")).unwrap());
-    let turns = u32::try_from(PACKETS.div_ceil(records.len())).unwrap();
-    // The memory of a default sensor, and so little that tables overflow and an attack is missed.
+    let repetitions = u32::try_from(PACKETS.div_ceil(records.len())).unwrap();
+    // The memory of a default sensor, and so little memory that tables overflow and an attack is missed.
     for (bytes, seen) in [(2 << 20, 8), (1 << 16, 6)] {
         let mut engine = engine(Capacities::within(bytes));
         let mut line = String::with_capacity(4_096);
         let (count, raised) = play(&mut engine, &records, &mut line);
         assert_eq!(count, 0, "{bytes} bytes of tables");
-        assert!(raised[0] >= seen * turns && raised[0] == raised[2], "{bytes} bytes of tables: {raised:?}");
+        assert!(
+            raised[0] >= seen * repetitions && raised[0] == raised[2],
+            "{bytes} bytes of tables: {raised:?}"
+        );
     }
 }
 

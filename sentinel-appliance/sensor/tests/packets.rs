@@ -1,7 +1,7 @@
 //! Packets as lines, objects and dumps; limits, files, statistics. No network.
 //!
-//! After a change that is meant: `GOLDEN_BLESS=1 cargo test -p sentinel-appliance --test packets`, and say why in the
-//! commit.
+//! After an intended change: `GOLDEN_BLESS=1 cargo test -p sentinel-appliance --test packets`, and state the reason in
+//! the commit.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
@@ -575,7 +575,7 @@ fn display_only_keeps_the_timing_divided_by_the_speed() {
     let source = tempfile::tempdir().unwrap();
     // 21 packets: two seconds from the first to the last.
     let (path, _) = large_capture(source.path(), 21);
-    // What it says itself: `21 packets shown, 21000 bytes in 0.501 s: ...`.
+    // Time that the program reports: `21 packets shown, 21000 bytes in 0.501 s: ...`.
     let timed = |words: &[&str]| {
         let output = good(&[&["replay", &path, "--display-only"], words].concat());
         let report = stderr(&output);
@@ -596,7 +596,7 @@ fn display_only_keeps_the_timing_divided_by_the_speed() {
     assert_eq!((stdout(&output), stderr(&output)), (String::new(), String::new()));
 }
 
-/// A capture without packets has a header all the same, of the same link type.
+/// A saved file without packets still has its header, with the link type of the input.
 #[test]
 fn no_packet_gives_an_empty_file() {
     let directory = tempfile::tempdir().unwrap();
@@ -608,7 +608,7 @@ fn no_packet_gives_an_empty_file() {
 }
 
 #[test]
-fn what_cannot_be_read_leaves_nothing_behind() {
+fn unreadable_input_creates_no_file() {
     let directory = tempfile::tempdir().unwrap();
     let [results, saved, text] =
         ["results", "saved.pcap", "text.pcap"].map(|name| directory.path().join(name));

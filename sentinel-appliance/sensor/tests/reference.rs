@@ -1,6 +1,6 @@
-//! The reference page of application protocols is what the table says.
+//! The reference page of application protocols is the one that the table gives.
 //!
-//! After a change that is meant: `GOLDEN_BLESS=1 cargo test -p sentinel-appliance --test reference`.
+//! After an intended change: `GOLDEN_BLESS=1 cargo test -p sentinel-appliance --test reference`.
 
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
@@ -33,7 +33,7 @@ fn page() -> String {
         let protocol = protocols().find(|protocol| protocol.service.name == service.name);
         let server = both(&service.server);
         if protocol.is_none() && server.is_empty() {
-            continue; // only the kernel program knows it
+            continue; // only the kernel program has it
         }
         let bytes = match protocol.map(|protocol| (protocol.segment.is_some(), protocol.datagram.is_some())) {
             Some((true, true)) => "TCP, UDP",

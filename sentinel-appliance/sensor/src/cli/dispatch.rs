@@ -1,5 +1,6 @@
 //! Arguments to the typed request of each command.
 
+use std::io::StdoutLock;
 use std::path::PathBuf;
 
 use sentinel_filter::DumpStyle;
@@ -132,42 +133,41 @@ pub(super) fn log(arguments: &Arguments) -> Result<(), Failure> {
 
 pub(super) fn config(arguments: &Arguments) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
-    let written = |error: std::io::Error| Failure::output(&error);
     let action = arguments.word(0);
     if action != Some("show") && arguments.has("changed") {
         return Err(Failure::usage("config: --changed goes with show only".into()));
     }
     match action {
-        Some("check") => {
-            arguments.at_most("config check", 2)?;
-            let file: Option<PathBuf> = arguments.path_at(1).or_else(|| arguments.path("config"));
-            let loaded = Settings::load(file.as_deref(), environment(), &arguments.assignments()?);
-            let problems = loaded.as_ref().err().map_or(0, Vec::len);
-            if settings::check(&loaded, &mut out).map_err(written)? {
-                return Ok(());
-            }
-            Err(Failure::new(format!("{problems} problems in the settings")))
-        }
-        Some("show") => {
-            arguments.at_most("config show", 1)?;
-            match Settings::load(
-                arguments.path("config").as_deref(),
-                environment(),
-                &arguments.assignments()?,
-            ) {
-                Ok(loaded) => {
-                    loaded.warnings.iter().for_each(|warning| messages::warn(format_args!("{warning}")));
-                    settings::show(&loaded, arguments.has("changed"), &mut out).map_err(written)
-                }
-                Err(_) => arguments.load().map(|_| ()),
-            }
-        }
+        Some("check") => config_check(arguments, &mut out),
+        Some("show") => config_show(arguments, &mut out),
         Some("docs") => {
             arguments.at_most("config docs", 1)?;
-            settings::docs(&mut out).map_err(written)
+            settings::docs(&mut out).map_err(|error| Failure::output(&error))
         }
         _ => Err(Failure::usage("config: want check, show or docs".into())),
     }
+}
+
+fn config_check(arguments: &Arguments, out: &mut StdoutLock<'_>) -> Result<(), Failure> {
+    arguments.at_most("config check", 2)?;
+    let file: Option<PathBuf> = arguments.path_at(1).or_else(|| arguments.path("config"));
+    let loaded = Settings::load(file.as_deref(), environment(), &arguments.assignments()?);
+    let problems = loaded.as_ref().err().map_or(0, Vec::len);
+    if settings::check(&loaded, out).map_err(|error| Failure::output(&error))? {
+        return Ok(());
+    }
+    Err(Failure::new(format!("{problems} problems in the settings")))
+}
+
+fn config_show(arguments: &Arguments, out: &mut StdoutLock<'_>) -> Result<(), Failure> {
+    arguments.at_most("config show", 1)?;
+    let file = arguments.path("config");
+    let Ok(loaded) = Settings::load(file.as_deref(), environment(), &arguments.assignments()?) else {
+        // Loaded again by the call that all commands use, which prints the problems.
+        return arguments.load().map(|_| ());
+    };
+    loaded.warnings.iter().for_each(|warning| messages::warn(format_args!("{warning}")));
+    settings::show(&loaded, arguments.has("changed"), out).map_err(|error| Failure::output(&error))
 }
 
 pub(super) fn interfaces(arguments: &Arguments) -> Result<(), Failure> {

@@ -32,13 +32,8 @@ pub(super) fn parse(arguments: &Arguments, first: usize) -> Result<PacketOptions
     if bytes && !matches!(view, View::Lines | View::Json) {
         return Err(Failure::usage("--hex goes with lines and --json only".into()));
     }
-    if save.as_ref().is_some_and(|save| save.path.as_os_str() == "-") && view != View::Nothing {
-        return Err(Failure::usage(
-            "-w -: the packets take standard output, so there is none for a view".into(),
-        ));
-    }
-    if save.as_ref().is_some_and(|save| save.path.as_os_str() == "-") && std::io::stdout().is_terminal() {
-        return Err(Failure::usage("-w -: a terminal shows no packets; want a pipe, or no -w".into()));
+    if save.as_ref().is_some_and(|save| save.path.as_os_str() == "-") {
+        check_standard_output(view)?;
     }
     Ok(PacketOptions {
         view,
@@ -58,6 +53,19 @@ pub(super) fn parse(arguments: &Arguments, first: usize) -> Result<PacketOptions
         results: arguments.path("output"),
         statistics,
     })
+}
+
+/// Checks that standard output is free for `-w -`: no view writes to it, and it is no terminal.
+fn check_standard_output(view: View) -> Result<(), Failure> {
+    if view != View::Nothing {
+        return Err(Failure::usage(
+            "-w -: the packets take standard output, so there is none for a view".into(),
+        ));
+    }
+    if std::io::stdout().is_terminal() {
+        return Err(Failure::usage("-w -: a terminal shows no packets; want a pipe, or no -w".into()));
+    }
+    Ok(())
 }
 
 /// Returns true if a progress bar on standard error is not mixed with packets on the same terminal.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sentinel_capture::file::MAX_FRAME;
 use sentinel_capture::interfaces::Interface;
-use sentinel_capture::ring::Block;
+use sentinel_capture::ring::{Block, Ring};
 use sentinel_filter::Target;
 use sentinel_units::{LinkType, Timestamp, Uptime};
 
@@ -52,6 +52,7 @@ static NO_FANOUT: FanoutGroup = FanoutGroup::new(1, 0);
 pub(crate) fn capture(request: &Request, settings: &Settings) -> Result<(), Failure> {
     let existing = existing_interfaces()?;
     let names = chosen(&request.interfaces, &existing)?;
+    // Before anything is opened: from here on a signal ends the capture in order, with complete files and totals.
     let interrupt = Interrupt::catch()?;
     let clock = Clock::start();
     let (mut rings, accounting) = open(request, settings, &names, &existing, clock)?;
@@ -61,17 +62,7 @@ pub(crate) fn capture(request: &Request, settings: &Settings) -> Result<(), Fail
     };
     let networks = prefixes(&existing, &names);
     let mut packets = PacketPipeline::new(&request.options, settings, seed, names.clone(), &networks)?;
-    let first_ring = rings.interfaces().first().and_then(CaptureInterface::ring);
-    let link = first_ring.map_or(LinkType::ETHERNET, sentinel_capture::ring::Ring::link);
-    let listening = format!(
-        "listening on {}, link type {link}, snapshot length {} bytes",
-        names.join(", "),
-        request.options.snap_bytes.unwrap_or(MAX_FRAME)
-    );
-    packets.begin(link, &format!("{listening}{}", request.options.filter_text()))?;
-    if !request.options.quiet {
-        log::info(format_args!("{listening}"));
-    }
+    begin(&request.options, &names, &mut rings, &mut packets)?;
     let timers = Timers::new(&request.options, clock);
     let mut capture = Capture {
         packets,
@@ -87,6 +78,7 @@ pub(crate) fn capture(request: &Request, settings: &Settings) -> Result<(), Fail
     if let Err(failure) = &outcome {
         capture.packets.log(&failure.to_string())?;
     }
+    // Also after a failure: files are completed and the totals printed.
     capture.finish(&mut rings)?;
     outcome
 }
@@ -123,7 +115,29 @@ fn open(
     Ok((rings, accounting))
 }
 
-/// Compiles the filter for the link types of `names`; of other link types no frame is wanted if it makes no sense there.
+/// Creates the first capture file and logs the start.
+fn begin(
+    options: &PacketOptions,
+    names: &[String],
+    rings: &mut RingSet,
+    packets: &mut PacketPipeline,
+) -> Result<(), Failure> {
+    let first_ring = rings.interfaces().first().and_then(CaptureInterface::ring);
+    let link = first_ring.map_or(LinkType::ETHERNET, Ring::link);
+    let listening = format!(
+        "listening on {}, link type {link}, snapshot length {} bytes",
+        names.join(", "),
+        options.snap_bytes.unwrap_or(MAX_FRAME)
+    );
+    // Before the message: a script that waits for it finds the file.
+    packets.begin(link, &format!("{listening}{}", options.filter_text()))?;
+    if !options.quiet {
+        log::info(format_args!("{listening}"));
+    }
+    Ok(())
+}
+
+/// Compiles the filter for the link types of `names`; on other link types, where it makes no sense, it matches no frame.
 fn kernel_filters(
     filter: &PacketFilter,
     names: &[String],
@@ -197,6 +211,7 @@ fn default_interface(existing: &[Interface]) -> Result<String, Failure> {
 fn default_route(table: &str) -> Option<&str> {
     let routes = table.lines().skip(1).filter_map(|line| {
         let mut fields = line.split_whitespace();
+        // Columns: Iface Destination Gateway Flags RefCnt Use Metric Mask.
         let (name, destination) = (fields.next()?, fields.next()?);
         let (metric, mask) = (fields.nth(4)?.parse::<u32>().ok()?, fields.next()?);
         (destination == "00000000" && mask == "00000000").then_some((metric, name))
@@ -209,6 +224,7 @@ fn default_route(table: &str) -> Option<&str> {
 fn default_route6(table: &str) -> Option<&str> {
     let routes = table.lines().filter_map(|line| {
         let mut fields = line.split_whitespace();
+        // Columns: destination and length, source and length, next hop, metric, reference count, use, flags, device.
         let (destination, length) = (fields.next()?, fields.next()?);
         let metric = u32::from_str_radix(fields.nth(3)?, 16).ok()?;
         let name = fields.nth(3)?;
@@ -248,6 +264,7 @@ impl Timers {
         };
         let is_due = self.clock.uptime() >= due;
         if is_due {
+            // From when it was due, not from now: delays do not add up.
             self.statistics_due = Some(due.after(interval));
         }
         is_due
@@ -276,12 +293,16 @@ struct Capture {
 
 impl Capture {
     fn run(&mut self, rings: &mut RingSet) -> Result<(), Failure> {
+        // At once, so that `presence` has seen each interface open, and reports one that vanishes within the first
+        // second.
         if rings.housekeeping(self)?.is_continue() {
             rings.run(self)?;
         }
         if !self.is_ended {
             return Ok(());
         }
+        // The kernel still holds frames that came before the end: it hands an open block over only when its timeout has
+        // passed.
         let packets = &mut self.packets;
         rings.last_frames(clock::wall(), LAST_BLOCK_TIMEOUT, &mut |frame| packets.packet(frame))
     }
@@ -383,7 +404,7 @@ mod tests {
     }
 
     #[test]
-    fn the_route_of_the_loopback_leads_nowhere() {
+    fn a_default_route_of_the_loopback_is_skipped() {
         let zero = "0".repeat(32);
         let table = format!(
             "{zero} 00 {zero} 00 {zero} ffffffff 00000001 00000000 00200200       lo\n\

@@ -18,7 +18,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest answer in bytes: the largest packet memory.
 const MAX_ANSWER: u64 = 64 << 20;
 
-/// Packets shown unless asked otherwise.
+/// Packets shown without `--limit`.
 pub(crate) const DEFAULT_LIMIT: u64 = 100;
 
 /// Command to the sensor.

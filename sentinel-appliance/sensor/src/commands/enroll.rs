@@ -71,30 +71,44 @@ async fn exchange(
             Err(error) if is_retryable(error.kind()) => 0,
             Err(error) => return Err(failed(error.into())),
         };
-        let mut bytes = incoming.get(..count).unwrap_or_default();
-        loop {
-            let now = clock.uptime();
-            match session.poll(now).map_err(|error| failed(error.into()))? {
-                SensorEvent::Established => {
-                    let request = Enroll {
-                        protocol: PROTOCOL_VERSION,
-                        name: cut(name, 64),
-                        software: env!("CARGO_PKG_VERSION"),
-                    };
-                    queued(session.send(&ToCollector::Enroll(request), now)).map_err(failed)?;
-                }
-                SensorEvent::Message(ToSensor::Welcome(welcome)) => {
-                    return Ok((welcome.sensor_id, welcome.name.to_owned()));
-                }
-                SensorEvent::Message(ToSensor::Rejected(reason)) => {
-                    return Err(failed(DisconnectReason::Rejected(reason)));
-                }
-                SensorEvent::Message(_) => {}
-                _ if bytes.is_empty() => break,
-                _ => {
-                    let used = session.receive(bytes).map_err(|error| failed(error.into()))?;
-                    bytes = bytes.get(used..).unwrap_or_default();
-                }
+        let received = incoming.get(..count).unwrap_or_default();
+        if let Some(accepted) = handle(&mut session, received, name, clock).map_err(failed)? {
+            return Ok(accepted);
+        }
+    }
+}
+
+/// Feeds received bytes to the session, and sends the enrollment once it is established; gives number and name of the sensor
+/// once the collector has accepted it.
+fn handle(
+    session: &mut SensorSession,
+    mut received: &[u8],
+    name: &str,
+    clock: &Clock,
+) -> Result<Option<(u32, String)>, DisconnectReason> {
+    loop {
+        let now = clock.uptime();
+        match session.poll(now)? {
+            SensorEvent::Established => {
+                let request = Enroll {
+                    protocol: PROTOCOL_VERSION,
+                    name: cut(name, 64),
+                    software: env!("CARGO_PKG_VERSION"),
+                };
+                queued(session.send(&ToCollector::Enroll(request), now))?;
+            }
+            SensorEvent::Message(ToSensor::Welcome(welcome)) => {
+                return Ok(Some((welcome.sensor_id, welcome.name.to_owned())));
+            }
+            SensorEvent::Message(ToSensor::Rejected(reason)) => {
+                return Err(DisconnectReason::Rejected(reason));
+            }
+            SensorEvent::Message(_) => {}
+            // No more events: feed the next frame, until all bytes are used.
+            _ if received.is_empty() => return Ok(None),
+            _ => {
+                let used = session.receive(received)?;
+                received = received.get(used..).unwrap_or_default();
             }
         }
     }

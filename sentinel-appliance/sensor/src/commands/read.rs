@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use sentinel_capture::file::{FileKind, Reader};
+use sentinel_capture::file::{FileError, FileKind, Reader};
 use sentinel_units::{LinkType, Timestamp};
 
 use crate::packets::filter::PacketFilter;
@@ -40,6 +40,7 @@ pub(crate) const FILE_SEED: u64 = 0x5345_4e54_494e_454c;
 /// # Errors
 /// The file is damaged; everything before that place was printed.
 pub(crate) fn read(request: &Request, settings: &Settings) -> Result<(), Failure> {
+    // Before the pipeline is made, which creates the file and so empties it.
     if let Some(save) = &request.options.save
         && is_same_file(&save.path, &request.file)
     {
@@ -56,6 +57,7 @@ pub(crate) fn read(request: &Request, settings: &Settings) -> Result<(), Failure
     let name = input::name(&request.file);
     packets.borrow_mut().log(&format!("reading {name}{}", request.options.filter_text()))?;
     let mut reading = Reading {
+        name,
         options: &request.options,
         filter: PacketFilter::new(request.options.expression.clone(), request.options.filter),
         packets,
@@ -66,12 +68,14 @@ pub(crate) fn read(request: &Request, settings: &Settings) -> Result<(), Failure
         end: None,
         unsupported: None,
     };
-    let outcome = reading.frames(&name, input);
+    let outcome = reading.frames(input);
     reading.finish(&outcome)?;
     outcome
 }
 
 struct Reading<'r> {
+    /// Name of the input in messages.
+    name: String,
     options: &'r PacketOptions,
     filter: PacketFilter,
     packets: Rc<RefCell<PacketPipeline>>,
@@ -86,62 +90,81 @@ struct Reading<'r> {
 }
 
 impl Reading<'_> {
-    fn frames(&mut self, name: &str, input: PacketInput) -> Result<(), Failure> {
-        let in_file = |error: sentinel_capture::file::FileError| Failure::new(format!("{name}: {error}"));
-        let mut reader = Reader::open(input).map_err(in_file)?;
+    fn frames(&mut self, input: PacketInput) -> Result<(), Failure> {
+        let mut reader = Reader::open(input).map_err(|error| self.in_file(&error))?;
         if reader.kind() == FileKind::Pcap {
             // The link type of a pcap file is at byte 20 of its header.
             if let Some(link) = reader.link_types().find(|link| !self.can_read(*link)) {
-                return Err(Failure::new(format!("{name}: offset 20: {}", wrong_link(link))));
+                return Err(Failure::new(format!("{}: offset 20: {}", self.name, wrong_link(link))));
             }
         }
-        while self.bypasses_pipeline() {
-            let bulk = self.packets.borrow_mut().bulk_read(&mut reader, BATCH_FRAMES)?;
+        if self.bypasses_pipeline() {
+            self.read_bulk(&mut reader)?;
+        }
+        // After its last frame the reader stays at the end.
+        if let Some(link) = reader.link_types().next() {
+            self.packets.borrow_mut().announce(link);
+        }
+        // Ends at once after a bulk read: behind its end, or an error, the reader gives no frame.
+        self.read_packets(&mut reader)?;
+        match self.unsupported {
+            Some(link) if self.packets.borrow().count() == 0 => {
+                Err(Failure::new(format!("{}: offset {}: {}", self.name, reader.offset(), wrong_link(link))))
+            }
+            Some(link) => {
+                log::warn(format_args!("{}: frames skipped: {}", self.name, wrong_link(link)));
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn in_file(&self, error: &FileError) -> Failure {
+        Failure::new(format!("{}: {error}", self.name))
+    }
+
+    /// Reads in bulk up to the end of the file, or up to a signal.
+    fn read_bulk(&mut self, reader: &mut Reader<'_>) -> Result<(), Failure> {
+        loop {
+            // The pipeline is borrowed while the reader reads. `PacketInput` borrows it only to flush while it waits,
+            // which a regular file never makes it do.
+            let bulk = self.packets.borrow_mut().bulk_read(reader, BATCH_FRAMES)?;
             self.frames += bulk.frames;
             self.unsupported = bulk.unsupported.or(self.unsupported);
             if let Some(progress) = &mut self.progress {
                 progress.packet(reader.offset());
             }
             match bulk.error {
-                Some(error) if !self.stopped.get() => return Err(in_file(error)),
-                error if bulk.is_over || error.is_some() => break,
+                Some(error) if !self.stopped.get() => return Err(self.in_file(&error)),
+                error if bulk.is_over || error.is_some() => return Ok(()),
                 _ => {}
             }
         }
-        // After its last frame the reader stays at the end.
-        if let Some(link) = reader.link_types().next() {
-            self.packets.borrow_mut().announce(link);
-        }
+    }
+
+    /// Reads frame by frame up to the end of the file, a signal, or a limit of the options.
+    fn read_packets(&mut self, reader: &mut Reader<'_>) -> Result<(), Failure> {
         loop {
             let frame = match reader.next() {
                 Ok(Some(frame)) => frame,
                 // The input was cut by a signal: no error of the file.
-                Err(_) if self.stopped.get() => break,
-                Ok(None) => break,
-                Err(error) => return Err(in_file(error)),
+                Err(_) if self.stopped.get() => return Ok(()),
+                Ok(None) => return Ok(()),
+                Err(error) => return Err(self.in_file(&error)),
             };
             if self.is_too_late(frame.at) {
-                break;
+                return Ok(());
             }
+            // Counted before the filter: the totals show frames read and frames filtered.
             self.frames += 1;
             if !self.can_read(frame.link) {
                 self.unsupported = Some(frame.link);
             } else if self.filter.passes(&frame)? && self.packets.borrow_mut().packet(&frame)?.is_break() {
-                break;
+                return Ok(());
             }
             if let Some(progress) = &mut self.progress {
                 progress.packet(reader.offset());
             }
-        }
-        match self.unsupported {
-            Some(link) if self.packets.borrow().count() == 0 => {
-                Err(Failure::new(format!("{name}: offset {}: {}", reader.offset(), wrong_link(link))))
-            }
-            Some(link) => {
-                log::warn(format_args!("{name}: frames skipped: {}", wrong_link(link)));
-                Ok(())
-            }
-            None => Ok(()),
         }
     }
 

@@ -74,6 +74,7 @@ pub(crate) fn replay(request: &Request, settings: &Settings) -> Result<(), Failu
         tally: Tally::default(),
     };
     let outcome = replay.frames(&input::name(&request.file), input, &stopped);
+    // Also after a failure: frames that were due are sent, and the report counts them.
     replay.flush()?;
     replay.packets.borrow_mut().flush()?;
     if !request.options.quiet {
@@ -141,6 +142,7 @@ impl Replay {
 
     fn play(&mut self, frame: &Frame<'_>) -> Result<ControlFlow<()>, Failure> {
         let (first, start) = *self.first.get_or_insert_with(|| (frame.at, self.clock.elapsed()));
+        // Measured from the first frame, not from the one before: late wake-ups and rounding do not add up.
         let due = start.saturating_add(self.speed.due(frame.at.since(first)));
         let end = self.duration.map(|duration| start.saturating_add(duration));
         loop {
@@ -148,7 +150,9 @@ impl Replay {
             if end.is_some_and(|end| now >= end || due >= end && self.speed.0 != 0) {
                 return Ok(ControlFlow::Break(()));
             }
+            // Left once the frame is due; repeated, because a poll may return early.
             let Some(wait) = due.checked_sub(now).filter(|wait| !wait.is_zero()) else { break };
+            // Everything queued is due by now: it is sent before this wait, not with the next full batch.
             self.flush()?;
             self.packets.borrow_mut().flush()?;
             if self.interrupt.arrives_within(wait) {
@@ -156,6 +160,7 @@ impl Replay {
             }
         }
         self.pass(frame)?;
+        // Queued frames count as sent, or the last batch would exceed the limit.
         let is_last = self.count.is_some_and(|most| self.tally.packets + self.waiting() >= most);
         Ok(if is_last { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     }
@@ -253,6 +258,7 @@ enum Fit {
 impl Wire {
     fn open(name: &str) -> Result<Self, Failure> {
         let existing = existing_interfaces()?;
+        // Opened first: its error lists the interfaces that there are.
         let sender = Sender::open(name).map_err(|error| open_failure(name, error, &existing))?;
         let found = existing.iter().find(|interface| interface.name == name);
         let Some(Interface { is_up, mtu, link, .. }) = found else {
@@ -279,6 +285,8 @@ impl Wire {
     /// Queues a frame at its full length, if it fits.
     fn fit(&mut self, frame: &Frame<'_>) -> Fit {
         const TAG: usize = 4;
+        // The kernel sends frames with an 802.1Q tag of up to four bytes above the MTU (af_packet.c,
+        // `packet_extra_vlan_len_allowed`).
         let is_tagged = self.link == LinkType::ETHERNET
             && matches!(frame.bytes, [_, _, _, _, _, _, _, _, _, _, _, _, 0x81, 0x00, ..]);
         let length = usize::try_from(frame.wire_len).unwrap_or(usize::MAX).max(frame.bytes.len());
@@ -305,6 +313,7 @@ impl Wire {
             start = *end;
         }
         let (mut remaining, mut packets, mut bytes) = (frames.as_slice(), 0, 0);
+        // Ends: each call sends at least one frame or fails. The frames left at a signal are neither sent nor counted.
         while !remaining.is_empty() {
             match self.sender.send_batch(remaining) {
                 Ok(count) => {

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use sentinel_ringlog::Recovery;
 use sentinel_units::Prefix;
 
 use crate::control::accounting::FilterAccounting;
@@ -68,12 +69,7 @@ fn prepare(request: Request, settings: Settings) -> Result<(Box<Prepared>, Worke
         Box::leak(Box::new(FanoutGroup::new(settings.workers, u32::from_le_bytes([a, b, c, d]))));
     let (interfaces, prefixes) = open_interfaces(&settings, fanout)?;
     let (spool, recovery) = Spool::open(&settings, keys::log_key(&settings.state_dir)?)?;
-    if recovery.torn_writes > 0 || recovery.damaged_segments > 0 || recovery.missing_records > 0 {
-        log::warn(format_args!(
-            "log: {} torn writes ignored, {} damaged segments, {} records missing",
-            recovery.torn_writes, recovery.damaged_segments, recovery.missing_records
-        ));
-    }
+    warn_of_damage(&recovery);
     let config = LiveConfig::new(&settings, &prefixes, listed_ports);
     // Before the filters are attached, so that every frame is counted.
     let mut accounting = FilterAccounting::new(settings.interface.clone());
@@ -84,6 +80,15 @@ fn prepare(request: Request, settings: Settings) -> Result<(Box<Prepared>, Worke
     let reload = Reload { file: request.config, flags: request.flags };
     let prepared = Prepared { clock, workers, settings, collector, spool, keys, listeners, reload };
     Ok((Box::new(prepared), threads))
+}
+
+fn warn_of_damage(recovery: &Recovery) {
+    let Recovery { torn_writes, damaged_segments, missing_records, .. } = *recovery;
+    if torn_writes > 0 || damaged_segments > 0 || missing_records > 0 {
+        log::warn(format_args!(
+            "log: {torn_writes} torn writes ignored, {damaged_segments} damaged segments, {missing_records} records missing"
+        ));
+    }
 }
 
 /// Opens a ring on each interface for each worker, in the order of the workers; also gives the networks that these

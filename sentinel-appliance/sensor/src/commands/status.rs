@@ -106,6 +106,25 @@ impl StatusView {
         writeln!(out, "sentinel {version} on {host:.30}, up {}", span(self.number("uptime_ms")))?;
         let rate = before.map_or(Rate::default(), |before| self.rate_since(before));
         writeln!(out)?;
+        self.interfaces(out)?;
+        writeln!(out)?;
+        self.frames(rate, out)?;
+        if let Some(filter) = self.string("filter").filter(|filter| !filter.is_empty()) {
+            writeln!(out, "filter  {filter:.70}")?;
+        }
+        self.visibility(out)?;
+        self.alerts(out)?;
+        self.uplink(out)?;
+        self.log(out)?;
+        write!(
+            out,
+            "memory  {} resident, {} table entries evicted",
+            ByteCount(self.number("memory.resident_kib") * 1024),
+            self.number("memory.evictions")
+        )
+    }
+
+    fn interfaces(&self, out: &mut String) -> std::fmt::Result {
         let is_capturing = self.flag("capturing");
         writeln!(out, "interface              seen      dropped   ring full  state")?;
         for interface in self.list("interfaces") {
@@ -127,14 +146,10 @@ impl StatusView {
                 value("freezes")
             )?;
         }
-        writeln!(out)?;
-        self.frames(rate, out)?;
-        if let Some(filter) = self.string("filter").filter(|filter| !filter.is_empty()) {
-            writeln!(out, "filter  {filter:.70}")?;
-        }
-        self.visibility(out)?;
-        self.alerts(out)?;
-        self.uplink(out)?;
+        Ok(())
+    }
+
+    fn log(&self, out: &mut String) -> std::fmt::Result {
         writeln!(
             out,
             "log     {} records, {} written to flash, {} write errors",
@@ -145,12 +160,7 @@ impl StatusView {
         if let Some(error) = self.string("log.last_error") {
             writeln!(out, "        last error: {error:.60}")?;
         }
-        write!(
-            out,
-            "memory  {} resident, {} table entries evicted",
-            ByteCount(self.number("memory.resident_kib") * 1024),
-            self.number("memory.evictions")
-        )
+        Ok(())
     }
 
     fn frames(&self, rate: Rate, out: &mut String) -> std::fmt::Result {

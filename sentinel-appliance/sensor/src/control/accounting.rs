@@ -77,7 +77,7 @@ impl FilterAccounting {
         refused
     }
 
-    /// Closes the counters of interfaces that are gone, and opens those of interfaces that are back. Frames between the
+    /// Closes the counters of interfaces that vanished, and opens those of interfaces that are back. Frames between the
     /// return of an interface and this call are not counted.
     pub(crate) fn follow_interfaces(&mut self, counts: &[InterfaceCounts; MAX_INTERFACES]) {
         self.refresh();

@@ -31,7 +31,8 @@ use crate::worker::packet_memory::FRAME_BYTES;
 const SOCKET_FILE: &str = "control.sock";
 /// Longest command in bytes.
 const MAX_LINE_LEN: usize = 2_048;
-/// Limit of one command with its answer; a slower client is dropped.
+/// Limit of one command with its answer; a slower client is dropped. Longer than the timeouts of two commands to the workers,
+/// so that `set-filter` reports a worker that does not reply.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Path of the control socket of a sensor with this run directory.
@@ -42,6 +43,7 @@ pub(crate) fn path(run_dir: &Path) -> PathBuf {
 /// Serves the connections one after the other.
 pub(crate) async fn serve(shared: Rc<Shared>, listener: Async<UnixListener>) {
     loop {
+        // An error of accept, such as too many open files, stays for a while: the pause keeps this loop from spinning.
         let Ok((mut stream, _)) = listener.accept().await else {
             Timer::after(TIMEOUT).await;
             continue;
@@ -143,6 +145,7 @@ async fn set_filter(shared: &Shared, expression: &str) -> Result<Vec<u8>, Reques
         // Checked now, attached at the next start.
         KernelFilters::new(expression, snap).map_err(RequestError::Filter)?;
     }
+    // After the workers have it: `start` attaches this filter again, and must not find one that was refused.
     expression.clone_into(&mut shared.settings.borrow_mut().filter);
     match expression {
         "" => log::info(format_args!("filter removed by 'sentinel ctl'")),
@@ -155,6 +158,7 @@ async fn start(shared: &Shared) -> Result<Vec<u8>, RequestError> {
     if shared.workers.is_capturing() {
         return Err(RequestError::AlreadyCapturing);
     }
+    // Copied out, because no borrow may be held across the await below.
     let (filter, snap) = {
         let settings = shared.settings.borrow();
         (settings.filter.clone(), settings.kernel_snap)
@@ -184,6 +188,7 @@ async fn packets(shared: &Shared, argument: &str) -> Result<Vec<u8>, RequestErro
         Ok(limit) => limit,
         Err(_) => return Err(RequestError::Limit(limit.to_owned())),
     };
+    // Compiled before the workers copy their packets: a wrong expression costs them nothing.
     let mut programs = Vec::new();
     for link in [LinkType::ETHERNET, LinkType::RAW] {
         match sentinel_filter::compile_for(Target::Kernel, expression, link, u32::MAX) {

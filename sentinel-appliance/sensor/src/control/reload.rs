@@ -18,6 +18,7 @@ pub(crate) async fn reload_settings(shared: &Shared, reload: &Reload) {
         log::error(format_args!("settings not reloaded, the old ones stay in force"));
         return;
     };
+    // Everything is read before anything changes: with a problem in a file, all old settings stay in force.
     let (listed_ports, prefixes) = match read_files(shared, &new) {
         Ok(read) => read,
         Err(failure) => {
@@ -34,6 +35,7 @@ pub(crate) async fn reload_settings(shared: &Shared, reload: &Reload) {
         log::error(format_args!("settings not reloaded: {error}"));
         return;
     }
+    // Before `apply_uplink` replaces the old settings, with which the new filter is compared.
     apply_filter(shared, &new).await;
     log::set_level(new.log_level);
     shared.spool.borrow_mut().set_policy(FlushPolicy::new(&new));
@@ -66,6 +68,7 @@ fn read_files(shared: &Shared, new: &Settings) -> Result<(Vec<ListedPort>, Vec<P
 async fn apply_filter(shared: &Shared, new: &Settings) {
     let (is_changed, snap) = {
         let old = shared.settings.borrow();
+        // The old snap: a new one takes effect at the next start only.
         (old.filter != new.filter, old.kernel_snap)
     };
     if is_changed
@@ -76,7 +79,7 @@ async fn apply_filter(shared: &Shared, new: &Settings) {
     }
 }
 
-/// Takes over the new settings, and connects again if they or the enrollment ask for it.
+/// Takes over the new settings, and connects again if those of the uplink or the enrollment changed.
 fn apply_uplink(shared: &Shared, new: Settings) {
     let is_changed = {
         let old = shared.settings.borrow();
@@ -86,6 +89,7 @@ fn apply_uplink(shared: &Shared, new: Settings) {
     shared.reload_enrollment();
     shared.settings.borrow_mut().take_live(new);
     if is_changed || before != *shared.collector.borrow() {
+        // Ends a connection, and the wait for the next one, at the next wake-up of the uplink task.
         shared.generation.set(shared.generation.get().wrapping_add(1));
     }
     shared.wake_uplink.notify();

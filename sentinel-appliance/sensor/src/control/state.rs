@@ -179,6 +179,14 @@ impl Shared {
         self.drain_until.get().is_some()
     }
 
+    /// Writes the spool to flash, and gives the uplink `span` to deliver what is in it.
+    pub(crate) fn begin_drain(&self, span: Duration) {
+        // On flash before the collector is waited for: a power cut during the drain loses no alert.
+        self.spool.borrow_mut().flush();
+        self.drain_until.set(Some(self.clock.uptime().after(span)));
+        self.wake_uplink.notify();
+    }
+
     /// Returns true at shutdown once everything is delivered or the time for it has passed.
     pub(crate) fn is_drained(&self) -> bool {
         self.drain_until
@@ -190,6 +198,8 @@ impl Shared {
     pub(crate) async fn sleep(&self, span: Duration) {
         let until = self.clock.uptime().after(span);
         let generation = self.generation.get();
+        // A loop, because `wake_uplink` is also signalled for new alerts, which must not end a backoff. Nothing is lost
+        // with such a signal: a new connection begins by reading the spool.
         while self.clock.uptime() < until && !self.is_stopping() && self.generation.get() == generation {
             let timer = async {
                 Timer::at(self.clock.instant(until)).await;
@@ -204,6 +214,7 @@ impl Shared {
         let found = keys::collector(&self.settings.borrow().state_dir);
         let problem = match found {
             Ok(found) => {
+                // Without the file the collector stays: only a new enrollment replaces it.
                 if found.is_some() {
                     self.collector.replace(found);
                 }
@@ -227,6 +238,7 @@ impl Shared {
             link.since = self.clock.uptime();
             if phase == LinkPhase::Connected {
                 log::info(format_args!("connected to the collector"));
+                // Cleared, so that the next disconnect is logged also if its reason is the one before.
                 link.last_error = None;
             }
         }
@@ -234,6 +246,7 @@ impl Shared {
 
     /// Records the end of a connection; logs it unless the reason is the same as before.
     pub(crate) fn link_lost(&self, reason: &DisconnectReason, wait: Duration) {
+        // Before the borrow below, because it borrows the state itself.
         self.set_link(LinkPhase::Waiting);
         let mut link = self.link.borrow_mut();
         link.failures += 1;

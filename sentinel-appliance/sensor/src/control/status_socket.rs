@@ -32,11 +32,13 @@ pub(crate) fn path(run_dir: &Path) -> PathBuf {
 /// Serves the connections one after the other.
 pub(crate) async fn serve(shared: Rc<Shared>, listener: Async<UnixListener>) {
     loop {
+        // An error of accept, such as too many open files, stays for a while: the pause keeps this loop from spinning.
         let Ok((mut stream, _)) = listener.accept().await else {
             Timer::after(WRITE_TIMEOUT).await;
             continue;
         };
         let mut answer = String::new();
+        // Written as a whole before the first byte is sent: the borrows of the shared state end before the await.
         if write(&shared, &mut answer).is_err() {
             continue;
         }

@@ -35,7 +35,7 @@ pub(crate) async fn interfaces(shared: Rc<Shared>) {
 mod tests {
     use super::*;
 
-    /// The program went on without a worker, and looked well, until somebody stopped it.
+    /// Without supervision the sensor kept running after the panic of a worker and reported no error.
     #[test]
     fn a_worker_that_panics_is_noticed() {
         let worker = std::thread::spawn(|| {

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use sentinel_units::Uptime;
 use sentinel_uplink::KeyPair;
 use smol::io::AsyncReadExt;
 use smol::{Async, LocalExecutor, Task, Timer, future};
@@ -17,6 +18,7 @@ use crate::control::state::{Prepared, Reload, Shared, TaskResources, WorkerThrea
 use crate::control::status_socket;
 use crate::control::supervision;
 use crate::control::uplink;
+use crate::spool::Spool;
 use crate::system::prefault;
 use crate::system::signals::{HANG_UP, TERMINATION, signal_pipe};
 use crate::system::wake::EventFd;
@@ -40,36 +42,31 @@ const SHUTDOWN_DRAIN: Duration = Duration::from_secs(2);
 #[inline(never)]
 pub(crate) fn run(prepared: Box<Prepared>, workers: WorkerThreads) -> Result<(), Failure> {
     let (shared, TaskResources { keys, listeners, reload }) = Shared::new(prepared);
-    let clock = shared.clock;
     let WorkerThreads { alerts, alert_event, stop, threads } = workers;
     prefault::reactor();
     let executor = LocalExecutor::new();
     let outcome = smol::block_on(executor.run(async {
         let [uplink, intake] = start_tasks(&executor, &shared, listeners, keys, alerts, alert_event.clone())?;
         let signals = Signals::catch()?;
-        // The tasks run for the first time, and allocate what they need before the sensor says that it is ready.
+        // The tasks run for the first time, and allocate what they need before the sensor is reported as ready.
         future::yield_now().await;
         while !shared.workers.snapshots().are_published() && !threads.iter().any(JoinHandle::is_finished) {
             Timer::after(START_INTERVAL).await;
         }
-        log::info(format_args!(
-            "capturing on {}, ready after {} ms",
-            shared.interface_list(),
-            clock.uptime().as_millis()
-        ));
+        log_ready(&shared);
         let worker_end = async { Err(supervision::worker_end(&threads).await) };
         let outcome = future::or(wait_for_end(&shared, signals, &reload), worker_end).await;
         // The workers close their incidents, which raises the last alerts.
         stop.store(true, Ordering::Relaxed);
+        // In this order: workers that have ended raise no more alerts, so intake finds the last ones; only then is the
+        // spool complete, and an empty spool means that everything is delivered.
         while !threads.iter().all(JoinHandle::is_finished) {
             Timer::after(END_INTERVAL).await;
         }
         shared.workers_ended.set(true);
         alert_event.notify();
         intake.await;
-        shared.spool.borrow_mut().flush();
-        shared.drain_until.set(Some(clock.uptime().after(SHUTDOWN_DRAIN)));
-        shared.wake_uplink.notify();
+        shared.begin_drain(SHUTDOWN_DRAIN);
         // The uplink task ends by itself once everything is delivered; the timer is for a socket that takes nothing.
         let timer = async {
             Timer::after(SHUTDOWN_DRAIN).await;
@@ -77,8 +74,14 @@ pub(crate) fn run(prepared: Box<Prepared>, workers: WorkerThreads) -> Result<(),
         future::or(uplink, timer).await;
         outcome
     }));
+    // Once more, for the record of what was delivered meanwhile.
     shared.spool.borrow_mut().flush();
     outcome
+}
+
+fn log_ready(shared: &Shared) {
+    let ready_ms = shared.clock.uptime().as_millis();
+    log::info(format_args!("capturing on {}, ready after {ready_ms} ms", shared.interface_list()));
 }
 
 /// Starts all tasks besides the main one; gives the two that shutdown waits for: uplink and intake.
@@ -119,21 +122,7 @@ async fn take_alerts(shared: Rc<Shared>, mut alerts: Vec<AlertConsumer>, alert_e
             *new = u32::try_from(now - before).unwrap_or(u32::MAX);
         }
         lost_before = lost;
-        let mut taken = 0_u32;
-        {
-            let mut spool = shared.spool.borrow_mut();
-            spool.retry_flush(now);
-            for alerts in &mut alerts {
-                while let Some(alert) = alerts.dequeue().flatten() {
-                    spool.enqueue(&alert, now);
-                    taken += 1;
-                }
-            }
-            spool.record_queue_overflow(newly_lost);
-            let _retried_at_the_next_look = spool.write_gaps();
-            spool.note_delivered(now);
-            spool.release_buffers();
-        }
+        let taken = store_alerts(&mut shared.spool.borrow_mut(), &mut alerts, newly_lost, now);
         if taken > 0 || newly_lost != [0; 5] {
             shared.wake_uplink.notify();
         }
@@ -149,6 +138,24 @@ async fn take_alerts(shared: Rc<Shared>, mut alerts: Vec<AlertConsumer>, alert_e
         };
         future::or(event, timer).await;
     }
+}
+
+/// Stores all alerts of the queues, and the losses since the last call; gives the number of alerts.
+fn store_alerts(spool: &mut Spool, alerts: &mut [AlertConsumer], newly_lost: [u32; 5], now: Uptime) -> u32 {
+    // Before new alerts are stored: a storage that works again makes room for them.
+    spool.retry_flush(now);
+    let mut taken = 0;
+    for alerts in alerts {
+        while let Some(alert) = alerts.dequeue().flatten() {
+            spool.enqueue(&alert, now);
+            taken += 1;
+        }
+    }
+    spool.record_queue_overflow(newly_lost);
+    let _retried_at_the_next_call = spool.write_gaps();
+    spool.note_delivered(now);
+    spool.release_buffers();
+    taken
 }
 
 /// Signals, caught from when this is made.
@@ -173,7 +180,7 @@ async fn wait_for_end(shared: &Shared, signals: Signals, source: &Reload) -> Res
     let ended = async { end.readable().await.map(|()| true) };
     let mut ended = pin!(ended);
     loop {
-        // One byte for each signal; several at once ask for one reload.
+        // One byte for each signal; several at once cause one reload.
         let reloads = async { reload.read(&mut [0; 64]).await.map(|_| false) };
         if future::or(ended.as_mut(), reloads).await.map_err(failed)? {
             return Ok(());

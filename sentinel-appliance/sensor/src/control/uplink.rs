@@ -9,18 +9,19 @@ use std::net::TcpStream;
 use std::rc::Rc;
 use std::time::Duration;
 
+use sentinel_ringlog::RecordId;
 use sentinel_units::Uptime;
 use sentinel_uplink::{
-    Backoff, BatchBuilder, Cipher, Hello, KeyPair, Limits, Origin, PROTOCOL_VERSION, SendError, SensorEvent,
-    SensorSession, ToCollector, ToSensor,
+    Backoff, BatchBuilder, Cipher, Gap, Hello, KeyPair, Limits, Origin, PROTOCOL_VERSION, SendError,
+    SensorEvent, SensorSession, ToCollector, ToSensor,
 };
 use smol::{Async, Timer, future};
 
 use crate::control::state::{LinkPhase, Shared};
-use crate::spool::Item;
+use crate::spool::{Item, Spool};
 use crate::system::connect::connect;
 use crate::system::disconnect_reason::DisconnectReason;
-use crate::system::keys::Collector;
+use crate::system::keys::{Collector, random_u64};
 use crate::system::process::host_name;
 
 /// Time between two checks for enrollment or `uplink_enabled`.
@@ -45,6 +46,8 @@ pub(crate) async fn keep_connected(shared: Rc<Shared>, keys: KeyPair) {
             shared.reload_enrollment();
             continue;
         };
+        // Settings and collector are copies, because no borrow may be held over the connection; a reload that changes
+        // them ends it through `generation`.
         shared.set_link(LinkPhase::Connecting);
         let delivered = shared.spool.borrow().delivered();
         let reason = run_session(&shared, &keys, &collector, cipher).await;
@@ -53,18 +56,24 @@ pub(crate) async fn keep_connected(shared: Rc<Shared>, keys: KeyPair) {
         if shared.spool.borrow().delivered() > delivered {
             backoff.reset();
         }
-        // Jitter: sensors whose collector was restarted do not all come back at the same moment.
-        let random = crate::system::keys::random_u64().unwrap_or_default().to_le_bytes();
-        let [a, b, c, d, ..] = random;
-        let wait = match &reason {
-            DisconnectReason::Rejected(rejection) if !rejection.is_temporary() => REJECTED_WAIT,
-            DisconnectReason::Local => Duration::ZERO,
-            _ => backoff.next(u32::from_le_bytes([a, b, c, d])),
-        };
+        let wait = reconnect_wait(&reason, &mut backoff);
         if !matches!(reason, DisconnectReason::Local) {
             shared.link_lost(&reason, wait);
         }
         shared.sleep(wait).await;
+    }
+}
+
+/// Wait before the next connection.
+fn reconnect_wait(reason: &DisconnectReason, backoff: &mut Backoff) -> Duration {
+    match reason {
+        DisconnectReason::Rejected(rejection) if !rejection.is_temporary() => REJECTED_WAIT,
+        DisconnectReason::Local => Duration::ZERO,
+        _ => {
+            // Jitter: sensors whose collector was restarted do not all come back at the same moment.
+            let [a, b, c, d, ..] = random_u64().unwrap_or_default().to_le_bytes();
+            backoff.next(u32::from_le_bytes([a, b, c, d]))
+        }
     }
 }
 
@@ -90,16 +99,8 @@ async fn try_session(
     let stream = connect(&collector.address).await?;
     let session =
         SensorSession::connect(keys, &collector.key, cipher, Limits::SENSOR, shared.clock.uptime())?;
-    let host = host_name();
-    let interfaces = shared.interface_list();
-    let hello = Hello {
-        protocol: PROTOCOL_VERSION,
-        software: env!("CARGO_PKG_VERSION"),
-        host: cut(&host, 64),
-        boot: shared.spool.borrow().boot(),
-        started_us: shared.started.as_micros(),
-        interfaces: cut(&interfaces, 128),
-    };
+    let (host, interfaces) = (host_name(), shared.interface_list());
+    let hello = hello(shared, &host, &interfaces);
     let mut connection = UplinkConnection {
         shared,
         session,
@@ -111,22 +112,25 @@ async fn try_session(
     let mut incoming = [0; 2048];
     loop {
         connection.handle_events(&hello)?;
-        // Until the spool is empty, the window of unacknowledged records is full, or the socket takes no more.
-        while connection.fill()? {
-            flush(&stream, &mut connection.session, shared.clock.uptime())?;
-        }
-        flush(&stream, &mut connection.session, shared.clock.uptime())?;
+        connection.send(&stream)?;
         if shared.generation.get() != generation || shared.is_drained() {
             return Err(DisconnectReason::Local);
         }
         let deadline = connection.deadline();
         wait(shared, &stream, !connection.session.pending().is_empty(), deadline).await?;
-        match (&mut stream.get_ref()).read(&mut incoming) {
-            Ok(0) => return Err(DisconnectReason::Closed),
-            Ok(count) => connection.receive(incoming.get(..count).unwrap_or_default(), &hello)?,
-            Err(error) if is_retryable(error.kind()) => {}
-            Err(error) => return Err(error.into()),
-        }
+        connection.read(&stream, &mut incoming, &hello)?;
+    }
+}
+
+/// First message of the sensor.
+fn hello<'h>(shared: &Shared, host: &'h str, interfaces: &'h str) -> Hello<'h> {
+    Hello {
+        protocol: PROTOCOL_VERSION,
+        software: env!("CARGO_PKG_VERSION"),
+        host: cut(host, 64),
+        boot: shared.spool.borrow().boot(),
+        started_us: shared.started.as_micros(),
+        interfaces: cut(interfaces, 128),
     }
 }
 
@@ -135,12 +139,35 @@ struct UplinkConnection<'s> {
     shared: &'s Shared,
     session: SensorSession,
     origin: Origin,
-    /// The collector has accepted the session and said what it has.
+    /// The collector has accepted the session and named the last alert that it has.
     is_welcomed: bool,
     telemetry_due: Uptime,
 }
 
 impl UplinkConnection<'_> {
+    /// Sends until the spool is empty, the window of unacknowledged records is full, or the socket takes no more.
+    fn send(&mut self, stream: &Async<TcpStream>) -> Result<(), DisconnectReason> {
+        while self.fill()? {
+            flush(stream, &mut self.session, self.shared.clock.uptime())?;
+        }
+        flush(stream, &mut self.session, self.shared.clock.uptime())
+    }
+
+    /// Reads once, if the socket has bytes.
+    fn read(
+        &mut self,
+        stream: &Async<TcpStream>,
+        incoming: &mut [u8],
+        hello: &Hello<'_>,
+    ) -> Result<(), DisconnectReason> {
+        match (&mut stream.get_ref()).read(incoming) {
+            Ok(0) => Err(DisconnectReason::Closed),
+            Ok(count) => self.receive(incoming.get(..count).unwrap_or_default(), hello),
+            Err(error) if is_retryable(error.kind()) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Feeds received bytes to the session frame by frame.
     fn receive(&mut self, mut bytes: &[u8], hello: &Hello<'_>) -> Result<(), DisconnectReason> {
         while !bytes.is_empty() {
@@ -189,6 +216,12 @@ impl UplinkConnection<'_> {
             queued(self.session.send(&ToCollector::Telemetry(self.shared.telemetry()), now))?;
             return Ok(true);
         }
+        self.send_records(now)
+    }
+
+    /// Queues the oldest records that were not sent: a batch of alerts, or a gap. Returns false if there are none, or no room.
+    fn send_records(&mut self, now: Uptime) -> Result<bool, DisconnectReason> {
+        // Checked before the session takes a message: one that `sent` below does not track must not be sent.
         let mut spool = self.shared.spool.borrow_mut();
         if !spool.delivery().has_room() {
             return Ok(false);
@@ -196,25 +229,7 @@ impl UplinkConnection<'_> {
         let mut buffer = [0; BATCH_BYTES];
         let limit = self.session.batch_limit().min(BATCH_BYTES);
         let mut batch = BatchBuilder::new(self.origin, buffer.get_mut(..limit).unwrap_or_default());
-        let (mut last_record, mut gap) = (None, None);
-        spool.unsent(|record, item| match item {
-            Item::Alert(id, alert) => {
-                // If the batch is full, or of another run, this alert starts the next one.
-                let fits = batch.push(id, &alert).is_ok();
-                if fits {
-                    last_record = Some(record);
-                }
-                fits
-            }
-            // Gaps and alerts are sent in the order of the log, because an acknowledgement is of everything before it. So a
-            // gap ends the batch, and is a message of its own.
-            Item::Gap(found) => {
-                if batch.count() == 0 {
-                    gap = Some((record, found));
-                }
-                false
-            }
-        });
+        let (last_record, gap) = collect(&mut spool, &mut batch);
         let (message, last, record, records) = match (gap, batch.batch(), batch.last(), last_record) {
             (Some((record, gap)), ..) => (ToCollector::Gap(gap), gap.last(), record, 1),
             (None, Some(alerts), Some(last), Some(record)) => {
@@ -243,6 +258,30 @@ impl UplinkConnection<'_> {
         }
         deadline
     }
+}
+
+/// Adds unsent alerts to an empty batch; gives the record of the last one, or the gap that comes before any alert.
+fn collect(spool: &mut Spool, batch: &mut BatchBuilder<'_>) -> (Option<RecordId>, Option<(RecordId, Gap)>) {
+    let (mut last_record, mut gap) = (None, None);
+    spool.unsent(|record, item| match item {
+        Item::Alert(id, alert) => {
+            // If the batch is full, or of another run, this alert starts the next one.
+            let fits = batch.push(id, &alert).is_ok();
+            if fits {
+                last_record = Some(record);
+            }
+            fits
+        }
+        // Gaps and alerts are sent in the order of the log, because an acknowledgement is of everything before it. So a gap
+        // ends the batch, and is a message of its own.
+        Item::Gap(found) => {
+            if batch.count() == 0 {
+                gap = Some((record, found));
+            }
+            false
+        }
+    });
+    (last_record, gap)
 }
 
 /// Ignores a full send buffer: the message is sent at the next attempt.

@@ -70,7 +70,10 @@ impl Visibility {
             let frames = u128::from(counts.seen() + refused);
             let bytes = u128::from(counts.bytes) * frames / u128::from(counts.taken.max(1));
             let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+            // Without a frame taken there is no average length: then only an interface without any frame has a
+            // percentage.
             each.push(percent(bytes, carried).filter(|_| counts.taken > 0 || counts.seen() + refused == 0));
+            // Bounded, so that an estimate that is too high on one interface hides no loss on another.
             seen += bytes.min(carried);
             on_wire += carried;
         }

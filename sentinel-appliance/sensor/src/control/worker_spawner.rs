@@ -74,6 +74,7 @@ impl WorkerSpawner<'_> {
         let parts = interfaces.into_iter().zip(cells).zip(wakes.into_iter().zip(siblings));
         for (index, ((interfaces, cell), (wake, siblings))) in (0..).zip(parts) {
             let (alert_producer, alert_consumer) = prefault::queue::<Alert, ALERT_QUEUE_LEN>().split();
+            // Not prefaulted, nor are the replies: operators send commands, traffic does not.
             let commands: &'static mut Queue<NumberedCommand, COMMAND_QUEUE_LEN> = Box::leak(Box::default());
             let (command_producer, commands) = commands.split();
             let replies: &'static mut Queue<Reply, REPLY_QUEUE_LEN> = Box::leak(Box::default());
@@ -94,8 +95,10 @@ impl WorkerSpawner<'_> {
                 before: Progress::default(),
                 read_at: Timestamp::ZERO,
             };
+            // From here on the kernel fills these rings; frames wait there until the thread runs.
             let rings = self.rings(interfaces)?;
             let work = Box::new(move || worker.run(rings));
+            // It may run before the next worker is built: reports to that one wait in the queues.
             threads.push(thread::start("worker", WORKER_STACK_BYTES, work).map_err(failed)?);
             handles.push(WorkerHandle { commands: command_producer, replies, wake });
             alerts.push(alert_consumer);

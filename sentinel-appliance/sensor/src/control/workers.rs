@@ -150,6 +150,8 @@ impl Workers {
     pub(crate) async fn open(&self, expression: &str, snap: KernelSnap) -> Result<(), CommandError> {
         let filters = KernelFilters::new(expression, snap).map_err(CommandError::Filter)?;
         let mut last = self.last_command.lock().await;
+        // The lock is held over both commands, so that no other command runs between them. A worker publishes its counts
+        // before it replies, so the snapshot read after `Close` has every frame that passed the old filter.
         self.send(&mut last, &|| Command::Close).await?;
         self.accounting.borrow_mut().restart(!expression.is_empty(), &self.snapshots.read().interfaces);
         self.send(&mut last, &|| Command::Open(Box::new(filters.clone()))).await?;
@@ -188,6 +190,7 @@ impl Workers {
         let copies = self.send(&mut last, &|| Command::Copy(PacketMemory::new(self.kept_frames))).await?;
         let mut frames: Vec<Frame<'_>> =
             copies.iter().flat_map(PacketMemory::frames).filter(|frame| matches(frame)).collect();
+        // Stable: frames of one worker with the same timestamp keep their order.
         frames.sort_by_key(|frame| frame.at);
         let skip = frames.len().saturating_sub(limit);
         frames.iter().skip(skip).for_each(take);
@@ -204,6 +207,8 @@ impl Workers {
         let number = *last;
         {
             let mut handles = self.handles.borrow_mut();
+            // All queues are checked before the first is filled: a command goes to every worker or to none. Only this
+            // thread fills them, so the room stays.
             if handles.iter().any(|handle| handle.commands.len() >= COMMAND_QUEUE_LEN - 1) {
                 return Err(CommandError::QueueFull);
             }
@@ -234,6 +239,7 @@ impl Workers {
                     if reply.number != number {
                         continue;
                     }
+                    // Never below zero: a worker replies once to each number.
                     missing -= 1;
                     match reply.outcome {
                         Ok(copy) => copies.extend(copy),
@@ -264,7 +270,7 @@ mod tests {
     use crate::worker::command::REPLY_QUEUE_LEN;
     use crate::worker::snapshot::SnapshotCell;
 
-    /// Worker thread of a test: replies to each command with what `reply` makes of its number.
+    /// Workers of a test, one thread for each of `replies`: it sends the replies that the function makes of a command's number.
     fn workers(replies: Vec<fn(u32) -> Vec<Reply>>) -> Workers {
         static CELLS: [SnapshotCell; 2] = [const { SnapshotCell::new() }; 2];
         let reply_event = EventFd::new().unwrap();
@@ -303,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn a_late_reply_does_not_stand_for_a_later_command() {
+    fn a_late_reply_does_not_complete_a_later_command() {
         let stale = |number: u32| vec![Reply { number: number.wrapping_sub(1), outcome: Ok(None) }];
         let workers = workers(vec![done, stale]);
         let error = smol::block_on(workers.close()).unwrap_err();

@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_mark_is_below_the_column() {
+    fn the_marker_is_below_the_column() {
         let expression = "tcp port";
         let error = sentinel_filter::compile(expression, LinkType::ETHERNET, 0).unwrap_err();
         let text = explain(expression, &error);

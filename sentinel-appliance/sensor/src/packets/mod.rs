@@ -1,5 +1,6 @@
 //! Packet tool behind `read`, `capture` and `replay`: frames in, views of them out.
 
+mod bulk;
 pub(crate) mod decapsulate;
 pub(crate) mod fields;
 pub(crate) mod filter;

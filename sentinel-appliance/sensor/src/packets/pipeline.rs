@@ -6,10 +6,11 @@ use std::ops::ControlFlow;
 
 use sentinel_alert::Alert;
 use sentinel_capture::Frame;
-use sentinel_capture::file::{FileError, Reader};
+use sentinel_capture::file::Reader;
 use sentinel_track::hash::HashKey;
 use sentinel_units::{LinkType, Prefix, Timestamp};
 
+use crate::packets::bulk::{BulkAction, BulkRead};
 use crate::packets::flows::FlowView;
 use crate::packets::options::{PacketOptions, View};
 use crate::packets::record::RecordView;
@@ -18,31 +19,11 @@ use crate::packets::save::{Save, Saved};
 use crate::packets::show::statistics::Statistics;
 use crate::packets::show::{Facts, hex, json, line};
 use crate::packets::totals::{PacketSource, Totals};
-use crate::settings::Settings;
+use crate::settings::{Settings, suspicious_ports};
 use crate::system::clock;
 use crate::terminal::failure::Failure;
 use crate::terminal::output::Output;
 use crate::worker::analyser::{Analyser, LiveConfig};
-
-/// Only action on packets, if it takes frames of a file without filter, limits or further outputs.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum BulkAction {
-    Analyse,
-    Count,
-}
-
-/// Result of [`PacketPipeline::bulk_read`].
-#[derive(Debug, Default)]
-pub(crate) struct BulkRead {
-    /// Frames read.
-    pub(crate) frames: u64,
-    /// The file has no more frames.
-    pub(crate) is_over: bool,
-    /// Damage of the file at this place.
-    pub(crate) error: Option<FileError>,
-    /// Link type of frames that were skipped.
-    pub(crate) unsupported: Option<LinkType>,
-}
 
 /// Views, files and statistics that every packet is given to.
 pub(crate) struct PacketPipeline {
@@ -72,14 +53,8 @@ impl PacketPipeline {
         interfaces: Vec<String>,
         networks: &[Prefix],
     ) -> Result<Self, Failure> {
-        let analyser = if options.view.has_alerts() {
-            let listed = crate::settings::suspicious_ports::load(settings.suspicious_ports_file.as_deref())
-                .map_err(Failure::new)?;
-            let live_config = LiveConfig::new(settings, networks, listed);
-            Some(Analyser::new(settings.memory_kib, HashKey::new(seed), &live_config))
-        } else {
-            None
-        };
+        let analyser =
+            if options.view.has_alerts() { Some(analyser(settings, seed, networks)?) } else { None };
         let records = (options.view == View::Records).then(|| RecordView::new(seed));
         let flows = (options.view == View::Flows).then(|| FlowView::new(settings.flow_entries, seed));
         let results = match &options.results {
@@ -88,19 +63,9 @@ impl PacketPipeline {
         };
         let save = options.save.clone().map(|request| Save::new(request, interfaces.clone()));
         let statistics = options.statistics.map(|_| Statistics::default());
-        let is_bare = options.count.is_none()
-            && options.snap_bytes.is_none()
-            && save.is_none()
-            && results.is_none()
-            && statistics.is_none();
-        let bulk_action = match options.view {
-            View::Alerts | View::AlertText if is_bare => Some(BulkAction::Analyse),
-            View::CountOnly if is_bare => Some(BulkAction::Count),
-            _ => None,
-        };
         Ok(Self {
             options: options.clone(),
-            bulk_action,
+            bulk_action: BulkAction::of(options),
             analyser,
             flows,
             records,
@@ -135,7 +100,7 @@ impl PacketPipeline {
         self.log(what)
     }
 
-    /// Returns true if [`Self::bulk_read`] does everything that the options ask for.
+    /// Returns true if [`Self::bulk_read`] does everything that the options require.
     pub(crate) const fn can_bulk_read(&self) -> bool {
         self.bulk_action.is_some()
     }
@@ -186,18 +151,22 @@ impl PacketPipeline {
                 }
             }
         })?;
+        // Without the frames of link types that are not read; set, not added: the analyser counts from its start.
         self.count = self.analyser.as_ref().map_or(0, |analyser| analyser.counts().analysed);
         Ok(bulk)
     }
 
-    /// Processes one packet; `Break` if no more are wanted.
+    /// Processes one packet; `Break` if a limit of the options is reached.
     pub(crate) fn packet(&mut self, frame: &Frame<'_>) -> Result<ControlFlow<()>, Failure> {
+        // A bulk action has no other outputs and no limits, so there is nothing else to do. Frames of a pipe, of a
+        // filtered file and of a live capture come here.
         if self.bulk_action == Some(BulkAction::Analyse) {
             self.count += 1;
             self.analyse(|analyser, raise| analyser.frame(frame, raise))?;
             return Ok(ControlFlow::Continue(()));
         }
         let frame = &self.cut(frame);
+        // Saved first: a frame that the last file does not take is neither counted nor shown.
         if let Some(save) = &mut self.save
             && save.write(frame)? == Saved::AllFilesFull
         {
@@ -237,6 +206,7 @@ impl PacketPipeline {
         if !has_facts && self.results.is_none() && self.statistics.is_none() {
             return Ok(());
         }
+        // Once for line, results and statistics; packets that are only saved or counted are not dissected.
         let facts = Facts::of(frame);
         if has_facts {
             self.show_facts(frame, &facts)?;
@@ -253,6 +223,7 @@ impl PacketPipeline {
     fn show_facts(&mut self, frame: &Frame<'_>, facts: &Facts<'_>) -> Result<(), Failure> {
         let PacketOptions { view, colours, bytes, .. } = self.options;
         let interface = self.interfaces.get(usize::from(frame.interface)).map(String::as_str);
+        // The number of this packet, which `packet` has counted.
         let (number, several) = (self.count, self.interfaces.len() > 1);
         self.output.line(|out| {
             if view == View::Json {
@@ -278,8 +249,10 @@ impl PacketPipeline {
     fn analyse(&mut self, step: impl FnOnce(&mut Analyser, &mut dyn FnMut(Alert))) -> Result<(), Failure> {
         let Self { analyser: Some(analyser), options, output, alerts, .. } = self else { return Ok(()) };
         let mut outcome = Ok(());
+        // The callback cannot fail, so the first error is kept and the engine finishes its step.
         step(analyser, &mut |alert: Alert| {
             *alerts += 1;
+            // Counted also with `--quiet`, for the summary.
             let written = match options.view {
                 _ if options.quiet => Ok(()),
                 View::Alerts => output.alert_json(&alert, None),
@@ -336,6 +309,7 @@ impl PacketPipeline {
 
     /// Ends everything: closes incidents, completes files, prints totals.
     pub(crate) fn finish(&mut self, totals: &Totals) -> Result<(), Failure> {
+        // All views end before the flush: statistics and summary, on standard error, must follow them on a terminal.
         self.analyse(|analyser, raise| analyser.finish(raise))?;
         if let Some(flows) = &mut self.flows {
             flows.finish(&mut self.output)?;
@@ -343,6 +317,7 @@ impl PacketPipeline {
         if let Some(records) = &mut self.records {
             records.finish(&mut self.output)?;
         }
+        // Does nothing if a packet was saved: creates the file of an input without packets.
         if let (Some(save), Some(link)) = (&mut self.save, self.link) {
             save.begin(clock::wall(), link)?;
         }
@@ -381,7 +356,13 @@ impl PacketPipeline {
     }
 }
 
+fn analyser(settings: &Settings, seed: u64, networks: &[Prefix]) -> Result<Analyser, Failure> {
+    let listed = suspicious_ports::load(settings.suspicious_ports_file.as_deref()).map_err(Failure::new)?;
+    let live_config = LiveConfig::new(settings, networks, listed);
+    Ok(Analyser::new(settings.memory_kib, HashKey::new(seed), &live_config))
+}
+
 /// Writes lines to standard error; a closed one is ignored.
 pub(crate) fn say(text: &str) {
-    let _nobody_listens = std::io::stderr().write_all(text.as_bytes());
+    let _is_closed = std::io::stderr().write_all(text.as_bytes());
 }

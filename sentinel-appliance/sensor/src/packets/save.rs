@@ -85,6 +85,8 @@ impl Save {
     /// Writes a frame, after rotation if it is due.
     pub(crate) fn write(&mut self, frame: &Frame<'_>) -> Result<Saved, Failure> {
         self.begin(frame.at, frame.link)?;
+        // Both limits are checked before a frame is written, as tcpdump does: a file may exceed `rotate_bytes` by its
+        // last frame, and the next period starts with a frame, not with the clock.
         if self.request.rotate_after.is_some_and(|after| frame.at.since(self.began) >= after) {
             self.named += 1;
             if self.request.rotate_bytes.is_none()
@@ -100,6 +102,7 @@ impl Save {
         if self.request.rotate_bytes.is_some_and(|most| written > most) {
             self.numbered += 1;
             if self.request.files.is_some_and(|most| self.numbered >= most) {
+                // The first file is created again, which empties it.
                 self.numbered = 0;
             }
             self.open(frame.link)?;
@@ -118,8 +121,10 @@ impl Save {
     }
 
     fn open(&mut self, link: LinkType) -> Result<(), Failure> {
+        // The buffer of the file before is written here, because its drop would ignore the error of a full disk.
         self.flush()?;
         let (name, file) = if self.request.path.as_os_str() == "-" {
+            // A duplicate: dropping the writer does not close standard output.
             let file = io::stdout().as_fd().try_clone_to_owned().map(File::from);
             ("standard output".to_owned(), file)
         } else {
@@ -213,6 +218,7 @@ fn describe(
     name: &str,
     snap_bytes: u32,
 ) -> io::Result<InterfaceId> {
+    // A pcapng interface has one link type, and a live interface that comes back may have another.
     let key = (frame.interface, frame.link);
     if let Some((_, id)) = known.iter().find(|(other, _)| *other == key) {
         return Ok(*id);

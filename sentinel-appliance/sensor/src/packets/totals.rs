@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_words_are_those_of_tcpdump() {
+    fn the_terms_are_those_of_tcpdump() {
         let live = Totals { received: 3, filtered: Some(7), dropped: Some(0), source: PacketSource::Live };
         let file = Totals { received: 2, filtered: Some(1), dropped: None, source: PacketSource::File };
         for (totals, captured, expected) in [

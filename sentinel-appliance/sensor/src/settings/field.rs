@@ -397,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn switches_know_the_words_of_the_router_system() {
+    fn switches_accept_the_values_of_uci() {
         let mut value = false;
         for (word, on) in [("1", true), ("on", true), ("true", true), ("yes", true), ("enabled", true)]
             .into_iter()

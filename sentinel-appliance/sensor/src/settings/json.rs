@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn whole_numbers_are_told_from_others() {
+    fn integers_are_distinguished_from_other_numbers() {
         for (text, expected) in [("0", Some(0)), ("4444.0", Some(4_444)), ("9007199254740992", Some(1 << 53))]
         {
             assert_eq!(whole(&parse(text).unwrap()), expected);

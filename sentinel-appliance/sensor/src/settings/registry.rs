@@ -347,7 +347,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn defaults_are_the_promised_ones() {
+    fn defaults_are_the_documented_ones() {
         let settings = Settings::default();
         assert_eq!(settings.interface, ["br-lan"]);
         assert_eq!(settings.home_net.len(), 5);
@@ -401,7 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_cannot_change_live_asks_for_a_restart() {
+    fn only_settings_that_cannot_change_live_need_a_restart() {
         let old = Settings::default();
         assert!(restart_needed(&old, &old).is_empty());
         let mut new = old.clone();

@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn the_reference_page_is_sound() {
+    fn the_reference_page_is_well_formed() {
         let page = text(docs);
         for setting in registry::all() {
             assert!(page.contains(&format!("`{}`", setting.variable())), "{}", setting.key());
@@ -234,7 +234,7 @@ config detector 'port_scan'
     }
 
     #[test]
-    fn check_counts_or_complains() {
+    fn check_counts_settings_or_lists_problems() {
         let count = registry::all().len();
         let good = Ok(load(b"", &[], &[]).unwrap());
         assert_eq!(

@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_built_in_list_is_sound() {
+    fn the_built_in_list_fits_the_table_and_spares_common_ports() {
         let list = parse(BUILT_IN).unwrap();
         assert!(list.iter().any(|listed| listed.port == Port(4444)));
         assert!(list.len() <= 128, "{} entries do not fit the table", list.len());

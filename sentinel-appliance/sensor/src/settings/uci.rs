@@ -3,7 +3,7 @@
 //! Read first: <https://openwrt.org/docs/guide-user/base-system/uci>, "File syntax".
 //!
 //! Differences from libuci, each on purpose: a quoted value ends on its own line (no setting may hold a
-//! line break, and a forgotten quote would otherwise swallow the rest of the file); an `option` without
+//! line break, and a missing quote would otherwise take in the rest of the file); an `option` without
 //! a value is an error; control characters are errors; after an error the next line is read.
 //!
 //! This file uses only the standard library, so that a fuzz target can include it by path.
@@ -307,7 +307,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn the_syntax_is_that_of_the_router_system() {
+    fn the_syntax_is_that_of_uci() {
         for (text, expected) in [
             ("", &[][..]),
             ("\n\n  \t\r\n", &[]),
@@ -351,7 +351,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn every_mistake_has_its_place_and_text() {
+    fn every_error_has_its_line_column_and_text() {
         let quote = |quote| {
             format!(
                 "1:10 this {quote} is not closed on its line; a value stands between two {quote} and holds no line break"
@@ -399,7 +399,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn lines_have_a_longest_length() {
+    fn lines_have_a_maximum_length() {
         let line = |value: usize| format!("option a {}\noption c d", "x".repeat(value));
         assert_eq!(read(line(MAX_LINE - 9).as_bytes()).len(), 2);
         assert_eq!(

@@ -23,6 +23,7 @@ impl Spool {
         let before = self.delivery.delivered();
         let _durable = self.delivery.acknowledge(id);
         self.undelivered.remove(self.delivery.delivered() - before);
+        // Nothing undelivered is left to relocate, so none of these gaps can come again.
         if self.waiting() == 0 {
             self.sent_gaps.clear();
         }
@@ -96,13 +97,14 @@ impl Spool {
     pub(crate) fn note_delivered(&mut self, now: Uptime) {
         self.now = now;
         let is_due = now.since(self.delivered_logged_at) >= DELIVERED_INTERVAL;
+        // With a flush due the record can wait: the flush writes one.
         if self.waiting() == 0 && is_due && !self.log.needs_flush() {
             self.delivered_logged_at = now;
             self.log_delivered();
         }
     }
 
-    /// Writes a record of delivery if more is delivered than the last one says.
+    /// Writes a record of delivery if more is delivered than the last one states.
     pub(super) fn log_delivered(&mut self) {
         let durable = self.delivery.last_acked();
         let before = durable.map_or(0, |last| last.next().0);

@@ -20,15 +20,17 @@ impl Spool {
 
     /// Returns true if the daily limit of writes is not reached.
     pub(super) fn is_within_budget(&mut self, now: Uptime) -> bool {
+        // A fixed window that begins with the first check after the last one ended: across its edge, twice the limit may
+        // be written within hours.
         if now.since(self.day_start).as_millis() >= DAY_MS.into() {
             (self.day_start, self.day_bytes) = (now, self.log.stats().main_bytes);
         }
         self.log.stats().main_bytes - self.day_bytes < self.policy.daily_bytes
     }
 
-    /// Flushes if `is_wanted`, and the backoff after a failed write is over.
-    pub(super) fn try_flush_if(&mut self, is_wanted: bool) {
-        if is_wanted && !self.main_backoff.is_waiting(self.now) {
+    /// Flushes if `is_due`, and the backoff after a failed write is over.
+    pub(super) fn try_flush_if(&mut self, is_due: bool) {
+        if is_due && !self.main_backoff.is_waiting(self.now) {
             self.flush();
         }
     }
@@ -37,8 +39,8 @@ impl Spool {
     pub(crate) fn retry_flush(&mut self, now: Uptime) {
         self.now = now;
         if self.main_backoff.is_due(now) {
-            let is_wanted = self.log.needs_flush() || self.is_within_budget(now);
-            self.try_flush_if(is_wanted);
+            let is_due = self.log.needs_flush() || self.is_within_budget(now);
+            self.try_flush_if(is_due);
         }
     }
 
@@ -51,12 +53,13 @@ impl Spool {
 
     /// Writes everything to flash. Undelivered records that the ring overwrites for it are relocated first.
     pub(crate) fn flush(&mut self) {
-        // Before the overwritten range is asked for, because this record takes room too. While flushes fail, the room that
+        // Before the range to be overwritten is computed, because this record takes room too. While flushes fail, the room that
         // the log reserves for it may be used up.
         if self.flush_error.is_none() {
             self.log_delivered();
         }
         self.relocate_before_overwrite();
+        // Read before the flush, which empties it. Without records nothing is written, and the backoffs learn nothing.
         let is_tried = self.log.waiting() > 0;
         match self.log.flush() {
             Ok(()) => {
@@ -65,10 +68,12 @@ impl Spool {
                     self.main_recovered();
                     self.journal_recovered();
                 }
+                // Last: killed before it, the program finds the older key, which opens the new segments as well.
                 self.store_advanced_key();
             }
             Err(error) => {
                 self.flush_error = Some(error.to_string());
+                // The records are in main then, and only the reset of the journal failed.
                 if let FlushError::Journal(error) = &error {
                     self.main_recovered();
                     self.journal_failed(error);

@@ -1,7 +1,7 @@
 //! Spool: numbers alerts, keeps them in the sealed log, and reads them back for the collector.
 //!
-//! The ring log is the spool: an alert stays readable until the collector has acknowledged it, or until the ring comes
-//! round to it. Then undelivered alerts are relocated to the front of the ring, the most severe first, as many as fit into
+//! The ring log is the spool: an alert stays readable until the collector has acknowledged it, or until the ring wraps
+//! around to it. Then undelivered alerts are relocated to the front of the ring, the most severe first, as many as fit into
 //! an eighth of a segment; a gap record counts the others.
 //!
 //! Invariants:
@@ -74,7 +74,7 @@ pub(crate) struct SpoolCounts {
 pub(crate) struct Spool {
     log: Log,
     state_dir: std::path::PathBuf,
-    /// Epoch of the key in the state directory. The log advances its own key when the ring comes round.
+    /// Epoch of the key in the state directory. The log advances its own key when the ring wraps.
     stored_epoch: u64,
     segment_bytes: usize,
     boot: u32,
@@ -140,6 +140,7 @@ impl Spool {
     pub(crate) fn open(settings: &Settings, key: LogKey) -> Result<(Self, Recovery), Failure> {
         let main = storage(&settings.state_dir.join(MAIN_FILE))?;
         let journal = storage(&settings.run_dir.join(JOURNAL_FILE))?;
+        // Of the key in the file. Opening may advance the key of the log; the difference makes the next flush store it.
         let stored_epoch = key.epoch();
         let mut salt = [0; 16];
         keys::random(&mut salt)?;
@@ -148,7 +149,20 @@ impl Spool {
                 .map_err(|error| Failure::new(format!("log in {}: {error}", settings.state_dir.display())))?;
         let Past { delivered, boots } = survey(&mut log);
         let boot = boot_number(&boots, keys::random_u64)?;
-        let mut spool = Self {
+        let mut spool = Self::new(settings, log, stored_epoch, boot, delivered);
+        spool.undelivered = spool.count_undelivered();
+        let start = Record::Start {
+            boot,
+            at_us: crate::system::clock::wall().as_micros(),
+            version: env!("CARGO_PKG_VERSION"),
+        };
+        // A log that does not take the start record does not take alerts either, and those are counted.
+        let _counted_with_alerts = spool.store(&start);
+        Ok((spool, recovery))
+    }
+
+    fn new(settings: &Settings, log: Log, stored_epoch: u64, boot: u32, delivered: Option<RecordId>) -> Self {
+        Self {
             log,
             state_dir: settings.state_dir.clone(),
             stored_epoch,
@@ -173,16 +187,7 @@ impl Spool {
             main_backoff: RetryBackoff::default(),
             journal_backoff: RetryBackoff::default(),
             lost_before: 0,
-        };
-        spool.undelivered = spool.count_undelivered();
-        let start = Record::Start {
-            boot,
-            at_us: crate::system::clock::wall().as_micros(),
-            version: env!("CARGO_PKG_VERSION"),
-        };
-        // A log that does not take the start record does not take alerts either, and those are counted.
-        let _counted_with_alerts = spool.store(&start);
-        Ok((spool, recovery))
+        }
     }
 
     /// Random number of this run.
@@ -224,6 +229,8 @@ impl Spool {
         });
         if outcome.is_ok() {
             self.counts.stored += 1;
+            // Normally it is in the journal by now, on a RAM disk: a kill loses nothing, a power cut before the next
+            // flush loses the alert.
             if alert.severity >= self.policy.severity {
                 self.flush_within_budget(now);
             }
@@ -259,6 +266,7 @@ impl Spool {
     /// # Errors
     /// The log does not take one of them; it stays for the next call.
     pub(crate) fn write_gaps(&mut self) -> Result<(), NotStored> {
+        // Taken out first: storing a gap may flush, and relocating what the flush overwrites may add gaps to the list.
         while let Some(gap) = self.unwritten_gaps.pop() {
             if let Err(error) = self.store(&Record::Gap(gap)) {
                 merge_gap(&mut self.unwritten_gaps, gap);
@@ -287,6 +295,7 @@ impl Spool {
             main: self.main_backoff.is_waiting(self.now),
             journal: self.journal_backoff.is_waiting(self.now),
         };
+        // Before each append, because the log keeps the last setting.
         self.log.suspend_writes(suspended);
         let outcome = self.log.append(bytes);
         let is_tried = match &outcome {

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use sentinel_alert::{AlertId, Severity, wire};
+use sentinel_alert::{Alert, AlertId, Severity, wire};
 use sentinel_ringlog::{Cursor, MAX_RECORD, RecordId};
 use sentinel_units::Timestamp;
 use sentinel_uplink::{Gap, GapReason};
@@ -17,7 +17,7 @@ impl Spool {
     pub(super) fn relocate(&mut self, range: Range<RecordId>) {
         let undelivered =
             self.delivery.last_acked().map_or(range.start, |durable| durable.next().max(range.start));
-        // A range is asked for again if the write that overwrites it failed: what was relocated then is not relocated twice.
+        // The same range is passed again if the write that overwrites it failed: its records are not relocated twice.
         let from = undelivered.max(self.relocated_until);
         self.relocated_until = range.end.max(self.relocated_until);
         if from >= range.end {
@@ -29,9 +29,9 @@ impl Spool {
         let maybe_sent = self.delivery.highest_sent();
         let mut known_as_sent = core::mem::take(&mut self.sent_gaps);
         let (mut relocated, mut sent_gaps, mut gaps) = (Vec::new(), Vec::new(), Vec::new());
-        let (mut going, mut newly_lost) = (0, 0);
+        let (mut items, mut newly_lost) = (0, 0);
         self.each_item(range, |record, item, _| {
-            going += 1;
+            items += 1;
             match item {
                 Item::Alert(id, alert) if index(alert.severity) >= cut => relocated.push((id, alert)),
                 Item::Alert(id, alert) => {
@@ -48,9 +48,16 @@ impl Spool {
         known_as_sent.sort_unstable();
         known_as_sent.dedup();
         self.sent_gaps = known_as_sent;
-        self.undelivered.remove(going);
+        self.undelivered.remove(items);
         self.counts.lost_full += newly_lost;
-        for gap in sent_gaps.into_iter().chain(gaps) {
+        self.append_relocated(sent_gaps.into_iter().chain(gaps), relocated);
+    }
+
+    /// Writes gaps and alerts at the front of the ring; those that the log does not take become part of a gap.
+    fn append_relocated(&mut self, gaps: impl Iterator<Item = Gap>, relocated: Vec<(AlertId, Alert)>) {
+        // From here until the flush overwrites the range, its relocated alerts are in the log twice. After a kill in
+        // between both are read back, and the collector drops the second by its number.
+        for gap in gaps {
             if self.append(&Record::Gap(gap)).is_err() {
                 merge_gap(&mut self.unwritten_gaps, gap);
             }
@@ -94,6 +101,7 @@ impl Spool {
     pub(super) fn each_item(&mut self, range: Range<RecordId>, mut visit: impl FnMut(RecordId, Item, usize)) {
         let (mut cursor, mut buffer) = (Cursor::new(range.start), [0; MAX_RECORD]);
         while let Ok(Some((record, length))) = self.log.read_next(&mut cursor, &mut buffer) {
+            // Records are numbered in the order of reading: the rest lies behind the range as well.
             if record >= range.end {
                 break;
             }
@@ -119,6 +127,7 @@ pub(super) fn merge_gap(gaps: &mut Vec<Gap>, more: Gap) {
         gaps.push(more);
         return;
     };
+    // The range may now include numbers that were delivered; the counts by severity stay exact.
     gap.first_seq = gap.first_seq.min(more.first_seq);
     gap.last_seq = gap.last_seq.max(more.last_seq);
     for (count, more) in gap.lost_by_severity.iter_mut().zip(more.lost_by_severity) {
@@ -134,7 +143,7 @@ fn index(severity: Severity) -> usize {
 mod tests {
     use std::collections::BTreeSet;
 
-    use sentinel_alert::{Alert, Evidence, Phase, Subject, Test};
+    use sentinel_alert::{Evidence, Phase, Subject, Test};
     use sentinel_units::Uptime;
 
     use super::*;
@@ -187,21 +196,21 @@ mod tests {
         (u64::try_from(alerts.len()).unwrap(), lost, gaps)
     }
 
-    /// A ring that went round twice without a collector had forgotten the gaps of the first round.
+    /// Gaps of the first round were lost once the ring had wrapped twice without a collector.
     #[test]
-    fn every_alert_is_in_the_spool_or_in_a_gap_however_often_the_ring_goes_round() {
+    fn every_alert_is_in_the_spool_or_in_a_gap_however_often_the_ring_wraps() {
         let (_directory, mut spool) = spool(|_| {});
         for number in 1..=5_000 {
             let severity = if number % 50 == 0 { Severity::High } else { Severity::Low };
             spool.enqueue(&alert(number, severity), Uptime::ZERO);
         }
-        assert!(spool.log().stats().overwritten > 2_000, "went round");
+        assert!(spool.log().stats().overwritten > 2_000, "the ring wrapped");
         let (alerts, lost, gaps) = delivered_or_lost(&mut spool);
         assert_eq!((alerts + lost, spool.counts().lost_full), (5_000, lost));
         assert_eq!((spool.waiting(), gaps <= 3), (alerts + gaps, true), "{gaps} gaps");
     }
 
-    /// A gap that may have been sent keeps its name: the collector must see that it has it.
+    /// A gap that may have been sent keeps its range, by which the collector recognises it.
     #[test]
     fn a_gap_that_was_sent_does_not_change() {
         let (_directory, mut spool) = spool(|_| {});
@@ -221,7 +230,7 @@ mod tests {
             spool.record_queue_overflow([1, 0, 0, 0, 0]);
             spool.enqueue(&alert(number, Severity::Low), Uptime::ZERO);
         }
-        assert!(spool.log().stats().overwritten > 500, "went round");
+        assert!(spool.log().stats().overwritten > 500, "the ring wrapped");
         let mut found = 0;
         spool.unsent(|_, item| {
             found += u32::from(matches!(item, Item::Gap(other) if other == gap));
@@ -231,23 +240,23 @@ mod tests {
         assert_eq!((found, alerts + lost), (1, 4_007));
     }
 
-    /// Flushing at once for a severe alert destroyed the oldest segment without a word.
+    /// The immediate flush for a severe alert overwrote the oldest segment and counted no loss.
     #[test]
-    fn a_flush_for_a_severe_alert_loses_nothing_silently() {
+    fn a_flush_for_a_severe_alert_counts_every_loss() {
         let (_directory, mut spool) = spool(|settings| {
             (settings.log_flush_severity, settings.log_daily_kib) = (Severity::High, 0);
         });
         for number in 1..=200 {
             spool.enqueue(&alert(number, Severity::High), Uptime::ZERO);
         }
-        assert!(spool.log().stats().overwritten > 20, "went round");
+        assert!(spool.log().stats().overwritten > 20, "the ring wrapped");
         let (alerts, lost, _) = delivered_or_lost(&mut spool);
         assert_eq!(alerts + lost, 200);
     }
 
     /// With the daily limit reached, the same segment was relocated again at each alert.
     #[test]
-    fn a_spent_budget_counts_no_loss_twice() {
+    fn with_the_daily_limit_reached_no_loss_is_counted_twice() {
         let (_directory, mut spool) = spool(|settings| settings.log_daily_kib = 1);
         for number in 1..=3_000 {
             spool.enqueue(&alert(number, Severity::Low), Uptime::ZERO);

@@ -40,6 +40,7 @@ impl RetryBackoff {
             None => (now, MIN_WAIT),
             Some(failing) => (failing.since, failing.wait.saturating_mul(2).min(MAX_WAIT)),
         };
+        // Only the first failure is reported, so that a full disk logs one line and not one for each attempt.
         let is_first = self.0.is_none();
         self.0 = Some(Failing { since, until: now.after(wait), wait });
         is_first.then_some(wait)

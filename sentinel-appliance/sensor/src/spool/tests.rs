@@ -17,7 +17,7 @@ struct Place {
     settings: Settings,
 }
 
-/// Three segments of 16 KiB: a few thousand alerts go once round.
+/// Three segments of 16 KiB, which wrap after a few thousand alerts.
 fn place() -> Place {
     let directory = tempfile::tempdir().unwrap();
     let settings = Settings {
@@ -45,7 +45,7 @@ fn alert(number: u32, severity: Severity) -> Alert {
         test: Test::SynFloodPerSource,
         severity,
         incident: number,
-        // Spread over all bits, so that deflating does not make the log hold too much.
+        // Spread over all bits, so that the records hardly compress and the ring wraps.
         subject: Subject {
             source: Some(sentinel_units::Address::v4(number.wrapping_mul(0x9e37_79b1))),
             destination: Some(sentinel_units::Address::v4(number.wrapping_mul(0x85eb_ca6b))),
@@ -125,13 +125,13 @@ fn after_a_restart_delivery_continues_after_the_last_alert_of_the_collector() {
     assert_eq!(spool.waiting(), 1);
 }
 
-/// raised = stored + evicted, whatever happened; and what goes first is the least severe.
+/// Enqueued alerts are unsent or counted as lost, and the least severe are evicted first.
 #[test]
 fn a_full_spool_drops_the_least_severe_and_counts_them() {
     let place = place();
     let mut spool = place.open();
     let mut severe = BTreeSet::new();
-    let mut lives = BTreeMap::new();
+    let mut copies_of = BTreeMap::new();
     for number in 1..=6_000 {
         // One in a hundred is severe.
         let severity = if number % 100 == 0 { Severity::High } else { Severity::Low };
@@ -145,13 +145,13 @@ fn a_full_spool_drops_the_least_severe_and_counts_them() {
     assert!(counts.lost_full > 0 && counts.relocated > 0, "{counts:?}");
     let (ids, lost) = unsent(&mut spool);
     for id in &ids {
-        *lives.entry(id.seq).or_insert(0) += 1;
+        *copies_of.entry(id.seq).or_insert(0) += 1;
     }
-    assert!(lives.values().all(|copies| *copies == 1), "no alert stands twice among the unsent");
-    // Gap records are themselves overwritten in the end; the counter is not.
+    assert!(copies_of.values().all(|copies| *copies == 1), "no alert is unsent twice");
+    // Gap records are overwritten as well in the end; the counter still has their alerts.
     assert!(lost <= counts.lost_full);
-    assert_eq!(u64::try_from(lives.len()).unwrap() + counts.lost_full, 6_000);
-    let survived = severe.iter().filter(|seq| lives.contains_key(seq)).count();
+    assert_eq!(u64::try_from(copies_of.len()).unwrap() + counts.lost_full, 6_000);
+    let survived = severe.iter().filter(|seq| copies_of.contains_key(seq)).count();
     assert_eq!(survived, severe.len(), "all severe ones are still there");
 }
 
@@ -169,13 +169,13 @@ fn delivered_alerts_are_neither_relocated_nor_counted_as_lost() {
     let counts = spool.counts();
     assert_eq!((counts.relocated, counts.lost_full), (0, 0), "{counts:?}");
     assert_eq!((spool.delivered(), spool.waiting()), (6_000, 0));
-    assert!(spool.log().stats().overwritten > 0, "the ring came round");
+    assert!(spool.log().stats().overwritten > 0, "the ring has wrapped");
 }
 
-/// An alert was sent from its first place and the acknowledgement was lost; then the ring came round and carried it
-/// forward; then the program was killed. The collector names that alert. What lies before the copy must be sent.
+/// The acknowledgement of an alert is lost, rotation relocates the alert, and the program is killed. The next welcome names
+/// that alert: the records before its relocated copy must still be sent.
 #[test]
-fn a_relocated_copy_does_not_acknowledge_what_lies_before_it() {
+fn a_relocated_copy_does_not_acknowledge_the_records_before_it() {
     let place = place();
     let mut spool = place.open();
     spool.welcome(None);
@@ -206,7 +206,7 @@ fn alerts_lost_before_they_were_numbered_become_a_gap() {
 }
 
 #[test]
-fn only_a_severe_alert_goes_to_flash_at_once_and_not_past_the_daily_budget() {
+fn only_severe_alerts_are_flushed_at_once_and_only_within_the_daily_limit() {
     let mut place = place();
     place.settings.log_daily_kib = 16;
     let mut spool = place.open();
@@ -235,7 +235,7 @@ fn two_sensors_do_not_share_a_log() {
     place.open();
 }
 
-/// After a restart everything in the ring counted as undelivered until the collector had said welcome.
+/// After a restart all records counted as undelivered until the first welcome.
 #[test]
 fn a_restart_keeps_the_state_of_delivery() {
     let place = place();
@@ -254,7 +254,7 @@ fn a_restart_keeps_the_state_of_delivery() {
     }
     let boot = spool.boot();
     let (ids, lost) = unsent(&mut spool);
-    assert!(spool.log().stats().overwritten > 500, "the ring came round");
+    assert!(spool.log().stats().overwritten > 500, "the ring has wrapped");
     assert!(ids.iter().all(|id| id.boot == boot), "nothing delivered is sent again");
     assert_eq!((u64::try_from(ids.len()).unwrap() + lost, lost), (6_000, spool.counts().lost_full));
 }
@@ -283,7 +283,8 @@ fn a_killed_program_keeps_the_state_of_delivery_to_the_minute() {
     assert_eq!(unsent(&mut spool).0, [AlertId { boot, seq: 4 }], "what came within the minute is sent again");
 }
 
-/// After a power cut record numbers are given again: what was said of lost records says nothing of the new ones.
+/// A power cut lets record numbers be assigned again. A record of delivery about the lost records must not apply to the
+/// new ones.
 #[test]
 fn a_power_cut_does_not_make_new_alerts_count_as_delivered() {
     let place = place();
@@ -320,9 +321,9 @@ fn a_record_of_delivery_about_unwritten_records_is_ignored() {
     assert_eq!(place.open().waiting(), 3);
 }
 
-/// The log remembers what the old collector took; a new one has nothing of it.
+/// The log records what the old collector acknowledged; a new one has none of these alerts.
 #[test]
-fn a_collector_that_has_nothing_gets_everything() {
+fn a_collector_without_alerts_gets_the_complete_log() {
     let place = place();
     let mut spool = place.open();
     spool.welcome(None);
@@ -338,36 +339,36 @@ fn a_collector_that_has_nothing_gets_everything() {
     assert_eq!((spool.waiting(), unsent(&mut spool).0.len()), (3, 3));
     spool.flush();
     drop(spool);
-    assert_eq!(place.open().waiting(), 3, "the log has taken it back");
+    assert_eq!(place.open().waiting(), 3, "the log has the new state");
 }
 
-/// The log had moved its key on by itself, which went unnoticed; and a key that could not be stored was forgotten.
+/// The key that the log advanced by itself was not stored, and a key that could not be stored was not tried again.
 #[test]
 fn the_key_in_the_state_directory_follows_the_ring() {
     let place = place();
     let mut spool = place.open();
     let stored = || keys::log_key(&place.settings.state_dir).unwrap().epoch();
     let mut number = 0;
-    let mut go_round = |spool: &mut Spool| {
+    let mut wrap_ring = |spool: &mut Spool| {
         for _ in 0..2_000 {
             number += 1;
             spool.enqueue(&alert(number, Severity::Low), NOW);
         }
         spool.flush();
     };
-    go_round(&mut spool);
-    assert!(spool.log().key().epoch() > 0, "the ring came round");
+    wrap_ring(&mut spool);
+    assert!(spool.log().key().epoch() > 0, "the ring has wrapped");
     assert_eq!(stored(), spool.log().key().epoch());
 
-    // A directory in the way of the new file.
+    // A directory with the name of the new file: storing the key fails.
     let obstacle = place.settings.state_dir.join("log.new");
     std::fs::create_dir(&obstacle).unwrap();
     let before = stored();
-    go_round(&mut spool);
+    wrap_ring(&mut spool);
     assert!(spool.last_error().unwrap().contains("log.key"), "{:?}", spool.last_error());
     assert_eq!(stored(), before);
     std::fs::remove_dir(&obstacle).unwrap();
-    spool.enqueue(&alert(number + 1, Severity::Critical), NOW); // flushes, and nothing rotates
+    spool.enqueue(&alert(number + 1, Severity::Critical), NOW); // flushes without a rotation
     assert_eq!((stored(), spool.last_error()), (spool.log().key().epoch(), None));
     let waiting = spool.waiting();
     drop(spool);
@@ -387,7 +388,7 @@ fn the_runs_in_the_log_are_found() {
     assert_eq!(survey(&mut place.open().log).boots[..3], runs);
 }
 
-/// The collector was told the number of waiting alerts where it expects bytes.
+/// Telemetry held the number of waiting alerts in the field for their bytes.
 #[test]
 fn the_waiting_bytes_are_those_of_the_records() {
     let place = place();
@@ -412,16 +413,16 @@ fn the_waiting_bytes_are_those_of_the_records() {
     assert_eq!((waiting.items, waiting.bytes), (0, 0));
 }
 
-/// A device on which every write finds no room, in the place of a file of the log.
-fn no_room_for(file: &std::path::Path) {
+/// Replaces a file of the log by a device on which every write fails with ENOSPC.
+fn replace_by_full_device(file: &std::path::Path) {
     std::os::unix::fs::symlink("/dev/full", file).unwrap();
 }
 
-/// Every alert tried to write again, and wrote up to two pages each time.
+/// Without backoff every alert repeated the write, and wrote up to two pages each time.
 #[test]
 fn a_full_disk_is_retried_with_backoff_and_not_for_each_alert() {
     let place = place();
-    no_room_for(&place.settings.state_dir.join(MAIN_FILE));
+    replace_by_full_device(&place.settings.state_dir.join(MAIN_FILE));
     let mut spool = place.open();
     let later = |seconds| NOW.after(Duration::from_secs(seconds));
     let mut number = 0;
@@ -439,7 +440,7 @@ fn a_full_disk_is_retried_with_backoff_and_not_for_each_alert() {
     assert_eq!(by_second.collect::<Vec<_>>(), [1, 0, 1, 0, 0, 0, 1, 0, 0]);
     assert_eq!(unsent(&mut spool).0.len(), 77, "all of them are in memory");
 
-    // Memory is full: what finds no room is lost, and counted.
+    // Memory is full: further alerts are lost and counted.
     assert_eq!(attempts(&mut spool, Severity::Low, 2_000, 10), 0);
     let counts = spool.counts();
     assert!(counts.lost_storage > 500, "{counts:?}");
@@ -456,7 +457,7 @@ fn a_full_disk_is_retried_with_backoff_and_not_for_each_alert() {
 #[test]
 fn a_full_ram_disk_is_retried_with_backoff() {
     let place = place();
-    no_room_for(&place.settings.run_dir.join(JOURNAL_FILE));
+    replace_by_full_device(&place.settings.run_dir.join(JOURNAL_FILE));
     let mut spool = place.open();
     for number in 1..=50 {
         spool.enqueue(&alert(number, Severity::Low), NOW);

@@ -66,9 +66,9 @@ async fn first_reachable<T>(
 mod tests {
     use super::*;
 
-    /// The first address swallowed packets for the ten seconds that all of them had together.
+    /// An unreachable first address used up the ten seconds that all addresses shared.
     #[test]
-    fn an_address_that_leads_nowhere_does_not_hide_the_next() {
+    fn an_unreachable_address_does_not_block_the_next() {
         let addresses: [SocketAddr; 3] =
             ["[2001:db8::1]:1", "192.0.2.1:2", "192.0.2.1:3"].map(|text| text.parse().unwrap());
         let connect = async |address: SocketAddr| match address.port() {

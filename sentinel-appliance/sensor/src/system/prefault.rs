@@ -1,4 +1,4 @@
-//! Prefaulting: every page that traffic can make the program write to is written to before the sensor says that it captures.
+//! Prefaulting: every page that traffic can make the program write to is written to before the sensor reports that it captures.
 //!
 //! The kernel backs a page with memory when it is first written to, so resident memory would otherwise grow in the middle of
 //! an attack. Tables are prefaulted by `worker::analyser`, buffers of the log by `ringlog`, queues and stacks here. A new
@@ -26,7 +26,7 @@ pub(crate) fn queue<T, const N: usize>() -> &'static mut Queue<Option<T>, N> {
     queue
 }
 
-/// Makes an empty list with room for `capacity` values, every slot written once; of options for the same reason.
+/// Makes an empty list for `capacity` values, every slot written once; of options for the same reason.
 pub(crate) fn list<T>(capacity: usize) -> Vec<Option<T>> {
     let mut list = Vec::with_capacity(capacity);
     list.extend(std::iter::repeat_with(|| std::hint::black_box(None)).take(capacity));
@@ -69,7 +69,7 @@ fn prefault_reactor_stack() {
     }
 }
 
-/// Each iteration of the reactor allocates a node of the tree of timers and frees one. With room for only one in the
+/// Each iteration of the reactor allocates a node of the tree of timers and frees one. With space for only one in the
 /// allocator's page, it would map and unmap a page every second. One block that is never freed keeps such a page mapped.
 fn reserve_timer_nodes() {
     /// Leaf of the standard library's B-tree: eleven keys and values, a parent, two lengths.
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_new_queue_is_empty_and_takes_what_fits() {
+    fn a_new_queue_is_empty_and_accepts_its_capacity() {
         let queue = queue::<u64, 4>();
         assert_eq!((queue.len(), queue.capacity()), (0, 3));
         assert!((1..=3).all(|number| queue.enqueue(Some(number)).is_ok()));
@@ -97,13 +97,13 @@ mod tests {
     }
 
     #[test]
-    fn a_new_list_is_empty_and_has_room() {
+    fn a_new_list_is_empty_with_its_capacity() {
         let list = list::<u64>(100);
         assert!(list.is_empty() && list.capacity() >= 100);
     }
 
     #[test]
-    fn the_reactor_wakes_us_without_an_executor() {
+    fn the_reactor_wakes_a_thread_without_an_executor() {
         reactor();
         reactor();
     }

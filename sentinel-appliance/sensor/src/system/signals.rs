@@ -13,7 +13,7 @@ use crate::terminal::failure::Failure;
 
 /// Signals that end the program.
 pub(crate) const TERMINATION: &[c_int] = &[SIGINT, SIGTERM];
-/// SIGHUP: a daemon reads its settings again; a command ends, because its terminal is gone.
+/// SIGHUP: a daemon reads its settings again; a command ends, because its terminal was closed.
 pub(crate) const HANG_UP: &[c_int] = &[SIGHUP];
 
 /// Catches `signals` from here on. The descriptor has one byte to read for each signal that arrived.

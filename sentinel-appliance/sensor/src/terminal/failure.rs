@@ -16,7 +16,7 @@ enum Reason {
     Usage(String),
     /// Anything else: exit code 1.
     Other(String),
-    /// The reader of standard output is gone (`sentinel read x | head`): no message, exit code 0.
+    /// The reader of standard output has closed it (`sentinel read x | head`): no message, exit code 0.
     OutputClosed,
 }
 
@@ -44,7 +44,7 @@ impl Failure {
         Self::other(what.to_string())
     }
 
-    /// The reader of standard output is gone.
+    /// The reader of standard output has closed it.
     pub(crate) fn output_closed() -> Self {
         Self(Box::new(Reason::OutputClosed))
     }

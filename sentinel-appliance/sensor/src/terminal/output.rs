@@ -1,4 +1,4 @@
-//! Standard output, buffered. A reader that is gone ends the command without a message.
+//! Standard output, buffered. A reader that closes the pipe ends the command without a message.
 
 use std::io::{BufWriter, StdoutLock, Write};
 

@@ -159,6 +159,7 @@ struct PrefaultedAllocator;
 impl TableAllocator<'static> for PrefaultedAllocator {
     fn allocate<T: Clone + 'static>(&mut self, count: usize, empty: T) -> &'static mut [T] {
         let mut memory = Vec::with_capacity(count);
+        // `black_box`: of a value known to be zero the compiler may make a zeroed allocation, which writes no page.
         memory.extend(std::iter::repeat_n(std::hint::black_box(empty), count));
         memory.leak()
     }

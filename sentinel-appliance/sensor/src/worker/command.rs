@@ -8,7 +8,8 @@ use crate::worker::kernel_filters::KernelFilters;
 use crate::worker::packet_memory::PacketMemory;
 use crate::worker::ring_set::FilterRejected;
 
-/// Alerts that may wait for the control thread, which wakes within milliseconds. Further ones are lost and counted.
+/// Slots for alerts; the queue holds one less. The control thread wakes within milliseconds; alerts that find the queue
+/// full are lost and counted.
 pub(crate) const ALERT_QUEUE_LEN: usize = 256;
 /// Slots for commands; the queue holds one less.
 pub(crate) const COMMAND_QUEUE_LEN: usize = 4;

@@ -130,6 +130,8 @@ impl Worker {
 
 impl CaptureVisitor for Worker {
     fn start_iteration(&mut self, rings: &mut RingSet) -> Flow {
+        // Relaxed: nothing else is read because of the flag. The control thread sets it without waking the worker, so the
+        // end comes up to `max_sleep` later.
         if self.stop.load(Ordering::Relaxed) {
             return Ok(ControlFlow::Break(()));
         }
@@ -208,7 +210,7 @@ impl CaptureVisitor for Worker {
         if progress != self.before || is_after_housekeeping {
             self.publish();
         }
-        // After publishing: the control thread then reads how many alerts the queue had no room for.
+        // After publishing: the control thread then reads how many alerts the full queue lost.
         if progress.raised != self.before.raised {
             self.alert_event.notify();
         }

@@ -9,7 +9,7 @@ use crate::limits::MAX_INTERFACES;
 
 /// Fan-out of all interfaces over the workers. The fan-out program returns a worker number, and the kernel numbers
 /// the rings of a group in the order in which they joined. So all workers must join in the order of their numbers,
-/// also after an interface was gone; [`JoinOrder`] enforces that.
+/// also after an interface was absent; [`JoinOrder`] enforces that.
 #[derive(Debug)]
 pub(crate) struct FanoutGroup {
     workers: u32,
@@ -80,12 +80,15 @@ impl JoinOrder {
 
     /// Records that `worker` has joined: the next one may.
     pub(super) fn joined(&self, worker: u32) {
+        // Pairs with the Acquire of `is_next`: the next worker finds the group's number, which was stored before.
         self.step.store(worker + 1, Ordering::Release);
     }
 
     /// Records that a worker has left. Once all have, worker 0 joins next.
     pub(super) fn left(&self, workers: u32) {
         // Workers leave in any order, and each exactly once: it closes its ring only if it has one.
+        // From `workers` on `is_next` is false for all: no worker joins while others leave, and the store below
+        // overwrites no join.
         let left = self.step.fetch_add(1, Ordering::AcqRel) + 1;
         // From `workers` (all joined) by one for each that left.
         if left >= 2 * workers {

@@ -92,7 +92,7 @@ pub(crate) struct CaptureInterface {
     worker: u32,
     options: RingOptions,
     fanout: &'static FanoutGroup,
-    /// `None` while the interface is gone.
+    /// `None` while the interface is absent.
     ring: Option<Ring>,
     taken: FrameTotals,
     /// Counts of rings that were closed.
@@ -168,7 +168,7 @@ impl CaptureInterface {
         counts
     }
 
-    /// Returns true if the ring will get no more frames: the interface is gone, or another worker has left its group.
+    /// Returns true if the ring will get no more frames: the interface has vanished, or another worker has left its group.
     pub(super) fn must_close(&self) -> bool {
         let is_dissolving = self.join_order().is_some_and(|order| order.is_dissolving(self.fanout.workers()));
         self.ring.as_ref().is_some_and(|ring| is_dissolving || !ring.is_attached())
@@ -176,6 +176,8 @@ impl CaptureInterface {
 
     /// Closes the ring. Frames that are still in it count as dropped.
     pub(super) fn close(&mut self) {
+        // Counted first: the kernel's counters vanish with the socket. The group is left last: when every worker has
+        // left, all sockets of the old group are closed, and worker 0 may make a new one.
         self.closed = self.counts().closed();
         self.ring = None;
         if let Some(order) = self.join_order() {
@@ -186,9 +188,10 @@ impl CaptureInterface {
     /// Opens the ring again with the program of `filters`, if this worker joins next.
     ///
     /// # Errors
-    /// The interface is still gone, or the kernel refuses the ring or the program. With the program refused the ring is
+    /// The interface is still absent, or the kernel refuses the ring or the program. With the program refused the ring is
     /// open and refuses every frame.
     pub(super) fn reopen(&mut self, filters: Option<&KernelFilters>) -> Result<(), OpenError> {
+        // Not an error: the next housekeeping, a second later, tries again.
         if self.join_order().is_some_and(|order| !order.is_next(self.worker)) {
             return Ok(());
         }
@@ -212,10 +215,13 @@ impl CaptureInterface {
             snap_bytes,
             block_timeout,
             promiscuous,
+            // No frame gets into the ring before the caller sets the filter; at the start it first starts the frame accounting.
             filter: Some(&REFUSE_ALL),
             fanout: order.map(fanout),
             ..RingConfig::new(&self.name)
         })?;
+        // `joined` comes last. It publishes the group to the next worker, and after an error before it the ring is
+        // dropped and this worker is still the next.
         if let Some(order) = order {
             if self.worker == 0 {
                 ring.set_fanout_program(&self.fanout.instructions())?;
@@ -285,7 +291,7 @@ mod tests {
             ..Interface::default()
         };
         let existing = [interface("br-lan", 0xc0a8_0101, 24), interface("wan", 0xc633_6401, 22)];
-        let found = prefixes(&existing, &["br-lan".into(), "gone".into()]);
+        let found = prefixes(&existing, &["br-lan".into(), "absent".into()]);
         assert_eq!(found, [Prefix::new(Address::v4(0xc0a8_0100), 24).unwrap()]);
     }
 

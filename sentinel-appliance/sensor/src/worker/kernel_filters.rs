@@ -35,7 +35,7 @@ impl fmt::Display for FilterError {
 pub(crate) struct KernelFilters([Option<Program>; LINKS.len()]);
 
 impl KernelFilters {
-    /// Accepts frames that match `expression` (all, if it is empty), cut as `snap` says.
+    /// Accepts frames that match `expression` (all, if it is empty), cut by the program of `snap`.
     ///
     /// # Errors
     /// The expression is wrong on Ethernet, or too long.
@@ -48,6 +48,7 @@ impl KernelFilters {
             if expression.trim().is_empty() {
                 return Ok(cut);
             }
+            // One program: a socket has one filter, whose result is both the decision and the number of bytes kept.
             match (sentinel_filter::compile_for(Target::Kernel, expression, link, u32::MAX), cut) {
                 (Ok(filter), Some(cut)) => filter.and(&cut).map(Some).map_err(FilterError::Combined),
                 (Ok(filter), None) => Ok(Some(filter)),

@@ -25,6 +25,8 @@
 //!                  └────────────────────────────────────────┘
 //! ```
 //!
+//! Numbers at the queues are slots; a queue holds one item less.
+//!
 //! A worker never waits for another thread: a full queue loses the item and counts it, and the snapshot is written
 //! without a lock. The reactor of the executor (timers, readiness of sockets) and a short-lived thread that resolves
 //! the name of the collector are the only other threads.

@@ -32,7 +32,7 @@ struct Slot {
 }
 
 impl PacketMemory {
-    /// Room for `frames`, at least one; every page is written to.
+    /// Allocates slots for `frames`, at least one; every page is written to.
     pub(crate) fn new(frames: usize) -> Self {
         let empty = Slot {
             at: Timestamp::ZERO,
@@ -50,6 +50,7 @@ impl PacketMemory {
 
     /// Copies all frames into a buffer of the same size; does nothing if the sizes differ.
     pub(crate) fn copy_to(&self, other: &mut Self) {
+        // The control thread allocated `other`, and will free it: the worker does neither.
         if other.slots.len() == self.slots.len() {
             other.slots.copy_from_slice(&self.slots);
             other.bytes.copy_from_slice(&self.bytes);
@@ -81,6 +82,7 @@ impl PacketMemory {
     /// Frames, oldest first.
     pub(crate) fn frames(&self) -> impl Iterator<Item = Frame<'_>> {
         let Self { slots, bytes, next } = self;
+        // From the slot that would be overwritten next: before the first round these slots are empty, and skipped.
         let order = (*next..slots.len()).chain(0..*next);
         order.filter_map(move |index| {
             let slot = slots.get(index)?;

@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_interface_is_reported_once_when_it_goes_and_once_when_it_comes() {
+    fn an_interface_is_reported_once_when_it_vanishes_and_once_when_it_returns() {
         let mut presence = Presence::default();
         let mut reported = Vec::new();
         for open in [0, 1, 1, 0, 0, 1, 1] {

@@ -30,7 +30,7 @@ const TICK_DELAY: Duration = Duration::from_secs(2);
 /// Time between two checks of the interfaces, and two readings of the kernel's counters, which have 32 bits.
 const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Result of a step: go on, or end the loop.
+/// Result of a step: continue, or end the loop.
 pub(crate) type Flow = Result<ControlFlow<()>, Failure>;
 
 /// Work of a program on the blocks of its rings.
@@ -126,6 +126,8 @@ impl RingSet {
     /// # Errors
     /// The kernel refuses one of the programs. All other rings have theirs.
     pub(crate) fn set_filters(&mut self, filters: Option<Box<KernelFilters>>) -> Result<(), FilterRejected> {
+        // Kept also if a ring refuses them, and every ring is tried: otherwise the filter of a ring would depend on its
+        // place in the order.
         self.filters = filters;
         let mut outcome = Ok(());
         for interface in &mut self.interfaces {
@@ -148,6 +150,8 @@ impl RingSet {
             let now = self.clock.uptime();
             let is_housekeeping = now >= self.housekeeping_due;
             if is_housekeeping {
+                // Counted from now, not from when it was due: after a suspension one check follows, not one for each
+                // second missed.
                 self.housekeeping_due = now.after(HOUSEKEEPING_INTERVAL);
                 if self.housekeeping(visitor)?.is_break() {
                     return Ok(());
@@ -176,6 +180,7 @@ impl RingSet {
                 ControlFlow::Continue(None) => is_any_empty = true,
             }
         }
+        // Still `MAX` if no ring had a block: the visitor bounds it by the clock.
         visitor.rings_read(complete_until, is_any_empty);
         Ok(ControlFlow::Continue(()))
     }
@@ -191,16 +196,17 @@ impl RingSet {
             return Ok(ControlFlow::Continue(None));
         };
         self.blocks += 1;
+        // The block is dropped, and its memory returned to the kernel, when the visitor is done with all frames.
         visitor.block(index, &block, totals).map(|flow| flow.map_continue(Some))
     }
 
-    /// Drains and closes the rings of interfaces that are gone, opens them when they are back, and reads the kernel's
+    /// Drains and closes the rings of interfaces that vanished, opens them when they are back, and reads the kernel's
     /// counters.
     pub(crate) fn housekeeping(&mut self, visitor: &mut dyn CaptureVisitor) -> Flow {
         for index in 0..self.interfaces.len() {
             let Some(interface) = self.interfaces.get_mut(index) else { break };
             if interface.must_close() {
-                // Once round the ring empties it: the kernel adds nothing to the ring of an interface that is gone. A ring
+                // One pass over the ring empties it: the kernel adds nothing to the ring of a vanished interface. A ring
                 // that is closed because its group dissolves may get more, which counts as dropped.
                 for _ in 0..self.ring_blocks {
                     match self.take_block(index, visitor)? {
@@ -214,7 +220,7 @@ impl RingSet {
                 }
             } else if interface.ring().is_none() {
                 let reopened = interface.reopen(self.filters.as_deref());
-                // While the interface is gone there is nothing to say; with a ring but without its filter there is.
+                // While the interface is absent the error is expected; a ring without its filter is reported.
                 if let (Err(error), true) = (reopened, interface.ring().is_some()) {
                     let rejected = FilterRejected { interface: interface.name().to_owned(), error };
                     log::error(format_args!("{rejected}; nothing is captured on it"));
@@ -233,9 +239,12 @@ impl RingSet {
             return Ok(());
         }
         let start = self.clock.elapsed();
+        // Then the eventfd is cleared, then the next iteration reads queues and flags. A signal that comes after the
+        // clearing ends the next poll, and what an earlier one announced is found in the queues: none is lost.
         self.poll(visitor);
         visitor.woken();
         self.idle.polled(self.clock.elapsed().saturating_sub(start));
+        // Frames that wait in a block are analysed before the clock advances past them.
         if self.is_empty() {
             let now = Timestamp::ZERO.after(clock::wall().since(Timestamp::ZERO).saturating_sub(TICK_DELAY));
             visitor.idle(now)?;
@@ -284,6 +293,8 @@ impl RingSet {
         visit: &mut dyn FnMut(&Frame<'_>) -> Flow,
     ) -> Result<(), Failure> {
         for interface in &mut self.interfaces {
+            // Ends at the first wait without a block, or at a frame after `end`: under steady traffic there is always
+            // another block.
             while let Some(Ok(WaitOutcome::Ready)) = interface.ring_mut().map(|ring| ring.wait(timeout)) {
                 let Some((block, totals)) = interface.next_block() else { break };
                 let mut is_past_end = false;

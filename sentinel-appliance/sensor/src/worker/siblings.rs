@@ -7,7 +7,7 @@
 //! opened a flow once the watermark of the other worker has passed its own first packet: then either a report of an
 //! earlier packet is in the queue, or there was none.
 //!
-//! Bounds: 256 reports for each pair, 256 pending flows and 256 received reports for each worker. Past any of them a
+//! Bounds: 255 reports for each pair, 256 pending flows and 256 received reports for each worker. Past any of them a
 //! worker decides without the other one, which [`SiblingWorkers::handoff_overflow`] counts.
 
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -23,7 +23,7 @@ use crate::system::wake::EventFd;
 use crate::worker::analyser::Analyser;
 use crate::worker::fanout::FanoutGroup;
 
-/// Slots of each queue and list of reports.
+/// Slots of each list of reports, and of each queue, which holds one report less.
 const QUEUE_LEN: usize = 256;
 /// A worker whose watermark stands still for so long is not waited for.
 const HANDOFF_TIMEOUT: Duration = Duration::from_secs(1);
@@ -59,12 +59,17 @@ pub(crate) struct SiblingWorkers {
 
 /// Queues to and from one other worker.
 struct SiblingQueues {
-    to: Producer<'static, Option<FirstPacketReport>>,
-    from: Consumer<'static, Option<FirstPacketReport>>,
+    to: ReportProducer,
+    from: ReportConsumer,
     wake: EventFd,
     /// A report was sent since the other worker was woken.
     has_unnotified: bool,
 }
+
+type ReportProducer = Producer<'static, Option<FirstPacketReport>>;
+type ReportConsumer = Consumer<'static, Option<FirstPacketReport>>;
+/// One value for each ordered pair of different workers.
+type PairMatrix<T> = Vec<Vec<Option<T>>>;
 
 /// Makes the queues between all workers, one for each ordered pair, for the life of the program. One entry for each
 /// worker; `None` if there is only one.
@@ -78,26 +83,12 @@ pub(crate) fn connect(
     if count < 2 {
         return wakes.iter().map(|_| None).collect();
     }
+    // They begin at the present: in serial number arithmetic zero could lie ahead of all frames, and would let every
+    // worker decide at once.
     let watermarks: &'static [Watermark] = Box::leak(
         (0..count).map(|_| Watermark(AtomicU32::new(millis(now)))).collect::<Vec<_>>().into_boxed_slice(),
     );
-    let mut to: Vec<Vec<Option<Producer<'static, Option<FirstPacketReport>>>>> = Vec::new();
-    let mut from: Vec<Vec<Option<Consumer<'static, Option<FirstPacketReport>>>>> =
-        (0..count).map(|_| Vec::new()).collect();
-    for sender in 0..count {
-        let mut own = Vec::new();
-        for (receiver, inbox) in from.iter_mut().enumerate() {
-            let (producer, consumer) = if sender == receiver {
-                (None, None)
-            } else {
-                let (producer, consumer) = prefault::queue::<FirstPacketReport, QUEUE_LEN>().split();
-                (Some(producer), Some(consumer))
-            };
-            own.push(producer);
-            inbox.push(consumer);
-        }
-        to.push(own);
-    }
+    let (to, from) = queues_between(count);
     let siblings = (0..).zip(to.into_iter().zip(from)).map(|(index, (to, from))| {
         let queues = to.into_iter().zip(from).zip(wakes).map(|((to, from), wake)| {
             Some(SiblingQueues { to: to?, from: from?, wake: wake.clone(), has_unnotified: false })
@@ -116,6 +107,28 @@ pub(crate) fn connect(
         })
     });
     siblings.collect()
+}
+
+/// Makes a queue for each ordered pair of workers: producers by sender, then receiver; consumers by receiver, then sender.
+/// `None` where sender and receiver are the same.
+fn queues_between(count: usize) -> (PairMatrix<ReportProducer>, PairMatrix<ReportConsumer>) {
+    let mut to = Vec::new();
+    let mut from: PairMatrix<ReportConsumer> = (0..count).map(|_| Vec::new()).collect();
+    for sender in 0..count {
+        let mut own = Vec::new();
+        for (receiver, inbox) in from.iter_mut().enumerate() {
+            let (producer, consumer) = if sender == receiver {
+                (None, None)
+            } else {
+                let (producer, consumer) = prefault::queue::<FirstPacketReport, QUEUE_LEN>().split();
+                (Some(producer), Some(consumer))
+            };
+            own.push(producer);
+            inbox.push(consumer);
+        }
+        to.push(own);
+    }
+    (to, from)
 }
 
 impl SiblingWorkers {
@@ -153,6 +166,7 @@ impl SiblingWorkers {
         let queues = self.queues.get_mut(index).and_then(Option::as_mut).filter(|_| has_room);
         let is_sent = queues.is_some_and(|queues| {
             let is_sent = queues.to.enqueue(Some(report)).is_ok();
+            // The worker is woken later, with the watermark: one write(2) for all reports of an iteration.
             queues.has_unnotified |= is_sent;
             is_sent
         });
@@ -163,6 +177,7 @@ impl SiblingWorkers {
                 self.handoff_overflow += 1;
                 analyser.resolve_initiator(&report, raise);
             }
+            // Nothing is pending here: a response decides a flow of the other worker, which now misses it.
             (false, false) => self.handoff_overflow += 1,
         }
     }
@@ -189,6 +204,8 @@ impl SiblingWorkers {
         // The other direction began first: its worker decides.
         self.pending
             .retain(|own| own.is_some_and(|own| !received.iter().flatten().any(|other| own.is_after(other))));
+        // Only up to the own watermark: a frame that this worker has not read yet could be earlier, and then its own side
+        // is the initiator.
         take_if(
             &mut self.received,
             |report| is_before(report.at, millis(complete_until)),
@@ -211,6 +228,7 @@ impl SiblingWorkers {
         if let Some(own) = own {
             own.0.store(millis(complete_until), Ordering::Release);
         }
+        // After the store: a worker that wakes for the reports also finds the watermark that lets it decide.
         for queues in self.queues.iter_mut().flatten() {
             if std::mem::take(&mut queues.has_unnotified) {
                 queues.wake.notify();
@@ -218,6 +236,7 @@ impl SiblingWorkers {
         }
     }
 
+    /// Moves the reports from the queues to `received`. Sleeps stay short while reports come in.
     fn receive(&mut self, now: Timestamp, analyser: &mut Analyser, raise: &mut dyn FnMut(Alert)) {
         for queues in self.queues.iter_mut().flatten() {
             while let Some(report) = queues.from.dequeue().flatten() {
@@ -284,7 +303,7 @@ mod tests {
     use crate::settings::Settings;
     use crate::worker::analyser::LiveConfig;
 
-    /// Milliseconds after some day, of packets.
+    /// Packet time: milliseconds after a fixed time of day.
     fn at(millis: u64) -> Timestamp {
         Timestamp::from_nanos(1_700_000_000_000_000_000 + millis * 1_000_000)
     }
@@ -331,7 +350,7 @@ mod tests {
             Self { fanout, workers: workers.collect(), alerts: BTreeSet::new() }
         }
 
-        /// Worker of a source.
+        /// Worker that gets the frames of a source.
         fn worker_for(&self, source: Address) -> usize {
             usize::try_from(self.fanout.worker_for(source)).unwrap()
         }
@@ -365,7 +384,8 @@ mod tests {
             }
         }
 
-        /// Each worker looks at what its sources sent, the workers in this order; then time passes.
+        /// Each worker processes the packets of its sources, in the order given; then all synchronize three times, 100 ms
+        /// apart.
         fn process_in_order(&mut self, packets: &[(u64, Address, Vec<u8>)], order: &[usize]) {
             let newest = packets.iter().map(|(millis, ..)| *millis).max().unwrap_or(0);
             for index in order {
@@ -384,18 +404,22 @@ mod tests {
         }
     }
 
-    /// Ports of client and server, by the number of the flow.
+    /// Ports of client and server of a flow, by its number.
     type PortsOf = fn(u16) -> (u16, u16);
 
     /// A host that opens 20 flows between ports of the same class, and the responses, a millisecond later.
-    fn flow_records(client: Address, server: Address, opened_on: PortsOf) -> Vec<(u64, Address, Vec<u8>)> {
+    fn requests_and_responses(
+        client: Address,
+        server: Address,
+        ports_of: PortsOf,
+    ) -> Vec<(u64, Address, Vec<u8>)> {
         (0..20_u16)
             .flat_map(|number| {
-                let (from, to) = opened_on(number);
-                let asked = 1_000 + u64::from(number) * 10;
+                let (from, to) = ports_of(number);
+                let requested_at = 1_000 + u64::from(number) * 10;
                 [
-                    (asked, client, packet((client, from), (server, to), None)),
-                    (asked + 1, server, packet((server, to), (client, from), None)),
+                    (requested_at, client, packet((client, from), (server, to), None)),
+                    (requested_at + 1, server, packet((server, to), (client, from), None)),
                 ]
             })
             .collect()
@@ -414,7 +438,7 @@ mod tests {
         // A scan of the server's ports, and a busy server that answers many ports of its client.
         let cases: [(PortsOf, bool); 2] =
             [(|number| (50_000, 40_000 + number), true), (|number| (50_000 + number, 40_000), false)];
-        for (opened_on, scans) in cases {
+        for (ports_of, scans) in cases {
             for (workers, order) in [
                 (1, vec![0]),
                 (2, vec![0, 1]),
@@ -427,7 +451,7 @@ mod tests {
                 let (one, other) = addresses_of_two_workers(&group);
                 for (client, server) in [(one, other), (other, one)] {
                     group.alerts.clear();
-                    group.process_in_order(&flow_records(client, server, opened_on), &order);
+                    group.process_in_order(&requests_and_responses(client, server, ports_of), &order);
                     let expected: BTreeSet<_> =
                         scans.then_some(("port_scan", Some(client))).into_iter().collect();
                     assert_eq!(group.alerts, expected, "{workers} workers, {order:?}, client {client}");
@@ -456,7 +480,7 @@ mod tests {
     }
 
     #[test]
-    fn past_the_bounds_a_worker_decides_alone_and_counts_it() {
+    fn past_its_bounds_a_worker_decides_alone_and_counts_the_flow() {
         let mut group = WorkerGroup::new(2);
         let (client, server) = addresses_of_two_workers(&group);
         let worker = group.worker_for(client);

@@ -146,6 +146,7 @@ impl SnapshotCell {
 
     /// Publishes a snapshot. Only the worker that owns the cell may call this: two writers would corrupt it.
     pub(crate) fn publish(&self, mut snapshot: Snapshot) {
+        // Relaxed: only this thread writes the sequence.
         let sequence = self.sequence.load(Ordering::Relaxed);
         self.sequence.store(sequence.wrapping_add(1), Ordering::Relaxed);
         // Orders the odd sequence before the words: a reader that sees one of the new words also sees, after its own
@@ -160,6 +161,8 @@ impl SnapshotCell {
                 }
             }
         });
+        // Pairs with the Acquire at the start of `read`: a reader that sees this even number also sees all words before
+        // it.
         self.sequence.store(sequence.wrapping_add(2), Ordering::Release);
     }
 
@@ -196,6 +199,7 @@ impl SnapshotCells {
         let mut snapshots = self.each();
         let mut sum = snapshots.next().unwrap_or_default();
         for mut snapshot in snapshots {
+            // Copied to the side, because `each` walks one snapshot at a time.
             let mut values = heapless::Vec::<u64, VALUES>::new();
             snapshot.each(&mut |value| {
                 let _fits = values.push(*value);
@@ -238,11 +242,11 @@ mod tests {
         assert_eq!(cell.read(), snapshot);
     }
 
-    /// The sum was ahead of the interfaces by up to a second.
+    /// Between two readings of the kernel's counters the total exceeded the sum of the interfaces.
     #[test]
     fn the_interfaces_add_up_to_the_frames_seen() {
         let mut snapshot = Snapshot { analysed: 90, unsupported: 10, ..Snapshot::default() };
-        // One whose ring was read since the kernel was asked, one with frames still in the ring.
+        // The first took frames after the kernel's counters were read; the second still has frames in its ring.
         snapshot.interfaces[0] =
             InterfaceCounts { counted: 8, taken: 70, bytes: 0, dropped: 5, freezes: 1, is_open: 1 };
         snapshot.interfaces[1] =
@@ -251,7 +255,7 @@ mod tests {
         assert_eq!(snapshot.seen(), 125);
     }
 
-    /// Frames in the ring of an interface that vanished stayed "in the ring" for ever.
+    /// Frames in the ring of a vanished interface were reported as "in the ring" without end.
     #[test]
     fn frames_in_a_closed_ring_count_as_dropped() {
         let counts = InterfaceCounts { counted: 50, taken: 30, bytes: 0, dropped: 9, freezes: 1, is_open: 1 };

@@ -8,7 +8,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-/// Where the golden captures lie.
+/// Folder of the golden captures.
 pub(crate) fn golden() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/golden")
 }
@@ -52,7 +52,7 @@ pub(crate) fn run_with_input(words: &[&str], input: &[u8]) -> Output {
         .unwrap();
     let mut stdin = child.stdin.take().unwrap();
     let input = input.to_vec();
-    // The program may stop reading at any byte; then the pipe breaks, which is its right.
+    // The program may stop reading at any byte; then the write fails, which is no fault.
     let writer = std::thread::spawn(move || stdin.write_all(&input).is_ok());
     let output = child.wait_with_output().unwrap();
     let _whole = writer.join().unwrap();

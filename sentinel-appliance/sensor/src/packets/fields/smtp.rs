@@ -94,7 +94,7 @@ fn write_commands(commands: Commands<'_>, out: &mut String) {
 
 /// The fields of commands that were sent together, each behind a comma: of a kind that may come once the first.
 fn write_fields(commands: &Commands<'_>, line: &mut String) -> Result {
-    let first = |wanted: fn(Command<'_>) -> Option<&[u8]>| commands.clone().find_map(wanted);
+    let first = |select: fn(Command<'_>) -> Option<&[u8]>| commands.clone().find_map(select);
     let ehlo = first(|command| if let Command::Ehlo(domain) = command { Some(domain) } else { None });
     let helo = first(|command| if let Command::Helo(domain) = command { Some(domain) } else { None });
     let mail_from = first(|command| if let Command::MailFrom(path) = command { Some(path) } else { None });

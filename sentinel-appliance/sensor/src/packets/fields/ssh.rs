@@ -55,7 +55,7 @@ impl<'p> Fields<'p> for Ssh<'p> {
     }
 }
 
-/// The fields of a banner, each behind a comma. The ports tell the side: the client's is the one that systems draw from.
+/// The fields of a banner, each behind a comma. The ports identify the side, see [`looks_like_initiator`].
 fn write_fields(banner: &ssh::Banner<'_>, (source, destination): Ports, line: &mut String) -> Result {
     let is_client = looks_like_initiator(source, destination);
     let name = if is_client { "client_software" } else { "server_software" };

@@ -29,7 +29,7 @@ pub(crate) struct FlowView {
 }
 
 impl FlowView {
-    /// A table with room for `entries` flows at a time.
+    /// A table of `entries` flows at a time.
     pub(crate) fn new(entries: u32, seed: u64) -> Self {
         let entries = usize::try_from(entries).unwrap_or(usize::MAX);
         let key = HashKey::new(seed);

@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_bar_grows_from_nothing_to_all() {
+    fn the_bar_grows_from_empty_to_full() {
         let total = 8 << 20;
         for (done, expected) in [
             (0, "\r[                    ]   0 %  0 B of 8.0 MiB\x1b[K"),

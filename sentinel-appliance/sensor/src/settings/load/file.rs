@@ -121,8 +121,8 @@ impl Loader {
             return None;
         }
         // There is one section of the type sentinel, so its name may be omitted.
-        let wanted = name.map_or(Section::Main.name(), |name| name.text.as_str());
-        let found = sections.iter().find(|section| section.name() == wanted);
+        let section_name = name.map_or(Section::Main.name(), |name| name.text.as_str());
+        let found = sections.iter().find(|section| section.name() == section_name);
         if found.is_none() {
             let names: Vec<&str> = sections.iter().map(|section| section.name()).collect();
             match name {

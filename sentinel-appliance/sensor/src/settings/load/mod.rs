@@ -295,7 +295,7 @@ pub(super) mod tests {
         pairs.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect()
     }
 
-    /// As [`Settings::load`] with a file of these bytes.
+    /// [`Settings::load`] with a file of these bytes.
     pub(in super::super) fn load(
         file: &[u8],
         environment: Pairs<'_>,
@@ -406,7 +406,7 @@ config 'detector' brute_force
     }
 
     #[test]
-    fn a_later_layer_wins_and_the_origin_tells() {
+    fn a_later_layer_wins_and_is_the_origin() {
         let file = b"config sentinel 'main'\n\toption ring_kib '128'\n";
         let index = registry::all().iter().position(|setting| setting.name == "ring_kib").unwrap();
         let of = |file: &[u8], environment: Pairs<'_>, flags: Pairs<'_>| {
@@ -427,7 +427,7 @@ config 'detector' brute_force
         assert_eq!(found, ["F:2:17: ring_kib 'x' is not a whole number; allowed: 64 to 65536 KiB"]);
     }
 
-    /// Regardless of a [`DEFAULT_FILE`].
+    /// The result does not depend on a [`DEFAULT_FILE`] of the machine.
     #[test]
     fn dev_null_as_settings_file_leaves_the_defaults() {
         let loaded = Settings::load(Some(Path::new("/dev/null")), std::iter::empty(), &[]).unwrap();
@@ -580,7 +580,7 @@ config 'detector' brute_force
     }
 
     #[test]
-    fn words_of_strangers_are_printed_safely() {
+    fn untrusted_names_are_printed_escaped() {
         assert_eq!(show("a\u{1b}[31m'\n"), "a\\u{1b}[31m\\'\\n");
         assert_eq!(show(&"x".repeat(61)), format!("{}...", "x".repeat(60)));
         assert_eq!(show(&"x".repeat(60)), "x".repeat(60));

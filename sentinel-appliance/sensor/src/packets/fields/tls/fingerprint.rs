@@ -165,7 +165,7 @@ mod tests {
 
     /// The worked example in `technical_details/JA4.md`: Chrome over TCP, `h2`, 15 suites, 16 extensions.
     #[test]
-    fn the_example_of_the_document_comes_out() {
+    fn the_example_of_the_specification_is_reproduced() {
         let suites = [
             0x1301, 0x1302, 0x1303, 0xc02b, 0xc02f, 0xc02c, 0xc030, 0xcca9, 0xcca8, 0xc013, 0xc014, 0x009c,
             0x009d, 0x002f, 0x0035,
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_zero() {
+    fn missing_fields_are_zero() {
         let message = message(&[], &[]);
         let hello = ClientHello::parse_message(&message).unwrap();
         let mut out = String::new();

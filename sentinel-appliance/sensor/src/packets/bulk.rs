@@ -1,0 +1,42 @@
+//! Bulk reading of a file: whole batches of frames for one action, without the checks of the packet pipeline.
+
+use sentinel_capture::file::FileError;
+use sentinel_units::LinkType;
+
+use crate::packets::options::{PacketOptions, View};
+
+/// Only action on packets, if it takes frames of a file without filter, limits or further outputs.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum BulkAction {
+    Analyse,
+    Count,
+}
+
+impl BulkAction {
+    /// Action of these options, if they have no other.
+    pub(super) fn of(options: &PacketOptions) -> Option<Self> {
+        let is_bare = options.count.is_none()
+            && options.snap_bytes.is_none()
+            && options.save.is_none()
+            && options.results.is_none()
+            && options.statistics.is_none();
+        match options.view {
+            View::Alerts | View::AlertText if is_bare => Some(Self::Analyse),
+            View::CountOnly if is_bare => Some(Self::Count),
+            _ => None,
+        }
+    }
+}
+
+/// Result of one bulk read.
+#[derive(Debug, Default)]
+pub(crate) struct BulkRead {
+    /// Frames read.
+    pub(crate) frames: u64,
+    /// The file has no more frames.
+    pub(crate) is_over: bool,
+    /// Damage of the file at this place.
+    pub(crate) error: Option<FileError>,
+    /// Link type of frames that were skipped.
+    pub(crate) unsupported: Option<LinkType>,
+}
