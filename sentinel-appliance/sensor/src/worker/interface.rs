@@ -118,7 +118,7 @@ impl CaptureInterface {
             taken: FrameTotals::default(),
             closed: InterfaceCounts::default(),
         };
-        interface.ring = Some(interface.open_ring()?);
+        interface.ring = interface.open_ring()?;
         Ok(interface)
     }
 
@@ -170,7 +170,7 @@ impl CaptureInterface {
 
     /// Returns true if the ring will get no more frames: the interface has vanished, or another worker has left its group.
     pub(super) fn must_close(&self) -> bool {
-        let is_dissolving = self.join_order().is_some_and(|order| order.is_dissolving(self.fanout.workers()));
+        let is_dissolving = self.join_order().is_some_and(JoinOrder::is_dissolving);
         self.ring.as_ref().is_some_and(|ring| is_dissolving || !ring.is_attached())
     }
 
@@ -181,7 +181,7 @@ impl CaptureInterface {
         self.closed = self.counts().closed();
         self.ring = None;
         if let Some(order) = self.join_order() {
-            order.left(self.fanout.workers());
+            order.left();
         }
     }
 
@@ -195,7 +195,7 @@ impl CaptureInterface {
         if self.join_order().is_some_and(|order| !order.is_next(self.worker)) {
             return Ok(());
         }
-        self.ring = Some(self.open_ring()?);
+        self.ring = self.open_ring()?;
         self.set_filter(filters)
     }
 
@@ -203,7 +203,8 @@ impl CaptureInterface {
         self.fanout.join_order(self.number)
     }
 
-    fn open_ring(&self) -> Result<Ring, OpenError> {
+    /// Opens a ring and joins the group; `None` if another worker has left it meanwhile.
+    fn open_ring(&self) -> Result<Option<Ring>, OpenError> {
         let RingOptions { ring_bytes, block_bytes, snap_bytes, block_timeout, promiscuous } = self.options;
         let order = self.join_order();
         let fanout =
@@ -227,9 +228,11 @@ impl CaptureInterface {
                 ring.set_fanout_program(&self.fanout.instructions())?;
                 order.set_group(ring.fanout_group()?.unwrap_or(0));
             }
-            order.joined(self.worker);
+            if !order.joined(self.worker) {
+                return Ok(None);
+            }
         }
-        Ok(ring)
+        Ok(Some(ring))
     }
 }
 
