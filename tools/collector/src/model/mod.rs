@@ -3,12 +3,14 @@
 //! No I/O, no locks, no SQL and no JSON. A transport (REST, server-sent events, later gRPC and WebSocket)
 //! serialises these types itself; a consumer inside the process never parses text.
 
+mod accounting;
 mod alert;
 mod delivery;
 mod event;
 mod name;
 mod sensor;
 
+pub use accounting::{Accounting, AccountingState, FleetAccounting, RunEnds};
 pub use alert::{AlertPosition, AlertQuery, AlertSelection, AlertTotals, MinuteCounts, StoredAlert};
 pub use delivery::{Delivery, Receipt, UnreadableAlert};
 pub use event::{DisconnectReason, Event, SensorChange, SensorEvent};
