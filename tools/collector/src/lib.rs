@@ -25,6 +25,8 @@ pub mod clock;
 pub mod dashboard;
 pub mod enroll;
 pub mod events;
+pub mod file_limit;
+pub mod http;
 pub mod ingest;
 pub mod log;
 pub mod metrics;

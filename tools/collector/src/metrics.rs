@@ -13,6 +13,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 use sentinel_alert::{Kind, Severity};
 
+use crate::http::HttpMetrics;
 use crate::model::{AlertTotals, Delivery, Receipt};
 
 /// Kind and severity of alerts.
@@ -128,6 +129,8 @@ pub struct Metrics {
     pub store_errors: Counter,
     /// 1 while commits fail.
     pub store_failing: Gauge,
+    /// HTTP server.
+    pub http: HttpMetrics,
 }
 
 impl Metrics {
@@ -149,6 +152,7 @@ impl Metrics {
             ingest_seconds: Histogram::new(buckets()),
             commit_seconds: Histogram::new(buckets()),
             store_errors: Counter::default(),
+            http: HttpMetrics::default(),
         };
         for reason in RejectionCause::ALL {
             drop(metrics.rejected.get_or_create(&RejectionLabels { reason })); // creates the series, with zero
@@ -183,6 +187,7 @@ impl Metrics {
         );
         to.register_with_unit("commit", "Duration of one commit", seconds(), self.commit_seconds.clone());
         to.register("store_errors", "Failed commits, each attempt", self.store_errors.clone());
+        self.http.register(to);
         self
     }
 

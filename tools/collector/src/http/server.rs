@@ -1,0 +1,214 @@
+//! Accepts HTTP connections within the limits, on threads of its own.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::{self, Runtime};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::{JoinHandle, JoinSet};
+
+use super::connections::{Admitted, Connections};
+use super::rejection::{RejectionBody, reject};
+use super::{HttpLimit, HttpLimits, HttpMetrics, connection};
+use crate::log::Log;
+use crate::metrics::Metrics;
+
+/// Sockets beside those that are served: being told that there is no place, or closed for another one and not gone yet.
+/// A connection for which there is none of these is closed without an answer.
+pub const MARGIN: usize = 32;
+/// Time between two looks for answers that do not leave.
+const OVERDUE_INTERVAL: Duration = Duration::from_millis(500);
+/// First and longest wait after a failure to accept; it doubles in between.
+const ACCEPT_BACKOFF: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
+/// Time between two log lines about such failures.
+const ACCEPT_LOG_INTERVAL: Duration = Duration::from_secs(60);
+/// Time for clients to close when the process stops.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
+/// Threads that may block: readers of the store.
+const MAX_BLOCKING_THREADS: usize = 16;
+
+/// Threads of the HTTP side, so that no request can take the time of those that receive alerts: the scheduler of the
+/// machine shares the processors between the two.
+#[derive(Debug)]
+pub struct HttpRuntime(Option<Runtime>);
+
+impl HttpRuntime {
+    /// Starts the threads: half as many as there are processors, two to four.
+    ///
+    /// # Errors
+    /// Errors of starting a thread.
+    pub fn start() -> io::Result<Self> {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        let runtime = runtime::Builder::new_multi_thread()
+            .worker_threads((processors / 2).clamp(2, 4))
+            .max_blocking_threads(MAX_BLOCKING_THREADS)
+            .thread_name("http")
+            .enable_all()
+            .build()?;
+        Ok(Self(Some(runtime)))
+    }
+
+    /// Runs `work` with these threads as the present runtime: what it spawns runs on them.
+    pub fn enter<T>(&self, work: impl FnOnce() -> T) -> T {
+        let _entered = self.0.as_ref().map(Runtime::enter);
+        work()
+    }
+}
+
+impl Drop for HttpRuntime {
+    fn drop(&mut self) {
+        // A query that blocks must not block the end of the process; and a runtime must not wait inside another one.
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// A running HTTP server.
+#[derive(Debug)]
+pub struct HttpServer {
+    task: JoinHandle<()>,
+}
+
+struct Shared {
+    router: Router,
+    limits: HttpLimits,
+    metrics: Arc<Metrics>,
+    log: Log,
+    rejection_body: RejectionBody,
+    connections: Connections,
+    sockets: Arc<Semaphore>,
+    stopping: watch::Receiver<bool>,
+}
+
+impl HttpServer {
+    /// Serves `router` on `listener` until `stopping` turns true. Must be called inside the runtime that serves it.
+    ///
+    /// # Errors
+    /// Errors of registering the listener.
+    pub fn start(
+        listener: std::net::TcpListener,
+        router: Router,
+        limits: HttpLimits,
+        rejection_body: RejectionBody,
+        (metrics, log): (Arc<Metrics>, Log),
+        stopping: watch::Receiver<bool>,
+    ) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        let listener = TcpListener::from_std(listener)?;
+        let connections = Connections::new(limits);
+        let sockets = Arc::new(Semaphore::new(limits.connections + MARGIN));
+        let shared = Shared { router, limits, metrics, log, rejection_body, connections, sockets, stopping };
+        Ok(Self { task: tokio::spawn(run(listener, Arc::new(shared))) })
+    }
+
+    /// Waits until every connection has ended; those that do not end in time are closed.
+    pub async fn join(self) {
+        let _ = self.task.await; // a panic of the task has been printed by its own hook
+    }
+}
+
+async fn run(listener: TcpListener, shared: Arc<Shared>) {
+    let mut tasks = JoinSet::new();
+    let mut stopping = shared.stopping.clone();
+    let mut overdue = tokio::time::interval(OVERDUE_INTERVAL);
+    let mut failures = AcceptFailures::default();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = overdue.tick() => {
+                shared.connections.close_overdue(Instant::now());
+                continue;
+            }
+            // Frees the memory of a finished task. Without tasks it yields none, which disables this branch.
+            Some(_) = tasks.join_next() => continue,
+            _ = stopping.wait_for(|stop| *stop) => break,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                failures.delay = ACCEPT_BACKOFF.0;
+                accept(stream, peer, &shared, &mut tasks);
+            }
+            Err(error) => failures.pause(&error, shared.http_metrics(), &shared.log).await,
+        }
+    }
+    drop(listener);
+    let drain = async { while tasks.join_next().await.is_some() {} };
+    let _ = tokio::time::timeout(DRAIN_TIMEOUT, drain).await; // the rest closes with the set
+}
+
+/// Serves the connection, or rejects it. Never waits.
+fn accept(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>, tasks: &mut JoinSet<()>) {
+    shared.http_metrics().accepted.inc();
+    // None if a flood replaces connections faster than they close: closed without an answer, which would need a task.
+    let Ok(socket) = Arc::clone(&shared.sockets).try_acquire_owned() else {
+        return shared.count(HttpLimit::Connections, peer);
+    };
+    let admitted = shared.connections.admit(peer);
+    match &admitted {
+        Ok((_, None)) => {}
+        Ok((_, Some(replaced))) => shared.count(HttpLimit::Idle, *replaced),
+        Err(limit) => shared.count(*limit, peer),
+    }
+    let shared = Arc::clone(shared);
+    tasks.spawn(async move {
+        let _socket: OwnedSemaphorePermit = socket;
+        match admitted {
+            Ok((admitted, _)) => serve(stream, peer, admitted, &shared).await,
+            Err(limit) => reject(stream, &(shared.rejection_body)(limit)).await,
+        }
+    });
+}
+
+async fn serve(stream: TcpStream, peer: SocketAddr, mut admitted: Admitted, shared: &Shared) {
+    let _ = stream.set_nodelay(true); // an event is small and must not wait for more
+    shared.http_metrics().connections.inc();
+    let (router, stopping) = (shared.router.clone(), shared.stopping.clone());
+    let ended = connection::serve(stream, peer, &mut admitted, &shared.limits, router, stopping).await;
+    shared.http_metrics().connections.dec();
+    // A connection that made room was counted when it did.
+    if let Some(limit) = ended.filter(|limit| *limit != HttpLimit::Idle) {
+        shared.count(limit, peer);
+    }
+}
+
+impl Shared {
+    fn http_metrics(&self) -> &HttpMetrics {
+        &self.metrics.http
+    }
+
+    fn count(&self, limit: HttpLimit, peer: SocketAddr) {
+        self.http_metrics().count_and_log(limit, peer.ip(), &self.log);
+    }
+}
+
+/// Failures to accept, such as a lack of descriptors: the listener waits and goes on. The connection stays in the queue
+/// of the kernel meanwhile.
+struct AcceptFailures {
+    delay: Duration,
+    logged_at: Option<Instant>,
+}
+
+impl Default for AcceptFailures {
+    fn default() -> Self {
+        Self { delay: ACCEPT_BACKOFF.0, logged_at: None }
+    }
+}
+
+impl AcceptFailures {
+    async fn pause(&mut self, error: &io::Error, metrics: &HttpMetrics, log: &Log) {
+        metrics.accept_errors.inc();
+        if self.logged_at.is_none_or(|at| at.elapsed() > ACCEPT_LOG_INTERVAL) {
+            self.logged_at = Some(Instant::now());
+            log.error(format_args!(
+                "cannot accept HTTP connections: {error}; trying again, counted in http_accept_errors"
+            ));
+        }
+        tokio::time::sleep(self.delay).await;
+        self.delay = (self.delay * 2).min(ACCEPT_BACKOFF.1);
+    }
+}
