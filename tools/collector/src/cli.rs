@@ -12,6 +12,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::log::Log;
 use crate::run::CollectorSettings;
+use crate::service::{self, Caller, TokenRequest};
 use crate::store::Files;
 use crate::time_text::parse_span;
 use crate::watch::WatchOptions;
@@ -188,9 +189,12 @@ impl Arguments {
                 max_connections: usize::try_from(arguments.max_connections).unwrap_or(usize::MAX),
             }),
             Command::Enroll(arguments) => arguments.execute(),
-            Command::Sensors { store, json } => print(&enroll::list(&store.existing_files()?, json)?),
+            Command::Sensors { store, json } => {
+                let sensors = service::stored_sensors(&store.existing_files()?, Caller::Operator)?;
+                print(&enroll::listing(&sensors, json))
+            }
             Command::Revoke { store, sensor } => {
-                let revoked = enroll::revoke(&store.existing_files()?, &sensor)?;
+                let revoked = service::revoke_sensor(&store.existing_files()?, Caller::Operator, &sensor)?;
                 print(&format!("revoked {}\n", revoked.name))
             }
             Command::Watch(arguments) => watch::watch(&WatchOptions {
@@ -216,7 +220,9 @@ impl EnrollArguments {
         let files = self.store.files()?;
         let address = self.address.unwrap_or_else(|| enroll::likely_address(self.listen));
         let name = self.name.unwrap_or_default();
-        let token = enroll::token(&files, &name, &address, self.expires)?;
+        let collector = enroll::identity(&files)?.public();
+        let request = TokenRequest { name: &name, address: &address, collector, expires: self.expires };
+        let token = service::create_token(&files, Caller::Operator, &request)?;
         // Only the token goes to standard output, for scripts; the explanation goes to standard error.
         eprintln!(
             "One sensor can use this token within {}. It connects to {address}; if it cannot reach that address, make\n\

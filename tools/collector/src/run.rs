@@ -3,10 +3,9 @@
 use std::fs::File;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context as _, bail};
-use axum::Router;
 use sentinel_uplink::{KeyPair, Limits};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -14,12 +13,13 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::api::{self, HostPolicy};
+use crate::http::{HttpLimits, HttpRuntime, HttpServer};
 use crate::ingest::{Ingest, IngestLimits, IngestShared, Rejections};
 use crate::log::Log;
 use crate::metrics::Metrics;
 use crate::service::Service;
-use crate::store::{Files, ReaderPool, Writer, WriterHandle, initial_totals};
-use crate::{dashboard, enroll};
+use crate::store::{Files, ReaderPool, SearchLimits, Writer, WriterHandle, initial_totals};
+use crate::{dashboard, enroll, file_limit};
 
 /// Settings of a collector.
 #[derive(Debug)]
@@ -69,7 +69,9 @@ pub struct RunningCollector {
     log: Log,
     stop: watch::Sender<bool>,
     ingest: JoinHandle<()>,
-    server: JoinHandle<()>,
+    server: HttpServer,
+    /// Held until the server has ended.
+    _http_runtime: HttpRuntime,
     writer: Writer,
     /// Held until the store is closed.
     lock: File,
@@ -90,34 +92,64 @@ impl RunningCollector {
     /// # Errors
     /// Errors of [`RunningCollector::start`].
     pub async fn start_with(settings: CollectorSettings, session: Limits) -> anyhow::Result<Self> {
+        Self::start_with_limits(settings, session, None, SearchLimits::default()).await
+    }
+
+    /// [`RunningCollector::start_with`] with other limits of HTTP clients and of searches.
+    ///
+    /// # Errors
+    /// Errors of [`RunningCollector::start`].
+    pub async fn start_with_limits(
+        settings: CollectorSettings,
+        session: Limits,
+        http_limits: Option<HttpLimits>,
+        searches: SearchLimits,
+    ) -> anyhow::Result<Self> {
         check_http_address(&settings)?;
         let CollectorSettings { files, listen, http, http_allow_remote, log, max_connections } = settings;
-        raise_file_limit(&log, max_connections);
+        let (shares, default_limits) = file_limit::divide(&log, max_connections);
+        let http_limits = http_limits.unwrap_or(default_limits);
         let files = Arc::new(files);
         let lock = files.lock()?;
         let connection = files.open_writer()?;
         let metrics = Arc::new(Metrics::new(&initial_totals(&connection)?));
         let identity = enroll::identity(&files)?;
         let (sensors, listen) = bind(listen).await?;
-        let (pages, http) = bind(http).await?;
+        let (pages, http) = bind_http(http)?;
         let (stop, stopping) = watch::channel(false);
-        let service = Service::new(ReaderPool::new(files), Arc::clone(&metrics), stopping.clone());
+        let http_runtime = HttpRuntime::start()?;
+        let service = http_runtime
+            .enter(|| Service::with_limits(&files, Arc::clone(&metrics), stopping.clone(), searches));
         let events = service.events.clone();
         let (writer, handle) = Writer::start(connection, events, Arc::clone(&metrics), log.clone())?;
         log.info(format_args!("sentinel-collector {} key {}", env!("CARGO_PKG_VERSION"), identity.public()));
         let limits = IngestLimits {
-            connections: max_connections,
+            connections: shares.sensors,
             // A quarter may be without a proved key, so that unauthenticated peers cannot keep sensors out.
-            handshakes: max_connections.div_ceil(4).max(16),
+            handshakes: shares.sensors.div_ceil(4).max(16),
             session,
         };
-        let shared = ingest_shared(&service, identity, handle, limits, &log);
+        let readers = ReaderPool::new(files); // of its own: pages and searches cannot take its connections
+        let shared = ingest_shared(&service, (identity, handle, readers), limits, &log);
         let hosts = if http_allow_remote { HostPolicy::Any } else { HostPolicy::LocalOnly };
-        let router = api::router(service, hosts, dashboard::router());
+        let router = api::router(service, hosts, &http_limits, dashboard::router());
         let ingest = tokio::spawn(Ingest::new(sensors, shared).run());
-        let server = tokio::spawn(serve(pages, router, stopping, log.clone()));
+        let counted = (Arc::clone(&metrics), log.clone());
+        let start = || HttpServer::start(pages, router, http_limits, api::rejection, counted, stopping);
+        let server = http_runtime.enter(start)?;
         log.info(format_args!("sensors connect to {listen}; page and API on http://{http}/"));
-        Ok(Self { listen, http, metrics, log, stop, ingest, server, writer, lock })
+        Ok(Self {
+            listen,
+            http,
+            metrics,
+            log,
+            stop,
+            ingest,
+            server,
+            _http_runtime: http_runtime,
+            writer,
+            lock,
+        })
     }
 
     /// Stops accepting, stores and acknowledges the alerts that have arrived, and closes the store.
@@ -125,10 +157,7 @@ impl RunningCollector {
         self.log.info(format_args!("stopping"));
         let _ = self.stop.send(true);
         let _ = self.ingest.await; // a panic of the task has been printed by its own hook
-        let mut server = self.server;
-        if tokio::time::timeout(SHUTDOWN_TIMEOUT, &mut server).await.is_err() {
-            server.abort(); // a client neither reads nor closes
-        }
+        self.server.join().await;
         // The writer ends when its last handle is dropped: with the ingest task, which holds it.
         let writer = self.writer;
         let _ = tokio::task::spawn_blocking(move || writer.join()).await;
@@ -137,20 +166,16 @@ impl RunningCollector {
     }
 }
 
-/// Time for HTTP clients to close.
-const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
-
 fn ingest_shared(
     service: &Service,
-    identity: KeyPair,
-    writer: WriterHandle,
+    (identity, writer, readers): (KeyPair, WriterHandle, ReaderPool),
     limits: IngestLimits,
     log: &Log,
 ) -> IngestShared {
     IngestShared {
         identity,
         writer,
-        readers: service.readers.clone(),
+        readers,
         events: service.events.clone(),
         sessions: service.sessions.clone(),
         metrics: Arc::clone(&service.metrics),
@@ -180,35 +205,10 @@ async fn bind(address: SocketAddr) -> anyhow::Result<(TcpListener, SocketAddr)> 
     Ok((listener, bound))
 }
 
-async fn serve(listener: TcpListener, router: Router, mut stopping: watch::Receiver<bool>, log: Log) {
-    let server = axum::serve(listener, router).with_graceful_shutdown(async move {
-        let _ = stopping.wait_for(|stop| *stop).await; // a dropped sender stops it as well
-    });
-    if let Err(error) = server.await {
-        log.error(format_args!("page and API are not served: {error}"));
-    }
-}
-
-/// Open files beside those of the sensors: database, log, HTTP clients.
-const OTHER_FILES: u64 = 256;
-
-/// Raises the limit of open files, of which each sensor takes one. The usual soft limit of 1024 is only a default.
-fn raise_file_limit(log: &Log, connections: usize) {
-    use rustix::process::{Resource, getrlimit, setrlimit};
-    let wanted = u64::try_from(connections).unwrap_or(u64::MAX).saturating_add(OTHER_FILES);
-    let mut limit = getrlimit(Resource::Nofile);
-    if limit.current.is_none_or(|current| current >= wanted) {
-        return;
-    }
-    limit.current = Some(limit.maximum.map_or(wanted, |maximum| maximum.min(wanted)));
-    let too_low = limit.current.is_some_and(|current| current < wanted);
-    match setrlimit(Resource::Nofile, limit) {
-        Err(error) => log.warn(format_args!(
-            "the limit of open files cannot be raised to {wanted} ({error}); fewer sensors can connect"
-        )),
-        Ok(()) if too_low => {
-            log.warn(format_args!("the limit of open files is below {wanted}; fewer sensors can connect"));
-        }
-        Ok(()) => {}
-    }
+/// [`bind`] for the HTTP side, which accepts on threads of its own.
+fn bind_http(address: SocketAddr) -> anyhow::Result<(std::net::TcpListener, SocketAddr)> {
+    let listener =
+        std::net::TcpListener::bind(address).with_context(|| format!("cannot listen on {address}"))?;
+    let bound = listener.local_addr()?;
+    Ok((listener, bound))
 }

@@ -13,8 +13,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use sentinel_alert::Kind;
-use sentinel_collector::enroll as operator;
+use sentinel_collector::enroll::listing;
 use sentinel_collector::run::RunningCollector;
+use sentinel_collector::service::{Caller, stored_sensors};
 use sentinel_uplink::{Counter, KeyPair, Telemetry, ToCollector};
 use support::http::{get, get_json, request_with_headers};
 use support::sensor::{Received, SensorClient, connected, enroll};
@@ -135,7 +136,8 @@ async fn every_answer_keeps_its_bytes() {
     assert_eq!(masked(&alerts, &["received"]), format!("{{\"alerts\":[{}],\"next\":\"2\"}}\n", alert(2)));
     let (_, sensors) = get(http, "/api/v1/sensors").await;
     assert_eq!(masked(&sensors, &VARYING), SENSORS);
-    let listed = operator::list(&files(directory.path()), true).unwrap();
+    let stored = stored_sensors(&files(directory.path()), Caller::Operator).unwrap();
+    let listed = listing(&stored, true);
     assert_eq!(masked(&listed, &VARYING), LISTED);
     let (_, stats) = get(http, "/api/v1/stats?minutes=2").await;
     let stats = masked(&stats, &["time", "minute", "store_bytes", "uptime_s"]);
@@ -208,15 +210,15 @@ const VARYING: [&str; 5] = ["peer", "connected_since", "enrolled", "last_seen", 
 
 const ALERT: &str = r#"{"id":SEQ,"sensor":"branch-7","received":*,"boot":3,"seq":SEQ,"time":"2023-11-14T22:13:SECOND.000000Z","kind":"port_scan","test":"ports_in_window","severity":"medium","src":"10.20.30.66","dst":"10.20.30.10","src_port":null,"dst_port":null,"summary":"10.20.30.66 tried 15 ports of 10.20.30.10 within 10 s","evidence":{"ports_at_least":15,"ports_at_most":15,"threshold_ports":15,"window_s":10},"phase":"open","first_time":"2023-11-14T22:13:SECOND.000000Z","incident":1,"suppressed":0,"technique":"T1046"}"#;
 
-const SENSORS: &str = r#"{"sensors":[{"alerts_duplicate":0,"alerts_lost":0,"alerts_missing":0,"alerts_stored":2,"connected_since":*,"enrolled":*,"frames_per_s":200,"host":"router","id":1,"interfaces":"br-lan","last_seen":*,"name":"branch-7","peer":*,"public_key":"co7e72xk6icmp7jtld6jyadsdca5c5bhqeuce7wgotzx677jpnwq","revoked":null,"software":"0.1.0","state":"connected","telemetry":{"alerts_delivered":0,"alerts_evicted":0,"alerts_raised":0,"frames_analysed":0,"frames_dropped":4,"frames_filtered":0,"frames_seen":500,"log_bytes_written":0,"malformed":0,"open_incidents":0,"reconnects":0,"resident_kib":0,"ring_freezes":0,"spool_bytes":0,"table_evictions":0,"truncated":0,"uptime_ms":3000},"telemetry_time":*}]}"#;
+const SENSORS: &str = r#"{"sensors":[{"accounting":{"state":"no_gap","text":"no gap up to the last alert received"},"alerts_duplicate":0,"alerts_lost":0,"alerts_missing":0,"alerts_stored":2,"connected_since":*,"enrolled":*,"frames_per_s":200,"host":"router","id":1,"interfaces":"br-lan","last_seen":*,"name":"branch-7","peer":*,"public_key":"co7e72xk6icmp7jtld6jyadsdca5c5bhqeuce7wgotzx677jpnwq","revoked":null,"software":"0.1.0","state":"connected","telemetry":{"alerts_delivered":0,"alerts_evicted":0,"alerts_raised":0,"frames_analysed":0,"frames_dropped":4,"frames_filtered":0,"frames_seen":500,"log_bytes_written":0,"malformed":0,"open_incidents":0,"reconnects":0,"resident_kib":0,"ring_freezes":0,"spool_bytes":0,"table_evictions":0,"truncated":0,"uptime_ms":3000},"telemetry_time":*}]}"#;
 
 /// `sentinel-collector sensors --json`: from the file alone, so nothing of the connection.
 const LISTED: &str = concat!(
-    r#"{"sensors":[{"alerts_duplicate":0,"alerts_lost":0,"alerts_missing":0,"alerts_stored":2,"connected_since":*,"enrolled":*,"frames_per_s":null,"host":"router","id":1,"interfaces":"br-lan","last_seen":*,"name":"branch-7","peer":*,"public_key":"co7e72xk6icmp7jtld6jyadsdca5c5bhqeuce7wgotzx677jpnwq","revoked":null,"software":"0.1.0","state":"seen","telemetry":{"alerts_delivered":0,"alerts_evicted":0,"alerts_raised":0,"frames_analysed":0,"frames_dropped":4,"frames_filtered":0,"frames_seen":500,"log_bytes_written":0,"malformed":0,"open_incidents":0,"reconnects":0,"resident_kib":0,"ring_freezes":0,"spool_bytes":0,"table_evictions":0,"truncated":0,"uptime_ms":3000},"telemetry_time":*}]}"#,
+    r#"{"sensors":[{"accounting":{"state":"no_gap","text":"no gap up to the last alert received"},"alerts_duplicate":0,"alerts_lost":0,"alerts_missing":0,"alerts_stored":2,"connected_since":*,"enrolled":*,"frames_per_s":null,"host":"router","id":1,"interfaces":"br-lan","last_seen":*,"name":"branch-7","peer":*,"public_key":"co7e72xk6icmp7jtld6jyadsdca5c5bhqeuce7wgotzx677jpnwq","revoked":null,"software":"0.1.0","state":"seen","telemetry":{"alerts_delivered":0,"alerts_evicted":0,"alerts_raised":0,"frames_analysed":0,"frames_dropped":4,"frames_filtered":0,"frames_seen":500,"log_bytes_written":0,"malformed":0,"open_incidents":0,"reconnects":0,"resident_kib":0,"ring_freezes":0,"spool_bytes":0,"table_evictions":0,"truncated":0,"uptime_ms":3000},"telemetry_time":*}]}"#,
     "\n"
 );
 
-const STATS: &str = r#"{"alerts":{"by_kind":{BY_KIND},"by_severity":{"critical":0,"high":0,"info":0,"low":0,"medium":2},"duplicate":0,"lost":0,"missing":0,"stored":2},"per_minute":[{"critical":0,"high":0,"info":0,"low":0,"medium":0,"minute":*},{"critical":0,"high":0,"info":0,"low":0,"medium":0,"minute":*}],"sensors":{"connected":1,"enrolled":1,"revoked":0},"store_bytes":*,"time":*,"uptime_s":*}"#;
+const STATS: &str = r#"{"alerts":{"accounting":{"state":"no_gap","text":"no gap up to the last alert received"},"by_kind":{BY_KIND},"by_severity":{"critical":0,"high":0,"info":0,"low":0,"medium":2},"duplicate":0,"lost":0,"missing":0,"stored":2},"limited":{},"per_minute":[{"critical":0,"high":0,"info":0,"low":0,"medium":0,"minute":*},{"critical":0,"high":0,"info":0,"low":0,"medium":0,"minute":*}],"sensors":{"connected":1,"enrolled":1,"revoked":0},"store_bytes":*,"time":*,"uptime_s":*}"#;
 
 const HEALTH: &str = r#"{"sensors_connected":1,"status":"ok","store":"ok","uptime_s":*,"version":*}"#;
 
@@ -237,8 +239,26 @@ sentinel_collector_connections_rejected_total{reason="token"}
 sentinel_collector_connections_rejected_total{reason="too_many"}
 sentinel_collector_connections_rejected_total{reason="unknown_key"}
 sentinel_collector_connections_rejected_total{reason="version"}
+sentinel_collector_http_accept_errors_total
+sentinel_collector_http_connections
+sentinel_collector_http_connections_accepted_total
+sentinel_collector_http_event_streams
+sentinel_collector_http_limited_total{limit="body"}
+sentinel_collector_http_limited_total{limit="connections"}
+sentinel_collector_http_limited_total{limit="connections_per_address"}
+sentinel_collector_http_limited_total{limit="event_streams"}
+sentinel_collector_http_limited_total{limit="event_streams_per_address"}
+sentinel_collector_http_limited_total{limit="header_timeout"}
+sentinel_collector_http_limited_total{limit="idle_replaced"}
+sentinel_collector_http_limited_total{limit="idle_timeout"}
+sentinel_collector_http_limited_total{limit="query_deadline"}
+sentinel_collector_http_limited_total{limit="request_timeout"}
+sentinel_collector_http_limited_total{limit="searches"}
+sentinel_collector_http_limited_total{limit="searches_per_address"}
+sentinel_collector_http_limited_total{limit="slow_reader"}
 sentinel_collector_sensors_connected
 sentinel_collector_start_time_seconds
+sentinel_collector_store_age_seconds
 sentinel_collector_store_bytes
 sentinel_collector_store_errors_total
 sentinel_collector_store_failing
@@ -273,7 +293,7 @@ const PROBLEMS: [(&str, u16, &str); 8] = [
     (
         "/api/v1/alerts?cursor=5&after=1",
         400,
-        r#"{"error":"cursor and after exclude each other","parameter":"after"}"#,
+        r#"{"allowed":["one of cursor and after"],"error":"cursor and after exclude each other","parameter":"after"}"#,
     ),
     (
         "/api/v1/events?recent=1001",

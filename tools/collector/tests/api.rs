@@ -316,6 +316,7 @@ async fn the_page_is_complete_and_foreign_hosts_are_rejected() {
         ("/", "text/html"),
         ("/page.css", "text/css"),
         ("/kinds.js", "text/javascript"),
+        ("/feed.js", "text/javascript"),
         ("/page.js", "text/javascript"),
         ("/favicon.svg", "image/svg"),
     ] {

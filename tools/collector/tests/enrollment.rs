@@ -4,11 +4,10 @@ mod support;
 
 use std::time::Duration;
 
-use sentinel_collector::enroll as operator;
 use sentinel_uplink::{KeyPair, RejectReason, Secret, Token};
 use support::http::{get_json, metric};
 use support::sensor::{Received, connect, connected, enroll, enrolled};
-use support::{files, log_text, start, token};
+use support::{log_text, revoke, start, token, try_token};
 
 const REJECTED: &str = "sentinel_collector_connections_rejected_total";
 
@@ -73,7 +72,7 @@ async fn names_are_unique_and_may_be_left_to_the_sensor() {
     let directory = tempfile::tempdir().unwrap();
     let collector = start(directory.path()).await;
     let (first, _) = enrolled(directory.path(), collector.listen, "branch-7").await;
-    let taken = operator::token(&files(directory.path()), "branch-7", "127.0.0.1:1", Duration::from_secs(60));
+    let taken = try_token(directory.path(), "branch-7", Duration::from_secs(60));
     assert!(taken.unwrap_err().to_string().contains("the name branch-7 is taken"));
     let open = token(directory.path(), "", Duration::from_secs(60));
     let second = KeyPair::generate().unwrap();
@@ -93,13 +92,11 @@ async fn a_revoked_sensor_is_disconnected_and_can_be_enrolled_again() {
     let (mut peer, _) = connected(collector.listen, &pair, &key, 1).await;
     let last = peer.send_alerts(1, 1..=3).await;
     peer.until_acked(last).await;
-    operator::revoke(&files(directory.path()), "branch-7").unwrap(); // as another process does
+    revoke(directory.path(), "branch-7").unwrap(); // as another process does
     assert_eq!(peer.next().await, Received::Rejected(RejectReason::Revoked));
     let answer = connect(collector.listen, &pair, &key, 1).await.next().await;
     assert_eq!(answer, Received::Rejected(RejectReason::Revoked));
-    assert!(
-        operator::revoke(&files(directory.path()), "nobody").unwrap_err().to_string().contains("branch-7")
-    );
+    assert!(revoke(directory.path(), "nobody").unwrap_err().to_string().contains("branch-7"));
 
     let token = token(directory.path(), "branch-7", Duration::from_secs(60));
     let answer = enroll(&pair, &token, collector.listen, "").await;

@@ -1,11 +1,15 @@
 //! Checks of every request, and security headers of every answer.
 
+use std::sync::Arc;
+
 use axum::extract::{Request, State};
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 
 use super::Problem;
+use crate::http::HttpLimit;
+use crate::metrics::Metrics;
 
 /// Content security policy of every answer: nothing but the collector's own files may be loaded or run.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
@@ -21,20 +25,23 @@ pub enum HostPolicy {
     Any,
 }
 
-/// Rejects requests with a foreign `Host`, and adds headers that limit what a browser does with the answer.
-pub(super) async fn check(
-    State(hosts): State<HostPolicy>,
-    request: Request,
-    next: Next,
-) -> Result<Response, Problem> {
-    if hosts == HostPolicy::LocalOnly {
-        let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
-        if !host.is_some_and(is_local_name) {
-            return Err(Problem::forbidden("the Host header does not name this machine")
-                .allowed(["localhost", "an IP address"]));
-        }
+/// What the checks need.
+#[derive(Clone, Debug)]
+pub(super) struct Guard {
+    pub(super) hosts: HostPolicy,
+    pub(super) metrics: Arc<Metrics>,
+}
+
+/// Rejects requests with a foreign `Host` or a body, counts the limit that an answer is about, and adds headers that limit
+/// what a browser does with the answer.
+pub(super) async fn check(State(guard): State<Guard>, request: Request, next: Next) -> Response {
+    let mut response = match admit(guard.hosts, request.headers()) {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    };
+    if let Some(limit) = response.extensions().get::<HttpLimit>() {
+        guard.metrics.http.count(*limit);
     }
-    let mut response = next.run(request).await;
     let headers = response.headers_mut();
     for (name, value) in [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -44,7 +51,23 @@ pub(super) async fn check(
     ] {
         headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
-    Ok(response)
+    response
+}
+
+fn admit(hosts: HostPolicy, headers: &HeaderMap) -> Result<(), Problem> {
+    if hosts == HostPolicy::LocalOnly {
+        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+        if !host.is_some_and(is_local_name) {
+            return Err(Problem::forbidden("the Host header does not name this machine")
+                .allowed(["localhost", "an IP address"]));
+        }
+    }
+    // Nothing here reads a body: the server drops the connection instead of receiving it.
+    let has_length = headers.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0");
+    if has_length || headers.contains_key(header::TRANSFER_ENCODING) {
+        return Err(Problem::limit(HttpLimit::Body, "a request has no body here").allowed(["0 bytes"]));
+    }
+    Ok(())
 }
 
 /// Returns true for `localhost` and IP addresses, with or without a port: no DNS server answers for these.

@@ -11,7 +11,9 @@ pub mod render;
 mod rest;
 mod router;
 mod sse;
+mod state;
 
 pub use guard::HostPolicy;
 pub use problem::Problem;
-pub use router::router;
+pub use router::{rejection, router};
+pub use state::ApiState;

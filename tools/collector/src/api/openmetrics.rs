@@ -1,6 +1,7 @@
 //! `OpenMetrics` text (version 1.0.0) of the counters and of one snapshot.
 
 use std::fmt;
+use std::sync::atomic::AtomicU64;
 
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::family::Family;
@@ -31,6 +32,9 @@ fn store_registry(snapshot: &MetricsSnapshot) -> Registry {
     let size = Gauge::<i64>::default();
     size.set(to_gauge(snapshot.store_bytes));
     registry.register("store_bytes", "Size of the database and its log on disk", size);
+    let age = Gauge::<f64, AtomicU64>::default();
+    age.set(snapshot.age.as_secs_f64());
+    registry.register("store_age_seconds", "Age of the figures that are read from the store", age);
     let started = Gauge::<i64>::default();
     started.set(to_gauge(snapshot.started.as_secs()));
     registry.register("start_time_seconds", "When this process started, since 1970", started);

@@ -19,11 +19,12 @@ impl Parameters {
     pub(super) fn new(given: Vec<(String, String)>, known: &[&str]) -> Result<Self, Problem> {
         for (index, (name, _)) in given.iter().enumerate() {
             if !known.contains(&name.as_str()) {
+                let name = shortened(name);
                 let error = format!("there is no parameter {name:?} here");
-                return Err(Problem::parameter(name, error).allowed(known.iter().copied()));
+                return Err(Problem::parameter(&name, error).allowed(known.iter().copied()));
             }
             if given.iter().skip(index + 1).any(|(later, _)| later == name) {
-                return Err(Problem::parameter(name, format!("{name} is given twice")));
+                return Err(Problem::parameter(name, format!("{name} is given twice")).allowed(["once"]));
             }
         }
         Ok(Self { given })
@@ -43,8 +44,11 @@ impl Parameters {
         let Some(text) = self.text(name) else { return Ok(None) };
         match text.parse::<T>() {
             Ok(number) if range.contains(&number) => Ok(Some(number)),
-            _ => Err(Problem::parameter(name, format!("{name} is not a number in range: {text:?}"))
-                .allowed([format!("{} to {}", range.start(), range.end())])),
+            _ => Err(Problem::parameter(
+                name,
+                format!("{name} is not a number in range: {:?}", shortened(&text)),
+            )
+            .allowed([format!("{} to {}", range.start(), range.end())])),
         }
     }
 
@@ -56,14 +60,22 @@ impl Parameters {
         label: impl Fn(T) -> &'static str,
     ) -> Result<Vec<T>, Problem> {
         let Some(text) = self.text(name) else { return Ok(Vec::new()) };
-        text.split(',')
+        let chosen: Result<Vec<T>, Problem> = text
+            .split(',')
             .map(|part| {
                 all.iter().copied().find(|choice| label(*choice) == part).ok_or_else(|| {
-                    Problem::parameter(name, format!("there is no {name} {part:?}"))
+                    Problem::parameter(name, format!("there is no {name} {:?}", shortened(part)))
                         .allowed(all.iter().map(|choice| label(*choice)))
                 })
             })
-            .collect()
+            .collect();
+        // Each once, in one order: the text of a statement, which the store caches, is one of few.
+        let chosen = chosen?;
+        Ok(all
+            .iter()
+            .copied()
+            .filter(|choice| chosen.iter().any(|of| label(*of) == label(*choice)))
+            .collect())
     }
 
     /// An instant, or a span before `now`.
@@ -71,13 +83,24 @@ impl Parameters {
         let Some(text) = self.text(name) else { return Ok(None) };
         match parse_time(&text, now) {
             Some(time) => Ok(Some(time)),
-            None => Err(Problem::parameter(name, format!("{name} is not a time: {text:?}")).allowed([
-                "RFC 3339 in UTC, such as 2025-05-15T10:30:00Z",
-                "seconds since 1970, such as 1747305000",
-                "a span before now, such as 90s, 15m, 24h or 7d",
-            ])),
+            None => Err(Problem::parameter(name, format!("{name} is not a time: {:?}", shortened(&text)))
+                .allowed([
+                    "RFC 3339 in UTC, such as 2025-05-15T10:30:00Z",
+                    "seconds since 1970, such as 1747305000",
+                    "a span before now, such as 90s, 15m, 24h or 7d",
+                ])),
         }
     }
+}
+
+/// `text` cut to 60 characters: an answer does not repeat a request of any length.
+fn shortened(text: &str) -> String {
+    const MAX_LEN: usize = 60;
+    let mut short: String = text.chars().take(MAX_LEN).collect();
+    if short.len() < text.len() {
+        short.push_str("...");
+    }
+    short
 }
 
 fn parse_time(text: &str, now: Timestamp) -> Option<Timestamp> {

@@ -1,10 +1,11 @@
 //! An error as JSON: the fault, and the allowed values.
 
 use axum::Json;
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::render;
+use crate::http::HttpLimit;
 use crate::service::ServiceError;
 
 /// An error answer.
@@ -13,6 +14,7 @@ pub struct Problem {
     status: StatusCode,
     error: String,
     parameter: Option<String>,
+    limit: Option<HttpLimit>,
     allowed: Vec<String>,
 }
 
@@ -37,6 +39,16 @@ impl Problem {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, error)
     }
 
+    /// 503, or 504 and 413 where they say more: `limit` took effect.
+    pub fn limit(limit: HttpLimit, error: impl Into<String>) -> Self {
+        let status = match limit {
+            HttpLimit::QueryDeadline | HttpLimit::RequestTimeout => StatusCode::GATEWAY_TIMEOUT,
+            HttpLimit::Body => StatusCode::PAYLOAD_TOO_LARGE,
+            _ => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        Self { limit: Some(limit), ..Self::new(status, error) }
+    }
+
     /// 500: a fault of this program.
     pub fn internal(error: impl Into<String>) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, error)
@@ -50,7 +62,7 @@ impl Problem {
     }
 
     fn new(status: StatusCode, error: impl Into<String>) -> Self {
-        Self { status, error: error.into(), parameter: None, allowed: Vec::new() }
+        Self { status, error: error.into(), parameter: None, limit: None, allowed: Vec::new() }
     }
 }
 
@@ -59,6 +71,14 @@ impl From<ServiceError> for Problem {
         let text = error.to_string();
         match error {
             ServiceError::UnknownSensor { known, .. } => Self::parameter("sensor", text).allowed(known),
+            ServiceError::Forbidden(_) => Self::forbidden(text).allowed(["reading"]),
+            ServiceError::Busy(waiting) => {
+                Self::limit(HttpLimit::Searches, text).allowed([format!("{waiting} waiting searches")])
+            }
+            ServiceError::Deadline(deadline) => Self::limit(HttpLimit::QueryDeadline, text).allowed([
+                format!("queries of {} s", deadline.as_secs_f64()),
+                "a smaller range: since, until, sensor".to_owned(),
+            ]),
             ServiceError::Store(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, text),
         }
     }
@@ -66,7 +86,15 @@ impl From<ServiceError> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let body = render::problem(&self.error, self.parameter.as_deref(), &self.allowed);
-        (self.status, Json(body)).into_response()
+        let limit = self.limit.map(HttpLimit::name);
+        let body = render::problem(&self.error, self.parameter.as_deref(), limit, &self.allowed);
+        let mut response = (self.status, Json(body)).into_response();
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        if let Some(limit) = self.limit {
+            response.extensions_mut().insert(limit); // counted by `guard::check`
+        }
+        response
     }
 }

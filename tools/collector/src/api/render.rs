@@ -9,7 +9,10 @@ use sentinel_alert::{Kind, Severity, json};
 use sentinel_units::Timestamp;
 use serde_json::{Map, Value, json};
 
-use crate::model::{MinuteCounts, SensorChange, SensorEvent, SensorStatus, StoredAlert, TelemetryReading};
+use crate::model::{
+    Accounting, AccountingState, AlertRow, MinuteCounts, SensorChange, SensorEvent, SensorStatus,
+    StoredAlert, TelemetryReading, UndecodableAlert,
+};
 use crate::service::{AlertPage, Health, Stats, StoreHealth};
 
 /// One alert.
@@ -17,6 +20,14 @@ use crate::service::{AlertPage, Health, Stats, StoreHealth};
 pub fn alert(stored: &StoredAlert) -> String {
     let mut body = String::with_capacity(ALERT_CAPACITY);
     write_alert(stored, &mut body);
+    body
+}
+
+/// One alert that this version cannot decode: its place, and what is stored beside it.
+#[must_use]
+pub fn undecodable(row: &UndecodableAlert) -> String {
+    let mut body = String::new();
+    write_undecodable(row, &mut body);
     body
 }
 
@@ -29,7 +40,10 @@ pub fn alert_page(page: &AlertPage) -> String {
         if index > 0 {
             body.push(',');
         }
-        write_alert(stored, &mut body);
+        match stored {
+            AlertRow::Alert(alert) => write_alert(alert, &mut body),
+            AlertRow::Undecodable(row) => write_undecodable(row, &mut body),
+        }
     }
     // Row numbers are text: a client must not calculate with them, and JavaScript would round large ones.
     let next = page.next.map_or_else(|| "null".into(), |id| format!("\"{id}\""));
@@ -47,6 +61,24 @@ fn write_alert(stored: &StoredAlert, body: &mut String) {
     let _ = write!(body, ",\"received\":\"{}\",", stored.received_at.rfc3339());
     let _ = json::write_members(&stored.alert, Some(stored.alert_id), body);
     body.push('}');
+}
+
+fn write_undecodable(row: &UndecodableAlert, body: &mut String) {
+    let _ = write!(body, "{{\"id\":{},\"sensor\":", row.id);
+    let _ = json::string(&row.sensor, body);
+    let _ = write!(
+        body,
+        ",\"received\":\"{}\",\"boot\":{},\"seq\":{},\"time\":\"{}\",\"severity\":",
+        row.received_at.rfc3339(),
+        row.alert_id.boot,
+        row.alert_id.seq,
+        row.time.rfc3339()
+    );
+    let _ = match row.severity {
+        Some(severity) => json::string(severity.name(), body),
+        None => body.write_str("null"),
+    };
+    let _ = write!(body, ",\"undecodable_bytes\":{0},\"summary\":\"undecodable, {0} bytes\"}}", row.len);
 }
 
 /// `{"sensors": [...]}`.
@@ -77,9 +109,14 @@ fn sensor(status: &SensorStatus) -> Value {
         "alerts_duplicate": sensor.duplicates,
         "alerts_lost": sensor.lost,
         "alerts_missing": sensor.missing,
+        "accounting": accounting(Accounting::of(sensor).state(), &Accounting::of(sensor)),
         "telemetry_time": reading.map(|reading| time(reading.received_at)),
         "telemetry": reading.map(telemetry),
     })
+}
+
+fn accounting(state: AccountingState, text: &impl ToString) -> Value {
+    json!({ "state": state.name(), "text": text.to_string() })
 }
 
 fn telemetry(reading: &TelemetryReading) -> Map<String, Value> {
@@ -122,9 +159,11 @@ pub fn stats(stats: &Stats) -> Value {
             "duplicate": stats.duplicate,
             "lost": stats.lost,
             "missing": stats.missing,
+            "accounting": accounting(stats.accounting.state(), &stats.accounting),
             "by_kind": counts(Kind::ALL.iter().map(|kind| (kind.name(), totals.of_kind(*kind)))),
             "by_severity": counts(Severity::ALL.iter().map(|of| (of.name(), totals.of_severity(*of)))),
         },
+        "limited": counts(stats.limited.iter().copied()),
         "per_minute": stats.per_minute.iter().map(minute).collect::<Vec<_>>(),
     })
 }
@@ -147,18 +186,23 @@ pub fn health(health: &Health) -> Value {
             StoreHealth::Ok => "ok".into(),
             StoreHealth::Unwritable => "cannot be written, sensors keep their alerts".into(),
             StoreHealth::Unreadable(error) => error.to_string(),
+            StoreHealth::Stalled(span) => format!("has not answered for {} s", span.as_secs()),
         },
         "sensors_connected": health.sensors_connected,
     })
 }
 
-/// An error: the text, the parameter it is about if any, and the allowed values if they can be listed.
+/// An error: the text, the parameter it is about if any, the limit that took effect if one did, and the allowed values
+/// if they can be listed.
 #[must_use]
-pub fn problem(error: &str, parameter: Option<&str>, allowed: &[String]) -> Value {
+pub fn problem(error: &str, parameter: Option<&str>, limit: Option<&str>, allowed: &[String]) -> Value {
     let mut object = Map::new();
     object.insert("error".into(), error.into());
     if let Some(parameter) = parameter {
         object.insert("parameter".into(), parameter.into());
+    }
+    if let Some(limit) = limit {
+        object.insert("limit".into(), limit.into());
     }
     if !allowed.is_empty() {
         object.insert("allowed".into(), allowed.into());
@@ -205,8 +249,23 @@ mod tests {
         assert!(text.starts_with(start), "{text}");
         let value: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(value["kind"], "syn_flood");
-        let page = AlertPage { alerts: vec![stored.clone(), stored], next: Some(3) };
+        let row = UndecodableAlert {
+            id: 2,
+            sensor: "a\"\n\u{1b}".into(),
+            alert_id: AlertId { boot: 3, seq: 3 },
+            received_at: alert_time,
+            time: alert_time,
+            severity: None,
+            len: 17,
+        };
+        let rows = vec![AlertRow::Alert(stored.into()), AlertRow::Undecodable(row.into())];
+        let page = AlertPage { alerts: rows, next: Some(2) };
         let value: Value = serde_json::from_str(&alert_page(&page)).unwrap();
-        assert_eq!((value["alerts"].as_array().unwrap().len(), &value["next"]), (2, &"3".into()));
+        assert_eq!((value["alerts"].as_array().unwrap().len(), &value["next"]), (2, &"2".into()));
+        assert_eq!(value["alerts"][1]["summary"], "undecodable, 17 bytes");
+        assert_eq!(
+            (&value["alerts"][1]["sensor"], &value["alerts"][1]["severity"]),
+            (&"a\"\n\u{1b}".into(), &Value::Null)
+        );
     }
 }

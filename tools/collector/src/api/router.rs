@@ -1,19 +1,23 @@
 //! Routes of the HTTP interface.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::http::Uri;
 use axum::middleware;
 use axum::routing::get;
 
-use super::guard::{self, HostPolicy};
-use super::{Problem, rest, sse};
+use super::guard::{self, Guard, HostPolicy};
+use super::{ApiState, Problem, render, rest, sse};
+use crate::http::{HttpLimit, HttpLimits};
 use crate::service::Service;
 
 const PATHS: [&str; 7] =
     ["/", "/health", "/metrics", "/api/v1/alerts", "/api/v1/sensors", "/api/v1/stats", "/api/v1/events"];
 
 /// All routes: the interface, and `pages`, behind the same checks.
-pub fn router(service: Service, hosts: HostPolicy, pages: Router<Service>) -> Router {
+pub fn router(service: Service, hosts: HostPolicy, limits: &HttpLimits, pages: Router<ApiState>) -> Router {
+    let guard = Guard { hosts, metrics: Arc::clone(&service.metrics) };
     Router::new()
         .route("/health", get(rest::health::show))
         .route("/metrics", get(rest::metrics::show))
@@ -24,8 +28,15 @@ pub fn router(service: Service, hosts: HostPolicy, pages: Router<Service>) -> Ro
         .merge(pages)
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
-        .layer(middleware::from_fn_with_state(hosts, guard::check))
-        .with_state(service)
+        .layer(middleware::from_fn_with_state(guard, guard::check))
+        .with_state(ApiState::new(service, limits))
+}
+
+/// Body of the answer to a connection for which there is no place.
+#[must_use]
+pub fn rejection(limit: HttpLimit) -> String {
+    let error = limit.to_string();
+    format!("{}\n", render::problem(&error, None, Some(limit.name()), &[]))
 }
 
 async fn unknown_path(uri: Uri) -> Problem {

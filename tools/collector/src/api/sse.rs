@@ -8,8 +8,10 @@
 //! sensors and has no id: after a break, `/api/v1/sensors` has the present state.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::extract::{Query, State};
 use axum::http::HeaderMap;
 use axum::response::sse::{self, KeepAlive, Sse};
@@ -17,27 +19,62 @@ use futures_util::Stream;
 use futures_util::stream::unfold;
 
 use super::parameters::Parameters;
-use super::{Problem, render};
+use super::{ApiState, Problem, render};
+use crate::http::{AddressPermit, HttpLimit, Peer};
+use crate::metrics::Metrics;
 use crate::model::Event;
-use crate::service::{Caller, MAX_RECENT, Service, StreamStart, subscribe};
+use crate::service::{Caller, MAX_RECENT, StreamStart, subscribe};
 
 /// A comment line is sent after this long without an event, so that clients notice a dead connection.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(10);
 
 pub(super) async fn stream(
-    State(service): State<Service>,
+    State(state): State<ApiState>,
+    Extension(peer): Extension<Peer>,
     headers: HeaderMap,
     Query(given): Query<Vec<(String, String)>>,
 ) -> Result<Sse<impl Stream<Item = Result<sse::Event, Infallible>>>, Problem> {
     let start = start(&headers, given)?;
-    let subscription = subscribe(&service, Caller::Anonymous, start).await?;
-    let events = unfold(subscription, |mut subscription| async move {
+    let service = &state.service;
+    let permit = state.streams.acquire(peer.address.ip()).map_err(too_many)?;
+    let open = OpenStream::new(permit, Arc::clone(&service.metrics));
+    let subscription = subscribe(service, Caller::Anonymous, start).await?;
+    peer.open_stream();
+    let events = unfold((subscription, open), |(mut subscription, open)| async move {
         // An unreadable store ends the stream: the client reconnects, and the new request gets the error as its
         // answer.
         let event = subscription.next().await.ok().flatten()?;
-        Some((Ok(serialise(&event)), subscription))
+        Some((Ok(serialise(&event)), (subscription, open)))
     });
     Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE_INTERVAL).text("")))
+}
+
+/// A client that gets this has `GET /api/v1/alerts?after=` to follow the alerts without a stream.
+fn too_many((limit, number): (HttpLimit, usize)) -> Problem {
+    let allowed = match limit {
+        HttpLimit::StreamsPerAddress => format!("{number} event streams of one address"),
+        _ => format!("{number} event streams"),
+    };
+    Problem::limit(limit, limit.to_string()).allowed([allowed, "GET /api/v1/alerts?after=ID".to_owned()])
+}
+
+/// An open event stream: its permit, and its place in the gauge.
+struct OpenStream {
+    metrics: Arc<Metrics>,
+    _permit: AddressPermit,
+}
+
+impl OpenStream {
+    fn new(permit: AddressPermit, metrics: Arc<Metrics>) -> Self {
+        metrics.http.streams.inc();
+        Self { metrics, _permit: permit }
+    }
+}
+
+impl Drop for OpenStream {
+    fn drop(&mut self) {
+        self.metrics.http.streams.dec();
+    }
 }
 
 fn start(headers: &HeaderMap, given: Vec<(String, String)>) -> Result<StreamStart, Problem> {
@@ -45,13 +82,16 @@ fn start(headers: &HeaderMap, given: Vec<(String, String)>) -> Result<StreamStar
     let parameter: Option<i64> = given.number("last_event_id", 0..=i64::MAX)?;
     let recent = given.number("recent", 0..=MAX_RECENT)?.unwrap_or_default();
     // The header wins: browsers send it when they reconnect to the same address.
-    let header = headers.get("last-event-id").and_then(|value| value.to_str().ok());
-    let last = match header {
-        None | Some("") => parameter,
-        Some(text) => Some(text.parse().map_err(|_| {
-            Problem::parameter("Last-Event-ID", format!("not an event id of this stream: {text:?}"))
-                .allowed(["the id of an alert event"])
-        })?),
+    let last = match headers.get("last-event-id") {
+        None => parameter,
+        Some(value) if value.is_empty() => parameter,
+        Some(value) => {
+            let id = value.to_str().ok().and_then(|text| text.parse().ok()).filter(|id: &i64| *id >= 0);
+            Some(id.ok_or_else(|| {
+                Problem::parameter("Last-Event-ID", "Last-Event-ID is not an event id of this stream")
+                    .allowed(["the id of an alert event", "0 to 9223372036854775807"])
+            })?)
+        }
     };
     Ok(last.map_or(StreamStart::Recent(recent), StreamStart::After))
 }
@@ -60,6 +100,10 @@ fn serialise(event: &Event) -> sse::Event {
     match event {
         Event::Alert(alert) => {
             sse::Event::default().event("alert").id(alert.id.to_string()).data(render::alert(alert))
+        }
+        Event::Undecodable(alert) => {
+            let data = render::undecodable(alert);
+            sse::Event::default().event("alert").id(alert.id.to_string()).data(data)
         }
         Event::Sensor(event) => sse::Event::default().event("sensor").data(render::sensor_event(event)),
     }

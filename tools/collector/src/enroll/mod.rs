@@ -1,21 +1,18 @@
-//! Commands of the operator: enroll, list and revoke sensors.
-//!
-//! They write into the store beside a running collector, which needs no message: it looks tokens and keys up for
-//! every connection, and looks for revocations every second.
+//! What the operator's commands need beside the use cases of `service`: the identity of the collector, its likely
+//! address, and the listing of the sensors.
 
 use std::fmt::Write as _;
 use std::net::{SocketAddr, UdpSocket};
-use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use sentinel_units::Timestamp;
-use sentinel_uplink::{KeyPair, Token};
+use sentinel_uplink::KeyPair;
 
 use crate::api::render;
 use crate::clock;
-use crate::model::{Sensor, SensorStatus, StoredToken, is_valid_name};
+use crate::model::SensorStatus;
+use crate::store::Files;
 use crate::store::key::{hex, read_private, unhex, write_private};
-use crate::store::{Files, StoreError, sensors};
 use crate::time_text::ago;
 
 /// Static key pair of this collector, made at the first call.
@@ -40,28 +37,6 @@ pub fn identity(files: &Files) -> anyhow::Result<KeyPair> {
     Ok(KeyPair::from_bytes(&secret))
 }
 
-/// Makes and stores a token for one sensor; an empty `name` lets the sensor choose.
-///
-/// # Errors
-/// A name that is taken or not allowed, an address that is none, or a store that cannot be written.
-pub fn token(files: &Files, name: &str, address: &str, expires: Duration) -> anyhow::Result<Token> {
-    if !is_valid_name(name) && !name.is_empty() {
-        bail!("the name {name:?} is not allowed: 1 to 48 letters, digits and . _ - only");
-    }
-    let pair = identity(files)?;
-    let token = Token::generate(address, pair.public()).with_context(|| format!("address {address:?}"))?;
-    let now = clock::now();
-    let kept = StoredToken {
-        id: token.id(),
-        secret: token.secret().clone(),
-        name: name.into(),
-        expires_at: now.after(expires),
-        used_at: None,
-    };
-    sensors::add_token(&mut files.open_writer()?, &kept, now)?;
-    Ok(token)
-}
-
 /// `listen`, with the source address of the default route in place of an unspecified one; loopback without a route.
 ///
 /// Reads the routing table only: connecting a UDP socket sends nothing.
@@ -79,37 +54,10 @@ pub fn likely_address(listen: SocketAddr) -> String {
     SocketAddr::new(ip, listen.port()).to_string()
 }
 
-/// Revokes a sensor; a running collector ends its session within a second.
-///
-/// # Errors
-/// No sensor of this name, number or key; a store that cannot be written.
-pub fn revoke(files: &Files, text: &str) -> anyhow::Result<Sensor> {
-    let connection = files.open_writer()?;
-    let Some(sensor) = sensors::find(&connection, text)? else {
-        let known = sensors::all(&connection)?;
-        let names: Vec<&str> = known.iter().map(|sensor| sensor.name.as_str()).collect();
-        if names.is_empty() {
-            bail!("there is no sensor {text:?}; none is enrolled");
-        }
-        bail!("there is no sensor {text:?}; there are {}", names.join(", "));
-    };
-    if !sensors::revoke(&connection, sensor.id, clock::now())? {
-        bail!("{} is revoked already", sensor.name);
-    }
-    Ok(sensor)
-}
-
-/// Every sensor as a table, or as JSON as the API gives it (without the figures that only a running collector has).
-///
-/// # Errors
-/// A store that cannot be read.
-pub fn list(files: &Files, as_json: bool) -> Result<String, StoreError> {
-    let sensors = sensors::all(&files.open_reader()?)?;
-    let statuses: Vec<SensorStatus> = sensors.into_iter().map(SensorStatus::of_store).collect();
-    if as_json {
-        return Ok(format!("{}\n", render::sensors(&statuses)));
-    }
-    Ok(table(&statuses, clock::now()))
+/// The sensors as a table, or as JSON as the API gives them.
+#[must_use]
+pub fn listing(statuses: &[SensorStatus], as_json: bool) -> String {
+    if as_json { format!("{}\n", render::sensors(statuses)) } else { table(statuses, clock::now()) }
 }
 
 fn table(statuses: &[SensorStatus], now: Timestamp) -> String {

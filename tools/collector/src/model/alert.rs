@@ -22,6 +22,46 @@ pub struct StoredAlert {
     pub alert: Alert,
 }
 
+/// An alert that this version cannot decode: of a kind that a later version added, or damaged.
+#[derive(Clone, Debug)]
+pub struct UndecodableAlert {
+    /// Row number, as of a [`StoredAlert`].
+    pub id: i64,
+    /// Name of the sensor.
+    pub sensor: Arc<str>,
+    /// Boot and sequence number given by the sensor.
+    pub alert_id: AlertId,
+    /// Time of arrival.
+    pub received_at: Timestamp,
+    /// Packet time, which is stored beside the alert.
+    pub time: Timestamp,
+    /// Severity, which is stored beside the alert; none if this version does not know it.
+    pub severity: Option<Severity>,
+    /// Length of the alert in bytes.
+    pub len: usize,
+}
+
+/// A row of the stored alerts. Every row has its place on a page, also one that cannot be decoded: a page that left it out
+/// would end early, and the reader would believe that there are no more.
+#[derive(Clone, Debug)]
+pub enum AlertRow {
+    /// An alert.
+    Alert(Arc<StoredAlert>),
+    /// An alert that this version cannot decode.
+    Undecodable(Arc<UndecodableAlert>),
+}
+
+impl AlertRow {
+    /// Row number.
+    #[must_use]
+    pub fn id(&self) -> i64 {
+        match self {
+            Self::Alert(alert) => alert.id,
+            Self::Undecodable(alert) => alert.id,
+        }
+    }
+}
+
 /// Selection of stored alerts by one sensor, if given, and by the alerts themselves.
 #[derive(Clone, Debug, Default)]
 pub struct AlertQuery {

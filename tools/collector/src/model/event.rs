@@ -8,15 +8,26 @@ use std::{fmt, io};
 use sentinel_units::Timestamp;
 use sentinel_uplink::{BatchError, SessionError};
 
-use super::StoredAlert;
+use super::{AlertRow, StoredAlert, UndecodableAlert};
 
 /// Something that subscribers are notified of. Cheap to clone: the content is shared.
 #[derive(Clone, Debug)]
 pub enum Event {
     /// An alert was committed to the store.
     Alert(Arc<StoredAlert>),
+    /// An alert that was committed earlier and that this version cannot decode.
+    Undecodable(Arc<UndecodableAlert>),
     /// A sensor was enrolled, connected or disconnected.
     Sensor(Arc<SensorEvent>),
+}
+
+impl From<AlertRow> for Event {
+    fn from(row: AlertRow) -> Self {
+        match row {
+            AlertRow::Alert(alert) => Self::Alert(alert),
+            AlertRow::Undecodable(alert) => Self::Undecodable(alert),
+        }
+    }
 }
 
 /// A change of a sensor's state.

@@ -11,7 +11,10 @@ mod name;
 mod sensor;
 
 pub use accounting::{Accounting, AccountingState, FleetAccounting, RunEnds};
-pub use alert::{AlertPosition, AlertQuery, AlertSelection, AlertTotals, MinuteCounts, StoredAlert};
+pub use alert::{
+    AlertPosition, AlertQuery, AlertRow, AlertSelection, AlertTotals, MinuteCounts, StoredAlert,
+    UndecodableAlert,
+};
 pub use delivery::{Delivery, Receipt, UnreadableAlert};
 pub use event::{DisconnectReason, Event, SensorChange, SensorEvent};
 pub use name::{MAX_NAME_LEN, is_valid_name, sanitize_name};

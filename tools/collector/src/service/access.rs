@@ -8,6 +8,8 @@ pub enum Caller {
     /// Not authenticated. The transports bind to loopback unless the operator allows otherwise, so this is a
     /// user of the collector's own machine.
     Anonymous,
+    /// Who can read the key of the database: the operator, on the command line of the collector's machine.
+    Operator,
 }
 
 /// The operations that need permission.
@@ -25,6 +27,10 @@ pub enum Operation {
     Metrics,
     /// Receive events.
     Subscribe,
+    /// Make a token that enrolls a sensor.
+    Enroll,
+    /// Revoke a sensor.
+    Revoke,
 }
 
 /// Returns an error if `caller` must not perform `operation`.
@@ -34,13 +40,15 @@ pub enum Operation {
 pub(super) const fn authorize(caller: Caller, operation: Operation) -> Result<(), ServiceError> {
     match (caller, operation) {
         (
-            Caller::Anonymous,
+            Caller::Anonymous | Caller::Operator,
             Operation::ListAlerts
             | Operation::ListSensors
             | Operation::Stats
             | Operation::Health
             | Operation::Metrics
             | Operation::Subscribe,
-        ) => Ok(()),
+        )
+        | (Caller::Operator, Operation::Enroll | Operation::Revoke) => Ok(()),
+        (Caller::Anonymous, Operation::Enroll | Operation::Revoke) => Err(ServiceError::Forbidden(operation)),
     }
 }

@@ -2,7 +2,7 @@
 
 use super::access::{Caller, Operation, authorize};
 use super::{Service, ServiceError};
-use crate::model::{AlertQuery, AlertSelection, SensorId, StoredAlert};
+use crate::model::{AlertQuery, AlertRow, AlertSelection, SensorId};
 
 /// Maximum number of alerts in one page.
 pub const MAX_PAGE_LEN: u32 = 1_000;
@@ -22,7 +22,7 @@ pub struct AlertRequest {
 #[derive(Clone, Debug)]
 pub struct AlertPage {
     /// The alerts, in the direction of the request's position.
-    pub alerts: Vec<StoredAlert>,
+    pub alerts: Vec<AlertRow>,
     /// Row number at which the next page continues; none if this is the last one.
     pub next: Option<i64>,
 }
@@ -30,7 +30,7 @@ pub struct AlertPage {
 /// Selects one page of alerts.
 ///
 /// # Errors
-/// [`ServiceError::UnknownSensor`]; [`ServiceError::Store`].
+/// [`ServiceError::UnknownSensor`], [`ServiceError::Busy`], [`ServiceError::Deadline`], [`ServiceError::Store`].
 pub async fn list_alerts(
     service: &Service,
     caller: Caller,
@@ -44,20 +44,21 @@ pub async fn list_alerts(
     let limit = request.selection.limit.clamp(1, MAX_PAGE_LEN);
     // One more than the page holds shows if there is a next page.
     let selection = AlertSelection { limit: limit + 1, ..request.selection };
-    let mut alerts = service.readers.alerts(AlertQuery { sensor, selection }).await?;
+    let mut alerts = service.searches.alerts(AlertQuery { sensor, selection }).await?;
     let len = usize::try_from(limit).unwrap_or(usize::MAX);
     let has_next = alerts.len() > len;
     alerts.truncate(len);
-    let next = alerts.last().filter(|_| has_next).map(|last| last.id);
+    let next = alerts.last().filter(|_| has_next).map(AlertRow::id);
     Ok(AlertPage { alerts, next })
 }
 
 async fn find_sensor(service: &Service, text: String) -> Result<SensorId, ServiceError> {
-    if let Some(sensor) = service.readers.find_sensor(text.clone()).await? {
+    if let Some(sensor) = service.searches.find_sensor(text.clone()).await? {
         return Ok(sensor.id);
     }
-    let sensors = service.readers.sensors().await?;
-    let known = sensors.into_iter().take(MAX_KNOWN_NAMES).map(|sensor| sensor.name).collect();
+    // The latest reading: a name that does not exist must not cost a read of every sensor.
+    let sensors = service.monitor.reading().await.sensors;
+    let known = sensors.iter().take(MAX_KNOWN_NAMES).map(|sensor| sensor.name.clone()).collect();
     Err(ServiceError::UnknownSensor { given: text, known })
 }
 
@@ -73,7 +74,7 @@ mod tests {
     }
 
     fn ids(page: &AlertPage) -> Vec<i64> {
-        page.alerts.iter().map(|alert| alert.id).collect()
+        page.alerts.iter().map(AlertRow::id).collect()
     }
 
     #[tokio::test]

@@ -1,8 +1,10 @@
 //! Errors of the use cases.
 
 use std::fmt;
+use std::time::Duration;
 
-use crate::store::StoreError;
+use super::Operation;
+use crate::store::{SearchError, StoreError};
 
 /// Failure of a use case. Each transport maps it to its own status codes.
 #[derive(Debug)]
@@ -15,6 +17,12 @@ pub enum ServiceError {
         /// Names of up to twenty sensors: enough to see a spelling mistake.
         known: Vec<String>,
     },
+    /// The caller may not do this.
+    Forbidden(Operation),
+    /// This number of searches waits already.
+    Busy(usize),
+    /// The query did not end within this time.
+    Deadline(Duration),
     /// The store cannot be read.
     Store(StoreError),
 }
@@ -22,7 +30,15 @@ pub enum ServiceError {
 impl fmt::Display for ServiceError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::UnknownSensor { given, .. } => write!(out, "there is no sensor {given:?}"),
+            Self::UnknownSensor { given, .. } => {
+                let short: String = given.chars().take(60).collect();
+                write!(out, "there is no sensor {short:?}")
+            }
+            Self::Forbidden(operation) => write!(out, "{operation:?} needs the rights of the operator"),
+            Self::Busy(waiting) => write!(out, "{waiting} searches wait already"),
+            Self::Deadline(deadline) => {
+                write!(out, "the query did not end within {} s", deadline.as_secs_f64())
+            }
             Self::Store(error) => write!(out, "the store cannot be read: {error}"),
         }
     }
@@ -31,7 +47,7 @@ impl fmt::Display for ServiceError {
 impl std::error::Error for ServiceError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::UnknownSensor { .. } => None,
+            Self::UnknownSensor { .. } | Self::Forbidden(_) | Self::Busy(_) | Self::Deadline(_) => None,
             Self::Store(error) => Some(error),
         }
     }
@@ -40,5 +56,15 @@ impl std::error::Error for ServiceError {
 impl From<StoreError> for ServiceError {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
+    }
+}
+
+impl From<SearchError> for ServiceError {
+    fn from(error: SearchError) -> Self {
+        match error {
+            SearchError::Busy(waiting) => Self::Busy(waiting),
+            SearchError::Deadline(deadline) => Self::Deadline(deadline),
+            SearchError::Store(error) => Self::Store(error),
+        }
     }
 }

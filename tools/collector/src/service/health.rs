@@ -1,5 +1,6 @@
 //! Ability of this process to store and read alerts.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::access::{Caller, Operation, authorize};
@@ -26,19 +27,23 @@ pub enum StoreHealth {
     /// The latest commit failed; sensors keep their alerts.
     Unwritable,
     /// Cannot be read.
-    Unreadable(StoreError),
+    Unreadable(Arc<StoreError>),
+    /// Has not answered for this time.
+    Stalled(Duration),
 }
 
-/// Reads the store once and looks at the latest commit.
+/// The latest reading of the store and the latest commit. Answers within half a second whatever the store does.
 ///
 /// # Errors
 /// Errors of authorisation; a failing store is a result.
 pub async fn health(service: &Service, caller: Caller) -> Result<Health, ServiceError> {
     authorize(caller, Operation::Health)?;
-    let store = match service.readers.newest_alert().await {
-        Err(error) => StoreHealth::Unreadable(error),
-        Ok(_) if service.metrics.is_store_failing() => StoreHealth::Unwritable,
-        Ok(_) => StoreHealth::Ok,
+    let reading = service.monitor.reading().await;
+    let store = match (&reading.error, reading.stale_for()) {
+        (_, Some(span)) => StoreHealth::Stalled(span),
+        (Some(error), None) => StoreHealth::Unreadable(Arc::clone(error)),
+        (None, None) if service.metrics.is_store_failing() => StoreHealth::Unwritable,
+        (None, None) => StoreHealth::Ok,
     };
     let uptime = clock::now().since(service.started);
     Ok(Health { store, uptime, sensors_connected: service.sessions.count() })

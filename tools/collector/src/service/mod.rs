@@ -12,11 +12,16 @@
 //! | ability to store and read alerts | [`health()`] |
 //! | figures for monitoring | [`metrics_snapshot`] |
 //! | stored and live events | [`subscribe()`] |
+//! | token that enrolls a sensor | [`create_token`] |
+//! | sensors as stored, without a running collector | [`stored_sensors`] |
+//! | revocation | [`revoke_sensor`] |
 
 mod access;
 mod alerts;
 mod error;
 mod health;
+mod monitor;
+mod operator;
 mod sensors;
 mod state;
 mod stats;
@@ -28,6 +33,8 @@ pub use access::{Caller, Operation};
 pub use alerts::{AlertPage, AlertRequest, MAX_PAGE_LEN, list_alerts};
 pub use error::ServiceError;
 pub use health::{Health, StoreHealth, health};
+pub use monitor::{Monitor, Reading};
+pub use operator::{EnrollError, RevokeError, TokenRequest, create_token, revoke_sensor, stored_sensors};
 pub use sensors::{MetricsSnapshot, list_sensors, metrics_snapshot};
 pub use state::Service;
 pub use stats::{MAX_MINUTES, SensorCounts, Stats, stats};

@@ -1,21 +1,27 @@
 //! Shared state of the use cases.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sentinel_units::Timestamp;
 use tokio::sync::watch;
 
+use super::{Monitor, ServiceError};
 use crate::clock;
 use crate::events::EventBus;
 use crate::ingest::Sessions;
 use crate::metrics::Metrics;
-use crate::store::ReaderPool;
+use crate::store::{Files, ReaderPool, SearchLimits, SearchPool, StoreError};
 
 /// Everything that the use cases read from. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Service {
-    /// The store.
+    /// The store, for reads that are short whatever it holds.
     pub readers: ReaderPool,
+    /// The store, for reads that may look at every row.
+    pub searches: SearchPool,
+    /// State of the store for monitoring.
+    pub monitor: Monitor,
     /// Stored alerts and changes of sensors, as they happen.
     pub events: EventBus,
     /// Established sessions.
@@ -29,16 +35,46 @@ pub struct Service {
 }
 
 impl Service {
-    /// State of a process that starts now, without sessions and subscribers.
+    /// State of a process that starts now, without sessions and subscribers. Must be called inside the runtime of the
+    /// transports: reads run on its threads.
     #[must_use]
-    pub fn new(readers: ReaderPool, metrics: Arc<Metrics>, stopping: watch::Receiver<bool>) -> Self {
+    pub fn new(files: &Arc<Files>, metrics: Arc<Metrics>, stopping: watch::Receiver<bool>) -> Self {
+        Self::with_limits(files, metrics, stopping, SearchLimits::default())
+    }
+
+    /// [`Service::new`] with other limits of searches.
+    #[must_use]
+    pub fn with_limits(
+        files: &Arc<Files>,
+        metrics: Arc<Metrics>,
+        stopping: watch::Receiver<bool>,
+        searches: SearchLimits,
+    ) -> Self {
         Self {
-            readers,
+            readers: ReaderPool::new(Arc::clone(files)),
+            searches: SearchPool::new(Arc::clone(files), searches),
+            monitor: Monitor::start(ReaderPool::new(Arc::clone(files)), stopping.clone()),
             events: EventBus::default(),
             sessions: Sessions::default(),
             metrics,
             started: clock::now(),
             stopping,
         }
+    }
+}
+
+/// Time for which a short read may take; longer only if the store does not answer.
+const READ_DEADLINE: Duration = Duration::from_secs(5);
+
+/// The result of a short read.
+///
+/// # Errors
+/// [`ServiceError::Deadline`] and [`ServiceError::Store`].
+pub(super) async fn within_deadline<T>(
+    read: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, ServiceError> {
+    match tokio::time::timeout(READ_DEADLINE, read).await {
+        Ok(result) => Ok(result?),
+        Err(_) => Err(ServiceError::Deadline(READ_DEADLINE)),
     }
 }

@@ -5,9 +5,11 @@ use std::time::Duration;
 use sentinel_units::Timestamp;
 
 use super::access::{Caller, Operation, authorize};
+use super::state::within_deadline;
 use super::{Service, ServiceError};
 use crate::clock;
-use crate::model::{AlertTotals, MinuteCounts, Sensor};
+use crate::http::HttpLimit;
+use crate::model::{Accounting, AlertTotals, FleetAccounting, MinuteCounts, Sensor};
 
 /// Maximum length of the timeline, in minutes: one day.
 pub const MAX_MINUTES: u16 = 1_440;
@@ -31,8 +33,12 @@ pub struct Stats {
     pub lost: u64,
     /// Sequence numbers neither stored nor reported as discarded.
     pub missing: u64,
+    /// What is known of the alerts of all sensors.
+    pub accounting: FleetAccounting,
     /// Alerts per minute of packet time, oldest first.
     pub per_minute: Vec<MinuteCounts>,
+    /// Limits of clients that took effect since the start of this process, by name.
+    pub limited: Vec<(&'static str, u64)>,
 }
 
 /// Number of sensors by state.
@@ -49,13 +55,14 @@ pub struct SensorCounts {
 /// Totals, and a timeline of `minutes` minutes, clamped to 1 to [`MAX_MINUTES`].
 ///
 /// # Errors
-/// [`ServiceError::Store`].
+/// [`ServiceError::Deadline`] and [`ServiceError::Store`].
 pub async fn stats(service: &Service, caller: Caller, minutes: u16) -> Result<Stats, ServiceError> {
     authorize(caller, Operation::Stats)?;
     let time = clock::now();
-    let counts = service.readers.counts(time, minutes.clamp(1, MAX_MINUTES)).await?;
+    let counts = within_deadline(service.readers.counts(time, minutes.clamp(1, MAX_MINUTES))).await?;
     let sum = |of: fn(&Sensor) -> u64| counts.sensors.iter().map(of).fold(0_u64, u64::saturating_add);
     let revoked = counts.sensors.iter().filter(|sensor| sensor.revoked_at.is_some()).count();
+    let limited = HttpLimit::ALL.into_iter().map(|limit| (limit.name(), service.metrics.http.limited(limit)));
     Ok(Stats {
         time,
         uptime: time.since(service.started),
@@ -69,6 +76,8 @@ pub async fn stats(service: &Service, caller: Caller, minutes: u16) -> Result<St
         lost: sum(|sensor| sensor.lost),
         missing: sum(|sensor| sensor.missing),
         totals: counts.totals,
+        accounting: counts.sensors.iter().map(Accounting::of).collect(),
         per_minute: counts.per_minute,
+        limited: limited.filter(|(_, count)| *count > 0).collect(),
     })
 }

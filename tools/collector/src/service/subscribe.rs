@@ -1,14 +1,14 @@
 //! Stored and live events as one sequence without holes or repeats.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::access::{Caller, Operation, authorize};
+use super::state::within_deadline;
 use super::{Service, ServiceError};
-use crate::model::{AlertPosition, AlertSelection, Event};
+use crate::model::{AlertPosition, AlertRow, AlertSelection, Event};
 
 /// Maximum number of stored alerts that a subscription begins with.
 pub const MAX_RECENT: u32 = 1_000;
@@ -37,7 +37,7 @@ pub async fn subscribe(
     // Subscribes before it reads: an alert stored in between is found both ways, and `last` keeps it from being
     // returned twice. The other order would lose it.
     let live = service.events.subscribe();
-    let newest = service.readers.newest_alert().await?;
+    let newest = within_deadline(service.readers.newest_alert()).await?;
     let last = match start {
         StreamStart::Recent(0) => newest,
         StreamStart::Recent(count) => before_recent(service, count.min(MAX_RECENT), newest).await?,
@@ -50,8 +50,8 @@ pub async fn subscribe(
 /// Row number after which the `count` newest alerts follow.
 async fn before_recent(service: &Service, count: u32, newest: i64) -> Result<i64, ServiceError> {
     let selection = AlertSelection { limit: count, ..AlertSelection::default() };
-    let rows = service.readers.alerts(selection.into()).await?;
-    Ok(rows.last().map_or(newest, |oldest| oldest.id - 1))
+    let rows = within_deadline(service.readers.alerts(selection.into())).await?;
+    Ok(rows.last().map_or(newest, |oldest| oldest.id() - 1))
 }
 
 /// A sequence of events: alerts in the order of their row numbers, each once, with the changes of sensors in between.
@@ -97,7 +97,7 @@ impl Subscription {
                     self.last = alert.id;
                     return Ok(Some(Event::Alert(alert)));
                 }
-                Ok(event @ Event::Sensor(_)) => return Ok(Some(event)),
+                Ok(event @ (Event::Sensor(_) | Event::Undecodable(_))) => return Ok(Some(event)),
                 // The bus has dropped events: read the alerts among them from the store.
                 Err(RecvError::Lagged(_)) => self.behind = true,
                 Err(RecvError::Closed) => return Ok(None),
@@ -108,12 +108,10 @@ impl Subscription {
     async fn catch_up(&mut self) -> Result<(), ServiceError> {
         let position = AlertPosition::After(self.last);
         let selection = AlertSelection { position, limit: CATCH_UP_LEN, ..AlertSelection::default() };
-        let rows = self.service.readers.alerts(selection.into()).await?;
+        let rows = within_deadline(self.service.readers.alerts(selection.into())).await?;
         self.behind = u32::try_from(rows.len()).is_ok_and(|len| len >= CATCH_UP_LEN);
-        for row in rows {
-            self.last = row.id;
-            self.queued.push_back(Event::Alert(Arc::new(row)));
-        }
+        self.last = rows.last().map_or(self.last, AlertRow::id);
+        self.queued.extend(rows.into_iter().map(Event::from));
         Ok(())
     }
 }
@@ -126,6 +124,7 @@ mod tests {
     async fn next_id(subscription: &mut Subscription) -> Option<i64> {
         match subscription.next().await.unwrap()? {
             Event::Alert(alert) => Some(alert.id),
+            Event::Undecodable(alert) => Some(alert.id),
             Event::Sensor(event) => panic!("{event:?}"),
         }
     }
@@ -136,7 +135,7 @@ mod tests {
         let position = AlertPosition::After(id);
         let selection = AlertSelection { position, limit: 100, ..AlertSelection::default() };
         for alert in service.readers.alerts(selection.into()).await.unwrap() {
-            service.events.publish(Event::Alert(Arc::new(alert)));
+            service.events.publish(alert.into());
         }
     }
 
@@ -162,5 +161,20 @@ mod tests {
         let mut resumed = subscribe(&service, Caller::Anonymous, StreamStart::After(99)).await.unwrap();
         stop.send(true).unwrap();
         assert_eq!((resumed.last, next_id(&mut resumed).await), (2, None));
+    }
+
+    #[tokio::test]
+    async fn rows_that_cannot_be_decoded_do_not_end_the_catch_up() {
+        // A batch with such a row was shorter than asked for, and what came after it was left out.
+        let directory = tempfile::tempdir().unwrap();
+        let count = i64::from(CATCH_UP_LEN) + 5;
+        let (service, _stop) = service(directory.path(), 1..=u64::from(CATCH_UP_LEN) + 5);
+        let database = directory.path().join(crate::store::DATABASE);
+        let sql = "UPDATE alerts SET wire = x'ff' WHERE id IN (3, 4)";
+        crate::store::testing::open(&database).execute(sql, []).unwrap();
+        let mut all = subscribe(&service, Caller::Anonymous, StreamStart::After(0)).await.unwrap();
+        for id in 1..=count {
+            assert_eq!(next_id(&mut all).await, Some(id));
+        }
     }
 }

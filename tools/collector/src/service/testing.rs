@@ -9,8 +9,8 @@ use tokio::sync::watch;
 use super::Service;
 use crate::metrics::Metrics;
 use crate::model::AlertTotals;
+use crate::store::Files;
 use crate::store::testing::{commit, delivery, open};
-use crate::store::{Files, ReaderPool};
 
 /// A service over the alerts `seqs` of the sensor `a`, and the switch that stops its subscriptions.
 pub(super) fn service(directory: &Path, seqs: RangeInclusive<u64>) -> (Service, watch::Sender<bool>) {
@@ -18,5 +18,5 @@ pub(super) fn service(directory: &Path, seqs: RangeInclusive<u64>) -> (Service, 
     commit(&mut open(&files.database()), &delivery(seqs)).unwrap();
     let (stop, stopping) = watch::channel(false);
     let metrics = Arc::new(Metrics::new(&AlertTotals::default()));
-    (Service::new(ReaderPool::new(Arc::new(files)), metrics, stopping), stop)
+    (Service::new(&Arc::new(files), metrics, stopping), stop)
 }

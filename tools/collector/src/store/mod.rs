@@ -16,6 +16,7 @@ mod files;
 pub mod key;
 mod reader;
 pub mod schema;
+mod search;
 pub(crate) mod sensors;
 mod telemetry;
 #[cfg(test)]
@@ -27,4 +28,5 @@ pub use files::{DATABASE, Files};
 pub use key::DatabaseKey;
 pub(crate) use reader::initial_totals;
 pub use reader::{ReaderPool, StoreCounts};
+pub use search::{SearchError, SearchLimits, SearchPool};
 pub use writer::{Writer, WriterHandle};

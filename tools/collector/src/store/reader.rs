@@ -8,7 +8,7 @@ use sentinel_uplink::{PublicKey, TokenId};
 use tokio::sync::Semaphore;
 
 use super::{Files, StoreError, alerts, sensors};
-use crate::model::{AlertQuery, AlertTotals, MinuteCounts, Sensor, SensorId, StoredAlert, StoredToken};
+use crate::model::{AlertQuery, AlertRow, AlertTotals, MinuteCounts, Sensor, SensorId, StoredToken};
 
 /// Requests that read at the same time; more wait for a permit.
 const MAX_READERS: usize = 4;
@@ -49,8 +49,8 @@ impl ReaderPool {
         self.files.size_bytes()
     }
 
-    /// The alerts that `query` selects; rows that this version cannot decode are left out.
-    pub(crate) async fn alerts(&self, query: AlertQuery) -> Result<Vec<StoredAlert>, StoreError> {
+    /// The rows that `query` selects. Only for reads along the row numbers: others belong to [`super::SearchPool`].
+    pub(crate) async fn alerts(&self, query: AlertQuery) -> Result<Vec<AlertRow>, StoreError> {
         self.read(move |connection| alerts::query::select(connection, &query)).await
     }
 
@@ -75,11 +75,6 @@ impl ReaderPool {
     /// Every sensor, revoked ones included, in the order of names.
     pub(crate) async fn sensors(&self) -> Result<Vec<Sensor>, StoreError> {
         self.read(sensors::all).await
-    }
-
-    /// The sensor with this name, row number or public key, even if it is revoked.
-    pub(crate) async fn find_sensor(&self, text: String) -> Result<Option<Sensor>, StoreError> {
-        self.read(move |connection| sensors::find(connection, &text)).await
     }
 
     /// The sensor with this key, even if it is revoked.

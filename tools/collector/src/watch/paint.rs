@@ -35,7 +35,7 @@ impl Painter {
         let label = self.paint(severity_colour(&severity), &format!("{:<8}", severity.to_uppercase()));
         let kind = self.paint(kind_colour(&kind), &format!("{kind:<15}"));
         let phase = match text(alert, "phase").as_str() {
-            "open" => String::new(),
+            "open" | "" => String::new(), // an alert that the collector cannot decode has none
             other => format!(" [{other}]"),
         };
         let summary = text(alert, "summary");

@@ -17,9 +17,14 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use sentinel_collector::enroll;
+use sentinel_collector::http::HttpLimits;
 use sentinel_collector::log::Log;
+use sentinel_collector::model::Sensor;
 use sentinel_collector::run::{CollectorSettings, RunningCollector};
-use sentinel_collector::store::Files;
+use sentinel_collector::service::{
+    Caller, EnrollError, RevokeError, TokenRequest, create_token, revoke_sensor,
+};
+use sentinel_collector::store::{Files, SearchLimits};
 use sentinel_uplink::{Limits, Token};
 
 /// Upper bound of every wait: a test fails instead of hanging.
@@ -34,15 +39,28 @@ pub(crate) async fn start(directory: &Path) -> RunningCollector {
 }
 
 pub(crate) async fn start_with(directory: &Path, limits: Limits, max_connections: usize) -> RunningCollector {
-    let settings = CollectorSettings {
+    RunningCollector::start_with(settings(directory, max_connections), limits).await.unwrap()
+}
+
+/// A collector with limits of HTTP clients and of searches that a test can reach.
+pub(crate) async fn start_limited(
+    directory: &Path,
+    http: HttpLimits,
+    searches: SearchLimits,
+) -> RunningCollector {
+    let settings = settings(directory, 100);
+    RunningCollector::start_with_limits(settings, Limits::COLLECTOR, Some(http), searches).await.unwrap()
+}
+
+fn settings(directory: &Path, max_connections: usize) -> CollectorSettings {
+    CollectorSettings {
         files: files(directory),
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         http: SocketAddr::from(([127, 0, 0, 1], 0)),
         http_allow_remote: false,
         log: Log::open(Some(&directory.join("log"))).unwrap(),
         max_connections,
-    };
-    RunningCollector::start_with(settings, limits).await.unwrap()
+    }
 }
 
 pub(crate) fn log_text(directory: &Path) -> String {
@@ -50,7 +68,18 @@ pub(crate) fn log_text(directory: &Path) -> String {
 }
 
 pub(crate) fn token(directory: &Path, name: &str, expires: Duration) -> Token {
-    enroll::token(&files(directory), name, "127.0.0.1:4477", expires).unwrap()
+    try_token(directory, name, expires).unwrap()
+}
+
+pub(crate) fn try_token(directory: &Path, name: &str, expires: Duration) -> Result<Token, EnrollError> {
+    let files = files(directory);
+    let collector = enroll::identity(&files).unwrap().public();
+    let request = TokenRequest { name, address: "127.0.0.1:4477", collector, expires };
+    create_token(&files, Caller::Operator, &request)
+}
+
+pub(crate) fn revoke(directory: &Path, sensor: &str) -> Result<Sensor, RevokeError> {
+    revoke_sensor(&files(directory), Caller::Operator, sensor)
 }
 
 /// Waits until `check` holds; for effects that follow the close of a connection.
@@ -60,4 +89,15 @@ pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, check: impl
         assert!(Instant::now() < until, "{what}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+}
+
+/// Stores `count` copies of the first alert, numbered on, as if its sensor had sent them: kinds and severities alternate so
+/// that no index finds the pairs that do not occur.
+pub(crate) fn fill(directory: &Path, count: u32) {
+    let connection = files(directory).open_writer().unwrap();
+    let sql = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
+               INSERT INTO alerts (sensor, boot, seq, time_us, received_at_us, kind, severity, wire)
+               SELECT sensor, boot + 1, i, time_us + i, received_at_us, i % 2, i % 2, wire
+               FROM (SELECT * FROM alerts ORDER BY id LIMIT 1), n";
+    connection.execute(sql, [count]).unwrap();
 }

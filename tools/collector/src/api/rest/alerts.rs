@@ -1,26 +1,35 @@
 //! `GET /api/v1/alerts`: stored alerts, filtered, page by page.
 
+use axum::Extension;
 use axum::extract::{Query, State};
 use axum::http::header;
 use axum::response::IntoResponse;
 use sentinel_alert::{Kind, Severity};
 
 use crate::api::parameters::Parameters;
-use crate::api::{Problem, render};
+use crate::api::{ApiState, Problem, render};
 use crate::clock;
+use crate::http::{HttpLimit, Peer};
 use crate::model::{AlertPosition, AlertSelection};
-use crate::service::{AlertRequest, Caller, MAX_PAGE_LEN, Service, list_alerts};
+use crate::service::{AlertRequest, Caller, MAX_PAGE_LEN, list_alerts};
 
 const PARAMETERS: [&str; 8] = ["sensor", "kind", "severity", "since", "until", "limit", "cursor", "after"];
 const DEFAULT_LIMIT: u32 = 100;
 
 /// `{"alerts": [...], "next": "cursor of the next page" or null}`.
 pub(in crate::api) async fn list(
-    State(service): State<Service>,
+    State(state): State<ApiState>,
+    Extension(peer): Extension<Peer>,
     Query(given): Query<Vec<(String, String)>>,
 ) -> Result<impl IntoResponse, Problem> {
-    let page = list_alerts(&service, Caller::Anonymous, request(given)?).await?;
+    let request = request(given)?;
+    let _permit = state.searches.acquire(peer.address.ip()).map_err(too_many)?;
+    let page = list_alerts(&state.service, Caller::Anonymous, request).await?;
     Ok(([(header::CONTENT_TYPE, "application/json")], render::alert_page(&page)))
+}
+
+fn too_many((limit, number): (HttpLimit, usize)) -> Problem {
+    Problem::limit(limit, limit.to_string()).allowed([format!("{number} searches of one address")])
 }
 
 fn request(given: Vec<(String, String)>) -> Result<AlertRequest, Problem> {
@@ -37,7 +46,8 @@ fn request(given: Vec<(String, String)>) -> Result<AlertRequest, Problem> {
         (Some(id), None) => AlertPosition::Before(id),
         (None, Some(id)) => AlertPosition::After(id),
         (Some(_), Some(_)) => {
-            return Err(Problem::parameter("after", "cursor and after exclude each other"));
+            return Err(Problem::parameter("after", "cursor and after exclude each other")
+                .allowed(["one of cursor and after"]));
         }
     };
     let selection = AlertSelection { kinds, severities, since, until, position, limit };

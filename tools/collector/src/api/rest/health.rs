@@ -12,7 +12,9 @@ pub(in crate::api) async fn show(State(service): State<Service>) -> Result<impl 
     let health = health(&service, Caller::Anonymous).await?;
     let status = match health.store {
         StoreHealth::Ok => StatusCode::OK,
-        StoreHealth::Unwritable | StoreHealth::Unreadable(_) => StatusCode::SERVICE_UNAVAILABLE,
+        StoreHealth::Unwritable | StoreHealth::Unreadable(_) | StoreHealth::Stalled(_) => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
     };
     Ok((status, Json(render::health(&health))))
 }

@@ -20,6 +20,11 @@ pub(super) fn severity(severity: Severity) -> i64 {
     index(&Severity::ALL, severity)
 }
 
+/// The reverse of [`severity`]; none for one that this version does not know.
+pub(super) fn known_severity(stored: i64) -> Option<Severity> {
+    Severity::ALL.get(usize::try_from(stored).ok()?).copied()
+}
+
 fn index<T: Copy + PartialEq>(all: &[T], value: T) -> i64 {
     // Every value is in `all`, so -1 is never stored.
     let index = all.iter().position(|known| *known == value);

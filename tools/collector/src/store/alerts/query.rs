@@ -1,45 +1,54 @@
 //! Paged and filtered reads of alerts.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use rusqlite::types::Value;
-use rusqlite::{Connection, params_from_iter};
+use rusqlite::{Connection, Row, params_from_iter};
 use sentinel_alert::{AlertId, wire};
 use sentinel_units::Timestamp;
 
 use super::column;
 use crate::clock::{from_micros, to_micros};
-use crate::model::{AlertPosition, AlertQuery, SensorId, StoredAlert};
+use crate::model::{AlertPosition, AlertQuery, AlertRow, SensorId, StoredAlert, UndecodableAlert};
 use crate::store::StoreError;
 
-/// The alerts that `query` selects.
-///
-/// Rows whose bytes this version cannot decode are left out.
+/// The rows that `query` selects.
 ///
 /// # Errors
 /// Errors of the database.
 pub(in crate::store) fn select(
     connection: &Connection,
     query: &AlertQuery,
-) -> Result<Vec<StoredAlert>, StoreError> {
+) -> Result<Vec<AlertRow>, StoreError> {
     let (sql, values) = statement(query);
     let mut statement = connection.prepare_cached(&sql)?;
     let mut rows = statement.query(params_from_iter(values))?;
     let mut alerts = Vec::new();
     while let Some(row) = rows.next()? {
-        let bytes = row.get_ref("wire")?.as_blob().unwrap_or_default();
-        // Stored relative to the epoch, see `insert_alert`.
-        let Ok((alert, _)) = wire::decode(bytes, Timestamp::ZERO) else { continue };
-        let sensor: String = row.get("name")?;
-        alerts.push(StoredAlert {
-            id: row.get("id")?,
-            sensor: sensor.into(),
-            alert_id: AlertId { boot: row.get("boot")?, seq: row.get("seq")? },
-            received_at: from_micros(row.get("received_at_us")?),
-            alert,
-        });
+        alerts.push(from_row(row)?);
     }
     Ok(alerts)
+}
+
+fn from_row(row: &Row<'_>) -> Result<AlertRow, StoreError> {
+    let (id, received_at) = (row.get("id")?, from_micros(row.get("received_at_us")?));
+    let sensor: Arc<str> = row.get::<_, String>("name")?.into();
+    let alert_id = AlertId { boot: row.get("boot")?, seq: row.get("seq")? };
+    let bytes = row.get_ref("wire")?.as_blob().unwrap_or_default();
+    // Stored relative to the epoch, see `insert_alert`.
+    Ok(match wire::decode(bytes, Timestamp::ZERO) {
+        Ok((alert, _)) => AlertRow::Alert(Arc::new(StoredAlert { id, sensor, alert_id, received_at, alert })),
+        Err(_) => AlertRow::Undecodable(Arc::new(UndecodableAlert {
+            id,
+            sensor,
+            alert_id,
+            received_at,
+            time: from_micros(row.get("time_us")?),
+            severity: column::known_severity(row.get("severity")?),
+            len: bytes.len(),
+        })),
+    })
 }
 
 /// Row number of the newest alert; 0 if there is none.
@@ -66,7 +75,7 @@ fn statement(query: &AlertQuery) -> (String, Vec<Value>) {
         position,
     ];
     let mut sql = String::from(
-        "SELECT alerts.id, sensors.name, boot, seq, received_at_us, wire
+        "SELECT alerts.id, sensors.name, boot, seq, time_us, received_at_us, severity, wire
          FROM alerts JOIN sensors ON sensors.id = alerts.sensor WHERE TRUE",
     );
     let mut values = Vec::new();
@@ -106,9 +115,25 @@ mod tests {
         let selection = AlertSelection { limit: 10, ..AlertSelection::default() };
         let rows = select(&connection, &selection.into()).unwrap();
         assert_eq!(rows.len(), 3);
-        assert_eq!(rows[0].alert, alert(3));
-        assert_eq!((rows[0].alert_id, &*rows[0].sensor), (AlertId { boot: 3, seq: 3 }, "a"));
-        assert_eq!(rows[0].received_at, Timestamp::from_parts(99, 0));
+        let AlertRow::Alert(first) = &rows[0] else { panic!("{rows:?}") };
+        assert_eq!(first.alert, alert(3));
+        assert_eq!((first.alert_id, &*first.sensor), (AlertId { boot: 3, seq: 3 }, "a"));
+        assert_eq!(first.received_at, Timestamp::from_parts(99, 0));
+    }
+
+    #[test]
+    fn a_row_that_cannot_be_decoded_keeps_its_place() {
+        // A page was cut to the rows that could be decoded, and looked like the last one.
+        let directory = tempfile::tempdir().unwrap();
+        let mut connection = open(&directory.path().join("db"));
+        commit(&mut connection, &delivery(1..=5)).unwrap();
+        connection.execute("UPDATE alerts SET wire = x'ff00ff', severity = 99 WHERE seq = 4", []).unwrap();
+        let selection = AlertSelection { limit: 3, ..AlertSelection::default() };
+        let rows = select(&connection, &selection.into()).unwrap();
+        assert_eq!(rows.iter().map(AlertRow::id).collect::<Vec<_>>(), [5, 4, 3]);
+        let AlertRow::Undecodable(row) = &rows[1] else { panic!("{rows:?}") };
+        assert_eq!((row.len, row.alert_id.seq, row.severity), (3, 4, None));
+        assert_eq!(row.time, Timestamp::from_parts(4, 0));
     }
 
     #[test]
@@ -123,7 +148,7 @@ mod tests {
         ] {
             let selection = AlertSelection { position, limit: 2, ..AlertSelection::default() };
             let rows = select(&connection, &selection.into()).unwrap();
-            assert_eq!(rows.iter().map(|row| row.id).collect::<Vec<_>>(), ids, "{position:?}");
+            assert_eq!(rows.iter().map(AlertRow::id).collect::<Vec<_>>(), ids, "{position:?}");
         }
         assert_eq!(newest_id(&connection).unwrap(), 5);
     }
