@@ -1,4 +1,4 @@
-// Live alerts and sensors. Reads /api/v1/events, /api/v1/sensors and /api/v1/stats.
+// Live alerts and sensors. Reads /api/v1/alerts, /api/v1/sensors and /api/v1/stats; new alerts come from feed.js.
 // Text from the network becomes a text node, never markup.
 "use strict";
 
@@ -9,7 +9,7 @@ const SVG = "http://www.w3.org/2000/svg";
 
 const byId = (id) => document.getElementById(id);
 const integer = new Intl.NumberFormat("en");
-const state = { alerts: [], buffered: [], paused: false, filter: "", minSeverity: 0, lastId: "" };
+const state = { alerts: [], buffered: [], paused: false, filter: "", minSeverity: 0, lastId: 0, loading: false, waiting: [] };
 
 function element(tag, className, text) {
   const node = document.createElement(tag);
@@ -65,11 +65,12 @@ function matches(alert) {
   return state.filter.split(/\s+/).every((part) => text.includes(part));
 }
 
+// An alert that the collector cannot decode has neither kind nor technique, and perhaps no severity.
 function alertRow(alert, fresh) {
   const row = element("tr", fresh ? "fresh" : "");
   const severity = SEVERITIES[severityRank(alert)];
   const level = element("td");
-  level.append(element("span", `badge ${severity}`, words(severity)));
+  level.append(element("span", `badge ${severity}`, alert.severity === null ? "Unknown" : words(severity)));
   const when = element("td", "time");
   const { day, time } = clockTime(alert.time);
   if (day !== clockTime(new Date().toISOString()).day) when.append(`${day} `);
@@ -78,8 +79,8 @@ function alertRow(alert, fresh) {
   const what = element("td", "what", alert.summary);
   if (alert.phase === "update") what.append(element("span", "phase", "ongoing"));
   if (alert.phase === "close") { what.append(element("span", "phase", "closed")); row.classList.add("closed"); }
-  const kind = element("td", "kind", kindName(alert.kind));
-  kind.title = `MITRE ATT&CK ${alert.technique}`;
+  const kind = element("td", "kind", alert.kind === undefined ? "–" : kindName(alert.kind));
+  if (alert.technique !== undefined) kind.title = `MITRE ATT&CK ${alert.technique}`;
   row.append(level, when, element("td", "sensor", alert.sensor), kind, what);
   return row;
 }
@@ -206,9 +207,17 @@ function drawSummary(stats) {
   byId("tile-severe-note").textContent = `${integer.format(count(["critical"]))} critical`;
   byId("tile-lost").textContent = integer.format(lost);
   byId("tile-lost").classList.toggle("warn", lost > 0);
-  byId("tile-lost-note").textContent = lost > 0
-    ? `${integer.format(stats.alerts.lost)} discarded by sensors, ${integer.format(stats.alerts.missing)} missing`
-    : "every alert is accounted for";
+  byId("tile-lost").classList.toggle("unknown", stats.alerts.accounting.state === "unknown");
+  byId("tile-lost-note").textContent = stats.alerts.accounting.text;
+  drawLimits(stats.limited);
+}
+
+// Limits that took effect on clients of the page and the interface: nothing is turned away silently.
+function drawLimits(limited) {
+  const parts = Object.entries(limited).filter(([name]) => !name.startsWith("idle"))
+    .map(([name, count]) => `${words(name).toLowerCase()} ${integer.format(count)}`);
+  byId("limits").hidden = parts.length === 0;
+  byId("limits").textContent = `Limits of clients that took effect since the start: ${parts.join(", ")}.`;
 }
 
 // Sensors
@@ -238,11 +247,14 @@ function sensorItem(sensor) {
     figure("Alerts", shown(sensor.alerts_stored), false),
     figure("Frames/s", shown(sensor.frames_per_s), false),
     figure("Memory", counter("resident_kib") === null ? "–" : size(counter("resident_kib") * 1024), false),
-    figure("Alerts lost", shown(lost), lost > 0),
+    figure("Alerts lost", sensor.accounting.state === "unknown" ? `${shown(lost)} or more` : shown(lost), lost > 0 || sensor.accounting.state === "unknown"),
     figure("Dropped", shown(dropped), dropped > 0),
     figure("Reconnects", shown(counter("reconnects")), false),
   );
+  const accounting = element("p", "sensor-note", sensor.accounting.text);
+  accounting.title = sensor.accounting.text;
   item.append(top, element("p", "sensor-note", note || "has not connected yet"), figures);
+  if (["waiting", "lost", "unknown"].includes(sensor.accounting.state)) item.append(accounting);
   return item;
 }
 
@@ -302,21 +314,80 @@ function setLink(name, text) {
   byId("link-text").textContent = text;
 }
 
+const LINKS = {
+  up: ["up", "Live"],
+  polling: ["up", "Live, every 3 s: the collector has no event stream left"],
+  down: ["down", "Collector not reachable, trying again"],
+};
+
+function receive(message) {
+  if (message.kind === "state") {
+    setLink(...LINKS[message.state]);
+    if (message.state !== "down") {
+      if (message.lastId > state.lastId || state.lastId === 0) load();
+      refresh();
+    }
+  } else if (message.kind === "alert") {
+    accept(message);
+  } else {
+    refresh();
+  }
+}
+
+// Shows an alert once, and after the alerts before it: a page may have missed some while it was frozen or new.
+function accept(message) {
+  const { id, previous, alert } = message;
+  if (id < previous) { state.alerts = []; state.lastId = 0; drawAlerts(); } // another store
+  if (state.loading || previous > state.lastId) {
+    state.waiting = state.waiting.concat(message).slice(-MAX_ROWS);
+    load();
+    return;
+  }
+  if (id <= state.lastId) return;
+  state.lastId = id;
+  enqueue(alert);
+  refreshStats();
+}
+
+// Reads the stored alerts that the page does not have; of more than the page shows, the latest.
+async function load() {
+  if (state.loading) return;
+  state.loading = true;
+  for (let page = null; page === null;) {
+    try {
+      page = await read(`/api/v1/alerts?limit=${state.lastId === 0 ? 100 : MAX_ROWS}`);
+      for (const alert of page.alerts.toReversed()) {
+        if (alert.id <= state.lastId) continue;
+        state.lastId = alert.id;
+        enqueue(alert);
+      }
+    } catch {
+      await new Promise((resolve) => { setTimeout(resolve, 2000); });
+    }
+  }
+  state.loading = false;
+  const waiting = state.waiting;
+  state.waiting = [];
+  // What was read holds every alert up to the one before the first that waited.
+  for (const message of waiting) accept({ ...message, previous: Math.min(message.previous, state.lastId) });
+}
+
+function listenInPage() {
+  const feed = startFeed(receive);
+  // Without a shared worker every page has a stream of its own: only those that are seen keep it.
+  document.addEventListener("visibilitychange", () => { if (document.hidden) feed.pause(); else feed.resume(); });
+}
+
 function listen() {
-  // The browser reconnects by itself and sends the id of its last event; the collector sends the alerts it missed.
-  const from = state.lastId === "" ? "recent=100" : `last_event_id=${state.lastId}`;
-  const events = new EventSource(`/api/v1/events?${from}`);
-  events.addEventListener("open", () => { setLink("up", "Live"); refresh(); });
-  events.addEventListener("error", () => {
-    setLink("down", "Collector not reachable, trying again");
-    if (events.readyState === EventSource.CLOSED) setTimeout(listen, 3000);
-  });
-  events.addEventListener("alert", (event) => {
-    state.lastId = event.lastEventId;
-    enqueue(JSON.parse(event.data));
-    refreshStats();
-  });
-  events.addEventListener("sensor", refresh);
+  if (typeof SharedWorker === "undefined") { listenInPage(); return; }
+  const worker = new SharedWorker("/feed.js", { name: "feed-1" }); // another name if the messages change
+  let failed = false;
+  worker.addEventListener("error", () => { if (!failed) { failed = true; listenInPage(); } });
+  worker.port.addEventListener("message", ({ data }) => receive(data));
+  worker.port.start();
+  setInterval(() => worker.port.postMessage("here"), 20000);
+  addEventListener("pagehide", () => worker.port.postMessage("bye"));
+  addEventListener("pageshow", (event) => { if (event.persisted) worker.port.postMessage("here"); });
 }
 
 listen();
