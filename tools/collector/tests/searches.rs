@@ -2,7 +2,6 @@
 
 #![expect(
     clippy::indexing_slicing,
-    clippy::unwrap_used,
     reason = "the lints spare test functions only, and what they call serves tests alone"
 )]
 

@@ -19,11 +19,13 @@ function startFeed(post) {
   let stream = null;
   let timer = null;
   let paused = false;
+  let starts = 0; // a start that waits when another begins has ended
 
   const report = (state) => post({ kind: "state", state, lastId: lastId ?? 0 });
   const later = (work, delay) => { clearTimeout(timer); timer = setTimeout(work, delay); };
 
   function deliver(id, alert) {
+    if (paused) return;
     post({ kind: "alert", id, previous: lastId ?? 0, alert });
     lastId = id;
   }
@@ -35,17 +37,20 @@ function startFeed(post) {
   }
 
   async function start() {
+    starts += 1;
+    const mine = starts;
     try {
       if (lastId === null) {
         const newest = await read("/api/v1/alerts?limit=1");
         lastId = newest.alerts.length > 0 ? newest.alerts[0].id : 0;
       }
     } catch {
+      if (paused || mine !== starts) return;
       report("down");
       later(start, POLL_MS);
       return;
     }
-    if (!paused) listen();
+    if (!paused && mine === starts) listen();
   }
 
   function listen() {

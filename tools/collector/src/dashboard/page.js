@@ -375,7 +375,9 @@ async function load() {
 function listenInPage() {
   const feed = startFeed(receive);
   // Without a shared worker every page has a stream of its own: only those that are seen keep it.
-  document.addEventListener("visibilitychange", () => { if (document.hidden) feed.pause(); else feed.resume(); });
+  const follow = () => { if (document.hidden) feed.pause(); else feed.resume(); };
+  follow();
+  document.addEventListener("visibilitychange", follow);
 }
 
 function listen() {

@@ -87,6 +87,9 @@ impl HttpMetrics {
     /// [`HttpMetrics::count`], and a line in the log at most once a minute and limit.
     pub(super) fn count_and_log(&self, limit: HttpLimit, client: IpAddr, log: &Log) {
         self.count(limit);
+        if limit == HttpLimit::IdleTimeout {
+            return; // how connections of browsers usually end
+        }
         let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         if logged.get(&limit).is_some_and(|at| now.duration_since(*at) < LOG_INTERVAL) {
