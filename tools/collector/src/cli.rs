@@ -52,7 +52,7 @@ enum Command {
 
 #[derive(Args, Debug)]
 struct StoreArguments {
-    /// Directory of the database and the keys; created with mode 0700 if it does not exist.
+    /// Directory of the database and the keys. `run` creates it with mode 0700.
     #[arg(
         long,
         env = "SENTINEL_COLLECTOR_DATA",
@@ -73,11 +73,11 @@ impl StoreArguments {
         Ok(Files::locate(&self.data, key.as_deref())?)
     }
 
-    /// Files that `run` or `enroll` has created: listing must not create an empty database.
+    /// Files of a collector that exists: a misspelt directory must not become a new one.
     fn existing_files(&self) -> anyhow::Result<Files> {
         if !self.data.join(crate::store::DATABASE).exists() {
             bail!(
-                "there is no database in {}; start with run or enroll, or give --data",
+                "there is no collector in {}; `run` makes one there, `enroll --create` too, or give another --data",
                 self.data.display()
             );
         }
@@ -125,6 +125,9 @@ const DEFAULT_LISTEN: &str = "0.0.0.0:4477";
 struct EnrollArguments {
     #[command(flatten)]
     store: StoreArguments,
+    /// Make a new collector if there is none in the directory, as `run` does.
+    #[arg(long)]
+    create: bool,
     /// Name of the sensor; without it the sensor chooses.
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
@@ -213,7 +216,8 @@ fn open_log(path: Option<&Path>) -> anyhow::Result<Log> {
 
 impl EnrollArguments {
     fn execute(self) -> anyhow::Result<()> {
-        let files = self.store.files()?;
+        // A token of a collector that nobody runs enrolls no sensor: only `run` and --create make one.
+        let files = if self.create { self.store.files()? } else { self.store.existing_files()? };
         let address = self.address.unwrap_or_else(|| enroll::likely_address(self.listen));
         let name = self.name.unwrap_or_default();
         let token = enroll::token(&files, &name, &address, self.expires)?;
