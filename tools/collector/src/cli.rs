@@ -12,7 +12,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::log::Log;
 use crate::run::CollectorSettings;
-use crate::store::Files;
+use crate::store::{Files, StoreLimits};
 use crate::time_text::parse_span;
 use crate::watch::WatchOptions;
 use crate::{enroll, run, watch};
@@ -112,10 +112,14 @@ struct RunArguments {
     /// Append log lines to this file instead of standard error.
     #[arg(long, env = "SENTINEL_COLLECTOR_LOG", value_name = "FILE")]
     log: Option<PathBuf>,
-    /// Maximum number of connections from sensors; further ones are rejected.
+    /// Maximum number of connected sensors; further ones are rejected. Half as many connections may be in the handshake.
     #[arg(long, env = "SENTINEL_COLLECTOR_MAX_CONNECTIONS", value_name = "NUMBER", default_value_t = 10_000,
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     max_connections: u32,
+    /// MiB that the store keeps of one sensor. Nothing more is stored of one that has used them up; it keeps its alerts.
+    #[arg(long, env = "SENTINEL_COLLECTOR_SENSOR_QUOTA", value_name = "MIB", default_value_t = 1_024,
+          value_parser = clap::value_parser!(u32).range(1..))]
+    sensor_quota: u32,
 }
 
 const DEFAULT_LISTEN: &str = "0.0.0.0:4477";
@@ -189,6 +193,7 @@ impl Arguments {
                 http_allow_remote: arguments.http_allow_remote,
                 log: open_log(arguments.log.as_deref())?,
                 max_connections: usize::try_from(arguments.max_connections).unwrap_or(usize::MAX),
+                store_limits: StoreLimits { sensor_bytes: u64::from(arguments.sensor_quota) << 20 },
             }),
             Command::Enroll(arguments) => arguments.execute(),
             Command::Sensors { store, json } => print(&enroll::list(&store.existing_files()?, json)?),

@@ -162,7 +162,10 @@ mod tests {
         assert_eq!(lines(), 11);
         log.count_left_out_at(began + WINDOW * 2);
         let text = std::fs::read_to_string(&path).unwrap();
-        assert!(text.trim_end().ends_with("990 more lines of the last minute are left out (unknown_key)"), "{text}");
+        assert!(
+            text.trim_end().ends_with("990 more lines of the last minute are left out (unknown_key)"),
+            "{text}"
+        );
         assert_eq!(lines(), 12, "{text}");
         log.limited_warn("unknown_key", format_args!("a new minute"));
         assert_eq!(lines(), 13);

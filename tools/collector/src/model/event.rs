@@ -8,7 +8,7 @@ use std::{fmt, io};
 use sentinel_units::Timestamp;
 use sentinel_uplink::{BatchError, SessionError};
 
-use super::StoredAlert;
+use super::{Limit, StoredAlert};
 
 /// Something that subscribers are notified of. Cheap to clone: the content is shared.
 #[derive(Clone, Debug)]
@@ -64,6 +64,8 @@ pub enum DisconnectReason {
     Stopping,
     /// The sensor's alerts could not be stored.
     StoreFailed(Arc<dyn Error + Send + Sync>),
+    /// The sensor's alerts break one of its limits.
+    Limit(Limit),
 }
 
 impl fmt::Display for DisconnectReason {
@@ -78,6 +80,7 @@ impl fmt::Display for DisconnectReason {
             Self::Revoked => out.write_str("revoked"),
             Self::Stopping => out.write_str("the collector stops"),
             Self::StoreFailed(error) => error.fmt(out),
+            Self::Limit(limit) => out.write_str(limit.describe()),
         }
     }
 }

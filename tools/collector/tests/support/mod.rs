@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use sentinel_collector::enroll;
 use sentinel_collector::log::Log;
 use sentinel_collector::run::{CollectorSettings, RunningCollector};
-use sentinel_collector::store::Files;
+use sentinel_collector::store::{Files, StoreLimits};
 use sentinel_uplink::{Limits, Token};
 
 /// Upper bound of every wait: a test fails instead of hanging.
@@ -34,6 +34,15 @@ pub(crate) async fn start(directory: &Path) -> RunningCollector {
 }
 
 pub(crate) async fn start_with(directory: &Path, limits: Limits, max_connections: usize) -> RunningCollector {
+    start_limited(directory, limits, max_connections, StoreLimits::default()).await
+}
+
+pub(crate) async fn start_limited(
+    directory: &Path,
+    limits: Limits,
+    max_connections: usize,
+    store_limits: StoreLimits,
+) -> RunningCollector {
     let settings = CollectorSettings {
         files: files(directory),
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
@@ -41,6 +50,7 @@ pub(crate) async fn start_with(directory: &Path, limits: Limits, max_connections
         http_allow_remote: false,
         log: Log::open(Some(&directory.join("log"))).unwrap(),
         max_connections,
+        store_limits,
     };
     RunningCollector::start_with(settings, limits).await.unwrap()
 }
