@@ -13,7 +13,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::log::Log;
 use crate::run::CollectorSettings;
 use crate::service::{self, Caller, TokenRequest};
-use crate::store::Files;
+use crate::store::{Files, StoreLimits};
 use crate::time_text::parse_span;
 use crate::watch::WatchOptions;
 use crate::{enroll, run, watch};
@@ -53,7 +53,7 @@ enum Command {
 
 #[derive(Args, Debug)]
 struct StoreArguments {
-    /// Directory of the database and the keys; created with mode 0700 if it does not exist.
+    /// Directory of the database and the keys. `run` creates it with mode 0700.
     #[arg(
         long,
         env = "SENTINEL_COLLECTOR_DATA",
@@ -74,11 +74,11 @@ impl StoreArguments {
         Ok(Files::locate(&self.data, key.as_deref())?)
     }
 
-    /// Files that `run` or `enroll` has created: listing must not create an empty database.
+    /// Files of a collector that exists: a misspelt directory must not become a new one.
     fn existing_files(&self) -> anyhow::Result<Files> {
         if !self.data.join(crate::store::DATABASE).exists() {
             bail!(
-                "there is no database in {}; start with run or enroll, or give --data",
+                "there is no collector in {}; `run` makes one there, `enroll --create` too, or give another --data",
                 self.data.display()
             );
         }
@@ -113,10 +113,14 @@ struct RunArguments {
     /// Append log lines to this file instead of standard error.
     #[arg(long, env = "SENTINEL_COLLECTOR_LOG", value_name = "FILE")]
     log: Option<PathBuf>,
-    /// Maximum number of connections from sensors; further ones are rejected.
+    /// Maximum number of connected sensors; further ones are rejected. Half as many connections may be in the handshake.
     #[arg(long, env = "SENTINEL_COLLECTOR_MAX_CONNECTIONS", value_name = "NUMBER", default_value_t = 10_000,
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     max_connections: u32,
+    /// MiB that the store keeps of one sensor. Nothing more is stored of one that has used them up; it keeps its alerts.
+    #[arg(long, env = "SENTINEL_COLLECTOR_SENSOR_QUOTA", value_name = "MIB", default_value_t = 1_024,
+          value_parser = clap::value_parser!(u32).range(1..))]
+    sensor_quota: u32,
 }
 
 const DEFAULT_LISTEN: &str = "0.0.0.0:4477";
@@ -126,6 +130,9 @@ const DEFAULT_LISTEN: &str = "0.0.0.0:4477";
 struct EnrollArguments {
     #[command(flatten)]
     store: StoreArguments,
+    /// Make a new collector if there is none in the directory, as `run` does.
+    #[arg(long)]
+    create: bool,
     /// Name of the sensor; without it the sensor chooses.
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
@@ -187,6 +194,7 @@ impl Arguments {
                 http_allow_remote: arguments.http_allow_remote,
                 log: open_log(arguments.log.as_deref())?,
                 max_connections: usize::try_from(arguments.max_connections).unwrap_or(usize::MAX),
+                store_limits: StoreLimits { sensor_bytes: u64::from(arguments.sensor_quota) << 20 },
             }),
             Command::Enroll(arguments) => arguments.execute(),
             Command::Sensors { store, json } => {
@@ -217,7 +225,8 @@ fn open_log(path: Option<&Path>) -> anyhow::Result<Log> {
 
 impl EnrollArguments {
     fn execute(self) -> anyhow::Result<()> {
-        let files = self.store.files()?;
+        // A token of a collector that nobody runs enrolls no sensor: only `run` and --create make one.
+        let files = if self.create { self.store.files()? } else { self.store.existing_files()? };
         let address = self.address.unwrap_or_else(|| enroll::likely_address(self.listen));
         let name = self.name.unwrap_or_default();
         let collector = enroll::identity(&files)?.public();

@@ -19,6 +19,9 @@ const MIN_HTTP_FILES: u64 = 48;
 pub struct FileShares {
     /// Connections of sensors.
     pub sensors: usize,
+    /// Connections beside them whose peer has not proved a key: half as many, so that sensors that come back at once find
+    /// a place.
+    pub handshakes: usize,
     /// Connections of HTTP clients, without [`http::MARGIN`].
     pub http: usize,
 }
@@ -30,12 +33,31 @@ pub struct FileShares {
 pub fn shares(limit: Option<u64>, sensors: usize) -> FileShares {
     let margin = u64::try_from(http::MARGIN).unwrap_or(u64::MAX);
     let most_http = u64::try_from(http::MAX_CONNECTIONS).unwrap_or(u64::MAX).saturating_add(margin);
-    let wanted = u64::try_from(sensors).unwrap_or(u64::MAX);
+    let wanted = ingest_files(u64::try_from(sensors).unwrap_or(u64::MAX));
     let free = limit.unwrap_or(u64::MAX).saturating_sub(OTHER_FILES);
     let http = free.saturating_sub(wanted).max(free / 8).clamp(MIN_HTTP_FILES, most_http);
-    let sensors = wanted.min(free.saturating_sub(http)).max(1);
     let connections = |files: u64| usize::try_from(files).unwrap_or(usize::MAX);
-    FileShares { sensors: connections(sensors), http: connections(http.saturating_sub(margin)) }
+    let possible = connections(sensors_of(free.saturating_sub(http)));
+    let sensors = sensors.min(possible).max(1);
+    FileShares { sensors, handshakes: handshakes(sensors), http: connections(http.saturating_sub(margin)) }
+}
+
+/// Least number of connections without a proved key.
+const MIN_HANDSHAKES: u64 = 16;
+
+fn handshakes(sensors: usize) -> usize {
+    sensors.div_ceil(2).max(usize::try_from(MIN_HANDSHAKES).unwrap_or(usize::MAX))
+}
+
+/// Files of `sensors` connections and of the handshakes beside them.
+fn ingest_files(sensors: u64) -> u64 {
+    sensors.saturating_add(sensors.div_ceil(2).max(MIN_HANDSHAKES))
+}
+
+/// The most connections of sensors that fit into `files` with the handshakes beside them.
+fn sensors_of(files: u64) -> u64 {
+    let few = files.saturating_sub(MIN_HANDSHAKES).min(MIN_HANDSHAKES * 2);
+    (files / 3 * 2).max(few)
 }
 
 /// Raises the limit of open files to its maximum, and says in the log who gets them.
@@ -54,8 +76,9 @@ pub fn divide(log: &Log, sensors: usize) -> (FileShares, HttpLimits) {
     let shares = shares(limit, sensors);
     let limit = limit.map_or_else(|| "unlimited".to_owned(), |limit| limit.to_string());
     log.info(format_args!(
-        "open files: {limit}; for {} connections of sensors, {} of HTTP clients, {OTHER_FILES} for the store and the rest",
-        shares.sensors, shares.http
+        "open files: {limit}; for {} connections of sensors and {} without a proved key, {} of HTTP clients, {OTHER_FILES} \
+         for the store and the rest",
+        shares.sensors, shares.handshakes, shares.http
     ));
     if shares.sensors < sensors {
         log.warn(format_args!(
@@ -76,13 +99,15 @@ mod tests {
             (None, 10_000, (10_000, 256)),
             (Some(1_048_576), 10_000, (10_000, 256)),
             (Some(20_000), 10_000, (10_000, 256)),
-            (Some(10_300), 10_000, (9_884, 256)), // a little too low: HTTP keeps its 288
-            (Some(1_024), 10_000, (784, 80)),
-            (Some(256), 10, (10, 86)),
+            (Some(15_300), 10_000, (9_922, 256)), // a little too low: HTTP keeps its 288
+            (Some(1_024), 10_000, (522, 80)),
+            (Some(256), 10, (10, 70)),
+            (Some(256), 40, (40, 36)),
         ] {
             let shares = shares(limit, sensors);
             assert_eq!((shares.sensors, shares.http), expected, "{limit:?}");
-            let taken = u64::try_from(shares.sensors + shares.http + http::MARGIN).unwrap() + OTHER_FILES;
+            let ingest = shares.sensors + shares.handshakes;
+            let taken = u64::try_from(ingest + shares.http + http::MARGIN).unwrap() + OTHER_FILES;
             assert!(limit.is_none_or(|limit| taken <= limit), "{limit:?}: {taken}");
         }
     }

@@ -31,6 +31,7 @@ pub mod ingest;
 pub mod log;
 pub mod metrics;
 pub mod model;
+pub mod rate;
 pub mod run;
 pub mod service;
 pub mod store;

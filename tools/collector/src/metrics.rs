@@ -14,7 +14,7 @@ use prometheus_client::registry::{Registry, Unit};
 use sentinel_alert::{Kind, Severity};
 
 use crate::http::HttpMetrics;
-use crate::model::{AlertTotals, Delivery, Receipt};
+use crate::model::{AlertTotals, Delivery, Limit, Receipt};
 
 /// Kind and severity of alerts.
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
@@ -50,6 +50,10 @@ pub enum RejectionCause {
     Malformed,
     /// The requested name belongs to another sensor.
     NameTaken,
+    /// Closed before it proved a key, to make room for a connection of another address.
+    Crowded,
+    /// The session met a limit of its sensor, which [`Metrics::limits`] names.
+    Limit,
 }
 
 impl RejectionCause {
@@ -68,11 +72,13 @@ impl RejectionCause {
             Self::Version => "version",
             Self::Malformed => "malformed",
             Self::NameTaken => "name_taken",
+            Self::Crowded => "crowded",
+            Self::Limit => "limit",
         }
     }
 
     /// Every cause: each has a series from the start, with zero.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::ForeignProtocol,
         Self::UnknownKey,
         Self::Revoked,
@@ -84,6 +90,8 @@ impl RejectionCause {
         Self::Version,
         Self::Malformed,
         Self::NameTaken,
+        Self::Crowded,
+        Self::Limit,
     ];
 }
 
@@ -100,6 +108,13 @@ pub struct RejectionLabels {
     pub reason: RejectionCause,
 }
 
+/// Label of [`Metrics::limits`].
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+pub struct LimitLabels {
+    /// [`Limit::name`].
+    pub limit: &'static str,
+}
+
 /// Every counter of the collector.
 #[derive(Debug)]
 pub struct Metrics {
@@ -113,6 +128,8 @@ pub struct Metrics {
     pub connections_accepted: Counter,
     /// Connections rejected, by cause.
     pub rejected: Family<RejectionLabels, Counter>,
+    /// Limits of sensors that were met, by limit.
+    pub limits: Family<LimitLabels, Counter>,
     /// Alerts stored, including those of earlier starts.
     pub alerts_stored: Family<AlertLabels, Counter>,
     /// Alerts received again and not stored again.
@@ -144,6 +161,7 @@ impl Metrics {
             connections: Gauge::default(),
             connections_accepted: Counter::default(),
             rejected: Family::default(),
+            limits: Family::default(),
             alerts_stored: Family::default(),
             duplicates: Counter::default(),
             lost: Counter::default(),
@@ -157,6 +175,9 @@ impl Metrics {
         for reason in RejectionCause::ALL {
             drop(metrics.rejected.get_or_create(&RejectionLabels { reason })); // creates the series, with zero
         }
+        for limit in Limit::ALL {
+            metrics.count_limit(limit, 0);
+        }
         for (kind, severity, stored) in totals.iter() {
             metrics.alerts_of(kind, severity).inc_by(stored);
         }
@@ -169,6 +190,7 @@ impl Metrics {
         to.register("connections", "Connections open now", self.connections.clone());
         to.register("connections_accepted", "Connections accepted", self.connections_accepted.clone());
         to.register("connections_rejected", "Connections rejected, by reason", self.rejected.clone());
+        to.register("limits", "Limits of sensors that were met, by limit", self.limits.clone());
         to.register("alerts_stored", "Alerts stored, by kind and severity", self.alerts_stored.clone());
         to.register(
             "alerts_duplicate",
@@ -194,6 +216,11 @@ impl Metrics {
     /// Counts one rejected connection.
     pub fn count_rejection(&self, reason: RejectionCause) {
         self.rejected.get_or_create(&RejectionLabels { reason }).inc();
+    }
+
+    /// Counts that a sensor met `limit`, `times` times.
+    pub fn count_limit(&self, limit: Limit, times: u64) {
+        self.limits.get_or_create(&LimitLabels { limit: limit.name() }).inc_by(times);
     }
 
     /// Counts the alerts of a stored delivery.

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, bail};
 use sentinel_uplink::{KeyPair, Limits};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -18,7 +18,9 @@ use crate::ingest::{Ingest, IngestLimits, IngestShared, Rejections};
 use crate::log::Log;
 use crate::metrics::Metrics;
 use crate::service::Service;
-use crate::store::{Files, ReaderPool, SearchLimits, Writer, WriterHandle, initial_totals};
+use crate::store::{
+    AdmissionReader, Files, ReadLimits, ReaderPool, StoreLimits, Writer, WriterHandle, initial_totals,
+};
 use crate::{dashboard, enroll, file_limit};
 
 /// Settings of a collector.
@@ -36,6 +38,8 @@ pub struct CollectorSettings {
     pub log: Log,
     /// Maximum number of connections of sensors.
     pub max_connections: usize,
+    /// Limits of what one sensor can make the store keep.
+    pub store_limits: StoreLimits,
 }
 
 /// Runs until SIGTERM or SIGINT, then stores and acknowledges the alerts that have arrived, and returns.
@@ -92,7 +96,7 @@ impl RunningCollector {
     /// # Errors
     /// Errors of [`RunningCollector::start`].
     pub async fn start_with(settings: CollectorSettings, session: Limits) -> anyhow::Result<Self> {
-        Self::start_with_limits(settings, session, None, SearchLimits::default()).await
+        Self::start_with_limits(settings, session, None, ReaderPool::SEARCH).await
     }
 
     /// [`RunningCollector::start_with`] with other limits of HTTP clients and of searches.
@@ -103,34 +107,42 @@ impl RunningCollector {
         settings: CollectorSettings,
         session: Limits,
         http_limits: Option<HttpLimits>,
-        searches: SearchLimits,
+        searches: ReadLimits,
     ) -> anyhow::Result<Self> {
         check_http_address(&settings)?;
-        let CollectorSettings { files, listen, http, http_allow_remote, log, max_connections } = settings;
+        let CollectorSettings { files, listen, http, http_allow_remote, log, max_connections, store_limits } =
+            settings;
         let (shares, default_limits) = file_limit::divide(&log, max_connections);
         let http_limits = http_limits.unwrap_or(default_limits);
+        let limits = IngestLimits {
+            connections: shares.sensors,
+            // Besides them: peers without a proved key cannot keep sensors out. As many as sensors that come back at once.
+            handshakes: shares.handshakes,
+            session,
+        };
         let files = Arc::new(files);
         let lock = files.lock()?;
+        if !files.database().exists() {
+            log.info(format_args!(
+                "new collector: database and keys are made in {}",
+                files.directory().display()
+            ));
+        }
         let connection = files.open_writer()?;
         let metrics = Arc::new(Metrics::new(&initial_totals(&connection)?));
         let identity = enroll::identity(&files)?;
-        let (sensors, listen) = bind(listen).await?;
+        let (sensors, listen) = bind(listen)?;
         let (pages, http) = bind_http(http)?;
         let (stop, stopping) = watch::channel(false);
+        let admission = AdmissionReader::new(Arc::clone(&files));
         let http_runtime = HttpRuntime::start()?;
         let service = http_runtime
             .enter(|| Service::with_limits(&files, Arc::clone(&metrics), stopping.clone(), searches));
         let events = service.events.clone();
-        let (writer, handle) = Writer::start(connection, events, Arc::clone(&metrics), log.clone())?;
+        let (writer, handle) =
+            Writer::start(connection, store_limits, events, Arc::clone(&metrics), log.clone())?;
         log.info(format_args!("sentinel-collector {} key {}", env!("CARGO_PKG_VERSION"), identity.public()));
-        let limits = IngestLimits {
-            connections: shares.sensors,
-            // A quarter may be without a proved key, so that unauthenticated peers cannot keep sensors out.
-            handshakes: shares.sensors.div_ceil(4).max(16),
-            session,
-        };
-        let readers = ReaderPool::new(files); // of its own: pages and searches cannot take its connections
-        let shared = ingest_shared(&service, (identity, handle, readers), limits, &log);
+        let shared = ingest_shared(&service, admission, identity, handle, limits, &log);
         let hosts = if http_allow_remote { HostPolicy::Any } else { HostPolicy::LocalOnly };
         let router = api::router(service, hosts, &http_limits, dashboard::router());
         let ingest = tokio::spawn(Ingest::new(sensors, shared).run());
@@ -168,14 +180,16 @@ impl RunningCollector {
 
 fn ingest_shared(
     service: &Service,
-    (identity, writer, readers): (KeyPair, WriterHandle, ReaderPool),
+    admission: AdmissionReader,
+    identity: KeyPair,
+    writer: WriterHandle,
     limits: IngestLimits,
     log: &Log,
 ) -> IngestShared {
     IngestShared {
         identity,
         writer,
-        readers,
+        admission,
         events: service.events.clone(),
         sessions: service.sessions.clone(),
         metrics: Arc::clone(&service.metrics),
@@ -198,9 +212,19 @@ fn check_http_address(settings: &CollectorSettings) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Connections that the kernel keeps until they are accepted: thousands of sensors may come back at once. The kernel
+/// takes at most `net.core.somaxconn`, 4,096 by default.
+const BACKLOG: u32 = 4_096;
+
 /// A listener and its address, which has the port that the kernel chose for port 0.
-async fn bind(address: SocketAddr) -> anyhow::Result<(TcpListener, SocketAddr)> {
-    let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
+fn bind(address: SocketAddr) -> anyhow::Result<(TcpListener, SocketAddr)> {
+    let listen = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        socket.set_reuseaddr(true)?; // as `TcpListener::bind` does
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    let listener = listen().with_context(|| format!("cannot listen on {address}"))?;
     let bound = listener.local_addr()?;
     Ok((listener, bound))
 }

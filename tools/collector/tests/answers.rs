@@ -13,13 +13,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use sentinel_alert::Kind;
-use sentinel_collector::enroll::listing;
 use sentinel_collector::run::RunningCollector;
-use sentinel_collector::service::{Caller, stored_sensors};
 use sentinel_uplink::{Counter, KeyPair, Telemetry, ToCollector};
 use support::http::{get, get_json, request_with_headers};
 use support::sensor::{Received, SensorClient, connected, enroll};
-use support::{eventually, files, start, token};
+use support::{eventually, listed, start, token};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 
@@ -136,8 +134,7 @@ async fn every_answer_keeps_its_bytes() {
     assert_eq!(masked(&alerts, &["received"]), format!("{{\"alerts\":[{}],\"next\":\"2\"}}\n", alert(2)));
     let (_, sensors) = get(http, "/api/v1/sensors").await;
     assert_eq!(masked(&sensors, &VARYING), SENSORS);
-    let stored = stored_sensors(&files(directory.path()), Caller::Operator).unwrap();
-    let listed = listing(&stored, true);
+    let listed = listed(directory.path(), true);
     assert_eq!(masked(&listed, &VARYING), LISTED);
     let (_, stats) = get(http, "/api/v1/stats?minutes=2").await;
     let stats = masked(&stats, &["time", "minute", "store_bytes", "uptime_s"]);
@@ -206,15 +203,16 @@ async fn every_problem_keeps_its_bytes() {
     collector.stop().await;
 }
 
-const VARYING: [&str; 5] = ["peer", "connected_since", "enrolled", "last_seen", "telemetry_time"];
+const VARYING: [&str; 6] =
+    ["peer", "connected_since", "enrolled", "last_seen", "stored_bytes", "telemetry_time"];
 
 const ALERT: &str = r#"{"id":SEQ,"sensor":"branch-7","received":*,"boot":3,"seq":SEQ,"time":"2023-11-14T22:13:SECOND.000000Z","kind":"port_scan","test":"ports_in_window","severity":"medium","src":"10.20.30.66","dst":"10.20.30.10","src_port":null,"dst_port":null,"summary":"10.20.30.66 tried 15 ports of 10.20.30.10 within 10 s","evidence":{"ports_at_least":15,"ports_at_most":15,"threshold_ports":15,"window_s":10},"phase":"open","first_time":"2023-11-14T22:13:SECOND.000000Z","incident":1,"suppressed":0,"technique":"T1046"}"#;
 
-const SENSORS: &str = r#"{"sensors":[{"accounting":{"state":"no_gap","text":"no gap up to the last alert received"},"alerts_duplicate":0,"alerts_lost":0,"alerts_missing":0,"alerts_stored":2,"connected_since":*,"enrolled":*,"frames_per_s":200,"host":"router","id":1,"interfaces":"br-lan","last_seen":*,"name":"branch-7","peer":*,"public_key":"co7e72xk6icmp7jtld6jyadsdca5c5bhqeuce7wgotzx677jpnwq","revoked":null,"software":"0.1.0","state":"connected","telemetry":{"alerts_delivered":0,"alerts_evicted":0,"alerts_raised":0,"frames_analysed":0,"frames_dropped":4,"frames_filtered":0,"frames_seen":500,"log_bytes_written":0,"malformed":0,"open_incidents":0,"reconnects":0,"resident_kib":0,"ring_freezes":0,"spool_bytes":0,"table_evictions":0,"truncated":0,"uptime_ms":3000},"telemetry_time":*}]}"#;
+const SENSORS: &str = r#"{"sensors":[{"accounting":{"state":"no_gap","text":"no gap up to the last alert received"},"alerts_duplicate":0,"alerts_lost":0,"alerts_missing":0,"alerts_stored":2,"connected_since":*,"enrolled":*,"frames_per_s":200,"host":"router","id":1,"interfaces":"br-lan","last_limit":null,"last_seen":*,"limit_hits":0,"name":"branch-7","peer":*,"public_key":"co7e72xk6icmp7jtld6jyadsdca5c5bhqeuce7wgotzx677jpnwq","revoked":null,"software":"0.1.0","state":"connected","stored_bytes":*,"telemetry":{"alerts_delivered":0,"alerts_evicted":0,"alerts_raised":0,"frames_analysed":0,"frames_dropped":4,"frames_filtered":0,"frames_seen":500,"log_bytes_written":0,"malformed":0,"open_incidents":0,"reconnects":0,"resident_kib":0,"ring_freezes":0,"spool_bytes":0,"table_evictions":0,"truncated":0,"uptime_ms":3000},"telemetry_time":*}]}"#;
 
 /// `sentinel-collector sensors --json`: from the file alone, so nothing of the connection.
 const LISTED: &str = concat!(
-    r#"{"sensors":[{"accounting":{"state":"no_gap","text":"no gap up to the last alert received"},"alerts_duplicate":0,"alerts_lost":0,"alerts_missing":0,"alerts_stored":2,"connected_since":*,"enrolled":*,"frames_per_s":null,"host":"router","id":1,"interfaces":"br-lan","last_seen":*,"name":"branch-7","peer":*,"public_key":"co7e72xk6icmp7jtld6jyadsdca5c5bhqeuce7wgotzx677jpnwq","revoked":null,"software":"0.1.0","state":"seen","telemetry":{"alerts_delivered":0,"alerts_evicted":0,"alerts_raised":0,"frames_analysed":0,"frames_dropped":4,"frames_filtered":0,"frames_seen":500,"log_bytes_written":0,"malformed":0,"open_incidents":0,"reconnects":0,"resident_kib":0,"ring_freezes":0,"spool_bytes":0,"table_evictions":0,"truncated":0,"uptime_ms":3000},"telemetry_time":*}]}"#,
+    r#"{"sensors":[{"accounting":{"state":"no_gap","text":"no gap up to the last alert received"},"alerts_duplicate":0,"alerts_lost":0,"alerts_missing":0,"alerts_stored":2,"connected_since":*,"enrolled":*,"frames_per_s":null,"host":"router","id":1,"interfaces":"br-lan","last_limit":null,"last_seen":*,"limit_hits":0,"name":"branch-7","peer":*,"public_key":"co7e72xk6icmp7jtld6jyadsdca5c5bhqeuce7wgotzx677jpnwq","revoked":null,"software":"0.1.0","state":"seen","stored_bytes":*,"telemetry":{"alerts_delivered":0,"alerts_evicted":0,"alerts_raised":0,"frames_analysed":0,"frames_dropped":4,"frames_filtered":0,"frames_seen":500,"log_bytes_written":0,"malformed":0,"open_incidents":0,"reconnects":0,"resident_kib":0,"ring_freezes":0,"spool_bytes":0,"table_evictions":0,"truncated":0,"uptime_ms":3000},"telemetry_time":*}]}"#,
     "\n"
 );
 
@@ -229,9 +227,11 @@ sentinel_collector_alerts_unreadable_total
 sentinel_collector_connections
 sentinel_collector_connections_accepted_total
 sentinel_collector_connections_rejected_total{reason="authentication"}
+sentinel_collector_connections_rejected_total{reason="crowded"}
 sentinel_collector_connections_rejected_total{reason="expired_token"}
 sentinel_collector_connections_rejected_total{reason="foreign_protocol"}
 sentinel_collector_connections_rejected_total{reason="handshake_timeout"}
+sentinel_collector_connections_rejected_total{reason="limit"}
 sentinel_collector_connections_rejected_total{reason="malformed"}
 sentinel_collector_connections_rejected_total{reason="name_taken"}
 sentinel_collector_connections_rejected_total{reason="revoked"}
@@ -256,6 +256,13 @@ sentinel_collector_http_limited_total{limit="request_timeout"}
 sentinel_collector_http_limited_total{limit="searches"}
 sentinel_collector_http_limited_total{limit="searches_per_address"}
 sentinel_collector_http_limited_total{limit="slow_reader"}
+sentinel_collector_limits_total{limit="alert_rate"}
+sentinel_collector_limits_total{limit="gap_rate"}
+sentinel_collector_limits_total{limit="numbers"}
+sentinel_collector_limits_total{limit="quota"}
+sentinel_collector_limits_total{limit="runs"}
+sentinel_collector_limits_total{limit="sessions"}
+sentinel_collector_limits_total{limit="telemetry_rate"}
 sentinel_collector_sensors_connected
 sentinel_collector_start_time_seconds
 sentinel_collector_store_age_seconds
@@ -264,9 +271,11 @@ sentinel_collector_store_errors_total
 sentinel_collector_store_failing
 sentinel_sensor_duplicate{sensor="branch-7"}
 sentinel_sensor_last_seen_seconds{sensor="branch-7"}
+sentinel_sensor_limit_hits{sensor="branch-7"}
 sentinel_sensor_lost{sensor="branch-7"}
 sentinel_sensor_missing{sensor="branch-7"}
 sentinel_sensor_stored{sensor="branch-7"}
+sentinel_sensor_stored_bytes{sensor="branch-7"}
 sentinel_sensor_up{sensor="branch-7"}"#;
 
 const PROBLEMS: [(&str, u16, &str); 8] = [

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use sentinel_collector::log::Log;
 use sentinel_collector::run::{CollectorSettings, RunningCollector};
+use sentinel_collector::store::StoreLimits;
 use sentinel_uplink::{Counter, Telemetry, ToCollector};
 use support::http::{get, get_json, metric, request, request_with_headers};
 use support::sensor::{SensorClient, connected, enrolled};
@@ -350,6 +351,7 @@ async fn a_remote_http_address_needs_permission() {
         http_allow_remote,
         log: Log::open(Some(&directory.path().join("log"))).unwrap(),
         max_connections: 10,
+        store_limits: StoreLimits::default(),
     };
     let error = RunningCollector::start(settings(false)).await.unwrap_err().to_string();
     assert!(error.contains("--http-allow-remote") && error.contains("read every alert"), "{error}");

@@ -12,10 +12,10 @@ use std::time::{Duration, Instant};
 
 use sentinel_collector::http::HttpLimits;
 use sentinel_collector::run::RunningCollector;
-use sentinel_collector::store::SearchLimits;
+use sentinel_collector::store::ReaderPool;
 use support::http::{connect_from, exchange, get, get_json, limited, metric};
 use support::sensor::{connected, enrolled};
-use support::{WAIT_TIMEOUT, eventually, fill, start_limited};
+use support::{WAIT_TIMEOUT, eventually, fill, start_http_limited};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -24,7 +24,7 @@ const LOCAL: [u8; 4] = [127, 0, 0, 1];
 const OTHER: [u8; 4] = [127, 0, 0, 2];
 
 async fn start(directory: &std::path::Path, limits: HttpLimits) -> RunningCollector {
-    start_limited(directory, limits, SearchLimits::default()).await
+    start_http_limited(directory, limits, ReaderPool::SEARCH).await
 }
 
 /// A collector that stores `count` alerts more than one.

@@ -161,16 +161,18 @@ async fn an_unfinished_handshake_times_out() {
 #[tokio::test(flavor = "multi_thread")]
 async fn unauthenticated_peers_cannot_take_every_connection() {
     let directory = tempfile::tempdir().unwrap();
-    let collector = start_with(directory.path(), Limits::COLLECTOR, 64).await; // 16 without a proved key
+    let collector = start_with(directory.path(), Limits::COLLECTOR, 64).await; // 32 without a proved key
     let (pair, key) = enrolled(directory.path(), collector.listen, "branch-7").await;
     let (mut peer, _) = connected(collector.listen, &pair, &key, 1).await;
     let mut unauthenticated = Vec::new();
-    for _ in 0..20 {
+    for _ in 0..36 {
         unauthenticated.push(TcpStream::connect(collector.listen).await.unwrap());
     }
-    let line = format!("{REJECTED}{{reason=\"too_many\"}}");
-    eventually("four too many", || async { metric(collector.http, &line).await.as_deref() == Some("4") })
-        .await;
+    let line = format!("{REJECTED}{{reason=\"crowded\"}}");
+    eventually("four that made room", || async {
+        metric(collector.http, &line).await.as_deref() == Some("4")
+    })
+    .await;
     let last = peer.send_alerts(1, 1..=1).await;
     peer.until_acked(last).await;
     drop(unauthenticated);

@@ -224,8 +224,8 @@ fn operator_mistakes_get_an_explanation() {
         (&["run", "--http", "0.0.0.0:0"][..], "--http-allow-remote"),
         (&["run", "--listen", "somewhere"], "--listen"),
         (&["run", "--log", "/proc/nowhere/log"], "cannot open the log /proc/nowhere/log: No such file"),
-        (&["enroll", "--name", "a b", "--address", "a:1"], "letters, digits"),
-        (&["enroll", "--address", "nowhere"], "address \"nowhere\""),
+        (&["enroll", "--create", "--name", "a b", "--address", "a:1"], "letters, digits"),
+        (&["enroll", "--create", "--address", "nowhere"], "address \"nowhere\""),
         (&["enroll", "--expires", "5w"], "30m"),
         (&["enroll", "--expires", "0s"], "30m"),
         (&["watch", "--url", "https://x"], "http://"),
@@ -236,11 +236,15 @@ fn operator_mistakes_get_an_explanation() {
         assert!(!output.status.success(), "{arguments:?}");
         assert!(text(&output.stderr).contains(complaint), "{arguments:?}: {}", text(&output.stderr));
     }
-    let empty = output(&["sensors"], &directory.path().join("nothing"));
-    assert!(text(&empty.stderr).contains("there is no database"), "{empty:?}");
-    assert!(!directory.path().join("nothing").exists());
+    // A misspelt directory: enroll made a collector there, and a token for it that no running collector knew.
+    for arguments in [&["sensors"][..], &["revoke", "branch-7"], &["enroll", "--address", "a:1"]] {
+        let empty = output(arguments, &directory.path().join("nothing"));
+        assert!(!empty.status.success() && empty.stdout.is_empty(), "{empty:?}");
+        assert!(text(&empty.stderr).contains("there is no collector in"), "{empty:?}");
+        assert!(!directory.path().join("nothing").exists());
+    }
 
-    let made = output(&["enroll", "--address", "a:1"], &data);
+    let made = output(&["enroll", "--create", "--address", "a:1"], &data);
     assert!(made.status.success());
     let wrong = program(&["sensors"], &data).env("SENTINEL_DB_KEY", "another").output().unwrap();
     assert!(text(&wrong.stderr).contains("is not opened by this key"), "{wrong:?}");
@@ -253,7 +257,7 @@ fn the_file_on_disk_is_ciphertext_and_keys_are_private() {
     use std::os::unix::fs::PermissionsExt as _;
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("data");
-    let made = program(&["enroll", "--name", "branch-7", "--address", "a:1"], &data)
+    let made = program(&["enroll", "--create", "--name", "branch-7", "--address", "a:1"], &data)
         .env_remove("SENTINEL_DB_KEY")
         .output()
         .unwrap();

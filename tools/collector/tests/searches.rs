@@ -14,10 +14,10 @@ use std::time::{Duration, Instant};
 
 use sentinel_alert::{Kind, Severity};
 use sentinel_collector::http::HttpLimits;
-use sentinel_collector::store::SearchLimits;
+use sentinel_collector::store::{ReadLimits, ReaderPool};
 use support::http::{get, get_json, limited};
 use support::sensor::{connected, enrolled};
-use support::{fill, start_limited};
+use support::{fill, start_http_limited};
 
 /// No alert has both: kinds and severities alternate, see [`fill`]. Half of the rows have to be looked at.
 fn slow_path() -> String {
@@ -34,8 +34,8 @@ async fn forty_searches_at_once_delay_neither_acknowledgements_nor_health() {
     let directory = tempfile::tempdir().unwrap();
     let limits =
         HttpLimits { connections_per_address: 200, searches_per_address: 64, ..HttpLimits::default() };
-    let searches = SearchLimits { deadline: Duration::from_secs(2), ..SearchLimits::default() };
-    let collector = start_limited(directory.path(), limits, searches).await;
+    let searches = ReadLimits { deadline: Duration::from_secs(2), ..ReaderPool::SEARCH };
+    let collector = start_http_limited(directory.path(), limits, searches).await;
     let http = collector.http;
     let (pair, key) = enrolled(directory.path(), collector.listen, "branch-7").await;
     let (mut peer, _) = connected(collector.listen, &pair, &key, 1).await;
@@ -93,8 +93,8 @@ async fn forty_searches_at_once_delay_neither_acknowledgements_nor_health() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_search_past_its_deadline_names_the_limit() {
     let directory = tempfile::tempdir().unwrap();
-    let searches = SearchLimits { running: 1, waiting: 2, deadline: Duration::from_millis(1) };
-    let collector = start_limited(directory.path(), HttpLimits::default(), searches).await;
+    let searches = ReadLimits { reading: 1, waiting: 2, deadline: Duration::from_millis(1) };
+    let collector = start_http_limited(directory.path(), HttpLimits::default(), searches).await;
     let http = collector.http;
     let (pair, key) = enrolled(directory.path(), collector.listen, "branch-7").await;
     let (mut peer, _) = connected(collector.listen, &pair, &key, 1).await;

@@ -273,7 +273,8 @@ mod tests {
             RejectReason::Busy,
             RejectReason::ShuttingDown,
             RejectReason::StorageFailed,
-            RejectReason::Other(9),
+            RejectReason::OverQuota,
+            RejectReason::Other(10),
         ]) {
             check(&ToSensor::Rejected(reason), &[2, number]);
             assert_eq!(postcard::from_bytes(&[2, number]), Ok(ToSensor::Rejected(reason)));

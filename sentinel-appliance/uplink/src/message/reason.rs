@@ -78,12 +78,14 @@ numbered! {
     ShuttingDown = 7 "the collector shuts down",
     /// The collector failed to store what the sensor sent; try again later.
     StorageFailed = 8 "the collector cannot store alerts",
+    /// The sensor has used up its space at the collector; try again later.
+    OverQuota = 9 "this sensor has used up its space at the collector",
 }
 
 impl RejectReason {
     /// Returns true if the same attempt can succeed later.
     #[must_use]
     pub const fn is_temporary(self) -> bool {
-        matches!(self, Self::Busy | Self::ShuttingDown | Self::StorageFailed)
+        matches!(self, Self::Busy | Self::ShuttingDown | Self::StorageFailed | Self::OverQuota)
     }
 }

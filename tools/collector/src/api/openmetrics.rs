@@ -71,6 +71,10 @@ fn sensor_registry(statuses: &[SensorStatus]) -> Registry {
     add("missing", "Sequence numbers neither stored nor reported as discarded", &|status| {
         Some(status.sensor.missing)
     });
+    add("stored_bytes", "Bytes of the sensor in the store, estimated", &|status| {
+        Some(status.sensor.stored_bytes)
+    });
+    add("limit_hits", "Limits that the sensor met", &|status| Some(status.sensor.limit_hits));
     for counter in Counter::ALL {
         let help = format!("Counter {} as the sensor last reported it", counter.name());
         add(&format!("telemetry_{}", counter.name()), &help, &|status| {

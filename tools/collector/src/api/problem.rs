@@ -72,9 +72,7 @@ impl From<ServiceError> for Problem {
         match error {
             ServiceError::UnknownSensor { known, .. } => Self::parameter("sensor", text).allowed(known),
             ServiceError::Forbidden(_) => Self::forbidden(text).allowed(["reading"]),
-            ServiceError::Busy(waiting) => {
-                Self::limit(HttpLimit::Searches, text).allowed([format!("{waiting} waiting searches")])
-            }
+            ServiceError::Busy => Self::limit(HttpLimit::Searches, text).allowed(["fewer queries at once"]),
             ServiceError::Deadline(deadline) => Self::limit(HttpLimit::QueryDeadline, text).allowed([
                 format!("queries of {} s", deadline.as_secs_f64()),
                 "a smaller range: since, until, sensor".to_owned(),

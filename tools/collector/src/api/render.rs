@@ -110,6 +110,9 @@ fn sensor(status: &SensorStatus) -> Value {
         "alerts_lost": sensor.lost,
         "alerts_missing": sensor.missing,
         "accounting": accounting(Accounting::of(sensor).state(), &Accounting::of(sensor)),
+        "stored_bytes": sensor.stored_bytes,
+        "limit_hits": sensor.limit_hits,
+        "last_limit": sensor.last_limit,
         "telemetry_time": reading.map(|reading| time(reading.received_at)),
         "telemetry": reading.map(telemetry),
     })

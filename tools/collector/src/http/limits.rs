@@ -84,7 +84,7 @@ pub enum HttpLimit {
     Streams,
     /// All event streams of the address are in use.
     StreamsPerAddress,
-    /// Too many searches wait.
+    /// Too many queries wait, searches as a rule.
     Searches,
     /// Too many searches of the address run or wait.
     SearchesPerAddress,
@@ -144,7 +144,7 @@ impl fmt::Display for HttpLimit {
             Self::Body => "a request has a body, and this interface only reads",
             Self::Streams => "all event streams are in use",
             Self::StreamsPerAddress => "all event streams of one address are in use",
-            Self::Searches => "too many searches wait",
+            Self::Searches => "too many queries wait",
             Self::SearchesPerAddress => "too many searches of one address run or wait",
             Self::QueryDeadline => "a query did not end before its deadline",
         })

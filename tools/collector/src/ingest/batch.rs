@@ -23,16 +23,17 @@ impl PendingDelivery {
         self.0.take()
     }
 
-    /// Appends every alert of `batch`, or none of them.
+    /// Appends every alert of `batch`, or none of them, and returns their number.
     ///
     /// # Errors
     /// Errors of a batch that cannot be decoded to its end.
-    pub(super) fn append_batch(&mut self, sensor: &Sensor, batch: Batch<'_>) -> Result<(), BatchError> {
+    pub(super) fn append_batch(&mut self, sensor: &Sensor, batch: Batch<'_>) -> Result<usize, BatchError> {
         // Decodes twice: the first pass proves that all entries are good before any is taken.
         let Some(last) = batch.iter().try_fold(None, |_, entry| Ok(Some(entry?.id)))? else {
-            return Ok(()); // no alert, nothing to acknowledge
+            return Ok(0); // no alert, nothing to acknowledge
         };
         let delivery = self.extend_to(sensor, last);
+        let before = delivery.len();
         for entry in batch.iter() {
             let entry = entry?; // cannot fail: the first pass has decoded the same bytes
             match entry.alert {
@@ -44,7 +45,7 @@ impl PendingDelivery {
                 }),
             }
         }
-        Ok(())
+        Ok(delivery.len() - before)
     }
 
     /// Appends a gap.

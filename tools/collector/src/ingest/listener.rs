@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
+use super::gate::{Entrance, Gate};
 use super::{EvictReason, IngestShared, connection};
 use crate::log::Log;
 use crate::metrics::RejectionCause;
@@ -40,9 +40,9 @@ impl Ingest {
     pub async fn run(self) {
         let Self { listener, shared } = self;
         let mut stopping = shared.stopping.clone();
-        let permits = PermitPool::new(&shared);
+        let gate = Gate::new(&shared.limits);
         let mut tasks = JoinSet::new();
-        let revocations = tokio::spawn(evict_revoked(Arc::clone(&shared)));
+        let revocations = tokio::spawn(each_second(Arc::clone(&shared)));
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
@@ -54,8 +54,9 @@ impl Ingest {
                 Err(error) => pause_accepting(&shared.log, &error).await,
                 Ok((stream, peer)) => {
                     shared.metrics.connections_accepted.inc();
-                    if let Some(permits) = permits.acquire() {
-                        tasks.spawn(serve(stream, peer, permits, Arc::clone(&shared)));
+                    // Never waits: a connection over the limit is closed at once and takes no memory.
+                    if let Some(entrance) = gate.enter(peer.ip()) {
+                        tasks.spawn(serve(stream, peer, entrance, gate.clone(), Arc::clone(&shared)));
                     } else {
                         let detail = "too many connections";
                         shared.rejections.address(RejectionCause::TooMany, peer.ip(), detail);
@@ -73,58 +74,35 @@ impl Ingest {
     }
 }
 
-/// Permits of [`super::IngestLimits`].
-struct PermitPool {
-    connections: Arc<Semaphore>,
-    handshakes: Arc<Semaphore>,
-}
-
-/// Permits of one connection. `handshake` is returned when the peer has proved its key: peers that cannot prove one
-/// never hold more than their share of the connections.
-struct Permits {
-    connection: OwnedSemaphorePermit,
-    handshake: OwnedSemaphorePermit,
-}
-
-impl PermitPool {
-    fn new(shared: &IngestShared) -> Self {
-        Self {
-            connections: Arc::new(Semaphore::new(shared.limits.connections)),
-            handshakes: Arc::new(Semaphore::new(shared.limits.handshakes)),
-        }
-    }
-
-    fn acquire(&self) -> Option<Permits> {
-        // Never waits: a connection over a limit is closed at once and takes no memory. If the second permit is missing, the
-        // first is returned when it is dropped here.
-        Some(Permits {
-            connection: Arc::clone(&self.connections).try_acquire_owned().ok()?,
-            handshake: Arc::clone(&self.handshakes).try_acquire_owned().ok()?,
-        })
-    }
-}
-
-async fn serve(stream: TcpStream, peer: SocketAddr, permits: Permits, shared: Arc<IngestShared>) {
-    let Permits { connection, handshake } = permits;
+async fn serve(
+    stream: TcpStream,
+    peer: SocketAddr,
+    entrance: Entrance,
+    gate: Gate,
+    shared: Arc<IngestShared>,
+) {
+    let Entrance { socket, place, crowded_out } = entrance;
     shared.metrics.connections.inc();
     let _ = stream.set_nodelay(true); // acknowledgements are small and must not wait for more
-    connection::serve(stream, peer, handshake, &shared).await;
+    connection::serve(stream, peer, place, crowded_out, &gate, &shared).await;
     shared.metrics.connections.dec();
-    drop(connection);
+    drop(socket);
 }
 
 async fn pause_accepting(log: &Log, error: &io::Error) {
-    log.error(format_args!("cannot accept connections: {error}"));
+    log.limited_warn("accept", format_args!("cannot accept connections: {error}"));
     tokio::time::sleep(ACCEPT_RETRY_INTERVAL).await;
 }
 
-/// Evicts the sessions of sensors that `sentinel-collector revoke`, another process, has revoked.
-async fn evict_revoked(shared: Arc<IngestShared>) {
+/// Evicts the sessions of sensors that `sentinel-collector revoke`, another process, has revoked, and logs how many lines were
+/// left out.
+async fn each_second(shared: Arc<IngestShared>) {
     let mut interval = tokio::time::interval(REVOCATION_INTERVAL);
     loop {
         interval.tick().await;
+        shared.log.count_left_out();
         // An unreadable store shows in /health; the next look comes in a second.
-        for id in shared.readers.revoked_sensors().await.unwrap_or_default() {
+        for id in shared.admission.revoked_sensors().await.unwrap_or_default() {
             shared.sessions.evict(id, EvictReason::Revoked);
         }
     }

@@ -10,7 +10,8 @@ use sentinel_uplink::PublicKey;
 use crate::log::Log;
 use crate::metrics::{Metrics, RejectionCause};
 
-/// Pairs of peer and cause remembered as logged. A full set is emptied: at worst a line is logged again.
+/// Pairs of peer and cause remembered as logged. A full set is emptied: at worst a line is logged again, within the limit of
+/// lines for its cause.
 const MAX_LOGGED_PEERS: usize = 4_096;
 
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -54,7 +55,8 @@ impl Rejections {
         }
         if logged.insert((cause, peer)) {
             drop(logged); // a slow disk must not delay other connections
-            self.log.warn(format_args!("{text}; logged once, counted in connections_rejected"));
+            let text = format_args!("{text}; logged once, counted in connections_rejected");
+            self.log.limited_warn(cause.name(), text);
         }
     }
 }

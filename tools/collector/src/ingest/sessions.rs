@@ -8,6 +8,7 @@ use sentinel_units::Timestamp;
 use sentinel_uplink::{Counter, Telemetry};
 use tokio::sync::oneshot;
 
+use super::rates::SensorRates;
 use crate::model::{SensorId, SessionInfo};
 
 /// Cause for which the collector ends a session.
@@ -21,13 +22,23 @@ pub enum EvictReason {
 
 /// Established sessions by sensor. Cheap to clone. Bounded by the number of connections.
 #[derive(Clone, Debug, Default)]
-pub struct Sessions(Arc<Mutex<HashMap<SensorId, Entry>>>);
+pub struct Sessions(Arc<Mutex<Table>>);
+
+#[derive(Debug, Default)]
+struct Table {
+    entries: HashMap<SensorId, Entry>,
+    /// Number of registrations so far. Never reset: eviction removes an entry before the guard of its session is dropped, so
+    /// a generation derived from the entry would be given twice, and the late guard would remove a later session.
+    registered: u64,
+    /// Rates of every sensor that has connected: kept over its sessions, and bounded by the enrolled sensors.
+    rates: HashMap<SensorId, Arc<Mutex<SensorRates>>>,
+}
 
 #[derive(Debug)]
 struct Entry {
     info: SessionInfo,
     evict: oneshot::Sender<EvictReason>,
-    /// Distinguishes this session from the one it replaced, whose guard is dropped later.
+    /// Value of [`Table::registered`]: distinguishes this session from earlier ones, whose guards may be dropped later.
     generation: u64,
     telemetry: Option<Telemetry>,
 }
@@ -44,21 +55,28 @@ impl Sessions {
         since: Timestamp,
     ) -> (SessionGuard, oneshot::Receiver<EvictReason>) {
         let (evict, evicted) = oneshot::channel();
-        let mut sessions = self.lock();
-        let generation = sessions.get(&id).map_or(0, |entry| entry.generation.wrapping_add(1));
+        let mut table = self.lock();
+        table.registered = table.registered.wrapping_add(1);
+        let generation = table.registered;
         let info = SessionInfo { peer, since, frames_per_s: None };
         // Inserted before the earlier session is notified, and under the same lock: the guard of that session finds another
         // generation in the table and leaves the entry alone.
-        if let Some(previous) = sessions.insert(id, Entry { info, evict, generation, telemetry: None }) {
+        let entry = Entry { info, evict, generation, telemetry: None };
+        if let Some(previous) = table.entries.insert(id, entry) {
             let _ = previous.evict.send(EvictReason::Replaced); // it may have ended by itself
         }
-        drop(sessions);
+        drop(table);
         (SessionGuard { sessions: self.clone(), id, generation }, evicted)
+    }
+
+    /// Rates of this sensor.
+    pub(super) fn rates(&self, id: SensorId) -> Arc<Mutex<SensorRates>> {
+        Arc::clone(self.lock().rates.entry(id).or_default())
     }
 
     /// Ends the session of this sensor, if there is one.
     pub fn evict(&self, id: SensorId, reason: EvictReason) {
-        if let Some(entry) = self.lock().remove(&id) {
+        if let Some(entry) = self.lock().entries.remove(&id) {
             let _ = entry.evict.send(reason); // it may have ended by itself
         }
     }
@@ -66,16 +84,16 @@ impl Sessions {
     /// The session of this sensor.
     #[must_use]
     pub fn find(&self, id: SensorId) -> Option<SessionInfo> {
-        self.lock().get(&id).map(|entry| entry.info.clone())
+        self.lock().entries.get(&id).map(|entry| entry.info.clone())
     }
 
     /// Number of sessions.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.lock().len()
+        self.lock().entries.len()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<SensorId, Entry>> {
+    fn lock(&self) -> MutexGuard<'_, Table> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -91,9 +109,9 @@ pub struct SessionGuard {
 impl SessionGuard {
     /// Derives rates from this reading of the counters and the one before.
     pub fn record_telemetry(&self, telemetry: &Telemetry) {
-        let mut sessions = self.sessions.lock();
+        let mut table = self.sessions.lock();
         // A replaced session may still handle a message: its reading must not mix with those of its successor.
-        let entry = sessions.get_mut(&self.id).filter(|entry| entry.generation == self.generation);
+        let entry = table.entries.get_mut(&self.id).filter(|entry| entry.generation == self.generation);
         if let Some(entry) = entry {
             let before = entry.telemetry.replace(*telemetry);
             entry.info.frames_per_s = before.and_then(|before| frames_per_s(&before, telemetry));
@@ -103,10 +121,10 @@ impl SessionGuard {
 
 impl Drop for SessionGuard {
     fn drop(&mut self) {
-        let mut sessions = self.sessions.lock();
-        // A replaced session must not remove its successor.
-        if sessions.get(&self.id).is_some_and(|entry| entry.generation == self.generation) {
-            sessions.remove(&self.id);
+        let entries = &mut self.sessions.lock().entries;
+        // A replaced or evicted session must not remove its successor.
+        if entries.get(&self.id).is_some_and(|entry| entry.generation == self.generation) {
+            entries.remove(&self.id);
         }
     }
 }
@@ -136,6 +154,22 @@ mod tests {
         assert!(second_evicted.try_recv().is_err());
         drop(second);
         assert_eq!(sessions.count(), 0);
+    }
+
+    /// Revoked and enrolled again while the task of the old connection still closes it: the old guard removed the new session,
+    /// and the connected sensor was shown as offline and could not be revoked again.
+    #[test]
+    fn the_guard_of_an_evicted_session_leaves_a_later_one() {
+        let sessions = Sessions::default();
+        let (first, mut first_evicted) = sessions.register(SensorId(7), PEER, Timestamp::ZERO);
+        sessions.evict(SensorId(7), EvictReason::Revoked);
+        assert_eq!(first_evicted.try_recv(), Ok(EvictReason::Revoked));
+        let (second, mut second_evicted) = sessions.register(SensorId(7), PEER, Timestamp::ZERO);
+        drop(first);
+        assert_eq!(sessions.count(), 1);
+        sessions.evict(SensorId(7), EvictReason::Revoked);
+        assert_eq!(second_evicted.try_recv(), Ok(EvictReason::Revoked));
+        drop(second);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! State that every connection uses.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use sentinel_units::Uptime;
 use sentinel_uplink::{KeyPair, Limits};
@@ -11,12 +11,12 @@ use super::{Rejections, Sessions};
 use crate::events::EventBus;
 use crate::log::Log;
 use crate::metrics::Metrics;
-use crate::store::{ReaderPool, WriterHandle};
+use crate::store::{AdmissionReader, WriterHandle};
 
 /// Limits of what the network can claim.
 #[derive(Clone, Copy, Debug)]
 pub struct IngestLimits {
-    /// Maximum number of connections.
+    /// Maximum number of sessions.
     pub connections: usize,
     /// Maximum number of connections whose peer has not proved a key.
     pub handshakes: usize,
@@ -32,7 +32,7 @@ pub struct IngestShared {
     /// Stores what arrives.
     pub writer: WriterHandle,
     /// Looks up keys and tokens.
-    pub readers: ReaderPool,
+    pub admission: AdmissionReader,
     /// Receives changes of sensors.
     pub events: EventBus,
     /// Established sessions.
@@ -55,6 +55,12 @@ impl IngestShared {
     /// Time since the start of this process.
     #[must_use]
     pub fn uptime(&self) -> Uptime {
-        Uptime::ZERO.after(self.started.elapsed())
+        Uptime::ZERO.after(self.elapsed())
+    }
+
+    /// The same as a span, with microseconds.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.started.elapsed()
     }
 }

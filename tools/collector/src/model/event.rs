@@ -8,7 +8,7 @@ use std::{fmt, io};
 use sentinel_units::Timestamp;
 use sentinel_uplink::{BatchError, SessionError};
 
-use super::{AlertRow, StoredAlert, UndecodableAlert};
+use super::{AlertRow, Limit, StoredAlert, UndecodableAlert};
 
 /// Something that subscribers are notified of. Cheap to clone: the content is shared.
 #[derive(Clone, Debug)]
@@ -75,6 +75,8 @@ pub enum DisconnectReason {
     Stopping,
     /// The sensor's alerts could not be stored.
     StoreFailed(Arc<dyn Error + Send + Sync>),
+    /// The sensor's alerts break one of its limits.
+    Limit(Limit),
 }
 
 impl fmt::Display for DisconnectReason {
@@ -89,6 +91,7 @@ impl fmt::Display for DisconnectReason {
             Self::Revoked => out.write_str("revoked"),
             Self::Stopping => out.write_str("the collector stops"),
             Self::StoreFailed(error) => error.fmt(out),
+            Self::Limit(limit) => out.write_str(limit.describe()),
         }
     }
 }

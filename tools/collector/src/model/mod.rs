@@ -7,6 +7,7 @@ mod accounting;
 mod alert;
 mod delivery;
 mod event;
+mod limit;
 mod name;
 mod sensor;
 
@@ -17,6 +18,7 @@ pub use alert::{
 };
 pub use delivery::{Delivery, Receipt, UnreadableAlert};
 pub use event::{DisconnectReason, Event, SensorChange, SensorEvent};
+pub use limit::Limit;
 pub use name::{MAX_NAME_LEN, is_valid_name, sanitize_name};
 pub use sensor::{
     Enrollment, Sensor, SensorId, SensorInfo, SensorState, SensorStatus, SessionInfo, StoredToken,

@@ -33,6 +33,12 @@ pub struct Sensor {
     pub lost: u64,
     /// Sequence numbers neither stored nor reported as discarded.
     pub missing: u64,
+    /// Bytes that its rows take in the store, estimated.
+    pub stored_bytes: u64,
+    /// Number of times that it met one of its limits.
+    pub limit_hits: u64,
+    /// Name of the limit that it met last, see [`super::Limit::name`].
+    pub last_limit: Option<String>,
     /// Cumulative acknowledgement: the last alert, in the order of sending, up to which everything is stored.
     pub acked: Option<AlertId>,
     /// Properties it reported at its last connect.

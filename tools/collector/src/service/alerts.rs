@@ -44,7 +44,7 @@ pub async fn list_alerts(
     let limit = request.selection.limit.clamp(1, MAX_PAGE_LEN);
     // One more than the page holds shows if there is a next page.
     let selection = AlertSelection { limit: limit + 1, ..request.selection };
-    let mut alerts = service.searches.alerts(AlertQuery { sensor, selection }).await?;
+    let mut alerts = service.readers.alerts(AlertQuery { sensor, selection }).await?;
     let len = usize::try_from(limit).unwrap_or(usize::MAX);
     let has_next = alerts.len() > len;
     alerts.truncate(len);
@@ -53,7 +53,7 @@ pub async fn list_alerts(
 }
 
 async fn find_sensor(service: &Service, text: String) -> Result<SensorId, ServiceError> {
-    if let Some(sensor) = service.searches.find_sensor(text.clone()).await? {
+    if let Some(sensor) = service.readers.find_sensor(text.clone()).await? {
         return Ok(sensor.id);
     }
     // The latest reading: a name that does not exist must not cost a read of every sensor.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::Operation;
-use crate::store::{SearchError, StoreError};
+use crate::store::StoreError;
 
 /// Failure of a use case. Each transport maps it to its own status codes.
 #[derive(Debug)]
@@ -19,8 +19,8 @@ pub enum ServiceError {
     },
     /// The caller may not do this.
     Forbidden(Operation),
-    /// This number of searches waits already.
-    Busy(usize),
+    /// Too many queries of this kind wait already.
+    Busy,
     /// The query did not end within this time.
     Deadline(Duration),
     /// The store cannot be read.
@@ -35,7 +35,7 @@ impl fmt::Display for ServiceError {
                 write!(out, "there is no sensor {short:?}")
             }
             Self::Forbidden(operation) => write!(out, "{operation:?} needs the rights of the operator"),
-            Self::Busy(waiting) => write!(out, "{waiting} searches wait already"),
+            Self::Busy => out.write_str("too many queries wait already, try again"),
             Self::Deadline(deadline) => {
                 write!(out, "the query did not end within {} s", deadline.as_secs_f64())
             }
@@ -47,7 +47,7 @@ impl fmt::Display for ServiceError {
 impl std::error::Error for ServiceError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::UnknownSensor { .. } | Self::Forbidden(_) | Self::Busy(_) | Self::Deadline(_) => None,
+            Self::UnknownSensor { .. } | Self::Forbidden(_) | Self::Busy | Self::Deadline(_) => None,
             Self::Store(error) => Some(error),
         }
     }
@@ -55,16 +55,10 @@ impl std::error::Error for ServiceError {
 
 impl From<StoreError> for ServiceError {
     fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
-}
-
-impl From<SearchError> for ServiceError {
-    fn from(error: SearchError) -> Self {
         match error {
-            SearchError::Busy(waiting) => Self::Busy(waiting),
-            SearchError::Deadline(deadline) => Self::Deadline(deadline),
-            SearchError::Store(error) => Self::Store(error),
+            StoreError::Overloaded => Self::Busy,
+            StoreError::Deadline(deadline) => Self::Deadline(deadline),
+            error => Self::Store(error),
         }
     }
 }

@@ -11,15 +11,13 @@ use crate::clock;
 use crate::events::EventBus;
 use crate::ingest::Sessions;
 use crate::metrics::Metrics;
-use crate::store::{Files, ReaderPool, SearchLimits, SearchPool, StoreError};
+use crate::store::{Files, ReadLimits, ReaderPool, StoreError};
 
 /// Everything that the use cases read from. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Service {
-    /// The store, for reads that are short whatever it holds.
+    /// The store.
     pub readers: ReaderPool,
-    /// The store, for reads that may look at every row.
-    pub searches: SearchPool,
     /// State of the store for monitoring.
     pub monitor: Monitor,
     /// Stored alerts and changes of sensors, as they happen.
@@ -39,7 +37,7 @@ impl Service {
     /// transports: reads run on its threads.
     #[must_use]
     pub fn new(files: &Arc<Files>, metrics: Arc<Metrics>, stopping: watch::Receiver<bool>) -> Self {
-        Self::with_limits(files, metrics, stopping, SearchLimits::default())
+        Self::with_limits(files, metrics, stopping, ReaderPool::SEARCH)
     }
 
     /// [`Service::new`] with other limits of searches.
@@ -48,12 +46,11 @@ impl Service {
         files: &Arc<Files>,
         metrics: Arc<Metrics>,
         stopping: watch::Receiver<bool>,
-        searches: SearchLimits,
+        searches: ReadLimits,
     ) -> Self {
         Self {
-            readers: ReaderPool::new(Arc::clone(files)),
-            searches: SearchPool::new(Arc::clone(files), searches),
-            monitor: Monitor::start(ReaderPool::new(Arc::clone(files)), stopping.clone()),
+            readers: ReaderPool::with_search(files, searches),
+            monitor: Monitor::start(ReaderPool::new(files), stopping.clone()),
             events: EventBus::default(),
             sessions: Sessions::default(),
             metrics,
@@ -63,7 +60,8 @@ impl Service {
     }
 }
 
-/// Time for which a short read may take; longer only if the store does not answer.
+/// Time for a read of pages and streams. The store interrupts a statement at the same time; this one also ends the wait for
+/// a disk that does not answer.
 const READ_DEADLINE: Duration = Duration::from_secs(5);
 
 /// The result of a short read.

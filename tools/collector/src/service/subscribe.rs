@@ -50,7 +50,7 @@ pub async fn subscribe(
 /// Row number after which the `count` newest alerts follow.
 async fn before_recent(service: &Service, count: u32, newest: i64) -> Result<i64, ServiceError> {
     let selection = AlertSelection { limit: count, ..AlertSelection::default() };
-    let rows = within_deadline(service.readers.alerts(selection.into())).await?;
+    let rows = within_deadline(service.readers.follow(selection.into())).await?;
     Ok(rows.last().map_or(newest, |oldest| oldest.id() - 1))
 }
 
@@ -108,7 +108,7 @@ impl Subscription {
     async fn catch_up(&mut self) -> Result<(), ServiceError> {
         let position = AlertPosition::After(self.last);
         let selection = AlertSelection { position, limit: CATCH_UP_LEN, ..AlertSelection::default() };
-        let rows = within_deadline(self.service.readers.alerts(selection.into())).await?;
+        let rows = within_deadline(self.service.readers.follow(selection.into())).await?;
         self.behind = u32::try_from(rows.len()).is_ok_and(|len| len >= CATCH_UP_LEN);
         self.last = rows.last().map_or(self.last, AlertRow::id);
         self.queued.extend(rows.into_iter().map(Event::from));

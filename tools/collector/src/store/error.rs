@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use rusqlite::ErrorCode;
 
@@ -36,6 +37,10 @@ pub enum StoreError {
     Io(PathBuf, std::io::Error),
     /// Any other error of the database: disk full, locked for too long, damaged file.
     Sqlite(rusqlite::Error),
+    /// A read took longer than this and was interrupted.
+    Deadline(Duration),
+    /// Too many reads wait already.
+    Overloaded,
     /// The task that read ended without a result: it panicked.
     Task(tokio::task::JoinError),
     /// The writer has stopped, or the runtime is shutting down.
@@ -91,6 +96,12 @@ impl fmt::Display for StoreError {
             Self::InUse(path) => write!(out, "another sentinel-collector runs on {}", path.display()),
             Self::Io(path, error) => write!(out, "{}: {error}", path.display()),
             Self::Sqlite(error) => write!(out, "database: {error}"),
+            Self::Deadline(deadline) => write!(
+                out,
+                "the request took longer than {} s; ask for a shorter time or for one sensor",
+                deadline.as_secs_f32()
+            ),
+            Self::Overloaded => out.write_str("too many requests are waiting; try again later"),
             Self::Task(error) => write!(out, "reading the store: {error}"),
             Self::Closed => out.write_str("the store is closing"),
         }

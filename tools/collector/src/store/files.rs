@@ -25,6 +25,12 @@ impl Files {
         Ok(Self { directory: directory.into(), key })
     }
 
+    /// The directory.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     /// The database.
     #[must_use]
     pub fn database(&self) -> PathBuf {

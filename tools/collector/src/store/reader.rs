@@ -1,25 +1,34 @@
-//! Pool of read-only connections, each used by one request at a time.
+//! Reads of the store, by purpose: admission, overview, event streams, search. None of them waits for another, nor for the writer.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::time::Duration;
 
 use rusqlite::Connection;
 use sentinel_units::Timestamp;
 use sentinel_uplink::{PublicKey, TokenId};
-use tokio::sync::Semaphore;
 
-use super::{Files, StoreError, alerts, sensors};
+use super::{Files, ReadLimits, ReadPool, StoreError, alerts, sensors};
 use crate::model::{AlertQuery, AlertRow, AlertTotals, MinuteCounts, Sensor, SensorId, StoredToken};
 
-/// Requests that read at the same time; more wait for a permit.
-const MAX_READERS: usize = 4;
+/// Look-ups of keys and tokens: microseconds each, by index. The handshakes under way bound those that wait.
+const ADMISSION: ReadLimits = ReadLimits { reading: 2, waiting: 1 << 20, deadline: Duration::from_secs(5) };
+/// Reads whose cost is bounded by the number of sensors and of minutes shown.
+const OVERVIEW: ReadLimits = ReadLimits { reading: 2, waiting: 64, deadline: Duration::from_secs(5) };
+/// Reads of event streams: some hundred rows each. The number of streams bounds those that wait.
+const FOLLOW: ReadLimits = ReadLimits { reading: 2, waiting: 1 << 10, deadline: Duration::from_secs(5) };
 
-/// Read-only connections, opened when first needed. Cheap to clone.
+/// Reads for the interfaces. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct ReaderPool {
     files: Arc<Files>,
-    idle: Arc<Mutex<Vec<Connection>>>,
-    permits: Arc<Semaphore>,
+    overview: ReadPool,
+    follow: ReadPool,
+    search: ReadPool,
 }
+
+/// Reads that admit a connection. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct AdmissionReader(ReadPool);
 
 /// Sensors, totals and timeline of one request.
 #[derive(Clone, Debug)]
@@ -32,15 +41,24 @@ pub struct StoreCounts {
     pub per_minute: Vec<MinuteCounts>,
 }
 
-/// Every method reads one connection on a thread that may block.
-///
-/// All of them fail with the errors of the database, [`StoreError::Task`] if the read panicked, and
-/// [`StoreError::Closed`] if the runtime is shutting down.
+/// All methods fail with the errors of [`ReadPool::read`].
 impl ReaderPool {
-    /// A pool for the database of `files`, which must exist.
+    /// Limits of reads that may pass over every stored alert. Two at a time: a search takes a processor for itself, and
+    /// small machines have two to four.
+    pub const SEARCH: ReadLimits = ReadLimits { reading: 2, waiting: 32, deadline: Duration::from_secs(5) };
+
+    /// Pools for the database of `files`, which must exist.
     #[must_use]
-    pub fn new(files: Arc<Files>) -> Self {
-        Self { files, idle: Arc::default(), permits: Arc::new(Semaphore::new(MAX_READERS)) }
+    pub fn new(files: &Arc<Files>) -> Self {
+        Self::with_search(files, Self::SEARCH)
+    }
+
+    /// [`ReaderPool::new`] with other limits of searches.
+    #[must_use]
+    pub fn with_search(files: &Arc<Files>, search: ReadLimits) -> Self {
+        let pool = |limits| ReadPool::new(Arc::clone(files), limits);
+        let (overview, follow, search) = (pool(OVERVIEW), pool(FOLLOW), pool(search));
+        Self { files: Arc::clone(files), overview, follow, search }
     }
 
     /// Bytes of the database and its write-ahead log on disk.
@@ -49,19 +67,25 @@ impl ReaderPool {
         self.files.size_bytes()
     }
 
-    /// The rows that `query` selects. Only for reads along the row numbers: others belong to [`super::SearchPool`].
+    /// The rows that `query` selects.
     pub(crate) async fn alerts(&self, query: AlertQuery) -> Result<Vec<AlertRow>, StoreError> {
-        self.read(move |connection| alerts::query::select(connection, &query)).await
+        self.search.read(move |connection| alerts::query::select(connection, &query)).await
+    }
+
+    /// [`ReaderPool::alerts`] for a read along the row numbers, without a filter: it passes over no row that it does not
+    /// return.
+    pub(crate) async fn follow(&self, query: AlertQuery) -> Result<Vec<AlertRow>, StoreError> {
+        self.follow.read(move |connection| alerts::query::select(connection, &query)).await
     }
 
     /// Row number of the newest alert; 0 if there is none.
     pub(crate) async fn newest_alert(&self) -> Result<i64, StoreError> {
-        self.read(alerts::query::newest_id).await
+        self.overview.read(alerts::query::newest_id).await
     }
 
     /// Sensors, totals, and the timeline of the `minutes` minutes up to `now`.
     pub(crate) async fn counts(&self, now: Timestamp, minutes: u16) -> Result<StoreCounts, StoreError> {
-        let counts = self.read(move |connection| {
+        let counts = self.overview.read(move |connection| {
             // Three statements, each with a snapshot of its own: a commit in between shows in the later ones only.
             Ok(StoreCounts {
                 sensors: sensors::all(connection)?,
@@ -74,48 +98,36 @@ impl ReaderPool {
 
     /// Every sensor, revoked ones included, in the order of names.
     pub(crate) async fn sensors(&self) -> Result<Vec<Sensor>, StoreError> {
-        self.read(sensors::all).await
+        self.overview.read(sensors::all).await
+    }
+
+    /// The sensor with this name, row number or public key, even if it is revoked.
+    pub(crate) async fn find_sensor(&self, text: String) -> Result<Option<Sensor>, StoreError> {
+        self.search.read(move |connection| sensors::find(connection, &text)).await
+    }
+}
+
+/// All methods fail with the errors of [`ReadPool::read`].
+impl AdmissionReader {
+    /// A pool for the database of `files`, which must exist.
+    #[must_use]
+    pub fn new(files: Arc<Files>) -> Self {
+        Self(ReadPool::new(files, ADMISSION))
     }
 
     /// The sensor with this key, even if it is revoked.
     pub(crate) async fn sensor_with_key(&self, key: PublicKey) -> Result<Option<Sensor>, StoreError> {
-        self.read(move |connection| sensors::with_key(connection, key)).await
+        self.0.read(move |connection| sensors::with_key(connection, key)).await
     }
 
     /// Row numbers of the revoked sensors.
     pub(crate) async fn revoked_sensors(&self) -> Result<Vec<SensorId>, StoreError> {
-        self.read(sensors::revoked).await
+        self.0.read(sensors::revoked).await
     }
 
     /// The token of this number, even if it is used or expired.
     pub(crate) async fn token(&self, id: TokenId) -> Result<Option<StoredToken>, StoreError> {
-        self.read(move |connection| sensors::token(connection, id)).await
-    }
-
-    /// Runs `work` on a connection. One that failed is closed instead of returned to the pool: a damaged or
-    /// replaced file is opened anew by the next request.
-    async fn read<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        // A connection is opened or taken only under a permit, so there are never more than MAX_READERS. The permit moves
-        // into the task: if the request is cancelled, its read continues and still counts.
-        let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|_| StoreError::Closed)?;
-        let (files, idle) = (Arc::clone(&self.files), Arc::clone(&self.idle));
-        let task = tokio::task::spawn_blocking(move || {
-            let _permit = permit; // held until the connection is back
-            let pooled = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-            let connection = match pooled {
-                Some(connection) => connection,
-                None => files.open_reader()?,
-            };
-            let result = work(&connection);
-            if result.is_ok() {
-                idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
-            }
-            result
-        });
-        task.await?
+        self.0.read(move |connection| sensors::token(connection, id)).await
     }
 }
 

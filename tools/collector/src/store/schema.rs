@@ -12,7 +12,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Migrations from an empty file to the present schema; `user_version` is the number of those applied.
 /// Append only: files of every older version are migrated at start.
-const STEPS: [&str; 1] = [include_str!("schema_1.sql")];
+const STEPS: [&str; 2] = [include_str!("schema_1.sql"), include_str!("schema_2.sql")];
 
 /// Opens for reading and writing; creates the file and migrates its schema.
 ///
@@ -136,6 +136,72 @@ mod tests {
         let key = DatabaseKey::from_text(&"0f".repeat(32));
         open_writer(&path, &key).unwrap().pragma_update(None, "user_version", 99).unwrap();
         assert!(matches!(open_writer(&path, &key), Err(StoreError::NewerSchema(99))));
+    }
+
+    /// A store as the first version left it after one sensor had sent number 2^62 - 1 in three runs: `sum` of SQL overflowed, and
+    /// every list of sensors, statistics, metrics, and the revocation of the sensor failed for good.
+    #[test]
+    fn a_store_with_numbers_of_any_size_answers_every_query() {
+        use crate::clock::now;
+        use crate::model::{AlertQuery, AlertSelection};
+        use crate::store::{alerts, sensors};
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("db");
+        let key = DatabaseKey::from_text(&"0f".repeat(32));
+        let old =
+            unlock(&path, &key, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE).unwrap();
+        old.execute_batch(STEPS[0]).unwrap();
+        let max = i64::MAX;
+        old.execute_batch(&format!(
+            "PRAGMA user_version = 1;
+             INSERT INTO sensors (public_key, name, enrolled_at_us, last_seen_at_us, stored, duplicates, lost, acked_boot, acked_seq)
+             VALUES (zeroblob(32), 'liar', {max}, {max}, {max}, {max}, {max}, {boot}, {max}),
+                    (randomblob(32), 'honest', 0, 0, 7, 0, 2, 1, 10);
+             INSERT INTO runs VALUES (1, 1, {seq}, 1, 0), (1, 2, {seq}, 1, 0), (1, 3, {seq}, 1, 0), (1, 4, {max}, {max}, {max}),
+                                     (2, 1, 10, 7, 2);
+             INSERT INTO totals VALUES (1, 1, {max}), (1, 2, {max}), (2, 1, {max}), (99, 99, {max});
+             INSERT INTO minutes VALUES (0, 1, {max}), ({max}, 1, {max}), (1, 1, {max});
+             INSERT INTO alerts (sensor, boot, seq, time_us, received_at_us, kind, severity, wire)
+             VALUES (1, {boot}, {max}, {max}, {max}, {max}, {max}, x'ff');",
+            boot = u32::MAX,
+            seq = (1_u64 << 62) - 1,
+        ))
+        .unwrap();
+        drop(old);
+        let mut connection = open_writer(&path, &key).unwrap();
+        let all = sensors::all(&connection).unwrap();
+        let figures: Vec<_> =
+            all.iter().map(|sensor| (&*sensor.name, sensor.missing, sensor.stored)).collect();
+        assert_eq!(figures[0], ("honest", 1, 7));
+        assert!(figures[1].1 >= 1 << 61, "{figures:?}");
+        let totals = alerts::totals::totals(&connection).unwrap();
+        assert_eq!(totals.stored(), u64::MAX, "saturates");
+        for minute in [0, u64::MAX] {
+            alerts::totals::timeline(&connection, sentinel_units::Timestamp::from_micros(minute), 60)
+                .unwrap();
+        }
+        let selection = AlertSelection { limit: 10, ..AlertSelection::default() };
+        alerts::query::select(&connection, &AlertQuery { sensor: Some(all[1].id), selection }).unwrap();
+        alerts::query::newest_id(&connection).unwrap();
+        // The sensor goes on to send, with the largest counters that a message holds.
+        let gap = |boot| sentinel_uplink::Gap {
+            boot,
+            first_seq: 1,
+            last_seq: (1 << 62) - 1,
+            lost_by_severity: [u32::MAX; 5],
+            reason: u32::MAX.into(),
+        };
+        let delivery = crate::store::testing::delivery(1..=3);
+        let delivery = crate::model::Delivery { gaps: [1, 2, 3, 4].map(gap).to_vec(), ..delivery };
+        let limits = crate::store::StoreLimits { sensor_bytes: u64::MAX };
+        let transaction = connection.transaction().unwrap();
+        alerts::insert::insert_delivery(&transaction, &delivery, limits).unwrap().unwrap();
+        transaction.commit().unwrap();
+        sensors::count_limit(&connection, all[1].id, crate::model::Limit::Quota, u64::MAX, now()).unwrap();
+        sensors::count_limit(&connection, all[1].id, crate::model::Limit::Quota, u64::MAX, now()).unwrap();
+        let liar = sensors::find(&connection, "liar").unwrap().unwrap();
+        assert_eq!((liar.limit_hits, liar.last_limit.as_deref()), (i64::MAX.cast_unsigned(), Some("quota")));
+        assert!(sensors::revoke(&connection, liar.id, now()).unwrap());
     }
 
     #[test]

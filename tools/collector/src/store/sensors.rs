@@ -7,9 +7,10 @@ use sentinel_alert::AlertId;
 use sentinel_units::Timestamp;
 use sentinel_uplink::{PublicKey, RejectReason, Secret, Telemetry, TokenId};
 
+use super::alerts::column::{count, unsigned};
 use super::{StoreError, telemetry};
 use crate::clock::{from_micros, to_micros};
-use crate::model::{Enrollment, Sensor, SensorId, SensorInfo, StoredToken, TelemetryReading};
+use crate::model::{Enrollment, Limit, Sensor, SensorId, SensorInfo, StoredToken, TelemetryReading};
 
 fn from_row(row: &Row<'_>) -> rusqlite::Result<Sensor> {
     let time = |column: &str| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(column)?.map(from_micros));
@@ -21,10 +22,13 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Sensor> {
         enrolled_at: from_micros(row.get("enrolled_at_us")?),
         revoked_at: time("revoked_at_us")?,
         last_seen_at: time("last_seen_at_us")?,
-        stored: row.get("stored")?,
-        duplicates: row.get("duplicates")?,
-        lost: row.get("lost")?,
-        missing: row.get("missing")?,
+        stored: count(row.get("stored")?),
+        duplicates: count(row.get("duplicates")?),
+        lost: count(row.get("lost")?),
+        missing: count(row.get("missing")?),
+        stored_bytes: count(row.get("stored_bytes")?),
+        limit_hits: count(row.get("limit_hits")?),
+        last_limit: row.get("last_limit")?,
         acked: acked.0.zip(acked.1).map(|(boot, seq)| AlertId { boot, seq }),
         info: SensorInfo {
             software: row.get("software")?,
@@ -44,9 +48,8 @@ fn telemetry_from_row(row: &Row<'_>) -> rusqlite::Result<Option<TelemetryReading
     Ok(reading.and_then(|(text, at_us)| telemetry::decode(&text, from_micros(at_us)).ok()))
 }
 
-/// `missing` is summed over boots: sequence numbers that are neither stored nor reported as discarded.
-const SELECT: &str = "SELECT *, (SELECT coalesce(sum(max(highest - stored - lost, 0)), 0) FROM runs
-    WHERE runs.sensor = sensors.id) AS missing FROM sensors";
+/// Columns only: a sum over rows of a sensor could overflow, and the statement would fail for every sensor.
+const SELECT: &str = "SELECT * FROM sensors";
 
 /// Every sensor, revoked ones included, in the order of names.
 ///
@@ -255,5 +258,23 @@ pub(super) fn update_last_seen(
 ) -> Result<(), StoreError> {
     let sql = "UPDATE sensors SET last_seen_at_us = ? WHERE id = ?";
     connection.prepare_cached(sql)?.execute(params![to_micros(at), id.0])?;
+    Ok(())
+}
+
+/// Counts that the sensor met `limit`, `times` times.
+///
+/// # Errors
+/// Errors of the database.
+pub(super) fn count_limit(
+    connection: &Connection,
+    id: SensorId,
+    limit: Limit,
+    times: u64,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    // The sum saturates: past 2^63 it would be a floating-point number, which the column does not take.
+    let sql = "UPDATE sensors SET limit_hits = limit_hits + min(?1, 9223372036854775807 - limit_hits),
+               last_limit = ?2, last_limit_at_us = ?3 WHERE id = ?4";
+    connection.prepare_cached(sql)?.execute(params![unsigned(times), limit.name(), to_micros(at), id.0])?;
     Ok(())
 }

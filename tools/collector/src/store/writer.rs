@@ -12,16 +12,16 @@ use sentinel_units::Timestamp;
 use sentinel_uplink::{RejectReason, Telemetry};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{StoreError, alerts, sensors};
+use super::{StoreError, StoreLimits, alerts, sensors};
 use crate::events::EventBus;
 use crate::log::Log;
 use crate::metrics::Metrics;
-use crate::model::{Delivery, Enrollment, Event, Receipt, Sensor, SensorId, SensorInfo, StoredAlert};
+use crate::model::{Delivery, Enrollment, Event, Limit, Receipt, Sensor, SensorId, SensorInfo, StoredAlert};
 
 /// Jobs waiting for the writer. Senders wait when it is full, and with them the sensors.
 const QUEUE_LEN: usize = 256;
-/// Alerts in one transaction. Bounds how long an enrollment or another process waits for the write lock.
-const MAX_ALERTS_PER_COMMIT: usize = 8_192;
+/// Alerts and gaps in one transaction. Bounds how long an enrollment or another process waits for the write lock.
+const MAX_ENTRIES_PER_COMMIT: usize = 8_192;
 /// First and longest wait after a failed commit; it doubles in between.
 const RETRY_BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 /// Time between two log lines about a lasting failure.
@@ -29,30 +29,35 @@ const ERROR_LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 /// A request to the writer.
 enum Job {
-    Deliver { delivery: Delivery, sensor: Arc<str>, reply: oneshot::Sender<Result<Receipt, StoreError>> },
+    Deliver { delivery: Delivery, sensor: Arc<str>, reply: oneshot::Sender<DeliverReply> },
     Telemetry { sensor: SensorId, telemetry: Box<Telemetry>, at: Timestamp },
     Seen { sensor: SensorId, at: Timestamp },
     Info { sensor: SensorId, info: SensorInfo, at: Timestamp },
+    Limit { sensor: SensorId, limit: Limit, times: u64, at: Timestamp },
     Enroll { request: Enrollment, reply: oneshot::Sender<EnrollReply> },
 }
 
+type DeliverReply = Result<Result<Receipt, Limit>, StoreError>;
 type EnrollReply = Result<Result<Sensor, RejectReason>, StoreError>;
 
 impl Job {
-    /// Size in alerts, for [`MAX_ALERTS_PER_COMMIT`].
+    /// Size in entries, for [`MAX_ENTRIES_PER_COMMIT`].
     fn len(&self) -> usize {
         match self {
-            // At least one: deliveries that hold only gaps must reach the bound of a transaction as well.
-            Self::Deliver { delivery, .. } => delivery.alerts.len().max(1),
+            Self::Deliver { delivery, .. } => delivery.len().max(1),
             _ => 1,
         }
     }
 
     /// Runs the job inside `transaction`.
-    fn run(&self, transaction: &Connection) -> Result<JobResult, StoreError> {
+    fn run(&self, transaction: &Connection, limits: StoreLimits) -> Result<JobResult, StoreError> {
         match self {
             Self::Deliver { delivery, .. } => {
-                return Ok(JobResult::Stored(alerts::insert::insert_delivery(transaction, delivery)?));
+                let result = alerts::insert::insert_delivery(transaction, delivery, limits)?;
+                if let Err(limit) = result {
+                    sensors::count_limit(transaction, delivery.sensor, limit, 1, delivery.received_at)?;
+                }
+                return Ok(JobResult::Stored(result));
             }
             Self::Enroll { request, .. } => {
                 return Ok(JobResult::Enrolled(Box::new(sensors::enroll(transaction, request)?)));
@@ -62,6 +67,9 @@ impl Job {
             }
             Self::Seen { sensor, at } => sensors::update_last_seen(transaction, *sensor, *at)?,
             Self::Info { sensor, info, at } => sensors::update_info(transaction, *sensor, info, *at)?,
+            Self::Limit { sensor, limit, times, at } => {
+                sensors::count_limit(transaction, *sensor, *limit, *times, *at)?;
+            }
         }
         Ok(JobResult::Done)
     }
@@ -71,14 +79,14 @@ impl Job {
         match self {
             Self::Deliver { reply, .. } => drop(reply.send(Err(error))),
             Self::Enroll { reply, .. } => drop(reply.send(Err(error))),
-            Self::Telemetry { .. } | Self::Seen { .. } | Self::Info { .. } => {}
+            Self::Telemetry { .. } | Self::Seen { .. } | Self::Info { .. } | Self::Limit { .. } => {}
         }
     }
 }
 
 /// Result of a job, valid once its transaction is committed.
 enum JobResult {
-    Stored(Receipt),
+    Stored(Result<Receipt, Limit>),
     Enrolled(Box<Result<Sensor, RejectReason>>),
     Done,
 }
@@ -90,12 +98,17 @@ pub struct WriterHandle {
 }
 
 impl WriterHandle {
-    /// Stores a delivery. Returns when it is on the disk, however long that takes.
+    /// Stores a delivery. Returns when it is on the disk, however long that takes. The inner error is the limit of its sensor
+    /// that it breaks: nothing of it is stored, and it must not be acknowledged.
     ///
     /// # Errors
     /// [`StoreError::Closed`] if the writer stopped before; a lasting error of the database. Nothing of the
     /// delivery may be acknowledged then.
-    pub async fn deliver(&self, delivery: Delivery, sensor: Arc<str>) -> Result<Receipt, StoreError> {
+    pub async fn deliver(
+        &self,
+        delivery: Delivery,
+        sensor: Arc<str>,
+    ) -> Result<Result<Receipt, Limit>, StoreError> {
         // A queued job does not depend on this future: if the connection goes away, its delivery is stored nevertheless.
         let (reply, result) = oneshot::channel();
         self.send(Job::Deliver { delivery, sensor, reply }).await?;
@@ -141,6 +154,20 @@ impl WriterHandle {
         self.send(Job::Seen { sensor, at }).await
     }
 
+    /// Counts in the row of a sensor that it met a limit, with the next commit.
+    ///
+    /// # Errors
+    /// [`StoreError::Closed`].
+    pub async fn limit(
+        &self,
+        sensor: SensorId,
+        limit: Limit,
+        times: u64,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.send(Job::Limit { sensor, limit, times, at }).await
+    }
+
     async fn send(&self, job: Job) -> Result<(), StoreError> {
         self.jobs.send(job).await.map_err(|_| StoreError::Closed)
     }
@@ -159,12 +186,13 @@ impl Writer {
     /// Errors of starting a thread.
     pub fn start(
         connection: Connection,
+        limits: StoreLimits,
         events: EventBus,
         metrics: Arc<Metrics>,
         log: Log,
     ) -> std::io::Result<(Self, WriterHandle)> {
         let (jobs, queue) = mpsc::channel(QUEUE_LEN);
-        let state = State { connection, events, metrics, log, error_logged_at: None };
+        let state = State { connection, limits, events, metrics, log, error_logged_at: None };
         let thread = thread::Builder::new().name("store-writer".into()).spawn(move || state.run(queue))?;
         Ok((Self { thread }, WriterHandle { jobs }))
     }
@@ -177,6 +205,7 @@ impl Writer {
 
 struct State {
     connection: Connection,
+    limits: StoreLimits,
     events: EventBus,
     metrics: Arc<Metrics>,
     log: Log,
@@ -190,7 +219,7 @@ impl State {
             let mut alerts = first.len();
             let mut jobs = vec![first];
             // Takes what is queued and never waits for more: an idle collector commits each job at once.
-            while alerts < MAX_ALERTS_PER_COMMIT {
+            while alerts < MAX_ENTRIES_PER_COMMIT {
                 let Ok(job) = queue.try_recv() else { break };
                 alerts += job.len();
                 jobs.push(job);
@@ -254,7 +283,7 @@ impl State {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         // In the order of the queue, which is the order of sending of each sensor. The first error drops the transaction, which
         // rolls back every job in it.
-        let results = jobs.iter().map(|job| job.run(&transaction)).collect::<Result<_, _>>()?;
+        let results = jobs.iter().map(|job| job.run(&transaction, self.limits)).collect::<Result<_, _>>()?;
         transaction.commit()?;
         Ok(results)
     }
@@ -277,10 +306,12 @@ impl State {
         // `attempt` has returned one result for each job, in the same order.
         for (job, result) in jobs.into_iter().zip(results) {
             match (job, result) {
-                (Job::Deliver { delivery, sensor, reply }, JobResult::Stored(receipt)) => {
-                    self.metrics.count_receipt(&delivery, &receipt);
-                    self.publish(delivery, &sensor, &receipt);
-                    let _ = reply.send(Ok(receipt)); // the connection may be gone; the alerts are stored
+                (Job::Deliver { delivery, sensor, reply }, JobResult::Stored(result)) => {
+                    if let Ok(receipt) = &result {
+                        self.metrics.count_receipt(&delivery, receipt);
+                        self.publish(delivery, &sensor, receipt);
+                    }
+                    let _ = reply.send(Ok(result)); // the connection may be gone; the alerts are stored
                 }
                 (Job::Enroll { reply, .. }, JobResult::Enrolled(result)) => drop(reply.send(Ok(*result))),
                 _ => {}
@@ -310,6 +341,10 @@ mod tests {
     use crate::model::AlertTotals;
     use crate::store::testing::{delivery, open};
 
+    fn limits() -> StoreLimits {
+        StoreLimits::default()
+    }
+
     #[test]
     fn a_failed_commit_is_retried_until_it_succeeds() {
         let directory = tempfile::tempdir().unwrap();
@@ -319,7 +354,7 @@ mod tests {
         let connection = open(&path);
         connection.busy_timeout(Duration::ZERO).unwrap(); // the lock of the other process is an error at once
         let (writer, handle) =
-            Writer::start(connection, EventBus::default(), Arc::clone(&metrics), log).unwrap();
+            Writer::start(connection, limits(), EventBus::default(), Arc::clone(&metrics), log).unwrap();
         let blocker = open(&path);
         blocker.execute_batch("BEGIN IMMEDIATE").unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -332,7 +367,7 @@ mod tests {
             blocker.execute_batch("COMMIT").unwrap();
             waiting.await.unwrap()
         });
-        assert_eq!(receipt.unwrap().inserted.len(), 1);
+        assert_eq!(receipt.unwrap().unwrap().inserted.len(), 1);
         assert!(!metrics.is_store_failing());
         writer.join();
         let log = std::fs::read_to_string(directory.path().join("log")).unwrap();
@@ -348,8 +383,14 @@ mod tests {
         let events = EventBus::default();
         let mut subscriber = events.subscribe();
         let connection = open(&directory.path().join("db"));
-        let mut state =
-            State { connection, events, metrics: Arc::clone(&metrics), log, error_logged_at: None };
+        let mut state = State {
+            connection,
+            limits: limits(),
+            events,
+            metrics: Arc::clone(&metrics),
+            log,
+            error_logged_at: None,
+        };
         let (_jobs, queue) = mpsc::channel(1);
         // There is no sensor 99, and rows refer to sensors.
         let (jobs, mut replies): (Vec<Job>, Vec<_>) = [(1, 1), (99, 1), (1, 2)]

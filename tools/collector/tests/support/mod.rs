@@ -22,9 +22,9 @@ use sentinel_collector::log::Log;
 use sentinel_collector::model::Sensor;
 use sentinel_collector::run::{CollectorSettings, RunningCollector};
 use sentinel_collector::service::{
-    Caller, EnrollError, RevokeError, TokenRequest, create_token, revoke_sensor,
+    Caller, EnrollError, RevokeError, TokenRequest, create_token, revoke_sensor, stored_sensors,
 };
-use sentinel_collector::store::{Files, SearchLimits};
+use sentinel_collector::store::{Files, ReadLimits, StoreLimits};
 use sentinel_uplink::{Limits, Token};
 
 /// Upper bound of every wait: a test fails instead of hanging.
@@ -39,14 +39,24 @@ pub(crate) async fn start(directory: &Path) -> RunningCollector {
 }
 
 pub(crate) async fn start_with(directory: &Path, limits: Limits, max_connections: usize) -> RunningCollector {
-    RunningCollector::start_with(settings(directory, max_connections), limits).await.unwrap()
+    start_limited(directory, limits, max_connections, StoreLimits::default()).await
+}
+
+pub(crate) async fn start_limited(
+    directory: &Path,
+    limits: Limits,
+    max_connections: usize,
+    store_limits: StoreLimits,
+) -> RunningCollector {
+    let settings = CollectorSettings { store_limits, ..settings(directory, max_connections) };
+    RunningCollector::start_with(settings, limits).await.unwrap()
 }
 
 /// A collector with limits of HTTP clients and of searches that a test can reach.
-pub(crate) async fn start_limited(
+pub(crate) async fn start_http_limited(
     directory: &Path,
     http: HttpLimits,
-    searches: SearchLimits,
+    searches: ReadLimits,
 ) -> RunningCollector {
     let settings = settings(directory, 100);
     RunningCollector::start_with_limits(settings, Limits::COLLECTOR, Some(http), searches).await.unwrap()
@@ -60,6 +70,7 @@ fn settings(directory: &Path, max_connections: usize) -> CollectorSettings {
         http_allow_remote: false,
         log: Log::open(Some(&directory.join("log"))).unwrap(),
         max_connections,
+        store_limits: StoreLimits::default(),
     }
 }
 
@@ -100,4 +111,9 @@ pub(crate) fn fill(directory: &Path, count: u32) {
                SELECT sensor, boot + 1, i, time_us + i, received_at_us, i % 2, i % 2, wire
                FROM (SELECT * FROM alerts ORDER BY id LIMIT 1), n";
     connection.execute(sql, [count]).unwrap();
+}
+
+/// The sensors as `sentinel-collector sensors` prints them.
+pub(crate) fn listed(directory: &Path, as_json: bool) -> String {
+    enroll::listing(&stored_sensors(&files(directory), Caller::Operator).unwrap(), as_json)
 }

@@ -85,7 +85,7 @@ fn a_token_of_another_collector_is_rejected() -> Result<()> {
     experiment(|lab| {
         undisturbed(lab, |collector| {
             let mut command: Command = lab.network.collector.command(&lab.binaries.collector);
-            command.arg("enroll").arg("--data").arg(lab.path("other-collector"));
+            command.args(["enroll", "--create"]).arg("--data").arg(lab.path("other-collector"));
             command.args(["--name", "lost", "--address", &format!("{COLLECTOR_ADDRESS}:{COLLECTOR_PORT}")]);
             let token = run(&mut command)?;
             let before = rejections(collector)?;

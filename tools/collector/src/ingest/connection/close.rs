@@ -11,7 +11,7 @@ use super::phase::Phase;
 use crate::clock;
 use crate::ingest::EvictReason;
 use crate::metrics::RejectionCause;
-use crate::model::{DisconnectReason, SensorChange};
+use crate::model::{DisconnectReason, Limit, SensorChange};
 use crate::store::StoreError;
 
 /// Time for each of the writes that end a connection.
@@ -36,6 +36,10 @@ pub(super) enum CloseReason {
     Stopping,
     /// The received alerts cannot be stored.
     Store(StoreError),
+    /// The received alerts break a limit of the sensor; its row counts it.
+    Limit(Limit),
+    /// Closed without a proved key, to make room for another connection.
+    CrowdedOut,
 }
 
 impl From<SessionError> for CloseReason {
@@ -62,6 +66,8 @@ impl From<CloseReason> for DisconnectReason {
             CloseReason::Evicted(EvictReason::Revoked) => Self::Revoked,
             CloseReason::Stopping => Self::Stopping,
             CloseReason::Store(error) => Self::StoreFailed(Arc::new(error)),
+            CloseReason::Limit(limit) => Self::Limit(limit),
+            CloseReason::CrowdedOut => Self::Rejected, // not reached: there was no session
         }
     }
 }
@@ -73,13 +79,18 @@ impl CloseReason {
             Self::Stopping => Some(RejectReason::ShuttingDown),
             Self::Evicted(EvictReason::Revoked) => Some(RejectReason::Revoked),
             Self::Store(_) => Some(RejectReason::StorageFailed),
+            Self::Limit(Limit::Quota) => Some(RejectReason::OverQuota),
+            Self::Limit(_) => Some(RejectReason::Busy),
             _ => None,
         }
     }
 
     /// Returns true if the peer is able to read what is written before the close.
     const fn is_orderly(&self) -> bool {
-        !matches!(self, Self::EndOfStream | Self::Socket(_) | Self::Session(_) | Self::Batch(_))
+        !matches!(
+            self,
+            Self::EndOfStream | Self::Socket(_) | Self::Session(_) | Self::Batch(_) | Self::CrowdedOut
+        )
     }
 }
 
@@ -87,9 +98,9 @@ impl Connection<'_> {
     /// Stores what has arrived, sends the reason where that is possible, counts and logs.
     pub(super) async fn close(mut self, reason: CloseReason) {
         self.count_rejection(&reason); // while the phase still has the key of the peer
-        // After a failure of the store nothing more is stored or acknowledged: a later delivery must not be
-        // acknowledged past one that failed.
-        if !matches!(reason, CloseReason::Store(_)) {
+        // After a delivery that is not stored nothing more is stored or acknowledged: a later one must not be acknowledged
+        // past it.
+        if !matches!(reason, CloseReason::Store(_) | CloseReason::Limit(_)) {
             let stored = self.store_remaining().await;
             if matches!(reason, CloseReason::Stopping) && stored.is_ok() {
                 self.acknowledge_last().await;
@@ -118,7 +129,9 @@ impl Connection<'_> {
             return;
         };
         self.shared.metrics.sensors_connected.dec();
-        self.shared.log.info(format_args!("{} disconnected: {reason}", established.name));
+        self.shared
+            .log
+            .limited_info("disconnected", format_args!("{} disconnected: {reason}", established.name));
         self.publish(&established.name, SensorChange::Disconnected(reason));
         // Fails only while the writer stops; the time is in the log as well.
         let _ = self.shared.writer.seen(established.sensor.id, clock::now()).await;
@@ -133,6 +146,13 @@ impl Connection<'_> {
                 }
             }
             CloseReason::Batch(error) => self.log_rejection(RejectionCause::Malformed, error),
+            CloseReason::Limit(limit) => {
+                self.shared.metrics.count_limit(*limit, 1);
+                self.log_rejection(RejectionCause::Limit, limit.describe());
+            }
+            CloseReason::CrowdedOut => {
+                self.log_rejection(RejectionCause::Crowded, "made room for another connection");
+            }
             _ => {}
         }
     }

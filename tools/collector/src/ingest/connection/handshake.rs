@@ -5,18 +5,20 @@ use std::sync::Arc;
 use sentinel_uplink::{
     PROTOCOL_VERSION, PublicKey, RejectReason, SendError, SessionError, ToSensor, TokenId, Welcome,
 };
+use tokio::sync::OwnedSemaphorePermit;
 
+use super::limits::lock;
 use super::phase::{Established, Phase};
 use super::{CloseReason, Connection};
 use crate::clock;
 use crate::metrics::RejectionCause;
-use crate::model::{Enrollment, Event, Sensor, SensorChange, SensorEvent, SensorInfo};
+use crate::model::{Enrollment, Event, Limit, Sensor, SensorChange, SensorEvent, SensorInfo};
 use crate::store::StoreError;
 
 impl Connection<'_> {
     /// Looks up the sensor whose key the peer claims.
     pub(super) async fn identify(&mut self, key: PublicKey) -> Result<(), CloseReason> {
-        match self.shared.readers.sensor_with_key(key).await {
+        match self.shared.admission.sensor_with_key(key).await {
             Err(error) => Err(self.storage_failed(error)),
             Ok(None) => Err(self.reject_key(RejectionCause::UnknownKey, key, RejectReason::UnknownSensor)),
             Ok(Some(sensor)) if sensor.revoked_at.is_some() => {
@@ -33,7 +35,7 @@ impl Connection<'_> {
     /// Looks up the token that the peer claims to hold. Its secret goes into the handshake, so an unknown token
     /// cannot be answered: the connection is closed without a word.
     pub(super) async fn find_token(&mut self, key: PublicKey, token: TokenId) -> Result<(), CloseReason> {
-        match self.shared.readers.token(token).await {
+        match self.shared.admission.token(token).await {
             Err(error) => Err(CloseReason::Store(error)),
             Ok(None) => {
                 let detail = format_args!("there is no token {token}");
@@ -68,7 +70,8 @@ impl Connection<'_> {
                 Err(self.reject_key(cause, key, reason))
             }
             Ok(Ok(sensor)) => {
-                self.shared.log.info(format_args!("enrolled {} from {}, key {key}", sensor.name, self.peer));
+                let text = format_args!("enrolled {} from {}, key {key}", sensor.name, self.peer);
+                self.shared.log.limited_info("enrolled", text);
                 self.publish(&sensor.name.as_str().into(), SensorChange::Enrolled);
                 self.welcome(&sensor)
             }
@@ -84,22 +87,38 @@ impl Connection<'_> {
             let cause = RejectionCause::Version;
             return Err(self.reject_key(cause, sensor.public_key, RejectReason::TooOld));
         }
-        self.handshake_permit = None; // the hello was authenticated: the peer owns the key
+        let permit = self.admit_session(&sensor).await?;
+        self.unproved = None; // the hello was authenticated: the peer owns the key
         let now = clock::now();
         // Registered before it is read again: a revocation after the read finds the session in the table and evicts it.
         let (guard, evicted) = self.shared.sessions.register(sensor.id, self.peer, now);
         let sensor = self.read_again(&sensor).await?;
         self.welcome(&sensor)?;
-        self.shared.log.info(format_args!(
-            "{} connected from {}: version {}, host {}, interfaces {}",
-            sensor.name, self.peer, info.software, info.host, info.interfaces
-        ));
+        self.write()?; // the writer, which gets the properties below, may be busy for seconds
+        self.log_connected(&sensor, &info);
         let (id, name): (_, Arc<str>) = (sensor.id, sensor.name.as_str().into());
         self.publish(&name, SensorChange::Connected);
         self.shared.metrics.sensors_connected.inc();
         // Before the next wait: from here on closing the connection reports the disconnect.
-        self.phase = Phase::Established(Box::new(Established { sensor, name, guard, evicted }));
+        let rates = self.shared.sessions.rates(id);
+        let established = Established { sensor, name, guard, evicted, rates, _permit: permit };
+        self.phase = Phase::Established(Box::new(established));
         self.shared.writer.info(id, info, now).await.map_err(CloseReason::Store)
+    }
+
+    /// Place of a session, unless all are taken or the sensor connects too often.
+    async fn admit_session(&mut self, sensor: &Sensor) -> Result<OwnedSemaphorePermit, CloseReason> {
+        let Some(permit) = self.gate.session() else {
+            return Err(self.reject_key(RejectionCause::TooMany, sensor.public_key, RejectReason::Busy));
+        };
+        let (rates, now) = (self.shared.sessions.rates(sensor.id), self.shared.elapsed());
+        if !lock(&rates).session(now) {
+            self.report_limit(sensor.id, &rates, Limit::Sessions).await?;
+            let (cause, detail) = (RejectionCause::Limit, Limit::Sessions.describe());
+            self.shared.rejections.key(cause, sensor.public_key, self.peer.ip(), detail);
+            return Err(self.reject(RejectReason::Busy));
+        }
+        Ok(permit)
     }
 
     /// The sensor as it is now: between the claim and its proof an operator may have revoked it, or an earlier session
@@ -108,11 +127,20 @@ impl Connection<'_> {
     /// The earlier session, evicted by registering this one, may still be storing what it has received. The welcome then
     /// acknowledges too little, and the sensor sends alerts again, which are duplicates and not stored.
     async fn read_again(&mut self, sensor: &Sensor) -> Result<Sensor, CloseReason> {
-        match self.shared.readers.sensor_with_key(sensor.public_key).await {
+        match self.shared.admission.sensor_with_key(sensor.public_key).await {
             Ok(Some(sensor)) if sensor.revoked_at.is_none() => Ok(sensor),
             Ok(_) => Err(self.reject(RejectReason::Revoked)),
             Err(error) => Err(self.storage_failed(error)),
         }
+    }
+
+    fn log_connected(&self, sensor: &Sensor, info: &SensorInfo) {
+        let SensorInfo { software, host, interfaces } = info;
+        let text = format_args!(
+            "{} connected from {}: version {software}, host {host}, interfaces {interfaces}",
+            sensor.name, self.peer
+        );
+        self.shared.log.limited_info("connected", text);
     }
 
     fn welcome(&mut self, sensor: &Sensor) -> Result<(), CloseReason> {

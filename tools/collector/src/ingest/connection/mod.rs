@@ -4,7 +4,9 @@
 //! (`wait`): the socket, a deadline of the session, a finished commit, eviction, or the stop of the process.
 
 mod close;
+mod first_message;
 mod handshake;
+mod limits;
 mod phase;
 mod socket;
 mod storing;
@@ -14,18 +16,24 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use sentinel_alert::AlertId;
+use sentinel_units::Uptime;
 use sentinel_uplink::{
     CollectorEvent, CollectorSession, Hello, PublicKey, SendError, Telemetry, ToCollector, ToSensor, TokenId,
 };
 use tokio::net::TcpStream;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::oneshot;
 
 use super::batch::PendingDelivery;
+use super::gate::Gate;
+use super::turns::Turn;
+use super::unproved::Place;
 use super::{EvictReason, IngestShared};
 use crate::clock;
 use crate::log::printable;
-use crate::model::{SensorInfo, sanitize_name};
+use crate::model::{Limit, SensorInfo, sanitize_name};
 use close::CloseReason;
+use first_message::FirstMessage;
+use limits::Arrived;
 use phase::Phase;
 use storing::{Storing, StoringResult};
 
@@ -33,7 +41,9 @@ use storing::{Storing, StoringResult};
 pub(super) async fn serve(
     stream: TcpStream,
     peer: SocketAddr,
-    handshake_permit: OwnedSemaphorePermit,
+    place: Place,
+    crowded_out: oneshot::Receiver<()>,
+    gate: &Gate,
     shared: &IngestShared,
 ) {
     let now = shared.uptime();
@@ -42,30 +52,47 @@ pub(super) async fn serve(
         stream,
         peer,
         shared,
+        gate,
         session,
-        handshake_permit: Some(handshake_permit),
+        unproved: Some((place, crowded_out)),
+        first_message: FirstMessage::default(),
         phase: Phase::Handshake,
         input: Vec::new(),
         pending: PendingDelivery::default(),
+        arrived: Arrived::default(),
+        read_after: now,
         storing: None,
         ack: None,
     };
     let reason = connection.run().await;
-    connection.close(reason).await;
+    // The channel of a connection that was crowded out has ended, and must not be awaited again.
+    let mut unproved = connection.unproved.take().filter(|_| !matches!(reason, CloseReason::CrowdedOut));
+    // Peers that are being rejected are in the table of unproved ones still, and make room like the others.
+    tokio::select! {
+        () = connection.close(reason) => {}
+        _ = or_pending(unproved.as_mut().map(|(_, crowded_out)| crowded_out)) => {}
+    }
 }
 
 struct Connection<'c> {
     stream: TcpStream,
     peer: SocketAddr,
     shared: &'c IngestShared,
+    gate: &'c Gate,
     session: CollectorSession,
-    /// Bounds the connections without a proved key; dropped when a hello proves one.
-    handshake_permit: Option<OwnedSemaphorePermit>,
+    /// Place among the connections without a proved key, and the channel that ends when it is taken away; dropped when a
+    /// hello proves a key.
+    unproved: Option<(Place, oneshot::Receiver<()>)>,
+    first_message: FirstMessage,
     phase: Phase,
     /// Bytes read from the socket that the session has not taken.
     input: Vec<u8>,
     /// Received, and waiting until the delivery before it is stored.
     pending: PendingDelivery,
+    /// Entries received since the rates of the sensor were charged.
+    arrived: Arrived,
+    /// Nothing is read before this time, because the sensor exceeds a rate.
+    read_after: Uptime,
     /// The delivery that is being stored.
     storing: Option<Storing>,
     /// Stored, and not yet acknowledged because the session has no room to send.
@@ -90,6 +117,8 @@ enum Inbound {
 
 /// The event that ended a wait.
 enum Wake {
+    Turn(Option<Turn>),
+    CrowdedOut,
     Socket,
     Deadline,
     Stored(StoringResult),
@@ -109,6 +138,11 @@ impl Connection<'_> {
     async fn step(&mut self) -> Result<(), CloseReason> {
         self.advance().await?;
         match self.wait().await {
+            Wake::Turn(turn) => {
+                self.first_message.granted(turn);
+                Ok(())
+            }
+            Wake::CrowdedOut => Err(CloseReason::CrowdedOut),
             Wake::Socket => self.transfer(),
             Wake::Deadline => Ok(()),
             Wake::Stored(result) => self.stored(result),
@@ -125,20 +159,31 @@ impl Connection<'_> {
             while let Some(inbound) = self.poll()? {
                 self.handle(inbound).await?;
             }
-            if self.input.is_empty() || self.is_full() {
-                break;
-            }
-            let taken = self.session.receive(&self.input)?;
-            self.input.drain(..taken);
-            if taken == 0 {
+            if self.input.is_empty() || !self.may_read() || !self.receive()? {
                 break;
             }
         }
+        if !matches!(self.phase, Phase::Handshake) {
+            self.first_message.done(); // the next peer may be decrypted
+        }
+        self.charge_rates().await?;
         // The acknowledgement before the write: one that is due now leaves with this write.
         self.start_storing();
         self.acknowledge()?;
         self.write()?;
         Ok(())
+    }
+
+    /// Gives bytes of the input to the session; false if it takes none now.
+    fn receive(&mut self) -> Result<bool, CloseReason> {
+        let available = match &self.unproved {
+            Some((place, _)) => self.first_message.available(&self.input, place, &self.gate.turns),
+            None => self.input.len(),
+        };
+        let taken = self.session.receive(self.input.get(..available).unwrap_or_default())?;
+        self.first_message.taken(self.input.get(..taken).unwrap_or_default());
+        self.input.drain(..taken);
+        Ok(taken > 0)
     }
 
     /// The next event of the session; none if it is idle.
@@ -159,13 +204,14 @@ impl Connection<'_> {
             // what it sends is neither stored nor acknowledged, and it keeps it.
             CollectorEvent::Message(ToCollector::Alerts(batch)) => {
                 if let Phase::Established(established) = &self.phase {
-                    self.pending.append_batch(&established.sensor, batch)?;
+                    self.arrived.alerts += self.pending.append_batch(&established.sensor, batch)?;
                 }
                 Inbound::Appended
             }
             CollectorEvent::Message(ToCollector::Gap(gap)) => {
                 if let Phase::Established(established) = &self.phase {
                     self.pending.append_gap(&established.sensor, gap);
+                    self.arrived.gaps += 1;
                 }
                 Inbound::Appended
             }
@@ -189,6 +235,9 @@ impl Connection<'_> {
         let Phase::Established(established) = &self.phase else { return Ok(()) };
         established.guard.record_telemetry(telemetry);
         let id = established.sensor.id;
+        if !established.rates().telemetry(self.shared.elapsed()) {
+            return self.count_limit(Limit::TelemetryRate).await; // the next reading replaces it anyhow
+        }
         self.shared.writer.telemetry(id, *telemetry, clock::now()).await.map_err(CloseReason::Store)
     }
 
@@ -205,11 +254,17 @@ impl Connection<'_> {
     }
 
     async fn wait(&mut self) -> Wake {
-        let deadline = self.session.next_deadline().since(self.shared.uptime());
+        let now = self.shared.uptime();
+        let paused = self.read_after.since(now);
+        let mut deadline = self.session.next_deadline().since(now);
+        if !paused.is_zero() {
+            deadline = deadline.min(paused);
+        }
         // Without these conditions a socket that is ready, and of no use now, would wake the task without end.
         let wants_write = !self.session.pending().is_empty();
-        let wants_read = self.input.is_empty() && !self.is_full();
+        let wants_read = self.input.is_empty() && self.may_read();
         let evicted = self.phase.evicted();
+        let crowded_out = self.unproved.as_mut().map(|(_, crowded_out)| crowded_out);
         let mut stopping = self.shared.stopping.clone();
         // Biased, in the order of urgency: a peer that keeps the socket busy cannot delay a stop or an eviction.
         // Every branch may be dropped unfinished: readiness is only observed, and `storing` is polled in place.
@@ -218,7 +273,9 @@ impl Connection<'_> {
             _ = stopping.wait_for(|stop| *stop) => Wake::Stopping,
             // The sender is dropped only when the entry in the table is replaced or removed.
             reason = or_pending(evicted) => Wake::Evicted(reason.unwrap_or(EvictReason::Replaced)),
+            _ = or_pending(crowded_out) => Wake::CrowdedOut,
             result = or_pending(self.storing.as_mut()) => Wake::Stored(result),
+            turn = or_pending(self.first_message.waiting()) => Wake::Turn(turn.ok()),
             _ = self.stream.writable(), if wants_write => Wake::Socket,
             _ = self.stream.readable(), if wants_read => Wake::Socket,
             () = tokio::time::sleep(deadline.max(Duration::from_millis(1))) => Wake::Deadline,

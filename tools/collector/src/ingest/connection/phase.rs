@@ -1,10 +1,11 @@
 //! Phases of a connection.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use sentinel_uplink::{PublicKey, TokenId};
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
+use crate::ingest::rates::SensorRates;
 use crate::ingest::{EvictReason, SessionGuard};
 use crate::model::Sensor;
 
@@ -29,6 +30,9 @@ pub(super) struct Established {
     pub(super) name: Arc<str>,
     pub(super) guard: SessionGuard,
     pub(super) evicted: oneshot::Receiver<EvictReason>,
+    pub(super) rates: Arc<Mutex<SensorRates>>,
+    /// Held until the connection is closed.
+    pub(super) _permit: OwnedSemaphorePermit,
 }
 
 impl Phase {

@@ -8,7 +8,7 @@ use sentinel_alert::AlertId;
 
 use super::phase::Phase;
 use super::{CloseReason, Connection};
-use crate::model::Receipt;
+use crate::model::{Limit, Receipt};
 use crate::store::StoreError;
 
 /// Entries that may be pending while a delivery is being stored; with more, nothing is read from the socket.
@@ -19,7 +19,7 @@ pub(super) type Storing = Pin<Box<dyn Future<Output = StoringResult> + Send>>;
 
 /// Result of storing a delivery.
 pub(super) struct StoringResult {
-    result: Result<Receipt, StoreError>,
+    result: Result<Result<Receipt, Limit>, StoreError>,
     /// Acknowledgement that the sensor gets for it.
     last: AlertId,
     /// Arrival of its first message.
@@ -51,7 +51,7 @@ impl Connection<'_> {
     /// Makes the acknowledgement of a stored delivery due.
     pub(super) fn stored(&mut self, stored: StoringResult) -> Result<(), CloseReason> {
         self.storing = None;
-        stored.result.map_err(CloseReason::Store)?;
+        stored.result.map_err(CloseReason::Store)?.map_err(CloseReason::Limit)?;
         self.shared.metrics.observe_ingest(stored.arrived.elapsed());
         // May replace one that is not sent yet: deliveries are stored one at a time, so this one covers those before it.
         self.ack = Some(stored.last);

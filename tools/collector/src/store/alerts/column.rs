@@ -6,8 +6,13 @@ use sentinel_alert::{Kind, Severity};
 pub(super) const MINUTE_US: i64 = 60_000_000;
 
 /// Saturates: a sequence number past 2^63 would take longer than any boot lasts.
-pub(super) fn unsigned(number: u64) -> i64 {
+pub(in crate::store) fn unsigned(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// The reverse of [`unsigned`]; 0 for a negative number, which the store does not write.
+pub(in crate::store) fn count(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or_default()
 }
 
 /// Index in [`Kind::ALL`], which is the kind's tag on the wire and therefore never changes.

@@ -7,12 +7,14 @@ use sentinel_alert::{Alert, AlertId, wire};
 use sentinel_units::Timestamp;
 use sentinel_uplink::Gap;
 
+use super::account::{ALERT_ROW_BYTES, Account, GAP_ROW_BYTES, Run};
 use super::column::{self, MINUTE_US, unsigned};
 use crate::clock::to_micros;
-use crate::model::{Delivery, Receipt, UnreadableAlert};
-use crate::store::StoreError;
+use crate::model::{Delivery, Limit, Receipt, UnreadableAlert};
+use crate::store::{StoreError, StoreLimits};
 
-/// Inserts the alerts of `delivery` that are new, and moves the sensor's acknowledged position to its end.
+/// Inserts the alerts of `delivery` that are new, and moves the sensor's acknowledged position to its end. The inner error is
+/// a limit that the delivery breaks: then nothing of it is stored.
 ///
 /// Must run inside a transaction. Exactly once rests on two facts: rows are unique by (sensor, boot, seq), so
 /// an alert that arrives again changes nothing; and the rows, the counters and the position that will be
@@ -23,8 +25,14 @@ use crate::store::StoreError;
 pub(in crate::store) fn insert_delivery(
     connection: &Connection,
     delivery: &Delivery,
-) -> Result<Receipt, StoreError> {
-    let mut inserter = Inserter { connection, delivery, receipt: Receipt::default(), boots: BTreeMap::new() };
+    limits: StoreLimits,
+) -> Result<Result<Receipt, Limit>, StoreError> {
+    // Before the first row is written: a limit must not roll back a transaction that holds deliveries of other sensors.
+    let account = match Account::open(connection, delivery, limits)? {
+        Ok(account) => account,
+        Err(limit) => return Ok(Err(limit)),
+    };
+    let mut inserter = Inserter { connection, delivery, receipt: Receipt::default(), account };
     let mut delta = TotalsDelta::default();
     for (index, (id, alert)) in delivery.alerts.iter().enumerate() {
         if inserter.alert(index, *id, alert)? {
@@ -39,112 +47,77 @@ pub(in crate::store) fn insert_delivery(
         inserter.gap(gap)?;
     }
     delta.add(connection)?;
-    inserter.update_counters()?;
-    Ok(inserter.receipt)
+    inserter.account.write(connection, delivery.last)?;
+    Ok(Ok(inserter.receipt))
 }
 
-/// Changes of one row of table `runs`.
-#[derive(Default)]
-struct BootCounts {
-    highest: u64,
-    stored: u64,
-    lost: u64,
-}
-
-/// A delivery that is being inserted, with the counts of its rows so far.
+/// A delivery that is being inserted, with the counters of its sensor so far.
 struct Inserter<'d> {
     connection: &'d Connection,
     delivery: &'d Delivery,
     receipt: Receipt,
-    boots: BTreeMap<u32, BootCounts>,
+    account: Account,
 }
 
 impl Inserter<'_> {
-    /// Counts of the boot of `id`, which has sent at least up to `id`.
-    fn boot(&mut self, id: AlertId) -> &mut BootCounts {
-        // Sequence numbers of a boot start at 1 without holes: `highest` less what is stored and lost is what is missing.
-        let boot = self.boots.entry(id.boot).or_default();
-        boot.highest = boot.highest.max(id.seq);
-        boot
-    }
-
     /// Returns true if the alert was new.
     fn alert(&mut self, index: usize, id: AlertId, alert: &Alert) -> Result<bool, StoreError> {
         let row = insert_alert(self.connection, self.delivery, id, alert)?;
-        let boot = self.boot(id);
         match row {
-            Some(row) => {
-                boot.stored += 1;
+            Some((row, bytes)) => {
+                self.stored(id, bytes);
                 self.receipt.inserted.push((row, index));
             }
-            None => self.receipt.duplicates += 1,
+            None => self.duplicate(),
         }
         Ok(row.is_some())
     }
 
     fn unreadable(&mut self, alert: &UnreadableAlert) -> Result<(), StoreError> {
-        let inserted = insert_unreadable(self.connection, self.delivery, alert)?;
-        let boot = self.boot(alert.id);
-        if inserted {
-            boot.stored += 1;
+        if insert_unreadable(self.connection, self.delivery, alert)? {
+            self.stored(alert.id, alert.bytes.len());
         } else {
-            self.receipt.duplicates += 1;
+            self.duplicate();
         }
         Ok(())
+    }
+
+    fn stored(&mut self, id: AlertId, wire_len: usize) {
+        let account = &mut self.account;
+        account.stored = account.stored.saturating_add(1);
+        let bytes = u64::try_from(wire_len).unwrap_or(u64::MAX).saturating_add(ALERT_ROW_BYTES);
+        account.stored_bytes = account.stored_bytes.saturating_add(bytes);
+        let run = account.run(id.boot);
+        run.stored = run.stored.saturating_add(1);
+    }
+
+    fn duplicate(&mut self) {
+        self.account.duplicates = self.account.duplicates.saturating_add(1);
+        self.receipt.duplicates = self.receipt.duplicates.saturating_add(1);
     }
 
     fn gap(&mut self, gap: &Gap) -> Result<(), StoreError> {
         // A gap that arrives again was counted the first time.
-        let lost = if insert_gap(self.connection, self.delivery, gap)? {
-            lost_in_gap(self.connection, self.delivery, gap)?
-        } else {
-            0
-        };
-        let boot = self.boot(AlertId { boot: gap.boot, seq: gap.last_seq });
-        boot.lost = boot.lost.saturating_add(lost);
-        // Saturates: the number comes from the network.
-        self.receipt.lost = self.receipt.lost.saturating_add(lost);
-        Ok(())
-    }
-
-    /// Adds the counts to tables `runs` and `sensors`, and moves the acknowledged position.
-    fn update_counters(&self) -> Result<(), StoreError> {
-        let sql = "INSERT INTO runs (sensor, boot, highest, stored, lost) VALUES (?, ?, ?, ?, ?)
-                   ON CONFLICT (sensor, boot) DO UPDATE SET highest = max(highest, excluded.highest),
-                   stored = stored + excluded.stored, lost = lost + excluded.lost";
-        let mut statement = self.connection.prepare_cached(sql)?;
-        let sensor = self.delivery.sensor.0;
-        let mut stored = 0_u64;
-        for (boot, counts) in &self.boots {
-            let (highest, lost) = (unsigned(counts.highest), unsigned(counts.lost));
-            statement.execute(params![sensor, boot, highest, unsigned(counts.stored), lost])?;
-            stored = stored.saturating_add(counts.stored);
+        if !insert_gap(self.connection, self.delivery, gap)? {
+            return Ok(());
         }
-        // The position is set and not compared: the order of sending is the sensor's own, across boots as well. An
-        // evicted session that stores its last delivery may set it back; the sensor then sends alerts again, which are
-        // duplicates. It never moves past an alert that is not stored, because a session stores in the order of sending.
-        let sql = "UPDATE sensors SET stored = stored + ?, duplicates = duplicates + ?, lost = lost + ?,
-                   acked_boot = ?, acked_seq = ?, last_seen_at_us = ? WHERE id = ?";
-        self.connection.prepare_cached(sql)?.execute(params![
-            unsigned(stored),
-            unsigned(self.receipt.duplicates),
-            unsigned(self.receipt.lost),
-            self.delivery.last.boot,
-            unsigned(self.delivery.last.seq),
-            to_micros(self.delivery.received_at),
-            sensor
-        ])?;
+        self.account.stored_bytes = self.account.stored_bytes.saturating_add(GAP_ROW_BYTES);
+        let run = self.account.run(gap.boot);
+        let lost = lost_in_gap(gap, *run);
+        run.lost = run.lost.saturating_add(lost);
+        self.account.lost = self.account.lost.saturating_add(lost);
+        self.receipt.lost = self.receipt.lost.saturating_add(lost);
         Ok(())
     }
 }
 
-/// Row number of the new row; none if the alert is stored already.
+/// Row number of the new row and length of the alert in it; none if the alert is stored already.
 fn insert_alert(
     connection: &Connection,
     delivery: &Delivery,
     id: AlertId,
     alert: &Alert,
-) -> Result<Option<i64>, StoreError> {
+) -> Result<Option<(i64, usize)>, StoreError> {
     let mut buffer = [0; wire::MAX_ALERT_LEN];
     // Relative to the epoch, so that a row can be decoded without knowing the boot it came from.
     let bytes = wire::encode(alert, Timestamp::ZERO, &mut buffer)
@@ -165,7 +138,7 @@ fn insert_alert(
     ];
     let inserted = connection.prepare_cached(sql)?.execute(values)? > 0;
     // Without an insertion it would be the number of an earlier row.
-    Ok(inserted.then(|| connection.last_insert_rowid()))
+    Ok(inserted.then(|| (connection.last_insert_rowid(), bytes.len())))
 }
 
 fn insert_unreadable(
@@ -207,19 +180,15 @@ fn insert_gap(connection: &Connection, delivery: &Delivery, gap: &Gap) -> Result
     Ok(connection.prepare_cached(sql)?.execute(values)? > 0)
 }
 
-/// Upper bound of the alerts lost in a gap. A sensor also counts the alerts that were in flight when its
-/// connection broke, and TCP may have delivered some of these: sequence numbers of the gap that are stored
-/// are not lost.
-fn lost_in_gap(connection: &Connection, delivery: &Delivery, gap: &Gap) -> Result<u64, StoreError> {
-    let mut absent = gap.last_seq.saturating_sub(gap.first_seq).saturating_add(1);
-    for table in ["alerts", "unreadable"] {
-        let sql =
-            format!("SELECT count(*) FROM {table} WHERE sensor = ? AND boot = ? AND seq BETWEEN ? AND ?");
-        let range = params![delivery.sensor.0, gap.boot, unsigned(gap.first_seq), unsigned(gap.last_seq)];
-        let stored: i64 = connection.prepare_cached(&sql)?.query_row(range, |row| row.get(0))?;
-        absent = absent.saturating_sub(u64::try_from(stored).unwrap_or_default());
-    }
-    Ok(gap.lost().min(absent))
+/// Upper bound of the alerts lost in a gap: what the sensor counted, at most the numbers of the gap, at most the numbers of
+/// the run that are neither stored nor lost yet. A sensor also counts the alerts that were in flight when its connection broke,
+/// and TCP may have delivered some of these.
+///
+/// Takes the same time whatever is stored. Counting the stored rows of the gap instead would be exact also for a run that has
+/// missing numbers outside of the gap, but its cost would be the sensor's to choose.
+fn lost_in_gap(gap: &Gap, run: Run) -> u64 {
+    let numbers = gap.last_seq.saturating_sub(gap.first_seq).saturating_add(1);
+    gap.lost().min(numbers).min(run.missing())
 }
 
 /// Counts of new alerts by row of tables `totals` and `minutes`: each row is written once per delivery.
@@ -338,7 +307,7 @@ mod tests {
         commit(&mut connection, &delivery(1..=5)).unwrap();
         connection.pragma_update(None, "cache_size", 5).unwrap(); // so that pages reach the disk early
         let transaction = connection.transaction().unwrap();
-        insert_delivery(&transaction, &delivery(6..=3_000)).unwrap();
+        insert_delivery(&transaction, &delivery(6..=3_000), StoreLimits::default()).unwrap().unwrap();
         let after = tempfile::tempdir().unwrap();
         for name in ["db", "db-wal"] {
             std::fs::copy(directory.path().join(name), after.path().join(name)).unwrap();
@@ -363,6 +332,74 @@ mod tests {
         connection.pragma_update(None, "max_page_count", 1_000_000).unwrap();
         commit(&mut connection, &delivery(6..=3_000)).unwrap();
         assert_eq!(consistent(&connection), 3_000);
+    }
+
+    fn refused(connection: &mut Connection, delivery: &Delivery, limits: StoreLimits) -> Option<Limit> {
+        let transaction = connection.transaction().unwrap();
+        let result = insert_delivery(&transaction, delivery, limits).unwrap();
+        transaction.commit().unwrap();
+        result.err()
+    }
+
+    /// In 2033: rates that were never charged have their whole credit.
+    const NOW_S: u64 = 2_000_000_000;
+
+    #[test]
+    fn numbers_that_jump_are_refused_and_leave_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut connection = open(&directory.path().join("db"));
+        commit(&mut connection, &delivery(1..=5)).unwrap();
+        let at = |seq, boot, second| {
+            let mut jump = delivery(seq..=seq);
+            jump.alerts[0].0.boot = boot;
+            Delivery { received_at: Timestamp::from_parts(NOW_S + second, 0), ..jump }
+        };
+        let month = 30 * 86_400 * 1_000;
+        for boot in 3..=5 {
+            for seq in [month + 6, 1 << 40, (1 << 62) - 1] {
+                let jump = at(seq, boot, 99);
+                assert_eq!(
+                    refused(&mut connection, &jump, StoreLimits::default()),
+                    Some(Limit::Numbers),
+                    "{seq}"
+                );
+            }
+        }
+        assert_eq!(consistent(&connection), 5);
+        assert_eq!(number(&connection, "SELECT missing FROM sensors"), 0);
+        // What 1,000 a second give in 30 days may come at once, over all runs, and then 1,000 a second.
+        commit(&mut connection, &at(month / 2, 3, 99)).unwrap();
+        commit(&mut connection, &at(month / 2, 4, 99)).unwrap();
+        assert_eq!(
+            refused(&mut connection, &at(100_000, 5, 99), StoreLimits::default()),
+            Some(Limit::Numbers)
+        );
+        commit(&mut connection, &at(100_000, 5, 199)).unwrap();
+        // The clock of the collector was wrong by years: the sensor need not wait until it has come there again.
+        commit(&mut connection, &at(1, 6, 300_000_000)).unwrap();
+        commit(&mut connection, &at(1_000, 6, 200)).unwrap();
+    }
+
+    #[test]
+    fn runs_and_stored_bytes_of_a_sensor_are_bounded() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut connection = open(&directory.path().join("db"));
+        let runs = |boots: std::ops::RangeInclusive<u32>| {
+            let alerts = boots.map(|boot| (AlertId { boot, seq: 1 }, delivery(1..=1).alerts[0].1.clone()));
+            let received_at = Timestamp::from_parts(NOW_S, 0);
+            Delivery { alerts: alerts.collect(), received_at, ..delivery(1..=1) }
+        };
+        commit(&mut connection, &runs(1..=17_280)).unwrap();
+        let more = runs(17_281..=17_281);
+        assert_eq!(refused(&mut connection, &more, StoreLimits::default()), Some(Limit::Runs));
+        let bytes = number(&connection, "SELECT stored_bytes FROM sensors");
+        let known = runs(1..=1);
+        assert_eq!(refused(&mut connection, &known, StoreLimits { sensor_bytes: bytes }), Some(Limit::Quota));
+        assert_eq!(refused(&mut connection, &known, StoreLimits { sensor_bytes: bytes + 1 }), None);
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+        let file = std::fs::metadata(directory.path().join("db")).unwrap().len();
+        println!("{bytes} bytes estimated, {file} in the file for 17,280 alerts in as many runs");
+        assert!((bytes / 2..bytes * 2).contains(&file), "estimated {bytes}, in the file {file}");
     }
 
     #[test]
@@ -395,6 +432,29 @@ mod tests {
         assert_eq!(commit(&mut connection, &lossy).unwrap().lost, 0);
         assert_eq!(number(&connection, "SELECT lost FROM runs"), 4);
         assert_eq!(number(&connection, "SELECT highest - stored - lost FROM runs"), 0);
+    }
+
+    /// 12 KB of gap messages, each over everything stored, kept the writer busy for minutes: each counted the rows of its range.
+    #[test]
+    fn a_gap_costs_the_same_whatever_is_stored() {
+        use std::sync::Arc;
+        use std::sync::atomic::{AtomicU64, Ordering};
+        let directory = tempfile::tempdir().unwrap();
+        let cost = |stored: u64| {
+            let mut connection = open(&directory.path().join(stored.to_string()));
+            commit(&mut connection, &delivery(1..=stored)).unwrap();
+            let operations = Arc::new(AtomicU64::new(0));
+            let counter = Arc::clone(&operations);
+            let count = move || counter.fetch_add(1, Ordering::Relaxed) == u64::MAX;
+            connection.progress_handler(1, Some(count)).unwrap();
+            let reason = GapReason::SpoolFull;
+            let gap = |last_seq| Gap { boot: 3, first_seq: 1, last_seq, lost_by_severity: [9; 5], reason };
+            let gaps = (1..=50).map(|extra| gap(stored + extra)).collect();
+            commit(&mut connection, &Delivery { alerts: Vec::new(), gaps, ..delivery(1..=1) }).unwrap();
+            operations.load(Ordering::Relaxed)
+        };
+        let (few, many) = (cost(10), cost(20_000));
+        assert!(many < few + few / 10, "{few} instructions with 10 alerts, {many} with 20,000");
     }
 
     /// The connection broke: the sensor discarded alerts that were in flight, and TCP had delivered them.
