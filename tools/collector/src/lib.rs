@@ -4,14 +4,14 @@
 //! stored alerts, JSON, server-sent events, metrics, one page, one terminal view.
 //!
 //! ```text
-//! sensors --> ingest --> store::Writer --> SQLCipher file <-- store::ReaderPool <-- service <-- api <-- HTTP
-//!               |             |                  ^                                     |
-//!               +----> events::EventBus ---------|-------------------------------------+
-//!                                              enroll
+//! sensors --> ingest --> store::Writer --> SQLCipher file <-- store::ReaderPool <-- service <-- api <-- http
+//!               |             |                                                        |  ^
+//!               +----> events::EventBus -----------------------------------------------+  cli (operator)
 //! ```
 //!
 //! Uses point from the edge to the middle: `api` and `ingest` use `model`, `service` uses `ingest::Sessions` and
-//! `store`, nothing uses `api` but `run` and the operator's JSON in `enroll`.
+//! `store`, nothing uses `api` but `run` and the operator's JSON in `enroll`. `http` knows nothing of alerts: it serves any
+//! router within its limits, on threads of its own.
 //!
 //! Memory: for each connection one frame each way and at most two deliveries; a bounded queue before the one
 //! writer; a bounded ring of events for subscribers. Everything else is in the file. An alert that is not on the disk

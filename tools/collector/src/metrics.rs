@@ -3,6 +3,7 @@
 //! Figures of one sensor (last seen, losses) are in the store and read from there for each answer.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
@@ -147,7 +148,7 @@ pub struct Metrics {
     /// 1 while commits fail.
     pub store_failing: Gauge,
     /// HTTP server.
-    pub http: HttpMetrics,
+    pub http: Arc<HttpMetrics>,
 }
 
 impl Metrics {
@@ -170,7 +171,7 @@ impl Metrics {
             ingest_seconds: Histogram::new(buckets()),
             commit_seconds: Histogram::new(buckets()),
             store_errors: Counter::default(),
-            http: HttpMetrics::default(),
+            http: Arc::default(),
         };
         for reason in RejectionCause::ALL {
             drop(metrics.rejected.get_or_create(&RejectionLabels { reason })); // creates the series, with zero

@@ -146,7 +146,7 @@ impl RunningCollector {
         let hosts = if http_allow_remote { HostPolicy::Any } else { HostPolicy::LocalOnly };
         let router = api::router(service, hosts, &http_limits, dashboard::router());
         let ingest = tokio::spawn(Ingest::new(sensors, shared).run());
-        let counted = (Arc::clone(&metrics), log.clone());
+        let counted = (Arc::clone(&metrics.http), log.clone());
         let start = || HttpServer::start(pages, router, http_limits, api::rejection, counted, stopping);
         let server = http_runtime.enter(start)?;
         log.info(format_args!("sensors connect to {listen}; page and API on http://{http}/"));

@@ -2,7 +2,6 @@
 
 #![expect(
     clippy::expect_used,
-    clippy::unwrap_used,
     reason = "the lints spare test functions only, and what they call serves tests alone"
 )]
 

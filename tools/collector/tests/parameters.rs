@@ -2,7 +2,8 @@
 //! server.
 
 #![expect(
-    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
     clippy::unwrap_used,
     reason = "the lints spare test functions only, and what they call serves tests alone"
 )]

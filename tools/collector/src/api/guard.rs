@@ -8,8 +8,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
 use super::Problem;
-use crate::http::HttpLimit;
-use crate::metrics::Metrics;
+use crate::http::{HttpLimit, HttpMetrics};
 
 /// Content security policy of every answer: nothing but the collector's own files may be loaded or run.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
@@ -29,7 +28,7 @@ pub enum HostPolicy {
 #[derive(Clone, Debug)]
 pub(super) struct Guard {
     pub(super) hosts: HostPolicy,
-    pub(super) metrics: Arc<Metrics>,
+    pub(super) metrics: Arc<HttpMetrics>,
 }
 
 /// Rejects requests with a foreign `Host` or a body, counts the limit that an answer is about, and adds headers that limit
@@ -40,7 +39,7 @@ pub(super) async fn check(State(guard): State<Guard>, request: Request, next: Ne
         Err(problem) => problem.into_response(),
     };
     if let Some(limit) = response.extensions().get::<HttpLimit>() {
-        guard.metrics.http.count(*limit);
+        guard.metrics.count(*limit);
     }
     let headers = response.headers_mut();
     for (name, value) in [

@@ -17,7 +17,7 @@ const PATHS: [&str; 7] =
 
 /// All routes: the interface, and `pages`, behind the same checks.
 pub fn router(service: Service, hosts: HostPolicy, limits: &HttpLimits, pages: Router<ApiState>) -> Router {
-    let guard = Guard { hosts, metrics: Arc::clone(&service.metrics) };
+    let guard = Guard { hosts, metrics: Arc::clone(&service.metrics.http) };
     Router::new()
         .route("/health", get(rest::health::show))
         .route("/metrics", get(rest::metrics::show))

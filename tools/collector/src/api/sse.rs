@@ -20,8 +20,7 @@ use futures_util::stream::unfold;
 
 use super::parameters::Parameters;
 use super::{ApiState, Problem, render};
-use crate::http::{AddressPermit, HttpLimit, Peer};
-use crate::metrics::Metrics;
+use crate::http::{AddressPermit, HttpLimit, HttpMetrics, Peer};
 use crate::model::Event;
 use crate::service::{Caller, MAX_RECENT, StreamStart, subscribe};
 
@@ -37,7 +36,7 @@ pub(super) async fn stream(
     let start = start(&headers, given)?;
     let service = &state.service;
     let permit = state.streams.acquire(peer.address.ip()).map_err(too_many)?;
-    let open = OpenStream::new(permit, Arc::clone(&service.metrics));
+    let open = OpenStream::new(permit, Arc::clone(&service.metrics.http));
     let subscription = subscribe(service, Caller::Anonymous, start).await?;
     peer.open_stream();
     let events = unfold((subscription, open), |(mut subscription, open)| async move {
@@ -60,20 +59,20 @@ fn too_many((limit, number): (HttpLimit, usize)) -> Problem {
 
 /// An open event stream: its permit, and its place in the gauge.
 struct OpenStream {
-    metrics: Arc<Metrics>,
+    metrics: Arc<HttpMetrics>,
     _permit: AddressPermit,
 }
 
 impl OpenStream {
-    fn new(permit: AddressPermit, metrics: Arc<Metrics>) -> Self {
-        metrics.http.streams.inc();
+    fn new(permit: AddressPermit, metrics: Arc<HttpMetrics>) -> Self {
+        metrics.streams.inc();
         Self { metrics, _permit: permit }
     }
 }
 
 impl Drop for OpenStream {
     fn drop(&mut self) {
-        self.metrics.http.streams.dec();
+        self.metrics.streams.dec();
     }
 }
 

@@ -84,6 +84,12 @@ impl HttpMetrics {
         self.limited.get_or_create(&HttpLimitLabels { limit }).get()
     }
 
+    /// The limits that took effect since the start, each with the number of times.
+    pub fn effective(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        let all = HttpLimit::ALL.into_iter().map(|limit| (limit.name(), self.limited(limit)));
+        all.filter(|(_, count)| *count > 0)
+    }
+
     /// [`HttpMetrics::count`], and a line in the log at most once a minute and limit.
     pub(super) fn count_and_log(&self, limit: HttpLimit, client: IpAddr, log: &Log) {
         self.count(limit);

@@ -15,7 +15,6 @@ use super::connections::{Admitted, Connections};
 use super::rejection::{RejectionBody, reject};
 use super::{HttpLimit, HttpLimits, HttpMetrics, connection};
 use crate::log::Log;
-use crate::metrics::Metrics;
 
 /// Sockets beside those that are served: being told that there is no place, or closed for another one and not gone yet.
 /// A connection for which there is none of these is closed without an answer.
@@ -77,7 +76,7 @@ pub struct HttpServer {
 struct Shared {
     router: Router,
     limits: HttpLimits,
-    metrics: Arc<Metrics>,
+    metrics: Arc<HttpMetrics>,
     log: Log,
     rejection_body: RejectionBody,
     connections: Connections,
@@ -95,7 +94,7 @@ impl HttpServer {
         router: Router,
         limits: HttpLimits,
         rejection_body: RejectionBody,
-        (metrics, log): (Arc<Metrics>, Log),
+        (metrics, log): (Arc<HttpMetrics>, Log),
         stopping: watch::Receiver<bool>,
     ) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
@@ -133,7 +132,7 @@ async fn run(listener: TcpListener, shared: Arc<Shared>) {
                 failures.delay = ACCEPT_BACKOFF.0;
                 accept(stream, peer, &shared, &mut tasks);
             }
-            Err(error) => failures.pause(&error, shared.http_metrics(), &shared.log).await,
+            Err(error) => failures.pause(&error, &shared.metrics, &shared.log).await,
         }
     }
     drop(listener);
@@ -143,7 +142,7 @@ async fn run(listener: TcpListener, shared: Arc<Shared>) {
 
 /// Serves the connection, or rejects it. Never waits.
 fn accept(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>, tasks: &mut JoinSet<()>) {
-    shared.http_metrics().accepted.inc();
+    shared.metrics.accepted.inc();
     // None if a flood replaces connections faster than they close: closed without an answer, which would need a task.
     let Ok(socket) = Arc::clone(&shared.sockets).try_acquire_owned() else {
         return shared.count(HttpLimit::Connections, peer);
@@ -166,10 +165,10 @@ fn accept(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>, tasks: &mut
 
 async fn serve(stream: TcpStream, peer: SocketAddr, mut admitted: Admitted, shared: &Shared) {
     let _ = stream.set_nodelay(true); // an event is small and must not wait for more
-    shared.http_metrics().connections.inc();
+    shared.metrics.connections.inc();
     let (router, stopping) = (shared.router.clone(), shared.stopping.clone());
     let ended = connection::serve(stream, peer, &mut admitted, &shared.limits, router, stopping).await;
-    shared.http_metrics().connections.dec();
+    shared.metrics.connections.dec();
     // A connection that made room was counted when it did.
     if let Some(limit) = ended.filter(|limit| *limit != HttpLimit::Idle) {
         shared.count(limit, peer);
@@ -177,12 +176,8 @@ async fn serve(stream: TcpStream, peer: SocketAddr, mut admitted: Admitted, shar
 }
 
 impl Shared {
-    fn http_metrics(&self) -> &HttpMetrics {
-        &self.metrics.http
-    }
-
     fn count(&self, limit: HttpLimit, peer: SocketAddr) {
-        self.http_metrics().count_and_log(limit, peer.ip(), &self.log);
+        self.metrics.count_and_log(limit, peer.ip(), &self.log);
     }
 }
 

@@ -8,7 +8,6 @@ use super::access::{Caller, Operation, authorize};
 use super::state::within_deadline;
 use super::{Service, ServiceError};
 use crate::clock;
-use crate::http::HttpLimit;
 use crate::model::{Accounting, AlertTotals, FleetAccounting, MinuteCounts, Sensor};
 
 /// Maximum length of the timeline, in minutes: one day.
@@ -62,7 +61,6 @@ pub async fn stats(service: &Service, caller: Caller, minutes: u16) -> Result<St
     let counts = within_deadline(service.readers.counts(time, minutes.clamp(1, MAX_MINUTES))).await?;
     let sum = |of: fn(&Sensor) -> u64| counts.sensors.iter().map(of).fold(0_u64, u64::saturating_add);
     let revoked = counts.sensors.iter().filter(|sensor| sensor.revoked_at.is_some()).count();
-    let limited = HttpLimit::ALL.into_iter().map(|limit| (limit.name(), service.metrics.http.limited(limit)));
     Ok(Stats {
         time,
         uptime: time.since(service.started),
@@ -78,6 +76,6 @@ pub async fn stats(service: &Service, caller: Caller, minutes: u16) -> Result<St
         totals: counts.totals,
         accounting: counts.sensors.iter().map(Accounting::of).collect(),
         per_minute: counts.per_minute,
-        limited: limited.filter(|(_, count)| *count > 0).collect(),
+        limited: service.metrics.http.effective().collect(),
     })
 }
