@@ -7,9 +7,7 @@
 //! `SENSORS`, `ALERTS` (of each full spool) and `SECONDS` (of each attack) change the size.
 
 #![expect(
-    clippy::expect_used,
     clippy::panic,
-    clippy::print_stdout,
     clippy::unwrap_used,
     reason = "the lints spare test functions only, and what they call serves tests alone"
 )]

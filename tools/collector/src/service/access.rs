@@ -1,6 +1,6 @@
 //! Authorisation: decided here for every operation, whatever the transport.
 
-use super::ServiceError;
+use std::fmt;
 
 /// The party that a transport makes a request for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -33,11 +33,24 @@ pub enum Operation {
     Revoke,
 }
 
+/// The caller may not perform this operation.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Forbidden(pub Operation);
+
+impl fmt::Display for Forbidden {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(operation) = self;
+        write!(out, "{operation:?} needs the rights of the operator")
+    }
+}
+
+impl std::error::Error for Forbidden {}
+
 /// Returns an error if `caller` must not perform `operation`.
 ///
 /// The match names every pair: an operation that changes something, or a caller with a role, does not compile
 /// before its permission is stated here.
-pub(super) const fn authorize(caller: Caller, operation: Operation) -> Result<(), ServiceError> {
+pub(super) const fn authorize(caller: Caller, operation: Operation) -> Result<(), Forbidden> {
     match (caller, operation) {
         (
             Caller::Anonymous | Caller::Operator,
@@ -49,6 +62,6 @@ pub(super) const fn authorize(caller: Caller, operation: Operation) -> Result<()
             | Operation::Subscribe,
         )
         | (Caller::Operator, Operation::Enroll | Operation::Revoke) => Ok(()),
-        (Caller::Anonymous, Operation::Enroll | Operation::Revoke) => Err(ServiceError::Forbidden(operation)),
+        (Caller::Anonymous, Operation::Enroll | Operation::Revoke) => Err(Forbidden(operation)),
     }
 }

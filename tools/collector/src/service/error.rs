@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::Operation;
+use super::access::Forbidden;
 use crate::store::StoreError;
 
 /// Failure of a use case. Each transport maps it to its own status codes.
@@ -18,7 +18,7 @@ pub enum ServiceError {
         known: Vec<String>,
     },
     /// The caller may not do this.
-    Forbidden(Operation),
+    Forbidden(Forbidden),
     /// Too many queries of this kind wait already.
     Busy,
     /// The query did not end within this time.
@@ -34,7 +34,7 @@ impl fmt::Display for ServiceError {
                 let short: String = given.chars().take(60).collect();
                 write!(out, "there is no sensor {short:?}")
             }
-            Self::Forbidden(operation) => write!(out, "{operation:?} needs the rights of the operator"),
+            Self::Forbidden(error) => error.fmt(out),
             Self::Busy => out.write_str("too many queries wait already, try again"),
             Self::Deadline(deadline) => {
                 write!(out, "the query did not end within {} s", deadline.as_secs_f64())
@@ -50,6 +50,12 @@ impl std::error::Error for ServiceError {
             Self::UnknownSensor { .. } | Self::Forbidden(_) | Self::Busy | Self::Deadline(_) => None,
             Self::Store(error) => Some(error),
         }
+    }
+}
+
+impl From<Forbidden> for ServiceError {
+    fn from(error: Forbidden) -> Self {
+        Self::Forbidden(error)
     }
 }
 

@@ -29,7 +29,7 @@ mod subscribe;
 #[cfg(test)]
 mod testing;
 
-pub use access::{Caller, Operation};
+pub use access::{Caller, Forbidden, Operation};
 pub use alerts::{AlertPage, AlertRequest, MAX_PAGE_LEN, list_alerts};
 pub use error::ServiceError;
 pub use health::{Health, StoreHealth, health};

@@ -9,7 +9,7 @@ use std::time::Duration;
 use sentinel_uplink::{ParseTokenError, PublicKey, Token};
 
 use super::ServiceError;
-use super::access::{Caller, Operation, authorize};
+use super::access::{Caller, Forbidden, Operation, authorize};
 use crate::clock;
 use crate::model::{MAX_NAME_LEN, Sensor, SensorStatus, StoredToken, is_valid_name};
 use crate::store::{Files, StoreError, sensors};
@@ -35,7 +35,7 @@ pub struct TokenRequest<'r> {
 #[non_exhaustive]
 pub enum EnrollError {
     /// The caller may not enroll.
-    Access(ServiceError),
+    Access(Forbidden),
     /// The name is not allowed.
     Name(String),
     /// The address is none that a token can hold.
@@ -102,7 +102,7 @@ pub fn stored_sensors(files: &Files, caller: Caller) -> Result<Vec<SensorStatus>
 #[non_exhaustive]
 pub enum RevokeError {
     /// The caller may not revoke.
-    Access(ServiceError),
+    Access(Forbidden),
     /// No sensor has this name, number or key.
     Unknown {
         /// The text that should have named a sensor.
@@ -176,9 +176,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let files = files(directory.path());
         let refused = create_token(&files, Caller::Anonymous, &request("a"));
-        assert!(matches!(refused, Err(EnrollError::Access(ServiceError::Forbidden(Operation::Enroll)))));
+        assert!(matches!(refused, Err(EnrollError::Access(Forbidden(Operation::Enroll)))));
         let refused = revoke_sensor(&files, Caller::Anonymous, "a");
-        assert!(matches!(refused, Err(RevokeError::Access(ServiceError::Forbidden(Operation::Revoke)))));
+        assert!(matches!(refused, Err(RevokeError::Access(Forbidden(Operation::Revoke)))));
         assert!(!files.database().exists(), "nothing was opened");
     }
 
