@@ -19,6 +19,8 @@ use crate::log::Log;
 /// Sockets beside those that are served: being told that there is no place, or closed for another one and not gone yet.
 /// A connection for which there is none of these is closed without an answer.
 pub const MARGIN: usize = 32;
+/// Time for which a connection waits for one of these.
+const SOCKET_WAIT: Duration = Duration::from_millis(50);
 /// Time between two looks for answers that do not leave.
 const OVERDUE_INTERVAL: Duration = Duration::from_millis(500);
 /// First and longest wait after a failure to accept; it doubles in between.
@@ -130,7 +132,7 @@ async fn run(listener: TcpListener, shared: Arc<Shared>) {
         match accepted {
             Ok((stream, peer)) => {
                 failures.delay = ACCEPT_BACKOFF.0;
-                accept(stream, peer, &shared, &mut tasks);
+                accept(stream, peer, &shared, &mut tasks).await;
             }
             Err(error) => failures.pause(&error, &shared.metrics, &shared.log).await,
         }
@@ -140,11 +142,13 @@ async fn run(listener: TcpListener, shared: Arc<Shared>) {
     let _ = tokio::time::timeout(DRAIN_TIMEOUT, drain).await; // the rest closes with the set
 }
 
-/// Serves the connection, or rejects it. Never waits.
-fn accept(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>, tasks: &mut JoinSet<()>) {
+/// Serves the connection, or rejects it.
+async fn accept(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>, tasks: &mut JoinSet<()>) {
     shared.metrics.accepted.inc();
-    // None if a flood replaces connections faster than they close: closed without an answer, which would need a task.
-    let Ok(socket) = Arc::clone(&shared.sockets).try_acquire_owned() else {
+    // Waits while those that were told to end close, so that a flood is accepted as fast as it is cleared. None if clients
+    // that are being rejected hold all of them: closed without an answer, which would need another one.
+    let socket = tokio::time::timeout(SOCKET_WAIT, Arc::clone(&shared.sockets).acquire_owned());
+    let Ok(Ok(socket)) = socket.await else {
         return shared.count(HttpLimit::Connections, peer);
     };
     let admitted = shared.connections.admit(peer);
