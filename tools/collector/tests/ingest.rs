@@ -5,7 +5,7 @@ mod support;
 use std::time::Duration;
 
 use sentinel_alert::AlertId;
-use sentinel_uplink::{Gap, GapReason, KeyPair, Limits, RejectReason, ToCollector};
+use sentinel_uplink::{EndCause, Gap, GapReason, KeyPair, Limits, RejectReason, RunEnd, ToCollector};
 use support::http::{get_json, metric};
 use support::sensor::{Received, SensorClient, connect, connected, enrolled};
 use support::{eventually, files, log_text, start, start_with};
@@ -256,6 +256,53 @@ async fn gaps_are_lost_and_skipped_numbers_are_missing() {
     assert_eq!(counters(get_json(collector.http, "/api/v1/sensors").await.1), [14, 6, 3]);
     let line = "sentinel_sensor_missing{sensor=\"branch-7\"}";
     assert_eq!(metric(collector.http, line).await.as_deref(), Some("3"));
+    collector.stop().await;
+}
+
+/// Alerts that a power cut took left no trace, and the page said that every alert is accounted for.
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_power_cut_later_alerts_of_the_run_are_unknown() {
+    let directory = tempfile::tempdir().unwrap();
+    let collector = start(directory.path()).await;
+    let (pair, key) = enrolled(directory.path(), collector.listen, "branch-7").await;
+    let (mut peer, _) = support::sensor::connected_version_2(collector.listen, &pair, &key, 5).await;
+    let last = peer.send_alerts(5, 1..=70).await;
+    peer.until_acked(last).await;
+    let unknown = || async {
+        let (_, answer) = get_json(collector.http, "/api/v1/sensors").await;
+        let sensor = &answer["sensors"][0];
+        assert_eq!(sensor["run_ends_reported"], true);
+        (sensor["runs_unclean"].as_u64().unwrap(), sensor["alerts_unknown"].clone())
+    };
+    assert_eq!(unknown().await, (0, serde_json::Value::Null), "the run goes on");
+    drop(peer);
+
+    // The next run, before it has told how the one before ended.
+    let (mut peer, acked) = support::sensor::connected_version_2(collector.listen, &pair, &key, 6).await;
+    assert_eq!(acked, Some(last));
+    let from_71 = serde_json::json!({ "boot": 5, "from": 71 });
+    eventually("unknown", || async { unknown().await == (1, from_71.clone()) }).await;
+    let end = RunEnd { boot: 5, next_seq: 51, cause: EndCause::PowerLost };
+    for _ in 0..2 {
+        peer.send(&ToCollector::RunEnd(end)).await; // the second time as after a reconnect
+        peer.until_acked(end.last()).await;
+    }
+    assert_eq!(unknown().await, (1, from_71));
+    let (_, stats) = get_json(collector.http, "/api/v1/stats").await;
+    assert_eq!((&stats["alerts"]["runs_unclean"], &stats["alerts"]["missing"]), (&1.into(), &0.into()));
+    let line = "sentinel_collector_runs_unclean_total";
+    assert_eq!(metric(collector.http, line).await.as_deref(), Some("1"));
+    drop(peer);
+
+    // The identity of the end names the position, and a run that was stopped is none of the unclean ones.
+    let (mut peer, acked) = support::sensor::connected_version_2(collector.listen, &pair, &key, 7).await;
+    assert_eq!(acked, Some(end.last()));
+    let end = RunEnd { boot: 6, next_seq: 4, cause: EndCause::Stopped };
+    peer.send(&ToCollector::RunEnd(end)).await;
+    peer.until_acked(end.last()).await;
+    assert_eq!(unknown().await.0, 1);
+    let (_, stats) = get_json(collector.http, "/api/v1/stats").await;
+    assert_eq!(stats["alerts"]["missing"], 3, "alerts 1 to 3 of run 6 never arrived");
     collector.stop().await;
 }
 

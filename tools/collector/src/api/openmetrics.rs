@@ -67,6 +67,9 @@ fn sensor_registry(statuses: &[SensorStatus]) -> Registry {
     add("missing", "Sequence numbers neither stored nor reported as discarded", &|status| {
         Some(status.sensor.missing)
     });
+    add("runs_unclean", "Runs of which it is not known whether there were later alerts", &|status| {
+        Some(status.sensor.run_ends.unclean())
+    });
     for counter in Counter::ALL {
         let help = format!("Counter {} as the sensor last reported it", counter.name());
         add(&format!("telemetry_{}", counter.name()), &help, &|status| {

@@ -7,12 +7,14 @@ mod alert;
 mod delivery;
 mod event;
 mod name;
+mod run_ends;
 mod sensor;
 
 pub use alert::{AlertPosition, AlertQuery, AlertSelection, AlertTotals, MinuteCounts, StoredAlert};
 pub use delivery::{Delivery, Receipt, UnreadableAlert};
 pub use event::{DisconnectReason, Event, SensorChange, SensorEvent};
 pub use name::{MAX_NAME_LEN, is_valid_name, sanitize_name};
+pub use run_ends::RunEnds;
 pub use sensor::{
     Enrollment, Sensor, SensorId, SensorInfo, SensorState, SensorStatus, SessionInfo, StoredToken,
     TelemetryReading,

@@ -6,6 +6,8 @@ use sentinel_alert::AlertId;
 use sentinel_units::Timestamp;
 use sentinel_uplink::{Counter, PublicKey, Secret, Telemetry, TokenId};
 
+use super::RunEnds;
+
 /// Row number of a sensor; never given to another sensor.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct SensorId(pub i64);
@@ -33,6 +35,8 @@ pub struct Sensor {
     pub lost: u64,
     /// Sequence numbers neither stored nor reported as discarded.
     pub missing: u64,
+    /// How its runs ended.
+    pub run_ends: RunEnds,
     /// Cumulative acknowledgement: the last alert, in the order of sending, up to which everything is stored.
     pub acked: Option<AlertId>,
     /// Properties it reported at its last connect.

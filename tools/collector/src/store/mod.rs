@@ -15,6 +15,7 @@ mod error;
 mod files;
 pub mod key;
 mod reader;
+mod run_ends;
 pub mod schema;
 pub(crate) mod sensors;
 mod telemetry;

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use sentinel_uplink::{
-    PROTOCOL_VERSION, PublicKey, RejectReason, SendError, SessionError, ToSensor, TokenId, Welcome,
+    PROTOCOL_VERSION, PublicKey, RUN_END_VERSION, RejectReason, SendError, SessionError, ToSensor, TokenId,
+    Welcome,
 };
 
 use super::phase::{Established, Phase};
@@ -76,7 +77,12 @@ impl Connection<'_> {
     }
 
     /// Establishes the session of the sensor whose key the hello has proved.
-    pub(super) async fn establish(&mut self, protocol: u16, info: SensorInfo) -> Result<(), CloseReason> {
+    pub(super) async fn establish(
+        &mut self,
+        protocol: u16,
+        boot: u32,
+        info: SensorInfo,
+    ) -> Result<(), CloseReason> {
         let Phase::Identified(sensor) = std::mem::replace(&mut self.phase, Phase::Closing) else {
             return Err(SessionError::UnexpectedMessage.into());
         };
@@ -99,6 +105,9 @@ impl Connection<'_> {
         self.shared.metrics.sensors_connected.inc();
         // Before the next wait: from here on closing the connection reports the disconnect.
         self.phase = Phase::Established(Box::new(Established { sensor, name, guard, evicted }));
+        // Before its alerts, in the order of the queue: the run before this one is unknown until its end arrives.
+        let boot = (protocol >= RUN_END_VERSION).then_some(boot);
+        self.shared.writer.begin_run(id, boot, now).await.map_err(CloseReason::Store)?;
         self.shared.writer.info(id, info, now).await.map_err(CloseReason::Store)
     }
 

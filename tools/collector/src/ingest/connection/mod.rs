@@ -78,13 +78,14 @@ enum Inbound {
     Enrollment(PublicKey, TokenId),
     Hello {
         protocol: u16,
+        boot: u32,
         info: SensorInfo,
     },
     Enroll {
         name: String,
     },
     Telemetry(Telemetry),
-    /// Alerts or a gap; they are in the pending delivery.
+    /// Alerts, a gap or the end of a run; they are in the pending delivery.
     Appended,
 }
 
@@ -149,7 +150,7 @@ impl Connection<'_> {
             CollectorEvent::Peer { key } => Inbound::Peer(key),
             CollectorEvent::Enrollment { key, token } => Inbound::Enrollment(key, token),
             CollectorEvent::Message(ToCollector::Hello(hello)) => {
-                Inbound::Hello { protocol: hello.protocol, info: sensor_info(&hello) }
+                Inbound::Hello { protocol: hello.protocol, boot: hello.boot, info: sensor_info(&hello) }
             }
             CollectorEvent::Message(ToCollector::Enroll(enroll)) => {
                 Inbound::Enroll { name: sanitize_name(enroll.name) }
@@ -169,6 +170,12 @@ impl Connection<'_> {
                 }
                 Inbound::Appended
             }
+            CollectorEvent::Message(ToCollector::RunEnd(end)) => {
+                if let Phase::Established(established) = &self.phase {
+                    self.pending.append_run_end(&established.sensor, end);
+                }
+                Inbound::Appended
+            }
             // Idle, a pong, or an event of a later version of the session.
             _ => return Ok(None),
         }))
@@ -178,7 +185,7 @@ impl Connection<'_> {
         match inbound {
             Inbound::Peer(key) => self.identify(key).await,
             Inbound::Enrollment(key, token) => self.find_token(key, token).await,
-            Inbound::Hello { protocol, info } => self.establish(protocol, info).await,
+            Inbound::Hello { protocol, boot, info } => self.establish(protocol, boot, info).await,
             Inbound::Enroll { name } => self.enroll(name).await,
             Inbound::Telemetry(telemetry) => self.telemetry(&telemetry).await,
             Inbound::Appended => Ok(()),
