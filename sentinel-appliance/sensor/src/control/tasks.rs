@@ -143,7 +143,7 @@ async fn take_alerts(shared: Rc<Shared>, mut alerts: Vec<AlertConsumer>, alert_e
 /// Stores all alerts of the queues, and the losses since the last call; gives the number of alerts.
 fn store_alerts(spool: &mut Spool, alerts: &mut [AlertConsumer], newly_lost: [u32; 5], now: Uptime) -> u32 {
     // Before new alerts are stored: a storage that works again makes room for them.
-    spool.retry_flush(now);
+    spool.tick(now);
     let mut taken = 0;
     for alerts in alerts {
         while let Some(alert) = alerts.dequeue().flatten() {
