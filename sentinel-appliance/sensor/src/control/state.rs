@@ -283,7 +283,7 @@ impl Shared {
             (Counter::Malformed, snapshot.malformed),
             (Counter::Truncated, snapshot.truncated),
             (Counter::TableEvictions, snapshot.evictions),
-            (Counter::AlertsRaised, books.raised),
+            (Counter::AlertsRaised, books.raised + books.kept),
             (Counter::AlertsDelivered, books.delivered),
             (Counter::AlertsEvicted, books.lost),
             (Counter::SpoolBytes, spool.waiting_bytes()),

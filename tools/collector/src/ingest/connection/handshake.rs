@@ -7,7 +7,7 @@ use sentinel_uplink::{
     Welcome,
 };
 
-use super::phase::{Established, Phase};
+use super::phase::{Established, Phase, Silence};
 use super::{CloseReason, Connection};
 use crate::clock;
 use crate::metrics::RejectionCause;
@@ -104,7 +104,8 @@ impl Connection<'_> {
         self.publish(&name, SensorChange::Connected);
         self.shared.metrics.sensors_connected.inc();
         // Before the next wait: from here on closing the connection reports the disconnect.
-        self.phase = Phase::Established(Box::new(Established { sensor, name, guard, evicted }));
+        let silence = Silence::new(self.shared.uptime(), self.shared.limits.session.silence);
+        self.phase = Phase::Established(Box::new(Established { sensor, name, guard, evicted, silence }));
         // Before its alerts, in the order of the queue: the run before this one is unknown until its end arrives.
         let boot = (protocol >= RUN_END_VERSION).then_some(boot);
         self.shared.writer.begin_run(id, boot, now).await.map_err(CloseReason::Store)?;
