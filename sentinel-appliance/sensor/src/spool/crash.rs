@@ -309,23 +309,26 @@ impl Life<'_> {
         }
     }
 
-    /// Raises up to eight alerts. One during which the power ends may be in the log or not: nobody has seen its number, as if
-    /// it were in the queue of a worker.
+    /// Raises up to eight alerts.
     fn raise(&mut self, dice: &mut Dice) {
         for _ in 0..=dice.roll(8) {
-            let content = self.world.next_content;
-            self.world.next_content += 1;
-            let id = AlertId { boot: self.spool.boot(), seq: self.spool.books().raised + 1 };
             let severity = Severity::ALL[usize::try_from(dice.roll(5)).unwrap()];
             let phase = if dice.roll(3) == 0 { Phase::Close } else { Phase::Open };
-            self.spool.enqueue(&alert(content, severity, phase), self.world.now);
             if !self.power.is_off() {
-                self.world.raised.insert(id, content);
-                continue;
+                self.raise_one(severity, phase);
             }
-            self.world.interrupted.insert(id, content);
-            return;
         }
+    }
+
+    /// Raises an alert. One during which the power ends may be in the log or not: nobody has seen its number, as if it were in
+    /// the queue of a worker.
+    fn raise_one(&mut self, severity: Severity, phase: Phase) {
+        let content = self.world.next_content;
+        self.world.next_content += 1;
+        let id = AlertId { boot: self.spool.boot(), seq: self.spool.books().raised + 1 };
+        self.spool.enqueue(&alert(content, severity, phase), self.world.now);
+        let raised = if self.power.is_off() { &mut self.world.interrupted } else { &mut self.world.raised };
+        raised.insert(id, content);
     }
 
     fn connect(&mut self) {
@@ -446,7 +449,7 @@ fn a_kill_during_the_opening_after_a_power_cut_does_not_hide_the_cut() {
         let mut dice = Dice::new(3);
         life.connect();
         for is_last in [false, true] {
-            (0..10).for_each(|_| life.raise(&mut dice));
+            (0..10).for_each(|_| life.raise_one(Severity::Low, Phase::Open));
             if !is_last {
                 life.spool.flush();
             }
