@@ -10,7 +10,7 @@ use sentinel_units::Timestamp;
 use serde_json::{Map, Value, json};
 
 use crate::model::{
-    Accounting, AccountingState, AlertRow, MinuteCounts, SensorChange, SensorEvent, SensorStatus,
+    Accounting, AccountingState, AlertRow, MinuteCounts, RunEnds, SensorChange, SensorEvent, SensorStatus,
     StoredAlert, TelemetryReading, UndecodableAlert,
 };
 use crate::service::{AlertPage, Health, Stats, StoreHealth};
@@ -91,6 +91,7 @@ fn sensor(status: &SensorStatus) -> Value {
     let SensorStatus { sensor, state, session } = status;
     let session = session.as_ref();
     let reading = sensor.telemetry.as_ref();
+    let known = Accounting::of(sensor, session.is_some());
     json!({
         "id": sensor.id.0,
         "name": sensor.name,
@@ -109,10 +110,13 @@ fn sensor(status: &SensorStatus) -> Value {
         "alerts_duplicate": sensor.duplicates,
         "alerts_lost": sensor.lost,
         "alerts_missing": sensor.missing,
-        "accounting": accounting(Accounting::of(sensor).state(), &Accounting::of(sensor)),
+        "accounting": accounting(known.state(), &known),
         "stored_bytes": sensor.stored_bytes,
         "limit_hits": sensor.limit_hits,
         "last_limit": sensor.last_limit,
+        "alerts_unknown": alerts_unknown(sensor.run_ends),
+        "runs_unclean": sensor.run_ends.unclean(),
+        "run_ends_reported": sensor.run_ends != RunEnds::Unreported,
         "telemetry_time": reading.map(|reading| time(reading.received_at)),
         "telemetry": reading.map(telemetry),
     })
@@ -120,6 +124,14 @@ fn sensor(status: &SensorStatus) -> Value {
 
 fn accounting(state: AccountingState, text: &impl ToString) -> Value {
     json!({ "state": state.name(), "text": text.to_string() })
+}
+
+/// Latest run of which it is not known whether there were alerts from a number on; null if there is none.
+fn alerts_unknown(run_ends: RunEnds) -> Value {
+    match run_ends {
+        RunEnds::Unclean { boot, from, .. } => json!({ "boot": boot, "from": from }),
+        RunEnds::Unreported | RunEnds::Clean => Value::Null,
+    }
 }
 
 fn telemetry(reading: &TelemetryReading) -> Map<String, Value> {
@@ -163,6 +175,7 @@ pub fn stats(stats: &Stats) -> Value {
             "lost": stats.lost,
             "missing": stats.missing,
             "accounting": accounting(stats.accounting.state(), &stats.accounting),
+            "runs_unclean": stats.runs_unclean,
             "by_kind": counts(Kind::ALL.iter().map(|kind| (kind.name(), totals.of_kind(*kind)))),
             "by_severity": counts(Severity::ALL.iter().map(|of| (of.name(), totals.of_severity(*of)))),
         },

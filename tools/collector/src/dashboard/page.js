@@ -206,7 +206,7 @@ function drawSummary(stats) {
   byId("tile-severe").classList.toggle("warn", severe > 0);
   byId("tile-severe-note").textContent = `${integer.format(count(["critical"]))} critical`;
   byId("tile-lost").textContent = integer.format(lost);
-  byId("tile-lost").classList.toggle("warn", lost > 0);
+  byId("tile-lost").classList.toggle("warn", lost > 0 || stats.alerts.accounting.state === "unknown");
   byId("tile-lost").classList.toggle("unknown", stats.alerts.accounting.state === "unknown");
   byId("tile-lost-note").textContent = stats.alerts.accounting.text;
   drawLimits(stats.limited);

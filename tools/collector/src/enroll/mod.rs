@@ -10,7 +10,7 @@ use sentinel_uplink::KeyPair;
 
 use crate::api::render;
 use crate::clock;
-use crate::model::{Sensor, SensorStatus};
+use crate::model::{RunEnds, Sensor, SensorStatus};
 use crate::store::Files;
 use crate::store::key::{hex, read_private, unhex, write_private};
 use crate::time_text::ago;
@@ -62,14 +62,14 @@ pub fn listing(statuses: &[SensorStatus], as_json: bool) -> String {
 
 fn table(statuses: &[SensorStatus], now: Timestamp) -> String {
     let mut text = format!(
-        "{:>4}  {:<24} {:<9} {:>10} {:>10} {:>9} {:>8} {:>8} {:>8}  LIMITS\n",
-        "ID", "NAME", "STATE", "LAST SEEN", "STORED", "DUPLICATE", "LOST", "MISSING", "KIB"
+        "{:>4}  {:<24} {:<9} {:>10} {:>10} {:>9} {:>8} {:>8} {:>8} {:>8}  LIMITS\n",
+        "ID", "NAME", "STATE", "LAST SEEN", "STORED", "DUPLICATE", "LOST", "MISSING", "UNCLEAN", "KIB"
     );
     for SensorStatus { sensor, state, .. } in statuses {
         let seen = sensor.last_seen_at.map_or_else(|| "never".into(), |at| ago(now.since(at)));
         let _ = writeln!(
             text,
-            "{:>4}  {:<24} {:<9} {seen:>10} {:>10} {:>9} {:>8} {:>8} {:>8}  {}",
+            "{:>4}  {:<24} {:<9} {seen:>10} {:>10} {:>9} {:>8} {:>8} {:>8} {:>8}  {}",
             sensor.id.0,
             sensor.name,
             state.name(),
@@ -77,9 +77,14 @@ fn table(statuses: &[SensorStatus], now: Timestamp) -> String {
             sensor.duplicates,
             sensor.lost,
             sensor.missing,
+            sensor.run_ends.unclean(),
             sensor.stored_bytes / 1_024,
             limits(sensor)
         );
+        if let RunEnds::Unclean { boot, from, .. } = sensor.run_ends {
+            let _ =
+                writeln!(text, "      run {boot} has no known end: alerts from number {from} on are unknown");
+        }
     }
     if statuses.is_empty() {
         text.push_str("no sensor is enrolled; make a token with sentinel-collector enroll\n");

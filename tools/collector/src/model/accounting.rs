@@ -8,23 +8,7 @@ use std::fmt;
 
 use sentinel_uplink::Counter;
 
-use super::Sensor;
-
-/// How the runs of a sensor ended, as far as it told.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum RunEnds {
-    /// It did not tell: alerts after the last one received may or may not exist.
-    Unreported,
-    /// Each ended in order, or goes on.
-    Clean,
-    /// A run ended without warning, by a power cut for instance.
-    Unclean {
-        /// The latest such run.
-        boot: u32,
-        /// First number of that run whose alert may have existed and is lost then.
-        from: u64,
-    },
-}
+use super::{RunEnds, Sensor};
 
 /// What is known of the alerts of one sensor.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -69,16 +53,19 @@ impl AccountingState {
 }
 
 impl Accounting {
-    /// What the store knows of `sensor`. It does not keep the ends of runs yet.
+    /// What is known of `sensor`. Without a connection nobody knows whether it has raised alerts since it last told; of a
+    /// revoked one nobody wants to.
     #[must_use]
-    pub fn of(sensor: &Sensor) -> Self {
+    pub fn of(sensor: &Sensor, is_connected: bool) -> Self {
         let waiting = sensor.telemetry.as_ref().and_then(|reading| {
             let raised = reading.value(Counter::AlertsRaised)?;
             let delivered = reading.value(Counter::AlertsDelivered)?;
             let evicted = reading.value(Counter::AlertsEvicted)?;
             Some(raised.saturating_sub(delivered).saturating_sub(evicted))
         });
-        Self { lost: sensor.lost, missing: sensor.missing, waiting, run_ends: RunEnds::Unreported }
+        let is_current = is_connected || sensor.revoked_at.is_some();
+        let waiting = waiting.filter(|waiting| is_current || *waiting > 0);
+        Self { lost: sensor.lost, missing: sensor.missing, waiting, run_ends: sensor.run_ends }
     }
 
     /// The worst of what is known.
@@ -98,8 +85,12 @@ impl Accounting {
 impl fmt::Display for Accounting {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let unknown = match self.run_ends {
-            RunEnds::Unclean { boot, from } => {
-                format!("run {boot} ended without warning: alerts from number {from} on may be missing")
+            RunEnds::Unclean { boot, from, runs } => {
+                let others = match runs {
+                    0..=1 => String::new(),
+                    runs => format!(", and those of {} runs before it", runs - 1),
+                };
+                format!("run {boot} has no known end: alerts from number {from} on may be missing{others}")
             }
             RunEnds::Unreported | RunEnds::Clean => String::new(),
         };
@@ -117,7 +108,7 @@ pub struct FleetAccounting {
     pub missing: u64,
     /// Alerts that wait at sensors, as far as they told.
     pub waiting: u64,
-    /// Sensors of which a run ended without warning.
+    /// Sensors of which a run has no known end.
     pub unclean: usize,
     /// Sensors that did not tell how their runs ended, or what waits.
     pub unreported: usize,
@@ -157,8 +148,8 @@ impl fmt::Display for FleetAccounting {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let unknown = match self.unclean {
             0 => String::new(),
-            1 => "a run of 1 sensor ended without warning: alerts may be missing".into(),
-            count => format!("runs of {count} sensors ended without warning: alerts may be missing"),
+            1 => "a run of 1 sensor has no known end: alerts may be missing".into(),
+            count => format!("runs of {count} sensors have no known end: alerts may be missing"),
         };
         let parts = parts((self.lost, "sensors"), self.missing, unknown, (Some(self.waiting), "sensors"));
         write_parts(out, &parts, self.state())
@@ -196,7 +187,7 @@ mod tests {
     use super::*;
 
     const CLEAN: Accounting = Accounting { lost: 0, missing: 0, waiting: Some(0), run_ends: RunEnds::Clean };
-    const UNCLEAN: RunEnds = RunEnds::Unclean { boot: 4, from: 900 };
+    const UNCLEAN: RunEnds = RunEnds::Unclean { boot: 4, from: 900, runs: 1 };
 
     #[test]
     fn the_worst_is_the_state_and_every_part_is_told() {
@@ -218,7 +209,7 @@ mod tests {
             (
                 Accounting { lost: 12, run_ends: UNCLEAN, ..CLEAN },
                 "unknown",
-                "12 discarded by the sensor, run 4 ended without warning: alerts from number 900 on may be missing",
+                "12 discarded by the sensor, run 4 has no known end: alerts from number 900 on may be missing",
             ),
         ] {
             assert_eq!((accounting.state().name(), accounting.to_string().as_str()), (state, text));
@@ -237,7 +228,7 @@ mod tests {
             (
                 vec![unclean, waiting, CLEAN],
                 "unknown",
-                "a run of 1 sensor ended without warning: alerts may be missing, 2 waiting at sensors",
+                "a run of 1 sensor has no known end: alerts may be missing, 2 waiting at sensors",
             ),
         ] {
             let all: FleetAccounting = sensors.into_iter().collect();

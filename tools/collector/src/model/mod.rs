@@ -9,9 +9,10 @@ mod delivery;
 mod event;
 mod limit;
 mod name;
+mod run_ends;
 mod sensor;
 
-pub use accounting::{Accounting, AccountingState, FleetAccounting, RunEnds};
+pub use accounting::{Accounting, AccountingState, FleetAccounting};
 pub use alert::{
     AlertPosition, AlertQuery, AlertRow, AlertSelection, AlertTotals, MinuteCounts, StoredAlert,
     UndecodableAlert,
@@ -20,6 +21,7 @@ pub use delivery::{Delivery, Receipt, UnreadableAlert};
 pub use event::{DisconnectReason, Event, SensorChange, SensorEvent};
 pub use limit::Limit;
 pub use name::{MAX_NAME_LEN, is_valid_name, sanitize_name};
+pub use run_ends::RunEnds;
 pub use sensor::{
     Enrollment, Sensor, SensorId, SensorInfo, SensorState, SensorStatus, SessionInfo, StoredToken,
     TelemetryReading,

@@ -32,6 +32,8 @@ pub struct Stats {
     pub lost: u64,
     /// Sequence numbers neither stored nor reported as discarded.
     pub missing: u64,
+    /// Runs of which it is not known whether there were later alerts.
+    pub runs_unclean: u64,
     /// What is known of the alerts of all sensors.
     pub accounting: FleetAccounting,
     /// Alerts per minute of packet time, oldest first.
@@ -61,6 +63,7 @@ pub async fn stats(service: &Service, caller: Caller, minutes: u16) -> Result<St
     let counts = within_deadline(service.readers.counts(time, minutes.clamp(1, MAX_MINUTES))).await?;
     let sum = |of: fn(&Sensor) -> u64| counts.sensors.iter().map(of).fold(0_u64, u64::saturating_add);
     let revoked = counts.sensors.iter().filter(|sensor| sensor.revoked_at.is_some()).count();
+    let known = |sensor: &Sensor| Accounting::of(sensor, service.sessions.find(sensor.id).is_some());
     Ok(Stats {
         time,
         uptime: time.since(service.started),
@@ -73,8 +76,9 @@ pub async fn stats(service: &Service, caller: Caller, minutes: u16) -> Result<St
         duplicate: sum(|sensor| sensor.duplicates),
         lost: sum(|sensor| sensor.lost),
         missing: sum(|sensor| sensor.missing),
+        runs_unclean: sum(|sensor| sensor.run_ends.unclean()),
         totals: counts.totals,
-        accounting: counts.sensors.iter().map(Accounting::of).collect(),
+        accounting: counts.sensors.iter().map(known).collect(),
         per_minute: counts.per_minute,
         limited: service.metrics.http.effective().collect(),
     })

@@ -17,6 +17,7 @@ pub mod key;
 mod limits;
 mod read_pool;
 mod reader;
+mod run_ends;
 pub mod schema;
 pub(crate) mod sensors;
 mod telemetry;

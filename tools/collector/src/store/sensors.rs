@@ -10,11 +10,11 @@ use sentinel_uplink::{PublicKey, RejectReason, Secret, Telemetry, TokenId};
 use super::alerts::column::{count, unsigned};
 use super::{StoreError, telemetry};
 use crate::clock::{from_micros, to_micros};
-use crate::model::{Enrollment, Limit, Sensor, SensorId, SensorInfo, StoredToken, TelemetryReading};
+use crate::model::{Enrollment, Limit, RunEnds, Sensor, SensorId, SensorInfo, StoredToken, TelemetryReading};
 
 fn from_row(row: &Row<'_>) -> rusqlite::Result<Sensor> {
     let time = |column: &str| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(column)?.map(from_micros));
-    let acked: (Option<u32>, Option<u64>) = (row.get("acked_boot")?, row.get("acked_seq")?);
+    let acked: (Option<u32>, Option<i64>) = (row.get("acked_boot")?, row.get("acked_seq")?);
     Ok(Sensor {
         id: SensorId(row.get("id")?),
         public_key: PublicKey::from_bytes(row.get("public_key")?),
@@ -26,16 +26,27 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Sensor> {
         duplicates: count(row.get("duplicates")?),
         lost: count(row.get("lost")?),
         missing: count(row.get("missing")?),
+        run_ends: run_ends_from_row(row)?,
         stored_bytes: count(row.get("stored_bytes")?),
         limit_hits: count(row.get("limit_hits")?),
         last_limit: row.get("last_limit")?,
-        acked: acked.0.zip(acked.1).map(|(boot, seq)| AlertId { boot, seq }),
+        acked: acked.0.zip(acked.1).map(|(boot, seq)| AlertId { boot, seq: seq.cast_unsigned() }),
         info: SensorInfo {
             software: row.get("software")?,
             host: row.get("host")?,
             interfaces: row.get("interfaces")?,
         },
         telemetry: telemetry_from_row(row)?,
+    })
+}
+
+fn run_ends_from_row(row: &Row<'_>) -> rusqlite::Result<RunEnds> {
+    let (runs, boot): (u64, Option<u32>) = (row.get("unclean_runs")?, row.get("unclean_boot")?);
+    let is_reported = row.get::<_, Option<u32>>("current_boot")?.is_some();
+    Ok(match boot {
+        Some(boot) => RunEnds::Unclean { boot, from: row.get("unclean_from")?, runs },
+        None if is_reported => RunEnds::Clean,
+        None => RunEnds::Unreported,
     })
 }
 
@@ -48,8 +59,12 @@ fn telemetry_from_row(row: &Row<'_>) -> rusqlite::Result<Option<TelemetryReading
     Ok(reading.and_then(|(text, at_us)| telemetry::decode(&text, from_micros(at_us)).ok()))
 }
 
-/// Columns only: a sum over rows of a sensor could overflow, and the statement would fail for every sensor.
-const SELECT: &str = "SELECT * FROM sensors";
+/// Columns, and two rows found by their keys: a sum over rows of a sensor could overflow, and the statement would fail for
+/// every sensor.
+const SELECT: &str = "SELECT *,
+    max(1, coalesce((SELECT next_seq FROM run_ends WHERE run_ends.sensor = sensors.id AND boot = unclean_boot), 1),
+        min(coalesce((SELECT highest FROM runs WHERE runs.sensor = sensors.id AND boot = unclean_boot), 0), 1 << 62) + 1)
+        AS unclean_from FROM sensors";
 
 /// Every sensor, revoked ones included, in the order of names.
 ///

@@ -12,7 +12,7 @@ use sentinel_units::Timestamp;
 use sentinel_uplink::{RejectReason, Telemetry};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{StoreError, StoreLimits, alerts, sensors};
+use super::{StoreError, StoreLimits, alerts, run_ends, sensors};
 use crate::events::EventBus;
 use crate::log::Log;
 use crate::metrics::Metrics;
@@ -34,6 +34,7 @@ enum Job {
     Seen { sensor: SensorId, at: Timestamp },
     Info { sensor: SensorId, info: SensorInfo, at: Timestamp },
     Limit { sensor: SensorId, limit: Limit, times: u64, at: Timestamp },
+    Run { sensor: SensorId, boot: Option<u32>, at: Timestamp },
     Enroll { request: Enrollment, reply: oneshot::Sender<EnrollReply> },
 }
 
@@ -70,6 +71,7 @@ impl Job {
             Self::Limit { sensor, limit, times, at } => {
                 sensors::count_limit(transaction, *sensor, *limit, *times, *at)?;
             }
+            Self::Run { sensor, boot, at } => run_ends::begin(transaction, *sensor, *boot, *at)?,
         }
         Ok(JobResult::Done)
     }
@@ -79,7 +81,11 @@ impl Job {
         match self {
             Self::Deliver { reply, .. } => drop(reply.send(Err(error))),
             Self::Enroll { reply, .. } => drop(reply.send(Err(error))),
-            Self::Telemetry { .. } | Self::Seen { .. } | Self::Info { .. } | Self::Limit { .. } => {}
+            Self::Telemetry { .. }
+            | Self::Seen { .. }
+            | Self::Info { .. }
+            | Self::Limit { .. }
+            | Self::Run { .. } => {}
         }
     }
 }
@@ -144,6 +150,19 @@ impl WriterHandle {
     /// [`StoreError::Closed`].
     pub async fn info(&self, sensor: SensorId, info: SensorInfo, at: Timestamp) -> Result<(), StoreError> {
         self.send(Job::Info { sensor, info, at }).await
+    }
+
+    /// Begins a run of a sensor, with the next commit; none for a sensor that does not report ends of runs.
+    ///
+    /// # Errors
+    /// [`StoreError::Closed`].
+    pub async fn begin_run(
+        &self,
+        sensor: SensorId,
+        boot: Option<u32>,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.send(Job::Run { sensor, boot, at }).await
     }
 
     /// Stores the time of the last sign of a sensor, with the next commit.

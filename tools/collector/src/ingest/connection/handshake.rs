@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use sentinel_uplink::{
-    PROTOCOL_VERSION, PublicKey, RejectReason, SendError, SessionError, ToSensor, TokenId, Welcome,
+    PROTOCOL_VERSION, PublicKey, RUN_END_VERSION, RejectReason, SendError, SessionError, ToSensor, TokenId,
+    Welcome,
 };
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::limits::lock;
-use super::phase::{Established, Phase};
+use super::phase::{Established, Phase, Silence};
 use super::{CloseReason, Connection};
 use crate::clock;
 use crate::metrics::RejectionCause;
@@ -79,7 +80,12 @@ impl Connection<'_> {
     }
 
     /// Establishes the session of the sensor whose key the hello has proved.
-    pub(super) async fn establish(&mut self, protocol: u16, info: SensorInfo) -> Result<(), CloseReason> {
+    pub(super) async fn establish(
+        &mut self,
+        protocol: u16,
+        boot: u32,
+        info: SensorInfo,
+    ) -> Result<(), CloseReason> {
         let Phase::Identified(sensor) = std::mem::replace(&mut self.phase, Phase::Closing) else {
             return Err(SessionError::UnexpectedMessage.into());
         };
@@ -101,8 +107,12 @@ impl Connection<'_> {
         self.shared.metrics.sensors_connected.inc();
         // Before the next wait: from here on closing the connection reports the disconnect.
         let rates = self.shared.sessions.rates(id);
-        let established = Established { sensor, name, guard, evicted, rates, _permit: permit };
+        let silence = Silence::new(self.shared.uptime(), self.shared.limits.session.silence);
+        let established = Established { sensor, name, guard, evicted, rates, silence, _permit: permit };
         self.phase = Phase::Established(Box::new(established));
+        // Before its alerts, in the order of the queue: the run before this one is unknown until its end arrives.
+        let boot = (protocol >= RUN_END_VERSION).then_some(boot);
+        self.shared.writer.begin_run(id, boot, now).await.map_err(CloseReason::Store)?;
         self.shared.writer.info(id, info, now).await.map_err(CloseReason::Store)
     }
 

@@ -163,7 +163,8 @@ impl Account {
             self.numbers_paid_us,
             self.runs_paid_us,
             last.boot,
-            unsigned(last.seq),
+            // All 64 bits: the upper ones tell gaps and ends of runs from alerts.
+            last.seq.cast_signed(),
             self.now_us,
             self.sensor.0
         ])?;
@@ -176,8 +177,10 @@ fn highest_numbers(delivery: &Delivery) -> BTreeMap<u32, u64> {
     let alerts = delivery.alerts.iter().map(|(id, _)| *id);
     let unreadable = delivery.unreadable.iter().map(|alert| alert.id);
     let gaps = delivery.gaps.iter().map(|gap| AlertId { boot: gap.boot, seq: gap.last_seq });
+    let ends =
+        delivery.run_ends.iter().map(|end| AlertId { boot: end.boot, seq: end.next_seq.saturating_sub(1) });
     let mut highest = BTreeMap::new();
-    for AlertId { boot, seq } in alerts.chain(unreadable).chain(gaps) {
+    for AlertId { boot, seq } in alerts.chain(unreadable).chain(gaps).chain(ends) {
         let number: &mut u64 = highest.entry(boot).or_default();
         *number = seq.max(*number);
     }

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, params};
 use sentinel_alert::{Alert, AlertId, wire};
 use sentinel_units::Timestamp;
-use sentinel_uplink::Gap;
+use sentinel_uplink::{Gap, RunEnd};
 
 use super::account::{ALERT_ROW_BYTES, Account, GAP_ROW_BYTES, Run};
 use super::column::{self, MINUTE_US, unsigned};
 use crate::clock::to_micros;
 use crate::model::{Delivery, Limit, Receipt, UnreadableAlert};
-use crate::store::{StoreError, StoreLimits};
+use crate::store::{StoreError, StoreLimits, run_ends};
 
 /// Inserts the alerts of `delivery` that are new, and moves the sensor's acknowledged position to its end. The inner error is
 /// a limit that the delivery breaks: then nothing of it is stored.
@@ -45,6 +45,9 @@ pub(in crate::store) fn insert_delivery(
     // After the alerts: what a sensor sends before a gap is stored when the gap is counted.
     for gap in &delivery.gaps {
         inserter.gap(gap)?;
+    }
+    for end in &delivery.run_ends {
+        inserter.run_end(end)?;
     }
     delta.add(connection)?;
     inserter.account.write(connection, delivery.last)?;
@@ -107,6 +110,13 @@ impl Inserter<'_> {
         run.lost = run.lost.saturating_add(lost);
         self.account.lost = self.account.lost.saturating_add(lost);
         self.receipt.lost = self.receipt.lost.saturating_add(lost);
+        Ok(())
+    }
+
+    /// The numbers below the end were used, which [`Account::open`] has noted: those neither stored nor lost are missing.
+    fn run_end(&mut self, end: &RunEnd) -> Result<(), StoreError> {
+        let Delivery { sensor, received_at, .. } = self.delivery;
+        self.receipt.unclean += u64::from(run_ends::insert(self.connection, *sensor, end, *received_at)?);
         Ok(())
     }
 }
