@@ -119,6 +119,8 @@ pub(crate) struct Spool<S = FileStorage> {
     unwritten_gaps: Vec<Gap>,
     /// The log states that numbers of this run may be in no record.
     is_marked_open: bool,
+    /// The end record of this run is written.
+    is_ended: bool,
     /// Last numbers of relocated gaps that may have been sent: these gaps must not change.
     sent_gaps: Vec<AlertId>,
     /// Records below this were relocated. They may still be readable, if the write that overwrites them failed.
@@ -201,7 +203,7 @@ impl<S: Medium> Spool<S> {
         let boot = boot_number(&boots, keys::random_u64)?;
         let mut spool = Self::new(settings, log, stored_epoch, boot, delivered);
         if let Some(previous) = newest {
-            spool.end_previous_run(previous);
+            spool.end_previous_run(previous, recovery.from_journal > 0);
         }
         spool.undelivered = spool.count_undelivered();
         spool.kept = spool.undelivered.earlier;
@@ -243,6 +245,7 @@ impl<S: Medium> Spool<S> {
             counts: SpoolCounts::default(),
             unwritten_gaps: Vec::new(),
             is_marked_open: false,
+            is_ended: false,
             sent_gaps: Vec::new(),
             relocated_until: RecordId(0),
             policy: FlushPolicy::new(settings),

@@ -64,13 +64,17 @@ impl NewestRun {
 
 impl<S: Medium> Spool<S> {
     /// Writes the end record of the run before this one, if it has none: at the first call after opening.
-    pub(super) fn end_previous_run(&mut self, previous: NewestRun) {
+    ///
+    /// `has_records` is true if the journal held records that flash lacks. A run has at least one there, because one is
+    /// appended after each flush: a journal without any may be one that a later opening began, after a power cut, and was
+    /// killed before its first record.
+    pub(super) fn end_previous_run(&mut self, previous: NewestRun, has_records: bool) {
         if previous.end.is_some() {
             self.previous_end = previous.end;
             return;
         }
         // Complete: the journal has every record that was appended, so no number is used that it does not show.
-        let is_known = self.log.was_journal_complete() && !previous.is_open;
+        let is_known = has_records && self.log.was_journal_complete() && !previous.is_open;
         let mut end = RunEnd {
             boot: previous.boot,
             next_seq: previous.next_seq,
@@ -117,6 +121,7 @@ impl<S: Medium> Spool<S> {
         // A gap that the log does not take leaves its numbers missing at the collector, because they are below `next_seq`.
         let _missing = self.write_gaps();
         let end = RunEnd { boot: self.boot, next_seq: self.next_seq, cause: EndCause::Stopped };
+        self.is_ended = true;
         let _told_by_the_next_run_then = self.store(&Record::End(end));
     }
 
