@@ -455,6 +455,8 @@ fn a_kill_during_the_opening_after_a_power_cut_does_not_hide_the_cut() {
             }
             while life.send(64) {}
         }
+        // Neither on flash nor sent.
+        (0..10).for_each(|_| life.raise_one(Severity::Low, Phase::Close));
         life.end(directory.path(), &mut dice, true);
         let opening = Power::new(boundary, 256);
         let life = simulator.open(&mut world, &opening).unwrap();
