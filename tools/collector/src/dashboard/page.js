@@ -251,8 +251,7 @@ function sensorItem(sensor) {
     figure("Dropped", shown(dropped), dropped > 0),
     figure("Reconnects", shown(counter("reconnects")), false),
   );
-  const accounting = element("p", "sensor-note", sensor.accounting.text);
-  accounting.title = sensor.accounting.text;
+  const accounting = element("p", "sensor-note accounting", sensor.accounting.text);
   item.append(top, element("p", "sensor-note", note || "has not connected yet"), figures);
   if (["waiting", "lost", "unknown"].includes(sensor.accounting.state)) item.append(accounting);
   return item;
