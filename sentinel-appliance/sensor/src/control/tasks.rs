@@ -43,6 +43,7 @@ const SHUTDOWN_DRAIN: Duration = Duration::from_secs(2);
 pub(crate) fn run(prepared: Box<Prepared>, workers: WorkerThreads) -> Result<(), Failure> {
     let (shared, TaskResources { keys, listeners, reload }) = Shared::new(prepared);
     let WorkerThreads { alerts, alert_event, stop, threads } = workers;
+    prefault::program();
     prefault::reactor();
     let executor = LocalExecutor::new();
     let outcome = smol::block_on(executor.run(async {

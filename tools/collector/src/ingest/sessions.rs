@@ -58,7 +58,7 @@ impl Sessions {
         let mut table = self.lock();
         table.registered = table.registered.wrapping_add(1);
         let generation = table.registered;
-        let info = SessionInfo { peer, since, frames_per_s: None };
+        let info = SessionInfo { peer, since, frames_per_s: None, is_silent: false };
         // Inserted before the earlier session is notified, and under the same lock: the guard of that session finds another
         // generation in the table and leaves the entry alone.
         let entry = Entry { info, evict, generation, telemetry: None };
@@ -87,10 +87,10 @@ impl Sessions {
         self.lock().entries.get(&id).map(|entry| entry.info.clone())
     }
 
-    /// Number of sessions.
+    /// Number of sessions whose sensor is heard.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.lock().entries.len()
+        self.lock().entries.values().filter(|entry| !entry.info.is_silent).count()
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {
@@ -115,6 +115,17 @@ impl SessionGuard {
         if let Some(entry) = entry {
             let before = entry.telemetry.replace(*telemetry);
             entry.info.frames_per_s = before.and_then(|before| frames_per_s(&before, telemetry));
+        }
+    }
+}
+
+impl SessionGuard {
+    /// Records whether the sensor is silent.
+    pub fn set_silent(&self, is_silent: bool) {
+        let mut table = self.sessions.lock();
+        let entry = table.entries.get_mut(&self.id).filter(|entry| entry.generation == self.generation);
+        if let Some(entry) = entry {
+            entry.info.is_silent = is_silent;
         }
     }
 }

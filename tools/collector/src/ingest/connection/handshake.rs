@@ -8,7 +8,7 @@ use sentinel_uplink::{
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::limits::lock;
-use super::phase::{Established, Phase};
+use super::phase::{Established, Phase, Silence};
 use super::{CloseReason, Connection};
 use crate::clock;
 use crate::metrics::RejectionCause;
@@ -101,7 +101,8 @@ impl Connection<'_> {
         self.shared.metrics.sensors_connected.inc();
         // Before the next wait: from here on closing the connection reports the disconnect.
         let rates = self.shared.sessions.rates(id);
-        let established = Established { sensor, name, guard, evicted, rates, _permit: permit };
+        let silence = Silence::new(self.shared.uptime(), self.shared.limits.session.silence);
+        let established = Established { sensor, name, guard, evicted, silence, rates, _permit: permit };
         self.phase = Phase::Established(Box::new(established));
         self.shared.writer.info(id, info, now).await.map_err(CloseReason::Store)
     }

@@ -30,7 +30,7 @@ use super::unproved::Place;
 use super::{EvictReason, IngestShared};
 use crate::clock;
 use crate::log::printable;
-use crate::model::{Limit, SensorInfo, sanitize_name};
+use crate::model::{DisconnectReason, Limit, SensorChange, SensorInfo, sanitize_name};
 use close::CloseReason;
 use first_message::FirstMessage;
 use limits::Arrived;
@@ -144,7 +144,10 @@ impl Connection<'_> {
             }
             Wake::CrowdedOut => Err(CloseReason::CrowdedOut),
             Wake::Socket => self.transfer(),
-            Wake::Deadline => Ok(()),
+            Wake::Deadline => {
+                self.note_silence();
+                Ok(())
+            }
             Wake::Stored(result) => self.stored(result),
             Wake::Evicted(reason) => Err(CloseReason::Evicted(reason)),
             Wake::Stopping => Err(CloseReason::Stopping),
@@ -241,6 +244,33 @@ impl Connection<'_> {
         self.shared.writer.telemetry(id, *telemetry, clock::now()).await.map_err(CloseReason::Store)
     }
 
+    /// The sensor was heard, or this side would not have heard it.
+    fn note_heard(&mut self) {
+        let now = self.shared.uptime();
+        let Phase::Established(established) = &mut self.phase else { return };
+        if established.silence.heard(now) {
+            established.guard.set_silent(false);
+            let name = established.name.clone();
+            self.shared.metrics.sensors_connected.inc();
+            self.shared.log.limited_info("heard", format_args!("{name} is heard again"));
+            self.publish(&name, SensorChange::Connected);
+        }
+    }
+
+    /// Called when the time for a read has passed without bytes.
+    fn note_silence(&mut self) {
+        let now = self.shared.uptime();
+        let Phase::Established(established) = &mut self.phase else { return };
+        if established.silence.begins(now) {
+            established.guard.set_silent(true);
+            let name = established.name.clone();
+            let reason = DisconnectReason::Silent(self.shared.limits.session.silence);
+            self.shared.metrics.sensors_connected.dec();
+            self.shared.log.limited_info("silent", format_args!("{name} is not heard any more: {reason}"));
+            self.publish(&name, SensorChange::Disconnected(reason));
+        }
+    }
+
     /// Sends the acknowledgement that is due. Acknowledgements are cumulative: while the session has no room, a
     /// later one replaces it.
     fn acknowledge(&mut self) -> Result<(), CloseReason> {
@@ -254,15 +284,22 @@ impl Connection<'_> {
     }
 
     async fn wait(&mut self) -> Wake {
-        let now = self.shared.uptime();
-        let paused = self.read_after.since(now);
-        let mut deadline = self.session.next_deadline().since(now);
-        if !paused.is_zero() {
-            deadline = deadline.min(paused);
-        }
         // Without these conditions a socket that is ready, and of no use now, would wake the task without end.
         let wants_write = !self.session.pending().is_empty();
         let wants_read = self.input.is_empty() && self.may_read();
+        if !wants_read {
+            // The sensor may have sent; while its alerts are being stored or its rate is exceeded, nobody reads. Its silence
+            // begins afterwards.
+            self.note_heard();
+        }
+        let now = self.shared.uptime();
+        let silent_at = match &self.phase {
+            Phase::Established(established) => established.silence.due(),
+            _ => None,
+        };
+        let paused_until = (self.read_after > now).then_some(self.read_after);
+        let deadlines = [Some(self.session.next_deadline()), silent_at, paused_until];
+        let deadline = deadlines.into_iter().flatten().min().unwrap_or(now).since(now);
         let evicted = self.phase.evicted();
         let crowded_out = self.unproved.as_mut().map(|(_, crowded_out)| crowded_out);
         let mut stopping = self.shared.stopping.clone();
