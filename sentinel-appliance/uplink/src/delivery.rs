@@ -172,6 +172,15 @@ impl<C: Copy + Ord> Delivery<C> {
         if self.connected { self.pop_through(id) } else { None }
     }
 
+    /// Restarts the timer of the oldest message in flight, because an acknowledgement has come (RFC 6298 section 5.3). A
+    /// collector that serves thousands of full spools at once may need longer than the time-out for a whole window, and to
+    /// send it again would only make it slower.
+    pub fn restart_timer(&mut self, now: Uptime) {
+        if let Some(oldest) = self.in_flight.front_mut() {
+            oldest.sent_at = now.max(oldest.sent_at);
+        }
+    }
+
     /// Last record that is durable at the collector.
     #[must_use]
     pub const fn last_acked(&self) -> Option<C> {
@@ -280,6 +289,17 @@ mod tests {
         assert_eq!(delivery.acknowledge(id(2)), None, "an ack of the old connection");
         assert_eq!(delivery.welcome(Some(id(1))), Resume::Lookup(id(1)), "acknowledged before");
         assert_eq!((delivery.next_after(), delivery.highest_sent()), (Some(10), Some(10)));
+    }
+
+    #[test]
+    fn an_acknowledgement_restarts_the_timer() {
+        let mut delivery = three_sent();
+        let (first, second) = (NOW.after(ACK_TIMEOUT / 2), NOW.after(ACK_TIMEOUT));
+        delivery.acknowledge(id(1));
+        delivery.restart_timer(first);
+        assert!(!delivery.is_overdue(second), "the collector works on the window");
+        assert_eq!(delivery.deadline(), Some(first.after(ACK_TIMEOUT)));
+        assert!(delivery.is_overdue(first.after(ACK_TIMEOUT)), "it has stopped");
     }
 
     #[test]

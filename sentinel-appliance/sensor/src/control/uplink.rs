@@ -191,7 +191,9 @@ impl UplinkConnection<'_> {
                     self.shared.set_link(LinkPhase::Connected);
                 }
                 SensorEvent::Message(ToSensor::Ack(id)) => {
-                    self.shared.spool.borrow_mut().acked(id);
+                    let mut spool = self.shared.spool.borrow_mut();
+                    spool.acked(id);
+                    spool.delivery().restart_timer(now);
                 }
                 SensorEvent::Message(ToSensor::Rejected(reason)) => {
                     return Err(DisconnectReason::Rejected(reason));

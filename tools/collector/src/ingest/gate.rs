@@ -11,7 +11,7 @@ use super::turns::Turns;
 use super::unproved::{Place, Unproved};
 
 /// Sockets beyond the sum of the two tables: connections that were told to close and have not done so yet.
-const CLOSING: usize = 64;
+const CLOSING: usize = 16;
 
 /// State that all connections share before they are established. Cheap to clone.
 #[derive(Clone, Debug)]

@@ -122,8 +122,8 @@ impl SessionGuard {
 impl SessionGuard {
     /// Records whether the sensor is silent.
     pub fn set_silent(&self, is_silent: bool) {
-        let entries = &mut self.sessions.lock().entries;
-        let entry = entries.get_mut(&self.id).filter(|entry| entry.generation == self.generation);
+        let mut table = self.sessions.lock();
+        let entry = table.entries.get_mut(&self.id).filter(|entry| entry.generation == self.generation);
         if let Some(entry) = entry {
             entry.info.is_silent = is_silent;
         }

@@ -5,6 +5,7 @@
 //! address, keeps its place for as long as a handshake takes. Nothing is counted against an address beyond the life of its
 //! connections, so that 2,500 sensors behind one address may come back at once.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -36,6 +37,8 @@ struct Table {
     capacity: usize,
     len: usize,
     sources: HashMap<Source, Connections>,
+    /// Sources in the order in which they lose a connection, last first.
+    order: BTreeMap<Rank, Source>,
     /// Number of the next entry: rises, so that the smallest number is the oldest.
     next: u64,
 }
@@ -49,9 +52,24 @@ struct Connections {
     heard: BTreeMap<u64, oneshot::Sender<()>>,
 }
 
+/// Place in the order of eviction: number of connections, whether one of them is silent, and the number of the one that would
+/// go. Unique, because that number is. Among sources with one connection each the oldest silent one goes, whatever its address.
+type Rank = (usize, bool, Reverse<u64>);
+
 impl Connections {
-    fn len(&self) -> usize {
-        self.silent.len() + self.heard.len()
+    /// None if there is no connection.
+    fn rank(&self) -> Option<Rank> {
+        let oldest = self.silent.keys().next().or_else(|| self.heard.keys().next())?;
+        Some((self.silent.len() + self.heard.len(), !self.silent.is_empty(), Reverse(*oldest)))
+    }
+
+    fn remove_oldest(&mut self) -> bool {
+        self.silent.pop_first().or_else(|| self.heard.pop_first()).is_some()
+    }
+
+    /// False if it is not there, because it was evicted.
+    fn remove(&mut self, number: u64) -> bool {
+        self.silent.remove(&number).or_else(|| self.heard.remove(&number)).is_some()
     }
 }
 
@@ -62,6 +80,7 @@ impl Unproved {
             capacity: capacity.max(1),
             len: 0,
             sources: HashMap::new(),
+            order: BTreeMap::new(),
             next: 0,
         })))
     }
@@ -78,7 +97,7 @@ impl Unproved {
         let number = table.next;
         table.next += 1;
         table.len += 1;
-        table.sources.entry(source).or_default().silent.insert(number, keep);
+        table.change(source, |connections| connections.silent.insert(number, keep));
         drop(table);
         (Place { table: self.clone(), source, number }, crowded_out)
     }
@@ -90,27 +109,30 @@ impl Unproved {
 
 impl Table {
     fn evict(&mut self) {
-        // Linear in the sources, at most one for each connection: 5,000 take some microseconds, and only if the table is full.
-        let largest = self.sources.iter_mut().max_by_key(|(_, connections)| connections.len());
-        let Some((source, connections)) = largest else { return };
-        let source = *source;
-        if connections.silent.pop_first().or_else(|| connections.heard.pop_first()).is_some() {
+        let Some(source) = self.order.last_key_value().map(|(_, source)| *source) else { return };
+        if self.change(source, Connections::remove_oldest) {
             self.len -= 1;
-        }
-        if connections.len() == 0 {
-            self.sources.remove(&source);
         }
     }
 
     fn remove(&mut self, source: Source, number: u64) {
-        let Some(connections) = self.sources.get_mut(&source) else { return };
-        // An evicted connection is not there any more.
-        if connections.silent.remove(&number).or_else(|| connections.heard.remove(&number)).is_some() {
+        if self.change(source, |connections| connections.remove(number)) {
             self.len -= 1;
         }
-        if connections.len() == 0 {
-            self.sources.remove(&source);
+    }
+
+    /// Changes the connections of a source, and its place in the order. Logarithmic in both.
+    fn change<T>(&mut self, source: Source, change: impl FnOnce(&mut Connections) -> T) -> T {
+        let connections = self.sources.entry(source).or_default();
+        if let Some(rank) = connections.rank() {
+            self.order.remove(&rank);
         }
+        let result = change(connections);
+        match connections.rank() {
+            Some(rank) => drop(self.order.insert(rank, source)),
+            None => drop(self.sources.remove(&source)),
+        }
+        result
     }
 }
 
@@ -125,11 +147,11 @@ pub(super) struct Place {
 impl Place {
     /// Notes that the first message is complete.
     pub(super) fn heard(&self) {
-        let mut table = self.table.lock();
-        let Some(connections) = table.sources.get_mut(&self.source) else { return };
-        if let Some(keep) = connections.silent.remove(&self.number) {
-            connections.heard.insert(self.number, keep);
-        }
+        self.table.lock().change(self.source, |connections| {
+            if let Some(keep) = connections.silent.remove(&self.number) {
+                connections.heard.insert(self.number, keep);
+            }
+        });
     }
 
     /// Network of the peer.
@@ -182,6 +204,18 @@ mod tests {
     }
 
     #[test]
+    fn among_equal_sources_the_oldest_silent_connection_goes() {
+        for honest in [source(0), source(255)] {
+            let table = Unproved::new(4);
+            let (honest_place, mut honest) = table.add(honest);
+            honest_place.heard();
+            let mut crowd: Vec<_> = (1..50).map(|last| table.add(source(last))).collect();
+            assert!(is_open(&mut honest));
+            assert_eq!((open(&mut crowd), open(&mut crowd[46..])), (3, 3), "the newest");
+        }
+    }
+
+    #[test]
     fn a_place_is_free_again_when_it_is_dropped_or_evicted() {
         let table = Unproved::new(2);
         let (first, _open) = table.add(source(1));
@@ -189,7 +223,7 @@ mod tests {
         drop(crowded);
         drop(first);
         let table = table.lock();
-        assert_eq!((table.len, table.sources.len()), (0, 0));
+        assert_eq!((table.len, table.sources.len(), table.order.len()), (0, 0, 0));
     }
 
     #[test]

@@ -273,8 +273,7 @@ impl Connection<'_> {
             let name = established.name.clone();
             let reason = DisconnectReason::Silent(self.shared.limits.session.silence);
             self.shared.metrics.sensors_connected.dec();
-            let text = format_args!("{name} is not heard any more: {reason}");
-            self.shared.log.limited_info("silent", text);
+            self.shared.log.limited_info("silent", format_args!("{name} is not heard any more: {reason}"));
             self.publish(&name, SensorChange::Disconnected(reason));
         }
     }
@@ -291,29 +290,23 @@ impl Connection<'_> {
         Ok(())
     }
 
-    /// Time until something falls due without the peer: in the session, the silence of the sensor, the end of a pause.
-    fn deadline(&self) -> Duration {
-        let now = self.shared.uptime();
-        let silent_at = match &self.phase {
-            Phase::Established(established) => established.silence.due(),
-            _ => None,
-        };
-        let deadline = self.session.next_deadline();
-        let deadline = silent_at.map_or(deadline, |due| deadline.min(due)).since(now);
-        let paused = self.read_after.since(now);
-        if paused.is_zero() { deadline } else { deadline.min(paused) }
-    }
-
     async fn wait(&mut self) -> Wake {
         // Without these conditions a socket that is ready, and of no use now, would wake the task without end.
         let wants_write = !self.session.pending().is_empty();
         let wants_read = self.input.is_empty() && self.may_read();
         if !wants_read {
-            // The sensor may have sent; while its alerts are being stored, or its rate is exceeded, nobody reads. Its silence
+            // The sensor may have sent; while its alerts are being stored or its rate is exceeded, nobody reads. Its silence
             // begins afterwards.
             self.note_heard();
         }
-        let deadline = self.deadline();
+        let now = self.shared.uptime();
+        let silent_at = match &self.phase {
+            Phase::Established(established) => established.silence.due(),
+            _ => None,
+        };
+        let paused_until = (self.read_after > now).then_some(self.read_after);
+        let deadlines = [Some(self.session.next_deadline()), silent_at, paused_until];
+        let deadline = deadlines.into_iter().flatten().min().unwrap_or(now).since(now);
         let evicted = self.phase.evicted();
         let crowded_out = self.unproved.as_mut().map(|(_, crowded_out)| crowded_out);
         let mut stopping = self.shared.stopping.clone();

@@ -32,10 +32,10 @@ pub(super) struct Established {
     pub(super) name: Arc<str>,
     pub(super) guard: SessionGuard,
     pub(super) evicted: oneshot::Receiver<EvictReason>,
+    pub(super) silence: Silence,
     pub(super) rates: Arc<Mutex<SensorRates>>,
     /// Held until the connection is closed.
     pub(super) _permit: OwnedSemaphorePermit,
-    pub(super) silence: Silence,
 }
 
 /// Time since a sensor was heard.

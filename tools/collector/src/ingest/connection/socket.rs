@@ -4,8 +4,10 @@ use std::io;
 
 use super::{CloseReason, Connection};
 
-/// Bytes read from the socket at once.
-const READ_LEN: usize = 8 * 1024;
+/// Bytes read from the socket at once: about the longest frame, so that a first delivery is not a whole window.
+const READ_LEN: usize = 4 * 1024;
+/// The same before a key is proved: the longest message of a peer is then the hello, and memory for it is anybody's to claim.
+const UNPROVED_READ_LEN: usize = 512;
 
 impl Connection<'_> {
     /// Writes and reads as much as the socket takes and has.
@@ -17,7 +19,8 @@ impl Connection<'_> {
         // One read for each step: a peer that sends without pause cannot keep the task from its other events. The buffer is
         // not part of the task, because this function does not wait.
         let mut buffer = [0; READ_LEN];
-        match self.stream.try_read(&mut buffer) {
+        let len = if self.unproved.is_some() { UNPROVED_READ_LEN } else { READ_LEN };
+        match self.stream.try_read(buffer.get_mut(..len).unwrap_or_default()) {
             Ok(0) => Err(CloseReason::EndOfStream),
             Ok(count) => {
                 self.note_heard();

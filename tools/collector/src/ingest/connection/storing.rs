@@ -11,8 +11,9 @@ use super::{CloseReason, Connection};
 use crate::model::{Limit, Receipt};
 use crate::store::StoreError;
 
-/// Entries that may be pending while a delivery is being stored; with more, nothing is read from the socket.
-const MAX_PENDING_LEN: usize = 512;
+/// Entries that may be pending while a delivery is being stored; with more, nothing is read from the socket. Few enough that
+/// thousands of full spools at once get an acknowledgement each within seconds: the writer serves them in turn.
+const MAX_PENDING_LEN: usize = 128;
 
 /// A delivery that is being stored.
 pub(super) type Storing = Pin<Box<dyn Future<Output = StoringResult> + Send>>;
