@@ -525,3 +525,35 @@ fn commands_to_a_sensor_fail_without_one() {
         assert!(message.contains(directory.path().to_str().unwrap()), "{words:?}: {message}");
     }
 }
+
+/// `nohup sentinel read - &` died at log-out: SIGHUP, ignored by the parent, was caught again.
+#[test]
+fn a_hang_up_that_was_ignored_at_the_start_stays_ignored() {
+    for (ignores, expected) in [(true, 2), (false, 1)] {
+        let file = pcap(&records(&capture("port-scan-at"))[..2], Order::Little, true, 1);
+        let second = boundaries(&file)[1];
+        let mut shell = Command::new("sh");
+        shell.args(["-c", if ignores { "trap '' HUP; exec \"$@\"" } else { "exec \"$@\"" }, "sh"]);
+        let mut program = sentinel();
+        program.args(["read", "-"]);
+        let mut child = wrapped(shell, &program)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (mut input, mut output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+        input.write_all(&file[..second]).unwrap();
+        // The first line is flushed when the program waits for more: then signals are caught.
+        let mut first = vec![0; 1];
+        output.read_exact(&mut first).unwrap();
+        let killed = Command::new("kill").args(["-HUP", &child.id().to_string()]).status().unwrap();
+        assert!(killed.success());
+        let _ended_already = input.write_all(&file[second..]);
+        drop(input);
+        let mut text = String::from_utf8(first).unwrap();
+        output.read_to_string(&mut text).unwrap();
+        assert!(child.wait().unwrap().success());
+        assert_eq!(text.lines().count(), expected, "ignored at the start: {ignores}: {text}");
+    }
+}
