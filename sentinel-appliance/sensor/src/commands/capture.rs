@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
-use sentinel_capture::file::MAX_FRAME;
+use sentinel_capture::file::{FileKind, MAX_FRAME};
 use sentinel_capture::interfaces::Interface;
 use sentinel_capture::ring::{Block, Ring};
 use sentinel_filter::Target;
@@ -15,6 +15,7 @@ use crate::limits::MAX_INTERFACES;
 use crate::packets::filter::PacketFilter;
 use crate::packets::options::PacketOptions;
 use crate::packets::pipeline::PacketPipeline;
+use crate::packets::reorder::Reorder;
 use crate::packets::totals::{PacketSource, Totals};
 use crate::settings::Settings;
 use crate::system::clock::{self, Clock};
@@ -27,6 +28,7 @@ use crate::worker::interface::{
     CaptureInterface, FrameTotals, RingOptions, existing_interfaces, open_failure, prefixes,
 };
 use crate::worker::kernel_filters::KernelFilters;
+use crate::worker::overlap;
 use crate::worker::presence::Presence;
 use crate::worker::ring_set::{CaptureVisitor, Flow, MAX_SLEEP, RingSet};
 use crate::worker::snapshot::InterfaceCounts;
@@ -50,12 +52,16 @@ static NO_FANOUT: FanoutGroup = FanoutGroup::new(1, 0);
 
 /// Captures until a signal arrives or a limit is reached. An interface that vanishes is captured again when it is back.
 pub(crate) fn capture(request: &Request, settings: &Settings) -> Result<(), Failure> {
+    let filter = PacketFilter::new(request.options.expression.clone(), request.options.filter);
+    // Before anything is opened or created.
+    filter.check(Target::Kernel)?;
     let existing = existing_interfaces()?;
     let names = chosen(&request.interfaces, &existing)?;
     // Before anything is opened: from here on a signal ends the capture in order, with complete files and totals.
     let interrupt = Interrupt::catch()?;
     let clock = Clock::start();
-    let (mut rings, accounting) = open(request, settings, &names, &existing, clock)?;
+    let (mut rings, accounting) = open(request, settings, &filter, &names, &existing, clock)?;
+    check_link_types(&request.options, &names, &link_types(&mut rings))?;
     let seed = match request.seed {
         Some(seed) => seed,
         None => keys::random_u64()?,
@@ -64,6 +70,7 @@ pub(crate) fn capture(request: &Request, settings: &Settings) -> Result<(), Fail
     let mut packets = PacketPipeline::new(&request.options, settings, seed, names.clone(), &networks)?;
     begin(&request.options, &names, &mut rings, &mut packets)?;
     let timers = Timers::new(&request.options, clock);
+    let reorder = (names.len() > 1).then(Reorder::default);
     let mut capture = Capture {
         packets,
         accounting,
@@ -72,6 +79,9 @@ pub(crate) fn capture(request: &Request, settings: &Settings) -> Result<(), Fail
         names,
         interrupt,
         timers,
+        reorder,
+        ring_delay: settings.block_timeout.saturating_mul(2).saturating_add(Ring::DRAIN_TIMEOUT),
+        read_at: Timestamp::ZERO,
         is_ended: false,
     };
     let outcome = capture.run(&mut rings);
@@ -87,12 +97,16 @@ pub(crate) fn capture(request: &Request, settings: &Settings) -> Result<(), Fail
 fn open(
     request: &Request,
     settings: &Settings,
+    filter: &PacketFilter,
     names: &[String],
     existing: &[Interface],
     clock: Clock,
 ) -> Result<(RingSet, Option<FilterAccounting>), Failure> {
-    let filter = PacketFilter::new(request.options.expression.clone(), request.options.filter);
-    let filters = kernel_filters(&filter, names, existing)?;
+    if request.options.view.has_alerts() {
+        overlap::check(names, existing, settings.allow_overlap)
+            .map_err(|overlap| Failure::new(format!("--alerts: {overlap}")))?;
+    }
+    let filters = kernel_filters(filter, names, existing)?;
     let options = RingOptions::for_frames(
         request.ring_kib.unwrap_or(settings.ring_kib),
         request.options.snap_bytes.unwrap_or(MAX_FRAME),
@@ -122,11 +136,12 @@ fn begin(
     rings: &mut RingSet,
     packets: &mut PacketPipeline,
 ) -> Result<(), Failure> {
-    let first_ring = rings.interfaces().first().and_then(CaptureInterface::ring);
-    let link = first_ring.map_or(LinkType::ETHERNET, Ring::link);
+    let links = link_types(rings);
+    let link = links.first().copied().unwrap_or(LinkType::ETHERNET);
     let listening = format!(
-        "listening on {}, link type {link}, snapshot length {} bytes",
+        "listening on {}, {}, snapshot length {} bytes",
         names.join(", "),
+        describe_link_types(names, &links),
         options.snap_bytes.unwrap_or(MAX_FRAME)
     );
     // Before the message: a script that waits for it finds the file.
@@ -135,6 +150,35 @@ fn begin(
         log::info(format_args!("{listening}"));
     }
     Ok(())
+}
+
+/// Link type of each interface.
+fn link_types(rings: &mut RingSet) -> Vec<LinkType> {
+    let rings = rings.interfaces().iter().map(CaptureInterface::ring);
+    rings.map(|ring| ring.map_or(LinkType::ETHERNET, Ring::link)).collect()
+}
+
+/// `link type EN10MB`, or `link types EN10MB (br-lan), RAW (wg0)`.
+fn describe_link_types(names: &[String], links: &[LinkType]) -> String {
+    let first = links.first().copied().unwrap_or(LinkType::ETHERNET);
+    if links.iter().all(|link| *link == first) {
+        return format!("link type {first}");
+    }
+    let each: Vec<String> = links.iter().zip(names).map(|(link, name)| format!("{link} ({name})")).collect();
+    format!("link types {}", each.join(", "))
+}
+
+/// Checks that the frames of all interfaces go into the capture file: a pcap file has one link type.
+fn check_link_types(options: &PacketOptions, names: &[String], links: &[LinkType]) -> Result<(), Failure> {
+    let Some(save) = options.save.as_ref().filter(|save| save.kind == FileKind::Pcap) else { return Ok(()) };
+    if links.windows(2).all(|pair| matches!(pair, [one, other] if one == other)) {
+        return Ok(());
+    }
+    Err(Failure::usage(format!(
+        "-w {}: a pcap file has one link type, and these interfaces have {}; want pcapng (--format pcapng, or FILE.pcapng)",
+        save.path.display(),
+        describe_link_types(names, links)
+    )))
 }
 
 /// Compiles the filter for the link types of `names`; on other link types, where it makes no sense, it matches no frame.
@@ -163,6 +207,14 @@ fn kernel_filters(
 fn chosen(requested: &[String], existing: &[Interface]) -> Result<Vec<String>, Failure> {
     let mut names: Vec<String> = Vec::new();
     for name in requested {
+        if name == "any" && !existing.iter().any(|interface| interface.name == "any") {
+            let up = existing.iter().filter(|interface| interface.is_up && interface.link.is_some());
+            let up: Vec<&str> = up.map(|interface| interface.name.as_str()).collect();
+            return Err(Failure::usage(format!(
+                "-i any is not supported: frames of a bridge and its ports would come twice; use -i with one or more of {}",
+                up.join(", ")
+            )));
+        }
         if !names.contains(name) {
             names.push(name.clone());
         }
@@ -287,6 +339,12 @@ struct Capture {
     names: Vec<String>,
     interrupt: Interrupt,
     timers: Timers,
+    /// Only with several interfaces.
+    reorder: Option<Reorder>,
+    /// Time that the kernel may keep a frame in a block that is not full.
+    ring_delay: Duration,
+    /// Time of day before the rings were read.
+    read_at: Timestamp,
     /// A signal or the time has ended the capture, not the pipeline.
     is_ended: bool,
 }
@@ -303,8 +361,24 @@ impl Capture {
         }
         // The kernel still holds frames that came before the end: it hands an open block over only when its timeout has
         // passed.
-        let packets = &mut self.packets;
-        rings.last_frames(clock::wall(), LAST_BLOCK_TIMEOUT, &mut |frame| packets.packet(frame))
+        let Self { packets, reorder, .. } = self;
+        rings.last_frames(clock::wall(), LAST_BLOCK_TIMEOUT, &mut |frame| match reorder {
+            Some(reorder) => {
+                reorder.push(frame);
+                Ok(ControlFlow::Continue(()))
+            }
+            None => packets.packet(frame),
+        })?;
+        self.release(Timestamp::MAX).map(drop)
+    }
+
+    /// Hands the frames up to `until` that were held back to the pipeline.
+    fn release(&mut self, until: Timestamp) -> Flow {
+        let Self { packets, reorder, .. } = self;
+        match reorder {
+            Some(reorder) => reorder.release(until, &mut |frame| packets.packet(frame)),
+            None => Ok(ControlFlow::Continue(())),
+        }
     }
 
     fn finish(&mut self, rings: &mut RingSet) -> Result<(), Failure> {
@@ -337,6 +411,10 @@ impl CaptureVisitor for Capture {
         if self.timers.is_statistics_due() {
             self.packets.interval(clock::wall())?;
         }
+        if self.reorder.is_some() {
+            // Before the rings are read: a ring that is empty then had no frame that is older than the ring delay.
+            self.read_at = clock::wall();
+        }
         Ok(ControlFlow::Continue(()))
     }
 
@@ -351,11 +429,20 @@ impl CaptureVisitor for Capture {
             totals.frames += 1;
             totals.bytes += u64::from(frame.wire_len);
             newest = frame.at;
-            if self.packets.packet(&frame)?.is_break() {
+            if let Some(reorder) = &mut self.reorder {
+                reorder.push(&frame);
+            } else if self.packets.packet(&frame)?.is_break() {
                 return Ok(ControlFlow::Break(()));
             }
         }
         Ok(ControlFlow::Continue(newest))
+    }
+
+    fn rings_read(&mut self, complete_until: Timestamp, is_any_empty: bool) -> Flow {
+        // A ring without a block is complete up to what the kernel may still hold back.
+        let delay = if is_any_empty { self.ring_delay } else { Duration::ZERO };
+        let delayed = Timestamp::ZERO.after(self.read_at.since(Timestamp::ZERO).saturating_sub(delay));
+        self.release(complete_until.min(delayed))
     }
 
     fn idle(&mut self, now: Timestamp) -> Result<(), Failure> {
@@ -385,7 +472,9 @@ impl CaptureVisitor for Capture {
     }
 
     fn max_sleep(&self) -> Duration {
-        self.timers.until_next()
+        let until_next = self.timers.until_next();
+        let holds_frames = self.reorder.as_ref().is_some_and(|reorder| !reorder.is_empty());
+        if holds_frames { until_next.min(self.ring_delay) } else { until_next }
     }
 }
 
