@@ -195,7 +195,7 @@ fn problems_at_start(loaded: &Loaded) -> Vec<Problem> {
     let mut problems = loaded.file_problems();
     let Settings { filter, kernel_snap, .. } = &loaded.settings;
     if let Err(error) = KernelFilters::new(filter, *kernel_snap) {
-        problems.push(loaded.problem_with("filter", error.to_string()));
+        problems.push(loaded.problem_with("filter", &error));
     }
     problems
 }

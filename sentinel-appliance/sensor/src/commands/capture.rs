@@ -4,12 +4,14 @@ use std::ops::ControlFlow;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
-use sentinel_capture::file::{FileKind, MAX_FRAME};
+use sentinel_capture::file::MAX_FRAME;
 use sentinel_capture::interfaces::Interface;
 use sentinel_capture::ring::{Block, Ring};
 use sentinel_filter::Target;
 use sentinel_units::{LinkType, Timestamp, Uptime};
 
+use crate::commands::interface_choice::chosen;
+use crate::commands::link_types;
 use crate::control::accounting::FilterAccounting;
 use crate::limits::MAX_INTERFACES;
 use crate::packets::filter::PacketFilter;
@@ -61,7 +63,7 @@ pub(crate) fn capture(request: &Request, settings: &Settings) -> Result<(), Fail
     let interrupt = Interrupt::catch()?;
     let clock = Clock::start();
     let (mut rings, accounting) = open(request, settings, &filter, &names, &existing, clock)?;
-    check_link_types(&request.options, &names, &link_types(&mut rings))?;
+    link_types::check(&request.options, &names, &link_types::of_rings(&mut rings))?;
     let seed = match request.seed {
         Some(seed) => seed,
         None => keys::random_u64()?,
@@ -70,27 +72,20 @@ pub(crate) fn capture(request: &Request, settings: &Settings) -> Result<(), Fail
     let mut packets = PacketPipeline::new(&request.options, settings, seed, names.clone(), &networks)?;
     begin(&request.options, &names, &mut rings, &mut packets)?;
     let timers = Timers::new(&request.options, clock);
-    let reorder = (names.len() > 1).then(Reorder::default);
     let mut capture = Capture {
         packets,
         accounting,
         presence: Presence::default(),
         counts: Default::default(),
+        reorder: (names.len() > 1).then(Reorder::default),
         names,
         interrupt,
         timers,
-        reorder,
         ring_delay: settings.block_timeout.saturating_mul(2).saturating_add(Ring::DRAIN_TIMEOUT),
         read_at: Timestamp::ZERO,
         is_ended: false,
     };
-    let outcome = capture.run(&mut rings);
-    if let Err(failure) = &outcome {
-        capture.packets.log(&failure.to_string())?;
-    }
-    // Also after a failure: files are completed and the totals printed.
-    capture.finish(&mut rings)?;
-    outcome
+    capture.run_to_end(&mut rings)
 }
 
 /// Opens the rings with their filters, and the accounting of frames that these refuse.
@@ -136,12 +131,12 @@ fn begin(
     rings: &mut RingSet,
     packets: &mut PacketPipeline,
 ) -> Result<(), Failure> {
-    let links = link_types(rings);
+    let links = link_types::of_rings(rings);
     let link = links.first().copied().unwrap_or(LinkType::ETHERNET);
     let listening = format!(
         "listening on {}, {}, snapshot length {} bytes",
         names.join(", "),
-        describe_link_types(names, &links),
+        link_types::describe(names, &links),
         options.snap_bytes.unwrap_or(MAX_FRAME)
     );
     // Before the message: a script that waits for it finds the file.
@@ -150,35 +145,6 @@ fn begin(
         log::info(format_args!("{listening}"));
     }
     Ok(())
-}
-
-/// Link type of each interface.
-fn link_types(rings: &mut RingSet) -> Vec<LinkType> {
-    let rings = rings.interfaces().iter().map(CaptureInterface::ring);
-    rings.map(|ring| ring.map_or(LinkType::ETHERNET, Ring::link)).collect()
-}
-
-/// `link type EN10MB`, or `link types EN10MB (br-lan), RAW (wg0)`.
-fn describe_link_types(names: &[String], links: &[LinkType]) -> String {
-    let first = links.first().copied().unwrap_or(LinkType::ETHERNET);
-    if links.iter().all(|link| *link == first) {
-        return format!("link type {first}");
-    }
-    let each: Vec<String> = links.iter().zip(names).map(|(link, name)| format!("{link} ({name})")).collect();
-    format!("link types {}", each.join(", "))
-}
-
-/// Checks that the frames of all interfaces go into the capture file: a pcap file has one link type.
-fn check_link_types(options: &PacketOptions, names: &[String], links: &[LinkType]) -> Result<(), Failure> {
-    let Some(save) = options.save.as_ref().filter(|save| save.kind == FileKind::Pcap) else { return Ok(()) };
-    if links.windows(2).all(|pair| matches!(pair, [one, other] if one == other)) {
-        return Ok(());
-    }
-    Err(Failure::usage(format!(
-        "-w {}: a pcap file has one link type, and these interfaces have {}; want pcapng (--format pcapng, or FILE.pcapng)",
-        save.path.display(),
-        describe_link_types(names, links)
-    )))
 }
 
 /// Compiles the filter for the link types of `names`; on other link types, where it makes no sense, it matches no frame.
@@ -201,89 +167,6 @@ fn kernel_filters(
         Err(_) if !is_used(link) => Ok(KernelFilters::refuse_all()),
         Err(failure) => Err(failure),
     })
-}
-
-/// Interfaces of the command line, each once. Those that exist are up.
-fn chosen(requested: &[String], existing: &[Interface]) -> Result<Vec<String>, Failure> {
-    let mut names: Vec<String> = Vec::new();
-    for name in requested {
-        if name == "any" && !existing.iter().any(|interface| interface.name == "any") {
-            let up = existing.iter().filter(|interface| interface.is_up && interface.link.is_some());
-            let up: Vec<&str> = up.map(|interface| interface.name.as_str()).collect();
-            return Err(Failure::usage(format!(
-                "-i any is not supported: frames of a bridge and its ports would come twice; use -i with one or more of {}",
-                up.join(", ")
-            )));
-        }
-        if !names.contains(name) {
-            names.push(name.clone());
-        }
-    }
-    if names.is_empty() {
-        names.push(default_interface(existing)?);
-    }
-    if names.len() > MAX_INTERFACES {
-        return Err(Failure::usage(format!("{} interfaces; at most {MAX_INTERFACES}", names.len())));
-    }
-    for interface in existing.iter().filter(|interface| names.contains(&interface.name)) {
-        if !interface.is_up {
-            let name = &interface.name;
-            return Err(Failure::new(format!(
-                "interface '{name}' is down; bring it up with: ip link set {name} up"
-            )));
-        }
-    }
-    Ok(names)
-}
-
-/// Interface of the default route, or the only one besides the loopback.
-fn default_interface(existing: &[Interface]) -> Result<String, Failure> {
-    let routes = std::fs::read_to_string("/proc/net/route").unwrap_or_default();
-    let routes6 = std::fs::read_to_string("/proc/net/ipv6_route").unwrap_or_default();
-    let routed = default_route(&routes).or_else(|| default_route6(&routes6));
-    if let Some(name) = routed.filter(|name| existing.iter().any(|interface| interface.name == **name)) {
-        return Ok(name.to_owned());
-    }
-    let candidates: Vec<&str> = existing
-        .iter()
-        .filter(|interface| interface.is_up && interface.kind != "loopback" && interface.link.is_some())
-        .map(|interface| interface.name.as_str())
-        .collect();
-    match *candidates.as_slice() {
-        [only] => Ok(only.to_owned()),
-        [] => Err(Failure::usage("only the loopback is up; use -i NAME".into())),
-        _ => Err(Failure::usage(format!(
-            "there is no default route to choose the interface by; use -i with one of {}",
-            candidates.join(", ")
-        ))),
-    }
-}
-
-/// Interface of the IPv4 default route with the lowest metric (`/proc/net/route`).
-fn default_route(table: &str) -> Option<&str> {
-    let routes = table.lines().skip(1).filter_map(|line| {
-        let mut fields = line.split_whitespace();
-        // Columns: Iface Destination Gateway Flags RefCnt Use Metric Mask.
-        let (name, destination) = (fields.next()?, fields.next()?);
-        let (metric, mask) = (fields.nth(4)?.parse::<u32>().ok()?, fields.next()?);
-        (destination == "00000000" && mask == "00000000").then_some((metric, name))
-    });
-    routes.min().map(|(_, name)| name)
-}
-
-/// Interface of the IPv6 default route with the lowest metric (`/proc/net/ipv6_route`), but for that of the loopback, which
-/// rejects.
-fn default_route6(table: &str) -> Option<&str> {
-    let routes = table.lines().filter_map(|line| {
-        let mut fields = line.split_whitespace();
-        // Columns: destination and length, source and length, next hop, metric, reference count, use, flags, device.
-        let (destination, length) = (fields.next()?, fields.next()?);
-        let metric = u32::from_str_radix(fields.nth(3)?, 16).ok()?;
-        let name = fields.nth(3)?;
-        let is_default = length == "00" && destination.bytes().all(|digit| digit == b'0') && name != "lo";
-        is_default.then_some((metric, name))
-    });
-    routes.min().map(|(_, name)| name)
 }
 
 /// Times at which a capture acts without frames.
@@ -350,6 +233,16 @@ struct Capture {
 }
 
 impl Capture {
+    /// Also after a failure files are completed and the totals printed.
+    fn run_to_end(&mut self, rings: &mut RingSet) -> Result<(), Failure> {
+        let outcome = self.run(rings);
+        if let Err(failure) = &outcome {
+            self.packets.log(&failure.to_string())?;
+        }
+        self.finish(rings)?;
+        outcome
+    }
+
     fn run(&mut self, rings: &mut RingSet) -> Result<(), Failure> {
         // At once, so that `presence` has seen each interface open, and reports one that vanishes within the first
         // second.
@@ -475,47 +368,5 @@ impl CaptureVisitor for Capture {
         let until_next = self.timers.until_next();
         let holds_frames = self.reorder.as_ref().is_some_and(|reorder| !reorder.is_empty());
         if holds_frames { until_next.min(self.ring_delay) } else { until_next }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_default_route_with_the_lowest_metric_counts() {
-        let table = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n\
-                     eth1\t00000000\t0101A8C0\t0003\t0\t0\t600\t00000000\t0\t0\t0\n\
-                     wan\t00000000\t0102A8C0\t0003\t0\t0\t100\t00000000\t0\t0\t0\n\
-                     br-lan\t0001A8C0\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n";
-        assert_eq!(default_route(table), Some("wan"));
-        assert_eq!(default_route("Iface\tDestination\n"), None);
-    }
-
-    #[test]
-    fn a_default_route_of_the_loopback_is_skipped() {
-        let zero = "0".repeat(32);
-        let table = format!(
-            "{zero} 00 {zero} 00 {zero} ffffffff 00000001 00000000 00200200       lo\n\
-             {zero} 00 {zero} 00 fe80{} 00000400 00000001 00000000 00000003    wan6\n",
-            "0".repeat(28)
-        );
-        assert_eq!(default_route6(&table), Some("wan6"));
-    }
-
-    #[test]
-    fn an_interface_is_taken_once_and_must_be_up() {
-        let interface = |name: &str, is_up| Interface {
-            name: name.into(),
-            is_up,
-            is_running: is_up,
-            link: Some(LinkType::ETHERNET),
-            ..Interface::default()
-        };
-        let existing = [interface("left", true), interface("right", false)];
-        let requested = |names: &[&str]| -> Vec<String> { names.iter().map(ToString::to_string).collect() };
-        assert_eq!(chosen(&requested(&["left", "left"]), &existing).unwrap(), ["left"]);
-        let error = chosen(&requested(&["left", "right"]), &existing).unwrap_err().to_string();
-        assert_eq!(error, "interface 'right' is down; bring it up with: ip link set right up");
     }
 }

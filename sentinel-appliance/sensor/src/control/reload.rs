@@ -1,9 +1,9 @@
 //! Reload at SIGHUP: the settings are read again, and those that can change while running take effect.
 
 use sentinel_detect::ListedPort;
-use sentinel_units::{Prefix, Timestamp};
+use sentinel_units::Prefix;
 
-use crate::control::state::{Reload, Shared};
+use crate::control::state::{LastReload, Reload, Shared};
 use crate::settings::{Problem, Settings, environment, restart_needed, suspicious_ports};
 use crate::spool::FlushPolicy;
 use crate::system::clock;
@@ -14,14 +14,6 @@ use crate::worker::analyser::LiveConfig;
 use crate::worker::command::Command;
 use crate::worker::interface::{existing_interfaces, interface_prefixes, prefixes};
 use crate::worker::overlap;
-
-/// The last reload, for status.
-#[derive(Clone, Debug)]
-pub(crate) struct LastReload {
-    pub(crate) at: Timestamp,
-    /// Reason why settings did not take effect, if they did not.
-    pub(crate) error: Option<String>,
-}
 
 /// Reads the settings again. With any problem the old ones stay in force.
 pub(crate) async fn reload_settings(shared: &Shared, reload: &Reload) {

@@ -12,7 +12,6 @@ use sentinel_units::{Timestamp, Uptime};
 use sentinel_uplink::{Counter, KeyPair, Telemetry};
 use smol::{Timer, future};
 
-use crate::control::reload::LastReload;
 use crate::control::visibility::Visibility;
 use crate::control::workers::Workers;
 use crate::settings::Settings;
@@ -92,6 +91,14 @@ impl Notify {
 pub(crate) struct Reload {
     pub(crate) file: Option<PathBuf>,
     pub(crate) flags: Vec<(String, String)>,
+}
+
+/// The last reload, for status.
+#[derive(Clone, Debug)]
+pub(crate) struct LastReload {
+    pub(crate) at: Timestamp,
+    /// Reason why settings did not take effect, if they did not.
+    pub(crate) error: Option<String>,
 }
 
 /// Everything that `run` has opened for the control thread.

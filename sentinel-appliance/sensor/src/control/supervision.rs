@@ -48,18 +48,18 @@ pub(crate) async fn interfaces(shared: Rc<Shared>) {
         if has_come || rounds_until_check == 0 {
             rounds_until_check = CHECK_ROUNDS;
             networks = follow_networks(&shared, networks).await;
-            overlap = warn_of_overlap(&shared, &captured, overlap);
+            overlap = warn_of_overlap(&shared, &captured, overlap.as_ref());
         }
         Timer::after(SUPERVISION_INTERVAL).await;
     }
 }
 
 /// Warns if two captured interfaces see the same frames since one became a port of the other; once for each pair.
-fn warn_of_overlap(shared: &Shared, captured: &[String], before: Option<Overlap>) -> Option<Overlap> {
+fn warn_of_overlap(shared: &Shared, captured: &[String], before: Option<&Overlap>) -> Option<Overlap> {
     let is_allowed = shared.settings.borrow().allow_overlap;
     let existing = existing_interfaces().unwrap_or_default();
     let now = overlap::check(captured, &existing, is_allowed).err();
-    if let Some(overlap) = now.as_ref().filter(|_| now != before) {
+    if let Some(overlap) = now.as_ref().filter(|now| before != Some(*now)) {
         log::warn(format_args!("interfaces: {overlap}"));
     }
     now

@@ -310,8 +310,10 @@ mod tests {
     use crate::worker::command::REPLY_QUEUE_LEN;
     use crate::worker::snapshot::SnapshotCell;
 
+    type Answer = Box<dyn Fn(&NumberedCommand) -> Vec<Reply> + Send>;
+
     /// Workers of a test, one thread for each of `replies`: it sends the replies that the function makes of a command's number.
-    fn workers(replies: Vec<fn(&NumberedCommand) -> Vec<Reply>>) -> Workers {
+    fn workers(replies: Vec<Answer>) -> Workers {
         static CELLS: [SnapshotCell; 2] = [const { SnapshotCell::new() }; 2];
         let reply_event = EventFd::new().unwrap();
         let mut handles = Vec::new();
@@ -354,7 +356,7 @@ mod tests {
 
     #[test]
     fn a_command_is_done_once_every_worker_has_replied() {
-        let workers = workers(vec![done, done]);
+        let workers = workers(vec![Box::new(done), Box::new(done)]);
         for _ in 0..20 {
             smol::block_on(workers.packets(1, |_| true, |_| {})).unwrap();
         }
@@ -365,7 +367,7 @@ mod tests {
         let stale = |command: &NumberedCommand| {
             vec![Reply { number: command.number.wrapping_sub(1), outcome: Ok(None) }]
         };
-        let workers = workers(vec![done, stale]);
+        let workers = workers(vec![Box::new(done), Box::new(stale)]);
         let error = smol::block_on(workers.close()).unwrap_err();
         assert_eq!(error.to_string(), "a worker has not replied within 2 s");
         assert!(workers.is_capturing(), "unchanged");
@@ -378,7 +380,7 @@ mod tests {
             let outcome = Err(FilterRejected { interface: "br-lan".into(), error });
             vec![Reply { number: command.number, outcome }]
         };
-        let workers = workers(vec![refused, done]);
+        let workers = workers(vec![Box::new(refused), Box::new(done)]);
         let error = smol::block_on(workers.close()).unwrap_err().to_string();
         assert!(error.contains("interface 'br-lan': SO_ATTACH_FILTER: "), "{error}");
         assert!(error.contains("optmem_max"), "{error}");
@@ -387,11 +389,11 @@ mod tests {
     /// The rings refused every frame from then on, and a ring that was opened later got the filter that was refused.
     #[test]
     fn a_filter_that_the_kernel_refuses_leaves_the_one_before_in_force() {
-        static COMMANDS: std::sync::Mutex<Vec<String>> = std::sync::Mutex::new(Vec::new());
-        let only_udp = |command: &NumberedCommand| {
+        let (sender, commands) = std::sync::mpsc::channel();
+        let only_udp = move |command: &NumberedCommand| {
             let text = format!("{:?}", command.command);
             let is_refused = text.contains("Open") && text != format!("{:?}", opening("udp"));
-            COMMANDS.lock().unwrap().push(text);
+            sender.send(text).unwrap();
             let error = OpenError::System { call: "SO_ATTACH_FILTER", errno: rustix::io::Errno::NOMEM };
             let rejected = FilterRejected { interface: "br-lan".into(), error };
             let outcome = if is_refused { Err(rejected) } else { Ok(None) };
@@ -400,19 +402,22 @@ mod tests {
         fn opening(expression: &str) -> Command {
             Command::Open(Box::new(filters(expression)))
         }
-        let workers = workers(vec![only_udp]);
+        let workers = workers(vec![Box::new(only_udp)]);
         let set = |expression| smol::block_on(workers.open(expression, KernelSnap::Off));
         let error = set("tcp").unwrap_err().to_string();
         assert!(error.contains("os error 12") && error.contains("nothing has changed"), "{error}");
         assert!(workers.is_capturing());
         let expected = [Command::Close, opening("tcp"), Command::Close, opening("udp")];
         let expected = expected.map(|command| format!("{command:?}"));
-        assert_eq!(COMMANDS.lock().unwrap().split_off(0), expected);
+        assert_eq!(commands.try_iter().collect::<Vec<String>>(), expected);
         // Stopped before, stopped after.
         smol::block_on(workers.close()).unwrap();
         assert!(set("tcp").is_err() && !workers.is_capturing());
         let expected = [Command::Close, Command::Close, opening("tcp"), Command::Close];
-        assert_eq!(COMMANDS.lock().unwrap().split_off(0), expected.map(|command| format!("{command:?}")));
+        assert_eq!(
+            commands.try_iter().collect::<Vec<String>>(),
+            expected.map(|command| format!("{command:?}"))
+        );
         set("udp").unwrap();
         assert!(workers.is_capturing());
     }

@@ -39,7 +39,7 @@ impl Presence {
                 Change::Appeared => log::info(format_args!("interface '{name}' is there, capturing")),
                 Change::Returned => log::info(format_args!("interface '{name}' is back, capturing again")),
                 Change::Vanished => {
-                    log::warn(format_args!("interface '{name}' has vanished; waiting for it"))
+                    log::warn(format_args!("interface '{name}' has vanished; waiting for it"));
                 }
             }
         });

@@ -75,14 +75,11 @@ impl Loaded {
     /// Problems with the files that the settings name, which `run` would read: none of them is open yet.
     pub(crate) fn file_problems(&self) -> Vec<Problem> {
         let list = suspicious_ports::load(self.settings.suspicious_ports_file.as_deref());
-        list.err()
-            .map(|error| self.problem_with("suspicious_ports_file", error.to_string()))
-            .into_iter()
-            .collect()
+        list.err().map(|error| self.problem_with("suspicious_ports_file", &error)).into_iter().collect()
     }
 
     /// Problem with the value of the setting `key`, at the place that the value comes from.
-    pub(crate) fn problem_with(&self, key: &str, what: String) -> Problem {
+    pub(crate) fn problem_with(&self, key: &str, what: &dyn std::fmt::Display) -> Problem {
         let all = registry::all();
         let found = all.iter().zip(&self.origins).find(|(setting, _)| setting.key() == key);
         let (origin, source) = match found {
