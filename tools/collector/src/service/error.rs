@@ -32,7 +32,8 @@ impl std::error::Error for ServiceError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::UnknownSensor { .. } => None,
-            Self::Store(error) => Some(error),
+            // Behind the error itself, which is in the text.
+            Self::Store(error) => error.source(),
         }
     }
 }

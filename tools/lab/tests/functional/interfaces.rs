@@ -144,6 +144,10 @@ fn a_bridge_and_its_port_are_refused_unless_that_is_allowed() -> Result<()> {
                 ensure!(error.contains("exit status: 1") && error.contains(advice), "{words:?}: {error}");
             }
         }
+        let words = ["config", "check", "--set", "interface=br-lan lan-victim"];
+        let output = sensor.command(&words).output()?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        ensure!(!output.status.success() && text.contains("'lan-victim' is a port of 'br-lan'"), "{text}");
         let mut sensor =
             Sensor::new(lab, "allowed", "\tlist interface 'lan-victim'\n\toption allow_overlap 'on'\n")?;
         sensor.start()?;
