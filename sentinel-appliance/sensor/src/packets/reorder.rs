@@ -3,7 +3,8 @@
 //! Rings are read one block after the other, so their frames come in runs, each in order. They are held back until no ring can
 //! have an earlier one: for the time that the kernel may keep a frame in a block that is not full.
 
-use std::ops::Range;
+use std::collections::VecDeque;
+use std::ops::{ControlFlow, Range};
 
 use sentinel_capture::Frame;
 use sentinel_units::{LinkType, Timestamp};
@@ -16,7 +17,8 @@ const MAX_BYTES: usize = 8 << 20;
 /// Frames that are held back, copied out of the rings.
 #[derive(Debug, Default)]
 pub(crate) struct Reorder {
-    held: Vec<Held>,
+    /// Of each interface, by time.
+    queues: Vec<VecDeque<Held>>,
     bytes: Vec<u8>,
     /// Buffer that `bytes` is moved to, kept for its memory.
     spare: Vec<u8>,
@@ -30,7 +32,6 @@ struct Held {
     link: LinkType,
     vlan: Option<u16>,
     vlan_type: u16,
-    interface: u16,
     /// Place in [`Reorder::bytes`].
     range: Range<usize>,
 }
@@ -42,12 +43,20 @@ impl Reorder {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(bytes);
         let range = start..self.bytes.len();
-        self.held.push(Held { at, wire_len, link, vlan, vlan_type, interface, range });
+        let index = usize::from(interface);
+        if self.queues.len() <= index {
+            self.queues.resize_with(index + 1, VecDeque::new);
+        }
+        if let Some(queue) = self.queues.get_mut(index) {
+            // At the end but for times that differ between processors by microseconds.
+            let place = queue.partition_point(|held| held.at <= at);
+            queue.insert(place, Held { at, wire_len, link, vlan, vlan_type, range });
+        }
     }
 
     /// Returns true if no frame is held.
-    pub(crate) const fn is_empty(&self) -> bool {
-        self.held.is_empty()
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queues.iter().all(VecDeque::is_empty)
     }
 
     /// Calls `visit` with every frame up to `until`, in order; with all frames, if too many are held.
@@ -56,11 +65,8 @@ impl Reorder {
     /// Those of `visit`.
     pub(crate) fn release(&mut self, until: Timestamp, visit: &mut dyn FnMut(&Frame<'_>) -> Flow) -> Flow {
         let until = if self.bytes.len() > MAX_BYTES { Timestamp::MAX } else { until };
-        // Stable: frames of one interface with the same time keep their order.
-        self.held.sort_by_key(|held| held.at);
-        let count = self.held.partition_point(|held| held.at <= until);
-        for held in self.held.drain(..count) {
-            let Held { at, wire_len, link, vlan, vlan_type, interface, range } = held;
+        while let Some((interface, held)) = self.next(until) {
+            let Held { at, wire_len, link, vlan, vlan_type, range } = held;
             let bytes = self.bytes.get(range).unwrap_or_default();
             let flow = visit(&Frame { at, wire_len, link, vlan, vlan_type, interface, bytes })?;
             if flow.is_break() {
@@ -68,13 +74,21 @@ impl Reorder {
             }
         }
         self.compact();
-        Ok(std::ops::ControlFlow::Continue(()))
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// Takes the earliest frame, if it is not after `until`; of equal ones that of the lowest interface.
+    fn next(&mut self, until: Timestamp) -> Option<(u16, Held)> {
+        let heads = (0..).zip(&mut self.queues);
+        let heads = heads.filter(|(_, queue)| queue.front().is_some_and(|head| head.at <= until));
+        let (interface, queue) = heads.min_by_key(|(_, queue)| queue.front().map(|head| head.at))?;
+        Some((interface, queue.pop_front()?))
     }
 
     /// Removes the bytes of frames that were released.
     fn compact(&mut self) {
         self.spare.clear();
-        for held in &mut self.held {
+        for held in self.queues.iter_mut().flatten() {
             let start = self.spare.len();
             self.spare.extend_from_slice(self.bytes.get(held.range.clone()).unwrap_or_default());
             held.range = start..self.spare.len();
@@ -85,8 +99,6 @@ impl Reorder {
 
 #[cfg(test)]
 mod tests {
-    use std::ops::ControlFlow;
-
     use super::*;
 
     fn frame(seconds: u64, interface: u16, bytes: &[u8]) -> Frame<'_> {

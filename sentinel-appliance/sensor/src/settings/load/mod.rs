@@ -61,7 +61,7 @@ impl Settings {
     /// that only look for the directories of a running sensor. The problems are warnings of the result.
     ///
     /// # Errors
-    /// The problems with `flags`: whoever gives a flag is there to correct it.
+    /// Every problem, if one is with `flags`: whoever gives a flag is there to correct it.
     pub(crate) fn load_readable(
         path: Option<&Path>,
         environment: impl Iterator<Item = (String, String)>,
@@ -287,21 +287,19 @@ impl Loader {
         Err(self.problems)
     }
 
-    /// As [`Loader::finish`]; problems other than those with `flags` become warnings.
+    /// As [`Loader::finish`]; without a problem with `flags`, all others become warnings.
     fn finish_readable(
         mut self,
         environment: impl Iterator<Item = (String, String)>,
         flags: &[(String, String)],
     ) -> Result<Loaded, Vec<Problem>> {
         self.layers_above_file(environment, flags);
-        let (of_flags, others): (Vec<Problem>, Vec<Problem>) = std::mem::take(&mut self.problems)
-            .into_iter()
-            .partition(|problem| problem.origin == Origin::Flag);
-        if !of_flags.is_empty() {
-            return Err(of_flags);
+        if self.problems.iter().any(|problem| problem.origin == Origin::Flag) {
+            return Err(self.problems);
         }
         // First: the problems say why the values in force may not be those of the file.
-        self.warnings.splice(0..0, others);
+        self.problems.append(&mut self.warnings);
+        self.warnings = std::mem::take(&mut self.problems);
         Ok(self.loaded())
     }
 
