@@ -32,8 +32,7 @@ impl std::error::Error for ServiceError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::UnknownSensor { .. } => None,
-            // Behind the error itself, which is in the text.
-            Self::Store(error) => error.source(),
+            Self::Store(error) => Some(error),
         }
     }
 }
