@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use sentinel_units::ByteCount;
+
 use crate::{Alert, Evidence, Phase};
 
 /// Displays an alert as one sentence of fixed words, numbers, addresses and names.
@@ -70,7 +72,7 @@ fn action(alert: &Alert, out: &mut fmt::Formatter<'_>) -> fmt::Result {
                 Printable(suffix)
             )
         }
-        Evidence::Bytes { count, .. } => write!(out, "sent {count} out"),
+        Evidence::Bytes { count, .. } => write!(out, "sent {} out", Decimal(*count)),
     }
 }
 
@@ -82,6 +84,21 @@ const fn window_s(evidence: &Evidence) -> Option<u32> {
         | Evidence::Attempts { window_s, .. }
         | Evidence::Bytes { window_s, .. } => Some(*window_s),
         _ => None,
+    }
+}
+
+/// Displays bytes in decimal units with one digit after the point, rounded down: thresholds are set in them, and 4.7 MiB would
+/// look less than 5 MB.
+struct Decimal(ByteCount);
+
+impl fmt::Display for Decimal {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ByteCount(bytes) = self.0;
+        let units = [(1_000_000_000_000, "TB"), (1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB")];
+        match units.into_iter().find(|(unit, _)| bytes >= *unit) {
+            Some((unit, name)) => write!(out, "{}.{} {name}", bytes / unit, bytes % unit / (unit / 10)),
+            None => write!(out, "{bytes} B"),
+        }
     }
 }
 
@@ -129,5 +146,20 @@ mod tests {
             alert.summary().to_string(),
             "10.0.0.7 sent 90000 connection requests, over 90 s after it began"
         );
+    }
+
+    /// An alert said "4.7 MiB" of a threshold of 5 MB.
+    #[test]
+    fn bytes_have_the_units_of_the_threshold() {
+        for (bytes, text) in [
+            (999, "999 B"),
+            (1_000, "1.0 kB"),
+            (4_999_999, "4.9 MB"),
+            (5_000_000, "5.0 MB"),
+            (1_250_000_000, "1.2 GB"),
+            (u64::MAX, "18446744.0 TB"),
+        ] {
+            assert_eq!(Decimal(ByteCount(bytes)).to_string(), text);
+        }
     }
 }

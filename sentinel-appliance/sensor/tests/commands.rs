@@ -370,8 +370,11 @@ fn directories(root: &Path) -> Vec<String> {
 #[test]
 fn an_unknown_interface_fails_with_the_existing_ones() {
     let directory = tempfile::tempdir().unwrap();
-    let output =
-        sentinel().args(["run", "-i", "no-such-wire"]).args(directories(directory.path())).output().unwrap();
+    let output = sentinel()
+        .args(["run", "--no-wait", "-i", "no-such-wire"])
+        .args(directories(directory.path()))
+        .output()
+        .unwrap();
     let (code, message) = failure(&output);
     assert_eq!(code, 1, "{message}");
     let listed = message.strip_prefix("sentinel: interface 'no-such-wire' does not exist; there are: ");
@@ -524,4 +527,143 @@ fn commands_to_a_sensor_fail_without_one() {
         assert_eq!(code, 1, "{words:?}: {message}");
         assert!(message.contains(directory.path().to_str().unwrap()), "{words:?}: {message}");
     }
+}
+
+/// `nohup sentinel read - &` died at log-out: SIGHUP, ignored by the parent, was caught again.
+#[test]
+fn a_hang_up_that_was_ignored_at_the_start_stays_ignored() {
+    for (ignores, expected) in [(true, 2), (false, 1)] {
+        let file = pcap(&records(&capture("port-scan-at"))[..2], Order::Little, true, 1);
+        let second = boundaries(&file)[1];
+        let mut shell = Command::new("sh");
+        shell.args(["-c", if ignores { "trap '' HUP; exec \"$@\"" } else { "exec \"$@\"" }, "sh"]);
+        let mut program = sentinel();
+        program.args(["read", "-"]);
+        let mut child = wrapped(shell, &program)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (mut input, mut output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+        input.write_all(&file[..second]).unwrap();
+        // The first line is flushed when the program waits for more: then signals are caught.
+        let mut first = vec![0; 1];
+        output.read_exact(&mut first).unwrap();
+        let killed = Command::new("kill").args(["-HUP", &child.id().to_string()]).status().unwrap();
+        assert!(killed.success());
+        if !ignores {
+            // Else a poll that finds both the signal and the bytes may return for the bytes.
+            assert!(child.wait().unwrap().success());
+        }
+        let _ended_already = input.write_all(&file[second..]);
+        drop(input);
+        let mut text = String::from_utf8(first).unwrap();
+        output.read_to_string(&mut text).unwrap();
+        assert!(child.wait().unwrap().success());
+        assert_eq!(text.lines().count(), expected, "ignored at the start: {ignores}: {text}");
+    }
+}
+
+/// A typo took these away although the sensor runs on with the settings from before.
+#[test]
+fn a_typo_in_the_settings_leaves_status_ctl_and_log() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("settings");
+    let (state, run_dir) = (directory.path().join("state"), directory.path().join("run"));
+    let text = format!(
+        "config sentinel 'main'\n\toption run_dir '{}'\n\toption ring_kb 'x'\n\toption state_dir '{}'\n",
+        run_dir.display(),
+        state.display()
+    );
+    fs::write(&path, text).unwrap();
+    let program = |words: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sentinel"));
+        command.arg("--config").arg(&path).args(words).output().unwrap()
+    };
+    let no_sensor = format!("sentinel: {}/", run_dir.display());
+    let no_log = format!("sentinel: {}/", state.display());
+    for (words, expected) in [
+        (&["status"][..], &no_sensor),
+        (&["status", "--json"], &no_sensor),
+        (&["ctl", "stop"], &no_sensor),
+        (&["log", "list"], &no_log),
+    ] {
+        let output = program(words);
+        let text = stderr(&output);
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!((output.status.code(), lines.len()), (Some(1), 2), "{words:?}: {text}");
+        assert!(lines[0].contains("settings:3:") && lines[0].contains("ring_kb"), "{words:?}: {text}");
+        assert!(lines[1].starts_with(expected.as_str()), "{words:?}: {text}");
+    }
+    // A flag is corrected by whoever gives it, and a file that cannot be read leaves the defaults.
+    let output = program(&["status", "--set", "run_dir=x"]);
+    assert!(stderr(&output).contains("--set run_dir") && !stderr(&output).contains("no sensor"));
+    fs::remove_file(&path).unwrap();
+    let text = stderr(&program(&["status"]));
+    assert!(text.contains("cannot be read") && text.contains("/run/sentinel-appliance/"), "{text}");
+}
+
+/// `run` then ended with 1.
+#[test]
+fn config_check_reads_the_files_that_run_reads() {
+    let directory = tempfile::tempdir().unwrap();
+    let (path, list) = (directory.path().join("settings"), directory.path().join("ports.json"));
+    let text = format!("config sentinel 'main'\n\toption suspicious_ports_file '{}'\n", list.display());
+    fs::write(&path, text).unwrap();
+    let check = || {
+        let output = run(&["config", "check", path.to_str().unwrap()]);
+        (output.status.code(), stdout(&output), stderr(&output))
+    };
+    for (content, expected) in [
+        (None, "No such file"),
+        (Some("["), ""),
+        (Some("{\"ports\":[{\"port\":70000}]}"), "entry 1 of \"ports\": port 70000 is not one of 1 to 65535"),
+    ] {
+        if let Some(content) = content {
+            fs::write(&list, content).unwrap();
+        }
+        let (code, out, err) = check();
+        let place = format!("{}:2:", path.display());
+        assert_eq!(code, Some(1), "{content:?}: {out}");
+        assert!(
+            out.starts_with(&place) && out.contains("suspicious_ports_file") && out.contains(expected),
+            "{out}"
+        );
+        assert_eq!(err, "sentinel: 1 problem in the settings\n");
+    }
+    fs::write(&list, "{\"ports\":[{\"port\":4444,\"protocol\":\"tcp\",\"name\":\"x\"}]}").unwrap();
+    let (code, out, err) = check();
+    assert_eq!((code, err.as_str()), (Some(0), ""), "{out}");
+}
+
+/// It came after totals of nothing, and left an empty capture file.
+#[test]
+fn a_wrong_filter_is_reported_before_anything_else() {
+    let file = golden().join("port-scan-at.pcap");
+    let directory = tempfile::tempdir().unwrap();
+    let to = directory.path().join("out.pcap");
+    for words in [
+        &["read", file.to_str().unwrap(), "-w", to.to_str().unwrap(), "tcp port"][..],
+        &["read", "/no/such/file", "tcp port"],
+        &["capture", "-i", "no-such-wire", "tcp port"],
+        &["replay", "/no/such/file", "--display-only", "tcp port"],
+    ] {
+        let output = run(words);
+        let text = stderr(&output);
+        assert_eq!(output.status.code(), Some(1), "{words:?}");
+        assert!(
+            text.starts_with("sentinel: filter: column 9") && text.lines().count() == 3,
+            "{words:?}: {text}"
+        );
+        assert!(!to.exists(), "{words:?}");
+    }
+    let text = stderr(&run(&["read", file.to_str().unwrap(), "-f", "dns"]));
+    assert!(text.ends_with("'dns' is no word of this language; want --protocol dns\n"), "{text}");
+}
+
+#[test]
+fn help_is_a_command_too() {
+    assert_eq!(stdout(&run(&["help"])), stdout(&run(&["--help"])));
+    assert_eq!(stdout(&run(&["help", "read"])), stdout(&run(&["read", "--help"])));
 }

@@ -447,13 +447,60 @@ fn files_rotate_by_the_time_of_the_packets() {
     let to = two.path().join("%H%M%S");
     let output = good(&["read", &path, "-w", to.to_str().unwrap(), "-G", "4", "-W", "2"]);
     assert_eq!(names(two.path()), ["221320", "221324"]);
-    assert!(stderr(&output).contains("80 packets captured"), "{}", stderr(&output));
+    // The packet past the end is none that the filter refused.
+    assert_eq!(stderr(&output), "80 packets captured\n80 packets read\n0 packets filtered\n");
     // Both: numbers begin again with each name.
     let both = tempfile::tempdir().unwrap();
     let (path, _) = large_capture(source.path(), 2_500);
     let to = both.path().join("%M%S-");
     good(&["read", &path, "-w", to.to_str().unwrap(), "-G", "200", "-C", "1"]);
     assert_eq!(names(both.path()), ["1320-", "1320-1", "1320-2", "1640-"]);
+}
+
+/// Whoever knows tcpdump types these letters.
+#[test]
+fn letters_of_tcpdump_show_what_they_show_there() {
+    let path = file("port-scan-at");
+    let first = |words: &[&str]| {
+        let text = stdout(&good(&[&["read", "-c", "1"], words].concat()));
+        text.trim_end().to_owned()
+    };
+    let plain = first(&[&path]);
+    assert!(plain.ends_with("[SYN]"), "{plain}");
+    for words in
+        [&["-r", &path][..], &["-nn", "-r", &path], &["-lU", &path], &["-tttt", &path], &["-r", &path, "tcp"]]
+    {
+        assert_eq!(first(words), plain, "{words:?}");
+    }
+    assert_eq!(stdout(&good(&["capture", "-r", &path, "-c", "1"])).trim_end(), plain);
+    let verbose = first(&["-v", &path]);
+    let fields = verbose.strip_prefix(&plain).unwrap();
+    assert!(
+        fields.starts_with(" (ttl ") && fields.contains(", seq ") && fields.contains(", win "),
+        "{verbose}"
+    );
+    let link = first(&["-e", &path]);
+    assert_eq!(link.matches("02:00:").count(), 2, "{link}");
+    assert!(link.contains(" bytes: TCP "), "{link}");
+    let whole = first(&["-XX", &path]);
+    assert_eq!(whole, first(&["-x", &path]));
+    let without_link = first(&["-X", &path]);
+    assert!(without_link.lines().nth(1).unwrap().starts_with("\t0x0000:  4500 "), "{without_link}");
+    let text = first(&["-A", golden().with_file_name("views/smtp.pcap").to_str().unwrap()]);
+    assert!(text.lines().count() > 1, "{text}");
+    for (words, expected) in [
+        (&["capture", "-i", "any"][..], "-i any is not supported"),
+        (&["read", &path, "-Q", "in"], "option --direction is not supported"),
+        (&["capture", "-r", &path, "-i", "lo"], "--interface does not go with --read"),
+        (&["capture", "-Q", "sideways"], "--direction sideways: want in, out or inout"),
+        (&["read", &path, "-A", "--json"], "--ascii goes with lines only"),
+        (&["read", &path, "-K"], "-K is not supported: leave it out"),
+    ] {
+        let output = run(words);
+        assert_eq!(output.status.code(), Some(2), "{words:?}");
+        assert!(stderr(&output).contains(expected), "{words:?}: {}", stderr(&output));
+    }
+    assert_eq!(stdout(&good(&["capture", "-D"])), stdout(&good(&["interfaces"])));
 }
 
 /// A file of frames of 1,000 bytes, one each 100 ms from 2023-11-14 22:13:20 on.

@@ -243,12 +243,12 @@ impl EnrollArguments {
 }
 
 fn describe(span: Duration) -> String {
-    match span.as_secs() {
-        seconds if seconds % 86_400 == 0 => format!("{} days", seconds / 86_400),
-        seconds if seconds % 3_600 == 0 => format!("{} hours", seconds / 3_600),
-        seconds if seconds % 60 == 0 => format!("{} minutes", seconds / 60),
-        seconds => format!("{seconds} seconds"),
-    }
+    let seconds = span.as_secs();
+    let units = [(86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second")];
+    let (unit, name) =
+        units.into_iter().find(|(unit, _)| seconds.is_multiple_of(*unit)).unwrap_or((1, "second"));
+    let count = seconds / unit;
+    format!("{count} {name}{}", if count == 1 { "" } else { "s" })
 }
 
 /// A reader that closes early, such as `head`, is no error.
@@ -256,5 +256,25 @@ fn print(text: &str) -> anyhow::Result<()> {
     match io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A token was valid "within 1 days".
+    #[test]
+    fn spans_are_in_the_largest_unit_that_divides_them() {
+        for (seconds, text) in [
+            (86_400, "1 day"),
+            (172_800, "2 days"),
+            (3_600, "1 hour"),
+            (90 * 60, "90 minutes"),
+            (61, "61 seconds"),
+            (1, "1 second"),
+        ] {
+            assert_eq!(describe(Duration::from_secs(seconds)), text);
+        }
     }
 }

@@ -28,6 +28,11 @@ pub struct Interface {
     pub is_running: bool,
     /// The bridge that it is a port of.
     pub bridge: Option<String>,
+    /// The interface that it is a port of: a bridge, a bond or team, or a VRF.
+    pub master: Option<String>,
+    /// The interface that carries its frames, in the same namespace: of a VLAN interface the one with the tags, of a MACVLAN
+    /// interface the one below.
+    pub parent: Option<String>,
     /// The ports of this bridge, by name.
     pub ports: Vec<String>,
     /// The kernel's kind (`bridge`, `veth`, `vlan`, `wireguard`...); else `loopback`, `wireless`, `ethernet`
@@ -43,6 +48,10 @@ pub struct Interface {
     pub received_bytes: u64,
     /// Bytes sent, likewise.
     pub sent_bytes: u64,
+    /// Packets received, likewise; before receive offload joins them.
+    pub received_packets: u64,
+    /// Packets sent, likewise.
+    pub sent_packets: u64,
 }
 
 /// An address of an interface.
@@ -88,8 +97,14 @@ struct Link {
     /// Index of the bridge, bond or VRF that it belongs to.
     master: Option<u32>,
     kind: Option<String>,
+    /// Index of the interface below, or of the other end of a pair.
+    lower: Option<u32>,
+    /// That index is one of another namespace.
+    is_lower_elsewhere: bool,
     received_bytes: u64,
     sent_bytes: u64,
+    received_packets: u64,
+    sent_packets: u64,
 }
 
 impl Link {
@@ -109,8 +124,12 @@ impl Link {
                 libc::IFLA_ADDRESS => link.mac = value.try_into().ok().map(Mac),
                 libc::IFLA_MTU => link.mtu = u32_at(value, 0)?,
                 libc::IFLA_MASTER => link.master = Some(u32_at(value, 0)?),
+                libc::IFLA_LINK => link.lower = Some(u32_at(value, 0)?),
+                libc::IFLA_LINK_NETNSID => link.is_lower_elsewhere = true,
                 libc::IFLA_STATS64 => {
                     // struct rtnl_link_stats64: packets received and sent, bytes received and sent, ...
+                    link.received_packets = u64_at(value, 0)?;
+                    link.sent_packets = u64_at(value, 8)?;
                     link.received_bytes = u64_at(value, 16)?;
                     link.sent_bytes = u64_at(value, 24)?;
                 }
@@ -126,7 +145,8 @@ impl Link {
 
     fn describe(&self, all: &[Self], addresses: &[(u32, InterfaceAddress)]) -> Interface {
         let has_flag = |flag: i32| self.flags & flag.cast_unsigned() != 0;
-        let master = all.iter().find(|other| Some(other.index) == self.master && other.is_bridge());
+        let master = all.iter().find(|other| Some(other.index) == self.master);
+        let parent = all.iter().find(|other| self.is_stacked() && Some(other.index) == self.lower);
         let ports = all.iter().filter(|other| self.is_bridge() && other.master == Some(self.index));
         let device = Path::new("/sys/class/net").join(&self.name);
         Interface {
@@ -140,7 +160,9 @@ impl Link {
                 .collect(),
             is_up: has_flag(libc::IFF_UP),
             is_running: has_flag(libc::IFF_RUNNING),
-            bridge: master.map(|bridge| bridge.name.clone()),
+            bridge: master.filter(|master| master.is_bridge()).map(|bridge| bridge.name.clone()),
+            master: master.map(|master| master.name.clone()),
+            parent: parent.map(|parent| parent.name.clone()),
             ports: ports.map(|port| port.name.clone()).collect(),
             kind: self.kind.clone().unwrap_or_else(|| self.kind_of_device(&device).to_owned()),
             driver: driver(&device),
@@ -148,7 +170,19 @@ impl Link {
             link: link_type(self.hardware_type),
             received_bytes: self.received_bytes,
             sent_bytes: self.sent_bytes,
+            received_packets: self.received_packets,
+            sent_packets: self.sent_packets,
         }
+    }
+
+    /// Returns true if its frames are also those of the interface below. A virtual pair has two ends instead, and tunnels
+    /// name the interface that their packets leave by, where they are packets of their own.
+    fn is_stacked(&self) -> bool {
+        let is_kind = self
+            .kind
+            .as_deref()
+            .is_some_and(|kind| matches!(kind, "vlan" | "macvlan" | "macvtap" | "ipvlan"));
+        is_kind && !self.is_lower_elsewhere
     }
 
     fn is_bridge(&self) -> bool {

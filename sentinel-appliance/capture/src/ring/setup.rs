@@ -55,6 +55,9 @@ pub(super) fn enable_promiscuous(socket: &PacketSocket) -> Result<(), OpenError>
     socket.set_option("PACKET_ADD_MEMBERSHIP", libc::SOL_PACKET, libc::PACKET_ADD_MEMBERSHIP, &membership)
 }
 
+/// `PACKET_FANOUT_FLAG_IGNORE_OUTGOING` of `linux/if_packet.h`; not in libc.
+const FANOUT_FLAG_IGNORE_OUTGOING: c_uint = 0x4000;
+
 /// Joins a fan-out group, or creates it. The rings of a group are numbered in the order in which they join,
 /// and fan-out programs return these numbers: who needs a certain order must open the rings one after the
 /// other.
@@ -65,8 +68,11 @@ pub(super) fn join_fanout(socket: &PacketSocket, fanout: Fanout) -> Result<(), O
         FanoutMode::Program => libc::PACKET_FANOUT_CBPF,
     };
     let unique = if fanout.group.is_none() { libc::PACKET_FANOUT_FLAG_UNIQUEID } else { 0 };
+    // The group receives in place of its sockets, and has this option of its own (Linux 6.2; not known before, and ignored).
+    let is_loopback = socket.bound_address()?.hardware_type == libc::ARPHRD_LOOPBACK;
+    let once = if is_loopback { FANOUT_FLAG_IGNORE_OUTGOING } else { 0 };
     // Group in the lower half, mode and flags in the upper half (packet(7), PACKET_FANOUT).
-    let argument: u32 = u32::from(fanout.group.unwrap_or(0)) | (mode | unique) << 16;
+    let argument: u32 = u32::from(fanout.group.unwrap_or(0)) | (mode | unique | once) << 16;
     socket.set_option("PACKET_FANOUT", libc::SOL_PACKET, libc::PACKET_FANOUT, &argument)
 }
 

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use lexopt::{Arg, Parser};
 
-use super::option::{CommandOption, OPTIONS, Takes};
-use crate::settings::{Settings, environment, split_assignment};
+use super::option::{CommandOption, OPTIONS, Takes, instead};
+use crate::settings::{Loaded, Problem, Settings, environment, split_assignment};
 use crate::terminal::failure::Failure;
 use crate::terminal::log;
 
@@ -53,10 +53,16 @@ impl Arguments {
     pub(super) fn parse(mut parser: Parser, commands: &'static [Command]) -> Result<Invocation, Failure> {
         let mut arguments = Self::default();
         let mut invoked = None;
+        // `help`, `help COMMAND`: as `--help`, `COMMAND --help`.
+        let mut asks_for_help = false;
         while let Some(argument) = parser.next()? {
             let option = match argument {
                 Arg::Value(word) if invoked.is_none() => {
                     let name = word.to_string_lossy();
+                    if name == "help" && !asks_for_help {
+                        asks_for_help = true;
+                        continue;
+                    }
                     let found = commands.iter().find(|command| command.name == name);
                     invoked = Some(found.ok_or_else(|| Failure::usage(format!("unknown command '{name}'")))?);
                     continue;
@@ -67,7 +73,7 @@ impl Arguments {
                 }
                 option => match find(&option, invoked) {
                     Some(found) => found,
-                    None => return Err(option.unexpected().into()),
+                    None => return Err(unexpected(option, invoked)),
                 },
             };
             match option.name {
@@ -75,6 +81,9 @@ impl Arguments {
                 "version" => return Ok(Invocation::Version),
                 _ => arguments.options.push(OptionValue { option, value: value(option.takes, &mut parser)? }),
             }
+        }
+        if asks_for_help {
+            return Ok(Invocation::Help(invoked));
         }
         let invoked = invoked.ok_or_else(|| Failure::usage("no command given".into()))?;
         let is_taken = |given: &&OptionValue| {
@@ -177,21 +186,42 @@ impl Arguments {
 
     /// Settings of file and environment with `assignments` on top.
     pub(super) fn settings(&self, assignments: &[(String, String)]) -> Result<Settings, Failure> {
-        Settings::load(self.path("config").as_deref(), environment(), assignments)
-            .map(|loaded| {
-                loaded.warnings.iter().for_each(|warning| log::warn(format_args!("{warning}")));
-                loaded.settings
-            })
-            .map_err(|problems| {
-                let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
-                Failure::other(lines.join("\nsentinel: "))
-            })
+        let loaded = Settings::load(self.path("config").as_deref(), environment(), assignments);
+        loaded.map(in_force).map_err(|problems| failure(&problems))
+    }
+
+    /// Settings of all layers as far as they can be read, for commands that need only the directories of a sensor: a typo in
+    /// the file must not take them away while the sensor runs with the settings from before.
+    pub(super) fn load_readable(&self) -> Result<Settings, Failure> {
+        let loaded =
+            Settings::load_readable(self.path("config").as_deref(), environment(), &self.assignments()?);
+        loaded.map(in_force).map_err(|problems| failure(&problems))
     }
 
     /// Settings of all layers.
     pub(super) fn load(&self) -> Result<Settings, Failure> {
         self.settings(&self.assignments()?)
     }
+}
+
+/// Failure for an option that no command has, with what to use instead of a letter of tcpdump.
+fn unexpected(argument: Arg<'_>, command: Option<&Command>) -> Failure {
+    let hint = match argument {
+        Arg::Short(short) => command.and_then(|command| instead(command.name, short)),
+        _ => None,
+    };
+    hint.map_or_else(|| argument.unexpected().into(), Failure::usage)
+}
+
+/// Logs the warnings; gives the values.
+fn in_force(loaded: Loaded) -> Settings {
+    loaded.warnings.iter().for_each(|warning| log::warn(format_args!("{warning}")));
+    loaded.settings
+}
+
+fn failure(problems: &[Problem]) -> Failure {
+    let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    Failure::other(lines.join("\nsentinel: "))
 }
 
 /// Declaration of an option; if it comes before the command, of the first command that has such an option.
@@ -263,6 +293,30 @@ mod tests {
         }
     }
 
+    /// Whoever knows tcpdump types these without thinking.
+    #[test]
+    fn letters_of_tcpdump_are_taken() {
+        let given = words(&["capture", "-nni", "br-lan", "-lUpveXX", "-Q", "in", "port", "53"]);
+        assert_eq!(
+            (given.all("interface").unwrap(), given.expression(0).unwrap()),
+            (vec!["br-lan"], "port 53".into())
+        );
+        assert_eq!((given.times("no-names"), given.times("hex-ascii")), (2, 2));
+        assert_eq!(given.text("direction").unwrap(), Some("in"));
+        assert!(words(&["capture", "-D"]).has("list-interfaces"));
+        let given = words(&["read", "-nr", "x.pcap", "tcp"]);
+        assert_eq!((given.path("read"), given.expression(0).unwrap()), (Some("x.pcap".into()), "tcp".into()));
+        assert_eq!(words(&["ctl", "packets", "-n", "5"]).number("limit").unwrap(), Some(5));
+        for (arguments, expected) in [
+            (&["capture", "-F", "x"][..], "capture: -F is not supported: use the expression itself"),
+            (&["read", "x", "-K"], "read: -K is not supported: leave it out: checksums"),
+            (&["status", "-K"], "invalid option '-K'"),
+        ] {
+            let text = parse(arguments).unwrap_err().to_string();
+            assert!(text.starts_with(expected), "{text}");
+        }
+    }
+
     #[test]
     fn the_words_behind_the_file_are_the_filter() {
         let given = words(&["read", "x.pcap", "tcp", "port", "80"]);
@@ -290,6 +344,11 @@ mod tests {
             matches!(parse(&["read", "-h"]), Ok(Invocation::Help(Some(command))) if command.name == "read")
         );
         assert!(matches!(parse(&["-h", "read"]), Ok(Invocation::Help(None))));
+        assert!(matches!(parse(&["help"]), Ok(Invocation::Help(None))));
+        assert!(
+            matches!(parse(&["help", "read"]), Ok(Invocation::Help(Some(command))) if command.name == "read")
+        );
+        assert_eq!(parse(&["help", "frobnicate"]).unwrap_err().to_string(), "unknown command 'frobnicate'");
         assert!(matches!(parse(&["-V"]), Ok(Invocation::Version)));
     }
 }

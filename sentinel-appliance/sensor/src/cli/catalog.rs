@@ -70,8 +70,8 @@ with zeros.
         usage: "set-filter [EXPRESSION]|start|stop|packets [EXPRESSION]",
         about: "commands to the running sensor",
         details: "\
-A filter that is set stays until a reload finds another one in the settings, or the sensor ends; without an expression
-everything is captured. Frames that the filter refuses are counted. 'packets' shows the newest frames that match, if the
+A filter that is set is in force instead of the setting 'filter', also after a reload, until the sensor ends; set-filter
+without an expression returns to the setting. Frames that the filter refuses are counted. 'packets' shows the newest frames that match, if the
 setting max_packets keeps any.
 
   sentinel ctl set-filter not port 22

@@ -18,9 +18,13 @@ use crate::commands::read::{self, FILE_SEED};
 use crate::commands::replay;
 use crate::commands::run as sensor;
 use crate::commands::status;
-use crate::settings::{self, Settings, environment};
+use crate::settings::{self, Loaded, Problem, Settings, environment};
+use crate::terminal::count::count;
 use crate::terminal::failure::Failure;
 use crate::terminal::log as messages;
+use crate::worker::interface::existing_interfaces;
+use crate::worker::kernel_filters::KernelFilters;
+use crate::worker::overlap;
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     arguments.at_most("run", 0)?;
@@ -31,12 +35,30 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     let settings = arguments.settings(&flags)?;
     sensor::run(
-        sensor::Request { config: arguments.path("config"), flags, seed: arguments.number("seed")? },
+        sensor::Request {
+            config: arguments.path("config"),
+            flags,
+            seed: arguments.number("seed")?,
+            waits_for_interfaces: !arguments.has("no-wait"),
+        },
         settings,
     )
 }
 
 pub(super) fn capture(arguments: &Arguments) -> Result<(), Failure> {
+    if arguments.has("list-interfaces") {
+        return interfaces::list(arguments.has("json"));
+    }
+    // `tcpdump -r` is one command for both.
+    if arguments.has("read") {
+        if let Some(live) = ["interface", "no-promisc", "buffer-size"].iter().find(|name| arguments.has(name))
+        {
+            return Err(Failure::usage(format!(
+                "capture: --{live} does not go with --read, which reads a file"
+            )));
+        }
+        return read(arguments);
+    }
     let request = capture::Request {
         interfaces: arguments.all("interface")?.into_iter().map(str::to_owned).collect(),
         options: packet_options::parse(arguments, 0)?,
@@ -48,8 +70,12 @@ pub(super) fn capture(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 pub(super) fn read(arguments: &Arguments) -> Result<(), Failure> {
-    let file = arguments.path_at(0).ok_or_else(|| Failure::usage("read: want a file, or '-'".into()))?;
-    let options = packet_options::parse(arguments, 1)?;
+    let (file, first) = match arguments.path("read") {
+        Some(file) => (Some(file), 0),
+        None => (arguments.path_at(0), 1),
+    };
+    let file = file.ok_or_else(|| Failure::usage("read: want a file, or '-'".into()))?;
+    let options = packet_options::parse(arguments, first)?;
     let progress = packet_options::has_room_for_a_bar(&options);
     let request =
         read::Request { file, options, seed: arguments.number("seed")?.unwrap_or(FILE_SEED), progress };
@@ -85,7 +111,7 @@ pub(super) fn filter(arguments: &Arguments) -> Result<(), Failure> {
 pub(super) fn status(arguments: &Arguments) -> Result<(), Failure> {
     arguments.at_most("status", 0)?;
     let [json, watch, memory] = ["json", "watch", "memory"].map(|option| arguments.has(option));
-    status::status(&arguments.load()?.run_dir, status::Show { json, watch, memory })
+    status::status(&arguments.load_readable()?.run_dir, status::Show { json, watch, memory })
 }
 
 pub(super) fn ctl(arguments: &Arguments) -> Result<(), Failure> {
@@ -110,7 +136,7 @@ pub(super) fn ctl(arguments: &Arguments) -> Result<(), Failure> {
     if matches!(action, Some("start" | "stop")) {
         arguments.at_most("ctl", 1)?;
     }
-    ctl::ctl(&request, &arguments.load()?.run_dir)
+    ctl::ctl(&request, &arguments.load_readable()?.run_dir)
 }
 
 pub(super) fn enroll(arguments: &Arguments) -> Result<(), Failure> {
@@ -128,7 +154,8 @@ pub(super) fn log(arguments: &Arguments) -> Result<(), Failure> {
         Some("export") => log::Action::Export,
         _ => return Err(Failure::usage("log: want list, show, verify or export".into())),
     };
-    log::log(action, arguments.number("count")?, arguments.path("key").as_deref(), &arguments.load()?)
+    let settings = arguments.load_readable()?;
+    log::log(action, arguments.number("count")?, arguments.path("key").as_deref(), &settings)
 }
 
 pub(super) fn config(arguments: &Arguments) -> Result<(), Failure> {
@@ -152,11 +179,32 @@ fn config_check(arguments: &Arguments, out: &mut StdoutLock<'_>) -> Result<(), F
     arguments.at_most("config check", 2)?;
     let file: Option<PathBuf> = arguments.path_at(1).or_else(|| arguments.path("config"));
     let loaded = Settings::load(file.as_deref(), environment(), &arguments.assignments()?);
+    let loaded = loaded.and_then(|loaded| match problems_at_start(&loaded) {
+        problems if problems.is_empty() => Ok(loaded),
+        problems => Err(problems),
+    });
     let problems = loaded.as_ref().err().map_or(0, Vec::len);
     if settings::check(&loaded, out).map_err(|error| Failure::output(&error))? {
         return Ok(());
     }
-    Err(Failure::new(format!("{problems} problems in the settings")))
+    let problems = count(u64::try_from(problems).unwrap_or(u64::MAX), "problem");
+    Err(Failure::new(format!("{problems} in the settings")))
+}
+
+/// Problems with settings that are good by themselves, at which `run` would end: files that they name, interfaces that see the
+/// same frames, and a filter that does not fit into one program with the kernel snap.
+fn problems_at_start(loaded: &Loaded) -> Vec<Problem> {
+    let mut problems = loaded.file_problems();
+    let Settings { filter, kernel_snap, interface, allow_overlap, .. } = &loaded.settings;
+    // Of this machine; on another one the interfaces do not exist, and are waited for.
+    let existing = existing_interfaces().unwrap_or_default();
+    if let Err(overlap) = overlap::check(interface, &existing, *allow_overlap) {
+        problems.push(loaded.problem_with("interface", &overlap));
+    }
+    if let Err(error) = KernelFilters::new(filter, *kernel_snap) {
+        problems.push(loaded.problem_with("filter", &error));
+    }
+    problems
 }
 
 fn config_show(arguments: &Arguments, out: &mut StdoutLock<'_>) -> Result<(), Failure> {

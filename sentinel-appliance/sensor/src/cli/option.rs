@@ -66,7 +66,15 @@ const VIEWS: &[&str] = &["capture", "read"];
 pub(super) const OPTIONS: &[CommandOption] = &[
     value("interface", "NAME", &["run", "capture"], "capture on this interface; may be repeated").short('i'),
     value("interface", "NAME", &["replay"], "send on this interface").short('i'),
-    flag("no-promisc", LIVE, "only frames that are addressed to this machine"),
+    flag(
+        "no-wait",
+        &["run"],
+        "an interface that does not exist at the start is an error; otherwise it is waited for",
+    ),
+    value("read", "FILE", VIEWS, "packets of FILE, as 'sentinel read FILE'").short('r'),
+    flag("list-interfaces", LIVE, "list the interfaces, as 'sentinel interfaces'").short('D'),
+    flag("no-promisc", LIVE, "only frames that are addressed to this machine").short('p'),
+    value("direction", "in|out|inout", LIVE, "only frames that this machine receives, or sends").short('Q'),
     value("buffer-size", "KIB", LIVE, "capture ring in the kernel, for each interface").short('B'),
     value("speed", "FACTOR", &["replay"], "speed relative to the capture (1.0); 0: as fast as possible"),
     flag("display-only", &["replay"], "show the packets with their timing, send nothing"),
@@ -77,6 +85,14 @@ pub(super) const OPTIONS: &[CommandOption] = &[
     flag("count-only", VIEWS, "the number of packets that pass the filter"),
     flag("json", PACKETS, "one JSON object per packet (NDJSON)"),
     flag("hex", PACKETS, "also dump the bytes of each packet").short('x'),
+    flag("hex-ascii", PACKETS, "-X: the same without the link-layer header; -XX: with it").short('X'),
+    flag("ascii", PACKETS, "-A: also the bytes as text, without the link-layer header; -AA: with it")
+        .short('A'),
+    flag("verbose", PACKETS, "also TTL, length, TCP sequence numbers, window and options").short('v'),
+    flag("link-header", PACKETS, "also hardware addresses and length of the frame").short('e'),
+    flag("no-names", PACKETS, "accepted: names of hosts and ports are never looked up").short('n'),
+    flag("line-buffered", PACKETS, "accepted: live lines are written at once").short('l'),
+    flag("packet-buffered", PACKETS, "accepted: live packets are written at once").short('U'),
     value("color", "WHEN", PACKETS, "auto (the default: on a terminal, without NO_COLOR), always, never"),
     value(
         "filter",
@@ -139,6 +155,34 @@ pub(super) const OPTIONS: &[CommandOption] = &[
     flag("version", &[], "version of this program").short('V'),
 ];
 
+/// What to use instead of letters of tcpdump that the packet commands do not have.
+const INSTEAD_OF_TCPDUMP: &[(char, &str)] = &[
+    ('#', "--json numbers the packets"),
+    ('b', "leave it out"),
+    ('d', "use 'sentinel filter EXPRESSION -d'"),
+    ('E', "encrypted packets are not decrypted; leave it out"),
+    ('F', "use the expression itself, such as \"$(cat FILE)\""),
+    ('I', "use 'iw dev NAME set type monitor'; frames of 802.11 are not read"),
+    ('j', "leave it out: times are those of the kernel"),
+    ('J', "leave it out: times are those of the kernel"),
+    ('K', "leave it out: checksums are not verified"),
+    ('L', "use 'sentinel interfaces'"),
+    ('N', "leave it out: names are never looked up"),
+    ('O', "leave it out"),
+    ('S', "leave it out: sequence numbers (-v) are always absolute"),
+    ('T', "protocols are recognised by their content; leave it out"),
+    ('u', "leave it out"),
+    ('y', "leave it out: the link type is that of the interface"),
+    ('Z', "use 'setpriv' or 'sudo -u'"),
+    ('z', "compress the files afterwards"),
+];
+
+/// Message about a letter of tcpdump that `command` does not have.
+pub(super) fn instead(command: &str, short: char) -> Option<String> {
+    let (_, hint) = INSTEAD_OF_TCPDUMP.iter().find(|(letter, _)| *letter == short)?;
+    VIEWS.contains(&command).then(|| format!("{command}: -{short} is not supported: {hint}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -155,6 +199,18 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn letters_with_a_substitute_are_those_that_are_missing() {
+        for (letter, _) in INSTEAD_OF_TCPDUMP {
+            for command in VIEWS {
+                let is_taken =
+                    |option: &CommandOption| option.short == Some(*letter) && option.belongs_to(command);
+                assert!(!OPTIONS.iter().any(is_taken), "{command} -{letter}");
+            }
+        }
+        assert_eq!(instead("status", 'K'), None);
     }
 
     /// An option before the command's name is parsed without knowing the command.

@@ -12,7 +12,7 @@ use sentinel_units::Timestamp;
 use super::arguments::Arguments;
 use crate::commands::replay::thousandths;
 use crate::packets::filter;
-use crate::packets::options::{PacketOptions, View};
+use crate::packets::options::{Dump, DumpStyle, PacketOptions, View};
 use crate::packets::save::SaveRequest;
 use crate::terminal::calendar;
 use crate::terminal::failure::Failure;
@@ -23,14 +23,20 @@ pub(super) fn parse(arguments: &Arguments, first: usize) -> Result<PacketOptions
     let snap_bytes = snap_bytes.map(|bytes| bytes.min(MAX_FRAME));
     let save = save(arguments, snap_bytes)?;
     let statistics = statistics(arguments)?;
-    let bytes = arguments.has("hex");
+    let dump = dump(arguments);
     let view = match explicit_view(arguments)? {
         Some(view) => view,
-        None if (save.is_some() || statistics.is_some()) && !bytes => View::Nothing,
+        None if (save.is_some() || statistics.is_some()) && dump.is_none() => View::Nothing,
         None => View::Lines,
     };
-    if bytes && !matches!(view, View::Lines | View::Json) {
-        return Err(Failure::usage("--hex goes with lines and --json only".into()));
+    match dump {
+        Some(_) if !matches!(view, View::Lines | View::Json) => {
+            return Err(Failure::usage("--hex goes with lines and --json only".into()));
+        }
+        Some(Dump { style: DumpStyle::Ascii, .. }) if view == View::Json => {
+            return Err(Failure::usage("--ascii goes with lines only".into()));
+        }
+        _ => {}
     }
     if save.as_ref().is_some_and(|save| save.path.as_os_str() == "-") {
         check_standard_output(view)?;
@@ -38,9 +44,11 @@ pub(super) fn parse(arguments: &Arguments, first: usize) -> Result<PacketOptions
     Ok(PacketOptions {
         view,
         colours: colours(arguments)?,
-        bytes,
+        dump,
+        verbose: arguments.has("verbose"),
+        link_header: arguments.has("link-header"),
         quiet: arguments.has("quiet"),
-        expression: arguments.expression(first)?,
+        expression: in_direction(arguments.text("direction")?, arguments.expression(first)?)?,
         filter: SimpleFilter {
             protocol: arguments.parsed("protocol", filter::protocol)?,
             address: arguments.parsed("ip", filter::address)?,
@@ -53,6 +61,27 @@ pub(super) fn parse(arguments: &Arguments, first: usize) -> Result<PacketOptions
         results: arguments.path("output"),
         statistics,
     })
+}
+
+/// Dump of the bytes; of several options the last of the table counts. As in tcpdump, a letter twice adds the link layer;
+/// `-x` has always shown it here.
+fn dump(arguments: &Arguments) -> Option<Dump> {
+    [("hex", DumpStyle::Hex), ("hex-ascii", DumpStyle::Hex), ("ascii", DumpStyle::Ascii)]
+        .into_iter()
+        .rfind(|(name, _)| arguments.has(name))
+        .map(|(name, style)| Dump { style, whole_frame: name == "hex" || arguments.times(name) > 1 })
+}
+
+/// `-Q`: the filter with the direction, which only the kernel knows.
+fn in_direction(direction: Option<&str>, expression: String) -> Result<String, Failure> {
+    let direction = match direction {
+        None | Some("inout") => return Ok(expression),
+        Some("in") => "inbound",
+        Some("out") => "outbound",
+        Some(other) => return Err(Failure::usage(format!("--direction {other}: want in, out or inout"))),
+    };
+    let is_empty = expression.trim().is_empty();
+    Ok(if is_empty { direction.to_owned() } else { format!("({expression}) and {direction}") })
 }
 
 /// Checks that standard output is free for `-w -`: no view writes to it, and it is no terminal.
@@ -118,6 +147,10 @@ fn limit(arguments: &Arguments, name: &str) -> Result<Option<u64>, Failure> {
 /// Parses seconds with up to three decimals.
 fn duration(arguments: &Arguments) -> Result<Option<Duration>, Failure> {
     let millis = arguments.parsed("duration", |text| {
+        // `-tttt` is how tcpdump is asked for dates, which lines always have.
+        if text.bytes().all(|byte| byte == b't') && !text.is_empty() {
+            return Ok(0);
+        }
         thousandths(text)
             .ok_or_else(|| Failure::usage(format!("--duration {text}: want seconds, like 10 or 0.5")))
     })?;

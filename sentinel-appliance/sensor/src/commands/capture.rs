@@ -10,11 +10,14 @@ use sentinel_capture::ring::{Block, Ring};
 use sentinel_filter::Target;
 use sentinel_units::{LinkType, Timestamp, Uptime};
 
+use crate::commands::interface_choice::chosen;
+use crate::commands::link_types;
 use crate::control::accounting::FilterAccounting;
 use crate::limits::MAX_INTERFACES;
 use crate::packets::filter::PacketFilter;
 use crate::packets::options::PacketOptions;
 use crate::packets::pipeline::PacketPipeline;
+use crate::packets::reorder::Reorder;
 use crate::packets::totals::{PacketSource, Totals};
 use crate::settings::Settings;
 use crate::system::clock::{self, Clock};
@@ -27,6 +30,7 @@ use crate::worker::interface::{
     CaptureInterface, FrameTotals, RingOptions, existing_interfaces, open_failure, prefixes,
 };
 use crate::worker::kernel_filters::KernelFilters;
+use crate::worker::overlap;
 use crate::worker::presence::Presence;
 use crate::worker::ring_set::{CaptureVisitor, Flow, MAX_SLEEP, RingSet};
 use crate::worker::snapshot::InterfaceCounts;
@@ -50,12 +54,16 @@ static NO_FANOUT: FanoutGroup = FanoutGroup::new(1, 0);
 
 /// Captures until a signal arrives or a limit is reached. An interface that vanishes is captured again when it is back.
 pub(crate) fn capture(request: &Request, settings: &Settings) -> Result<(), Failure> {
+    let filter = PacketFilter::new(request.options.expression.clone(), request.options.filter);
+    // Before anything is opened or created.
+    filter.check(Target::Kernel)?;
     let existing = existing_interfaces()?;
     let names = chosen(&request.interfaces, &existing)?;
     // Before anything is opened: from here on a signal ends the capture in order, with complete files and totals.
     let interrupt = Interrupt::catch()?;
     let clock = Clock::start();
-    let (mut rings, accounting) = open(request, settings, &names, &existing, clock)?;
+    let (mut rings, accounting) = open(request, settings, &filter, &names, &existing, clock)?;
+    link_types::check(&request.options, &names, &link_types::of_rings(&mut rings))?;
     let seed = match request.seed {
         Some(seed) => seed,
         None => keys::random_u64()?,
@@ -69,30 +77,31 @@ pub(crate) fn capture(request: &Request, settings: &Settings) -> Result<(), Fail
         accounting,
         presence: Presence::default(),
         counts: Default::default(),
+        reorder: (names.len() > 1).then(Reorder::default),
         names,
         interrupt,
         timers,
+        ring_delay: settings.block_timeout.saturating_mul(2).saturating_add(Ring::DRAIN_TIMEOUT),
+        read_at: Timestamp::ZERO,
         is_ended: false,
     };
-    let outcome = capture.run(&mut rings);
-    if let Err(failure) = &outcome {
-        capture.packets.log(&failure.to_string())?;
-    }
-    // Also after a failure: files are completed and the totals printed.
-    capture.finish(&mut rings)?;
-    outcome
+    capture.run_to_end(&mut rings)
 }
 
 /// Opens the rings with their filters, and the accounting of frames that these refuse.
 fn open(
     request: &Request,
     settings: &Settings,
+    filter: &PacketFilter,
     names: &[String],
     existing: &[Interface],
     clock: Clock,
 ) -> Result<(RingSet, Option<FilterAccounting>), Failure> {
-    let filter = PacketFilter::new(request.options.expression.clone(), request.options.filter);
-    let filters = kernel_filters(&filter, names, existing)?;
+    if request.options.view.has_alerts() {
+        overlap::check(names, existing, settings.allow_overlap)
+            .map_err(|overlap| Failure::new(format!("--alerts: {overlap}")))?;
+    }
+    let filters = kernel_filters(filter, names, existing)?;
     let options = RingOptions::for_frames(
         request.ring_kib.unwrap_or(settings.ring_kib),
         request.options.snap_bytes.unwrap_or(MAX_FRAME),
@@ -122,11 +131,12 @@ fn begin(
     rings: &mut RingSet,
     packets: &mut PacketPipeline,
 ) -> Result<(), Failure> {
-    let first_ring = rings.interfaces().first().and_then(CaptureInterface::ring);
-    let link = first_ring.map_or(LinkType::ETHERNET, Ring::link);
+    let links = link_types::of_rings(rings);
+    let link = links.first().copied().unwrap_or(LinkType::ETHERNET);
     let listening = format!(
-        "listening on {}, link type {link}, snapshot length {} bytes",
+        "listening on {}, {}, snapshot length {} bytes",
         names.join(", "),
+        link_types::describe(names, &links),
         options.snap_bytes.unwrap_or(MAX_FRAME)
     );
     // Before the message: a script that waits for it finds the file.
@@ -157,81 +167,6 @@ fn kernel_filters(
         Err(_) if !is_used(link) => Ok(KernelFilters::refuse_all()),
         Err(failure) => Err(failure),
     })
-}
-
-/// Interfaces of the command line, each once. Those that exist are up.
-fn chosen(requested: &[String], existing: &[Interface]) -> Result<Vec<String>, Failure> {
-    let mut names: Vec<String> = Vec::new();
-    for name in requested {
-        if !names.contains(name) {
-            names.push(name.clone());
-        }
-    }
-    if names.is_empty() {
-        names.push(default_interface(existing)?);
-    }
-    if names.len() > MAX_INTERFACES {
-        return Err(Failure::usage(format!("{} interfaces; at most {MAX_INTERFACES}", names.len())));
-    }
-    for interface in existing.iter().filter(|interface| names.contains(&interface.name)) {
-        if !interface.is_up {
-            let name = &interface.name;
-            return Err(Failure::new(format!(
-                "interface '{name}' is down; bring it up with: ip link set {name} up"
-            )));
-        }
-    }
-    Ok(names)
-}
-
-/// Interface of the default route, or the only one besides the loopback.
-fn default_interface(existing: &[Interface]) -> Result<String, Failure> {
-    let routes = std::fs::read_to_string("/proc/net/route").unwrap_or_default();
-    let routes6 = std::fs::read_to_string("/proc/net/ipv6_route").unwrap_or_default();
-    let routed = default_route(&routes).or_else(|| default_route6(&routes6));
-    if let Some(name) = routed.filter(|name| existing.iter().any(|interface| interface.name == **name)) {
-        return Ok(name.to_owned());
-    }
-    let candidates: Vec<&str> = existing
-        .iter()
-        .filter(|interface| interface.is_up && interface.kind != "loopback" && interface.link.is_some())
-        .map(|interface| interface.name.as_str())
-        .collect();
-    match *candidates.as_slice() {
-        [only] => Ok(only.to_owned()),
-        [] => Err(Failure::usage("only the loopback is up; use -i NAME".into())),
-        _ => Err(Failure::usage(format!(
-            "there is no default route to choose the interface by; use -i with one of {}",
-            candidates.join(", ")
-        ))),
-    }
-}
-
-/// Interface of the IPv4 default route with the lowest metric (`/proc/net/route`).
-fn default_route(table: &str) -> Option<&str> {
-    let routes = table.lines().skip(1).filter_map(|line| {
-        let mut fields = line.split_whitespace();
-        // Columns: Iface Destination Gateway Flags RefCnt Use Metric Mask.
-        let (name, destination) = (fields.next()?, fields.next()?);
-        let (metric, mask) = (fields.nth(4)?.parse::<u32>().ok()?, fields.next()?);
-        (destination == "00000000" && mask == "00000000").then_some((metric, name))
-    });
-    routes.min().map(|(_, name)| name)
-}
-
-/// Interface of the IPv6 default route with the lowest metric (`/proc/net/ipv6_route`), but for that of the loopback, which
-/// rejects.
-fn default_route6(table: &str) -> Option<&str> {
-    let routes = table.lines().filter_map(|line| {
-        let mut fields = line.split_whitespace();
-        // Columns: destination and length, source and length, next hop, metric, reference count, use, flags, device.
-        let (destination, length) = (fields.next()?, fields.next()?);
-        let metric = u32::from_str_radix(fields.nth(3)?, 16).ok()?;
-        let name = fields.nth(3)?;
-        let is_default = length == "00" && destination.bytes().all(|digit| digit == b'0') && name != "lo";
-        is_default.then_some((metric, name))
-    });
-    routes.min().map(|(_, name)| name)
 }
 
 /// Times at which a capture acts without frames.
@@ -287,11 +222,27 @@ struct Capture {
     names: Vec<String>,
     interrupt: Interrupt,
     timers: Timers,
+    /// Only with several interfaces.
+    reorder: Option<Reorder>,
+    /// Time that the kernel may keep a frame in a block that is not full.
+    ring_delay: Duration,
+    /// Time of day before the rings were read.
+    read_at: Timestamp,
     /// A signal or the time has ended the capture, not the pipeline.
     is_ended: bool,
 }
 
 impl Capture {
+    /// Also after a failure files are completed and the totals printed.
+    fn run_to_end(&mut self, rings: &mut RingSet) -> Result<(), Failure> {
+        let outcome = self.run(rings);
+        if let Err(failure) = &outcome {
+            self.packets.log(&failure.to_string())?;
+        }
+        self.finish(rings)?;
+        outcome
+    }
+
     fn run(&mut self, rings: &mut RingSet) -> Result<(), Failure> {
         // At once, so that `presence` has seen each interface open, and reports one that vanishes within the first
         // second.
@@ -303,8 +254,24 @@ impl Capture {
         }
         // The kernel still holds frames that came before the end: it hands an open block over only when its timeout has
         // passed.
-        let packets = &mut self.packets;
-        rings.last_frames(clock::wall(), LAST_BLOCK_TIMEOUT, &mut |frame| packets.packet(frame))
+        let Self { packets, reorder, .. } = self;
+        rings.last_frames(clock::wall(), LAST_BLOCK_TIMEOUT, &mut |frame| match reorder {
+            Some(reorder) => {
+                reorder.push(frame);
+                Ok(ControlFlow::Continue(()))
+            }
+            None => packets.packet(frame),
+        })?;
+        self.release(Timestamp::MAX).map(drop)
+    }
+
+    /// Hands the frames up to `until` that were held back to the pipeline.
+    fn release(&mut self, until: Timestamp) -> Flow {
+        let Self { packets, reorder, .. } = self;
+        match reorder {
+            Some(reorder) => reorder.release(until, &mut |frame| packets.packet(frame)),
+            None => Ok(ControlFlow::Continue(())),
+        }
     }
 
     fn finish(&mut self, rings: &mut RingSet) -> Result<(), Failure> {
@@ -337,6 +304,10 @@ impl CaptureVisitor for Capture {
         if self.timers.is_statistics_due() {
             self.packets.interval(clock::wall())?;
         }
+        if self.reorder.is_some() {
+            // Before the rings are read: a ring that is empty then had no frame that is older than the ring delay.
+            self.read_at = clock::wall();
+        }
         Ok(ControlFlow::Continue(()))
     }
 
@@ -351,11 +322,20 @@ impl CaptureVisitor for Capture {
             totals.frames += 1;
             totals.bytes += u64::from(frame.wire_len);
             newest = frame.at;
-            if self.packets.packet(&frame)?.is_break() {
+            if let Some(reorder) = &mut self.reorder {
+                reorder.push(&frame);
+            } else if self.packets.packet(&frame)?.is_break() {
                 return Ok(ControlFlow::Break(()));
             }
         }
         Ok(ControlFlow::Continue(newest))
+    }
+
+    fn rings_read(&mut self, complete_until: Timestamp, is_any_empty: bool) -> Flow {
+        // A ring without a block is complete up to what the kernel may still hold back.
+        let delay = if is_any_empty { self.ring_delay } else { Duration::ZERO };
+        let delayed = Timestamp::ZERO.after(self.read_at.since(Timestamp::ZERO).saturating_sub(delay));
+        self.release(complete_until.min(delayed))
     }
 
     fn idle(&mut self, now: Timestamp) -> Result<(), Failure> {
@@ -385,48 +365,8 @@ impl CaptureVisitor for Capture {
     }
 
     fn max_sleep(&self) -> Duration {
-        self.timers.until_next()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_default_route_with_the_lowest_metric_counts() {
-        let table = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n\
-                     eth1\t00000000\t0101A8C0\t0003\t0\t0\t600\t00000000\t0\t0\t0\n\
-                     wan\t00000000\t0102A8C0\t0003\t0\t0\t100\t00000000\t0\t0\t0\n\
-                     br-lan\t0001A8C0\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n";
-        assert_eq!(default_route(table), Some("wan"));
-        assert_eq!(default_route("Iface\tDestination\n"), None);
-    }
-
-    #[test]
-    fn a_default_route_of_the_loopback_is_skipped() {
-        let zero = "0".repeat(32);
-        let table = format!(
-            "{zero} 00 {zero} 00 {zero} ffffffff 00000001 00000000 00200200       lo\n\
-             {zero} 00 {zero} 00 fe80{} 00000400 00000001 00000000 00000003    wan6\n",
-            "0".repeat(28)
-        );
-        assert_eq!(default_route6(&table), Some("wan6"));
-    }
-
-    #[test]
-    fn an_interface_is_taken_once_and_must_be_up() {
-        let interface = |name: &str, is_up| Interface {
-            name: name.into(),
-            is_up,
-            is_running: is_up,
-            link: Some(LinkType::ETHERNET),
-            ..Interface::default()
-        };
-        let existing = [interface("left", true), interface("right", false)];
-        let requested = |names: &[&str]| -> Vec<String> { names.iter().map(ToString::to_string).collect() };
-        assert_eq!(chosen(&requested(&["left", "left"]), &existing).unwrap(), ["left"]);
-        let error = chosen(&requested(&["left", "right"]), &existing).unwrap_err().to_string();
-        assert_eq!(error, "interface 'right' is down; bring it up with: ip link set right up");
+        let until_next = self.timers.until_next();
+        let holds_frames = self.reorder.as_ref().is_some_and(|reorder| !reorder.is_empty());
+        if holds_frames { until_next.min(self.ring_delay) } else { until_next }
     }
 }

@@ -94,9 +94,10 @@ fn show(file: impl Read, colours: bool) -> Result<(), Failure> {
     let wrong = |what: &dyn std::fmt::Display| Failure::new(format!("the sensor's answer: {what}"));
     let mut reader = Reader::open(file).map_err(|error| wrong(&error))?;
     let mut output = Output::new();
+    let style = line::Style { colours, ..line::Style::default() };
     let mut shown = 0_u64;
     while let Some(frame) = reader.next().map_err(|error| wrong(&error))? {
-        output.line(|text| line::write(frame.at, &Facts::of(&frame), colours, text))?;
+        output.line(|text| line::write(frame.at, &Facts::of(&frame), style, text))?;
         shown += 1;
     }
     output.flush()?;

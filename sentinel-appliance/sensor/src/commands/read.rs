@@ -4,7 +4,9 @@ use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use sentinel_capture::Frame;
 use sentinel_capture::file::{FileError, FileKind, Reader};
+use sentinel_filter::Target;
 use sentinel_units::{LinkType, Timestamp};
 
 use crate::packets::filter::PacketFilter;
@@ -46,6 +48,9 @@ pub(crate) fn read(request: &Request, settings: &Settings) -> Result<(), Failure
     {
         return Err(Failure::usage(format!("-w {}: this is the file that is read", save.path.display())));
     }
+    let filter = PacketFilter::new(request.options.expression.clone(), request.options.filter);
+    // Before anything is opened or created: a wrong filter must not leave empty files and totals of nothing.
+    filter.check(Target::File)?;
     let file = input::open(&request.file)?;
     let interrupt = Rc::new(Interrupt::catch()?);
     let packets = PacketPipeline::new(&request.options, settings, request.seed, Vec::new(), &[])?;
@@ -59,7 +64,7 @@ pub(crate) fn read(request: &Request, settings: &Settings) -> Result<(), Failure
     let mut reading = Reading {
         name,
         options: &request.options,
-        filter: PacketFilter::new(request.options.expression.clone(), request.options.filter),
+        filter,
         packets,
         stopped,
         is_file,
@@ -159,13 +164,25 @@ impl Reading<'_> {
             self.frames += 1;
             if !self.can_read(frame.link) {
                 self.unsupported = Some(frame.link);
-            } else if self.filter.passes(&frame)? && self.packets.borrow_mut().packet(&frame)?.is_break() {
+            } else if self.filter.passes(&frame)? && self.is_last(&frame)? {
                 return Ok(());
             }
             if let Some(progress) = &mut self.progress {
                 progress.packet(reader.offset());
             }
         }
+    }
+
+    /// Processes a frame that passes the filter; returns true if a limit is reached. A frame past the last file of `-G -W` is
+    /// not processed, and so not counted as read: it would look filtered.
+    fn is_last(&mut self, frame: &Frame<'_>) -> Result<bool, Failure> {
+        let mut packets = self.packets.borrow_mut();
+        let before = packets.count();
+        let is_last = packets.packet(frame)?.is_break();
+        if is_last && packets.count() == before {
+            self.frames -= 1;
+        }
+        Ok(is_last)
     }
 
     /// Returns true if frames are read in bulk. Not from a pipe, which may block between two frames.

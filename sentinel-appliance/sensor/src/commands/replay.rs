@@ -10,6 +10,7 @@ use sentinel_capture::Frame;
 use sentinel_capture::file::Reader;
 use sentinel_capture::interfaces::Interface;
 use sentinel_capture::send::{MAX_BATCH, Sender};
+use sentinel_filter::Target;
 use sentinel_units::{LinkType, Rate, Timestamp};
 
 use crate::packets::filter::PacketFilter;
@@ -54,6 +55,8 @@ impl Speed {
 
 /// Replays the file.
 pub(crate) fn replay(request: &Request, settings: &Settings) -> Result<(), Failure> {
+    let filter = PacketFilter::new(request.options.expression.clone(), request.options.filter);
+    filter.check(Target::File)?;
     let file = input::open(&request.file)?;
     let wire = request.interface.as_deref().map(Wire::open).transpose()?;
     let interrupt = Rc::new(Interrupt::catch()?);
@@ -65,7 +68,7 @@ pub(crate) fn replay(request: &Request, settings: &Settings) -> Result<(), Failu
         wire,
         packets,
         interrupt,
-        filter: PacketFilter::new(request.options.expression.clone(), request.options.filter),
+        filter,
         speed: request.speed,
         count: request.options.count,
         duration: request.options.duration,

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use sentinel_capture::interfaces::Interface;
 use sentinel_ringlog::Recovery;
 use sentinel_units::Prefix;
 
@@ -23,6 +24,7 @@ use crate::worker::analyser::LiveConfig;
 use crate::worker::fanout::FanoutGroup;
 use crate::worker::interface::{CaptureInterface, RingOptions, existing_interfaces, open_failure, prefixes};
 use crate::worker::kernel_filters::KernelFilters;
+use crate::worker::overlap;
 use crate::worker::snapshot::Snapshot;
 
 /// Arguments of `run`.
@@ -32,6 +34,8 @@ pub(crate) struct Request {
     pub(crate) flags: Vec<(String, String)>,
     /// Key of the hash tables, if not random.
     pub(crate) seed: Option<u64>,
+    /// Interfaces that do not exist at the start are waited for; otherwise they are an error.
+    pub(crate) waits_for_interfaces: bool,
 }
 
 /// Runs the sensor until SIGTERM or SIGINT.
@@ -67,7 +71,7 @@ fn prepare(request: Request, settings: Settings) -> Result<(Box<Prepared>, Worke
     let [a, b, c, d, ..] = seed.to_le_bytes();
     let fanout: &'static FanoutGroup =
         Box::leak(Box::new(FanoutGroup::new(settings.workers, u32::from_le_bytes([a, b, c, d]))));
-    let (interfaces, prefixes) = open_interfaces(&settings, fanout)?;
+    let (interfaces, prefixes) = open_interfaces(&settings, fanout, request.waits_for_interfaces)?;
     let (spool, recovery) = Spool::open(&settings, keys::log_key(&settings.state_dir)?)?;
     warn_of_damage(&recovery);
     let config = LiveConfig::new(&settings, &prefixes, listed_ports);
@@ -92,21 +96,48 @@ fn warn_of_damage(recovery: &Recovery) {
 }
 
 /// Opens a ring on each interface for each worker, in the order of the workers; also gives the networks that these
-/// interfaces are in. The rings refuse every frame: the fan-out is right only once all have joined.
+/// interfaces are in. The rings refuse every frame: the fan-out is right only once all have joined. An interface that does not
+/// exist yet is opened when it comes, as one is that vanished and came back.
 fn open_interfaces(
     settings: &Settings,
     fanout: &'static FanoutGroup,
+    waits: bool,
 ) -> Result<(Vec<Vec<CaptureInterface>>, Vec<Prefix>), Failure> {
     let existing = existing_interfaces()?;
+    overlap::check(&settings.interface, &existing, settings.allow_overlap)
+        .map_err(|overlap| Failure::new(format!("interfaces: {overlap}")))?;
+    warn_of_routes(settings, &existing);
     let options = RingOptions::for_worker(settings);
     let mut interfaces = Vec::new();
     for worker in 0..fanout.workers() {
         let mut own = Vec::new();
         for (number, name) in (0..).zip(settings.interface.iter().take(MAX_INTERFACES)) {
-            let interface = CaptureInterface::open(name, number, worker, options, fanout);
-            own.push(interface.map_err(|error| open_failure(name, error, &existing))?);
+            let is_down = existing.iter().any(|found| found.name == *name && !found.is_up);
+            let opened = CaptureInterface::open_or_wait(name, number, worker, options, fanout, is_down);
+            let (interface, absent) = opened.map_err(|error| open_failure(name, error, &existing))?;
+            if let Some(error) = absent {
+                let failure = open_failure(name, error, &existing);
+                if !waits {
+                    return Err(failure);
+                }
+                log::warn(format_args!("{failure}; waiting for it"));
+            }
+            own.push(interface);
         }
         interfaces.push(own);
     }
     Ok((interfaces, prefixes(&existing, &settings.interface)))
+}
+
+/// Warns of interfaces between which this machine routes: only address translation makes two different frames of a frame that
+/// passes both.
+fn warn_of_routes(settings: &Settings, existing: &[Interface]) {
+    if let Some((first, second)) =
+        overlap::routed(&settings.interface, existing).filter(|_| !settings.allow_overlap)
+    {
+        log::warn(format_args!(
+            "interfaces: this machine routes between '{first}' and '{second}'; packets that it forwards without address \
+             translation, such as IPv6, count on both, and thresholds are reached at half; choose one of them to avoid that"
+        ));
+    }
 }

@@ -99,7 +99,7 @@ impl StatusView {
         found.and_then(JsonValue::get::<Vec<JsonValue>>).map_or(&[], Vec::as_slice)
     }
 
-    /// Writes the page. It fits 80x24 with up to eight interfaces, and has no colour, because a serial line may not have any.
+    /// Writes the page. It fits 80x24 with up to four interfaces whatever it has to report, and with eight if all is well, and has no colour, because a serial line may not have any.
     fn text(&self, before: Option<&Self>, out: &mut String) -> std::fmt::Result {
         let version = self.string("version").unwrap_or("?");
         let host = self.string("host").unwrap_or("?");
@@ -111,7 +111,11 @@ impl StatusView {
         self.frames(rate, out)?;
         if let Some(filter) = self.string("filter").filter(|filter| !filter.is_empty()) {
             writeln!(out, "filter  {filter:.70}")?;
+            if self.string("filter_source") == Some("ctl") {
+                writeln!(out, "        set by 'sentinel ctl'; a reload does not change it")?;
+            }
         }
+        self.reload(out)?;
         self.visibility(out)?;
         self.alerts(out)?;
         self.uplink(out)?;
@@ -124,9 +128,18 @@ impl StatusView {
         )
     }
 
+    /// Two lines if the last reload failed.
+    fn reload(&self, out: &mut String) -> std::fmt::Result {
+        let Some(error) = self.string("reload.error") else { return Ok(()) };
+        let time =
+            self.string("reload.time").and_then(|time| time.get(..19)).unwrap_or("?").replace('T', " ");
+        writeln!(out, "reload  failed at {time} UTC:")?;
+        writeln!(out, "        {error:.72}")
+    }
+
     fn interfaces(&self, out: &mut String) -> std::fmt::Result {
         let is_capturing = self.flag("capturing");
-        writeln!(out, "interface              seen      dropped   ring full  state")?;
+        writeln!(out, "interface              seen     dropped   ring full  state")?;
         for interface in self.list("interfaces") {
             let name =
                 member(interface, "name").and_then(JsonValue::get::<String>).map_or("?", String::as_str);
@@ -136,11 +149,11 @@ impl StatusView {
             let state = match (is_open, is_capturing) {
                 (true, true) => "capturing",
                 (true, false) => "stopped by 'sentinel ctl'",
-                (false, _) => "vanished, waiting for it",
+                (false, _) => &format!("waiting for {name:.15}"),
             };
             writeln!(
                 out,
-                "{name:15} {:>11} {:>12} {:>11}  {state}",
+                "{name:15} {:>11} {:>11} {:>11}  {state}",
                 value("seen"),
                 value("dropped"),
                 value("freezes")
@@ -282,6 +295,7 @@ mod tests {
     use super::*;
 
     const ANSWER: &str = r#"{"version":"0.1.0","uptime_ms":90061000,"boot":7,"host":"router","capturing":true,"filter":"not port 22",
+        "filter_source":"settings","reload":{"time":"2026-11-21T20:00:01.000000Z","ok":true,"error":null},
         "visibility":{"score_percent":97,"advice":"a flow table hides some; switch it off"},
         "interfaces":[{"name":"br-lan","open":true,"seen":9007199254740991,"dropped":4,"freezes":1},
                       {"name":"eth1","open":false,"seen":0,"dropped":0,"freezes":0}],
@@ -303,9 +317,9 @@ mod tests {
             text,
             "sentinel 0.1.0 on router, up 1d 01:01:01\n\
              \n\
-             interface              seen      dropped   ring full  state\n\
-             br-lan          9007199254740991            4           1  capturing\n\
-             eth1                      0            0           0  vanished, waiting for it\n\
+             interface              seen     dropped   ring full  state\n\
+             br-lan          9007199254740991           4           1  capturing\n\
+             eth1                      0           0           0  waiting for eth1\n\
              \n\
              frames  100 seen = 90 analysed + 2 filtered + 4 dropped\n\
              \x20       + 1 unsupported + 3 in the ring; 2 malformed, 5 truncated\n\
@@ -323,6 +337,23 @@ mod tests {
              memory  3.3 MiB resident, 11 table entries evicted"
         );
         assert!(text.lines().count() <= 24 && text.lines().all(|line| line.len() <= 80));
+    }
+
+    /// A reload that failed was in the log only.
+    #[test]
+    fn a_failed_reload_and_a_filter_of_ctl_are_shown() {
+        let error = format!("F:6:14: ports 'many' is not a whole number; {}", "x".repeat(100));
+        let answer = ANSWER
+            .replace("\"ok\":true,\"error\":null", &format!("\"ok\":false,\"error\":\"{error}\""))
+            .replace("\"filter_source\":\"settings\"", "\"filter_source\":\"ctl\"");
+        let mut text = String::new();
+        StatusView::new(&answer).unwrap().text(None, &mut text).unwrap();
+        let expected = "filter  not port 22\n\
+             \x20       set by 'sentinel ctl'; a reload does not change it\n\
+             reload  failed at 2026-11-21 20:00:01 UTC:\n\
+             \x20       F:6:14: ports 'many' is not a whole number; xxx";
+        assert!(text.contains(expected), "{text}");
+        assert!(text.lines().count() <= 24 && text.lines().all(|line| line.len() <= 80), "{text}");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! The kernel counts frames that pass a ring's filter, and no others. While a filter is set, a second socket without one
 //! counts every frame of the interface: the difference was refused.
 
-use sentinel_capture::ring::FrameCounter;
+use sentinel_capture::ring::{FrameCounter, OpenError};
 
 use crate::limits::MAX_INTERFACES;
 use crate::terminal::log;
@@ -104,6 +104,8 @@ impl Entry {
     fn open(&mut self, name: &str, counts: &InterfaceCounts) {
         match FrameCounter::open(name) {
             Ok(counter) => self.counting = Some(Counting { counter, all: 0, base: counts.seen() }),
+            // Absent: opened once its ring is.
+            Err(OpenError::UnknownInterface) => {}
             Err(error) => {
                 log::warn(format_args!(
                     "interface '{name}': frames that the filter refuses are not counted: {error}"

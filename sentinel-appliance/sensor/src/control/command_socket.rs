@@ -4,7 +4,7 @@
 //!
 //! | line | effect |
 //! |---|---|
-//! | `set-filter EXPRESSION` | captures frames that match; with an empty expression, all |
+//! | `set-filter EXPRESSION` | captures frames that match, instead of those that the setting `filter` matches, also after a reload; an empty expression returns to the setting |
 //! | `start`, `stop` | starts and stops capturing; the sensor runs on |
 //! | `packets LIMIT EXPRESSION` | returns the newest frames of the packet memory that match |
 
@@ -138,19 +138,25 @@ impl From<CommandError> for RequestError {
 }
 
 async fn set_filter(shared: &Shared, expression: &str) -> Result<Vec<u8>, RequestError> {
-    let snap = shared.settings.borrow().kernel_snap;
+    let new = Some(expression.to_owned()).filter(|expression| !expression.is_empty());
+    let (in_settings, snap) = {
+        let settings = shared.settings.borrow();
+        (settings.filter.clone(), settings.kernel_snap)
+    };
+    let filter = new.clone().unwrap_or(in_settings);
     if shared.workers.is_capturing() {
-        shared.workers.open(expression, snap).await?;
+        shared.workers.open(&filter, snap).await?;
     } else {
         // Checked now, attached at the next start.
-        KernelFilters::new(expression, snap).map_err(RequestError::Filter)?;
+        KernelFilters::new(&filter, snap).map_err(RequestError::Filter)?;
     }
     // After the workers have it: `start` attaches this filter again, and must not find one that was refused.
-    expression.clone_into(&mut shared.settings.borrow_mut().filter);
-    match expression {
-        "" => log::info(format_args!("filter removed by 'sentinel ctl'")),
-        _ => log::info(format_args!("filter set by 'sentinel ctl': {expression}")),
+    match &new {
+        None if filter.is_empty() => log::info(format_args!("filter removed by 'sentinel ctl'")),
+        None => log::info(format_args!("filter reset by 'sentinel ctl' to that of the settings: {filter}")),
+        Some(_) => log::info(format_args!("filter set by 'sentinel ctl': {filter}")),
     }
+    shared.filter_override.replace(new);
     Ok(Vec::new())
 }
 
@@ -159,10 +165,7 @@ async fn start(shared: &Shared) -> Result<Vec<u8>, RequestError> {
         return Err(RequestError::AlreadyCapturing);
     }
     // Copied out, because no borrow may be held across the await below.
-    let (filter, snap) = {
-        let settings = shared.settings.borrow();
-        (settings.filter.clone(), settings.kernel_snap)
-    };
+    let (filter, snap) = (shared.filter(), shared.settings.borrow().kernel_snap);
     shared.workers.open(&filter, snap).await?;
     log::info(format_args!("capturing started by 'sentinel ctl'"));
     Ok(Vec::new())

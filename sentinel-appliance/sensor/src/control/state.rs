@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use sentinel_units::{Timestamp, Uptime, millis};
+use sentinel_units::{Timestamp, Uptime};
 use sentinel_uplink::{Counter, KeyPair, Telemetry};
 use smol::{Timer, future};
 
@@ -21,6 +21,7 @@ use crate::system::disconnect_reason::DisconnectReason;
 use crate::system::keys::{self, Collector};
 use crate::system::process::resident_kib;
 use crate::system::wake::EventFd;
+use crate::terminal::count::span;
 use crate::terminal::log;
 use crate::worker::command::AlertConsumer;
 
@@ -92,6 +93,14 @@ pub(crate) struct Reload {
     pub(crate) flags: Vec<(String, String)>,
 }
 
+/// The last reload, for status.
+#[derive(Clone, Debug)]
+pub(crate) struct LastReload {
+    pub(crate) at: Timestamp,
+    /// Reason why settings did not take effect, if they did not.
+    pub(crate) error: Option<String>,
+}
+
 /// Everything that `run` has opened for the control thread.
 pub(crate) struct Prepared {
     pub(crate) clock: Clock,
@@ -136,6 +145,9 @@ pub(crate) struct Shared {
     collector_problem: RefCell<Option<String>>,
     pub(crate) spool: RefCell<Spool>,
     pub(crate) link: RefCell<LinkState>,
+    /// Filter of `sentinel ctl set-filter`, in force instead of that of the settings until it is reset.
+    pub(crate) filter_override: RefCell<Option<String>>,
+    pub(crate) last_reload: RefCell<Option<LastReload>>,
     /// Wakes the uplink task: new alerts, a reload, or shutdown.
     pub(crate) wake_uplink: Notify,
     /// Incremented when the uplink must connect again.
@@ -166,12 +178,33 @@ impl Shared {
                 failures: 0,
                 last_error: None,
             }),
+            filter_override: RefCell::new(None),
+            last_reload: RefCell::new(None),
             wake_uplink: Notify::new(),
             generation: Cell::new(0),
             workers_ended: Cell::new(false),
             drain_until: Cell::new(None),
         };
         (Rc::new(shared), TaskResources { keys, listeners, reload })
+    }
+
+    /// Filter in force: that of `sentinel ctl`, else that of the settings.
+    pub(crate) fn filter(&self) -> String {
+        let set = self.filter_override.borrow();
+        set.clone().unwrap_or_else(|| self.settings.borrow().filter.clone())
+    }
+
+    /// Ends a connection, and the wait for the next one, at the next wake-up of the uplink task, which is now.
+    pub(crate) fn reconnect(&self) {
+        self.generation.set(self.generation.get().wrapping_add(1));
+        self.wake_uplink.notify();
+    }
+
+    /// Ends the wait for the next connection; a connection stays.
+    pub(crate) fn connect_now(&self) {
+        if self.link.borrow().phase == LinkPhase::Waiting {
+            self.reconnect();
+        }
     }
 
     /// Returns true if the program is shutting down.
@@ -212,15 +245,16 @@ impl Shared {
         }
     }
 
-    /// Reads the file that names the collector: `sentinel enroll` may have run since. A file that cannot be read changes
-    /// nothing and is logged once.
+    /// Reads the file that names the collector: `sentinel enroll` may have run since. Another collector is connected to at
+    /// once. A file that cannot be read changes nothing and is logged once.
     pub(crate) fn reload_enrollment(&self) {
         let found = keys::collector(&self.settings.borrow().state_dir);
         let problem = match found {
             Ok(found) => {
                 // Without the file the collector stays: only a new enrollment replaces it.
-                if found.is_some() {
+                if found.is_some() && found != *self.collector.borrow() {
                     self.collector.replace(found);
+                    self.reconnect();
                 }
                 None
             }
@@ -256,7 +290,7 @@ impl Shared {
         link.failures += 1;
         let reason = reason.to_string();
         if link.last_error.as_ref() != Some(&reason) {
-            log::warn(format_args!("uplink: {reason}; next attempt in {} ms", millis(wait)));
+            log::warn(format_args!("uplink: {reason}; next attempt in {}", span(wait)));
             link.last_error = Some(reason);
         }
     }

@@ -59,7 +59,10 @@ fn write(shared: &Shared, out: &mut String) -> std::fmt::Result {
     write!(out, "{},\"boot\":{},\"host\":", shared.clock.uptime().as_millis(), spool.boot())?;
     json::string(&host_name(), out)?;
     write!(out, ",\"capturing\":{},\"filter\":", shared.workers.is_capturing())?;
-    json::string(&settings.filter, out)?;
+    json::string(&shared.filter(), out)?;
+    let is_override = shared.filter_override.borrow().is_some();
+    write!(out, ",\"filter_source\":\"{}\"", if is_override { "ctl" } else { "settings" })?;
+    write_reload(shared, out)?;
     write!(out, ",\"kernel_snap\":\"{}\"", settings.kernel_snap.name())?;
     write_interfaces(&frames, &settings.interface, out)?;
     write_frames(&frames, out)?;
@@ -71,6 +74,21 @@ fn write(shared: &Shared, out: &mut String) -> std::fmt::Result {
     write_log(&spool, out)?;
     write_memory(&frames.snapshot, &settings, out)?;
     out.push_str("}\n");
+    Ok(())
+}
+
+/// The last reload: `null` if there was none; with the reason, if settings did not take effect.
+fn write_reload(shared: &Shared, out: &mut String) -> std::fmt::Result {
+    out.push_str(",\"reload\":");
+    match &*shared.last_reload.borrow() {
+        Some(reload) => {
+            write!(out, "{{\"time\":\"{}\",\"ok\":{}", reload.at.rfc3339(), reload.error.is_none())?;
+            out.push_str(",\"error\":");
+            optional_string(reload.error.as_deref(), out)?;
+            out.push('}');
+        }
+        None => out.push_str("null"),
+    }
     Ok(())
 }
 

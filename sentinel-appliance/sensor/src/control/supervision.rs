@@ -6,11 +6,20 @@ use std::time::Duration;
 
 use smol::Timer;
 
+use crate::control::reload::follow_networks;
 use crate::control::state::Shared;
 use crate::terminal::failure::Failure;
+use crate::terminal::log;
+use crate::worker::interface::{existing_interfaces, interface_prefixes};
+use crate::worker::overlap::{self, Overlap};
 use crate::worker::presence::Presence;
 
 const SUPERVISION_INTERVAL: Duration = Duration::from_secs(1);
+/// Time between two checks at the start whether all workers run.
+const START_INTERVAL: Duration = Duration::from_millis(5);
+/// Rounds between two checks of networks and relations: an address may come seconds after its interface (PPP), and a port is
+/// added to a bridge at any time.
+const CHECK_ROUNDS: u32 = 30;
 
 /// Waits for a worker to end by itself, which none ever should.
 pub(crate) async fn worker_end(workers: &[JoinHandle<()>]) -> Failure {
@@ -20,15 +29,40 @@ pub(crate) async fn worker_end(workers: &[JoinHandle<()>]) -> Failure {
     Failure::new("a worker thread has ended by itself; not everything is captured any more")
 }
 
-/// Logs captured interfaces that vanish and come back. Runs as long as the executor.
+/// Logs captured interfaces that vanish and come, and follows their networks and relations. Runs as long as the executor.
 pub(crate) async fn interfaces(shared: Rc<Shared>) {
     let mut presence = Presence::default();
+    // `presence` must not see the snapshots of before the first.
+    while !shared.workers.snapshots().are_published() {
+        Timer::after(START_INTERVAL).await;
+    }
+    let captured = shared.settings.borrow().interface.clone();
+    let mut networks = interface_prefixes(&captured).unwrap_or_default();
+    let mut overlap = None;
+    let mut rounds_until_check: u32 = CHECK_ROUNDS;
     loop {
         shared.workers.follow_interfaces();
         let counts = shared.workers.snapshots().read().interfaces;
-        presence.log_changes(&counts, &shared.settings.borrow().interface);
+        let has_come = presence.log_changes(&counts, &captured);
+        rounds_until_check -= 1;
+        if has_come || rounds_until_check == 0 {
+            rounds_until_check = CHECK_ROUNDS;
+            networks = follow_networks(&shared, networks).await;
+            overlap = warn_of_overlap(&shared, &captured, overlap.as_ref());
+        }
         Timer::after(SUPERVISION_INTERVAL).await;
     }
+}
+
+/// Warns if two captured interfaces see the same frames since one became a port of the other; once for each pair.
+fn warn_of_overlap(shared: &Shared, captured: &[String], before: Option<&Overlap>) -> Option<Overlap> {
+    let is_allowed = shared.settings.borrow().allow_overlap;
+    let existing = existing_interfaces().unwrap_or_default();
+    let now = overlap::check(captured, &existing, is_allowed).err();
+    if let Some(overlap) = now.as_ref().filter(|now| before != Some(*now)) {
+        log::warn(format_args!("interfaces: {overlap}"));
+    }
+    now
 }
 
 #[cfg(test)]

@@ -82,7 +82,21 @@ pub(crate) fn run(prepared: Box<Prepared>, workers: WorkerThreads) -> Result<(),
 
 fn log_ready(shared: &Shared) {
     let ready_ms = shared.clock.uptime().as_millis();
-    log::info(format_args!("capturing on {}, ready after {ready_ms} ms", shared.interface_list()));
+    let counts = shared.workers.snapshots().read().interfaces;
+    let names = shared.settings.borrow().interface.clone();
+    let with = |is_open: bool| {
+        let matching = names.iter().zip(&counts).filter(|(_, counts)| (counts.is_open != 0) == is_open);
+        matching.map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ")
+    };
+    match (with(true).as_str(), with(false).as_str()) {
+        (open, "") => log::info(format_args!("capturing on {open}, ready after {ready_ms} ms")),
+        ("", absent) => log::warn(format_args!(
+            "waiting for {absent}, ready after {ready_ms} ms; nothing is captured yet"
+        )),
+        (open, absent) => {
+            log::info(format_args!("capturing on {open}, waiting for {absent}, ready after {ready_ms} ms"));
+        }
+    }
 }
 
 /// Starts all tasks besides the main one; gives the two that shutdown waits for: uplink and intake.

@@ -21,11 +21,11 @@ use crate::control::telemetry_schedule::TelemetrySchedule;
 use crate::spool::{Item, SentRecords, Spool};
 use crate::system::connect::connect;
 use crate::system::disconnect_reason::DisconnectReason;
-use crate::system::keys::{Collector, random_u64};
+use crate::system::keys::{self, Collector, random_u64};
 use crate::system::process::host_name;
 
-/// Time between two checks for enrollment or `uplink_enabled`.
-const RECHECK_INTERVAL: Duration = Duration::from_secs(5);
+/// Time between two checks for enrollment or `uplink_enabled`: one failing `open(2)`.
+const RECHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// Wait after a rejection that only an operator can end.
 const REJECTED_WAIT: Duration = Duration::from_secs(300);
 /// Bytes of a batch; the session may set a lower limit.
@@ -60,7 +60,28 @@ pub(crate) async fn keep_connected(shared: Rc<Shared>, keys: KeyPair) {
         if !matches!(reason, DisconnectReason::Local) {
             shared.link_lost(&reason, wait);
         }
-        shared.sleep(wait).await;
+        if wait == REJECTED_WAIT {
+            until_enrolled_again(&shared, wait).await;
+        } else {
+            shared.sleep(wait).await;
+        }
+    }
+}
+
+/// Waits after a rejection that only an operator can end: `span`, or until `sentinel enroll` has written the file of the
+/// collector again. Its content may be the same, because a revoked sensor that is enrolled again keeps key and collector.
+async fn until_enrolled_again(shared: &Shared, span: Duration) {
+    let until = shared.clock.uptime().after(span);
+    let generation = shared.generation.get();
+    let stamp = || keys::enrollment_stamp(&shared.settings.borrow().state_dir);
+    let before = stamp();
+    while shared.clock.uptime() < until && !shared.is_stopping() && shared.generation.get() == generation {
+        let now = stamp();
+        if now.is_some() && now != before {
+            shared.reload_enrollment();
+            return;
+        }
+        shared.sleep(RECHECK_INTERVAL).await;
     }
 }
 

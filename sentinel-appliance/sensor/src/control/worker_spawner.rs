@@ -9,7 +9,7 @@ use sentinel_units::Timestamp;
 
 use crate::control::accounting::FilterAccounting;
 use crate::control::state::WorkerThreads;
-use crate::control::workers::{WorkerHandle, Workers};
+use crate::control::workers::{OpenFilters, WorkerHandle, Workers};
 use crate::settings::Settings;
 use crate::system::clock::{self, Clock};
 use crate::system::prefault;
@@ -104,7 +104,10 @@ impl WorkerSpawner<'_> {
             alerts.push(alert_consumer);
         }
         let Signals { alert_event, reply_event, stop } = signals;
-        let workers = Workers::new(SnapshotCells(cells), handles, reply_event, kept_frames, accounting);
+        let refuses_frames = !self.settings.filter.is_empty();
+        let filters = OpenFilters { filters: self.filters.clone(), refuses_frames };
+        let workers =
+            Workers::new(SnapshotCells(cells), handles, reply_event, kept_frames, accounting, filters);
         Ok((workers, WorkerThreads { alerts, alert_event, stop, threads }))
     }
 

@@ -1,6 +1,6 @@
 //! Workers as the control thread uses them: their counters, commands to all of them, and the replies.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::fmt;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use crate::control::accounting::FilterAccounting;
 use crate::limits::MAX_INTERFACES;
 use crate::settings::KernelSnap;
 use crate::system::wake::EventFd;
+use crate::terminal::log;
 use crate::worker::command::{COMMAND_QUEUE_LEN, Command, NumberedCommand, Reply};
 use crate::worker::kernel_filters::{FilterError, KernelFilters};
 use crate::worker::packet_memory::PacketMemory;
@@ -30,6 +31,14 @@ pub(crate) struct WorkerHandle {
     pub(crate) wake: EventFd,
 }
 
+/// Filters that the rings have.
+#[derive(Clone, Debug)]
+pub(crate) struct OpenFilters {
+    pub(crate) filters: KernelFilters,
+    /// They refuse some frames, which are to be counted.
+    pub(crate) refuses_frames: bool,
+}
+
 /// All workers.
 pub(crate) struct Workers {
     snapshots: SnapshotCells,
@@ -39,7 +48,8 @@ pub(crate) struct Workers {
     /// Frames that each worker keeps.
     kept_frames: usize,
     accounting: RefCell<FilterAccounting>,
-    is_capturing: Cell<bool>,
+    /// Filters in force; `None` while capturing is stopped.
+    open_filters: RefCell<Option<OpenFilters>>,
     /// Number of the last command. Held while a command is under way, so that there is one at a time.
     last_command: Mutex<u32>,
 }
@@ -63,7 +73,7 @@ impl fmt::Display for CommandError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Filter(error) => error.fmt(out),
-            Self::Rejected(rejected) => rejected.fmt(out),
+            Self::Rejected(rejected) => write!(out, "{rejected}; nothing has changed"),
             Self::QueueFull => out.write_str("the last command is still under way"),
             Self::Timeout => write!(out, "a worker has not replied within {} s", COMMAND_TIMEOUT.as_secs()),
             Self::Event(error) => write!(out, "waiting for the workers: {error}"),
@@ -97,6 +107,7 @@ impl Workers {
         reply_event: EventFd,
         kept_frames: usize,
         accounting: FilterAccounting,
+        open_filters: OpenFilters,
     ) -> Self {
         Self {
             snapshots,
@@ -104,7 +115,7 @@ impl Workers {
             reply_event,
             kept_frames,
             accounting: RefCell::new(accounting),
-            is_capturing: Cell::new(true),
+            open_filters: RefCell::new(Some(open_filters)),
             last_command: Mutex::new(0),
         }
     }
@@ -129,8 +140,8 @@ impl Workers {
         self.accounting.borrow_mut().follow_interfaces(&snapshot.interfaces);
     }
 
-    pub(crate) const fn is_capturing(&self) -> bool {
-        self.is_capturing.get()
+    pub(crate) fn is_capturing(&self) -> bool {
+        self.open_filters.borrow().is_some()
     }
 
     /// Gives new settings to every worker.
@@ -142,21 +153,50 @@ impl Workers {
         self.send(&mut last, &make).await.map(drop)
     }
 
-    /// Starts to capture with this filter. First the rings refuse every frame, then the accounting starts, then the filter
-    /// is attached: so every frame is counted once.
+    /// Starts to capture with this filter.
     ///
     /// # Errors
-    /// The filter cannot be compiled, and then nothing changes; or a worker did not follow.
+    /// The filter cannot be compiled, the kernel refuses it, or a worker did not follow. Then the filter before stays in
+    /// force; if no frame was captured before, none is.
     pub(crate) async fn open(&self, expression: &str, snap: KernelSnap) -> Result<(), CommandError> {
         let filters = KernelFilters::new(expression, snap).map_err(CommandError::Filter)?;
+        let new = OpenFilters { filters, refuses_frames: !expression.is_empty() };
+        // The lock is held over all commands, so that no other command runs between them.
         let mut last = self.last_command.lock().await;
-        // The lock is held over both commands, so that no other command runs between them. A worker publishes its counts
-        // before it replies, so the snapshot read after `Close` has every frame that passed the old filter.
-        self.send(&mut last, &|| Command::Close).await?;
-        self.accounting.borrow_mut().restart(!expression.is_empty(), &self.snapshots.read().interfaces);
-        self.send(&mut last, &|| Command::Open(Box::new(filters.clone()))).await?;
-        self.is_capturing.set(true);
-        Ok(())
+        match self.replace_filters(&mut last, &new).await {
+            Ok(()) => {
+                self.open_filters.replace(Some(new));
+                Ok(())
+            }
+            // No worker has got a command.
+            Err(CommandError::QueueFull) => Err(CommandError::QueueFull),
+            Err(error) => {
+                self.restore_filters(&mut last).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// First the rings refuse every frame, then the accounting starts, then the filters are attached: so every frame is
+    /// counted once. A worker publishes its counts before it replies, so the snapshot read after `Close` has every frame that
+    /// passed the old filters.
+    async fn replace_filters(&self, last: &mut u32, new: &OpenFilters) -> Result<(), CommandError> {
+        self.send(last, &|| Command::Close).await?;
+        self.accounting.borrow_mut().restart(new.refuses_frames, &self.snapshots.read().interfaces);
+        self.send(last, &|| Command::Open(Box::new(new.filters.clone()))).await.map(drop)
+    }
+
+    /// Attaches the filters of before again, after others were refused: some rings may have those, the others refuse every
+    /// frame. Workers execute commands in order, so this also follows a command that timed out.
+    async fn restore_filters(&self, last: &mut u32) {
+        let before = self.open_filters.borrow().clone();
+        let restored = match &before {
+            Some(before) => self.replace_filters(last, before).await,
+            None => self.send(last, &|| Command::Close).await.map(drop),
+        };
+        if let Err(error) = restored {
+            log::error(format_args!("the filter of before cannot be attached again: {error}"));
+        }
     }
 
     /// Stops capturing; the sensor runs on.
@@ -167,7 +207,7 @@ impl Workers {
         let mut last = self.last_command.lock().await;
         self.send(&mut last, &|| Command::Close).await?;
         self.accounting.borrow_mut().restart(false, &self.snapshots.read().interfaces);
-        self.is_capturing.set(false);
+        self.open_filters.replace(None);
         Ok(())
     }
 
@@ -270,8 +310,10 @@ mod tests {
     use crate::worker::command::REPLY_QUEUE_LEN;
     use crate::worker::snapshot::SnapshotCell;
 
+    type Answer = Box<dyn Fn(&NumberedCommand) -> Vec<Reply> + Send>;
+
     /// Workers of a test, one thread for each of `replies`: it sends the replies that the function makes of a command's number.
-    fn workers(replies: Vec<fn(u32) -> Vec<Reply>>) -> Workers {
+    fn workers(replies: Vec<Answer>) -> Workers {
         static CELLS: [SnapshotCell; 2] = [const { SnapshotCell::new() }; 2];
         let reply_event = EventFd::new().unwrap();
         let mut handles = Vec::new();
@@ -283,7 +325,7 @@ mod tests {
             std::thread::spawn(move || {
                 loop {
                     if let Some(command) = incoming.dequeue() {
-                        for reply in reply(command.number) {
+                        for reply in reply(&command) {
                             outgoing.enqueue(reply).map_err(drop).unwrap();
                         }
                         event.notify();
@@ -293,16 +335,28 @@ mod tests {
             });
             handles.push(WorkerHandle { commands, replies, wake: EventFd::new().unwrap() });
         }
-        Workers::new(SnapshotCells(&CELLS), handles, reply_event, 1, FilterAccounting::new(Vec::new()))
+        let filters = OpenFilters { filters: filters("udp"), refuses_frames: true };
+        Workers::new(
+            SnapshotCells(&CELLS),
+            handles,
+            reply_event,
+            1,
+            FilterAccounting::new(Vec::new()),
+            filters,
+        )
     }
 
-    fn done(number: u32) -> Vec<Reply> {
-        vec![Reply { number, outcome: Ok(Some(PacketMemory::new(1))) }]
+    fn filters(expression: &str) -> KernelFilters {
+        KernelFilters::new(expression, KernelSnap::Off).unwrap()
+    }
+
+    fn done(command: &NumberedCommand) -> Vec<Reply> {
+        vec![Reply { number: command.number, outcome: Ok(Some(PacketMemory::new(1))) }]
     }
 
     #[test]
     fn a_command_is_done_once_every_worker_has_replied() {
-        let workers = workers(vec![done, done]);
+        let workers = workers(vec![Box::new(done), Box::new(done)]);
         for _ in 0..20 {
             smol::block_on(workers.packets(1, |_| true, |_| {})).unwrap();
         }
@@ -310,8 +364,10 @@ mod tests {
 
     #[test]
     fn a_late_reply_does_not_complete_a_later_command() {
-        let stale = |number: u32| vec![Reply { number: number.wrapping_sub(1), outcome: Ok(None) }];
-        let workers = workers(vec![done, stale]);
+        let stale = |command: &NumberedCommand| {
+            vec![Reply { number: command.number.wrapping_sub(1), outcome: Ok(None) }]
+        };
+        let workers = workers(vec![Box::new(done), Box::new(stale)]);
         let error = smol::block_on(workers.close()).unwrap_err();
         assert_eq!(error.to_string(), "a worker has not replied within 2 s");
         assert!(workers.is_capturing(), "unchanged");
@@ -319,13 +375,50 @@ mod tests {
 
     #[test]
     fn a_refusal_of_the_kernel_names_interface_and_cause() {
-        let refused = |number: u32| {
+        let refused = |command: &NumberedCommand| {
             let error = OpenError::System { call: "SO_ATTACH_FILTER", errno: rustix::io::Errno::NOMEM };
-            vec![Reply { number, outcome: Err(FilterRejected { interface: "br-lan".into(), error }) }]
+            let outcome = Err(FilterRejected { interface: "br-lan".into(), error });
+            vec![Reply { number: command.number, outcome }]
         };
-        let workers = workers(vec![refused, done]);
+        let workers = workers(vec![Box::new(refused), Box::new(done)]);
         let error = smol::block_on(workers.close()).unwrap_err().to_string();
         assert!(error.contains("interface 'br-lan': SO_ATTACH_FILTER: "), "{error}");
         assert!(error.contains("optmem_max"), "{error}");
+    }
+
+    /// The rings refused every frame from then on, and a ring that was opened later got the filter that was refused.
+    #[test]
+    fn a_filter_that_the_kernel_refuses_leaves_the_one_before_in_force() {
+        let (sender, commands) = std::sync::mpsc::channel();
+        let only_udp = move |command: &NumberedCommand| {
+            let text = format!("{:?}", command.command);
+            let is_refused = text.contains("Open") && text != format!("{:?}", opening("udp"));
+            sender.send(text).unwrap();
+            let error = OpenError::System { call: "SO_ATTACH_FILTER", errno: rustix::io::Errno::NOMEM };
+            let rejected = FilterRejected { interface: "br-lan".into(), error };
+            let outcome = if is_refused { Err(rejected) } else { Ok(None) };
+            vec![Reply { number: command.number, outcome }]
+        };
+        fn opening(expression: &str) -> Command {
+            Command::Open(Box::new(filters(expression)))
+        }
+        let workers = workers(vec![Box::new(only_udp)]);
+        let set = |expression| smol::block_on(workers.open(expression, KernelSnap::Off));
+        let error = set("tcp").unwrap_err().to_string();
+        assert!(error.contains("os error 12") && error.contains("nothing has changed"), "{error}");
+        assert!(workers.is_capturing());
+        let expected = [Command::Close, opening("tcp"), Command::Close, opening("udp")];
+        let expected = expected.map(|command| format!("{command:?}"));
+        assert_eq!(commands.try_iter().collect::<Vec<String>>(), expected);
+        // Stopped before, stopped after.
+        smol::block_on(workers.close()).unwrap();
+        assert!(set("tcp").is_err() && !workers.is_capturing());
+        let expected = [Command::Close, Command::Close, opening("tcp"), Command::Close];
+        assert_eq!(
+            commands.try_iter().collect::<Vec<String>>(),
+            expected.map(|command| format!("{command:?}"))
+        );
+        set("udp").unwrap();
+        assert!(workers.is_capturing());
     }
 }

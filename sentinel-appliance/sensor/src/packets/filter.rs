@@ -30,6 +30,21 @@ impl PacketFilter {
         self.simple == SimpleFilter::default() && self.expression.is_empty()
     }
 
+    /// Checks the filter before anything is opened: it is wrong if it can be compiled for no link type.
+    ///
+    /// # Errors
+    /// That of Ethernet.
+    pub(crate) fn check(&self, target: Target) -> Result<(), Failure> {
+        let outcome = self.compile(target, LinkType::ETHERNET).map(drop);
+        let others = LinkType::SUPPORTED.into_iter().filter(|link| *link != LinkType::ETHERNET);
+        match outcome {
+            Err(failure) if others.into_iter().all(|link| self.compile(target, link).is_err()) => {
+                Err(failure)
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Compiles the program for frames of one link type, to be run by `target`.
     pub(crate) fn compile(&self, target: Target, link: LinkType) -> Result<Program, Failure> {
         let expression = sentinel_filter::compile_for(target, &self.expression, link, SNAP_BYTES)
@@ -58,9 +73,19 @@ impl PacketFilter {
     }
 }
 
-/// Message for an expression error, with the expression and a mark below the column.
+/// Message for an expression error, with the expression and a mark below the column, and with the option that has what the
+/// language has not.
 pub(crate) fn explain(expression: &str, error: &ExpressionError) -> String {
-    format!("filter: {error}\n    {expression}\n    {:>column$}", "^", column = error.column)
+    let mut text = format!("filter: {error}\n    {expression}\n    {:>column$}", "^", column = error.column);
+    let from_column: String = expression.chars().skip(error.column.saturating_sub(1)).collect();
+    let word = from_column.split([' ', ')']).next().unwrap_or_default();
+    if let Ok(protocol) = word.parse::<Protocol>() {
+        text.push_str(&format!(
+            "\n'{word}' is no word of this language; want --protocol {}",
+            protocol.name()
+        ));
+    }
+    text
 }
 
 /// Parses `--protocol NAME`.
@@ -95,5 +120,33 @@ mod tests {
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines.len(), 3);
         assert_eq!(lines[2].find('^'), Some(4 + error.column - 1));
+    }
+
+    #[test]
+    fn a_protocol_that_the_language_does_not_have_hints_at_the_option() {
+        let hint = |expression| {
+            let error = sentinel_filter::compile(expression, LinkType::ETHERNET, 0).unwrap_err();
+            explain(expression, &error).lines().nth(3).map(str::to_owned)
+        };
+        let expected =
+            |name: &str| Some(format!("'{name}' is no word of this language; want --protocol {name}"));
+        assert_eq!(hint("dns"), expected("dns"));
+        assert_eq!(hint("host 192.0.2.1 and (tls)"), expected("tls"));
+        assert_eq!(hint("frobnicate"), None);
+    }
+
+    #[test]
+    fn a_filter_is_wrong_if_it_suits_no_link_type() {
+        let check = |expression: &str, target| {
+            PacketFilter::new(expression.into(), SimpleFilter::default())
+                .check(target)
+                .map_err(|error| error.to_string())
+        };
+        for good in ["", "tcp port 80", "ether host 02:00:00:00:00:01"] {
+            assert_eq!(check(good, Target::File), Ok(()), "{good}");
+        }
+        assert!(check("tcp port", Target::File).unwrap_err().contains("column 9"));
+        // Ethernet files do not have the direction, cooked captures do.
+        assert!(check("inbound", Target::File).is_ok() && check("inbound", Target::Kernel).is_ok());
     }
 }

@@ -9,6 +9,7 @@ pub(crate) mod input;
 pub(crate) mod options;
 pub(crate) mod pipeline;
 pub(crate) mod record;
+pub(crate) mod reorder;
 pub(crate) mod results;
 pub(crate) mod save;
 pub(crate) mod show;

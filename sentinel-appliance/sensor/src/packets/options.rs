@@ -13,8 +13,12 @@ pub(crate) struct PacketOptions {
     pub(crate) view: View,
     /// Lines in colours.
     pub(crate) colours: bool,
-    /// Also the bytes: a hex dump after each line, or a field of each object.
-    pub(crate) bytes: bool,
+    /// Also the bytes, after each line; of JSON a field of each object.
+    pub(crate) dump: Option<Dump>,
+    /// Lines with the header fields of IP and TCP.
+    pub(crate) verbose: bool,
+    /// Lines with the link-layer header.
+    pub(crate) link_header: bool,
     /// Nothing on the terminal.
     pub(crate) quiet: bool,
     /// Filter in tcpdump's language; empty matches everything.
@@ -38,6 +42,23 @@ impl PacketOptions {
     pub(crate) fn filter_text(&self) -> String {
         if self.expression.is_empty() { String::new() } else { format!(", filter: {}", self.expression) }
     }
+}
+
+/// Bytes of a packet after its line, as tcpdump prints them.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Dump {
+    pub(crate) style: DumpStyle,
+    /// With the link-layer header.
+    pub(crate) whole_frame: bool,
+}
+
+/// Form of a dump.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum DumpStyle {
+    /// Offset, hexadecimal digits and ASCII.
+    Hex,
+    /// ASCII.
+    Ascii,
 }
 
 /// View on standard output.

@@ -221,19 +221,19 @@ impl PacketPipeline {
     }
 
     fn show_facts(&mut self, frame: &Frame<'_>, facts: &Facts<'_>) -> Result<(), Failure> {
-        let PacketOptions { view, colours, bytes, .. } = self.options;
+        let PacketOptions { view, colours, dump, verbose, link_header, .. } = self.options;
         let interface = self.interfaces.get(usize::from(frame.interface)).map(String::as_str);
         // The number of this packet, which `packet` has counted.
         let (number, several) = (self.count, self.interfaces.len() > 1);
         self.output.line(|out| {
             if view == View::Json {
-                return json::write(frame, facts, number, interface, bytes, out);
+                return json::write(frame, facts, number, interface, dump.is_some(), out);
             }
-            line::write(frame.at, facts, colours, out)?;
+            line::write(frame.at, facts, line::Style { colours, verbose, link_header }, out)?;
             if let Some(interface) = interface.filter(|_| several) {
                 write!(out, " on {interface}")?;
             }
-            if bytes { hex::dump(frame.bytes, out) } else { Ok(()) }
+            dump.map_or(Ok(()), |dump| hex::dump_frame(frame, dump, out))
         })
     }
 

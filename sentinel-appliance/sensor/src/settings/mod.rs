@@ -24,6 +24,7 @@ pub(crate) mod suspicious_ports;
 mod uci;
 
 pub(crate) use choice::{KernelSnap, LogLevel};
-pub(crate) use load::{environment, split_assignment};
+pub(crate) use load::{Loaded, environment, split_assignment};
+pub(crate) use problem::Problem;
 pub(crate) use registry::{Settings, restart_needed};
 pub(crate) use report::{check, docs, show};

@@ -102,6 +102,10 @@ main_settings! {
         "promiscuous mode: also frames that are not addressed to the interface",
         "", default "on", Restart, |value| Field::Switch(value)
     }
+    allow_overlap: bool = "allow_overlap" {
+        "capture also on interfaces that see the same frames, such as a bridge and its port, which then count twice",
+        "", default "off", Restart, |value| Field::Switch(value)
+    }
     incident_idle: Duration = "incident_idle_s" {
         "an incident without new evidence for this long is closed",
         "s", default "60", Live, |value| Field::Seconds(value, 1..=3_600)

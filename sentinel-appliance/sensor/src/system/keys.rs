@@ -84,6 +84,13 @@ pub(crate) fn collector(state: &Path) -> Result<Option<Collector>, Failure> {
     Ok(Some(Collector { address: address.to_owned(), key }))
 }
 
+/// Mark of the file that names the collector: inode and time of writing, which each enrollment changes. `None` without the
+/// file.
+pub(crate) fn enrollment_stamp(state: &Path) -> Option<(u64, i64, i64)> {
+    let about = fs::metadata(state.join(COLLECTOR)).ok()?;
+    Some((about.ino(), about.mtime(), about.mtime_nsec()))
+}
+
 /// Stores the collector.
 pub(crate) fn store_collector(state: &Path, collector: &Collector) -> Result<(), Failure> {
     let line = format!("{} {}\n", collector.address, collector.key);

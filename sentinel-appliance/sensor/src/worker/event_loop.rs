@@ -180,8 +180,10 @@ impl CaptureVisitor for Worker {
         Ok(ControlFlow::Continue(newest))
     }
 
-    fn rings_read(&mut self, complete_until: Timestamp, is_any_empty: bool) {
-        let Self { analyser, alerts, siblings: Some(siblings), counts, read_at, .. } = self else { return };
+    fn rings_read(&mut self, complete_until: Timestamp, is_any_empty: bool) -> Flow {
+        let Self { analyser, alerts, siblings: Some(siblings), counts, read_at, .. } = self else {
+            return Ok(ControlFlow::Continue(()));
+        };
         let now = *read_at;
         let complete_until = complete_until.min(now);
         // A ring without a block is complete up to what the kernel may still hold back.
@@ -189,6 +191,7 @@ impl CaptureVisitor for Worker {
             if is_any_empty { complete_until.min(siblings.idle_watermark(now)) } else { complete_until };
         siblings.synchronize(complete_until, now, analyser, &mut |alert| enqueue(alerts, alert, counts));
         counts.handoff_overflow = siblings.handoff_overflow();
+        Ok(ControlFlow::Continue(()))
     }
 
     fn idle(&mut self, now: Timestamp) -> Result<(), Failure> {

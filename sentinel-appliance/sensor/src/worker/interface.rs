@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rustix::io::Errno;
 use sentinel_capture::interfaces::{self, Interface};
 use sentinel_capture::ring::{Block, Fanout, FanoutMode, OpenError, Ring, RingConfig};
 use sentinel_units::Prefix;
@@ -108,7 +109,44 @@ impl CaptureInterface {
         options: RingOptions,
         fanout: &'static FanoutGroup,
     ) -> Result<Self, OpenError> {
-        let mut interface = Self {
+        let mut interface = Self::absent(name, number, worker, options, fanout);
+        interface.ring = interface.open_ring()?;
+        Ok(interface)
+    }
+
+    /// Opens the ring if the interface is there; else, and if a worker before this one has found it absent, the housekeeping
+    /// opens it later. The error of an interface that is absent is given beside it. While an interface `is_down`, the kernel
+    /// refuses to share it between workers (`EINVAL`), so it counts as absent.
+    ///
+    /// # Errors
+    /// Opening failed for another reason.
+    pub(crate) fn open_or_wait(
+        name: &str,
+        number: u16,
+        worker: u32,
+        options: RingOptions,
+        fanout: &'static FanoutGroup,
+        is_down: bool,
+    ) -> Result<(Self, Option<OpenError>), OpenError> {
+        let mut interface = Self::absent(name, number, worker, options, fanout);
+        match interface.reopen(None) {
+            Ok(()) => Ok((interface, None)),
+            Err(error) if is_absent(error) || is_down && is_refused_sharing(error) => {
+                Ok((interface, Some(error)))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Without a ring.
+    fn absent(
+        name: &str,
+        number: u16,
+        worker: u32,
+        options: RingOptions,
+        fanout: &'static FanoutGroup,
+    ) -> Self {
+        Self {
             name: name.to_owned(),
             number,
             worker,
@@ -117,9 +155,7 @@ impl CaptureInterface {
             ring: None,
             taken: FrameTotals::default(),
             closed: InterfaceCounts::default(),
-        };
-        interface.ring = interface.open_ring()?;
-        Ok(interface)
+        }
     }
 
     /// Name of the interface.
@@ -236,6 +272,19 @@ impl CaptureInterface {
     }
 }
 
+/// Returns true if the interface does not exist, or is down in a way that the kernel opens no ring on it.
+const fn is_absent(error: OpenError) -> bool {
+    match error {
+        OpenError::UnknownInterface => true,
+        OpenError::System { errno, .. } => matches!(errno, Errno::NODEV | Errno::NXIO | Errno::NETDOWN),
+        _ => false,
+    }
+}
+
+const fn is_refused_sharing(error: OpenError) -> bool {
+    matches!(error, OpenError::System { errno: Errno::INVAL, .. })
+}
+
 /// Interfaces of this machine.
 pub(crate) fn existing_interfaces() -> Result<Vec<Interface>, Failure> {
     interfaces::list().map_err(|error| Failure::new(format!("listing interfaces: {error}")))
@@ -301,7 +350,7 @@ mod tests {
     #[test]
     fn a_refusal_names_the_cause_and_the_remedy() {
         let refused = |call| {
-            let error = OpenError::System { call, errno: rustix::io::Errno::NOMEM };
+            let error = OpenError::System { call, errno: Errno::NOMEM };
             open_failure("br-lan", error, &[]).to_string()
         };
         assert!(refused("SO_ATTACH_FILTER").contains("optmem_max"), "{}", refused("SO_ATTACH_FILTER"));

@@ -51,8 +51,8 @@ pub(crate) trait CaptureVisitor {
     ) -> Result<ControlFlow<(), Timestamp>, Failure>;
 
     /// Ends the reading of the rings. Every frame before `complete_until` has been taken from the rings that had a
-    /// block; `is_any_empty` if a ring had none.
-    fn rings_read(&mut self, _complete_until: Timestamp, _is_any_empty: bool) {}
+    /// block; `is_any_empty` if a ring had none. `Break` ends the loop.
+    fn rings_read(&mut self, complete_until: Timestamp, is_any_empty: bool) -> Flow;
 
     /// Lets time pass up to `now`: no ring has a block.
     fn idle(&mut self, now: Timestamp) -> Result<(), Failure>;
@@ -181,8 +181,7 @@ impl RingSet {
             }
         }
         // Still `MAX` if no ring had a block: the visitor bounds it by the clock.
-        visitor.rings_read(complete_until, is_any_empty);
-        Ok(ControlFlow::Continue(()))
+        visitor.rings_read(complete_until, is_any_empty)
     }
 
     /// Takes one block of one ring; gives the time of its last frame, or `None` if no block was ready.

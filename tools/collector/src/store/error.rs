@@ -110,10 +110,11 @@ impl fmt::Display for StoreError {
 
 impl std::error::Error for StoreError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        // The text has the error itself, so the chain goes on behind it: printed as a whole, it would have it twice.
         match self {
-            Self::Io(_, error) => Some(error),
-            Self::Sqlite(error) => Some(error),
-            Self::Task(error) => Some(error),
+            Self::Io(_, error) => error.source(),
+            Self::Sqlite(error) => error.source(),
+            Self::Task(error) => error.source(),
             _ => None,
         }
     }
@@ -128,5 +129,17 @@ impl From<tokio::task::JoinError> for StoreError {
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
         Self::Sqlite(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `run --data /proc/x` said "No such file or directory" twice.
+    #[test]
+    fn a_cause_is_printed_once() {
+        let error = StoreError::Io("/proc/x".into(), std::io::ErrorKind::NotFound.into());
+        assert_eq!(format!("{:#}", anyhow::Error::from(error)), "/proc/x: entity not found");
     }
 }

@@ -253,3 +253,99 @@ fn an_interface_that_is_removed_and_added_is_captured_again() -> Result<()> {
         Ok(())
     })
 }
+
+/// Lines came block by block, interface by interface: a SYN-ACK before its SYN.
+#[test]
+fn packets_of_several_interfaces_come_in_the_order_of_time() -> Result<()> {
+    experiment(|lab| {
+        let file = lab.path("both.pcapng");
+        let name = file.to_str().context("a path that is text")?;
+        let interfaces = ["-i", "lan-victim", "-i", "lan-attacker"];
+        let mut lines = capturing(lab, "lines", &[&interfaces[..], &["tcp"]].concat())?;
+        let mut saved = capturing(lab, "saved", &[&interfaces[..], &["-w", name, "tcp"]].concat())?;
+        traffic::sent(lab, "mixed", &["--speed", "20"])?;
+        for program in [&mut lines, &mut saved] {
+            program.terminate(wait::WAIT_TIMEOUT)?;
+        }
+        let read = run(&mut command(lab, &lab.network.router, &["read", name])?)?;
+        for text in [lines.output()?, read] {
+            let times: Vec<&str> = text.lines().filter_map(|line| line.get(..26)).collect();
+            ensure!(times.len() > 200, "{} lines", times.len());
+            ensure!(times.is_sorted(), "not in order: {text}");
+        }
+        let text = lines.output()?;
+        ensure!(
+            ["lan-victim", "lan-attacker"].iter().all(|name| text.contains(&format!(" on {name}\n"))),
+            "{text}"
+        );
+        // Every frame that the kernel gave is shown: none is left in the buffer.
+        let errors = lines.errors()?;
+        ensure!(
+            total(&errors, " packets captured")? == total(&errors, " packets received by filter")?,
+            "{errors}"
+        );
+        Ok(())
+    })
+}
+
+/// It died at the first frame of the other link type.
+#[test]
+fn a_pcap_file_for_two_link_types_is_refused_at_the_start() -> Result<()> {
+    experiment(|lab| {
+        let router = &lab.network.router;
+        if run(router.command("ip").args(["tuntap", "add", "dev", "tun7", "mode", "tun"])).is_err() {
+            eprintln!("skipped: no tun interface can be made here");
+            return Ok(());
+        }
+        router.ip(&["link", "set", "tun7", "up"])?;
+        let file = lab.path("mixed.pcap");
+        let name = file.to_str().context("a path that is text")?;
+        let words = ["capture", "-i", "br-lan", "-i", "tun7", "-w", name, "-t", "0.1"];
+        let error = run(&mut command(lab, router, &words)?).unwrap_err().to_string();
+        ensure!(error.contains("exit status: 2") && error.contains("want pcapng"), "{error}");
+        ensure!(error.contains("link types EN10MB (br-lan), RAW (tun7)") && !file.exists(), "{error}");
+        let mut command = command(lab, router, &[&words[..], &["--format", "pcapng"]].concat())?;
+        let output = command.output()?;
+        let errors = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "{errors}");
+        ensure!(errors.contains("br-lan, tun7, link types EN10MB (br-lan), RAW (tun7),"), "{errors}");
+        Ok(())
+    })
+}
+
+/// A frame on the loopback is sent and received, and came twice with several workers.
+#[test]
+fn a_frame_on_the_loopback_counts_once() -> Result<()> {
+    for workers in ["1", "3"] {
+        experiment(|lab| {
+            let settings = format!(
+                "config sentinel 'main'\n\toption workers '{workers}'\n\toption state_dir '{0}/s'\n\toption run_dir '{0}/r'\n",
+                lab.path("lo").display()
+            );
+            let path = lab.path("lo.uci");
+            fs::write(&path, settings)?;
+            let sentinel = |words: &[&str]| {
+                let mut command = lab.network.router.command(&lab.binaries.sensor);
+                command.arg("--config").arg(&path).args(words);
+                command
+            };
+            let mut program = Program::start(sentinel(&["run", "-i", "lo"]), &lab.path("lo-run"))?;
+            wait::until_true("it captures", wait::WAIT_TIMEOUT, || {
+                Ok(program.errors()?.contains("ready after"))
+            })?;
+            lab.network.router.inside(|| {
+                let socket = std::net::UdpSocket::bind("127.0.0.1:0")?;
+                (0..50).try_for_each(|_| socket.send_to(b"x", socket.local_addr()?).map(drop))
+            })??;
+            let mut seen = 0;
+            wait::until_true("all frames are counted", wait::WAIT_TIMEOUT, || {
+                let status: Value = serde_json::from_str(&run(&mut sentinel(&["status", "--json"]))?)?;
+                seen = status["frames"]["analysed"].as_u64().unwrap_or(0);
+                Ok(seen >= 50)
+            })?;
+            ensure!(seen == 50, "{seen} frames of 50 with {workers} workers");
+            program.terminate(wait::WAIT_TIMEOUT)
+        })?;
+    }
+    Ok(())
+}

@@ -1,7 +1,7 @@
 //! `sentinel ctl`, and the counters of frames that a filter rejects.
 
 use anyhow::{Result, ensure};
-use sentinel_lab::{Lab, Sensor, experiment, json, run, traffic};
+use sentinel_lab::{Lab, Sensor, experiment, json, run, traffic, wait};
 use serde_json::Value;
 
 fn ctl(sensor: &Sensor<'_>, words: &[&str]) -> Result<String> {
@@ -75,12 +75,37 @@ fn a_filter_in_the_settings_applies_from_the_first_frame_and_is_reloaded() -> Re
         ensure!(analysed == 0 && filtered == all && all >= 30, "{all} {analysed} {filtered}");
         sensor.write_settings("\toption filter 'tcp'\n")?;
         sensor.reload()?;
-        sentinel_lab::wait::until_true("the filter has changed", sentinel_lab::wait::WAIT_TIMEOUT, || {
+        wait::until_true("the filter has changed", wait::WAIT_TIMEOUT, || {
             Ok(sensor.status()?["filter"] == "tcp")
         })?;
         let (all, analysed, filtered) = scan(lab, &sensor, "10.20.30.142")?;
         ensure!(filtered <= 1 && analysed >= 30 && all == analysed + filtered, "{all} {analysed} {filtered}");
         sensor.wait_for_alert("port_scan", "open", "10.20.30.142").map(drop)
+    })
+}
+
+/// A reload for another reason took the filter back.
+#[test]
+fn a_filter_set_at_run_time_survives_a_reload_and_is_reset() -> Result<()> {
+    experiment(|lab| {
+        let mut sensor = Sensor::new(lab, "router", "\toption filter 'udp'\n")?;
+        sensor.start()?;
+        ensure!(sensor.status()?["filter_source"] == "settings");
+        ctl(&sensor, &["set-filter", "tcp"])?;
+        sensor.write_settings("\toption filter 'icmp'\n")?;
+        sensor.reload()?;
+        wait::until_true("the reload", wait::WAIT_TIMEOUT, || Ok(sensor.status()?["reload"]["ok"] == true))?;
+        let status = sensor.status()?;
+        ensure!(status["filter"] == "tcp" && status["filter_source"] == "ctl", "{status}");
+        let (all, analysed, filtered) = scan(lab, &sensor, "10.20.30.143")?;
+        ensure!(analysed >= 30 && all == analysed + filtered, "{all} {analysed} {filtered}");
+        // Back to the setting, as it is since the reload.
+        ctl(&sensor, &["set-filter"])?;
+        let status = sensor.status()?;
+        ensure!(status["filter"] == "icmp" && status["filter_source"] == "settings", "{status}");
+        let (all, analysed, filtered) = scan(lab, &sensor, "10.20.30.144")?;
+        ensure!(analysed == 0 && filtered == all, "{all} {analysed} {filtered}");
+        Ok(())
     })
 }
 

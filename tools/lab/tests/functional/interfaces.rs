@@ -64,12 +64,94 @@ fn an_interface_that_is_removed_and_created_again_is_captured_again() -> Result<
 fn an_unknown_interface_is_an_error_that_lists_the_others() -> Result<()> {
     experiment(|lab| {
         let sensor = Sensor::new(lab, "router", "")?;
-        let error = sentinel_lab::run(&mut sensor.command(&["run", "-i", "wan9"])).unwrap_err().to_string();
+        let error = sentinel_lab::run(&mut sensor.command(&["run", "--no-wait", "-i", "wan9"]))
+            .unwrap_err()
+            .to_string();
         ensure!(error.contains("exit status: 1"), "{error}");
         ensure!(
             ["wan9", "br-lan", "lan-attacker", "mgmt0"].iter().all(|name| error.contains(name)),
             "{error}"
         );
+        Ok(())
+    })
+}
+
+/// `br-lan` and `pppoe-wan` before PPP was up: the sensor ended.
+#[test]
+fn interfaces_that_are_absent_at_the_start_are_waited_for() -> Result<()> {
+    for workers in ["1", "3"] {
+        experiment(|lab| {
+            let options = format!(
+                "\tlist interface 'pppoe-wan'\n\toption filter 'not host 192.0.2.9'\n\toption workers '{workers}'\n"
+            );
+            let mut sensor = Sensor::new(lab, "router", &options)?;
+            sensor.start()?;
+            let messages = sensor.messages()?;
+            ensure!(messages.contains("interface 'pppoe-wan' does not exist; there are: lo, "), "{messages}");
+            ensure!(
+                messages.contains("capturing on br-lan, waiting for pppoe-wan, ready after"),
+                "{messages}"
+            );
+            let text = sentinel_lab::run(&mut sensor.command(&["status"]))?;
+            ensure!(text.contains("waiting for pppoe-wan"), "{text}");
+            scan_is_seen(lab, &sensor, "10.20.30.123")?;
+            let router = &lab.network.router;
+            router.ip(&["link", "add", "pppoe-wan", "type", "veth", "peer", "name", "provider"])?;
+            router.ip(&["address", "add", "198.51.100.7/24", "dev", "pppoe-wan"])?;
+            router.ip(&["link", "set", "pppoe-wan", "up"])?;
+            wait::until_true("it is captured", wait::WAIT_TIMEOUT, || {
+                Ok(sensor.status()?["interfaces"][1]["open"] == true)
+            })?;
+            wait::until_true("it is reported", wait::WAIT_TIMEOUT, || {
+                Ok(sensor.messages()?.contains("interface 'pppoe-wan' is there, capturing"))
+            })?;
+            scan_is_seen(lab, &sensor, "10.20.30.124")
+        })?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_sensor_without_any_interface_waits() -> Result<()> {
+    experiment(|lab| {
+        lab.network.delete_bridge()?;
+        let sensor = Sensor::new(lab, "router", "")?;
+        let mut program = sentinel_lab::Program::start(sensor.command(&["run"]), &lab.path("alone"))?;
+        wait::until_true("it says so", wait::WAIT_TIMEOUT, || {
+            Ok(program.errors()?.contains("waiting for br-lan, ready after"))
+        })?;
+        lab.network.add_bridge()?;
+        lab.network.add_ports()?;
+        wait_until_open(&sensor, true)?;
+        scan_is_seen(lab, &sensor, "10.20.30.125")?;
+        program.terminate(wait::WAIT_TIMEOUT)
+    })
+}
+
+/// Three false alarms at half the thresholds, two of them `high`.
+#[test]
+fn a_bridge_and_its_port_are_refused_unless_that_is_allowed() -> Result<()> {
+    experiment(|lab| {
+        let sensor = Sensor::new(lab, "router", "")?;
+        for (interfaces, advice) in [
+            (["br-lan", "lan-victim"], "'lan-victim' is a port of 'br-lan'; choose 'br-lan'"),
+            (["lan-attacker", "lan-victim"], "are ports of one bridge; choose the bridge"),
+        ] {
+            let words = ["-i", interfaces[0], "-i", interfaces[1]];
+            for command in [&["run"][..], &["capture", "--alerts"]] {
+                let words = [command, &words].concat();
+                let error = sentinel_lab::run(&mut sensor.command(&words)).unwrap_err().to_string();
+                ensure!(error.contains("exit status: 1") && error.contains(advice), "{words:?}: {error}");
+            }
+        }
+        let words = ["config", "check", "--set", "interface=br-lan lan-victim"];
+        let output = sensor.command(&words).output()?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        ensure!(!output.status.success() && text.contains("'lan-victim' is a port of 'br-lan'"), "{text}");
+        let mut sensor =
+            Sensor::new(lab, "allowed", "\tlist interface 'lan-victim'\n\toption allow_overlap 'on'\n")?;
+        sensor.start()?;
+        ensure!(!sensor.messages()?.contains("port of"), "{}", sensor.messages()?);
         Ok(())
     })
 }

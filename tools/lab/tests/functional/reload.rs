@@ -78,16 +78,37 @@ fn a_bad_file_is_reported_and_the_old_settings_stay() -> Result<()> {
         let messages = sensor.messages()?;
         // The first lines of the file are written by the lab: its section and three options.
         ensure!(messages.contains("settings:6:") && messages.contains("many"), "{messages}");
-        // A good file, not reloaded yet, because `sentinel log` rejects the bad one as well.
+        // `sentinel status` is not taken away by the file, and says that the reload failed.
+        let reload = sensor.status()?["reload"].clone();
+        ensure!(reload["ok"] == false && reload["time"].is_string(), "{reload}");
+        ensure!(reload["error"].as_str().is_some_and(|error| error.contains("settings:6:")), "{reload}");
+        let text = sentinel_lab::run(&mut sensor.command(&["status"]))?;
+        ensure!(text.contains("reload  failed at 20") && text.contains("settings:6:"), "{text}");
         sensor.write_settings(&ports(16))?;
         scan(lab, "10.20.30.104")?;
         sensor.wait_for_alert("port_scan", "open", "10.20.30.104")?;
         sensor.reload()?;
         wait_for_message(&mut sensor, "settings reloaded", 1)?;
+        ensure!(sensor.status()?["reload"]["ok"] == true, "{}", sensor.status()?["reload"]);
         let before = sensor.logged_alerts()?.len();
         scan(lab, "10.20.30.105")?;
         sensor.wait_until_counted()?;
         ensure!(sensor.logged_alerts()?.len() == before, "15 ports are less than 16");
         Ok(())
+    })
+}
+
+#[test]
+fn interfaces_that_see_the_same_frames_are_refused_at_a_reload() -> Result<()> {
+    experiment(|lab| {
+        let mut sensor = Sensor::new(lab, "router", "")?;
+        sensor.start()?;
+        sensor.write_settings("\tlist interface 'lan-victim'\n")?;
+        sensor.reload()?;
+        wait_for_message(&mut sensor, "'lan-victim' is a port of 'br-lan'; choose 'br-lan'", 1)?;
+        ensure!(sensor.status()?["reload"]["ok"] == false);
+        sensor.write_settings("\tlist interface 'lan-victim'\n\toption allow_overlap 'on'\n")?;
+        sensor.reload()?;
+        wait_for_message(&mut sensor, "settings reloaded", 1)
     })
 }

@@ -162,6 +162,24 @@ fn a_revoked_sensor_is_disconnected_and_rejected() -> Result<()> {
     })
 }
 
+/// It waited for up to five minutes, and SIGHUP did not help.
+#[test]
+fn a_revoked_sensor_that_is_enrolled_again_connects_at_once() -> Result<()> {
+    experiment(|lab| {
+        undisturbed(lab, |collector| {
+            let sensor = Sensor::started(lab, collector, "withdrawn", "")?;
+            run(collector.command("revoke").arg("withdrawn"))?;
+            wait::until_true("its session is ended", wait::WAIT_TIMEOUT, || {
+                Ok(sensor.status()?["uplink"]["state"] == "waiting")
+            })?;
+            sensor.enroll(&collector.token("withdrawn", &[])?)?;
+            wait::until_true("it is connected again", Duration::from_secs(5), || {
+                Ok(sensor.status()?["uplink"]["state"] == "connected")
+            })
+        })
+    })
+}
+
 #[test]
 fn foreign_protocols_are_rejected_counted_and_logged_once() -> Result<()> {
     experiment(|lab| {

@@ -47,8 +47,12 @@ impl<'p> Fields<'p> for Http<'p> {
                 }
             }
             Self::Response(response) => {
-                write!(out, "{} ", response.status)?;
-                text::printable(response.reason, out);
+                write!(out, "{}", response.status)?;
+                // The reason may be empty (RFC 9112 section 4), as in answers of many proxies.
+                if !response.reason.is_empty() {
+                    out.push(' ');
+                    text::printable(response.reason, out);
+                }
             }
         }
         Ok(())

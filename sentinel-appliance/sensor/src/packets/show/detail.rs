@@ -82,6 +82,46 @@ fn segment(tcp: &Tcp<'_>, out: &mut String) -> Result {
     }
 }
 
+/// Writes the header fields that `-v` adds: ` (ttl 64, len 60, seq 1, ack 2, win 64240, options [mss 1460, sackOK])`.
+pub(super) fn headers(facts: &Facts<'_>, out: &mut String) -> Result {
+    let Some(ip) = facts.packet.ip() else { return Ok(()) };
+    write!(out, " (ttl {}, len {}", ip.hop_limit, ip.wire_len)?;
+    if ip.traffic_class > 0 {
+        write!(out, ", tos 0x{:x}", ip.traffic_class)?;
+    }
+    if let Transport::Tcp(tcp) = &facts.packet.transport {
+        write!(out, ", seq {}", tcp.sequence)?;
+        if tcp.flags.has(TcpFlags::ACK) {
+            write!(out, ", ack {}", tcp.acknowledgement)?;
+        }
+        write!(out, ", win {}", tcp.window)?;
+        tcp_options(tcp, out)?;
+    }
+    out.write_str(")")
+}
+
+/// Options in tcpdump's words, without padding.
+fn tcp_options(tcp: &Tcp<'_>, out: &mut String) -> Result {
+    let mut separator = ", options [";
+    for option in tcp.option_list().filter(|option| option.kind != 1) {
+        out.push_str(separator);
+        separator = ", ";
+        match (option.kind, option.data) {
+            (2, [a, b]) => write!(out, "mss {}", u16::from_be_bytes([*a, *b]))?,
+            (3, [shift]) => write!(out, "wscale {shift}")?,
+            (4, []) => out.push_str("sackOK"),
+            (5, blocks) => write!(out, "sack {}", blocks.len() / 8)?,
+            (8, [a, b, c, d, e, f, g, h]) => {
+                let value = u32::from_be_bytes([*a, *b, *c, *d]);
+                write!(out, "TS val {value} ecr {}", u32::from_be_bytes([*e, *f, *g, *h]))?;
+            }
+            (kind, data) => write!(out, "kind {kind} len {}", data.len())?,
+        }
+    }
+    out.push_str(if separator == ", " { "]" } else { "" });
+    Ok(())
+}
+
 fn arp_message(arp: &Arp, out: &mut String) -> Result {
     if arp.is_gratuitous() {
         write!(out, "announcement {} is-at {}", arp.sender_ip, arp.sender_mac)

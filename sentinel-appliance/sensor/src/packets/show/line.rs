@@ -18,21 +18,48 @@ pub(crate) fn time(at: Timestamp, out: &mut String) -> Result {
     Ok(())
 }
 
+/// Form of a line.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Style {
+    pub(crate) colours: bool,
+    /// With the header fields of IP and TCP.
+    pub(crate) verbose: bool,
+    /// With the hardware addresses and the length of the frame.
+    pub(crate) link_header: bool,
+}
+
 /// `2025-05-15 10:30:01.123456 - TCP 192.168.1.100 -> 8.8.8.8 12345 -> 80 [SYN]`.
-pub(crate) fn write(at: Timestamp, facts: &Facts<'_>, colours: bool, out: &mut String) -> Result {
+pub(crate) fn write(at: Timestamp, facts: &Facts<'_>, style: Style, out: &mut String) -> Result {
     time(at, out)?;
     out.push_str(" - ");
-    let colour = if colours { colour(facts) } else { None };
+    if style.link_header {
+        link_header(facts, out)?;
+    }
+    let colour = if style.colours { colour(facts) } else { None };
     if let Some(colour) = colour {
         write!(out, "\x1b[{}m", colour.number())?;
     }
     let (source, destination) = facts.endpoints();
     write!(out, "{} {source} -> {destination} ", facts.protocol)?;
     summary(facts, out)?;
+    if style.verbose {
+        detail::headers(facts, out)?;
+    }
     if colour.is_some() {
         out.push_str("\x1b[0m");
     }
     Ok(())
+}
+
+/// Writes `02:00:0a:14:1e:42 -> 02:00:0a:14:1e:0a 60 bytes: `.
+fn link_header(facts: &Facts<'_>, out: &mut String) -> Result {
+    let packet = &facts.packet;
+    match (packet.ethernet, packet.source_mac()) {
+        (Some(ethernet), _) => write!(out, "{} -> {} ", ethernet.source, ethernet.destination)?,
+        (None, Some(source)) => write!(out, "{source} -> ? ")?,
+        (None, None) => {}
+    }
+    write!(out, "{} bytes: ", packet.wire_len)
 }
 
 /// Writes the part behind the addresses: ports and contents.

@@ -7,7 +7,9 @@ use super::problem::{Origin, Problem, nearest};
 use super::registry::{self, Section, Setting, Settings};
 use super::relation::RELATIONS;
 use super::renamed;
+use super::suspicious_ports;
 use super::uci::Word;
+use crate::terminal::count::count;
 
 mod file;
 
@@ -52,12 +54,39 @@ impl Settings {
         environment: impl Iterator<Item = (String, String)>,
         flags: &[(String, String)],
     ) -> Result<Loaded, Vec<Problem>> {
-        let mut loader = Loader::new(path.unwrap_or(Path::new(DEFAULT_FILE)));
-        match path {
-            Some(_) => loader.named_file(),
-            None => loader.default_file(),
-        }
-        loader.finish(environment, flags)
+        Loader::with_file(path).finish(environment, flags)
+    }
+
+    /// Reads all layers as [`Settings::load`] does, but keeps the default in place of each value that is refused: for commands
+    /// that only look for the directories of a running sensor. The problems are warnings of the result.
+    ///
+    /// # Errors
+    /// Every problem, if one is with `flags`: whoever gives a flag is there to correct it.
+    pub(crate) fn load_readable(
+        path: Option<&Path>,
+        environment: impl Iterator<Item = (String, String)>,
+        flags: &[(String, String)],
+    ) -> Result<Loaded, Vec<Problem>> {
+        Loader::with_file(path).finish_readable(environment, flags)
+    }
+}
+
+impl Loaded {
+    /// Problems with the files that the settings name, which `run` would read: none of them is open yet.
+    pub(crate) fn file_problems(&self) -> Vec<Problem> {
+        let list = suspicious_ports::load(self.settings.suspicious_ports_file.as_deref());
+        list.err().map(|error| self.problem_with("suspicious_ports_file", &error)).into_iter().collect()
+    }
+
+    /// Problem with the value of the setting `key`, at the place that the value comes from.
+    pub(crate) fn problem_with(&self, key: &str, what: &dyn std::fmt::Display) -> Problem {
+        let all = registry::all();
+        let found = all.iter().zip(&self.origins).find(|(setting, _)| setting.key() == key);
+        let (origin, source) = match found {
+            Some((setting, origin)) => (*origin, source_of(setting, *origin, &self.file)),
+            None => (Origin::Default, self.file.display().to_string()),
+        };
+        Problem { origin, source, what: format!("{key}: {what}") }
     }
 }
 
@@ -89,6 +118,16 @@ struct Loader {
 }
 
 impl Loader {
+    /// Reads `path`, or the default file if there is one.
+    fn with_file(path: Option<&Path>) -> Self {
+        let mut loader = Self::new(path.unwrap_or(Path::new(DEFAULT_FILE)));
+        match path {
+            Some(_) => loader.named_file(),
+            None => loader.default_file(),
+        }
+        loader
+    }
+
     fn new(file: &Path) -> Self {
         let registry = registry::all();
         Self {
@@ -204,7 +243,7 @@ impl Loader {
                 let texts = setting.field(&mut self.settings).texts().join(" ");
                 values.push(format!("{} is {texts}", setting.name));
                 if *origin >= blamed.0 {
-                    blamed = (*origin, self.source_of(setting, *origin));
+                    blamed = (*origin, source_of(setting, *origin, &self.file));
                 }
             }
             if !faulty {
@@ -212,15 +251,6 @@ impl Loader {
                     format!("{}, because {}; now {}", relation.rule, relation.because, values.join(", "));
                 self.note(blamed.0, &blamed.1, what);
             }
-        }
-    }
-
-    /// Origin of the value of `setting`, as [`Problem::source`] has it.
-    fn source_of(&self, setting: &Setting, origin: Origin) -> String {
-        match origin {
-            Origin::Default | Origin::File { .. } => self.file.display().to_string(),
-            Origin::Environment => setting.variable(),
-            Origin::Flag => setting.key(),
         }
     }
 
@@ -245,20 +275,57 @@ impl Loader {
         environment: impl Iterator<Item = (String, String)>,
         flags: &[(String, String)],
     ) -> Result<Loaded, Vec<Problem>> {
+        self.layers_above_file(environment, flags);
+        if self.problems.is_empty() {
+            return Ok(self.loaded());
+        }
+        if self.omitted > 0 {
+            let source = self.file.display().to_string();
+            let what = format!("and {}", count(u64::from(self.omitted), "more problem"));
+            self.problems.push(Problem { origin: Origin::Default, source, what });
+        }
+        Err(self.problems)
+    }
+
+    /// As [`Loader::finish`]; without a problem with `flags`, all others become warnings.
+    fn finish_readable(
+        mut self,
+        environment: impl Iterator<Item = (String, String)>,
+        flags: &[(String, String)],
+    ) -> Result<Loaded, Vec<Problem>> {
+        self.layers_above_file(environment, flags);
+        if self.problems.iter().any(|problem| problem.origin == Origin::Flag) {
+            return Err(self.problems);
+        }
+        // First: the problems say why the values in force may not be those of the file.
+        self.problems.append(&mut self.warnings);
+        self.warnings = std::mem::take(&mut self.problems);
+        Ok(self.loaded())
+    }
+
+    fn layers_above_file(
+        &mut self,
+        environment: impl Iterator<Item = (String, String)>,
+        flags: &[(String, String)],
+    ) {
         self.environment_layer(environment);
         self.flag_layer(flags);
         self.dependent_defaults();
         self.check_relations();
-        if self.problems.is_empty() {
-            let Self { settings, origins, warnings, file, .. } = self;
-            return Ok(Loaded { settings, origins, warnings, file });
-        }
-        if self.omitted > 0 {
-            let source = self.file.display().to_string();
-            let what = format!("and {} more problems", self.omitted);
-            self.problems.push(Problem { origin: Origin::Default, source, what });
-        }
-        Err(self.problems)
+    }
+
+    fn loaded(self) -> Loaded {
+        let Self { settings, origins, warnings, file, .. } = self;
+        Loaded { settings, origins, warnings, file }
+    }
+}
+
+/// Origin of the value of `setting`, as [`Problem::source`] has it.
+fn source_of(setting: &Setting, origin: Origin, file: &Path) -> String {
+    match origin {
+        Origin::Default | Origin::File { .. } => file.display().to_string(),
+        Origin::Environment => setting.variable(),
+        Origin::Flag => setting.key(),
     }
 }
 

@@ -1,0 +1,217 @@
+//! Captured interfaces that see the same frames: each such frame would be counted twice, and thresholds be reached at half of
+//! what they say.
+//!
+//! A frame cannot be recognised as one that was seen before: the same bytes may be sent twice, and a scan or a flood is just
+//! that. So such interfaces are refused, unless the setting `allow_overlap` says otherwise. Frames that are routed from one
+//! captured interface to another, without address translation, are seen on both as well; which they are is not known
+//! beforehand, so that is a warning.
+
+use std::fmt;
+
+use sentinel_capture::interfaces::Interface;
+
+/// Two captured interfaces that see the same frames.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Overlap {
+    first: String,
+    second: String,
+    relation: Relation,
+}
+
+/// Relation of two interfaces; the names are those of [`Overlap`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Relation {
+    /// The first is a port of the second.
+    PortAndMaster,
+    /// Both are ports of this bridge, and a frame from one to the other passes both.
+    PortsOfOneBridge,
+    /// The first lies on the second: the same frames, with a tag or to another hardware address.
+    StackedOn,
+}
+
+impl fmt::Display for Overlap {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { first, second, relation } = self;
+        match relation {
+            Relation::PortAndMaster => {
+                write!(
+                    out,
+                    "'{first}' is a port of '{second}'; choose '{second}', which sees the frames of all its ports, or '{first}' alone"
+                )?;
+            }
+            Relation::PortsOfOneBridge => {
+                write!(
+                    out,
+                    "'{first}' and '{second}' are ports of one bridge; choose the bridge, which sees the frames of all its ports, or one port alone"
+                )?;
+            }
+            Relation::StackedOn => {
+                write!(out, "the frames of '{first}' pass '{second}' as well; choose one of them")?;
+            }
+        }
+        out.write_str(": frames that both see would count twice (the setting allow_overlap allows that)")
+    }
+}
+
+/// Checks that no two of `captured` see the same frames, as far as they exist.
+///
+/// # Errors
+/// The first two that do.
+pub(crate) fn check(captured: &[String], existing: &[Interface], is_allowed: bool) -> Result<(), Overlap> {
+    if is_allowed {
+        return Ok(());
+    }
+    find(captured, existing).map_or(Ok(()), Err)
+}
+
+fn find(captured: &[String], existing: &[Interface]) -> Option<Overlap> {
+    let captured: Vec<&Interface> = existing.iter().filter(|found| captured.contains(&found.name)).collect();
+    let pairs = captured.iter().flat_map(|first| captured.iter().map(move |second| (*first, *second)));
+    // Each pair in both orders, because the relations have a direction.
+    pairs.filter(|(first, second)| first.index != second.index).find_map(|(first, second)| {
+        let relation = relation(first, second, existing)?;
+        Some(Overlap { first: first.name.clone(), second: second.name.clone(), relation })
+    })
+}
+
+fn relation(first: &Interface, second: &Interface, existing: &[Interface]) -> Option<Relation> {
+    if first.master.as_ref() == Some(&second.name) {
+        return Some(Relation::PortAndMaster);
+    }
+    // In the other order it is that relation.
+    if second.master.as_ref() == Some(&first.name) {
+        return None;
+    }
+    if carries(second, first, existing) {
+        return Some(Relation::StackedOn);
+    }
+    let is_same_bridge = first.bridge.is_some() && first.bridge == second.bridge;
+    is_same_bridge.then_some(Relation::PortsOfOneBridge)
+}
+
+/// Returns true if frames of `lower` reach `upper`, by ports to their bridge or bond and from there to the interfaces on it.
+fn carries(lower: &Interface, upper: &Interface, existing: &[Interface]) -> bool {
+    // Grows while it is walked; each interface at most once, so a circle ends too.
+    let mut reached = vec![lower];
+    let mut next = 0;
+    while let Some(at) = reached.get(next).copied() {
+        next += 1;
+        let is_above = |found: &&Interface| {
+            at.master.as_ref() == Some(&found.name) || found.parent.as_ref() == Some(&at.name)
+        };
+        for found in existing.iter().filter(is_above) {
+            if found.index == upper.index {
+                return true;
+            }
+            if !reached.iter().any(|known| known.index == found.index) {
+                reached.push(found);
+            }
+        }
+    }
+    false
+}
+
+/// Two captured interfaces between which this machine routes, if it does.
+pub(crate) fn routed<'e>(captured: &[String], existing: &'e [Interface]) -> Option<(&'e str, &'e str)> {
+    let is_on = |path: &str| std::fs::read_to_string(path).is_ok_and(|text| text.trim() == "1");
+    let forwards = is_on("/proc/sys/net/ipv4/ip_forward") || is_on("/proc/sys/net/ipv6/conf/all/forwarding");
+    first_two_networks(captured, existing).filter(|_| forwards)
+}
+
+/// The first two captured interfaces that have addresses, without the loopback.
+fn first_two_networks<'e>(captured: &[String], existing: &'e [Interface]) -> Option<(&'e str, &'e str)> {
+    let has_addresses = |found: &&Interface| {
+        captured.contains(&found.name) && !found.addresses.is_empty() && found.kind != "loopback"
+    };
+    let mut found = existing.iter().filter(has_addresses);
+    Some((&found.next()?.name, &found.next()?.name))
+}
+
+#[cfg(test)]
+mod tests {
+    use sentinel_capture::interfaces::InterfaceAddress;
+    use sentinel_units::Address;
+
+    use super::*;
+
+    fn interface(index: u32, name: &str, change: impl FnOnce(&mut Interface)) -> Interface {
+        let mut interface = Interface { name: name.into(), index, ..Interface::default() };
+        change(&mut interface);
+        interface
+    }
+
+    /// A bridge with two ports, a VLAN on a bond of one card, and a WAN.
+    fn machine() -> Vec<Interface> {
+        let port = |bridge: &'static str| {
+            move |port: &mut Interface| {
+                (port.bridge, port.master) = (Some(bridge.into()), Some(bridge.into()));
+            }
+        };
+        vec![
+            interface(1, "br-lan", |_| {}),
+            interface(2, "lan1", port("br-lan")),
+            interface(3, "lan2", port("br-lan")),
+            interface(4, "bond0", |_| {}),
+            interface(5, "eth5", |card| card.master = Some("bond0".into())),
+            interface(6, "bond0.7", |vlan| vlan.parent = Some("bond0".into())),
+            interface(7, "wan", |_| {}),
+        ]
+    }
+
+    /// A bridge and its port gave three false alarms at half the thresholds, two of them `high`.
+    #[test]
+    fn interfaces_that_see_the_same_frames_are_refused_with_advice() {
+        let checked = |names: &[&str], is_allowed| {
+            let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+            check(&names, &machine(), is_allowed).map_err(|overlap| overlap.to_string())
+        };
+        for (names, expected) in [
+            (
+                &["br-lan", "lan2"][..],
+                "'lan2' is a port of 'br-lan'; choose 'br-lan', which sees the frames of all its ports",
+            ),
+            (&["lan2", "wan", "br-lan"], "'lan2' is a port of 'br-lan'"),
+            (&["lan1", "lan2"], "'lan1' and 'lan2' are ports of one bridge; choose the bridge"),
+            (&["bond0", "eth5"], "'eth5' is a port of 'bond0'; choose 'bond0'"),
+            (&["bond0", "bond0.7"], "the frames of 'bond0.7' pass 'bond0' as well; choose one of them"),
+            (&["eth5", "bond0.7"], "the frames of 'bond0.7' pass 'eth5' as well"),
+        ] {
+            let text = checked(names, false).unwrap_err();
+            assert!(text.starts_with(expected) && text.contains("allow_overlap"), "{names:?}: {text}");
+            assert_eq!(checked(names, true), Ok(()));
+        }
+        for names in
+            [&["br-lan"][..], &["lan1"], &["br-lan", "wan"], &["bond0.7", "wan"], &["absent", "br-lan"], &[]]
+        {
+            assert_eq!(checked(names, false), Ok(()), "{names:?}");
+        }
+    }
+
+    #[test]
+    fn a_stack_that_is_a_circle_ends() {
+        let mut machine = machine();
+        (machine[6].parent, machine[3].parent) = (Some("bond0".into()), Some("wan".into()));
+        assert_eq!(check(&["wan".into(), "br-lan".into()], &machine, false), Ok(()));
+        assert!(check(&["wan".into(), "bond0".into()], &machine, false).is_err());
+    }
+
+    #[test]
+    fn interfaces_with_addresses_may_be_routed_between() {
+        let address = InterfaceAddress { address: Address::v4(0xc0a8_0101), prefix_length: 24 };
+        let with_address = |interface: &mut Interface| interface.addresses = vec![address];
+        let all = [
+            interface(1, "lo", |lo| (lo.addresses, lo.kind) = (vec![address], "loopback".into())),
+            interface(2, "br-lan", with_address),
+            interface(3, "monitor", |_| {}),
+            interface(4, "wan", with_address),
+        ];
+        let pair = |names: &[&str]| {
+            let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+            first_two_networks(&names, &all)
+        };
+        assert_eq!(pair(&["wan", "br-lan"]), Some(("br-lan", "wan")));
+        for names in [&["lo", "br-lan"][..], &["br-lan", "monitor"], &["br-lan", "absent"]] {
+            assert_eq!(pair(names), None, "{names:?}");
+        }
+    }
+}
