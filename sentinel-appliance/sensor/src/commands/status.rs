@@ -116,12 +116,28 @@ impl StatusView {
         self.alerts(out)?;
         self.uplink(out)?;
         self.log(out)?;
-        write!(
+        writeln!(
             out,
             "memory  {} resident, {} table entries evicted",
             ByteCount(self.number("memory.resident_kib") * 1024),
             self.number("memory.evictions")
-        )
+        )?;
+        self.privileges(out)
+    }
+
+    /// One line: the user, what the kernel enforces, and the first restriction that did not take effect.
+    fn privileges(&self, out: &mut String) -> std::fmt::Result {
+        let user = self.string("privileges.user").unwrap_or("?");
+        let seccomp = self.string("privileges.seccomp").unwrap_or("?");
+        let mut line = format!("rights  user {user:.20}, seccomp {seccomp}, landlock ");
+        match self.number("privileges.landlock") {
+            0 => line.push_str("off"),
+            version => write!(line, "{version}")?,
+        }
+        if let Some(missing) = self.list("privileges.missing").first().and_then(JsonValue::get::<String>) {
+            write!(line, "; {missing}")?;
+        }
+        write!(out, "{line:.80}")
     }
 
     fn interfaces(&self, out: &mut String) -> std::fmt::Result {
@@ -279,6 +295,7 @@ mod tests {
         "uplink":{"state":"waiting","since_ms":1000,"collector":"c.example:4430","failures":3,"last_error":"gone"},
         "log":{"records":12,"flash_bytes":65536,"journal_bytes":1,"rotations":1,"overwritten":0,"write_errors":0,
                "relocated":0,"flushes_deferred":0,"last_error":null},
+        "privileges":{"user":"root","seccomp":"on","landlock":0,"missing":["Landlock: this kernel has none"]},
         "memory":{"resident_kib":3456,"evictions":11,"incidents_closed_early":0,"tables":[
             {"name":"flows","slots":8192,"bytes":655360}],"ring_kib":1024}}"#;
 
@@ -305,7 +322,8 @@ mod tests {
              uplink  waiting to connect to c.example:4430\n\
              \x20       last error: gone\n\
              log     12 records, 64.0 KiB written to flash, 0 write errors\n\
-             memory  3.3 MiB resident, 11 table entries evicted"
+             memory  3.3 MiB resident, 11 table entries evicted\n\
+             rights  user root, seccomp on, landlock off; Landlock: this kernel has none"
         );
         assert!(text.lines().count() <= 24 && text.lines().all(|line| line.len() <= 80));
     }

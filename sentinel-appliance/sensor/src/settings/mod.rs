@@ -23,7 +23,7 @@ mod report;
 pub(crate) mod suspicious_ports;
 mod uci;
 
-pub(crate) use choice::{KernelSnap, LogLevel};
-pub(crate) use load::{environment, split_assignment};
+pub(crate) use choice::{KernelSnap, LogLevel, Sandbox};
+pub(crate) use load::{DEFAULT_FILE, environment, split_assignment};
 pub(crate) use registry::{Settings, restart_needed};
 pub(crate) use report::{check, docs, show};
