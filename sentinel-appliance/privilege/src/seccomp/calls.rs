@@ -221,9 +221,10 @@ const CLONE_NEW: u32 = 0x7e02_2000;
 const FAMILIES: &[u32] = &[1, 2, 10, 16, 17];
 /// `PR_SET_NAME` of new threads; `PR_SET_VMA`, with which glibc names its memory.
 const PRCTLS: &[u32] = &[15, 0x5356_4d41];
-/// `SIOCGIFINDEX` of a ring that is opened again; `FIONBIO`, `FIOCLEX` of sockets; `TCGETS` of standard error.
-const IOCTLS: &[u32] = &[0x8933, 0x5421, 0x5451, 0x5401];
-const IOCTLS_MIPS: &[u32] = &[0x8933, 0x667e, 0x6601, 0x540d];
+/// `SIOCGIFINDEX` of a ring that is opened again; `FIONBIO`, `FIOCLEX` and `FIONREAD` of sockets, the last of glibc's resolver;
+/// `TCGETS` of standard error.
+const IOCTLS: &[u32] = &[0x8933, 0x5421, 0x5451, 0x541b, 0x5401];
+const IOCTLS_MIPS: &[u32] = &[0x8933, 0x667e, 0x6601, 0x467f, 0x540d];
 
 /// Calls that are allowed with certain arguments; `ioctl` has other numbers on MIPS.
 pub(super) const fn checked(is_mips: bool) -> [Checked; 7] {

@@ -77,6 +77,8 @@ impl Privileges {
             note("change of user", target.account.assume().map_err(|error| error.to_string()));
         }
         note("capabilities", text(capability::reduce_to(CapabilitySet::NET_RAW)));
+        // Read here, because the filter denies the call.
+        let capabilities = capability::effective().unwrap_or(CapabilitySet::all());
         // No core file and no debugger: keys are in memory.
         note("core files", text(set_dumpable_behavior(DumpableBehavior::NotDumpable)));
         let no_new_privs = note("no_new_privs", text(capability::no_new_privileges()));
@@ -97,13 +99,18 @@ impl Privileges {
                 Err(error) => drop(note("system-call filter", Err(unsupported(error)))),
             }
         }
-        Self::found(no_new_privs, seccomp, landlock, missing)
+        Self::found(capabilities, no_new_privs, seccomp, landlock, missing)
     }
 
     /// Looks at what is in force, and logs it.
-    fn found(no_new_privs: bool, seccomp: &'static str, landlock: u32, mut missing: Vec<String>) -> Self {
+    fn found(
+        capabilities: CapabilitySet,
+        no_new_privs: bool,
+        seccomp: &'static str,
+        landlock: u32,
+        mut missing: Vec<String>,
+    ) -> Self {
         let account = Account::current();
-        let capabilities = capability::effective().unwrap_or(CapabilitySet::all());
         if !capabilities.contains(CapabilitySet::NET_RAW) {
             missing.push("CAP_NET_RAW: an interface that comes back is not captured again".into());
         }
