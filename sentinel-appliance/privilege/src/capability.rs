@@ -50,11 +50,14 @@ pub fn empty_bounding_set() -> Result<(), Errno> {
 pub fn reduce_to(kept: CapabilitySet) -> Result<(), Errno> {
     // A kernel before 4.3 has no ambient set, so nothing in it either.
     let _has_none = clear_ambient_capability_set();
-    let kept = capabilities(None)?.permitted & kept;
-    set_capabilities(
-        None,
-        CapabilitySets { effective: kept, permitted: kept, inheritable: CapabilitySet::empty() },
-    )
+    let before = capabilities(None)?;
+    let kept = before.permitted & kept;
+    let after = CapabilitySets { effective: kept, permitted: kept, inheritable: CapabilitySet::empty() };
+    match set_capabilities(None, after) {
+        // A filter of the supervisor may deny the call. Only a program that is executed would inherit what is left then.
+        Err(Errno::PERM) if (before.effective, before.permitted) == (kept, kept) => Ok(()),
+        outcome => outcome,
+    }
 }
 
 /// No program that is executed gains privileges by its file, for good. Also the condition of a seccomp filter and of

@@ -5,6 +5,7 @@
 //! logged, and shown by `sentinel status`.
 
 use std::fmt::Write;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
@@ -79,6 +80,11 @@ impl Privileges {
         note("capabilities", text(capability::reduce_to(CapabilitySet::NET_RAW)));
         // Read here, because the filter denies the call.
         let capabilities = capability::effective().unwrap_or(CapabilitySet::all());
+        let file = settings_file.unwrap_or(Path::new(DEFAULT_FILE));
+        if std::fs::File::open(file).is_err_and(|error| error.kind() == ErrorKind::PermissionDenied) {
+            let shown = file.display();
+            note("reload", Err(format!("{shown} cannot be read; run 'chmod 644 {shown}'")));
+        }
         // No core file and no debugger: keys are in memory.
         note("core files", text(set_dumpable_behavior(DumpableBehavior::NotDumpable)));
         let no_new_privs = note("no_new_privs", text(capability::no_new_privileges()));

@@ -142,8 +142,13 @@ fn enrolling_as_root_takes_effect_at_once() -> Result<()> {
     experiment(|lab| {
         let collector = Collector::start(lab)?;
         let mut sensor = unprivileged(lab, "router", "")?;
+        let settings = lab.path("router").join("settings");
+        fs::set_permissions(&settings, Permissions::from_mode(0o600))?;
         sensor.start()?;
-        ensure!(sensor.status()?["uplink"]["state"] == "not_enrolled");
+        let status = sensor.status()?;
+        ensure!(status["uplink"]["state"] == "not_enrolled", "{status}");
+        // Root reads its own settings at the start, and the sensor's user could not at a reload.
+        ensure!(status["privileges"]["missing"].to_string().contains("chmod 644"), "{status}");
         let token = lab.path("token");
         fs::write(&token, collector.token("router", &[])? + "\n")?;
         let connected = |sensor: &Sensor<'_>| {
