@@ -17,6 +17,7 @@ const OFFSET: c_long = if cfg!(target_arch = "mips") { 4000 } else { 0 };
 const LANDLOCK_CREATE_RULESET: c_long = OFFSET + 444;
 const LANDLOCK_ADD_RULE: c_long = OFFSET + 445;
 const LANDLOCK_RESTRICT_SELF: c_long = OFFSET + 446;
+const NO_FLAGS: c_uint = 0;
 
 /// `struct landlock_ruleset_attr`: rights that are denied unless a rule allows them.
 #[derive(Clone, Copy, Debug, Default)]
@@ -66,7 +67,7 @@ pub(crate) fn landlock_version() -> Result<u32, Errno> {
 pub(crate) fn landlock_ruleset(ruleset: &Ruleset, size: usize) -> Result<OwnedFd, Errno> {
     let size = size.min(size_of::<Ruleset>());
     // SAFETY: the pointer and the length describe `ruleset` or its beginning; the kernel only reads it.
-    let result = unsafe { libc::syscall(LANDLOCK_CREATE_RULESET, &raw const *ruleset, size, 0 as c_uint) };
+    let result = unsafe { libc::syscall(LANDLOCK_CREATE_RULESET, &raw const *ruleset, size, NO_FLAGS) };
     let fd = c_int::try_from(checked(result)?).map_err(|_| Errno::BADF)?;
     // SAFETY: the kernel has just returned this descriptor, and nobody else has it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
@@ -82,7 +83,7 @@ pub(crate) fn landlock_allow(
     let rule = PathBeneath { allowed: rights, parent: parent.as_raw_fd() };
     // SAFETY: the pointer is to a rule of the type that is named; the kernel only reads it.
     let result = unsafe {
-        libc::syscall(LANDLOCK_ADD_RULE, ruleset.as_raw_fd(), PATH_BENEATH, &raw const rule, 0 as c_uint)
+        libc::syscall(LANDLOCK_ADD_RULE, ruleset.as_raw_fd(), PATH_BENEATH, &raw const rule, NO_FLAGS)
     };
     checked(result).map(drop)
 }
@@ -90,7 +91,7 @@ pub(crate) fn landlock_allow(
 /// Restricts the calling thread, and those that it starts, to the rules.
 pub(crate) fn landlock_restrict(ruleset: BorrowedFd<'_>) -> Result<(), Errno> {
     // SAFETY: numbers only.
-    let result = unsafe { libc::syscall(LANDLOCK_RESTRICT_SELF, ruleset.as_raw_fd(), 0 as c_uint) };
+    let result = unsafe { libc::syscall(LANDLOCK_RESTRICT_SELF, ruleset.as_raw_fd(), NO_FLAGS) };
     checked(result).map(drop)
 }
 

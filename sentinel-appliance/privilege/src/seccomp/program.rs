@@ -65,6 +65,7 @@ struct Numbers {
 
 impl Numbers {
     /// Evaluated by the compiler for the program's own architecture, so that the other columns and the names take no space.
+    #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler, which checks every index")]
     const fn of(architecture: Architecture) -> Self {
         let column = architecture.column;
         Self {
@@ -77,6 +78,7 @@ impl Numbers {
     }
 }
 
+#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler, which checks every index")]
 const fn pick<const N: usize>(calls: &[Call; N], column: usize) -> [u32; N] {
     let mut numbers = [NONE; N];
     let mut index = 0;

@@ -94,10 +94,10 @@ fn become_owner(settings: &Settings) -> Result<(), Failure> {
 
 /// Tells the running sensor. Without one there is nobody to tell: it reads the enrollment when it starts.
 fn notify(run_dir: &Path) {
-    match UnixStream::connect(command_socket::path(run_dir)).map_err(|error| error.kind()) {
-        Err(ErrorKind::NotFound | ErrorKind::ConnectionRefused) => return,
-        // An attempt that tells nothing is a client that is gone; any other error comes again, with its message.
-        _ => {}
+    // Any other error comes again with the command, and is reported then.
+    let attempt = UnixStream::connect(command_socket::path(run_dir)).map_err(|error| error.kind());
+    if matches!(attempt, Err(ErrorKind::NotFound | ErrorKind::ConnectionRefused)) {
+        return;
     }
     if let Err(failure) = ctl::ctl(&ctl::Request::Enrolled, run_dir) {
         log::warn(format_args!(

@@ -28,7 +28,7 @@ pub(crate) fn no_links() -> OpenOptions {
 }
 
 /// Creates the directory with mode 0700 if it is not there, and checks that no other user than root and `account` can change
-/// it. As root it is given to `account` with its files, if it is new or one of the sensor.
+/// it. As root it is given to `account` with its files, if it is new, empty, or one of the sensor.
 ///
 /// # Errors
 /// A link, a foreign owner, or a mode with which others may write; each with the command that mends it.
@@ -76,7 +76,7 @@ fn check_owner(path: &Path, directory: &OwnedFd, account: Account) -> Result<(),
             account.user
         )));
     }
-    if u32::from(mode) & OTHERS_WRITE != 0 {
+    if mode & OTHERS_WRITE != 0 {
         return Err(Failure::new(format!(
             "{shown}: mode {mode:04o} lets other users replace its files; run 'chmod 700 {shown}'"
         )));
@@ -84,9 +84,17 @@ fn check_owner(path: &Path, directory: &OwnedFd, account: Account) -> Result<(),
     Ok(())
 }
 
-/// Returns true if the directory has a file that only the sensor makes.
+/// Returns true if the directory is empty, or has a file that only the sensor makes.
 fn is_own(directory: &OwnedFd) -> bool {
-    OWN_FILES.iter().any(|name| plain_file(directory, *name).is_ok())
+    let is_empty = || -> Result<bool, Errno> {
+        for entry in Dir::read_from(directory)? {
+            if !matches!(entry?.file_name().to_bytes(), b"." | b"..") {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    };
+    OWN_FILES.iter().any(|name| plain_file(directory, *name).is_ok()) || is_empty() == Ok(true)
 }
 
 /// Gives the directory and the plain files in it to `account`, and closes the directory to others.
@@ -156,6 +164,10 @@ mod tests {
         let owner = |name: &str| fs::symlink_metadata(at(name)).unwrap().uid();
         prepare_directory(&at("new"), account).unwrap();
         assert_eq!((owner("new"), owner_of(&at("new")).unwrap()), (account.user, Some(account)));
+
+        fs::create_dir(at("empty")).unwrap();
+        prepare_directory(&at("empty"), account).unwrap();
+        assert_eq!(owner("empty"), account.user);
 
         fs::create_dir(at("used")).unwrap();
         fs::write(at("victim"), "another user's").unwrap();
