@@ -315,3 +315,34 @@ async fn many_batches_are_stored_in_order_and_completely() {
     assert_eq!(answer["alerts"]["missing"], 0);
     collector.stop().await;
 }
+
+/// A stopped process and a cut cable look alike: the connection stands, and nothing comes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_sensor_is_offline_until_it_is_heard_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let limits = Limits { silence: Duration::from_secs(1), ..Limits::COLLECTOR };
+    let collector = start_with(directory.path(), limits, 100).await;
+    let (pair, key) = enrolled(directory.path(), collector.listen, "branch-7").await;
+    let (mut sensor, _) = connected(collector.listen, &pair, &key, 1).await;
+    let collector_http = collector.http;
+    let is = |number: &'static str| async move {
+        metric(collector_http, "sentinel_collector_sensors_connected").await.as_deref() == Some(number)
+    };
+    assert!(is("1").await);
+    eventually("silent", || is("0")).await;
+    let state =
+        || async move { get_json(collector_http, "/api/v1/sensors").await.1["sensors"][0]["state"].clone() };
+    assert_eq!(state().await, "offline");
+    assert!(log_text(directory.path()).contains("branch-7 is not heard any more: no message for 1 s"));
+    sensor.send(&ToCollector::Pong).await;
+    eventually("heard", || is("1")).await;
+    assert_eq!(state().await, "connected");
+    let last = sensor.send_alerts(1, 1..=1).await;
+    sensor.until_acked(last).await;
+    eventually("silent again", || is("0")).await;
+    drop(sensor);
+    let is_logged = || async { log_text(directory.path()).contains("branch-7 disconnected") };
+    eventually("the end of the connection", is_logged).await;
+    assert!(is("0").await, "counted once");
+    collector.stop().await;
+}

@@ -18,6 +18,7 @@ use sentinel_uplink::{
 use smol::{Async, Timer, future};
 
 use crate::control::state::{LinkPhase, Shared};
+use crate::control::telemetry_schedule::TelemetrySchedule;
 use crate::spool::{Item, Spool};
 use crate::system::connect::connect;
 use crate::system::disconnect_reason::DisconnectReason;
@@ -106,7 +107,7 @@ async fn try_session(
         session,
         origin: hello.origin(),
         is_welcomed: false,
-        telemetry_due: Uptime::ZERO,
+        telemetry: TelemetrySchedule::default(),
     };
     let generation = shared.generation.get();
     let mut incoming = [0; 2048];
@@ -141,7 +142,7 @@ struct UplinkConnection<'s> {
     origin: Origin,
     /// The collector has accepted the session and named the last alert that it has.
     is_welcomed: bool,
-    telemetry_due: Uptime,
+    telemetry: TelemetrySchedule,
 }
 
 impl UplinkConnection<'_> {
@@ -211,10 +212,13 @@ impl UplinkConnection<'_> {
             return Ok(false);
         }
         // Before the alerts: with a long backlog there is always another batch.
-        if now >= self.telemetry_due {
-            self.telemetry_due = now.after(self.shared.settings.borrow().uplink_telemetry);
-            queued(self.session.send(&ToCollector::Telemetry(self.shared.telemetry()), now))?;
-            return Ok(true);
+        if now >= self.telemetry.due {
+            let (reading, interval) =
+                (self.shared.telemetry(), self.shared.settings.borrow().uplink_telemetry);
+            if self.telemetry.take(&reading, now, interval) {
+                queued(self.session.send(&ToCollector::Telemetry(reading), now))?;
+                return Ok(true);
+            }
         }
         self.send_records(now)
     }
@@ -251,7 +255,7 @@ impl UplinkConnection<'_> {
         let mut deadline = self.session.next_deadline();
         // While the socket is full, telemetry waits for the socket, not for its time.
         if self.is_welcomed && self.session.pending().is_empty() {
-            deadline = deadline.min(self.telemetry_due);
+            deadline = deadline.min(self.telemetry.due);
         }
         if let Some(ack_due) = self.shared.spool.borrow_mut().delivery().deadline() {
             deadline = deadline.min(ack_due);

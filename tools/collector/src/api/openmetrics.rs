@@ -57,7 +57,9 @@ fn sensor_registry(statuses: &[SensorStatus]) -> Registry {
         }
         registry.register(name, help, family);
     };
-    add("up", "1 while the sensor is connected", &|status| Some(u64::from(status.session.is_some())));
+    add("up", "1 while the sensor is connected", &|status| {
+        Some(u64::from(status.state == SensorState::Connected))
+    });
     add("last_seen_seconds", "When the sensor last sent anything, since 1970", &|status| {
         status.sensor.last_seen_at.map(Timestamp::as_secs)
     });

@@ -6,7 +6,7 @@ use sentinel_uplink::{
     PROTOCOL_VERSION, PublicKey, RejectReason, SendError, SessionError, ToSensor, TokenId, Welcome,
 };
 
-use super::phase::{Established, Phase};
+use super::phase::{Established, Phase, Silence};
 use super::{CloseReason, Connection};
 use crate::clock;
 use crate::metrics::RejectionCause;
@@ -98,7 +98,8 @@ impl Connection<'_> {
         self.publish(&name, SensorChange::Connected);
         self.shared.metrics.sensors_connected.inc();
         // Before the next wait: from here on closing the connection reports the disconnect.
-        self.phase = Phase::Established(Box::new(Established { sensor, name, guard, evicted }));
+        let silence = Silence::new(self.shared.uptime(), self.shared.limits.session.silence);
+        self.phase = Phase::Established(Box::new(Established { sensor, name, guard, evicted, silence }));
         self.shared.writer.info(id, info, now).await.map_err(CloseReason::Store)
     }
 

@@ -24,7 +24,7 @@ use super::batch::PendingDelivery;
 use super::{EvictReason, IngestShared};
 use crate::clock;
 use crate::log::printable;
-use crate::model::{SensorInfo, sanitize_name};
+use crate::model::{DisconnectReason, SensorChange, SensorInfo, sanitize_name};
 use close::CloseReason;
 use phase::Phase;
 use storing::{Storing, StoringResult};
@@ -110,7 +110,10 @@ impl Connection<'_> {
         self.advance().await?;
         match self.wait().await {
             Wake::Socket => self.transfer(),
-            Wake::Deadline => Ok(()),
+            Wake::Deadline => {
+                self.note_silence();
+                Ok(())
+            }
             Wake::Stored(result) => self.stored(result),
             Wake::Evicted(reason) => Err(CloseReason::Evicted(reason)),
             Wake::Stopping => Err(CloseReason::Stopping),
@@ -192,6 +195,33 @@ impl Connection<'_> {
         self.shared.writer.telemetry(id, *telemetry, clock::now()).await.map_err(CloseReason::Store)
     }
 
+    /// The sensor was heard, or this side would not have heard it.
+    fn note_heard(&mut self) {
+        let now = self.shared.uptime();
+        let Phase::Established(established) = &mut self.phase else { return };
+        if established.silence.heard(now) {
+            established.guard.set_silent(false);
+            let name = established.name.clone();
+            self.shared.metrics.sensors_connected.inc();
+            self.shared.log.info(format_args!("{name} is heard again"));
+            self.publish(&name, SensorChange::Connected);
+        }
+    }
+
+    /// Called when the time for a read has passed without bytes.
+    fn note_silence(&mut self) {
+        let now = self.shared.uptime();
+        let Phase::Established(established) = &mut self.phase else { return };
+        if established.silence.begins(now) {
+            established.guard.set_silent(true);
+            let name = established.name.clone();
+            let reason = DisconnectReason::Silent(self.shared.limits.session.silence);
+            self.shared.metrics.sensors_connected.dec();
+            self.shared.log.info(format_args!("{name} is not heard any more: {reason}"));
+            self.publish(&name, SensorChange::Disconnected(reason));
+        }
+    }
+
     /// Sends the acknowledgement that is due. Acknowledgements are cumulative: while the session has no room, a
     /// later one replaces it.
     fn acknowledge(&mut self) -> Result<(), CloseReason> {
@@ -205,10 +235,19 @@ impl Connection<'_> {
     }
 
     async fn wait(&mut self) -> Wake {
-        let deadline = self.session.next_deadline().since(self.shared.uptime());
         // Without these conditions a socket that is ready, and of no use now, would wake the task without end.
         let wants_write = !self.session.pending().is_empty();
         let wants_read = self.input.is_empty() && !self.is_full();
+        if !wants_read {
+            // The sensor may have sent; while its alerts are being stored, nobody reads. Its silence begins afterwards.
+            self.note_heard();
+        }
+        let silent_at = match &self.phase {
+            Phase::Established(established) => established.silence.due(),
+            _ => None,
+        };
+        let deadline = self.session.next_deadline();
+        let deadline = silent_at.map_or(deadline, |due| deadline.min(due)).since(self.shared.uptime());
         let evicted = self.phase.evicted();
         let mut stopping = self.shared.stopping.clone();
         // Biased, in the order of urgency: a peer that keeps the socket busy cannot delay a stop or an eviction.
