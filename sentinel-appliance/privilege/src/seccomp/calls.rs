@@ -26,7 +26,7 @@ const fn call(name: &'static str, numbers: [u32; 4]) -> Call {
 }
 
 /// Calls that are allowed with any arguments.
-pub(super) const ALLOWED: [Call; 131] = [
+pub(super) const ALLOWED: [Call; 133] = [
     // Waiting: the reactor of the control thread and the workers wait for descriptors, timers and each other. First, because a
     // kernel before 5.11 runs the program for each call, and these are the most frequent.
     call("poll", [7, NONE, 168, 4188]),
@@ -107,6 +107,8 @@ pub(super) const ALLOWED: [Call; 131] = [
     call("rename", [82, NONE, 38, 4038]),
     call("renameat", [264, 38, 329, 4295]),
     call("renameat2", [316, 276, 382, 4351]),
+    call("link", [86, NONE, 9, 4009]),
+    call("linkat", [265, 37, 330, 4296]),
     call("mkdir", [83, NONE, 39, 4039]),
     call("mkdirat", [258, 34, 323, 4289]),
     call("ftruncate", [77, 46, 93, 4093]),

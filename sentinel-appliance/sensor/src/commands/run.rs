@@ -18,6 +18,7 @@ use crate::spool::Spool;
 use crate::system::clock::Clock;
 use crate::system::keys;
 use crate::system::local_socket;
+use crate::system::prefault;
 use crate::system::private_files;
 use crate::system::privileges::{Privileges, Target};
 use crate::terminal::failure::Failure;
@@ -64,6 +65,8 @@ fn prepare(request: Request, settings: Settings) -> Result<(Box<Prepared>, Worke
         Box::leak(Box::new(FanoutGroup::new(settings.workers, u32::from_le_bytes([a, b, c, d]))));
     let (interfaces, prefixes) = open_interfaces(&settings, fanout)?;
     let visibility = Visibility::new(settings.interface.clone());
+    // Reads its own memory through /proc, which a process that gave up its user may not open.
+    prefault::program();
     // Everything that takes privileges is open, and there is one thread. What follows is done with those that are left: files
     // are read and made as the sensor's own user.
     let privileges = Privileges::drop_all(target, &settings, request.config.as_deref());

@@ -43,7 +43,6 @@ const SHUTDOWN_DRAIN: Duration = Duration::from_secs(2);
 pub(crate) fn run(prepared: Box<Prepared>, workers: WorkerThreads) -> Result<(), Failure> {
     let (shared, TaskResources { keys, listeners, reload }) = Shared::new(prepared);
     let WorkerThreads { alerts, alert_event, stop, threads } = workers;
-    prefault::program();
     prefault::reactor();
     // For the life of the program: tasks of the control socket start others.
     let executor: &'static LocalExecutor<'static> = Box::leak(Box::default());
