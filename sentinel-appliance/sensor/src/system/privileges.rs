@@ -21,6 +21,8 @@ use crate::terminal::log;
 
 const PASSWD: &str = "/etc/passwd";
 const RESOLVER: &str = "/etc/resolv.conf";
+/// Number of `CAP_NET_RAW`.
+const NET_RAW: u32 = CapabilitySet::NET_RAW.bits().trailing_zeros();
 
 /// Account that the sensor runs as, and the reason if that is root.
 #[derive(Debug)]
@@ -132,7 +134,7 @@ impl Privileges {
 
     /// `user sentinel-appliance, net_raw, seccomp on, landlock 7`
     fn summary(&self) -> String {
-        let capabilities: Vec<String> = self.capability_names().collect();
+        let capabilities = self.capability_names();
         format!(
             "user {}, capabilities {}, seccomp {}, landlock {}",
             self.name,
@@ -143,11 +145,12 @@ impl Privileges {
     }
 
     /// Names of the effective capabilities: the one that the sensor keeps by name, others by number.
-    fn capability_names(&self) -> impl Iterator<Item = String> {
-        self.capabilities.iter().map(|capability| match capability {
-            CapabilitySet::NET_RAW => "net_raw".to_owned(),
-            other => other.bits().trailing_zeros().to_string(),
-        })
+    fn capability_names(&self) -> Vec<String> {
+        let bits = self.capabilities.bits();
+        let numbers = (0..u64::BITS).filter(|number| bits >> number & 1 == 1);
+        numbers
+            .map(|number| if number == NET_RAW { "net_raw".to_owned() } else { number.to_string() })
+            .collect()
     }
 
     /// Writes one JSON object.
@@ -155,7 +158,7 @@ impl Privileges {
         out.push_str("{\"user\":");
         json::string(&self.name, out)?;
         write!(out, ",\"uid\":{},\"gid\":{},\"capabilities\":[", self.account.user, self.account.group)?;
-        for (index, name) in self.capability_names().enumerate() {
+        for (index, name) in self.capability_names().iter().enumerate() {
             write!(out, "{}\"{name}\"", if index == 0 { "" } else { "," })?;
         }
         write!(out, "],\"no_new_privs\":{},\"seccomp\":\"{}\"", self.no_new_privs, self.seccomp)?;
@@ -182,14 +185,19 @@ fn paths(settings: &Settings, settings_file: Option<&Path>) -> Vec<(PathBuf, Acc
     ];
     let files = [settings_file.unwrap_or(Path::new(DEFAULT_FILE)), Path::new(RESOLVER)];
     for file in files.into_iter().chain(settings.suspicious_ports_file.as_deref()) {
-        // On many systems the resolver's file is a link to one in /tmp or /run.
-        let Ok(file) = std::fs::canonicalize(file) else { continue };
-        match file.parent() {
-            Some(parent) if file.is_file() && parent != Path::new("/") => {
-                paths.push((parent.to_owned(), Access::Read));
-            }
-            _ => paths.push((file, Access::Read)),
-        }
+        // On many systems the resolver's file is a link to one in /tmp or /run; a rule holds for what is below as well.
+        let file = match (std::fs::read_link(file), file.parent()) {
+            (Ok(target), Some(directory)) => directory.join(target),
+            _ => file.to_owned(),
+        };
+        // One that is not there yet may come. A device has a rule of its own: no other device is read.
+        let is_device = file.exists() && !file.is_file();
+        let path = match file.parent() {
+            Some(parent) if parent.as_os_str().is_empty() => ".".into(),
+            Some(parent) if !is_device && parent != Path::new("/") => parent.to_owned(),
+            _ => file,
+        };
+        paths.push((path, Access::Read));
     }
     paths
 }
@@ -239,9 +247,10 @@ mod tests {
         std::fs::write(&list, "").unwrap();
         let settings = Settings { suspicious_ports_file: Some(list), ..Settings::default() };
         let paths = paths(&settings, Some(Path::new("/dev/null")));
-        let folder = folder.path().canonicalize().unwrap();
-        assert!(paths.contains(&(folder, Access::Read)));
+        assert!(paths.contains(&(folder.path().to_owned(), Access::Read)));
         assert!(paths.contains(&("/dev/null".into(), Access::Read)), "a device, not all devices");
+        let relative = super::paths(&settings, Some(Path::new("settings")));
+        assert!(relative.contains(&(".".into(), Access::Read)));
         assert!(paths.iter().all(|(path, _)| path != Path::new("/dev") && path != Path::new("/")));
     }
 }
