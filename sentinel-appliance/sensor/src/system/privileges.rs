@@ -178,6 +178,8 @@ fn paths(settings: &Settings, settings_file: Option<&Path>) -> Vec<(PathBuf, Acc
     let mut paths = vec![
         (settings.state_dir.clone(), Access::Write),
         (settings.run_dir.clone(), Access::Write),
+        // Stands in for storage that cannot be opened.
+        ("/dev/null".into(), Access::Write),
         // Status reads the process's own counters; their directory has another inode after it was evicted from a cache.
         ("/proc".into(), Access::Read),
         // Name resolution and the settings of the firewall. Files of root stay closed to the sensor's user.
