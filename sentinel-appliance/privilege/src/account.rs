@@ -47,7 +47,8 @@ impl Account {
 
     /// Makes this the real, effective and saved user and group of the calling thread, and clears the supplementary groups.
     ///
-    /// Capabilities are lost with the user id, unless [`capability::keep_through_change`](crate::capability::keep_through_change) was called.
+    /// Capabilities are lost with the user id, unless
+    /// [`keep_through_change`](crate::capability::keep_through_change) was called.
     ///
     /// # Errors
     /// [`ChangeError`]; then earlier steps hold.

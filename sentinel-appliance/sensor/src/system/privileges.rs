@@ -4,7 +4,7 @@
 //! that socket and takes no other capability. A kernel or an account that lacks something never stops the sensor: it is
 //! logged, and shown by `sentinel status`.
 
-use std::fmt::Write;
+use std::fmt::{Display, Write};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -70,44 +70,25 @@ pub(crate) struct Privileges {
 impl Privileges {
     /// Gives up all but what the sensor needs from now on. To be called before the first thread starts.
     pub(crate) fn drop_all(target: Target, settings: &Settings, settings_file: Option<&Path>) -> Self {
-        let mut missing: Vec<String> = target.missing.into_iter().collect();
-        let mut note = |what: &str, outcome: Result<(), String>| {
-            outcome.map_err(|why| missing.push(format!("{what}: {why}"))).is_ok()
-        };
+        let mut missing = Missing(target.missing.into_iter().collect());
         if Account::current().is_root() {
-            note("securebits", text(capability::keep_through_change()));
-            note("bounding set", text(capability::empty_bounding_set()));
-            note("change of user", target.account.assume().map_err(|error| error.to_string()));
+            missing.note("securebits", &capability::keep_through_change());
+            missing.note("bounding set", &capability::empty_bounding_set());
+            missing.note("change of user", &target.account.assume());
         }
-        note("capabilities", text(capability::reduce_to(CapabilitySet::NET_RAW)));
+        missing.note("capabilities", &capability::reduce_to(CapabilitySet::NET_RAW));
         // Read here, because the filter denies the call.
         let capabilities = capability::effective().unwrap_or(CapabilitySet::all());
         let file = settings_file.unwrap_or(Path::new(DEFAULT_FILE));
         if std::fs::File::open(file).is_err_and(|error| error.kind() == ErrorKind::PermissionDenied) {
             let shown = file.display();
-            note("reload", Err(format!("{shown} cannot be read; run 'chmod 644 {shown}'")));
+            missing.0.push(format!("reload: {shown} cannot be read; run 'chmod 644 {shown}'"));
         }
         // No core file and no debugger: keys are in memory.
-        note("core files", text(set_dumpable_behavior(DumpableBehavior::NotDumpable)));
-        let no_new_privs = note("no_new_privs", text(capability::no_new_privileges()));
-        let (mut seccomp, mut landlock) = (Sandbox::Off.name(), 0);
-        if settings.sandbox == Sandbox::Off {
-            note("sandbox", Err("switched off by the settings".into()));
-        } else {
-            let paths = paths(settings, settings_file);
-            let paths: Vec<_> = paths.iter().map(|(path, access)| (path.as_path(), *access)).collect();
-            match landlock::restrict(&paths) {
-                Ok(version) => landlock = version,
-                Err(error) => drop(note("Landlock", Err(unsupported(error)))),
-            }
-            // Last: the calls above are not on its list.
-            let unlisted = if settings.sandbox == Sandbox::Strict { Unlisted::Kill } else { Unlisted::Fail };
-            match seccomp::install(unlisted) {
-                Ok(()) => seccomp = settings.sandbox.name(),
-                Err(error) => drop(note("system-call filter", Err(unsupported(error)))),
-            }
-        }
-        Self::found(capabilities, no_new_privs, seccomp, landlock, missing)
+        missing.note("core files", &set_dumpable_behavior(DumpableBehavior::NotDumpable));
+        let no_new_privs = missing.note("no_new_privs", &capability::no_new_privileges());
+        let (seccomp, landlock) = enter_sandbox(settings, settings_file, &mut missing);
+        Self::found(capabilities, no_new_privs, seccomp, landlock, missing.0)
     }
 
     /// Looks at what is in force, and logs it.
@@ -172,6 +153,43 @@ impl Privileges {
     }
 }
 
+/// Restrictions that did not take effect, with their reasons.
+struct Missing(Vec<String>);
+
+impl Missing {
+    /// Keeps the error of a step; returns true if there was none.
+    fn note<E: Display>(&mut self, what: &str, outcome: &Result<(), E>) -> bool {
+        if let Err(error) = outcome {
+            self.0.push(format!("{what}: {error}"));
+        }
+        outcome.is_ok()
+    }
+}
+
+/// Restricts paths, then system calls; gives the setting of the filter and the version of Landlock in force.
+fn enter_sandbox(
+    settings: &Settings,
+    settings_file: Option<&Path>,
+    missing: &mut Missing,
+) -> (&'static str, u32) {
+    let unlisted = match settings.sandbox {
+        Sandbox::On => Unlisted::Fail,
+        Sandbox::Strict => Unlisted::Kill,
+        Sandbox::Off => {
+            missing.0.push("sandbox: switched off by the settings".into());
+            return (Sandbox::Off.name(), 0);
+        }
+    };
+    let paths = paths(settings, settings_file);
+    let paths: Vec<_> = paths.iter().map(|(path, access)| (path.as_path(), *access)).collect();
+    let landlock = landlock::restrict(&paths).map_err(unsupported);
+    missing.note("Landlock", &landlock.as_ref().map(|_| ()));
+    // Last: the calls before are not on its list.
+    let filter = seccomp::install(unlisted).map_err(unsupported);
+    let is_filtered = missing.note("system-call filter", &filter);
+    (if is_filtered { settings.sandbox } else { Sandbox::Off }.name(), landlock.unwrap_or(0))
+}
+
 /// Paths that the sensor opens after its start. A file that is replaced by renaming is another file to Landlock, so the rule
 /// is on its directory. Settings may name files elsewhere after a reload: these need a restart.
 fn paths(settings: &Settings, settings_file: Option<&Path>) -> Vec<(PathBuf, Access)> {
@@ -202,10 +220,6 @@ fn paths(settings: &Settings, settings_file: Option<&Path>) -> Vec<(PathBuf, Acc
         paths.push((path, Access::Read));
     }
     paths
-}
-
-fn text(outcome: Result<(), Errno>) -> Result<(), String> {
-    outcome.map_err(|errno| errno.to_string())
 }
 
 /// Reason why the kernel has no sandbox.
