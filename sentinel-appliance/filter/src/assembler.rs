@@ -9,21 +9,22 @@ use crate::instruction::Instruction;
 
 /// Label of an instruction, which may come later.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct Label(usize);
+pub struct Label(usize);
 
 /// A branch distance does not fit its eight bits, or a label was never placed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct Unreachable;
+pub struct Unreachable;
 
 /// A program being assembled.
-#[derive(Default)]
-pub(crate) struct Assembler {
+#[derive(Debug, Default)]
+pub struct Assembler {
     drafts: Vec<Draft>,
     /// Index of the instruction of each label, once it is placed.
     places: Vec<Option<usize>>,
 }
 
 /// An instruction whose jump may not be resolved yet.
+#[derive(Debug)]
 enum Draft {
     Plain(Instruction),
     Jump(Label),
@@ -32,40 +33,43 @@ enum Draft {
 
 impl Assembler {
     /// A new label, to be placed later.
-    pub(crate) fn label(&mut self) -> Label {
+    pub fn label(&mut self) -> Label {
         self.places.push(None);
         Label(self.places.len() - 1)
     }
 
     /// Places `label` at the next instruction.
-    pub(crate) fn place(&mut self, label: Label) {
+    pub fn place(&mut self, label: Label) {
         if let Some(place) = self.places.get_mut(label.0) {
             *place = Some(self.drafts.len());
         }
     }
 
     /// Appends an instruction that does not jump.
-    pub(crate) fn plain(&mut self, code: u16, k: u32) {
+    pub fn plain(&mut self, code: u16, k: u32) {
         self.drafts.push(Draft::Plain(Instruction::plain(code, k)));
     }
 
     /// Appends a jump.
-    pub(crate) fn jump(&mut self, to: Label) {
+    pub fn jump(&mut self, to: Label) {
         self.drafts.push(Draft::Jump(to));
     }
 
     /// Appends a branch to `yes` if the comparison is true, and to the next instruction otherwise.
-    pub(crate) fn branch_if(&mut self, code: u16, k: u32, yes: Label) {
+    pub fn branch_if(&mut self, code: u16, k: u32, yes: Label) {
         self.drafts.push(Draft::Branch { code, k, yes: Some(yes), no: None });
     }
 
     /// Appends a branch to `no` if the comparison is false, and to the next instruction otherwise.
-    pub(crate) fn branch_unless(&mut self, code: u16, k: u32, no: Label) {
+    pub fn branch_unless(&mut self, code: u16, k: u32, no: Label) {
         self.drafts.push(Draft::Branch { code, k, yes: None, no: Some(no) });
     }
 
     /// Resolves all labels. Jumps lead forwards only, as the kernel demands.
-    pub(crate) fn finish(self) -> Result<Vec<Instruction>, Unreachable> {
+    ///
+    /// # Errors
+    /// [`Unreachable`] if a label was not placed behind its branches, or too far.
+    pub fn finish(self) -> Result<Vec<Instruction>, Unreachable> {
         let distance = |from: usize, to: Option<Label>| match to {
             None => Ok(0),
             Some(label) => {

@@ -62,6 +62,7 @@ mod target;
 mod validate;
 mod value;
 
+pub use assembler::{Assembler, Label, Unreachable};
 pub use dump::{Dump, DumpStyle};
 pub use error::{ExpressionError, ExpressionErrorReason};
 pub use expression::{compile, compile_for};

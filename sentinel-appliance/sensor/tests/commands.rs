@@ -515,6 +515,18 @@ fn a_token_with_a_typo_is_refused_at_once() {
         assert_eq!(code, 1, "{typo}: {message}");
         assert!(message.starts_with("sentinel: token: "), "{typo}: {message}");
     }
+    // From a file and from standard input as well.
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), token.replace('a', "b")).unwrap();
+    let by_file = ["enroll", "--token-file", file.path().to_str().unwrap()];
+    for words in [&by_file[..], &["enroll", "-"]] {
+        let input = fs::File::open(file.path()).unwrap();
+        let output =
+            sentinel().args(words).args(directories(directory.path())).stdin(input).output().unwrap();
+        let (code, message) = failure(&output);
+        assert_eq!(code, 1, "{words:?}: {message}");
+        assert!(message.starts_with("sentinel: token: "), "{words:?}: {message}");
+    }
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0, "nothing is written for a wrong token");
 }
 

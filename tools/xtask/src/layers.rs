@@ -49,6 +49,7 @@ const RULES: &[Rule] = &[
     },
     Rule { name: "sentinel-alert", purity: Purity::Pure, outside: &["heapless", "postcard", "serde"] },
     Rule { name: "sentinel-filter", purity: Purity::Alloc, outside: &[] },
+    Rule { name: "sentinel-privilege", purity: Purity::Unsafe, outside: &["libc", "rustix"] },
     // pnet_datalink does not compile with a 64-bit time_t on 32-bit musl, so the device has pnet_base and pnet_packet only.
     Rule {
         name: "sentinel-capture",

@@ -81,9 +81,14 @@ setting max_packets keeps any.
     },
     Command {
         name: "enroll",
-        usage: "TOKEN",
-        about: "enroll this sensor at a collector",
-        details: "",
+        usage: "TOKEN|-",
+        about: "enroll this sensor at a collector ('-': token on standard input)",
+        details: "\
+A sensor that runs here connects at once. Arguments are in the list of processes: on a machine with other users give the
+token on standard input or in a file.
+
+  sentinel enroll - <token
+  sentinel enroll --token-file token --name office",
         run: dispatch::enroll,
     },
     Command {

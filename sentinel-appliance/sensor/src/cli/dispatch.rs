@@ -10,7 +10,7 @@ use super::arguments::Arguments;
 use super::packet_options;
 use crate::commands::capture;
 use crate::commands::ctl;
-use crate::commands::enroll as enrollment;
+use crate::commands::enroll::{self as enrollment, TokenSource};
 use crate::commands::filter;
 use crate::commands::interfaces;
 use crate::commands::log;
@@ -141,8 +141,20 @@ pub(super) fn ctl(arguments: &Arguments) -> Result<(), Failure> {
 
 pub(super) fn enroll(arguments: &Arguments) -> Result<(), Failure> {
     arguments.at_most("enroll", 1)?;
-    let token = arguments.word(0).ok_or_else(|| Failure::usage("enroll: want a token".into()))?;
-    enrollment::enroll(token, arguments.text("name")?, &arguments.load()?)
+    let token = match (arguments.word(0), arguments.path("token-file")) {
+        (Some(_), Some(_)) => {
+            return Err(Failure::usage("enroll: want one token, as a word or after --token-file".into()));
+        }
+        (None, Some(file)) => TokenSource::File(file),
+        (Some("-"), None) => TokenSource::StandardInput,
+        (Some(token), None) => TokenSource::Argument(token.to_owned()),
+        (None, None) => {
+            return Err(Failure::usage(
+                "enroll: want a token, '-' for standard input, or --token-file".into(),
+            ));
+        }
+    };
+    enrollment::enroll(&token, arguments.text("name")?, &arguments.load()?)
 }
 
 pub(super) fn log(arguments: &Arguments) -> Result<(), Failure> {

@@ -139,6 +139,7 @@ pub(super) const OPTIONS: &[CommandOption] = &[
     flag("json", &["status", "interfaces"], "as JSON"),
     flag("watch", &["status"], "refresh every second"),
     flag("memory", &["status"], "bytes of each table"),
+    value("token-file", "FILE", &["enroll"], "token in a file, so that it is not in the list of processes"),
     value("name", "NAME", &["enroll"], "name of this sensor at the collector"),
     value("count", "NUMBER", &["log"], "show, export: only the newest records").short('c'),
     value("key", "FILE", &["log"], "other key file, for segments that this sensor's key no longer opens"),

@@ -30,6 +30,8 @@ pub(crate) enum Request {
     Start,
     /// Stops capturing.
     Stop,
+    /// Takes over an enrollment.
+    Enrolled,
     /// Returns the newest frames that match.
     Packets {
         /// Number of frames; zero for all.
@@ -52,6 +54,7 @@ pub(crate) fn ctl(request: &Request, run_dir: &Path) -> Result<(), Failure> {
         Request::SetFilter(expression) => format!("set-filter {expression}\n"),
         Request::Start => "start\n".to_owned(),
         Request::Stop => "stop\n".to_owned(),
+        Request::Enrolled => "enrolled\n".to_owned(),
         Request::Packets { limit, expression, .. } => format!("packets {limit} {expression}\n"),
     };
     let path = command_socket::path(run_dir);

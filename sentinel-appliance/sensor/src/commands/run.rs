@@ -11,6 +11,7 @@ use crate::control::command_socket;
 use crate::control::state::{Prepared, Reload, WorkerThreads};
 use crate::control::status_socket;
 use crate::control::tasks;
+use crate::control::visibility::Visibility;
 use crate::control::worker_spawner::WorkerSpawner;
 use crate::limits::MAX_INTERFACES;
 use crate::settings::Settings;
@@ -18,6 +19,9 @@ use crate::spool::Spool;
 use crate::system::clock::Clock;
 use crate::system::keys;
 use crate::system::local_socket;
+use crate::system::prefault;
+use crate::system::private_files;
+use crate::system::privileges::{Privileges, Target};
 use crate::terminal::failure::Failure;
 use crate::terminal::log;
 use crate::worker::analyser::LiveConfig;
@@ -51,17 +55,9 @@ pub(crate) fn run(request: Request, settings: Settings) -> Result<(), Failure> {
 fn prepare(request: Request, settings: Settings) -> Result<(Box<Prepared>, WorkerThreads), Failure> {
     let clock = Clock::start();
     log::set_level(settings.log_level);
-    keys::private_directory(&settings.state_dir)?;
-    keys::private_directory(&settings.run_dir)?;
-    // Sockets first: they also show whether another sensor uses these directories.
-    let listeners = [
-        local_socket::listen(&status_socket::path(&settings.run_dir))?,
-        local_socket::listen(&command_socket::path(&settings.run_dir))?,
-    ];
-    let keys = keys::sensor_key(&settings.state_dir)?;
-    let collector = keys::collector(&settings.state_dir)?;
-    let listed_ports = crate::settings::suspicious_ports::load(settings.suspicious_ports_file.as_deref())
-        .map_err(Failure::new)?;
+    let target = Target::of(&settings);
+    private_files::prepare_directory(&settings.state_dir, target.account)?;
+    private_files::prepare_directory(&settings.run_dir, target.account)?;
     let seed = match request.seed {
         Some(seed) => seed,
         None => keys::random_u64()?,
@@ -72,6 +68,21 @@ fn prepare(request: Request, settings: Settings) -> Result<(Box<Prepared>, Worke
     let fanout: &'static FanoutGroup =
         Box::leak(Box::new(FanoutGroup::new(settings.workers, u32::from_le_bytes([a, b, c, d]))));
     let (interfaces, prefixes) = open_interfaces(&settings, fanout, request.waits_for_interfaces)?;
+    let visibility = Visibility::new(settings.interface.clone());
+    // Reads its own memory through /proc, which a process that gave up its user may not open.
+    prefault::program();
+    // Everything that takes privileges is open, and there is one thread. What follows is done with those that are left: files
+    // are read and made as the sensor's own user.
+    let privileges = Privileges::drop_all(target, &settings, request.config.as_deref());
+    // The sockets also show whether another sensor uses these directories.
+    let listeners = [
+        local_socket::listen(&status_socket::path(&settings.run_dir))?,
+        local_socket::listen(&command_socket::path(&settings.run_dir))?,
+    ];
+    let keys = keys::sensor_key(&settings.state_dir)?;
+    let collector = keys::collector(&settings.state_dir)?;
+    let listed_ports = crate::settings::suspicious_ports::load(settings.suspicious_ports_file.as_deref())
+        .map_err(Failure::new)?;
     let (spool, recovery) = Spool::open(&settings, keys::log_key(&settings.state_dir)?)?;
     warn_of_damage(&recovery);
     let config = LiveConfig::new(&settings, &prefixes, listed_ports);
@@ -82,7 +93,18 @@ fn prepare(request: Request, settings: Settings) -> Result<(Box<Prepared>, Worke
         WorkerSpawner { settings: &settings, seed, fanout, config: &config, filters: &filters, clock };
     let (workers, threads) = spawner.start(interfaces, accounting)?;
     let reload = Reload { file: request.config, flags: request.flags };
-    let prepared = Prepared { clock, workers, settings, collector, spool, keys, listeners, reload };
+    let prepared = Prepared {
+        clock,
+        workers,
+        settings,
+        collector,
+        spool,
+        keys,
+        listeners,
+        reload,
+        visibility,
+        privileges,
+    };
     Ok((Box::new(prepared), threads))
 }
 

@@ -120,12 +120,28 @@ impl StatusView {
         self.alerts(out)?;
         self.uplink(out)?;
         self.log(out)?;
-        write!(
+        writeln!(
             out,
             "memory  {} resident, {} table entries evicted",
             ByteCount(self.number("memory.resident_kib") * 1024),
             self.number("memory.evictions")
-        )
+        )?;
+        self.privileges(out)
+    }
+
+    /// One line: the user, what the kernel enforces, and the first restriction that did not take effect.
+    fn privileges(&self, out: &mut String) -> std::fmt::Result {
+        let user = self.string("privileges.user").unwrap_or("?");
+        let seccomp = self.string("privileges.seccomp").unwrap_or("?");
+        let mut line = format!("rights  user {user:.20}, seccomp {seccomp}, landlock ");
+        match self.number("privileges.landlock") {
+            0 => line.push_str("off"),
+            version => write!(line, "{version}")?,
+        }
+        if let Some(missing) = self.list("privileges.missing").first().and_then(JsonValue::get::<String>) {
+            write!(line, "; {missing}")?;
+        }
+        write!(out, "{line:.80}")
     }
 
     /// Two lines if the last reload failed.
@@ -306,6 +322,7 @@ mod tests {
         "uplink":{"state":"waiting","since_ms":1000,"collector":"c.example:4430","failures":3,"last_error":"gone"},
         "log":{"records":12,"flash_bytes":65536,"journal_bytes":1,"rotations":1,"overwritten":0,"write_errors":0,
                "relocated":0,"flushes_deferred":0,"flash_bytes_day":7,"flash_limit_reached":true,"last_error":null},
+        "privileges":{"user":"root","seccomp":"on","landlock":0,"missing":["Landlock: this kernel has none"]},
         "memory":{"resident_kib":3456,"evictions":11,"incidents_closed_early":0,"tables":[
             {"name":"flows","slots":8192,"bytes":655360}],"ring_kib":1024}}"#;
 
@@ -334,7 +351,8 @@ mod tests {
              \x20       last error: gone\n\
              log     12 records, 64.0 KiB written to flash, 0 write errors\n\
              \x20       daily limit of writes reached (log_daily_kib); new alerts stay in RAM\n\
-             memory  3.3 MiB resident, 11 table entries evicted"
+             memory  3.3 MiB resident, 11 table entries evicted\n\
+             rights  user root, seccomp on, landlock off; Landlock: this kernel has none"
         );
         assert!(text.lines().count() <= 24 && text.lines().all(|line| line.len() <= 80));
     }

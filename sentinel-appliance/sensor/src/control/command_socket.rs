@@ -6,9 +6,13 @@
 //! |---|---|
 //! | `set-filter EXPRESSION` | captures frames that match, instead of those that the setting `filter` matches, also after a reload; an empty expression returns to the setting |
 //! | `start`, `stop` | starts and stops capturing; the sensor runs on |
+//! | `enrolled` | reads the enrollment again and connects anew, if the uplink is enabled |
 //! | `packets LIMIT EXPRESSION` | returns the newest frames of the packet memory that match |
 
+use std::cell::Cell;
+use std::collections::VecDeque;
 use std::fmt;
+use std::io::ErrorKind;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -19,7 +23,7 @@ use sentinel_capture::write::{InterfaceId, PcapngWriter};
 use sentinel_filter::{ExpressionError, Target};
 use sentinel_units::LinkType;
 use smol::io::{AsyncReadExt, AsyncWriteExt};
-use smol::{Async, Timer, future};
+use smol::{Async, LocalExecutor, Task, Timer, future};
 
 use crate::control::state::Shared;
 use crate::control::workers::{self, CommandError};
@@ -31,34 +35,85 @@ use crate::worker::packet_memory::FRAME_BYTES;
 const SOCKET_FILE: &str = "control.sock";
 /// Longest command in bytes.
 const MAX_LINE_LEN: usize = 2_048;
-/// Limit of one command with its answer; a slower client is dropped. Longer than the timeouts of two commands to the workers,
-/// so that `set-filter` reports a worker that does not reply.
-const TIMEOUT: Duration = Duration::from_secs(5);
+/// Limit of the arrival of a command.
+const LINE_TIMEOUT: Duration = Duration::from_secs(1);
+/// Limit of the sending of an answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+/// Clients whose command has not arrived; the oldest is dropped for one more.
+const MAX_WAITING: usize = 8;
+/// Commands that are executed or answered at a time: each may hold a copy of the packet memory.
+const MAX_EXECUTING: usize = 4;
 
 /// Path of the control socket of a sensor with this run directory.
 pub(crate) fn path(run_dir: &Path) -> PathBuf {
     run_dir.join(SOCKET_FILE)
 }
 
-/// Serves the connections one after the other.
-pub(crate) async fn serve(shared: Rc<Shared>, listener: Async<UnixListener>) {
+/// Serves every connection in a task of its own, so that a client that sends half a command or reads no answer holds up nobody.
+pub(crate) async fn serve(
+    shared: Rc<Shared>,
+    listener: Async<UnixListener>,
+    executor: &'static LocalExecutor<'static>,
+) {
+    let executing = Rc::new(Cell::new(0));
+    let mut waiting: VecDeque<Task<()>> = VecDeque::new();
     loop {
         // An error of accept, such as too many open files, stays for a while: the pause keeps this loop from spinning.
-        let Ok((mut stream, _)) = listener.accept().await else {
-            Timer::after(TIMEOUT).await;
+        let Ok((stream, _)) = listener.accept().await else {
+            Timer::after(LINE_TIMEOUT).await;
             continue;
         };
-        let exchange = async {
-            let line = read_line(&mut stream).await?;
-            let answer = execute(&shared, &line).await;
-            stream.write_all(&answer).await
-        };
-        let timeout = async {
-            Timer::after(TIMEOUT).await;
-            Ok(())
-        };
-        let _client_gone = future::or(exchange, timeout).await;
+        waiting.retain(|client| !client.is_finished());
+        if waiting.len() >= MAX_WAITING {
+            // The oldest: a command that was sent at once has been read long ago.
+            drop(waiting.pop_front());
+            increment(&shared.local_clients.too_many);
+        }
+        let client = read_command(Rc::clone(&shared), stream, executor, Rc::clone(&executing));
+        waiting.push_back(executor.spawn(client));
     }
+}
+
+/// Reads the command and starts its execution. May be dropped at any point.
+async fn read_command(
+    shared: Rc<Shared>,
+    mut stream: Async<UnixStream>,
+    executor: &'static LocalExecutor<'static>,
+    executing: Rc<Cell<usize>>,
+) {
+    let timeout = async {
+        Timer::after(LINE_TIMEOUT).await;
+        Err(ErrorKind::TimedOut.into())
+    };
+    match future::or(read_line(&mut stream), timeout).await {
+        Ok(line) => executor.spawn(answer(shared, stream, line, executing)).detach(),
+        Err(error) if error.kind() == ErrorKind::TimedOut => increment(&shared.local_clients.too_slow),
+        Err(_client_gone) => {}
+    }
+}
+
+/// Executes the command and sends the answer. Execution is never cut off, because a filter that is half replaced refuses every
+/// frame; the commands to the workers have timeouts of their own.
+async fn answer(shared: Rc<Shared>, mut stream: Async<UnixStream>, line: String, executing: Rc<Cell<usize>>) {
+    // Refused ones are counted as well: their answer is sent in the same way.
+    executing.set(executing.get() + 1);
+    let answer = if executing.get() > MAX_EXECUTING {
+        increment(&shared.local_clients.too_many);
+        b"error: too many commands at once\n".to_vec()
+    } else {
+        execute(&shared, &line).await
+    };
+    let timeout = async {
+        Timer::after(ANSWER_TIMEOUT).await;
+        increment(&shared.local_clients.too_slow);
+        Ok(())
+    };
+    let _client_gone = future::or(stream.write_all(&answer), timeout).await;
+    executing.set(executing.get().saturating_sub(1));
+}
+
+fn increment(counter: &Cell<u64>) {
+    counter.set(counter.get() + 1);
 }
 
 /// Reads the first line, or the bytes up to the end of the stream or [`MAX_LINE_LEN`].
@@ -83,6 +138,7 @@ async fn execute(shared: &Shared, line: &str) -> Vec<u8> {
         "set-filter" => set_filter(shared, argument).await,
         "start" => start(shared).await,
         "stop" => stop(shared).await,
+        "enrolled" => shared.enrolled().map(|()| Vec::new()).map_err(RequestError::Enrollment),
         "packets" => packets(shared, argument).await,
         _ => Err(RequestError::Unknown(command.to_owned())),
     };
@@ -109,6 +165,8 @@ enum RequestError {
     Expression(ExpressionError),
     /// The filter of `set-filter` is wrong.
     Filter(FilterError),
+    /// The enrollment cannot be read.
+    Enrollment(String),
     /// The workers did not execute it.
     Workers(CommandError),
     /// The capture file was not written.
@@ -118,6 +176,7 @@ enum RequestError {
 impl fmt::Display for RequestError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Enrollment(problem) => out.write_str(problem),
             Self::Unknown(command) => write!(out, "unknown command '{command:.40}'"),
             Self::AlreadyCapturing => out.write_str("capturing already"),
             Self::NotCapturing => out.write_str("not capturing"),

@@ -19,11 +19,21 @@ use crate::spool::Spool;
 use crate::system::clock::Clock;
 use crate::system::disconnect_reason::DisconnectReason;
 use crate::system::keys::{self, Collector};
+use crate::system::privileges::Privileges;
 use crate::system::process::resident_kib;
 use crate::system::wake::EventFd;
 use crate::terminal::count::span;
 use crate::terminal::log;
 use crate::worker::command::AlertConsumer;
+
+/// Clients of the local sockets that were dropped, so that none holds up the others.
+#[derive(Debug, Default)]
+pub(crate) struct LocalClients {
+    /// Command not sent, or answer not read, in time.
+    pub(crate) too_slow: Cell<u64>,
+    /// Dropped for a newer client, because too many were connected.
+    pub(crate) too_many: Cell<u64>,
+}
 
 /// State of the uplink.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -112,6 +122,8 @@ pub(crate) struct Prepared {
     /// Status socket and control socket.
     pub(crate) listeners: [UnixListener; 2],
     pub(crate) reload: Reload,
+    pub(crate) visibility: Visibility,
+    pub(crate) privileges: Privileges,
 }
 
 /// Parts of [`Prepared`] that one task owns.
@@ -139,6 +151,8 @@ pub(crate) struct Shared {
     pub(crate) started: Timestamp,
     pub(crate) workers: Workers,
     pub(crate) visibility: Visibility,
+    pub(crate) privileges: Privileges,
+    pub(crate) local_clients: LocalClients,
     pub(crate) settings: RefCell<Settings>,
     pub(crate) collector: RefCell<Option<Collector>>,
     /// Reason why the file that names the collector cannot be read.
@@ -162,12 +176,25 @@ impl Shared {
     /// Not inlined: [`Prepared`] is large, and its part of the stack is used again by the tasks.
     #[inline(never)]
     pub(crate) fn new(prepared: Box<Prepared>) -> (Rc<Self>, TaskResources) {
-        let Prepared { clock, workers, settings, collector, spool, keys, listeners, reload } = *prepared;
+        let Prepared {
+            clock,
+            workers,
+            settings,
+            collector,
+            spool,
+            keys,
+            listeners,
+            reload,
+            visibility,
+            privileges,
+        } = *prepared;
         let shared = Self {
             clock,
             started: clock.started_at(),
             workers,
-            visibility: Visibility::new(settings.interface.clone()),
+            visibility,
+            privileges,
+            local_clients: LocalClients::default(),
             settings: RefCell::new(settings),
             collector: RefCell::new(collector),
             collector_problem: RefCell::new(None),
@@ -266,6 +293,23 @@ impl Shared {
             log::warn(format_args!("{problem}"));
         }
         self.collector_problem.replace(problem);
+    }
+
+    /// Takes over an enrollment that was just made: connects again at once, also to the same collector, because it may have
+    /// refused the sensor before.
+    ///
+    /// # Errors
+    /// The reason why the enrollment cannot be read.
+    pub(crate) fn enrolled(&self) -> Result<(), String> {
+        self.reload_enrollment();
+        if let Some(problem) = &*self.collector_problem.borrow() {
+            return Err(problem.clone());
+        }
+        self.link.borrow_mut().last_error = None;
+        // Ends a connection, and the wait for the next one.
+        self.generation.set(self.generation.get().wrapping_add(1));
+        self.wake_uplink.notify();
+        Ok(())
     }
 
     /// Records the state of the uplink.

@@ -44,8 +44,10 @@ pub(crate) async fn serve(shared: Rc<Shared>, listener: Async<UnixListener>) {
         }
         let timeout = async {
             Timer::after(WRITE_TIMEOUT).await;
+            shared.local_clients.too_slow.set(shared.local_clients.too_slow.get() + 1);
             Ok(())
         };
+        // The kernel's buffer has room for the whole answer, so that a client that reads nothing holds up nobody.
         let _reader_gone = future::or(stream.write_all(answer.as_bytes()), timeout).await;
     }
 }
@@ -69,6 +71,11 @@ fn write(shared: &Shared, out: &mut String) -> std::fmt::Result {
     write_workers(shared, out)?;
     out.push_str(",\"visibility\":");
     shared.visibility.report(&frames).write(&settings.interface, out)?;
+    out.push_str(",\"privileges\":");
+    shared.privileges.write(out)?;
+    let clients = &shared.local_clients;
+    write!(out, ",\"local_clients\":{{\"too_slow\":{}", clients.too_slow.get())?;
+    write!(out, ",\"too_many\":{}}}", clients.too_many.get())?;
     write_alerts(&frames.snapshot, &spool, out)?;
     write_link(shared, out)?;
     write_log(&spool, out)?;

@@ -43,11 +43,11 @@ const SHUTDOWN_DRAIN: Duration = Duration::from_secs(2);
 pub(crate) fn run(prepared: Box<Prepared>, workers: WorkerThreads) -> Result<(), Failure> {
     let (shared, TaskResources { keys, listeners, reload }) = Shared::new(prepared);
     let WorkerThreads { alerts, alert_event, stop, threads } = workers;
-    prefault::program();
     prefault::reactor();
-    let executor = LocalExecutor::new();
+    // For the life of the program: tasks of the control socket start others.
+    let executor: &'static LocalExecutor<'static> = Box::leak(Box::default());
     let outcome = smol::block_on(executor.run(async {
-        let [uplink, intake] = start_tasks(&executor, &shared, listeners, keys, alerts, alert_event.clone())?;
+        let [uplink, intake] = start_tasks(executor, &shared, listeners, keys, alerts, alert_event.clone())?;
         let signals = Signals::catch()?;
         // The tasks run for the first time, and allocate what they need before the sensor is reported as ready.
         future::yield_now().await;
@@ -104,7 +104,7 @@ fn log_ready(shared: &Shared) {
 /// Not inlined: tasks are built on the stack, which they use again when they run.
 #[inline(never)]
 fn start_tasks(
-    executor: &LocalExecutor<'_>,
+    executor: &'static LocalExecutor<'static>,
     shared: &Rc<Shared>,
     [status, commands]: [UnixListener; 2],
     keys: KeyPair,
@@ -114,7 +114,7 @@ fn start_tasks(
     let listener =
         |listener| Async::new(listener).map_err(|error| Failure::new(format!("local socket: {error}")));
     executor.spawn(status_socket::serve(Rc::clone(shared), listener(status)?)).detach();
-    executor.spawn(command_socket::serve(Rc::clone(shared), listener(commands)?)).detach();
+    executor.spawn(command_socket::serve(Rc::clone(shared), listener(commands)?, executor)).detach();
     executor.spawn(supervision::interfaces(Rc::clone(shared))).detach();
     let uplink = executor.spawn(uplink::keep_connected(Rc::clone(shared), keys));
     let intake = executor.spawn(take_alerts(Rc::clone(shared), alerts, alert_event));

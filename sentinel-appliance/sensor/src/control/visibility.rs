@@ -10,7 +10,8 @@
 //! missing, but at most as many as the packets that are missing can have carried.
 
 use std::fmt::Write;
-use std::io::{BufRead, BufReader, Read};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Seek};
 
 use sentinel_alert::json;
 use sentinel_capture::interfaces::{self, FlowTable, Interface};
@@ -24,11 +25,15 @@ const MAX_CONNECTIONS_BYTES: u64 = 4 << 20;
 const CONNECTIONS: &str = "/proc/net/nf_conntrack";
 const FIREWALL: &str = "/etc/config/firewall";
 
-/// Counters of the captured interfaces at the start of the sensor.
+/// State of the captured interfaces and of the firewall at the start of the sensor, while it had the privileges to read it.
 #[derive(Debug)]
 pub(crate) struct Visibility {
     names: Vec<String>,
     base: Vec<Carried>,
+    /// Listing takes `CAP_NET_ADMIN`.
+    flow_tables: Option<Vec<FlowTable>>,
+    /// Opening takes root; reading a file that is open does not.
+    connections: Option<File>,
 }
 
 /// Traffic that a ring on an interface should have seen since the interface was created.
@@ -84,7 +89,8 @@ impl Visibility {
     pub(crate) fn new(names: Vec<String>) -> Self {
         let all = interfaces::list().unwrap_or_default();
         let base = names.iter().map(|name| carried(&all, name).unwrap_or_default()).collect();
-        Self { names, base }
+        let flow_tables = interfaces::flow_tables().ok();
+        Self { names, base, flow_tables, connections: File::open(CONNECTIONS).ok() }
     }
 
     /// Compares the counters, and looks for flow tables that hide traffic.
@@ -111,17 +117,30 @@ impl Visibility {
             .map(String::as_str)
             .chain(all.iter().filter(|found| self.names.contains(&found.name)).flat_map(ports))
             .collect();
-        let flow_tables = interfaces::flow_tables().ok().map(|mut tables| {
+        let configured = std::fs::read_to_string(FIREWALL).ok().map(|text| configured(&text));
+        // Those of the start may have gone since: settings of the firewall that switch offloading off prevail.
+        let at_start = || self.flow_tables.clone().filter(|_| configured != Some("off"));
+        let flow_tables = interfaces::flow_tables().ok().or_else(at_start).map(|mut tables| {
             tables.retain(|table| table.devices.iter().any(|device| captured.contains(&device.as_str())));
             tables
         });
         // Without a flow table no connection is offloaded, and reading the long connection table is saved.
         let offloaded = match &flow_tables {
             Some(tables) if tables.is_empty() => Some(Offloaded::default()),
-            _ => std::fs::File::open(CONNECTIONS).ok().map(count),
+            _ => self.connections().map(count),
         };
-        let configured = std::fs::read_to_string(FIREWALL).ok().map(|text| configured(&text));
         Report { interfaces: each, score: percent(seen, on_wire), flow_tables, offloaded, configured }
+    }
+
+    /// Connection table from its beginning.
+    fn connections(&self) -> Option<Box<dyn Read + '_>> {
+        match &self.connections {
+            Some(file) => {
+                let mut file: &File = file;
+                file.rewind().ok().map(|()| -> Box<dyn Read> { Box::new(file) })
+            }
+            None => File::open(CONNECTIONS).ok().map(|file| -> Box<dyn Read> { Box::new(file) }),
+        }
     }
 }
 

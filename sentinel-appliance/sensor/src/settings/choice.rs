@@ -42,6 +42,7 @@ choice!(KernelSnap);
 choice!(Severity);
 choice!(Cipher);
 choice!(LogLevel);
+choice!(Sandbox);
 
 /// Amount of each frame that the kernel copies into the ring.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -92,6 +93,31 @@ impl From<Cipher> for sentinel_uplink::Cipher {
         match cipher {
             Cipher::AesGcm => Self::AesGcm,
             Cipher::ChaChaPoly => Self::ChaChaPoly,
+        }
+    }
+}
+
+/// Restriction of system calls and paths.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) enum Sandbox {
+    /// A system call that is not listed fails.
+    #[default]
+    On,
+    /// A system call that is not listed kills the program.
+    Strict,
+    /// No restriction.
+    Off,
+}
+
+impl Sandbox {
+    const ALL: [Self; 3] = [Self::On, Self::Strict, Self::Off];
+
+    /// Name in settings and machine output.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::On => "on",
+            Self::Strict => "strict",
+            Self::Off => "off",
         }
     }
 }

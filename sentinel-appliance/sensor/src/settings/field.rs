@@ -21,6 +21,8 @@ pub(super) enum Field<'s> {
     Memory(&'s mut u32, RangeInclusive<u32>),
     /// A filter in tcpdump's language of at most so many bytes, or nothing.
     Expression(&'s mut String, usize),
+    /// A user by name or as `UID:GID` of at most so many bytes, or nothing.
+    User(&'s mut String, usize),
     /// A span written as a whole number of seconds.
     Seconds(&'s mut Duration, RangeInclusive<u32>),
     /// A span written as a whole number of milliseconds.
@@ -63,6 +65,8 @@ pub(super) enum FieldError {
     TooLong(usize),
     /// A path that does not begin with a slash.
     NotAbsolute,
+    /// Neither the name of a user nor `UID:GID`.
+    NotAUser,
     /// A path with a control character.
     ControlCharacter,
     /// A filter that does not compile.
@@ -90,6 +94,7 @@ impl fmt::Display for FieldError {
             Self::NoneOfThem => out.write_str("is none of them"),
             Self::TooLong(bytes) => write!(out, "has {bytes} bytes"),
             Self::NotAbsolute => out.write_str("is not an absolute path"),
+            Self::NotAUser => out.write_str("is neither the name of a user nor UID:GID"),
             Self::ControlCharacter => out.write_str("holds a control character"),
             Self::Filter(error) => write!(out, "is no filter: {error}"),
             Self::NotANetwork => out.write_str("is not a network"),
@@ -127,6 +132,7 @@ impl Field<'_> {
                 **value = profile.map_or_else(|| number(word, range), |(_, kib)| Ok(*kib))?;
             }
             Self::Expression(value, longest) => **value = expression(word, *longest)?,
+            Self::User(value, longest) => **value = user(word, *longest)?,
             Self::Seconds(value, range) => **value = Duration::from_secs(number(word, range)?.into()),
             Self::Millis(value, range) => **value = Duration::from_millis(number(word, range)?.into()),
             Self::Choice(value) => value.choose(word).map_err(|_| FieldError::NoneOfThem)?,
@@ -166,7 +172,7 @@ impl Field<'_> {
         match self {
             Self::Switch(value) => one(&if **value { "on" } else { "off" }),
             Self::Number(value, _) | Self::Memory(value, _) => one(*value),
-            Self::Expression(value, _) => one(*value),
+            Self::Expression(value, _) | Self::User(value, _) => one(*value),
             Self::Seconds(value, _) => one(&value.as_secs()),
             Self::Millis(value, _) => one(&millis(**value)),
             Self::Choice(value) => one(&value.chosen()),
@@ -186,6 +192,7 @@ impl Field<'_> {
             Self::Switch(_) => "switch",
             Self::Number(..) | Self::Memory(..) | Self::Seconds(..) | Self::Millis(..) => "number",
             Self::Expression(..) => "filter",
+            Self::User(..) => "user",
             Self::Choice(_) => "choice",
             Self::Path(..) | Self::OptionalPath(..) => "path",
             Self::Interfaces(..) | Self::Networks(..) | Self::Ports(_) => "list",
@@ -206,6 +213,9 @@ impl Field<'_> {
             }
             Self::Expression(_, longest) => {
                 format!("an expression of tcpdump's filter language of at most {longest} bytes, or empty")
+            }
+            Self::User(_, longest) => {
+                format!("a name of at most {longest} bytes, UID:GID in decimal, or empty")
             }
             Self::Choice(value) => value.choices().join(", "),
             Self::Path(_, longest) => format!("an absolute path of at most {longest} bytes"),
@@ -272,6 +282,23 @@ fn expression(word: &str, longest: usize) -> Result<String, FieldError> {
     match sentinel_filter::compile_for(Target::Kernel, word, LinkType::ETHERNET, u32::MAX) {
         Ok(_) => Ok(word.trim().into()),
         Err(error) => Err(FieldError::Filter(error)),
+    }
+}
+
+/// Checks the characters only: whether there is such a user is known on the device.
+fn user(word: &str, longest: usize) -> Result<String, FieldError> {
+    if word.len() > longest {
+        return Err(FieldError::TooLong(word.len()));
+    }
+    let is_name = |text: &str| {
+        text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+            && !text.starts_with('-')
+    };
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    match word.split_once(':') {
+        Some((user, group)) if is_number(user) && is_number(group) => Ok(word.into()),
+        None if is_name(word) => Ok(word.into()),
+        _ => Err(FieldError::NotAUser),
     }
 }
 

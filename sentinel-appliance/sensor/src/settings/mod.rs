@@ -23,8 +23,8 @@ mod report;
 pub(crate) mod suspicious_ports;
 mod uci;
 
-pub(crate) use choice::{KernelSnap, LogLevel};
-pub(crate) use load::{Loaded, environment, split_assignment};
+pub(crate) use choice::{KernelSnap, LogLevel, Sandbox};
+pub(crate) use load::{DEFAULT_FILE, Loaded, environment, split_assignment};
 pub(crate) use problem::Problem;
 pub(crate) use registry::{Settings, restart_needed};
 pub(crate) use report::{check, docs, show};

@@ -12,7 +12,7 @@ use sentinel_units::Prefix;
 
 use crate::limits::{MAX_INTERFACES, MAX_WORKERS};
 
-use super::choice::{Cipher, KernelSnap, LogLevel};
+use super::choice::{Cipher, KernelSnap, LogLevel, Sandbox};
 use super::field::Field;
 use super::renamed;
 
@@ -161,6 +161,14 @@ main_settings! {
     suspicious_ports_file: Option<PathBuf> = "suspicious_ports_file" {
         "JSON list of suspicious ports; empty is the built-in list",
         "", default "", Live, |value| Field::OptionalPath(value, 255)
+    }
+    user: String = "user" {
+        "user that the sensor becomes once its rings are open, if it is started as root; empty stays root",
+        "", default "sentinel-appliance", Restart, |value| Field::User(value, 64)
+    }
+    sandbox: Sandbox = "sandbox" {
+        "system calls and paths that the sensor does not need: on: they fail; strict: such a call ends the program; off: allowed",
+        "", default "on", Restart, |value| Field::Choice(value)
     }
     log_level: LogLevel = "log_level" {
         "lowest level of messages that are printed",

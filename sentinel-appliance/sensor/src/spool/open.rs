@@ -1,6 +1,5 @@
 //! Opening of the spool: files, state of the delivery, and a number for this run.
 
-use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -8,6 +7,7 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use sentinel_ringlog::{Cursor, FileStorage, MAX_RECORD, RecordId};
 
+use crate::system::private_files::no_links;
 use crate::terminal::failure::Failure;
 
 use super::runs::NewestRun;
@@ -16,7 +16,7 @@ use super::{Log, Medium, Record, read_record};
 /// Opens a file with mode 0600 and locks it against other sensors.
 pub(super) fn storage(path: &Path) -> Result<FileStorage, Failure> {
     let at = |what: String| Failure::new(format!("{}: {what}", path.display()));
-    let mut options = OpenOptions::new();
+    let mut options = no_links();
     options.read(true).write(true).create(true).truncate(false).mode(0o600);
     let file = options.open(path).map_err(|error| at(error.to_string()))?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {

@@ -1,8 +1,8 @@
 //! Keys and enrollment in the state directory. Files are 0600, the directory 0700.
 
-use std::fs::{self, DirBuilder, OpenOptions};
+use std::fs;
 use std::io::{ErrorKind, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use sentinel_ringlog::LogKey;
@@ -10,11 +10,14 @@ use sentinel_seal::Key;
 use sentinel_uplink::{KeyPair, PublicKey};
 use zeroize::Zeroizing;
 
+use crate::system::private_files::no_links;
 use crate::terminal::failure::Failure;
 
 const SENSOR_KEY: &str = "sensor.key";
 const LOG_KEY: &str = "log.key";
 const COLLECTOR: &str = "collector";
+/// Bytes read of the enrollment: the longest address and key are far shorter.
+const MAX_COLLECTOR_LEN: u64 = 1_024;
 
 /// Address of the collector, and the public key that it must prove to own.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -22,13 +25,6 @@ pub(crate) struct Collector {
     /// `host:port`
     pub(crate) address: String,
     pub(crate) key: PublicKey,
-}
-
-/// Creates a directory with mode 0700, if it is not there.
-pub(crate) fn private_directory(path: &Path) -> Result<(), Failure> {
-    let mut builder = DirBuilder::new();
-    builder.recursive(true).mode(0o700);
-    builder.create(path).map_err(|error| at(path, &error))
 }
 
 /// Key pair of the sensor, generated at first use.
@@ -72,8 +68,11 @@ pub(crate) fn store_log_key(state: &Path, key: &LogKey) -> Result<(), Failure> {
 /// Collector that this sensor is enrolled at, if any.
 pub(crate) fn collector(state: &Path) -> Result<Option<Collector>, Failure> {
     let path = state.join(COLLECTOR);
-    let text = match fs::read_to_string(&path) {
-        Ok(text) => text,
+    let mut text = String::new();
+    match no_links().read(true).open(&path) {
+        Ok(file) => {
+            file.take(MAX_COLLECTOR_LEN).read_to_string(&mut text).map_err(|error| at(&path, &error))?
+        }
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(at(&path, &error)),
     };
@@ -110,7 +109,7 @@ pub(crate) fn random_u64() -> Result<u64, Failure> {
 }
 
 fn read_secret<const N: usize>(path: &Path) -> Result<Option<Zeroizing<[u8; N]>>, Failure> {
-    let mut file = match fs::File::open(path) {
+    let mut file = match no_links().read(true).open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(at(path, &error)),
@@ -147,7 +146,7 @@ fn write_private(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
+        let mut file = no_links().write(true).create_new(true).mode(0o600).open(&beside)?;
         file.write_all(bytes)?;
         file.sync_all()?;
         fs::rename(&beside, path)?;

@@ -1,8 +1,10 @@
 //! Listening Unix sockets in the run directory, for status and commands.
 
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
+
+use rustix::fs::Mode;
+use rustix::process::umask;
 
 use crate::terminal::failure::Failure;
 
@@ -22,8 +24,10 @@ pub(crate) fn listen(path: &Path) -> Result<UnixListener, Failure> {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(at(error)),
         _ => {}
     }
-    // The run directory has mode 0700, so no other user reaches the socket between these two calls.
-    let listener = UnixListener::bind(path).map_err(at)?;
-    std::fs::set_permissions(path, PermissionsExt::from_mode(0o600)).map_err(at)?;
-    Ok(listener)
+    // By the mask, because a change of the mode afterwards would follow a link. There is one thread at the start, so no other
+    // file is made meanwhile.
+    let mask = umask(Mode::RWXG | Mode::RWXO | Mode::XUSR);
+    let listener = UnixListener::bind(path).map_err(at);
+    umask(mask);
+    listener
 }

@@ -1,4 +1,4 @@
-//! Edge to the operating system: clock, keys, threads, signals, sockets.
+//! Edge to the operating system: clock, keys, private files, privileges, threads, signals, sockets.
 
 pub(crate) mod clock;
 pub(crate) mod connect;
@@ -6,6 +6,8 @@ pub(crate) mod disconnect_reason;
 pub(crate) mod keys;
 pub(crate) mod local_socket;
 pub(crate) mod prefault;
+pub(crate) mod private_files;
+pub(crate) mod privileges;
 pub(crate) mod process;
 pub(crate) mod signals;
 pub(crate) mod thread;

@@ -544,6 +544,7 @@ config 'detector' brute_force
             // The largest first: little memory makes the rings small, too.
             Field::Memory(_, range) => vec![range.end().to_string()],
             Field::Expression(..) => vec!["tcp or host 192.0.2.1".into()],
+            Field::User(..) => vec!["64123:64124".into()],
             Field::Choice(choice) => choice.choices().into_iter().map(String::from).collect(),
             Field::Path(..) | Field::OptionalPath(..) => vec!["/mnt/it's".into()],
             Field::Interfaces(..) => vec!["eth1 wlan0".into()],
