@@ -253,6 +253,16 @@ impl<M: Storage, J: Storage<Error = M::Error>> RingLog<M, J> {
         self.ring.newest().filter(|newest| self.ring.is_open(newest)).map(|newest| newest.first)
     }
 
+    /// First record of the first segment that begins after record `id`.
+    #[must_use]
+    pub fn segment_after(&self, id: RecordId) -> Option<RecordId> {
+        let mut segment = self.ring.first_readable(&self.key)?;
+        while segment.first <= id {
+            segment = self.ring.after(&segment)?;
+        }
+        Some(segment.first)
+    }
+
     /// Continues numbers and hash chain of another log that this one replaces, as a log of another geometry does. `next_id` is
     /// that of the other log. Does nothing if this log has a segment or a record.
     pub fn continue_after(&mut self, head: &Head, next_id: RecordId) {

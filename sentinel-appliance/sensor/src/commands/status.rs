@@ -157,8 +157,16 @@ impl StatusView {
             ByteCount(self.number("log.flash_bytes")),
             self.number("log.write_errors")
         )?;
-        if let Some(error) = self.string("log.last_error") {
-            writeln!(out, "        last error: {error:.60}")?;
+        match (self.string("log.delivered_alerts"), self.string("log.evidence_key")) {
+            (Some("sealed"), Some(key)) => writeln!(out, "        delivered alerts: sealed to {key:.40}..")?,
+            (Some("unreadable"), _) => writeln!(out, "        delivered alerts: unreadable here")?,
+            (Some("readable"), _) => writeln!(out, "        delivered alerts: READABLE on this device")?,
+            _ => {}
+        }
+        for (name, what) in [("log.notice", "note"), ("log.last_error", "last error")] {
+            if let Some(text) = self.string(name) {
+                writeln!(out, "        {what}: {text:.60}")?;
+            }
         }
         Ok(())
     }
@@ -278,7 +286,8 @@ mod tests {
                   "lost_storage":3,"open_incidents":2},
         "uplink":{"state":"waiting","since_ms":1000,"collector":"c.example:4430","failures":3,"last_error":"gone"},
         "log":{"records":12,"flash_bytes":65536,"journal_bytes":1,"rotations":1,"overwritten":0,"write_errors":0,
-               "relocated":0,"flushes_deferred":0,"last_error":null},
+               "relocated":0,"flushes_deferred":0,"last_error":null,"delivered_alerts":"sealed",
+               "evidence_key":"abcdefghijklmnopqrstuvwxyz234567abcdefghijklmnopqrsa","notice":"log has another size"},
         "memory":{"resident_kib":3456,"evictions":11,"incidents_closed_early":0,"tables":[
             {"name":"flows","slots":8192,"bytes":655360}],"ring_kib":1024}}"#;
 
@@ -305,6 +314,8 @@ mod tests {
              uplink  waiting to connect to c.example:4430\n\
              \x20       last error: gone\n\
              log     12 records, 64.0 KiB written to flash, 0 write errors\n\
+             \x20       delivered alerts: sealed to abcdefghijklmnopqrstuvwxyz234567abcdefgh..\n\
+             \x20       note: log has another size\n\
              memory  3.3 MiB resident, 11 table entries evicted"
         );
         assert!(text.lines().count() <= 24 && text.lines().all(|line| line.len() <= 80));

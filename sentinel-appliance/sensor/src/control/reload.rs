@@ -88,6 +88,7 @@ fn apply_uplink(shared: &Shared, new: Settings) {
     let before = shared.collector.borrow().clone();
     shared.reload_enrollment();
     shared.settings.borrow_mut().take_live(new);
+    shared.apply_evidence();
     if is_changed || before != *shared.collector.borrow() {
         // Ends a connection, and the wait for the next one, at the next wake-up of the uplink task.
         shared.generation.set(shared.generation.get().wrapping_add(1));

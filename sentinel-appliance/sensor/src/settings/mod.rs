@@ -12,6 +12,7 @@
 //! - `report`: `sentinel config check|show|docs`.
 
 mod choice;
+mod evidence_key;
 mod field;
 pub(crate) mod json;
 mod load;

@@ -27,6 +27,7 @@ impl Spool {
         if self.waiting() == 0 {
             self.sent_gaps.clear();
         }
+        self.advance_key();
     }
 
     /// Alerts acknowledged by the collector since the start.
@@ -102,6 +103,7 @@ impl Spool {
             self.delivered_logged_at = now;
             self.log_delivered();
         }
+        self.close_delivered(now);
     }
 
     /// Writes a record of delivery if more is delivered than the last one states.

@@ -3,7 +3,6 @@
 use sentinel_ringlog::FlushError;
 use sentinel_units::Uptime;
 
-use crate::system::keys;
 use crate::terminal::log;
 
 use super::Spool;
@@ -68,8 +67,9 @@ impl Spool {
                     self.main_recovered();
                     self.journal_recovered();
                 }
-                // Last: killed before it, the program finds the older key, which opens the new segments as well.
-                self.store_advanced_key();
+                self.advance_key();
+                // Again if it could not be stored, or if the log advanced its key while it wrote.
+                self.store_key();
             }
             Err(error) => {
                 self.flush_error = Some(error.to_string());
@@ -115,20 +115,6 @@ impl Spool {
     pub(super) fn journal_recovered(&mut self) {
         if let Some(span) = self.journal_backoff.record_success(self.now) {
             log::info(format_args!("journal written again after {} s", span.as_secs()));
-        }
-    }
-
-    /// Advances the key past overwritten segments, so that no copy of them can be read any more. Repeated at the next flush
-    /// if the key cannot be stored: until then the older key in the file opens the log as well.
-    fn store_advanced_key(&mut self) {
-        let oldest = self.log.oldest();
-        let key = self.log.advance_key(oldest);
-        if key.epoch() == self.stored_epoch {
-            return;
-        }
-        match keys::store_log_key(&self.state_dir, key) {
-            Ok(()) => (self.stored_epoch, self.key_error) = (key.epoch(), None),
-            Err(failure) => self.key_error = Some(failure.to_string()),
         }
     }
 

@@ -478,6 +478,7 @@ config 'detector' brute_force
             Field::Memory(_, range) => vec![range.end().to_string()],
             Field::Expression(..) => vec!["tcp or host 192.0.2.1".into()],
             Field::Choice(choice) => choice.choices().into_iter().map(String::from).collect(),
+            Field::EvidenceKey(_) => vec!["none".into()],
             Field::Path(..) | Field::OptionalPath(..) => vec!["/mnt/it's".into()],
             Field::Interfaces(..) => vec!["eth1 wlan0".into()],
             Field::Networks(..) => vec!["192.0.2.0/24 2001:db8::/32".into()],
