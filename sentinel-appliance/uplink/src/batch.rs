@@ -22,6 +22,8 @@ use crate::compress::History;
 
 /// Bit 62 of a sequence number. Those of alerts are below it; it is set in the id that acknowledges a gap.
 pub(crate) const GAP_BIT: u64 = 1 << 62;
+/// Bit 63 of a sequence number; it is set in the id that acknowledges the end of a run.
+pub(crate) const RUN_END_BIT: u64 = 1 << 63;
 
 /// Largest number of bytes of a frame besides the entries of a batch: Noise tag 16, message
 /// tag 1, boot 6, first sequence number 10, base 10, length of the entries 3.

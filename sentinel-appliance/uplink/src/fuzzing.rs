@@ -51,6 +51,9 @@ pub fn message(bytes: &[u8]) {
         ToCollector::Gap(gap) => {
             let _named = (gap.last(), gap.lost());
         }
+        ToCollector::RunEnd(end) => {
+            let _named = (end.last(), end.cause.is_complete());
+        }
         ToCollector::Hello(hello) => {
             let _origin = hello.origin();
         }
@@ -114,6 +117,8 @@ mod tests {
                 .to_vec(),
             [3, 0xac, 2, 1, 9, 4, 3, 2, 1, 0, 2].to_vec(),
             [4, 3, 1, 2, 3].to_vec(),
+            [6, 0xac, 2, 10, 2].to_vec(),
+            [&[7, 0xac, 2, 5][..], &[0xa5; 32]].concat(),
             [2, 2, 3, 0, 0x80, 6, 0x88, 0, 0x82, 0x23, 0x9c, 0x10].to_vec(),
             token.into_bytes(),
         ]

@@ -10,14 +10,18 @@ use sentinel_alert::AlertId;
 use sentinel_units::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::batch::{Batch, GAP_BIT, Origin};
+use crate::batch::{Batch, GAP_BIT, Origin, RUN_END_BIT};
 use crate::error::SessionError;
 use crate::telemetry::Telemetry;
 
-pub use reason::{GapReason, RejectReason};
+pub use reason::{EndCause, GapReason, RejectReason};
 
 /// Version of the messages in this crate. Both sides use the lower of the two versions that they announce.
-pub const PROTOCOL_VERSION: u16 = 1;
+pub const PROTOCOL_VERSION: u16 = 2;
+/// First version that has [`ToCollector::RunEnd`]. A peer of an earlier one would end the session at its tag.
+pub const RUN_END_VERSION: u16 = 2;
+/// First version that has [`ToCollector::LogHead`].
+pub const LOG_HEAD_VERSION: u16 = 2;
 
 /// Longest name of a sensor or host, and longest software version, in bytes.
 const MAX_NAME_LEN: usize = 64;
@@ -43,6 +47,10 @@ pub enum ToCollector<'a> {
     Telemetry(Telemetry),
     /// Answer to [`ToSensor::Ping`]; sent by the session itself.
     Pong,
+    /// End of a run. Only to a collector of [`RUN_END_VERSION`] or later.
+    RunEnd(RunEnd),
+    /// Head of the sealed log. Only to a collector of [`LOG_HEAD_VERSION`] or later.
+    LogHead(LogHead),
 }
 
 /// Message from a collector to a sensor.
@@ -135,6 +143,42 @@ impl Gap {
     }
 }
 
+/// End of one run of the sensor: the first number that the run may have used and the sensor does not know of.
+///
+/// Every number below `next_seq` was used: it arrives as an alert or in a gap, or it is missing. Whether there were numbers from
+/// `next_seq` on depends on [`EndCause::is_complete`]. Incidents of the run that are open are over. Sent once all alerts and
+/// gaps of the run that the sensor has were sent, except those that rotation moved behind it; acknowledged by
+/// [`RunEnd::last`].
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct RunEnd {
+    /// Run that ended.
+    pub boot: u32,
+    /// Number after the last one that the sensor knows to be used, 1 to 2^62.
+    pub next_seq: u64,
+    /// Way in which the run ended.
+    pub cause: EndCause,
+}
+
+impl RunEnd {
+    /// Id by which this message is acknowledged: `next_seq` with bit 63 set, which no alert and no gap has.
+    #[must_use]
+    pub const fn last(&self) -> AlertId {
+        AlertId { boot: self.boot, seq: self.next_seq | RUN_END_BIT }
+    }
+}
+
+/// Head of the sealed log of the sensor: what the collector remembers of it, so that a log that was cut off, rolled back, sealed
+/// again or wiped is found. Not acknowledged; the latest counts.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct LogHead {
+    /// Number after the last record that is on flash, at most 2^62. Never falls.
+    pub next_id: u64,
+    /// Number of the newest segment, at most 2^62. Never falls.
+    pub epoch: u64,
+    /// Hash chain over everything on flash. The same for the same `next_id`.
+    pub chain: [u8; 32],
+}
+
 /// Answer to a hello or an enrollment request: the collector knows the sensor.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Welcome<'a> {
@@ -166,6 +210,10 @@ impl ToCollector<'_> {
             }
             // Bit 62 marks the id of a gap (`Gap::last`), so no sequence number may reach it.
             Self::Gap(gap) => gap.first_seq <= gap.last_seq && gap.last_seq < GAP_BIT,
+            // The number after the last alert, so at most one above it.
+            Self::RunEnd(end) => (1..=GAP_BIT).contains(&end.next_seq),
+            // Numbers that no log reaches: one record each nanosecond takes 146 years.
+            Self::LogHead(head) => head.next_id <= GAP_BIT && head.epoch <= GAP_BIT,
             // The entries of a batch are checked one by one when it is iterated over.
             Self::Alerts(_) | Self::Telemetry(_) | Self::Pong => true,
         };
@@ -217,6 +265,34 @@ mod tests {
         let counters = [4, 17, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
         check(&ToCollector::Telemetry(Telemetry::new()), &counters);
         check(&ToCollector::Pong, &[5]);
+        for (number, cause) in
+            (0..).zip([EndCause::Stopped, EndCause::Killed, EndCause::PowerLost, EndCause::Other(3)])
+        {
+            let end = RunEnd { boot: 300, next_seq: 10, cause };
+            check(&ToCollector::RunEnd(end), &[6, 0xac, 2, 10, number]);
+            assert_eq!(end.last(), AlertId { boot: 300, seq: (1 << 63) + 10 });
+        }
+    }
+
+    #[test]
+    fn a_log_head_keeps_its_bytes_and_its_numbers_are_bounded() {
+        let head = LogHead { next_id: 300, epoch: 5, chain: [0xa5; 32] };
+        let mut expected = [0xa5; 36];
+        expected[..4].copy_from_slice(&[7, 0xac, 2, 5]);
+        check(&ToCollector::LogHead(head), &expected);
+        let is_good =
+            |next_id, epoch| ToCollector::LogHead(LogHead { next_id, epoch, ..head }).check().is_ok();
+        assert!(is_good(0, 0) && is_good(1 << 62, 1 << 62));
+        assert!(!is_good((1 << 62) + 1, 0) && !is_good(0, u64::MAX));
+    }
+
+    #[test]
+    fn a_run_end_outside_the_numbers_of_alerts_is_malformed() {
+        let is_good = |next_seq| {
+            ToCollector::RunEnd(RunEnd { boot: 1, next_seq, cause: EndCause::Stopped }).check().is_ok()
+        };
+        assert!(is_good(1) && is_good(1 << 62));
+        assert!(!is_good(0) && !is_good((1 << 62) + 1) && !is_good(1 << 63) && !is_good(u64::MAX));
     }
 
     #[test]

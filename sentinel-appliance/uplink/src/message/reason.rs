@@ -80,6 +80,25 @@ numbered! {
     StorageFailed = 8 "the collector cannot store alerts",
 }
 
+numbered! {
+    /// Way in which a run of the sensor ended.
+    EndCause:
+    /// The program was stopped and wrote everything that it had.
+    Stopped = 0 "stopped",
+    /// The program was killed; its journal was complete, so the sensor knows every alert that had a number.
+    Killed = 1 "killed",
+    /// The journal was lost or incomplete: the power failed, or the storages did.
+    PowerLost = 2 "cut off, later alerts may be lost",
+}
+
+impl EndCause {
+    /// Returns true if the run used no number from [`crate::RunEnd::next_seq`] on. False for causes of a newer version.
+    #[must_use]
+    pub const fn is_complete(self) -> bool {
+        matches!(self, Self::Stopped | Self::Killed)
+    }
+}
+
 impl RejectReason {
     /// Returns true if the same attempt can succeed later.
     #[must_use]
