@@ -9,7 +9,10 @@ use sentinel_alert::{Kind, Severity, json};
 use sentinel_units::Timestamp;
 use serde_json::{Map, Value, json};
 
-use crate::model::{MinuteCounts, SensorChange, SensorEvent, SensorStatus, StoredAlert, TelemetryReading};
+use crate::model::{
+    HeadText, LogHeadState, MinuteCounts, SensorChange, SensorEvent, SensorStatus, StoredAlert,
+    TelemetryReading,
+};
 use crate::service::{AlertPage, Health, Stats, StoreHealth};
 
 /// One alert.
@@ -77,8 +80,20 @@ fn sensor(status: &SensorStatus) -> Value {
         "alerts_duplicate": sensor.duplicates,
         "alerts_lost": sensor.lost,
         "alerts_missing": sensor.missing,
+        "log": sensor.log_head.as_ref().map(sealed_log),
         "telemetry_time": reading.map(|reading| time(reading.received_at)),
         "telemetry": reading.map(telemetry),
+    })
+}
+
+/// What is remembered of the sealed log of a sensor. The heads are what `sentinel log verify --head` takes.
+fn sealed_log(log: &LogHeadState) -> Value {
+    json!({
+        "head": HeadText(&log.head).to_string(),
+        "time": time(log.received_at),
+        "contradictions": log.faults,
+        "contradicted_head": log.contradicted.as_ref().map(|(head, _)| HeadText(head).to_string()),
+        "contradicted_time": log.contradicted.as_ref().map(|(_, at)| time(*at)),
     })
 }
 

@@ -13,7 +13,7 @@ use sentinel_uplink::{KeyPair, Token};
 
 use crate::api::render;
 use crate::clock;
-use crate::model::{Sensor, SensorStatus, StoredToken, is_valid_name};
+use crate::model::{HeadText, Sensor, SensorStatus, StoredToken, is_valid_name};
 use crate::store::key::{hex, read_private, unhex, write_private};
 use crate::store::{Files, StoreError, sensors};
 use crate::time_text::ago;
@@ -130,6 +130,14 @@ fn table(statuses: &[SensorStatus], now: Timestamp) -> String {
             sensor.lost,
             sensor.missing
         );
+        if let Some((before, at)) = sensor.log_head.as_ref().and_then(|log| log.contradicted.as_ref()) {
+            let _ = writeln!(
+                text,
+                "      log rolled back or rewritten {}; check it with sentinel log verify --head {}",
+                ago(now.since(*at)),
+                HeadText(before)
+            );
+        }
     }
     if statuses.is_empty() {
         text.push_str("no sensor is enrolled; make a token with sentinel-collector enroll\n");

@@ -6,12 +6,14 @@
 mod alert;
 mod delivery;
 mod event;
+mod log_head;
 mod name;
 mod sensor;
 
 pub use alert::{AlertPosition, AlertQuery, AlertSelection, AlertTotals, MinuteCounts, StoredAlert};
 pub use delivery::{Delivery, Receipt, UnreadableAlert};
 pub use event::{DisconnectReason, Event, SensorChange, SensorEvent};
+pub use log_head::{HeadText, LogHeadState, may_follow};
 pub use name::{MAX_NAME_LEN, is_valid_name, sanitize_name};
 pub use sensor::{
     Enrollment, Sensor, SensorId, SensorInfo, SensorState, SensorStatus, SessionInfo, StoredToken,

@@ -14,6 +14,7 @@ mod alerts;
 mod error;
 mod files;
 pub mod key;
+mod log_heads;
 mod reader;
 pub mod schema;
 pub(crate) mod sensors;

@@ -7,7 +7,7 @@ use sentinel_alert::AlertId;
 use sentinel_units::Timestamp;
 use sentinel_uplink::{PublicKey, RejectReason, Secret, Telemetry, TokenId};
 
-use super::{StoreError, telemetry};
+use super::{StoreError, log_heads, telemetry};
 use crate::clock::{from_micros, to_micros};
 use crate::model::{Enrollment, Sensor, SensorId, SensorInfo, StoredToken, TelemetryReading};
 
@@ -26,6 +26,7 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Sensor> {
         lost: row.get("lost")?,
         missing: row.get("missing")?,
         acked: acked.0.zip(acked.1).map(|(boot, seq)| AlertId { boot, seq }),
+        log_head: log_heads::from_row(row)?,
         info: SensorInfo {
             software: row.get("software")?,
             host: row.get("host")?,
@@ -46,7 +47,8 @@ fn telemetry_from_row(row: &Row<'_>) -> rusqlite::Result<Option<TelemetryReading
 
 /// `missing` is summed over boots: sequence numbers that are neither stored nor reported as discarded.
 const SELECT: &str = "SELECT *, (SELECT coalesce(sum(max(highest - stored - lost, 0)), 0) FROM runs
-    WHERE runs.sensor = sensors.id) AS missing FROM sensors";
+    WHERE runs.sensor = sensors.id) AS missing FROM sensors
+    LEFT JOIN log_heads ON log_heads.sensor = sensors.id";
 
 /// Every sensor, revoked ones included, in the order of names.
 ///
@@ -192,7 +194,11 @@ pub(super) fn enroll(
     }
     connection
         .execute("UPDATE tokens SET used_at_us = ? WHERE token_id = ?", params![at_us, request.token.0])?;
-    let sensor = with_key(connection, request.public_key)?;
+    let mut sensor = with_key(connection, request.public_key)?;
+    if let Some(sensor) = &mut sensor {
+        log_heads::forget(connection, sensor.id)?;
+        sensor.log_head = None;
+    }
     sensor.map(Ok).ok_or(StoreError::Sqlite(rusqlite::Error::QueryReturnedNoRows))
 }
 

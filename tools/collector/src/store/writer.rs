@@ -9,14 +9,16 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, TransactionBehavior};
 use sentinel_units::Timestamp;
-use sentinel_uplink::{RejectReason, Telemetry};
+use sentinel_uplink::{LogHead, RejectReason, Telemetry};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{StoreError, alerts, sensors};
+use super::{StoreError, alerts, log_heads, sensors};
 use crate::events::EventBus;
 use crate::log::Log;
 use crate::metrics::Metrics;
-use crate::model::{Delivery, Enrollment, Event, Receipt, Sensor, SensorId, SensorInfo, StoredAlert};
+use crate::model::{
+    Delivery, Enrollment, Event, HeadText, Receipt, Sensor, SensorId, SensorInfo, StoredAlert,
+};
 
 /// Jobs waiting for the writer. Senders wait when it is full, and with them the sensors.
 const QUEUE_LEN: usize = 256;
@@ -31,6 +33,7 @@ const ERROR_LOG_INTERVAL: Duration = Duration::from_secs(60);
 enum Job {
     Deliver { delivery: Delivery, sensor: Arc<str>, reply: oneshot::Sender<Result<Receipt, StoreError>> },
     Telemetry { sensor: SensorId, telemetry: Box<Telemetry>, at: Timestamp },
+    LogHead { sensor: SensorId, name: Arc<str>, head: LogHead, at: Timestamp },
     Seen { sensor: SensorId, at: Timestamp },
     Info { sensor: SensorId, info: SensorInfo, at: Timestamp },
     Enroll { request: Enrollment, reply: oneshot::Sender<EnrollReply> },
@@ -57,6 +60,9 @@ impl Job {
             Self::Enroll { request, .. } => {
                 return Ok(JobResult::Enrolled(Box::new(sensors::enroll(transaction, request)?)));
             }
+            Self::LogHead { sensor, head, at, .. } => {
+                return Ok(JobResult::Head(log_heads::update(transaction, *sensor, head, *at)?));
+            }
             Self::Telemetry { sensor, telemetry, at } => {
                 sensors::update_telemetry(transaction, *sensor, telemetry, *at)?;
             }
@@ -71,7 +77,7 @@ impl Job {
         match self {
             Self::Deliver { reply, .. } => drop(reply.send(Err(error))),
             Self::Enroll { reply, .. } => drop(reply.send(Err(error))),
-            Self::Telemetry { .. } | Self::Seen { .. } | Self::Info { .. } => {}
+            Self::Telemetry { .. } | Self::LogHead { .. } | Self::Seen { .. } | Self::Info { .. } => {}
         }
     }
 }
@@ -80,6 +86,8 @@ impl Job {
 enum JobResult {
     Stored(Receipt),
     Enrolled(Box<Result<Sensor, RejectReason>>),
+    /// The head that the new one contradicts.
+    Head(Option<LogHead>),
     Done,
 }
 
@@ -123,6 +131,20 @@ impl WriterHandle {
         at: Timestamp,
     ) -> Result<(), StoreError> {
         self.send(Job::Telemetry { sensor, telemetry: Box::new(telemetry), at }).await
+    }
+
+    /// Stores the head of the log of a sensor, with the next commit.
+    ///
+    /// # Errors
+    /// [`StoreError::Closed`].
+    pub async fn log_head(
+        &self,
+        sensor: SensorId,
+        name: Arc<str>,
+        head: LogHead,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.send(Job::LogHead { sensor, name, head, at }).await
     }
 
     /// Stores the properties that a sensor reported, with the next commit.
@@ -283,6 +305,14 @@ impl State {
                     let _ = reply.send(Ok(receipt)); // the connection may be gone; the alerts are stored
                 }
                 (Job::Enroll { reply, .. }, JobResult::Enrolled(result)) => drop(reply.send(Ok(*result))),
+                (Job::LogHead { name, head, .. }, JobResult::Head(Some(before))) => {
+                    self.metrics.log_heads_contradicted.inc();
+                    self.log.warn(format_args!(
+                        "{name}: log rolled back or rewritten: its head is {}, it was {}",
+                        HeadText(&head),
+                        HeadText(&before)
+                    ));
+                }
                 _ => {}
             }
         }
