@@ -6,6 +6,7 @@
 #   fmt     the formatting is rustfmt's
 #   lint    clippy without a warning, scripts that parse, no forbidden content in tracked files
 #   layers  dependencies between crates and modules, and the packages of the device program
+#   advisories  known vulnerabilities of the locked packages (ci/advisories.toml)
 #   docs    the reference builds without a warning
 #   test    unit, integration and documentation tests of every crate but the lab
 #   lab     whole-system tests in network namespaces (root)
@@ -22,7 +23,7 @@
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 2
 
-everything=(fmt lint layers docs test smoke lab corpus size bench cross)
+everything=(fmt lint layers advisories docs test smoke lab corpus size bench cross)
 skipped_code=77
 
 # Debian's cargo, which the cross-build needs, may be first in PATH; it has neither clippy nor rustfmt.
@@ -34,7 +35,7 @@ export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-auto}
 export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0=$PWD
 
 usage() {
-    sed -n '2,23s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,24s/^# \{0,1\}//p' "$0" >&2
     exit 2
 }
 
@@ -77,6 +78,10 @@ part_lint() {
 
 part_layers() {
     cargo xtask layers
+}
+
+part_advisories() {
+    cargo xtask advisories
 }
 
 part_docs() {

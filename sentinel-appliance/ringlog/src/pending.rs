@@ -101,6 +101,13 @@ impl Pending {
         self.last_read = (0, 0);
     }
 
+    /// Removes all records; their numbers are assigned again.
+    pub(crate) fn clear(&mut self) {
+        self.bytes.clear();
+        self.count = 0;
+        self.last_read = (0, 0);
+    }
+
     fn len_at(&self, at: usize) -> Option<usize> {
         let len = self.bytes.get(at..)?.first_chunk::<LENGTH_LEN>()?;
         Some(usize::from(u16::from_be_bytes(*len)))

@@ -211,6 +211,14 @@ impl<C: Copy + Ord> Delivery<C> {
         self.deadline().is_some_and(|deadline| now >= deadline)
     }
 
+    /// Moves back to `cursor`, because the spool has dropped the records after it, which were all durable, and uses their
+    /// cursors again. Forgets the messages in flight.
+    pub fn rewind(&mut self, cursor: Option<C>) {
+        self.in_flight.clear();
+        self.acked = self.acked.min(cursor);
+        self.highest_sent = self.acked;
+    }
+
     /// Removes all messages up to the one that ends with `id`, as durable. `None` if there is no such message; then
     /// nothing changes.
     fn pop_through(&mut self, id: AlertId) -> Option<C> {
@@ -296,6 +304,18 @@ mod tests {
         assert_eq!(delivery.sent(id(8), 9, 1, NOW), Ok(()));
         delivery.resume_after(20);
         assert_eq!(delivery.last_acked(), Some(8), "ignored while a message is in flight");
+    }
+
+    #[test]
+    fn after_a_rewind_cursors_are_used_again() {
+        let mut delivery = three_sent();
+        delivery.acknowledge(id(3));
+        delivery.rewind(Some(12));
+        assert_eq!((delivery.last_acked(), delivery.next_after()), (Some(12), Some(12)));
+        assert_eq!((delivery.highest_sent(), delivery.delivered()), (Some(12), 6));
+        assert_eq!(delivery.sent(id(4), 13, 1, NOW), Ok(()));
+        delivery.rewind(Some(50));
+        assert_eq!((delivery.last_acked(), delivery.in_flight()), (Some(12), 0), "never forwards");
     }
 
     #[test]

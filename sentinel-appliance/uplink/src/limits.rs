@@ -20,6 +20,11 @@ pub struct Limits {
     pub stall: Duration,
     /// Time without a message to the sensor after which a collector sends a ping.
     pub keep_alive: Duration,
+    /// Time without a message to the collector after which a sensor sends an unsolicited pong, its heartbeat.
+    pub heartbeat: Duration,
+    /// Time without a byte of a sensor after which a collector takes it as unreachable: `heartbeat` of the sensor, and three
+    /// seconds for a segment that the network delays or loses. The session stays.
+    pub silence: Duration,
 }
 
 impl Limits {
@@ -33,7 +38,9 @@ impl Limits {
         welcome: Duration::from_secs(30),
         idle: Duration::from_secs(300),
         stall: Duration::from_secs(60),
-        keep_alive: Duration::from_secs(120),
+        keep_alive: Duration::from_secs(200),
+        heartbeat: Duration::from_secs(12),
+        silence: Duration::from_secs(15),
     };
     const MIN_LEN: u16 = 256;
 

@@ -1,4 +1,4 @@
-//! A session of protocol version 1, recorded with fixed keys, that every later version must decode.
+//! Sessions of protocol versions 1 and 2, recorded with fixed keys, that every later version must decode.
 
 extern crate std;
 
@@ -15,6 +15,7 @@ use crate::*;
 
 const NOW: Uptime = Uptime::ZERO;
 const RECORDING: &str = include_str!("../tests/data/session-1.txt");
+const RECORDING_2: &str = include_str!("../tests/data/session-2.txt");
 
 fn sessions() -> (SensorSession, CollectorSession) {
     let (local, remote) = (KeyPair::from_bytes(&[0x11; 32]), KeyPair::from_bytes(&[0x22; 32]));
@@ -63,6 +64,11 @@ fn alerts() -> Vec<(AlertId, Alert)> {
     [(3, scan), (7, listed)].into_iter().map(|(seq, alert)| (AlertId { boot, seq }, alert)).collect()
 }
 
+/// What version 2 adds.
+fn run_end() -> RunEnd {
+    RunEnd { boot: 5, next_seq: 13, cause: EndCause::PowerLost }
+}
+
 fn gap() -> Gap {
     Gap {
         boot: 5,
@@ -83,6 +89,28 @@ fn telemetry() -> Telemetry {
 
 fn welcome() -> Welcome<'static> {
     Welcome { protocol: 1, sensor_id: 300, name: "attic", acked: Some(AlertId { boot: 5, seq: 12 }) }
+}
+
+/// Runs a session with the message that version 2 adds and its acknowledgement.
+fn record_2() -> String {
+    let (mut sensor, mut collector) = sessions();
+    let mut lines = up(&mut sensor, &mut collector);
+    collector.poll(NOW).unwrap();
+    collector.admit(NOW).unwrap();
+    lines += &down(&mut collector, &mut sensor);
+    sensor.poll(NOW).unwrap();
+    for message in [ToCollector::Hello(Hello { protocol: 2, ..hello() }), ToCollector::RunEnd(run_end())] {
+        sensor.send(&message, NOW).unwrap();
+        lines += &up(&mut sensor, &mut collector);
+        collector.poll(NOW).unwrap();
+    }
+    for message in [ToSensor::Welcome(Welcome { protocol: 2, ..welcome() }), ToSensor::Ack(run_end().last())]
+    {
+        collector.send(&message, NOW).unwrap();
+        lines += &down(&mut collector, &mut sensor);
+        sensor.poll(NOW).unwrap();
+    }
+    lines
 }
 
 /// Moves the pending bytes of the sensor to the collector; returns them as a line of the recording.
@@ -145,9 +173,13 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Bytes of every flight of `side` in the recording.
+/// Bytes of every flight of `side` in the recording of version 1.
 fn flights(side: &str) -> Vec<Vec<u8>> {
-    let flights = RECORDING.lines().filter_map(|line| line.strip_prefix(side)?.strip_prefix(' '));
+    flights_of(RECORDING, side)
+}
+
+fn flights_of(recording: &str, side: &str) -> Vec<Vec<u8>> {
+    let flights = recording.lines().filter_map(|line| line.strip_prefix(side)?.strip_prefix(' '));
     flights
         .map(|hex| {
             (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
@@ -159,6 +191,32 @@ fn flights(side: &str) -> Vec<Vec<u8>> {
 #[test]
 fn this_version_still_writes_the_same_bytes() {
     assert_eq!(record(), RECORDING);
+    assert_eq!(record_2(), RECORDING_2);
+}
+
+#[test]
+fn both_ends_decode_the_recording_of_version_2() {
+    let (mut sensor, mut collector) = sessions();
+    let (up, down) = (flights_of(RECORDING_2, "sensor"), flights_of(RECORDING_2, "collector"));
+    assert_eq!((up.len(), down.len()), (3, 3));
+    for flight in &up {
+        assert_eq!(collector.receive(flight), Ok(flight.len()));
+        match collector.poll(NOW).unwrap() {
+            CollectorEvent::Peer { .. } => collector.admit(NOW).unwrap(),
+            CollectorEvent::Message(ToCollector::Hello(read)) => assert_eq!(read.protocol, 2),
+            CollectorEvent::Message(ToCollector::RunEnd(read)) => assert_eq!(read, run_end()),
+            other => panic!("{other:?}"),
+        }
+    }
+    let expected = [
+        SensorEvent::Established,
+        SensorEvent::Message(ToSensor::Welcome(Welcome { protocol: 2, ..welcome() })),
+        SensorEvent::Message(ToSensor::Ack(run_end().last())),
+    ];
+    for (flight, expected) in down.iter().zip(expected) {
+        assert_eq!(sensor.receive(flight), Ok(flight.len()));
+        assert_eq!(sensor.poll(NOW), Ok(expected));
+    }
 }
 
 #[test]
@@ -210,5 +268,5 @@ fn the_sensor_decodes_the_recording() {
 #[test]
 #[ignore = "writes tests/data"]
 fn write_the_recording() {
-    std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/session-1.txt"), record()).unwrap();
+    std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/session-2.txt"), record_2()).unwrap();
 }

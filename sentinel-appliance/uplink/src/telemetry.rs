@@ -50,7 +50,8 @@ counters! {
     Truncated = "truncated",
     /// Entries evicted from full tables.
     TableEvictions = "table_evictions",
-    /// Alerts that the detectors raised.
+    /// Alerts raised, and those of earlier runs that were undelivered at the start. What is neither delivered nor evicted of
+    /// them waits.
     AlertsRaised = "alerts_raised",
     /// Alerts that the collector acknowledged.
     AlertsDelivered = "alerts_delivered",

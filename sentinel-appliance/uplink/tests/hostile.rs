@@ -358,7 +358,7 @@ fn timeouts_end_the_session_on_both_sides() {
     assert_eq!(sensor.poll(at(limits.welcome)), Err(SessionError::HandshakeTimeout), "no welcome");
 
     let (mut sensor, mut collector) = welcomed(Cipher::AesGcm);
-    assert_eq!(sensor.next_deadline(), at(limits.idle));
+    assert_eq!(sensor.next_deadline(), at(limits.heartbeat));
     assert_eq!(sensor.poll(at(limits.idle)), Err(SessionError::Idle));
     assert_eq!(collector.next_deadline(), at(limits.keep_alive));
     assert_eq!(collector.poll(just_before(limits.keep_alive)), Ok(CollectorEvent::Idle));
@@ -387,7 +387,33 @@ fn pings_keep_both_ends_connected() {
         assert_eq!(collector.receive(&pong), Ok(19));
         assert_eq!(collector.poll(now), Ok(CollectorEvent::Idle));
     }
-    assert_eq!(sensor.next_deadline(), now.after(Limits::SENSOR.idle));
+    assert_eq!(sensor.next_deadline(), now.after(Limits::SENSOR.heartbeat));
+}
+
+/// A collector never waits longer than `silence` for a byte of a sensor that lives.
+#[test]
+fn a_sensor_that_has_nothing_to_send_sends_heartbeats() {
+    let (mut sensor, mut collector) = welcomed(Cipher::AesGcm);
+    let heartbeat = Limits::SENSOR.heartbeat;
+    assert!(heartbeat + Duration::from_secs(3) <= Limits::COLLECTOR.silence);
+    let mut now = NOW;
+    for _ in 0..20 {
+        assert_eq!(sensor.next_deadline(), now.after(heartbeat));
+        assert_eq!(sensor.poll(now), Ok(SensorEvent::Idle));
+        assert!(sensor.pending().is_empty(), "not before it is due");
+        now = now.after(heartbeat);
+        assert_eq!(sensor.poll(now), Ok(SensorEvent::Idle));
+        let pong = sensor.pending().to_vec();
+        assert_eq!(pong.len(), 19);
+        sensor.sent(pong.len(), now);
+        assert_eq!(collector.receive(&pong), Ok(19));
+        assert_eq!(collector.poll(now), Ok(CollectorEvent::Idle));
+    }
+    // Any message takes the place of a heartbeat.
+    sensor.send(&ToCollector::Telemetry(sentinel_uplink::Telemetry::new()), now).unwrap();
+    let sent = sensor.pending().len();
+    sensor.sent(sent, now);
+    assert_eq!(sensor.next_deadline(), now.after(heartbeat));
 }
 
 #[test]

@@ -118,6 +118,8 @@ pub struct Metrics {
     pub duplicates: Counter,
     /// Alerts that sensors reported as discarded.
     pub lost: Counter,
+    /// Runs of sensors that ended so that alerts may be lost.
+    pub unclean_runs: Counter,
     /// Alerts of kinds that this version cannot read; they are stored as they came.
     pub unreadable: Counter,
     /// Time from the arrival of a batch to its commit.
@@ -146,6 +148,7 @@ impl Metrics {
             alerts_stored: Family::default(),
             duplicates: Counter::default(),
             lost: Counter::default(),
+            unclean_runs: Counter::default(),
             unreadable: Counter::default(),
             store_failing: Gauge::default(),
             ingest_seconds: Histogram::new(buckets()),
@@ -175,6 +178,11 @@ impl Metrics {
             self.duplicates.clone(),
         );
         to.register("alerts_lost", "Alerts that sensors reported as discarded", self.lost.clone());
+        to.register(
+            "runs_unclean",
+            "Ends of runs received after which alerts may be lost",
+            self.unclean_runs.clone(),
+        );
         to.register("alerts_unreadable", "Alerts of kinds unknown to this version", self.unreadable.clone());
         to.register("store_failing", "1 while nothing can be stored", self.store_failing.clone());
         let seconds = || Unit::Seconds;
@@ -208,6 +216,7 @@ impl Metrics {
         }
         self.duplicates.inc_by(receipt.duplicates);
         self.lost.inc_by(receipt.lost);
+        self.unclean_runs.inc_by(receipt.unclean);
         self.unreadable.inc_by(u64::try_from(delivery.unreadable.len()).unwrap_or_default());
     }
 

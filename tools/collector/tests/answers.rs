@@ -208,15 +208,15 @@ const VARYING: [&str; 5] = ["peer", "connected_since", "enrolled", "last_seen", 
 
 const ALERT: &str = r#"{"id":SEQ,"sensor":"branch-7","received":*,"boot":3,"seq":SEQ,"time":"2023-11-14T22:13:SECOND.000000Z","kind":"port_scan","test":"ports_in_window","severity":"medium","src":"10.20.30.66","dst":"10.20.30.10","src_port":null,"dst_port":null,"summary":"10.20.30.66 tried 15 ports of 10.20.30.10 within 10 s","evidence":{"ports_at_least":15,"ports_at_most":15,"threshold_ports":15,"window_s":10},"phase":"open","first_time":"2023-11-14T22:13:SECOND.000000Z","incident":1,"suppressed":0,"technique":"T1046"}"#;
 
-const SENSORS: &str = r#"{"sensors":[{"alerts_duplicate":0,"alerts_lost":0,"alerts_missing":0,"alerts_stored":2,"connected_since":*,"enrolled":*,"frames_per_s":200,"host":"router","id":1,"interfaces":"br-lan","last_seen":*,"log":null,"name":"branch-7","peer":*,"public_key":"co7e72xk6icmp7jtld6jyadsdca5c5bhqeuce7wgotzx677jpnwq","revoked":null,"software":"0.1.0","state":"connected","telemetry":{"alerts_delivered":0,"alerts_evicted":0,"alerts_raised":0,"frames_analysed":0,"frames_dropped":4,"frames_filtered":0,"frames_seen":500,"log_bytes_written":0,"malformed":0,"open_incidents":0,"reconnects":0,"resident_kib":0,"ring_freezes":0,"spool_bytes":0,"table_evictions":0,"truncated":0,"uptime_ms":3000},"telemetry_time":*}]}"#;
+const SENSORS: &str = r#"{"sensors":[{"alerts_duplicate":0,"alerts_lost":0,"alerts_missing":0,"alerts_stored":2,"alerts_unknown":null,"connected_since":*,"enrolled":*,"frames_per_s":200,"host":"router","id":1,"interfaces":"br-lan","last_seen":*,"log":null,"name":"branch-7","peer":*,"public_key":"co7e72xk6icmp7jtld6jyadsdca5c5bhqeuce7wgotzx677jpnwq","revoked":null,"run_ends_reported":false,"runs_unclean":0,"software":"0.1.0","state":"connected","telemetry":{"alerts_delivered":0,"alerts_evicted":0,"alerts_raised":0,"frames_analysed":0,"frames_dropped":4,"frames_filtered":0,"frames_seen":500,"log_bytes_written":0,"malformed":0,"open_incidents":0,"reconnects":0,"resident_kib":0,"ring_freezes":0,"spool_bytes":0,"table_evictions":0,"truncated":0,"uptime_ms":3000},"telemetry_time":*}]}"#;
 
 /// `sentinel-collector sensors --json`: from the file alone, so nothing of the connection.
 const LISTED: &str = concat!(
-    r#"{"sensors":[{"alerts_duplicate":0,"alerts_lost":0,"alerts_missing":0,"alerts_stored":2,"connected_since":*,"enrolled":*,"frames_per_s":null,"host":"router","id":1,"interfaces":"br-lan","last_seen":*,"log":null,"name":"branch-7","peer":*,"public_key":"co7e72xk6icmp7jtld6jyadsdca5c5bhqeuce7wgotzx677jpnwq","revoked":null,"software":"0.1.0","state":"seen","telemetry":{"alerts_delivered":0,"alerts_evicted":0,"alerts_raised":0,"frames_analysed":0,"frames_dropped":4,"frames_filtered":0,"frames_seen":500,"log_bytes_written":0,"malformed":0,"open_incidents":0,"reconnects":0,"resident_kib":0,"ring_freezes":0,"spool_bytes":0,"table_evictions":0,"truncated":0,"uptime_ms":3000},"telemetry_time":*}]}"#,
+    r#"{"sensors":[{"alerts_duplicate":0,"alerts_lost":0,"alerts_missing":0,"alerts_stored":2,"alerts_unknown":null,"connected_since":*,"enrolled":*,"frames_per_s":null,"host":"router","id":1,"interfaces":"br-lan","last_seen":*,"log":null,"name":"branch-7","peer":*,"public_key":"co7e72xk6icmp7jtld6jyadsdca5c5bhqeuce7wgotzx677jpnwq","revoked":null,"run_ends_reported":false,"runs_unclean":0,"software":"0.1.0","state":"seen","telemetry":{"alerts_delivered":0,"alerts_evicted":0,"alerts_raised":0,"frames_analysed":0,"frames_dropped":4,"frames_filtered":0,"frames_seen":500,"log_bytes_written":0,"malformed":0,"open_incidents":0,"reconnects":0,"resident_kib":0,"ring_freezes":0,"spool_bytes":0,"table_evictions":0,"truncated":0,"uptime_ms":3000},"telemetry_time":*}]}"#,
     "\n"
 );
 
-const STATS: &str = r#"{"alerts":{"by_kind":{BY_KIND},"by_severity":{"critical":0,"high":0,"info":0,"low":0,"medium":2},"duplicate":0,"lost":0,"missing":0,"stored":2},"per_minute":[{"critical":0,"high":0,"info":0,"low":0,"medium":0,"minute":*},{"critical":0,"high":0,"info":0,"low":0,"medium":0,"minute":*}],"sensors":{"connected":1,"enrolled":1,"revoked":0},"store_bytes":*,"time":*,"uptime_s":*}"#;
+const STATS: &str = r#"{"alerts":{"by_kind":{BY_KIND},"by_severity":{"critical":0,"high":0,"info":0,"low":0,"medium":2},"duplicate":0,"lost":0,"missing":0,"runs_unclean":0,"stored":2},"per_minute":[{"critical":0,"high":0,"info":0,"low":0,"medium":0,"minute":*},{"critical":0,"high":0,"info":0,"low":0,"medium":0,"minute":*}],"sensors":{"connected":1,"enrolled":1,"revoked":0},"store_bytes":*,"time":*,"uptime_s":*}"#;
 
 const HEALTH: &str = r#"{"sensors_connected":1,"status":"ok","store":"ok","uptime_s":*,"version":*}"#;
 
@@ -238,6 +238,7 @@ sentinel_collector_connections_rejected_total{reason="too_many"}
 sentinel_collector_connections_rejected_total{reason="unknown_key"}
 sentinel_collector_connections_rejected_total{reason="version"}
 sentinel_collector_log_heads_contradicted_total
+sentinel_collector_runs_unclean_total
 sentinel_collector_sensors_connected
 sentinel_collector_start_time_seconds
 sentinel_collector_store_bytes
@@ -247,6 +248,7 @@ sentinel_sensor_duplicate{sensor="branch-7"}
 sentinel_sensor_last_seen_seconds{sensor="branch-7"}
 sentinel_sensor_lost{sensor="branch-7"}
 sentinel_sensor_missing{sensor="branch-7"}
+sentinel_sensor_runs_unclean{sensor="branch-7"}
 sentinel_sensor_stored{sensor="branch-7"}
 sentinel_sensor_up{sensor="branch-7"}"#;
 

@@ -5,7 +5,9 @@ mod support;
 use std::time::Duration;
 
 use sentinel_alert::AlertId;
-use sentinel_uplink::{Gap, GapReason, KeyPair, Limits, LogHead, RejectReason, ToCollector};
+use sentinel_uplink::{
+    EndCause, Gap, GapReason, KeyPair, Limits, LogHead, RejectReason, RunEnd, ToCollector,
+};
 use support::http::{get_json, metric};
 use support::sensor::{Received, SensorClient, connect, connected, enrolled};
 use support::{eventually, files, log_text, start, start_with};
@@ -259,6 +261,53 @@ async fn gaps_are_lost_and_skipped_numbers_are_missing() {
     collector.stop().await;
 }
 
+/// Alerts that a power cut took left no trace, and the page said that every alert is accounted for.
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_power_cut_later_alerts_of_the_run_are_unknown() {
+    let directory = tempfile::tempdir().unwrap();
+    let collector = start(directory.path()).await;
+    let (pair, key) = enrolled(directory.path(), collector.listen, "branch-7").await;
+    let (mut peer, _) = support::sensor::connected_version_2(collector.listen, &pair, &key, 5).await;
+    let last = peer.send_alerts(5, 1..=70).await;
+    peer.until_acked(last).await;
+    let unknown = || async {
+        let (_, answer) = get_json(collector.http, "/api/v1/sensors").await;
+        let sensor = &answer["sensors"][0];
+        assert_eq!(sensor["run_ends_reported"], true);
+        (sensor["runs_unclean"].as_u64().unwrap(), sensor["alerts_unknown"].clone())
+    };
+    assert_eq!(unknown().await, (0, serde_json::Value::Null), "the run goes on");
+    drop(peer);
+
+    // The next run, before it has told how the one before ended.
+    let (mut peer, acked) = support::sensor::connected_version_2(collector.listen, &pair, &key, 6).await;
+    assert_eq!(acked, Some(last));
+    let from_71 = serde_json::json!({ "boot": 5, "from": 71 });
+    eventually("unknown", || async { unknown().await == (1, from_71.clone()) }).await;
+    let end = RunEnd { boot: 5, next_seq: 51, cause: EndCause::PowerLost };
+    for _ in 0..2 {
+        peer.send(&ToCollector::RunEnd(end)).await; // the second time as after a reconnect
+        peer.until_acked(end.last()).await;
+    }
+    assert_eq!(unknown().await, (1, from_71));
+    let (_, stats) = get_json(collector.http, "/api/v1/stats").await;
+    assert_eq!((&stats["alerts"]["runs_unclean"], &stats["alerts"]["missing"]), (&1.into(), &0.into()));
+    let line = "sentinel_collector_runs_unclean_total";
+    assert_eq!(metric(collector.http, line).await.as_deref(), Some("1"));
+    drop(peer);
+
+    // The identity of the end names the position, and a run that was stopped is none of the unclean ones.
+    let (mut peer, acked) = support::sensor::connected_version_2(collector.listen, &pair, &key, 7).await;
+    assert_eq!(acked, Some(end.last()));
+    let end = RunEnd { boot: 6, next_seq: 4, cause: EndCause::Stopped };
+    peer.send(&ToCollector::RunEnd(end)).await;
+    peer.until_acked(end.last()).await;
+    assert_eq!(unknown().await.0, 1);
+    let (_, stats) = get_json(collector.http, "/api/v1/stats").await;
+    assert_eq!(stats["alerts"]["missing"], 3, "alerts 1 to 3 of run 6 never arrived");
+    collector.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_locked_store_holds_the_acknowledgement_back() {
     let directory = tempfile::tempdir().unwrap();
@@ -313,6 +362,37 @@ async fn many_batches_are_stored_in_order_and_completely() {
     let (_, answer) = get_json(collector.http, "/api/v1/stats").await;
     assert_eq!(answer["alerts"]["stored"], 8_000);
     assert_eq!(answer["alerts"]["missing"], 0);
+    collector.stop().await;
+}
+
+/// A stopped process and a cut cable look alike: the connection stands, and nothing comes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_sensor_is_offline_until_it_is_heard_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let limits = Limits { silence: Duration::from_secs(1), ..Limits::COLLECTOR };
+    let collector = start_with(directory.path(), limits, 100).await;
+    let (pair, key) = enrolled(directory.path(), collector.listen, "branch-7").await;
+    let (mut sensor, _) = connected(collector.listen, &pair, &key, 1).await;
+    let collector_http = collector.http;
+    let is = |number: &'static str| async move {
+        metric(collector_http, "sentinel_collector_sensors_connected").await.as_deref() == Some(number)
+    };
+    assert!(is("1").await);
+    eventually("silent", || is("0")).await;
+    let state =
+        || async move { get_json(collector_http, "/api/v1/sensors").await.1["sensors"][0]["state"].clone() };
+    assert_eq!(state().await, "offline");
+    assert!(log_text(directory.path()).contains("branch-7 is not heard any more: no message for 1 s"));
+    sensor.send(&ToCollector::Pong).await;
+    eventually("heard", || is("1")).await;
+    assert_eq!(state().await, "connected");
+    let last = sensor.send_alerts(1, 1..=1).await;
+    sensor.until_acked(last).await;
+    eventually("silent again", || is("0")).await;
+    drop(sensor);
+    let is_logged = || async { log_text(directory.path()).contains("branch-7 disconnected") };
+    eventually("the end of the connection", is_logged).await;
+    assert!(is("0").await, "counted once");
     collector.stop().await;
 }
 

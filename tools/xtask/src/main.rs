@@ -1,8 +1,9 @@
 //! `cargo xtask`: checks of this repository that need tests of their own. `ci/check.sh` calls them.
 //!
-//! In: manifests, budgets, tracked files, one binary. Out: one line if the check passes, else a line per violation on standard error
-//! with what is wrong and what is allowed. It changes no file.
+//! In: manifests, lock file, budgets, tracked files, one binary. Out: one line if the check passes, else a line per violation on standard error
+//! with what is wrong and what is allowed. Only `advisories --update` changes a file.
 
+mod advisories;
 mod growth;
 mod layers;
 mod mips;
@@ -19,6 +20,9 @@ use anyhow::{Result, bail};
 const USAGE: &str = "\
 usage: cargo xtask <command>
 
+  advisories [--update FOLDER]
+                              locked packages against the advisories in ci/advisories.toml; --update
+                              writes that file anew from a checkout of the RustSec advisory database
   layers                      order of crates, outside packages, `no_std`, `forbid(unsafe_code)`,
                               circles of modules within a crate
   growth detector|protocol NAME
@@ -67,6 +71,8 @@ impl Verdict {
 
 fn run(words: &[&str], root: &Path) -> Result<Verdict> {
     match words {
+        ["advisories"] => advisories::check(root),
+        ["advisories", "--update", folder] => advisories::update(root, Path::new(folder)),
         ["layers"] => check_layers(root),
         ["size", binary, "--board", board] | ["size", "--board", board, binary] => {
             size::check(root, Path::new(binary), board)

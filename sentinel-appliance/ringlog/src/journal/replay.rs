@@ -25,6 +25,8 @@ pub(crate) struct Replay {
     pub(super) epoch: Option<u64>,
     /// End of main when the last section was begun.
     pub(crate) main_end: Option<ChainHead>,
+    /// Number after the last record of the last section.
+    pub(crate) end: Option<RecordId>,
     /// The bytes at the tail are neither a frame, a section nor the end mark: the last write was cut off, or the journal was
     /// changed.
     pub(crate) is_torn: bool,
@@ -73,9 +75,14 @@ impl<J: Storage> Journal<J> {
                 (SECTION_MARK, section) => {
                     // A record is at most MAX_RECORD bytes long, so no length of a frame equals a mark.
                     *section = replay.begin_section(bytes, key);
+                    replay.end = section.as_ref().map(|section| section.next).or(replay.end);
                     section.is_some().then_some(SectionHeader::LEN)
                 }
-                (len, Some(section)) => section.read_frame(len, frame, &mut replay.tag, each),
+                (len, Some(section)) => {
+                    let advanced = section.read_frame(len, frame, &mut replay.tag, each);
+                    replay.end = Some(section.next);
+                    advanced
+                }
                 // A journal begins with a section.
                 (_, None) => None,
             };

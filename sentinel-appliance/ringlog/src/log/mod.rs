@@ -46,6 +46,8 @@ pub struct RingLog<M, J> {
     journaled_end: Option<ChainHead>,
     /// The journal was torn at opening and has not been written since.
     is_journal_torn: bool,
+    /// See [`RingLog::was_journal_complete`].
+    was_journal_complete: bool,
     suspended: Suspended,
     stats: Stats,
 }
@@ -117,6 +119,10 @@ impl<M: Storage, J: Storage<Error = M::Error>> RingLog<M, J> {
         } else {
             replay_journal(&mut journal, &key, &mut pending, &mut recovery).map_err(OpenError::Journal)?
         };
+        let journal_end = replay.end.max(replay.main_end.map(|end| end.next_id));
+        let was_journal_complete = !replay.is_torn
+            && recovery.missing_records == 0
+            && journal_end.is_some_and(|end| end >= ring.head().next_id);
         let log = Self {
             ring,
             journal,
@@ -127,6 +133,7 @@ impl<M: Storage, J: Storage<Error = M::Error>> RingLog<M, J> {
             reader: Reader::default(),
             journaled_end: replay.main_end,
             is_journal_torn: replay.is_torn,
+            was_journal_complete,
             suspended: Suspended::default(),
             stats: Stats::default(),
         };
@@ -270,6 +277,33 @@ impl<M: Storage, J: Storage<Error = M::Error>> RingLog<M, J> {
             self.ring.start_at(head.position());
             self.pending.set_next(next_id);
         }
+    }
+
+    /// Drops all records in memory and in the journal without writing them to main, as a power cut would: their numbers are
+    /// assigned again. For records that nobody needs any more, when main must not be written.
+    ///
+    /// # Errors
+    /// The journal failed. Memory is empty; after a kill, the dropped records may come back from the journal.
+    pub fn discard_pending(&mut self) -> Result<(), M::Error> {
+        self.pending.clear();
+        let Some(writer) = self.ring.writer() else { return Ok(()) };
+        let reset = self.journal.reset(&section_context(writer, self.ring.head()));
+        self.stats.write_errors += u64::from(reset.is_err());
+        self.is_journal_torn &= reset.is_err();
+        reset
+    }
+
+    /// Returns true if the journal, at opening, held every record appended after the end of main: it was neither lost, nor
+    /// torn, nor left behind by main, as after a kill while it could be written.
+    #[must_use]
+    pub const fn was_journal_complete(&self) -> bool {
+        self.was_journal_complete
+    }
+
+    /// Bytes in memory that the next flush writes to main, before deflating.
+    #[must_use]
+    pub fn pending_bytes(&self) -> usize {
+        self.pending.bytes().len()
     }
 
     /// Number that the next record will get.

@@ -352,3 +352,46 @@ fn a_full_ring_announces_the_evicted_range_after_rotating() {
     assert_eq!(log.about_to_overwrite(), None, "the open segment has room");
     assert_holds(&mut log, 1..6);
 }
+
+#[test]
+fn discarded_records_leave_no_trace_and_their_numbers_are_used_again() {
+    let (mut log, _) = Image::default().open(smallest(), 1);
+    for number in 0..10 {
+        log.append(&record(number)).unwrap();
+    }
+    log.flush().unwrap();
+    for number in 10..20 {
+        log.append(&record(number)).unwrap();
+    }
+    log.discard_pending().unwrap();
+    assert_eq!((log.waiting(), log.pending_bytes(), log.next_id()), (0, 0, RecordId(10)));
+    assert_eq!(log.append(&record(10)), Ok(RecordId(10)));
+    let (mut log, recovery) = Image::of(log).open(smallest(), 2);
+    assert_eq!((recovery.from_journal, recovery.missing_records, recovery.torn_writes), (1, 0, 0));
+    assert!(log.was_journal_complete());
+    assert_holds(&mut log, 0..11);
+    assert_sound(&mut log);
+}
+
+#[test]
+fn a_journal_is_complete_unless_it_was_lost_torn_or_left_behind() {
+    let is_complete = |image: &Image| image.open(smallest(), 9).0.was_journal_complete();
+    let (mut log, _) = Image::default().open(smallest(), 1);
+    assert!(!log.was_journal_complete(), "a new log");
+    log.append(&record(0)).unwrap();
+    let before = Image::of(log);
+    assert!(is_complete(&before));
+    let (mut log, _) = before.open(smallest(), 2);
+    log.flush().unwrap();
+    let flushed = Image::of(log);
+    assert!(is_complete(&flushed), "only the header of a section");
+    assert!(!is_complete(&Image { journal: Vec::new(), ..flushed.clone() }), "lost");
+    // The journal of a time at which main was shorter, as if it could not be written since.
+    let (mut log, _) = flushed.open(smallest(), 3);
+    log.append(&record(1)).unwrap();
+    log.flush().unwrap();
+    assert!(!is_complete(&Image { journal: flushed.journal, ..Image::of(log) }), "left behind");
+    let mut torn = before;
+    torn.journal.pop();
+    assert!(!is_complete(&torn), "torn");
+}

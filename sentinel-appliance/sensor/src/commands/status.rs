@@ -157,6 +157,9 @@ impl StatusView {
             ByteCount(self.number("log.flash_bytes")),
             self.number("log.write_errors")
         )?;
+        if self.flag("log.flash_limit_reached") {
+            writeln!(out, "        daily limit of writes reached (log_daily_kib); new alerts stay in RAM")?;
+        }
         match (self.string("log.delivered_alerts"), self.string("log.evidence_key")) {
             (Some("sealed"), Some(key)) => writeln!(out, "        delivered alerts: sealed to {key:.40}..")?,
             (Some("unreadable"), _) => writeln!(out, "        delivered alerts: unreadable here")?,
@@ -207,18 +210,27 @@ impl StatusView {
     }
 
     fn alerts(&self, out: &mut String) -> std::fmt::Result {
-        let lost =
-            ["queue_full", "spool_full", "storage"].map(|name| self.number(&format!("alerts.lost_{name}")));
+        let number = |name: &str| self.number(&format!("alerts.{name}"));
+        write!(out, "alerts  {} raised", number("raised"))?;
+        if number("earlier_runs.kept") > 0 {
+            write!(out, " + {} of earlier runs", number("earlier_runs.kept"))?;
+        }
         writeln!(
             out,
-            "alerts  {} raised, {} stored, {} delivered, {} waiting, {} lost",
-            self.number("alerts.raised"),
-            self.number("alerts.stored"),
-            self.number("alerts.delivered"),
-            self.number("alerts.waiting"),
-            lost.iter().sum::<u64>()
+            " = {} delivered + {} waiting + {} lost",
+            number("delivered"),
+            number("waiting"),
+            number("lost")
         )?;
-        writeln!(out, "        {} incidents open", self.number("alerts.open_incidents"))
+        writeln!(out, "        {} incidents open", number("open_incidents"))?;
+        if self.string("alerts.previous_run.end").is_some() && !self.flag("alerts.previous_run.complete") {
+            writeln!(
+                out,
+                "        the run before was cut off; its alerts from {} on may be lost",
+                number("previous_run.next_seq")
+            )?;
+        }
+        Ok(())
     }
 
     fn uplink(&self, out: &mut String) -> std::fmt::Result {
@@ -282,11 +294,13 @@ mod tests {
         "interfaces":[{"name":"br-lan","open":true,"seen":9007199254740991,"dropped":4,"freezes":1},
                       {"name":"eth1","open":false,"seen":0,"dropped":0,"freezes":0}],
         "frames":{"seen":100,"analysed":90,"filtered":2,"unsupported":1,"dropped":4,"in_ring":3,"freezes":1,"malformed":2,"truncated":5},
-        "alerts":{"raised":9,"stored":8,"delivered":7,"waiting":1,"lost_queue_full":1,"lost_spool_full":2,
-                  "lost_storage":3,"open_incidents":2},
+        "alerts":{"raised":9,"stored":8,"delivered":7,"waiting":1,"lost":6,"lost_queue_full":1,"lost_spool_full":2,
+                  "lost_storage":3,"lost_flash_limit":0,"earlier_runs":{"kept":5,"delivered":4,"waiting":1,"lost":0},
+                  "previous_run":{"boot":6,"next_seq":51,"complete":false,"end":"cut off"},"open_incidents":2},
         "uplink":{"state":"waiting","since_ms":1000,"collector":"c.example:4430","failures":3,"last_error":"gone"},
         "log":{"records":12,"flash_bytes":65536,"journal_bytes":1,"rotations":1,"overwritten":0,"write_errors":0,
-               "relocated":0,"flushes_deferred":0,"last_error":null,"delivered_alerts":"sealed",
+               "relocated":0,"flushes_deferred":0,"flash_bytes_day":7,"flash_limit_reached":true,"last_error":null,
+               "delivered_alerts":"sealed",
                "evidence_key":"abcdefghijklmnopqrstuvwxyz234567abcdefghijklmnopqrsa","notice":"log has another size"},
         "memory":{"resident_kib":3456,"evictions":11,"incidents_closed_early":0,"tables":[
             {"name":"flows","slots":8192,"bytes":655360}],"ring_kib":1024}}"#;
@@ -309,11 +323,13 @@ mod tests {
              visible 97 % of the bytes on these interfaces\n\
              \x20       a flow table hides some\n\
              \x20       switch it off\n\
-             alerts  9 raised, 8 stored, 7 delivered, 1 waiting, 6 lost\n\
+             alerts  9 raised + 5 of earlier runs = 7 delivered + 1 waiting + 6 lost\n\
              \x20       2 incidents open\n\
+             \x20       the run before was cut off; its alerts from 51 on may be lost\n\
              uplink  waiting to connect to c.example:4430\n\
              \x20       last error: gone\n\
              log     12 records, 64.0 KiB written to flash, 0 write errors\n\
+             \x20       daily limit of writes reached (log_daily_kib); new alerts stay in RAM\n\
              \x20       delivered alerts: sealed to abcdefghijklmnopqrstuvwxyz234567abcdefgh..\n\
              \x20       note: log has another size\n\
              memory  3.3 MiB resident, 11 table entries evicted"

@@ -20,6 +20,7 @@ pub(crate) mod state;
 pub(crate) mod status_socket;
 pub(crate) mod supervision;
 pub(crate) mod tasks;
+pub(crate) mod telemetry_schedule;
 pub(crate) mod uplink;
 pub(crate) mod visibility;
 pub(crate) mod worker_spawner;

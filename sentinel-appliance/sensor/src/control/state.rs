@@ -192,8 +192,12 @@ impl Shared {
 
     /// Writes the spool to flash, and gives the uplink `span` to deliver what is in it.
     pub(crate) fn begin_drain(&self, span: Duration) {
-        // On flash before the collector is waited for: a power cut during the drain loses no alert.
-        self.spool.borrow_mut().flush();
+        // On flash before the collector is waited for: a power cut during the drain loses no alert, and the end of the run is
+        // known.
+        let mut spool = self.spool.borrow_mut();
+        spool.end_run();
+        spool.flush();
+        drop(spool);
         self.drain_until.set(Some(self.clock.uptime().after(span)));
         self.wake_uplink.notify();
     }
@@ -202,7 +206,7 @@ impl Shared {
     pub(crate) fn is_drained(&self) -> bool {
         self.drain_until
             .get()
-            .is_some_and(|until| self.clock.uptime() >= until || self.spool.borrow().waiting() == 0)
+            .is_some_and(|until| self.clock.uptime() >= until || self.spool.borrow().waiting_items() == 0)
     }
 
     /// Sleeps; wakes early for a reload and for shutdown.
@@ -279,7 +283,7 @@ impl Shared {
         let frames = self.workers.frame_counts();
         let snapshot = &frames.snapshot;
         let spool = self.spool.borrow();
-        let counts = spool.counts();
+        let books = spool.books();
         let mut telemetry = Telemetry::new();
         for (counter, value) in [
             (Counter::UptimeMs, self.clock.uptime().as_millis()),
@@ -291,9 +295,9 @@ impl Shared {
             (Counter::Malformed, snapshot.malformed),
             (Counter::Truncated, snapshot.truncated),
             (Counter::TableEvictions, snapshot.evictions),
-            (Counter::AlertsRaised, snapshot.raised),
-            (Counter::AlertsDelivered, spool.delivered()),
-            (Counter::AlertsEvicted, counts.lost_full + counts.lost_queue + counts.lost_storage),
+            (Counter::AlertsRaised, books.raised + books.kept),
+            (Counter::AlertsDelivered, books.delivered),
+            (Counter::AlertsEvicted, books.lost),
             (Counter::SpoolBytes, spool.waiting_bytes()),
             (Counter::LogBytesWritten, spool.log().stats().main_bytes),
             (Counter::ResidentKib, resident_kib()),

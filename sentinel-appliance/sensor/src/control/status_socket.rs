@@ -88,12 +88,25 @@ fn write_interfaces(frames: &FrameCounts, names: &[String], out: &mut String) ->
     Ok(())
 }
 
+/// Alerts: `raised` and `earlier_runs.kept` add up to `delivered`, `waiting` and `lost`; `kept` within `earlier_runs` to the
+/// three of them.
 fn write_alerts(snapshot: &Snapshot, spool: &Spool, out: &mut String) -> std::fmt::Result {
-    let counts = spool.counts();
-    write!(out, ",\"alerts\":{{\"raised\":{},\"stored\":{}", snapshot.raised, counts.stored)?;
-    write!(out, ",\"delivered\":{},\"waiting\":{}", spool.delivered(), spool.waiting())?;
-    write!(out, ",\"lost_queue_full\":{},\"lost_spool_full\":{}", counts.lost_queue, counts.lost_full)?;
-    write!(out, ",\"lost_storage\":{}", counts.lost_storage)?;
+    let (counts, books) = (spool.counts(), spool.books());
+    write!(out, ",\"alerts\":{{\"raised\":{},\"stored\":{}", books.raised, counts.stored)?;
+    write!(out, ",\"delivered\":{},\"waiting\":{}", books.delivered, books.waiting)?;
+    write!(out, ",\"lost\":{},\"lost_queue_full\":{}", books.lost, counts.lost_queue)?;
+    write!(out, ",\"lost_spool_full\":{},\"lost_storage\":{}", counts.lost_full, counts.lost_storage)?;
+    write!(out, ",\"lost_flash_limit\":{}", counts.lost_limit)?;
+    write!(out, ",\"earlier_runs\":{{\"kept\":{}", books.kept)?;
+    write!(out, ",\"delivered\":{},\"waiting\":{}", books.earlier_delivered(), books.earlier_waiting)?;
+    write!(out, ",\"lost\":{}}},\"previous_run\":", books.earlier_lost)?;
+    match spool.previous_end() {
+        Some(end) => {
+            write!(out, "{{\"boot\":{},\"next_seq\":{}", end.boot, end.next_seq)?;
+            write!(out, ",\"complete\":{},\"end\":\"{}\"}}", end.cause.is_complete(), end.cause)?;
+        }
+        None => out.push_str("null"),
+    }
     write!(out, ",\"open_incidents\":{}}}", snapshot.open_incidents)
 }
 
@@ -163,8 +176,14 @@ fn write_log(spool: &Spool, out: &mut String) -> std::fmt::Result {
     write!(out, ",\"overwritten\":{},\"write_errors\":{}", stats.overwritten, stats.write_errors)?;
     write!(
         out,
-        ",\"relocated\":{},\"flushes_deferred\":{},\"last_error\":",
-        counts.relocated, counts.deferred
+        ",\"relocated\":{},\"flushes_deferred\":{},\"dropped\":{}",
+        counts.relocated, counts.deferred, counts.dropped
+    )?;
+    write!(
+        out,
+        ",\"flash_bytes_day\":{},\"flash_limit_reached\":{},\"last_error\":",
+        spool.day_bytes(),
+        spool.is_limit_reached()
     )?;
     optional_string(spool.last_error(), out)?;
     let (state, key) = match spool.delivered_alerts() {

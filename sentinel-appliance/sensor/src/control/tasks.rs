@@ -43,6 +43,7 @@ const SHUTDOWN_DRAIN: Duration = Duration::from_secs(2);
 pub(crate) fn run(prepared: Box<Prepared>, workers: WorkerThreads) -> Result<(), Failure> {
     let (shared, TaskResources { keys, listeners, reload }) = Shared::new(prepared);
     let WorkerThreads { alerts, alert_event, stop, threads } = workers;
+    prefault::program();
     prefault::reactor();
     let executor = LocalExecutor::new();
     let outcome = smol::block_on(executor.run(async {
@@ -143,7 +144,7 @@ async fn take_alerts(shared: Rc<Shared>, mut alerts: Vec<AlertConsumer>, alert_e
 /// Stores all alerts of the queues, and the losses since the last call; gives the number of alerts.
 fn store_alerts(spool: &mut Spool, alerts: &mut [AlertConsumer], newly_lost: [u32; 5], now: Uptime) -> u32 {
     // Before new alerts are stored: a storage that works again makes room for them.
-    spool.retry_flush(now);
+    spool.tick(now);
     let mut taken = 0;
     for alerts in alerts {
         while let Some(alert) = alerts.dequeue().flatten() {

@@ -9,16 +9,16 @@ use std::net::TcpStream;
 use std::rc::Rc;
 use std::time::Duration;
 
-use sentinel_ringlog::RecordId;
 use sentinel_units::Uptime;
 use sentinel_uplink::{
-    Backoff, BatchBuilder, Cipher, Gap, Hello, KeyPair, LOG_HEAD_VERSION, Limits, LogHead, Origin,
+    Backoff, BatchBuilder, Cipher, Hello, KeyPair, LOG_HEAD_VERSION, Limits, LogHead, Origin,
     PROTOCOL_VERSION, SendError, SensorEvent, SensorSession, ToCollector, ToSensor,
 };
 use smol::{Async, Timer, future};
 
 use crate::control::state::{LinkPhase, Shared};
-use crate::spool::{Item, Spool};
+use crate::control::telemetry_schedule::TelemetrySchedule;
+use crate::spool::{Item, SentRecords, Spool};
 use crate::system::connect::connect;
 use crate::system::disconnect_reason::DisconnectReason;
 use crate::system::keys::{Collector, random_u64};
@@ -51,11 +51,11 @@ pub(crate) async fn keep_connected(shared: Rc<Shared>, keys: KeyPair) {
         // Settings and collector are copies, because no borrow may be held over the connection; a reload that changes
         // them ends it through `generation`.
         shared.set_link(LinkPhase::Connecting);
-        let delivered = shared.spool.borrow().delivered();
+        let acknowledged = shared.spool.borrow().acknowledged();
         let reason = run_session(&shared, &keys, &collector, cipher).await;
         shared.spool.borrow_mut().delivery().disconnected();
         // A collector that accepts the session and then closes it must not be tried again at once: only progress resets.
-        if shared.spool.borrow().delivered() > delivered {
+        if shared.spool.borrow().acknowledged() > acknowledged {
             backoff.reset();
         }
         let wait = reconnect_wait(&reason, &mut backoff);
@@ -108,7 +108,7 @@ async fn try_session(
         session,
         origin: hello.origin(),
         is_welcomed: false,
-        telemetry_due: Uptime::ZERO,
+        telemetry: TelemetrySchedule::default(),
         head: HeadReport::default(),
     };
     let generation = shared.generation.get();
@@ -144,7 +144,7 @@ struct UplinkConnection<'s> {
     origin: Origin,
     /// The collector has accepted the session and named the last alert that it has.
     is_welcomed: bool,
-    telemetry_due: Uptime,
+    telemetry: TelemetrySchedule,
     head: HeadReport,
 }
 
@@ -214,7 +214,7 @@ impl UplinkConnection<'_> {
                 SensorEvent::Message(ToSensor::Welcome(welcome)) => {
                     self.is_welcomed = true;
                     self.head.is_wanted = welcome.protocol >= LOG_HEAD_VERSION;
-                    self.shared.spool.borrow_mut().welcome(welcome.acked);
+                    self.shared.spool.borrow_mut().welcome(welcome.acked, welcome.protocol);
                     self.shared.set_link(LinkPhase::Connected);
                 }
                 SensorEvent::Message(ToSensor::Ack(id)) => {
@@ -228,7 +228,7 @@ impl UplinkConnection<'_> {
         }
     }
 
-    /// Queues one message: telemetry that is due, a gap, or a batch of alerts. Returns false if there is none, or no room.
+    /// Queues one message: telemetry that is due, or records of the spool. Returns false if there is none, or no room.
     fn fill(&mut self) -> Result<bool, DisconnectReason> {
         let now = self.shared.clock.uptime();
         if self.shared.spool.borrow_mut().delivery().is_overdue(now) {
@@ -238,10 +238,13 @@ impl UplinkConnection<'_> {
             return Ok(false);
         }
         // Before the alerts: with a long backlog there is always another batch.
-        if now >= self.telemetry_due {
-            self.telemetry_due = now.after(self.shared.settings.borrow().uplink_telemetry);
-            queued(self.session.send(&ToCollector::Telemetry(self.shared.telemetry()), now))?;
-            return Ok(true);
+        if now >= self.telemetry.due {
+            let (reading, interval) =
+                (self.shared.telemetry(), self.shared.settings.borrow().uplink_telemetry);
+            if self.telemetry.take(&reading, now, interval) {
+                queued(self.session.send(&ToCollector::Telemetry(reading), now))?;
+                return Ok(true);
+            }
         }
         let head = self.log_head();
         if self.head.due(&head).is_some_and(|due| now >= due) {
@@ -257,7 +260,8 @@ impl UplinkConnection<'_> {
         LogHead { next_id: head.next_id.0, epoch: head.epoch, chain: *head.chain.as_bytes() }
     }
 
-    /// Queues the oldest records that were not sent: a batch of alerts, or a gap. Returns false if there are none, or no room.
+    /// Queues the oldest records that were not sent: a batch of alerts, a gap, or the end of a run. Returns false if there are
+    /// none, or no room.
     fn send_records(&mut self, now: Uptime) -> Result<bool, DisconnectReason> {
         // Checked before the session takes a message: one that `sent` below does not track must not be sent.
         let mut spool = self.shared.spool.borrow_mut();
@@ -267,20 +271,20 @@ impl UplinkConnection<'_> {
         let mut buffer = [0; BATCH_BYTES];
         let limit = self.session.batch_limit().min(BATCH_BYTES);
         let mut batch = BatchBuilder::new(self.origin, buffer.get_mut(..limit).unwrap_or_default());
-        let (last_record, gap) = collect(&mut spool, &mut batch);
-        let (message, last, record, records) = match (gap, batch.batch(), batch.last(), last_record) {
-            (Some((record, gap)), ..) => (ToCollector::Gap(gap), gap.last(), record, 1),
-            (None, Some(alerts), Some(last), Some(record)) => {
-                (ToCollector::Alerts(alerts), last, record, batch.count())
-            }
+        let (records, single) = collect(&mut spool, &mut batch);
+        let (message, last) = match (single, batch.batch(), batch.last()) {
+            (Some(Item::Gap(gap)), ..) => (ToCollector::Gap(gap), gap.last()),
+            (Some(Item::End(end)), ..) => (ToCollector::RunEnd(end), end.last()),
+            (_, Some(alerts), Some(last)) => (ToCollector::Alerts(alerts), last),
             _ => return Ok(false),
         };
+        let Some(records) = records else { return Ok(false) };
         // Nothing is recorded as sent then: the same items are read again at the next attempt.
         if let Err(SendError::Busy) = self.session.send(&message, now) {
             return Ok(false);
         }
         // `has_room` was checked above, and nothing was sent since.
-        let _has_room = spool.delivery().sent(last, record, records, now);
+        let _has_room = spool.sent(last, records, now);
         Ok(true)
     }
 
@@ -289,7 +293,7 @@ impl UplinkConnection<'_> {
         let mut deadline = self.session.next_deadline();
         // While the socket is full, telemetry waits for the socket, not for its time.
         if self.is_welcomed && self.session.pending().is_empty() {
-            deadline = deadline.min(self.telemetry_due);
+            deadline = deadline.min(self.telemetry.due);
             if let Some(head_due) = self.head.due(&self.log_head()) {
                 deadline = deadline.min(head_due);
             }
@@ -301,28 +305,30 @@ impl UplinkConnection<'_> {
     }
 }
 
-/// Adds unsent alerts to an empty batch; gives the record of the last one, or the gap that comes before any alert.
-fn collect(spool: &mut Spool, batch: &mut BatchBuilder<'_>) -> (Option<RecordId>, Option<(RecordId, Gap)>) {
-    let (mut last_record, mut gap) = (None, None);
-    spool.unsent(|record, item| match item {
+/// Adds unsent alerts to an empty batch; gives their records. If a gap or the end of a run comes before any alert, gives that
+/// one.
+fn collect(spool: &mut Spool, batch: &mut BatchBuilder<'_>) -> (Option<SentRecords>, Option<Item>) {
+    let (mut records, mut single, boot) = (None, None, spool.boot());
+    spool.unsent(|record, item| match &item {
         Item::Alert(id, alert) => {
             // If the batch is full, or of another run, this alert starts the next one.
-            let fits = batch.push(id, &alert).is_ok();
+            let fits = batch.push(*id, alert).is_ok();
             if fits {
-                last_record = Some(record);
+                SentRecords::add(&mut records, record, &item, boot);
             }
             fits
         }
-        // Gaps and alerts are sent in the order of the log, because an acknowledgement is of everything before it. So a gap
-        // ends the batch, and is a message of its own.
-        Item::Gap(found) => {
+        // Sent in the order of the log, because an acknowledgement is of everything before it. So these end the batch, and
+        // are messages of their own.
+        Item::Gap(_) | Item::End(_) => {
             if batch.count() == 0 {
-                gap = Some((record, found));
+                SentRecords::add(&mut records, record, &item, boot);
+                single = Some(item);
             }
             false
         }
     });
-    (last_record, gap)
+    (records, single)
 }
 
 /// Ignores a full send buffer: the message is sent at the next attempt.

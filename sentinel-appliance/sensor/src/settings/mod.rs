@@ -25,6 +25,8 @@ pub(crate) mod suspicious_ports;
 mod uci;
 
 pub(crate) use choice::{KernelSnap, LogLevel};
+#[cfg(test)]
+pub(crate) use evidence_key::EvidenceKey;
 pub(crate) use load::{environment, split_assignment};
 pub(crate) use registry::{Settings, restart_needed};
 pub(crate) use report::{check, docs, show};

@@ -135,8 +135,12 @@ main_settings! {
         "alerts of this severity or above are written to flash immediately",
         "", default "critical", Live, |value| Field::Choice(value)
     }
+    log_high_severity_flush_s: u32 = "log_high_severity_flush_s" {
+        "alerts of high severity or above are written to flash within this time; 0 leaves them in RAM like all others",
+        "s", default "10", Live, |value| Field::Number(value, 0..=3_600)
+    }
     log_daily_kib: u32 = "log_daily_kib" {
-        "daily limit of writes to flash; past it, severe alerts wait in RAM until a segment is full; 0 is no limit",
+        "limit of writes to flash in 24 hours; a quarter is for high severity or above, past it alerts stay in RAM; 0 is no limit",
         "KiB", default "1024", Live, |value| Field::Number(value, 0..=1_048_576)
     }
     log_evidence_key: EvidenceKey = "log_evidence_key" {
@@ -160,7 +164,7 @@ main_settings! {
         "", default "aesgcm", Live, |value| Field::Choice(value)
     }
     uplink_telemetry: Duration = "uplink_telemetry_s" {
-        "time between two reports of counters to the collector",
+        "time between two looks at the counters; the collector gets them if losses, alerts or the frame rate have changed, else every eighth time",
         "s", default "30", Live, |value| Field::Seconds(value, 5..=3_600)
     }
     suspicious_ports_file: Option<PathBuf> = "suspicious_ports_file" {

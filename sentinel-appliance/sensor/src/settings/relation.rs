@@ -57,9 +57,11 @@ pub(super) const RELATIONS: &[Relation] = &[
     },
     Relation {
         names: &["log_daily_kib", "log_segment_kib"],
-        rule: "log_daily_kib must be 0 or at least log_segment_kib",
-        because: "a segment is written as a whole and would never fit into a day",
-        holds: |settings| settings.log_daily_kib == 0 || settings.log_daily_kib >= settings.log_segment_kib,
+        rule: "log_daily_kib must be 0 or at least four times log_segment_kib",
+        because: "a segment is written as a whole and would not fit into the part of the limit that is for all alerts",
+        holds: |settings| {
+            settings.log_daily_kib == 0 || settings.log_daily_kib >= 4 * settings.log_segment_kib
+        },
     },
     Relation {
         names: &["run_dir", "state_dir"],
@@ -104,10 +106,10 @@ mod tests {
             ("a multiple of 4", &[("log_segment_kib", "20")], &[("log_segment_kib", "18")]),
             (
                 "at most 262144 KiB",
-                &[("log_segment_kib", "256"), ("log_segments", "1024")],
-                &[("log_segment_kib", "260"), ("log_segments", "1024")],
+                &[("log_segment_kib", "256"), ("log_segments", "1024"), ("log_daily_kib", "0")],
+                &[("log_segment_kib", "260"), ("log_segments", "1024"), ("log_daily_kib", "0")],
             ),
-            ("0 or at least log_segment_kib", &[("log_daily_kib", "64")], &[("log_daily_kib", "63")]),
+            ("0 or at least four times", &[("log_daily_kib", "256")], &[("log_daily_kib", "255")]),
             (
                 "must not be state_dir",
                 &[("state_dir", dir), ("run_dir", "/tmp/x/run")],

@@ -1,45 +1,116 @@
 //! Writes to flash: when, after failures, and what is relocated before.
 
-use sentinel_ringlog::FlushError;
+use std::time::Duration;
+
+use sentinel_ringlog::{FlushError, PAGE_BYTES, RecordId};
 use sentinel_units::Uptime;
 
 use crate::terminal::log;
 
-use super::Spool;
+use super::{Medium, Purpose, Spool};
 
-const DAY_MS: u64 = 86_400_000;
+/// Interval of the calls of [`Spool::tick`], by which a due flush may be late.
+const TICK: Duration = Duration::from_secs(1);
+/// Wait of a flush that the budget does not allow.
+const BUDGET_RETRY: Duration = Duration::from_secs(60);
 
-impl Spool {
-    /// Flushes, unless the daily limit is reached.
-    pub(super) fn flush_within_budget(&mut self, now: Uptime) {
-        let is_within = self.is_within_budget(now);
-        self.counts.deferred += u64::from(!is_within);
-        self.try_flush_if(is_within);
-    }
-
-    /// Returns true if the daily limit of writes is not reached.
-    pub(super) fn is_within_budget(&mut self, now: Uptime) -> bool {
-        // A fixed window that begins with the first check after the last one ended: across its edge, twice the limit may
-        // be written within hours.
-        if now.since(self.day_start).as_millis() >= DAY_MS.into() {
-            (self.day_start, self.day_bytes) = (now, self.log.stats().main_bytes);
-        }
-        self.log.stats().main_bytes - self.day_bytes < self.policy.daily_bytes
-    }
-
-    /// Flushes if `is_due`, and the backoff after a failed write is over.
-    pub(super) fn try_flush_if(&mut self, is_due: bool) {
-        if is_due && !self.main_backoff.is_waiting(self.now) {
+impl<S: Medium> Spool<S> {
+    /// Flushes, unless the daily limit or the backoff after a failed write forbids it.
+    pub(super) fn flush_within_budget(&mut self, purpose: Purpose) {
+        let is_allowed = self.may_write(purpose);
+        self.counts.deferred += u64::from(!is_allowed);
+        if is_allowed && !self.main_backoff.is_waiting(self.now) {
             self.flush();
         }
     }
 
-    /// Repeats a flush that failed, once its backoff is over.
-    pub(crate) fn retry_flush(&mut self, now: Uptime) {
+    /// Returns true if the budget allows a flush now.
+    pub(super) fn may_write(&mut self, purpose: Purpose) -> bool {
+        self.budget.update(self.now, self.log.stats().main_bytes);
+        self.budget.allows(purpose, self.flush_cost(), self.policy.daily_bytes)
+    }
+
+    /// Upper bound of the bytes that a flush writes: all of memory without deflating, what may be relocated, and for each of
+    /// two blocks the headers and a page of padding.
+    fn flush_cost(&self) -> u64 {
+        let raw = self.log.pending_bytes().min(self.segment_bytes) + self.segment_bytes / 8;
+        u64::try_from(raw).unwrap_or(u64::MAX) + 2 * (u64::from(PAGE_BYTES) + 512)
+    }
+
+    /// Bytes written to flash in the last day.
+    pub(crate) fn day_bytes(&self) -> u64 {
+        self.budget.used()
+    }
+
+    /// Returns true while the budget keeps all but severe alerts off the flash.
+    pub(crate) fn is_limit_reached(&self) -> bool {
+        !self.budget.allows(Purpose::Bulk, self.flush_cost(), self.policy.daily_bytes)
+    }
+
+    /// Makes room if memory is nearly full: flushes if that is allowed, otherwise drops records that are all delivered.
+    /// Returns false if there is none then.
+    pub(super) fn make_room(&mut self, purpose: Purpose) -> bool {
+        if !self.log.needs_flush() {
+            return true;
+        }
+        if self.may_write(purpose) && !self.main_backoff.is_waiting(self.now) {
+            self.flush();
+        }
+        if self.log.needs_flush() && self.waiting_items() == 0 && self.unwritten_gaps.is_empty() {
+            self.drop_delivered();
+        }
+        !self.log.needs_flush()
+    }
+
+    /// Drops the records in memory if all are delivered, they take half of it, and the daily limit keeps them off the flash:
+    /// there is room then when alerts come faster than acknowledgements.
+    pub(super) fn drop_early(&mut self) {
+        let is_half_full = self.log.pending_bytes() > self.segment_bytes / 2;
+        if is_half_full
+            && self.waiting_items() == 0
+            && self.unwritten_gaps.is_empty()
+            && !self.may_write(Purpose::Bulk)
+        {
+            self.drop_delivered();
+        }
+    }
+
+    /// Drops the records in memory, which are all delivered, because flash cannot or must not be written: the collector has
+    /// them.
+    fn drop_delivered(&mut self) {
+        let records = u64::from(self.log.waiting());
+        let first = self.log.next_id().0.saturating_sub(records);
+        if let Err(error) = self.log.discard_pending() {
+            self.journal_failed(&error);
+        }
+        self.counts.dropped += records;
+        // Their record numbers are used again, so what is delivered must not be stated beyond them.
+        self.delivery.rewind(first.checked_sub(1).map(RecordId));
+        self.sent.clear();
+        self.delivered_logged = None;
+        // The numbers of the alerts are not: the next run must know that they were used.
+        let _only_a_kill_needs_it = self.append_numbered(self.is_marked_open);
+    }
+
+    /// Notes that an alert of `high` or above waits for flash.
+    pub(super) fn schedule_flush(&mut self) {
+        let Some(seconds) = self.policy.severe_s.checked_sub(1) else { return };
+        // A tick earlier, because the flush happens at the first tick after it.
+        let due = self.now.after(TICK * seconds);
+        self.flush_due = Some(self.flush_due.map_or(due, |earlier| earlier.min(due)));
+    }
+
+    /// Flushes what is due; to be called every [`TICK`].
+    pub(crate) fn tick(&mut self, now: Uptime) {
         self.now = now;
         if self.main_backoff.is_due(now) {
-            let is_due = self.log.needs_flush() || self.is_within_budget(now);
-            self.try_flush_if(is_due);
+            if self.log.needs_flush() && self.may_write(Purpose::Severe) || self.may_write(Purpose::Bulk) {
+                self.flush();
+            }
+        } else if self.flush_due.is_some_and(|due| now >= due) {
+            // Before the flush, which clears it.
+            self.flush_due = Some(now.after(BUDGET_RETRY));
+            self.flush_within_budget(Purpose::Severe);
         }
     }
 
@@ -47,6 +118,8 @@ impl Spool {
     fn relocate_before_overwrite(&mut self) {
         if let Some(range) = self.log.about_to_overwrite() {
             self.relocate(range);
+            // The start record of this run, or its highest number, may be in the range.
+            let _the_next_overwriting_states_it = self.append_numbered(self.is_marked_open);
         }
     }
 
@@ -60,9 +133,13 @@ impl Spool {
         self.relocate_before_overwrite();
         // Read before the flush, which empties it. Without records nothing is written, and the backoffs learn nothing.
         let is_tried = self.log.waiting() > 0;
-        match self.log.flush() {
+        let outcome = self.log.flush();
+        self.budget.update(self.now, self.log.stats().main_bytes);
+        match outcome {
             Ok(()) => {
                 self.flush_error = None;
+                self.flush_due = None;
+                self.is_journal_behind = false;
                 if is_tried {
                     self.main_recovered();
                     self.journal_recovered();
@@ -76,7 +153,9 @@ impl Spool {
                 // The records are in main then, and only the reset of the journal failed.
                 if let FlushError::Journal(error) = &error {
                     self.main_recovered();
+                    self.flush_due = None;
                     self.journal_failed(error);
+                    self.is_journal_behind = false;
                 } else {
                     self.main_failed(&error);
                 }
@@ -104,6 +183,7 @@ impl Spool {
     /// Records a failed write to the journal; logged like those to flash.
     pub(super) fn journal_failed(&mut self, error: &std::io::Error) {
         if let Some(wait) = self.journal_backoff.record_failure(self.now) {
+            self.is_journal_behind = true;
             let wait_s = wait.as_secs();
             log::warn(format_args!(
                 "journal not written: {error}; a killed program would lose new alerts, next attempt in {wait_s} s"

@@ -15,15 +15,16 @@
 use sentinel_alert::{Alert, AlertId, Severity, wire};
 use sentinel_ringlog::{
     AppendError, FileStorage, Geometry, LogKey, MAX_RECORD, Mode, OpenError, RecordId, Recovery, RingLog,
-    Salt, Suspended,
+    Salt, Storage, Suspended,
 };
 use sentinel_units::{Timestamp, Uptime};
-use sentinel_uplink::{Delivery, Gap, GapReason};
+use sentinel_uplink::{Delivery, Gap, GapReason, RunEnd, WINDOW_LEN};
 
 use crate::settings::Settings;
 use crate::system::keys;
 use crate::terminal::failure::Failure;
 
+mod budget;
 mod deliver;
 mod flush;
 mod open;
@@ -32,8 +33,11 @@ mod rekey;
 mod relocate;
 mod resize;
 mod retry;
+mod runs;
 
+use budget::{DailyBudget, Purpose};
 use deliver::Backlog;
+pub(crate) use deliver::SentRecords;
 use open::{Past, boot_number, storage, survey};
 use record::decode;
 pub(crate) use record::{Item, Record, read_record};
@@ -47,8 +51,13 @@ pub(crate) const MAIN_FILE: &str = "log";
 /// Name of the journal in the run directory.
 pub(crate) const JOURNAL_FILE: &str = "journal";
 
-/// The log as it lies on this machine.
-pub(crate) type Log = RingLog<FileStorage, FileStorage>;
+/// The log; as it lies on this machine, in files.
+pub(crate) type Log<S = FileStorage> = RingLog<S, S>;
+
+/// Storage of the log: files, or those of a test.
+pub(crate) trait Medium: Storage<Error = std::io::Error> {}
+
+impl<S: Storage<Error = std::io::Error>> Medium for S {}
 
 /// Record that the log did not take. [`Spool::last_error`] has the cause, until a write succeeds.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -67,16 +76,29 @@ pub(crate) struct SpoolCounts {
     pub(crate) lost_queue: u64,
     /// Alerts lost because the log did not take them.
     pub(crate) lost_storage: u64,
+    /// Alerts lost because memory was full and the daily limit of writes to flash was reached.
+    pub(crate) lost_limit: u64,
+    /// Of `lost_full` and `lost_storage`, alerts of earlier runs.
+    pub(crate) lost_earlier: u64,
+    /// Delivered records dropped from memory because the daily limit was reached; they never reached flash.
+    pub(crate) dropped: u64,
     /// Alerts relocated to the front of the ring because they were not delivered yet.
     pub(crate) relocated: u64,
     /// Flushes deferred because the daily limit was reached.
     pub(crate) deferred: u64,
 }
 
+impl SpoolCounts {
+    /// Alerts lost, for whatever reason.
+    pub(crate) const fn lost(&self) -> u64 {
+        self.lost_full + self.lost_queue + self.lost_storage + self.lost_limit
+    }
+}
+
 /// Spool over the sealed log.
 #[derive(Debug)]
-pub(crate) struct Spool {
-    log: Log,
+pub(crate) struct Spool<S = FileStorage> {
+    log: Log<S>,
     state_dir: std::path::PathBuf,
     rekey: Rekey,
     /// What was done about a log of another size, for status.
@@ -88,18 +110,30 @@ pub(crate) struct Spool {
     /// Last delivered record as of the newest record about it in the log, and the time of that record.
     delivered_logged: Option<RecordId>,
     delivered_logged_at: Uptime,
-    /// Alerts and gaps in the log that the collector is not known to have acknowledged.
+    /// Messages in flight, with what they hold.
+    sent: heapless::Deque<SentRecords, WINDOW_LEN>,
+    /// The collector reads the ends of runs.
+    takes_run_ends: bool,
+    /// Alerts, gaps and ends of runs in the log that the collector is not known to have acknowledged.
     undelivered: Backlog,
+    /// Alerts of earlier runs that were undelivered at the start.
+    kept: u64,
+    previous_end: Option<RunEnd>,
     counts: SpoolCounts,
     /// Gaps of alerts that could not be stored, one for each run and reason; written once the log takes records again.
     unwritten_gaps: Vec<Gap>,
+    /// The log states that numbers of this run may be in no record.
+    is_marked_open: bool,
     /// Last numbers of relocated gaps that may have been sent: these gaps must not change.
     sent_gaps: Vec<AlertId>,
     /// Records below this were relocated. They may still be readable, if the write that overwrites them failed.
     relocated_until: RecordId,
     policy: FlushPolicy,
-    day_start: Uptime,
-    day_bytes: u64,
+    budget: DailyBudget,
+    /// Time by which an alert of `high` or above must be on flash.
+    flush_due: Option<Uptime>,
+    /// The journal failed, and what it lacks is not on flash yet.
+    is_journal_behind: bool,
     /// Error of the last append, if it failed.
     append_error: Option<String>,
     /// Error of the last flush, if it failed.
@@ -117,8 +151,10 @@ pub(crate) struct Spool {
 pub(crate) struct FlushPolicy {
     /// Alerts of this severity or above are written immediately.
     pub(crate) severity: Severity,
-    /// Bytes written in a day before only full segments are; `u64::MAX` for no limit.
+    /// Limit of bytes written in 24 hours; `u64::MAX` for none.
     pub(crate) daily_bytes: u64,
+    /// Seconds within which an alert of `high` or above is written; 0 for no such write.
+    pub(crate) severe_s: u32,
 }
 
 impl FlushPolicy {
@@ -128,7 +164,8 @@ impl FlushPolicy {
             0 => u64::MAX,
             kib => u64::from(kib) * 1024,
         };
-        Self { severity: settings.log_flush_severity, daily_bytes }
+        let severe_s = settings.log_high_severity_flush_s;
+        Self { severity: settings.log_flush_severity, daily_bytes, severe_s }
     }
 }
 
@@ -173,16 +210,54 @@ fn open_with(
 }
 
 impl Spool {
-    /// Opens the log in the directories of the settings and writes the start record.
+    /// Opens the log in the directories of the settings, and writes the end record of the run before and the start record of
+    /// this one to flash.
     pub(crate) fn open(settings: &Settings, key: LogKey) -> Result<(Self, Recovery), Failure> {
         // Of the key in the file. Opening may advance the key of the log; the difference makes the next flush store it.
         let stored_epoch = key.epoch();
-        let (mut log, recovery, notice) = open_log(settings, key)?;
-        let Past { delivered, boots } = survey(&mut log);
-        let boot = boot_number(&boots, keys::random_u64)?;
-        let mut spool = Self::new(settings, log, stored_epoch, boot, delivered);
+        let (log, recovery, notice) = open_log(settings, key)?;
+        let mut spool = Self::begin(settings, log, stored_epoch, EvidencePolicy::stored(settings))?;
         spool.notice = notice;
+        Ok((spool, recovery))
+    }
+}
+
+impl<S: Medium> Spool<S> {
+    /// As [`Spool::open`], on these storages, which hold a log of the sizes in the settings.
+    #[cfg(test)]
+    pub(crate) fn open_on(
+        main: S,
+        journal: S,
+        settings: &Settings,
+        key: LogKey,
+    ) -> Result<(Self, Recovery), Failure> {
+        let stored_epoch = key.epoch();
+        let mut salt = [0; 16];
+        keys::random(&mut salt)?;
+        let (log, recovery) = Log::open(main, journal, geometry(settings)?, key, Mode::Append(Salt(salt)))
+            .map_err(|error| Failure::new(format!("log in {}: {error}", settings.state_dir.display())))?;
+        let policy = EvidencePolicy::new(settings, None);
+        Ok((Self::begin(settings, log, stored_epoch, policy)?, recovery))
+    }
+
+    /// Begins a run: finds out what the last one left, and writes the start record.
+    fn begin(
+        settings: &Settings,
+        mut log: Log<S>,
+        stored_epoch: u64,
+        policy: EvidencePolicy,
+    ) -> Result<Self, Failure> {
+        let Past { delivered, boots, newest } = survey(&mut log);
+        let boot = boot_number(&boots, keys::random_u64)?;
+        let is_journal_complete = log.was_journal_complete();
+        let mut spool = Self::new(settings, log, stored_epoch, boot, delivered);
+        // Before the first flush, which may begin a segment.
+        spool.apply_evidence(policy);
+        if let Some(previous) = newest {
+            spool.end_previous_run(previous, is_journal_complete);
+        }
         spool.undelivered = spool.count_undelivered();
+        spool.kept = spool.undelivered.earlier;
         let start = Record::Start {
             boot,
             at_us: crate::system::clock::wall().as_micros(),
@@ -190,10 +265,19 @@ impl Spool {
         };
         // A log that does not take the start record does not take alerts either, and those are counted.
         let _counted_with_alerts = spool.store(&start);
-        Ok((spool, recovery))
+        // Before the first alert, and whatever the budget says: after a power cut the start record is all that is known of
+        // this run. One page in most cases.
+        spool.flush();
+        Ok(spool)
     }
 
-    fn new(settings: &Settings, log: Log, stored_epoch: u64, boot: u32, delivered: Option<RecordId>) -> Self {
+    fn new(
+        settings: &Settings,
+        log: Log<S>,
+        stored_epoch: u64,
+        boot: u32,
+        delivered: Option<RecordId>,
+    ) -> Self {
         // Of the log, which has other sizes than the settings if it could not be replaced.
         let segment_bytes = usize::try_from(log.geometry().segment_bytes()).unwrap_or(usize::MAX);
         let has_open_segment = log.open_segment().is_some();
@@ -208,14 +292,20 @@ impl Spool {
             delivery: Delivery::new(delivered),
             delivered_logged: delivered,
             delivered_logged_at: Uptime::ZERO,
+            sent: heapless::Deque::new(),
+            takes_run_ends: true,
             undelivered: Backlog::default(),
+            kept: 0,
+            previous_end: None,
             counts: SpoolCounts::default(),
             unwritten_gaps: Vec::new(),
+            is_marked_open: false,
             sent_gaps: Vec::new(),
             relocated_until: RecordId(0),
             policy: FlushPolicy::new(settings),
-            day_start: Uptime::ZERO,
-            day_bytes: 0,
+            budget: DailyBudget::default(),
+            flush_due: None,
+            is_journal_behind: false,
             append_error: None,
             flush_error: None,
             now: Uptime::ZERO,
@@ -236,7 +326,7 @@ impl Spool {
     }
 
     /// Log, for its counters.
-    pub(crate) const fn log(&self) -> &Log {
+    pub(crate) const fn log(&self) -> &Log<S> {
         &self.log
     }
 
@@ -262,21 +352,55 @@ impl Spool {
         // Before it is stored: a number is used once, also if the log does not take the alert.
         self.next_seq += 1;
         self.counts.enqueued += 1;
+        let is_severe = alert.severity >= Severity::High;
+        let purpose = if is_severe { Purpose::Severe } else { Purpose::Bulk };
+        let has_room = self.make_room(purpose);
+        // An eighth of memory is for severe alerts, gaps, and what rotation relocates.
+        let outcome =
+            if has_room || is_severe { self.store_alert(id, alert, has_room) } else { Err(NotStored) };
+        if outcome.is_err() {
+            return self.lose(id, alert.severity, purpose);
+        }
+        self.counts.stored += 1;
+        // Normally it is in the journal by now, on a RAM disk: a kill loses nothing, a power cut before the next
+        // flush loses the alert.
+        if self.is_journal_behind {
+            // What only memory has must not look as if the journal were complete.
+            self.flush_within_budget(Purpose::Severe);
+        } else if alert.severity >= self.policy.severity {
+            self.flush_within_budget(purpose);
+        } else if is_severe {
+            self.schedule_flush();
+        }
+    }
+
+    fn store_alert(&mut self, id: AlertId, alert: &Alert, has_room: bool) -> Result<(), NotStored> {
         let mut bytes = [0; wire::MAX_ALERT_LEN];
-        let encoded = wire::encode(alert, Timestamp::ZERO, &mut bytes).map_err(|_| NotStored);
-        let outcome = encoded.and_then(|bytes| {
-            self.store_after_gaps(&Record::Alert { boot: id.boot, seq: id.seq, alert: bytes })
-        });
-        if outcome.is_ok() {
-            self.counts.stored += 1;
-            // Normally it is in the journal by now, on a RAM disk: a kill loses nothing, a power cut before the next
-            // flush loses the alert.
-            if alert.severity >= self.policy.severity {
-                self.flush_within_budget(now);
-            }
+        let bytes = wire::encode(alert, Timestamp::ZERO, &mut bytes).map_err(|_| NotStored)?;
+        // Without room a gap record for each lost alert would fill what is left.
+        if has_room {
+            self.write_gaps()?;
+        }
+        self.append(&Record::Alert { boot: id.boot, seq: id.seq, alert: bytes })
+    }
+
+    /// Counts an alert of this run that the log did not take, and adds it to the gap.
+    fn lose(&mut self, id: AlertId, severity: Severity, purpose: Purpose) {
+        let is_limited = !self.main_backoff.is_waiting(self.now) && !self.may_write(purpose);
+        let (count, reason) = if is_limited {
+            (&mut self.counts.lost_limit, GapReason::SpoolFull)
         } else {
-            self.counts.lost_storage += 1;
-            merge_gap(&mut self.unwritten_gaps, lost_alert(id, alert.severity, GapReason::StorageLost));
+            (&mut self.counts.lost_storage, GapReason::StorageLost)
+        };
+        *count += 1;
+        self.mark_open();
+        merge_gap(&mut self.unwritten_gaps, lost_alert(id, severity, reason));
+    }
+
+    /// States in the log that numbers may be used and in no record: a gap in memory does not survive a kill.
+    fn mark_open(&mut self) {
+        if !self.is_marked_open {
+            self.is_marked_open = self.append_numbered(true);
         }
     }
 
@@ -306,6 +430,13 @@ impl Spool {
     /// # Errors
     /// The log does not take one of them; it stays for the next call.
     pub(crate) fn write_gaps(&mut self) -> Result<(), NotStored> {
+        if self.unwritten_gaps.is_empty() {
+            return Ok(());
+        }
+        if !self.make_room(Purpose::Bulk) {
+            self.mark_open();
+            return Err(NotStored);
+        }
         // Taken out first: storing a gap may flush, and relocating what the flush overwrites may add gaps to the list.
         while let Some(gap) = self.unwritten_gaps.pop() {
             if let Err(error) = self.store(&Record::Gap(gap)) {
@@ -313,28 +444,25 @@ impl Spool {
                 return Err(error);
             }
         }
+        // After the gaps: a kill in between leaves the statement that numbers may be missing.
+        if self.is_marked_open && self.append_numbered(false) {
+            self.is_marked_open = false;
+        }
         Ok(())
     }
 
-    fn store_after_gaps(&mut self, record: &Record<'_>) -> Result<(), NotStored> {
-        self.write_gaps()?;
-        self.store(record)
-    }
-
-    /// Appends a record; flushes first if the open segment is full. The daily limit does not apply: the log would
-    /// flush by itself, and overwrite undelivered records that have not been relocated.
+    /// Appends a record; makes room first if memory is full.
     fn store(&mut self, record: &Record<'_>) -> Result<(), NotStored> {
-        self.try_flush_if(self.log.needs_flush());
+        let _tried_without = self.make_room(Purpose::Bulk);
         self.append(record)
     }
 
     fn append(&mut self, record: &Record<'_>) -> Result<(), NotStored> {
         let mut bytes = [0; MAX_RECORD];
         let bytes = postcard::to_slice(record, &mut bytes).map_err(|_| NotStored)?;
-        let suspended = Suspended {
-            main: self.main_backoff.is_waiting(self.now),
-            journal: self.journal_backoff.is_waiting(self.now),
-        };
+        // Main is written by `flush` only: the log by itself would overwrite undelivered records that have not been relocated,
+        // and would not ask the budget.
+        let suspended = Suspended { main: true, journal: self.journal_backoff.is_waiting(self.now) };
         // Before each append, because the log keeps the last setting.
         self.log.suspend_writes(suspended);
         let outcome = self.log.append(bytes);
@@ -347,10 +475,6 @@ impl Spool {
                 self.journal_failed(error);
                 true
             }
-            Err(AppendError::Full(error)) => {
-                self.main_failed(error);
-                true
-            }
             // Not tried: the error of the last attempt stands.
             Ok(_) | Err(AppendError::Suspended) => false,
             Err(_) => true,
@@ -360,12 +484,14 @@ impl Spool {
         }
         // A record that the journal did not take is in memory: it is sent, and goes to flash with the next flush.
         let stored = matches!(outcome, Ok(_) | Err(AppendError::NotJournalled(..)));
-        if stored && !matches!(record, Record::Start { .. } | Record::Delivered { .. }) {
-            self.undelivered.add(bytes.len());
+        if stored {
+            self.undelivered.add(record, self.boot, bytes.len());
         }
         if stored { Ok(()) } else { Err(NotStored) }
     }
 }
 
+#[cfg(test)]
+mod crash;
 #[cfg(test)]
 mod tests;

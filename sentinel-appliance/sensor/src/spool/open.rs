@@ -10,7 +10,8 @@ use sentinel_ringlog::{Cursor, FileStorage, MAX_RECORD, RecordId};
 
 use crate::terminal::failure::Failure;
 
-use super::{Log, Record, read_record};
+use super::runs::NewestRun;
+use super::{Log, Medium, Record, read_record};
 
 /// Opens a file with mode 0600 and locks it against other sensors.
 pub(super) fn storage(path: &Path) -> Result<FileStorage, Failure> {
@@ -34,10 +35,12 @@ pub(super) struct Past {
     pub(super) delivered: Option<RecordId>,
     /// Numbers of earlier runs; duplicates are rare.
     pub(super) boots: Vec<u32>,
+    /// Run before this one.
+    pub(super) newest: Option<NewestRun>,
 }
 
 /// Reads the whole log.
-pub(super) fn survey(log: &mut Log) -> Past {
+pub(super) fn survey<S: Medium>(log: &mut Log<S>) -> Past {
     let (mut cursor, mut buffer, mut past) = (Cursor::new(log.oldest()), [0; MAX_RECORD], Past::default());
     while let Ok(Some((id, length))) = log.read_next(&mut cursor, &mut buffer) {
         let record = buffer.get(..length).and_then(read_record);
@@ -45,6 +48,9 @@ pub(super) fn survey(log: &mut Log) -> Past {
             && past.boots.last() != Some(&boot)
         {
             past.boots.push(boot);
+        }
+        if let Some(record) = &record {
+            NewestRun::follow(&mut past.newest, record);
         }
         match record {
             // After a power cut the numbers of lost records are used again, but never one below a record that is still there.

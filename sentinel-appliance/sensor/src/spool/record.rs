@@ -2,7 +2,7 @@
 
 use sentinel_alert::{Alert, AlertId, wire};
 use sentinel_units::Timestamp;
-use sentinel_uplink::Gap;
+use sentinel_uplink::{Gap, RunEnd};
 use serde::{Deserialize, Serialize};
 
 /// One record of the log. Append only; the layout is in FORMAT.md ("Records").
@@ -40,6 +40,18 @@ pub(crate) enum Record<'a> {
         /// this record is ignored: such records were not written yet.
         before: u64,
     },
+    /// End of a run, written when it is stopped or by the run after it. Delivered like a gap.
+    End(RunEnd),
+    /// Numbers of a run that no other record may show: written when rotation overwrites a segment, when delivered records
+    /// were dropped, and around alerts whose gap the log did not take. The newest of a run counts.
+    Numbered {
+        /// Run.
+        boot: u32,
+        /// Numbers below this one are used.
+        next_seq: u64,
+        /// Numbers from `next_seq` on may be used and in no record.
+        is_open: bool,
+    },
 }
 
 impl Record<'_> {
@@ -49,6 +61,8 @@ impl Record<'_> {
             Self::Start { boot, .. }
             | Self::Alert { boot, .. }
             | Self::Relocated { boot, .. }
+            | Self::End(RunEnd { boot, .. })
+            | Self::Numbered { boot, .. }
             | Self::Gap(Gap { boot, .. }) => Some(*boot),
             Self::Delivered { .. } => None,
         }
@@ -63,9 +77,11 @@ pub(crate) enum Item {
     Alert(AlertId, Alert),
     /// A gap to be sent.
     Gap(Gap),
+    /// The end of a run, to be sent.
+    End(RunEnd),
 }
 
-/// Decodes an alert or a gap; `None` for records that the collector does not get, and for those of a later version.
+/// Decodes an alert, a gap or the end of a run; `None` for records that the collector does not get, and for those of a later version.
 pub(super) fn decode(bytes: &[u8]) -> Option<Item> {
     match read_record(bytes)? {
         Record::Alert { boot, seq, alert } | Record::Relocated { boot, seq, alert } => {
@@ -73,7 +89,8 @@ pub(super) fn decode(bytes: &[u8]) -> Option<Item> {
             Some(Item::Alert(AlertId { boot, seq }, alert))
         }
         Record::Gap(gap) => Some(Item::Gap(gap)),
-        Record::Start { .. } | Record::Delivered { .. } => None,
+        Record::End(end) => Some(Item::End(end)),
+        Record::Start { .. } | Record::Delivered { .. } | Record::Numbered { .. } => None,
     }
 }
 

@@ -11,7 +11,7 @@ use sentinel_seal::Recipient;
 use sentinel_units::Uptime;
 use sentinel_uplink::PublicKey;
 
-use super::{Record, Spool, decode};
+use super::{Item, Medium, Purpose, Record, Spool, decode};
 use crate::settings::Settings;
 use crate::system::keys;
 use crate::terminal::log;
@@ -35,6 +35,13 @@ impl EvidencePolicy {
             keep_readable: settings.log_delivered_readable,
             rotate: Duration::from_secs(u64::from(settings.log_rotate_hours) * 3_600),
         }
+    }
+
+    /// From settings, with the collector that the state directory names. A file that cannot be read is reported when the uplink
+    /// reads it.
+    pub(super) fn stored(settings: &Settings) -> Self {
+        let collector = keys::collector(&settings.state_dir).ok().flatten();
+        Self::new(settings, collector.map(|collector| collector.key))
     }
 }
 
@@ -79,9 +86,15 @@ impl Rekey {
     }
 }
 
-impl Spool {
+impl<S: Medium> Spool<S> {
     /// Replaces the rule for delivered alerts. If the recipient is another one, the next flush begins a segment for it.
     pub(crate) fn set_evidence(&mut self, policy: EvidencePolicy) {
+        self.apply_evidence(policy);
+        self.advance_key();
+    }
+
+    /// As [`Self::set_evidence`], before the records of an opening are written: the key stays where it is until the first flush.
+    pub(super) fn apply_evidence(&mut self, policy: EvidencePolicy) {
         self.rekey.policy = policy;
         let recipient = policy.recipient.and_then(|key| match Recipient::new(*key.as_bytes()) {
             Ok(recipient) => Some(recipient),
@@ -96,7 +109,6 @@ impl Spool {
             // Fails only without an epoch left; then the segment stays open.
             let _begun = self.log.begin_segment();
         }
-        self.advance_key();
     }
 
     /// Rule for delivered alerts, for status.
@@ -119,15 +131,15 @@ impl Spool {
         if self.rekey.policy.keep_readable {
             return oldest;
         }
-        if self.waiting() == 0 {
-            return self.log.next_id();
-        }
         let after = self.delivery.last_acked().map_or(oldest, |last| last.next().max(oldest));
-        // Records that the collector does not get may follow, up to the end of a segment.
-        match self.log.segment_after(after) {
-            Some(first) if first.since(after) <= MAX_TRAILING && !self.has_items(after, first) => first,
-            _ => after,
-        }
+        // Records that the collector does not get may follow, up to the end of a segment. They are read: what a counter says must
+        // not make an alert unreadable that nobody has.
+        let end = match self.log.segment_after(after) {
+            Some(first) => first,
+            None if self.waiting_items() == 0 => self.log.next_id(),
+            None => return after,
+        };
+        if end.since(after) <= MAX_TRAILING && !self.has_items(after, end) { end } else { after }
     }
 
     /// Advances the key past segments that are delivered or overwritten, so that no copy of them can be read any more, and
@@ -136,6 +148,8 @@ impl Spool {
         let before = self.log.key().epoch();
         let keep_from = self.keep_from();
         if self.log.advance_key(keep_from).epoch() != before {
+            // The start record of this run, or its highest number, may have become unreadable.
+            let _only_the_next_run_needs_it = self.append_numbered(self.is_marked_open);
             self.store_key();
         }
     }
@@ -170,13 +184,14 @@ impl Spool {
             self.rekey.open = Some((head.epoch, now));
             return;
         }
-        if self.main_backoff.is_waiting(now) || !self.is_within_budget(now) {
+        if self.main_backoff.is_waiting(now) || !self.may_write(Purpose::Bulk) {
             return;
         }
         if self.log.begin_segment().is_ok() {
             let before = self.delivery.last_acked().map_or(0, |last| last.next().0);
-            // The log needs a record to begin a segment with. One that it does not take is in memory at least.
-            let _counted = self.append(&Record::Delivered { before });
+            // The log needs a record to begin a segment with, and the next run one of this run.
+            let _in_memory_at_least = self.append(&Record::Delivered { before });
+            let _in_memory_at_least = self.append_numbered(self.is_marked_open);
             self.flush();
             self.rekey.open = Some((self.log.head().epoch, now));
         }
@@ -189,7 +204,9 @@ impl Spool {
             if record >= end {
                 return false;
             }
-            if buffer.get(..length).and_then(decode).is_some() {
+            let item = buffer.get(..length).and_then(decode);
+            // A collector of version 1 does not get the ends of runs.
+            if item.is_some_and(|item| self.takes_run_ends || !matches!(item, Item::End(_))) {
                 return true;
             }
         }

@@ -6,14 +6,21 @@ use std::ops::Range;
 use sentinel_alert::{Alert, AlertId, Severity, wire};
 use sentinel_ringlog::{Cursor, MAX_RECORD, RecordId};
 use sentinel_units::Timestamp;
-use sentinel_uplink::{Gap, GapReason};
+use sentinel_uplink::{Gap, GapReason, RunEnd};
 
-use super::{Item, Record, Spool, decode};
+use super::deliver::Backlog;
+use super::{Item, Medium, Record, Spool, decode};
 
-impl Spool {
+/// Bytes of a record in memory besides its own.
+const LENGTH_BYTES: usize = 2;
+/// Of the eighth of a segment that is kept free in memory, bytes for gaps, the record of delivery, that of used numbers, and the
+/// record that used up the last of the other seven.
+const OTHER_BYTES: usize = 384;
+
+impl<S: Medium> Spool<S> {
     /// Relocates the undelivered records of `range`, which is about to be overwritten: alerts, the most severe first, as many
     /// severities as fit into an eighth of a segment; gap records count the others. Gaps are relocated unchanged if they may
-    /// have been sent, otherwise merged.
+    /// have been sent, otherwise merged. Ends of runs are relocated unchanged.
     pub(super) fn relocate(&mut self, range: Range<RecordId>) {
         let undelivered =
             self.delivery.last_acked().map_or(range.start, |durable| durable.next().max(range.start));
@@ -29,38 +36,51 @@ impl Spool {
         let maybe_sent = self.delivery.highest_sent();
         let mut known_as_sent = core::mem::take(&mut self.sent_gaps);
         let (mut relocated, mut sent_gaps, mut gaps) = (Vec::new(), Vec::new(), Vec::new());
-        let (mut items, mut newly_lost) = (0, 0);
+        let (mut ends, mut removed) = (Vec::new(), Backlog::default());
+        let (own_boot, mut newly_lost, mut lost_earlier) = (self.boot, 0, 0);
         self.each_item(range, |record, item, _| {
-            items += 1;
+            removed.count(&item, own_boot);
             match item {
                 Item::Alert(id, alert) if index(alert.severity) >= cut => relocated.push((id, alert)),
                 Item::Alert(id, alert) => {
                     newly_lost += 1;
+                    lost_earlier += u64::from(id.boot != own_boot);
                     merge_gap(&mut gaps, lost_alert(id, alert.severity, GapReason::SpoolFull));
                 }
                 Item::Gap(gap) if Some(record) <= maybe_sent || known_as_sent.contains(&gap.last()) => {
                     sent_gaps.push(gap);
                 }
                 Item::Gap(gap) => merge_gap(&mut gaps, gap),
+                Item::End(end) => ends.push(end),
             }
         });
         known_as_sent.extend(sent_gaps.iter().map(Gap::last));
         known_as_sent.sort_unstable();
         known_as_sent.dedup();
         self.sent_gaps = known_as_sent;
-        self.undelivered.remove(items);
+        self.undelivered.remove(&removed);
         self.counts.lost_full += newly_lost;
-        self.append_relocated(sent_gaps.into_iter().chain(gaps), relocated);
+        self.counts.lost_earlier += lost_earlier;
+        self.append_relocated(sent_gaps.into_iter().chain(gaps), ends, relocated);
     }
 
-    /// Writes gaps and alerts at the front of the ring; those that the log does not take become part of a gap.
-    fn append_relocated(&mut self, gaps: impl Iterator<Item = Gap>, relocated: Vec<(AlertId, Alert)>) {
+    /// Writes gaps, ends of runs and alerts at the front of the ring; those that the log does not take become part of a gap.
+    fn append_relocated(
+        &mut self,
+        gaps: impl Iterator<Item = Gap>,
+        ends: Vec<RunEnd>,
+        relocated: Vec<(AlertId, Alert)>,
+    ) {
         // From here until the flush overwrites the range, its relocated alerts are in the log twice. After a kill in
         // between both are read back, and the collector drops the second by its number.
         for gap in gaps {
             if self.append(&Record::Gap(gap)).is_err() {
                 merge_gap(&mut self.unwritten_gaps, gap);
             }
+        }
+        for end in ends {
+            // Without it the collector shows the run as unknown, which is what is known then.
+            let _shown_as_unknown = self.append(&Record::End(end));
         }
         for (id, alert) in relocated {
             let mut bytes = [0; wire::MAX_ALERT_LEN];
@@ -69,6 +89,7 @@ impl Spool {
                 self.counts.relocated += 1;
             } else {
                 self.counts.lost_storage += 1;
+                self.counts.lost_earlier += u64::from(id.boot != self.boot);
                 merge_gap(&mut self.unwritten_gaps, lost_alert(id, alert.severity, GapReason::StorageLost));
             }
         }
@@ -81,10 +102,10 @@ impl Spool {
             if let Item::Alert(_, alert) = item
                 && let Some(bytes) = bytes_of.get_mut(index(alert.severity))
             {
-                *bytes += length;
+                *bytes += length + LENGTH_BYTES;
             }
         });
-        let room = self.segment_bytes / 8;
+        let room = self.segment_bytes / 8 - OTHER_BYTES;
         // From the most severe down; a severity is relocated as a whole or not at all.
         let (mut used, mut cut) = (0, Severity::ALL.len());
         for (severity, bytes) in bytes_of.iter().enumerate().rev() {
@@ -190,6 +211,7 @@ mod tests {
             match item {
                 Item::Alert(id, _) => assert!(alerts.insert(id.seq), "{} twice", id.seq),
                 Item::Gap(gap) => (lost, gaps) = (lost + gap.lost(), gaps + 1),
+                Item::End(_) => panic!("the run goes on"),
             }
             true
         });
@@ -207,24 +229,25 @@ mod tests {
         assert!(spool.log().stats().overwritten > 2_000, "the ring wrapped");
         let (alerts, lost, gaps) = delivered_or_lost(&mut spool);
         assert_eq!((alerts + lost, spool.counts().lost_full), (5_000, lost));
-        assert_eq!((spool.waiting(), gaps <= 3), (alerts + gaps, true), "{gaps} gaps");
+        assert_eq!((spool.waiting_items(), gaps <= 3), (alerts + gaps, true), "{gaps} gaps");
     }
 
     /// A gap that may have been sent keeps its range, by which the collector recognises it.
     #[test]
     fn a_gap_that_was_sent_does_not_change() {
         let (_directory, mut spool) = spool(|_| {});
-        spool.welcome(None);
+        spool.welcome(None, sentinel_uplink::PROTOCOL_VERSION);
         spool.record_queue_overflow([7, 0, 0, 0, 0]);
-        let mut sent = None;
+        let (mut sent, mut records, boot) = (None, None, spool.boot());
         spool.unsent(|record, item| {
+            crate::spool::SentRecords::add(&mut records, record, &item, boot);
             if let Item::Gap(gap) = item {
-                sent = Some((record, gap));
+                sent = Some(gap);
             }
             false
         });
-        let (record, gap) = sent.unwrap();
-        assert!(spool.delivery().sent(gap.last(), record, 1, Uptime::ZERO).is_ok());
+        let gap = sent.unwrap();
+        assert!(spool.sent(gap.last(), records.unwrap(), Uptime::ZERO).is_ok());
         spool.delivery().disconnected();
         for number in 1..=2_000 {
             spool.record_queue_overflow([1, 0, 0, 0, 0]);
@@ -262,6 +285,7 @@ mod tests {
             spool.enqueue(&alert(number, Severity::Low), Uptime::ZERO);
         }
         let (alerts, lost, _) = delivered_or_lost(&mut spool);
-        assert_eq!((alerts + lost, spool.counts().lost_full), (3_000, lost));
+        let unwritten: u64 = spool.unwritten_gaps.iter().map(Gap::lost).sum();
+        assert_eq!((alerts + lost + unwritten, spool.counts().lost()), (3_000, lost + unwritten));
     }
 }

@@ -11,6 +11,7 @@ use std::path::Path;
 use sentinel_ringlog::{Cursor, FileStorage, Geometry, LogKey, MAX_RECORD, Mode, RecordId, Salt};
 
 use super::open::{Past, storage, survey};
+use super::runs::NewestRun;
 use super::{EvidencePolicy, JOURNAL_FILE, Log, MAIN_FILE, Record, Spool, geometry, read_record};
 use crate::settings::Settings;
 use crate::system::keys;
@@ -52,7 +53,7 @@ fn write_new(settings: &Settings, key: &LogKey, found: Geometry, path: &Path) ->
     let journal = storage(&settings.run_dir.join(JOURNAL_FILE))?;
     let (mut old, _) =
         Log::open(main, journal, found, key.clone(), Mode::ReadOnly).map_err(|error| at(&error))?;
-    let Past { delivered, .. } = survey(&mut old);
+    let Past { delivered, newest, .. } = survey(&mut old);
     let new_key = key.advance_to(old.head().epoch.saturating_add(1)).map_err(|error| at(&error))?;
     let mut salt = [0; 16];
     keys::random(&mut salt)?;
@@ -70,12 +71,29 @@ fn write_new(settings: &Settings, key: &LogKey, found: Geometry, path: &Path) ->
     )
     .map_err(|error| at(&error))?;
     log.continue_after(&old.head(), old.next_id());
-    let mut new = Spool::new(settings, log, 0, 0, None);
+    let mut new = Spool::new(settings, log, 0, newest.map_or(0, |run| run.boot), None);
+    if let Some(previous) = newest {
+        // What rotation makes the new log state about its run is then true of the last one.
+        (new.next_seq, new.is_marked_open) = (previous.next_seq, previous.is_open);
+    }
     new.rekey.is_frozen = true;
-    let collector = keys::collector(&settings.state_dir).ok().flatten().map(|collector| collector.key);
-    new.set_evidence(EvidencePolicy::new(settings, collector));
+    new.set_evidence(EvidencePolicy::stored(settings));
     let from = delivered.map_or(old.oldest(), |last| last.next().max(old.oldest()));
-    let carried = copy(&mut old, from, &mut new).map_err(|_| at(&"a record was not taken"))?;
+    // The operator has asked for these writes.
+    new.policy.daily_bytes = u64::MAX;
+    let mut carried = copy(&mut old, from, &mut new).map_err(|_| at(&"a record was not taken"))?;
+    match newest {
+        // Here, because the journal of the old log is not that of the new one.
+        Some(previous) if previous.end.is_none() => {
+            new.end_previous_run(previous, old.was_journal_complete());
+            carried += 1;
+        }
+        // Again, if it was delivered: the next run must find it.
+        Some(NewestRun { end: Some(end), .. }) => {
+            new.store(&Record::End(end)).map_err(|_| at(&"a record was not taken"))?;
+        }
+        _ => {}
+    }
     new.flush();
     match new.last_error() {
         None if new.log.waiting() == 0 && new.counts.lost_storage == 0 => Ok(carried),
@@ -89,7 +107,7 @@ fn copy(old: &mut Log, from: RecordId, new: &mut Spool) -> Result<u64, super::No
     let (mut cursor, mut buffer, mut carried) = (Cursor::new(from), [0; MAX_RECORD], 0);
     while let Ok(Some((_, length))) = old.read_next(&mut cursor, &mut buffer) {
         match buffer.get(..length).and_then(read_record) {
-            Some(Record::Start { .. } | Record::Delivered { .. }) | None => {}
+            Some(Record::Start { .. } | Record::Delivered { .. } | Record::Numbered { .. }) | None => {}
             Some(record) => {
                 new.store(&record)?;
                 carried += 1;

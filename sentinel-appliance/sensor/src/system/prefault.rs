@@ -4,7 +4,9 @@
 //! an attack. Tables are prefaulted by `worker::analyser`, buffers of the log by `ringlog`, queues and stacks here. A new
 //! queue or table must do the same; the performance tests of the lab compare resident memory before and after a flood.
 
+use std::fs::{self, File};
 use std::future::Future;
+use std::os::unix::fs::FileExt;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Wake, Waker};
@@ -38,6 +40,30 @@ pub(crate) fn list<T>(capacity: usize) -> Vec<Option<T>> {
 #[inline(never)]
 pub(crate) fn stack<const BYTES: usize>() {
     std::hint::black_box(&mut [0_u8; BYTES]);
+}
+
+/// Maps every page of the program's file: code that runs first in the middle of an attack would otherwise be mapped then.
+///
+/// The kernel maps a page of a file that is in memory when it is first accessed, and its neighbours within 64 KiB with it. A read through
+/// `/proc/self/mem` does that without a pointer into the code. A system without `/proc` only maps the pages later.
+pub(crate) fn program() {
+    /// `fault_around_bytes` of Linux unless it was changed: the neighbours that are mapped with a page.
+    const FAULT_AROUND_BYTES: u64 = 64 * 1024;
+    let (Ok(maps), Ok(memory)) = (fs::read_to_string("/proc/self/maps"), File::open("/proc/self/mem")) else {
+        return;
+    };
+    // The kernel lists mappings in ascending order; the file of the first one is the program.
+    let file = |line: &str| line.split_ascii_whitespace().nth(5).map(str::to_owned);
+    let program = maps.lines().next().and_then(file);
+    for line in maps.lines().filter(|line| file(line) == program) {
+        let Some((from, to)) = line.split(' ').next().and_then(|range| range.split_once('-')) else { return };
+        let (Ok(from), Ok(to)) = (u64::from_str_radix(from, 16), u64::from_str_radix(to, 16)) else { return };
+        let mut address = from;
+        while address < to {
+            let _mapped_later_on_error = memory.read_at(&mut [0], address);
+            address = (address | (FAULT_AROUND_BYTES - 1)).saturating_add(1);
+        }
+    }
 }
 
 /// Starts the reactor thread of the executor, which polls timers and sockets, prefaults its stack, and reserves memory for

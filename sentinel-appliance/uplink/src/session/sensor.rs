@@ -109,7 +109,10 @@ impl Session<SensorRole> {
                 WelcomeState::Due(due) if now >= due => {
                     Err(self.channel.close(SessionError::HandshakeTimeout))
                 }
-                _ => Ok(SensorEvent::Idle),
+                _ => {
+                    self.send_due_heartbeat(now);
+                    Ok(SensorEvent::Idle)
+                }
             },
             Received::Established => {
                 // Counted from here: until now the handshake timeout of the channel ran.
@@ -154,12 +157,29 @@ impl Session<SensorRole> {
         }
     }
 
+    /// Sends a heartbeat if nothing was sent for [`Limits::heartbeat`].
+    fn send_due_heartbeat(&mut self, now: Uptime) {
+        if self.next_heartbeat().is_some_and(|due| now >= due) {
+            // Succeeds: nothing is pending, so there is room.
+            let _sent = self.channel.send(&ToCollector::Pong, now);
+        }
+    }
+
+    /// Time of the next heartbeat; none before the welcome, nor while bytes are pending: then the stall timeout runs.
+    fn next_heartbeat(&self) -> Option<Uptime> {
+        let runs =
+            self.role.welcome == WelcomeState::Done && self.channel.is_open() && self.pending().is_empty();
+        runs.then(|| self.channel.last_sent().after(self.channel.limits().heartbeat))
+    }
+
     /// Time by which [`poll`](Self::poll) must be called even if no bytes come.
     #[must_use]
     pub fn next_deadline(&self) -> Uptime {
+        let deadline = self.channel.next_deadline();
         match self.role.welcome {
-            WelcomeState::Due(due) => self.channel.next_deadline().min(due),
-            WelcomeState::Handshake | WelcomeState::Done => self.channel.next_deadline(),
+            WelcomeState::Due(due) => deadline.min(due),
+            WelcomeState::Handshake => deadline,
+            WelcomeState::Done => self.next_heartbeat().map_or(deadline, |due| deadline.min(due)),
         }
     }
 

@@ -57,7 +57,9 @@ fn sensor_registry(statuses: &[SensorStatus]) -> Registry {
         }
         registry.register(name, help, family);
     };
-    add("up", "1 while the sensor is connected", &|status| Some(u64::from(status.session.is_some())));
+    add("up", "1 while the sensor is connected", &|status| {
+        Some(u64::from(status.state == SensorState::Connected))
+    });
     add("last_seen_seconds", "When the sensor last sent anything, since 1970", &|status| {
         status.sensor.last_seen_at.map(Timestamp::as_secs)
     });
@@ -66,6 +68,9 @@ fn sensor_registry(statuses: &[SensorStatus]) -> Registry {
     add("lost", "Alerts that the sensor reported as discarded", &|status| Some(status.sensor.lost));
     add("missing", "Sequence numbers neither stored nor reported as discarded", &|status| {
         Some(status.sensor.missing)
+    });
+    add("runs_unclean", "Runs of which it is not known whether there were later alerts", &|status| {
+        Some(status.sensor.run_ends.unclean())
     });
     for counter in Counter::ALL {
         let help = format!("Counter {} as the sensor last reported it", counter.name());

@@ -10,7 +10,7 @@ use sentinel_units::Timestamp;
 use serde_json::{Map, Value, json};
 
 use crate::model::{
-    HeadText, LogHeadState, MinuteCounts, SensorChange, SensorEvent, SensorStatus, StoredAlert,
+    HeadText, LogHeadState, MinuteCounts, RunEnds, SensorChange, SensorEvent, SensorStatus, StoredAlert,
     TelemetryReading,
 };
 use crate::service::{AlertPage, Health, Stats, StoreHealth};
@@ -80,6 +80,9 @@ fn sensor(status: &SensorStatus) -> Value {
         "alerts_duplicate": sensor.duplicates,
         "alerts_lost": sensor.lost,
         "alerts_missing": sensor.missing,
+        "alerts_unknown": alerts_unknown(sensor.run_ends),
+        "runs_unclean": sensor.run_ends.unclean(),
+        "run_ends_reported": sensor.run_ends != RunEnds::Unreported,
         "log": sensor.log_head.as_ref().map(sealed_log),
         "telemetry_time": reading.map(|reading| time(reading.received_at)),
         "telemetry": reading.map(telemetry),
@@ -95,6 +98,14 @@ fn sealed_log(log: &LogHeadState) -> Value {
         "contradicted_head": log.contradicted.as_ref().map(|(head, _)| HeadText(head).to_string()),
         "contradicted_time": log.contradicted.as_ref().map(|(_, at)| time(*at)),
     })
+}
+
+/// Latest run of which it is not known whether there were alerts from a number on; null if there is none.
+fn alerts_unknown(run_ends: RunEnds) -> Value {
+    match run_ends {
+        RunEnds::Unclean { boot, from, .. } => json!({ "boot": boot, "from": from }),
+        RunEnds::Unreported | RunEnds::Clean => Value::Null,
+    }
 }
 
 fn telemetry(reading: &TelemetryReading) -> Map<String, Value> {
@@ -137,6 +148,7 @@ pub fn stats(stats: &Stats) -> Value {
             "duplicate": stats.duplicate,
             "lost": stats.lost,
             "missing": stats.missing,
+            "runs_unclean": stats.runs_unclean,
             "by_kind": counts(Kind::ALL.iter().map(|kind| (kind.name(), totals.of_kind(*kind)))),
             "by_severity": counts(Severity::ALL.iter().map(|of| (of.name(), totals.of_severity(*of)))),
         },

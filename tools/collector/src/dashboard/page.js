@@ -205,10 +205,12 @@ function drawSummary(stats) {
   byId("tile-severe").classList.toggle("warn", severe > 0);
   byId("tile-severe-note").textContent = `${integer.format(count(["critical"]))} critical`;
   byId("tile-lost").textContent = integer.format(lost);
-  byId("tile-lost").classList.toggle("warn", lost > 0);
+  byId("tile-lost").classList.toggle("warn", lost > 0 || stats.alerts.runs_unclean > 0);
   byId("tile-lost-note").textContent = lost > 0
     ? `${integer.format(stats.alerts.lost)} discarded by sensors, ${integer.format(stats.alerts.missing)} missing`
-    : "every alert is accounted for";
+    : stats.alerts.runs_unclean > 0
+      ? `unknown: ${integer.format(stats.alerts.runs_unclean)} runs of sensors have no known end`
+      : "every alert is accounted for";
 }
 
 // Sensors

@@ -13,7 +13,7 @@ use sentinel_uplink::{KeyPair, Token};
 
 use crate::api::render;
 use crate::clock;
-use crate::model::{HeadText, Sensor, SensorStatus, StoredToken, is_valid_name};
+use crate::model::{HeadText, RunEnds, Sensor, SensorStatus, StoredToken, is_valid_name};
 use crate::store::key::{hex, read_private, unhex, write_private};
 use crate::store::{Files, StoreError, sensors};
 use crate::time_text::ago;
@@ -114,22 +114,27 @@ pub fn list(files: &Files, as_json: bool) -> Result<String, StoreError> {
 
 fn table(statuses: &[SensorStatus], now: Timestamp) -> String {
     let mut text = format!(
-        "{:>4}  {:<24} {:<9} {:>10} {:>10} {:>9} {:>8} {:>8}\n",
-        "ID", "NAME", "STATE", "LAST SEEN", "STORED", "DUPLICATE", "LOST", "MISSING"
+        "{:>4}  {:<24} {:<9} {:>10} {:>10} {:>9} {:>8} {:>8} {:>8}\n",
+        "ID", "NAME", "STATE", "LAST SEEN", "STORED", "DUPLICATE", "LOST", "MISSING", "UNCLEAN"
     );
     for SensorStatus { sensor, state, .. } in statuses {
         let seen = sensor.last_seen_at.map_or_else(|| "never".into(), |at| ago(now.since(at)));
         let _ = writeln!(
             text,
-            "{:>4}  {:<24} {:<9} {seen:>10} {:>10} {:>9} {:>8} {:>8}",
+            "{:>4}  {:<24} {:<9} {seen:>10} {:>10} {:>9} {:>8} {:>8} {:>8}",
             sensor.id.0,
             sensor.name,
             state.name(),
             sensor.stored,
             sensor.duplicates,
             sensor.lost,
-            sensor.missing
+            sensor.missing,
+            sensor.run_ends.unclean()
         );
+        if let RunEnds::Unclean { boot, from, .. } = sensor.run_ends {
+            let _ =
+                writeln!(text, "      run {boot} has no known end: alerts from number {from} on are unknown");
+        }
         if let Some((before, at)) = sensor.log_head.as_ref().and_then(|log| log.contradicted.as_ref()) {
             let _ = writeln!(
                 text,

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use sentinel_alert::AlertId;
-use sentinel_uplink::{Batch, BatchError, Gap};
+use sentinel_uplink::{Batch, BatchError, Gap, RunEnd};
 
 use crate::clock;
 use crate::model::{Delivery, Sensor, UnreadableAlert};
@@ -52,6 +52,11 @@ impl PendingDelivery {
         self.extend_to(sensor, gap.last()).gaps.push(gap);
     }
 
+    /// Appends the end of a run.
+    pub(super) fn append_run_end(&mut self, sensor: &Sensor, end: RunEnd) {
+        self.extend_to(sensor, end.last()).run_ends.push(end);
+    }
+
     /// The delivery, begun if there is none, whose acknowledgement now covers `last`.
     fn extend_to(&mut self, sensor: &Sensor, last: AlertId) -> &mut Delivery {
         // Time of arrival of the first message: `observe_ingest` then measures the longest wait within the delivery.
@@ -61,6 +66,7 @@ impl PendingDelivery {
                 alerts: Vec::new(),
                 unreadable: Vec::new(),
                 gaps: Vec::new(),
+                run_ends: Vec::new(),
                 last,
                 received_at: clock::now(),
             };

@@ -46,7 +46,7 @@ impl Sessions {
         let (evict, evicted) = oneshot::channel();
         let mut sessions = self.lock();
         let generation = sessions.get(&id).map_or(0, |entry| entry.generation.wrapping_add(1));
-        let info = SessionInfo { peer, since, frames_per_s: None };
+        let info = SessionInfo { peer, since, frames_per_s: None, is_silent: false };
         // Inserted before the earlier session is notified, and under the same lock: the guard of that session finds another
         // generation in the table and leaves the entry alone.
         if let Some(previous) = sessions.insert(id, Entry { info, evict, generation, telemetry: None }) {
@@ -69,10 +69,10 @@ impl Sessions {
         self.lock().get(&id).map(|entry| entry.info.clone())
     }
 
-    /// Number of sessions.
+    /// Number of sessions whose sensor is heard.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.lock().len()
+        self.lock().values().filter(|entry| !entry.info.is_silent).count()
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<SensorId, Entry>> {
@@ -97,6 +97,17 @@ impl SessionGuard {
         if let Some(entry) = entry {
             let before = entry.telemetry.replace(*telemetry);
             entry.info.frames_per_s = before.and_then(|before| frames_per_s(&before, telemetry));
+        }
+    }
+}
+
+impl SessionGuard {
+    /// Records whether the sensor is silent.
+    pub fn set_silent(&self, is_silent: bool) {
+        let mut sessions = self.sessions.lock();
+        let entry = sessions.get_mut(&self.id).filter(|entry| entry.generation == self.generation);
+        if let Some(entry) = entry {
+            entry.info.is_silent = is_silent;
         }
     }
 }

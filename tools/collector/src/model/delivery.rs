@@ -2,7 +2,7 @@
 
 use sentinel_alert::{Alert, AlertId};
 use sentinel_units::Timestamp;
-use sentinel_uplink::Gap;
+use sentinel_uplink::{Gap, RunEnd};
 
 use super::SensorId;
 
@@ -17,6 +17,8 @@ pub struct Delivery {
     pub unreadable: Vec<UnreadableAlert>,
     /// Ranges of alerts that the sensor reports as discarded.
     pub gaps: Vec<Gap>,
+    /// Ends of runs.
+    pub run_ends: Vec<RunEnd>,
     /// Cumulative acknowledgement to send once all of this is stored: the end of the last message.
     pub last: AlertId,
     /// Time of arrival of the first message.
@@ -24,10 +26,10 @@ pub struct Delivery {
 }
 
 impl Delivery {
-    /// Number of entries: alerts, unreadable alerts and gaps.
+    /// Number of entries: alerts, unreadable alerts, gaps and ends of runs.
     #[must_use]
     pub const fn len(&self) -> usize {
-        self.alerts.len() + self.unreadable.len() + self.gaps.len()
+        self.alerts.len() + self.unreadable.len() + self.gaps.len() + self.run_ends.len()
     }
 
     /// Returns true if there is no entry.
@@ -57,4 +59,6 @@ pub struct Receipt {
     pub duplicates: u64,
     /// Alerts that a gap reported for the first time.
     pub lost: u64,
+    /// Ends of runs, new ones, after which alerts may be lost.
+    pub unclean: u64,
 }

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use std::{fmt, io};
 
 use sentinel_units::Timestamp;
@@ -50,6 +51,8 @@ pub enum DisconnectReason {
     ClosedByPeer,
     /// The network failed.
     Network(Arc<io::Error>),
+    /// Nothing has come for this time. The session stays: if the sensor is heard again, it is connected again.
+    Silent(Duration),
     /// The sensor broke the protocol or was silent for too long.
     Session(SessionError),
     /// A batch of the sensor could not be decoded.
@@ -71,6 +74,7 @@ impl fmt::Display for DisconnectReason {
         match self {
             Self::ClosedByPeer => out.write_str("the sensor closed the connection"),
             Self::Network(error) => error.fmt(out),
+            Self::Silent(span) => write!(out, "no message for {} s", span.as_secs()),
             Self::Session(error) => error.fmt(out),
             Self::Batch(error) => error.fmt(out),
             Self::Rejected => out.write_str("rejected"),

@@ -8,6 +8,7 @@ mod delivery;
 mod event;
 mod log_head;
 mod name;
+mod run_ends;
 mod sensor;
 
 pub use alert::{AlertPosition, AlertQuery, AlertSelection, AlertTotals, MinuteCounts, StoredAlert};
@@ -15,6 +16,7 @@ pub use delivery::{Delivery, Receipt, UnreadableAlert};
 pub use event::{DisconnectReason, Event, SensorChange, SensorEvent};
 pub use log_head::{HeadText, LogHeadState, may_follow};
 pub use name::{MAX_NAME_LEN, is_valid_name, sanitize_name};
+pub use run_ends::RunEnds;
 pub use sensor::{
     Enrollment, Sensor, SensorId, SensorInfo, SensorState, SensorStatus, SessionInfo, StoredToken,
     TelemetryReading,

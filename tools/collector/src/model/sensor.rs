@@ -6,7 +6,7 @@ use sentinel_alert::AlertId;
 use sentinel_units::Timestamp;
 use sentinel_uplink::{Counter, PublicKey, Secret, Telemetry, TokenId};
 
-use super::LogHeadState;
+use super::{LogHeadState, RunEnds};
 
 /// Row number of a sensor; never given to another sensor.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -35,6 +35,8 @@ pub struct Sensor {
     pub lost: u64,
     /// Sequence numbers neither stored nor reported as discarded.
     pub missing: u64,
+    /// How its runs ended.
+    pub run_ends: RunEnds,
     /// Cumulative acknowledgement: the last alert, in the order of sending, up to which everything is stored.
     pub acked: Option<AlertId>,
     /// What is remembered of its sealed log.
@@ -125,6 +127,8 @@ pub struct SessionInfo {
     pub since: Timestamp,
     /// Frames per second that the sensor saw between its last two telemetry messages.
     pub frames_per_s: Option<u64>,
+    /// Nothing has come for [`Limits::silence`](sentinel_uplink::Limits::silence): the sensor hangs, or the network is cut.
+    pub is_silent: bool,
 }
 
 /// A sensor, its state and its session.
@@ -144,8 +148,8 @@ impl SensorStatus {
     pub fn of_process(sensor: Sensor, session: Option<SessionInfo>) -> Self {
         let state = match (sensor.revoked_at, &session, sensor.last_seen_at) {
             (Some(_), _, _) => SensorState::Revoked,
-            (None, Some(_), _) => SensorState::Connected,
-            (None, None, Some(_)) => SensorState::Offline,
+            (None, Some(session), _) if !session.is_silent => SensorState::Connected,
+            (None, Some(_), _) | (None, None, Some(_)) => SensorState::Offline,
             (None, None, None) => SensorState::Enrolled,
         };
         Self { sensor, state, session }
@@ -168,9 +172,9 @@ impl SensorStatus {
 pub enum SensorState {
     /// Enrolled, and has not connected since.
     Enrolled,
-    /// Has a session with this process.
+    /// Has a session with this process, and is not silent.
     Connected,
-    /// Has connected before, and has no session now.
+    /// Has connected before, and has no session now, or one that is silent.
     Offline,
     /// Has connected before; whether it is connected now only the running collector knows.
     Seen,

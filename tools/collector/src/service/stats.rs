@@ -31,6 +31,8 @@ pub struct Stats {
     pub lost: u64,
     /// Sequence numbers neither stored nor reported as discarded.
     pub missing: u64,
+    /// Runs of which it is not known whether there were later alerts.
+    pub runs_unclean: u64,
     /// Alerts per minute of packet time, oldest first.
     pub per_minute: Vec<MinuteCounts>,
 }
@@ -68,6 +70,7 @@ pub async fn stats(service: &Service, caller: Caller, minutes: u16) -> Result<St
         duplicate: sum(|sensor| sensor.duplicates),
         lost: sum(|sensor| sensor.lost),
         missing: sum(|sensor| sensor.missing),
+        runs_unclean: sum(|sensor| sensor.run_ends.unclean()),
         totals: counts.totals,
         per_minute: counts.per_minute,
     })

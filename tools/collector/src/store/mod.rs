@@ -16,6 +16,7 @@ mod files;
 pub mod key;
 mod log_heads;
 mod reader;
+mod run_ends;
 pub mod schema;
 pub(crate) mod sensors;
 mod telemetry;

@@ -9,11 +9,11 @@ use sentinel_uplink::{PublicKey, RejectReason, Secret, Telemetry, TokenId};
 
 use super::{StoreError, log_heads, telemetry};
 use crate::clock::{from_micros, to_micros};
-use crate::model::{Enrollment, Sensor, SensorId, SensorInfo, StoredToken, TelemetryReading};
+use crate::model::{Enrollment, RunEnds, Sensor, SensorId, SensorInfo, StoredToken, TelemetryReading};
 
 fn from_row(row: &Row<'_>) -> rusqlite::Result<Sensor> {
     let time = |column: &str| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(column)?.map(from_micros));
-    let acked: (Option<u32>, Option<u64>) = (row.get("acked_boot")?, row.get("acked_seq")?);
+    let acked: (Option<u32>, Option<i64>) = (row.get("acked_boot")?, row.get("acked_seq")?);
     Ok(Sensor {
         id: SensorId(row.get("id")?),
         public_key: PublicKey::from_bytes(row.get("public_key")?),
@@ -25,14 +25,25 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Sensor> {
         duplicates: row.get("duplicates")?,
         lost: row.get("lost")?,
         missing: row.get("missing")?,
-        acked: acked.0.zip(acked.1).map(|(boot, seq)| AlertId { boot, seq }),
         log_head: log_heads::from_row(row)?,
+        run_ends: run_ends_from_row(row)?,
+        acked: acked.0.zip(acked.1).map(|(boot, seq)| AlertId { boot, seq: seq.cast_unsigned() }),
         info: SensorInfo {
             software: row.get("software")?,
             host: row.get("host")?,
             interfaces: row.get("interfaces")?,
         },
         telemetry: telemetry_from_row(row)?,
+    })
+}
+
+fn run_ends_from_row(row: &Row<'_>) -> rusqlite::Result<RunEnds> {
+    let (runs, boot): (u64, Option<u32>) = (row.get("unclean_runs")?, row.get("unclean_boot")?);
+    let is_reported = row.get::<_, Option<u32>>("current_boot")?.is_some();
+    Ok(match boot {
+        Some(boot) => RunEnds::Unclean { boot, from: row.get("unclean_from")?, runs },
+        None if is_reported => RunEnds::Clean,
+        None => RunEnds::Unreported,
     })
 }
 
@@ -47,7 +58,10 @@ fn telemetry_from_row(row: &Row<'_>) -> rusqlite::Result<Option<TelemetryReading
 
 /// `missing` is summed over boots: sequence numbers that are neither stored nor reported as discarded.
 const SELECT: &str = "SELECT *, (SELECT coalesce(sum(max(highest - stored - lost, 0)), 0) FROM runs
-    WHERE runs.sensor = sensors.id) AS missing FROM sensors
+    WHERE runs.sensor = sensors.id) AS missing,
+    max(1, coalesce((SELECT next_seq FROM run_ends WHERE run_ends.sensor = sensors.id AND boot = unclean_boot), 1),
+        min(coalesce((SELECT highest FROM runs WHERE runs.sensor = sensors.id AND boot = unclean_boot), 0), 1 << 62) + 1)
+        AS unclean_from FROM sensors
     LEFT JOIN log_heads ON log_heads.sensor = sensors.id";
 
 /// Every sensor, revoked ones included, in the order of names.

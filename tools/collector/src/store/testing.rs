@@ -44,6 +44,7 @@ pub(crate) fn delivery(seqs: std::ops::RangeInclusive<u64>) -> Delivery {
         alerts: seqs.map(|seq| (AlertId { boot: 3, seq }, alert(seq))).collect(),
         unreadable: Vec::new(),
         gaps: Vec::new(),
+        run_ends: Vec::new(),
         last,
         received_at: Timestamp::from_parts(99, 0),
     }

@@ -12,7 +12,7 @@ use sentinel_units::Timestamp;
 use sentinel_uplink::{LogHead, RejectReason, Telemetry};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{StoreError, alerts, log_heads, sensors};
+use super::{StoreError, alerts, log_heads, run_ends, sensors};
 use crate::events::EventBus;
 use crate::log::Log;
 use crate::metrics::Metrics;
@@ -36,6 +36,7 @@ enum Job {
     LogHead { sensor: SensorId, name: Arc<str>, head: LogHead, at: Timestamp },
     Seen { sensor: SensorId, at: Timestamp },
     Info { sensor: SensorId, info: SensorInfo, at: Timestamp },
+    Run { sensor: SensorId, boot: Option<u32>, at: Timestamp },
     Enroll { request: Enrollment, reply: oneshot::Sender<EnrollReply> },
 }
 
@@ -68,6 +69,7 @@ impl Job {
             }
             Self::Seen { sensor, at } => sensors::update_last_seen(transaction, *sensor, *at)?,
             Self::Info { sensor, info, at } => sensors::update_info(transaction, *sensor, info, *at)?,
+            Self::Run { sensor, boot, at } => run_ends::begin(transaction, *sensor, *boot, *at)?,
         }
         Ok(JobResult::Done)
     }
@@ -77,7 +79,11 @@ impl Job {
         match self {
             Self::Deliver { reply, .. } => drop(reply.send(Err(error))),
             Self::Enroll { reply, .. } => drop(reply.send(Err(error))),
-            Self::Telemetry { .. } | Self::LogHead { .. } | Self::Seen { .. } | Self::Info { .. } => {}
+            Self::Telemetry { .. }
+            | Self::LogHead { .. }
+            | Self::Seen { .. }
+            | Self::Info { .. }
+            | Self::Run { .. } => {}
         }
     }
 }
@@ -153,6 +159,19 @@ impl WriterHandle {
     /// [`StoreError::Closed`].
     pub async fn info(&self, sensor: SensorId, info: SensorInfo, at: Timestamp) -> Result<(), StoreError> {
         self.send(Job::Info { sensor, info, at }).await
+    }
+
+    /// Begins a run of a sensor, with the next commit; none for a sensor that does not report ends of runs.
+    ///
+    /// # Errors
+    /// [`StoreError::Closed`].
+    pub async fn begin_run(
+        &self,
+        sensor: SensorId,
+        boot: Option<u32>,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.send(Job::Run { sensor, boot, at }).await
     }
 
     /// Stores the time of the last sign of a sensor, with the next commit.

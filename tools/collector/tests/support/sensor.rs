@@ -163,6 +163,24 @@ pub(crate) fn hello(boot: u32) -> Hello<'static> {
     }
 }
 
+/// As [`connected`], with a sensor of protocol version 2.
+pub(crate) async fn connected_version_2(
+    to: SocketAddr,
+    pair: &KeyPair,
+    collector: &PublicKey,
+    boot: u32,
+) -> (SensorClient, Option<AlertId>) {
+    let session =
+        SensorSession::connect(pair, collector, Cipher::AesGcm, Limits::SENSOR, Uptime::ZERO).unwrap();
+    let mut peer = SensorClient::connect(to, session).await;
+    assert_eq!(peer.next().await, Received::Established);
+    peer.send(&ToCollector::Hello(Hello { protocol: 2, ..hello(boot) })).await;
+    match peer.next().await {
+        Received::Welcome { acked, .. } => (peer, acked),
+        other => panic!("{other:?} instead of a welcome"),
+    }
+}
+
 /// A connection with the hello sent.
 pub(crate) async fn connect(
     to: SocketAddr,

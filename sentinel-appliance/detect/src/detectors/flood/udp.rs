@@ -224,7 +224,7 @@ impl<'m> UdpFlood<'m> {
         true
     }
 
-    /// Returns true if the destination has sent the source a datagram within the window.
+    /// Returns true if a response of the destination excuses the source.
     fn is_answered(&mut self, event: &Event<'_, '_>) -> bool {
         let Setting { now, key, .. } = event.setting;
         let FiveTuple { source, destination, .. } = event.packet.tuple;

@@ -59,6 +59,14 @@ pub(super) fn show(id: RecordId, record: &Record<'_>, line: &mut String) -> std:
             write!(line, " between {} and {}: {}", gap.first_seq, gap.last_seq, gap.reason)
         }
         Record::Delivered { before } => write!(line, "records below {before} are delivered"),
+        Record::End(end) => {
+            write!(line, "run {} ended ({}); its next alert was {}", end.boot, end.cause, end.next_seq)
+        }
+        Record::Numbered { boot, next_seq, is_open } => {
+            write!(line, "numbers below {next_seq} of run {boot} are used")?;
+            line.push_str(if *is_open { "; later alerts may be missing" } else { "" });
+            Ok(())
+        }
     }
 }
 
@@ -88,6 +96,15 @@ pub(super) fn export(id: RecordId, record: &Record<'_>, line: &mut String) -> st
         }
         Record::Delivered { before } => {
             write!(line, "{{\"record\":\"delivered\",\"id\":{},\"before\":{before}}}", id.0)
+        }
+        Record::End(end) => {
+            write!(line, "{{\"record\":\"end\",\"id\":{},\"boot\":{}", id.0, end.boot)?;
+            write!(line, ",\"next_seq\":{},\"complete\":{}", end.next_seq, end.cause.is_complete())?;
+            write!(line, ",\"cause\":\"{}\"}}", end.cause)
+        }
+        Record::Numbered { boot, next_seq, is_open } => {
+            write!(line, "{{\"record\":\"numbered\",\"id\":{},\"boot\":{boot}", id.0)?;
+            write!(line, ",\"next_seq\":{next_seq},\"open\":{is_open}}}")
         }
     }
 }

@@ -117,9 +117,12 @@ impl Connection<'_> {
         let Phase::Established(established) = std::mem::replace(&mut self.phase, Phase::Closing) else {
             return;
         };
-        self.shared.metrics.sensors_connected.dec();
         self.shared.log.info(format_args!("{} disconnected: {reason}", established.name));
-        self.publish(&established.name, SensorChange::Disconnected(reason));
+        // A silent one was reported before.
+        if !established.silence.is_silent {
+            self.shared.metrics.sensors_connected.dec();
+            self.publish(&established.name, SensorChange::Disconnected(reason));
+        }
         // Fails only while the writer stops; the time is in the log as well.
         let _ = self.shared.writer.seen(established.sensor.id, clock::now()).await;
     }

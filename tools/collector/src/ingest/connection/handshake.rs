@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use sentinel_uplink::{
-    PROTOCOL_VERSION, PublicKey, RejectReason, SendError, SessionError, ToSensor, TokenId, Welcome,
+    PROTOCOL_VERSION, PublicKey, RUN_END_VERSION, RejectReason, SendError, SessionError, ToSensor, TokenId,
+    Welcome,
 };
 
-use super::phase::{Established, Phase};
+use super::phase::{Established, Phase, Silence};
 use super::{CloseReason, Connection};
 use crate::clock;
 use crate::metrics::RejectionCause;
@@ -76,7 +77,12 @@ impl Connection<'_> {
     }
 
     /// Establishes the session of the sensor whose key the hello has proved.
-    pub(super) async fn establish(&mut self, protocol: u16, info: SensorInfo) -> Result<(), CloseReason> {
+    pub(super) async fn establish(
+        &mut self,
+        protocol: u16,
+        boot: u32,
+        info: SensorInfo,
+    ) -> Result<(), CloseReason> {
         let Phase::Identified(sensor) = std::mem::replace(&mut self.phase, Phase::Closing) else {
             return Err(SessionError::UnexpectedMessage.into());
         };
@@ -98,7 +104,11 @@ impl Connection<'_> {
         self.publish(&name, SensorChange::Connected);
         self.shared.metrics.sensors_connected.inc();
         // Before the next wait: from here on closing the connection reports the disconnect.
-        self.phase = Phase::Established(Box::new(Established { sensor, name, guard, evicted }));
+        let silence = Silence::new(self.shared.uptime(), self.shared.limits.session.silence);
+        self.phase = Phase::Established(Box::new(Established { sensor, name, guard, evicted, silence }));
+        // Before its alerts, in the order of the queue: the run before this one is unknown until its end arrives.
+        let boot = (protocol >= RUN_END_VERSION).then_some(boot);
+        self.shared.writer.begin_run(id, boot, now).await.map_err(CloseReason::Store)?;
         self.shared.writer.info(id, info, now).await.map_err(CloseReason::Store)
     }
 

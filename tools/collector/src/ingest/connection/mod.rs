@@ -26,7 +26,7 @@ use super::batch::PendingDelivery;
 use super::{EvictReason, IngestShared};
 use crate::clock;
 use crate::log::printable;
-use crate::model::{SensorInfo, sanitize_name};
+use crate::model::{DisconnectReason, SensorChange, SensorInfo, sanitize_name};
 use close::CloseReason;
 use phase::Phase;
 use storing::{Storing, StoringResult};
@@ -86,6 +86,7 @@ enum Inbound {
     Enrollment(PublicKey, TokenId),
     Hello {
         protocol: u16,
+        boot: u32,
         info: SensorInfo,
     },
     Enroll {
@@ -93,7 +94,7 @@ enum Inbound {
     },
     Telemetry(Telemetry),
     LogHead(LogHead),
-    /// Alerts or a gap; they are in the pending delivery.
+    /// Alerts, a gap or the end of a run; they are in the pending delivery.
     Appended,
 }
 
@@ -119,7 +120,10 @@ impl Connection<'_> {
         self.advance().await?;
         match self.wait().await {
             Wake::Socket => self.transfer(),
-            Wake::Deadline => Ok(()),
+            Wake::Deadline => {
+                self.note_silence();
+                Ok(())
+            }
             Wake::Stored(result) => self.stored(result),
             Wake::Evicted(reason) => Err(CloseReason::Evicted(reason)),
             Wake::Stopping => Err(CloseReason::Stopping),
@@ -158,7 +162,7 @@ impl Connection<'_> {
             CollectorEvent::Peer { key } => Inbound::Peer(key),
             CollectorEvent::Enrollment { key, token } => Inbound::Enrollment(key, token),
             CollectorEvent::Message(ToCollector::Hello(hello)) => {
-                Inbound::Hello { protocol: hello.protocol, info: sensor_info(&hello) }
+                Inbound::Hello { protocol: hello.protocol, boot: hello.boot, info: sensor_info(&hello) }
             }
             CollectorEvent::Message(ToCollector::Enroll(enroll)) => {
                 Inbound::Enroll { name: sanitize_name(enroll.name) }
@@ -179,6 +183,12 @@ impl Connection<'_> {
                 }
                 Inbound::Appended
             }
+            CollectorEvent::Message(ToCollector::RunEnd(end)) => {
+                if let Phase::Established(established) = &self.phase {
+                    self.pending.append_run_end(&established.sensor, end);
+                }
+                Inbound::Appended
+            }
             // Idle, a pong, or an event of a later version of the session.
             _ => return Ok(None),
         }))
@@ -188,7 +198,7 @@ impl Connection<'_> {
         match inbound {
             Inbound::Peer(key) => self.identify(key).await,
             Inbound::Enrollment(key, token) => self.find_token(key, token).await,
-            Inbound::Hello { protocol, info } => self.establish(protocol, info).await,
+            Inbound::Hello { protocol, boot, info } => self.establish(protocol, boot, info).await,
             Inbound::Enroll { name } => self.enroll(name).await,
             Inbound::Telemetry(telemetry) => self.telemetry(&telemetry).await,
             Inbound::LogHead(head) => self.log_head(head).await,
@@ -214,6 +224,33 @@ impl Connection<'_> {
         self.shared.writer.telemetry(id, *telemetry, clock::now()).await.map_err(CloseReason::Store)
     }
 
+    /// The sensor was heard, or this side would not have heard it.
+    fn note_heard(&mut self) {
+        let now = self.shared.uptime();
+        let Phase::Established(established) = &mut self.phase else { return };
+        if established.silence.heard(now) {
+            established.guard.set_silent(false);
+            let name = established.name.clone();
+            self.shared.metrics.sensors_connected.inc();
+            self.shared.log.info(format_args!("{name} is heard again"));
+            self.publish(&name, SensorChange::Connected);
+        }
+    }
+
+    /// Called when the time for a read has passed without bytes.
+    fn note_silence(&mut self) {
+        let now = self.shared.uptime();
+        let Phase::Established(established) = &mut self.phase else { return };
+        if established.silence.begins(now) {
+            established.guard.set_silent(true);
+            let name = established.name.clone();
+            let reason = DisconnectReason::Silent(self.shared.limits.session.silence);
+            self.shared.metrics.sensors_connected.dec();
+            self.shared.log.info(format_args!("{name} is not heard any more: {reason}"));
+            self.publish(&name, SensorChange::Disconnected(reason));
+        }
+    }
+
     /// Sends the acknowledgement that is due. Acknowledgements are cumulative: while the session has no room, a
     /// later one replaces it.
     fn acknowledge(&mut self) -> Result<(), CloseReason> {
@@ -227,10 +264,19 @@ impl Connection<'_> {
     }
 
     async fn wait(&mut self) -> Wake {
-        let deadline = self.session.next_deadline().since(self.shared.uptime());
         // Without these conditions a socket that is ready, and of no use now, would wake the task without end.
         let wants_write = !self.session.pending().is_empty();
         let wants_read = self.input.is_empty() && !self.is_full();
+        if !wants_read {
+            // The sensor may have sent; while its alerts are being stored, nobody reads. Its silence begins afterwards.
+            self.note_heard();
+        }
+        let silent_at = match &self.phase {
+            Phase::Established(established) => established.silence.due(),
+            _ => None,
+        };
+        let deadline = self.session.next_deadline();
+        let deadline = silent_at.map_or(deadline, |due| deadline.min(due)).since(self.shared.uptime());
         let evicted = self.phase.evicted();
         let mut stopping = self.shared.stopping.clone();
         // Biased, in the order of urgency: a peer that keeps the socket busy cannot delay a stop or an eviction.

@@ -1,7 +1,9 @@
 //! Phases of a connection.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use sentinel_units::Uptime;
 use sentinel_uplink::{PublicKey, TokenId};
 use tokio::sync::oneshot;
 
@@ -29,6 +31,40 @@ pub(super) struct Established {
     pub(super) name: Arc<str>,
     pub(super) guard: SessionGuard,
     pub(super) evicted: oneshot::Receiver<EvictReason>,
+    pub(super) silence: Silence,
+}
+
+/// Time since a sensor was heard.
+pub(super) struct Silence {
+    /// Time of the last read that gave bytes, or of the last step in which this side would not read.
+    heard_at: Uptime,
+    /// Time after which it counts as silent.
+    limit: Duration,
+    pub(super) is_silent: bool,
+}
+
+impl Silence {
+    pub(super) const fn new(now: Uptime, limit: Duration) -> Self {
+        Self { heard_at: now, limit, is_silent: false }
+    }
+
+    /// Time at which the sensor counts as silent; none if it does already.
+    pub(super) fn due(&self) -> Option<Uptime> {
+        (!self.is_silent).then(|| self.heard_at.after(self.limit))
+    }
+
+    /// The sensor was heard, or this side would not have heard it. Returns true if it was silent before.
+    pub(super) const fn heard(&mut self, now: Uptime) -> bool {
+        self.heard_at = now;
+        std::mem::replace(&mut self.is_silent, false)
+    }
+
+    /// Returns true if the sensor counts as silent from now on.
+    pub(super) fn begins(&mut self, now: Uptime) -> bool {
+        let begins = self.due().is_some_and(|due| now >= due);
+        self.is_silent |= begins;
+        begins
+    }
 }
 
 impl Phase {

@@ -20,6 +20,7 @@ impl Connection<'_> {
         match self.stream.try_read(&mut buffer) {
             Ok(0) => Err(CloseReason::EndOfStream),
             Ok(count) => {
+                self.note_heard();
                 self.input.extend_from_slice(buffer.get(..count).unwrap_or_default());
                 Ok(())
             }

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, params};
 use sentinel_alert::{Alert, AlertId, wire};
 use sentinel_units::Timestamp;
-use sentinel_uplink::Gap;
+use sentinel_uplink::{Gap, RunEnd};
 
 use super::column::{self, MINUTE_US, unsigned};
 use crate::clock::to_micros;
 use crate::model::{Delivery, Receipt, UnreadableAlert};
-use crate::store::StoreError;
+use crate::store::{StoreError, run_ends};
 
 /// Inserts the alerts of `delivery` that are new, and moves the sensor's acknowledged position to its end.
 ///
@@ -37,6 +37,9 @@ pub(in crate::store) fn insert_delivery(
     // After the alerts: what a sensor sends before a gap is stored when the gap is counted.
     for gap in &delivery.gaps {
         inserter.gap(gap)?;
+    }
+    for end in &delivery.run_ends {
+        inserter.run_end(end)?;
     }
     delta.add(connection)?;
     inserter.update_counters()?;
@@ -107,6 +110,14 @@ impl Inserter<'_> {
         Ok(())
     }
 
+    fn run_end(&mut self, end: &RunEnd) -> Result<(), StoreError> {
+        let Delivery { sensor, received_at, .. } = self.delivery;
+        self.receipt.unclean += u64::from(run_ends::insert(self.connection, *sensor, end, *received_at)?);
+        // The numbers below it were used: those that are neither stored nor lost are missing.
+        self.boot(AlertId { boot: end.boot, seq: end.next_seq.saturating_sub(1) });
+        Ok(())
+    }
+
     /// Adds the counts to tables `runs` and `sensors`, and moves the acknowledged position.
     fn update_counters(&self) -> Result<(), StoreError> {
         let sql = "INSERT INTO runs (sensor, boot, highest, stored, lost) VALUES (?, ?, ?, ?, ?)
@@ -130,7 +141,8 @@ impl Inserter<'_> {
             unsigned(self.receipt.duplicates),
             unsigned(self.receipt.lost),
             self.delivery.last.boot,
-            unsigned(self.delivery.last.seq),
+            // All 64 bits: the upper ones tell gaps and ends of runs from alerts.
+            self.delivery.last.seq.cast_signed(),
             to_micros(self.delivery.received_at),
             sensor
         ])?;
