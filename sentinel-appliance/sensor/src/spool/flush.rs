@@ -147,6 +147,10 @@ impl<S: Medium> Spool<S> {
                 self.advance_key();
                 // Again if it could not be stored, or if the log advanced its key while it wrote.
                 self.store_key();
+                // The journal is empty now; see `end_previous_run`. After the end record nothing needs it.
+                if is_tried && !self.is_ended {
+                    let _the_next_run_is_told_of_a_power_cut_then = self.append_numbered(self.is_marked_open);
+                }
             }
             Err(error) => {
                 self.flush_error = Some(error.to_string());

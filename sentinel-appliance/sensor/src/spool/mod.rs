@@ -124,6 +124,8 @@ pub(crate) struct Spool<S = FileStorage> {
     unwritten_gaps: Vec<Gap>,
     /// The log states that numbers of this run may be in no record.
     is_marked_open: bool,
+    /// The end record of this run is written.
+    is_ended: bool,
     /// Last numbers of relocated gaps that may have been sent: these gaps must not change.
     sent_gaps: Vec<AlertId>,
     /// Records below this were relocated. They may still be readable, if the write that overwrites them failed.
@@ -216,7 +218,8 @@ impl Spool {
         // Of the key in the file. Opening may advance the key of the log; the difference makes the next flush store it.
         let stored_epoch = key.epoch();
         let (log, recovery, notice) = open_log(settings, key)?;
-        let mut spool = Self::begin(settings, log, stored_epoch, EvidencePolicy::stored(settings))?;
+        let policy = EvidencePolicy::stored(settings);
+        let mut spool = Self::begin(settings, log, &recovery, stored_epoch, policy)?;
         spool.notice = notice;
         Ok((spool, recovery))
     }
@@ -237,13 +240,14 @@ impl<S: Medium> Spool<S> {
         let (log, recovery) = Log::open(main, journal, geometry(settings)?, key, Mode::Append(Salt(salt)))
             .map_err(|error| Failure::new(format!("log in {}: {error}", settings.state_dir.display())))?;
         let policy = EvidencePolicy::new(settings, None);
-        Ok((Self::begin(settings, log, stored_epoch, policy)?, recovery))
+        Ok((Self::begin(settings, log, &recovery, stored_epoch, policy)?, recovery))
     }
 
     /// Begins a run: finds out what the last one left, and writes the start record.
     fn begin(
         settings: &Settings,
         mut log: Log<S>,
+        recovery: &Recovery,
         stored_epoch: u64,
         policy: EvidencePolicy,
     ) -> Result<Self, Failure> {
@@ -254,7 +258,9 @@ impl<S: Medium> Spool<S> {
         // Before the first flush, which may begin a segment.
         spool.apply_evidence(policy);
         if let Some(previous) = newest {
-            spool.end_previous_run(previous, is_journal_complete);
+            // See `end_previous_run`: a run has a record in the journal after each flush.
+            let is_complete = recovery.from_journal > 0 && is_journal_complete;
+            spool.end_previous_run(previous, is_complete);
         }
         spool.undelivered = spool.count_undelivered();
         spool.kept = spool.undelivered.earlier;
@@ -300,6 +306,7 @@ impl<S: Medium> Spool<S> {
             counts: SpoolCounts::default(),
             unwritten_gaps: Vec::new(),
             is_marked_open: false,
+            is_ended: false,
             sent_gaps: Vec::new(),
             relocated_until: RecordId(0),
             policy: FlushPolicy::new(settings),

@@ -148,8 +148,6 @@ impl<S: Medium> Spool<S> {
         let before = self.log.key().epoch();
         let keep_from = self.keep_from();
         if self.log.advance_key(keep_from).epoch() != before {
-            // The start record of this run, or its highest number, may have become unreadable.
-            let _only_the_next_run_needs_it = self.append_numbered(self.is_marked_open);
             self.store_key();
         }
     }
@@ -189,9 +187,9 @@ impl<S: Medium> Spool<S> {
         }
         if self.log.begin_segment().is_ok() {
             let before = self.delivery.last_acked().map_or(0, |last| last.next().0);
-            // The log needs a record to begin a segment with, and the next run one of this run.
+            // The log needs a record to begin a segment with. One of this run is pending since the last flush, so the next run
+            // finds its number.
             let _in_memory_at_least = self.append(&Record::Delivered { before });
-            let _in_memory_at_least = self.append_numbered(self.is_marked_open);
             self.flush();
             self.rekey.open = Some((self.log.head().epoch, now));
         }

@@ -51,7 +51,7 @@ fn write_new(settings: &Settings, key: &LogKey, found: Geometry, path: &Path) ->
     let at = |error: &dyn std::fmt::Display| Failure::new(format!("{}: {error}", path.display()));
     let main = storage(&settings.state_dir.join(MAIN_FILE))?;
     let journal = storage(&settings.run_dir.join(JOURNAL_FILE))?;
-    let (mut old, _) =
+    let (mut old, recovery) =
         Log::open(main, journal, found, key.clone(), Mode::ReadOnly).map_err(|error| at(&error))?;
     let Past { delivered, newest, .. } = survey(&mut old);
     let new_key = key.advance_to(old.head().epoch.saturating_add(1)).map_err(|error| at(&error))?;
@@ -79,13 +79,16 @@ fn write_new(settings: &Settings, key: &LogKey, found: Geometry, path: &Path) ->
     new.rekey.is_frozen = true;
     new.set_evidence(EvidencePolicy::stored(settings));
     let from = delivered.map_or(old.oldest(), |last| last.next().max(old.oldest()));
+    // It is not a run of its own, so nothing is stated about one after a flush.
+    new.is_ended = true;
     // The operator has asked for these writes.
     new.policy.daily_bytes = u64::MAX;
     let mut carried = copy(&mut old, from, &mut new).map_err(|_| at(&"a record was not taken"))?;
     match newest {
         // Here, because the journal of the old log is not that of the new one.
         Some(previous) if previous.end.is_none() => {
-            new.end_previous_run(previous, old.was_journal_complete());
+            let is_complete = recovery.from_journal > 0 && old.was_journal_complete();
+            new.end_previous_run(previous, is_complete);
             carried += 1;
         }
         // Again, if it was delivered: the next run must find it.

@@ -64,7 +64,10 @@ impl NewestRun {
 
 impl<S: Medium> Spool<S> {
     /// Writes the end record of the run before this one, if it has none: at the first call after opening.
-    /// `is_journal_complete` is what the log said when it was opened.
+    ///
+    /// `is_journal_complete` is what the log said when it was opened, and that the journal held records that flash lacks. A
+    /// run has at least one there, because one is appended after each flush: a journal without any may be one that a later
+    /// opening began, after a power cut, and was killed before its first record.
     pub(super) fn end_previous_run(&mut self, previous: NewestRun, is_journal_complete: bool) {
         if previous.end.is_some() {
             self.previous_end = previous.end;
@@ -118,6 +121,7 @@ impl<S: Medium> Spool<S> {
         // A gap that the log does not take leaves its numbers missing at the collector, because they are below `next_seq`.
         let _missing = self.write_gaps();
         let end = RunEnd { boot: self.boot, next_seq: self.next_seq, cause: EndCause::Stopped };
+        self.is_ended = true;
         let _told_by_the_next_run_then = self.store(&Record::End(end));
     }
 

@@ -126,7 +126,7 @@ mod tests {
     use sentinel_ringlog::{Cursor, MAX_RECORD, RecordId};
     use sentinel_units::Uptime;
 
-    /// Log of nine records after the start record: five in main, the others in the journal.
+    /// Log with four alerts in main and four in the journal, besides the records about the run.
     fn written() -> (tempfile::TempDir, Settings) {
         let directory = tempfile::tempdir().unwrap();
         let settings = Settings {
@@ -166,16 +166,17 @@ mod tests {
     #[test]
     fn damage_is_said_and_nothing_readable_is_lost() {
         let (_directory, settings) = written();
-        assert_eq!(read(&settings), (9, Ok(())));
+        let (all, outcome) = read(&settings);
+        assert!(all > 8 && outcome.is_ok(), "{all}");
         let journal = settings.run_dir.join(JOURNAL_FILE);
         flip(&journal, 112 + 30);
         let (count, outcome) = read(&settings);
-        assert!((5..9).contains(&count), "{count}");
+        assert!((5..all).contains(&count), "{count}");
         assert!(outcome.unwrap_err().contains("1 ends of main or journal"));
         std::fs::write(&journal, []).unwrap();
         flip(&settings.state_dir.join(MAIN_FILE), 256 + 130);
         let (count, outcome) = read(&settings);
-        assert_eq!(count, 4, "all but the start record, whose block is damaged");
+        assert!((4..all).contains(&count), "all but the start record, whose block is damaged: {count}");
         assert!(outcome.unwrap_err().contains("the log is damaged"));
     }
 
@@ -183,7 +184,8 @@ mod tests {
     #[test]
     fn a_log_of_other_sizes_is_read() {
         let (_directory, mut settings) = written();
+        let before = read(&settings);
         (settings.log_segment_kib, settings.log_segments) = (16, 3);
-        assert_eq!(read(&settings), (9, Ok(())));
+        assert_eq!((read(&settings), before.1.clone()), (before, Ok(())));
     }
 }
