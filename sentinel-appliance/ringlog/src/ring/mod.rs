@@ -2,6 +2,7 @@
 //!
 //! Segment number (epoch) *e* lies in slot *e* mod *S*. [`walk`] reads the blocks of a segment, [`write`] appends blocks.
 
+mod probe;
 mod walk;
 mod write;
 
@@ -14,6 +15,7 @@ use crate::record::{ChainHead, RecordId};
 use crate::storage::Storage;
 use sentinel_seal::{Chain, Key, Recipient, RecipientSecret};
 
+pub use probe::stored_geometry;
 pub(crate) use walk::{Load, NextBlock, Walk};
 pub(crate) use write::Writer;
 
