@@ -15,6 +15,8 @@ pub struct Recovery {
     pub damaged_segments: u32,
     /// Segments sealed with a key older than the one given.
     pub older_key_segments: u32,
+    /// The key is of a later epoch than the newest segment: main was rolled back or wiped since the key was stored.
+    pub is_rolled_back: bool,
     /// Records that main once had, according to the journal, and has no more.
     pub missing_records: u64,
 }

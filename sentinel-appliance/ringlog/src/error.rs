@@ -35,7 +35,7 @@ impl<E: fmt::Display> fmt::Display for OpenError<E> {
                 found.segments(),
                 found.segment_bytes()
             ),
-            Self::Version(version) => write!(out, "the log has format version {version}, newer than 1"),
+            Self::Version(version) => write!(out, "the log has format version {version}, newer than 2"),
             Self::WrongKey => out.write_str("the key does not open this log"),
         }
     }

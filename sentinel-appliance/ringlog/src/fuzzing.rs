@@ -2,11 +2,13 @@
 
 use core::convert::Infallible;
 
-use sentinel_seal::Key;
+use sentinel_seal::{Key, RecipientSecret};
 
 use crate::format::Packing;
 use crate::pack::Unpacker;
-use crate::{Cursor, Geometry, LogKey, MAX_RECORD, Mode, RamStorage, RecordId, RingLog, Salt};
+use crate::{
+    Cursor, Geometry, Head, LogKey, MAX_RECORD, Mode, RamStorage, RecordId, RingLog, Salt, stored_geometry,
+};
 
 type Log = RingLog<RamStorage, RamStorage>;
 
@@ -14,8 +16,13 @@ type Log = RingLog<RamStorage, RamStorage>;
 pub type Body = (&'static str, fn(&[u8]));
 
 /// Every body of this crate.
-pub const BODIES: &[Body] =
-    &[("open_anything", open_anything), ("open_changed", open_changed), ("unpack", unpack)];
+pub const BODIES: &[Body] = &[
+    ("open_anything", open_anything),
+    ("open_changed", open_changed),
+    ("open_evidence", open_evidence),
+    ("parse_head", parse_head),
+    ("unpack", unpack),
+];
 
 fn geometry() -> Geometry {
     // The smallest geometry is valid, so the fallback is never used.
@@ -102,6 +109,36 @@ pub fn open_changed(data: &[u8]) {
     if let Some(mut log) = open(main, journal, 3) {
         read(&mut log, &mut |id, found| assert_eq!(found, record(id)));
         exercise(log);
+    }
+}
+
+/// Opens arbitrary bytes with the private key that an analyst has, without the key of the device: a copied file comes from
+/// anywhere. The geometry is what the bytes say. The first byte selects whether the device's key is used as well.
+pub fn open_evidence(data: &[u8]) {
+    let Some((with_key, main)) = data.split_first() else { return };
+    let mut main = RamStorage::new(main.to_vec());
+    let Ok(found) = stored_geometry(&mut main);
+    // The memory of a reader follows the segment size, which is bounded; without a header it is the smallest.
+    let geometry = found.unwrap_or_else(geometry);
+    let secret = RecipientSecret::from_bytes([0x33; 32]);
+    let key = (with_key % 2 == 1).then(key);
+    let opened = RingLog::open_evidence(main, RamStorage::default(), geometry, key, &secret);
+    if let Ok((mut log, _)) = opened {
+        read(&mut log, &mut |_, _| ());
+        no_error(log.list(&mut |_| ()));
+        no_error(log.verify(None, &mut |_| ()));
+        assert!(log.append(b"never").is_err(), "evidence is only read");
+    }
+}
+
+/// Parses text as a head: what is accepted reads back from its own text, and verifies against nothing.
+pub fn parse_head(data: &[u8]) {
+    let Ok(text) = core::str::from_utf8(data) else { return };
+    let Ok(head) = text.parse::<Head>() else { return };
+    assert_eq!(head.to_string().parse(), Ok(head));
+    if let Some(mut log) = open(Vec::new(), Vec::new(), 1) {
+        let report = no_error(log.verify(Some(&head), &mut |_| ()));
+        assert_eq!(report.findings > 0, head.next_id > RecordId(0) || head.chain != log.head().chain);
     }
 }
 

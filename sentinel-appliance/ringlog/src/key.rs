@@ -27,6 +27,16 @@ impl LogKey {
         Self { epoch, key }
     }
 
+    /// Stands for "no key": nothing is as late as its epoch.
+    pub(crate) const fn none() -> Self {
+        Self { epoch: u64::MAX, key: Key::from_bytes([0; Key::LEN]) }
+    }
+
+    /// Returns true for the value of [`Self::none`].
+    pub(crate) const fn is_none(&self) -> bool {
+        self.epoch == u64::MAX
+    }
+
     /// Epoch of the segment that this key opens.
     #[must_use]
     pub const fn epoch(&self) -> u64 {

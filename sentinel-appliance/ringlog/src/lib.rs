@@ -5,7 +5,7 @@
 //! [`Salt`] for each opening. Out: [`RecordId`]s, the records again in order, the range that the next flush evicts, and the
 //! findings of a verification. `FORMAT.md` specifies the bytes.
 //!
-//! Memory: one segment of records not yet in main, one segment for the block being written or read, 88 bytes for each segment
+//! Memory: one segment of records not yet in main, one segment for the block being written or read, 160 bytes for each segment
 //! of the ring; all allocated by [`RingLog::open`]. Deflating takes 320 KB and inflating 43 KB more: each is allocated
 //! when it is first needed, kept, and freed by [`RingLog::release_buffers`].
 //!
@@ -61,6 +61,7 @@ mod format;
 #[doc(hidden)]
 pub mod fuzzing;
 mod geometry;
+mod head;
 mod journal;
 mod key;
 mod log;
@@ -77,7 +78,9 @@ pub use account::{Recovery, Stats};
 pub use error::{AppendError, FlushError, OpenError, ReadError};
 pub use file::FileStorage;
 pub use geometry::{Geometry, GeometryError, PAGE_BYTES};
+pub use head::{Head, ParseHeadError};
 pub use key::{KeyError, LogKey, Mode, Salt};
 pub use log::{Cursor, Finding, Report, RingLog, SegmentInfo, SegmentState, Suspended};
-pub use record::{ChainHead, MAX_RECORD, RecordId};
+pub use record::{MAX_RECORD, RecordId};
+pub use ring::stored_geometry;
 pub use storage::{RamStorage, Storage};

@@ -41,14 +41,13 @@ impl fmt::Display for RecordId {
     }
 }
 
-/// Position in main: a record number and the hash chain over everything before it. Stored outside the device, the head of
-/// a log lets [`crate::RingLog::verify`] detect that main was rolled back or rewritten.
+/// Position in main: a record number and the hash chain over everything before it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct ChainHead {
+pub(crate) struct ChainHead {
     /// All records in main below this position have lower numbers.
-    pub next_id: RecordId,
+    pub(crate) next_id: RecordId,
     /// SHA-256 hash chain over main up to this position.
-    pub chain: Chain,
+    pub(crate) chain: Chain,
 }
 
 impl ChainHead {

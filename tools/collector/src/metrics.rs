@@ -147,6 +147,8 @@ pub struct Metrics {
     pub commit_seconds: Histogram,
     /// Commits that failed, each try.
     pub store_errors: Counter,
+    /// Heads of logs of sensors that contradicted the one before: a log was rolled back, wiped or rewritten.
+    pub log_heads_contradicted: Counter,
     /// 1 while commits fail.
     pub store_failing: Gauge,
     /// HTTP server.
@@ -175,6 +177,7 @@ impl Metrics {
             commit_seconds: Histogram::new(buckets()),
             store_errors: Counter::default(),
             http: Arc::default(),
+            log_heads_contradicted: Counter::default(),
         };
         for reason in RejectionCause::ALL {
             drop(metrics.rejected.get_or_create(&RejectionLabels { reason })); // creates the series, with zero
@@ -217,6 +220,11 @@ impl Metrics {
             self.ingest_seconds.clone(),
         );
         to.register_with_unit("commit", "Duration of one commit", seconds(), self.commit_seconds.clone());
+        to.register(
+            "log_heads_contradicted",
+            "Times that the sealed log of a sensor was rolled back or rewritten",
+            self.log_heads_contradicted.clone(),
+        );
         to.register("store_errors", "Failed commits, each attempt", self.store_errors.clone());
         self.http.register(to);
         self

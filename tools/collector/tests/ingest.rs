@@ -5,7 +5,9 @@ mod support;
 use std::time::Duration;
 
 use sentinel_alert::AlertId;
-use sentinel_uplink::{EndCause, Gap, GapReason, KeyPair, Limits, RejectReason, RunEnd, ToCollector};
+use sentinel_uplink::{
+    EndCause, Gap, GapReason, KeyPair, Limits, LogHead, RejectReason, RunEnd, ToCollector,
+};
 use support::http::{get_json, metric};
 use support::sensor::{Received, SensorClient, connect, connected, enrolled};
 use support::{eventually, files, log_text, start, start_with};
@@ -393,5 +395,35 @@ async fn a_silent_sensor_is_offline_until_it_is_heard_again() {
     let is_logged = || async { log_text(directory.path()).contains("branch-7 disconnected") };
     eventually("the end of the connection", is_logged).await;
     assert!(is("0").await, "counted once");
+    collector.stop().await;
+}
+
+/// A roll-back of the whole state directory was not noticed anywhere.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_was_rolled_back_is_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let collector = start(directory.path()).await;
+    let (pair, key) = enrolled(directory.path(), collector.listen, "branch-7").await;
+    let row = async || get_json(collector.http, "/api/v1/sensors").await.1["sensors"][0]["log"].clone();
+    let head = LogHead { next_id: 300, epoch: 5, chain: [0xa5; 32] };
+    let text = format!("300:5:{}", "a5".repeat(32));
+    // A head for each connection: a second one within seconds is ignored.
+    for (head, contradictions) in
+        [(head, 0), (head, 0), (LogHead { next_id: 200, epoch: 4, chain: [1; 32] }, 1)]
+    {
+        let (mut peer, _) = connected(collector.listen, &pair, &key, 9).await;
+        peer.send(&ToCollector::LogHead(head)).await;
+        peer.send(&ToCollector::LogHead(LogHead { next_id: 1, ..head })).await;
+        eventually("the head is stored", || async {
+            let log = row().await;
+            log["head"].as_str().is_some_and(|text| text.starts_with(&format!("{}:", head.next_id)))
+                && log["contradictions"] == contradictions
+        })
+        .await;
+    }
+    assert_eq!(row().await["contradicted_head"], text.as_str());
+    assert!(log_text(directory.path()).contains("branch-7: log rolled back or rewritten"));
+    let contradicted = "sentinel_collector_log_heads_contradicted_total";
+    assert_eq!(metric(collector.http, contradicted).await.as_deref(), Some("1"));
     collector.stop().await;
 }

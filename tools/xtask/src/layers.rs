@@ -44,6 +44,7 @@ const RULES: &[Rule] = &[
             "sha1",
             "sha2",
             "subtle",
+            "x25519-dalek",
             "zeroize",
         ],
     },

@@ -12,11 +12,14 @@ use bytes::FieldWriter;
 
 pub(crate) use block::{BlockHeader, Packing};
 pub(crate) use section::{SECTION_MARK, SectionHeader, Tag, frame_associated_data};
-pub(crate) use segment::{SegmentBytes, SegmentHeader, SlotHeader};
+pub(crate) use segment::{Layout, SegmentBytes, SegmentHeader, SlotHeader};
 
-/// Version of the format that this code writes and reads.
-pub(crate) const VERSION: u16 = 1;
+/// Version of the segments that this code writes. It reads version 1 as well.
+pub(crate) const SEGMENT_VERSION: u16 = 2;
+/// Version of the sections of the journal.
+const SECTION_VERSION: u16 = 1;
 
+const SEGMENT_KEY: Label = Label::new("sentinel ringlog segment v2");
 const MAIN_KEY: Label = Label::new("sentinel ringlog main v1");
 const JOURNAL_KEY: Label = Label::new("sentinel ringlog journal v1");
 
@@ -24,9 +27,18 @@ const JOURNAL_KEY: Label = Label::new("sentinel ringlog journal v1");
 // section (journal) and is never read back from a storage. The salt, random for each opening, and the section number make
 // the key differ whenever a counter restarts, so a power cut or a restored backup cannot repeat a (key, nonce) pair.
 
-/// Key that seals the headers and blocks of one epoch written during one opening.
-pub(crate) fn main_key(epoch_key: &Key, salt: Salt) -> Key {
-    epoch_key.derive(MAIN_KEY, &salt.0)
+/// Secret of one segment, from which the keys of its openings are derived. In version 2 it is not the key of the epoch: a
+/// recipient to whom it is wrapped can read this segment, and cannot derive the keys of later ones.
+pub(crate) fn segment_key(layout: Layout, epoch_key: &Key) -> Key {
+    match layout {
+        Layout::V1 => epoch_key.clone(),
+        Layout::V2 => epoch_key.derive(SEGMENT_KEY, &[]),
+    }
+}
+
+/// Key that seals the header and blocks of one segment written during one opening.
+pub(crate) fn main_key(segment_key: &Key, salt: Salt) -> Key {
+    segment_key.derive(MAIN_KEY, &salt.0)
 }
 
 /// Key of one section of the journal.

@@ -2,7 +2,7 @@
 
 use sentinel_seal::{Chain, Opener, Sealed, Sealer, TAG_LEN};
 
-use super::VERSION;
+use super::SECTION_VERSION;
 use super::bytes::{FieldReader, FieldWriter};
 use crate::key::Salt;
 use crate::record::{ChainHead, RecordId};
@@ -41,7 +41,7 @@ impl SectionHeader {
         let mut bytes = [0; Self::LEN];
         FieldWriter(&mut bytes)
             .bytes(&MAGIC)
-            .bytes(&VERSION.to_be_bytes())
+            .bytes(&SECTION_VERSION.to_be_bytes())
             .bytes(&[0; 6])
             .bytes(&self.epoch.to_be_bytes())
             .bytes(&self.first.0.to_be_bytes())
@@ -59,7 +59,7 @@ impl SectionHeader {
     pub(crate) fn decode(bytes: &[u8]) -> Option<(Self, SectionBytes)> {
         let mut at = FieldReader(bytes);
         let encoded = FieldReader(bytes).array()?;
-        if at.array()? != MAGIC || at.u16()? != VERSION || at.array()? != [0; 6] {
+        if at.array()? != MAGIC || at.u16()? != SECTION_VERSION || at.array()? != [0; 6] {
             return None;
         }
         let header = Self {

@@ -8,6 +8,7 @@ use crate::format::SlotHeader;
 use crate::record::RecordId;
 use crate::ring::{Load, NextBlock, Segment};
 use crate::storage::Storage;
+use sentinel_seal::Recipient;
 
 /// State of a segment.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -38,6 +39,8 @@ pub struct SegmentInfo {
     pub bytes: u32,
     /// State of the segment.
     pub state: SegmentState,
+    /// Public key to which it is sealed as evidence.
+    pub sealed_to: Option<[u8; Recipient::LEN]>,
 }
 
 impl<M: Storage, J: Storage<Error = M::Error>> RingLog<M, J> {
@@ -57,7 +60,7 @@ impl<M: Storage, J: Storage<Error = M::Error>> RingLog<M, J> {
             let (_, header) = self.ring.read_header(slot).map_err(ReadError::Main)?;
             if self.ring.segment_in(slot).is_none() && header != SlotHeader::Blank {
                 let (records, state) = (RecordId(0)..RecordId(0), SegmentState::Damaged);
-                each(&SegmentInfo { slot, epoch: 0, records, blocks: 0, bytes: 0, state });
+                each(&SegmentInfo { slot, epoch: 0, records, blocks: 0, bytes: 0, state, sealed_to: None });
             }
         }
         Ok(())
@@ -84,6 +87,7 @@ impl<M: Storage, J: Storage<Error = M::Error>> RingLog<M, J> {
             }
         }
         let slot = self.ring.slot(segment.epoch);
-        Ok(SegmentInfo { slot, epoch: segment.epoch, records: segment.first..end, blocks, bytes, state })
+        let (epoch, records, sealed_to) = (segment.epoch, segment.first..end, segment.recipient);
+        Ok(SegmentInfo { slot, epoch, records, blocks, bytes, state, sealed_to })
     }
 }

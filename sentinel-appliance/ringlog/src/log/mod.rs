@@ -11,13 +11,15 @@ use core::ops::Range;
 use crate::account::{Recovery, Stats};
 use crate::error::{AppendError, FlushError, OpenError};
 use crate::geometry::Geometry;
-use crate::journal::{Journal, SectionContext, max_append_len};
+use crate::head::Head;
+use crate::journal::{Journal, Replay, SectionContext, max_append_len};
 use crate::key::{LogKey, Mode};
 use crate::pack::Packer;
 use crate::pending::Pending;
 use crate::record::{ChainHead, MAX_RECORD, RecordId};
-use crate::ring::{Ring, Writer};
+use crate::ring::{Keys, Ring, Writer};
 use crate::storage::Storage;
+use sentinel_seal::{Recipient, RecipientSecret};
 
 pub use list::{SegmentInfo, SegmentState};
 pub use read::Cursor;
@@ -36,6 +38,8 @@ pub struct RingLog<M, J> {
     pending: Pending,
     /// Key of the oldest epoch that must stay readable.
     key: LogKey,
+    /// Epoch of the key that the log was opened with. It was stored when main had a segment of that epoch.
+    given_epoch: Option<u64>,
     packer: Packer,
     reader: Reader,
     /// End of main at opening, according to the journal.
@@ -73,17 +77,48 @@ impl<M: Storage, J: Storage<Error = M::Error>> RingLog<M, J> {
         key: LogKey,
         mode: Mode,
     ) -> Result<(Self, Recovery), OpenError<M::Error>> {
+        Self::open_with(main, journal, geometry, Keys { log: key, evidence: None }, mode)
+    }
+
+    /// Opens the log for reading with the private key to which segments were sealed, and with the key of the device, if that is
+    /// at hand: then the segments from its epoch on and the journal can be read as well.
+    ///
+    /// # Errors
+    /// As for [`Self::open`].
+    pub fn open_evidence(
+        main: M,
+        journal: J,
+        geometry: Geometry,
+        key: Option<LogKey>,
+        secret: &RecipientSecret,
+    ) -> Result<(Self, Recovery), OpenError<M::Error>> {
+        let keys = Keys { log: key.unwrap_or(LogKey::none()), evidence: Some(secret) };
+        Self::open_with(main, journal, geometry, keys, Mode::ReadOnly)
+    }
+
+    fn open_with(
+        main: M,
+        journal: J,
+        geometry: Geometry,
+        keys: Keys<'_>,
+        mode: Mode,
+    ) -> Result<(Self, Recovery), OpenError<M::Error>> {
         let salt = match mode {
             Mode::Append(salt) => Some(salt),
             Mode::ReadOnly => None,
         };
         let mut recovery = Recovery::default();
-        let (ring, key) = Ring::open(main, geometry, key, salt, &mut recovery)?;
+        let given_epoch = (!keys.log.is_none()).then(|| keys.log.epoch());
+        let (ring, key) = Ring::open(main, geometry, keys, salt, &mut recovery)?;
         let mut journal = Journal::new(journal);
         // The ring is opened first: its end decides which records of the journal main lacks.
         let mut pending = Pending::new(Ring::<M>::capacity(geometry), ring.head().next_id);
-        let replay =
-            replay_journal(&mut journal, &key, &mut pending, &mut recovery).map_err(OpenError::Journal)?;
+        // Without the key of the device the journal cannot be read, which is no damage.
+        let replay = if key.is_none() {
+            Replay::default()
+        } else {
+            replay_journal(&mut journal, &key, &mut pending, &mut recovery).map_err(OpenError::Journal)?
+        };
         let journal_end = replay.end.max(replay.main_end.map(|end| end.next_id));
         let was_journal_complete = !replay.is_torn
             && recovery.missing_records == 0
@@ -93,6 +128,7 @@ impl<M: Storage, J: Storage<Error = M::Error>> RingLog<M, J> {
             journal,
             pending,
             key,
+            given_epoch,
             packer: Packer::default(),
             reader: Reader::default(),
             journaled_end: replay.main_end,
@@ -103,6 +139,7 @@ impl<M: Storage, J: Storage<Error = M::Error>> RingLog<M, J> {
         };
         recovery.records = log.next_id().since(log.oldest());
         let is_undamaged = recovery.damaged_segments == 0 && recovery.torn_writes == 0;
+        recovery.is_rolled_back = log.is_behind_key();
         recovery.is_new = log.ring.newest().is_none() && replay.main_end.is_none() && is_undamaged;
         Ok((log, recovery))
     }
@@ -195,6 +232,53 @@ impl<M: Storage, J: Storage<Error = M::Error>> RingLog<M, J> {
         self.ring.begin_segment()
     }
 
+    /// Lets the next block start a new segment with the next key, also if records are pending. Writes nothing. Unlike
+    /// [`Self::rotate`], it leaves the records of the open segment as they are: once they are delivered and the next flush has
+    /// begun the new segment, [`Self::advance_key`] makes them unreadable.
+    ///
+    /// # Errors
+    /// [`FlushError::ReadOnly`], [`FlushError::Exhausted`]: no segment is begun.
+    pub fn begin_segment(&mut self) -> Result<(), FlushError<M::Error>> {
+        self.ring.begin_segment()
+    }
+
+    /// Sets for whom the keys of segments are wrapped (evidence): who has the private key can read them with
+    /// [`Self::open_evidence`], whatever the device can still read. Takes effect with the next segment.
+    pub const fn seal_to(&mut self, recipient: Option<Recipient>) {
+        self.ring.set_recipient(recipient);
+    }
+
+    /// Public key for which the key of the newest segment is wrapped.
+    #[must_use]
+    pub fn sealed_to(&self) -> Option<[u8; Recipient::LEN]> {
+        self.ring.newest().and_then(|newest| newest.recipient)
+    }
+
+    /// First record of the open segment, if it has a block on flash.
+    #[must_use]
+    pub fn open_segment(&self) -> Option<RecordId> {
+        self.ring.newest().filter(|newest| self.ring.is_open(newest)).map(|newest| newest.first)
+    }
+
+    /// First record of the first segment that begins after record `id`.
+    #[must_use]
+    pub fn segment_after(&self, id: RecordId) -> Option<RecordId> {
+        let mut segment = self.ring.first_readable(&self.key)?;
+        while segment.first <= id {
+            segment = self.ring.after(&segment)?;
+        }
+        Some(segment.first)
+    }
+
+    /// Continues numbers and hash chain of another log that this one replaces, as a log of another geometry does. `next_id` is
+    /// that of the other log. Does nothing if this log has a segment or a record.
+    pub fn continue_after(&mut self, head: &Head, next_id: RecordId) {
+        if self.ring.newest().is_none() && self.pending.count() == 0 {
+            self.ring.start_at(head.position());
+            self.pending.set_next(next_id);
+        }
+    }
+
     /// Drops all records in memory and in the journal without writing them to main, as a power cut would: their numbers are
     /// assigned again. For records that nobody needs any more, when main must not be written.
     ///
@@ -231,7 +315,7 @@ impl<M: Storage, J: Storage<Error = M::Error>> RingLog<M, J> {
     /// Oldest record that can be read, or [`Self::next_id`] if there is none.
     #[must_use]
     pub fn oldest(&self) -> RecordId {
-        self.ring.first_from(self.key.epoch()).map_or(self.pending.first(), |segment| segment.first)
+        self.ring.first_readable(&self.key).map_or(self.pending.first(), |segment| segment.first)
     }
 
     /// Number of records in memory and in the journal that the next flush writes to main.
@@ -240,10 +324,19 @@ impl<M: Storage, J: Storage<Error = M::Error>> RingLog<M, J> {
         self.pending.count()
     }
 
-    /// End of main. Stored outside the device, it lets [`Self::verify`] detect that an older state of the log was restored.
+    /// End of main, to be stored outside the device.
     #[must_use]
-    pub const fn head(&self) -> ChainHead {
-        self.ring.head()
+    pub fn head(&self) -> Head {
+        let ChainHead { next_id, chain } = self.ring.head();
+        let epoch = self.ring.newest().map_or(self.ring.origin(), |newest| newest.epoch);
+        Head { next_id, epoch, chain }
+    }
+
+    /// Returns true if the key that the log was opened with is of a later epoch than the newest segment. The key is stored
+    /// only once main has a segment of its epoch: main was rolled back or wiped since.
+    fn is_behind_key(&self) -> bool {
+        let newest = self.ring.newest().map(|newest| newest.epoch);
+        self.given_epoch.is_some_and(|given| given > 0 && newest.is_none_or(|newest| newest < given))
     }
 
     /// Size of the log.
@@ -269,7 +362,8 @@ impl<M: Storage, J: Storage<Error = M::Error>> RingLog<M, J> {
     /// that record can then be opened neither by this log nor with the key found on the device, only with an older copy of
     /// the key. The key never passes the newest segment in main nor the epoch that the journal needs.
     pub fn advance_key(&mut self, keep_from: RecordId) -> &LogKey {
-        let mut epoch = self.key.epoch();
+        let before = self.key.epoch();
+        let mut epoch = before;
         // Ends at the segment that contains `keep_from`: the one after it begins behind that record.
         while let Some(after) = epoch
             .checked_add(1)
@@ -278,8 +372,11 @@ impl<M: Storage, J: Storage<Error = M::Error>> RingLog<M, J> {
         {
             epoch = after.epoch;
         }
-        self.reader.invalidate();
         self.advance_key_to(epoch);
+        if self.key.epoch() != before {
+            // A block of a segment that has become unreadable may be in the buffer.
+            self.reader.invalidate();
+        }
         &self.key
     }
 
@@ -309,6 +406,12 @@ impl<M: Storage, J: Storage<Error = M::Error>> RingLog<M, J> {
     #[cfg(test)]
     pub(crate) fn main_storage_mut(&mut self) -> &mut M {
         self.ring.storage_mut()
+    }
+
+    /// Skips numbers, for tests that write what an attacker with the key can write. Nothing may be pending.
+    #[cfg(test)]
+    pub(crate) fn skip_to(&mut self, id: RecordId) {
+        self.pending.set_next(id);
     }
 
     /// Checks that `record` can be appended; flushes if memory or the journal is full.

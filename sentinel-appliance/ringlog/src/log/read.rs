@@ -161,6 +161,11 @@ impl<M: Storage, J: Storage<Error = M::Error>> RingLog<M, J> {
         let mut walk = walk.or_else(|| self.walk_towards(from));
         // Bounded by the blocks in the ring.
         while let Some(mut at) = walk.take() {
+            if !at.has_key() {
+                // Sealed to somebody else, between segments that can be read.
+                walk = self.ring.after(&at.segment).map(|segment| self.ring.walk(segment, &self.key));
+                continue;
+            }
             at.wanted = from;
             match self.ring.next_block(&mut at, Load::Records).map_err(ReadError::Main)? {
                 NextBlock::Valid { header, .. } => {
@@ -181,7 +186,7 @@ impl<M: Storage, J: Storage<Error = M::Error>> RingLog<M, J> {
 
     /// Walk of the last readable segment that begins at or before `wanted`, or of the first readable one.
     fn walk_towards(&self, wanted: RecordId) -> Option<Walk> {
-        let mut segment = self.ring.first_from(self.key.epoch())?;
+        let mut segment = self.ring.first_readable(&self.key)?;
         while let Some(after) = self.ring.after(&segment).filter(|after| after.first <= wanted) {
             segment = after;
         }

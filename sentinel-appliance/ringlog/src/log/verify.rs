@@ -6,10 +6,10 @@ use core::ops::Range;
 use super::RingLog;
 use crate::error::ReadError;
 use crate::format::{BlockHeader, SlotHeader};
+use crate::head::Head;
 use crate::record::{ChainHead, RecordId};
 use crate::ring::{Load, NextBlock, Segment, Walk};
 use crate::storage::Storage;
-use sentinel_seal::Chain;
 
 /// One fault that [`RingLog::verify`] found.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -55,6 +55,13 @@ pub enum Finding {
         /// Records below this number are in main now.
         found: RecordId,
     },
+    /// The newest segment is of an earlier epoch than a known head or the key, or there is none: main was rolled back or wiped.
+    EpochBehind {
+        /// Epoch that main had reached.
+        expected: u64,
+        /// Epoch of the newest segment.
+        found: Option<u64>,
+    },
     /// The journal is damaged, or its last write was cut off.
     JournalDamaged {
         /// Byte at which reading ended.
@@ -73,6 +80,8 @@ pub struct Report {
     pub blocks: u64,
     /// Records in these blocks.
     pub records: u64,
+    /// Records in the journal that main does not hold yet.
+    pub journal_records: u64,
     /// Findings reported to the caller. Zero means that the log is sound.
     pub findings: u64,
 }
@@ -96,6 +105,12 @@ impl fmt::Display for Finding {
             }
             Self::RolledBack { expected, found } => {
                 write!(out, "log rolled back or rewritten: went up to record {expected}, now {found}")
+            }
+            Self::EpochBehind { expected, found: Some(found) } => {
+                write!(out, "log rolled back: went up to segment {expected}, now {found}")
+            }
+            Self::EpochBehind { expected, found: None } => {
+                write!(out, "log wiped: went up to segment {expected}, now there is none")
             }
             Self::JournalDamaged { offset } => {
                 write!(out, "the journal is damaged or was not finished at byte {offset}")
@@ -140,23 +155,36 @@ impl Inspector<'_> {
 
 impl<M: Storage, J: Storage<Error = M::Error>> RingLog<M, J> {
     /// Reads and checks everything: seals, hash chain, order, completeness. Reports each fault to `each`. `expected` is a
-    /// [`ChainHead`] stored outside the device; with it a log that was rolled back is found, as long as the ring has not
-    /// overwritten the position of that head.
+    /// [`Head`] stored outside the device; with it a log that was rolled back or rewritten is found, as long as the ring has
+    /// not overwritten the position of that head.
     ///
     /// # Errors
     /// [`ReadError::Main`], [`ReadError::Journal`]: a storage cannot be read; findings before the failure were reported.
     pub fn verify(
         &mut self,
-        expected: Option<&ChainHead>,
+        expected: Option<&Head>,
         each: &mut dyn FnMut(&Finding),
     ) -> Result<Report, ReadError<M::Error>> {
         self.reader.invalidate();
-        let heads = [expected.copied(), self.journaled_end];
+        let heads = [expected.map(Head::position), self.journaled_end];
         let mut inspector = Inspector { each, report: Report::default(), heads };
+        self.verify_epoch(expected, &mut inspector);
         self.verify_slots(&mut inspector)?;
-        self.verify_chain(&mut inspector)?;
+        self.verify_chain(expected, &mut inspector)?;
         self.verify_journal(&mut inspector)?;
         Ok(inspector.report)
+    }
+
+    /// Compares the newest segment with what the key and a known head say about it.
+    fn verify_epoch(&self, expected: Option<&Head>, inspector: &mut Inspector<'_>) {
+        let found = self.ring.newest().map(|newest| newest.epoch);
+        let by_key = self.given_epoch.filter(|_| self.is_behind_key());
+        let by_head = expected
+            .filter(|head| head.next_id > RecordId(0) && found.is_none_or(|found| found < head.epoch))
+            .map(|head| head.epoch);
+        if let Some(expected) = by_key.max(by_head) {
+            inspector.report(&Finding::EpochBehind { expected, found });
+        }
     }
 
     /// Compares the headers on the storage with the segment table.
@@ -180,19 +208,23 @@ impl<M: Storage, J: Storage<Error = M::Error>> RingLog<M, J> {
         Ok(())
     }
 
-    /// Epoch that a blank slot should hold: the last one up to the newest segment that falls on it. `None` if that segment
-    /// may never have been written: it is older than the oldest one, and the log starts with that one.
+    /// Epoch that a blank slot should hold: the last one up to the newest segment that falls on it. `None` if that is before the
+    /// first segment of this storage.
     fn missing_epoch(&self, slot: u32) -> Option<u64> {
-        let (oldest, newest) = (self.ring.first_from(0)?, self.ring.newest()?);
+        let newest = self.ring.newest()?;
         let segments = u64::from(self.ring.geometry().segments());
         // Distance from the newest epoch back to the last one that falls on this slot, 0 to S - 1.
         let back = (newest.epoch % segments + segments - u64::from(slot)) % segments;
         let epoch = newest.epoch.checked_sub(back)?;
-        (epoch > oldest.epoch || oldest.chain_before != Chain::START).then_some(epoch)
+        (epoch >= self.ring.origin()).then_some(epoch)
     }
 
     /// Follows the hash chain from the oldest segment to the end of main.
-    fn verify_chain(&mut self, inspector: &mut Inspector<'_>) -> Result<(), ReadError<M::Error>> {
+    fn verify_chain(
+        &mut self,
+        expected: Option<&Head>,
+        inspector: &mut Inspector<'_>,
+    ) -> Result<(), ReadError<M::Error>> {
         let oldest = self.ring.first_from(0);
         let start = oldest.map_or(ChainHead::START, |segment| ChainHead {
             next_id: segment.first,
@@ -216,6 +248,12 @@ impl<M: Storage, J: Storage<Error = M::Error>> RingLog<M, J> {
             if head.next_id >= start.next_id {
                 inspector.report(&Finding::RolledBack { expected: head.next_id, found });
             }
+        }
+        // Unless the segment that contained it is there, and begins behind it.
+        if let Some(head) = expected.filter(|head| head.next_id < start.next_id)
+            && oldest.is_some_and(|oldest| oldest.epoch <= head.epoch)
+        {
+            inspector.report(&Finding::RolledBack { expected: head.next_id, found });
         }
         Ok(())
     }
@@ -282,7 +320,13 @@ impl<M: Storage, J: Storage<Error = M::Error>> RingLog<M, J> {
 
     /// Reads the journal again: everything that was written to it must still be there.
     fn verify_journal(&mut self, inspector: &mut Inspector<'_>) -> Result<(), ReadError<M::Error>> {
-        let replay = self.journal.replay(&self.key, &mut |_, _| ()).map_err(ReadError::Journal)?;
+        if self.key.is_none() {
+            return Ok(());
+        }
+        let (end, mut records) = (self.ring.head().next_id, 0);
+        let mut count = |id: RecordId, _: &[u8]| records += u64::from(id >= end);
+        let replay = self.journal.replay(&self.key, &mut count).map_err(ReadError::Journal)?;
+        inspector.report.journal_records = records;
         // The comparison does not see a tear from before the opening, because the tail was set to where reading ended then.
         if self.is_journal_torn || self.journal.is_cut_short(&replay) {
             inspector.report(&Finding::JournalDamaged { offset: replay.tail() });

@@ -2,18 +2,20 @@
 //!
 //! Segment number (epoch) *e* lies in slot *e* mod *S*. [`walk`] reads the blocks of a segment, [`write`] appends blocks.
 
+mod probe;
 mod walk;
 mod write;
 
 use crate::account::Recovery;
 use crate::error::OpenError;
-use crate::format::{SegmentBytes, SegmentHeader, SlotHeader};
+use crate::format::{Layout, SegmentBytes, SegmentHeader, SlotHeader, segment_key};
 use crate::geometry::{Geometry, PAGE_BYTES};
 use crate::key::{KeyError, LogKey, Salt};
 use crate::record::{ChainHead, RecordId};
 use crate::storage::Storage;
-use sentinel_seal::Chain;
+use sentinel_seal::{Chain, Key, Recipient, RecipientSecret};
 
+pub use probe::stored_geometry;
 pub(crate) use walk::{Load, NextBlock, Walk};
 pub(crate) use write::Writer;
 
@@ -26,6 +28,11 @@ pub(crate) struct Segment {
     pub(crate) chain_before: Chain,
     /// Hash chain after its header; every block of the segment is bound to it.
     pub(crate) chain_after: Chain,
+    pub(crate) layout: Layout,
+    /// Epoch of the first segment of this storage, if the header says it.
+    pub(crate) origin: Option<u64>,
+    /// Public key for which the key of the segment is wrapped.
+    pub(crate) recipient: Option<[u8; Recipient::LEN]>,
 }
 
 impl Segment {
@@ -35,11 +42,20 @@ impl Segment {
             first: header.first,
             chain_before: header.chain_before,
             chain_after: header.chain_after(bytes),
+            layout: header.layout,
+            origin: header.origin,
+            recipient: header.evidence.map(|evidence| evidence.recipient),
         }
     }
 }
 
-/// Ring of segments. Memory: one segment for the block being written or read, and 88 bytes for each slot.
+/// Keys that open a log: the key of the device, and for an analyst the private key for which segment keys were wrapped.
+pub(crate) struct Keys<'s> {
+    pub(crate) log: LogKey,
+    pub(crate) evidence: Option<&'s RecipientSecret>,
+}
+
+/// Ring of segments. Memory: one segment for the block being written or read, and 160 bytes for each slot.
 #[derive(Debug)]
 pub(crate) struct Ring<M> {
     storage: M,
@@ -55,10 +71,17 @@ pub(crate) struct Ring<M> {
     buffer: Vec<u8>,
     /// `None` if the log was opened for reading only.
     writer: Option<Writer>,
+    /// Keys of segments that were unwrapped, by epoch; empty on the device.
+    unwrapped: Vec<(u64, Key)>,
+    /// For whom the keys of new segments are wrapped.
+    recipient: Option<Recipient>,
+    /// Epoch of the first segment of this storage: earlier ones were never in it.
+    origin: u64,
 }
 
-const SEGMENT_HEADER_LEN: u32 = 128;
-const _: () = assert!(SegmentHeader::LEN == 128, "both constants are the length of a segment header");
+/// Length of the header that is written.
+const SEGMENT_HEADER_LEN: u32 = 256;
+const _: () = assert!(SegmentHeader::LEN == 256, "both constants are the length of a segment header");
 
 /// Converts a length within a segment, at most 1 MiB.
 fn to_u32(len: usize) -> u32 {
@@ -79,10 +102,11 @@ impl<M: Storage> Ring<M> {
     pub(crate) fn open(
         storage: M,
         geometry: Geometry,
-        key: LogKey,
+        keys: Keys<'_>,
         salt: Option<Salt>,
         recovery: &mut Recovery,
     ) -> Result<(Self, LogKey), OpenError<M::Error>> {
+        let Keys { log: key, evidence } = keys;
         let slots = to_usize(geometry.segments());
         let mut ring = Self {
             storage,
@@ -95,13 +119,19 @@ impl<M: Storage> Ring<M> {
             // raise RSS during the first flush instead of at start-up.
             buffer: vec![1; to_usize(geometry.segment_bytes())],
             writer: None,
+            unwrapped: Vec::new(),
+            recipient: None,
+            origin: key.epoch(),
         };
         let headers = ring.scan_headers(recovery)?;
-        let (key, newest_key) = ring.authenticate_headers(&headers, key, recovery)?;
+        let (key, newest_key) = ring.authenticate_headers(&headers, key, evidence, recovery)?;
+        ring.find_origin();
         if let Some(newest) = ring.newest() {
             ring.find_end(newest, &newest_key, recovery).map_err(OpenError::Main)?;
         }
-        ring.writer = salt.map(|salt| Writer::new(newest_key, salt, 0));
+        // A segment of version 1 that is continued keeps its keys.
+        let layout = ring.open_segment().ok().filter(|open| ring.is_open(open)).map(|open| open.layout);
+        ring.writer = salt.map(|salt| Writer::new(newest_key, layout.unwrap_or(Layout::V2), salt, 0));
         Ok((ring, key))
     }
 
@@ -140,13 +170,15 @@ impl<M: Storage> Ring<M> {
         &mut self,
         headers: &Headers,
         mut key: LogKey,
+        evidence: Option<&RecipientSecret>,
         recovery: &mut Recovery,
     ) -> Result<(LogKey, LogKey), OpenError<M::Error>> {
         let mut forged = 0;
         let mut newest_key: Option<LogKey> = None;
         for (header, bytes) in &headers.valid {
-            match authenticate(header, bytes, newest_key.as_ref().unwrap_or(&key)) {
+            match authenticate(header, bytes, newest_key.as_ref().unwrap_or(&key), evidence) {
                 Authenticity::OlderKey => recovery.older_key_segments += 1,
+                Authenticity::Unwrapped(key) => self.unwrapped.push((header.epoch, key)),
                 Authenticity::Forged => {
                     recovery.damaged_segments += 1;
                     forged += 1;
@@ -171,6 +203,19 @@ impl<M: Storage> Ring<M> {
                 let newest_key = newest_key.unwrap_or_else(|| key.clone());
                 Ok((key, newest_key))
             }
+        }
+    }
+
+    /// Finds the epoch of the first segment that was written to this storage. Headers of version 1 do not say it: their log is
+    /// taken to be complete if its oldest segment begins the chain, and to have lost its start otherwise.
+    fn find_origin(&mut self) {
+        let stated = self.newest().and_then(|newest| newest.origin);
+        let guessed = || {
+            self.first_from(0)
+                .map(|oldest| if oldest.chain_before == Chain::START { oldest.epoch } else { 0 })
+        };
+        if let Some(origin) = stated.or_else(guessed) {
+            self.origin = origin;
         }
     }
 
@@ -269,6 +314,37 @@ impl<M: Storage> Ring<M> {
         self.first_from(segment.epoch.checked_add(1)?)
     }
 
+    /// First segment, in the order of epochs, whose records `key` or an unwrapped key opens.
+    pub(crate) fn first_readable(&self, key: &LogKey) -> Option<Segment> {
+        // `unwrapped` is in the order of epochs, as the headers are.
+        let unwrapped = self.unwrapped.first().map(|(epoch, _)| *epoch);
+        self.first_from(unwrapped.map_or(key.epoch(), |epoch| epoch.min(key.epoch())))
+    }
+
+    /// Key of a segment; `None` if it is sealed with an older key or to somebody else.
+    pub(crate) fn key_of(&self, segment: &Segment, key: &LogKey) -> Option<Key> {
+        let unwrapped = self.unwrapped.iter().find(|(epoch, _)| *epoch == segment.epoch);
+        match unwrapped {
+            Some((_, key)) => Some(key.clone()),
+            None => key.advance_to(segment.epoch).ok().map(|key| segment_key(segment.layout, key.key())),
+        }
+    }
+
+    /// Sets for whom the keys of the segments begun from now on are wrapped.
+    pub(crate) const fn set_recipient(&mut self, recipient: Option<Recipient>) {
+        self.recipient = recipient;
+    }
+
+    /// Epoch of the first segment of this storage.
+    pub(crate) const fn origin(&self) -> u64 {
+        self.origin
+    }
+
+    /// Continues the numbers and the chain of another log. There must be no segment.
+    pub(crate) const fn start_at(&mut self, head: ChainHead) {
+        self.head = head;
+    }
+
     pub(crate) fn newest(&self) -> Option<Segment> {
         self.segments.iter().flatten().max_by_key(|segment| segment.epoch).copied()
     }
@@ -343,12 +419,27 @@ enum Authenticity {
     Forged,
     /// The tag is right. Holds the key of the header's epoch.
     Genuine(LogKey),
+    /// The tag is right under the key of the segment, which was wrapped for the reader.
+    Unwrapped(Key),
 }
 
-fn authenticate(header: &SegmentHeader, bytes: &SegmentBytes, key: &LogKey) -> Authenticity {
+fn authenticate(
+    header: &SegmentHeader,
+    bytes: &SegmentBytes,
+    key: &LogKey,
+    evidence: Option<&RecipientSecret>,
+) -> Authenticity {
     match key.advance_to(header.epoch) {
-        Ok(key) if header.is_authentic(bytes, key.key()) => Authenticity::Genuine(key),
-        Err(KeyError::Behind { .. }) => Authenticity::OlderKey,
+        Ok(key) if header.is_authentic(bytes, &segment_key(header.layout, key.key())) => {
+            Authenticity::Genuine(key)
+        }
+        Err(KeyError::Behind { .. }) => {
+            let Some(secret) = evidence.filter(|secret| header.is_sealed_to(&secret.public())) else {
+                return Authenticity::OlderKey;
+            };
+            let key = header.unwrap(bytes, secret).filter(|key| header.is_authentic(bytes, key));
+            key.map_or(Authenticity::Forged, Authenticity::Unwrapped)
+        }
         Ok(_) | Err(_) => Authenticity::Forged,
     }
 }

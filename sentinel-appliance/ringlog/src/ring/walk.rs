@@ -1,8 +1,8 @@
 //! Reading the blocks of a segment in order.
 
-use sentinel_seal::{Chain, Opener, Sealed, TAG_LEN};
+use sentinel_seal::{Chain, Key, Opener, Sealed, TAG_LEN};
 
-use super::{Ring, SEGMENT_HEADER_LEN, Segment, page_end, to_u32, to_usize};
+use super::{Ring, Segment, page_end, to_u32, to_usize};
 use crate::format::{BlockHeader, SegmentBytes, SegmentHeader, SlotHeader, main_key};
 use crate::key::{LogKey, Salt};
 use crate::record::RecordId;
@@ -33,8 +33,8 @@ pub(crate) struct Walk {
     // would, but cannot show a false one. Verification opens every block whose key it has.
     /// With [`Load::Records`], blocks that end before this record are skipped without opening them.
     pub(crate) wanted: RecordId,
-    /// `None` if the segment is sealed with an older key.
-    key: Option<LogKey>,
+    /// Key of the segment; `None` if it is sealed with an older key.
+    key: Option<Key>,
     /// Opener of the last block; blocks of one opening of the log share their salt and so their key.
     opener: Option<(Salt, Opener)>,
 }
@@ -87,12 +87,12 @@ impl<M: Storage> Ring<M> {
         Walk {
             segment,
             slot: self.slot(segment.epoch),
-            offset: SEGMENT_HEADER_LEN,
+            offset: to_u32(segment.layout.header_len()),
             // In the open segment everything after the last block is left over from the segment that was here before.
             end: if self.is_open(&segment) { self.offset } else { self.geometry.segment_bytes() },
             next: segment.first,
             wanted: RecordId(0),
-            key: key.advance_to(segment.epoch).ok(),
+            key: self.key_of(&segment, key),
             opener: None,
         }
     }
@@ -170,7 +170,7 @@ impl<M: Storage> Ring<M> {
         // Reuses the expanded AES key: the salt changes only where another opening of the log continued the segment.
         let opener = match walk.opener.take() {
             Some((salt, opener)) if salt == header.salt => opener,
-            _ => Opener::new(&main_key(key.key(), header.salt)),
+            _ => Opener::new(&main_key(key, header.salt)),
         };
         let associated = BlockHeader::associated_data(&walk.segment.chain_after, header_bytes);
         let opened = opener.open(&associated, records, &Sealed { counter: header.counter, tag: *tag });

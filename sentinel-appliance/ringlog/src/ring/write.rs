@@ -15,12 +15,12 @@
 //! In every case records that were flushed before survive, apart from those of the segment being overwritten. Each attempt
 //! seals with a new nonce, because a failed write may have left the bytes of the previous attempt on flash.
 
-use sentinel_seal::{Chain, Sealer, TAG_LEN};
+use sentinel_seal::{Chain, Key, Sealer, TAG_LEN};
 
 use super::{Ring, SEGMENT_HEADER_LEN, Segment, page_end, to_u32, to_usize};
 use crate::account::Stats;
 use crate::error::FlushError;
-use crate::format::{BlockHeader, Packing, SegmentHeader, main_key};
+use crate::format::{BlockHeader, Layout, Packing, SegmentHeader, main_key, segment_key};
 use crate::geometry::Geometry;
 use crate::key::{LogKey, Salt};
 use crate::pack::Packer;
@@ -33,6 +33,8 @@ pub(crate) struct Writer {
     pub(crate) salt: Salt,
     /// Key of the open segment.
     pub(crate) key: LogKey,
+    /// Key of that segment, derived from `key`.
+    segment_key: Key,
     sealer: Sealer,
 }
 
@@ -66,7 +68,7 @@ impl<M: Storage> Ring<M> {
         let epoch = self.epoch.checked_add(1).ok_or(FlushError::Exhausted)?;
         let key = LogKey::new(epoch, writer.key.key().next());
         // The nonce counter continues across keys: one counter for all headers and blocks of an opening.
-        *writer = Writer::new(key, writer.salt, writer.sealer.next_counter());
+        *writer = Writer::new(key, Layout::V2, writer.salt, writer.sealer.next_counter());
         self.epoch = epoch;
         self.offset = 0;
         Ok(())
@@ -149,18 +151,27 @@ impl<M: Storage> Ring<M> {
     /// Puts the sealed header of the segment being begun at the start of the buffer.
     fn seal_header(&mut self, first: RecordId) -> Result<Segment, FlushError<M::Error>> {
         let writer = self.writer.as_mut().ok_or(FlushError::ReadOnly)?;
-        let chain_before = self.head.chain;
-        let (geometry, epoch, salt) = (self.geometry, self.epoch, writer.salt);
-        let mut header = SegmentHeader { geometry, epoch, first, counter: 0, salt, chain_before };
-        let bytes = header.seal(&mut writer.sealer).ok_or(FlushError::Exhausted)?;
+        let mut header = SegmentHeader {
+            layout: Layout::V2,
+            geometry: self.geometry,
+            epoch: self.epoch,
+            first,
+            counter: 0,
+            salt: writer.salt,
+            chain_before: self.head.chain,
+            origin: Some(self.origin),
+            evidence: None,
+        };
+        let sealed = header.seal(&mut writer.sealer, &writer.segment_key, self.recipient.as_ref());
+        let bytes = sealed.ok_or(FlushError::Exhausted)?;
         if let Some(to) = self.buffer.first_chunk_mut() {
             *to = bytes;
         }
-        Ok(Segment { epoch, first, chain_before, chain_after: header.chain_after(&bytes) })
+        Ok(Segment::new(&header, &bytes))
     }
 
     /// Entry of the open segment, which is in the table since its first block was written.
-    fn open_segment(&self) -> Result<Segment, FlushError<M::Error>> {
+    pub(super) fn open_segment(&self) -> Result<Segment, FlushError<M::Error>> {
         self.segment_in(self.slot(self.epoch)).ok_or(FlushError::Exhausted)
     }
 
@@ -190,9 +201,11 @@ impl<M: Storage> Ring<M> {
 }
 
 impl Writer {
-    pub(crate) fn new(key: LogKey, salt: Salt, counter: u64) -> Self {
-        let sealer = Sealer::resume(&main_key(key.key(), salt), counter);
-        Self { salt, key, sealer }
+    /// Writer for the segment of `key`, which has `layout`; `counter` was never used with it.
+    pub(crate) fn new(key: LogKey, layout: Layout, salt: Salt, counter: u64) -> Self {
+        let segment_key = segment_key(layout, key.key());
+        let sealer = Sealer::resume(&main_key(&segment_key, salt), counter);
+        Self { salt, key, segment_key, sealer }
     }
 
     /// Seals the packed records in `bytes`, which follow the space for their header: fills in header and tag, zeroes the

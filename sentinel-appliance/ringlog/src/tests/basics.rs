@@ -253,8 +253,8 @@ fn opening_another_log_is_an_error() {
     let other = LogKey::new(0, Key::from_bytes([1; 32]));
     assert_eq!(open(image.main.clone(), smallest(), other), Err(OpenError::WrongKey));
     let mut later = image.main.clone();
-    later[9] = 2;
-    assert_eq!(open(later, smallest(), first_key()), Err(OpenError::Version(2)));
+    later[9] = 3;
+    assert_eq!(open(later, smallest(), first_key()), Err(OpenError::Version(3)));
     assert_eq!(open(image.main, smallest(), first_key()), Ok(()));
 }
 

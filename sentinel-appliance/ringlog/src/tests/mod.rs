@@ -1,6 +1,8 @@
 //! Tests of the whole log, one file for each kind of fault.
 
 mod basics;
+mod evidence;
+mod manipulations;
 mod model;
 mod power_cut;
 mod replay;

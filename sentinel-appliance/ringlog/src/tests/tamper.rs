@@ -40,7 +40,7 @@ fn findings(image: &Image) -> Vec<Finding> {
 fn used_ranges(image: &Image) -> Vec<Range<usize>> {
     let mut ranges = Vec::new();
     for page in (0..image.main.len()).step_by(4096) {
-        let start = if page % 16_384 == 0 { page + 128 } else { page };
+        let start = if page % 16_384 == 0 { page + 256 } else { page };
         if image.main[start..].starts_with(b"RBLK") {
             let sealed_len = u32::from_be_bytes(image.main[start + 12..start + 16].try_into().unwrap());
             ranges.push(page..start + 128 + usize::try_from(sealed_len).unwrap());

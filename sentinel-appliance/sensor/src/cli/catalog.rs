@@ -93,9 +93,15 @@ token on standard input or in a file.
     },
     Command {
         name: "log",
-        usage: "list|show|verify|export",
+        usage: "list|show|verify|export|evidence-keygen FILE",
         about: "the sealed log",
-        details: "",
+        details: "\
+Delivered alerts cannot be read with the key of the device, unless log_delivered_readable is on. Those that were sealed to
+log_evidence_key are read with its private key. 'evidence-keygen' makes a pair: the private key in FILE, the public one on
+standard output. Exit code 1 tells of damage; what can be read is printed all the same.
+
+  sentinel log show --evidence-key private.key --file copy-of-log
+  sentinel log verify --head 1234:17:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
         run: dispatch::log,
     },
     Command {

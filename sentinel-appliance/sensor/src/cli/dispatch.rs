@@ -158,16 +158,31 @@ pub(super) fn enroll(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 pub(super) fn log(arguments: &Arguments) -> Result<(), Failure> {
+    if arguments.word(0) == Some("evidence-keygen") {
+        arguments.at_most("log evidence-keygen", 2)?;
+        let want = || Failure::usage("log evidence-keygen: want the FILE for the private key".into());
+        return log::keygen(&arguments.path_at(1).ok_or_else(want)?);
+    }
     arguments.at_most("log", 1)?;
     let action = match arguments.word(0) {
         Some("list") => log::Action::List,
         Some("show") => log::Action::Show,
         Some("verify") => log::Action::Verify,
         Some("export") => log::Action::Export,
-        _ => return Err(Failure::usage("log: want list, show, verify or export".into())),
+        _ => return Err(Failure::usage("log: want list, show, verify, export or evidence-keygen".into())),
     };
-    let settings = arguments.load_readable()?;
-    log::log(action, arguments.number("count")?, arguments.path("key").as_deref(), &settings)
+    let head = arguments.parsed("head", |text| {
+        text.parse().map_err(|error| Failure::usage(format!("--head {text}: {error}")))
+    })?;
+    if head.is_some() && action != log::Action::Verify {
+        return Err(Failure::usage("log: --head goes with verify only".into()));
+    }
+    let source = log::Source {
+        file: arguments.path("file"),
+        key: arguments.path("key"),
+        evidence_key: arguments.path("evidence-key"),
+    };
+    log::log(action, arguments.number("count")?, head.as_ref(), &source, &arguments.load_readable()?)
 }
 
 pub(super) fn config(arguments: &Arguments) -> Result<(), Failure> {

@@ -143,6 +143,9 @@ pub(super) const OPTIONS: &[CommandOption] = &[
     value("name", "NAME", &["enroll"], "name of this sensor at the collector"),
     value("count", "NUMBER", &["log"], "show, export: only the newest records").short('c'),
     value("key", "FILE", &["log"], "other key file, for segments that this sensor's key no longer opens"),
+    value("evidence-key", "FILE", &["log"], "private key to which segments were sealed"),
+    value("file", "FILE", &["log"], "log copied from elsewhere, or log.old; without its journal"),
+    value("head", "NUMBER:EPOCH:CHAIN", &["log"], "verify: what the collector remembers of this log"),
     flag("changed", &["config"], "show: only settings that differ from the defaults"),
     value(
         "seed",

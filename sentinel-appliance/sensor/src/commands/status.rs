@@ -189,8 +189,16 @@ impl StatusView {
         if self.flag("log.flash_limit_reached") {
             writeln!(out, "        daily limit of writes reached (log_daily_kib); new alerts stay in RAM")?;
         }
-        if let Some(error) = self.string("log.last_error") {
-            writeln!(out, "        last error: {error:.60}")?;
+        match (self.string("log.delivered_alerts"), self.string("log.evidence_key")) {
+            (Some("sealed"), Some(key)) => writeln!(out, "        delivered alerts: sealed to {key:.40}..")?,
+            (Some("unreadable"), _) => writeln!(out, "        delivered alerts: unreadable here")?,
+            (Some("readable"), _) => writeln!(out, "        delivered alerts: READABLE on this device")?,
+            _ => {}
+        }
+        for (name, what) in [("log.notice", "note"), ("log.last_error", "last error")] {
+            if let Some(text) = self.string(name) {
+                writeln!(out, "        {what}: {text:.60}")?;
+            }
         }
         Ok(())
     }
@@ -321,7 +329,9 @@ mod tests {
                   "previous_run":{"boot":6,"next_seq":51,"complete":false,"end":"cut off"},"open_incidents":2},
         "uplink":{"state":"waiting","since_ms":1000,"collector":"c.example:4430","failures":3,"last_error":"gone"},
         "log":{"records":12,"flash_bytes":65536,"journal_bytes":1,"rotations":1,"overwritten":0,"write_errors":0,
-               "relocated":0,"flushes_deferred":0,"flash_bytes_day":7,"flash_limit_reached":true,"last_error":null},
+               "relocated":0,"flushes_deferred":0,"flash_bytes_day":7,"flash_limit_reached":true,"last_error":null,
+               "delivered_alerts":"sealed",
+               "evidence_key":"abcdefghijklmnopqrstuvwxyz234567abcdefghijklmnopqrsa","notice":"log has another size"},
         "privileges":{"user":"root","seccomp":"on","landlock":0,"missing":["Landlock: this kernel has none"]},
         "memory":{"resident_kib":3456,"evictions":11,"incidents_closed_early":0,"tables":[
             {"name":"flows","slots":8192,"bytes":655360}],"ring_kib":1024}}"#;
@@ -351,6 +361,8 @@ mod tests {
              \x20       last error: gone\n\
              log     12 records, 64.0 KiB written to flash, 0 write errors\n\
              \x20       daily limit of writes reached (log_daily_kib); new alerts stay in RAM\n\
+             \x20       delivered alerts: sealed to abcdefghijklmnopqrstuvwxyz234567abcdefgh..\n\
+             \x20       note: log has another size\n\
              memory  3.3 MiB resident, 11 table entries evicted\n\
              rights  user root, seccomp on, landlock off; Landlock: this kernel has none"
         );

@@ -125,6 +125,7 @@ fn take_over(shared: &Shared, new: Settings) {
         (old.uplink_enabled, old.uplink_cipher) != (new.uplink_enabled, new.uplink_cipher)
     };
     shared.settings.borrow_mut().take_live(new);
+    shared.apply_evidence();
     if is_changed {
         shared.reconnect();
     }

@@ -15,7 +15,7 @@ use smol::{Timer, future};
 use crate::control::visibility::Visibility;
 use crate::control::workers::Workers;
 use crate::settings::Settings;
-use crate::spool::Spool;
+use crate::spool::{EvidencePolicy, Spool};
 use crate::system::clock::Clock;
 use crate::system::disconnect_reason::DisconnectReason;
 use crate::system::keys::{self, Collector};
@@ -212,6 +212,7 @@ impl Shared {
             workers_ended: Cell::new(false),
             drain_until: Cell::new(None),
         };
+        shared.apply_evidence();
         (Rc::new(shared), TaskResources { keys, listeners, reload })
     }
 
@@ -231,6 +232,16 @@ impl Shared {
     pub(crate) fn connect_now(&self) {
         if self.link.borrow().phase == LinkPhase::Waiting {
             self.reconnect();
+        }
+    }
+
+    /// Tells the spool for whom the log is sealed: by the settings, and by the collector at which the sensor is enrolled.
+    pub(crate) fn apply_evidence(&self) {
+        let collector = self.collector.borrow().as_ref().map(|collector| collector.key);
+        let policy = EvidencePolicy::new(&self.settings.borrow(), collector);
+        let mut spool = self.spool.borrow_mut();
+        if spool.evidence() != policy {
+            spool.set_evidence(policy);
         }
     }
 
@@ -281,6 +292,7 @@ impl Shared {
                 // Without the file the collector stays: only a new enrollment replaces it.
                 if found.is_some() && found != *self.collector.borrow() {
                     self.collector.replace(found);
+                    self.apply_evidence();
                     self.reconnect();
                 }
                 None

@@ -14,7 +14,7 @@ use smol::{Async, Timer, future};
 use crate::control::state::Shared;
 use crate::control::workers::FrameCounts;
 use crate::settings::Settings;
-use crate::spool::Spool;
+use crate::spool::{DeliveredAlerts, Spool};
 use crate::system::process::{host_name, resident_kib};
 use crate::worker::analyser;
 use crate::worker::snapshot::Snapshot;
@@ -211,6 +211,15 @@ fn write_log(spool: &Spool, out: &mut String) -> std::fmt::Result {
         spool.is_limit_reached()
     )?;
     optional_string(spool.last_error(), out)?;
+    let (state, key) = match spool.delivered_alerts() {
+        DeliveredAlerts::SealedTo(key) => ("sealed", Some(key.to_string())),
+        DeliveredAlerts::Unreadable => ("unreadable", None),
+        DeliveredAlerts::Readable => ("readable", None),
+    };
+    write!(out, ",\"delivered_alerts\":\"{state}\",\"evidence_key\":")?;
+    optional_string(key.as_deref(), out)?;
+    out.push_str(",\"notice\":");
+    optional_string(spool.notice(), out)?;
     out.push('}');
     Ok(())
 }

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use sentinel_units::Uptime;
 use sentinel_uplink::{
-    Backoff, BatchBuilder, Cipher, Hello, KeyPair, Limits, Origin, PROTOCOL_VERSION, SendError, SensorEvent,
-    SensorSession, ToCollector, ToSensor,
+    Backoff, BatchBuilder, Cipher, Hello, KeyPair, LOG_HEAD_VERSION, Limits, LogHead, Origin,
+    PROTOCOL_VERSION, SendError, SensorEvent, SensorSession, ToCollector, ToSensor,
 };
 use smol::{Async, Timer, future};
 
@@ -28,6 +28,8 @@ use crate::system::process::host_name;
 const RECHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// Wait after a rejection that only an operator can end.
 const REJECTED_WAIT: Duration = Duration::from_secs(300);
+/// Minimum time between two heads of the log.
+const HEAD_INTERVAL: Duration = Duration::from_secs(60);
 /// Bytes of a batch; the session may set a lower limit.
 const BATCH_BYTES: usize = 4096;
 
@@ -128,6 +130,7 @@ async fn try_session(
         origin: hello.origin(),
         is_welcomed: false,
         telemetry: TelemetrySchedule::default(),
+        head: HeadReport::default(),
     };
     let generation = shared.generation.get();
     let mut incoming = [0; 2048];
@@ -163,6 +166,29 @@ struct UplinkConnection<'s> {
     /// The collector has accepted the session and named the last alert that it has.
     is_welcomed: bool,
     telemetry: TelemetrySchedule,
+    head: HeadReport,
+}
+
+/// Reports of the head of the log on one connection: one at its start, and one after a write to flash, at most one in
+/// [`HEAD_INTERVAL`].
+#[derive(Debug, Default)]
+struct HeadReport {
+    /// The collector reads heads.
+    is_wanted: bool,
+    sent: Option<LogHead>,
+    due: Uptime,
+}
+
+impl HeadReport {
+    /// Time at which `head` must be sent; `None` if the collector has it, or reads none.
+    fn due(&self, head: &LogHead) -> Option<Uptime> {
+        (self.is_wanted && self.sent.as_ref() != Some(head)).then_some(self.due)
+    }
+
+    fn record_sent(&mut self, head: LogHead, now: Uptime) {
+        self.sent = Some(head);
+        self.due = now.after(HEAD_INTERVAL);
+    }
 }
 
 impl UplinkConnection<'_> {
@@ -208,6 +234,7 @@ impl UplinkConnection<'_> {
                 SensorEvent::Established => queued(self.session.send(&ToCollector::Hello(*hello), now))?,
                 SensorEvent::Message(ToSensor::Welcome(welcome)) => {
                     self.is_welcomed = true;
+                    self.head.is_wanted = welcome.protocol >= LOG_HEAD_VERSION;
                     self.shared.spool.borrow_mut().welcome(welcome.acked, welcome.protocol);
                     self.shared.set_link(LinkPhase::Connected);
                 }
@@ -242,10 +269,22 @@ impl UplinkConnection<'_> {
                 return Ok(true);
             }
         }
+        let head = self.log_head();
+        if self.head.due(&head).is_some_and(|due| now >= due) {
+            self.head.record_sent(head, now);
+            queued(self.session.send(&ToCollector::LogHead(head), now))?;
+            return Ok(true);
+        }
         self.send_records(now)
     }
 
-    /// Queues the oldest records that were not sent: a batch of alerts, a gap, or the end of a run. Returns false if there are none, or no room.
+    fn log_head(&self) -> LogHead {
+        let head = self.shared.spool.borrow().log().head();
+        LogHead { next_id: head.next_id.0, epoch: head.epoch, chain: *head.chain.as_bytes() }
+    }
+
+    /// Queues the oldest records that were not sent: a batch of alerts, a gap, or the end of a run. Returns false if there are
+    /// none, or no room.
     fn send_records(&mut self, now: Uptime) -> Result<bool, DisconnectReason> {
         // Checked before the session takes a message: one that `sent` below does not track must not be sent.
         let mut spool = self.shared.spool.borrow_mut();
@@ -278,6 +317,9 @@ impl UplinkConnection<'_> {
         // While the socket is full, telemetry waits for the socket, not for its time.
         if self.is_welcomed && self.session.pending().is_empty() {
             deadline = deadline.min(self.telemetry.due);
+            if let Some(head_due) = self.head.due(&self.log_head()) {
+                deadline = deadline.min(head_due);
+            }
         }
         if let Some(ack_due) = self.shared.spool.borrow_mut().delivery().deadline() {
             deadline = deadline.min(ack_due);
@@ -374,4 +416,25 @@ pub(crate) fn cut(text: &str, max_len: usize) -> &str {
         end -= 1;
     }
     text.get(..end).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_is_sent_at_the_start_and_then_once_a_minute_if_it_changed() {
+        let head = LogHead { next_id: 1, epoch: 0, chain: [1; 32] };
+        let second = |seconds| Uptime::ZERO.after(Duration::from_secs(seconds));
+        let mut report = HeadReport::default();
+        assert_eq!(report.due(&head), None, "a collector of version 1 never gets one");
+        report.is_wanted = true;
+        assert_eq!(report.due(&head), Some(Uptime::ZERO));
+        report.record_sent(head, second(5));
+        assert_eq!(report.due(&head), None);
+        let next = LogHead { next_id: 2, ..head };
+        assert_eq!(report.due(&next), Some(second(65)));
+        report.record_sent(next, second(65));
+        assert_eq!(report.due(&head), Some(second(125)), "a roll-back is a change as well");
+    }
 }

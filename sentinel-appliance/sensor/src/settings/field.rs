@@ -10,6 +10,7 @@ use sentinel_filter::{ExpressionError, Target};
 use sentinel_units::{LinkType, ParsePrefixError, Prefix, millis};
 
 use super::choice::Choice;
+use super::evidence_key::{EvidenceKey, EvidenceKeyError};
 
 /// Value of a setting with its range. All text of settings is parsed and written here.
 pub(super) enum Field<'s> {
@@ -27,6 +28,8 @@ pub(super) enum Field<'s> {
     Seconds(&'s mut Duration, RangeInclusive<u32>),
     /// A span written as a whole number of milliseconds.
     Millis(&'s mut Duration, RangeInclusive<u32>),
+    /// A public key, or a word that stands for one or none.
+    EvidenceKey(&'s mut EvidenceKey),
     /// One word of a few.
     Choice(&'s mut dyn Choice),
     /// An absolute path of at most so many bytes.
@@ -61,6 +64,8 @@ pub(super) enum FieldError {
     OutOfRange,
     /// None of the choices.
     NoneOfThem,
+    /// Neither a word for a key nor a key.
+    EvidenceKey(EvidenceKeyError),
     /// Longer than allowed; its length in bytes.
     TooLong(usize),
     /// A path that does not begin with a slash.
@@ -91,6 +96,7 @@ impl fmt::Display for FieldError {
             Self::NotASwitch => out.write_str("is neither on nor off"),
             Self::NotANumber => out.write_str("is not a whole number"),
             Self::OutOfRange => out.write_str("is out of range"),
+            Self::EvidenceKey(error) => error.fmt(out),
             Self::NoneOfThem => out.write_str("is none of them"),
             Self::TooLong(bytes) => write!(out, "has {bytes} bytes"),
             Self::NotAbsolute => out.write_str("is not an absolute path"),
@@ -135,6 +141,9 @@ impl Field<'_> {
             Self::User(value, longest) => **value = user(word, *longest)?,
             Self::Seconds(value, range) => **value = Duration::from_secs(number(word, range)?.into()),
             Self::Millis(value, range) => **value = Duration::from_millis(number(word, range)?.into()),
+            Self::EvidenceKey(value) => {
+                **value = EvidenceKey::parse(word).map_err(FieldError::EvidenceKey)?;
+            }
             Self::Choice(value) => value.choose(word).map_err(|_| FieldError::NoneOfThem)?,
             Self::OptionalPath(value, _) if word.is_empty() => **value = None,
             Self::OptionalPath(value, longest) => **value = Some(path(word, *longest)?),
@@ -175,6 +184,7 @@ impl Field<'_> {
             Self::Expression(value, _) | Self::User(value, _) => one(*value),
             Self::Seconds(value, _) => one(&value.as_secs()),
             Self::Millis(value, _) => one(&millis(**value)),
+            Self::EvidenceKey(value) => one(*value),
             Self::Choice(value) => one(&value.chosen()),
             Self::Path(value, _) => one(&value.display()),
             Self::OptionalPath(value, _) => {
@@ -193,6 +203,7 @@ impl Field<'_> {
             Self::Number(..) | Self::Memory(..) | Self::Seconds(..) | Self::Millis(..) => "number",
             Self::Expression(..) => "filter",
             Self::User(..) => "user",
+            Self::EvidenceKey(_) => "key",
             Self::Choice(_) => "choice",
             Self::Path(..) | Self::OptionalPath(..) => "path",
             Self::Interfaces(..) | Self::Networks(..) | Self::Ports(_) => "list",
@@ -217,6 +228,7 @@ impl Field<'_> {
             Self::User(_, longest) => {
                 format!("a name of at most {longest} bytes, UID:GID in decimal, or empty")
             }
+            Self::EvidenceKey(_) => "collector, none, or a public key of 52 base32 characters".into(),
             Self::Choice(value) => value.choices().join(", "),
             Self::Path(_, longest) => format!("an absolute path of at most {longest} bytes"),
             Self::OptionalPath(_, longest) => {

@@ -12,6 +12,7 @@
 //! - `report`: `sentinel config check|show|docs`.
 
 mod choice;
+mod evidence_key;
 mod field;
 pub(crate) mod json;
 mod load;
@@ -24,6 +25,8 @@ pub(crate) mod suspicious_ports;
 mod uci;
 
 pub(crate) use choice::{KernelSnap, LogLevel, Sandbox};
+#[cfg(test)]
+pub(crate) use evidence_key::EvidenceKey;
 pub(crate) use load::{DEFAULT_FILE, Loaded, environment, split_assignment};
 pub(crate) use problem::Problem;
 pub(crate) use registry::{Settings, restart_needed};

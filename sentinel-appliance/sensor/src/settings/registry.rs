@@ -13,6 +13,7 @@ use sentinel_units::Prefix;
 use crate::limits::{MAX_INTERFACES, MAX_WORKERS};
 
 use super::choice::{Cipher, KernelSnap, LogLevel, Sandbox};
+use super::evidence_key::EvidenceKey;
 use super::field::Field;
 use super::renamed;
 
@@ -145,6 +146,18 @@ main_settings! {
     log_daily_kib: u32 = "log_daily_kib" {
         "limit of writes to flash in 24 hours; a quarter is for high severity or above, past it alerts stay in RAM; 0 is no limit",
         "KiB", default "1024", Live, |value| Field::Number(value, 0..=1_048_576)
+    }
+    log_evidence_key: EvidenceKey = "log_evidence_key" {
+        "public key to which the log is sealed as evidence; only who has its private key reads delivered alerts; collector is the key of the collector, once enrolled",
+        "", default "collector", Live, |value| Field::EvidenceKey(value)
+    }
+    log_delivered_readable: bool = "log_delivered_readable" {
+        "keep the key to delivered alerts on the device, so that they can be read here, also by whoever steals it",
+        "", default "off", Live, |value| Field::Switch(value)
+    }
+    log_rotate_hours: u32 = "log_rotate_hours" {
+        "a segment on flash whose alerts are all delivered is closed at this age, so that its key can be deleted",
+        "hours", default "24", Live, |value| Field::Number(value, 1..=720)
     }
     uplink_enabled: bool = "uplink_enabled" {
         "send alerts to the collector, once enrolled",

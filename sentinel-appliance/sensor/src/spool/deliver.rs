@@ -44,6 +44,7 @@ impl<S: Medium> Spool<S> {
             self.sent_gaps.clear();
         }
         self.drop_early();
+        self.advance_key();
     }
 
     /// Removes the records of acknowledged messages from the backlog.
@@ -167,6 +168,7 @@ impl<S: Medium> Spool<S> {
             self.delivered_logged_at = now;
             self.log_delivered();
         }
+        self.close_delivered(now);
     }
 
     /// Writes a record of delivery if more is delivered than the last one states.

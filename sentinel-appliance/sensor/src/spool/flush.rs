@@ -5,7 +5,6 @@ use std::time::Duration;
 use sentinel_ringlog::{FlushError, PAGE_BYTES, RecordId};
 use sentinel_units::Uptime;
 
-use crate::system::keys;
 use crate::terminal::log;
 
 use super::{Medium, Purpose, Spool};
@@ -145,8 +144,9 @@ impl<S: Medium> Spool<S> {
                     self.main_recovered();
                     self.journal_recovered();
                 }
-                // Last: killed before it, the program finds the older key, which opens the new segments as well.
-                self.store_advanced_key();
+                self.advance_key();
+                // Again if it could not be stored, or if the log advanced its key while it wrote.
+                self.store_key();
                 // The journal is empty now; see `end_previous_run`. After the end record nothing needs it.
                 if is_tried && !self.is_ended {
                     let _the_next_run_is_told_of_a_power_cut_then = self.append_numbered(self.is_marked_open);
@@ -199,20 +199,6 @@ impl<S: Medium> Spool<S> {
     pub(super) fn journal_recovered(&mut self) {
         if let Some(span) = self.journal_backoff.record_success(self.now) {
             log::info(format_args!("journal written again after {} s", span.as_secs()));
-        }
-    }
-
-    /// Advances the key past overwritten segments, so that no copy of them can be read any more. Repeated at the next flush
-    /// if the key cannot be stored: until then the older key in the file opens the log as well.
-    fn store_advanced_key(&mut self) {
-        let oldest = self.log.oldest();
-        let key = self.log.advance_key(oldest);
-        if key.epoch() == self.stored_epoch {
-            return;
-        }
-        match keys::store_log_key(&self.state_dir, key) {
-            Ok(()) => (self.stored_epoch, self.key_error) = (key.epoch(), None),
-            Err(failure) => self.key_error = Some(failure.to_string()),
         }
     }
 

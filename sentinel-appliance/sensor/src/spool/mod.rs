@@ -14,8 +14,8 @@
 
 use sentinel_alert::{Alert, AlertId, Severity, wire};
 use sentinel_ringlog::{
-    AppendError, FileStorage, Geometry, LogKey, MAX_RECORD, Mode, RecordId, Recovery, RingLog, Salt, Storage,
-    Suspended,
+    AppendError, FileStorage, Geometry, LogKey, MAX_RECORD, Mode, OpenError, RecordId, Recovery, RingLog,
+    Salt, Storage, Suspended,
 };
 use sentinel_units::{Timestamp, Uptime};
 use sentinel_uplink::{Delivery, Gap, GapReason, RunEnd, WINDOW_LEN};
@@ -29,7 +29,9 @@ mod deliver;
 mod flush;
 mod open;
 mod record;
+mod rekey;
 mod relocate;
+mod resize;
 mod retry;
 mod runs;
 
@@ -39,6 +41,8 @@ pub(crate) use deliver::SentRecords;
 use open::{Past, boot_number, storage, survey};
 use record::decode;
 pub(crate) use record::{Item, Record, read_record};
+use rekey::Rekey;
+pub(crate) use rekey::{DeliveredAlerts, EvidencePolicy};
 use relocate::{lost_alert, merge_gap};
 use retry::RetryBackoff;
 
@@ -96,8 +100,9 @@ impl SpoolCounts {
 pub(crate) struct Spool<S = FileStorage> {
     log: Log<S>,
     state_dir: std::path::PathBuf,
-    /// Epoch of the key in the state directory. The log advances its own key when the ring wraps.
-    stored_epoch: u64,
+    rekey: Rekey,
+    /// What was done about a log of another size, for status.
+    notice: Option<String>,
     segment_bytes: usize,
     boot: u32,
     next_seq: u64,
@@ -135,8 +140,6 @@ pub(crate) struct Spool<S = FileStorage> {
     append_error: Option<String>,
     /// Error of the last flush, if it failed.
     flush_error: Option<String>,
-    /// Error of storing the key of the log, until the next flush stores it.
-    key_error: Option<String>,
     /// Time given by the last call.
     now: Uptime,
     main_backoff: RetryBackoff,
@@ -174,36 +177,90 @@ pub(crate) fn geometry(settings: &Settings) -> Result<Geometry, Failure> {
         .map_err(|error| Failure::new(format!("log_segment_kib, log_segments: {error}")))
 }
 
+/// Opens the log. One of another geometry is replaced; if that fails it is used as it is. Either is said in the text.
+fn open_log(settings: &Settings, key: LogKey) -> Result<(Log, Recovery, Option<String>), Failure> {
+    let wanted = geometry(settings)?;
+    match open_with(settings, key.clone(), wanted)? {
+        Ok((log, recovery)) => Ok((log, recovery, None)),
+        Err(found) => {
+            let (geometry, notice) = match resize::resize(settings, &key, found) {
+                Ok(done) => (wanted, done),
+                Err(failure) => (found, format!("log keeps its size, it could not be replaced: {failure}")),
+            };
+            let opened = open_with(settings, key, geometry)?;
+            let (log, recovery) = opened.map_err(|_| Failure::new("the log changes while it is opened"))?;
+            Ok((log, recovery, Some(notice)))
+        }
+    }
+}
+
+/// Opens the log with a geometry. `Ok(Err(found))` if it has another one.
+fn open_with(
+    settings: &Settings,
+    key: LogKey,
+    geometry: Geometry,
+) -> Result<Result<(Log, Recovery), Geometry>, Failure> {
+    let main = storage(&settings.state_dir.join(MAIN_FILE))?;
+    let journal = storage(&settings.run_dir.join(JOURNAL_FILE))?;
+    let mut salt = [0; 16];
+    keys::random(&mut salt)?;
+    match Log::open(main, journal, geometry, key, Mode::Append(Salt(salt))) {
+        Ok(opened) => Ok(Ok(opened)),
+        Err(OpenError::Geometry { found }) => Ok(Err(found)),
+        Err(error) => Err(Failure::new(format!("log in {}: {error}", settings.state_dir.display()))),
+    }
+}
+
 impl Spool {
     /// Opens the log in the directories of the settings, and writes the end record of the run before and the start record of
     /// this one to flash.
     pub(crate) fn open(settings: &Settings, key: LogKey) -> Result<(Self, Recovery), Failure> {
-        let main = storage(&settings.state_dir.join(MAIN_FILE))?;
-        let journal = storage(&settings.run_dir.join(JOURNAL_FILE))?;
-        Self::open_on(main, journal, settings, key)
+        // Of the key in the file. Opening may advance the key of the log; the difference makes the next flush store it.
+        let stored_epoch = key.epoch();
+        let (log, recovery, notice) = open_log(settings, key)?;
+        let policy = EvidencePolicy::stored(settings);
+        let mut spool = Self::begin(settings, log, &recovery, stored_epoch, policy)?;
+        spool.notice = notice;
+        Ok((spool, recovery))
     }
 }
 
 impl<S: Medium> Spool<S> {
-    /// As [`Spool::open`], on these storages.
+    /// As [`Spool::open`], on these storages, which hold a log of the sizes in the settings.
+    #[cfg(test)]
     pub(crate) fn open_on(
         main: S,
         journal: S,
         settings: &Settings,
         key: LogKey,
     ) -> Result<(Self, Recovery), Failure> {
-        // Of the key in the file. Opening may advance the key of the log; the difference makes the next flush store it.
         let stored_epoch = key.epoch();
         let mut salt = [0; 16];
         keys::random(&mut salt)?;
-        let (mut log, recovery) =
-            Log::open(main, journal, geometry(settings)?, key, Mode::Append(Salt(salt)))
-                .map_err(|error| Failure::new(format!("log in {}: {error}", settings.state_dir.display())))?;
+        let (log, recovery) = Log::open(main, journal, geometry(settings)?, key, Mode::Append(Salt(salt)))
+            .map_err(|error| Failure::new(format!("log in {}: {error}", settings.state_dir.display())))?;
+        let policy = EvidencePolicy::new(settings, None);
+        Ok((Self::begin(settings, log, &recovery, stored_epoch, policy)?, recovery))
+    }
+
+    /// Begins a run: finds out what the last one left, and writes the start record.
+    fn begin(
+        settings: &Settings,
+        mut log: Log<S>,
+        recovery: &Recovery,
+        stored_epoch: u64,
+        policy: EvidencePolicy,
+    ) -> Result<Self, Failure> {
         let Past { delivered, boots, newest } = survey(&mut log);
         let boot = boot_number(&boots, keys::random_u64)?;
+        let is_journal_complete = log.was_journal_complete();
         let mut spool = Self::new(settings, log, stored_epoch, boot, delivered);
+        // Before the first flush, which may begin a segment.
+        spool.apply_evidence(policy);
         if let Some(previous) = newest {
-            spool.end_previous_run(previous, recovery.from_journal > 0);
+            // See `end_previous_run`: a run has a record in the journal after each flush.
+            let is_complete = recovery.from_journal > 0 && is_journal_complete;
+            spool.end_previous_run(previous, is_complete);
         }
         spool.undelivered = spool.count_undelivered();
         spool.kept = spool.undelivered.earlier;
@@ -217,7 +274,7 @@ impl<S: Medium> Spool<S> {
         // Before the first alert, and whatever the budget says: after a power cut the start record is all that is known of
         // this run. One page in most cases.
         spool.flush();
-        Ok((spool, recovery))
+        Ok(spool)
     }
 
     fn new(
@@ -227,11 +284,15 @@ impl<S: Medium> Spool<S> {
         boot: u32,
         delivered: Option<RecordId>,
     ) -> Self {
+        // Of the log, which has other sizes than the settings if it could not be replaced.
+        let segment_bytes = usize::try_from(log.geometry().segment_bytes()).unwrap_or(usize::MAX);
+        let has_open_segment = log.open_segment().is_some();
         Self {
             log,
             state_dir: settings.state_dir.clone(),
-            stored_epoch,
-            segment_bytes: usize::try_from(settings.log_segment_kib * 1024).unwrap_or(usize::MAX),
+            rekey: Rekey::new(settings, stored_epoch, has_open_segment),
+            notice: None,
+            segment_bytes,
             boot,
             next_seq: 1,
             delivery: Delivery::new(delivered),
@@ -254,7 +315,6 @@ impl<S: Medium> Spool<S> {
             is_journal_behind: false,
             append_error: None,
             flush_error: None,
-            key_error: None,
             now: Uptime::ZERO,
             main_backoff: RetryBackoff::default(),
             journal_backoff: RetryBackoff::default(),
@@ -279,7 +339,12 @@ impl<S: Medium> Spool<S> {
 
     /// Error of the last failed flush, append or key, until one of the same kind succeeds.
     pub(crate) fn last_error(&self) -> Option<&str> {
-        self.flush_error.as_deref().or(self.append_error.as_deref()).or(self.key_error.as_deref())
+        self.flush_error.as_deref().or(self.append_error.as_deref()).or(self.rekey.error.as_deref())
+    }
+
+    /// What was done at the start about a log of another size.
+    pub(crate) fn notice(&self) -> Option<&str> {
+        self.notice.as_deref()
     }
 
     /// Replaces the rule for writes to flash.

@@ -65,16 +65,16 @@ impl NewestRun {
 impl<S: Medium> Spool<S> {
     /// Writes the end record of the run before this one, if it has none: at the first call after opening.
     ///
-    /// `has_records` is true if the journal held records that flash lacks. A run has at least one there, because one is
-    /// appended after each flush: a journal without any may be one that a later opening began, after a power cut, and was
-    /// killed before its first record.
-    pub(super) fn end_previous_run(&mut self, previous: NewestRun, has_records: bool) {
+    /// `is_journal_complete` is what the log said when it was opened, and that the journal held records that flash lacks. A
+    /// run has at least one there, because one is appended after each flush: a journal without any may be one that a later
+    /// opening began, after a power cut, and was killed before its first record.
+    pub(super) fn end_previous_run(&mut self, previous: NewestRun, is_journal_complete: bool) {
         if previous.end.is_some() {
             self.previous_end = previous.end;
             return;
         }
         // Complete: the journal has every record that was appended, so no number is used that it does not show.
-        let is_known = has_records && self.log.was_journal_complete() && !previous.is_open;
+        let is_known = is_journal_complete && !previous.is_open;
         let mut end = RunEnd {
             boot: previous.boot,
             next_seq: previous.next_seq,

@@ -11,6 +11,8 @@ use tempfile::TempDir;
 use super::deliver::DELIVERED_INTERVAL;
 use super::*;
 
+mod forward_security;
+
 const NOW: Uptime = Uptime::ZERO;
 
 struct Place {

@@ -108,7 +108,8 @@ pub(crate) fn random_u64() -> Result<u64, Failure> {
     Ok(u64::from_le_bytes(bytes))
 }
 
-fn read_secret<const N: usize>(path: &Path) -> Result<Option<Zeroizing<[u8; N]>>, Failure> {
+/// Secret of N bytes in a file that nobody else can read; `None` if there is no file.
+pub(crate) fn read_secret<const N: usize>(path: &Path) -> Result<Option<Zeroizing<[u8; N]>>, Failure> {
     let mut file = match no_links().read(true).open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
@@ -135,6 +136,16 @@ fn read_secret<const N: usize>(path: &Path) -> Result<Option<Zeroizing<[u8; N]>>
         Ok(0) => Ok(Some(bytes)),
         _ => Err(wrong("more")),
     }
+}
+
+/// Makes a new file of mode 0600.
+pub(crate) fn create_private(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    let write = || -> std::io::Result<()> {
+        let mut file = no_links().write(true).create_new(true).mode(0o600).open(path)?;
+        file.write_all(bytes)?;
+        file.sync_all()
+    };
+    write().map_err(|error| at(path, &error))
 }
 
 /// Replaces a file with mode 0600 atomically: write beside it, sync, rename.

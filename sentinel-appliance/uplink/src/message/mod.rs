@@ -20,6 +20,8 @@ pub use reason::{EndCause, GapReason, RejectReason};
 pub const PROTOCOL_VERSION: u16 = 2;
 /// First version that has [`ToCollector::RunEnd`]. A peer of an earlier one would end the session at its tag.
 pub const RUN_END_VERSION: u16 = 2;
+/// First version that has [`ToCollector::LogHead`].
+pub const LOG_HEAD_VERSION: u16 = 2;
 
 /// Longest name of a sensor or host, and longest software version, in bytes.
 const MAX_NAME_LEN: usize = 64;
@@ -47,6 +49,8 @@ pub enum ToCollector<'a> {
     Pong,
     /// End of a run. Only to a collector of [`RUN_END_VERSION`] or later.
     RunEnd(RunEnd),
+    /// Head of the sealed log. Only to a collector of [`LOG_HEAD_VERSION`] or later.
+    LogHead(LogHead),
 }
 
 /// Message from a collector to a sensor.
@@ -163,6 +167,18 @@ impl RunEnd {
     }
 }
 
+/// Head of the sealed log of the sensor: what the collector remembers of it, so that a log that was cut off, rolled back, sealed
+/// again or wiped is found. Not acknowledged; the latest counts.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct LogHead {
+    /// Number after the last record that is on flash, at most 2^62. Never falls.
+    pub next_id: u64,
+    /// Number of the newest segment, at most 2^62. Never falls.
+    pub epoch: u64,
+    /// Hash chain over everything on flash. The same for the same `next_id`.
+    pub chain: [u8; 32],
+}
+
 /// Answer to a hello or an enrollment request: the collector knows the sensor.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Welcome<'a> {
@@ -196,6 +212,8 @@ impl ToCollector<'_> {
             Self::Gap(gap) => gap.first_seq <= gap.last_seq && gap.last_seq < GAP_BIT,
             // The number after the last alert, so at most one above it.
             Self::RunEnd(end) => (1..=GAP_BIT).contains(&end.next_seq),
+            // Numbers that no log reaches: one record each nanosecond takes 146 years.
+            Self::LogHead(head) => head.next_id <= GAP_BIT && head.epoch <= GAP_BIT,
             // The entries of a batch are checked one by one when it is iterated over.
             Self::Alerts(_) | Self::Telemetry(_) | Self::Pong => true,
         };
@@ -254,6 +272,18 @@ mod tests {
             check(&ToCollector::RunEnd(end), &[6, 0xac, 2, 10, number]);
             assert_eq!(end.last(), AlertId { boot: 300, seq: (1 << 63) + 10 });
         }
+    }
+
+    #[test]
+    fn a_log_head_keeps_its_bytes_and_its_numbers_are_bounded() {
+        let head = LogHead { next_id: 300, epoch: 5, chain: [0xa5; 32] };
+        let mut expected = [0xa5; 36];
+        expected[..4].copy_from_slice(&[7, 0xac, 2, 5]);
+        check(&ToCollector::LogHead(head), &expected);
+        let is_good =
+            |next_id, epoch| ToCollector::LogHead(LogHead { next_id, epoch, ..head }).check().is_ok();
+        assert!(is_good(0, 0) && is_good(1 << 62, 1 << 62));
+        assert!(!is_good((1 << 62) + 1, 0) && !is_good(0, u64::MAX));
     }
 
     #[test]

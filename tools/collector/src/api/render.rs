@@ -10,8 +10,8 @@ use sentinel_units::Timestamp;
 use serde_json::{Map, Value, json};
 
 use crate::model::{
-    Accounting, AccountingState, AlertRow, MinuteCounts, RunEnds, SensorChange, SensorEvent, SensorStatus,
-    StoredAlert, TelemetryReading, UndecodableAlert,
+    Accounting, AccountingState, AlertRow, HeadText, LogHeadState, MinuteCounts, RunEnds, SensorChange,
+    SensorEvent, SensorStatus, StoredAlert, TelemetryReading, UndecodableAlert,
 };
 use crate::service::{AlertPage, Health, Stats, StoreHealth};
 
@@ -117,6 +117,7 @@ fn sensor(status: &SensorStatus) -> Value {
         "alerts_unknown": alerts_unknown(sensor.run_ends),
         "runs_unclean": sensor.run_ends.unclean(),
         "run_ends_reported": sensor.run_ends != RunEnds::Unreported,
+        "log": sensor.log_head.as_ref().map(sealed_log),
         "telemetry_time": reading.map(|reading| time(reading.received_at)),
         "telemetry": reading.map(telemetry),
     })
@@ -124,6 +125,17 @@ fn sensor(status: &SensorStatus) -> Value {
 
 fn accounting(state: AccountingState, text: &impl ToString) -> Value {
     json!({ "state": state.name(), "text": text.to_string() })
+}
+
+/// What is remembered of the sealed log of a sensor. The heads are what `sentinel log verify --head` takes.
+fn sealed_log(log: &LogHeadState) -> Value {
+    json!({
+        "head": HeadText(&log.head).to_string(),
+        "time": time(log.received_at),
+        "contradictions": log.faults,
+        "contradicted_head": log.contradicted.as_ref().map(|(head, _)| HeadText(head).to_string()),
+        "contradicted_time": log.contradicted.as_ref().map(|(_, at)| time(*at)),
+    })
 }
 
 /// Latest run of which it is not known whether there were alerts from a number on; null if there is none.

@@ -10,7 +10,7 @@ use sentinel_uplink::KeyPair;
 
 use crate::api::render;
 use crate::clock;
-use crate::model::{RunEnds, Sensor, SensorStatus};
+use crate::model::{HeadText, RunEnds, Sensor, SensorStatus};
 use crate::store::Files;
 use crate::store::key::{hex, read_private, unhex, write_private};
 use crate::time_text::ago;
@@ -84,6 +84,14 @@ fn table(statuses: &[SensorStatus], now: Timestamp) -> String {
         if let RunEnds::Unclean { boot, from, .. } = sensor.run_ends {
             let _ =
                 writeln!(text, "      run {boot} has no known end: alerts from number {from} on are unknown");
+        }
+        if let Some((before, at)) = sensor.log_head.as_ref().and_then(|log| log.contradicted.as_ref()) {
+            let _ = writeln!(
+                text,
+                "      log rolled back or rewritten {}; check it with sentinel log verify --head {}",
+                ago(now.since(*at)),
+                HeadText(before)
+            );
         }
     }
     if statuses.is_empty() {

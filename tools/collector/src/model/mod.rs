@@ -8,6 +8,7 @@ mod alert;
 mod delivery;
 mod event;
 mod limit;
+mod log_head;
 mod name;
 mod run_ends;
 mod sensor;
@@ -20,6 +21,7 @@ pub use alert::{
 pub use delivery::{Delivery, Receipt, UnreadableAlert};
 pub use event::{DisconnectReason, Event, SensorChange, SensorEvent};
 pub use limit::Limit;
+pub use log_head::{HeadText, LogHeadState, may_follow};
 pub use name::{MAX_NAME_LEN, is_valid_name, sanitize_name};
 pub use run_ends::RunEnds;
 pub use sensor::{

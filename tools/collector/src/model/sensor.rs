@@ -6,7 +6,7 @@ use sentinel_alert::AlertId;
 use sentinel_units::Timestamp;
 use sentinel_uplink::{Counter, PublicKey, Secret, Telemetry, TokenId};
 
-use super::RunEnds;
+use super::{LogHeadState, RunEnds};
 
 /// Row number of a sensor; never given to another sensor.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -45,6 +45,8 @@ pub struct Sensor {
     pub last_limit: Option<String>,
     /// Cumulative acknowledgement: the last alert, in the order of sending, up to which everything is stored.
     pub acked: Option<AlertId>,
+    /// What is remembered of its sealed log.
+    pub log_head: Option<LogHeadState>,
     /// Properties it reported at its last connect.
     pub info: SensorInfo,
     /// Latest telemetry.

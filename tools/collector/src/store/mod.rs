@@ -15,6 +15,7 @@ mod error;
 mod files;
 pub mod key;
 mod limits;
+mod log_heads;
 mod read_pool;
 mod reader;
 mod run_ends;

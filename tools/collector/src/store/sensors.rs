@@ -8,7 +8,7 @@ use sentinel_units::Timestamp;
 use sentinel_uplink::{PublicKey, RejectReason, Secret, Telemetry, TokenId};
 
 use super::alerts::column::{count, unsigned};
-use super::{StoreError, telemetry};
+use super::{StoreError, log_heads, telemetry};
 use crate::clock::{from_micros, to_micros};
 use crate::model::{Enrollment, Limit, RunEnds, Sensor, SensorId, SensorInfo, StoredToken, TelemetryReading};
 
@@ -26,6 +26,7 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Sensor> {
         duplicates: count(row.get("duplicates")?),
         lost: count(row.get("lost")?),
         missing: count(row.get("missing")?),
+        log_head: log_heads::from_row(row)?,
         run_ends: run_ends_from_row(row)?,
         stored_bytes: count(row.get("stored_bytes")?),
         limit_hits: count(row.get("limit_hits")?),
@@ -64,7 +65,8 @@ fn telemetry_from_row(row: &Row<'_>) -> rusqlite::Result<Option<TelemetryReading
 const SELECT: &str = "SELECT *,
     max(1, coalesce((SELECT next_seq FROM run_ends WHERE run_ends.sensor = sensors.id AND boot = unclean_boot), 1),
         min(coalesce((SELECT highest FROM runs WHERE runs.sensor = sensors.id AND boot = unclean_boot), 0), 1 << 62) + 1)
-        AS unclean_from FROM sensors";
+        AS unclean_from FROM sensors
+    LEFT JOIN log_heads ON log_heads.sensor = sensors.id";
 
 /// Every sensor, revoked ones included, in the order of names.
 ///
@@ -210,7 +212,11 @@ pub(super) fn enroll(
     }
     connection
         .execute("UPDATE tokens SET used_at_us = ? WHERE token_id = ?", params![at_us, request.token.0])?;
-    let sensor = with_key(connection, request.public_key)?;
+    let mut sensor = with_key(connection, request.public_key)?;
+    if let Some(sensor) = &mut sensor {
+        log_heads::forget(connection, sensor.id)?;
+        sensor.log_head = None;
+    }
     sensor.map(Ok).ok_or(StoreError::Sqlite(rusqlite::Error::QueryReturnedNoRows))
 }
 

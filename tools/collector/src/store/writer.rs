@@ -9,14 +9,16 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, TransactionBehavior};
 use sentinel_units::Timestamp;
-use sentinel_uplink::{RejectReason, Telemetry};
+use sentinel_uplink::{LogHead, RejectReason, Telemetry};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{StoreError, StoreLimits, alerts, run_ends, sensors};
+use super::{StoreError, StoreLimits, alerts, log_heads, run_ends, sensors};
 use crate::events::EventBus;
 use crate::log::Log;
 use crate::metrics::Metrics;
-use crate::model::{Delivery, Enrollment, Event, Limit, Receipt, Sensor, SensorId, SensorInfo, StoredAlert};
+use crate::model::{
+    Delivery, Enrollment, Event, HeadText, Limit, Receipt, Sensor, SensorId, SensorInfo, StoredAlert,
+};
 
 /// Jobs waiting for the writer. Senders wait when it is full, and with them the sensors.
 const QUEUE_LEN: usize = 256;
@@ -31,6 +33,7 @@ const ERROR_LOG_INTERVAL: Duration = Duration::from_secs(60);
 enum Job {
     Deliver { delivery: Delivery, sensor: Arc<str>, reply: oneshot::Sender<DeliverReply> },
     Telemetry { sensor: SensorId, telemetry: Box<Telemetry>, at: Timestamp },
+    LogHead { sensor: SensorId, name: Arc<str>, head: LogHead, at: Timestamp },
     Seen { sensor: SensorId, at: Timestamp },
     Info { sensor: SensorId, info: SensorInfo, at: Timestamp },
     Limit { sensor: SensorId, limit: Limit, times: u64, at: Timestamp },
@@ -63,6 +66,9 @@ impl Job {
             Self::Enroll { request, .. } => {
                 return Ok(JobResult::Enrolled(Box::new(sensors::enroll(transaction, request)?)));
             }
+            Self::LogHead { sensor, head, at, .. } => {
+                return Ok(JobResult::Head(log_heads::update(transaction, *sensor, head, *at)?));
+            }
             Self::Telemetry { sensor, telemetry, at } => {
                 sensors::update_telemetry(transaction, *sensor, telemetry, *at)?;
             }
@@ -85,6 +91,7 @@ impl Job {
             | Self::Seen { .. }
             | Self::Info { .. }
             | Self::Limit { .. }
+            | Self::LogHead { .. }
             | Self::Run { .. } => {}
         }
     }
@@ -94,6 +101,8 @@ impl Job {
 enum JobResult {
     Stored(Result<Receipt, Limit>),
     Enrolled(Box<Result<Sensor, RejectReason>>),
+    /// The head that the new one contradicts.
+    Head(Option<LogHead>),
     Done,
 }
 
@@ -142,6 +151,20 @@ impl WriterHandle {
         at: Timestamp,
     ) -> Result<(), StoreError> {
         self.send(Job::Telemetry { sensor, telemetry: Box::new(telemetry), at }).await
+    }
+
+    /// Stores the head of the log of a sensor, with the next commit.
+    ///
+    /// # Errors
+    /// [`StoreError::Closed`].
+    pub async fn log_head(
+        &self,
+        sensor: SensorId,
+        name: Arc<str>,
+        head: LogHead,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.send(Job::LogHead { sensor, name, head, at }).await
     }
 
     /// Stores the properties that a sensor reported, with the next commit.
@@ -333,6 +356,14 @@ impl State {
                     let _ = reply.send(Ok(result)); // the connection may be gone; the alerts are stored
                 }
                 (Job::Enroll { reply, .. }, JobResult::Enrolled(result)) => drop(reply.send(Ok(*result))),
+                (Job::LogHead { name, head, .. }, JobResult::Head(Some(before))) => {
+                    self.metrics.log_heads_contradicted.inc();
+                    self.log.warn(format_args!(
+                        "{name}: log rolled back or rewritten: its head is {}, it was {}",
+                        HeadText(&head),
+                        HeadText(&before)
+                    ));
+                }
                 _ => {}
             }
         }

@@ -546,6 +546,7 @@ config 'detector' brute_force
             Field::Expression(..) => vec!["tcp or host 192.0.2.1".into()],
             Field::User(..) => vec!["64123:64124".into()],
             Field::Choice(choice) => choice.choices().into_iter().map(String::from).collect(),
+            Field::EvidenceKey(_) => vec!["none".into()],
             Field::Path(..) | Field::OptionalPath(..) => vec!["/mnt/it's".into()],
             Field::Interfaces(..) => vec!["eth1 wlan0".into()],
             Field::Networks(..) => vec!["192.0.2.0/24 2001:db8::/32".into()],

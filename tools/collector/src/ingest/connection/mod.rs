@@ -13,12 +13,14 @@ mod storing;
 
 use std::future::pending;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use sentinel_alert::AlertId;
 use sentinel_units::Uptime;
 use sentinel_uplink::{
-    CollectorEvent, CollectorSession, Hello, PublicKey, SendError, Telemetry, ToCollector, ToSensor, TokenId,
+    CollectorEvent, CollectorSession, Hello, LogHead, PublicKey, SendError, Telemetry, ToCollector, ToSensor,
+    TokenId,
 };
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
@@ -36,6 +38,9 @@ use first_message::FirstMessage;
 use limits::Arrived;
 use phase::Phase;
 use storing::{Storing, StoringResult};
+
+/// Time between two heads of a log that are stored; a sensor sends one a minute.
+const HEAD_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Serves one connection to its end, and logs the reason if its sensor had a session.
 pub(super) async fn serve(
@@ -63,6 +68,7 @@ pub(super) async fn serve(
         read_after: now,
         storing: None,
         ack: None,
+        head_taken: None,
     };
     let reason = connection.run().await;
     // The channel of a connection that was crowded out has ended, and must not be awaited again.
@@ -97,6 +103,8 @@ struct Connection<'c> {
     storing: Option<Storing>,
     /// Stored, and not yet acknowledged because the session has no room to send.
     ack: Option<AlertId>,
+    /// Time of the last head of the sensor's log that was stored.
+    head_taken: Option<Instant>,
 }
 
 /// An event of the session, in a form that does not borrow from it.
@@ -112,6 +120,7 @@ enum Inbound {
         name: String,
     },
     Telemetry(Telemetry),
+    LogHead(LogHead),
     /// Alerts, a gap or the end of a run; they are in the pending delivery.
     Appended,
 }
@@ -204,6 +213,7 @@ impl Connection<'_> {
                 Inbound::Enroll { name: sanitize_name(enroll.name) }
             }
             CollectorEvent::Message(ToCollector::Telemetry(telemetry)) => Inbound::Telemetry(telemetry),
+            CollectorEvent::Message(ToCollector::LogHead(head)) => Inbound::LogHead(head),
             // The session returns alerts and gaps only after a hello. If that did not establish it, the peer is rejected:
             // what it sends is neither stored nor acknowledged, and it keeps it.
             CollectorEvent::Message(ToCollector::Alerts(batch)) => {
@@ -237,8 +247,20 @@ impl Connection<'_> {
             Inbound::Hello { protocol, boot, info } => self.establish(protocol, boot, info).await,
             Inbound::Enroll { name } => self.enroll(name).await,
             Inbound::Telemetry(telemetry) => self.telemetry(&telemetry).await,
+            Inbound::LogHead(head) => self.log_head(head).await,
             Inbound::Appended => Ok(()),
         }
+    }
+
+    /// Stores the head of the sensor's log, at most one in [`HEAD_INTERVAL`]: a sensor that sends more costs nothing more.
+    async fn log_head(&mut self, head: LogHead) -> Result<(), CloseReason> {
+        let Phase::Established(established) = &self.phase else { return Ok(()) };
+        if self.head_taken.is_some_and(|at| at.elapsed() < HEAD_INTERVAL) {
+            return Ok(());
+        }
+        self.head_taken = Some(Instant::now());
+        let (id, name) = (established.sensor.id, Arc::clone(&established.name));
+        self.shared.writer.log_head(id, name, head, clock::now()).await.map_err(CloseReason::Store)
     }
 
     async fn telemetry(&mut self, telemetry: &Telemetry) -> Result<(), CloseReason> {

@@ -1,0 +1,126 @@
+//! `sentinel log`: the sealed log, also while the sensor runs, and copies of it elsewhere.
+
+mod evidence;
+mod open;
+mod records;
+
+use std::fmt::Write;
+use std::path::PathBuf;
+
+use sentinel_ringlog::{Head, SegmentState};
+use sentinel_uplink::PublicKey;
+
+use crate::settings::Settings;
+use crate::spool::Log;
+use crate::terminal::failure::Failure;
+use crate::terminal::output::Output;
+
+pub(crate) use evidence::keygen;
+use open::open;
+
+/// Action on the log.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Action {
+    /// One line for each segment.
+    List,
+    /// One line for each record, for people.
+    Show,
+    /// Checks seals, chain and order.
+    Verify,
+    /// One JSON object for each record.
+    Export,
+}
+
+/// What to read, and with which keys.
+#[derive(Debug, Default)]
+pub(crate) struct Source {
+    /// A log copied elsewhere, without its journal; else the log of the settings.
+    pub(crate) file: Option<PathBuf>,
+    /// Key file other than the sensor's.
+    pub(crate) key: Option<PathBuf>,
+    /// File with the private key to which segments were sealed.
+    pub(crate) evidence_key: Option<PathBuf>,
+}
+
+/// Runs the action. `count` limits `show` and `export` to the newest records; `head` is what `verify` compares with.
+///
+/// # Errors
+/// Damage is one too, after everything that can be read was printed.
+pub(crate) fn log(
+    action: Action,
+    count: Option<u64>,
+    head: Option<&Head>,
+    source: &Source,
+    settings: &Settings,
+) -> Result<(), Failure> {
+    let mut opened = open(source, settings)?;
+    let mut output = Output::new();
+    match action {
+        Action::List => list(&mut opened.log, &mut output)?,
+        Action::Verify => return verify(&mut opened.log, head, output),
+        Action::Show => records::records(&mut opened.log, count, &mut output, records::show)?,
+        Action::Export => records::records(&mut opened.log, count, &mut output, records::export)?,
+    }
+    output.flush()?;
+    opened.report_unreadable();
+    opened.damage()
+}
+
+fn list(log: &mut Log, output: &mut Output) -> Result<(), Failure> {
+    output.line(|line| line.write_str("slot    segment    first record    records    bytes  state"))?;
+    let mut outcome = Ok(());
+    log.list(&mut |segment| {
+        let state = match segment.state {
+            SegmentState::Open => "open",
+            SegmentState::Sealed => "sealed",
+            SegmentState::OlderKey => "unreadable with this key",
+            SegmentState::Damaged => "damaged",
+            _ => "unknown",
+        };
+        let count = segment.records.end.since(segment.records.start);
+        let written = output.line(|line| {
+            write!(line, "{:>4} {:>10} {:>15}", segment.slot, segment.epoch, segment.records.start.0)?;
+            write!(line, " {count:>10} {:>8}  {state}", segment.bytes)?;
+            match segment.sealed_to {
+                Some(key) => write!(line, ", evidence for {}", PublicKey::from_bytes(key)),
+                None => Ok(()),
+            }
+        });
+        if outcome.is_ok() {
+            outcome = written;
+        }
+    })
+    .map_err(|error| Failure::new(format!("reading the log: {error}")))?;
+    outcome?;
+    let (oldest, next) = (log.oldest(), log.next_id());
+    output.line(|line| write!(line, "{} records can be read", next.since(oldest)))
+}
+
+fn verify(log: &mut Log, head: Option<&Head>, mut output: Output) -> Result<(), Failure> {
+    let mut outcome = Ok(());
+    let report = log
+        .verify(head, &mut |finding| {
+            let written = output.line(|line| write!(line, "{finding}"));
+            if outcome.is_ok() {
+                outcome = written;
+            }
+        })
+        .map_err(|error| Failure::new(format!("reading the log: {error}")))?;
+    outcome?;
+    output.line(|line| {
+        write!(line, "{} segments, {} blocks, {} records", report.segments, report.blocks, report.records)?;
+        write!(line, ", {} in the journal, {} findings", report.journal_records, report.findings)
+    })?;
+    if report.older_key_segments > 0 {
+        output.line(|line| {
+            write!(line, "{} segments cannot be opened with this key", report.older_key_segments)?;
+            line.write_str("; of these the chain was checked, not the seals")
+        })?;
+    }
+    output.line(|line| write!(line, "head {}", log.head()))?;
+    output.flush()?;
+    if report.findings > 0 {
+        return Err(Failure::new(format!("verification failed: {} findings", report.findings)));
+    }
+    Ok(())
+}
