@@ -109,7 +109,12 @@ fn prepare(request: Request, settings: Settings) -> Result<(Box<Prepared>, Worke
 }
 
 fn warn_of_damage(recovery: &Recovery) {
-    let Recovery { torn_writes, damaged_segments, missing_records, .. } = *recovery;
+    let Recovery { torn_writes, damaged_segments, missing_records, is_rolled_back, .. } = *recovery;
+    if is_rolled_back {
+        log::warn(format_args!(
+            "log: older than its key; it was rolled back or wiped, see 'sentinel log verify'"
+        ));
+    }
     if torn_writes > 0 || damaged_segments > 0 || missing_records > 0 {
         log::warn(format_args!(
             "log: {torn_writes} torn writes ignored, {damaged_segments} damaged segments, {missing_records} records missing"

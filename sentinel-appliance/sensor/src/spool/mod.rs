@@ -220,6 +220,9 @@ impl Spool {
         let (log, recovery, notice) = open_log(settings, key)?;
         let policy = EvidencePolicy::stored(settings);
         let mut spool = Self::begin(settings, log, &recovery, stored_epoch, policy)?;
+        if let Some(notice) = &notice {
+            crate::terminal::log::warn(format_args!("{notice}"));
+        }
         spool.notice = notice;
         Ok((spool, recovery))
     }
