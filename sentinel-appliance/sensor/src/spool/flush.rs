@@ -53,10 +53,11 @@ impl<S: Medium> Spool<S> {
         if !self.log.needs_flush() {
             return true;
         }
-        if self.may_write(purpose) && !self.main_backoff.is_waiting(self.now) {
-            self.flush();
-        }
-        if self.log.needs_flush() && self.waiting_items() == 0 && self.unwritten_gaps.is_empty() {
+        if self.may_write(purpose) {
+            if !self.main_backoff.is_waiting(self.now) {
+                self.flush();
+            }
+        } else if self.waiting_items() == 0 {
             self.drop_delivered();
         }
         !self.log.needs_flush()
@@ -66,17 +67,12 @@ impl<S: Medium> Spool<S> {
     /// there is room then when alerts come faster than acknowledgements.
     pub(super) fn drop_early(&mut self) {
         let is_half_full = self.log.pending_bytes() > self.segment_bytes / 2;
-        if is_half_full
-            && self.waiting_items() == 0
-            && self.unwritten_gaps.is_empty()
-            && !self.may_write(Purpose::Bulk)
-        {
+        if is_half_full && self.waiting_items() == 0 && !self.may_write(Purpose::Bulk) {
             self.drop_delivered();
         }
     }
 
-    /// Drops the records in memory, which are all delivered, because flash cannot or must not be written: the collector has
-    /// them.
+    /// Drops the records in memory, which are all delivered, because flash must not be written: the collector has them.
     fn drop_delivered(&mut self) {
         let records = u64::from(self.log.waiting());
         let first = self.log.next_id().0.saturating_sub(records);
