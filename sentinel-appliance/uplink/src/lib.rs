@@ -49,8 +49,8 @@ pub use error::{SendError, SessionError};
 pub use key::{KeyPair, ParseKeyError, PublicKey};
 pub use limits::Limits;
 pub use message::{
-    EndCause, Enroll, Gap, GapReason, Hello, LOG_HEAD_VERSION, LogHead, PROTOCOL_VERSION, RUN_END_VERSION,
-    RejectReason, RunEnd, ToCollector, ToSensor, Welcome,
+    EndCause, Enroll, Gap, GapReason, HEARTBEAT_VERSION, Hello, LOG_HEAD_VERSION, LogHead, PROTOCOL_VERSION,
+    RUN_END_VERSION, RejectReason, RunEnd, ToCollector, ToSensor, Welcome,
 };
 pub use session::{CollectorEvent, CollectorSession, SensorEvent, SensorSession, Session};
 pub use suite::{Cipher, PREFACE_LEN};

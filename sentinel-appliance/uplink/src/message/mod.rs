@@ -22,6 +22,8 @@ pub const PROTOCOL_VERSION: u16 = 2;
 pub const RUN_END_VERSION: u16 = 2;
 /// First version that has [`ToCollector::LogHead`].
 pub const LOG_HEAD_VERSION: u16 = 2;
+/// First version whose sensors send heartbeats; see [`crate::Limits::heartbeat`].
+pub const HEARTBEAT_VERSION: u16 = 2;
 
 /// Longest name of a sensor or host, and longest software version, in bytes.
 const MAX_NAME_LEN: usize = 64;
@@ -45,7 +47,7 @@ pub enum ToCollector<'a> {
     Gap(Gap),
     /// Values of the counters.
     Telemetry(Telemetry),
-    /// Answer to [`ToSensor::Ping`]; sent by the session itself.
+    /// Answer to [`ToSensor::Ping`], or a heartbeat; sent by the session itself.
     Pong,
     /// End of a run. Only to a collector of [`RUN_END_VERSION`] or later.
     RunEnd(RunEnd),

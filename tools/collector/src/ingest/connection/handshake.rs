@@ -1,10 +1,11 @@
 //! From the first claim of a key or a token to an established session or an enrolled sensor.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sentinel_uplink::{
-    PROTOCOL_VERSION, PublicKey, RUN_END_VERSION, RejectReason, SendError, SessionError, ToSensor, TokenId,
-    Welcome,
+    HEARTBEAT_VERSION, PROTOCOL_VERSION, PublicKey, RUN_END_VERSION, RejectReason, SendError, SessionError,
+    ToSensor, TokenId, Welcome,
 };
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -107,7 +108,7 @@ impl Connection<'_> {
         self.shared.metrics.sensors_connected.inc();
         // Before the next wait: from here on closing the connection reports the disconnect.
         let rates = self.shared.sessions.rates(id);
-        let silence = Silence::new(self.shared.uptime(), self.shared.limits.session.silence);
+        let silence = Silence::new(self.shared.uptime(), self.max_silence(protocol));
         let established = Established { sensor, name, guard, evicted, rates, silence, _permit: permit };
         self.phase = Phase::Established(Box::new(established));
         // Before its alerts, in the order of the queue: the run before this one is unknown until its end arrives.
@@ -129,6 +130,12 @@ impl Connection<'_> {
             return Err(self.reject(RejectReason::Busy));
         }
         Ok(permit)
+    }
+
+    /// Time without a byte after which a sensor counts as silent. Those of version 1 send no heartbeats.
+    const fn max_silence(&self, protocol: u16) -> Duration {
+        let limits = &self.shared.limits.session;
+        if protocol >= HEARTBEAT_VERSION { limits.silence } else { limits.idle }
     }
 
     /// The sensor as it is now: between the claim and its proof an operator may have revoked it, or an earlier session

@@ -293,7 +293,7 @@ impl Connection<'_> {
         if established.silence.begins(now) {
             established.guard.set_silent(true);
             let name = established.name.clone();
-            let reason = DisconnectReason::Silent(self.shared.limits.session.silence);
+            let reason = DisconnectReason::Silent(established.silence.limit);
             self.shared.metrics.sensors_connected.dec();
             self.shared.log.limited_info("silent", format_args!("{name} is not heard any more: {reason}"));
             self.publish(&name, SensorChange::Disconnected(reason));

@@ -43,7 +43,7 @@ pub(super) struct Silence {
     /// Time of the last read that gave bytes, or of the last step in which this side would not read.
     heard_at: Uptime,
     /// Time after which it counts as silent.
-    limit: Duration,
+    pub(super) limit: Duration,
     pub(super) is_silent: bool,
 }
 
