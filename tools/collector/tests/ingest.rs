@@ -9,7 +9,7 @@ use sentinel_uplink::{
     EndCause, Gap, GapReason, KeyPair, Limits, LogHead, RejectReason, RunEnd, ToCollector,
 };
 use support::http::{get_json, metric};
-use support::sensor::{Received, SensorClient, connect, connected, enrolled};
+use support::sensor::{Received, SensorClient, connect, connected, connected_version_2, enrolled};
 use support::{eventually, files, log_text, start, start_with};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -374,7 +374,7 @@ async fn a_silent_sensor_is_offline_until_it_is_heard_again() {
     let limits = Limits { silence: Duration::from_secs(1), ..Limits::COLLECTOR };
     let collector = start_with(directory.path(), limits, 100).await;
     let (pair, key) = enrolled(directory.path(), collector.listen, "branch-7").await;
-    let (mut sensor, _) = connected(collector.listen, &pair, &key, 1).await;
+    let (mut sensor, _) = connected_version_2(collector.listen, &pair, &key, 1).await;
     let collector_http = collector.http;
     let is = |number: &'static str| async move {
         metric(collector_http, "sentinel_collector_sensors_connected").await.as_deref() == Some(number)

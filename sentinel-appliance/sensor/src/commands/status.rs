@@ -29,6 +29,9 @@ pub(crate) struct Show {
     pub(crate) memory: bool,
 }
 
+/// Lines of a serial terminal.
+const MAX_LINES: usize = 24;
+
 /// Shows the status once, or every second.
 pub(crate) fn status(run_dir: &Path, show: Show) -> Result<(), Failure> {
     let mut before = None;
@@ -99,8 +102,18 @@ impl StatusView {
         found.and_then(JsonValue::get::<Vec<JsonValue>>).map_or(&[], Vec::as_slice)
     }
 
-    /// Writes the page. It fits 80x24 with up to four interfaces whatever it has to report, and with eight if all is well, and has no colour, because a serial line may not have any.
+    /// Writes the page. It fits 80x24 with up to four interfaces whatever it has to report, without blank lines if it has much, and has
+    /// no colour, because a serial line may not have any.
     fn text(&self, before: Option<&Self>, out: &mut String) -> std::fmt::Result {
+        let mut page = String::new();
+        self.sections(before, &mut page)?;
+        let is_long = page.lines().count() > MAX_LINES;
+        let lines: Vec<&str> = page.lines().filter(|line| !is_long || !line.is_empty()).collect();
+        out.push_str(&lines.join("\n"));
+        Ok(())
+    }
+
+    fn sections(&self, before: Option<&Self>, out: &mut String) -> std::fmt::Result {
         let version = self.string("version").unwrap_or("?");
         let host = self.string("host").unwrap_or("?");
         writeln!(out, "sentinel {version} on {host:.30}, up {}", span(self.number("uptime_ms")))?;
@@ -110,9 +123,9 @@ impl StatusView {
         writeln!(out)?;
         self.frames(rate, out)?;
         if let Some(filter) = self.string("filter").filter(|filter| !filter.is_empty()) {
-            writeln!(out, "filter  {filter:.70}")?;
-            if self.string("filter_source") == Some("ctl") {
-                writeln!(out, "        set by 'sentinel ctl'; a reload does not change it")?;
+            match self.string("filter_source") {
+                Some("ctl") => writeln!(out, "filter  {filter:.49} (set by 'sentinel ctl')")?,
+                _ => writeln!(out, "filter  {filter:.70}")?,
             }
         }
         self.reload(out)?;
@@ -144,13 +157,11 @@ impl StatusView {
         write!(out, "{line:.80}")
     }
 
-    /// Two lines if the last reload failed.
+    /// One line if the last reload failed. The whole error is in the JSON form and in the log.
     fn reload(&self, out: &mut String) -> std::fmt::Result {
         let Some(error) = self.string("reload.error") else { return Ok(()) };
-        let time =
-            self.string("reload.time").and_then(|time| time.get(..19)).unwrap_or("?").replace('T', " ");
-        writeln!(out, "reload  failed at {time} UTC:")?;
-        writeln!(out, "        {error:.72}")
+        let time = self.string("reload.time").and_then(|time| time.get(11..19)).unwrap_or("?");
+        writeln!(out, "reload  failed at {time} UTC: {error:.48}")
     }
 
     fn interfaces(&self, out: &mut String) -> std::fmt::Result {
@@ -378,10 +389,8 @@ mod tests {
             .replace("\"filter_source\":\"settings\"", "\"filter_source\":\"ctl\"");
         let mut text = String::new();
         StatusView::new(&answer).unwrap().text(None, &mut text).unwrap();
-        let expected = "filter  not port 22\n\
-             \x20       set by 'sentinel ctl'; a reload does not change it\n\
-             reload  failed at 2026-11-21 20:00:01 UTC:\n\
-             \x20       F:6:14: ports 'many' is not a whole number; xxx";
+        let expected = "filter  not port 22 (set by 'sentinel ctl')\n\
+             reload  failed at 20:00:01 UTC: F:6:14: ports 'many' is not a whole number; xxxx";
         assert!(text.contains(expected), "{text}");
         assert!(text.lines().count() <= 24 && text.lines().all(|line| line.len() <= 80), "{text}");
     }
