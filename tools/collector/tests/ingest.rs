@@ -269,7 +269,7 @@ async fn after_a_power_cut_later_alerts_of_the_run_are_unknown() {
     let directory = tempfile::tempdir().unwrap();
     let collector = start(directory.path()).await;
     let (pair, key) = enrolled(directory.path(), collector.listen, "branch-7").await;
-    let (mut peer, _) = support::sensor::connected_version_2(collector.listen, &pair, &key, 5).await;
+    let (mut peer, _) = connected_version_2(collector.listen, &pair, &key, 5).await;
     let last = peer.send_alerts(5, 1..=70).await;
     peer.until_acked(last).await;
     let unknown = || async {
@@ -282,7 +282,7 @@ async fn after_a_power_cut_later_alerts_of_the_run_are_unknown() {
     drop(peer);
 
     // The next run, before it has told how the one before ended.
-    let (mut peer, acked) = support::sensor::connected_version_2(collector.listen, &pair, &key, 6).await;
+    let (mut peer, acked) = connected_version_2(collector.listen, &pair, &key, 6).await;
     assert_eq!(acked, Some(last));
     let from_71 = serde_json::json!({ "boot": 5, "from": 71 });
     eventually("unknown", || async { unknown().await == (1, from_71.clone()) }).await;
@@ -299,7 +299,7 @@ async fn after_a_power_cut_later_alerts_of_the_run_are_unknown() {
     drop(peer);
 
     // The identity of the end names the position, and a run that was stopped is none of the unclean ones.
-    let (mut peer, acked) = support::sensor::connected_version_2(collector.listen, &pair, &key, 7).await;
+    let (mut peer, acked) = connected_version_2(collector.listen, &pair, &key, 7).await;
     assert_eq!(acked, Some(end.last()));
     let end = RunEnd { boot: 6, next_seq: 4, cause: EndCause::Stopped };
     peer.send(&ToCollector::RunEnd(end)).await;
