@@ -161,6 +161,10 @@ impl StatusView {
     fn reload(&self, out: &mut String) -> std::fmt::Result {
         let Some(error) = self.string("reload.error") else { return Ok(()) };
         let time = self.string("reload.time").and_then(|time| time.get(11..19)).unwrap_or("?");
+        // It begins with the path of the file, whose folders would leave no room for the problem.
+        let (path, problem) = error.split_once(": ").unwrap_or(("", error));
+        let place = path.rsplit('/').next().unwrap_or(path);
+        let error = if place.is_empty() { problem.to_owned() } else { format!("{place}: {problem}") };
         writeln!(out, "reload  failed at {time} UTC: {error:.48}")
     }
 
@@ -383,7 +387,7 @@ mod tests {
     /// A reload that failed was in the log only.
     #[test]
     fn a_failed_reload_and_a_filter_of_ctl_are_shown() {
-        let error = format!("F:6:14: ports 'many' is not a whole number; {}", "x".repeat(100));
+        let error = format!("/etc/x/F:6:14: ports 'many' is not a whole number; {}", "x".repeat(100));
         let answer = ANSWER
             .replace("\"ok\":true,\"error\":null", &format!("\"ok\":false,\"error\":\"{error}\""))
             .replace("\"filter_source\":\"settings\"", "\"filter_source\":\"ctl\"");

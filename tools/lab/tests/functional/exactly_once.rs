@@ -8,7 +8,9 @@ use anyhow::{Context as _, Result, ensure};
 use sentinel_lab::{AlertKey, Collector, Lab, Sensor, experiment, json, key, traffic, wait};
 
 /// Settings with which incidents close and open again all the time.
-const BUSY: &str = "\toption incident_update_s '1'\n\toption incident_idle_s '1'\n";
+/// Many alerts; and the log of the sensor stays readable, because it is compared with the store.
+const BUSY: &str =
+    "\toption incident_update_s '1'\n\toption incident_idle_s '1'\n\toption log_delivered_readable '1'\n";
 
 /// Duration of the collector's outage.
 fn outage() -> Duration {
