@@ -137,8 +137,7 @@ async fn take_alerts(shared: Rc<Shared>, mut alerts: Vec<AlertConsumer>, alert_e
             *new = u32::try_from(now - before).unwrap_or(u32::MAX);
         }
         lost_before = lost;
-        let taken = store_alerts(&mut shared.spool.borrow_mut(), &mut alerts, newly_lost, now);
-        if taken > 0 || newly_lost != [0; 5] {
+        if store_alerts(&mut shared.spool.borrow_mut(), &mut alerts, newly_lost, now) {
             shared.wake_uplink.notify();
         }
         if is_last {
@@ -155,22 +154,22 @@ async fn take_alerts(shared: Rc<Shared>, mut alerts: Vec<AlertConsumer>, alert_e
     }
 }
 
-/// Stores all alerts of the queues, and the losses since the last call; gives the number of alerts.
-fn store_alerts(spool: &mut Spool, alerts: &mut [AlertConsumer], newly_lost: [u32; 5], now: Uptime) -> u32 {
+/// Stores all alerts of the queues, and the losses since the last call. Returns true if there is a new record: an alert, or the gap of
+/// earlier losses, which a storage that works again has taken.
+fn store_alerts(spool: &mut Spool, alerts: &mut [AlertConsumer], newly_lost: [u32; 5], now: Uptime) -> bool {
+    let before = spool.log().next_id();
     // Before new alerts are stored: a storage that works again makes room for them.
     spool.tick(now);
-    let mut taken = 0;
     for alerts in alerts {
         while let Some(alert) = alerts.dequeue().flatten() {
             spool.enqueue(&alert, now);
-            taken += 1;
         }
     }
     spool.record_queue_overflow(newly_lost);
     let _retried_at_the_next_call = spool.write_gaps();
     spool.note_delivered(now);
     spool.release_buffers();
-    taken
+    spool.log().next_id() != before
 }
 
 /// Signals, caught from when this is made.

@@ -194,10 +194,12 @@ impl HeadReport {
 impl UplinkConnection<'_> {
     /// Sends until the spool is empty, the window of unacknowledged records is full, or the socket takes no more.
     fn send(&mut self, stream: &Async<TcpStream>) -> Result<(), DisconnectReason> {
+        // Before the first message, too: after a heartbeat that the session has queued, there is no room for records.
+        flush(stream, &mut self.session, self.shared.clock.uptime())?;
         while self.fill()? {
             flush(stream, &mut self.session, self.shared.clock.uptime())?;
         }
-        flush(stream, &mut self.session, self.shared.clock.uptime())
+        Ok(())
     }
 
     /// Reads once, if the socket has bytes.

@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use sentinel_lab::{Collector, Sensor, SmallDisk, experiment, json, run, traffic, wait};
 
 /// Frequent writes to flash, a small log that wraps around, and incidents that close at once.
-const OPTIONS: &str = "\toption log_segment_kib '16'\n\toption log_segments '8'\n\toption log_daily_kib '0'\n\
+const OPTIONS: &str = "\toption log_delivered_readable '1'\n\toption log_segment_kib '16'\n\toption log_segments '8'\n\toption log_daily_kib '0'\n\
     \toption log_flush_severity 'info'\n\toption incident_idle_s '1'\n\toption incident_update_s '1'\n";
 
 #[test]
