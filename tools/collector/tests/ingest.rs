@@ -380,10 +380,17 @@ async fn a_silent_sensor_is_offline_until_it_is_heard_again() {
         metric(collector_http, "sentinel_collector_sensors_connected").await.as_deref() == Some(number)
     };
     assert!(is("1").await);
+    // All of its alerts, none, have arrived; that is said only while it is heard.
+    sensor.send(&ToCollector::Telemetry(sentinel_uplink::Telemetry::new())).await;
+    let accounting = || async move {
+        get_json(collector_http, "/api/v1/sensors").await.1["sensors"][0]["accounting"]["state"].clone()
+    };
+    eventually("complete", || async { accounting().await == "complete" }).await;
     eventually("silent", || is("0")).await;
     let state =
         || async move { get_json(collector_http, "/api/v1/sensors").await.1["sensors"][0]["state"].clone() };
     assert_eq!(state().await, "offline");
+    assert_ne!(accounting().await, "complete");
     assert!(log_text(directory.path()).contains("branch-7 is not heard any more: no message for 1 s"));
     sensor.send(&ToCollector::Pong).await;
     eventually("heard", || is("1")).await;

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use crate::model::{
     Accounting, AccountingState, AlertRow, HeadText, LogHeadState, MinuteCounts, RunEnds, SensorChange,
-    SensorEvent, SensorStatus, StoredAlert, TelemetryReading, UndecodableAlert,
+    SensorEvent, SensorState, SensorStatus, StoredAlert, TelemetryReading, UndecodableAlert,
 };
 use crate::service::{AlertPage, Health, Stats, StoreHealth};
 
@@ -91,7 +91,7 @@ fn sensor(status: &SensorStatus) -> Value {
     let SensorStatus { sensor, state, session } = status;
     let session = session.as_ref();
     let reading = sensor.telemetry.as_ref();
-    let known = Accounting::of(sensor, session.is_some());
+    let known = Accounting::of(sensor, *state == SensorState::Connected);
     json!({
         "id": sensor.id.0,
         "name": sensor.name,

@@ -63,7 +63,9 @@ pub async fn stats(service: &Service, caller: Caller, minutes: u16) -> Result<St
     let counts = within_deadline(service.readers.counts(time, minutes.clamp(1, MAX_MINUTES))).await?;
     let sum = |of: fn(&Sensor) -> u64| counts.sensors.iter().map(of).fold(0_u64, u64::saturating_add);
     let revoked = counts.sensors.iter().filter(|sensor| sensor.revoked_at.is_some()).count();
-    let known = |sensor: &Sensor| Accounting::of(sensor, service.sessions.find(sensor.id).is_some());
+    let is_heard =
+        |sensor: &Sensor| service.sessions.find(sensor.id).is_some_and(|session| !session.is_silent);
+    let known = |sensor: &Sensor| Accounting::of(sensor, is_heard(sensor));
     Ok(Stats {
         time,
         uptime: time.since(service.started),
