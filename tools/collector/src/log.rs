@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use crate::clock;
 
-/// Lines for one reason in one [`WINDOW`].
+/// Lines for one reason in one `WINDOW`.
 pub const MAX_LINES: u32 = 10;
 /// Time after which a reason has its lines again.
 const WINDOW: Duration = Duration::from_secs(60);

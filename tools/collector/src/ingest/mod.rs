@@ -7,7 +7,7 @@
 //! One task per connection. Each holds one frame each way, one pending delivery and one that is being stored, and
 //! stops reading until there is room: the memory of a peer is bounded whatever it sends.
 //!
-//! Limits: [`gate`] before a key is proved (by address, and in all), [`rates`] for each sensor after it, and
+//! Limits: `gate` before a key is proved (by address, and in all), `rates` for each sensor after it, and
 //! [`crate::store::StoreLimits`] for what is kept of a sensor. What honest sensors can reach is slowed down or makes room, and
 //! only what they cannot reach is rejected.
 
