@@ -49,7 +49,7 @@ fn used() -> Image {
 #[test]
 fn a_killed_program_loses_at_most_the_record_it_was_appending() {
     let image = used();
-    for cut in cuts(&image, 6) {
+    for cut in cuts(&image, 6).into_iter().step_by(STEP) {
         let (mut log, _) = image.open_with(smallest(), first_key(), 2, &Power::ending_after(cut));
         let (appended, _) = run(&mut log, 110..134, 6);
         let left = Image::of(log);
@@ -82,7 +82,7 @@ fn a_killed_program_loses_at_most_the_record_it_was_appending() {
 fn a_power_cut_loses_nothing_that_was_flushed() {
     let image = used();
     let mut dice = Dice::new(7);
-    for cut in cuts(&image, 6).into_iter().step_by(5) {
+    for cut in cuts(&image, 6).into_iter().step_by(5 * STEP) {
         let (mut log, _) = image.open_with(smallest(), first_key(), 2, &Power::ending_after(cut));
         let (_, flushed) = run(&mut log, 110..134, 6);
         let (main, _) = log.into_storages();
