@@ -64,7 +64,7 @@ fn alerts() -> Vec<(AlertId, Alert)> {
     [(3, scan), (7, listed)].into_iter().map(|(seq, alert)| (AlertId { boot, seq }, alert)).collect()
 }
 
-/// What version 2 adds.
+/// Messages that version 2 adds.
 fn run_end() -> RunEnd {
     RunEnd { boot: 5, next_seq: 13, cause: EndCause::PowerLost }
 }

@@ -116,7 +116,7 @@ impl Measured<'_> {
         self.highest.all_kib.saturating_sub(self.ready.all_kib)
     }
 
-    /// The same without pages of files.
+    /// Growth without pages of files.
     const fn own_growth_kib(&self) -> u64 {
         self.highest.own_kib().saturating_sub(self.ready.own_kib())
     }

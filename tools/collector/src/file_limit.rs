@@ -32,10 +32,10 @@ pub struct FileShares {
 #[must_use]
 pub fn shares(limit: Option<u64>, sensors: usize) -> FileShares {
     let margin = u64::try_from(http::MARGIN).unwrap_or(u64::MAX);
-    let most_http = u64::try_from(http::MAX_CONNECTIONS).unwrap_or(u64::MAX).saturating_add(margin);
+    let max_http = u64::try_from(http::MAX_CONNECTIONS).unwrap_or(u64::MAX).saturating_add(margin);
     let wanted = ingest_files(u64::try_from(sensors).unwrap_or(u64::MAX));
     let free = limit.unwrap_or(u64::MAX).saturating_sub(OTHER_FILES);
-    let http = free.saturating_sub(wanted).max(free / 8).clamp(MIN_HTTP_FILES, most_http);
+    let http = free.saturating_sub(wanted).max(free / 8).clamp(MIN_HTTP_FILES, max_http);
     let connections = |files: u64| usize::try_from(files).unwrap_or(usize::MAX);
     let possible = connections(sensors_of(free.saturating_sub(http)));
     let sensors = sensors.min(possible).max(1);

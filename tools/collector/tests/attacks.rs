@@ -192,7 +192,7 @@ fn rate(count: usize, took: Duration) -> u128 {
     u128::try_from(count).unwrap() * 1_000 / took.as_millis().max(1)
 }
 
-/// What an attacker does in one step; the connection stays open until it is dropped.
+/// One step of an attacker; the connection stays open until it is dropped.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Attack {
     Nothing,

@@ -5,7 +5,7 @@
 //! - `calls`: the system calls with their numbers on each architecture, by purpose;
 //! - `program`: the lists compiled to classic BPF.
 //!
-//! What happens to a call that is not on a list:
+//! Outcome of a call that is not on a list:
 //!
 //! - **Fails with `ENOSYS`** by default. A kernel that lacks the call says the same, so the C library and the standard library
 //!   have another way or an error for it, and a call that was forgotten here costs a feature, not the sensor. Under

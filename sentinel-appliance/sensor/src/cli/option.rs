@@ -159,7 +159,7 @@ pub(super) const OPTIONS: &[CommandOption] = &[
     flag("version", &[], "version of this program").short('V'),
 ];
 
-/// What to use instead of letters of tcpdump that the packet commands do not have.
+/// Replacements of letters of tcpdump that the packet commands do not have.
 const INSTEAD_OF_TCPDUMP: &[(char, &str)] = &[
     ('#', "--json numbers the packets"),
     ('b', "leave it out"),

@@ -143,7 +143,7 @@ impl Seek for SimMedium {
     }
 }
 
-/// What the collector has, committed with each message.
+/// Content of the collector's store, committed with each message.
 #[derive(Clone, Debug, Default)]
 struct Collector {
     /// Content of each alert: its number in the simulation and its phase.

@@ -101,7 +101,7 @@ pub(crate) struct Spool<S = FileStorage> {
     log: Log<S>,
     state_dir: std::path::PathBuf,
     rekey: Rekey,
-    /// What was done about a log of another size, for status.
+    /// Treatment of a log of another size, for status.
     notice: Option<String>,
     segment_bytes: usize,
     boot: u32,
@@ -345,7 +345,7 @@ impl<S: Medium> Spool<S> {
         self.flush_error.as_deref().or(self.append_error.as_deref()).or(self.rekey.error.as_deref())
     }
 
-    /// What was done at the start about a log of another size.
+    /// Treatment of a log of another size at the start.
     pub(crate) fn notice(&self) -> Option<&str> {
         self.notice.as_deref()
     }

@@ -16,7 +16,7 @@ use crate::settings::Settings;
 use crate::system::keys;
 use crate::terminal::log;
 
-/// What happens to delivered alerts.
+/// Treatment of delivered alerts.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct EvidencePolicy {
     /// Public key to which new segments are sealed.
@@ -60,7 +60,7 @@ pub(super) struct Rekey {
     open: Option<(u64, Uptime)>,
 }
 
-/// Who can read delivered alerts in the log, as `sentinel status` says it.
+/// Readers of delivered alerts in the log, as `sentinel status` says it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum DeliveredAlerts {
     /// Nobody on the device; who has the private key of this public key.
@@ -116,7 +116,7 @@ impl<S: Medium> Spool<S> {
         self.rekey.policy
     }
 
-    /// Who can read delivered alerts, apart from those in the open segment.
+    /// Readers of delivered alerts, apart from those in the open segment.
     pub(crate) const fn delivered_alerts(&self) -> DeliveredAlerts {
         match self.rekey.policy {
             EvidencePolicy { keep_readable: true, .. } => DeliveredAlerts::Readable,

@@ -489,7 +489,7 @@ fn a_full_ram_disk_is_retried_with_backoff() {
     assert_eq!((unsent(&mut spool).0.len(), spool.counts().lost_storage), (52, 0));
 }
 
-/// What the next run tells of the one before it: cause and next number.
+/// Report of the next run about the one before it: cause and next number.
 fn told(place: &Place) -> (EndCause, u64) {
     let mut ends = Vec::new();
     place.open().unsent(|_, item| {

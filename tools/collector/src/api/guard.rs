@@ -24,7 +24,7 @@ pub enum HostPolicy {
     Any,
 }
 
-/// What the checks need.
+/// State that the checks need.
 #[derive(Clone, Debug)]
 pub(super) struct Guard {
     pub(super) hosts: HostPolicy,

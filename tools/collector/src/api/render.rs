@@ -127,7 +127,7 @@ fn accounting(state: AccountingState, text: &impl ToString) -> Value {
     json!({ "state": state.name(), "text": text.to_string() })
 }
 
-/// What is remembered of the sealed log of a sensor. The heads are what `sentinel log verify --head` takes.
+/// Heads of the sealed log of a sensor, as JSON. The heads are what `sentinel log verify --head` takes.
 fn sealed_log(log: &LogHeadState) -> Value {
     json!({
         "head": HeadText(&log.head).to_string(),

@@ -1,4 +1,4 @@
-//! What the operator's commands need beside the use cases of `service`: the identity of the collector, its likely
+//! Parts that the operator's commands need beside the use cases of `service`: the identity of the collector, its likely
 //! address, and the listing of the sensors.
 
 use std::fmt::Write as _;
@@ -100,7 +100,7 @@ fn table(statuses: &[SensorStatus], now: Timestamp) -> String {
     text
 }
 
-/// How often the sensor met one of its limits, and the last one.
+/// Number of times that the sensor met one of its limits, and the last one.
 fn limits(sensor: &Sensor) -> String {
     match &sensor.last_limit {
         Some(last) => format!("{} (last {last})", sensor.limit_hits),

@@ -1,4 +1,4 @@
-//! What a connection does at the moment, as its socket and its requests report it.
+//! Activity of a connection, as its socket and its requests report it.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -29,7 +29,7 @@ struct State {
     has_stalled: bool,
 }
 
-/// What a connection does at the moment. Cheap to clone.
+/// Activity of a connection. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct Activity(Arc<Mutex<State>>);
 

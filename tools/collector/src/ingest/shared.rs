@@ -58,7 +58,7 @@ impl IngestShared {
         Uptime::ZERO.after(self.elapsed())
     }
 
-    /// The same as a span, with microseconds.
+    /// Uptime as a span, with microseconds.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         self.started.elapsed()

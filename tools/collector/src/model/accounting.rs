@@ -1,4 +1,4 @@
-//! What is known of the alerts that a sensor raised: the one place that words it.
+//! Knowledge of the alerts that a sensor raised: the one place that words it.
 //!
 //! Alerts of a run are numbered from 1 without holes, so a hole is seen. What is not seen is the end: numbers after the
 //! last one that arrived. Whether there were any is known only if the sensor tells how its runs ended and what waits.
@@ -10,7 +10,7 @@ use sentinel_uplink::Counter;
 
 use super::{RunEnds, Sensor};
 
-/// What is known of the alerts of one sensor.
+/// Knowledge of the alerts of one sensor.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Accounting {
     /// Alerts that the sensor reported as discarded.
@@ -19,7 +19,7 @@ pub struct Accounting {
     pub missing: u64,
     /// Alerts raised and not yet delivered when the sensor last told; none if it never did.
     pub waiting: Option<u64>,
-    /// How its runs ended.
+    /// Ends of its runs.
     pub run_ends: RunEnds,
 }
 
@@ -53,7 +53,7 @@ impl AccountingState {
 }
 
 impl Accounting {
-    /// What is known of `sensor`. Without a connection nobody knows whether it has raised alerts since it last told; of a
+    /// Knowledge of the alerts of `sensor`. Without a connection nobody knows whether it has raised alerts since it last told; of a
     /// revoked one nobody wants to.
     #[must_use]
     pub fn of(sensor: &Sensor, is_connected: bool) -> Self {
@@ -99,7 +99,7 @@ impl fmt::Display for Accounting {
     }
 }
 
-/// What is known of the alerts of all sensors.
+/// Knowledge of the alerts of all sensors.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct FleetAccounting {
     /// Alerts that sensors reported as discarded.
@@ -156,7 +156,7 @@ impl fmt::Display for FleetAccounting {
     }
 }
 
-/// What is open, worst last but what waits, which is no loss.
+/// Open items, worst last but what waits, which is no loss.
 fn parts(lost: (u64, &str), missing: u64, unknown: String, waiting: (Option<u64>, &str)) -> Vec<String> {
     let mut parts = Vec::new();
     if let (1.., place) = lost {

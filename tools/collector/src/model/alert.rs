@@ -72,7 +72,7 @@ pub struct AlertQuery {
 }
 
 impl From<AlertSelection> for AlertQuery {
-    /// The same selection of all sensors.
+    /// Selection of the alerts of all sensors.
     fn from(selection: AlertSelection) -> Self {
         Self { sensor: None, selection }
     }

@@ -1,6 +1,6 @@
-//! How the runs of a sensor ended.
+//! Ends of the runs of a sensor.
 
-/// How the runs of a sensor ended, as far as it told.
+/// Ends of the runs of a sensor, as far as it told.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum RunEnds {
     /// It did not tell: alerts after the last one received may or may not exist.

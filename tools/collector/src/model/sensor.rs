@@ -35,7 +35,7 @@ pub struct Sensor {
     pub lost: u64,
     /// Sequence numbers neither stored nor reported as discarded.
     pub missing: u64,
-    /// How its runs ended.
+    /// Ends of its runs.
     pub run_ends: RunEnds,
     /// Bytes that its rows take in the store, estimated.
     pub stored_bytes: u64,
@@ -45,7 +45,7 @@ pub struct Sensor {
     pub last_limit: Option<String>,
     /// Cumulative acknowledgement: the last alert, in the order of sending, up to which everything is stored.
     pub acked: Option<AlertId>,
-    /// What is remembered of its sealed log.
+    /// Latest head of its sealed log, and contradictions.
     pub log_head: Option<LogHeadState>,
     /// Properties it reported at its last connect.
     pub info: SensorInfo,

@@ -8,7 +8,7 @@ pub enum Caller {
     /// Not authenticated. The transports bind to loopback unless the operator allows otherwise, so this is a
     /// user of the collector's own machine.
     Anonymous,
-    /// Who can read the key of the database: the operator, on the command line of the collector's machine.
+    /// Operator: can read the key of the database, on the command line of the collector's machine.
     Operator,
 }
 

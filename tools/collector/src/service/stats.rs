@@ -34,7 +34,7 @@ pub struct Stats {
     pub missing: u64,
     /// Runs of which it is not known whether there were later alerts.
     pub runs_unclean: u64,
-    /// What is known of the alerts of all sensors.
+    /// Knowledge of the alerts of all sensors.
     pub accounting: FleetAccounting,
     /// Alerts per minute of packet time, oldest first.
     pub per_minute: Vec<MinuteCounts>,

@@ -31,7 +31,7 @@ pub(crate) enum Action {
     Export,
 }
 
-/// What to read, and with which keys.
+/// Files to read, and the keys for them.
 #[derive(Debug, Default)]
 pub(crate) struct Source {
     /// A log copied elsewhere, without its journal; else the log of the settings.

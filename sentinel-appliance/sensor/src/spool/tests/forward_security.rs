@@ -1,4 +1,4 @@
-//! What a thief with the state directory can read, evidence, and logs of other sizes.
+//! Records that a thief with the state directory can read, evidence, and logs of other sizes.
 
 use sentinel_seal::RecipientSecret;
 use sentinel_uplink::PublicKey;

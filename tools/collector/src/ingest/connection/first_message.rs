@@ -7,7 +7,7 @@ use crate::ingest::unproved::Place;
 
 /// Bytes up to the end of the first message: preface 4, length 2, message (PROTOCOL.md section 2).
 const SESSION_LEN: usize = 4 + 2 + 96;
-/// The same with the token id of an enrollment.
+/// Length with the token id of an enrollment.
 const ENROLLMENT_LEN: usize = 4 + 2 + 104;
 /// Position of the suite in the preface, and the bit that enrollments have.
 const SUITE_AT: usize = 3;

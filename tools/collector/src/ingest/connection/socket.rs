@@ -6,7 +6,7 @@ use super::{CloseReason, Connection};
 
 /// Bytes read from the socket at once: about the longest frame, so that a first delivery is not a whole window.
 const READ_LEN: usize = 4 * 1024;
-/// The same before a key is proved: the longest message of a peer is then the hello, and memory for it is anybody's to claim.
+/// Bytes read at once before a key is proved: the longest message of a peer is then the hello, and memory for it is anybody's to claim.
 const UNPROVED_READ_LEN: usize = 512;
 
 impl Connection<'_> {

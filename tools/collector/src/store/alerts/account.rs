@@ -24,9 +24,9 @@ const RUNS: Rate = Rate::one_each(Duration::from_secs(5), Duration::from_secs(86
 
 /// Bytes of the file that a row of `alerts` or `unreadable` and its index entries take, besides the alert itself.
 pub(super) const ALERT_ROW_BYTES: u64 = 120;
-/// The same for a row of `gaps`.
+/// Bytes charged for a row of `gaps`.
 pub(super) const GAP_ROW_BYTES: u64 = 90;
-/// The same for a row of `runs`.
+/// Bytes charged for a row of `runs`.
 const RUN_ROW_BYTES: u64 = 40;
 
 /// One row of table `runs`.
