@@ -2,7 +2,10 @@
 
 use core::fmt;
 
-use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
+use flate2::{Compress, Compression, FlushCompress, Status};
+use miniz_oxide::inflate::TINFLStatus;
+use miniz_oxide::inflate::core::inflate_flags::TINFL_FLAG_HAS_MORE_INPUT;
+use miniz_oxide::inflate::core::{DecompressorOxide, decompress_with_limit};
 
 use crate::format::Packing;
 use crate::pending::LENGTH_LEN;
@@ -52,7 +55,7 @@ const WINDOW_LEN: usize = 2 * (LENGTH_LEN + MAX_RECORD);
 /// Decompressor that yields the records of a block one by one. Its state takes 43 KB from first use to
 /// [`Unpacker::release`]; what one call unpacks is bounded by the window, whatever the block claims to expand to.
 pub(crate) struct Unpacker {
-    state: Option<Decompress>,
+    state: Option<Inflater>,
     packing: Packing,
     /// Bytes of the packed block consumed.
     used: usize,
@@ -72,7 +75,7 @@ impl Unpacker {
     /// Starts a new block.
     pub(crate) fn begin(&mut self, packing: Packing) {
         if packing == Packing::Deflated {
-            self.state.get_or_insert_with(|| Decompress::new(false)).reset(false);
+            self.state.get_or_insert_with(Inflater::new).reset();
         }
         self.packing = packing;
         self.used = 0;
@@ -123,7 +126,7 @@ impl Unpacker {
                     output.get_mut(..count)?.copy_from_slice(input.get(..count)?);
                     (count, count)
                 }
-                Packing::Deflated => inflate(self.state.as_mut()?, input, output)?,
+                Packing::Deflated => self.state.as_mut()?.inflate(input, output)?,
             };
             self.used += consumed;
             self.end += produced;
@@ -141,13 +144,45 @@ impl fmt::Debug for Unpacker {
     }
 }
 
-/// Inflates as much as fits. Returns the bytes consumed and produced; `None` for bytes that are not a deflate stream.
-fn inflate(state: &mut Decompress, input: &[u8], output: &mut [u8]) -> Option<(usize, usize)> {
-    let (total_in, total_out) = (state.total_in(), state.total_out());
-    state.decompress(input, output, FlushDecompress::None).ok()?;
-    let consumed = usize::try_from(state.total_in() - total_in).ok()?;
-    let produced = usize::try_from(state.total_out() - total_out).ok()?;
-    Some((consumed, produced))
+/// Bytes that a match of raw deflate may reach back.
+const HISTORY_LEN: usize = 32 * 1024;
+
+/// Raw inflate over a ring buffer of the last 32 KiB of output.
+///
+/// Not `flate2::Decompress`, which is this and the same buffer, but builds its 43 KB twice on the stack before it moves them
+/// to the heap: half of what the control thread's stack then held for the rest of the run.
+struct Inflater {
+    decompressor: Box<DecompressorOxide>,
+    history: Box<[u8]>,
+    /// Position in `history` of the next byte; below `HISTORY_LEN`.
+    next: usize,
+}
+
+impl Inflater {
+    fn new() -> Self {
+        Self { decompressor: Box::default(), history: vec![0; HISTORY_LEN].into_boxed_slice(), next: 0 }
+    }
+
+    /// Starts a new stream.
+    fn reset(&mut self) {
+        self.decompressor.init();
+        self.next = 0;
+    }
+
+    /// Inflates as much as fits. Returns the bytes consumed and produced; `None` for bytes that are not a deflate stream.
+    fn inflate(&mut self, input: &[u8], output: &mut [u8]) -> Option<(usize, usize)> {
+        let Self { decompressor, history, next } = self;
+        let limit = output.len().min(HISTORY_LEN - *next);
+        let (status, consumed, produced) =
+            decompress_with_limit(decompressor, input, history, *next, limit, TINFL_FLAG_HAS_MORE_INPUT);
+        if !matches!(status, TINFLStatus::Done | TINFLStatus::NeedsMoreInput | TINFLStatus::HasMoreOutput) {
+            return None;
+        }
+        let produced_end = *next + produced;
+        output.get_mut(..produced)?.copy_from_slice(history.get(*next..produced_end)?);
+        *next = produced_end % HISTORY_LEN;
+        Some((consumed, produced))
+    }
 }
 
 #[cfg(test)]

@@ -79,7 +79,7 @@ impl WorkerSpawner<'_> {
             let (command_producer, commands) = commands.split();
             let replies: &'static mut Queue<Reply, REPLY_QUEUE_LEN> = Box::leak(Box::default());
             let (reply_producer, replies) = replies.split();
-            let worker = Worker {
+            let mut worker = Box::new(Worker {
                 analyser: self.analyser(index, siblings.as_ref()),
                 alerts: alert_producer,
                 commands,
@@ -94,7 +94,7 @@ impl WorkerSpawner<'_> {
                 counts: Snapshot::default(),
                 before: Progress::default(),
                 read_at: Timestamp::ZERO,
-            };
+            });
             // From here on the kernel fills these rings; frames wait there until the thread runs.
             let rings = self.rings(interfaces)?;
             let work = Box::new(move || worker.run(rings));

@@ -69,6 +69,7 @@ pub(crate) struct Privileges {
 
 impl Privileges {
     /// Gives up all but what the sensor needs from now on. To be called before the first thread starts.
+    #[inline(never)] // its frame is not part of the caller's, below which the workers are built
     pub(crate) fn drop_all(target: Target, settings: &Settings, settings_file: Option<&Path>) -> Self {
         let mut missing = Missing(target.missing.into_iter().collect());
         if Account::current().is_root() {

@@ -63,11 +63,11 @@ pub(crate) struct Progress {
 
 impl Worker {
     /// Captures until the flag `stop` is set, then closes all incidents.
-    pub(crate) fn run(mut self, mut rings: RingSet) {
+    pub(crate) fn run(&mut self, mut rings: RingSet) {
         prefault::stack::<STACK_BYTES_BELOW>();
         // At once, so that the first status has the state of the interfaces.
         let outcome =
-            rings.housekeeping(&mut self).inspect(|_| self.publish()).and_then(|_| rings.run(&mut self));
+            rings.housekeeping(self).inspect(|_| self.publish()).and_then(|_| rings.run(self));
         self.finish(&mut rings);
         if let Err(failure) = outcome {
             log::error(format_args!("worker: {failure}"));
@@ -111,14 +111,14 @@ impl Worker {
         self.snapshot_cell.publish(*counts);
     }
 
-    fn finish(mut self, rings: &mut RingSet) {
-        let Self { analyser, alerts, siblings, counts, .. } = &mut self;
+    fn finish(&mut self, rings: &mut RingSet) {
+        let Self { analyser, alerts, siblings, counts, .. } = self;
         // Pending flows first: their decision may open incidents, which the analyser then closes.
         if let Some(siblings) = siblings {
             siblings.finish(analyser, &mut |alert| enqueue(alerts, alert, counts));
         }
         analyser.finish(&mut |alert| enqueue(alerts, alert, counts));
-        let _never_fails = rings.housekeeping(&mut self);
+        let _never_fails = rings.housekeeping(self);
         self.publish();
         self.alert_event.notify();
     }
