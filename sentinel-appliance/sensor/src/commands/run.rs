@@ -12,6 +12,7 @@ use crate::control::state::{Prepared, Reload, WorkerThreads};
 use crate::control::status_socket;
 use crate::control::tasks;
 use crate::control::visibility::Visibility;
+use crate::control::watchdog::Watchdog;
 use crate::control::worker_spawner::WorkerSpawner;
 use crate::limits::MAX_INTERFACES;
 use crate::settings::Settings;
@@ -19,6 +20,7 @@ use crate::spool::Spool;
 use crate::system::clock::Clock;
 use crate::system::keys;
 use crate::system::local_socket;
+use crate::system::notify::ServiceManager;
 use crate::system::prefault;
 use crate::system::private_files;
 use crate::system::privileges::{Privileges, Target};
@@ -55,6 +57,8 @@ pub(crate) fn run(request: Request, settings: Settings) -> Result<(), Failure> {
 fn prepare(request: Request, settings: Settings) -> Result<(Box<Prepared>, WorkerThreads), Failure> {
     let clock = Clock::start();
     log::set_level(settings.log_level);
+    // Before the sandbox, which would refuse an address outside.
+    let watchdog = Watchdog::new(settings.workers, ServiceManager::from_environment())?;
     let target = Target::of(&settings);
     private_files::prepare_directory(&settings.state_dir, target.account)?;
     private_files::prepare_directory(&settings.run_dir, target.account)?;
@@ -90,8 +94,9 @@ fn prepare(request: Request, settings: Settings) -> Result<(Box<Prepared>, Worke
     let mut accounting = FilterAccounting::new(settings.interface.clone());
     accounting.restart(!settings.filter.is_empty(), &Snapshot::default().interfaces);
     let spawner =
-        WorkerSpawner { settings: &settings, seed, fanout, config: &config, filters: &filters, clock };
+        WorkerSpawner { settings: &settings, seed, fanout, config: &config, filters: &filters, clock, watchdog };
     let (workers, threads) = spawner.start(interfaces, accounting)?;
+    watchdog.start(clock)?;
     let reload = Reload { file: request.config, flags: request.flags };
     let prepared = Prepared {
         clock,
@@ -104,6 +109,7 @@ fn prepare(request: Request, settings: Settings) -> Result<(Box<Prepared>, Worke
         reload,
         visibility,
         privileges,
+        watchdog,
     };
     Ok((Box::new(prepared), threads))
 }

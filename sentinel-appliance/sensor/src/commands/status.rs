@@ -139,7 +139,23 @@ impl StatusView {
             ByteCount(self.number("memory.resident_kib") * 1024),
             self.number("memory.evictions")
         )?;
+        self.health(out)?;
         self.privileges(out)
+    }
+
+    /// One line: the oldest answer of a canary packet, and restarts.
+    fn health(&self, out: &mut String) -> std::fmt::Result {
+        let canaries = || self.list("workers").iter().filter_map(|worker| member(worker, "canary"));
+        let oldest = canaries().max_by_key(|canary| whole(member(canary, "age_ms")));
+        let value = |name: &str| oldest.map_or(0, |canary| whole(member(canary, name)));
+        let wrong: u64 = canaries().map(|canary| whole(member(canary, "wrong"))).sum();
+        if value("answered") == 0 || wrong > 0 {
+            write!(out, "health  {wrong} canary packets ANALYSED WRONGLY")?;
+        } else {
+            write!(out, "health  canary packet analysed {} ms ago", value("age_ms"))?;
+            write!(out, " in {} us", value("took_us"))?;
+        }
+        writeln!(out, "; {} restarts by the watchdog", self.number("watchdog.restarts_in_log"))
     }
 
     /// One line: the user, what the kernel enforces, and the first restriction that did not take effect.
@@ -348,6 +364,9 @@ mod tests {
                "delivered_alerts":"sealed",
                "evidence_key":"abcdefghijklmnopqrstuvwxyz234567abcdefghijklmnopqrsa","notice":"log has another size"},
         "privileges":{"user":"root","seccomp":"on","landlock":0,"missing":["Landlock: this kernel has none"]},
+        "workers":[{"seen":60,"canary":{"answered":450,"wrong":0,"age_ms":120,"took_us":14}},
+                   {"seen":40,"canary":{"answered":449,"wrong":0,"age_ms":180,"took_us":9}}],
+        "watchdog":{"service_manager":true,"limit_ms":30000,"fed":45,"restarts_in_log":3},
         "memory":{"resident_kib":3456,"evictions":11,"incidents_closed_early":0,"tables":[
             {"name":"flows","slots":8192,"bytes":655360}],"ring_kib":1024}}"#;
 
@@ -379,6 +398,7 @@ mod tests {
              \x20       delivered alerts: sealed to abcdefghijklmnopqrstuvwxyz234567abcdefgh..\n\
              \x20       note: log has another size\n\
              memory  3.3 MiB resident, 11 table entries evicted\n\
+             health  canary packet analysed 180 ms ago in 9 us; 3 restarts by the watchdog\n\
              rights  user root, seccomp on, landlock off; Landlock: this kernel has none"
         );
         assert!(text.lines().count() <= 24 && text.lines().all(|line| line.len() <= 80));

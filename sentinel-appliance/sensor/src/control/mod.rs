@@ -23,5 +23,6 @@ pub(crate) mod tasks;
 pub(crate) mod telemetry_schedule;
 pub(crate) mod uplink;
 pub(crate) mod visibility;
+pub(crate) mod watchdog;
 pub(crate) mod worker_spawner;
 pub(crate) mod workers;

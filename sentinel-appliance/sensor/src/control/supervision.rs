@@ -1,14 +1,14 @@
 //! Supervision of workers and interfaces, once a second.
 
 use std::rc::Rc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
-use smol::Timer;
+use smol::{Async, Timer};
 
 use crate::control::reload::follow_networks;
 use crate::control::state::Shared;
-use crate::terminal::failure::Failure;
+use crate::control::watchdog::Watchdog;
+use crate::terminal::failure::{FAULT_EXIT_CODE, Failure};
 use crate::terminal::log;
 use crate::worker::interface::{existing_interfaces, interface_prefixes};
 use crate::worker::overlap::{self, Overlap};
@@ -21,12 +21,23 @@ const START_INTERVAL: Duration = Duration::from_millis(5);
 /// added to a bridge at any time.
 const CHECK_ROUNDS: u32 = 30;
 
-/// Waits for a worker to end by itself, which none ever should.
-pub(crate) async fn worker_end(workers: &[JoinHandle<()>]) -> Failure {
-    while !workers.iter().any(JoinHandle::is_finished) {
-        Timer::after(SUPERVISION_INTERVAL).await;
+/// Waits until the watchdog finds a fault, which it never should.
+pub(crate) async fn fault(watchdog: &Watchdog) -> Failure {
+    let failed = |error: std::io::Error| Failure::new(format!("watchdog: {error}"));
+    let event = match Async::new(watchdog.event.clone()) {
+        Ok(event) => event,
+        Err(error) => return failed(error),
+    };
+    loop {
+        if let Some(found) = watchdog.fault() {
+            // At once: ending in order may take until the watchdog aborts.
+            log::error(format_args!("{found}; the sensor ends with exit code {FAULT_EXIT_CODE}, to be started again"));
+            return Failure::fault(&found);
+        }
+        if let Err(error) = event.readable().await {
+            return failed(error);
+        }
     }
-    Failure::new("a worker thread has ended by itself; not everything is captured any more")
 }
 
 /// Logs captured interfaces that vanish and come, and follows their networks and relations. Runs as long as the executor.
@@ -41,6 +52,7 @@ pub(crate) async fn interfaces(shared: Rc<Shared>) {
     let mut overlap = None;
     let mut rounds_until_check: u32 = CHECK_ROUNDS;
     loop {
+        shared.watchdog.control_beat();
         shared.workers.follow_interfaces();
         let counts = shared.workers.snapshots().read().interfaces;
         let has_come = presence.log_changes(&counts, &captured);
@@ -68,14 +80,17 @@ fn warn_of_overlap(shared: &Shared, captured: &[String], before: Option<&Overlap
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::system::clock::Clock;
+    use crate::worker::pulse::Phase;
 
     /// Without supervision the sensor kept running after the panic of a worker and reported no error.
     #[test]
     fn a_worker_that_panics_is_noticed() {
-        let worker = std::thread::spawn(|| {
-            std::panic::resume_unwind(Box::new("as a bug would"));
-        });
-        let failure = smol::block_on(worker_end(&[worker]));
-        assert!(failure.to_string().contains("ended by itself"), "{failure}");
+        let watchdog = Watchdog::new(2, None).unwrap();
+        watchdog.start(Clock::start()).unwrap();
+        let pulse = &watchdog.pulses[1];
+        pulse.set_phase(Phase::Ended);
+        let failure = smol::block_on(fault(watchdog));
+        assert_eq!(failure.to_string(), "worker 1 has ended by itself");
     }
 }

@@ -32,11 +32,13 @@ const INTAKE_INTERVAL: Duration = Duration::from_secs(1);
 const START_INTERVAL: Duration = Duration::from_millis(1);
 /// Time between two checks at shutdown whether all workers have ended.
 const END_INTERVAL: Duration = Duration::from_millis(5);
+/// Time for the workers that do not hang to end after a fault.
+const END_AFTER_FAULT: Duration = Duration::from_millis(200);
 /// Time for delivering the last alerts at shutdown.
 const SHUTDOWN_DRAIN: Duration = Duration::from_secs(2);
 
-/// Runs the control thread until SIGTERM or SIGINT, or until a worker ends by itself. Alerts that are in the queues then
-/// are stored, and delivered if the collector takes them within [`SHUTDOWN_DRAIN`].
+/// Runs the control thread until SIGTERM or SIGINT, or until the watchdog finds a fault. Alerts that are in the queues then
+/// are stored, and delivered if the collector takes them within [`SHUTDOWN_DRAIN`]; after a fault the next run delivers them.
 ///
 /// Not inlined: the stack that starting took is used again here.
 #[inline(never)]
@@ -55,18 +57,25 @@ pub(crate) fn run(prepared: Box<Prepared>, workers: WorkerThreads) -> Result<(),
             Timer::after(START_INTERVAL).await;
         }
         log_ready(&shared);
-        let worker_end = async { Err(supervision::worker_end(&threads).await) };
-        let outcome = future::or(wait_for_end(&shared, signals, &reload), worker_end).await;
+        let watchdog = shared.watchdog;
+        if let Some(manager) = &watchdog.manager {
+            manager.ready();
+        }
+        let fault = async { Err(supervision::fault(watchdog).await) };
+        let outcome = future::or(wait_for_end(&shared, signals, &reload), fault).await;
+        watchdog.stopping();
         // The workers close their incidents, which raises the last alerts.
         stop.store(true, Ordering::Relaxed);
         // In this order: workers that have ended raise no more alerts, so intake finds the last ones; only then is the
         // spool complete, and an empty spool means that everything is delivered.
-        while !threads.iter().all(JoinHandle::is_finished) {
-            Timer::after(END_INTERVAL).await;
-        }
+        let outcome = workers_end(&shared, &threads, outcome).await;
         shared.workers_ended.set(true);
         alert_event.notify();
         intake.await;
+        if outcome.as_ref().is_err_and(Failure::is_fault) {
+            shared.end_after_fault();
+            return outcome;
+        }
         shared.begin_drain(SHUTDOWN_DRAIN);
         // The uplink task ends by itself once everything is delivered; the timer is for a socket that takes nothing.
         let timer = async {
@@ -76,7 +85,38 @@ pub(crate) fn run(prepared: Box<Prepared>, workers: WorkerThreads) -> Result<(),
         outcome
     }));
     // Once more, for the record of what was delivered meanwhile.
-    shared.spool.borrow_mut().flush();
+    if !outcome.as_ref().is_err_and(Failure::is_fault) {
+        shared.spool.borrow_mut().flush();
+    }
+    outcome
+}
+
+/// Waits until all workers have ended; after a fault, or once the watchdog finds one, only as long as those take that do not hang.
+async fn workers_end(
+    shared: &Shared,
+    threads: &[JoinHandle<()>],
+    outcome: Result<(), Failure>,
+) -> Result<(), Failure> {
+    shared.workers.wake();
+    let all = async {
+        while !threads.iter().all(JoinHandle::is_finished) {
+            Timer::after(END_INTERVAL).await;
+        }
+    };
+    let mut all = pin!(all);
+    let outcome = match outcome {
+        Ok(()) => {
+            let fault = async { Err(supervision::fault(shared.watchdog).await) };
+            future::or(async { Ok(all.as_mut().await) }, fault).await
+        }
+        ended => ended,
+    };
+    if outcome.is_err() {
+        let timer = async {
+            Timer::after(END_AFTER_FAULT).await;
+        };
+        future::or(all, timer).await;
+    }
     outcome
 }
 
@@ -200,6 +240,9 @@ async fn wait_for_end(shared: &Shared, signals: Signals, source: &Reload) -> Res
             return Ok(());
         }
         // Boxed: the future is large and seldom needed, and would otherwise lie on the stack all the time.
+        let manager = shared.watchdog.manager.as_ref();
+        manager.inspect(|manager| manager.reloading());
         Box::pin(reload_settings(shared, source)).await;
+        manager.inspect(|manager| manager.ready());
     }
 }

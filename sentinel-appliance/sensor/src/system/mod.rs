@@ -5,6 +5,7 @@ pub(crate) mod connect;
 pub(crate) mod disconnect_reason;
 pub(crate) mod keys;
 pub(crate) mod local_socket;
+pub(crate) mod notify;
 pub(crate) mod prefault;
 pub(crate) mod private_files;
 pub(crate) mod privileges;

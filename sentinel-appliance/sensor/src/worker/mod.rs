@@ -50,6 +50,7 @@ pub(crate) mod kernel_filters;
 pub(crate) mod overlap;
 pub(crate) mod packet_memory;
 pub(crate) mod presence;
+pub(crate) mod pulse;
 pub(crate) mod ring_set;
 pub(crate) mod siblings;
 pub(crate) mod snapshot;

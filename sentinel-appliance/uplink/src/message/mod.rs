@@ -268,7 +268,7 @@ mod tests {
         check(&ToCollector::Telemetry(Telemetry::new()), &counters);
         check(&ToCollector::Pong, &[5]);
         for (number, cause) in
-            (0..).zip([EndCause::Stopped, EndCause::Killed, EndCause::PowerLost, EndCause::Other(3)])
+            (0..).zip([EndCause::Stopped, EndCause::Killed, EndCause::PowerLost, EndCause::Fault, EndCause::Other(4)])
         {
             let end = RunEnd { boot: 300, next_seq: 10, cause };
             check(&ToCollector::RunEnd(end), &[6, 0xac, 2, 10, number]);
