@@ -24,6 +24,7 @@ use crate::system::notify::ServiceManager;
 use crate::system::prefault;
 use crate::system::private_files;
 use crate::system::privileges::{Privileges, Target};
+use crate::system::restart;
 use crate::terminal::failure::Failure;
 use crate::terminal::log;
 use crate::worker::analyser::LiveConfig;
@@ -62,6 +63,7 @@ fn prepare(request: Request, settings: Settings) -> Result<(Box<Prepared>, Worke
     let target = Target::of(&settings);
     private_files::prepare_directory(&settings.state_dir, target.account)?;
     private_files::prepare_directory(&settings.run_dir, target.account)?;
+    restart::wait_after_crash(&status_socket::path(&settings.run_dir));
     let seed = match request.seed {
         Some(seed) => seed,
         None => keys::random_u64()?,

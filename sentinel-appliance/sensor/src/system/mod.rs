@@ -10,6 +10,7 @@ pub(crate) mod prefault;
 pub(crate) mod private_files;
 pub(crate) mod privileges;
 pub(crate) mod process;
+pub(crate) mod restart;
 pub(crate) mod signals;
 pub(crate) mod thread;
 pub(crate) mod wake;
