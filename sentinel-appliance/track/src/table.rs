@@ -332,13 +332,10 @@ mod tests {
         let full = table.replace_set(1, Set::default()).unwrap();
         assert!(table.find(1, 2, at(1)).is_none() && table.entry(1, 9, at(1)).unwrap().is_new);
         table.replace_set(1, full);
-        assert_eq!([0, 1, 2, 3, 9].map(|key| table.find(1, key, at(1)).copied()), [
-            Some(10),
-            Some(11),
-            Some(12),
-            Some(13),
-            None
-        ]);
+        assert_eq!(
+            [0, 1, 2, 3, 9].map(|key| table.find(1, key, at(1)).copied()),
+            [Some(10), Some(11), Some(12), Some(13), None]
+        );
         assert_eq!(table.evictions(), 0);
         assert!(Table::<u32, u32>::new(&mut [], LIFETIME).replace_set(1, full).is_none());
     }

@@ -95,8 +95,15 @@ fn prepare(request: Request, settings: Settings) -> Result<(Box<Prepared>, Worke
     // Before the filters are attached, so that every frame is counted.
     let mut accounting = FilterAccounting::new(settings.interface.clone());
     accounting.restart(!settings.filter.is_empty(), &Snapshot::default().interfaces);
-    let spawner =
-        WorkerSpawner { settings: &settings, seed, fanout, config: &config, filters: &filters, clock, watchdog };
+    let spawner = WorkerSpawner {
+        settings: &settings,
+        seed,
+        fanout,
+        config: &config,
+        filters: &filters,
+        clock,
+        watchdog,
+    };
     let (workers, threads) = spawner.start(interfaces, accounting)?;
     watchdog.start(clock)?;
     let reload = Reload { file: request.config, flags: request.flags };

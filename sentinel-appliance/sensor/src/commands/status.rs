@@ -149,13 +149,15 @@ impl StatusView {
         let oldest = canaries().max_by_key(|canary| whole(member(canary, "age_ms")));
         let value = |name: &str| oldest.map_or(0, |canary| whole(member(canary, name)));
         let wrong: u64 = canaries().map(|canary| whole(member(canary, "wrong"))).sum();
-        if value("answered") == 0 || wrong > 0 {
-            write!(out, "health  {wrong} canary packets ANALYSED WRONGLY")?;
+        if wrong > 0 {
+            write!(out, "health  canary packets ANALYSED WRONGLY: {wrong}")?;
+        } else if value("answered") == 0 {
+            write!(out, "health  no canary packet analysed yet")?;
         } else {
             write!(out, "health  canary packet analysed {} ms ago", value("age_ms"))?;
             write!(out, " in {} us", value("took_us"))?;
         }
-        writeln!(out, "; {} restarts by the watchdog", self.number("watchdog.restarts_in_log"))
+        writeln!(out, "; restarts by the watchdog: {}", self.number("watchdog.restarts_in_log"))
     }
 
     /// One line: the user, what the kernel enforces, and the first restriction that did not take effect.
@@ -398,7 +400,7 @@ mod tests {
              \x20       delivered alerts: sealed to abcdefghijklmnopqrstuvwxyz234567abcdefgh..\n\
              \x20       note: log has another size\n\
              memory  3.3 MiB resident, 11 table entries evicted\n\
-             health  canary packet analysed 180 ms ago in 9 us; 3 restarts by the watchdog\n\
+             health  canary packet analysed 180 ms ago in 9 us; restarts by the watchdog: 3\n\
              rights  user root, seccomp on, landlock off; Landlock: this kernel has none"
         );
         assert!(text.lines().count() <= 24 && text.lines().all(|line| line.len() <= 80));
@@ -417,6 +419,19 @@ mod tests {
              reload  failed at 20:00:01 UTC: F:6:14: ports 'many' is not a whole number; xxxx";
         assert!(text.contains(expected), "{text}");
         assert!(text.lines().count() <= 24 && text.lines().all(|line| line.len() <= 80), "{text}");
+    }
+
+    #[test]
+    fn wrong_and_missing_answers_to_canary_packets_are_shown() {
+        let line = |answer: &str| {
+            let mut text = String::new();
+            StatusView::new(answer).unwrap().text(None, &mut text).unwrap();
+            text.lines().find(|line| line.starts_with("health")).unwrap().to_owned()
+        };
+        let wrong = line(&ANSWER.replacen("\"wrong\":0", "\"wrong\":7", 1));
+        assert_eq!(wrong, "health  canary packets ANALYSED WRONGLY: 7; restarts by the watchdog: 3");
+        let none = line(&ANSWER.replace("\"workers\":", "\"other\":"));
+        assert_eq!(none, "health  no canary packet analysed yet; restarts by the watchdog: 3");
     }
 
     #[test]

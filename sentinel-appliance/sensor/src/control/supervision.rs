@@ -31,7 +31,9 @@ pub(crate) async fn fault(watchdog: &Watchdog) -> Failure {
     loop {
         if let Some(found) = watchdog.fault() {
             // At once: ending in order may take until the watchdog aborts.
-            log::error(format_args!("{found}; the sensor ends with exit code {FAULT_EXIT_CODE}, to be started again"));
+            log::error(format_args!(
+                "{found}; the sensor ends with exit code {FAULT_EXIT_CODE}, to be started again"
+            ));
             return Failure::fault(&found);
         }
         if let Err(error) = event.readable().await {
@@ -51,8 +53,10 @@ pub(crate) async fn interfaces(shared: Rc<Shared>) {
     let mut networks = interface_prefixes(&captured).unwrap_or_default();
     let mut overlap = None;
     let mut rounds_until_check: u32 = CHECK_ROUNDS;
+    let mut wrong_before = false;
     loop {
         shared.watchdog.control_beat();
+        wrong_before = warn_of_wrong_answers(&shared, wrong_before);
         shared.workers.follow_interfaces();
         let counts = shared.workers.snapshots().read().interfaces;
         let has_come = presence.log_changes(&counts, &captured);
@@ -64,6 +68,17 @@ pub(crate) async fn interfaces(shared: Rc<Shared>) {
         }
         Timer::after(SUPERVISION_INTERVAL).await;
     }
+}
+
+/// Logs the first canary packet that was analysed wrongly. Returns true if there was one.
+fn warn_of_wrong_answers(shared: &Shared, is_logged: bool) -> bool {
+    let wrong = shared.watchdog.pulses.iter().position(|pulse| pulse.read().wrong > 0);
+    if let Some(worker) = wrong.filter(|_| !is_logged) {
+        log::error(format_args!(
+            "worker {worker} has analysed a canary packet wrongly; it may overlook attacks"
+        ));
+    }
+    wrong.is_some()
 }
 
 /// Warns if two captured interfaces see the same frames since one became a port of the other; once for each pair.

@@ -107,13 +107,17 @@ async fn workers_end(
     };
     let mut all = pin!(all);
     let outcome = match outcome {
-        Ok(()) => {
+        Err(failure) if failure.is_fault() => Err(failure),
+        ended => {
             let fault = async { Err(supervision::fault(shared.watchdog).await) };
-            future::or(async { Ok(all.as_mut().await) }, fault).await
+            let ended = async {
+                all.as_mut().await;
+                ended
+            };
+            future::or(ended, fault).await
         }
-        ended => ended,
     };
-    if outcome.is_err() {
+    if outcome.as_ref().is_err_and(Failure::is_fault) {
         let timer = async {
             Timer::after(END_AFTER_FAULT).await;
         };

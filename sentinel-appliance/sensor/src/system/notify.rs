@@ -56,7 +56,8 @@ impl ServiceManager {
         let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
         let mut text = heapless::String::<64>::new();
         // Of 64 characters 49 are used at most.
-        let _fits = write!(text, "RELOADING=1\nMONOTONIC_USEC={}", now.tv_sec * 1_000_000 + now.tv_nsec / 1_000);
+        let _fits =
+            write!(text, "RELOADING=1\nMONOTONIC_USEC={}", now.tv_sec * 1_000_000 + now.tv_nsec / 1_000);
         self.send(&text);
     }
 

@@ -30,7 +30,9 @@ pub(crate) fn wait_after_failure(uptime: Uptime) {
 /// Waits, if the run before ended without removing its socket, and had made it less than [`MIN_RUN`] ago.
 pub(crate) fn wait_after_crash(socket: &Path) {
     let made = std::fs::symlink_metadata(socket).and_then(|file| file.modified());
-    let Some(made) = made.ok().and_then(|made| made.duration_since(std::time::UNIX_EPOCH).ok()) else { return };
+    let Some(made) = made.ok().and_then(|made| made.duration_since(std::time::UNIX_EPOCH).ok()) else {
+        return;
+    };
     std::thread::sleep(rest(Timestamp::ZERO.after(made), clock::wall()));
 }
 

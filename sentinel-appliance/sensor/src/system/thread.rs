@@ -57,7 +57,8 @@ mod tests {
 
     #[test]
     fn the_state_of_a_thread_is_read() {
-        let line = b"812 (a) b (c)) S 1 812 812 0 -1 4194560 210 0 3 0 17 25 0 0 20 0 3 0 5117 2363392 902 18446";
+        let line =
+            b"812 (a) b (c)) S 1 812 812 0 -1 4194560 210 0 3 0 17 25 0 0 20 0 3 0 5117 2363392 902 18446";
         assert_eq!(parse(line), Some(ThreadState { letter: b'S', cpu_ms: 420 }));
         for end in 0..line.len() - 40 {
             assert!(parse(&line[..end]).is_none_or(|state| state.letter == b'S'), "{end} bytes");

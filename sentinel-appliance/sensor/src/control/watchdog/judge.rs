@@ -77,11 +77,7 @@ impl Judge {
         self.silence(now, state)
     }
 
-    fn silence(
-        &mut self,
-        now: Reading,
-        state: &mut dyn FnMut(u32) -> Option<ThreadState>,
-    ) -> Option<Fault> {
+    fn silence(&mut self, now: Reading, state: &mut dyn FnMut(u32) -> Option<ThreadState>) -> Option<Fault> {
         if self.silent < CPU_SINCE {
             return None;
         }

@@ -29,8 +29,8 @@ use crate::system::{prefault, thread};
 use crate::terminal::failure::Failure;
 use crate::worker::pulse::Pulse;
 
-use judge::Judge;
 pub(crate) use judge::Fault;
+use judge::Judge;
 
 /// Time between two looks at the signs of life.
 const ROUND: Duration = Duration::from_millis(100);
@@ -73,12 +73,9 @@ impl fmt::Display for Found {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "worker {} ", self.worker)?;
         match self.fault {
-            Fault::Hangs(letter) => write!(
-                out,
-                "hangs: no sign of life for {} ms, state {}",
-                self.silent_ms,
-                char::from(letter)
-            ),
+            Fault::Hangs(letter) => {
+                write!(out, "hangs: no sign of life for {} ms, state {}", self.silent_ms, char::from(letter))
+            }
             Fault::Ended => out.write_str("has ended by itself"),
             Fault::WrongAnswers => out.write_str("analyses its canary packets wrongly"),
         }
@@ -201,8 +198,9 @@ impl Rounds {
     ) -> Option<&'static str> {
         if watchdog.fault().is_some() {
             self.ending += 1;
-            return (self.ending > ORDERLY_END_ROUNDS)
-                .then_some("sentinel: the sensor cannot end in order; aborted, the journal keeps the alerts\n");
+            return (self.ending > ORDERLY_END_ROUNDS).then_some(
+                "sentinel: the sensor cannot end in order; aborted, the journal keeps the alerts\n",
+            );
         }
         let is_stopping = watchdog.is_stopping.load(Ordering::Relaxed);
         for (index, (pulse, judge)) in watchdog.pulses.iter().zip(&mut self.judges).enumerate() {
@@ -257,7 +255,8 @@ impl Rounds {
 fn abort(text: &str) -> ! {
     let stderr = std::io::stderr();
     // Without the lock of the standard library, and only if a reader takes it.
-    let has_room = poll(&mut [PollFd::from_borrowed_fd(stderr.as_fd(), PollFlags::OUT)], Some(Duration::ZERO));
+    let has_room =
+        poll(&mut [PollFd::from_borrowed_fd(stderr.as_fd(), PollFlags::OUT)], Some(Duration::ZERO));
     if has_room == Ok(1) {
         let _nobody_listens = rustix::io::write(&stderr, text.as_bytes());
     }
