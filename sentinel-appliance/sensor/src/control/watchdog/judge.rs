@@ -11,7 +11,7 @@
 //! | running, has not | it gets no processor; others do the same work later, and a restart would not be faster | waits |
 //! | waiting for a device | flash or memory is slow; a restart would read even more | waits |
 //!
-//! A worker that waits, executes a command, or opens a ring hangs after [`STALL_LIMIT`].
+//! A worker that executes a command or opens a ring hangs after [`BUSY_LIMIT`], one that waits after [`STALL_LIMIT`].
 
 use std::time::Duration;
 
@@ -26,8 +26,10 @@ const SILENCE: Duration = Duration::from_millis(500);
 const CPU_SINCE: Duration = Duration::from_millis(300);
 /// Processor time in silence that no worker needs: the slowest board analyses a block of the smallest frames in 20 ms.
 const CPU_LIMIT_MS: u32 = 200;
-/// Longest time without a sign of life, whatever the reason.
-const STALL_LIMIT: Duration = Duration::from_secs(10);
+/// Longest time of a command, or of opening or closing a ring. The control thread waits 2 s for a command.
+const BUSY_LIMIT: Duration = Duration::from_secs(10);
+/// Longest time without a sign of life, whatever the reason: a restart is the last thing that may help.
+const STALL_LIMIT: Duration = Duration::from_secs(30);
 /// Longest time without a right answer to a canary packet, of a worker that has given one before.
 const ANSWER_LIMIT: Duration = Duration::from_secs(3);
 
@@ -85,8 +87,8 @@ impl Judge {
         let letter = found.map_or(b'?', |found| found.letter);
         let hangs = match found {
             _ if self.silent >= STALL_LIMIT => true,
-            _ if now.phase != Phase::Loop => false,
             None | Some(ThreadState { letter: b'D', .. }) => false,
+            _ if now.phase != Phase::Loop => self.silent >= BUSY_LIMIT,
             Some(ThreadState { letter: b'R', cpu_ms }) => {
                 cpu_ms.wrapping_sub(*self.cpu_ms.get_or_insert(cpu_ms)) >= CPU_LIMIT_MS
             }
@@ -151,7 +153,7 @@ mod tests {
 
         /// Rounds without a sign of life until there is a fault.
         fn rounds_to_fault(&mut self) -> Option<(u32, Fault)> {
-            (1..=200).find_map(|round| Some((round, self.round(ROUND)?)))
+            (1..=400).find_map(|round| Some((round, self.round(ROUND)?)))
         }
     }
 
@@ -171,13 +173,13 @@ mod tests {
 
     #[test]
     fn a_worker_that_gets_no_processor_or_waits_for_a_device_is_left_alone() {
-        for (letter, cpu_ms) in [(b'R', 0), (b'D', 0), (b'R', 1)] {
+        for (letter, cpu_ms) in [(b'R', 0), (b'D', 0), (b'D', 100)] {
             let found = Worker::in_state(letter, cpu_ms).rounds_to_fault();
-            assert_eq!(found, Some((100, Fault::Hangs(letter))), "after ten seconds");
+            assert_eq!(found, Some((300, Fault::Hangs(letter))), "after half a minute");
         }
         let mut unknown = Worker::healthy();
         unknown.state = None;
-        assert_eq!(unknown.rounds_to_fault(), Some((100, Fault::Hangs(b'?'))), "without /proc");
+        assert_eq!(unknown.rounds_to_fault(), Some((300, Fault::Hangs(b'?'))), "without /proc");
     }
 
     #[test]
