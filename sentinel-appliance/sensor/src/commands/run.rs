@@ -25,6 +25,7 @@ use crate::system::prefault;
 use crate::system::private_files;
 use crate::system::privileges::{Privileges, Target};
 use crate::system::restart;
+use crate::system::wake::EventFd;
 use crate::terminal::failure::Failure;
 use crate::terminal::log;
 use crate::worker::analyser::LiveConfig;
@@ -59,7 +60,7 @@ fn prepare(request: Request, settings: Settings) -> Result<(Box<Prepared>, Worke
     let clock = Clock::start();
     log::set_level(settings.log_level);
     // Before the sandbox, which would refuse an address outside.
-    let watchdog = Watchdog::new(settings.workers, ServiceManager::from_environment())?;
+    let manager = ServiceManager::from_environment();
     let target = Target::of(&settings);
     private_files::prepare_directory(&settings.state_dir, target.account)?;
     private_files::prepare_directory(&settings.run_dir, target.account)?;
@@ -95,6 +96,9 @@ fn prepare(request: Request, settings: Settings) -> Result<(Box<Prepared>, Worke
     // Before the filters are attached, so that every frame is counted.
     let mut accounting = FilterAccounting::new(settings.interface.clone());
     accounting.restart(!settings.filter.is_empty(), &Snapshot::default().interfaces);
+    let alert_event =
+        EventFd::new().map_err(|error| Failure::new(format!("starting the watchdog: {error}")))?;
+    let watchdog = Watchdog::new(settings.workers, alert_event, manager);
     let spawner = WorkerSpawner {
         settings: &settings,
         seed,

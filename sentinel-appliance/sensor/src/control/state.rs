@@ -167,6 +167,8 @@ pub(crate) struct Shared {
     pub(crate) last_reload: RefCell<Option<LastReload>>,
     /// Wakes the uplink task: new alerts, a reload, or shutdown.
     pub(crate) wake_uplink: Notify,
+    /// Wakes the main task, because the watchdog may have found a fault.
+    pub(crate) wake_main: Notify,
     /// Incremented when the uplink must connect again.
     pub(crate) generation: Cell<u32>,
     /// The workers have ended and raise no more alerts.
@@ -213,6 +215,7 @@ impl Shared {
             filter_override: RefCell::new(None),
             last_reload: RefCell::new(None),
             wake_uplink: Notify::new(),
+            wake_main: Notify::new(),
             generation: Cell::new(0),
             workers_ended: Cell::new(false),
             drain_until: Cell::new(None),

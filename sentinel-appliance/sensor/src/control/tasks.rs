@@ -1,7 +1,7 @@
 //! Control thread: one executor for the intake of alerts, the uplink, both local sockets, supervision and signals.
 
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
@@ -61,14 +61,15 @@ pub(crate) fn run(prepared: Box<Prepared>, workers: WorkerThreads) -> Result<(),
         if let Some(manager) = &watchdog.manager {
             manager.ready();
         }
-        let fault = async { Err(supervision::fault(watchdog).await) };
-        let outcome = future::or(wait_for_end(&shared, signals, &reload), fault).await;
+        let mut fault = pin!(supervision::fault(&shared));
+        let faulty = async { Err(fault.as_mut().await) };
+        let outcome = future::or(wait_for_end(&shared, signals, &reload), faulty).await;
         watchdog.stopping();
         // The workers close their incidents, which raises the last alerts.
         stop.store(true, Ordering::Relaxed);
         // In this order: workers that have ended raise no more alerts, so intake finds the last ones; only then is the
         // spool complete, and an empty spool means that everything is delivered.
-        let outcome = workers_end(&shared, &threads, outcome).await;
+        let outcome = workers_end(&shared, &threads, outcome, fault).await;
         shared.workers_ended.set(true);
         alert_event.notify();
         intake.await;
@@ -98,6 +99,7 @@ async fn workers_end(
     shared: &Shared,
     threads: &[JoinHandle<()>],
     outcome: Result<(), Failure>,
+    fault: Pin<&mut dyn Future<Output = Failure>>,
 ) -> Result<(), Failure> {
     shared.workers.wake();
     let all = async {
@@ -109,12 +111,12 @@ async fn workers_end(
     let outcome = match outcome {
         Err(failure) if failure.is_fault() => Err(failure),
         ended => {
-            let fault = async { Err(supervision::fault(shared.watchdog).await) };
+            let faulty = async { Err(fault.await) };
             let ended = async {
                 all.as_mut().await;
                 ended
             };
-            future::or(ended, fault).await
+            future::or(ended, faulty).await
         }
     };
     if outcome.as_ref().is_err_and(Failure::is_fault) {
@@ -185,6 +187,9 @@ async fn take_alerts(shared: Rc<Shared>, mut alerts: Vec<AlertConsumer>, alert_e
         lost_before = lost;
         if store_alerts(&mut shared.spool.borrow_mut(), &mut alerts, newly_lost, now) {
             shared.wake_uplink.notify();
+        }
+        if shared.watchdog.fault().is_some() {
+            shared.wake_main.notify();
         }
         if is_last {
             return;

@@ -65,7 +65,7 @@ impl WorkerSpawner<'_> {
             Box::leak((0..count).map(|_| SnapshotCell::new()).collect::<Vec<_>>().into_boxed_slice());
         let kept_frames = usize::try_from(self.settings.max_packets).unwrap_or(0).div_ceil(count.max(1));
         let signals = Signals {
-            alert_event: EventFd::new().map_err(failed)?,
+            alert_event: self.watchdog.alert_event.clone(),
             reply_event: EventFd::new().map_err(failed)?,
             stop: Box::leak(Box::new(AtomicBool::new(false))),
         };

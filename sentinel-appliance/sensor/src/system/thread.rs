@@ -29,7 +29,7 @@ pub(crate) struct ThreadState {
 /// Reads the state of thread `thread`; `None` without `/proc`. Allocates nothing: a thread that hangs may hold the lock of the
 /// allocator.
 pub(crate) fn state(thread: u32) -> Option<ThreadState> {
-    let mut path = heapless::String::<40>::new();
+    let mut path = heapless::String::<64>::new();
     write!(path, "/proc/self/task/{thread}/stat").ok()?;
     let mut text = [0; 256];
     let length = File::open(path.as_str()).ok()?.read(&mut text).ok()?;

@@ -286,3 +286,20 @@ fn enqueue(alerts: &mut AlertProducer, alert: Alert, counts: &mut Snapshot) {
         } += 1;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Without supervision the sensor kept running after the panic of a worker and reported no error.
+    #[test]
+    fn a_worker_that_panics_is_known_to_have_ended() {
+        let pulse: &'static Pulse = Box::leak(Box::default());
+        let worker = std::thread::spawn(move || {
+            let _says_so = ThreadEnd(pulse);
+            std::panic::resume_unwind(Box::new("as a bug would"));
+        });
+        assert!(worker.join().is_err());
+        assert_eq!(pulse.read().phase, Phase::Ended);
+    }
+}

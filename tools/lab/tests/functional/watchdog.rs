@@ -167,6 +167,24 @@ fn a_sensor_with_a_hung_worker_ends_when_it_is_stopped() -> Result<()> {
     })
 }
 
+/// Service managers start the sensor at once. One that crashes at every start would write a page to flash each time.
+#[test]
+fn a_run_that_was_killed_within_two_seconds_is_not_followed_at_once() -> Result<()> {
+    experiment(|lab| {
+        let mut sensor = Sensor::new(lab, "router", "")?;
+        let start = Instant::now();
+        sensor.start()?;
+        sensor.kill()?;
+        sensor.start()?;
+        ensure!(start.elapsed() > Duration::from_secs(2), "{:?}", start.elapsed());
+        sensor.stop()?;
+        let (stopped, is_removed) = (Instant::now(), !sensor.run_dir().join("sentinel.sock").exists());
+        sensor.start()?;
+        ensure!(is_removed && stopped.elapsed() < Duration::from_secs(2), "{:?}", stopped.elapsed());
+        sensor.stop()
+    })
+}
+
 /// Messages that a service manager gets.
 struct Manager(UnixDatagram);
 

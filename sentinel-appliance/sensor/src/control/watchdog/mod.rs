@@ -56,8 +56,8 @@ pub(crate) struct Watchdog {
     /// Signs of life given to the service manager.
     fed: AtomicU32,
     is_stopping: AtomicBool,
-    /// Signalled with the fault.
-    pub(crate) event: EventFd,
+    /// Wakes the intake of the control thread, which sees the fault.
+    pub(crate) alert_event: EventFd,
     pub(crate) manager: Option<ServiceManager>,
 }
 
@@ -84,18 +84,17 @@ impl fmt::Display for Found {
 
 impl Watchdog {
     /// Makes the state for `workers` workers, for the life of the program.
-    pub(crate) fn new(workers: u32, manager: Option<ServiceManager>) -> Result<&'static Self, Failure> {
-        let event = EventFd::new().map_err(|error| Failure::new(format!("watchdog: {error}")))?;
-        Ok(Box::leak(Box::new(Self {
+    pub(crate) fn new(workers: u32, alert_event: EventFd, manager: Option<ServiceManager>) -> &'static Self {
+        Box::leak(Box::new(Self {
             pulses: (0..workers).map(|_| Pulse::default()).collect(),
             control_beats: AtomicU32::new(0),
             fault: AtomicU32::new(0),
             silent_ms: AtomicU32::new(0),
             fed: AtomicU32::new(0),
             is_stopping: AtomicBool::new(false),
-            event,
+            alert_event,
             manager,
-        })))
+        }))
     }
 
     /// Starts the thread. The workers must have been started: one that is not there yet has no signs of life.
@@ -144,7 +143,7 @@ impl Watchdog {
         let worker = u8::try_from(worker).unwrap_or(u8::MAX);
         self.silent_ms.store(u32::try_from(silent.as_millis()).unwrap_or(u32::MAX), Ordering::Relaxed);
         self.fault.store(u32::from_le_bytes([kind, letter, worker, 0]), Ordering::Release);
-        self.event.notify();
+        self.alert_event.notify();
     }
 
     /// Signs of life given to the service manager.
@@ -276,7 +275,7 @@ mod tests {
     }
 
     fn is_signalled(watchdog: &Watchdog) -> bool {
-        poll(&mut [PollFd::new(&watchdog.event, PollFlags::IN)], Some(Duration::ZERO)).unwrap() == 1
+        poll(&mut [PollFd::new(&watchdog.alert_event, PollFlags::IN)], Some(Duration::ZERO)).unwrap() == 1
     }
 
     /// Lets every worker and the control thread show signs of life, then runs a round.
@@ -291,7 +290,7 @@ mod tests {
     }
 
     fn started(workers: u32, manager: Option<ServiceManager>) -> (&'static Watchdog, Rounds, Clock) {
-        let watchdog = Watchdog::new(workers, manager).unwrap();
+        let watchdog = Watchdog::new(workers, EventFd::new().unwrap(), manager);
         watchdog.pulses.iter().for_each(|pulse| pulse.set_phase(Phase::Loop));
         (watchdog, Rounds::default(), Clock::start())
     }
