@@ -9,6 +9,7 @@ use std::io::{Read, Write};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use sentinel_uplink::{KeyPair, Token};
 use support::{
@@ -681,4 +682,21 @@ fn a_wrong_filter_is_reported_before_anything_else() {
 fn help_is_a_command_too() {
     assert_eq!(stdout(&run(&["help"])), stdout(&run(&["--help"])));
     assert_eq!(stdout(&run(&["help", "read"])), stdout(&run(&["read", "--help"])));
+}
+
+/// Service managers restart a sensor at once, so a wrong setting would have it start hundreds of times a minute.
+#[test]
+fn a_supervised_sensor_that_fails_at_once_waits_before_it_exits() {
+    for (is_supervised, least) in [(true, Duration::from_secs(2)), (false, Duration::ZERO)] {
+        let mut command = sentinel();
+        command.args(["run", "--set", "workers=99"]).env_remove("NOTIFY_SOCKET");
+        if is_supervised {
+            command.env("NOTIFY_SOCKET", "/no/such/socket");
+        }
+        let start = Instant::now();
+        let output = command.output().unwrap();
+        let took = start.elapsed();
+        assert!(failure(&output).1.contains("workers"), "{output:?}");
+        assert!(took >= least && took < least + Duration::from_secs(2), "{took:?}");
+    }
 }

@@ -210,6 +210,11 @@ impl<'m> Flows<'m> {
         &self.table
     }
 
+    /// Puts `set` in the place of the set of `flow`, and returns what was there; see [`Table::replace_set`].
+    pub fn replace_set(&mut self, flow: FlowId, set: FlowSet) -> Option<FlowSet> {
+        self.table.replace_set(flow.halves().0, set)
+    }
+
     /// Sets the inspection of all flows to [`Inspection::Full`], after the rules have changed.
     pub fn reset_inspection(&mut self) {
         for state in self.table.values() {

@@ -249,6 +249,15 @@ impl<'m, K: Copy + Eq, V: Recycle> Table<'m, K, V> {
     }
 }
 
+impl<K: Copy + Eq, V: Copy + Recycle> Table<'_, K, V> {
+    /// Puts `set` in the place of the set of `hash`, and returns what was there; `None` only for a table without sets. Counts no
+    /// eviction: the caller puts the entries back.
+    pub fn replace_set(&mut self, hash: u32, set: Set<K, V>) -> Option<Set<K, V>> {
+        let place = self.sets.get_mut(usize::try_from(hash & self.mask).ok()?)?;
+        Some(core::mem::replace(place, set))
+    }
+}
+
 impl<K: Copy, V: Recycle> Set<K, V> {
     /// Gives a way to a new key: an empty one, or that of the least recently used entry.
     #[inline(never)] // keeps the lookup short, which is all that most packets need
@@ -311,6 +320,24 @@ mod tests {
 
     fn sets(count: usize) -> Vec<Set<u32, u32>> {
         vec![Set::default(); count]
+    }
+
+    #[test]
+    fn a_set_that_is_replaced_and_put_back_is_unchanged() {
+        let mut storage = sets(2);
+        let mut table = Table::new(&mut storage, LIFETIME);
+        for key in 0..4 {
+            *table.entry(1, key, at(1)).unwrap().value = 10 + key;
+        }
+        let full = table.replace_set(1, Set::default()).unwrap();
+        assert!(table.find(1, 2, at(1)).is_none() && table.entry(1, 9, at(1)).unwrap().is_new);
+        table.replace_set(1, full);
+        assert_eq!(
+            [0, 1, 2, 3, 9].map(|key| table.find(1, key, at(1)).copied()),
+            [Some(10), Some(11), Some(12), Some(13), None]
+        );
+        assert_eq!(table.evictions(), 0);
+        assert!(Table::<u32, u32>::new(&mut [], LIFETIME).replace_set(1, full).is_none());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! [`fast_path`] finishes most frames; all others take the slow path here, which parses them again, looks up the flow and shows
 //! the packet to the detectors.
 
+pub(crate) mod canary;
 pub(crate) mod fast_path;
 pub(crate) mod memory;
 pub(crate) mod reassembly;

@@ -19,6 +19,8 @@ use crate::commands::replay;
 use crate::commands::run as sensor;
 use crate::commands::status;
 use crate::settings::{self, Loaded, Problem, Settings, environment};
+use crate::system::clock::Clock;
+use crate::system::restart;
 use crate::terminal::count::count;
 use crate::terminal::failure::Failure;
 use crate::terminal::log as messages;
@@ -27,6 +29,15 @@ use crate::worker::kernel_filters::KernelFilters;
 use crate::worker::overlap;
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let (clock, is_supervised) = (Clock::start(), restart::is_supervised());
+    let outcome = run_sensor(arguments);
+    if outcome.is_err() && is_supervised {
+        restart::wait_after_failure(clock.uptime());
+    }
+    outcome
+}
+
+fn run_sensor(arguments: &Arguments) -> Result<(), Failure> {
     arguments.at_most("run", 0)?;
     let mut flags = arguments.assignments()?;
     let interfaces = arguments.all("interface")?;

@@ -296,7 +296,7 @@ impl Capture {
 }
 
 impl CaptureVisitor for Capture {
-    fn start_iteration(&mut self, _: &mut RingSet) -> Flow {
+    fn start_iteration(&mut self, _: &mut RingSet, _: Uptime) -> Flow {
         if self.timers.is_over() || self.interrupt.is_pending() {
             self.is_ended = true;
             return Ok(ControlFlow::Break(()));

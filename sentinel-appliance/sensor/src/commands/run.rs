@@ -12,6 +12,7 @@ use crate::control::state::{Prepared, Reload, WorkerThreads};
 use crate::control::status_socket;
 use crate::control::tasks;
 use crate::control::visibility::Visibility;
+use crate::control::watchdog::Watchdog;
 use crate::control::worker_spawner::WorkerSpawner;
 use crate::limits::MAX_INTERFACES;
 use crate::settings::Settings;
@@ -19,9 +20,12 @@ use crate::spool::Spool;
 use crate::system::clock::Clock;
 use crate::system::keys;
 use crate::system::local_socket;
+use crate::system::notify::ServiceManager;
 use crate::system::prefault;
 use crate::system::private_files;
 use crate::system::privileges::{Privileges, Target};
+use crate::system::restart;
+use crate::system::wake::EventFd;
 use crate::terminal::failure::Failure;
 use crate::terminal::log;
 use crate::worker::analyser::LiveConfig;
@@ -55,9 +59,12 @@ pub(crate) fn run(request: Request, settings: Settings) -> Result<(), Failure> {
 fn prepare(request: Request, settings: Settings) -> Result<(Box<Prepared>, WorkerThreads), Failure> {
     let clock = Clock::start();
     log::set_level(settings.log_level);
+    // Before the sandbox, which would refuse an address outside.
+    let manager = ServiceManager::from_environment();
     let target = Target::of(&settings);
     private_files::prepare_directory(&settings.state_dir, target.account)?;
     private_files::prepare_directory(&settings.run_dir, target.account)?;
+    restart::wait_after_crash(&status_socket::path(&settings.run_dir));
     let seed = match request.seed {
         Some(seed) => seed,
         None => keys::random_u64()?,
@@ -89,9 +96,20 @@ fn prepare(request: Request, settings: Settings) -> Result<(Box<Prepared>, Worke
     // Before the filters are attached, so that every frame is counted.
     let mut accounting = FilterAccounting::new(settings.interface.clone());
     accounting.restart(!settings.filter.is_empty(), &Snapshot::default().interfaces);
-    let spawner =
-        WorkerSpawner { settings: &settings, seed, fanout, config: &config, filters: &filters, clock };
+    let alert_event =
+        EventFd::new().map_err(|error| Failure::new(format!("starting the watchdog: {error}")))?;
+    let watchdog = Watchdog::new(settings.workers, alert_event, manager);
+    let spawner = WorkerSpawner {
+        settings: &settings,
+        seed,
+        fanout,
+        config: &config,
+        filters: &filters,
+        clock,
+        watchdog,
+    };
     let (workers, threads) = spawner.start(interfaces, accounting)?;
+    watchdog.start(clock)?;
     let reload = Reload { file: request.config, flags: request.flags };
     let prepared = Prepared {
         clock,
@@ -104,6 +122,7 @@ fn prepare(request: Request, settings: Settings) -> Result<(Box<Prepared>, Worke
         reload,
         visibility,
         privileges,
+        watchdog,
     };
     Ok((Box::new(prepared), threads))
 }

@@ -139,7 +139,25 @@ impl StatusView {
             ByteCount(self.number("memory.resident_kib") * 1024),
             self.number("memory.evictions")
         )?;
+        self.health(out)?;
         self.privileges(out)
+    }
+
+    /// One line: the oldest answer of a canary packet, and restarts.
+    fn health(&self, out: &mut String) -> std::fmt::Result {
+        let canaries = || self.list("workers").iter().filter_map(|worker| member(worker, "canary"));
+        let oldest = canaries().max_by_key(|canary| whole(member(canary, "age_ms")));
+        let value = |name: &str| oldest.map_or(0, |canary| whole(member(canary, name)));
+        let wrong: u64 = canaries().map(|canary| whole(member(canary, "wrong"))).sum();
+        if wrong > 0 {
+            write!(out, "health  canary packets ANALYSED WRONGLY: {wrong}")?;
+        } else if value("answered") == 0 {
+            write!(out, "health  no canary packet analysed yet")?;
+        } else {
+            write!(out, "health  canary packet analysed {} ms ago", value("age_ms"))?;
+            write!(out, " in {} us", value("took_us"))?;
+        }
+        writeln!(out, "; restarts by the watchdog: {}", self.number("watchdog.restarts_in_log"))
     }
 
     /// One line: the user, what the kernel enforces, and the first restriction that did not take effect.
@@ -348,6 +366,9 @@ mod tests {
                "delivered_alerts":"sealed",
                "evidence_key":"abcdefghijklmnopqrstuvwxyz234567abcdefghijklmnopqrsa","notice":"log has another size"},
         "privileges":{"user":"root","seccomp":"on","landlock":0,"missing":["Landlock: this kernel has none"]},
+        "workers":[{"seen":60,"canary":{"answered":450,"wrong":0,"age_ms":120,"took_us":14}},
+                   {"seen":40,"canary":{"answered":449,"wrong":0,"age_ms":180,"took_us":9}}],
+        "watchdog":{"service_manager":true,"limit_ms":30000,"fed":45,"restarts_in_log":3},
         "memory":{"resident_kib":3456,"evictions":11,"incidents_closed_early":0,"tables":[
             {"name":"flows","slots":8192,"bytes":655360}],"ring_kib":1024}}"#;
 
@@ -379,6 +400,7 @@ mod tests {
              \x20       delivered alerts: sealed to abcdefghijklmnopqrstuvwxyz234567abcdefgh..\n\
              \x20       note: log has another size\n\
              memory  3.3 MiB resident, 11 table entries evicted\n\
+             health  canary packet analysed 180 ms ago in 9 us; restarts by the watchdog: 3\n\
              rights  user root, seccomp on, landlock off; Landlock: this kernel has none"
         );
         assert!(text.lines().count() <= 24 && text.lines().all(|line| line.len() <= 80));
@@ -397,6 +419,19 @@ mod tests {
              reload  failed at 20:00:01 UTC: F:6:14: ports 'many' is not a whole number; xxxx";
         assert!(text.contains(expected), "{text}");
         assert!(text.lines().count() <= 24 && text.lines().all(|line| line.len() <= 80), "{text}");
+    }
+
+    #[test]
+    fn wrong_and_missing_answers_to_canary_packets_are_shown() {
+        let line = |answer: &str| {
+            let mut text = String::new();
+            StatusView::new(answer).unwrap().text(None, &mut text).unwrap();
+            text.lines().find(|line| line.starts_with("health")).unwrap().to_owned()
+        };
+        let wrong = line(&ANSWER.replacen("\"wrong\":0", "\"wrong\":7", 1));
+        assert_eq!(wrong, "health  canary packets ANALYSED WRONGLY: 7; restarts by the watchdog: 3");
+        let none = line(&ANSWER.replace("\"workers\":", "\"other\":"));
+        assert_eq!(none, "health  no canary packet analysed yet; restarts by the watchdog: 3");
     }
 
     #[test]

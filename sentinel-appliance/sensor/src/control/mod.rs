@@ -4,11 +4,13 @@
 //!
 //! | task | waits for | does |
 //! |---|---|---|
-//! | main (`tasks`) | signals, the end of a worker | reload at SIGHUP, orderly end at SIGTERM and SIGINT |
+//! | main (`tasks`) | signals, a fault | reload at SIGHUP, orderly end at SIGTERM and SIGINT, end after a fault |
 //! | intake (`tasks`) | eventfd of the alerts | queues of the workers into the spool |
 //! | `uplink` | socket, new alerts, deadlines | spool to the collector, telemetry |
 //! | `status_socket`, `command_socket` | connections | one answer each |
-//! | `supervision` | one second | interfaces that vanish and come back, workers that end |
+//! | `supervision` | one second | interfaces that vanish and come back; sign of life for the watchdog |
+//!
+//! `watchdog` is a thread of its own: it finds workers and a control thread that hang.
 //!
 //! Shutdown: the workers end and close their incidents, intake empties the queues, the spool is flushed to flash, the uplink
 //! has two seconds to deliver the rest, and the spool is flushed again.
@@ -23,5 +25,6 @@ pub(crate) mod tasks;
 pub(crate) mod telemetry_schedule;
 pub(crate) mod uplink;
 pub(crate) mod visibility;
+pub(crate) mod watchdog;
 pub(crate) mod worker_spawner;
 pub(crate) mod workers;

@@ -9,10 +9,11 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use sentinel_units::{Timestamp, Uptime};
-use sentinel_uplink::{Counter, KeyPair, Telemetry};
+use sentinel_uplink::{Counter, EndCause, KeyPair, Telemetry};
 use smol::{Timer, future};
 
 use crate::control::visibility::Visibility;
+use crate::control::watchdog::Watchdog;
 use crate::control::workers::Workers;
 use crate::settings::Settings;
 use crate::spool::{EvidencePolicy, Spool};
@@ -124,6 +125,7 @@ pub(crate) struct Prepared {
     pub(crate) reload: Reload,
     pub(crate) visibility: Visibility,
     pub(crate) privileges: Privileges,
+    pub(crate) watchdog: &'static Watchdog,
 }
 
 /// Parts of [`Prepared`] that one task owns.
@@ -152,6 +154,7 @@ pub(crate) struct Shared {
     pub(crate) workers: Workers,
     pub(crate) visibility: Visibility,
     pub(crate) privileges: Privileges,
+    pub(crate) watchdog: &'static Watchdog,
     pub(crate) local_clients: LocalClients,
     pub(crate) settings: RefCell<Settings>,
     pub(crate) collector: RefCell<Option<Collector>>,
@@ -164,6 +167,8 @@ pub(crate) struct Shared {
     pub(crate) last_reload: RefCell<Option<LastReload>>,
     /// Wakes the uplink task: new alerts, a reload, or shutdown.
     pub(crate) wake_uplink: Notify,
+    /// Wakes the main task, because the watchdog may have found a fault.
+    pub(crate) wake_main: Notify,
     /// Incremented when the uplink must connect again.
     pub(crate) generation: Cell<u32>,
     /// The workers have ended and raise no more alerts.
@@ -187,6 +192,7 @@ impl Shared {
             reload,
             visibility,
             privileges,
+            watchdog,
         } = *prepared;
         let shared = Self {
             clock,
@@ -194,6 +200,7 @@ impl Shared {
             workers,
             visibility,
             privileges,
+            watchdog,
             local_clients: LocalClients::default(),
             settings: RefCell::new(settings),
             collector: RefCell::new(collector),
@@ -208,6 +215,7 @@ impl Shared {
             filter_override: RefCell::new(None),
             last_reload: RefCell::new(None),
             wake_uplink: Notify::new(),
+            wake_main: Notify::new(),
             generation: Cell::new(0),
             workers_ended: Cell::new(false),
             drain_until: Cell::new(None),
@@ -255,11 +263,17 @@ impl Shared {
         // On flash before the collector is waited for: a power cut during the drain loses no alert, and the end of the run is
         // known.
         let mut spool = self.spool.borrow_mut();
-        spool.end_run();
+        spool.end_run(EndCause::Stopped);
         spool.flush();
         drop(spool);
         self.drain_until.set(Some(self.clock.uptime().after(span)));
         self.wake_uplink.notify();
+    }
+
+    /// Ends the run because of a fault: says so in the log, and closes the incidents that a worker can no longer close. What the
+    /// journal has is not written to flash: the next run does that within a second, in the page of its start.
+    pub(crate) fn end_after_fault(&self) {
+        self.spool.borrow_mut().end_run_after_fault(self.clock.uptime());
     }
 
     /// Returns true at shutdown once everything is delivered or the time for it has passed.

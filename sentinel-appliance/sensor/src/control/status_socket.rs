@@ -17,6 +17,7 @@ use crate::settings::Settings;
 use crate::spool::{DeliveredAlerts, Spool};
 use crate::system::process::{host_name, resident_kib};
 use crate::worker::analyser;
+use crate::worker::pulse::Pulse;
 use crate::worker::snapshot::Snapshot;
 
 /// Name of the socket in the run directory.
@@ -73,6 +74,7 @@ fn write(shared: &Shared, out: &mut String) -> std::fmt::Result {
     shared.visibility.report(&frames).write(&settings.interface, out)?;
     out.push_str(",\"privileges\":");
     shared.privileges.write(out)?;
+    write_watchdog(shared, out)?;
     let clients = &shared.local_clients;
     write!(out, ",\"local_clients\":{{\"too_slow\":{}", clients.too_slow.get())?;
     write!(out, ",\"too_many\":{}}}", clients.too_many.get())?;
@@ -162,6 +164,16 @@ fn write_frames(frames: &FrameCounts, out: &mut String) -> std::fmt::Result {
     write!(out, ",\"malformed\":{},\"truncated\":{}}}", snapshot.malformed, snapshot.truncated)
 }
 
+/// Watchdog of the service manager, and runs in the log that ended by a fault; canary packets are with each worker.
+fn write_watchdog(shared: &Shared, out: &mut String) -> std::fmt::Result {
+    let watchdog = shared.watchdog;
+    let manager = watchdog.manager.as_ref();
+    let limit_ms = manager.and_then(|manager| manager.watchdog).map_or(0, millis);
+    write!(out, ",\"watchdog\":{{\"service_manager\":{},\"limit_ms\":{limit_ms}", manager.is_some())?;
+    let faults = shared.spool.borrow().faults();
+    write!(out, ",\"fed\":{},\"restarts_in_log\":{faults}}}", watchdog.fed())
+}
+
 /// Frame accounting of each worker. Frames that a filter refuses reach none of them.
 fn write_workers(shared: &Shared, out: &mut String) -> std::fmt::Result {
     out.push_str(",\"workers\":[");
@@ -172,7 +184,18 @@ fn write_workers(shared: &Shared, out: &mut String) -> std::fmt::Result {
         write!(out, "{comma}{{\"seen\":{seen},\"analysed\":{}", snapshot.analysed)?;
         write!(out, ",\"unsupported\":{},\"dropped\":{dropped}", snapshot.unsupported)?;
         write!(out, ",\"in_ring\":{waiting},\"raised\":{}", snapshot.raised)?;
-        write!(out, ",\"handoff_overflow\":{}}}", snapshot.handoff_overflow)?;
+        write!(out, ",\"handoff_overflow\":{}", snapshot.handoff_overflow)?;
+        if let Some(reading) = shared.watchdog.pulses.get(index).map(Pulse::read) {
+            write!(out, ",\"canary\":{{\"answered\":{},\"wrong\":{}", reading.answered, reading.wrong)?;
+            let age_ms = (reading.answered > 0).then(|| reading.age_ms(shared.clock.uptime()));
+            out.push_str(",\"age_ms\":");
+            match age_ms {
+                Some(age_ms) => write!(out, "{age_ms}")?,
+                None => out.push_str("null"),
+            }
+            write!(out, ",\"took_us\":{}}}", reading.took_us)?;
+        }
+        out.push('}');
     }
     out.push(']');
     Ok(())

@@ -1,14 +1,13 @@
 //! Supervision of workers and interfaces, once a second.
 
 use std::rc::Rc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use smol::Timer;
 
 use crate::control::reload::follow_networks;
 use crate::control::state::Shared;
-use crate::terminal::failure::Failure;
+use crate::terminal::failure::{FAULT_EXIT_CODE, Failure};
 use crate::terminal::log;
 use crate::worker::interface::{existing_interfaces, interface_prefixes};
 use crate::worker::overlap::{self, Overlap};
@@ -21,12 +20,18 @@ const START_INTERVAL: Duration = Duration::from_millis(5);
 /// added to a bridge at any time.
 const CHECK_ROUNDS: u32 = 30;
 
-/// Waits for a worker to end by itself, which none ever should.
-pub(crate) async fn worker_end(workers: &[JoinHandle<()>]) -> Failure {
-    while !workers.iter().any(JoinHandle::is_finished) {
-        Timer::after(SUPERVISION_INTERVAL).await;
+/// Waits until the watchdog finds a fault, which it never should.
+pub(crate) async fn fault(shared: &Shared) -> Failure {
+    loop {
+        if let Some(found) = shared.watchdog.fault() {
+            // At once: ending in order may take until the watchdog aborts.
+            log::error(format_args!(
+                "{found}; the sensor ends with exit code {FAULT_EXIT_CODE}, to be started again"
+            ));
+            return Failure::fault(&found);
+        }
+        shared.wake_main.wait().await;
     }
-    Failure::new("a worker thread has ended by itself; not everything is captured any more")
 }
 
 /// Logs captured interfaces that vanish and come, and follows their networks and relations. Runs as long as the executor.
@@ -40,7 +45,10 @@ pub(crate) async fn interfaces(shared: Rc<Shared>) {
     let mut networks = interface_prefixes(&captured).unwrap_or_default();
     let mut overlap = None;
     let mut rounds_until_check: u32 = CHECK_ROUNDS;
+    let mut wrong_before = false;
     loop {
+        shared.watchdog.control_beat();
+        wrong_before = warn_of_wrong_answers(&shared, wrong_before);
         shared.workers.follow_interfaces();
         let counts = shared.workers.snapshots().read().interfaces;
         let has_come = presence.log_changes(&counts, &captured);
@@ -54,6 +62,17 @@ pub(crate) async fn interfaces(shared: Rc<Shared>) {
     }
 }
 
+/// Logs the first canary packet that was analysed wrongly. Returns true if there was one.
+fn warn_of_wrong_answers(shared: &Shared, is_logged: bool) -> bool {
+    let wrong = shared.watchdog.pulses.iter().position(|pulse| pulse.read().wrong > 0);
+    if let Some(worker) = wrong.filter(|_| !is_logged) {
+        log::error(format_args!(
+            "worker {worker} has analysed a canary packet wrongly; it may overlook attacks"
+        ));
+    }
+    wrong.is_some()
+}
+
 /// Warns if two captured interfaces see the same frames since one became a port of the other; once for each pair.
 fn warn_of_overlap(shared: &Shared, captured: &[String], before: Option<&Overlap>) -> Option<Overlap> {
     let is_allowed = shared.settings.borrow().allow_overlap;
@@ -63,19 +82,4 @@ fn warn_of_overlap(shared: &Shared, captured: &[String], before: Option<&Overlap
         log::warn(format_args!("interfaces: {overlap}"));
     }
     now
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Without supervision the sensor kept running after the panic of a worker and reported no error.
-    #[test]
-    fn a_worker_that_panics_is_noticed() {
-        let worker = std::thread::spawn(|| {
-            std::panic::resume_unwind(Box::new("as a bug would"));
-        });
-        let failure = smol::block_on(worker_end(&[worker]));
-        assert!(failure.to_string().contains("ended by itself"), "{failure}");
-    }
 }

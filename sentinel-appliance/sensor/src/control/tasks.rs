@@ -1,7 +1,7 @@
 //! Control thread: one executor for the intake of alerts, the uplink, both local sockets, supervision and signals.
 
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
@@ -32,11 +32,13 @@ const INTAKE_INTERVAL: Duration = Duration::from_secs(1);
 const START_INTERVAL: Duration = Duration::from_millis(1);
 /// Time between two checks at shutdown whether all workers have ended.
 const END_INTERVAL: Duration = Duration::from_millis(5);
+/// Time for the workers that do not hang to end after a fault.
+const END_AFTER_FAULT: Duration = Duration::from_millis(200);
 /// Time for delivering the last alerts at shutdown.
 const SHUTDOWN_DRAIN: Duration = Duration::from_secs(2);
 
-/// Runs the control thread until SIGTERM or SIGINT, or until a worker ends by itself. Alerts that are in the queues then
-/// are stored, and delivered if the collector takes them within [`SHUTDOWN_DRAIN`].
+/// Runs the control thread until SIGTERM or SIGINT, or until the watchdog finds a fault. Alerts that are in the queues then
+/// are stored, and delivered if the collector takes them within [`SHUTDOWN_DRAIN`]; after a fault the next run delivers them.
 ///
 /// Not inlined: the stack that starting took is used again here.
 #[inline(never)]
@@ -55,18 +57,26 @@ pub(crate) fn run(prepared: Box<Prepared>, workers: WorkerThreads) -> Result<(),
             Timer::after(START_INTERVAL).await;
         }
         log_ready(&shared);
-        let worker_end = async { Err(supervision::worker_end(&threads).await) };
-        let outcome = future::or(wait_for_end(&shared, signals, &reload), worker_end).await;
+        let watchdog = shared.watchdog;
+        if let Some(manager) = &watchdog.manager {
+            manager.ready();
+        }
+        let mut fault = pin!(supervision::fault(&shared));
+        let faulty = async { Err(fault.as_mut().await) };
+        let outcome = future::or(wait_for_end(&shared, signals, &reload), faulty).await;
+        watchdog.stopping();
         // The workers close their incidents, which raises the last alerts.
         stop.store(true, Ordering::Relaxed);
         // In this order: workers that have ended raise no more alerts, so intake finds the last ones; only then is the
         // spool complete, and an empty spool means that everything is delivered.
-        while !threads.iter().all(JoinHandle::is_finished) {
-            Timer::after(END_INTERVAL).await;
-        }
+        let outcome = workers_end(&shared, &threads, outcome, fault).await;
         shared.workers_ended.set(true);
         alert_event.notify();
         intake.await;
+        if outcome.as_ref().is_err_and(Failure::is_fault) {
+            shared.end_after_fault();
+            return outcome;
+        }
         shared.begin_drain(SHUTDOWN_DRAIN);
         // The uplink task ends by itself once everything is delivered; the timer is for a socket that takes nothing.
         let timer = async {
@@ -76,7 +86,45 @@ pub(crate) fn run(prepared: Box<Prepared>, workers: WorkerThreads) -> Result<(),
         outcome
     }));
     // Once more, for the record of what was delivered meanwhile.
-    shared.spool.borrow_mut().flush();
+    if !outcome.as_ref().is_err_and(Failure::is_fault) {
+        shared.spool.borrow_mut().flush();
+        // The next start sees by it that this run ended in order.
+        let _left_over = std::fs::remove_file(status_socket::path(&shared.settings.borrow().run_dir));
+    }
+    outcome
+}
+
+/// Waits until all workers have ended; after a fault, or once the watchdog finds one, only as long as those take that do not hang.
+async fn workers_end(
+    shared: &Shared,
+    threads: &[JoinHandle<()>],
+    outcome: Result<(), Failure>,
+    fault: Pin<&mut dyn Future<Output = Failure>>,
+) -> Result<(), Failure> {
+    shared.workers.wake();
+    let all = async {
+        while !threads.iter().all(JoinHandle::is_finished) {
+            Timer::after(END_INTERVAL).await;
+        }
+    };
+    let mut all = pin!(all);
+    let outcome = match outcome {
+        Err(failure) if failure.is_fault() => Err(failure),
+        ended => {
+            let faulty = async { Err(fault.await) };
+            let ended = async {
+                all.as_mut().await;
+                ended
+            };
+            future::or(ended, faulty).await
+        }
+    };
+    if outcome.as_ref().is_err_and(Failure::is_fault) {
+        let timer = async {
+            Timer::after(END_AFTER_FAULT).await;
+        };
+        future::or(all, timer).await;
+    }
     outcome
 }
 
@@ -140,6 +188,9 @@ async fn take_alerts(shared: Rc<Shared>, mut alerts: Vec<AlertConsumer>, alert_e
         if store_alerts(&mut shared.spool.borrow_mut(), &mut alerts, newly_lost, now) {
             shared.wake_uplink.notify();
         }
+        if shared.watchdog.fault().is_some() {
+            shared.wake_main.notify();
+        }
         if is_last {
             return;
         }
@@ -200,6 +251,9 @@ async fn wait_for_end(shared: &Shared, signals: Signals, source: &Reload) -> Res
             return Ok(());
         }
         // Boxed: the future is large and seldom needed, and would otherwise lie on the stack all the time.
+        let manager = shared.watchdog.manager.as_ref();
+        manager.inspect(|manager| manager.reloading());
         Box::pin(reload_settings(shared, source)).await;
+        manager.inspect(|manager| manager.ready());
     }
 }

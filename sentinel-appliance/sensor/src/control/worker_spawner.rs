@@ -5,10 +5,11 @@ use std::sync::atomic::AtomicBool;
 use heapless::spsc::Queue;
 use sentinel_alert::Alert;
 use sentinel_track::hash::HashKey;
-use sentinel_units::Timestamp;
+use sentinel_units::{Timestamp, Uptime};
 
 use crate::control::accounting::FilterAccounting;
 use crate::control::state::WorkerThreads;
+use crate::control::watchdog::Watchdog;
 use crate::control::workers::{OpenFilters, WorkerHandle, Workers};
 use crate::settings::Settings;
 use crate::system::clock::{self, Clock};
@@ -38,6 +39,7 @@ pub(crate) struct WorkerSpawner<'s> {
     pub(crate) config: &'s LiveConfig,
     pub(crate) filters: &'s KernelFilters,
     pub(crate) clock: Clock,
+    pub(crate) watchdog: &'static Watchdog,
 }
 
 /// Descriptors and flags that all workers share.
@@ -63,7 +65,7 @@ impl WorkerSpawner<'_> {
             Box::leak((0..count).map(|_| SnapshotCell::new()).collect::<Vec<_>>().into_boxed_slice());
         let kept_frames = usize::try_from(self.settings.max_packets).unwrap_or(0).div_ceil(count.max(1));
         let signals = Signals {
-            alert_event: EventFd::new().map_err(failed)?,
+            alert_event: self.watchdog.alert_event.clone(),
             reply_event: EventFd::new().map_err(failed)?,
             stop: Box::leak(Box::new(AtomicBool::new(false))),
         };
@@ -71,8 +73,9 @@ impl WorkerSpawner<'_> {
         let wakes = (0..count).map(|_| EventFd::new()).collect::<Result<Vec<_>, _>>().map_err(failed)?;
         let siblings = siblings::connect(self.fanout, &wakes, self.settings.block_timeout, clock::wall());
         let (mut handles, mut alerts, mut threads) = (Vec::new(), Vec::new(), Vec::new());
-        let parts = interfaces.into_iter().zip(cells).zip(wakes.into_iter().zip(siblings));
-        for (index, ((interfaces, cell), (wake, siblings))) in (0..).zip(parts) {
+        let states = cells.iter().zip(&self.watchdog.pulses);
+        let parts = interfaces.into_iter().zip(states).zip(wakes.into_iter().zip(siblings));
+        for (index, ((interfaces, (cell, pulse)), (wake, siblings))) in (0..).zip(parts) {
             let (alert_producer, alert_consumer) = prefault::queue::<Alert, ALERT_QUEUE_LEN>().split();
             // Not prefaulted, nor are the replies: operators send commands, traffic does not.
             let commands: &'static mut Queue<NumberedCommand, COMMAND_QUEUE_LEN> = Box::leak(Box::default());
@@ -89,6 +92,9 @@ impl WorkerSpawner<'_> {
                 reply_event: signals.reply_event.clone(),
                 wake: wake.clone(),
                 stop: signals.stop,
+                pulse,
+                clock: self.clock,
+                canary_due: Uptime::ZERO,
                 siblings,
                 memory: (kept_frames > 0).then(|| PacketMemory::new(kept_frames)),
                 counts: Snapshot::default(),

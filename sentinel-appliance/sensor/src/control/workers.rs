@@ -140,6 +140,11 @@ impl Workers {
         self.accounting.borrow_mut().follow_interfaces(&snapshot.interfaces);
     }
 
+    /// Wakes all workers, so that they see a flag at once.
+    pub(crate) fn wake(&self) {
+        self.handles.borrow().iter().for_each(|handle| handle.wake.notify());
+    }
+
     pub(crate) fn is_capturing(&self) -> bool {
         self.open_filters.borrow().is_some()
     }

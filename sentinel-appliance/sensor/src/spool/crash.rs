@@ -269,7 +269,7 @@ impl Simulator {
             life.step(&mut dice);
         }
         if !power.is_off() && dice.roll(3) == 0 {
-            life.spool.end_run();
+            life.spool.end_run(sentinel_uplink::EndCause::Stopped);
             life.spool.flush();
         }
         life.end(&self.settings.state_dir, &mut dice, is_cut);

@@ -120,6 +120,8 @@ pub(crate) struct Spool<S = FileStorage> {
     /// Alerts of earlier runs that were undelivered at the start.
     kept: u64,
     previous_end: Option<RunEnd>,
+    /// Runs in the log that the watchdog ended.
+    faults: u32,
     counts: SpoolCounts,
     /// Gaps of alerts that could not be stored, one for each run and reason; written once the log takes records again.
     unwritten_gaps: Vec<Gap>,
@@ -255,7 +257,7 @@ impl<S: Medium> Spool<S> {
         stored_epoch: u64,
         policy: EvidencePolicy,
     ) -> Result<Self, Failure> {
-        let Past { delivered, boots, newest } = survey(&mut log);
+        let Past { delivered, boots, faults, newest } = survey(&mut log);
         let boot = boot_number(&boots, keys::random_u64)?;
         let is_journal_complete = log.was_journal_complete();
         let mut spool = Self::new(settings, log, stored_epoch, boot, delivered);
@@ -266,6 +268,7 @@ impl<S: Medium> Spool<S> {
             let is_complete = recovery.from_journal > 0 && is_journal_complete;
             spool.end_previous_run(previous, is_complete);
         }
+        spool.faults = faults;
         spool.undelivered = spool.count_undelivered();
         spool.kept = spool.undelivered.earlier;
         let start = Record::Start {
@@ -307,6 +310,7 @@ impl<S: Medium> Spool<S> {
             undelivered: Backlog::default(),
             kept: 0,
             previous_end: None,
+            faults: 0,
             counts: SpoolCounts::default(),
             unwritten_gaps: Vec::new(),
             is_marked_open: false,
@@ -329,6 +333,11 @@ impl<S: Medium> Spool<S> {
     /// Random number of this run.
     pub(crate) const fn boot(&self) -> u32 {
         self.boot
+    }
+
+    /// Runs in the log, as it was at the start, that the watchdog ended.
+    pub(crate) const fn faults(&self) -> u32 {
+        self.faults
     }
 
     /// Counters.

@@ -6,6 +6,7 @@ use std::path::Path;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use sentinel_ringlog::{Cursor, FileStorage, MAX_RECORD, RecordId};
+use sentinel_uplink::EndCause;
 
 use crate::system::private_files::no_links;
 use crate::terminal::failure::Failure;
@@ -35,6 +36,8 @@ pub(super) struct Past {
     pub(super) delivered: Option<RecordId>,
     /// Numbers of earlier runs; duplicates are rare.
     pub(super) boots: Vec<u32>,
+    /// Runs that the watchdog ended.
+    pub(super) faults: u32,
     /// Run before this one.
     pub(super) newest: Option<NewestRun>,
 }
@@ -58,6 +61,7 @@ pub(super) fn survey<S: Medium>(log: &mut Log<S>) -> Past {
             Some(Record::Delivered { before }) if before <= id.0 => {
                 past.delivered = before.checked_sub(1).map(RecordId);
             }
+            Some(Record::End(end)) => past.faults += u32::from(end.cause == EndCause::Fault),
             _ => {}
         }
     }

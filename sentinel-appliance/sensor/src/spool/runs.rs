@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use sentinel_alert::{Alert, Phase, wire};
 use sentinel_ringlog::{Cursor, MAX_RECORD, RecordId};
-use sentinel_units::Timestamp;
+use sentinel_units::{Timestamp, Uptime};
 use sentinel_uplink::{EndCause, Gap, RunEnd};
 
 use crate::terminal::log;
@@ -102,11 +102,7 @@ impl<S: Medium> Spool<S> {
     /// state of their last alert. Returns the number after the last one.
     fn close_incidents(&mut self, boot: u32, mut next_seq: u64) -> u64 {
         for record in open_incidents(&mut self.log, boot).into_values() {
-            let mut buffer = [0; MAX_RECORD];
-            let mut cursor = Cursor::new(record);
-            let Ok(Some((_, length))) = self.log.read_next(&mut cursor, &mut buffer) else { continue };
-            let Some((_, _, alert)) = buffer.get(..length).and_then(alert_of) else { continue };
-            let closing = Alert { phase: Phase::Close, suppressed: 0, ..alert };
+            let Some(closing) = self.closing_alert(record) else { continue };
             let mut bytes = [0; wire::MAX_ALERT_LEN];
             let Ok(bytes) = wire::encode(&closing, Timestamp::ZERO, &mut bytes) else { continue };
             if self.store(&Record::Alert { boot, seq: next_seq, alert: bytes }).is_ok() {
@@ -116,11 +112,33 @@ impl<S: Medium> Spool<S> {
         next_seq
     }
 
+    /// Closing alert of an incident whose last record is `record`.
+    fn closing_alert(&mut self, record: RecordId) -> Option<Alert> {
+        let (mut buffer, mut cursor) = ([0; MAX_RECORD], Cursor::new(record));
+        let (_, length) = self.log.read_next(&mut cursor, &mut buffer).ok()??;
+        let (_, _, alert) = alert_of(buffer.get(..length)?)?;
+        Some(Alert { phase: Phase::Close, suppressed: 0, ..alert })
+    }
+
+    /// Writes the end record of this run after a fault of a worker, and the closing alerts of incidents before it, which the
+    /// worker cannot raise any more. Writes to flash only what the journal may lack.
+    pub(crate) fn end_run_after_fault(&mut self, now: Uptime) {
+        for record in open_incidents(&mut self.log, self.boot).into_values() {
+            if let Some(closing) = self.closing_alert(record) {
+                self.enqueue(&closing, now);
+            }
+        }
+        self.end_run(EndCause::Fault);
+        if self.is_journal_behind {
+            self.flush();
+        }
+    }
+
     /// Writes the end record of this run. No alert may follow.
-    pub(crate) fn end_run(&mut self) {
+    pub(crate) fn end_run(&mut self, cause: EndCause) {
         // A gap that the log does not take leaves its numbers missing at the collector, because they are below `next_seq`.
         let _missing = self.write_gaps();
-        let end = RunEnd { boot: self.boot, next_seq: self.next_seq, cause: EndCause::Stopped };
+        let end = RunEnd { boot: self.boot, next_seq: self.next_seq, cause };
         self.is_ended = true;
         let _told_by_the_next_run_then = self.store(&Record::End(end));
     }

@@ -10,12 +10,17 @@ use crate::terminal::log;
 #[derive(Debug)]
 pub(crate) struct Failure(Box<Reason>);
 
+/// Exit code of a sensor that ended because a worker hangs or has ended: it is to be started again.
+pub(crate) const FAULT_EXIT_CODE: u8 = 3;
+
 #[derive(Debug)]
 enum Reason {
     /// The command line is wrong: exit code 2.
     Usage(String),
     /// Anything else: exit code 1.
     Other(String),
+    /// The watchdog has found a fault, which is logged already: [`FAULT_EXIT_CODE`].
+    Fault(String),
     /// The reader of standard output has closed it (`sentinel read x | head`): no message, exit code 0.
     OutputClosed,
 }
@@ -44,6 +49,16 @@ impl Failure {
         Self::other(what.to_string())
     }
 
+    /// The watchdog has found a fault, which is logged already.
+    pub(crate) fn fault(found: &dyn fmt::Display) -> Self {
+        Self(Box::new(Reason::Fault(found.to_string())))
+    }
+
+    /// Returns true if the watchdog has found a fault.
+    pub(crate) fn is_fault(&self) -> bool {
+        matches!(*self.0, Reason::Fault(_))
+    }
+
     /// The reader of standard output has closed it.
     pub(crate) fn output_closed() -> Self {
         Self(Box::new(Reason::OutputClosed))
@@ -70,6 +85,7 @@ impl Failure {
                 log::error(format_args!("{what}"));
                 ExitCode::FAILURE
             }
+            Reason::Fault(_) => ExitCode::from(FAULT_EXIT_CODE),
             Reason::OutputClosed => ExitCode::SUCCESS,
         }
     }
@@ -78,7 +94,7 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &*self.0 {
-            Reason::Usage(what) | Reason::Other(what) => out.write_str(what),
+            Reason::Usage(what) | Reason::Other(what) | Reason::Fault(what) => out.write_str(what),
             Reason::OutputClosed => out.write_str("the reader of the output is gone"),
         }
     }

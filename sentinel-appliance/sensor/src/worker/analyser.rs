@@ -130,6 +130,11 @@ impl Analyser {
         self.engine.frame(RawFrame { at, link, bytes, wire_len }, raise);
     }
 
+    /// Analyses a canary packet; returns true if the answer is right.
+    pub(crate) fn canary(&mut self, raise: &mut dyn FnMut(Alert)) -> bool {
+        self.engine.canary(raise)
+    }
+
     /// Counts of the frames so far.
     pub(crate) const fn counts(&self) -> Counts {
         self.engine.counts()

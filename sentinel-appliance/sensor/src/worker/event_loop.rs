@@ -11,9 +11,9 @@ use std::time::Duration;
 use heapless::spsc::{Consumer, Producer};
 use sentinel_alert::{Alert, Severity};
 use sentinel_capture::ring::Block;
-use sentinel_units::Timestamp;
+use sentinel_units::{Timestamp, Uptime};
 
-use crate::system::clock;
+use crate::system::clock::{self, Clock};
 use crate::system::prefault;
 use crate::system::wake::EventFd;
 use crate::terminal::failure::Failure;
@@ -22,6 +22,7 @@ use crate::worker::analyser::Analyser;
 use crate::worker::command::{AlertProducer, Command, NumberedCommand, Reply};
 use crate::worker::interface::{CaptureInterface, FrameTotals};
 use crate::worker::packet_memory::PacketMemory;
+use crate::worker::pulse::{CANARY_INTERVAL, Phase, Pulse};
 use crate::worker::ring_set::{CaptureVisitor, Flow, MAX_SLEEP, RingSet};
 use crate::worker::siblings::SiblingWorkers;
 use crate::worker::snapshot::{Snapshot, SnapshotCell};
@@ -43,6 +44,11 @@ pub(crate) struct Worker {
     /// Wakes this worker.
     pub(crate) wake: EventFd,
     pub(crate) stop: &'static AtomicBool,
+    /// Signs of life for the watchdog.
+    pub(crate) pulse: &'static Pulse,
+    pub(crate) clock: Clock,
+    /// Time of the next canary packet.
+    pub(crate) canary_due: Uptime,
     /// Other workers, if there are any.
     pub(crate) siblings: Option<SiblingWorkers>,
     /// Newest frames, if they are kept.
@@ -64,14 +70,25 @@ pub(crate) struct Progress {
 impl Worker {
     /// Captures until the flag `stop` is set, then closes all incidents.
     pub(crate) fn run(&mut self, mut rings: RingSet) {
+        let _says_so_also_if_it_panics = ThreadEnd(self.pulse);
+        self.pulse.start();
         prefault::stack::<STACK_BYTES_BELOW>();
         // At once, so that the first status has the state of the interfaces.
-        let outcome =
-            rings.housekeeping(self).inspect(|_| self.publish()).and_then(|_| rings.run(self));
+        let outcome = rings.housekeeping(self).inspect(|_| self.publish()).and_then(|_| rings.run(self));
+        self.pulse.set_phase(Phase::Busy);
         self.finish(&mut rings);
         if let Err(failure) = outcome {
             log::error(format_args!("worker: {failure}"));
         }
+    }
+
+    /// Analyses a canary packet by the function that the frames of a block take. It leaves nothing in tables and counters.
+    fn canary(&mut self, now: Uptime) {
+        self.canary_due = now.after(CANARY_INTERVAL);
+        let Self { analyser, alerts, counts, clock, .. } = self;
+        let start = clock.elapsed();
+        let is_right = analyser.canary(&mut |alert| enqueue(alerts, alert, counts));
+        self.pulse.canary(is_right, now, self.clock.elapsed().saturating_sub(start));
     }
 
     fn execute(&mut self, command: Command, rings: &mut RingSet) -> Reply {
@@ -129,7 +146,8 @@ impl Worker {
 }
 
 impl CaptureVisitor for Worker {
-    fn start_iteration(&mut self, rings: &mut RingSet) -> Flow {
+    fn start_iteration(&mut self, rings: &mut RingSet, now: Uptime) -> Flow {
+        self.pulse.beat();
         // Relaxed: nothing else is read because of the flag. The control thread sets it without waking the worker, so the
         // end comes up to `max_sleep` later.
         if self.stop.load(Ordering::Relaxed) {
@@ -137,15 +155,25 @@ impl CaptureVisitor for Worker {
         }
         self.before = self.progress();
         while let Some(NumberedCommand { number, command }) = self.commands.dequeue() {
+            self.pulse.set_phase(Phase::Busy);
             let reply = Reply { number, ..self.execute(command, rings) };
             let _has_room = self.replies.enqueue(reply);
             self.reply_event.notify();
+        }
+        // Here and not at the start of the thread: what comes before may take as long as the kernel takes.
+        self.pulse.set_phase(Phase::Loop);
+        if now >= self.canary_due {
+            self.canary(now);
         }
         if self.siblings.is_some() {
             // Before the rings are read: a ring that is empty then had no frame that is older than the block timeout.
             self.read_at = clock::wall();
         }
         Ok(ControlFlow::Continue(()))
+    }
+
+    fn rings_change(&mut self, is_under_way: bool) {
+        self.pulse.set_phase(if is_under_way { Phase::Busy } else { Phase::Loop });
     }
 
     fn block(
@@ -234,6 +262,15 @@ impl CaptureVisitor for Worker {
     }
 }
 
+/// Says that the thread has ended, when dropped.
+struct ThreadEnd(&'static Pulse);
+
+impl Drop for ThreadEnd {
+    fn drop(&mut self) {
+        self.0.set_phase(Phase::Ended);
+    }
+}
+
 /// Gives an alert to the control thread, or counts it as lost if the queue is full.
 fn enqueue(alerts: &mut AlertProducer, alert: Alert, counts: &mut Snapshot) {
     counts.raised += 1;
@@ -246,5 +283,22 @@ fn enqueue(alerts: &mut AlertProducer, alert: Alert, counts: &mut Snapshot) {
             Severity::High => &mut counts.lost_high,
             Severity::Critical => &mut counts.lost_critical,
         } += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Without supervision the sensor kept running after the panic of a worker and reported no error.
+    #[test]
+    fn a_worker_that_panics_is_known_to_have_ended() {
+        let pulse: &'static Pulse = Box::leak(Box::default());
+        let worker = std::thread::spawn(move || {
+            let _says_so = ThreadEnd(pulse);
+            std::panic::resume_unwind(Box::new("as a bug would"));
+        });
+        assert!(worker.join().is_err());
+        assert_eq!(pulse.read().phase, Phase::Ended);
     }
 }

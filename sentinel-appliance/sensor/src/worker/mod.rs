@@ -28,7 +28,7 @@
 //! Numbers at the queues are slots; a queue holds one item less.
 //!
 //! A worker never waits for another thread: a full queue loses the item and counts it, and the snapshot is written
-//! without a lock. The reactor of the executor (timers, readiness of sockets) and a short-lived thread that resolves
+//! without a lock. The watchdog reads signs of life of workers and control thread. The reactor of the executor (timers, readiness of sockets) and a short-lived thread that resolves
 //! the name of the collector are the only other threads.
 //!
 //! - `event_loop`: a worker: what it does with a block, a command, an idle moment, its end;
@@ -38,6 +38,7 @@
 //! - `analyser`: engine of the detectors and its tables;
 //! - `siblings`: hand-off of ambiguous flows between workers;
 //! - `command`: commands and replies of the control thread; `snapshot`: counters for it;
+//! - `pulse`: signs of life for the watchdog;
 //! - `packet_memory`: newest frames, for `sentinel ctl packets`.
 
 pub(crate) mod analyser;
@@ -50,6 +51,7 @@ pub(crate) mod kernel_filters;
 pub(crate) mod overlap;
 pub(crate) mod packet_memory;
 pub(crate) mod presence;
+pub(crate) mod pulse;
 pub(crate) mod ring_set;
 pub(crate) mod siblings;
 pub(crate) mod snapshot;

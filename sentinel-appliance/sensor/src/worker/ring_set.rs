@@ -39,7 +39,10 @@ pub(crate) type Flow = Result<ControlFlow<()>, Failure>;
 /// the loop is, and a call for each frame costs 8 instructions.
 pub(crate) trait CaptureVisitor {
     /// Starts an iteration, before the rings are read: commands, timers, the end.
-    fn start_iteration(&mut self, rings: &mut RingSet) -> Flow;
+    fn start_iteration(&mut self, rings: &mut RingSet, now: Uptime) -> Flow;
+
+    /// Begins or ends work on a ring that takes as long as the kernel does: it is opened or closed.
+    fn rings_change(&mut self, _is_under_way: bool) {}
 
     /// Takes the frames of a block of ring `index`, adds them to `totals`, and returns the time of the last one, or
     /// `Break` to end the loop.
@@ -144,10 +147,10 @@ impl RingSet {
     /// Those of `visitor`.
     pub(crate) fn run(&mut self, visitor: &mut dyn CaptureVisitor) -> Result<(), Failure> {
         loop {
-            if visitor.start_iteration(self)?.is_break() {
+            let now = self.clock.uptime();
+            if visitor.start_iteration(self, now)?.is_break() {
                 return Ok(());
             }
-            let now = self.clock.uptime();
             let is_housekeeping = now >= self.housekeeping_due;
             if is_housekeeping {
                 // Counted from now, not from when it was due: after a suspension one check follows, not one for each
@@ -215,10 +218,14 @@ impl RingSet {
                     }
                 }
                 if let Some(interface) = self.interfaces.get_mut(index) {
+                    visitor.rings_change(true);
                     interface.close();
+                    visitor.rings_change(false);
                 }
             } else if interface.ring().is_none() {
+                visitor.rings_change(true);
                 let reopened = interface.reopen(self.filters.as_deref());
+                visitor.rings_change(false);
                 // While the interface is absent the error is expected; a ring without its filter is reported.
                 if let (Err(error), true) = (reopened, interface.ring().is_some()) {
                     let rejected = FilterRejected { interface: interface.name().to_owned(), error };

@@ -91,13 +91,16 @@ numbered! {
     Killed = 1 "killed",
     /// The journal was lost or incomplete: the power failed, or the storages did.
     PowerLost = 2 "cut off, later alerts may be lost",
+    /// The program found that a part of it hangs or has ended, and ended itself to be started again. It wrote every alert that it
+    /// had.
+    Fault = 3 "restarted by its watchdog",
 }
 
 impl EndCause {
     /// Returns true if the run used no number from [`crate::RunEnd::next_seq`] on. False for causes of a newer version.
     #[must_use]
     pub const fn is_complete(self) -> bool {
-        matches!(self, Self::Stopped | Self::Killed)
+        matches!(self, Self::Stopped | Self::Killed | Self::Fault)
     }
 }
 

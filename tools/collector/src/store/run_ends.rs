@@ -66,8 +66,8 @@ pub(super) fn insert(
 
 /// Brings the columns of the sensor about its unclean runs up to date.
 fn update_sensor(connection: &Connection, sensor: SensorId) -> Result<(), StoreError> {
-    // Causes 0 and 1 exclude lost alerts; one of a later version does not.
-    let unclean = "FROM run_ends WHERE sensor = ?1 AND (cause NOT IN (0, 1) OR
+    // Causes 0, 1 and 3 exclude lost alerts, as `EndCause::is_complete` says; one of a later version does not.
+    let unclean = "FROM run_ends WHERE sensor = ?1 AND (cause NOT IN (0, 1, 3) OR
         (cause IS NULL AND boot IS NOT (SELECT current_boot FROM sensors WHERE id = ?1)))";
     let sql = format!(
         "UPDATE sensors SET unclean_runs = (SELECT count(*) {unclean}), unclean_boot =
@@ -114,8 +114,11 @@ mod tests {
         assert_eq!(sensor(&connection).run_ends, RunEnds::Unclean { boot: 3, from: 71, runs: 1 });
         assert!(!insert(&connection, SENSOR, &end(3, 71, EndCause::Stopped), second(4)).unwrap());
         assert_eq!(sensor(&connection).run_ends, RunEnds::Clean);
+        assert!(!insert(&connection, SENSOR, &end(4, 71, EndCause::Fault), second(4)).unwrap());
+        begin(&connection, SENSOR, Some(5), second(5)).unwrap();
+        assert_eq!(sensor(&connection).run_ends, RunEnds::Clean, "it wrote what it had");
         begin(&connection, SENSOR, None, second(5)).unwrap();
-        assert!(matches!(sensor(&connection).run_ends, RunEnds::Unclean { boot: 4, from: 1, runs: 1 }));
+        assert!(matches!(sensor(&connection).run_ends, RunEnds::Unclean { boot: 5, from: 1, runs: 1 }));
     }
 
     #[test]

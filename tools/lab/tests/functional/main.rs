@@ -19,4 +19,5 @@ mod status;
 mod stop;
 mod two_sensors;
 mod visibility;
+mod watchdog;
 mod workers;
