@@ -64,7 +64,13 @@ const VIEWS: &[&str] = &["capture", "read"];
 
 /// All options, in the order of the help.
 pub(super) const OPTIONS: &[CommandOption] = &[
-    value("interface", "NAME", &["run", "capture"], "capture on this interface; may be repeated").short('i'),
+    value(
+        "interface",
+        "NAME",
+        &["run", "capture"],
+        "capture on this interface; may be repeated; of 'capture' also any, for all that are up",
+    )
+    .short('i'),
     value("interface", "NAME", &["replay"], "send on this interface").short('i'),
     flag(
         "no-wait",

@@ -33,6 +33,7 @@ use crate::worker::kernel_filters::KernelFilters;
 use crate::worker::overlap;
 use crate::worker::presence::Presence;
 use crate::worker::ring_set::{CaptureVisitor, Flow, MAX_SLEEP, RingSet};
+use crate::worker::routes::{self, Routing};
 use crate::worker::snapshot::InterfaceCounts;
 
 /// Arguments of `capture`.
@@ -100,6 +101,8 @@ fn open(
     if request.options.view.has_alerts() {
         overlap::check(names, existing, settings.allow_overlap)
             .map_err(|overlap| Failure::new(format!("--alerts: {overlap}")))?;
+        routes::check(names, existing, &Routing::read(), settings.allow_overlap)
+            .map_err(|pair| Failure::new(format!("--alerts: {pair}")))?;
     }
     let filters = kernel_filters(filter, names, existing)?;
     let options = RingOptions::for_frames(
