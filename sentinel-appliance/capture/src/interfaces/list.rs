@@ -8,7 +8,7 @@ use sentinel_units::{Address, LinkType, Mac, ParsePrefixError, Prefix};
 
 use super::error::InterfaceError;
 use super::link::link_type;
-use super::netlink::{Attributes, dump_route, u16_at, u32_at, u64_at};
+use super::netlink::{Attributes, dump_route, parsed, u16_at, u32_at, u64_at};
 use super::text;
 
 /// One interface at the time of the call.
@@ -78,17 +78,10 @@ impl InterfaceAddress {
 /// # Errors
 /// [`InterfaceError`] if the kernel does not reply, or not in its format.
 pub fn list() -> Result<Vec<Interface>, InterfaceError> {
-    let mut links = dump_route(libc::RTM_GETLINK, libc::RTM_NEWLINK, Link::parse)?;
-    let addresses = dump_route(libc::RTM_GETADDR, libc::RTM_NEWADDR, parse_address)?;
+    let mut links = parsed(&dump_route(libc::RTM_GETLINK, libc::RTM_NEWLINK)?, Link::parse)?;
+    let addresses = parsed(&dump_route(libc::RTM_GETADDR, libc::RTM_NEWADDR)?, parse_address)?;
     let addresses: Vec<_> = addresses.into_iter().flatten().collect();
     links.sort_by_key(|link| link.index);
-    if links.iter().any(Link::is_ppp) {
-        let sessions = fs::read_to_string("/proc/net/pppoe").unwrap_or_default();
-        let lower = pppoe_device(&sessions)
-            .and_then(|device| links.iter().find(|link| link.name == device))
-            .map(|link| link.index);
-        links.iter_mut().filter(|link| link.is_ppp()).for_each(|link| link.lower = lower);
-    }
     Ok(links.iter().map(|link| link.describe(&links, &addresses)).collect())
 }
 
@@ -188,12 +181,8 @@ impl Link {
         let is_kind = self
             .kind
             .as_deref()
-            .is_some_and(|kind| matches!(kind, "vlan" | "macvlan" | "macvtap" | "ipvlan" | "ppp"));
+            .is_some_and(|kind| matches!(kind, "vlan" | "macvlan" | "macvtap" | "ipvlan"));
         is_kind && !self.is_lower_elsewhere
-    }
-
-    fn is_ppp(&self) -> bool {
-        self.kind.as_deref() == Some("ppp")
     }
 
     fn is_bridge(&self) -> bool {
@@ -208,14 +197,6 @@ impl Link {
             _ => "other",
         }
     }
-}
-
-/// Device of the PPPoE sessions in `/proc/net/pppoe` (`00000102 02:00:00:00:00:01 eth1`); `None` if there are several, because
-/// which PPP interface is whose is not listed.
-fn pppoe_device(sessions: &str) -> Option<&str> {
-    let mut devices = sessions.lines().skip(1).filter_map(|line| line.split_whitespace().nth(2));
-    let first = devices.next()?;
-    devices.all(|other| other == first).then_some(first)
 }
 
 /// Reads an `ifaddrmsg` and its attributes: the interface's index and its address.
@@ -250,24 +231,4 @@ fn parse_address(payload: &[u8]) -> Option<Option<(u32, InterfaceAddress)>> {
 fn driver(device: &Path) -> Option<String> {
     let target = fs::read_link(device.join("device/driver")).ok()?;
     Some(target.file_name()?.to_string_lossy().into_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_device_of_pppoe_sessions_is_read() {
-        let header = "Id       Address              Device\n";
-        let (eth1, eth2) = ("00000102 02:00:00:00:00:01     eth1\n", "00000200 02:00:00:00:00:02   eth2.7\n");
-        for (sessions, device) in [
-            (vec![], None),
-            (vec![header], None),
-            (vec![header, eth1], Some("eth1")),
-            (vec![header, eth2, eth2], Some("eth2.7")),
-            (vec![header, eth1, eth2], None),
-        ] {
-            assert_eq!(pppoe_device(&sessions.concat()), device);
-        }
-    }
 }

@@ -33,7 +33,7 @@ pub fn source_nat() -> Result<Vec<SourceNat>, InterfaceError> {
         reply: NEW_RULE,
         header: &ANY_FAMILY,
     };
-    Ok(dump(&request, |payload| Some(parse(payload)))?.into_iter().flatten().collect())
+    Ok(dump(&request)?.iter().filter_map(|payload| parse(payload)).collect())
 }
 
 /// Reads an `nfgenmsg` and its attributes; `None` for a rule that does not translate, or not every packet.
@@ -48,12 +48,22 @@ fn parse(payload: &[u8]) -> Option<SourceNat> {
         return None;
     }
     let mut rule = Rule::default();
-    let list = Attributes(attributes).find(|(kind, _)| *kind == EXPRESSIONS)?.1;
-    for (_, expression) in Attributes(list) {
-        let part = |wanted| Attributes(expression).find(|(kind, _)| *kind == wanted).map(|(_, value)| value);
-        rule.read(&text(part(EXPRESSION_NAME)?), part(EXPRESSION_DATA).unwrap_or_default())?;
+    for (_, expression) in Attributes(find(attributes, EXPRESSIONS)?) {
+        rule.read(find(expression, EXPRESSION_NAME)?, find(expression, EXPRESSION_DATA).unwrap_or_default())?;
     }
     rule.translates.then_some(SourceNat { device: rule.device })
+}
+
+/// Value of the first attribute of a kind. Not inlined: this crate is compiled for speed, and this needs none.
+#[inline(never)]
+fn find(attributes: &[u8], wanted: u16) -> Option<&[u8]> {
+    Attributes(attributes).find(|(kind, _)| *kind == wanted).map(|(_, value)| value)
+}
+
+/// Last byte of a number, all of which are big-endian and small here.
+#[inline(never)]
+fn number(attributes: &[u8], wanted: u16) -> Option<u8> {
+    find(attributes, wanted)?.last().copied()
 }
 
 /// What the expressions of a rule read so far say.
@@ -70,21 +80,20 @@ impl Rule {
     const FAMILY: u8 = 15; // NFT_META_NFPROTO
 
     /// Reads an expression; `None` if it is a condition that some packets do not meet.
-    fn read(&mut self, name: &str, data: &[u8]) -> Option<()> {
-        let part = |wanted| Attributes(data).find(|(kind, _)| *kind == wanted).map(|(_, value)| value);
-        let last_byte = |kind| part(kind).and_then(<[u8]>::last).copied();
+    #[inline(never)]
+    fn read(&mut self, name: &[u8], data: &[u8]) -> Option<()> {
         match name {
-            "counter" | "immediate" => {}
-            "masq" => self.translates = true,
+            b"counter\0" | b"immediate\0" => {}
+            b"masq\0" => self.translates = true,
             // NFTA_NAT_TYPE: 0 is the source.
-            "nat" => self.translates = last_byte(1)? == 0,
+            b"nat\0" => self.translates = number(data, 1)? == 0,
             // A target of iptables, by its name.
-            "target" => self.translates = matches!(text(part(1)?).as_str(), "MASQUERADE" | "SNAT"),
+            b"target\0" => self.translates = matches!(find(data, 1)?, b"MASQUERADE\0" | b"SNAT\0"),
             // NFTA_META_KEY
-            "meta" => {
-                self.loaded = last_byte(2).filter(|key| matches!(*key, Self::OUT_NAME | Self::FAMILY))?;
+            b"meta\0" => {
+                self.loaded = number(data, 2).filter(|key| matches!(*key, Self::OUT_NAME | Self::FAMILY))?;
             }
-            "cmp" => self.compare(last_byte(2)?, part(3)?)?,
+            b"cmp\0" => self.compare(number(data, 2)?, find(data, 3)?)?,
             _ => return None,
         }
         Some(())

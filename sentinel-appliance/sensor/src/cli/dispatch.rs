@@ -24,8 +24,7 @@ use crate::terminal::failure::Failure;
 use crate::terminal::log as messages;
 use crate::worker::interface::existing_interfaces;
 use crate::worker::kernel_filters::KernelFilters;
-use crate::worker::overlap;
-use crate::worker::routes::{self, Routing};
+use crate::worker::routes;
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     arguments.at_most("run", 0)?;
@@ -226,9 +225,7 @@ fn problems_at_start(loaded: &Loaded) -> Vec<Problem> {
     let Settings { filter, kernel_snap, interface, allow_overlap, .. } = &loaded.settings;
     // Of this machine; on another one the interfaces do not exist, and are waited for.
     let existing = existing_interfaces().unwrap_or_default();
-    if let Err(overlap) = overlap::check(interface, &existing, *allow_overlap) {
-        problems.push(loaded.problem_with("interface", &overlap));
-    } else if let Err(pair) = routes::check(interface, &existing, &Routing::read(), *allow_overlap) {
+    if let Err(pair) = routes::check(interface, &existing, *allow_overlap, true) {
         problems.push(loaded.problem_with("interface", &pair));
     }
     if let Err(error) = KernelFilters::new(filter, *kernel_snap) {

@@ -29,8 +29,7 @@ use crate::worker::analyser::LiveConfig;
 use crate::worker::fanout::FanoutGroup;
 use crate::worker::interface::{CaptureInterface, RingOptions, existing_interfaces, open_failure, prefixes};
 use crate::worker::kernel_filters::KernelFilters;
-use crate::worker::overlap;
-use crate::worker::routes::{self, Routing};
+use crate::worker::routes;
 use crate::worker::snapshot::Snapshot;
 
 /// Arguments of `run`.
@@ -136,9 +135,7 @@ fn open_interfaces(
     if settings.interface.iter().any(|name| is_any(name, &existing)) {
         return Err(Failure::new("interface 'any' is for 'sentinel capture'; name the interfaces to watch"));
     }
-    overlap::check(&settings.interface, &existing, settings.allow_overlap)
-        .map_err(|overlap| Failure::new(format!("interfaces: {overlap}")))?;
-    routes::check(&settings.interface, &existing, &Routing::read(), settings.allow_overlap)
+    routes::check(&settings.interface, &existing, settings.allow_overlap, true)
         .map_err(|pair| Failure::new(format!("interfaces: {pair}")))?;
     let options = RingOptions::for_worker(settings);
     let mut interfaces = Vec::new();

@@ -11,9 +11,8 @@ use crate::control::state::Shared;
 use crate::terminal::failure::Failure;
 use crate::terminal::log;
 use crate::worker::interface::{existing_interfaces, interface_prefixes};
-use crate::worker::overlap;
 use crate::worker::presence::Presence;
-use crate::worker::routes::{self, Routing};
+use crate::worker::routes;
 
 const SUPERVISION_INTERVAL: Duration = Duration::from_secs(1);
 /// Time between two checks at the start whether all workers run.
@@ -60,13 +59,8 @@ pub(crate) async fn interfaces(shared: Rc<Shared>) {
 fn warn_of_overlap(shared: &Shared, captured: &[String], before: Option<String>) -> Option<String> {
     let is_allowed = shared.settings.borrow().allow_overlap;
     let existing = existing_interfaces().unwrap_or_default();
-    let now = match overlap::check(captured, &existing, is_allowed) {
-        Err(overlap) => Some(overlap.to_string()),
-        // The rules of the firewall were read at the start, with privileges that are gone.
-        Ok(()) => routes::check(captured, &existing, &Routing::read_translated(), is_allowed)
-            .err()
-            .map(|pair| pair.to_string()),
-    };
+    // The rules of the firewall were read at the start, with privileges that are gone.
+    let now = routes::check(captured, &existing, is_allowed, false).err();
     if let Some(text) = now.as_ref().filter(|now| before.as_ref() != Some(*now)) {
         log::warn(format_args!("interfaces: {text}"));
     }

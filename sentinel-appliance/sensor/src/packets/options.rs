@@ -21,7 +21,7 @@ pub(crate) struct PacketOptions {
     /// Lines with the link-layer header.
     pub(crate) link_header: bool,
     /// Zone of the times in lines.
-    pub(crate) zone: Zone,
+    pub(crate) zone: &'static Zone,
     /// Nothing on the terminal.
     pub(crate) quiet: bool,
     /// Filter in tcpdump's language; empty matches everything.

@@ -72,7 +72,7 @@ pub(crate) fn format(
 /// `20250515_103001`, UTC.
 pub(crate) fn compact(at: Timestamp) -> String {
     let mut out = String::new();
-    let _known_conversions = format("%Y%m%d_%H%M%S", at, &Zone::default(), &mut out);
+    let _known_conversions = format("%Y%m%d_%H%M%S", at, Zone::UTC, &mut out);
     out
 }
 
@@ -112,22 +112,21 @@ mod tests {
             ("no pattern", "no pattern"),
         ] {
             let mut out = String::new();
-            format(pattern, at, &Zone::default(), &mut out).unwrap();
+            format(pattern, at, Zone::UTC, &mut out).unwrap();
             assert_eq!(out, expected);
         }
         assert_eq!(compact(at), "20241231_235958");
         // 2023-03-01 was day 60, a Wednesday.
         let mut out = String::new();
-        format("%j%a", Timestamp::from_parts(1_677_628_800, 0), &Zone::default(), &mut out).unwrap();
+        format("%j%a", Timestamp::from_parts(1_677_628_800, 0), Zone::UTC, &mut out).unwrap();
         assert_eq!(out, "060Wed");
     }
 
     #[test]
     fn an_unknown_conversion_is_named() {
         for (pattern, unknown) in [("a%Q", "%Q is not known"), ("a%", "% is not known")] {
-            let error = format(pattern, Timestamp::ZERO, &Zone::default(), &mut String::new())
-                .unwrap_err()
-                .to_string();
+            let error =
+                format(pattern, Timestamp::ZERO, Zone::UTC, &mut String::new()).unwrap_err().to_string();
             assert!(error.contains(unknown), "{error}");
         }
     }

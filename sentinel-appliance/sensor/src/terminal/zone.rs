@@ -3,12 +3,14 @@
 //! Read first: POSIX.1-2017 section 8.3 (`TZ`), RFC 9636 (TZif). The C library's calendar is not used: `localtime(3)` is an unsafe
 //! call.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 use sentinel_units::Timestamp;
 
-/// A time zone; UTC by default, and if what names the zone cannot be read.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+/// A time zone.
+#[derive(Debug, Eq, PartialEq)]
 pub(crate) struct Zone {
     /// Seconds since the epoch, ascending, and the offset in seconds from then on.
     transitions: Vec<(i64, i64)>,
@@ -17,7 +19,7 @@ pub(crate) struct Zone {
 }
 
 /// Value of `TZ`: offsets east of Greenwich in seconds.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 struct Rule {
     standard: i64,
     /// Offset in summer, its first day and its last.
@@ -44,22 +46,24 @@ enum Day {
 const DAY: i64 = 86_400;
 
 impl Zone {
-    /// The zone of this process.
-    pub(crate) fn local() -> Self {
-        let read = |path: &Path| std::fs::read(path).ok();
-        let parse = |bytes: Vec<u8>| Self::parse(bytes.trim_ascii_end()).unwrap_or_default();
-        match std::env::var("TZ") {
+    /// UTC.
+    pub(crate) const UTC: &'static Self =
+        &Self { transitions: Vec::new(), rule: Rule { standard: 0, summer: None } };
+
+    /// The zone of this process, read once at the start.
+    pub(crate) fn local() -> &'static Self {
+        let bytes = match std::env::var("TZ") {
             Ok(name) => {
                 let name = name.strip_prefix(':').unwrap_or(&name);
-                let file = read(&Path::new("/usr/share/zoneinfo").join(name));
-                parse(file.unwrap_or_else(|| name.as_bytes().to_vec()))
+                // Joining keeps a name that is an absolute path.
+                read(&Path::new("/usr/share/zoneinfo").join(name))
+                    .unwrap_or_else(|_| name.as_bytes().to_vec())
             }
-            Err(_) => ["/etc/TZ", "/etc/localtime"]
-                .into_iter()
-                .find_map(|path| read(Path::new(path)))
-                .map(parse)
-                .unwrap_or_default(),
-        }
+            Err(_) => {
+                read(Path::new("/etc/TZ")).or_else(|_| read(Path::new("/etc/localtime"))).unwrap_or_default()
+            }
+        };
+        Self::parse(bytes.trim_ascii_end()).map_or(Self::UTC, |zone| Box::leak(Box::new(zone)))
     }
 
     /// The time in this zone, as a timestamp whose date in UTC is the local one.
@@ -94,19 +98,25 @@ impl Zone {
         let (body, footer) = bytes.get(HEADER_LEN..)?.split_at_checked(second.block_len(8)?)?;
         let (times, body) = body.split_at_checked(second.times * 8)?;
         let (kinds, body) = body.split_at_checked(second.times)?;
-        let offset = |kind: &u8| {
+        let mut transitions = Vec::with_capacity(second.times);
+        for (time, kind) in times.as_chunks().0.iter().zip(kinds) {
             let record = body.get(usize::from(*kind) * 6..)?.first_chunk()?;
-            Some(i64::from(i32::from_be_bytes(*record)))
-        };
-        let times = times.as_chunks().0.iter().map(|time| i64::from_be_bytes(*time));
-        let transitions =
-            times.zip(kinds).map(|(time, kind)| Some((time, offset(kind)?))).collect::<Option<Vec<_>>>()?;
+            transitions.push((i64::from_be_bytes(*time), i64::from(i32::from_be_bytes(*record))));
+        }
         let rule = Rule::parse(footer.trim_ascii()).unwrap_or_else(|| Rule {
             standard: transitions.last().map_or(0, |(_, offset)| *offset),
             summer: None,
         });
         Some(Self { transitions, rule })
     }
+}
+
+/// Reads a file of at most 8 KiB; those of zones have 4 KiB.
+fn read(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut bytes = vec![0; 8_192];
+    let length = File::open(path)?.read(&mut bytes)?;
+    bytes.truncate(length);
+    Ok(bytes)
 }
 
 const HEADER_LEN: usize = 44;

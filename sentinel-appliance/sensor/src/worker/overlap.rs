@@ -117,6 +117,29 @@ fn carries(lower: &Interface, upper: &Interface, existing: &[Interface]) -> bool
     false
 }
 
+/// Sets the interface below PPP interfaces to the device of the PPPoE sessions, as far as the kernel names it.
+pub(crate) fn find_pppoe(existing: &mut [Interface]) {
+    if existing.iter().any(is_ppp) {
+        let sessions = std::fs::read_to_string("/proc/net/pppoe").unwrap_or_default();
+        let device = pppoe_device(&sessions);
+        for ppp in existing.iter_mut().filter(|interface| is_ppp(interface)) {
+            ppp.parent = device.map(str::to_owned);
+        }
+    }
+}
+
+fn is_ppp(interface: &Interface) -> bool {
+    interface.kind == "ppp"
+}
+
+/// Device of the PPPoE sessions in `/proc/net/pppoe` (`00000102 02:00:00:00:00:01 eth1`); `None` if there are several, because
+/// which PPP interface is whose is not listed.
+fn pppoe_device(sessions: &str) -> Option<&str> {
+    let mut devices = sessions.lines().skip(1).filter_map(|line| line.split_whitespace().nth(2));
+    let first = devices.next()?;
+    devices.all(|other| other == first).then_some(first)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -180,5 +203,20 @@ mod tests {
         (machine[6].parent, machine[3].parent) = (Some("bond0".into()), Some("wan".into()));
         assert_eq!(check(&["wan".into(), "br-lan".into()], &machine, false), Ok(()));
         assert!(check(&["wan".into(), "bond0".into()], &machine, false).is_err());
+    }
+
+    #[test]
+    fn the_device_of_pppoe_sessions_is_read() {
+        let header = "Id       Address              Device\n";
+        let (eth1, eth2) = ("00000102 02:00:00:00:00:01     eth1\n", "00000200 02:00:00:00:00:02   eth2.7\n");
+        for (sessions, device) in [
+            (vec![], None),
+            (vec![header], None),
+            (vec![header, eth1], Some("eth1")),
+            (vec![header, eth2, eth2], Some("eth2.7")),
+            (vec![header, eth1, eth2], None),
+        ] {
+            assert_eq!(pppoe_device(&sessions.concat()), device);
+        }
     }
 }

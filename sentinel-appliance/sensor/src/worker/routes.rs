@@ -10,9 +10,11 @@ use std::fmt;
 use sentinel_capture::interfaces::{self, Interface, SourceNat};
 use sentinel_units::Address;
 
+use crate::worker::overlap;
+
 /// Two captured interfaces that see the same routed packets.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct RoutedPair {
+struct RoutedPair {
     first: String,
     second: String,
     family: &'static str,
@@ -44,7 +46,7 @@ const IPV4: &str = "IPv4";
 
 /// How this machine routes.
 #[derive(Debug, Default)]
-pub(crate) struct Routing {
+struct Routing {
     forwards_v4: bool,
     forwards_v6: bool,
     /// Interfaces with a default route of IPv4.
@@ -55,12 +57,12 @@ pub(crate) struct Routing {
 
 impl Routing {
     /// Reads the state of the kernel; the rules of the firewall need `CAP_NET_ADMIN`.
-    pub(crate) fn read() -> Self {
+    fn read() -> Self {
         Self { source_nat: source_nat(), ..Self::read_translated() }
     }
 
     /// Reads what needs no privilege, and takes IPv4 as translated where it leaves by a default route.
-    pub(crate) fn read_translated() -> Self {
+    fn read_translated() -> Self {
         let is_on = |path: &str| read_text(path).trim() == "1";
         Self {
             forwards_v4: is_on("/proc/sys/net/ipv4/ip_forward"),
@@ -105,41 +107,49 @@ fn read_text(path: &str) -> String {
     std::fs::read_to_string(path).unwrap_or_default()
 }
 
-/// Checks that this machine routes between no two of `captured` without translation, as far as they exist and have addresses.
+/// Checks that no two of `captured` see the same frames or routed packets, as far as they exist. The rules of the firewall are
+/// read only by a process with the privilege to; otherwise IPv4 counts as translated where it leaves by a default route.
 ///
 /// # Errors
-/// The first two between which it does.
+/// What the first two see, with advice.
 pub(crate) fn check(
     captured: &[String],
     existing: &[Interface],
-    routing: &Routing,
     is_allowed: bool,
-) -> Result<(), RoutedPair> {
-    let captured: Vec<&Interface> = existing
-        .iter()
-        .filter(|found| captured.contains(&found.name) && found.kind != "loopback" && !is_allowed)
-        .collect();
-    let pairs = captured
-        .iter()
-        .enumerate()
-        .flat_map(|(index, first)| captured.iter().skip(index + 1).map(move |second| (*first, *second)));
-    for (first, second) in pairs {
-        let Some(family) = routing.routes(first, second) else { continue };
-        let is_outer = |one: &Interface| routing.default_routes.contains(&one.name);
-        let inner = match (is_outer(first), is_outer(second)) {
-            (false, true) => Some(first.name.clone()),
-            (true, false) => Some(second.name.clone()),
-            _ => None,
-        };
-        return Err(RoutedPair {
-            first: first.name.clone(),
-            second: second.name.clone(),
-            family,
-            inner,
-            is_uncertain: routing.source_nat.is_none(),
-        });
+    is_privileged: bool,
+) -> Result<(), String> {
+    if is_allowed || captured.len() < 2 {
+        return Ok(());
     }
-    Ok(())
+    overlap::check(captured, existing, false).map_err(|overlap| overlap.to_string())?;
+    let routing = if is_privileged { Routing::read() } else { Routing::read_translated() };
+    routed_pair(captured, existing, &routing).map_or(Ok(()), |pair| Err(pair.to_string()))
+}
+
+/// The first two of `captured` between which this machine routes without translation.
+fn routed_pair(captured: &[String], existing: &[Interface], routing: &Routing) -> Option<RoutedPair> {
+    let mut before: Vec<&Interface> = Vec::new();
+    for second in existing.iter().filter(|found| captured.contains(&found.name) && found.kind != "loopback") {
+        for first in &before {
+            if let Some(family) = routing.routes(first, second) {
+                let is_outer = |one: &Interface| routing.default_routes.contains(&one.name);
+                let inner = match (is_outer(first), is_outer(second)) {
+                    (false, true) => Some(first.name.clone()),
+                    (true, false) => Some(second.name.clone()),
+                    _ => None,
+                };
+                return Some(RoutedPair {
+                    first: first.name.clone(),
+                    second: second.name.clone(),
+                    family,
+                    inner,
+                    is_uncertain: routing.source_nat.is_none(),
+                });
+            }
+        }
+        before.push(second);
+    }
+    None
 }
 
 /// Interfaces with a default route (`/proc/net/route`).
@@ -227,8 +237,7 @@ mod tests {
 
     fn checked(names: &[&str], all: &[Interface], routing: &Routing) -> Result<(), String> {
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();
-        assert_eq!(check(&names, all, routing, true), Ok(()));
-        check(&names, all, routing, false).map_err(|pair| pair.to_string())
+        routed_pair(&names, all, routing).map_or(Ok(()), |pair| Err(pair.to_string()))
     }
 
     #[test]
