@@ -162,7 +162,7 @@ mod tests {
         // Destinations; IPv6; other interfaces than one; an address (Docker); a mark.
         assert_eq!(rule(2, &[nat(1)]), None);
         assert_eq!(rule(2, &[target(b"REJECT\0")]), None);
-        assert_eq!(rule(10, &[masquerade.clone()]), None);
+        assert_eq!(rule(10, std::slice::from_ref(&masquerade)), None);
         assert_eq!(rule(1, &[load(15), compare(0, &[10]), masquerade.clone()]), None);
         assert_eq!(rule(2, &[load(7), compare(1, b"docker0\0"), masquerade.clone()]), None);
         assert_eq!(rule(2, &[("payload", Vec::new()), compare(0, &[172, 17]), masquerade.clone()]), None);

@@ -48,7 +48,7 @@ pub(crate) async fn interfaces(shared: Rc<Shared>) {
         if has_come || rounds_until_check == 0 {
             rounds_until_check = CHECK_ROUNDS;
             networks = follow_networks(&shared, networks).await;
-            overlap = warn_of_overlap(&shared, &captured, overlap);
+            overlap = warn_of_overlap(&shared, &captured, overlap.as_deref());
         }
         Timer::after(SUPERVISION_INTERVAL).await;
     }
@@ -56,12 +56,12 @@ pub(crate) async fn interfaces(shared: Rc<Shared>) {
 
 /// Warns if two captured interfaces see the same frames or routed packets since the start, because one became a port of the
 /// other or got an address; once for each pair. Gives the warning that holds.
-fn warn_of_overlap(shared: &Shared, captured: &[String], before: Option<String>) -> Option<String> {
+fn warn_of_overlap(shared: &Shared, captured: &[String], before: Option<&str>) -> Option<String> {
     let is_allowed = shared.settings.borrow().allow_overlap;
     let existing = existing_interfaces().unwrap_or_default();
     // The rules of the firewall were read at the start, with privileges that are gone.
     let now = routes::check(captured, &existing, is_allowed, false).err();
-    if let Some(text) = now.as_ref().filter(|now| before.as_ref() != Some(*now)) {
+    if let Some(text) = now.as_deref().filter(|now| before != Some(now)) {
         log::warn(format_args!("interfaces: {text}"));
     }
     now

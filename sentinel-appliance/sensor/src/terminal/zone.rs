@@ -1,6 +1,6 @@
 //! Local time: offset from UTC by `TZ`, `/etc/TZ` (OpenWrt) or `/etc/localtime`.
 //!
-//! Read first: POSIX.1-2017 section 8.3 (`TZ`), RFC 9636 (TZif). The C library's calendar is not used: `localtime(3)` is an unsafe
+//! Read first: POSIX.1-2017 section 8.3 (`TZ`), RFC 9636 (`TZif`). The C library's calendar is not used: `localtime(3)` is an unsafe
 //! call.
 
 use std::fs::File;
@@ -86,7 +86,7 @@ impl Zone {
         self.transitions.get(after.saturating_sub(1)).map_or(0, |(_, offset)| *offset)
     }
 
-    /// Parses a TZif file, or the text of `TZ`.
+    /// Parses a `TZif` file, or the text of `TZ`.
     fn parse(bytes: &[u8]) -> Option<Self> {
         if !bytes.starts_with(b"TZif") {
             return Some(Self { transitions: Vec::new(), rule: Rule::parse(bytes)? });
@@ -121,7 +121,7 @@ fn read(path: &Path) -> std::io::Result<Vec<u8>> {
 
 const HEADER_LEN: usize = 44;
 
-/// Counts in the header of a TZif block.
+/// Counts in the header of a `TZif` block.
 struct Counts {
     times: usize,
     types: usize,

@@ -24,7 +24,7 @@ enum Relation {
     PortAndMaster,
     /// Both are ports of this bridge, and a frame from one to the other passes both.
     PortsOfOneBridge,
-    /// The first lies on the second: the same frames, with a tag, in a PPPoE session, or to another hardware address.
+    /// The first lies on the second: the same frames, with a tag, in a session of `PPPoE`, or to another hardware address.
     StackedOn,
 }
 
@@ -117,7 +117,7 @@ fn carries(lower: &Interface, upper: &Interface, existing: &[Interface]) -> bool
     false
 }
 
-/// Sets the interface below PPP interfaces to the device of the PPPoE sessions, as far as the kernel names it.
+/// Sets the interface below PPP interfaces to the device of the `PPPoE` sessions, as far as the kernel names it.
 pub(crate) fn find_pppoe(existing: &mut [Interface]) {
     if existing.iter().any(is_ppp) {
         let sessions = std::fs::read_to_string("/proc/net/pppoe").unwrap_or_default();
@@ -132,7 +132,7 @@ fn is_ppp(interface: &Interface) -> bool {
     interface.kind == "ppp"
 }
 
-/// Device of the PPPoE sessions in `/proc/net/pppoe` (`00000102 02:00:00:00:00:01 eth1`); `None` if there are several, because
+/// Device of the `PPPoE` sessions in `/proc/net/pppoe` (`00000102 02:00:00:00:00:01 eth1`); `None` if there are several, because
 /// which PPP interface is whose is not listed.
 fn pppoe_device(sessions: &str) -> Option<&str> {
     let mut devices = sessions.lines().skip(1).filter_map(|line| line.split_whitespace().nth(2));
