@@ -34,7 +34,7 @@ pub const ESTABLISHED_IDLE_TIMEOUT: Duration = Duration::from_secs(600);
 /// Idle timeout of a TCP connection that was reset or closed by both sides; late segments still count for it.
 pub const CLOSED_IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// LRU lists, one for each idle timeout: within a list the least recently used record times out first.
+/// LRU lists, one for each idle timeout, of whole seconds: within a list the least recently used record times out first.
 const LISTS: [(u8, Duration); 3] = [
     (IDLE_LIST, IDLE_TIMEOUT),
     (ESTABLISHED_LIST, ESTABLISHED_IDLE_TIMEOUT),
@@ -299,10 +299,12 @@ impl<'m> FlowRecords<'m> {
             self.now = now;
         }
         for (list, timeout) in LISTS {
+            // In nanoseconds: a `Duration` costs divisions for each list and packet.
+            let timeout = timeout.as_secs() * 1_000_000_000;
             while let Some(slot) = self.lru.oldest(list) {
                 // Absolute difference: after the clock was set back, records from before it time out too.
                 let last_used = self.slots.get(slot).map_or(Timestamp::ZERO, |record| record.last_used);
-                if self.now.since(last_used).max(last_used.since(self.now)) <= timeout {
+                if self.now.as_nanos().abs_diff(last_used.as_nanos()) <= timeout {
                     break;
                 }
                 self.end(slot, on_end);

@@ -21,17 +21,23 @@ pub enum InterfaceError {
     Unstable,
 }
 
+impl InterfaceError {
+    /// Returns true if the kernel answers only a process with more privileges.
+    #[must_use]
+    pub const fn is_denied(&self) -> bool {
+        matches!(self, Self::System { errno: Errno::PERM | Errno::ACCESS, .. })
+    }
+}
+
 impl fmt::Display for InterfaceError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::System { call, errno } => {
                 write!(out, "{call}: {errno}")?;
-                match *errno {
-                    Errno::PERM | Errno::ACCESS => {
-                        out.write_str("; needs root or the capability CAP_NET_ADMIN")
-                    }
-                    _ => Ok(()),
+                if self.is_denied() {
+                    out.write_str("; needs root or the capability CAP_NET_ADMIN")?;
                 }
+                Ok(())
             }
             Self::Malformed => out.write_str("the kernel's reply is malformed"),
             Self::Unstable => out.write_str("the interfaces keep changing"),

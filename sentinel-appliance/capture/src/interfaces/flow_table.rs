@@ -5,7 +5,7 @@
 use rustix::net::netlink;
 
 use super::error::InterfaceError;
-use super::netlink::{Attributes, DumpRequest, dump};
+use super::netlink::{Attributes, DumpRequest, dump, parsed};
 use super::text;
 
 /// A flow table of the firewall: its flows are forwarded past the network stack, so a packet ring does not
@@ -35,7 +35,7 @@ pub fn flow_tables() -> Result<Vec<FlowTable>, InterfaceError> {
         reply: NEW_FLOWTABLE,
         header: &ANY_FAMILY,
     };
-    dump(&request, parse)
+    parsed(&dump(&request)?, parse)
 }
 
 /// Reads an `nfgenmsg` and its attributes. Numbers of this family are big-endian.

@@ -8,7 +8,7 @@ use sentinel_units::{Address, LinkType, Mac, ParsePrefixError, Prefix};
 
 use super::error::InterfaceError;
 use super::link::link_type;
-use super::netlink::{Attributes, dump_route, u16_at, u32_at, u64_at};
+use super::netlink::{Attributes, dump_route, parsed, u16_at, u32_at, u64_at};
 use super::text;
 
 /// One interface at the time of the call.
@@ -78,8 +78,8 @@ impl InterfaceAddress {
 /// # Errors
 /// [`InterfaceError`] if the kernel does not reply, or not in its format.
 pub fn list() -> Result<Vec<Interface>, InterfaceError> {
-    let mut links = dump_route(libc::RTM_GETLINK, libc::RTM_NEWLINK, Link::parse)?;
-    let addresses = dump_route(libc::RTM_GETADDR, libc::RTM_NEWADDR, parse_address)?;
+    let mut links = parsed(&dump_route(libc::RTM_GETLINK, libc::RTM_NEWLINK)?, Link::parse)?;
+    let addresses = parsed(&dump_route(libc::RTM_GETADDR, libc::RTM_NEWADDR)?, parse_address)?;
     let addresses: Vec<_> = addresses.into_iter().flatten().collect();
     links.sort_by_key(|link| link.index);
     Ok(links.iter().map(|link| link.describe(&links, &addresses)).collect())

@@ -8,12 +8,14 @@ mod flow_table;
 mod link;
 mod list;
 mod netlink;
+mod source_nat;
 
 pub use error::InterfaceError;
 pub use ethtool::{Feature, driver, features};
 pub use flow_table::{FlowTable, flow_tables};
 pub use link::link_type;
 pub use list::{Interface, InterfaceAddress, list};
+pub use source_nat::{SourceNat, source_nat};
 
 /// Text up to the first zero byte.
 fn text(value: &[u8]) -> String {

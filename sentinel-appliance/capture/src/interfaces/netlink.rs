@@ -27,37 +27,39 @@ pub(super) struct DumpRequest<'q> {
 }
 
 /// Requests all links or addresses (`RTM_GETLINK`, `RTM_GETADDR`).
-pub(super) fn dump_route<T>(
-    kind: u16,
-    reply: u16,
-    parse: impl Fn(&[u8]) -> Option<T>,
-) -> Result<Vec<T>, InterfaceError> {
+pub(super) fn dump_route(kind: u16, reply: u16) -> Result<Vec<Vec<u8>>, InterfaceError> {
     /// An empty `ifinfomsg`: family "any" and no filter, for links and addresses alike.
     const ANY: [u8; 16] = [0; 16];
-    dump(&DumpRequest { protocol: None, kind, reply, header: &ANY }, parse)
+    dump(&DumpRequest { protocol: None, kind, reply, header: &ANY })
 }
 
-/// Requests a dump and parses the payload of each reply.
+/// Requests a dump and gives the payload of each reply. Not generic over what they are parsed to: it would be compiled for each.
 ///
 /// Starts over, four times at most, if the kernel says that the objects changed meanwhile.
-pub(super) fn dump<T>(
-    request: &DumpRequest<'_>,
-    parse: impl Fn(&[u8]) -> Option<T>,
-) -> Result<Vec<T>, InterfaceError> {
+pub(super) fn dump(request: &DumpRequest<'_>) -> Result<Vec<Vec<u8>>, InterfaceError> {
     const MAX_ATTEMPTS: usize = 4;
     for _ in 0..MAX_ATTEMPTS {
-        if let Some(objects) = dump_once(request, &parse)? {
+        if let Some(objects) = dump_once(request)? {
             return Ok(objects);
         }
     }
     Err(InterfaceError::Unstable)
 }
 
+/// Parses each reply; one that cannot be is [`InterfaceError::Malformed`].
+pub(super) fn parsed<T>(
+    replies: &[Vec<u8>],
+    parse: impl Fn(&[u8]) -> Option<T>,
+) -> Result<Vec<T>, InterfaceError> {
+    let mut objects = Vec::with_capacity(replies.len());
+    for reply in replies {
+        objects.push(parse(reply).ok_or(InterfaceError::Malformed)?);
+    }
+    Ok(objects)
+}
+
 /// One dump; `None` if a change interrupted it.
-fn dump_once<T>(
-    request: &DumpRequest<'_>,
-    parse: &impl Fn(&[u8]) -> Option<T>,
-) -> Result<Option<Vec<T>>, InterfaceError> {
+fn dump_once(request: &DumpRequest<'_>) -> Result<Option<Vec<Vec<u8>>>, InterfaceError> {
     const INTERRUPTED: u16 = 0x10; // NLM_F_DUMP_INTR
     const BUFFER_BYTES: usize = 32_768; // the most that the kernel puts into one message of a dump
     const MAX_READS: usize = 65_536;
@@ -89,7 +91,7 @@ fn dump_once<T>(
                 libc::NLMSG_DONE => return Ok(is_consistent.then_some(objects)),
                 libc::NLMSG_ERROR => return Err(error("netlink dump")(message.errno())),
                 _ if message.kind == request.reply => {
-                    objects.push(parse(message.payload).ok_or(InterfaceError::Malformed)?);
+                    objects.push(message.payload.to_vec());
                 }
                 _ => {}
             }

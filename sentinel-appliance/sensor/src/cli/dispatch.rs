@@ -26,7 +26,7 @@ use crate::terminal::failure::Failure;
 use crate::terminal::log as messages;
 use crate::worker::interface::existing_interfaces;
 use crate::worker::kernel_filters::KernelFilters;
-use crate::worker::overlap;
+use crate::worker::routes;
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let (clock, is_supervised) = (Clock::start(), restart::is_supervised());
@@ -230,14 +230,14 @@ fn config_check(arguments: &Arguments, out: &mut StdoutLock<'_>) -> Result<(), F
 }
 
 /// Problems with settings that are good by themselves, at which `run` would end: files that they name, interfaces that see the
-/// same frames, and a filter that does not fit into one program with the kernel snap.
+/// same frames or routed packets, and a filter that does not fit into one program with the kernel snap.
 fn problems_at_start(loaded: &Loaded) -> Vec<Problem> {
     let mut problems = loaded.file_problems();
     let Settings { filter, kernel_snap, interface, allow_overlap, .. } = &loaded.settings;
     // Of this machine; on another one the interfaces do not exist, and are waited for.
     let existing = existing_interfaces().unwrap_or_default();
-    if let Err(overlap) = overlap::check(interface, &existing, *allow_overlap) {
-        problems.push(loaded.problem_with("interface", &overlap));
+    if let Err(pair) = routes::check(interface, &existing, *allow_overlap, true) {
+        problems.push(loaded.problem_with("interface", &pair));
     }
     if let Err(error) = KernelFilters::new(filter, *kernel_snap) {
         problems.push(loaded.problem_with("filter", &error));

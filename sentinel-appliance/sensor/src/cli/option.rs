@@ -64,7 +64,13 @@ const VIEWS: &[&str] = &["capture", "read"];
 
 /// All options, in the order of the help.
 pub(super) const OPTIONS: &[CommandOption] = &[
-    value("interface", "NAME", &["run", "capture"], "capture on this interface; may be repeated").short('i'),
+    value(
+        "interface",
+        "NAME",
+        &["run", "capture"],
+        "capture on this interface; may be repeated; of 'capture' also any, for all that are up",
+    )
+    .short('i'),
     value("interface", "NAME", &["replay"], "send on this interface").short('i'),
     flag(
         "no-wait",
@@ -112,13 +118,8 @@ pub(super) const OPTIONS: &[CommandOption] = &[
     value("format", "NAME", VIEWS, "pcap or pcapng; by default as FILE ends, else pcap"),
     value("rotate-size", "MB", VIEWS, "with -w: start a new file when it exceeds MB million bytes")
         .short('C'),
-    value(
-        "rotate-seconds",
-        "SECONDS",
-        VIEWS,
-        "with -w: start a new file after SECONDS; FILE as in strftime (UTC)",
-    )
-    .short('G'),
+    value("rotate-seconds", "SECONDS", VIEWS, "with -w: start a new file after SECONDS; FILE as in strftime")
+        .short('G'),
     value(
         "rotate-count",
         "NUMBER",
@@ -126,6 +127,7 @@ pub(super) const OPTIONS: &[CommandOption] = &[
         "with -C: files before the first is overwritten; with -G: total files",
     )
     .short('W'),
+    flag("utc", PACKETS, "times in UTC, not local: lines on a terminal, dates in FILE of -G"),
     value("output", "DIRECTORY", VIEWS, "write results and a log to this directory").short('o'),
     flag("stats", VIEWS, "totals and top talkers at the end; live also every SECONDS")
         .optional(Takes::OptionalNumber("SECONDS")),

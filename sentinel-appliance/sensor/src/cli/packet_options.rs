@@ -16,12 +16,14 @@ use crate::packets::options::{Dump, DumpStyle, PacketOptions, View};
 use crate::packets::save::SaveRequest;
 use crate::terminal::calendar;
 use crate::terminal::failure::Failure;
+use crate::terminal::zone::Zone;
 
 /// Parses the options; the words of the filter begin at `first`.
 pub(super) fn parse(arguments: &Arguments, first: usize) -> Result<PacketOptions, Failure> {
     let snap_bytes = limit(arguments, "snaplen")?.map(|bytes| u32::try_from(bytes).unwrap_or(MAX_FRAME));
     let snap_bytes = snap_bytes.map(|bytes| bytes.min(MAX_FRAME));
-    let save = save(arguments, snap_bytes)?;
+    let zone = if arguments.has("utc") { Zone::UTC } else { Zone::local() };
+    let save = save(arguments, snap_bytes, zone)?;
     let statistics = statistics(arguments)?;
     let dump = dump(arguments);
     let view = match explicit_view(arguments)? {
@@ -47,6 +49,8 @@ pub(super) fn parse(arguments: &Arguments, first: usize) -> Result<PacketOptions
         dump,
         verbose: arguments.has("verbose"),
         link_header: arguments.has("link-header"),
+        // As tcpdump has them for people; what programs read does not depend on the machine.
+        zone: if std::io::stdout().is_terminal() { zone } else { Zone::UTC },
         quiet: arguments.has("quiet"),
         expression: in_direction(arguments.text("direction")?, arguments.expression(first)?)?,
         filter: SimpleFilter {
@@ -181,7 +185,11 @@ pub(super) fn colours(arguments: &Arguments) -> Result<bool, Failure> {
     }
 }
 
-fn save(arguments: &Arguments, snap_bytes: Option<u32>) -> Result<Option<SaveRequest>, Failure> {
+fn save(
+    arguments: &Arguments,
+    snap_bytes: Option<u32>,
+    zone: &'static Zone,
+) -> Result<Option<SaveRequest>, Failure> {
     let rotate_bytes = limit(arguments, "rotate-size")?.map(|megabytes| megabytes.saturating_mul(1_000_000));
     let rotate_after = limit(arguments, "rotate-seconds")?.map(Duration::from_secs);
     let files = limit(arguments, "rotate-count")?;
@@ -203,11 +211,11 @@ fn save(arguments: &Arguments, snap_bytes: Option<u32>) -> Result<Option<SaveReq
     }
     if rotate_after.is_some() {
         let pattern = path.to_str().ok_or_else(|| Failure::usage("-w: the name is not UTF-8".into()))?;
-        calendar::format(pattern, Timestamp::ZERO, &mut String::new()).map_err(Failure::bad_usage)?;
+        calendar::format(pattern, Timestamp::ZERO, zone, &mut String::new()).map_err(Failure::bad_usage)?;
     }
     let kind = kind(arguments, &path)?;
     let snap_bytes = snap_bytes.unwrap_or(MAX_FRAME);
-    Ok(Some(SaveRequest { path, kind, rotate_bytes, rotate_after, files, snap_bytes }))
+    Ok(Some(SaveRequest { path, kind, rotate_bytes, rotate_after, files, zone, snap_bytes }))
 }
 
 fn kind(arguments: &Arguments, path: &Path) -> Result<FileKind, Failure> {

@@ -30,9 +30,9 @@ use crate::worker::interface::{
     CaptureInterface, FrameTotals, RingOptions, existing_interfaces, open_failure, prefixes,
 };
 use crate::worker::kernel_filters::KernelFilters;
-use crate::worker::overlap;
 use crate::worker::presence::Presence;
 use crate::worker::ring_set::{CaptureVisitor, Flow, MAX_SLEEP, RingSet};
+use crate::worker::routes;
 use crate::worker::snapshot::InterfaceCounts;
 
 /// Arguments of `capture`.
@@ -98,8 +98,8 @@ fn open(
     clock: Clock,
 ) -> Result<(RingSet, Option<FilterAccounting>), Failure> {
     if request.options.view.has_alerts() {
-        overlap::check(names, existing, settings.allow_overlap)
-            .map_err(|overlap| Failure::new(format!("--alerts: {overlap}")))?;
+        routes::check(names, existing, settings.allow_overlap, true)
+            .map_err(|pair| Failure::new(format!("--alerts: {pair}")))?;
     }
     let filters = kernel_filters(filter, names, existing)?;
     let options = RingOptions::for_frames(

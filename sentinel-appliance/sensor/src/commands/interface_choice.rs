@@ -4,18 +4,14 @@ use sentinel_capture::interfaces::Interface;
 
 use crate::limits::MAX_INTERFACES;
 use crate::terminal::failure::Failure;
+use crate::worker::overlap;
 
 /// Interfaces of the command line, each once. Those that exist are up.
 pub(super) fn chosen(requested: &[String], existing: &[Interface]) -> Result<Vec<String>, Failure> {
     let mut names: Vec<String> = Vec::new();
     for name in requested {
-        if name == "any" && !existing.iter().any(|interface| interface.name == "any") {
-            let up = existing.iter().filter(|interface| interface.is_up && interface.link.is_some());
-            let up: Vec<&str> = up.map(|interface| interface.name.as_str()).collect();
-            return Err(Failure::usage(format!(
-                "-i any is not supported: frames of a bridge and its ports would come twice; use -i with one or more of {}",
-                up.join(", ")
-            )));
+        if is_any(name, existing) {
+            return all_interfaces(existing);
         }
         if !names.contains(name) {
             names.push(name.clone());
@@ -34,6 +30,28 @@ pub(super) fn chosen(requested: &[String], existing: &[Interface]) -> Result<Vec
                 "interface '{name}' is down; bring it up with: ip link set {name} up"
             )));
         }
+    }
+    Ok(names)
+}
+
+/// Returns true for `any`, tcpdump's name for all interfaces, unless an interface has that name.
+pub(super) fn is_any(name: &str, existing: &[Interface]) -> bool {
+    name == "any" && !existing.iter().any(|interface| interface.name == "any")
+}
+
+/// All interfaces that are up, but for those whose frames another one of them sees as well: ports of a bridge, VLANs.
+fn all_interfaces(existing: &[Interface]) -> Result<Vec<String>, Failure> {
+    let up = existing.iter().filter(|interface| interface.is_up && interface.link.is_some());
+    let mut names: Vec<String> = up.map(|interface| interface.name.clone()).collect();
+    // Ends: each step removes a name.
+    while let Err(overlap) = overlap::check(&names, existing, false) {
+        names.retain(|name| name != overlap.redundant());
+    }
+    if names.len() > MAX_INTERFACES {
+        let names = names.join(", ");
+        return Err(Failure::usage(format!(
+            "-i any: at most {MAX_INTERFACES} interfaces; choose from {names}"
+        )));
     }
     Ok(names)
 }
@@ -129,5 +147,43 @@ mod tests {
         assert_eq!(chosen(&requested(&["left", "left"]), &existing).unwrap(), ["left"]);
         let error = chosen(&requested(&["left", "right"]), &existing).unwrap_err().to_string();
         assert_eq!(error, "interface 'right' is down; bring it up with: ip link set right up");
+    }
+
+    /// `-i any` was refused, because frames of a bridge and of its ports would come twice.
+    #[test]
+    fn any_is_each_frame_once() {
+        let interface = |index, name: &str, change: &dyn Fn(&mut Interface)| {
+            let mut interface = Interface {
+                name: name.into(),
+                index,
+                is_up: true,
+                link: Some(LinkType::ETHERNET),
+                ..Interface::default()
+            };
+            change(&mut interface);
+            interface
+        };
+        let port = |port: &mut Interface| {
+            (port.bridge, port.master) = (Some("br-lan".into()), Some("br-lan".into()));
+        };
+        let mut existing = vec![
+            interface(1, "lo", &|_| {}),
+            interface(2, "lan1", &port),
+            interface(3, "lan2", &port),
+            interface(4, "br-lan", &|_| {}),
+            interface(5, "wan.7", &|vlan| vlan.parent = Some("wan".into())),
+            interface(6, "wan", &|_| {}),
+            interface(7, "down", &|down| down.is_up = false),
+            interface(8, "sit0", &|tunnel| tunnel.link = None),
+        ];
+        let any = ["any".to_owned()];
+        assert_eq!(chosen(&any, &existing).unwrap(), ["lo", "br-lan", "wan"]);
+        // Without the bridge, one of its ports.
+        existing[3].is_up = false;
+        assert_eq!(chosen(&any, &existing).unwrap(), ["lo", "lan2", "wan"]);
+        existing.extend((9..20).map(|index| interface(index, &format!("eth{index}"), &|_| {})));
+        assert!(chosen(&any, &existing).unwrap_err().to_string().contains("-i any: at most"));
+        existing.push(interface(30, "any", &|_| {}));
+        assert_eq!(chosen(&any, &existing).unwrap(), ["any"]);
     }
 }

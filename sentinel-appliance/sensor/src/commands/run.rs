@@ -6,6 +6,7 @@ use sentinel_capture::interfaces::Interface;
 use sentinel_ringlog::Recovery;
 use sentinel_units::Prefix;
 
+use crate::commands::interface_choice::is_any;
 use crate::control::accounting::FilterAccounting;
 use crate::control::command_socket;
 use crate::control::state::{Prepared, Reload, WorkerThreads};
@@ -32,7 +33,7 @@ use crate::worker::analyser::LiveConfig;
 use crate::worker::fanout::FanoutGroup;
 use crate::worker::interface::{CaptureInterface, RingOptions, existing_interfaces, open_failure, prefixes};
 use crate::worker::kernel_filters::KernelFilters;
-use crate::worker::overlap;
+use crate::worker::routes;
 use crate::worker::snapshot::Snapshot;
 
 /// Arguments of `run`.
@@ -150,9 +151,11 @@ fn open_interfaces(
     waits: bool,
 ) -> Result<(Vec<Vec<CaptureInterface>>, Vec<Prefix>), Failure> {
     let existing = existing_interfaces()?;
-    overlap::check(&settings.interface, &existing, settings.allow_overlap)
-        .map_err(|overlap| Failure::new(format!("interfaces: {overlap}")))?;
-    warn_of_routes(settings, &existing);
+    if settings.interface.iter().any(|name| is_any(name, &existing)) {
+        return Err(Failure::new("interface 'any' is for 'sentinel capture'; name the interfaces to watch"));
+    }
+    routes::check(&settings.interface, &existing, settings.allow_overlap, true)
+        .map_err(|pair| Failure::new(format!("interfaces: {pair}")))?;
     let options = RingOptions::for_worker(settings);
     let mut interfaces = Vec::new();
     for worker in 0..fanout.workers() {
@@ -166,7 +169,7 @@ fn open_interfaces(
                 if !waits {
                     return Err(failure);
                 }
-                log::warn(format_args!("{failure}; waiting for it"));
+                warn_of_wait(&failure, &existing, settings);
             }
             own.push(interface);
         }
@@ -175,15 +178,17 @@ fn open_interfaces(
     Ok((interfaces, prefixes(&existing, &settings.interface)))
 }
 
-/// Warns of interfaces between which this machine routes: only address translation makes two different frames of a frame that
-/// passes both.
-fn warn_of_routes(settings: &Settings, existing: &[Interface]) {
-    if let Some((first, second)) =
-        overlap::routed(&settings.interface, existing).filter(|_| !settings.allow_overlap)
-    {
-        log::warn(format_args!(
-            "interfaces: this machine routes between '{first}' and '{second}'; packets that it forwards without address \
-             translation, such as IPv6, count on both, and thresholds are reached at half; choose one of them to avoid that"
-        ));
+/// Warns that an interface is waited for. If none of those to capture on exists, nothing is watched: then it also says how to
+/// choose another.
+fn warn_of_wait(failure: &Failure, existing: &[Interface], settings: &Settings) {
+    let is_captured = |found: &Interface| settings.interface.contains(&found.name);
+    let other =
+        existing.iter().find(|found| found.is_up && found.kind != "loopback" && found.bridge.is_none());
+    match other.filter(|_| !existing.iter().any(is_captured)) {
+        Some(other) => log::warn(format_args!(
+            "{failure}; waiting for it; for another: 'sentinel run -i {0}', or the setting interface ('{0}')",
+            other.name
+        )),
+        None => log::warn(format_args!("{failure}; waiting for it")),
     }
 }

@@ -10,8 +10,8 @@ use crate::control::state::Shared;
 use crate::terminal::failure::{FAULT_EXIT_CODE, Failure};
 use crate::terminal::log;
 use crate::worker::interface::{existing_interfaces, interface_prefixes};
-use crate::worker::overlap::{self, Overlap};
 use crate::worker::presence::Presence;
+use crate::worker::routes;
 
 const SUPERVISION_INTERVAL: Duration = Duration::from_secs(1);
 /// Time between two checks at the start whether all workers run.
@@ -56,7 +56,7 @@ pub(crate) async fn interfaces(shared: Rc<Shared>) {
         if has_come || rounds_until_check == 0 {
             rounds_until_check = CHECK_ROUNDS;
             networks = follow_networks(&shared, networks).await;
-            overlap = warn_of_overlap(&shared, &captured, overlap.as_ref());
+            overlap = warn_of_overlap(&shared, &captured, overlap.as_deref());
         }
         Timer::after(SUPERVISION_INTERVAL).await;
     }
@@ -73,13 +73,15 @@ fn warn_of_wrong_answers(shared: &Shared, is_logged: bool) -> bool {
     wrong.is_some()
 }
 
-/// Warns if two captured interfaces see the same frames since one became a port of the other; once for each pair.
-fn warn_of_overlap(shared: &Shared, captured: &[String], before: Option<&Overlap>) -> Option<Overlap> {
+/// Warns if two captured interfaces see the same frames or routed packets since the start, because one became a port of the
+/// other or got an address; once for each pair. Gives the warning that holds.
+fn warn_of_overlap(shared: &Shared, captured: &[String], before: Option<&str>) -> Option<String> {
     let is_allowed = shared.settings.borrow().allow_overlap;
     let existing = existing_interfaces().unwrap_or_default();
-    let now = overlap::check(captured, &existing, is_allowed).err();
-    if let Some(overlap) = now.as_ref().filter(|now| before != Some(*now)) {
-        log::warn(format_args!("interfaces: {overlap}"));
+    // The rules of the firewall were read at the start, with privileges that are gone.
+    let now = routes::check(captured, &existing, is_allowed, false).err();
+    if let Some(text) = now.as_deref().filter(|now| before != Some(now)) {
+        log::warn(format_args!("interfaces: {text}"));
     }
     now
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use sentinel_filter::SimpleFilter;
 
 use crate::packets::save::SaveRequest;
+use crate::terminal::zone::Zone;
 
 /// Options of the packet pipeline.
 #[derive(Clone, Debug)]
@@ -19,6 +20,8 @@ pub(crate) struct PacketOptions {
     pub(crate) verbose: bool,
     /// Lines with the link-layer header.
     pub(crate) link_header: bool,
+    /// Zone of the times in lines.
+    pub(crate) zone: &'static Zone,
     /// Nothing on the terminal.
     pub(crate) quiet: bool,
     /// Filter in tcpdump's language; empty matches everything.

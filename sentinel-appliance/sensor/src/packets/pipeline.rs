@@ -223,13 +223,14 @@ impl PacketPipeline {
     fn show_facts(&mut self, frame: &Frame<'_>, facts: &Facts<'_>) -> Result<(), Failure> {
         let PacketOptions { view, colours, dump, verbose, link_header, .. } = self.options;
         let interface = self.interfaces.get(usize::from(frame.interface)).map(String::as_str);
+        let at = self.options.zone.shift(frame.at);
         // The number of this packet, which `packet` has counted.
         let (number, several) = (self.count, self.interfaces.len() > 1);
         self.output.line(|out| {
             if view == View::Json {
                 return json::write(frame, facts, number, interface, dump.is_some(), out);
             }
-            line::write(frame.at, facts, line::Style { colours, verbose, link_header }, out)?;
+            line::write(at, facts, line::Style { colours, verbose, link_header }, out)?;
             if let Some(interface) = interface.filter(|_| several) {
                 write!(out, " on {interface}")?;
             }

@@ -13,6 +13,7 @@ use sentinel_units::{LinkType, Timestamp};
 
 use crate::terminal::calendar;
 use crate::terminal::failure::Failure;
+use crate::terminal::zone::Zone;
 
 /// Path, format and rotation of capture files.
 #[derive(Clone, Debug)]
@@ -26,6 +27,8 @@ pub(crate) struct SaveRequest {
     pub(crate) rotate_after: Option<Duration>,
     /// `-W`: number of files; with `rotate_bytes` the first is overwritten after the last, without it the capture ends.
     pub(crate) files: Option<u64>,
+    /// Zone of the dates in names.
+    pub(crate) zone: &'static Zone,
     /// Longest frame; [`MAX_FRAME`](sentinel_capture::file::MAX_FRAME) if frames are not cut.
     pub(crate) snap_bytes: u32,
 }
@@ -147,7 +150,8 @@ impl Save {
         let pattern = self.request.path.to_str().ok_or_else(|| Failure::new("-w: the name is not UTF-8"))?;
         let mut name = String::new();
         if self.request.rotate_after.is_some() {
-            calendar::format(pattern, self.began, &mut name).map_err(Failure::bad_usage)?;
+            calendar::format(pattern, self.began, self.request.zone, &mut name)
+                .map_err(Failure::bad_usage)?;
         } else {
             name.push_str(pattern);
         }

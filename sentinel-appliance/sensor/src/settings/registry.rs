@@ -104,7 +104,7 @@ main_settings! {
         "", default "on", Restart, |value| Field::Switch(value)
     }
     allow_overlap: bool = "allow_overlap" {
-        "capture also on interfaces that see the same frames, such as a bridge and its port, which then count twice",
+        "capture also on interfaces that see the same frames or routed packets, such as a bridge and its port, which then count twice",
         "", default "off", Restart, |value| Field::Switch(value)
     }
     incident_idle: Duration = "incident_idle_s" {

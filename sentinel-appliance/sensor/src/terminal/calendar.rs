@@ -1,8 +1,10 @@
-//! Dates in file names, UTC.
+//! Dates in file names.
 
 use std::fmt::{self, Write};
 
 use sentinel_units::Timestamp;
+
+use crate::terminal::zone::Zone;
 
 /// Conversion that [`format()`] does not have; `None` for a percent sign at the end.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -22,12 +24,18 @@ impl fmt::Display for UnknownConversion {
 }
 
 /// Replaces the conversions of `strftime(3)` in `pattern` by the parts of a date: `%Y %m %d %H %M %S %y %j %s %b %a %F
-/// %T %%`.
+/// %T %%`, in local time of `zone`.
 ///
 /// # Errors
 /// A conversion is not one of these.
-pub(crate) fn format(pattern: &str, at: Timestamp, out: &mut String) -> Result<(), UnknownConversion> {
-    let text = at.rfc3339().to_string();
+pub(crate) fn format(
+    pattern: &str,
+    at: Timestamp,
+    zone: &Zone,
+    out: &mut String,
+) -> Result<(), UnknownConversion> {
+    let local = zone.shift(at);
+    let text = local.rfc3339().to_string();
     let part = |from: usize, to: usize| text.get(from..to).unwrap_or_default();
     let mut remaining = pattern.chars();
     while let Some(char) = remaining.next() {
@@ -51,7 +59,7 @@ pub(crate) fn format(pattern: &str, at: Timestamp, out: &mut String) -> Result<(
                     write!(out, "{:03}", day_of_year(part(0, 4), part(5, 7), part(8, 10)));
             }
             Some('b') => out.push_str(month_name(part(5, 7))),
-            Some('a') => out.push_str(weekday(at)),
+            Some('a') => out.push_str(weekday(local)),
             Some('%') => out.push('%'),
             other => {
                 return Err(UnknownConversion { pattern: pattern.to_owned(), conversion: other });
@@ -61,10 +69,10 @@ pub(crate) fn format(pattern: &str, at: Timestamp, out: &mut String) -> Result<(
     Ok(())
 }
 
-/// `20250515_103001`.
+/// `20250515_103001`, UTC.
 pub(crate) fn compact(at: Timestamp) -> String {
     let mut out = String::new();
-    let _known_conversions = format("%Y%m%d_%H%M%S", at, &mut out);
+    let _known_conversions = format("%Y%m%d_%H%M%S", at, Zone::UTC, &mut out);
     out
 }
 
@@ -104,20 +112,21 @@ mod tests {
             ("no pattern", "no pattern"),
         ] {
             let mut out = String::new();
-            format(pattern, at, &mut out).unwrap();
+            format(pattern, at, Zone::UTC, &mut out).unwrap();
             assert_eq!(out, expected);
         }
         assert_eq!(compact(at), "20241231_235958");
         // 2023-03-01 was day 60, a Wednesday.
         let mut out = String::new();
-        format("%j%a", Timestamp::from_parts(1_677_628_800, 0), &mut out).unwrap();
+        format("%j%a", Timestamp::from_parts(1_677_628_800, 0), Zone::UTC, &mut out).unwrap();
         assert_eq!(out, "060Wed");
     }
 
     #[test]
     fn an_unknown_conversion_is_named() {
         for (pattern, unknown) in [("a%Q", "%Q is not known"), ("a%", "% is not known")] {
-            let error = format(pattern, Timestamp::ZERO, &mut String::new()).unwrap_err().to_string();
+            let error =
+                format(pattern, Timestamp::ZERO, Zone::UTC, &mut String::new()).unwrap_err().to_string();
             assert!(error.contains(unknown), "{error}");
         }
     }

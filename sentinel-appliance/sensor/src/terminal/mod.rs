@@ -5,3 +5,4 @@ pub(crate) mod count;
 pub(crate) mod failure;
 pub(crate) mod log;
 pub(crate) mod output;
+pub(crate) mod zone;

@@ -36,7 +36,12 @@ impl Output {
 
     /// Writes text with its own line ends.
     pub(crate) fn text(&mut self, text: &str) -> Result<(), Failure> {
-        self.out.write_all(text.as_bytes()).map_err(|error| Failure::output(&error))
+        self.bytes(text.as_bytes())
+    }
+
+    /// Writes bytes with their own line ends.
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        self.out.write_all(bytes).map_err(|error| Failure::output(&error))
     }
 
     /// Writes an alert as one JSON object.

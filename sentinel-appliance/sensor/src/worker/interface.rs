@@ -11,6 +11,7 @@ use crate::settings::Settings;
 use crate::terminal::failure::Failure;
 use crate::worker::fanout::{FanoutGroup, JoinOrder};
 use crate::worker::kernel_filters::{KernelFilters, REFUSE_ALL};
+use crate::worker::overlap;
 use crate::worker::snapshot::InterfaceCounts;
 
 /// Largest block: smaller ones make small rings useful, larger ones cost fewer wake-ups.
@@ -287,7 +288,10 @@ const fn is_refused_sharing(error: OpenError) -> bool {
 
 /// Interfaces of this machine.
 pub(crate) fn existing_interfaces() -> Result<Vec<Interface>, Failure> {
-    interfaces::list().map_err(|error| Failure::new(format!("listing interfaces: {error}")))
+    let mut existing =
+        interfaces::list().map_err(|error| Failure::new(format!("listing interfaces: {error}")))?;
+    overlap::find_pppoe(&mut existing);
+    Ok(existing)
 }
 
 /// Networks that the captured interfaces are in now.

@@ -34,7 +34,7 @@
 //! - `event_loop`: a worker: what it does with a block, a command, an idle moment, its end;
 //! - `ring_set`: capture loop over the rings of several interfaces, also of `sentinel capture`;
 //! - `interface`, `kernel_filters`, `fanout`, `idle`, `presence`: parts of that loop;
-//! - `overlap`: interfaces that would count the same frames twice;
+//! - `overlap`, `routes`: interfaces that would count the same frames, or the same routed packets, twice;
 //! - `analyser`: engine of the detectors and its tables;
 //! - `siblings`: hand-off of ambiguous flows between workers;
 //! - `command`: commands and replies of the control thread; `snapshot`: counters for it;
@@ -53,5 +53,6 @@ pub(crate) mod packet_memory;
 pub(crate) mod presence;
 pub(crate) mod pulse;
 pub(crate) mod ring_set;
+pub(crate) mod routes;
 pub(crate) mod siblings;
 pub(crate) mod snapshot;

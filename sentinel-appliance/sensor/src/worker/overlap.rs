@@ -2,9 +2,8 @@
 //! what they say.
 //!
 //! A frame cannot be recognised as one that was seen before: the same bytes may be sent twice, and a scan or a flood is just
-//! that. So such interfaces are refused, unless the setting `allow_overlap` says otherwise. Frames that are routed from one
-//! captured interface to another, without address translation, are seen on both as well; which they are is not known
-//! beforehand, so that is a warning.
+//! that. So such interfaces are refused, unless the setting `allow_overlap` says otherwise. Packets that are routed from one
+//! captured interface to another are the subject of [`super::routes`].
 
 use std::fmt;
 
@@ -25,8 +24,15 @@ enum Relation {
     PortAndMaster,
     /// Both are ports of this bridge, and a frame from one to the other passes both.
     PortsOfOneBridge,
-    /// The first lies on the second: the same frames, with a tag or to another hardware address.
+    /// The first lies on the second: the same frames, with a tag, in a session of `PPPoE`, or to another hardware address.
     StackedOn,
+}
+
+impl Overlap {
+    /// The one of the two whose frames the other sees as well.
+    pub(crate) fn redundant(&self) -> &str {
+        &self.first
+    }
 }
 
 impl fmt::Display for Overlap {
@@ -111,27 +117,31 @@ fn carries(lower: &Interface, upper: &Interface, existing: &[Interface]) -> bool
     false
 }
 
-/// Two captured interfaces between which this machine routes, if it does.
-pub(crate) fn routed<'e>(captured: &[String], existing: &'e [Interface]) -> Option<(&'e str, &'e str)> {
-    let is_on = |path: &str| std::fs::read_to_string(path).is_ok_and(|text| text.trim() == "1");
-    let forwards = is_on("/proc/sys/net/ipv4/ip_forward") || is_on("/proc/sys/net/ipv6/conf/all/forwarding");
-    first_two_networks(captured, existing).filter(|_| forwards)
+/// Sets the interface below PPP interfaces to the device of the `PPPoE` sessions, as far as the kernel names it.
+pub(crate) fn find_pppoe(existing: &mut [Interface]) {
+    if existing.iter().any(is_ppp) {
+        let sessions = std::fs::read_to_string("/proc/net/pppoe").unwrap_or_default();
+        let device = pppoe_device(&sessions);
+        for ppp in existing.iter_mut().filter(|interface| is_ppp(interface)) {
+            ppp.parent = device.map(str::to_owned);
+        }
+    }
 }
 
-/// The first two captured interfaces that have addresses, without the loopback.
-fn first_two_networks<'e>(captured: &[String], existing: &'e [Interface]) -> Option<(&'e str, &'e str)> {
-    let has_addresses = |found: &&Interface| {
-        captured.contains(&found.name) && !found.addresses.is_empty() && found.kind != "loopback"
-    };
-    let mut found = existing.iter().filter(has_addresses);
-    Some((&found.next()?.name, &found.next()?.name))
+fn is_ppp(interface: &Interface) -> bool {
+    interface.kind == "ppp"
+}
+
+/// Device of the `PPPoE` sessions in `/proc/net/pppoe` (`00000102 02:00:00:00:00:01 eth1`); `None` if there are several, because
+/// which PPP interface is whose is not listed.
+fn pppoe_device(sessions: &str) -> Option<&str> {
+    let mut devices = sessions.lines().skip(1).filter_map(|line| line.split_whitespace().nth(2));
+    let first = devices.next()?;
+    devices.all(|other| other == first).then_some(first)
 }
 
 #[cfg(test)]
 mod tests {
-    use sentinel_capture::interfaces::InterfaceAddress;
-    use sentinel_units::Address;
-
     use super::*;
 
     fn interface(index: u32, name: &str, change: impl FnOnce(&mut Interface)) -> Interface {
@@ -196,22 +206,17 @@ mod tests {
     }
 
     #[test]
-    fn interfaces_with_addresses_may_be_routed_between() {
-        let address = InterfaceAddress { address: Address::v4(0xc0a8_0101), prefix_length: 24 };
-        let with_address = |interface: &mut Interface| interface.addresses = vec![address];
-        let all = [
-            interface(1, "lo", |lo| (lo.addresses, lo.kind) = (vec![address], "loopback".into())),
-            interface(2, "br-lan", with_address),
-            interface(3, "monitor", |_| {}),
-            interface(4, "wan", with_address),
-        ];
-        let pair = |names: &[&str]| {
-            let names: Vec<String> = names.iter().map(ToString::to_string).collect();
-            first_two_networks(&names, &all)
-        };
-        assert_eq!(pair(&["wan", "br-lan"]), Some(("br-lan", "wan")));
-        for names in [&["lo", "br-lan"][..], &["br-lan", "monitor"], &["br-lan", "absent"]] {
-            assert_eq!(pair(names), None, "{names:?}");
+    fn the_device_of_pppoe_sessions_is_read() {
+        let header = "Id       Address              Device\n";
+        let (eth1, eth2) = ("00000102 02:00:00:00:00:01     eth1\n", "00000200 02:00:00:00:00:02   eth2.7\n");
+        for (sessions, device) in [
+            (vec![], None),
+            (vec![header], None),
+            (vec![header, eth1], Some("eth1")),
+            (vec![header, eth2, eth2], Some("eth2.7")),
+            (vec![header, eth1, eth2], None),
+        ] {
+            assert_eq!(pppoe_device(&sessions.concat()), device);
         }
     }
 }

@@ -155,3 +155,52 @@ fn a_bridge_and_its_port_are_refused_unless_that_is_allowed() -> Result<()> {
         Ok(())
     })
 }
+
+/// Packets from the LAN to the WAN counted twice where the router does not translate addresses; there was only a warning.
+#[test]
+fn interfaces_that_are_routed_between_are_refused_unless_the_source_is_translated() -> Result<()> {
+    experiment(|lab| {
+        let router = &lab.network.router;
+        router.ip(&["address", "add", "10.20.30.1/24", "dev", "br-lan"])?;
+        router.ip(&["route", "add", "default", "via", "192.0.2.1"])?;
+        let forward = |family: &str, value: &str| {
+            let command = format!("echo {value} > /proc/sys/net/{family}");
+            sentinel_lab::run(router.command("sh").args(["-c", &command])).map(drop)
+        };
+        let sensor = Sensor::new(lab, "router", "")?;
+        let check = || -> Result<String> {
+            let words = ["config", "check", "--set", "interface=br-lan mgmt0"];
+            Ok(String::from_utf8_lossy(&sensor.command(&words).output()?.stdout).into_owned())
+        };
+        ensure!(check()?.contains("no problems"), "it does not forward: {}", check()?);
+        forward("ipv4/ip_forward", "1")?;
+        let advice = "routes IPv4 between 'br-lan' and 'mgmt0', and no firewall rule translates all of it \
+                      (masquerade, snat); choose 'br-lan'";
+        for command in [&["run"][..], &["capture", "--alerts"]] {
+            let words = [command, &["-i", "br-lan", "-i", "mgmt0"]].concat();
+            let error = sentinel_lab::run(&mut sensor.command(&words)).unwrap_err().to_string();
+            ensure!(error.contains("exit status: 1") && error.contains(advice), "{words:?}: {error}");
+        }
+        ensure!(check()?.contains(advice), "{}", check()?);
+        let nft = |rules: &str| sentinel_lab::run(router.command("nft").arg(rules));
+        let table = "table inet fw4 { chain srcnat { type nat hook postrouting priority 100; }; \
+                     chain srcnat_wan { }; }";
+        if let Err(error) = nft(table) {
+            eprintln!("skipped: no rules can be made here: {error:#}");
+            return Ok(());
+        }
+        nft("add rule inet fw4 srcnat_wan ip saddr 172.17.0.0/16 masquerade")?;
+        ensure!(check()?.contains(advice), "a rule for other networks: {}", check()?);
+        nft("add rule inet fw4 srcnat oifname mgmt0 jump srcnat_wan")?;
+        nft("add rule inet fw4 srcnat_wan meta nfproto ipv4 masquerade")?;
+        ensure!(check()?.contains("no problems"), "{}", check()?);
+        forward("ipv6/conf/all/forwarding", "1")?;
+        router.ip(&["address", "add", "2001:db8::1/64", "dev", "br-lan", "nodad"])?;
+        ensure!(check()?.contains("routes IPv6 between 'br-lan' and 'mgmt0', which is not"), "{}", check()?);
+        let mut sensor =
+            Sensor::new(lab, "allowed", "\tlist interface 'mgmt0'\n\toption allow_overlap 'on'\n")?;
+        sensor.start()?;
+        ensure!(!sensor.messages()?.contains("routes IPv"), "{}", sensor.messages()?);
+        Ok(())
+    })
+}

@@ -2,62 +2,75 @@
 //!
 //! Read first: <https://github.com/corelight/community-id-spec> (version 1).
 
-use std::fmt::Write;
-
 use sentinel_seal::digest;
 use sentinel_track::flow::Endpoint;
-use sentinel_units::{Address, ip_protocol};
+use sentinel_units::ip_protocol;
+
+use super::text::Text;
 
 /// Writes `1:` and the digest in Base64. The endpoints are in the order of [`FlowRecord::ordered_endpoints`], which is that of the
 /// specification; the seed is 0.
 ///
 /// [`FlowRecord::ordered_endpoints`]: sentinel_track::flow_record::FlowRecord::ordered_endpoints
-pub(super) fn write((low, high): (Endpoint, Endpoint), protocol: u8, out: &mut String) -> std::fmt::Result {
-    let mut input = Vec::with_capacity(40);
-    input.extend_from_slice(&[0; 2]);
-    address(low.address, &mut input);
-    address(high.address, &mut input);
-    input.extend_from_slice(&[protocol, 0]);
-    if has_ports(protocol) {
-        input.extend_from_slice(&low.port.0.to_be_bytes());
-        input.extend_from_slice(&high.port.0.to_be_bytes());
+pub(super) fn write((low, high): (Endpoint, Endpoint), protocol: u8, out: &mut Text) {
+    // Seed, addresses, protocol and padding, ports: 40 bytes with IPv6, 16 with IPv4.
+    let mut input = [0; 40];
+    let mut length = 2;
+    let mut append = |bytes: &[u8]| {
+        if let Some(room) = input.get_mut(length..length + bytes.len()) {
+            room.copy_from_slice(bytes);
+            length += bytes.len();
+        }
+    };
+    for end in [low, high] {
+        let words = end.address.words();
+        let first = if end.address.is_v4() { 3 } else { 0 };
+        words.iter().skip(first).for_each(|word| append(&word.to_be_bytes()));
     }
-    out.write_str("1:")?;
-    base64(&digest::sha1(&[&input]), out);
-    Ok(())
+    append(&[protocol, 0]);
+    if has_ports(protocol) {
+        append(&low.port.0.to_be_bytes());
+        append(&high.port.0.to_be_bytes());
+    }
+    out.push(b"1:");
+    base64(&digest::sha1(&[input.get(..length).unwrap_or_default()]), out);
 }
 
-/// Protocols whose ports the specification includes; for all others it hashes the addresses alone.
-fn has_ports(number: u8) -> bool {
+/// Protocols whose ports are known; of all others the specification hashes the addresses alone.
+pub(super) fn has_ports(number: u8) -> bool {
     matches!(
         number,
         ip_protocol::ICMP | ip_protocol::TCP | ip_protocol::UDP | ip_protocol::ICMPV6 | ip_protocol::SCTP
     )
 }
 
-fn address(address: Address, out: &mut Vec<u8>) {
-    let words = address.words();
-    let first = if address.is_v4() { 3 } else { 0 };
-    words.iter().skip(first).for_each(|word| out.extend_from_slice(&word.to_be_bytes()));
+/// RFC 4648 section 4.
+fn base64(bytes: &[u8], out: &mut Text) {
+    let (groups, remaining) = bytes.as_chunks::<3>();
+    for group in groups {
+        out.push(&digits(*group));
+    }
+    let mut last = [0; 3];
+    last.iter_mut().zip(remaining).for_each(|(byte, last)| *byte = *last);
+    let [first, second, third, _] = digits(last);
+    match remaining.len() {
+        1 => out.push(&[first, second, b'=', b'=']),
+        2 => out.push(&[first, second, third, b'=']),
+        _ => {}
+    }
 }
 
-/// RFC 4648 section 4.
-fn base64(bytes: &[u8], out: &mut String) {
+/// The digits of three bytes.
+fn digits([a, b, c]: [u8; 3]) -> [u8; 4] {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for group in bytes.chunks(3) {
-        let bits = group.iter().chain(&[0; 2]).take(3).fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte));
-        for digit in 0..4 {
-            let index = usize::try_from(bits >> (18 - 6 * digit) & 0x3f).unwrap_or(0);
-            let is_there = digit <= group.len();
-            out.push(DIGITS.get(index).filter(|_| is_there).map_or('=', |byte| char::from(*byte)));
-        }
-    }
+    let digit = |index: u8| DIGITS.get(usize::from(index & 0x3f)).copied().unwrap_or(b'=');
+    [digit(a >> 2), digit(a << 4 | b >> 4), digit(b << 2 | c >> 6), digit(c)]
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sentinel_units::Port;
+    use sentinel_units::{Address, Port};
     use std::net::IpAddr;
 
     /// `baseline/baseline_deflt.json` of the specification's repository, in the order of its flows.
@@ -128,9 +141,9 @@ mod tests {
                 let address = Address::from(address.parse::<IpAddr>().unwrap());
                 Endpoint { address, port: Port(port) }
             };
-            let mut out = String::new();
-            write((end(low, *low_port), end(high, *high_port)), *protocol, &mut out).unwrap();
-            assert_eq!(out, *expected);
+            let mut out = Text::new();
+            write((end(low, *low_port), end(high, *high_port)), *protocol, &mut out);
+            assert_eq!(out.as_bytes(), expected.as_bytes());
         }
     }
 
@@ -138,9 +151,9 @@ mod tests {
     #[test]
     fn base64_is_padded() {
         for (bytes, text) in [("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg==")] {
-            let mut out = String::new();
+            let mut out = Text::new();
             base64(bytes.as_bytes(), &mut out);
-            assert_eq!(out, text);
+            assert_eq!(out.as_bytes(), text.as_bytes());
         }
     }
 }

@@ -3,20 +3,21 @@
 //! The fields are described in `OUTPUT.md`.
 
 mod community_id;
-
-use std::fmt::Write;
+mod text;
 
 use sentinel_capture::Frame;
 use sentinel_dissect::{Packet, Transport, application};
 use sentinel_track::allocator::TableAllocator;
-use sentinel_track::flow_record::{FlowRecord, FlowRecords, Observation};
+use sentinel_track::flow::Endpoint;
+use sentinel_track::flow_record::{FlowRecord, FlowRecords, Observation, TcpState};
 use sentinel_track::hash::HashKey;
-use sentinel_units::{Port, Timestamp, ip_protocol, service};
+use sentinel_units::{Timestamp, ip_protocol, service};
 
 use crate::packets::decapsulate::{Decapsulator, Extracted, LazyAllocator};
 use crate::terminal::failure::Failure;
 use crate::terminal::log;
 use crate::terminal::output::Output;
+use text::Text;
 
 /// Most packets with a payload by which the application of a flow is identified; after them only its ports decide.
 const MAX_TRIES: u8 = 8;
@@ -26,6 +27,7 @@ pub(crate) struct FlowView {
     unfold: Decapsulator,
     flow_records: FlowRecords<'static>,
     key: HashKey,
+    text: Text,
 }
 
 impl FlowView {
@@ -38,7 +40,7 @@ impl FlowView {
             LazyAllocator.allocate_default(entries),
             LazyAllocator.allocate_default(entries),
         );
-        Self { unfold: Decapsulator::new(key.clone()), flow_records, key }
+        Self { unfold: Decapsulator::new(key.clone()), flow_records, key, text: Text::new() }
     }
 
     /// Counts the packets of a frame, and prints the flows that ended before it.
@@ -46,8 +48,8 @@ impl FlowView {
     /// # Errors
     /// Standard output does not take the lines.
     pub(crate) fn frame(&mut self, frame: &Frame<'_>, output: &mut Output) -> Result<(), Failure> {
-        let Self { unfold, flow_records, key } = self;
-        let mut lines = Lines { output, outcome: Ok(()) };
+        let Self { unfold, flow_records, key, text } = self;
+        let mut lines = Lines { output, text, outcome: Ok(()) };
         unfold.frame(frame, &mut |found| note(flow_records, key, found, frame.at, &mut lines));
         lines.outcome
     }
@@ -57,7 +59,7 @@ impl FlowView {
     /// # Errors
     /// Those of [`FlowView::frame`].
     pub(crate) fn tick(&mut self, now: Timestamp, output: &mut Output) -> Result<(), Failure> {
-        let mut lines = Lines { output, outcome: Ok(()) };
+        let mut lines = Lines { output, text: &mut self.text, outcome: Ok(()) };
         self.flow_records.advance(now, &mut |ended| lines.write(ended));
         lines.outcome
     }
@@ -67,8 +69,8 @@ impl FlowView {
     /// # Errors
     /// Those of [`FlowView::frame`].
     pub(crate) fn finish(&mut self, output: &mut Output) -> Result<(), Failure> {
-        let Self { unfold, flow_records, key } = self;
-        let mut lines = Lines { output, outcome: Ok(()) };
+        let Self { unfold, flow_records, key, text } = self;
+        let mut lines = Lines { output, text, outcome: Ok(()) };
         unfold.finish(&mut |found| note(flow_records, key, found, Timestamp::ZERO, &mut lines));
         flow_records.finish(&mut |ended| lines.write(ended));
         if flow_records.evictions() > 0 {
@@ -120,58 +122,81 @@ fn identify(flow: &mut FlowRecord, packet: &Packet<'_>) {
 /// Lines on standard output, and the failure of the first that it did not take.
 struct Lines<'o> {
     output: &'o mut Output,
+    text: &'o mut Text,
     outcome: Result<(), Failure>,
 }
 
 impl Lines<'_> {
     fn write(&mut self, flow: &FlowRecord) {
         if self.outcome.is_ok() {
-            self.outcome = self.output.line(|line| write(flow, line));
+            self.text.clear();
+            self.outcome = match write(flow, self.text) {
+                Ok(()) => self.output.bytes(self.text.as_bytes()),
+                Err(_) => Err(Failure::new("formatting a line failed")),
+            };
         }
     }
 }
 
-fn write(flow: &FlowRecord, line: &mut String) -> std::fmt::Result {
+fn write(flow: &FlowRecord, line: &mut Text) -> std::fmt::Result {
     let (initiator, responder) = (flow.initiator(), flow.responder());
     let number = flow.protocol();
     let by_port = |port| service::by_port(number, port);
     let application =
         service::by_id(flow.app).or_else(|| by_port(responder.port)).or_else(|| by_port(initiator.port));
-    write!(line, "{{\"first_time\":\"{}\"", flow.first().rfc3339())?;
-    write!(line, ",\"last_time\":\"{}\",\"protocol\":\"", flow.last().rfc3339())?;
+    line.push(b"{\"first_time\":\"");
+    line.time(flow.first())?;
+    line.push(b"\",\"last_time\":\"");
+    line.time(flow.last())?;
+    line.push(b"\",\"protocol\":\"");
     protocol_name(number, line)?;
-    match application {
-        Some(service) => write!(line, "\",\"app\":\"{}\"", service.name)?,
-        None => line.push_str("\",\"app\":null"),
-    }
-    for (name, end) in [("src", initiator), ("dst", responder)] {
-        write!(line, ",\"{name}\":\"{}\",\"{name}_port\":", end.address)?;
-        port(number, end.port, line)?;
-    }
+    quoted(b"\",\"app\":", application.map(|service| service.name), line);
+    line.push(b",\"src\":\"");
+    endpoint(initiator, b"\",\"src_port\":", number, line)?;
+    line.push(b",\"dst\":\"");
+    endpoint(responder, b"\",\"dst_port\":", number, line)?;
     let (out, back) = (flow.initiator_traffic(), flow.responder_traffic());
-    write!(line, ",\"packets_out\":{},\"packets_in\":{}", out.packets, back.packets)?;
-    write!(line, ",\"bytes_out\":{},\"bytes_in\":{}", out.bytes, back.bytes)?;
-    match flow.tcp_state() {
-        Some(state) => write!(line, ",\"tcp_state\":\"{}\"", state.name())?,
-        None => line.push_str(",\"tcp_state\":null"),
-    }
-    line.push_str(",\"community_id\":\"");
-    community_id::write(flow.ordered_endpoints(), number, line)?;
-    line.push_str("\"}");
+    line.push(b",\"packets_out\":");
+    line.number(out.packets)?;
+    line.push(b",\"packets_in\":");
+    line.number(back.packets)?;
+    line.push(b",\"bytes_out\":");
+    line.number(out.bytes)?;
+    line.push(b",\"bytes_in\":");
+    line.number(back.bytes)?;
+    quoted(b",\"tcp_state\":", flow.tcp_state().map(TcpState::name), line);
+    line.push(b",\"community_id\":\"");
+    community_id::write(flow.ordered_endpoints(), number, line);
+    line.push(b"\"}\n");
     Ok(())
 }
 
-/// Writes a port, or `null` for protocols without ports.
-fn port(number: u8, port: Port, line: &mut String) -> std::fmt::Result {
-    let has_ports = matches!(
-        number,
-        ip_protocol::ICMP | ip_protocol::TCP | ip_protocol::UDP | ip_protocol::ICMPV6 | ip_protocol::SCTP
-    );
-    if has_ports { write!(line, "{port}") } else { line.write_str("null") }
+/// Writes `name`, and `value` in quotes or `null`.
+fn quoted(name: &[u8], value: Option<&str>, line: &mut Text) {
+    line.push(name);
+    match value {
+        Some(value) => {
+            line.push(b"\"");
+            line.push(value.as_bytes());
+            line.push(b"\"");
+        }
+        None => line.push(b"null"),
+    }
+}
+
+/// Writes an address, `name` and the port, or `null` for protocols without ports.
+fn endpoint(end: Endpoint, name: &[u8], number: u8, line: &mut Text) -> std::fmt::Result {
+    line.address(end.address)?;
+    line.push(name);
+    if community_id::has_ports(number) {
+        return line.number(u64::from(end.port.0));
+    }
+    line.push(b"null");
+    Ok(())
 }
 
 /// Writes IANA's keyword in lower case if the protocol is common, else its number.
-fn protocol_name(number: u8, line: &mut String) -> std::fmt::Result {
+fn protocol_name(number: u8, line: &mut Text) -> std::fmt::Result {
     const NAMES: &[(u8, &str)] = &[
         (ip_protocol::ICMP, "icmp"),
         (ip_protocol::IGMP, "igmp"),
@@ -194,7 +219,10 @@ fn protocol_name(number: u8, line: &mut String) -> std::fmt::Result {
         (ip_protocol::UDP_LITE, "udplite"),
     ];
     match NAMES.iter().find(|(known, _)| *known == number) {
-        Some((_, name)) => line.write_str(name),
-        None => write!(line, "{number}"),
+        Some((_, name)) => {
+            line.push(name.as_bytes());
+            Ok(())
+        }
+        None => line.number(u64::from(number)),
     }
 }
