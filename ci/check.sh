@@ -7,7 +7,8 @@
 #   lint    clippy without a warning, scripts that parse, no forbidden content in tracked files
 #   layers  dependencies between crates and modules, and the packages of the device program
 #   units   the OpenWrt init script and the exposure of the systemd unit, where shellcheck and systemd-analyze are installed
-#   advisories  known vulnerabilities of the locked packages (ci/advisories.toml)
+#   advisories  known vulnerabilities of the locked packages (ci/advisories.toml); licences and sources (deny.toml), if
+#           cargo-deny is installed
 #   docs    the reference builds without a warning
 #   test    unit, integration and documentation tests of every crate but the lab
 #   lab     whole-system tests in network namespaces (root)
@@ -36,7 +37,7 @@ export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-auto}
 export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0=$PWD
 
 usage() {
-    sed -n '2,25s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,26s/^# \{0,1\}//p' "$0" >&2
     exit 2
 }
 
@@ -100,7 +101,22 @@ part_units() {
 }
 
 part_advisories() {
-    cargo xtask advisories
+    cargo xtask advisories || return
+    # Minutes to build: `ci/soak.sh deny` installs it, this only uses it.
+    if cargo deny --version >/dev/null 2>&1; then
+        cargo_deny
+    else
+        echo "cargo-deny is not installed; licences and sources were not compared with deny.toml"
+    fi
+}
+
+cargo_deny() {
+    local manifest failed=0
+    while IFS= read -r manifest; do
+        cargo deny --locked --config deny.toml --manifest-path "${manifest%.lock}.toml" \
+            check bans licenses sources || failed=1
+    done < <(git ls-files '*Cargo.lock')
+    return "$failed"
 }
 
 part_docs() {

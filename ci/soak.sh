@@ -9,6 +9,7 @@
 #           flushed; seed ${SENTINEL_CUT_SEED:-1}. Root, network namespaces, and `ci/install.sh machine`
 #   fuzz    ${SENTINEL_FUZZ_INPUTS:-1000000000} inputs for all fuzz bodies together; seed ${SENTINEL_FUZZ_SEED:-1}.
 #           SENTINEL_FUZZ_STATE names a file with which the next run goes on, SENTINEL_FUZZ_CORPUS a folder with more samples
+#   deny    cargo-deny, installed into the cache if it is missing: licences, sources and forbidden packages (deny.toml)
 #   lab     whole-system tests with outages as long as those that are guaranteed to lose nothing
 #
 # Each part ends after ${SENTINEL_SOAK_SECONDS:-3600} s at the latest; a part that cannot run here says so and passes.
@@ -16,14 +17,14 @@
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 2
 
-everything=(cuts machine-cuts fuzz lab)
+everything=(cuts machine-cuts fuzz deny lab)
 seconds=${SENTINEL_SOAK_SECONDS:-3600}
 rustup_bin=${CARGO_HOME:-${HOME:-/nonexistent}/.cargo}/bin
 [[ -x $rustup_bin/cargo ]] && PATH=$rustup_bin:$PATH
 export PATH
 
 usage() {
-    sed -n '2,17s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,18s/^# \{0,1\}//p' "$0" >&2
     exit 2
 }
 
@@ -47,6 +48,14 @@ part_fuzz() {
     [[ -z ${SENTINEL_FUZZ_STATE:-} ]] || options+=(--state "$SENTINEL_FUZZ_STATE")
     [[ -z ${SENTINEL_FUZZ_CORPUS:-} ]] || options+=(--corpus "$SENTINEL_FUZZ_CORPUS")
     cargo run --quiet --locked --profile smoke --package sentinel-fuzz-smoke -- "${options[@]}"
+}
+
+part_deny() {
+    local root=${SENTINEL_CACHE:-${HOME:-/root}/.cache/sentinel}/cargo
+    export PATH=$PATH:$root/bin
+    cargo deny --version >/dev/null 2>&1 ||
+        timeout "$seconds" cargo install --quiet --locked --no-default-features --root "$root" cargo-deny@0.20.2 || return
+    ci/check.sh advisories
 }
 
 part_lab() {
