@@ -5,6 +5,7 @@
 #
 #   cuts    the spool crashes at ${SENTINEL_CRASH_POINTS:-10000} write boundaries, by kills and power cuts with torn and
 #           reordered sectors, and recovers from each; seed ${SENTINEL_CRASH_SEED:-1}
+#   sessions  ${SENTINEL_RUNS:-5000} sessions of sensor and collector over a wire that breaks anywhere
 #   machine-cuts  ${SENTINEL_MACHINE_CUTS:-50} power cuts of a qemu machine whose disk loses, tears and reorders what was not
 #           flushed; seed ${SENTINEL_CUT_SEED:-1}. Root, network namespaces, and `ci/install.sh machine`
 #   fuzz    ${SENTINEL_FUZZ_INPUTS:-1000000000} inputs for all fuzz bodies together; seed ${SENTINEL_FUZZ_SEED:-1}.
@@ -17,14 +18,14 @@
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 2
 
-everything=(cuts machine-cuts fuzz deny lab)
+everything=(cuts sessions machine-cuts fuzz deny lab)
 seconds=${SENTINEL_SOAK_SECONDS:-3600}
 rustup_bin=${CARGO_HOME:-${HOME:-/nonexistent}/.cargo}/bin
 [[ -x $rustup_bin/cargo ]] && PATH=$rustup_bin:$PATH
 export PATH
 
 usage() {
-    sed -n '2,18s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,19s/^# \{0,1\}//p' "$0" >&2
     exit 2
 }
 
@@ -33,6 +34,11 @@ part_cuts() {
     SENTINEL_CRASH_POINTS=${SENTINEL_CRASH_POINTS:-10000} timeout "$seconds" \
         cargo test --locked --quiet --profile smoke --package sentinel-appliance --bin sentinel -- \
         --exact spool::crash::no_crash_leaves_an_alert_unaccounted_or_doubled --nocapture
+}
+
+part_sessions() {
+    SENTINEL_RUNS=${SENTINEL_RUNS:-5000} timeout "$seconds" \
+        cargo test --locked --quiet --profile smoke --package sentinel-uplink --test exactly_once -- --nocapture
 }
 
 part_machine-cuts() {
