@@ -6,7 +6,9 @@
 #   fmt     the formatting is rustfmt's
 #   lint    clippy without a warning, scripts that parse, no forbidden content in tracked files
 #   layers  dependencies between crates and modules, and the packages of the device program
-#   advisories  known vulnerabilities of the locked packages (ci/advisories.toml)
+#   units   the OpenWrt init script and the exposure of the systemd unit, where shellcheck and systemd-analyze are installed
+#   advisories  known vulnerabilities of the locked packages (ci/advisories.toml); licences and sources (deny.toml), if
+#           cargo-deny is installed
 #   docs    the reference builds without a warning
 #   test    unit, integration and documentation tests of every crate but the lab
 #   lab     whole-system tests in network namespaces (root)
@@ -23,7 +25,7 @@
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 2
 
-everything=(fmt lint layers advisories docs test smoke lab corpus size bench cross)
+everything=(fmt lint layers units advisories docs test smoke lab corpus size bench cross)
 skipped_code=77
 
 # Debian's cargo, which the cross-build needs, may be first in PATH; it has neither clippy nor rustfmt.
@@ -35,7 +37,7 @@ export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-auto}
 export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0=$PWD
 
 usage() {
-    sed -n '2,24s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,26s/^# \{0,1\}//p' "$0" >&2
     exit 2
 }
 
@@ -62,10 +64,6 @@ part_lint() {
     while IFS= read -r script; do
         bash -n "$script" || failed=1
     done < <(git ls-files '*.sh' .ci/run)
-    # procd scripts run in ash; dash is the nearest that Debian always has.
-    while IFS= read -r script; do
-        sh -n "$script" || failed=1
-    done < <(git ls-files 'rootfs/etc/init.d/*')
     if command -v shellcheck >/dev/null; then
         git ls-files -z '*.sh' .ci/run | xargs -0 -r shellcheck || failed=1
     else
@@ -80,8 +78,45 @@ part_layers() {
     cargo xtask layers
 }
 
+# Tenths of what `systemd-analyze security` (252) gives the unit; rootfs/README.md says what the rest is for.
+max_exposure=16
+
+part_units() {
+    local script failed=0
+    [[ ${CI:-} != true ]] || ci/install.sh base || return
+    # procd scripts run in ash; dash is the nearest that Debian always has. The lab runs them in ash.
+    while IFS= read -r script; do
+        sh -n "$script" || failed=1
+        ! command -v shellcheck >/dev/null || shellcheck "$script" || failed=1
+    done < <(git ls-files 'rootfs/etc/init.d/*')
+    if command -v systemd-analyze >/dev/null; then
+        while IFS= read -r script; do
+            systemd-analyze security --offline=true --no-pager --threshold="$max_exposure" "$script" |
+                tail -n 1 || failed=1
+        done < <(git ls-files 'rootfs/lib/systemd/system/*.service')
+    else
+        echo "systemd-analyze is not installed; the exposure of the unit was not measured"
+    fi
+    return "$failed"
+}
+
 part_advisories() {
-    cargo xtask advisories
+    cargo xtask advisories || return
+    # Minutes to build: `ci/soak.sh deny` installs it, this only uses it.
+    if cargo deny --version >/dev/null 2>&1; then
+        cargo_deny
+    else
+        echo "cargo-deny is not installed; licences and sources were not compared with deny.toml"
+    fi
+}
+
+cargo_deny() {
+    local manifest failed=0
+    while IFS= read -r manifest; do
+        cargo deny --locked --config deny.toml --manifest-path "${manifest%.lock}.toml" \
+            check bans licenses sources || failed=1
+    done < <(git ls-files '*Cargo.lock')
+    return "$failed"
 }
 
 part_docs() {

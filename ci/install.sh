@@ -1,28 +1,35 @@
 #!/usr/bin/env bash
 # Installs the packages that the checks need beside Rust, on Debian 12 and its derivatives.
 #
-#   ci/install.sh base|cross|all            install what is missing (root, or sudo without a password)
-#   ci/install.sh --check base|cross|all    install nothing; list what is missing and the command that installs it
+#   ci/install.sh base|cross|machine|all            install what is missing (root, or sudo without a password)
+#   ci/install.sh --check base|cross|machine|all    install nothing; list what is missing and the command that installs it
+#   ci/install.sh --folder machine                  print the folder of the kernel for machines
 #
 # base:  a C compiler and OpenSSL for the encrypted store, and the tools of the tests (tcpdump, valgrind, ip, ethtool)
 # cross: Rust with the source of its standard library, zig as C compiler and linker, and qemu-user to run the programs
+# machine: qemu, busybox, and a kernel that is unpacked below the cache and not installed; not in `all`
 #
 # It can be called again: packages that are present are not touched. Python packages go into a virtual environment below
 # ${SENTINEL_CACHE:-~/.cache/sentinel}, never into the system.
 set -euo pipefail
 
-base_packages=(build-essential ca-certificates ethtool iproute2 libssl-dev perl pkg-config procps python3 tcpdump valgrind)
+base_packages=(build-essential busybox-static ca-certificates ethtool iproute2 libssl-dev perl pkg-config procps python3 shellcheck systemd
+    tcpdump valgrind)
 # rustc-web and its related packages install /usr/bin/cargo and /usr/bin/rustc. `ci/cross.sh` calls them by path; all other
 # scripts use the tool chain of rustup, which `ci/check.sh` therefore puts first in PATH.
 cross_packages=(binutils-mipsel-linux-gnu cargo-web file python3-venv qemu-user-static rust-web-src rustc-web)
+machine_packages=(busybox-static e2fsprogs iproute2 qemu-system-x86)
+# ext4 is built in, the virtio drivers are modules.
+kernel_package=linux-image-cloud-amd64
 # zig 0.17 fails to link MIPS.
 python_packages=(ziglang==0.15.2 cargo-zigbuild==0.24.0)
 
 cache=${SENTINEL_CACHE:-${HOME:-/root}/.cache/sentinel}
 venv=$cache/venv
+kernel=$cache/machine
 
 usage() {
-    sed -n '2,11s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,13s/^# \{0,1\}//p' "$0" >&2
     exit 2
 }
 
@@ -78,6 +85,23 @@ install_python() {
     quietly "$venv/bin/pip" install --disable-pip-version-check "$@"
 }
 
+# The package is a name for the newest kernel; what it depends on has the files.
+install_kernel() {
+    local real folder
+    real=$(apt-cache depends "$kernel_package" | sed -n 's/^ *Depends: \(linux-image-[^ ]*\)$/\1/p' | head -n 1)
+    folder=$(mktemp -d)
+    (cd "$folder" && quietly apt-get -q download "${real:-$kernel_package}" && dpkg -x ./*.deb tree) || return
+    mkdir -p "$cache"
+    rm -rf "$kernel"
+    mv "$folder/tree" "$kernel"
+    rm -rf "$folder"
+}
+
+if [[ ${1:-} == --folder ]]; then
+    [[ $# -eq 2 && $2 == machine ]] || usage
+    echo "$kernel"
+    exit
+fi
 check_only=no
 if [[ ${1:-} == --check ]]; then
     check_only=yes
@@ -86,9 +110,11 @@ fi
 [[ $# -eq 1 ]] || usage
 wanted=()
 want_python=no
+want_kernel=no
 case $1 in
     base) wanted=("${base_packages[@]}") ;;
     cross) wanted=("${cross_packages[@]}") want_python=yes ;;
+    machine) wanted=("${machine_packages[@]}") want_kernel=yes ;;
     all) wanted=("${base_packages[@]}" "${cross_packages[@]}") want_python=yes ;;
     *) usage ;;
 esac
@@ -104,13 +130,18 @@ python=()
 if [[ $want_python == yes ]]; then
     mapfile -t python < <(missing_python)
 fi
+if [[ $want_kernel == yes ]] && compgen -G "$kernel/boot/vmlinuz-*" >/dev/null; then
+    want_kernel=no
+fi
 
 if [[ $check_only == yes ]]; then
     [[ ${#packages[@]} -eq 0 ]] || echo "missing Debian packages: apt-get install ${packages[*]}"
     [[ ${#python[@]} -eq 0 ]] || echo "missing Python packages: ${python[*]} (ci/install.sh $1 puts them into $venv)"
-    [[ ${#packages[@]} -eq 0 && ${#python[@]} -eq 0 ]]
+    [[ $want_kernel == no ]] || echo "missing kernel for machines: ci/install.sh $1 unpacks $kernel_package into $kernel"
+    [[ ${#packages[@]} -eq 0 && ${#python[@]} -eq 0 && $want_kernel == no ]]
     exit
 fi
 
 [[ ${#packages[@]} -eq 0 ]] || install_packages "${packages[@]}"
 [[ ${#python[@]} -eq 0 ]] || install_python "${python[@]}"
+[[ $want_kernel == no ]] || install_kernel

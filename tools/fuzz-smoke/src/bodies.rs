@@ -7,6 +7,24 @@ use std::path::{Path, PathBuf};
 #[cfg_attr(test, expect(dead_code, reason = "helpers of the tests of another crate"))]
 mod uci;
 
+/// Bodies that seal, open or shake hands for each input, and what part of a share of the inputs they get: about what
+/// makes a share take the same time for all. A body that only parses has a whole share.
+const COSTLY: &[(&str, u64)] = &[
+    ("capture_file", 8),
+    ("expression", 16),
+    ("flow_records", 4),
+    ("fragments", 16),
+    ("open_anything", 128),
+    ("open_changed", 512),
+    ("open_evidence", 128),
+    ("settings", 8),
+    ("stranger", 256),
+    ("streams", 16),
+    ("unpack", 32),
+];
+/// Weight of a whole share.
+const WHOLE: u64 = 512;
+
 /// A function that takes any bytes and must not panic.
 pub(crate) struct Body {
     /// libFuzzer target that calls it.
@@ -32,6 +50,14 @@ const TARGETS: &[(&str, &str, &[Named])] = &[
     ("uplink", "uplink", sentinel_uplink::fuzzing::BODIES),
 ];
 
+impl Body {
+    /// Weight of this body when a number of inputs is divided.
+    pub(crate) fn weight(&self) -> u64 {
+        let divisor = COSTLY.iter().find(|(name, _)| *name == self.name).map_or(1, |(_, divisor)| *divisor);
+        WHOLE / divisor
+    }
+}
+
 /// Reads a settings file; each statement uses up at least one byte.
 fn settings(bytes: &[u8]) {
     assert!(uci::parse(bytes).take(bytes.len() + 1).count() <= bytes.len());
@@ -52,6 +78,7 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::structure::structure;
 
     #[test]
     fn every_libfuzzer_target_is_here() {
@@ -62,6 +89,18 @@ mod tests {
             .collect();
         let here: BTreeSet<String> = all().iter().map(|body| body.target.to_owned()).collect();
         assert_eq!(files, here);
+    }
+
+    #[test]
+    fn costly_bodies_and_structures_name_bodies() {
+        let known: BTreeSet<&str> = all().iter().map(|body| body.name).collect();
+        for (name, divisor) in COSTLY {
+            assert!(known.contains(name) && WHOLE.is_multiple_of(*divisor), "{name}");
+        }
+        // All but those of which nothing is known: sealed or compact binary formats.
+        let plain = known.iter().filter(|name| structure(name).is_plain());
+        let expected = ["message", "open_anything", "open_changed", "open_evidence", "parse_head"];
+        assert!(plain.eq(expected.iter().chain(&["stranger", "token", "unpack", "wire"])));
     }
 
     #[test]

@@ -1,39 +1,38 @@
-//! Fuzz smoke: every fuzz body of the device crates for a few seconds, on the stable tool chain.
+//! Fuzz smoke: every fuzz body of the device crates for some seconds or inputs, on the stable tool chain.
 //!
-//! In: the corpora in `sentinel-appliance/*/tests/fuzz-corpus`. Out: a line per body with the number of inputs run; exit
-//! code 1 and the failing input in hexadecimal at the first panic. Inputs are mutations of corpus files by a seeded
-//! generator, without coverage feedback: this finds what is broken, `tools/fuzz` (libFuzzer) finds what is rare.
+//! In: the corpora in `sentinel-appliance/*/tests/fuzz-corpus`. Out: a table with the number of inputs, inputs per second and
+//! panics of each body; exit code 1 and the failing input in hexadecimal if there are panics. Inputs are mutations of the
+//! samples by a seeded generator that knows tokens, length fields and records of the formats, without coverage feedback: this
+//! finds what is broken, `tools/fuzz` (libFuzzer) finds what is rare. What libFuzzer found can be mutated here, with `--corpus`.
 //!
-//!     fuzz-smoke [--seconds N] [--seed N] [BODY...]
+//!     fuzz-smoke [--seconds N | --inputs N] [--within SECONDS] [--seed N] [--threads N]
+//!                [--corpus FOLDER] [--state FILE] [BODY...]
+//!
+//! `--seconds` is for each body. `--inputs` is for all together: bodies that seal or shake hands for each input get a smaller
+//! share. With `--state` a run that ended at `--within` goes on where it was.
 
 #![forbid(unsafe_code)]
 
 mod bodies;
+mod campaign;
 mod mutate;
+mod structure;
 
-use std::panic::catch_unwind;
-use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Mutex;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
 use bodies::Body;
-use mutate::Mutator;
+use campaign::{Campaign, Goal};
 
 const DEFAULT_SECONDS: u64 = 5;
 const DEFAULT_SEED: u64 = 0x5e17_1e11;
-/// Inputs between two looks at the clock.
-const ROUND: u64 = 64;
-
-struct Options {
-    duration: Duration,
-    seed: u64,
-    /// Bodies to run; all if empty.
-    names: Vec<String>,
-}
+/// Time bound if none is given: a day.
+const DEFAULT_WITHIN: Duration = Duration::from_secs(86_400);
+const USAGE: &str = "usage: fuzz-smoke [--seconds N | --inputs N] [--within SECONDS] [--seed N] [--threads N] [--corpus FOLDER] \
+     [--state FILE] [BODY...]";
 
 fn main() -> ExitCode {
     match run() {
@@ -46,24 +45,26 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<()> {
-    let options = parse(std::env::args().skip(1))?;
+    let (campaign, names) = parse(std::env::args().skip(1))?;
     let all = bodies::all();
-    let unknown = options.names.iter().find(|name| all.iter().all(|body| body.name != **name));
-    if let Some(name) = unknown {
+    if let Some(name) = names.iter().find(|name| all.iter().all(|body| body.name != **name)) {
         let known: Vec<&str> = all.iter().map(|body| body.name).collect();
         bail!("no body `{name}`; there are {}", known.join(", "));
     }
-    let chosen: Vec<Body> = all
-        .into_iter()
-        .filter(|body| options.names.is_empty() || options.names.iter().any(|name| name == body.name))
-        .collect();
-    let count = chosen.len();
-    let failures = on_all_cores(chosen, &options);
-    for failure in &failures {
-        eprintln!("{failure:#}");
+    let is_chosen = |body: &Body| names.is_empty() || names.iter().any(|name| name == body.name);
+    let jobs = campaign.run(all.into_iter().filter(is_chosen).collect())?;
+    print(campaign::HEADING);
+    jobs.iter().for_each(|job| print(&job.to_string()));
+    let total = campaign::total(&jobs);
+    print(&format!("{:<20} {total}", "all"));
+    if let Goal::Inputs(wanted) = campaign.goal
+        && total.inputs < wanted
+    {
+        print(&format!("the time is over: {} of {wanted} inputs", total.inputs));
     }
-    print(&format!("{} passed, {} failed", count.saturating_sub(failures.len()), failures.len()));
-    ensure!(failures.is_empty(), "{} bodies failed", failures.len());
+    let failed = jobs.iter().filter(|job| job.done.panics > 0).count();
+    print(&format!("{} passed, {failed} failed", jobs.len().saturating_sub(failed)));
+    ensure!(failed == 0, "{failed} bodies failed");
     Ok(())
 }
 
@@ -72,114 +73,53 @@ fn print(line: &str) {
     println!("{line}");
 }
 
-fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Options> {
-    let mut options =
-        Options { duration: Duration::from_secs(DEFAULT_SECONDS), seed: DEFAULT_SEED, names: Vec::new() };
+/// Reads the options; returns the names of the bodies as well, none for all.
+fn parse(mut arguments: impl Iterator<Item = String>) -> Result<(Campaign, Vec<String>)> {
+    let mut campaign = Campaign {
+        seed: DEFAULT_SEED,
+        goal: Goal::Time(Duration::from_secs(DEFAULT_SECONDS)),
+        within: DEFAULT_WITHIN,
+        threads: thread::available_parallelism().map_or(1, usize::from),
+        corpus: None,
+        state: None,
+    };
+    let mut names = Vec::new();
     while let Some(argument) = arguments.next() {
-        let mut number = || -> Result<u64> {
-            let text = arguments.next().with_context(|| format!("{argument} needs a number"))?;
-            text.parse().with_context(|| format!("{argument} {text}"))
-        };
+        let mut value = || arguments.next().with_context(|| format!("{argument} needs a value; {USAGE}"));
+        let number = |text: String| text.parse::<u64>().with_context(|| format!("{argument} {text}"));
         match argument.as_str() {
-            "--seconds" => options.duration = Duration::from_secs(number()?),
-            "--seed" => options.seed = number()?,
-            _ if argument.starts_with('-') => {
-                bail!("unknown option {argument}; usage: fuzz-smoke [--seconds N] [--seed N] [BODY...]")
+            "--seconds" => campaign.goal = Goal::Time(Duration::from_secs(number(value()?)?)),
+            "--inputs" => campaign.goal = Goal::Inputs(number(value()?)?),
+            "--within" => {
+                campaign.within = Duration::from_secs(number(value()?)?).min(DEFAULT_WITHIN);
             }
-            _ => options.names.push(argument),
+            "--seed" => campaign.seed = number(value()?)?,
+            "--threads" => campaign.threads = usize::try_from(number(value()?)?.clamp(1, 1_024))?,
+            "--corpus" => campaign.corpus = Some(value()?.into()),
+            "--state" => campaign.state = Some(value()?.into()),
+            _ if argument.starts_with('-') => bail!("unknown option {argument}; {USAGE}"),
+            _ => names.push(argument),
         }
     }
-    Ok(options)
-}
-
-/// Runs the bodies on as many threads as there are cores; returns one error for each body that failed.
-fn on_all_cores(bodies: Vec<Body>, options: &Options) -> Vec<anyhow::Error> {
-    let threads = thread::available_parallelism().map_or(1, usize::from);
-    let (queue, failures) = (Mutex::new(bodies), Mutex::new(Vec::new()));
-    let next = || queue.lock().ok().and_then(|mut queue| queue.pop());
-    thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                while let Some(body) = next() {
-                    match fuzz(&body, options) {
-                        Ok(inputs) => print(&format!("{:<20} {inputs:>10} inputs", body.name)),
-                        Err(error) => failures.lock().map(|mut all| all.push(error)).unwrap_or_default(),
-                    }
-                }
-            });
-        }
-    });
-    failures.into_inner().unwrap_or_default()
-}
-
-/// Returns the number of inputs run: each corpus file once, then mutations until the time is over.
-fn fuzz(body: &Body, options: &Options) -> Result<u64> {
-    let corpus = corpus(&body.corpus).with_context(|| body.name.to_owned())?;
-    let mut mutator = Mutator::new(options.seed);
-    let mut inputs = 0_u64;
-    for sample in &corpus {
-        attempt(body, sample)?;
-        inputs = inputs.saturating_add(1);
-    }
-    let end = Instant::now() + options.duration;
-    while Instant::now() < end {
-        for _ in 0..ROUND {
-            attempt(body, &mutator.input(&corpus))?;
-        }
-        inputs = inputs.saturating_add(ROUND);
-    }
-    Ok(inputs)
-}
-
-fn attempt(body: &Body, input: &[u8]) -> Result<()> {
-    let outcome = catch_unwind(|| (body.run)(input));
-    ensure!(outcome.is_ok(), "{}: panic at input {}", body.name, hexadecimal(input));
-    Ok(())
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Samples of one body, in the order of their names.
-fn corpus(folder: &Path) -> Result<Vec<Vec<u8>>> {
-    let entries = std::fs::read_dir(folder).with_context(|| folder.display().to_string())?;
-    let mut files = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
-    files.sort();
-    ensure!(!files.is_empty(), "{}: no samples", folder.display());
-    files.iter().map(|file| std::fs::read(file).with_context(|| file.display().to_string())).collect()
+    Ok((campaign, names))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn words(text: &str) -> Result<Options> {
+    fn words(text: &str) -> Result<(Campaign, Vec<String>)> {
         parse(text.split_whitespace().map(str::to_owned))
     }
 
     #[test]
     fn options_are_read() {
-        let options = words("--seconds 2 dns_message --seed 7").unwrap();
-        assert_eq!((options.duration, options.seed), (Duration::from_secs(2), 7));
-        assert_eq!(options.names, ["dns_message"]);
+        let (campaign, names) = words("--seconds 2 dns_message --seed 7").unwrap();
+        assert_eq!((campaign.goal, campaign.seed), (Goal::Time(Duration::from_secs(2)), 7));
+        assert_eq!(names, ["dns_message"]);
+        let (campaign, _) = words("--inputs 1000 --within 60 --threads 0 --state s --corpus c").unwrap();
+        assert_eq!((campaign.goal, campaign.within.as_secs()), (Goal::Inputs(1_000), 60));
+        assert_eq!(campaign.threads, 1);
         assert!(words("--seconds").is_err() && words("--seconds x").is_err() && words("--fast").is_err());
-    }
-
-    #[test]
-    fn a_panic_is_reported_with_its_input() {
-        let folder = bodies::all().first().unwrap().corpus.clone();
-        let body =
-            Body { target: "t", name: "breaks", run: |bytes| assert!(bytes.is_empty()), corpus: folder };
-        let error = attempt(&body, &[0xab, 1]).unwrap_err();
-        assert_eq!(error.to_string(), "breaks: panic at input ab01");
-    }
-
-    #[test]
-    fn every_body_has_a_corpus_that_it_survives() {
-        let options = Options { duration: Duration::ZERO, seed: 1, names: Vec::new() };
-        for body in bodies::all() {
-            assert!(fuzz(&body, &options).unwrap() >= 3, "{}: fewer than three samples", body.name);
-        }
     }
 }

@@ -1,8 +1,4 @@
 //! Alerts from the wire.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
-    for (_, body) in sentinel_alert::fuzzing::BODIES {
-        body(bytes);
-    }
-});
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| sentinel_fuzz::run(sentinel_alert::fuzzing::BODIES, bytes));

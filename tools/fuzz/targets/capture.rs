@@ -1,8 +1,4 @@
 //! Capture files.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
-    for (_, body) in sentinel_capture::fuzzing::BODIES {
-        body(bytes);
-    }
-});
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| sentinel_fuzz::run(sentinel_capture::fuzzing::BODIES, bytes));

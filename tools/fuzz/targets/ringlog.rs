@@ -1,8 +1,4 @@
 //! Log images, changed logs, blocks.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
-    for (_, body) in sentinel_ringlog::fuzzing::BODIES {
-        body(bytes);
-    }
-});
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| sentinel_fuzz::run(sentinel_ringlog::fuzzing::BODIES, bytes));

@@ -21,7 +21,8 @@
 //! Memory: the output of programs is in files of a temporary directory; responses are held in memory.
 //!
 //! The map: [`Namespace`] and [`Network`] are the network, [`Program`] is a process, [`Sensor`], [`Collector`] and
-//! [`traffic`] are the three programs, [`Lab`] owns network and files, [`demo`] is the demonstration of `ci/demo.sh`.
+//! [`traffic`] are the three programs, [`Lab`] owns network and files, [`machine`] is a machine whose power is cut, [`demo`] is the
+//! demonstration of `ci/demo.sh`.
 
 #![forbid(unsafe_code)]
 
@@ -32,6 +33,7 @@ mod disk;
 pub mod http;
 pub mod json;
 mod lab;
+pub mod machine;
 mod namespace;
 mod network;
 mod program;

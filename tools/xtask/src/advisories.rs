@@ -3,7 +3,7 @@
 //! Read first: <https://github.com/rustsec/advisory-db> (facts of the database are in the public domain, CC0).
 //!
 //! The snapshot, `ci/advisories.toml`, has the identifiers and version ranges of every advisory of every package in the
-//! lock file, so the check needs no network. It also lists the packages that were looked up: a package that is locked
+//! tracked lock files (that of the workspace and that of `tools/fuzz`), so the check needs no network. It also lists the packages that were looked up: a package that is locked
 //! later fails until the snapshot is renewed.
 
 use std::collections::BTreeSet;
@@ -16,9 +16,12 @@ use semver::{Version, VersionReq};
 use serde::Deserialize;
 
 use crate::Verdict;
+use crate::tree::tracked;
 use crate::workspace::read;
 
 const LOCK: &str = "Cargo.lock";
+/// Lock files of other package managers: their packages have no advisories in the database.
+const FOREIGN_LOCKS: [&str; 3] = ["package-lock.json", "pnpm-lock.yaml", "yarn.lock"];
 const SNAPSHOT: &str = "ci/advisories.toml";
 
 #[derive(Deserialize)]
@@ -91,25 +94,55 @@ struct Versions {
     unaffected: Vec<String>,
 }
 
-/// Compares the lock file with the snapshot.
+/// Compares the lock files with the snapshot.
 pub(crate) fn check(root: &Path) -> Result<Verdict> {
-    let lock: Lock = toml::from_str(&read(&root.join(LOCK))?).context(LOCK)?;
+    let locks = locks(root)?;
     let snapshot: Snapshot = toml::from_str(&read(&root.join(SNAPSHOT))?).context(SNAPSHOT)?;
-    let violations = violations(&lock, &snapshot)?;
+    let mut violations = accepted_without_reason(&snapshot);
+    for (name, lock) in &locks {
+        violations.extend(
+            affected(lock, &snapshot)
+                .with_context(|| name.clone())?
+                .into_iter()
+                .map(|it| format!("{name}: {it}")),
+        );
+    }
     Ok(Verdict::of(violations, || {
         let (packages, advisories) = (snapshot.packages.len(), snapshot.advisory.len());
-        format!("advisories: {advisories} of {packages} packages up to {}, none applies", snapshot.date)
+        let files = locks.len();
+        format!(
+            "advisories: {advisories} of {packages} packages in {files} lock files up to {}, none applies",
+            snapshot.date
+        )
     }))
 }
 
-fn violations(lock: &Lock, snapshot: &Snapshot) -> Result<Vec<String>> {
+/// Every tracked lock file, by its path.
+fn locks(root: &Path) -> Result<Vec<(String, Lock)>> {
+    let mut locks = Vec::new();
+    for name in tracked(root)? {
+        let file = name.rsplit('/').next().unwrap_or(&name);
+        ensure!(
+            !FOREIGN_LOCKS.contains(&file),
+            "{name}: there are no advisories for its packages; check them otherwise"
+        );
+        if file == LOCK {
+            let lock = toml::from_str(&read(&root.join(&name))?).with_context(|| name.clone())?;
+            locks.push((name, lock));
+        }
+    }
+    ensure!(!locks.is_empty(), "no {LOCK} is tracked");
+    Ok(locks)
+}
+
+fn affected(lock: &Lock, snapshot: &Snapshot) -> Result<Vec<String>> {
     let mut violations = Vec::new();
     for package in lock.package.iter().filter(|package| package.source.is_some()) {
         let Locked { name, version, .. } = package;
         if !snapshot.packages.contains(name) {
             violations.push(format!("{name} {version}: not in {SNAPSHOT}; renew it: {RENEW}"));
         }
-        let version: Version = version.parse().with_context(|| format!("{LOCK}: {name}"))?;
+        let version: Version = version.parse().with_context(|| name.clone())?;
         for advisory in snapshot.advisory.iter().filter(|advisory| advisory.package == *name) {
             if advisory.applies(&version)? && !snapshot.accepts(&advisory.id) {
                 let kind = advisory.informational.as_deref().unwrap_or("vulnerability");
@@ -119,13 +152,18 @@ fn violations(lock: &Lock, snapshot: &Snapshot) -> Result<Vec<String>> {
             }
         }
     }
+    Ok(violations)
+}
+
+fn accepted_without_reason(snapshot: &Snapshot) -> Vec<String> {
+    let mut violations = Vec::new();
     for Accepted { id, reason } in &snapshot.accepted {
         let known = snapshot.advisory.iter().any(|advisory| advisory.id == *id);
         if !known || reason.is_empty() {
             violations.push(format!("{SNAPSHOT}: accepted {id} needs a reason and an advisory of that name"));
         }
     }
-    Ok(violations)
+    violations
 }
 
 const RENEW: &str = "cargo xtask advisories --update FOLDER";
@@ -150,14 +188,13 @@ impl Advisory {
 
 /// Writes the snapshot anew from a checkout of the database. Accepted advisories stay.
 pub(crate) fn update(root: &Path, database: &Path) -> Result<Verdict> {
-    let lock: Lock = toml::from_str(&read(&root.join(LOCK))?).context(LOCK)?;
     let accepted = match fs::read_to_string(root.join(SNAPSHOT)) {
         Ok(text) => toml::from_str::<Snapshot>(&text).context(SNAPSHOT)?.accepted,
         Err(_) => Vec::new(),
     };
-    let packages: BTreeSet<String> = lock
-        .package
+    let packages: BTreeSet<String> = locks(root)?
         .into_iter()
+        .flat_map(|(_, lock)| lock.package)
         .filter(|package| package.source.is_some())
         .map(|package| package.name)
         .collect();
@@ -259,7 +296,9 @@ mod tests {
         };
         let package =
             vec![locked("snow", version, Some("registry")), locked("sentinel-units", "0.1.0", None)];
-        violations(&Lock { package }, snapshot).unwrap()
+        let mut found = affected(&Lock { package }, snapshot).unwrap();
+        found.extend(accepted_without_reason(snapshot));
+        found
     }
 
     #[test]
@@ -299,6 +338,14 @@ mod tests {
         let read: Snapshot = toml::from_str(&written).unwrap();
         assert_eq!(read.text(), written);
         assert_eq!(found("0.9.4", &read).len(), 1);
+    }
+
+    /// The lock file of the fuzz targets, which is outside the workspace, was not looked at.
+    #[test]
+    fn every_tracked_lock_file_is_read() {
+        let names: Vec<String> =
+            locks(&crate::workspace::root()).unwrap().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["Cargo.lock", "tools/fuzz/Cargo.lock"]);
     }
 
     #[test]

@@ -87,7 +87,7 @@ fn names_a_path(line: &str, prefix: &str) -> bool {
     })
 }
 
-fn tracked(root: &Path) -> Result<Vec<String>> {
+pub(crate) fn tracked(root: &Path) -> Result<Vec<String>> {
     let listing =
         Command::new("git").args(["ls-files", "-z"]).current_dir(root).output().context("git ls-files")?;
     ensure!(listing.status.success(), "git ls-files: {}", String::from_utf8_lossy(&listing.stderr).trim());
