@@ -110,7 +110,7 @@ fn start_tells_procd_one_instance_that_is_restarted_without_end() -> Result<()> 
         for line in [
             "param|command|/usr/sbin/sentinel|run",
             // Threshold 3,600 s, 2 s between two starts, 0: any number of them.
-            "param|respawn|3600|2|0",
+            "param|respawn|3600|0|0",
             "param|stdout|1",
             "param|stderr|1",
             "param|term_timeout|10",
