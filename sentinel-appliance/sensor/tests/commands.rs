@@ -686,6 +686,7 @@ fn help_is_a_command_too() {
 
 /// Service managers restart a sensor at once, so a wrong setting would have it start hundreds of times a minute.
 #[test]
+#[expect(clippy::disallowed_methods, reason = "the test measures how long the program takes")]
 fn a_supervised_sensor_that_fails_at_once_waits_before_it_exits() {
     for (is_supervised, least) in [(true, Duration::from_secs(2)), (false, Duration::ZERO)] {
         let mut command = sentinel();
