@@ -163,8 +163,8 @@ fn interfaces_that_are_routed_between_are_refused_unless_the_source_is_translate
         let router = &lab.network.router;
         router.ip(&["address", "add", "10.20.30.1/24", "dev", "br-lan"])?;
         router.ip(&["route", "add", "default", "via", "192.0.2.1"])?;
-        let forward = |family: &str, value: &str| {
-            let command = format!("echo {value} > /proc/sys/net/{family}");
+        let set = |name: &str, value: &str| {
+            let command = format!("echo {value} > /proc/sys/net/{name}");
             sentinel_lab::run(router.command("sh").args(["-c", &command])).map(drop)
         };
         let sensor = Sensor::new(lab, "router", "")?;
@@ -173,7 +173,7 @@ fn interfaces_that_are_routed_between_are_refused_unless_the_source_is_translate
             Ok(String::from_utf8_lossy(&sensor.command(&words).output()?.stdout).into_owned())
         };
         ensure!(check()?.contains("no problems"), "it does not forward: {}", check()?);
-        forward("ipv4/ip_forward", "1")?;
+        set("ipv4/ip_forward", "1")?;
         let advice = "routes IPv4 between 'br-lan' and 'mgmt0', and no firewall rule translates all of it \
                       (masquerade, snat); choose 'br-lan'";
         for command in [&["run"][..], &["capture", "--alerts"]] {
@@ -194,7 +194,11 @@ fn interfaces_that_are_routed_between_are_refused_unless_the_source_is_translate
         nft("add rule inet fw4 srcnat oifname mgmt0 jump srcnat_wan")?;
         nft("add rule inet fw4 srcnat_wan meta nfproto ipv4 masquerade")?;
         ensure!(check()?.contains("no problems"), "{}", check()?);
-        forward("ipv6/conf/all/forwarding", "1")?;
+        set("ipv6/conf/all/forwarding", "1")?;
+        // The lab has it off.
+        set("ipv6/conf/br-lan/disable_ipv6", "0")?;
+        set("ipv6/conf/mgmt0/disable_ipv6", "0")?;
+        router.ip(&["address", "add", "fe80::2/64", "dev", "mgmt0", "nodad"])?;
         router.ip(&["address", "add", "2001:db8::1/64", "dev", "br-lan", "nodad"])?;
         ensure!(check()?.contains("routes IPv6 between 'br-lan' and 'mgmt0', which is not"), "{}", check()?);
         let mut sensor =
