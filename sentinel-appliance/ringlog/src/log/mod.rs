@@ -332,6 +332,13 @@ impl<M: Storage, J: Storage<Error = M::Error>> RingLog<M, J> {
         Head { next_id, epoch, chain }
     }
 
+    /// End of main in bytes since epoch 0, as if every segment before the open one were full: the difference of two of them is
+    /// at least the bytes that were written to flash in between. Known after a restart too, unlike [`Self::stats`].
+    #[must_use]
+    pub fn end_position(&self) -> u64 {
+        self.ring.end_position()
+    }
+
     /// Returns true if the key that the log was opened with is of a later epoch than the newest segment. The key is stored
     /// only once main has a segment of its epoch: main was rolled back or wiped since.
     fn is_behind_key(&self) -> bool {

@@ -362,6 +362,12 @@ impl<M: Storage> Ring<M> {
         self.head
     }
 
+    /// End of main in bytes since epoch 0, as if every segment before the open one were full. Never falls.
+    pub(crate) fn end_position(&self) -> u64 {
+        let segment_bytes = u64::from(self.geometry.segment_bytes());
+        self.epoch.saturating_mul(segment_bytes).saturating_add(self.offset.into())
+    }
+
     pub(crate) const fn writer(&self) -> Option<&Writer> {
         self.writer.as_ref()
     }

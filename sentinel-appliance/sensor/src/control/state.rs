@@ -256,7 +256,7 @@ impl Shared {
         // known.
         let mut spool = self.spool.borrow_mut();
         spool.end_run();
-        spool.flush();
+        spool.flush_at_end();
         drop(spool);
         self.drain_until.set(Some(self.clock.uptime().after(span)));
         self.wake_uplink.notify();

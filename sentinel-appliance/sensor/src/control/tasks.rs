@@ -76,7 +76,7 @@ pub(crate) fn run(prepared: Box<Prepared>, workers: WorkerThreads) -> Result<(),
         outcome
     }));
     // Once more, for the record of what was delivered meanwhile.
-    shared.spool.borrow_mut().flush();
+    shared.spool.borrow_mut().flush_at_end();
     outcome
 }
 

@@ -249,7 +249,10 @@ impl Backlog {
         match record {
             Record::Alert { boot, .. } | Record::Relocated { boot, .. } => self.count_alert(*boot, own_boot),
             Record::Gap(_) | Record::End(_) => self.others += 1,
-            Record::Start { .. } | Record::Delivered { .. } | Record::Numbered { .. } => return,
+            Record::Start { .. }
+            | Record::Delivered { .. }
+            | Record::Numbered { .. }
+            | Record::Written { .. } => return,
         }
         self.bytes += u64::try_from(bytes).unwrap_or(u64::MAX);
     }

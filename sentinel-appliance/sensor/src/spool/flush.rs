@@ -5,9 +5,11 @@ use std::time::Duration;
 use sentinel_ringlog::{FlushError, PAGE_BYTES, RecordId};
 use sentinel_units::Uptime;
 
+use crate::system::clock;
 use crate::terminal::log;
 
-use super::{Medium, Purpose, Spool};
+use super::budget::hour_of;
+use super::{Medium, Purpose, Record, Spool};
 
 /// Interval of the calls of [`Spool::tick`], by which a due flush may be late.
 const TICK: Duration = Duration::from_secs(1);
@@ -119,12 +121,31 @@ impl<S: Medium> Spool<S> {
         }
     }
 
+    /// Writes the account of writes to flash, for the next run, if there is anything else to write.
+    fn log_written(&mut self) {
+        if self.log.waiting() > 0 {
+            self.budget.update(self.now, self.log.stats().main_bytes);
+            let (hour, end) = (hour_of(clock::wall()), self.log.end_position());
+            let _account_before_it_then =
+                self.append(&Record::Written { hour, end, pages: &self.budget.account() });
+        }
+    }
+
+    /// Writes everything to flash at the end of the run, also after a failed write; see [`Purpose::End`]. What the budget
+    /// refuses is in the journal, and survives a restart of the program.
+    pub(crate) fn flush_at_end(&mut self) {
+        if self.may_write(Purpose::End) {
+            self.flush();
+        }
+    }
+
     /// Writes everything to flash. Undelivered records that the ring overwrites for it are relocated first.
     pub(crate) fn flush(&mut self) {
         // Before the range to be overwritten is computed, because this record takes room too. While flushes fail, the room that
         // the log reserves for it may be used up.
         if self.flush_error.is_none() {
             self.log_delivered();
+            self.log_written();
         }
         self.relocate_before_overwrite();
         // Read before the flush, which empties it. Without records nothing is written, and the backoffs learn nothing.

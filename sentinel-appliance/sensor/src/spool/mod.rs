@@ -21,7 +21,7 @@ use sentinel_units::{Timestamp, Uptime};
 use sentinel_uplink::{Delivery, Gap, GapReason, RunEnd, WINDOW_LEN};
 
 use crate::settings::Settings;
-use crate::system::keys;
+use crate::system::{clock, keys};
 use crate::terminal::failure::Failure;
 
 mod budget;
@@ -254,10 +254,13 @@ impl<S: Medium> Spool<S> {
         stored_epoch: u64,
         policy: EvidencePolicy,
     ) -> Result<Self, Failure> {
-        let Past { delivered, boots, newest } = survey(&mut log);
+        let Past { delivered, boots, newest, written } = survey(&mut log);
         let boot = boot_number(&boots, keys::random_u64)?;
         let is_journal_complete = log.was_journal_complete();
         let mut spool = Self::new(settings, log, stored_epoch, boot, delivered);
+        if let Some(written) = &written {
+            spool.budget.restore(written, spool.log.end_position(), clock::wall());
+        }
         // Before the first flush, which may begin a segment.
         spool.apply_evidence(policy);
         if let Some(previous) = newest {
@@ -267,16 +270,13 @@ impl<S: Medium> Spool<S> {
         }
         spool.undelivered = spool.count_undelivered();
         spool.kept = spool.undelivered.earlier;
-        let start = Record::Start {
-            boot,
-            at_us: crate::system::clock::wall().as_micros(),
-            version: env!("CARGO_PKG_VERSION"),
-        };
+        let start =
+            Record::Start { boot, at_us: clock::wall().as_micros(), version: env!("CARGO_PKG_VERSION") };
         // A log that does not take the start record does not take alerts either, and those are counted.
         let _counted_with_alerts = spool.store(&start);
-        // Before the first alert, and whatever the budget says: after a power cut the start record is all that is known of
-        // this run. One page in most cases.
-        spool.flush();
+        // Before the first alert: after a power cut the start record is all that is known of this run. One page in most cases.
+        // Not without limit, because a crash loop would write a page at each start; what is left is for severe alerts.
+        spool.flush_within_budget(Purpose::Bulk);
         Ok(spool)
     }
 
@@ -313,7 +313,7 @@ impl<S: Medium> Spool<S> {
             sent_gaps: Vec::new(),
             relocated_until: RecordId(0),
             policy: FlushPolicy::new(settings),
-            budget: DailyBudget::default(),
+            budget: DailyBudget::new(clock::wall()),
             flush_due: None,
             is_journal_behind: false,
             append_error: None,

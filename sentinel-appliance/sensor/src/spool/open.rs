@@ -10,6 +10,7 @@ use sentinel_ringlog::{Cursor, FileStorage, MAX_RECORD, RecordId};
 use crate::system::private_files::no_links;
 use crate::terminal::failure::Failure;
 
+use super::budget::Written;
 use super::runs::NewestRun;
 use super::{Log, Medium, Record, read_record};
 
@@ -37,6 +38,8 @@ pub(super) struct Past {
     pub(super) boots: Vec<u32>,
     /// Run before this one.
     pub(super) newest: Option<NewestRun>,
+    /// Newest account of writes to flash.
+    pub(super) written: Option<Written>,
 }
 
 /// Reads the whole log.
@@ -58,6 +61,7 @@ pub(super) fn survey<S: Medium>(log: &mut Log<S>) -> Past {
             Some(Record::Delivered { before }) if before <= id.0 => {
                 past.delivered = before.checked_sub(1).map(RecordId);
             }
+            Some(Record::Written { hour, end, pages }) => past.written = Some(Written::new(hour, end, pages)),
             _ => {}
         }
     }

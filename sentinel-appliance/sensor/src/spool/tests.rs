@@ -791,3 +791,42 @@ fn a_kill_with_an_unwritten_gap_is_not_complete() {
     let (cause, next) = told(&place);
     assert_eq!((cause, next > stored), (EndCause::PowerLost, true), "{next}");
 }
+
+/// Each start had a new account of 24 hours, and wrote a page at least: a crash loop, or somebody who can cause one, wrote as much
+/// as he liked.
+#[test]
+fn a_hundred_restarts_in_a_day_stay_within_the_daily_limit() {
+    const CAP: u64 = 256 * 1024;
+    // What a stop may write beyond the limit, once: memory and what is relocated, and two blocks' headers and padding.
+    const BEYOND: u64 = (64 + 8) * 1024 + 2 * (4_096 + 512);
+    let mut place = place();
+    (place.settings.log_segment_kib, place.settings.log_daily_kib) = (64, 256);
+    let (mut written, mut severe, mut refused) = (0, BTreeSet::new(), 0);
+    for run in 0..100 {
+        let mut spool = place.open();
+        let later = |seconds| NOW.after(Duration::from_secs(seconds));
+        for number in 1..=4 {
+            let severity = if number == 2 { Severity::High } else { Severity::Low };
+            spool.enqueue(&alert(run * 10 + number, severity), later(1));
+        }
+        severe.insert(AlertId { boot: spool.boot(), seq: 2 });
+        (1..=12).for_each(|second| spool.tick(later(second)));
+        if run % 2 == 0 {
+            spool.end_run();
+            spool.flush_at_end();
+        }
+        refused += spool.counts().deferred;
+        written += spool.log().stats().main_bytes;
+        assert!(written <= CAP + BEYOND, "{written} bytes after {run} restarts");
+        // The account of a run is at least what was written.
+        assert!(spool.day_bytes() >= written, "{} of {written} after {run} restarts", spool.day_bytes());
+        assert_eq!(spool.counts().lost(), 0);
+    }
+    assert!(written > CAP * 3 / 4 && refused > 0, "{written}, {refused}: the limit was reached");
+    let mut spool = place.open();
+    let (ids, lost) = unsent(&mut spool);
+    assert_eq!((ids.len(), lost), (400, 0));
+    assert!(severe.iter().all(|id| ids.contains(id)), "none of high severity is lost");
+    // A run that was killed is complete as long as the journal is there, on flash or not.
+    assert_eq!(spool.previous_end().map(|end| end.cause), Some(EndCause::Killed));
+}
