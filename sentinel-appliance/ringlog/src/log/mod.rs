@@ -96,6 +96,18 @@ impl<M: Storage, J: Storage<Error = M::Error>> RingLog<M, J> {
         Self::open_with(main, journal, geometry, keys, Mode::ReadOnly)
     }
 
+    /// Opens the log for checking the chain and listing segments, without any key: no record can be read.
+    ///
+    /// # Errors
+    /// As for [`Self::open`].
+    pub fn open_sealed(
+        main: M,
+        journal: J,
+        geometry: Geometry,
+    ) -> Result<(Self, Recovery), OpenError<M::Error>> {
+        Self::open_with(main, journal, geometry, Keys { log: LogKey::none(), evidence: None }, Mode::ReadOnly)
+    }
+
     fn open_with(
         main: M,
         journal: J,
@@ -268,6 +280,12 @@ impl<M: Storage, J: Storage<Error = M::Error>> RingLog<M, J> {
             segment = self.ring.after(&segment)?;
         }
         Some(segment.first)
+    }
+
+    /// Returns true if main has a segment, readable with this key or not.
+    #[must_use]
+    pub fn has_segments(&self) -> bool {
+        self.ring.newest().is_some()
     }
 
     /// Continues numbers and hash chain of another log that this one replaces, as a log of another geometry does. `next_id` is

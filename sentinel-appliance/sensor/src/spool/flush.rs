@@ -6,6 +6,7 @@ use sentinel_ringlog::{FlushError, PAGE_BYTES, RecordId};
 use sentinel_units::Uptime;
 
 use crate::system::clock;
+use crate::system::damage::crash_point;
 use crate::terminal::log;
 
 use super::budget::hour_of;
@@ -49,27 +50,27 @@ impl<S: Medium> Spool<S> {
         !self.budget.allows(Purpose::Bulk, self.flush_cost(), self.policy.daily_bytes)
     }
 
-    /// Makes room if memory is nearly full: flushes if that is allowed, otherwise drops records that are all delivered.
-    /// Returns false if there is none then.
+    /// Makes room if memory is nearly full: flushes if that is allowed and succeeds, otherwise drops records that are all
+    /// delivered. Returns false if there is none then.
     pub(super) fn make_room(&mut self, purpose: Purpose) -> bool {
         if !self.log.needs_flush() {
             return true;
         }
-        if self.may_write(purpose) {
-            if !self.main_backoff.is_waiting(self.now) {
-                self.flush();
-            }
-        } else if self.waiting_items() == 0 {
+        if self.may_write(purpose) && !self.main_backoff.is_waiting(self.now) {
+            self.flush();
+        }
+        if self.log.needs_flush() && self.waiting_items() == 0 {
             self.drop_delivered();
         }
         !self.log.needs_flush()
     }
 
-    /// Drops the records in memory if all are delivered, they take half of it, and the daily limit keeps them off the flash:
-    /// there is room then when alerts come faster than acknowledgements.
+    /// Drops the records in memory if all are delivered, they take half of it, and the daily limit or a failing flash keeps them
+    /// there: there is room then when alerts come faster than acknowledgements.
     pub(super) fn drop_early(&mut self) {
         let is_half_full = self.log.pending_bytes() > self.segment_bytes / 2;
-        if is_half_full && self.waiting_items() == 0 && !self.may_write(Purpose::Bulk) {
+        let is_kept_off = self.main_backoff.is_failing() || !self.may_write(Purpose::Bulk);
+        if is_half_full && self.waiting_items() == 0 && is_kept_off {
             self.drop_delivered();
         }
     }
@@ -148,9 +149,17 @@ impl<S: Medium> Spool<S> {
             self.log_written();
         }
         self.relocate_before_overwrite();
+        // A log on flash without its key would be lost at the next start.
+        if !self.has_stored_key() {
+            let error = FlushError::Main(std::io::Error::other("its key could not be stored"));
+            self.flush_error = Some(error.to_string());
+            return self.main_failed(&error);
+        }
         // Read before the flush, which empties it. Without records nothing is written, and the backoffs learn nothing.
         let is_tried = self.log.waiting() > 0;
+        crash_point();
         let outcome = self.log.flush();
+        crash_point();
         self.budget.update(self.now, self.log.stats().main_bytes);
         match outcome {
             Ok(()) => {

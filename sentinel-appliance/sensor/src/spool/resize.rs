@@ -71,7 +71,7 @@ fn write_new(settings: &Settings, key: &LogKey, found: Geometry, path: &Path) ->
     )
     .map_err(|error| at(&error))?;
     log.continue_after(&old.head(), old.next_id());
-    let mut new = Spool::new(settings, log, 0, newest.map_or(0, |run| run.boot), None);
+    let mut new = Spool::new(settings, log, Some(0), newest.map_or(0, |run| run.boot), None);
     if let Some(previous) = newest {
         // What rotation makes the new log state about its run is then true of the last one.
         (new.next_seq, new.is_marked_open) = (previous.next_seq, previous.is_open);

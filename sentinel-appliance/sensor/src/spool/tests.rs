@@ -12,6 +12,7 @@ use super::deliver::DELIVERED_INTERVAL;
 use super::*;
 
 mod forward_security;
+mod repair;
 
 const NOW: Uptime = Uptime::ZERO;
 
@@ -237,7 +238,7 @@ fn two_sensors_do_not_share_a_log() {
     let spool = place.open();
     let second = Spool::open(&place.settings, keys::log_key(&place.settings.state_dir).unwrap());
     let refused = second.map(|_| ()).unwrap_err().to_string();
-    assert!(refused.contains("another sensor writes to this log"), "{refused}");
+    assert!(refused.contains("another sensor uses this directory"), "{refused}");
     drop(spool);
     place.open();
 }
@@ -421,25 +422,28 @@ fn the_waiting_bytes_are_those_of_the_records() {
     assert_eq!((waiting.items(), waiting.bytes), (0, 0));
 }
 
-/// Makes a file of the log a device on which every write fails with ENOSPC. Not a link to `/dev/full`: links are refused. Returns
-/// false, and says so, without the right to make a device.
-fn make_full_device(file: &std::path::Path) -> bool {
-    use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
-    let made = mknodat(CWD, file, FileType::CharacterDevice, Mode::RUSR | Mode::WUSR, makedev(1, 7));
-    if let Err(error) = made {
-        eprintln!("skipped: {}: {error}", file.display());
+/// Storage on which every write fails with ENOSPC, and which reads as blank.
+fn full() -> FileStorage {
+    let device = std::fs::OpenOptions::new().read(true).write(true).open("/dev/full").unwrap();
+    FileStorage::from(device)
+}
+
+impl Place {
+    fn open_on(&self, main: FileStorage, journal: FileStorage) -> Spool {
+        let key = keys::log_key(&self.settings.state_dir).unwrap();
+        Spool::open_on(main, journal, &self.settings, key).unwrap().0
     }
-    made.is_ok()
+
+    fn file(&self, name: &str) -> FileStorage {
+        FileStorage::create(&self.settings.run_dir.join(name)).unwrap()
+    }
 }
 
 /// Without backoff every alert repeated the write, and wrote up to two pages each time.
 #[test]
 fn a_full_disk_is_retried_with_backoff_and_not_for_each_alert() {
     let place = place();
-    if !make_full_device(&place.settings.state_dir.join(MAIN_FILE)) {
-        return;
-    }
-    let mut spool = place.open();
+    let mut spool = place.open_on(full(), place.file(JOURNAL_FILE));
     let later = |seconds| NOW.after(Duration::from_secs(seconds));
     let mut number = 0;
     let mut attempts = |spool: &mut Spool, severity, count, seconds| {
@@ -471,13 +475,30 @@ fn a_full_disk_is_retried_with_backoff_and_not_for_each_alert() {
     assert!(spool.last_error().unwrap().contains("No space left"), "{:?}", spool.last_error());
 }
 
+/// With a full disk and a collector that takes everything, memory filled with delivered records, and alerts were lost.
+#[test]
+fn a_full_disk_loses_nothing_that_is_delivered() {
+    let place = place();
+    let mut spool = place.open_on(full(), place.file(JOURNAL_FILE));
+    spool.welcome(None, PROTOCOL_VERSION);
+    for number in 1..=6_000 {
+        spool.enqueue(
+            &alert(number, Severity::Medium),
+            NOW.after(Duration::from_millis(u64::from(number) * 10)),
+        );
+        if number % 10 == 0 {
+            deliver_all(&mut spool);
+        }
+    }
+    let books = spool.books();
+    assert_eq!((books.raised, books.delivered, books.lost), (6_000, 6_000, 0));
+    assert!(spool.counts().dropped > 1_000);
+}
+
 #[test]
 fn a_full_ram_disk_is_retried_with_backoff() {
     let place = place();
-    if !make_full_device(&place.settings.run_dir.join(JOURNAL_FILE)) {
-        return;
-    }
-    let mut spool = place.open();
+    let mut spool = place.open_on(place.file(MAIN_FILE), full());
     for number in 1..=50 {
         spool.enqueue(&alert(number, Severity::Low), NOW);
     }
