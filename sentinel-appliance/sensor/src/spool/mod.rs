@@ -107,6 +107,8 @@ pub(crate) struct Spool<S = FileStorage> {
     /// Treatment of a log of another size, or of one that cannot be read or written, for status.
     notice: Option<String>,
     damages: Damages,
+    /// The state directory has the log that this one replaced; it is removed once everything is delivered.
+    has_old_log: bool,
     /// Lock of the state directory.
     lock: Option<std::os::fd::OwnedFd>,
     segment_bytes: usize,
@@ -275,6 +277,7 @@ impl<S: Medium> Spool<S> {
             rekey: Rekey::new(settings, stored_epoch, has_open_segment),
             notice: None,
             damages: Damages::default(),
+            has_old_log: std::fs::symlink_metadata(settings.state_dir.join(resize::OLD_FILE)).is_ok(),
             lock: None,
             segment_bytes,
             boot,

@@ -1,5 +1,5 @@
 //! Other sizes: a log of another geometry is replaced by one of the geometry in the settings, which takes over the undelivered
-//! records. The old file stays beside it as `log.old` if there is room, so that what is sealed as evidence in it is not lost.
+//! records. The old file stays beside it as `log.old` if there is room, until everything is delivered.
 //!
 //! The new log is written completely beside the old one, and then renamed over it: a kill or a power cut leaves one or the
 //! other. Numbers, epochs and the hash chain continue, so neither the collector nor `verify` takes it for a roll-back.

@@ -22,7 +22,7 @@ const MAX_COLLECTOR_LEN: usize = 1_024;
 /// Bytes of the checksum behind a key, which tells damage from another key.
 const CHECKSUM_LEN: usize = 16;
 /// Longer than any key file.
-const MAX_KEY_FILE_LEN: usize = 64;
+pub(crate) const MAX_KEY_FILE_LEN: usize = 64;
 const _: () = assert!(LogKey::LEN + CHECKSUM_LEN < MAX_KEY_FILE_LEN, "a longer file must show its length");
 
 /// Address of the collector, and the public key that it must prove to own.
@@ -60,12 +60,15 @@ pub(crate) fn sensor_key(state: &Path) -> Result<KeyPair, Failure> {
 
 /// Key of the log in its file.
 pub(crate) fn stored_log_key(state: &Path) -> FileState<LogKey> {
-    read_log_key(&state.join(LOG_KEY))
+    read_key::<{ LogKey::LEN }>(&state.join(LOG_KEY)).and_then(|bytes| Ok(LogKey::from_bytes(&bytes)))
 }
 
-/// Key of a log in a file of any name.
-pub(crate) fn read_log_key(path: &Path) -> FileState<LogKey> {
-    read_key::<{ LogKey::LEN }>(path).and_then(|bytes| Ok(LogKey::from_bytes(&bytes)))
+/// Key of a log in the content of its file.
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn decode_log_key(content: &[u8]) -> Result<LogKey, String> {
+    decode_key::<{ LogKey::LEN }>(content).map(|bytes| LogKey::from_bytes(&bytes))
 }
 
 /// New key of the log, not stored.
@@ -131,21 +134,24 @@ fn good<T>(state: &Path, name: &str, found: FileState<T>) -> Result<Option<T>, F
     }
 }
 
-/// Key of N bytes and its checksum. Files of earlier versions have no checksum.
+/// Key of N bytes in its file.
 fn read_key<const N: usize>(path: &Path) -> FileState<Zeroizing<[u8; N]>> {
     let mut bytes = Zeroizing::new([0; MAX_KEY_FILE_LEN]);
-    damage::read(path, bytes.as_mut_slice()).and_then(|length| {
-        let wrong = || format!("{length} bytes, not {}", N + CHECKSUM_LEN);
-        let content = bytes.get(..length).ok_or_else(wrong)?;
-        let (key, sum) = content.split_first_chunk::<N>().ok_or_else(wrong)?;
-        if sum.is_empty() || sum == checksum(key) {
-            Ok(Zeroizing::new(*key))
-        } else if sum.len() == CHECKSUM_LEN {
-            Err("wrong checksum".into())
-        } else {
-            Err(wrong())
-        }
-    })
+    damage::read(path, bytes.as_mut_slice())
+        .and_then(|length| decode_key(bytes.get(..length).unwrap_or_default()))
+}
+
+/// Key of N bytes before its checksum. Files of earlier versions have no checksum.
+fn decode_key<const N: usize>(content: &[u8]) -> Result<Zeroizing<[u8; N]>, String> {
+    let wrong = || format!("{} bytes, not {}", content.len(), N + CHECKSUM_LEN);
+    let (key, sum) = content.split_first_chunk::<N>().ok_or_else(wrong)?;
+    if sum.is_empty() || sum == checksum(key) {
+        Ok(Zeroizing::new(*key))
+    } else if sum.len() == CHECKSUM_LEN {
+        Err("wrong checksum".into())
+    } else {
+        Err(wrong())
+    }
 }
 
 fn write_key(path: &Path, key: &[u8]) -> Result<(), Failure> {
