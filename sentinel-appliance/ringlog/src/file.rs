@@ -221,6 +221,22 @@ mod tests {
         assert!(write_at(&mut other, 0, b"x").is_err(), "another file");
     }
 
+    /// A read-only disk used up the daily limit of writes.
+    #[test]
+    fn what_a_storage_never_took_is_not_counted_as_written() {
+        let refusing = || {
+            let refuse: Reopen = Box::new(|| Err(io::ErrorKind::ReadOnlyFilesystem.into()));
+            FileStorage::unwritable(None, refuse)
+        };
+        let geometry = Geometry::new(16_384, 2).unwrap();
+        let key = LogKey::new(0, Key::from_bytes([1; 32]));
+        let opened = RingLog::open(refusing(), refusing(), geometry, key, Mode::Append(Salt([1; 16])));
+        let mut log = opened.unwrap().0;
+        assert!(log.append(b"one").is_err(), "not journaled");
+        assert!(log.flush().is_err());
+        assert_eq!((log.stats().main_bytes, log.stats().write_errors, log.waiting()), (0, 2, 1));
+    }
+
     #[test]
     fn a_system_error_names_the_storage_that_failed() {
         let folder = tempfile::tempdir().unwrap();

@@ -188,8 +188,8 @@ pub(crate) fn geometry(settings: &Settings) -> Result<Geometry, Failure> {
 #[cfg(test)]
 impl Spool {
     /// Opens the log in the directories of the settings with a key, as [`repair::open`] does for undamaged directories.
-    pub(crate) fn open(settings: &Settings, key: LogKey) -> Result<(Self, Recovery), Failure> {
-        keys::store_log_key(&settings.state_dir, &key)?;
+    pub(crate) fn open(settings: &Settings, key: &LogKey) -> Result<(Self, Recovery), Failure> {
+        keys::store_log_key(&settings.state_dir, key)?;
         let repair::State { spool, recovery, .. } = repair::open(settings)?;
         Ok((spool, recovery))
     }
@@ -255,7 +255,9 @@ impl<S: Medium> Spool<S> {
         let is_damaged = !spool.damages.list().is_empty();
         spool.flush_within_budget(if is_damaged { Purpose::Severe } else { Purpose::Bulk });
         // From here on a power cut does not take the alerts back.
-        if spool.flush_error.is_none() && spool.log.stats().main_bytes > 0 {
+        let is_written = spool.flush_error.is_none() && spool.log.stats().main_bytes > 0;
+        // Besides the record that follows a flush.
+        if is_written && spool.log.waiting() <= 1 {
             spool.damages.told();
         }
         Ok(spool)

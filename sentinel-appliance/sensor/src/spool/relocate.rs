@@ -183,7 +183,7 @@ mod tests {
         };
         change(&mut settings);
         let key = keys::log_key(&settings.state_dir).unwrap();
-        let spool = Spool::open(&settings, key).unwrap().0;
+        let spool = Spool::open(&settings, &key).unwrap().0;
         (directory, spool)
     }
 

@@ -87,7 +87,9 @@ pub(crate) fn open(settings: &Settings) -> Result<State, Failure> {
     let key = log_key(state, &mut damages)?;
     let had_file = matches!(look(&state.join(MAIN_FILE)), FileState::Good(()));
     let opened = open_log(settings, &key, &mut damages)?;
-    if !opened.is_memory_only {
+    // What a new log lacks was said when the old one was moved.
+    let is_moved = damages.list().iter().any(|damage| damage.file == MAIN_FILE);
+    if !opened.is_memory_only && !is_moved {
         note_partial(&opened.recovery, had_file && key.is_old, &mut damages);
     }
     if let Some(notice) = &opened.notice {
@@ -289,6 +291,6 @@ fn note_partial(recovery: &Recovery, is_used: bool, damages: &mut Damages) {
         note("empty");
     }
     if damaged_segments > 0 || missing_records > 0 {
-        note(&format!("{damaged_segments} segments unreadable, {missing_records} records missing"));
+        note(&format!("unreadable segments {damaged_segments}, missing records {missing_records}"));
     }
 }

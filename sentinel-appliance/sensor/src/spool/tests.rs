@@ -40,7 +40,7 @@ fn place() -> Place {
 
 impl Place {
     fn open(&self) -> Spool {
-        Spool::open(&self.settings, keys::log_key(&self.settings.state_dir).unwrap()).unwrap().0
+        Spool::open(&self.settings, &keys::log_key(&self.settings.state_dir).unwrap()).unwrap().0
     }
 }
 
@@ -236,7 +236,7 @@ fn only_severe_alerts_are_flushed_at_once_and_only_within_the_daily_limit() {
 fn two_sensors_do_not_share_a_log() {
     let place = place();
     let spool = place.open();
-    let second = Spool::open(&place.settings, keys::log_key(&place.settings.state_dir).unwrap());
+    let second = Spool::open(&place.settings, &keys::log_key(&place.settings.state_dir).unwrap());
     let refused = second.map(|_| ()).unwrap_err().to_string();
     assert!(refused.contains("another sensor uses this directory"), "{refused}");
     drop(spool);

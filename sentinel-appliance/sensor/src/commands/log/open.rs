@@ -189,7 +189,7 @@ mod tests {
         };
         prepare_directory(&settings.state_dir, Account::current()).unwrap();
         prepare_directory(&settings.run_dir, Account::current()).unwrap();
-        let mut spool = Spool::open(&settings, keys::log_key(&settings.state_dir).unwrap()).unwrap().0;
+        let mut spool = Spool::open(&settings, &keys::log_key(&settings.state_dir).unwrap()).unwrap().0;
         for number in 0..8 {
             spool.enqueue(&sample(), Uptime::ZERO);
             if number == 3 {

@@ -282,7 +282,7 @@ fn an_empty_log_of_other_sizes_is_taken_over() {
     drop(spool);
     // The key is not ahead of the new log.
     let key = keys::log_key(&place.settings.state_dir).unwrap();
-    let (_, recovery) = Spool::open(&place.settings, key).unwrap();
+    let (_, recovery) = Spool::open(&place.settings, &key).unwrap();
     assert!(!recovery.is_rolled_back);
 }
 
