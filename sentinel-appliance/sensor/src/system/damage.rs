@@ -55,12 +55,14 @@ pub(crate) fn look(path: &Path) -> FileState<()> {
     match (kind.is_file(), kind.is_symlink(), kind.is_dir()) {
         (true, ..) => FileState::Good(()),
         (_, true, _) => {
-            // Quoted, because it is shown on terminals.
             let target = fs::read_link(path).unwrap_or_default();
-            FileState::Damaged(format!("a link to {target:?}, not a file"))
+            // It is shown on terminals.
+            let shown = |char: char| if char.is_ascii_graphic() { char } else { '?' };
+            let target: String = target.to_string_lossy().chars().map(shown).collect();
+            FileState::Damaged(format!("not a file, a link to {target}"))
         }
-        (.., true) => FileState::Damaged("a directory, not a file".into()),
-        _ => FileState::Damaged("not a regular file".into()),
+        (.., true) => FileState::Damaged("not a file, a directory".into()),
+        _ => FileState::Damaged("not a file".into()),
     }
 }
 

@@ -141,12 +141,18 @@ fn read_key<const N: usize>(path: &Path) -> FileState<Zeroizing<[u8; N]>> {
         .and_then(|length| decode_key(bytes.get(..length).unwrap_or_default()))
 }
 
-/// Key of N bytes before its checksum. Files of earlier versions have no checksum.
 fn decode_key<const N: usize>(content: &[u8]) -> Result<Zeroizing<[u8; N]>, String> {
-    let wrong = || format!("{} bytes, not {}", content.len(), N + CHECKSUM_LEN);
-    let (key, sum) = content.split_first_chunk::<N>().ok_or_else(wrong)?;
+    let mut key = Zeroizing::new([0; N]);
+    key.copy_from_slice(key_bytes(content, N)?);
+    Ok(key)
+}
+
+/// Key of `length` bytes before its checksum. Files of earlier versions have no checksum.
+fn key_bytes(content: &[u8], length: usize) -> Result<&[u8], String> {
+    let wrong = || format!("{} bytes, not {}", content.len(), length + CHECKSUM_LEN);
+    let (key, sum) = content.split_at_checked(length).ok_or_else(wrong)?;
     if sum.is_empty() || sum == checksum(key) {
-        Ok(Zeroizing::new(*key))
+        Ok(key)
     } else if sum.len() == CHECKSUM_LEN {
         Err("wrong checksum".into())
     } else {
