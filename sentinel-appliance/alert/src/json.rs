@@ -129,6 +129,10 @@ fn evidence(evidence: &Evidence, out: &mut impl Write) -> fmt::Result {
         Evidence::Bytes { count, threshold, window_s } => {
             write!(out, "\"bytes\":{},\"threshold_bytes\":{},\"window_s\":{window_s}", count.0, threshold.0)
         }
+        Evidence::Damage { what } => {
+            out.write_str("\"damage\":")?;
+            string(what, out)
+        }
     }
 }
 

@@ -76,6 +76,8 @@ kinds! {
     BruteForce { "brute_force", "Brute force", Blue, "T1110" },
     /// One source sends datagrams at a high rate, without a response. Network Denial of Service: Direct Network Flood.
     UdpFlood { "udp_flood", "UDP flood", Green, "T1498.001" },
+    /// A file of the sensor itself was damaged. Data Manipulation: Stored Data Manipulation.
+    StateDamage { "state_damage", "Damaged state", Magenta, "T1565.001" },
 }
 
 /// Colour of a kind in a terminal: that of the protocol which its alerts are about, as packets are printed (TCP blue, UDP
@@ -96,6 +98,12 @@ pub enum Colour {
 }
 
 impl Kind {
+    /// Returns true if a detector raises the kind; false if the sensor raises it about itself, whatever the traffic is.
+    #[must_use]
+    pub const fn is_detected(self) -> bool {
+        !matches!(self, Self::StateDamage)
+    }
+
     /// The kind of that name, or `None`.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
@@ -177,6 +185,8 @@ tests! {
     BruteForceSynInWindow { BruteForce, "syn_in_window", "login connections", "to" },
     /// [`Kind::UdpFlood`]: datagrams of one source to one destination in a window, without a response.
     UdpFloodPerSource { UdpFlood, "per_source", "unanswered datagrams", "to" },
+    /// [`Kind::StateDamage`]: a key, the log, the journal or the enrollment was damaged.
+    StateDamage { StateDamage, Kind::StateDamage.name(), "files", "of" },
 }
 
 /// Severity of an alert. Only [`Severity::Medium`] and above claim an attack.

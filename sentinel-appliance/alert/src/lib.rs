@@ -148,6 +148,11 @@ pub enum Evidence {
         /// The configured window, in seconds.
         window_s: u32,
     },
+    /// Damaged file of the sensor.
+    Damage {
+        /// Name of the file and what is wrong with it, cut to the length of a name.
+        what: ShortName,
+    },
 }
 
 impl Alert {

@@ -17,6 +17,10 @@ impl fmt::Display for Summary<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let alert = self.0;
         let subject = &alert.subject;
+        if let Evidence::Damage { what } = &alert.evidence {
+            // About the sensor: nobody in the traffic acted.
+            return write!(out, "state of the sensor damaged: {}", Printable(what));
+        }
         match subject.source {
             Some(source) => write!(out, "{source} ")?,
             None => out.write_str("many sources ")?,
@@ -73,6 +77,8 @@ fn action(alert: &Alert, out: &mut fmt::Formatter<'_>) -> fmt::Result {
             )
         }
         Evidence::Bytes { count, .. } => write!(out, "sent {} out", Decimal(*count)),
+        // Written as a whole by the caller.
+        Evidence::Damage { .. } => Ok(()),
     }
 }
 
@@ -145,6 +151,21 @@ mod tests {
         assert_eq!(
             alert.summary().to_string(),
             "10.0.0.7 sent 90000 connection requests, over 90 s after it began"
+        );
+    }
+
+    #[test]
+    fn damage_of_the_sensor_names_no_source_and_controls_no_terminal() {
+        let what = "log.key: 12 bytes, not 40\x1b[31m".try_into().unwrap();
+        let alert = Alert {
+            test: Test::StateDamage,
+            evidence: Evidence::Damage { what },
+            phase: Phase::Close,
+            ..crate::testing::sample()
+        };
+        assert_eq!(
+            alert.summary().to_string(),
+            "state of the sensor damaged: log.key: 12 bytes, not 40?[31m"
         );
     }
 

@@ -129,6 +129,7 @@ enum WireEvidence<'a> {
     Binding { before: [u8; 6], after: [u8; 6], changes: u32 },
     Name { length: u16, threshold: u16, count: u64, suffix: &'a str },
     Bytes { count: u64, threshold: u64, window_s: u32 },
+    Damage { what: &'a str },
 }
 
 impl<'a> From<&'a Evidence> for WireEvidence<'a> {
@@ -151,6 +152,7 @@ impl<'a> From<&'a Evidence> for WireEvidence<'a> {
             Evidence::Bytes { count, threshold, window_s } => {
                 Self::Bytes { count: count.0, threshold: threshold.0, window_s }
             }
+            Evidence::Damage { ref what } => Self::Damage { what },
         }
     }
 }
@@ -180,6 +182,7 @@ impl TryFrom<WireEvidence<'_>> for Evidence {
             WireEvidence::Bytes { count, threshold, window_s } => {
                 Self::Bytes { count: ByteCount(count), threshold: ByteCount(threshold), window_s }
             }
+            WireEvidence::Damage { what } => Self::Damage { what: name(what)? },
         })
     }
 }
@@ -229,7 +232,7 @@ pub(crate) mod tests {
     use crate::Kind;
     use crate::testing::sample;
 
-    pub(crate) fn every_evidence() -> [Evidence; 7] {
+    pub(crate) fn every_evidence() -> [Evidence; 8] {
         let long = ShortName::try_from("x".repeat(64).as_str()).unwrap();
         [
             sample().evidence,
@@ -237,8 +240,9 @@ pub(crate) mod tests {
             Evidence::Attempts { count: 30, threshold: 30, window_s: 30 },
             Evidence::ListedPort { count: u64::MAX, label: long.clone() },
             Evidence::Binding { before: Mac::BROADCAST, after: Mac::ZERO, changes: u32::MAX },
-            Evidence::Name { length: 253, threshold: 50, count: u64::MAX, suffix: long },
+            Evidence::Name { length: 253, threshold: 50, count: u64::MAX, suffix: long.clone() },
             Evidence::Bytes { count: ByteCount(u64::MAX), threshold: ByteCount(u64::MAX), window_s: 60 },
+            Evidence::Damage { what: long },
         ]
     }
 

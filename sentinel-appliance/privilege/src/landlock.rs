@@ -15,7 +15,9 @@ use crate::kernel::{Ruleset, landlock_allow, landlock_restrict, landlock_ruleset
 const WRITE_FILE: u64 = 1 << 1;
 const READ_FILE: u64 = 1 << 2;
 const READ_DIR: u64 = 1 << 3;
+const REMOVE_DIR: u64 = 1 << 4;
 const REMOVE_FILE: u64 = 1 << 5;
+const MAKE_DIR: u64 = 1 << 7;
 const MAKE_REG: u64 = 1 << 8;
 const MAKE_SOCK: u64 = 1 << 9;
 const TRUNCATE: u64 = 1 << 14;
@@ -32,7 +34,8 @@ const SCOPED: u64 = 3;
 pub enum Access {
     /// Reading of a file, or of the files in a directory.
     Read,
-    /// Reading, creating, replacing and removing of files and sockets in a directory.
+    /// Reading, creating, replacing and removing of files and sockets in a directory, and renaming of a directory that
+    /// stands in place of one.
     Write,
 }
 
@@ -40,7 +43,10 @@ impl Access {
     const fn rights(self) -> u64 {
         match self {
             Self::Read => READ_FILE,
-            Self::Write => READ_FILE | READ_DIR | WRITE_FILE | REMOVE_FILE | MAKE_REG | MAKE_SOCK | TRUNCATE,
+            Self::Write => {
+                let renamed = REMOVE_DIR | MAKE_DIR;
+                READ_FILE | READ_DIR | WRITE_FILE | REMOVE_FILE | MAKE_REG | MAKE_SOCK | TRUNCATE | renamed
+            }
         }
     }
 }
@@ -131,7 +137,10 @@ mod tests {
                 assert_eq!(fs::read_to_string(at("other/file")).unwrap(), "other");
                 denied(fs::write(at("other/new"), ""));
                 denied(fs::read("/etc/passwd").map(drop));
-                denied(fs::create_dir(at("kept/directory")));
+                // To rename one, the right to make one is needed.
+                fs::create_dir(at("kept/directory")).unwrap();
+                fs::rename(at("kept/directory"), at("kept/moved")).unwrap();
+                denied(fs::create_dir(at("read/directory")));
                 denied(std::os::unix::fs::symlink("/etc", at("kept/link")));
             });
         });

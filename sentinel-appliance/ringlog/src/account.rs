@@ -11,6 +11,8 @@ pub struct Recovery {
     pub from_journal: u64,
     /// Unfinished writes that were left out: at most one at the end of main and one at the end of the journal.
     pub torn_writes: u32,
+    /// The journal holds bytes, and not even its first section opens: it is damaged, or was sealed with another key.
+    pub journal_unreadable: bool,
     /// Segments whose header is damaged, or that are in a slot they do not belong to.
     pub damaged_segments: u32,
     /// Segments sealed with a key older than the one given.

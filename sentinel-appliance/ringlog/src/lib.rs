@@ -76,7 +76,7 @@ mod tests;
 
 pub use account::{Recovery, Stats};
 pub use error::{AppendError, FlushError, OpenError, ReadError};
-pub use file::FileStorage;
+pub use file::{FileStorage, Reopen};
 pub use geometry::{Geometry, GeometryError, PAGE_BYTES};
 pub use head::{Head, ParseHeadError};
 pub use key::{KeyError, LogKey, Mode, Salt};

@@ -30,12 +30,19 @@ pub(crate) struct Replay {
     /// The bytes at the tail are neither a frame, a section nor the end mark: the last write was cut off, or the journal was
     /// changed.
     pub(crate) is_torn: bool,
+    /// The first section claims an epoch before that of the key, as a journal does whose log was replaced.
+    is_older: bool,
 }
 
 impl Replay {
     /// Byte at which reading ended.
     pub(crate) const fn tail(&self) -> u64 {
         self.tail
+    }
+
+    /// Returns true if the journal holds bytes of which nothing opens, although its key may be this one or a later one.
+    pub(crate) const fn is_unreadable(&self) -> bool {
+        self.is_torn && self.tail == 0 && !self.is_older
     }
 }
 
@@ -99,6 +106,7 @@ impl Replay {
     /// Opens the section header at the tail. `None` if it is damaged, bound to another tag, or of an epoch before `key`.
     fn begin_section(&mut self, bytes: &[u8], key: &LogKey) -> Option<Section> {
         let (header, encoded) = SectionHeader::decode(bytes)?;
+        self.is_older |= self.tail == 0 && header.epoch < key.epoch();
         let key = key.advance_to(header.epoch).ok()?;
         let opener = Opener::new(&journal_key(key.key(), header.salt, header.section));
         self.tag = SectionHeader::authenticate(&encoded, &opener, &self.tag)?;

@@ -96,6 +96,18 @@ impl<M: Storage, J: Storage<Error = M::Error>> RingLog<M, J> {
         Self::open_with(main, journal, geometry, keys, Mode::ReadOnly)
     }
 
+    /// Opens the log for checking the chain and listing segments, without any key: no record can be read.
+    ///
+    /// # Errors
+    /// As for [`Self::open`].
+    pub fn open_sealed(
+        main: M,
+        journal: J,
+        geometry: Geometry,
+    ) -> Result<(Self, Recovery), OpenError<M::Error>> {
+        Self::open_with(main, journal, geometry, Keys { log: LogKey::none(), evidence: None }, Mode::ReadOnly)
+    }
+
     fn open_with(
         main: M,
         journal: J,
@@ -270,6 +282,12 @@ impl<M: Storage, J: Storage<Error = M::Error>> RingLog<M, J> {
         Some(segment.first)
     }
 
+    /// Returns true if main has a segment, readable with this key or not.
+    #[must_use]
+    pub fn has_segments(&self) -> bool {
+        self.ring.newest().is_some()
+    }
+
     /// Continues numbers and hash chain of another log that this one replaces, as a log of another geometry does. `next_id` is
     /// that of the other log. Does nothing if this log has a segment or a record.
     pub fn continue_after(&mut self, head: &Head, next_id: RecordId) {
@@ -330,6 +348,13 @@ impl<M: Storage, J: Storage<Error = M::Error>> RingLog<M, J> {
         let ChainHead { next_id, chain } = self.ring.head();
         let epoch = self.ring.newest().map_or(self.ring.origin(), |newest| newest.epoch);
         Head { next_id, epoch, chain }
+    }
+
+    /// End of main in bytes since epoch 0, as if every segment before the open one were full: the difference of two of them is
+    /// at least the bytes that were written to flash in between. Known after a restart too, unlike [`Self::stats`].
+    #[must_use]
+    pub fn end_position(&self) -> u64 {
+        self.ring.end_position()
     }
 
     /// Returns true if the key that the log was opened with is of a later epoch than the newest segment. The key is stored

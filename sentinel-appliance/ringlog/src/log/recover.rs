@@ -36,6 +36,7 @@ pub(super) fn replay_journal<J: Storage>(
     }
     journal.resume(&replay, pending.count());
     recovery.torn_writes += u32::from(replay.is_torn);
+    recovery.journal_unreadable = replay.is_unreadable();
     recovery.from_journal = u64::from(pending.count());
     Ok(replay)
 }

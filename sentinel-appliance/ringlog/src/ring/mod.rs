@@ -137,7 +137,8 @@ impl<M: Storage> Ring<M> {
 
     /// Reads the header of every slot.
     fn scan_headers(&mut self, recovery: &mut Recovery) -> Result<Headers, OpenError<M::Error>> {
-        let mut headers = Headers { valid: Vec::with_capacity(self.segments.len()), newer_version: None };
+        let mut headers =
+            Headers { valid: Vec::with_capacity(self.segments.len()), newer_version: None, other: None };
         for slot in 0..self.geometry.segments() {
             let (bytes, header) = self.read_header(slot).map_err(OpenError::Main)?;
             match header {
@@ -149,7 +150,8 @@ impl<M: Storage> Ring<M> {
                 }
                 // Compared before the slot, which depends on the geometry.
                 SlotHeader::Valid(header) if header.geometry != self.geometry => {
-                    return Err(OpenError::Geometry { found: header.geometry });
+                    headers.other = Some(header.geometry);
+                    recovery.damaged_segments += 1;
                 }
                 SlotHeader::Valid(header) if self.slot(header.epoch) != slot => {
                     recovery.damaged_segments += 1;
@@ -196,9 +198,10 @@ impl<M: Storage> Ring<M> {
         }
         self.drop_stale(recovery);
         // With at least one readable segment this is a log of ours, and other headers are damage.
-        match (self.newest(), headers.newer_version) {
-            (None, Some(version)) => Err(OpenError::Version(version)),
-            (None, None) if forged > 0 => Err(OpenError::WrongKey),
+        match (self.newest(), headers.newer_version, headers.other) {
+            (None, _, Some(found)) => Err(OpenError::Geometry { found }),
+            (None, Some(version), None) => Err(OpenError::Version(version)),
+            (None, None, None) if forged > 0 => Err(OpenError::WrongKey),
             _ => {
                 let newest_key = newest_key.unwrap_or_else(|| key.clone());
                 Ok((key, newest_key))
@@ -362,6 +365,12 @@ impl<M: Storage> Ring<M> {
         self.head
     }
 
+    /// End of main in bytes since epoch 0, as if every segment before the open one were full. Never falls.
+    pub(crate) fn end_position(&self) -> u64 {
+        let segment_bytes = u64::from(self.geometry.segment_bytes());
+        self.epoch.saturating_mul(segment_bytes).saturating_add(self.offset.into())
+    }
+
     pub(crate) const fn writer(&self) -> Option<&Writer> {
         self.writer.as_ref()
     }
@@ -409,6 +418,8 @@ struct Headers {
     valid: Vec<(SegmentHeader, SegmentBytes)>,
     /// Version of a header of a newer format, if there is one.
     newer_version: Option<u16>,
+    /// Geometry of a header that has another one, if there is one.
+    other: Option<Geometry>,
 }
 
 /// Result of checking the tag of a segment header.

@@ -189,6 +189,8 @@ impl<M: Storage> Ring<M> {
         let at = self.position(self.slot(self.epoch), self.offset);
         let end = page_end(self.offset + to_u32(used));
         let len = end - self.offset;
+        // Nothing reaches a storage that cannot be opened for writing, and nothing is counted.
+        self.storage.write(&[]).map_err(FlushError::Main)?;
         stats.main_bytes += u64::from(len);
         let bytes = self.buffer.get(..to_usize(len)).unwrap_or_default();
         // The barrier comes before anything that relies on the block: the end of main, and the reset of the

@@ -1,7 +1,7 @@
 //! Arguments to the typed request of each command.
 
 use std::io::StdoutLock;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use sentinel_filter::DumpStyle;
 use sentinel_units::LinkType;
@@ -19,7 +19,10 @@ use crate::commands::replay;
 use crate::commands::run as sensor;
 use crate::commands::status;
 use crate::settings::{self, Loaded, Problem, Settings, environment};
+use crate::spool::MAIN_FILE;
 use crate::system::clock::Clock;
+use crate::system::damage::{FileState, look};
+use crate::system::keys;
 use crate::system::restart;
 use crate::terminal::count::count;
 use crate::terminal::failure::Failure;
@@ -223,10 +226,30 @@ fn config_check(arguments: &Arguments, out: &mut StdoutLock<'_>) -> Result<(), F
     });
     let problems = loaded.as_ref().err().map_or(0, Vec::len);
     if settings::check(&loaded, out).map_err(|error| Failure::output(&error))? {
+        if let Ok(loaded) = &loaded {
+            warn_of_damage(&loaded.settings.state_dir);
+        }
         return Ok(());
     }
     let problems = count(u64::try_from(problems).unwrap_or(u64::MAX), "problem");
     Err(Failure::new(format!("{problems} in the settings")))
+}
+
+/// Says which files of the sensor are damaged. It is no problem of the settings, and none for the next start.
+fn warn_of_damage(state_dir: &Path) {
+    let found = [
+        keys::stored_sensor_key(state_dir).and_then(|_| Ok(())),
+        keys::stored_log_key(state_dir).and_then(|_| Ok(())),
+        keys::stored_collector(state_dir).and_then(|_| Ok(())),
+        look(&state_dir.join(MAIN_FILE)),
+    ];
+    for (file, state) in [keys::SENSOR_KEY, keys::LOG_KEY, keys::COLLECTOR, MAIN_FILE].iter().zip(found) {
+        if let FileState::Damaged(what) = state {
+            messages::warn(format_args!(
+                "{file}: damaged, {what}; the next start of the sensor moves it aside"
+            ));
+        }
+    }
 }
 
 /// Problems with settings that are good by themselves, at which `run` would end: files that they name, interfaces that see the

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use sentinel_capture::interfaces::Interface;
-use sentinel_ringlog::Recovery;
 use sentinel_units::Prefix;
 
 use crate::commands::interface_choice::is_any;
@@ -17,7 +16,7 @@ use crate::control::watchdog::Watchdog;
 use crate::control::worker_spawner::WorkerSpawner;
 use crate::limits::MAX_INTERFACES;
 use crate::settings::Settings;
-use crate::spool::Spool;
+use crate::spool::repair;
 use crate::system::clock::Clock;
 use crate::system::keys;
 use crate::system::local_socket;
@@ -63,8 +62,15 @@ fn prepare(request: Request, settings: Settings) -> Result<(Box<Prepared>, Worke
     // Before the sandbox, which would refuse an address outside.
     let manager = ServiceManager::from_environment();
     let target = Target::of(&settings);
-    private_files::prepare_directory(&settings.state_dir, target.account)?;
-    private_files::prepare_directory(&settings.run_dir, target.account)?;
+    for directory in [&settings.state_dir, &settings.run_dir] {
+        match private_files::prepare_directory(directory, target.account) {
+            // Full, or read-only: the sensor watches without it.
+            Err(failure) if std::fs::symlink_metadata(directory).is_err() => {
+                log::error(format_args!("{failure}; the sensor watches, and keeps alerts in memory"));
+            }
+            outcome => outcome?,
+        }
+    }
     restart::wait_after_crash(&status_socket::path(&settings.run_dir));
     let seed = match request.seed {
         Some(seed) => seed,
@@ -87,12 +93,12 @@ fn prepare(request: Request, settings: Settings) -> Result<(Box<Prepared>, Worke
         local_socket::listen(&status_socket::path(&settings.run_dir))?,
         local_socket::listen(&command_socket::path(&settings.run_dir))?,
     ];
-    let keys = keys::sensor_key(&settings.state_dir)?;
-    let collector = keys::collector(&settings.state_dir)?;
     let listed_ports = crate::settings::suspicious_ports::load(settings.suspicious_ports_file.as_deref())
         .map_err(Failure::new)?;
-    let (spool, recovery) = Spool::open(&settings, keys::log_key(&settings.state_dir)?)?;
-    warn_of_damage(&recovery);
+    let state = repair::open(&settings)?;
+    if state.recovery.torn_writes > 0 {
+        log::warn(format_args!("log: {} torn writes ignored", state.recovery.torn_writes));
+    }
     let config = LiveConfig::new(&settings, &prefixes, listed_ports);
     // Before the filters are attached, so that every frame is counted.
     let mut accounting = FilterAccounting::new(settings.interface.clone());
@@ -112,34 +118,9 @@ fn prepare(request: Request, settings: Settings) -> Result<(Box<Prepared>, Worke
     let (workers, threads) = spawner.start(interfaces, accounting)?;
     watchdog.start(clock)?;
     let reload = Reload { file: request.config, flags: request.flags };
-    let prepared = Prepared {
-        clock,
-        workers,
-        settings,
-        collector,
-        spool,
-        keys,
-        listeners,
-        reload,
-        visibility,
-        privileges,
-        watchdog,
-    };
+    let prepared =
+        Prepared { clock, workers, settings, state, listeners, reload, visibility, privileges, watchdog };
     Ok((Box::new(prepared), threads))
-}
-
-fn warn_of_damage(recovery: &Recovery) {
-    let Recovery { torn_writes, damaged_segments, missing_records, is_rolled_back, .. } = *recovery;
-    if is_rolled_back {
-        log::warn(format_args!(
-            "log: older than its key; it was rolled back or wiped, see 'sentinel log verify'"
-        ));
-    }
-    if torn_writes > 0 || damaged_segments > 0 || missing_records > 0 {
-        log::warn(format_args!(
-            "log: {torn_writes} torn writes ignored, {damaged_segments} damaged segments, {missing_records} records missing"
-        ));
-    }
 }
 
 /// Opens a ring on each interface for each worker, in the order of the workers; also gives the networks that these

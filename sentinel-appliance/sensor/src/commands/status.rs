@@ -133,6 +133,7 @@ impl StatusView {
         self.alerts(out)?;
         self.uplink(out)?;
         self.log(out)?;
+        self.damage(out)?;
         writeln!(
             out,
             "memory  {} resident, {} table entries evicted",
@@ -211,6 +212,18 @@ impl StatusView {
         Ok(())
     }
 
+    /// One line if files of the sensor were damaged at its start. All of it is in the JSON form and in the log.
+    fn damage(&self, out: &mut String) -> std::fmt::Result {
+        let damages = self.list("damage");
+        let Some(first) = damages.first() else { return Ok(()) };
+        let text = |name| member(first, name).and_then(JsonValue::get::<String>).map_or("?", String::as_str);
+        let mut line = format!("damage  {}: {:.45}", text("file"), text("problem"));
+        if let Some(others @ 1..) = damages.len().checked_sub(1) {
+            write!(line, " (and {others} more)")?;
+        }
+        writeln!(out, "{line:.80}")
+    }
+
     fn log(&self, out: &mut String) -> std::fmt::Result {
         writeln!(
             out,
@@ -228,8 +241,10 @@ impl StatusView {
             (Some("readable"), _) => writeln!(out, "        delivered alerts: READABLE on this device")?,
             _ => {}
         }
+        // Damage takes the line of the note: the page has no line for both.
+        let has_damage = !self.list("damage").is_empty();
         for (name, what) in [("log.notice", "note"), ("log.last_error", "last error")] {
-            if let Some(text) = self.string(name) {
+            if let Some(text) = self.string(name).filter(|_| what != "note" || !has_damage) {
                 writeln!(out, "        {what}: {text:.60}")?;
             }
         }
@@ -303,7 +318,10 @@ impl StatusView {
             Some("connecting") => format!("connecting to {collector:.40}"),
             Some("waiting") => format!("waiting to connect to {collector:.40}"),
             Some("disabled") => "switched off (uplink_enabled)".to_owned(),
-            _ => "not enrolled; run 'sentinel enroll TOKEN'".to_owned(),
+            _ => match self.string("uplink.enrollment_problem") {
+                Some(problem) => format!("{problem:.71}"),
+                None => "not enrolled; run 'sentinel enroll TOKEN'".to_owned(),
+            },
         };
         writeln!(out, "uplink  {what}")?;
         match self.string("uplink.last_error") {
@@ -432,6 +450,22 @@ mod tests {
         assert_eq!(wrong, "health  canary packets ANALYSED WRONGLY: 7; restarts by the watchdog: 3");
         let none = line(&ANSWER.replace("\"workers\":", "\"other\":"));
         assert_eq!(none, "health  no canary packet analysed yet; restarts by the watchdog: 3");
+    }
+
+    #[test]
+    fn damage_of_the_state_is_shown_in_a_line_each() {
+        let damage = r#""damage":[{"file":"sensor.key","moved_aside":true,"problem":"a directory, not a file"},
+            {"file":"collector","moved_aside":true,"problem":"x"}],"memory""#;
+        let problem = "\"state\":\"not_enrolled\",\"enrollment_problem\":\"enrollment damaged: run 'sentinel enroll TOKEN'\"";
+        let answer = ANSWER.replace("\"memory\"", damage).replace("\"state\":\"waiting\"", problem);
+        let mut text = String::new();
+        StatusView::new(&answer).unwrap().text(None, &mut text).unwrap();
+        assert!(
+            text.contains("\ndamage  sensor.key: a directory, not a file (and 1 more)\nmemory"),
+            "{text}"
+        );
+        assert!(text.contains("\nuplink  enrollment damaged: run 'sentinel enroll TOKEN'\n"), "{text}");
+        assert!(text.lines().count() <= 24 && text.lines().all(|line| line.len() <= 80), "{text}");
     }
 
     #[test]

@@ -16,6 +16,7 @@ use crate::control::visibility::Visibility;
 use crate::control::watchdog::Watchdog;
 use crate::control::workers::Workers;
 use crate::settings::Settings;
+use crate::spool::repair::State;
 use crate::spool::{EvidencePolicy, Spool};
 use crate::system::clock::Clock;
 use crate::system::disconnect_reason::DisconnectReason;
@@ -117,11 +118,9 @@ pub(crate) struct Prepared {
     pub(crate) clock: Clock,
     pub(crate) workers: Workers,
     pub(crate) settings: Settings,
-    pub(crate) collector: Option<Collector>,
-    pub(crate) spool: Spool,
-    pub(crate) keys: KeyPair,
-    /// Status socket and control socket.
-    pub(crate) listeners: [UnixListener; 2],
+    pub(crate) state: State,
+    /// Status socket and control socket, as far as they could be made.
+    pub(crate) listeners: [Option<UnixListener>; 2],
     pub(crate) reload: Reload,
     pub(crate) visibility: Visibility,
     pub(crate) privileges: Privileges,
@@ -130,8 +129,9 @@ pub(crate) struct Prepared {
 
 /// Parts of [`Prepared`] that one task owns.
 pub(crate) struct TaskResources {
-    pub(crate) keys: KeyPair,
-    pub(crate) listeners: [UnixListener; 2],
+    /// `None` if the key of the sensor cannot be read or stored.
+    pub(crate) keys: Option<KeyPair>,
+    pub(crate) listeners: [Option<UnixListener>; 2],
     pub(crate) reload: Reload,
 }
 
@@ -158,8 +158,8 @@ pub(crate) struct Shared {
     pub(crate) local_clients: LocalClients,
     pub(crate) settings: RefCell<Settings>,
     pub(crate) collector: RefCell<Option<Collector>>,
-    /// Reason why the file that names the collector cannot be read.
-    collector_problem: RefCell<Option<String>>,
+    /// Reason why there is no collector although the sensor was enrolled, or why the file that names it cannot be read.
+    pub(crate) collector_problem: RefCell<Option<String>>,
     pub(crate) spool: RefCell<Spool>,
     pub(crate) link: RefCell<LinkState>,
     /// Filter of `sentinel ctl set-filter`, in force instead of that of the settings until it is reset.
@@ -185,9 +185,7 @@ impl Shared {
             clock,
             workers,
             settings,
-            collector,
-            spool,
-            keys,
+            state: State { keys, collector, enrollment_problem, spool, .. },
             listeners,
             reload,
             visibility,
@@ -204,7 +202,7 @@ impl Shared {
             local_clients: LocalClients::default(),
             settings: RefCell::new(settings),
             collector: RefCell::new(collector),
-            collector_problem: RefCell::new(None),
+            collector_problem: RefCell::new(enrollment_problem),
             spool: RefCell::new(spool),
             link: RefCell::new(LinkState {
                 phase: LinkPhase::NotEnrolled,
@@ -264,7 +262,7 @@ impl Shared {
         // known.
         let mut spool = self.spool.borrow_mut();
         spool.end_run(EndCause::Stopped);
-        spool.flush();
+        spool.flush_at_end();
         drop(spool);
         self.drain_until.set(Some(self.clock.uptime().after(span)));
         self.wake_uplink.notify();
@@ -303,8 +301,11 @@ impl Shared {
         let found = keys::collector(&self.settings.borrow().state_dir);
         let problem = match found {
             Ok(found) => {
-                // Without the file the collector stays: only a new enrollment replaces it.
-                if found.is_some() && found != *self.collector.borrow() {
+                // Without the file collector and problem stay: only a new enrollment replaces them.
+                if found.is_none() {
+                    return;
+                }
+                if found != *self.collector.borrow() {
                     self.collector.replace(found);
                     self.apply_evidence();
                     self.reconnect();

@@ -15,6 +15,7 @@ use crate::control::state::Shared;
 use crate::control::workers::FrameCounts;
 use crate::settings::Settings;
 use crate::spool::{DeliveredAlerts, Spool};
+use crate::system::damage::Damage;
 use crate::system::process::{host_name, resident_kib};
 use crate::worker::analyser;
 use crate::worker::pulse::Pulse;
@@ -81,6 +82,7 @@ fn write(shared: &Shared, out: &mut String) -> std::fmt::Result {
     write_alerts(&frames.snapshot, &spool, out)?;
     write_link(shared, out)?;
     write_log(&spool, out)?;
+    write_damage(spool.damages(), out)?;
     write_memory(&frames.snapshot, &settings, out)?;
     out.push_str("}\n");
     Ok(())
@@ -212,6 +214,8 @@ fn write_link(shared: &Shared, out: &mut String) -> std::fmt::Result {
     }
     write!(out, ",\"failures\":{},\"last_error\":", link.failures)?;
     optional_string(link.last_error.as_deref(), out)?;
+    out.push_str(",\"enrollment_problem\":");
+    optional_string(shared.collector_problem.borrow().as_deref(), out)?;
     out.push('}');
     Ok(())
 }
@@ -244,6 +248,20 @@ fn write_log(spool: &Spool, out: &mut String) -> std::fmt::Result {
     out.push_str(",\"notice\":");
     optional_string(spool.notice(), out)?;
     out.push('}');
+    Ok(())
+}
+
+/// Damage to files of the sensor that was found at the start.
+fn write_damage(damages: &[Damage], out: &mut String) -> std::fmt::Result {
+    out.push_str(",\"damage\":[");
+    for (index, damage) in damages.iter().enumerate() {
+        out.push_str(if index == 0 { "" } else { "," });
+        write!(out, "{{\"file\":\"{}\",\"moved_aside\":{}", damage.file, damage.moved_in.is_some())?;
+        out.push_str(",\"problem\":");
+        json::string(&damage.problem, out)?;
+        out.push('}');
+    }
+    out.push(']');
     Ok(())
 }
 

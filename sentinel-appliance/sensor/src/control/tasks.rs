@@ -87,7 +87,7 @@ pub(crate) fn run(prepared: Box<Prepared>, workers: WorkerThreads) -> Result<(),
     }));
     // Once more, for the record of what was delivered meanwhile.
     if !outcome.as_ref().is_err_and(Failure::is_fault) {
-        shared.spool.borrow_mut().flush();
+        shared.spool.borrow_mut().flush_at_end();
         // The next start sees by it that this run ended in order.
         let _left_over = std::fs::remove_file(status_socket::path(&shared.settings.borrow().run_dir));
     }
@@ -154,15 +154,19 @@ fn log_ready(shared: &Shared) {
 fn start_tasks(
     executor: &'static LocalExecutor<'static>,
     shared: &Rc<Shared>,
-    [status, commands]: [UnixListener; 2],
-    keys: KeyPair,
+    [status, commands]: [Option<UnixListener>; 2],
+    keys: Option<KeyPair>,
     alerts: Vec<AlertConsumer>,
     alert_event: EventFd,
 ) -> Result<[Task<()>; 2], Failure> {
     let listener =
         |listener| Async::new(listener).map_err(|error| Failure::new(format!("local socket: {error}")));
-    executor.spawn(status_socket::serve(Rc::clone(shared), listener(status)?)).detach();
-    executor.spawn(command_socket::serve(Rc::clone(shared), listener(commands)?, executor)).detach();
+    if let Some(status) = status {
+        executor.spawn(status_socket::serve(Rc::clone(shared), listener(status)?)).detach();
+    }
+    if let Some(commands) = commands {
+        executor.spawn(command_socket::serve(Rc::clone(shared), listener(commands)?, executor)).detach();
+    }
     executor.spawn(supervision::interfaces(Rc::clone(shared))).detach();
     let uplink = executor.spawn(uplink::keep_connected(Rc::clone(shared), keys));
     let intake = executor.spawn(take_alerts(Rc::clone(shared), alerts, alert_event));

@@ -20,6 +20,7 @@ use crate::control::state::{LinkPhase, Shared};
 use crate::control::telemetry_schedule::TelemetrySchedule;
 use crate::spool::{Item, SentRecords, Spool};
 use crate::system::connect::connect;
+use crate::system::damage::FileState;
 use crate::system::disconnect_reason::DisconnectReason;
 use crate::system::keys::{self, Collector, random_u64};
 use crate::system::process::host_name;
@@ -33,9 +34,10 @@ const HEAD_INTERVAL: Duration = Duration::from_secs(60);
 /// Bytes of a batch; the session may set a lower limit.
 const BATCH_BYTES: usize = 4096;
 
-/// Keeps the sensor connected for as long as it runs.
-pub(crate) async fn keep_connected(shared: Rc<Shared>, keys: KeyPair) {
+/// Keeps the sensor connected for as long as it runs; without a key pair, once there is one in the state directory.
+pub(crate) async fn keep_connected(shared: Rc<Shared>, keys: Option<KeyPair>) {
     let mut backoff = Backoff::new();
+    let Some(keys) = own_keys(&shared, keys).await else { return };
     while !shared.is_stopping() {
         let (enabled, cipher) = {
             let settings = shared.settings.borrow();
@@ -68,6 +70,22 @@ pub(crate) async fn keep_connected(shared: Rc<Shared>, keys: KeyPair) {
             shared.sleep(wait).await;
         }
     }
+}
+
+/// Key pair of the sensor; waits for one that can be read. `None` at shutdown.
+async fn own_keys(shared: &Shared, mut keys: Option<KeyPair>) -> Option<KeyPair> {
+    while keys.is_none() {
+        if shared.is_stopping() {
+            return None;
+        }
+        shared.link.borrow_mut().last_error = Some("the key of this sensor cannot be read or stored".into());
+        shared.sleep(RECHECK_INTERVAL).await;
+        if let FileState::Good(found) = keys::stored_sensor_key(&shared.settings.borrow().state_dir) {
+            shared.link.borrow_mut().last_error = None;
+            keys = Some(found);
+        }
+    }
+    keys
 }
 
 /// Waits after a rejection that only an operator can end: `span`, or until `sentinel enroll` has written the file of the

@@ -7,6 +7,7 @@ use sentinel_ringlog::{Cursor, MAX_RECORD, RecordId};
 use sentinel_units::Uptime;
 use sentinel_uplink::{Delivery, NotTracked, RUN_END_VERSION, Resume};
 
+use super::resize::OLD_FILE;
 use super::{Item, Medium, Record, Spool, decode, read_record};
 
 /// Minimum time between two records of delivery, besides those that go with a flush.
@@ -45,6 +46,11 @@ impl<S: Medium> Spool<S> {
         }
         self.drop_early();
         self.advance_key();
+        if self.has_old_log && self.waiting_items() == 0 {
+            // Tried once in a run.
+            self.has_old_log = false;
+            let _left_for_the_next_run = std::fs::remove_file(self.state_dir.join(OLD_FILE));
+        }
     }
 
     /// Removes the records of acknowledged messages from the backlog.
@@ -249,7 +255,10 @@ impl Backlog {
         match record {
             Record::Alert { boot, .. } | Record::Relocated { boot, .. } => self.count_alert(*boot, own_boot),
             Record::Gap(_) | Record::End(_) => self.others += 1,
-            Record::Start { .. } | Record::Delivered { .. } | Record::Numbered { .. } => return,
+            Record::Start { .. }
+            | Record::Delivered { .. }
+            | Record::Numbered { .. }
+            | Record::Written { .. } => return,
         }
         self.bytes += u64::try_from(bytes).unwrap_or(u64::MAX);
     }

@@ -5,9 +5,12 @@ use std::time::Duration;
 use sentinel_ringlog::{FlushError, PAGE_BYTES, RecordId};
 use sentinel_units::Uptime;
 
+use crate::system::clock;
+use crate::system::damage::crash_point;
 use crate::terminal::log;
 
-use super::{Medium, Purpose, Spool};
+use super::budget::hour_of;
+use super::{Medium, Purpose, Record, Spool};
 
 /// Interval of the calls of [`Spool::tick`], by which a due flush may be late.
 const TICK: Duration = Duration::from_secs(1);
@@ -47,27 +50,27 @@ impl<S: Medium> Spool<S> {
         !self.budget.allows(Purpose::Bulk, self.flush_cost(), self.policy.daily_bytes)
     }
 
-    /// Makes room if memory is nearly full: flushes if that is allowed, otherwise drops records that are all delivered.
-    /// Returns false if there is none then.
+    /// Makes room if memory is nearly full: flushes if that is allowed and succeeds, otherwise drops records that are all
+    /// delivered. Returns false if there is none then.
     pub(super) fn make_room(&mut self, purpose: Purpose) -> bool {
         if !self.log.needs_flush() {
             return true;
         }
-        if self.may_write(purpose) {
-            if !self.main_backoff.is_waiting(self.now) {
-                self.flush();
-            }
-        } else if self.waiting_items() == 0 {
+        if self.may_write(purpose) && !self.main_backoff.is_waiting(self.now) {
+            self.flush();
+        }
+        if self.log.needs_flush() && self.waiting_items() == 0 {
             self.drop_delivered();
         }
         !self.log.needs_flush()
     }
 
-    /// Drops the records in memory if all are delivered, they take half of it, and the daily limit keeps them off the flash:
-    /// there is room then when alerts come faster than acknowledgements.
+    /// Drops the records in memory if all are delivered, they take half of it, and the daily limit or a failing flash keeps them
+    /// there: there is room then when alerts come faster than acknowledgements.
     pub(super) fn drop_early(&mut self) {
         let is_half_full = self.log.pending_bytes() > self.segment_bytes / 2;
-        if is_half_full && self.waiting_items() == 0 && !self.may_write(Purpose::Bulk) {
+        let is_kept_off = self.main_backoff.is_failing() || !self.may_write(Purpose::Bulk);
+        if is_half_full && self.waiting_items() == 0 && is_kept_off {
             self.drop_delivered();
         }
     }
@@ -119,17 +122,44 @@ impl<S: Medium> Spool<S> {
         }
     }
 
+    /// Writes the account of writes to flash, for the next run, if there is anything else to write.
+    fn log_written(&mut self) {
+        if self.log.waiting() > 0 {
+            self.budget.update(self.now, self.log.stats().main_bytes);
+            let (hour, end) = (hour_of(clock::wall()), self.log.end_position());
+            let _account_before_it_then =
+                self.append(&Record::Written { hour, end, pages: &self.budget.account() });
+        }
+    }
+
+    /// Writes everything to flash at the end of the run, also after a failed write; see [`Purpose::End`]. What the budget
+    /// refuses is in the journal, and survives a restart of the program.
+    pub(crate) fn flush_at_end(&mut self) {
+        if self.may_write(Purpose::End) {
+            self.flush();
+        }
+    }
+
     /// Writes everything to flash. Undelivered records that the ring overwrites for it are relocated first.
     pub(crate) fn flush(&mut self) {
         // Before the range to be overwritten is computed, because this record takes room too. While flushes fail, the room that
         // the log reserves for it may be used up.
         if self.flush_error.is_none() {
             self.log_delivered();
+            self.log_written();
         }
         self.relocate_before_overwrite();
+        // A log on flash without its key would be lost at the next start.
+        if !self.has_stored_key() {
+            let error = FlushError::Main(std::io::Error::other("its key could not be stored"));
+            self.flush_error = Some(error.to_string());
+            return self.main_failed(&error);
+        }
         // Read before the flush, which empties it. Without records nothing is written, and the backoffs learn nothing.
         let is_tried = self.log.waiting() > 0;
+        crash_point();
         let outcome = self.log.flush();
+        crash_point();
         self.budget.update(self.now, self.log.stats().main_bytes);
         match outcome {
             Ok(()) => {

@@ -12,16 +12,18 @@
 //! - The collector's acknowledgement is of records in the order of the log. A relocated record is therefore sent where it
 //!   lies now, even if its first place was sent before: the collector drops it by its number.
 
-use sentinel_alert::{Alert, AlertId, Severity, wire};
+use sentinel_alert::{Alert, AlertId, Evidence, Phase, Severity, ShortName, Subject, Test, wire};
 use sentinel_ringlog::{
-    AppendError, FileStorage, Geometry, LogKey, MAX_RECORD, Mode, OpenError, RecordId, Recovery, RingLog,
-    Salt, Storage, Suspended,
+    AppendError, FileStorage, Geometry, MAX_RECORD, RecordId, Recovery, RingLog, Storage, Suspended,
 };
+#[cfg(test)]
+use sentinel_ringlog::{LogKey, Mode, Salt};
 use sentinel_units::{Timestamp, Uptime};
 use sentinel_uplink::{Delivery, Gap, GapReason, RunEnd, WINDOW_LEN};
 
 use crate::settings::Settings;
-use crate::system::keys;
+use crate::system::damage::{Damage, Damages};
+use crate::system::{clock, keys};
 use crate::terminal::failure::Failure;
 
 mod budget;
@@ -31,6 +33,7 @@ mod open;
 mod record;
 mod rekey;
 mod relocate;
+pub(crate) mod repair;
 mod resize;
 mod retry;
 mod runs;
@@ -38,7 +41,7 @@ mod runs;
 use budget::{DailyBudget, Purpose};
 use deliver::Backlog;
 pub(crate) use deliver::SentRecords;
-use open::{Past, boot_number, storage, survey};
+use open::{Past, boot_number, survey};
 use record::decode;
 pub(crate) use record::{Item, Record, read_record};
 use rekey::Rekey;
@@ -102,8 +105,13 @@ pub(crate) struct Spool<S = FileStorage> {
     log: Box<Log<S>>,
     state_dir: std::path::PathBuf,
     rekey: Rekey,
-    /// Treatment of a log of another size, for status.
+    /// Treatment of a log of another size, or of one that cannot be read or written, for status.
     notice: Option<String>,
+    damages: Damages,
+    /// The state directory has the log that this one replaced; it is removed once everything is delivered.
+    has_old_log: bool,
+    /// Lock of the state directory.
+    lock: Option<std::os::fd::OwnedFd>,
     segment_bytes: usize,
     boot: u32,
     next_seq: u64,
@@ -180,53 +188,12 @@ pub(crate) fn geometry(settings: &Settings) -> Result<Geometry, Failure> {
         .map_err(|error| Failure::new(format!("log_segment_kib, log_segments: {error}")))
 }
 
-/// Opens the log. One of another geometry is replaced; if that fails it is used as it is. Either is said in the text.
-fn open_log(settings: &Settings, key: LogKey) -> Result<(Box<Log>, Recovery, Option<String>), Failure> {
-    let wanted = geometry(settings)?;
-    match open_with(settings, key.clone(), wanted)? {
-        Ok((log, recovery)) => Ok((log, recovery, None)),
-        Err(found) => {
-            let (geometry, notice) = match resize::resize(settings, &key, found) {
-                Ok(done) => (wanted, done),
-                Err(failure) => (found, format!("log keeps its size, it could not be replaced: {failure}")),
-            };
-            let opened = open_with(settings, key, geometry)?;
-            let (log, recovery) = opened.map_err(|_| Failure::new("the log changes while it is opened"))?;
-            Ok((log, recovery, Some(notice)))
-        }
-    }
-}
-
-/// Opens the log with a geometry. `Ok(Err(found))` if it has another one.
-fn open_with(
-    settings: &Settings,
-    key: LogKey,
-    geometry: Geometry,
-) -> Result<Result<(Box<Log>, Recovery), Geometry>, Failure> {
-    let main = storage(&settings.state_dir.join(MAIN_FILE))?;
-    let journal = storage(&settings.run_dir.join(JOURNAL_FILE))?;
-    let mut salt = [0; 16];
-    keys::random(&mut salt)?;
-    match Log::open(main, journal, geometry, key, Mode::Append(Salt(salt))) {
-        Ok((log, recovery)) => Ok(Ok((Box::new(log), recovery))),
-        Err(OpenError::Geometry { found }) => Ok(Err(found)),
-        Err(error) => Err(Failure::new(format!("log in {}: {error}", settings.state_dir.display()))),
-    }
-}
-
+#[cfg(test)]
 impl Spool {
-    /// Opens the log in the directories of the settings, and writes the end record of the run before and the start record of
-    /// this one to flash.
-    pub(crate) fn open(settings: &Settings, key: LogKey) -> Result<(Self, Recovery), Failure> {
-        // Of the key in the file. Opening may advance the key of the log; the difference makes the next flush store it.
-        let stored_epoch = key.epoch();
-        let (log, recovery, notice) = open_log(settings, key)?;
-        let policy = EvidencePolicy::stored(settings);
-        let mut spool = Self::begin(settings, log, &recovery, stored_epoch, policy)?;
-        if let Some(notice) = &notice {
-            crate::terminal::log::warn(format_args!("{notice}"));
-        }
-        spool.notice = notice;
+    /// Opens the log in the directories of the settings with a key, as [`repair::open`] does for undamaged directories.
+    pub(crate) fn open(settings: &Settings, key: &LogKey) -> Result<(Self, Recovery), Failure> {
+        keys::store_log_key(&settings.state_dir, key)?;
+        let repair::State { spool, recovery, .. } = repair::open(settings)?;
         Ok((spool, recovery))
     }
 }
@@ -246,21 +213,32 @@ impl<S: Medium> Spool<S> {
         let (log, recovery) = Log::open(main, journal, geometry(settings)?, key, Mode::Append(Salt(salt)))
             .map_err(|error| Failure::new(format!("log in {}: {error}", settings.state_dir.display())))?;
         let policy = EvidencePolicy::new(settings, None);
-        Ok((Self::begin(settings, Box::new(log), &recovery, stored_epoch, policy)?, recovery))
+        let damages = Damages::default();
+        Ok((Self::begin(settings, Box::new(log), &recovery, Some(stored_epoch), policy, damages)?, recovery))
     }
 
-    /// Begins a run: finds out what the last one left, and writes the start record.
+    /// Begins a run: finds out what the last one left, writes the start record, and raises alerts about `damages`.
+    /// `stored_epoch` is that of the key in the file. Opening may have advanced the key of the log; the difference makes the
+    /// next flush store it.
     fn begin(
         settings: &Settings,
         mut log: Box<Log<S>>,
         recovery: &Recovery,
-        stored_epoch: u64,
+        stored_epoch: Option<u64>,
         policy: EvidencePolicy,
+        mut damages: Damages,
     ) -> Result<Self, Failure> {
-        let Past { delivered, boots, faults, newest } = survey(&mut log);
+        let Past { delivered, boots, faults, newest, written } = survey(&mut log);
         let boot = boot_number(&boots, keys::random_u64)?;
         let is_journal_complete = log.was_journal_complete();
+        let damaged_blocks = log.stats().damaged_blocks;
+        if damaged_blocks > 0 {
+            damages.note(MAIN_FILE, format!("{damaged_blocks} blocks unreadable"));
+        }
         let mut spool = Self::new(settings, log, stored_epoch, boot, delivered);
+        if let Some(written) = &written {
+            spool.budget.restore(written, spool.log.end_position(), clock::wall());
+        }
         // Before the first flush, which may begin a segment.
         spool.apply_evidence(policy);
         if let Some(previous) = newest {
@@ -271,23 +249,28 @@ impl<S: Medium> Spool<S> {
         spool.faults = faults;
         spool.undelivered = spool.count_undelivered();
         spool.kept = spool.undelivered.earlier;
-        let start = Record::Start {
-            boot,
-            at_us: crate::system::clock::wall().as_micros(),
-            version: env!("CARGO_PKG_VERSION"),
-        };
+        let start =
+            Record::Start { boot, at_us: clock::wall().as_micros(), version: env!("CARGO_PKG_VERSION") };
         // A log that does not take the start record does not take alerts either, and those are counted.
         let _counted_with_alerts = spool.store(&start);
-        // Before the first alert, and whatever the budget says: after a power cut the start record is all that is known of
-        // this run. One page in most cases.
-        spool.flush();
+        spool.raise_damage(damages);
+        // Before the first alert of the workers: after a power cut the start record is all that is known of this run. One page in most cases.
+        // Not without limit, because a crash loop would write a page at each start; what is left is for severe alerts.
+        let is_damaged = !spool.damages.list().is_empty();
+        spool.flush_within_budget(if is_damaged { Purpose::Severe } else { Purpose::Bulk });
+        // From here on a power cut does not take the alerts back.
+        let is_written = spool.flush_error.is_none() && spool.log.stats().main_bytes > 0;
+        // Besides the record that follows a flush.
+        if is_written && spool.log.waiting() <= 1 {
+            spool.damages.told();
+        }
         Ok(spool)
     }
 
     fn new(
         settings: &Settings,
         log: Box<Log<S>>,
-        stored_epoch: u64,
+        stored_epoch: Option<u64>,
         boot: u32,
         delivered: Option<RecordId>,
     ) -> Self {
@@ -299,6 +282,9 @@ impl<S: Medium> Spool<S> {
             state_dir: settings.state_dir.clone(),
             rekey: Rekey::new(settings, stored_epoch, has_open_segment),
             notice: None,
+            damages: Damages::default(),
+            has_old_log: std::fs::symlink_metadata(settings.state_dir.join(resize::OLD_FILE)).is_ok(),
+            lock: None,
             segment_bytes,
             boot,
             next_seq: 1,
@@ -318,7 +304,7 @@ impl<S: Medium> Spool<S> {
             sent_gaps: Vec::new(),
             relocated_until: RecordId(0),
             policy: FlushPolicy::new(settings),
-            budget: DailyBudget::default(),
+            budget: DailyBudget::new(clock::wall()),
             flush_due: None,
             is_journal_behind: false,
             append_error: None,
@@ -355,9 +341,42 @@ impl<S: Medium> Spool<S> {
         self.flush_error.as_deref().or(self.append_error.as_deref()).or(self.rekey.error.as_deref())
     }
 
-    /// Treatment of a log of another size at the start.
+    /// Treatment of a log of another size, or of one that cannot be read or written, at the start.
     pub(crate) fn notice(&self) -> Option<&str> {
         self.notice.as_deref()
+    }
+
+    /// Damage found at the start.
+    pub(crate) fn damages(&self) -> &[Damage] {
+        self.damages.list()
+    }
+
+    /// Raises two alerts about each damaged file, an opening and a closing one, so that no incident stays open.
+    fn raise_damage(&mut self, damages: Damages) {
+        let time = clock::wall();
+        // Workers number their incidents from 1 on.
+        for (incident, damage) in (0..=u32::MAX).rev().zip(damages.list()) {
+            let text = format!("{}: {}", damage.file, damage.problem);
+            let mut what = ShortName::new();
+            // Cut to the length of a name; the status has all of it.
+            let _is_cut = text.chars().try_for_each(|char| what.push(char));
+            let severity = if damage.moved_in.is_some() { Severity::High } else { Severity::Medium };
+            for phase in [Phase::Open, Phase::Close] {
+                let alert = Alert {
+                    time,
+                    first: time,
+                    test: Test::StateDamage,
+                    severity,
+                    phase,
+                    incident,
+                    suppressed: 0,
+                    subject: Subject::default(),
+                    evidence: Evidence::Damage { what: what.clone() },
+                };
+                self.enqueue(&alert, Uptime::ZERO);
+            }
+        }
+        self.damages = damages;
     }
 
     /// Replaces the rule for writes to flash.

@@ -1,5 +1,7 @@
 //! Opening of the spool: files, state of the delivery, and a number for this run.
 
+use std::fs::File;
+use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -11,22 +13,29 @@ use sentinel_uplink::EndCause;
 use crate::system::private_files::no_links;
 use crate::terminal::failure::Failure;
 
+use super::budget::Written;
 use super::runs::NewestRun;
 use super::{Log, Medium, Record, read_record};
 
-/// Opens a file with mode 0600 and locks it against other sensors.
-pub(super) fn storage(path: &Path) -> Result<FileStorage, Failure> {
-    let at = |what: String| Failure::new(format!("{}: {what}", path.display()));
+/// Opens a file with mode 0600 and locks it against other sensors, whose lock is `WouldBlock`.
+pub(super) fn lock_file(path: &Path) -> io::Result<File> {
     let mut options = no_links();
     options.read(true).write(true).create(true).truncate(false).mode(0o600);
-    let file = options.open(path).map_err(|error| at(error.to_string()))?;
+    let file = options.open(path)?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(FileStorage::from(file)),
+        Ok(()) => Ok(file),
         Err(Errno::WOULDBLOCK) => {
-            Err(at("another sensor writes to this log; give this one other directories".into()))
+            let what = "another sensor writes to this log; give this one other directories";
+            Err(io::Error::new(io::ErrorKind::WouldBlock, what))
         }
-        Err(error) => Err(at(error.to_string())),
+        Err(error) => Err(error.into()),
     }
+}
+
+/// As [`lock_file`], for the log.
+pub(super) fn storage(path: &Path) -> Result<FileStorage, Failure> {
+    let file = lock_file(path).map_err(|error| Failure::new(format!("{}: {error}", path.display())));
+    file.map(FileStorage::from)
 }
 
 /// State that earlier runs left in the log.
@@ -40,6 +49,8 @@ pub(super) struct Past {
     pub(super) faults: u32,
     /// Run before this one.
     pub(super) newest: Option<NewestRun>,
+    /// Newest account of writes to flash.
+    pub(super) written: Option<Written>,
 }
 
 /// Reads the whole log.
@@ -62,6 +73,7 @@ pub(super) fn survey<S: Medium>(log: &mut Log<S>) -> Past {
                 past.delivered = before.checked_sub(1).map(RecordId);
             }
             Some(Record::End(end)) => past.faults += u32::from(end.cause == EndCause::Fault),
+            Some(Record::Written { hour, end, pages }) => past.written = Some(Written::new(hour, end, pages)),
             _ => {}
         }
     }

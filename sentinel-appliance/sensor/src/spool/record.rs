@@ -52,6 +52,15 @@ pub(crate) enum Record<'a> {
         /// Numbers from `next_seq` on may be used and in no record.
         is_open: bool,
     },
+    /// Account of writes to flash, written with each of them. The newest counts.
+    Written {
+        /// Hours since 1970, by the clock of the device.
+        hour: u32,
+        /// End of main before this write, in bytes since epoch 0.
+        end: u64,
+        /// Pages written in that hour and in each of those before it, 16 bits each, little-endian.
+        pages: &'a [u8],
+    },
 }
 
 impl Record<'_> {
@@ -64,7 +73,7 @@ impl Record<'_> {
             | Self::End(RunEnd { boot, .. })
             | Self::Numbered { boot, .. }
             | Self::Gap(Gap { boot, .. }) => Some(*boot),
-            Self::Delivered { .. } => None,
+            Self::Delivered { .. } | Self::Written { .. } => None,
         }
     }
 }
@@ -90,7 +99,10 @@ pub(super) fn decode(bytes: &[u8]) -> Option<Item> {
         }
         Record::Gap(gap) => Some(Item::Gap(gap)),
         Record::End(end) => Some(Item::End(end)),
-        Record::Start { .. } | Record::Delivered { .. } | Record::Numbered { .. } => None,
+        Record::Start { .. }
+        | Record::Delivered { .. }
+        | Record::Numbered { .. }
+        | Record::Written { .. } => None,
     }
 }
 

@@ -49,8 +49,9 @@ impl EvidencePolicy {
 #[derive(Debug, Default)]
 pub(super) struct Rekey {
     pub(super) policy: EvidencePolicy,
-    /// Epoch of the key in the state directory. The log advances its own key when the ring wraps.
-    pub(super) stored_epoch: u64,
+    /// Epoch of the key in the state directory; `None` if it could not be stored yet. The log advances its own key when the ring
+    /// wraps.
+    pub(super) stored_epoch: Option<u64>,
     /// Error of storing the key, until it is stored.
     pub(super) error: Option<String>,
     /// The key is not stored: this log is not the one in the state directory yet.
@@ -78,7 +79,7 @@ const MAX_TRAILING: u64 = 64;
 impl Rekey {
     /// State at the start; `has_open_segment` if an earlier run left one. Nobody is the recipient until
     /// [`Spool::set_evidence`] names one.
-    pub(super) fn new(settings: &Settings, stored_epoch: u64, has_open_segment: bool) -> Self {
+    pub(super) fn new(settings: &Settings, stored_epoch: Option<u64>, has_open_segment: bool) -> Self {
         let policy = EvidencePolicy { recipient: None, ..EvidencePolicy::new(settings, None) };
         // No segment has this epoch, so the age of one that is begun counts from the first look.
         let open = (!has_open_segment).then_some((u64::MAX, Uptime::ZERO));
@@ -156,13 +157,21 @@ impl<S: Medium> Spool<S> {
     /// killed before, the program finds the older key, which opens the new segments as well.
     pub(super) fn store_key(&mut self) {
         let key = self.log.key();
-        if key.epoch() == self.rekey.stored_epoch || self.rekey.is_frozen {
+        if Some(key.epoch()) == self.rekey.stored_epoch || self.rekey.is_frozen {
             return;
         }
         match keys::store_log_key(&self.state_dir, key) {
-            Ok(()) => (self.rekey.stored_epoch, self.rekey.error) = (key.epoch(), None),
+            Ok(()) => (self.rekey.stored_epoch, self.rekey.error) = (Some(key.epoch()), None),
             Err(failure) => self.rekey.error = Some(failure.to_string()),
         }
+    }
+
+    /// Returns true if the state directory has a key that opens what is written. If it has none yet, it is stored now.
+    pub(super) fn has_stored_key(&mut self) -> bool {
+        if self.rekey.stored_epoch.is_none() {
+            self.store_key();
+        }
+        self.rekey.stored_epoch.is_some() || self.rekey.is_frozen
     }
 
     /// Closes the open segment once it is old enough and everything in main is delivered: pending records and a record of

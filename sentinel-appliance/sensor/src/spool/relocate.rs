@@ -13,9 +13,9 @@ use super::{Item, Medium, Record, Spool, decode};
 
 /// Bytes of a record in memory besides its own.
 const LENGTH_BYTES: usize = 2;
-/// Of the eighth of a segment that is kept free in memory, bytes for gaps, the record of delivery, that of used numbers, and the
-/// record that used up the last of the other seven.
-const OTHER_BYTES: usize = 384;
+/// Of the eighth of a segment that is kept free in memory, bytes for gaps, the record of delivery, that of used numbers, the
+/// account of writes, and the record that used up the last of the other seven.
+const OTHER_BYTES: usize = 384 + 80;
 
 impl<S: Medium> Spool<S> {
     /// Relocates the undelivered records of `range`, which is about to be overwritten: alerts, the most severe first, as many
@@ -183,7 +183,7 @@ mod tests {
         };
         change(&mut settings);
         let key = keys::log_key(&settings.state_dir).unwrap();
-        let spool = Spool::open(&settings, key).unwrap().0;
+        let spool = Spool::open(&settings, &key).unwrap().0;
         (directory, spool)
     }
 

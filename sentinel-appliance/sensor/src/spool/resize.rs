@@ -1,5 +1,5 @@
 //! Other sizes: a log of another geometry is replaced by one of the geometry in the settings, which takes over the undelivered
-//! records. The old file stays beside it as `log.old` if there is room, so that what is sealed as evidence in it is not lost.
+//! records. The old file stays beside it as `log.old` if there is room, until everything is delivered.
 //!
 //! The new log is written completely beside the old one, and then renamed over it: a kill or a power cut leaves one or the
 //! other. Numbers, epochs and the hash chain continue, so neither the collector nor `verify` takes it for a roll-back.
@@ -14,7 +14,7 @@ use super::open::{Past, storage, survey};
 use super::runs::NewestRun;
 use super::{EvidencePolicy, JOURNAL_FILE, Log, MAIN_FILE, Record, Spool, geometry, read_record};
 use crate::settings::Settings;
-use crate::system::keys;
+use crate::system::{clock, keys};
 use crate::terminal::failure::Failure;
 
 /// Name of the new log until it is complete.
@@ -53,7 +53,7 @@ fn write_new(settings: &Settings, key: &LogKey, found: Geometry, path: &Path) ->
     let journal = storage(&settings.run_dir.join(JOURNAL_FILE))?;
     let (mut old, recovery) =
         Log::open(main, journal, found, key.clone(), Mode::ReadOnly).map_err(|error| at(&error))?;
-    let Past { delivered, newest, .. } = survey(&mut old);
+    let Past { delivered, newest, written, .. } = survey(&mut old);
     let new_key = key.advance_to(old.head().epoch.saturating_add(1)).map_err(|error| at(&error))?;
     let mut salt = [0; 16];
     keys::random(&mut salt)?;
@@ -71,10 +71,13 @@ fn write_new(settings: &Settings, key: &LogKey, found: Geometry, path: &Path) ->
     )
     .map_err(|error| at(&error))?;
     log.continue_after(&old.head(), old.next_id());
-    let mut new = Spool::new(settings, Box::new(log), 0, newest.map_or(0, |run| run.boot), None);
+    let mut new = Spool::new(settings, Box::new(log), Some(0), newest.map_or(0, |run| run.boot), None);
     if let Some(previous) = newest {
         // What rotation makes the new log state about its run is then true of the last one.
         (new.next_seq, new.is_marked_open) = (previous.next_seq, previous.is_open);
+    }
+    if let Some(written) = &written {
+        new.budget.restore(written, old.end_position(), clock::wall());
     }
     new.rekey.is_frozen = true;
     new.set_evidence(EvidencePolicy::stored(settings));
@@ -110,7 +113,13 @@ fn copy(old: &mut Log, from: RecordId, new: &mut Spool) -> Result<u64, super::No
     let (mut cursor, mut buffer, mut carried) = (Cursor::new(from), [0; MAX_RECORD], 0);
     while let Ok(Some((_, length))) = old.read_next(&mut cursor, &mut buffer) {
         match buffer.get(..length).and_then(read_record) {
-            Some(Record::Start { .. } | Record::Delivered { .. } | Record::Numbered { .. }) | None => {}
+            Some(
+                Record::Start { .. }
+                | Record::Delivered { .. }
+                | Record::Numbered { .. }
+                | Record::Written { .. },
+            )
+            | None => {}
             Some(record) => {
                 new.store(&record)?;
                 carried += 1;

@@ -29,6 +29,11 @@ impl RetryBackoff {
         self.0.is_some_and(|failing| now < failing.until)
     }
 
+    /// Returns true if the last write failed.
+    pub(super) const fn is_failing(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// Returns true if writes failed and the next attempt is due.
     pub(super) fn is_due(&self, now: Uptime) -> bool {
         self.0.is_some_and(|failing| now >= failing.until)

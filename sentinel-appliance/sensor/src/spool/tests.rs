@@ -11,8 +11,10 @@ use tempfile::TempDir;
 use super::deliver::DELIVERED_INTERVAL;
 use super::*;
 
+mod daily_limit;
 mod fault;
 mod forward_security;
+mod repair;
 
 const NOW: Uptime = Uptime::ZERO;
 
@@ -40,7 +42,7 @@ fn place() -> Place {
 
 impl Place {
     fn open(&self) -> Spool {
-        Spool::open(&self.settings, keys::log_key(&self.settings.state_dir).unwrap()).unwrap().0
+        Spool::open(&self.settings, &keys::log_key(&self.settings.state_dir).unwrap()).unwrap().0
     }
 }
 
@@ -236,9 +238,9 @@ fn only_severe_alerts_are_flushed_at_once_and_only_within_the_daily_limit() {
 fn two_sensors_do_not_share_a_log() {
     let place = place();
     let spool = place.open();
-    let second = Spool::open(&place.settings, keys::log_key(&place.settings.state_dir).unwrap());
+    let second = Spool::open(&place.settings, &keys::log_key(&place.settings.state_dir).unwrap());
     let refused = second.map(|_| ()).unwrap_err().to_string();
-    assert!(refused.contains("another sensor writes to this log"), "{refused}");
+    assert!(refused.contains("another sensor uses this directory"), "{refused}");
     drop(spool);
     place.open();
 }
@@ -422,25 +424,28 @@ fn the_waiting_bytes_are_those_of_the_records() {
     assert_eq!((waiting.items(), waiting.bytes), (0, 0));
 }
 
-/// Makes a file of the log a device on which every write fails with ENOSPC. Not a link to `/dev/full`: links are refused. Returns
-/// false, and says so, without the right to make a device.
-fn make_full_device(file: &std::path::Path) -> bool {
-    use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
-    let made = mknodat(CWD, file, FileType::CharacterDevice, Mode::RUSR | Mode::WUSR, makedev(1, 7));
-    if let Err(error) = made {
-        eprintln!("skipped: {}: {error}", file.display());
+/// Storage on which every write fails with ENOSPC, and which reads as blank.
+fn full() -> FileStorage {
+    let device = std::fs::OpenOptions::new().read(true).write(true).open("/dev/full").unwrap();
+    FileStorage::from(device)
+}
+
+impl Place {
+    fn open_on(&self, main: FileStorage, journal: FileStorage) -> Spool {
+        let key = keys::log_key(&self.settings.state_dir).unwrap();
+        Spool::open_on(main, journal, &self.settings, key).unwrap().0
     }
-    made.is_ok()
+
+    fn file(&self, name: &str) -> FileStorage {
+        FileStorage::create(&self.settings.run_dir.join(name)).unwrap()
+    }
 }
 
 /// Without backoff every alert repeated the write, and wrote up to two pages each time.
 #[test]
 fn a_full_disk_is_retried_with_backoff_and_not_for_each_alert() {
     let place = place();
-    if !make_full_device(&place.settings.state_dir.join(MAIN_FILE)) {
-        return;
-    }
-    let mut spool = place.open();
+    let mut spool = place.open_on(full(), place.file(JOURNAL_FILE));
     let later = |seconds| NOW.after(Duration::from_secs(seconds));
     let mut number = 0;
     let mut attempts = |spool: &mut Spool, severity, count, seconds| {
@@ -472,13 +477,30 @@ fn a_full_disk_is_retried_with_backoff_and_not_for_each_alert() {
     assert!(spool.last_error().unwrap().contains("No space left"), "{:?}", spool.last_error());
 }
 
+/// With a full disk and a collector that takes everything, memory filled with delivered records, and alerts were lost.
+#[test]
+fn a_full_disk_loses_nothing_that_is_delivered() {
+    let place = place();
+    let mut spool = place.open_on(full(), place.file(JOURNAL_FILE));
+    spool.welcome(None, PROTOCOL_VERSION);
+    for number in 1..=6_000 {
+        spool.enqueue(
+            &alert(number, Severity::Medium),
+            NOW.after(Duration::from_millis(u64::from(number) * 10)),
+        );
+        if number % 10 == 0 {
+            deliver_all(&mut spool);
+        }
+    }
+    let books = spool.books();
+    assert_eq!((books.raised, books.delivered, books.lost), (6_000, 6_000, 0));
+    assert!(spool.counts().dropped > 1_000);
+}
+
 #[test]
 fn a_full_ram_disk_is_retried_with_backoff() {
     let place = place();
-    if !make_full_device(&place.settings.run_dir.join(JOURNAL_FILE)) {
-        return;
-    }
-    let mut spool = place.open();
+    let mut spool = place.open_on(place.file(MAIN_FILE), full());
     for number in 1..=50 {
         spool.enqueue(&alert(number, Severity::Low), NOW);
     }
@@ -703,92 +725,4 @@ fn alerts_of_high_severity_are_on_flash_within_ten_seconds() {
         spool.tick(later(second));
     }
     assert_eq!(pages(&spool), before, "switched off");
-}
-
-/// Under attack rotation wrote many times the daily limit.
-#[test]
-fn the_daily_limit_is_never_exceeded_and_high_alerts_have_their_part() {
-    let mut place = place();
-    place.settings.log_daily_kib = 64;
-    let mut spool = place.open();
-    let later = |seconds| NOW.after(Duration::from_secs(seconds));
-    for number in 1..=9_000 {
-        spool.enqueue(&alert(number, Severity::Low), later(u64::from(number)));
-        spool.tick(later(u64::from(number)));
-    }
-    let counts = spool.counts();
-    let written = spool.log().stats().main_bytes;
-    assert!(written > 16 * 1024 && written <= 48 * 1024, "{written}: three quarters");
-    assert!(counts.lost_limit > 1_000 && counts.lost_storage == 0, "{counts:?}");
-    assert!(spool.is_limit_reached());
-    // A severe alert is stored, and goes to flash in time.
-    spool.enqueue(&alert(9_001, Severity::High), later(9_001));
-    (9_001..9_011).for_each(|second| spool.tick(later(second)));
-    assert_eq!(spool.counts().lost_limit, counts.lost_limit);
-    assert!(spool.log().stats().main_bytes > written);
-    for number in 9_002..=20_000 {
-        spool.enqueue(&alert(number, Severity::High), later(u64::from(number)));
-        spool.tick(later(u64::from(number)));
-        assert!(spool.log().stats().main_bytes <= 64 * 1024);
-    }
-    let books = spool.books();
-    assert_eq!(books.raised, books.delivered + books.waiting + books.lost, "{books:?}");
-    let (ids, lost) = unsent(&mut spool);
-    let unwritten: u64 = spool.unwritten_gaps.iter().map(Gap::lost).sum();
-    assert_eq!(u64::try_from(ids.len()).unwrap() + lost + unwritten, 20_000, "each alert or its loss");
-    // A day later the gaps are written too.
-    let day_later = later(20_000 + 25 * 3_600);
-    spool.enqueue(&alert(20_001, Severity::Low), day_later);
-    assert!(spool.unwritten_gaps.is_empty());
-}
-
-#[test]
-fn with_the_limit_reached_a_connected_sensor_loses_nothing() {
-    let mut place = place();
-    place.settings.log_daily_kib = 64;
-    let mut spool = place.open();
-    let boot = spool.boot();
-    spool.welcome(None, PROTOCOL_VERSION);
-    for number in 1..=9_000 {
-        spool.enqueue(&alert(number, Severity::Low), NOW);
-        if number % 10 == 0 {
-            deliver_all(&mut spool);
-        }
-    }
-    let counts = spool.counts();
-    assert!(counts.dropped > 1_000 && counts.lost() == 0, "{counts:?}");
-    let books = spool.books();
-    assert_eq!((books.raised, books.delivered, books.waiting), (9_000, 9_000, 0));
-    assert!(spool.log().stats().main_bytes <= 64 * 1024);
-    spool.enqueue(&alert(9_001, Severity::Low), NOW);
-    assert_eq!(unsent(&mut spool).0, [AlertId { boot, seq: 9_001 }]);
-    // Killed now: the numbers of the dropped alerts are not used again for closing alerts.
-    drop(spool);
-    let spool = place.open();
-    assert!(spool.previous_end().is_some_and(|end| end.next_seq >= 9_002 && end.boot == boot));
-    drop(spool);
-    assert!(log_is_sound(&place));
-}
-
-fn log_is_sound(place: &Place) -> bool {
-    let mut spool = place.open();
-    spool.log.verify(None, &mut |finding| panic!("{finding}")).unwrap().findings == 0
-}
-
-/// The gap of lost alerts is in memory only while the log takes no records: after a kill their numbers are not claimed as
-/// never used.
-#[test]
-fn a_kill_with_an_unwritten_gap_is_not_complete() {
-    let mut place = place();
-    place.settings.log_daily_kib = 64;
-    let mut spool = place.open();
-    let mut number = 0;
-    while spool.counts().lost_limit < 10 {
-        number += 1;
-        spool.enqueue(&alert(number, Severity::Low), NOW);
-    }
-    let stored = spool.counts().stored;
-    drop(spool);
-    let (cause, next) = told(&place);
-    assert_eq!((cause, next > stored), (EndCause::PowerLost, true), "{next}");
 }

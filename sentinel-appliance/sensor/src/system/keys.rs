@@ -6,18 +6,24 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use sentinel_ringlog::LogKey;
-use sentinel_seal::Key;
+use sentinel_seal::{Chain, Key};
 use sentinel_uplink::{KeyPair, PublicKey};
 use zeroize::Zeroizing;
 
+use crate::system::damage::{self, FileState};
 use crate::system::private_files::no_links;
 use crate::terminal::failure::Failure;
 
-const SENSOR_KEY: &str = "sensor.key";
-const LOG_KEY: &str = "log.key";
-const COLLECTOR: &str = "collector";
+pub(crate) const SENSOR_KEY: &str = "sensor.key";
+pub(crate) const LOG_KEY: &str = "log.key";
+pub(crate) const COLLECTOR: &str = "collector";
 /// Bytes read of the enrollment: the longest address and key are far shorter.
-const MAX_COLLECTOR_LEN: u64 = 1_024;
+const MAX_COLLECTOR_LEN: usize = 1_024;
+/// Bytes of the checksum behind a key, which tells damage from another key.
+const CHECKSUM_LEN: usize = 16;
+/// Longer than any key file.
+pub(crate) const MAX_KEY_FILE_LEN: usize = 64;
+const _: () = assert!(LogKey::LEN + CHECKSUM_LEN < MAX_KEY_FILE_LEN, "a longer file must show its length");
 
 /// Address of the collector, and the public key that it must prove to own.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -27,60 +33,143 @@ pub(crate) struct Collector {
     pub(crate) key: PublicKey,
 }
 
-/// Key pair of the sensor, generated at first use.
+/// Key pair of the sensor in its file.
+pub(crate) fn stored_sensor_key(state: &Path) -> FileState<KeyPair> {
+    read_key::<32>(&state.join(SENSOR_KEY)).and_then(|bytes| Ok(KeyPair::from_bytes(&bytes)))
+}
+
+/// New key pair of the sensor, not stored.
+pub(crate) fn new_sensor_key() -> Result<KeyPair, Failure> {
+    KeyPair::generate().map_err(|error| Failure::new(format!("making a key: {error}")))
+}
+
+/// Stores the key pair of the sensor.
+pub(crate) fn store_sensor_key(state: &Path, pair: &KeyPair) -> Result<(), Failure> {
+    write_key(&state.join(SENSOR_KEY), &*pair.secret_bytes())
+}
+
+/// Key pair of the sensor, generated at first use. A damaged one is an error: only the start of the sensor replaces it.
 pub(crate) fn sensor_key(state: &Path) -> Result<KeyPair, Failure> {
-    let path = state.join(SENSOR_KEY);
-    if let Some(bytes) = read_secret::<32>(&path)? {
-        return Ok(KeyPair::from_bytes(&bytes));
+    if let Some(pair) = good(state, SENSOR_KEY, stored_sensor_key(state))? {
+        return Ok(pair);
     }
-    let pair = KeyPair::generate().map_err(|error| Failure::new(format!("making a key: {error}")))?;
-    write_private(&path, &*pair.secret_bytes())?;
+    let pair = new_sensor_key()?;
+    store_sensor_key(state, &pair)?;
     Ok(pair)
 }
 
-/// Key of the log, generated at first use.
-pub(crate) fn log_key(state: &Path) -> Result<LogKey, Failure> {
-    let path = state.join(LOG_KEY);
-    if let Some(bytes) = read_secret::<{ LogKey::LEN }>(&path)? {
-        return Ok(LogKey::from_bytes(&bytes));
-    }
+/// Key of the log in its file.
+pub(crate) fn stored_log_key(state: &Path) -> FileState<LogKey> {
+    read_key::<{ LogKey::LEN }>(&state.join(LOG_KEY)).and_then(|bytes| Ok(LogKey::from_bytes(&bytes)))
+}
+
+/// Key of a log in the content of its file.
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn decode_log_key(content: &[u8]) -> Result<LogKey, String> {
+    decode_key::<{ LogKey::LEN }>(content).map(|bytes| LogKey::from_bytes(&bytes))
+}
+
+/// New key of the log, not stored.
+pub(crate) fn new_log_key() -> Result<LogKey, Failure> {
     let mut secret = Zeroizing::new([0; Key::LEN]);
     random(secret.as_mut_slice())?;
-    let key = LogKey::new(0, Key::from_bytes(*secret));
+    Ok(LogKey::new(0, Key::from_bytes(*secret)))
+}
+
+/// Key of the log, generated at first use.
+#[cfg(test)]
+pub(crate) fn log_key(state: &Path) -> Result<LogKey, Failure> {
+    if let Some(key) = good(state, LOG_KEY, stored_log_key(state))? {
+        return Ok(key);
+    }
+    let key = new_log_key()?;
     store_log_key(state, &key)?;
     Ok(key)
 }
 
 /// Key of the log; never generated, for commands that only read.
 pub(crate) fn existing_log_key(state: &Path) -> Result<LogKey, Failure> {
-    let path = state.join(LOG_KEY);
-    match read_secret::<{ LogKey::LEN }>(&path)? {
-        Some(bytes) => Ok(LogKey::from_bytes(&bytes)),
-        None => Err(Failure::new(format!("{}: no such file; the sensor has not run yet", path.display()))),
-    }
+    good(state, LOG_KEY, stored_log_key(state))?.ok_or_else(|| {
+        let path = state.join(LOG_KEY);
+        Failure::new(format!("{}: no such file; the sensor has not run yet", path.display()))
+    })
 }
 
 /// Stores the key of the log after it was advanced.
 pub(crate) fn store_log_key(state: &Path, key: &LogKey) -> Result<(), Failure> {
-    write_private(&state.join(LOG_KEY), Zeroizing::new(key.to_bytes()).as_slice())
+    write_key(&state.join(LOG_KEY), Zeroizing::new(key.to_bytes()).as_slice())
+}
+
+/// Collector in its file.
+pub(crate) fn stored_collector(state: &Path) -> FileState<Collector> {
+    let mut text = [0; MAX_COLLECTOR_LEN];
+    let length = damage::read(&state.join(COLLECTOR), &mut text);
+    length.and_then(|length| {
+        let text = text.get(..length).and_then(|text| core::str::from_utf8(text).ok());
+        let found = text.and_then(|text| text.trim().split_once(' ')).and_then(|(address, key)| {
+            Some(Collector { address: address.to_owned(), key: key.parse().ok()? })
+        });
+        found.ok_or_else(|| "want 'ADDRESS:PORT KEY' on one line".into())
+    })
 }
 
 /// Collector that this sensor is enrolled at, if any.
 pub(crate) fn collector(state: &Path) -> Result<Option<Collector>, Failure> {
-    let path = state.join(COLLECTOR);
-    let mut text = String::new();
-    match no_links().read(true).open(&path) {
-        Ok(file) => {
-            file.take(MAX_COLLECTOR_LEN).read_to_string(&mut text).map_err(|error| at(&path, &error))?
-        }
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(at(&path, &error)),
-    };
-    let wrong =
-        || Failure::new(format!("{}: want 'ADDRESS:PORT KEY' on one line; enroll again", path.display()));
-    let (address, key) = text.trim().split_once(' ').ok_or_else(wrong)?;
-    let key = key.parse().map_err(|_| wrong())?;
-    Ok(Some(Collector { address: address.to_owned(), key }))
+    good(state, COLLECTOR, stored_collector(state))
+}
+
+/// Content of a file, if it is there.
+fn good<T>(state: &Path, name: &str, found: FileState<T>) -> Result<Option<T>, Failure> {
+    let path = state.join(name);
+    match found {
+        FileState::Absent => Ok(None),
+        FileState::Good(content) => Ok(Some(content)),
+        FileState::Damaged(what) => Err(Failure::new(format!(
+            "{}: damaged, {what}; the next start of the sensor moves it aside",
+            path.display()
+        ))),
+        FileState::Unreadable(why) => Err(Failure::new(format!("{}: {why}", path.display()))),
+    }
+}
+
+/// Key of N bytes in its file.
+fn read_key<const N: usize>(path: &Path) -> FileState<Zeroizing<[u8; N]>> {
+    let mut bytes = Zeroizing::new([0; MAX_KEY_FILE_LEN]);
+    damage::read(path, bytes.as_mut_slice())
+        .and_then(|length| decode_key(bytes.get(..length).unwrap_or_default()))
+}
+
+fn decode_key<const N: usize>(content: &[u8]) -> Result<Zeroizing<[u8; N]>, String> {
+    let mut key = Zeroizing::new([0; N]);
+    key.copy_from_slice(key_bytes(content, N)?);
+    Ok(key)
+}
+
+/// Key of `length` bytes before its checksum. Files of earlier versions have no checksum.
+fn key_bytes(content: &[u8], length: usize) -> Result<&[u8], String> {
+    let wrong = || format!("{} bytes, not {}", content.len(), length + CHECKSUM_LEN);
+    let (key, sum) = content.split_at_checked(length).ok_or_else(wrong)?;
+    if sum.is_empty() || sum == checksum(key) {
+        Ok(key)
+    } else if sum.len() == CHECKSUM_LEN {
+        Err("wrong checksum".into())
+    } else {
+        Err(wrong())
+    }
+}
+
+fn write_key(path: &Path, key: &[u8]) -> Result<(), Failure> {
+    let mut bytes = Zeroizing::new([0; MAX_KEY_FILE_LEN]);
+    let sum = checksum(key);
+    bytes.iter_mut().zip(key.iter().chain(&sum)).for_each(|(to, from)| *to = *from);
+    write_private(path, bytes.get(..key.len() + CHECKSUM_LEN).unwrap_or_default())
+}
+
+fn checksum(key: &[u8]) -> [u8; CHECKSUM_LEN] {
+    let chain = Chain::START.link(&[b"sentinel key file v1", key]);
+    chain.as_bytes().first_chunk().copied().unwrap_or_default()
 }
 
 /// Mark of the file that names the collector: inode and time of writing, which each enrollment changes. `None` without the
@@ -131,10 +220,15 @@ pub(crate) fn read_secret<const N: usize>(path: &Path) -> Result<Option<Zeroizin
             path.display()
         ))
     };
-    file.read_exact(bytes.as_mut_slice()).map_err(|_| wrong("less"))?;
+    match file.read_exact(bytes.as_mut_slice()) {
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Err(wrong("less")),
+        Err(error) => return Err(at(path, &error)),
+        Ok(()) => {}
+    }
     match file.read(&mut [0]) {
         Ok(0) => Ok(Some(bytes)),
-        _ => Err(wrong("more")),
+        Ok(_) => Err(wrong("more")),
+        Err(error) => Err(at(path, &error)),
     }
 }
 
@@ -160,7 +254,9 @@ fn write_private(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
         let mut file = no_links().write(true).create_new(true).mode(0o600).open(&beside)?;
         file.write_all(bytes)?;
         file.sync_all()?;
+        damage::crash_point();
         fs::rename(&beside, path)?;
+        damage::crash_point();
         let directory = path.parent().unwrap_or(Path::new("."));
         fs::File::open(directory)?.sync_all()
     };

@@ -2,6 +2,7 @@
 
 pub(crate) mod clock;
 pub(crate) mod connect;
+pub(crate) mod damage;
 pub(crate) mod disconnect_reason;
 pub(crate) mod keys;
 pub(crate) mod local_socket;

@@ -6,7 +6,9 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
-use rustix::fs::{Dir, FileType, Gid, Mode, OFlags, Stat, Uid, fchmod, fchown, fstat, open, openat};
+use rustix::fs::{
+    Dir, FileType, FlockOperation, Gid, Mode, OFlags, Stat, Uid, fchmod, fchown, flock, fstat, open, openat,
+};
 use rustix::io::Errno;
 use sentinel_privilege::account::Account;
 
@@ -44,6 +46,22 @@ pub(crate) fn prepare_directory(path: &Path, account: Account) -> Result<(), Fai
         return check_owner(path, &directory, account);
     }
     check_owner(path, &directory, account)
+}
+
+/// Locks the directory against another sensor, for as long as the result lives. `None` if it is not there or cannot be locked,
+/// in which case the locks of the files in it are all there is.
+///
+/// # Errors
+/// Another sensor has it.
+pub(crate) fn lock_directory(path: &Path) -> Result<Option<OwnedFd>, Failure> {
+    let Ok(directory) = open_directory(path) else { return Ok(None) };
+    match flock(&directory, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(Some(directory)),
+        Err(Errno::WOULDBLOCK) => {
+            Err(at(path, &"another sensor uses this directory; give this one other directories"))
+        }
+        Err(_) => Ok(None),
+    }
 }
 
 /// Account that the files of the directory must belong to: its owner, if it is there and not root's.

@@ -57,7 +57,10 @@ pub(crate) fn log(
     let mut output = Output::new();
     match action {
         Action::List => list(&mut opened.log, &mut output)?,
-        Action::Verify => return verify(&mut opened.log, head, output),
+        Action::Verify => {
+            verify(&mut opened.log, head, output)?;
+            return opened.missing_key();
+        }
         Action::Show => records::records(&mut opened.log, count, &mut output, records::show)?,
         Action::Export => records::records(&mut opened.log, count, &mut output, records::export)?,
     }

@@ -67,6 +67,10 @@ pub(super) fn show(id: RecordId, record: &Record<'_>, line: &mut String) -> std:
             line.push_str(if *is_open { "; later alerts may be missing" } else { "" });
             Ok(())
         }
+        Record::Written { hour, pages, .. } => {
+            let at = Timestamp::from_parts(u64::from(*hour) * 3_600, 0).rfc3339();
+            write!(line, "{at} {} pages written to flash within a day", page_count(pages))
+        }
     }
 }
 
@@ -106,5 +110,15 @@ pub(super) fn export(id: RecordId, record: &Record<'_>, line: &mut String) -> st
             write!(line, "{{\"record\":\"numbered\",\"id\":{},\"boot\":{boot}", id.0)?;
             write!(line, ",\"next_seq\":{next_seq},\"open\":{is_open}}}")
         }
+        Record::Written { hour, pages, .. } => {
+            let at = Timestamp::from_parts(u64::from(*hour) * 3_600, 0).rfc3339();
+            write!(line, "{{\"record\":\"written\",\"id\":{},\"hour\":\"{at}\"", id.0)?;
+            write!(line, ",\"day_pages\":{}}}", page_count(pages))
+        }
     }
+}
+
+/// Pages of the account in a record, of all hours.
+fn page_count(pages: &[u8]) -> u64 {
+    pages.as_chunks().0.iter().map(|pages| u64::from(u16::from_le_bytes(*pages))).sum()
 }

@@ -234,7 +234,10 @@ fn a_log_of_other_sizes_is_taken_over() {
         // The collector names its last alert, which is in the old file.
         spool.welcome(Some(AlertId { boot, seq: 600 }), PROTOCOL_VERSION);
         assert_eq!(unsent(&mut spool).0.len(), 300, "looked up in vain: all of them are sent again");
+        // It stayed on the flash until the sizes were changed again.
+        assert!(place.settings.state_dir.join(OLD_FILE).exists());
         deliver_all(&mut spool);
+        assert!(!place.settings.state_dir.join(OLD_FILE).exists(), "removed once everything is delivered");
         spool.flush();
         drop(spool);
         let spool = place.open();
@@ -279,7 +282,7 @@ fn an_empty_log_of_other_sizes_is_taken_over() {
     drop(spool);
     // The key is not ahead of the new log.
     let key = keys::log_key(&place.settings.state_dir).unwrap();
-    let (_, recovery) = Spool::open(&place.settings, key).unwrap();
+    let (_, recovery) = Spool::open(&place.settings, &key).unwrap();
     assert!(!recovery.is_rolled_back);
 }
 
