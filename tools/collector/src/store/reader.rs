@@ -11,7 +11,7 @@ use super::{Files, ReadLimits, ReadPool, StoreError, alerts, sensors};
 use crate::model::{AlertQuery, AlertRow, AlertTotals, MinuteCounts, Sensor, SensorId, StoredToken};
 
 /// Look-ups of keys and tokens: microseconds each, by index. The handshakes under way bound those that wait.
-const ADMISSION: ReadLimits = ReadLimits { reading: 2, waiting: 1 << 20, deadline: Duration::from_secs(5) };
+const ADMISSION: ReadLimits = ReadLimits { reading: 4, waiting: 1 << 20, deadline: Duration::from_secs(5) };
 /// Reads whose cost is bounded by the number of sensors and of minutes shown.
 const OVERVIEW: ReadLimits = ReadLimits { reading: 2, waiting: 64, deadline: Duration::from_secs(5) };
 /// Reads of event streams: some hundred rows each. The number of streams bounds those that wait.
