@@ -22,6 +22,7 @@ const TURNS_PER_PROCESSOR: usize = 8;
 /// State that all connections share before they are established. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct Gate {
+    arriving: Arc<Semaphore>,
     sockets: Arc<Semaphore>,
     unproved: Unproved,
     pub(super) turns: Turns,
@@ -36,6 +37,8 @@ const BULK_TURNS: usize = 64;
 /// A connection that may begin.
 #[derive(Debug)]
 pub(super) struct Entrance {
+    /// Held until the task of the connection runs.
+    pub(super) arriving: OwnedSemaphorePermit,
     /// Held until the socket is closed.
     pub(super) socket: OwnedSemaphorePermit,
     /// Held until the peer has proved a key.
@@ -50,6 +53,7 @@ impl Gate {
         let sockets = limits.connections.saturating_add(limits.handshakes).saturating_add(CLOSING);
         let processors = available_parallelism().map_or(1, std::num::NonZero::get);
         Self {
+            arriving: Arc::new(Semaphore::new((limits.handshakes / 4).clamp(16, Semaphore::MAX_PERMITS))),
             sockets: Arc::new(Semaphore::new(sockets.min(Semaphore::MAX_PERMITS))),
             unproved: Unproved::new(limits.handshakes),
             turns: Turns::new(processors.saturating_mul(TURNS_PER_PROCESSOR)),
@@ -58,13 +62,15 @@ impl Gate {
         }
     }
 
-    /// Lets a connection begin, for which another one may have to go. Waits for those that were told to close: they are accepted
+    /// Lets a connection begin, for which another one may have to go. Waits while a quarter of the table has not been looked at yet:
+    /// a sensor among them could be crowded out before its first message is read. Waits for those that were told to close: they are accepted
     /// faster than they can go. None if they do not go in time.
     pub(super) async fn enter(&self, peer: IpAddr) -> Option<Entrance> {
+        let arriving = Arc::clone(&self.arriving).acquire_owned().await.ok()?;
         let socket = tokio::time::timeout(SOCKET_WAIT, Arc::clone(&self.sockets).acquire_owned());
         let socket = socket.await.ok()?.ok()?;
         let (place, crowded_out) = self.unproved.add(peer.into());
-        Some(Entrance { socket, place, crowded_out })
+        Some(Entrance { arriving, socket, place, crowded_out })
     }
 
     /// A turn to deliver much, in the order of the requests; none if the queue is gone.

@@ -164,7 +164,8 @@ async fn serve(
     shared: Arc<IngestShared>,
     sessions: SessionTasks,
 ) {
-    let Entrance { socket, place, crowded_out } = entrance;
+    let Entrance { arriving, socket, place, crowded_out } = entrance;
+    drop(arriving);
     shared.metrics.connections.inc();
     let counted = Arc::clone(&shared);
     let closes = move || {
