@@ -30,11 +30,9 @@ pub struct ReaderPool {
 #[derive(Clone, Debug)]
 pub struct AdmissionReader(ReadPool);
 
-/// Sensors, totals and timeline of one request.
+/// Totals and timeline of one request.
 #[derive(Clone, Debug)]
 pub struct StoreCounts {
-    /// Every sensor, revoked ones included.
-    pub sensors: Vec<Sensor>,
     /// Stored alerts by kind and severity.
     pub totals: AlertTotals,
     /// Alerts per minute, oldest first.
@@ -83,12 +81,11 @@ impl ReaderPool {
         self.overview.read(alerts::query::newest_id).await
     }
 
-    /// Sensors, totals, and the timeline of the `minutes` minutes up to `now`.
+    /// Totals, and the timeline of the `minutes` minutes up to `now`.
     pub(crate) async fn counts(&self, now: Timestamp, minutes: u16) -> Result<StoreCounts, StoreError> {
         let counts = self.overview.read(move |connection| {
-            // Three statements, each with a snapshot of its own: a commit in between shows in the later ones only.
+            // Two statements, each with a snapshot of its own: a commit in between shows in the later one only.
             Ok(StoreCounts {
-                sensors: sensors::all(connection)?,
                 totals: alerts::totals::totals(connection)?,
                 per_minute: alerts::totals::timeline(connection, now, minutes)?,
             })
