@@ -4,8 +4,8 @@
 //! cargo test --release -p sentinel-collector --test attacks -- --ignored --nocapture --test-threads 1
 //! ```
 //!
-//! `SENSORS`, `ALERTS` (of each full spool) and `SECONDS` (of each attack) change the size; `ACK_MS` and `HANDSHAKE_MS` are the
-//! bounds of the 99th percentiles, 250 and 2,000.
+//! `SENSORS`, `ALERTS` (of each full spool) and `ATTACK_SECONDS` (of each attack) change the size; `ACK_MS` and `HANDSHAKE_MS` are the
+//! bounds of the 99th percentiles, 250 and 2,000. `COLLECTOR` names another program than that of this build.
 //!
 //! Attackers, honest sensors and the collector share the processors of one machine. Attackers have the lowest priority and take what
 //! the collector leaves, because theirs are other machines; honest sensors, as root, have a higher one than the collector for the
@@ -49,7 +49,9 @@ struct Collector {
 
 impl Collector {
     fn start(data: &Path) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_sentinel-collector"))
+        let program = std::env::var("COLLECTOR");
+        let program = program.unwrap_or_else(|_| env!("CARGO_BIN_EXE_sentinel-collector").into());
+        let mut child = Command::new(program)
             .args(["run", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--data"])
             .arg(data)
             .env("SENTINEL_DB_KEY", "0f".repeat(32))
@@ -203,12 +205,116 @@ fn full_spools_at_once() {
     });
     let took = started.elapsed();
     let failures: usize = results.iter().map(|(failures, ..)| failures).sum();
-    println!("{count} sensors, {alerts} alerts each: {took:?}, {} alerts/s", rate(count * alerts, took));
+    let per_second = rate(count * alerts, took);
+    println!("{count} sensors, {alerts} alerts each: {took:?}, {per_second} alerts/s");
     println!("refused or disconnected {failures}; {}", runtime.block_on(collector.refusals()));
     println!("handshakes {}", figures(results.iter().flat_map(|(_, times, _)| times.clone()).collect()).0);
     println!("acks {}", figures(results.into_iter().flat_map(|(.., times)| times).collect()).0);
     println!("{}; {}", collector.resident_kib(), runtime.block_on(collector.commits()));
     assert_eq!(failures, 0, "an honest sensor was refused");
+}
+
+/// Alerts a second, sensors included, beside rows a second of a loop that does nothing but insert.
+#[test]
+#[ignore = "minutes"]
+fn alerts_per_second() {
+    let directory = tempfile::tempdir().unwrap();
+    let collector = Collector::start(directory.path());
+    let (count, alerts) = (setting("SENSORS", 64), setting("ALERTS", 4_000));
+    let pairs = sensors(directory.path(), count);
+    let rows = count * alerts;
+    let plain = rate(rows, insert_loop(&directory.path().join("plain.db"), rows));
+    let own = tempfile::tempdir().unwrap();
+    drop(files(own.path()).open_writer().unwrap());
+    let same_tables = rate(rows, insert_rows(&files(own.path()).open_writer().unwrap(), rows));
+    let (to, key, started) = (collector.listen, collector.key, Instant::now());
+    runtime(0).block_on(async {
+        let tasks: Vec<_> =
+            pairs.into_iter().map(|pair| tokio::spawn(drain(to, pair, key, alerts))).collect();
+        for task in tasks {
+            assert_eq!(task.await.unwrap().0, 0, "refused");
+        }
+    });
+    let collected = rate(rows, started.elapsed());
+    println!("{count} sensors, {alerts} alerts each: {collected} alerts/s, {}", collector.resident_kib());
+    println!(
+        "plain SQLite, one table without an index: {plain} rows/s, of which {} %",
+        collected * 100 / plain
+    );
+    println!(
+        "SQLCipher, the same table and indexes: {same_tables} rows/s, of which {} %",
+        collected * 100 / same_tables
+    );
+}
+
+/// Inserts rows like those of alerts into one plain table, 4,096 a transaction.
+fn insert_loop(path: &Path, rows: usize) -> Duration {
+    let connection = rusqlite::Connection::open(path).unwrap();
+    let sql = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
+               CREATE TABLE alerts (id INTEGER PRIMARY KEY AUTOINCREMENT, sensor INTEGER, boot INTEGER, seq INTEGER,
+                   time_us INTEGER, received_at_us INTEGER, kind INTEGER, severity INTEGER, wire BLOB);";
+    connection.execute_batch(sql).unwrap();
+    insert_rows(&connection, rows)
+}
+
+fn insert_rows(connection: &rusqlite::Connection, rows: usize) -> Duration {
+    let started = Instant::now();
+    connection.execute_batch("PRAGMA foreign_keys = OFF").unwrap();
+    let sql = "INSERT INTO alerts (sensor, boot, seq, time_us, received_at_us, kind, severity, wire)
+               VALUES (?, 1, ?, ?, ?, 1, 2, zeroblob(40))";
+    for first in (0..rows).step_by(4_096) {
+        let transaction = connection.unchecked_transaction().unwrap();
+        let mut statement = transaction.prepare_cached(sql).unwrap();
+        for row in first..rows.min(first + 4_096) {
+            let row = i64::try_from(row).unwrap();
+            statement.execute([row / 64 % 64, row, row, row]).unwrap();
+        }
+        drop(statement);
+        transaction.commit().unwrap();
+    }
+    started.elapsed()
+}
+
+/// What scrapes and the list of sensors cost with 5,000 sensors, each with telemetry, and what an acknowledgement takes meanwhile.
+#[test]
+#[ignore = "half a minute"]
+fn scrapes_each_second() {
+    let directory = tempfile::tempdir().unwrap();
+    let collector = Collector::start(directory.path());
+    let pairs = sensors(directory.path(), setting("SENSORS", 5_000));
+    let names =
+        sentinel_uplink::Counter::ALL.iter().map(|counter| format!("\"{}\":123456789", counter.name()));
+    let telemetry = format!("{{{}}}", names.collect::<Vec<_>>().join(","));
+    let sql = "UPDATE sensors SET telemetry = ?, telemetry_at_us = 1, last_seen_at_us = 1, host = 'router',
+               interfaces = 'br-lan', software = '0.1.0'";
+    files(directory.path()).open_writer().unwrap().execute(sql, [telemetry]).unwrap();
+    let target = Arc::new(Target::of(&collector));
+    for path in ["", "/metrics", "/api/v1/sensors", "/api/v1/stats"] {
+        let before = collector.processor_time();
+        let (seconds, runtime) = (setting("ATTACK_SECONDS", 8), runtime(0));
+        let scraper = Arc::clone(&target);
+        let scrapes = runtime.spawn(async move {
+            let (mut times, mut bytes) = (Vec::new(), 0);
+            for _ in 0..if path.is_empty() { 0 } else { seconds } {
+                let started = Instant::now();
+                let (status, body) = get(scraper.http, path).await;
+                assert_eq!(status, 200);
+                (times.push(started.elapsed()), bytes = body.len());
+                tokio::time::sleep(Duration::from_secs(1).saturating_sub(started.elapsed())).await;
+            }
+            (times, bytes)
+        });
+        let span = Duration::from_secs(u64::try_from(seconds).unwrap());
+        let (acks, _) = runtime.block_on(honest(Arc::clone(&target), pairs[..DELIVERING].to_vec(), span));
+        let (times, bytes) = runtime.block_on(scrapes).unwrap();
+        let took = collector.processor_time().0 - before.0;
+        let milliseconds = took * 10 / u64::try_from(seconds).unwrap();
+        println!(
+            "{path} of {bytes} bytes: {}; {milliseconds} ms of processor time a second",
+            figures(times).0
+        );
+        println!("  acks {}; {}", figures(acks).0, collector.resident_kib());
+    }
 }
 
 fn rate(count: usize, took: Duration) -> u128 {
@@ -280,6 +386,13 @@ struct Target {
     key: PublicKey,
     stop: AtomicBool,
     steps: AtomicUsize,
+}
+
+impl Target {
+    fn of(collector: &Collector) -> Self {
+        let (stop, steps) = (AtomicBool::new(false), AtomicUsize::new(0));
+        Self { listen: collector.listen, http: collector.http, key: collector.key, stop, steps }
+    }
 }
 
 async fn connection(to: SocketAddr) -> Option<TcpStream> {
@@ -433,7 +546,7 @@ fn honest_sensors_under_each_attack() {
     let collector = Collector::start(directory.path());
     let pairs = sensors(directory.path(), DELIVERING + CONNECTING + LIARS + OVERLOAD);
     let (honest_pairs, others) = pairs.split_at(DELIVERING + CONNECTING);
-    let span = Duration::from_secs(u64::try_from(setting("SECONDS", 10)).unwrap());
+    let span = Duration::from_secs(u64::try_from(setting("ATTACK_SECONDS", 10)).unwrap());
     let bound = |name, ms| Duration::from_millis(u64::try_from(setting(name, ms)).unwrap());
     let bounds = (bound("ACK_MS", 250), bound("HANDSHAKE_MS", 2_000));
     let measured = runtime(-5);
@@ -442,13 +555,7 @@ fn honest_sensors_under_each_attack() {
     let mut missed = Vec::new();
     for kinds in ALL.iter().map(|kind| vec![*kind]).chain([ALL.to_vec()]).filter(|kinds| is_chosen(kinds)) {
         let mut attackers = Vec::new();
-        let target = Arc::new(Target {
-            listen: collector.listen,
-            http: collector.http,
-            key: collector.key,
-            stop: AtomicBool::new(false),
-            steps: AtomicUsize::new(0),
-        });
+        let target = Arc::new(Target::of(&collector));
         let before = collector.processor_time();
         for kind in &kinds {
             let (copies, kept) = kind.size(kinds.len());
