@@ -299,7 +299,8 @@ fn scrapes_each_second() {
                 let started = Instant::now();
                 let (status, body) = get(scraper.http, path).await;
                 assert_eq!(status, 200);
-                (times.push(started.elapsed()), bytes = body.len());
+                times.push(started.elapsed());
+                bytes = body.len();
                 tokio::time::sleep(Duration::from_secs(1).saturating_sub(started.elapsed())).await;
             }
             (times, bytes)
