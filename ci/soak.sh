@@ -12,20 +12,23 @@
 #           SENTINEL_FUZZ_STATE names a file with which the next run goes on, SENTINEL_FUZZ_CORPUS a folder with more samples
 #   deny    cargo-deny, installed into the cache if it is missing: licences, sources and forbidden packages (deny.toml)
 #   lab     whole-system tests with outages as long as those that are guaranteed to lose nothing
+#   attacks honest sensors beside each attack on the collector, alone and together: acknowledgements and handshakes within
+#           250 ms and 2 s (99th percentile); ${ATTACK_SECONDS:-20} s each, best as root and on an idle machine
+#   load    2,500 full spools at once, alerts a second, scrapes with 5,000 sensors
 #
 # Each part ends after ${SENTINEL_SOAK_SECONDS:-3600} s at the latest; a part that cannot run here says so and passes.
 # The last line names the parts that failed; the exit status is 1 if there are any.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 2
 
-everything=(cuts sessions machine-cuts fuzz deny lab)
+everything=(cuts sessions machine-cuts fuzz deny lab attacks load)
 seconds=${SENTINEL_SOAK_SECONDS:-3600}
 rustup_bin=${CARGO_HOME:-${HOME:-/nonexistent}/.cargo}/bin
 [[ -x $rustup_bin/cargo ]] && PATH=$rustup_bin:$PATH
 export PATH
 
 usage() {
-    sed -n '2,19s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,22s/^# \{0,1\}//p' "$0" >&2
     exit 2
 }
 
@@ -66,6 +69,19 @@ part_deny() {
 
 part_lab() {
     LAB_FULL=1 timeout "$seconds" cargo test --locked --quiet --package sentinel-lab -- --test-threads 1
+}
+
+attack_tests() {
+    timeout "$seconds" cargo test --locked --quiet --release --package sentinel-collector --test attacks -- \
+        --ignored --nocapture --test-threads 1 --exact "$@"
+}
+
+part_attacks() {
+    ATTACK_SECONDS=${ATTACK_SECONDS:-20} attack_tests honest_sensors_under_each_attack
+}
+
+part_load() {
+    attack_tests full_spools_at_once alerts_per_second scrapes_each_second
 }
 
 (($# > 0)) || usage

@@ -35,5 +35,6 @@ pub mod rate;
 pub mod run;
 pub mod service;
 pub mod store;
+pub mod threads;
 pub mod time_text;
 pub mod watch;

@@ -70,8 +70,13 @@ impl Bucket {
 
     /// Counts one unit at `now` if the rate allows it; false if not, and then nothing is counted.
     pub fn take(&mut self, now: Duration) -> bool {
+        self.take_all(1, now)
+    }
+
+    /// [`Bucket::take`] for `count` units, all of them or none.
+    pub fn take_all(&mut self, count: u64, now: Duration) -> bool {
         let before = self.paid_us;
-        let is_allowed = self.charge(1, now).is_zero();
+        let is_allowed = self.charge(count, now).is_zero();
         if !is_allowed {
             self.paid_us = before;
         }

@@ -1,26 +1,29 @@
 //! `sentinel-collector run`: start, signals, orderly stop.
 
 use std::fs::File;
-use std::net::SocketAddr;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context as _, bail};
 use sentinel_uplink::{KeyPair, Limits};
-use tokio::net::{TcpListener, TcpSocket};
+use tokio::net::TcpSocket;
+use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::api::{self, HostPolicy};
-use crate::http::{HttpLimits, HttpRuntime, HttpServer};
-use crate::ingest::{Ingest, IngestLimits, IngestShared, Rejections};
+use crate::http::{self, HttpLimits, HttpServer};
+use crate::ingest::{self, Ingest, IngestLimits, IngestShared, Rejections};
 use crate::log::Log;
 use crate::metrics::Metrics;
 use crate::service::Service;
 use crate::store::{
     AdmissionReader, Files, ReadLimits, ReaderPool, StoreLimits, Writer, WriterHandle, initial_totals,
 };
+use crate::threads::Threads;
 use crate::{dashboard, enroll, file_limit};
 
 /// Settings of a collector.
@@ -74,8 +77,8 @@ pub struct RunningCollector {
     stop: watch::Sender<bool>,
     ingest: JoinHandle<()>,
     server: HttpServer,
-    /// Held until the server has ended.
-    _http_runtime: HttpRuntime,
+    /// Held until the server and the tasks of connections have ended.
+    _threads: [Threads; 3],
     writer: Writer,
     /// Held until the store is closed.
     lock: File,
@@ -135,8 +138,8 @@ impl RunningCollector {
         let (pages, http) = bind_http(http)?;
         let (stop, stopping) = watch::channel(false);
         let admission = AdmissionReader::new(Arc::clone(&files));
-        let http_runtime = HttpRuntime::start()?;
-        let service = http_runtime
+        let http_threads = http::threads()?;
+        let service = http_threads
             .enter(|| Service::with_limits(&files, Arc::clone(&metrics), stopping.clone(), searches));
         let events = service.events.clone();
         let (writer, handle) =
@@ -145,10 +148,14 @@ impl RunningCollector {
         let shared = ingest_shared(&service, admission, identity, handle, limits, &log);
         let hosts = if http_allow_remote { HostPolicy::Any } else { HostPolicy::LocalOnly };
         let router = api::router(service, hosts, &http_limits, dashboard::router());
-        let ingest = tokio::spawn(Ingest::new(sensors, shared).run());
+        let (accept, handshakes) = (ingest::accept_thread()?, ingest::handshake_threads()?);
+        let on = handshakes.handle().context("its threads are running")?;
+        let sessions = Handle::current();
+        let ingest = accept
+            .enter(|| Ok::<_, io::Error>(tokio::spawn(Ingest::new(sensors, shared, on, sessions)?.run())))?;
         let counted = (Arc::clone(&metrics.http), log.clone());
         let start = || HttpServer::start(pages, router, http_limits, api::rejection, counted, stopping);
-        let server = http_runtime.enter(start)?;
+        let server = http_threads.enter(start)?;
         log.info(format_args!("sensors connect to {listen}; page and API on http://{http}/"));
         Ok(Self {
             listen,
@@ -158,7 +165,7 @@ impl RunningCollector {
             stop,
             ingest,
             server,
-            _http_runtime: http_runtime,
+            _threads: [accept, handshakes, http_threads],
             writer,
             lock,
         })
@@ -222,7 +229,7 @@ fn bind(address: SocketAddr) -> anyhow::Result<(TcpListener, SocketAddr)> {
         let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
         socket.set_reuseaddr(true)?; // as `TcpListener::bind` does
         socket.bind(address)?;
-        socket.listen(BACKLOG)
+        socket.listen(BACKLOG)?.into_std()
     };
     let listener = listen().with_context(|| format!("cannot listen on {address}"))?;
     let bound = listener.local_addr()?;
@@ -230,9 +237,8 @@ fn bind(address: SocketAddr) -> anyhow::Result<(TcpListener, SocketAddr)> {
 }
 
 /// [`bind`] for the HTTP side, which accepts on threads of its own.
-fn bind_http(address: SocketAddr) -> anyhow::Result<(std::net::TcpListener, SocketAddr)> {
-    let listener =
-        std::net::TcpListener::bind(address).with_context(|| format!("cannot listen on {address}"))?;
+fn bind_http(address: SocketAddr) -> anyhow::Result<(TcpListener, SocketAddr)> {
+    let listener = TcpListener::bind(address).with_context(|| format!("cannot listen on {address}"))?;
     let bound = listener.local_addr()?;
     Ok((listener, bound))
 }

@@ -3,6 +3,7 @@
 //! A handler parses parameters into the input of a use case, calls it, and renders the result; [`render`] is the
 //! only place where the domain becomes JSON. All of it reads only.
 
+mod body_cache;
 mod guard;
 mod openmetrics;
 mod parameters;

@@ -2,6 +2,7 @@
 
 use axum::extract::FromRef;
 
+use super::body_cache::BodyCache;
 use crate::http::{AddressLimiter, HttpLimit, HttpLimits};
 use crate::service::Service;
 
@@ -13,6 +14,9 @@ pub struct ApiState {
     pub(super) streams: AddressLimiter,
     /// Searches that run or wait. How many run is limited by the service, for all transports.
     pub(super) searches: AddressLimiter,
+    /// Answers that show every sensor: the list, and the metrics.
+    pub(super) sensor_list: BodyCache,
+    pub(super) sensor_metrics: BodyCache,
 }
 
 impl ApiState {
@@ -21,7 +25,8 @@ impl ApiState {
         let streams = AddressLimiter::new((limits.streams, HttpLimit::Streams), per_address);
         let per_address = (limits.searches_per_address, HttpLimit::SearchesPerAddress);
         let searches = AddressLimiter::new((limits.connections, HttpLimit::Searches), per_address);
-        Self { service, streams, searches }
+        let (sensor_list, sensor_metrics) = (BodyCache::default(), BodyCache::default());
+        Self { service, streams, searches, sensor_list, sensor_metrics }
     }
 }
 

@@ -254,12 +254,27 @@ function sensorItem(sensor) {
   const accounting = element("p", "sensor-note accounting", sensor.accounting.text);
   item.append(top, element("p", "sensor-note", note || "has not connected yet"), figures);
   if (["waiting", "lost", "unknown"].includes(sensor.accounting.state)) item.append(accounting);
+  if (isLogContradicted(sensor)) item.append(logNote(sensor.log));
   return item;
+}
+
+// A later head of the sensor's sealed log contradicts an earlier one. In the words of `sentinel-collector sensors`.
+function isLogContradicted(sensor) {
+  return sensor.log !== null && sensor.log.contradictions > 0;
+}
+
+function logNote(log) {
+  const times = log.contradictions > 1 ? `, ${integer.format(log.contradictions)} times so far` : "";
+  const text = `log rolled back or rewritten ${ago(log.contradicted_time)}${times}; check it with `;
+  const note = element("p", "sensor-note log", text);
+  note.append(element("code", "", `sentinel log verify --head ${log.contradicted_head}`));
+  return note;
 }
 
 function drawSensors(sensors) {
   const order = ["offline", "connected", "enrolled", "revoked"]; // those that need attention first
-  const sorted = sensors.toSorted((a, b) => order.indexOf(a.state) - order.indexOf(b.state) || a.name.localeCompare(b.name));
+  const rank = (sensor) => (isLogContradicted(sensor) ? -1 : order.indexOf(sensor.state));
+  const sorted = sensors.toSorted((a, b) => rank(a) - rank(b) || a.name.localeCompare(b.name));
   byId("sensor-rows").replaceChildren(...sorted.map(sensorItem));
   byId("sensors-empty").hidden = sensors.length > 0;
 }

@@ -20,4 +20,4 @@ pub use address::{AddressLimiter, AddressPermit};
 pub use limits::{HttpLimit, HttpLimits, MAX_CONNECTIONS};
 pub use metrics::{HttpLimitLabels, HttpMetrics};
 pub use rejection::RejectionBody;
-pub use server::{HttpRuntime, HttpServer, MARGIN};
+pub use server::{HttpServer, MARGIN, threads};

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::runtime::{self, Runtime};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -15,6 +14,7 @@ use super::connections::{Admitted, Connections};
 use super::rejection::{RejectionBody, reject};
 use super::{HttpLimit, HttpLimits, HttpMetrics, connection};
 use crate::log::Log;
+use crate::threads::{LOWEST_PRIORITY, ThreadLimits, Threads};
 
 /// Sockets beside those that are served: being told that there is no place, or closed for another one and not gone yet.
 /// A connection for which there is none of these is closed without an answer.
@@ -32,41 +32,20 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
 /// Threads that may block: readers of the store.
 const MAX_BLOCKING_THREADS: usize = 16;
 
-/// Threads of the HTTP side, so that no request can take the time of those that receive alerts: the scheduler of the
-/// machine shares the processors between the two.
-#[derive(Debug)]
-pub struct HttpRuntime(Option<Runtime>);
-
-impl HttpRuntime {
-    /// Starts the threads: half as many as there are processors, two to four.
-    ///
-    /// # Errors
-    /// Errors of starting a thread.
-    pub fn start() -> io::Result<Self> {
-        let processors = std::thread::available_parallelism().map_or(1, usize::from);
-        let runtime = runtime::Builder::new_multi_thread()
-            .worker_threads((processors / 2).clamp(2, 4))
-            .max_blocking_threads(MAX_BLOCKING_THREADS)
-            .thread_name("http")
-            .enable_all()
-            .build()?;
-        Ok(Self(Some(runtime)))
-    }
-
-    /// Runs `work` with these threads as the present runtime: what it spawns runs on them.
-    pub fn enter<T>(&self, work: impl FnOnce() -> T) -> T {
-        let _entered = self.0.as_ref().map(Runtime::enter);
-        work()
-    }
-}
-
-impl Drop for HttpRuntime {
-    fn drop(&mut self) {
-        // A query that blocks must not block the end of the process; and a runtime must not wait inside another one.
-        if let Some(runtime) = self.0.take() {
-            runtime.shutdown_background();
-        }
-    }
+/// Threads of the HTTP side, so that no request can take the time of those that receive alerts: half as many as there are
+/// processors, two to four.
+///
+/// # Errors
+/// Errors of starting a thread.
+pub fn threads() -> io::Result<Threads> {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let workers = (processors / 2).clamp(2, 4);
+    Threads::start(ThreadLimits {
+        name: "http",
+        workers,
+        blocking: MAX_BLOCKING_THREADS,
+        niceness: LOWEST_PRIORITY,
+    })
 }
 
 /// A running HTTP server.

@@ -4,7 +4,8 @@
 //! socket -> CollectorSession (no I/O) -> pending delivery -> store writer -> acknowledgement -> socket
 //! ```
 //!
-//! One task per connection. Each holds one frame each way, one pending delivery and one that is being stored, and
+//! One task per connection, on [`handshake_threads`] until its peer has proved a key, and on those of the sessions from then
+//! on: what strangers cost comes second. Each holds one frame each way, one pending delivery and one that is being stored, and
 //! stops reading until there is room: the memory of a peer is bounded whatever it sends.
 //!
 //! Limits: `gate` before a key is proved (by address, and in all), `rates` for each sensor after it, and
@@ -22,7 +23,7 @@ mod shared;
 mod turns;
 mod unproved;
 
-pub use listener::Ingest;
+pub use listener::{Ingest, accept_thread, handshake_threads};
 pub use rejections::Rejections;
 pub use sessions::{EvictReason, SessionGuard, Sessions};
 pub use shared::{IngestLimits, IngestShared};

@@ -9,6 +9,8 @@ use crate::rate::{Bucket, Rate};
 const SESSIONS: Rate = Rate::one_each(Duration::from_millis(500), Duration::from_secs(30));
 /// Alerts: a hundred times what a sensor raises, and a spool of several MiB at once.
 const ALERTS: Rate = Rate::per_second(2_000, 200_000);
+/// Entries whose deliveries overtake the full spools of others: what a sensor raises as it goes, and not what it has kept.
+const PROMPT: Rate = Rate::per_second(10, 32);
 /// Gaps: a spool merges its losses into few.
 const GAPS: Rate = Rate::per_second(100, 5_000);
 /// Telemetry: `sentinel` sends it each minute.
@@ -21,6 +23,7 @@ const REPORTS: Rate = Rate::one_each(Duration::from_secs(60), Duration::from_sec
 pub(super) struct SensorRates {
     sessions: Bucket,
     alerts: Bucket,
+    prompt: Bucket,
     gaps: Bucket,
     telemetry: Bucket,
     reports: Bucket,
@@ -33,6 +36,7 @@ impl Default for SensorRates {
         Self {
             sessions: Bucket::new(SESSIONS),
             alerts: Bucket::new(ALERTS),
+            prompt: Bucket::new(PROMPT),
             gaps: Bucket::new(GAPS),
             telemetry: Bucket::new(TELEMETRY),
             reports: Bucket::new(REPORTS),
@@ -50,6 +54,11 @@ impl SensorRates {
     /// Counts a reading of the counters; false if it is one too many.
     pub(super) fn telemetry(&mut self, now: Duration) -> bool {
         self.telemetry.take(now)
+    }
+
+    /// Returns true if a delivery of so many entries is to be stored before those of sensors that send much.
+    pub(super) fn is_prompt(&mut self, entries: usize, now: Duration) -> bool {
+        self.prompt.take_all(u64::try_from(entries).unwrap_or(u64::MAX), now)
     }
 
     /// Counts that a limit was met, and returns how often since the last update of the row, if it is time for one.
@@ -82,6 +91,15 @@ mod tests {
         );
         assert_eq!(rates.entries(0, 50, Duration::ZERO), Some((Duration::from_millis(500), Limit::GapRate)));
         assert_eq!(rates.entries(0, 0, Duration::from_secs(1)), None);
+    }
+
+    #[test]
+    fn what_a_sensor_raises_overtakes_and_what_it_has_kept_does_not() {
+        let mut rates = SensorRates::default();
+        assert!(!rates.is_prompt(64, Duration::ZERO), "a batch of a full spool");
+        assert!((0..8).all(|_| rates.is_prompt(4, Duration::ZERO)));
+        assert!(!rates.is_prompt(1, Duration::ZERO));
+        assert!((1..=100).all(|at| rates.is_prompt(1, Duration::from_millis(at * 100))));
     }
 
     #[test]

@@ -35,7 +35,7 @@ pub use error::ServiceError;
 pub use health::{Health, StoreHealth, health};
 pub use monitor::{Monitor, Reading};
 pub use operator::{EnrollError, RevokeError, TokenRequest, create_token, revoke_sensor, stored_sensors};
-pub use sensors::{MetricsSnapshot, list_sensors, metrics_snapshot};
+pub use sensors::{MetricsSnapshot, SensorList, list_sensors, metrics_snapshot};
 pub use state::Service;
 pub use stats::{MAX_MINUTES, SensorCounts, Stats, stats};
 pub use subscribe::{MAX_RECENT, StreamStart, Subscription, subscribe};

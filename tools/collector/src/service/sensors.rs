@@ -1,33 +1,61 @@
 //! Sensors with their state, and the figures for monitoring.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::Instant;
 
 use sentinel_units::Timestamp;
 
 use super::access::{Caller, Operation, authorize};
 use super::state::within_deadline;
 use super::{Service, ServiceError};
+use crate::ingest::Sessions;
 use crate::model::{Sensor, SensorStatus};
 
-/// Every sensor with its state, revoked ones included, in the order of names.
+/// Every sensor, revoked ones included, in the order of names, as one reading of the store has them. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct SensorList {
+    /// The stored part.
+    pub sensors: Arc<Vec<Sensor>>,
+    /// Start of the reading.
+    pub read_at: Instant,
+}
+
+impl SensorList {
+    /// The sensors with their present state.
+    #[must_use]
+    pub fn statuses(&self, sessions: &Sessions) -> Vec<SensorStatus> {
+        let status = |sensor: &Sensor| SensorStatus::of_process(sensor.clone(), sessions.find(sensor.id));
+        self.sensors.iter().map(status).collect()
+    }
+}
+
+/// Every sensor. A reading is shared by all who ask while it is made, see [`super::Monitor`].
 ///
 /// # Errors
 /// [`ServiceError::Deadline`] and [`ServiceError::Store`].
-pub async fn list_sensors(service: &Service, caller: Caller) -> Result<Vec<SensorStatus>, ServiceError> {
+pub async fn list_sensors(service: &Service, caller: Caller) -> Result<SensorList, ServiceError> {
     authorize(caller, Operation::ListSensors)?;
-    let sensors = within_deadline(service.readers.sensors()).await?;
-    Ok(statuses(service, sensors))
+    present_sensors(service).await
+}
+
+/// The latest reading; one of this request alone, with its error, if that failed, is old, or has not come yet.
+pub(super) async fn present_sensors(service: &Service) -> Result<SensorList, ServiceError> {
+    let reading = service.monitor.reading().await;
+    if reading.has_sensors && reading.error.is_none() && reading.stale_for().is_none() {
+        return Ok(SensorList { sensors: reading.sensors, read_at: reading.begun });
+    }
+    let read_at = Instant::now();
+    let sensors = Arc::new(within_deadline(service.readers.sensors()).await?);
+    Ok(SensorList { sensors, read_at })
 }
 
 /// Figures for monitoring that are not counters of this process, which are [`Service::metrics`].
 #[derive(Clone, Debug)]
 pub struct MetricsSnapshot {
-    /// Every sensor, revoked ones included, in the order of names.
-    pub sensors: Vec<SensorStatus>,
+    /// Every sensor.
+    pub sensors: SensorList,
     /// Bytes of the database and its write-ahead log on disk.
     pub store_bytes: u64,
-    /// Age of the figures above.
-    pub age: Duration,
     /// Start of this process.
     pub started: Timestamp,
 }
@@ -40,17 +68,8 @@ pub async fn metrics_snapshot(service: &Service, caller: Caller) -> Result<Metri
     authorize(caller, Operation::Metrics)?;
     let reading = service.monitor.reading().await;
     Ok(MetricsSnapshot {
-        sensors: statuses(service, reading.sensors.iter().cloned()),
+        sensors: SensorList { sensors: reading.sensors, read_at: reading.begun },
         store_bytes: reading.store_bytes,
-        age: reading.begun.elapsed(),
         started: service.started,
     })
-}
-
-fn statuses(service: &Service, sensors: impl IntoIterator<Item = Sensor>) -> Vec<SensorStatus> {
-    let status = |sensor: Sensor| {
-        let session = service.sessions.find(sensor.id);
-        SensorStatus::of_process(sensor, session)
-    };
-    sensors.into_iter().map(status).collect()
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use sentinel_units::Timestamp;
 
 use super::access::{Caller, Operation, authorize};
+use super::sensors::{SensorList, present_sensors};
 use super::state::within_deadline;
 use super::{Service, ServiceError};
 use crate::clock;
@@ -61,8 +62,9 @@ pub async fn stats(service: &Service, caller: Caller, minutes: u16) -> Result<St
     authorize(caller, Operation::Stats)?;
     let time = clock::now();
     let counts = within_deadline(service.readers.counts(time, minutes.clamp(1, MAX_MINUTES))).await?;
-    let sum = |of: fn(&Sensor) -> u64| counts.sensors.iter().map(of).fold(0_u64, u64::saturating_add);
-    let revoked = counts.sensors.iter().filter(|sensor| sensor.revoked_at.is_some()).count();
+    let SensorList { sensors, .. } = present_sensors(service).await?;
+    let sum = |of: fn(&Sensor) -> u64| sensors.iter().map(of).fold(0_u64, u64::saturating_add);
+    let revoked = sensors.iter().filter(|sensor| sensor.revoked_at.is_some()).count();
     let is_heard =
         |sensor: &Sensor| service.sessions.find(sensor.id).is_some_and(|session| !session.is_silent);
     let known = |sensor: &Sensor| Accounting::of(sensor, is_heard(sensor));
@@ -71,7 +73,7 @@ pub async fn stats(service: &Service, caller: Caller, minutes: u16) -> Result<St
         uptime: time.since(service.started),
         store_bytes: service.readers.size_bytes(),
         sensors: SensorCounts {
-            enrolled: counts.sensors.len() - revoked,
+            enrolled: sensors.len() - revoked,
             connected: service.sessions.count(),
             revoked,
         },
@@ -80,7 +82,7 @@ pub async fn stats(service: &Service, caller: Caller, minutes: u16) -> Result<St
         missing: sum(|sensor| sensor.missing),
         runs_unclean: sum(|sensor| sensor.run_ends.unclean()),
         totals: counts.totals,
-        accounting: counts.sensors.iter().map(known).collect(),
+        accounting: sensors.iter().map(known).collect(),
         per_minute: counts.per_minute,
         limited: service.metrics.http.effective().collect(),
     })

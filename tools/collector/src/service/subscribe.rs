@@ -44,7 +44,9 @@ pub async fn subscribe(
         // An id above the newest comes from a store that was replaced by an older copy: continue at its end.
         StreamStart::After(id) => id.min(newest),
     };
-    Ok(Subscription { service: service.clone(), live, last, queued: VecDeque::new(), behind: true })
+    // At the end nothing has to be read: what is stored from now on comes live, in order with the changes of sensors.
+    let behind = last < newest;
+    Ok(Subscription { service: service.clone(), live, last, queued: VecDeque::new(), behind })
 }
 
 /// Row number after which the `count` newest alerts follow.

@@ -11,7 +11,7 @@ use super::{Files, ReadLimits, ReadPool, StoreError, alerts, sensors};
 use crate::model::{AlertQuery, AlertRow, AlertTotals, MinuteCounts, Sensor, SensorId, StoredToken};
 
 /// Look-ups of keys and tokens: microseconds each, by index. The handshakes under way bound those that wait.
-const ADMISSION: ReadLimits = ReadLimits { reading: 2, waiting: 1 << 20, deadline: Duration::from_secs(5) };
+const ADMISSION: ReadLimits = ReadLimits { reading: 4, waiting: 1 << 20, deadline: Duration::from_secs(5) };
 /// Reads whose cost is bounded by the number of sensors and of minutes shown.
 const OVERVIEW: ReadLimits = ReadLimits { reading: 2, waiting: 64, deadline: Duration::from_secs(5) };
 /// Reads of event streams: some hundred rows each. The number of streams bounds those that wait.
@@ -30,11 +30,9 @@ pub struct ReaderPool {
 #[derive(Clone, Debug)]
 pub struct AdmissionReader(ReadPool);
 
-/// Sensors, totals and timeline of one request.
+/// Totals and timeline of one request.
 #[derive(Clone, Debug)]
 pub struct StoreCounts {
-    /// Every sensor, revoked ones included.
-    pub sensors: Vec<Sensor>,
     /// Stored alerts by kind and severity.
     pub totals: AlertTotals,
     /// Alerts per minute, oldest first.
@@ -83,12 +81,11 @@ impl ReaderPool {
         self.overview.read(alerts::query::newest_id).await
     }
 
-    /// Sensors, totals, and the timeline of the `minutes` minutes up to `now`.
+    /// Totals, and the timeline of the `minutes` minutes up to `now`.
     pub(crate) async fn counts(&self, now: Timestamp, minutes: u16) -> Result<StoreCounts, StoreError> {
         let counts = self.overview.read(move |connection| {
-            // Three statements, each with a snapshot of its own: a commit in between shows in the later ones only.
+            // Two statements, each with a snapshot of its own: a commit in between shows in the later one only.
             Ok(StoreCounts {
-                sensors: sensors::all(connection)?,
                 totals: alerts::totals::totals(connection)?,
                 per_minute: alerts::totals::timeline(connection, now, minutes)?,
             })

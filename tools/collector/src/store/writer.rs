@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, TransactionBehavior};
 use sentinel_units::Timestamp;
 use sentinel_uplink::{LogHead, RejectReason, Telemetry};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
-use super::{StoreError, StoreLimits, alerts, log_heads, run_ends, sensors};
+use super::lanes::{LaneSender, Lanes, Pace, lanes};
+use super::{Lane, StoreError, StoreLimits, alerts, log_heads, run_ends, sensors};
 use crate::events::EventBus;
 use crate::log::Log;
 use crate::metrics::Metrics;
@@ -20,10 +21,6 @@ use crate::model::{
     Delivery, Enrollment, Event, HeadText, Limit, Receipt, Sensor, SensorId, SensorInfo, StoredAlert,
 };
 
-/// Jobs waiting for the writer. Senders wait when it is full, and with them the sensors.
-const QUEUE_LEN: usize = 256;
-/// Alerts and gaps in one transaction. Bounds how long an enrollment or another process waits for the write lock.
-const MAX_ENTRIES_PER_COMMIT: usize = 8_192;
 /// First and longest wait after a failed commit; it doubles in between.
 const RETRY_BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 /// Time between two log lines about a lasting failure.
@@ -109,7 +106,7 @@ enum JobResult {
 /// Sends jobs to the writer. Cheap to clone; the writer stops when the last one is dropped.
 #[derive(Clone, Debug)]
 pub struct WriterHandle {
-    jobs: mpsc::Sender<Job>,
+    jobs: LaneSender<Job>,
 }
 
 impl WriterHandle {
@@ -123,10 +120,11 @@ impl WriterHandle {
         &self,
         delivery: Delivery,
         sensor: Arc<str>,
+        lane: Lane,
     ) -> Result<Result<Receipt, Limit>, StoreError> {
         // A queued job does not depend on this future: if the connection goes away, its delivery is stored nevertheless.
         let (reply, result) = oneshot::channel();
-        self.send(Job::Deliver { delivery, sensor, reply }).await?;
+        self.send_to(lane, Job::Deliver { delivery, sensor, reply }).await?;
         result.await.map_err(|_| StoreError::Closed)?
     }
 
@@ -211,7 +209,11 @@ impl WriterHandle {
     }
 
     async fn send(&self, job: Job) -> Result<(), StoreError> {
-        self.jobs.send(job).await.map_err(|_| StoreError::Closed)
+        self.send_to(Lane::Prompt, job).await
+    }
+
+    async fn send_to(&self, lane: Lane, job: Job) -> Result<(), StoreError> {
+        if self.jobs.send(lane, job).await { Ok(()) } else { Err(StoreError::Closed) }
     }
 }
 
@@ -233,8 +235,9 @@ impl Writer {
         metrics: Arc<Metrics>,
         log: Log,
     ) -> std::io::Result<(Self, WriterHandle)> {
-        let (jobs, queue) = mpsc::channel(QUEUE_LEN);
-        let state = State { connection, limits, events, metrics, log, error_logged_at: None };
+        let (jobs, queue) = lanes()?;
+        let state =
+            State { connection, limits, events, metrics, log, pace: Pace::new(), error_logged_at: None };
         let thread = thread::Builder::new().name("store-writer".into()).spawn(move || state.run(queue))?;
         Ok((Self { thread }, WriterHandle { jobs }))
     }
@@ -251,36 +254,52 @@ struct State {
     events: EventBus,
     metrics: Arc<Metrics>,
     log: Log,
+    pace: Pace,
     /// Time of the last log line about the present failure; none while commits succeed.
     error_logged_at: Option<Instant>,
 }
 
 impl State {
-    fn run(mut self, mut queue: mpsc::Receiver<Job>) {
-        while let Some(first) = queue.blocking_recv() {
-            let mut alerts = first.len();
-            let mut jobs = vec![first];
-            // Takes what is queued and never waits for more: an idle collector commits each job at once.
-            while alerts < MAX_ENTRIES_PER_COMMIT {
-                let Ok(job) = queue.try_recv() else { break };
-                alerts += job.len();
-                jobs.push(job);
+    fn run(mut self, mut queue: Lanes<Job>) {
+        while let Some(first) = queue.next() {
+            // Prompt jobs have a transaction of their own, which is short; after it, bulk jobs have theirs, even if there is no
+            // end of prompt ones.
+            let (lane, first) = first;
+            self.commit_queued(lane, first, &mut queue);
+            if lane == Lane::Prompt
+                && let Some(first) = queue.try_next(Lane::Bulk)
+            {
+                self.commit_queued(Lane::Bulk, first, &mut queue);
             }
-            self.commit(jobs, &queue);
         }
         // Moves the write-ahead log into the main file, so that a copy of that file alone is complete.
         let _ = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
     }
 
+    /// Commits `first` with the jobs of its lane that are queued, up to what the pace allows. Never waits for more: an idle
+    /// collector commits each job at once.
+    fn commit_queued(&mut self, lane: Lane, first: Job, queue: &mut Lanes<Job>) {
+        let mut entries = first.len();
+        let mut jobs = vec![first];
+        while entries < self.pace.entries() {
+            let Some(job) = queue.try_next(lane) else { break };
+            entries += job.len();
+            jobs.push(job);
+        }
+        self.commit(jobs, queue);
+    }
+
     /// Commits the jobs, and tries again after a temporary failure (full disk, locked file). The sensors wait
     /// meanwhile, because nothing is acknowledged and the queue is bounded.
-    fn commit(&mut self, jobs: Vec<Job>, queue: &mpsc::Receiver<Job>) {
+    fn commit(&mut self, jobs: Vec<Job>, queue: &Lanes<Job>) {
         let mut delay = RETRY_BACKOFF.0;
         loop {
             let started = Instant::now();
             match self.attempt(&jobs) {
                 Ok(results) => {
-                    self.metrics.commit_seconds.observe(started.elapsed().as_secs_f64());
+                    let took = started.elapsed();
+                    self.pace.record(jobs.iter().map(Job::len).sum(), took);
+                    self.metrics.commit_seconds.observe(took.as_secs_f64());
                     return self.succeed(jobs, results);
                 }
                 Err(error) => {
@@ -409,7 +428,8 @@ mod tests {
         blocker.execute_batch("BEGIN IMMEDIATE").unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let receipt = runtime.block_on(async {
-            let waiting = tokio::spawn(async move { handle.deliver(delivery(1..=1), "a".into()).await });
+            let waiting =
+                tokio::spawn(async move { handle.deliver(delivery(1..=1), "a".into(), Lane::Bulk).await });
             while metrics.store_errors.get() < 2 {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
@@ -439,9 +459,10 @@ mod tests {
             events,
             metrics: Arc::clone(&metrics),
             log,
+            pace: Pace::new(),
             error_logged_at: None,
         };
-        let (_jobs, queue) = mpsc::channel(1);
+        let (_jobs, queue) = lanes().unwrap();
         // There is no sensor 99, and rows refer to sensors.
         let (jobs, mut replies): (Vec<Job>, Vec<_>) = [(1, 1), (99, 1), (1, 2)]
             .into_iter()

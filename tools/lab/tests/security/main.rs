@@ -5,6 +5,7 @@
 
 #![cfg(test)]
 
+mod attacks;
 mod full_disk;
 mod keys;
 mod privileges;

@@ -94,9 +94,9 @@ impl CloseReason {
     }
 }
 
-impl Connection<'_> {
+impl Connection {
     /// Stores what has arrived, sends the reason where that is possible, counts and logs.
-    pub(super) async fn close(mut self, reason: CloseReason) {
+    pub(super) async fn close(mut self: Box<Self>, reason: CloseReason) {
         self.count_rejection(&reason); // while the phase still has the key of the peer
         // After a delivery that is not stored nothing more is stored or acknowledged: a later one must not be acknowledged
         // past it.

@@ -17,7 +17,7 @@ use crate::metrics::RejectionCause;
 use crate::model::{Enrollment, Event, Limit, Sensor, SensorChange, SensorEvent, SensorInfo};
 use crate::store::StoreError;
 
-impl Connection<'_> {
+impl Connection {
     /// Looks up the sensor whose key the peer claims.
     pub(super) async fn identify(&mut self, key: PublicKey) -> Result<(), CloseReason> {
         match self.shared.admission.sensor_with_key(key).await {
@@ -133,7 +133,7 @@ impl Connection<'_> {
     }
 
     /// Time without a byte after which a sensor counts as silent. Those of version 1 send no heartbeats.
-    const fn max_silence(&self, protocol: u16) -> Duration {
+    fn max_silence(&self, protocol: u16) -> Duration {
         let limits = &self.shared.limits.session;
         if protocol >= HEARTBEAT_VERSION { limits.silence } else { limits.idle }
     }

@@ -25,7 +25,7 @@ impl Established {
     }
 }
 
-impl Connection<'_> {
+impl Connection {
     /// Returns true if bytes of the peer may be taken now.
     pub(super) fn may_read(&self) -> bool {
         !self.is_full() && self.shared.uptime() >= self.read_after

@@ -3,6 +3,7 @@
 //! A connection alternates between work that needs no waiting (`advance`) and waiting for whatever comes first
 //! (`wait`): the socket, a deadline of the session, a finished commit, eviction, or the stop of the process.
 
+mod bulk;
 mod close;
 mod first_message;
 mod handshake;
@@ -23,7 +24,7 @@ use sentinel_uplink::{
     TokenId,
 };
 use tokio::net::TcpStream;
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::batch::PendingDelivery;
 use super::gate::Gate;
@@ -33,6 +34,7 @@ use super::{EvictReason, IngestShared};
 use crate::clock;
 use crate::log::printable;
 use crate::model::{DisconnectReason, Limit, SensorChange, SensorInfo, sanitize_name};
+use bulk::BulkTurn;
 use close::CloseReason;
 use first_message::FirstMessage;
 use limits::Arrived;
@@ -42,49 +44,12 @@ use storing::{Storing, StoringResult};
 /// Time between two heads of a log that are stored; a sensor sends one a minute.
 const HEAD_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Serves one connection to its end, and logs the reason if its sensor had a session.
-pub(super) async fn serve(
+/// One connection.
+pub(super) struct Connection {
     stream: TcpStream,
     peer: SocketAddr,
-    place: Place,
-    crowded_out: oneshot::Receiver<()>,
-    gate: &Gate,
-    shared: &IngestShared,
-) {
-    let now = shared.uptime();
-    let session = CollectorSession::accept(&shared.identity, shared.limits.session, now);
-    let mut connection = Connection {
-        stream,
-        peer,
-        shared,
-        gate,
-        session,
-        unproved: Some((place, crowded_out)),
-        first_message: FirstMessage::default(),
-        phase: Phase::Handshake,
-        input: Vec::new(),
-        pending: PendingDelivery::default(),
-        arrived: Arrived::default(),
-        read_after: now,
-        storing: None,
-        ack: None,
-        head_taken: None,
-    };
-    let reason = connection.run().await;
-    // The channel of a connection that was crowded out has ended, and must not be awaited again.
-    let mut unproved = connection.unproved.take().filter(|_| !matches!(reason, CloseReason::CrowdedOut));
-    // Peers that are being rejected are in the table of unproved ones still, and make room like the others.
-    tokio::select! {
-        () = connection.close(reason) => {}
-        _ = or_pending(unproved.as_mut().map(|(_, crowded_out)| crowded_out)) => {}
-    }
-}
-
-struct Connection<'c> {
-    stream: TcpStream,
-    peer: SocketAddr,
-    shared: &'c IngestShared,
-    gate: &'c Gate,
+    shared: Arc<IngestShared>,
+    gate: Gate,
     session: CollectorSession,
     /// Place among the connections without a proved key, and the channel that ends when it is taken away; dropped when a
     /// hello proves a key.
@@ -97,6 +62,7 @@ struct Connection<'c> {
     pending: PendingDelivery,
     /// Entries received since the rates of the sensor were charged.
     arrived: Arrived,
+    bulk: BulkTurn,
     /// Nothing is read before this time, because the sensor exceeds a rate.
     read_after: Uptime,
     /// The delivery that is being stored.
@@ -128,6 +94,8 @@ enum Inbound {
 /// The event that ended a wait.
 enum Wake {
     Turn(Option<Turn>),
+    BulkReady,
+    BulkTurn(Option<OwnedSemaphorePermit>),
     CrowdedOut,
     Socket,
     Deadline,
@@ -136,20 +104,89 @@ enum Wake {
     Stopping,
 }
 
-impl Connection<'_> {
-    async fn run(&mut self) -> CloseReason {
+impl Connection {
+    /// A connection whose peer has a place among those without a proved key.
+    pub(super) fn new(
+        stream: TcpStream,
+        peer: SocketAddr,
+        (place, crowded_out): (Place, oneshot::Receiver<()>),
+        gate: Gate,
+        shared: Arc<IngestShared>,
+    ) -> Self {
+        let now = shared.uptime();
+        let session = CollectorSession::accept(&shared.identity, shared.limits.session, now);
+        Self {
+            stream,
+            peer,
+            shared,
+            gate,
+            session,
+            unproved: Some((place, crowded_out)),
+            first_message: FirstMessage::default(),
+            phase: Phase::Handshake,
+            input: Vec::new(),
+            pending: PendingDelivery::default(),
+            arrived: Arrived::default(),
+            bulk: BulkTurn::default(),
+            read_after: now,
+            storing: None,
+            ack: None,
+            head_taken: None,
+        }
+    }
+
+    /// Serves the connection until its peer has proved a key, and returns it then; none if it ended before.
+    pub(super) async fn prove(mut self: Box<Self>) -> Option<Box<Self>> {
         loop {
-            if let Err(reason) = self.step().await {
-                return reason;
+            let advanced = self.advance().await;
+            if advanced.is_ok() && matches!(self.phase, Phase::Established(_)) {
+                return Some(self);
+            }
+            let step = if advanced.is_ok() { self.wake().await } else { advanced };
+            if let Err(reason) = step {
+                self.end(reason).await;
+                return None;
             }
         }
     }
 
-    async fn step(&mut self) -> Result<(), CloseReason> {
-        self.advance().await?;
+    /// Serves an established session to its end, on the runtime of the caller, and logs the reason.
+    pub(super) async fn run(mut self: Box<Self>) {
+        if let Err(error) = self.register_socket() {
+            return self.end(CloseReason::Socket(error)).await;
+        }
+        loop {
+            let advanced = self.advance().await;
+            let step = if advanced.is_ok() { self.wake().await } else { advanced };
+            if let Err(reason) = step {
+                return self.end(reason).await;
+            }
+        }
+    }
+
+    async fn end(mut self: Box<Self>, reason: CloseReason) {
+        // The channel of a connection that was crowded out has ended, and must not be awaited again.
+        let mut unproved = self.unproved.take().filter(|_| !matches!(reason, CloseReason::CrowdedOut));
+        // Peers that are being rejected are in the table of unproved ones still, and make room like the others.
+        tokio::select! {
+            () = self.close(reason) => {}
+            _ = or_pending(unproved.as_mut().map(|(_, crowded_out)| crowded_out)) => {}
+        }
+    }
+
+    /// Waits for the next event, and takes it.
+    async fn wake(&mut self) -> Result<(), CloseReason> {
         match self.wait().await {
             Wake::Turn(turn) => {
                 self.first_message.granted(turn);
+                Ok(())
+            }
+            Wake::BulkReady => {
+                self.bulk.request(&self.gate);
+                Ok(())
+            }
+            Wake::BulkTurn(turn) => {
+                self.bulk.begin(turn);
                 Ok(())
             }
             Wake::CrowdedOut => Err(CloseReason::CrowdedOut),
@@ -194,7 +231,9 @@ impl Connection<'_> {
             None => self.input.len(),
         };
         let taken = self.session.receive(self.input.get(..available).unwrap_or_default())?;
-        self.first_message.taken(self.input.get(..taken).unwrap_or_default());
+        let bytes = self.input.get(..taken).unwrap_or_default();
+        self.first_message.taken(bytes);
+        self.bulk.note_taken(bytes);
         self.input.drain(..taken);
         Ok(taken > 0)
     }
@@ -218,7 +257,9 @@ impl Connection<'_> {
             // what it sends is neither stored nor acknowledged, and it keeps it.
             CollectorEvent::Message(ToCollector::Alerts(batch)) => {
                 if let Phase::Established(established) = &self.phase {
-                    self.arrived.alerts += self.pending.append_batch(&established.sensor, batch)?;
+                    let alerts = self.pending.append_batch(&established.sensor, batch)?;
+                    self.arrived.alerts += alerts;
+                    self.bulk.note_entries(alerts);
                 }
                 Inbound::Appended
             }
@@ -226,12 +267,14 @@ impl Connection<'_> {
                 if let Phase::Established(established) = &self.phase {
                     self.pending.append_gap(&established.sensor, gap);
                     self.arrived.gaps += 1;
+                    self.bulk.note_entries(1);
                 }
                 Inbound::Appended
             }
             CollectorEvent::Message(ToCollector::RunEnd(end)) => {
                 if let Phase::Established(established) = &self.phase {
                     self.pending.append_run_end(&established.sensor, end);
+                    self.bulk.note_entries(1);
                 }
                 Inbound::Appended
             }
@@ -313,10 +356,15 @@ impl Connection<'_> {
     }
 
     async fn wait(&mut self) -> Wake {
+        if self.storing.is_none() && self.pending.len() == 0 {
+            self.bulk.release(self.may_read());
+        }
         // Without these conditions a socket that is ready, and of no use now, would wake the task without end.
         let wants_write = !self.session.pending().is_empty();
-        let wants_read = self.input.is_empty() && self.may_read();
-        if !wants_read {
+        let may_read = self.input.is_empty() && self.may_read();
+        let wants_read = may_read && self.bulk.read_len(1) > 0;
+        let wants_turn = may_read && self.bulk.is_needed() && self.bulk.waiting().is_none();
+        if !wants_read && !wants_turn {
             // The sensor may have sent; while its alerts are being stored or its rate is exceeded, nobody reads. Its silence
             // begins afterwards.
             self.note_heard();
@@ -342,6 +390,8 @@ impl Connection<'_> {
             _ = or_pending(crowded_out) => Wake::CrowdedOut,
             result = or_pending(self.storing.as_mut()) => Wake::Stored(result),
             turn = or_pending(self.first_message.waiting()) => Wake::Turn(turn.ok()),
+            turn = or_pending(self.bulk.waiting()) => Wake::BulkTurn(turn),
+            _ = self.stream.readable(), if wants_turn => Wake::BulkReady,
             _ = self.stream.writable(), if wants_write => Wake::Socket,
             _ = self.stream.readable(), if wants_read => Wake::Socket,
             () = tokio::time::sleep(deadline.max(Duration::from_millis(1))) => Wake::Deadline,

@@ -1,6 +1,9 @@
 //! Bytes between the socket and the session, without blocking.
 
 use std::io;
+use std::os::fd::AsFd as _;
+
+use tokio::net::TcpStream;
 
 use super::{CloseReason, Connection};
 
@@ -9,7 +12,15 @@ const READ_LEN: usize = 4 * 1024;
 /// Bytes read at once before a key is proved: the longest message of a peer is then the hello, and memory for it is anybody's to claim.
 const UNPROVED_READ_LEN: usize = 512;
 
-impl Connection<'_> {
+impl Connection {
+    /// Registers the socket with the runtime of the caller, which then reports that it is ready. By a second descriptor: the
+    /// first one stays usable if that fails.
+    pub(super) fn register_socket(&mut self) -> io::Result<()> {
+        let descriptor = self.stream.as_fd().try_clone_to_owned()?;
+        self.stream = TcpStream::from_std(descriptor.into())?;
+        Ok(())
+    }
+
     /// Writes and reads as much as the socket takes and has.
     pub(super) fn transfer(&mut self) -> Result<(), CloseReason> {
         self.write()?;
@@ -19,15 +30,24 @@ impl Connection<'_> {
         // One read for each step: a peer that sends without pause cannot keep the task from its other events. The buffer is
         // not part of the task, because this function does not wait.
         let mut buffer = [0; READ_LEN];
-        let len = if self.unproved.is_some() { UNPROVED_READ_LEN } else { READ_LEN };
+        let len = if self.unproved.is_some() { UNPROVED_READ_LEN } else { self.bulk.read_len(READ_LEN) };
+        if len == 0 {
+            return Ok(());
+        }
         match self.stream.try_read(buffer.get_mut(..len).unwrap_or_default()) {
             Ok(0) => Err(CloseReason::EndOfStream),
             Ok(count) => {
                 self.note_heard();
+                if self.unproved.is_none() {
+                    self.bulk.note_read(count, len);
+                }
                 self.input.extend_from_slice(buffer.get(..count).unwrap_or_default());
                 Ok(())
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.bulk.note_read(0, len);
+                Ok(())
+            }
             Err(error) => Err(CloseReason::Socket(error)),
         }
     }

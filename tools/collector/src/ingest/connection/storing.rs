@@ -9,11 +9,7 @@ use sentinel_alert::AlertId;
 use super::phase::Phase;
 use super::{CloseReason, Connection};
 use crate::model::{Limit, Receipt};
-use crate::store::StoreError;
-
-/// Entries that may be pending while a delivery is being stored; with more, nothing is read from the socket. Few enough that
-/// thousands of full spools at once get an acknowledgement each within seconds: the writer serves them in turn.
-const MAX_PENDING_LEN: usize = 128;
+use crate::store::{Lane, StoreError};
 
 /// A delivery that is being stored.
 pub(super) type Storing = Pin<Box<dyn Future<Output = StoringResult> + Send>>;
@@ -27,10 +23,10 @@ pub(super) struct StoringResult {
     arrived: Instant,
 }
 
-impl Connection<'_> {
+impl Connection {
     /// Returns true while nothing more may be read: flow control through TCP bounds the memory of a sensor.
     pub(super) fn is_full(&self) -> bool {
-        self.storing.is_some() && self.pending.len() >= MAX_PENDING_LEN
+        self.storing.is_some() && self.pending.len() >= self.bulk.max_pending()
     }
 
     /// Hands the pending delivery to the writer, unless one is being stored. One at a time keeps the order of sending,
@@ -43,9 +39,11 @@ impl Connection<'_> {
         // Taken whole: the writer commits a delivery in one transaction, so its end may be acknowledged after it.
         let Some((delivery, arrived)) = self.pending.take() else { return };
         let (writer, name) = (self.shared.writer.clone(), Arc::clone(&established.name));
+        let is_prompt = established.rates().is_prompt(delivery.len(), self.shared.elapsed());
+        let lane = if is_prompt { Lane::Prompt } else { Lane::Bulk };
         self.storing = Some(Box::pin(async move {
             let last = delivery.last;
-            StoringResult { result: writer.deliver(delivery, name).await, last, arrived }
+            StoringResult { result: writer.deliver(delivery, name, lane).await, last, arrived }
         }));
     }
 
