@@ -17,6 +17,7 @@ use crate::limits::MAX_INTERFACES;
 use crate::settings::Settings;
 use crate::spool::Spool;
 use crate::system::clock::Clock;
+use crate::system::keyring::Keyring;
 use crate::system::keys;
 use crate::system::local_socket;
 use crate::system::prefault;
@@ -79,7 +80,7 @@ fn prepare(request: Request, settings: Settings) -> Result<(Box<Prepared>, Worke
         local_socket::listen(&status_socket::path(&settings.run_dir))?,
         local_socket::listen(&command_socket::path(&settings.run_dir))?,
     ];
-    let keys = keys::sensor_key(&settings.state_dir)?;
+    let keys = Keyring::load(&settings.state_dir)?;
     let collector = keys::collector(&settings.state_dir)?;
     let listed_ports = crate::settings::suspicious_ports::load(settings.suspicious_ports_file.as_deref())
         .map_err(Failure::new)?;

@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use sentinel_units::{Timestamp, Uptime};
-use sentinel_uplink::{Counter, KeyPair, Telemetry};
+use sentinel_uplink::{Counter, Telemetry};
 use smol::{Timer, future};
 
 use crate::control::visibility::Visibility;
@@ -18,6 +18,7 @@ use crate::settings::Settings;
 use crate::spool::{EvidencePolicy, Spool};
 use crate::system::clock::Clock;
 use crate::system::disconnect_reason::DisconnectReason;
+use crate::system::keyring::Keyring;
 use crate::system::keys::{self, Collector};
 use crate::system::privileges::Privileges;
 use crate::system::process::resident_kib;
@@ -71,6 +72,10 @@ pub(crate) struct LinkState {
     /// Connections lost or not made since the start.
     pub(crate) failures: u64,
     pub(crate) last_error: Option<String>,
+    /// Address of the connection, or of the last attempt.
+    pub(crate) address: Option<String>,
+    /// A new key of this sensor was made, and is not in use yet.
+    pub(crate) is_key_waiting: bool,
 }
 
 /// Notification between tasks of one thread: a flag that a task waits for. Notifications before the next wait wake once.
@@ -118,7 +123,7 @@ pub(crate) struct Prepared {
     pub(crate) settings: Settings,
     pub(crate) collector: Option<Collector>,
     pub(crate) spool: Spool,
-    pub(crate) keys: KeyPair,
+    pub(crate) keys: Keyring,
     /// Status socket and control socket.
     pub(crate) listeners: [UnixListener; 2],
     pub(crate) reload: Reload,
@@ -128,7 +133,7 @@ pub(crate) struct Prepared {
 
 /// Parts of [`Prepared`] that one task owns.
 pub(crate) struct TaskResources {
-    pub(crate) keys: KeyPair,
+    pub(crate) keys: Keyring,
     pub(crate) listeners: [UnixListener; 2],
     pub(crate) reload: Reload,
 }
@@ -204,6 +209,8 @@ impl Shared {
                 since: clock.uptime(),
                 failures: 0,
                 last_error: None,
+                address: None,
+                is_key_waiting: false,
             }),
             filter_override: RefCell::new(None),
             last_reload: RefCell::new(None),

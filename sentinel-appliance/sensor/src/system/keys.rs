@@ -149,7 +149,7 @@ pub(crate) fn create_private(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
 }
 
 /// Replaces a file with mode 0600 atomically: write beside it, sync, rename.
-fn write_private(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     let mut beside = PathBuf::from(path);
     beside.set_extension("new");
     let write = || -> std::io::Result<()> {
@@ -167,6 +167,6 @@ fn write_private(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     write().map_err(|error| at(path, &error))
 }
 
-fn at(path: &Path, error: &std::io::Error) -> Failure {
+pub(crate) fn at(path: &Path, error: &std::io::Error) -> Failure {
     Failure::new(format!("{}: {error}", path.display()))
 }

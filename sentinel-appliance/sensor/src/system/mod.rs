@@ -3,6 +3,7 @@
 pub(crate) mod clock;
 pub(crate) mod connect;
 pub(crate) mod disconnect_reason;
+pub(crate) mod keyring;
 pub(crate) mod keys;
 pub(crate) mod local_socket;
 pub(crate) mod prefault;
