@@ -80,6 +80,9 @@ fn sensor_registry(statuses: &[SensorStatus]) -> Registry {
     add("runs_unclean", "Runs of which it is not known whether there were later alerts", &|status| {
         Some(status.sensor.run_ends.unclean())
     });
+    add("key_copied", "1 if there are signs that two devices use the key of the sensor", &|status| {
+        Some(u64::from(status.sensor.copy.is_some()))
+    });
     for counter in Counter::ALL {
         let help = format!("Counter {} as the sensor last reported it", counter.name());
         add(&format!("telemetry_{}", counter.name()), &help, &|status| {

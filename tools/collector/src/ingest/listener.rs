@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 
 use super::gate::{Entrance, Gate};
 use super::{EvictReason, IngestShared, connection};
+use crate::clock;
 use crate::log::Log;
 use crate::metrics::RejectionCause;
 
@@ -105,5 +106,19 @@ async fn each_second(shared: Arc<IngestShared>) {
         for id in shared.admission.revoked_sensors().await.unwrap_or_default() {
             shared.sessions.evict(id, EvictReason::Revoked);
         }
+        follow_keys(&shared).await;
+    }
+}
+
+/// Follows what the operator's commands have written about keys.
+async fn follow_keys(shared: &Arc<IngestShared>) {
+    let Ok(plan) = shared.admission.key_plan().await else { return };
+    let ring = Arc::clone(shared);
+    // Reads files, and writes at a switch.
+    let followed = tokio::task::spawn_blocking(move || ring.identity.follow(&plan, clock::now())).await;
+    match followed {
+        Ok(Ok(Some(key))) => shared.log.info(format_args!("the key of this collector is {key} from now on")),
+        Ok(Err(error)) => shared.log.limited_warn("keys", format_args!("keys of this collector: {error:#}")),
+        Ok(Ok(None)) | Err(_) => {}
     }
 }

@@ -12,11 +12,12 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Migrations from an empty file to the present schema; `user_version` is the number of those applied.
 /// Append only: files of every older version are migrated at start.
-const STEPS: [&str; 4] = [
+const STEPS: [&str; 5] = [
     include_str!("schema_1.sql"),
     include_str!("schema_2.sql"),
     include_str!("schema_run_ends.sql"),
     include_str!("schema_log_heads.sql"),
+    include_str!("schema_keys.sql"),
 ];
 
 /// Opens for reading and writing; creates the file and migrates its schema.
