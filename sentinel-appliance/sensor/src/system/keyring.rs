@@ -44,18 +44,25 @@ pub(crate) struct Keyring {
 impl Keyring {
     /// Reads the keys; makes the own one at first use.
     pub(crate) fn load(state: &Path) -> Result<Self, Failure> {
+        Self::finish_return(state)?;
+        Self::beside(state, keys::sensor_key(state)?)
+    }
+
+    /// Finishes what a crash between the two renames of [`Keyring::return_to_old`] left. Before a new key is made for want of one.
+    pub(crate) fn finish_return(state: &Path) -> Result<(), Failure> {
+        if state.join(OLD_KEY).exists() && !state.join(KEY).exists() {
+            rename(state, OLD_KEY, KEY)?;
+        }
+        Ok(())
+    }
+
+    /// Reads the keys beside the own one.
+    pub(crate) fn beside(state: &Path, own: KeyPair) -> Result<Self, Failure> {
         let read = |name| {
             Ok::<_, Failure>(read_secret::<32>(&state.join(name))?.map(|key| KeyPair::from_bytes(&key)))
         };
-        let old = read(OLD_KEY)?;
-        // A crash in `return_to_old`, between its two renames.
-        if old.is_some() && !state.join(KEY).exists() {
-            rename(state, OLD_KEY, KEY)?;
-            return Self::load(state);
-        }
-        let own = keys::sensor_key(state)?;
         // A crash in `accept_next`, between its two steps: the next key is not in use yet.
-        let old = old.filter(|old| old.public() != own.public());
+        let old = read(OLD_KEY)?.filter(|old| old.public() != own.public());
         let next = read(NEXT_KEY)?;
         Ok(Self { state: state.to_owned(), own, next, old, collector_next: collector_next(state)? })
     }
