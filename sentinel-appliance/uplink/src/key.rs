@@ -5,6 +5,7 @@
 use core::fmt;
 use core::str::FromStr;
 
+use serde::{Deserialize, Serialize};
 use x25519_dalek::StaticSecret;
 use zeroize::Zeroizing;
 
@@ -17,7 +18,7 @@ const TEXT_LEN: usize = 52;
 /// Public key: the identity of a sensor or of a collector.
 ///
 /// As text it is 52 characters of base32, written in lower case and read in either case.
-#[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 pub struct PublicKey([u8; 32]);
 
 impl PublicKey {

@@ -49,10 +49,11 @@ pub use error::{SendError, SessionError};
 pub use key::{KeyPair, ParseKeyError, PublicKey};
 pub use limits::Limits;
 pub use message::{
-    EndCause, Enroll, Gap, GapReason, HEARTBEAT_VERSION, Hello, LOG_HEAD_VERSION, LogHead, PROTOCOL_VERSION,
-    RUN_END_VERSION, RejectReason, RunEnd, ToCollector, ToSensor, Welcome,
+    CollectorKey, EndCause, Enroll, Gap, GapReason, HEARTBEAT_VERSION, Hello, KEY_VERSION, KeyAnswer,
+    LOG_HEAD_VERSION, LogHead, PROTOCOL_VERSION, RUN_END_VERSION, RejectReason, RunEnd, RunIdentity,
+    ToCollector, ToSensor, Welcome,
 };
 pub use session::{CollectorEvent, CollectorSession, SensorEvent, SensorSession, Session};
 pub use suite::{Cipher, PREFACE_LEN};
 pub use telemetry::{Counter, Telemetry};
-pub use token::{MAX_ADDRESS_LEN, ParseTokenError, Secret, Token, TokenId};
+pub use token::{MAX_ADDRESS_LEN, ParseTokenError, Secret, Token, TokenId, is_address};

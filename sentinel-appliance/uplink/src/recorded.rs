@@ -22,7 +22,8 @@ fn sessions() -> (SensorSession, CollectorSession) {
     let suite = Suite { cipher: Cipher::AesGcm, enrollment: false };
     let ephemeral = Ephemeral::Fixed([0x33; 32]);
     let sensor = Channel::initiator(&local, &remote.public(), suite, None, Limits::SENSOR, NOW, &ephemeral);
-    let collector = Channel::responder(&remote, Limits::COLLECTOR, NOW, Ephemeral::Fixed([0x44; 32]));
+    let collector =
+        Channel::responder([remote.clone()].into(), Limits::COLLECTOR, NOW, Ephemeral::Fixed([0x44; 32]));
     (SensorSession::new(sensor.unwrap()), CollectorSession::new(collector))
 }
 
@@ -34,6 +35,7 @@ fn hello() -> Hello<'static> {
         boot: 0xdead_beef,
         started_us: 1_700_000_000_000_000,
         interfaces: "br-lan, eth1",
+        run: RunIdentity::default(),
     }
 }
 

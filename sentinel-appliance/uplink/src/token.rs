@@ -139,6 +139,12 @@ impl Token {
     }
 }
 
+/// Returns true if `text` is a host name, IPv4 address or bracketed IPv6 address, with a port: an address as tokens have it.
+#[must_use]
+pub fn is_address(text: &str) -> bool {
+    check_address(text).is_some()
+}
+
 /// Checks that `address` is a host name, IPv4 address or bracketed IPv6 address, with a port from 1 to 65535.
 fn check_address(address: &str) -> Option<heapless::String<MAX_ADDRESS_LEN>> {
     let (host, port) = address.rsplit_once(':')?;

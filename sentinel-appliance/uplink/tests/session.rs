@@ -6,10 +6,11 @@ mod support;
 
 use sentinel_alert::AlertId;
 use sentinel_uplink::{
-    BatchBuilder, BatchError, Cipher, CollectorEvent, Gap, GapReason, PushError, SensorEvent, ToCollector,
-    ToSensor,
+    BatchBuilder, BatchError, Cipher, CollectorEvent, CollectorKey, CollectorSession, Gap, GapReason,
+    KeyAnswer, KeyPair, Limits, PushError, SensorEvent, SensorSession, SessionError, ToCollector, ToSensor,
+    Token,
 };
-use support::{HELLO, NOW, alert, to_collector, to_sensor, welcomed};
+use support::{HELLO, NOW, alert, established, sensor_key, to_collector, to_sensor, welcomed};
 
 #[test]
 fn alerts_of_two_runs_arrive_unchanged() {
@@ -132,5 +133,86 @@ fn invalid_entries_end_the_batch() {
         let bytes = [&[0][..], first, &[0, 6, 1, 2, 0, 0, 1, 0]].concat();
         let batch: sentinel_uplink::Batch<'_> = postcard::from_bytes(&bytes).unwrap();
         assert_eq!(batch.iter().last(), Some(Err(BatchError::Sequence)));
+    }
+}
+
+#[test]
+fn a_collector_with_several_keys_answers_as_the_one_that_the_sensor_asks_for() {
+    let keys: Vec<KeyPair> = (2..=5).map(|byte| KeyPair::from_bytes(&[byte; 32])).collect();
+    let token = |key| Token::generate("127.0.0.1:1", key).unwrap();
+    for cipher in [Cipher::AesGcm, Cipher::ChaChaPoly] {
+        for key in &keys {
+            for enrolls in [false, true] {
+                let token = token(key.public());
+                let sensor = if enrolls {
+                    SensorSession::enroll(&sensor_key(), &token, cipher, Limits::SENSOR, NOW)
+                } else {
+                    SensorSession::connect(&sensor_key(), &key.public(), cipher, Limits::SENSOR, NOW)
+                };
+                let mut sensor = sensor.unwrap();
+                let mut collector = CollectorSession::accept_any(keys.clone().into(), Limits::COLLECTOR, NOW);
+                assert_eq!(collector.local_key(), None);
+                feed(&mut collector, sensor.pending());
+                match collector.poll(NOW).unwrap() {
+                    CollectorEvent::Peer { key } => {
+                        assert_eq!((key, enrolls), (sensor_key().public(), false));
+                        collector.admit(NOW).unwrap();
+                    }
+                    CollectorEvent::Enrollment { key, token: id } => {
+                        assert_eq!((key, id, enrolls), (sensor_key().public(), token.id(), true));
+                        collector.admit_enrollment(token.secret(), NOW).unwrap();
+                    }
+                    other => panic!("{other:?}"),
+                }
+                assert_eq!(collector.local_key(), Some(key.public()));
+                let pending = collector.pending().to_vec();
+                let mut rest = &pending[..];
+                while !rest.is_empty() {
+                    let taken = sensor.receive(rest).unwrap();
+                    rest = &rest[taken..];
+                }
+                assert_eq!(sensor.poll(NOW), Ok(SensorEvent::Established));
+            }
+        }
+    }
+    // A key that it has not, and a damaged message, are refused by all of them.
+    let other = KeyPair::from_bytes(&[9; 32]);
+    let mut collector = CollectorSession::accept_any(keys.clone().into(), Limits::COLLECTOR, NOW);
+    let sensor =
+        SensorSession::connect(&sensor_key(), &other.public(), Cipher::AesGcm, Limits::SENSOR, NOW).unwrap();
+    feed(&mut collector, sensor.pending());
+    assert_eq!(collector.poll(NOW), Err(SessionError::Authentication));
+    let mut collector = CollectorSession::accept_any(keys.into(), Limits::COLLECTOR, NOW);
+    let weak = [&[0x53, 0x41, 1, 1, 0, 96][..], &[0; 96]].concat();
+    feed(&mut collector, &weak);
+    assert_eq!(collector.poll(NOW), Err(SessionError::WeakKey));
+}
+
+/// Gives all bytes to a session that is not polled in between.
+fn feed(session: &mut CollectorSession, mut bytes: &[u8]) {
+    while !bytes.is_empty() {
+        let taken = session.receive(bytes).unwrap();
+        assert!(taken > 0, "{} bytes are not taken", bytes.len());
+        bytes = &bytes[taken..];
+    }
+}
+
+#[test]
+fn messages_about_keys_come_after_the_welcome() {
+    let key = KeyPair::from_bytes(&[7; 32]).public();
+    let messages = [
+        ToSensor::KeyAnswer(KeyAnswer { key, is_accepted: true }),
+        ToSensor::CollectorKey(CollectorKey { key, is_in_force: false }),
+        ToSensor::ReplaceKey,
+    ];
+    for message in messages {
+        let (mut sensor, mut collector) = established(Cipher::AesGcm);
+        collector.send(&message, NOW).unwrap();
+        to_sensor(&mut collector, &mut sensor);
+        assert_eq!(sensor.poll(NOW), Err(SessionError::UnexpectedMessage), "{message:?}");
+        let (mut sensor, mut collector) = welcomed(Cipher::AesGcm);
+        collector.send(&message, NOW).unwrap();
+        to_sensor(&mut collector, &mut sensor);
+        assert_eq!(sensor.poll(NOW), Ok(SensorEvent::Message(message)));
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use clap::{Args, Parser, Subcommand};
 
-use crate::log::Log;
+use crate::log::{Log, printable};
 use crate::run::CollectorSettings;
 use crate::service::{self, Caller, TokenRequest};
 use crate::store::{Files, StoreLimits};
@@ -33,12 +33,20 @@ enum Command {
     /// Print a one-time token that enrolls one sensor.
     Enroll(EnrollArguments),
     /// List the sensors with their stored and lost alerts.
+    #[command(args_conflicts_with_subcommands = true)]
     Sensors {
         #[command(flatten)]
         store: StoreArguments,
         /// Print JSON as GET /api/v1/sensors does.
         #[arg(long)]
         json: bool,
+        #[command(subcommand)]
+        action: Option<SensorAction>,
+    },
+    /// Replace the key of this collector, or show how far that is.
+    Key {
+        #[command(subcommand)]
+        action: KeyAction,
     },
     /// Revoke a sensor. A running collector ends its session within a second.
     Revoke {
@@ -49,6 +57,49 @@ enum Command {
     },
     /// Print alerts as they arrive.
     Watch(WatchArguments),
+}
+
+#[derive(Debug, Subcommand)]
+enum SensorAction {
+    /// Note that you know of the unclean runs of a sensor: they are not shown as open any more. Who and when is kept.
+    Acknowledge {
+        #[command(flatten)]
+        store: StoreArguments,
+        /// Name, number or public key of the sensor.
+        sensor: String,
+    },
+    /// Let a sensor replace its key, now or when it connects the next time.
+    Rotate {
+        #[command(flatten)]
+        store: StoreArguments,
+        /// Name, number or public key of the sensor.
+        sensor: String,
+    },
+}
+
+const ROTATE_HELP: &str = "The next key is announced to every sensor in its session. It is in force once all have stored it, at \
+    the latest after --overlap. Sensors that were away until then are served with the old key for --keep, and given the new one; \
+    after that they must be enrolled again. Replaced keys stay in the directory: they open the logs that were sealed to them.";
+
+#[derive(Debug, Subcommand)]
+enum KeyAction {
+    /// Make the next key of this collector, and announce it.
+    #[command(after_help = ROTATE_HELP)]
+    Rotate {
+        #[command(flatten)]
+        store: StoreArguments,
+        /// Longest time until the next key is in force.
+        #[arg(long, value_name = "SPAN", default_value = "7d", value_parser = span)]
+        overlap: Duration,
+        /// Time from then on for which sensors that have only the old key are served.
+        #[arg(long, value_name = "SPAN", default_value = "90d", value_parser = span)]
+        keep: Duration,
+    },
+    /// Show the keys of this collector, and the sensors that have not stored the next one.
+    Status {
+        #[command(flatten)]
+        store: StoreArguments,
+    },
 }
 
 #[derive(Args, Debug)]
@@ -197,7 +248,9 @@ impl Arguments {
                 store_limits: StoreLimits { sensor_bytes: u64::from(arguments.sensor_quota) << 20 },
             }),
             Command::Enroll(arguments) => arguments.execute(),
-            Command::Sensors { store, json } => {
+            Command::Sensors { action: Some(action), .. } => action.execute(),
+            Command::Key { action } => action.execute(),
+            Command::Sensors { store, json, action: None } => {
                 let sensors = service::stored_sensors(&store.existing_files()?, Caller::Operator)?;
                 print(&enroll::listing(&sensors, json))
             }
@@ -212,6 +265,45 @@ impl Arguments {
                 colour: io::stdout().is_terminal()
                     && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
             }),
+        }
+    }
+}
+
+impl SensorAction {
+    fn execute(self) -> anyhow::Result<()> {
+        match self {
+            Self::Acknowledge { store, sensor } => {
+                let (name, runs) =
+                    service::acknowledge_runs(&store.existing_files()?, Caller::Operator, &sensor, &who())?;
+                let runs = if runs == 1 { "1 unclean run".into() } else { format!("{runs} unclean runs") };
+                print(&format!("{runs} of {name} acknowledged\n"))
+            }
+            Self::Rotate { store, sensor } => {
+                let sensor = service::rotate_sensor_key(&store.existing_files()?, Caller::Operator, &sensor)?;
+                print(&format!(
+                    "{} replaces its key when it is connected, from version 3 of the protocol on\n",
+                    sensor.name
+                ))
+            }
+        }
+    }
+}
+
+/// User who runs the command, behind sudo if need be: for the record, not for authorisation.
+fn who() -> String {
+    let name = ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
+    name.map_or_else(|| "unknown".into(), |name| printable(&name).chars().take(64).collect())
+}
+
+impl KeyAction {
+    fn execute(self) -> anyhow::Result<()> {
+        match self {
+            Self::Rotate { store, overlap, keep } => {
+                let files = store.existing_files()?;
+                enroll::rotate_key(&files, overlap, keep)?;
+                print(&enroll::key_status(&files)?)
+            }
+            Self::Status { store } => print(&enroll::key_status(&store.existing_files()?)?),
         }
     }
 }

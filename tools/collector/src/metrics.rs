@@ -51,6 +51,12 @@ pub enum RejectionCause {
     Malformed,
     /// The requested name belongs to another sensor.
     NameTaken,
+    /// The requested name is not allowed.
+    NameNotAllowed,
+    /// The key of the sensor was replaced, or copied.
+    ReplacedKey,
+    /// The peer asked for a key of this collector that was replaced too long ago.
+    CollectorKey,
     /// Closed before it proved a key, to make room for a connection of another address.
     Crowded,
     /// The session met a limit of its sensor, which [`Metrics::limits`] names.
@@ -73,13 +79,16 @@ impl RejectionCause {
             Self::Version => "version",
             Self::Malformed => "malformed",
             Self::NameTaken => "name_taken",
+            Self::NameNotAllowed => "name_not_allowed",
+            Self::ReplacedKey => "replaced_key",
+            Self::CollectorKey => "collector_key",
             Self::Crowded => "crowded",
             Self::Limit => "limit",
         }
     }
 
     /// Every cause: each has a series from the start, with zero.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 16] = [
         Self::ForeignProtocol,
         Self::UnknownKey,
         Self::Revoked,
@@ -91,6 +100,9 @@ impl RejectionCause {
         Self::Version,
         Self::Malformed,
         Self::NameTaken,
+        Self::NameNotAllowed,
+        Self::ReplacedKey,
+        Self::CollectorKey,
         Self::Crowded,
         Self::Limit,
     ];
@@ -149,6 +161,8 @@ pub struct Metrics {
     pub store_errors: Counter,
     /// Heads of logs of sensors that contradicted the one before: a log was rolled back, wiped or rewritten.
     pub log_heads_contradicted: Counter,
+    /// Signs that two devices use the key of one sensor.
+    pub copied_keys: Counter,
     /// 1 while commits fail.
     pub store_failing: Gauge,
     /// HTTP server.
@@ -178,6 +192,7 @@ impl Metrics {
             store_errors: Counter::default(),
             http: Arc::default(),
             log_heads_contradicted: Counter::default(),
+            copied_keys: Counter::default(),
         };
         for reason in RejectionCause::ALL {
             drop(metrics.rejected.get_or_create(&RejectionLabels { reason })); // creates the series, with zero
@@ -224,6 +239,11 @@ impl Metrics {
             "log_heads_contradicted",
             "Times that the sealed log of a sensor was rolled back or rewritten",
             self.log_heads_contradicted.clone(),
+        );
+        to.register(
+            "copied_key_signs",
+            "Signs that two devices use the key of one sensor",
+            self.copied_keys.clone(),
         );
         to.register("store_errors", "Failed commits, each attempt", self.store_errors.clone());
         self.http.register(to);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context as _, bail};
-use sentinel_uplink::{KeyPair, Limits};
+use sentinel_uplink::Limits;
 use tokio::net::TcpSocket;
 use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::api::{self, HostPolicy};
+use crate::enroll::KeyRing;
 use crate::http::{self, HttpLimits, HttpServer};
 use crate::ingest::{self, Ingest, IngestLimits, IngestShared, Rejections};
 use crate::log::Log;
@@ -24,7 +25,7 @@ use crate::store::{
     AdmissionReader, Files, ReadLimits, ReaderPool, StoreLimits, Writer, WriterHandle, initial_totals,
 };
 use crate::threads::Threads;
-use crate::{dashboard, enroll, file_limit};
+use crate::{dashboard, file_limit};
 
 /// Settings of a collector.
 #[derive(Debug)]
@@ -133,7 +134,7 @@ impl RunningCollector {
         }
         let connection = files.open_writer()?;
         let metrics = Arc::new(Metrics::new(&initial_totals(&connection)?));
-        let identity = enroll::identity(&files)?;
+        let identity = KeyRing::load(&files)?;
         let (sensors, listen) = bind(listen)?;
         let (pages, http) = bind_http(http)?;
         let (stop, stopping) = watch::channel(false);
@@ -144,7 +145,7 @@ impl RunningCollector {
         let events = service.events.clone();
         let (writer, handle) =
             Writer::start(connection, store_limits, events, Arc::clone(&metrics), log.clone())?;
-        log.info(format_args!("sentinel-collector {} key {}", env!("CARGO_PKG_VERSION"), identity.public()));
+        log.info(format_args!("sentinel-collector {} key {}", env!("CARGO_PKG_VERSION"), identity.current()));
         let shared = ingest_shared(&service, admission, identity, handle, limits, &log);
         let hosts = if http_allow_remote { HostPolicy::Any } else { HostPolicy::LocalOnly };
         let router = api::router(service, hosts, &http_limits, dashboard::router());
@@ -188,7 +189,7 @@ impl RunningCollector {
 fn ingest_shared(
     service: &Service,
     admission: AdmissionReader,
-    identity: KeyPair,
+    identity: KeyRing,
     writer: WriterHandle,
     limits: IngestLimits,
     log: &Log,

@@ -208,11 +208,11 @@ const VARYING: [&str; 6] =
 
 const ALERT: &str = r#"{"id":SEQ,"sensor":"branch-7","received":*,"boot":3,"seq":SEQ,"time":"2023-11-14T22:13:SECOND.000000Z","kind":"port_scan","test":"ports_in_window","severity":"medium","src":"10.20.30.66","dst":"10.20.30.10","src_port":null,"dst_port":null,"summary":"10.20.30.66 tried 15 ports of 10.20.30.10 within 10 s","evidence":{"ports_at_least":15,"ports_at_most":15,"threshold_ports":15,"window_s":10},"phase":"open","first_time":"2023-11-14T22:13:SECOND.000000Z","incident":1,"suppressed":0,"technique":"T1046"}"#;
 
-const SENSORS: &str = r#"{"sensors":[{"accounting":{"state":"no_gap","text":"no gap up to the last alert received"},"alerts_duplicate":0,"alerts_lost":0,"alerts_missing":0,"alerts_stored":2,"alerts_unknown":null,"connected_since":*,"enrolled":*,"frames_per_s":200,"host":"router","id":1,"interfaces":"br-lan","last_limit":null,"last_seen":*,"limit_hits":0,"log":null,"name":"branch-7","peer":*,"public_key":"co7e72xk6icmp7jtld6jyadsdca5c5bhqeuce7wgotzx677jpnwq","revoked":null,"run_ends_reported":false,"runs_unclean":0,"software":"0.1.0","state":"connected","stored_bytes":*,"telemetry":{"alerts_delivered":0,"alerts_evicted":0,"alerts_raised":0,"frames_analysed":0,"frames_dropped":4,"frames_filtered":0,"frames_seen":500,"log_bytes_written":0,"malformed":0,"open_incidents":0,"reconnects":0,"resident_kib":0,"ring_freezes":0,"spool_bytes":0,"table_evictions":0,"truncated":0,"uptime_ms":3000},"telemetry_time":*}]}"#;
+const SENSORS: &str = r#"{"sensors":[{"accounting":{"state":"no_gap","text":"no gap up to the last alert received"},"alerts_duplicate":0,"alerts_lost":0,"alerts_missing":0,"alerts_stored":2,"alerts_unknown":null,"connected_since":*,"enrolled":*,"frames_per_s":200,"host":"router","id":1,"interfaces":"br-lan","key_copied":null,"key_replacement_requested":false,"key_since":null,"last_limit":null,"last_seen":*,"limit_hits":0,"log":null,"name":"branch-7","next_key":null,"peer":*,"public_key":"co7e72xk6icmp7jtld6jyadsdca5c5bhqeuce7wgotzx677jpnwq","revoked":null,"run_ends_reported":false,"runs_acknowledged":null,"runs_unclean":0,"software":"0.1.0","state":"connected","stored_bytes":*,"telemetry":{"alerts_delivered":0,"alerts_evicted":0,"alerts_raised":0,"frames_analysed":0,"frames_dropped":4,"frames_filtered":0,"frames_seen":500,"log_bytes_written":0,"malformed":0,"open_incidents":0,"reconnects":0,"resident_kib":0,"ring_freezes":0,"spool_bytes":0,"table_evictions":0,"truncated":0,"uptime_ms":3000},"telemetry_time":*}]}"#;
 
 /// `sentinel-collector sensors --json`: from the file alone, so nothing of the connection.
 const LISTED: &str = concat!(
-    r#"{"sensors":[{"accounting":{"state":"no_gap","text":"no gap up to the last alert received"},"alerts_duplicate":0,"alerts_lost":0,"alerts_missing":0,"alerts_stored":2,"alerts_unknown":null,"connected_since":*,"enrolled":*,"frames_per_s":null,"host":"router","id":1,"interfaces":"br-lan","last_limit":null,"last_seen":*,"limit_hits":0,"log":null,"name":"branch-7","peer":*,"public_key":"co7e72xk6icmp7jtld6jyadsdca5c5bhqeuce7wgotzx677jpnwq","revoked":null,"run_ends_reported":false,"runs_unclean":0,"software":"0.1.0","state":"seen","stored_bytes":*,"telemetry":{"alerts_delivered":0,"alerts_evicted":0,"alerts_raised":0,"frames_analysed":0,"frames_dropped":4,"frames_filtered":0,"frames_seen":500,"log_bytes_written":0,"malformed":0,"open_incidents":0,"reconnects":0,"resident_kib":0,"ring_freezes":0,"spool_bytes":0,"table_evictions":0,"truncated":0,"uptime_ms":3000},"telemetry_time":*}]}"#,
+    r#"{"sensors":[{"accounting":{"state":"no_gap","text":"no gap up to the last alert received"},"alerts_duplicate":0,"alerts_lost":0,"alerts_missing":0,"alerts_stored":2,"alerts_unknown":null,"connected_since":*,"enrolled":*,"frames_per_s":null,"host":"router","id":1,"interfaces":"br-lan","key_copied":null,"key_replacement_requested":false,"key_since":null,"last_limit":null,"last_seen":*,"limit_hits":0,"log":null,"name":"branch-7","next_key":null,"peer":*,"public_key":"co7e72xk6icmp7jtld6jyadsdca5c5bhqeuce7wgotzx677jpnwq","revoked":null,"run_ends_reported":false,"runs_acknowledged":null,"runs_unclean":0,"software":"0.1.0","state":"seen","stored_bytes":*,"telemetry":{"alerts_delivered":0,"alerts_evicted":0,"alerts_raised":0,"frames_analysed":0,"frames_dropped":4,"frames_filtered":0,"frames_seen":500,"log_bytes_written":0,"malformed":0,"open_incidents":0,"reconnects":0,"resident_kib":0,"ring_freezes":0,"spool_bytes":0,"table_evictions":0,"truncated":0,"uptime_ms":3000},"telemetry_time":*}]}"#,
     "\n"
 );
 
@@ -227,18 +227,22 @@ sentinel_collector_alerts_unreadable_total
 sentinel_collector_connections
 sentinel_collector_connections_accepted_total
 sentinel_collector_connections_rejected_total{reason="authentication"}
+sentinel_collector_connections_rejected_total{reason="collector_key"}
 sentinel_collector_connections_rejected_total{reason="crowded"}
 sentinel_collector_connections_rejected_total{reason="expired_token"}
 sentinel_collector_connections_rejected_total{reason="foreign_protocol"}
 sentinel_collector_connections_rejected_total{reason="handshake_timeout"}
 sentinel_collector_connections_rejected_total{reason="limit"}
 sentinel_collector_connections_rejected_total{reason="malformed"}
+sentinel_collector_connections_rejected_total{reason="name_not_allowed"}
 sentinel_collector_connections_rejected_total{reason="name_taken"}
+sentinel_collector_connections_rejected_total{reason="replaced_key"}
 sentinel_collector_connections_rejected_total{reason="revoked"}
 sentinel_collector_connections_rejected_total{reason="token"}
 sentinel_collector_connections_rejected_total{reason="too_many"}
 sentinel_collector_connections_rejected_total{reason="unknown_key"}
 sentinel_collector_connections_rejected_total{reason="version"}
+sentinel_collector_copied_key_signs_total
 sentinel_collector_http_accept_errors_total
 sentinel_collector_http_connections
 sentinel_collector_http_connections_accepted_total
@@ -272,6 +276,7 @@ sentinel_collector_store_bytes
 sentinel_collector_store_errors_total
 sentinel_collector_store_failing
 sentinel_sensor_duplicate{sensor="branch-7"}
+sentinel_sensor_key_copied{sensor="branch-7"}
 sentinel_sensor_last_seen_seconds{sensor="branch-7"}
 sentinel_sensor_limit_hits{sensor="branch-7"}
 sentinel_sensor_lost{sensor="branch-7"}

@@ -271,3 +271,38 @@ fn the_file_on_disk_is_ciphertext_and_keys_are_private() {
     assert!(!bytes.starts_with(b"SQLite format 3"));
     assert!(!bytes.windows(8).any(|window| window == b"branch-7"), "the name is in the clear");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_key_of_the_collector_is_replaced_by_commands() {
+    let directory = tempfile::tempdir().unwrap();
+    let refused = output(&["key", "rotate"], directory.path());
+    assert!(text(&refused.stderr).contains("there is no collector in"), "{}", text(&refused.stderr));
+    let collector = Collector::start(directory.path());
+    let (pair, token) = enroll_by_program(&collector, directory.path(), "a").await;
+    let old = *token.collector();
+    let (_peer, _) = connected(collector.listen, &pair, &old, 1).await;
+    let rotated = output(&["key", "rotate", "--overlap", "1h", "--keep", "1h"], directory.path());
+    let status = text(&rotated.stdout);
+    assert!(status.contains(&format!("in force  {old}  from the beginning")), "{status}");
+    assert!(status.contains("next      ") && status.contains("not stored by a, last seen"), "{status}");
+    // A revoked sensor is not waited for.
+    assert!(output(&["revoke", "a"], directory.path()).status.success());
+    let switched =
+        || text(&output(&["key", "status"], directory.path()).stdout).contains(&format!("replaced  {old}"));
+    for _ in 0..200 {
+        if switched() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert!(switched());
+    let unknown = output(&["sensors", "acknowledge", "b"], directory.path());
+    assert!(text(&unknown.stderr).contains("there is no sensor \"b\"; there are a"));
+    let known = output(&["sensors", "acknowledge", "a"], directory.path());
+    assert_eq!(text(&known.stdout), "0 unclean runs of a acknowledged\n");
+    assert!(
+        text(&output(&["sensors", "rotate", "a"], directory.path()).stderr).contains("a is revoked already")
+    );
+    let names = output(&["enroll", "--name", "42"], directory.path());
+    assert!(text(&names.stderr).contains("not a number"), "{}", text(&names.stderr));
+}

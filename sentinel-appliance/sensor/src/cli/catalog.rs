@@ -81,14 +81,15 @@ setting max_packets keeps any.
     },
     Command {
         name: "enroll",
-        usage: "TOKEN|-",
+        usage: "TOKEN|-|--rotate",
         about: "enroll this sensor at a collector ('-': token on standard input)",
         details: "\
 A sensor that runs here connects at once. Arguments are in the list of processes: on a machine with other users give the
 token on standard input or in a file.
 
   sentinel enroll - <token
-  sentinel enroll --token-file token --name office",
+  sentinel enroll --token-file token --name office
+  sentinel enroll --rotate",
         run: dispatch::enroll,
     },
     Command {

@@ -155,6 +155,12 @@ pub(super) fn ctl(arguments: &Arguments) -> Result<(), Failure> {
 
 pub(super) fn enroll(arguments: &Arguments) -> Result<(), Failure> {
     arguments.at_most("enroll", 1)?;
+    if arguments.has("rotate") {
+        if arguments.word(0).is_some() || arguments.path("token-file").is_some() || arguments.has("new-key") {
+            return Err(Failure::usage("enroll: --rotate goes without a token".into()));
+        }
+        return enrollment::replace_key(&arguments.load()?);
+    }
     let token = match (arguments.word(0), arguments.path("token-file")) {
         (Some(_), Some(_)) => {
             return Err(Failure::usage("enroll: want one token, as a word or after --token-file".into()));
@@ -168,7 +174,7 @@ pub(super) fn enroll(arguments: &Arguments) -> Result<(), Failure> {
             ));
         }
     };
-    enrollment::enroll(&token, arguments.text("name")?, &arguments.load()?)
+    enrollment::enroll(&token, arguments.text("name")?, arguments.has("new-key"), &arguments.load()?)
 }
 
 pub(super) fn log(arguments: &Arguments) -> Result<(), Failure> {

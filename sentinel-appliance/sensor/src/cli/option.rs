@@ -143,6 +143,8 @@ pub(super) const OPTIONS: &[CommandOption] = &[
     flag("memory", &["status"], "bytes of each table"),
     value("token-file", "FILE", &["enroll"], "token in a file, so that it is not in the list of processes"),
     value("name", "NAME", &["enroll"], "name of this sensor at the collector"),
+    flag("new-key", &["enroll"], "with another key, because the old one was copied"),
+    flag("rotate", &["enroll"], "replace the key of this enrolled sensor; needs no token"),
     value("count", "NUMBER", &["log"], "show, export: only the newest records").short('c'),
     value("key", "FILE", &["log"], "other key file, for segments that this sensor's key no longer opens"),
     value("evidence-key", "FILE", &["log"], "private key to which segments were sealed"),

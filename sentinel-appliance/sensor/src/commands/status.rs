@@ -324,6 +324,9 @@ impl StatusView {
             },
         };
         writeln!(out, "uplink  {what}")?;
+        if self.flag("uplink.key_waiting") {
+            writeln!(out, "        a new key waits until the collector has accepted it")?;
+        }
         match self.string("uplink.last_error") {
             Some(error) => writeln!(out, "        last error: {error:.60}"),
             None => Ok(()),

@@ -17,7 +17,9 @@
 
 pub(crate) mod accounting;
 pub(crate) mod command_socket;
+pub(crate) mod key_exchange;
 pub(crate) mod reload;
+pub(crate) mod route;
 pub(crate) mod state;
 pub(crate) mod status_socket;
 pub(crate) mod supervision;

@@ -122,7 +122,9 @@ async fn apply_filter(shared: &Shared, new: &Settings) -> Result<(), String> {
 fn take_over(shared: &Shared, new: Settings) {
     let is_changed = {
         let old = shared.settings.borrow();
-        (old.uplink_enabled, old.uplink_cipher) != (new.uplink_enabled, new.uplink_cipher)
+        let of =
+            |settings: &Settings| (settings.uplink_enabled, settings.uplink_cipher, settings.collector_port);
+        of(&old) != of(&new) || old.collector_address != new.collector_address
     };
     shared.settings.borrow_mut().take_live(new);
     shared.apply_evidence();

@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use sentinel_units::{Timestamp, Uptime};
-use sentinel_uplink::{Counter, EndCause, KeyPair, Telemetry};
+use sentinel_uplink::{Counter, EndCause, Telemetry};
 use smol::{Timer, future};
 
 use crate::control::visibility::Visibility;
@@ -20,6 +20,7 @@ use crate::spool::repair::State;
 use crate::spool::{EvidencePolicy, Spool};
 use crate::system::clock::Clock;
 use crate::system::disconnect_reason::DisconnectReason;
+use crate::system::keyring::Keyring;
 use crate::system::keys::{self, Collector};
 use crate::system::privileges::Privileges;
 use crate::system::process::resident_kib;
@@ -73,6 +74,10 @@ pub(crate) struct LinkState {
     /// Connections lost or not made since the start.
     pub(crate) failures: u64,
     pub(crate) last_error: Option<String>,
+    /// Address of the connection, or of the last attempt.
+    pub(crate) address: Option<String>,
+    /// A new key of this sensor was made, and is not in use yet.
+    pub(crate) is_key_waiting: bool,
 }
 
 /// Notification between tasks of one thread: a flag that a task waits for. Notifications before the next wait wake once.
@@ -130,7 +135,7 @@ pub(crate) struct Prepared {
 /// Parts of [`Prepared`] that one task owns.
 pub(crate) struct TaskResources {
     /// `None` if the key of the sensor cannot be read or stored.
-    pub(crate) keys: Option<KeyPair>,
+    pub(crate) keys: Option<Keyring>,
     pub(crate) listeners: [Option<UnixListener>; 2],
     pub(crate) reload: Reload,
 }
@@ -209,6 +214,8 @@ impl Shared {
                 since: clock.uptime(),
                 failures: 0,
                 last_error: None,
+                address: None,
+                is_key_waiting: false,
             }),
             filter_override: RefCell::new(None),
             last_reload: RefCell::new(None),

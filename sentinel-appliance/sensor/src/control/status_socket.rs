@@ -208,10 +208,12 @@ fn write_link(shared: &Shared, out: &mut String) -> std::fmt::Result {
     let since = millis(shared.clock.uptime().since(link.since));
     write!(out, ",\"uplink\":{{\"state\":\"{}\",\"since_ms\":{since}", link.phase.name())?;
     out.push_str(",\"collector\":");
-    match &*shared.collector.borrow() {
-        Some(collector) => json::string(&collector.address, out)?,
-        None => out.push_str("null"),
+    match (&*shared.collector.borrow(), &link.address) {
+        (Some(_), Some(address)) => json::string(address, out)?,
+        (Some(collector), None) => json::string(&collector.address, out)?,
+        (None, _) => out.push_str("null"),
     }
+    write!(out, ",\"key_waiting\":{}", link.is_key_waiting)?;
     write!(out, ",\"failures\":{},\"last_error\":", link.failures)?;
     optional_string(link.last_error.as_deref(), out)?;
     out.push_str(",\"enrollment_problem\":");

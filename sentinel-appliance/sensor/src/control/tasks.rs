@@ -8,7 +8,6 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use sentinel_units::Uptime;
-use sentinel_uplink::KeyPair;
 use smol::io::AsyncReadExt;
 use smol::{Async, LocalExecutor, Task, Timer, future};
 
@@ -19,6 +18,7 @@ use crate::control::status_socket;
 use crate::control::supervision;
 use crate::control::uplink;
 use crate::spool::Spool;
+use crate::system::keyring::Keyring;
 use crate::system::prefault;
 use crate::system::signals::{HANG_UP, TERMINATION, signal_pipe};
 use crate::system::wake::EventFd;
@@ -155,7 +155,7 @@ fn start_tasks(
     executor: &'static LocalExecutor<'static>,
     shared: &Rc<Shared>,
     [status, commands]: [Option<UnixListener>; 2],
-    keys: Option<KeyPair>,
+    keys: Option<Keyring>,
     alerts: Vec<AlertConsumer>,
     alert_event: EventFd,
 ) -> Result<[Task<()>; 2], Failure> {

@@ -11,19 +11,23 @@ use std::time::Duration;
 
 use sentinel_units::Uptime;
 use sentinel_uplink::{
-    Backoff, BatchBuilder, Cipher, Hello, KeyPair, LOG_HEAD_VERSION, Limits, LogHead, Origin,
-    PROTOCOL_VERSION, SendError, SensorEvent, SensorSession, ToCollector, ToSensor,
+    Backoff, BatchBuilder, Cipher, Hello, LOG_HEAD_VERSION, Limits, LogHead, Origin, PROTOCOL_VERSION,
+    RunIdentity, SendError, SensorEvent, SensorSession, ToCollector, ToSensor,
 };
 use smol::{Async, Timer, future};
 
+use crate::control::key_exchange::KeyExchange;
+use crate::control::route::{Progress, Route, addresses};
 use crate::control::state::{LinkPhase, Shared};
 use crate::control::telemetry_schedule::TelemetrySchedule;
 use crate::spool::{Item, SentRecords, Spool};
 use crate::system::connect::connect;
 use crate::system::damage::FileState;
 use crate::system::disconnect_reason::DisconnectReason;
+use crate::system::keyring::Keyring;
 use crate::system::keys::{self, Collector, random_u64};
 use crate::system::process::host_name;
+use crate::terminal::log;
 
 /// Time between two checks for enrollment or `uplink_enabled`: one failing `open(2)`.
 const RECHECK_INTERVAL: Duration = Duration::from_secs(1);
@@ -35,9 +39,12 @@ const HEAD_INTERVAL: Duration = Duration::from_secs(60);
 const BATCH_BYTES: usize = 4096;
 
 /// Keeps the sensor connected for as long as it runs; without a key pair, once there is one in the state directory.
-pub(crate) async fn keep_connected(shared: Rc<Shared>, keys: Option<KeyPair>) {
-    let mut backoff = Backoff::new();
-    let Some(keys) = own_keys(&shared, keys).await else { return };
+pub(crate) async fn keep_connected(shared: Rc<Shared>, ring: Option<Keyring>) {
+    let (mut backoff, mut route) = (Backoff::new(), Route::default());
+    let Some(mut ring) = own_keys(&shared, ring).await else { return };
+    // Known to this run only: who copies the files of the sensor has not got it.
+    let witness = random_u64().unwrap_or_default();
+    let mut generation = shared.generation.get();
     while !shared.is_stopping() {
         let (enabled, cipher) = {
             let settings = shared.settings.borrow();
@@ -54,18 +61,31 @@ pub(crate) async fn keep_connected(shared: Rc<Shared>, keys: Option<KeyPair>) {
         // them ends it through `generation`.
         shared.set_link(LinkPhase::Connecting);
         let acknowledged = shared.spool.borrow().acknowledged();
-        let reason = run_session(&shared, &keys, &collector, cipher).await;
+        // Enrollment or settings changed.
+        if std::mem::replace(&mut generation, shared.generation.get()) != shared.generation.get() {
+            read_keys(&shared, &mut ring);
+            route = Route::default();
+        }
+        let session =
+            Session { shared: &shared, ring: &mut ring, route: &mut route, collector: &collector, witness };
+        let (progress, reason) = session.run(cipher).await;
         shared.spool.borrow_mut().delivery().disconnected();
         // A collector that accepts the session and then closes it must not be tried again at once: only progress resets.
         if shared.spool.borrow().acknowledged() > acknowledged {
             backoff.reset();
         }
-        let wait = reconnect_wait(&reason, &mut backoff);
+        let count = addresses(&shared.settings.borrow(), &collector).len();
+        let wait = if route.failed(progress, &reason, &ring, count) {
+            Duration::ZERO
+        } else {
+            reconnect_wait(&reason, &mut backoff)
+        };
         if !matches!(reason, DisconnectReason::Local) {
             shared.link_lost(&reason, wait);
         }
         if wait == REJECTED_WAIT {
             until_enrolled_again(&shared, wait).await;
+            read_keys(&shared, &mut ring);
         } else {
             shared.sleep(wait).await;
         }
@@ -73,19 +93,19 @@ pub(crate) async fn keep_connected(shared: Rc<Shared>, keys: Option<KeyPair>) {
 }
 
 /// Key pair of the sensor; waits for one that can be read. `None` at shutdown.
-async fn own_keys(shared: &Shared, mut keys: Option<KeyPair>) -> Option<KeyPair> {
-    while keys.is_none() {
+async fn own_keys(shared: &Shared, mut ring: Option<Keyring>) -> Option<Keyring> {
+    while ring.is_none() {
         if shared.is_stopping() {
             return None;
         }
         shared.link.borrow_mut().last_error = Some("the key of this sensor cannot be read or stored".into());
         shared.sleep(RECHECK_INTERVAL).await;
-        if let FileState::Good(found) = keys::stored_sensor_key(&shared.settings.borrow().state_dir) {
+        if let Some(found) = stored_keys(shared) {
             shared.link.borrow_mut().last_error = None;
-            keys = Some(found);
+            ring = Some(found);
         }
     }
-    keys
+    ring
 }
 
 /// Waits after a rejection that only an operator can end: `span`, or until `sentinel enroll` has written the file of the
@@ -118,54 +138,90 @@ fn reconnect_wait(reason: &DisconnectReason, backoff: &mut Backoff) -> Duration 
     }
 }
 
-/// Runs one connection; gives the reason for its end.
-async fn run_session(
-    shared: &Shared,
-    keys: &KeyPair,
-    collector: &Collector,
-    cipher: Cipher,
-) -> DisconnectReason {
-    match try_session(shared, keys, collector, cipher).await {
-        Ok(never) => match never {},
-        Err(reason) => reason,
+/// Reads the keys again: `sentinel enroll` may have made others. Those in memory stay if that fails.
+fn read_keys(shared: &Shared, ring: &mut Keyring) {
+    if let Some(found) = stored_keys(shared) {
+        *ring = found;
     }
 }
 
-async fn try_session(
-    shared: &Shared,
-    keys: &KeyPair,
-    collector: &Collector,
-    cipher: Cipher,
-) -> Result<std::convert::Infallible, DisconnectReason> {
-    let stream = connect(&collector.address).await?;
-    let session =
-        SensorSession::connect(keys, &collector.key, cipher, Limits::SENSOR, shared.clock.uptime())?;
-    let (host, interfaces) = (host_name(), shared.interface_list());
-    let hello = hello(shared, &host, &interfaces);
-    let mut connection = UplinkConnection {
-        shared,
-        session,
-        origin: hello.origin(),
-        is_welcomed: false,
-        telemetry: TelemetrySchedule::default(),
-        head: HeadReport::default(),
-    };
-    let generation = shared.generation.get();
-    let mut incoming = [0; 2048];
-    loop {
-        connection.handle_events(&hello)?;
-        connection.send(&stream)?;
-        if shared.generation.get() != generation || shared.is_drained() {
-            return Err(DisconnectReason::Local);
+/// Keys in the state directory, if they can be read.
+fn stored_keys(shared: &Shared) -> Option<Keyring> {
+    let state = shared.settings.borrow().state_dir.clone();
+    let read = || {
+        Keyring::finish_return(&state)?;
+        match keys::stored_sensor_key(&state) {
+            FileState::Good(own) => Keyring::beside(&state, own).map(Some),
+            _ => Ok(None),
         }
-        let deadline = connection.deadline();
-        wait(shared, &stream, !connection.session.pending().is_empty(), deadline).await?;
-        connection.read(&stream, &mut incoming, &hello)?;
+    };
+    read().inspect_err(|failure| log::warn(format_args!("{failure}"))).ok().flatten()
+}
+
+/// One connection, from the choice of the address to its end.
+struct Session<'s> {
+    shared: &'s Shared,
+    ring: &'s mut Keyring,
+    route: &'s mut Route,
+    collector: &'s Collector,
+    witness: u64,
+}
+
+impl Session<'_> {
+    /// Runs it; gives the reason for its end, and how far it came.
+    async fn run(mut self, cipher: Cipher) -> (Progress, DisconnectReason) {
+        let mut progress = Progress::None;
+        match self.try_run(cipher, &mut progress).await {
+            Ok(never) => match never {},
+            Err(reason) => (progress, reason),
+        }
+    }
+
+    async fn try_run(
+        &mut self,
+        cipher: Cipher,
+        progress: &mut Progress,
+    ) -> Result<std::convert::Infallible, DisconnectReason> {
+        let shared = self.shared;
+        let address = self.route.address(&shared.settings.borrow(), self.collector);
+        shared.link.borrow_mut().address = Some(address.clone());
+        let stream = connect(&address).await?;
+        let collector_key = self.route.collector_key(self.ring, self.collector);
+        let own = self.route.own_key(self.ring);
+        let now = shared.clock.uptime();
+        let session = SensorSession::connect(own, &collector_key, cipher, Limits::SENSOR, now)?;
+        let (host, interfaces) = (host_name(), shared.interface_list());
+        let hello = hello(shared, &host, &interfaces, self.witness);
+        let own = own.public();
+        let keys = KeyExchange::new(self.ring, self.route, self.collector, collector_key, own);
+        let mut connection = UplinkConnection {
+            shared,
+            session,
+            origin: hello.origin(),
+            is_welcomed: false,
+            progress,
+            keys,
+            telemetry: TelemetrySchedule::default(),
+            head: HeadReport::default(),
+        };
+        let generation = shared.generation.get();
+        let mut incoming = [0; 2048];
+        loop {
+            connection.handle_events(&hello)?;
+            connection.send(&stream)?;
+            if shared.generation.get() != generation || shared.is_drained() || connection.keys.must_reconnect
+            {
+                return Err(DisconnectReason::Local);
+            }
+            let deadline = connection.deadline();
+            wait(shared, &stream, !connection.session.pending().is_empty(), deadline).await?;
+            connection.read(&stream, &mut incoming, &hello)?;
+        }
     }
 }
 
 /// First message of the sensor.
-fn hello<'h>(shared: &Shared, host: &'h str, interfaces: &'h str) -> Hello<'h> {
+fn hello<'h>(shared: &Shared, host: &'h str, interfaces: &'h str, witness: u64) -> Hello<'h> {
     Hello {
         protocol: PROTOCOL_VERSION,
         software: env!("CARGO_PKG_VERSION"),
@@ -173,6 +229,7 @@ fn hello<'h>(shared: &Shared, host: &'h str, interfaces: &'h str) -> Hello<'h> {
         boot: shared.spool.borrow().boot(),
         started_us: shared.started.as_micros(),
         interfaces: cut(interfaces, 128),
+        run: RunIdentity { previous: shared.spool.borrow().previous_boot(), witness },
     }
 }
 
@@ -183,6 +240,8 @@ struct UplinkConnection<'s> {
     origin: Origin,
     /// The collector has accepted the session and named the last alert that it has.
     is_welcomed: bool,
+    progress: &'s mut Progress,
+    keys: KeyExchange<'s>,
     telemetry: TelemetrySchedule,
     head: HeadReport,
 }
@@ -251,9 +310,14 @@ impl UplinkConnection<'_> {
         loop {
             match self.session.poll(now)? {
                 SensorEvent::Idle => return Ok(()),
-                SensorEvent::Established => queued(self.session.send(&ToCollector::Hello(*hello), now))?,
+                SensorEvent::Established => {
+                    *self.progress = Progress::Proved;
+                    queued(self.session.send(&ToCollector::Hello(*hello), now))?;
+                }
                 SensorEvent::Message(ToSensor::Welcome(welcome)) => {
                     self.is_welcomed = true;
+                    *self.progress = Progress::Welcomed;
+                    self.keys.welcomed(self.shared, welcome.protocol);
                     self.head.is_wanted = welcome.protocol >= LOG_HEAD_VERSION;
                     self.shared.spool.borrow_mut().welcome(welcome.acked, welcome.protocol);
                     self.shared.set_link(LinkPhase::Connected);
@@ -266,6 +330,9 @@ impl UplinkConnection<'_> {
                 SensorEvent::Message(ToSensor::Rejected(reason)) => {
                     return Err(DisconnectReason::Rejected(reason));
                 }
+                SensorEvent::Message(ToSensor::KeyAnswer(answer)) => self.keys.answered(self.shared, answer),
+                SensorEvent::Message(ToSensor::CollectorKey(key)) => self.keys.announced(key),
+                SensorEvent::Message(ToSensor::ReplaceKey) => self.keys.replace_own(self.shared),
                 SensorEvent::Message(_) | _ => {}
             }
         }
@@ -279,6 +346,10 @@ impl UplinkConnection<'_> {
         }
         if !self.is_welcomed || !self.session.pending().is_empty() {
             return Ok(false);
+        }
+        if let Some(message) = self.keys.take() {
+            queued(self.session.send(&message, now))?;
+            return Ok(true);
         }
         // Before the alerts: with a long backlog there is always another batch.
         if now >= self.telemetry.due {

@@ -1,6 +1,7 @@
 //! Types of settings: text to value, value to text, and the allowed range.
 
 use std::fmt;
+use std::net::Ipv6Addr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,6 +9,7 @@ use std::time::Duration;
 use sentinel_detect::registry::MAX_PORTS;
 use sentinel_filter::{ExpressionError, Target};
 use sentinel_units::{LinkType, ParsePrefixError, Prefix, millis};
+use sentinel_uplink::{MAX_ADDRESS_LEN, is_address};
 
 use super::choice::Choice;
 use super::evidence_key::{EvidenceKey, EvidenceKeyError};
@@ -38,6 +40,8 @@ pub(super) enum Field<'s> {
     OptionalPath(&'s mut Option<PathBuf>, usize),
     /// At most so many names of network interfaces.
     Interfaces(&'s mut Vec<String>, usize),
+    /// At most so many addresses of a collector, see [`with_port`], or none.
+    Addresses(&'s mut Vec<String>, usize),
     /// At most so many networks.
     Networks(&'s mut Vec<Prefix>, usize),
     /// Port numbers, at most [`MAX_PORTS`].
@@ -82,6 +86,8 @@ pub(super) enum FieldError {
     PrefixTooLong(u8),
     /// The kernel takes no such name.
     NotAnInterface,
+    /// Neither a host, nor a host and a port.
+    NotAnAddress,
     /// The list has more values than this.
     TooMany(usize),
     /// The value is in the list already.
@@ -106,6 +112,7 @@ impl fmt::Display for FieldError {
             Self::NotANetwork => out.write_str("is not a network"),
             Self::PrefixTooLong(longest) => write!(out, "has a length over {longest}"),
             Self::NotAnInterface => out.write_str("cannot be the name of an interface"),
+            Self::NotAnAddress => out.write_str("is not an address"),
             Self::TooMany(most) => write!(out, "is one too many after {most}"),
             Self::Duplicate => out.write_str("is twice in the list"),
             Self::EmptyList => out.write_str("is an empty list"),
@@ -116,7 +123,7 @@ impl fmt::Display for FieldError {
 impl Field<'_> {
     /// Returns true if the setting takes several values.
     pub(super) const fn is_list(&self) -> bool {
-        matches!(self, Self::Interfaces(..) | Self::Networks(..) | Self::Ports(..))
+        matches!(self, Self::Interfaces(..) | Self::Addresses(..) | Self::Networks(..) | Self::Ports(..))
     }
 
     /// Parses `words` and replaces the value; with any fault the old value stays.
@@ -148,7 +155,7 @@ impl Field<'_> {
             Self::OptionalPath(value, _) if word.is_empty() => **value = None,
             Self::OptionalPath(value, longest) => **value = Some(path(word, *longest)?),
             Self::Path(value, longest) => **value = path(word, *longest)?,
-            Self::Interfaces(..) | Self::Networks(..) | Self::Ports(_) => {}
+            Self::Interfaces(..) | Self::Addresses(..) | Self::Networks(..) | Self::Ports(_) => {}
         }
         Ok(())
     }
@@ -159,6 +166,12 @@ impl Field<'_> {
                 let mut names = Vec::new();
                 list(words, *most, &mut |word| Ok(add(&mut names, interface(word)?)))?;
                 **value = names;
+            }
+            Self::Addresses(value, _) if words.iter().all(|word| word.is_empty()) => value.clear(),
+            Self::Addresses(value, most) => {
+                let mut addresses = Vec::new();
+                list(words, *most, &mut |word| Ok(add(&mut addresses, address(word)?)))?;
+                **value = addresses;
             }
             Self::Networks(value, most) => {
                 let mut networks = Vec::new();
@@ -190,7 +203,7 @@ impl Field<'_> {
             Self::OptionalPath(value, _) => {
                 one(&value.as_deref().map_or("".into(), std::path::Path::to_string_lossy))
             }
-            Self::Interfaces(value, _) => value.to_vec(),
+            Self::Interfaces(value, _) | Self::Addresses(value, _) => value.to_vec(),
             Self::Networks(value, _) => value.iter().map(ToString::to_string).collect(),
             Self::Ports(value) => value.iter().map(ToString::to_string).collect(),
         }
@@ -206,7 +219,7 @@ impl Field<'_> {
             Self::EvidenceKey(_) => "key",
             Self::Choice(_) => "choice",
             Self::Path(..) | Self::OptionalPath(..) => "path",
-            Self::Interfaces(..) | Self::Networks(..) | Self::Ports(_) => "list",
+            Self::Interfaces(..) | Self::Addresses(..) | Self::Networks(..) | Self::Ports(_) => "list",
         }
     }
 
@@ -236,6 +249,11 @@ impl Field<'_> {
             }
             Self::Interfaces(_, most) => {
                 format!("1 to {most} names of at most {MAX_INTERFACE_NAME_LEN} bytes")
+            }
+            Self::Addresses(_, most) => {
+                format!(
+                    "up to {most} of HOST, HOST:PORT and [IPV6]:PORT, each of at most {MAX_ADDRESS_LEN} bytes with its port"
+                )
             }
             Self::Networks(_, most) => format!("1 to {most} networks such as 192.168.0.0/16 or fd00::/8"),
             Self::Ports(_) => format!("1 to {MAX_PORTS} ports, each 1 to 65535"),
@@ -319,6 +337,25 @@ fn network(word: &str) -> Result<Prefix, FieldError> {
         ParsePrefixError::TooLong { longest, .. } => FieldError::PrefixTooLong(longest),
         _ => FieldError::NotANetwork,
     })
+}
+
+fn address(word: &str) -> Result<String, FieldError> {
+    if is_address(&with_port(word, u16::MAX.into())) {
+        Ok(word.into())
+    } else {
+        Err(FieldError::NotAnAddress)
+    }
+}
+
+/// The address `word` with its own port, or else with `port`.
+pub(crate) fn with_port(word: &str, port: u32) -> String {
+    if word.parse::<Ipv6Addr>().is_ok() {
+        format!("[{word}]:{port}")
+    } else if is_address(word) {
+        word.to_owned()
+    } else {
+        format!("{word}:{port}")
+    }
 }
 
 /// Checks the rule of the kernel (`dev_valid_name` in net/core/dev.c).

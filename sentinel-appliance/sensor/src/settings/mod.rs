@@ -27,6 +27,7 @@ mod uci;
 pub(crate) use choice::{KernelSnap, LogLevel, Sandbox};
 #[cfg(test)]
 pub(crate) use evidence_key::EvidenceKey;
+pub(crate) use field::with_port;
 pub(crate) use load::{DEFAULT_FILE, Loaded, environment, split_assignment};
 pub(crate) use problem::Problem;
 pub(crate) use registry::{Settings, restart_needed};

@@ -163,6 +163,14 @@ main_settings! {
         "send alerts to the collector, once enrolled",
         "", default "on", Live, |value| Field::Switch(value)
     }
+    collector_address: Vec<String> = "collector_address" {
+        "addresses of the collector instead of that of the enrollment, tried one after the other; its key stays the same",
+        "", default "", Live, |value| Field::Addresses(value, 4)
+    }
+    collector_port: u32 = "collector_port" {
+        "port of the collector for addresses without one; 0 is the port of the enrollment",
+        "port", default "0", Live, |value| Field::Number(value, 0..=65_535)
+    }
     uplink_cipher: Cipher = "uplink_cipher" {
         "cipher of the uplink; chachapoly is faster on a CPU without AES instructions; the collector accepts both",
         "", default "aesgcm", Live, |value| Field::Choice(value)
@@ -277,9 +285,15 @@ impl Setting {
         self.section.key(self.name)
     }
 
-    /// `SENTINEL_MEMORY_KIB`, `SENTINEL_PORT_SCAN_PORTS`.
+    /// `SENTINEL_MEMORY_KIB`, `SENTINEL_PORT_SCAN_PORTS`. Settings about the collector have `SENTINEL_UPLINK_` first: without it
+    /// the variables would be those of the collector program.
     pub(super) fn variable(&self) -> String {
-        renamed::variable(&self.key())
+        let key = self.key();
+        if key.starts_with("collector_") {
+            renamed::variable(&format!("uplink_{key}"))
+        } else {
+            renamed::variable(&key)
+        }
     }
 
     /// Value in `settings`, with its type and range.

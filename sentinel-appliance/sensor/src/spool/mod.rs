@@ -114,6 +114,8 @@ pub(crate) struct Spool<S = FileStorage> {
     lock: Option<std::os::fd::OwnedFd>,
     segment_bytes: usize,
     boot: u32,
+    /// Run before this one; 0 without one.
+    previous_boot: u32,
     next_seq: u64,
     delivery: Delivery<RecordId>,
     /// Last delivered record as of the newest record about it in the log, and the time of that record.
@@ -241,6 +243,7 @@ impl<S: Medium> Spool<S> {
         }
         // Before the first flush, which may begin a segment.
         spool.apply_evidence(policy);
+        spool.previous_boot = newest.map_or(0, |previous| previous.boot);
         if let Some(previous) = newest {
             // See `end_previous_run`: a run has a record in the journal after each flush.
             let is_complete = recovery.from_journal > 0 && is_journal_complete;
@@ -287,6 +290,7 @@ impl<S: Medium> Spool<S> {
             lock: None,
             segment_bytes,
             boot,
+            previous_boot: 0,
             next_seq: 1,
             delivery: Delivery::new(delivered),
             delivered_logged: delivered,
@@ -314,6 +318,11 @@ impl<S: Medium> Spool<S> {
             journal_backoff: RetryBackoff::default(),
             lost_before: 0,
         }
+    }
+
+    /// Random number of the run before this one; 0 if the log has none.
+    pub(crate) const fn previous_boot(&self) -> u32 {
+        self.previous_boot
     }
 
     /// Random number of this run.

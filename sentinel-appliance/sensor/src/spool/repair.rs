@@ -19,6 +19,7 @@ use super::open::lock_file;
 use super::{EvidencePolicy, JOURNAL_FILE, Log, MAIN_FILE, Spool, geometry, resize};
 use crate::settings::Settings;
 use crate::system::damage::{Damages, FileState, look, was_moved_aside};
+use crate::system::keyring::Keyring;
 use crate::system::keys::{self, COLLECTOR, Collector, LOG_KEY, SENSOR_KEY};
 use crate::system::private_files::lock_directory;
 use crate::terminal::failure::Failure;
@@ -31,7 +32,7 @@ const MAX_OPENINGS: u32 = 4;
 #[derive(Debug)]
 pub(crate) struct State {
     /// `None` if the key of the sensor cannot be read or stored: then there is no uplink.
-    pub(crate) keys: Option<KeyPair>,
+    pub(crate) keys: Option<Keyring>,
     pub(crate) collector: Option<Collector>,
     /// Reason why the sensor has no collector, other than that it was never enrolled.
     pub(crate) enrollment_problem: Option<String>,
@@ -83,7 +84,7 @@ pub(crate) fn open(settings: &Settings) -> Result<State, Failure> {
     damages.find_untold(state, &[SENSOR_KEY, LOG_KEY, COLLECTOR, MAIN_FILE]);
     damages.find_untold(&settings.run_dir, &[JOURNAL_FILE]);
     let (collector, enrollment_problem) = collector(state, &mut damages);
-    let keys = sensor_key(state, &mut damages)?;
+    let keys = keyring(state, &mut damages)?;
     let key = log_key(state, &mut damages)?;
     let had_file = matches!(look(&state.join(MAIN_FILE)), FileState::Good(()));
     let opened = open_log(settings, &key, &mut damages)?;
@@ -119,6 +120,19 @@ fn collector(state: &Path, damages: &mut Damages) -> (Option<Collector>, Option<
     };
     log::warn(format_args!("{problem}"));
     (None, Some(problem))
+}
+
+/// Keys of the uplink: those of the files, or a new one if there is none.
+fn keyring(state: &Path, damages: &mut Damages) -> Result<Option<Keyring>, Failure> {
+    // Before a new key is made for want of one.
+    let ring = match Keyring::finish_return(state) {
+        Ok(()) => sensor_key(state, damages)?.map(|own| Keyring::beside(state, own)).transpose(),
+        Err(failure) => Err(failure),
+    };
+    Ok(ring.unwrap_or_else(|failure| {
+        log::error(format_args!("{failure}; no uplink until it can be read"));
+        None
+    }))
 }
 
 /// Key pair of the sensor: that of the file, or a new one if there is none. Without one that lasts, nothing is gained by

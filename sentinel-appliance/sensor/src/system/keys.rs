@@ -35,7 +35,12 @@ pub(crate) struct Collector {
 
 /// Key pair of the sensor in its file.
 pub(crate) fn stored_sensor_key(state: &Path) -> FileState<KeyPair> {
-    read_key::<32>(&state.join(SENSOR_KEY)).and_then(|bytes| Ok(KeyPair::from_bytes(&bytes)))
+    stored_key_pair(&state.join(SENSOR_KEY))
+}
+
+/// Key pair in a file.
+pub(crate) fn stored_key_pair(path: &Path) -> FileState<KeyPair> {
+    read_key::<32>(path).and_then(|bytes| Ok(KeyPair::from_bytes(&bytes)))
 }
 
 /// New key pair of the sensor, not stored.
@@ -45,7 +50,12 @@ pub(crate) fn new_sensor_key() -> Result<KeyPair, Failure> {
 
 /// Stores the key pair of the sensor.
 pub(crate) fn store_sensor_key(state: &Path, pair: &KeyPair) -> Result<(), Failure> {
-    write_key(&state.join(SENSOR_KEY), &*pair.secret_bytes())
+    store_key_pair(&state.join(SENSOR_KEY), pair)
+}
+
+/// Stores a key pair in a file.
+pub(crate) fn store_key_pair(path: &Path, pair: &KeyPair) -> Result<(), Failure> {
+    write_key(path, &*pair.secret_bytes())
 }
 
 /// Key pair of the sensor, generated at first use. A damaged one is an error: only the start of the sensor replaces it.
@@ -243,7 +253,7 @@ pub(crate) fn create_private(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
 }
 
 /// Replaces a file with mode 0600 atomically: write beside it, sync, rename.
-fn write_private(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     let mut beside = PathBuf::from(path);
     beside.set_extension("new");
     let write = || -> std::io::Result<()> {
@@ -263,6 +273,6 @@ fn write_private(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     write().map_err(|error| at(path, &error))
 }
 
-fn at(path: &Path, error: &std::io::Error) -> Failure {
+pub(crate) fn at(path: &Path, error: &std::io::Error) -> Failure {
     Failure::new(format!("{}: {error}", path.display()))
 }

@@ -12,6 +12,7 @@
 //! secret of its token).
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use alloc::vec;
 use core::mem;
 
@@ -90,24 +91,26 @@ impl Channel {
     }
 
     /// Makes the accepting side.
-    pub(crate) fn responder(local: &KeyPair, limits: Limits, now: Uptime, ephemeral: Ephemeral) -> Self {
-        let phase = Phase::Preface(local.clone(), ephemeral);
-        Self::new(phase, Incoming::new(Stage::Preface), Outgoing::new(HANDSHAKE_BUFFER_LEN), limits, now)
+    pub(crate) fn responder(
+        local: Arc<[KeyPair]>,
+        limits: Limits,
+        now: Uptime,
+        ephemeral: Ephemeral,
+    ) -> Self {
+        let (incoming, outgoing) = (Incoming::new(Stage::Preface), Outgoing::new(HANDSHAKE_BUFFER_LEN));
+        let mut channel = Self::new(Phase::Preface(ephemeral), incoming, outgoing, limits, now);
+        channel.local_keys = Some(local);
+        channel
     }
 
     /// Responder: starts the handshake that the complete preface requests.
     pub(super) fn begin_response(&mut self, suite: Suite) -> Result<(), SessionError> {
-        let Phase::Preface(local, ephemeral) = &self.phase else { return Err(SessionError::Internal) };
-        let preface = suite.preface();
-        let secret = local.secret_bytes();
-        let builder = builder(suite)?
-            .prologue(&preface)
-            .and_then(|builder| builder.local_private_key(secret.as_slice()))
-            .map_err(close_reason)?;
-        let handshake = ephemeral.configure(builder).build_responder().map_err(close_reason)?;
+        let Phase::Preface(ephemeral) = &self.phase else { return Err(SessionError::Internal) };
+        let local = self.local_keys.as_ref().and_then(|keys| keys.first()).ok_or(SessionError::Internal)?;
+        let handshake = response(local, suite, ephemeral)?;
         // Exactly one length is possible, so any other is rejected before its bytes arrive.
         self.incoming.allow_only(if suite.enrollment { FIRST_LEN + TokenId::LEN } else { FIRST_LEN });
-        self.phase = Phase::Handshake(Box::new(handshake), suite);
+        self.phase = Phase::Handshake(handshake, suite);
         Ok(())
     }
 
@@ -130,7 +133,21 @@ impl Channel {
         suite: Suite,
     ) -> Result<Received, SessionError> {
         let mut id = [0; TokenId::LEN];
-        let len = handshake.read_message(self.incoming.frame(), &mut id).map_err(close_reason)?;
+        let keys = self.local_keys.take().ok_or(SessionError::Internal)?;
+        let mut read = handshake.read_message(self.incoming.frame(), &mut id).map_err(close_reason);
+        let mut local = keys.first();
+        // The message does not name the key of the responder: it is the one with which it decrypts. One X25519 operation for
+        // each further key.
+        for other in keys.iter().skip(1) {
+            if read != Err(SessionError::Authentication) {
+                break;
+            }
+            handshake = response(other, suite, &Ephemeral::Random)?;
+            read = handshake.read_message(self.incoming.frame(), &mut id).map_err(close_reason);
+            local = Some(other);
+        }
+        let len = read?;
+        self.local_key = local.map(KeyPair::public);
         let token = if suite.enrollment { Some(TokenId(id)) } else { None };
         if len != token.map_or(0, |_| TokenId::LEN) {
             return Err(SessionError::Malformed);
@@ -178,6 +195,21 @@ impl Channel {
 pub(super) fn builder<'k>(suite: Suite) -> Result<snow::Builder<'k>, SessionError> {
     let params = suite.noise_name().parse().map_err(close_reason)?;
     Ok(snow::Builder::with_resolver(params, Box::new(Resolver)))
+}
+
+/// Handshake of the accepting side.
+fn response(
+    local: &KeyPair,
+    suite: Suite,
+    ephemeral: &Ephemeral,
+) -> Result<Box<HandshakeState>, SessionError> {
+    let preface = suite.preface();
+    let secret = local.secret_bytes();
+    let builder = builder(suite)?
+        .prologue(&preface)
+        .and_then(|builder| builder.local_private_key(secret.as_slice()))
+        .map_err(close_reason)?;
+    ephemeral.configure(builder).build_responder().map(Box::new).map_err(close_reason)
 }
 
 /// Writes the second message.

@@ -6,6 +6,7 @@
 mod handshake;
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use core::mem;
 
 use sentinel_units::Uptime;
@@ -29,7 +30,7 @@ pub(crate) const REKEY_INTERVAL: u64 = 1 << 16;
 /// State of the cryptography. Each phase holds only its own data; a step to the next consumes it.
 enum Phase {
     /// Responder: waiting for the preface.
-    Preface(KeyPair, Ephemeral),
+    Preface(Ephemeral),
     /// Initiator: waiting for the second message. Responder: waiting for the first.
     Handshake(Box<HandshakeState>, Suite),
     /// Responder: the key of the initiator is known, waiting for [`Channel::admit`].
@@ -55,6 +56,10 @@ pub(crate) enum Received {
 
 pub(crate) struct Channel {
     phase: Phase,
+    /// Responder, until it is known for which of them the peer asks: keys that it answers as.
+    local_keys: Option<Arc<[KeyPair]>>,
+    /// Responder: key for which the peer asked.
+    local_key: Option<PublicKey>,
     limits: Limits,
     incoming: Incoming,
     outgoing: Outgoing,
@@ -73,6 +78,8 @@ impl Channel {
     fn new(phase: Phase, incoming: Incoming, outgoing: Outgoing, limits: Limits, now: Uptime) -> Self {
         Self {
             phase,
+            local_keys: None,
+            local_key: None,
             limits,
             incoming,
             outgoing,
@@ -243,6 +250,11 @@ impl Channel {
     pub(crate) fn close(&mut self, reason: SessionError) -> SessionError {
         self.phase = Phase::Closed(reason);
         reason
+    }
+
+    /// Responder: key of its own for which the peer asked, once it has named its key.
+    pub(crate) const fn local_key(&self) -> Option<PublicKey> {
+        self.local_key
     }
 
     pub(crate) const fn limits(&self) -> Limits {

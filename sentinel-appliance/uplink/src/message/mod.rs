@@ -8,20 +8,24 @@ mod reason;
 
 use sentinel_alert::AlertId;
 use sentinel_units::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::batch::{Batch, GAP_BIT, Origin, RUN_END_BIT};
 use crate::error::SessionError;
+use crate::key::PublicKey;
 use crate::telemetry::Telemetry;
 
 pub use reason::{EndCause, GapReason, RejectReason};
 
 /// Version of the messages in this crate. Both sides use the lower of the two versions that they announce.
-pub const PROTOCOL_VERSION: u16 = 2;
+pub const PROTOCOL_VERSION: u16 = 3;
 /// First version that has [`ToCollector::RunEnd`]. A peer of an earlier one would end the session at its tag.
 pub const RUN_END_VERSION: u16 = 2;
 /// First version that has [`ToCollector::LogHead`].
 pub const LOG_HEAD_VERSION: u16 = 2;
+/// First version that has [`Hello::run`], and replaces keys: [`ToCollector::NextKey`], [`ToCollector::KeyPinned`],
+/// [`ToSensor::KeyAnswer`], [`ToSensor::CollectorKey`], [`ToSensor::ReplaceKey`].
+pub const KEY_VERSION: u16 = 3;
 /// First version whose sensors send heartbeats; see [`crate::Limits::heartbeat`].
 pub const HEARTBEAT_VERSION: u16 = 2;
 
@@ -53,6 +57,10 @@ pub enum ToCollector<'a> {
     RunEnd(RunEnd),
     /// Head of the sealed log. Only to a collector of [`LOG_HEAD_VERSION`] or later.
     LogHead(LogHead),
+    /// Key that is to replace the key of this sensor. Only to a collector of [`KEY_VERSION`] or later.
+    NextKey(PublicKey),
+    /// The sensor has stored this key of the collector, see [`ToSensor::CollectorKey`].
+    KeyPinned(PublicKey),
 }
 
 /// Message from a collector to a sensor.
@@ -69,6 +77,12 @@ pub enum ToSensor<'a> {
     Rejected(RejectReason),
     /// Keep-alive; sent and answered by the sessions themselves.
     Ping,
+    /// Answer to [`ToCollector::NextKey`]. Only to a sensor of [`KEY_VERSION`] or later, as those that follow.
+    KeyAnswer(KeyAnswer),
+    /// Key of the collector besides the one of this session.
+    CollectorKey(CollectorKey),
+    /// The operator wants the sensor to replace its key.
+    ReplaceKey,
 }
 
 /// Introduction of a sensor: versions, host and the origin of its batches.
@@ -87,6 +101,48 @@ pub struct Hello<'a> {
     pub started_us: u64,
     /// Captured interfaces, for display, at most 128 bytes: `br-lan, eth1`.
     pub interfaces: &'a str,
+    /// Identity of this run; zeros, which are not sent, before [`KEY_VERSION`].
+    #[serde(deserialize_with = "or_default", skip_serializing_if = "RunIdentity::is_none")]
+    pub run: RunIdentity,
+}
+
+/// What one run of a sensor knows and a copy of its files does not, so that two devices with one key are told apart.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct RunIdentity {
+    /// Run before this one, by the log of the sensor; 0 without one.
+    pub previous: u32,
+    /// Random number, drawn by each run and kept in memory only; 0 without one.
+    pub witness: u64,
+}
+
+impl RunIdentity {
+    fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Reads the fields at the end of a message that an older peer does not send.
+fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(fields: D) -> Result<T, D::Error> {
+    Ok(T::deserialize(fields).unwrap_or_default())
+}
+
+/// Answer to the announcement of a key.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct KeyAnswer {
+    /// The key announced.
+    pub key: PublicKey,
+    /// Sessions with the key are served from now on, and after the first one no others. False: the key belongs, or belonged, to a
+    /// sensor.
+    pub is_accepted: bool,
+}
+
+/// Announcement of a key of the collector.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct CollectorKey {
+    /// The key.
+    pub key: PublicKey,
+    /// It is the key of the collector by now; that of this session is answered for some time.
+    pub is_in_force: bool,
 }
 
 impl Hello<'_> {
@@ -217,7 +273,7 @@ impl ToCollector<'_> {
             // Numbers that no log reaches: one record each nanosecond takes 146 years.
             Self::LogHead(head) => head.next_id <= GAP_BIT && head.epoch <= GAP_BIT,
             // The entries of a batch are checked one by one when it is iterated over.
-            Self::Alerts(_) | Self::Telemetry(_) | Self::Pong => true,
+            Self::Alerts(_) | Self::Telemetry(_) | Self::Pong | Self::NextKey(_) | Self::KeyPinned(_) => true,
         };
         if fits { Ok(()) } else { Err(SessionError::Malformed) }
     }
@@ -247,13 +303,20 @@ mod tests {
         assert_eq!(postcard::to_slice(message, &mut [0; 128]).unwrap(), expected);
     }
 
-    const HELLO: Hello<'static> =
-        Hello { protocol: 1, software: "0.1", host: "r", boot: 300, started_us: 128, interfaces: "e" };
+    const HELLO: Hello<'static> = Hello {
+        protocol: 1,
+        software: "0.1",
+        host: "r",
+        boot: 300,
+        started_us: 128,
+        interfaces: "e",
+        run: RunIdentity { previous: 301, witness: 129 },
+    };
     const ID: AlertId = AlertId { boot: 300, seq: 5 };
 
     #[test]
     fn sensor_messages_keep_their_bytes() {
-        check(&ToCollector::Hello(HELLO), b"\x00\x01\x030.1\x01r\xac\x02\x80\x01\x01e");
+        check(&ToCollector::Hello(HELLO), b"\x00\x01\x030.1\x01r\xac\x02\x80\x01\x01e\xad\x02\x81\x01");
         let enroll = Enroll { protocol: 1, name: "attic", software: "0.1" };
         check(&ToCollector::Enroll(enroll), b"\x01\x01\x05attic\x030.1");
         let gap = Gap {
@@ -278,6 +341,43 @@ mod tests {
             check(&ToCollector::RunEnd(end), &[6, 0xac, 2, 10, number]);
             assert_eq!(end.last(), AlertId { boot: 300, seq: (1 << 63) + 10 });
         }
+    }
+
+    #[test]
+    fn a_hello_without_identity_of_its_run_is_read() {
+        let mut buffer = [0; 64];
+        let bytes = postcard::to_slice(&ToCollector::Hello(HELLO), &mut buffer).unwrap();
+        let read = |bytes| match postcard::take_from_bytes::<ToCollector<'_>>(bytes) {
+            Ok((ToCollector::Hello(hello), _)) => hello.run,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(read(bytes), HELLO.run);
+        // As versions 1 and 2 send it, and cut within the fields.
+        for cut in bytes.len() - 4..bytes.len() {
+            assert_eq!(read(&bytes[..cut]), RunIdentity::default());
+        }
+    }
+
+    #[test]
+    fn messages_about_keys_keep_their_bytes() {
+        let key = PublicKey::from_bytes([0xa5; 32]);
+        let with = |first: u8, last: Option<u8>| {
+            let mut bytes = [0xa5; 34];
+            bytes[0] = first;
+            bytes[33] = last.unwrap_or_default();
+            (bytes, 33 + usize::from(last.is_some()))
+        };
+        let (bytes, len) = with(8, None);
+        check(&ToCollector::NextKey(key), &bytes[..len]);
+        let (bytes, len) = with(9, None);
+        check(&ToCollector::KeyPinned(key), &bytes[..len]);
+        for flag in [false, true] {
+            let (bytes, len) = with(4, Some(flag.into()));
+            check(&ToSensor::KeyAnswer(KeyAnswer { key, is_accepted: flag }), &bytes[..len]);
+            let (bytes, len) = with(5, Some(flag.into()));
+            check(&ToSensor::CollectorKey(CollectorKey { key, is_in_force: flag }), &bytes[..len]);
+        }
+        check(&ToSensor::ReplaceKey, &[6]);
     }
 
     #[test]
@@ -356,7 +456,10 @@ mod tests {
             RejectReason::ShuttingDown,
             RejectReason::StorageFailed,
             RejectReason::OverQuota,
-            RejectReason::Other(10),
+            RejectReason::KeyReplaced,
+            RejectReason::CollectorKeyReplaced,
+            RejectReason::NameNotAllowed,
+            RejectReason::Other(13),
         ]) {
             check(&ToSensor::Rejected(reason), &[2, number]);
             assert_eq!(postcard::from_bytes(&[2, number]), Ok(ToSensor::Rejected(reason)));

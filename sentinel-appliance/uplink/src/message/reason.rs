@@ -80,6 +80,12 @@ numbered! {
     StorageFailed = 8 "the collector cannot store alerts",
     /// The sensor has used up its space at the collector; try again later.
     OverQuota = 9 "this sensor has used up its space at the collector",
+    /// The sensor has proved a newer key since, or the key is known to have been copied.
+    KeyReplaced = 10 "this key of the sensor was replaced: a copy of it was in use, or is; revoke the sensor and enroll it again",
+    /// The session was made for a key of the collector that it has replaced too long ago.
+    CollectorKeyReplaced = 11 "the key of the collector was replaced while this sensor was away; enroll it again",
+    /// The requested name is empty, only digits, begins with a hyphen, or has other characters.
+    NameNotAllowed = 12 "a name has 1 to 48 letters, digits, '.', '_' and '-', does not begin with '-' and is not a number",
 }
 
 numbered! {

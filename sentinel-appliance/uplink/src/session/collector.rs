@@ -1,5 +1,7 @@
 //! Session of a collector.
 
+use alloc::sync::Arc;
+
 use sentinel_units::Uptime;
 
 use super::{Role, Session};
@@ -67,7 +69,20 @@ impl Session<CollectorRole> {
     /// Makes the session for a connection that has just been accepted.
     #[must_use]
     pub fn accept(local: &KeyPair, limits: Limits, now: Uptime) -> Self {
+        Self::accept_any(Arc::new([local.clone()]), limits, now)
+    }
+
+    /// As [`accept`](Self::accept), with several keys, the one that most peers ask for first. Each further key costs one X25519
+    /// operation for a peer that asks for none of those before it.
+    #[must_use]
+    pub fn accept_any(local: Arc<[KeyPair]>, limits: Limits, now: Uptime) -> Self {
         Self::new(Channel::responder(local, limits, now, Ephemeral::Random))
+    }
+
+    /// Key of ours for which the peer asked, from [`CollectorEvent::Peer`] or [`CollectorEvent::Enrollment`] on.
+    #[must_use]
+    pub const fn local_key(&self) -> Option<PublicKey> {
+        self.channel.local_key()
     }
 
     pub(crate) const fn new(channel: Channel) -> Self {

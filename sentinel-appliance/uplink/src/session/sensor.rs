@@ -136,7 +136,9 @@ impl Session<SensorRole> {
                 return Ok(SensorEvent::Idle);
             }
             // The welcome sets the position from which acknowledgements count, so none may come before.
-            Ok(ToSensor::Ack(_)) if !is_welcomed => SessionError::UnexpectedMessage,
+            Ok(
+                ToSensor::Ack(_) | ToSensor::KeyAnswer(_) | ToSensor::CollectorKey(_) | ToSensor::ReplaceKey,
+            ) if !is_welcomed => SessionError::UnexpectedMessage,
             Ok(ToSensor::Welcome(_)) if is_welcomed => SessionError::UnexpectedMessage,
             Ok(message) => {
                 // A rejection is an answer too: it ends the wait for the welcome.

@@ -6,8 +6,8 @@
 use sentinel_alert::{Alert, Evidence, Phase, Severity, ShortName, Subject, Test};
 use sentinel_units::{Address, ByteCount, Mac, Port, Timestamp, Uptime};
 use sentinel_uplink::{
-    Cipher, CollectorEvent, CollectorSession, Hello, KeyPair, Limits, PROTOCOL_VERSION, SensorEvent,
-    SensorSession, ToCollector, ToSensor, Welcome,
+    Cipher, CollectorEvent, CollectorSession, Hello, KeyPair, Limits, PROTOCOL_VERSION, RunIdentity,
+    SensorEvent, SensorSession, ToCollector, ToSensor, Welcome,
 };
 
 pub(crate) const NOW: Uptime = Uptime::ZERO;
@@ -21,6 +21,7 @@ pub(crate) const HELLO: Hello<'static> = Hello {
     boot: 0x1234_5678,
     started_us: START_S * 1_000_000,
     interfaces: "br-lan",
+    run: RunIdentity { previous: 0x0102_0304, witness: 0x0506_0708_090a_0b0c },
 };
 pub(crate) const WELCOME: Welcome<'static> =
     Welcome { protocol: PROTOCOL_VERSION, sensor_id: 3, name: "attic", acked: None };

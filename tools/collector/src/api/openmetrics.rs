@@ -84,7 +84,7 @@ const BYTES_OF_SENSOR: usize = 3 * 1024;
 type Figure = (&'static str, &'static str, &'static (dyn Fn(&SensorStatus) -> Option<u64> + Sync));
 
 /// Figures of the stored row and of the session: name, help, value.
-const FIGURES: [Figure; 9] = [
+const FIGURES: [Figure; 10] = [
     ("up", "1 while the sensor is connected", &|status| {
         Some(u64::from(status.state == SensorState::Connected))
     }),
@@ -103,6 +103,9 @@ const FIGURES: [Figure; 9] = [
     ("limit_hits", "Limits that the sensor met", &|status| Some(status.sensor.limit_hits)),
     ("runs_unclean", "Runs of which it is not known whether there were later alerts", &|status| {
         Some(status.sensor.run_ends.unclean())
+    }),
+    ("key_copied", "1 if there are signs that two devices use the key of the sensor", &|status| {
+        Some(u64::from(status.sensor.copy.is_some()))
     }),
 ];
 

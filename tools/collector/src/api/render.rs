@@ -123,6 +123,15 @@ fn sensor(status: &SensorStatus) -> Value {
         "alerts_unknown": alerts_unknown(sensor.run_ends),
         "runs_unclean": sensor.run_ends.unclean(),
         "run_ends_reported": sensor.run_ends != RunEnds::Unreported,
+        "runs_acknowledged": sensor.acknowledged.as_ref().map(|known| {
+            json!({ "runs": known.runs, "time": time(known.at), "by": known.by })
+        }),
+        "key_copied": sensor.copy.as_ref().map(|copy| {
+            json!({ "sign": copy.sign, "signs": copy.signs, "detail": copy.detail, "time": time(copy.at) })
+        }),
+        "key_since": sensor.key_since.map(time),
+        "next_key": sensor.next_key.map(|key| key.to_string()),
+        "key_replacement_requested": sensor.is_replacement_requested,
         "log": sensor.log_head.as_ref().map(sealed_log),
         "telemetry_time": reading.map(|reading| time(reading.received_at)),
         "telemetry": reading.map(telemetry),

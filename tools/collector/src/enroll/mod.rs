@@ -1,40 +1,88 @@
 //! Parts that the operator's commands need beside the use cases of `service`: the identity of the collector, its likely
 //! address, and the listing of the sensors.
 
+mod key_files;
+mod key_ring;
+
 use std::fmt::Write as _;
 use std::net::{SocketAddr, UdpSocket};
+use std::time::Duration;
 
-use anyhow::{Context as _, bail};
 use sentinel_units::Timestamp;
 use sentinel_uplink::KeyPair;
 
 use crate::api::render;
 use crate::clock;
-use crate::model::{HeadText, RunEnds, Sensor, SensorStatus};
-use crate::store::Files;
-use crate::store::key::{hex, read_private, unhex, write_private};
+use crate::log::printable;
+use crate::model::{CollectorKeyTimes, CopiedKey, CopySign, HeadText, RunEnds, Sensor, SensorStatus};
+use crate::store::{Files, collector_keys};
 use crate::time_text::ago;
+
+pub use key_files::KeyFiles;
+pub use key_ring::KeyRing;
 
 /// Static key pair of this collector, made at the first call.
 ///
 /// # Errors
-/// A key file that others can read, that holds no key, or that cannot be written.
+/// Errors of [`KeyFiles::load`].
 pub fn identity(files: &Files) -> anyhow::Result<KeyPair> {
-    let path = files.identity();
-    if !path.exists() {
-        let pair = KeyPair::generate()?;
-        match write_private(&path, format!("{}\n", hex(pair.secret_bytes().as_slice())).as_bytes()) {
-            Ok(()) => return Ok(pair),
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {} // another process made it meanwhile
-            Err(error) => return Err(error).with_context(|| format!("cannot write {}", path.display())),
+    Ok(KeyFiles::load(files)?.current)
+}
+
+/// Makes the next key of this collector, and lets a running collector announce it. With one that is announced already nothing
+/// changes.
+///
+/// # Errors
+/// Errors of the files and of the store.
+pub fn rotate_key(files: &Files, overlap: Duration, keep: Duration) -> anyhow::Result<()> {
+    let key = KeyFiles::load(files)?.make_next(files)?;
+    let now = clock::now();
+    // The file first: an announced key exists.
+    let times = CollectorKeyTimes {
+        key,
+        announced_at: Some(now),
+        switch_at: Some(now.after(overlap)),
+        keep,
+        in_force_at: None,
+        served_until: None,
+    };
+    Ok(collector_keys::announce(&files.open_writer()?, &times)?)
+}
+
+/// The keys of this collector with their times, and the sensors that have not stored the next one.
+///
+/// # Errors
+/// Errors of the files and of the store.
+pub fn key_status(files: &Files) -> anyhow::Result<String> {
+    let (keys, connection, now) = (KeyFiles::load(files)?, files.open_reader()?, clock::now());
+    let plan = collector_keys::plan(&connection)?;
+    let times = |key| plan.keys.iter().find(|times| times.key == key);
+    let mut text = String::new();
+    let current = keys.current.public();
+    let since = times(current).and_then(|times| times.in_force_at);
+    let since = since.map_or_else(|| "from the beginning".into(), |at| format!("since {}", at.rfc3339()));
+    let _ = writeln!(text, "in force  {current}  {since}");
+    if let Some(next) = keys.next.as_ref().map(KeyPair::public) {
+        let switch = times(next).and_then(|times| times.switch_at);
+        let switch = switch
+            .map_or_else(|| "not announced".into(), |at| format!("in force {} at the latest", at.rfc3339()));
+        let _ = writeln!(text, "next      {next}  {switch}");
+        for sensor in collector_keys::unconfirmed(&connection, next)? {
+            let seen = sensor.last_seen_at.map_or_else(|| "never".into(), |at| ago(now.since(at)));
+            let _ = writeln!(text, "          not stored by {}, last seen {seen}", sensor.name);
         }
     }
-    let text = read_private(&path)?;
-    let secret = unhex(text.trim()).and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
-    let Some(secret) = secret else {
-        bail!("{} does not hold a key of 64 hexadecimal digits", path.display());
-    };
-    Ok(KeyPair::from_bytes(&secret))
+    for key in keys.replaced.iter().map(KeyPair::public) {
+        let until = times(key).and_then(|times| times.served_until);
+        let until = match until {
+            Some(until) if now < until => {
+                format!("sensors that have only this one are served until {}", until.rfc3339())
+            }
+            _ => "kept to open logs that were sealed to it".into(),
+        };
+        let _ = writeln!(text, "replaced  {key}  {until}");
+    }
+    Ok(text)
 }
 
 /// `listen`, with the source address of the default route in place of an unspecified one; loopback without a route.
@@ -84,6 +132,27 @@ fn table(statuses: &[SensorStatus], now: Timestamp) -> String {
         if let RunEnds::Unclean { boot, from, .. } = sensor.run_ends {
             let _ =
                 writeln!(text, "      run {boot} has no known end: alerts from number {from} on are unknown");
+        }
+        if let Some(copy) = &sensor.copy {
+            let what =
+                CopySign::ALL.iter().find(|sign| sign.name() == copy.sign).map_or("", |sign| sign.describe());
+            let _ = writeln!(
+                text,
+                "      KEY COPIED: {what} ({}), {} signs, the last {}; {}",
+                printable(&copy.detail),
+                copy.signs,
+                ago(now.since(copy.at)),
+                CopiedKey::REMEDY
+            );
+        }
+        if let Some(known) = &sensor.acknowledged {
+            let _ = writeln!(
+                text,
+                "      {} unclean runs acknowledged, the last {} by {}",
+                known.runs,
+                ago(now.since(known.at)),
+                printable(&known.by)
+            );
         }
         if let Some((before, at)) = sensor.log_head.as_ref().and_then(|log| log.contradicted.as_ref()) {
             let _ = writeln!(

@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use super::connection::Connection;
 use super::gate::{Entrance, Gate};
 use super::{EvictReason, IngestShared};
+use crate::clock;
 use crate::log::Log;
 use crate::metrics::RejectionCause;
 use crate::threads::{LOW_PRIORITY, ThreadLimits, Threads};
@@ -205,5 +206,19 @@ async fn each_second(shared: Arc<IngestShared>, sessions: SessionTasks) {
         for id in shared.admission.revoked_sensors().await.unwrap_or_default() {
             shared.sessions.evict(id, EvictReason::Revoked);
         }
+        follow_keys(&shared).await;
+    }
+}
+
+/// Follows what the operator's commands have written about keys.
+async fn follow_keys(shared: &Arc<IngestShared>) {
+    let Ok(plan) = shared.admission.key_plan().await else { return };
+    let ring = Arc::clone(shared);
+    // Reads files, and writes at a switch.
+    let followed = tokio::task::spawn_blocking(move || ring.identity.follow(&plan, clock::now())).await;
+    match followed {
+        Ok(Ok(Some(key))) => shared.log.info(format_args!("the key of this collector is {key} from now on")),
+        Ok(Err(error)) => shared.log.limited_warn("keys", format_args!("keys of this collector: {error:#}")),
+        Ok(Ok(None)) | Err(_) => {}
     }
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sentinel_units::Timestamp;
-use sentinel_uplink::{Counter, Telemetry};
+use sentinel_uplink::{Counter, RunIdentity, Telemetry};
 use tokio::sync::oneshot;
 
 use super::rates::SensorRates;
@@ -32,6 +32,17 @@ struct Table {
     registered: u64,
     /// Rates of every sensor that has connected: kept over its sessions, and bounded by the enrolled sensors.
     rates: HashMap<SensorId, Arc<Mutex<SensorRates>>>,
+    /// Latest run of every sensor that has connected; bounded likewise.
+    latest: HashMap<SensorId, LatestRun>,
+}
+
+/// Latest run of a sensor in this process.
+#[derive(Clone, Copy, Debug)]
+struct LatestRun {
+    boot: u32,
+    witness: u64,
+    /// Every hello so far was of the run before it, or of the one that continues that.
+    is_single: bool,
 }
 
 #[derive(Debug)]
@@ -72,6 +83,28 @@ impl Sessions {
     /// Rates of this sensor.
     pub(super) fn rates(&self, id: SensorId) -> Arc<Mutex<SensorRates>> {
         Arc::clone(self.lock().rates.entry(id).or_default())
+    }
+
+    /// Takes a hello of run `boot` into account. Returns true if the run, and every one since the start of this process, is the
+    /// same as the one before or continues it: only then the position in the store is that of this device. `stored` is the latest
+    /// run in the store, for the first hello of this process.
+    pub(super) fn continues(&self, id: SensorId, stored: Option<u32>, boot: u32, run: RunIdentity) -> bool {
+        let mut table = self.lock();
+        let before = table
+            .latest
+            .get(&id)
+            .copied()
+            .or_else(|| stored.map(|boot| LatestRun { boot, witness: 0, is_single: true }));
+        let is_single = before.is_none_or(|before| {
+            let is_same = before.boot == boot
+                && (before.witness == 0 || run.witness == 0 || before.witness == run.witness);
+            // Before version 3 a sensor does not tell which run it continues.
+            let follows =
+                before.boot != boot && (run == RunIdentity::default() || run.previous == before.boot);
+            before.is_single && (is_same || follows)
+        });
+        table.latest.insert(id, LatestRun { boot, witness: run.witness, is_single });
+        is_single
     }
 
     /// Ends the session of this sensor, if there is one.
@@ -181,6 +214,22 @@ mod tests {
         sessions.evict(SensorId(7), EvictReason::Revoked);
         assert_eq!(second_evicted.try_recv(), Ok(EvictReason::Revoked));
         drop(second);
+    }
+
+    #[test]
+    fn a_position_is_given_to_the_latest_run_and_the_one_that_continues_it() {
+        let sessions = Sessions::default();
+        let hello = |id, stored, boot, previous, witness| {
+            sessions.continues(SensorId(id), stored, boot, RunIdentity { previous, witness })
+        };
+        assert!(hello(1, None, 5, 4, 50), "nothing is known");
+        assert!(hello(1, Some(4), 5, 4, 50) && hello(1, None, 6, 5, 60));
+        assert!(!hello(1, None, 5, 4, 50), "a run that was over");
+        assert!(!hello(1, None, 5, 4, 50), "and from then on");
+        assert!(hello(2, Some(7), 8, 7, 80));
+        assert!(!hello(2, Some(7), 8, 7, 81), "the same run of another device");
+        assert!(!hello(3, Some(7), 9, 8, 90), "the run before it never connected: nobody knows");
+        assert!(hello(4, Some(7), 8, 0, 0) && hello(4, Some(7), 9, 0, 0), "version 2");
     }
 
     #[test]

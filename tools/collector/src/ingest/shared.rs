@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sentinel_units::Uptime;
-use sentinel_uplink::{KeyPair, Limits};
+use sentinel_uplink::Limits;
 use tokio::sync::watch;
 
 use super::{Rejections, Sessions};
+use crate::enroll::KeyRing;
 use crate::events::EventBus;
 use crate::log::Log;
 use crate::metrics::Metrics;
@@ -27,8 +28,8 @@ pub struct IngestLimits {
 /// State that every connection uses.
 #[derive(Debug)]
 pub struct IngestShared {
-    /// Static key pair of this collector.
-    pub identity: KeyPair,
+    /// Keys of this collector.
+    pub identity: KeyRing,
     /// Stores what arrives.
     pub writer: WriterHandle,
     /// Looks up keys and tokens.

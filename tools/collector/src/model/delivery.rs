@@ -59,6 +59,8 @@ pub struct Receipt {
     pub duplicates: u64,
     /// Alerts that a gap reported for the first time.
     pub lost: u64,
+    /// Alerts that were stored although another one has their number.
+    pub conflicts: u64,
     /// Ends of runs, new ones, after which alerts may be lost.
     pub unclean: u64,
 }

@@ -5,6 +5,8 @@
 
 mod accounting;
 mod alert;
+mod collector_key;
+mod copied_key;
 mod delivery;
 mod event;
 mod limit;
@@ -18,6 +20,8 @@ pub use alert::{
     AlertPosition, AlertQuery, AlertRow, AlertSelection, AlertTotals, MinuteCounts, StoredAlert,
     UndecodableAlert,
 };
+pub use collector_key::{CollectorKeyTimes, KeyPlan, Unconfirmed};
+pub use copied_key::{Acknowledgement, CopiedKey, CopySign, KeyRole, Lineage};
 pub use delivery::{Delivery, Receipt, UnreadableAlert};
 pub use event::{DisconnectReason, Event, SensorChange, SensorEvent};
 pub use limit::Limit;

@@ -6,7 +6,7 @@ use sentinel_alert::AlertId;
 use sentinel_units::Timestamp;
 use sentinel_uplink::{Counter, PublicKey, Secret, Telemetry, TokenId};
 
-use super::{LogHeadState, RunEnds};
+use super::{Acknowledgement, CopiedKey, KeyRole, LogHeadState, RunEnds};
 
 /// Row number of a sensor; never given to another sensor.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -47,10 +47,38 @@ pub struct Sensor {
     pub acked: Option<AlertId>,
     /// Latest head of its sealed log, and contradictions.
     pub log_head: Option<LogHeadState>,
+    /// Key that is to replace its key.
+    pub next_key: Option<PublicKey>,
+    /// Time of the first session with its key; none for the key of its enrollment.
+    pub key_since: Option<Timestamp>,
+    /// The operator wants it to replace its key.
+    pub is_replacement_requested: bool,
+    /// Key of the collector that it has stored, as far as it told.
+    pub pinned_key: Option<PublicKey>,
+    /// Signs that two devices use its key.
+    pub copy: Option<CopiedKey>,
+    /// Run of its latest hello.
+    pub current_boot: Option<u32>,
+    /// Unclean runs that the operator has taken note of.
+    pub acknowledged: Option<Acknowledgement>,
     /// Properties it reported at its last connect.
     pub info: SensorInfo,
     /// Latest telemetry.
     pub telemetry: Option<TelemetryReading>,
+}
+
+impl Sensor {
+    /// Role of a key by which the sensor was found.
+    #[must_use]
+    pub fn role_of(&self, key: PublicKey) -> KeyRole {
+        if key == self.public_key {
+            KeyRole::Current
+        } else if Some(key) == self.next_key {
+            KeyRole::Next
+        } else {
+            KeyRole::Replaced
+        }
+    }
 }
 
 /// Properties that a sensor reports of itself when it connects. Printable ASCII.

@@ -31,6 +31,10 @@ pub enum Operation {
     Enroll,
     /// Revoke a sensor.
     Revoke,
+    /// Let a sensor replace its key.
+    RotateKey,
+    /// Take note of unclean runs.
+    Acknowledge,
 }
 
 /// The caller may not perform this operation.
@@ -61,7 +65,13 @@ pub(super) const fn authorize(caller: Caller, operation: Operation) -> Result<()
             | Operation::Metrics
             | Operation::Subscribe,
         )
-        | (Caller::Operator, Operation::Enroll | Operation::Revoke) => Ok(()),
-        (Caller::Anonymous, Operation::Enroll | Operation::Revoke) => Err(Forbidden(operation)),
+        | (
+            Caller::Operator,
+            Operation::Enroll | Operation::Revoke | Operation::RotateKey | Operation::Acknowledge,
+        ) => Ok(()),
+        (
+            Caller::Anonymous,
+            Operation::Enroll | Operation::Revoke | Operation::RotateKey | Operation::Acknowledge,
+        ) => Err(Forbidden(operation)),
     }
 }

@@ -15,6 +15,8 @@
 //! | token that enrolls a sensor | [`create_token`] |
 //! | sensors as stored, without a running collector | [`stored_sensors`] |
 //! | revocation | [`revoke_sensor`] |
+//! | replacement of the key of a sensor | [`rotate_sensor_key`] |
+//! | note of unclean runs | [`acknowledge_runs`] |
 
 mod access;
 mod alerts;
@@ -34,7 +36,10 @@ pub use alerts::{AlertPage, AlertRequest, MAX_PAGE_LEN, list_alerts};
 pub use error::ServiceError;
 pub use health::{Health, StoreHealth, health};
 pub use monitor::{Monitor, Reading};
-pub use operator::{EnrollError, RevokeError, TokenRequest, create_token, revoke_sensor, stored_sensors};
+pub use operator::{
+    EnrollError, RevokeError, TokenRequest, acknowledge_runs, create_token, revoke_sensor, rotate_sensor_key,
+    stored_sensors,
+};
 pub use sensors::{MetricsSnapshot, SensorList, list_sensors, metrics_snapshot};
 pub use state::Service;
 pub use stats::{MAX_MINUTES, SensorCounts, Stats, stats};

@@ -12,7 +12,7 @@ use super::ServiceError;
 use super::access::{Caller, Forbidden, Operation, authorize};
 use crate::clock;
 use crate::model::{MAX_NAME_LEN, Sensor, SensorStatus, StoredToken, is_valid_name};
-use crate::store::{Files, StoreError, sensors};
+use crate::store::{Files, StoreError, run_ends, sensor_keys, sensors};
 
 /// Maximum number of names given with an unknown one.
 const MAX_KNOWN_NAMES: usize = 20;
@@ -51,7 +51,8 @@ impl fmt::Display for EnrollError {
             Self::Name(name) => {
                 write!(
                     out,
-                    "the name {name:?} is not allowed: 1 to {MAX_NAME_LEN} letters, digits and . _ - only"
+                    "the name {name:?} is not allowed: 1 to {MAX_NAME_LEN} letters, digits and . _ - only, not - at the \
+                     start, and not a number, which would be taken for that of a sensor"
                 )
             }
             Self::Address(address, error) => write!(out, "address {address:?}: {error}"),
@@ -147,15 +148,52 @@ impl From<StoreError> for RevokeError {
 pub fn revoke_sensor(files: &Files, caller: Caller, text: &str) -> Result<Sensor, RevokeError> {
     authorize(caller, Operation::Revoke).map_err(RevokeError::Access)?;
     let connection = files.open_writer()?;
-    let Some(sensor) = sensors::find(&connection, text)? else {
-        let known = sensors::all(&connection)?;
-        let known = known.into_iter().take(MAX_KNOWN_NAMES).map(|sensor| sensor.name).collect();
-        return Err(RevokeError::Unknown { given: text.into(), known });
-    };
+    let sensor = found(&connection, text)?;
     if !sensors::revoke(&connection, sensor.id, clock::now())? {
         return Err(RevokeError::Revoked(sensor.name));
     }
     Ok(sensor)
+}
+
+/// Lets the sensor with this name, number or public key replace its key: now if it is connected, else at its next session.
+///
+/// # Errors
+/// Each variant of [`RevokeError`].
+pub fn rotate_sensor_key(files: &Files, caller: Caller, text: &str) -> Result<Sensor, RevokeError> {
+    authorize(caller, Operation::RotateKey).map_err(RevokeError::Access)?;
+    let connection = files.open_writer()?;
+    let sensor = found(&connection, text)?;
+    if !sensor_keys::request_replacement(&connection, sensor.id, clock::now())? {
+        return Err(RevokeError::Revoked(sensor.name));
+    }
+    Ok(sensor)
+}
+
+/// Notes that `by` knows of the unclean runs of the sensor with this name, number or public key. Returns its name and their number.
+///
+/// # Errors
+/// Variants of [`RevokeError`] but [`RevokeError::Revoked`].
+pub fn acknowledge_runs(
+    files: &Files,
+    caller: Caller,
+    text: &str,
+    by: &str,
+) -> Result<(String, usize), RevokeError> {
+    authorize(caller, Operation::Acknowledge).map_err(RevokeError::Access)?;
+    let mut connection = files.open_writer()?;
+    let sensor = found(&connection, text)?;
+    let runs = run_ends::acknowledge(&mut connection, sensor.id, by, clock::now())?;
+    Ok((sensor.name, runs))
+}
+
+/// The sensor that `text` names, or an error with the names of those there are.
+fn found(connection: &rusqlite::Connection, text: &str) -> Result<Sensor, RevokeError> {
+    if let Some(sensor) = sensors::find(connection, text)? {
+        return Ok(sensor);
+    }
+    let known = sensors::all(connection)?;
+    let known = known.into_iter().take(MAX_KNOWN_NAMES).map(|sensor| sensor.name).collect();
+    Err(RevokeError::Unknown { given: text.into(), known })
 }
 
 #[cfg(test)]

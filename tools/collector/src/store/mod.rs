@@ -11,16 +11,19 @@
 //! operator's commands.
 
 mod alerts;
+pub(crate) mod collector_keys;
 mod error;
 mod files;
 pub mod key;
 mod lanes;
 mod limits;
+mod lineage;
 mod log_heads;
 mod read_pool;
 mod reader;
-mod run_ends;
+pub(crate) mod run_ends;
 pub mod schema;
+pub(crate) mod sensor_keys;
 pub(crate) mod sensors;
 mod telemetry;
 #[cfg(test)]

@@ -7,8 +7,8 @@ use rusqlite::Connection;
 use sentinel_units::Timestamp;
 use sentinel_uplink::{PublicKey, TokenId};
 
-use super::{Files, ReadLimits, ReadPool, StoreError, alerts, sensors};
-use crate::model::{AlertQuery, AlertRow, AlertTotals, MinuteCounts, Sensor, SensorId, StoredToken};
+use super::{Files, ReadLimits, ReadPool, StoreError, alerts, collector_keys, sensors};
+use crate::model::{AlertQuery, AlertRow, AlertTotals, KeyPlan, MinuteCounts, Sensor, SensorId, StoredToken};
 
 /// Look-ups of keys and tokens: microseconds each, by index. The handshakes under way bound those that wait.
 const ADMISSION: ReadLimits = ReadLimits { reading: 4, waiting: 1 << 20, deadline: Duration::from_secs(5) };
@@ -112,7 +112,7 @@ impl AdmissionReader {
         Self(ReadPool::new(files, ADMISSION))
     }
 
-    /// The sensor with this key, even if it is revoked.
+    /// The sensor that has this key, will have it or had it, even if it is revoked.
     pub(crate) async fn sensor_with_key(&self, key: PublicKey) -> Result<Option<Sensor>, StoreError> {
         self.0.read(move |connection| sensors::with_key(connection, key)).await
     }
@@ -120,6 +120,11 @@ impl AdmissionReader {
     /// Row numbers of the revoked sensors.
     pub(crate) async fn revoked_sensors(&self) -> Result<Vec<SensorId>, StoreError> {
         self.0.read(sensors::revoked).await
+    }
+
+    /// What is to be done about keys.
+    pub(crate) async fn key_plan(&self) -> Result<KeyPlan, StoreError> {
+        self.0.read(collector_keys::plan).await
     }
 
     /// The token of this number, even if it is used or expired.

@@ -4,7 +4,7 @@
 //! row of the sensor has the number of unclean runs, updated at each hello and at each end, so that no list of sensors
 //! reads this table.
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, TransactionBehavior, params};
 use sentinel_units::Timestamp;
 use sentinel_uplink::RunEnd;
 
@@ -64,14 +64,44 @@ pub(super) fn insert(
     Ok(!end.cause.is_complete())
 }
 
+/// Unclean runs of sensor ?1 that the operator has not acknowledged. Causes 0, 1 and 3 exclude lost alerts, as
+/// `EndCause::is_complete` says; one of a later version does not.
+const UNCLEAN: &str =
+    "FROM run_ends WHERE sensor = ?1 AND acknowledged_at_us IS NULL AND (cause NOT IN (0, 1, 3) OR
+    (cause IS NULL AND boot IS NOT (SELECT current_boot FROM sensors WHERE id = ?1)))";
+
+/// Notes that the operator `by` knows of the unclean runs of a sensor, which stay in the store and are not shown as open any
+/// more. Returns their number.
+///
+/// # Errors
+/// Errors of the database.
+pub(crate) fn acknowledge(
+    connection: &mut Connection,
+    sensor: SensorId,
+    by: &str,
+    at: Timestamp,
+) -> Result<usize, StoreError> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let sql = format!(
+        "UPDATE run_ends SET acknowledged_at_us = ?2 WHERE sensor = ?1 AND boot IN (SELECT boot {UNCLEAN})"
+    );
+    let runs = transaction.execute(&sql, params![sensor.0, to_micros(at)])?;
+    if runs > 0 {
+        let sql = "UPDATE sensors SET acknowledged_at_us = ?2, acknowledged_by = ?3,
+                   acknowledged_runs = acknowledged_runs + ?4 WHERE id = ?1";
+        let count = i64::try_from(runs).unwrap_or(i64::MAX);
+        transaction.execute(sql, params![sensor.0, to_micros(at), by, count])?;
+    }
+    update_sensor(&transaction, sensor)?;
+    transaction.commit()?;
+    Ok(runs)
+}
+
 /// Brings the columns of the sensor about its unclean runs up to date.
 fn update_sensor(connection: &Connection, sensor: SensorId) -> Result<(), StoreError> {
-    // Causes 0, 1 and 3 exclude lost alerts, as `EndCause::is_complete` says; one of a later version does not.
-    let unclean = "FROM run_ends WHERE sensor = ?1 AND (cause NOT IN (0, 1, 3) OR
-        (cause IS NULL AND boot IS NOT (SELECT current_boot FROM sensors WHERE id = ?1)))";
     let sql = format!(
-        "UPDATE sensors SET unclean_runs = (SELECT count(*) {unclean}), unclean_boot =
-         (SELECT boot {unclean} ORDER BY coalesce(hello_at_us, ended_at_us) DESC LIMIT 1) WHERE id = ?1"
+        "UPDATE sensors SET unclean_runs = (SELECT count(*) {UNCLEAN}), unclean_boot =
+         (SELECT boot {UNCLEAN} ORDER BY coalesce(hello_at_us, ended_at_us) DESC LIMIT 1) WHERE id = ?1"
     );
     connection.prepare_cached(&sql)?.execute([sensor.0])?;
     Ok(())
@@ -148,6 +178,29 @@ mod tests {
         commit(&mut connection, &later).unwrap();
         assert_eq!(sensor(&connection).run_ends, RunEnds::Unclean { boot: 9, from: 5, runs: 2 });
         assert_eq!(sensor(&connection).missing, 28 + 4, "numbers below the end that never arrived");
+    }
+
+    #[test]
+    fn acknowledged_runs_are_not_open_any_more_and_later_ones_are() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut connection = open(&directory.path().join("db"));
+        begin(&connection, SENSOR, Some(3), second(1)).unwrap();
+        assert_eq!(acknowledge(&mut connection, SENSOR, "anna", second(2)).unwrap(), 0, "it goes on");
+        assert_eq!(sensor(&connection).acknowledged, None);
+        insert(&connection, SENSOR, &end(2, 9, EndCause::PowerLost), second(1)).unwrap();
+        begin(&connection, SENSOR, Some(4), second(3)).unwrap();
+        assert!(matches!(sensor(&connection).run_ends, RunEnds::Unclean { runs: 2, .. }));
+        assert_eq!(acknowledge(&mut connection, SENSOR, "anna", second(4)).unwrap(), 2);
+        assert_eq!(sensor(&connection).run_ends, RunEnds::Clean);
+        let known = sensor(&connection).acknowledged.unwrap();
+        assert_eq!((known.at, known.by.as_str(), known.runs), (second(4), "anna", 2));
+        // The end of an acknowledged run arrives late; the next run without an end is open again.
+        insert(&connection, SENSOR, &end(3, 9, EndCause::PowerLost), second(5)).unwrap();
+        assert_eq!(sensor(&connection).run_ends, RunEnds::Clean);
+        begin(&connection, SENSOR, Some(5), second(6)).unwrap();
+        assert_eq!(sensor(&connection).run_ends, RunEnds::Unclean { boot: 4, from: 1, runs: 1 });
+        assert_eq!(acknowledge(&mut connection, SENSOR, "bert", second(7)).unwrap(), 1);
+        assert_eq!(sensor(&connection).acknowledged.unwrap().runs, 3);
     }
 
     #[test]

@@ -15,11 +15,12 @@ const WRITER_CACHE_KIB: i32 = 16 * 1024;
 
 /// Migrations from an empty file to the present schema; `user_version` is the number of those applied.
 /// Append only: files of every older version are migrated at start.
-const STEPS: [&str; 4] = [
+const STEPS: [&str; 5] = [
     include_str!("schema_1.sql"),
     include_str!("schema_2.sql"),
     include_str!("schema_run_ends.sql"),
     include_str!("schema_log_heads.sql"),
+    include_str!("schema_keys.sql"),
 ];
 
 /// Opens for reading and writing; creates the file and migrates its schema.

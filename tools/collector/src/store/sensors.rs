@@ -8,9 +8,12 @@ use sentinel_units::Timestamp;
 use sentinel_uplink::{PublicKey, RejectReason, Secret, Telemetry, TokenId};
 
 use super::alerts::column::{count, unsigned};
-use super::{StoreError, log_heads, telemetry};
+use super::{StoreError, lineage, log_heads, telemetry};
 use crate::clock::{from_micros, to_micros};
-use crate::model::{Enrollment, Limit, RunEnds, Sensor, SensorId, SensorInfo, StoredToken, TelemetryReading};
+use crate::model::{
+    Acknowledgement, CopiedKey, Enrollment, KeyRole, Limit, RunEnds, Sensor, SensorId, SensorInfo,
+    StoredToken, TelemetryReading, is_valid_name,
+};
 
 fn from_row(row: &Row<'_>) -> rusqlite::Result<Sensor> {
     let time = |column: &str| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(column)?.map(from_micros));
@@ -32,6 +35,13 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Sensor> {
         limit_hits: count(row.get("limit_hits")?),
         last_limit: row.get("last_limit")?,
         acked: acked.0.zip(acked.1).map(|(boot, seq)| AlertId { boot, seq: seq.cast_unsigned() }),
+        next_key: row.get::<_, Option<_>>("next_key")?.map(PublicKey::from_bytes),
+        key_since: time("key_since_us")?,
+        is_replacement_requested: row.get::<_, Option<i64>>("replacement_requested_us")?.is_some(),
+        pinned_key: row.get::<_, Option<_>>("pinned_key")?.map(PublicKey::from_bytes),
+        copy: copy_from_row(row)?,
+        current_boot: row.get("current_boot")?,
+        acknowledged: acknowledgement_from_row(row)?,
         info: SensorInfo {
             software: row.get("software")?,
             host: row.get("host")?,
@@ -39,6 +49,21 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Sensor> {
         },
         telemetry: telemetry_from_row(row)?,
     })
+}
+
+fn copy_from_row(row: &Row<'_>) -> rusqlite::Result<Option<CopiedKey>> {
+    let signs = count(row.get("copy_signs")?);
+    let text =
+        |column: &str| Ok::<_, rusqlite::Error>(row.get::<_, Option<String>>(column)?.unwrap_or_default());
+    let at = from_micros(row.get::<_, Option<i64>>("copy_at_us")?.unwrap_or_default());
+    let found = CopiedKey { signs, sign: text("copy_sign")?, detail: text("copy_detail")?, at };
+    Ok((signs > 0).then_some(found))
+}
+
+fn acknowledgement_from_row(row: &Row<'_>) -> rusqlite::Result<Option<Acknowledgement>> {
+    let Some(at) = row.get::<_, Option<i64>>("acknowledged_at_us")? else { return Ok(None) };
+    let by = row.get::<_, Option<String>>("acknowledged_by")?.unwrap_or_default();
+    Ok(Some(Acknowledgement { at: from_micros(at), by, runs: count(row.get("acknowledged_runs")?) }))
 }
 
 fn run_ends_from_row(row: &Row<'_>) -> rusqlite::Result<RunEnds> {
@@ -78,12 +103,16 @@ pub(crate) fn all(connection: &Connection) -> Result<Vec<Sensor>, StoreError> {
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// The sensor with this key, even if it is revoked.
+/// The sensor that has this key, will have it or had it, even if it is revoked.
 ///
 /// # Errors
 /// Errors of the database.
 pub(super) fn with_key(connection: &Connection, public_key: PublicKey) -> Result<Option<Sensor>, StoreError> {
-    let sql = format!("{SELECT} WHERE public_key = ?");
+    // Its key, the next one, or one that it had: see `Sensor::role_of`. A key has one role with one sensor.
+    let sql = format!(
+        "{SELECT} WHERE public_key = ?1 OR next_key = ?1 OR
+         id = (SELECT replaced_keys.sensor FROM replaced_keys WHERE replaced_keys.public_key = ?1)"
+    );
     Ok(connection.prepare_cached(&sql)?.query_row([public_key.as_bytes()], from_row).optional()?)
 }
 
@@ -185,13 +214,26 @@ pub(super) fn enroll(
 ) -> Result<Result<Sensor, RejectReason>, StoreError> {
     let Some(token) = token(connection, request.token)? else { return Ok(Err(RejectReason::TokenUsed)) };
     if token.used_at.is_some() {
-        return Ok(Err(RejectReason::TokenUsed));
+        return repeated(connection, request);
     }
     if token.expires_at <= request.at {
         return Ok(Err(RejectReason::TokenExpired));
     }
     let key = request.public_key.as_bytes();
+    let known = with_key(connection, request.public_key)?;
+    // A key that was copied stays with the thief: the sensor needs another one.
+    let is_spoilt = known.as_ref().is_some_and(|sensor| {
+        sensor.copy.is_some() || sensor.role_of(request.public_key) == KeyRole::Replaced
+    });
+    if is_spoilt {
+        return Ok(Err(RejectReason::KeyReplaced));
+    }
     let name = assigned_name(connection, &token, request)?;
+    if !is_valid_name(&name) {
+        return Ok(Err(RejectReason::NameNotAllowed));
+    }
+    // Announced by another sensor, which has not proved that it has it; this one has.
+    connection.execute("UPDATE sensors SET next_key = NULL WHERE next_key = ?", [key])?;
     let at_us = to_micros(request.at);
     // Names are unique, so if a revoked sensor has this one, no other sensor has it and the insertion below succeeds.
     // Otherwise this changes nothing, and a rejection leaves everything as it was. 48 characters leave room for a row number
@@ -210,14 +252,29 @@ pub(super) fn enroll(
         }
         Err(error) => return Err(error.into()),
     }
-    connection
-        .execute("UPDATE tokens SET used_at_us = ? WHERE token_id = ?", params![at_us, request.token.0])?;
     let mut sensor = with_key(connection, request.public_key)?;
     if let Some(sensor) = &mut sensor {
+        let sql = "UPDATE tokens SET used_at_us = ?, used_by = ? WHERE token_id = ?";
+        connection.execute(sql, params![at_us, sensor.id.0, request.token.0])?;
         log_heads::forget(connection, sensor.id)?;
+        lineage::forget(connection, sensor.id)?;
         sensor.log_head = None;
     }
     sensor.map(Ok).ok_or(StoreError::Sqlite(rusqlite::Error::QueryReturnedNoRows))
+}
+
+/// A used token: good again for the sensor that used it, which did not get the answer, and changes nothing.
+fn repeated(
+    connection: &Connection,
+    request: &Enrollment,
+) -> Result<Result<Sensor, RejectReason>, StoreError> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM tokens JOIN sensors ON sensors.id = used_by
+               WHERE token_id = ? AND public_key = ? AND revoked_at_us IS NULL)";
+    let values = params![request.token.0, request.public_key.as_bytes()];
+    if connection.prepare_cached(sql)?.query_row(values, |row| row.get(0))? {
+        return Ok(with_key(connection, request.public_key)?.ok_or(RejectReason::TokenUsed));
+    }
+    Ok(Err(RejectReason::TokenUsed))
 }
 
 /// The name of the token, else the requested one, else the present one, else one made of the key.

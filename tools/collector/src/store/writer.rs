@@ -9,16 +9,17 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, TransactionBehavior};
 use sentinel_units::Timestamp;
-use sentinel_uplink::{LogHead, RejectReason, Telemetry};
+use sentinel_uplink::{LogHead, PublicKey, RejectReason, RunIdentity, Telemetry};
 use tokio::sync::oneshot;
 
 use super::lanes::{LaneSender, Lanes, Pace, lanes};
-use super::{Lane, StoreError, StoreLimits, alerts, log_heads, run_ends, sensors};
+use super::{Lane, StoreError, StoreLimits, alerts, lineage, log_heads, run_ends, sensor_keys, sensors};
 use crate::events::EventBus;
 use crate::log::Log;
 use crate::metrics::Metrics;
 use crate::model::{
-    Delivery, Enrollment, Event, HeadText, Limit, Receipt, Sensor, SensorId, SensorInfo, StoredAlert,
+    CopiedKey, CopySign, Delivery, Enrollment, Event, HeadText, Limit, Lineage, Receipt, Sensor, SensorId,
+    SensorInfo, StoredAlert,
 };
 
 /// First and longest wait after a failed commit; it doubles in between.
@@ -28,17 +29,75 @@ const ERROR_LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 /// A request to the writer.
 enum Job {
-    Deliver { delivery: Delivery, sensor: Arc<str>, reply: oneshot::Sender<DeliverReply> },
-    Telemetry { sensor: SensorId, telemetry: Box<Telemetry>, at: Timestamp },
-    LogHead { sensor: SensorId, name: Arc<str>, head: LogHead, at: Timestamp },
-    Seen { sensor: SensorId, at: Timestamp },
-    Info { sensor: SensorId, info: SensorInfo, at: Timestamp },
-    Limit { sensor: SensorId, limit: Limit, times: u64, at: Timestamp },
-    Run { sensor: SensorId, boot: Option<u32>, at: Timestamp },
-    Enroll { request: Enrollment, reply: oneshot::Sender<EnrollReply> },
+    Deliver {
+        delivery: Delivery,
+        sensor: Arc<str>,
+        reply: oneshot::Sender<DeliverReply>,
+    },
+    Telemetry {
+        sensor: SensorId,
+        telemetry: Box<Telemetry>,
+        at: Timestamp,
+    },
+    LogHead {
+        sensor: SensorId,
+        name: Arc<str>,
+        head: LogHead,
+        at: Timestamp,
+    },
+    Seen {
+        sensor: SensorId,
+        at: Timestamp,
+    },
+    Info {
+        sensor: SensorId,
+        info: SensorInfo,
+        at: Timestamp,
+    },
+    Limit {
+        sensor: SensorId,
+        limit: Limit,
+        times: u64,
+        at: Timestamp,
+    },
+    Run {
+        sensor: SensorId,
+        boot: u32,
+        run: RunIdentity,
+        ends: bool,
+        at: Timestamp,
+        reply: oneshot::Sender<Lineage>,
+    },
+    Announce {
+        sensor: SensorId,
+        key: PublicKey,
+        reply: oneshot::Sender<KeyReply>,
+    },
+    Replace {
+        sensor: SensorId,
+        key: PublicKey,
+        at: Timestamp,
+        reply: oneshot::Sender<KeyReply>,
+    },
+    Copy {
+        sensor: SensorId,
+        name: Arc<str>,
+        sign: CopySign,
+        detail: String,
+        at: Timestamp,
+    },
+    Pin {
+        sensor: SensorId,
+        key: PublicKey,
+    },
+    Enroll {
+        request: Enrollment,
+        reply: oneshot::Sender<EnrollReply>,
+    },
 }
 
 type DeliverReply = Result<Result<Receipt, Limit>, StoreError>;
+type KeyReply = Result<bool, StoreError>;
 type EnrollReply = Result<Result<Sensor, RejectReason>, StoreError>;
 
 impl Job {
@@ -74,7 +133,20 @@ impl Job {
             Self::Limit { sensor, limit, times, at } => {
                 sensors::count_limit(transaction, *sensor, *limit, *times, *at)?;
             }
-            Self::Run { sensor, boot, at } => run_ends::begin(transaction, *sensor, *boot, *at)?,
+            Self::Run { sensor, boot, run, ends, at, .. } => {
+                run_ends::begin(transaction, *sensor, ends.then_some(*boot), *at)?;
+                return Ok(JobResult::Run(lineage::follow(transaction, *sensor, *boot, *run)?));
+            }
+            Self::Announce { sensor, key, .. } => {
+                return Ok(JobResult::Key(sensor_keys::announce(transaction, *sensor, *key)?));
+            }
+            Self::Replace { sensor, key, at, .. } => {
+                return Ok(JobResult::Key(sensor_keys::replace(transaction, *sensor, *key, *at)?));
+            }
+            Self::Copy { sensor, sign, detail, at, .. } => {
+                sensor_keys::count_copy(transaction, *sensor, *sign, detail, *at)?;
+            }
+            Self::Pin { sensor, key } => sensor_keys::pin(transaction, *sensor, *key)?,
         }
         Ok(JobResult::Done)
     }
@@ -84,11 +156,14 @@ impl Job {
         match self {
             Self::Deliver { reply, .. } => drop(reply.send(Err(error))),
             Self::Enroll { reply, .. } => drop(reply.send(Err(error))),
+            Self::Announce { reply, .. } | Self::Replace { reply, .. } => drop(reply.send(Err(error))),
             Self::Telemetry { .. }
             | Self::Seen { .. }
             | Self::Info { .. }
             | Self::Limit { .. }
             | Self::LogHead { .. }
+            | Self::Copy { .. }
+            | Self::Pin { .. }
             | Self::Run { .. } => {}
         }
     }
@@ -100,6 +175,8 @@ enum JobResult {
     Enrolled(Box<Result<Sensor, RejectReason>>),
     /// The head that the new one contradicts.
     Head(Option<LogHead>),
+    Run(Lineage),
+    Key(bool),
     Done,
 }
 
@@ -173,17 +250,70 @@ impl WriterHandle {
         self.send(Job::Info { sensor, info, at }).await
     }
 
-    /// Begins a run of a sensor, with the next commit; none for a sensor that does not report ends of runs.
+    /// Takes a hello of run `boot` into account, with the next commit; the channel gets its relation to the runs before it.
+    /// `ends` is true for a sensor that reports the ends of its runs.
     ///
     /// # Errors
     /// [`StoreError::Closed`].
     pub async fn begin_run(
         &self,
         sensor: SensorId,
-        boot: Option<u32>,
+        boot: u32,
+        run: RunIdentity,
+        ends: bool,
+        at: Timestamp,
+    ) -> Result<oneshot::Receiver<Lineage>, StoreError> {
+        let (reply, result) = oneshot::channel();
+        self.send(Job::Run { sensor, boot, run, ends, at, reply }).await?;
+        Ok(result)
+    }
+
+    /// Stores the next key of a sensor. Returns false if it must not have that key.
+    ///
+    /// # Errors
+    /// Errors of [`WriterHandle::deliver`].
+    pub async fn announce_key(&self, sensor: SensorId, key: PublicKey) -> Result<bool, StoreError> {
+        let (reply, result) = oneshot::channel();
+        self.send(Job::Announce { sensor, key, reply }).await?;
+        result.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// Makes the next key of a sensor, which it has proved, its only one. Returns false if that is not its next key.
+    ///
+    /// # Errors
+    /// Errors of [`WriterHandle::deliver`].
+    pub async fn replace_key(
+        &self,
+        sensor: SensorId,
+        key: PublicKey,
+        at: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let (reply, result) = oneshot::channel();
+        self.send(Job::Replace { sensor, key, at, reply }).await?;
+        result.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// Counts and logs a sign that the key of a sensor was copied, with the next commit.
+    ///
+    /// # Errors
+    /// [`StoreError::Closed`].
+    pub async fn copied_key(
+        &self,
+        sensor: SensorId,
+        name: Arc<str>,
+        sign: CopySign,
+        detail: String,
         at: Timestamp,
     ) -> Result<(), StoreError> {
-        self.send(Job::Run { sensor, boot, at }).await
+        self.send(Job::Copy { sensor, name, sign, detail, at }).await
+    }
+
+    /// Stores the key of the collector that a sensor has confirmed, with the next commit.
+    ///
+    /// # Errors
+    /// [`StoreError::Closed`].
+    pub async fn pinned_key(&self, sensor: SensorId, key: PublicKey) -> Result<(), StoreError> {
+        self.send(Job::Pin { sensor, key }).await
     }
 
     /// Stores the time of the last sign of a sensor, with the next commit.
@@ -369,12 +499,22 @@ impl State {
             match (job, result) {
                 (Job::Deliver { delivery, sensor, reply }, JobResult::Stored(result)) => {
                     if let Ok(receipt) = &result {
+                        if receipt.conflicts > 0 {
+                            let detail = format!("{} alerts", receipt.conflicts);
+                            self.report_copy(&sensor, CopySign::Numbers, &detail);
+                        }
                         self.metrics.count_receipt(&delivery, receipt);
                         self.publish(delivery, &sensor, receipt);
                     }
                     let _ = reply.send(Ok(result)); // the connection may be gone; the alerts are stored
                 }
                 (Job::Enroll { reply, .. }, JobResult::Enrolled(result)) => drop(reply.send(Ok(*result))),
+                // The connection may be gone.
+                (Job::Run { reply, .. }, JobResult::Run(lineage)) => drop(reply.send(lineage)),
+                (Job::Announce { reply, .. } | Job::Replace { reply, .. }, JobResult::Key(done)) => {
+                    drop(reply.send(Ok(done)));
+                }
+                (Job::Copy { name, sign, detail, .. }, _) => self.report_copy(&name, sign, &detail),
                 (Job::LogHead { name, head, .. }, JobResult::Head(Some(before))) => {
                     self.metrics.log_heads_contradicted.inc();
                     self.log.warn(format_args!(
@@ -386,6 +526,14 @@ impl State {
                 _ => {}
             }
         }
+    }
+
+    fn report_copy(&self, sensor: &str, sign: CopySign, detail: &str) {
+        self.metrics.copied_keys.inc();
+        self.log.limited_warn(
+            "copied_key",
+            format_args!("{sensor}: {} ({detail}); {}", sign.describe(), CopiedKey::REMEDY),
+        );
     }
 
     /// Publishes the alerts that were new, in the order of their rows.

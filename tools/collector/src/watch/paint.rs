@@ -64,8 +64,19 @@ impl Painter {
     #[must_use]
     pub fn sensors(&self, answer: &Value, now: Timestamp) -> String {
         let mut table = format!(
-            "{:<20} {:<10} {:>10} {:>9} {:>10} {:>7} {:>7} {:>9}  {}\n",
-            "SENSOR", "STATE", "LAST SEEN", "FRAMES/S", "ALERTS", "LOST", "MISSING", "DROPPED", "FROM"
+            "{:<20} {:<10} {:>10} {:>9} {:>10} {:>7} {:>7} {:>7} {:>5} {:>9} {:<6}  {}\n",
+            "SENSOR",
+            "STATE",
+            "LAST SEEN",
+            "FRAMES/S",
+            "ALERTS",
+            "LOST",
+            "MISSING",
+            "UNCLEAN",
+            "NOTED",
+            "DROPPED",
+            "KEY",
+            "FROM"
         );
         let rows = answer.get("sensors").and_then(Value::as_array);
         for row in rows.into_iter().flatten() {
@@ -80,14 +91,21 @@ impl Painter {
             let dropped = row.get("telemetry").map(|telemetry| number(telemetry, "frames_dropped"));
             let _ = writeln!(
                 table,
-                "{:<20} {} {seen:>10} {:>9} {:>10} {:>7} {:>7} {:>9}  {}",
+                "{:<20} {} {seen:>10} {:>9} {:>10} {:>7} {:>7} {:>7} {:>5} {:>9} {}  {}",
                 text(row, "name"),
                 self.paint(colour, &format!("{state:<10}")),
                 number(row, "frames_per_s"),
                 number(row, "alerts_stored"),
                 number(row, "alerts_lost"),
                 number(row, "alerts_missing"),
+                number(row, "runs_unclean"),
+                row.get("runs_acknowledged").map_or_else(|| "-".into(), |known| number(known, "runs")),
                 dropped.unwrap_or_else(|| "-".into()),
+                if row.get("key_copied").is_some_and(Value::is_object) {
+                    self.paint(RED, "COPIED")
+                } else {
+                    format!("{:<6}", "ok")
+                },
                 text(row, "peer"),
             );
         }
@@ -214,15 +232,16 @@ mod tests {
         let answer = serde_json::json!({ "sensors": [
             { "name": "branch-7", "state": "connected", "last_seen": "2025-05-15T10:30:00Z", "frames_per_s": 1200,
               "alerts_stored": 42, "alerts_lost": 0, "alerts_missing": 0, "peer": "192.0.2.7:5000",
+              "runs_unclean": 1, "runs_acknowledged": { "runs": 3 }, "key_copied": { "sign": "runs" },
               "telemetry": { "frames_dropped": 3 } },
             { "name": "new", "state": "enrolled", "last_seen": null, "alerts_stored": 0 },
         ]});
         let now = parse_rfc3339("2025-05-15T10:30:42Z").unwrap();
         assert_eq!(
             Painter::new(false).sensors(&answer, now),
-            "SENSOR               STATE       LAST SEEN  FRAMES/S     ALERTS    LOST MISSING   DROPPED  FROM\n\
-             branch-7             connected    42 s ago      1200         42       0       0         3  192.0.2.7:5000\n\
-             new                  enrolled        never         -          0       -       -         -  \n"
+            "SENSOR               STATE       LAST SEEN  FRAMES/S     ALERTS    LOST MISSING UNCLEAN NOTED   DROPPED KEY     FROM\n\
+             branch-7             connected    42 s ago      1200         42       0       0       1     3         3 COPIED  192.0.2.7:5000\n\
+             new                  enrolled        never         -          0       -       -       -     -         - ok      \n"
         );
         let none = Painter::new(false).sensors(&serde_json::json!({ "sensors": [] }), now);
         assert!(none.contains("no sensor is enrolled"));

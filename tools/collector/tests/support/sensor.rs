@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use sentinel_alert::{Alert, AlertId, Evidence, Phase, Severity, Subject, Test};
 use sentinel_units::{Address, Timestamp, Uptime};
 use sentinel_uplink::{
-    BatchBuilder, Cipher, Enroll, Hello, KeyPair, Limits, PublicKey, RejectReason, SendError, SensorEvent,
-    SensorSession, SessionError, ToCollector, ToSensor, Token,
+    BatchBuilder, Cipher, CollectorKey, Enroll, Hello, KeyAnswer, KeyPair, Limits, PublicKey, RejectReason,
+    RunIdentity, SendError, SensorEvent, SensorSession, SessionError, ToCollector, ToSensor, Token,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -47,6 +47,9 @@ pub(crate) enum Received {
     },
     Ack(AlertId),
     Rejected(RejectReason),
+    KeyAnswer(KeyAnswer),
+    CollectorKey(CollectorKey),
+    ReplaceKey,
     /// The collector closed the connection.
     Closed,
     Failed(SessionError),
@@ -111,6 +114,9 @@ impl SensorClient {
                 }
                 Ok(SensorEvent::Message(ToSensor::Ack(id))) => return Received::Ack(id),
                 Ok(SensorEvent::Message(ToSensor::Rejected(reason))) => return Received::Rejected(reason),
+                Ok(SensorEvent::Message(ToSensor::KeyAnswer(answer))) => return Received::KeyAnswer(answer),
+                Ok(SensorEvent::Message(ToSensor::CollectorKey(key))) => return Received::CollectorKey(key),
+                Ok(SensorEvent::Message(ToSensor::ReplaceKey)) => return Received::ReplaceKey,
                 Ok(_) => {}
             }
             if self.input.is_empty() {
@@ -160,6 +166,7 @@ pub(crate) fn hello(boot: u32) -> Hello<'static> {
         boot,
         started_us: STARTED.as_micros(),
         interfaces: "br-lan",
+        run: RunIdentity::default(),
     }
 }
 
@@ -178,6 +185,39 @@ pub(crate) async fn connected_version_2(
     match peer.next().await {
         Received::Welcome { acked, .. } => (peer, acked),
         other => panic!("{other:?} instead of a welcome"),
+    }
+}
+
+/// Answer to the hello of run `boot` of a sensor of protocol version 3, which continues run `previous`.
+pub(crate) async fn hello_of_run(
+    to: SocketAddr,
+    pair: &KeyPair,
+    collector: &PublicKey,
+    (boot, previous, witness): (u32, u32, u64),
+) -> (SensorClient, Received) {
+    let session =
+        SensorSession::connect(pair, collector, Cipher::AesGcm, Limits::SENSOR, Uptime::ZERO).unwrap();
+    let mut peer = SensorClient::connect(to, session).await;
+    match peer.next().await {
+        Received::Established => {}
+        other => return (peer, other),
+    }
+    let run = RunIdentity { previous, witness };
+    peer.send(&ToCollector::Hello(Hello { protocol: 3, run, ..hello(boot) })).await;
+    let answer = peer.next().await;
+    (peer, answer)
+}
+
+/// [`hello_of_run`] that is welcomed, and the position that it gets.
+pub(crate) async fn connected_run(
+    to: SocketAddr,
+    pair: &KeyPair,
+    collector: &PublicKey,
+    run: (u32, u32, u64),
+) -> (SensorClient, Option<AlertId>) {
+    match hello_of_run(to, pair, collector, run).await {
+        (peer, Received::Welcome { acked, .. }) => (peer, acked),
+        (_, other) => panic!("{other:?} instead of a welcome"),
     }
 }
 

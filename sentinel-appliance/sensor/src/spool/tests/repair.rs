@@ -173,13 +173,13 @@ fn what_is_not_damaged_is_never_moved() {
 fn keys_without_a_checksum_are_read() {
     let place = used();
     let state = &place.settings.state_dir;
-    let public = repair::open(&place.settings).unwrap().keys.unwrap().public();
+    let public = repair::open(&place.settings).unwrap().keys.unwrap().own.public();
     for (file, length) in [("sensor.key", 32), ("log.key", 40)] {
         let bytes = fs::read(state.join(file)).unwrap();
         fs::write(state.join(file), &bytes[..length]).unwrap();
     }
     let mut opened = repair::open(&place.settings).unwrap();
-    assert_eq!((opened.keys.unwrap().public(), opened.spool.damages()), (public, &[][..]));
+    assert_eq!((opened.keys.unwrap().own.public(), opened.spool.damages()), (public, &[][..]));
     assert_eq!(told_and_others(&mut opened.spool).1, 10);
 }
 

@@ -106,6 +106,7 @@ impl Connection {
                 self.acknowledge_last().await;
             }
         }
+        let _ = tokio::time::timeout(CLOSE_TIMEOUT, self.report_last_copy()).await;
         if let Some(reject_reason) = reason.reject_reason() {
             let _ = tokio::time::timeout(CLOSE_TIMEOUT, self.flush()).await; // makes room for the reason
             let _ = self.session.reject(reject_reason, self.shared.uptime());

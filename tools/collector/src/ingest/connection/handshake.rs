@@ -4,22 +4,29 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sentinel_uplink::{
-    HEARTBEAT_VERSION, PROTOCOL_VERSION, PublicKey, RUN_END_VERSION, RejectReason, SendError, SessionError,
-    ToSensor, TokenId, Welcome,
+    HEARTBEAT_VERSION, PROTOCOL_VERSION, PublicKey, RUN_END_VERSION, RejectReason, RunIdentity, SendError,
+    SessionError, ToSensor, TokenId, Welcome,
 };
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::keys::SessionKeys;
 use super::limits::lock;
 use super::phase::{Established, Phase, Silence};
 use super::{CloseReason, Connection};
 use crate::clock;
 use crate::metrics::RejectionCause;
-use crate::model::{Enrollment, Event, Limit, Sensor, SensorChange, SensorEvent, SensorInfo};
+use crate::model::{
+    CopySign, Enrollment, Event, KeyRole, Limit, Sensor, SensorChange, SensorEvent, SensorInfo,
+};
 use crate::store::StoreError;
 
 impl Connection {
     /// Looks up the sensor whose key the peer claims.
     pub(super) async fn identify(&mut self, key: PublicKey) -> Result<(), CloseReason> {
+        if !self.serves_local_key() {
+            let (cause, reason) = (RejectionCause::CollectorKey, RejectReason::CollectorKeyReplaced);
+            return Err(self.reject_key(cause, key, reason));
+        }
         match self.shared.admission.sensor_with_key(key).await {
             Err(error) => Err(self.storage_failed(error)),
             Ok(None) => Err(self.reject_key(RejectionCause::UnknownKey, key, RejectReason::UnknownSensor)),
@@ -28,10 +35,15 @@ impl Connection {
             }
             Ok(Some(sensor)) => {
                 self.session.admit(self.shared.uptime())?;
-                self.phase = Phase::Identified(Box::new(sensor));
+                self.phase = Phase::Identified(Box::new(sensor), key);
                 Ok(())
             }
         }
+    }
+
+    /// Returns false if the peer asked for a key of this collector that was replaced too long ago.
+    fn serves_local_key(&self) -> bool {
+        self.session.local_key().is_none_or(|key| self.shared.identity.serves(key, clock::now()))
     }
 
     /// Looks up the token that the peer claims to hold. Its secret goes into the handshake, so an unknown token
@@ -60,6 +72,10 @@ impl Connection {
         let Phase::Enrolling(key, token) = std::mem::replace(&mut self.phase, Phase::Closing) else {
             return Err(SessionError::UnexpectedMessage.into());
         };
+        if !self.serves_local_key() {
+            let (cause, reason) = (RejectionCause::CollectorKey, RejectReason::CollectorKeyReplaced);
+            return Err(self.reject_key(cause, key, reason));
+        }
         let request = Enrollment { token, public_key: key, name, at: clock::now() };
         match self.shared.writer.enroll(request).await {
             Err(error) => Err(self.storage_failed(error)),
@@ -67,6 +83,8 @@ impl Connection {
                 let cause = match reason {
                     RejectReason::TokenExpired => RejectionCause::ExpiredToken,
                     RejectReason::NameTaken => RejectionCause::NameTaken,
+                    RejectReason::NameNotAllowed => RejectionCause::NameNotAllowed,
+                    RejectReason::KeyReplaced => RejectionCause::ReplacedKey,
                     _ => RejectionCause::Token,
                 };
                 Err(self.reject_key(cause, key, reason))
@@ -85,21 +103,28 @@ impl Connection {
         &mut self,
         protocol: u16,
         boot: u32,
+        run: RunIdentity,
         info: SensorInfo,
     ) -> Result<(), CloseReason> {
-        let Phase::Identified(sensor) = std::mem::replace(&mut self.phase, Phase::Closing) else {
+        let Phase::Identified(sensor, key) = std::mem::replace(&mut self.phase, Phase::Closing) else {
             return Err(SessionError::UnexpectedMessage.into());
         };
         if protocol == 0 {
             let cause = RejectionCause::Version;
-            return Err(self.reject_key(cause, sensor.public_key, RejectReason::TooOld));
+            return Err(self.reject_key(cause, key, RejectReason::TooOld));
         }
+        self.prove_key(&sensor, key).await?;
         let permit = self.admit_session(&sensor).await?;
         self.unproved = None; // the hello was authenticated: the peer owns the key
         let now = clock::now();
         // Registered before it is read again: a revocation after the read finds the session in the table and evicts it.
         let (guard, evicted) = self.shared.sessions.register(sensor.id, self.peer, now);
-        let sensor = self.read_again(&sensor).await?;
+        let mut sensor = self.read_again(key).await?;
+        // The position may be that of another device with the same key: then the sensor would take for delivered what the
+        // other one has made up. Without it everything that is not delivered is sent, and stored once.
+        if !self.may_resume(&sensor, boot, run) {
+            sensor.acked = None;
+        }
         self.welcome(&sensor)?;
         self.write()?; // the writer, which gets the properties below, may be busy for seconds
         self.log_connected(&sensor, &info);
@@ -107,14 +132,50 @@ impl Connection {
         self.publish(&name, SensorChange::Connected);
         self.shared.metrics.sensors_connected.inc();
         // Before the next wait: from here on closing the connection reports the disconnect.
+        let pinned = sensor.pinned_key;
         let rates = self.shared.sessions.rates(id);
         let silence = Silence::new(self.shared.uptime(), self.max_silence(protocol));
         let established = Established { sensor, name, guard, evicted, rates, silence, _permit: permit };
         self.phase = Phase::Established(Box::new(established));
         // Before its alerts, in the order of the queue: the run before this one is unknown until its end arrives.
-        let boot = (protocol >= RUN_END_VERSION).then_some(boot);
-        self.shared.writer.begin_run(id, boot, now).await.map_err(CloseReason::Store)?;
+        let ends = protocol >= RUN_END_VERSION;
+        let lineage =
+            self.shared.writer.begin_run(id, boot, run, ends, now).await.map_err(CloseReason::Store)?;
+        self.keys = SessionKeys::new(protocol, lineage);
+        if let Some(local) = self.session.local_key().filter(|local| pinned != Some(*local)) {
+            self.shared.writer.pinned_key(id, local).await.map_err(CloseReason::Store)?;
+        }
         self.shared.writer.info(id, info, now).await.map_err(CloseReason::Store)
+    }
+
+    /// Acts on the key that the hello has proved: the first session with the next key of a sensor makes it the only one; one that
+    /// was replaced is not served, and its use is a sign that it was copied.
+    async fn prove_key(&mut self, sensor: &Sensor, key: PublicKey) -> Result<(), CloseReason> {
+        let name: Arc<str> = sensor.name.as_str().into();
+        match sensor.role_of(key) {
+            KeyRole::Current => Ok(()),
+            KeyRole::Next => match self.shared.writer.replace_key(sensor.id, key, clock::now()).await {
+                Ok(true) => {
+                    self.shared.log.limited_info("key", format_args!("{name} has a new key: {key}"));
+                    Ok(())
+                }
+                // Another connection did, or the key is no longer the next one: reading the sensor again tells.
+                Ok(false) => Ok(()),
+                Err(error) => Err(self.storage_failed(error)),
+            },
+            KeyRole::Replaced => {
+                let detail = format!("from {}", self.peer);
+                let copied = self.shared.writer.copied_key(
+                    sensor.id,
+                    name,
+                    CopySign::ReplacedKey,
+                    detail,
+                    clock::now(),
+                );
+                copied.await.map_err(CloseReason::Store)?;
+                Err(self.reject_key(RejectionCause::ReplacedKey, key, RejectReason::KeyReplaced))
+            }
+        }
     }
 
     /// Place of a session, unless all are taken or the sensor connects too often.
@@ -143,9 +204,10 @@ impl Connection {
     ///
     /// The earlier session, evicted by registering this one, may still be storing what it has received. The welcome then
     /// acknowledges too little, and the sensor sends alerts again, which are duplicates and not stored.
-    async fn read_again(&mut self, sensor: &Sensor) -> Result<Sensor, CloseReason> {
-        match self.shared.admission.sensor_with_key(sensor.public_key).await {
-            Ok(Some(sensor)) if sensor.revoked_at.is_none() => Ok(sensor),
+    async fn read_again(&mut self, key: PublicKey) -> Result<Sensor, CloseReason> {
+        match self.shared.admission.sensor_with_key(key).await {
+            Ok(Some(sensor)) if sensor.revoked_at.is_none() && sensor.public_key == key => Ok(sensor),
+            Ok(Some(sensor)) if sensor.revoked_at.is_none() => Err(self.reject(RejectReason::KeyReplaced)),
             Ok(_) => Err(self.reject(RejectReason::Revoked)),
             Err(error) => Err(self.storage_failed(error)),
         }

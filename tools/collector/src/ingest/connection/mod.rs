@@ -7,6 +7,7 @@ mod bulk;
 mod close;
 mod first_message;
 mod handshake;
+mod keys;
 mod limits;
 mod phase;
 mod socket;
@@ -20,8 +21,8 @@ use std::time::{Duration, Instant};
 use sentinel_alert::AlertId;
 use sentinel_units::Uptime;
 use sentinel_uplink::{
-    CollectorEvent, CollectorSession, Hello, LogHead, PublicKey, SendError, Telemetry, ToCollector, ToSensor,
-    TokenId,
+    CollectorEvent, CollectorSession, Hello, LogHead, PublicKey, RunIdentity, SendError, Telemetry,
+    ToCollector, ToSensor, TokenId,
 };
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -37,6 +38,7 @@ use crate::model::{DisconnectReason, Limit, SensorChange, SensorInfo, sanitize_n
 use bulk::BulkTurn;
 use close::CloseReason;
 use first_message::FirstMessage;
+use keys::SessionKeys;
 use limits::Arrived;
 use phase::Phase;
 use storing::{Storing, StoringResult};
@@ -71,6 +73,7 @@ pub(super) struct Connection {
     ack: Option<AlertId>,
     /// Time of the last head of the sensor's log that was stored.
     head_taken: Option<Instant>,
+    keys: SessionKeys,
 }
 
 /// An event of the session, in a form that does not borrow from it.
@@ -80,8 +83,11 @@ enum Inbound {
     Hello {
         protocol: u16,
         boot: u32,
+        run: RunIdentity,
         info: SensorInfo,
     },
+    NextKey(PublicKey),
+    KeyPinned(PublicKey),
     Enroll {
         name: String,
     },
@@ -114,7 +120,7 @@ impl Connection {
         shared: Arc<IngestShared>,
     ) -> Self {
         let now = shared.uptime();
-        let session = CollectorSession::accept(&shared.identity, shared.limits.session, now);
+        let session = CollectorSession::accept_any(shared.identity.answering(), shared.limits.session, now);
         Self {
             stream,
             peer,
@@ -132,6 +138,7 @@ impl Connection {
             storing: None,
             ack: None,
             head_taken: None,
+            keys: SessionKeys::default(),
         }
     }
 
@@ -220,6 +227,8 @@ impl Connection {
         // The acknowledgement before the write: one that is due now leaves with this write.
         self.start_storing();
         self.acknowledge()?;
+        self.tell_keys()?;
+        self.report_copy().await?;
         self.write()?;
         Ok(())
     }
@@ -245,14 +254,19 @@ impl Connection {
         Ok(Some(match event {
             CollectorEvent::Peer { key } => Inbound::Peer(key),
             CollectorEvent::Enrollment { key, token } => Inbound::Enrollment(key, token),
-            CollectorEvent::Message(ToCollector::Hello(hello)) => {
-                Inbound::Hello { protocol: hello.protocol, boot: hello.boot, info: sensor_info(&hello) }
-            }
+            CollectorEvent::Message(ToCollector::Hello(hello)) => Inbound::Hello {
+                protocol: hello.protocol,
+                boot: hello.boot,
+                run: hello.run,
+                info: sensor_info(&hello),
+            },
             CollectorEvent::Message(ToCollector::Enroll(enroll)) => {
                 Inbound::Enroll { name: sanitize_name(enroll.name) }
             }
             CollectorEvent::Message(ToCollector::Telemetry(telemetry)) => Inbound::Telemetry(telemetry),
             CollectorEvent::Message(ToCollector::LogHead(head)) => Inbound::LogHead(head),
+            CollectorEvent::Message(ToCollector::NextKey(key)) => Inbound::NextKey(key),
+            CollectorEvent::Message(ToCollector::KeyPinned(key)) => Inbound::KeyPinned(key),
             // The session returns alerts and gaps only after a hello. If that did not establish it, the peer is rejected:
             // what it sends is neither stored nor acknowledged, and it keeps it.
             CollectorEvent::Message(ToCollector::Alerts(batch)) => {
@@ -284,10 +298,15 @@ impl Connection {
     }
 
     async fn handle(&mut self, inbound: Inbound) -> Result<(), CloseReason> {
+        if matches!(inbound, Inbound::Telemetry(_) | Inbound::LogHead(_) | Inbound::Appended) {
+            self.note_alive();
+        }
         match inbound {
             Inbound::Peer(key) => self.identify(key).await,
             Inbound::Enrollment(key, token) => self.find_token(key, token).await,
-            Inbound::Hello { protocol, boot, info } => self.establish(protocol, boot, info).await,
+            Inbound::Hello { protocol, boot, run, info } => self.establish(protocol, boot, run, info).await,
+            Inbound::NextKey(key) => self.next_key(key).await,
+            Inbound::KeyPinned(key) => self.key_pinned(key).await,
             Inbound::Enroll { name } => self.enroll(name).await,
             Inbound::Telemetry(telemetry) => self.telemetry(&telemetry).await,
             Inbound::LogHead(head) => self.log_head(head).await,

@@ -16,8 +16,8 @@ pub(super) enum Phase {
     /// The peer has not named a key.
     Handshake,
     /// The peer claims the key of this sensor. Its handshake message may be a recording: only the hello that follows
-    /// proves that it owns the key.
-    Identified(Box<Sensor>),
+    /// proves that it owns the key, which is one that the sensor has, will have or had.
+    Identified(Box<Sensor>, PublicKey),
     /// The peer claims to hold this token; its request proves it.
     Enrolling(PublicKey, TokenId),
     /// The session is established.
@@ -76,7 +76,7 @@ impl Phase {
     pub(super) fn key(&self) -> Option<PublicKey> {
         match self {
             Self::Handshake | Self::Closing => None,
-            Self::Identified(sensor) => Some(sensor.public_key),
+            Self::Identified(_, key) => Some(*key),
             Self::Enrolling(key, _) => Some(*key),
             Self::Established(established) => Some(established.sensor.public_key),
         }

@@ -9,9 +9,10 @@ use sentinel_uplink::{Gap, RunEnd};
 
 use super::account::{ALERT_ROW_BYTES, Account, GAP_ROW_BYTES, Run};
 use super::column::{self, MINUTE_US, unsigned};
+use super::conflict;
 use crate::clock::to_micros;
-use crate::model::{Delivery, Limit, Receipt, UnreadableAlert};
-use crate::store::{StoreError, StoreLimits, run_ends};
+use crate::model::{CopySign, Delivery, Limit, Receipt, UnreadableAlert};
+use crate::store::{StoreError, StoreLimits, run_ends, sensor_keys};
 
 /// Inserts the alerts of `delivery` that are new, and moves the sensor's acknowledged position to its end. The inner error is
 /// a limit that the delivery breaks: then nothing of it is stored.
@@ -32,7 +33,8 @@ pub(in crate::store) fn insert_delivery(
         Ok(account) => account,
         Err(limit) => return Ok(Err(limit)),
     };
-    let mut inserter = Inserter { connection, delivery, receipt: Receipt::default(), account };
+    let mut inserter =
+        Inserter { connection, delivery, receipt: Receipt::default(), first_conflict: None, account };
     let mut delta = TotalsDelta::default();
     for (index, (id, alert)) in delivery.alerts.iter().enumerate() {
         if inserter.alert(index, *id, alert)? {
@@ -51,6 +53,11 @@ pub(in crate::store) fn insert_delivery(
     }
     delta.add(connection)?;
     inserter.account.write(connection, delivery.last)?;
+    if let Some(AlertId { boot, seq }) = inserter.first_conflict {
+        let detail = format!("run {boot}, number {seq}");
+        let (sensor, at) = (delivery.sensor, delivery.received_at);
+        sensor_keys::count_copy(connection, sensor, CopySign::Numbers, &detail, at)?;
+    }
     Ok(Ok(inserter.receipt))
 }
 
@@ -59,39 +66,70 @@ struct Inserter<'d> {
     connection: &'d Connection,
     delivery: &'d Delivery,
     receipt: Receipt,
+    first_conflict: Option<AlertId>,
     account: Account,
 }
 
 impl Inserter<'_> {
     /// Returns true if the alert was new.
     fn alert(&mut self, index: usize, id: AlertId, alert: &Alert) -> Result<bool, StoreError> {
-        let row = insert_alert(self.connection, self.delivery, id, alert)?;
-        match row {
-            Some((row, bytes)) => {
-                self.stored(id, bytes);
-                self.receipt.inserted.push((row, index));
-            }
-            None => self.duplicate(),
+        let mut buffer = [0; wire::MAX_ALERT_LEN];
+        // Relative to the epoch, so that a row can be decoded without knowing the boot it came from.
+        let bytes = wire::encode(alert, Timestamp::ZERO, &mut buffer)
+            .map_err(|error| StoreError::Sqlite(rusqlite::Error::ToSqlConversionFailure(Box::new(error))))?;
+        let (connection, delivery) = (self.connection, self.delivery);
+        if let Some(row) = insert_alert(connection, delivery, id, alert, bytes)? {
+            self.stored(id, bytes.len());
+            self.receipt.inserted.push((row, index));
+            return Ok(true);
         }
-        Ok(row.is_some())
+        if conflict::differs(connection, delivery.sensor, id, bytes)?
+            && let Some(other) = conflict::place(connection, delivery.sensor, id, bytes)?
+            && let Some(row) = insert_alert(connection, delivery, other, alert, bytes)?
+        {
+            self.conflict(id, bytes.len());
+            self.receipt.inserted.push((row, index));
+            return Ok(true);
+        }
+        self.duplicate();
+        Ok(false)
     }
 
     fn unreadable(&mut self, alert: &UnreadableAlert) -> Result<(), StoreError> {
-        if insert_unreadable(self.connection, self.delivery, alert)? {
+        let (connection, delivery) = (self.connection, self.delivery);
+        if insert_unreadable(connection, delivery, alert.id, alert)? {
             self.stored(alert.id, alert.bytes.len());
+        } else if conflict::unreadable_differs(connection, delivery.sensor, alert.id, &alert.bytes)?
+            && let Some(other) = conflict::place(connection, delivery.sensor, alert.id, &alert.bytes)?
+            && insert_unreadable(connection, delivery, other, alert)?
+        {
+            self.conflict(alert.id, alert.bytes.len());
         } else {
             self.duplicate();
         }
         Ok(())
     }
 
+    /// Counted with the sensor, but with no run: the numbers of the run have other alerts.
+    fn conflict(&mut self, id: AlertId, wire_len: usize) {
+        self.charge(wire_len, 2 * ALERT_ROW_BYTES);
+        if self.receipt.conflicts == 0 {
+            self.first_conflict = Some(id);
+        }
+        self.receipt.conflicts = self.receipt.conflicts.saturating_add(1);
+    }
+
     fn stored(&mut self, id: AlertId, wire_len: usize) {
+        self.charge(wire_len, ALERT_ROW_BYTES);
+        let run = self.account.run(id.boot);
+        run.stored = run.stored.saturating_add(1);
+    }
+
+    fn charge(&mut self, wire_len: usize, row_bytes: u64) {
         let account = &mut self.account;
         account.stored = account.stored.saturating_add(1);
-        let bytes = u64::try_from(wire_len).unwrap_or(u64::MAX).saturating_add(ALERT_ROW_BYTES);
+        let bytes = u64::try_from(wire_len).unwrap_or(u64::MAX).saturating_add(row_bytes);
         account.stored_bytes = account.stored_bytes.saturating_add(bytes);
-        let run = account.run(id.boot);
-        run.stored = run.stored.saturating_add(1);
     }
 
     fn duplicate(&mut self) {
@@ -121,17 +159,14 @@ impl Inserter<'_> {
     }
 }
 
-/// Row number of the new row and length of the alert in it; none if the alert is stored already.
+/// Row number of the new row; none if an alert of this number is stored already.
 fn insert_alert(
     connection: &Connection,
     delivery: &Delivery,
     id: AlertId,
     alert: &Alert,
-) -> Result<Option<(i64, usize)>, StoreError> {
-    let mut buffer = [0; wire::MAX_ALERT_LEN];
-    // Relative to the epoch, so that a row can be decoded without knowing the boot it came from.
-    let bytes = wire::encode(alert, Timestamp::ZERO, &mut buffer)
-        .map_err(|error| StoreError::Sqlite(rusqlite::Error::ToSqlConversionFailure(Box::new(error))))?;
+    bytes: &[u8],
+) -> Result<Option<i64>, StoreError> {
     // IGNORE covers the unique key (sensor, boot, seq). A sensor that does not exist is still an error: foreign keys
     // are not subject to it.
     let sql = "INSERT OR IGNORE INTO alerts
@@ -144,24 +179,25 @@ fn insert_alert(
         to_micros(delivery.received_at),
         column::kind(alert.test.kind()),
         column::severity(alert.severity),
-        &*bytes
+        bytes
     ];
     let inserted = connection.prepare_cached(sql)?.execute(values)? > 0;
     // Without an insertion it would be the number of an earlier row.
-    Ok(inserted.then(|| (connection.last_insert_rowid(), bytes.len())))
+    Ok(inserted.then(|| connection.last_insert_rowid()))
 }
 
 fn insert_unreadable(
     connection: &Connection,
     delivery: &Delivery,
+    id: AlertId,
     alert: &UnreadableAlert,
 ) -> Result<bool, StoreError> {
     let sql = "INSERT OR IGNORE INTO unreadable (sensor, boot, seq, base_us, received_at_us, wire)
                VALUES (?, ?, ?, ?, ?, ?)";
     let values = params![
         delivery.sensor.0,
-        alert.id.boot,
-        unsigned(alert.id.seq),
+        id.boot,
+        unsigned(id.seq),
         to_micros(alert.base),
         to_micros(delivery.received_at),
         alert.bytes
@@ -276,6 +312,46 @@ mod tests {
         let mut other = delivery(1..=1);
         other.alerts[0].0.boot = 4;
         assert_eq!(commit(&mut connection, &other).unwrap().inserted.len(), 1);
+    }
+
+    /// Two devices with one key: an alert of the honest one was taken for a duplicate of what the other one had sent under its
+    /// number, acknowledged, and nowhere to be seen.
+    #[test]
+    fn another_alert_with_the_same_number_is_stored_once_and_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut connection = open(&directory.path().join("db"));
+        let forged = |host: u32| {
+            let mut delivery = delivery(1..=3);
+            for (_, alert) in &mut delivery.alerts {
+                alert.subject.source = Some(sentinel_units::Address::v4(host));
+            }
+            delivery
+        };
+        commit(&mut connection, &forged(1)).unwrap();
+        let honest = delivery(1..=4);
+        let receipt = commit(&mut connection, &honest).unwrap();
+        assert_eq!((receipt.inserted.len(), receipt.conflicts, receipt.duplicates), (4, 3, 0));
+        // Again, and again with other contents: each content once.
+        for (delivery, inserted) in [(&honest, 0), (&forged(1), 0), (&forged(2), 3), (&honest, 0)] {
+            assert_eq!(commit(&mut connection, delivery).unwrap().inserted.len(), inserted);
+        }
+        assert_eq!(number(&connection, "SELECT count(*) FROM alerts"), 4 + 3 + 3);
+        assert_eq!(number(&connection, "SELECT count(DISTINCT wire) FROM alerts"), 4 + 3 + 3);
+        let sensor = crate::store::sensors::find(&connection, "a").unwrap().unwrap();
+        let copy = sensor.copy.unwrap();
+        assert_eq!((copy.sign.as_str(), copy.signs), ("numbers", 2));
+        assert_eq!(
+            (sensor.missing, sensor.stored, sensor.lost),
+            (0, 10, 0),
+            "the books of the run stay right"
+        );
+        let mut unreadable = delivery(9..=9);
+        unreadable.alerts.clear();
+        let id = AlertId { boot: 3, seq: 5 };
+        let opaque = |bytes: &[u8]| UnreadableAlert { id, base: Timestamp::ZERO, bytes: bytes.into() };
+        unreadable.unreadable = vec![opaque(b"one"), opaque(b"two"), opaque(b"two"), opaque(b"one")];
+        let receipt = commit(&mut connection, &unreadable).unwrap();
+        assert_eq!((receipt.conflicts, receipt.duplicates), (1, 2));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod account;
 pub(super) mod column;
+mod conflict;
 pub(super) mod insert;
 pub(super) mod query;
 pub(super) mod totals;
