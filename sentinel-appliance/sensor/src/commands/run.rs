@@ -14,6 +14,7 @@ use crate::control::tasks;
 use crate::control::visibility::Visibility;
 use crate::control::watchdog::Watchdog;
 use crate::control::worker_spawner::WorkerSpawner;
+use crate::control::workers::Workers;
 use crate::limits::MAX_INTERFACES;
 use crate::settings::Settings;
 use crate::spool::repair;
@@ -52,25 +53,32 @@ pub(crate) fn run(request: Request, settings: Settings) -> Result<(), Failure> {
     tasks::run(prepared, workers)
 }
 
-/// Opens everything and starts the workers.
+/// Everything that takes privileges to open.
+struct Opened {
+    clock: Clock,
+    /// Key of the hash tables.
+    seed: u64,
+    filters: KernelFilters,
+    fanout: &'static FanoutGroup,
+    interfaces: Vec<Vec<CaptureInterface>>,
+    /// Networks of the interfaces.
+    prefixes: Vec<Prefix>,
+    visibility: Visibility,
+    privileges: Privileges,
+    manager: Option<ServiceManager>,
+}
+
+/// Opens what takes privileges, and gives them up.
 ///
-/// Not inlined, and boxed: the control thread uses this part of the stack again.
+/// Not inlined, and boxed, as the steps after it: each uses the same part of the stack, whose pages stay resident.
 #[inline(never)]
-fn prepare(request: Request, settings: Settings) -> Result<(Box<Prepared>, WorkerThreads), Failure> {
+fn open(request: &Request, settings: &Settings) -> Result<Box<Opened>, Failure> {
     let clock = Clock::start();
     log::set_level(settings.log_level);
     // Before the sandbox, which would refuse an address outside.
     let manager = ServiceManager::from_environment();
-    let target = Target::of(&settings);
-    for directory in [&settings.state_dir, &settings.run_dir] {
-        match private_files::prepare_directory(directory, target.account) {
-            // Full, or read-only: the sensor watches without it.
-            Err(failure) if std::fs::symlink_metadata(directory).is_err() => {
-                log::error(format_args!("{failure}; the sensor watches, and keeps alerts in memory"));
-            }
-            outcome => outcome?,
-        }
-    }
+    let target = Target::of(settings);
+    prepare_directories(settings, &target)?;
     restart::wait_after_crash(&status_socket::path(&settings.run_dir));
     let seed = match request.seed {
         Some(seed) => seed,
@@ -81,46 +89,88 @@ fn prepare(request: Request, settings: Settings) -> Result<(Box<Prepared>, Worke
     let [a, b, c, d, ..] = seed.to_le_bytes();
     let fanout: &'static FanoutGroup =
         Box::leak(Box::new(FanoutGroup::new(settings.workers, u32::from_le_bytes([a, b, c, d]))));
-    let (interfaces, prefixes) = open_interfaces(&settings, fanout, request.waits_for_interfaces)?;
+    let (interfaces, prefixes) = open_interfaces(settings, fanout, request.waits_for_interfaces)?;
     let visibility = Visibility::new(settings.interface.clone());
     // Reads its own memory through /proc, which a process that gave up its user may not open.
     prefault::program();
     // Everything that takes privileges is open, and there is one thread. What follows is done with those that are left: files
     // are read and made as the sensor's own user.
-    let privileges = Privileges::drop_all(target, &settings, request.config.as_deref());
+    let privileges = Privileges::drop_all(target, settings, request.config.as_deref());
+    Ok(Box::new(Opened {
+        clock,
+        seed,
+        filters,
+        fanout,
+        interfaces,
+        prefixes,
+        visibility,
+        privileges,
+        manager,
+    }))
+}
+
+/// Makes the directories of the sensor, if they can be made.
+fn prepare_directories(settings: &Settings, target: &Target) -> Result<(), Failure> {
+    for directory in [&settings.state_dir, &settings.run_dir] {
+        match private_files::prepare_directory(directory, target.account) {
+            // Full, or read-only: the sensor watches without it.
+            Err(failure) if std::fs::symlink_metadata(directory).is_err() => {
+                log::error(format_args!("{failure}; the sensor watches, and keeps alerts in memory"));
+            }
+            outcome => outcome?,
+        }
+    }
+    Ok(())
+}
+
+/// Opens everything and starts the workers.
+#[inline(never)]
+fn prepare(request: Request, settings: Settings) -> Result<(Box<Prepared>, WorkerThreads), Failure> {
+    let mut opened = open(&request, &settings)?;
     // The sockets also show whether another sensor uses these directories.
     let listeners = [
         local_socket::listen(&status_socket::path(&settings.run_dir))?,
         local_socket::listen(&command_socket::path(&settings.run_dir))?,
     ];
-    let listed_ports = crate::settings::suspicious_ports::load(settings.suspicious_ports_file.as_deref())
-        .map_err(Failure::new)?;
     let state = repair::open(&settings)?;
     if state.recovery.torn_writes > 0 {
         log::warn(format_args!("log: {} torn writes ignored", state.recovery.torn_writes));
     }
-    let config = LiveConfig::new(&settings, &prefixes, listed_ports);
+    let (workers, threads, watchdog) = start_workers(&mut opened, &settings)?;
+    let reload = Reload { file: request.config, flags: request.flags };
+    let Opened { clock, visibility, privileges, .. } = *opened;
+    let prepared =
+        Prepared { clock, workers, settings, state, listeners, reload, visibility, privileges, watchdog };
+    Ok((Box::new(prepared), threads))
+}
+
+/// Starts the workers on the open interfaces, and the watchdog.
+#[inline(never)]
+fn start_workers(
+    opened: &mut Opened,
+    settings: &Settings,
+) -> Result<(Workers, WorkerThreads, &'static Watchdog), Failure> {
+    let listed_ports = crate::settings::suspicious_ports::load(settings.suspicious_ports_file.as_deref())
+        .map_err(Failure::new)?;
+    let config = LiveConfig::new(settings, &opened.prefixes, listed_ports);
     // Before the filters are attached, so that every frame is counted.
     let mut accounting = FilterAccounting::new(settings.interface.clone());
     accounting.restart(!settings.filter.is_empty(), &Snapshot::default().interfaces);
     let alert_event =
         EventFd::new().map_err(|error| Failure::new(format!("starting the watchdog: {error}")))?;
-    let watchdog = Watchdog::new(settings.workers, alert_event, manager);
+    let watchdog = Watchdog::new(settings.workers, alert_event, opened.manager.take());
     let spawner = WorkerSpawner {
-        settings: &settings,
-        seed,
-        fanout,
+        settings,
+        seed: opened.seed,
+        fanout: opened.fanout,
         config: &config,
-        filters: &filters,
-        clock,
+        filters: &opened.filters,
+        clock: opened.clock,
         watchdog,
     };
-    let (workers, threads) = spawner.start(interfaces, accounting)?;
-    watchdog.start(clock)?;
-    let reload = Reload { file: request.config, flags: request.flags };
-    let prepared =
-        Prepared { clock, workers, settings, state, listeners, reload, visibility, privileges, watchdog };
-    Ok((Box::new(prepared), threads))
+    let (workers, threads) = spawner.start(std::mem::take(&mut opened.interfaces), accounting)?;
+    watchdog.start(opened.clock)?;
+    Ok((workers, threads, watchdog))
 }
 
 /// Opens a ring on each interface for each worker, in the order of the workers; also gives the networks that these
