@@ -63,7 +63,7 @@ const RULES: &[Rule] = &[
     Rule {
         name: "sentinel-ringlog",
         purity: Purity::Safe,
-        outside: &["embedded-io", "flate2", "postcard", "serde", "zeroize"],
+        outside: &["embedded-io", "flate2", "miniz_oxide", "postcard", "serde", "zeroize"],
     },
     Rule {
         name: "sentinel-uplink",

@@ -1,6 +1,6 @@
 //! Uplink task: moves bytes between the session and a socket, and alerts from the spool into the session.
 //!
-//! One connection at a time. The session (`sentinel_uplink`) has no socket and no clock: [`run_session`] feeds it, and
+//! One connection at a time. The session (`sentinel_uplink`) has no socket and no clock: [`UplinkConnection`] feeds it, and
 //! sleeps until the socket is ready, there are new alerts, or its next deadline. The spool keeps every alert until the
 //! collector has acknowledged it, so a connection that ends loses nothing.
 

@@ -7,7 +7,7 @@
 //! | state | meaning | decision |
 //! |---|---|---|
 //! | asleep or stopped | it sleeps longer than any worker does | hangs after [`SILENCE`] |
-//! | running, has used [`CPU_LIMIT`] in silence | it is in a loop: no block of frames takes that long | hangs |
+//! | running, has used [`CPU_LIMIT_MS`] in silence | it is in a loop: no block of frames takes that long | hangs |
 //! | running, has not | it gets no processor; others do the same work later, and a restart would not be faster | waits |
 //! | waiting for a device | flash or memory is slow; a restart would read even more | waits |
 //!
