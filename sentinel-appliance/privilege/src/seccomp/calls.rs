@@ -26,7 +26,7 @@ const fn call(name: &'static str, numbers: [u32; 4]) -> Call {
 }
 
 /// Calls that are allowed with any arguments.
-pub(super) const ALLOWED: [Call; 133] = [
+pub(super) const ALLOWED: [Call; 134] = [
     // Waiting: the reactor of the control thread and the workers wait for descriptors, timers and each other. First, because a
     // kernel before 5.11 runs the program for each call, and these are the most frequent.
     call("poll", [7, NONE, 168, 4188]),
@@ -104,6 +104,7 @@ pub(super) const ALLOWED: [Call; 133] = [
     call("readlinkat", [267, 78, 332, 4298]),
     call("unlink", [87, NONE, 10, 4010]),
     call("unlinkat", [263, 35, 328, 4294]),
+    call("rmdir", [84, NONE, 40, 4040]),
     call("rename", [82, NONE, 38, 4038]),
     call("renameat", [264, 38, 329, 4295]),
     call("renameat2", [316, 276, 382, 4351]),

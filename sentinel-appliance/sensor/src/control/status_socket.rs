@@ -1,12 +1,10 @@
 //! Status socket: each connection gets one JSON object and the end of the stream.
 
-use std::fmt::Write;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
-use sentinel_alert::json;
 use sentinel_units::millis;
 use smol::io::AsyncWriteExt;
 use smol::{Async, Timer, future};
@@ -17,6 +15,7 @@ use crate::settings::Settings;
 use crate::spool::{DeliveredAlerts, Spool};
 use crate::system::damage::Damage;
 use crate::system::process::{host_name, resident_kib};
+use crate::control::json_object::Object;
 use crate::worker::analyser;
 use crate::worker::pulse::Pulse;
 use crate::worker::snapshot::Snapshot;
@@ -59,220 +58,225 @@ fn write(shared: &Shared, out: &mut String) -> std::fmt::Result {
     let frames = shared.workers.frame_counts();
     let settings = shared.settings.borrow();
     let spool = shared.spool.borrow();
-    write!(out, "{{\"version\":\"{}\",\"uptime_ms\":", env!("CARGO_PKG_VERSION"))?;
-    write!(out, "{},\"boot\":{},\"host\":", shared.clock.uptime().as_millis(), spool.boot())?;
-    json::string(&host_name(), out)?;
-    write!(out, ",\"capturing\":{},\"filter\":", shared.workers.is_capturing())?;
-    json::string(&shared.filter(), out)?;
+    let mut status = Object::begin(out);
+    status.text("version", env!("CARGO_PKG_VERSION"));
+    status.number("uptime_ms", shared.clock.uptime().as_millis());
+    status.number("boot", spool.boot().into());
+    status.text("host", &host_name());
+    status.flag("capturing", shared.workers.is_capturing());
+    status.text("filter", &shared.filter());
     let is_override = shared.filter_override.borrow().is_some();
-    write!(out, ",\"filter_source\":\"{}\"", if is_override { "ctl" } else { "settings" })?;
-    write_reload(shared, out)?;
-    write!(out, ",\"kernel_snap\":\"{}\"", settings.kernel_snap.name())?;
-    write_interfaces(&frames, &settings.interface, out)?;
-    write_frames(&frames, out)?;
-    write_workers(shared, out)?;
-    out.push_str(",\"visibility\":");
-    shared.visibility.report(&frames).write(&settings.interface, out)?;
-    out.push_str(",\"privileges\":");
-    shared.privileges.write(out)?;
-    write_watchdog(shared, out)?;
-    let clients = &shared.local_clients;
-    write!(out, ",\"local_clients\":{{\"too_slow\":{}", clients.too_slow.get())?;
-    write!(out, ",\"too_many\":{}}}", clients.too_many.get())?;
-    write_alerts(&frames.snapshot, &spool, out)?;
-    write_link(shared, out)?;
-    write_log(&spool, out)?;
-    write_damage(spool.damages(), out)?;
-    write_memory(&frames.snapshot, &settings, out)?;
-    out.push_str("}\n");
+    status.text("filter_source", if is_override { "ctl" } else { "settings" });
+    write_reload(shared, &mut status);
+    status.text("kernel_snap", settings.kernel_snap.name());
+    write_interfaces(&frames, &settings.interface, &mut status);
+    write_frames(&frames, status.object("frames"));
+    write_workers(shared, &mut status);
+    shared.visibility.report(&frames).write(&settings.interface, status.member("visibility"))?;
+    shared.privileges.write(status.member("privileges"))?;
+    write_watchdog(shared, status.object("watchdog"));
+    let mut clients = status.object("local_clients");
+    clients.number("too_slow", shared.local_clients.too_slow.get());
+    clients.number("too_many", shared.local_clients.too_many.get());
+    clients.end();
+    write_alerts(&frames.snapshot, &spool, status.object("alerts"));
+    write_link(shared, status.object("uplink"));
+    write_log(&spool, status.object("log"));
+    write_damage(spool.damages(), &mut status);
+    write_memory(&frames.snapshot, &settings, status.object("memory"));
+    status.end();
+    out.push('\n');
     Ok(())
 }
 
 /// The last reload: `null` if there was none; with the reason, if settings did not take effect.
-fn write_reload(shared: &Shared, out: &mut String) -> std::fmt::Result {
-    out.push_str(",\"reload\":");
-    match &*shared.last_reload.borrow() {
-        Some(reload) => {
-            write!(out, "{{\"time\":\"{}\",\"ok\":{}", reload.at.rfc3339(), reload.error.is_none())?;
-            out.push_str(",\"error\":");
-            optional_string(reload.error.as_deref(), out)?;
-            out.push('}');
-        }
-        None => out.push_str("null"),
-    }
-    Ok(())
+fn write_reload(shared: &Shared, status: &mut Object<'_>) {
+    let last = shared.last_reload.borrow();
+    let Some(reload) = &*last else { return status.optional("reload", None) };
+    let mut object = status.object("reload");
+    object.text("time", &reload.at.rfc3339().to_string());
+    object.flag("ok", reload.error.is_none());
+    object.optional("error", reload.error.as_deref());
+    object.end();
 }
 
-fn write_interfaces(frames: &FrameCounts, names: &[String], out: &mut String) -> std::fmt::Result {
-    out.push_str(",\"interfaces\":[");
+fn write_interfaces(frames: &FrameCounts, names: &[String], status: &mut Object<'_>) {
+    let mut interfaces = status.list("interfaces");
     let counts = frames.snapshot.interfaces.iter().zip(&frames.refused);
-    for (index, (name, (counts, refused))) in names.iter().zip(counts).enumerate() {
-        out.push_str(if index == 0 { "{\"name\":" } else { ",{\"name\":" });
-        json::string(name, out)?;
-        write!(out, ",\"open\":{},\"seen\":{}", counts.is_open != 0, counts.seen() + refused)?;
-        write!(out, ",\"filtered\":{refused},\"dropped\":{}", counts.dropped)?;
-        write!(out, ",\"freezes\":{}}}", counts.freezes)?;
+    for (name, (counts, refused)) in names.iter().zip(counts) {
+        let mut interface = interfaces.object();
+        interface.text("name", name);
+        interface.flag("open", counts.is_open != 0);
+        interface.number("seen", counts.seen() + refused);
+        interface.number("filtered", *refused);
+        interface.number("dropped", counts.dropped);
+        interface.number("freezes", counts.freezes);
+        interface.end();
     }
-    out.push(']');
-    Ok(())
+    interfaces.end();
 }
 
 /// Alerts: `raised` and `earlier_runs.kept` add up to `delivered`, `waiting` and `lost`; `kept` within `earlier_runs` to the
 /// three of them.
-fn write_alerts(snapshot: &Snapshot, spool: &Spool, out: &mut String) -> std::fmt::Result {
+fn write_alerts(snapshot: &Snapshot, spool: &Spool, mut alerts: Object<'_>) {
     let (counts, books) = (spool.counts(), spool.books());
-    write!(out, ",\"alerts\":{{\"raised\":{},\"stored\":{}", books.raised, counts.stored)?;
-    write!(out, ",\"delivered\":{},\"waiting\":{}", books.delivered, books.waiting)?;
-    write!(out, ",\"lost\":{},\"lost_queue_full\":{}", books.lost, counts.lost_queue)?;
-    write!(out, ",\"lost_spool_full\":{},\"lost_storage\":{}", counts.lost_full, counts.lost_storage)?;
-    write!(out, ",\"lost_flash_limit\":{}", counts.lost_limit)?;
-    write!(out, ",\"earlier_runs\":{{\"kept\":{}", books.kept)?;
-    write!(out, ",\"delivered\":{},\"waiting\":{}", books.earlier_delivered(), books.earlier_waiting)?;
-    write!(out, ",\"lost\":{}}},\"previous_run\":", books.earlier_lost)?;
-    match spool.previous_end() {
-        Some(end) => {
-            write!(out, "{{\"boot\":{},\"next_seq\":{}", end.boot, end.next_seq)?;
-            write!(out, ",\"complete\":{},\"end\":\"{}\"}}", end.cause.is_complete(), end.cause)?;
-        }
-        None => out.push_str("null"),
+    alerts.number("raised", books.raised);
+    alerts.number("stored", counts.stored);
+    alerts.number("delivered", books.delivered);
+    alerts.number("waiting", books.waiting);
+    alerts.number("lost", books.lost);
+    alerts.number("lost_queue_full", counts.lost_queue);
+    alerts.number("lost_spool_full", counts.lost_full);
+    alerts.number("lost_storage", counts.lost_storage);
+    alerts.number("lost_flash_limit", counts.lost_limit);
+    let mut earlier = alerts.object("earlier_runs");
+    earlier.number("kept", books.kept);
+    earlier.number("delivered", books.earlier_delivered());
+    earlier.number("waiting", books.earlier_waiting);
+    earlier.number("lost", books.earlier_lost);
+    earlier.end();
+    if let Some(end) = spool.previous_end() {
+        let mut previous = alerts.object("previous_run");
+        previous.number("boot", end.boot.into());
+        previous.number("next_seq", end.next_seq);
+        previous.flag("complete", end.cause.is_complete());
+        previous.text("end", &end.cause.to_string());
+        previous.end();
+    } else {
+        alerts.optional("previous_run", None);
     }
-    write!(out, ",\"open_incidents\":{}}}", snapshot.open_incidents)
+    alerts.number("open_incidents", snapshot.open_incidents);
+    alerts.end();
 }
 
 /// Memory of the process, and of the tables of all workers together.
-fn write_memory(snapshot: &Snapshot, settings: &Settings, out: &mut String) -> std::fmt::Result {
-    write!(out, ",\"memory\":{{\"resident_kib\":{}", resident_kib())?;
-    write!(out, ",\"evictions\":{}", snapshot.evictions)?;
-    write!(out, ",\"incidents_closed_early\":{},\"tables\":[", snapshot.closed_early)?;
+fn write_memory(snapshot: &Snapshot, settings: &Settings, mut memory: Object<'_>) {
+    memory.number("resident_kib", resident_kib());
+    memory.number("evictions", snapshot.evictions);
+    memory.number("incidents_closed_early", snapshot.closed_early);
+    let mut tables = memory.list("tables");
     let workers = usize::try_from(settings.workers).unwrap_or(1);
     let share = analyser::share(settings.memory_kib, settings.workers);
-    for (index, table) in analyser::tables(share).enumerate() {
-        out.push_str(if index == 0 { "{" } else { ",{" });
-        let (slots, bytes) = (table.slots * workers, table.bytes() * workers);
-        write!(out, "\"name\":\"{}\",\"slots\":{slots},\"bytes\":{bytes}}}", table.name)?;
+    for table in analyser::tables(share) {
+        let mut object = tables.object();
+        object.text("name", table.name);
+        object.count("slots", table.slots * workers);
+        object.count("bytes", table.bytes() * workers);
+        object.end();
     }
-    write!(out, "],\"ring_kib\":{}}}", settings.ring_kib)
+    tables.end();
+    memory.number("ring_kib", settings.ring_kib.into());
+    memory.end();
 }
 
 /// Frame accounting: frames seen = analysed + filtered + dropped + unsupported + still in the ring.
-fn write_frames(frames: &FrameCounts, out: &mut String) -> std::fmt::Result {
+fn write_frames(frames: &FrameCounts, mut object: Object<'_>) {
     let snapshot = &frames.snapshot;
     let (seen, filtered, dropped) = (frames.seen(), frames.filtered(), snapshot.dropped());
     // Frames that the kernel has counted and the worker has not taken are in the ring.
     let waiting = seen.saturating_sub(filtered + dropped + snapshot.analysed + snapshot.unsupported);
-    write!(out, ",\"frames\":{{\"seen\":{seen},\"analysed\":{}", snapshot.analysed)?;
-    write!(out, ",\"filtered\":{filtered},\"unsupported\":{}", snapshot.unsupported)?;
-    write!(out, ",\"dropped\":{dropped},\"in_ring\":{waiting},\"freezes\":{}", snapshot.freezes())?;
-    write!(out, ",\"malformed\":{},\"truncated\":{}}}", snapshot.malformed, snapshot.truncated)
+    object.number("seen", seen);
+    object.number("analysed", snapshot.analysed);
+    object.number("filtered", filtered);
+    object.number("unsupported", snapshot.unsupported);
+    object.number("dropped", dropped);
+    object.number("in_ring", waiting);
+    object.number("freezes", snapshot.freezes());
+    object.number("malformed", snapshot.malformed);
+    object.number("truncated", snapshot.truncated);
+    object.end();
 }
 
 /// Watchdog of the service manager, and runs in the log that ended by a fault; canary packets are with each worker.
-fn write_watchdog(shared: &Shared, out: &mut String) -> std::fmt::Result {
+fn write_watchdog(shared: &Shared, mut object: Object<'_>) {
     let watchdog = shared.watchdog;
     let manager = watchdog.manager.as_ref();
-    let limit_ms = manager.and_then(|manager| manager.watchdog).map_or(0, millis);
-    write!(out, ",\"watchdog\":{{\"service_manager\":{},\"limit_ms\":{limit_ms}", manager.is_some())?;
-    let faults = shared.spool.borrow().faults();
-    write!(out, ",\"fed\":{},\"restarts_in_log\":{faults}}}", watchdog.fed())
+    object.flag("service_manager", manager.is_some());
+    object.number("limit_ms", manager.and_then(|manager| manager.watchdog).map_or(0, millis));
+    object.number("fed", watchdog.fed().into());
+    object.number("restarts_in_log", shared.spool.borrow().faults().into());
+    object.end();
 }
 
 /// Frame accounting of each worker. Frames that a filter refuses reach none of them.
-fn write_workers(shared: &Shared, out: &mut String) -> std::fmt::Result {
-    out.push_str(",\"workers\":[");
+fn write_workers(shared: &Shared, status: &mut Object<'_>) {
+    let mut workers = status.list("workers");
     for (index, snapshot) in shared.workers.snapshots().each().enumerate() {
-        let comma = if index == 0 { "" } else { "," };
         let (seen, dropped) = (snapshot.seen(), snapshot.dropped());
         let waiting = seen.saturating_sub(dropped + snapshot.analysed + snapshot.unsupported);
-        write!(out, "{comma}{{\"seen\":{seen},\"analysed\":{}", snapshot.analysed)?;
-        write!(out, ",\"unsupported\":{},\"dropped\":{dropped}", snapshot.unsupported)?;
-        write!(out, ",\"in_ring\":{waiting},\"raised\":{}", snapshot.raised)?;
-        write!(out, ",\"handoff_overflow\":{}", snapshot.handoff_overflow)?;
+        let mut worker = workers.object();
+        worker.number("seen", seen);
+        worker.number("analysed", snapshot.analysed);
+        worker.number("unsupported", snapshot.unsupported);
+        worker.number("dropped", dropped);
+        worker.number("in_ring", waiting);
+        worker.number("raised", snapshot.raised);
+        worker.number("handoff_overflow", snapshot.handoff_overflow);
         if let Some(reading) = shared.watchdog.pulses.get(index).map(Pulse::read) {
-            write!(out, ",\"canary\":{{\"answered\":{},\"wrong\":{}", reading.answered, reading.wrong)?;
-            let age_ms = (reading.answered > 0).then(|| reading.age_ms(shared.clock.uptime()));
-            out.push_str(",\"age_ms\":");
-            match age_ms {
-                Some(age_ms) => write!(out, "{age_ms}")?,
-                None => out.push_str("null"),
+            let mut canary = worker.object("canary");
+            canary.number("answered", reading.answered.into());
+            canary.number("wrong", reading.wrong.into());
+            if reading.answered > 0 {
+                canary.number("age_ms", reading.age_ms(shared.clock.uptime()).into());
+            } else {
+                canary.optional("age_ms", None);
             }
-            write!(out, ",\"took_us\":{}}}", reading.took_us)?;
+            canary.number("took_us", reading.took_us.into());
+            canary.end();
         }
-        out.push('}');
+        worker.end();
     }
-    out.push(']');
-    Ok(())
+    workers.end();
 }
 
-fn write_link(shared: &Shared, out: &mut String) -> std::fmt::Result {
+fn write_link(shared: &Shared, mut object: Object<'_>) {
     let link = shared.link.borrow();
-    let since = millis(shared.clock.uptime().since(link.since));
-    write!(out, ",\"uplink\":{{\"state\":\"{}\",\"since_ms\":{since}", link.phase.name())?;
-    out.push_str(",\"collector\":");
-    match (&*shared.collector.borrow(), &link.address) {
-        (Some(_), Some(address)) => json::string(address, out)?,
-        (Some(collector), None) => json::string(&collector.address, out)?,
-        (None, _) => out.push_str("null"),
-    }
-    write!(out, ",\"key_waiting\":{}", link.is_key_waiting)?;
-    write!(out, ",\"failures\":{},\"last_error\":", link.failures)?;
-    optional_string(link.last_error.as_deref(), out)?;
-    out.push_str(",\"enrollment_problem\":");
-    optional_string(shared.collector_problem.borrow().as_deref(), out)?;
-    out.push('}');
-    Ok(())
+    object.text("state", link.phase.name());
+    object.number("since_ms", millis(shared.clock.uptime().since(link.since)));
+    let collector = shared.collector.borrow();
+    let enrolled = collector.as_ref().map(|collector| link.address.as_ref().unwrap_or(&collector.address));
+    object.optional("collector", enrolled.map(String::as_str));
+    object.flag("key_waiting", link.is_key_waiting);
+    object.number("failures", link.failures);
+    object.optional("last_error", link.last_error.as_deref());
+    object.optional("enrollment_problem", shared.collector_problem.borrow().as_deref());
+    object.end();
 }
 
-fn write_log(spool: &Spool, out: &mut String) -> std::fmt::Result {
+fn write_log(spool: &Spool, mut log: Object<'_>) {
     let (stats, counts) = (spool.log().stats(), spool.counts());
-    let records = spool.log().next_id().since(spool.log().oldest());
-    write!(out, ",\"log\":{{\"records\":{records},\"flash_bytes\":{}", stats.main_bytes)?;
-    write!(out, ",\"journal_bytes\":{},\"rotations\":{}", stats.journal_bytes, stats.rotations)?;
-    write!(out, ",\"overwritten\":{},\"write_errors\":{}", stats.overwritten, stats.write_errors)?;
-    write!(
-        out,
-        ",\"relocated\":{},\"flushes_deferred\":{},\"dropped\":{}",
-        counts.relocated, counts.deferred, counts.dropped
-    )?;
-    write!(
-        out,
-        ",\"flash_bytes_day\":{},\"flash_limit_reached\":{},\"last_error\":",
-        spool.day_bytes(),
-        spool.is_limit_reached()
-    )?;
-    optional_string(spool.last_error(), out)?;
+    log.number("records", spool.log().next_id().since(spool.log().oldest()));
+    log.number("flash_bytes", stats.main_bytes);
+    log.number("journal_bytes", stats.journal_bytes);
+    log.number("rotations", stats.rotations);
+    log.number("overwritten", stats.overwritten);
+    log.number("write_errors", stats.write_errors);
+    log.number("relocated", counts.relocated);
+    log.number("flushes_deferred", counts.deferred);
+    log.number("dropped", counts.dropped);
+    log.number("flash_bytes_day", spool.day_bytes());
+    log.flag("flash_limit_reached", spool.is_limit_reached());
+    log.optional("last_error", spool.last_error());
     let (state, key) = match spool.delivered_alerts() {
         DeliveredAlerts::SealedTo(key) => ("sealed", Some(key.to_string())),
         DeliveredAlerts::Unreadable => ("unreadable", None),
         DeliveredAlerts::Readable => ("readable", None),
     };
-    write!(out, ",\"delivered_alerts\":\"{state}\",\"evidence_key\":")?;
-    optional_string(key.as_deref(), out)?;
-    out.push_str(",\"notice\":");
-    optional_string(spool.notice(), out)?;
-    out.push('}');
-    Ok(())
+    log.text("delivered_alerts", state);
+    log.optional("evidence_key", key.as_deref());
+    log.optional("notice", spool.notice());
+    log.end();
 }
 
 /// Damage to files of the sensor that was found at the start.
-fn write_damage(damages: &[Damage], out: &mut String) -> std::fmt::Result {
-    out.push_str(",\"damage\":[");
-    for (index, damage) in damages.iter().enumerate() {
-        out.push_str(if index == 0 { "" } else { "," });
-        write!(out, "{{\"file\":\"{}\",\"moved_aside\":{}", damage.file, damage.moved_in.is_some())?;
-        out.push_str(",\"problem\":");
-        json::string(&damage.problem, out)?;
-        out.push('}');
+fn write_damage(damages: &[Damage], status: &mut Object<'_>) {
+    let mut list = status.list("damage");
+    for damage in damages {
+        let mut object = list.object();
+        object.text("file", damage.file);
+        object.flag("moved_aside", damage.moved_in.is_some());
+        object.text("problem", &damage.problem);
+        object.end();
     }
-    out.push(']');
-    Ok(())
-}
-
-fn optional_string(text: Option<&str>, out: &mut String) -> std::fmt::Result {
-    match text {
-        Some(text) => json::string(text, out),
-        None => {
-            out.push_str("null");
-            Ok(())
-        }
-    }
+    list.end();
 }
