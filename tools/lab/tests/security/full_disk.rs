@@ -76,6 +76,17 @@ fn a_full_disk_leaves_the_log_readable_and_its_loss_is_counted_and_ends() -> Res
             Ok(json::number(&status, "/alerts/waiting")? == 0
                 && json::number(&status, "/alerts/open_incidents")? == 0)
         })?;
+        // What was delivered meanwhile is not written any more; the next alerts are, once the wait between two attempts is over.
+        wait::until_true("the log is written again", wait::WAIT_TIMEOUT * 3, || {
+            round += 1;
+            traffic::attack(lab, round, 0)?;
+            Ok(sensor.program()?.errors()?.contains("log written again after"))
+        })?;
+        wait::until_true("all incidents are closed", wait::WAIT_TIMEOUT * 3, || {
+            let status = sensor.status()?;
+            Ok(json::number(&status, "/alerts/waiting")? == 0
+                && json::number(&status, "/alerts/open_incidents")? == 0)
+        })?;
         let status = alert_counters_add_up(&sensor)?;
         ensure!(sensor.program()?.is_running()?);
         // One message for the outage, not one for each alert or attempt.
@@ -109,16 +120,31 @@ fn alert_counters_add_up(sensor: &Sensor<'_>) -> Result<serde_json::Value> {
     })
 }
 
+/// Without room for its keys the sensor watches, keeps alerts in memory, and writes them once there is room.
 #[test]
-fn a_disk_that_is_full_at_the_start_is_an_error() -> Result<()> {
+fn a_disk_that_is_full_at_the_start_does_not_keep_the_sensor_from_watching() -> Result<()> {
     experiment(|lab| {
         let sensor = Sensor::new(lab, "router", OPTIONS)?;
-        let disk = SmallDisk::mount(lab, &sensor.state_dir(), 64)?;
-        let sensor = sensor.on_disk(&disk);
+        let disk = SmallDisk::mount(lab, &sensor.state_dir(), 256)?;
+        let mut sensor = sensor.on_disk(&disk);
         disk.fill()?;
-        // The sensor cannot create its keys, so it does not start.
-        let error = run(&mut sensor.command(&["run"])).unwrap_err().to_string();
-        ensure!(error.contains("exit status: 1") && error.contains("No space left"), "{error}");
+        sensor.start()?;
+        traffic::attack(lab, 0, 0)?;
+        let full = wait::until("alerts are raised", wait::WAIT_TIMEOUT, || {
+            let status = sensor.status()?;
+            Ok((json::number(&status, "/alerts/raised")? > 0).then_some(status))
+        })?;
+        ensure!(json::number(&full, "/log/flash_bytes")? == 0, "{full}");
+        ensure!(json::text(&full, "/uplink/last_error")?.contains("cannot be read or stored"), "{full}");
+        let messages = sensor.program()?.errors()?;
+        ensure!(messages.contains("sensor.key: No space left"), "{messages}");
+
+        disk.empty()?;
+        wait::until_true("the log is on flash", wait::WAIT_TIMEOUT * 3, || {
+            Ok(json::number(&sensor.status()?, "/log/flash_bytes")? > 0)
+        })?;
+        let records = sensor.logged_alerts()?;
+        ensure!(records.iter().any(|alert| alert["src"] == "10.21.0.1"), "the first alerts are missing");
         Ok(())
     })
 }
