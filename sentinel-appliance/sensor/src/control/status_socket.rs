@@ -9,13 +9,13 @@ use sentinel_units::millis;
 use smol::io::AsyncWriteExt;
 use smol::{Async, Timer, future};
 
+use crate::control::json_object::Object;
 use crate::control::state::Shared;
 use crate::control::workers::FrameCounts;
 use crate::settings::Settings;
 use crate::spool::{DeliveredAlerts, Spool};
 use crate::system::damage::Damage;
 use crate::system::process::{host_name, resident_kib};
-use crate::control::json_object::Object;
 use crate::worker::analyser;
 use crate::worker::pulse::Pulse;
 use crate::worker::snapshot::Snapshot;
