@@ -275,7 +275,7 @@ fn insert_rows(connection: &rusqlite::Connection, rows: usize) -> Duration {
     started.elapsed()
 }
 
-/// What scrapes and the list of sensors cost with 5,000 sensors, each with telemetry, and what an acknowledgement takes meanwhile.
+/// Cost of scrapes and of the list of sensors with 5,000 sensors, each with telemetry, and what an acknowledgement takes meanwhile.
 #[test]
 #[ignore = "half a minute"]
 fn scrapes_each_second() {
@@ -322,7 +322,7 @@ fn rate(count: usize, took: Duration) -> u128 {
     u128::try_from(count).unwrap() * 1_000 / took.as_millis().max(1)
 }
 
-/// What attackers do, as often as they can.
+/// Step that attackers repeat as often as they can.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Attack {
     Nothing,

@@ -4,7 +4,7 @@ use crate::structure::Structure;
 
 /// Values at which lengths, counts and offsets go wrong.
 const EDGES: [u8; 10] = [0, 1, 2, 0x3f, 0x40, 0x7f, 0x80, 0xc0, 0xfe, 0xff];
-/// The same for two and four bytes.
+/// Such values of two and four bytes.
 const WIDE_EDGES: [u32; 12] =
     [0, 1, 0x7f, 0x80, 0xff, 0x100, 0x7fff, 0x8000, 0xffff, 0x1_0000, 0x7fff_ffff, 0xffff_ffff];
 /// Longest input in bytes.

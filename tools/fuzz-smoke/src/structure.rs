@@ -1,4 +1,4 @@
-//! What mutations know of the format of a body: its tokens and the length of its records.
+//! Format of a body as far as mutations know it: its tokens and the length of its records.
 
 /// Format of the inputs of one body.
 #[derive(Clone, Copy, Debug, Default)]

@@ -66,7 +66,7 @@ fn number(attributes: &[u8], wanted: u16) -> Option<u8> {
     find(attributes, wanted)?.last().copied()
 }
 
-/// What the expressions of a rule read so far say.
+/// Meaning of the expressions of a rule that were read so far.
 #[derive(Default)]
 struct Rule {
     translates: bool,

@@ -1,7 +1,7 @@
 //! Way to the collector: the address that is tried, and the keys of both ends that are tried with it.
 //!
 //! Addresses are tried one after the other without a wait, and then the other pinned key of the collector with each of them.
-//! What has led to a session is tried first at the next connection.
+//! Address and key that have led to a session are tried first at the next connection.
 
 use sentinel_units::Uptime;
 use sentinel_uplink::{KeyPair, PublicKey, RejectReason};

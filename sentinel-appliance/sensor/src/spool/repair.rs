@@ -28,7 +28,7 @@ use crate::terminal::log;
 /// Openings of the log at most: each but the last moves main or the journal aside.
 const MAX_OPENINGS: u32 = 4;
 
-/// What the directories of the sensor hold.
+/// Contents of the directories of the sensor.
 #[derive(Debug)]
 pub(crate) struct State {
     /// `None` if the key of the sensor cannot be read or stored: then there is no uplink.
@@ -54,7 +54,7 @@ struct RunKey {
 struct OpenLog {
     log: Box<Log>,
     recovery: Recovery,
-    /// How it was opened, if not as usual, for the operator.
+    /// Way in which it was opened, if not the usual one, for the operator.
     notice: Option<String>,
     /// Main and journal are in memory: what is on the storages was not read.
     is_memory_only: bool,

@@ -16,7 +16,7 @@ use crate::terminal::log;
 
 /// Last part of the name of a damaged file.
 const SUFFIX: &str = ".damaged";
-/// The same, before the alert about it is on flash.
+/// Suffix before the alert about the file is on flash.
 const NEW_SUFFIX: &str = ".damaged-new";
 
 /// State of a file that the sensor wrote.
@@ -24,7 +24,7 @@ const NEW_SUFFIX: &str = ".damaged-new";
 pub(crate) enum FileState<T> {
     Absent,
     Good(T),
-    /// What is wrong with it.
+    /// Reason why it counts as damaged.
     Damaged(String),
     /// Reason why it cannot be read, which says nothing about its content.
     Unreadable(String),

@@ -76,7 +76,7 @@ pub(crate) fn stored_log_key(state: &Path) -> FileState<LogKey> {
 /// Key of a log in the content of its file.
 ///
 /// # Errors
-/// What is wrong with it.
+/// A text that says why it is no key.
 pub(crate) fn decode_log_key(content: &[u8]) -> Result<LogKey, String> {
     decode_key::<{ LogKey::LEN }>(content).map(|bytes| LogKey::from_bytes(&bytes))
 }

@@ -223,7 +223,7 @@ fn first_of_month(year: i64, month: i64) -> i64 {
     first_day(year) + in_year
 }
 
-/// What is left of the text of `TZ`.
+/// Rest of the text of `TZ`.
 struct Text<'t>(&'t [u8]);
 
 impl Text<'_> {

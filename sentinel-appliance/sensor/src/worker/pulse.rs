@@ -10,7 +10,7 @@ use sentinel_units::Uptime;
 /// [`MAX_SLEEP`]: super::ring_set::MAX_SLEEP
 pub(crate) const CANARY_INTERVAL: Duration = Duration::from_millis(200);
 
-/// What a worker does now.
+/// Present activity of a worker.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) enum Phase {
     /// Starting or ending, executing a command, opening or closing a ring: takes as long as the kernel takes.

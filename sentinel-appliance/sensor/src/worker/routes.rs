@@ -44,7 +44,7 @@ impl fmt::Display for RoutedPair {
 
 const IPV4: &str = "IPv4";
 
-/// How this machine routes.
+/// Routing of this machine.
 #[derive(Debug, Default)]
 struct Routing {
     forwards_v4: bool,
@@ -111,7 +111,7 @@ fn read_text(path: &str) -> String {
 /// read only by a process with the privilege to; otherwise IPv4 counts as translated where it leaves by a default route.
 ///
 /// # Errors
-/// What the first two see, with advice.
+/// Frames that the first two share, with advice.
 pub(crate) fn check(
     captured: &[String],
     existing: &[Interface],

@@ -106,7 +106,7 @@ pub struct Hello<'a> {
     pub run: RunIdentity,
 }
 
-/// What one run of a sensor knows and a copy of its files does not, so that two devices with one key are told apart.
+/// Identity of a run, which a copy of the files of the sensor does not have: it tells two devices with one key apart.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct RunIdentity {
     /// Run before this one, by the log of the sensor; 0 without one.

@@ -63,7 +63,7 @@ impl KeyRing {
         key == state.keys.current.public() || until.is_none_or(|until| now < until)
     }
 
-    /// What a sensor with a session for `key` is told of another key; none if it has nothing to learn.
+    /// Other key that a sensor with a session for `key` is told; none if it has nothing to learn.
     #[must_use]
     pub fn offer(&self, key: PublicKey) -> Option<CollectorKey> {
         let state = self.lock();

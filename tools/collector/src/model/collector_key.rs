@@ -24,7 +24,7 @@ pub struct CollectorKeyTimes {
     pub served_until: Option<Timestamp>,
 }
 
-/// What is to be done about keys.
+/// Steps to be taken about keys.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct KeyPlan {
     /// Keys with their times; the first key of the collector is missing until it is replaced.

@@ -49,7 +49,7 @@ impl CopySign {
         }
     }
 
-    /// What it means, as a clause.
+    /// Meaning, as a clause.
     #[must_use]
     pub const fn describe(self) -> &'static str {
         match self {
@@ -67,14 +67,14 @@ pub struct CopiedKey {
     pub signs: u64,
     /// [`CopySign::name`] of the latest one.
     pub sign: String,
-    /// What was seen then.
+    /// Observation, as text.
     pub detail: String,
     /// Its time.
     pub at: Timestamp,
 }
 
 impl CopiedKey {
-    /// What the operator does about it.
+    /// Advice to the operator.
     pub const REMEDY: &str = "revoke it and enroll the right device again, which gets another key";
 }
 
@@ -83,7 +83,7 @@ impl CopiedKey {
 pub struct Acknowledgement {
     /// Time of the latest.
     pub at: Timestamp,
-    /// Who.
+    /// Name of the operator.
     pub by: String,
     /// Number of runs, over all times.
     pub runs: u64,

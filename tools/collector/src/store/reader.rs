@@ -122,7 +122,7 @@ impl AdmissionReader {
         self.0.read(sensors::revoked).await
     }
 
-    /// What is to be done about keys.
+    /// Steps to be taken about keys.
     pub(crate) async fn key_plan(&self) -> Result<KeyPlan, StoreError> {
         self.0.read(collector_keys::plan).await
     }

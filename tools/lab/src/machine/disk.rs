@@ -12,7 +12,7 @@ const SECTOR_BYTES: usize = 512;
 /// mounted before a repair, and nothing is learned about the program.
 const SUPERBLOCK: Range<usize> = 2..4;
 
-/// What of the unflushed sectors is on the medium after a power cut.
+/// Share of the unflushed sectors that is on the medium after a power cut.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Kept {
     /// Nothing: the cache held everything back.
@@ -42,7 +42,7 @@ impl Kept {
 #[derive(Debug)]
 pub struct VolatileDisk {
     medium: Vec<u8>,
-    /// What a reader gets.
+    /// Content that a reader gets.
     current: Vec<u8>,
     /// Contents of each sector since the last flush, oldest first.
     unflushed: BTreeMap<usize, Vec<[u8; SECTOR_BYTES]>>,

@@ -1,4 +1,4 @@
-//! What a sensor raised and what it told, run by run, against what the collector has.
+//! Alerts that a sensor raised and gaps that it told, run by run, against those that the collector has.
 
 use std::collections::{BTreeMap, BTreeSet};
 

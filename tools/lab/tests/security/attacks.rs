@@ -1,4 +1,4 @@
-//! What strangers can do to a collector, all of it together, beside a sensor that delivers and others that enroll and connect.
+//! Attacks of strangers on a collector, all of them together, beside a sensor that delivers and others that enroll and connect.
 //!
 //! Each attack alone, floods of enrolled sensors, and figures: `tools/collector/tests/limits.rs`, and `attacks.rs` beside it, which
 //! `ci/soak.sh attacks` runs.

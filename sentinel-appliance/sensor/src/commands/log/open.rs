@@ -242,7 +242,7 @@ mod tests {
         assert_eq!((read(&settings), before.1.clone()), (before, Ok(())));
     }
 
-    /// What was moved aside is evidence: with its key it is verified as before, without it the chain is.
+    /// Files that were moved aside are evidence: with their key they are verified as before, without it their chain is.
     #[test]
     fn a_log_that_was_moved_aside_can_be_verified() {
         use crate::spool::repair;

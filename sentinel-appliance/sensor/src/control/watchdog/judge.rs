@@ -44,7 +44,7 @@ pub(crate) enum Fault {
     WrongAnswers,
 }
 
-/// What is known of one worker.
+/// State of one worker as its readings show it.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Judge {
     seen: Reading,

@@ -1,6 +1,6 @@
 //! Turn to deliver much: of thousands of sensors with a full spool, few are read at a time.
 //!
-//! What the others have sent stays in the buffers of the kernel, where it costs this process nothing, and TCP slows them down.
+//! Bytes that the others have sent stay in the buffers of the kernel, where they cost this process nothing, and TCP slows them down.
 //! A sensor that sends little needs no turn.
 
 use std::pin::Pin;

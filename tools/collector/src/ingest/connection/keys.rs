@@ -8,7 +8,7 @@ use super::{CloseReason, Connection};
 use crate::clock;
 use crate::model::{CopySign, Lineage};
 
-/// What a session is told about keys, and what it tells.
+/// Key messages of a session, in both directions.
 #[derive(Debug, Default)]
 pub(super) struct SessionKeys {
     /// The sensor reads messages about keys.
