@@ -4,7 +4,7 @@ use super::arguments::Command;
 use super::catalog::COMMANDS;
 use super::option::{CommandOption, OPTIONS, Takes};
 
-const EXIT_CODES: &str = "\nExit codes: 0 success, 1 failure (reason on standard error), 2 wrong usage.";
+const EXIT_CODES: &str = "\nExit codes: 0 success, 1 failure (reason on standard error), 2 wrong usage,\n3 fault of a running sensor: start it again.";
 
 /// Page of a command, or of the program.
 pub(super) fn page(command: Option<&Command>) -> String {

@@ -382,7 +382,8 @@ fn the_key_in_the_state_directory_follows_the_ring() {
     assert_eq!((stored(), spool.last_error()), (spool.log().key().epoch(), None));
     let waiting = spool.books().waiting;
     drop(spool);
-    assert_eq!(place.open().books().waiting, waiting, "the stored key opens all of it");
+    // Kept, not waiting: the records of this start may need a segment, and then the oldest alerts of a full ring are lost.
+    assert_eq!(place.open().books().kept, waiting, "the stored key opens all of it");
 }
 
 #[test]
