@@ -1,11 +1,16 @@
 //! Threads with a queue and a priority of their own: a runtime for work that must not delay that of others.
 
 use std::io;
+use std::thread;
+use std::time::Duration;
 
 use rustix::process::nice;
 use tokio::runtime::{self, Handle, Runtime};
 
-/// A runtime of its own. Stopped when dropped, without waiting for its tasks.
+/// Longest wait for threads that read the store when they are stopped.
+const STOP_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// A runtime of its own. When dropped it waits up to a second for its threads.
 #[derive(Debug)]
 pub struct Threads(Option<Runtime>);
 
@@ -62,9 +67,11 @@ impl Threads {
 
 impl Drop for Threads {
     fn drop(&mut self) {
-        // A query that blocks must not block the end of the process; and a runtime must not wait inside another one.
+        // At the end of the process the cryptography of the store frees what a query that still runs would use. One that takes longer
+        // must not block the end. From a thread of its own, because a runtime must not wait inside another one.
         if let Some(runtime) = self.0.take() {
-            runtime.shutdown_background();
+            let stopping = thread::spawn(move || runtime.shutdown_timeout(STOP_TIMEOUT));
+            let _ = stopping.join();
         }
     }
 }
