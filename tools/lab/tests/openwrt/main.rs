@@ -109,7 +109,7 @@ fn start_tells_procd_one_instance_that_is_restarted_without_end() -> Result<()> 
         ensure!(told.iter().filter(|line| line.starts_with("open_instance")).count() == 1, "{told:?}");
         for line in [
             "param|command|/usr/sbin/sentinel|run",
-            // Threshold 3,600 s, 2 s between two starts, 0: any number of them.
+            // Threshold 3,600 s, no wait between two starts, 0: any number of them.
             "param|respawn|3600|0|0",
             "param|stdout|1",
             "param|stderr|1",
