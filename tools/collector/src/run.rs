@@ -1,7 +1,6 @@
 //! `sentinel-collector run`: start, signals, orderly stop.
 
 use std::fs::File;
-use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Instant;
@@ -9,7 +8,6 @@ use std::time::Instant;
 use anyhow::{Context as _, bail};
 use sentinel_uplink::Limits;
 use tokio::net::TcpSocket;
-use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -17,7 +15,7 @@ use tokio::task::JoinHandle;
 use crate::api::{self, HostPolicy};
 use crate::enroll::KeyRing;
 use crate::http::{self, HttpLimits, HttpServer};
-use crate::ingest::{self, Ingest, IngestLimits, IngestShared, Rejections};
+use crate::ingest::{self, IngestLimits, IngestShared, IngestThreads, Rejections};
 use crate::log::Log;
 use crate::metrics::Metrics;
 use crate::service::Service;
@@ -79,7 +77,7 @@ pub struct RunningCollector {
     ingest: JoinHandle<()>,
     server: HttpServer,
     /// Held until the server and the tasks of connections have ended.
-    _threads: [Threads; 3],
+    _threads: (IngestThreads, Threads),
     writer: Writer,
     /// Held until the store is closed.
     lock: File,
@@ -143,17 +141,19 @@ impl RunningCollector {
         let service = http_threads
             .enter(|| Service::with_limits(&files, Arc::clone(&metrics), stopping.clone(), searches));
         let events = service.events.clone();
-        let (writer, handle) =
-            Writer::start(connection, store_limits, events, Arc::clone(&metrics), log.clone())?;
+        let (writer, handle) = Writer::start(
+            (connection, files.open_reader()?),
+            store_limits,
+            events,
+            Arc::clone(&metrics),
+            log.clone(),
+        )?;
         log.info(format_args!("sentinel-collector {} key {}", env!("CARGO_PKG_VERSION"), identity.current()));
         let shared = ingest_shared(&service, admission, identity, handle, limits, &log);
         let hosts = if http_allow_remote { HostPolicy::Any } else { HostPolicy::LocalOnly };
         let router = api::router(service, hosts, &http_limits, dashboard::router());
-        let (accept, handshakes) = (ingest::accept_thread()?, ingest::handshake_threads()?);
-        let on = handshakes.handle().context("its threads are running")?;
-        let sessions = Handle::current();
-        let ingest = accept
-            .enter(|| Ok::<_, io::Error>(tokio::spawn(Ingest::new(sensors, shared, on, sessions)?.run())))?;
+        let ingest_threads = IngestThreads::start()?;
+        let ingest = ingest::serve(&ingest_threads, sensors, shared)?;
         let counted = (Arc::clone(&metrics.http), log.clone());
         let start = || HttpServer::start(pages, router, http_limits, api::rejection, counted, stopping);
         let server = http_threads.enter(start)?;
@@ -166,7 +166,7 @@ impl RunningCollector {
             stop,
             ingest,
             server,
-            _threads: [accept, handshakes, http_threads],
+            _threads: (ingest_threads, http_threads),
             writer,
             lock,
         })

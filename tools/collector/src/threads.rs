@@ -23,15 +23,18 @@ pub struct ThreadLimits {
     pub workers: usize,
     /// Threads that may block: reads of the store.
     pub blocking: usize,
-    /// Niceness (sched(7)) of the threads above that of the process, such as [`LOW_PRIORITY`].
+    /// Niceness (sched(7)) of the threads above that of the process, such as [`BULK_PRIORITY`].
     pub niceness: i32,
 }
 
-/// Niceness of threads that make handshakes: a third of the weight of a thread that takes in alerts where both want a processor,
-/// all of it where there is none.
-pub const LOW_PRIORITY: i32 = 5;
+/// Niceness of threads that make handshakes: half the weight of a thread that takes in alerts where both want a processor, all of
+/// it where there is none.
+pub const HANDSHAKE_PRIORITY: i32 = 3;
 
-/// Niceness of threads that answer requests and search the store: a third of that.
+/// Niceness of threads that serve sessions which send much: a third of the weight.
+pub const BULK_PRIORITY: i32 = 5;
+
+/// Niceness of threads that answer requests and search the store: a tenth of the weight.
 pub const LOWEST_PRIORITY: i32 = 10;
 
 impl Threads {

@@ -7,9 +7,10 @@
 //! `SENSORS`, `ALERTS` (of each full spool) and `ATTACK_SECONDS` (of each attack) change the size; `ACK_MS` and `HANDSHAKE_MS` are the
 //! bounds of the 99th percentiles, 250 and 2,000. `COLLECTOR` names another program than that of this build.
 //!
-//! Attackers, honest sensors and the collector share the processors of one machine. Attackers have the lowest priority and take what
-//! the collector leaves, because theirs are other machines; honest sensors, as root, have a higher one than the collector for the
-//! same reason. Each figure comes with the processor time that the collector took, and what attackers and sensors did together.
+//! Attackers and honest sensors are other machines: the collector has the first half of the processors for itself, and they have the
+//! rest. Attackers have the lowest priority there, and honest sensors, as root, a higher one than usual. On a machine with one
+//! processor all share it. Each figure comes with the processor time that the collector took, and what attackers and sensors did
+//! together.
 
 #![expect(
     clippy::panic,
@@ -27,6 +28,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use sentinel_units::Uptime;
 use sentinel_uplink::{Cipher, Gap, GapReason, KeyPair, Limits, PublicKey, SensorSession, ToCollector};
 use support::http::get;
@@ -66,6 +68,15 @@ impl Collector {
         let (listen, http) = (listen.parse().unwrap(), http.parse().unwrap());
         std::thread::spawn(move || lines.for_each(drop)); // so that it can write its log
         Self { child, listen, http, key }
+    }
+
+    /// A collector that has the first half of the processors for itself; the calling thread, and those that it starts, have the rest.
+    fn start_apart(data: &Path) -> Self {
+        let (first, rest) = halves(&sched_getaffinity(None).unwrap());
+        sched_setaffinity(None, &first).unwrap();
+        let collector = Self::start(data);
+        sched_setaffinity(None, &rest).unwrap();
+        collector
     }
 
     fn resident_kib(&self) -> String {
@@ -110,6 +121,19 @@ impl Drop for Collector {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The first half of the processors of `all`, and the rest; both times all of them if there is only one.
+fn halves(all: &CpuSet) -> (CpuSet, CpuSet) {
+    let (mut first, mut rest, half) = (CpuSet::new(), CpuSet::new(), all.count() / 2);
+    if half == 0 {
+        return (*all, *all);
+    }
+    for processor in (0..CpuSet::MAX_CPU).filter(|processor| all.is_set(*processor)) {
+        let of_half = if first.count() < half { &mut first } else { &mut rest };
+        of_half.set(processor);
+    }
+    (first, rest)
 }
 
 /// Enrolls `count` sensors, in the store itself.
@@ -544,7 +568,7 @@ fn runtime(niceness: i32) -> tokio::runtime::Runtime {
 #[ignore = "minutes"]
 fn honest_sensors_under_each_attack() {
     let directory = tempfile::tempdir().unwrap();
-    let collector = Collector::start(directory.path());
+    let collector = Collector::start_apart(directory.path());
     let pairs = sensors(directory.path(), DELIVERING + CONNECTING + LIARS + OVERLOAD);
     let (honest_pairs, others) = pairs.split_at(DELIVERING + CONNECTING);
     let span = Duration::from_secs(u64::try_from(setting("ATTACK_SECONDS", 10)).unwrap());
@@ -587,6 +611,7 @@ fn honest_sensors_under_each_attack() {
             collector.resident_kib()
         );
         println!("  {}", measured.block_on(collector.refusals()));
+        println!("  transactions {}", measured.block_on(collector.commits()));
         if acks.1 > bounds.0 || handshakes.1 > bounds.1 {
             missed.push(format!("{kinds:?}: acks {:?}, handshakes {:?}", acks.1, handshakes.1));
         }

@@ -4,9 +4,10 @@
 //! socket -> CollectorSession (no I/O) -> pending delivery -> store writer -> acknowledgement -> socket
 //! ```
 //!
-//! One task per connection, on [`handshake_threads`] until its peer has proved a key, and on those of the sessions from then
-//! on: what strangers cost comes second. Each holds one frame each way, one pending delivery and one that is being stored, and
-//! stops reading until there is room: the memory of a peer is bounded whatever it sends.
+//! One task per connection, on the threads of its stage ([`IngestThreads`]), by falling priority: accepting and sessions that send
+//! little; handshakes; sessions that send much. So acknowledgements do not wait for strangers or full spools. Each task holds one
+//! frame each way, one pending delivery and one that is being stored, and stops reading until there is room: the memory of a peer is
+//! bounded whatever it sends.
 //!
 //! Limits: `gate` before a key is proved (by address, and in all), `rates` for each sensor after it, and
 //! [`crate::store::StoreLimits`] for what is kept of a sensor. What honest sensors can reach is slowed down or makes room, and
@@ -20,10 +21,12 @@ mod rates;
 mod rejections;
 mod sessions;
 mod shared;
+mod stages;
 mod turns;
 mod unproved;
 
-pub use listener::{Ingest, accept_thread, handshake_threads};
+pub use listener::serve;
 pub use rejections::Rejections;
 pub use sessions::{EvictReason, SessionGuard, Sessions};
 pub use shared::{IngestLimits, IngestShared};
+pub use stages::IngestThreads;

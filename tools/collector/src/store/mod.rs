@@ -1,4 +1,4 @@
-//! The encrypted store: one `SQLCipher` file, one writer thread, a pool of readers.
+//! The encrypted store: one `SQLCipher` file, one writer thread, one for checkpoints, pools of readers.
 //!
 //! ```text
 //! ingest --jobs--> writer thread --commit--> receipts (may be acknowledged), events (to subscribers)
@@ -11,9 +11,11 @@
 //! operator's commands.
 
 mod alerts;
+mod checkpoint;
 pub(crate) mod collector_keys;
 mod error;
 mod files;
+mod jobs;
 pub mod key;
 mod lanes;
 mod limits;
@@ -32,10 +34,11 @@ mod writer;
 
 pub use error::StoreError;
 pub use files::{DATABASE, Files};
+pub use jobs::WriterHandle;
 pub use key::DatabaseKey;
 pub use lanes::Lane;
 pub use limits::StoreLimits;
 pub use read_pool::{ReadLimits, ReadPool};
 pub(crate) use reader::initial_totals;
 pub use reader::{AdmissionReader, ReaderPool, StoreCounts};
-pub use writer::{Writer, WriterHandle};
+pub use writer::Writer;

@@ -123,6 +123,17 @@ mod tests {
     }
 
     #[test]
+    fn allocations_take_no_lock_of_the_process() {
+        let directory = tempfile::tempdir().unwrap();
+        let connection = open_writer(&directory.path().join("db"), &DatabaseKey::from_text("key")).unwrap();
+        let sql = "SELECT sqlite_compileoption_used('DEFAULT_MEMSTATUS=0')";
+        assert!(
+            connection.query_row(sql, [], |row| row.get::<_, bool>(0)).unwrap(),
+            "see .cargo/config.toml"
+        );
+    }
+
+    #[test]
     fn a_passphrase_with_quotes_is_a_passphrase() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("db");

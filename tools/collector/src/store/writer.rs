@@ -8,344 +8,20 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, TransactionBehavior};
-use sentinel_units::Timestamp;
-use sentinel_uplink::{LogHead, PublicKey, RejectReason, RunIdentity, Telemetry};
-use tokio::sync::oneshot;
 
-use super::lanes::{LaneSender, Lanes, Pace, lanes};
-use super::{Lane, StoreError, StoreLimits, alerts, lineage, log_heads, run_ends, sensor_keys, sensors};
+use super::checkpoint::Checkpoints;
+use super::jobs::{Job, JobResult, WriterHandle};
+use super::lanes::{Lanes, Pace, lanes};
+use super::{Lane, StoreError, StoreLimits};
 use crate::events::EventBus;
 use crate::log::Log;
 use crate::metrics::Metrics;
-use crate::model::{
-    CopiedKey, CopySign, Delivery, Enrollment, Event, HeadText, Limit, Lineage, Receipt, Sensor, SensorId,
-    SensorInfo, StoredAlert,
-};
+use crate::model::{CopiedKey, CopySign, Delivery, Event, HeadText, Receipt, StoredAlert};
 
 /// First and longest wait after a failed commit; it doubles in between.
 const RETRY_BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 /// Time between two log lines about a lasting failure.
 const ERROR_LOG_INTERVAL: Duration = Duration::from_secs(60);
-
-/// A request to the writer.
-enum Job {
-    Deliver {
-        delivery: Delivery,
-        sensor: Arc<str>,
-        reply: oneshot::Sender<DeliverReply>,
-    },
-    Telemetry {
-        sensor: SensorId,
-        telemetry: Box<Telemetry>,
-        at: Timestamp,
-    },
-    LogHead {
-        sensor: SensorId,
-        name: Arc<str>,
-        head: LogHead,
-        at: Timestamp,
-    },
-    Seen {
-        sensor: SensorId,
-        at: Timestamp,
-    },
-    Info {
-        sensor: SensorId,
-        info: SensorInfo,
-        at: Timestamp,
-    },
-    Limit {
-        sensor: SensorId,
-        limit: Limit,
-        times: u64,
-        at: Timestamp,
-    },
-    Run {
-        sensor: SensorId,
-        boot: u32,
-        run: RunIdentity,
-        ends: bool,
-        at: Timestamp,
-        reply: oneshot::Sender<Lineage>,
-    },
-    Announce {
-        sensor: SensorId,
-        key: PublicKey,
-        reply: oneshot::Sender<KeyReply>,
-    },
-    Replace {
-        sensor: SensorId,
-        key: PublicKey,
-        at: Timestamp,
-        reply: oneshot::Sender<KeyReply>,
-    },
-    Copy {
-        sensor: SensorId,
-        name: Arc<str>,
-        sign: CopySign,
-        detail: String,
-        at: Timestamp,
-    },
-    Pin {
-        sensor: SensorId,
-        key: PublicKey,
-    },
-    Enroll {
-        request: Enrollment,
-        reply: oneshot::Sender<EnrollReply>,
-    },
-}
-
-type DeliverReply = Result<Result<Receipt, Limit>, StoreError>;
-type KeyReply = Result<bool, StoreError>;
-type EnrollReply = Result<Result<Sensor, RejectReason>, StoreError>;
-
-impl Job {
-    /// Size in entries, for [`MAX_ENTRIES_PER_COMMIT`].
-    fn len(&self) -> usize {
-        match self {
-            Self::Deliver { delivery, .. } => delivery.len().max(1),
-            _ => 1,
-        }
-    }
-
-    /// Runs the job inside `transaction`.
-    fn run(&self, transaction: &Connection, limits: StoreLimits) -> Result<JobResult, StoreError> {
-        match self {
-            Self::Deliver { delivery, .. } => {
-                let result = alerts::insert::insert_delivery(transaction, delivery, limits)?;
-                if let Err(limit) = result {
-                    sensors::count_limit(transaction, delivery.sensor, limit, 1, delivery.received_at)?;
-                }
-                return Ok(JobResult::Stored(result));
-            }
-            Self::Enroll { request, .. } => {
-                return Ok(JobResult::Enrolled(Box::new(sensors::enroll(transaction, request)?)));
-            }
-            Self::LogHead { sensor, head, at, .. } => {
-                return Ok(JobResult::Head(log_heads::update(transaction, *sensor, head, *at)?));
-            }
-            Self::Telemetry { sensor, telemetry, at } => {
-                sensors::update_telemetry(transaction, *sensor, telemetry, *at)?;
-            }
-            Self::Seen { sensor, at } => sensors::update_last_seen(transaction, *sensor, *at)?,
-            Self::Info { sensor, info, at } => sensors::update_info(transaction, *sensor, info, *at)?,
-            Self::Limit { sensor, limit, times, at } => {
-                sensors::count_limit(transaction, *sensor, *limit, *times, *at)?;
-            }
-            Self::Run { sensor, boot, run, ends, at, .. } => {
-                run_ends::begin(transaction, *sensor, ends.then_some(*boot), *at)?;
-                return Ok(JobResult::Run(lineage::follow(transaction, *sensor, *boot, *run)?));
-            }
-            Self::Announce { sensor, key, .. } => {
-                return Ok(JobResult::Key(sensor_keys::announce(transaction, *sensor, *key)?));
-            }
-            Self::Replace { sensor, key, at, .. } => {
-                return Ok(JobResult::Key(sensor_keys::replace(transaction, *sensor, *key, *at)?));
-            }
-            Self::Copy { sensor, sign, detail, at, .. } => {
-                sensor_keys::count_copy(transaction, *sensor, *sign, detail, *at)?;
-            }
-            Self::Pin { sensor, key } => sensor_keys::pin(transaction, *sensor, *key)?,
-        }
-        Ok(JobResult::Done)
-    }
-
-    /// Replies with `error`. A receiver that is gone has no use for it.
-    fn fail(self, error: StoreError) {
-        match self {
-            Self::Deliver { reply, .. } => drop(reply.send(Err(error))),
-            Self::Enroll { reply, .. } => drop(reply.send(Err(error))),
-            Self::Announce { reply, .. } | Self::Replace { reply, .. } => drop(reply.send(Err(error))),
-            Self::Telemetry { .. }
-            | Self::Seen { .. }
-            | Self::Info { .. }
-            | Self::Limit { .. }
-            | Self::LogHead { .. }
-            | Self::Copy { .. }
-            | Self::Pin { .. }
-            | Self::Run { .. } => {}
-        }
-    }
-}
-
-/// Result of a job, valid once its transaction is committed.
-enum JobResult {
-    Stored(Result<Receipt, Limit>),
-    Enrolled(Box<Result<Sensor, RejectReason>>),
-    /// The head that the new one contradicts.
-    Head(Option<LogHead>),
-    Run(Lineage),
-    Key(bool),
-    Done,
-}
-
-/// Sends jobs to the writer. Cheap to clone; the writer stops when the last one is dropped.
-#[derive(Clone, Debug)]
-pub struct WriterHandle {
-    jobs: LaneSender<Job>,
-}
-
-impl WriterHandle {
-    /// Stores a delivery. Returns when it is on the disk, however long that takes. The inner error is the limit of its sensor
-    /// that it breaks: nothing of it is stored, and it must not be acknowledged.
-    ///
-    /// # Errors
-    /// [`StoreError::Closed`] if the writer stopped before; a lasting error of the database. Nothing of the
-    /// delivery may be acknowledged then.
-    pub async fn deliver(
-        &self,
-        delivery: Delivery,
-        sensor: Arc<str>,
-        lane: Lane,
-    ) -> Result<Result<Receipt, Limit>, StoreError> {
-        // A queued job does not depend on this future: if the connection goes away, its delivery is stored nevertheless.
-        let (reply, result) = oneshot::channel();
-        self.send_to(lane, Job::Deliver { delivery, sensor, reply }).await?;
-        result.await.map_err(|_| StoreError::Closed)?
-    }
-
-    /// Uses up a token and creates its sensor; the inner error is the answer to a request that is not granted.
-    ///
-    /// # Errors
-    /// Errors of [`WriterHandle::deliver`].
-    pub async fn enroll(&self, request: Enrollment) -> Result<Result<Sensor, RejectReason>, StoreError> {
-        let (reply, result) = oneshot::channel();
-        self.send(Job::Enroll { request, reply }).await?;
-        result.await.map_err(|_| StoreError::Closed)?
-    }
-
-    /// Stores the latest telemetry of a sensor, with the next commit.
-    ///
-    /// # Errors
-    /// [`StoreError::Closed`].
-    pub async fn telemetry(
-        &self,
-        sensor: SensorId,
-        telemetry: Telemetry,
-        at: Timestamp,
-    ) -> Result<(), StoreError> {
-        self.send(Job::Telemetry { sensor, telemetry: Box::new(telemetry), at }).await
-    }
-
-    /// Stores the head of the log of a sensor, with the next commit.
-    ///
-    /// # Errors
-    /// [`StoreError::Closed`].
-    pub async fn log_head(
-        &self,
-        sensor: SensorId,
-        name: Arc<str>,
-        head: LogHead,
-        at: Timestamp,
-    ) -> Result<(), StoreError> {
-        self.send(Job::LogHead { sensor, name, head, at }).await
-    }
-
-    /// Stores the properties that a sensor reported, with the next commit.
-    ///
-    /// # Errors
-    /// [`StoreError::Closed`].
-    pub async fn info(&self, sensor: SensorId, info: SensorInfo, at: Timestamp) -> Result<(), StoreError> {
-        self.send(Job::Info { sensor, info, at }).await
-    }
-
-    /// Takes a hello of run `boot` into account, with the next commit; the channel gets its relation to the runs before it.
-    /// `ends` is true for a sensor that reports the ends of its runs.
-    ///
-    /// # Errors
-    /// [`StoreError::Closed`].
-    pub async fn begin_run(
-        &self,
-        sensor: SensorId,
-        boot: u32,
-        run: RunIdentity,
-        ends: bool,
-        at: Timestamp,
-    ) -> Result<oneshot::Receiver<Lineage>, StoreError> {
-        let (reply, result) = oneshot::channel();
-        self.send(Job::Run { sensor, boot, run, ends, at, reply }).await?;
-        Ok(result)
-    }
-
-    /// Stores the next key of a sensor. Returns false if it must not have that key.
-    ///
-    /// # Errors
-    /// Errors of [`WriterHandle::deliver`].
-    pub async fn announce_key(&self, sensor: SensorId, key: PublicKey) -> Result<bool, StoreError> {
-        let (reply, result) = oneshot::channel();
-        self.send(Job::Announce { sensor, key, reply }).await?;
-        result.await.map_err(|_| StoreError::Closed)?
-    }
-
-    /// Makes the next key of a sensor, which it has proved, its only one. Returns false if that is not its next key.
-    ///
-    /// # Errors
-    /// Errors of [`WriterHandle::deliver`].
-    pub async fn replace_key(
-        &self,
-        sensor: SensorId,
-        key: PublicKey,
-        at: Timestamp,
-    ) -> Result<bool, StoreError> {
-        let (reply, result) = oneshot::channel();
-        self.send(Job::Replace { sensor, key, at, reply }).await?;
-        result.await.map_err(|_| StoreError::Closed)?
-    }
-
-    /// Counts and logs a sign that the key of a sensor was copied, with the next commit.
-    ///
-    /// # Errors
-    /// [`StoreError::Closed`].
-    pub async fn copied_key(
-        &self,
-        sensor: SensorId,
-        name: Arc<str>,
-        sign: CopySign,
-        detail: String,
-        at: Timestamp,
-    ) -> Result<(), StoreError> {
-        self.send(Job::Copy { sensor, name, sign, detail, at }).await
-    }
-
-    /// Stores the key of the collector that a sensor has confirmed, with the next commit.
-    ///
-    /// # Errors
-    /// [`StoreError::Closed`].
-    pub async fn pinned_key(&self, sensor: SensorId, key: PublicKey) -> Result<(), StoreError> {
-        self.send(Job::Pin { sensor, key }).await
-    }
-
-    /// Stores the time of the last sign of a sensor, with the next commit.
-    ///
-    /// # Errors
-    /// [`StoreError::Closed`].
-    pub async fn seen(&self, sensor: SensorId, at: Timestamp) -> Result<(), StoreError> {
-        self.send(Job::Seen { sensor, at }).await
-    }
-
-    /// Counts in the row of a sensor that it met a limit, with the next commit.
-    ///
-    /// # Errors
-    /// [`StoreError::Closed`].
-    pub async fn limit(
-        &self,
-        sensor: SensorId,
-        limit: Limit,
-        times: u64,
-        at: Timestamp,
-    ) -> Result<(), StoreError> {
-        self.send(Job::Limit { sensor, limit, times, at }).await
-    }
-
-    async fn send(&self, job: Job) -> Result<(), StoreError> {
-        self.send_to(Lane::Prompt, job).await
-    }
-
-    async fn send_to(&self, lane: Lane, job: Job) -> Result<(), StoreError> {
-        if self.jobs.send(lane, job).await { Ok(()) } else { Err(StoreError::Closed) }
-    }
-}
 
 /// The running writer thread.
 #[derive(Debug)]
@@ -354,21 +30,25 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread on a connection that may write. Alerts are published on `events` once stored.
+    /// Starts the thread on a connection that may write, with another one for [checkpoints](super::checkpoint). Alerts are published
+    /// on `events` once stored.
     ///
     /// # Errors
     /// Errors of starting a thread.
     pub fn start(
-        connection: Connection,
+        (mut connection, checkpoints): (Connection, Connection),
         limits: StoreLimits,
         events: EventBus,
         metrics: Arc<Metrics>,
         log: Log,
     ) -> std::io::Result<(Self, WriterHandle)> {
         let (jobs, queue) = lanes()?;
+        let checkpoints = Checkpoints::start(&mut connection, checkpoints, log.clone())?;
         let state =
             State { connection, limits, events, metrics, log, pace: Pace::new(), error_logged_at: None };
-        let thread = thread::Builder::new().name("store-writer".into()).spawn(move || state.run(queue))?;
+        let thread = thread::Builder::new()
+            .name("store-writer".into())
+            .spawn(move || state.run(queue, checkpoints))?;
         Ok((Self { thread }, WriterHandle { jobs }))
     }
 
@@ -390,7 +70,7 @@ struct State {
 }
 
 impl State {
-    fn run(mut self, mut queue: Lanes<Job>) {
+    fn run(mut self, mut queue: Lanes<Job>, checkpoints: Checkpoints) {
         while let Some(first) = queue.next() {
             // Prompt jobs have a transaction of their own, which is short; after it, bulk jobs have theirs, even if there is no
             // end of prompt ones.
@@ -402,6 +82,7 @@ impl State {
                 self.commit_queued(Lane::Bulk, first, &mut queue);
             }
         }
+        checkpoints.stop(&mut self.connection);
         // Moves the write-ahead log into the main file, so that a copy of that file alone is complete.
         let _ = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
     }
@@ -554,9 +235,12 @@ impl State {
 
 #[cfg(test)]
 mod tests {
+    use tokio::sync::oneshot;
+
     use super::*;
-    use crate::model::AlertTotals;
-    use crate::store::testing::{delivery, open};
+    use crate::model::{AlertTotals, SensorId};
+    use crate::store::schema;
+    use crate::store::testing::{delivery, key, open};
 
     fn limits() -> StoreLimits {
         StoreLimits::default()
@@ -570,8 +254,9 @@ mod tests {
         let metrics = Arc::new(Metrics::new(&AlertTotals::default()));
         let connection = open(&path);
         connection.busy_timeout(Duration::ZERO).unwrap(); // the lock of the other process is an error at once
+        let connections = (connection, schema::open_reader(&path, &key()).unwrap());
         let (writer, handle) =
-            Writer::start(connection, limits(), EventBus::default(), Arc::clone(&metrics), log).unwrap();
+            Writer::start(connections, limits(), EventBus::default(), Arc::clone(&metrics), log).unwrap();
         let blocker = open(&path);
         blocker.execute_batch("BEGIN IMMEDIATE").unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

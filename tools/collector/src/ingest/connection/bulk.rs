@@ -99,12 +99,17 @@ impl BulkTurn {
 
     /// Entries that may be pending while a delivery is being stored.
     pub(super) const fn max_pending(&self) -> usize {
-        if matches!(self.turn, Turn::Held { .. }) { TURN_ENTRIES } else { LIGHT_ENTRIES }
+        if self.is_held() { TURN_ENTRIES } else { LIGHT_ENTRIES }
+    }
+
+    /// Returns true during a turn.
+    pub(super) const fn is_held(&self) -> bool {
+        matches!(self.turn, Turn::Held { .. })
     }
 
     /// Returns true if a turn is needed before more is read.
     pub(super) const fn is_needed(&self) -> bool {
-        !matches!(self.turn, Turn::Held { .. }) && self.frame.is_long()
+        !self.is_held() && self.frame.is_long()
     }
 
     /// Notes a read of `count` bytes where `wanted` were asked for.

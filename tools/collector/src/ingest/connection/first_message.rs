@@ -71,6 +71,11 @@ impl FirstMessage {
         }
     }
 
+    /// Returns true if the session may decrypt the message now.
+    pub(super) const fn is_granted(&self) -> bool {
+        matches!(self.turn, Progress::Granted { .. })
+    }
+
     /// It is this peer's turn. None if the queue is gone, which stops with the process.
     pub(super) fn granted(&mut self, turn: Option<Turn>) {
         self.turn = Progress::Granted { _turn: turn };

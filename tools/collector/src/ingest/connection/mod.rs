@@ -11,6 +11,7 @@ mod keys;
 mod limits;
 mod phase;
 mod socket;
+mod steps;
 mod storing;
 
 use std::future::pending;
@@ -34,7 +35,9 @@ use super::unproved::Place;
 use super::{EvictReason, IngestShared};
 use crate::clock;
 use crate::log::printable;
+use crate::metrics::Metrics;
 use crate::model::{DisconnectReason, Limit, SensorChange, SensorInfo, sanitize_name};
+use crate::store::Lane;
 use bulk::BulkTurn;
 use close::CloseReason;
 use first_message::FirstMessage;
@@ -49,6 +52,7 @@ const HEAD_INTERVAL: Duration = Duration::from_secs(10);
 /// One connection.
 pub(super) struct Connection {
     stream: TcpStream,
+    _open: Open,
     peer: SocketAddr,
     shared: Arc<IngestShared>,
     gate: Gate,
@@ -65,6 +69,9 @@ pub(super) struct Connection {
     /// Entries received since the rates of the sensor were charged.
     arrived: Arrived,
     bulk: BulkTurn,
+    /// Threads that the session needs: bulk from the first long message or delivery above the prompt rate to the next delivery
+    /// within it.
+    lane: Lane,
     /// Nothing is read before this time, because the sensor exceeds a rate.
     read_after: Uptime,
     /// The delivery that is being stored.
@@ -113,8 +120,7 @@ enum Wake {
 impl Connection {
     /// A connection whose peer has a place among those without a proved key.
     pub(super) fn new(
-        stream: TcpStream,
-        peer: SocketAddr,
+        (stream, peer, open): (TcpStream, SocketAddr, Open),
         (place, crowded_out): (Place, oneshot::Receiver<()>),
         gate: Gate,
         shared: Arc<IngestShared>,
@@ -123,6 +129,7 @@ impl Connection {
         let session = CollectorSession::accept_any(shared.identity.answering(), shared.limits.session, now);
         Self {
             stream,
+            _open: open,
             peer,
             shared,
             gate,
@@ -134,77 +141,12 @@ impl Connection {
             pending: PendingDelivery::default(),
             arrived: Arrived::default(),
             bulk: BulkTurn::default(),
+            lane: Lane::Prompt,
             read_after: now,
             storing: None,
             ack: None,
             head_taken: None,
             keys: SessionKeys::default(),
-        }
-    }
-
-    /// Serves the connection until its peer has proved a key, and returns it then; none if it ended before.
-    pub(super) async fn prove(mut self: Box<Self>) -> Option<Box<Self>> {
-        loop {
-            let advanced = self.advance().await;
-            if advanced.is_ok() && matches!(self.phase, Phase::Established(_)) {
-                return Some(self);
-            }
-            let step = if advanced.is_ok() { self.wake().await } else { advanced };
-            if let Err(reason) = step {
-                self.end(reason).await;
-                return None;
-            }
-        }
-    }
-
-    /// Serves an established session to its end, on the runtime of the caller, and logs the reason.
-    pub(super) async fn run(mut self: Box<Self>) {
-        if let Err(error) = self.register_socket() {
-            return self.end(CloseReason::Socket(error)).await;
-        }
-        loop {
-            let advanced = self.advance().await;
-            let step = if advanced.is_ok() { self.wake().await } else { advanced };
-            if let Err(reason) = step {
-                return self.end(reason).await;
-            }
-        }
-    }
-
-    async fn end(mut self: Box<Self>, reason: CloseReason) {
-        // The channel of a connection that was crowded out has ended, and must not be awaited again.
-        let mut unproved = self.unproved.take().filter(|_| !matches!(reason, CloseReason::CrowdedOut));
-        // Peers that are being rejected are in the table of unproved ones still, and make room like the others.
-        tokio::select! {
-            () = self.close(reason) => {}
-            _ = or_pending(unproved.as_mut().map(|(_, crowded_out)| crowded_out)) => {}
-        }
-    }
-
-    /// Waits for the next event, and takes it.
-    async fn wake(&mut self) -> Result<(), CloseReason> {
-        match self.wait().await {
-            Wake::Turn(turn) => {
-                self.first_message.granted(turn);
-                Ok(())
-            }
-            Wake::BulkReady => {
-                self.bulk.request(&self.gate);
-                Ok(())
-            }
-            Wake::BulkTurn(turn) => {
-                self.bulk.begin(turn);
-                Ok(())
-            }
-            Wake::CrowdedOut => Err(CloseReason::CrowdedOut),
-            Wake::Socket => self.transfer(),
-            Wake::Deadline => {
-                self.note_silence();
-                Ok(())
-            }
-            Wake::Stored(result) => self.stored(result),
-            Wake::Evicted(reason) => Err(CloseReason::Evicted(reason)),
-            Wake::Stopping => Err(CloseReason::Stopping),
         }
     }
 
@@ -378,6 +320,9 @@ impl Connection {
         if self.storing.is_none() && self.pending.len() == 0 {
             self.bulk.release(self.may_read());
         }
+        if self.input.is_empty() && !self.bulk.is_held() {
+            self.input = Vec::new(); // a whole read for each of thousands of sensors that wait for their turn
+        }
         // Without these conditions a socket that is ready, and of no use now, would wake the task without end.
         let wants_write = !self.session.pending().is_empty();
         let may_read = self.input.is_empty() && self.may_read();
@@ -415,6 +360,26 @@ impl Connection {
             _ = self.stream.readable(), if wants_read => Wake::Socket,
             () = tokio::time::sleep(deadline.max(Duration::from_millis(1))) => Wake::Deadline,
         }
+    }
+}
+
+/// Counts an open connection, and holds its place among the sockets.
+#[derive(Debug)]
+pub(super) struct Open {
+    metrics: Arc<Metrics>,
+    _socket: OwnedSemaphorePermit,
+}
+
+impl Open {
+    pub(super) fn count(metrics: Arc<Metrics>, socket: OwnedSemaphorePermit) -> Self {
+        metrics.connections.inc();
+        Self { metrics, _socket: socket }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.metrics.connections.dec();
     }
 }
 

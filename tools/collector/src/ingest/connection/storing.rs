@@ -41,6 +41,7 @@ impl Connection {
         let (writer, name) = (self.shared.writer.clone(), Arc::clone(&established.name));
         let is_prompt = established.rates().is_prompt(delivery.len(), self.shared.elapsed());
         let lane = if is_prompt { Lane::Prompt } else { Lane::Bulk };
+        self.lane = lane;
         self.storing = Some(Box::pin(async move {
             let last = delivery.last;
             StoringResult { result: writer.deliver(delivery, name, lane).await, last, arrived }
