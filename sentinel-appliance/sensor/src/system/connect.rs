@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -22,8 +22,8 @@ const RESOLVER_STACK_BYTES: usize = 2 * 1024 * 1024;
 /// Resolves the name on a thread of its own, because `getaddrinfo(3)` blocks, then connects.
 pub(crate) async fn connect(address: &str) -> Result<Async<TcpStream>, DisconnectReason> {
     let resolution = Arc::new(Resolution::default());
-    let (name, outcome) = (address.to_owned(), Arc::clone(&resolution));
-    let resolve = move || outcome.set(name.to_socket_addrs().map(Iterator::collect));
+    let (name, resolved) = (address.to_owned(), Arc::clone(&resolution));
+    let resolve = move || resolved.set(name.to_socket_addrs().map(Iterator::collect));
     thread::start("resolve", RESOLVER_STACK_BYTES, Box::new(resolve))?;
     let resolved = async { Ok(poll_fn(|context| resolution.poll(context)).await) };
     let timeout = async {
@@ -39,22 +39,27 @@ pub(crate) async fn connect(address: &str) -> Result<Async<TcpStream>, Disconnec
     Ok(stream)
 }
 
+type Addresses = std::io::Result<Vec<SocketAddr>>;
+
 /// Result of the thread that resolves, and the task that waits for it.
 #[derive(Default)]
-struct Resolution(Mutex<(Option<std::io::Result<Vec<SocketAddr>>>, Option<Waker>)>);
+struct Resolution(Lock<(Option<Addresses>, Option<Waker>)>);
+
+#[expect(clippy::disallowed_types, reason = "between the control thread and the resolver; no worker has it")]
+type Lock<T> = std::sync::Mutex<T>;
 
 impl Resolution {
-    fn set(&self, outcome: std::io::Result<Vec<SocketAddr>>) {
+    fn set(&self, addresses: Addresses) {
         // Poisoned by a panic only, of which there is none under the lock; the timeout ends the wait.
         let Ok(mut shared) = self.0.lock() else { return };
-        shared.0 = Some(outcome);
+        shared.0 = Some(addresses);
         shared.1.take().into_iter().for_each(Waker::wake);
     }
 
-    fn poll(&self, context: &mut Context<'_>) -> Poll<std::io::Result<Vec<SocketAddr>>> {
+    fn poll(&self, context: &mut Context<'_>) -> Poll<Addresses> {
         let Ok(mut shared) = self.0.lock() else { return Poll::Pending };
-        if let Some(outcome) = shared.0.take() {
-            return Poll::Ready(outcome);
+        if let Some(addresses) = shared.0.take() {
+            return Poll::Ready(addresses);
         }
         shared.1 = Some(context.waker().clone());
         Poll::Pending
