@@ -53,6 +53,7 @@ mips_arguments=(
     -min-jump-table-entries=8   # a table of addresses takes more than a few comparisons
     -enable-ext-tsp-block-placement -apply-ext-tsp-for-size # blocks in an order that needs few jumps
     -inline-call-penalty=40     # what a call costs: its delay slot, and the registers it makes its caller save
+    -split-spill-mode=size      # fewer copies to and from the stack, not shorter ways to them
 )
 
 # link-self-contained=no: zig brings crt1.o and libunwind. The two `compact` settings halve the flash that software AES
@@ -100,10 +101,14 @@ emulator_of() {
     esac
 }
 
+# Identical functions become one, and what only other commands than `run` use is placed apart.
+lld_flags="--icf=all -T $cache/sections.ld"
+
 # One directory per set of flags: otherwise cargo would rebuild std at each change of target.
 target_dir_of() {
     local key
-    key=$( (flags_of "$1"; echo "${more_flags:-}"; /usr/bin/rustc --version) | cksum | cut -d' ' -f1)
+    key=$( (flags_of "$1"; echo "${more_flags:-}"; cat ci/link.sh ci/sections.ld; /usr/bin/rustc --version) |
+        cksum | cut -d' ' -f1)
     echo "$cache/target/$1-$key"
 }
 
@@ -117,6 +122,8 @@ device_cargo() {
     env -u CARGO -u RUSTC -u RUST_LIBC_UNSTABLE_MUSL_V1_2_3 -u RUSTC_WRAPPER -u RUSTDOC -u RUSTUP_TOOLCHAIN -u CARGO_ENCODED_RUSTFLAGS \
         PATH="$cache/venv/bin:/usr/bin:/bin:$PATH" \
         RUSTC_BOOTSTRAP=1 \
+        SENTINEL_ZIG="$cache/venv/bin/python -m ziglang" \
+        SENTINEL_LLD_FLAGS="$lld_flags" \
         RUSTFLAGS="$(flags_of "$triple") ${more_flags:-}" \
         ZIG_GLOBAL_CACHE_DIR="$cache/zig" \
         CARGO_ZIGBUILD_CACHE_DIR="$cache/cargo-zigbuild" \
@@ -145,7 +152,9 @@ build_libc_parts() {
 # `more_flags` reaches device_cargo and target_dir_of.
 build() {
     local more_flags='-C force-unwind-tables=no -Z unstable-options -C panic=immediate-abort -Z fmt-debug=shallow'
+    more_flags+=" -C linker=$cache/link.sh -C linker-flavor=gcc"
     rm -f "$dist/$1/sentinel"
+    cp ci/link.sh ci/sections.ld "$cache/" || return
     build_libc_parts "$1" || return
     device_cargo "$1" zigbuild --quiet --locked --package sentinel-appliance --profile device --target "$1" \
         -Z build-std=std,panic_abort -Z build-std-features=optimize_for_size || return

@@ -33,6 +33,7 @@ pub enum OpenError {
 }
 
 impl fmt::Display for OpenError {
+    #[inline]
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::UnknownInterface => out.write_str("no such interface"),
@@ -62,6 +63,7 @@ impl std::error::Error for OpenError {}
 
 /// Advice for when the kernel refuses `call` with `errno`, as far as that is known (`packet_setsockopt`,
 /// `fanout_add` in the kernel's `net/packet/af_packet.c`; `__sk_attach_prog` in `net/core/filter.c`).
+#[inline]
 fn remedy(call: &str, errno: Errno) -> Option<&'static str> {
     Some(match (call, errno) {
         (_, Errno::PERM | Errno::ACCESS) => "needs root or the capability CAP_NET_RAW",

@@ -16,6 +16,8 @@ use snow::resolvers::CryptoResolver;
 use snow::types::{Cipher, Dh, Hash, Random};
 use x25519_dalek::{PublicKey, StaticSecret};
 
+use crate::key::public_of;
+
 /// Bytes that encryption adds to a message.
 pub(crate) const TAG_LEN: usize = 16;
 
@@ -67,7 +69,7 @@ struct X25519 {
 impl X25519 {
     fn from_bytes(bytes: [u8; 32]) -> Self {
         let secret = StaticSecret::from(bytes);
-        Self { public: PublicKey::from(&secret), secret }
+        Self { public: public_of(&secret), secret }
     }
 }
 

@@ -78,12 +78,14 @@ pub enum FileErrorReason {
 }
 
 impl fmt::Display for FileError {
+    #[inline]
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "offset {}: {}", self.offset, self.reason)
     }
 }
 
 impl fmt::Display for FileErrorReason {
+    #[inline]
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Empty => out.write_str("the file is empty; a capture begins with a pcap or pcapng header"),
@@ -123,6 +125,7 @@ impl fmt::Display for FileErrorReason {
 }
 
 impl std::error::Error for FileError {
+    #[inline]
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match &self.reason {
             FileErrorReason::Unreadable(error) => Some(error),

@@ -24,12 +24,14 @@ pub enum InterfaceError {
 impl InterfaceError {
     /// Returns true if the kernel answers only a process with more privileges.
     #[must_use]
+    #[inline]
     pub const fn is_denied(&self) -> bool {
         matches!(self, Self::System { errno: Errno::PERM | Errno::ACCESS, .. })
     }
 }
 
 impl fmt::Display for InterfaceError {
+    #[inline]
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::System { call, errno } => {

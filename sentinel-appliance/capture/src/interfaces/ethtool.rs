@@ -45,12 +45,14 @@ impl Feature {
 
     /// Short name.
     #[must_use]
+    #[inline]
     pub fn name(self) -> &'static str {
         Self::ALL.iter().find(|(known, ..)| *known == self).map_or("", |(.., name)| name)
     }
 }
 
 impl fmt::Display for Feature {
+    #[inline]
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(self.name())
     }
@@ -60,6 +62,7 @@ impl fmt::Display for Feature {
 ///
 /// # Errors
 /// [`InterfaceError::System`], with `EOPNOTSUPP` if the driver does not support ethtool.
+#[inline]
 pub fn driver(interface: &str) -> Result<Option<String>, InterfaceError> {
     // struct ethtool_drvinfo: command, then the driver's name first of several texts; 196 bytes.
     const WORDS: usize = 49;
@@ -77,6 +80,7 @@ pub fn driver(interface: &str) -> Result<Option<String>, InterfaceError> {
 ///
 /// # Errors
 /// [`InterfaceError::System`], with `EOPNOTSUPP` if the driver does not support ethtool.
+#[inline]
 pub fn features(interface: &str) -> Result<Vec<Feature>, InterfaceError> {
     const FEATURES: u32 = 4; // ETH_SS_FEATURES
     const STRING_BYTES: usize = 32; // ETH_GSTRING_LEN
@@ -115,17 +119,20 @@ pub fn features(interface: &str) -> Result<Vec<Feature>, InterfaceError> {
 }
 
 /// Error of a call.
+#[inline]
 fn failed(call: &'static str) -> impl Fn(Errno) -> InterfaceError {
     move |errno| InterfaceError::System { call, errno }
 }
 
 /// Writes the first words of a structure.
+#[inline]
 fn set<const N: usize>(words: &mut [u32], first: [u32; N]) {
     words.iter_mut().zip(first).for_each(|(word, value)| *word = value);
 }
 
 /// Sends a command to the driver of `interface`. `words` hold its structure of `linux/ethtool.h`, the command
 /// first, and receive the reply.
+#[inline]
 fn call(socket: &rustix::fd::OwnedFd, interface: &str, words: &mut [u32]) -> Result<(), Errno> {
     let mut request = libc::ifreq {
         ifr_name: [0; libc::IFNAMSIZ],
@@ -152,11 +159,13 @@ unsafe impl Ioctl for EthernetTool {
 
     const IS_MUTATING: bool = true;
 
+    #[inline]
     fn opcode(&self) -> Opcode {
         const SIOCETHTOOL: Opcode = 0x8946;
         SIOCETHTOOL
     }
 
+    #[inline]
     fn as_ptr(&mut self) -> *mut c_void {
         self.0.cast()
     }

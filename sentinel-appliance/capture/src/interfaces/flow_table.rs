@@ -24,6 +24,7 @@ pub struct FlowTable {
 ///
 /// # Errors
 /// [`InterfaceError`] if the kernel does not reply, among others without the capability or without `nf_tables`.
+#[inline]
 pub fn flow_tables() -> Result<Vec<FlowTable>, InterfaceError> {
     const SUBSYSTEM: u16 = 10 << 8; // NFNL_SUBSYS_NFTABLES
     const GET_FLOWTABLE: u16 = SUBSYSTEM | 23;
@@ -39,6 +40,7 @@ pub fn flow_tables() -> Result<Vec<FlowTable>, InterfaceError> {
 }
 
 /// Reads an `nfgenmsg` and its attributes. Numbers of this family are big-endian.
+#[inline]
 fn parse(payload: &[u8]) -> Option<FlowTable> {
     const HEADER_LEN: usize = 4;
     const TABLE: u16 = 1;

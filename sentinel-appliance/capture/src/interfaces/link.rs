@@ -4,6 +4,7 @@ use sentinel_units::LinkType;
 
 /// Link type of frames of a hardware type (`ARPHRD_*`); `None` if it is not supported.
 #[must_use]
+#[inline]
 pub fn link_type(hardware_type: u16) -> Option<LinkType> {
     match hardware_type {
         libc::ARPHRD_ETHER | libc::ARPHRD_LOOPBACK => Some(LinkType::ETHERNET),

@@ -68,6 +68,7 @@ impl InterfaceAddress {
     ///
     /// # Errors
     /// [`ParsePrefixError`] if the kernel gave a length that is longer than the address.
+    #[inline]
     pub fn prefix(&self) -> Result<Prefix, ParsePrefixError> {
         Prefix::new(self.address, self.prefix_length)
     }
@@ -77,6 +78,7 @@ impl InterfaceAddress {
 ///
 /// # Errors
 /// [`InterfaceError`] if the kernel does not reply, or not in its format.
+#[inline]
 pub fn list() -> Result<Vec<Interface>, InterfaceError> {
     let mut links = parsed(&dump_route(libc::RTM_GETLINK, libc::RTM_NEWLINK)?, Link::parse)?;
     let addresses = parsed(&dump_route(libc::RTM_GETADDR, libc::RTM_NEWADDR)?, parse_address)?;
@@ -109,6 +111,7 @@ struct Link {
 
 impl Link {
     /// Reads an `ifinfomsg` and its attributes.
+    #[inline]
     fn parse(payload: &[u8]) -> Option<Self> {
         const HEADER_LEN: usize = 16;
         const INFO_KIND: u16 = 1;
@@ -143,6 +146,7 @@ impl Link {
         Some(link)
     }
 
+    #[inline]
     fn describe(&self, all: &[Self], addresses: &[(u32, InterfaceAddress)]) -> Interface {
         let has_flag = |flag: i32| self.flags & flag.cast_unsigned() != 0;
         let master = all.iter().find(|other| Some(other.index) == self.master);
@@ -177,6 +181,7 @@ impl Link {
 
     /// Returns true if its frames are also those of the interface below. A virtual pair has two ends instead, and tunnels
     /// name the interface that their packets leave by, where they are packets of their own.
+    #[inline]
     fn is_stacked(&self) -> bool {
         let is_kind = self
             .kind
@@ -185,10 +190,12 @@ impl Link {
         is_kind && !self.is_lower_elsewhere
     }
 
+    #[inline]
     fn is_bridge(&self) -> bool {
         self.kind.as_deref() == Some("bridge")
     }
 
+    #[inline]
     fn kind_of_device(&self, device: &Path) -> &'static str {
         match self.hardware_type {
             libc::ARPHRD_LOOPBACK => "loopback",
@@ -202,6 +209,7 @@ impl Link {
 /// Reads an `ifaddrmsg` and its attributes: the interface's index and its address.
 ///
 /// The outer `None` is a malformed message, the inner one a family other than IP.
+#[inline]
 fn parse_address(payload: &[u8]) -> Option<Option<(u32, InterfaceAddress)>> {
     const HEADER_LEN: usize = 8;
     let [family, prefix_length, ..] = *payload else { return None };
@@ -228,6 +236,7 @@ fn parse_address(payload: &[u8]) -> Option<Option<(u32, InterfaceAddress)>> {
     Some(address.map(|address| (index, InterfaceAddress { address: address.into(), prefix_length })))
 }
 
+#[inline]
 fn driver(device: &Path) -> Option<String> {
     let target = fs::read_link(device.join("device/driver")).ok()?;
     Some(target.file_name()?.to_string_lossy().into_owned())

@@ -1,5 +1,7 @@
 //! Interfaces of the machine: names, addresses, bridges, and offloads that hide frames from a packet ring.
 //!
+//! Every function is `#[inline]`: so it is compiled with the program, for size, and not with this crate, for speed.
+//!
 //! Read first: `rtnetlink(7)`, `linux/if_link.h`.
 
 mod error;
@@ -18,6 +20,7 @@ pub use list::{Interface, InterfaceAddress, list};
 pub use source_nat::{SourceNat, source_nat};
 
 /// Text up to the first zero byte.
+#[inline]
 fn text(value: &[u8]) -> String {
     let name = value.split(|byte| *byte == 0).next().unwrap_or_default();
     String::from_utf8_lossy(name).into_owned()

@@ -27,6 +27,7 @@ pub(super) struct DumpRequest<'q> {
 }
 
 /// Requests all links or addresses (`RTM_GETLINK`, `RTM_GETADDR`).
+#[inline]
 pub(super) fn dump_route(kind: u16, reply: u16) -> Result<Vec<Vec<u8>>, InterfaceError> {
     /// An empty `ifinfomsg`: family "any" and no filter, for links and addresses alike.
     const ANY: [u8; 16] = [0; 16];
@@ -36,6 +37,7 @@ pub(super) fn dump_route(kind: u16, reply: u16) -> Result<Vec<Vec<u8>>, Interfac
 /// Requests a dump and gives the payload of each reply. Not generic over what they are parsed to: it would be compiled for each.
 ///
 /// Starts over, four times at most, if the kernel says that the objects changed meanwhile.
+#[inline]
 pub(super) fn dump(request: &DumpRequest<'_>) -> Result<Vec<Vec<u8>>, InterfaceError> {
     const MAX_ATTEMPTS: usize = 4;
     for _ in 0..MAX_ATTEMPTS {
@@ -47,6 +49,7 @@ pub(super) fn dump(request: &DumpRequest<'_>) -> Result<Vec<Vec<u8>>, InterfaceE
 }
 
 /// Parses each reply; one that cannot be is [`InterfaceError::Malformed`].
+#[inline]
 pub(super) fn parsed<T>(
     replies: &[Vec<u8>],
     parse: impl Fn(&[u8]) -> Option<T>,
@@ -59,6 +62,7 @@ pub(super) fn parsed<T>(
 }
 
 /// One dump; `None` if a change interrupted it.
+#[inline]
 fn dump_once(request: &DumpRequest<'_>) -> Result<Option<Vec<Vec<u8>>>, InterfaceError> {
     const INTERRUPTED: u16 = 0x10; // NLM_F_DUMP_INTR
     const BUFFER_BYTES: usize = 32_768; // the most that the kernel puts into one message of a dump
@@ -101,6 +105,7 @@ fn dump_once(request: &DumpRequest<'_>) -> Result<Option<Vec<Vec<u8>>>, Interfac
 }
 
 /// The request as a netlink message.
+#[inline]
 fn encode(request: &DumpRequest<'_>) -> Vec<u8> {
     const REQUEST_DUMP: u16 = 0x301; // NLM_F_REQUEST | NLM_F_ROOT | NLM_F_MATCH
     let length = u32::try_from(Message::HEADER_LEN + request.header.len()).unwrap_or(0);
@@ -123,6 +128,7 @@ impl<'m> Message<'m> {
     const HEADER_LEN: usize = 16;
 
     /// Splits off the first message; `None` if it is longer than `bytes` or shorter than its header.
+    #[inline]
     fn split(bytes: &'m [u8]) -> Option<(Self, &'m [u8])> {
         let length = usize::try_from(u32_at(bytes, 0)?).ok()?;
         let payload = bytes.get(Self::HEADER_LEN..length)?;
@@ -131,6 +137,7 @@ impl<'m> Message<'m> {
     }
 
     /// Error number of an `NLMSG_ERROR`, which is negative in the message.
+    #[inline]
     fn errno(&self) -> Errno {
         let code = u32_at(self.payload, 0).map_or(0, u32::cast_signed);
         Errno::from_raw_os_error(code.wrapping_neg())
@@ -143,6 +150,7 @@ pub(super) struct Attributes<'m>(pub(super) &'m [u8]);
 impl<'m> Iterator for Attributes<'m> {
     type Item = (u16, &'m [u8]);
 
+    #[inline]
     fn next(&mut self) -> Option<(u16, &'m [u8])> {
         const FLAGS: u16 = 0xc000; // NLA_F_NESTED | NLA_F_NET_BYTEORDER
         let length = usize::from(u16_at(self.0, 0)?);
@@ -153,14 +161,17 @@ impl<'m> Iterator for Attributes<'m> {
     }
 }
 
+#[inline]
 pub(super) fn u16_at(bytes: &[u8], offset: usize) -> Option<u16> {
     bytes.get(offset..)?.first_chunk().map(|bytes| u16::from_ne_bytes(*bytes))
 }
 
+#[inline]
 pub(super) fn u32_at(bytes: &[u8], offset: usize) -> Option<u32> {
     bytes.get(offset..)?.first_chunk().map(|bytes| u32::from_ne_bytes(*bytes))
 }
 
+#[inline]
 pub(super) fn u64_at(bytes: &[u8], offset: usize) -> Option<u64> {
     bytes.get(offset..)?.first_chunk().map(|bytes| u64::from_ne_bytes(*bytes))
 }

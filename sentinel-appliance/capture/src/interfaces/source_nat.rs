@@ -22,6 +22,7 @@ pub struct SourceNat {
 ///
 /// # Errors
 /// [`InterfaceError`] if the kernel does not reply, among others without the capability or without `nf_tables`.
+#[inline]
 pub fn source_nat() -> Result<Vec<SourceNat>, InterfaceError> {
     const SUBSYSTEM: u16 = 10 << 8; // NFNL_SUBSYS_NFTABLES
     const GET_RULE: u16 = SUBSYSTEM | 7;
@@ -37,6 +38,7 @@ pub fn source_nat() -> Result<Vec<SourceNat>, InterfaceError> {
 }
 
 /// Reads an `nfgenmsg` and its attributes; `None` for a rule that does not translate, or not every packet.
+#[inline]
 fn parse(payload: &[u8]) -> Option<SourceNat> {
     const EXPRESSIONS: u16 = 4;
     const EXPRESSION_NAME: u16 = 1;
@@ -100,6 +102,7 @@ impl Rule {
     }
 
     /// Reads a comparison: its operator, and the value in an attribute of its own.
+    #[inline]
     fn compare(&mut self, operator: u8, data: &[u8]) -> Option<()> {
         let (_, value) = Attributes(data).next()?;
         if operator != 0 {

@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use std::io::{ErrorKind, Read};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 
 use sentinel_privilege::account::Account;
 use sentinel_uplink::{
@@ -22,6 +23,7 @@ use crate::settings::Settings;
 use crate::system::clock::Clock;
 use crate::system::connect::connect;
 use crate::system::disconnect_reason::DisconnectReason;
+use crate::system::executor::block_on;
 use crate::system::keyring::Keyring;
 use crate::system::keys::{self, Collector};
 use crate::system::private_files;
@@ -86,13 +88,13 @@ pub(crate) fn enroll(
     // The new key is on flash before the collector knows it, and stays there until it does: after a crash the same command
     // presents the same key, which the token admits again.
     let keys = if new_key { ring.next.as_ref().unwrap_or(&ring.own) } else { &ring.own };
-    let mut outcome = smol::block_on(exchange(keys, &token, name, cipher, &clock));
+    let mut outcome = exchange(keys, &token, name, cipher, &clock);
     let mut is_replaced = new_key;
     if let Err(EnrollFailure::KeyReplaced) = outcome {
         ring.make_next()?;
         is_replaced = true;
         let keys = ring.next.as_ref().unwrap_or(&ring.own);
-        outcome = smol::block_on(exchange(keys, &token, name, cipher, &clock));
+        outcome = exchange(keys, &token, name, cipher, &clock);
     }
     let (id, name) = outcome.map_err(|failure| failure.at(token.address()))?;
     if is_replaced {
@@ -146,7 +148,11 @@ fn checked_name<'n>(name: Option<&'n str>, host: &'n str) -> Result<&'n str, Fai
     {
         Ok(given)
     } else {
-        Err(Failure::usage(format!("enroll: --name {given:?}: {}", RejectReason::NameNotAllowed)))
+        Err(Failure::usage(format!(
+            "enroll: --name '{}': {}",
+            given.escape_default(),
+            RejectReason::NameNotAllowed
+        )))
     }
 }
 
@@ -209,7 +215,19 @@ fn notify(run_dir: &Path) {
 }
 
 /// Sends the enrollment and waits for the answer; gives number and name of the sensor.
-async fn exchange(
+fn exchange(
+    keys: &KeyPair,
+    token: &Token,
+    name: &str,
+    cipher: Cipher,
+    clock: &Clock,
+) -> Result<(u32, String), EnrollFailure> {
+    let mut outcome = Err(EnrollFailure::Token);
+    block_on(pin!(async { outcome = request(keys, token, name, cipher, clock).await }));
+    outcome
+}
+
+async fn request(
     keys: &KeyPair,
     token: &Token,
     name: &str,
@@ -291,7 +309,10 @@ mod tests {
         }
         for wrong in ["", "7", "0042", "-x", "--json", "a b", "a\nb", "k\u{f6}ln", &longer] {
             let text = name(wrong).unwrap_err();
-            assert!(text.contains(&format!("{wrong:?}")) && text.contains("is not a number"), "{text}");
+            assert!(
+                text.contains(&format!("'{}'", wrong.escape_default())) && text.contains("is not a number"),
+                "{text}"
+            );
         }
         assert_eq!(checked_name(None, "router").ok(), Some("router"));
         assert!(checked_name(None, "1234").unwrap_err().to_string().contains("give --name"));

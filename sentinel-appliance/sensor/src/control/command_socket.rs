@@ -27,6 +27,7 @@ use smol::{Async, LocalExecutor, Task, Timer, future};
 
 use crate::control::state::Shared;
 use crate::control::workers::{self, CommandError};
+use crate::system::executor::spawn;
 use crate::terminal::log;
 use crate::worker::kernel_filters::{FilterError, KernelFilters};
 use crate::worker::packet_memory::FRAME_BYTES;
@@ -70,7 +71,7 @@ pub(crate) async fn serve(
             increment(&shared.local_clients.too_many);
         }
         let client = read_command(Rc::clone(&shared), stream, executor, Rc::clone(&executing));
-        waiting.push_back(executor.spawn(client));
+        waiting.push_back(spawn(executor, Box::pin(client)));
     }
 }
 
@@ -86,7 +87,7 @@ async fn read_command(
         Err(ErrorKind::TimedOut.into())
     };
     match future::or(read_line(&mut stream), timeout).await {
-        Ok(line) => executor.spawn(answer(shared, stream, line, executing)).detach(),
+        Ok(line) => spawn(executor, Box::pin(answer(shared, stream, line, executing))).detach(),
         Err(error) if error.kind() == ErrorKind::TimedOut => increment(&shared.local_clients.too_slow),
         Err(_client_gone) => {}
     }

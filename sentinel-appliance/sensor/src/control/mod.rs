@@ -19,6 +19,7 @@ pub(crate) mod accounting;
 pub(crate) mod command_socket;
 mod json_object;
 pub(crate) mod key_exchange;
+pub(crate) mod notification;
 pub(crate) mod reload;
 pub(crate) mod route;
 pub(crate) mod state;

@@ -12,6 +12,7 @@ use sentinel_units::{Timestamp, Uptime};
 use sentinel_uplink::{Counter, EndCause, Telemetry};
 use smol::{Timer, future};
 
+use crate::control::notification::Notify;
 use crate::control::visibility::Visibility;
 use crate::control::watchdog::Watchdog;
 use crate::control::workers::Workers;
@@ -78,30 +79,6 @@ pub(crate) struct LinkState {
     pub(crate) address: Option<String>,
     /// A new key of this sensor was made, and is not in use yet.
     pub(crate) is_key_waiting: bool,
-}
-
-/// Notification between tasks of one thread: a flag that a task waits for. Notifications before the next wait wake once.
-#[derive(Debug)]
-pub(crate) struct Notify {
-    sender: smol::channel::Sender<()>,
-    receiver: smol::channel::Receiver<()>,
-}
-
-impl Notify {
-    fn new() -> Self {
-        let (sender, receiver) = smol::channel::bounded(1);
-        Self { sender, receiver }
-    }
-
-    /// Sets the flag.
-    pub(crate) fn notify(&self) {
-        let _is_set_already = self.sender.try_send(());
-    }
-
-    /// Waits until the flag is set, and clears it.
-    pub(crate) async fn wait(&self) {
-        let _never_closed = self.receiver.recv().await;
-    }
 }
 
 /// Way to read the settings again at SIGHUP.
@@ -219,8 +196,8 @@ impl Shared {
             }),
             filter_override: RefCell::new(None),
             last_reload: RefCell::new(None),
-            wake_uplink: Notify::new(),
-            wake_main: Notify::new(),
+            wake_uplink: Notify::default(),
+            wake_main: Notify::default(),
             generation: Cell::new(0),
             workers_ended: Cell::new(false),
             drain_until: Cell::new(None),

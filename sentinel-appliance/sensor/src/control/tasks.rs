@@ -18,6 +18,7 @@ use crate::control::status_socket;
 use crate::control::supervision;
 use crate::control::uplink;
 use crate::spool::Spool;
+use crate::system::executor::{block_on, spawn};
 use crate::system::keyring::Keyring;
 use crate::system::prefault;
 use crate::system::signals::{HANG_UP, TERMINATION, signal_pipe};
@@ -43,47 +44,13 @@ const SHUTDOWN_DRAIN: Duration = Duration::from_secs(2);
 /// Not inlined: the stack that starting took is used again here.
 #[inline(never)]
 pub(crate) fn run(prepared: Box<Prepared>, workers: WorkerThreads) -> Result<(), Failure> {
-    let (shared, TaskResources { keys, listeners, reload }) = Shared::new(prepared);
-    let WorkerThreads { alerts, alert_event, stop, threads } = workers;
+    let (shared, resources) = Shared::new(prepared);
     prefault::reactor();
     // For the life of the program: tasks of the control socket start others.
     let executor: &'static LocalExecutor<'static> = Box::leak(Box::default());
-    let outcome = smol::block_on(executor.run(async {
-        let [uplink, intake] = start_tasks(executor, &shared, listeners, keys, alerts, alert_event.clone())?;
-        let signals = Signals::catch()?;
-        // The tasks run for the first time, and allocate what they need before the sensor is reported as ready.
-        future::yield_now().await;
-        while !shared.workers.snapshots().are_published() && !threads.iter().any(JoinHandle::is_finished) {
-            Timer::after(START_INTERVAL).await;
-        }
-        log_ready(&shared);
-        let watchdog = shared.watchdog;
-        if let Some(manager) = &watchdog.manager {
-            manager.ready();
-        }
-        let mut fault = pin!(supervision::fault(&shared));
-        let faulty = async { Err(fault.as_mut().await) };
-        let outcome = future::or(wait_for_end(&shared, signals, &reload), faulty).await;
-        watchdog.stopping();
-        // The workers close their incidents, which raises the last alerts.
-        stop.store(true, Ordering::Relaxed);
-        // In this order: workers that have ended raise no more alerts, so intake finds the last ones; only then is the
-        // spool complete, and an empty spool means that everything is delivered.
-        let outcome = workers_end(&shared, &threads, outcome, fault).await;
-        shared.workers_ended.set(true);
-        alert_event.notify();
-        intake.await;
-        if outcome.as_ref().is_err_and(Failure::is_fault) {
-            shared.end_after_fault();
-            return outcome;
-        }
-        shared.begin_drain(SHUTDOWN_DRAIN);
-        // The uplink task ends by itself once everything is delivered; the timer is for a socket that takes nothing.
-        let timer = async {
-            Timer::after(SHUTDOWN_DRAIN).await;
-        };
-        future::or(uplink, timer).await;
-        outcome
+    let mut outcome = Ok(());
+    block_on(pin!(async {
+        outcome = executor.run(main_task(executor, &shared, resources, workers)).await;
     }));
     // Once more, for the record of what was delivered meanwhile.
     if !outcome.as_ref().is_err_and(Failure::is_fault) {
@@ -91,6 +58,52 @@ pub(crate) fn run(prepared: Box<Prepared>, workers: WorkerThreads) -> Result<(),
         // The next start sees by it that this run ended in order.
         let _left_over = std::fs::remove_file(status_socket::path(&shared.settings.borrow().run_dir));
     }
+    outcome
+}
+
+/// Starts the other tasks, and ends them once the sensor is to end.
+async fn main_task(
+    executor: &'static LocalExecutor<'static>,
+    shared: &Rc<Shared>,
+    resources: TaskResources,
+    workers: WorkerThreads,
+) -> Result<(), Failure> {
+    let TaskResources { keys, listeners, reload } = resources;
+    let WorkerThreads { alerts, alert_event, stop, threads } = workers;
+    let [uplink, intake] = start_tasks(executor, shared, listeners, keys, alerts, alert_event.clone())?;
+    let signals = Signals::catch()?;
+    // The tasks run for the first time, and allocate what they need before the sensor is reported as ready.
+    future::yield_now().await;
+    while !shared.workers.snapshots().are_published() && !threads.iter().any(JoinHandle::is_finished) {
+        Timer::after(START_INTERVAL).await;
+    }
+    log_ready(shared);
+    let watchdog = shared.watchdog;
+    if let Some(manager) = &watchdog.manager {
+        manager.ready();
+    }
+    let mut fault = pin!(supervision::fault(shared));
+    let faulty = async { Err(fault.as_mut().await) };
+    let outcome = future::or(wait_for_end(shared, signals, &reload), faulty).await;
+    watchdog.stopping();
+    // The workers close their incidents, which raises the last alerts.
+    stop.store(true, Ordering::Relaxed);
+    // In this order: workers that have ended raise no more alerts, so intake finds the last ones; only then is the
+    // spool complete, and an empty spool means that everything is delivered.
+    let outcome = workers_end(shared, &threads, outcome, fault).await;
+    shared.workers_ended.set(true);
+    alert_event.notify();
+    intake.await;
+    if outcome.as_ref().is_err_and(Failure::is_fault) {
+        shared.end_after_fault();
+        return outcome;
+    }
+    shared.begin_drain(SHUTDOWN_DRAIN);
+    // The uplink task ends by itself once everything is delivered; the timer is for a socket that takes nothing.
+    let timer = async {
+        Timer::after(SHUTDOWN_DRAIN).await;
+    };
+    future::or(uplink, timer).await;
     outcome
 }
 
@@ -162,14 +175,15 @@ fn start_tasks(
     let listener =
         |listener| Async::new(listener).map_err(|error| Failure::new(format!("local socket: {error}")));
     if let Some(status) = status {
-        executor.spawn(status_socket::serve(Rc::clone(shared), listener(status)?)).detach();
+        spawn(executor, Box::pin(status_socket::serve(Rc::clone(shared), listener(status)?))).detach();
     }
     if let Some(commands) = commands {
-        executor.spawn(command_socket::serve(Rc::clone(shared), listener(commands)?, executor)).detach();
+        spawn(executor, Box::pin(command_socket::serve(Rc::clone(shared), listener(commands)?, executor)))
+            .detach();
     }
-    executor.spawn(supervision::interfaces(Rc::clone(shared))).detach();
-    let uplink = executor.spawn(uplink::keep_connected(Rc::clone(shared), keys));
-    let intake = executor.spawn(take_alerts(Rc::clone(shared), alerts, alert_event));
+    spawn(executor, Box::pin(supervision::interfaces(Rc::clone(shared)))).detach();
+    let uplink = spawn(executor, Box::pin(uplink::keep_connected(Rc::clone(shared), keys)));
+    let intake = spawn(executor, Box::pin(take_alerts(Rc::clone(shared), alerts, alert_event)));
     Ok([uplink, intake])
 }
 

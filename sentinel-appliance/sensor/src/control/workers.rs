@@ -1,16 +1,16 @@
 //! Workers as the control thread uses them: their counters, commands to all of them, and the replies.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::time::Duration;
 
 use heapless::spsc::{Consumer, Producer};
 use sentinel_capture::Frame;
 use sentinel_filter::{Packet, Program};
-use smol::lock::Mutex;
 use smol::{Async, Timer, future};
 
 use crate::control::accounting::FilterAccounting;
+use crate::control::notification::{Turn, Turns};
 use crate::limits::MAX_INTERFACES;
 use crate::settings::KernelSnap;
 use crate::system::wake::EventFd;
@@ -50,8 +50,10 @@ pub(crate) struct Workers {
     accounting: RefCell<FilterAccounting>,
     /// Filters in force; `None` while capturing is stopped.
     open_filters: RefCell<Option<OpenFilters>>,
-    /// Number of the last command. Held while a command is under way, so that there is one at a time.
-    last_command: Mutex<u32>,
+    /// Number of the last command.
+    last_command: Cell<u32>,
+    /// Of the commands: there is one under way at a time.
+    turns: Turns,
 }
 
 /// Reason why a command was not done, or not by all workers.
@@ -116,7 +118,8 @@ impl Workers {
             kept_frames,
             accounting: RefCell::new(accounting),
             open_filters: RefCell::new(Some(open_filters)),
-            last_command: Mutex::new(0),
+            last_command: Cell::new(0),
+            turns: Turns::default(),
         }
     }
 
@@ -154,8 +157,8 @@ impl Workers {
     /// # Errors
     /// [`CommandError::QueueFull`], [`CommandError::Timeout`], [`CommandError::Event`].
     pub(crate) async fn reconfigure(&self, make: impl Fn() -> Command) -> Result<(), CommandError> {
-        let mut last = self.last_command.lock().await;
-        self.send(&mut last, &make).await.map(drop)
+        let turn = self.turns.next().await;
+        self.send(&turn, &make).await.map(drop)
     }
 
     /// Starts to capture with this filter.
@@ -166,9 +169,9 @@ impl Workers {
     pub(crate) async fn open(&self, expression: &str, snap: KernelSnap) -> Result<(), CommandError> {
         let filters = KernelFilters::new(expression, snap).map_err(CommandError::Filter)?;
         let new = OpenFilters { filters, refuses_frames: !expression.is_empty() };
-        // The lock is held over all commands, so that no other command runs between them.
-        let mut last = self.last_command.lock().await;
-        match self.replace_filters(&mut last, &new).await {
+        // The turn lasts over all commands, so that no other command runs between them.
+        let turn = self.turns.next().await;
+        match self.replace_filters(&turn, &new).await {
             Ok(()) => {
                 self.open_filters.replace(Some(new));
                 Ok(())
@@ -176,7 +179,7 @@ impl Workers {
             // No worker has got a command.
             Err(CommandError::QueueFull) => Err(CommandError::QueueFull),
             Err(error) => {
-                self.restore_filters(&mut last).await;
+                self.restore_filters(&turn).await;
                 Err(error)
             }
         }
@@ -185,19 +188,19 @@ impl Workers {
     /// First the rings refuse every frame, then the accounting starts, then the filters are attached: so every frame is
     /// counted once. A worker publishes its counts before it replies, so the snapshot read after `Close` has every frame that
     /// passed the old filters.
-    async fn replace_filters(&self, last: &mut u32, new: &OpenFilters) -> Result<(), CommandError> {
-        self.send(last, &|| Command::Close).await?;
+    async fn replace_filters(&self, turn: &Turn<'_>, new: &OpenFilters) -> Result<(), CommandError> {
+        self.send(turn, &|| Command::Close).await?;
         self.accounting.borrow_mut().restart(new.refuses_frames, &self.snapshots.read().interfaces);
-        self.send(last, &|| Command::Open(Box::new(new.filters.clone()))).await.map(drop)
+        self.send(turn, &|| Command::Open(Box::new(new.filters.clone()))).await.map(drop)
     }
 
     /// Attaches the filters of before again, after others were refused: some rings may have those, the others refuse every
     /// frame. Workers execute commands in order, so this also follows a command that timed out.
-    async fn restore_filters(&self, last: &mut u32) {
+    async fn restore_filters(&self, turn: &Turn<'_>) {
         let before = self.open_filters.borrow().clone();
         let restored = match &before {
-            Some(before) => self.replace_filters(last, before).await,
-            None => self.send(last, &|| Command::Close).await.map(drop),
+            Some(before) => self.replace_filters(turn, before).await,
+            None => self.send(turn, &|| Command::Close).await.map(drop),
         };
         if let Err(error) = restored {
             log::error(format_args!("the filter of before cannot be attached again: {error}"));
@@ -209,8 +212,8 @@ impl Workers {
     /// # Errors
     /// A worker did not follow.
     pub(crate) async fn close(&self) -> Result<(), CommandError> {
-        let mut last = self.last_command.lock().await;
-        self.send(&mut last, &|| Command::Close).await?;
+        let turn = self.turns.next().await;
+        self.send(&turn, &|| Command::Close).await?;
         self.accounting.borrow_mut().restart(false, &self.snapshots.read().interfaces);
         self.open_filters.replace(None);
         Ok(())
@@ -231,8 +234,8 @@ impl Workers {
         matches: impl Fn(&Frame<'_>) -> bool,
         take: impl FnMut(&Frame<'_>),
     ) -> Result<(), CommandError> {
-        let mut last = self.last_command.lock().await;
-        let copies = self.send(&mut last, &|| Command::Copy(PacketMemory::new(self.kept_frames))).await?;
+        let turn = self.turns.next().await;
+        let copies = self.send(&turn, &|| Command::Copy(PacketMemory::new(self.kept_frames))).await?;
         let mut frames: Vec<Frame<'_>> =
             copies.iter().flat_map(PacketMemory::frames).filter(|frame| matches(frame)).collect();
         // Stable: frames of one worker with the same timestamp keep their order.
@@ -245,11 +248,11 @@ impl Workers {
     /// Sends a command to every worker and waits for all replies; gives the copies of packets in them.
     async fn send(
         &self,
-        last: &mut u32,
+        _turn: &Turn<'_>,
         make: &dyn Fn() -> Command,
     ) -> Result<Vec<PacketMemory>, CommandError> {
-        *last = last.wrapping_add(1);
-        let number = *last;
+        let number = self.last_command.get().wrapping_add(1);
+        self.last_command.set(number);
         {
             let mut handles = self.handles.borrow_mut();
             // All queues are checked before the first is filled: a command goes to every worker or to none. Only this

@@ -1,7 +1,10 @@
 //! TCP connections to the collector: name resolution, then each address in turn.
 
+use std::future::poll_fn;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use smol::{Async, Timer, future};
@@ -18,16 +21,11 @@ const RESOLVER_STACK_BYTES: usize = 2 * 1024 * 1024;
 
 /// Resolves the name on a thread of its own, because `getaddrinfo(3)` blocks, then connects.
 pub(crate) async fn connect(address: &str) -> Result<Async<TcpStream>, DisconnectReason> {
-    let (sender, receiver) = smol::channel::bounded(1);
-    let name = address.to_owned();
-    let resolve = move || {
-        let _receiver_timed_out =
-            sender.try_send(name.to_socket_addrs().map(Iterator::collect::<Vec<SocketAddr>>));
-    };
+    let resolution = Arc::new(Resolution::default());
+    let (name, resolved) = (address.to_owned(), Arc::clone(&resolution));
+    let resolve = move || resolved.set(name.to_socket_addrs().map(Iterator::collect));
     thread::start("resolve", RESOLVER_STACK_BYTES, Box::new(resolve))?;
-    let resolved = async {
-        receiver.recv().await.map_err(|_| DisconnectReason::from(std::io::Error::from(ErrorKind::BrokenPipe)))
-    };
+    let resolved = async { Ok(poll_fn(|context| resolution.poll(context)).await) };
     let timeout = async {
         Timer::after(CONNECT_TIMEOUT).await;
         Err(DisconnectReason::ResolveTimeout(address.to_owned(), CONNECT_TIMEOUT))
@@ -39,6 +37,33 @@ pub(crate) async fn connect(address: &str) -> Result<Async<TcpStream>, Disconnec
     let stream = first_reachable(&addresses, CONNECT_TIMEOUT, Async::<TcpStream>::connect).await?;
     stream.get_ref().set_nodelay(true)?;
     Ok(stream)
+}
+
+type Addresses = std::io::Result<Vec<SocketAddr>>;
+
+/// Result of the thread that resolves, and the task that waits for it.
+#[derive(Default)]
+struct Resolution(Lock<(Option<Addresses>, Option<Waker>)>);
+
+#[expect(clippy::disallowed_types, reason = "between the control thread and the resolver; no worker has it")]
+type Lock<T> = std::sync::Mutex<T>;
+
+impl Resolution {
+    fn set(&self, addresses: Addresses) {
+        // Poisoned by a panic only, of which there is none under the lock; the timeout ends the wait.
+        let Ok(mut shared) = self.0.lock() else { return };
+        shared.0 = Some(addresses);
+        shared.1.take().into_iter().for_each(Waker::wake);
+    }
+
+    fn poll(&self, context: &mut Context<'_>) -> Poll<Addresses> {
+        let Ok(mut shared) = self.0.lock() else { return Poll::Pending };
+        if let Some(addresses) = shared.0.take() {
+            return Poll::Ready(addresses);
+        }
+        shared.1 = Some(context.waker().clone());
+        Poll::Pending
+    }
 }
 
 /// Tries one address after the other, each with a timeout of its own: where IPv6 is configured and leads nowhere,

@@ -4,6 +4,7 @@ pub(crate) mod clock;
 pub(crate) mod connect;
 pub(crate) mod damage;
 pub(crate) mod disconnect_reason;
+pub(crate) mod executor;
 pub(crate) mod keyring;
 pub(crate) mod keys;
 pub(crate) mod local_socket;

@@ -6,6 +6,7 @@
 
 use std::fs::{self, File};
 use std::future::Future;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::pin::pin;
 use std::sync::Arc;
@@ -42,28 +43,58 @@ pub(crate) fn stack<const BYTES: usize>() {
     std::hint::black_box(&mut [0_u8; BYTES]);
 }
 
-/// Maps every page of the program's file: code that runs first in the middle of an attack would otherwise be mapped then.
+/// Maps every page of the program's file that the sensor may run: code that runs first in the middle of an attack would otherwise be
+/// mapped then. Code of the other commands stays out of memory: `ci/sections.ld` places it between two functions.
 ///
 /// The kernel maps a page of a file that is in memory when it is first accessed, and its neighbours within 64 KiB with it. A read through
 /// `/proc/self/mem` does that without a pointer into the code. A system without `/proc` only maps the pages later.
 pub(crate) fn program() {
-    /// `fault_around_bytes` of Linux unless it was changed: the neighbours that are mapped with a page.
-    const FAULT_AROUND_BYTES: u64 = 64 * 1024;
     let (Ok(maps), Ok(memory)) = (fs::read_to_string("/proc/self/maps"), File::open("/proc/self/mem")) else {
         return;
     };
+    let left_out = [address_of(commands_begin), address_of(commands_end)];
     // The kernel lists mappings in ascending order; the file of the first one is the program.
     let file = |line: &str| line.split_ascii_whitespace().nth(5).map(str::to_owned);
     let program = maps.lines().next().and_then(file);
     for line in maps.lines().filter(|line| file(line) == program) {
         let Some((from, to)) = line.split(' ').next().and_then(|range| range.split_once('-')) else { return };
         let (Ok(from), Ok(to)) = (u64::from_str_radix(from, 16), u64::from_str_radix(to, 16)) else { return };
-        let mut address = from;
-        while address < to {
+        for address in reads(from..to, left_out) {
             let _mapped_later_on_error = memory.read_at(&mut [0], address);
-            address = (address | (FAULT_AROUND_BYTES - 1)).saturating_add(1);
         }
     }
+}
+
+/// Addresses to read so that all pages of `mapping` are mapped, but for those within `left_out`.
+fn reads(mapping: Range<u64>, [begin, end]: [u64; 2]) -> impl Iterator<Item = u64> {
+    /// `fault_around_bytes` of Linux unless it was changed: the neighbours that are mapped with a page.
+    const FAULT_AROUND_BYTES: u64 = 64 * 1024;
+    const PAGE_BYTES: u64 = 4096;
+    let past = |address: u64, block: u64| (address | (block - 1)).saturating_add(1);
+    let skipped =
+        move |address| if (begin..end).contains(&address) { past(end, PAGE_BYTES) } else { address };
+    let next = move |address: &u64| Some(skipped(past(*address, FAULT_AROUND_BYTES)));
+    std::iter::successors(Some(skipped(mapping.start)), next)
+        .take_while(move |address| *address < mapping.end)
+}
+
+/// Start of the code that only other commands than `run` use. The linker places it, in the order of `ci/sections.ld`; without
+/// that, the two functions are somewhere, and close to each other.
+#[inline(never)]
+fn commands_begin() -> u8 {
+    std::hint::black_box(b'b')
+}
+
+/// End of the code that only other commands than `run` use.
+#[inline(never)]
+fn commands_end() -> u8 {
+    std::hint::black_box(b'e')
+}
+
+fn address_of(function: fn() -> u8) -> u64 {
+    #[expect(clippy::as_conversions, reason = "the address of a function is a number only by a cast")]
+    let address = function as usize;
+    u64::try_from(address).unwrap_or(u64::MAX)
 }
 
 /// Starts the reactor thread of the executor, which polls timers and sockets, prefaults its stack, and reserves memory for
@@ -126,6 +157,16 @@ mod tests {
     fn a_new_list_is_empty_with_its_capacity() {
         let list = list::<u64>(100);
         assert!(list.is_empty() && list.capacity() >= 100);
+    }
+
+    #[test]
+    fn reads_reach_every_window_but_those_of_other_commands() {
+        let all = |mapping, left_out| reads(mapping, left_out).collect::<Vec<_>>();
+        assert_eq!(all(0x1_1000..0x3_2000, [0, 0]), [0x1_1000, 0x2_0000, 0x3_0000]);
+        // The window in which the commands begin is read for what is before them, the one in which they end for what follows.
+        assert_eq!(all(0x1_1000..0x6_2000, [0x2_1000, 0x5_0100]), [0x1_1000, 0x2_0000, 0x5_1000, 0x6_0000]);
+        assert_eq!(all(0x1_1000..0x5_1000, [0x2_1000, 0x5_0100]), [0x1_1000, 0x2_0000]);
+        assert_eq!(all(0x3_0000..0x4_0000, [0x2_1000, 0x5_0100]), []);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Failures of commands, with their message and exit code.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::process::ExitCode;
 
@@ -101,7 +102,23 @@ impl fmt::Display for Failure {
 }
 
 impl From<lexopt::Error> for Failure {
+    /// Not with the texts of the package, which print arguments with `{:?}`: the tables of Unicode behind it take 3 KiB.
     fn from(error: lexopt::Error) -> Self {
-        Self::usage(error.to_string())
+        use lexopt::Error;
+        let shown = |argument: &OsStr| argument.to_string_lossy().escape_default().to_string();
+        Self::usage(match error {
+            Error::MissingValue { option: None } => "missing argument".into(),
+            Error::MissingValue { option: Some(option) } => format!("missing argument for option '{option}'"),
+            Error::UnexpectedOption(option) => format!("invalid option '{option}'"),
+            Error::UnexpectedArgument(value) => format!("unexpected argument '{}'", shown(&value)),
+            Error::UnexpectedValue { option, value } => {
+                format!("unexpected argument for option '{option}': '{}'", shown(&value))
+            }
+            Error::ParsingFailed { value, error } => {
+                format!("cannot parse argument '{}': {error}", value.escape_default())
+            }
+            Error::NonUnicodeValue(value) => format!("argument is not UTF-8: '{}'", shown(&value)),
+            Error::Custom(error) => error.to_string(),
+        })
     }
 }

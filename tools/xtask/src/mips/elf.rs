@@ -1,4 +1,4 @@
-//! Section `.text` of a 32-bit ELF program for MIPS.
+//! Sections `.text` and `.text.*` of a 32-bit ELF program for MIPS.
 //!
 //! Read first: System V ABI, chapter 4 (ELF header, section header); the MIPS processor supplement for `EM_MIPS`.
 
@@ -13,13 +13,19 @@ const SHORT_INSTRUCTIONS: u32 = 0x0600_0000;
 /// Instructions of one program.
 #[derive(Debug)]
 pub(super) struct Text {
+    parts: Vec<Part>,
+}
+
+/// Instructions of one section.
+#[derive(Debug)]
+struct Part {
     /// Address of the first instruction, a multiple of four.
     start: u32,
     words: Vec<u32>,
 }
 
 impl Text {
-    /// Takes `.text` out of an ELF file of either byte order.
+    /// Takes the sections out of an ELF file of either byte order.
     pub(super) fn of_elf(file: &[u8]) -> Result<Self> {
         ensure!(file.starts_with(b"\x7fELF") && file.get(4) == Some(&ELFCLASS32), "not a 32-bit ELF file");
         let reader = Reader { file, big_endian: file.get(5) == Some(&ELFDATA2MSB) };
@@ -28,25 +34,29 @@ impl Text {
         ensure!(reader.word(0x24)? & SHORT_INSTRUCTIONS == 0, "microMIPS and MIPS16 are not supported");
         let names = reader.section(reader.half(0x32)?)?;
         let names = reader.bytes(reader.word(names + 0x10)?, reader.word(names + 0x14)?)?;
+        let mut parts = Vec::new();
         for index in 0..reader.half(0x30)? {
             let header = reader.section(index)?;
             let name = names.get(index_of(reader.word(header)?)..).unwrap_or_default();
-            if name.starts_with(b".text\0") {
-                return reader.text(header);
+            if name.starts_with(b".text\0") || name.starts_with(b".text.") {
+                parts.push(reader.text(header)?);
             }
         }
-        anyhow::bail!("no section .text")
+        ensure!(!parts.is_empty(), "no section .text");
+        Ok(Self { parts })
     }
 
     /// Address of each instruction.
     pub(super) fn addresses(&self) -> impl Iterator<Item = u32> + '_ {
-        (self.start..).step_by(4).take(self.words.len())
+        self.parts.iter().flat_map(|part| (part.start..).step_by(4).take(part.words.len()))
     }
 
-    /// The instruction at `address`, if it is within the section.
+    /// The instruction at `address`, if it is within a section.
     pub(super) fn word(&self, address: u32) -> Option<u32> {
-        let offset = address.checked_sub(self.start)?;
-        self.words.get(index_of(offset / 4)).copied()
+        self.parts.iter().find_map(|part| {
+            let offset = address.checked_sub(part.start)?;
+            part.words.get(index_of(offset / 4)).copied()
+        })
     }
 }
 
@@ -85,7 +95,7 @@ impl<'f> Reader<'f> {
         offset.filter(|offset| offset.checked_add(0x28).is_some()).context("a section header is out of range")
     }
 
-    fn text(&self, header: u32) -> Result<Text> {
+    fn text(&self, header: u32) -> Result<Part> {
         let start = self.word(header + 0x0c)?;
         let bytes = self.bytes(self.word(header + 0x10)?, self.word(header + 0x14)?)?;
         ensure!(
@@ -93,7 +103,7 @@ impl<'f> Reader<'f> {
             ".text is not aligned to four bytes"
         );
         let words = bytes.chunks_exact(4).map(|bytes| self.number(bytes)).collect::<Result<_>>()?;
-        Ok(Text { start, words })
+        Ok(Part { start, words })
     }
 }
 
@@ -137,6 +147,19 @@ pub(super) mod tests {
                 [0x003f_fffc, 0x0040_0000, 0x0040_0004, 0x0040_0008].map(|address| text.word(address));
             assert_eq!(words, [None, Some(0x0102_0304), Some(12), None]);
         }
+    }
+
+    #[test]
+    fn sections_of_code_that_is_placed_apart_are_read_too() {
+        let mut file = program(true, &[12]);
+        let name = file.windows(6).position(|bytes| bytes == b".text\0").unwrap();
+        file.get_mut(name + 5..name + 7).unwrap().copy_from_slice(b".c");
+        assert_eq!(Text::of_elf(&file).unwrap().word(0x0040_0000), Some(12));
+        let part = |start, word| Part { start, words: vec![word] };
+        let text = Text { parts: vec![part(0x1000, 1), part(0x2000, 2)] };
+        assert_eq!(text.addresses().collect::<Vec<_>>(), [0x1000, 0x2000]);
+        let words = [0xffc, 0x1000, 0x1004, 0x2000, 0x2004].map(|address| text.word(address));
+        assert_eq!(words, [None, Some(1), None, Some(2), None]);
     }
 
     #[test]
