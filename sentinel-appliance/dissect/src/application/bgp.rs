@@ -80,6 +80,34 @@ pub fn attributes(bytes: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
     })
 }
 
+/// Networks of a path attribute of type 2, in the order of the path. Their numbers have four bytes if the lengths of all segments
+/// fit that (RFC 6793 section 3), else two. At most 64.
+pub fn as_path(value: &[u8]) -> impl Iterator<Item = u32> {
+    let width = if segments_fit(value, 4) { 4 } else { 2 };
+    let mut at = Cursor::new(value);
+    let mut left = 0_u8;
+    core::iter::from_fn(move || {
+        // Ends: a segment without networks takes two bytes.
+        while left == 0 {
+            let _kind = at.u8().ok()?;
+            left = at.u8().ok()?;
+        }
+        left -= 1;
+        Some(at.take(width).ok()?.iter().fold(0, |number, byte| number << 8 | u32::from(*byte)))
+    })
+    .take(MAX_PREFIXES)
+}
+
+fn segments_fit(value: &[u8], width: usize) -> bool {
+    let mut at = Cursor::new(value);
+    while let (Ok(_kind), Ok(count)) = (at.u8(), at.u8()) {
+        if at.take(usize::from(count) * width).is_err() {
+            return false;
+        }
+    }
+    at.is_empty()
+}
+
 /// The marker, a length that is possible, a type that is known.
 fn starts_message(bytes: &[u8]) -> bool {
     let Some((marker, [h, l, 1..=5, ..])) = bytes.split_at_checked(16) else { return false };
@@ -98,6 +126,7 @@ fn fuzz(bytes: &[u8]) {
     if let Some((withdrawn, list, announced)) = message.update() {
         assert!(prefixes(withdrawn).chain(prefixes(announced)).count() <= 2 * MAX_PREFIXES);
         assert!(attributes(list).count() <= bytes.len() / 3);
+        assert!(attributes(list).all(|(_, value)| as_path(value).count() <= MAX_PREFIXES));
     }
 }
 
@@ -122,6 +151,13 @@ mod tests {
         // 192.0.2.0/24, and the default route
         assert!(prefixes(announced).eq([([192, 0, 2, 0], 24), ([0; 4], 0)]));
         assert_eq!(Message::parse(found.remaining).unwrap().kind, 4);
+    }
+
+    #[test]
+    fn paths_have_networks_of_two_or_four_bytes() {
+        assert!(as_path(&[2, 2, 0xfd, 0xe8, 0, 9]).eq([65_000, 9]));
+        assert!(as_path(&[2, 1, 0, 1, 0, 0, 1, 1, 0, 0, 0, 7]).eq([65_536, 7]));
+        assert!(as_path(&[2, 0]).next().is_none() && as_path(&[]).next().is_none());
     }
 
     #[test]

@@ -19,12 +19,14 @@ pub(super) const FUZZ_BODIES: &[Body] = &[];
 /// Bytes of an entry.
 pub const ENTRY_LEN: usize = 20;
 
-/// Command, version, and the entries of a message: at least one, all of them complete.
+/// Command, version, and the entries of a message: at least one, all of them complete. Behind those of an authenticated message
+/// may follow a digest of any length (RFC 4822 section 2.2).
 #[must_use]
 pub fn entries(payload: &[u8]) -> Option<(u8, u8, &[[u8; ENTRY_LEN]])> {
     let &[command @ 1..=2, version @ 1..=2, 0, 0, ref entries @ ..] = payload else { return None };
     let (entries, rest) = entries.as_chunks();
-    (rest.is_empty() && !entries.is_empty()).then_some((command, version, entries))
+    let is_authenticated = entries.first().is_some_and(|first| first.starts_with(&[0xff, 0xff]));
+    (!entries.is_empty() && (rest.is_empty() || is_authenticated)).then_some((command, version, entries))
 }
 
 #[cfg(test)]
@@ -40,6 +42,8 @@ mod tests {
         }
         let (command, version, list) = entries(&bytes).unwrap();
         assert_eq!((command, version, list.len()), (2, 2, 2));
+        bytes[4..6].fill(0xff);
+        assert_eq!(entries(&bytes[..40]).unwrap().2.len(), 1, "with a digest");
         bytes[2] = 1;
         assert_eq!(entries(&bytes), None);
     }

@@ -7,9 +7,12 @@ use sentinel_units::{Port, ip_protocol, service};
 use super::protocol::{Body, Ports, Protocol};
 use crate::read::Cursor;
 
-/// SCTP, by its number and a header that is all there.
+/// SCTP, by its number and the type of its first chunk.
 pub const PROTOCOL: Protocol = Protocol {
-    packet: Some((ip_protocol::SCTP, |payload| Message::parse(payload).is_some())),
+    packet: Some((ip_protocol::SCTP, |payload| {
+        Message::parse(payload)
+            .is_some_and(|message| message.chunks().next().is_some_and(|(kind, _)| is_known(kind)))
+    })),
     ..Protocol::new(service::SCTP, "SCTP", "RFC 9260")
 };
 pub(super) const PROTOCOLS: &[Protocol] = &[PROTOCOL];
@@ -50,6 +53,11 @@ impl<'p> Message<'p> {
         })
         .take(MAX_CHUNKS)
     }
+}
+
+/// Types of chunks that are assigned (<https://www.iana.org/assignments/sctp-parameters>).
+const fn is_known(kind: u8) -> bool {
+    matches!(kind, 0..=15 | 64 | 128..=132 | 192..=194)
 }
 
 /// Fuzz body: a packet.

@@ -5,7 +5,7 @@
 use sentinel_units::service;
 
 use super::framing::{MessageLen, fixed_len};
-use super::protocol::{Body, Ports, Protocol};
+use super::protocol::{Body, Ports, Protocol, has_any_port};
 use crate::read::Cursor;
 
 /// SMB, by its signature behind the length.
@@ -52,9 +52,9 @@ impl<'p> Message<'p> {
     /// Reads a message; `None` if it is not SMB.
     #[must_use]
     pub fn parse(bytes: &'p [u8]) -> Option<Self> {
-        let (dialect, len) = start(bytes)?;
+        let (dialect, header_len, len) = start(bytes)?;
         let mut at = Cursor::new(bytes);
-        at.u32().ok()?;
+        at.take(header_len).ok()?;
         Some(Self { dialect, bytes: at.take_up_to(len), remaining: at.remaining() })
     }
 
@@ -111,9 +111,16 @@ impl<'p> Message<'p> {
     }
 }
 
-/// Dialect and length of a message behind the four bytes of the transport.
-fn start(bytes: &[u8]) -> Option<(Dialect, usize)> {
-    let &[0, a, b, c, signature, b'S', b'M', b'B', ..] = bytes else { return None };
+/// Dialect of a message, bytes of the transport before it, and its length. Some servers send those four bytes in a segment of
+/// their own: the message then starts with the next one, and is as long as that.
+fn start(bytes: &[u8]) -> Option<(Dialect, usize, usize)> {
+    let (message, header_len, len) = match *bytes {
+        [0, a, b, c, ref message @ ..] => {
+            (message, 4, usize::try_from(u32::from_be_bytes([0, a, b, c])).ok()?)
+        }
+        _ => (bytes, 0, bytes.len()),
+    };
+    let &[signature, b'S', b'M', b'B', ..] = message else { return None };
     let dialect = match signature {
         0xff => Dialect::One,
         0xfe => Dialect::Two,
@@ -121,17 +128,23 @@ fn start(bytes: &[u8]) -> Option<(Dialect, usize)> {
         0xfc => Dialect::Compressed,
         _ => return None,
     };
-    Some((dialect, usize::try_from(u32::from_be_bytes([0, a, b, c])).ok()?))
+    Some((dialect, header_len, len))
 }
 
-fn message_len(bytes: &[u8], _: Ports) -> Option<MessageLen> {
-    start(bytes).map(|(_, len)| fixed_len(bytes, len.saturating_add(4).min(MAX_WAIT_LEN)))
+fn message_len(bytes: &[u8], ports: Ports) -> Option<MessageLen> {
+    if let Some((_, header_len, len)) = start(bytes) {
+        return Some(fixed_len(bytes, len.saturating_add(header_len).min(MAX_WAIT_LEN)));
+    }
+    // The bytes of the transport alone, on the ports of SMB.
+    let is_mine = [service::SMB, service::NETBIOS_SSN].iter().any(|it| has_any_port(ports, it.server.tcp));
+    (is_mine && matches!(bytes, [0, _, _, _])).then_some(MessageLen::AtLeast(8))
 }
 
 /// Fuzz body: a message.
 fn fuzz(bytes: &[u8]) {
     let Some(message) = Message::parse(bytes) else { return };
-    assert!(message.bytes.len() + message.remaining.len() + 4 == bytes.len());
+    let header_len = bytes.len() - message.bytes.len() - message.remaining.len();
+    assert!(matches!(header_len, 0 | 4));
     assert!(message.name().is_none_or(|name| name.len() < bytes.len()));
     let _ = (message.chosen_dialect(), message.authentication());
 }
@@ -176,6 +189,11 @@ mod tests {
         let bytes = version_2(1, 0, &token);
         let message = Message::parse(&bytes).unwrap();
         assert_eq!(message.authentication(), Some([&b"D\0"[..], b"B\0o\0", b""]));
+        // the transport's bytes came before
+        let bytes = version_2(0, 1, b"\x41\0\x01\0\x11\x03");
+        assert_eq!(Message::parse(&bytes[4..]).unwrap().chosen_dialect(), Some(0x311));
+        assert_eq!(message_len(&bytes[..4], (Port(445), Port(2))), Some(MessageLen::AtLeast(8)));
+        assert_eq!(message_len(&bytes[..4], (Port(1), Port(2))), None);
         let one = b"\0\0\0\x20\xffSMB\x72\0\0\0\0\x98.......................";
         assert_eq!(Message::parse(one).unwrap().command(), Some((0x72, true)));
     }

@@ -5,12 +5,14 @@
 use sentinel_units::service;
 
 use super::framing::MessageLen;
-use super::protocol::{Body, Ports, Protocol};
+use super::protocol::{Body, Ports, Protocol, has_any_port};
 use crate::read::Cursor;
 
-/// Telnet, by a negotiation at the start of a segment.
+/// Telnet, by a negotiation at the start of a segment; on its port by text.
 pub const PROTOCOL: Protocol = Protocol {
-    segment: Some(|payload, _| starts_negotiation(payload)),
+    segment: Some(|payload, ports| {
+        starts_negotiation(payload) || has_any_port(ports, service::TELNET.server.tcp) && is_text(payload)
+    }),
     framing: Some(message_len),
     ..Protocol::new(service::TELNET, "TELNET", "RFC 854")
 };
@@ -20,6 +22,8 @@ pub(super) const FUZZ_BODIES: &[Body] = &[("telnet", fuzz)];
 const INTERPRET: u8 = 255;
 const SUBNEGOTIATION: u8 = 250;
 const END: u8 = 240;
+/// Bytes of a segment by which text is recognised.
+const MAX_TEXT_LEN: usize = 64;
 /// Most negotiations of a segment that are read.
 const MAX_COMMANDS: usize = 32;
 
@@ -66,6 +70,13 @@ const fn starts_negotiation(payload: &[u8]) -> bool {
     matches!(payload, [INTERPRET, SUBNEGOTIATION..=254, 0..=49 | 138..=140 | 255, ..])
 }
 
+/// Returns true if the first bytes are letters and signs of ASCII, the control characters of terminals, or commands of Telnet.
+fn is_text(payload: &[u8]) -> bool {
+    let start = payload.get(..MAX_TEXT_LEN).unwrap_or(payload);
+    let is_possible = |byte: &u8| matches!(byte, 0..=0x1b | b' '..=0x7f | END..=INTERPRET);
+    !start.is_empty() && start.iter().all(is_possible)
+}
+
 /// A segment stands for itself: text and negotiations alternate.
 fn message_len(bytes: &[u8], _: Ports) -> Option<MessageLen> {
     starts_negotiation(bytes).then_some(MessageLen::Complete)
@@ -93,6 +104,17 @@ mod tests {
             message_len(SEGMENT, (sentinel_units::Port(1), sentinel_units::Port(2))),
             Some(MessageLen::Complete)
         );
+    }
+
+    #[test]
+    fn text_is_known_on_its_port_only() {
+        let is_mine = PROTOCOL.segment.unwrap();
+        let (on, off) = (
+            (sentinel_units::Port(23), sentinel_units::Port(9)),
+            (sentinel_units::Port(24), sentinel_units::Port(9)),
+        );
+        assert!(is_mine(b"login: \x1b[2J\r\0", on) && !is_mine(b"login: ", off));
+        assert!(!is_mine(b"\x16\x03\x80", on) && !is_mine(b"", on));
     }
 
     #[test]

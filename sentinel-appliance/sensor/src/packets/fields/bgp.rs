@@ -28,7 +28,7 @@ pub(super) fn write<'p>(bytes: &'p [u8], _: Context, members: &mut Members<'_>) 
     if let Some((withdrawn, attributes, announced)) = message.update() {
         for (kind, value) in bgp::attributes(attributes) {
             match kind {
-                AS_PATH => members.hex(".as_path", value),
+                AS_PATH => members.list("as_path", &mut bgp::as_path(value).map(|number| number.to_string())),
                 NEXT_HOP => members.address("next_hop", value),
                 _ => {}
             }

@@ -163,6 +163,9 @@ fn write_parts(
     buffer: &mut dns::NameBuffer,
 ) -> Result {
     for (index, part) in parts {
+        if matches!(part, dns::Part::Parameters([])) {
+            continue;
+        }
         text.push_str(if index == 0 { "" } else { " " });
         match part {
             dns::Part::Number(number) => write!(text, "{number}")?,

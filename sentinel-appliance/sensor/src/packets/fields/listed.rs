@@ -2,7 +2,7 @@
 //!
 //! They are recognised by the table of `sentinel-dissect`, like the applications of flows.
 
-use std::fmt::Result;
+use std::fmt::{Result, Write as _};
 
 use sentinel_dissect::application::{self, Ports, Protocol};
 use sentinel_track::reassembly::Message;
@@ -156,8 +156,10 @@ impl<'p> Fields<'p> for Listed<'p> {
     }
 
     fn line(&self, out: &mut String) -> Result {
+        let before = out.len();
         (self.write)(self.bytes, self.context, &mut Members::line(out));
-        Ok(())
+        // The start of a message that continues in the next segment.
+        if out.len() == before { write!(out, "len {}", self.bytes.len()) } else { Ok(()) }
     }
 
     fn json(&self, out: &mut String) -> Result {

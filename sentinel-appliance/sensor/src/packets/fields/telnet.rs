@@ -21,5 +21,10 @@ pub(super) fn write<'p>(bytes: &'p [u8], _: Context, members: &mut Members<'_>) 
         }
     };
     members.list("commands", &mut Commands::new(bytes).map(name));
+    members.has_record = Commands::new(bytes).next().is_some();
+    if !members.has_record {
+        // Text is not shown: it may be a password, letter by letter.
+        members.number("data", i64::try_from(bytes.len()).unwrap_or(i64::MAX));
+    }
     &[]
 }
