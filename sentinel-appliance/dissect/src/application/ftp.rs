@@ -10,7 +10,7 @@ use crate::read::Cursor;
 
 /// FTP, by a greeting that names it and by commands that no other protocol has; on its port by any command or reply.
 pub const PROTOCOL: Protocol = Protocol {
-    segment: Some(|payload, ports| is_line(payload, ports)),
+    segment: Some(is_line),
     framing: Some(message_len),
     ..Protocol::new(service::FTP, "FTP", "RFC 959")
 };
@@ -44,7 +44,7 @@ pub enum Line<'p> {
     },
     /// First or only line of a reply of the server.
     Reply {
-        /// 100 to 599.
+        /// 100 to 699; from 600 on protected (RFC 2228).
         code: u16,
         /// Text behind the code.
         text: &'p [u8],
@@ -158,7 +158,7 @@ fn fuzz(bytes: &[u8]) {
         count += 1;
         match line {
             Line::Command { verb, argument } => {
-                assert!((3..=4).contains(&verb.len()) && argument.len() <= MAX_LINE_LEN)
+                assert!((3..=4).contains(&verb.len()) && argument.len() <= MAX_LINE_LEN);
             }
             Line::Reply { code, text } => assert!((100..=699).contains(&code) && text.len() <= MAX_LINE_LEN),
         }

@@ -10,7 +10,7 @@ use crate::read::Cursor;
 
 /// MQTT, by a connection request; on its port by any packet whose type and flags belong together.
 pub const PROTOCOL: Protocol = Protocol {
-    segment: Some(|payload, ports| is_packet(payload, ports)),
+    segment: Some(is_packet),
     framing: Some(message_len),
     ..Protocol::new(service::MQTT, "MQTT", "OASIS MQTT 5.0")
 };

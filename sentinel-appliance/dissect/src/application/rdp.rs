@@ -10,7 +10,7 @@ use crate::read::Cursor;
 
 /// RDP, by a request or confirmation of a connection that has its cookie or negotiation; on its port without them.
 pub const PROTOCOL: Protocol = Protocol {
-    segment: Some(|payload, ports| is_connection(payload, ports)),
+    segment: Some(is_connection),
     framing: Some(message_len),
     ..Protocol::new(service::RDP, "RDP", "MS-RDPBCGR")
 };

@@ -1,6 +1,6 @@
 //! `WireGuard`: handshakes and data.
 //!
-//! Read first: Donenfeld, "WireGuard: Next Generation Kernel Network Tunnel" (NDSS 2017), section 5.4.
+//! Read first: Donenfeld, "`WireGuard`: Next Generation Kernel Network Tunnel" (NDSS 2017), section 5.4.
 
 use sentinel_units::service;
 

@@ -109,7 +109,7 @@ pub(super) fn word(words: &str, value: u64) -> Option<&str> {
 
 fn ntp_time(name: &str, value: u64, members: &mut Members<'_>) {
     let (seconds, fraction) = (value >> 32, value & 0xffff_ffff);
-    let nanos = u32::try_from(fraction * 1_000_000_000 >> 32).unwrap_or(0);
+    let nanos = u32::try_from((fraction * 1_000_000_000) >> 32).unwrap_or(0);
     // The era that began in 2036 counts from zero again (RFC 5905 section 6); no clock shows a time before 1970.
     let era = if seconds < NTP_EPOCH_S { 1 << 32 } else { 0 };
     let time = Timestamp::from_parts(seconds + era - NTP_EPOCH_S, nanos);

@@ -31,7 +31,12 @@ pub(super) fn write<'p>(bytes: &'p [u8], context: Context, members: &mut Members
     let is_request = service::MODBUS.server.tcp.contains(&context.ports.1.0);
     match function {
         0x80.. => {
-            number_or_word("exception_code", EXCEPTIONS, message.get(8).copied().unwrap_or(0).into(), members)
+            number_or_word(
+                "exception_code",
+                EXCEPTIONS,
+                message.get(8).copied().unwrap_or(0).into(),
+                members,
+            );
         }
         5 | 6 => WRITE_ONE.write(message, members),
         1..=4 | 15 | 16 if is_request => RANGE.write(message, members),
