@@ -284,6 +284,10 @@ impl<'m> Fields<'_, 'm> {
 /// Part of the data of a record, as zone files write it.
 #[derive(Clone, Copy, Debug)]
 pub enum Part<'m> {
+    /// An address.
+    Address(Address),
+    /// Strings, which are shown in one.
+    Strings(Strings<'m>),
     /// A number.
     Number(u32),
     /// A name.
@@ -302,9 +306,15 @@ pub enum Part<'m> {
     Parameters(&'m [u8]),
 }
 
-/// Formats of the types whose data is a row of parts: `1`, `2` and `4` numbers of so many bytes, `t` a type, `n` a name, `w` a
-/// word with a length before it; the remaining bytes as text `s`, in hexadecimal `h`, in base 64 `b`, as parameters `p`.
+/// Formats of the types whose data is a row of parts: `a` an address of IPv4 and `A` of IPv6, which are all of it, `1`, `2` and `4` numbers of so many bytes, `t` a type, `n` a name, `w` a
+/// word with a length before it; the remaining bytes as strings `x`, as text `s`, in hexadecimal `h`, in base 64 `b`, as parameters `p`.
 const FORMATS: &[(RecordType, &[u8])] = &[
+    (RecordType::A, b"a"),
+    (RecordType::AAAA, b"A"),
+    (RecordType::CNAME, b"n"),
+    (RecordType::NS, b"n"),
+    (RecordType::PTR, b"n"),
+    (RecordType::TXT, b"x"),
     (RecordType::SOA, b"nn44444"),
     (RecordType::MX, b"2n"),
     (RecordType::SRV, b"222n"),
@@ -321,20 +331,20 @@ const FORMATS: &[(RecordType, &[u8])] = &[
 
 impl<'m> Record<'m> {
     /// The parts of the data in order; `None` for other types, and in another class than the Internet. Ends at a part that is
-    /// cut.
+    /// malformed, with its fault, as that of [`Record::data`].
     #[must_use]
-    pub fn parts(&self) -> Option<impl Iterator<Item = Part<'m>>> {
+    pub fn parts(&self) -> Option<impl Iterator<Item = Result<Part<'m>, Malformed>>> {
         let (_, format) = FORMATS
             .iter()
             .find(|(kind, _)| *kind == self.record_type && self.class & !CACHE_FLUSH == INTERNET)?;
         let record = *self;
-        let mut position = self.start;
+        let mut position = Some(self.start);
         // At most nine parts: the length of a format.
         Some(format.iter().map_while(move |part| {
-            let mut fields = Fields { record: &record, position };
-            let found = fields.part(*part).ok();
-            position = fields.position;
-            found
+            let mut fields = Fields { record: &record, position: position? };
+            let found = fields.part(*part);
+            position = found.is_ok().then_some(fields.position);
+            Some(found)
         }))
     }
 }
@@ -346,8 +356,21 @@ impl<'m> Fields<'_, 'm> {
         Ok(value)
     }
 
+    /// All of the data, which must have this length.
+    fn whole<const N: usize>(&self) -> Result<&'m [u8; N], Malformed> {
+        let bytes = self.record.bytes;
+        let short = if bytes.len() < N { Malformed::Truncated } else { Malformed::BadLength };
+        bytes.try_into().map_err(|_| short)
+    }
+
     fn part(&mut self, format: u8) -> Result<Part<'m>, Malformed> {
         Ok(match format {
+            b'a' => Part::Address(Address::v4(u32::from_be_bytes(*self.whole()?))),
+            b'A' => {
+                let mut at = Cursor::new(self.whole::<16>()?);
+                Part::Address(Address::v6([at.u32()?, at.u32()?, at.u32()?, at.u32()?]))
+            }
+            b'x' => Part::Strings(Strings { at: self.cursor()? }),
             b'1' => Part::Number(self.u8()?.into()),
             b'2' => Part::Number(self.u16()?.into()),
             b'4' => Part::Number(self.u32()?),
@@ -593,7 +616,9 @@ mod tests {
     fn parts_are_those_of_zone_files_and_cuts_have_fewer() {
         let signer = b"\x00\x01\x08\x02\0\0\x0e\x10\0\0\0\x02\0\0\0\x01\x12\x34\x01b\xc0\x0eSIG";
         for (record_type, data, expected) in [
-            (RecordType::CAA, &b"\x00\x05issueca.example"[..], "0 issue \"ca.example\""),
+            (RecordType::A, &[192, 0, 2, 1][..], "192.0.2.1"),
+            (RecordType::TXT, b"\x01a\x01b", "[97][98]"),
+            (RecordType::CAA, b"\x00\x05issueca.example", "0 issue \"ca.example\""),
             (RecordType::DS, b"\x12\x34\x08\x02\xab", "4660 8 2 [171]"),
             (RecordType::RRSIG, signer, "A 8 2 3600 2 1 4660 b.example [83, 73, 71]"),
             (RecordType::URI, b"\0\x01\0\x02ftp://x", "1 2 \"ftp://x\""),
@@ -602,7 +627,9 @@ mod tests {
             let shown = |data: &[u8]| {
                 let bytes = message(record_type, data);
                 let record = Message::parse(&bytes).unwrap().answers().next().unwrap().unwrap();
-                let parts = record.parts().unwrap().map(|part| match part {
+                let parts = record.parts().unwrap().map_while(Result::ok).map(|part| match part {
+                    Part::Address(address) => address.to_string(),
+                    Part::Strings(strings) => strings.map(|it| std::format!("{it:?}")).collect(),
                     Part::Number(number) => number.to_string(),
                     Part::Name(name) => name.to_string(),
                     Part::Type(kind) => kind.to_string(),

@@ -3,8 +3,7 @@
 use sentinel_dissect::application::bgp;
 
 use super::layout::{Layout, Sort, number_or_word};
-use super::listed::Context;
-use super::members::{Members, address};
+use super::members::{Context, Members, address};
 
 pub(super) const OPEN: Layout = Layout {
     names: "version my_autonomous_system hold_time bgp_identifier",

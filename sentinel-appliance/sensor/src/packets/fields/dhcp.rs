@@ -3,8 +3,7 @@
 use sentinel_dissect::dhcp::{self, option};
 
 use super::layout::{Layout, Sort, number_or_word};
-use super::listed::Context;
-use super::members::{Members, address};
+use super::members::{Context, Members, address};
 
 /// Fields of every message, those of addresses apart.
 pub(super) const FIXED: Layout = Layout {

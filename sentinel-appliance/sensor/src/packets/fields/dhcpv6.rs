@@ -3,8 +3,7 @@
 use sentinel_dissect::application::dhcpv6::{Message, Options};
 
 use super::layout::number_or_word;
-use super::listed::Context;
-use super::members::{Members, address};
+use super::members::{Context, Members, address};
 
 const TYPES: &str = ",solicit,advertise,request,confirm,renew,rebind,reply,release,decline,reconfigure,information_request,\
     relay_forward,relay_reply";

@@ -3,6 +3,7 @@
 use std::fmt::{Result, Write};
 
 use sentinel_alert::json;
+use sentinel_dissect::Malformed;
 use sentinel_dissect::application::{Ports, Protocol};
 use sentinel_dissect::dns::{self, DNS, LLMNR, MDNS};
 use sentinel_track::reassembly::Message;
@@ -138,39 +139,37 @@ fn write_fields(message: &dns::Message<'_>, line: &mut String) -> Result {
 
 /// The data of a record as zone files write it.
 fn write_answer(answer: &dns::Record<'_>, text: &mut String, buffer: &mut dns::NameBuffer) -> Result {
-    match answer.data() {
-        Ok(dns::RecordData::A(address) | dns::RecordData::Aaaa(address)) => write!(text, "{address}"),
-        Ok(dns::RecordData::Cname(name) | dns::RecordData::Ns(name) | dns::RecordData::Ptr(name)) => {
-            text.push_str(name.text(buffer));
-            Ok(())
-        }
-        Ok(dns::RecordData::Txt(strings)) => {
-            strings.for_each(|string| text.push_str(&String::from_utf8_lossy(string)));
-            Ok(())
-        }
-        Ok(_) => match answer.parts() {
-            Some(parts) => write_parts(&mut parts.enumerate(), text, buffer),
-            None => write!(text, "{} ({} bytes)", answer.record_type, answer.bytes.len()),
-        },
-        Err(error) => write!(text, "{} ({error})", answer.record_type),
+    match answer.parts() {
+        Some(mut parts) => write_parts(answer.record_type, &mut parts, text, buffer),
+        None => write!(text, "{} ({} bytes)", answer.record_type, answer.bytes.len()),
     }
 }
 
-/// Writes the parts of a record with spaces between them.
+/// Writes the parts of a record with spaces between them, or the fault of one.
 fn write_parts(
-    parts: &mut dyn Iterator<Item = (usize, dns::Part<'_>)>,
+    record_type: dns::RecordType,
+    parts: &mut dyn Iterator<Item = std::result::Result<dns::Part<'_>, Malformed>>,
     text: &mut String,
     buffer: &mut dns::NameBuffer,
 ) -> Result {
-    for (index, part) in parts {
-        if matches!(part, dns::Part::Parameters([])) {
-            continue;
-        }
+    for (index, part) in parts.enumerate() {
+        let part = match part {
+            Ok(dns::Part::Parameters([])) => continue,
+            Ok(part) => part,
+            Err(error) => {
+                text.clear();
+                return write!(text, "{record_type} ({error})");
+            }
+        };
         text.push_str(if index == 0 { "" } else { " " });
         match part {
+            dns::Part::Address(address) => write!(text, "{address}")?,
+            dns::Part::Strings(strings) => {
+                strings.for_each(|string| text.push_str(&String::from_utf8_lossy(string)));
+            }
             dns::Part::Number(number) => write!(text, "{number}")?,
             dns::Part::Type(kind) => write!(text, "{kind}")?,
-            dns::Part::Name(name) if name.is_root() => text.push('.'),
+            dns::Part::Name(name) if name.is_root() && index > 0 => text.push('.'),
             dns::Part::Name(name) => text.push_str(name.text(buffer)),
             dns::Part::Word(word) => text.push_str(&String::from_utf8_lossy(word)),
             dns::Part::Text(words) => write!(text, "\"{}\"", String::from_utf8_lossy(words))?,

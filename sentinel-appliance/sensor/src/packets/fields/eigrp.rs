@@ -3,8 +3,7 @@
 use sentinel_dissect::application::eigrp;
 
 use super::layout::{Layout, Sort};
-use super::listed::Context;
-use super::members::Members;
+use super::members::{Context, Members};
 
 pub(super) const HEADER: Layout = Layout {
     names: ".header_version opcode=,update,,query,reply,hello,10:sia_query,sia_reply .flags sequence_number \

@@ -2,8 +2,7 @@
 
 use sentinel_dissect::application::ftp::{Line, Lines};
 
-use super::listed::Context;
-use super::members::{Members, lossy};
+use super::members::{Context, Members, lossy};
 
 /// Most lines of one message that are shown.
 const MAX_LINES: usize = 16;

@@ -2,8 +2,7 @@
 
 use sentinel_dissect::application::gre;
 
-use super::listed::Context;
-use super::members::Members;
+use super::members::{Context, Members};
 
 pub(super) fn write<'p>(bytes: &'p [u8], _: Context, members: &mut Members<'_>) -> &'p [u8] {
     if let Some(header) = gre::Header::parse(bytes) {

@@ -3,8 +3,7 @@
 use sentinel_dissect::application::igmp;
 
 use super::layout::{Layout, Sort, word};
-use super::listed::Context;
-use super::members::{Members, address};
+use super::members::{Context, Members, address};
 
 pub(super) const HEADER: Layout = Layout {
     names: "type=17:membership_query,v1_membership_report,22:v2_membership_report,leave_group,34:v3_membership_report \

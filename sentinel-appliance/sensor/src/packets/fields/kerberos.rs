@@ -3,8 +3,7 @@
 use sentinel_dissect::application::kerberos::{self, Message, Name};
 
 use super::layout::number_or_word;
-use super::listed::Context;
-use super::members::{Members, lossy};
+use super::members::{Context, Members, lossy};
 
 const TYPES: &str = "10:AS_REQ,AS_REP,TGS_REQ,TGS_REP,AP_REQ,AP_REP,30:KRB_ERROR";
 /// Errors that are common (RFC 4120 section 7.5.9).

@@ -4,9 +4,7 @@ use sentinel_dissect::application::ber::{self, Elements};
 use sentinel_dissect::application::ldap::Message;
 
 use super::layout::number_or_word;
-use super::listed::Context;
-use super::members::{Members, lossy};
-use super::snmp::element;
+use super::members::{Context, Members, lossy};
 
 const OPERATIONS: &str = "bind_request,bind_response,unbind_request,search_request,search_result_entry,search_result_done,\
     modify_request,modify_response,add_request,add_response,del_request,del_response,modify_dn_request,modify_dn_response,\
@@ -42,7 +40,7 @@ pub(super) fn write<'p>(bytes: &'p [u8], _: Context, members: &mut Members<'_>) 
         _ => names.unwrap_or_default(),
     };
     for (name, (tag, value)) in names.split(' ').zip(elements).filter(|(name, _)| !name.is_empty()) {
-        element(name, tag, value, members);
+        members.element(name, tag, value);
     }
     match message.operation {
         0 => authentication(elements, members),

@@ -2,13 +2,13 @@
 //!
 //! They are recognised by the table of `sentinel-dissect`, like the applications of flows.
 
-use std::fmt::{Result, Write as _};
+use std::fmt::{Result, Write};
 
 use sentinel_dissect::application::{self, Ports, Protocol};
 use sentinel_track::reassembly::Message;
 use sentinel_units::service::{self, Service};
 
-use super::members::Members;
+use super::members::{Context, Members, WriteMessage};
 use super::{Fields, Payload, Reading, RecordWriter};
 use super::{
     bgp, bittorrent, dhcp, dhcpv6, eigrp, ftp, gre, igmp, kerberos, ldap, modbus, mqtt, netbios, netflow,
@@ -19,21 +19,8 @@ use crate::terminal::failure::Failure;
 /// Most messages read from one piece of a stream.
 const MAX_MESSAGES: usize = 64;
 
-/// Carrier of a message: for fields that depend on direction.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Context {
-    /// Source and destination port; zero for protocols without ports.
-    pub(super) ports: Ports,
-    /// True for a segment of TCP.
-    pub(super) is_stream: bool,
-}
-
-/// Writes the fields of the first message in some bytes, as far as they are there. Returns the bytes behind it, none if there are
-/// none or if the message is cut.
-pub(super) type Write = for<'p> fn(&'p [u8], Context, &mut Members<'_>) -> &'p [u8];
-
 /// The protocols, and how each is written.
-const OUTPUTS: &[(&Service, Write)] = &[
+const OUTPUTS: &[(&Service, WriteMessage)] = &[
     (service::BGP, bgp::write),
     (service::BITTORRENT, bittorrent::write),
     (service::DHCP, dhcp::write),
@@ -65,7 +52,7 @@ const OUTPUTS: &[(&Service, Write)] = &[
 
 /// All tables of fields, for tests.
 #[cfg(test)]
-pub(super) const LAYOUTS: &[&super::layout::Layout] = &[
+const LAYOUTS: &[&super::layout::Layout] = &[
     &bgp::OPEN,
     &bgp::NOTIFICATION,
     &dhcp::FIXED,
@@ -89,13 +76,15 @@ pub(super) const LAYOUTS: &[&super::layout::Layout] = &[
 #[derive(Debug)]
 pub(crate) struct Listed<'p> {
     protocol: &'static Protocol,
-    write: Write,
+    write: WriteMessage,
     bytes: &'p [u8],
     context: Context,
 }
 
 impl<'p> Listed<'p> {
     /// Reads a segment or datagram.
+    // Called from several places: without the attribute each call may get a copy, as of the next functions.
+    #[inline(never)]
     fn of(bytes: &'p [u8], ports: Ports, is_stream: bool) -> Reading<Self> {
         let found = if is_stream {
             application::identify_segment(bytes, ports)
@@ -110,6 +99,7 @@ impl<'p> Listed<'p> {
         Self::new(application::identify_packet(number, bytes), bytes, Context { ports, is_stream: false })
     }
 
+    #[inline(never)]
     fn new(found: Option<&'static Protocol>, bytes: &'p [u8], context: Context) -> Reading<Self> {
         let output = found.and_then(|protocol| {
             let (_, write) = OUTPUTS.iter().find(|(service, _)| service.name == protocol.service.name)?;
@@ -119,6 +109,7 @@ impl<'p> Listed<'p> {
     }
 
     /// Writes the record of this message and of those of the same protocol behind it.
+    #[inline(never)]
     pub(super) fn records(mut self, records: &mut RecordWriter<'_>) -> std::result::Result<(), Failure> {
         for _ in 0..MAX_MESSAGES {
             let mut fields = String::new();
@@ -187,6 +178,39 @@ impl<'p> Fields<'p> for Listed<'p> {
         match Listed::of(stream.bytes, (stream.source.port, stream.destination.port), true) {
             Reading::Fields(message) => message.records(records).map(|()| true),
             _ => Ok(false),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_table_has_as_many_names_as_fields() {
+        assert!(LAYOUTS.len() > 10);
+        for layout in LAYOUTS {
+            assert_eq!(layout.names.split(' ').count(), layout.fields.len(), "{}", layout.names);
+            for name in layout.names.split(' ').map(|name| name.split('=').next().unwrap()) {
+                assert!(
+                    name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'.')),
+                    "{name}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn every_cut_has_fewer_fields() {
+        let message = [0x5a; 256];
+        for layout in LAYOUTS {
+            let mut before = 0;
+            for cut in 0..=message.len() {
+                let mut out = String::new();
+                layout.write(&message[..cut], &mut Members::json(&mut out));
+                assert!(out.len() >= before);
+                before = out.len();
+            }
         }
     }
 }

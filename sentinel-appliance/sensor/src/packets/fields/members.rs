@@ -6,6 +6,7 @@ use std::fmt::{Display, Write};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use sentinel_alert::json;
+use sentinel_dissect::application::{Ports, ber};
 use sentinel_units::Mac;
 
 use super::text;
@@ -14,6 +15,19 @@ use super::text;
 const MAX_LINE_ITEMS: usize = 8;
 /// Most bytes shown in hexadecimal.
 const MAX_HEX_LEN: usize = 64;
+
+/// Carrier of a message: for fields that depend on direction.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Context {
+    /// Source and destination port; zero for protocols without ports.
+    pub(super) ports: Ports,
+    /// True for a segment of TCP.
+    pub(super) is_stream: bool,
+}
+
+/// Writes the fields of the first message in some bytes, as far as they are there. Returns the bytes behind it, none if there are
+/// none or if the message is cut.
+pub(super) type WriteMessage = for<'p> fn(&'p [u8], Context, &mut Members<'_>) -> &'p [u8];
 
 /// Form of the output.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -142,6 +156,23 @@ impl<'o> Members<'o> {
     pub(super) fn address(&mut self, name: &str, bytes: &[u8]) {
         if let Some(address) = address(bytes) {
             self.text(name, address.as_bytes());
+        }
+    }
+
+    /// A value of BER by its tag: identifiers and addresses as such, texts, else numbers.
+    pub(super) fn element(&mut self, name: &str, tag: u8, value: &[u8]) {
+        // An address of four bytes in management protocols (RFC 1155 section 3.2.3.2).
+        const ADDRESS: u8 = 0x40;
+        match tag {
+            ber::OBJECT_IDENTIFIER => self.display(name, &ber::Oid(value)),
+            ber::OCTET_STRING => self.text(name, value),
+            ber::BOOLEAN => self.flag(name, value != [0]),
+            ADDRESS => self.address(name, value),
+            _ => {
+                if let Some(number) = ber::integer(value) {
+                    self.number(name, number);
+                }
+            }
         }
     }
 

@@ -4,8 +4,7 @@ use sentinel_dissect::application::modbus;
 use sentinel_units::service;
 
 use super::layout::{Layout, Sort, number_or_word};
-use super::listed::Context;
-use super::members::Members;
+use super::members::{Context, Members};
 
 pub(super) const HEADER: Layout = Layout {
     names: ".transaction_id .protocol_id .length unit_id",

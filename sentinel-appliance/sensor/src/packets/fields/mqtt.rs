@@ -3,8 +3,7 @@
 use sentinel_dissect::application::mqtt;
 
 use super::layout::number_or_word;
-use super::listed::Context;
-use super::members::Members;
+use super::members::{Context, Members};
 
 const TYPES: &str = ",connect,connack,publish,puback,pubrec,pubrel,pubcomp,subscribe,suback,unsubscribe,unsuback,pingreq,\
     pingresp,disconnect,auth";

@@ -3,8 +3,7 @@
 use sentinel_dissect::application::netbios::{Name, NameMessage, Session};
 
 use super::layout::{Layout, Sort, number_or_word};
-use super::listed::Context;
-use super::members::Members;
+use super::members::{Context, Members};
 
 const HEADER: Layout = Layout {
     names: ".name_trn_id opcode=query,5:registration,release,wack,refresh",

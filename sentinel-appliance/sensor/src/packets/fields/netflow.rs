@@ -3,8 +3,7 @@
 use sentinel_dissect::application::netflow;
 
 use super::layout::{Layout, Sort};
-use super::listed::Context;
-use super::members::Members;
+use super::members::{Context, Members};
 
 pub(super) const VERSION_5: Layout = Layout {
     names: "version count .sys_uptime .unix_secs .unix_nsecs flow_sequence .engine_type .engine_id .sampling_interval",

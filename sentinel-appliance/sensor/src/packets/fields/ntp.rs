@@ -3,8 +3,7 @@
 use sentinel_dissect::application::ntp;
 
 use super::layout::{Layout, Sort};
-use super::listed::Context;
-use super::members::Members;
+use super::members::{Context, Members};
 
 /// Fields of messages about time.
 pub(super) const TIME: Layout = Layout {

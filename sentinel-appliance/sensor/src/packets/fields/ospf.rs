@@ -3,8 +3,7 @@
 use sentinel_dissect::application::ospf;
 
 use super::layout::{Layout, Sort};
-use super::listed::Context;
-use super::members::Members;
+use super::members::{Context, Members};
 
 pub(super) const HEADER: Layout = Layout {
     names: "version type=,hello,database_description,link_state_request,link_state_update,link_state_acknowledgment \

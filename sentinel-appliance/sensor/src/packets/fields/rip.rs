@@ -3,8 +3,7 @@
 use sentinel_dissect::application::rip::{self, ENTRY_LEN};
 
 use super::layout::word;
-use super::listed::Context;
-use super::members::{Members, address};
+use super::members::{Context, Members, address};
 
 /// Port of the form for IPv6 (RFC 2080 section 2.1).
 const IPV6_PORT: u16 = 521;

@@ -3,8 +3,7 @@
 use sentinel_dissect::application::sctp;
 
 use super::layout::word;
-use super::listed::Context;
-use super::members::Members;
+use super::members::{Context, Members};
 
 /// Types of chunks (RFC 9260 section 3.2).
 const CHUNKS: &str = "data,init,init_ack,sack,heartbeat,heartbeat_ack,abort,shutdown,shutdown_ack,error,cookie_echo,cookie_ack,\

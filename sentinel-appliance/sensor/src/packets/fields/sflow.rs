@@ -3,8 +3,7 @@
 use sentinel_dissect::application::sflow;
 
 use super::layout::{Layout, Sort, word};
-use super::listed::Context;
-use super::members::Members;
+use super::members::{Context, Members};
 
 pub(super) const HEADER: Layout = Layout {
     names: ".sub_agent_id sequence_number .uptime num_samples",

@@ -2,20 +2,10 @@
 
 use sentinel_dissect::application::sip::Message;
 
-use super::listed::Context;
-use super::members::Members;
+use super::members::{Context, Members};
 
-/// Headers that are shown, with the name of their field.
-const HEADERS: &[(&str, &str)] = &[
-    ("from", "from"),
-    ("to", "to"),
-    (".call_id", "call-id"),
-    (".cseq", "cseq"),
-    (".via", "via"),
-    (".contact", "contact"),
-    (".user_agent", "user-agent"),
-    (".server", "server"),
-];
+/// Headers that are shown; details with a dot.
+const HEADERS: &str = "from to .call-id .cseq .via .contact .user-agent .server";
 
 pub(super) fn write<'p>(bytes: &'p [u8], _: Context, members: &mut Members<'_>) -> &'p [u8] {
     let Some(message) = Message::parse(bytes) else { return &[] };
@@ -27,9 +17,9 @@ pub(super) fn write<'p>(bytes: &'p [u8], _: Context, members: &mut Members<'_>) 
         members.bare_text("status_code", status);
         members.bare_text("reason_phrase", reason);
     }
-    for (field, header) in HEADERS {
-        if let Some(value) = message.header(header) {
-            members.text(field, value);
+    for header in HEADERS.split(' ') {
+        if let Some(value) = message.header(header.trim_start_matches('.')) {
+            members.text(&header.replace('-', "_"), value);
         }
     }
     &[]

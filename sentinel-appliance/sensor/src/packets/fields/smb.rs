@@ -3,8 +3,7 @@
 use sentinel_dissect::application::smb::{Dialect, Message};
 
 use super::layout::{Layout, Sort, number_or_word, word};
-use super::listed::Context;
-use super::members::{Members, utf_16};
+use super::members::{Context, Members, utf_16};
 
 pub(super) const VERSION_1: Layout = Layout {
     names: ".status .tid .uid .mid",

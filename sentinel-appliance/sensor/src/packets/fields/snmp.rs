@@ -1,11 +1,9 @@
 //! SNMP. Field names of RFC 3416 section 3, RFC 1157 section 4.1.6 and RFC 3414 section 2.4.
 
-use sentinel_dissect::application::ber;
 use sentinel_dissect::application::snmp::Message;
 
 use super::layout::{number_or_word, word};
-use super::listed::Context;
-use super::members::Members;
+use super::members::{Context, Members};
 
 const TYPES: &str = "get_request,get_next_request,response,set_request,trap,get_bulk_request,inform_request,snmpv2_trap,report";
 /// Trap of version 1, whose fields differ from all others.
@@ -32,25 +30,8 @@ pub(super) fn write<'p>(bytes: &'p [u8], _: Context, members: &mut Members<'_>) 
         _ => ".request_id .error_status .error_index",
     };
     for (name, (tag, value)) in names.split(' ').zip(pdu.fields) {
-        element(name, tag, value, members);
+        members.element(name, tag, value);
     }
     members.list("variable_bindings", &mut pdu.bindings().map(|(name, _, _)| name.to_string()));
     &[]
-}
-
-/// Writes a value by its tag: identifiers and addresses as such, texts, else numbers.
-pub(super) fn element(name: &str, tag: u8, value: &[u8], members: &mut Members<'_>) {
-    /// `IpAddress` of RFC 1155 section 3.2.3.2.
-    const ADDRESS: u8 = 0x40;
-    match tag {
-        ber::OBJECT_IDENTIFIER => members.display(name, &ber::Oid(value)),
-        ber::OCTET_STRING => members.text(name, value),
-        ber::BOOLEAN => members.flag(name, value != [0]),
-        ADDRESS => members.address(name, value),
-        _ => {
-            if let Some(number) = ber::integer(value) {
-                members.number(name, number);
-            }
-        }
-    }
 }

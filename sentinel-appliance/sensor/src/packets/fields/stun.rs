@@ -3,8 +3,7 @@
 use sentinel_dissect::application::stun;
 
 use super::layout::{number_or_word, word};
-use super::listed::Context;
-use super::members::{Members, address};
+use super::members::{Context, Members, address};
 
 /// Attributes that hide an address: XOR-PEER-ADDRESS, XOR-RELAYED-ADDRESS, XOR-MAPPED-ADDRESS.
 const ADDRESSES: &str = "18:xor_peer_address,22:xor_relayed_address,32:xor_mapped_address";

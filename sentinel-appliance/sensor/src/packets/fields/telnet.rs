@@ -3,8 +3,7 @@
 use sentinel_dissect::application::telnet::{Command, Commands};
 
 use super::layout::word;
-use super::listed::Context;
-use super::members::Members;
+use super::members::{Context, Members};
 
 const VERBS: &str = "250:SB,WILL,WONT,DO,DONT";
 /// Options in use (<https://www.iana.org/assignments/telnet-options>).

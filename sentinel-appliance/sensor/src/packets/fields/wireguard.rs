@@ -3,8 +3,7 @@
 use sentinel_dissect::application::wireguard;
 
 use super::layout::{Layout, Sort};
-use super::listed::Context;
-use super::members::Members;
+use super::members::{Context, Members};
 
 /// Type and index, which all messages have: that of the sender, or of the receiver.
 pub(super) const HANDSHAKE: Layout = Layout {
