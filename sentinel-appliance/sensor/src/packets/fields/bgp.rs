@@ -25,12 +25,15 @@ pub(super) fn write<'p>(bytes: &'p [u8], _: Context, members: &mut Members<'_>) 
         _ => {}
     }
     if let Some((withdrawn, attributes, announced)) = message.update() {
-        for (kind, value) in bgp::attributes(attributes) {
-            match kind {
-                AS_PATH => members.list("as_path", &mut bgp::as_path(value).map(|number| number.to_string())),
-                NEXT_HOP => members.address("next_hop", value),
-                _ => {}
-            }
+        // Of several of a kind, which RFC 4271 section 5 forbids, the first.
+        let find = |wanted: u8| {
+            bgp::attributes(attributes).find(|(kind, _)| *kind == wanted).map(|(_, value)| value)
+        };
+        if let Some(path) = find(AS_PATH) {
+            members.list("as_path", &mut bgp::as_path(path).map(|number| number.to_string()));
+        }
+        if let Some(next_hop) = find(NEXT_HOP) {
+            members.address("next_hop", next_hop);
         }
         for (name, routes) in
             [("withdrawn_routes", withdrawn), ("network_layer_reachability_information", announced)]

@@ -28,7 +28,7 @@ pub(super) fn write<'p>(bytes: &'p [u8], _: Context, members: &mut Members<'_>) 
         Dialect::Encrypted => ("SMB3_encrypted", "", None),
         Dialect::Compressed => ("SMB3_compressed", "", None),
     };
-    members.word("protocol", name);
+    members.word("protocol_id", name);
     if let Some((command, is_response)) = message.command() {
         number_or_word("command", commands, command.into(), members);
         members.flag("response", is_response);
