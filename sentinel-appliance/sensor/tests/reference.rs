@@ -35,11 +35,12 @@ fn page() -> String {
         if protocol.is_none() && server.is_empty() {
             continue; // only the kernel program has it
         }
+        let number = protocol.and_then(|protocol| protocol.packet).map(|(number, _)| format!("IP {number}"));
         let bytes = match protocol.map(|protocol| (protocol.segment.is_some(), protocol.datagram.is_some())) {
             Some((true, true)) => "TCP, UDP",
             Some((true, false)) => "TCP",
             Some((false, true)) => "UDP",
-            _ => "",
+            _ => number.as_deref().unwrap_or(""),
         };
         let source = protocol.map_or("", |protocol| protocol.source);
         writeln!(page, "| `{}` | {source} | {bytes} | {server} | {} |", service.name, both(service.filter))

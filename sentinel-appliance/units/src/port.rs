@@ -13,8 +13,6 @@ pub const DNS: Port = Port(53);
 pub const DHCP_SERVER: Port = Port(67);
 /// DHCP for IPv4, client side.
 pub const DHCP_CLIENT: Port = Port(68);
-/// `NetBIOS` sessions.
-pub const NETBIOS_SESSION: Port = Port(139);
 /// HTTP over TLS or QUIC.
 pub const HTTPS: Port = Port(443);
 /// Mail submission (RFC 6409).

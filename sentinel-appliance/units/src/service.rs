@@ -155,11 +155,18 @@ services! {
     RADIUS = Service::new("radius").udp(&[1812, 1813]).full_snap(&Ports { tcp: &[], udp: &[1812, 1813] });
     TFTP = Service::new("tftp").udp(&[69]);
     SYSLOG = Service::new("syslog").udp(&[514]);
-    RIP = Service::new("rip").udp(&[520]);
+    // For IPv6 the next port.
+    RIP = Service::new("rip").udp(&[520, 521]);
     NETFLOW = Service::new("netflow").udp(&[2055, 4739]).full_snap(&Ports { tcp: &[], udp: &[2055, 4739, 9995] });
     SFLOW = Service::new("sflow").udp(&[6343]).full_snap(&Ports { tcp: &[], udp: &[6343] });
     COAP = Service::new("coap").udp(&[5683]).full_snap(&Ports { tcp: &[], udp: &[5683] });
     NFS = Service::new("nfs").tcp(&[2049]).udp(&[2049]);
+    // Over IP itself.
+    IGMP = Service::new("igmp");
+    OSPF = Service::new("ospf");
+    EIGRP = Service::new("eigrp");
+    SCTP = Service::new("sctp");
+    GRE = Service::new("gre");
     // Captured at full length; flows do not name them.
     MSSQL = Service::new("mssql").full_snap(&Ports { tcp: &[1433], udp: &[1434] });
     ORACLE = Service::new("oracle").full_snap(&Ports { tcp: &[1521], udp: &[] });

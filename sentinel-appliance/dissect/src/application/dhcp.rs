@@ -24,7 +24,6 @@ const COOKIE_AT: usize = 236;
 const MAGIC_COOKIE: u32 = 0x6382_5363;
 const PAD: u8 = 0;
 const END: u8 = 255;
-const MESSAGE_TYPE: u8 = 53;
 /// Options looked at; real messages carry fewer than forty.
 const MAX_OPTIONS: usize = 128;
 
@@ -90,38 +89,76 @@ impl Message {
     }
 }
 
-/// Walks the options to the message type. Options that are cut end the walk.
-fn kind(mut at: Cursor<'_>) -> Option<Kind> {
-    for _ in 0..MAX_OPTIONS {
-        match at.u8().ok()? {
-            PAD => {}
-            END => return None,
-            code => {
-                let len = at.u8().ok()?;
-                let value = at.take(len.into()).ok()?;
-                if let (MESSAGE_TYPE, [number]) = (code, value) {
-                    return Some(match number {
-                        1 => Kind::Discover,
-                        2 => Kind::Offer,
-                        3 => Kind::Request,
-                        4 => Kind::Decline,
-                        5 => Kind::Ack,
-                        6 => Kind::Nak,
-                        7 => Kind::Release,
-                        8 => Kind::Inform,
-                        other => Kind::Other(*other),
-                    });
+/// Numbers of options (RFC 2132).
+pub mod option {
+    /// Mask of the network.
+    pub const SUBNET_MASK: u8 = 1;
+    /// Routers, best first.
+    pub const ROUTER: u8 = 3;
+    /// Name servers, best first.
+    pub const DOMAIN_NAME_SERVER: u8 = 6;
+    /// Name of the client.
+    pub const HOST_NAME: u8 = 12;
+    /// Domain of the client.
+    pub const DOMAIN_NAME: u8 = 15;
+    /// Address that the client asks for.
+    pub const REQUESTED_ADDRESS: u8 = 50;
+    /// Seconds for which the address is given.
+    pub const LEASE_TIME: u8 = 51;
+    /// Type of the message.
+    pub const MESSAGE_TYPE: u8 = 53;
+    /// Address of the server.
+    pub const SERVER: u8 = 54;
+    /// Reason of a refusal, in words.
+    pub const MESSAGE: u8 = 56;
+    /// Software of the client.
+    pub const VENDOR_CLASS: u8 = 60;
+    /// Identifier of the client, if it is not its hardware address.
+    pub const CLIENT_IDENTIFIER: u8 = 61;
+}
+
+/// Options of a message: number and value. Ends at one that is cut; at most 128 with the padding between them.
+pub fn options(message: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
+    walk(Cursor::new(message.get(COOKIE_AT + 4..).unwrap_or_default()))
+}
+
+fn walk<'p>(mut at: Cursor<'p>) -> impl Iterator<Item = (u8, &'p [u8])> {
+    let mut left = MAX_OPTIONS;
+    core::iter::from_fn(move || {
+        loop {
+            left = left.checked_sub(1)?;
+            match at.u8().ok()? {
+                PAD => {}
+                END => return None,
+                code => {
+                    let len = at.u8().ok()?;
+                    return Some((code, at.take(len.into()).ok()?));
                 }
             }
         }
-    }
-    None
+    })
+}
+
+/// Walks the options to the message type.
+fn kind(at: Cursor<'_>) -> Option<Kind> {
+    let (_, number) = walk(at).find(|(code, value)| *code == option::MESSAGE_TYPE && value.len() == 1)?;
+    Some(match *number.first()? {
+        1 => Kind::Discover,
+        2 => Kind::Offer,
+        3 => Kind::Request,
+        4 => Kind::Decline,
+        5 => Kind::Ack,
+        6 => Kind::Nak,
+        7 => Kind::Release,
+        8 => Kind::Inform,
+        other => Kind::Other(other),
+    })
 }
 
 /// Fuzz body: a DHCP message.
 fn fuzz(bytes: &[u8]) {
     let Ok(message) = Message::parse(bytes) else { return };
-    assert!(message.your_ip.is_v4() && message.client_ip.is_v4());
+    assert!(message.your_ip.is_v4() && message.client_ip.is_v4() && options(bytes).count() <= MAX_OPTIONS);
     // Everything up to the cookie is fixed; the message type takes three bytes more.
     assert!(bytes.len() >= if message.kind.is_some() { 243 } else { 240 });
 }

@@ -3,6 +3,8 @@
 //! Reassembly uses it to find out when a message that spans segments is complete. Each protocol's file looks only as far
 //! as it must; the parsers read the message later.
 
+use crate::read::{Cursor, Malformed};
+
 /// Length of the message that some bytes of a stream start with.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum MessageLen {
@@ -21,6 +23,25 @@ pub(super) fn line_len(bytes: &[u8], max: usize) -> MessageLen {
     } else {
         MessageLen::AtLeast(bytes.len() + 1)
     }
+}
+
+/// Takes a line of at most `max` bytes without its end, which is a line feed with or without a carriage return before it.
+// Called from several parsers: without the attribute each call may get a copy.
+#[inline(never)]
+pub(super) fn take_line<'p>(at: &mut Cursor<'p>, max: usize) -> Result<&'p [u8], Malformed> {
+    let feed = at.remaining().iter().take(max).position(|byte| *byte == b'\n');
+    let Some(feed) = feed else {
+        return Err(if at.len() < max { Malformed::Truncated } else { Malformed::BadLength });
+    };
+    // This and the next take succeed: the line feed was found.
+    let line = at.take(feed)?;
+    at.u8()?;
+    Ok(line.strip_suffix(b"\r").unwrap_or(line))
+}
+
+/// A message of `len` bytes with its header.
+pub(super) fn fixed_len(bytes: &[u8], len: usize) -> MessageLen {
+    if bytes.len() >= len { MessageLen::Complete } else { MessageLen::AtLeast(len) }
 }
 
 #[cfg(test)]

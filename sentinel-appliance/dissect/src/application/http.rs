@@ -4,7 +4,7 @@
 
 use sentinel_units::service;
 
-use super::framing::MessageLen;
+use super::framing::{MessageLen, take_line};
 use super::protocol::{Body, Ports, Protocol, starts_with_any};
 use crate::read::{Cursor, Malformed};
 
@@ -38,7 +38,7 @@ const MAX_START_LEN: usize = 8;
 /// Most header lines read.
 const MAX_HEADERS: usize = 64;
 /// Most bytes of a line, as common servers allow.
-const MAX_LINE_LEN: usize = 8192;
+pub(super) const MAX_LINE_LEN: usize = 8192;
 /// Most bytes of a method; the longest registered one has 17.
 const MAX_METHOD_LEN: usize = 32;
 
@@ -74,7 +74,7 @@ impl<'p> Request<'p> {
             None if method_len <= MAX_METHOD_LEN => return Err(Malformed::Truncated),
             _ => return Err(Malformed::OtherProtocol),
         }
-        let line = take_line(&mut at)?;
+        let line = take_line(&mut at, MAX_LINE_LEN)?;
         let (method, line) = split_at_space(line).ok_or(Malformed::OtherProtocol)?;
         let (target, version) = split_at_space(line).ok_or(Malformed::OtherProtocol)?;
         if target.is_empty() || target.iter().any(u8::is_ascii_control) {
@@ -125,7 +125,7 @@ impl<'p> Response<'p> {
         if !b"HTTP/".starts_with(start) {
             return Err(Malformed::OtherProtocol);
         }
-        let line = take_line(&mut at)?;
+        let line = take_line(&mut at, MAX_LINE_LEN)?;
         let (version, line) = split_at_space(line).ok_or(Malformed::OtherProtocol)?;
         let (status, reason) = split_at_space(line).unwrap_or((line, &[]));
         let status = match *status {
@@ -152,13 +152,13 @@ pub struct Head<'p> {
 }
 
 impl<'p> Head<'p> {
-    fn parse(start: Cursor<'p>) -> Self {
+    pub(super) fn parse(start: Cursor<'p>) -> Self {
         let mut at = start;
         let mut malformed = None;
         // One iteration more than headers, for the empty line behind them.
         for _ in 0..=MAX_HEADERS {
             let before = at.len();
-            let line = match take_line(&mut at) {
+            let line = match take_line(&mut at, MAX_LINE_LEN) {
                 Ok(line) => line,
                 Err(error) => {
                     malformed = malformed.or(Some(error));
@@ -217,7 +217,7 @@ impl<'p> Iterator for Headers<'p> {
         loop {
             // Counts the lines that are no header as well, as `Head::parse` did, so both read the same lines.
             self.left = self.left.checked_sub(1)?;
-            if let Some(header) = header(take_line(&mut self.at).ok()?) {
+            if let Some(header) = header(take_line(&mut self.at, MAX_LINE_LEN).ok()?) {
                 return Some(header);
             }
         }
@@ -234,20 +234,7 @@ fn header(line: &[u8]) -> Option<Header<'_>> {
     Some(Header { name: str::from_utf8(name).ok()?, value: value.get(1..)?.trim_ascii() })
 }
 
-/// Takes a line without its end, which is a line feed with or without a carriage return before it
-/// (RFC 9112 section 2.2).
-fn take_line<'p>(at: &mut Cursor<'p>) -> Result<&'p [u8], Malformed> {
-    let feed = at.remaining().iter().take(MAX_LINE_LEN).position(|byte| *byte == b'\n');
-    let Some(feed) = feed else {
-        return Err(if at.len() < MAX_LINE_LEN { Malformed::Truncated } else { Malformed::BadLength });
-    };
-    // This and the next take succeed: the line feed was found.
-    let line = at.take(feed)?;
-    at.u8()?;
-    Ok(line.strip_suffix(b"\r").unwrap_or(line))
-}
-
-fn split_at_space(line: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(super) fn split_at_space(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let space = line.iter().position(|byte| *byte == b' ')?;
     let (before, behind) = line.split_at_checked(space)?;
     Some((before, behind.get(1..)?))
@@ -319,7 +306,7 @@ fn starts_http(bytes: &[u8]) -> bool {
 }
 
 /// Length of a head: up to the empty line.
-fn head_len(bytes: &[u8]) -> MessageLen {
+pub(super) fn head_len(bytes: &[u8]) -> MessageLen {
     let is_empty_line = |pair: &[u8]| pair == b"\n\n";
     if bytes.windows(4).any(|four| four == b"\r\n\r\n") || bytes.windows(2).any(is_empty_line) {
         MessageLen::Complete

@@ -11,6 +11,9 @@ pub type Ports = (Port, Port);
 /// Returns true if a payload between these ports is of the protocol.
 pub type Identify = fn(&[u8], Ports) -> bool;
 
+/// Returns true if the payload of an IP packet is of the protocol.
+pub type IdentifyPacket = fn(&[u8]) -> bool;
+
 /// Length of the message that a stream starts with; `None` if neither bytes nor ports are of the protocol. A protocol that
 /// answers [`MessageLen::Unrecognised`] claims the stream by its port, and no other protocol is tried.
 pub type Framing = fn(&[u8], Ports) -> Option<MessageLen>;
@@ -33,18 +36,25 @@ pub struct Protocol {
     pub datagram: Option<Identify>,
     /// Length of its messages in a TCP stream; `None` if they are not reassembled.
     pub framing: Option<Framing>,
+    /// Recognises the payload of an IP packet of this number; `None` if the protocol runs over TCP or UDP.
+    pub packet: Option<(u8, IdentifyPacket)>,
 }
 
 impl Protocol {
     /// A protocol that nothing recognises yet: rows add what they have.
     pub(super) const fn new(service: &'static Service, title: &'static str, source: &'static str) -> Self {
-        Self { service, title, source, segment: None, datagram: None, framing: None }
+        Self { service, title, source, segment: None, datagram: None, framing: None, packet: None }
     }
 }
 
 /// Returns true if `port` is that of either end.
 pub(super) fn has_port((source, destination): Ports, port: Port) -> bool {
     source == port || destination == port
+}
+
+/// Returns true if the port of either end is one of `server`.
+pub(super) fn has_any_port((source, destination): Ports, server: &[u16]) -> bool {
+    server.contains(&source.0) || server.contains(&destination.0)
 }
 
 /// Returns true if the payload begins with one of `starts`.

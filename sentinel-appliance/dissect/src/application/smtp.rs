@@ -4,7 +4,7 @@
 
 use sentinel_units::{port, service};
 
-use super::framing::MessageLen;
+use super::framing::{MessageLen, take_line};
 use super::protocol::{Body, Ports, Protocol, contains, has_port, starts_with_any};
 use crate::read::{Cursor, Malformed};
 
@@ -56,7 +56,7 @@ impl<'p> Greeting<'p> {
         if !is_greeting(payload, ports) {
             return Err(Malformed::OtherProtocol);
         }
-        match take_line(&mut Cursor::new(payload))? {
+        match take_line(&mut Cursor::new(payload), MAX_LINE_LEN)? {
             [b'2', b'2', b'0', b' ' | b'-', banner @ ..] if !has_enhanced_status(banner) => {
                 Ok(Self { banner })
             }
@@ -105,7 +105,7 @@ impl<'p> Commands<'p> {
         }
         let at = Cursor::new(payload);
         // On a copy: the first command is only checked here, and returned by the iterator.
-        command(take_line(&mut at.clone())?)?;
+        command(take_line(&mut at.clone(), MAX_LINE_LEN)?)?;
         Ok(Self { at, left: MAX_COMMANDS })
     }
 }
@@ -115,7 +115,8 @@ impl<'p> Iterator for Commands<'p> {
 
     fn next(&mut self) -> Option<Command<'p>> {
         self.left = self.left.checked_sub(1)?;
-        let command = take_line(&mut self.at).ok().filter(|line| !begins_content(line)).map(command);
+        let command =
+            take_line(&mut self.at, MAX_LINE_LEN).ok().filter(|line| !begins_content(line)).map(command);
         let command = command.and_then(Result::ok);
         if command.is_none() {
             self.left = 0;
@@ -162,18 +163,6 @@ fn has_enhanced_status(text: &[u8]) -> bool {
             .is_some_and(|part| (1..=digits).contains(&part.len()) && part.iter().all(u8::is_ascii_digit))
     };
     is_number(1) && is_number(3) && is_number(3) && parts.next().is_none()
-}
-
-/// Takes a line without its end, which is a line feed with or without a carriage return before it.
-#[inline(never)]
-fn take_line<'p>(at: &mut Cursor<'p>) -> Result<&'p [u8], Malformed> {
-    let feed = at.remaining().iter().take(MAX_LINE_LEN).position(|byte| *byte == b'\n');
-    let Some(feed) = feed else {
-        return Err(if at.len() < MAX_LINE_LEN { Malformed::Truncated } else { Malformed::BadLength });
-    };
-    let line = at.take(feed)?;
-    at.u8()?;
-    Ok(line.strip_suffix(b"\r").unwrap_or(line))
 }
 
 fn command(line: &[u8]) -> Result<Command<'_>, Malformed> {
@@ -243,7 +232,7 @@ fn message_len(bytes: &[u8], ports: Ports) -> Option<MessageLen> {
 fn lines_len(bytes: &[u8], max: usize, is_last: impl Fn(&[u8], &[u8]) -> bool) -> MessageLen {
     let mut at = Cursor::new(bytes);
     for _ in 0..max {
-        match take_line(&mut at) {
+        match take_line(&mut at, MAX_LINE_LEN) {
             Ok(line) if is_last(line, at.remaining()) => return MessageLen::Complete,
             Ok(_) => {}
             Err(Malformed::Truncated) => return MessageLen::AtLeast(bytes.len() + 1),

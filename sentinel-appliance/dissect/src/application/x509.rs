@@ -6,14 +6,12 @@
 
 use core::fmt;
 
+use super::ber::{INTEGER, OBJECT_IDENTIFIER, Oid, SEQUENCE, any_element, element};
 use crate::read::{Cursor, Malformed};
 
-const INTEGER: u8 = 0x02;
-const OBJECT_IDENTIFIER: u8 = 0x06;
 const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
 const BMP_STRING: u8 = 0x1e;
-const SEQUENCE: u8 = 0x30;
 const SET: u8 = 0x31;
 /// `[0]`, around the version.
 const VERSION: u8 = 0xa0;
@@ -139,7 +137,7 @@ impl fmt::Display for Name<'_> {
             }
             match KINDS.iter().find(|(kind, _)| *kind == part.kind) {
                 Some((_, name)) => out.write_str(name)?,
-                None => dotted(part.kind, out)?,
+                None => write!(out, "{}", Oid(part.kind))?,
             }
             out.write_str("=")?;
             value(part, out)?;
@@ -168,29 +166,6 @@ fn value(part: &Part<'_>, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         // T61 and wrongly labelled strings: in practice Latin-1.
         Err(_) => part.value.iter().try_for_each(|byte| write(char::from(*byte))),
     }
-}
-
-/// An object identifier as numbers (ITU-T X.690 section 8.19).
-fn dotted(identifier: &[u8], out: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let mut number = 0_u64;
-    let mut is_first = true;
-    for byte in identifier {
-        // Upper bits of a number of more than 64 bits are lost; no assigned identifier has one, and this is
-        // for display only.
-        number = number << 7 | u64::from(byte & 0x7f);
-        if byte & 0x80 != 0 {
-            continue;
-        }
-        if is_first {
-            // The first number holds two: 40 * root + second, with root 0, 1 or 2 (X.690 section 8.19.4).
-            let root = (number / 40).min(2);
-            write!(out, "{root}.{}", number - root * 40)?;
-        } else {
-            write!(out, ".{number}")?;
-        }
-        (number, is_first) = (0, false);
-    }
-    Ok(())
 }
 
 /// A moment. Displays as RFC 3339 with microseconds.
@@ -237,29 +212,6 @@ impl fmt::Display for Time {
         let Self { year, fields: [month, day, hour, minute, second] } = self;
         write!(out, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.000000Z")
     }
-}
-
-/// Takes an element of this kind; gives what is in it.
-fn element<'p>(at: &mut Cursor<'p>, tag: u8) -> Result<&'p [u8], Malformed> {
-    match any_element(at)? {
-        (found, content) if found == tag => Ok(content),
-        _ => Err(Malformed::BadSyntax),
-    }
-}
-
-/// Takes an element: its kind, and what is in it. Lengths have up to three bytes: nothing in TLS is longer.
-fn any_element<'p>(at: &mut Cursor<'p>) -> Result<(u8, &'p [u8]), Malformed> {
-    let tag = at.u8()?;
-    let len = match at.u8()? {
-        short @ 0..=0x7f => u32::from(short),
-        0x81 => u32::from(at.u8()?),
-        0x82 => u32::from(at.u16()?),
-        0x83 => at.u24()?,
-        // 0x80 is the indefinite length, which DER forbids (X.690 section 10.1); 0x84 and above are lengths
-        // of more than three bytes.
-        _ => return Err(Malformed::BadLength),
-    };
-    Ok((tag, at.take(usize::try_from(len).map_err(|_| Malformed::BadLength)?)?))
 }
 
 /// Fuzz body: a certificate.

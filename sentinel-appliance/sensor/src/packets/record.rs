@@ -5,6 +5,7 @@
 use sentinel_capture::Frame;
 use sentinel_dissect::{Packet, Transport};
 use sentinel_track::flow::Endpoint;
+use sentinel_track::flow_record::FlowTuple;
 use sentinel_track::hash::HashKey;
 use sentinel_track::reassembly::{MAX_MESSAGE_LEN, Message, StreamStorage, Streams};
 use sentinel_units::Timestamp;
@@ -91,6 +92,11 @@ fn read(
                 });
             });
             outcome
+        }
+        Transport::Other(number) => {
+            let Some(tuple) = FlowTuple::of(packet) else { return Ok(()) };
+            let mut records = RecordWriter::new(output, at, (tuple.source, tuple.destination)).over_ip();
+            Application::packet_records(*number, ip.payload, &mut records)
         }
         _ => Ok(()),
     }

@@ -10,7 +10,7 @@ mod name;
 mod record;
 
 pub use name::{Labels, Name, NameBuffer};
-pub use record::{Record, RecordData, RecordType, Records, Section, Strings};
+pub use record::{Part, Record, RecordData, RecordType, Records, Section, Strings};
 
 use sentinel_units::{port, service};
 

@@ -45,6 +45,24 @@ impl RecordType {
     pub const SVCB: Self = Self(64);
     /// Service binding for HTTPS.
     pub const HTTPS: Self = Self(65);
+    /// Delegation signer: fingerprint of a key of the zone below.
+    pub const DS: Self = Self(43);
+    /// Fingerprint of a host's key for SSH.
+    pub const SSHFP: Self = Self(44);
+    /// Signature over records.
+    pub const RRSIG: Self = Self(46);
+    /// Next name that there is.
+    pub const NSEC: Self = Self(47);
+    /// Public key of a zone.
+    pub const DNSKEY: Self = Self(48);
+    /// Next name that there is, hashed.
+    pub const NSEC3: Self = Self(50);
+    /// Fingerprint of a certificate.
+    pub const TLSA: Self = Self(52);
+    /// Uniform resource identifier of a service.
+    pub const URI: Self = Self(256);
+    /// Authorities that may certify a domain.
+    pub const CAA: Self = Self(257);
     /// A question for a complete zone.
     pub const AXFR: Self = Self(252);
     /// A question for any type.
@@ -66,6 +84,15 @@ impl fmt::Display for RecordType {
             Self::AAAA => "AAAA",
             Self::SRV => "SRV",
             Self::OPT => "OPT",
+            Self::DS => "DS",
+            Self::SSHFP => "SSHFP",
+            Self::RRSIG => "RRSIG",
+            Self::NSEC => "NSEC",
+            Self::DNSKEY => "DNSKEY",
+            Self::NSEC3 => "NSEC3",
+            Self::TLSA => "TLSA",
+            Self::URI => "URI",
+            Self::CAA => "CAA",
             Self::SVCB => "SVCB",
             Self::HTTPS => "HTTPS",
             Self::AXFR => "AXFR",
@@ -251,6 +278,115 @@ impl<'m> Fields<'_, 'm> {
         // Fails if the name ended behind the record.
         self.cursor()?;
         Ok(name)
+    }
+}
+
+/// Part of the data of a record, as zone files write it.
+#[derive(Clone, Copy, Debug)]
+pub enum Part<'m> {
+    /// An address.
+    Address(Address),
+    /// Strings, which are shown in one.
+    Strings(Strings<'m>),
+    /// A number.
+    Number(u32),
+    /// A name.
+    Name(Name<'m>),
+    /// A type of records.
+    Type(RecordType),
+    /// Text in letters and digits.
+    Word(&'m [u8]),
+    /// Text, which zone files put in quotes.
+    Text(&'m [u8]),
+    /// Bytes that zone files write in hexadecimal.
+    Hex(&'m [u8]),
+    /// Bytes that zone files write in base 64.
+    Base64(&'m [u8]),
+    /// Parameters of a service binding: number, length and value of each (RFC 9460 section 2.2).
+    Parameters(&'m [u8]),
+}
+
+/// Formats of the types whose data is a row of parts: `a` an address of IPv4 and `A` of IPv6, which are all of it, `1`, `2` and `4` numbers of so many bytes, `t` a type, `n` a name, `w` a
+/// word with a length before it; the remaining bytes as strings `x`, as text `s`, in hexadecimal `h`, in base 64 `b`, as parameters `p`.
+const FORMATS: &[(RecordType, &[u8])] = &[
+    (RecordType::A, b"a"),
+    (RecordType::AAAA, b"A"),
+    (RecordType::CNAME, b"n"),
+    (RecordType::NS, b"n"),
+    (RecordType::PTR, b"n"),
+    (RecordType::TXT, b"x"),
+    (RecordType::SOA, b"nn44444"),
+    (RecordType::MX, b"2n"),
+    (RecordType::SRV, b"222n"),
+    (RecordType::DS, b"211h"),         // RFC 4034 section 5.1
+    (RecordType::SSHFP, b"11h"),       // RFC 4255 section 3.1
+    (RecordType::RRSIG, b"t114442nb"), // RFC 4034 section 3.1
+    (RecordType::DNSKEY, b"211b"),     // RFC 4034 section 2.1
+    (RecordType::TLSA, b"111h"),       // RFC 6698 section 2.1
+    (RecordType::SVCB, b"2np"),
+    (RecordType::HTTPS, b"2np"),
+    (RecordType::URI, b"22s"), // RFC 7553 section 4
+    (RecordType::CAA, b"1ws"), // RFC 8659 section 4.1
+];
+
+impl<'m> Record<'m> {
+    /// The parts of the data in order; `None` for other types, and in another class than the Internet. Ends at a part that is
+    /// malformed, with its fault, as that of [`Record::data`].
+    #[must_use]
+    pub fn parts(&self) -> Option<impl Iterator<Item = Result<Part<'m>, Malformed>>> {
+        let (_, format) = FORMATS
+            .iter()
+            .find(|(kind, _)| *kind == self.record_type && self.class & !CACHE_FLUSH == INTERNET)?;
+        let record = *self;
+        let mut position = Some(self.start);
+        // At most nine parts: the length of a format.
+        Some(format.iter().map_while(move |part| {
+            let mut fields = Fields { record: &record, position: position? };
+            let found = fields.part(*part);
+            position = found.is_ok().then_some(fields.position);
+            Some(found)
+        }))
+    }
+}
+
+impl<'m> Fields<'_, 'm> {
+    fn u8(&mut self) -> Result<u8, Malformed> {
+        let value = self.cursor()?.u8()?;
+        self.position += 1;
+        Ok(value)
+    }
+
+    /// All of the data, which must have this length.
+    fn whole<const N: usize>(&self) -> Result<&'m [u8; N], Malformed> {
+        let bytes = self.record.bytes;
+        let short = if bytes.len() < N { Malformed::Truncated } else { Malformed::BadLength };
+        bytes.try_into().map_err(|_| short)
+    }
+
+    fn part(&mut self, format: u8) -> Result<Part<'m>, Malformed> {
+        Ok(match format {
+            b'a' => Part::Address(Address::v4(u32::from_be_bytes(*self.whole()?))),
+            b'A' => {
+                let mut at = Cursor::new(self.whole::<16>()?);
+                Part::Address(Address::v6([at.u32()?, at.u32()?, at.u32()?, at.u32()?]))
+            }
+            b'x' => Part::Strings(Strings { at: self.cursor()? }),
+            b'1' => Part::Number(self.u8()?.into()),
+            b'2' => Part::Number(self.u16()?.into()),
+            b'4' => Part::Number(self.u32()?),
+            b't' => Part::Type(RecordType(self.u16()?)),
+            b'n' => Part::Name(self.name()?),
+            b'w' => {
+                let len = usize::from(self.u8()?);
+                let word = self.cursor()?.take(len)?;
+                self.position += len;
+                Part::Word(word)
+            }
+            b's' => Part::Text(self.cursor()?.remaining()),
+            b'h' => Part::Hex(self.cursor()?.remaining()),
+            b'b' => Part::Base64(self.cursor()?.remaining()),
+            _ => Part::Parameters(self.cursor()?.remaining()),
+        })
     }
 }
 
@@ -474,6 +610,42 @@ mod tests {
         bytes[25..27].copy_from_slice(&[0x80, 1]);
         let record = Message::parse(&bytes).unwrap().answers().next().unwrap().unwrap();
         assert!(matches!(record.data(), Ok(RecordData::A(_))));
+    }
+
+    #[test]
+    fn parts_are_those_of_zone_files_and_cuts_have_fewer() {
+        let signer = b"\x00\x01\x08\x02\0\0\x0e\x10\0\0\0\x02\0\0\0\x01\x12\x34\x01b\xc0\x0eSIG";
+        for (record_type, data, expected) in [
+            (RecordType::A, &[192, 0, 2, 1][..], "192.0.2.1"),
+            (RecordType::TXT, b"\x01a\x01b", "[97][98]"),
+            (RecordType::CAA, b"\x00\x05issueca.example", "0 issue \"ca.example\""),
+            (RecordType::DS, b"\x12\x34\x08\x02\xab", "4660 8 2 [171]"),
+            (RecordType::RRSIG, signer, "A 8 2 3600 2 1 4660 b.example [83, 73, 71]"),
+            (RecordType::URI, b"\0\x01\0\x02ftp://x", "1 2 \"ftp://x\""),
+            (RecordType::HTTPS, b"\0\x01\0\0\x01\0\x03\x02h2", "1 . [0, 1, 0, 3, 2, 104, 50]"),
+        ] {
+            let shown = |data: &[u8]| {
+                let bytes = message(record_type, data);
+                let record = Message::parse(&bytes).unwrap().answers().next().unwrap().unwrap();
+                let parts = record.parts().unwrap().map_while(Result::ok).map(|part| match part {
+                    Part::Address(address) => address.to_string(),
+                    Part::Strings(strings) => strings.map(|it| std::format!("{it:?}")).collect(),
+                    Part::Number(number) => number.to_string(),
+                    Part::Name(name) => name.to_string(),
+                    Part::Type(kind) => kind.to_string(),
+                    Part::Word(word) => str::from_utf8(word).unwrap().to_string(),
+                    Part::Text(text) => std::format!("{:?}", str::from_utf8(text).unwrap()),
+                    Part::Hex(bytes) | Part::Base64(bytes) | Part::Parameters(bytes) => {
+                        std::format!("{bytes:?}")
+                    }
+                });
+                parts.collect::<Vec<_>>()
+            };
+            assert_eq!(shown(data).join(" "), expected);
+            for cut in 0..data.len() {
+                assert!(shown(&data[..cut]).len() <= shown(data).len(), "{record_type} {cut}");
+            }
+        }
     }
 
     #[test]

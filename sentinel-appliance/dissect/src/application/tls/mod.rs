@@ -47,6 +47,8 @@ pub mod extension {
     pub const APPLICATION_PROTOCOLS: u16 = 16;
     /// Versions (RFC 8446 section 4.2.1).
     pub const SUPPORTED_VERSIONS: u16 = 43;
+    /// Public keys for the key exchange (RFC 8446 section 4.2.8).
+    pub const KEY_SHARE: u16 = 51;
     /// Encrypted client hello (RFC 9849).
     pub const ENCRYPTED_CLIENT_HELLO: u16 = 0xfe0d;
 }

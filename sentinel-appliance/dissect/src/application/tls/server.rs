@@ -2,7 +2,7 @@
 //!
 //! Read first: RFC 8446 section 4.1.3; RFC 5246 sections 7.4.1.3 and 7.4.2.
 
-use super::extension::{APPLICATION_PROTOCOLS, SUPPORTED_VERSIONS};
+use super::extension::{APPLICATION_PROTOCOLS, KEY_SHARE, SUPPORTED_VERSIONS};
 use super::record::{CERTIFICATE, Extensions, HANDSHAKE_RECORD, Handshake, SERVER_HELLO, list, usize_of};
 use crate::read::{Cursor, Malformed};
 
@@ -112,6 +112,13 @@ impl<'p> ServerHello<'p> {
         let mut names = Cursor::new(list(&mut Cursor::new(chosen.data)).ok()?);
         let len = names.u8().ok()?;
         names.take(usize::from(len)).ok()
+    }
+
+    /// The key exchange group chosen, or required by a request to try again; `None` before TLS 1.3.
+    #[must_use]
+    pub fn group(&self) -> Option<u16> {
+        let chosen = self.extensions().find(|it| it.kind == KEY_SHARE)?;
+        Cursor::new(chosen.data).u16().ok()
     }
 
     /// Returns true for a `HelloRetryRequest`: the client must send another hello.

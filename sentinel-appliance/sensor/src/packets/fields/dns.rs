@@ -3,12 +3,15 @@
 use std::fmt::{Result, Write};
 
 use sentinel_alert::json;
+use sentinel_dissect::Malformed;
 use sentinel_dissect::application::{Ports, Protocol};
 use sentinel_dissect::dns::{self, DNS, LLMNR, MDNS};
 use sentinel_track::reassembly::Message;
 use sentinel_units::port;
 
-use super::{Colour, Fields, Payload, Reading, RecordWriter, has_port, text};
+use super::layout::word;
+use super::tls::fingerprint;
+use super::{Colour, Fields, Payload, Reading, RecordWriter, has_port, members, text};
 use crate::terminal::failure::Failure;
 
 /// Most answers of a message in a line.
@@ -136,22 +139,96 @@ fn write_fields(message: &dns::Message<'_>, line: &mut String) -> Result {
 
 /// The data of a record as zone files write it.
 fn write_answer(answer: &dns::Record<'_>, text: &mut String, buffer: &mut dns::NameBuffer) -> Result {
-    match answer.data() {
-        Ok(dns::RecordData::A(address) | dns::RecordData::Aaaa(address)) => write!(text, "{address}"),
-        Ok(dns::RecordData::Cname(name) | dns::RecordData::Ns(name) | dns::RecordData::Ptr(name)) => {
-            text.push_str(name.text(buffer));
-            Ok(())
-        }
-        Ok(dns::RecordData::Mx { preference, exchange }) => {
-            write!(text, "{preference} {}", exchange.text(buffer))
-        }
-        Ok(dns::RecordData::Txt(strings)) => {
-            strings.for_each(|string| text.push_str(&String::from_utf8_lossy(string)));
-            Ok(())
-        }
-        Ok(_) => write!(text, "{} ({} bytes)", answer.record_type, answer.bytes.len()),
-        Err(error) => write!(text, "{} ({error})", answer.record_type),
+    match answer.parts() {
+        Some(mut parts) => write_parts(answer.record_type, &mut parts, text, buffer),
+        None => write!(text, "{} ({} bytes)", answer.record_type, answer.bytes.len()),
     }
+}
+
+/// Writes the parts of a record with spaces between them, or the fault of one.
+fn write_parts(
+    record_type: dns::RecordType,
+    parts: &mut dyn Iterator<Item = std::result::Result<dns::Part<'_>, Malformed>>,
+    text: &mut String,
+    buffer: &mut dns::NameBuffer,
+) -> Result {
+    for (index, part) in parts.enumerate() {
+        let part = match part {
+            Ok(dns::Part::Parameters([])) => continue,
+            Ok(part) => part,
+            Err(error) => {
+                text.clear();
+                return write!(text, "{record_type} ({error})");
+            }
+        };
+        text.push_str(if index == 0 { "" } else { " " });
+        match part {
+            dns::Part::Address(address) => write!(text, "{address}")?,
+            dns::Part::Strings(strings) => {
+                strings.for_each(|string| text.push_str(&String::from_utf8_lossy(string)));
+            }
+            dns::Part::Number(number) => write!(text, "{number}")?,
+            dns::Part::Type(kind) => write!(text, "{kind}")?,
+            dns::Part::Name(name) if name.is_root() && index > 0 => text.push('.'),
+            dns::Part::Name(name) => text.push_str(name.text(buffer)),
+            dns::Part::Word(word) => text.push_str(&String::from_utf8_lossy(word)),
+            dns::Part::Text(words) => write!(text, "\"{}\"", String::from_utf8_lossy(words))?,
+            dns::Part::Hex(bytes) => fingerprint::hex(bytes, text)?,
+            dns::Part::Base64(bytes) => text::base64(bytes, text),
+            dns::Part::Parameters(bytes) => write_parameters(bytes, text)?,
+        }
+    }
+    Ok(())
+}
+
+/// Keys of the parameters of a service binding, by number (RFC 9460 section 14.3.2).
+const PARAMETERS: &str = "mandatory,alpn,no-default-alpn,port,ipv4hint,ech,ipv6hint,dohpath,ohttp";
+
+/// Writes `alpn=h2,h3 port=8443 ipv4hint=192.0.2.1`; values of other keys in base 64.
+fn write_parameters(mut bytes: &[u8], out: &mut String) -> Result {
+    let mut separator = "";
+    // Ends: each parameter takes four bytes or more.
+    while let [k0, k1, l0, l1, behind @ ..] = bytes
+        && let Some((value, behind)) = behind.split_at_checked(u16::from_be_bytes([*l0, *l1]).into())
+    {
+        bytes = behind;
+        let key = u16::from_be_bytes([*k0, *k1]);
+        out.push_str(separator);
+        separator = " ";
+        match word(PARAMETERS, key.into()) {
+            Some(name) => out.push_str(name),
+            None => write!(out, "key{key}")?,
+        }
+        if value.is_empty() {
+            continue;
+        }
+        out.push('=');
+        let items: Vec<String> = match (key, value) {
+            (1, list) => labels(list),
+            (3, [high, low]) => vec![u16::from_be_bytes([*high, *low]).to_string()],
+            (4, list) => list.chunks(4).filter_map(members::address).collect(),
+            (6, list) => list.chunks(16).filter_map(members::address).collect(),
+            (7, path) => vec![members::lossy(path)],
+            (_, value) => {
+                text::base64(value, out);
+                continue;
+            }
+        };
+        out.push_str(&items.join(","));
+    }
+    Ok(())
+}
+
+/// Texts with a length of one byte before each.
+fn labels(mut list: &[u8]) -> Vec<String> {
+    let mut labels = Vec::new();
+    while let [len, behind @ ..] = list
+        && let Some((label, behind)) = behind.split_at_checked((*len).into())
+    {
+        labels.push(members::lossy(label));
+        list = behind;
+    }
+    labels
 }
 
 /// Writes `example.com A`, and for a response ` = 192.0.2.1, 192.0.2.2` or the reason why there is no answer.

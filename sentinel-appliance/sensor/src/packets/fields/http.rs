@@ -6,6 +6,7 @@ use sentinel_alert::json;
 use sentinel_dissect::http::{self, PROTOCOL};
 use sentinel_track::reassembly::Message;
 
+use super::members::Members;
 use super::{Colour, Fields, Payload, Reading, RecordWriter, text};
 use crate::terminal::failure::Failure;
 
@@ -92,9 +93,32 @@ pub(super) fn write_request(request: &http::Request<'_>, line: &mut String) -> R
     line.push_str(",\"path\":");
     json::string(&String::from_utf8_lossy(request.target), line)?;
     line.push_str(",\"user_agent\":");
-    text::optional_json(request.user_agent(), line)
+    text::optional_json(request.user_agent(), line)?;
+    write_head(&request.head, request.minor_version, &["referer", "content-type"], line);
+    Ok(())
+}
+
+/// Headers whose values are secrets, of which only the names are shown.
+const SECRETS: &[&str] = &["authorization", "proxy-authorization", "cookie", "set-cookie"];
+
+/// Writes the version, the values of some headers, and all headers.
+fn write_head(head: &http::Head<'_>, minor_version: u8, values: &[&str], line: &mut String) {
+    let mut members = Members::json(line);
+    members.display("version", &format_args!("1.{minor_version}"));
+    for name in values {
+        members.optional(&name.replace('-', "_"), head.value(name));
+    }
+    let header = |header: http::Header<'_>| {
+        let is_secret = SECRETS.iter().any(|secret| header.name.eq_ignore_ascii_case(secret));
+        let value = if is_secret { "...".into() } else { String::from_utf8_lossy(header.value) };
+        format!("{}: {value}", header.name)
+    };
+    members.list("headers", &mut head.headers().map(header));
 }
 
 fn write_response(response: &http::Response<'_>, line: &mut String) -> Result {
-    write!(line, ",\"status\":{}", response.status)
+    write!(line, ",\"status\":{}", response.status)?;
+    let values = ["server", "content-type", "content-length", "location"];
+    write_head(&response.head, response.minor_version, &values, line);
+    Ok(())
 }

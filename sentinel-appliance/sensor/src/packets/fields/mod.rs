@@ -1,18 +1,47 @@
 //! Fields of application protocols: one file per protocol with its line, its JSON fields and its records.
 //!
-//! The fields are described in `OUTPUT.md`. A new protocol is one file here that implements [`Fields`], and one line in
-//! `applications!` below; names and ports come from its row in the table of `sentinel-dissect`.
+//! The fields are described in `OUTPUT.md`. A new protocol is one file here. If its fields are plain values, that is a function
+//! and one line in the table of `listed`; else an implementation of [`Fields`] and one line in `applications!` below. Names and
+//! ports come from its row in the table of `sentinel-dissect`.
 
+mod bgp;
+mod bittorrent;
 mod dhcp;
+mod dhcpv6;
 mod dns;
+mod eigrp;
+mod ftp;
+mod gre;
 mod http;
 mod https;
+mod igmp;
+mod kerberos;
+mod layout;
+mod ldap;
+mod listed;
+mod members;
+mod modbus;
+mod mqtt;
+mod netbios;
+mod netflow;
+mod ntp;
+mod ospf;
 mod quic;
+mod rdp;
+mod rip;
+mod sctp;
+mod sflow;
+mod sip;
+mod smb;
 mod smtp;
+mod snmp;
 mod ssdp;
 mod ssh;
+mod stun;
+mod telnet;
 mod text;
 mod tls;
+mod wireguard;
 
 use std::fmt;
 
@@ -144,6 +173,14 @@ macro_rules! applications {
                 Self::None
             }
 
+            /// Reads the payload of an IP packet that is neither TCP nor UDP.
+            pub(crate) fn of_packet(number: u8, payload: &'p [u8], ports: Ports) -> Self {
+                match listed::Listed::of_packet(number, payload, ports) {
+                    Reading::Fields(fields) => Self::Listed(fields),
+                    _ => Self::None,
+                }
+            }
+
             /// Name of the protocol in lines and JSON.
             pub(crate) fn title(&self) -> Option<&'static str> {
                 match self {
@@ -184,6 +221,19 @@ macro_rules! applications {
                 Ok($(<$fields>::datagram_records(payload, records)? ||)* false)
             }
 
+            /// Writes the record of the payload of an IP packet that is neither TCP nor UDP.
+            pub(crate) fn packet_records(
+                number: u8,
+                payload: &[u8],
+                records: &mut RecordWriter<'_>,
+            ) -> Result<(), Failure> {
+                let (source, destination) = records.endpoints;
+                match listed::Listed::of_packet(number, payload, (source.port, destination.port)) {
+                    Reading::Fields(message) => message.records(records),
+                    _ => Ok(()),
+                }
+            }
+
             /// Writes the records of a reassembled piece of a stream. Returns true if its protocol is known.
             pub(crate) fn stream_records(
                 stream: &Message<'_>,
@@ -203,7 +253,7 @@ macro_rules! applications {
 // In the order in which they are tried.
 applications! {
     Dns(dns::Dns<'p>),
-    Dhcp(dhcp::Dhcp),
+    Listed(listed::Listed<'p>),
     Ssdp(ssdp::Ssdp),
     Quic(quic::Quic),
     Tls(tls::Tls<'p>),
@@ -218,22 +268,36 @@ pub(crate) struct RecordWriter<'o> {
     output: &'o mut Output,
     at: Timestamp,
     endpoints: (Endpoint, Endpoint),
+    /// False for protocols over IP that have none.
+    has_ports: bool,
 }
 
 impl<'o> RecordWriter<'o> {
     /// For messages that ended at `at`, from the first endpoint to the second.
     pub(crate) const fn new(output: &'o mut Output, at: Timestamp, endpoints: (Endpoint, Endpoint)) -> Self {
-        Self { output, at, endpoints }
+        Self { output, at, endpoints, has_ports: true }
+    }
+
+    /// The same, of a protocol without ports if both are zero.
+    pub(crate) fn over_ip(self) -> Self {
+        let (source, destination) = self.endpoints;
+        Self { has_ports: (source.port, destination.port) != (Port(0), Port(0)), ..self }
     }
 
     /// Writes one record: `fields` adds its fields, each behind a comma.
     fn write(&mut self, name: &str, fields: impl FnOnce(&mut String) -> fmt::Result) -> Result<(), Failure> {
         use fmt::Write;
-        let Self { at, endpoints: (source, destination), .. } = *self;
+        let Self { at, endpoints: (source, destination), has_ports, .. } = *self;
         self.output.line(|line| {
             write!(line, "{{\"time\":\"{}\",\"record\":\"{name}\"", at.rfc3339())?;
-            write!(line, ",\"src\":\"{}\",\"src_port\":{}", source.address, source.port)?;
-            write!(line, ",\"dst\":\"{}\",\"dst_port\":{}", destination.address, destination.port)?;
+            for (name, end) in [("src", source), ("dst", destination)] {
+                write!(line, ",\"{name}\":\"{}\",\"{name}_port\":", end.address)?;
+                if has_ports {
+                    write!(line, "{}", end.port)?;
+                } else {
+                    line.push_str("null");
+                }
+            }
             fields(line)?;
             line.push('}');
             Ok(())

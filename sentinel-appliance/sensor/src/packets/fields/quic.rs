@@ -150,7 +150,7 @@ fn write_fields(hello: &tls::ClientHello<'_>, channel: u32, line: &mut String) -
     } else {
         line.push_str(",\"ja4\":null");
     }
-    Ok(())
+    tls_fields::write_ech_and_group(hello, line)
 }
 
 /// Writes the type of packet, the server's name if it is there, and the version.

@@ -27,6 +27,19 @@ pub(super) fn printable(bytes: &[u8], out: &mut String) {
     }
 }
 
+/// Adds bytes in base 64 (RFC 4648 section 4).
+pub(super) fn base64(bytes: &[u8], out: &mut String) {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    for group in bytes.chunks(3) {
+        let bits =
+            (0..3).fold(0, |bits, index| bits << 8 | usize::from(group.get(index).copied().unwrap_or(0)));
+        for index in 0..4 {
+            let digit = DIGITS.get(bits >> (18 - 6 * index) & 63).filter(|_| index <= group.len());
+            out.push(digit.map_or('=', |digit| char::from(*digit)));
+        }
+    }
+}
+
 /// Writes a JSON string, in which bytes that are no UTF-8 are replaced, or `null`.
 pub(super) fn optional_json(bytes: Option<&[u8]>, out: &mut String) -> std::fmt::Result {
     match bytes {
@@ -53,6 +66,15 @@ mod tests {
         let mut out = String::new();
         printable(b"GET /\x1b[2J\x9b\xe2\x80\xae\\", &mut out);
         assert_eq!(out, "GET /\\x1b[2J\\x9b\\xe2\\x80\\xae\\\\");
+    }
+
+    #[test]
+    fn base64_is_padded() {
+        for (bytes, expected) in [(&b""[..], ""), (b"f", "Zg=="), (b"fo", "Zm8="), (b"foobar", "Zm9vYmFy")] {
+            let mut out = String::new();
+            base64(bytes, &mut out);
+            assert_eq!(out, expected);
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::fmt::{Result, Write};
 
-use sentinel_dissect::{Arp, Icmp, Icmpv6, Network, Tcp, TcpFlags, Transport};
+use sentinel_dissect::{Arp, Icmp, Icmpv6, Network, Tcp, TcpFlags, Transport, tunnel};
 
 use super::facts::Facts;
 use crate::packets::fields::Application;
@@ -10,8 +10,31 @@ use crate::packets::fields::Application;
 /// Names of the control bits of TCP, lowest first.
 pub(super) const TCP_FLAGS: [&str; 8] = ["FIN", "SYN", "RST", "PSH", "ACK", "URG", "ECE", "CWR"];
 
-/// Writes the contents; nothing if the addresses say all there is.
+/// Tunnels in tunnels that are shown.
+const MAX_LAYERS: u8 = 4;
+
+/// Writes the contents; nothing if the addresses say all there is. Of a tunnel, the packet inside follows in brackets.
 pub(super) fn write(facts: &Facts<'_>, out: &mut String) -> Result {
+    layers(facts, MAX_LAYERS, out)
+}
+
+fn layers(facts: &Facts<'_>, left: u8, out: &mut String) -> Result {
+    contents(facts, out)?;
+    let packet = &facts.packet;
+    let inside = tunnel::decapsulate(packet).or_else(|| tunnel::decapsulate_datagram(packet));
+    let (Some(inside), Some(left)) = (inside, left.checked_sub(1)) else { return Ok(()) };
+    let inside = Facts::of_packet(inside);
+    let (source, destination) = inside.endpoints();
+    write!(out, " [{} {source} -> {destination} ", inside.protocol)?;
+    if let Some((source, destination)) = inside.ports {
+        write!(out, "{source} -> {destination} ")?;
+    }
+    layers(&inside, left, out)?;
+    out.push(']');
+    Ok(())
+}
+
+fn contents(facts: &Facts<'_>, out: &mut String) -> Result {
     let packet = &facts.packet;
     if let Some(link) = facts.unread {
         write!(out, "link type {link}, {} bytes", packet.wire_len)?;

@@ -2,7 +2,8 @@
 
 use sentinel_capture::Frame;
 use sentinel_dissect::{Network, Packet, Transport};
-use sentinel_units::{Address, LinkType, Mac, ethertype, ip_protocol};
+use sentinel_track::flow_record::FlowTuple;
+use sentinel_units::{Address, LinkType, Mac, Port, ethertype, ip_protocol};
 
 use crate::packets::fields::{Application, Payload};
 
@@ -13,6 +14,8 @@ pub(crate) struct Facts<'p> {
     pub(crate) application: Application<'p>,
     /// Name of the protocol: `TCP`, `DNS`, `ARP`, ...
     pub(crate) protocol: &'static str,
+    /// Source and destination port, if the protocol has them.
+    pub(super) ports: Option<(Port, Port)>,
     /// Link type, if nothing is read of frames of that type.
     pub(super) unread: Option<LinkType>,
 }
@@ -39,7 +42,12 @@ impl<'p> Facts<'p> {
     /// Parses a frame.
     pub(crate) fn of(frame: &Frame<'p>) -> Self {
         let packet = sentinel_dissect::packet(frame.link, frame.vlan, frame.bytes, frame.wire_len);
-        let unread = (!frame.link.is_supported()).then_some(frame.link);
+        Self { unread: (!frame.link.is_supported()).then_some(frame.link), ..Self::of_packet(packet) }
+    }
+
+    /// Facts of a packet, which may be one in a tunnel.
+    pub(super) fn of_packet(packet: Packet<'p>) -> Self {
+        let mut ports = packet.ports();
         let application = match (&packet.ip(), &packet.transport) {
             (Some(ip), Transport::Udp(udp)) if !ip.is_later_fragment() => {
                 Application::of_datagram(&Payload {
@@ -53,13 +61,17 @@ impl<'p> Facts<'p> {
                 ports: (tcp.source_port, tcp.destination_port),
                 wire_len: tcp.payload_wire_len,
             }),
+            (Some(ip), Transport::Other(number)) => {
+                // Ports of zero: the protocol has none.
+                let tuple = FlowTuple::of(&packet).map(|tuple| (tuple.source.port, tuple.destination.port));
+                ports = tuple.filter(|ports| *ports != (Port(0), Port(0)));
+                Application::of_packet(*number, ip.payload, tuple.unwrap_or((Port(0), Port(0))))
+            }
             _ => Application::None,
         };
-        let protocol = match unread {
-            Some(_) => "LINK",
-            None => application.title().unwrap_or_else(|| name(&packet)),
-        };
-        Self { packet, application, protocol, unread }
+        // Of link types that are not read, this is `LINK`.
+        let protocol = application.title().unwrap_or_else(|| name(&packet));
+        Self { packet, application, protocol, ports, unread: None }
     }
 
     /// Source and destination: addresses of IP or ARP, else those of the link.

@@ -35,7 +35,7 @@ pub(crate) fn write(
             known => write!(out, ",\"{name}\":\"{known}\"")?,
         }
     }
-    match packet.ports() {
+    match facts.ports {
         Some((source, destination)) => write!(out, ",\"src_port\":{source},\"dst_port\":{destination}")?,
         None => out.push_str(",\"src_port\":null,\"dst_port\":null"),
     }

@@ -2,6 +2,7 @@
 
 use std::fmt::{Result, Write};
 
+use sentinel_dissect::Transport;
 use sentinel_units::{Port, Timestamp};
 
 use super::{Facts, detail};
@@ -64,7 +65,7 @@ fn link_header(facts: &Facts<'_>, out: &mut String) -> Result {
 
 /// Writes the part behind the addresses: ports and contents.
 pub(crate) fn summary(facts: &Facts<'_>, out: &mut String) -> Result {
-    if let Some((Port(source), Port(destination))) = facts.packet.ports() {
+    if let Some((Port(source), Port(destination))) = facts.ports {
         write!(out, "{source} -> {destination} ")?;
     }
     detail::write(facts, out)
@@ -72,9 +73,9 @@ pub(crate) fn summary(facts: &Facts<'_>, out: &mut String) -> Result {
 
 /// Colour of a packet: that of its application, else of its transport.
 fn colour(facts: &Facts<'_>) -> Option<Colour> {
-    match facts.protocol {
-        "TCP" => Some(Colour::Blue),
-        "UDP" => Some(Colour::Green),
-        _ => facts.application.colour(),
-    }
+    facts.application.colour().or(match facts.packet.transport {
+        Transport::Tcp(_) => Some(Colour::Blue),
+        Transport::Udp(_) => Some(Colour::Green),
+        _ => None,
+    })
 }

@@ -2,6 +2,7 @@
 
 mod cipher;
 pub(super) mod fingerprint;
+mod group;
 
 use std::fmt::{Result, Write};
 
@@ -11,6 +12,7 @@ use sentinel_dissect::x509;
 use sentinel_seal::digest;
 use sentinel_track::reassembly::Message;
 
+use super::members::Members;
 use super::{Colour, Fields, Payload, Reading, RecordWriter, text};
 use crate::terminal::failure::Failure;
 
@@ -129,7 +131,14 @@ fn write_client(hello: &tls::ClientHello<'_>, line: &mut String) -> Result {
     } else {
         line.push_str("\",\"ja3\":null,\"ja3_hash\":null,\"ja4\":null");
     }
-    write!(line, ",\"ech\":{}", hello.has_encrypted_hello())
+    write_ech_and_group(hello, line)
+}
+
+/// Presence of an encrypted hello, and the post-quantum group that is offered.
+pub(super) fn write_ech_and_group(hello: &tls::ClientHello<'_>, line: &mut String) -> Result {
+    write!(line, ",\"ech\":{}", hello.has_encrypted_hello())?;
+    group::write_offered(hello.groups(), &mut Members::json(line));
+    Ok(())
 }
 
 /// Server name and application protocols.
@@ -163,7 +172,9 @@ fn write_server(hello: &tls::ServerHello<'_>, line: &mut String) -> Result {
     write!(line, "\",\"ja3s\":\"{ja3s}\",\"ja3s_hash\":\"")?;
     fingerprint::hex(&digest::md5(&[ja3s.as_bytes()]), line)?;
     line.push('"');
-    write_certificate(hello.certificate, line)
+    write_certificate(hello.certificate, line)?;
+    group::write_chosen(hello.group(), &mut Members::json(line));
+    Ok(())
 }
 
 fn write_certificate(der: Option<&[u8]>, line: &mut String) -> Result {
@@ -188,7 +199,17 @@ fn write_certificate(der: Option<&[u8]>, line: &mut String) -> Result {
     if let Some(der) = der {
         fingerprint::hex(&digest::sha256(&[der]), &mut value_text)?;
     }
-    text::optional_json(der.map(|_| value_text.as_bytes()), line)
+    text::optional_json(der.map(|_| value_text.as_bytes()), line)?;
+    let mut members = Members::json(line);
+    members.optional(
+        "cert_not_before",
+        certificate.map(|it| it.not_before.to_string()).as_deref().map(str::as_bytes),
+    );
+    match certificate {
+        Some(certificate) => members.hex("cert_serial", certificate.serial),
+        None => members.optional("cert_serial", None),
+    }
+    Ok(())
 }
 
 /// The usual name of a version of TLS, or its number.
