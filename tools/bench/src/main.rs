@@ -39,8 +39,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use clap::{Parser, Subcommand};
 
+use crate::accuracy::form::Form;
 use crate::accuracy::households::HouseholdOptions;
-use crate::accuracy::matrix::Form;
 use crate::accuracy::{AccuracyOptions, Suite};
 use crate::peers::Peer;
 use crate::report::Report;

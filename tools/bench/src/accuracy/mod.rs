@@ -7,8 +7,10 @@
 mod alerts;
 mod corpus;
 mod feed;
+pub(crate) mod form;
 pub(crate) mod households;
-pub(crate) mod matrix;
+mod matrix;
+mod published;
 mod tricks;
 mod verdict;
 
@@ -19,8 +21,9 @@ use serde_json::{Map, Value, json};
 
 use crate::report::Report;
 use crate::settings::Settings;
+use form::Form;
 use households::HouseholdOptions;
-use matrix::Form;
+use matrix::{Matrix, Runner};
 
 /// Part of the bench.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, clap::ValueEnum)]
@@ -33,12 +36,26 @@ pub(crate) enum Suite {
     Scans,
     /// Floods: what, origin, rate, family
     Floods,
+    /// DNS tunnels and beacons by their parameters
+    Channels,
     /// Captures with known alerts, in the directory that SENTINEL_CORPUS names
     Corpus,
 }
 
 impl Suite {
-    const ALL: [Self; 5] = [Self::Household, Self::Adversary, Self::Scans, Self::Floods, Self::Corpus];
+    const ALL: [Self; 6] =
+        [Self::Household, Self::Adversary, Self::Scans, Self::Floods, Self::Channels, Self::Corpus];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Household => "household",
+            Self::Adversary => "adversary",
+            Self::Scans => "scans",
+            Self::Floods => "floods",
+            Self::Channels => "channels",
+            Self::Corpus => "corpus",
+        }
+    }
 }
 
 /// What to run.
@@ -59,49 +76,52 @@ pub(crate) fn measure(sentinel: &Path, options: &AccuracyOptions, report: &Repor
     line.insert("bench".into(), "accuracy".into());
     line.insert("detectors".into(), detectors.clone().into());
     for suite in suites {
-        let (name, value) = run_suite(sentinel, &detectors, suite, options)?;
-        line.insert(name.into(), value);
+        let (table, value) = run_suite(sentinel, &detectors, suite, options)?;
+        eprintln!("{table}{}", published::lines(suite.name()));
+        line.insert(suite.name().into(), value);
+        let peers = published::to_json(suite.name());
+        if peers != json!([]) {
+            line.insert(format!("{}_peers", suite.name()), peers);
+        }
     }
     report.line(Value::Object(line));
     Ok(())
 }
 
-/// Runs one suite; returns its name and result in JSON.
+/// Runs one suite; returns its table and its result in JSON.
 fn run_suite(
     sentinel: &Path,
     detectors: &[String],
     suite: Suite,
     options: &AccuracyOptions,
-) -> Result<(&'static str, Value)> {
-    let (name, table, value) = match suite {
+) -> Result<(String, Value)> {
+    let runner = &Runner { sentinel, detectors, form: options.form };
+    let both = |matrix: &Matrix| (matrix.to_table(), matrix.to_json());
+    Ok(match suite {
         Suite::Household => {
             let results = households::run(sentinel, &options.household)?;
-            ("household", results.to_table(), results.to_json())
+            (results.to_table(), results.to_json())
         }
         Suite::Adversary => {
-            let results = tricks::run(sentinel, detectors, true)?;
-            ("adversary", results.to_table(), results.to_json())
+            let results = tricks::run(sentinel, detectors, options.form)?;
+            (results.to_table(), results.to_json())
         }
-        Suite::Scans => {
-            let results = matrix::scans(sentinel, detectors, options.form)?;
-            ("scans", results.to_table(), results.to_json())
-        }
-        Suite::Floods => {
-            let results = matrix::floods(sentinel, detectors, options.form)?;
-            ("floods", results.to_table(), results.to_json())
+        Suite::Scans => both(&matrix::scans(runner)?),
+        Suite::Floods => both(&matrix::floods(runner)?),
+        Suite::Channels => {
+            let (tunnels, beacons) = (matrix::tunnels(runner)?, matrix::beacons(runner)?);
+            let table = format!("{}\n{}", tunnels.to_table(), beacons.to_table());
+            (table, json!({"tunnels": tunnels.to_json(), "beacons": beacons.to_json()}))
         }
         Suite::Corpus => match corpus::directory() {
             Some(directory) => {
                 let results = corpus::run(sentinel, detectors, &directory)?;
-                ("corpus", results.to_table(), results.to_json())
+                (results.to_table(), results.to_json())
             }
             None => (
-                "corpus",
                 "corpus: skipped, SENTINEL_CORPUS is not set\n".into(),
                 json!("skipped: SENTINEL_CORPUS is not set"),
             ),
         },
-    };
-    eprintln!("{table}");
-    Ok((name, value))
+    })
 }

@@ -2,12 +2,14 @@
 
 use std::fmt::Write as _;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use sentinel_trafficgen::Parameters;
 use sentinel_trafficgen::adversary::{NOISE_RATE, TRICKS, Trick};
 use serde_json::{Value, json};
 
+use super::form::Form;
 use super::verdict::{Expectation, Outcome, Verdict, judge};
 
 /// Verdicts on one trick.
@@ -22,8 +24,11 @@ struct Judged {
 #[derive(Debug)]
 pub(crate) struct TrickResults(Vec<Judged>);
 
-/// Runs every trick, in noise as well if `with_noise`.
-pub(crate) fn run(sentinel: &Path, detectors: &[String], with_noise: bool) -> Result<TrickResults> {
+/// Longest attack that the small form repeats in noise.
+const SMALL_SPAN: Duration = Duration::from_secs(12);
+
+/// Runs every trick alone, and in noise; the small form leaves out the noise for attacks that last longer than 12 s.
+pub(crate) fn run(sentinel: &Path, detectors: &[String], form: Form) -> Result<TrickResults> {
     let parameters = Parameters::default();
     let judge_one = |trick: &'static Trick, with_noise| {
         let expectation = Expectation { kinds: trick.kinds, named: trick.named };
@@ -33,6 +38,8 @@ pub(crate) fn run(sentinel: &Path, detectors: &[String], with_noise: bool) -> Re
     TRICKS
         .iter()
         .map(|trick| {
+            let span = || trick.packets(&parameters).last().map_or(Duration::ZERO, |frame| frame.offset);
+            let with_noise = form == Form::Full || span() <= SMALL_SPAN;
             let in_noise = with_noise.then(|| judge_one(trick, true)).transpose()?;
             Ok(Judged { trick, alone: judge_one(trick, false)?, in_noise })
         })

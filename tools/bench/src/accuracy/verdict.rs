@@ -58,7 +58,7 @@ pub(crate) struct Verdict {
     pub(crate) outcome: Outcome,
     /// Time from the first frame of the attack to the alert that named it.
     pub(crate) after: Option<Duration>,
-    /// Frames of the attack until then.
+    /// Frames of the attack until then, without the victim's responses.
     pub(crate) frames: Option<u64>,
     /// Kinds and tests of the claims, as evidence for a reader.
     pub(crate) said: Vec<String>,
@@ -136,9 +136,10 @@ fn verdict(
     let after = named.map(|alert| {
         Duration::from_micros(alert.at_us.saturating_sub(START_US)).saturating_sub(lead).saturating_sub(begin)
     });
+    let is_sent = |frame: &&TimedFrame| frame.bytes.get(6..12) != Some(&topology.victim.mac.0);
     let frames = after.map(|after| {
-        let until = attack.partition_point(|frame| frame.offset <= begin + after);
-        u64::try_from(until).unwrap_or(u64::MAX)
+        let until = attack.iter().take_while(|frame| frame.offset <= begin + after);
+        u64::try_from(until.filter(is_sent).count()).unwrap_or(u64::MAX)
     });
     let claims = || raised.iter().filter(|alert| alert.claims() && alert.opens());
     let mut said: Vec<String> = claims()

@@ -50,6 +50,7 @@ behaviours! {
     NasBackup { "nas_backup", "backup to a network drive" },
     StaleDrive { "stale_drive", "network drive that no longer exists, tried again and again" },
     Thing { "thing", "small device that calls its service at a fixed period" },
+    DeadService { "dead_service", "small device whose service was switched off for good, called again and again" },
     CameraUpload { "camera_upload", "camera that streams to its service" },
     CameraLocal { "camera_local", "camera that streams RTP to a recorder" },
     CameraPeer { "camera_peer", "camera that keeps holes open to rendezvous servers" },

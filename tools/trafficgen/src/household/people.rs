@@ -177,11 +177,12 @@ fn mail(scene: &mut Scene<'_>, device: &Device) -> Option<u64> {
         Tcp::new(scene, from, to, 993).request(scene, &hello, 900, bytes);
         scene.wait_us(60_000);
     }
-    if scene.random.chance(10) {
+    if scene.random.chance(4) {
         let (from, to) = (scene.v4(device), scene.server(device, 91_001, false));
         let mut connection = Tcp::new(scene, from, to, 587);
         if connection.open(scene) {
-            let bytes = scene.random.within(5_000..8_000_000);
+            let bytes =
+                if scene.random.chance(15) { scene.random.within(1_000_000..12_000_000) } else { 60_000 };
             connection.transfer(scene, Way::Up, bytes, 15_000_000);
         }
     }

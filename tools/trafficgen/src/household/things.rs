@@ -11,6 +11,11 @@ pub(super) fn devices(builder: &mut Builder) {
     for _ in 0..builder.random.within(2..9) {
         thing(builder);
     }
+    if builder.random.chance(20) {
+        let device = builder.device();
+        let is_refused = builder.random.chance(50);
+        builder.add(Behaviour::DeadService, MINUTE, move |scene| dead_service(scene, &device, is_refused));
+    }
     if builder.random.chance(35) {
         let camera = builder.device();
         let is_continuous = builder.random.chance(30);
@@ -144,4 +149,22 @@ fn rendezvous(scene: &mut Scene<'_>, camera: &Device) -> Option<u64> {
         }
     }
     Some(10 * SECOND)
+}
+
+/// A service that ended: its name still resolves to three addresses, which refuse or do not answer; the device tries one after the
+/// other each 30 s.
+fn dead_service(scene: &mut Scene<'_>, device: &Device, is_refused: bool) -> Option<u64> {
+    let from = scene.v4(device);
+    for index in 0..3 {
+        scene.resolve(device, "api.discontinued.example.com", 79_300 + index);
+        let to = scene.server(device, 79_300 + index, false);
+        let mut connection = Tcp::new(scene, from, to, tls::PORT);
+        if is_refused && !scene.is_cut_off(&from, &to) {
+            connection.refused(scene);
+        } else {
+            connection.unanswered(scene);
+        }
+        scene.wait_s(8);
+    }
+    Some(30 * SECOND)
 }
