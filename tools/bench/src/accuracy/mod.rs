@@ -38,7 +38,7 @@ pub(crate) enum Suite {
     Floods,
     /// DNS tunnels and beacons by their parameters
     Channels,
-    /// Captures with known alerts, in the directory that SENTINEL_CORPUS names
+    /// Captures with known alerts, in the directory that `SENTINEL_CORPUS` names
     Corpus,
 }
 

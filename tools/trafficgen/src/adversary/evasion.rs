@@ -164,7 +164,7 @@ pub(super) fn below_the_window(parameters: &Parameters) -> Packets {
     })
 }
 
-/// Source of the attacker's /64 that changes with each probe (2001:db8:66::/64 belongs to the attacker's machine outside).
+/// Source of the attacker's /64 that changes with each probe (`2001:db8:66::/64` belongs to the attacker's machine outside).
 pub(super) fn many_addresses(parameters: &Parameters) -> Packets {
     let topology = parameters.topology;
     probes(parameters, 200, MILLISECOND * 50, Family::V6, move |timeline, _, syn, random| {

@@ -135,7 +135,7 @@ impl Scan {
         let port = port_of(index, parameters.seed);
         match self.technique {
             Technique::SynSweep | Technique::PingSweep | Technique::ArpSweep => {
-                self.sweep(timeline, parameters, index, random)
+                self.sweep(timeline, parameters, index, random);
             }
             Technique::Udp => self.datagram(timeline, (&from, &to), port, random),
             Technique::IpProtocol => self.unknown_protocol(timeline, (&from, &to), index),
@@ -276,7 +276,7 @@ impl Scan {
         let topology = &parameters.topology;
         let from = topology.attacker;
         let target = topology.internal(index + 300);
-        let exists = index % 5 == 0;
+        let exists = index.is_multiple_of(5);
         match self.technique {
             Technique::SynSweep if exists => self.segment(timeline, (&from, &target), 445, random),
             Technique::SynSweep => {

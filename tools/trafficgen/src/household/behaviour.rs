@@ -6,7 +6,7 @@ macro_rules! behaviours {
         /// Ordinary behaviour that a frame of a household belongs to.
         #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
         pub enum Behaviour {
-            $(#[doc = $about] $behaviour,)+
+            $(#[doc = concat!("Behaviour `", $name, "`.")] $behaviour,)+
         }
 
         impl Behaviour {

@@ -9,7 +9,6 @@ use crate::Random;
 pub(super) struct Builder {
     pub(super) house: House,
     pub(super) random: Random,
-    pub(super) days: u64,
     /// Devices so far.
     pub(super) devices: Vec<Device>,
     actors: Vec<Actor>,
@@ -20,8 +19,7 @@ impl Builder {
     pub(super) fn new(parameters: &HouseholdParameters) -> Self {
         let mut random = Random::new(parameters.seed.wrapping_mul(0x2545_f491_4f6c_dd1d) ^ 0x5eed);
         let house = House::new(parameters, &mut random);
-        let days = parameters.hours.div_ceil(24);
-        Self { house, random, days, devices: Vec::new(), actors: Vec::new(), next_number: 20 }
+        Self { house, random, devices: Vec::new(), actors: Vec::new(), next_number: 20 }
     }
 
     pub(super) fn finish(self) -> (House, Random, Vec<Actor>) {

@@ -52,7 +52,7 @@ pub(super) struct House {
     renumbered_at: u64,
 }
 
-/// True for addresses beyond the gateway. Inside are the private ranges, groups, and 2001:db8:1::/48.
+/// True for addresses beyond the gateway. Inside are the private ranges, groups, and `2001:db8:1::/48`.
 pub(super) fn is_outside(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => !(v4.is_private() || v4.is_multicast() || v4.is_broadcast() || v4.is_unspecified()),
@@ -103,6 +103,16 @@ impl House {
         self.renumbered_at
     }
 
+    /// Number of the local day.
+    pub(super) const fn day(&self, at: u64) -> u64 {
+        (at + self.first_hour * HOUR) / DAY
+    }
+
+    /// Time from `at` to the next local midnight.
+    pub(super) const fn until_midnight(&self, at: u64) -> u64 {
+        DAY - (at + self.first_hour * HOUR) % DAY
+    }
+
     const fn network(&self, at: u64) -> [u8; 3] {
         let [before, after] = self.networks;
         if at < self.renumbered_at { before } else { after }
@@ -116,7 +126,7 @@ impl House {
     }
 
     pub(super) fn mac(&self, device: &Device, at: u64) -> Mac {
-        let day = if device.is_random { at / DAY } else { 0 };
+        let day = if device.is_random { self.day(at) } else { 0 };
         let mut random = Random::new(self.seed ^ (u64::from(device.number) << 32) ^ day);
         let [a, b, c, d, e, f, ..] = random.bits().to_be_bytes();
         let first = if device.is_random { a & 0xfc | 2 } else { a & 0xfc };
@@ -132,7 +142,7 @@ impl House {
 
     /// Temporary address of the day (RFC 8981 section 3.8: preferred for a day).
     pub(super) fn temporary_v6(&self, device: &Device, at: u64) -> Ipv6Addr {
-        let mut random = Random::new(self.seed ^ (u64::from(device.number) << 40) ^ (at / DAY) ^ 0x6666);
+        let mut random = Random::new(self.seed ^ (u64::from(device.number) << 40) ^ self.day(at) ^ 0x6666);
         let network = (0x2001_0db8_0001 << 80) | (u128::from(self.seed & 0xffff) << 64);
         Ipv6Addr::from_bits(network | u128::from(random.bits()))
     }

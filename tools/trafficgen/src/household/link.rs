@@ -30,7 +30,7 @@ pub(super) fn every_device(builder: &mut Builder, device: Device) {
     });
     builder.add_at(Behaviour::Slaac, joins_us, move |scene| {
         configure_v6(scene, &device);
-        Some(DAY - scene.now % DAY + scene.random.within(0..MINUTE))
+        Some(scene.house.until_midnight(scene.now) + scene.random.within(0..MINUTE))
     });
     // Every device joins again after the network was renumbered, and when it draws a new MAC address.
     let renumbered_at = builder.house.renumbered_at();
@@ -43,13 +43,12 @@ pub(super) fn every_device(builder: &mut Builder, device: Device) {
         });
     }
     if device.is_random {
-        for day in 1..builder.days {
-            builder.add_at(Behaviour::RandomMac, day * DAY, move |scene| {
-                join(scene, &device);
-                resolve_gateway(scene, &device);
-                None
-            });
-        }
+        let midnight = builder.house.until_midnight(0);
+        builder.add_at(Behaviour::RandomMac, midnight, move |scene| {
+            join(scene, &device);
+            resolve_gateway(scene, &device);
+            Some(scene.house.until_midnight(scene.now))
+        });
     }
 }
 
@@ -286,7 +285,7 @@ fn two_vlans(scene: &mut Scene<'_>, guests: &[Device; 2]) -> Option<u64> {
         ask(scene, &own, &gateway, guest.vlan);
         scene.lookup(guest, "connectivity.check.example.com", 1, &[]);
     }
-    Some(scene.random.within(MINUTE..10 * MINUTE))
+    Some(scene.random.within(5 * MINUTE..25 * MINUTE))
 }
 
 /// A gateway with proxy ARP (RFC 1027) answers for a host that is here as well: two replies to one request.

@@ -18,7 +18,8 @@ const LLMNR: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 252);
 const SSDP_PORT: u16 = 1_900;
 const WSD_PORT: u16 = 3_702;
 
-/// Ports at which devices offer their UPnP description.
+const NAMES: [&str; 4] = ["speaker", "tv", "printer", "hub"];
+/// Ports at which devices offer their `UPnP` description.
 const DESCRIPTION_PORTS: [u16; 16] = [
     1_400, 8_060, 49_152, 49_153, 7_676, 9_197, 2_869, 5_000, 8_200, 1_990, 56_789, 8_008, 9_080, 16_422,
     52_235, 60_006,
@@ -108,14 +109,14 @@ fn tuner_stream(scene: &mut Scene<'_>, tuner: &Device, television: &Device) -> O
     Some(scene.random.within(4 * HOUR..12 * HOUR))
 }
 
-/// mDNS announcement in both families, SSDP notifications of each service (UPnP Device Architecture 2.0 section 1.2: at least
-/// every 1,800 s), and a NetBIOS host announcement.
+/// mDNS announcement in both families, SSDP notifications of each service (`UPnP` Device Architecture 2.0 section 1.2: at least
+/// every 1,800 s), and a `NetBIOS` host announcement.
 fn announce(scene: &mut Scene<'_>, device: &Device) -> Option<u64> {
     let from = scene.v4(device);
     let IpAddr::V4(own) = from.ip else { return None };
     let name = format!(
         "{}-{}.local",
-        ["speaker", "tv", "printer", "hub"][usize::from(device.number % 4)],
+        NAMES.get(usize::from(device.number % 4)).copied().unwrap_or("hub"),
         device.number
     );
     let message = dns::announcement(&name, &Answer::A(own));
@@ -142,7 +143,7 @@ fn announce(scene: &mut Scene<'_>, device: &Device) -> Option<u64> {
 }
 
 /// A control point: M-SEARCH, to which every device responds from a port of its choice; then the description of each, at its own
-/// port. LLMNR, NetBIOS and WSD searches of the same computer.
+/// port. LLMNR, `NetBIOS` and WSD searches of the same computer.
 fn search(scene: &mut Scene<'_>, seeker: &Device, found: &[Device]) -> Option<u64> {
     if !scene.is_awake() {
         return Some(scene.pause(1));
@@ -163,7 +164,7 @@ fn search(scene: &mut Scene<'_>, seeker: &Device, found: &[Device]) -> Option<u6
         }
         for service in 0..2_usize {
             let index = usize::from(device.number) * 2 + service;
-            let port = DESCRIPTION_PORTS[index % DESCRIPTION_PORTS.len()];
+            let port = DESCRIPTION_PORTS.get(index % DESCRIPTION_PORTS.len()).copied().unwrap_or(80);
             let request = format!("GET /description{service}.xml HTTP/1.1\r\nHost: {}\r\n\r\n", to.ip);
             Tcp::new(scene, from, to, port).request(scene, request.as_bytes(), request.len(), 3_500);
         }

@@ -111,7 +111,7 @@ fn checks(scene: &mut Scene<'_>, monitor: &Device, hosts: &[Device]) -> Option<u
     Some(MINUTE)
 }
 
-/// Records that nobody answers: syslog on port 514, NetFlow on 2055, sFlow on 6343; on a busy router in bursts of 1,500 datagrams a
+/// Records that nobody answers: syslog on port 514, `NetFlow` on 2055, sFlow on 6343; on a busy router in bursts of 1,500 datagrams a
 /// second.
 fn exporter(scene: &mut Scene<'_>, router: &Device, collector: &Device, is_busy: bool) -> Option<u64> {
     let (from, to) = (scene.v4(router), scene.v4(collector));
@@ -155,7 +155,7 @@ fn netboot(scene: &mut Scene<'_>, client: &Device, server: &Device) -> Option<u6
     Some(scene.random.within(8 * HOUR..24 * HOUR))
 }
 
-/// An application starts: a pool of 20 to 80 connections in a second (HikariCP: 10 for each process), then one each time a connection
+/// An application starts: a pool of 20 to 80 connections in a second (`HikariCP`: 10 for each process), then one each time a connection
 /// is too old, or, without a pool, one for each request of a web page.
 fn pool(scene: &mut Scene<'_>, application: &Device, database: &Device, port: u16) -> Option<u64> {
     let (from, to) = (scene.v4(application), scene.v4(database));

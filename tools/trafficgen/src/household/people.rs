@@ -149,7 +149,7 @@ fn push(phone: Device) -> impl FnMut(&mut Scene<'_>) -> Option<u64> {
     let mut day = 0;
     move |scene| {
         let (from, to) = (scene.v4(&phone), scene.server(&phone, 90_000, false));
-        let today = scene.now / super::house::DAY;
+        let today = scene.house.day(scene.now);
         if connection.is_none() || day != today || scene.is_cut_off(&from, &to) {
             day = today;
             let mut new = Tcp::new(scene, from, to, 5_223);
@@ -259,7 +259,7 @@ fn media_both_ways(
     }
 }
 
-/// A match: a lobby that asks each of up to 18 players for a path, then 60 datagrams a second both ways (Feng et al., IEEE/ACM ToN
+/// A match: a lobby that asks each of up to 18 players for a path, then 60 datagrams a second both ways (Feng et al., IEEE/ACM Transactions on Networking
 /// 2005, for an older generation: 20 to 40).
 fn game(scene: &mut Scene<'_>, console: &Device) -> Option<u64> {
     if !(scene.hour() >= 15 && scene.hour() < 23) {
@@ -343,7 +343,7 @@ fn traceroute(scene: &mut Scene<'_>, device: &Device) -> Option<u64> {
             match kind {
                 0 => scene.udp_with_ttl(&from, &to, (source, port), ttl, (&[0x40; 32], 32)),
                 1 => {
-                    scene.packet_with_ttl(&from, &to, protocol::ICMP, ttl, (&[8, 0, 0, 0, 1, 1, 0, ttl], 40))
+                    scene.packet_with_ttl(&from, &to, protocol::ICMP, ttl, (&[8, 0, 0, 0, 1, 1, 0, ttl], 40));
                 }
                 _ => {
                     let [high, low] = source.to_be_bytes();

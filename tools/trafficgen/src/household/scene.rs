@@ -25,6 +25,9 @@ pub(super) struct Scene<'s> {
     pub(super) spawned: &'s mut Vec<Actor>,
 }
 
+/// Captured start of a message, and its length.
+pub(super) type Data<'d> = (&'d [u8], usize);
+
 /// Part of a device: records the frames of one occasion, and returns the microseconds until its next one, counted from where it
 /// left the time of the scene; `None` if there is none.
 pub(super) type Act = Box<dyn FnMut(&mut Scene<'_>) -> Option<u64>>;
@@ -174,7 +177,7 @@ impl Scene<'_> {
         to: &Node,
         number: u8,
         hop_limit: u8,
-        (head, length): (&[u8], usize),
+        (head, length): Data<'_>,
     ) {
         let (bytes, wire_len) = ip_frame(from, to, Payload { protocol: number, hop_limit, head, length });
         self.push(bytes, wire_len);
@@ -192,7 +195,7 @@ impl Scene<'_> {
         to: &Node,
         ports: (u16, u16),
         hop_limit: u8,
-        (head, length): (&[u8], usize),
+        (head, length): Data<'_>,
     ) {
         let length = length.max(head.len());
         let mut bytes = Vec::with_capacity(8 + head.len());
@@ -211,7 +214,7 @@ impl Scene<'_> {
         to: &Node,
         ports: (u16, u16),
         delay_us: u64,
-        (request, response): ((&[u8], usize), (&[u8], usize)),
+        (request, response): (Data<'_>, Data<'_>),
     ) {
         self.udp(from, to, ports, request.0, request.1);
         if self.is_cut_off(from, to) {

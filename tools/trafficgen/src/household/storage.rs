@@ -80,7 +80,7 @@ fn to_drive(scene: &mut Scene<'_>, computer: &Device, drive: &Device) -> Option<
     Some(scene.random.within(10 * HOUR..24 * HOUR))
 }
 
-/// A mapped drive of a machine that is off for good: Windows tries SMB over TCP and NetBIOS in vain, each minute or two.
+/// A mapped drive of a machine that is off for good: Windows tries SMB over TCP and `NetBIOS` in vain, each minute or two.
 fn stale_drive(scene: &mut Scene<'_>, computer: &Device) -> Option<u64> {
     if !scene.is_awake() {
         return Some(30 * MINUTE);

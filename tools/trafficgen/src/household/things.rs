@@ -2,7 +2,7 @@
 
 use super::behaviour::Behaviour;
 use super::builder::Builder;
-use super::house::{DAY, Device, HOUR, MINUTE, SECOND};
+use super::house::{Device, HOUR, MINUTE, SECOND};
 use super::scene::Scene;
 use super::tcp::{Tcp, Way};
 use crate::application::tls;
@@ -51,7 +51,7 @@ fn thing(builder: &mut Builder) {
     builder.add(Behaviour::Thing, period_s * SECOND, move |scene| {
         let name = format!("device-{}.iot{}.example.com", scene.house.seed % 1_000, server);
         let (from, to) = (scene.v4(&device), scene.server(&device, server, false));
-        let today = scene.now / DAY;
+        let today = scene.house.day(scene.now);
         if stays {
             match &mut connection {
                 Some((connection, day)) if *day == today && !scene.is_cut_off(&from, &to) => {

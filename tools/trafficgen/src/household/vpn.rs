@@ -24,7 +24,7 @@ pub(super) fn devices(builder: &mut Builder) {
     }
 }
 
-/// An hour of work: keep-alives (WireGuard 25 s, OpenVPN 10 s, IPsec 20 s by RFC 3948), and bursts both ways, among them uploads of
+/// An hour of work: keep-alives (`WireGuard` 25 s, `OpenVPN` 10 s, `IPsec` 20 s by RFC 3948), and bursts both ways, among them uploads of
 /// 20 MB at 8 Mbit/s.
 fn tunnel(scene: &mut Scene<'_>, laptop: &Device, kind: u64) -> Option<u64> {
     if !(scene.hour() >= 8 && scene.hour() < 18) {
