@@ -32,10 +32,16 @@ impl Builder {
     }
 
     pub(super) fn device_with(&mut self, vlan: u16, is_random: bool) -> Device {
-        let device = Device { number: self.next_number, vlan, is_random };
+        let device = Device { vlan, is_random, ..self.guest() };
+        self.devices.push(device);
+        device
+    }
+
+    /// New device that does only what its actors do: it is away at other times, so that nothing else may use its address.
+    pub(super) fn guest(&mut self) -> Device {
+        let device = Device { number: self.next_number, vlan: 0, is_random: false };
         self.next_number = self.next_number.saturating_add(1);
         self.house.devices += 1;
-        self.devices.push(device);
         device
     }
 

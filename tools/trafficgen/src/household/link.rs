@@ -56,14 +56,14 @@ pub(super) fn devices(builder: &mut Builder) {
     let any = builder.device();
     builder.add(Behaviour::Slaac, MINUTE, move |scene| advertise(scene, &any));
     if builder.random.chance(40) {
-        let (first, second) = (builder.device(), builder.device());
-        builder.add(Behaviour::Dhcp, 12 * HOUR, move |scene| {
+        let (first, second) = (builder.guest(), builder.guest());
+        builder.add(Behaviour::Dhcp, 6 * HOUR, move |scene| {
             release_to_another(scene, &first, &second);
             Some(DAY)
         });
     }
     if builder.random.chance(25) {
-        let (device, repeater) = (builder.device(), builder.device());
+        let (device, repeater) = (builder.guest(), builder.device());
         builder.add(Behaviour::Roaming, 4 * HOUR, roaming(device, repeater));
     }
     if builder.random.chance(12) {
@@ -204,22 +204,25 @@ fn advertise(scene: &mut Scene<'_>, device: &Device) -> Option<u64> {
     Some(scene.random.within(200 * SECOND..600 * SECOND))
 }
 
-/// A device leaves; the server leases its address to another one, which announces it.
+/// A guest comes and leaves; later the server leases the address to another guest, and after that to the first again.
 fn release_to_another(scene: &mut Scene<'_>, first: &Device, second: &Device) {
-    let (old, new, gateway) = (scene.v4(first), scene.v4(second), scene.gateway(first));
-    let lease = Lease {
-        transaction: scene.random.word(),
-        client: new.mac,
-        address: own_v4(&old),
-        server: own_v4(&gateway),
-        seconds: LEASE_S,
-    };
-    exchange_lease(scene, second, &lease);
-    scene.arp(&Arp::announcement(new.mac, lease.address), second.vlan);
-    scene.wait_s(600);
-    // And back, by another lease.
-    exchange_lease(scene, first, &Lease { client: old.mac, ..lease });
-    scene.arp(&Arp::announcement(old.mac, lease.address), first.vlan);
+    let (old, gateway) = (scene.v4(first), scene.gateway(first));
+    for guest in [first, second, first] {
+        let own = Node { mac: scene.v4(guest).mac, ..old };
+        let lease = Lease {
+            transaction: scene.random.word(),
+            client: own.mac,
+            address: own_v4(&old),
+            server: own_v4(&gateway),
+            seconds: 600,
+        };
+        exchange_lease(scene, guest, &lease);
+        scene.arp(&Arp::probe(own.mac, lease.address), guest.vlan);
+        scene.wait_us(900_000);
+        scene.arp(&Arp::announcement(own.mac, lease.address), guest.vlan);
+        ask(scene, &own, &gateway, guest.vlan);
+        scene.wait_s(3_600);
+    }
 }
 
 /// A device walks between the router's own radio and a repeater that puts its MAC address in place of its clients' (three-address
