@@ -125,7 +125,7 @@ fn incidents(raised: Vec<Raised>) -> Vec<Raised> {
 }
 
 /// Behaviour that caused each alert: the one with the most frames of the alert's source (or to its destination, if it has no source) from
-/// the first evidence to the alert; `None` if there was no such frame.
+/// the first evidence to the alert; if there was none, what it did last before.
 fn causes(parameters: &HouseholdParameters, start_us: u64, raised: &[Raised]) -> Vec<Option<Behaviour>> {
     let mut by_address: BTreeMap<IpAddr, Vec<usize>> = BTreeMap::new();
     let mut at_its_time: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
@@ -136,6 +136,8 @@ fn causes(parameters: &HouseholdParameters, start_us: u64, raised: &[Raised]) ->
         at_its_time.entry(alert.at_us).or_default().push(index);
     }
     let mut counts: Vec<BTreeMap<Behaviour, u64>> = vec![BTreeMap::new(); raised.len()];
+    // What the address did last, for an alert that silence raised.
+    let mut before: Vec<Option<Behaviour>> = vec![None; raised.len()];
     let last = raised.iter().map(|alert| alert.at_us).max();
     let frames = Household::new(parameters).take_while(|frame| Some(start_us + frame.at_us) <= last);
     for frame in frames {
@@ -150,18 +152,24 @@ fn causes(parameters: &HouseholdParameters, start_us: u64, raised: &[Raised]) ->
         let (source, destination) = addresses(&frame);
         for (address, is_source) in [(source, true), (destination, false)] {
             for index in address.and_then(|address| by_address.get(&address)).into_iter().flatten() {
-                let is_concerned = raised.get(*index).is_some_and(|alert| {
-                    alert.source.is_some() == is_source && (alert.first_us..=alert.at_us).contains(&at_us)
-                });
-                if is_concerned {
+                let Some(alert) = raised.get(*index) else { continue };
+                if alert.source.is_some() != is_source || at_us > alert.at_us {
+                    continue;
+                }
+                if let Some(before) = before.get_mut(*index) {
+                    *before = Some(frame.behaviour);
+                }
+                if at_us >= alert.first_us {
                     count(*index, 2);
                 }
             }
         }
     }
+    let most = |counts: BTreeMap<Behaviour, u64>| counts.into_iter().max_by_key(|(_, count)| *count);
     counts
         .into_iter()
-        .map(|counts| counts.into_iter().max_by_key(|(_, count)| *count).map(|(behaviour, _)| behaviour))
+        .zip(before)
+        .map(|(counts, before)| most(counts).map(|(behaviour, _)| behaviour).or(before))
         .collect()
 }
 
