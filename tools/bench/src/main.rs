@@ -1,4 +1,4 @@
-//! `bench`: cost of a packet in CPU time, instructions and memory.
+//! `bench`: cost of a packet in CPU time, instructions and memory, and accuracy of detection.
 //!
 //! In: the built program `sentinel`, and traffic that `sentinel-trafficgen` generates. Out: one JSON line per run on
 //! standard output, with commit, target and command. Times are valid for one machine only, so each is reported beside a
@@ -10,9 +10,10 @@
 //! The map: [`traffic`] generates captures, [`corpus`] merges them, [`child`] runs programs and measures their cost,
 //! [`peers`] holds the command lines of other programs, [`touch`] is the read floor, [`wire`] is a namespace with a sender and
 //! a receiver, [`settings`] reads the settings of the program under test. [`path`], [`instructions`], [`hostile`], [`live`],
-//! [`mod@snap`], [`memory`] and [`latency`] are the benches. [`budget`] compares figures with `ci/budgets.toml`, [`report`]
+//! [`mod@snap`], [`memory`], [`latency`] and [`accuracy`] are the benches. [`budget`] compares figures with `ci/budgets.toml`, [`report`]
 //! collects them, [`output`] prints.
 
+mod accuracy;
 mod budget;
 mod child;
 mod corpus;
@@ -38,6 +39,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use clap::{Parser, Subcommand};
 
+use crate::accuracy::form::Form;
+use crate::accuracy::households::HouseholdOptions;
+use crate::accuracy::{AccuracyOptions, Suite};
 use crate::peers::Peer;
 use crate::report::Report;
 use crate::settings::Settings;
@@ -115,6 +119,8 @@ enum Command {
         #[arg(long, default_value_t = 200)]
         rounds: u32,
     },
+    /// Accuracy of detection: ordinary networks, adversaries, scans and floods
+    Accuracy(AccuracyArguments),
     /// Every bench with few packets: less than a minute
     Light,
     /// Reads the first cache line of each frame; the floor of `path`
@@ -164,6 +170,28 @@ struct PathArguments {
     /// Further peer, as 'NAME=PROGRAM ARGUMENTS' with FILE for the capture and DIR for a directory; may be repeated
     #[arg(long, value_name = "PEER")]
     peer: Vec<Peer>,
+}
+
+#[derive(clap::Args)]
+struct AccuracyArguments {
+    /// Suite; may be repeated [default: all]
+    #[arg(long, value_enum)]
+    suite: Vec<Suite>,
+    /// The form of CI: a few host-days, one seed for each attack; seconds
+    #[arg(long)]
+    small: bool,
+    /// Host-days of the household suite [default: 3000, small: 8]
+    #[arg(long)]
+    host_days: Option<u64>,
+    /// Hours of each household [default: 48, small: 6]
+    #[arg(long)]
+    hours: Option<u64>,
+    /// Seed of the first household
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Households simulated side by side
+    #[arg(long, default_value_t = 1)]
+    jobs: usize,
 }
 
 #[derive(clap::Args)]
@@ -230,10 +258,29 @@ fn measure(command: Command, sentinel: &Path, report: &mut Report) -> Result<()>
             profile.iter().try_for_each(|profile| memory::measure(sentinel, profile, packets, report))
         }
         Command::Latency { rounds } => latency::measure(sentinel, rounds.max(1), report),
+        Command::Accuracy(arguments) => accuracy::measure(sentinel, &accuracy_options(arguments), report),
         Command::Light => light(sentinel, report),
         Command::Touch { .. } | Command::CountRing { .. } | Command::Probe { .. } | Command::Send { .. } => {
             Ok(())
         }
+    }
+}
+
+/// Options of `accuracy` with the defaults of its form.
+fn accuracy_options(arguments: AccuracyArguments) -> AccuracyOptions {
+    let AccuracyArguments { suite, small, host_days, hours, seed, jobs } = arguments;
+    let (form, usual_days, usual_hours, first_hour) =
+        if small { (Form::Small, 8, 6, 15) } else { (Form::Full, 3_000, 48, 0) };
+    AccuracyOptions {
+        suites: suite,
+        form,
+        household: HouseholdOptions {
+            host_days: host_days.unwrap_or(usual_days),
+            hours: hours.unwrap_or(usual_hours).max(1),
+            first_hour,
+            jobs,
+            seed,
+        },
     }
 }
 

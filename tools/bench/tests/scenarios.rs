@@ -5,11 +5,13 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
+mod support;
+
 use std::collections::BTreeSet;
 use std::env;
 use std::fs::{self, File};
 use std::io::BufWriter;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -18,22 +20,7 @@ use sentinel_trafficgen::{Parameters, Scenario, scenario};
 use sentinel_units::Timestamp;
 use serde_json::Value;
 
-/// Path of the program `sentinel` of this build, built if it is not up to date.
-fn sentinel() -> PathBuf {
-    let own = env::current_exe().unwrap();
-    let directory = own.parent().and_then(Path::parent).unwrap();
-    let profile = match directory.file_name().unwrap().to_str().unwrap() {
-        "debug" => "dev",
-        name => name,
-    };
-    let built = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(["build", "--quiet", "--package", "sentinel-appliance", "--profile", profile])
-        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
-        .env("CARGO_TARGET_DIR", directory.parent().unwrap())
-        .status();
-    assert!(built.unwrap().success(), "building the sensor");
-    directory.join("sentinel")
-}
+use support::sentinel;
 
 /// Kind and test of every opening alert.
 fn opened(sentinel: &Path, file: &Path) -> BTreeSet<(String, String)> {

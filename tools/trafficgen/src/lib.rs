@@ -7,13 +7,17 @@
 //! It reads a clock only to pace transmission, draws random numbers only from its seed, and shares no code with the parsers
 //! under test: a builder that did could not find their bugs.
 //!
+//! [`household`] is apart: days of ordinary networks as a stream, each frame with the behaviour that caused it.
+//!
 //! The map: [`packet`] builds headers, [`application`] builds payloads, [`Timeline`] orders frames in time, [`Connection`]
 //! and the functions beside it record exchanges, [`scenario`] is the registry, [`pcap`] and [`send`] are the outputs.
 
 #![forbid(unsafe_code)]
 
+pub mod adversary;
 pub mod application;
 mod connection;
+pub mod household;
 pub mod packet;
 pub mod pcap;
 mod random;
