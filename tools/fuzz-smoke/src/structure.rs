@@ -278,12 +278,45 @@ const CAPTURE: &[&[u8]] = &[
     b"\xff\xff\xff\xff",
 ];
 
+/// Marker of a message (RFC 4271), and codes of its attributes.
+const BGP: &[&[u8]] = &[&[0xff; 16], &[0x40, 1], &[0x40, 2], &[0x80, 14], &[0, 19, 4], &[2, 6, 1, 4]];
+/// Handshake, and dictionaries of the hash table and of trackers (BEP 3, 5, 15).
+const BITTORRENT: &[&[u8]] = &[
+    b"\x13BitTorrent protocol",
+    b"d1:ad2:id20:",
+    b"1:q4:ping",
+    b"1:y1:q",
+    b"e",
+    &[0, 0, 4, 0x17, 0x27, 0x10, 0x19, 0x80],
+];
+const MQTT: &[&[u8]] =
+    &[b"\0\x04MQTT", b"\0\x06MQIsdp", &[0x10], &[0x30], &[0x82], &[0xff, 0x7f], &[0x80, 0x80, 1]];
+/// TPKT, X.224 connection request, cookie, negotiation.
+const RDP: &[&[u8]] = &[&[3, 0], &[0xe0, 0, 0], &[0xd0, 0, 0], b"Cookie: mstshash=", b"\r\n", &[1, 0, 8, 0]];
+const SMB: &[&[u8]] =
+    &[b"\xffSMB", b"\xfeSMB", b"\xfdSMB", &[64, 0], &[0x72], b"\x02NT LM 0.12\0", b"NTLMSSP\0"];
+const STUN: &[&[u8]] =
+    &[&[0x21, 0x12, 0xa4, 0x42], &[0, 1], &[1, 1], &[0, 0x20, 0, 8], &[0x80, 0x22], &[0x80, 0x28, 0, 4]];
+/// Commands: begin and end of a subnegotiation, WILL, DO, the escaped 255.
+const TELNET: &[&[u8]] = &[&[255, 250], &[255, 240], &[255, 251], &[255, 253, 24], &[255, 255], b"\r\0"];
+
 /// Format of the inputs of the body `name`; of an unknown one only that it consists of bytes.
 pub(crate) fn structure(name: &str) -> Structure {
     let (tokens, first_record, record_len): (&[&[u8]], usize, usize) = match name {
         "expression" => (EXPRESSION, 0, 0),
         "program" => (&[], 1, 8),
         "http_request" | "http_response" => (HTTP, 0, 0),
+        "bgp" => (BGP, 16, 4),
+        "bittorrent" => (BITTORRENT, 0, 0),
+        "dhcpv6" => (&[], 4, 4),
+        "gre" | "sctp" | "sflow" => (&[], 0, 4),
+        "igmp" => (&[], 8, 8),
+        "mqtt" => (MQTT, 0, 0),
+        "netbios" => (DNS, 0, 0),
+        "rdp" => (RDP, 0, 0),
+        "smb" => (SMB, 0, 0),
+        "stun" => (STUN, 20, 4),
+        "telnet" => (TELNET, 0, 0),
         "smtp" | "ftp" => (SMTP, 0, 0),
         "sip" => (HTTP, 0, 0),
         "snmp" | "ldap" | "kerberos" => (CERTIFICATE, 0, 0),

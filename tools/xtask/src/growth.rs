@@ -35,6 +35,7 @@ const GROWTHS: &[Growth] = &[
         allowed: &[
             "sentinel-appliance/alert/src/kind.rs",
             "sentinel-appliance/detect/src/detectors/",
+            "tools/trafficgen/src/adversary/",
             "tools/trafficgen/src/scenario/",
         ],
         max_files: 6,
