@@ -32,7 +32,7 @@ pub(super) struct Gate {
 
 /// Sessions that are read at the same time although they send much. Enough that the writer always has the next transaction
 /// in its queue.
-const BULK_TURNS: usize = 64;
+const BULK_TURNS: usize = 32;
 
 /// A connection that may begin.
 #[derive(Debug)]

@@ -136,7 +136,9 @@ impl Stage {
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.lock().spawn_on(task, &self.runtime);
+        let mut tasks = self.lock();
+        while tasks.try_join_next().is_some() {} // frees the memory of finished tasks
+        tasks.spawn_on(task, &self.runtime);
     }
 
     fn lock(&self) -> MutexGuard<'_, JoinSet<()>> {
