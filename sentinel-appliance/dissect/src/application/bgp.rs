@@ -27,7 +27,7 @@ const HEADER_LEN: usize = 19;
 pub struct Message<'p> {
     /// 1 open, 2 update, 3 notification, 4 keepalive, 5 route refresh.
     pub kind: u8,
-    /// What follows the type, as far as it is there.
+    /// Bytes behind the type, as far as they are there.
     pub body: &'p [u8],
     /// Bytes behind the message.
     pub remaining: &'p [u8],

@@ -27,7 +27,7 @@ pub struct Packet<'p> {
     pub kind: u8,
     /// Four bits; of a publish packet: 1 retain, 2 and 4 quality of service, 8 duplicate.
     pub flags: u8,
-    /// What follows the length, as far as it is there.
+    /// Bytes behind the length, as far as they are there.
     pub body: &'p [u8],
     /// Bytes behind the packet.
     pub remaining: &'p [u8],

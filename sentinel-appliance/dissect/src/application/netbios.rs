@@ -129,7 +129,7 @@ pub struct Session<'p> {
     pub kind: u8,
     /// Called and calling name of a request.
     pub names: Option<(Name, Name)>,
-    /// What follows the length: the reason of a refusal, an address.
+    /// Bytes behind the length: the reason of a refusal, an address.
     pub body: &'p [u8],
     /// Bytes behind the message.
     pub remaining: &'p [u8],

@@ -58,7 +58,7 @@ const INTERVALS: [(&str, Duration, u32); 6] = [
 /// Longest scan that the small form repeats in noise.
 const SMALL_SPAN: Duration = Duration::from_secs(4);
 
-/// What every cell is run with.
+/// Parameters of every cell.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Runner<'r> {
     pub(crate) sentinel: &'r Path,

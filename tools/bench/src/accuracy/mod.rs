@@ -58,7 +58,7 @@ impl Suite {
     }
 }
 
-/// What to run.
+/// Suites to run.
 #[derive(Clone, Debug)]
 pub(crate) struct AccuracyOptions {
     /// Empty: every suite.

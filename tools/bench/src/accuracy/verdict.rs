@@ -16,7 +16,7 @@ const START_US: u64 = 1_700_006_400_000_000;
 /// Noise before an attack, so that tables are as full as it makes them.
 const LEAD: Duration = Duration::from_secs(5);
 
-/// What must be said of an attack.
+/// Alert that an attack must raise.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Expectation<'e> {
     /// Kinds of which one must be raised.

@@ -191,7 +191,7 @@ pub(super) fn distributed_scan(parameters: &Parameters) -> Packets {
     })
 }
 
-/// What comes between an attack and its discovery.
+/// Packets between an attack and its discovery, which may make a table evict the attacker.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Eviction {
     /// 512 made-up sources that scan 20 ports each, while the attacker asks for one port a second.

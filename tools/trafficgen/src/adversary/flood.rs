@@ -9,7 +9,7 @@ use crate::application::dns::{self, Answer, record};
 use crate::packet::{Family, Icmp, Path, Tcp, flags, protocol};
 use crate::{Host, Packets, Parameters, TimedFrame};
 
-/// What a flood consists of.
+/// Packets of a flood.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum FloodKind {
     /// Connection requests.
@@ -73,7 +73,7 @@ pub enum Origin {
 /// Flood of the victim.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Flood {
-    /// What is sent.
+    /// Packets sent.
     pub kind: FloodKind,
     /// From where.
     pub origin: Origin,

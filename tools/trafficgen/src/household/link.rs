@@ -17,7 +17,7 @@ const VRRP: u8 = 112;
 /// Lease time: a day, renewed at half of it (RFC 2131 section 4.4.5).
 const LEASE_S: u32 = 86_400;
 
-/// What every device does: a lease when it joins, ARP, IPv6 autoconfiguration.
+/// Behaviour of every device: a lease when it joins, ARP, IPv6 autoconfiguration.
 pub(super) fn every_device(builder: &mut Builder, device: Device) {
     let joins_us = builder.random.within(0..2 * MINUTE);
     builder.add_at(Behaviour::Dhcp, joins_us, move |scene| {

@@ -17,7 +17,7 @@ pub(super) struct Layout {
     pub(super) fields: &'static [(u16, Sort)],
 }
 
-/// How a field is read.
+/// Reading of a field.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Sort {
     /// Big-endian number of this many bytes.

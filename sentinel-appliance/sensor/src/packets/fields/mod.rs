@@ -278,7 +278,7 @@ impl<'o> RecordWriter<'o> {
         Self { output, at, endpoints, has_ports: true }
     }
 
-    /// The same, of a protocol without ports if both are zero.
+    /// Sets the output for a protocol over IP: without ports if both are zero.
     pub(crate) fn over_ip(self) -> Self {
         let (source, destination) = self.endpoints;
         Self { has_ports: (source.port, destination.port) != (Port(0), Port(0)), ..self }
