@@ -30,7 +30,7 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread on a connection that may write, with another one for [checkpoints](super::checkpoint). Alerts are published
+    /// Starts the thread on a connection that may write, with another one for checkpoints. Alerts are published
     /// on `events` once stored.
     ///
     /// # Errors
