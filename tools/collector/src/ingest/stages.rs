@@ -23,8 +23,8 @@ pub struct IngestThreads {
 }
 
 impl IngestThreads {
-    /// Starts them. All that the one thread that accepts does for a connection takes some ten microseconds, so that what strangers
-    /// cost more than that comes behind the acknowledgements, and none of them fills the queue of the kernel.
+    /// Starts them. The one thread that accepts does no cryptography and reads no store: it empties the queue of the kernel without
+    /// waiting for the other stages, and what strangers cost there comes behind the acknowledgements.
     ///
     /// # Errors
     /// Errors of starting a thread.

@@ -1,7 +1,7 @@
 //! Checkpoints of the write-ahead log, on a thread beside the writer: no acknowledgement waits for one.
 //!
 //! A checkpoint flushes the log, copies its pages into the database and flushes that. `SQLite` does it inside a commit once the log
-//! has [`LOG_PAGES`], which on a busy disk delays every sensor by some hundred milliseconds. Here the commit only wakes the
+//! has [`LOG_PAGES`], and every acknowledgement waits for that commit. Here the commit only wakes the
 //! thread; the writer goes on appending to the log meanwhile, and starts it anew when all of it is copied. Where it
 //! never is, because there is always another commit, the writer makes the checkpoint itself at [`MAX_LOG_PAGES`].
 
