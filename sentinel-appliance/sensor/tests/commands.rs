@@ -176,6 +176,11 @@ fn wrong_usage_names_the_fault_and_the_help() {
         (&["replay", file], "replay: want -i INTERFACE, or --display-only"),
         (&["replay", file, "-i", "a", "-i", "b"], "replay: want one interface"),
         (&["replay", file, "-i", "lo", "--speed", "-1"], "--speed -1: want a factor"),
+        (&["explain"], "explain: want the number of a record"),
+        (&["explain", "1:2:3"], "explain: want the number of a record"),
+        (&["tune", "--set", "port_scan.ports=9"], "tune: want a file"),
+        (&["tune", file], "tune: want --set with the change"),
+        (&["selftest", "x"], "selftest: unexpected 'x'"),
         (&["log", "burn"], "log: want list, show, verify, export or evidence-keygen"),
         (&["log", "evidence-keygen"], "log evidence-keygen: want the FILE for the private key"),
         (&["log", "verify", "--head", "1:2"], "a head is NUMBER:EPOCH:CHAIN"),
@@ -191,9 +196,21 @@ fn wrong_usage_names_the_fault_and_the_help() {
     }
     let help = run(&["--help"]);
     assert_eq!(help.status.code(), Some(0));
-    for command in
-        ["run", "capture", "read", "replay", "filter", "status", "enroll", "log", "config", "interfaces"]
-    {
+    for command in [
+        "run",
+        "capture",
+        "read",
+        "replay",
+        "filter",
+        "status",
+        "enroll",
+        "log",
+        "explain",
+        "tune",
+        "config",
+        "interfaces",
+        "selftest",
+    ] {
         assert!(stdout(&help).contains(&format!("sentinel {command}")), "{command}");
         let own = run(&[command, "--help"]);
         assert!(stdout(&own).contains("Options of every command:"), "{command}");
@@ -543,6 +560,40 @@ fn commands_to_a_sensor_fail_without_one() {
         assert_eq!(code, 1, "{words:?}: {message}");
         assert!(message.contains(directory.path().to_str().unwrap()), "{words:?}: {message}");
     }
+}
+
+/// Every check passes, and the last line has their number.
+#[test]
+fn the_self_test_passes() {
+    let output = run(&["selftest"]);
+    assert_eq!((output.status.code(), stderr(&output)), (Some(0), String::new()));
+    let text = stdout(&output);
+    let (total, checks) =
+        text.lines().collect::<Vec<_>>().split_last().map(|(last, rest)| (*last, rest.len())).unwrap();
+    assert!(total.starts_with(&format!("{checks}/{checks} passed in ")), "{text}");
+}
+
+/// A threshold above what the capture has removes its alert, one below adds the alert that the default does not raise.
+#[test]
+fn tune_tells_which_alerts_a_change_adds_and_removes() {
+    let tune = |name: &str, change: &str, more: &[&str]| {
+        let file = golden().join(format!("{name}.pcap"));
+        let output = run(&[&["tune", file.to_str().unwrap(), "--set", change], more].concat());
+        assert_eq!((output.status.code(), stderr(&output)), (Some(0), String::new()));
+        stdout(&output)
+    };
+    let removed = tune("icmp-flood-at", "icmp_flood.packets=101", &[]);
+    assert!(removed.starts_with("removed  2023"), "{removed}");
+    assert!(
+        removed.ends_with("1 incident before, 0 after: 1 removed, 0 added, 0 of another severity\n"),
+        "{removed}"
+    );
+    let added = tune("icmp-flood-below", "icmp_flood.packets=99", &["--json"]);
+    assert!(added.starts_with("{\"change\":\"added\",\"time\":") && added.lines().count() == 1, "{added}");
+    let other = tune("icmp-flood-at", "icmp_flood.severity=low", &[]);
+    assert!(other.starts_with("severity 2023") && other.contains(" low      icmp_flood"), "{other}");
+    let same = tune("icmp-flood-at", "icmp_flood.packets=99", &[]);
+    assert_eq!(same, "1 incident before, 1 after: 0 removed, 0 added, 0 of another severity\n");
 }
 
 /// `nohup sentinel read - &` died at log-out: SIGHUP, ignored by the parent, was caught again.

@@ -106,6 +106,27 @@ standard output. Exit code 1 tells of damage; what can be read is printed all th
         run: dispatch::log,
     },
     Command {
+        name: "explain",
+        usage: "NUMBER|BOOT:SEQ",
+        about: "an alert of the log: its test, evidence, settings and first packets",
+        details: "\
+NUMBER is that of the record, the first column of 'sentinel log show'; BOOT and SEQ are those of machine output. Packets
+are those that the running sensor still has in memory, if max_packets keeps any.",
+        run: dispatch::explain,
+    },
+    Command {
+        name: "tune",
+        usage: "FILE --set DETECTOR.NAME=VALUE...",
+        about: "alerts of a capture file that a change of the settings adds and removes",
+        details: "\
+Compares the settings of file and environment with the same after --set. Incidents of one test and source belong together,
+the first of one run to the first of the other.
+
+  sentinel tune trace.pcap --set port_scan.ports=25
+  sentinel tune - --set port_scan.severity=low --json <trace.pcapng",
+        run: dispatch::tune,
+    },
+    Command {
         name: "config",
         usage: "check [FILE]|show|docs",
         about: "settings: check a file, effective values, reference",
@@ -118,5 +139,13 @@ standard output. Exit code 1 tells of damage; what can be read is printed all th
         about: "network interfaces to capture on",
         details: "",
         run: dispatch::interfaces,
+    },
+    Command {
+        name: "selftest",
+        usage: "",
+        about: "frames with known answers through detectors, filter and cryptography",
+        details: "\
+With the default settings, in the memory of 'sentinel run'; needs no interface, no rights and no files.",
+        run: dispatch::selftest,
     },
 ];

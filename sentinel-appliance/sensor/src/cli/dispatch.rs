@@ -17,7 +17,9 @@ use crate::commands::log;
 use crate::commands::read::{self, FILE_SEED};
 use crate::commands::replay;
 use crate::commands::run as sensor;
+use crate::commands::selftest;
 use crate::commands::status;
+use crate::commands::tune;
 use crate::settings::{self, Loaded, Problem, Settings, environment};
 use crate::spool::MAIN_FILE;
 use crate::system::clock::Clock;
@@ -197,12 +199,43 @@ pub(super) fn log(arguments: &Arguments) -> Result<(), Failure> {
     if head.is_some() && action != log::Action::Verify {
         return Err(Failure::usage("log: --head goes with verify only".into()));
     }
-    let source = log::Source {
+    log::log(
+        action,
+        arguments.number("count")?,
+        head.as_ref(),
+        &log_source(arguments),
+        &arguments.load_readable()?,
+    )
+}
+
+fn log_source(arguments: &Arguments) -> log::Source {
+    log::Source {
         file: arguments.path("file"),
         key: arguments.path("key"),
         evidence_key: arguments.path("evidence-key"),
-    };
-    log::log(action, arguments.number("count")?, head.as_ref(), &source, &arguments.load_readable()?)
+    }
+}
+
+pub(super) fn explain(arguments: &Arguments) -> Result<(), Failure> {
+    arguments.at_most("explain", 1)?;
+    let which = arguments.word(0).and_then(log::Which::parse).ok_or_else(|| {
+        Failure::usage(
+            "explain: want the number of a record, as 'sentinel log show' prints it, or BOOT:SEQ".into(),
+        )
+    })?;
+    log::explain(which, &log_source(arguments), &arguments.load_readable()?)
+}
+
+pub(super) fn tune(arguments: &Arguments) -> Result<(), Failure> {
+    arguments.at_most("tune", 1)?;
+    let file = arguments.path_at(0).ok_or_else(|| Failure::usage("tune: want a file, or '-'".into()))?;
+    if !arguments.has("set") {
+        return Err(Failure::usage(
+            "tune: want --set with the change, such as --set port_scan.ports=25".into(),
+        ));
+    }
+    let request = tune::Request { file, json: arguments.has("json") };
+    tune::tune(&request, &arguments.settings(&[])?, &arguments.load()?)
 }
 
 pub(super) fn config(arguments: &Arguments) -> Result<(), Failure> {
@@ -288,4 +321,9 @@ fn config_show(arguments: &Arguments, out: &mut StdoutLock<'_>) -> Result<(), Fa
 pub(super) fn interfaces(arguments: &Arguments) -> Result<(), Failure> {
     arguments.at_most("interfaces", 0)?;
     interfaces::list(arguments.has("json"))
+}
+
+pub(super) fn selftest(arguments: &Arguments) -> Result<(), Failure> {
+    arguments.at_most("selftest", 0)?;
+    selftest::selftest()
 }

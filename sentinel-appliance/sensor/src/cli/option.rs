@@ -61,6 +61,8 @@ impl CommandOption {
 const PACKETS: &[&str] = &["capture", "read", "replay"];
 const LIVE: &[&str] = &["capture"];
 const VIEWS: &[&str] = &["capture", "read"];
+/// Commands that open the log.
+const LOGS: &[&str] = &["log", "explain"];
 
 /// All options, in the order of the help.
 pub(super) const OPTIONS: &[CommandOption] = &[
@@ -139,6 +141,7 @@ pub(super) const OPTIONS: &[CommandOption] = &[
     value("write", "FILE", &["ctl"], "packets: save as pcapng; '-': standard output").short('w'),
     value("color", "WHEN", &["ctl"], "packets: auto, always, never"),
     flag("json", &["status", "interfaces"], "as JSON"),
+    flag("json", &["tune"], "one JSON object per incident that changes (NDJSON)"),
     flag("watch", &["status"], "refresh every second"),
     flag("memory", &["status"], "bytes of each table"),
     value("token-file", "FILE", &["enroll"], "token in a file, so that it is not in the list of processes"),
@@ -146,9 +149,9 @@ pub(super) const OPTIONS: &[CommandOption] = &[
     flag("new-key", &["enroll"], "with another key, because the old one was copied"),
     flag("rotate", &["enroll"], "replace the key of this enrolled sensor; needs no token"),
     value("count", "NUMBER", &["log"], "show, export: only the newest records").short('c'),
-    value("key", "FILE", &["log"], "other key file, for segments that this sensor's key no longer opens"),
-    value("evidence-key", "FILE", &["log"], "private key to which segments were sealed"),
-    value("file", "FILE", &["log"], "log copied from elsewhere, or log.old; without its journal"),
+    value("key", "FILE", LOGS, "other key file, for segments that this sensor's key no longer opens"),
+    value("evidence-key", "FILE", LOGS, "private key to which segments were sealed"),
+    value("file", "FILE", LOGS, "log copied from elsewhere, or log.old; without its journal"),
     value("head", "NUMBER:EPOCH:CHAIN", &["log"], "verify: what the collector remembers of this log"),
     flag("changed", &["config"], "show: only settings that differ from the defaults"),
     value(

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sentinel_capture::file::Reader;
+use sentinel_units::Timestamp;
 
 use crate::control::command_socket;
 use crate::packets::show::{Facts, line};
@@ -57,6 +58,26 @@ pub(crate) fn ctl(request: &Request, run_dir: &Path) -> Result<(), Failure> {
         Request::Enrolled => "enrolled\n".to_owned(),
         Request::Packets { limit, expression, .. } => format!("packets {limit} {expression}\n"),
     };
+    let answer = ask(&command, run_dir)?;
+    match request {
+        Request::Packets { to: Some(to), .. } => save(answer, to),
+        Request::Packets { to: None, colours, .. } => {
+            let mut output = Output::new();
+            let style = line::Style { colours: *colours, ..line::Style::default() };
+            if show(answer, Timestamp::ZERO, u64::MAX, style, &mut output)? == 0 {
+                log::info(format_args!("no packet in memory matches"));
+            }
+            output.flush()
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Sends a line to the sensor with this run directory; gives what follows the line `ok`.
+///
+/// # Errors
+/// No sensor runs there, or it refuses the command.
+pub(crate) fn ask(command: &str, run_dir: &Path) -> Result<impl Read + use<>, Failure> {
     let path = command_socket::path(run_dir);
     let failed = |error: std::io::Error| Failure::new(format!("{}: {error}", path.display()));
     let stream = UnixStream::connect(&path).map_err(|error| match error.kind() {
@@ -76,11 +97,7 @@ pub(crate) fn ctl(request: &Request, run_dir: &Path) -> Result<(), Failure> {
         "" => return Err(Failure::new(format!("{}: the sensor has not answered", path.display()))),
         other => return Err(Failure::other(other.strip_prefix("error: ").unwrap_or(other).to_owned())),
     }
-    match request {
-        Request::Packets { to: Some(to), .. } => save(answer, to),
-        Request::Packets { to: None, colours, .. } => show(answer, *colours),
-        _ => Ok(()),
-    }
+    Ok(answer)
 }
 
 fn save(mut file: impl Read, to: &Path) -> Result<(), Failure> {
@@ -93,19 +110,22 @@ fn save(mut file: impl Read, to: &Path) -> Result<(), Failure> {
     std::io::copy(&mut file, &mut out).map(drop).map_err(failed)
 }
 
-fn show(file: impl Read, colours: bool) -> Result<(), Failure> {
+/// Prints a line for each of the first `most` packets from the time `from` on; returns their number.
+pub(crate) fn show(
+    file: impl Read,
+    from: Timestamp,
+    most: u64,
+    style: line::Style,
+    output: &mut Output,
+) -> Result<u64, Failure> {
     let wrong = |what: &dyn std::fmt::Display| Failure::new(format!("the sensor's answer: {what}"));
     let mut reader = Reader::open(file).map_err(|error| wrong(&error))?;
-    let mut output = Output::new();
-    let style = line::Style { colours, ..line::Style::default() };
     let mut shown = 0_u64;
     while let Some(frame) = reader.next().map_err(|error| wrong(&error))? {
-        output.line(|text| line::write(frame.at, &Facts::of(&frame), style, text))?;
-        shown += 1;
+        if frame.at >= from && shown < most {
+            output.line(|text| line::write(frame.at, &Facts::of(&frame), style, text))?;
+            shown += 1;
+        }
     }
-    output.flush()?;
-    if shown == 0 {
-        log::info(format_args!("no packet in memory matches"));
-    }
-    Ok(())
+    Ok(shown)
 }

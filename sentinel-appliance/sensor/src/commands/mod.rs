@@ -11,4 +11,6 @@ pub(crate) mod log;
 pub(crate) mod read;
 pub(crate) mod replay;
 pub(crate) mod run;
+pub(crate) mod selftest;
 pub(crate) mod status;
+pub(crate) mod tune;

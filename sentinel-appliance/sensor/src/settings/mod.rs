@@ -31,4 +31,4 @@ pub(crate) use field::with_port;
 pub(crate) use load::{DEFAULT_FILE, Loaded, environment, split_assignment};
 pub(crate) use problem::Problem;
 pub(crate) use registry::{Settings, restart_needed};
-pub(crate) use report::{check, docs, show};
+pub(crate) use report::{check, docs, of_detector, show};

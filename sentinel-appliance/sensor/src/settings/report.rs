@@ -67,6 +67,18 @@ pub(crate) fn show(loaded: &Loaded, changed_only: bool, out: &mut dyn Write) -> 
     Ok(())
 }
 
+/// Writes the values of one detector, a line each, with their defaults.
+pub(crate) fn of_detector(settings: &Settings, detector: &str, out: &mut String) -> std::fmt::Result {
+    use std::fmt::Write;
+    let (mut settings, mut defaults) = (settings.clone(), Settings::default());
+    for setting in registry::all().iter().filter(|setting| setting.section.name() == detector) {
+        let [value, default] =
+            [&mut settings, &mut defaults].map(|settings| setting.field(settings).texts().join(" "));
+        writeln!(out, "  {} {value} {} (default {default}): {}", setting.key(), setting.unit, setting.help)?;
+    }
+    Ok(())
+}
+
 /// Writes the reference page SETTINGS.md.
 ///
 /// # Errors

@@ -1,6 +1,7 @@
 //! `sentinel log`: the sealed log, also while the sensor runs, and copies of it elsewhere.
 
 mod evidence;
+mod explain;
 mod open;
 mod records;
 
@@ -16,6 +17,7 @@ use crate::terminal::failure::Failure;
 use crate::terminal::output::Output;
 
 pub(crate) use evidence::keygen;
+pub(crate) use explain::{Which, explain};
 use open::open;
 
 /// Action on the log.

@@ -170,17 +170,16 @@ impl Opened {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod testing {
     use super::*;
     use crate::spool::Spool;
     use crate::system::private_files::prepare_directory;
     use sentinel_alert::testing::sample;
     use sentinel_privilege::account::Account;
-    use sentinel_ringlog::{Cursor, MAX_RECORD, RecordId};
     use sentinel_units::Uptime;
 
     /// Log with four alerts in main and four in the journal, besides the records about the run.
-    fn written() -> (tempfile::TempDir, Settings) {
+    pub(in crate::commands::log) fn written() -> (tempfile::TempDir, Settings) {
         let directory = tempfile::tempdir().unwrap();
         let settings = Settings {
             state_dir: directory.path().join("state"),
@@ -198,6 +197,13 @@ mod tests {
         }
         (directory, settings)
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::written;
+    use super::*;
+    use sentinel_ringlog::{Cursor, MAX_RECORD, RecordId};
 
     /// Number of readable records, and the outcome of the command after it printed them.
     fn read(settings: &Settings) -> (u32, Result<(), String>) {

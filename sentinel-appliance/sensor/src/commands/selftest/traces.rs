@@ -1,0 +1,129 @@
+//! Traces of the self-test: for each detector frames that come closer to its threshold step by step.
+//!
+//! A detector is right if it is silent up to the step before the one that `raised_at` computes from its default threshold, and
+//! raises its alert at that step.
+
+use std::net::Ipv4Addr;
+
+use sentinel_alert::Test;
+
+use super::frame::{self, ACK, SYN, SYN_ACK};
+
+/// Takes the frames of a step.
+pub(super) type Give<'g> = &'g mut dyn FnMut(&[u8]);
+
+/// Frames of one test.
+pub(super) struct Trace {
+    pub(super) test: Test,
+    /// Step at which the alert is due, for the first threshold of the detector.
+    pub(super) raised_at: fn(threshold: u32) -> u32,
+    /// Gives the frames of a step, counted from 1.
+    pub(super) step: fn(step: u32, give: Give<'_>),
+}
+
+/// Hosts of the home network, and one outside (RFC 5737).
+const CLIENT: Ipv4Addr = Ipv4Addr::new(192, 168, 0, 10);
+const SERVER: Ipv4Addr = Ipv4Addr::new(192, 168, 0, 20);
+const GATEWAY: Ipv4Addr = Ipv4Addr::new(192, 168, 0, 1);
+const OUTSIDE: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 9);
+
+/// Bytes of a full frame.
+const FULL_FRAME: u32 = 1_514;
+
+/// One trace for each test of a detector that has a threshold. Those with a threshold on time alone are not here.
+pub(super) const TRACES: &[Trace] = &[
+    Trace { test: Test::PortScanPortsInWindow, raised_at: same, step: scan },
+    Trace { test: Test::SynFloodPerSource, raised_at: same, step: requests },
+    Trace { test: Test::IcmpFloodPerSource, raised_at: same, step: pings },
+    Trace { test: Test::SuspiciousPort, raised_at: |_| 2, step: contacts },
+    Trace { test: Test::ArpSpoof, raised_at: |_| 2, step: claims },
+    Trace { test: Test::DnsTunnelNameLength, raised_at: |longest| longest + 1, step: names },
+    Trace {
+        test: Test::ExfiltrationBytesInWindow,
+        raised_at: |bytes| bytes.div_ceil(FULL_FRAME),
+        step: upload,
+    },
+    Trace { test: Test::BruteForceSynInWindow, raised_at: same, step: logins },
+    Trace { test: Test::UdpFloodPerSource, raised_at: same, step: datagrams },
+];
+
+const fn same(threshold: u32) -> u32 {
+    threshold
+}
+
+/// A port from a base and the step; the steps of every trace that uses it are far below 10,000.
+fn port(base: u16, step: u32) -> u16 {
+    base.saturating_add(u16::try_from(step).unwrap_or(u16::MAX))
+}
+
+/// A request to another port in each step, and its answer: open ports, so that no contact fails.
+fn scan(step: u32, give: Give<'_>) {
+    let (source, destination) = ((CLIENT, port(40_000, step)), (SERVER, port(1_000, step)));
+    give(&frame::tcp(source, destination, SYN, &[]));
+    give(&frame::tcp(destination, source, SYN_ACK, &[]));
+}
+
+/// A request to one port in each step, without an answer.
+fn requests(step: u32, give: Give<'_>) {
+    give(&frame::tcp((OUTSIDE, port(40_000, step)), (SERVER, 443), SYN, &[]));
+}
+
+fn pings(_step: u32, give: Give<'_>) {
+    give(&frame::echo_request(OUTSIDE, SERVER));
+}
+
+/// A contact at a port that is not listed, then one at port 31337 (Back Orifice), which is.
+fn contacts(step: u32, give: Give<'_>) {
+    let listed = if step == 1 { 8_443 } else { 31_337 };
+    give(&frame::tcp((CLIENT, port(41_000, step)), (OUTSIDE, listed), SYN, &[]));
+}
+
+/// The gateway's own claim of its address, then that of another station.
+fn claims(step: u32, give: Give<'_>) {
+    let own = if step == 1 { 1 } else { 0x66 };
+    give(&frame::arp_reply(GATEWAY, [2, 0, 0, 0, 1, own]));
+}
+
+/// A name of as many characters as the step has, from 10 on.
+fn names(step: u32, give: Give<'_>) {
+    const DOMAIN: &str = ".example";
+    let label = usize::try_from(step).unwrap_or(0).saturating_sub(DOMAIN.len()).clamp(2, 63);
+    let query = frame::dns_query(&["x".repeat(label).as_str(), DOMAIN].concat());
+    give(&frame::udp((CLIENT, port(42_000, step)), (OUTSIDE, 53), &query));
+}
+
+/// A connection in the first step, and a full segment of it to the outside in each.
+fn upload(step: u32, give: Give<'_>) {
+    let (source, destination) = ((CLIENT, 43_000), (OUTSIDE, 443));
+    if step == 1 {
+        give(&frame::tcp(source, destination, SYN, &[]));
+        give(&frame::tcp(destination, source, SYN_ACK, &[]));
+    }
+    give(&frame::tcp(source, destination, ACK, &[0x5a; 1_460]));
+}
+
+/// A connection to SSH in each step, each accepted.
+fn logins(step: u32, give: Give<'_>) {
+    let (source, destination) = ((OUTSIDE, port(44_000, step)), (SERVER, 22));
+    give(&frame::tcp(source, destination, SYN, &[]));
+    give(&frame::tcp(destination, source, SYN_ACK, &[]));
+}
+
+/// A datagram without an answer in each step.
+fn datagrams(_step: u32, give: Give<'_>) {
+    give(&frame::udp((OUTSIDE, 45_000), (SERVER, 9_999), &[0; 64]));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sentinel_alert::Kind;
+
+    /// A new test of a detector must have its trace here.
+    #[test]
+    fn every_kind_that_a_detector_raises_has_a_trace() {
+        for kind in Kind::ALL.into_iter().filter(|kind| kind.is_detected()) {
+            assert!(TRACES.iter().any(|trace| trace.test.kind() == kind), "{kind}");
+        }
+    }
+}
