@@ -116,13 +116,14 @@ are those that the running sensor still has in memory, if max_packets keeps any.
     },
     Command {
         name: "tune",
-        usage: "FILE --set DETECTOR.NAME=VALUE...",
-        about: "alerts of a capture file that a change of the settings adds and removes",
+        usage: "FILE|--last SPAN --set DETECTOR.NAME=VALUE...",
+        about: "alerts that a change of the settings adds and removes",
         details: "\
 Compares the settings of file and environment with the same after --set. Incidents of one test and source belong together,
 the first of one run to the first of the other.
 
   sentinel tune trace.pcap --set port_scan.ports=25
+  sentinel tune --last 24h --set port_scan.ports=25
   sentinel tune - --set port_scan.severity=low --json <trace.pcapng",
         run: dispatch::tune,
     },

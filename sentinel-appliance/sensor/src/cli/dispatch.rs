@@ -228,13 +228,21 @@ pub(super) fn explain(arguments: &Arguments) -> Result<(), Failure> {
 
 pub(super) fn tune(arguments: &Arguments) -> Result<(), Failure> {
     arguments.at_most("tune", 1)?;
-    let file = arguments.path_at(0).ok_or_else(|| Failure::usage("tune: want a file, or '-'".into()))?;
+    let span = |text: &str| {
+        tune::span(text)
+            .ok_or_else(|| Failure::usage(format!("--last {text}: want a span such as 30m, 24h or 7d")))
+    };
+    let frames = match (arguments.path_at(0), arguments.parsed("last", span)?) {
+        (Some(file), None) => tune::Frames::File(file),
+        (None, Some(span)) => tune::Frames::Last(span),
+        _ => return Err(Failure::usage("tune: want either a file, or '-', or --last".into())),
+    };
     if !arguments.has("set") {
         return Err(Failure::usage(
             "tune: want --set with the change, such as --set port_scan.ports=25".into(),
         ));
     }
-    let request = tune::Request { file, json: arguments.has("json") };
+    let request = tune::Request { frames, json: arguments.has("json") };
     tune::tune(&request, &arguments.settings(&[])?, &arguments.load()?)
 }
 

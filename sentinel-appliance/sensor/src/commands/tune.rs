@@ -1,39 +1,85 @@
-//! `sentinel tune`: alerts that a change of the settings adds and removes in a capture file.
+//! `sentinel tune`: alerts that a change of the settings adds and removes in a capture file, or in the packets that the running sensor
+//! has in memory.
 //!
 //! Both settings see the same frames in one pass: a file that is a pipe can be judged too. Memory: two engines, each of the
 //! `memory_kib` of its settings, and the first alert of each incident.
 
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::io::Read;
+use std::path::PathBuf;
+use std::time::Duration;
 
 use sentinel_alert::{Alert, Phase, Subject, Test, json};
 use sentinel_capture::file::Reader;
 use sentinel_track::hash::HashKey;
-use sentinel_units::Address;
+use sentinel_units::{Address, Timestamp};
 
+use crate::commands::ctl;
 use crate::commands::read::FILE_SEED;
 use crate::packets::input;
 use crate::settings::{Settings, suspicious_ports};
+use crate::system::clock;
 use crate::terminal::count::count;
 use crate::terminal::failure::Failure;
+use crate::terminal::log;
 use crate::terminal::output::{Output, alert_text};
 use crate::worker::analyser::{Analyser, LiveConfig};
 
 /// Arguments of `tune`.
 #[derive(Debug)]
 pub(crate) struct Request {
-    pub(crate) file: PathBuf,
+    pub(crate) frames: Frames,
     /// NDJSON instead of text.
     pub(crate) json: bool,
+}
+
+/// Origin of the frames.
+#[derive(Debug)]
+pub(crate) enum Frames {
+    /// A capture file, `-` for standard input.
+    File(PathBuf),
+    /// The packet memory of the running sensor, as far as its frames are not older than this.
+    Last(Duration),
+}
+
+/// Reads a span of time: a whole number with `s`, `m`, `h` or `d`.
+pub(crate) fn span(text: &str) -> Option<Duration> {
+    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        _ => return None,
+    };
+    let number: u32 = number.parse().ok()?;
+    Some(Duration::from_secs(u64::from(number) * seconds))
 }
 
 /// Compares the alerts of `before` and `after`.
 ///
 /// # Errors
-/// The file is damaged: then nothing is compared.
+/// The file is damaged, or no sensor runs: then nothing is compared.
 pub(crate) fn tune(request: &Request, before: &Settings, after: &Settings) -> Result<(), Failure> {
     let mut runs = [Run::new(before)?, Run::new(after)?];
-    read(&request.file, &mut runs)?;
+    match &request.frames {
+        Frames::File(file) => {
+            read(input::open(file)?, &input::name(file), Timestamp::ZERO, &mut runs)?;
+        }
+        Frames::Last(span) => {
+            let since = Timestamp::ZERO.after(clock::wall().since(Timestamp::ZERO.after(*span)));
+            let memory = ctl::ask("packets 0 \n", &after.run_dir)?;
+            match read(memory, "the sensor's answer", since, &mut runs)? {
+                Some(first) => log::info(format_args!("packets in memory since {}", first.rfc3339())),
+                None => {
+                    return Err(Failure::new(format!(
+                        "no packet of the last {} s is in memory",
+                        span.as_secs()
+                    )));
+                }
+            }
+        }
+    }
     let [before, after] = runs.map(Run::finish);
     let changes = compare(&before, &after);
     let mut output = Output::new();
@@ -94,16 +140,26 @@ impl Run {
     }
 }
 
-fn read(file: &Path, runs: &mut [Run; 2]) -> Result<(), Failure> {
-    let name = input::name(file);
+/// Gives the frames from the time `since` on to both; returns the time of the first.
+fn read(
+    source: impl Read,
+    name: &str,
+    since: Timestamp,
+    runs: &mut [Run; 2],
+) -> Result<Option<Timestamp>, Failure> {
     let wrong = |error: &dyn std::fmt::Display| Failure::new(format!("{name}: {error}"));
-    let mut reader = Reader::open(input::open(file)?).map_err(|error| wrong(&error))?;
+    let mut reader = Reader::open(source).map_err(|error| wrong(&error))?;
+    let mut first = None;
     while let Some(frame) = reader.next().map_err(|error| wrong(&error))? {
+        if frame.at < since {
+            continue;
+        }
+        first = first.or(Some(frame.at));
         for run in &mut *runs {
             run.step(|analyser, raise| analyser.frame(&frame, raise));
         }
     }
-    Ok(())
+    Ok(first)
 }
 
 /// Effect of the change on one incident.
@@ -157,10 +213,18 @@ fn compare<'a>(before: &'a [Alert], after: &'a [Alert]) -> Vec<(Change, &'a Aler
 mod tests {
     use super::*;
     use sentinel_alert::{Severity, testing};
-    use sentinel_units::Timestamp;
 
     fn alert(second: u64, test: Test, severity: Severity) -> Alert {
         Alert { time: Timestamp::from_parts(second, 0), test, severity, ..testing::sample() }
+    }
+
+    #[test]
+    fn a_span_is_a_number_with_a_unit() {
+        let seconds = |text| span(text).map(|span| span.as_secs());
+        assert_eq!(["90s", "30m", "24h", "7d"].map(seconds), [90, 1_800, 86_400, 604_800].map(Some));
+        for wrong in ["", "h", "24", "1.5h", "-1h", "24 h", "1w", "4294967296s", "3µ"] {
+            assert_eq!(span(wrong), None, "{wrong}");
+        }
     }
 
     #[test]
