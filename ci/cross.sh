@@ -112,10 +112,25 @@ emulator_of() {
 # Identical functions become one, and what only other commands than `run` use is placed apart.
 lld_flags="--icf=all -T $cache/sections.ld"
 
+# On MIPS similar functions are placed beside each other, for packing: 5 KiB less flash. zig's lld 20 cannot do this; Debian's 22
+# links everything else to the same bytes.
+lld_of() {
+    case $1 in
+        mips-* | mipsel-*) echo "ld.lld-22" ;;
+        *) echo "$cache/venv/bin/python -m ziglang ld.lld" ;;
+    esac
+}
+lld_flags_of() {
+    case $1 in
+        mips-* | mipsel-*) echo "$lld_flags --bp-compression-sort=both" ;;
+        *) echo "$lld_flags" ;;
+    esac
+}
+
 # One directory per set of flags: otherwise cargo would rebuild std at each change of target.
 target_dir_of() {
     local key
-    key=$( (flags_of "$1"; echo "${more_flags:-}"; cat ci/link.sh ci/sections.ld; /usr/bin/rustc --version) |
+    key=$( (flags_of "$1"; echo "${more_flags:-}"; lld_flags_of "$1"; cat ci/link.sh ci/sections.ld; /usr/bin/rustc --version) |
         cksum | cut -d' ' -f1)
     echo "$cache/target/$1-$key"
 }
@@ -130,8 +145,8 @@ device_cargo() {
     env -u CARGO -u RUSTC -u RUST_LIBC_UNSTABLE_MUSL_V1_2_3 -u RUSTC_WRAPPER -u RUSTDOC -u RUSTUP_TOOLCHAIN -u CARGO_ENCODED_RUSTFLAGS \
         PATH="$cache/venv/bin:/usr/bin:/bin:$PATH" \
         RUSTC_BOOTSTRAP=1 \
-        SENTINEL_ZIG="$cache/venv/bin/python -m ziglang" \
-        SENTINEL_LLD_FLAGS="$lld_flags" \
+        SENTINEL_LLD="$(lld_of "$triple")" \
+        SENTINEL_LLD_FLAGS="$(lld_flags_of "$triple")" \
         RUSTFLAGS="$(flags_of "$triple") ${more_flags:-}" \
         ZIG_GLOBAL_CACHE_DIR="$cache/zig" \
         CARGO_ZIGBUILD_CACHE_DIR="$cache/cargo-zigbuild" \

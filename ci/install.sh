@@ -17,7 +17,7 @@ base_packages=(build-essential busybox-static ca-certificates ethtool iproute2 l
     tcpdump valgrind)
 # rustc-web and its related packages install /usr/bin/cargo and /usr/bin/rustc. `ci/cross.sh` calls them by path; all other
 # scripts use the tool chain of rustup, which `ci/check.sh` therefore puts first in PATH.
-cross_packages=(binutils-mipsel-linux-gnu cargo-web file python3-venv qemu-user-static rust-web-src rustc-web)
+cross_packages=(binutils-mipsel-linux-gnu cargo-web file lld-22 python3-venv qemu-user-static rust-web-src rustc-web)
 machine_packages=(busybox-static e2fsprogs iproute2 qemu-system-x86)
 # ext4 is built in, the virtio drivers are modules.
 kernel_package=linux-image-cloud-amd64

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Linker of ci/cross.sh: links as cargo-zigbuild does, by `zig cc`, and then once more by the same lld of zig, with options that
-# `zig cc` does not hand on. Cargo names the first one in CARGO_TARGET_*_LINKER. From the caller:
+# Linker of ci/cross.sh: links as cargo-zigbuild does, by `zig cc`, and then once more by lld, with options that `zig cc`
+# does not hand on. Cargo names the first one in CARGO_TARGET_*_LINKER. From the caller:
 #
-#   SENTINEL_ZIG        command of zig
+#   SENTINEL_LLD        command of lld
 #   SENTINEL_LLD_FLAGS  the options for lld
 set -euo pipefail
 
@@ -18,4 +18,4 @@ link=$(grep '^ld\.lld ' "$says" | tail -n 1)
 [[ -n $link ]] || { echo "ci/link.sh: zig prints no command of lld" >&2; exit 1; }
 # Unquoted: zig and the caller separate arguments by blanks.
 # shellcheck disable=SC2086
-$SENTINEL_ZIG $link $SENTINEL_LLD_FLAGS
+$SENTINEL_LLD ${link#ld.lld } $SENTINEL_LLD_FLAGS
