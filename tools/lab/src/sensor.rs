@@ -70,13 +70,16 @@ impl<'l> Sensor<'l> {
         self.directory.join("run")
     }
 
-    /// Replaces the settings file.
+    /// Replaces the settings file. Every alert is delivered, unless the options limit it: tests count them.
     ///
     /// # Errors
     /// If it cannot be written.
     pub fn write_settings(&self, options: &str) -> Result<()> {
+        let unlimited =
+            if options.contains("alert_daily_messages") { "" } else { "\toption alert_daily_messages '0'\n" };
         let text = format!(
-            "config sentinel 'main'\n\tlist interface 'br-lan'\n\toption state_dir '{}'\n\toption run_dir '{}'\n{options}\n",
+            "config sentinel 'main'\n\tlist interface 'br-lan'\n\toption state_dir '{}'\n\toption run_dir '{}'\n\
+             {unlimited}{options}\n",
             self.state_dir().display(),
             self.run_dir().display(),
         );

@@ -299,7 +299,11 @@ impl StatusView {
             number("waiting"),
             number("lost")
         )?;
-        writeln!(out, "        {} incidents open", number("open_incidents"))?;
+        write!(out, "        {} incidents open", number("open_incidents"))?;
+        if number("log_only") > 0 {
+            write!(out, "; {} alerts in the log only (alert_daily_messages)", number("log_only"))?;
+        }
+        out.push('\n');
         if self.string("alerts.previous_run.end").is_some() && !self.flag("alerts.previous_run.complete") {
             writeln!(
                 out,
@@ -379,7 +383,7 @@ mod tests {
                       {"name":"eth1","open":false,"seen":0,"dropped":0,"freezes":0}],
         "frames":{"seen":100,"analysed":90,"filtered":2,"unsupported":1,"dropped":4,"in_ring":3,"freezes":1,"malformed":2,"truncated":5},
         "alerts":{"raised":9,"stored":8,"delivered":7,"waiting":1,"lost":6,"lost_queue_full":1,"lost_spool_full":2,
-                  "lost_storage":3,"lost_flash_limit":0,"earlier_runs":{"kept":5,"delivered":4,"waiting":1,"lost":0},
+                  "lost_storage":3,"lost_flash_limit":0,"log_only":12,"earlier_runs":{"kept":5,"delivered":4,"waiting":1,"lost":0},
                   "previous_run":{"boot":6,"next_seq":51,"complete":false,"end":"cut off"},"open_incidents":2},
         "uplink":{"state":"waiting","since_ms":1000,"collector":"c.example:4430","failures":3,"last_error":"gone"},
         "log":{"records":12,"flash_bytes":65536,"journal_bytes":1,"rotations":1,"overwritten":0,"write_errors":0,
@@ -412,7 +416,7 @@ mod tests {
              \x20       a flow table hides some\n\
              \x20       switch it off\n\
              alerts  9 raised + 5 of earlier runs = 7 delivered + 1 waiting + 6 lost\n\
-             \x20       2 incidents open\n\
+             \x20       2 incidents open; 12 alerts in the log only (alert_daily_messages)\n\
              \x20       the run before was cut off; its alerts from 51 on may be lost\n\
              uplink  waiting to connect to c.example:4430\n\
              \x20       last error: gone\n\

@@ -49,6 +49,7 @@ async fn try_reload(shared: &Shared, reload: &Reload) -> Result<(), String> {
     }
     log::set_level(new.log_level);
     shared.spool.borrow_mut().set_policy(FlushPolicy::new(&new));
+    shared.spool.borrow_mut().set_daily_messages(new.alert_daily_messages);
     take_over(shared, new);
     filtered
 }

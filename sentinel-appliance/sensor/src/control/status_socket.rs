@@ -129,6 +129,7 @@ fn write_alerts(snapshot: &Snapshot, spool: &Spool, mut alerts: Object<'_>) {
     alerts.number("lost_spool_full", counts.lost_full);
     alerts.number("lost_storage", counts.lost_storage);
     alerts.number("lost_flash_limit", counts.lost_limit);
+    alerts.number("log_only", counts.log_only);
     let mut earlier = alerts.object("earlier_runs");
     earlier.number("kept", books.kept);
     earlier.number("delivered", books.earlier_delivered());

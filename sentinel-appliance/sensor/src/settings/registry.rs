@@ -119,6 +119,10 @@ main_settings! {
         "incidents of one kind that may open at once; the token bucket gets one more every two seconds; without a token, new sources share one incident",
         "incidents", default "32", Live, |value| Field::Number(value, 1..=1_000_000)
     }
+    alert_daily_messages: u32 = "alert_daily_messages" {
+        "alerts of one kind that the collector gets in 24 hours, half of them about private addresses; the log keeps the others; 0 is no limit",
+        "alerts", default "60", Live, |value| Field::Number(value, 0..=1_000_000)
+    }
     state_dir: PathBuf = "state_dir" {
         "directory on flash: keys, enrollment, sealed log",
         "", default "/var/lib/sentinel-appliance", Restart, |value| Field::Path(value, 255)

@@ -225,6 +225,7 @@ impl Simulator {
             log_segment_kib: 16,
             log_segments: 3,
             log_daily_kib: 0,
+            alert_daily_messages: 0,
             ..Settings::default()
         };
         Self { settings }

@@ -258,7 +258,8 @@ impl Backlog {
             Record::Start { .. }
             | Record::Delivered { .. }
             | Record::Numbered { .. }
-            | Record::Written { .. } => return,
+            | Record::Written { .. }
+            | Record::LogOnly { .. } => return,
         }
         self.bytes += u64::try_from(bytes).unwrap_or(u64::MAX);
     }

@@ -29,6 +29,7 @@ use crate::terminal::failure::Failure;
 mod budget;
 mod deliver;
 mod flush;
+mod messages;
 mod open;
 mod record;
 mod rekey;
@@ -41,6 +42,7 @@ mod runs;
 use budget::{DailyBudget, Purpose};
 use deliver::Backlog;
 pub(crate) use deliver::SentRecords;
+use messages::MessageBudget;
 use open::{Past, boot_number, survey};
 use record::decode;
 pub(crate) use record::{Item, Record, read_record};
@@ -87,6 +89,8 @@ pub(crate) struct SpoolCounts {
     pub(crate) dropped: u64,
     /// Alerts relocated to the front of the ring because they were not delivered yet.
     pub(crate) relocated: u64,
+    /// Alerts beyond the daily budget of messages, which only the log has.
+    pub(crate) log_only: u64,
     /// Flushes deferred because the daily limit was reached.
     pub(crate) deferred: u64,
 }
@@ -145,6 +149,7 @@ pub(crate) struct Spool<S = FileStorage> {
     relocated_until: RecordId,
     policy: FlushPolicy,
     budget: DailyBudget,
+    messages: MessageBudget,
     /// Time by which an alert of `high` or above must be on flash.
     flush_due: Option<Uptime>,
     /// The journal failed, and what it lacks is not on flash yet.
@@ -309,6 +314,7 @@ impl<S: Medium> Spool<S> {
             relocated_until: RecordId(0),
             policy: FlushPolicy::new(settings),
             budget: DailyBudget::new(clock::wall()),
+            messages: MessageBudget::new(settings.alert_daily_messages),
             flush_due: None,
             is_journal_behind: false,
             append_error: None,
@@ -393,9 +399,20 @@ impl<S: Medium> Spool<S> {
         self.policy = policy;
     }
 
-    /// Numbers an alert and stores it; if the log does not take it, it becomes part of a gap.
+    /// Replaces the number of messages of one kind that the collector gets in 24 hours; 0 for no limit.
+    pub(crate) const fn set_daily_messages(&mut self, daily: u32) {
+        self.messages.set_daily(daily);
+    }
+
+    /// Numbers an alert and stores it; if the log does not take it, it becomes part of a gap. One beyond the budget of messages is
+    /// stored without a number.
     pub(crate) fn enqueue(&mut self, alert: &Alert, now: Uptime) {
         self.now = now;
+        if !self.messages.admits(alert, now) {
+            self.counts.log_only += 1;
+            let _counted_above = self.store_log_only(alert);
+            return;
+        }
         let id = AlertId { boot: self.boot, seq: self.next_seq };
         // Before it is stored: a number is used once, also if the log does not take the alert.
         self.next_seq += 1;
@@ -420,6 +437,16 @@ impl<S: Medium> Spool<S> {
         } else if is_severe {
             self.schedule_flush();
         }
+    }
+
+    /// Stores an alert that the collector does not get, if there is room: it makes none, and it causes no write to flash.
+    fn store_log_only(&mut self, alert: &Alert) -> Result<(), NotStored> {
+        if !self.make_room(Purpose::Bulk) {
+            return Err(NotStored);
+        }
+        let mut bytes = [0; wire::MAX_ALERT_LEN];
+        let bytes = wire::encode(alert, Timestamp::ZERO, &mut bytes).map_err(|_| NotStored)?;
+        self.append(&Record::LogOnly { boot: self.boot, alert: bytes })
     }
 
     fn store_alert(&mut self, id: AlertId, alert: &Alert, has_room: bool) -> Result<(), NotStored> {

@@ -61,6 +61,12 @@ pub(crate) enum Record<'a> {
         /// Pages written in that hour and in each of those before it, 16 bits each, little-endian.
         pages: &'a [u8],
     },
+    /// An alert beyond the daily budget of messages of its kind. It has no number, and the collector does not get it.
+    LogOnly {
+        /// Run.
+        boot: u32,
+        alert: &'a [u8],
+    },
 }
 
 impl Record<'_> {
@@ -72,6 +78,7 @@ impl Record<'_> {
             | Self::Relocated { boot, .. }
             | Self::End(RunEnd { boot, .. })
             | Self::Numbered { boot, .. }
+            | Self::LogOnly { boot, .. }
             | Self::Gap(Gap { boot, .. }) => Some(*boot),
             Self::Delivered { .. } | Self::Written { .. } => None,
         }
@@ -102,7 +109,8 @@ pub(super) fn decode(bytes: &[u8]) -> Option<Item> {
         Record::Start { .. }
         | Record::Delivered { .. }
         | Record::Numbered { .. }
-        | Record::Written { .. } => None,
+        | Record::Written { .. }
+        | Record::LogOnly { .. } => None,
     }
 }
 

@@ -179,6 +179,7 @@ mod tests {
             run_dir: directory.path().to_owned(),
             log_segment_kib: 16,
             log_segments: 3,
+            alert_daily_messages: 0,
             ..Settings::default()
         };
         change(&mut settings);

@@ -117,7 +117,8 @@ fn copy(old: &mut Log, from: RecordId, new: &mut Spool) -> Result<u64, super::No
                 Record::Start { .. }
                 | Record::Delivered { .. }
                 | Record::Numbered { .. }
-                | Record::Written { .. },
+                | Record::Written { .. }
+                | Record::LogOnly { .. },
             )
             | None => {}
             Some(record) => {

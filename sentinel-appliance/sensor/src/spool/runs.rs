@@ -53,7 +53,10 @@ impl NewestRun {
                 run.is_open = *is_open;
             }
             Record::End(end) => run.end = Some(*end),
-            Record::Start { .. } | Record::Delivered { .. } | Record::Written { .. } => {}
+            Record::Start { .. }
+            | Record::Delivered { .. }
+            | Record::Written { .. }
+            | Record::LogOnly { .. } => {}
         }
     }
 

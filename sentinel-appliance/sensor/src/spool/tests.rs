@@ -32,6 +32,7 @@ fn place() -> Place {
         log_segment_kib: 16,
         log_segments: 3,
         log_daily_kib: 0,
+        alert_daily_messages: 0,
         ..Settings::default()
     };
     for directory in [&settings.state_dir, &settings.run_dir] {

@@ -78,7 +78,9 @@ impl Flags {
         let directory = tempfile::tempdir()?;
         let own =
             ["state_dir", "run_dir"].map(|name| format!("{name}={}", directory.path().join(name).display()));
-        let given = settings.iter().map(|(name, value)| format!("{name}={value}"));
+        // Every alert is measured.
+        let unlimited = std::iter::once("alert_daily_messages=0".to_owned());
+        let given = settings.iter().map(|(name, value)| format!("{name}={value}")).chain(unlimited);
         let words = given.chain(own).flat_map(|assignment| ["--set".to_owned(), assignment]).collect();
         Ok(Self { words, _directory: directory })
     }

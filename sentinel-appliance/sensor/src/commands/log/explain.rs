@@ -88,12 +88,14 @@ fn find(log: &mut Log, which: Which) -> Result<Option<(AlertId, Alert)>, Failure
         if matches!(which, Which::Record(wanted) if number.0 > wanted) {
             return Ok(None);
         }
-        let Some(Record::Alert { boot, seq, alert } | Record::Relocated { boot, seq, alert }) =
-            spool::read_record(buffer.get(..length).unwrap_or_default())
-        else {
-            continue;
+        let (id, alert) = match spool::read_record(buffer.get(..length).unwrap_or_default()) {
+            Some(Record::Alert { boot, seq, alert } | Record::Relocated { boot, seq, alert }) => {
+                (AlertId { boot, seq }, alert)
+            }
+            // Numbers of alerts begin at 1.
+            Some(Record::LogOnly { boot, alert }) => (AlertId { boot, seq: 0 }, alert),
+            _ => continue,
         };
-        let id = AlertId { boot, seq };
         if matches!(which, Which::Alert(wanted) if id != wanted) {
             continue;
         }

@@ -184,6 +184,7 @@ pub(super) mod testing {
         let settings = Settings {
             state_dir: directory.path().join("state"),
             run_dir: directory.path().join("run"),
+            alert_daily_messages: 0,
             ..Settings::default()
         };
         prepare_directory(&settings.state_dir, Account::current()).unwrap();

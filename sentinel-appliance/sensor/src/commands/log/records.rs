@@ -54,6 +54,14 @@ pub(super) fn show(id: RecordId, record: &Record<'_>, line: &mut String) -> std:
                 Err(error) => write!(line, "alert of a later version: {error}"),
             }
         }
+        Record::LogOnly { alert, .. } => match wire::decode(alert, Timestamp::ZERO) {
+            Ok((alert, _)) => {
+                crate::terminal::output::alert_text(&alert, line)?;
+                line.push_str(" (log only)");
+                Ok(())
+            }
+            Err(error) => write!(line, "alert of a later version: {error}"),
+        },
         Record::Gap(gap) => {
             write!(line, "{} alerts of run {} lost", gap.lost(), gap.boot)?;
             write!(line, " between {} and {}: {}", gap.first_seq, gap.last_seq, gap.reason)
@@ -93,6 +101,15 @@ pub(super) fn export(id: RecordId, record: &Record<'_>, line: &mut String) -> st
                 Err(_) => write!(line, "{{\"record\":\"unknown_alert\",\"boot\":{boot},\"seq\":{seq}}}"),
             }
         }
+        Record::LogOnly { boot, alert } => match wire::decode(alert, Timestamp::ZERO) {
+            Ok((alert, _)) => {
+                write!(line, "{{\"record\":\"log_only\",\"id\":{},\"boot\":{boot},", id.0)?;
+                sentinel_alert::json::write_members(&alert, None, line)?;
+                line.push('}');
+                Ok(())
+            }
+            Err(_) => write!(line, "{{\"record\":\"unknown_alert\",\"boot\":{boot}}}"),
+        },
         Record::Gap(gap) => {
             write!(line, "{{\"record\":\"gap\",\"id\":{},\"boot\":{}", id.0, gap.boot)?;
             write!(line, ",\"first_seq\":{},\"last_seq\":{}", gap.first_seq, gap.last_seq)?;
