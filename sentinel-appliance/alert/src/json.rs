@@ -129,6 +129,11 @@ fn evidence(evidence: &Evidence, out: &mut impl Write) -> fmt::Result {
         Evidence::Bytes { count, threshold, window_s } => {
             write!(out, "\"bytes\":{},\"threshold_bytes\":{},\"window_s\":{window_s}", count.0, threshold.0)
         }
+        Evidence::ManySources { packets, sources, threshold_per_s, prefix_bits } => write!(
+            out,
+            "\"packets_about\":{packets},\"sources_about\":{sources},\
+             \"threshold_packets_per_s\":{threshold_per_s},\"dst_prefix_bits\":{prefix_bits}"
+        ),
         Evidence::Damage { what } => {
             out.write_str("\"damage\":")?;
             string(what, out)

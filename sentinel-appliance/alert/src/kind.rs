@@ -60,9 +60,9 @@ macro_rules! kinds {
 kinds! {
     /// One source tries many ports. Network Service Discovery.
     PortScan { "port_scan", "Port scan", Blue, "T1046" },
-    /// One source sends TCP connection requests at a high rate. Network Denial of Service: Direct Network Flood.
+    /// TCP connection requests at a high rate, of one source or to one victim. Network Denial of Service: Direct Network Flood.
     SynFlood { "syn_flood", "SYN flood", Blue, "T1498.001" },
-    /// One source sends echo requests at a high rate. Network Denial of Service: Direct Network Flood.
+    /// Echo requests at a high rate, of one source or to one victim. Network Denial of Service: Direct Network Flood.
     IcmpFlood { "icmp_flood", "ICMP flood", Green, "T1498.001" },
     /// Contact with a port that malware is known to use. Non-Standard Port.
     SuspiciousPort { "suspicious_port", "Suspicious port", Blue, "T1571" },
@@ -74,10 +74,14 @@ kinds! {
     Exfiltration { "exfiltration", "Exfiltration", Cyan, "T1048" },
     /// Password guessing. Brute Force.
     BruteForce { "brute_force", "Brute force", Blue, "T1110" },
-    /// One source sends datagrams at a high rate, without a response. Network Denial of Service: Direct Network Flood.
+    /// Datagrams without a response at a high rate, of one source or to one victim. Network Denial of Service: Direct Network Flood.
     UdpFlood { "udp_flood", "UDP flood", Green, "T1498.001" },
     /// A file of the sensor itself was damaged. Data Manipulation: Stored Data Manipulation.
     StateDamage { "state_damage", "Damaged state", Magenta, "T1565.001" },
+    /// Segments of no connection reach one destination at a high rate. Endpoint Denial of Service: OS Exhaustion Flood.
+    TcpFlood { "tcp_flood", "TCP flood", Blue, "T1499.001" },
+    /// Fragments of datagrams that stay incomplete reach one destination at a high rate. OS Exhaustion Flood.
+    FragmentFlood { "fragment_flood", "Fragment flood", Green, "T1499.001" },
 }
 
 /// Colour of a kind in a terminal: that of the protocol which its alerts are about, as packets are printed (TCP blue, UDP
@@ -187,6 +191,29 @@ tests! {
     UdpFloodPerSource { UdpFlood, "per_source", "unanswered datagrams", "to" },
     /// [`Kind::StateDamage`]: a key, the log, the journal or the enrollment was damaged.
     StateDamage { StateDamage, Kind::StateDamage.name(), "files", "of" },
+    /// [`Kind::SynFlood`]: connection requests of many sources to one destination, without a completed handshake.
+    SynFloodPerVictim { SynFlood, "per_victim", "incomplete connection requests", "to" },
+    /// [`Kind::IcmpFlood`]: ICMP messages of many sources to one destination.
+    IcmpFloodPerVictim { IcmpFlood, "per_victim", "ICMP messages", "to" },
+    /// [`Kind::UdpFlood`]: datagrams of many sources to one destination that are neither answered nor answers.
+    UdpFloodPerVictim { UdpFlood, "per_victim", "unanswered or unrequested datagrams", "to" },
+    /// [`Kind::TcpFlood`]: segments of many sources to one destination that belong to no connection.
+    TcpFlood { TcpFlood, Kind::TcpFlood.name(), "segments of no connection", "to" },
+    /// [`Kind::FragmentFlood`]: fragments of many sources to one destination whose datagrams stay incomplete.
+    FragmentFlood { FragmentFlood, Kind::FragmentFlood.name(), "fragments of incomplete datagrams", "to" },
+}
+
+impl Test {
+    /// Test of the same kind for floods of many sources on one destination, if this is the one for floods of one source.
+    #[must_use]
+    pub const fn per_victim(self) -> Option<Self> {
+        match self {
+            Self::SynFloodPerSource => Some(Self::SynFloodPerVictim),
+            Self::IcmpFloodPerSource => Some(Self::IcmpFloodPerVictim),
+            Self::UdpFloodPerSource => Some(Self::UdpFloodPerVictim),
+            _ => None,
+        }
+    }
 }
 
 /// Severity of an alert. Only [`Severity::Medium`] and above claim an attack.

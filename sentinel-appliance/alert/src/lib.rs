@@ -65,7 +65,7 @@ pub struct Alert {
 /// Source and destination of an alert. Fields that are unknown or do not apply are `None`.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Subject {
-    /// Address that acted; `None` for an incident that many sources share.
+    /// Address that acted; `None` if there were many, as in a flood with forged sources.
     pub source: Option<Address>,
     /// Address acted upon; `None` if there were several.
     pub destination: Option<Address>,
@@ -152,6 +152,18 @@ pub enum Evidence {
     Damage {
         /// Name of the file and what is wrong with it, cut to the length of a name.
         what: ShortName,
+    },
+    /// Packets of many sources to one destination, above the rate at which packets of their type usually stay unanswered.
+    ManySources {
+        /// Packets, estimated: since the rate was exceeded when opening, later in the incident so far.
+        packets: u64,
+        /// Distinct source addresses, estimated within 30 % up to 100 and 13 % (standard deviation) above.
+        sources: u32,
+        /// The configured threshold, in packets a second.
+        threshold_per_s: u32,
+        /// Leading bits of the destination that are part of the finding: 32 or 128 for one host; fewer if the packets went to
+        /// many hosts of one network, whose first address the destination then is.
+        prefix_bits: u8,
     },
 }
 

@@ -21,18 +21,24 @@ impl fmt::Display for Summary<'_> {
             // About the sensor: nobody in the traffic acted.
             return write!(out, "state of the sensor damaged: {}", Printable(what));
         }
-        match subject.source {
-            Some(source) => write!(out, "{source} ")?,
-            None => out.write_str("many sources ")?,
+        match (subject.source, &alert.evidence) {
+            (Some(source), _) => write!(out, "{source} ")?,
+            (None, Evidence::ManySources { sources, .. }) => write!(out, "about {sources} sources ")?,
+            (None, _) => out.write_str("many sources ")?,
         }
         action(alert, out)?;
         if let Some(destination) = subject.destination {
             write!(out, " {} {destination}", alert.test.preposition())?;
+            if let Evidence::ManySources { prefix_bits, .. } = alert.evidence
+                && prefix_bits < if destination.is_v4() { 32 } else { 128 }
+            {
+                write!(out, "/{prefix_bits}")?;
+            }
             if let Some(port) = subject.destination_port {
                 write!(out, " port {port}")?;
             }
         }
-        match (alert.phase, window_s(&alert.evidence)) {
+        match (alert.phase, window_s(alert)) {
             // This time includes the idle timeout after the last evidence.
             (Phase::Close, _) => {
                 write!(out, ", over {} s after it began", alert.time.since(alert.first).as_secs())
@@ -58,6 +64,7 @@ fn action(alert: &Alert, out: &mut fmt::Formatter<'_>) -> fmt::Result {
             write!(out, "tried at least {at_least}, at most {at_most} {counted}")
         }
         Evidence::Packets { count, .. } => write!(out, "sent {count} {counted}"),
+        Evidence::ManySources { packets, .. } => write!(out, "sent about {packets} {counted}"),
         Evidence::Attempts { count, .. } => write!(out, "made {count} {counted}"),
         Evidence::ListedPort { count: 1, label } => {
             write!(out, "contacted a listed port ({})", Printable(label))
@@ -82,13 +89,14 @@ fn action(alert: &Alert, out: &mut fmt::Formatter<'_>) -> fmt::Result {
     }
 }
 
-/// Window of the evidence, if it has one.
-const fn window_s(evidence: &Evidence) -> Option<u32> {
-    match evidence {
+/// Window of the evidence, if it has one; of a flood of many sources the time that it took to reach the threshold.
+fn window_s(alert: &Alert) -> Option<u64> {
+    match alert.evidence {
         Evidence::Ports { window_s, .. }
         | Evidence::Packets { window_s, .. }
         | Evidence::Attempts { window_s, .. }
-        | Evidence::Bytes { window_s, .. } => Some(*window_s),
+        | Evidence::Bytes { window_s, .. } => Some(window_s.into()),
+        Evidence::ManySources { .. } => Some(alert.time.since(alert.first).as_secs() + 1),
         _ => None,
     }
 }
@@ -152,6 +160,28 @@ mod tests {
             alert.summary().to_string(),
             "10.0.0.7 sent 90000 connection requests, over 90 s after it began"
         );
+    }
+
+    #[test]
+    fn a_flood_of_many_sources_names_the_victim_and_estimates() {
+        let at = |millis: u64| Timestamp::from_micros(1_700_000_000_000_000 + millis * 1_000);
+        let flood = |destination, prefix_bits| Alert {
+            time: at(850),
+            first: at(100),
+            test: Test::SynFloodPerVictim,
+            subject: Subject { destination: Some(destination), ..Subject::default() },
+            evidence: Evidence::ManySources { packets: 90, sources: 80, threshold_per_s: 60, prefix_bits },
+            ..crate::testing::sample()
+        };
+        let start = "about 80 sources sent about 90 incomplete connection requests to";
+        for (destination, bits, end) in [
+            (Address::v4(0x0a00_0007), 32, " 10.0.0.7 within 1 s"),
+            (Address::v4(0x0a00_0000), 24, " 10.0.0.0/24 within 1 s"),
+            (Address::v6([0xfd00_0000, 0, 0, 0]), 64, " fd00::/64 within 1 s"),
+            (Address::v6([0xfd00_0000, 0, 0, 7]), 128, " fd00::7 within 1 s"),
+        ] {
+            assert_eq!(flood(destination, bits).summary().to_string(), std::format!("{start}{end}"));
+        }
     }
 
     #[test]

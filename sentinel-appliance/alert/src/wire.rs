@@ -130,6 +130,7 @@ enum WireEvidence<'a> {
     Name { length: u16, threshold: u16, count: u64, suffix: &'a str },
     Bytes { count: u64, threshold: u64, window_s: u32 },
     Damage { what: &'a str },
+    ManySources { packets: u64, sources: u32, threshold_per_s: u32, prefix_bits: u8 },
 }
 
 impl<'a> From<&'a Evidence> for WireEvidence<'a> {
@@ -153,6 +154,9 @@ impl<'a> From<&'a Evidence> for WireEvidence<'a> {
                 Self::Bytes { count: count.0, threshold: threshold.0, window_s }
             }
             Evidence::Damage { ref what } => Self::Damage { what },
+            Evidence::ManySources { packets, sources, threshold_per_s, prefix_bits } => {
+                Self::ManySources { packets, sources, threshold_per_s, prefix_bits }
+            }
         }
     }
 }
@@ -183,6 +187,9 @@ impl TryFrom<WireEvidence<'_>> for Evidence {
                 Self::Bytes { count: ByteCount(count), threshold: ByteCount(threshold), window_s }
             }
             WireEvidence::Damage { what } => Self::Damage { what: name(what)? },
+            WireEvidence::ManySources { packets, sources, threshold_per_s, prefix_bits } => {
+                Self::ManySources { packets, sources, threshold_per_s, prefix_bits }
+            }
         })
     }
 }
@@ -232,7 +239,7 @@ pub(crate) mod tests {
     use crate::Kind;
     use crate::testing::sample;
 
-    pub(crate) fn every_evidence() -> [Evidence; 8] {
+    pub(crate) fn every_evidence() -> [Evidence; 9] {
         let long = ShortName::try_from("x".repeat(64).as_str()).unwrap();
         [
             sample().evidence,
@@ -243,6 +250,7 @@ pub(crate) mod tests {
             Evidence::Name { length: 253, threshold: 50, count: u64::MAX, suffix: long.clone() },
             Evidence::Bytes { count: ByteCount(u64::MAX), threshold: ByteCount(u64::MAX), window_s: 60 },
             Evidence::Damage { what: long },
+            Evidence::ManySources { packets: 70, sources: 64, threshold_per_s: 60, prefix_bits: 32 },
         ]
     }
 

@@ -166,7 +166,10 @@ pub(crate) fn ipv4(source: Ipv4Addr, destination: Ipv4Addr, protocol: u8, payloa
     let length = u16::try_from(20 + payload.len()).unwrap().to_be_bytes();
     let front = [0x45, 0, length[0], length[1], 0, 1, 0x40, 0, 64, protocol, 0, 0];
     let packet = [&front[..], &source.octets(), &destination.octets(), payload].concat();
-    ethernet(MAC, GATEWAY_MAC, 0x0800, &packet)
+    // Hosts that answer are on the other side of the link.
+    let is_near = ![VICTIM, OUTSIDE, GATEWAY].contains(&source);
+    let (from, to) = if is_near { (MAC, GATEWAY_MAC) } else { (GATEWAY_MAC, MAC) };
+    ethernet(from, to, 0x0800, &packet)
 }
 
 pub(crate) fn ipv6(source: Ipv6Addr, destination: Ipv6Addr, next: u8, payload: &[u8]) -> Vec<u8> {

@@ -14,6 +14,7 @@
 //! | `DatagramsFrom(PORT)` | UDP from the port | all datagrams from the port take the slow path |
 //! | `UnansweredDatagrams` | UDP of a flow until it has a response, and the first response | the first datagram of each direction takes the slow path, one-way flows do always |
 //! | `Length` | length of every packet that it counts, also without ports | the fast path reads the frame's length |
+//! | `Destinations` | every segment and datagram of the slow path, and requests that are only counted | the first segment of the other direction takes the slow path where it asks for that |
 //! | `Icmp` | ICMP and ICMPv6 | nothing |
 //! | `Arp` | packets with neither ports nor ICMP | nothing |
 
@@ -29,6 +30,7 @@ mod wiring;
 
 use sentinel_dissect::{FiveTuple, TcpFlags};
 use sentinel_track::flow::{Role, is_certain_initiator};
+use sentinel_track::hash::HashKey;
 use sentinel_track::neighbour::NeighbourSet;
 use sentinel_track::table::CoarsePeriod;
 use sentinel_units::Timestamp;
@@ -39,6 +41,7 @@ use flood::icmp::IcmpFlood;
 use flood::per_source::SourceSet;
 use flood::syn::SynFlood;
 use flood::udp::{DatagramsSet, UdpFlood};
+use flood::victims::{FragmentFlood, TcpFlood, Victim, Victims};
 use lists::suspicious_port::{ListedPort, SuspiciousPort};
 use scan::port_scan::PortScan;
 use source_table::{SourceActivitySet, SynSources};
@@ -58,9 +61,10 @@ wiring::detectors! {
     exfiltration: Exfiltration<'m> { detects: [exfiltration: Exfiltration], table: egress_bytes [EgressBytesSet; share 2], needs: [Length] }
     brute_force: BruteForce<'m> { detects: [brute_force: BruteForce], table: login_attempts [LoginAttemptsSet; share 3], needs: [WatchedRequests] }
     udp_flood: UdpFlood<'m> { detects: [udp_flood: UdpFlood], table: udp_pairs [DatagramsSet; share 2], needs: [UnansweredDatagrams] }
+    victims: Victims<'m> { detects: [tcp_flood: TcpFlood, fragment_flood: FragmentFlood], list: flood_victims [Victim; entries 32], needs: [Destinations, Icmp] }
 }
 
-impl Detectors<'_> {
+impl<'m> Detectors<'m> {
     /// Period within which the fast path finishes packets of a flow: the first packet of a flow in each period takes the slow path.
     #[inline]
     pub(crate) const fn bypass_period(&self) -> CoarsePeriod {
@@ -82,16 +86,34 @@ impl Detectors<'_> {
             && !self.watched_ports.may_contain(tuple.destination_port)
     }
 
-    /// Counts a TCP connection request for its source.
+    /// Counts a TCP connection request for its source, and for its destination unless the source alone makes a flood.
     #[inline(always)] // once for each address family
     pub(crate) fn request(
         &mut self,
-        now: Timestamp,
+        (now, key): (Timestamp, &HashKey),
         source_hash: u32,
         packet: &Counted<'_>,
         findings: &mut Findings<'_, '_>,
     ) {
-        self.syn_sources.request(now, packet, source_hash, findings);
+        if !self.syn_sources.request(now, packet, source_hash, findings) {
+            self.victims.syn((now, key), source_hash, packet, findings);
+        }
+    }
+
+    /// What follows from the configuration of several detectors.
+    pub(crate) fn configured(&mut self, configs: &Configs) {
+        self.victims.configure_kinds(configs);
+        self.update_watched_ports();
+    }
+
+    /// Counts of the victims of floods, for packets that no other detector needs.
+    pub(crate) const fn victims(&mut self) -> &mut Victims<'m> {
+        &mut self.victims
+    }
+
+    /// Networks that were no longer watched while packets came, because others needed their entries.
+    pub(crate) const fn victim_evictions(&self) -> u64 {
+        self.victims.evictions()
     }
 
     /// Takes over a new list of ports; returns how many of its entries did not fit.

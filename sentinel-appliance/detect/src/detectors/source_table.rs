@@ -109,10 +109,11 @@ impl<'m> SynSources<'m> {
 
     pub(crate) fn segment(&mut self, event: &Event<'_, '_>, findings: &mut Findings<'_, '_>) {
         let counts = [self.port_scan.counts(event), self.syn_flood.counts(event.packet.tuple.tcp_flags)];
-        self.add(event.setting.now, &event.packet.into(), event.source_hash, counts, findings);
+        let _is_flood =
+            self.add(event.setting.now, &event.packet.into(), event.source_hash, counts, findings);
     }
 
-    /// Counts a TCP connection request: a SYN without ACK.
+    /// Counts a TCP connection request: a SYN without ACK. Returns true if its source is at or over the threshold of `syn_flood`.
     #[inline(always)] // of an IPv4 address fewer words are compared
     pub(crate) fn request(
         &mut self,
@@ -120,9 +121,9 @@ impl<'m> SynSources<'m> {
         packet: &Counted<'_>,
         source_hash: u32,
         findings: &mut Findings<'_, '_>,
-    ) {
+    ) -> bool {
         let counts = [self.port_scan.counts_requests_to(packet.destination), self.syn_flood.is_enabled()];
-        self.add(now, packet, source_hash, counts, findings);
+        self.add(now, packet, source_hash, counts, findings)
     }
 
     #[inline(always)] // once in `segment`, once in `request` for each address family
@@ -133,11 +134,11 @@ impl<'m> SynSources<'m> {
         source_hash: u32,
         [counts_port, counts_request]: [bool; 2],
         findings: &mut Findings<'_, '_>,
-    ) {
+    ) -> bool {
         if !counts_port && !counts_request {
-            return;
+            return false;
         }
-        let Some(entry) = self.table.entry(source_hash, packet.source, now) else { return };
+        let Some(entry) = self.table.entry(source_hash, packet.source, now) else { return false };
         let activity = entry.value;
         if entry.idle > self.spans.shorter {
             activity.expire(entry.idle, &self.spans);
@@ -146,9 +147,10 @@ impl<'m> SynSources<'m> {
             self.port_scan.add(&mut activity.ports, now, packet, findings);
         }
         if counts_request {
-            self.syn_flood.add(&mut activity.requests, now, packet, findings);
+            self.syn_flood.add(&mut activity.requests, now, packet, findings)
         } else {
             self.syn_flood.expire(&mut activity.requests, now);
+            false
         }
     }
 }

@@ -11,6 +11,7 @@
 //! | `Payload` | `segment`, `message`, `reads`, `enable_reassembly` |
 //! | `DatagramsFrom` | `segment`, `reads` |
 //! | `UnansweredDatagrams` | `datagram`, `response`, `needs_response` |
+//! | `Destinations` | `concerns_segment`, `tcp`, `concerns_datagram`, `datagram`, `response` |
 //! | `Length` | `segment`, `packet`, `is_egress`, `count_egress` |
 //! | `Icmp`, `Arp` | `packet` |
 //!
@@ -124,7 +125,7 @@ macro_rules! detectors {
                     $($field: <$type>::new($(tables.$table,)? $(tables.$list,)? $($name),+),)+
                     watched_ports: $crate::shared::port_bloom::PortBloom::default(),
                 };
-                new.update_watched_ports();
+                new.configured(configs);
                 new
             }
 
@@ -132,7 +133,7 @@ macro_rules! detectors {
             pub(crate) fn configure(&mut self, configs: &Configs) {
                 let [$($($name),+),+] = configs;
                 $(self.$field.configure($($name),+);)+
-                self.update_watched_ports();
+                self.configured(configs);
             }
 
             /// Entries evicted from all tables while they were live.
@@ -157,7 +158,7 @@ macro_rules! detectors {
             /// that take one of them, and to those that count lengths last. Alerts of one packet come in that order.
             /// `inspection` is that of the packet's direction: `Full` for the first packet, and as long as a detector needs
             /// every packet; otherwise the packet is shown only because it follows a silence. Returns true if a detector needs
-            /// the further datagrams of the flow, and its response.
+            /// the further datagrams of the flow, and its response; of TCP the next segment of the other direction.
             #[inline(never)] // the fast path stays short without it
             pub(crate) fn segment(
                 &mut self,
@@ -171,8 +172,15 @@ macro_rules! detectors {
                 let mut is_unanswered = false;
                 let event = &$crate::shared::event::Event { setting, packet, role, source_hash };
                 $($($crate::detectors::wiring::both! { $need { self.$field.segment(event, findings); } })+)+
-                if event.packet.tuple.tcp_flags.is_some() {
+                if let Some(flags) = event.packet.tuple.tcp_flags {
                     $($($crate::detectors::wiring::tcp! { $need { self.$field.segment(event, findings); } })+)+
+                    $($($crate::detectors::wiring::destinations! {
+                        $need {
+                            if self.$field.concerns_segment(event, flags) {
+                                is_unanswered = self.$field.tcp(event, flags, findings);
+                            }
+                        }
+                    })+)+
                 } else {
                     $($($crate::detectors::wiring::udp! { $need { self.$field.segment(event, findings); } })+)+
                     if inspection == sentinel_track::flow::Inspection::Full {
@@ -180,6 +188,13 @@ macro_rules! detectors {
                             $need { is_unanswered |= self.$field.datagram(event, findings); }
                         })+)+
                     }
+                    $($($crate::detectors::wiring::destinations! {
+                        $need {
+                            if self.$field.concerns_datagram(event, is_unanswered) {
+                                is_unanswered |= self.$field.datagram(event, is_unanswered, findings);
+                            }
+                        }
+                    })+)+
                 }
                 $($($crate::detectors::wiring::length! { $need { self.$field.segment(event, findings); } })+)+
                 is_unanswered
@@ -258,6 +273,9 @@ macro_rules! detectors {
                 let _used_by_some = (setting, initiator, responder, is_known);
                 $($($crate::detectors::wiring::unanswered! {
                     $need { self.$field.response(setting, initiator, responder, is_known); }
+                })+)+
+                $($($crate::detectors::wiring::destinations! {
+                    $need { self.$field.response(setting, initiator, responder); }
                 })+)+
             }
 
@@ -366,6 +384,7 @@ for_needs!($ both: Requests FirstPacket Payload);
 for_needs!($ tcp: WatchedRequests);
 for_needs!($ udp: DatagramsFrom);
 for_needs!($ unanswered: UnansweredDatagrams);
+for_needs!($ destinations: Destinations);
 for_needs!($ icmp: Icmp);
 for_needs!($ arp: Arp);
 for_needs!($ length: Length);

@@ -2,7 +2,7 @@
 //!
 //! The packet is an acknowledgement inside a TCP flow. Of such a packet no detector keeps anything, whatever the settings say: it is
 //! no request, no datagram, its port is read by none, and its two addresses are the same one, so that it crosses no border of the
-//! home network. What it changes is one set of the flow table and the counters of frames. Both are put back.
+//! home network. What it changes is one set of the flow table, the counters of frames and that of requests. All are put back.
 //!
 //! The set of its flow is empty meanwhile. So flows of the traffic, forged ones with the same addresses and ports too, neither
 //! change the answer nor lose their entry.
@@ -46,7 +46,7 @@ impl Engine<'_> {
             FlowId::v4(&self.key, &tuple)
         });
         let Some(set) = self.flows.replace_set(request, FlowSet::default()) else { return false };
-        let counts = self.counts;
+        let (counts, gate) = (self.counts, self.detectors.victims().gate);
         for _ in 0..2 {
             let wire_len = u32::try_from(FRAME.len()).unwrap_or(u32::MAX);
             self.frame(RawFrame { at: self.now, link: LinkType::ETHERNET, bytes: &FRAME, wire_len }, raise);
@@ -56,6 +56,7 @@ impl Engine<'_> {
             [request, response].iter().all(|flow| self.flows.touch(*flow, period, now) == Inspection::Bypass);
         let is_right = is_known && self.counts == Counts { analysed: counts.analysed + 2, ..counts };
         self.counts = counts;
+        self.detectors.victims().gate = gate;
         self.flows.replace_set(request, set);
         is_right
     }

@@ -175,6 +175,6 @@ impl Engine<'_> {
     fn count_request(&mut self, packet: &Counted<'_>, raise: &mut dyn FnMut(Alert)) {
         let Self { incidents, detectors, now, key, .. } = self;
         let mut findings = Findings { incidents, now: *now, raise };
-        detectors.request(*now, key.address(packet.source), packet, &mut findings);
+        detectors.request((*now, key), key.address(packet.source), packet, &mut findings);
     }
 }

@@ -149,8 +149,14 @@ impl<'m> Engine<'m> {
     /// Analyses one packet that was parsed already, with the packets inside it and the messages it completes.
     pub fn packet(&mut self, at: Timestamp, packet: &Packet<'_>, raise: &mut dyn FnMut(Alert)) {
         if self.reassembly.is_some() && reassembly::concerns(packet) {
+            let is_fragment = packet.ip().is_some_and(|ip| ip.fragment.is_some());
+            self.detectors.victims().is_fragment = is_fragment;
             // Without its payload, which is read once the message is complete.
             self.headers(at, packet, PacketSummary::of(packet).map(PacketSummary::bare), raise);
+            self.detectors.victims().is_fragment = false;
+            if is_fragment {
+                self.fragment(packet, raise);
+            }
             self.reassemble(at, packet, raise);
         } else {
             self.headers(at, packet, PacketSummary::of(packet), raise);
@@ -167,11 +173,20 @@ impl<'m> Engine<'m> {
         self.reassemble(at, &sentinel_dissect::packet(link, None, bytes, wire_len), raise);
     }
 
+    /// Counts a fragment, whose headers were analysed before, for its destination.
+    fn fragment(&mut self, packet: &Packet<'_>, raise: &mut dyn FnMut(Alert)) {
+        let Self { incidents, detectors, now, key, home_net, .. } = self;
+        let setting = Setting { now: *now, home_net, key };
+        detectors.victims().fragment(setting, packet, &mut Findings { incidents, now: *now, raise });
+    }
+
     #[cold]
     fn reassemble(&mut self, at: Timestamp, packet: &Packet<'_>, raise: &mut dyn FnMut(Alert)) {
         if !self.reassembly.as_mut().is_some_and(|reassembly| reassembly.add(&self.key, at, packet)) {
             return;
         }
+        let setting = Setting { now: self.now, home_net: &self.home_net, key: &self.key };
+        self.detectors.victims().reassembled(setting, packet);
         // Moved out for the call, because what it completes is shown to the engine that owns it.
         let Some(mut reassembly) = self.reassembly.take() else { return };
         let key = self.key.clone();
@@ -277,10 +292,12 @@ impl<'m> Engine<'m> {
         };
         let is_unanswered = detectors.segment(setting, packet, role, inspection, &mut findings);
         // The other direction is set with the first packet, and with the first response, which ends what a detector of unanswered
-        // datagrams needs.
-        entry.set_inspection(detectors.inspection(home_net, tuple, role.from_initiator, is_unanswered));
-        let is_response = inspection == Inspection::Full && !role.from_initiator;
-        if entry.role.is_first || is_response && tuple.tcp_flags.is_none() {
+        // datagrams needs. Of TCP only the other direction is ever needed.
+        let is_udp = tuple.tcp_flags.is_none();
+        let needs_own = is_unanswered && is_udp;
+        entry.set_inspection(detectors.inspection(home_net, tuple, role.from_initiator, needs_own));
+        let is_response = is_udp && !is_unanswered && inspection == Inspection::Full;
+        if entry.role.is_first || is_response || is_unanswered && !is_udp {
             let response = tuple.reversed();
             let from_initiator = !role.from_initiator;
             let inspection = detectors.inspection(home_net, &response, from_initiator, is_unanswered);
@@ -310,7 +327,10 @@ impl<'m> Engine<'m> {
     pub fn losses(&self) -> Losses {
         let reassembly = self.reassembly.as_ref().map_or(0, Reassembly::evictions);
         Losses {
-            evictions: self.flows.table().evictions() + self.detectors.evictions() + reassembly,
+            evictions: self.flows.table().evictions()
+                + self.detectors.evictions()
+                + self.detectors.victim_evictions()
+                + reassembly,
             closed_early: self.incidents.closed_early(),
         }
     }

@@ -148,6 +148,7 @@ impl Engine<'_> {
     /// numbers that no other engine assigns.
     pub const fn set_shard(&mut self, index: u32, engines: u32) {
         self.reports = Some(FirstPacketReports(None));
+        self.detectors.victims().set_workers(engines);
         self.incidents.set_id_stride(index, engines);
     }
 

@@ -68,6 +68,10 @@ pub(super) fn merge(total: &mut Evidence, finding: &Evidence, adds: u32) {
                 suffix.clone_from(seen);
             }
         }
+        (Evidence::ManySources { packets, sources, .. }, Evidence::ManySources { sources: now, .. }) => {
+            *packets = packets.saturating_add(adds.into());
+            *sources = (*sources).max(*now);
+        }
         (Evidence::Bytes { count, .. }, _) => *count = ByteCount(count.0).plus(adds.into()),
         // A test always reports one type of evidence, so no other pair occurs.
         _ => {}

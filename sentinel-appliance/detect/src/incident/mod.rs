@@ -112,7 +112,7 @@ impl<'m> Incidents<'m> {
 
     /// Adds a finding to its incident, or opens one, and raises an alert if one is due.
     pub(crate) fn report(&mut self, now: Timestamp, finding: &Finding, raise: &mut dyn FnMut(Alert)) {
-        if self.touch(now, finding, raise) {
+        if self.touch(now, finding, raise) || self.is_part_of_flood(finding) {
             return;
         }
         if self.buckets.take(finding.test.kind(), self.incident_limits.burst, now) {
@@ -126,6 +126,24 @@ impl<'m> Incidents<'m> {
         if !self.touch(now, &shared, raise) {
             self.open_new(now, shared, raise);
         }
+    }
+
+    /// Returns true if an incident of a flood on the same destination is open: a source of it that crosses the threshold per source is
+    /// part of that behaviour, and gets no incident of its own.
+    fn is_part_of_flood(&mut self, finding: &Finding) -> bool {
+        let Some(flood) = finding.test.per_victim() else { return false };
+        let is_flood = |slot: &Incident| {
+            slot.0.as_ref().is_some_and(|Open { alert, .. }| {
+                alert.test == flood && alert.subject.destination == finding.subject.destination
+            })
+        };
+        // Under attack `latest` saves the search.
+        if self.slots.get(self.latest).is_some_and(is_flood) {
+            return true;
+        }
+        let found = self.slots.iter().position(is_flood);
+        self.latest = found.unwrap_or(self.latest);
+        found.is_some()
     }
 
     /// Adds a packet to the latest incident. Returns false, and changes nothing, if it does not belong there.

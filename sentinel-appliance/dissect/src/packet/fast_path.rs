@@ -8,7 +8,7 @@
 use sentinel_units::{Address, LinkType, Mac, Port, ethertype, ip_protocol};
 
 use super::{Packet, Transport};
-use crate::transport::TcpFlags;
+use crate::transport::{Tcp, TcpFlags};
 
 const ETHERNET_LEN: usize = 14;
 const IPV4_LEN: usize = 20;
@@ -75,8 +75,11 @@ pub struct PacketSummary<'p> {
 // The fast path keeps the datagram and finds the payload in it on demand: most frames are finished without.
 #[derive(Clone, Copy, Debug)]
 enum Content<'p> {
-    /// Captured bytes behind the transport header.
+    /// Captured bytes behind the transport header of UDP.
     Payload(&'p [u8]),
+    /// TCP header with the captured bytes behind it, and the header without these.
+    Segment(&'p Tcp<'p>),
+    Header(&'p Tcp<'p>),
     /// Captured bytes from the transport header on, as far as the IP header says.
     Datagram(&'p [u8]),
 }
@@ -96,9 +99,9 @@ impl<'p> PacketSummary<'p> {
     pub fn of(packet: &'p Packet<'_>) -> Option<Self> {
         let ip = packet.ip()?;
         let (source_port, destination_port) = packet.ports()?;
-        let (tcp_flags, payload) = match &packet.transport {
-            Transport::Tcp(tcp) => (Some(tcp.flags), tcp.payload),
-            Transport::Udp(udp) => (None, udp.payload),
+        let (tcp_flags, content) = match &packet.transport {
+            Transport::Tcp(tcp) => (Some(tcp.flags), Content::Segment(tcp)),
+            Transport::Udp(udp) => (None, Content::Payload(udp.payload)),
             _ => return None,
         };
         Some(Self {
@@ -109,7 +112,7 @@ impl<'p> PacketSummary<'p> {
                 destination_port,
                 tcp_flags,
             },
-            content: Content::Payload(payload),
+            content,
             wire_len: packet.wire_len,
             sender: packet.ethernet.as_ref().map(|ethernet| &ethernet.source.0),
         })
@@ -133,7 +136,23 @@ impl<'p> PacketSummary<'p> {
     /// This summary without its payload.
     #[must_use]
     pub const fn bare(self) -> Self {
-        Self::without_content(self.tuple, self.wire_len, self.sender)
+        let content = match self.content {
+            Content::Segment(tcp) => Content::Header(tcp),
+            _ => Content::Payload(&[]),
+        };
+        Self { content, ..self }
+    }
+
+    /// Sequence and acknowledgement numbers of TCP; meaningless for UDP, and zero if they were not captured.
+    #[must_use]
+    pub const fn tcp_numbers(&self) -> (u32, u32) {
+        match self.content {
+            Content::Segment(tcp) | Content::Header(tcp) => (tcp.sequence, tcp.acknowledgement),
+            Content::Datagram(&[_, _, _, _, a, b, c, d, e, f, g, h, ..]) => {
+                (u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h]))
+            }
+            _ => (0, 0),
+        }
     }
 
     /// Captured bytes behind the transport header.
@@ -141,6 +160,8 @@ impl<'p> PacketSummary<'p> {
     pub fn payload(&self) -> &'p [u8] {
         let datagram = match self.content {
             Content::Payload(payload) => return payload,
+            Content::Segment(tcp) => return tcp.payload,
+            Content::Header(_) => return &[],
             Content::Datagram(datagram) => datagram,
         };
         let (start, end) = match (self.tuple.tcp_flags, datagram) {

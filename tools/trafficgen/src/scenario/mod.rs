@@ -20,6 +20,7 @@ mod reassembly;
 mod suspicious_port;
 mod syn_flood;
 mod udp_flood;
+mod victims;
 
 use std::time::Duration;
 
@@ -105,6 +106,7 @@ impl Scenario {
         Self { name, description, expected, allowed: &[], well_formed: true, build }
     }
 
+    #[allow(dead_code, reason = "for scenarios in which a stronger test may see more than is expected")]
     const fn allowing(self, allowed: &'static [Expected]) -> Self {
         Self { allowed, ..self }
     }
@@ -117,6 +119,7 @@ pub fn all() -> impl Iterator<Item = &'static Scenario> {
         syn_flood::SCENARIOS,
         icmp_flood::SCENARIOS,
         udp_flood::SCENARIOS,
+        victims::SCENARIOS,
         suspicious_port::SCENARIOS,
         arp::SCENARIOS,
         dns::SCENARIOS,

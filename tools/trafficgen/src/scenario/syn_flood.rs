@@ -8,7 +8,7 @@ use crate::packet::{Encapsulation, Family, Options, Path, Tcp, flags};
 use crate::{Connection, Packets, Random, Timeline};
 
 const FIRES: &[Expected] = &[("syn_flood", "per_source")];
-const ANY: &[Expected] = &[("syn_flood", "*")];
+const VICTIM: &[Expected] = &[("syn_flood", "per_victim")];
 const WINDOW: Duration = Duration::from_secs(5);
 
 pub(super) const SCENARIOS: &[Scenario] = &[
@@ -43,8 +43,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         "300 completed connections of 30 sources to one server in 5 s",
         |p| handshakes(p, 30),
     ),
-    Scenario::silent("syn-flood-spoofed", "400 SYN to one host, each from another source", spoofed)
-        .allowing(ANY),
+    Scenario::fires("syn-flood-spoofed", "400 SYN to one host, each from another source", VICTIM, spoofed),
 ];
 
 const fn quick(count: u32) -> Burst {

@@ -11,7 +11,7 @@ use crate::packet::{Encapsulation, Family, Icmp, Path, protocol, udp};
 use crate::{Host, Packets, Timeline};
 
 const FIRES: &[Expected] = &[("udp_flood", "per_source")];
-const ANY: &[Expected] = &[("udp_flood", "*")];
+const VICTIM: &[Expected] = &[("udp_flood", "per_victim")];
 const WINDOW: Duration = Duration::from_secs(5);
 /// Discard service (RFC 863): nothing is ever sent back.
 const DISCARD: u16 = 9;
@@ -49,8 +49,12 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         answered,
     ),
     Scenario::silent("udp-flood-multicast", "IPTV: 10,000 datagrams to a group in 5 s", multicast),
-    Scenario::silent("udp-flood-spoofed", "6,000 datagrams to one host, each from another source", spoofed)
-        .allowing(ANY),
+    Scenario::fires(
+        "udp-flood-spoofed",
+        "6,000 datagrams to one host, each from another source",
+        VICTIM,
+        spoofed,
+    ),
 ];
 
 const fn quick(count: u32) -> Burst {

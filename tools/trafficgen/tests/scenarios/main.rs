@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod oracle;
 #[cfg(test)]
+mod victims;
+#[cfg(test)]
 mod walk;
 
 use std::collections::BTreeSet;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use sentinel_trafficgen::TimedFrame;
 
+use crate::victims::Victims;
 use crate::walk::{self, Fact, Fragment};
 
 /// Addresses, identification and protocol of a fragmented packet.
@@ -29,6 +30,7 @@ pub(crate) struct Oracle {
     leases: BTreeSet<(Ipv4Addr, [u8; 6])>,
     flows: BTreeSet<(IpAddr, IpAddr, (u16, u16))>,
     fragments: BTreeMap<FragmentKey, Vec<u8>>,
+    victims: Victims,
     raised: BTreeSet<&'static str>,
 }
 
@@ -41,10 +43,11 @@ impl Oracle {
         let at = frame.offset;
         match fact {
             Fact::Arp { sender: (mac, address) } => self.arp(mac, address),
-            Fact::Echo { source, request } => {
+            Fact::Echo { source, destination, request } => {
                 if request {
                     self.echoes.entry(source).or_default().push((at, 1));
                 }
+                self.victims.echo(at, source, destination, request);
             }
             Fact::Tcp { source, destination, ports, flags, payload } => {
                 self.tcp(at, (source, destination), ports, flags, payload);
@@ -60,7 +63,6 @@ impl Oracle {
     }
 
     pub(crate) fn raised(mut self) -> BTreeSet<&'static str> {
-        assert!(self.fragments.is_empty(), "a packet of which fragments are missing");
         let mut raise_if = |kind, reached: bool| {
             if reached {
                 self.raised.insert(kind);
@@ -72,6 +74,7 @@ impl Oracle {
         raise_if("udp_flood", self.unanswered.values().any(|events| max_in_window(events, 5) >= 5_000));
         raise_if("exfiltration", self.outbound.values().any(|events| max_in_window(events, 60) >= 5_000_000));
         raise_if("brute_force", self.logins.values().any(|events| max_in_window(events, 30) >= 30));
+        self.raised.extend(self.victims.raised());
         self.raised
     }
 
@@ -81,6 +84,7 @@ impl Oracle {
         let mut bytes = self.fragments.remove(&key).unwrap_or_default();
         assert_eq!(bytes.len(), fragment.offset, "fragments without gap or overlap");
         bytes.extend_from_slice(fragment.bytes);
+        self.victims.fragment(frame.offset, fragment.endpoints, fragment.identification, fragment.more);
         if fragment.more {
             self.fragments.insert(key, bytes);
         } else {
@@ -112,6 +116,7 @@ impl Oracle {
         payload: &[u8],
     ) {
         let (source, destination) = endpoints;
+        self.victims.segment(at, endpoints, ports, flags);
         let first = self.is_from_initiator(source, destination, ports);
         if flags & 0x12 == 0x02 {
             self.requests.entry(source).or_default().push((at, 1));
@@ -134,6 +139,7 @@ impl Oracle {
 
     fn udp(&mut self, at: Duration, endpoints: (IpAddr, IpAddr), ports: (u16, u16), payload: &[u8]) {
         let (source, destination) = endpoints;
+        self.victims.datagram(at, endpoints, ports);
         if self.is_from_initiator(source, destination, ports) {
             self.ports.entry(source).or_default().push((at, ports.1));
             if ports.1 != 53 && !destination.is_multicast() && !is_broadcast(destination) {

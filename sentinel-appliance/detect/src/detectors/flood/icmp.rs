@@ -17,7 +17,14 @@ thresholds! {
     Thresholds {
         packets: "packets", default 100, 2 to 1_000_000, "echo requests of one source that make a flood";
         window_s: "s", default 5, 1 to 600, "length of the sliding window";
+        victim_rate: "packets/s", default 60, 10 to 1_000_000,
+            "echo requests a second, of many sources, that one destination may get; twice as many replies and errors";
     }
+}
+
+/// Echo requests a second that one destination may get.
+pub(crate) fn victim_rate(config: &DetectorConfig) -> u32 {
+    Thresholds::from(config).victim_rate
 }
 
 /// Echo requests of both families, per source.
@@ -25,14 +32,14 @@ thresholds! {
 pub(crate) struct IcmpFlood<'m>(PerSource<'m>);
 
 fn rate(config: &DetectorConfig) -> Rate {
-    let Thresholds { packets, window_s } = config.into();
+    let Thresholds { packets, window_s, .. } = config.into();
     Rate::new(Test::IcmpFloodPerSource, config.into(), Threshold::new(packets, window_s))
 }
 
 impl<'m> IcmpFlood<'m> {
     pub(crate) const DETECTOR: Detector = Detector {
         kind: Kind::IcmpFlood,
-        about: "one source sends many ICMP or ICMPv6 echo requests within a window",
+        about: "one source sends many ICMP or ICMPv6 echo requests within a window, or one destination gets many of many sources",
         source: "common practice: twenty times the rate of ping for five seconds",
         severity: Severity::Medium,
         thresholds: Thresholds::SETTINGS,

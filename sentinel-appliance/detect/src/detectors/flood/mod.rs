@@ -4,3 +4,4 @@ pub(crate) mod icmp;
 pub(crate) mod per_source;
 pub(crate) mod syn;
 pub(crate) mod udp;
+pub(crate) mod victims;

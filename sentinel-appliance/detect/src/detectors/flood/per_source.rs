@@ -47,7 +47,7 @@ impl Rate {
         self.threshold.window
     }
 
-    /// Counts a packet for its source, and reports if that is at or over the threshold.
+    /// Counts a packet for its source, and reports if that is at or over the threshold, which it returns.
     #[inline]
     pub(crate) fn add(
         &self,
@@ -55,12 +55,12 @@ impl Rate {
         now: Timestamp,
         packet: &Counted<'_>,
         findings: &mut Findings<'_, '_>,
-    ) {
-        if let Some(reached) = times.add(self.prepared, now)
-            && !findings.bump_latest(self.test, packet)
-        {
+    ) -> bool {
+        let Some(reached) = times.add(self.prepared, now) else { return false };
+        if !findings.bump_latest(self.test, packet) {
             self.report(reached, packet, findings);
         }
+        true
     }
 
     /// Drops times that are older than the window, for a source that sends other packets meanwhile: the 32-bit times wrap

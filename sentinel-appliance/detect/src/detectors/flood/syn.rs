@@ -1,6 +1,6 @@
 //! `syn_flood`: one source sends TCP connection requests at a high rate.
 //!
-//! Read first: RFC 4987 section 2. A flood from many sources is not seen by this test.
+//! Read first: RFC 4987 section 2. A flood from many sources is seen by the test per victim, in `victims`.
 
 use core::time::Duration;
 
@@ -19,7 +19,14 @@ thresholds! {
     Thresholds {
         packets: "packets", default 200, 2 to 1_000_000, "SYN-only packets of one source that make a flood";
         window_s: "s", default 5, 1 to 600, "length of the sliding window";
+        victim_rate: "packets/s", default 60, 10 to 1_000_000,
+            "incomplete connection requests a second, of many sources, that one destination may get";
     }
+}
+
+/// Incomplete connection requests a second that one destination may get.
+pub(crate) fn victim_rate(config: &DetectorConfig) -> u32 {
+    Thresholds::from(config).victim_rate
 }
 
 /// SYN-only packets, per source.
@@ -29,7 +36,8 @@ pub(crate) struct SynFlood(Rate);
 impl SynFlood {
     pub(crate) const DETECTOR: Detector = Detector {
         kind: Kind::SynFlood,
-        about: "one source sends many TCP connection requests (SYN without ACK) within a window",
+        about: "one source sends many TCP connection requests (SYN without ACK) within a window, or one destination gets many that \
+                are never completed",
         source: "common practice: 40 requests a second for five seconds",
         severity: Severity::High,
         thresholds: Thresholds::SETTINGS,
@@ -37,7 +45,7 @@ impl SynFlood {
     };
 
     pub(crate) fn new(config: &DetectorConfig) -> Self {
-        let Thresholds { packets, window_s } = config.into();
+        let Thresholds { packets, window_s, .. } = config.into();
         Self(Rate::new(Test::SynFloodPerSource, config.into(), Threshold::new(packets, window_s)))
     }
 
@@ -57,7 +65,7 @@ impl SynFlood {
         self.0.is_enabled() && tcp_flags.is_some_and(TcpFlags::syn_only)
     }
 
-    /// Counts a packet for its source.
+    /// Counts a packet for its source. Returns true if that is at or over the threshold.
     #[inline]
     pub(crate) fn add(
         &self,
@@ -65,8 +73,8 @@ impl SynFlood {
         now: Timestamp,
         packet: &Counted<'_>,
         findings: &mut Findings<'_, '_>,
-    ) {
-        self.0.add(times, now, packet, findings);
+    ) -> bool {
+        self.0.add(times, now, packet, findings)
     }
 
     /// Drops times that are too old, at a packet that does not count.
@@ -113,7 +121,7 @@ mod tests {
             let [high, low] = number.to_be_bytes();
             tcp((Ipv4Addr::new(198, 51, high, low), 20_000), (VICTIM, 80), SYN)
         };
-        assert_eq!(opened(each(400, 5, spread)), [], "no source has more than one");
+        assert_eq!(opened(each(400, 5, spread)), [Test::SynFloodPerVictim], "no source has more than one");
         let v6 = |number| {
             let [source, target]: [Ipv6Addr; 2] = ["fd00::66", "fd00::10"].map(|text| text.parse().unwrap());
             ipv6(source, target, 6, &segment(20_000 + number, 80, SYN, &[]))

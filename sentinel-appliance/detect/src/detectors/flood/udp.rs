@@ -40,7 +40,20 @@ thresholds! {
         packets: "packets", default 5_000, 2 to 10_000_000,
             "datagrams of one source to one destination, without a response, that make a flood";
         window_s: "s", default 5, 1 to 600, "length of the sliding window";
+        victim_rate: "packets/s", default 60, 10 to 1_000_000,
+            "unanswered flows, or unrequested responses, a second, of many sources, that one destination may get";
     }
+}
+
+/// Unanswered flows a second that one destination may get.
+pub(crate) fn victim_rate(config: &DetectorConfig) -> u32 {
+    Thresholds::from(config).victim_rate
+}
+
+/// Unanswered datagrams a second that make a flood.
+pub(crate) fn packet_rate(config: &DetectorConfig) -> u32 {
+    let Thresholds { packets, window_s, .. } = config.into();
+    packets / window_s.max(1)
 }
 
 /// Key of the table: the initiator and the responder of flows.
@@ -84,7 +97,7 @@ pub(crate) struct UdpFlood<'m> {
 }
 
 fn threshold(config: &DetectorConfig) -> Threshold {
-    let Thresholds { packets, window_s } = config.into();
+    let Thresholds { packets, window_s, .. } = config.into();
     Threshold::new(packets, window_s)
 }
 
@@ -114,7 +127,8 @@ fn hash(key: &HashKey, source_hash: u32, destination: Address) -> u32 {
 impl<'m> UdpFlood<'m> {
     pub(crate) const DETECTOR: Detector = Detector {
         kind: Kind::UdpFlood,
-        about: "one source sends many UDP datagrams to one destination within a window, and gets no response",
+        about: "one source sends many UDP datagrams to one destination within a window, and gets no response, or one destination \
+                gets many of many sources",
         source: "common practice: a thousand datagrams a second for five seconds",
         severity: Severity::Medium,
         thresholds: Thresholds::SETTINGS,
@@ -399,8 +413,9 @@ mod tests {
             }
             sensor.fast(u64::from(number) / 4, &udp((ATTACKER, 50_000), (VICTIM, 9_999), &[0]));
         }
-        assert_eq!(sensor.opened(), FIRES);
-        assert_eq!(only(&sensor.raised).subject.source, Some(std::net::IpAddr::V4(ATTACKER).into()));
+        assert_eq!(sensor.opened(), [Test::UdpFloodPerVictim, FIRES[0]], "the made-up ones flood a host too");
+        let sources: Vec<_> = sensor.raised.iter().map(|alert| alert.subject.source).collect();
+        assert_eq!(sources, [None, Some(std::net::IpAddr::V4(ATTACKER).into())]);
     }
 
     #[test]

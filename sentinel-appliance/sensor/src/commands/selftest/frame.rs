@@ -38,6 +38,15 @@ pub(super) fn udp(source: Endpoint, destination: Endpoint, payload: &[u8]) -> Ve
     frame
 }
 
+/// First fragment of a UDP datagram, which more follow.
+pub(super) fn first_fragment(source: Ipv4Addr, destination: Ipv4Addr) -> Vec<u8> {
+    let mut frame = udp((source, 46_000), (destination, 9_999), &[0; 16]);
+    if let Some(flags) = frame.get_mut(20) {
+        *flags = 0x20;
+    }
+    frame
+}
+
 /// ICMP echo request.
 pub(super) fn echo_request(source: Ipv4Addr, destination: Ipv4Addr) -> Vec<u8> {
     let mut frame = ipv4(source, destination, ICMP, 8);

@@ -45,6 +45,9 @@ pub(super) const TRACES: &[Trace] = &[
     },
     Trace { test: Test::BruteForceSynInWindow, raised_at: same, step: logins },
     Trace { test: Test::UdpFloodPerSource, raised_at: same, step: datagrams },
+    // 0.4 s of grace and 0.2 s of 2,000 packets a second, at the end of a bucket of 50 ms.
+    Trace { test: Test::TcpFlood, raised_at: |_| 1_209, step: segments },
+    Trace { test: Test::FragmentFlood, raised_at: |_| 1_207, step: fragments },
 ];
 
 const fn same(threshold: u32) -> u32 {
@@ -112,6 +115,21 @@ fn logins(step: u32, give: Give<'_>) {
 /// A datagram without an answer in each step.
 fn datagrams(_step: u32, give: Give<'_>) {
     give(&frame::udp((OUTSIDE, 45_000), (SERVER, 9_999), &[0; 64]));
+}
+
+/// Another made-up source (RFC 2544) in each step.
+fn made_up(step: u32) -> Ipv4Addr {
+    Ipv4Addr::from(0xc612_0000 | step.wrapping_mul(7_919) & 0x1_ffff)
+}
+
+/// A segment of no connection in each step.
+fn segments(step: u32, give: Give<'_>) {
+    give(&frame::tcp((made_up(step), 46_000), (SERVER, 443), ACK, &[]));
+}
+
+/// The first fragment of another datagram in each step.
+fn fragments(step: u32, give: Give<'_>) {
+    give(&frame::first_fragment(made_up(step), SERVER));
 }
 
 #[cfg(test)]
