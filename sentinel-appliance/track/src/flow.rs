@@ -39,7 +39,7 @@ pub type FlowSet = Set<u32, FlowState>;
 
 const _: () = assert!(size_of::<FlowSet>() == 64, "a lookup of a flow must touch one cache line");
 
-/// State of a flow in six bits: initiator, certainty, and the inspection of both directions.
+/// State of a flow in seven bits: initiator, certainty, the inspection of both directions, and a response that is waited for.
 //
 // The endpoint with the lower address (then port) is `low`. Bits name endpoints, not packets, so that they mean the same for
 // packets of both directions.
@@ -55,6 +55,8 @@ impl FlowState {
     const LOW_INSPECTION: u32 = 2;
     /// Position of two bits: the [`Inspection`] of packets that the high endpoint sends.
     const HIGH_INSPECTION: u32 = 4;
+    /// Bit: a segment that belongs to no connection began the flow, and nothing came back so far.
+    const AWAITS_RESPONSE: u32 = 1 << 6;
 
     // The four accessors are a mask or a shift each and run for every packet: inline.
     #[inline]
@@ -171,6 +173,26 @@ impl FlowEntry<'_> {
         if let Some(state) = &mut self.state {
             state.set_inspection(self.shift, inspection);
         }
+    }
+
+    /// Notes that the first response to this packet is waited for.
+    pub fn expect_response(&mut self) {
+        if let Some(state) = &mut self.state {
+            state.set(FlowState::AWAITS_RESPONSE, true);
+        }
+    }
+
+    /// Returns true, once, for the first response after [`Self::expect_response`].
+    #[inline] // two tests, for every packet of the slow path
+    pub fn take_response(&mut self) -> bool {
+        let is_response = !self.role.from_initiator;
+        self.state.as_mut().is_some_and(|state| {
+            let is_awaited = is_response && state.has(FlowState::AWAITS_RESPONSE);
+            if is_awaited {
+                state.set(FlowState::AWAITS_RESPONSE, false);
+            }
+            is_awaited
+        })
     }
 
     /// Sets the inspection of the opposite direction.

@@ -53,7 +53,16 @@ pub struct CompleteDatagram {
     protocol: u8,
     /// Place of the payload in the bytes of the table.
     payload: Range<usize>,
+    splits_header: bool,
     observation: Observation,
+}
+
+impl CompleteDatagram {
+    /// Returns true if the first fragment ended within the TCP header, as those of no host do (RFC 1858 section 3).
+    #[must_use]
+    pub const fn splits_header(&self) -> bool {
+        self.splits_header
+    }
 }
 
 /// Counters of a [`Fragments`] table.
@@ -168,13 +177,14 @@ impl<'m> Fragments<'m> {
         self.lru.release(slot);
         self.counts.reassembled += 1;
         let payload = from + usize::from(first.payload_at)..from + usize::from(end);
-        Some(CompleteDatagram { protocol: first.protocol, payload, observation })
+        let splits_header = first.splits_header;
+        Some(CompleteDatagram { protocol: first.protocol, payload, splits_header, observation })
     }
 
     /// The datagram that the last call of [`Self::insert_fragment`] completed. The next call may overwrite its payload.
     #[must_use]
     pub fn reassembled(&self, complete: &CompleteDatagram) -> Reassembled<'_> {
-        let CompleteDatagram { protocol, ref payload, observation } = *complete;
+        let CompleteDatagram { protocol, ref payload, observation, .. } = *complete;
         Reassembled { protocol, payload: self.bytes.get(payload.clone()).unwrap_or_default(), observation }
     }
 

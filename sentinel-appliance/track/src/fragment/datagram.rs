@@ -72,6 +72,8 @@ pub(super) struct FirstFragment {
     pub(super) protocol: u8,
     /// Offset of the payload, behind headers that were already parsed.
     pub(super) payload_at: u16,
+    /// The fragment ends within the TCP header, so that nothing could be read from it.
+    pub(super) splits_header: bool,
     ports: (Port, Port),
 }
 
@@ -139,7 +141,9 @@ impl DatagramSlot {
         if start == 0 {
             let payload_at = u16::from(fragment.skipped_words) * 4;
             let ports = ports(ip.protocol, bytes);
-            self.first_fragment = Some(FirstFragment { protocol: ip.protocol, payload_at, ports });
+            let splits_header = ip.protocol == protocol::TCP && bytes.len() < tcp_header_len(bytes);
+            self.first_fragment =
+                Some(FirstFragment { protocol: ip.protocol, payload_at, splits_header, ports });
         }
         Ok(())
     }
@@ -183,6 +187,11 @@ impl DatagramSlot {
         let Self { first, last, packets, bytes, .. } = *self;
         Observation { tuple, first, last, packets, bytes, flags: None }
     }
+}
+
+/// Length of a TCP header by its data offset (RFC 9293 section 3.1), or that of the shortest.
+fn tcp_header_len(bytes: &[u8]) -> usize {
+    bytes.get(12).map_or(20, |offset| usize::from(offset >> 4) * 4).max(20)
 }
 
 /// Ports at the start of a transport header; zero for protocols without ports.
