@@ -134,6 +134,9 @@ fn evidence(evidence: &Evidence, out: &mut impl Write) -> fmt::Result {
             "\"packets_about\":{packets},\"sources_about\":{sources},\
              \"threshold_packets_per_s\":{threshold_per_s},\"dst_prefix_bits\":{prefix_bits}"
         ),
+        Evidence::Contacts { failed, hosts, ports } => {
+            write!(out, "\"failed_contacts\":{failed},\"hosts_at_least\":{hosts},\"ports_at_least\":{ports}")
+        }
         Evidence::Damage { what } => {
             out.write_str("\"damage\":")?;
             string(what, out)

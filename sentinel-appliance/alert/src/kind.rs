@@ -82,6 +82,8 @@ kinds! {
     TcpFlood { "tcp_flood", "TCP flood", Blue, "T1499.001" },
     /// Fragments of datagrams that stay incomplete reach one destination at a high rate. OS Exhaustion Flood.
     FragmentFlood { "fragment_flood", "Fragment flood", Green, "T1499.001" },
+    /// One source searches many hosts. Remote System Discovery.
+    HostSweep { "host_sweep", "Host sweep", Blue, "T1018" },
 }
 
 /// Colour of a kind in a terminal: that of the protocol which its alerts are about, as packets are printed (TCP blue, UDP
@@ -106,6 +108,12 @@ impl Kind {
     #[must_use]
     pub const fn is_detected(self) -> bool {
         !matches!(self, Self::StateDamage)
+    }
+
+    /// Returns true for a search for hosts or services, of which contacts with single ports are a part.
+    #[must_use]
+    pub const fn is_search(self) -> bool {
+        matches!(self, Self::PortScan | Self::HostSweep)
     }
 
     /// The kind of that name, or `None`.
@@ -201,6 +209,12 @@ tests! {
     TcpFlood { TcpFlood, Kind::TcpFlood.name(), "segments of no connection", "to" },
     /// [`Kind::FragmentFlood`]: fragments of many sources to one destination whose datagrams stay incomplete.
     FragmentFlood { FragmentFlood, Kind::FragmentFlood.name(), "fragments of incomplete datagrams", "to" },
+    /// [`Kind::PortScan`]: first contacts of one source that failed, by a sequential test.
+    PortScanFailedContacts { PortScan, "failed_contacts", "ports", "of" },
+    /// [`Kind::PortScan`]: packets of one source that nobody sends but to probe or to evade.
+    PortScanCraftedPackets { PortScan, "crafted_packets", "crafted packets", "to" },
+    /// [`Kind::HostSweep`]: first contacts of one source that failed, with more hosts than ports.
+    HostSweep { HostSweep, Kind::HostSweep.name(), "hosts", "of" },
 }
 
 impl Test {

@@ -148,6 +148,15 @@ pub enum Evidence {
         /// The configured window, in seconds.
         window_s: u32,
     },
+    /// First contacts that failed.
+    Contacts {
+        /// Failed contacts in the incident so far.
+        failed: u32,
+        /// Lower bound of the distinct hosts of them.
+        hosts: u32,
+        /// Lower bound of their distinct ports; one if they have none.
+        ports: u32,
+    },
     /// Damaged file of the sensor.
     Damage {
         /// Name of the file and what is wrong with it, cut to the length of a name.

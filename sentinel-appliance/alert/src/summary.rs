@@ -84,6 +84,18 @@ fn action(alert: &Alert, out: &mut fmt::Formatter<'_>) -> fmt::Result {
             )
         }
         Evidence::Bytes { count, .. } => write!(out, "sent {} out", Decimal(*count)),
+        Evidence::Contacts { failed, hosts, ports } => {
+            write!(out, "had {failed} first contacts without success")?;
+            let (count, noun) =
+                if alert.subject.destination.is_some() { (ports, "ports") } else { (hosts, "hosts") };
+            if *count > 1 {
+                write!(out, ", at least {count} {noun}")?;
+            }
+            match alert.subject.destination_port {
+                Some(port) if alert.subject.destination.is_none() => write!(out, " at port {port}"),
+                _ => Ok(()),
+            }
+        }
         // Written as a whole by the caller.
         Evidence::Damage { .. } => Ok(()),
     }

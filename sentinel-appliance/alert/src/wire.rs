@@ -131,6 +131,7 @@ enum WireEvidence<'a> {
     Bytes { count: u64, threshold: u64, window_s: u32 },
     Damage { what: &'a str },
     ManySources { packets: u64, sources: u32, threshold_per_s: u32, prefix_bits: u8 },
+    Contacts { failed: u32, hosts: u32, ports: u32 },
 }
 
 impl<'a> From<&'a Evidence> for WireEvidence<'a> {
@@ -157,6 +158,7 @@ impl<'a> From<&'a Evidence> for WireEvidence<'a> {
             Evidence::ManySources { packets, sources, threshold_per_s, prefix_bits } => {
                 Self::ManySources { packets, sources, threshold_per_s, prefix_bits }
             }
+            Evidence::Contacts { failed, hosts, ports } => Self::Contacts { failed, hosts, ports },
         }
     }
 }
@@ -190,6 +192,7 @@ impl TryFrom<WireEvidence<'_>> for Evidence {
             WireEvidence::ManySources { packets, sources, threshold_per_s, prefix_bits } => {
                 Self::ManySources { packets, sources, threshold_per_s, prefix_bits }
             }
+            WireEvidence::Contacts { failed, hosts, ports } => Self::Contacts { failed, hosts, ports },
         })
     }
 }
@@ -251,6 +254,7 @@ pub(crate) mod tests {
             Evidence::Bytes { count: ByteCount(u64::MAX), threshold: ByteCount(u64::MAX), window_s: 60 },
             Evidence::Damage { what: long },
             Evidence::ManySources { packets: 70, sources: 64, threshold_per_s: 60, prefix_bits: 32 },
+            Evidence::Contacts { failed: u32::MAX, hosts: 64, ports: 64 },
         ]
     }
 

@@ -33,6 +33,7 @@ pub use detectors::access::brute_force::{LoginAttempts, LoginAttemptsSet};
 pub use detectors::flood::per_source::SourceSet;
 pub use detectors::flood::victims::Victim;
 pub use detectors::lists::suspicious_port::{ListedPort, PortProtocol};
+pub use detectors::scan::contact_table::ContactSet;
 pub use detectors::source_table::{SourceActivity, SourceActivitySet};
 pub use detectors::transfer::exfiltration::{EgressBytes, EgressBytesSet};
 pub use detectors::{Configs, DETECTORS, TableCapacities, Tables};

@@ -326,8 +326,9 @@ pub(crate) struct Filling {
 
 impl Filling {
     pub(crate) fn sensor(&self) -> Sensor {
-        // Flows have plenty of room here: only the detector's own table is full.
-        Sensor::with(Capacities { flows: 1 << 14, ..TINY }, KEY, &alone(self.test.kind()))
+        // Flows and contacts have plenty of room here: only the detector's own table is full.
+        let tables = TableCapacities { contacts: 1 << 14, ..TINY.tables };
+        Sensor::with(Capacities { flows: 1 << 14, tables, ..TINY }, KEY, &alone(self.test.kind()))
     }
 
     /// A source that attacks at once is detected however full the table is, and every live entry evicted is counted.

@@ -13,6 +13,7 @@
 //! | `Payload(PORT)` | payload sent to the port, over TCP in complete messages | all packets to the port take the slow path |
 //! | `DatagramsFrom(PORT)` | UDP from the port | all datagrams from the port take the slow path |
 //! | `UnansweredDatagrams` | UDP of a flow until it has a response, and the first response | the first datagram of each direction takes the slow path, one-way flows do always |
+//! | `Contacts` | with the table of sources, contacts that are looked at, and their answers | the first answer to one takes the slow path |
 //! | `Length` | length of every packet that it counts, also without ports | the fast path reads the frame's length |
 //! | `Destinations` | every segment and datagram of the slow path, and requests that are only counted | the first segment of the other direction takes the slow path where it asks for that |
 //! | `Icmp` | ICMP and ICMPv6 | nothing |
@@ -29,11 +30,9 @@ pub(crate) mod transfer;
 mod wiring;
 
 use sentinel_dissect::{FiveTuple, TcpFlags};
-use sentinel_track::flow::{Role, is_certain_initiator};
-use sentinel_track::hash::HashKey;
+use sentinel_track::flow::{Inspection, Role, is_certain_initiator};
 use sentinel_track::neighbour::NeighbourSet;
 use sentinel_track::table::CoarsePeriod;
-use sentinel_units::Timestamp;
 
 use access::brute_force::{BruteForce, LoginAttemptsSet};
 use dns::tunnel::DnsTunnel;
@@ -43,17 +42,20 @@ use flood::syn::SynFlood;
 use flood::udp::{DatagramsSet, UdpFlood};
 use flood::victims::{FragmentFlood, TcpFlood, Victim, Victims};
 use lists::suspicious_port::{ListedPort, SuspiciousPort};
-use scan::port_scan::PortScan;
+use scan::TFTP;
+use scan::contact_table::ContactSet;
+use scan::failed_contacts::{FailedContacts, HostSweep, is_group, is_stray};
+use scan::port_scan::{Admission, PortScan};
 use source_table::{SourceActivitySet, SynSources};
 use spoof::arp::ArpSpoof;
 use transfer::exfiltration::{EgressBytesSet, Exfiltration};
 
 use crate::incident::Findings;
-use crate::shared::event::Counted;
+use crate::shared::event::{Counted, DHCP_SERVER, Event, Setting};
 
 wiring::detectors! {
     // In the order of `Kind::ALL`. Shares are parts of the memory for tables; flows have FLOWS_SHARE.
-    syn_sources: SynSources<'m> { detects: [port_scan: PortScan, syn_flood: SynFlood], table: syn_sources [SourceActivitySet; share 12], needs: [Requests] }
+    syn_sources: SynSources<'m> { detects: [port_scan: PortScan, syn_flood: SynFlood], reads: [host_sweep], table: syn_sources [SourceActivitySet; share 10], needs: [Requests] }
     icmp_flood: IcmpFlood<'m> { detects: [icmp_flood: IcmpFlood], table: icmp_sources [SourceSet; share 3], needs: [Icmp] }
     suspicious_port: SuspiciousPort<'m> { detects: [suspicious_port: SuspiciousPort], list: listed_ports [ListedPort; entries 128], needs: [FirstPacket] }
     arp_spoof: ArpSpoof<'m> { detects: [arp_spoof: ArpSpoof], table: neighbours [NeighbourSet; share 2], needs: [Arp, DatagramsFrom(DHCP_SERVER)] }
@@ -62,6 +64,7 @@ wiring::detectors! {
     brute_force: BruteForce<'m> { detects: [brute_force: BruteForce], table: login_attempts [LoginAttemptsSet; share 3], needs: [WatchedRequests] }
     udp_flood: UdpFlood<'m> { detects: [udp_flood: UdpFlood], table: udp_pairs [DatagramsSet; share 2], needs: [UnansweredDatagrams] }
     victims: Victims<'m> { detects: [tcp_flood: TcpFlood, fragment_flood: FragmentFlood], list: flood_victims [Victim; entries 32], needs: [Destinations, Icmp] }
+    contacts: FailedContacts<'m> { detects: [host_sweep: HostSweep], reads: [port_scan], table: contacts [ContactSet; share 2], needs: [Contacts, Icmp, Arp] }
 }
 
 impl<'m> Detectors<'m> {
@@ -90,13 +93,18 @@ impl<'m> Detectors<'m> {
     #[inline(always)] // once for each address family
     pub(crate) fn request(
         &mut self,
-        (now, key): (Timestamp, &HashKey),
+        setting: Setting<'_>,
         source_hash: u32,
         packet: &Counted<'_>,
         findings: &mut Findings<'_, '_>,
     ) {
-        if !self.syn_sources.request(now, packet, source_hash, findings) {
-            self.victims.syn((now, key), source_hash, packet, findings);
+        let Self { syn_sources, contacts, victims, .. } = self;
+        let (admission, is_flood) = syn_sources.request(setting.now, packet, source_hash, contacts, findings);
+        if !is_flood {
+            victims.syn((setting.now, setting.key), source_hash, packet, findings);
+        }
+        if admission != Admission::Closed && !contacts.is_repeated(packet) {
+            contacts.request(setting, packet, source_hash, admission, findings);
         }
     }
 
@@ -114,6 +122,70 @@ impl<'m> Detectors<'m> {
     /// Networks that were no longer watched while packets came, because others needed their entries.
     pub(crate) const fn victim_evictions(&self) -> u64 {
         self.victims.evictions()
+    }
+
+    /// Counts a segment or datagram for its source, and shows it to the test of failed contacts, unless it certainly is neither a
+    /// contact that is looked at nor an answer to one. Returns true if it waits for the first response of the flow.
+    #[inline(always)] // once: most packets need a few comparisons
+    fn contact(
+        &mut self,
+        event: &Event<'_, '_>,
+        inspection: Inspection,
+        findings: &mut Findings<'_, '_>,
+    ) -> bool {
+        let Self { syn_sources, contacts, .. } = self;
+        let (tuple, role) = (&event.packet.tuple, event.role);
+        let (admission, _is_flood) = syn_sources.segment(event, contacts, findings);
+        let is_answer = match tuple.tcp_flags {
+            None if role.is_first => {
+                let is_service = tuple.source_port == DHCP_SERVER || tuple.destination_port == TFTP;
+                if is_service || is_group(tuple.destination) {
+                    contacts.announcement(event);
+                }
+                return admission != Admission::Closed && contacts.datagram(event, admission, findings);
+            }
+            None => !role.from_initiator && inspection == Inspection::Full,
+            Some(flags) if flags.syn_only() => {
+                return admission != Admission::Closed && contacts.segment(event, admission, findings);
+            }
+            Some(flags) if flags.ordinary() && !flags.has(TcpFlags::RST) => {
+                return role.is_first && is_stray(event);
+            }
+            Some(flags) if flags.syn_ack() => true,
+            Some(_) => {
+                contacts.odd_segment(event, inspection, findings);
+                false
+            }
+        };
+        if is_answer && contacts.awaits(tuple.source, tuple.destination) {
+            contacts.answered(event);
+        }
+        false
+    }
+
+    /// Counts what has waited for an answer long enough.
+    pub(crate) fn expire(&mut self, setting: Setting<'_>, findings: &mut Findings<'_, '_>) {
+        self.contacts.expire(setting, findings);
+    }
+
+    /// The traffic has ended.
+    pub(crate) fn finish(&mut self, setting: Setting<'_>, findings: &mut Findings<'_, '_>) {
+        self.contacts.finish(setting, findings);
+    }
+
+    /// From now on another engine sees the answers to what this one sees.
+    pub(crate) const fn set_shard(&mut self) {
+        self.contacts.set_shard();
+    }
+
+    /// A fragment overlaps another of its datagram.
+    pub(crate) fn overlapping_fragment(
+        &mut self,
+        setting: Setting<'_>,
+        packet: &Counted<'_>,
+        findings: &mut Findings<'_, '_>,
+    ) {
+        self.contacts.crafted_packet(setting, packet, findings);
     }
 
     /// Takes over a new list of ports; returns how many of its entries did not fit.

@@ -10,7 +10,8 @@ use sentinel_units::{Address, Timestamp};
 
 use crate::detectors::flood::per_source::Times;
 use crate::detectors::flood::syn::SynFlood;
-use crate::detectors::scan::port_scan::{PortScan, Ports};
+use crate::detectors::scan::failed_contacts::FailedContacts;
+use crate::detectors::scan::port_scan::{Admission, PortScan, Ports};
 use crate::incident::Findings;
 use crate::registry::DetectorConfig;
 use crate::shared::event::{Counted, Event};
@@ -41,6 +42,9 @@ pub(crate) struct SynSources<'m> {
     syn_flood: SynFlood,
     spans: Spans,
 }
+
+/// Ports within the window of `port_scan` from which the requests of a source are a scan and no flood.
+const SCANNED_PORTS: u32 = 50;
 
 /// Silence after which each part of an entry is of no use.
 #[derive(Clone, Copy, Debug)]
@@ -78,14 +82,20 @@ impl<'m> SynSources<'m> {
         sets: &'m mut [SourceActivitySet],
         port_scan: &DetectorConfig,
         syn_flood: &DetectorConfig,
+        host_sweep: &DetectorConfig,
     ) -> Self {
-        let (port_scan, syn_flood) = (PortScan::new(port_scan), SynFlood::new(syn_flood));
+        let (port_scan, syn_flood) = (PortScan::new(port_scan, host_sweep), SynFlood::new(syn_flood));
         let table = Table::new(sets, port_scan.window().max(syn_flood.window()));
         Self { table, spans: Spans::of(&port_scan, &syn_flood), port_scan, syn_flood }
     }
 
-    pub(crate) fn configure(&mut self, port_scan: &DetectorConfig, syn_flood: &DetectorConfig) {
-        self.port_scan = PortScan::new(port_scan);
+    pub(crate) fn configure(
+        &mut self,
+        port_scan: &DetectorConfig,
+        syn_flood: &DetectorConfig,
+        host_sweep: &DetectorConfig,
+    ) {
+        self.port_scan = PortScan::new(port_scan, host_sweep);
         self.syn_flood = SynFlood::new(syn_flood);
         self.table.set_lifetime(self.port_scan.window().max(self.syn_flood.window()));
         self.spans = Spans::of(&self.port_scan, &self.syn_flood);
@@ -107,10 +117,16 @@ impl<'m> SynSources<'m> {
         self.port_scan.may_open(tcp_flags, role)
     }
 
-    pub(crate) fn segment(&mut self, event: &Event<'_, '_>, findings: &mut Findings<'_, '_>) {
-        let counts = [self.port_scan.counts(event), self.syn_flood.counts(event.packet.tuple.tcp_flags)];
-        let _is_flood =
-            self.add(event.setting.now, &event.packet.into(), event.source_hash, counts, findings);
+    /// Counts a segment or datagram of the slow path, and decides whether it is looked at as a contact.
+    #[inline]
+    pub(crate) fn segment(
+        &mut self,
+        event: &Event<'_, '_>,
+        contacts: &FailedContacts<'_>,
+        findings: &mut Findings<'_, '_>,
+    ) -> (Admission, bool) {
+        let counts = [self.port_scan.is_contact(event), self.syn_flood.counts(event.packet.tuple.tcp_flags)];
+        self.add(event.setting.now, &event.packet.into(), event.source_hash, counts, contacts, findings)
     }
 
     /// Counts a TCP connection request: a SYN without ACK. Returns true if its source is at or over the threshold of `syn_flood`.
@@ -120,10 +136,11 @@ impl<'m> SynSources<'m> {
         now: Timestamp,
         packet: &Counted<'_>,
         source_hash: u32,
+        contacts: &FailedContacts<'_>,
         findings: &mut Findings<'_, '_>,
-    ) -> bool {
-        let counts = [self.port_scan.counts_requests_to(packet.destination), self.syn_flood.is_enabled()];
-        self.add(now, packet, source_hash, counts, findings)
+    ) -> (Admission, bool) {
+        let counts = [self.port_scan.is_contact_to(packet.destination), self.syn_flood.is_enabled()];
+        self.add(now, packet, source_hash, counts, contacts, findings)
     }
 
     #[inline(always)] // once in `segment`, once in `request` for each address family
@@ -132,25 +149,44 @@ impl<'m> SynSources<'m> {
         now: Timestamp,
         packet: &Counted<'_>,
         source_hash: u32,
-        [counts_port, counts_request]: [bool; 2],
+        [is_contact, counts_request]: [bool; 2],
+        contacts: &FailedContacts<'_>,
         findings: &mut Findings<'_, '_>,
-    ) -> bool {
-        if !counts_port && !counts_request {
-            return false;
+    ) -> (Admission, bool) {
+        if !is_contact && !counts_request {
+            return (Admission::Closed, false);
         }
-        let Some(entry) = self.table.entry(source_hash, packet.source, now) else { return false };
+        let Some(entry) = self.table.entry(source_hash, packet.source, now) else {
+            return (Admission::Open, false);
+        };
+        let is_trusted = is_contact && contacts.trusts(source_hash, now);
         let activity = entry.value;
         if entry.idle > self.spans.shorter {
             activity.expire(entry.idle, &self.spans);
         }
-        if counts_port {
-            self.port_scan.add(&mut activity.ports, now, packet, findings);
-        }
-        if counts_request {
+        let ports = if is_contact {
+            self.port_scan.add(
+                &mut activity.ports,
+                now,
+                packet,
+                || contacts.has_trusted(source_hash),
+                findings,
+            )
+        } else {
+            0
+        };
+        // A fast scan is no flood: hardly any port gets several requests.
+        let is_flood = if counts_request && ports < SCANNED_PORTS {
             self.syn_flood.add(&mut activity.requests, now, packet, findings)
         } else {
             self.syn_flood.expire(&mut activity.requests, now);
             false
-        }
+        };
+        let admission = match (is_contact, is_trusted) {
+            (true, _) if self.port_scan.is_over(ports) => Admission::Revoked,
+            (true, false) => Admission::Open,
+            _ => Admission::Closed,
+        };
+        (admission, is_flood)
     }
 }

@@ -5,13 +5,14 @@
 //!
 //! | need | methods |
 //! |---|---|
-//! | `Requests` | `segment` |
+//! | `Requests` | `segment`, called by `Detectors::contact` |
 //! | `FirstPacket` | `segment`, `watched_ports`, `may_match` |
 //! | `WatchedRequests` | `segment`, `watched_ports` |
 //! | `Payload` | `segment`, `message`, `reads`, `enable_reassembly` |
 //! | `DatagramsFrom` | `segment`, `reads` |
 //! | `UnansweredDatagrams` | `datagram`, `response`, `needs_response` |
 //! | `Destinations` | `concerns_segment`, `tcp`, `concerns_datagram`, `datagram`, `response` |
+//! | `Contacts` | `Detectors::contact` |
 //! | `Length` | `segment`, `packet`, `is_egress`, `count_egress` |
 //! | `Icmp`, `Arp` | `packet` |
 //!
@@ -20,13 +21,15 @@
 
 /// Generates from the table: [`DETECTORS`](super::DETECTORS), `Configs`, `Tables`, `TableCapacities` and `Detectors`.
 ///
-/// `detects` names the settings sections of the entry (two detectors may share one table), `table` a set-associative table with
+/// `detects` names the settings sections of the entry (two detectors may share one table), `reads` those of other entries that it
+/// reads as well, `table` a set-associative table with
 /// its share of the memory, `list` a list of fixed size. Two entries, or two thresholds, cannot be mistaken for each other: all
 /// code that takes them apart is generated from the same names in the same order.
 macro_rules! detectors {
     ($(
         $field:ident: $type:ty {
             detects: [$($name:ident: $declared:ident),+],
+            $(reads: [$($read:ident),+],)?
             $(table: $table:ident [$set:ty; share $share:literal],)?
             $(list: $list:ident [$entry:ty; entries $entries:literal],)?
             needs: [$($need:ident $(($port:ident))?),+]
@@ -122,7 +125,7 @@ macro_rules! detectors {
             pub(crate) fn new(tables: Tables<'m>, configs: &Configs) -> Self {
                 let [$($($name),+),+] = configs;
                 let mut new = Self {
-                    $($field: <$type>::new($(tables.$table,)? $(tables.$list,)? $($name),+),)+
+                    $($field: <$type>::new($(tables.$table,)? $(tables.$list,)? $($name),+ $(, $($read),+)?),)+
                     watched_ports: $crate::shared::port_bloom::PortBloom::default(),
                 };
                 new.configured(configs);
@@ -132,7 +135,7 @@ macro_rules! detectors {
             /// Takes over new settings. Tables stay.
             pub(crate) fn configure(&mut self, configs: &Configs) {
                 let [$($($name),+),+] = configs;
-                $(self.$field.configure($($name),+);)+
+                $(self.$field.configure($($name),+ $(, $($read),+)?);)+
                 self.configured(configs);
             }
 
@@ -171,13 +174,16 @@ macro_rules! detectors {
                 let source_hash = setting.key.address(packet.tuple.source);
                 let mut is_unanswered = false;
                 let event = &$crate::shared::event::Event { setting, packet, role, source_hash };
+                $($($crate::detectors::wiring::contacts! {
+                    $need { is_unanswered |= self.contact(event, inspection, findings); }
+                })+)+
                 $($($crate::detectors::wiring::both! { $need { self.$field.segment(event, findings); } })+)+
                 if let Some(flags) = event.packet.tuple.tcp_flags {
                     $($($crate::detectors::wiring::tcp! { $need { self.$field.segment(event, findings); } })+)+
                     $($($crate::detectors::wiring::destinations! {
                         $need {
                             if self.$field.concerns_segment(event, flags) {
-                                is_unanswered = self.$field.tcp(event, flags, findings);
+                                is_unanswered |= self.$field.tcp(event, flags, findings);
                             }
                         }
                     })+)+
@@ -380,7 +386,7 @@ macro_rules! for_needs {
     };
 }
 
-for_needs!($ both: Requests FirstPacket Payload);
+for_needs!($ both: FirstPacket Payload);
 for_needs!($ tcp: WatchedRequests);
 for_needs!($ udp: DatagramsFrom);
 for_needs!($ unanswered: UnansweredDatagrams);
@@ -388,6 +394,7 @@ for_needs!($ destinations: Destinations);
 for_needs!($ icmp: Icmp);
 for_needs!($ arp: Arp);
 for_needs!($ length: Length);
+for_needs!($ contacts: Contacts);
 for_needs!($ payload: Payload);
 for_needs!($ first_packet: FirstPacket);
 for_needs!($ full: Payload DatagramsFrom);

@@ -14,7 +14,7 @@ use sentinel_units::{Address, LinkType, Timestamp};
 use super::{Engine, RawFrame};
 use crate::detectors::Detectors;
 use crate::incident::Findings;
-use crate::shared::event::Counted;
+use crate::shared::event::{Counted, Setting};
 
 /// Work that a frame still needs. In the order of [`Inspection`], which most values come from.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -173,8 +173,9 @@ impl Engine<'_> {
 
     #[inline(always)] // once for IPv4, where fewer words are compared, and once for both families
     fn count_request(&mut self, packet: &Counted<'_>, raise: &mut dyn FnMut(Alert)) {
-        let Self { incidents, detectors, now, key, .. } = self;
+        let Self { incidents, detectors, now, key, home_net, .. } = self;
+        let setting = Setting { now: *now, home_net, key };
         let mut findings = Findings { incidents, now: *now, raise };
-        detectors.request((*now, key), key.address(packet.source), packet, &mut findings);
+        detectors.request(setting, key.address(packet.source), packet, &mut findings);
     }
 }

@@ -10,7 +10,7 @@ pub(crate) mod reassembly;
 pub(crate) mod siblings;
 
 use sentinel_alert::Alert;
-use sentinel_dissect::{Packet, PacketSummary, summarize_v4, summarize_v6};
+use sentinel_dissect::{Packet, PacketSummary, TcpFlags, summarize_v4, summarize_v6};
 use sentinel_track::clock::CLOCK_SET_BACK;
 use sentinel_track::flow::{FlowId, Flows, Inspection, Role};
 use sentinel_track::hash::HashKey;
@@ -19,7 +19,7 @@ use sentinel_units::{LinkType, Timestamp};
 use crate::detectors::lists::suspicious_port::ListedPort;
 use crate::detectors::{Configs, Detectors};
 use crate::incident::{Findings, IncidentLimits, Incidents};
-use crate::shared::event::{OtherEvent, Setting};
+use crate::shared::event::{Counted, OtherEvent, Setting};
 use crate::shared::home_net::HomeNet;
 use memory::Storage;
 use reassembly::{Decapsulated, Reassembly, ReassemblyStorage};
@@ -182,7 +182,17 @@ impl<'m> Engine<'m> {
 
     #[cold]
     fn reassemble(&mut self, at: Timestamp, packet: &Packet<'_>, raise: &mut dyn FnMut(Alert)) {
-        if !self.reassembly.as_mut().is_some_and(|reassembly| reassembly.add(&self.key, at, packet)) {
+        let Some(reassembly) = self.reassembly.as_mut() else { return };
+        let overlaps = reassembly.overlaps();
+        let is_complete = reassembly.add(&self.key, at, packet);
+        if reassembly.overlaps() != overlaps
+            && let Some(packet) = Counted::without_ports(packet)
+        {
+            let Self { incidents, detectors, now, key, home_net, .. } = self;
+            let setting = Setting { now: *now, home_net, key };
+            detectors.overlapping_fragment(setting, &packet, &mut Findings { incidents, now: *now, raise });
+        }
+        if !is_complete {
             return;
         }
         let setting = Setting { now: self.now, home_net: &self.home_net, key: &self.key };
@@ -205,6 +215,10 @@ impl<'m> Engine<'m> {
     ) {
         let (packet, message) = match decapsulated {
             Decapsulated::Packet(inner) => return self.headers(at, inner, PacketSummary::of(inner), raise),
+            // No fragment of it had a complete TCP header, so that its ports were not seen before.
+            Decapsulated::Probe(datagram) => {
+                return self.headers(at, datagram, PacketSummary::of(datagram), raise);
+            }
             Decapsulated::Datagram(datagram) => match datagram.udp() {
                 Some(udp) => (*datagram, udp.payload),
                 None => return,
@@ -290,7 +304,13 @@ impl<'m> Engine<'m> {
             }
             _ => entry.role,
         };
-        let is_unanswered = detectors.segment(setting, packet, role, inspection, &mut findings);
+        // Of a segment only the first response to one without a connection is looked at as such.
+        let is_bypassed = tuple.tcp_flags.is_some() && !entry.take_response();
+        let looked_at = if is_bypassed { Inspection::Bypass } else { inspection };
+        let is_unanswered = detectors.segment(setting, packet, role, looked_at, &mut findings);
+        if is_unanswered && tuple.tcp_flags.is_some_and(TcpFlags::ordinary) {
+            entry.expect_response();
+        }
         // The other direction is set with the first packet, and with the first response, which ends what a detector of unanswered
         // datagrams needs. Of TCP only the other direction is ever needed.
         let is_udp = tuple.tcp_flags.is_none();
@@ -313,6 +333,9 @@ impl<'m> Engine<'m> {
 
     /// Closes all incidents, because the traffic has ended.
     pub fn finish(&mut self, raise: &mut dyn FnMut(Alert)) {
+        let Self { incidents, detectors, now, key, home_net, .. } = &mut *self;
+        let setting = Setting { now: *now, home_net, key };
+        detectors.finish(setting, &mut Findings { incidents, now: *now, raise });
         self.incidents.close_all(self.now, raise);
     }
 
@@ -362,6 +385,9 @@ impl<'m> Engine<'m> {
         if at >= self.now {
             self.now = at;
             self.incidents.close_until(at, raise);
+            let Self { incidents, detectors, now, key, home_net, .. } = self;
+            let setting = Setting { now: *now, home_net, key };
+            detectors.expire(setting, &mut Findings { incidents, now: *now, raise });
         } else if self.now.since(at) > CLOCK_SET_BACK {
             self.now = at;
             self.incidents.clock_set_back(at, raise);

@@ -113,6 +113,8 @@ pub(crate) enum Decapsulated<'c> {
     Packet(&'c Packet<'c>),
     /// A reassembled datagram.
     Datagram(&'c Packet<'c>),
+    /// A reassembled TCP segment whose header was in several fragments.
+    Probe(&'c Packet<'c>),
     /// A DNS message that the sender of the packet at hand sent over TCP.
     Message(&'c [u8]),
 }
@@ -133,6 +135,11 @@ impl<'m> Reassembly<'m> {
         let (FragmentCounts { evictions: datagrams, .. }, StreamCounts { evictions: streams, .. }) =
             (self.fragments.counts, self.streams.counts);
         datagrams + streams
+    }
+
+    /// Datagrams discarded because their fragments overlap.
+    pub(crate) const fn overlaps(&self) -> u64 {
+        self.fragments.counts.overlaps
     }
 
     /// Adds a fragment or segment. Returns true if [`Self::show`] must follow, with the same arguments.
@@ -158,9 +165,14 @@ impl<'m> Reassembly<'m> {
         visit: &mut dyn FnMut(&Decapsulated<'_>),
     ) {
         if let Some(complete) = self.complete.take() {
+            let is_split = complete.splits_header();
             let complete = self.fragments.reassembled(&complete);
             if let Some(datagram) = reassembled(packet, complete.protocol, complete.payload) {
-                visit(&Decapsulated::Datagram(&datagram));
+                visit(&if is_split {
+                    Decapsulated::Probe(&datagram)
+                } else {
+                    Decapsulated::Datagram(&datagram)
+                });
                 tunnels(&datagram, visit);
             }
         } else if let (Some(ip), Transport::Tcp(tcp)) = (packet.ip(), &packet.transport) {

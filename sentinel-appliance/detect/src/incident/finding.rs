@@ -38,7 +38,7 @@ pub(super) fn keep_common(
     if subject.destination != destination {
         subject.destination = None;
     }
-    if subject.destination_port != destination_port || subject.destination.is_none() {
+    if subject.destination_port != destination_port {
         subject.destination_port = None;
     }
     if subject.mac.as_ref().map(|mac| &mac.0) != sender {
@@ -71,6 +71,14 @@ pub(super) fn merge(total: &mut Evidence, finding: &Evidence, adds: u32) {
         (Evidence::ManySources { packets, sources, .. }, Evidence::ManySources { sources: now, .. }) => {
             *packets = packets.saturating_add(adds.into());
             *sources = (*sources).max(*now);
+        }
+        (
+            Evidence::Contacts { failed, hosts, ports },
+            Evidence::Contacts { failed: now, hosts: more_hosts, ports: more_ports },
+        ) => {
+            // The source's own totals: of contacts, of hosts and of ports since it was first suspected.
+            *failed = failed.saturating_add(adds).max(*now);
+            (*hosts, *ports) = ((*hosts).max(*more_hosts), (*ports).max(*more_ports));
         }
         (Evidence::Bytes { count, .. }, _) => *count = ByteCount(count.0).plus(adds.into()),
         // A test always reports one type of evidence, so no other pair occurs.

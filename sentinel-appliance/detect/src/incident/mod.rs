@@ -1,5 +1,5 @@
-//! Life of incidents: findings of one test, source and scope become one incident with an opening, updates at a limited rate,
-//! and a closing.
+//! Life of incidents: findings of one kind, source and scope become one incident with an opening, updates at a limited rate,
+//! and a closing. A simpler test of the kind that fires later is named from the next message on, a more severe one at once.
 
 mod finding;
 mod limits;
@@ -112,7 +112,8 @@ impl<'m> Incidents<'m> {
 
     /// Adds a finding to its incident, or opens one, and raises an alert if one is due.
     pub(crate) fn report(&mut self, now: Timestamp, finding: &Finding, raise: &mut dyn FnMut(Alert)) {
-        if self.touch(now, finding, raise) || self.is_part_of_flood(finding) {
+        if self.touch(now, finding, raise) || self.is_part_of_flood(finding) || self.is_part_of_scan(finding)
+        {
             return;
         }
         if self.buckets.take(finding.test.kind(), self.incident_limits.burst, now) {
@@ -144,6 +145,15 @@ impl<'m> Incidents<'m> {
         let found = self.slots.iter().position(is_flood);
         self.latest = found.unwrap_or(self.latest);
         found.is_some()
+    }
+
+    /// Returns true for a contact with a listed port by a source that is being reported as a scanner: it tries that port too.
+    fn is_part_of_scan(&self, finding: &Finding) -> bool {
+        let is_scan = |open: &Open| {
+            open.alert.test.kind().is_search() && open.alert.subject.source == finding.subject.source
+        };
+        finding.test == Test::SuspiciousPort
+            && self.slots.iter().filter_map(|slot| slot.0.as_ref()).any(is_scan)
     }
 
     /// Adds a packet to the latest incident. Returns false, and changes nothing, if it does not belong there.
@@ -181,11 +191,11 @@ impl<'m> Incidents<'m> {
             return false;
         };
         open.last = now;
-        merge(&mut open.alert.evidence, &finding.evidence, finding.adds);
+        let is_news = open.join(finding);
         let Subject { destination, destination_port, mac, .. } = &finding.subject;
         let sender = mac.as_ref().map(|mac| &mac.0);
         keep_common(&mut open.alert.subject, *destination, *destination_port, sender);
-        if now < open.next_message {
+        if now < open.next_message && !is_news {
             // Held back; the next message carries the merged evidence and the number of messages that it stands for.
             open.alert.suppressed = open.alert.suppressed.saturating_add(1);
             return true;
@@ -250,6 +260,11 @@ impl<'m> Incidents<'m> {
         now >= self.next_close
     }
 
+    /// Makes [`Self::has_expired`] return true from this time on, if it does not before.
+    pub(crate) fn wake_at(&mut self, at: Timestamp) {
+        self.next_close = self.next_close.min(at);
+    }
+
     /// Closes all, because the traffic ended at `now`. No closing is stamped later than that.
     pub(crate) fn close_all(&mut self, now: Timestamp, raise: &mut dyn FnMut(Alert)) {
         self.close_until(Timestamp::MAX, &mut |alert: Alert| {
@@ -304,6 +319,27 @@ fn close(open: Open, time: Timestamp, raise: &mut dyn FnMut(Alert)) {
     raise(Alert { time, phase: Phase::Close, ..open.alert });
 }
 
+impl Open {
+    /// Adds a finding. Returns true if it is more severe than the messages before. If it is of a simpler test of the kind (tests are in
+    /// that order), the alert has that test and its evidence from now on; other tests that join change nothing.
+    fn join(&mut self, finding: &Finding) -> bool {
+        let Alert { test, severity, evidence, .. } = &mut self.alert;
+        let is_worse = finding.severity > *severity;
+        if *test == finding.test {
+            merge(evidence, &finding.evidence, finding.adds);
+        } else if is_worse || test_index(finding.test) < test_index(*test) {
+            (*test, *evidence) = (finding.test, finding.evidence.clone());
+        }
+        *severity = (*severity).max(finding.severity);
+        is_worse
+    }
+}
+
+/// Position of a test among those of all kinds.
+fn test_index(test: Test) -> Option<usize> {
+    Test::ALL.iter().position(|known| *known == test)
+}
+
 /// Scope of the incident that sources share when there are too many of them.
 const SHARED: u32 = u32::MAX;
 
@@ -313,7 +349,7 @@ impl Incident {
     fn is_of(&self, finding: &Finding) -> bool {
         self.0.as_ref().is_some_and(|open| {
             open.scope == finding.scope
-                && open.alert.test == finding.test
+                && open.alert.test.kind() == finding.test.kind()
                 && open.alert.subject.source == finding.subject.source
         })
     }

@@ -452,8 +452,10 @@ mod tests {
                 for (client, server) in [(one, other), (other, one)] {
                     group.alerts.clear();
                     group.process_in_order(&requests_and_responses(client, server, ports_of), &order);
+                    // One worker sees the answers, of which every contact has one: that is no scan.
+                    let is_raised = scans && workers > 1;
                     let expected: BTreeSet<_> =
-                        scans.then_some(("port_scan", Some(client))).into_iter().collect();
+                        is_raised.then_some(("port_scan", Some(client))).into_iter().collect();
                     assert_eq!(group.alerts, expected, "{workers} workers, {order:?}, client {client}");
                     group = WorkerGroup::new(workers);
                 }

@@ -1,9 +1,11 @@
 //! `port_scan`: one source opens or probes flows to many distinct ports.
 //!
 //! Counted are packets that open a flow or probe for one: SYN, the odd flag combinations of stealth scans
-//! (nothing, FIN alone, FIN with PSH and URG; nmap's -sN, -sF, -sX), and the first UDP datagram of a flow
-//! and after each silence as long as the window, from the initiator. Responses are not: a busy server or
-//! resolver reaches many client ports.
+//! (nothing, FIN alone, FIN with PSH and URG; nmap's -sN, -sF, -sX; SYN with FIN or RST), and the first UDP datagram of
+//! a flow and after each silence as long as the window, from the initiator. Responses are not: a busy server or
+//! resolver reaches many client ports. Nor are the ports of traceroute, and ports above 1023 on as many hosts as ports (peers of file
+//! sharing). A source that was answered lately and reaches the threshold is counted from the start, and all of its contacts are
+//! looked at: data connections of passive FTP and services of a device answer, and what does not, the test of failed contacts judges.
 
 use core::time::Duration;
 
@@ -12,18 +14,23 @@ use sentinel_dissect::TcpFlags;
 use sentinel_track::distinct::{Distinct, MAX_DISTINCT, Window};
 use sentinel_track::flow::{FLOW_LIFETIME, RESPONSE_PERIOD, Role};
 use sentinel_track::table::{CoarsePeriod, CoarseSpan, Recycle};
-use sentinel_units::{Address, Timestamp};
+use sentinel_units::{Address, Port, Timestamp};
 
-use crate::incident::{Finding, Findings};
+use super::{is_crafted, is_excused, is_response};
+use crate::incident::{Finding, Findings, scope};
 use crate::registry::{Detector, DetectorConfig, thresholds};
 use crate::shared::event::{Counted, Event};
 use crate::shared::rate::{Activation, Threshold, earlier};
 
 thresholds! {
-    /// Thresholds of `port_scan`.
+    /// Thresholds of `port_scan`, of all its tests.
     Thresholds {
         ports: "ports", default 15, 2 to 64, "distinct destination ports of one source that make a scan";
         window_s: "s", default 10, 1 to 3_600, "length of the sliding window";
+        failed_contacts: "contacts", default 4, 2 to 64,
+            "failed first contacts, none answered between, that make a scan or a sweep";
+        crafted_packets: "packets", default 3, 1 to 64,
+            "packets that nobody sends but to probe or to evade that make a scan";
     }
 }
 
@@ -37,6 +44,56 @@ pub(crate) struct Ports {
     host: Address,
     /// Set once another destination was counted after the window was last empty.
     has_several_hosts: bool,
+    spread: Spread,
+}
+
+/// Admission of a contact to the sequential test.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Admission {
+    /// It is not looked at.
+    Closed,
+    /// It is looked at.
+    Open,
+    /// It is looked at, and the source is no longer trusted.
+    Revoked,
+}
+
+/// Hosts of the ports that were new in the last one to two windows, by linear counting (Whang 1990). Valid from the second port on.
+#[derive(Clone, Copy, Debug, Default)]
+struct Spread {
+    /// Start of the newer half; [`Timestamp::ZERO`] before.
+    began: Timestamp,
+    /// A bit for each host, of the older and of the newer half.
+    hosts: [u64; 2],
+    /// A system port was among them.
+    has_system_port: [bool; 2],
+    /// The only port of the window, when it last had one.
+    first: Port,
+}
+
+impl Spread {
+    fn add(&mut self, now: Timestamp, window: Duration, host: Address, port: Port) {
+        let age = now.since(self.began);
+        if age > window {
+            let is_recent = age <= window.saturating_mul(2);
+            let [_, hosts] = self.hosts;
+            let [_, port] = self.has_system_port;
+            self.hosts = [if is_recent { hosts } else { 0 }, 0];
+            self.has_system_port = [is_recent && port, false];
+            self.began = now;
+        }
+        let ([_, hosts], [_, has_system_port]) = (&mut self.hosts, &mut self.has_system_port);
+        *hosts |= 1 << (scope(host, Port(0)) >> 10 & 63);
+        *has_system_port |= port.0 < 1_024;
+    }
+
+    /// Returns true if there are about as many hosts as ports, and no system port: peers of file sharing, games and calls. Of many
+    /// hosts several share a bit.
+    fn is_of_peers(&self, ports: u32) -> bool {
+        let [older, newer] = self.hosts;
+        let [in_older, in_newer] = self.has_system_port;
+        !in_older && !in_newer && (older | newer).count_ones() * 8 >= ports.min(26) * 5
+    }
 }
 
 impl Recycle for Ports {
@@ -51,6 +108,8 @@ impl Recycle for Ports {
 #[derive(Debug)]
 pub(crate) struct PortScan {
     activation: Activation,
+    /// This test or that of sweeps is in use.
+    counts_contacts: bool,
     threshold: Threshold,
     /// The window as [`Distinct`] takes it.
     window: Window,
@@ -64,18 +123,19 @@ pub(crate) struct PortScan {
 impl PortScan {
     pub(crate) const DETECTOR: Detector = Detector {
         kind: Kind::PortScan,
-        about: "one source opens flows to many distinct ports within a window",
-        source: "common practice: 15 ports in 10 s is well above what a browser or a resolver does",
+        about: "one source opens flows to many distinct ports within a window, or few of its first contacts with hosts and ports are answered, or it sends packets that nobody sends but to probe",
+        source: "common practice: 15 ports in 10 s is well above what a browser or a resolver does; sequential hypothesis test of Jung et al. (2004)",
         severity: Severity::Medium,
         thresholds: Thresholds::SETTINGS,
         ports: None,
     };
 
-    pub(crate) fn new(config: &DetectorConfig) -> Self {
-        let Thresholds { ports, window_s } = config.into();
+    pub(crate) fn new(config: &DetectorConfig, host_sweep: &DetectorConfig) -> Self {
+        let Thresholds { ports, window_s, .. } = config.into();
         let threshold = Threshold::new(ports, window_s);
         Self {
             activation: config.into(),
+            counts_contacts: config.enabled || host_sweep.enabled,
             threshold,
             window: Window::new(threshold.window),
             udp_idle_timeout: CoarseSpan::at_least(threshold.window.min(FLOW_LIFETIME)),
@@ -88,16 +148,16 @@ impl PortScan {
         self.threshold.window
     }
 
-    /// Returns true if a packet counts.
+    /// Returns true if a packet opens or probes a flow to one host.
     #[inline]
-    pub(crate) fn counts(&self, event: &Event<'_, '_>) -> bool {
-        self.opens(event) && self.counts_requests_to(event.packet.tuple.destination)
+    pub(crate) fn is_contact(&self, event: &Event<'_, '_>) -> bool {
+        self.opens(event) && self.is_contact_to(event.packet.tuple.destination)
     }
 
-    /// Returns true if a packet that opens or probes a flow to `destination` counts.
+    /// Returns true if a packet that opens or probes a flow to `destination` is a contact.
     #[inline]
-    pub(crate) const fn counts_requests_to(&self, destination: Address) -> bool {
-        self.activation.enabled && !destination.is_group()
+    pub(crate) const fn is_contact_to(&self, destination: Address) -> bool {
+        self.counts_contacts && !destination.is_group()
     }
 
     /// Returns false if a packet certainly neither opens a flow nor probes for one; costs two comparisons.
@@ -109,36 +169,76 @@ impl PortScan {
         }
     }
 
+    /// Returns true if so many ports are over the threshold.
+    #[inline]
+    pub(crate) const fn is_over(&self, distinct: u32) -> bool {
+        distinct >= self.threshold.limit
+    }
+
     /// Returns true if the packet opens a flow or probes for one.
     #[inline]
     fn opens(&self, event: &Event<'_, '_>) -> bool {
         self.may_open(event.packet.tuple.tcp_flags, &event.role)
             && match event.packet.tuple.tcp_flags {
-                Some(flags) => flags.syn_only() || is_stealth_probe(flags),
-                None => event.role.from_initiator,
+                Some(flags) => flags.syn_only() || is_crafted(flags, true),
+                None => opens_flow(event),
             }
     }
 
-    /// Counts the destination port of a packet for its source, and reports if it is a new one at or over the threshold.
-    #[inline]
+    /// Counts the destination port of a packet for its source, and reports if it is a new one at or over the threshold. A source that is
+    /// trusted is counted from the start then, and the caller must no longer trust it.
+    #[inline(always)] // as often as `SynSources::add`
     pub(crate) fn add(
         &self,
         ports: &mut Ports,
         now: Timestamp,
         packet: &Counted<'_>,
+        has_trusted: impl FnOnce() -> bool,
         findings: &mut Findings<'_, '_>,
-    ) {
+    ) -> u32 {
+        if !self.activation.enabled {
+            return 0;
+        }
         if ports.since == Timestamp::ZERO {
             ports.since = now;
         }
         let seen = ports.distinct.add(packet.destination_port.unwrap_or_default().0, now, self.window);
         if seen.distinct == 1 {
             (ports.host, ports.has_several_hosts) = (packet.destination, false);
+            ports.spread.first = packet.destination_port.unwrap_or_default();
         } else {
             ports.has_several_hosts |= ports.host != packet.destination;
+            if seen.is_new {
+                self.spread(ports, seen.distinct, now, packet, has_trusted, findings);
+            }
         }
-        if seen.is_new && seen.distinct >= self.threshold.limit {
-            self.report(ports, seen.distinct, packet, findings);
+        seen.distinct
+    }
+
+    /// Counts the host of another new port.
+    #[inline(never)] // keeps the code for a source of one port short
+    fn spread(
+        &self,
+        ports: &mut Ports,
+        distinct: u32,
+        now: Timestamp,
+        packet: &Counted<'_>,
+        has_trusted: impl FnOnce() -> bool,
+        findings: &mut Findings<'_, '_>,
+    ) {
+        let window = self.threshold.window;
+        if distinct == 2 {
+            ports.spread.began = Timestamp::ZERO;
+            ports.spread.add(now, window, ports.host, ports.spread.first);
+        }
+        ports.spread.add(now, window, packet.destination, packet.destination_port.unwrap_or_default());
+        if distinct < self.threshold.limit || ports.spread.is_of_peers(distinct) {
+            return;
+        }
+        if has_trusted() {
+            ports.distinct.recycle();
+        } else {
+            self.report(ports, distinct, packet, findings);
         }
     }
 
@@ -167,15 +267,12 @@ impl PortScan {
     }
 }
 
-/// Returns true for flags that no TCP sends but a scanner: none, FIN alone, or FIN with PSH and URG.
-#[inline]
-const fn is_stealth_probe(flags: TcpFlags) -> bool {
-    flags.is_null() || flags.is_xmas() || is_bare_fin(flags)
-}
-
-/// Returns true for FIN without ACK, which ends no connection of a real TCP (RFC 9293 section 3.10.7.4 wants ACK on all but the first).
-const fn is_bare_fin(flags: TcpFlags) -> bool {
-    flags.has(TcpFlags::FIN) && !flags.has_any(TcpFlags(0x16))
+/// Returns true for a datagram of the initiator, or of a sender that poses as a server; traceroute and calls are excused.
+fn opens_flow(event: &Event<'_, '_>) -> bool {
+    let tuple = &event.packet.tuple;
+    (tuple.destination_port.0 < 1_024 || !is_excused(tuple.destination_port, event.packet.payload()))
+        && (event.role.from_initiator
+            || event.role.is_first && !is_response(tuple.source_port, event.packet.payload()))
 }
 
 #[cfg(test)]
@@ -188,7 +285,7 @@ mod tests {
     use sentinel_alert::Alert;
     use sentinel_dissect::{PacketSummary, packet};
     use sentinel_track::hash::HashKey;
-    use sentinel_units::{LinkType, Mac, Port};
+    use sentinel_units::{LinkType, Mac};
 
     use crate::incident::{Incident, IncidentLimits, Incidents};
     use crate::shared::event::Setting;
@@ -216,10 +313,15 @@ mod tests {
 
     #[test]
     fn it_counts_within_any_window_and_no_longer() {
-        assert_eq!(opened(halves(each(28, 10, probe), 14, 10_100)), [], "14 in each of two windows");
+        let two_windows = opened(halves(each(28, 10, probe), 14, 10_100));
+        assert_eq!(two_windows, [Test::PortScanFailedContacts], "14 in each of two windows: not this test");
         // Seven before and eight after the edge of any counting window: within 10 s all the same.
-        assert_eq!(opened(halves(each(15, 10, probe), 7, 9_500)), [Test::PortScanPortsInWindow]);
-        assert_eq!(opened(each(40, 800, probe)), [], "13 in any 10 s, without end");
+        let mut split = play(halves(each(15, 10, probe), 7, 9_500));
+        split.finish();
+        let closing = split.raised.last().unwrap();
+        assert_eq!(closing.test, Test::PortScanPortsInWindow, "silence names it first");
+        let slow = opened(each(40, 800, probe));
+        assert_eq!(slow, [Test::PortScanFailedContacts], "13 in any 10 s, without end: not this test");
     }
 
     #[test]
@@ -233,7 +335,10 @@ mod tests {
         assert_eq!(opened(each(100, 5, group)), [], "a group has no ports to scan");
         for (flags, name) in [(0, "null"), (0x01, "FIN"), (0x29, "Xmas")] {
             let stealth = |number| tcp((ATTACKER, 50_000), (VICTIM, 1_000 + number), flags);
-            assert_eq!(opened(each(15, 5, stealth)), [Test::PortScanPortsInWindow], "{name}");
+            let mut raised = play(each(15, 5, stealth));
+            raised.finish();
+            let tests: Vec<Test> = raised.raised.iter().map(|alert| alert.test).collect();
+            assert_eq!(tests, [Test::PortScanCraftedPackets, Test::PortScanPortsInWindow], "{name}");
         }
         let over_udp = |number| udp((ATTACKER, 50_000), (VICTIM, 1_000 + number), &[0]);
         assert_eq!(opened(each(15, 5, over_udp)), [Test::PortScanPortsInWindow], "UDP");
@@ -306,15 +411,21 @@ mod tests {
         let mut incidents = Incidents::new(&mut slots, incident_limits);
         let mut found = None;
         let raise = &mut |alert| found = Some(alert);
-        assert!(scan.counts(&event));
-        scan.add(ports, now, &(&packet).into(), &mut Findings { incidents: &mut incidents, now, raise });
+        assert!(scan.is_contact(&event));
+        scan.add(
+            ports,
+            now,
+            &(&packet).into(),
+            || false,
+            &mut Findings { incidents: &mut incidents, now, raise },
+        );
         found
     }
 
     /// Regression: the scan of a host that had been opening flows all day was reported as starting in the morning.
     #[test]
     fn a_scan_begins_within_the_window_however_long_its_source_has_been_seen() {
-        let scan = PortScan::new(&PortScan::DETECTOR.default_config());
+        let scan = PortScan::new(&PortScan::DETECTOR.default_config(), &PortScan::DETECTOR.default_config());
         let mut ports = Ports::default();
         for second in (0..3_600).step_by(5) {
             assert!(add_port(&scan, &mut ports, second, 443).is_none());

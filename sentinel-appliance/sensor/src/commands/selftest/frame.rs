@@ -9,6 +9,7 @@ const BROADCAST: [u8; 6] = [0xff; 6];
 pub(super) const SYN: u8 = 0x02;
 pub(super) const SYN_ACK: u8 = 0x12;
 pub(super) const ACK: u8 = 0x10;
+pub(super) const RST_ACK: u8 = 0x14;
 
 const ICMP: u8 = 1;
 const TCP: u8 = 6;

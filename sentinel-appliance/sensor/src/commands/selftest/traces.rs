@@ -7,7 +7,7 @@ use std::net::Ipv4Addr;
 
 use sentinel_alert::Test;
 
-use super::frame::{self, ACK, SYN, SYN_ACK};
+use super::frame::{self, ACK, RST_ACK, SYN, SYN_ACK};
 
 /// Takes the frames of a step.
 pub(super) type Give<'g> = &'g mut dyn FnMut(&[u8]);
@@ -48,6 +48,8 @@ pub(super) const TRACES: &[Trace] = &[
     // 0.4 s of grace and 0.2 s of 2,000 packets a second, at the end of a bucket of 50 ms.
     Trace { test: Test::TcpFlood, raised_at: |_| 1_209, step: segments },
     Trace { test: Test::FragmentFlood, raised_at: |_| 1_207, step: fragments },
+    // Less than a bit for the first contact, two for each of the others: log2(99).
+    Trace { test: Test::HostSweep, raised_at: |_| 4, step: sweep },
 ];
 
 const fn same(threshold: u32) -> u32 {
@@ -59,11 +61,17 @@ fn port(base: u16, step: u32) -> u16 {
     base.saturating_add(u16::try_from(step).unwrap_or(u16::MAX))
 }
 
-/// A request to another port in each step, and its answer: open ports, so that no contact fails.
+/// A request to another port in each step. All are given within the time for which an answer is waited for.
 fn scan(step: u32, give: Give<'_>) {
-    let (source, destination) = ((CLIENT, port(40_000, step)), (SERVER, port(1_000, step)));
+    give(&frame::tcp((CLIENT, port(40_000, step)), (SERVER, port(1_000, step)), SYN, &[]));
+}
+
+/// A request to one port of another host in each step, which refuses it.
+fn sweep(step: u32, give: Give<'_>) {
+    let host = Ipv4Addr::from_bits(SERVER.to_bits() + step);
+    let (source, destination) = ((OUTSIDE, port(40_000, step)), (host, 445));
     give(&frame::tcp(source, destination, SYN, &[]));
-    give(&frame::tcp(destination, source, SYN_ACK, &[]));
+    give(&frame::tcp(destination, source, RST_ACK, &[]));
 }
 
 /// A request to one port in each step, without an answer.
