@@ -489,7 +489,8 @@ fn with_system_settings(text: &str, command: &Command) -> Command {
 #[test]
 fn the_system_settings_file_is_not_read_if_another_is_named() {
     const NAME: &str = "port-scan-at";
-    const OTHER_THRESHOLD: &str = "config detector 'port_scan'\n\toption ports '64'\n";
+    const OTHER_THRESHOLD: &str =
+        "config detector 'port_scan'\n\toption ports '64'\n\toption failed_contacts '64'\n";
     const BROKEN: &str = "config detector 'port_scan'\n\toption ports 'many'\n";
     if !with_system_settings("", &Command::new("true")).output().is_ok_and(|output| output.status.success()) {
         let message =

@@ -6,7 +6,7 @@ use super::{Expected, Parameters, Scenario, find, mixed};
 use crate::{Packets, Timeline};
 
 const FIRES: &[Expected] = &[
-    ("port_scan", "ports_in_window"),
+    ("port_scan", "failed_contacts"),
     ("syn_flood", "per_source"),
     ("icmp_flood", "per_source"),
     ("suspicious_port", "suspicious_port"),

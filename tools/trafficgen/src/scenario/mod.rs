@@ -15,8 +15,10 @@ mod dns;
 mod exfiltration;
 mod icmp_flood;
 mod mixed;
+mod ordinary;
 mod port_scan;
 mod reassembly;
+mod scans;
 mod suspicious_port;
 mod syn_flood;
 mod udp_flood;
@@ -129,6 +131,8 @@ pub fn all() -> impl Iterator<Item = &'static Scenario> {
         attack_mix::SCENARIOS,
         reassembly::SCENARIOS,
         bad::SCENARIOS,
+        scans::SCENARIOS,
+        ordinary::SCENARIOS,
     ]
     .into_iter()
     .flatten()

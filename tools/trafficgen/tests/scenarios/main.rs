@@ -15,8 +15,10 @@ use sentinel_alert::Test;
 use sentinel_trafficgen::{Parameters, Scenario, scenario};
 use sha2::{Digest, Sha256};
 
+/// Scenarios with correct frames, of which the oracle knows the alerts. Of ordinary life it does not: it takes definitions
+/// literally.
 fn well_formed() -> impl Iterator<Item = &'static Scenario> {
-    scenario::all().filter(|scenario| scenario.well_formed)
+    scenario::all().filter(|scenario| scenario.well_formed && !scenario.name.starts_with("ordinary-"))
 }
 
 #[test]

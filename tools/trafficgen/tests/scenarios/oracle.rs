@@ -26,6 +26,10 @@ pub(crate) struct Oracle {
     unanswered: BTreeMap<(IpAddr, IpAddr), Vec<(Duration, u64)>>,
     outbound: BTreeMap<IpAddr, Vec<(Duration, u64)>>,
     logins: BTreeMap<(IpAddr, IpAddr, u16), Vec<(Duration, u64)>>,
+    /// By source, destination and port: true once the destination has answered.
+    contacts: BTreeMap<(IpAddr, IpAddr, u16), bool>,
+    /// By source: segments that no TCP sends.
+    crafted: BTreeMap<IpAddr, u32>,
     owners: BTreeMap<Ipv4Addr, [u8; 6]>,
     leases: BTreeSet<(Ipv4Addr, [u8; 6])>,
     flows: BTreeSet<(IpAddr, IpAddr, (u16, u16))>,
@@ -69,6 +73,20 @@ impl Oracle {
             }
         };
         raise_if("port_scan", self.ports.values().any(|opened| max_distinct(opened, 10) >= 15));
+        raise_if("port_scan", self.crafted.values().any(|count| *count >= 3));
+        let failed = || self.contacts.iter().filter(|(_, answered)| !**answered).map(|(contact, _)| *contact);
+        let most = |groups: Vec<(IpAddr, String)>| {
+            let mut counts: BTreeMap<_, u32> = BTreeMap::new();
+            groups.into_iter().for_each(|group| *counts.entry(group).or_default() += 1);
+            counts.into_values().max().unwrap_or(0)
+        };
+        let by_host = failed().map(|(source, host, _)| (network(source), host.to_string())).collect();
+        let by_port = failed()
+            .filter(|(_, host, _)| is_internal(*host))
+            .map(|(source, _, port)| (network(source), port.to_string()))
+            .collect();
+        raise_if("port_scan", most(by_host) >= 6);
+        raise_if("host_sweep", most(by_port) >= 6);
         raise_if("syn_flood", self.requests.values().any(|events| max_in_window(events, 5) >= 200));
         raise_if("icmp_flood", self.echoes.values().any(|events| max_in_window(events, 5) >= 100));
         raise_if("udp_flood", self.unanswered.values().any(|events| max_in_window(events, 5) >= 5_000));
@@ -118,6 +136,13 @@ impl Oracle {
         let (source, destination) = endpoints;
         self.victims.segment(at, endpoints, ports, flags);
         let first = self.is_from_initiator(source, destination, ports);
+        let is_crafted = [0, 0x01, 0x29].contains(&(flags & 0x3f)) || flags & 2 != 0 && flags & 5 != 0;
+        *self.crafted.entry(source).or_default() += u32::from(is_crafted);
+        if flags & 0x17 == 0x02 {
+            self.contacts.entry((source, destination, ports.1)).or_insert(false);
+        } else if flags & 0x17 == 0x12 {
+            self.contacts.insert((destination, source, ports.0), true);
+        }
         if flags & 0x12 == 0x02 {
             self.requests.entry(source).or_default().push((at, 1));
             if [4_444, 31_337].contains(&ports.1) {
@@ -142,9 +167,14 @@ impl Oracle {
         self.victims.datagram(at, endpoints, ports);
         if self.is_from_initiator(source, destination, ports) {
             self.ports.entry(source).or_default().push((at, ports.1));
+            if !destination.is_multicast() && !is_broadcast(destination) {
+                self.contacts.entry((source, destination, ports.1)).or_insert(false);
+            }
             if ports.1 != 53 && !destination.is_multicast() && !is_broadcast(destination) {
                 self.unanswered.entry((source, destination)).or_default().push((at, 1));
             }
+        } else {
+            self.contacts.insert((destination, source, ports.0), true);
         }
         if ports.1 == 53 && !payload.is_empty() {
             self.name(payload);
@@ -177,6 +207,14 @@ impl Oracle {
         {
             self.outbound.entry(source).or_default().push((at, u64::try_from(length).unwrap()));
         }
+    }
+}
+
+/// The /64 of an IPv6 address of the outside, whose addresses are one source.
+fn network(source: IpAddr) -> IpAddr {
+    match source {
+        IpAddr::V6(v6) if !is_internal(source) => IpAddr::V6((v6.to_bits() >> 64 << 64).into()),
+        _ => source,
     }
 }
 
