@@ -201,6 +201,10 @@ tests! {
     TcpFlood { TcpFlood, Kind::TcpFlood.name(), "segments of no connection", "to" },
     /// [`Kind::FragmentFlood`]: fragments of many sources to one destination whose datagrams stay incomplete.
     FragmentFlood { FragmentFlood, Kind::FragmentFlood.name(), "fragments of incomplete datagrams", "to" },
+    /// [`Kind::Exfiltration`]: outbound bytes of one internal host that ordinary transfers do not have the shape of.
+    ExfiltrationBaseline { Exfiltration, "baseline", "bytes", "to" },
+    /// [`Kind::BruteForce`]: log-ins of one source, or at one service, that failed.
+    BruteForceFailedSessions { BruteForce, "failed_sessions", "failed log-ins", "to" },
 }
 
 impl Test {

@@ -17,7 +17,7 @@ use sentinel_track::hash::HashKey;
 use sentinel_units::{LinkType, Timestamp};
 
 use crate::detectors::lists::suspicious_port::ListedPort;
-use crate::detectors::{Configs, Detectors};
+use crate::detectors::{Configs, Detectors, FlowRequest};
 use crate::incident::{Findings, IncidentLimits, Incidents};
 use crate::shared::event::{OtherEvent, Setting};
 use crate::shared::home_net::HomeNet;
@@ -265,7 +265,7 @@ impl<'m> Engine<'m> {
                 Inspection::Bypass => return false,
                 Inspection::LengthOnly => {
                     let hash = setting.key.address(tuple.source);
-                    detectors.length(*now, hash, &packet.into(), &mut findings);
+                    detectors.length(*now, hash, &packet.into(), key, &mut findings);
                     return false;
                 }
                 Inspection::Full => {}
@@ -290,7 +290,25 @@ impl<'m> Engine<'m> {
             }
             _ => entry.role,
         };
+        detectors.session = match tuple.tcp_flags {
+            Some(_) => entry.session(),
+            None if Detectors::is_payload_port(tuple.destination_port) => 0,
+            // Another worker may see the responses of an endpoint that only its port makes the responder.
+            None if role.from_initiator || reports.is_none() => entry.note_sender(),
+            None => 0,
+        };
         let is_unanswered = detectors.segment(setting, packet, role, inspection, &mut findings);
+        if is_unanswered && let Some(request) = detectors.take_flow_request() {
+            entry.set_inspection(Inspection::Full);
+            match request {
+                FlowRequest::OneWay => {}
+                FlowRequest::Session(bits) => entry.set_session(bits),
+                FlowRequest::Initiator => {
+                    flows.set_initiator(flow, true, true, true, *now);
+                }
+            }
+            return false;
+        }
         // The other direction is set with the first packet, and with the first response, which ends what a detector of unanswered
         // datagrams needs. Of TCP only the other direction is ever needed.
         let is_udp = tuple.tcp_flags.is_none();
