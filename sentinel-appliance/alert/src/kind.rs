@@ -215,6 +215,10 @@ tests! {
     PortScanCraftedPackets { PortScan, "crafted_packets", "crafted packets", "to" },
     /// [`Kind::HostSweep`]: first contacts of one source that failed, with more hosts than ports.
     HostSweep { HostSweep, Kind::HostSweep.name(), "hosts", "of" },
+    /// [`Kind::Exfiltration`]: outbound bytes of one internal host that ordinary transfers do not have the shape of.
+    ExfiltrationBaseline { Exfiltration, "baseline", "bytes", "to" },
+    /// [`Kind::BruteForce`]: log-ins of one source, or at one service, that failed.
+    BruteForceFailedSessions { BruteForce, "failed_sessions", "failed log-ins", "to" },
 }
 
 impl Test {

@@ -30,7 +30,7 @@ mod testkit;
 extern crate self as sentinel_detect;
 
 pub use detectors::access::brute_force::{LoginAttempts, LoginAttemptsSet};
-pub use detectors::flood::per_source::SourceSet;
+pub use detectors::flood::icmp::{EchoRequests, SourceSet};
 pub use detectors::flood::victims::Victim;
 pub use detectors::lists::suspicious_port::{ListedPort, PortProtocol};
 pub use detectors::scan::contact_table::ContactSet;

@@ -7,8 +7,8 @@ mod testkit;
 
 use sentinel_alert::{Kind, Phase, Severity, Test};
 use testkit::{
-    ATTACKER, CLIENT, FALSE_MAC, GATEWAY, GATEWAY_MAC, KEY, LIMITS, MAC, OUTSIDE, ROOMY, SYN, Sensor, VICTIM,
-    arp, config_of, configs, configs_with, dns, each, echo, home_net, name_of, probe, request, tcp,
+    ACK, ATTACKER, CLIENT, FALSE_MAC, GATEWAY, GATEWAY_MAC, KEY, LIMITS, MAC, OUTSIDE, ROOMY, SYN, Sensor,
+    VICTIM, arp, config_of, configs, configs_with, dns, each, echo, home_net, name_of, probe, request, tcp,
     threshold, udp,
 };
 
@@ -28,7 +28,7 @@ fn detectors_take_switch_and_severity_from_their_settings() {
         for (millis, frame) in events {
             sensor.frame(millis, &frame);
         }
-        let data = udp((CLIENT, 40_001), (OUTSIDE, 443), &[0]);
+        let data = tcp((CLIENT, 40_001), (OUTSIDE, 443), ACK);
         (0..100).for_each(|number| sensor.frame_of(1_100 + number, &data, 50_000));
     };
     let mut sensor = Sensor::new();

@@ -30,6 +30,9 @@ pub const RESPONSE_PERIOD: Duration = Duration::from_nanos(1 << 34);
 
 const COARSE_RESPONSE_PERIOD: CoarsePeriod = CoarsePeriod::at_most(RESPONSE_PERIOD);
 
+/// Bits of its own that [`FlowEntry::set_session`] keeps with a TCP flow.
+pub const SESSION_BITS: u32 = 25;
+
 /// Storage of four flows: one cache line of 64 bytes.
 ///
 /// The key of a flow is 63 bits of a keyed hash of its 5-tuple, not the 5-tuple: 32 confirm a match, 31 are the tag that also
@@ -39,7 +42,8 @@ pub type FlowSet = Set<u32, FlowState>;
 
 const _: () = assert!(size_of::<FlowSet>() == 64, "a lookup of a flow must touch one cache line");
 
-/// State of a flow in seven bits: initiator, certainty, the inspection of both directions, and a response that is waited for.
+/// State of a flow in seven bits: initiator, certainty, the inspection of both directions, and a response that is waited for; and
+/// [`SESSION_BITS`] of detectors.
 //
 // The endpoint with the lower address (then port) is `low`. Bits name endpoints, not packets, so that they mean the same for
 // packets of both directions.
@@ -57,6 +61,8 @@ impl FlowState {
     const HIGH_INSPECTION: u32 = 4;
     /// Bit: a segment that belongs to no connection began the flow, and nothing came back so far.
     const AWAITS_RESPONSE: u32 = 1 << 6;
+    /// Position of [`SESSION_BITS`] bits that detectors keep with the flow; of UDP, two bits for the endpoints that have sent.
+    const SESSION: u32 = 7;
 
     // The four accessors are a mask or a shift each and run for every packet: inline.
     #[inline]
@@ -136,6 +142,9 @@ pub struct Role {
     pub idle: CoarseSpan,
 }
 
+/// Result of [`FlowEntry::note_sender`] for a flow in which the other endpoint has sent nothing.
+pub const ONE_WAY: u32 = 1;
+
 /// Depth of inspection of the mid-stream packets of one direction of a flow: UDP, or TCP with ACK and no SYN, not after an idle
 /// time.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -193,6 +202,31 @@ impl FlowEntry<'_> {
             }
             is_awaited
         })
+    }
+
+    /// Bits that [`Self::set_session`] has stored; zero for a new flow.
+    #[inline] // a shift
+    #[must_use]
+    pub fn session(&self) -> u32 {
+        self.state.as_ref().map_or(0, |state| state.0 >> FlowState::SESSION)
+    }
+
+    /// Stores the lower [`SESSION_BITS`] bits of `bits` with the flow.
+    pub fn set_session(&mut self, bits: u32) {
+        if let Some(state) = &mut self.state {
+            state.0 = state.0 & ((1 << FlowState::SESSION) - 1) | bits << FlowState::SESSION;
+        }
+    }
+
+    /// Of UDP: notes that this endpoint has sent, and returns [`ONE_WAY`] if the other one has not, as far as this worker or another
+    /// has seen.
+    pub fn note_sender(&mut self) -> u32 {
+        let Some(state) = &mut self.state else { return 0 };
+        let bit = |shift: u32| 1 << (FlowState::SESSION + shift / FlowState::HIGH_INSPECTION);
+        let other = opposite(self.shift);
+        state.set(bit(self.shift), true);
+        let has_sent = state.has(bit(other)) || state.inspection(other) != Inspection::Full;
+        if has_sent { 0 } else { ONE_WAY }
     }
 
     /// Sets the inspection of the opposite direction.

@@ -31,6 +31,14 @@ impl WindowShape {
         Self { shift, buckets: nanos.div_ceil(1 << shift) }
     }
 
+    /// Number of the bucket that a time is in, modulo 2^32.
+    #[inline] // a shift, for every packet whose bytes count
+    #[must_use]
+    #[expect(clippy::as_conversions, reason = "the cut to 32 bits is documented")]
+    pub const fn bucket(self, at: Timestamp) -> u32 {
+        (at.as_nanos() >> self.shift) as u32
+    }
+
     /// Maximum time before the window that a sum may include.
     #[must_use]
     pub const fn slack(self) -> Duration {
@@ -76,6 +84,15 @@ impl SlidingSum {
         let added = *count - before;
         self.total += u64::from(added);
         self.total
+    }
+
+    /// Adds `amount` to the newest bucket.
+    pub fn add_to_newest(&mut self, amount: u32) {
+        let count = self.bucket_mut(self.newest);
+        let before = *count;
+        *count = before.saturating_add(amount);
+        let added = *count - before;
+        self.total += u64::from(added);
     }
 
     /// Makes `bucket` the newest, and empties the buckets that leave the window.

@@ -36,8 +36,7 @@ use sentinel_track::table::CoarsePeriod;
 
 use access::brute_force::{BruteForce, LoginAttemptsSet};
 use dns::tunnel::DnsTunnel;
-use flood::icmp::IcmpFlood;
-use flood::per_source::SourceSet;
+use flood::icmp::{IcmpFlood, SourceSet};
 use flood::syn::SynFlood;
 use flood::udp::{DatagramsSet, UdpFlood};
 use flood::victims::{FragmentFlood, TcpFlood, Victim, Victims};
@@ -67,7 +66,25 @@ wiring::detectors! {
     contacts: FailedContacts<'m> { detects: [host_sweep: HostSweep], reads: [port_scan], table: contacts [ContactSet; share 2], needs: [Contacts, Icmp, Arp] }
 }
 
+/// Request of a detector about the flow of the packet that it was shown last. Packets of its direction stay [`Full`].
+///
+/// [`Full`]: sentinel_track::flow::Inspection::Full
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum FlowRequest {
+    /// Nothing more, as long as the other endpoint sends nothing.
+    OneWay,
+    /// The sender is the initiator, whatever was on record.
+    Initiator,
+    /// Bits to be kept with the flow, which the detector gets back in [`Event::session`](crate::shared::event::Event).
+    Session(u32),
+}
+
 impl<'m> Detectors<'m> {
+    /// Request about the flow of the last packet, if a detector made one.
+    pub(crate) fn take_flow_request(&mut self) -> Option<FlowRequest> {
+        self.brute_force.request.take().or_else(|| self.exfiltration.request.take())
+    }
+
     /// Period within which the fast path finishes packets of a flow: the first packet of a flow in each period takes the slow path.
     #[inline]
     pub(crate) const fn bypass_period(&self) -> CoarsePeriod {

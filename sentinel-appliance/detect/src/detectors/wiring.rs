@@ -119,6 +119,8 @@ macro_rules! detectors {
         pub(crate) struct Detectors<'m> {
             $($field: $type,)+
             watched_ports: $crate::shared::port_bloom::PortBloom,
+            /// [`Event::session`](crate::shared::event::Event) of the next segment or datagram.
+            pub(crate) session: u32,
         }
 
         impl<'m> Detectors<'m> {
@@ -127,6 +129,7 @@ macro_rules! detectors {
                 let mut new = Self {
                     $($field: <$type>::new($(tables.$table,)? $(tables.$list,)? $($name),+ $(, $($read),+)?),)+
                     watched_ports: $crate::shared::port_bloom::PortBloom::default(),
+                    session: 0,
                 };
                 new.configured(configs);
                 new
@@ -173,13 +176,16 @@ macro_rules! detectors {
             ) -> bool {
                 let source_hash = setting.key.address(packet.tuple.source);
                 let mut is_unanswered = false;
-                let event = &$crate::shared::event::Event { setting, packet, role, source_hash };
+                let session = core::mem::take(&mut self.session);
+                let event = &$crate::shared::event::Event { setting, packet, role, source_hash, session };
                 $($($crate::detectors::wiring::contacts! {
                     $need { is_unanswered |= self.contact(event, inspection, findings); }
                 })+)+
                 $($($crate::detectors::wiring::both! { $need { self.$field.segment(event, findings); } })+)+
                 if let Some(flags) = event.packet.tuple.tcp_flags {
-                    $($($crate::detectors::wiring::tcp! { $need { self.$field.segment(event, findings); } })+)+
+                    $($($crate::detectors::wiring::tcp! {
+                        $need { is_unanswered |= self.$field.segment(event, findings); }
+                    })+)+
                     $($($crate::detectors::wiring::destinations! {
                         $need {
                             if self.$field.concerns_segment(event, flags) {
@@ -202,7 +208,9 @@ macro_rules! detectors {
                         }
                     })+)+
                 }
-                $($($crate::detectors::wiring::length! { $need { self.$field.segment(event, findings); } })+)+
+                $($($crate::detectors::wiring::length! {
+                    $need { is_unanswered |= self.$field.segment(event, findings); }
+                })+)+
                 is_unanswered
             }
 
@@ -333,10 +341,11 @@ macro_rules! detectors {
                 now: sentinel_units::Timestamp,
                 source_hash: u32,
                 packet: &$crate::shared::event::Counted<'_>,
+                key: &sentinel_track::hash::HashKey,
                 findings: &mut $crate::incident::Findings<'_, '_>,
             ) {
                 $($($crate::detectors::wiring::length! {
-                    $need { self.$field.count_egress(now, source_hash, packet, findings); }
+                    $need { self.$field.count_egress(now, source_hash, packet, key, findings); }
                 })+)+
             }
 

@@ -121,7 +121,7 @@ impl Engine<'_> {
     fn add_length(&mut self, packet: &Counted<'_>, raise: &mut dyn FnMut(Alert)) {
         let Self { incidents, detectors, now, key, .. } = self;
         let mut findings = Findings { incidents, now: *now, raise };
-        detectors.length(*now, key.address(packet.source), packet, &mut findings);
+        detectors.length(*now, key.address(packet.source), packet, key, &mut findings);
     }
 
     /// Counts a SYN per source. It gets no flow entry: the SYN-ACK creates it, which identifies the initiator just as well, so

@@ -17,7 +17,7 @@ use sentinel_track::hash::HashKey;
 use sentinel_units::{LinkType, Timestamp};
 
 use crate::detectors::lists::suspicious_port::ListedPort;
-use crate::detectors::{Configs, Detectors};
+use crate::detectors::{Configs, Detectors, FlowRequest};
 use crate::incident::{Findings, IncidentLimits, Incidents};
 use crate::shared::event::{Counted, OtherEvent, Setting};
 use crate::shared::home_net::HomeNet;
@@ -279,7 +279,7 @@ impl<'m> Engine<'m> {
                 Inspection::Bypass => return false,
                 Inspection::LengthOnly => {
                     let hash = setting.key.address(tuple.source);
-                    detectors.length(*now, hash, &packet.into(), &mut findings);
+                    detectors.length(*now, hash, &packet.into(), key, &mut findings);
                     return false;
                 }
                 Inspection::Full => {}
@@ -307,7 +307,25 @@ impl<'m> Engine<'m> {
         // Of a segment only the first response to one without a connection is looked at as such.
         let is_bypassed = tuple.tcp_flags.is_some() && !entry.take_response();
         let looked_at = if is_bypassed { Inspection::Bypass } else { inspection };
+        detectors.session = match tuple.tcp_flags {
+            Some(_) => entry.session(),
+            None if Detectors::is_payload_port(tuple.destination_port) => 0,
+            // Another worker may see the responses of an endpoint that only its port makes the responder.
+            None if role.from_initiator || reports.is_none() => entry.note_sender(),
+            None => 0,
+        };
         let is_unanswered = detectors.segment(setting, packet, role, looked_at, &mut findings);
+        if is_unanswered && let Some(request) = detectors.take_flow_request() {
+            entry.set_inspection(Inspection::Full);
+            match request {
+                FlowRequest::OneWay => {}
+                FlowRequest::Session(bits) => entry.set_session(bits),
+                FlowRequest::Initiator => {
+                    flows.set_initiator(flow, true, true, true, *now);
+                }
+            }
+            return false;
+        }
         if is_unanswered && tuple.tcp_flags.is_some_and(TcpFlags::ordinary) {
             entry.expect_response();
         }

@@ -32,6 +32,9 @@ pub(crate) struct Event<'e, 'p> {
     pub(crate) role: Role,
     /// The hash of its source address.
     pub(crate) source_hash: u32,
+    /// Of TCP, what a detector keeps with the flow ([`FlowRequest::Session`](crate::detectors::FlowRequest)); of UDP,
+    /// [`ONE_WAY`](sentinel_track::flow::ONE_WAY) if the other endpoint has sent nothing.
+    pub(crate) session: u32,
 }
 
 /// The fields of a packet that is only counted for its source.

@@ -54,6 +54,13 @@ pub(crate) struct Activation {
     pub(crate) severity: Severity,
 }
 
+impl Activation {
+    /// Severity of what ordinary traffic does as well: `low` at most, unless the setting asks for more than its `default`.
+    pub(crate) fn ordinary(self, default: Severity) -> Severity {
+        if self.severity > default { self.severity } else { self.severity.min(Severity::Low) }
+    }
+}
+
 impl From<&DetectorConfig> for Activation {
     fn from(config: &DetectorConfig) -> Self {
         Self { enabled: config.enabled, severity: config.severity }

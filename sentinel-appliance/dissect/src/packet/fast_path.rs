@@ -14,6 +14,8 @@ const ETHERNET_LEN: usize = 14;
 const IPV4_LEN: usize = 20;
 const IPV6_LEN: usize = 40;
 const UDP_LEN: usize = 8;
+/// Bytes that pad a frame without payload to the minimum of Ethernet (60 bytes without check sequence), at most.
+const MAX_PADDING: usize = 6;
 /// Least length that a UDP header announces, and least length of a TCP header. Signed, because the length of a datagram with
 /// a bad IPv4 header is negative here and fails the same comparison.
 const MIN_UDP_LEN: i32 = 8;
@@ -175,6 +177,21 @@ impl<'p> PacketSummary<'p> {
             _ => return &[],
         };
         datagram.get(start..end).unwrap_or_default()
+    }
+
+    /// Bytes behind the TCP header on the wire, also those that were not captured.
+    #[must_use]
+    pub fn tcp_payload_len(&self) -> usize {
+        let captured = self.payload().len();
+        let Content::Datagram([_, _, _, _, _, _, _, _, _, _, _, _, offset, ..]) = self.content else {
+            return captured;
+        };
+        let headers = usize::from(offset >> 2 & 0x3c)
+            + ETHERNET_LEN
+            + if self.tuple.source.is_v4() { IPV4_LEN } else { IPV6_LEN };
+        let on_wire = usize::try_from(self.wire_len).unwrap_or(captured).saturating_sub(headers);
+        // Short frames are padded.
+        if on_wire <= MAX_PADDING { captured } else { on_wire }
     }
 
     /// Hardware address of the sender, if it is an Ethernet frame.
@@ -407,6 +424,18 @@ mod tests {
         let datagram = read(&bytes, 70).unwrap();
         assert_eq!((datagram.tuple.destination_port, datagram.tuple.tcp_flags), (Port(53), None));
         assert_eq!((datagram.tuple.source, datagram.wire_len), (Address::v6([0xfd00_0000, 0, 0, 1]), 70));
+    }
+
+    #[test]
+    fn the_length_on_the_wire_counts_what_was_not_captured() {
+        // Padding is no payload; a capture of 59 bytes of a full frame is. So is one of 55 bytes.
+        assert_eq!(read(&SEGMENT, 0).unwrap().tcp_payload_len(), 3);
+        assert_eq!(read(&SEGMENT, 60).unwrap().tcp_payload_len(), 3);
+        let mut long = SEGMENT;
+        long[16..18].copy_from_slice(&1_500_u16.to_be_bytes());
+        assert_eq!(summarize(LinkType::ETHERNET, &long, 1_514).unwrap().tcp_payload_len(), 1_460);
+        assert_eq!(summarize(LinkType::ETHERNET, &long[..55], 1_514).unwrap().tcp_payload_len(), 1_460);
+        assert_eq!(read(&SEGMENT, 0).unwrap().bare().tcp_payload_len(), 0);
     }
 
     #[test]

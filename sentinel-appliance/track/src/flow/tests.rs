@@ -199,3 +199,29 @@ fn a_response_lasts_for_its_period_and_the_next() {
     assert_eq!(udp(&mut flows, client, server, period(3)).inspection(), Inspection::LengthOnly);
     assert_eq!(udp(&mut flows, server, client, period(3)).inspection(), Inspection::Bypass);
 }
+
+#[test]
+fn a_flow_keeps_bits_beside_what_it_knows() {
+    let (client, server) = (endpoint(1, 40_000), endpoint(2, 22));
+    let mut sets = vec![FlowSet::default(); 16];
+    let mut flows = Flows::new(&mut sets);
+    let mut entry = tcp(&mut flows, client, server, SYN);
+    assert_eq!(entry.session(), 0);
+    entry.set_inspection(Inspection::Bypass);
+    entry.set_session(u32::MAX);
+    let entry = tcp(&mut flows, server, client, SYN_ACK);
+    assert_eq!((entry.session(), entry.role.from_initiator), (u32::MAX >> (32 - SESSION_BITS), false));
+    assert_eq!(tcp(&mut flows, client, server, ACK).inspection(), Inspection::Bypass);
+}
+
+#[test]
+fn a_flow_is_one_way_until_the_other_endpoint_sends() {
+    let (one, other) = (endpoint(1, 443), endpoint(2, 50_000));
+    let mut sets = vec![FlowSet::default(); 16];
+    let mut flows = Flows::new(&mut sets);
+    for _ in 0..3 {
+        assert_eq!(udp(&mut flows, one, other, NOW).note_sender(), ONE_WAY);
+    }
+    assert_eq!(udp(&mut flows, other, one, NOW).note_sender(), 0);
+    assert_eq!(udp(&mut flows, one, other, NOW).note_sender(), 0);
+}

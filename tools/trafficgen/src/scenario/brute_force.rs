@@ -8,6 +8,7 @@ use crate::packet::{Encapsulation, Family, Path};
 use crate::{Connection, Host, Packets, Random, Timeline};
 
 const FIRES: &[Expected] = &[("brute_force", "syn_in_window")];
+const FAILED: &[Expected] = &[("brute_force", "failed_sessions")];
 const WINDOW: Duration = Duration::from_secs(30);
 const SSH: u16 = 22;
 
@@ -84,7 +85,92 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         let topology = &p.topology;
         spread(p, [(topology.attacker, topology.victim, SSH), (topology.attacker, topology.victim, 21)])
     }),
+    Scenario::fires("brute-force-slow", "25 refused SSH sessions, one in five minutes", FAILED, |p| {
+        sessions(p, Sessions { count: 25, gap: WINDOW * 10, ..SESSIONS }, &REFUSED)
+    }),
+    Scenario::fires(
+        "brute-force-port-2222",
+        "30 refused SSH sessions on port 2222 in a minute",
+        FAILED,
+        |p| sessions(p, Sessions { count: 30, port: 2_222, ..SESSIONS }, &REFUSED),
+    ),
+    Scenario::fires("brute-force-spray", "a refused SSH session at each of 25 hosts", FAILED, |p| {
+        sessions(p, Sessions { count: 25, hosts: 25, gap: WINDOW, ..SESSIONS }, &REFUSED)
+    }),
+    Scenario::fires("brute-force-many-sources", "a refused SSH session from each of 40 hosts", FAILED, |p| {
+        sessions(p, Sessions { count: 40, sources: 40, gap: WINDOW, ..SESSIONS }, &REFUSED)
+    }),
+    Scenario::fires("brute-force-ftp-codes", "25 passwords refused in one FTP connection", FAILED, |p| {
+        let answers =
+            [&[(&b"220 ftp\r\n"[..], 9)][..], &[(&b"530 Login incorrect.\r\n"[..], 22); 25]].concat();
+        sessions(p, Sessions { count: 1, port: 21, ..SESSIONS }, &answers)
+    }),
+    Scenario::fires("brute-force-401", "30 refused requests of one web page", FAILED, |p| {
+        let unauthorized = b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n";
+        sessions(p, Sessions { count: 30, port: http::PORT, ..SESSIONS }, &[(unauthorized, 48)])
+    }),
+    Scenario::silent("brute-force-works", "120 SSH sessions that work, one in five minutes", |p| {
+        sessions(p, Sessions { count: 120, gap: WINDOW * 10, ..SESSIONS }, &WORKS)
+    }),
+    Scenario::fires("brute-force-tool", "60 SSH sessions that work, in half a minute", FIRES, |p| {
+        sessions(p, Sessions { count: 60, gap: WINDOW / 60, ..SESSIONS }, &WORKS)
+    }),
 ];
+
+/// Answers of a server: how each begins, and its length.
+type Answers = [(&'static [u8], usize)];
+
+/// Lengths of a session with OpenSSH 9.2: banner, key exchange, service, a password refused.
+const REFUSED: [(&[u8], usize); 5] =
+    [(b"SSH-2.0-OpenSSH_9.2p1\r\n", 41), (b"", 1_088), (b"", 524), (b"", 44), (b"", 76)];
+/// The same, until a second password is right: success, host keys, output.
+const WORKS: [(&[u8], usize); 8] = [
+    (b"SSH-2.0-OpenSSH_9.2p1\r\n", 41),
+    (b"", 1_088),
+    (b"", 524),
+    (b"", 44),
+    (b"", 76),
+    (b"", 28),
+    (b"", 628),
+    (b"", 176),
+];
+
+/// Sessions, one after the other, of hosts in turn.
+#[derive(Clone, Copy)]
+struct Sessions {
+    count: u32,
+    gap: Duration,
+    port: u16,
+    hosts: u32,
+    sources: u32,
+}
+
+const SESSIONS: Sessions =
+    Sessions { count: 30, gap: Duration::from_secs(2), port: SSH, hosts: 1, sources: 1 };
+
+fn sessions(parameters: &Parameters, sessions: Sessions, answers: &Answers) -> Packets {
+    let topology = &parameters.topology;
+    let mut random = parameters.random();
+    let mut timeline = Timeline::default();
+    for index in 0..sessions.count {
+        timeline.seek(sessions.gap * index);
+        let one_of = |count: u32, only: Host| {
+            if count == 1 { only } else { topology.internal(600 + index % count) }
+        };
+        let (from, to) =
+            (one_of(sessions.sources, topology.attacker), one_of(sessions.hosts, topology.victim));
+        let path = Path::between(&from, &to, Family::V4);
+        let mut connection = Connection::new(path, sessions.port, MILLISECOND, &mut random);
+        connection.open(&mut timeline);
+        for (start, length) in answers {
+            connection.send(&mut timeline, &random.bytes(76));
+            let more = random.bytes(length.saturating_sub(start.len()));
+            connection.receive(&mut timeline, &[start, &more[..]].concat());
+        }
+        connection.close(&mut timeline);
+    }
+    timeline.play()
+}
 
 const fn steady(count: u32) -> Burst {
     Burst::of(count, Duration::from_secs(20))

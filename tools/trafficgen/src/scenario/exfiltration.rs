@@ -13,6 +13,7 @@ use crate::packet::{Family, Path};
 use crate::{Connection, Host, Packets, Random, Timeline};
 
 const FIRES: &[Expected] = &[("exfiltration", "bytes_in_window")];
+const CLAIMED: &[Expected] = &[("exfiltration", "bytes_in_window"), ("exfiltration", "baseline")];
 const THRESHOLD: usize = 5_000_000;
 const WINDOW: Duration = Duration::from_secs(60);
 
@@ -78,7 +79,92 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         )
     }),
     Scenario::silent("exfiltration-multicast", "6 MB of video to a multicast group within 20 s", multicast),
+    Scenario::fires("exfiltration-one-way", "6 MB in datagrams that nobody answers", CLAIMED, |p| {
+        datagrams(p, (50_000, 9_999), Family::V4, false)
+    }),
+    Scenario::fires(
+        "exfiltration-one-way-443",
+        "6 MB in datagrams from port 443, unanswered",
+        CLAIMED,
+        |p| datagrams(p, (443, 51_000), Family::V4, false),
+    ),
+    Scenario::fires("exfiltration-one-way-ipv6", "6 MB in unanswered datagrams over IPv6", CLAIMED, |p| {
+        datagrams(p, (50_000, 443), Family::V6, false)
+    }),
+    Scenario::fires("exfiltration-answered", "6 MB in datagrams that are answered", FIRES, |p| {
+        datagrams(p, (50_000, 443), Family::V4, true)
+    }),
+    Scenario::fires(
+        "exfiltration-both-open",
+        "7 MB in a connection that both sides open",
+        CLAIMED,
+        both_open,
+    ),
+    Scenario::fires(
+        "exfiltration-spread",
+        "1.2 MB to each of thirty external hosts, 70 s apart",
+        &[("exfiltration", "baseline")],
+        spread,
+    ),
+    Scenario::silent(
+        "exfiltration-peer-to-peer",
+        "1.2 MB to each of thirty peers on ports of their own",
+        peers,
+    ),
 ];
+
+/// 6 MB in 18 s, in datagrams of 1,200 bytes; every hundredth is answered, or none.
+fn datagrams(parameters: &Parameters, ports: (u16, u16), family: Family, is_answered: bool) -> Packets {
+    let mut random = parameters.random();
+    let mut timeline = Timeline::default();
+    let path = Path::between(&parameters.topology.client, &parameters.topology.outside, family);
+    for index in 0..5_000 {
+        timeline.push(path.udp(ports.0, ports.1, &random.bytes(1_200)));
+        timeline.wait_us(1_800);
+        if is_answered && index % 100 == 1 {
+            timeline.push(path.reversed().udp(ports.1, ports.0, &random.bytes(30)));
+        }
+        timeline.wait_us(1_800);
+    }
+    timeline.play()
+}
+
+/// The external host's SYN comes first.
+fn both_open(parameters: &Parameters) -> Packets {
+    let mut random = parameters.random();
+    let mut timeline = Timeline::default();
+    let path = Path::between(&parameters.topology.client, &parameters.topology.outside, Family::V4);
+    timeline.push(path.reversed().tcp(&crate::packet::Tcp::syn(tls::PORT, 40_001, 5), &[]));
+    timeline.wait_us(20_000);
+    let mut connection = Connection::from_port(path, 40_001, tls::PORT, MILLISECOND * 5, &mut random);
+    connection.open(&mut timeline);
+    trickle(&mut timeline, &mut connection, 7_000_000, Duration::from_secs(20), &mut random);
+    timeline.play()
+}
+
+/// 1.2 MB to each of thirty hosts, 70 s apart.
+fn parts(parameters: &Parameters, port: impl Fn(u16) -> u16) -> Packets {
+    let mut random = parameters.random();
+    let mut timeline = Timeline::default();
+    for index in 0..30_u16 {
+        timeline.seek(Duration::from_secs(70) * index.into());
+        let to = parameters.topology.external(u32::from(index) + 40);
+        let path = Path::between(&parameters.topology.client, &to, Family::V4);
+        let mut connection = Connection::new(path, port(index), MILLISECOND * 5, &mut random);
+        connection.open(&mut timeline);
+        trickle(&mut timeline, &mut connection, 1_200_000, Duration::from_secs(5), &mut random);
+        connection.close(&mut timeline);
+    }
+    timeline.play()
+}
+
+fn spread(parameters: &Parameters) -> Packets {
+    parts(parameters, |_| tls::PORT)
+}
+
+fn peers(parameters: &Parameters) -> Packets {
+    parts(parameters, |index| 20_000 + index * 311)
+}
 
 /// Sends `total` payload bytes over `connection`, evenly over `span` from the write position on, ten full frames at a
 /// time.

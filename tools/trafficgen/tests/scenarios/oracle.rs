@@ -30,6 +30,10 @@ pub(crate) struct Oracle {
     contacts: BTreeMap<(IpAddr, IpAddr, u16), bool>,
     /// By source: segments that no TCP sends.
     crafted: BTreeMap<IpAddr, u32>,
+    /// By internal host and port: bytes to each external host.
+    parts: BTreeMap<(IpAddr, u16), BTreeMap<IpAddr, usize>>,
+    /// By client, server and port of the server: answers in the order of their times, without banners.
+    answers: BTreeMap<(IpAddr, IpAddr, u16), Vec<Vec<u8>>>,
     owners: BTreeMap<Ipv4Addr, [u8; 6]>,
     leases: BTreeSet<(Ipv4Addr, [u8; 6])>,
     flows: BTreeSet<(IpAddr, IpAddr, (u16, u16))>,
@@ -55,6 +59,13 @@ impl Oracle {
             }
             Fact::Tcp { source, destination, ports, flags, payload } => {
                 self.tcp(at, (source, destination), ports, flags, payload);
+                if is_internal(source) && !is_internal(destination) {
+                    let sums = self.parts.entry((source, ports.1)).or_default();
+                    *sums.entry(destination).or_default() += frame.bytes.len();
+                }
+                if !payload.is_empty() && !payload.starts_with(b"SSH-") && !payload.starts_with(b"220 ") {
+                    self.answers.entry((destination, source, ports.0)).or_default().push(payload.to_vec());
+                }
                 self.bytes(at, source, destination, frame.bytes.len());
             }
             Fact::Udp { source, destination, ports, payload } => {
@@ -91,6 +102,10 @@ impl Oracle {
         raise_if("icmp_flood", self.echoes.values().any(|events| max_in_window(events, 5) >= 100));
         raise_if("udp_flood", self.unanswered.values().any(|events| max_in_window(events, 5) >= 5_000));
         raise_if("exfiltration", self.outbound.values().any(|events| max_in_window(events, 60) >= 5_000_000));
+        let is_spread =
+            |hosts: &BTreeMap<IpAddr, usize>| hosts.values().filter(|sum| **sum >= 1 << 20).count() >= 24;
+        raise_if("exfiltration", self.parts.values().any(is_spread));
+        raise_if("brute_force", is_refused(&self.answers));
         raise_if("brute_force", self.logins.values().any(|events| max_in_window(events, 30) >= 30));
         self.raised.extend(self.victims.raised());
         self.raised
@@ -216,6 +231,28 @@ fn network(source: IpAddr) -> IpAddr {
         IpAddr::V6(v6) if !is_internal(source) => IpAddr::V6((v6.to_bits() >> 64 << 64).into()),
         _ => source,
     }
+}
+
+/// Log-ins that were refused: by their codes, or of SSH by answers of 76 bytes that nothing but the next session follows. Twenty of one
+/// pair, or of a dozen clients or servers.
+fn is_refused(answers: &BTreeMap<(IpAddr, IpAddr, u16), Vec<Vec<u8>>>) -> bool {
+    let (mut clients, mut servers) = (BTreeMap::<_, u32>::new(), BTreeMap::<_, u32>::new());
+    answers.iter().any(|((client, server, port), answers)| {
+        let is_code = |answer: &[u8]| answer.starts_with(b"530 ") || answer.starts_with(b"HTTP/1.1 401");
+        let is_last = |next: Option<&Vec<u8>>| next.is_none_or(|next| next.len() == 1_088);
+        let refused = (0..answers.len())
+            .filter(|index| {
+                let is_password = [22, 2_222].contains(port) && answers[*index].len() == 76;
+                is_code(&answers[*index]) || is_password && is_last(answers.get(index + 1))
+            })
+            .count();
+        let add = |peers: &mut BTreeMap<(IpAddr, u16), u32>, host: IpAddr| {
+            let count = peers.entry((host, *port)).or_default();
+            *count += u32::from(refused > 0);
+            *count >= 14
+        };
+        refused >= 20 || add(&mut clients, *client) | add(&mut servers, *server)
+    })
 }
 
 fn is_internal(address: IpAddr) -> bool {

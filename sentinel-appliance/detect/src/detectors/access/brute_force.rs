@@ -1,11 +1,27 @@
-//! `brute_force`: one source connects to one login service of one host again and again.
+//! `brute_force`: one source tries passwords at a login service.
+//!
+//! Read first: Hofstede et al., SSH compromise detection using NetFlow/IPFIX (2014): sessions of an attack are alike; RFC 4252 section
+//! 5.1 (failure of SSH), RFC 959 (530), RFC 4954 (535), RFC 1939, RFC 3501, RFC 9110 section 15.5.2 (401), and the error messages of
+//! SMB2, `MySQL`, `PostgreSQL` and VNC.
+//!
+//! - `syn_in_window`: connection requests to a listed port. Configuration tools and connection pools make as many, so if most of the
+//!   pair's sessions worked it claims no attack (`low` at most).
+//! - `failed_sessions`: log-ins that the server refused ([`session`](super::session)), on every port of which the fourth connection of a
+//!   source within a minute is new, and on listed ports always. Counted for a source at a service, for a source at all hosts
+//!   (password spray), and for a service and all sources.
+//!
+//! Counts are forgotten half an hour after the last failure. With several workers the failures of a source at hosts of different workers
+//! are counted apart, and requests do not know which sessions worked. Not seen: protocols whose refusals are encrypted other than SSH
+//! (RDP, and all over TLS), unless `syn_in_window` fires.
 
 use sentinel_alert::{Evidence, Kind, Severity, Subject, Test};
-use sentinel_dissect::TcpFlags;
 use sentinel_track::recent::{self, SlidingLog};
 use sentinel_track::table::{Set, Table};
 use sentinel_units::{Address, Port};
 
+use super::failures::Failures;
+use super::session::{Refusal, Session};
+use crate::detectors::FlowRequest;
 use crate::incident::{Finding, Findings, scope};
 use crate::registry::{Detector, DetectorConfig, MAX_PORTS, PortsSetting, thresholds};
 use crate::shared::event::Event;
@@ -18,6 +34,10 @@ thresholds! {
         attempts: "attempts", default 30, 2 to 10_000,
             "SYN-only packets from one source to one port of one host that make a brute force";
         window_s: "s", default 30, 1 to 3_600, "length of the sliding window";
+        failures: "log-ins", default 20, 3 to 10_000,
+            "refused log-ins of one source at one service, without half an hour between two, that make a brute force";
+        hosts: "hosts", default 12, 3 to 30,
+            "hosts that refused log-ins of one source on one port, or sources that one service refused, that make a brute force";
     }
 }
 
@@ -43,14 +63,23 @@ pub(crate) struct BruteForce<'m> {
     threshold: Threshold,
     /// The threshold as [`SlidingLog`] takes it.
     prepared: recent::EventLimit,
+    limits: [u32; 2],
     ports: heapless::Vec<u16, MAX_PORTS>,
     /// Excludes most ports that are not among `ports`.
     filter: PortBloom,
+    failures: Failures,
+    /// About the flow of the last packet.
+    pub(crate) request: Option<FlowRequest>,
 }
 
 fn threshold(config: &DetectorConfig) -> Threshold {
-    let Thresholds { attempts, window_s } = config.into();
+    let Thresholds { attempts, window_s, .. } = config.into();
     Threshold::new(attempts, window_s)
+}
+
+fn limits(config: &DetectorConfig) -> [u32; 2] {
+    let Thresholds { failures, hosts, .. } = config.into();
+    [failures, hosts]
 }
 
 fn prepared(threshold: Threshold) -> recent::EventLimit {
@@ -60,7 +89,8 @@ fn prepared(threshold: Threshold) -> recent::EventLimit {
 impl<'m> BruteForce<'m> {
     pub(crate) const DETECTOR: Detector = Detector {
         kind: Kind::BruteForce,
-        about: "one source opens many connections to one login service of one host within a window",
+        about: "one source opens many connections to one login service of one host within a window (low at most if they work), or its \
+                log-ins are refused again and again, at one host or many",
         source: "common practice: one attempt a second for thirty seconds",
         severity: Severity::High,
         thresholds: Thresholds::SETTINGS,
@@ -78,8 +108,11 @@ impl<'m> BruteForce<'m> {
             activation: config.into(),
             threshold,
             prepared: prepared(threshold),
+            limits: limits(config),
             ports: config.ports.clone(),
             filter: config.ports.iter().copied().map(Port).collect(),
+            failures: Failures::default(),
+            request: None,
         }
     }
 
@@ -87,13 +120,14 @@ impl<'m> BruteForce<'m> {
         self.activation = config.into();
         self.threshold = threshold(config);
         self.prepared = prepared(self.threshold);
+        self.limits = limits(config);
         self.table.set_lifetime(self.threshold.window);
         self.ports.clone_from(&config.ports);
         self.filter = self.watched_ports().collect();
     }
 
     pub(crate) const fn evictions(&self) -> u64 {
-        self.table.evictions()
+        self.table.evictions() + self.failures.evictions()
     }
 
     /// Ports whose connection requests must not be merely counted.
@@ -101,16 +135,97 @@ impl<'m> BruteForce<'m> {
         self.ports.iter().map(|port| Port(*port))
     }
 
+    fn is_listed(&self, port: Port) -> bool {
+        self.filter.may_contain(port) && self.ports.contains(&port.0)
+    }
+
+    /// Returns true, and leaves a request, if the packets of the responder must be read on.
     #[inline]
-    pub(crate) fn segment(&mut self, event: &Event<'_, '_>, findings: &mut Findings<'_, '_>) {
-        let packet = event.packet;
-        if self.activation.enabled
-            && packet.tuple.tcp_flags.is_some_and(TcpFlags::syn_only)
-            && self.filter.may_contain(packet.tuple.destination_port)
-            && self.ports.contains(&packet.tuple.destination_port.0)
-        {
-            self.add(event, findings);
+    pub(crate) fn segment(&mut self, event: &Event<'_, '_>, findings: &mut Findings<'_, '_>) -> bool {
+        let Some(flags) = event.packet.tuple.tcp_flags else { return false };
+        if !self.activation.enabled {
+            return false;
         }
+        if event.role.from_initiator {
+            if flags.syn_only() && self.is_listed(event.packet.tuple.destination_port) {
+                self.add(event, findings);
+            }
+            return false;
+        }
+        if flags.syn_ack() { self.opened(event) } else { self.response(event, findings) }
+    }
+
+    /// A connection was accepted.
+    #[inline(never)]
+    fn opened(&mut self, event: &Event<'_, '_>) -> bool {
+        let is_watched = self.is_listed(event.packet.tuple.source_port)
+            || self.failures.is_repeated(pair(event), event.setting.now);
+        self.request = is_watched.then_some(FlowRequest::Session(Session::OPENED));
+        is_watched
+    }
+
+    #[inline]
+    fn response(&mut self, event: &Event<'_, '_>, findings: &mut Findings<'_, '_>) -> bool {
+        event.session != 0 && self.read(event, findings)
+    }
+
+    /// Reads a segment of the responder of a session that is followed.
+    #[inline(never)]
+    fn read(&mut self, event: &Event<'_, '_>, findings: &mut Findings<'_, '_>) -> bool {
+        let mut session = Session::from(event.session);
+        let len = event.packet.tcp_payload_len();
+        match session.read(event.packet.payload(), len) {
+            Refusal::None => {}
+            Refusal::One => self.refused(event, findings),
+            Refusal::Revoked(count) => {
+                self.failures.worked(pair(event), count, event.setting.now);
+                return false;
+            }
+            Refusal::Unknown => return false,
+        }
+        self.request = Some(FlowRequest::Session(session.into()));
+        true
+    }
+
+    /// Counts a refused log-in for the pair, for its source and for the service.
+    fn refused(&mut self, event: &Event<'_, '_>, findings: &mut Findings<'_, '_>) {
+        let (now, key, packet) = (event.setting.now, event.setting.key, event.packet);
+        let (client, server, port) =
+            (packet.tuple.destination, packet.tuple.source, packet.tuple.source_port);
+        let port_hash = u32::from(port.0).wrapping_mul(0x9e37_79b1);
+        let [of_client, of_server] = [key.address(client), event.source_hash].map(|hash| hash ^ port_hash);
+        let [failures, hosts] = self.limits;
+        let pair = self.failures.refused(pair(event), 0, now);
+        let source = self.failures.refused(of_client, of_server, now);
+        let service = self.failures.refused(of_server.rotate_left(9), of_client, now);
+        let subject = |client, server| Subject {
+            source: client,
+            destination: server,
+            destination_port: Some(port),
+            ..Subject::default()
+        };
+        // A host of a spray is not named as well, nor a source of many.
+        let (subject, count, threshold, scope) = if source.peers >= hosts {
+            (subject(Some(client), None), source, hosts, port.0.into())
+        } else if service.peers >= hosts {
+            (subject(None, Some(server)), service, hosts, scope(server, port))
+        } else if pair.count >= failures {
+            (subject(Some(client), Some(server)), pair, failures, scope(server, port))
+        } else {
+            return;
+        };
+        if !self.failures.is_due(count) {
+            return;
+        }
+        findings.add(&Finding {
+            test: Test::BruteForceFailedSessions,
+            severity: self.activation.severity,
+            first: count.first(now),
+            subject,
+            evidence: Evidence::Attempts { count: count.count.into(), threshold, window_s: count.span_s() },
+            adds: 1,
+            scope,
+        });
     }
 
     fn add(&mut self, event: &Event<'_, '_>, findings: &mut Findings<'_, '_>) {
@@ -124,9 +239,11 @@ impl<'m> BruteForce<'m> {
         let hash = event.setting.key.with(event.source_hash, scope);
         let Some(entry) = self.table.entry(hash, login, now) else { return };
         let Some(reached) = entry.value.add(self.prepared, now) else { return };
+        let works = self.failures.works(pair(event), now);
+        let Activation { severity, .. } = self.activation;
         findings.add(&Finding {
             test: Test::BruteForceSynInWindow,
-            severity: self.activation.severity,
+            severity: if works { self.activation.ordinary(Self::DETECTOR.severity) } else { severity },
             first: earlier(now, reached.since()),
             subject: Subject {
                 source: Some(login.source),
@@ -141,9 +258,21 @@ impl<'m> BruteForce<'m> {
                 window_s: self.threshold.window_s(),
             },
             adds: 1,
-            scope,
+            // Sessions that work are an incident of their own, so that others later are another one.
+            scope: scope ^ u32::from(works),
         });
     }
+}
+
+/// Hash of client, server and port, the same for packets of both directions.
+fn pair(event: &Event<'_, '_>) -> u32 {
+    let (key, tuple) = (event.setting.key, &event.packet.tuple);
+    let (client, server, port) = if event.role.from_initiator {
+        (tuple.source, tuple.destination, tuple.destination_port)
+    } else {
+        (tuple.destination, tuple.source, tuple.source_port)
+    };
+    key.with(key.address(client), key.address(server) ^ u32::from(port.0))
 }
 
 #[cfg(test)]
@@ -151,8 +280,12 @@ mod tests {
     extern crate std;
     use super::*;
 
+    use std::net::Ipv4Addr;
+    use std::vec::Vec;
+
     use crate::testkit::{
-        ATTACKER, CLIENT, Filling, SYN, VICTIM, each, first_alert, halves, only, opened, other, play, tcp,
+        ACK, ATTACKER, CLIENT, Filling, SYN, SYN_ACK, Sensor, VICTIM, each, first_alert, halves, ipv4, only,
+        opened, other, play, segment, tcp,
     };
 
     #[test]
@@ -196,6 +329,91 @@ mod tests {
             let at = first_alert(Kind::BruteForce, "attempts", attempts, login);
             assert!((attempts..=attempts + 2 * stride).contains(&at), "{attempts}: {at}");
         }
+    }
+
+    /// A session: handshake, and segments of the server that begin so and have so many bytes.
+    fn session(sensor: &mut Sensor, millis: u64, ends: [(Ipv4Addr, u16); 2], answers: &[(&[u8], usize)]) {
+        let [client, server] = ends;
+        sensor.frame(millis, &tcp(client, server, SYN));
+        sensor.frame(millis + 1, &tcp(server, client, SYN_ACK));
+        sensor.frame(millis + 2, &tcp(client, server, ACK));
+        for (start, len) in answers {
+            let mut payload = start.to_vec();
+            payload.resize((*len).max(start.len()), 0x5a);
+            let frame = ipv4(server.0, client.0, 6, &segment(server.1, client.1, ACK, &payload));
+            sensor.fast(millis + 3, &frame);
+        }
+    }
+
+    const BANNER: (&[u8], usize) = (b"SSH-2.0-OpenSSH_9.2p1\r\n", 41);
+    const REFUSED: [(&[u8], usize); 5] = [BANNER, (b"", 1_088), (b"", 524), (b"", 44), (b"", 76)];
+    const WORKS: [(&[u8], usize); 8] =
+        [BANNER, (b"", 1_088), (b"", 524), (b"", 44), (b"", 76), (b"", 28), (b"", 628), (b"", 176)];
+
+    /// Findings of sessions, `gap_s` apart.
+    fn sessions(
+        count: u16,
+        gap_s: u64,
+        ends: impl Fn(u16) -> [(Ipv4Addr, u16); 2],
+        answers: &[(&[u8], usize)],
+    ) -> Vec<(Test, Severity, bool, bool)> {
+        let mut sensor = Sensor::new();
+        (0..count).for_each(|number| {
+            session(&mut sensor, u64::from(number) * gap_s * 1_000, ends(number), answers)
+        });
+        sensor
+            .raised
+            .iter()
+            .filter(|alert| alert.phase == sentinel_alert::Phase::Open)
+            .map(|alert| {
+                (
+                    alert.test,
+                    alert.severity,
+                    alert.subject.source.is_some(),
+                    alert.subject.destination.is_some(),
+                )
+            })
+            .collect()
+    }
+
+    fn port(number: u16, service: u16) -> [(Ipv4Addr, u16); 2] {
+        [(ATTACKER, 40_000 + number), (VICTIM, service)]
+    }
+
+    const FAILED: (Test, Severity, bool, bool) = (Test::BruteForceFailedSessions, Severity::High, true, true);
+
+    #[test]
+    fn refused_log_ins_count_however_slow_and_on_any_port() {
+        assert_eq!(sessions(19, 300, |number| port(number, 22), &REFUSED), []);
+        assert_eq!(sessions(31, 300, |number| port(number, 22), &REFUSED), [FAILED]);
+        assert_eq!(sessions(70, 300, |number| port(number, 22), &REFUSED), [FAILED; 3], "20, 32 and 64");
+        assert_eq!(sessions(30, 2, |number| port(number, 2_222), &REFUSED), [FAILED], "another port");
+        let ftp = [&[(&b"220 ftp\r\n"[..], 9)][..], &[(&b"530 no\r\n"[..], 8); 20]].concat();
+        assert_eq!(sessions(1, 1, |number| port(number, 21), &ftp), [FAILED], "one connection");
+        assert_eq!(sessions(60, 2_000, |number| port(number, 22), &REFUSED), [], "half an hour between two");
+    }
+
+    #[test]
+    fn sessions_that_work_claim_nothing() {
+        assert_eq!(sessions(200, 300, |number| port(number, 22), &WORKS), []);
+        let low = (Test::BruteForceSynInWindow, Severity::Low, true, true);
+        assert_eq!(sessions(60, 0, |number| port(number, 22), &WORKS), [low], "a configuration tool");
+        assert_eq!(sessions(60, 0, |number| port(number, 3_306), &[(b"", 900)]), [low], "a connection pool");
+        let high = (Test::BruteForceSynInWindow, Severity::High, true, true);
+        assert_eq!(
+            sessions(60, 0, |number| port(number, 3_389), &[(&[3, 0, 0, 19], 19), (b"", 1_200)]),
+            [high]
+        );
+    }
+
+    #[test]
+    fn a_spray_names_its_source_and_many_sources_their_victim() {
+        let host = |number: u16| Ipv4Addr::new(10, 20, 40, u8::try_from(number).unwrap());
+        let spray = |number: u16| [(ATTACKER, 40_000 + number), (host(number), 22)];
+        assert_eq!(sessions(40, 20, spray, &REFUSED), [(FAILED.0, FAILED.1, true, false)]);
+        let many = |number: u16| [(host(number), 40_000), (VICTIM, 22)];
+        assert_eq!(sessions(40, 20, many, &REFUSED), [(FAILED.0, FAILED.1, false, true)]);
+        assert_eq!(sessions(8, 20, spray, &REFUSED), []);
     }
 
     const FILLING: Filling = Filling {

@@ -102,7 +102,7 @@ impl DnsTunnel {
             let role =
                 Role { from_initiator: true, certain: false, is_first: false, idle: CoarseSpan::default() };
             let source_hash = setting.key.address(packet.tuple.source);
-            self.query(&Event { setting, packet, role, source_hash }, message, findings);
+            self.query(&Event { setting, packet, role, source_hash, session: 0 }, message, findings);
         }
     }
 

@@ -2,15 +2,25 @@
 //!
 //! Read first: RFC 792 (echo), RFC 4443 section 4.1. Replies and errors are not counted: their sender was
 //! asked for them.
+//!
+//! Monitoring sends as many requests to many hosts, and nearly all are answered. So each reply takes back one request of its receiver:
+//! only requests without a reply claim an attack. Answered requests are reported at `low` if one destination got most of them, and
+//! not at all otherwise. Whoever forges replies to itself has to send one for each request. With several workers the replies of most
+//! hosts are seen by another one, and every request counts as unanswered.
+
+use core::time::Duration;
 
 use sentinel_alert::{Kind, Severity, Test};
 use sentinel_dissect::Transport;
+use sentinel_track::recent::{EventLimit, LimitReached};
+use sentinel_track::table::{Recycle, Set, Table};
+use sentinel_units::{Address, Timestamp};
 
-use super::per_source::{PerSource, Rate, SourceSet};
+use super::per_source::{MARKS, Times, finding};
 use crate::incident::Findings;
 use crate::registry::{Detector, DetectorConfig, thresholds};
 use crate::shared::event::{Counted, OtherEvent, Setting};
-use crate::shared::rate::Threshold;
+use crate::shared::rate::{Activation, Threshold, earlier};
 
 thresholds! {
     /// Thresholds of `icmp_flood`.
@@ -27,19 +37,61 @@ pub(crate) fn victim_rate(config: &DetectorConfig) -> u32 {
     Thresholds::from(config).victim_rate
 }
 
+/// Requests of one source in one window or less.
+#[derive(Clone, Copy, Debug, Default)]
+struct Balance {
+    requests: u32,
+    replies: u32,
+    /// Requests to the destination that got most of them, less all others (Boyer and Moore 1981).
+    lead: u32,
+}
+
+/// Echo requests of one source: about 1.1 KiB.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct EchoRequests {
+    times: Times,
+    /// Begin of `newer`. `older` is the window before; both together cover the sliding window.
+    since: Timestamp,
+    newer: Balance,
+    older: Balance,
+    /// Hash of the destination that leads.
+    to: u32,
+}
+
+impl Recycle for EchoRequests {
+    fn recycle(&mut self) {
+        self.times.recycle();
+        (self.newer, self.older) = Default::default();
+    }
+}
+
+/// Storage for four sources: about 4.3 KiB.
+pub type SourceSet = Set<Address, EchoRequests>;
+
 /// Echo requests of both families, per source.
 #[derive(Debug)]
-pub(crate) struct IcmpFlood<'m>(PerSource<'m>);
+pub(crate) struct IcmpFlood<'m> {
+    table: Table<'m, Address, EchoRequests>,
+    activation: Activation,
+    threshold: Threshold,
+    /// The threshold as the log of times takes it.
+    prepared: EventLimit,
+}
 
-fn rate(config: &DetectorConfig) -> Rate {
+fn threshold(config: &DetectorConfig) -> Threshold {
     let Thresholds { packets, window_s, .. } = config.into();
-    Rate::new(Test::IcmpFloodPerSource, config.into(), Threshold::new(packets, window_s))
+    Threshold::new(packets, window_s)
+}
+
+fn prepared(threshold: Threshold) -> EventLimit {
+    EventLimit::new(threshold.limit, threshold.window, MARKS)
 }
 
 impl<'m> IcmpFlood<'m> {
     pub(crate) const DETECTOR: Detector = Detector {
         kind: Kind::IcmpFlood,
-        about: "one source sends many ICMP or ICMPv6 echo requests within a window, or one destination gets many of many sources",
+        about: "one source sends many ICMP or ICMPv6 echo requests within a window (low at most if they are answered), or one \
+                destination gets many of many sources",
         source: "common practice: twenty times the rate of ping for five seconds",
         severity: Severity::Medium,
         thresholds: Thresholds::SETTINGS,
@@ -47,30 +99,115 @@ impl<'m> IcmpFlood<'m> {
     };
 
     pub(crate) fn new(sets: &'m mut [SourceSet], config: &DetectorConfig) -> Self {
-        Self(PerSource::new(sets, rate(config)))
+        let threshold = threshold(config);
+        let table = Table::new(sets, threshold.window);
+        Self { table, activation: config.into(), threshold, prepared: prepared(threshold) }
     }
 
+    /// Takes over a new threshold. Counts already made stay, as far as it can use them.
     pub(crate) fn configure(&mut self, config: &DetectorConfig) {
-        self.0.configure(rate(config));
+        self.activation = config.into();
+        self.threshold = threshold(config);
+        self.prepared = prepared(self.threshold);
+        self.table.set_lifetime(self.threshold.window);
     }
 
     pub(crate) const fn evictions(&self) -> u64 {
-        self.0.evictions()
+        self.table.evictions()
     }
 
     pub(crate) fn packet(&mut self, event: &OtherEvent<'_, '_>, findings: &mut Findings<'_, '_>) {
-        let is_request = match &event.packet.transport {
-            Transport::Icmp(icmp) => icmp.is_echo_request(),
-            Transport::Icmpv6(icmpv6) => icmpv6.is_echo_request(),
-            _ => false,
+        let (is_request, is_reply) = match &event.packet.transport {
+            Transport::Icmp(icmp) => (icmp.is_echo_request(), icmp.is_echo_reply()),
+            Transport::Icmpv6(icmpv6) => (icmpv6.is_echo_request(), icmpv6.is_echo_reply()),
+            _ => return,
         };
-        if !self.0.is_enabled() || !is_request {
+        if !self.activation.enabled || !is_request && !is_reply {
             return;
         }
-        if let Some(packet) = &Counted::without_ports(event.packet) {
-            let Setting { now, key, .. } = event.setting;
-            self.0.add(now, key.address(packet.source), packet, findings);
+        let Some(packet) = &Counted::without_ports(event.packet) else { return };
+        let Setting { now, key, .. } = event.setting;
+        if is_request {
+            self.request(
+                now,
+                packet,
+                [packet.source, packet.destination].map(|end| key.address(end)),
+                findings,
+            );
+        } else if let Some(asked) = self.table.find(key.address(packet.destination), packet.destination, now)
+        {
+            asked.newer.replies = asked.newer.replies.saturating_add(1);
         }
+    }
+
+    /// Counts a request for its source, and reports at the threshold.
+    fn request(
+        &mut self,
+        now: Timestamp,
+        packet: &Counted<'_>,
+        [source_hash, to]: [u32; 2],
+        findings: &mut Findings<'_, '_>,
+    ) {
+        let Some(entry) = self.table.entry(source_hash, packet.source, now) else { return };
+        let echo = entry.value;
+        if now.since(echo.since) > self.threshold.window {
+            (echo.since, echo.older, echo.newer) = (now, echo.newer, Balance::default());
+        }
+        echo.count(to);
+        let Some(reached) = echo.times.add(self.prepared, now) else { return };
+        let (unanswered, replies, lead) = echo.balance(now, self.threshold.window);
+        if unanswered >= self.threshold.limit || replies < self.threshold.limit / 8 {
+            if !findings.bump_latest(Test::IcmpFloodPerSource, packet) {
+                self.report(reached, packet, false, findings);
+            }
+        } else if lead >= self.threshold.limit / 2 {
+            self.report(reached, packet, true, findings);
+        }
+    }
+
+    #[cold]
+    fn report(
+        &self,
+        reached: LimitReached,
+        packet: &Counted<'_>,
+        is_answered: bool,
+        findings: &mut Findings<'_, '_>,
+    ) {
+        let first = earlier(findings.now, reached.since());
+        let mut found = finding(Test::IcmpFloodPerSource, self.activation, self.threshold, first, packet);
+        if is_answered {
+            // An incident of its own, so that unanswered requests later are another one.
+            (found.severity, found.scope) = (self.activation.ordinary(Self::DETECTOR.severity), 1);
+        }
+        findings.add(&found);
+    }
+}
+
+impl EchoRequests {
+    fn count(&mut self, to: u32) {
+        let newer = &mut self.newer;
+        newer.requests = newer.requests.saturating_add(1);
+        if newer.lead == 0 {
+            self.to = to;
+        }
+        newer.lead = if self.to == to { newer.lead + 1 } else { newer.lead - 1 };
+    }
+
+    /// Requests of the window without a reply, replies, and the lead of one destination. Of the window before counts the share that the
+    /// sliding window still covers.
+    fn balance(&self, now: Timestamp, window: Duration) -> (u32, u32, u32) {
+        let millis = |span: Duration| u32::try_from(span.as_millis()).unwrap_or(u32::MAX).max(1);
+        let (window, elapsed) = (millis(window), millis(now.since(self.since)));
+        let left = u64::from(window.saturating_sub(elapsed));
+        let share =
+            |count: u32| u32::try_from(u64::from(count) * left / u64::from(window)).unwrap_or(u32::MAX);
+        let [newer, older] = [self.newer, self.older];
+        let open = |balance: Balance| balance.requests.saturating_sub(balance.replies);
+        (
+            open(newer).saturating_add(share(open(older))),
+            newer.replies.saturating_add(older.replies),
+            newer.lead.saturating_add(share(older.lead)),
+        )
     }
 }
 
@@ -116,6 +253,36 @@ mod tests {
             let at = first_alert(Kind::IcmpFlood, "packets", packets, ping);
             assert!((packets..=packets + 2 * stride).contains(&at), "{packets}: {at}");
         }
+    }
+
+    /// `hosts` hosts are asked in turn, `count` times in all; of every `of` requests all but one are answered, of one none.
+    fn asked(hosts: u8, count: u16, of: u16) -> std::vec::Vec<Severity> {
+        let exchange = move |number: u16| {
+            let host = std::net::Ipv4Addr::new(10, 20, 31, u8::try_from(number % u16::from(hosts)).unwrap());
+            let reply = (number % of != 0).then(|| echo(host, ATTACKER, 0));
+            [Some(echo(ATTACKER, host, 8)), reply]
+                .into_iter()
+                .flatten()
+                .map(move |frame| (u64::from(number) * 10, frame))
+        };
+        play((0..count).flat_map(exchange)).raised.iter().map(|alert| alert.severity).collect()
+    }
+
+    #[test]
+    fn answered_requests_claim_nothing() {
+        assert_eq!(asked(20, 1_000, 1_000), [], "monitoring of many hosts");
+        assert_eq!(asked(1, 300, 1_000), [Severity::Low], "one host");
+        assert_eq!(asked(20, 1_000, 7), [], "some are off");
+        assert_eq!(asked(20, 300, 1), [Severity::Medium], "none is there");
+    }
+
+    #[test]
+    fn a_few_replies_buy_no_silence() {
+        let flood = |number: u16| {
+            if number % 10 == 3 { echo(VICTIM, ATTACKER, 0) } else { echo(ATTACKER, VICTIM, 8) }
+        };
+        let raised = play(each(1_000, 5, flood)).raised;
+        assert!(raised.iter().any(|alert| alert.severity == Severity::Medium), "{raised:?}");
     }
 
     const FILLING: Filling = Filling {

@@ -4,21 +4,17 @@ use core::time::Duration;
 
 use sentinel_alert::{Evidence, Subject, Test};
 use sentinel_track::recent::{self, LimitReached, SlidingLog};
-use sentinel_track::table::{Set, Table};
-use sentinel_units::{Address, Timestamp};
+use sentinel_units::Timestamp;
 
 use crate::incident::{Finding, Findings};
 use crate::shared::event::Counted;
 use crate::shared::rate::{Activation, Threshold, earlier};
 
 /// Packets up to which a threshold is exact; a larger one is met within 1 %.
-const MARKS: usize = 256;
+pub(super) const MARKS: usize = 256;
 
 /// Times of the last packets of one source: a sliding-window log of 1 KiB.
 pub(crate) type Times = SlidingLog<MARKS>;
-
-/// Storage for four sources: about 4 KiB.
-pub type SourceSet = Set<Address, Times>;
 
 /// Test of the times of one source against a threshold. It holds no table, so that detectors can keep the times beside other
 /// state of the source.
@@ -108,45 +104,5 @@ pub(crate) fn finding(
         },
         adds: 1,
         scope: 0,
-    }
-}
-
-/// Counts packets per source address.
-#[derive(Debug)]
-pub(crate) struct PerSource<'m> {
-    table: Table<'m, Address, Times>,
-    rate: Rate,
-}
-
-impl<'m> PerSource<'m> {
-    pub(crate) fn new(sets: &'m mut [SourceSet], rate: Rate) -> Self {
-        Self { table: Table::new(sets, rate.window()), rate }
-    }
-
-    /// Takes over a new threshold. Counts already made stay, as far as it can use them.
-    pub(crate) fn configure(&mut self, rate: Rate) {
-        self.table.set_lifetime(rate.window());
-        self.rate = rate;
-    }
-
-    pub(crate) const fn is_enabled(&self) -> bool {
-        self.rate.is_enabled()
-    }
-
-    pub(crate) const fn evictions(&self) -> u64 {
-        self.table.evictions()
-    }
-
-    /// Counts a packet for its source, and reports if that is at or over the threshold.
-    pub(crate) fn add(
-        &mut self,
-        now: Timestamp,
-        source_hash: u32,
-        packet: &Counted<'_>,
-        findings: &mut Findings<'_, '_>,
-    ) {
-        if let Some(entry) = self.table.entry(source_hash, packet.source, now) {
-            self.rate.add(entry.value, now, packet, findings);
-        }
     }
 }

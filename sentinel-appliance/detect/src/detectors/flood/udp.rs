@@ -13,6 +13,9 @@
 //! A response in the flow counts for the rest of a [period](RESPONSE_PERIOD) of 17 s and the next one; a response in another flow of
 //! the pair for 20 s, or one window if that is longer. Both are longer than the longest interval of RTCP (6.2 s, RFC 3550 section 6.3.1).
 //!
+//! Between hosts of the home network, a stream of a tuner, or records of a router (syslog, `NetFlow`, sFlow), is as unanswered as a
+//! flood, and known by its first bytes: up to four times the threshold it is reported apart and claims no attack (`low` at most).
+//!
 //! Not counted either: multicast and broadcast (IPTV, discovery), which nobody answers, and queries to port 53, where every query of
 //! a busy resolver is a flow of its own. The response may be forged: a source that sends a datagram with the address of its
 //! destination in every period silences the test for that flow.
@@ -233,7 +236,7 @@ impl<'m> UdpFlood<'m> {
         }
         let (sum, since) = (datagrams.sum.add(self.shape, now, amount), datagrams.since);
         if sum >= u64::from(self.threshold.limit) && !self.is_two_way(event) {
-            self.report(since, &event.packet.into(), findings);
+            self.report(since, sum, event, findings);
         }
         true
     }
@@ -256,18 +259,39 @@ impl<'m> UdpFlood<'m> {
         source != destination && self.table.find(hash, (destination, source), now).is_some()
     }
 
-    fn report(&self, since: Timestamp, packet: &Counted<'_>, findings: &mut Findings<'_, '_>) {
+    fn report(&self, since: Timestamp, sum: u64, event: &Event<'_, '_>, findings: &mut Findings<'_, '_>) {
+        let packet = &Counted::from(event.packet);
         if findings.bump_latest(Test::UdpFloodPerSource, packet) {
             return;
         }
-        findings.add(&finding(
+        let mut found = finding(
             Test::UdpFloodPerSource,
             self.activation,
             self.threshold,
             since.max(earlier(findings.now, self.threshold.window)),
             packet,
-        ));
+        );
+        if sum < u64::from(self.threshold.limit) * 4 && is_local_stream(event) {
+            (found.severity, found.scope) = (self.activation.ordinary(Self::DETECTOR.severity), STREAM);
+        }
+        findings.add(&found);
     }
+}
+
+/// Scope of the incident for streams of a source, so that a flood of it is an incident of its own.
+const STREAM: u32 = 1;
+
+/// Returns true for a datagram between internal hosts that begins as those which nobody answers do: syslog (RFC 5424 section 6.2.1),
+/// `NetFlow` 5 and 9 and IPFIX (RFC 3954, RFC 7011), sFlow 5, MPEG transport streams (ISO 13818-1 section 2.4.3), RTP (RFC 3550).
+fn is_local_stream(event: &Event<'_, '_>) -> bool {
+    let FiveTuple { source, destination, .. } = event.packet.tuple;
+    let home_net = event.setting.home_net;
+    home_net.is_internal(source)
+        && home_net.is_internal(destination)
+        && matches!(
+            event.packet.payload(),
+            [b'<', b'0'..=b'9', ..] | [0, 5 | 9 | 10, ..] | [0, 0, 0, 5, ..] | [0x47 | 0x80 | 0x90, ..]
+        )
 }
 
 #[cfg(test)]
@@ -480,6 +504,27 @@ mod tests {
                 assert_eq!(own.opened(), expected, "port {port}, resolved late: {is_resolved_late}");
             }
         }
+    }
+
+    /// A tuner, exporters, and what only looks like one: faster, or to the outside.
+    #[test]
+    fn streams_and_records_between_internal_hosts_claim_nothing() {
+        let severities = |payload: &'static [u8], to: Ipv4Addr, count: u16| {
+            let raised = play(each(count, 0, |_| udp((CLIENT, 49_000), (to, 9_999), payload))).raised;
+            raised.iter().map(|alert| alert.severity).collect::<Vec<_>>()
+        };
+        for payload in
+            [&[0x47, 0, 0x11, 0x10][..], b"<134>1 2024-01-01", &[0, 9, 0, 12], &[0, 0, 0, 5], &[0x80, 0x60]]
+        {
+            assert_eq!(severities(payload, VICTIM, 9_000), [Severity::Low], "{payload:?}");
+            assert_eq!(severities(payload, OUTSIDE, 9_000), [Severity::Medium], "{payload:?} to the outside");
+        }
+        assert_eq!(
+            severities(&[0x47, 0], VICTIM, 20_500),
+            [Severity::Low, Severity::Medium],
+            "a flood after all"
+        );
+        assert_eq!(severities(&[0x55; 4], VICTIM, 9_000), [Severity::Medium]);
     }
 
     const FILLING: Filling = Filling {

@@ -404,6 +404,7 @@ mod tests {
             packet: &packet,
             role: Role { from_initiator: true, certain: true, is_first: true, idle: CoarseSpan::default() },
             source_hash: key.address(packet.tuple.source),
+            session: 0,
         };
         let mut slots = [Incident::default()];
         let incident_limits =

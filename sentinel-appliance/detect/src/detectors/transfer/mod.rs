@@ -1,3 +1,5 @@
 //! Volume and direction of transfers.
 
+mod baseline;
+mod destinations;
 pub(crate) mod exfiltration;
