@@ -134,6 +134,16 @@ fn evidence(evidence: &Evidence, out: &mut impl Write) -> fmt::Result {
             "\"packets_about\":{packets},\"sources_about\":{sources},\
              \"threshold_packets_per_s\":{threshold_per_s},\"dst_prefix_bits\":{prefix_bits}"
         ),
+        Evidence::Domains { names, nonexistent, score, threshold, name } => {
+            write!(out, "\"names\":{names},\"nonexistent\":{nonexistent},\"score\":{score}")?;
+            write!(out, ",\"threshold_score\":{threshold},\"name\":")?;
+            string(name, out)
+        }
+        Evidence::Leak { bytes, threshold, messages, suffix } => {
+            write!(out, "\"bytes_estimated\":{bytes},\"threshold_bytes\":{threshold}")?;
+            write!(out, ",\"messages\":{messages},\"name_suffix\":")?;
+            string(suffix, out)
+        }
         Evidence::Damage { what } => {
             out.write_str("\"damage\":")?;
             string(what, out)

@@ -82,6 +82,8 @@ kinds! {
     TcpFlood { "tcp_flood", "TCP flood", Blue, "T1499.001" },
     /// Fragments of datagrams that stay incomplete reach one destination at a high rate. OS Exhaustion Flood.
     FragmentFlood { "fragment_flood", "Fragment flood", Green, "T1499.001" },
+    /// Names that an algorithm has made. Dynamic Resolution: Domain Generation Algorithms.
+    Dga { "dga", "Generated domains", Yellow, "T1568.002" },
 }
 
 /// Colour of a kind in a terminal: that of the protocol which its alerts are about, as packets are printed (TCP blue, UDP
@@ -201,6 +203,12 @@ tests! {
     TcpFlood { TcpFlood, Kind::TcpFlood.name(), "segments of no connection", "to" },
     /// [`Kind::FragmentFlood`]: fragments of many sources to one destination whose datagrams stay incomplete.
     FragmentFlood { FragmentFlood, Kind::FragmentFlood.name(), "fragments of incomplete datagrams", "to" },
+    /// [`Kind::DnsTunnel`]: information in the names and answers of one registered domain.
+    DnsTunnelBytesLeaked { DnsTunnel, "bytes_leaked", "messages", "through" },
+    /// [`Kind::Dga`]: score of one name.
+    DgaName { Dga, "name", "names", "of" },
+    /// [`Kind::Dga`]: evidence of all new names of one host.
+    DgaHost { Dga, "host", "new domains", "of" },
 }
 
 impl Test {

@@ -36,6 +36,8 @@ use sentinel_track::table::CoarsePeriod;
 use sentinel_units::Timestamp;
 
 use access::brute_force::{BruteForce, LoginAttemptsSet};
+use dns::dga::{Dga, HostNamesSet};
+use dns::leaks::LeakSet;
 use dns::tunnel::DnsTunnel;
 use flood::icmp::IcmpFlood;
 use flood::per_source::SourceSet;
@@ -57,11 +59,12 @@ wiring::detectors! {
     icmp_flood: IcmpFlood<'m> { detects: [icmp_flood: IcmpFlood], table: icmp_sources [SourceSet; share 3], needs: [Icmp] }
     suspicious_port: SuspiciousPort<'m> { detects: [suspicious_port: SuspiciousPort], list: listed_ports [ListedPort; entries 128], needs: [FirstPacket] }
     arp_spoof: ArpSpoof<'m> { detects: [arp_spoof: ArpSpoof], table: neighbours [NeighbourSet; share 2], needs: [Arp, DatagramsFrom(DHCP_SERVER)] }
-    dns_tunnel: DnsTunnel { detects: [dns_tunnel: DnsTunnel], needs: [Payload(DNS)] }
+    dns_tunnel: DnsTunnel<'m> { detects: [dns_tunnel: DnsTunnel], table: dns_leaks [LeakSet; share 2], needs: [Payload(DNS), UnansweredDatagrams] }
     exfiltration: Exfiltration<'m> { detects: [exfiltration: Exfiltration], table: egress_bytes [EgressBytesSet; share 2], needs: [Length] }
     brute_force: BruteForce<'m> { detects: [brute_force: BruteForce], table: login_attempts [LoginAttemptsSet; share 3], needs: [WatchedRequests] }
     udp_flood: UdpFlood<'m> { detects: [udp_flood: UdpFlood], table: udp_pairs [DatagramsSet; share 2], needs: [UnansweredDatagrams] }
     victims: Victims<'m> { detects: [tcp_flood: TcpFlood, fragment_flood: FragmentFlood], list: flood_victims [Victim; entries 32], needs: [Destinations, Icmp] }
+    dga: Dga<'m> { detects: [dga: Dga], table: dga_hosts [HostNamesSet; share 1], list: dga_names [u32; entries 2_048], needs: [Payload(DNS)] }
 }
 
 impl<'m> Detectors<'m> {
@@ -114,6 +117,11 @@ impl<'m> Detectors<'m> {
     /// Networks that were no longer watched while packets came, because others needed their entries.
     pub(crate) const fn victim_evictions(&self) -> u64 {
         self.victims.evictions()
+    }
+
+    /// DNS messages that were not read because there were too many.
+    pub(crate) const fn unread_messages(&self) -> u64 {
+        self.dns_tunnel.unread()
     }
 
     /// Takes over a new list of ports; returns how many of its entries did not fit.

@@ -170,7 +170,7 @@ macro_rules! detectors {
             ) -> bool {
                 let source_hash = setting.key.address(packet.tuple.source);
                 let mut is_unanswered = false;
-                let event = &$crate::shared::event::Event { setting, packet, role, source_hash };
+                let event = &$crate::shared::event::Event { setting, packet, role, source_hash, question: core::cell::Cell::default() };
                 $($($crate::detectors::wiring::both! { $need { self.$field.segment(event, findings); } })+)+
                 if let Some(flags) = event.packet.tuple.tcp_flags {
                     $($($crate::detectors::wiring::tcp! { $need { self.$field.segment(event, findings); } })+)+

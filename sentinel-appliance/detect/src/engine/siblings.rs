@@ -227,7 +227,8 @@ impl Engine<'_> {
             let _is_unanswered = detectors.segment(setting, &packet, role, Inspection::Full, &mut findings);
         } else {
             let source_hash = key.address(packet.tuple.source);
-            let event = Event { setting, packet: &packet, role, source_hash };
+            let event =
+                Event { setting, packet: &packet, role, source_hash, question: core::cell::Cell::default() };
             detectors.first_packet(&event, &mut findings);
         }
     }

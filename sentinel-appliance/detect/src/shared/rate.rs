@@ -7,7 +7,7 @@ use sentinel_track::table::{Recycle, Table};
 use sentinel_track::window::WindowShape;
 use sentinel_units::Timestamp;
 
-use crate::registry::DetectorConfig;
+use crate::registry::{Detector, DetectorConfig};
 
 /// At least `limit` of something within `window`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -52,6 +52,13 @@ pub(crate) struct Activation {
     pub(crate) enabled: bool,
     /// Severity of its alerts.
     pub(crate) severity: Severity,
+}
+
+impl Activation {
+    /// Severity of a test that is weak evidence: low, unless the operator has chosen another than the default.
+    pub(crate) fn weak_severity(&self, detector: &Detector) -> Severity {
+        if self.severity == detector.severity { Severity::Low } else { self.severity }
+    }
 }
 
 impl From<&DetectorConfig> for Activation {

@@ -299,6 +299,7 @@ mod tests {
             packet: &packet,
             role: Role { from_initiator: true, certain: true, is_first: true, idle: CoarseSpan::default() },
             source_hash: key.address(packet.tuple.source),
+            question: core::cell::Cell::default(),
         };
         let mut slots = [Incident::default()];
         let incident_limits =
