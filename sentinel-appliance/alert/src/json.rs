@@ -137,6 +137,16 @@ fn evidence(evidence: &Evidence, out: &mut impl Write) -> fmt::Result {
         Evidence::Contacts { failed, hosts, ports } => {
             write!(out, "\"failed_contacts\":{failed},\"hosts_at_least\":{hosts},\"ports_at_least\":{ports}")
         }
+        Evidence::Domains { names, nonexistent, score, threshold, name } => {
+            write!(out, "\"names\":{names},\"nonexistent\":{nonexistent},\"score\":{score}")?;
+            write!(out, ",\"threshold_score\":{threshold},\"name\":")?;
+            string(name, out)
+        }
+        Evidence::Leak { bytes, threshold, messages, suffix } => {
+            write!(out, "\"bytes_estimated\":{bytes},\"threshold_bytes\":{threshold}")?;
+            write!(out, ",\"messages\":{messages},\"name_suffix\":")?;
+            string(suffix, out)
+        }
         Evidence::Damage { what } => {
             out.write_str("\"damage\":")?;
             string(what, out)

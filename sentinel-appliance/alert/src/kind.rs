@@ -84,6 +84,8 @@ kinds! {
     FragmentFlood { "fragment_flood", "Fragment flood", Green, "T1499.001" },
     /// One source searches many hosts. Remote System Discovery.
     HostSweep { "host_sweep", "Host sweep", Blue, "T1018" },
+    /// Names that an algorithm has made. Dynamic Resolution: Domain Generation Algorithms.
+    Dga { "dga", "Generated domains", Yellow, "T1568.002" },
 }
 
 /// Colour of a kind in a terminal: that of the protocol which its alerts are about, as packets are printed (TCP blue, UDP
@@ -219,6 +221,12 @@ tests! {
     ExfiltrationBaseline { Exfiltration, "baseline", "bytes", "to" },
     /// [`Kind::BruteForce`]: log-ins of one source, or at one service, that failed.
     BruteForceFailedSessions { BruteForce, "failed_sessions", "failed log-ins", "to" },
+    /// [`Kind::DnsTunnel`]: information in the names and answers of one registered domain.
+    DnsTunnelBytesLeaked { DnsTunnel, "bytes_leaked", "messages", "through" },
+    /// [`Kind::Dga`]: score of one name.
+    DgaName { Dga, "name", "names", "of" },
+    /// [`Kind::Dga`]: evidence of all new names of one host.
+    DgaHost { Dga, "host", "new domains", "of" },
 }
 
 impl Test {

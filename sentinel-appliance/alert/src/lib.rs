@@ -136,7 +136,7 @@ pub enum Evidence {
         threshold: u16,
         /// Such names in the incident so far.
         count: u64,
-        /// Suffix of the name: its registered domain.
+        /// Last two labels of the name; empty if several names differ in them.
         suffix: ShortName,
     },
     /// Bytes sent.
@@ -173,6 +173,30 @@ pub enum Evidence {
         /// Leading bits of the destination that are part of the finding: 32 or 128 for one host; fewer if the packets went to
         /// many hosts of one network, whose first address the destination then is.
         prefix_bits: u8,
+    },
+    /// Domains that look made by an algorithm.
+    Domains {
+        /// Domains that count, in the incident so far.
+        names: u64,
+        /// Those of them that do not exist.
+        nonexistent: u64,
+        /// Evidence or score, in sixteenths of a nat: the maximum so far.
+        score: i32,
+        /// The configured threshold, in the unit of the score.
+        threshold: u32,
+        /// One of the domains: the one of the maximum.
+        name: ShortName,
+    },
+    /// Information in DNS names and answers.
+    Leak {
+        /// Estimated bytes of information in the incident so far, above the allowance.
+        bytes: u64,
+        /// The configured threshold, in bytes.
+        threshold: u32,
+        /// Messages with information that no earlier one had, so far.
+        messages: u64,
+        /// Registered domain of the names; empty if they are spread over several.
+        suffix: ShortName,
     },
 }
 

@@ -77,11 +77,11 @@ fn action(alert: &Alert, out: &mut fmt::Formatter<'_>) -> fmt::Result {
             write!(out, "asked for a name of {length} characters ending in {}", Printable(suffix))
         }
         Evidence::Name { length, count, suffix, .. } => {
-            write!(
-                out,
-                "asked for {count} {counted} of up to {length} characters ending in {}",
-                Printable(suffix)
-            )
+            write!(out, "asked for {count} {counted} of up to {length} characters")?;
+            match suffix.as_str() {
+                "" => Ok(()),
+                _ => write!(out, " ending in {}", Printable(suffix)),
+            }
         }
         Evidence::Bytes { count, .. } => write!(out, "sent {} out", Decimal(*count)),
         Evidence::Contacts { failed, hosts, ports } => {
@@ -94,6 +94,24 @@ fn action(alert: &Alert, out: &mut fmt::Formatter<'_>) -> fmt::Result {
             match alert.subject.destination_port {
                 Some(port) if alert.subject.destination.is_none() => write!(out, " at port {port}"),
                 _ => Ok(()),
+            }
+        }
+        Evidence::Domains { names: 1, name, .. } => {
+            write!(out, "asked for a name that looks generated: {}", Printable(name))
+        }
+        Evidence::Domains { names, nonexistent, name, .. } => {
+            write!(
+                out,
+                "asked for {names} {counted} that look generated, {nonexistent} nonexistent, such as {}",
+                Printable(name)
+            )
+        }
+        Evidence::Leak { bytes, messages, suffix, .. } => {
+            let bytes = Decimal(ByteCount(*bytes));
+            write!(out, "exchanged about {bytes} of information in {messages} DNS {counted}")?;
+            match suffix.as_str() {
+                "" => out.write_str(" about several domains"),
+                _ => write!(out, " about {}", Printable(suffix)),
             }
         }
         // Written as a whole by the caller.

@@ -132,6 +132,8 @@ enum WireEvidence<'a> {
     Damage { what: &'a str },
     ManySources { packets: u64, sources: u32, threshold_per_s: u32, prefix_bits: u8 },
     Contacts { failed: u32, hosts: u32, ports: u32 },
+    Leak { bytes: u64, threshold: u32, messages: u64, suffix: &'a str },
+    Domains { names: u64, nonexistent: u64, score: i32, threshold: u32, name: &'a str },
 }
 
 impl<'a> From<&'a Evidence> for WireEvidence<'a> {
@@ -159,6 +161,12 @@ impl<'a> From<&'a Evidence> for WireEvidence<'a> {
                 Self::ManySources { packets, sources, threshold_per_s, prefix_bits }
             }
             Evidence::Contacts { failed, hosts, ports } => Self::Contacts { failed, hosts, ports },
+            Evidence::Domains { names, nonexistent, score, threshold, ref name } => {
+                Self::Domains { names, nonexistent, score, threshold, name }
+            }
+            Evidence::Leak { bytes, threshold, messages, ref suffix } => {
+                Self::Leak { bytes, threshold, messages, suffix }
+            }
         }
     }
 }
@@ -193,6 +201,12 @@ impl TryFrom<WireEvidence<'_>> for Evidence {
                 Self::ManySources { packets, sources, threshold_per_s, prefix_bits }
             }
             WireEvidence::Contacts { failed, hosts, ports } => Self::Contacts { failed, hosts, ports },
+            WireEvidence::Domains { names, nonexistent, score, threshold, name: text } => {
+                Self::Domains { names, nonexistent, score, threshold, name: name(text)? }
+            }
+            WireEvidence::Leak { bytes, threshold, messages, suffix } => {
+                Self::Leak { bytes, threshold, messages, suffix: name(suffix)? }
+            }
         })
     }
 }
@@ -242,7 +256,7 @@ pub(crate) mod tests {
     use crate::Kind;
     use crate::testing::sample;
 
-    pub(crate) fn every_evidence() -> [Evidence; 10] {
+    pub(crate) fn every_evidence() -> [Evidence; 12] {
         let long = ShortName::try_from("x".repeat(64).as_str()).unwrap();
         [
             sample().evidence,
@@ -252,9 +266,17 @@ pub(crate) mod tests {
             Evidence::Binding { before: Mac::BROADCAST, after: Mac::ZERO, changes: u32::MAX },
             Evidence::Name { length: 253, threshold: 50, count: u64::MAX, suffix: long.clone() },
             Evidence::Bytes { count: ByteCount(u64::MAX), threshold: ByteCount(u64::MAX), window_s: 60 },
-            Evidence::Damage { what: long },
+            Evidence::Damage { what: long.clone() },
             Evidence::ManySources { packets: 70, sources: 64, threshold_per_s: 60, prefix_bits: 32 },
             Evidence::Contacts { failed: u32::MAX, hosts: 64, ports: 64 },
+            Evidence::Leak { bytes: u64::MAX, threshold: u32::MAX, messages: u64::MAX, suffix: long.clone() },
+            Evidence::Domains {
+                names: u64::MAX,
+                nonexistent: u64::MAX,
+                score: i32::MIN,
+                threshold: u32::MAX,
+                name: long,
+            },
         ]
     }
 

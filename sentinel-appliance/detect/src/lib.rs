@@ -30,6 +30,11 @@ mod testkit;
 extern crate self as sentinel_detect;
 
 pub use detectors::access::brute_force::{LoginAttempts, LoginAttemptsSet};
+pub use detectors::dns::dga::HostNames;
+#[doc(hidden)]
+pub use detectors::dns::dga::names_until_reported;
+pub use detectors::dns::leaks::LeakSet;
+pub use detectors::dns::score as dga;
 pub use detectors::flood::icmp::{EchoRequests, SourceSet};
 pub use detectors::flood::victims::Victim;
 pub use detectors::lists::suspicious_port::{ListedPort, PortProtocol};

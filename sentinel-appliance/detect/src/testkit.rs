@@ -338,7 +338,7 @@ impl Filling {
             (self.use_one)(&mut sensor, number, u64::from(number) / 100);
         }
         assert_eq!(sensor.opened(), []);
-        assert_eq!(sensor.engine.losses(), Losses { evictions: 996, closed_early: 0 });
+        assert_eq!(sensor.engine.losses(), Losses { evictions: 996, ..Losses::default() });
         (self.attack)(&mut sensor, 20);
         assert_eq!(sensor.opened(), [self.test]);
         assert_eq!(sensor.engine.losses().evictions, 997);

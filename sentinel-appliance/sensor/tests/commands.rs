@@ -283,6 +283,25 @@ fn the_detectors_get_only_packets_that_match() {
 }
 
 #[test]
+fn names_are_classified_line_by_line() {
+    let names = b"www.wikipedia.org\n\n  xkqjvhwzrtplmnqd.com \r\nexample";
+    let output = run_with_input(&["classify", "-"], names);
+    let rows: Vec<Vec<String>> =
+        stdout(&output).lines().map(|line| line.split('\t').map(str::to_owned).collect()).collect();
+    let classes: Vec<(&str, &str)> = rows.iter().map(|row| (row[0].as_str(), row[2].as_str())).collect();
+    assert_eq!(
+        classes,
+        [("www.wikipedia.org", "benign"), ("xkqjvhwzrtplmnqd.com", "dga"), ("example", "benign")]
+    );
+    let scores: Vec<i32> = rows.iter().map(|row| row[1].parse().unwrap()).collect();
+    assert!(scores[0] < 0 && scores[1] > 100, "{scores:?}");
+    assert_eq!(failure(&run_with_input(&["classify", "-"], &[b'x'; 2_000])).0, 1);
+    assert_eq!(failure(&run_with_input(&["classify", "-"], b"\xff\n")).0, 1);
+    assert_eq!(failure(&run(&["classify"])).0, 2);
+    assert_eq!(failure(&run(&["classify", "/nonexistent"])).0, 1);
+}
+
+#[test]
 fn a_filter_is_printed_in_each_format() {
     for (words, expected) in [
         (

@@ -35,6 +35,8 @@ use sentinel_track::neighbour::NeighbourSet;
 use sentinel_track::table::CoarsePeriod;
 
 use access::brute_force::{BruteForce, LoginAttemptsSet};
+use dns::dga::{Dga, HostNamesSet};
+use dns::leaks::LeakSet;
 use dns::tunnel::DnsTunnel;
 use flood::icmp::{IcmpFlood, SourceSet};
 use flood::syn::SynFlood;
@@ -58,12 +60,13 @@ wiring::detectors! {
     icmp_flood: IcmpFlood<'m> { detects: [icmp_flood: IcmpFlood], table: icmp_sources [SourceSet; share 3], needs: [Icmp] }
     suspicious_port: SuspiciousPort<'m> { detects: [suspicious_port: SuspiciousPort], list: listed_ports [ListedPort; entries 128], needs: [FirstPacket] }
     arp_spoof: ArpSpoof<'m> { detects: [arp_spoof: ArpSpoof], table: neighbours [NeighbourSet; share 2], needs: [Arp, DatagramsFrom(DHCP_SERVER)] }
-    dns_tunnel: DnsTunnel { detects: [dns_tunnel: DnsTunnel], needs: [Payload(DNS)] }
+    dns_tunnel: DnsTunnel<'m> { detects: [dns_tunnel: DnsTunnel], table: dns_leaks [LeakSet; share 2], needs: [Payload(DNS), UnansweredDatagrams] }
     exfiltration: Exfiltration<'m> { detects: [exfiltration: Exfiltration], table: egress_bytes [EgressBytesSet; share 2], needs: [Length] }
     brute_force: BruteForce<'m> { detects: [brute_force: BruteForce], table: login_attempts [LoginAttemptsSet; share 3], needs: [WatchedRequests] }
     udp_flood: UdpFlood<'m> { detects: [udp_flood: UdpFlood], table: udp_pairs [DatagramsSet; share 2], needs: [UnansweredDatagrams] }
     victims: Victims<'m> { detects: [tcp_flood: TcpFlood, fragment_flood: FragmentFlood], list: flood_victims [Victim; entries 32], needs: [Destinations, Icmp] }
     contacts: FailedContacts<'m> { detects: [host_sweep: HostSweep], reads: [port_scan], table: contacts [ContactSet; share 2], needs: [Contacts, Icmp, Arp] }
+    dga: Dga<'m> { detects: [dga: Dga], table: dga_hosts [HostNamesSet; share 1], list: dga_names [u32; entries 2_048], needs: [Payload(DNS)] }
 }
 
 /// Request of a detector about the flow of the packet that it was shown last. Packets of its direction stay [`Full`].
@@ -203,6 +206,11 @@ impl<'m> Detectors<'m> {
         findings: &mut Findings<'_, '_>,
     ) {
         self.contacts.crafted_packet(setting, packet, findings);
+    }
+
+    /// DNS messages that were not read because there were too many.
+    pub(crate) const fn unread_messages(&self) -> u64 {
+        self.dns_tunnel.unread()
     }
 
     /// Takes over a new list of ports; returns how many of its entries did not fit.

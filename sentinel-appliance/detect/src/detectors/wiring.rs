@@ -177,7 +177,7 @@ macro_rules! detectors {
                 let source_hash = setting.key.address(packet.tuple.source);
                 let mut is_unanswered = false;
                 let session = core::mem::take(&mut self.session);
-                let event = &$crate::shared::event::Event { setting, packet, role, source_hash, session };
+                let event = &$crate::shared::event::Event { setting, packet, role, source_hash, session, question: core::cell::Cell::default() };
                 $($($crate::detectors::wiring::contacts! {
                     $need { is_unanswered |= self.contact(event, inspection, findings); }
                 })+)+

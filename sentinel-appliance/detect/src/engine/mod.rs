@@ -45,6 +45,8 @@ pub struct Losses {
     pub evictions: u64,
     /// Incidents closed early to make room.
     pub closed_early: u64,
+    /// DNS messages that were not read because there were too many.
+    pub unread_messages: u64,
 }
 
 /// Frames so far.
@@ -329,13 +331,15 @@ impl<'m> Engine<'m> {
         if is_unanswered && tuple.tcp_flags.is_some_and(TcpFlags::ordinary) {
             entry.expect_response();
         }
-        // The other direction is set with the first packet, and with the first response, which ends what a detector of unanswered
-        // datagrams needs. Of TCP only the other direction is ever needed.
+        // The other direction is set with the first packet; with the first response, which ends what a detector of unanswered
+        // datagrams needs; and with each query, after which detectors may need its response or not. Of TCP only the other
+        // direction is ever needed.
         let is_udp = tuple.tcp_flags.is_none();
         let needs_own = is_unanswered && is_udp;
         entry.set_inspection(detectors.inspection(home_net, tuple, role.from_initiator, needs_own));
         let is_response = is_udp && !is_unanswered && inspection == Inspection::Full;
-        if entry.role.is_first || is_response || is_unanswered && !is_udp {
+        let is_query = is_udp && Detectors::is_payload_port(tuple.destination_port);
+        if entry.role.is_first || is_response || is_query || is_unanswered && !is_udp {
             let response = tuple.reversed();
             let from_initiator = !role.from_initiator;
             let inspection = detectors.inspection(home_net, &response, from_initiator, is_unanswered);
@@ -373,6 +377,7 @@ impl<'m> Engine<'m> {
                 + self.detectors.victim_evictions()
                 + reassembly,
             closed_early: self.incidents.closed_early(),
+            unread_messages: self.detectors.unread_messages(),
         }
     }
 

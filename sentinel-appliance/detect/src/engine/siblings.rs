@@ -228,7 +228,8 @@ impl Engine<'_> {
             let _is_unanswered = detectors.segment(setting, &packet, role, Inspection::Full, &mut findings);
         } else {
             let source_hash = key.address(packet.tuple.source);
-            let event = Event { setting, packet: &packet, role, source_hash, session: 0 };
+            let question = core::cell::Cell::default();
+            let event = Event { setting, packet: &packet, role, source_hash, session: 0, question };
             detectors.first_packet(&event, &mut findings);
         }
     }

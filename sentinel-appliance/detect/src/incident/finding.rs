@@ -63,9 +63,9 @@ pub(super) fn merge(total: &mut Evidence, finding: &Evidence, adds: u32) {
         (Evidence::Binding { changes, .. }, _) => *changes = changes.saturating_add(adds),
         (Evidence::Name { length, count, suffix, .. }, Evidence::Name { length: now, suffix: seen, .. }) => {
             *count = count.saturating_add(adds.into());
-            if *now > *length {
-                *length = *now;
-                suffix.clone_from(seen);
+            *length = (*length).max(*now);
+            if suffix != seen {
+                suffix.clear();
             }
         }
         (Evidence::ManySources { packets, sources, .. }, Evidence::ManySources { sources: now, .. }) => {
@@ -79,6 +79,21 @@ pub(super) fn merge(total: &mut Evidence, finding: &Evidence, adds: u32) {
             // The source's own totals: of contacts, of hosts and of ports since it was first suspected.
             *failed = failed.saturating_add(adds).max(*now);
             (*hosts, *ports) = ((*hosts).max(*more_hosts), (*ports).max(*more_ports));
+        }
+        (
+            Evidence::Domains { names, nonexistent, score, name, .. },
+            Evidence::Domains { nonexistent: now_nonexistent, score: now, name: seen, .. },
+        ) => {
+            *names = names.saturating_add(adds.into());
+            *nonexistent = (*nonexistent).max(*now_nonexistent);
+            if *now > *score {
+                *score = *now;
+                name.clone_from(seen);
+            }
+        }
+        (Evidence::Leak { bytes, messages, .. }, _) => {
+            *bytes = bytes.saturating_add(adds.into());
+            *messages = messages.saturating_add(1);
         }
         (Evidence::Bytes { count, .. }, _) => *count = ByteCount(count.0).plus(adds.into()),
         // A test always reports one type of evidence, so no other pair occurs.

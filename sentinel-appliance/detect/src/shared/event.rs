@@ -1,5 +1,7 @@
 //! Packets as detectors see them, worked out once for all of them.
 
+use core::cell::Cell;
+
 use sentinel_dissect::{FiveTuple, Ip, Packet, PacketSummary, reread_v4, reread_v6, sender};
 use sentinel_track::flow::{Endpoint, Role};
 use sentinel_track::hash::HashKey;
@@ -35,6 +37,20 @@ pub(crate) struct Event<'e, 'p> {
     /// Of TCP, what a detector keeps with the flow ([`FlowRequest::Session`](crate::detectors::FlowRequest)); of UDP,
     /// [`ONE_WAY`](sentinel_track::flow::ONE_WAY) if the other endpoint has sent nothing.
     pub(crate) session: u32,
+    /// State of the reading of a DNS message, which its detectors share.
+    pub(crate) question: Cell<Question>,
+}
+
+/// Findings of the first detector that read a DNS message, for the others.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) enum Question {
+    /// None has read it.
+    #[default]
+    Unread,
+    /// It repeats one that all of them have taken, or there are too many.
+    Passed,
+    /// Keyed hash of the registered domain that it asks for.
+    Domain(u32),
 }
 
 /// The fields of a packet that is only counted for its source.

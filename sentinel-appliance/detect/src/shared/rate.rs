@@ -7,7 +7,7 @@ use sentinel_track::table::{Recycle, Table};
 use sentinel_track::window::WindowShape;
 use sentinel_units::Timestamp;
 
-use crate::registry::DetectorConfig;
+use crate::registry::{Detector, DetectorConfig};
 
 /// At least `limit` of something within `window`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -58,6 +58,11 @@ impl Activation {
     /// Severity of what ordinary traffic does as well: `low` at most, unless the setting asks for more than its `default`.
     pub(crate) fn ordinary(self, default: Severity) -> Severity {
         if self.severity > default { self.severity } else { self.severity.min(Severity::Low) }
+    }
+
+    /// Severity of a test that is weak evidence: low, unless the operator has chosen another than the default.
+    pub(crate) fn weak_severity(&self, detector: &Detector) -> Severity {
+        if self.severity == detector.severity { Severity::Low } else { self.severity }
     }
 }
 

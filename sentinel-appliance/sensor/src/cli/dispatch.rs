@@ -9,6 +9,7 @@ use sentinel_units::LinkType;
 use super::arguments::Arguments;
 use super::packet_options;
 use crate::commands::capture;
+use crate::commands::classify;
 use crate::commands::ctl;
 use crate::commands::enroll::{self as enrollment, TokenSource};
 use crate::commands::filter;
@@ -122,6 +123,14 @@ pub(super) fn filter(arguments: &Arguments) -> Result<(), Failure> {
     };
     let link = arguments.parsed("link", filter::link)?.unwrap_or(LinkType::ETHERNET);
     filter::filter(&arguments.expression(0)?, link, style)
+}
+
+pub(super) fn classify(arguments: &Arguments) -> Result<(), Failure> {
+    arguments.at_most("classify", 1)?;
+    let file = arguments
+        .path_at(0)
+        .ok_or_else(|| Failure::usage("classify: want a file of names, or '-'".into()))?;
+    classify::classify(&file)
 }
 
 pub(super) fn status(arguments: &Arguments) -> Result<(), Failure> {

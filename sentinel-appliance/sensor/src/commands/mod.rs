@@ -1,6 +1,7 @@
 //! One file for each subcommand.
 
 pub(crate) mod capture;
+pub(crate) mod classify;
 pub(crate) mod ctl;
 pub(crate) mod enroll;
 pub(crate) mod filter;

@@ -155,6 +155,7 @@ fn write_memory(snapshot: &Snapshot, settings: &Settings, mut memory: Object<'_>
     memory.number("resident_kib", resident_kib());
     memory.number("evictions", snapshot.evictions);
     memory.number("incidents_closed_early", snapshot.closed_early);
+    memory.number("dns_messages_unread", snapshot.unread_messages);
     let mut tables = memory.list("tables");
     let workers = usize::try_from(settings.workers).unwrap_or(1);
     let share = analyser::share(settings.memory_kib, settings.workers);

@@ -103,6 +103,8 @@ snapshot! {
     evictions,
     /// Incidents closed early to make room.
     closed_early,
+    /// DNS messages that were not read because there were too many.
+    unread_messages,
     /// Incidents open now.
     open_incidents,
     /// Alerts raised.

@@ -12,6 +12,7 @@ const FIRES: &[Expected] = &[
     ("suspicious_port", "suspicious_port"),
     ("arp_spoof", "arp_spoof"),
     ("dns_tunnel", "name_length"),
+    ("dns_tunnel", "bytes_leaked"),
     ("exfiltration", "bytes_in_window"),
     ("brute_force", "syn_in_window"),
 ];

@@ -11,7 +11,9 @@ mod attack_mix;
 mod background;
 mod bad;
 mod brute_force;
+mod dga;
 mod dns;
+mod dns_data;
 mod exfiltration;
 mod icmp_flood;
 mod mixed;
@@ -125,6 +127,8 @@ pub fn all() -> impl Iterator<Item = &'static Scenario> {
         suspicious_port::SCENARIOS,
         arp::SCENARIOS,
         dns::SCENARIOS,
+        dns_data::SCENARIOS,
+        dga::SCENARIOS,
         exfiltration::SCENARIOS,
         brute_force::SCENARIOS,
         mixed::SCENARIOS,

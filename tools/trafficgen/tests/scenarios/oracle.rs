@@ -14,6 +14,9 @@ use crate::walk::{self, Fact, Fragment};
 /// Addresses, identification and protocol of a fragmented packet.
 type FragmentKey = ((IpAddr, IpAddr), u32, u8);
 
+/// By client and registered domain: distinct names below it, and distinct answers.
+type Leaked = BTreeMap<(IpAddr, String), (BTreeSet<String>, BTreeSet<Vec<u8>>)>;
+
 const LOGIN_PORTS: [u16; 9] = [21, 22, 23, 445, 1_433, 3_306, 3_389, 5_432, 5_900];
 
 #[derive(Default)]
@@ -39,6 +42,10 @@ pub(crate) struct Oracle {
     flows: BTreeSet<(IpAddr, IpAddr, (u16, u16))>,
     fragments: BTreeMap<FragmentKey, Vec<u8>>,
     victims: Victims,
+    /// By client and last two labels of the name: distinct names, and distinct messages of the server behind the name.
+    leaked: Leaked,
+    /// By client: answers, and whether they say that there is no such name.
+    nonexistent: BTreeMap<IpAddr, Vec<(Duration, bool)>>,
     raised: BTreeSet<&'static str>,
 }
 
@@ -106,6 +113,8 @@ impl Oracle {
             |hosts: &BTreeMap<IpAddr, usize>| hosts.values().filter(|sum| **sum >= 1 << 20).count() >= 24;
         raise_if("exfiltration", self.parts.values().any(is_spread));
         raise_if("brute_force", is_refused(&self.answers));
+        raise_if("dns_tunnel", is_leaked(&self.leaked));
+        raise_if("dga", is_generated(&self.leaked) || self.nonexistent.values().any(|names| is_run(names)));
         raise_if("brute_force", self.logins.values().any(|events| max_in_window(events, 30) >= 30));
         self.raised.extend(self.victims.raised());
         self.raised
@@ -174,6 +183,7 @@ impl Oracle {
         if ports.1 == 53 && !payload.is_empty() {
             assert_eq!(usize::from(u16::from_be_bytes([payload[0], payload[1]])), payload.len() - 2);
             self.name(&payload[2..]);
+            self.leak(at, source, &payload[2..], true);
         }
     }
 
@@ -194,6 +204,11 @@ impl Oracle {
         if ports.1 == 53 && !payload.is_empty() {
             self.name(payload);
         }
+        if [53, 5_300].contains(&ports.1) {
+            self.leak(at, source, payload, true);
+        } else if [53, 5_300].contains(&ports.0) {
+            self.leak(at, destination, payload, false);
+        }
         // An acknowledged lease: operation reply, option 53 with value 5 right behind the cookie.
         if ports.1 == 68 && payload[0] == 2 && payload[240..243] == [53, 1, 5] {
             let address = Ipv4Addr::new(payload[16], payload[17], payload[18], payload[19]);
@@ -208,9 +223,31 @@ impl Oracle {
     }
 
     fn name(&mut self, message: &[u8]) {
-        let name = walk::question(message).expect("a message to port 53 has a question");
+        let Some(name) = walk::question(message) else { return };
         if name.len() > 50 && !name.ends_with(".arpa") {
             self.raised.insert("dns_tunnel");
+        }
+    }
+
+    /// Adds a DNS message between a client and a server: names and answers by registered domain, and the domain itself.
+    fn leak(&mut self, at: Duration, client: IpAddr, message: &[u8], is_query: bool) {
+        let Some((name, answer)) = question(message) else { return };
+        let labels: Vec<&str> = name.split('.').collect();
+        let domain =
+            labels[labels.len().saturating_sub(if name.ends_with("ip6.arpa") { 10 } else { 2 })..].join(".");
+        // Services whose names carry data by design, and networks under which every customer has a domain.
+        if ["mcafee.com", "akamaiedge.net"].contains(&domain.as_str()) {
+            return;
+        }
+        if !is_query {
+            self.nonexistent.entry(client).or_default().push((at, message[3] & 15 == 3));
+        }
+        let below = name[..name.len() - domain.len()].to_owned();
+        let (names, answers) = self.leaked.entry((client, domain)).or_default();
+        if is_query {
+            names.insert(below);
+        } else {
+            answers.insert(answer);
         }
     }
 
@@ -253,6 +290,53 @@ fn is_refused(answers: &BTreeMap<(IpAddr, IpAddr, u16), Vec<Vec<u8>>>) -> bool {
         };
         refused >= 20 || add(&mut clients, *client) | add(&mut servers, *server)
     })
+}
+
+/// Five bits of each character of a name, and those of each answer but for the header of its first record: a kilobyte and a half
+/// under one domain, or four times as much in names of one client.
+fn is_leaked(leaked: &Leaked) -> bool {
+    let mut totals: BTreeMap<IpAddr, usize> = BTreeMap::new();
+    leaked.iter().any(|((client, _), (names, answers))| {
+        let in_names: usize = names.iter().map(|name| name.replace('.', "").len() * 5 / 8).sum();
+        let in_answers: usize = answers.iter().map(|answer| answer.len().saturating_sub(30).min(250)).sum();
+        let total = totals.entry(*client).or_default();
+        *total += in_names;
+        in_names >= 1_400 || in_answers >= 2_000 || *total >= 6_000
+    })
+}
+
+/// Eight domains of one client of 15 characters or more, a quarter of them vowels at most.
+fn is_generated(leaked: &Leaked) -> bool {
+    let mut counts: BTreeMap<IpAddr, usize> = BTreeMap::new();
+    leaked.keys().any(|(client, domain)| {
+        let label = domain.split('.').next().unwrap_or_default();
+        let vowels = label.chars().filter(|letter| "aeiou".contains(*letter)).count();
+        let count = counts.entry(*client).or_default();
+        *count += usize::from(label.len() >= 15 && vowels * 4 <= label.len() && !domain.ends_with("arpa"));
+        *count >= 8
+    })
+}
+
+/// Fifteen domains that do not exist, none more than ten seconds after the one before.
+fn is_run(answers: &[(Duration, bool)]) -> bool {
+    let mut run = 0;
+    let mut last = Duration::ZERO;
+    answers.iter().any(|(at, is_nonexistent)| {
+        run = if *at - last <= Duration::from_secs(10) && *is_nonexistent { run + 1 } else { 0 };
+        last = *at;
+        run >= 15
+    })
+}
+
+/// Name in the question of a DNS message, in lower case, and what follows the question.
+fn question(message: &[u8]) -> Option<(String, Vec<u8>)> {
+    let (mut labels, mut at) = (Vec::new(), 12);
+    while *message.get(at)? != 0 {
+        let length = usize::from(message[at]);
+        labels.push(String::from_utf8_lossy(message.get(at + 1..=at + length)?).to_lowercase());
+        at += length + 1;
+    }
+    Some((labels.join("."), message.get(at + 5..)?.to_vec()))
 }
 
 fn is_internal(address: IpAddr) -> bool {

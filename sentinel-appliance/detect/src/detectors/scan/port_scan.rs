@@ -405,6 +405,7 @@ mod tests {
             role: Role { from_initiator: true, certain: true, is_first: true, idle: CoarseSpan::default() },
             source_hash: key.address(packet.tuple.source),
             session: 0,
+            question: core::cell::Cell::default(),
         };
         let mut slots = [Incident::default()];
         let incident_limits =

@@ -155,6 +155,14 @@ impl<'m> Message<'m> {
         additional
     }
 
+    /// Records of all three sections announced by the header.
+    #[inline]
+    #[must_use]
+    pub fn record_count(&self) -> usize {
+        let [_, records @ ..] = self.counts.map(usize::from);
+        records.iter().sum()
+    }
+
     /// Returns true if the bytes could hold the records that the header announces. False for a message that was cut, and
     /// for most bytes that are no DNS at all.
     #[must_use]

@@ -50,6 +50,8 @@ pub(super) const TRACES: &[Trace] = &[
     Trace { test: Test::FragmentFlood, raised_at: |_| 1_207, step: fragments },
     // Less than a bit for the first contact, two for each of the others: log2(99).
     Trace { test: Test::HostSweep, raised_at: |_| 4, step: sweep },
+    // A name counts 40 at most, less 10 as long as no answer says that it does not exist.
+    Trace { test: Test::DgaHost, raised_at: |evidence| evidence.div_ceil(30), step: generated },
 ];
 
 const fn same(threshold: u32) -> u32 {
@@ -100,6 +102,20 @@ fn names(step: u32, give: Give<'_>) {
     const DOMAIN: &str = ".example";
     let label = usize::try_from(step).unwrap_or(0).saturating_sub(DOMAIN.len()).clamp(2, 63);
     let query = frame::dns_query(&["x".repeat(label).as_str(), DOMAIN].concat());
+    give(&frame::udp((CLIENT, port(42_000, step)), (OUTSIDE, 53), &query));
+}
+
+/// A name of consonants in each step, another each time.
+fn generated(step: u32, give: Give<'_>) {
+    const LETTERS: &[u8; 16] = b"bcdfghjkmpqtvwxz";
+    let mut state = step;
+    let label: String = (0..14)
+        .filter_map(|_| {
+            state = state.wrapping_mul(0x9e37_79b1).rotate_left(7) ^ 0x5bd1;
+            usize::try_from(state >> 28).ok().and_then(|index| LETTERS.get(index)).copied().map(char::from)
+        })
+        .collect();
+    let query = frame::dns_query(&[label.as_str(), ".com"].concat());
     give(&frame::udp((CLIENT, port(42_000, step)), (OUTSIDE, 53), &query));
 }
 
