@@ -134,6 +134,10 @@ fn evidence(evidence: &Evidence, out: &mut impl Write) -> fmt::Result {
             "\"packets_about\":{packets},\"sources_about\":{sources},\
              \"threshold_packets_per_s\":{threshold_per_s},\"dst_prefix_bits\":{prefix_bits}"
         ),
+        Evidence::Server { known, other, named, messages } => write!(
+            out,
+            "\"mac_known\":\"{known}\",\"mac_other\":\"{other}\",\"named\":\"{named}\",\"messages\":{messages}"
+        ),
         Evidence::Damage { what } => {
             out.write_str("\"damage\":")?;
             string(what, out)

@@ -66,7 +66,7 @@ kinds! {
     IcmpFlood { "icmp_flood", "ICMP flood", Green, "T1498.001" },
     /// Contact with a port that malware is known to use. Non-Standard Port.
     SuspiciousPort { "suspicious_port", "Suspicious port", Blue, "T1571" },
-    /// An IPv4 address moves to another hardware address without a reason. Adversary-in-the-Middle: ARP Cache Poisoning.
+    /// A station claims an IPv4 address that another holds. Adversary-in-the-Middle: ARP Cache Poisoning.
     ArpSpoof { "arp_spoof", "ARP spoof", Magenta, "T1557.002" },
     /// Data inside DNS names. Application Layer Protocol: DNS.
     DnsTunnel { "dns_tunnel", "DNS tunnel", Yellow, "T1071.004" },
@@ -82,6 +82,18 @@ kinds! {
     TcpFlood { "tcp_flood", "TCP flood", Blue, "T1499.001" },
     /// Fragments of datagrams that stay incomplete reach one destination at a high rate. OS Exhaustion Flood.
     FragmentFlood { "fragment_flood", "Fragment flood", Green, "T1499.001" },
+    /// A station claims an IPv6 address that another holds. Adversary-in-the-Middle.
+    NdpSpoof { "ndp_spoof", "NDP spoof", Magenta, "T1557" },
+    /// A second DHCP server names another router or resolver. Adversary-in-the-Middle: DHCP Spoofing.
+    RogueDhcp { "rogue_dhcp", "Rogue DHCP server", Magenta, "T1557.003" },
+    /// A router advertises itself beside another or in its name. Adversary-in-the-Middle.
+    RogueRa { "rogue_ra", "Rogue router", Magenta, "T1557" },
+    /// The known server or router names another resolver. Adversary-in-the-Middle: DHCP Spoofing.
+    RogueDns { "rogue_dns", "Rogue resolver", Yellow, "T1557.003" },
+    /// Leases are asked for in the names of many clients. Endpoint Denial of Service: Service Exhaustion Flood.
+    DhcpStarvation { "dhcp_starvation", "DHCP starvation", Green, "T1499.002" },
+    /// Frames from many hardware addresses that were never seen. Network Sniffing, which it is for.
+    MacFlood { "mac_flood", "MAC flood", Magenta, "T1040" },
 }
 
 /// Colour of a kind in a terminal: that of the protocol which its alerts are about, as packets are printed (TCP blue, UDP
@@ -201,6 +213,18 @@ tests! {
     TcpFlood { TcpFlood, Kind::TcpFlood.name(), "segments of no connection", "to" },
     /// [`Kind::FragmentFlood`]: fragments of many sources to one destination whose datagrams stay incomplete.
     FragmentFlood { FragmentFlood, Kind::FragmentFlood.name(), "fragments of incomplete datagrams", "to" },
+    /// [`Kind::NdpSpoof`]: an address changed its hardware address.
+    NdpSpoof { NdpSpoof, Kind::NdpSpoof.name(), "changes", "as told to" },
+    /// [`Kind::RogueDhcp`]: offers and acknowledgements of a second server.
+    RogueDhcp { RogueDhcp, Kind::RogueDhcp.name(), "answered DHCP clients", "to" },
+    /// [`Kind::RogueRa`]: advertisements of a second router, or in the name of the first.
+    RogueRa { RogueRa, Kind::RogueRa.name(), "advertised itself as router", "to" },
+    /// [`Kind::RogueDns`]: a resolver that was not named before.
+    RogueDns { RogueDns, Kind::RogueDns.name(), "named another resolver than before", "to" },
+    /// [`Kind::DhcpStarvation`]: distinct clients that ask for leases in a window.
+    DhcpStarvation { DhcpStarvation, Kind::DhcpStarvation.name(), "requests for leases in the names of different clients", "to" },
+    /// [`Kind::MacFlood`]: hardware addresses in a second that were never seen before.
+    MacFlood { MacFlood, Kind::MacFlood.name(), "frames from hardware addresses never seen before", "to" },
 }
 
 impl Test {

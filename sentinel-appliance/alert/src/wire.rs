@@ -131,6 +131,7 @@ enum WireEvidence<'a> {
     Bytes { count: u64, threshold: u64, window_s: u32 },
     Damage { what: &'a str },
     ManySources { packets: u64, sources: u32, threshold_per_s: u32, prefix_bits: u8 },
+    Server { known: [u8; 6], other: [u8; 6], named: [u32; 4], messages: u32 },
 }
 
 impl<'a> From<&'a Evidence> for WireEvidence<'a> {
@@ -156,6 +157,9 @@ impl<'a> From<&'a Evidence> for WireEvidence<'a> {
             Evidence::Damage { ref what } => Self::Damage { what },
             Evidence::ManySources { packets, sources, threshold_per_s, prefix_bits } => {
                 Self::ManySources { packets, sources, threshold_per_s, prefix_bits }
+            }
+            Evidence::Server { known, other, named, messages } => {
+                Self::Server { known: known.0, other: other.0, named: named.words(), messages }
             }
         }
     }
@@ -189,6 +193,9 @@ impl TryFrom<WireEvidence<'_>> for Evidence {
             WireEvidence::Damage { what } => Self::Damage { what: name(what)? },
             WireEvidence::ManySources { packets, sources, threshold_per_s, prefix_bits } => {
                 Self::ManySources { packets, sources, threshold_per_s, prefix_bits }
+            }
+            WireEvidence::Server { known, other, named, messages } => {
+                Self::Server { known: Mac(known), other: Mac(other), named: Address::v6(named), messages }
             }
         })
     }
@@ -239,7 +246,7 @@ pub(crate) mod tests {
     use crate::Kind;
     use crate::testing::sample;
 
-    pub(crate) fn every_evidence() -> [Evidence; 9] {
+    pub(crate) fn every_evidence() -> [Evidence; 10] {
         let long = ShortName::try_from("x".repeat(64).as_str()).unwrap();
         [
             sample().evidence,
@@ -251,6 +258,12 @@ pub(crate) mod tests {
             Evidence::Bytes { count: ByteCount(u64::MAX), threshold: ByteCount(u64::MAX), window_s: 60 },
             Evidence::Damage { what: long },
             Evidence::ManySources { packets: 70, sources: 64, threshold_per_s: 60, prefix_bits: 32 },
+            Evidence::Server {
+                known: Mac::BROADCAST,
+                other: Mac::BROADCAST,
+                named: Address::v6([u32::MAX; 4]),
+                messages: u32::MAX,
+            },
         ]
     }
 

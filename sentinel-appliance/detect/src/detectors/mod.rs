@@ -12,6 +12,8 @@
 //! | `WatchedRequests` | TCP of the slow path | SYNs to its `watched_ports` take the slow path |
 //! | `Payload(PORT)` | payload sent to the port, over TCP in complete messages | all packets to the port take the slow path |
 //! | `DatagramsFrom(PORT)` | UDP from the port | all datagrams from the port take the slow path |
+//! | `Sender` | every segment and datagram of the slow path | datagrams that it reads take the slow path |
+//! | `Elsewhere` | none: another entry detects the kind | nothing |
 //! | `UnansweredDatagrams` | UDP of a flow until it has a response, and the first response | the first datagram of each direction takes the slow path, one-way flows do always |
 //! | `Length` | length of every packet that it counts, also without ports | the fast path reads the frame's length |
 //! | `Destinations` | every segment and datagram of the slow path, and requests that are only counted | the first segment of the other direction takes the slow path where it asks for that |
@@ -28,12 +30,10 @@ pub(crate) mod spoof;
 pub(crate) mod transfer;
 mod wiring;
 
-use sentinel_dissect::{FiveTuple, TcpFlags};
+use sentinel_dissect::{FiveTuple, PacketSummary, TcpFlags, Vlans};
 use sentinel_track::flow::{Role, is_certain_initiator};
-use sentinel_track::hash::HashKey;
-use sentinel_track::neighbour::NeighbourSet;
+use sentinel_track::neighbour::Neighbour;
 use sentinel_track::table::CoarsePeriod;
-use sentinel_units::Timestamp;
 
 use access::brute_force::{BruteForce, LoginAttemptsSet};
 use dns::tunnel::DnsTunnel;
@@ -46,22 +46,30 @@ use lists::suspicious_port::{ListedPort, SuspiciousPort};
 use scan::port_scan::PortScan;
 use source_table::{SourceActivitySet, SynSources};
 use spoof::arp::ArpSpoof;
+use spoof::link_layer::{LinkLayer, LinkMark};
+use spoof::mac_flood::MacFlood;
+use spoof::ndp::NdpSpoof;
+use spoof::routers::RogueRa;
+use spoof::servers::{RogueDhcp, RogueDns};
+use spoof::starvation::DhcpStarvation;
 use transfer::exfiltration::{EgressBytesSet, Exfiltration};
 
 use crate::incident::Findings;
-use crate::shared::event::Counted;
+use crate::shared::event::{Counted, Setting};
 
 wiring::detectors! {
     // In the order of `Kind::ALL`. Shares are parts of the memory for tables; flows have FLOWS_SHARE.
     syn_sources: SynSources<'m> { detects: [port_scan: PortScan, syn_flood: SynFlood], table: syn_sources [SourceActivitySet; share 12], needs: [Requests] }
     icmp_flood: IcmpFlood<'m> { detects: [icmp_flood: IcmpFlood], table: icmp_sources [SourceSet; share 3], needs: [Icmp] }
     suspicious_port: SuspiciousPort<'m> { detects: [suspicious_port: SuspiciousPort], list: listed_ports [ListedPort; entries 128], needs: [FirstPacket] }
-    arp_spoof: ArpSpoof<'m> { detects: [arp_spoof: ArpSpoof], table: neighbours [NeighbourSet; share 2], needs: [Arp, DatagramsFrom(DHCP_SERVER)] }
+    arp_spoof: ArpSpoof { detects: [arp_spoof: ArpSpoof], needs: [Elsewhere] }
     dns_tunnel: DnsTunnel { detects: [dns_tunnel: DnsTunnel], needs: [Payload(DNS)] }
     exfiltration: Exfiltration<'m> { detects: [exfiltration: Exfiltration], table: egress_bytes [EgressBytesSet; share 2], needs: [Length] }
     brute_force: BruteForce<'m> { detects: [brute_force: BruteForce], table: login_attempts [LoginAttemptsSet; share 3], needs: [WatchedRequests] }
     udp_flood: UdpFlood<'m> { detects: [udp_flood: UdpFlood], table: udp_pairs [DatagramsSet; share 2], needs: [UnansweredDatagrams] }
     victims: Victims<'m> { detects: [tcp_flood: TcpFlood, fragment_flood: FragmentFlood], list: flood_victims [Victim; entries 32], needs: [Destinations, Icmp] }
+    link_layer: LinkLayer<'m> { detects: [ndp_spoof: NdpSpoof, rogue_dhcp: RogueDhcp, rogue_ra: RogueRa, rogue_dns: RogueDns, dhcp_starvation: DhcpStarvation], reads: [arp_spoof], list: neighbours [Neighbour; entries 1024], needs: [Sender, Icmp, Arp] }
+    mac_flood: MacFlood<'m> { detects: [mac_flood: MacFlood], list: mac_filter [u32; entries 1024], needs: [Sender, Icmp, Arp] }
 }
 
 impl<'m> Detectors<'m> {
@@ -90,14 +98,52 @@ impl<'m> Detectors<'m> {
     #[inline(always)] // once for each address family
     pub(crate) fn request(
         &mut self,
-        (now, key): (Timestamp, &HashKey),
+        setting: Setting<'_>,
         source_hash: u32,
         packet: &Counted<'_>,
         findings: &mut Findings<'_, '_>,
     ) {
+        self.mac_flood.sender(setting, packet.sender, findings);
+        let Setting { now, key, .. } = setting;
         if !self.syn_sources.request(now, packet, source_hash, findings) {
             self.victims.syn((now, key), source_hash, packet, findings);
         }
+    }
+
+    /// A SYN-ACK, whatever its flow is: who sends one for an external host is a gateway.
+    #[inline]
+    pub(crate) fn syn_ack(
+        &mut self,
+        setting: Setting<'_>,
+        packet: &PacketSummary<'_>,
+        findings: &mut Findings<'_, '_>,
+    ) {
+        self.link_layer.sender(setting, packet, findings);
+    }
+
+    /// The next packets were captured on `interface`, in these VLANs; `None` inside a tunnel.
+    #[inline]
+    pub(crate) fn set_link(&mut self, interface: u8, vlans: Option<&Vlans>) {
+        match vlans {
+            Some(vlans) => self.link_layer.set_link(interface, vlans),
+            None => self.link_layer.leave_link(),
+        }
+    }
+
+    /// Bindings, takeovers and servers of links that were given up for want of room.
+    pub(crate) const fn link_evictions(&self) -> u64 {
+        self.link_layer.evictions()
+    }
+
+    /// State that every packet changes, for [`Self::restore_link`]. Packets of `sender` leave no other trace until then.
+    pub(crate) const fn link_mark(&mut self, sender: [u8; 6]) -> (LinkMark, [u8; 6]) {
+        (self.link_layer.mark(), self.mac_flood.replace_last(sender))
+    }
+
+    /// Puts that state back, after a packet that must leave no trace.
+    pub(crate) const fn restore_link(&mut self, (mark, sender): (LinkMark, [u8; 6])) {
+        self.link_layer.restore(mark);
+        self.mac_flood.replace_last(sender);
     }
 
     /// What follows from the configuration of several detectors.

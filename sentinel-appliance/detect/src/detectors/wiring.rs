@@ -12,6 +12,8 @@
 //! | `DatagramsFrom` | `segment`, `reads` |
 //! | `UnansweredDatagrams` | `datagram`, `response`, `needs_response` |
 //! | `Destinations` | `concerns_segment`, `tcp`, `concerns_datagram`, `datagram`, `response` |
+//! | `Sender` | `segment`, `reads` |
+//! | `Elsewhere` | none: another entry reads its settings |
 //! | `Length` | `segment`, `packet`, `is_egress`, `count_egress` |
 //! | `Icmp`, `Arp` | `packet` |
 //!
@@ -20,13 +22,15 @@
 
 /// Generates from the table: [`DETECTORS`](super::DETECTORS), `Configs`, `Tables`, `TableCapacities` and `Detectors`.
 ///
-/// `detects` names the settings sections of the entry (two detectors may share one table), `table` a set-associative table with
+/// `detects` names the settings sections of the entry (two detectors may share one table), `reads` those of other entries that it
+/// reads as well, `table` a set-associative table with
 /// its share of the memory, `list` a list of fixed size. Two entries, or two thresholds, cannot be mistaken for each other: all
 /// code that takes them apart is generated from the same names in the same order.
 macro_rules! detectors {
     ($(
         $field:ident: $type:ty {
             detects: [$($name:ident: $declared:ident),+],
+            $(reads: [$($read:ident),+],)?
             $(table: $table:ident [$set:ty; share $share:literal],)?
             $(list: $list:ident [$entry:ty; entries $entries:literal],)?
             needs: [$($need:ident $(($port:ident))?),+]
@@ -122,7 +126,7 @@ macro_rules! detectors {
             pub(crate) fn new(tables: Tables<'m>, configs: &Configs) -> Self {
                 let [$($($name),+),+] = configs;
                 let mut new = Self {
-                    $($field: <$type>::new($(tables.$table,)? $(tables.$list,)? $($name),+),)+
+                    $($field: <$type>::new($(tables.$table,)? $(tables.$list,)? $($name),+ $(, $($read),+)?),)+
                     watched_ports: $crate::shared::port_bloom::PortBloom::default(),
                 };
                 new.configured(configs);
@@ -132,7 +136,7 @@ macro_rules! detectors {
             /// Takes over new settings. Tables stay.
             pub(crate) fn configure(&mut self, configs: &Configs) {
                 let [$($($name),+),+] = configs;
-                $(self.$field.configure($($name),+);)+
+                $(self.$field.configure($($name),+ $(, $($read),+)?);)+
                 self.configured(configs);
             }
 
@@ -380,7 +384,7 @@ macro_rules! for_needs {
     };
 }
 
-for_needs!($ both: Requests FirstPacket Payload);
+for_needs!($ both: Requests FirstPacket Payload Sender);
 for_needs!($ tcp: WatchedRequests);
 for_needs!($ udp: DatagramsFrom);
 for_needs!($ unanswered: UnansweredDatagrams);
@@ -390,7 +394,7 @@ for_needs!($ arp: Arp);
 for_needs!($ length: Length);
 for_needs!($ payload: Payload);
 for_needs!($ first_packet: FirstPacket);
-for_needs!($ full: Payload DatagramsFrom);
+for_needs!($ full: Payload DatagramsFrom Sender);
 
 /// Expands to the block for needs that watch ports; inserts the port of a payload.
 macro_rules! watched_ports {

@@ -14,7 +14,7 @@ use sentinel_units::{Address, LinkType, Timestamp};
 use super::{Engine, RawFrame};
 use crate::detectors::Detectors;
 use crate::incident::Findings;
-use crate::shared::event::Counted;
+use crate::shared::event::{Counted, Setting};
 
 /// Work that a frame still needs. In the order of [`Inspection`], which most values come from.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -32,17 +32,19 @@ enum Disposition {
 impl Engine<'_> {
     /// Analyses one frame. Alerts that are due before it come first.
     ///
-    /// A VLAN tag that the network card has removed makes no difference here.
+    /// Interface, and a VLAN tag that the network card has removed, make a difference to claims on the link only.
     #[inline(always)] // a call of its own would pass all arguments twice
     pub fn frame(&mut self, frame: RawFrame<'_>, raise: &mut dyn FnMut(Alert)) {
-        let RawFrame { at, link, bytes, wire_len } = frame;
+        let RawFrame { at, link, bytes, wire_len, interface, vlan } = frame;
         // In registers, and as a struct again for the slow path only: a reference to `frame` would put the fields of every frame
         // into memory.
         match self.fast_path(at, link, bytes, wire_len) {
             Disposition::Done => {}
             Disposition::CountLength => self.count_length(bytes, wire_len, raise),
             Disposition::CountSyn => self.request(bytes, wire_len, raise),
-            Disposition::SlowPath => self.slow_path(&RawFrame { at, link, bytes, wire_len }, raise),
+            Disposition::SlowPath => {
+                self.slow_path(&RawFrame { at, link, bytes, wire_len, interface, vlan }, raise);
+            }
         }
     }
 
@@ -173,8 +175,9 @@ impl Engine<'_> {
 
     #[inline(always)] // once for IPv4, where fewer words are compared, and once for both families
     fn count_request(&mut self, packet: &Counted<'_>, raise: &mut dyn FnMut(Alert)) {
-        let Self { incidents, detectors, now, key, .. } = self;
+        let Self { incidents, detectors, now, key, home_net, .. } = self;
         let mut findings = Findings { incidents, now: *now, raise };
-        detectors.request((*now, key), key.address(packet.source), packet, &mut findings);
+        let setting = Setting { now: *now, home_net, key };
+        detectors.request(setting, key.address(packet.source), packet, &mut findings);
     }
 }

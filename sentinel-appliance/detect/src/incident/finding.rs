@@ -72,6 +72,7 @@ pub(super) fn merge(total: &mut Evidence, finding: &Evidence, adds: u32) {
             *packets = packets.saturating_add(adds.into());
             *sources = (*sources).max(*now);
         }
+        (Evidence::Server { messages, .. }, _) => *messages = messages.saturating_add(adds),
         (Evidence::Bytes { count, .. }, _) => *count = ByteCount(count.0).plus(adds.into()),
         // A test always reports one type of evidence, so no other pair occurs.
         _ => {}

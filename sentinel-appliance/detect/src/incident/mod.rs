@@ -185,7 +185,9 @@ impl<'m> Incidents<'m> {
         let Subject { destination, destination_port, mac, .. } = &finding.subject;
         let sender = mac.as_ref().map(|mac| &mac.0);
         keep_common(&mut open.alert.subject, *destination, *destination_port, sender);
-        if now < open.next_message {
+        let is_worse = finding.severity > open.alert.severity;
+        open.alert.severity = open.alert.severity.max(finding.severity);
+        if now < open.next_message && !is_worse {
             // Held back; the next message carries the merged evidence and the number of messages that it stands for.
             open.alert.suppressed = open.alert.suppressed.saturating_add(1);
             return true;

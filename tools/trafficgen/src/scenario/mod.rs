@@ -14,6 +14,7 @@ mod brute_force;
 mod dns;
 mod exfiltration;
 mod icmp_flood;
+mod link;
 mod mixed;
 mod port_scan;
 mod reassembly;
@@ -122,6 +123,7 @@ pub fn all() -> impl Iterator<Item = &'static Scenario> {
         victims::SCENARIOS,
         suspicious_port::SCENARIOS,
         arp::SCENARIOS,
+        link::SCENARIOS,
         dns::SCENARIOS,
         exfiltration::SCENARIOS,
         brute_force::SCENARIOS,

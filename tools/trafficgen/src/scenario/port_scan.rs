@@ -84,7 +84,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         "20 TCP ports, after and among thousands of other sources",
         FIRES,
         crowded,
-    ),
+    )
+    .allowing(super::link::MANY_STATIONS),
     Scenario::silent("port-scan-two-sources", "10 TCP ports from each of two sources", two_sources),
     Scenario::silent("port-scan-retries", "14 TCP ports, three attempts each", retries),
     Scenario::silent("port-scan-same-ports", "the same 10 UDP ports, 100 times each in 10 s", same_ports),
