@@ -147,6 +147,10 @@ fn evidence(evidence: &Evidence, out: &mut impl Write) -> fmt::Result {
             write!(out, ",\"messages\":{messages},\"name_suffix\":")?;
             string(suffix, out)
         }
+        Evidence::Server { known, other, named, messages } => write!(
+            out,
+            "\"mac_known\":\"{known}\",\"mac_other\":\"{other}\",\"named\":\"{named}\",\"messages\":{messages}"
+        ),
         Evidence::Damage { what } => {
             out.write_str("\"damage\":")?;
             string(what, out)

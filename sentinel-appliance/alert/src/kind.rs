@@ -66,7 +66,7 @@ kinds! {
     IcmpFlood { "icmp_flood", "ICMP flood", Green, "T1498.001" },
     /// Contact with a port that malware is known to use. Non-Standard Port.
     SuspiciousPort { "suspicious_port", "Suspicious port", Blue, "T1571" },
-    /// An IPv4 address moves to another hardware address without a reason. Adversary-in-the-Middle: ARP Cache Poisoning.
+    /// A station claims an IPv4 address that another holds. Adversary-in-the-Middle: ARP Cache Poisoning.
     ArpSpoof { "arp_spoof", "ARP spoof", Magenta, "T1557.002" },
     /// Data inside DNS names. Application Layer Protocol: DNS.
     DnsTunnel { "dns_tunnel", "DNS tunnel", Yellow, "T1071.004" },
@@ -86,6 +86,18 @@ kinds! {
     HostSweep { "host_sweep", "Host sweep", Blue, "T1018" },
     /// Names that an algorithm has made. Dynamic Resolution: Domain Generation Algorithms.
     Dga { "dga", "Generated domains", Yellow, "T1568.002" },
+    /// A station claims an IPv6 address that another holds. Adversary-in-the-Middle.
+    NdpSpoof { "ndp_spoof", "NDP spoof", Magenta, "T1557" },
+    /// A second DHCP server names another router or resolver. Adversary-in-the-Middle: DHCP Spoofing.
+    RogueDhcp { "rogue_dhcp", "Rogue DHCP server", Magenta, "T1557.003" },
+    /// A router advertises itself beside another or in its name. Adversary-in-the-Middle.
+    RogueRa { "rogue_ra", "Rogue router", Magenta, "T1557" },
+    /// The known server or router names another resolver. Adversary-in-the-Middle: DHCP Spoofing.
+    RogueDns { "rogue_dns", "Rogue resolver", Yellow, "T1557.003" },
+    /// Leases are asked for in the names of many clients. Endpoint Denial of Service: Service Exhaustion Flood.
+    DhcpStarvation { "dhcp_starvation", "DHCP starvation", Green, "T1499.002" },
+    /// Frames from many hardware addresses that were never seen. Network Sniffing, which it is for.
+    MacFlood { "mac_flood", "MAC flood", Magenta, "T1040" },
 }
 
 /// Colour of a kind in a terminal: that of the protocol which its alerts are about, as packets are printed (TCP blue, UDP
@@ -227,6 +239,18 @@ tests! {
     DgaName { Dga, "name", "names", "of" },
     /// [`Kind::Dga`]: evidence of all new names of one host.
     DgaHost { Dga, "host", "new domains", "of" },
+    /// [`Kind::NdpSpoof`]: an address changed its hardware address.
+    NdpSpoof { NdpSpoof, Kind::NdpSpoof.name(), "changes", "as told to" },
+    /// [`Kind::RogueDhcp`]: offers and acknowledgements of a second server.
+    RogueDhcp { RogueDhcp, Kind::RogueDhcp.name(), "answered DHCP clients", "to" },
+    /// [`Kind::RogueRa`]: advertisements of a second router, or in the name of the first.
+    RogueRa { RogueRa, Kind::RogueRa.name(), "advertised itself as router", "to" },
+    /// [`Kind::RogueDns`]: a resolver that was not named before.
+    RogueDns { RogueDns, Kind::RogueDns.name(), "named another resolver than before", "to" },
+    /// [`Kind::DhcpStarvation`]: distinct clients that ask for leases in a window.
+    DhcpStarvation { DhcpStarvation, Kind::DhcpStarvation.name(), "requests for leases in the names of different clients", "to" },
+    /// [`Kind::MacFlood`]: hardware addresses in a second that were never seen before.
+    MacFlood { MacFlood, Kind::MacFlood.name(), "frames from hardware addresses never seen before", "to" },
 }
 
 impl Test {

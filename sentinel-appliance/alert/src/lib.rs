@@ -157,6 +157,17 @@ pub enum Evidence {
         /// Lower bound of their distinct ports; one if they have none.
         ports: u32,
     },
+    /// Server or router that should not be there, or names what it should not.
+    Server {
+        /// MAC address of the one that is trusted.
+        known: Mac,
+        /// MAC address of the other one; the same if it is the trusted one that names something else than before.
+        other: Mac,
+        /// Router, resolver or prefix that it names.
+        named: Address,
+        /// Such messages in the incident so far.
+        messages: u32,
+    },
     /// Damaged file of the sensor.
     Damage {
         /// Name of the file and what is wrong with it, cut to the length of a name.

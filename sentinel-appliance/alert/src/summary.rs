@@ -24,6 +24,7 @@ impl fmt::Display for Summary<'_> {
         match (subject.source, &alert.evidence) {
             (Some(source), _) => write!(out, "{source} ")?,
             (None, Evidence::ManySources { sources, .. }) => write!(out, "about {sources} sources ")?,
+            (None, _) if subject.mac.is_some() => write!(out, "{} ", subject.mac.unwrap_or_default())?,
             (None, _) => out.write_str("many sources ")?,
         }
         action(alert, out)?;
@@ -114,6 +115,8 @@ fn action(alert: &Alert, out: &mut fmt::Formatter<'_>) -> fmt::Result {
                 _ => write!(out, " about {}", Printable(suffix)),
             }
         }
+        Evidence::Server { known, other, named, .. } if known == other => write!(out, "{counted}: {named}"),
+        Evidence::Server { known, named, .. } => write!(out, "{counted} beside {known}, and names {named}"),
         // Written as a whole by the caller.
         Evidence::Damage { .. } => Ok(()),
     }

@@ -134,6 +134,7 @@ enum WireEvidence<'a> {
     Contacts { failed: u32, hosts: u32, ports: u32 },
     Leak { bytes: u64, threshold: u32, messages: u64, suffix: &'a str },
     Domains { names: u64, nonexistent: u64, score: i32, threshold: u32, name: &'a str },
+    Server { known: [u8; 6], other: [u8; 6], named: [u32; 4], messages: u32 },
 }
 
 impl<'a> From<&'a Evidence> for WireEvidence<'a> {
@@ -166,6 +167,9 @@ impl<'a> From<&'a Evidence> for WireEvidence<'a> {
             }
             Evidence::Leak { bytes, threshold, messages, ref suffix } => {
                 Self::Leak { bytes, threshold, messages, suffix }
+            }
+            Evidence::Server { known, other, named, messages } => {
+                Self::Server { known: known.0, other: other.0, named: named.words(), messages }
             }
         }
     }
@@ -206,6 +210,9 @@ impl TryFrom<WireEvidence<'_>> for Evidence {
             }
             WireEvidence::Leak { bytes, threshold, messages, suffix } => {
                 Self::Leak { bytes, threshold, messages, suffix: name(suffix)? }
+            }
+            WireEvidence::Server { known, other, named, messages } => {
+                Self::Server { known: Mac(known), other: Mac(other), named: Address::v6(named), messages }
             }
         })
     }
@@ -256,7 +263,7 @@ pub(crate) mod tests {
     use crate::Kind;
     use crate::testing::sample;
 
-    pub(crate) fn every_evidence() -> [Evidence; 12] {
+    pub(crate) fn every_evidence() -> [Evidence; 13] {
         let long = ShortName::try_from("x".repeat(64).as_str()).unwrap();
         [
             sample().evidence,
@@ -276,6 +283,12 @@ pub(crate) mod tests {
                 score: i32::MIN,
                 threshold: u32::MAX,
                 name: long,
+            },
+            Evidence::Server {
+                known: Mac::BROADCAST,
+                other: Mac::BROADCAST,
+                named: Address::v6([u32::MAX; 4]),
+                messages: u32::MAX,
             },
         ]
     }

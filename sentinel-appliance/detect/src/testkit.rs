@@ -128,9 +128,14 @@ impl Sensor {
 
     /// As [`Self::frame`], by the fast path.
     pub(crate) fn fast(&mut self, millis: u64, bytes: &[u8]) {
+        self.captured(millis, bytes, 0, None);
+    }
+
+    /// As [`Self::fast`], on an interface whose card took a tag off.
+    pub(crate) fn captured(&mut self, millis: u64, bytes: &[u8], interface: u16, vlan: Option<u16>) {
         let wire_len = u32::try_from(bytes.len()).unwrap();
         let Self { engine, raised } = self;
-        let frame = RawFrame { at: at(millis), link: LinkType::ETHERNET, bytes, wire_len };
+        let frame = RawFrame { at: at(millis), link: LinkType::ETHERNET, bytes, wire_len, interface, vlan };
         engine.frame(frame, &mut |alert| raised.push(alert));
     }
 
@@ -210,15 +215,36 @@ pub(crate) fn arp(operation: u8, sender: (Mac, Ipv4Addr), target: (Mac, Ipv4Addr
     ethernet(sender.0, [0xff; 6], 0x0806, &message)
 }
 
-/// Frame that a DHCP server sends when it gives `address` to `client`.
-pub(crate) fn dhcp_ack(client: Mac, address: Ipv4Addr) -> Vec<u8> {
+/// An Ethernet frame with one more VLAN tag.
+pub(crate) fn tagged(vlan: u16, frame: Vec<u8>) -> Vec<u8> {
+    let tag = [0x81, 0, vlan.to_be_bytes()[0], vlan.to_be_bytes()[1]];
+    [&frame[..12], &tag, &frame[12..]].concat()
+}
+
+/// Frame that the DHCP server `from` sends when it gives `address` to `client`; it names itself as router and resolver.
+pub(crate) fn dhcp_ack_from(from: (Mac, Ipv4Addr), client: Mac, address: Ipv4Addr) -> Vec<u8> {
+    dhcp_answer(from, (client, address), (from.1, from.1))
+}
+
+/// As [`dhcp_ack_from`], with another router and resolver.
+pub(crate) fn dhcp_answer(
+    (mac, server): (Mac, Ipv4Addr),
+    (client, address): (Mac, Ipv4Addr),
+    (router, resolver): (Ipv4Addr, Ipv4Addr),
+) -> Vec<u8> {
     let mut message = vec![0; 240];
     message[..3].copy_from_slice(&[2, 1, 6]); // reply, Ethernet
     message[16..20].copy_from_slice(&address.octets()); // yiaddr
     message[28..34].copy_from_slice(&client); // chaddr
     message[236..].copy_from_slice(&[0x63, 0x82, 0x53, 0x63]);
-    message.extend([53, 1, 5, 255]); // message type: ACK
-    udp((GATEWAY, 67), (address, 68), &message)
+    message.extend([53, 1, 5]); // message type: ACK
+    for (option, value) in [(3, router), (6, resolver)] {
+        message.extend([option, 4]);
+        message.extend(value.octets());
+    }
+    message.push(255);
+    let frame = udp((server, 67), (address, 68), &message);
+    [&[0xff; 6][..], &mac, &frame[12..]].concat()
 }
 
 /// A DNS message with one question for `name`.

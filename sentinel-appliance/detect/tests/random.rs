@@ -12,8 +12,8 @@ use sentinel_detect::{Capacities, Counts, Losses, RawFrame, TableCapacities};
 use sentinel_track::hash::HashKey;
 use sentinel_units::LinkType;
 use testkit::{
-    ACK, KEY, ROOMY, Random, SYN, SYN_ACK, Sensor, TINY, arp, at, configs, dhcp_ack, dns, echo, name_of, tcp,
-    udp,
+    ACK, KEY, ROOMY, Random, SYN, SYN_ACK, Sensor, TINY, arp, at, configs, dhcp_ack_from, dns, echo, name_of,
+    tcp, udp,
 };
 
 /// Frames of a busy and hostile day in a small network, with their times.
@@ -49,7 +49,7 @@ fn stream(seed: u64, count: usize) -> Frames {
             9..12 => udp(from, to, &[0; 40]),
             12..15 => echo(from.0, to.0, if random.below(4) == 0 { 0 } else { 8 }),
             15 | 16 => arp(1 + u8::try_from(random.below(2)).unwrap(), (mac, from.0), (mac, to.0)),
-            17 => dhcp_ack(mac, from.0),
+            17 => dhcp_ack_from((mac, from.0), mac, from.0),
             _ => {
                 let name = name_of(20 + usize::try_from(random.below(60)).unwrap());
                 udp(from, (to.0, 53), &dns(&name, random.below(3) == 0))
@@ -145,8 +145,14 @@ fn the_fast_path_gives_the_same_alerts() {
             let [Sensor { engine, raised }, other] = &mut sensors;
             engine.packet(at(*millis), &packet, &mut |alert| raised.push(alert));
             let Sensor { engine, raised } = other;
-            let raw =
-                RawFrame { at: at(*millis), link: LinkType::ETHERNET, bytes: frame, wire_len: *wire_len };
+            let raw = RawFrame {
+                at: at(*millis),
+                link: LinkType::ETHERNET,
+                bytes: frame,
+                wire_len: *wire_len,
+                interface: 0,
+                vlan: None,
+            };
             engine.frame(raw, &mut |alert| raised.push(alert));
         }
         sensors.iter_mut().for_each(Sensor::finish);

@@ -360,7 +360,7 @@ fn monitoring_and_leases_are_no_sweeps() {
     }
     assert_eq!(claims(&mut sensor), [], "monitoring");
     let mut sensor = Sensor::new();
-    sensor.fast(0, &testkit::dhcp_ack(MAC, CLIENT));
+    sensor.fast(0, &testkit::dhcp_ack_from((testkit::GATEWAY_MAC, GATEWAY), MAC, CLIENT));
     for number in 0..40_u16 {
         sensor.fast(u64::from(number) * 1_000 + 10, &echo(GATEWAY, other(number.into()), 8));
     }

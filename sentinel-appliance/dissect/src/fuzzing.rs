@@ -94,7 +94,7 @@ fn check(packet: &Packet<'_>, frame: &[u8]) {
         Transport::Icmp(icmp) => part(icmp.payload, icmp.payload_wire_len),
         Transport::Icmpv6(icmp) => {
             part(icmp.payload, icmp.payload_wire_len);
-            let _ = icmp.neighbour();
+            let _ = (icmp.neighbour(), icmp.router_advertisement());
         }
     }
     let _ =

@@ -57,4 +57,6 @@ pub use packet::{
 };
 pub use read::{Layer, Malformed};
 pub use sentinel_units::ip_protocol as protocol;
-pub use transport::{Icmp, Icmpv6, Neighbour, Tcp, TcpFlags, TcpOption, TcpOptions, Udp};
+pub use transport::{
+    Icmp, Icmpv6, Neighbour, RouterAdvertisement, Tcp, TcpFlags, TcpOption, TcpOptions, Udp,
+};

@@ -24,7 +24,14 @@ fn both_ways(path: &Path, table_bytes: usize) -> Option<(Vec<Alert>, Vec<Alert>)
     let mut quick = engine(Capacities::within(table_bytes));
     let mut thorough = engine(Capacities::within(table_bytes));
     while let Some(frame) = reader.next().unwrap() {
-        let raw = RawFrame { at: frame.at, link: frame.link, bytes: frame.bytes, wire_len: frame.wire_len };
+        let raw = RawFrame {
+            at: frame.at,
+            link: frame.link,
+            bytes: frame.bytes,
+            wire_len: frame.wire_len,
+            interface: frame.interface,
+            vlan: frame.vlan,
+        };
         quick.frame(raw, &mut |alert| short.push(alert));
         if frame.link.is_supported() {
             thorough.configure(home_net(), incident_limits(), &configs());

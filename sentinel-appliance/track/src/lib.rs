@@ -15,7 +15,7 @@
 //! | table | key | lifetime | evicted | counter |
 //! |---|---|---|---|---|
 //! | [`flow::Flows`] | 63 bits of the keyed hash of the 5-tuple | 10 min idle | LRU of 4 | `table().evictions()` |
-//! | [`neighbour::Neighbours`] | IPv4 address | 1 day idle | LRU of 4 | `table().evictions()` |
+//! | [`neighbour::Neighbours`] | 39 bits of the keyed hash of link and address | 1 day idle | least evidence of 8 | `evictions()` |
 //! | [`flow_record::FlowRecords`] | endpoints and protocol | 2 min, 10 min or 10 s idle | LRU of all | `evictions()` |
 //! | [`fragment::Fragments`] | addresses, identification, protocol | 30 s from the first | oldest of all | `counts.evictions` |
 //! | [`reassembly::Streams`] | source, destination, channel | 10 s idle | LRU of all | `counts.evictions` |

@@ -13,6 +13,10 @@ pub const DNS: Port = Port(53);
 pub const DHCP_SERVER: Port = Port(67);
 /// DHCP for IPv4, client side.
 pub const DHCP_CLIENT: Port = Port(68);
+/// Port of DHCP clients over IPv6.
+pub const DHCPV6_CLIENT: Port = Port(546);
+/// Port of DHCP servers over IPv6.
+pub const DHCPV6_SERVER: Port = Port(547);
 /// HTTP over TLS or QUIC.
 pub const HTTPS: Port = Port(443);
 /// Mail submission (RFC 6409).

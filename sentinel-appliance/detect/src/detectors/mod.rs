@@ -12,6 +12,8 @@
 //! | `WatchedRequests` | TCP of the slow path | SYNs to its `watched_ports` take the slow path |
 //! | `Payload(PORT)` | payload sent to the port, over TCP in complete messages | all packets to the port take the slow path |
 //! | `DatagramsFrom(PORT)` | UDP from the port | all datagrams from the port take the slow path |
+//! | `Sender` | every segment and datagram of the slow path | datagrams that it reads take the slow path |
+//! | `Elsewhere` | none: another entry detects the kind | nothing |
 //! | `UnansweredDatagrams` | UDP of a flow until it has a response, and the first response | the first datagram of each direction takes the slow path, one-way flows do always |
 //! | `Contacts` | with the table of sources, contacts that are looked at, and their answers | the first answer to one takes the slow path |
 //! | `Length` | length of every packet that it counts, also without ports | the fast path reads the frame's length |
@@ -29,9 +31,9 @@ pub(crate) mod spoof;
 pub(crate) mod transfer;
 mod wiring;
 
-use sentinel_dissect::{FiveTuple, TcpFlags};
+use sentinel_dissect::{FiveTuple, PacketSummary, TcpFlags, Vlans};
 use sentinel_track::flow::{Inspection, Role, is_certain_initiator};
-use sentinel_track::neighbour::NeighbourSet;
+use sentinel_track::neighbour::Neighbour;
 use sentinel_track::table::CoarsePeriod;
 
 use access::brute_force::{BruteForce, LoginAttemptsSet};
@@ -49,6 +51,12 @@ use scan::failed_contacts::{FailedContacts, HostSweep, is_group, is_stray};
 use scan::port_scan::{Admission, PortScan};
 use source_table::{SourceActivitySet, SynSources};
 use spoof::arp::ArpSpoof;
+use spoof::link_layer::{LinkLayer, LinkMark};
+use spoof::mac_flood::MacFlood;
+use spoof::ndp::NdpSpoof;
+use spoof::routers::RogueRa;
+use spoof::servers::{RogueDhcp, RogueDns};
+use spoof::starvation::DhcpStarvation;
 use transfer::exfiltration::{EgressBytesSet, Exfiltration};
 
 use crate::incident::Findings;
@@ -59,7 +67,7 @@ wiring::detectors! {
     syn_sources: SynSources<'m> { detects: [port_scan: PortScan, syn_flood: SynFlood], reads: [host_sweep], table: syn_sources [SourceActivitySet; share 10], needs: [Requests] }
     icmp_flood: IcmpFlood<'m> { detects: [icmp_flood: IcmpFlood], table: icmp_sources [SourceSet; share 3], needs: [Icmp] }
     suspicious_port: SuspiciousPort<'m> { detects: [suspicious_port: SuspiciousPort], list: listed_ports [ListedPort; entries 128], needs: [FirstPacket] }
-    arp_spoof: ArpSpoof<'m> { detects: [arp_spoof: ArpSpoof], table: neighbours [NeighbourSet; share 2], needs: [Arp, DatagramsFrom(DHCP_SERVER)] }
+    arp_spoof: ArpSpoof { detects: [arp_spoof: ArpSpoof], needs: [Elsewhere] }
     dns_tunnel: DnsTunnel<'m> { detects: [dns_tunnel: DnsTunnel], table: dns_leaks [LeakSet; share 2], needs: [Payload(DNS), UnansweredDatagrams] }
     exfiltration: Exfiltration<'m> { detects: [exfiltration: Exfiltration], table: egress_bytes [EgressBytesSet; share 2], needs: [Length] }
     brute_force: BruteForce<'m> { detects: [brute_force: BruteForce], table: login_attempts [LoginAttemptsSet; share 3], needs: [WatchedRequests] }
@@ -67,6 +75,8 @@ wiring::detectors! {
     victims: Victims<'m> { detects: [tcp_flood: TcpFlood, fragment_flood: FragmentFlood], list: flood_victims [Victim; entries 32], needs: [Destinations, Icmp] }
     contacts: FailedContacts<'m> { detects: [host_sweep: HostSweep], reads: [port_scan], table: contacts [ContactSet; share 2], needs: [Contacts, Icmp, Arp] }
     dga: Dga<'m> { detects: [dga: Dga], table: dga_hosts [HostNamesSet; share 1], list: dga_names [u32; entries 2_048], needs: [Payload(DNS)] }
+    link_layer: LinkLayer<'m> { detects: [ndp_spoof: NdpSpoof, rogue_dhcp: RogueDhcp, rogue_ra: RogueRa, rogue_dns: RogueDns, dhcp_starvation: DhcpStarvation], reads: [arp_spoof], list: neighbours [Neighbour; entries 1024], needs: [Sender, Icmp, Arp] }
+    mac_flood: MacFlood<'m> { detects: [mac_flood: MacFlood], list: mac_filter [u32; entries 1024], needs: [Sender, Icmp, Arp] }
 }
 
 /// Request of a detector about the flow of the packet that it was shown last. Packets of its direction stay [`Full`].
@@ -118,6 +128,7 @@ impl<'m> Detectors<'m> {
         packet: &Counted<'_>,
         findings: &mut Findings<'_, '_>,
     ) {
+        self.mac_flood.sender(setting, packet.sender, findings);
         let Self { syn_sources, contacts, victims, .. } = self;
         let (admission, is_flood) = syn_sources.request(setting.now, packet, source_hash, contacts, findings);
         if !is_flood {
@@ -126,6 +137,42 @@ impl<'m> Detectors<'m> {
         if admission != Admission::Closed && !contacts.is_repeated(packet) {
             contacts.request(setting, packet, source_hash, admission, findings);
         }
+    }
+
+    /// A SYN-ACK, whatever its flow is: who sends one for an external host is a gateway.
+    #[inline]
+    pub(crate) fn syn_ack(
+        &mut self,
+        setting: Setting<'_>,
+        packet: &PacketSummary<'_>,
+        findings: &mut Findings<'_, '_>,
+    ) {
+        self.link_layer.sender(setting, packet, findings);
+    }
+
+    /// The next packets were captured on `interface`, in these VLANs; `None` inside a tunnel.
+    #[inline]
+    pub(crate) fn set_link(&mut self, interface: u8, vlans: Option<&Vlans>) {
+        match vlans {
+            Some(vlans) => self.link_layer.set_link(interface, vlans),
+            None => self.link_layer.leave_link(),
+        }
+    }
+
+    /// Bindings, takeovers and servers of links that were given up for want of room.
+    pub(crate) const fn link_evictions(&self) -> u64 {
+        self.link_layer.evictions()
+    }
+
+    /// State that every packet changes, for [`Self::restore_link`]. Packets of `sender` leave no other trace until then.
+    pub(crate) const fn link_mark(&mut self, sender: [u8; 6]) -> (LinkMark, [u8; 6]) {
+        (self.link_layer.mark(), self.mac_flood.replace_last(sender))
+    }
+
+    /// Puts that state back, after a packet that must leave no trace.
+    pub(crate) const fn restore_link(&mut self, (mark, sender): (LinkMark, [u8; 6])) {
+        self.link_layer.restore(mark);
+        self.mac_flood.replace_last(sender);
     }
 
     /// What follows from the configuration of several detectors.

@@ -13,6 +13,8 @@
 //! | `UnansweredDatagrams` | `datagram`, `response`, `needs_response` |
 //! | `Destinations` | `concerns_segment`, `tcp`, `concerns_datagram`, `datagram`, `response` |
 //! | `Contacts` | `Detectors::contact` |
+//! | `Sender` | `segment`, `reads` |
+//! | `Elsewhere` | none: another entry reads its settings |
 //! | `Length` | `segment`, `packet`, `is_egress`, `count_egress` |
 //! | `Icmp`, `Arp` | `packet` |
 //!
@@ -395,7 +397,7 @@ macro_rules! for_needs {
     };
 }
 
-for_needs!($ both: FirstPacket Payload);
+for_needs!($ both: FirstPacket Payload Sender);
 for_needs!($ tcp: WatchedRequests);
 for_needs!($ udp: DatagramsFrom);
 for_needs!($ unanswered: UnansweredDatagrams);
@@ -406,7 +408,7 @@ for_needs!($ length: Length);
 for_needs!($ contacts: Contacts);
 for_needs!($ payload: Payload);
 for_needs!($ first_packet: FirstPacket);
-for_needs!($ full: Payload DatagramsFrom);
+for_needs!($ full: Payload DatagramsFrom Sender);
 
 /// Expands to the block for needs that watch ports; inserts the port of a payload.
 macro_rules! watched_ports {

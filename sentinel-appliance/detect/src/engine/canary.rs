@@ -47,9 +47,12 @@ impl Engine<'_> {
         });
         let Some(set) = self.flows.replace_set(request, FlowSet::default()) else { return false };
         let (counts, gate) = (self.counts, self.detectors.victims().gate);
+        let [_, _, _, _, _, _, sender @ .., _, _] = *FRAME.first_chunk::<14>().unwrap_or(&[0; 14]);
+        let (interface, link) = (self.interface, self.detectors.link_mark(sender));
         for _ in 0..2 {
             let wire_len = u32::try_from(FRAME.len()).unwrap_or(u32::MAX);
-            self.frame(RawFrame { at: self.now, link: LinkType::ETHERNET, bytes: &FRAME, wire_len }, raise);
+            let (at, link, bytes) = (self.now, LinkType::ETHERNET, &FRAME);
+            self.frame(RawFrame { at, link, bytes, wire_len, interface: 0, vlan: None }, raise);
         }
         let (period, now) = (self.detectors.bypass_period(), self.now);
         let is_known =
@@ -57,6 +60,8 @@ impl Engine<'_> {
         let is_right = is_known && self.counts == Counts { analysed: counts.analysed + 2, ..counts };
         self.counts = counts;
         self.detectors.victims().gate = gate;
+        self.interface = interface;
+        self.detectors.restore_link(link);
         self.flows.replace_set(request, set);
         is_right
     }

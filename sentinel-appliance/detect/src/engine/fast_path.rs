@@ -32,17 +32,19 @@ enum Disposition {
 impl Engine<'_> {
     /// Analyses one frame. Alerts that are due before it come first.
     ///
-    /// A VLAN tag that the network card has removed makes no difference here.
+    /// Interface, and a VLAN tag that the network card has removed, make a difference to claims on the link only.
     #[inline(always)] // a call of its own would pass all arguments twice
     pub fn frame(&mut self, frame: RawFrame<'_>, raise: &mut dyn FnMut(Alert)) {
-        let RawFrame { at, link, bytes, wire_len } = frame;
+        let RawFrame { at, link, bytes, wire_len, interface, vlan } = frame;
         // In registers, and as a struct again for the slow path only: a reference to `frame` would put the fields of every frame
         // into memory.
         match self.fast_path(at, link, bytes, wire_len) {
             Disposition::Done => {}
             Disposition::CountLength => self.count_length(bytes, wire_len, raise),
             Disposition::CountSyn => self.request(bytes, wire_len, raise),
-            Disposition::SlowPath => self.slow_path(&RawFrame { at, link, bytes, wire_len }, raise),
+            Disposition::SlowPath => {
+                self.slow_path(&RawFrame { at, link, bytes, wire_len, interface, vlan }, raise);
+            }
         }
     }
 

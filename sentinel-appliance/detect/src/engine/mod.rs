@@ -10,7 +10,7 @@ pub(crate) mod reassembly;
 pub(crate) mod siblings;
 
 use sentinel_alert::Alert;
-use sentinel_dissect::{Packet, PacketSummary, TcpFlags, summarize_v4, summarize_v6};
+use sentinel_dissect::{Packet, PacketSummary, TcpFlags, Vlans, summarize_v4, summarize_v6};
 use sentinel_track::clock::CLOCK_SET_BACK;
 use sentinel_track::flow::{FlowId, Flows, Inspection, Role};
 use sentinel_track::hash::HashKey;
@@ -36,6 +36,10 @@ pub struct RawFrame<'f> {
     pub bytes: &'f [u8],
     /// Length on the wire; a value less than that of `bytes` is raised to it.
     pub wire_len: u32,
+    /// Number of the interface; of those above 255 the lower eight bits count.
+    pub interface: u16,
+    /// Tag control information of the VLAN tag that the card or the kernel removed from the bytes.
+    pub vlan: Option<u16>,
 }
 
 /// Losses of the tables so far.
@@ -69,6 +73,8 @@ pub struct Engine<'m> {
     home_net: HomeNet,
     now: Timestamp,
     counts: Counts,
+    /// Interface of the packet at hand.
+    interface: u8,
     flows: Flows<'m>,
     incidents: Incidents<'m>,
     incident_slots: usize,
@@ -95,6 +101,7 @@ impl<'m> Engine<'m> {
             home_net,
             now: Timestamp::ZERO,
             counts: Counts::default(),
+            interface: 0,
             flows: Flows::new(flows),
             incident_slots: incidents.len(),
             incidents: Incidents::new(incidents, incident_limits),
@@ -126,7 +133,8 @@ impl<'m> Engine<'m> {
     /// Analyses a frame that the fast path did not finish, from the start.
     #[inline(never)] // keeps the fast path short
     fn slow_path(&mut self, frame: &RawFrame<'_>, raise: &mut dyn FnMut(Alert)) {
-        let RawFrame { at, link, bytes, wire_len } = *frame;
+        let RawFrame { at, link, bytes, wire_len, interface, vlan } = *frame;
+        [_, self.interface] = interface.to_be_bytes();
         let parsed = match summarize_v4(link, bytes, wire_len) {
             Some((tuple, datagram)) => Some((FlowId::v4(&self.key, &tuple), tuple.into(), datagram)),
             None => summarize_v6(link, bytes, wire_len)
@@ -135,12 +143,13 @@ impl<'m> Engine<'m> {
         if let Some((flow, tuple, datagram)) = parsed {
             self.counts.analysed += 1;
             let packet = PacketSummary::of_frame(tuple, datagram, bytes, wire_len);
+            self.detectors.set_link(self.interface, Some(&Vlans::offloaded(vlan)));
             if self.segment(at, flow, &packet, raise) {
                 self.stream(frame, raise);
             }
         } else if link.is_supported() {
             self.counts.analysed += 1;
-            let packet = sentinel_dissect::packet(link, None, bytes, wire_len);
+            let packet = sentinel_dissect::packet(link, vlan, bytes, wire_len);
             self.counts.malformed += u64::from(packet.malformed.is_some());
             self.packet(at, &packet, raise);
         } else {
@@ -150,6 +159,7 @@ impl<'m> Engine<'m> {
 
     /// Analyses one packet that was parsed already, with the packets inside it and the messages it completes.
     pub fn packet(&mut self, at: Timestamp, packet: &Packet<'_>, raise: &mut dyn FnMut(Alert)) {
+        self.detectors.set_link(self.interface, Some(&packet.vlans));
         if self.reassembly.is_some() && reassembly::concerns(packet) {
             let is_fragment = packet.ip().is_some_and(|ip| ip.fragment.is_some());
             self.detectors.victims().is_fragment = is_fragment;
@@ -171,8 +181,8 @@ impl<'m> Engine<'m> {
     /// Reassembles the stream of a TCP segment, which itself was analysed before.
     #[cold]
     fn stream(&mut self, frame: &RawFrame<'_>, raise: &mut dyn FnMut(Alert)) {
-        let RawFrame { at, link, bytes, wire_len } = *frame;
-        self.reassemble(at, &sentinel_dissect::packet(link, None, bytes, wire_len), raise);
+        let RawFrame { at, link, bytes, wire_len, vlan, .. } = *frame;
+        self.reassemble(at, &sentinel_dissect::packet(link, vlan, bytes, wire_len), raise);
     }
 
     /// Counts a fragment, whose headers were analysed before, for its destination.
@@ -216,7 +226,10 @@ impl<'m> Engine<'m> {
         raise: &mut dyn FnMut(Alert),
     ) {
         let (packet, message) = match decapsulated {
-            Decapsulated::Packet(inner) => return self.headers(at, inner, PacketSummary::of(inner), raise),
+            Decapsulated::Packet(inner) => {
+                self.detectors.set_link(0, None);
+                return self.headers(at, inner, PacketSummary::of(inner), raise);
+            }
             // No fragment of it had a complete TCP header, so that its ports were not seen before.
             Decapsulated::Probe(datagram) => {
                 return self.headers(at, datagram, PacketSummary::of(datagram), raise);
@@ -274,6 +287,9 @@ impl<'m> Engine<'m> {
         let mut entry = flows.note(flow, tuple.tcp_flags, *now);
         let setting = Setting { now: *now, home_net, key };
         let mut findings = Findings { incidents, now: *now, raise };
+        if tuple.tcp_flags.is_some_and(TcpFlags::syn_ack) {
+            detectors.syn_ack(setting, packet, &mut findings);
+        }
         let inspection = entry.inspection();
         // SYN, stealth probes, and UDP after a silence are shown to the detectors whatever the direction's inspection is.
         if !detectors.may_open(tuple.tcp_flags, &entry.role) {
@@ -375,6 +391,7 @@ impl<'m> Engine<'m> {
             evictions: self.flows.table().evictions()
                 + self.detectors.evictions()
                 + self.detectors.victim_evictions()
+                + self.detectors.link_evictions()
                 + reassembly,
             closed_early: self.incidents.closed_early(),
             unread_messages: self.detectors.unread_messages(),

@@ -222,6 +222,8 @@ impl Engine<'_> {
             idle: CoarseSpan::default(),
         };
         let Self { key, home_net, now, incidents, detectors, .. } = self;
+        // The other engine has seen the packet itself.
+        detectors.set_link(0, None);
         let setting = Setting { now: *now, home_net, key };
         let mut findings = Findings { incidents, now: *now, raise };
         if tcp_flags.is_none() {

@@ -95,6 +95,7 @@ pub(super) fn merge(total: &mut Evidence, finding: &Evidence, adds: u32) {
             *bytes = bytes.saturating_add(adds.into());
             *messages = messages.saturating_add(1);
         }
+        (Evidence::Server { messages, .. }, _) => *messages = messages.saturating_add(adds),
         (Evidence::Bytes { count, .. }, _) => *count = ByteCount(count.0).plus(adds.into()),
         // A test always reports one type of evidence, so no other pair occurs.
         _ => {}

@@ -10,7 +10,7 @@ use sentinel_units::{Address, Mac, Port, Timestamp};
 use crate::shared::home_net::HomeNet;
 
 /// Ports of DNS servers, the destination of queries, and of DHCP servers, the source of leases.
-pub(crate) use sentinel_units::port::{DHCP_SERVER, DNS};
+pub(crate) use sentinel_units::port::{DHCP_CLIENT, DHCP_SERVER, DHCPV6_CLIENT, DHCPV6_SERVER, DNS};
 
 /// State of the engine that every packet is tested with.
 #[derive(Clone, Copy, Debug)]

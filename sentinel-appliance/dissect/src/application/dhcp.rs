@@ -56,12 +56,16 @@ pub enum Kind {
 pub struct Message {
     /// Sent by a server.
     pub is_reply: bool,
+    /// `xid`: number of the exchange, chosen by the client.
+    pub transaction: u32,
     /// Type of the message; `None` for BOOTP or if the options were cut before it.
     pub kind: Option<Kind>,
     /// `ciaddr`: address that the client uses already, or `0.0.0.0`.
     pub client_ip: Address,
     /// `yiaddr`: address given to the client, or `0.0.0.0`.
     pub your_ip: Address,
+    /// `giaddr`: address of the relay that passed the message on, or `0.0.0.0`.
+    pub relay: Address,
     /// `chaddr`: hardware address of the client.
     pub client_mac: Mac,
 }
@@ -75,17 +79,22 @@ impl Message {
     pub fn parse(bytes: &[u8]) -> Result<Self, Malformed> {
         let mut at = Cursor::new(bytes);
         let (operation, hardware, hardware_len) = (at.u8()?, at.u8()?, at.u8()?);
-        // Hops, transaction, seconds, flags.
-        at.take(9)?;
+        // Hops.
+        at.take(1)?;
+        let transaction = at.u32()?;
+        // Seconds and flags.
+        at.take(4)?;
         let (client_ip, your_ip) = (Address::v4(at.u32()?), Address::v4(at.u32()?));
-        // Next server and relay.
-        at.take(8)?;
+        // Next server.
+        at.take(4)?;
+        let relay = Address::v4(at.u32()?);
         let client_mac = Mac(*at.array()?);
         at.take(UNTIL_COOKIE)?;
         if (hardware, hardware_len) != ETHERNET || at.u32()? != MAGIC_COOKIE {
             return Err(Malformed::OtherProtocol);
         }
-        Ok(Self { is_reply: operation == REPLY, kind: kind(at), client_ip, your_ip, client_mac })
+        let is_reply = operation == REPLY;
+        Ok(Self { is_reply, transaction, kind: kind(at), client_ip, your_ip, relay, client_mac })
     }
 }
 
@@ -189,9 +198,11 @@ mod tests {
             Message::parse(&ack()),
             Ok(Message {
                 is_reply: true,
+                transaction: 0x1122_3344,
                 kind: Some(Kind::Ack),
                 client_ip: Address::v4(0),
                 your_ip: Address::v4(0x0a14_1e28),
+                relay: Address::v4(0),
                 client_mac: Mac([2, 0x20, 0x30, 0, 0, 0x20]),
             })
         );

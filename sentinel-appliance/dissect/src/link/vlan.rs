@@ -46,6 +46,16 @@ pub struct Vlans {
 }
 
 impl Vlans {
+    /// The tag that the card or kernel took off a frame without others, if any.
+    #[must_use]
+    pub fn offloaded(tag: Option<u16>) -> Self {
+        let mut vlans = Self::default();
+        if let Some(tag) = tag {
+            vlans.push(VlanTag(tag));
+        }
+        vlans
+    }
+
     /// The outermost tag: the service tag if there are two.
     #[inline]
     #[must_use]

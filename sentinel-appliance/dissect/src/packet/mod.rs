@@ -12,7 +12,7 @@ use sentinel_units::{LinkType, Mac, Port, ethertype, ip_protocol};
 
 use crate::link::ethernet::{self, LinkPayload};
 use crate::link::vlan::{self, MAX_TAGS};
-use crate::link::{Cooked, Ethernet, VlanTag, Vlans, cooked, loopback, mpls, pppoe};
+use crate::link::{Cooked, Ethernet, Vlans, cooked, loopback, mpls, pppoe};
 use crate::network::{Arp, Ip, ipv4, ipv6};
 use crate::read::{CapturedSlice, Layer, Malformed};
 use crate::transport::{Icmp, Icmpv6, Tcp, Udp};
@@ -134,12 +134,9 @@ impl<'p> Packet<'p> {
 #[must_use]
 pub fn packet(link: LinkType, offloaded_vlan: Option<u16>, bytes: &[u8], wire_len: u32) -> Packet<'_> {
     let frame = CapturedSlice::new(bytes, wire_len);
-    let mut headers =
-        LinkHeaders { ethernet: None, cooked: None, vlans: Vlans::default(), wire_len: frame.wire_len };
-    // The outermost tag, so it is pushed before those in the bytes.
-    if let Some(tag) = offloaded_vlan {
-        headers.vlans.push(VlanTag(tag));
-    }
+    // The tag that was taken off is the outermost, so it comes before those in the bytes.
+    let vlans = Vlans::offloaded(offloaded_vlan);
+    let mut headers = LinkHeaders { ethernet: None, cooked: None, vlans, wire_len: frame.wire_len };
     match headers.read_link(link, frame) {
         Ok((ethertype, remaining)) => headers.read_network(ethertype, remaining),
         Err(NoNetworkHeader::Known(network)) => headers.packet(network, Transport::None, None),
@@ -354,6 +351,7 @@ fn read_shim(
 mod tests {
     extern crate std;
     use super::*;
+    use crate::link::VlanTag;
     use crate::transport::TcpFlags;
     use sentinel_units::ethertype::{ARP, IPV4, IPV6, MPLS, MPLS_UPSTREAM, PPPOE_SESSION};
     use std::vec;

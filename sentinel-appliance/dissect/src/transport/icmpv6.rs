@@ -1,6 +1,6 @@
 //! ICMP for IPv6, and the neighbour messages in it.
 //!
-//! Read first: RFC 4443 section 2.1; RFC 4861 sections 4.3, 4.4 and 4.6 (neighbour discovery).
+//! Read first: RFC 4443 section 2.1; RFC 4861 sections 4.2 to 4.4 and 4.6 (neighbour discovery); RFC 8106 section 5.1 (resolvers).
 
 use sentinel_units::{Address, Mac};
 
@@ -13,8 +13,10 @@ const NEIGHBOUR_ADVERTISEMENT: u8 = 136;
 
 const SOURCE_LINK_LAYER: u8 = 1;
 const TARGET_LINK_LAYER: u8 = 2;
-/// Most options read in a neighbour message. Two are defined for them.
-const MAX_OPTIONS: usize = 8;
+const PREFIX_INFORMATION: u8 = 3;
+const RECURSIVE_DNS_SERVER: u8 = 25;
+/// Most options read in a message. Two are defined for neighbour messages; routers advertise up to a dozen.
+const MAX_OPTIONS: usize = 32;
 
 icmp_message! {
     /// An `ICMPv6` message, or the first fragment of one. Types: <https://www.iana.org/assignments/icmpv6-parameters>.
@@ -61,6 +63,48 @@ impl Icmpv6<'_> {
     }
 }
 
+impl Icmpv6<'_> {
+    /// The router advertisement that this message is, under the same conditions as [`Self::neighbour`].
+    #[must_use]
+    pub fn router_advertisement(&self) -> Option<RouterAdvertisement> {
+        if !self.is_router_advertisement() {
+            return None;
+        }
+        let mut at = Cursor::new(self.payload);
+        at.take(8).ok()?;
+        let [_, _, high, low] = self.rest_of_header.to_be_bytes();
+        let mut found = RouterAdvertisement {
+            lifetime_s: u16::from_be_bytes([high, low]),
+            link_layer: None,
+            prefix: None,
+            resolver: None,
+        };
+        for (kind, data) in options(at) {
+            match kind {
+                SOURCE_LINK_LAYER => found.link_layer = ethernet_address(data),
+                // Length, flags, two lifetimes and a reserved word come before the prefix.
+                PREFIX_INFORMATION if found.prefix.is_none() => found.prefix = address(data, 14),
+                RECURSIVE_DNS_SERVER if found.resolver.is_none() => found.resolver = address(data, 6),
+                _ => {}
+            }
+        }
+        Some(found)
+    }
+}
+
+/// A router advertisement.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct RouterAdvertisement {
+    /// Seconds for which the sender is a default router; zero if it is none.
+    pub lifetime_s: u16,
+    /// Hardware address of the sender, if given.
+    pub link_layer: Option<Mac>,
+    /// First prefix of the link.
+    pub prefix: Option<Address>,
+    /// First resolver.
+    pub resolver: Option<Address>,
+}
+
 /// A neighbour solicitation or advertisement: the ARP of IPv6.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Neighbour {
@@ -78,17 +122,30 @@ pub struct Neighbour {
     pub overrides: bool,
 }
 
-/// The first option of kind `wanted` that holds an Ethernet address. Stops at the first option whose
-/// length is zero or beyond the message: RFC 4861 section 4.6 has the message dropped then.
-fn link_layer_option(mut at: Cursor<'_>, wanted: u8) -> Option<Mac> {
-    for _ in 0..MAX_OPTIONS {
+/// The first option of kind `wanted` that holds an Ethernet address.
+fn link_layer_option(at: Cursor<'_>, wanted: u8) -> Option<Mac> {
+    options(at).find(|(kind, _)| *kind == wanted).and_then(|(_, data)| ethernet_address(data))
+}
+
+/// Options: kind and contents. Ends at the first option whose length is zero or beyond the message: RFC 4861 section 4.6 has the
+/// message dropped then.
+fn options<'p>(mut at: Cursor<'p>) -> impl Iterator<Item = (u8, &'p [u8])> {
+    core::iter::from_fn(move || {
         let (kind, units) = (at.u8().ok()?, at.u8().ok()?);
-        let data = at.take((usize::from(units) * 8).checked_sub(2)?).ok()?;
-        if kind == wanted {
-            return data.first_chunk().filter(|_| units == 1).map(|mac| Mac(*mac));
-        }
-    }
-    None
+        Some((kind, at.take((usize::from(units) * 8).checked_sub(2)?).ok()?))
+    })
+    .take(MAX_OPTIONS)
+}
+
+/// Address in a link-layer option, if it is that of Ethernet.
+fn ethernet_address(data: &[u8]) -> Option<Mac> {
+    data.try_into().ok().map(Mac)
+}
+
+/// IPv6 address `at` bytes into an option.
+fn address(data: &[u8], at: usize) -> Option<Address> {
+    let mut at = Cursor::new(data.get(at..)?);
+    Some(Address::v6([at.u32().ok()?, at.u32().ok()?, at.u32().ok()?, at.u32().ok()?]))
 }
 
 #[cfg(test)]
@@ -163,5 +220,48 @@ mod tests {
             bytes[position] = length;
             assert_eq!(neighbour(&bytes).unwrap().link_layer, None, "{position} {length}");
         }
+    }
+
+    /// Lifetime 1,800 s, prefix `fd10:2030::/64`, resolver `fd10:2030::1`, from 02:00:00:00:00:07.
+    #[rustfmt::skip]
+    const ROUTER: [u8; 80] = [
+        134, 0, 0, 0, 64, 0, 7, 8, // router advertisement, hop limit, flags, lifetime
+        0, 0, 0, 0, 0, 0, 0, 0, // reachable time, retransmission timer
+        3, 4, 64, 0xc0, 0, 1, 0x51, 0x80, 0, 0, 0x38, 0x40, 0, 0, 0, 0, // prefix information: length, flags, lifetimes
+        0xfd, 0x10, 0x20, 0x30, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+        25, 3, 0, 0, 0, 0, 7, 8, // resolver, lifetime
+        0xfd, 0x10, 0x20, 0x30, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1,
+        1, 1, 2, 0, 0, 0, 0, 7, // source link-layer address
+    ];
+
+    #[test]
+    fn a_router_advertisement_gives_lifetime_prefix_and_resolver() {
+        let parse = |bytes: &[u8]| {
+            let length = u32::try_from(ROUTER.len()).unwrap();
+            Icmpv6::parse(CapturedSlice::new(bytes, length)).ok()?.router_advertisement()
+        };
+        let complete = RouterAdvertisement {
+            lifetime_s: 1_800,
+            link_layer: Some(Mac([2, 0, 0, 0, 0, 7])),
+            prefix: Some(Address::v6([0xfd10_2030, 0, 0, 0])),
+            resolver: Some(Address::v6([0xfd10_2030, 0, 0, 1])),
+        };
+        assert_eq!(parse(&ROUTER), Some(complete));
+        for cut in 0..ROUTER.len() {
+            let found = parse(&ROUTER[..cut]);
+            assert_eq!(found.is_some(), cut >= 16, "{cut}");
+            let has = found.map(|found| (found.prefix.is_some(), found.resolver.is_some()));
+            assert!(has.is_none_or(|has| has == (cut >= 48, cut >= 72)), "{cut}");
+        }
+        // An option of no length, and one longer than the message, end the list.
+        for length in [0, 9] {
+            let mut bytes = ROUTER;
+            bytes[49] = length;
+            let found = parse(&bytes).unwrap();
+            assert_eq!((found.prefix, found.resolver, found.link_layer), (complete.prefix, None, None));
+        }
+        let mut solicitation = ROUTER;
+        solicitation[0] = 133;
+        assert_eq!(parse(&solicitation), None);
     }
 }

@@ -7,6 +7,6 @@ mod tcp;
 mod udp;
 
 pub use icmp::Icmp;
-pub use icmpv6::{Icmpv6, Neighbour};
+pub use icmpv6::{Icmpv6, Neighbour, RouterAdvertisement};
 pub use tcp::{Tcp, TcpFlags, TcpOption, TcpOptions};
 pub use udp::Udp;

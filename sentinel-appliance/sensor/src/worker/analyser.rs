@@ -126,8 +126,8 @@ impl Analyser {
     // Always: this crate is compiled for size, and a call in between costs 8 instructions for each frame.
     #[inline(always)]
     pub(crate) fn frame(&mut self, frame: &Frame<'_>, raise: &mut dyn FnMut(Alert)) {
-        let Frame { at, link, bytes, wire_len, .. } = *frame;
-        self.engine.frame(RawFrame { at, link, bytes, wire_len }, raise);
+        let Frame { at, link, bytes, wire_len, interface, vlan, .. } = *frame;
+        self.engine.frame(RawFrame { at, link, bytes, wire_len, interface, vlan }, raise);
     }
 
     /// Analyses a canary packet; returns true if the answer is right.

@@ -80,6 +80,17 @@ pub enum Icmp6 {
         /// Hardware address of the target.
         owner: Mac,
     },
+    /// Advertisement of a router (RFC 4861 section 4.2) with a prefix and a resolver (RFC 8106).
+    RouterAdvertisement {
+        /// Seconds for which it is a default router.
+        lifetime_s: u16,
+        /// Prefix of the link, of 64 bits.
+        prefix: Ipv6Addr,
+        /// Resolver.
+        resolver: Ipv6Addr,
+        /// Hardware address of the router.
+        source: Mac,
+    },
 }
 
 impl Icmp6 {
@@ -89,6 +100,19 @@ impl Icmp6 {
         let (kind, first, target, option, mac) = match *self {
             Self::NeighbourSolicitation { target, source } => (135, 0, target, 1, source),
             Self::NeighbourAdvertisement { target, owner } => (136, 0x60, target, 2, owner),
+            Self::RouterAdvertisement { lifetime_s, prefix, resolver, source } => {
+                let [high, low] = lifetime_s.to_be_bytes();
+                let message = [
+                    &[134, 0, 0, 0, 64, 0, high, low, 0, 0, 0, 0, 0, 0, 0, 0][..],
+                    &[3, 4, 64, 0xc0, 0, 1, 0x51, 0x80, 0, 0, 0x38, 0x40, 0, 0, 0, 0],
+                    &prefix.octets(),
+                    &[25, 3, 0, 0, 0, 0, 7, 8],
+                    &resolver.octets(),
+                    &[1, 1],
+                    &source.0,
+                ];
+                return finish(addresses, &message.concat());
+            }
         };
         let fixed = [kind, 0, 0, 0, first, 0, 0, 0];
         finish(addresses, &[&fixed[..], &target.octets(), &[option, 1], &mac.0].concat())

@@ -60,7 +60,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         "the gateway's mapping changes after and among thousands of announcements",
         FIRES,
         crowded,
-    ),
+    )
+    .allowing(super::link::MANY_STATIONS),
     Scenario::silent("arp-repeat", "three mappings that stay the same, resolved twenty times each", repeat),
     Scenario::silent(
         "arp-probe",

@@ -65,7 +65,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         "30 connections to SSH, after and among thousands of other sources",
         FIRES,
         crowded,
-    ),
+    )
+    .allowing(super::link::MANY_STATIONS),
     Scenario::silent("brute-force-web", "60 connections to port 80 in 20 s", |p| {
         service(p, http::PORT, steady(60))
     }),

@@ -56,7 +56,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         "120 echo requests, after and among thousands of other sources",
         FIRES,
         crowded,
-    ),
+    )
+    .allowing(super::link::MANY_STATIONS),
     Scenario::silent("icmp-flood-replies", "a host answers 150 echo requests of 15 sources", |p| {
         replies(p, Family::V4)
     }),

@@ -16,6 +16,7 @@ mod dns;
 mod dns_data;
 mod exfiltration;
 mod icmp_flood;
+mod link;
 mod mixed;
 mod ordinary;
 mod port_scan;
@@ -126,6 +127,7 @@ pub fn all() -> impl Iterator<Item = &'static Scenario> {
         victims::SCENARIOS,
         suspicious_port::SCENARIOS,
         arp::SCENARIOS,
+        link::SCENARIOS,
         dns::SCENARIOS,
         dns_data::SCENARIOS,
         dga::SCENARIOS,

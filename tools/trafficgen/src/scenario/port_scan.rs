@@ -88,7 +88,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         "20 TCP ports, after and among thousands of other sources",
         FIRES,
         crowded,
-    ),
+    )
+    .allowing(super::link::MANY_STATIONS),
     Scenario::fires("port-scan-two-sources", "10 TCP ports from each of two sources", FAILED, two_sources),
     Scenario::fires("port-scan-retries", "14 TCP ports, three attempts each", FAILED, retries),
     Scenario::fires(

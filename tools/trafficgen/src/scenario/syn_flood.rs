@@ -33,7 +33,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         "250 SYN, after and among thousands of other sources",
         FIRES,
         crowded,
-    ),
+    )
+    .allowing(super::link::MANY_STATIONS),
     Scenario::silent("syn-flood-backscatter", "300 SYN-ACK of a server to spoofed clients", backscatter),
     Scenario::silent("syn-flood-handshakes", "150 completed connections of one source in 5 s", |p| {
         handshakes(p, 1)

@@ -3,11 +3,12 @@
 //! It evaluates every sliding window. It is simple and slow.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use sentinel_trafficgen::TimedFrame;
 
+use crate::link::LinkOracle;
 use crate::victims::Victims;
 use crate::walk::{self, Fact, Fragment};
 
@@ -37,8 +38,7 @@ pub(crate) struct Oracle {
     parts: BTreeMap<(IpAddr, u16), BTreeMap<IpAddr, usize>>,
     /// By client, server and port of the server: answers in the order of their times, without banners.
     answers: BTreeMap<(IpAddr, IpAddr, u16), Vec<Vec<u8>>>,
-    owners: BTreeMap<Ipv4Addr, [u8; 6]>,
-    leases: BTreeSet<(Ipv4Addr, [u8; 6])>,
+    link: LinkOracle,
     flows: BTreeSet<(IpAddr, IpAddr, (u16, u16))>,
     fragments: BTreeMap<FragmentKey, Vec<u8>>,
     victims: Victims,
@@ -52,12 +52,12 @@ pub(crate) struct Oracle {
 impl Oracle {
     pub(crate) fn observe(&mut self, frame: &TimedFrame) {
         self.fact(frame, walk::frame(&frame.bytes));
+        self.link.observe(frame);
     }
 
     fn fact(&mut self, frame: &TimedFrame, fact: Fact<'_>) {
         let at = frame.offset;
         match fact {
-            Fact::Arp { sender: (mac, address) } => self.arp(mac, address),
             Fact::Echo { source, destination, request } => {
                 if request {
                     self.echoes.entry(source).or_default().push((at, 1));
@@ -80,7 +80,7 @@ impl Oracle {
                 self.bytes(at, source, destination, frame.bytes.len());
             }
             Fact::Fragment(fragment) => self.fragment(frame, &fragment),
-            Fact::Control => {}
+            Fact::Arp | Fact::Control => {}
         }
     }
 
@@ -90,6 +90,8 @@ impl Oracle {
                 self.raised.insert(kind);
             }
         };
+        let link = std::mem::take(&mut self.link).raised();
+        link.into_iter().for_each(|kind| raise_if(kind, true));
         raise_if("port_scan", self.ports.values().any(|opened| max_distinct(opened, 10) >= 15));
         raise_if("port_scan", self.crafted.values().any(|count| *count >= 3));
         let failed = || self.contacts.iter().filter(|(_, answered)| !**answered).map(|(contact, _)| *contact);
@@ -134,18 +136,6 @@ impl Oracle {
                 frame,
                 walk::transport(fragment.protocol, &bytes, fragment.endpoints.0, fragment.endpoints.1),
             );
-        }
-    }
-
-    fn arp(&mut self, mac: [u8; 6], address: Ipv4Addr) {
-        if address.is_unspecified() {
-            return;
-        }
-        let before = self.owners.insert(address, mac);
-        let virtual_router = mac.starts_with(&[0, 0, 0x5e, 0, 1]);
-        let leased = self.leases.contains(&(address, mac));
-        if before.is_some_and(|before| before != mac) && !virtual_router && !leased {
-            self.raised.insert("arp_spoof");
         }
     }
 
@@ -208,11 +198,6 @@ impl Oracle {
             self.leak(at, source, payload, true);
         } else if [53, 5_300].contains(&ports.0) {
             self.leak(at, destination, payload, false);
-        }
-        // An acknowledged lease: operation reply, option 53 with value 5 right behind the cookie.
-        if ports.1 == 68 && payload[0] == 2 && payload[240..243] == [53, 1, 5] {
-            let address = Ipv4Addr::new(payload[16], payload[17], payload[18], payload[19]);
-            self.leases.insert((address, payload[28..34].try_into().unwrap()));
         }
     }
 

@@ -7,9 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// Content of one frame.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Fact<'f> {
-    Arp {
-        sender: ([u8; 6], Ipv4Addr),
-    },
+    Arp,
     Tcp {
         source: IpAddr,
         destination: IpAddr,
@@ -87,8 +85,7 @@ fn arp<'f>(frame: &[u8], packet: &[u8]) -> Fact<'f> {
     assert_eq!(packet[..6], [0, 1, 8, 0, 6, 4]);
     assert!((1..=2).contains(&number16(packet, 6)));
     padding(frame, &packet[28..]);
-    let sender = Ipv4Addr::new(packet[14], packet[15], packet[16], packet[17]);
-    Fact::Arp { sender: (packet[8..14].try_into().unwrap(), sender) }
+    Fact::Arp
 }
 
 fn ipv4<'f>(frame: &[u8], packet: &'f [u8]) -> Fact<'f> {

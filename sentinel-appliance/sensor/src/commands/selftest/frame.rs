@@ -66,6 +66,46 @@ pub(super) fn arp_reply(address: Ipv4Addr, mac: [u8; 6]) -> Vec<u8> {
     frame
 }
 
+/// The frame, sent by `mac`.
+pub(super) fn sent_by(mac: [u8; 6], mut frame: Vec<u8>) -> Vec<u8> {
+    if let Some(sender) = frame.get_mut(6..12) {
+        sender.copy_from_slice(&mac);
+    }
+    frame
+}
+
+/// Message of a DHCP client (operation 1) or server (2) about the lease of `address` to `client`, with options.
+pub(super) fn dhcp(operation: u8, client: [u8; 6], address: Ipv4Addr, options: &[u8]) -> Vec<u8> {
+    let mut message = vec![operation, 1, 6];
+    message.resize(16, 0);
+    message.extend_from_slice(&address.octets());
+    message.resize(28, 0);
+    message.extend_from_slice(&client);
+    message.resize(236, 0);
+    message.extend_from_slice(&[0x63, 0x82, 0x53, 0x63]);
+    message.extend_from_slice(options);
+    message.push(255);
+    message
+}
+
+/// Message of neighbour discovery to all nodes, sent by the station whose addresses end in `own`.
+pub(super) fn icmpv6(own: u8, kind: u8, second_word: [u8; 4], contents: &[u8]) -> Vec<u8> {
+    let mut frame = vec![0x33, 0x33, 0, 0, 0, 1, 2, 0, 0, 0, 1, own, 0x86, 0xdd, 0x60, 0, 0, 0];
+    frame.extend_from_slice(&length(8 + contents.len()));
+    frame.extend_from_slice(&[58, 255]);
+    frame.extend_from_slice(&link_local(own));
+    frame.extend_from_slice(&[0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
+    frame.extend_from_slice(&[kind, 0, 0, 0]);
+    frame.extend_from_slice(&second_word);
+    frame.extend_from_slice(contents);
+    frame
+}
+
+/// Link-local address that ends in `own`.
+pub(super) const fn link_local(own: u8) -> [u8; 16] {
+    [0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, own]
+}
+
 /// DNS query for the type A of `name`.
 pub(super) fn dns_query(name: &str) -> Vec<u8> {
     let mut message = vec![0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];

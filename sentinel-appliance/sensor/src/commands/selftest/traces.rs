@@ -52,6 +52,12 @@ pub(super) const TRACES: &[Trace] = &[
     Trace { test: Test::HostSweep, raised_at: |_| 4, step: sweep },
     // A name counts 40 at most, less 10 as long as no answer says that it does not exist.
     Trace { test: Test::DgaHost, raised_at: |evidence| evidence.div_ceil(30), step: generated },
+    Trace { test: Test::NdpSpoof, raised_at: |_| 2, step: claims_v6 },
+    Trace { test: Test::RogueDhcp, raised_at: |_| 2, step: servers },
+    Trace { test: Test::RogueRa, raised_at: |_| 2, step: routers },
+    Trace { test: Test::RogueDns, raised_at: |_| 2, step: resolvers },
+    Trace { test: Test::DhcpStarvation, raised_at: same, step: clients },
+    Trace { test: Test::MacFlood, raised_at: same, step: stations },
 ];
 
 const fn same(threshold: u32) -> u32 {
@@ -154,6 +160,61 @@ fn segments(step: u32, give: Give<'_>) {
 /// The first fragment of another datagram in each step.
 fn fragments(step: u32, give: Give<'_>) {
     give(&frame::first_fragment(made_up(step), SERVER));
+}
+
+/// The last bytes of the first station's address, and of all others'.
+const fn own(step: u32) -> u8 {
+    if step == 1 { 1 } else { 0x66 }
+}
+
+/// The gateway's own advertisement of its address, then that of another station, with the flag that it replaces the first.
+fn claims_v6(step: u32, give: Give<'_>) {
+    let mac = [2, 1, 2, 0, 0, 0, 1, own(step)];
+    give(&frame::icmpv6(own(step), 136, [0x20, 0, 0, 0], &[&frame::link_local(1)[..], &mac].concat()));
+}
+
+/// An advertisement of a router for 30 minutes, then that of another.
+fn routers(step: u32, give: Give<'_>) {
+    give(&frame::icmpv6(own(step), 134, [64, 0, 7, 8], &[0; 8]));
+}
+
+/// Acknowledgement of a lease by the server whose addresses end in `own`, which names that address as router and resolver.
+fn lease(own: u8, resolver: Ipv4Addr) -> Vec<u8> {
+    let server = Ipv4Addr::new(192, 168, 0, own);
+    let mut options = vec![53, 1, 5, 3, 4];
+    options.extend_from_slice(&server.octets());
+    options.extend_from_slice(&[6, 4]);
+    options.extend_from_slice(&resolver.octets());
+    let message = frame::dhcp(2, [2, 0, 0, 0, 0, 9], CLIENT, &options);
+    frame::sent_by([2, 0, 0, 0, 1, own], frame::udp((server, 67), (CLIENT, 68), &message))
+}
+
+fn servers(step: u32, give: Give<'_>) {
+    give(&lease(own(step), GATEWAY));
+}
+
+/// The gateway names itself as resolver, then a host outside.
+fn resolvers(step: u32, give: Give<'_>) {
+    give(&lease(1, if step == 1 { GATEWAY } else { OUTSIDE }));
+}
+
+/// A hardware address of its own for each step.
+const fn station(step: u32) -> [u8; 6] {
+    let [_, b, c, d] = step.to_be_bytes();
+    [2, 0, 2, b, c, d]
+}
+
+/// A request for a lease of another client in each step.
+fn clients(step: u32, give: Give<'_>) {
+    let message = frame::dhcp(1, station(step), Ipv4Addr::UNSPECIFIED, &[53, 1, 1]);
+    let request = frame::udp((Ipv4Addr::UNSPECIFIED, 68), (Ipv4Addr::BROADCAST, 67), &message);
+    give(&frame::sent_by(station(step), request));
+}
+
+/// A request from another hardware address in each step, none of which a trace before had.
+fn stations(step: u32, give: Give<'_>) {
+    let mac = station(step.saturating_add(1 << 16));
+    give(&frame::sent_by(mac, frame::tcp((CLIENT, 46_000), (SERVER, 443), SYN, &[])));
 }
 
 #[cfg(test)]
