@@ -161,7 +161,10 @@ fn alerts_of(corpus: &Path, capture: &Capture) -> Vec<String> {
         let missing: Vec<_> = must.difference(&kinds).collect();
         // The corpus judges thresholds: below one, a stronger test may fire.
         let is_simple = |alert: &&Value| {
-            !matches!(alert["test"].as_str(), Some("failed_contacts" | "crafted_packets" | "host_sweep"))
+            !matches!(
+                alert["test"].as_str(),
+                Some("failed_contacts" | "crafted_packets" | "host_sweep" | "per_victim")
+            )
         };
         let simple: BTreeSet<&str> =
             opened.iter().filter(is_simple).filter_map(|alert| alert["kind"].as_str()).collect();
