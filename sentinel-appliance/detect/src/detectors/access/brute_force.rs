@@ -359,7 +359,7 @@ mod tests {
     ) -> Vec<(Test, Severity, bool, bool)> {
         let mut sensor = Sensor::new();
         (0..count).for_each(|number| {
-            session(&mut sensor, u64::from(number) * gap_s * 1_000, ends(number), answers)
+            session(&mut sensor, u64::from(number) * gap_s * 1_000, ends(number), answers);
         });
         sensor
             .raised

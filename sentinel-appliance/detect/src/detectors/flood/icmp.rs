@@ -259,7 +259,7 @@ mod tests {
     fn asked(hosts: u8, count: u16, of: u16) -> std::vec::Vec<Severity> {
         let exchange = move |number: u16| {
             let host = std::net::Ipv4Addr::new(10, 20, 31, u8::try_from(number % u16::from(hosts)).unwrap());
-            let reply = (number % of != 0).then(|| echo(host, ATTACKER, 0));
+            let reply = (!number.is_multiple_of(of)).then(|| echo(host, ATTACKER, 0));
             [Some(echo(ATTACKER, host, 8)), reply]
                 .into_iter()
                 .flatten()
