@@ -105,10 +105,10 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         |p| clients(p, 100, true),
     ),
     Scenario::silent("dhcp-power-cut", "forty devices ask for leases at once", |p| clients(p, 40, false)),
-    Scenario::fires("mac-flood", "SYN from 1,000 hardware addresses in a second", FLOOD, |p| {
+    Scenario::fires("mac-flood", "announcements of 1,000 hardware addresses in a second", FLOOD, |p| {
         stations(p, 1_000)
     }),
-    Scenario::silent("mac-many", "SYN from 200 hardware addresses in a second", |p| stations(p, 200)),
+    Scenario::silent("mac-many", "announcements of 200 hardware addresses in a second", |p| stations(p, 200)),
 ];
 
 /// Client and gateway find each other; the next frame is two seconds later.
@@ -346,14 +346,13 @@ fn clients(parameters: &Parameters, count: u32, is_forged: bool) -> Packets {
     timeline.play()
 }
 
-/// SYN from so many hosts in a second, each to the same port of another host.
+/// Announcements of so many hosts in a second.
 fn stations(parameters: &Parameters, count: u32) -> Packets {
-    let topology = &parameters.topology;
     let mut timeline = Timeline::default();
     for index in 0..count {
         timeline.seek(SECOND / count * index);
-        let (from, to) = (topology.internal(index), topology.internal(0x8000 + index));
-        timeline.push(Path::between(&from, &to, Family::V4).tcp(&Tcp::syn(40_000, 443, index), &[]));
+        let host = parameters.topology.internal(index);
+        timeline.push(Arp::announcement(host.mac, host.v4).frame());
     }
     timeline.play()
 }
