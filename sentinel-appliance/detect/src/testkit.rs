@@ -216,9 +216,10 @@ pub(crate) fn arp(operation: u8, sender: (Mac, Ipv4Addr), target: (Mac, Ipv4Addr
 }
 
 /// An Ethernet frame with one more VLAN tag.
-pub(crate) fn tagged(vlan: u16, frame: Vec<u8>) -> Vec<u8> {
+pub(crate) fn tagged(vlan: u16, mut frame: Vec<u8>) -> Vec<u8> {
     let tag = [0x81, 0, vlan.to_be_bytes()[0], vlan.to_be_bytes()[1]];
-    [&frame[..12], &tag, &frame[12..]].concat()
+    frame.splice(12..12, tag);
+    frame
 }
 
 /// Frame that the DHCP server `from` sends when it gives `address` to `client`; it names itself as router and resolver.

@@ -611,8 +611,8 @@ fn tune_tells_which_alerts_a_change_adds_and_removes() {
     );
     let added = tune("icmp-flood-below", "icmp_flood.packets=99", &["--json"]);
     assert!(added.starts_with("{\"change\":\"added\",\"time\":") && added.lines().count() == 1, "{added}");
-    let other = tune("icmp-flood-at", "icmp_flood.severity=low", &[]);
-    assert!(other.starts_with("severity 2023") && other.contains(" low      icmp_flood"), "{other}");
+    let other = tune("icmp-flood-at", "icmp_flood.severity=high", &[]);
+    assert!(other.starts_with("severity 2023") && other.contains(" high     icmp_flood"), "{other}");
     let same = tune("icmp-flood-at", "icmp_flood.packets=99", &[]);
     assert_eq!(same, "1 incident before, 1 after: 0 removed, 0 added, 0 of another severity\n");
 }

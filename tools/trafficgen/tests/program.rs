@@ -41,7 +41,7 @@ fn the_json_list_has_the_expected_alerts() {
     let listed = trafficgen(&["list", "--json"]);
     let list: serde_json::Value = serde_json::from_slice(&listed.stdout).unwrap();
     let scan = list.as_array().unwrap().iter().find(|line| line["name"] == "port-scan-at").unwrap();
-    assert_eq!(scan["expected"], serde_json::json!([{"kind": "port_scan", "test": "ports_in_window"}]));
+    assert_eq!(scan["expected"], serde_json::json!([{"kind": "port_scan", "test": "failed_contacts"}]));
 }
 
 #[test]

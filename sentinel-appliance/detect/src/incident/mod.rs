@@ -1,4 +1,4 @@
-//! Life of incidents: findings of one kind, source and scope become one incident with an opening, updates at a limited rate,
+//! Life of incidents: findings of one test (of searches, of one kind), source and scope become one incident with an opening, updates at a limited rate,
 //! and a closing. A simpler test of the kind that fires later is named from the next message on, a more severe one at once.
 
 mod finding;
@@ -320,6 +320,13 @@ fn close(open: Open, time: Timestamp, raise: &mut dyn FnMut(Alert)) {
 }
 
 impl Open {
+    /// Returns true if findings of `test` belong to the incident: those of its own test, and of a search those of all tests of the kind,
+    /// because a scan that is suspected after four contacts is the one that has tried fifteen ports later.
+    fn joins(&self, test: Test) -> bool {
+        let own = self.alert.test;
+        own == test || own.kind() == test.kind() && test.kind().is_search()
+    }
+
     /// Adds a finding. Returns true if it is more severe than the messages before. If it is of a simpler test of the kind (tests are in
     /// that order), the alert has that test and its evidence from now on; other tests that join change nothing.
     fn join(&mut self, finding: &Finding) -> bool {
@@ -349,7 +356,7 @@ impl Incident {
     fn is_of(&self, finding: &Finding) -> bool {
         self.0.as_ref().is_some_and(|open| {
             open.scope == finding.scope
-                && open.alert.test.kind() == finding.test.kind()
+                && open.joins(finding.test)
                 && open.alert.subject.source == finding.subject.source
         })
     }

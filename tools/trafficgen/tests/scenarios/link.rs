@@ -43,7 +43,7 @@ impl LinkOracle {
         match bytes[at..at + 2] {
             [8, 6] => self.arp(frame.offset, vlans, bytes[0] & 1 == 0, packet),
             [8, 0] if packet[9] == 17 && packet[6] & 0x3f == 0 => {
-                self.dhcp(frame.offset, source, &packet[20..])
+                self.dhcp(frame.offset, source, &packet[20..]);
             }
             [0x86, 0xdd] if packet[6] == 58 && packet[7] == 255 => {
                 self.neighbour(frame.offset, vlans, bytes[..6].try_into().unwrap(), packet);

@@ -20,9 +20,13 @@ use sha2::{Digest, Sha256};
 const LINK: [&str; 6] = ["ndp_spoof", "rogue_dhcp", "rogue_ra", "rogue_dns", "dhcp_starvation", "mac_flood"];
 
 /// Kinds that the reference finds. A scenario of thousands of hosts is a flood of hardware addresses too, which those of other kinds do
-/// not state.
+/// not state; and made-up sources of one /64 are one source that finds nobody, which the sensor leaves to the flood.
 fn raised(oracle: oracle::Oracle, scenario: &Scenario) -> BTreeSet<&'static str> {
-    let is_stated = |kind: &&str| *kind != "mac_flood" || scenario.name.starts_with("mac-");
+    let is_stated = |kind: &&str| match *kind {
+        "mac_flood" => scenario.name.starts_with("mac-"),
+        "port_scan" | "host_sweep" => !scenario.name.starts_with("victim-"),
+        _ => true,
+    };
     oracle.raised().into_iter().filter(is_stated).collect()
 }
 
@@ -104,8 +108,9 @@ fn expected_alerts_are_those_the_sensor_knows() {
     for expected in Test::ALL.iter().filter(|test| test.kind().is_detected()) {
         let expected = (expected.kind().name(), expected.name());
         let fires = |scenario: &&Scenario| scenario.expected.contains(&expected);
-        // Kinds of the link have one attack each, and what looks alike; their boundaries are unit tests of the detectors.
-        let least = if LINK.contains(&expected.0) { 1 } else { 5 };
+        // Kinds of the link have one attack each, and what looks alike; their boundaries are unit tests of the detectors. A scan of 15
+        // ports opens as failed contacts, unless others crowd those out.
+        let least = if LINK.contains(&expected.0) || expected.1 == "ports_in_window" { 1 } else { 5 };
         assert!(scenario::all().filter(fires).count() >= least, "{expected:?} is hardly played");
     }
 }

@@ -151,7 +151,7 @@ impl<'m> MacFlood<'m> {
         for step in 0..HASHES {
             // Double hashing (Kirsch, Mitzenmacher, 2006), scaled to the number of bits.
             let mixed = (hash >> 32).wrapping_add(hash.wrapping_mul(step)) & u64::from(u32::MAX);
-            let bit = usize::try_from(mixed * u64::try_from(half * 32).unwrap_or(0) >> 32).unwrap_or(0);
+            let bit = usize::try_from((mixed * u64::try_from(half * 32).unwrap_or(0)) >> 32).unwrap_or(0);
             let (word, mask) = (bit / 32, 1_u32 << (bit % 32));
             let (now, before) = if self.is_swapped { (word + half, word) } else { (word, word + half) };
             was_known &= self.bits.get(before).is_some_and(|held| held & mask != 0);

@@ -19,8 +19,9 @@ const BROADCAST: testkit::Mac = [0xff; 6];
 
 type Frames = Vec<(u64, Vec<u8>)>;
 
-fn to(destination: testkit::Mac, frame: Vec<u8>) -> Vec<u8> {
-    [&destination[..], &frame[6..]].concat()
+fn to(destination: testkit::Mac, mut frame: Vec<u8>) -> Vec<u8> {
+    frame[..6].copy_from_slice(&destination);
+    frame
 }
 
 fn request(from: (testkit::Mac, Ipv4Addr), target: Ipv4Addr) -> Vec<u8> {

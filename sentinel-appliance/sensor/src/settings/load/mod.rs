@@ -429,7 +429,7 @@ config 'detector' brute_force
             "F:18:8: unknown section type 'wifi'; allowed: sentinel, detector",
             "F:21:21: severity 'urgent' is none of them; allowed: info, low, medium, high, critical",
             "F:22:20: enabled 'maybe' is neither on nor off; allowed: on, off",
-            "F:23:12: unknown option 'zzzzzzzz'; allowed: enabled, severity, attempts, window_s, ports",
+            "F:23:12: unknown option 'zzzzzzzz'; allowed: enabled, severity, attempts, window_s, failures, hosts, ports",
             "F:24:18: ports '' is an empty list; allowed: 1 to 32 ports, each 1 to 65535",
         ];
         assert_eq!(problems(file, &[], &[]), expected);
