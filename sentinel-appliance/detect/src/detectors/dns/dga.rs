@@ -281,7 +281,7 @@ impl<'m> Dga<'m> {
         let Thresholds { host_evidence, name_score } = self.thresholds;
         let mut report = |test, severity, value: i32, threshold| {
             let mut name = ShortName::new();
-            super::tunnel::push_labels(&mut name, domain);
+            super::ends::push_labels(&mut name, domain);
             let (names, nonexistent, first) = match test {
                 Test::DgaHost => {
                     (host.names, host.nonexistent, Timestamp::from_parts(host.first_s.into(), 0))
