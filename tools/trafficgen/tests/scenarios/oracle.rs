@@ -224,16 +224,16 @@ impl Oracle {
         if ["mcafee.com", "akamaiedge.net"].contains(&domain.as_str()) {
             return;
         }
-        if !is_query {
-            self.nonexistent.entry(client).or_default().push((at, message[3] & 15 == 3));
-        }
         let below = name[..name.len() - domain.len()].to_owned();
         let (names, answers) = self.leaked.entry((client, domain)).or_default();
         if is_query {
             names.insert(below);
-        } else {
-            answers.insert(answer);
+            return;
         }
+        if names.contains(&below) {
+            self.nonexistent.entry(client).or_default().push((at, message[3] & 15 == 3));
+        }
+        answers.insert(answer);
     }
 
     fn bytes(&mut self, at: Duration, source: IpAddr, destination: IpAddr, length: usize) {
@@ -290,10 +290,10 @@ fn is_leaked(leaked: &Leaked) -> bool {
     })
 }
 
-/// Eight domains of one client of 15 characters or more, a quarter of them vowels at most.
+/// Eight domains that one client asked for, of 15 characters or more, a quarter of them vowels at most.
 fn is_generated(leaked: &Leaked) -> bool {
     let mut counts: BTreeMap<IpAddr, usize> = BTreeMap::new();
-    leaked.keys().any(|(client, domain)| {
+    leaked.iter().filter(|(_, (names, _))| !names.is_empty()).any(|((client, domain), _)| {
         let label = domain.split('.').next().unwrap_or_default();
         let vowels = label.chars().filter(|letter| "aeiou".contains(*letter)).count();
         let count = counts.entry(*client).or_default();

@@ -281,7 +281,7 @@ impl<'m> Dga<'m> {
         let Thresholds { host_evidence, name_score } = self.thresholds;
         let mut report = |test, severity, value: i32, threshold| {
             let mut name = ShortName::new();
-            super::tunnel::push_labels(&mut name, domain);
+            super::ends::push_labels(&mut name, domain);
             let (names, nonexistent, first) = match test {
                 Test::DgaHost => {
                     (host.names, host.nonexistent, Timestamp::from_parts(host.first_s.into(), 0))
@@ -357,6 +357,10 @@ impl HostNames {
     }
 
     fn nonexistent(&mut self) {
+        // Answers that the host did not ask for say nothing about it.
+        if self.nonexistent >= self.names {
+            return;
+        }
         // The first answer of a run takes back what the name lost; only a run is evidence of its own.
         self.add(if self.run > 0 && self.is_pending { NONEXISTENT - EXISTS } else { -EXISTS });
         if self.is_pending {
@@ -364,7 +368,7 @@ impl HostNames {
             self.run = (self.run + 1).min(MAX_RUN);
             self.is_pending = false;
         }
-        self.nonexistent = self.nonexistent.saturating_add(1).min(self.names);
+        self.nonexistent += 1;
     }
 
     fn add(&mut self, evidence: i32) {
@@ -431,6 +435,16 @@ mod tests {
         };
         let tests = opened(each(40, 500, answered));
         assert_eq!(tests, [HOST]);
+    }
+
+    #[test]
+    fn answers_that_nobody_asked_for_accuse_nobody() {
+        let stranger = |number| {
+            let mut message = dns(&format!("{}.com", letters(number, 14)), true);
+            message[3] = NXDOMAIN;
+            udp((OUTSIDE, 53), (CLIENT, 40_000), &message)
+        };
+        assert_eq!(opened(each(200, 100, stranger)), []);
     }
 
     /// Routers answer so for names of advertisers; a browser asks for many at once.

@@ -2,6 +2,7 @@
 
 pub(crate) mod dga;
 mod digest;
+mod ends;
 mod information;
 pub(crate) mod leaks;
 mod load;
