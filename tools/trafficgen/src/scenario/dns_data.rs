@@ -33,10 +33,10 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             })
         },
     ),
-    Scenario::fires("dns-leak-slow", "a name of 30 characters every 27 s, 0.7 B/s", FIRES, |p| {
+    Scenario::fires("dns-leak-slow", "a name of 33 characters every 27 s, 0.76 B/s", FIRES, |p| {
         play(p, |lookup, random| {
-            for _ in 0..130 {
-                lookup.name(&format!("{}.t.example.net", random.base32(30)));
+            for _ in 0..150 {
+                lookup.name(&format!("{}.t.example.net", random.base32(33)));
                 lookup.timeline.wait(Duration::from_secs(27));
             }
         })

@@ -55,7 +55,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         "6 MB outbound in 20 s, after and among thousands of other hosts",
         FIRES,
         crowded,
-    ),
+    )
+    .allowing(super::link::MANY_STATIONS),
     Scenario::silent("exfiltration-inbound", "6 MB inbound within 20 s", |p| {
         let topology = &p.topology;
         upload(p, &[(topology.outside, topology.victim)], 6_000_000, Duration::from_secs(20))

@@ -34,7 +34,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         FIRES,
         crowded,
     )
-    .allowing(super::link::MANY_STATIONS),
+    .allowing(&[("syn_flood", "per_victim"), ("mac_flood", "mac_flood")]),
     Scenario::silent("syn-flood-backscatter", "300 SYN-ACK of a server to spoofed clients", backscatter),
     Scenario::silent("syn-flood-handshakes", "150 completed connections of one source in 5 s", |p| {
         handshakes(p, 1)
