@@ -72,7 +72,7 @@ pub struct Neighbour {
     /// Holder.
     pub mac: Mac,
     /// Hash of the station that asked for the address first; zero for none.
-    pub asker: u16,
+    pub requester: u16,
     /// Hash of the station that a trusted DHCP server leased the address to; zero for none.
     pub lease: u16,
     /// Hash of the holder before; zero for none.
@@ -110,14 +110,14 @@ impl Neighbour {
     }
 
     /// The station with this hash asked for the address.
-    pub fn ask(&mut self, asker: u16) {
-        let is_another = self.asker != 0 && self.asker != asker;
+    pub fn ask(&mut self, requester: u16) {
+        let is_another = self.requester != 0 && self.requester != requester;
         if is_another {
             self.flags |= POPULAR;
         }
         self.evidence = self.evidence.max(if is_another { ANSWERED } else { ASKED });
-        if self.asker == 0 {
-            self.asker = asker;
+        if self.requester == 0 {
+            self.requester = requester;
         }
     }
 
@@ -311,10 +311,10 @@ mod tests {
     }
 
     #[test]
-    fn several_askers_make_an_address_popular() {
+    fn several_requesters_make_an_address_popular() {
         let mut binding = Neighbour::default();
-        for (asker, is_popular) in [(5, false), (5, false), (6, true)] {
-            binding.ask(asker);
+        for (requester, is_popular) in [(5, false), (5, false), (6, true)] {
+            binding.ask(requester);
             assert_eq!(binding.is_popular(), is_popular);
         }
         assert!(!binding.has_answered());

@@ -142,10 +142,10 @@ fn is_flood(kind: &str, requests: &[Request]) -> bool {
         }
     }
     let incomplete: u32 = slots.iter().sum();
-    let least_sources = if kind == "fragment_flood" { 24 } else { 4 };
+    let min_sources = if kind == "fragment_flood" { 24 } else { 4 };
     slots.iter().filter(|count| **count >= 6).count() >= 9
         && incomplete > all / 8
-        && sources.len() >= least_sources
+        && sources.len() >= min_sources
         && sources.values().all(|count| *count <= incomplete / 2)
 }
 

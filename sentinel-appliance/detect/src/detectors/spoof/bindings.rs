@@ -80,7 +80,7 @@ pub(super) struct Change {
 #[derive(Clone, Copy, Debug, Default)]
 struct Request {
     hash: u64,
-    asker: u16,
+    requester: u16,
     at: Tick,
 }
 
@@ -139,15 +139,15 @@ impl<'m> Bindings<'m> {
         self.has_disputes
     }
 
-    /// `asker` asks for `address`; `is_probe` if it does not use what it learns.
+    /// `requester` asks for `address`; `is_probe` if it does not use what it learns.
     pub(super) fn ask(&mut self, key: &HashKey, claim: &Claim, address: Address, is_probe: bool, now: Tick) {
-        let (hash, asker) = (hash(key, claim.link, address), station(key, claim.mac));
+        let (hash, requester) = (hash(key, claim.link, address), station(key, claim.mac));
         if let Some(slot) = self.requests.get_mut(self.next_request) {
-            *slot = Request { hash, asker, at: now };
+            *slot = Request { hash, requester, at: now };
         }
         self.next_request = (self.next_request + 1) % PENDING;
         if !is_probe && let Some(binding) = self.neighbours.find(hash, now) {
-            binding.ask(asker);
+            binding.ask(requester);
         }
     }
 
@@ -176,7 +176,8 @@ impl<'m> Bindings<'m> {
         let receiver = station(key, claim.receiver);
         let is_answer = claim.form == Form::Reply
             && self.requests.iter().any(|request| {
-                (request.hash, request.asker) == (hash, receiver) && now.distance(request.at) <= ANSWER_TIME
+                (request.hash, request.requester) == (hash, receiver)
+                    && now.distance(request.at) <= ANSWER_TIME
             });
         let (is_new, binding) = self.neighbours.entry(hash, claim.mac, now)?;
         let user = (claim.form != Form::Reply && is_internal).then_some(claim.mac);

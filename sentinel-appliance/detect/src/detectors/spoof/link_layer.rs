@@ -291,8 +291,8 @@ impl<'m> LinkLayer<'m> {
         let Some(message) = ndp::read((ip, icmp), link, frame, holder) else { return };
         if let Some(target) = message.asks {
             let (source, receiver) = frame;
-            let asker = Claim { link, address: ip.source, mac: source, form: Form::Request, receiver };
-            self.bindings.ask(setting.key, &asker, target, message.is_probe, now);
+            let requester = Claim { link, address: ip.source, mac: source, form: Form::Request, receiver };
+            self.bindings.ask(setting.key, &requester, target, message.is_probe, now);
         }
         if let Some(claim) = message.claim {
             let told = Some(ip.destination).filter(|told| !told.is_group());

@@ -36,9 +36,9 @@ fn announce(mac: testkit::Mac, address: Ipv4Addr) -> Vec<u8> {
     arp(1, (mac, address), ([0; 6], address))
 }
 
-/// `asker` asks for an address, and its holder answers.
-fn resolve(millis: u64, asker: (testkit::Mac, Ipv4Addr), holder: (testkit::Mac, Ipv4Addr)) -> Frames {
-    std::vec![(millis, request(asker, holder.1)), (millis + 1, reply(holder, asker))]
+/// `requester` asks for an address, and its holder answers.
+fn resolve(millis: u64, requester: (testkit::Mac, Ipv4Addr), holder: (testkit::Mac, Ipv4Addr)) -> Frames {
+    std::vec![(millis, request(requester, holder.1)), (millis + 1, reply(holder, requester))]
 }
 
 /// Two stations find the gateway, and it finds them.
@@ -98,9 +98,9 @@ fn an_answer_that_nobody_asked_for_is_forged() {
         assert_eq!(severities(std::vec![seen.clone(), (5_000, frame)]), FORGED);
     }
     // A second after a request an answer is none to it; and of another station's request it never is.
-    let asked = |asker: (testkit::Mac, Ipv4Addr), at| {
+    let asked = |requester: (testkit::Mac, Ipv4Addr), at| {
         let answer = reply((FALSE_MAC, GATEWAY), (VICTIM_MAC, VICTIM));
-        severities(std::vec![seen.clone(), (1_000, request(asker, GATEWAY)), (at, answer)])
+        severities(std::vec![seen.clone(), (1_000, request(requester, GATEWAY)), (at, answer)])
     };
     assert_eq!(asked((VICTIM_MAC, VICTIM), 1_900), TAKEN);
     assert_eq!(asked((VICTIM_MAC, VICTIM), 2_200), FORGED);
@@ -241,8 +241,9 @@ fn ordinary_life_is_silent() {
     // A pair of machines without virtual MAC addresses.
     silent(std::vec![(60_000, announce(OTHER_MAC, CLIENT)), (60_100, announce(OTHER_MAC, CLIENT))]);
     // The gateway answers for a host that answers as well: proxy ARP.
-    let asker = (VICTIM_MAC, VICTIM);
-    let twice = |at| [resolve(at, asker, (MAC, CLIENT)), resolve(at, asker, (GATEWAY_MAC, CLIENT))].concat();
+    let requester = (VICTIM_MAC, VICTIM);
+    let twice =
+        |at| [resolve(at, requester, (MAC, CLIENT)), resolve(at, requester, (GATEWAY_MAC, CLIENT))].concat();
     let proxied: Frames = (10..30).flat_map(|number| twice(number * 1_000)).collect();
     silent([traffic(2, GATEWAY_MAC), proxied].concat());
 }
