@@ -35,11 +35,13 @@ const GROWTHS: &[Growth] = &[
         allowed: &[
             "sentinel-appliance/alert/src/kind.rs",
             "sentinel-appliance/detect/src/detectors/",
+            "sentinel-appliance/sensor/src/commands/selftest/traces.rs",
             "tools/trafficgen/src/adversary/",
             "tools/trafficgen/src/scenario/",
         ],
-        // Kind, declaration, table, scenarios and their table; and two more for a test per victim.
-        max_files: 7,
+        // Kind, declaration, table, trace of the self-test, scenarios and their table, trick of the adversary; and two more for a test
+        // per victim.
+        max_files: 9,
     },
     Growth {
         name: "protocol",
