@@ -175,7 +175,7 @@ impl<'m> SynSources<'m> {
         } else {
             0
         };
-        // A fast scan is no flood: hardly any port gets several requests.
+        // The requests of a fast scan for new ports are no flood; those for ports that it has tried are.
         let is_flood = if counts_request && ports < SCANNED_PORTS {
             self.syn_flood.add(&mut activity.requests, now, packet, findings)
         } else {

@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use sentinel_lab::{Sensor, experiment, json, traffic, wait};
 
 fn ports(count: u32) -> String {
-    format!("config detector 'port_scan'\n\toption ports '{count}'\n")
+    format!("config detector 'port_scan'\n\toption ports '{count}'\n\toption failed_contacts '64'\n")
 }
 
 fn scan(lab: &sentinel_lab::Lab, from: &str) -> Result<()> {
@@ -76,14 +76,14 @@ fn a_bad_file_is_reported_and_the_old_settings_stay() -> Result<()> {
         sensor.reload()?;
         wait_for_message(&mut sensor, "the old ones stay in force", 1)?;
         let messages = sensor.messages()?;
-        // The first lines of the file are written by the lab: its section and three options.
-        ensure!(messages.contains("settings:6:") && messages.contains("many"), "{messages}");
+        // The first lines of the file are written by the lab: its section and four options.
+        ensure!(messages.contains("settings:7:") && messages.contains("many"), "{messages}");
         // `sentinel status` is not taken away by the file, and says that the reload failed.
         let reload = sensor.status()?["reload"].clone();
         ensure!(reload["ok"] == false && reload["time"].is_string(), "{reload}");
-        ensure!(reload["error"].as_str().is_some_and(|error| error.contains("settings:6:")), "{reload}");
+        ensure!(reload["error"].as_str().is_some_and(|error| error.contains("settings:7:")), "{reload}");
         let text = sentinel_lab::run(&mut sensor.command(&["status"]))?;
-        ensure!(text.contains("reload  failed at ") && text.contains("settings:6:"), "{text}");
+        ensure!(text.contains("reload  failed at ") && text.contains("settings:7:"), "{text}");
         sensor.write_settings(&ports(16))?;
         scan(lab, "10.20.30.104")?;
         sensor.wait_for_alert("port_scan", "open", "10.20.30.104")?;

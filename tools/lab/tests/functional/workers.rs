@@ -6,15 +6,22 @@ use anyhow::{Context as _, Result, ensure};
 use sentinel_lab::{Lab, Sensor, experiment, json, traffic};
 use serde_json::Value;
 
-/// Alerts without their times.
+/// Alerts without their times. Without the severity of `icmp_flood`: another worker may see the replies, which make it low.
 fn found(alerts: &[Value]) -> BTreeSet<Vec<String>> {
     let fields = ["kind", "test", "severity", "src", "dst", "dst_port", "phase"];
-    alerts.iter().map(|alert| fields.iter().map(|name| alert[*name].to_string()).collect()).collect()
+    let is_stated = |alert: &Value, name: &str| name != "severity" || alert["kind"] != "icmp_flood";
+    let of = |alert: &Value| {
+        fields.iter().filter(|name| is_stated(alert, name)).map(|name| alert[*name].to_string()).collect()
+    };
+    alerts.iter().map(of).collect()
 }
+
+/// With several workers the sequential test of scans is off, because each sees the packets of its own sources only.
+const NO_SEQUENTIAL_TEST: &str = "config detector 'port_scan'\n\toption failed_contacts '64'\n";
 
 /// Alerts and last status of a sensor with these settings, after ordinary traffic and the attacks.
 fn attacked(lab: &Lab, name: &str, options: &str) -> Result<(BTreeSet<Vec<String>>, Value)> {
-    let mut sensor = Sensor::new(lab, name, options)?;
+    let mut sensor = Sensor::new(lab, name, &format!("{options}{NO_SEQUENTIAL_TEST}"))?;
     sensor.start()?;
     traffic::sent(lab, "mixed", &["--speed", "50"])?;
     traffic::sent(lab, "attack-mix", &["--speed", "4"])?;

@@ -186,7 +186,8 @@ impl PortScan {
     }
 
     /// Counts the destination port of a packet for its source, and reports if it is a new one at or over the threshold. A source that is
-    /// trusted is counted from the start then, and the caller must no longer trust it.
+    /// trusted is counted from the start then, and the caller must no longer trust it. Returns the distinct ports of the window, or zero if
+    /// this one is among them already.
     #[inline(always)] // as often as `SynSources::add`
     pub(crate) fn add(
         &self,
@@ -212,7 +213,7 @@ impl PortScan {
                 self.spread(ports, seen.distinct, now, packet, has_trusted, findings);
             }
         }
-        seen.distinct
+        if seen.is_new { seen.distinct } else { 0 }
     }
 
     /// Counts the host of another new port.
