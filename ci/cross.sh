@@ -198,7 +198,7 @@ run_tests() {
         packages+=(--package "$crate")
     done
     build_libc_parts "$1" || return
-    local test=(test --quiet --locked --lib --target "$1" -Z build-std=std,panic_unwind,test) family skips=()
+    local test=(test --quiet --locked --lib --target "$1" -Z "build-std=std,panic_unwind,test") family skips=()
     device_cargo "$1" "${test[@]}" "${packages[@]}" -- --skip detectors:: || return
     # Each family of detectors in a process of its own: the tables of tests are never freed, and 32 bits have room for 2 GiB of them.
     for family in sentinel-appliance/detect/src/detectors/*/; do
