@@ -1,6 +1,6 @@
 //! Packets by their meaning: what asks, what answers, what announces.
 
-use sentinel_dissect::{Packet, TcpFlags, Transport};
+use sentinel_dissect::{FiveTuple, Packet, TcpFlags, Transport};
 use sentinel_track::hash::HashKey;
 use sentinel_units::{Address, Port};
 
@@ -77,6 +77,11 @@ impl Victims<'_> {
     /// Takes a request that concerns the switch. Returns true if its network is watched.
     fn gated(&mut self, class: Class, event: &Event<'_, '_>, findings: &mut Findings<'_, '_>) -> bool {
         let Setting { now, key, .. } = event.setting;
+        // Nobody answers what is sent to a group, which has no network that could be watched, and responses from port 53 are not seen.
+        let FiveTuple { destination, destination_port, .. } = event.packet.tuple;
+        if destination.is_group() || class == Class::Datagram && destination_port == DNS {
+            return false;
+        }
         if class != Class::Stream || self.gate.count.is_multiple_of(STREAM_SHARE) {
             self.gate.add(event.source_hash, 1, 0);
         }
