@@ -116,9 +116,13 @@ impl Distinct {
     #[inline(never)] // keeps the two short cases of `add` small in the caller
     fn add_scanning(&mut self, value: u16, now: u32, Window(window): Window) -> Insertion {
         let used = usize::from(self.used);
-        let (others, has_slot) = self.scan(value, now, window);
-        let held =
-            if has_slot { self.values.iter().take(used).position(|held| *held == value) } else { None };
+        let (others, held) = if used <= LANES {
+            self.scan_few(value, now, window)
+        } else {
+            let (others, has_slot) = self.scan(value, now, window);
+            let find = || self.values.iter().take(used).position(|held| *held == value);
+            (others, if has_slot { find() } else { None })
+        };
         let (slot, is_new, distinct) = match held {
             Some(slot) => {
                 (slot, self.times.get(slot).is_none_or(|time| age(now, *time) > window), others + 1)
@@ -132,6 +136,20 @@ impl Distinct {
         let small = |number: usize| u8::try_from(number).unwrap_or(u8::MAX);
         (self.last, self.last_count) = (small(slot), small(distinct));
         Insertion { distinct: u32::from(self.last_count), is_new }
+    }
+
+    /// Returns the number of other values within the window, and the slot of `value`. Ordinary sources have few values.
+    #[inline] // one caller
+    fn scan_few(&self, value: u16, now: u32, window: u32) -> (usize, Option<usize>) {
+        let (mut others, mut slot) = (0, None);
+        for (index, (time, held)) in self.times.iter().zip(&self.values).take(usize::from(self.used)).enumerate() {
+            if *held == value {
+                slot = Some(index);
+            } else {
+                others += usize::from(age(now, *time) <= window);
+            }
+        }
+        (others, slot)
     }
 
     /// Returns the number of other values within the window, and whether `value` has a slot.

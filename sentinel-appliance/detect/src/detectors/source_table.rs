@@ -126,6 +126,10 @@ impl<'m> SynSources<'m> {
         findings: &mut Findings<'_, '_>,
     ) -> (Admission, bool) {
         let counts = [self.port_scan.is_contact(event), self.syn_flood.counts(event.packet.tuple.tcp_flags)];
+        // Most packets are neither: the fields that are counted are not even gathered.
+        if counts == [false; 2] {
+            return (Admission::Closed, false);
+        }
         self.add(event.setting.now, &event.packet.into(), event.source_hash, counts, contacts, findings)
     }
 

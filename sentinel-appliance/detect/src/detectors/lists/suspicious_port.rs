@@ -103,6 +103,7 @@ impl<'m> SuspiciousPort<'m> {
         self.activation.enabled && self.filter.may_contain(responder)
     }
 
+    #[inline(never)] // keeps the dispatch of all other packets short
     fn look_up(&self, event: &Event<'_, '_>, responder: Endpoint, findings: &mut Findings<'_, '_>) {
         let protocol = match event.packet.tuple.tcp_flags {
             Some(_) if event.role.certain => PortProtocol::Tcp,
