@@ -40,6 +40,9 @@ impl ListedPort {
     }
 }
 
+/// Least port that systems draw for clients (Linux `net.ipv4.ip_local_port_range`; RFC 6335 section 6 has 49152).
+const FIRST_DRAWN_PORT: u16 = 32_768;
+
 /// The list, sorted for binary search behind a Bloom filter.
 #[derive(Debug)]
 pub(crate) struct SuspiciousPort<'m> {
@@ -126,9 +129,15 @@ impl<'m> SuspiciousPort<'m> {
     fn finding(&self, event: &Event<'_, '_>, responder: Endpoint, listed: &ListedPort) -> Finding {
         let is_from_initiator = event.role.from_initiator;
         let initiator = if is_from_initiator { event.source() } else { event.destination() };
+        // Peers of file sharing and calls outside draw their ports from this range: one in some thousand of them has the listed one.
+        let is_drawn = event.packet.tuple.tcp_flags.is_none()
+            && initiator.port.0.min(responder.port.0) >= FIRST_DRAWN_PORT
+            && event.setting.home_net.is_external(responder.address);
+        let severity =
+            if is_drawn { self.activation.weak_severity(&Self::DETECTOR) } else { self.activation.severity };
         Finding {
             test: Test::SuspiciousPort,
-            severity: self.activation.severity,
+            severity,
             first: event.setting.now,
             subject: Subject {
                 source: Some(initiator.address),
@@ -183,6 +192,22 @@ mod tests {
             assert_eq!(opened([(0, frame)]), [], "{name}");
         }
         assert_eq!(opened([(0, udp((CLIENT, 40_000), (OUTSIDE, 31_337), &[0]))]), [Test::SuspiciousPort]);
+    }
+
+    /// A peer of file sharing may have any port; a server at home has the one that it was given.
+    #[test]
+    fn a_datagram_to_a_drawn_port_outside_is_weak_evidence() {
+        for (frame, severity) in [
+            (udp((CLIENT, 51_413), (OUTSIDE, 53_413), &[0]), Severity::Low),
+            (udp((OUTSIDE, 51_413), (CLIENT, 53_413), &[0]), Severity::Medium),
+            (udp((CLIENT, 51_413), (OUTSIDE, 31_337), &[0]), Severity::Medium),
+        ] {
+            let mut sensor = Sensor::new();
+            let listed = |port| listed(PortProtocol::Udp, port);
+            sensor.engine.set_listed_ports(&[listed(31_337), listed(53_413)]);
+            sensor.frame(0, &frame);
+            assert_eq!(only(&sensor.raised).severity, severity);
+        }
     }
 
     /// A contact is a flow, not a packet.
