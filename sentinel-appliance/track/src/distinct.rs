@@ -142,7 +142,9 @@ impl Distinct {
     #[inline] // one caller
     fn scan_few(&self, value: u16, now: u32, window: u32) -> (usize, Option<usize>) {
         let (mut others, mut slot) = (0, None);
-        for (index, (time, held)) in self.times.iter().zip(&self.values).take(usize::from(self.used)).enumerate() {
+        for (index, (time, held)) in
+            self.times.iter().zip(&self.values).take(usize::from(self.used)).enumerate()
+        {
             if *held == value {
                 slot = Some(index);
             } else {

@@ -89,7 +89,7 @@ fn fragment<'b>(event: &[u8; 6], buffer: &'b mut [u8; SPAN]) -> Ip<'b> {
             identification: u32::from(which & 7),
             offset,
             more: how & 1 != 0,
-            skipped_words: if offset == 0 { how >> 6 } else { 0 },
+            skipped_words: if offset == 0 { (how >> 6).into() } else { 0 },
         }),
         wire_len: 20 + payload_wire_len,
         payload: buffer.get(..usize::from(len)).unwrap_or_default(),

@@ -209,7 +209,10 @@ impl<'m> Detectors<'m> {
                 if is_service || is_group(tuple.destination) {
                     contacts.announcement(event);
                 }
-                return admission != Admission::Closed && contacts.datagram(event, admission, findings);
+                return match admission {
+                    Admission::Closed => !role.from_initiator && contacts.unasked(event, findings),
+                    _ => contacts.datagram(event, admission, findings),
+                };
             }
             None => !role.from_initiator && inspection == Inspection::Full,
             Some(flags) if flags.syn_only() => {

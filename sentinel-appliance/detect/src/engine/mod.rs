@@ -10,7 +10,7 @@ pub(crate) mod reassembly;
 pub(crate) mod siblings;
 
 use sentinel_alert::Alert;
-use sentinel_dissect::{Packet, PacketSummary, TcpFlags, Vlans, summarize_v4, summarize_v6};
+use sentinel_dissect::{Packet, PacketSummary, TcpFlags, Vlans, summarize_v4, summarize_v6, tunnel};
 use sentinel_track::clock::CLOCK_SET_BACK;
 use sentinel_track::flow::{FlowId, Flows, Inspection, Role};
 use sentinel_track::hash::HashKey;
@@ -145,7 +145,7 @@ impl<'m> Engine<'m> {
             let packet = PacketSummary::of_frame(tuple, datagram, bytes, wire_len);
             self.detectors.set_link(self.interface, Some(&Vlans::offloaded(vlan)));
             if self.segment(at, flow, &packet, raise) {
-                self.stream(frame, raise);
+                self.look_inside(frame, raise);
             }
         } else if link.is_supported() {
             self.counts.analysed += 1;
@@ -178,11 +178,15 @@ impl<'m> Engine<'m> {
         }
     }
 
-    /// Reassembles the stream of a TCP segment, which itself was analysed before.
+    /// Reassembles the stream of a TCP segment, or analyses the packets inside a datagram, which itself was analysed before.
     #[cold]
-    fn stream(&mut self, frame: &RawFrame<'_>, raise: &mut dyn FnMut(Alert)) {
+    fn look_inside(&mut self, frame: &RawFrame<'_>, raise: &mut dyn FnMut(Alert)) {
         let RawFrame { at, link, bytes, wire_len, vlan, .. } = *frame;
-        self.reassemble(at, &sentinel_dissect::packet(link, vlan, bytes, wire_len), raise);
+        let packet = &sentinel_dissect::packet(link, vlan, bytes, wire_len);
+        if packet.udp().is_none() {
+            return self.reassemble(at, packet, raise);
+        }
+        reassembly::tunnels(packet, &mut |inner| self.decapsulated(at, packet, inner, raise));
     }
 
     /// Counts a fragment, whose headers were analysed before, for its destination.
@@ -266,7 +270,7 @@ impl<'m> Engine<'m> {
         detectors.packet(&event, &mut Findings { incidents, now: *now, raise });
     }
 
-    /// Analyses a TCP segment or UDP datagram. Returns true if it may be part of a message that spans segments.
+    /// Analyses a TCP segment or UDP datagram. Returns true if it may be part of a message that spans segments, or be a tunnel.
     ///
     /// The flow entry decides how closely: ordinary packets of a direction that is `Bypass` or `LengthOnly` end early.
     fn segment(
@@ -322,12 +326,18 @@ impl<'m> Engine<'m> {
             }
             _ => entry.role,
         };
+        let is_udp = tuple.tcp_flags.is_none();
+        let is_tunnel = is_udp && tunnel::is_tunnel_port(tuple.destination_port);
         // Of a segment only the first response to one without a connection is looked at as such.
         let is_bypassed = tuple.tcp_flags.is_some() && !entry.take_response();
         let looked_at = if is_bypassed { Inspection::Bypass } else { inspection };
         detectors.session = match tuple.tcp_flags {
             Some(_) => entry.session(),
-            None if Detectors::is_payload_port(tuple.destination_port) => 0,
+            // A query is noted for its response, which would be one-way otherwise, and is never one-way itself.
+            None if Detectors::is_payload_port(tuple.destination_port) => {
+                let _is_read_anyway = entry.note_sender();
+                0
+            }
             // Another worker may see the responses of an endpoint that only its port makes the responder.
             None if role.from_initiator || reports.is_none() => entry.note_sender(),
             None => 0,
@@ -342,7 +352,7 @@ impl<'m> Engine<'m> {
                     flows.set_initiator(flow, true, true, true, *now);
                 }
             }
-            return false;
+            return is_tunnel;
         }
         if is_unanswered && tuple.tcp_flags.is_some_and(TcpFlags::ordinary) {
             entry.expect_response();
@@ -350,8 +360,7 @@ impl<'m> Engine<'m> {
         // The other direction is set with the first packet; with the first response, which ends what a detector of unanswered
         // datagrams needs; and with each query, after which detectors may need its response or not. Of TCP only the other
         // direction is ever needed.
-        let is_udp = tuple.tcp_flags.is_none();
-        let needs_own = is_unanswered && is_udp;
+        let needs_own = is_unanswered && is_udp || is_tunnel;
         entry.set_inspection(detectors.inspection(home_net, tuple, role.from_initiator, needs_own));
         let is_response = is_udp && !is_unanswered && inspection == Inspection::Full;
         let is_query = is_udp && Detectors::is_payload_port(tuple.destination_port);
@@ -361,7 +370,7 @@ impl<'m> Engine<'m> {
             let inspection = detectors.inspection(home_net, &response, from_initiator, is_unanswered);
             entry.set_response_inspection(inspection);
         }
-        tuple.tcp_flags.is_some() && Detectors::is_payload_port(tuple.destination_port)
+        is_tunnel || !is_udp && Detectors::is_payload_port(tuple.destination_port)
     }
 
     /// Advances the clock while there is no traffic.

@@ -191,11 +191,11 @@ impl<'m> Reassembly<'m> {
 
 /// Shows the packets inside a tunnel, from the outermost to the innermost.
 pub(crate) fn tunnels(packet: &Packet<'_>, visit: &mut dyn FnMut(&Decapsulated<'_>)) {
-    let mut inner = tunnel::decapsulate(packet);
+    let mut inner = tunnel::decapsulate_any(packet);
     for _ in 0..MAX_LAYERS {
         let Some(found) = inner else { return };
         visit(&Decapsulated::Packet(&found));
-        inner = tunnel::decapsulate(&found);
+        inner = tunnel::decapsulate_any(&found);
     }
 }
 

@@ -9,8 +9,9 @@ use crate::read::{CapturedSlice, Malformed};
 /// Bytes that a tag adds behind the ethertype: control information and the next ethertype.
 const TAG_LEN: u32 = 4;
 
-/// Most tags read in one frame. Two is stacking (`QinQ`); more than that is a bridge loop or an attack.
-pub(crate) const MAX_TAGS: u8 = 4;
+/// Most tags read in one frame. Two is stacking (`QinQ`); more is a bridge loop or an attempt to hide what is inside, which stacked
+/// interfaces of Linux take all the same.
+pub(crate) const MAX_TAGS: u8 = 16;
 
 /// Tag control information: priority (3 bits), drop eligible (1), VLAN (12).
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]

@@ -57,8 +57,8 @@ pub struct Fragment {
     /// More fragments follow.
     pub more: bool,
     /// Headers between the fragment header and the payload, in units of four bytes: extension headers behind the IPv6 fragment
-    /// header, or an authentication header. Zero in all but the first fragment; stays at 255.
-    pub skipped_words: u8,
+    /// header, or an authentication header. Zero in all but the first fragment.
+    pub skipped_words: u16,
 }
 
 impl Fragment {
@@ -66,7 +66,7 @@ impl Fragment {
     #[cold] // few fragments have a header between the fragment header and the payload
     pub(crate) fn skip(&mut self, header_len: u32) {
         let words = u32::from(self.skipped_words).saturating_add(header_len / 4);
-        self.skipped_words = u8::try_from(words).unwrap_or(u8::MAX);
+        self.skipped_words = u16::try_from(words).unwrap_or(u16::MAX);
     }
 
     /// Returns true if a payload of this length ends within the largest datagram (65,535 bytes).

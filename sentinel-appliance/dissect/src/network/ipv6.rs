@@ -9,8 +9,9 @@ use super::ip::{Fragment, Ip};
 use crate::read::{CapturedSlice, Cursor, Malformed};
 
 const HEADER_LEN: u32 = 40;
-/// Most extension headers read. RFC 8200 section 4.1 recommends each at most once: six kinds.
-const MAX_EXTENSIONS: usize = 8;
+/// Most extension headers read: as many as a datagram holds that is no jumbogram, of eight bytes each. RFC 8200 section 4.1 recommends
+/// each at most once, but Linux takes any number, and whoever stops before it does can be hidden from.
+const MAX_EXTENSIONS: u32 = MAX_PAYLOAD_LEN / 8;
 /// Most options looked at while searching the jumbo payload length.
 const MAX_OPTIONS: usize = 16;
 
@@ -288,12 +289,20 @@ mod tests {
     }
 
     #[test]
-    fn too_many_extension_headers_are_an_error() {
-        for (count, state) in [(8, Ok(())), (9, Err(Malformed::TooManyHeaders))] {
+    fn extension_headers_fill_a_datagram_at_most() {
+        for count in [8, 9, 100, 8_191] {
             let mut payload = [60, 0, 1, 4, 0, 0, 0, 0].repeat(count);
             payload[(count - 1) * 8] = 17;
-            assert_eq!(parse_all(&datagram(60, &payload)).unwrap().1, state, "{count}");
+            let bytes = datagram(60, &payload);
+            let (ip, state) = parse_all(&bytes).unwrap();
+            assert_eq!((state, ip.protocol), (Ok(()), 17), "{count}");
         }
+        // 8,192 do not fit its length field; nor does a jumbogram hide more.
+        let mut payload = [60, 0, 1, 4, 0, 0, 0, 0].repeat(8_200);
+        payload[..8].copy_from_slice(&[60, 0, 0xc2, 4, 0, 1, 0, 0x40]);
+        let mut bytes = datagram(0, &[]);
+        bytes.extend_from_slice(&payload);
+        assert_eq!(parse_all(&bytes).unwrap().1, Err(Malformed::TooManyHeaders));
     }
 
     #[test]

@@ -438,8 +438,15 @@ mod tests {
         let three = read(&bytes);
         assert!(is_syn_to_ssh(&three));
         assert_eq!(ids(&three), (Some(1), Some(2), 3));
-        let bytes = frame(&[0x8100, 1, 0x8100, 2, 0x8100, 3, 0x8100, 4, 0x8100, 5, IPV4], &inside);
-        assert_eq!(read(&bytes).malformed, Some((Layer::Link, Malformed::TooManyHeaders)));
+        for (tags, malformed) in [(16, None), (17, Some((Layer::Link, Malformed::TooManyHeaders)))] {
+            let bytes = frame(&[[0x8100, 1].repeat(tags), std::vec![IPV4]].concat(), &inside);
+            let packet = read(&bytes);
+            assert_eq!(
+                (packet.malformed, is_syn_to_ssh(&packet)),
+                (malformed, malformed.is_none()),
+                "{tags}"
+            );
+        }
     }
 
     #[test]

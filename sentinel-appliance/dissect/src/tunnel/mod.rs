@@ -10,7 +10,7 @@ mod gre;
 mod gtp;
 mod vxlan;
 
-use sentinel_units::{LinkType, ip_protocol, port};
+use sentinel_units::{LinkType, Port, ip_protocol, port};
 
 use crate::packet::{Packet, Transport};
 use crate::read::CapturedSlice;
@@ -47,16 +47,27 @@ fn open<'p>(packet: &Packet<'p>, number: u8) -> Option<Packet<'p>> {
     Some(inner(link, contents))
 }
 
+/// The packet inside, whatever the tunnel: [`decapsulate`] or [`decapsulate_datagram`].
+#[must_use]
+pub fn decapsulate_any<'p>(packet: &Packet<'p>) -> Option<Packet<'p>> {
+    decapsulate(packet).or_else(|| decapsulate_datagram(packet))
+}
+
+/// Returns true for the destination ports of tunnels over UDP: VXLAN, Geneve, GTP-U.
+#[inline]
+#[must_use]
+pub const fn is_tunnel_port(port: Port) -> bool {
+    matches!(port, port::VXLAN | port::VXLAN_LINUX | port::VXLAN_GPE | port::GENEVE | port::GTP_USER)
+}
+
 /// The packet inside, if `packet` is a datagram of VXLAN, Geneve or GTP-U: by its port, and by a header that is sound.
 #[inline]
 #[must_use]
 pub fn decapsulate_datagram<'p>(packet: &Packet<'p>) -> Option<Packet<'p>> {
     match &packet.transport {
         Transport::Udp(udp)
-            if matches!(
-                udp.destination_port,
-                port::VXLAN | port::VXLAN_LINUX | port::VXLAN_GPE | port::GENEVE | port::GTP_USER
-            ) && packet.ip().is_some_and(|ip| ip.fragment.is_none()) =>
+            if is_tunnel_port(udp.destination_port)
+                && packet.ip().is_some_and(|ip| ip.fragment.is_none()) =>
         {
             open_datagram(udp)
         }
@@ -88,7 +99,7 @@ mod tests {
     use super::*;
     use crate::packet::{Network, packet};
     use crate::read::{Layer, Malformed};
-    use sentinel_units::{Address, Port};
+    use sentinel_units::Address;
     use std::vec;
     use std::vec::Vec;
 

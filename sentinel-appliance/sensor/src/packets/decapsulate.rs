@@ -55,14 +55,14 @@ impl Decapsulator {
                 {
                     visit(&Extracted::Reassembled(&found, datagram.observation));
                     // A fragment in a tunnel in a reassembled datagram is not reassembled.
-                    if let Some(inner) = decapsulate(&found) {
+                    if let Some(inner) = tunnel::decapsulate_any(&found) {
                         visit(&Extracted::Packet(&inner));
                     }
                 }
                 return;
             }
             visit(&Extracted::Packet(&packet));
-            match decapsulate(&packet) {
+            match tunnel::decapsulate_any(&packet) {
                 Some(inner) => packet = inner,
                 None => return,
             }
@@ -73,11 +73,6 @@ impl Decapsulator {
     pub(crate) fn finish(&mut self, visit: &mut dyn FnMut(&Extracted<'_>)) {
         self.fragments.finish(&mut |datagram| visit(&Extracted::Fragments(datagram.observation())));
     }
-}
-
-/// Packet in a tunnel of any kind.
-fn decapsulate<'p>(packet: &Packet<'p>) -> Option<Packet<'p>> {
-    tunnel::decapsulate(packet).or_else(|| tunnel::decapsulate_datagram(packet))
 }
 
 /// Allocator of memory that lives as long as the program and is mapped when it is first written to.

@@ -117,7 +117,7 @@ impl DatagramSlot {
         if end == start || end > MAX_DATAGRAM_LEN || fragment.more && !end.is_multiple_of(8) {
             return Err(InsertError::Malformed);
         }
-        if ip.payload.len() < payload_len || fragment.skipped_words == u8::MAX || end > buffer.len() {
+        if ip.payload.len() < payload_len || end > buffer.len() {
             return Err(InsertError::OverLimit);
         }
         let (Ok(start), Ok(end)) = (u16::try_from(start), u16::try_from(end)) else {
@@ -139,7 +139,7 @@ impl DatagramSlot {
         }
         target.copy_from_slice(bytes);
         if start == 0 {
-            let payload_at = u16::from(fragment.skipped_words) * 4;
+            let payload_at = fragment.skipped_words.saturating_mul(4);
             let ports = ports(ip.protocol, bytes);
             let splits_header = ip.protocol == protocol::TCP && bytes.len() < tcp_header_len(bytes);
             self.first_fragment =

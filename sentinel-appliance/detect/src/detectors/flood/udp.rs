@@ -2,8 +2,8 @@
 //!
 //! Read first: RFC 8085 section 3.1: a sender without feedback from the receiver must not send at a high rate. The rate alone
 //! accuses ordinary hosts: an upload over QUIC, a video call, a VPN tunnel or a backup sends a thousand datagrams a second. All of
-//! these are answered within a round trip, a flood is not. So only the initiator's datagrams in flows without a response count,
-//! and none while the destination has sent the source a datagram within the window: RTP is answered by RTCP in another flow,
+//! these are answered within a round trip, a flood is not. So only datagrams in flows without a response count, but the first of
+//! a sender whose port makes it the responder, and none while the destination has sent the source a datagram within the window: RTP is answered by RTCP in another flow,
 //! and VXLAN and GTP-U send each direction in a flow of its own.
 //!
 //! Sources that send fewer than a 64th of the threshold in a window are only counted, by a [filter](FrequentSources). The alert
@@ -24,7 +24,7 @@ use core::time::Duration;
 
 use sentinel_alert::{Kind, Severity, Test};
 use sentinel_dissect::FiveTuple;
-use sentinel_track::flow::RESPONSE_PERIOD;
+use sentinel_track::flow::{ONE_WAY, RESPONSE_PERIOD};
 use sentinel_track::hash::HashKey;
 use sentinel_track::table::{Recycle, Set, Table};
 use sentinel_track::window::{SlidingSum, WindowShape};
@@ -188,17 +188,23 @@ impl<'m> UdpFlood<'m> {
 
     /// Takes a datagram of a flow that has no response so far, or the first response. Returns true if the flow still has none, so
     /// that its further datagrams count.
+    //
+    // The port makes nobody a responder for long: from the second datagram on, a sender whom the other endpoint has sent nothing counts,
+    // also from port 443 or 53.
     #[inline] // queries, which most slow datagrams are, end here without a call
     pub(crate) fn datagram(&mut self, event: &Event<'_, '_>, findings: &mut Findings<'_, '_>) -> bool {
         let FiveTuple { source_port, destination_port, .. } = event.packet.tuple;
-        if !self.activation.enabled || destination_port == DNS || source_port == DNS {
+        let is_one_way = event.session == ONE_WAY;
+        if !self.activation.enabled || destination_port == DNS || source_port == DNS && !is_one_way {
             return false;
         }
-        if event.role.from_initiator {
+        if event.role.from_initiator || is_one_way && !event.role.is_first {
             self.request(event, findings)
         } else {
-            self.local_response(event);
-            false
+            if source_port != DNS {
+                self.local_response(event);
+            }
+            is_one_way
         }
     }
 
@@ -450,6 +456,15 @@ mod tests {
         assert_eq!(opened(each(6_000, 0, query)), [], "a resolver");
         let response = |number| udp((OUTSIDE, 443), (CLIENT, 20_000 + number), &[0]);
         assert_eq!(opened(each(6_000, 0, response)), [], "responses whose requests were not seen");
+        for port in [53, 443] {
+            let stream = |_| udp((ATTACKER, port), (VICTIM, 50_000), &[0]);
+            assert_eq!(opened(each(5_000, 0, stream)), [], "{port}: the first one may be a response");
+            assert_eq!(opened(each(5_001, 0, stream)), FIRES, "{port}: in one flow, and never answered");
+            let mut answered = std::vec![udp((VICTIM, 50_000), (ATTACKER, port), &[0])];
+            answered.extend((0..6_000).map(stream));
+            let opened = play(answered.into_iter().map(|frame| (0, frame))).opened();
+            assert_eq!(opened, [], "{port}: asked for");
+        }
     }
 
     #[test]

@@ -48,9 +48,9 @@ use super::contact_table::{
     ANSWER_TIMEOUT, Class, ContactSet, ContactTable, Pending, Shape, Suspect, class_number,
 };
 use super::evidence::{FULL, HALF, QUARTER, weight};
-use super::is_crafted;
 use super::port_scan::{Admission, Thresholds};
 use super::quoted::{self, Quoted};
+use super::{is_crafted, needs_no_answer};
 use crate::incident::{Finding, Findings};
 use crate::registry::{Detector, DetectorConfig};
 use crate::shared::event::{Counted, DHCP_SERVER, Event, OtherEvent, Setting};
@@ -246,6 +246,15 @@ impl<'m> FailedContacts<'m> {
         let packet = event.packet.into();
         let contact = Contact::of(&packet, destination.port.0, Class::Request, Shape::DATAGRAM | quiet);
         self.begin(event.setting, &contact, findings)
+    }
+
+    /// Notes the first datagram of a flow that its port makes a response: whoever scans from the port of a server is answered by
+    /// nobody, while a flow that is older than the sensor goes on. Returns true if its answer is waited for.
+    #[cold]
+    pub(crate) fn unasked(&mut self, event: &Event<'_, '_>, findings: &mut Findings<'_, '_>) -> bool {
+        !needs_no_answer(event.source().port)
+            && !self.trusts(event.source_hash, event.setting.now)
+            && self.datagram(event, Admission::Open, findings)
     }
 
     /// Returns false if no contact between these hosts waits for an answer.

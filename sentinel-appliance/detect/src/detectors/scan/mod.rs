@@ -53,6 +53,11 @@ pub(crate) fn is_response(source: Port, payload: &[u8]) -> bool {
     }
 }
 
+/// Returns true for ports whose responses [`is_response`] tells by their form, and which end an exchange.
+pub(crate) const fn needs_no_answer(source: Port) -> bool {
+    matches!(source.0, 53 | 123 | 137 | 5_353 | 5_355)
+}
+
 /// Returns true for the datagrams of traceroute, one port more for each probe and three probes for each of 85 hops; and for those by
 /// which a call looks for a path (STUN, RFC 8489 section 5), to ports above 1023: most of the other side's candidates answer nothing.
 pub(crate) fn is_excused(destination: Port, payload: &[u8]) -> bool {

@@ -21,7 +21,7 @@ pub(super) fn write(facts: &Facts<'_>, out: &mut String) -> Result {
 fn layers(facts: &Facts<'_>, left: u8, out: &mut String) -> Result {
     contents(facts, out)?;
     let packet = &facts.packet;
-    let inside = tunnel::decapsulate(packet).or_else(|| tunnel::decapsulate_datagram(packet));
+    let inside = tunnel::decapsulate_any(packet);
     let (Some(inside), Some(left)) = (inside, left.checked_sub(1)) else { return Ok(()) };
     let inside = Facts::of_packet(inside);
     let (source, destination) = inside.endpoints();
