@@ -211,6 +211,19 @@ pub enum Evidence {
     },
 }
 
+impl Evidence {
+    /// Domain that the evidence is about, in lower case; `None` for all other evidence and for several domains.
+    #[must_use]
+    pub fn domain(&self) -> Option<&str> {
+        match self {
+            Self::Name { suffix: domain, .. }
+            | Self::Leak { suffix: domain, .. }
+            | Self::Domains { name: domain, .. } => Some(domain.as_str()).filter(|domain| !domain.is_empty()),
+            _ => None,
+        }
+    }
+}
+
 impl Alert {
     /// Returns one sentence for people, without time and name of the sensor.
     #[must_use]

@@ -46,6 +46,6 @@ pub use engine::memory::{Capacities, Storage};
 pub use engine::reassembly::{ReassemblyCapacities, ReassemblyStorage};
 pub use engine::siblings::{Direction, FirstPacketReport};
 pub use engine::{Counts, Engine, Losses, RawFrame};
-pub use incident::{Incident, IncidentLimits};
+pub use incident::{AllowRule, Incident, IncidentLimits, MAX_ALLOW_RULES, ParseAllowRuleError};
 pub use shared::home_net::{HomeNet, MAX_PREFIXES, TooManyPrefixes};
 pub use shared::table_size::TableSize;

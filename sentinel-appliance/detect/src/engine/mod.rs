@@ -18,7 +18,7 @@ use sentinel_units::{LinkType, Timestamp};
 
 use crate::detectors::lists::suspicious_port::ListedPort;
 use crate::detectors::{Configs, Detectors, FlowRequest};
-use crate::incident::{Findings, IncidentLimits, Incidents};
+use crate::incident::{AllowRule, Findings, IncidentLimits, Incidents};
 use crate::shared::event::{Counted, OtherEvent, Setting};
 use crate::shared::home_net::HomeNet;
 use memory::Storage;
@@ -51,6 +51,8 @@ pub struct Losses {
     pub closed_early: u64,
     /// DNS messages that were not read because there were too many.
     pub unread_messages: u64,
+    /// Findings that a rule of the operator allows.
+    pub allowed: u64,
 }
 
 /// Frames so far.
@@ -128,6 +130,11 @@ impl<'m> Engine<'m> {
     /// Takes over a new list of ports that malware is known to use; returns the number of entries that did not fit.
     pub fn set_listed_ports(&mut self, list: &[ListedPort]) -> usize {
         self.detectors.set_listed_ports(list)
+    }
+
+    /// Takes over the behaviour that the operator expects; returns the number of rules that did not fit.
+    pub fn set_allow_rules(&mut self, rules: &[AllowRule]) -> usize {
+        self.incidents.set_allow_rules(rules)
     }
 
     /// Analyses a frame that the fast path did not finish, from the start.
@@ -404,6 +411,7 @@ impl<'m> Engine<'m> {
                 + reassembly,
             closed_early: self.incidents.closed_early(),
             unread_messages: self.detectors.unread_messages(),
+            allowed: self.incidents.allowed(),
         }
     }
 

@@ -1,6 +1,7 @@
 //! Life of incidents: findings of one test (of searches, of one kind), source and scope become one incident with an opening, updates at a limited rate,
 //! and a closing. A simpler test of the kind that fires later is named from the next message on, a more severe one at once.
 
+mod allow;
 mod finding;
 mod limits;
 
@@ -11,6 +12,7 @@ use crate::shared::event::Counted;
 use finding::{keep_common, merge, tag_of};
 use limits::OpeningBuckets;
 
+pub use allow::{AllowRule, MAX_ALLOW_RULES, ParseAllowRuleError};
 pub(crate) use finding::{Finding, scope};
 pub use limits::IncidentLimits;
 
@@ -74,6 +76,9 @@ pub(crate) struct Incidents<'m> {
     buckets: OpeningBuckets,
     closed_early: u64,
     open: u32,
+    allow_rules: heapless::Vec<AllowRule, MAX_ALLOW_RULES>,
+    /// Findings that a rule covers.
+    allowed: u64,
 }
 
 impl<'m> Incidents<'m> {
@@ -93,6 +98,8 @@ impl<'m> Incidents<'m> {
             buckets: OpeningBuckets::new(),
             closed_early: 0,
             open: 0,
+            allow_rules: heapless::Vec::new(),
+            allowed: 0,
         }
     }
 
@@ -106,12 +113,28 @@ impl<'m> Incidents<'m> {
         self.closed_early
     }
 
+    /// Findings that were expected.
+    pub(crate) const fn allowed(&self) -> u64 {
+        self.allowed
+    }
+
+    /// Takes over the rules of the operator; returns the number of those that did not fit. Open incidents that they cover get no further
+    /// evidence, and close.
+    pub(crate) fn set_allow_rules(&mut self, rules: &[AllowRule]) -> usize {
+        self.allow_rules = rules.iter().take(MAX_ALLOW_RULES).cloned().collect();
+        rules.len() - self.allow_rules.len()
+    }
+
     pub(crate) const fn open(&self) -> u32 {
         self.open
     }
 
     /// Adds a finding to its incident, or opens one, and raises an alert if one is due.
     pub(crate) fn report(&mut self, now: Timestamp, finding: &Finding, raise: &mut dyn FnMut(Alert)) {
+        if self.allow_rules.iter().any(|rule| rule.covers(finding)) {
+            self.allowed += 1;
+            return;
+        }
         if self.touch(now, finding, raise) || self.is_part_of_flood(finding) || self.is_part_of_scan(finding)
         {
             return;

@@ -303,6 +303,9 @@ impl StatusView {
         if number("log_only") > 0 {
             write!(out, "; {} alerts in the log only (alert_daily_messages)", number("log_only"))?;
         }
+        if number("allowed_findings") > 0 {
+            write!(out, "; {} findings allowed (allow)", number("allowed_findings"))?;
+        }
         out.push('\n');
         if self.string("alerts.previous_run.end").is_some() && !self.flag("alerts.previous_run.complete") {
             writeln!(

@@ -147,6 +147,7 @@ fn write_alerts(snapshot: &Snapshot, spool: &Spool, mut alerts: Object<'_>) {
         alerts.optional("previous_run", None);
     }
     alerts.number("open_incidents", snapshot.open_incidents);
+    alerts.number("allowed_findings", snapshot.allowed);
     alerts.end();
 }
 

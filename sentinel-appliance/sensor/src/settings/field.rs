@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use sentinel_detect::AllowRule;
 use sentinel_detect::registry::MAX_PORTS;
 use sentinel_filter::{ExpressionError, Target};
 use sentinel_units::{LinkType, ParsePrefixError, Prefix, millis};
@@ -44,6 +45,8 @@ pub(super) enum Field<'s> {
     Addresses(&'s mut Vec<String>, usize),
     /// At most so many networks.
     Networks(&'s mut Vec<Prefix>, usize),
+    /// At most so many rules; may be empty.
+    AllowRules(&'s mut Vec<AllowRule>, usize),
     /// Port numbers, at most [`MAX_PORTS`].
     Ports(&'s mut heapless::Vec<u16, MAX_PORTS>),
 }
@@ -88,6 +91,8 @@ pub(super) enum FieldError {
     NotAnInterface,
     /// Neither a host, nor a host and a port.
     NotAnAddress,
+    /// Not conditions with `+` between.
+    NotARule,
     /// The list has more values than this.
     TooMany(usize),
     /// The value is in the list already.
@@ -113,6 +118,7 @@ impl fmt::Display for FieldError {
             Self::PrefixTooLong(longest) => write!(out, "has a length over {longest}"),
             Self::NotAnInterface => out.write_str("cannot be the name of an interface"),
             Self::NotAnAddress => out.write_str("is not an address"),
+            Self::NotARule => out.write_str("is no rule"),
             Self::TooMany(most) => write!(out, "is one too many after {most}"),
             Self::Duplicate => out.write_str("is twice in the list"),
             Self::EmptyList => out.write_str("is an empty list"),
@@ -123,7 +129,14 @@ impl fmt::Display for FieldError {
 impl Field<'_> {
     /// Returns true if the setting takes several values.
     pub(super) const fn is_list(&self) -> bool {
-        matches!(self, Self::Interfaces(..) | Self::Addresses(..) | Self::Networks(..) | Self::Ports(..))
+        matches!(
+            self,
+            Self::Interfaces(..)
+                | Self::Addresses(..)
+                | Self::Networks(..)
+                | Self::AllowRules(..)
+                | Self::Ports(..)
+        )
     }
 
     /// Parses `words` and replaces the value; with any fault the old value stays.
@@ -155,7 +168,11 @@ impl Field<'_> {
             Self::OptionalPath(value, _) if word.is_empty() => **value = None,
             Self::OptionalPath(value, longest) => **value = Some(path(word, *longest)?),
             Self::Path(value, longest) => **value = path(word, *longest)?,
-            Self::Interfaces(..) | Self::Addresses(..) | Self::Networks(..) | Self::Ports(_) => {}
+            Self::Interfaces(..)
+            | Self::Addresses(..)
+            | Self::Networks(..)
+            | Self::AllowRules(..)
+            | Self::Ports(_) => {}
         }
         Ok(())
     }
@@ -172,6 +189,14 @@ impl Field<'_> {
                 let mut addresses = Vec::new();
                 list(words, *most, &mut |word| Ok(add(&mut addresses, address(word)?)))?;
                 **value = addresses;
+            }
+            Self::AllowRules(value, _) if words.iter().all(|word| word.is_empty()) => value.clear(),
+            Self::AllowRules(value, most) => {
+                let mut rules = Vec::new();
+                let mut take =
+                    |word: &str| Ok(add(&mut rules, word.parse().map_err(|_| FieldError::NotARule)?));
+                list(words, *most, &mut take)?;
+                **value = rules;
             }
             Self::Networks(value, most) => {
                 let mut networks = Vec::new();
@@ -205,6 +230,7 @@ impl Field<'_> {
             }
             Self::Interfaces(value, _) | Self::Addresses(value, _) => value.to_vec(),
             Self::Networks(value, _) => value.iter().map(ToString::to_string).collect(),
+            Self::AllowRules(value, _) => value.iter().map(ToString::to_string).collect(),
             Self::Ports(value) => value.iter().map(ToString::to_string).collect(),
         }
     }
@@ -219,7 +245,11 @@ impl Field<'_> {
             Self::EvidenceKey(_) => "key",
             Self::Choice(_) => "choice",
             Self::Path(..) | Self::OptionalPath(..) => "path",
-            Self::Interfaces(..) | Self::Addresses(..) | Self::Networks(..) | Self::Ports(_) => "list",
+            Self::Interfaces(..)
+            | Self::Addresses(..)
+            | Self::Networks(..)
+            | Self::AllowRules(..)
+            | Self::Ports(_) => "list",
         }
     }
 
@@ -256,6 +286,9 @@ impl Field<'_> {
                 )
             }
             Self::Networks(_, most) => format!("1 to {most} networks such as 192.168.0.0/16 or fd00::/8"),
+            Self::AllowRules(_, most) => format!(
+                "up to {most} rules of kind=KIND, source=NETWORK, destination=NETWORK, port=PORT and name=DOMAIN, with + between"
+            ),
             Self::Ports(_) => format!("1 to {MAX_PORTS} ports, each 1 to 65535"),
         }
     }
@@ -418,6 +451,19 @@ mod tests {
 
     fn why(field: &mut Field<'_>, words: &[&str]) -> Vec<(usize, String)> {
         field.set(words).unwrap_err().into_iter().map(|fault| (fault.index, fault.why.to_string())).collect()
+    }
+
+    #[test]
+    fn rules_may_be_none_and_each_fault_is_named() {
+        let mut rules = Vec::new();
+        let mut field = Field::AllowRules(&mut rules, 2);
+        assert_eq!(field.set(&["port=22", "kind=dga+name=Example.com"]), Ok(()));
+        assert_eq!(field.texts(), ["port=22", "kind=dga+name=example.com"]);
+        let faults = why(&mut field, &["port=22", "kind=scan", "port=22"]);
+        assert_eq!(faults, [(1, "is no rule".into()), (2, "is twice in the list".into())]);
+        assert_eq!(why(&mut field, &["port=1", "port=2", "port=3"]), [(2, "is one too many after 2".into())]);
+        assert_eq!(field.texts().len(), 2, "a refused list changes nothing");
+        assert_eq!((field.set(&[""]), field.texts()), (Ok(()), Vec::new()));
     }
 
     #[test]

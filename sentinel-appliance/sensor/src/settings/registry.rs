@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sentinel_alert::Severity;
 use sentinel_detect::registry::Detector;
-use sentinel_detect::{Configs, DETECTORS};
+use sentinel_detect::{AllowRule, Configs, DETECTORS, MAX_ALLOW_RULES};
 use sentinel_units::Prefix;
 
 use crate::limits::{MAX_INTERFACES, MAX_WORKERS};
@@ -122,6 +122,10 @@ main_settings! {
     alert_daily_messages: u32 = "alert_daily_messages" {
         "alerts of one kind that the collector gets in 24 hours, half of them about private addresses; the log keeps the others; 0 is no limit",
         "alerts", default "60", Live, |value| Field::Number(value, 0..=1_000_000)
+    }
+    allow: Vec<AllowRule> = "allow" {
+        "behaviour that is expected: findings for which all conditions of a rule hold open no incident, and are counted",
+        "", default "", Live, |value| Field::AllowRules(value, MAX_ALLOW_RULES)
     }
     state_dir: PathBuf = "state_dir" {
         "directory on flash: keys, enrollment, sealed log",

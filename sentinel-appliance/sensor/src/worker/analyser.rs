@@ -3,8 +3,8 @@
 use sentinel_alert::Alert;
 use sentinel_capture::Frame;
 use sentinel_detect::{
-    Capacities, Configs, Counts, Engine, FirstPacketReport, HomeNet, IncidentLimits, ListedPort, RawFrame,
-    ReassemblyCapacities, ReassemblyStorage, Storage, TableSize,
+    AllowRule, Capacities, Configs, Counts, Engine, FirstPacketReport, HomeNet, IncidentLimits, ListedPort,
+    RawFrame, ReassemblyCapacities, ReassemblyStorage, Storage, TableSize,
 };
 use sentinel_track::allocator::TableAllocator;
 use sentinel_track::hash::HashKey;
@@ -25,6 +25,7 @@ pub(crate) struct LiveConfig {
     incident_limits: IncidentLimits,
     detectors: Configs,
     listed_ports: Vec<ListedPort>,
+    allow_rules: Vec<AllowRule>,
 }
 
 impl LiveConfig {
@@ -44,7 +45,8 @@ impl LiveConfig {
             update: settings.incident_update,
             burst: settings.incident_burst,
         };
-        Self { home_net, incident_limits, detectors: settings.detectors.clone(), listed_ports }
+        let (detectors, allow_rules) = (settings.detectors.clone(), settings.allow.clone());
+        Self { home_net, incident_limits, detectors, listed_ports, allow_rules }
     }
 }
 
@@ -82,6 +84,8 @@ impl Analyser {
             &live_config.detectors,
         );
         engine.set_listed_ports(&live_config.listed_ports);
+        // The settings allow as many as fit.
+        let _all_fit = engine.set_allow_rules(&live_config.allow_rules);
         engine.enable_reassembly(ReassemblyStorage::allocate(&reassembly, &mut PrefaultedAllocator));
         Self { engine }
     }
@@ -94,6 +98,7 @@ impl Analyser {
             &live_config.detectors,
         );
         self.engine.set_listed_ports(&live_config.listed_ports);
+        let _all_fit = self.engine.set_allow_rules(&live_config.allow_rules);
     }
 
     /// Makes this the engine of worker `index` of `workers`.

@@ -125,6 +125,7 @@ impl Worker {
         counts.evictions = losses.evictions;
         counts.closed_early = losses.closed_early;
         counts.unread_messages = losses.unread_messages;
+        counts.allowed = losses.allowed;
         counts.open_incidents = engine.open_incidents().0.into();
         self.snapshot_cell.publish(*counts);
     }

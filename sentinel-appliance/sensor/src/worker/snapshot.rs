@@ -105,6 +105,8 @@ snapshot! {
     closed_early,
     /// DNS messages that were not read because there were too many.
     unread_messages,
+    /// Findings that a rule of the operator allows.
+    allowed,
     /// Incidents open now.
     open_incidents,
     /// Alerts raised.

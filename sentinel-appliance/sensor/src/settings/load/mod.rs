@@ -551,6 +551,7 @@ config 'detector' brute_force
             Field::Interfaces(..) => vec!["eth1 wlan0".into()],
             Field::Addresses(..) => vec!["c.example [2001:db8::1]:7700".into()],
             Field::Networks(..) => vec!["192.0.2.0/24 2001:db8::/32".into()],
+            Field::AllowRules(..) => vec!["kind=port_scan+source=192.0.2.1/32 port=22".into()],
             Field::Ports(_) => vec!["2222,2323".into()],
         };
         let default = field.texts();
