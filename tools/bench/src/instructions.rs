@@ -67,7 +67,8 @@ pub(crate) fn measure(
         let mut line = counted.to_json(traffic, packets);
         if let (true, Some(line)) = (top > 0, line.as_object_mut()) {
             let file = traffic.capture(directory.path(), WARM_UP.saturating_add(packets))?;
-            let profile = callgrind(sentinel, &file, "--alerts", directory.path())?;
+            let own = directory.path().to_owned();
+            let profile = callgrind(sentinel, &Run { file, view: "--alerts", setting: None, own })?;
             line.insert("top".into(), json!(functions(&profile, top)));
         }
         report.line(line);
@@ -84,8 +85,14 @@ pub(crate) fn valgrind_is_installed() -> bool {
     Command::new("valgrind").arg("--version").stdout(Stdio::null()).status().is_ok()
 }
 
-/// One run under callgrind: capture, view, and a directory of its own for the profile.
-type Run = (PathBuf, &'static str, PathBuf);
+/// One run under callgrind: capture, view, setting, and a directory of its own for the profile.
+pub(crate) struct Run {
+    pub(crate) file: PathBuf,
+    pub(crate) view: &'static str,
+    /// Of the form `NAME=VALUE`.
+    pub(crate) setting: Option<String>,
+    pub(crate) own: PathBuf,
+}
 
 /// Views whose counts are subtracted: the analysis, and reading alone.
 const VIEWS: [&str; 2] = ["--alerts", "--count-only"];
@@ -104,7 +111,7 @@ pub(crate) fn count(
             for view in VIEWS {
                 let own = directory.join(format!("{}-{length}{view}", traffic.name()));
                 fs::create_dir_all(&own)?;
-                runs.push((file.clone(), view, own));
+                runs.push(Run { file: file.clone(), view, setting: None, own });
             }
         }
     }
@@ -132,14 +139,14 @@ fn counted([start, start_reading, long, long_reading]: [u64; 4], packets: u32) -
 }
 
 /// Instructions of each run.
-fn totals(sentinel: &Path, runs: &[Run]) -> Result<Vec<u64>> {
+pub(crate) fn totals(sentinel: &Path, runs: &[Run]) -> Result<Vec<u64>> {
     let totals = Mutex::new(vec![0_u64; runs.len()]);
     let next = AtomicUsize::new(0);
     let work = || -> Result<()> {
         loop {
             let index = next.fetch_add(1, Ordering::Relaxed);
-            let Some((file, view, own)) = runs.get(index) else { return Ok(()) };
-            let profile = callgrind(sentinel, file, view, own)?;
+            let Some(run) = runs.get(index) else { return Ok(()) };
+            let profile = callgrind(sentinel, run)?;
             let counted = total(&fs::read_to_string(&profile)?)?;
             let mut totals = totals.lock().map_err(|_| anyhow!("another count failed"))?;
             if let Some(slot) = totals.get_mut(index) {
@@ -156,9 +163,12 @@ fn totals(sentinel: &Path, runs: &[Run]) -> Result<Vec<u64>> {
 }
 
 /// Runs the program under callgrind and returns the path of the profile.
-fn callgrind(sentinel: &Path, file: &Path, view: &str, directory: &Path) -> Result<PathBuf> {
-    let out = directory.join("callgrind.out");
-    let read = child::read(sentinel, file, view);
+fn callgrind(sentinel: &Path, Run { file, view, setting, own }: &Run) -> Result<PathBuf> {
+    let out = own.join("callgrind.out");
+    let mut read = child::read(sentinel, file, view);
+    if let Some(setting) = setting {
+        read.args(["--set", setting]);
+    }
     let mut command = Command::new("valgrind");
     // As `child::sentinel` does: without settings from the environment.
     for (name, _) in read.get_envs() {

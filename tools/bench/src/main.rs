@@ -17,6 +17,7 @@ mod accuracy;
 mod budget;
 mod child;
 mod corpus;
+mod costs;
 mod hostile;
 mod instructions;
 mod latency;
@@ -84,6 +85,8 @@ enum Command {
         #[arg(long, default_value_t = 0)]
         top: usize,
     },
+    /// Instructions that each detector takes, by kind of traffic, as detect/tests/data/costs.txt (minutes; needs valgrind)
+    Costs,
     /// Adversarial against ordinary traffic: CPU time, and instructions (needs valgrind)
     Hostile {
         /// Packets of each kind
@@ -251,6 +254,7 @@ fn measure(command: Command, sentinel: &Path, report: &mut Report) -> Result<()>
             ensure!(packets > 0, "--packets must be at least 1");
             instructions::measure(sentinel, traffic, packets, top, report)
         }
+        Command::Costs => costs::measure(sentinel),
         Command::Hostile { packets, repeat } => hostile::measure(sentinel, packets, repeat, report),
         Command::Live(arguments) => live::measure(sentinel, &live_options(arguments), report),
         Command::Snap { pcap, corpus } => snap(sentinel, &pcap, corpus.as_deref(), report),
