@@ -151,6 +151,14 @@ fn evidence(evidence: &Evidence, out: &mut impl Write) -> fmt::Result {
             out,
             "\"mac_known\":\"{known}\",\"mac_other\":\"{other}\",\"named\":\"{named}\",\"messages\":{messages}"
         ),
+        Evidence::Answers { count, networks, threshold, window_s, named, name } => {
+            write!(out, "\"count_at_least\":{count},\"networks_at_least\":{networks}")?;
+            write!(
+                out,
+                ",\"threshold\":{threshold},\"window_s\":{window_s},\"named\":\"{named}\",\"name\":"
+            )?;
+            string(name, out)
+        }
         Evidence::Damage { what } => {
             out.write_str("\"damage\":")?;
             string(what, out)

@@ -98,6 +98,14 @@ kinds! {
     DhcpStarvation { "dhcp_starvation", "DHCP starvation", Green, "T1499.002" },
     /// Frames from many hardware addresses that were never seen. Network Sniffing, which it is for.
     MacFlood { "mac_flood", "MAC flood", Magenta, "T1040" },
+    /// One host asks for many domains that do not exist. Dynamic Resolution.
+    NxdomainBurst { "nxdomain_burst", "Nonexistent domains", Yellow, "T1568" },
+    /// A name of the Internet moves to an address inside. Drive-by Compromise.
+    DnsRebinding { "dns_rebinding", "DNS rebinding", Yellow, "T1189" },
+    /// An internationalised name looks like a well-known one. Phishing: Spearphishing Link.
+    PunycodeLookalike { "punycode_lookalike", "Look-alike name", Yellow, "T1566.002" },
+    /// A name with many short-lived addresses. Dynamic Resolution: Fast Flux DNS.
+    FastFlux { "fast_flux", "Fast flux", Yellow, "T1568.001" },
 }
 
 /// Colour of a kind in a terminal: that of the protocol which its alerts are about, as packets are printed (TCP blue, UDP
@@ -251,6 +259,16 @@ tests! {
     DhcpStarvation { DhcpStarvation, Kind::DhcpStarvation.name(), "requests for leases in the names of different clients", "to" },
     /// [`Kind::MacFlood`]: hardware addresses in a second that were never seen before.
     MacFlood { MacFlood, Kind::MacFlood.name(), "frames from hardware addresses never seen before", "to" },
+    /// [`Kind::NxdomainBurst`]: distinct domains in a window that do not exist.
+    NxdomainBurst { NxdomainBurst, Kind::NxdomainBurst.name(), "domains that do not exist", "of" },
+    /// [`Kind::DnsRebinding`]: a name that was public was answered with an address inside.
+    DnsRebinding { DnsRebinding, Kind::DnsRebinding.name(), "names", "of" },
+    /// [`Kind::PunycodeLookalike`]: a name that looks like one of the list.
+    PunycodeLookalike { PunycodeLookalike, Kind::PunycodeLookalike.name(), "names", "of" },
+    /// [`Kind::PunycodeLookalike`]: a name with letters of several alphabets.
+    PunycodeMixedScripts { PunycodeLookalike, "mixed_scripts", "names", "of" },
+    /// [`Kind::FastFlux`]: networks of the short-lived addresses of a name.
+    FastFlux { FastFlux, Kind::FastFlux.name(), "short-lived addresses", "of" },
 }
 
 impl Test {

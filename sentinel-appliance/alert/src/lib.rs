@@ -209,6 +209,21 @@ pub enum Evidence {
         /// Registered domain of the names; empty if they are spread over several.
         suffix: ShortName,
     },
+    /// Answers to questions for names.
+    Answers {
+        /// Lower bound of what the test counts, distinct domains or addresses: the maximum so far.
+        count: u32,
+        /// Lower bound of the distinct networks of the addresses: the maximum so far; zero if the test does not count them.
+        networks: u32,
+        /// The configured threshold, in what the test compares with it; zero without one.
+        threshold: u32,
+        /// The configured window, in seconds; zero without one.
+        window_s: u32,
+        /// Address that the test is about; `::` without one.
+        named: Address,
+        /// A name, the first one of the incident.
+        name: ShortName,
+    },
 }
 
 impl Evidence {

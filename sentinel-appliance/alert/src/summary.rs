@@ -4,7 +4,7 @@ use core::fmt;
 
 use sentinel_units::ByteCount;
 
-use crate::{Alert, Evidence, Phase};
+use crate::{Alert, Evidence, Phase, Test};
 
 /// Displays an alert as one sentence of fixed words, numbers, addresses and names.
 ///
@@ -117,6 +117,27 @@ fn action(alert: &Alert, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         }
         Evidence::Server { known, other, named, .. } if known == other => write!(out, "{counted}: {named}"),
         Evidence::Server { known, named, .. } => write!(out, "{counted} beside {known}, and names {named}"),
+        Evidence::Answers { count, networks, named, name, .. } => {
+            let asked = Printable(name);
+            match alert.test {
+                Test::DnsRebinding => write!(
+                    out,
+                    "asked for {asked}, which was answered with public addresses and with {named}"
+                ),
+                Test::PunycodeLookalike => {
+                    let (asked, like) = name.split_once(' ').unwrap_or((name, ""));
+                    write!(out, "asked for {}, which reads like {}", Printable(asked), Printable(like))
+                }
+                Test::PunycodeMixedScripts => {
+                    write!(out, "asked for {asked}, whose letters are of several alphabets")
+                }
+                Test::FastFlux => write!(
+                    out,
+                    "was told at least {count} {counted} in at least {networks} networks for {asked}"
+                ),
+                _ => write!(out, "asked for at least {count} {counted}, such as {asked}"),
+            }
+        }
         // Written as a whole by the caller.
         Evidence::Damage { .. } => Ok(()),
     }
@@ -129,6 +150,7 @@ fn window_s(alert: &Alert) -> Option<u64> {
         | Evidence::Packets { window_s, .. }
         | Evidence::Attempts { window_s, .. }
         | Evidence::Bytes { window_s, .. } => Some(window_s.into()),
+        Evidence::Answers { window_s, .. } => Some(u64::from(window_s)).filter(|window_s| *window_s > 0),
         Evidence::ManySources { .. } => Some(alert.time.since(alert.first).as_secs() + 1),
         _ => None,
     }

@@ -135,6 +135,7 @@ enum WireEvidence<'a> {
     Leak { bytes: u64, threshold: u32, messages: u64, suffix: &'a str },
     Domains { names: u64, nonexistent: u64, score: i32, threshold: u32, name: &'a str },
     Server { known: [u8; 6], other: [u8; 6], named: [u32; 4], messages: u32 },
+    Answers { count: u32, networks: u32, threshold: u32, window_s: u32, named: [u32; 4], name: &'a str },
 }
 
 impl<'a> From<&'a Evidence> for WireEvidence<'a> {
@@ -170,6 +171,9 @@ impl<'a> From<&'a Evidence> for WireEvidence<'a> {
             }
             Evidence::Server { known, other, named, messages } => {
                 Self::Server { known: known.0, other: other.0, named: named.words(), messages }
+            }
+            Evidence::Answers { count, networks, threshold, window_s, named, ref name } => {
+                Self::Answers { count, networks, threshold, window_s, named: named.words(), name }
             }
         }
     }
@@ -213,6 +217,10 @@ impl TryFrom<WireEvidence<'_>> for Evidence {
             }
             WireEvidence::Server { known, other, named, messages } => {
                 Self::Server { known: Mac(known), other: Mac(other), named: Address::v6(named), messages }
+            }
+            WireEvidence::Answers { count, networks, threshold, window_s, named, name: text } => {
+                let (named, name) = (Address::v6(named), name(text)?);
+                Self::Answers { count, networks, threshold, window_s, named, name }
             }
         })
     }
@@ -263,7 +271,7 @@ pub(crate) mod tests {
     use crate::Kind;
     use crate::testing::sample;
 
-    pub(crate) fn every_evidence() -> [Evidence; 13] {
+    pub(crate) fn every_evidence() -> [Evidence; 14] {
         let long = ShortName::try_from("x".repeat(64).as_str()).unwrap();
         [
             sample().evidence,
@@ -282,13 +290,21 @@ pub(crate) mod tests {
                 nonexistent: u64::MAX,
                 score: i32::MIN,
                 threshold: u32::MAX,
-                name: long,
+                name: long.clone(),
             },
             Evidence::Server {
                 known: Mac::BROADCAST,
                 other: Mac::BROADCAST,
                 named: Address::v6([u32::MAX; 4]),
                 messages: u32::MAX,
+            },
+            Evidence::Answers {
+                count: u32::MAX,
+                networks: u32::MAX,
+                threshold: u32::MAX,
+                window_s: u32::MAX,
+                named: Address::v6([u32::MAX; 4]),
+                name: long,
             },
         ]
     }

@@ -35,10 +35,16 @@ use sentinel_dissect::{FiveTuple, PacketSummary, TcpFlags, Vlans};
 use sentinel_track::flow::{Inspection, Role, is_certain_initiator};
 use sentinel_track::neighbour::Neighbour;
 use sentinel_track::table::CoarsePeriod;
+use sentinel_units::Timestamp;
 
 use access::brute_force::{BruteForce, LoginAttemptsSet};
 use dns::dga::{Dga, HostNamesSet};
+use dns::fast_flux::FastFlux;
 use dns::leaks::LeakSet;
+use dns::lookalike::PunycodeLookalike;
+use dns::names::Names;
+use dns::nxdomain_burst::NxdomainBurst;
+use dns::rebinding::{AnsweredName, DnsRebinding};
 use dns::tunnel::DnsTunnel;
 use flood::icmp::{IcmpFlood, SourceSet};
 use flood::syn::SynFlood;
@@ -77,6 +83,7 @@ wiring::detectors! {
     dga: Dga<'m> { detects: [dga: Dga], table: dga_hosts [HostNamesSet; share 1], list: dga_names [u32; entries 2_048], needs: [Payload(DNS)] }
     link_layer: LinkLayer<'m> { detects: [ndp_spoof: NdpSpoof, rogue_dhcp: RogueDhcp, rogue_ra: RogueRa, rogue_dns: RogueDns, dhcp_starvation: DhcpStarvation], reads: [arp_spoof], list: neighbours [Neighbour; entries 1024], needs: [Sender, Icmp, Arp] }
     mac_flood: MacFlood<'m> { detects: [mac_flood: MacFlood], list: mac_filter [u32; entries 1024], needs: [Sender, Icmp, Arp] }
+    names: Names<'m> { detects: [nxdomain_burst: NxdomainBurst, dns_rebinding: DnsRebinding, punycode_lookalike: PunycodeLookalike, fast_flux: FastFlux], reads: [dns_tunnel], list: dns_answers [AnsweredName; entries 256], needs: [Payload(DNS), UnansweredDatagrams] }
 }
 
 /// Request of a detector about the flow of the packet that it was shown last. Packets of its direction stay [`Full`].
@@ -236,11 +243,13 @@ impl<'m> Detectors<'m> {
     /// Counts what has waited for an answer long enough.
     pub(crate) fn expire(&mut self, setting: Setting<'_>, findings: &mut Findings<'_, '_>) {
         self.contacts.expire(setting, findings);
+        self.names.expire(setting.now, findings);
     }
 
     /// The traffic has ended.
     pub(crate) fn finish(&mut self, setting: Setting<'_>, findings: &mut Findings<'_, '_>) {
         self.contacts.finish(setting, findings);
+        self.names.expire(Timestamp::MAX, findings);
     }
 
     /// From now on another engine sees the answers to what this one sees.
@@ -256,6 +265,11 @@ impl<'m> Detectors<'m> {
         findings: &mut Findings<'_, '_>,
     ) {
         self.contacts.crafted_packet(setting, packet, findings);
+    }
+
+    /// Hosts and names that were given up while they counted.
+    pub(crate) const fn name_evictions(&self) -> u64 {
+        self.names.evictions()
     }
 
     /// DNS messages that were not read because there were too many.

@@ -408,6 +408,7 @@ impl<'m> Engine<'m> {
                 + self.detectors.evictions()
                 + self.detectors.victim_evictions()
                 + self.detectors.link_evictions()
+                + self.detectors.name_evictions()
                 + reassembly,
             closed_early: self.incidents.closed_early(),
             unread_messages: self.detectors.unread_messages(),

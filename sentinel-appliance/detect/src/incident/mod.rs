@@ -170,13 +170,18 @@ impl<'m> Incidents<'m> {
         found.is_some()
     }
 
-    /// Returns true for a contact with a listed port by a source that is being reported as a scanner: it tries that port too.
+    /// Returns true for a contact with a listed port by a source that is being reported as a scanner: it tries that port too; and for
+    /// nonexistent domains of a host whose domains are being reported as generated; and for addresses that change, of a host that is being
+    /// reported for data in its answers.
     fn is_part_of_scan(&self, finding: &Finding) -> bool {
-        let is_scan = |open: &Open| {
-            open.alert.test.kind().is_search() && open.alert.subject.source == finding.subject.source
+        let is_whole = |test: Test| match finding.test {
+            Test::SuspiciousPort => test.kind().is_search(),
+            Test::NxdomainBurst => test == Test::DgaHost,
+            Test::DnsRebinding | Test::FastFlux => test == Test::DnsTunnelBytesLeaked,
+            _ => false,
         };
-        finding.test == Test::SuspiciousPort
-            && self.slots.iter().filter_map(|slot| slot.0.as_ref()).any(is_scan)
+        let mut open = self.slots.iter().filter_map(|slot| slot.0.as_ref());
+        open.any(|Open { alert, .. }| is_whole(alert.test) && alert.subject.source == finding.subject.source)
     }
 
     /// Adds a packet to the latest incident. Returns false, and changes nothing, if it does not belong there.

@@ -49,8 +49,19 @@ pub(crate) enum Question {
     Unread,
     /// It repeats one that all of them have taken, or there are too many.
     Passed,
+    /// Its question was read.
+    Read(ReadQuestion),
+}
+
+/// Question of a DNS message between an internal client and a server.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ReadQuestion {
     /// Keyed hash of the registered domain that it asks for.
-    Domain(u32),
+    pub(crate) domain: u32,
+    /// Position behind the question.
+    pub(crate) end: usize,
+    /// True if the label before the public suffix is in punycode.
+    pub(crate) is_encoded: bool,
 }
 
 /// The fields of a packet that is only counted for its source.

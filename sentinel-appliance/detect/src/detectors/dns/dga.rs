@@ -31,7 +31,7 @@ use super::score::label_score;
 use super::suffix::{Labels, registered_labels};
 use crate::incident::{Finding, Findings};
 use crate::registry::{Detector, DetectorConfig, thresholds};
-use crate::shared::event::{DNS, Event, Question, Setting};
+use crate::shared::event::{DNS, Event, Question, ReadQuestion, Setting};
 use crate::shared::rate::Activation;
 
 thresholds! {
@@ -57,9 +57,10 @@ const MAX_RUN: u8 = 4;
 /// Longest time between two names of malware, in seconds: it goes through its names, people mistype one now and then.
 const MAX_GAP_S: u32 = 10;
 /// Response code of a name that does not exist (RFC 1035 section 4.1.1).
-const NXDOMAIN: u8 = 3;
+pub(super) const NXDOMAIN: u8 = 3;
 /// Top-level domains of home networks, and that of reverse names.
-const LOCAL: [&[u8]; 8] = [b"arpa", b"local", b"lan", b"home", b"internal", b"localdomain", b"corp", b"test"];
+pub(super) const LOCAL: [&[u8]; 8] =
+    [b"arpa", b"local", b"lan", b"home", b"internal", b"localdomain", b"corp", b"test"];
 
 /// New names of one host.
 #[derive(Clone, Copy, Debug, Default)]
@@ -205,7 +206,7 @@ impl<'m> Dga<'m> {
         match event.question.get() {
             Question::Passed => {}
             // A query for a known domain, which most of those that are not repeated are: needs no parse.
-            Question::Domain(domain)
+            Question::Read(ReadQuestion { domain, .. })
                 if tuple.source_port != DNS
                     && self.seen.knows(domain_hash(event.setting.key, event.source_hash, false, domain)) => {}
             // All responses but those that a name does not exist.

@@ -63,3 +63,9 @@ fn read_compressed<'m>(message: &Message<'m>, bytes: &[u8], labels: &mut Labels<
     labels_of(&question.name, labels);
     Some(Asked { qtype: question.qtype, end: bytes.len(), characters: question.name.character_count() })
 }
+
+/// Returns true for a label in punycode (RFC 5890 section 2.3.2.1).
+#[inline]
+pub(super) fn is_encoded(label: &[u8]) -> bool {
+    matches!(label, [b'x' | b'X', b'n' | b'N', b'-', b'-', _, ..])
+}

@@ -230,6 +230,11 @@ const fn step(hash: u32, byte: u8) -> u32 {
     (hash ^ byte as u32).wrapping_mul(PRIME)
 }
 
+/// The hashes of single labels in lower case.
+pub(super) const fn label_hashes<const N: usize>(labels: [&str; N]) -> [u32; N] {
+    hashes(labels)
+}
+
 /// The hashes of suffixes in text form, as [`add`] makes them.
 #[expect(clippy::indexing_slicing, reason = "a constant expression: wrong means no build")]
 const fn hashes<const N: usize>(suffixes: [&str; N]) -> [u32; N] {

@@ -34,7 +34,7 @@ use super::ends::{Ends, ends, is_local, is_reverse_of_ipv6, looks_like_dns, push
 use super::information::{PathHash, is_verdict};
 use super::leaks::{Leak, LeakSet, Leaks, SPREAD};
 use super::load::Load;
-use super::question::{Asked, HEADER_LEN, read_question};
+use super::question::{Asked, HEADER_LEN, is_encoded, read_question};
 use super::suffix::{Labels, is_data_service, registered_labels};
 use crate::incident::{Finding, Findings};
 use crate::registry::{Detector, DetectorConfig, thresholds};
@@ -299,7 +299,9 @@ impl<'m> DnsTunnel<'m> {
         let start = labels.len().saturating_sub(registered);
         let Some((below, domain)) = labels.split_at_checked(start) else { return };
         let root = PathHash::new(key).domain(domain);
-        event.question.set(event::Question::Domain(root));
+        let is_encoded = domain.first().is_some_and(|label| is_encoded(label));
+        let question = event::ReadQuestion { domain: root, end: asked.end, is_encoded };
+        event.question.set(event::Question::Read(question));
         let name = (below, domain, root);
         self.information(event, (ends, client_hash, weight), (&message, bytes, asked), name, findings);
     }

@@ -117,6 +117,19 @@ pub(super) fn dns_query(name: &str) -> Vec<u8> {
     message
 }
 
+/// Answer to [`dns_query`] with a response code and an address, if it is not unspecified.
+pub(super) fn dns_answer(name: &str, code: u8, addresses: &[Ipv4Addr]) -> Vec<u8> {
+    let mut message = dns_query(name);
+    message.splice(2..4, [0x81, 0x80 | code]);
+    message.splice(6..8, length(addresses.len()));
+    for address in addresses {
+        // A pointer to the question, type A, class Internet, a minute.
+        message.extend_from_slice(&[0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4]);
+        message.extend_from_slice(&address.octets());
+    }
+    message
+}
+
 /// Headers of Ethernet and IPv4 before `payload` bytes.
 fn ipv4(source: Ipv4Addr, destination: Ipv4Addr, protocol: u8, payload: usize) -> Vec<u8> {
     let mut frame = [MAC, MAC].concat();

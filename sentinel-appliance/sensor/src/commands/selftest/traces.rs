@@ -58,6 +58,12 @@ pub(super) const TRACES: &[Trace] = &[
     Trace { test: Test::RogueDns, raised_at: |_| 2, step: resolvers },
     Trace { test: Test::DhcpStarvation, raised_at: same, step: clients },
     Trace { test: Test::MacFlood, raised_at: same, step: stations },
+    // Domains that share a bit with one before count once.
+    Trace { test: Test::NxdomainBurst, raised_at: |domains| domains + 10, step: nonexistent },
+    // Two claims wait for other names with the same address.
+    Trace { test: Test::DnsRebinding, raised_at: |_| 3, step: moved },
+    Trace { test: Test::PunycodeLookalike, raised_at: |_| 2, step: lookalikes },
+    Trace { test: Test::FastFlux, raised_at: |networks| networks + 2, step: addresses },
 ];
 
 const fn same(threshold: u32) -> u32 {
@@ -215,6 +221,46 @@ fn clients(step: u32, give: Give<'_>) {
 fn stations(step: u32, give: Give<'_>) {
     let mac = station(step.saturating_add(1 << 16));
     give(&frame::sent_by(mac, frame::tcp((CLIENT, 46_000), (SERVER, 443), SYN, &[])));
+}
+
+/// A question to the gateway, and its answer.
+fn lookup(step: u32, give: Give<'_>, name: &str, code: u8, addresses: &[Ipv4Addr]) {
+    let (client, server) = ((CLIENT, port(44_000, step)), (GATEWAY, 53));
+    give(&frame::udp(client, server, &frame::dns_query(name)));
+    give(&frame::udp(server, client, &frame::dns_answer(name, code, addresses)));
+}
+
+/// A question for another domain in each step, and after ten of them the answers that they do not exist: names that are asked for one
+/// after the other would look generated.
+fn nonexistent(step: u32, give: Give<'_>) {
+    let name = |step: u32| ["station", &step.to_string(), ".com"].concat();
+    give(&frame::udp((CLIENT, port(45_000, step)), (GATEWAY, 53), &frame::dns_query(&name(step))));
+    if step % 10 == 0 {
+        for step in step - 9..=step {
+            let answer = frame::dns_answer(&name(step), 3, &[]);
+            give(&frame::udp((GATEWAY, 53), (CLIENT, port(45_000, step)), &answer));
+        }
+    }
+}
+
+/// A name that moves inside in each step.
+fn moved(step: u32, give: Give<'_>) {
+    let name = ["www.domain", &step.to_string(), ".net"].concat();
+    let inside = Ipv4Addr::from_bits(SERVER.to_bits() + step);
+    lookup(step, &mut *give, &name, 0, &[OUTSIDE]);
+    lookup(step, give, &name, 0, &[inside]);
+}
+
+/// A name of one alphabet, then one that reads like a known one.
+fn lookalikes(step: u32, give: Give<'_>) {
+    let name = if step == 1 { "xn--mnchen-3ya.de" } else { "xn--80ak6aa92e.com" };
+    lookup(step, give, name, 0, &[OUTSIDE]);
+}
+
+/// Another network for a name in each step.
+fn addresses(step: u32, give: Give<'_>) {
+    let address = Ipv4Addr::from_bits(0x0b01_0001 + (step << 24));
+    lookup(step, give, "www.example.com", 0, &[address]);
 }
 
 #[cfg(test)]
