@@ -17,6 +17,7 @@ mod dns_data;
 mod exfiltration;
 mod icmp_flood;
 mod link;
+mod lookups;
 mod mixed;
 mod ordinary;
 mod port_scan;
@@ -131,6 +132,7 @@ pub fn all() -> impl Iterator<Item = &'static Scenario> {
         dns::SCENARIOS,
         dns_data::SCENARIOS,
         dga::SCENARIOS,
+        lookups::SCENARIOS,
         exfiltration::SCENARIOS,
         brute_force::SCENARIOS,
         mixed::SCENARIOS,

@@ -9,6 +9,7 @@ use std::time::Duration;
 use sentinel_trafficgen::TimedFrame;
 
 use crate::link::LinkOracle;
+use crate::lookups::Lookups;
 use crate::victims::Victims;
 use crate::walk::{self, Fact, Fragment};
 
@@ -46,6 +47,7 @@ pub(crate) struct Oracle {
     leaked: Leaked,
     /// By client: answers, and whether they say that there is no such name.
     nonexistent: BTreeMap<IpAddr, Vec<(Duration, bool)>>,
+    lookups: Lookups,
     raised: BTreeSet<&'static str>,
 }
 
@@ -92,6 +94,10 @@ impl Oracle {
         };
         let link = std::mem::take(&mut self.link).raised();
         link.into_iter().for_each(|kind| raise_if(kind, true));
+        // Data in addresses looks like addresses that change.
+        let is_leak = is_leaked(&self.leaked);
+        let is_own = |kind: &&str| !is_leak || !["dns_rebinding", "fast_flux"].contains(kind);
+        self.lookups.raised().into_iter().filter(is_own).for_each(|kind| raise_if(kind, true));
         raise_if("port_scan", self.ports.values().any(|opened| max_distinct(opened, 10) >= 15));
         raise_if("port_scan", self.crafted.values().any(|count| *count >= 3));
         let failed = || self.contacts.iter().filter(|(_, answered)| !**answered).map(|(contact, _)| *contact);
@@ -115,7 +121,7 @@ impl Oracle {
             |hosts: &BTreeMap<IpAddr, usize>| hosts.values().filter(|sum| **sum >= 1 << 20).count() >= 24;
         raise_if("exfiltration", self.parts.values().any(is_spread));
         raise_if("brute_force", is_refused(&self.answers));
-        raise_if("dns_tunnel", is_leaked(&self.leaked));
+        raise_if("dns_tunnel", is_leak);
         raise_if("dga", is_generated(&self.leaked) || self.nonexistent.values().any(|names| is_run(names)));
         raise_if("brute_force", self.logins.values().any(|events| max_in_window(events, 30) >= 30));
         self.raised.extend(self.victims.raised());
@@ -217,6 +223,10 @@ impl Oracle {
     /// Adds a DNS message between a client and a server: names and answers by registered domain, and the domain itself.
     fn leak(&mut self, at: Duration, client: IpAddr, message: &[u8], is_query: bool) {
         let Some((name, answer)) = question(message) else { return };
+        match is_query {
+            true => self.lookups.query(&name),
+            false => self.lookups.response(at, client, &name, message[3] & 15, &answer),
+        }
         let labels: Vec<&str> = name.split('.').collect();
         let domain =
             labels[labels.len().saturating_sub(if name.ends_with("ip6.arpa") { 10 } else { 2 })..].join(".");
