@@ -97,7 +97,7 @@ pub(super) fn merge(total: &mut Evidence, finding: &Evidence, adds: u32) {
         }
         (Evidence::Server { messages, .. }, _) => *messages = messages.saturating_add(adds),
         (Evidence::Answers { count, networks, .. }, Evidence::Answers { count: now, networks: more, .. }) => {
-            (*count, *networks) = ((*count).max(*now), (*networks).max(*more))
+            (*count, *networks) = ((*count).max(*now), (*networks).max(*more));
         }
         (Evidence::Bytes { count, .. }, _) => *count = ByteCount(count.0).plus(adds.into()),
         // A test always reports one type of evidence, so no other pair occurs.

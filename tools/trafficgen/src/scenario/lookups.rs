@@ -64,7 +64,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             play(p, |lookup, _| {
                 for answer in [PUBLIC, INSIDE] {
                     for domain in ["search.com", "mail.net", "news.org", "weather.info"] {
-                        lookup.ask(&format!("www.{domain}"), Some(&[answer.clone()]));
+                        lookup.ask(&format!("www.{domain}"), Some(std::slice::from_ref(&answer)));
                         lookup.timeline.wait(Duration::from_secs(2));
                     }
                 }

@@ -71,7 +71,8 @@ fn is_moved(answers: &[Vec<IpAddr>]) -> bool {
             if of_family.peek().is_none() {
                 return false;
             }
-            let (inside, public): (Vec<IpAddr>, Vec<IpAddr>) = of_family.copied().partition(|address| is_inside(*address));
+            let (inside, public): (Vec<IpAddr>, Vec<IpAddr>) =
+                of_family.copied().partition(|address| is_inside(*address));
             let is_move = !inside.is_empty() && (was_public || !public.is_empty());
             was_public = !public.is_empty();
             is_move

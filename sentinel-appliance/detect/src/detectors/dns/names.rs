@@ -278,10 +278,11 @@ impl<'m> Names<'m> {
                     self.read(event, ends, payload, question, findings);
                 }
             }
-            Question::Unread if self.reads_alone => {
-                if self.load.take_response(second(event.setting)) || self.load.takes_turn() {
-                    self.unread(event, payload, findings);
-                }
+            Question::Unread
+                if self.reads_alone
+                    && (self.load.take_response(second(event.setting)) || self.load.takes_turn()) =>
+            {
+                self.unread(event, payload, findings);
             }
             _ => {}
         }

@@ -299,7 +299,7 @@ fn renewed(before: u8, now: u8) -> u8 {
 }
 
 fn minute(lookup: &Lookup<'_>) -> u16 {
-    u16::try_from(lookup.second() / 60 & 0xffff).unwrap_or(0)
+    u16::try_from((lookup.second() / 60) & 0xffff).unwrap_or(0)
 }
 
 #[cfg(test)]

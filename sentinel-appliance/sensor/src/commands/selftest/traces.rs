@@ -235,7 +235,7 @@ fn lookup(step: u32, give: Give<'_>, name: &str, code: u8, addresses: &[Ipv4Addr
 fn nonexistent(step: u32, give: Give<'_>) {
     let name = |step: u32| ["station", &step.to_string(), ".com"].concat();
     give(&frame::udp((CLIENT, port(45_000, step)), (GATEWAY, 53), &frame::dns_query(&name(step))));
-    if step % 10 == 0 {
+    if step.is_multiple_of(10) {
         for step in step - 9..=step {
             let answer = frame::dns_answer(&name(step), 3, &[]);
             give(&frame::udp((GATEWAY, 53), (CLIENT, port(45_000, step)), &answer));
