@@ -20,7 +20,7 @@
 use sentinel_alert::{Evidence, Kind, Severity, Test};
 use sentinel_units::{Address, Timestamp};
 
-use super::names::{Lookup, text};
+use super::lookup::{Lookup, text};
 use super::suffix::Labels;
 use crate::incident::{Finding, Findings};
 use crate::registry::{Detector, DetectorConfig, thresholds};

@@ -15,7 +15,7 @@ use sentinel_alert::{Evidence, Kind, Test};
 use sentinel_alert::{Severity, ShortName};
 use sentinel_units::Address;
 
-use super::names::{Lookup, text};
+use super::lookup::{Lookup, text};
 use super::punycode::{decode, script, skeleton};
 use super::suffix::{Labels, label_hashes};
 use crate::incident::{Finding, Findings};

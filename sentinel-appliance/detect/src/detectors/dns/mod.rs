@@ -9,6 +9,7 @@ mod information;
 pub(crate) mod leaks;
 mod load;
 pub(crate) mod lookalike;
+mod lookup;
 pub(crate) mod names;
 pub(crate) mod nxdomain_burst;
 mod punycode;

@@ -14,16 +14,17 @@ use core::cell::Cell;
 use sentinel_dissect::{FiveTuple, PacketSummary, dns};
 use sentinel_track::flow::Role;
 use sentinel_track::table::CoarseSpan;
-use sentinel_units::{Address, Mac, Timestamp};
+use sentinel_units::{Address, Timestamp};
 
 use super::answers::{Addresses, Reach};
-use super::dga::{LOCAL, NXDOMAIN};
+use super::dga::NXDOMAIN;
 use super::digest::digest;
-use super::ends::{Ends, ends, looks_like_dns, push_labels, second};
+use super::ends::{Ends, ends, looks_like_dns, second};
 use super::fast_flux::FastFlux;
 use super::information::PathHash;
 use super::load::Load;
 use super::lookalike::PunycodeLookalike;
+use super::lookup::Lookup;
 use super::nxdomain_burst::NxdomainBurst;
 use super::question::{HEADER_LEN, is_encoded, read_question};
 use super::rebinding::{AnsweredName, DnsRebinding, Reaches};
@@ -31,7 +32,6 @@ use super::suffix::{Labels, registered_labels};
 use crate::incident::Findings;
 use crate::registry::DetectorConfig;
 use crate::shared::event::{DNS, Event, Question, ReadQuestion, Setting};
-use sentinel_alert::{ShortName, Subject};
 
 /// Messages read of one TCP segment.
 const MAX_TCP_MESSAGES: usize = 16;
@@ -74,55 +74,6 @@ impl Exchanges {
             is_answer
         })
     }
-}
-
-/// A message of an internal client, as the tests take it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Lookup<'e> {
-    pub(super) setting: Setting<'e>,
-    pub(super) ends: Ends,
-    pub(super) client_hash: u32,
-    /// Hardware address of the client, if it sent the message.
-    mac: Option<Mac>,
-    /// The message.
-    pub(super) bytes: &'e [u8],
-    pub(super) question: ReadQuestion,
-}
-
-impl<'e> Lookup<'e> {
-    /// Fills `labels` with those of the name, and gives the position of the registered domain; `None` for names that are nobody's: of home
-    /// networks, reverse ones, and direct tunnels.
-    pub(super) fn labels(&self, labels: &mut Labels<'e>) -> Option<usize> {
-        let message = dns::Message::parse(self.bytes).ok()?;
-        read_question(&message, self.bytes, labels)?;
-        let registered = registered_labels(labels)?;
-        let top = labels.last()?;
-        let is_public = registered > 0 && !LOCAL.iter().any(|local| local.eq_ignore_ascii_case(top));
-        is_public.then(|| labels.len().saturating_sub(registered))
-    }
-
-    /// The client as the one that acted.
-    pub(super) fn subject(&self) -> Subject {
-        Subject { source: Some(self.ends.client), mac: self.mac, ..Subject::default() }
-    }
-
-    /// Seconds of the packet time.
-    pub(super) fn second(&self) -> u32 {
-        second(self.setting)
-    }
-}
-
-/// A name in text form, cut to its end if it is too long.
-pub(super) fn text(labels: &[&[u8]]) -> ShortName {
-    let mut characters = 0;
-    let fits = |label: &&&[u8]| {
-        characters += label.len() + 1;
-        characters <= ShortName::new().capacity()
-    };
-    let count = labels.iter().rev().take_while(fits).count();
-    let mut name = ShortName::new();
-    push_labels(&mut name, labels.get(labels.len().saturating_sub(count)..).unwrap_or_default());
-    name
 }
 
 /// The four tests.
@@ -545,11 +496,5 @@ pub(super) mod tests {
                 sensor.frame(1, &udp((CLIENT, 40_000), (GATEWAY, 53), &message[..len]));
             }
         }
-    }
-
-    #[test]
-    fn a_long_name_keeps_its_end() {
-        let labels = [&[b'a'; 50][..], &[b'b'; 30], &[b'c'; 20], b"com"];
-        assert_eq!(text(&labels).as_str(), format!("{}.{}.com", "b".repeat(30), "c".repeat(20)));
     }
 }
