@@ -274,7 +274,7 @@ impl<'m> Detectors<'m> {
 
     /// DNS messages that were not read because there were too many.
     pub(crate) const fn unread_messages(&self) -> u64 {
-        self.dns_tunnel.unread()
+        self.dns_tunnel.unread() + self.names.unread()
     }
 
     /// Takes over a new list of ports; returns how many of its entries did not fit.

@@ -134,6 +134,11 @@ impl<'m> Names<'m> {
         self.burst.evictions() + self.rebinding.evictions()
     }
 
+    /// Messages that were not read because there were too many, without `dns_tunnel`.
+    pub(crate) const fn unread(&self) -> u64 {
+        self.load.unread()
+    }
+
     /// Reports what has waited long enough.
     pub(crate) fn expire(&mut self, now: Timestamp, findings: &mut Findings<'_, '_>) {
         self.rebinding.expire(now, findings);
@@ -199,7 +204,7 @@ impl<'m> Names<'m> {
                 Role { from_initiator: true, certain: false, is_first: false, idle: CoarseSpan::default() };
             let source_hash = setting.key.address(tuple.source);
             let event = Event { setting, packet, role, source_hash, session: 0, question: Cell::default() };
-            self.unread(&event, message, findings);
+            self.read_alone(&event, message, findings);
         }
     }
 
@@ -213,7 +218,7 @@ impl<'m> Names<'m> {
             if !(self.streams_are_reassembled && to_server) {
                 for message in dns::tcp_messages(payload).take(MAX_TCP_MESSAGES) {
                     if looks_like_dns(message) {
-                        self.unread(event, message, findings);
+                        self.read_alone(event, message, findings);
                     }
                 }
             }
@@ -233,7 +238,7 @@ impl<'m> Names<'m> {
                 if self.reads_alone
                     && (self.load.take_response(second(event.setting)) || self.load.takes_turn()) =>
             {
-                self.unread(event, payload, findings);
+                self.read_alone(event, payload, findings);
             }
             _ => {}
         }
@@ -241,7 +246,7 @@ impl<'m> Names<'m> {
 
     /// Reads a message that no other detector has read.
     #[cold]
-    fn unread(&mut self, event: &Event<'_, '_>, bytes: &[u8], findings: &mut Findings<'_, '_>) {
+    fn read_alone(&mut self, event: &Event<'_, '_>, bytes: &[u8], findings: &mut Findings<'_, '_>) {
         let (Ok(message), Some(ends)) = (dns::Message::parse(bytes), ends(event)) else { return };
         let mut labels = Labels::new();
         let Some(asked) = read_question(&message, bytes, &mut labels) else { return };
