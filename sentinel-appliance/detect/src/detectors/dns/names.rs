@@ -158,9 +158,21 @@ impl<'m> Names<'m> {
     #[inline]
     pub(crate) fn segment(&mut self, event: &Event<'_, '_>, findings: &mut Findings<'_, '_>) {
         let tuple = &event.packet.tuple;
-        if self.is_enabled && (tuple.destination_port == DNS || tuple.source_port == DNS) {
-            self.messages(event, findings);
+        let to_server = tuple.destination_port == DNS;
+        if !(self.is_enabled && (to_server || tuple.source_port == DNS)) {
+            return;
         }
+        if tuple.tcp_flags.is_none() {
+            if to_server {
+                // Also of a name that repeats one: its answer may be another.
+                self.exchanges.ask(event.source_hash, tuple.source_port.0, event.packet.payload());
+            }
+            // Most queries repeat a name.
+            if matches!(event.question.get(), Question::Passed) {
+                return;
+            }
+        }
+        self.messages(event, findings);
     }
 
     /// Takes a datagram on another port that `dns_tunnel` has found to be DNS.
@@ -212,10 +224,9 @@ impl<'m> Names<'m> {
     fn messages(&mut self, event: &Event<'_, '_>, findings: &mut Findings<'_, '_>) {
         let payload = event.packet.payload();
         let tuple = &event.packet.tuple;
-        let to_server = tuple.destination_port == DNS;
         if tuple.tcp_flags.is_some() {
             // Only requests are reassembled.
-            if !(self.streams_are_reassembled && to_server) {
+            if !(self.streams_are_reassembled && tuple.destination_port == DNS) {
                 for message in dns::tcp_messages(payload).take(MAX_TCP_MESSAGES) {
                     if looks_like_dns(message) {
                         self.read_alone(event, message, findings);
@@ -223,10 +234,6 @@ impl<'m> Names<'m> {
                 }
             }
             return;
-        }
-        if to_server {
-            // Also of a name that repeats one: its answer may be another.
-            self.exchanges.ask(event.source_hash, tuple.source_port.0, payload);
         }
         match event.question.get() {
             Question::Read(question) => {
