@@ -456,7 +456,8 @@ pub(super) mod tests {
     fn messages_are_read_however_they_travel() {
         let mut both = alone(Kind::NxdomainBurst);
         config_of(&mut both, Kind::DnsTunnel).enabled = true;
-        for (name, carry) in [("udp", over_udp as Carry), ("ipv6", over_ipv6), ("tcp", over_tcp)] {
+        let ways: [(&str, Carry); 3] = [("udp", over_udp), ("ipv6", over_ipv6), ("tcp", over_tcp)];
+        for (name, carry) in ways {
             assert_eq!(bursts(&alone(Kind::NxdomainBurst), carry), 1, "{name}, alone");
             assert_eq!(bursts(&both, carry), 1, "{name}");
         }

@@ -178,19 +178,20 @@ impl NxdomainBurst {
         if is_filter || answered == 0 && self.is_outage(lookup.ends.client, now_s) {
             return;
         }
+        let evidence = Evidence::Answers {
+            count: window.domains.into(),
+            networks: 0,
+            threshold: limit,
+            window_s,
+            named: Address::UNSPECIFIED,
+            name: text(domain),
+        };
         findings.add(&Finding {
             test: Test::NxdomainBurst,
             severity: self.activation.severity,
             first: Timestamp::from_parts(window.start_s.into(), 0),
             subject: lookup.subject(),
-            evidence: Evidence::Answers {
-                count: window.domains.into(),
-                networks: 0,
-                threshold: limit,
-                window_s,
-                named: Address::UNSPECIFIED,
-                name: text(domain),
-            },
+            evidence,
             adds: 1,
             scope: 0,
         });

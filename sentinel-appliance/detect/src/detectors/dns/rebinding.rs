@@ -214,36 +214,13 @@ impl<'m> DnsRebinding<'m> {
         // A name that is internal at home and comes back from elsewhere.
         let is_home = moved & before >> FIRST_SHIFT != 0;
         let weak = self.activation.weak_severity(&Self::DETECTOR);
-        let finding = Finding {
-            test: Test::DnsRebinding,
-            severity: if is_home { weak } else { self.activation.severity },
-            first: lookup.setting.now,
-            subject: lookup.subject(),
-            evidence: Evidence::Answers {
-                count: 1,
-                networks: 0,
-                threshold: 0,
-                window_s: 0,
-                named: internal,
-                name: text(&labels),
-            },
-            adds: 1,
-            scope: lookup.question.domain,
-        };
+        let severity = if is_home { weak } else { self.activation.severity };
         let due = lookup.setting.now.after(WAIT);
         findings.incidents.wake_at(due);
-        // The older one makes room.
-        let [first, second] = &mut self.claims;
-        if first.is_none() {
-            core::mem::swap(first, second);
-        }
-        let older = if first.is_some() && second.is_some() { first.take() } else { None };
-        if first.is_none() {
-            core::mem::swap(first, second);
-        }
-        let free = if first.is_none() { first } else { second };
-        *free = Some(Claim { due, target, finding });
-        if let Some(older) = older {
+        let claim = Claim { due, target, finding: finding(lookup, severity, internal, &labels) };
+        // A free place, or that of the older one, which is reported without more waiting.
+        let place = self.claims.iter_mut().min_by_key(|claim| claim.as_ref().map(|claim| claim.due));
+        if let Some(older) = place.and_then(|place| place.replace(claim)) {
             self.report(older, findings);
         }
     }
@@ -286,6 +263,25 @@ impl<'m> DnsRebinding<'m> {
             finding.severity = finding.severity.min(self.activation.weak_severity(&Self::DETECTOR));
         }
         findings.add(&finding);
+    }
+}
+
+fn finding(lookup: &Lookup<'_>, severity: Severity, named: Address, labels: &[&[u8]]) -> Finding {
+    Finding {
+        test: Test::DnsRebinding,
+        severity,
+        first: lookup.setting.now,
+        subject: lookup.subject(),
+        evidence: Evidence::Answers {
+            count: 1,
+            networks: 0,
+            threshold: 0,
+            window_s: 0,
+            named,
+            name: text(labels),
+        },
+        adds: 1,
+        scope: lookup.question.domain,
     }
 }
 
