@@ -234,6 +234,8 @@ impl Evidence {
             Self::Name { suffix: domain, .. }
             | Self::Leak { suffix: domain, .. }
             | Self::Domains { name: domain, .. } => Some(domain.as_str()).filter(|domain| !domain.is_empty()),
+            // Without a window it is about this one name, which what it reads like may follow.
+            Self::Answers { window_s: 0, name, .. } => name.split(' ').next(),
             _ => None,
         }
     }
