@@ -17,12 +17,12 @@
 //!
 //! What is not seen: a new name for each look-up; records valid for longer; fewer networks.
 
-use sentinel_alert::{Evidence, Kind, Severity, Test};
+use sentinel_alert::{Kind, Severity, Test};
 use sentinel_units::{Address, Timestamp};
 
-use super::lookup::{Lookup, text};
+use super::lookup::Lookup;
 use super::suffix::Labels;
-use crate::incident::{Finding, Findings};
+use crate::incident::Findings;
 use crate::registry::{Detector, DetectorConfig, thresholds};
 use crate::shared::rate::Activation;
 
@@ -148,22 +148,13 @@ impl FastFlux {
             return;
         }
         let networks = count(flux.networks);
-        findings.add(&Finding {
-            test: Test::FastFlux,
-            severity: self.activation.severity,
-            first: Timestamp::from_parts(flux.start_s.into(), 0),
-            subject: lookup.subject(),
-            evidence: Evidence::Answers {
-                count: count(flux.addresses).max(networks),
-                networks,
-                threshold: self.thresholds.networks,
-                window_s: 0,
-                named: Address::UNSPECIFIED,
-                name: text(&labels),
-            },
-            adds: 1,
-            scope: flux.tag,
-        });
+        let numbers = [count(flux.addresses).max(networks), networks, self.thresholds.networks, 0];
+        findings.add(&lookup.finding(
+            (Test::FastFlux, self.activation.severity),
+            (Timestamp::from_parts(flux.start_s.into(), 0), flux.tag),
+            numbers,
+            (Address::UNSPECIFIED, &labels, ""),
+        ));
     }
 }
 
@@ -172,6 +163,7 @@ mod tests {
     extern crate std;
     use super::super::names::tests::{answer, exchange, opened, sensor};
     use super::*;
+    use sentinel_alert::Evidence;
     use std::format;
     use std::string::{String, ToString};
     use std::vec::Vec;

@@ -11,14 +11,13 @@
 //! of an internal host counts, whatever the answer is: a prefetched link is one as well. What is not seen: labels below the registered
 //! domain, look-alikes of names that are not on the list, ASCII ones (`paypa1`).
 
-use sentinel_alert::{Evidence, Kind, Test};
-use sentinel_alert::{Severity, ShortName};
+use sentinel_alert::{Kind, Severity, ShortName, Test};
 use sentinel_units::Address;
 
-use super::lookup::{Lookup, text};
+use super::lookup::Lookup;
 use super::punycode::{decode, script, skeleton};
 use super::suffix::{Labels, label_hashes};
-use crate::incident::{Finding, Findings};
+use crate::incident::Findings;
 use crate::registry::{Detector, DetectorConfig, thresholds};
 use crate::shared::rate::Activation;
 
@@ -176,27 +175,12 @@ impl PunycodeLookalike {
             None if scripts.count_ones() > 1 => (Test::PunycodeMixedScripts, weak, ShortName::new()),
             None => return,
         };
-        let mut name = text(domain);
-        if !imitated.is_empty() {
-            // Cut if both are too long for the field.
-            let _full_is_cut = name.push(' ').and_then(|()| name.push_str(&imitated));
-        }
-        findings.add(&Finding {
-            test,
-            severity,
-            first: lookup.setting.now,
-            subject: lookup.subject(),
-            evidence: Evidence::Answers {
-                count: 1,
-                networks: 0,
-                threshold: 0,
-                window_s: 0,
-                named: Address::UNSPECIFIED,
-                name,
-            },
-            adds: 1,
-            scope: lookup.question.domain,
-        });
+        findings.add(&lookup.finding(
+            (test, severity),
+            (lookup.setting.now, lookup.question.domain),
+            [1, 0, 0, 0],
+            (Address::UNSPECIFIED, domain, &imitated),
+        ));
     }
 
     /// Name of the list that a part of the label looks like, and true if a letter of it is of another alphabet or form. The part has a
@@ -224,6 +208,7 @@ mod tests {
     extern crate std;
     use super::super::names::tests::{answer, ask, exchange, opened, sensor};
     use super::*;
+    use sentinel_alert::Evidence;
     use std::string::{String, ToString};
     use std::vec::Vec;
 

@@ -1,13 +1,14 @@
 //! A DNS message of an internal client, as the tests of names and answers take it.
 
-use sentinel_alert::{ShortName, Subject};
+use sentinel_alert::{Evidence, Severity, ShortName, Subject, Test};
 use sentinel_dissect::dns;
-use sentinel_units::Mac;
+use sentinel_units::{Address, Mac, Timestamp};
 
 use super::dga::LOCAL;
 use super::ends::{Ends, push_labels, second};
 use super::question::read_question;
 use super::suffix::{Labels, registered_labels};
+use crate::incident::Finding;
 use crate::shared::event::{ReadQuestion, Setting};
 
 /// A message of an internal client, as the tests take it.
@@ -26,6 +27,7 @@ pub(super) struct Lookup<'e> {
 impl<'e> Lookup<'e> {
     /// Fills `labels` with those of the name, and gives the position of the registered domain; `None` for names that are nobody's: of home
     /// networks, reverse ones, and direct tunnels.
+    #[inline(never)] // one copy for all tests
     pub(super) fn labels(&self, labels: &mut Labels<'e>) -> Option<usize> {
         let message = dns::Message::parse(self.bytes).ok()?;
         read_question(&message, self.bytes, labels)?;
@@ -35,9 +37,30 @@ impl<'e> Lookup<'e> {
         is_public.then(|| labels.len().saturating_sub(registered))
     }
 
-    /// The client as the one that acted.
-    pub(super) fn subject(&self) -> Subject {
-        Subject { source: Some(self.ends.client), mac: self.mac, ..Subject::default() }
+    /// Finding about the client and a name. `numbers` are count, networks, threshold and window of the evidence; `imitated` follows
+    /// the name.
+    #[inline(never)] // one copy for all tests
+    pub(super) fn finding(
+        &self,
+        (test, severity): (Test, Severity),
+        (first, scope): (Timestamp, u32),
+        [count, networks, threshold, window_s]: [u32; 4],
+        (named, labels, imitated): (Address, &[&[u8]], &str),
+    ) -> Finding {
+        let mut name = text(labels);
+        if !imitated.is_empty() {
+            // Cut if both are too long for the field.
+            let _full_is_cut = name.push(' ').and_then(|()| name.push_str(imitated));
+        }
+        Finding {
+            test,
+            severity,
+            first,
+            subject: Subject { source: Some(self.ends.client), mac: self.mac, ..Subject::default() },
+            evidence: Evidence::Answers { count, networks, threshold, window_s, named, name },
+            adds: 1,
+            scope,
+        }
     }
 
     /// Seconds of the packet time.
@@ -47,7 +70,7 @@ impl<'e> Lookup<'e> {
 }
 
 /// A name in text form, cut to its end if it is too long.
-pub(super) fn text(labels: &[&[u8]]) -> ShortName {
+fn text(labels: &[&[u8]]) -> ShortName {
     let mut characters = 0;
     let fits = |label: &&&[u8]| {
         characters += label.len() + 1;

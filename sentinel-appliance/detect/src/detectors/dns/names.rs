@@ -271,7 +271,7 @@ impl<'m> Names<'m> {
     }
 
     /// Takes a message whose question was read.
-    #[inline]
+    #[inline(never)] // one copy for all ways
     fn read(
         &mut self,
         event: &Event<'_, '_>,

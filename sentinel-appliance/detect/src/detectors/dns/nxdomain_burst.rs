@@ -20,12 +20,12 @@
 //!
 //! What is not seen: less than the threshold in a window; with several workers, answers of which another worker saw the question.
 
-use sentinel_alert::{Evidence, Kind, Severity, Test};
+use sentinel_alert::{Kind, Severity, Test};
 use sentinel_units::{Address, Timestamp};
 
-use super::lookup::{Lookup, text};
+use super::lookup::Lookup;
 use super::suffix::{Labels, is_data_service};
-use crate::incident::{Finding, Findings};
+use crate::incident::Findings;
 use crate::registry::{Detector, DetectorConfig, thresholds};
 use crate::shared::rate::Activation;
 
@@ -178,23 +178,13 @@ impl NxdomainBurst {
         if is_filter || answered == 0 && self.is_outage(lookup.ends.client, now_s) {
             return;
         }
-        let evidence = Evidence::Answers {
-            count: window.domains.into(),
-            networks: 0,
-            threshold: limit,
-            window_s,
-            named: Address::UNSPECIFIED,
-            name: text(domain),
-        };
-        findings.add(&Finding {
-            test: Test::NxdomainBurst,
-            severity: self.activation.severity,
-            first: Timestamp::from_parts(window.start_s.into(), 0),
-            subject: lookup.subject(),
-            evidence,
-            adds: 1,
-            scope: 0,
-        });
+        let first = Timestamp::from_parts(window.start_s.into(), 0);
+        findings.add(&lookup.finding(
+            (Test::NxdomainBurst, self.activation.severity),
+            (first, 0),
+            [window.domains.into(), 0, limit, window_s],
+            (Address::UNSPECIFIED, domain, ""),
+        ));
     }
 
     /// Entry of a host, new if there was none.
@@ -229,6 +219,7 @@ mod tests {
     use super::super::dga::NXDOMAIN;
     use super::super::names::tests::{answer, exchange, opened, sensor};
     use super::*;
+    use sentinel_alert::Evidence;
     use std::format;
     use std::string::String;
 

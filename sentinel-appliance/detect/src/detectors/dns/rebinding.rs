@@ -21,11 +21,11 @@
 
 use core::time::Duration;
 
-use sentinel_alert::{Evidence, Kind, Severity, Test};
+use sentinel_alert::{Kind, Severity, Test};
 use sentinel_units::{Address, Timestamp};
 
 use super::answers::Reach;
-use super::lookup::{Lookup, text};
+use super::lookup::Lookup;
 use super::suffix::Labels;
 use crate::incident::{Finding, Findings};
 use crate::registry::{Detector, DetectorConfig, thresholds};
@@ -217,7 +217,13 @@ impl<'m> DnsRebinding<'m> {
         let severity = if is_home { weak } else { self.activation.severity };
         let due = lookup.setting.now.after(WAIT);
         findings.incidents.wake_at(due);
-        let claim = Claim { due, target, finding: finding(lookup, severity, internal, &labels) };
+        let finding = lookup.finding(
+            (Test::DnsRebinding, severity),
+            (lookup.setting.now, lookup.question.domain),
+            [1, 0, 0, 0],
+            (internal, &labels, ""),
+        );
+        let claim = Claim { due, target, finding };
         // A free place, or that of the older one, which is reported without more waiting.
         let place = self.claims.iter_mut().min_by_key(|claim| claim.as_ref().map(|claim| claim.due));
         if let Some(older) = place.and_then(|place| place.replace(claim)) {
@@ -263,25 +269,6 @@ impl<'m> DnsRebinding<'m> {
             finding.severity = finding.severity.min(self.activation.weak_severity(&Self::DETECTOR));
         }
         findings.add(&finding);
-    }
-}
-
-fn finding(lookup: &Lookup<'_>, severity: Severity, named: Address, labels: &[&[u8]]) -> Finding {
-    Finding {
-        test: Test::DnsRebinding,
-        severity,
-        first: lookup.setting.now,
-        subject: lookup.subject(),
-        evidence: Evidence::Answers {
-            count: 1,
-            networks: 0,
-            threshold: 0,
-            window_s: 0,
-            named,
-            name: text(labels),
-        },
-        adds: 1,
-        scope: lookup.question.domain,
     }
 }
 
