@@ -159,6 +159,12 @@ fn evidence(evidence: &Evidence, out: &mut impl Write) -> fmt::Result {
             )?;
             string(name, out)
         }
+        Evidence::Rhythm { contacts, period_s, deviation_percent, hosts, is_named, prefix_bits } => write!(
+            out,
+            "\"contacts\":{contacts},\"period_s\":{period_s},\"deviation_percent\":{deviation_percent},\
+             \"hosts\":{hosts},\"named\":{is_named},\"dst_prefix_bits\":{prefix_bits}"
+        ),
+        Evidence::Device { is_random } => write!(out, "\"random_mac\":{is_random}"),
         Evidence::Damage { what } => {
             out.write_str("\"damage\":")?;
             string(what, out)

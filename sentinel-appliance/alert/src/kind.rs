@@ -106,6 +106,12 @@ kinds! {
     PunycodeLookalike { "punycode_lookalike", "Look-alike name", Yellow, "T1566.002" },
     /// A name with many short-lived addresses. Dynamic Resolution: Fast Flux DNS.
     FastFlux { "fast_flux", "Fast flux", Yellow, "T1568.001" },
+    /// Contacts with one external destination at regular times. Application Layer Protocol, by which an implant asks for commands.
+    Beacon { "beacon", "Beacon", Cyan, "T1071" },
+    /// A station of the inside network that was not seen before. Hardware Additions.
+    NewDevice { "new_device", "New device", Magenta, "T1200" },
+    /// Many bytes in one connection with an external host. Data Transfer Size Limits are what an exfiltration stays below.
+    LargeTransfer { "large_transfer", "Large transfer", Cyan, "T1030" },
 }
 
 /// Colour of a kind in a terminal: that of the protocol which its alerts are about, as packets are printed (TCP blue, UDP
@@ -269,6 +275,12 @@ tests! {
     PunycodeMixedScripts { PunycodeLookalike, "mixed_scripts", "names", "of" },
     /// [`Kind::FastFlux`]: networks of the short-lived addresses of a name.
     FastFlux { FastFlux, Kind::FastFlux.name(), "short-lived addresses", "of" },
+    /// [`Kind::Beacon`]: gaps between the contacts of one host with one destination.
+    Beacon { Beacon, Kind::Beacon.name(), "contacts", "to" },
+    /// [`Kind::NewDevice`]: a hardware address that was not seen since the start.
+    NewDevice { NewDevice, Kind::NewDevice.name(), "devices", "at" },
+    /// [`Kind::LargeTransfer`]: bytes in one direction of a connection.
+    LargeTransfer { LargeTransfer, Kind::LargeTransfer.name(), "bytes", "to" },
 }
 
 impl Test {

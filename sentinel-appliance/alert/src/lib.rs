@@ -224,6 +224,27 @@ pub enum Evidence {
         /// A name, the first one of the incident.
         name: ShortName,
     },
+    /// Contacts at regular times.
+    Rhythm {
+        /// Contacts since the pair was first watched, in the incident so far.
+        contacts: u64,
+        /// Median of the gaps between them, in seconds.
+        period_s: u32,
+        /// Median absolute deviation of the gaps from it, in percent of it.
+        deviation_percent: u8,
+        /// Inside hosts that were seen to contact the destination again and again, this one included.
+        hosts: u16,
+        /// False if no DNS answer that was seen names the destination.
+        is_named: bool,
+        /// Leading bits of the destination that are part of the finding: fewer than those of its family if the contacts went to several
+        /// addresses of one network, whose first address the destination then is.
+        prefix_bits: u8,
+    },
+    /// Device of the inside network; its hardware address and name are in the subject.
+    Device {
+        /// The hardware address is a locally administered one: made up by the device, which may change it.
+        is_random: bool,
+    },
 }
 
 impl Evidence {

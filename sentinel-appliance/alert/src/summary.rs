@@ -4,7 +4,7 @@ use core::fmt;
 
 use sentinel_units::ByteCount;
 
-use crate::{Alert, Evidence, Phase, Test};
+use crate::{Alert, Evidence, Phase, Subject, Test};
 
 /// Displays an alert as one sentence of fixed words, numbers, addresses and names.
 ///
@@ -30,7 +30,8 @@ impl fmt::Display for Summary<'_> {
         action(alert, out)?;
         if let Some(destination) = subject.destination {
             write!(out, " {} {destination}", alert.test.preposition())?;
-            if let Evidence::ManySources { prefix_bits, .. } = alert.evidence
+            if let Evidence::ManySources { prefix_bits, .. } | Evidence::Rhythm { prefix_bits, .. } =
+                alert.evidence
                 && prefix_bits < if destination.is_v4() { 32 } else { 128 }
             {
                 write!(out, "/{prefix_bits}")?;
@@ -40,6 +41,8 @@ impl fmt::Display for Summary<'_> {
             }
         }
         match (alert.phase, window_s(alert)) {
+            // Something seen once lasts no time.
+            _ if matches!(alert.evidence, Evidence::Device { .. }) => Ok(()),
             // This time includes the idle timeout after the last evidence.
             (Phase::Close, _) => {
                 write!(out, ", over {} s after it began", alert.time.since(alert.first).as_secs())
@@ -84,7 +87,10 @@ fn action(alert: &Alert, out: &mut fmt::Formatter<'_>) -> fmt::Result {
                 _ => write!(out, " ending in {}", Printable(suffix)),
             }
         }
-        Evidence::Bytes { count, .. } => write!(out, "sent {} out", Decimal(*count)),
+        Evidence::Bytes { count, .. } => {
+            write!(out, "sent {}", Decimal(*count))?;
+            out.write_str(if alert.test == Test::LargeTransfer { "" } else { " out" })
+        }
         Evidence::Contacts { failed, hosts, ports } => {
             write!(out, "had {failed} first contacts without success")?;
             let (count, noun) =
@@ -138,6 +144,20 @@ fn action(alert: &Alert, out: &mut fmt::Formatter<'_>) -> fmt::Result {
                 _ => write!(out, "asked for at least {count} {counted}, such as {asked}"),
             }
         }
+        Evidence::Rhythm { contacts, period_s, is_named, .. } => {
+            write!(out, "made {contacts} {counted}, one about every {period_s} s,")?;
+            out.write_str(if *is_named { "" } else { " without a DNS answer that names the address," })
+        }
+        Evidence::Device { is_random } => {
+            let Subject { source, mac, host, .. } = &alert.subject;
+            out.write_str(if source.is_some() { "is used by" } else { "is" })?;
+            out.write_str(" a device not seen before")?;
+            if let (Some(_), Some(mac)) = (source, mac) {
+                write!(out, ", {mac}")?;
+            }
+            out.write_str(if *is_random { " (random)" } else { "" })?;
+            host.as_ref().map_or(Ok(()), |name| write!(out, ", which calls itself {}", Printable(name)))
+        }
         // Written as a whole by the caller.
         Evidence::Damage { .. } => Ok(()),
     }
@@ -187,7 +207,7 @@ impl fmt::Display for Printable<'_> {
 mod tests {
     extern crate std;
     use super::*;
-    use crate::{Severity, Subject, Test};
+    use crate::Severity;
     use sentinel_units::{Address, Timestamp};
     use std::string::ToString;
 

@@ -136,6 +136,8 @@ enum WireEvidence<'a> {
     Domains { names: u64, nonexistent: u64, score: i32, threshold: u32, name: &'a str },
     Server { known: [u8; 6], other: [u8; 6], named: [u32; 4], messages: u32 },
     Answers { count: u32, networks: u32, threshold: u32, window_s: u32, named: [u32; 4], name: &'a str },
+    Rhythm { contacts: u64, period_s: u32, deviation_percent: u8, hosts: u16, is_named: bool, prefix_bits: u8 },
+    Device { is_random: bool },
 }
 
 impl<'a> From<&'a Evidence> for WireEvidence<'a> {
@@ -175,6 +177,10 @@ impl<'a> From<&'a Evidence> for WireEvidence<'a> {
             Evidence::Answers { count, networks, threshold, window_s, named, ref name } => {
                 Self::Answers { count, networks, threshold, window_s, named: named.words(), name }
             }
+            Evidence::Rhythm { contacts, period_s, deviation_percent, hosts, is_named, prefix_bits } => {
+                Self::Rhythm { contacts, period_s, deviation_percent, hosts, is_named, prefix_bits }
+            }
+            Evidence::Device { is_random } => Self::Device { is_random },
         }
     }
 }
@@ -222,6 +228,10 @@ impl TryFrom<WireEvidence<'_>> for Evidence {
                 let (named, name) = (Address::v6(named), name(text)?);
                 Self::Answers { count, networks, threshold, window_s, named, name }
             }
+            WireEvidence::Rhythm { contacts, period_s, deviation_percent, hosts, is_named, prefix_bits } => {
+                Self::Rhythm { contacts, period_s, deviation_percent, hosts, is_named, prefix_bits }
+            }
+            WireEvidence::Device { is_random } => Self::Device { is_random },
         })
     }
 }
@@ -271,7 +281,7 @@ pub(crate) mod tests {
     use crate::Kind;
     use crate::testing::sample;
 
-    pub(crate) fn every_evidence() -> [Evidence; 14] {
+    pub(crate) fn every_evidence() -> [Evidence; 16] {
         let long = ShortName::try_from("x".repeat(64).as_str()).unwrap();
         [
             sample().evidence,
@@ -306,6 +316,15 @@ pub(crate) mod tests {
                 named: Address::v6([u32::MAX; 4]),
                 name: long,
             },
+            Evidence::Rhythm {
+                contacts: u64::MAX,
+                period_s: u32::MAX,
+                deviation_percent: 100,
+                hosts: u16::MAX,
+                is_named: true,
+                prefix_bits: 128,
+            },
+            Evidence::Device { is_random: true },
         ]
     }
 

@@ -30,6 +30,7 @@ mod testkit;
 extern crate self as sentinel_detect;
 
 pub use detectors::access::brute_force::{LoginAttempts, LoginAttemptsSet};
+pub use detectors::beacon::Pair as BeaconPair;
 pub use detectors::dns::dga::HostNames;
 #[doc(hidden)]
 pub use detectors::dns::dga::names_until_reported;
@@ -41,6 +42,7 @@ pub use detectors::lists::suspicious_port::{ListedPort, PortProtocol};
 pub use detectors::scan::contact_table::ContactSet;
 pub use detectors::source_table::{SourceActivity, SourceActivitySet};
 pub use detectors::transfer::exfiltration::{EgressBytes, EgressBytesSet};
+pub use detectors::transfer::large::Transfer;
 pub use detectors::{Configs, DETECTORS, TableCapacities, Tables};
 pub use engine::memory::{Capacities, Storage};
 pub use engine::reassembly::{ReassemblyCapacities, ReassemblyStorage};

@@ -58,6 +58,12 @@ impl Span {
     pub const fn at_least(span: Duration) -> Self {
         Self(span.as_nanos().div_ceil(1 << 26) as u32)
     }
+
+    /// The span as a duration.
+    #[must_use]
+    pub fn duration(self) -> Duration {
+        Duration::from_nanos(u64::from(self.0) << 26)
+    }
 }
 
 /// Binding of one address. 28 bytes.

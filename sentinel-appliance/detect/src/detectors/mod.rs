@@ -22,6 +22,7 @@
 //! | `Arp` | packets with neither ports nor ICMP | nothing |
 
 pub(crate) mod access;
+pub(crate) mod beacon;
 pub(crate) mod dns;
 pub(crate) mod flood;
 pub(crate) mod lists;
@@ -32,12 +33,13 @@ pub(crate) mod transfer;
 mod wiring;
 
 use sentinel_dissect::{FiveTuple, PacketSummary, TcpFlags, Vlans};
-use sentinel_track::flow::{Inspection, Role, is_certain_initiator};
+use sentinel_track::flow::{FlowId, Inspection, Role, is_certain_initiator};
 use sentinel_track::neighbour::Neighbour;
 use sentinel_track::table::CoarsePeriod;
 use sentinel_units::Timestamp;
 
 use access::brute_force::{BruteForce, LoginAttemptsSet};
+use beacon::{Beacon, Pair};
 use dns::dga::{Dga, HostNamesSet};
 use dns::fast_flux::FastFlux;
 use dns::leaks::LeakSet;
@@ -60,10 +62,12 @@ use spoof::arp::ArpSpoof;
 use spoof::link_layer::{LinkLayer, LinkMark};
 use spoof::mac_flood::MacFlood;
 use spoof::ndp::NdpSpoof;
+use spoof::new_device::NewDevice;
 use spoof::routers::RogueRa;
 use spoof::servers::{RogueDhcp, RogueDns};
 use spoof::starvation::DhcpStarvation;
 use transfer::exfiltration::{EgressBytesSet, Exfiltration};
+use transfer::large::{LargeTransfer, Transfer};
 
 use crate::incident::Findings;
 use crate::shared::event::{Counted, DHCP_SERVER, Event, Setting};
@@ -75,15 +79,18 @@ wiring::detectors! {
     suspicious_port: SuspiciousPort<'m> { detects: [suspicious_port: SuspiciousPort], list: listed_ports [ListedPort; entries 128], needs: [FirstPacket] }
     arp_spoof: ArpSpoof { detects: [arp_spoof: ArpSpoof], needs: [Elsewhere] }
     dns_tunnel: DnsTunnel<'m> { detects: [dns_tunnel: DnsTunnel], table: dns_leaks [LeakSet; share 2], needs: [Payload(DNS), UnansweredDatagrams] }
-    exfiltration: Exfiltration<'m> { detects: [exfiltration: Exfiltration], table: egress_bytes [EgressBytesSet; share 2], needs: [Length] }
+    exfiltration: Exfiltration<'m> { detects: [exfiltration: Exfiltration], reads: [beacon], table: egress_bytes [EgressBytesSet; share 2], needs: [Length] }
     brute_force: BruteForce<'m> { detects: [brute_force: BruteForce], table: login_attempts [LoginAttemptsSet; share 3], needs: [WatchedRequests] }
     udp_flood: UdpFlood<'m> { detects: [udp_flood: UdpFlood], table: udp_pairs [DatagramsSet; share 2], needs: [UnansweredDatagrams] }
     victims: Victims<'m> { detects: [tcp_flood: TcpFlood, fragment_flood: FragmentFlood], list: flood_victims [Victim; entries 32], needs: [Destinations, Icmp] }
     contacts: FailedContacts<'m> { detects: [host_sweep: HostSweep], reads: [port_scan], table: contacts [ContactSet; share 2], needs: [Contacts, Icmp, Arp] }
     dga: Dga<'m> { detects: [dga: Dga], table: dga_hosts [HostNamesSet; share 1], list: dga_names [u32; entries 2_048], needs: [Payload(DNS)] }
     link_layer: LinkLayer<'m> { detects: [ndp_spoof: NdpSpoof, rogue_dhcp: RogueDhcp, rogue_ra: RogueRa, rogue_dns: RogueDns, dhcp_starvation: DhcpStarvation], reads: [arp_spoof], list: neighbours [Neighbour; entries 1024], needs: [Sender, Icmp, Arp] }
-    mac_flood: MacFlood<'m> { detects: [mac_flood: MacFlood], list: mac_filter [u32; entries 1024], needs: [Sender, Icmp, Arp] }
+    mac_flood: MacFlood<'m> { detects: [mac_flood: MacFlood], reads: [new_device], list: mac_filter [u32; entries 1024], needs: [Sender, Icmp, Arp] }
     names: Names<'m> { detects: [nxdomain_burst: NxdomainBurst, dns_rebinding: DnsRebinding, punycode_lookalike: PunycodeLookalike, fast_flux: FastFlux], reads: [dns_tunnel], list: dns_answers [AnsweredName; entries 256], needs: [Payload(DNS), UnansweredDatagrams] }
+    beacon: Beacon<'m> { detects: [beacon: Beacon], reads: [dns_tunnel], list: beacon_pairs [Pair; entries 224, tiny 32], list: beacon_filters [u32; entries 2_048, tiny 384], needs: [Sender] }
+    new_device: NewDevice { detects: [new_device: NewDevice], needs: [Elsewhere] }
+    large_transfer: LargeTransfer<'m> { detects: [large_transfer: LargeTransfer], list: transfers [Transfer; entries 64, tiny 16], needs: [Elsewhere] }
 }
 
 /// Request of a detector about the flow of the packet that it was shown last. Packets of its direction stay [`Full`].
@@ -155,6 +162,18 @@ impl<'m> Detectors<'m> {
         findings: &mut Findings<'_, '_>,
     ) {
         self.link_layer.sender(setting, packet, findings);
+    }
+
+    /// A segment of an open connection on the slow path: its numbers say what was transferred.
+    #[inline]
+    pub(crate) fn transfer(
+        &mut self,
+        setting: Setting<'_>,
+        flow: FlowId,
+        packet: &PacketSummary<'_>,
+        findings: &mut Findings<'_, '_>,
+    ) {
+        self.large_transfer.sample(setting, flow, packet, findings);
     }
 
     /// The next packets were captured on `interface`, in these VLANs; `None` inside a tunnel.
@@ -244,17 +263,20 @@ impl<'m> Detectors<'m> {
     pub(crate) fn expire(&mut self, setting: Setting<'_>, findings: &mut Findings<'_, '_>) {
         self.contacts.expire(setting, findings);
         self.names.expire(setting.now, findings);
+        self.mac_flood.expire(false, findings);
     }
 
     /// The traffic has ended.
     pub(crate) fn finish(&mut self, setting: Setting<'_>, findings: &mut Findings<'_, '_>) {
         self.contacts.finish(setting, findings);
         self.names.expire(Timestamp::MAX, findings);
+        self.mac_flood.expire(true, findings);
     }
 
     /// From now on another engine sees the answers to what this one sees.
     pub(crate) const fn set_shard(&mut self) {
         self.contacts.set_shard();
+        self.beacon.set_shard();
     }
 
     /// A fragment overlaps another of its datagram.
@@ -270,6 +292,11 @@ impl<'m> Detectors<'m> {
     /// Hosts and names that were given up while they counted.
     pub(crate) const fn name_evictions(&self) -> u64 {
         self.names.evictions()
+    }
+
+    /// Pairs with a rhythm that were given up for want of room.
+    pub(crate) const fn beacon_evictions(&self) -> u64 {
+        self.beacon.evictions()
     }
 
     /// DNS messages that were not read because there were too many.

@@ -33,7 +33,7 @@ macro_rules! detectors {
             detects: [$($name:ident: $declared:ident),+],
             $(reads: [$($read:ident),+],)?
             $(table: $table:ident [$set:ty; share $share:literal],)?
-            $(list: $list:ident [$entry:ty; entries $entries:literal],)?
+            $(list: $list:ident [$entry:ty; entries $entries:literal $(, tiny $tiny:literal)?],)*
             needs: [$($need:ident $(($port:ident))?),+]
         }
     )+) => {
@@ -54,7 +54,7 @@ macro_rules! detectors {
             $(
                 #[doc = concat!("For [`TableCapacities::", stringify!($list), "`].")]
                 pub $list: &'m mut [$entry],
-            )?)+
+            )*)+
         }
 
         impl<'m> Tables<'m> {
@@ -65,7 +65,7 @@ macro_rules! detectors {
             ) -> Self {
                 Self {
                     $($($table: allocator.allocate_default(capacities.$table / sentinel_track::table::WAYS),)?
-                    $($list: allocator.allocate_default(capacities.$list),)?)+
+                    $($list: allocator.allocate_default(capacities.$list),)*)+
                 }
             }
         }
@@ -80,38 +80,41 @@ macro_rules! detectors {
             $(
                 #[doc = concat!("Entries of `", stringify!($list), "`.")]
                 pub $list: usize,
-            )?)+
+            )*)+
         }
 
         impl TableCapacities {
             /// Sum of the shares of all tables.
             pub(crate) const SHARES: usize = 0 $($(+ $share)?)+;
-            /// Bytes of the lists, whose size is fixed.
-            pub(crate) const FIXED_BYTES: usize = 0 $($(+ $entries * size_of::<$entry>())?)+;
+
+            /// Bytes of the lists, of which there are two sizes.
+            pub(crate) const fn fixed_bytes(is_tiny: bool) -> usize {
+                0 $($(+ $crate::detectors::wiring::entries!(is_tiny, $entries $(, $tiny)?) * size_of::<$entry>())*)+
+            }
 
             /// The shares of `bytes`, of which there are `shares` in all.
-            pub(crate) const fn within(bytes: usize, shares: usize) -> Self {
+            pub(crate) const fn within(bytes: usize, shares: usize, is_tiny: bool) -> Self {
                 Self {
                     $($($table: $crate::shared::table_size::slots::<$set>(bytes, $share, shares),)?
-                    $($list: $entries,)?)+
+                    $($list: $crate::detectors::wiring::entries!(is_tiny, $entries $(, $tiny)?),)*)+
                 }
             }
 
             /// As many entries of each table and list.
             #[must_use]
             pub const fn uniform(entries: usize) -> Self {
-                Self { $($($table: entries,)? $($list: entries,)?)+ }
+                Self { $($($table: entries,)? $($list: entries,)*)+ }
             }
 
             /// Each table with its size.
             pub(crate) const fn sizes(
                 &self,
             ) -> [$crate::shared::table_size::TableSize;
-                [$($(stringify!($table),)? $(stringify!($list),)?)+].len()] {
+                [$($(stringify!($table),)? $(stringify!($list),)*)+].len()] {
                 use $crate::shared::table_size::TableSize;
                 [
                     $($(TableSize::of_sets::<$set>(stringify!($table), self.$table),)?
-                    $(TableSize::of_list::<$entry>(stringify!($list), self.$list),)?)+
+                    $(TableSize::of_list::<$entry>(stringify!($list), self.$list),)*)+
                 ]
             }
         }
@@ -129,7 +132,7 @@ macro_rules! detectors {
             pub(crate) fn new(tables: Tables<'m>, configs: &Configs) -> Self {
                 let [$($($name),+),+] = configs;
                 let mut new = Self {
-                    $($field: <$type>::new($(tables.$table,)? $(tables.$list,)? $($name),+ $(, $($read),+)?),)+
+                    $($field: <$type>::new($(tables.$table,)? $(tables.$list,)* $($name),+ $(, $($read),+)?),)+
                     watched_ports: $crate::shared::port_bloom::PortBloom::default(),
                     session: 0,
                 };
@@ -379,6 +382,16 @@ macro_rules! detectors {
     };
 }
 
+/// Entries of a list: of the second size, if it has one, with little memory.
+macro_rules! entries {
+    ($is_tiny:ident, $entries:literal) => {
+        $entries
+    };
+    ($is_tiny:ident, $entries:literal, $tiny:literal) => {
+        if $is_tiny { $tiny } else { $entries }
+    };
+}
+
 /// Expands to the first of its arguments.
 macro_rules! first {
     ($expression:expr, $table:ident) => {
@@ -450,4 +463,4 @@ macro_rules! if_payload_port {
     };
 }
 
-pub(crate) use {detectors, first, if_length, if_payload_port, if_unanswered, watched_ports};
+pub(crate) use {detectors, entries, first, if_length, if_payload_port, if_unanswered, watched_ports};

@@ -43,6 +43,8 @@ pub struct Capacities {
 
 /// Share of the flow table; the detectors' tables have theirs in the table of detectors.
 const FLOWS_SHARE: usize = 10;
+/// Memory below which lists of two sizes have the smaller one.
+const TINY_BYTES: usize = 1 << 20;
 /// Parts that the memory is divided into.
 const SHARES: usize = FLOWS_SHARE + TableCapacities::SHARES;
 const _: () = assert!(FLOWS_SHARE * 4 >= SHARES, "flows get a quarter: every other test depends on them");
@@ -55,12 +57,13 @@ impl Capacities {
     /// sets stays unused.
     #[must_use]
     pub const fn within(bytes: usize) -> Self {
-        let fixed = MAX_INCIDENTS * size_of::<Incident>() + TableCapacities::FIXED_BYTES;
+        let is_tiny = bytes < TINY_BYTES;
+        let fixed = MAX_INCIDENTS * size_of::<Incident>() + TableCapacities::fixed_bytes(is_tiny);
         let remaining = bytes.saturating_sub(fixed);
         Self {
             flows: slots::<FlowSet>(remaining, FLOWS_SHARE, SHARES),
             incidents: MAX_INCIDENTS,
-            tables: TableCapacities::within(remaining, SHARES),
+            tables: TableCapacities::within(remaining, SHARES, is_tiny),
         }
     }
 

@@ -25,6 +25,9 @@ use memory::Storage;
 use reassembly::{Decapsulated, Reassembly, ReassemblyStorage};
 use siblings::{FirstPacketReports, Handling};
 
+/// Bytes of a frame that is no part of a large transfer if its flow begins with it.
+const SMALL: u32 = 1_000;
+
 /// One captured frame.
 #[derive(Clone, Copy, Debug)]
 pub struct RawFrame<'f> {
@@ -302,6 +305,12 @@ impl<'m> Engine<'m> {
             detectors.syn_ack(setting, packet, &mut findings);
         }
         let inspection = entry.inspection();
+        // Once in a period for each connection, as long as no detector reads all of it.
+        if tuple.tcp_flags.is_some_and(TcpFlags::ordinary)
+            && if entry.role.is_first { packet.wire_len > SMALL } else { inspection != Inspection::Full }
+        {
+            detectors.transfer(setting, flow, packet, &mut findings);
+        }
         // SYN, stealth probes, and UDP after a silence are shown to the detectors whatever the direction's inspection is.
         if !detectors.may_open(tuple.tcp_flags, &entry.role) {
             match inspection {
@@ -409,6 +418,7 @@ impl<'m> Engine<'m> {
                 + self.detectors.victim_evictions()
                 + self.detectors.link_evictions()
                 + self.detectors.name_evictions()
+                + self.detectors.beacon_evictions()
                 + reassembly,
             closed_early: self.incidents.closed_early(),
             unread_messages: self.detectors.unread_messages(),

@@ -5,7 +5,7 @@ mod allow;
 mod finding;
 mod limits;
 
-use sentinel_alert::{Alert, Evidence, Phase, Subject, Test};
+use sentinel_alert::{Alert, Evidence, Kind, Phase, Subject, Test};
 use sentinel_units::Timestamp;
 
 use crate::shared::event::Counted;
@@ -135,7 +135,10 @@ impl<'m> Incidents<'m> {
             self.allowed += 1;
             return;
         }
-        if self.touch(now, finding, raise) || self.is_part_of_flood(finding) || self.is_part_of_scan(finding)
+        if self.touch(now, finding, raise)
+            || self.is_part_of_flood(finding)
+            || self.is_part_of_scan(finding)
+            || self.is_part_of_exfiltration(finding)
         {
             return;
         }
@@ -182,6 +185,16 @@ impl<'m> Incidents<'m> {
         };
         let mut open = self.slots.iter().filter_map(|slot| slot.0.as_ref());
         open.any(|Open { alert, .. }| is_whole(alert.test) && alert.subject.source == finding.subject.source)
+    }
+
+    /// Returns true for a large transfer by a host whose exfiltration is being reported: it is that.
+    fn is_part_of_exfiltration(&self, finding: &Finding) -> bool {
+        let is_exfiltration = |open: &Open| {
+            open.alert.test.kind() == Kind::Exfiltration
+                && open.alert.subject.source == finding.subject.source
+        };
+        finding.test == Test::LargeTransfer
+            && self.slots.iter().filter_map(|slot| slot.0.as_ref()).any(is_exfiltration)
     }
 
     /// Adds a packet to the latest incident. Returns false, and changes nothing, if it does not belong there.

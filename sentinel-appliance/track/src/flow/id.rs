@@ -66,6 +66,12 @@ impl FlowId {
         ((self.hash >> 32) as u32, self.hash as u32)
     }
 
+    /// Half of the hash, for a table of few flows.
+    #[must_use]
+    pub const fn key(self) -> u32 {
+        self.halves().1
+    }
+
     /// Bit position in [`FlowState`] of the inspection of this direction.
     #[inline] // a conditional move, on the path of every packet
     pub(super) const fn inspection_shift(self) -> u32 {

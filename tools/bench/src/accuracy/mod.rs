@@ -11,6 +11,7 @@ pub(crate) mod form;
 pub(crate) mod households;
 mod matrix;
 mod published;
+mod sites;
 mod tricks;
 mod verdict;
 
@@ -110,8 +111,11 @@ fn run_suite(
         Suite::Floods => both(&matrix::floods(runner)?),
         Suite::Channels => {
             let (tunnels, beacons) = (matrix::tunnels(runner)?, matrix::beacons(runner)?);
-            let table = format!("{}\n{}", tunnels.to_table(), beacons.to_table());
-            (table, json!({"tunnels": tunnels.to_json(), "beacons": beacons.to_json()}))
+            let sites = sites::run(sentinel, options.form)?;
+            let table = format!("{}\n{}\n{}", tunnels.to_table(), beacons.to_table(), sites.to_table());
+            let json =
+                json!({"tunnels": tunnels.to_json(), "beacons": beacons.to_json(), "sites": sites.to_json()});
+            (table, json)
         }
         Suite::Corpus => match corpus::directory() {
             Some(directory) => {

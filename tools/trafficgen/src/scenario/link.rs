@@ -108,6 +108,13 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario::fires("mac-flood", "announcements of 1,000 hardware addresses in a second", FLOOD, |p| {
         stations(p, 1_000)
     }),
+    Scenario::fires(
+        "device-new",
+        "after eleven minutes a station asks for a lease that was not there before",
+        &[("new_device", "new_device")],
+        |p| newcomer(p, 660),
+    ),
+    Scenario::silent("device-early", "the same within the first ten minutes", |p| newcomer(p, 540)),
     Scenario::silent("mac-many", "announcements of 200 hardware addresses in a second", |p| stations(p, 200)),
 ];
 
@@ -343,6 +350,32 @@ fn clients(parameters: &Parameters, count: u32, is_forged: bool) -> Packets {
         timeline.push(dhcp_frame(&sender, false, &lease.message(MessageType::Discover)));
         timeline.wait(MILLISECOND * 20);
     }
+    timeline.play()
+}
+
+/// A station that announces itself at the start, and one that asks for a lease so many seconds later and uses it.
+fn newcomer(parameters: &Parameters, after_s: u64) -> Packets {
+    let topology = &parameters.topology;
+    let mut timeline = Timeline::default();
+    timeline.push(Arp::announcement(topology.client.mac, topology.client.v4).frame());
+    timeline.seek(Duration::from_secs(after_s));
+    let host = Host { mac: Mac([0x3c, 0x5a, 0xb4, 0x00, 0x11, 0x22]), ..topology.internal(7) };
+    let lease = Lease {
+        transaction: 7,
+        client: host.mac,
+        address: host.v4,
+        server: topology.gateway.v4,
+        seconds: 3_600,
+    };
+    let mut message = lease.message(MessageType::Request);
+    let end = message.iter().rposition(|byte| *byte == 255).unwrap_or(message.len());
+    message.splice(end..end, [&[12, 9][..], b"galaxy-s9"].concat());
+    let sender = Host { v4: Ipv4Addr::UNSPECIFIED, ..host };
+    timeline.push(dhcp_frame(&sender, false, &message));
+    timeline.wait(SECOND * 2);
+    timeline.push(Arp::announcement(host.mac, host.v4).frame());
+    timeline.wait(SECOND * 30);
+    timeline.push(Arp::announcement(topology.client.mac, topology.client.v4).frame());
     timeline.play()
 }
 

@@ -10,12 +10,14 @@ mod arp;
 mod attack_mix;
 mod background;
 mod bad;
+mod beacon;
 mod brute_force;
 mod dga;
 mod dns;
 mod dns_data;
 mod exfiltration;
 mod icmp_flood;
+mod large;
 mod link;
 mod lookups;
 mod mixed;
@@ -141,6 +143,8 @@ pub fn all() -> impl Iterator<Item = &'static Scenario> {
         bad::SCENARIOS,
         scans::SCENARIOS,
         ordinary::SCENARIOS,
+        beacon::SCENARIOS,
+        large::SCENARIOS,
     ]
     .into_iter()
     .flatten()

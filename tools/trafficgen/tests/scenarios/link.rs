@@ -57,6 +57,10 @@ impl LinkOracle {
         let within = |span: Duration, times: &[Duration], count: usize| {
             times.windows(count).any(|window| window[count - 1] - window[0] < span)
         };
+        let begin = self.senders.values().min().copied().unwrap_or_default();
+        if self.senders.values().any(|first| *first >= begin + Duration::from_secs(600)) {
+            raised.insert("new_device");
+        }
         let mut first = BTreeMap::new();
         for (at, client, sender) in &self.clients {
             first.entry((*client, *sender)).or_insert(*at);

@@ -1,6 +1,8 @@
 //! Every scenario has correct frames, raises the alerts of its entry in the registry, and stays the same to the byte.
 
 #[cfg(test)]
+mod beacon;
+#[cfg(test)]
 mod link;
 #[cfg(test)]
 mod lookups;
@@ -19,7 +21,16 @@ use sentinel_alert::Test;
 use sentinel_trafficgen::{Parameters, Scenario, scenario};
 use sha2::{Digest, Sha256};
 
-const LINK: [&str; 6] = ["ndp_spoof", "rogue_dhcp", "rogue_ra", "rogue_dns", "dhcp_starvation", "mac_flood"];
+const FEW: [&str; 8] = [
+    "ndp_spoof",
+    "rogue_dhcp",
+    "rogue_ra",
+    "rogue_dns",
+    "dhcp_starvation",
+    "mac_flood",
+    "new_device",
+    "large_transfer",
+];
 
 const LOOKUPS: [&str; 4] = ["nxdomain_burst", "dns_rebinding", "punycode_lookalike", "fast_flux"];
 
@@ -29,6 +40,7 @@ const LOOKUPS: [&str; 4] = ["nxdomain_burst", "dns_rebinding", "punycode_lookali
 fn raised(oracle: oracle::Oracle, scenario: &Scenario) -> BTreeSet<&'static str> {
     let is_stated = |kind: &&str| match *kind {
         "mac_flood" => scenario.name.starts_with("mac-"),
+        "new_device" => scenario.name.starts_with("device-"),
         "port_scan" | "host_sweep" | "dga" => !scenario.name.starts_with("victim-"),
         _ => true,
     };
@@ -113,9 +125,9 @@ fn expected_alerts_are_those_the_sensor_knows() {
     for expected in Test::ALL.iter().filter(|test| test.kind().is_detected()) {
         let expected = (expected.kind().name(), expected.name());
         let fires = |scenario: &&Scenario| scenario.expected.contains(&expected);
-        // Kinds of the link and of look-ups have one attack each, and what looks alike; their boundaries are unit tests of the detectors. A scan of 15
+        // Kinds of the link, of look-ups, and large transfers, have one attack each, and what looks alike; their boundaries are unit tests of the detectors. A scan of 15
         // ports opens as failed contacts, unless others crowd those out.
-        let is_single = LINK.contains(&expected.0) || LOOKUPS.contains(&expected.0);
+        let is_single = FEW.contains(&expected.0) || LOOKUPS.contains(&expected.0);
         let least = if is_single || expected.1 == "ports_in_window" { 1 } else { 5 };
         assert!(scenario::all().filter(fires).count() >= least, "{expected:?} is hardly played");
     }

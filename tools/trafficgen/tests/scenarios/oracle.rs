@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use sentinel_trafficgen::TimedFrame;
 
+use crate::beacon::Calls;
 use crate::link::LinkOracle;
 use crate::lookups::Lookups;
 use crate::victims::Victims;
@@ -48,6 +49,7 @@ pub(crate) struct Oracle {
     /// By client: answers, and whether they say that there is no such name.
     nonexistent: BTreeMap<IpAddr, Vec<(Duration, bool)>>,
     lookups: Lookups,
+    calls: Calls,
     raised: BTreeSet<&'static str>,
 }
 
@@ -124,6 +126,7 @@ impl Oracle {
         raise_if("dns_tunnel", is_leak);
         raise_if("dga", is_generated(&self.leaked) || self.nonexistent.values().any(|names| is_run(names)));
         raise_if("brute_force", self.logins.values().any(|events| max_in_window(events, 30) >= 30));
+        raise_if("beacon", self.calls.have_rhythm());
         self.raised.extend(self.victims.raised());
         self.raised
     }
@@ -159,6 +162,7 @@ impl Oracle {
         let is_crafted = [0, 0x01, 0x29].contains(&(flags & 0x3f)) || flags & 2 != 0 && flags & 5 != 0;
         *self.crafted.entry(source).or_default() += u32::from(is_crafted);
         if flags & 0x17 == 0x02 {
+            self.call(at, endpoints, ports.1);
             self.contacts.entry((source, destination, ports.1)).or_insert(false);
         } else if flags & 0x17 == 0x12 {
             self.contacts.insert((destination, source, ports.0), true);
@@ -186,8 +190,12 @@ impl Oracle {
     fn udp(&mut self, at: Duration, endpoints: (IpAddr, IpAddr), ports: (u16, u16), payload: &[u8]) {
         let (source, destination) = endpoints;
         self.victims.datagram(at, endpoints, ports);
+        let is_new = !self.flows.contains(&(source, destination, ports));
         if self.is_from_initiator(source, destination, ports) {
             self.ports.entry(source).or_default().push((at, ports.1));
+            if is_new {
+                self.call(at, endpoints, ports.1);
+            }
             if !destination.is_multicast() && !is_broadcast(destination) {
                 self.contacts.entry((source, destination, ports.1)).or_insert(false);
             }
@@ -200,10 +208,19 @@ impl Oracle {
         if ports.1 == 53 && !payload.is_empty() {
             self.name(payload);
         }
+        if ports.0 == 53 {
+            self.calls.answer(payload);
+        }
         if [53, 5_300].contains(&ports.1) {
             self.leak(at, source, payload, true);
         } else if [53, 5_300].contains(&ports.0) {
             self.leak(at, destination, payload, false);
+        }
+    }
+
+    fn call(&mut self, at: Duration, (source, destination): (IpAddr, IpAddr), port: u16) {
+        if is_internal(source) && !is_internal(destination) && !destination.is_multicast() {
+            self.calls.contact(at, source, destination, port);
         }
     }
 

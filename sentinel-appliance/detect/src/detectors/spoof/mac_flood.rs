@@ -9,7 +9,9 @@
 use sentinel_alert::{Evidence, Kind, Severity, Subject, Test};
 use sentinel_dissect::FiveTuple;
 use sentinel_track::hash::HashKey;
+use sentinel_units::Mac;
 
+use super::new_device::NewDevices;
 use crate::incident::{Finding, Findings};
 use crate::registry::{Detector, DetectorConfig, thresholds};
 use crate::shared::event::{Event, OtherEvent, Setting};
@@ -17,6 +19,8 @@ use crate::shared::rate::Activation;
 
 /// Words of a block, in which all bits of an address are: 64 bits.
 const BLOCK_WORDS: usize = 2;
+/// New addresses within a second that may be devices; more are made up, or a switch was connected.
+const MOST_DEVICES: u32 = 8;
 /// Seconds after the first frame in which twice the threshold holds: every station is new then.
 const FIRST_SECONDS: u64 = 10;
 
@@ -39,6 +43,7 @@ pub(crate) struct MacFlood<'m> {
     second: u64,
     first_second: u64,
     new: u32,
+    devices: NewDevices,
     thresholds: MacFloodThresholds,
     activation: Activation,
 }
@@ -53,7 +58,7 @@ impl<'m> MacFlood<'m> {
         ports: None,
     };
 
-    pub(crate) fn new(bits: &'m mut [u32], config: &DetectorConfig) -> Self {
+    pub(crate) fn new(bits: &'m mut [u32], config: &DetectorConfig, devices: &DetectorConfig) -> Self {
         bits.fill(0);
         Self {
             bits,
@@ -63,12 +68,14 @@ impl<'m> MacFlood<'m> {
             second: 0,
             first_second: 0,
             new: 0,
+            devices: NewDevices::new(devices),
             thresholds: config.into(),
             activation: config.into(),
         }
     }
 
-    pub(crate) fn configure(&mut self, config: &DetectorConfig) {
+    pub(crate) fn configure(&mut self, config: &DetectorConfig, devices: &DetectorConfig) {
+        self.devices.configure(devices);
         (self.thresholds, self.activation) = (config.into(), config.into());
     }
 
@@ -89,11 +96,22 @@ impl<'m> MacFlood<'m> {
         if event.role.is_first {
             self.sender(event.setting, event.packet.sender, findings);
         }
+        if self.devices.is_waiting() {
+            self.devices.segment(event);
+        }
+    }
+
+    /// Reports new devices that were watched for long enough, or all at the end of the traffic.
+    pub(crate) fn expire(&mut self, is_end: bool, findings: &mut Findings<'_, '_>) {
+        self.devices.expire(is_end, findings);
     }
 
     pub(crate) fn packet(&mut self, event: &OtherEvent<'_, '_>, findings: &mut Findings<'_, '_>) {
         let ethernet = event.packet.ethernet.as_ref();
         self.sender(event.setting, ethernet.map(|ethernet| &ethernet.source.0), findings);
+        if self.devices.is_waiting() {
+            self.devices.packet(event);
+        }
     }
 
     /// Looks at a sender, unless it is that of the frame before.
@@ -129,6 +147,10 @@ impl<'m> MacFlood<'m> {
         self.new += 1;
         let is_early = second.saturating_sub(self.first_second) < FIRST_SECONDS;
         let threshold = self.thresholds.addresses << u32::from(is_early);
+        match self.new {
+            ..=MOST_DEVICES => self.devices.begin(Mac(sender), findings),
+            _ => self.devices.learn(setting.now),
+        }
         if self.new < threshold || !self.activation.enabled {
             return;
         }
@@ -197,7 +219,7 @@ mod tests {
         for seed in 0..8 {
             let key = HashKey::new(seed);
             let mut bits = std::vec![0; 1_024];
-            let mut filter = MacFlood::new(&mut bits, &configs[0]);
+            let mut filter = MacFlood::new(&mut bits, &configs[0], &configs[0]);
             let new = (0..1_000_u32).filter(|number| filter.is_new(&key, [0x0200_0000, *number])).count();
             assert!(new >= 990, "seed {seed}: {new} of 1,000");
             // Within the two filters the last 1,000 are known, whatever came before.

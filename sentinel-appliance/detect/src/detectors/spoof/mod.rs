@@ -8,7 +8,8 @@
 //! | `servers` | DHCP servers: `rogue_dhcp`, `rogue_dns`; their leases explain moves |
 //! | `routers` | router advertisements: `rogue_ra` |
 //! | `starvation` | `dhcp_starvation` |
-//! | `mac_flood` | `mac_flood` |
+//! | `mac_flood` | `mac_flood`, and which stations are new |
+//! | `new_device` | `new_device` |
 //! | `arp`, `ndp` | `arp_spoof`, `ndp_spoof`: messages to claims |
 
 pub(crate) mod arp;
@@ -17,6 +18,7 @@ mod gateways;
 pub(crate) mod link_layer;
 pub(crate) mod mac_flood;
 pub(crate) mod ndp;
+pub(crate) mod new_device;
 pub(crate) mod routers;
 pub(crate) mod servers;
 pub(crate) mod starvation;

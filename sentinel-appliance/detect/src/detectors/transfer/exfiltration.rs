@@ -128,6 +128,8 @@ pub(crate) struct Exfiltration<'m> {
 #[derive(Debug)]
 struct Rules {
     activation: Activation,
+    /// Outbound requests get a flow entry, because this detector or another one counts them.
+    is_counting: bool,
     threshold: Threshold,
     /// The window as [`SlidingSum`] takes it.
     shape: WindowShape,
@@ -147,11 +149,16 @@ impl<'m> Exfiltration<'m> {
         ports: None,
     };
 
-    pub(crate) fn new(sets: &'m mut [EgressBytesSet], config: &DetectorConfig) -> Self {
+    pub(crate) fn new(
+        sets: &'m mut [EgressBytesSet],
+        config: &DetectorConfig,
+        beacon: &DetectorConfig,
+    ) -> Self {
         let threshold = threshold(config);
         let Thresholds { addresses, quiet_bytes, .. } = config.into();
         let rules = Rules {
             activation: config.into(),
+            is_counting: config.enabled || beacon.enabled,
             threshold,
             shape: WindowShape::new(threshold.window),
             addresses,
@@ -161,8 +168,9 @@ impl<'m> Exfiltration<'m> {
         Self { table: Table::new(sets, LIFETIME), rules, request: None }
     }
 
-    pub(crate) fn configure(&mut self, config: &DetectorConfig) {
+    pub(crate) fn configure(&mut self, config: &DetectorConfig, beacon: &DetectorConfig) {
         let rules = &mut self.rules;
+        rules.is_counting = config.enabled || beacon.enabled;
         rules.activation = config.into();
         rules.threshold = threshold(config);
         let Thresholds { addresses, quiet_bytes, .. } = config.into();
@@ -182,7 +190,7 @@ impl<'m> Exfiltration<'m> {
     /// Returns true if a packet from the initiator of its flow counts: from an internal address to one external host.
     #[inline]
     pub(crate) fn is_egress(&self, home_net: &HomeNet, source: Address, destination: Address) -> bool {
-        self.rules.activation.enabled && home_net.is_internal(source) && home_net.is_external(destination)
+        self.rules.is_counting && home_net.is_internal(source) && home_net.is_external(destination)
     }
 
     /// Returns true, and leaves a request, if the flow must be looked at more closely.
@@ -375,6 +383,9 @@ impl Rules {
         adds: u32,
         findings: &mut Findings<'_, '_>,
     ) {
+        if !self.activation.enabled {
+            return;
+        }
         findings.add(&Finding {
             test: Test::ExfiltrationBaseline,
             severity: self.activation.severity,
@@ -392,6 +403,9 @@ impl Rules {
 
     #[cold]
     fn report(&self, since: Timestamp, sum: u64, packet: &Counted<'_>, findings: &mut Findings<'_, '_>) {
+        if !self.activation.enabled {
+            return;
+        }
         findings.add(&Finding {
             test: Test::ExfiltrationBytesInWindow,
             severity: self.activation.ordinary(Exfiltration::DETECTOR.severity),

@@ -3,3 +3,4 @@
 mod baseline;
 mod destinations;
 pub(crate) mod exfiltration;
+pub(crate) mod large;

@@ -10,6 +10,7 @@ mod traces;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use sentinel_alert::Test;
 use sentinel_capture::Frame;
 use sentinel_detect::DETECTORS;
 use sentinel_filter::SimpleFilter;
@@ -31,6 +32,8 @@ use traces::{TRACES, Trace};
 
 /// Time between two steps of a trace: the longest, 5,000 steps, fits into the shortest window, 5 s.
 const STEP: Duration = Duration::from_micros(500);
+/// The same for what takes longer: contacts at regular times, a device that is watched for a while.
+const PERIOD: Duration = Duration::from_secs(60);
 /// Time between two traces, after which every window and incident of the one before is over.
 const GAP: Duration = Duration::from_secs(86_400);
 
@@ -112,7 +115,11 @@ fn run(trace: &Trace, analyser: &mut Analyser, now: &mut Timestamp) -> Result<()
         (trace.step)(step, &mut |bytes| {
             analyser.frame(&ethernet(*now, bytes), &mut |alert| raised |= alert.test == trace.test);
         });
-        *now = now.after(STEP);
+        *now = now.after(if matches!(trace.test, Test::Beacon | Test::NewDevice | Test::LargeTransfer) {
+            PERIOD
+        } else {
+            STEP
+        });
         if raised != (step == due) {
             return Err(format!("alert at step {step} is {raised}, due at {due}"));
         }

@@ -64,6 +64,10 @@ pub(super) const TRACES: &[Trace] = &[
     Trace { test: Test::DnsRebinding, raised_at: |_| 3, step: moved },
     Trace { test: Test::PunycodeLookalike, raised_at: |_| 2, step: lookalikes },
     Trace { test: Test::FastFlux, raised_at: |networks| networks + 2, step: addresses },
+    // Three contacts before the pair is watched.
+    Trace { test: Test::Beacon, raised_at: |contacts| contacts + 3, step: calls },
+    Trace { test: Test::NewDevice, raised_at: |_| 2, step: newcomer },
+    Trace { test: Test::LargeTransfer, raised_at: |bytes| 1 + bytes.div_ceil(DOWNLOADED), step: download },
 ];
 
 const fn same(threshold: u32) -> u32 {
@@ -261,6 +265,32 @@ fn lookalikes(step: u32, give: Give<'_>) {
 fn addresses(step: u32, give: Give<'_>) {
     let address = Ipv4Addr::from_bits(0x0b01_0001 + (step << 24));
     lookup(step, give, "www.example.com", 0, &[address]);
+}
+
+/// A connection request to one service outside in each step, a minute apart.
+fn calls(step: u32, give: Give<'_>) {
+    give(&frame::tcp((CLIENT, port(47_000, step)), (Ipv4Addr::new(198, 51, 100, 7), 443), SYN, &[]));
+}
+
+/// The claim of a station that was never seen, and a frame a minute later, when it was watched for long enough.
+fn newcomer(step: u32, give: Give<'_>) {
+    if step == 1 {
+        give(&frame::arp_reply(Ipv4Addr::new(192, 168, 0, 30), [0x3c, 0x5a, 0xb4, 0, 0, 1]));
+    } else {
+        give(&frame::tcp((CLIENT, 48_000), (SERVER, 443), SYN, &[]));
+    }
+}
+
+/// Bytes that a step of a download stands for.
+const DOWNLOADED: u32 = 1 << 26;
+
+/// A segment of a server outside in each step, whose number says what came before it.
+fn download(step: u32, give: Give<'_>) {
+    let mut frame = frame::tcp((OUTSIDE, 443), (CLIENT, 49_000), ACK, &[0x5a; 1_460]);
+    if let Some(number) = frame.get_mut(38..42) {
+        number.copy_from_slice(&step.wrapping_mul(DOWNLOADED).to_be_bytes());
+    }
+    give(&frame);
 }
 
 #[cfg(test)]
